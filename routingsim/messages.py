@@ -1,0 +1,129 @@
+"""What goes over the wire: camelCase outside, snake_case inside.
+
+Two messages exist, a routing decision on the Redis channel ``task:routing`` and
+an agent's status on ``agent:status``. Both are JSON objects with a ``type`` and
+a ``payload``; the broker adds a top-level ``id`` when it stores a message (see
+:mod:`routingsim.live`). Readers ignore fields they do not know.
+"""
+
+import html
+from typing import Literal
+
+import msgspec
+
+from routingsim.errors import ProtocolError
+
+__all__ = [
+    "DECISIONS",
+    "STATUSES",
+    "AgentInfo",
+    "AgentStatus",
+    "ComplexityFactors",
+    "ComplexityScore",
+    "DecisionMessage",
+    "RoutingDecision",
+    "StatusMessage",
+    "decode",
+    "encode",
+]
+
+DECISIONS = "task:routing"
+"""Redis channel of routing decisions."""
+
+STATUSES = "agent:status"
+"""Redis channel of agent statuses."""
+
+
+class AgentInfo(msgspec.Struct, frozen=True, rename="camel"):
+    """The agent a task went to, as a client shows it.
+
+    ``cost`` is in USD per 1,000 tokens, ``latency`` in seconds.
+    """
+
+    name: str
+    id: str
+    strengths: tuple[str, ...]
+    cost: float
+    latency: float
+
+
+class ComplexityFactors(msgspec.Struct, frozen=True, rename="camel"):
+    """The three counts behind a complexity score."""
+
+    length: int
+    punctuation: int
+    unique_tokens: int
+
+
+class ComplexityScore(msgspec.Struct, frozen=True):
+    """A text's complexity ``d_var`` in [0, 1) and what it was computed from."""
+
+    d_var: float
+    factors: ComplexityFactors
+
+
+class RoutingDecision(msgspec.Struct, frozen=True, rename="camel"):
+    """Which agent got a task, and why. ``timestamp`` is in ms since the epoch."""
+
+    task_id: str
+    agent: AgentInfo
+    complexity_score: ComplexityScore
+    reason: str
+    timestamp: int
+
+    def _repr_html_(self) -> str:
+        score = self.complexity_score.d_var
+        return (
+            f"<b>{html.escape(self.agent.name)}</b> &larr; task "
+            f"<code>{html.escape(self.task_id[:8])}</code> &middot; D<sub>var</sub> {score:.3f}"
+            f"<br><small>{html.escape(self.reason)}</small>"
+        )
+
+
+class AgentStatus(msgspec.Struct, frozen=True, rename="camel"):
+    """How busy an agent is: ``load`` is slots in use over slots, 0 to 1."""
+
+    agent_id: str
+    name: str
+    status: Literal["available", "busy", "offline"]
+    load: float
+    timestamp: int
+
+
+class DecisionMessage(msgspec.Struct, frozen=True, tag="routing_decision", omit_defaults=True):
+    """The frame around a decision."""
+
+    payload: RoutingDecision
+    id: str | None = None
+
+
+class StatusMessage(msgspec.Struct, frozen=True, tag="agent_status", omit_defaults=True):
+    """The frame around a status."""
+
+    payload: AgentStatus
+    id: str | None = None
+
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(DecisionMessage | StatusMessage)
+
+
+def encode(body: RoutingDecision | AgentStatus) -> bytes:
+    """JSON bytes of a decision or a status, framed with its type."""
+    if isinstance(body, RoutingDecision):
+        return _encoder.encode(DecisionMessage(body))
+    return _encoder.encode(StatusMessage(body))
+
+
+def decode(data: bytes | str) -> DecisionMessage | StatusMessage:
+    """Read one message back.
+
+    Raises
+    ------
+    ProtocolError
+        If ``data`` is not JSON, or not one of the two messages.
+    """
+    try:
+        return _decoder.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise ProtocolError(f"not a routingsim message: {error}") from error
