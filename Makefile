@@ -1,0 +1,89 @@
+# One .venv, set up by the first target that needs it and reused by all the others.
+# `make PYTHON=python3.12 test` picks the interpreter, `make ARGS="-k bridge" test` passes options.
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+NOTEBOOKS := $(wildcard notebooks/*.ipynb)
+BENCHMARKS := $(wildcard benchmarks/*.py)
+# Outputs are kept; what differs from run to run is not (see CONTRIBUTING.md).
+STRIP := $(BIN)/nbstripout --keep-output --keep-id \
+	--extra-keys "metadata.language_info.version"
+
+PYTHONS := $(or $(PYTHON),python3 python3.13 python3.12 python3.11)
+SUPPORTED := import sys; sys.exit(sys.version_info < (3, 11))
+
+.PHONY: help demo test lint lab notebooks bench soak lock clean
+
+help: ## Show this list
+	@echo "routingsim: make TARGET, where TARGET is one of"
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+demo: $(READY) ## Replay our corpus live under three policies; leaves routing-report.html
+	$(BIN)/routingsim replay tasks --policy threshold --policy threshold:calibrated \
+		--policy least-loaded --live --speed 540 --seed 7 --report routing-report.html
+
+test: $(READY) ## Run every test, the notebooks too
+	$(BIN)/pytest -n auto --dist loadscope $(ARGS) tests \
+		$(if $(NOTEBOOKS),--nbval --nbval-sanitize-with tests/notebooks/sanitize.cfg notebooks)
+
+lint: $(READY) ## Check style, types, floors and notebooks
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/pyright
+	$(BIN)/lint-imports --no-logo --no-cache
+	$(if $(NOTEBOOKS),$(STRIP) --verify $(NOTEBOOKS))
+
+lab: $(READY) ## Open the notebooks in JupyterLab
+	$(BIN)/jupyter lab $(ARGS) notebooks
+
+notebooks: $(READY) ## Execute every notebook afresh and store its outputs
+	$(BIN)/jupyter nbconvert --to notebook --execute --inplace \
+		--ExecutePreprocessor.record_timing=False $(NOTEBOOKS)
+	$(STRIP) $(NOTEBOOKS)
+
+bench: $(READY) ## Run the benchmarks and print their tables
+	@set -e; for script in $(BENCHMARKS); do echo "== $$script"; $(BIN)/python $$script $(ARGS); done
+
+soak: $(READY) ## Run the tests that take minutes
+	$(BIN)/pytest -m soak -s $(ARGS) tests
+
+lock: ## Resolve requirements.lock anew (needs uv)
+	uv pip compile --quiet --universal --python-version 3.11 --all-extras --upgrade \
+		--no-header --no-emit-index-url --output-file requirements.lock pyproject.toml
+
+clean: ## Remove all that these targets made, .venv too
+	rm -rf $(VENV) .pytest_cache .hypothesis .ruff_cache .import_linter_cache build dist out
+	rm -f routing-report.html
+	find routingsim tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
+
+# The lock is complete, so nothing is resolved here. A .venv whose Python is gone is made anew.
+$(READY): pyproject.toml requirements.lock
+	@set -e; \
+	if ! $(BIN)/python -c '$(SUPPORTED)' 2>/dev/null; then \
+		for python in $(PYTHONS) none; do \
+			if $$python -c '$(SUPPORTED)' 2>/dev/null; then break; fi; \
+		done; \
+		if [ $$python = none ]; then \
+			echo "make: no Python 3.11 or later among: $(PYTHONS)." \
+				"Install one, or name it: make PYTHON=/path/to/python3.12 ..." >&2; \
+			exit 1; \
+		fi; \
+		echo "Setting up $(VENV) with $$($$python --version) ..."; \
+		rm -rf $(VENV); \
+		if uv --version >/dev/null 2>&1; then uv venv --quiet --python "$$python" $(VENV); \
+		elif ! $$python -m venv $(VENV); then \
+			rm -rf $(VENV); \
+			echo "make: $$python cannot make a virtual environment; install its venv module" \
+				"(Debian, Ubuntu: apt-get install python3-venv) or uv." >&2; \
+			exit 1; \
+		fi; \
+	fi; \
+	echo "Installing the packages of requirements.lock ..."; \
+	if uv --version >/dev/null 2>&1; then \
+		uv pip install --quiet --python $(BIN)/python --no-deps -r requirements.lock -e .; \
+	else \
+		$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip >/dev/null; \
+		$(BIN)/python -m pip install --quiet --no-deps -r requirements.lock -e .; \
+	fi; \
+	touch $@
