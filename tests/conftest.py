@@ -1,0 +1,121 @@
+"""What every test shares: data folders, seeds, and the rule to leave nothing behind."""
+
+import os
+import random
+import shutil
+import threading
+import time
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from hypothesis import settings
+
+ROOT = Path(__file__).resolve().parent.parent
+CI = "CI" in os.environ
+
+# For this process and its children: draw without a display, and never talk to the developer's
+# own servers.
+os.environ["MPLBACKEND"] = "Agg"
+for _name in ("REDIS_HOST", "REDIS_PORT", "REDIS_PASSWORD", "WEBSOCKET_PORT"):
+    os.environ.pop(_name, None)
+
+# Properties are explored afresh on a developer's machine and repeated exactly in CI. Shared
+# machines stall, so no example has a deadline.
+settings.register_profile("explore", deadline=None, print_blob=True)
+settings.register_profile("ci", deadline=None, print_blob=True, derandomize=True)
+settings.load_profile("ci" if CI else "explore")
+
+
+def pytest_configure() -> None:
+    """Draw the run's seed once; xdist's workers inherit it with the environment."""
+    os.environ.setdefault("ROUTINGSIM_TEST_SEED", "0" if CI else str(random.randrange(2**32)))
+
+
+def pytest_report_header() -> str:
+    """Say how to repeat the run."""
+    return f"random tests: ROUTINGSIM_TEST_SEED={os.environ['ROUTINGSIM_TEST_SEED']} repeats them"
+
+
+@pytest.fixture
+def seed(request: pytest.FixtureRequest) -> int:
+    """Seed for a random test: another one each run (fixed in CI), shown when the test fails."""
+    run = os.environ["ROUTINGSIM_TEST_SEED"]
+    value = zlib.crc32(f"{run}:{request.node.nodeid}".encode())
+    print(f"seed {value}; ROUTINGSIM_TEST_SEED={run} repeats it")
+    return value
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder of the real corpora and traces, as their authors published them."""
+    named = os.environ.get("ROUTINGSIM_DATA")
+    folder = Path(named) if named else ROOT.parent / "shared" / "data"
+    if folder.is_dir():
+        return folder
+    if named:
+        pytest.fail(f"ROUTINGSIM_DATA={named} is not a folder")
+    pytest.skip(
+        "no real corpora here: load each by name once with ROUTINGSIM_DATA set to a folder, "
+        "then run with the same setting (CONTRIBUTING.md, 'Real data')"
+    )
+
+
+@pytest.fixture(scope="session")
+def shared_reference(shared_data: Path) -> Path:
+    """Folder of exact queueing results, beside the corpora."""
+    folder = shared_data.parent / "reference"
+    if not folder.is_dir():
+        pytest.skip(f"no exact queueing results at {folder} (CONTRIBUTING.md, 'Real data')")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Path of the system's Chromium or Chrome, for tests marked ``browser``."""
+    for name in ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"):
+        if path := shutil.which(name):
+            return path
+    missing = "no Chromium or Chrome on PATH; `.ci/run` installs one"
+    if CI:
+        pytest.fail(missing)
+    pytest.skip(missing)
+
+
+def _running() -> set[threading.Thread | psutil.Process]:
+    """Threads of this process and processes below it, but for those that live as long as it.
+
+    Those are tqdm's monitor and the helpers of :mod:`multiprocessing` and joblib.
+    """
+    running: set[threading.Thread | psutil.Process] = {
+        thread for thread in threading.enumerate() if type(thread).__name__ != "TMonitor"
+    }
+    for child in psutil.Process().children(recursive=True):
+        try:
+            lasting = any("resource_tracker" in part for part in child.cmdline())
+            if not lasting and child.status() != psutil.STATUS_ZOMBIE:
+                running.add(child)
+        except psutil.NoSuchProcess:
+            continue
+    return running
+
+
+@pytest.fixture(autouse=True)
+def leave_nothing_behind() -> Iterator[None]:
+    """Fail a test that ends while a thread or process of its own still runs.
+
+    Fixtures of wider scope start before this one and may keep theirs. What is stopping already
+    gets three seconds; a process that stays is killed, lest it disturb the tests that follow.
+    """
+    before = _running()
+    yield
+    patience = time.monotonic() + 3
+    while (left := _running() - before) and time.monotonic() < patience:
+        time.sleep(0.01)
+    for each in left:
+        if isinstance(each, psutil.Process):
+            each.kill()
+    if left:
+        pytest.fail(f"left behind by this test: {', '.join(map(repr, left))}", pytrace=False)
