@@ -78,10 +78,12 @@ def test_lock_holds_exact_versions_and_no_host() -> None:
     assert "--" not in LOCK
 
 
-def test_wheel_carries_what_is_there() -> None:
-    included = PYPROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["only-include"]
-    assert [path for path in included if not (ROOT / path).exists()] == []
-    assert (ROOT / "routingsim" / "py.typed").is_file()
+def test_wheel_carries_the_data_and_the_types() -> None:
+    wheel = PYPROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]
+    assert wheel["only-include"] == ["routingsim", "data"]
+    assert wheel["sources"] == {"data": "routingsim/data"}
+    carried = ["data/agents.toml", "data/tasks.jsonl", "routingsim/py.typed"]
+    assert [path for path in carried if not (ROOT / path).is_file()] == []
 
 
 def test_console_script_can_be_loaded() -> None:
