@@ -1,0 +1,294 @@
+"""Rows to tasks: every value checked, every problem with its place.
+
+A :class:`Draft` says which column of a file is which field of a task; :func:`check`
+turns drafts into one table in our own format: the columns of :data:`BASE`, then
+``outcomes.<agent>.<field>`` for what was recorded.
+"""
+
+import math
+from collections.abc import Collection, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from routingsim.errors import CorpusError
+from routingsim.tables import Rows, Skipped, shown, unnest
+
+__all__ = ["BASE", "OUTCOMES", "STRING", "Column", "Draft", "check", "draft_own", "require"]
+
+BASE = ("id", "text", "arrived_at", "category", "prompt_tokens", "output_tokens")
+"""The columns of a task, in order."""
+
+OUTCOMES = ("quality", "cost", "latency", "output_tokens")
+"""What can be recorded of an agent on a task: 0 to 1, USD, seconds, tokens."""
+
+STRING = pd.StringDtype("pyarrow", na_value=np.nan)
+"""The dtype of the text columns."""
+
+_STRINGS = ("id", "text", "category")
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a file that holds a field of the task.
+
+    Attributes
+    ----------
+    label : str
+        What the file calls it, for messages.
+    values : list
+        The raw values, None where there are none.
+    divisor : float
+        What to divide a number by to have it in our units.
+    """
+
+    label: str
+    values: Sequence[Any]
+    divisor: float = 1.0
+
+
+@dataclass
+class Draft:
+    """One file's rows under our own column names, not yet checked.
+
+    ``problems`` holds the first thing wrong with a record, by its position.
+    """
+
+    rows: Rows
+    columns: dict[str, Column]
+    problems: dict[int, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+def require(rows: Rows, *names: str) -> None:
+    """Check that a file has these columns.
+
+    Raises
+    ------
+    CorpusError
+        If one is missing, or if no record could be read at all.
+    """
+    if not rows.columns and rows.lost:
+        raise CorpusError(_said(rows.lost))
+    missing = [name for name in names if name not in rows.columns]
+    if missing:
+        found = ", ".join(map(shown, list(rows.columns)[:12])) or "none"
+        raise CorpusError(
+            f"{rows.file}: column {', '.join(map(shown, missing))} is missing; found {found}"
+        )
+
+
+def draft_own(rows: Rows) -> Draft:
+    """Our own format: the columns of :data:`BASE` and recorded outcomes.
+
+    Outcomes stand in an object ``outcomes: {agent: {field: value}}`` (JSON) or in
+    columns ``outcomes.<agent>.<field>``; an agent's name may hold dots.
+    """
+    require(rows, "id", "text")
+    # An empty cell is the empty text; only a trace has such texts.
+    if rows.kind == "csv":
+        rows.columns["text"] = [text or "" for text in rows.columns["text"]]
+    draft = Draft(
+        rows, {name: Column(name, rows.columns[name]) for name in BASE if name in rows.columns}
+    )
+    ignored = []
+    for name, values in rows.columns.items():
+        if name == "outcomes":
+            for agent, recorded in unnest(values, name, draft.problems).items():
+                label = f"outcomes.{agent}"
+                for key, inner in unnest(recorded, label, draft.problems).items():
+                    _add_outcome(draft, agent, key, inner)
+        elif name.startswith("outcomes."):
+            agent, _, key = name.removeprefix("outcomes.").rpartition(".")
+            _add_outcome(draft, agent, key, values)
+        elif name not in BASE:
+            ignored.append(name)
+    if ignored:
+        more = f" and {len(ignored) - 8} more" if len(ignored) > 8 else ""
+        draft.notes.append(f"ignored columns: {', '.join(ignored[:8])}{more}")
+    return draft
+
+
+def _add_outcome(draft: Draft, agent: str, key: str, values: list[Any]) -> None:
+    name = f"outcomes.{agent}.{key}"
+    if agent and key in OUTCOMES:
+        draft.columns[name] = Column(name, values)
+        return
+    reason = f"{name}: unknown; expected outcomes.<agent>.<field> with a field of {_list(OUTCOMES)}"
+    for row, value in enumerate(values):
+        if value is not None:
+            draft.problems.setdefault(row, reason)
+
+
+def check(
+    drafts: Sequence[Draft], *, on_error: str = "raise", agents: Collection[str] | None = None
+) -> tuple[pd.DataFrame, tuple[Skipped, ...]]:
+    """Check every record; the valid ones as one table, and what was left out.
+
+    Parameters
+    ----------
+    drafts : sequence of Draft
+        One a file.
+    on_error : {"raise", "skip"}
+        Whether the first bad record is an error or is left out and listed.
+    agents : collection of str, optional
+        The names under which outcomes may be recorded. Default: any.
+
+    Returns
+    -------
+    frame : DataFrame
+        Columns of :data:`BASE` and ``outcomes.<agent>.<field>``.
+    skipped : tuple of Skipped
+        What was left out, in the order of the files.
+
+    Raises
+    ------
+    CorpusError
+        If a record is bad and ``on_error`` is "raise", or if none is left.
+    """
+    if on_error not in ("raise", "skip"):
+        raise CorpusError(f"on_error is {shown(on_error)}; allowed are 'raise' and 'skip'")
+    frames, skipped = [], []
+    seen: dict[str, str] = {}
+    for draft in drafts:
+        frames.append(_checked(draft, agents, seen))
+        rows = draft.rows
+        bad = [
+            Skipped(rows.file, rows.lines[row], reason, rows.unit)
+            for row, reason in draft.problems.items()
+        ]
+        skipped += sorted(rows.lost + bad, key=lambda item: item.line)
+    if skipped and on_error == "raise":
+        raise CorpusError(
+            f"{_said(skipped)}. Mend the file, or leave such records out with on_error='skip' "
+            "(--on-error skip)"
+        )
+    frame = pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
+    if frame.empty:
+        why = f"; {_said(skipped)}" if skipped else ""
+        raise CorpusError(f"{drafts[0].rows.file}: holds no valid record{why}")
+    return frame, tuple(skipped)
+
+
+def _said(skipped: Sequence[Skipped]) -> str:
+    more = f" (and {len(skipped) - 1:,} more)" if len(skipped) > 1 else ""
+    return f"{skipped[0]}{more}"
+
+
+def _checked(draft: Draft, agents: Collection[str] | None, seen: dict[str, str]) -> pd.DataFrame:
+    """The good rows of a draft; the others go into its problems."""
+    size, csv = len(draft.rows), draft.rows.kind == "csv"
+    columns: dict[str, Any] = {}
+    for name in BASE:
+        column = draft.columns.get(name)
+        if name in _STRINGS:
+            values = [None] * size if column is None else column.values
+            columns[name] = _strings(name, column, values, draft.problems)
+        elif column is None:
+            columns[name] = np.full(size, np.nan)
+        else:
+            columns[name] = _numbers(column, math.inf, csv, draft.problems)
+    for name, column in draft.columns.items():
+        if name in BASE:
+            continue
+        agent, _, key = name.removeprefix("outcomes.").rpartition(".")
+        if agents is not None and agent not in agents:
+            _refuse_agent(agent, column, agents, draft.problems)
+        columns[name] = _numbers(column, 1.0 if key == "quality" else math.inf, csv, draft.problems)
+    _refuse_repeats(columns["id"], draft, seen)
+    keep = np.array([row for row in range(size) if row not in draft.problems], dtype=np.intp)
+    frame = {
+        name: pd.array([values[row] for row in keep], dtype=STRING)
+        if name in _STRINGS
+        else values[keep]
+        for name, values in columns.items()
+    }
+    return pd.DataFrame(frame, index=pd.RangeIndex(len(keep)))
+
+
+def _strings(
+    name: str, column: Column | None, values: Sequence[Any], problems: dict[int, str]
+) -> list[str]:
+    label = name if column is None else column.label
+    result = []
+    for row, value in enumerate(values):
+        text = value
+        if value is None and name == "category":
+            text = ""
+        elif name == "id" and type(value) is int:
+            text = str(value)
+        reason = _string_trouble(text, name)
+        if reason is not None:
+            problems.setdefault(row, f"{label}: {reason}")
+            text = ""
+        result.append(text)
+    return result
+
+
+def _string_trouble(text: Any, name: str) -> str | None:
+    if text is None:
+        return "missing; every task needs one"
+    if type(text) is not str:
+        return f"expected text, found {shown(text)}"
+    if name == "id" and (not text or text.isspace()):
+        return "empty; every task needs an id of its own"
+    if "\0" in text:
+        return f"NUL character in {shown(text)}; the file is damaged or not text"
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        # CSV is read with surrogateescape: byte 0x80 + n arrives as U+DC80 + n.
+        code = ord(text[error.start])
+        what = f"byte 0x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else f"U+{code:04X}"
+        return f"invalid UTF-8 ({what}); save the file as UTF-8"
+    return None
+
+
+def _numbers(column: Column, high: float, csv: bool, problems: dict[int, str]) -> np.ndarray:
+    """Float64 of a column, NaN where there is nothing or something wrong."""
+    result = np.full(len(column.values), np.nan)
+    for row, value in enumerate(column.values):
+        if value is None:
+            continue
+        number = math.nan
+        if isinstance(value, str if csv else float | int | np.number) and value is not True:
+            with suppress(ValueError, OverflowError):
+                number = float(value)
+        if 0 <= number <= high and number != math.inf:
+            result[row] = number / column.divisor
+        else:
+            allowed = "a finite number >= 0" if high == math.inf else f"a number from 0 to {high:g}"
+            problems.setdefault(row, f"{column.label}: expected {allowed}, found {shown(value)}")
+    return result
+
+
+def _refuse_agent(
+    agent: str, column: Column, agents: Collection[str], problems: dict[int, str]
+) -> None:
+    near = get_close_matches(agent, agents, n=1)
+    hint = f"; did you mean {shown(near[0])}?" if near else ""
+    reason = f"{column.label}: unknown agent {shown(agent)}; allowed are {_list(agents)}{hint}"
+    for row, value in enumerate(column.values):
+        if value is not None:
+            problems.setdefault(row, reason)
+
+
+def _refuse_repeats(ids: list[str], draft: Draft, seen: dict[str, str]) -> None:
+    rows = draft.rows
+    label = draft.columns["id"].label if "id" in draft.columns else "id"
+    for row, name in enumerate(ids):
+        if row in draft.problems:
+            continue
+        if name in seen:
+            draft.problems[row] = f"{label}: {shown(name)} is already the id of {seen[name]}"
+        else:
+            seen[name] = f"{rows.unit} {rows.lines[row]}"
+
+
+def _list(names: Collection[str]) -> str:
+    some = ", ".join(list(names)[:12])
+    return some if len(names) <= 12 else f"{some} and {len(names) - 12} more"
