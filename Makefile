@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 NOTEBOOKS := $(wildcard notebooks/*.ipynb)
 BENCHMARKS := $(wildcard benchmarks/*.py)
 # Outputs are kept; what differs from run to run is not (see CONTRIBUTING.md).
-STRIP := $(BIN)/nbstripout --keep-output --keep-id \
+STRIP := $(BIN)/nbstripout --keep-output --keep-count --keep-id \
 	--extra-keys "metadata.language_info.version"
 
 PYTHONS := $(or $(PYTHON),python3 python3.13 python3.12 python3.11)
@@ -57,7 +57,7 @@ clean: ## Remove all that these targets made, .venv too
 	rm -f routing-report.html
 	find routingsim tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
-# The lock is complete, so nothing is resolved here. A .venv whose Python is gone is made anew.
+# The lock is complete, so nothing is resolved here. A .venv that works is updated, not made anew.
 $(READY): pyproject.toml requirements.lock
 	@set -e; \
 	if ! $(BIN)/python -c '$(SUPPORTED)' 2>/dev/null; then \
