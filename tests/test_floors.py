@@ -31,14 +31,26 @@ def test_floors_hold() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_an_import_upwards_is_found(tmp_path: Path) -> None:
+def test_imports_that_break_a_floor_are_found(tmp_path: Path) -> None:
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     shutil.copytree(ROOT / "routingsim", tmp_path / "routingsim")
-    with (tmp_path / "routingsim" / "errors.py").open("a", encoding="utf-8") as errors:
-        errors.write("\nimport routingsim.agents\n")
-    with (tmp_path / "routingsim" / "live" / "__init__.py").open("a", encoding="utf-8") as live:
-        live.write("\nimport routingsim.agents\n")
-    done = lint_imports(tmp_path)
-    assert done.returncode == 1, done.stdout + done.stderr
-    assert "routingsim.errors is not allowed to import routingsim.agents" in done.stdout
-    assert "routingsim.live is not allowed to import routingsim.agents" in done.stdout
+    wrong = {
+        "errors.py": "import routingsim.agents",
+        "live/__init__.py": "import routingsim.scoring",
+        "messages.py": "import routingsim",
+        "nowhere.py": "",
+    }
+    for name, line in wrong.items():
+        with (tmp_path / "routingsim" / name).open("a", encoding="utf-8") as module:
+            module.write(f"\n{line}\n")
+
+    unplaced = lint_imports(tmp_path)
+    assert unplaced.returncode == 1
+    assert "routingsim.nowhere" in unplaced.stdout
+
+    (tmp_path / "routingsim" / "nowhere.py").unlink()
+    broken = lint_imports(tmp_path)
+    assert broken.returncode == 1
+    assert "routingsim.errors is not allowed to import routingsim.agents" in broken.stdout
+    assert "routingsim.live is not allowed to import routingsim.scoring" in broken.stdout
+    assert "routingsim.messages is not allowed to import routingsim" in broken.stdout
