@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import os
 from collections.abc import Collection, Mapping, Sequence
@@ -11,16 +10,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
-import msgspec
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 
+from routingsim.corpus_file import csv_bytes, write_frame
 from routingsim.corpus_view import corpus_html, corpus_text
 from routingsim.errors import CorpusError
 from routingsim.tables import Skipped, rows_of_frame, shown
-from routingsim.validation import BASE, OUTCOMES, STRING, check, draft_own
+from routingsim.validation import BASE, OUTCOMES, STRING, check, draft_own, outcome_arrays
 
 __all__ = ["Corpus"]
 
@@ -92,7 +91,7 @@ class Corpus:
         draft = draft_own(rows_of_frame(frame, name))
         table, _ = check([draft], agents=agents)
         corpus = cls.of_table(table, name=name, source="DataFrame", sha256="", notes=draft.notes)
-        digest = hashlib.sha256(_csv_bytes(corpus.to_frame())).hexdigest()
+        digest = hashlib.sha256(csv_bytes(corpus.to_frame())).hexdigest()
         return corpus._with(sha256=digest)
 
     @classmethod
@@ -118,15 +117,15 @@ class Corpus:
         elif missing == 0 and (late := _out_of_order(arrived)):
             said.append(f"{late:,} arrivals were unsorted: sorted")
             table = table.iloc[np.argsort(arrived, kind="stable")].reset_index(drop=True)
-        blank = int((table["text"] == "").sum())
+        blank = table["text"].tolist().count("")
         if 0 < blank < len(table):
             said.append(f"{blank:,} tasks have an empty text")
-        agents, outcomes = _outcomes(table)
+        agents, outcomes = outcome_arrays(table)
         return cls(
             name=name,
-            tasks=table[list(BASE)].copy(),
+            tasks=table.loc[:, list(BASE)].copy(),
             agents=agents,
-            outcomes=outcomes,
+            outcomes={key: _frozen(array) for key, array in outcomes.items()},
             source=source,
             sha256=sha256,
             notes=tuple(said),
@@ -166,12 +165,12 @@ class Corpus:
     @property
     def has_arrivals(self) -> bool:
         """Whether every task has an arrival time; they are sorted then."""
-        return len(self) > 0 and bool(self.tasks["arrived_at"].notna().all())
+        return len(self) > 0 and not np.isnan(self.tasks["arrived_at"].to_numpy()).any()
 
     @property
     def has_texts(self) -> bool:
         """Whether any task has a text; a trace has none."""
-        return bool((self.tasks["text"] != "").any())
+        return any(self.tasks["text"].tolist())
 
     def outcome(self, field: str, agents: Sequence[str]) -> NDArray[np.float64]:
         """What was recorded of these agents, in this order.
@@ -226,10 +225,13 @@ class Corpus:
             raise CorpusError("a position is given twice; a task can be selected once")
         if self.has_arrivals:
             chosen = np.sort(chosen)
+        left_out = (
+            [f"{len(chosen):,} of {len(self):,} tasks selected"] if len(chosen) < len(self) else []
+        )
         return self._with(
             tasks=self.tasks.iloc[chosen].reset_index(drop=True),
             outcomes={key: _frozen(array[chosen]) for key, array in self.outcomes.items()},
-            notes=(*self.notes, f"{len(chosen):,} of {len(self):,} tasks selected"),
+            notes=(*self.notes, *left_out),
         )
 
     def head(self, n: int) -> Corpus:
@@ -296,7 +298,7 @@ class Corpus:
             raise CorpusError(f"{self.name}: ids that end in #2, #3, … stand in the way of repeats")
         tasks["id"] = pd.array(ids, dtype=STRING)
         for column in ("arrived_at", "prompt_tokens", "output_tokens"):
-            if trace.tasks[column].notna().any():
+            if not np.isnan(trace.tasks[column].to_numpy()).all():
                 tasks[column] = trace.tasks[column]
         note = f"arrivals of {trace.name} ({size:,})"
         if size > len(self):
@@ -309,7 +311,7 @@ class Corpus:
             outcomes={key: _frozen(array[met]) for key, array in self.outcomes.items()},
             source=f"{self.source} + {trace.source}",
             sha256=digest,
-            notes=(*self.notes, note),
+            notes=(*self.notes, note, *(f"{trace.name}: {said}" for said in trace.notes)),
         )
 
     def to_frame(self) -> pd.DataFrame:
@@ -336,27 +338,7 @@ class Corpus:
         CorpusError
             If the suffix is another one, or the file cannot be written.
         """
-        target = Path(path)
-        plain = target.name.removesuffix(".gz")
-        if plain.endswith(".jsonl"):
-            data = _jsonl_bytes(self.to_frame())
-        elif plain.endswith(".csv"):
-            data = _csv_bytes(self.to_frame())
-        elif target.suffix == ".parquet":
-            data = self.to_frame().to_parquet(index=False)
-        else:
-            raise CorpusError(
-                f"{target}: unknown suffix; allowed are .jsonl, .csv (also with .gz) and .parquet"
-            )
-        if target.suffix == ".gz":
-            data = gzip.compress(data, mtime=0)
-        beside = target.with_name(f".{target.name}.{os.getpid()}")
-        try:
-            beside.write_bytes(data)
-            beside.replace(target)
-        except OSError as error:
-            beside.unlink(missing_ok=True)
-            raise CorpusError(f"{target}: cannot be written ({error.strerror})") from error
+        write_frame(self.to_frame(), Path(path))
 
     def _with(self, **changes: Any) -> Self:
         # Not dataclasses.replace: the texts cached on this instance are no field.
@@ -371,45 +353,3 @@ def _frozen(array: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _out_of_order(arrived: NDArray[np.float64]) -> int:
     return int((arrived < np.maximum.accumulate(arrived)).sum())
-
-
-def _outcomes(table: pd.DataFrame) -> tuple[tuple[str, ...], dict[str, NDArray[np.float64]]]:
-    recorded: dict[str, dict[str, NDArray[np.float64]]] = {}
-    for name in table.columns[len(BASE) :]:
-        values = table[name].to_numpy(dtype=np.float64, na_value=np.nan)
-        if not np.isnan(values).all():
-            agent, _, key = name.removeprefix("outcomes.").rpartition(".")
-            recorded.setdefault(agent, {})[key] = values
-    nothing = np.full(len(table), np.nan)
-    shape = (len(table), len(recorded))
-    return tuple(recorded), {
-        key: _frozen(
-            np.column_stack([columns.get(key, nothing) for columns in recorded.values()])
-            if recorded
-            else np.empty(shape)
-        )
-        for key in OUTCOMES
-    }
-
-
-def _csv_bytes(frame: pd.DataFrame) -> bytes:
-    return frame.to_csv(index=False, lineterminator="\n").encode()
-
-
-def _jsonl_bytes(frame: pd.DataFrame) -> bytes:
-    encoder = msgspec.json.Encoder()
-    lines = bytearray()
-    names = list(frame.columns)
-    for row in zip(*(frame[name].tolist() for name in names), strict=True):
-        record: dict[str, Any] = {}
-        for name, value in zip(names, row, strict=True):
-            # NaN is the one value unlike itself; "" is the category of no category.
-            if value != value or (name == "category" and not value):
-                continue
-            if name in BASE:
-                record[name] = value
-            else:
-                agent, _, key = name.removeprefix("outcomes.").rpartition(".")
-                record.setdefault("outcomes", {}).setdefault(agent, {})[key] = value
-        lines += encoder.encode(record) + b"\n"
-    return bytes(lines)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -42,12 +43,9 @@ def corpus_html(corpus: Corpus) -> str:
 
 def _facts(corpus: Corpus) -> list[tuple[str, str]]:
     facts = []
-    categories = corpus.tasks["category"]
-    counts = categories[categories != ""].value_counts()
-    if len(counts):
-        listed = ", ".join(
-            f"{_short(str(name), 30)} {count:,}" for name, count in counts[:6].items()
-        )
+    counts = Counter(name for name in corpus.tasks["category"].tolist() if name).most_common()
+    if counts:
+        listed = ", ".join(f"{_short(name, 30)} {count:,}" for name, count in counts[:6])
         more = f", {len(counts) - 6} more" if len(counts) > 6 else ""
         facts.append(("categories", f"{listed}{more}"))
     if corpus.has_arrivals:

@@ -21,8 +21,7 @@ from typing import Any
 import pandas as pd
 
 from routingsim.errors import CorpusError
-from routingsim.tables import Rows, parse, shown
-from routingsim.tables import unnest as _unnest
+from routingsim.tables import Rows, parse, shown, unnest
 from routingsim.validation import Column, Draft, draft_own, require
 
 __all__ = [
@@ -58,29 +57,31 @@ def draft_routellm(rows: Rows, name: str) -> Draft:
             f"answered right; found {', '.join(map(shown, list(rows.columns)[:12]))}"
         )
     for model in models:
-        values = rows.columns[model]
-        for row, value in enumerate(values):
-            if value is not None and value.lower() not in _TRUTHS:
+        right = [_truth(value) for value in rows.columns[model]]
+        for row, value in enumerate(rows.columns[model]):
+            if value is not None and right[row] is None:
                 result.problems.setdefault(
                     row, f"{model}: expected True or False, found {shown(value)}"
                 )
-        # Left as text, for the numbers of a CSV file are text.
-        right = [None if value is None else str(_TRUTHS.get(value.lower(), "")) for value in values]
         result.columns[f"outcomes.{model}.quality"] = Column(model, right)
     return result
 
 
+def _truth(value: Any) -> float | None:
+    return _TRUTHS.get(str(value).lower())
+
+
 def _mostly_truths(values: list[Any]) -> bool:
-    return 2 * sum(value is not None and value.lower() in _TRUTHS for value in values) > len(values)
+    return 2 * sum(_truth(value) is not None for value in values) > len(values)
 
 
 def draft_paretobandit(rows: Rows, name: str) -> Draft:
     """Reward (0 to 1) and cost (USD a call) of each model; category is the source."""
     require(rows, "prompt", "arms")
     result = _draft(rows, name, text="prompt", category="source")
-    for model, arms in _unnest(rows.columns["arms"], "arms", result.problems).items():
+    for model, arms in unnest(rows.columns["arms"], "arms", result.problems).items():
         label = f"arms.{model}"
-        recorded = _unnest(arms, label, result.problems)
+        recorded = unnest(arms, label, result.problems)
         for ours, theirs in (("quality", "reward"), ("cost", "cost")):
             if theirs in recorded:
                 column = Column(f"{label}.{theirs}", recorded[theirs])
@@ -95,7 +96,7 @@ def draft_dcrouter(rows: Rows, name: str) -> Draft:
     if clusters := rows.columns.get("cluster_id"):
         named = [None if cluster is None else f"cluster-{cluster}" for cluster in clusters]
         result.columns["category"] = Column("cluster_id", named)
-    for model, scores in _unnest(rows.columns["scores"], "scores", result.problems).items():
+    for model, scores in unnest(rows.columns["scores"], "scores", result.problems).items():
         result.columns[f"outcomes.{model}.quality"] = Column(f"scores.{model}", scores)
     return result
 
@@ -108,15 +109,16 @@ def draft_azure(rows: Rows, name: str) -> Draft:
     times = pd.to_datetime(
         pd.Series(stamps, dtype="str"), format="ISO8601", errors="coerce", utc=True
     )
-    for row in times.index[times.isna()]:
-        result.problems.setdefault(
-            int(row),
-            "TIMESTAMP: expected a time like 2023-11-16 18:17:03.9799600, "
-            f"found {shown(stamps[row])}",
-        )
-    seconds = (times - times.min()) / pd.Timedelta(seconds=1)
-    arrived = [None if pd.isna(second) else repr(second) for second in seconds.tolist()]
-    result.columns["arrived_at"] = Column("TIMESTAMP", arrived)
+    seconds = ((times - times.min()) / pd.Timedelta(seconds=1)).tolist()
+    for row, second in enumerate(seconds):
+        if pd.isna(second):
+            seconds[row] = None
+            result.problems.setdefault(
+                row,
+                "TIMESTAMP: expected a time like 2023-11-16 18:17:03.9799600, "
+                f"found {shown(stamps[row])}",
+            )
+    result.columns["arrived_at"] = Column("TIMESTAMP", seconds)
     return result
 
 

@@ -126,9 +126,10 @@ def parse(data: bytes, file: str, kind: str | None = None) -> Rows:
     data = data.removeprefix(codecs.BOM_UTF8)
     if not data.strip():
         raise CorpusError(f"{file}: is empty; a corpus needs at least one task")
-    if (kind or _guess_kind(data, file)) == "csv":
+    kind = kind or _guess_kind(data, file)
+    if kind == "csv":
         return _parse_csv(data, file)
-    if kind == "parquet" or file.endswith(".parquet"):
+    if kind == "parquet":
         raise CorpusError(f"{file}: is not a Parquet file (it does not begin with PAR1)")
     if data.lstrip().startswith(b"["):
         return _parse_json_array(data, file)
@@ -188,7 +189,9 @@ def _guess_kind(data: bytes, file: str) -> str:
     stem = file.removesuffix(".gz").lower()
     if stem.endswith(".csv"):
         return "csv"
-    if stem.endswith((".jsonl", ".json", ".ndjson", ".parquet")):
+    if stem.endswith(".parquet"):
+        return "parquet"
+    if stem.endswith((".jsonl", ".json", ".ndjson")):
         return "json"
     return "json" if data.lstrip()[:1] in (b"{", b"[") else "csv"
 
@@ -293,7 +296,11 @@ def _parse_csv(data: bytes, file: str) -> Rows:
             break
         except csv.Error as error:
             number += 1
-            reason = f"broken quotes ({error}); double a quote inside a quoted cell"
+            reason = (
+                "a quote opened in this record is never closed; all after it is lost"
+                if "end of data" in str(error)
+                else f"broken quotes ({error}); double a quote inside a quoted cell"
+            )
             rows.lost.append(Skipped(file, line, reason))
             continue
         if not record:
@@ -319,6 +326,8 @@ def _parse_parquet(data: bytes, file: str) -> Rows:
         table = pq.read_table(pa.BufferReader(data))
     except (pa.ArrowException, OSError) as error:
         raise CorpusError(f"{file}: damaged or cut-off Parquet file ({error})") from error
+    if len(set(table.column_names)) < table.num_columns:
+        raise CorpusError(f"{file}: two columns have the same name; rename one")
     columns = {name: table.column(name).to_pylist() for name in table.column_names}
     numbers = list(range(1, table.num_rows + 1))
     return Rows(file, "parquet", columns, numbers, numbers, unit="row")

@@ -14,11 +14,22 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from routingsim.errors import CorpusError
 from routingsim.tables import Rows, Skipped, shown, unnest
 
-__all__ = ["BASE", "OUTCOMES", "STRING", "Column", "Draft", "check", "draft_own", "require"]
+__all__ = [
+    "BASE",
+    "OUTCOMES",
+    "STRING",
+    "Column",
+    "Draft",
+    "check",
+    "draft_own",
+    "outcome_arrays",
+    "require",
+]
 
 BASE = ("id", "text", "arrived_at", "category", "prompt_tokens", "output_tokens")
 """The columns of a task, in order."""
@@ -103,7 +114,7 @@ def draft_own(rows: Rows) -> Draft:
                 for key, inner in unnest(recorded, label, draft.problems).items():
                     _add_outcome(draft, agent, key, inner)
         elif name.startswith("outcomes."):
-            agent, _, key = name.removeprefix("outcomes.").rpartition(".")
+            agent, key = _agent_and_field(name)
             _add_outcome(draft, agent, key, values)
         elif name not in BASE:
             ignored.append(name)
@@ -174,6 +185,37 @@ def check(
     return frame, tuple(skipped)
 
 
+def outcome_arrays(
+    frame: pd.DataFrame,
+) -> tuple[tuple[str, ...], dict[str, NDArray[np.float64]]]:
+    """The dotted columns of a checked table as one array an outcome.
+
+    Returns
+    -------
+    agents : tuple of str
+        Those of whom anything was recorded, in the order of the columns.
+    outcomes : dict of str to ndarray, shape (tasks, agents)
+        One for each of :data:`OUTCOMES`; NaN where not recorded.
+    """
+    recorded: dict[str, dict[str, NDArray[np.float64]]] = {}
+    for name in frame.columns[len(BASE) :]:
+        values = frame[name].to_numpy(dtype=np.float64, na_value=np.nan)
+        if not np.isnan(values).all():
+            agent, key = _agent_and_field(name)
+            recorded.setdefault(agent, {})[key] = values
+    outcomes = {key: np.full((len(frame), len(recorded)), np.nan) for key in OUTCOMES}
+    for column, fields in enumerate(recorded.values()):
+        for key, values in fields.items():
+            outcomes[key][:, column] = values
+    return tuple(recorded), outcomes
+
+
+def _agent_and_field(name: str) -> tuple[str, str]:
+    # An agent's name may hold dots, a field has none.
+    agent, _, key = name.removeprefix("outcomes.").rpartition(".")
+    return agent, key
+
+
 def _said(skipped: Sequence[Skipped]) -> str:
     more = f" (and {len(skipped) - 1:,} more)" if len(skipped) > 1 else ""
     return f"{skipped[0]}{more}"
@@ -195,7 +237,7 @@ def _checked(draft: Draft, agents: Collection[str] | None, seen: dict[str, str])
     for name, column in draft.columns.items():
         if name in BASE:
             continue
-        agent, _, key = name.removeprefix("outcomes.").rpartition(".")
+        agent, key = _agent_and_field(name)
         if agents is not None and agent not in agents:
             _refuse_agent(agent, column, agents, draft.problems)
         columns[name] = _numbers(column, 1.0 if key == "quality" else math.inf, csv, draft.problems)
@@ -248,14 +290,17 @@ def _string_trouble(text: Any, name: str) -> str | None:
     return None
 
 
-def _numbers(column: Column, high: float, csv: bool, problems: dict[int, str]) -> np.ndarray:
+def _numbers(
+    column: Column, high: float, csv: bool, problems: dict[int, str]
+) -> NDArray[np.float64]:
     """Float64 of a column, NaN where there is nothing or something wrong."""
     result = np.full(len(column.values), np.nan)
     for row, value in enumerate(column.values):
         if value is None:
             continue
         number = math.nan
-        if isinstance(value, str if csv else float | int | np.number) and value is not True:
+        number_like = isinstance(value, float | int | np.number) and not isinstance(value, bool)
+        if number_like or (csv and isinstance(value, str)):
             with suppress(ValueError, OverflowError):
                 number = float(value)
         if 0 <= number <= high and number != math.inf:
