@@ -1,0 +1,394 @@
+"""The bridge: what is published on Redis goes to WebSocket clients.
+
+::
+
+    async with Bridge("redis://localhost:6379") as bridge:
+        print(bridge.url)
+        ...
+
+The wire protocol is that of :mod:`routingsim.live.protocol`; the path does not
+matter. While Redis is away clients stay connected, get
+``{"type":"status","upstream":"down"}``, and when it is back
+``{"type":"status","upstream":"up"}`` and what was published meanwhile.
+
+The same port answers ``GET /health`` and ``GET /metrics`` (see
+:mod:`routingsim.live.monitor`; the latter asks for the token, if there is one).
+
+Close codes: 1001 shutdown, 1008 too many frames or no token, 1009 frame too
+large, 4008 too slow (come back with ``since``).
+"""
+
+import asyncio
+import contextlib
+import errno
+import http
+import itertools
+import logging
+import ssl as tls
+from collections.abc import Collection
+from types import TracebackType
+from typing import Any, Self, cast
+
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.datastructures import Headers, MultipleValuesError
+from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
+
+from routingsim.errors import BrokerError
+from routingsim.live.connection import Connection
+from routingsim.live.fanout import Hub, Outbox, SlowPolicy
+from routingsim.live.monitor import BridgeStats, health, prometheus
+from routingsim.live.ports import who_holds
+from routingsim.live.protocol import CHANNELS, Close, Limits, Reply, Session, Subscribe, Unsubscribe
+from routingsim.live.security import Admission, bearer_matches, is_loopback, origin_allowed
+from routingsim.live.upstream import Upstream
+
+__all__ = ["Bridge"]
+
+GOING_AWAY = 1001
+SLOW = 4008
+
+SWEEP_SECONDS = 0.25
+FIRST_SYNC_SECONDS = 5.0
+WRITE_LIMIT = (64 * 2**10, 0)
+"""Bytes in a transport above which messages wait in the outbox instead, and below which
+they flow again."""
+
+log = logging.getLogger(__name__)
+
+
+class Bridge:
+    """A WebSocket server that passes on what is published on Redis.
+
+    Parameters
+    ----------
+    redis_url
+        As in ``REDIS_URL`` (see :mod:`routingsim.live.settings`).
+    host, port
+        Where to listen; port 0 takes any free one.
+    limits
+        See :class:`~routingsim.live.protocol.Limits`.
+    slow
+        What becomes of a client for whom too much waits: ``"disconnect"`` closes
+        it with 4008, ``"drop"`` leaves messages out and tells it how many.
+    origins
+        Origins of pages that may connect, besides those of loopback and of this
+        very server; ``"*"`` for any.
+    token
+        What clients must show, in an Authorization header or a first frame.
+    ssl
+        Certificate and key, to serve ``wss``.
+
+    Raises
+    ------
+    BrokerError
+        If ``redis_url`` is not one. That no Redis is there is no error: the
+        bridge waits for it.
+    """
+
+    def __init__(
+        self,
+        redis_url: str,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 3001,
+        limits: Limits | None = None,
+        slow: SlowPolicy = "disconnect",
+        origins: Collection[str] | None = None,
+        token: str | None = None,
+        ssl: tls.SSLContext | None = None,
+    ) -> None:
+        self.host = host
+        self.limits = limits or Limits()
+        self._wanted_port = port
+        self._slow: SlowPolicy = slow
+        self._origins = frozenset(origins or ())
+        self._token = token
+        self._ssl = ssl
+        self._admission = Admission(self.limits.connections, self.limits.connections_per_address)
+        self._connections: set[Connection] = set()
+        self._clients: dict[Outbox, Connection] = {}
+        self._numbers = itertools.count(1)
+        self._accepted = self._refused = self._evicted = self._abusive = self._dropped = 0
+        self._hub = Hub(
+            self.limits,
+            schedule=lambda flush: asyncio.get_running_loop().call_soon(flush),
+            resync=lambda channel: self._upstream.resync(channel),
+            evict=self._evict,
+        )
+        self._upstream = Upstream(redis_url, CHANNELS, self.limits.history_messages, self._hub)
+        self._server: Server | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+
+    # Life
+
+    async def start(self) -> Self:
+        """Listen, and connect to Redis. Returns once Redis has answered, or after 5 s.
+
+        Raises
+        ------
+        BrokerError
+            If the port is taken; the message says by whom, where that can be told.
+        """
+        try:
+            self._server = await serve(
+                self._handle,
+                self.host,
+                self._wanted_port,
+                ssl=self._ssl,
+                compression=None,  # so that all clients get the same bytes
+                process_request=self._process_request,
+                server_header=None,
+                open_timeout=self.limits.handshake_seconds,
+                close_timeout=self.limits.close_seconds,
+                max_size=self.limits.frame_bytes,
+                write_limit=WRITE_LIMIT,
+                create_connection=cast(Any, self._new_connection),
+            )
+        except OSError as problem:
+            raise BrokerError(self._cannot_listen(problem)) from problem
+        first_sync = asyncio.Event()
+        self._hub.on_up = first_sync.set
+        self._tasks = [
+            asyncio.create_task(self._upstream.run(), name="bridge upstream"),
+            asyncio.create_task(self._sweep(), name="bridge sweep"),
+        ]
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(first_sync.wait(), FIRST_SYNC_SECONDS)
+        log.info("event=listening url=%s upstream=%s", self.url, "up" if self._hub.up else "down")
+        return self
+
+    async def stop(self) -> None:
+        """Close every client with 1001 and stop listening; done in about a second."""
+        server, self._server = self._server, None
+        if server is None:
+            return
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        server.close(close_connections=False)
+        for connection in list(self._connections):
+            connection.part(GOING_AWAY, "server is going away")
+        # Each connection has a deadline of its own; this one is for TLS handshakes on the way.
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(server.wait_closed(), 2 * self.limits.close_seconds)
+        log.info("event=stopped delivered=%d", self._hub.delivered)
+
+    async def run_until(self, stop: asyncio.Event) -> None:
+        """Serve until ``stop`` is set, then close everything."""
+        async with self:
+            await stop.wait()
+
+    async def __aenter__(self) -> Self:
+        return await self.start()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.stop()
+
+    @property
+    def port(self) -> int:
+        """The port listened on; once started."""
+        if self._server is None:
+            return self._wanted_port
+        return self._server.sockets[0].getsockname()[1]
+
+    @property
+    def url(self) -> str:
+        """Where clients connect to, such as ``ws://127.0.0.1:3001``."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'ws' if self._ssl is None else 'wss'}://{host}:{self.port}"
+
+    @property
+    def stats(self) -> BridgeStats:
+        """Counters and state at this moment."""
+        clients = [client for client in self._clients.values() if client.outbox.lag_bytes]
+        return BridgeStats(
+            upstream=self._hub.up,
+            reason=self._hub.reason,
+            clients=len(self._clients),
+            lagging=len(clients),
+            received=self._hub.received.total(),
+            malformed=self._hub.malformed,
+            delivered=self._hub.delivered,
+            dropped=self._dropped + sum(outbox.dropped for outbox in self._clients),
+            accepted=self._accepted,
+            refused=self._refused,
+            evicted=self._evicted,
+            abusive=self._abusive,
+            lag=tuple(client.lag() for client in clients),
+        )
+
+    # Connections (see live.connection.Owner)
+
+    def opened(self, connection: Connection) -> None:
+        """A TCP connection was made; its handshake is to come."""
+        self._connections.add(connection)
+        self._admission.enter(connection.address)
+        if self._admission.flooded:
+            self._refused += 1
+            connection.transport.abort()
+
+    def closed(self, connection: Connection) -> None:
+        """A connection is gone, however."""
+        self._connections.discard(connection)
+        self._admission.leave(connection.address)
+        if self._clients.pop(connection.outbox, None) is not None:
+            self._dropped += connection.outbox.dropped
+            log.info("event=client_gone client=%d", connection.number)
+        self._hub.remove(connection.outbox)
+
+    def abused(self, connection: Connection, close: Close) -> None:
+        """A client broke the rules."""
+        self._abusive += 1
+        log.warning(
+            "event=client_abusive client=%d address=%s reason=%r",
+            connection.number,
+            connection.address,
+            close.reason,
+        )
+        self._hub.remove(connection.outbox)
+        connection.part(close.code, close.reason, heed=False)
+
+    def new_session(self) -> Session:
+        """The protocol's state for one client."""
+        return Session(self.limits, asyncio.get_running_loop().time(), token=self._token)
+
+    def _new_connection(self, *args: Any, **options: Any) -> Connection:
+        return Connection(self, next(self._numbers), self._slow, *args, **options)
+
+    async def _handle(self, server_connection: ServerConnection) -> None:
+        """From the handshake to the end of one client."""
+        connection = cast(Connection, server_connection)
+        self._accepted += 1
+        self._clients[connection.outbox] = connection
+        self._hub.add(connection.outbox)
+        log.info("event=client client=%d address=%s", connection.number, connection.address)
+        loop = asyncio.get_running_loop()
+        patience = loop.call_later(self.limits.auth_seconds, self._check_token, connection)
+        try:
+            while True:
+                message = await connection.recv()
+                for action in connection.session.receive(message):
+                    self._act(connection, action)
+        except ConnectionClosed:
+            pass
+        finally:
+            patience.cancel()
+
+    def _act(self, connection: Connection, action: Reply | Subscribe | Unsubscribe | Close) -> None:
+        outbox = connection.outbox
+        match action:
+            case Reply(text):
+                if not outbox.control(text):
+                    self._evict(outbox)
+            case Subscribe():
+                self._hub.subscribe(outbox, action)
+            case Unsubscribe(channel, reply):
+                self._hub.unsubscribe(outbox, channel)
+                outbox.control(reply)
+            case Close():
+                self.abused(connection, action)
+
+    def _check_token(self, connection: Connection) -> None:
+        close = connection.session.auth_overdue()
+        if close is not None:
+            self.abused(connection, close)
+
+    def _evict(self, outbox: Outbox) -> None:
+        """Close a client that does not keep up; it may come back with ``since``."""
+        connection = self._clients.get(outbox)
+        if connection is None:
+            return
+        self._evicted += 1
+        lag = connection.lag()
+        log.warning(
+            "event=client_slow client=%d address=%s messages=%d bytes=%d",
+            lag.client,
+            lag.address,
+            lag.messages,
+            lag.bytes,
+        )
+        self._hub.remove(outbox)
+        connection.part(SLOW, "slow")
+
+    async def _sweep(self) -> None:
+        """Find the clients that stand still while nothing is sent to them."""
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            now = asyncio.get_running_loop().time()
+            for outbox, connection in list(self._clients.items()):
+                if outbox.overdue or connection.stalled(now) > self.limits.stall_seconds:
+                    self._evict(outbox)
+
+    def _cannot_listen(self, problem: OSError) -> str:
+        place = f"{self.host} port {self._wanted_port}"
+        if problem.errno != errno.EADDRINUSE:
+            return f"the bridge cannot listen on {place}: {problem.strerror or problem}"
+        holder = who_holds(self._wanted_port)
+        return (
+            f"the bridge cannot listen on {place}: it is taken by {holder or 'another process'}. "
+            "Stop that, or choose another port (WEBSOCKET_PORT; 0 for any free one)"
+        )
+
+    # HTTP
+
+    def _process_request(
+        self, server_connection: ServerConnection, request: Request
+    ) -> Response | None:
+        """Answer plain HTTP, and turn away who may not connect."""
+        connection = cast(Connection, server_connection)
+        try:
+            origin, host, authorization = (
+                request.headers.get(name) for name in ("Origin", "Host", "Authorization")
+            )
+        except MultipleValuesError:
+            return self._refuse(connection, 400, "a header came twice")
+        path = request.path.partition("?")[0]
+        if path == "/health" and request.method == "GET":
+            stats = self.stats
+            return _response(200 if stats.upstream else 503, health(stats), "application/json")
+        token = self._token
+        known = token is not None and bearer_matches(authorization or "", token)
+        if token is not None and authorization is not None and not known:
+            return self._refuse(connection, 401, "wrong token")
+        if path == "/metrics" and request.method == "GET":
+            if token is not None and not known:
+                return self._refuse(connection, 401, "show the token in an Authorization header")
+            return _response(
+                200, prometheus(self.stats), "text/plain; version=0.0.4; charset=utf-8"
+            )
+        refusal = self._admission.refusal(connection.address)
+        if refusal is not None:
+            return self._refuse(connection, refusal, "too many connections")
+        local = is_loopback(self.host)
+        allowed = self._origins
+        secure = self._ssl is not None
+        if not origin_allowed(origin, host or "", allowed=allowed, local=local, tls=secure):
+            return self._refuse(connection, 403, f"origin {origin!r} is not allowed here")
+        connection.session.authenticated |= known
+        return None
+
+    def _refuse(self, connection: Connection, status: int, why: str) -> Response:
+        self._refused += 1
+        log.warning("event=refused address=%s status=%d reason=%r", connection.address, status, why)
+        response = _response(status, f"{why}\n".encode(), "text/plain; charset=utf-8")
+        if status == 401:
+            response.headers["WWW-Authenticate"] = "Bearer"
+        return response
+
+
+def _response(status: int, body: bytes, content_type: str) -> Response:
+    headers = Headers(
+        {
+            "Connection": "close",
+            "Content-Length": str(len(body)),
+            "Content-Type": content_type,
+            "Cache-Control": "no-store",
+        }
+    )
+    return Response(status, http.HTTPStatus(status).phrase, headers, body)

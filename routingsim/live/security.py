@@ -1,0 +1,112 @@
+"""Who may connect: origins, tokens, addresses."""
+
+import hmac
+from collections import Counter
+from collections.abc import Collection
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+__all__ = ["Admission", "bearer_matches", "is_loopback", "origin_allowed"]
+
+_DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address means this machine and nothing else."""
+    if host.lower().rstrip(".") == "localhost" or host.lower().endswith(".localhost"):
+        return True
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def origin_allowed(
+    origin: str | None, host: str, *, allowed: Collection[str], local: bool, tls: bool = False
+) -> bool:
+    """Whether a page of this origin may connect.
+
+    A browser names the page's origin, and no page can change that. Programs
+    that are no browsers name none and are let in: what they may do they could
+    do anyway, and a token keeps them out.
+
+    Parameters
+    ----------
+    origin
+        The Origin header, None if there is none.
+    host
+        The Host header.
+    allowed
+        Origins to allow besides, such as ``"https://hub.example.org"``; ``"*"``
+        stands for all.
+    local
+        Whether the server listens on loopback only. Then a Host that is not
+        loopback is somebody's DNS name made to point here, and being of the
+        same origin proves nothing.
+    tls
+        Whether the server itself speaks TLS.
+    """
+    if origin is None or "*" in allowed or origin in allowed:
+        return True
+    page = _place(origin)
+    if page is None:
+        return False
+    if is_loopback(page[0]):
+        return True
+    here = _place(f"{'https' if tls else 'http'}://{host}")
+    if here is None or (local and not is_loopback(here[0])):
+        return False
+    if page == here:
+        return True
+    # Behind a proxy that ends TLS, the page is https and we are http, without a port.
+    return not tls and page == _place(f"https://{host}")
+
+
+def bearer_matches(header: str, token: str) -> bool:
+    """Whether an Authorization header carries the token; takes the same time if not."""
+    scheme, _, given = header.partition(" ")
+    right = hmac.compare_digest(given.strip().encode(errors="replace"), token.encode())
+    return right and scheme.lower() == "bearer"
+
+
+class Admission:
+    """How many connections there are, in all and by address."""
+
+    def __init__(self, most: int, most_per_address: int) -> None:
+        self.total = 0
+        self._most = most
+        self._most_per_address = most_per_address
+        self._by_address: Counter[str] = Counter()
+
+    def enter(self, address: str) -> None:
+        """Count a connection, whether or not it will be let in."""
+        self.total += 1
+        self._by_address[address] += 1
+
+    def leave(self, address: str) -> None:
+        """The inverse of :meth:`enter`."""
+        self.total -= 1
+        self._by_address[address] -= 1
+        if self._by_address[address] == 0:
+            del self._by_address[address]
+
+    def refusal(self, address: str) -> int | None:
+        """HTTP status with which to refuse a connection that has entered; None to let it in."""
+        if self._by_address[address] > self._most_per_address:
+            return 429
+        return 503 if self.total > self._most else None
+
+    @property
+    def flooded(self) -> bool:
+        """Whether there are so many that not even refusals should be spent on them."""
+        return self.total > 2 * self._most
+
+
+def _place(url: str) -> tuple[str, int | None] | None:
+    """Host and port of a URL; None if it has none."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port or _DEFAULT_PORTS.get(parts.scheme)
+    except ValueError:
+        return None
+    return (parts.hostname, port) if parts.hostname else None
