@@ -1,0 +1,182 @@
+"""The contract between a policy and whoever asks it: the live router or the simulator.
+
+A policy is two small functions over numbers. ``choose(task, pool, memory)``
+returns the index of the agent that gets the task; ``learn(task, agent,
+outcome, pool, memory)`` is told how it went, when it is known. Both see the
+task as a :class:`TaskView`, the agents as columns of a :class:`PoolView`, and
+share ``memory``, a float64 array that is theirs to write.
+
+Numba compiles a kernel once, under one explicit signature, so that the engine
+(compiled once, cached) takes any policy as a first-class function. Called from
+Python the same compiled kernel serves the live router.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import njit, types
+from numba.core.errors import NumbaError
+from numpy.typing import NDArray
+
+from routingsim import draws
+from routingsim.errors import PolicyError
+
+__all__ = [
+    "FAILED",
+    "OK",
+    "SHED",
+    "STATUS_NAMES",
+    "TIMED_OUT",
+    "Kernel",
+    "Outcome",
+    "PoolView",
+    "TaskView",
+    "choose_kernel",
+    "draw",
+    "learn_kernel",
+    "no_learning",
+]
+
+OK, FAILED, TIMED_OUT, SHED = range(4)
+STATUS_NAMES = ("ok", "failed", "timed_out", "shed")
+
+
+class TaskView(NamedTuple):
+    """What a policy may know of a task when it decides."""
+
+    index: int
+    """Position of the task in the run, from 0."""
+    attempt: int
+    """0 for the first try, 1 for the first retry, …"""
+    time: float
+    """Now, in seconds since the run began."""
+    d_var: float
+    """Complexity of the text, in [0, 1)."""
+    prompt_tokens: float
+    """Length of the prompt in tokens (recorded, or characters / 4)."""
+    category: int
+    """Code of the task's category, from 0; -1 where it has none."""
+    key: int
+    """Key of the task's own random draws: ``draw(task, part)``."""
+    uniform: float
+    """A uniform random number in (0, 1) that belongs to the task: ``draw(task, 0)``."""
+    features: NDArray[np.float64]
+    """Features of the text, as the policy asked for them; may be empty."""
+    predicted: NDArray[np.float64]
+    """Predicted quality per agent, as the policy asked for it; may be empty."""
+
+
+class PoolView(NamedTuple):
+    """The agents now, a column a quantity, a row an agent."""
+
+    busy: NDArray[np.int64]
+    """Slots in use."""
+    queued: NDArray[np.int64]
+    """Tasks that wait."""
+    slots: NDArray[np.int64]
+    """Slots in all."""
+    cost: NDArray[np.float64]
+    """USD per 1,000 tokens."""
+    wait: NDArray[np.float64]
+    """Expected wait of a task that came now, in seconds: (queued + 1) x mean service
+    time / slots where all slots are in use, else 0."""
+    service: NDArray[np.float64]
+    """Mean service time in seconds."""
+    up: NDArray[np.int64]
+    """1 where the agent may be chosen, 0 where it is down or has just failed this task."""
+
+
+class Outcome(NamedTuple):
+    """How a try ended, as a learning policy is told."""
+
+    status: int
+    """``OK``, ``FAILED``, ``TIMED_OUT`` or ``SHED``."""
+    wait: float
+    """Seconds in the queue."""
+    service: float
+    """Seconds in service."""
+    latency: float
+    """Seconds since the task's intended arrival."""
+    cost: float
+    """USD of this try."""
+    quality: float
+    """Recorded quality of the answer; NaN where none is recorded or the try failed."""
+
+
+_floats = types.Array(types.float64, 1, "C")
+_ints = types.Array(types.int64, 1, "C")
+_task = types.NamedTuple(
+    [types.int64, types.int64, types.float64, types.float64, types.float64, types.int64]
+    + [types.uint64, types.float64, _floats, _floats],
+    TaskView,
+)
+_pool = types.NamedTuple([_ints, _ints, _ints, _floats, _floats, _floats, _ints], PoolView)
+_outcome = types.NamedTuple([types.int64] + [types.float64] * 5, Outcome)
+
+CHOOSE = types.int64(_task, _pool, _floats)
+LEARN = types.void(_task, types.int64, _outcome, _pool, _floats)
+
+
+@njit(cache=True)
+def draw(task, part):
+    """A uniform number in (0, 1) that depends on the run's seed, the task and ``part``."""
+    return draws.uniform(task.key, 0, part)
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A choose or learn function, plain to read and compiled to run.
+
+    Called, it runs the compiled form. ``python`` is the function as written.
+    """
+
+    python: Callable[..., Any]
+    signature: Any
+
+    @cached_property
+    def compiled(self) -> Any:
+        """The numba dispatcher for the one signature, compiled when first asked for.
+
+        Raises
+        ------
+        PolicyError
+            If numba cannot compile the function; the message says how to run it
+            interpreted instead.
+        """
+        name = self.python.__name__
+        try:
+            return _compile(self.python, self.signature)
+        except NumbaError as error:
+            reason = str(error).strip().splitlines()[0]
+            raise PolicyError(
+                f"kernel {name!r} cannot be compiled ({reason}): use numbers, arrays, loops and "
+                "branches only, or run it as plain Python with interpreted=True"
+            ) from error
+
+    def __call__(self, *args: Any) -> Any:
+        return self.compiled(*args)
+
+
+def _compile(function: Callable[..., Any], signature: Any) -> Any:
+    try:
+        return njit(signature, cache=True, nogil=True)(function)
+    except RuntimeError:  # no file to keep the cache beside: typed at a prompt
+        return njit(signature, nogil=True)(function)
+
+
+def choose_kernel(function: Callable[..., int]) -> Kernel:
+    """Make ``function(task, pool, memory) -> agent index`` a kernel (a decorator)."""
+    return Kernel(function, CHOOSE)
+
+
+def learn_kernel(function: Callable[..., None]) -> Kernel:
+    """Make ``function(task, agent, outcome, pool, memory)`` a kernel (a decorator)."""
+    return Kernel(function, LEARN)
+
+
+@learn_kernel
+def no_learning(task, agent, outcome, pool, memory):
+    """The learn kernel of a policy that does not learn."""

@@ -1,0 +1,200 @@
+"""What a policy is, and how a name becomes one.
+
+A :class:`Policy` is made for a pool (and, where it is fitted, a corpus) by a
+*recipe*: a function ``recipe(pool, corpus=None, **parameters) -> Policy``
+registered under a name. ``"threshold:calibrated"`` or
+``"static:gpt-4"`` on the command line, and ``policy="threshold"`` in Python,
+both go through :func:`make_policy`.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import entry_points
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from routingsim.agents import Agent, AgentPool
+from routingsim.corpus import Corpus
+from routingsim.errors import PolicyError
+from routingsim.policies.kernel import Kernel, choose_kernel, no_learning
+
+__all__ = ["Policy", "Recipe", "make_policy", "recipe", "recipes"]
+
+Memory = NDArray[np.float64]
+Table = NDArray[np.float64]
+
+
+def _say_name(agent: Agent, d_var: float, load: float) -> str:
+    return f"Routed to {agent.name}"
+
+
+@dataclass(frozen=True)
+class Policy:
+    """Who gets the task: two kernels, the memory they start with, and words.
+
+    Parameters
+    ----------
+    name : str
+        As a user would write it, parameters included: ``"static:gpt-4"``.
+    choose, learn : Kernel
+        See :mod:`routingsim.policies.kernel`.
+    memory : ndarray of float64
+        What ``memory`` holds when a run begins. Every run works on a copy.
+    reason : callable
+        ``reason(agent, d_var, load) -> str``, the words in a decision.
+    featurize : callable, optional
+        ``featurize(corpus) -> (tasks, k)`` float64: what ``task.features`` holds.
+    predict : callable, optional
+        ``predict(corpus) -> (tasks, agents)`` float64: what ``task.predicted`` holds.
+    interpreted : bool
+        Run ``choose`` and ``learn`` as plain Python, not compiled.
+    fitted_on : tuple of str
+        Hashes of the corpora its parameters were fitted on, if any.
+    parameters : mapping
+        For the reader.
+    """
+
+    name: str
+    choose: Kernel
+    learn: Kernel = no_learning
+    memory: Memory = field(default_factory=lambda: np.zeros(1))
+    reason: Callable[[Agent, float, float], str] = _say_name
+    featurize: Callable[[Corpus], Table] | None = None
+    predict: Callable[[Corpus], Table] | None = None
+    interpreted: bool = False
+    fitted_on: tuple[str, ...] = ()
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def learns(self) -> bool:
+        """Whether it wants to be told how tasks went."""
+        return self.learn is not no_learning
+
+    def __repr__(self) -> str:
+        return f"Policy({self.name!r})"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A named way to make a policy."""
+
+    name: str
+    make: Callable[..., Policy]
+
+    @property
+    def summary(self) -> str:
+        """What the policy does, in one line."""
+        return (inspect.getdoc(self.make) or "").partition("\n")[0]
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """Its parameters and their defaults."""
+        found = inspect.signature(self.make).parameters.values()
+        return {p.name: p.default for p in found if p.kind is p.KEYWORD_ONLY}
+
+
+_RECIPES: dict[str, Recipe] = {}
+
+
+def recipe(name: str) -> Callable[[Callable[..., Policy]], Callable[..., Policy]]:
+    """Register a function as the recipe ``name`` (a decorator)."""
+
+    def register(make: Callable[..., Policy]) -> Callable[..., Policy]:
+        _RECIPES[name] = Recipe(name, make)
+        return make
+
+    return register
+
+
+def recipes() -> dict[str, Recipe]:
+    """All recipes by name: those shipped, and those of installed plug-ins.
+
+    A plug-in package names its recipes in the entry-point group
+    ``routingsim.policies``: ``name = "package.module:function"``.
+    """
+    return {**_RECIPES, **_plugged_in()}
+
+
+@cache
+def _plugged_in() -> dict[str, Recipe]:
+    found = entry_points(group="routingsim.policies")
+    return {point.name: Recipe(point.name, point.load()) for point in found}
+
+
+def make_policy(
+    wanted: "str | Policy | Kernel | Callable[..., int]",
+    pool: AgentPool,
+    corpus: Corpus | None = None,
+) -> Policy:
+    """Make a policy for ``pool`` from what a user wrote.
+
+    Parameters
+    ----------
+    wanted
+        A name with parameters, ``NAME[:WORD or KEY=VALUE, …]`` such as
+        ``"threshold"``, ``"threshold:calibrated"``, ``"static:gpt-4"`` or
+        ``"threshold:low=0.2,medium=0.4"``; or a :class:`Policy`; or a choose
+        kernel; or a plain function ``(task, pool, memory) -> index``, which is
+        then run interpreted.
+    pool : AgentPool
+        The agents it chooses among.
+    corpus : Corpus, optional
+        What fitted policies are fitted on.
+
+    Raises
+    ------
+    PolicyError
+        If there is no such policy or parameter, or it cannot serve this pool.
+    """
+    if isinstance(wanted, Policy):
+        return wanted
+    if isinstance(wanted, Kernel):
+        return Policy(wanted.python.__name__, wanted)
+    if callable(wanted):
+        return Policy(
+            getattr(wanted, "__name__", "policy"), choose_kernel(wanted), interpreted=True
+        )
+    name, _, rest = wanted.partition(":")
+    known = recipes()
+    if name not in known:
+        raise PolicyError(f"no policy {name!r}: there are {', '.join(sorted(known))}")
+    chosen = known[name]
+    made = chosen.make(pool, corpus, **_parameters(chosen, rest, wanted))
+    return made
+
+
+def _parameters(chosen: Recipe, text: str, wanted: str) -> dict[str, Any]:
+    """Read ``WORD or KEY=VALUE, …`` after a policy's name."""
+    allowed = chosen.parameters
+    given: dict[str, Any] = {}
+    for part in filter(None, (piece.strip() for piece in text.split(","))):
+        key, equals, value = part.partition("=")
+        if equals:
+            given[key.strip().replace("-", "_")] = _value(value.strip())
+        elif allowed.get(part) is False:
+            given[part] = True
+        elif allowed and next(iter(allowed)) not in given:
+            given[next(iter(allowed))] = _value(part)
+        else:
+            given[part] = None
+    for key in given:
+        if key not in allowed:
+            has = ", ".join(allowed) or "none"
+            raise PolicyError(
+                f"policy {wanted!r}: no parameter {key!r}; {chosen.name} has: {has}. "
+                f"Write {chosen.name}:KEY=VALUE,…"
+            )
+    return given
+
+
+def _value(text: str) -> int | float | str:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text

@@ -1,0 +1,388 @@
+"""Policies that follow a fixed rule: nothing is learned.
+
+Among equals the agent named first wins. An agent that is down, or that has
+just failed the task, is passed over.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from routingsim.agents import Agent, AgentPool
+from routingsim.corpus import Corpus
+from routingsim.errors import PolicyError
+from routingsim.policies.kernel import choose_kernel, draw
+from routingsim.policies.policy import Policy, recipe
+from routingsim.scoring import score_column
+
+__all__ = [
+    "BANDS",
+    "cheapest",
+    "default_bands",
+    "fastest",
+    "least_loaded",
+    "power_of_two",
+    "random",
+    "round_robin",
+    "shortest_wait",
+    "static",
+    "threshold",
+    "weighted",
+]
+
+BANDS = ("low", "medium", "high")
+_PURPOSE = {
+    "low": "a fast, low-cost answer",
+    "medium": "a balance of cost and quality",
+    "high": "advanced reasoning",
+}
+
+
+# Memory of threshold: two bounds, the load at which to spill over, then the
+# three bands, each a list of agents' indices ended by -1.
+@choose_kernel
+def _by_threshold(task, pool, memory):
+    band = 0 if task.d_var < memory[0] else 1 if task.d_var < memory[1] else 2
+    width = pool.busy.size + 1
+    first = 3 + band * width
+    best, lowest = -1, np.inf
+    for k in range(first, first + width):
+        a = int(memory[k])
+        if a < 0:
+            break
+        load = (pool.busy[a] + pool.queued[a]) / pool.slots[a]
+        if pool.up[a] and load < lowest:
+            best, lowest = a, load
+    if best < 0 or lowest >= memory[2]:
+        for a in range(pool.busy.size):
+            load = (pool.busy[a] + pool.queued[a]) / pool.slots[a]
+            if pool.up[a] and load < lowest:
+                best, lowest = a, load
+    return best
+
+
+@recipe("threshold")
+def threshold(
+    pool: AgentPool,
+    corpus: Corpus | None = None,
+    *,
+    low: float = 0.30,
+    medium: float = 0.50,
+    calibrated: bool = False,
+    shares: str | Sequence[float] = "50/30/20",
+    spill: float = np.inf,
+    bands: Mapping[str, Sequence[str]] | None = None,
+) -> Policy:
+    """Bands of complexity, each served by its own agents; least loaded within the band.
+
+    Parameters
+    ----------
+    low, medium : float
+        Bounds on D_var: low < ``low`` ≤ medium < ``medium`` ≤ high.
+    calibrated : bool
+        Set the bounds so that ``corpus`` splits into ``shares``.
+    shares : str or sequence of three floats
+        Shares of low, medium and high, as ``"50/30/20"`` or ``(0.5, 0.3, 0.2)``.
+    spill : float
+        Load of the band's least loaded agent, (busy + queued) / slots, from which
+        a task may go to the least loaded agent of the whole pool. Never by default.
+    bands : mapping of str to agent ids, optional
+        Agents of ``low``, ``medium`` and ``high``; by price where not given
+        (:func:`default_bands`).
+
+    Raises
+    ------
+    PolicyError
+        If the bounds are not in order, a band is missing or empty, or
+        ``calibrated`` has no corpus with texts to go by.
+    """
+    fitted_on: tuple[str, ...] = ()
+    if calibrated:
+        if corpus is None or not corpus.has_texts:
+            raise PolicyError(
+                "threshold:calibrated sets its bounds by a corpus with texts, and none is at hand"
+            )
+        low, medium = _calibrate(corpus, _shares(shares))
+        fitted_on = (corpus.sha256,)
+    if not low <= medium:
+        raise PolicyError(f"threshold: low={low:g} is above medium={medium:g}")
+    chosen = default_bands(pool) if bands is None else dict(bands)
+    if set(chosen) != set(BANDS) or not all(chosen.values()):
+        raise PolicyError(
+            f"threshold: bands are {', '.join(BANDS)}, each with an agent or more; got {chosen}"
+        )
+    width = len(pool) + 1
+    memory = np.full(3 + 3 * width, -1.0)
+    memory[:3] = low, medium, spill
+    for k, band in enumerate(BANDS):
+        indices = [pool.index(agent) for agent in chosen[band]]
+        memory[3 + k * width : 3 + k * width + len(indices)] = indices
+
+    def reason(agent: Agent, d_var: float, load: float) -> str:
+        band = BANDS[int(d_var >= low) + int(d_var >= medium)]
+        if agent.id not in chosen[band]:
+            return (
+                f"{band.capitalize()} complexity (D_var={d_var:.3f}), its agents busy: "
+                f"Routed to {agent.name}"
+            )
+        return (
+            f"{band.capitalize()} complexity (D_var={d_var:.3f}): "
+            f"Routed to {agent.name} for {_PURPOSE[band]}"
+        )
+
+    parameters = {"low": low, "medium": medium, "spill": spill, "bands": chosen}
+    if calibrated:
+        name = "threshold:calibrated" + (f",shares={shares}" if shares != "50/30/20" else "")
+    else:
+        name = "threshold" + (
+            f":low={low:g},medium={medium:g}" if (low, medium) != (0.3, 0.5) else ""
+        )
+    if spill < np.inf:
+        name += ("," if ":" in name else ":") + f"spill={spill:g}"
+    return Policy(
+        name,
+        _by_threshold,
+        memory=memory,
+        reason=reason,
+        fitted_on=fitted_on,
+        parameters=parameters,
+    )
+
+
+def default_bands(pool: AgentPool) -> dict[str, tuple[str, ...]]:
+    """Bands by price: the cheapest third, the dearest third (dearest first), and the rest.
+
+    A third is rounded up. Where nothing is left for the middle, the agent or two in
+    the middle of the price list serve it.
+    """
+    by_price = [agent.id for agent in sorted(pool, key=lambda agent: agent.cost)]
+    third = -(-len(pool) // 3)
+    middle = by_price[third:-third] or by_price[(len(pool) - 1) // 2 : len(pool) // 2 + 1]
+    return {
+        "low": tuple(by_price[:third]),
+        "medium": tuple(middle),
+        "high": tuple(reversed(by_price[-third:])),
+    }
+
+
+def _shares(shares: str | Sequence[float]) -> tuple[float, float, float]:
+    try:
+        parts = shares.split("/") if isinstance(shares, str) else shares
+        low, medium, high = (float(part) for part in parts)
+        total = low + medium + high
+        if min(low, medium, high) < 0 or not 0 < total < np.inf:
+            raise ValueError
+    except ValueError:
+        raise PolicyError(
+            f"threshold: shares={shares!r}; three numbers of 0 or more are needed, as 50/30/20"
+        ) from None
+    return low / total, medium / total, high / total
+
+
+def _calibrate(corpus: Corpus, shares: tuple[float, float, float]) -> tuple[float, float]:
+    """Bounds between two scores such that the corpus splits into the shares."""
+    scores = np.sort(score_column(corpus.texts)["d_var"].to_numpy())
+    bounds = []
+    for share in (shares[0], shares[0] + shares[1]):
+        k = round(share * scores.size)
+        below = scores[k - 1] if k > 0 else 0.0
+        above = scores[k] if k < scores.size else 1.0
+        bounds.append(float((below + above) / 2))
+    return bounds[0], bounds[1]
+
+
+# Memory of an ordered rule: agents' indices, the favourite first.
+@choose_kernel
+def _first_up(task, pool, memory):
+    for k in range(memory.size):
+        a = int(memory[k])
+        if pool.up[a]:
+            return a
+    return int(memory[0])
+
+
+@recipe("cheapest")
+def cheapest(pool: AgentPool, corpus: Corpus | None = None) -> Policy:
+    """The agent with the lowest price per token that is up."""
+    order = np.argsort(pool.column("cost"), kind="stable").astype(np.float64)
+
+    def reason(agent: Agent, d_var: float, load: float) -> str:
+        return f"Lowest price (USD {agent.cost:g} per 1,000 tokens): Routed to {agent.name}"
+
+    return Policy("cheapest", _first_up, memory=order, reason=reason)
+
+
+@recipe("fastest")
+def fastest(pool: AgentPool, corpus: Corpus | None = None) -> Policy:
+    """The agent with the shortest mean service time that is up, whatever its queue."""
+    order = np.argsort(pool.column("latency"), kind="stable").astype(np.float64)
+
+    def reason(agent: Agent, d_var: float, load: float) -> str:
+        return f"Shortest service time ({agent.latency:g} s): Routed to {agent.name}"
+
+    return Policy("fastest", _first_up, memory=order, reason=reason)
+
+
+@choose_kernel
+def _always(task, pool, memory):
+    return int(memory[0])
+
+
+@recipe("static")
+def static(pool: AgentPool, corpus: Corpus | None = None, *, agent: str = "") -> Policy:
+    """Always the one agent, up or down: ``static:gpt-4``."""
+    if not agent:
+        raise PolicyError(f"static needs an agent: static:{pool.ids[0]}, for one")
+    index = pool.index(str(agent))
+
+    def reason(chosen: Agent, d_var: float, load: float) -> str:
+        return f"Always the same: Routed to {chosen.name}"
+
+    return Policy(f"static:{agent}", _always, memory=np.array([float(index)]), reason=reason)
+
+
+@choose_kernel
+def _in_turn(task, pool, memory):
+    agents = pool.busy.size
+    for _ in range(agents):
+        a = int(memory[0]) % agents
+        memory[0] = a + 1
+        if pool.up[a]:
+            return a
+    return 0
+
+
+@recipe("round-robin")
+def round_robin(pool: AgentPool, corpus: Corpus | None = None) -> Policy:
+    """Each agent in turn."""
+
+    def reason(agent: Agent, d_var: float, load: float) -> str:
+        return f"Next in turn: Routed to {agent.name}"
+
+    return Policy("round-robin", _in_turn, reason=reason)
+
+
+# Memory of weighted choice: the agents' weights.
+@choose_kernel
+def _by_weight(task, pool, memory):
+    total = 0.0
+    for a in range(memory.size):
+        total += memory[a] * pool.up[a]
+    mark = task.uniform * total
+    last = 0
+    for a in range(memory.size):
+        weight = memory[a] * pool.up[a]
+        if weight > 0:
+            last = a
+            if mark < weight:
+                return a
+            mark -= weight
+    return last
+
+
+@recipe("random")
+def random(pool: AgentPool, corpus: Corpus | None = None) -> Policy:
+    """Any agent, each as likely as the next."""
+
+    def reason(agent: Agent, d_var: float, load: float) -> str:
+        return f"Drawn at random: Routed to {agent.name}"
+
+    return Policy("random", _by_weight, memory=np.ones(len(pool)), reason=reason)
+
+
+@recipe("weighted")
+def weighted(
+    pool: AgentPool, corpus: Corpus | None = None, *, weights: str | Sequence[float] = "slots"
+) -> Policy:
+    """Any agent, drawn by weight: ``weighted:slots``, ``weighted:capacity`` or ``weighted:3/1/1``."""
+    if weights == "slots":
+        values = pool.column("concurrency")
+    elif weights == "capacity":
+        values = pool.column("concurrency") / pool.column("latency")
+    else:
+        try:
+            parts = weights.split("/") if isinstance(weights, str) else weights
+            values = np.array([float(part) for part in parts])
+        except ValueError:
+            values = np.empty(0)
+    if values.size != len(pool) or values.min() < 0 or not 0 < values.sum() < np.inf:
+        raise PolicyError(
+            f"weighted: weights={weights!r}; slots, capacity, or {len(pool)} numbers of 0 or "
+            "more are needed, one an agent, as 3/1/1"
+        )
+    shown = weights if isinstance(weights, str) else "/".join(f"{w:g}" for w in weights)
+
+    def reason(agent: Agent, d_var: float, load: float) -> str:
+        return f"Drawn by weight: Routed to {agent.name}"
+
+    return Policy(f"weighted:{shown}", _by_weight, memory=values, reason=reason)
+
+
+@choose_kernel
+def _by_load(task, pool, memory):
+    best, lowest = 0, np.inf
+    for a in range(pool.busy.size):
+        load = (pool.busy[a] + pool.queued[a]) / pool.slots[a]
+        if pool.up[a] and load < lowest:
+            best, lowest = a, load
+    return best
+
+
+def _load_reason(agent: Agent, d_var: float, load: float) -> str:
+    return f"Lowest load ({load:.2f}): Routed to {agent.name}"
+
+
+@recipe("least-loaded")
+def least_loaded(pool: AgentPool, corpus: Corpus | None = None) -> Policy:
+    """The agent with the lowest load, (busy + queued) / slots."""
+    return Policy("least-loaded", _by_load, reason=_load_reason)
+
+
+@choose_kernel
+def _two_choices(task, pool, memory):
+    agents = pool.busy.size
+    first = int(task.uniform * agents)
+    second = int(draw(task, 1) * (agents - 1))
+    if second >= first:
+        second += 1
+    if second >= agents or not pool.up[second]:
+        second = first
+    if not pool.up[first]:
+        first = second
+    if not pool.up[first]:
+        for a in range(agents):
+            if pool.up[a]:
+                return a
+    one = (pool.busy[first] + pool.queued[first]) / pool.slots[first]
+    two = (pool.busy[second] + pool.queued[second]) / pool.slots[second]
+    return second if two < one else first
+
+
+@recipe("power-of-two")
+def power_of_two(pool: AgentPool, corpus: Corpus | None = None) -> Policy:
+    """The less loaded of two agents drawn at random (Mitzenmacher, 2001)."""
+
+    def reason(agent: Agent, d_var: float, load: float) -> str:
+        return f"Less loaded of two drawn ({load:.2f}): Routed to {agent.name}"
+
+    return Policy("power-of-two", _two_choices, reason=reason)
+
+
+@choose_kernel
+def _by_expected_latency(task, pool, memory):
+    best, lowest = 0, np.inf
+    for a in range(pool.busy.size):
+        latency = pool.wait[a] + pool.service[a]
+        if pool.up[a] and latency < lowest:
+            best, lowest = a, latency
+    return best
+
+
+@recipe("shortest-wait")
+def shortest_wait(pool: AgentPool, corpus: Corpus | None = None) -> Policy:
+    """The agent with the shortest expected wait and service together."""
+
+    def reason(agent: Agent, d_var: float, load: float) -> str:
+        return f"Shortest expected latency: Routed to {agent.name}"
+
+    return Policy("shortest-wait", _by_expected_latency, reason=reason)
