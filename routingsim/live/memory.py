@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
 
-from routingsim.live.publisher import PublisherStats
-from routingsim.messages import DECISIONS, STATUSES, AgentStatus, RoutingDecision, encode
+from routingsim.live.publisher import PublisherStats, encoded
+from routingsim.messages import DECISIONS, STATUSES, AgentStatus, RoutingDecision
 
 __all__ = ["MemoryPublisher"]
 
@@ -26,7 +26,7 @@ class MemoryPublisher:
 
     def publish_routing_decision(self, decision: RoutingDecision) -> None:
         """Keep one decision."""
-        self._publish(DECISIONS, decision, RoutingDecision)
+        self._publish(DECISIONS, decision)
 
     def publish_routing_decisions(self, decisions: Iterable[RoutingDecision]) -> None:
         """Keep many decisions."""
@@ -35,7 +35,7 @@ class MemoryPublisher:
 
     def publish_agent_status(self, status: AgentStatus) -> None:
         """Keep one agent's status."""
-        self._publish(STATUSES, status, AgentStatus)
+        self._publish(STATUSES, status)
 
     @property
     def is_connected(self) -> bool:
@@ -66,18 +66,10 @@ class MemoryPublisher:
     ) -> None:
         self.disconnect()
 
-    def _publish(
-        self,
-        channel: str,
-        body: RoutingDecision | AgentStatus,
-        kind: type[RoutingDecision] | type[AgentStatus],
-    ) -> None:
+    def _publish(self, channel: str, body: RoutingDecision | AgentStatus) -> None:
         if self._closed:
             self._undelivered += 1
-            return
-        try:
-            if not isinstance(body, kind):
-                raise TypeError(f"not a {kind.__name__} but {type(body).__name__}")
-            self.messages.append((channel, encode(body)))
-        except Exception:
+        elif (message := encoded(body)) is None:
             self._dropped += 1
+        else:
+            self.messages.append((channel, message))

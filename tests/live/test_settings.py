@@ -1,0 +1,141 @@
+"""Settings: where they come from, what is refused, and that passwords stay unseen."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from redis.connection import parse_url
+
+from routingsim.errors import RoutingSimError
+from routingsim.live.settings import Settings, checked_url, load_settings, redacted
+
+NO_FILE = "/nonexistent/.env.local"
+
+
+def test_defaults_embed_a_server_on_loopback() -> None:
+    settings = load_settings({}, NO_FILE)
+    assert settings == Settings()
+    assert not settings.configured
+    assert settings.url == "redis://127.0.0.1:6379/0"
+    assert settings.websocket_host == settings.http_host == "127.0.0.1"
+
+
+def test_environment_wins_over_the_file(tmp_path: Path) -> None:
+    file = tmp_path / ".env.local"
+    file.write_text(
+        "\ufeff# the live side\r\n\r\nexport REDIS_HOST = db.example # ours\r\n"
+        "REDIS_PORT=7000\r\nREDIS_PASSWORD='a # b'\r\nROUTINGSIM_TOKEN=\"t=1\"\r\n"
+        "VITE_SOMETHING=else\r\nHTTP_PORT=\r\n",
+        newline="",
+    )
+    settings = load_settings({"REDIS_PORT": "7001", "WEBSOCKET_PORT": ""}, file)
+    assert settings == Settings(
+        redis_host="db.example", redis_port=7001, redis_password="a # b", token="t=1"
+    )
+    assert settings.configured
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "allowed"),
+    [
+        ("REDIS_PORT", "0", "from 1 to 65535"),
+        ("REDIS_PORT", "abc", "from 1 to 65535"),
+        ("WEBSOCKET_PORT", "65536", "from 0"),
+        ("HTTP_PORT", "3000.5", "from 0"),
+        ("REDIS_HOST", "http://db", "without scheme"),
+        ("REDIS_URL", "http://db", "rediss://"),
+        ("REDIS_URL", "redis://db:port", "rediss://"),
+        ("REDIS_URL", "unix://", "unix:///path"),
+        ("REDIS_CA_FILE", "/nonexistent/ca.pem", "file that exists"),
+        ("ROUTINGSIM_HISTORY", "0", "from 1"),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_place(
+    tmp_path: Path, name: str, value: str, allowed: str
+) -> None:
+    file = tmp_path / ".env.local"
+    file.write_text(f"# comment\n{name}={value}\n")
+    for environ, path, place in (({}, file, f"{file}:2"), ({name: value}, NO_FILE, "environment")):
+        with pytest.raises(RoutingSimError) as caught:
+            load_settings(environ, path)
+        message = str(caught.value)
+        assert message.startswith(f"{name} ({place}): found {value!r}, allowed is ")
+        assert allowed in message
+
+
+def test_a_line_that_is_no_setting_is_named_but_not_shown(tmp_path: Path) -> None:
+    file = tmp_path / ".env.local"
+    file.write_text("REDIS_HOST=db\nhunter2 hunter2\n")
+    with pytest.raises(RoutingSimError, match=r"\.env\.local:2: .*NAME=value") as caught:
+        load_settings({}, file)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / ".env.local"
+    file.write_bytes(b"REDIS_HOST=\xff\n")
+    with pytest.raises(RoutingSimError, match="UTF-8"):
+        load_settings({}, file)
+
+
+def test_a_ca_file_makes_the_connection_tls(tmp_path: Path) -> None:
+    ca = tmp_path / "ca.pem"
+    ca.touch()
+    settings = load_settings({"REDIS_HOST": "db", "REDIS_CA_FILE": str(ca)}, NO_FILE)
+    options = parse_url(settings.url)
+    assert settings.url.startswith("rediss://db:6379/0?")
+    assert options["ssl_ca_certs"] == str(ca)
+    with pytest.raises(RoutingSimError, match="REDIS_CA_FILE .* write rediss://"):
+        load_settings({"REDIS_URL": "redis://db", "REDIS_CA_FILE": str(ca)}, NO_FILE)
+
+
+def test_user_and_password_complete_a_url_that_has_none() -> None:
+    login = {"REDIS_USERNAME": "ada", "REDIS_PASSWORD": "p@ss/w:rd?"}
+    bare = parse_url(load_settings({"REDIS_URL": "redis://db:7/3"} | login, NO_FILE).url)
+    assert bare == {
+        "username": "ada", "password": "p@ss/w:rd?", "host": "db", "port": 7, "db": 3
+    }  # fmt: skip
+    own = load_settings({"REDIS_URL": "redis://bob:own@db/0"} | login, NO_FILE)
+    assert own.url == "redis://bob:own@db/0"
+    socket = parse_url(load_settings({"REDIS_URL": "unix:///run/redis.sock"} | login, NO_FILE).url)
+    assert (socket["path"], socket["password"]) == ("/run/redis.sock", "p@ss/w:rd?")
+
+
+def test_an_ipv6_address_is_bracketed() -> None:
+    assert Settings(redis_host="::1").url == "redis://[::1]:6379/0"
+
+
+@given(password=st.text(st.characters(codec="utf-8"), min_size=1))
+def test_any_password_reaches_the_client_and_is_never_shown(password: str) -> None:
+    settings = Settings(redis_host="db", redis_username="ada", redis_password=password)
+    assert parse_url(settings.url)["password"] == password
+    assert redacted(settings.url) == "redis://ada:***@db:6379/0"
+
+
+@given(password=st.text(st.characters(codec="utf-8", exclude_characters="\n"), min_size=1))
+def test_a_password_pasted_as_it_is_into_a_url_is_not_shown(password: str) -> None:
+    marked = f"MARK{password}MARK"
+    shown = redacted(f"redis://:{marked}@db:6379/0")
+    assert shown == "redis://:***@db:6379/0"
+
+
+def test_repr_and_errors_show_no_secret(tmp_path: Path) -> None:
+    settings = Settings(
+        redis_url="rediss://ada:hunter2@db/0?password=hunter2&ssl_password=hunter2",
+        redis_password="hunter2",
+        token="hunter2",
+    )
+    assert "hunter2" not in repr(settings) + str(settings)
+    assert "token='***'" in repr(settings)
+    assert "token=None" in repr(Settings())
+    for url in ("redis://:hunter2@db:x", "http://:hunter2@db", "redis://:hun/hunter2@db"):
+        with pytest.raises(RoutingSimError) as caught:
+            load_settings({"REDIS_URL": url}, NO_FILE)
+        assert "hunter2" not in str(caught.value)
+        assert caught.value.__suppress_context__
+
+
+@pytest.mark.parametrize("url", ["redis://db", "rediscluster://a:1", "unix:///x", "rediss://[::1]"])
+def test_every_kind_of_redis_url_is_accepted(url: str) -> None:
+    assert checked_url(url) == url
