@@ -68,7 +68,12 @@ class Corpus:
 
     @classmethod
     def from_frame(
-        cls, frame: pd.DataFrame, name: str = "frame", *, agents: Collection[str] | None = None
+        cls,
+        frame: pd.DataFrame,
+        name: str = "frame",
+        *,
+        on_error: str = "raise",
+        agents: Collection[str] | None = None,
     ) -> Self:
         """A corpus from a DataFrame with the columns of our CSV format.
 
@@ -80,6 +85,8 @@ class Corpus:
             ``outcomes.<agent>.quality|cost|latency|output_tokens``. It is not changed.
         name : str
             What to call the corpus.
+        on_error : {"raise", "skip"}
+            Whether a bad row is an error, or is left out and listed in ``skipped``.
         agents : collection of str, optional
             The names under which outcomes may be recorded. Default: any.
 
@@ -89,8 +96,10 @@ class Corpus:
             If a column is missing or a value is not allowed; rows count from 1.
         """
         draft = draft_own(rows_of_frame(frame, name))
-        table, _ = check([draft], agents=agents)
-        corpus = cls.of_table(table, name=name, source="DataFrame", sha256="", notes=draft.notes)
+        table, skipped = check([draft], on_error=on_error, agents=agents)
+        corpus = cls.of_table(
+            table, name=name, source="DataFrame", sha256="", notes=draft.notes, skipped=skipped
+        )
         digest = hashlib.sha256(csv_bytes(corpus.to_frame())).hexdigest()
         return corpus._with(sha256=digest)
 
@@ -108,18 +117,19 @@ class Corpus:
         """A corpus from a table that :func:`routingsim.validation.check` returned."""
         said = list(notes)
         if skipped:
-            records = "1 record" if len(skipped) == 1 else f"{len(skipped):,} records"
+            records = _count(len(skipped), "record was", "records were")
             said.append(f"{records} skipped; the first: {skipped[0]}")
         arrived = table["arrived_at"].to_numpy()
         missing = int(np.isnan(arrived).sum())
         if 0 < missing < len(arrived):
-            said.append(f"{missing:,} tasks have no arrived_at: their own times cannot be replayed")
+            tasks = _count(missing, "task has", "tasks have")
+            said.append(f"{tasks} no arrived_at: the corpus's own times cannot be replayed")
         elif missing == 0 and (late := _out_of_order(arrived)):
-            said.append(f"{late:,} arrivals were unsorted: sorted")
+            said.append(f"{_count(late, 'arrival was', 'arrivals were')} unsorted: sorted")
             table = table.iloc[np.argsort(arrived, kind="stable")].reset_index(drop=True)
         blank = table["text"].tolist().count("")
         if 0 < blank < len(table):
-            said.append(f"{blank:,} tasks have an empty text")
+            said.append(f"{_count(blank, 'task has', 'tasks have')} an empty text")
         agents, outcomes = outcome_arrays(table)
         return cls(
             name=name,
@@ -349,6 +359,10 @@ class Corpus:
 def _frozen(array: NDArray[np.float64]) -> NDArray[np.float64]:
     array.flags.writeable = False
     return array
+
+
+def _count(number: int, one: str, many: str) -> str:
+    return f"{number:,} {one if number == 1 else many}"
 
 
 def _out_of_order(arrived: NDArray[np.float64]) -> int:

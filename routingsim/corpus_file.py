@@ -1,5 +1,6 @@
 """A corpus's table as a file in our own format: JSON lines, CSV or Parquet."""
 
+import csv
 import gzip
 import os
 from pathlib import Path
@@ -56,7 +57,11 @@ def write_frame(frame: pd.DataFrame, path: Path) -> None:
 
 def csv_bytes(frame: pd.DataFrame) -> bytes:
     """The table as canonical CSV: UTF-8, LF, shortest exact numbers."""
-    return frame.to_csv(index=False, lineterminator="\n").encode()
+    text = frame.to_csv(index=False, lineterminator="\n")
+    if "\r" in text:
+        # pandas leaves a lone CR bare, and a reader takes it for the end of a row.
+        text = frame.to_csv(index=False, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
+    return text.encode()
 
 
 def _jsonl_bytes(frame: pd.DataFrame) -> bytes:

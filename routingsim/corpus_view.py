@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import textwrap
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -18,10 +19,21 @@ _MANY = 12
 
 def corpus_text(corpus: Corpus) -> str:
     """A few lines that fit a terminal."""
-    lines = [f"Corpus({corpus.name!r}: {len(corpus):,} tasks)"]
-    lines += [f"  {name}: {value}" for name, value in _facts(corpus)]
-    lines += [f"  note: {_short(note)}" for note in corpus.notes[:_MANY]]
+    lines = [f"Corpus({_short(corpus.name)!r}: {len(corpus):,} tasks)"]
+    lines += [_wrapped(f"{name}: {value}") for name, value in _facts(corpus)]
+    lines += [_wrapped(f"note: {_short(note)}") for note in corpus.notes[:_MANY]]
     return "\n".join(lines)
+
+
+def _wrapped(line: str) -> str:
+    return textwrap.fill(
+        line,
+        width=88,
+        initial_indent="  ",
+        subsequent_indent="    ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def corpus_html(corpus: Corpus) -> str:

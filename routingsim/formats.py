@@ -94,7 +94,7 @@ def draft_dcrouter(rows: Rows, name: str) -> Draft:
     require(rows, "question", "scores")
     result = _draft(rows, name, text="question")
     if clusters := rows.columns.get("cluster_id"):
-        named = [None if cluster is None else f"cluster-{cluster}" for cluster in clusters]
+        named = [f"cluster-{each}" if isinstance(each, int | str) else each for each in clusters]
         result.columns["category"] = Column("cluster_id", named)
     for model, scores in unnest(rows.columns["scores"], "scores", result.problems).items():
         result.columns[f"outcomes.{model}.quality"] = Column(f"scores.{model}", scores)

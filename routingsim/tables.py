@@ -254,7 +254,7 @@ def _json_trouble(text: bytes, error: Exception) -> str:
         return "JSON nested too deeply; a task is one flat object"
     byte = re.search(r"\(byte (\d+)\)", str(error))
     found = text[max(int(byte[1]) - 1, 0) :][:12] if byte else b""
-    if literal := re.match(rb".?(-?Infinity|NaN)", found, re.DOTALL):
+    if literal := re.match(rb".??(-?Infinity|NaN)", found, re.DOTALL):
         return f"{literal[1].decode()} is not JSON; leave the field out where nothing was recorded"
     if byte and text[int(byte[1]) : int(byte[1]) + 1] == b"\0":
         return f"NUL byte (at byte {byte[1]}); the file is damaged or not text"
