@@ -109,12 +109,12 @@ class Outcome(NamedTuple):
 _floats = types.Array(types.float64, 1, "C")
 _ints = types.Array(types.int64, 1, "C")
 _task = types.NamedTuple(
-    [types.int64, types.int64, types.float64, types.float64, types.float64, types.int64]
-    + [types.uint64, types.float64, _floats, _floats],
+    (*[types.int64] * 2, *[types.float64] * 3, types.int64, types.uint64, types.float64)
+    + (_floats, _floats),
     TaskView,
 )
 _pool = types.NamedTuple([_ints, _ints, _ints, _floats, _floats, _floats, _ints], PoolView)
-_outcome = types.NamedTuple([types.int64] + [types.float64] * 5, Outcome)
+_outcome = types.NamedTuple((types.int64, *[types.float64] * 5), Outcome)
 
 CHOOSE = types.int64(_task, _pool, _floats)
 LEARN = types.void(_task, types.int64, _outcome, _pool, _floats)

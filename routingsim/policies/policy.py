@@ -163,38 +163,38 @@ def make_policy(
     if name not in known:
         raise PolicyError(f"no policy {name!r}: there are {', '.join(sorted(known))}")
     chosen = known[name]
-    made = chosen.make(pool, corpus, **_parameters(chosen, rest, wanted))
-    return made
+    return chosen.make(pool, corpus, **_parameters(chosen, rest, wanted))
 
 
 def _parameters(chosen: Recipe, text: str, wanted: str) -> dict[str, Any]:
     """Read ``WORD or KEY=VALUE, …`` after a policy's name."""
     allowed = chosen.parameters
+    first = next(iter(allowed), None)
+    has = ", ".join(f"{k}={v}" for k, v in allowed.items() if v is not None) or "no parameters"
     given: dict[str, Any] = {}
     for part in filter(None, (piece.strip() for piece in text.split(","))):
-        key, equals, value = part.partition("=")
-        if equals:
-            given[key.strip().replace("-", "_")] = _value(value.strip())
-        elif allowed.get(part) is False:
-            given[part] = True
-        elif allowed and next(iter(allowed)) not in given:
-            given[next(iter(allowed))] = _value(part)
+        key, equals, value = (piece.strip() for piece in part.partition("="))
+        if not equals and allowed.get(key) is False:
+            given[key] = True
+        elif not equals and first is not None and isinstance(allowed[first], str):
+            given[first] = key
+        elif equals and key in allowed:
+            given[key] = _value(value, allowed[key], wanted, key)
         else:
-            given[part] = None
-    for key in given:
-        if key not in allowed:
-            has = ", ".join(allowed) or "none"
             raise PolicyError(
-                f"policy {wanted!r}: no parameter {key!r}; {chosen.name} has: {has}. "
-                f"Write {chosen.name}:KEY=VALUE,…"
+                f"policy {wanted!r}: {part!r} is not one of its parameters; {chosen.name} has {has}"
             )
     return given
 
 
-def _value(text: str) -> int | float | str:
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
+def _value(text: str, default: Any, wanted: str, key: str) -> Any:
+    """Read one parameter's value in the type of its default."""
+    if isinstance(default, str) or default is None:
+        return text
+    try:
+        if isinstance(default, bool):
+            return {"true": True, "false": False}[text.lower()]
+        return int(text) if isinstance(default, int) else float(text)
+    except (KeyError, ValueError):
+        kind = {bool: "true or false", int: "a whole number"}.get(type(default), "a number")
+        raise PolicyError(f"policy {wanted!r}: {key} is {text!r}; {kind} is needed") from None

@@ -294,7 +294,7 @@ def random(pool: AgentPool, corpus: Corpus | None = None) -> Policy:
 def weighted(
     pool: AgentPool, corpus: Corpus | None = None, *, weights: str | Sequence[float] = "slots"
 ) -> Policy:
-    """Any agent, drawn by weight: ``weighted:slots``, ``weighted:capacity`` or ``weighted:3/1/1``."""
+    """Any agent, drawn by weight: ``slots``, ``capacity`` (slots / service time) or ``3/1/1``."""
     if weights == "slots":
         values = pool.column("concurrency")
     elif weights == "capacity":

@@ -22,6 +22,7 @@ from numba import njit, types
 from numpy.typing import NDArray
 
 from routingsim import draws
+from routingsim.errors import PolicyError
 from routingsim.policies.kernel import (
     CHOOSE,
     FAILED,
@@ -29,12 +30,26 @@ from routingsim.policies.kernel import (
     OK,
     SHED,
     TIMED_OUT,
+    Kernel,
     Outcome,
     PoolView,
     TaskView,
+    no_learning,
 )
 
-__all__ = ["DETERMINISTIC", "EXPONENTIAL", "LOGNORMAL", "Log", "Rules", "System", "Workload", "run"]
+__all__ = [
+    "DETERMINISTIC",
+    "EXPONENTIAL",
+    "LOGNORMAL",
+    "Log",
+    "Rules",
+    "State",
+    "System",
+    "Workload",
+    "empty_log",
+    "empty_state",
+    "run",
+]
 
 DETERMINISTIC, EXPONENTIAL, LOGNORMAL = range(3)
 
@@ -93,6 +108,12 @@ class Log(NamedTuple):
     finished: NDArray[np.float64]
     wait: NDArray[np.float64]  # in queues, over all tries
     cost: NDArray[np.float64]  # USD, over all tries
+    # tries that failed and were tried again, in order of their ends
+    retried: NDArray[np.int32]  # the task
+    retried_agent: NDArray[np.int16]
+    retried_left: NDArray[np.float64]
+    retried_ended: NDArray[np.float64]
+    retries: NDArray[np.int64]  # (1,) how many
 
 
 class State(NamedTuple):
@@ -398,10 +419,20 @@ def _send(s, system, work, log, service_key, error_key, a, i, attempt, now):
 
 
 @inlined
+def _note_retry(log, i):
+    k = log.retries[0]
+    log.retries[0] = k + 1
+    log.retried[k] = i
+    log.retried_agent[k] = log.agent[i]
+    log.retried_left[k] = log.left[i]
+    log.retried_ended[k] = log.finished[i]
+
+
+@inlined
 def _outcome(work, log, i):
     """What a learning policy is told of the try of task ``i`` that has just ended."""
     row, a, status = work.row[i], log.agent[i], log.status[i]
-    served = status == OK or status == FAILED
+    served = status in (OK, FAILED)
     return Outcome(
         np.int64(status),
         log.wait[i],
@@ -452,13 +483,11 @@ _table = types.Array(types.float64, 2, "C")
 _workload = types.NamedTuple([_f8, _i4, _f8, _f8, _i8, *[_table] * 5], Workload)
 _system = types.NamedTuple([_i8, _i8, _f8, _i8, _f8, _f8, _i8, _i8, _f8, _f8, _f8, _f8], System)
 _rules = types.NamedTuple(
-    [types.int64, types.float64, types.float64, types.int64, types.int64, types.float64]
-    + [types.int64],
-    Rules,
+    (types.int64, *[types.float64] * 2, *[types.int64] * 2, types.float64, types.int64), Rules
 )
 _heaps = [_i4] * 3 + [_table, _i8, _i8, _f8, _i8, _i8]
 _state = types.NamedTuple([_i8, _i8, _f8, _i8, _f8, _i8, _table, _i8, _table, *_heaps], State)
-_log = types.NamedTuple([_i2, _i1, _i2, _f8, _f8, _f8, _f8], Log)
+_log = types.NamedTuple([_i2, _i1, _i2, *[_f8] * 4, _i4, _i2, _f8, _f8, _i8], Log)
 
 
 @njit(
@@ -471,14 +500,7 @@ _log = types.NamedTuple([_i2, _i1, _i2, _f8, _f8, _f8, _f8], Log)
     _nrt=False,
 )
 def _run(s, work, system, rules, log, choose, learn, learns, memory, seed):
-    """Run all tasks through the pool.
-
-    Returns
-    -------
-    int
-        -1, or the number of the task for which the policy named an agent that
-        does not exist.
-    """
+    """The loop. Returns -1, or the task for which the policy named no agent there is."""
     n = work.row.size
     m = system.slots.size
     service_key = draws.stream(seed, draws.SERVICE)
@@ -509,6 +531,7 @@ def _run(s, work, system, rules, log, choose, learn, learns, memory, seed):
                 task = _task_view(work, choice_key, i, tried - 1, now)
                 learn(task, np.int64(log.agent[i]), _outcome(work, log, i), pool, memory)
             if log.status[i] == FAILED and tried < rules.attempts:
+                _note_retry(log, i)
                 pause = rules.backoff * rules.factor ** (tried - 1)
                 _push_event(s, now + pause, RETRY * _KIND + i)
             elif rules.users:
@@ -534,6 +557,62 @@ def _run(s, work, system, rules, log, choose, learn, learns, memory, seed):
             _push_event(s, log.finished[i], ENDED * _KIND + i)
 
 
-def run(work, system, rules, log, choose, learn, learns, memory, seed):
-    state = empty_state(system, work.row.size, work.row.size + rules.users + 1)
-    return _run(state, work, system, rules, log, choose, learn, learns, memory, seed)
+def empty_log(tasks: int, attempts: int) -> Log:
+    """Room for what becomes of ``tasks`` tasks with ``attempts`` tries each."""
+    again = tasks * (attempts - 1)
+    return Log(
+        agent=np.empty(tasks, np.int16),
+        status=np.empty(tasks, np.int8),
+        attempts=np.zeros(tasks, np.int16),
+        left=np.empty(tasks),
+        finished=np.empty(tasks),
+        wait=np.empty(tasks),
+        cost=np.empty(tasks),
+        retried=np.empty(again, np.int32),
+        retried_agent=np.empty(again, np.int16),
+        retried_left=np.empty(again),
+        retried_ended=np.empty(again),
+        retries=np.zeros(1, np.int64),
+    )
+
+
+def run(
+    work: Workload,
+    system: System,
+    rules: Rules,
+    choose: Kernel,
+    learn: Kernel,
+    memory: NDArray[np.float64],
+    seed: int,
+) -> Log:
+    """Run all tasks of ``work`` through the agents of ``system``.
+
+    Parameters
+    ----------
+    work, system, rules
+        The tasks, the agents, and what happens after a failure. In a closed loop
+        ``work.arrived`` is written.
+    choose, learn : Kernel
+        The policy. ``no_learning`` is not called.
+    memory : ndarray of float64
+        The policy's memory; it is written to.
+    seed : int
+        Of every draw.
+
+    Raises
+    ------
+    PolicyError
+        If the policy names an agent that does not exist.
+    """
+    n, agents = work.row.size, system.slots.size
+    state = empty_state(system, n, n + rules.users + 1)
+    log = empty_log(n, rules.attempts)
+    learns = int(learn is not no_learning)
+    compiled = choose.compiled, learn.compiled
+    wrong = _run(state, work, system, rules, log, *compiled, learns, memory, seed)
+    if wrong >= 0:
+        raise PolicyError(
+            f"policy kernel {choose.python.__name__!r} returned an agent that does not exist for "
+            f"task {wrong}; allowed: 0 to {agents - 1}"
+        )
+    return log

@@ -1,0 +1,217 @@
+"""From agents and a corpus to the numbers the engine runs on.
+
+Service time and price of a call are tables with a row a corpus record and a
+column an agent. What a corpus records is used as it is; what it does not
+record is modelled from ``agents.toml``, and the result says so.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from routingsim.agents import Agent, AgentPool
+from routingsim.corpus import Corpus
+from routingsim.errors import SimulationError
+from routingsim.simulation.engine import DETERMINISTIC, EXPONENTIAL, LOGNORMAL, System
+
+__all__ = [
+    "CHARACTERS_PER_TOKEN",
+    "Outage",
+    "cost_table",
+    "lognormal_sigma",
+    "mean_service",
+    "output_token_table",
+    "prompt_tokens",
+    "service_table",
+    "system",
+]
+
+CHARACTERS_PER_TOKEN = 4.0
+"""Used to estimate a prompt's tokens where a corpus does not record them."""
+
+NO_LIMIT = np.iinfo(np.int64).max
+
+
+@dataclass(frozen=True)
+class Outage:
+    """A time in which an agent is down.
+
+    Calls in service when it goes down fail at that moment; tasks in its queue
+    wait (and may run out of patience) until it is up again.
+
+    Parameters
+    ----------
+    agent : str
+        The agent's id.
+    down, up : float
+        Seconds since the replay began; ``up`` may be ``inf``.
+    """
+
+    agent: str
+    down: float
+    up: float
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.down < self.up:
+            raise SimulationError(
+                f"outage of {self.agent}: down at {self.down:g}, up at {self.up:g}; "
+                "0 <= down < up is needed (seconds)"
+            )
+
+    @classmethod
+    def parse(cls, text: str) -> "Outage":
+        """Read ``AGENT:DOWN:UP``, such as ``gpt-4:600:900``."""
+        agent, _, times = text.partition(":")
+        try:
+            down, up = (float(part) for part in times.split(":"))
+        except ValueError:
+            raise SimulationError(
+                f"outage {text!r}: write AGENT:DOWN:UP in seconds, as gpt-4:600:900"
+            ) from None
+        return cls(agent, down, up)
+
+
+def prompt_tokens(corpus: Corpus) -> NDArray[np.float64]:
+    """Tokens of each prompt, shape (tasks,): recorded, or characters / 4."""
+    recorded = corpus.tasks["prompt_tokens"].to_numpy(dtype=np.float64)
+    if not np.isnan(recorded).any():
+        return recorded
+    characters = corpus.tasks["text"].str.len().to_numpy(dtype=np.float64)
+    return np.where(np.isnan(recorded), np.ceil(characters / CHARACTERS_PER_TOKEN), recorded)
+
+
+def output_token_table(corpus: Corpus, pool: AgentPool) -> NDArray[np.float64]:
+    """Tokens of each agent's answer, shape (tasks, agents).
+
+    The agent's own recorded count, else the task's, else the agent's mean.
+    """
+    own = corpus.outcome("output_tokens", [agent.recorded_as for agent in pool])
+    task = corpus.tasks["output_tokens"].to_numpy(dtype=np.float64)[:, np.newaxis]
+    mean = pool.column("output_tokens")[np.newaxis, :]
+    return np.where(np.isnan(own), np.where(np.isnan(task), mean, task), own)
+
+
+def service_table(corpus: Corpus, pool: AgentPool) -> NDArray[np.float64]:
+    """Mean service time of a call in seconds, shape (tasks, agents).
+
+    Raises
+    ------
+    SimulationError
+        If an agent's ``service`` is ``recorded`` and the corpus lacks a latency.
+    """
+    table = np.broadcast_to(pool.column("latency"), (len(corpus), len(pool))).copy()
+    if any(agent.service == "tokens" for agent in pool):
+        tokens = output_token_table(corpus, pool)
+    for a, agent in enumerate(pool):
+        if agent.service == "tokens":
+            table[:, a] = (agent.ttft or 0.0) + tokens[:, a] / agent.tokens_per_second
+        elif agent.service == "recorded":
+            table[:, a] = _recorded_latency(corpus, agent)
+    return table
+
+
+def _recorded_latency(corpus: Corpus, agent: Agent) -> NDArray[np.float64]:
+    latency = corpus.outcome("latency", [agent.recorded_as])[:, 0]
+    missing = np.flatnonzero(np.isnan(latency))
+    if missing.size:
+        raise SimulationError(
+            f'{corpus.name}: agent {agent.id} has service = "recorded", and no latency is '
+            f"recorded under {agent.recorded_as!r} for {missing.size:,} of {len(corpus):,} tasks "
+            f"(the first: {corpus.tasks['id'].iloc[missing[0]]}); choose another service model"
+        )
+    return latency
+
+
+def cost_table(corpus: Corpus, pool: AgentPool) -> tuple[NDArray[np.float64], int]:
+    """USD of a call, shape (tasks, agents), and how many entries are modelled.
+
+    A cost is recorded, or modelled as price x (prompt + output tokens) / 1,000.
+    """
+    recorded = corpus.outcome("cost", [agent.recorded_as for agent in pool])
+    missing = np.isnan(recorded)
+    if not missing.any():
+        return recorded, 0
+    tokens = prompt_tokens(corpus)[:, np.newaxis] + output_token_table(corpus, pool)
+    modelled = pool.column("cost") * tokens / 1000.0
+    return np.where(missing, modelled, recorded), int(missing.sum())
+
+
+def mean_service(agent: Agent) -> float:
+    """Mean service time in seconds that a policy may count on before any call."""
+    if agent.service == "tokens" and agent.tokens_per_second is not None:
+        return (agent.ttft or 0.0) + agent.output_tokens / agent.tokens_per_second
+    return agent.latency
+
+
+def lognormal_sigma(cv: float) -> float:
+    """Standard deviation of the logarithm of a lognormal with the given cv."""
+    return math.sqrt(math.log1p(cv * cv))
+
+
+def system(
+    pool: AgentPool,
+    outages: Iterable[Outage] = (),
+    expected_service: NDArray[np.float64] | None = None,
+) -> System:
+    """The engine's view of a pool.
+
+    Parameters
+    ----------
+    pool : AgentPool
+        The agents.
+    outages : iterable of Outage
+        When which agent is down; outages of one agent must not overlap.
+    expected_service : ndarray, shape (agents,), optional
+        Mean service times for policies to see; the pool's own by default.
+    """
+    noise, sigma = zip(*(_noise(agent) for agent in pool), strict=True)
+    first, down, up = _outage_columns(pool, list(outages))
+    if expected_service is None:
+        expected_service = np.array([mean_service(agent) for agent in pool])
+    return System(
+        slots=pool.column("concurrency").astype(np.int64),
+        noise=np.array(noise, dtype=np.int64),
+        sigma=np.array(sigma, dtype=np.float64),
+        queue_limit=np.array(
+            [NO_LIMIT if a.queue_limit is None else a.queue_limit for a in pool], dtype=np.int64
+        ),
+        patience=np.nan_to_num(pool.column("patience"), nan=math.inf, posinf=math.inf),
+        error_rate=pool.column("error_rate"),
+        per_minute=np.array([a.requests_per_minute or 0 for a in pool], dtype=np.int64),
+        first_outage=first,
+        down=down,
+        up=up,
+        price=pool.column("cost"),
+        mean_service=np.ascontiguousarray(expected_service, dtype=np.float64),
+    )
+
+
+def _noise(agent: Agent) -> tuple[int, float]:
+    """The engine's noise and sigma for an agent's service model."""
+    if agent.service == "exponential":
+        return EXPONENTIAL, 0.0
+    if agent.service in ("deterministic", "recorded") or agent.latency_cv == 0:
+        return DETERMINISTIC, 0.0
+    return LOGNORMAL, lognormal_sigma(agent.latency_cv)
+
+
+def _outage_columns(
+    pool: AgentPool, outages: Sequence[Outage]
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+    per_agent: list[list[Outage]] = [[] for _ in pool]
+    for outage in outages:
+        per_agent[pool.index(outage.agent)].append(outage)
+    for mine in per_agent:
+        mine.sort(key=lambda outage: outage.down)
+        for one, other in zip(mine, mine[1:], strict=False):
+            if other.down < one.up:
+                raise SimulationError(
+                    f"outages of {one.agent} overlap: {one.down:g}-{one.up:g} s and "
+                    f"{other.down:g}-{other.up:g} s; make them one"
+                )
+    flat = [outage for mine in per_agent for outage in mine]
+    first = np.cumsum([0, *(len(mine) for mine in per_agent)], dtype=np.int64)
+    return first, np.array([o.down for o in flat]), np.array([o.up for o in flat])

@@ -1,0 +1,79 @@
+"""What one run says of itself: intervals, quantiles and a verdict on stability."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+
+__all__ = ["Interval", "batch_means", "quantiles", "slope_t"]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate and the half-width of its confidence interval."""
+
+    mean: float
+    half_width: float
+    level: float = 0.95
+
+    @property
+    def low(self) -> float:
+        """Lower end."""
+        return self.mean - self.half_width
+
+    @property
+    def high(self) -> float:
+        """Upper end."""
+        return self.mean + self.half_width
+
+    def __str__(self) -> str:
+        return f"{self.mean:.4g} ± {self.half_width:.2g}"
+
+
+def batch_means(values: ArrayLike, batches: int = 30, level: float = 0.95) -> Interval:
+    """Confidence interval of the mean of one long, correlated series.
+
+    The series is cut into ``batches`` runs of equal length; their means are
+    nearly independent when a batch is much longer than the correlation, and a
+    t-interval is made of them (Law, *Simulation Modeling and Analysis*, 5th ed.,
+    sec. 9.5.3). NaNs are left out first; the first few values are dropped where
+    the length is not a multiple of ``batches``.
+
+    Returns
+    -------
+    Interval
+        Half-width NaN where there are fewer than two values a batch.
+    """
+    series = np.asarray(values, dtype=np.float64)
+    series = series[~np.isnan(series)]
+    length = series.size // batches
+    if length < 2:
+        return Interval(float(series.mean()) if series.size else math.nan, math.nan, level)
+    means = series[series.size - length * batches :].reshape(batches, length).mean(axis=1)
+    t = stats.t.ppf(0.5 + level / 2, batches - 1)
+    half_width = t * means.std(ddof=1) / math.sqrt(batches)
+    return Interval(float(means.mean()), float(half_width), level)
+
+
+def quantiles(values: ArrayLike, at: ArrayLike) -> NDArray[np.float64]:
+    """Exact sample quantiles: the smallest value with at least a share ``at`` not above it.
+
+    NaNs are left out; NaN where nothing is left. (Hyndman & Fan 1996, type 1: always
+    a value that occurred, never one between two.)
+    """
+    series = np.asarray(values, dtype=np.float64)
+    series = series[~np.isnan(series)]
+    if series.size == 0:
+        return np.full(np.shape(at), math.nan)
+    return np.quantile(series, at, method="inverted_cdf")
+
+
+def slope_t(values: ArrayLike) -> float:
+    """t statistic of the slope of equally spaced values; 0 where they are constant."""
+    series = np.asarray(values, dtype=np.float64)
+    if series.size < 3 or np.ptp(series) == 0:
+        return 0.0
+    fit = stats.linregress(np.arange(series.size), series)
+    return float(fit.slope / fit.stderr) if fit.stderr > 0 else math.inf * np.sign(fit.slope)
