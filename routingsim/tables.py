@@ -275,13 +275,15 @@ def _parse_csv(data: bytes, file: str) -> Rows:
     # A process-wide limit of 128 kB a cell; texts may be longer. Only ever raised, so
     # that two threads reading at once cannot lower it for one another.
     csv.field_size_limit(max(csv.field_size_limit(), 2**31 - 1))
-    # Bytes that are no UTF-8 become lone surrogates, which validation finds cell by cell.
+    # Bytes that are no UTF-8 become lone surrogates (0xff is U+DCFF), to be found cell by cell.
     text = io.StringIO(data.decode("utf-8", "surrogateescape"), newline="")
     reader = csv.reader(text, strict=True)
     try:
         header = next(reader)
     except csv.Error as error:
         raise CorpusError(f"{file}:1: not a CSV header ({error})") from error
+    if reason := _cell_trouble(header, header):
+        raise CorpusError(f"{file}:1: {reason}")
     if len(set(header)) < len(header):
         twice = next(name for name in header if header.count(name) > 1)
         raise CorpusError(f"{file}:1: column {shown(twice)} appears twice; rename one")
@@ -310,6 +312,9 @@ def _parse_csv(data: bytes, file: str) -> Rows:
             reason = f"expected {len(header)} cells as in the header, found {len(record)}"
             rows.lost.append(Skipped(file, line, reason))
             continue
+        if reason := _cell_trouble(header, record):
+            rows.lost.append(Skipped(file, line, reason))
+            continue
         cells.append(record)
         rows.lines.append(line)
         rows.numbers.append(number)
@@ -321,13 +326,28 @@ def _parse_csv(data: bytes, file: str) -> Rows:
     return rows
 
 
+def _cell_trouble(header: list[str], record: list[str]) -> str | None:
+    """What is wrong with the first cell that is not UTF-8, if there is one."""
+    for name, cell in zip(header, record, strict=True):
+        try:
+            cell.encode()
+        except UnicodeEncodeError as error:
+            byte = ord(cell[error.start]) - 0xDC00
+            column = name.encode(errors="replace").decode()
+            return f"{column}: invalid UTF-8 (byte 0x{byte:02x}); save the file as UTF-8"
+    return None
+
+
 def _parse_parquet(data: bytes, file: str) -> Rows:
     try:
         table = pq.read_table(pa.BufferReader(data))
-    except (pa.ArrowException, OSError) as error:
+        columns = {
+            name: column.to_pylist()
+            for name, column in zip(table.column_names, table.columns, strict=True)
+        }
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise CorpusError(f"{file}: damaged or cut-off Parquet file ({error})") from error
-    if len(set(table.column_names)) < table.num_columns:
+    if len(columns) < table.num_columns:
         raise CorpusError(f"{file}: two columns have the same name; rename one")
-    columns = {name: table.column(name).to_pylist() for name in table.column_names}
     numbers = list(range(1, table.num_rows + 1))
     return Rows(file, "parquet", columns, numbers, numbers, unit="row")

@@ -126,10 +126,14 @@ def draft_own(rows: Rows) -> Draft:
 
 def _add_outcome(draft: Draft, agent: str, key: str, values: list[Any]) -> None:
     name = f"outcomes.{agent}.{key}"
-    if agent and key in OUTCOMES:
+    if agent and key in OUTCOMES and name not in draft.columns:
         draft.columns[name] = Column(name, values)
         return
-    reason = f"{name}: unknown; expected outcomes.<agent>.<field> with a field of {_list(OUTCOMES)}"
+    reason = (
+        f"{name}: given twice, in an object and in a column of its own; leave one out"
+        if name in draft.columns
+        else f"{name}: unknown; expected outcomes.<agent>.<field> with a field of {_list(OUTCOMES)}"
+    )
     for row, value in enumerate(values):
         if value is not None:
             draft.problems.setdefault(row, reason)
@@ -283,10 +287,7 @@ def _string_trouble(text: Any, name: str) -> str | None:
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        # CSV is read with surrogateescape: byte 0x80 + n arrives as U+DC80 + n.
-        code = ord(text[error.start])
-        what = f"byte 0x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else f"U+{code:04X}"
-        return f"invalid UTF-8 ({what}); save the file as UTF-8"
+        return f"U+{ord(text[error.start]):04X} is half a character; it cannot be written as UTF-8"
     return None
 
 

@@ -64,6 +64,8 @@ def test_from_frame_names_the_row() -> None:
     bad.loc[2, "outcomes.m.v1.quality"] = 7
     with pytest.raises(CorpusError, match=r"mine, row 3: outcomes\.m\.v1\.quality: .* found 7"):
         Corpus.from_frame(bad, "mine")
+    with pytest.raises(CorpusError, match=r"row 1: text: U\+D800 is half a character"):
+        Corpus.from_frame(pd.DataFrame({"id": ["a"], "text": pd.Series(["\ud800"], dtype=object)}))
     corpus = Corpus.from_frame(bad, on_error="skip")
     assert ids(corpus) == ["t0", "t1", "t3", "t4", "t5"]
     assert [skipped.line for skipped in corpus.skipped] == [3]

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from routingsim.corpus import Corpus
 from routingsim.datasets import load_corpus
@@ -174,6 +176,10 @@ BAD_JSONL = {
     "outcomes is a list": (line(outcomes=[]), ["outcomes", "expected an object"]),
     "outcome is a number": (line(outcomes={"m": 1}), ["outcomes.m", "expected an object"]),
     "unknown outcome": (line(outcomes={"m": {"qualty": 1}}), ["m.qualty", "quality, cost"]),
+    "outcome given twice": (
+        line(outcomes={"m": {"cost": 1}}, **{"outcomes.m.cost": 1}),
+        ["outcomes.m.cost", "twice"],
+    ),
     "a string": (GOOD[:27] + '"two"', ["JSON object", "'two'"]),
     "lone surrogate": (GOOD[:27] + '{"id": "b", "text": "\\ud800"}', ["escape"]),
     "deep nesting": (GOOD[:27] + '{"id": ' + "[" * 100_000, ["nested too deeply"]),
@@ -249,6 +255,7 @@ def test_csv_lines_count_through_quoted_newlines(write: Write) -> None:
         ("tasks.csv", b"id;text\na;one\n", r"'id', 'text' is missing; found 'id;text'"),
         ("tasks.jsonl", b'{"id": "a"}\n', r"column 'text' is missing; found 'id'"),
         ("tasks.csv", b"id,text,id\na,one,b\n", "column 'id' appears twice"),
+        ("tasks.csv", b"id,text,\xff\na,one,b\n", r":1: \?: invalid UTF-8 \(byte 0xff\)"),
         ("tasks.parquet", b"id,text\na,one\n", "not a Parquet file"),
         ("tasks.parquet", b"PAR1 and then nothing", "damaged or cut-off Parquet"),
         ("tasks.jsonl", b'[{"id": "a", "text": "x"},\n{"id": "b", "te', r":2: .*cut off"),
@@ -451,3 +458,30 @@ def test_mooncake(shared_data: Path) -> None:
         0.90, abs=0.01
     )
     assert corpus.tasks.loc[0, ["prompt_tokens", "output_tokens"]].tolist() == [6758.0, 500.0]
+
+
+# -- whatever the bytes, a corpus or a clear error ------------------------------------------------
+
+
+@given(data=st.data())
+@pytest.mark.parametrize("suffix", ["jsonl", "json", "csv", "parquet", "jsonl.gz"])
+def test_damaged_files_never_crash(
+    tmp_path_factory: pytest.TempPathFactory, suffix: str, data: st.DataObject
+) -> None:
+    if suffix == "parquet":
+        whole = flat(FULL).to_parquet()
+    elif suffix == "csv":
+        whole = flat(FULL).to_csv(index=False).encode()
+    else:
+        whole = json.dumps([FULL] if suffix == "json" else FULL).encode()
+        whole = gzip.compress(whole, mtime=0) if suffix.endswith("gz") else whole
+    start = data.draw(st.integers(0, len(whole)))
+    end = data.draw(st.integers(start, min(start + 8, len(whole))))
+    path = tmp_path_factory.mktemp("damaged") / f"c.{suffix}"
+    path.write_bytes(whole[:start] + data.draw(st.binary(max_size=8)) + whole[end:])
+    for on_error in ("raise", "skip"):
+        try:
+            sound = len(load_corpus(path, on_error=on_error)) > 0
+        except CorpusError as error:
+            sound = str(path) in str(error)
+        assert sound
