@@ -25,6 +25,7 @@ __all__ = [
     "THINK",
     "bits",
     "exponential",
+    "integers",
     "normal",
     "normal_quantile",
     "stream",
@@ -129,3 +130,12 @@ def normal_quantile(p):
 def normal(key, index, part):
     """A standard normal draw, by inversion (monotone in its uniform)."""
     return normal_quantile(uniform(key, index, part))
+
+
+@njit("i4[::1](u8, i8, i8)", cache=True, nogil=True)
+def integers(key, count, below):
+    """``count`` uniform draws from 0, …, ``below`` - 1, shape (count,), int32."""
+    drawn = np.empty(count, np.int32)
+    for i in range(count):
+        drawn[i] = min(np.int64(uniform(key, i, 0) * below), below - 1)
+    return drawn

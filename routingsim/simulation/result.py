@@ -1,0 +1,397 @@
+"""What a replay returns: every task's fate, and summaries computed once from it.
+
+Statuses are never mixed: waits and latencies are of tasks answered (``ok``);
+failed, timed out and shed tasks are counted apart. Latency runs from the
+*intended* arrival to completion, so a stall shows in every task it delayed (no
+coordinated omission). A warm-up is left out of timing figures only; counts,
+costs and quality are of all tasks.
+"""
+
+import importlib
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from routingsim.agents import AgentPool
+from routingsim.corpus import Corpus
+from routingsim.errors import SimulationError
+from routingsim.policies.kernel import FAILED, OK, SHED, STATUS_NAMES, TIMED_OUT
+from routingsim.policies.policy import Policy
+from routingsim.simulation.engine import Log, Workload
+from routingsim.simulation.service import Outage
+from routingsim.simulation.statistics import Interval, batch_means, quantiles, slope_t
+
+__all__ = ["QUANTILES", "ReplayResult", "Stability"]
+
+QUANTILES = {"p50": 0.50, "p90": 0.90, "p95": 0.95, "p99": 0.99}
+"""Quantiles in summaries, by column suffix."""
+
+_EDGE = 0.95  # offered load from which waits are called unreliable
+_GRID = 256  # cells in which a backlog is watched
+
+
+@dataclass(frozen=True)
+class Stability:
+    """Whether waits and latencies of a run mean anything.
+
+    ``offered`` is each agent's offered load after routing (work sent to it over
+    slots x horizon), ``backlog_slope_t`` the t statistic of the growth of tasks in
+    the system over the second half of the arrivals.
+    """
+
+    verdict: Literal["stable", "at the edge", "overloaded"]
+    offered: dict[str, float]
+    backlog_slope_t: float
+
+    def __str__(self) -> str:
+        worst = max(self.offered, key=lambda agent: self.offered[agent])
+        said = f"{self.verdict}: highest offered load {self.offered[worst]:.2f} ({worst})"
+        if self.verdict == "stable":
+            return said
+        if self.verdict == "at the edge":
+            return f"{said}; waits depend on the length of the run, read percentiles with care"
+        return f"{said}; queues grow without bound, percentiles say only how long the run was"
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class ReplayResult:
+    """One replay. ``summary()`` is the table to read first.
+
+    Attributes
+    ----------
+    policy, pool, corpus
+        What was run.
+    arrivals : str
+        The arrival process, as it can be given again.
+    asked, realised : tuple of float or None
+        Mean rate (tasks/s) and cv of inter-arrival times, asked for and met.
+    seed : int
+        Of every draw.
+    warm_up : float
+        Share of the horizon left out of timing figures.
+    notes : tuple of str
+        What the reader should know.
+    work, log
+        The engine's own arrays, a row a task (see :mod:`routingsim.simulation.engine`).
+    memory : ndarray
+        The policy's memory at the end: what it learned.
+    """
+
+    policy: Policy
+    pool: AgentPool
+    corpus: Corpus | None
+    arrivals: str
+    asked: tuple[float | None, float | None]
+    realised: tuple[float, float]
+    seed: int
+    retries: Any
+    outages: tuple[Outage, ...]
+    synthetic: bool
+    warm_up: float
+    notes: tuple[str, ...]
+    work: Workload
+    log: Log
+    memory: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.warm_up < 1:
+            raise SimulationError(f"warm_up={self.warm_up}: a share of the horizon in [0, 1)")
+
+    def __len__(self) -> int:
+        return self.log.agent.size
+
+    # -- every task ---------------------------------------------------------------
+
+    @cached_property
+    def latency(self) -> NDArray[np.float64]:
+        """Seconds from intended arrival to the end, whatever the end was, shape (tasks,)."""
+        return self.log.finished - self.work.arrived
+
+    @cached_property
+    def quality(self) -> NDArray[np.float64]:
+        """Recorded quality of each answer, shape (tasks,); NaN if unrecorded or unanswered."""
+        found = self.work.quality[self.work.row, self.log.agent]
+        return np.where(self.log.status == OK, found, np.nan)
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row a task, in order of arrival; times in seconds, cost in USD."""
+        served = self.log.status <= FAILED
+        started = np.where(served, self.log.left, np.nan)
+        frame = pd.DataFrame(
+            {
+                "task_id": self._task_ids(),
+                "agent": pd.Categorical.from_codes(self.log.agent, categories=list(self.pool.ids)),
+                "arrived_at": self.work.arrived,
+                "started_at": started,
+                "finished_at": self.log.finished,
+                "wait": self.log.wait,
+                "service": np.where(served, self.log.finished - self.log.left, np.nan),
+                "latency": self.latency,
+                "status": pd.Categorical.from_codes(self.log.status, categories=list(STATUS_NAMES)),
+                "attempts": self.log.attempts,
+                "cost": self.log.cost,
+                "quality": self.quality,
+                "d_var": self.work.d_var[self.work.row],
+            }
+        )
+        if self.corpus is not None:
+            category = self.corpus.tasks["category"].astype("category")
+            frame["category"] = category.take(self.work.row).reset_index(drop=True)
+        return frame
+
+    def _task_ids(self) -> Any:
+        if self.corpus is None:
+            return pd.RangeIndex(len(self)).astype("string")
+        return self.corpus.tasks["id"].take(self.work.row).reset_index(drop=True)
+
+    def calls(self) -> pd.DataFrame:
+        """A row a try, retries included: task, attempt, agent, sent, left the queue, ended, status.
+
+        ``left_at`` is when the try left the queue: its start, unless it timed out or
+        was shed.
+        """
+        log, again = self.log, int(self.log.retries[0])
+        frame = pd.DataFrame(
+            {
+                "task": np.concatenate([log.retried[:again], np.arange(len(self))]),
+                "agent": np.concatenate([log.retried_agent[:again], log.agent]),
+                "left_at": np.concatenate([log.retried_left[:again], log.left]),
+                "ended_at": np.concatenate([log.retried_ended[:again], log.finished]),
+                "status": np.concatenate([np.full(again, FAILED, np.int8), log.status]),
+            }
+        )
+        if not again:
+            frame.insert(1, "attempt", 0)
+            frame.insert(3, "sent_at", self.work.arrived)
+            return frame
+        frame = frame.sort_values("task", kind="stable", ignore_index=True)
+        tries = frame.groupby("task", sort=False)
+        frame.insert(1, "attempt", tries.cumcount())
+        pause = self.retries.backoff * self.retries.factor ** (frame["attempt"] - 1.0)
+        sent = tries["ended_at"].shift() + pause
+        frame.insert(
+            3,
+            "sent_at",
+            sent.fillna(pd.Series(self.work.arrived).take(frame["task"]).set_axis(frame.index)),
+        )
+        return frame
+
+    # -- summaries ----------------------------------------------------------------
+
+    @cached_property
+    def window(self) -> tuple[float, float]:
+        """Begin and end, in seconds, of the time over which rates and loads are taken.
+
+        From the end of the warm-up to the last arrival for synthetic arrivals, to
+        the last completion for a corpus's or trace's own times.
+        """
+        last_arrival = float(self.work.arrived[-1])
+        end = last_arrival if self.synthetic else float(self.log.finished.max())
+        return self.warm_up * last_arrival, end
+
+    @cached_property
+    def timed(self) -> NDArray[np.bool_]:
+        """Which tasks count in waits and latencies: answered, and arrived after the warm-up."""
+        return (self.log.status == OK) & (self.work.arrived >= self.window[0])
+
+    @cached_property
+    def utilisation(self) -> NDArray[np.float64]:
+        """Share of each agent's slots in use over the window, shape (agents,)."""
+        begin, end = self.window
+        log, again = self.log, int(self.log.retries[0])
+        served = log.status <= FAILED
+        busy = _overlap(
+            log.agent[served], log.left[served], log.finished[served], begin, end, len(self.pool)
+        )
+        if again:
+            busy += _overlap(
+                log.retried_agent[:again],
+                log.retried_left[:again],
+                log.retried_ended[:again],
+                begin,
+                end,
+                len(self.pool),
+            )
+        length = end - begin
+        return busy / (self.pool.column("concurrency") * length) if length > 0 else busy * np.nan
+
+    @cached_property
+    def stability(self) -> Stability:
+        """The verdict to read before any percentile."""
+        arrived, log = self.work.arrived, self.log
+        horizon = float(arrived[-1] - arrived[0])
+        work = np.bincount(
+            log.agent,
+            weights=self.work.service[self.work.row, log.agent],
+            minlength=len(self.pool),
+        )
+        again = int(log.retries[0])
+        if again:
+            rows = self.work.row[log.retried[:again]]
+            agents = log.retried_agent[:again]
+            work += np.bincount(
+                agents, weights=self.work.service[rows, agents], minlength=len(self.pool)
+            )
+        slots = self.pool.column("concurrency")
+        offered = work / (slots * horizon) if horizon > 0 else np.zeros(len(self.pool))
+        grid = np.linspace(arrived[0], arrived[-1], _GRID + 1) if horizon > 0 else np.zeros(2)
+        came = np.histogram(arrived, grid)[0].cumsum() if horizon > 0 else np.zeros(1)
+        went = np.histogram(log.finished, grid)[0].cumsum() if horizon > 0 else np.zeros(1)
+        backlog = (came - went)[_GRID // 2 :]
+        t = slope_t(backlog)
+        grew = backlog.size > 2 and backlog[-1] - backlog[0] > max(10.0, slots.sum())
+        worst = float(offered.max())
+        verdict: Literal["stable", "at the edge", "overloaded"] = "stable"
+        if worst >= 1.0:
+            verdict = "overloaded"
+        elif worst >= _EDGE or (t > 4.0 and grew):
+            verdict = "at the edge"
+        return Stability(verdict, dict(zip(self.pool.ids, offered.tolist(), strict=True)), t)
+
+    def summary(self) -> pd.DataFrame:
+        """A row an agent and one, ``all``, for the whole.
+
+        Columns: tasks, share, ok, failed, timed_out, shed (counts); utilisation;
+        wait and latency of answered tasks (s): mean, p50, p90, p95, p99; throughput
+        (answers/s); cost (USD in all), cost_mean (USD a task); quality (mean of
+        answers where recorded).
+        """
+        return self._summary.copy()
+
+    @cached_property
+    def _summary(self) -> pd.DataFrame:
+        counts = np.bincount(self.log.agent, minlength=len(self.pool))
+        rows = {
+            agent: self._row(self.log.agent == a) | {"utilisation": self.utilisation[a]}
+            for a, agent in enumerate(self.pool.ids)
+        }
+        slots = self.pool.column("concurrency")
+        whole = self._row(np.ones(len(self), bool))
+        whole["utilisation"] = float(self.utilisation @ slots / slots.sum())
+        frame = pd.DataFrame.from_dict({**rows, "all": whole}, orient="index")
+        frame.insert(1, "share", [*(counts / len(self)), 1.0])
+        frame.index.name = "agent"
+        return frame
+
+    def _row(self, mine: NDArray[np.bool_]) -> dict[str, Any]:
+        """One row of the summary, without share."""
+        status = np.bincount(self.log.status[mine], minlength=4)
+        timed = mine & self.timed
+        begin, end = self.window
+        finished = self.log.finished[mine & (self.log.status == OK)]
+        done = np.count_nonzero((finished > begin) & (finished <= end))
+        quality = self.quality[mine]
+        tasks = int(mine.sum())
+        cost = float(self.log.cost[mine].sum())
+        row: dict[str, Any] = {"tasks": tasks}
+        row |= {STATUS_NAMES[s]: int(status[s]) for s in (OK, FAILED, TIMED_OUT, SHED)}
+        row["utilisation"] = math.nan
+        for name, values in (("wait", self.log.wait[timed]), ("latency", self.latency[timed])):
+            row[f"{name}_mean"] = float(values.mean()) if values.size else math.nan
+            found = quantiles(values, list(QUANTILES.values()))
+            row |= {f"{name}_{q}": float(v) for q, v in zip(QUANTILES, found, strict=True)}
+        row["throughput"] = done / (end - begin) if end > begin else math.nan
+        row["cost"] = cost
+        row["cost_mean"] = cost / tasks if tasks else math.nan
+        recorded = ~np.isnan(quality)
+        row["quality"] = float(quality[recorded].mean()) if recorded.any() else math.nan
+        return row
+
+    @property
+    def overall(self) -> dict[str, Any]:
+        """The summary's last row as a dict."""
+        return self._summary.loc["all"].to_dict()
+
+    def interval(
+        self, metric: Literal["wait", "latency"] = "latency", batches: int = 30
+    ) -> Interval:
+        """95 % confidence interval of a mean in this one run, by batch means."""
+        values = {"wait": self.log.wait, "latency": self.latency}[metric]
+        return batch_means(values[self.timed], batches)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain Python values, NaN as None: what ``--json`` prints for a policy."""
+        table = self._summary.astype(object).where(self._summary.notna(), None)
+        rows = table.reset_index().to_dict("records")
+        whole = rows.pop()
+        del whole["agent"]
+        begin, end = self.window
+        return {
+            "policy": self.policy.name,
+            "arrivals": {
+                "process": self.arrivals,
+                "rate": _none(self.realised[0]),
+                "cv": _none(self.realised[1]),
+                "rate_asked": _none(self.asked[0]),
+                "cv_asked": _none(self.asked[1]),
+            },
+            "window": {"begin": begin, "end": end, "warm_up": self.warm_up},
+            "stability": {
+                "verdict": self.stability.verdict,
+                "offered": self.stability.offered,
+            },
+            "overall": whole,
+            "agents": rows,
+            "notes": list(self.notes),
+        }
+
+    # -- for people -----------------------------------------------------------------
+
+    def __repr__(self) -> str:
+        name = self.corpus.name if self.corpus is not None else "no corpus"
+        lines = [
+            f"ReplayResult: {len(self):,} tasks ({name}) under {self.policy.name}, "
+            f"{self.arrivals}, seed {self.seed}",
+            str(self.stability),
+        ]
+        shown = ["tasks", "share", "utilisation", "wait_mean", "latency_p50", "latency_p95", "cost"]
+        lines.append(self._summary[[*shown, "quality"]].to_string(float_format="%.3g", na_rep="-"))
+        return "\n".join(lines)
+
+    def plot_usage(self, ax: Any = None) -> Any:
+        """Share of tasks an agent; returns the Axes."""
+        return _plots().plot_usage(self, ax=ax)
+
+    def plot_latency(self, ax: Any = None) -> Any:
+        """Distribution of latency an agent (ECDF, percentiles marked); returns the Axes."""
+        return _plots().plot_latency(self, ax=ax)
+
+    def plot_queue(self, ax: Any = None) -> Any:
+        """Tasks waiting over time an agent; returns the Axes."""
+        return _plots().plot_queue(self, ax=ax)
+
+    def report(self, path: str | Path) -> Path:
+        """Write the one-file HTML report; returns its path."""
+        return _report().write_report([self], path)
+
+
+def _overlap(
+    agent: NDArray[np.int16],
+    begins: NDArray[np.float64],
+    ends: NDArray[np.float64],
+    begin: float,
+    end: float,
+    agents: int,
+) -> NDArray[np.float64]:
+    """Seconds of service an agent that lie between ``begin`` and ``end``."""
+    seconds = np.clip(ends, begin, end) - np.clip(begins, begin, end)
+    return np.bincount(agent, weights=seconds, minlength=agents)
+
+
+def _none(value: float | None) -> float | None:
+    return None if value is None or math.isnan(value) else float(value)
+
+
+def _plots() -> Any:
+    """The plots stand a floor above: looked up when asked for, as pandas does."""
+    return importlib.import_module("routingsim.report.plots")
+
+
+def _report() -> Any:
+    return importlib.import_module("routingsim.report.html")
