@@ -1,0 +1,30 @@
+"""When tasks arrive: models, recorded traces, and what can be built of them.
+
+A process is a frozen value. ``process.times(n, seed)`` gives arrival times in
+seconds from 0. Draws are keyed (:mod:`routingsim.draws`): the same seed gives the
+same times, the first n are the same whatever n is, and two processes under one
+seed share their random numbers. Nothing is rescaled to end at a nice time.
+
+On the command line a process is a text such as ``poisson:4``, which
+:func:`parse_arrivals` reads and ``str(process)`` writes.
+"""
+
+from routingsim.simulation.arrivals.closed import ClosedLoop
+from routingsim.simulation.arrivals.grammar import GRAMMAR, parse_arrivals
+from routingsim.simulation.arrivals.process import Arrivals, realised
+from routingsim.simulation.arrivals.recorded import CorpusTimes, Trace
+from routingsim.simulation.arrivals.renewal import Deterministic, Gamma, Poisson, Weibull
+
+__all__ = [
+    "GRAMMAR",
+    "Arrivals",
+    "ClosedLoop",
+    "CorpusTimes",
+    "Deterministic",
+    "Gamma",
+    "Poisson",
+    "Trace",
+    "Weibull",
+    "parse_arrivals",
+    "realised",
+]

@@ -1,0 +1,81 @@
+"""Arrivals that wait for answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from routingsim.errors import SimulationError
+from routingsim.simulation.arrivals.process import (
+    Arrivals,
+    Times,
+    is_whole,
+    number,
+    options,
+    refuse,
+)
+
+if TYPE_CHECKING:
+    from routingsim.corpus import Corpus
+
+__all__ = ["ClosedLoop"]
+
+
+@dataclass(frozen=True)
+class ClosedLoop(Arrivals):
+    """A number of users, each sending its next task some time after its last came back.
+
+    The engine makes the arrivals as it goes: there are no times to ask for.
+
+    Parameters
+    ----------
+    users : int
+        How many.
+    think : float
+        Mean seconds between an answer and the same user's next task.
+    think_cv : {1, 0}
+        1 for exponential think times, 0 for constant ones.
+    """
+
+    users: int
+    think: float
+    think_cv: int = 1
+
+    def __post_init__(self) -> None:
+        if not is_whole(self.users) or self.users < 1:
+            refuse(self, "users", "a whole number of at least 1")
+        number(self, "think", lambda x: x >= 0, "a number of at least 0 (seconds)")
+        if self.think_cv not in (0, 1):
+            refuse(self, "think_cv", "1 (exponential) or 0 (constant)")
+        object.__setattr__(self, "users", int(self.users))
+        object.__setattr__(self, "think_cv", int(self.think_cv))
+
+    @property
+    def rate(self) -> None:
+        return None
+
+    @property
+    def cv(self) -> None:
+        return None
+
+    def scaled(self, factor: float) -> Self:
+        """The same users thinking ``factor`` times as fast.
+
+        Raises
+        ------
+        SimulationError
+            If they do not think at all: then only their number sets the load.
+        """
+        if self.think == 0:
+            raise SimulationError(f"{self}: with think=0 only users sets the load; vary users")
+        return replace(self, think=self.think / factor)
+
+    def _draw(self, n: int, key: np.uint64, corpus: Corpus | None) -> Times:
+        raise SimulationError(
+            f"{self}: the times of a closed loop depend on the answers; only a replay has them"
+        )
+
+    def __str__(self) -> str:
+        return f"closed:{','.join(options(self, 'users', 'think', 'think_cv'))}"

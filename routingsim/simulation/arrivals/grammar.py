@@ -1,0 +1,159 @@
+"""The grammar of arrival processes, for the command line.
+
+``parse_arrivals(str(process)) == process`` for every process but those that
+hold an array or a corpus of their own, which have no name to be read back by.
+"""
+
+import inspect
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from routingsim.errors import SimulationError
+from routingsim.simulation.arrivals.closed import ClosedLoop
+from routingsim.simulation.arrivals.process import Arrivals
+from routingsim.simulation.arrivals.recorded import CorpusTimes, Trace
+from routingsim.simulation.arrivals.renewal import Deterministic, Gamma, Poisson, Weibull
+
+__all__ = ["GRAMMAR", "parse_arrivals"]
+
+
+@dataclass(frozen=True)
+class _Form:
+    """One kind of process: how it is written, and what reads each of its parts."""
+
+    written: str
+    make: Callable[..., Arrivals]
+    readers: Mapping[str, Callable[[str], Any]]
+    leads: bool = True  # the first part may stand without its name
+
+
+class _NotA(ValueError):
+    """A part that its reader cannot read; says what it needs."""
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise _NotA("a number") from None
+
+
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise _NotA("a whole number") from None
+
+
+def _speed(text: str) -> float:
+    try:
+        return float(text.removesuffix("x"))
+    except ValueError:
+        raise _NotA("a number of times as fast, such as 2x") from None
+
+
+def _flag(text: str) -> bool:
+    if text not in ("", "true", "false"):
+        raise _NotA("to stand alone, or true or false")
+    return text != "false"
+
+
+def _file(text: str) -> str:
+    """A file's name, in double quotes where it has a comma, a quote or " + " in it."""
+    if not text.startswith('"'):
+        return text
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise _NotA(
+            'a file or a public corpus, in double quotes where it has commas or " in it'
+        ) from None
+
+
+_WINDOW = {"start": _number, "stop": _number}
+_RATE = {"rate": _number}
+
+_FORMS = {
+    "poisson": _Form("poisson:RATE", Poisson, _RATE),
+    "gamma": _Form("gamma:RATE,cv=CV", Gamma, {**_RATE, "cv": _number}),
+    "weibull": _Form("weibull:RATE,cv=CV", Weibull, {**_RATE, "cv": _number}),
+    "deterministic": _Form("deterministic:RATE", Deterministic, _RATE),
+    "corpus": _Form(
+        "corpus[:SPEEDx][,start=SECONDS][,stop=SECONDS]", CorpusTimes, {"speed": _speed, **_WINDOW}
+    ),
+    "trace": _Form(
+        "trace:FILE[,speed=FACTOR][,start=SECONDS][,stop=SECONDS][,loop][,jitter=SECONDS]",
+        Trace,
+        {"source": _file, "speed": _speed, **_WINDOW, "loop": _flag, "jitter": _number},
+    ),
+    "closed": _Form(
+        "closed:users=N,think=SECONDS[,think_cv=1|0]",
+        ClosedLoop,
+        {"users": _whole, "think": _number, "think_cv": _whole},
+        leads=False,
+    ),
+}
+
+GRAMMAR = "\n".join([*(form.written for form in _FORMS.values()), "A + B"])
+"""Every form of a process, one a line."""
+
+# What stands in double quotes is not divided.
+_QUOTED = r'"(?:[^"\\]|\\.)*"'
+_PART = re.compile(rf'(?:{_QUOTED}|[^,"]|")+?(?=,|$)')
+_TERM = re.compile(rf"(?:{_QUOTED}|.)+?(?=\s\+\s|$)")
+
+
+def parse_arrivals(text: str) -> Arrivals:
+    """Read an arrival process as it is written on the command line.
+
+    Parameters
+    ----------
+    text : str
+        One of the forms of :data:`GRAMMAR`. Rates are in arrivals a second. A
+        FILE is a path or a public corpus's name.
+
+    Raises
+    ------
+    SimulationError
+        If it is none of them, or a part of it is not allowed.
+    """
+    return _process(text.strip())
+
+
+def _process(text: str) -> Arrivals:
+    name, _, rest = text.partition(":")
+    form = _FORMS.get(name)
+    if form is None:
+        forms = "; ".join(GRAMMAR.split("\n"))
+        raise SimulationError(f"no arrivals {text!r}: there are {forms}")
+    given: dict[str, Any] = {}
+    names = list(form.readers)
+    for k, part in enumerate(_PART.findall(rest)):
+        key, equals, value = part.partition("=")
+        if k == 0 and form.leads and (not equals or form.readers[names[0]] is _file):
+            key, value = names[0], part
+        elif not equals and form.readers.get(key) is not _flag:
+            raise _wrong(form, text, f"{part!r} is no NAME=VALUE")
+        if key not in form.readers:
+            raise _wrong(form, text, f"no {key!r} here, there are {', '.join(names)}")
+        if key in given:
+            raise _wrong(form, text, f"{key} is given twice")
+        try:
+            given[key] = form.readers[key](value)
+        except _NotA as needed:
+            raise _wrong(form, text, f"{key} is {value!r}, needs {needed}") from None
+    wanted = inspect.signature(form.make).parameters.values()
+    missing = [p.name for p in wanted if p.default is p.empty and p.name not in given]
+    if missing:
+        raise _wrong(form, text, f"{' and '.join(missing)} missing")
+    try:
+        return form.make(**given)
+    except SimulationError as error:
+        raise _wrong(form, text, str(error).removeprefix(f"{form.make.__name__}: ")) from None
+
+
+def _wrong(form: _Form, text: str, said: str) -> SimulationError:
+    return SimulationError(f"{text}: {said}; write {form.written}")

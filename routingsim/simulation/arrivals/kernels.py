@@ -1,0 +1,131 @@
+"""The compiled parts of the arrival processes, loaded when the first of them is drawn.
+
+Every kernel draws from the stream ``key`` alone and keys each draw by the
+arrival it belongs to, so the first n arrivals are the same whatever number is
+asked for. A kernel is compiled when first called. Times are in seconds, rates
+in arrivals a second; renewal processes count in mean gaps and divide last.
+"""
+
+import math
+
+import numpy as np
+from numba import njit
+
+from routingsim.draws import bits, exponential, normal, stream, uniform
+
+__all__ = ["bits", "diurnal", "gamma", "jitter", "modulated", "poisson", "stream", "weibull"]
+
+# Parts of a draw: what belongs to arrival i, and what belongs to a change of state i.
+_GAP, _SWITCH, _FIRST = range(3)
+
+
+@njit(cache=True, nogil=True)
+def poisson(key, n, rate):
+    """``n`` arrivals of a Poisson process."""
+    times = np.empty(n)
+    t = 0.0
+    for i in range(n):
+        t += exponential(key, i, _GAP)
+        times[i] = t / rate
+    return times
+
+
+@njit(cache=True, nogil=True)
+def weibull(key, n, rate, shape):
+    """``n`` arrivals with Weibull gaps, by inversion."""
+    times = np.empty(n)
+    t = 0.0
+    power = 1.0 / shape
+    mean = math.gamma(1.0 + power)
+    for i in range(n):
+        t += exponential(key, i, _GAP) ** power / mean
+        times[i] = t / rate
+    return times
+
+
+@njit(cache=True, nogil=True)
+def _gamma_variate(key, i, shape):
+    """A Gamma variate of mean ``shape`` (Marsaglia & Tsang 2000), its tries keyed in turn."""
+    boosted = shape < 1.0
+    d = (shape + 1.0 if boosted else shape) - 1.0 / 3.0
+    c = 1.0 / math.sqrt(9.0 * d)
+    part = 1
+    while True:
+        x = normal(key, i, part)
+        v = (1.0 + c * x) ** 3
+        if v > 0.0:
+            bound = 0.5 * x * x + d * (1.0 - v + math.log(v))
+            if math.log(uniform(key, i, part + 1)) < bound:
+                break
+        part += 2
+    if boosted:
+        return d * v * uniform(key, i, 0) ** (1.0 / shape)
+    return d * v
+
+
+@njit(cache=True, nogil=True)
+def gamma(key, n, rate, shape):
+    """``n`` arrivals with Gamma gaps."""
+    times = np.empty(n)
+    t = 0.0
+    for i in range(n):
+        t += _gamma_variate(key, i, shape) / shape
+        times[i] = t / rate
+    return times
+
+
+@njit(cache=True, nogil=True)
+def modulated(key, n, rates, sojourns):
+    """``n`` arrivals of a Markov-modulated Poisson process whose states take turns.
+
+    The first state is drawn by the share of time it has. A unit exponential is
+    what each arrival needs of the rate's integral.
+    """
+    times = np.empty(n)
+    states = rates.size
+    u = uniform(key, 0, _FIRST) * sojourns.sum()
+    state = 0
+    while state < states - 1 and u >= sojourns[state]:
+        u -= sojourns[state]
+        state += 1
+    switches = 0
+    t = 0.0
+    end = exponential(key, switches, _SWITCH) * sojourns[state]
+    for i in range(n):
+        need = exponential(key, i, _GAP)
+        while need > rates[state] * (end - t):
+            need -= rates[state] * (end - t)
+            t = end
+            state = (state + 1) % states
+            switches += 1
+            end = t + exponential(key, switches, _SWITCH) * sojourns[state]
+        t += need / rates[state]
+        times[i] = t
+    return times
+
+
+@njit(cache=True, nogil=True)
+def diurnal(key, n, rate, amplitude, period, peak_at):
+    """``n`` arrivals at rate ``rate * (1 + amplitude * cos(2π(t − peak_at) / period))``.
+
+    Thinning: candidates come at the peak's rate and each is kept with the
+    probability that the rate has fallen to.
+    """
+    times = np.empty(n)
+    t = 0.0
+    kept = candidate = 0
+    while kept < n:
+        t += exponential(key, candidate, _GAP) / (rate * (1.0 + amplitude))
+        level = 1.0 + amplitude * math.cos(2.0 * math.pi * ((t - peak_at) / period))
+        if uniform(key, candidate, 1) * (1.0 + amplitude) < level:
+            times[kept] = t
+            kept += 1
+        candidate += 1
+    return times
+
+
+@njit(cache=True, nogil=True)
+def jitter(key, times, width):
+    """Add to each time a uniform draw from [0, ``width``)."""
+    for i in range(times.size):
+        times[i] += uniform(key, i, _GAP) * width

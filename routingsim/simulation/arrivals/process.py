@@ -1,0 +1,189 @@
+"""What every arrival process is, and the checks they share."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, NoReturn, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from routingsim.errors import SimulationError
+
+if TYPE_CHECKING:
+    from routingsim.corpus import Corpus
+
+__all__ = [
+    "RATE",
+    "Arrivals",
+    "Rated",
+    "Times",
+    "compiled",
+    "is_whole",
+    "number",
+    "numeral",
+    "options",
+    "positive",
+    "realised",
+    "refuse",
+]
+
+RATE = "arrivals a second"
+Times = NDArray[np.float64]
+
+
+def realised(times: ArrayLike) -> tuple[float, float]:
+    """Rate and coefficient of variation of the gaps between these arrivals.
+
+    Parameters
+    ----------
+    times : array_like, shape (n,)
+        Sorted arrival times in seconds.
+
+    Returns
+    -------
+    rate : float
+        Gaps a second, (n − 1) / (last − first): nan where there is no gap, inf
+        where all arrivals are at once.
+    cv : float
+        Standard deviation over mean of the gaps; nan where the mean is 0.
+    """
+    stamps = np.asarray(times, dtype=np.float64)
+    if stamps.size < 2:
+        return math.nan, math.nan
+    span = float(stamps[-1] - stamps[0])
+    if span == 0:
+        return math.inf, math.nan
+    rate = (stamps.size - 1) / span
+    return rate, float(np.diff(stamps).std() * rate)
+
+
+class Arrivals(ABC):
+    """What every arrival process is."""
+
+    synthetic: bool = True
+    """Whether times come from a model, not from a corpus or trace. Only models are
+    given a warm-up."""
+
+    if TYPE_CHECKING:  # some have them as fields, which a real property would stand in the way of
+
+        @property
+        def rate(self) -> float | None:
+            """Mean arrivals a second, nominal (for traces as recorded); None where not known."""
+
+        @property
+        def cv(self) -> float | None:
+            """Coefficient of variation of the gaps, nominal; None where not known."""
+
+    @abstractmethod
+    def scaled(self, factor: float) -> Arrivals:
+        """The same process, ``factor`` times as fast, its shape kept."""
+
+    @abstractmethod
+    def _draw(self, n: int, key: np.uint64, corpus: Corpus | None) -> Times:
+        """Times of the first ``n`` arrivals, from the stream ``key``."""
+
+    def times(self, n: int, seed: int, corpus: Corpus | None = None) -> Times:
+        """Times of the first ``n`` arrivals.
+
+        Parameters
+        ----------
+        n : int
+            How many.
+        seed : int
+            Names the draws, −2**63 to 2**63 − 1.
+        corpus : Corpus, optional
+            Whose own times :class:`CorpusTimes` takes.
+
+        Returns
+        -------
+        ndarray of float64, shape (n,)
+            Seconds from 0, sorted. Fewer than ``n`` where a trace or corpus that
+            is not looped has no more.
+
+        Raises
+        ------
+        SimulationError
+            If ``n`` or ``seed`` is not allowed, or the process has no times of
+            its own to give.
+        CorpusError
+            If a trace cannot be read.
+        """
+        if not is_whole(n) or n < 0:
+            raise SimulationError(f"n is {n!r}, needs a whole number of at least 0 (arrivals)")
+        if not is_whole(seed) or not -(2**63) <= seed < 2**63:
+            raise SimulationError(f"seed is {seed!r}, needs a whole number of at most 64 bits")
+        return self._draw(int(n), _stream(seed), corpus)
+
+
+@dataclass(frozen=True)
+class Rated(Arrivals):
+    """A process that is given its mean rate first."""
+
+    rate: float  # pyright: ignore[reportIncompatibleMethodOverride]
+
+    def __post_init__(self) -> None:
+        positive(self, "rate", RATE)
+
+    def scaled(self, factor: float) -> Self:
+        return replace(self, rate=self.rate * factor)
+
+
+def compiled() -> Any:
+    """The kernels. Not imported at the top: this loads the compiler."""
+    from routingsim.simulation.arrivals import kernels
+
+    return kernels
+
+
+def _stream(seed: int) -> np.uint64:
+    from routingsim import draws
+
+    return np.uint64(draws.stream(seed, draws.ARRIVAL))
+
+
+def is_whole(value: object) -> bool:
+    """Whether it is an integer of Python's or NumPy's."""
+    return hasattr(value, "__index__") and not isinstance(value, bool)
+
+
+def numeral(number: float) -> str:
+    """Shortest text that reads back as the same number."""
+    return repr(float(number)).removesuffix(".0")
+
+
+def options(process: Arrivals, *names: str) -> list[str]:
+    """``name=value`` of the fields that differ from their defaults."""
+    defaults = {field.name: field.default for field in fields(process)}  # pyright: ignore
+    values = {name: getattr(process, name) for name in names}
+    return [
+        name if value is True else f"{name}={numeral(value)}"
+        for name, value in values.items()
+        if value != defaults[name]
+    ]
+
+
+def refuse(process: Arrivals, name: str, needed: str) -> NoReturn:
+    """Raise the error that field ``name`` is not what is needed."""
+    value = getattr(process, name)
+    shown = numeral(value) if isinstance(value, int | float) else repr(value)
+    raise SimulationError(f"{type(process).__name__}: {name} is {shown}, needs {needed}")
+
+
+def number(process: Arrivals, name: str, allowed: Callable[[float], bool], needed: str) -> None:
+    """Hold the field ``name`` to a finite number that is ``allowed``, and keep it as a float."""
+    try:
+        value = float(getattr(process, name))
+    except (TypeError, ValueError):
+        value = math.nan
+    if not (math.isfinite(value) and allowed(value)):
+        refuse(process, name, needed)
+    object.__setattr__(process, name, value)
+
+
+def positive(process: Arrivals, name: str, unit: str) -> None:
+    """Hold the field ``name`` to a finite number above 0, and keep it as a float."""
+    number(process, name, lambda x: x > 0, f"a number above 0 ({unit})")

@@ -1,0 +1,134 @@
+"""Processes whose gaps are independent and alike.
+
+They begin with a gap: the first arrival is not at 0.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from routingsim.simulation.arrivals.process import Rated, Times, compiled, number, numeral
+
+if TYPE_CHECKING:
+    from routingsim.corpus import Corpus
+
+__all__ = ["Deterministic", "Gamma", "Poisson", "Weibull"]
+
+
+@dataclass(frozen=True)
+class Poisson(Rated):
+    """Exponential gaps of mean 1/rate, by inversion.
+
+    Parameters
+    ----------
+    rate : float
+        Arrivals a second.
+    """
+
+    @property
+    def cv(self) -> float:
+        return 1.0
+
+    def _draw(self, n: int, key: np.uint64, corpus: Corpus | None) -> Times:
+        return compiled().poisson(key, n, self.rate)
+
+    def __str__(self) -> str:
+        return f"poisson:{numeral(self.rate)}"
+
+
+@dataclass(frozen=True)
+class Deterministic(Rated):
+    """Equal gaps: arrival i, counted from 1, is at i/rate.
+
+    Parameters
+    ----------
+    rate : float
+        Arrivals a second.
+    """
+
+    @property
+    def cv(self) -> float:
+        return 0.0
+
+    def _draw(self, n: int, key: np.uint64, corpus: Corpus | None) -> Times:
+        return np.arange(1, n + 1) / self.rate
+
+    def __str__(self) -> str:
+        return f"deterministic:{numeral(self.rate)}"
+
+
+@dataclass(frozen=True)
+class _Varied(Rated):
+    """Gaps given by their mean and their coefficient of variation."""
+
+    cv: float  # pyright: ignore[reportIncompatibleMethodOverride]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        needed = "a number from 0.001 to 1000; for equal gaps take deterministic"
+        number(self, "cv", lambda x: 0.001 <= x <= 1000, needed)
+
+    def __str__(self) -> str:
+        name = type(self).__name__.lower()
+        return f"{name}:{numeral(self.rate)},cv={numeral(self.cv)}"
+
+
+@dataclass(frozen=True)
+class Gamma(_Varied):
+    """Gamma gaps of shape 1/cv² and mean 1/rate.
+
+    Variates by Marsaglia & Tsang, "A simple method for generating gamma variables",
+    ACM TOMS 26 (2000); below shape 1 by the boost of its section 6.
+
+    Parameters
+    ----------
+    rate : float
+        Arrivals a second.
+    cv : float
+        Of the gaps, 0.001 to 1000: below 1 for regular arrivals, above 1 for
+        clustered ones. At 1 the gaps are exponential.
+    """
+
+    def _draw(self, n: int, key: np.uint64, corpus: Corpus | None) -> Times:
+        return compiled().gamma(key, n, self.rate, self.cv**-2)
+
+
+@dataclass(frozen=True)
+class Weibull(_Varied):
+    """Weibull gaps of mean 1/rate, by inversion.
+
+    The shape k solves cv² = Γ(1 + 2/k) / Γ(1 + 1/k)² − 1 (Johnson, Kotz &
+    Balakrishnan, "Continuous univariate distributions 1", 1994, chapter 21).
+
+    Parameters
+    ----------
+    rate : float
+        Arrivals a second.
+    cv : float
+        Of the gaps, 0.001 to 1000. At 1 the gaps are exponential.
+    """
+
+    @property
+    def shape(self) -> float:
+        """The Weibull law's shape k."""
+        low, high = 0.05, 2000.0  # cv of 4e5 and 6e-4
+        for _ in range(100):  # halve to the last bit
+            middle = (low + high) / 2
+            if _weibull_cv(middle) > self.cv:
+                low = middle
+            else:
+                high = middle
+        return high
+
+    def _draw(self, n: int, key: np.uint64, corpus: Corpus | None) -> Times:
+        return compiled().weibull(key, n, self.rate, self.shape)
+
+
+def _weibull_cv(shape: float) -> float:
+    """Coefficient of variation of a Weibull law; falls as ``shape`` rises."""
+    exponent = math.lgamma(1 + 2 / shape) - 2 * math.lgamma(1 + 1 / shape)
+    return math.sqrt(math.expm1(exponent))
