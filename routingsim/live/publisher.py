@@ -24,6 +24,7 @@ from uuid import uuid4
 
 import msgspec
 from redis.backoff import FullJitterBackoff
+from redis.exceptions import AuthenticationError
 
 from routingsim.live.settings import Settings, load_settings, redacted
 from routingsim.live.wire import Batch, Wire, wire_to
@@ -39,6 +40,9 @@ BACKOFF = FullJitterBackoff(cap=1.0, base=0.05)
 
 HEARTBEAT = 1.0
 """Seconds without messages after which the connection is tried with a PING."""
+
+EXIT_TIMEOUT = 2.0
+"""Seconds that a program's end waits for the last messages to go out."""
 
 log = logging.getLogger("routingsim.live")
 
@@ -199,7 +203,7 @@ class RedisPublisher:
                     target=self._run, name="routingsim-publisher", daemon=True
                 )
                 self._thread.start()
-                atexit.register(self.disconnect, 1.0)
+                atexit.register(self.disconnect, EXIT_TIMEOUT)
             if self._idle:
                 self._idle = False
                 self._changed.notify_all()
@@ -246,7 +250,7 @@ class RedisPublisher:
         """Send what is left, for at most ``timeout`` seconds, and end the background sender.
 
         Whatever could not be sent is counted as undelivered, and so is what is handed
-        over later. Called at the interpreter's exit too, with a second's time.
+        over later. Called at the interpreter's exit too, with two seconds' time.
 
         Returns
         -------
@@ -384,6 +388,8 @@ class RedisPublisher:
             place = redacted(self._url)
             if error is not None:
                 said = " ".join(str(error).split()).replace(self._password or place, "***")
+                if isinstance(error, AuthenticationError):
+                    said += " (check REDIS_USERNAME and REDIS_PASSWORD)"
                 log.warning("cannot publish to %s: %s: %s; trying again", place, trouble, said)
             else:
                 log.info("publishing to %s again, %d messages wait", place, len(self._waiting))

@@ -5,6 +5,7 @@ wait while further batches are sent, and a client of a Redis Cluster, which publ
 through sharded pub/sub (``SPUBLISH``), one batch after the other.
 """
 
+import codecs
 import time
 from collections.abc import Callable
 from typing import Any, Protocol, cast
@@ -26,6 +27,11 @@ TIMEOUT = 5.0
 
 GLANCE = 0.25
 """Seconds between looks at whether the publisher wants to stop, while an answer is awaited."""
+
+
+# Connecting looks this codec up. A fork while a thread is loading it would leave the child
+# without it for good, and so without connections; hence it is loaded now.
+codecs.lookup("idna")
 
 
 class Batch(msgspec.Struct, frozen=True):

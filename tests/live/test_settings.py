@@ -86,7 +86,7 @@ def test_a_ca_file_makes_the_connection_tls(tmp_path: Path) -> None:
     options = parse_url(settings.url)
     assert settings.url.startswith("rediss://db:6379/0?")
     assert options["ssl_ca_certs"] == str(ca)
-    with pytest.raises(RoutingSimError, match="REDIS_CA_FILE .* write rediss://"):
+    with pytest.raises(RoutingSimError, match=r"REDIS_CA_FILE .* write rediss://"):
         load_settings({"REDIS_URL": "redis://db", "REDIS_CA_FILE": str(ca)}, NO_FILE)
 
 
