@@ -21,7 +21,10 @@ from routingsim.errors import CorpusError
 from routingsim.tables import Skipped, rows_of_frame, shown
 from routingsim.validation import BASE, OUTCOMES, STRING, check, draft_own, outcome_arrays
 
-__all__ = ["Corpus"]
+__all__ = ["CHARACTERS_PER_TOKEN", "Corpus"]
+
+CHARACTERS_PER_TOKEN = 4.0
+"""By which a prompt's tokens are estimated where they are not recorded."""
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -181,6 +184,12 @@ class Corpus:
     def has_texts(self) -> bool:
         """Whether any task has a text; a trace has none."""
         return any(self.tasks["text"].tolist())
+
+    @cached_property
+    def category_codes(self) -> Mapping[str, int]:
+        """A number from 0 for each category, in order of their names; none for ""."""
+        names = sorted(set(self.tasks["category"].tolist()) - {""})
+        return {name: code for code, name in enumerate(names)}
 
     def outcome(self, field: str, agents: Sequence[str]) -> NDArray[np.float64]:
         """What was recorded of these agents, in this order.

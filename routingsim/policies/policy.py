@@ -8,7 +8,7 @@ both go through :func:`make_policy`.
 """
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import entry_points
@@ -25,7 +25,7 @@ from routingsim.policies.kernel import Kernel, choose_kernel, no_learning
 __all__ = ["Policy", "Recipe", "make_policy", "recipe", "recipes"]
 
 Memory = NDArray[np.float64]
-Table = NDArray[np.float64]
+TextTable = Callable[[Sequence[str], Sequence[str]], NDArray[np.float64]]
 
 
 def _say_name(agent: Agent, d_var: float, load: float) -> str:
@@ -47,9 +47,10 @@ class Policy:
     reason : callable
         ``reason(agent, d_var, load) -> str``, the words in a decision.
     featurize : callable, optional
-        ``featurize(corpus) -> (tasks, k)`` float64: what ``task.features`` holds.
+        ``featurize(texts, categories) -> (tasks, k)`` float64: what ``task.features`` holds.
     predict : callable, optional
-        ``predict(corpus) -> (tasks, agents)`` float64: what ``task.predicted`` holds.
+        ``predict(texts, categories) -> (tasks, agents)`` float64: what
+        ``task.predicted`` holds.
     interpreted : bool
         Run ``choose`` and ``learn`` as plain Python, not compiled.
     fitted_on : tuple of str
@@ -63,8 +64,8 @@ class Policy:
     learn: Kernel = no_learning
     memory: Memory = field(default_factory=lambda: np.zeros(1))
     reason: Callable[[Agent, float, float], str] = _say_name
-    featurize: Callable[[Corpus], Table] | None = None
-    predict: Callable[[Corpus], Table] | None = None
+    featurize: TextTable | None = None
+    predict: TextTable | None = None
     interpreted: bool = False
     fitted_on: tuple[str, ...] = ()
     parameters: Mapping[str, Any] = field(default_factory=dict)

@@ -12,7 +12,7 @@ from routingsim.agents import AgentPool, load_agents
 from routingsim.corpus import Corpus
 from routingsim.errors import SimulationError
 from routingsim.policies.kernel import Kernel
-from routingsim.policies.policy import Policy, make_policy
+from routingsim.policies.policy import Policy, TextTable, make_policy
 from routingsim.scoring import score_column
 from routingsim.simulation import engine
 from routingsim.simulation.arrivals import (
@@ -253,14 +253,14 @@ def _workload(
     work = engine.Workload(
         arrived=arrived,
         row=rows,
-        d_var=_scores(corpus),
-        prompt_tokens=prompt_tokens(corpus),
+        d_var=_own(_scores(corpus)),
+        prompt_tokens=_own(prompt_tokens(corpus)),
         category=_categories(corpus),
-        features=_table(policy.featurize, corpus),
-        predicted=_table(policy.predict, corpus),
-        service=np.ascontiguousarray(service_table(corpus, pool)),
-        cost=np.ascontiguousarray(cost),
-        quality=np.ascontiguousarray(corpus.outcome("quality", names)),
+        features=_own(_table(policy.featurize, corpus)),
+        predicted=_own(_table(policy.predict, corpus)),
+        service=_own(service_table(corpus, pool)),
+        cost=_own(cost),
+        quality=_own(corpus.outcome("quality", names)),
     )
     return work, modelled
 
@@ -272,15 +272,18 @@ def _scores(corpus: Corpus) -> NDArray[np.float64]:
 
 
 def _categories(corpus: Corpus) -> NDArray[np.int64]:
-    """Codes of the categories in order of their names; -1 where there is none."""
-    names = corpus.tasks["category"].astype("category").cat
-    codes = names.codes.to_numpy(dtype=np.int64)
-    if "" in names.categories:  # sorts first
-        codes = codes - 1
-    return codes
+    """Codes of the categories; -1 where there is none."""
+    codes = corpus.category_codes
+    return np.array([codes.get(name, -1) for name in corpus.tasks["category"]], dtype=np.int64)
 
 
-def _table(make: Callable[[Corpus], NDArray] | None, corpus: Corpus) -> NDArray[np.float64]:
+def _table(make: TextTable | None, corpus: Corpus) -> NDArray[np.float64]:
     if make is None:
         return np.zeros((len(corpus), 0))
-    return np.ascontiguousarray(make(corpus), dtype=np.float64)
+    texts, categories = corpus.tasks["text"].tolist(), corpus.tasks["category"].tolist()
+    return make(texts, categories)
+
+
+def _own(array: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A copy as the engine takes it: C order, writable (what pandas hands out is not)."""
+    return np.array(array, dtype=np.float64, order="C")

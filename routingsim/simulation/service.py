@@ -8,17 +8,17 @@ record is modelled from ``agents.toml``, and the result says so.
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from routingsim.agents import Agent, AgentPool
-from routingsim.corpus import Corpus
+from routingsim.corpus import CHARACTERS_PER_TOKEN, Corpus
 from routingsim.errors import SimulationError
 from routingsim.simulation.engine import DETERMINISTIC, EXPONENTIAL, LOGNORMAL, System
 
 __all__ = [
-    "CHARACTERS_PER_TOKEN",
     "Outage",
     "cost_table",
     "lognormal_sigma",
@@ -28,9 +28,6 @@ __all__ = [
     "service_table",
     "system",
 ]
-
-CHARACTERS_PER_TOKEN = 4.0
-"""Used to estimate a prompt's tokens where a corpus does not record them."""
 
 NO_LIMIT = np.iinfo(np.int64).max
 
@@ -206,7 +203,7 @@ def _outage_columns(
         per_agent[pool.index(outage.agent)].append(outage)
     for mine in per_agent:
         mine.sort(key=lambda outage: outage.down)
-        for one, other in zip(mine, mine[1:], strict=False):
+        for one, other in pairwise(mine):
             if other.down < one.up:
                 raise SimulationError(
                     f"outages of {one.agent} overlap: {one.down:g}-{one.up:g} s and "
