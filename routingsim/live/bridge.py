@@ -25,7 +25,7 @@ import http
 import itertools
 import logging
 import ssl as tls
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from types import TracebackType
 from typing import Any, Self, cast
 
@@ -50,6 +50,8 @@ SLOW = 4008
 
 SWEEP_SECONDS = 0.25
 FIRST_SYNC_SECONDS = 5.0
+SHORTEST_REST, LONGEST_REST = 0.0005, 0.002
+"""Seconds between writing to all clients; asyncio's timers know no less than 1 ms."""
 WRITE_LIMIT = (64 * 2**10, 0)
 """Bytes in a transport above which messages wait in the outbox instead, and below which
 they flow again."""
@@ -112,11 +114,12 @@ class Bridge:
         self._accepted = self._refused = self._evicted = self._abusive = self._dropped = 0
         self._hub = Hub(
             self.limits,
-            schedule=lambda flush: asyncio.get_running_loop().call_soon(flush),
+            schedule=self._schedule,
             resync=lambda channel: self._upstream.resync(channel),
             evict=self._evict,
         )
         self._upstream = Upstream(redis_url, CHANNELS, self.limits.history_messages, self._hub)
+        self._next_flush = 0.0
         self._server: Server | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -315,6 +318,24 @@ class Bridge:
         )
         self._hub.remove(outbox)
         connection.part(SLOW, "slow")
+
+    def _schedule(self, flush: Callable[[], None]) -> None:
+        """Write in the next turn, or after a rest as long as the last writing took.
+
+        A thousand clients make a turn so long that more messages come meanwhile;
+        joining those too is better than to write without pause.
+        """
+        loop = asyncio.get_running_loop()
+
+        def timed() -> None:
+            began = loop.time()
+            flush()
+            self._next_flush = loop.time() + min(loop.time() - began, LONGEST_REST)
+
+        if self._next_flush - loop.time() < SHORTEST_REST:
+            loop.call_soon(timed)
+        else:
+            loop.call_at(self._next_flush, timed)
 
     async def _sweep(self) -> None:
         """Find the clients that stand still while nothing is sent to them."""

