@@ -1,0 +1,5 @@
+"""What would happen: arrivals, service, the engine, and what theory says."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

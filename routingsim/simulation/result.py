@@ -125,7 +125,7 @@ class ReplayResult:
         started = np.where(served, self.log.left, np.nan)
         frame = pd.DataFrame(
             {
-                "task_id": self._task_ids(),
+                "task_id": self.task_ids(),
                 "agent": pd.Categorical.from_codes(self.log.agent, categories=list(self.pool.ids)),
                 "arrived_at": self.work.arrived,
                 "started_at": started,
@@ -145,9 +145,10 @@ class ReplayResult:
             frame["category"] = category.take(self.work.row).reset_index(drop=True)
         return frame
 
-    def _task_ids(self) -> Any:
+    def task_ids(self) -> pd.Series:
+        """The corpus's id of each task, in order of arrival; numbers without a corpus."""
         if self.corpus is None:
-            return pd.RangeIndex(len(self)).astype("string")
+            return pd.Series(np.arange(len(self))).astype("string")
         return self.corpus.tasks["id"].take(self.work.row).reset_index(drop=True)
 
     def calls(self) -> pd.DataFrame:

@@ -1,0 +1,3 @@
+"""The public names of the simulator."""
+
+from . import theory as theory
