@@ -303,6 +303,8 @@ class Broker:
         """Open the TCP port and check that it is our server who answers there."""
         wanted = self._settings.redis_port
         login = f":{quote(self._password, '')}@" if self._password else ""
+        run_id = _server_info(client)["run_id"]
+        refusal: Exception | None = None
         for port in (wanted, *(_free_port() for _ in range(20))):
             try:
                 # Binding is the server's own doing: it has the port or it has not, even
@@ -310,14 +312,13 @@ class Broker:
                 client.config_set("port", port)
                 url = f"redis://{login}127.0.0.1:{port}/0"
                 with contextlib.closing(_impatient(url)) as other:
-                    info = cast(dict[str, Any], other.info("server"))
-                if info["process_id"] == self.pid:
-                    return url
-            except (RedisError, OSError):
-                continue
+                    if _server_info(other)["run_id"] == run_id:
+                        return url
+            except (RedisError, OSError) as error:
+                refusal = error
         raise BrokerError(
-            f"the embedded server could not open port {wanted} of 127.0.0.1, nor any other. "
-            "Set REDIS_PORT to a free port"
+            f"the embedded server could not open port {wanted} of 127.0.0.1, nor any other"
+            f"{f' ({_reason(refusal)})' if refusal else ''}. Set REDIS_PORT to a free port"
         )
 
     def _forget(self) -> None:
@@ -335,9 +336,13 @@ def _impatient(url: str, **options: Any) -> Redis:
     return cast(Redis, client)
 
 
+def _server_info(client: Redis) -> dict[str, Any]:
+    return cast(dict[str, Any], client.info("server"))
+
+
 def _version(client: Redis) -> str:
     try:
-        info = cast(dict[str, Any], client.info("server"))
+        info = _server_info(client)
     except ResponseError:  # not everyone may ask
         return "Redis"
     if "valkey_version" in info:

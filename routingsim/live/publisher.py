@@ -199,15 +199,11 @@ class RedisPublisher:
                 self._waiting.clear()
                 return
             if self._thread is None:
-                self._thread = threading.Thread(
-                    target=self._run, name="routingsim-publisher", daemon=True
-                )
-                self._thread.start()
-                atexit.register(self.disconnect, EXIT_TIMEOUT)
-            if self._idle:
+                self._begin()
+            elif self._idle:
                 self._idle = False
                 self._changed.notify_all()
-            if self._overflow == "block":
+            if self._overflow == "block" and self._thread is not None:
                 self._changed.wait_for(lambda: len(self._waiting) <= self._room or self._closed)
                 return
             excess = len(self._waiting) - self._room
@@ -220,6 +216,18 @@ class RedisPublisher:
             log.warning(
                 "publisher's buffer of %d messages is full: dropping the oldest", self._buffer
             )
+
+    def _begin(self) -> None:
+        """Start the sender; where that is not possible, the next message tries again."""
+        thread = threading.Thread(target=self._run, name="routingsim-publisher", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:  # no more threads, or the interpreter is ending
+            self._report(error)
+            return
+        self._thread = thread
+        self._idle = False
+        atexit.register(self.disconnect, EXIT_TIMEOUT)
 
     # Looking after it.
 

@@ -515,6 +515,8 @@ def test_lost_replies_and_cut_connections_neither_lose_nor_double(
         RedisPublisher(f"redis://127.0.0.1:{proxy.port}") as publisher,
     ):
         for lose in chance.choices([True, False], k=12):
+            if lose:  # a batch's reply, not one to the greetings of a new connection
+                assert publisher.flush(20)
             proxy.lose_replies = lose
             burst = chance.randrange(1, 1500)
             publisher.publish_routing_decisions(map(decision, range(total, total + burst)))
@@ -641,6 +643,19 @@ def test_what_is_buffered_at_exit_still_goes_out(broker: Broker, client: Redis) 
     done = run("publisher.publish_routing_decisions(map(decision, range(5000)))", broker.url)
     assert (done.returncode, done.stderr) == (0, "")
     assert numbers(client) == list(range(5000))
+
+
+def test_publishing_while_the_interpreter_ends_raises_nothing(broker: Broker) -> None:
+    """Newer Pythons start no threads then."""
+    done = run(
+        """
+        import atexit
+        atexit.register(lambda: print(publisher.publish_routing_decision(decision(0))))
+        """,
+        broker.url,
+    )
+    assert (done.returncode, done.stdout) == (0, "None\n")
+    assert "Traceback" not in done.stderr
 
 
 def test_exit_does_not_hang_without_a_server() -> None:
