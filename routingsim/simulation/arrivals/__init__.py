@@ -14,17 +14,24 @@ from routingsim.simulation.arrivals.grammar import GRAMMAR, parse_arrivals
 from routingsim.simulation.arrivals.process import Arrivals, realised
 from routingsim.simulation.arrivals.recorded import CorpusTimes, Trace
 from routingsim.simulation.arrivals.renewal import Deterministic, Gamma, Poisson, Weibull
+from routingsim.simulation.arrivals.superposition import Superposition
+from routingsim.simulation.arrivals.varying import MMPP, Diurnal, Piecewise, burst
 
 __all__ = [
     "GRAMMAR",
+    "MMPP",
     "Arrivals",
     "ClosedLoop",
     "CorpusTimes",
     "Deterministic",
+    "Diurnal",
     "Gamma",
+    "Piecewise",
     "Poisson",
+    "Superposition",
     "Trace",
     "Weibull",
+    "burst",
     "parse_arrivals",
     "realised",
 ]

@@ -11,6 +11,7 @@ from routingsim.errors import SimulationError
 from routingsim.simulation.arrivals.process import (
     Arrivals,
     Times,
+    checked,
     is_whole,
     number,
     options,
@@ -45,10 +46,10 @@ class ClosedLoop(Arrivals):
 
     def __post_init__(self) -> None:
         if not is_whole(self.users) or self.users < 1:
-            refuse(self, "users", "a whole number of at least 1")
+            refuse("ClosedLoop", "users", self.users, "a whole number of at least 1")
         number(self, "think", lambda x: x >= 0, "a number of at least 0 (seconds)")
         if self.think_cv not in (0, 1):
-            refuse(self, "think_cv", "1 (exponential) or 0 (constant)")
+            refuse("ClosedLoop", "think_cv", self.think_cv, "1 (exponential) or 0 (constant)")
         object.__setattr__(self, "users", int(self.users))
         object.__setattr__(self, "think_cv", int(self.think_cv))
 
@@ -70,6 +71,7 @@ class ClosedLoop(Arrivals):
         """
         if self.think == 0:
             raise SimulationError(f"{self}: with think=0 only users sets the load; vary users")
+        checked("ClosedLoop", "factor", factor, lambda x: x > 0, "a number above 0")
         return replace(self, think=self.think / factor)
 
     def _draw(self, n: int, key: np.uint64, corpus: Corpus | None) -> Times:

@@ -5,7 +5,6 @@ hold an array or a corpus of their own, which have no name to be read back by.
 """
 
 import inspect
-import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,6 +15,8 @@ from routingsim.simulation.arrivals.closed import ClosedLoop
 from routingsim.simulation.arrivals.process import Arrivals
 from routingsim.simulation.arrivals.recorded import CorpusTimes, Trace
 from routingsim.simulation.arrivals.renewal import Deterministic, Gamma, Poisson, Weibull
+from routingsim.simulation.arrivals.superposition import Superposition
+from routingsim.simulation.arrivals.varying import MMPP, Diurnal, Piecewise, burst
 
 __all__ = ["GRAMMAR", "parse_arrivals"]
 
@@ -62,15 +63,23 @@ def _flag(text: str) -> bool:
 
 
 def _file(text: str) -> str:
-    """A file's name, in double quotes where it has a comma, a quote or " + " in it."""
-    if not text.startswith('"'):
-        return text
+    quoted = len(text) > 1 and text[0] == text[-1] == '"'
+    name = text[1:-1] if quoted else text
+    if not name or '"' in name:
+        raise _NotA('a file or a public corpus, within "" if it has a comma or " + " in it')
+    return name
+
+
+def _steps(text: str) -> list[tuple[float, float]]:
     try:
-        return json.loads(text)
+        pairs = [tuple(map(float, step.split("@"))) for step in text.split("/")]
+        return [(seconds, rate) for seconds, rate in pairs]
     except ValueError:
-        raise _NotA(
-            'a file or a public corpus, in double quotes where it has commas or " in it'
-        ) from None
+        raise _NotA("SECONDS@RATE, several divided by /") from None
+
+
+def _mmpp(states: list[tuple[float, float]]) -> MMPP:
+    return MMPP(rates=[rate for _, rate in states], sojourns=[seconds for seconds, _ in states])
 
 
 _WINDOW = {"start": _number, "stop": _number}
@@ -81,6 +90,19 @@ _FORMS = {
     "gamma": _Form("gamma:RATE,cv=CV", Gamma, {**_RATE, "cv": _number}),
     "weibull": _Form("weibull:RATE,cv=CV", Weibull, {**_RATE, "cv": _number}),
     "deterministic": _Form("deterministic:RATE", Deterministic, _RATE),
+    "mmpp": _Form("mmpp:MEAN_SECONDS@RATE/…", _mmpp, {"states": _steps}),
+    "burst": _Form(
+        "burst:rate=RATE,peak=RATE,on=MEAN_SECONDS,off=MEAN_SECONDS",
+        burst,
+        {**_RATE, "peak": _number, "on": _number, "off": _number},
+        leads=False,
+    ),
+    "piecewise": _Form("piecewise:SECONDS@RATE/…", Piecewise, {"steps": _steps}),
+    "diurnal": _Form(
+        "diurnal:RATE,amplitude=SHARE[,period=SECONDS][,peak_at=SECONDS]",
+        Diurnal,
+        {**_RATE, "amplitude": _number, "period": _number, "peak_at": _number},
+    ),
     "corpus": _Form(
         "corpus[:SPEEDx][,start=SECONDS][,stop=SECONDS]", CorpusTimes, {"speed": _speed, **_WINDOW}
     ),
@@ -100,11 +122,6 @@ _FORMS = {
 GRAMMAR = "\n".join([*(form.written for form in _FORMS.values()), "A + B"])
 """Every form of a process, one a line."""
 
-# What stands in double quotes is not divided.
-_QUOTED = r'"(?:[^"\\]|\\.)*"'
-_PART = re.compile(rf'(?:{_QUOTED}|[^,"]|")+?(?=,|$)')
-_TERM = re.compile(rf"(?:{_QUOTED}|.)+?(?=\s\+\s|$)")
-
 
 def parse_arrivals(text: str) -> Arrivals:
     """Read an arrival process as it is written on the command line.
@@ -120,7 +137,13 @@ def parse_arrivals(text: str) -> Arrivals:
     SimulationError
         If it is none of them, or a part of it is not allowed.
     """
-    return _process(text.strip())
+    processes = [_process(term.strip()) for term in _split(text, r"\s\+\s")]
+    if len(processes) == 1:
+        return processes[0]
+    try:
+        return Superposition(tuple(processes))
+    except SimulationError as error:
+        raise SimulationError(f"{text}: {_said(error)}; write A + B") from None
 
 
 def _process(text: str) -> Arrivals:
@@ -131,7 +154,8 @@ def _process(text: str) -> Arrivals:
         raise SimulationError(f"no arrivals {text!r}: there are {forms}")
     given: dict[str, Any] = {}
     names = list(form.readers)
-    for k, part in enumerate(_PART.findall(rest)):
+    for k, part in enumerate(_split(rest, ",") if rest else []):
+        part = part.strip()
         key, equals, value = part.partition("=")
         if k == 0 and form.leads and (not equals or form.readers[names[0]] is _file):
             key, value = names[0], part
@@ -152,7 +176,22 @@ def _process(text: str) -> Arrivals:
     try:
         return form.make(**given)
     except SimulationError as error:
-        raise _wrong(form, text, str(error).removeprefix(f"{form.make.__name__}: ")) from None
+        raise _wrong(form, text, _said(error)) from None
+
+
+def _split(text: str, separator: str) -> list[str]:
+    """Divide at the separator (a pattern), but not within double quotes."""
+    parts = [""]
+    for piece in re.split(r'("[^"]*")', text):
+        first, *others = [piece] if piece.startswith('"') else re.split(separator, piece)
+        parts[-1] += first
+        parts += others
+    return parts
+
+
+def _said(error: SimulationError) -> str:
+    """What a process's constructor said, without the class's name before it."""
+    return str(error).partition(": ")[2]
 
 
 def _wrong(form: _Form, text: str, said: str) -> SimulationError:

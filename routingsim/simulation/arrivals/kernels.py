@@ -11,9 +11,9 @@ import math
 import numpy as np
 from numba import njit
 
-from routingsim.draws import bits, exponential, normal, stream, uniform
+from routingsim.draws import exponential, normal, uniform
 
-__all__ = ["bits", "diurnal", "gamma", "jitter", "modulated", "poisson", "stream", "weibull"]
+__all__ = ["diurnal", "gamma", "jitter", "poisson", "switching", "weibull"]
 
 # Parts of a draw: what belongs to arrival i, and what belongs to a change of state i.
 _GAP, _SWITCH, _FIRST = range(3)
@@ -75,30 +75,31 @@ def gamma(key, n, rate, shape):
 
 
 @njit(cache=True, nogil=True)
-def modulated(key, n, rates, sojourns):
-    """``n`` arrivals of a Markov-modulated Poisson process whose states take turns.
+def switching(key, n, rates, seconds, by_chance):
+    """``n`` Poisson arrivals at rates that take turns, each for its ``seconds``.
 
-    The first state is drawn by the share of time it has. A unit exponential is
-    what each arrival needs of the rate's integral.
+    By chance, these are means of exponential sojourns, and the first state is
+    drawn by its share of time. A unit exponential is what each arrival needs of
+    the rate's integral.
     """
     times = np.empty(n)
-    states = rates.size
-    u = uniform(key, 0, _FIRST) * sojourns.sum()
     state = 0
-    while state < states - 1 and u >= sojourns[state]:
-        u -= sojourns[state]
-        state += 1
+    if by_chance:
+        u = uniform(key, 0, _FIRST) * seconds.sum()
+        while state < seconds.size - 1 and u >= seconds[state]:
+            u -= seconds[state]
+            state += 1
     switches = 0
     t = 0.0
-    end = exponential(key, switches, _SWITCH) * sojourns[state]
+    end = seconds[state] * (exponential(key, 0, _SWITCH) if by_chance else 1.0)
     for i in range(n):
         need = exponential(key, i, _GAP)
         while need > rates[state] * (end - t):
             need -= rates[state] * (end - t)
             t = end
-            state = (state + 1) % states
+            state = (state + 1) % seconds.size
             switches += 1
-            end = t + exponential(key, switches, _SWITCH) * sojourns[state]
+            end = t + seconds[state] * (exponential(key, switches, _SWITCH) if by_chance else 1.0)
         t += need / rates[state]
         times[i] = t
     return times

@@ -15,12 +15,14 @@ from routingsim.errors import SimulationError
 
 if TYPE_CHECKING:
     from routingsim.corpus import Corpus
+    from routingsim.simulation.arrivals.superposition import Superposition
 
 __all__ = [
     "RATE",
     "Arrivals",
     "Rated",
     "Times",
+    "checked",
     "compiled",
     "is_whole",
     "number",
@@ -64,9 +66,10 @@ def realised(times: ArrayLike) -> tuple[float, float]:
 class Arrivals(ABC):
     """What every arrival process is."""
 
-    synthetic: bool = True
-    """Whether times come from a model, not from a corpus or trace. Only models are
-    given a warm-up."""
+    @property
+    def synthetic(self) -> bool:
+        """Whether a model makes the times, none a corpus or trace: only then is there warm-up."""
+        return True
 
     if TYPE_CHECKING:  # some have them as fields, which a real property would stand in the way of
 
@@ -118,6 +121,14 @@ class Arrivals(ABC):
             raise SimulationError(f"seed is {seed!r}, needs a whole number of at most 64 bits")
         return self._draw(int(n), _stream(seed), corpus)
 
+    def __add__(self, other: Arrivals) -> Superposition:
+        """Both processes at once."""
+        from routingsim.simulation.arrivals.superposition import Superposition
+
+        if not isinstance(other, Arrivals):
+            return NotImplemented
+        return Superposition((self, other))
+
 
 @dataclass(frozen=True)
 class Rated(Arrivals):
@@ -166,24 +177,38 @@ def options(process: Arrivals, *names: str) -> list[str]:
     ]
 
 
-def refuse(process: Arrivals, name: str, needed: str) -> NoReturn:
-    """Raise the error that field ``name`` is not what is needed."""
-    value = getattr(process, name)
+def refuse(owner: str, name: str, value: object, needed: str) -> NoReturn:
+    """Raise the error that ``name`` of ``owner`` is not what is needed."""
     shown = numeral(value) if isinstance(value, int | float) else repr(value)
-    raise SimulationError(f"{type(process).__name__}: {name} is {shown}, needs {needed}")
+    raise SimulationError(f"{owner}: {name} is {shown}, needs {needed}")
+
+
+def checked(
+    owner: str, name: str, value: object, allowed: Callable[[float], bool], needed: str
+) -> float:
+    """``value`` as a float, if it is a finite number that is ``allowed``.
+
+    Raises
+    ------
+    SimulationError
+        If it is anything else; ``needed`` says what is.
+    """
+    try:
+        found = float(value)  # pyright: ignore[reportArgumentType]
+    except (TypeError, ValueError):
+        found = math.nan
+    if not (math.isfinite(found) and allowed(found)):
+        refuse(owner, name, value, needed)
+    return found
 
 
 def number(process: Arrivals, name: str, allowed: Callable[[float], bool], needed: str) -> None:
-    """Hold the field ``name`` to a finite number that is ``allowed``, and keep it as a float."""
-    try:
-        value = float(getattr(process, name))
-    except (TypeError, ValueError):
-        value = math.nan
-    if not (math.isfinite(value) and allowed(value)):
-        refuse(process, name, needed)
-    object.__setattr__(process, name, value)
+    """Hold the field ``name`` to what is allowed, and keep it as a float."""
+    value = getattr(process, name)
+    found = checked(type(process).__name__, name, value, allowed, needed)
+    object.__setattr__(process, name, found)
 
 
 def positive(process: Arrivals, name: str, unit: str) -> None:
-    """Hold the field ``name`` to a finite number above 0, and keep it as a float."""
+    """Hold the field ``name`` to a number above 0, and keep it as a float."""
     number(process, name, lambda x: x > 0, f"a number above 0 ({unit})")

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
-import re
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
@@ -32,9 +30,6 @@ if TYPE_CHECKING:
 __all__ = ["CorpusTimes", "Trace"]
 
 _WINDOW = ("start", "stop")
-
-# A source that needs no quotes in the grammar.
-_PLAIN = re.compile(r"[^\s,\"<]([^,\"]*[^\s,\"])?")
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +63,9 @@ class Trace(Arrivals):
     loop: bool = False
     jitter: float = 0.0
 
-    synthetic = False
+    @property
+    def synthetic(self) -> bool:
+        return False
 
     def __post_init__(self) -> None:
         from routingsim.corpus import Corpus
@@ -156,8 +153,8 @@ class Trace(Arrivals):
             said = f"<{source.size:,} times>"
         else:
             said = source if isinstance(source, str) else str(getattr(source, "name", source))
-        if not _PLAIN.fullmatch(said):
-            said = json.dumps(said, ensure_ascii=False)
+        if "," in said or " + " in said or said != said.strip():
+            said = f'"{said}"'
         return ",".join([f"trace:{said}", *options(self, "speed", *_WINDOW, "loop", "jitter")])
 
 
@@ -180,7 +177,9 @@ class CorpusTimes(Arrivals):
     start: float | None = None
     stop: float | None = None
 
-    synthetic = False
+    @property
+    def synthetic(self) -> bool:
+        return False
 
     def __post_init__(self) -> None:
         positive(self, "speed", "times as fast")
@@ -226,7 +225,8 @@ def _window(process: Trace | CorpusTimes) -> None:
         if getattr(process, name) is not None:
             number(process, name, lambda x: True, "a number (the trace's own seconds)")
     if process.start is not None and process.stop is not None and process.stop <= process.start:
-        refuse(process, "stop", f"a number above start, {numeral(process.start)}")
+        owner, above = type(process).__name__, numeral(process.start)
+        refuse(owner, "stop", process.stop, f"a number above start, {above}")
 
 
 def _within(stamps: Times, start: float | None, stop: float | None, name: str) -> slice:

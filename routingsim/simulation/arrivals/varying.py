@@ -1,0 +1,239 @@
+"""Poisson processes whose rate changes: by chance, by a plan, by the hour."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from routingsim.errors import SimulationError
+from routingsim.simulation.arrivals.process import (
+    RATE,
+    Arrivals,
+    Rated,
+    Times,
+    checked,
+    compiled,
+    number,
+    numeral,
+    options,
+    positive,
+)
+
+if TYPE_CHECKING:
+    from routingsim.corpus import Corpus
+
+__all__ = ["MMPP", "Diurnal", "Piecewise", "burst"]
+
+_RATE = f"a number of at least 0 ({RATE})"
+_SECONDS = "a number above 0 (seconds)"
+
+
+@dataclass(frozen=True)
+class MMPP(Arrivals):
+    """Markov-modulated Poisson process whose states take turns.
+
+    State j lasts an exponential time of mean ``sojourns[j]``, in which arrivals
+    come at ``rates[j]``; then comes state j + 1, and after the last the first.
+    The process is stationary: at time 0 it is in state j with the probability of
+    that state's share of time. See Fischer & Meier-Hellstern, "The
+    Markov-modulated Poisson process (MMPP) cookbook", Performance Evaluation 18
+    (1993).
+
+    Parameters
+    ----------
+    rates : sequence of float
+        Arrivals a second in each state, 0 allowed but not everywhere.
+    sojourns : sequence of float
+        Mean seconds in each state.
+    """
+
+    rates: Sequence[float]
+    sojourns: Sequence[float]
+
+    def __post_init__(self) -> None:
+        rates = _at_least_0("MMPP", "rates", self.rates)
+        sojourns = _above_0("MMPP", "sojourns", self.sojourns)
+        if len(rates) != len(sojourns):
+            raise SimulationError(
+                f"MMPP: {len(rates)} rates and {len(sojourns)} sojourns; needs one of each a state"
+            )
+        if not any(rates):
+            raise SimulationError("MMPP: every rate is 0; needs one above 0")
+        object.__setattr__(self, "rates", rates)
+        object.__setattr__(self, "sojourns", sojourns)
+
+    @property
+    def rate(self) -> float:
+        return float(np.dot(self.rates, self.sojourns) / np.sum(self.sojourns))
+
+    @property
+    def cv(self) -> float:
+        """Of the gaps: cv² = 2 λ² φ (Λ − Q)⁻² 1 − 1.
+
+        Here Λ holds the rates, Q the rates of change between the states, λ is the
+        mean rate and φ the state an arrival finds (the cookbook, section 1.2).
+        """
+        rates, leaving = np.array(self.rates), 1 / np.array(self.sojourns)
+        change = np.diag(leaving) @ (np.roll(np.eye(rates.size), 1, axis=1) - np.eye(rates.size))
+        waits = np.diag(rates) - change
+        seen = rates * self.sojourns / np.dot(rates, self.sojourns)
+        second = 2 * seen @ np.linalg.solve(waits, np.linalg.solve(waits, np.ones(rates.size)))
+        return float(np.sqrt(second * self.rate**2 - 1))
+
+    def scaled(self, factor: float) -> Self:
+        """Arrivals ``factor`` times as fast, in states that last as long as before."""
+        return replace(self, rates=tuple(rate * factor for rate in self.rates))
+
+    def _draw(self, n: int, key: np.uint64, corpus: Corpus | None) -> Times:
+        return compiled().switching(key, n, np.array(self.rates), np.array(self.sojourns), True)
+
+    def __str__(self) -> str:
+        return f"mmpp:{_steps(zip(self.sojourns, self.rates, strict=True))}"
+
+
+def burst(rate: float, peak: float, on: float, off: float) -> MMPP:
+    """Quiet spells and bursts of random length, in turn.
+
+    ``burst(rate=2, peak=20, on=10, off=50)``: 2/s, and every 60 s on average a
+    burst of 20/s that lasts 10 s on average. For fixed lengths see
+    :class:`Piecewise`.
+
+    Parameters
+    ----------
+    rate, peak : float
+        Arrivals a second in quiet spells (0 allowed) and in bursts.
+    on, off : float
+        Mean seconds that a burst and that a quiet spell last.
+
+    Returns
+    -------
+    MMPP
+        With a quiet and a bursting state.
+
+    Raises
+    ------
+    SimulationError
+        If a number is not allowed.
+    """
+    quiet = checked("burst", "rate", rate, lambda x: x >= 0, _RATE)
+    peak = checked("burst", "peak", peak, lambda x: x > 0, f"a number above 0 ({RATE})")
+    on = checked("burst", "on", on, lambda x: x > 0, _SECONDS)
+    off = checked("burst", "off", off, lambda x: x > 0, _SECONDS)
+    return MMPP(rates=(quiet, peak), sojourns=(off, on))
+
+
+@dataclass(frozen=True)
+class Piecewise(Arrivals):
+    """Poisson arrivals at rates that follow a plan, which begins again at its end.
+
+    Arrival i comes when the rate's integral reaches the ith arrival of a Poisson
+    process of rate 1 (Çinlar, "Introduction to stochastic processes", 1975,
+    section 4.7).
+
+    Parameters
+    ----------
+    steps : sequence of (float, float)
+        Seconds, and arrivals a second during them: 0 allowed, but not everywhere.
+    """
+
+    steps: Sequence[tuple[float, float]]
+
+    def __post_init__(self) -> None:
+        try:
+            pairs = [(seconds, rate) for seconds, rate in self.steps]
+        except (TypeError, ValueError):
+            raise SimulationError(
+                f"Piecewise: steps is {self.steps!r}, needs pairs (seconds, rate)"
+            ) from None
+        seconds = _above_0("Piecewise", "seconds", [pair[0] for pair in pairs])
+        rates = _at_least_0("Piecewise", "rates", [pair[1] for pair in pairs])
+        if not any(rates):
+            raise SimulationError("Piecewise: no step has a rate above 0; needs one")
+        object.__setattr__(self, "steps", tuple(zip(seconds, rates, strict=True)))
+
+    @property
+    def rate(self) -> float:
+        seconds, rates = zip(*self.steps, strict=True)
+        return float(np.dot(seconds, rates) / np.sum(seconds))
+
+    @property
+    def cv(self) -> None:
+        return None
+
+    def scaled(self, factor: float) -> Self:
+        """The same plan in time, at ``factor`` times the rates."""
+        return replace(self, steps=tuple((seconds, rate * factor) for seconds, rate in self.steps))
+
+    def _draw(self, n: int, key: np.uint64, corpus: Corpus | None) -> Times:
+        seconds, rates = np.array(self.steps).T.copy()
+        return compiled().switching(key, n, rates, seconds, False)
+
+    def __str__(self) -> str:
+        return f"piecewise:{_steps(self.steps)}"
+
+
+@dataclass(frozen=True)
+class Diurnal(Rated):
+    """Poisson arrivals at a rate that swings: rate·(1 + amplitude·cos(2π(t − peak_at)/period)).
+
+    Drawn by thinning: Lewis & Shedler, "Simulation of nonhomogeneous Poisson
+    processes by thinning", Naval Research Logistics Quarterly 26 (1979).
+
+    Parameters
+    ----------
+    rate : float
+        Mean arrivals a second.
+    amplitude : float
+        How far the rate swings, as a share of its mean, 0 to 1.
+    period : float
+        Seconds from peak to peak.
+    peak_at : float, optional
+        When a peak is, in seconds. Default: half a period, so that a day begins
+        at its lowest.
+    """
+
+    amplitude: float
+    period: float = 86400.0
+    peak_at: float | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        number(self, "amplitude", lambda x: 0 <= x <= 1, "a number from 0 to 1 (share of the rate)")
+        positive(self, "period", "seconds")
+        if self.peak_at is not None:
+            number(self, "peak_at", lambda x: True, "a number (seconds)")
+
+    @property
+    def cv(self) -> None:
+        return None
+
+    def _draw(self, n: int, key: np.uint64, corpus: Corpus | None) -> Times:
+        peak_at = self.period / 2 if self.peak_at is None else self.peak_at
+        return compiled().diurnal(key, n, self.rate, self.amplitude, self.period, peak_at)
+
+    def __str__(self) -> str:
+        said = f"diurnal:{numeral(self.rate)},amplitude={numeral(self.amplitude)}"
+        return ",".join([said, *options(self, "period", "peak_at")])
+
+
+def _above_0(owner: str, name: str, values: Sequence[float]) -> tuple[float, ...]:
+    """The values, if each is an allowed number of seconds."""
+    return tuple(
+        checked(owner, f"{name}[{k}]", value, lambda x: x > 0, _SECONDS)
+        for k, value in enumerate(values)
+    )
+
+
+def _at_least_0(owner: str, name: str, values: Sequence[float]) -> tuple[float, ...]:
+    """The values, if each is an allowed rate."""
+    return tuple(
+        checked(owner, f"{name}[{k}]", value, lambda x: x >= 0, _RATE)
+        for k, value in enumerate(values)
+    )
+
+
+def _steps(pairs: Iterable[tuple[float, float]]) -> str:
+    return "/".join(f"{numeral(seconds)}@{numeral(rate)}" for seconds, rate in pairs)
