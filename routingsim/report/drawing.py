@@ -1,0 +1,78 @@
+"""Plots as inline SVG, the same bytes each time, that take a page's own ink."""
+
+import io
+import re
+from collections.abc import Callable, Sequence
+
+import matplotlib as mpl
+from matplotlib import style
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from routingsim.report.palette import GRID, INK, MUTED
+
+__all__ = ["draw"]
+
+Drawing = Callable[[Axes], object]
+_THEMED = {INK: "var(--ink)", MUTED: "var(--muted)", GRID: "var(--rule)"}
+_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+
+
+def draw(
+    drawings: Sequence[Drawing], name: str, size: tuple[float, float] = (4.2, 3.0)
+) -> list[str]:
+    """Draw each on axes of its own, alike in range where they are alike in unit.
+
+    Parameters
+    ----------
+    drawings : sequence of callables
+        Each is given an Axes.
+    name : str
+        Unique in the page: ids in the SVG begin with it.
+    size : tuple of float
+        Width and height in inches.
+
+    Returns
+    -------
+    list of str
+        ``<svg>`` elements with a viewBox, without width and height, whose text is
+        drawn as paths and whose ink is the page's CSS variables --ink, --muted, --rule.
+    """
+    # The user's own matplotlib style must not change the report.
+    with style.context("default", after_reset=True), mpl.rc_context({"svg.hashsalt": name}):
+        figures = [Figure(figsize=size, layout="constrained") for _ in drawings]
+        plots = [figure.subplots() for figure in figures]
+        for plot, drawing in zip(plots, drawings, strict=True):
+            drawing(plot)
+        _share(plots)
+        return [_svg(figure, f"{name}-{k}") for k, figure in enumerate(figures, 1)]
+
+
+def _share(plots: Sequence[Axes]) -> None:
+    """The same limits on all axes, so that small multiples can be compared."""
+    for axis in ("x", "y"):
+        if len({getattr(plot, f"get_{axis}label")() for plot in plots}) > 1:
+            continue
+        limits = [getattr(plot, f"get_{axis}lim")() for plot in plots]
+        falling = limits[0][0] > limits[0][1]
+        low, high = min(map(min, limits)), max(map(max, limits))
+        for plot in plots:
+            getattr(plot, f"set_{axis}lim")((high, low) if falling else (low, high))
+
+
+def _svg(figure: Figure, prefix: str) -> str:
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", transparent=True, metadata=_METADATA)
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :]
+    head, _, body = text.partition(">")
+    box = re.search(r'viewBox="[^"]+"', head)
+    assert box is not None
+    body = re.sub(r' id="', f' id="{prefix}-', body)
+    body = re.sub(r'xlink:href="#', f'href="#{prefix}-', body)
+    body = body.replace("url(#", f"url(#{prefix}-")
+    # matplotlib's own rule would hold for the whole page.
+    body = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", body, count=1, flags=re.DOTALL)
+    for colour, variable in _THEMED.items():
+        body = body.replace(colour, variable)
+    return f'<svg {box[0]} focusable="false" aria-hidden="true">{body.strip()}'

@@ -1,0 +1,62 @@
+"""One colour an agent, by its position in the pool, in every plot and page."""
+
+__all__ = [
+    "AGENTS",
+    "GRID",
+    "INK",
+    "MUTED",
+    "OTHERS",
+    "POLICIES",
+    "agent_colours",
+    "agent_dashes",
+    "policy_colours",
+]
+
+AGENTS = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#8f2d62", "#999933")
+"""Colours of the first agents: Okabe and Ito's (2008) six that show on white and on black,
+a wine and an olive. No two look alike to the colour-blind (CIE76 difference of 13 or more
+under Machado's (2009) simulations)."""
+
+POLICIES = ("#5b4fcf", "#b0285f", "#1b8a8f", "#a67c00")
+"""Colours of policies: others than the first agents', lest one be taken for the other."""
+
+INK, MUTED, GRID = "#1c2128", "#59636e", "#d1d9e0"
+"""Text and lines, lesser text, and rules. A page may put its own in their place."""
+
+OTHERS = "#8c959f"
+"""Agents too many to be told apart."""
+
+_DASHES = ("-", "--", "-.", ":")
+# Each further round of the palette mixes it with black (< 0) or white (> 0).
+_ROUNDS = (0.0, -0.35, 0.4, -0.6, 0.65)
+
+
+def agent_colours(count: int) -> list[str]:
+    """A colour for each of ``count`` agents; the first 40 differ.
+
+    From the ninth agent on, darker and lighter shades of the first eight: tell those
+    apart by :func:`agent_dashes` as well.
+    """
+    return [
+        _shade(AGENTS[a % len(AGENTS)], _ROUNDS[a // len(AGENTS) % len(_ROUNDS)])
+        for a in range(count)
+    ]
+
+
+def agent_dashes(count: int) -> list[str]:
+    """A line style for each of ``count`` agents: solid for the first eight."""
+    return [_DASHES[a // len(AGENTS) % len(_DASHES)] for a in range(count)]
+
+
+def policy_colours(count: int) -> list[tuple[str, str]]:
+    """A colour and a line style for each of ``count`` policies; the first 16 pairs differ."""
+    return [
+        (POLICIES[p % len(POLICIES)], _DASHES[p // len(POLICIES) % len(_DASHES)])
+        for p in range(count)
+    ]
+
+
+def _shade(colour: str, mix: float) -> str:
+    towards = 255 if mix > 0 else 0
+    parts = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
+    return "#" + "".join(f"{round(part + abs(mix) * (towards - part)):02x}" for part in parts)

@@ -1,0 +1,320 @@
+"""Plots of replays. Each takes data and ``ax=``, and returns the matplotlib Axes.
+
+Without ``ax`` a pyplot figure is made, so that a notebook shows it. An agent has one
+colour throughout (:mod:`routingsim.report.palette`) and goes by its id; global
+settings are left alone.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib import patches, ticker
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.transforms import ScaledTranslation
+from numpy.typing import NDArray
+
+from routingsim.report.palette import (
+    INK,
+    MUTED,
+    OTHERS,
+    agent_colours,
+    agent_dashes,
+    policy_colours,
+)
+from routingsim.report.series import clock, ecdf, leading_agents, waiting
+from routingsim.report.shapes import axes, dress, label, log_seconds, nothing_to_show, spread_labels
+from routingsim.simulation.result import ReplayResult
+from routingsim.simulation.statistics import quantiles
+
+__all__ = [
+    "plot_cost_quality",
+    "plot_latencies",
+    "plot_latency",
+    "plot_queue",
+    "plot_usage",
+]
+
+_NAMED = 8  # agents told apart in one plot; the rest are drawn as one
+_BARS = 20
+_MARKS = {"p50": "o", "p95": "s", "p99": "^"}
+_POINTS = "osD^vPX*"
+
+
+def plot_usage(result: ReplayResult, ax: Axes | None = None) -> Axes:
+    """Share of tasks (bar) and utilisation (diamond) of each agent, in percent.
+
+    Parameters
+    ----------
+    result : ReplayResult
+        What to show. Of more than 20 agents those with the fewest tasks are one bar.
+    ax : Axes, optional
+        Where to draw; a new pyplot figure by default.
+    """
+    agents = len(result.pool)
+    shown = leading_agents(result, _BARS)
+    rest = np.setdiff1d(np.arange(agents), shown)
+    tasks = np.bincount(result.log.agent, minlength=agents) / len(result)
+    used = result.utilisation
+    colours = [agent_colours(agents)[a] for a in shown]
+    names = [label(result.pool.ids[a], 20) for a in shown]
+    shares, loads = [*tasks[shown]], [*used[shown]]
+    if rest.size:
+        slots = result.pool.column("concurrency")[rest]
+        names.append(f"{rest.size} others")
+        colours.append(OTHERS)
+        shares.append(tasks[rest].sum())
+        loads.append(used[rest] @ slots / slots.sum())
+
+    ax = axes(ax, height=1.2 + 0.2 * max(len(names), 4))
+    rows = np.arange(len(names))
+    size = 8 if len(names) <= 12 else 6
+    ax.barh(rows, 100 * np.array(shares), color=colours, height=0.62, label="share of tasks")
+    ax.plot(
+        100 * np.array(loads), rows, "D", color=INK, markersize=size / 2, clip_on=False, zorder=4
+    )
+    ax.set_yticks(rows, names, fontsize=size)
+    ax.set_ylim(len(names) - 0.4, -0.6)
+    ax.set_xlim(0, 100)
+    ax.xaxis.set_major_locator(ticker.MultipleLocator(25))
+    dress(ax, result.policy.name, "share of tasks, utilisation (%)", "agent", grid="x")
+    ax.tick_params(axis="y", length=0)
+    keys = [
+        patches.Patch(color=OTHERS, label="share of tasks"),
+        Line2D([], [], color=INK, marker="D", linestyle="", markersize=4, label="utilisation"),
+    ]
+    _legend_below(ax, keys, 2)
+    return ax
+
+
+def plot_latency(result: ReplayResult, ax: Axes | None = None) -> Axes:
+    """Distribution of latency (s) of each agent and of all, percentiles marked.
+
+    Empirical distribution functions of tasks answered after the warm-up, on a log axis.
+
+    Parameters
+    ----------
+    result : ReplayResult
+        What to show. Of more than eight agents, those with fewest tasks are grey.
+    ax : Axes, optional
+        Where to draw; a new pyplot figure by default.
+    """
+    ax = axes(ax)
+    agents = len(result.pool)
+    colours, dashes = agent_colours(agents), agent_dashes(agents)
+    named = set(leading_agents(result, _NAMED).tolist())
+    keys: list[Line2D] = []
+    for a in range(agents):
+        values = result.latency[result.timed & (result.log.agent == a)]
+        if not values.size:
+            continue
+        colour = colours[a] if a in named else OTHERS
+        (line,) = ax.plot(
+            *ecdf(values),
+            color=colour,
+            linestyle=dashes[a],
+            linewidth=1.2 if a in named else 0.6,
+            drawstyle="steps-post",
+            label=label(result.pool.ids[a], 14),
+        )
+        if a in named:
+            keys.append(line)
+    whole = result.latency[result.timed]
+    if whole.size:
+        x, y = ecdf(whole)
+        (line,) = ax.plot(x, y, color=INK, linewidth=2, drawstyle="steps-post", label="all")
+        keys.insert(0, line)
+        _mark_percentiles(ax, whole)
+        log_seconds(ax)
+        if agents > len(named):
+            keys.append(Line2D([], [], color=OTHERS, linewidth=0.6, label="other agents"))
+        _legend_below(ax, keys, 3)
+    else:
+        nothing_to_show(ax, "no task was answered")
+    ax.set_ylim(0, 101)
+    dress(ax, result.policy.name, "latency (s), log scale", "answers (%)")
+    return ax
+
+
+def _mark_percentiles(ax: Axes, values: NDArray[np.float64]) -> None:
+    """Mark p50, p95 and p99 on the curve and say them where a distribution leaves room."""
+    found = quantiles(values, [float(name[1:]) / 100 for name in _MARKS])
+    keys = [
+        ax.plot(
+            value,
+            float(name[1:]),
+            mark,
+            color=INK,
+            markersize=4.5,
+            markeredgecolor="white",
+            markeredgewidth=0.6,
+            zorder=5,
+            label=f"{name}  {value:.3g} s",
+        )[0]
+        for value, (name, mark) in zip(found, _MARKS.items(), strict=True)
+    ]
+    box = ax.legend(
+        handles=keys,
+        loc="upper left",
+        frameon=False,
+        fontsize=7,
+        labelcolor=INK,
+        handletextpad=0.1,
+        borderaxespad=0.2,
+        handlelength=1.4,
+    )
+    ax.add_artist(box)
+
+
+def plot_queue(result: ReplayResult, ax: Axes | None = None) -> Axes:
+    """Tasks waiting at each agent over time, stacked; outages are shaded.
+
+    Means over 240 equal spells of the run, so that no wait is lost to sampling.
+
+    Parameters
+    ----------
+    result : ReplayResult
+        What to show. Of more than eight agents, those with least waiting are one band.
+    ax : Axes, optional
+        Where to draw; a new pyplot figure by default.
+    """
+    ax = axes(ax)
+    seconds, unit = clock(result)
+    edges, means = waiting(result)
+    total = means.sum(axis=1)
+    busiest = np.argsort(-total, kind="stable")[:_NAMED]
+    named = np.sort(busiest[total[busiest] > 0])
+    colours = agent_colours(len(result.pool))
+    bands = [(label(result.pool.ids[a], 14), colours[a], means[a]) for a in named]
+    rest = means.sum(axis=0) - means[named].sum(axis=0)
+    if np.count_nonzero(total) > named.size:
+        bands.append(("other agents", OTHERS, rest))
+    if bands:
+        ax.stackplot(
+            edges / seconds,
+            np.array([np.append(band, band[-1]) for _, _, band in bands]),
+            step="post",
+            colors=[colour for _, colour, _ in bands],
+            linewidth=0,
+        )
+    else:
+        nothing_to_show(ax, "no task ever waited")
+    keys: list[patches.Patch] = [patches.Patch(color=c, label=name) for name, c, _ in bands]
+    for outage in result.outages:
+        colour = colours[result.pool.index(outage.agent)]
+        up = min(outage.up, float(edges[-1]))
+        if outage.down < up:
+            span = (outage.down / seconds, up / seconds)
+            ax.axvspan(*span, facecolor=colour, alpha=0.18, edgecolor=colour, hatch="///", lw=0)
+    for agent in dict.fromkeys(outage.agent for outage in result.outages):
+        colour = colours[result.pool.index(agent)]
+        shade = patches.Patch(facecolor=colour, alpha=0.4, hatch="///", edgecolor=colour, lw=0)
+        shade.set_label(f"{label(agent, 14)} down")
+        keys.append(shade)
+    ax.set_xlim(0, max(float(edges[-1]) / seconds, 1e-9))
+    ax.set_ylim(0, max(1.0, 1.08 * float(means.sum(axis=0).max())))
+    ax.yaxis.set_major_locator(ticker.MaxNLocator(5, integer=True))
+    dress(ax, result.policy.name, f"time ({unit})", "tasks waiting (mean)")
+    _legend_below(ax, keys, 3)
+    return ax
+
+
+def plot_latencies(results: Sequence[ReplayResult], ax: Axes | None = None) -> Axes:
+    """Distributions of latency (s) under several policies, on a log axis.
+
+    Parameters
+    ----------
+    results : sequence of ReplayResult
+        One a policy; tasks answered after the warm-up are shown.
+    ax : Axes, optional
+        Where to draw; a new pyplot figure by default.
+    """
+    ax = axes(ax)
+    keys = []
+    for result, (colour, dash) in zip(results, policy_colours(len(results)), strict=True):
+        values = result.latency[result.timed]
+        if values.size:
+            name = label(result.policy.name, 28)
+            keys += ax.plot(
+                *ecdf(values),
+                color=colour,
+                linestyle=dash,
+                linewidth=1.6,
+                drawstyle="steps-post",
+                label=name,
+            )
+    if keys:
+        log_seconds(ax)
+        _legend_below(ax, keys, 2)
+    else:
+        nothing_to_show(ax, "no task was answered")
+    ax.set_ylim(0, 101)
+    dress(ax, "Latency by policy", "latency (s), log scale", "answers (%)")
+    return ax
+
+
+def plot_cost_quality(results: Sequence[ReplayResult], ax: Axes | None = None) -> Axes:
+    """Each policy's mean cost (USD per 1,000 tasks) against the quality of its answers (0–1).
+
+    Up and to the left is better. Policies without recorded quality are left out.
+
+    Parameters
+    ----------
+    results : sequence of ReplayResult
+        One a policy.
+    ax : Axes, optional
+        Where to draw; a new pyplot figure by default.
+    """
+    ax = axes(ax)
+    styles = policy_colours(len(results))
+    names, xs, ys = [], [], []
+    for p, result in enumerate(results):
+        cost, quality = 1000 * result.overall["cost_mean"], result.overall["quality"]
+        if np.isnan(quality):
+            continue
+        ax.plot(
+            cost,
+            quality,
+            _POINTS[p % len(_POINTS)],
+            color=styles[p][0],
+            markersize=7,
+            markeredgecolor="white",
+            markeredgewidth=0.6,
+            zorder=4,
+        )
+        names.append(label(result.policy.name, 24))
+        xs.append(cost)
+        ys.append(quality)
+    dress(ax, "Quality and cost", "cost (USD per 1,000 tasks)", "mean quality (0–1)", grid="both")
+    if not names:
+        nothing_to_show(ax, "quality: not recorded")
+        return ax
+    if min(xs) > 0 and max(xs) > 20 * min(xs):
+        ax.set_xscale("log")
+        ax.xaxis.set_major_formatter(ticker.FuncFormatter(lambda x, _: f"{x:g}"))
+    else:
+        ax.set_xlim(0, 1.15 * max(xs) or 1)
+    margin = max(0.15 * (max(ys) - min(ys)), 0.01)
+    ax.set_ylim(min(ys) - margin, max(ys) + margin)
+    spread_labels(ax, xs, ys, names)
+    return ax
+
+
+def _legend_below(ax: Axes, keys: Sequence[Line2D | patches.Patch], columns: int) -> None:
+    """A legend under the axes: never in front of the data."""
+    figure = ax.get_figure(root=True)
+    if not keys or figure is None:
+        return
+    ax.legend(
+        handles=list(keys),
+        loc="upper left",
+        bbox_to_anchor=(0.0, 0.0),
+        bbox_transform=ax.transAxes + ScaledTranslation(0, -32 / 72, figure.dpi_scale_trans),
+        ncols=columns,
+        frameon=False,
+        fontsize=7,
+        labelcolor=MUTED,
+        handlelength=1.6,
+        columnspacing=1.2,
+        borderaxespad=0,
+    )

@@ -1,0 +1,84 @@
+"""From a replay's arrays to the few hundred points that a plot can show."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from routingsim.simulation.result import ReplayResult
+
+__all__ = ["clock", "ecdf", "leading_agents", "waiting"]
+
+_CURVE = 200  # points of a distribution, besides those in its tails
+_SPELLS = 240  # of a run, in which waiting is averaged
+
+
+def ecdf(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Empirical distribution function in percent, exact at every point shown.
+
+    Of a large sample some 300 points, closer together towards both ends.
+
+    Parameters
+    ----------
+    values : ndarray, shape (n,)
+        A sample, n ≥ 1.
+
+    Returns
+    -------
+    x : ndarray
+        Values, rising.
+    y : ndarray
+        Percentage of the sample at or below ``x``; the curve begins at 0.
+    """
+    ordered = np.sort(values)
+    n = ordered.size
+    tail = np.geomspace(1 / n, 0.05, 50)
+    shares = np.concatenate([np.linspace(0, 1, _CURVE + 1)[1:], tail, 1 - tail])
+    rank = np.arange(1, n + 1) if n <= _CURVE else np.unique(np.ceil(shares * n).astype(int))
+    rank = rank[(rank >= 1) & (rank <= n)]
+    return ordered[np.append(0, rank - 1)], 100 * np.append(0, rank) / n
+
+
+def waiting(result: ReplayResult) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean number of tasks waiting at each agent, in equal spells of the run.
+
+    Returns
+    -------
+    edges : ndarray, shape (spells + 1,)
+        Bounds of the spells in seconds, from 0 to the last completion.
+    means : ndarray, shape (agents, spells)
+        Time averages, exact: what is shaded is all the waiting there was.
+    """
+    calls = result.calls()
+    agent = calls["agent"].to_numpy()
+    sent, left = calls["sent_at"].to_numpy(), calls["left_at"].to_numpy()
+    end = float(result.log.finished.max())
+    edges = np.linspace(0.0, end, _SPELLS + 1)
+    means = np.zeros((len(result.pool), _SPELLS))
+    if end > 0:
+        waited = left > sent
+        for a in np.unique(agent[waited]):
+            mine = waited & (agent == a)
+            area = _elapsed(sent[mine], edges) - _elapsed(left[mine], edges)
+            means[a] = np.maximum(np.diff(area), 0.0) / np.diff(edges)
+    return edges, means
+
+
+def _elapsed(moments: NDArray[np.float64], at: NDArray[np.float64]) -> NDArray[np.float64]:
+    """At each time, the seconds since each earlier moment, added up."""
+    ordered = np.sort(moments)
+    before = np.searchsorted(ordered, at)
+    return before * at - np.append(0.0, ordered.cumsum())[before]
+
+
+def leading_agents(result: ReplayResult, most: int) -> NDArray[np.intp]:
+    """Positions of the agents with the most tasks, at most so many, in the pool's order."""
+    tasks = np.bincount(result.log.agent, minlength=len(result.pool))
+    return np.sort(np.argsort(-tasks, kind="stable")[:most])
+
+
+def clock(result: ReplayResult) -> tuple[float, str]:
+    """The unit, in seconds and by name, in which to show a run's time."""
+    last = float(result.work.arrived[-1])
+    for seconds, unit in ((86_400.0, "days"), (3_600.0, "h"), (60.0, "min")):
+        if last >= 3 * seconds:
+            return seconds, unit
+    return 1.0, "s"

@@ -1,0 +1,284 @@
+"""Sentences computed from figures: what a reader would say of a run, and no more."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from routingsim.report.formatting import count, duration, joined, number, percent, usd
+from routingsim.report.series import clock, leading_agents, waiting
+from routingsim.simulation.result import QUANTILES, ReplayResult
+
+__all__ = [
+    "FEW",
+    "arrivals",
+    "comparison",
+    "cost_quality_in_words",
+    "ends",
+    "latencies_in_words",
+    "latency_in_words",
+    "queue_in_words",
+    "stability",
+    "subtitle",
+    "summary",
+    "usage_in_words",
+    "warnings",
+]
+
+FEW = 30
+"""Answers below which a p99 is little more than the largest value."""
+
+_NAMED = 6  # agents that a description of a plot names
+
+
+def subtitle(results: Sequence[ReplayResult]) -> str:
+    """What was run, in a line."""
+    first = results[0]
+    of = (
+        f"{count(len(first), 'task')} of {first.corpus.name}"
+        if first.corpus
+        else (f"{count(len(first), 'task')} without texts")
+    )
+    return (
+        f"{of}, {count(len(first.pool), 'agent')}, "
+        f"{count(len(results), 'policy', 'policies')}: {joined([r.policy.name for r in results])}"
+    )
+
+
+def summary(results: Sequence[ReplayResult]) -> tuple[str, ...]:
+    """The run in a few sentences: stability first, then each policy against the first."""
+    said = [_stability_of_all(results), _answers(results)]
+    first, *others = results
+    if others:
+        said += [comparison(other, first) for other in others]
+        said.append(
+            "These are differences in one run under one seed, without confidence intervals: "
+            "repeat it under other seeds before acting on a small one."
+        )
+    else:
+        said.append(_alone(first))
+    if all(math.isnan(r.overall["quality"]) for r in results):
+        said.append("Quality: not recorded, so nothing is said about how good the answers are.")
+    return tuple(said)
+
+
+def _stability_of_all(results: Sequence[ReplayResult]) -> str:
+    bad = [r for r in results if r.stability.verdict != "stable"]
+    if not bad:
+        who = "The policy" if len(results) == 1 else "Every policy"
+        return f"{who} kept up with the load: queues were stable, so waits and latencies hold."
+    said = "; ".join(f"{r.policy.name} is {r.stability}" for r in bad)
+    rest = len(results) - len(bad)
+    return f"{said}." + (f" The other {count(rest, 'policy', 'policies')} kept up." if rest else "")
+
+
+def stability(result: ReplayResult) -> str:
+    """The verdict on one policy, as a sentence."""
+    return f"{str(result.stability)[:1].upper()}{str(result.stability)[1:]}."
+
+
+def _answers(results: Sequence[ReplayResult]) -> str:
+    if all(r.overall["ok"] == len(r) for r in results):
+        return "Every task was answered."
+    return (
+        " ".join(f"Under {r.policy.name} {ends(r)}." for r in results)
+        + " Waits and latencies are those of answered tasks only."
+    )
+
+
+def ends(result: ReplayResult) -> str:
+    """How its tasks ended: ``97 % were answered, 2.1 % failed``."""
+    words = {
+        "ok": "were answered",
+        "failed": "failed",
+        "timed_out": "gave up waiting",
+        "shed": "were turned away",
+    }
+    overall = result.overall
+    parts = [
+        f"{percent(overall[key] / len(result))} {said}"
+        for key, said in words.items()
+        if overall[key] or key == "ok"
+    ]
+    return joined(parts)
+
+
+def comparison(one: ReplayResult, other: ReplayResult) -> str:
+    """One policy against another: cost, quality where recorded, p95 of latency.
+
+    A difference in quality is in points, hundredths on its scale from 0 to 1.
+    """
+    a, b = one.overall, other.overall
+    parts = [f"{one.policy.name} {_cost(a['cost_mean'], b['cost_mean'], other.policy.name)}"]
+    points = 100 * (a["quality"] - b["quality"])
+    if not math.isnan(points):
+        if abs(points) < 0.05:
+            parts[0] += " at the same quality"
+        else:
+            more = "higher" if points > 0 else "lower"
+            parts[0] += f" at {abs(points):.1f} points’ {more} quality"
+    for result in (one, other):
+        if result.stability.verdict == "overloaded":
+            parts.append(f"latency is not compared, as {result.policy.name} is overloaded")
+            return "; ".join(parts) + "."
+    later = a["latency_p95"] - b["latency_p95"]
+    if not math.isnan(later):
+        if abs(later) < 0.005 * b["latency_p95"]:
+            parts.append("p95 the same")
+        else:
+            parts.append(f"p95 {duration(abs(later))} {'higher' if later > 0 else 'lower'}")
+    return "; ".join(parts) + "."
+
+
+def _cost(one: float, other: float, whom: str) -> str:
+    if one == other:
+        return f"costs the same as {whom}"
+    if other == 0:
+        return f"costs {usd(1000 * one)} per 1,000 tasks, where {whom} costs nothing"
+    change = one / other - 1
+    if abs(change) < 0.005:
+        return f"costs about the same as {whom}"
+    if change >= 1:
+        return f"costs {number(one / other, 2)} times as much as {whom}"
+    return f"costs {percent(abs(change))} {'more' if change > 0 else 'less'} than {whom}"
+
+
+def _alone(result: ReplayResult) -> str:
+    overall = result.overall
+    said = f"{result.policy.name} cost {usd(overall['cost'])} in all"
+    if overall["ok"]:
+        said += f", {usd(1000 * overall['cost_mean'])} per 1,000 tasks"
+    if result.stability.verdict == "overloaded" or math.isnan(overall["latency_p50"]):
+        return f"{said}."
+    quality = overall["quality"]
+    at = "" if math.isnan(quality) else f", at a mean quality of {quality:.3f}"
+    return (
+        f"{said}{at}; half of the answers took less than {duration(overall['latency_p50'])}, "
+        f"95 % less than {duration(overall['latency_p95'])}."
+    )
+
+
+def arrivals(result: ReplayResult) -> tuple[str, str]:
+    """Arrivals asked for, and met: rate and cv of the gaps."""
+
+    def form(rate: float | None, cv: float | None) -> str:
+        known = [] if rate is None or math.isnan(rate) else [f"{number(rate)} tasks/s"]
+        if cv is not None and not math.isnan(cv):
+            known.append(f"cv of gaps {cv:.2f}")
+        return ", ".join(known) or "no rate"
+
+    return f"{result.arrivals} ({form(*result.asked)})", form(*result.realised)
+
+
+def usage_in_words(result: ReplayResult) -> str:
+    """What :func:`routingsim.report.plots.plot_usage` shows."""
+    table = result.summary()
+    parts = [
+        f"{agent} {percent(table['share'][agent])} of tasks, "
+        f"{percent(table['utilisation'][agent])} utilised"
+        for agent in (result.pool.ids[a] for a in leading_agents(result, _NAMED))
+    ]
+    return f"{result.policy.name}: {'; '.join(parts)}{_and_more(result)}."
+
+
+def latency_in_words(result: ReplayResult) -> str:
+    """What :func:`routingsim.report.plots.plot_latency` shows."""
+    if not result.timed.any():
+        return f"{result.policy.name}: no task was answered."
+    table = result.summary()
+    parts = [
+        f"{agent} {duration(table['latency_p50'][agent])}"
+        for agent in (result.pool.ids[a] for a in leading_agents(result, _NAMED))
+        if not math.isnan(table["latency_p50"][agent])
+    ]
+    marked = ", ".join(f"{q} {duration(result.overall[f'latency_{q}'])}" for q in QUANTILES)
+    return f"{result.policy.name}: {marked}; medians: {joined(parts, 6)}{_and_more(result)}."
+
+
+def latencies_in_words(results: Sequence[ReplayResult]) -> str:
+    """What :func:`routingsim.report.plots.plot_latencies` shows."""
+    parts = [
+        f"{r.policy.name} p50 {duration(r.overall['latency_p50'])}, "
+        f"p95 {duration(r.overall['latency_p95'])}"
+        for r in results
+        if r.timed.any()
+    ]
+    return f"{'; '.join(parts)}." if parts else "No task was answered."
+
+
+def queue_in_words(result: ReplayResult) -> str:
+    """What :func:`routingsim.report.plots.plot_queue` shows."""
+    edges, means = waiting(result)
+    total = means.sum(axis=0)
+    peak = int(total.argmax())
+    if total[peak] == 0:
+        return f"{result.policy.name}: no task ever waited."
+    seconds, unit = clock(result)
+    agent = result.pool.ids[int(means[:, peak].argmax())]
+    said = (
+        f"{result.policy.name}: {number(float(total.mean()), 2)} tasks waited on average, "
+        f"{number(float(total[peak]), 2)} at the worst, {number(edges[peak] / seconds)} {unit} "
+        f"into the run, most of them at {agent}"
+    )
+    down = [f"{o.agent} down from {o.down:g} to {o.up:g} s" for o in result.outages]
+    return f"{said}; {joined(down)}." if down else f"{said}."
+
+
+def cost_quality_in_words(results: Sequence[ReplayResult]) -> str:
+    """What :func:`routingsim.report.plots.plot_cost_quality` shows."""
+    parts = [
+        f"{r.policy.name} {usd(1000 * r.overall['cost_mean'])} per 1,000 tasks "
+        f"at quality {r.overall['quality']:.3f}"
+        for r in results
+        if not math.isnan(r.overall["quality"])
+    ]
+    return f"{'; '.join(parts)}."
+
+
+def _and_more(result: ReplayResult) -> str:
+    more = len(result.pool) - _NAMED
+    return f"; {more} more agents in the table" if more > 0 else ""
+
+
+def warnings(results: Sequence[ReplayResult]) -> tuple[str, ...]:
+    """What stands in the way of believing the figures, the gravest first."""
+    first = results[0]
+    said = [
+        f"{r.policy.name} is {r.stability}."
+        for verdict in ("overloaded", "at the edge")
+        for r in results
+        if r.stability.verdict == verdict
+    ]
+    said += [
+        f"{r.policy.name} was fitted on the very corpus shown here: it would do worse on tasks "
+        "it has not seen."
+        for r in results
+        if first.corpus is not None and first.corpus.sha256 in r.policy.fitted_on
+    ]
+    said += [few for r in results if (few := _few(r))]
+    said += [
+        f"{note[:1].upper()}{note[1:]}."
+        for note in dict.fromkeys(note for r in results for note in r.notes)
+    ]
+    said.append(
+        "Latencies are simulated from each agent's service model and queue, not measured on "
+        "the agents themselves."
+    )
+    if len(results) == 1:
+        said.append("One run under one seed: no confidence interval goes with these figures.")
+    return tuple(said)
+
+
+def _few(result: ReplayResult) -> str:
+    answers = np.bincount(result.log.agent[result.timed], minlength=len(result.pool))
+    named = [
+        f"{agent} ({n})"
+        for agent, n in zip(result.pool.ids, answers.tolist(), strict=True)
+        if 0 < n < FEW
+    ]
+    if not named:
+        return ""
+    return (
+        f"Under {result.policy.name} fewer than {FEW} timed answers are behind the percentiles of "
+        f"{joined(named)}: their p95 and p99 are little more than the largest values."
+    )
