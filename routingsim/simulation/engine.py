@@ -48,6 +48,7 @@ __all__ = [
     "Workload",
     "empty_log",
     "empty_state",
+    "pool_view",
     "run",
 ]
 
@@ -358,7 +359,7 @@ def _task_view(work, seed_key, i, attempt, now):
 
 
 @inlined
-def _choose(s, pool, log, rules, choose, memory, task):
+def _choose(s, pool, system, log, rules, choose, memory, task):
     """Ask the policy; a retry with fallback hides the agent that has just failed."""
     hidden = -1
     if task.attempt and rules.fallback and s.up.size > 1:
@@ -443,6 +444,14 @@ def _outcome(work, log, i):
     )
 
 
+def pool_view(s, system):
+    """What policies see, over the state's own arrays."""
+    return PoolView(s.busy, s.queued, system.slots, system.price, s.wait, system.mean_service, s.up)
+
+
+_pool_view = inlined(pool_view)
+
+
 @inlined
 def _think(rules, key, index, part):
     return rules.think * (draws.exponential(key, index, part) if rules.think_cv else 1.0)
@@ -507,7 +516,7 @@ def _run(s, work, system, rules, log, choose, learn, learns, memory, seed):
     error_key = draws.stream(seed, draws.ERROR)
     choice_key = draws.stream(seed, draws.CHOICE)
     think_key = draws.stream(seed, draws.THINK)
-    pool = PoolView(s.busy, s.queued, system.slots, system.price, s.wait, system.mean_service, s.up)
+    pool = _pool_view(s, system)
     told = learns or rules.users > 0
 
     fresh = 0
@@ -549,7 +558,7 @@ def _run(s, work, system, rules, log, choose, learn, learns, memory, seed):
             work.arrived[i] = now
             log.wait[i] = log.cost[i] = 0.0
         task = _task_view(work, choice_key, i, attempt, now)
-        a = _choose(s, pool, log, rules, choose, memory, task)
+        a = _choose(s, pool, system, log, rules, choose, memory, task)
         if a < 0 or a >= m:
             return i
         _send(s, system, work, log, service_key, error_key, a, i, attempt, now)
@@ -584,6 +593,8 @@ def run(
     learn: Kernel,
     memory: NDArray[np.float64],
     seed: int,
+    *,
+    interpreted: bool = False,
 ) -> Log:
     """Run all tasks of ``work`` through the agents of ``system``.
 
@@ -598,6 +609,8 @@ def run(
         The policy's memory; it is written to.
     seed : int
         Of every draw.
+    interpreted : bool
+        Run ``choose`` and ``learn`` as plain Python functions.
 
     Raises
     ------
@@ -608,8 +621,17 @@ def run(
     state = empty_state(system, n, n + rules.users + 1)
     log = empty_log(n, rules.attempts)
     learns = int(learn is not no_learning)
-    compiled = choose.compiled, learn.compiled
-    wrong = _run(state, work, system, rules, log, *compiled, learns, memory, seed)
+    if interpreted:
+        from routingsim.simulation.interpreted import Callbacks
+
+        callbacks = Callbacks(choose, learn, work, pool_view(state, system), memory)
+        kernels, handed = callbacks.kernels, callbacks.addresses
+    else:
+        callbacks = None
+        kernels, handed = (choose.compiled, learn.compiled), memory
+    wrong = _run(state, work, system, rules, log, *kernels, learns, handed, seed)
+    if callbacks is not None and callbacks.error is not None:
+        raise callbacks.error
     if wrong >= 0:
         raise PolicyError(
             f"policy kernel {choose.python.__name__!r} returned an agent that does not exist for "

@@ -153,7 +153,10 @@ def replay(
     )
     memory = np.array(made.memory, dtype=np.float64)
     agents = system(pool, outages, work.service.mean(axis=0))
-    log = engine.run(work, agents, rules, made.choose, made.learn, memory, seed)
+    log = engine.run(
+        *(work, agents, rules, made.choose, made.learn, memory, seed),
+        interpreted=made.interpreted,
+    )
     synthetic = process.synthetic
     return ReplayResult(
         policy=made,

@@ -1,0 +1,152 @@
+"""Plain Python functions in the place of compiled kernels.
+
+The engine calls a small compiled kernel, the *trampoline*, which calls back into
+the interpreter. The addresses to call travel in the engine's ``memory``; the
+Python function gets its own. Only the task's number and its draws cross the
+border by value: everything else is read from the engine's own arrays.
+"""
+
+import ctypes
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
+from numpy.typing import NDArray
+
+from routingsim.draws import uniform
+from routingsim.policies.kernel import CHOOSE, LEARN, Kernel, Outcome, PoolView, TaskView
+from routingsim.simulation.engine import Workload
+
+__all__ = ["Callbacks"]
+
+_CHOOSE = ctypes.CFUNCTYPE(
+    ctypes.c_int64, ctypes.c_int64, ctypes.c_int64, ctypes.c_double, ctypes.c_uint64
+)
+_LEARN = ctypes.CFUNCTYPE(
+    ctypes.c_int64,
+    *(ctypes.c_int64, ctypes.c_int64, ctypes.c_double, ctypes.c_uint64),
+    *(ctypes.c_int64, ctypes.c_int64, *[ctypes.c_double] * 5),
+)
+
+
+def _pointer_call(*kinds: Any) -> Callable[..., Any]:
+    """An intrinsic that calls the function at an address with numbers of these types."""
+
+    @intrinsic
+    def call(typing_context, address, arguments):  # pragma: no cover - compiled
+        signature = types.int64(types.int64, types.Tuple(kinds))
+
+        def codegen(context, builder, _, values):
+            pointer, packed = values
+            numbers = [builder.extract_value(packed, k) for k in range(len(kinds))]
+            kind = ir.FunctionType(ir.IntType(64), [number.type for number in numbers])
+            return builder.call(builder.inttoptr(pointer, kind.as_pointer()), numbers)
+
+        return signature, codegen
+
+    return call
+
+
+_i8, _u8, _f8 = types.int64, types.uint64, types.float64
+_call_choose = _pointer_call(_i8, _i8, _f8, _u8)
+_call_learn = _pointer_call(_i8, _i8, _f8, _u8, _i8, _i8, _f8, _f8, _f8, _f8, _f8)
+
+
+@njit(CHOOSE, nogil=True)
+def _choose_trampoline(task, pool, memory):
+    return _call_choose(int(memory[0]), (task.index, task.attempt, task.time, task.key))
+
+
+@njit(LEARN, nogil=True)
+def _learn_trampoline(task, agent, outcome, pool, memory):
+    _call_learn(
+        int(memory[1]),
+        (
+            *(task.index, task.attempt, task.time, task.key, agent, outcome.status),
+            *(outcome.wait, outcome.service, outcome.latency, outcome.cost, outcome.quality),
+        ),
+    )
+
+
+class Callbacks:
+    """What the engine runs in place of two compiled kernels.
+
+    Parameters
+    ----------
+    choose, learn : Kernel
+        Run as written.
+    work : Workload
+        The tasks the run is about.
+    pool : PoolView
+        Over the engine's own arrays.
+    memory : ndarray
+        What the functions get as their memory.
+
+    Attributes
+    ----------
+    kernels : tuple
+        The trampolines.
+    addresses : ndarray of float64
+        The engine's memory for this run.
+    error : BaseException or None
+        What a function raised; the run has ended early then.
+    """
+
+    kernels = _choose_trampoline, _learn_trampoline
+
+    def __init__(
+        self,
+        choose: Kernel,
+        learn: Kernel,
+        work: Workload,
+        pool: PoolView,
+        memory: NDArray[np.float64],
+    ) -> None:
+        self.error: BaseException | None = None
+        rows = work.row
+        d_var, tokens, category = work.d_var, work.prompt_tokens, work.category
+        features, predicted = work.features, work.predicted
+
+        def view(index: int, attempt: int, time: float, key: int) -> TaskView:
+            row = rows[index]
+            return TaskView(
+                index,
+                attempt,
+                time,
+                d_var[row],
+                tokens[row],
+                category[row],
+                key,
+                uniform(key, 0, 0),
+                features[row],
+                predicted[row],
+            )
+
+        def on_choose(index: int, attempt: int, time: float, key: int) -> int:
+            if self.error is not None:
+                return -1
+            try:
+                return int(choose.python(view(index, attempt, time, key), pool, memory))
+            except BaseException as error:  # nothing may be raised through compiled code
+                self.error = error
+                return -1
+
+        def on_learn(
+            index: int, attempt: int, time: float, key: int, agent: int, status: int, *rest: float
+        ) -> int:
+            if self.error is None:
+                try:
+                    task = view(index, attempt, time, key)
+                    learn.python(task, agent, Outcome(status, *rest), pool, memory)
+                except BaseException as error:  # nothing may be raised through compiled code
+                    self.error = error
+            return 0
+
+        # Kept here: ctypes does not keep a callback alive while C holds its address.
+        self._alive = _CHOOSE(on_choose), _LEARN(on_learn)
+        self.addresses = np.array(
+            [float(ctypes.cast(f, ctypes.c_void_p).value or 0) for f in self._alive]
+        )
