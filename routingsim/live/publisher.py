@@ -6,8 +6,8 @@ the script in :mod:`routingsim.live.history`.
 
 Each message goes out exactly once as long as the server keeps its memory: batches are
 numbered, one whose reply was lost is sent again, and the script knows it by its number.
-Only if a server loses its memory between publishing a batch and answering it will
-subscribers see that batch twice.
+Only if a reply is lost and the server then loses its memory too (a restart, FLUSHALL)
+may subscribers see a batch twice.
 """
 
 import atexit
