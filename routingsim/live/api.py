@@ -71,6 +71,7 @@ def create_app(
     router: TaskRouter,
     *,
     websocket: str = ":3001",
+    banner: str = "",
     host: str = "127.0.0.1",
     origins: Collection[str] = (),
     token: str | None = None,
@@ -86,6 +87,8 @@ def create_app(
         Where the page finds the bridge: a ``ws://`` or ``wss://`` URL, ``":port"`` on
         the host that the page came from, or a path relative to the page, such as
         ``"../3001/"``, behind a proxy.
+    banner
+        What the page says above all else, such as that it shows a replay.
     host
         The address that will be listened on. On loopback, only loopback's names and
         those of ``origins`` are answered.
@@ -98,7 +101,7 @@ def create_app(
         Tells ``/health`` whether the bridge works; it must not block.
     """
     answers: Counter[int] = Counter()
-    service = _Service(router, websocket, bridge_up, answers)
+    service = _Service(router, websocket, banner, bridge_up, answers)
     app = Starlette(
         routes=[
             Route("/api/routing/test", service.routing, methods=["GET", "POST"]),
@@ -130,11 +133,13 @@ class _Service:
         self,
         router: TaskRouter,
         websocket: str,
+        banner: str,
         bridge_up: Callable[[], bool] | None,
         answers: Counter[int],
     ) -> None:
         self._router = router
         self._websocket = websocket
+        self._banner = banner
         self._bridge_up = bridge_up
         self._answers = answers
         self._working: dict[str, asyncio.TimerHandle] = {}
@@ -168,7 +173,7 @@ class _Service:
     async def config(self, request: Request) -> Response:
         """What the page needs to know."""
         agents = [agent.info for agent in self._router.pool]
-        config = Config(self._websocket, self._router.policy.name, agents)
+        config = Config(self._websocket, self._router.policy.name, self._banner, agents)
         return json_answer(ConfigAnswer(config=config))
 
     async def health(self, request: Request) -> Response:
@@ -206,13 +211,8 @@ class _Service:
         )
         if isinstance(self._router.publisher, RedisPublisher):
             sent = msgspec.structs.asdict(self._router.publisher.stats())
-            for name, kind, text in _PUBLISHER:
-                lines += _metric(
-                    f"publisher_{name}{'_total' * (kind == 'counter')}",
-                    kind,
-                    text,
-                    {"": sent[name]},
-                )
+            for field, name, kind, text in _PUBLISHER:
+                lines += _metric(f"publisher_{name}", kind, text, {"": sent[field]})
         text = "".join(f"{line}\n" for line in lines)
         return Response(text, media_type="text/plain; version=0.0.4")
 
@@ -224,8 +224,7 @@ class _Service:
             f"connect-src 'self'{reach}; base-uri 'none'; form-action 'none'; "
             "frame-ancestors 'self'"
         )
-        headers = {"Content-Security-Policy": policy, "Cache-Control": "no-cache"}
-        return FileResponse(STATIC / "index.html", headers=headers)
+        return FileResponse(STATIC / "index.html", headers={"Content-Security-Policy": policy})
 
 
 _PUBLISHER = (

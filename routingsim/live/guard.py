@@ -29,7 +29,6 @@ _ALWAYS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
-    "Cache-Control": "no-store",
 }
 """Headers of every answer that has not set them itself."""
 
@@ -104,6 +103,7 @@ class Guard:
                 given = MutableHeaders(scope=message)
                 for name, value in _ALWAYS.items():
                     given.setdefault(name, value)
+                given.setdefault("Cache-Control", "no-cache" if "etag" in given else "no-store")
                 if origin is not None:
                     given["Access-Control-Allow-Origin"] = origin
                     given.add_vary_header("Origin")
