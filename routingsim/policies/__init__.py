@@ -1,6 +1,13 @@
 """Who gets the task: the kernel contract, and the policies that come with routingsim."""
 
-from routingsim.policies.kernel import Outcome, PoolView, TaskView, choose_kernel, draw, learn_kernel
+from routingsim.policies.kernel import (
+    Outcome,
+    PoolView,
+    TaskView,
+    choose_kernel,
+    draw,
+    learn_kernel,
+)
 from routingsim.policies.policy import Policy, Recipe, make_policy, recipe, recipes
 from routingsim.policies.rules import (
     cheapest,
