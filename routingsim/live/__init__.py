@@ -1,15 +1,24 @@
 """While it happens: decisions on Redis, and from there to whoever watches."""
 
 from routingsim.live.broker import Broker
+from routingsim.live.client import Listener
 from routingsim.live.memory import MemoryPublisher
+from routingsim.live.pacing import Played, play
 from routingsim.live.publisher import PublisherStats, RedisPublisher
+from routingsim.live.serving import serve
 from routingsim.live.settings import Settings, load_settings
+from routingsim.live.stack import LiveStack
 
 __all__ = [
     "Broker",
+    "Listener",
+    "LiveStack",
     "MemoryPublisher",
+    "Played",
     "PublisherStats",
     "RedisPublisher",
     "Settings",
     "load_settings",
+    "play",
+    "serve",
 ]
