@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from routingsim.policies.kernel import OK, STATUS_NAMES
-from routingsim.report.document import Block, Choice, Column, Section, Task, Tasks, table
+from routingsim.report.document import Block, Choice, Column, Kind, Section, Task, Tasks, table
 from routingsim.report.formatting import percent
 from routingsim.report.palette import agent_colours
 from routingsim.simulation.result import ReplayResult
@@ -26,7 +26,7 @@ _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u20
 def categories(results: Sequence[ReplayResult]) -> Section | None:
     """Median latency, cost and quality by category; None where no task has one."""
     corpus = results[0].corpus
-    if corpus is None or not (corpus.tasks["category"] != "").any():
+    if corpus is None or not any(corpus.tasks["category"].tolist()):
         return None
     names = corpus.tasks["category"].replace("", "(none)")
     by_task = names.take(results[0].work.row).to_numpy(dtype=object)
@@ -69,11 +69,11 @@ def _measures(
     groups = range(len(names))
     tasks = np.bincount(codes[codes >= 0], minlength=len(names))
     columns = (Column(by, kind="text"), Column("tasks", kind="count"))
-    kinds = ("number", "number", "quality")
+    kinds: tuple[Kind, ...] = ("number", "number", "quality")
     titles = (
-        (f"Median latency (s) by {by}", "s"),
-        (f"Cost (USD per 1,000 tasks) by {by}", "USD per 1,000 tasks"),
-        (f"Mean quality (0–1) by {by}", "0–1"),
+        f"Median latency (s) by {by}",
+        f"Cost (USD per 1,000 tasks) by {by}",
+        f"Mean quality (0–1) by {by}",
     )
     values: tuple[list[list[float]], ...] = ([], [], [])
     for result in results:
@@ -83,10 +83,10 @@ def _measures(
         values[1].append([1000 * float(result.log.cost[mask].mean()) for mask in masks])
         values[2].append([_mean(quality[mask]) for mask in masks])
     blocks = []
-    for (title, unit), kind, found in zip(titles, kinds, values, strict=True):
+    for title, kind, found in zip(titles, kinds, values, strict=True):
         if np.isnan(found).all():
             continue
-        shown = [*columns, *(Column(r.policy.name, unit, kind) for r in results)]
+        shown = [*columns, *(Column(r.policy.name, kind=kind) for r in results)]
         rows = [
             (name, n, *row)
             for name, n, row in zip(names, tasks, zip(*found, strict=True), strict=True)

@@ -2,34 +2,32 @@
 
 import datetime
 import math
-import platform
 from collections.abc import Callable, Sequence
 from functools import partial
-from importlib.metadata import version
-from typing import Any
 
 from routingsim.errors import SimulationError
-from routingsim.report import plots, words
+from routingsim.report import captions, plots, words
 from routingsim.report.breakdown import categories, complexity, disagreements
 from routingsim.report.document import (
     Block,
     Card,
     Column,
     Document,
-    Facts,
     Gallery,
     Picture,
     Points,
     Section,
     table,
 )
-from routingsim.report.formatting import ABSENT, count, duration, number, percent, usd
+from routingsim.report.formatting import ABSENT, duration, percent
 from routingsim.report.palette import agent_colours
+from routingsim.report.provenance import corpus_digest, run
 from routingsim.simulation.result import ReplayResult
 
 __all__ = ["compose"]
 
 _ENDS = (("failed", "failed"), ("timed_out", "timed out"), ("shed", "shed"))
+_QUALITY = Column("quality", "0–1", "quality")
 
 
 def compose(
@@ -58,7 +56,7 @@ def compose(
     _check(results)
     sections = [
         _stability(results),
-        _run(results, command),
+        run(results, command),
         _comparison(results),
         _usage(results),
         _latency(results),
@@ -86,7 +84,7 @@ def _check(results: Sequence[ReplayResult]) -> None:
     first = results[0]
     for other in results[1:]:
         for what, one, two in (
-            ("corpus", _digest(first), _digest(other)),
+            ("corpus", corpus_digest(first), corpus_digest(other)),
             ("agents", first.pool.agents, other.pool.agents),
             ("arrivals", first.arrivals, other.arrivals),
             ("seed", first.seed, other.seed),
@@ -99,17 +97,13 @@ def _check(results: Sequence[ReplayResult]) -> None:
                 )
 
 
-def _digest(result: ReplayResult) -> str | None:
-    return result.corpus.sha256 if result.corpus else None
-
-
 def _card(result: ReplayResult) -> Card:
     overall = result.overall
     unsure = result.stability.verdict == "overloaded"
     figures = [
         ("Latency p50", duration(overall["latency_p50"])),
         ("Latency p95", duration(overall["latency_p95"])),
-        ("Cost per 1,000 tasks", usd(1000 * overall["cost_mean"])),
+        ("USD per 1,000 tasks", number(1000 * overall["cost_mean"])),
         ("Answered", percent(overall["ok"] / len(result))),
         ("Quality", _recorded(overall["quality"])),
     ]
@@ -122,6 +116,10 @@ def _card(result: ReplayResult) -> Card:
 
 def _recorded(quality: float) -> str:
     return "not recorded" if math.isnan(quality) else f"{quality:.3f}"
+
+
+def _quality_recorded(results: Sequence[ReplayResult]) -> bool:
+    return any(not math.isnan(result.overall["quality"]) for result in results)
 
 
 def _stability(results: Sequence[ReplayResult]) -> Section:
@@ -145,113 +143,9 @@ def _stability(results: Sequence[ReplayResult]) -> Section:
     return Section("stability", "Can the waits be believed?", text, blocks)
 
 
-def _run(results: Sequence[ReplayResult], command: str | None) -> Section:
-    first = results[0]
-    asked, met = words.arrivals(first)
-    facts: list[tuple[str, str]] = []
-    if first.corpus is not None:
-        facts += [
-            ("Corpus", f"{first.corpus.name}, {count(len(first.corpus), 'record')}"),
-            ("Source", first.corpus.source),
-            ("SHA-256", first.corpus.sha256),
-            *(("Note", note) for note in first.corpus.notes),
-        ]
-    else:
-        facts.append(("Corpus", "none: queueing alone"))
-    facts += [
-        ("Tasks", f"{len(first):,}"),
-        ("Arrivals asked for", asked),
-        ("Arrivals met", f"{met}, over {duration(float(first.work.arrived[-1]))}"),
-        ("Seed", str(first.seed)),
-        (
-            "Warm-up",
-            f"first {percent(first.warm_up)} of the arrivals' time left out of timing figures"
-            if first.warm_up
-            else "none",
-        ),
-        *(("Outage", f"{o.agent} down from {o.down:g} s to {o.up:g} s") for o in first.outages),
-        ("Versions", _versions()),
-        ("To repeat", command or "; ".join(_call(result) for result in results)),
-    ]
-    return Section(
-        "run", "What was run", blocks=(Facts(tuple(facts)), _agents(first), _policies(results))
-    )
-
-
-def _versions() -> str:
-    names = ("routingsim", "numpy", "numba")
-    return ", ".join([f"Python {platform.python_version()}", *(f"{n} {version(n)}" for n in names)])
-
-
-def _call(result: ReplayResult) -> str:
-    corpus = "None" if result.corpus is None else f"load_corpus({result.corpus.source!r})"
-    return (
-        f"replay({corpus}, pool, policy={result.policy.name!r}, arrivals={result.arrivals!r}, "
-        f"tasks={len(result)}, seed={result.seed})"
-    )
-
-
-def _agents(result: ReplayResult) -> Block:
-    columns = [
-        Column("agent", kind="text"),
-        Column("name", kind="text"),
-        Column("price", "USD per 1,000 tokens"),
-        Column("mean service", "s"),
-        Column("cv"),
-        Column("service model", kind="text"),
-        Column("slots", kind="count"),
-    ]
-    rows = [
-        [a.id, a.name, a.cost, a.latency, a.latency_cv, a.service, a.concurrency]
-        for a in result.pool
-    ]
-    limits: tuple[tuple[str, Column], ...] = (
-        ("queue_limit", Column("queue limit", "tasks", "count")),
-        ("patience", Column("patience", "s")),
-        ("error_rate", Column("errors", "% of calls", "percent")),
-        ("requests_per_minute", Column("limit", "calls/min", "count")),
-    )
-    for field, column in limits:
-        values = [getattr(agent, field) for agent in result.pool]
-        if any(values):
-            columns.append(column)
-            for row, value in zip(rows, values, strict=True):
-                row.append(value)
-    return table("Agents", columns, rows, agent_colours(len(rows)))
-
-
-def _policies(results: Sequence[ReplayResult]) -> Block:
-    columns = (
-        Column("policy", kind="text"),
-        Column("parameters", kind="text"),
-        Column("learns", kind="text"),
-        Column("fitted on", kind="text"),
-    )
-    rows = []
-    for result in results:
-        policy = result.policy
-        shown = "; ".join(f"{k} = {_shown(v)}" for k, v in policy.parameters.items())
-        fitted = ", ".join(
-            "the corpus shown" if digest == _digest(result) else digest[:12]
-            for digest in policy.fitted_on
-        )
-        learns = "while it runs" if policy.learns else "no"
-        rows.append((policy.name, shown or ABSENT, learns, fitted or ABSENT))
-    return table("Policies", columns, rows)
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    if isinstance(value, dict):
-        return ", ".join(f"{key}: {_shown(part)}" for key, part in value.items())
-    if isinstance(value, tuple | list):
-        return "/".join(_shown(part) for part in value)
-    return str(value)
-
-
 def _comparison(results: Sequence[ReplayResult]) -> Section:
     unanswered = [(key, name) for key, name in _ENDS if any(r.overall[key] for r in results)]
+    recorded = _quality_recorded(results)
     columns = [
         Column("policy", kind="text"),
         Column("verdict", kind="text"),
@@ -262,7 +156,7 @@ def _comparison(results: Sequence[ReplayResult]) -> Section:
         Column("utilisation", "%", "percent"),
         Column("cost", "USD"),
         Column("cost", "USD per 1,000 tasks"),
-        Column("quality", "0–1", "quality"),
+        *([_QUALITY] if recorded else []),
     ]
     rows = []
     for r in results:
@@ -278,22 +172,27 @@ def _comparison(results: Sequence[ReplayResult]) -> Section:
                 o["utilisation"],
                 o["cost"],
                 1000 * o["cost_mean"],
-                o["quality"],
+                *([o["quality"]] if recorded else []),
             ]
         )
     title = "Policies compared" if len(results) > 1 else "The policy in figures"
     text = ("Percentiles of a policy that is overloaded say only how long the run was.",)
     bad = any(r.stability.verdict == "overloaded" for r in results)
-    return Section("comparison", title, text if bad else (), (table(title, columns, rows),))
+    return Section("comparison", title, text if bad else (), (table("All tasks", columns, rows),))
 
 
 def _usage(results: Sequence[ReplayResult]) -> Section:
     rows = min(len(results[0].pool), 21)
     gallery = _gallery(
-        "usage", results, plots.plot_usage, words.usage_in_words, height=1.3 + 0.2 * max(rows, 5)
+        "usage",
+        results,
+        plots.plot_usage,
+        captions.usage_point,
+        captions.usage_in_words,
+        height=1.3 + 0.2 * max(rows, 5),
     )
     text = (
-        "Bars are shares of tasks, diamonds the share of an agent's slots in use. An agent may "
+        "Bars are shares of tasks, diamonds the share of an agent’s slots in use. An agent may "
         "get few tasks and still be busy, when its tasks take long or its slots are few.",
     )
     return Section("usage", "Usage", text, (gallery, *(_usage_table(r) for r in results)))
@@ -302,6 +201,7 @@ def _usage(results: Sequence[ReplayResult]) -> Section:
 def _usage_table(result: ReplayResult) -> Block:
     summary = result.summary().iloc[:-1]
     unanswered = [(key, name) for key, name in _ENDS if summary[key].any()]
+    recorded = _quality_recorded([result])
     columns = [
         Column("agent", kind="text"),
         Column("tasks", kind="count"),
@@ -311,7 +211,7 @@ def _usage_table(result: ReplayResult) -> Block:
         *(Column(name, "tasks", "count") for _, name in unanswered),
         Column("cost", "USD"),
         Column("cost", "USD per 1,000 tasks"),
-        Column("quality", "0–1", "quality"),
+        *([_QUALITY] if recorded else []),
     ]
     rows = [
         [
@@ -323,7 +223,7 @@ def _usage_table(result: ReplayResult) -> Block:
             *(row[key] for key, _ in unanswered),
             row["cost"],
             1000 * row["cost_mean"],
-            row["quality"],
+            *([row["quality"]] if recorded else []),
         ]
         for agent, row in zip(result.pool.ids, summary.to_dict("records"), strict=True)
     ]
@@ -333,13 +233,23 @@ def _usage_table(result: ReplayResult) -> Block:
 def _latency(results: Sequence[ReplayResult]) -> Section:
     blocks: list[Block] = []
     if len(results) > 1:
+        said = captions.latencies_in_words(results)
         all_of_them = Picture(
             "All policies",
-            words.latencies_in_words(results),
+            said,
+            said,
             partial(plots.plot_latencies, results),
         )
-        blocks.append(Gallery("latencies", (all_of_them,), (4.8, 3.2)))
-    blocks.append(_gallery("latency", results, plots.plot_latency, words.latency_in_words))
+        blocks.append(Gallery("latencies", (all_of_them,), (4.2, 3.0)))
+    blocks.append(
+        _gallery(
+            "latency",
+            results,
+            plots.plot_latency,
+            captions.latency_point,
+            captions.latency_in_words,
+        )
+    )
     blocks += [_latency_table(result) for result in results]
     text = (
         "From the intended arrival of a task to the end of its answer, its wait included. A "
@@ -366,35 +276,38 @@ def _latency_table(result: ReplayResult) -> Block:
 
 
 def _queue(results: Sequence[ReplayResult]) -> Section:
-    gallery = _gallery("queue", results, plots.plot_queue, words.queue_in_words)
-    text = ("Tasks that wait for a slot, each agent's on top of the other's.",)
+    if not any((result.calls()["left_at"] > result.calls()["sent_at"]).any() for result in results):
+        return Section("queue", "Queues over time", ("No task ever waited for a slot.",))
+    said = captions.queue_in_words
+    gallery = _gallery("queue", results, plots.plot_queue, said, said)
+    text = ("Tasks that wait for a slot, each agent’s on top of the other’s.",)
     return Section("queue", "Queues over time", text, (gallery,))
 
 
 def _cost_quality(results: Sequence[ReplayResult]) -> Section:
     title = "Quality and cost"
-    if all(math.isnan(r.overall["quality"]) for r in results):
+    if not _quality_recorded(results):
         text = (
-            "Quality: not recorded. The corpus says nothing about how good each agent's answers "
+            "Quality: not recorded. The corpus says nothing about how good each agent’s answers "
             "to its tasks are, and no number is made up for it.",
         )
         return Section("quality", title, text)
-    picture = Picture(
-        title, words.cost_quality_in_words(results), partial(plots.plot_cost_quality, results)
-    )
+    said = captions.cost_quality_in_words(results)
+    picture = Picture(title, said, said, partial(plots.plot_cost_quality, results))
     text = (
         "Mean recorded quality of the answers against mean cost of a task: up and to the left "
         "is better.",
     )
-    return Section("quality", title, text, (Gallery("quality", (picture,), (4.8, 3.2)),))
+    return Section("quality", title, text, (Gallery("quality", (picture,), (4.2, 3.0)),))
 
 
 def _gallery(
     name: str,
     results: Sequence[ReplayResult],
     plot: Callable[..., object],
+    point: Callable[[ReplayResult], str],
     say: Callable[[ReplayResult], str],
-    height: float = 3.0,
+    height: float = 2.8,
 ) -> Gallery:
-    pictures = tuple(Picture(r.policy.name, say(r), partial(plot, r)) for r in results)
-    return Gallery(name, pictures, (4.2, height))
+    pictures = (Picture(r.policy.name, point(r), say(r), partial(plot, r)) for r in results)
+    return Gallery(name, tuple(pictures), (3.6, height))

@@ -18,9 +18,11 @@ __all__ = [
     "Document",
     "Facts",
     "Gallery",
+    "Kind",
     "Picture",
     "Points",
     "Section",
+    "Summary",
     "Table",
     "Task",
     "Tasks",
@@ -28,6 +30,7 @@ __all__ = [
 ]
 
 Kind = Literal["text", "count", "percent", "quality", "number"]
+"""How a column's values are shown: see :func:`routingsim.report.formatting.cells`."""
 
 
 @dataclass(frozen=True)
@@ -57,11 +60,6 @@ class Table:
         shown = [cells(v, c.kind) for v, c in zip(by_column, self.columns, strict=False)]
         return list(zip(*shown, strict=True))
 
-    def records(self) -> list[dict[str, Any]]:
-        """The rows as a machine reads them."""
-        names = [column.name for column in self.columns]
-        return [dict(zip(names, row, strict=True)) for row in self.rows]
-
 
 @dataclass(frozen=True)
 class Facts:
@@ -79,9 +77,10 @@ class Points:
 
 @dataclass(frozen=True)
 class Picture:
-    """A plot: what it shows in words, for those who do not see it, and how to draw it."""
+    """A plot: its point, what it shows in words for those who do not see it, how to draw it."""
 
     title: str
+    point: str
     words: str
     draw: Callable[[Axes], object]
 
@@ -92,7 +91,7 @@ class Gallery:
 
     name: str
     pictures: tuple[Picture, ...]
-    size: tuple[float, float] = (4.2, 3.0)
+    size: tuple[float, float] = (3.6, 2.8)
 
 
 @dataclass(frozen=True)
@@ -150,13 +149,22 @@ class Card:
 
 
 @dataclass(frozen=True)
+class Summary:
+    """The run in words: whether it can be believed, what was found, and what to mind."""
+
+    verdict: str
+    findings: tuple[str, ...]
+    caveats: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Document:
     """A report. ``data`` is each result's ``to_dict()``, for machines."""
 
     title: str
     subtitle: str
     date: str
-    summary: tuple[str, ...]
+    summary: Summary
     cards: tuple[Card, ...]
     sections: tuple[Section, ...]
     data: tuple[dict[str, Any], ...]
@@ -169,11 +177,16 @@ def table(
     colours: Sequence[str] = (),
 ) -> Table:
     """A table of plain values from whatever numpy and pandas gave; NaN becomes None."""
-    plain = tuple(tuple(_plain(value) for value in row) for row in rows)
+    plain = tuple(
+        tuple(_plain(value, column.kind) for value, column in zip(row, columns, strict=True))
+        for row in rows
+    )
     return Table(caption, tuple(columns), plain, tuple(colours))
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, kind: Kind) -> Any:
     if isinstance(value, np.generic):
         value = value.item()
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return None
+    return int(value) if kind == "count" else value

@@ -19,7 +19,7 @@ _METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
 
 
 def draw(
-    drawings: Sequence[Drawing], name: str, size: tuple[float, float] = (4.2, 3.0)
+    drawings: Sequence[Drawing], name: str, size: tuple[float, float] = (3.6, 2.8)
 ) -> list[str]:
     """Draw each on axes of its own, alike in range where they are alike in unit.
 

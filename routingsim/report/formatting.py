@@ -18,12 +18,12 @@ def number(value: float, digits: int = 3) -> str:
 
 
 def percent(share: float) -> str:
-    """A share as ``31 %``, ``3.1 %`` or ``0.31 %``; rounded to neither 0 nor 100 % unless it is."""
+    """A share as ``31 %``, ``3.1 %`` or ``0.3 %``; rounded to neither 0 nor 100 % unless it is."""
     if not math.isfinite(share):
         return ABSENT
     if 0.995 <= share < 1:
         return f"{math.floor(share * 1e4) / 100:.2f} %"
-    return f"{number(100 * share, 2)} %"
+    return f"{number(100 * share, 2 if share >= 0.01 else 1)} %"
 
 
 def usd(value: float) -> str:
@@ -60,8 +60,14 @@ def cells(values: Sequence[Any], kind: str) -> list[str]:
     ``kind`` is "text", "count", "percent" (of a share), "quality" or "number".
     """
     if kind == "number":
-        found = sorted(abs(v) for v in values if v is not None and math.isfinite(v) and v != 0)
-        decimals = _decimals(found[len(found) // 2], 3) if found else 0
+        # Three digits for the largest; one decimal more where that shows the smallest.
+        found = [abs(v) for v in values if v]
+        decimals = 0
+        if found:
+            least = _decimals(max(found), 3)
+            decimals = min(max(_decimals(min(found), 2), least), least + 1)
+        while decimals and all(f"{v:.{decimals}f}".endswith("0") for v in found):
+            decimals -= 1
         return [ABSENT if v is None else f"{v:,.{decimals}f}" for v in values]
     form: Callable[[Any], str] = {
         "text": str,

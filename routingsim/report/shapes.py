@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import cache
+from typing import Literal
 
 import numpy as np
 from matplotlib import font_manager, ft2font, ticker
@@ -23,7 +24,7 @@ def axes(ax: Axes | None, height: float = _HEIGHT) -> Axes:
     return pyplot.subplots(figsize=(_WIDTH, height), layout="constrained")[1]
 
 
-def dress(ax: Axes, title: str, x: str, y: str, grid: str = "y") -> None:
+def dress(ax: Axes, title: str, x: str, y: str, grid: Literal["x", "y", "both"] = "y") -> None:
     """Title, axis labels with their units, a light grid, and no box."""
     ax.set_title(label(title, 40), loc="left", fontsize=9, fontweight="bold", color=INK)
     ax.set_xlabel(x, fontsize=8, color=MUTED)
@@ -45,7 +46,7 @@ def log_seconds(ax: Axes) -> None:
         low, high = ax.get_xlim()
         decades = np.log10(high / low)
         power = np.isclose(np.log10(x) % 1, [0, 1]).any()
-        return f"{x:g}" if power or decades < 2.2 else ""
+        return f"{x:g}" if power or decades < 2.8 else ""
 
     ax.set_xscale("log")
     ax.xaxis.set_major_locator(ticker.LogLocator(subs=(1.0, 2.0, 5.0)))
@@ -67,12 +68,12 @@ def spread_labels(ax: Axes, xs: Sequence[float], ys: Sequence[float], names: Seq
     where = ax.transData.transform(np.column_stack([xs, ys])) * points
     middle = ax.transAxes.transform((0.5, 0.5))[0] * points
     free = {True: -np.inf, False: -np.inf}
-    for k in np.argsort(where[:, 1], kind="stable"):
+    for k in np.argsort(where[:, 1], kind="stable").tolist():
         right = bool(where[k, 0] <= middle)
         at = max(where[k, 1], free[right] + line)
         free[right] = at
         ax.annotate(
-            names[k],
+            str(names[k]),
             (xs[k], ys[k]),
             xytext=(8 if right else -8, at - where[k, 1]),
             textcoords="offset points",

@@ -5,61 +5,53 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from routingsim.report.document import Summary
 from routingsim.report.formatting import count, duration, joined, number, percent, usd
-from routingsim.report.series import clock, leading_agents, waiting
-from routingsim.simulation.result import QUANTILES, ReplayResult
+from routingsim.simulation.result import ReplayResult
 
 __all__ = [
     "FEW",
     "arrivals",
     "comparison",
-    "cost_quality_in_words",
     "ends",
-    "latencies_in_words",
-    "latency_in_words",
-    "queue_in_words",
     "stability",
     "subtitle",
     "summary",
-    "usage_in_words",
     "warnings",
 ]
 
 FEW = 30
 """Answers below which a p99 is little more than the largest value."""
 
-_NAMED = 6  # agents that a description of a plot names
-
 
 def subtitle(results: Sequence[ReplayResult]) -> str:
     """What was run, in a line."""
     first = results[0]
-    of = (
-        f"{count(len(first), 'task')} of {first.corpus.name}"
-        if first.corpus
-        else (f"{count(len(first), 'task')} without texts")
-    )
+    tasks = count(len(first), "task")
+    of = f"{tasks} of the corpus “{first.corpus.name}”" if first.corpus else f"{tasks} without text"
+    over = duration(float(first.work.arrived[-1]))
     return (
-        f"{of}, {count(len(first.pool), 'agent')}, "
-        f"{count(len(results), 'policy', 'policies')}: {joined([r.policy.name for r in results])}"
+        f"{of} over {over}, {count(len(first.pool), 'agent')}, "
+        f"{count(len(results), 'policy', 'policies')}"
     )
 
 
-def summary(results: Sequence[ReplayResult]) -> tuple[str, ...]:
+def summary(results: Sequence[ReplayResult]) -> Summary:
     """The run in a few sentences: stability first, then each policy against the first."""
-    said = [_stability_of_all(results), _answers(results)]
     first, *others = results
+    caveats = []
+    if all(math.isnan(r.overall["quality"]) for r in results):
+        caveats.append("Quality: not recorded, so nothing is said about how good the answers are.")
     if others:
-        said += [comparison(other, first) for other in others]
-        said.append(
+        caveats.append(
             "These are differences in one run under one seed, without confidence intervals: "
             "repeat it under other seeds before acting on a small one."
         )
-    else:
-        said.append(_alone(first))
-    if all(math.isnan(r.overall["quality"]) for r in results):
-        said.append("Quality: not recorded, so nothing is said about how good the answers are.")
-    return tuple(said)
+    return Summary(
+        verdict=f"{_stability_of_all(results)} {_answers(results)}",
+        findings=tuple(comparison(other, first) for other in others) or (_alone(first),),
+        caveats=tuple(caveats),
+    )
 
 
 def _stability_of_all(results: Sequence[ReplayResult]) -> str:
@@ -67,23 +59,35 @@ def _stability_of_all(results: Sequence[ReplayResult]) -> str:
     if not bad:
         who = "The policy" if len(results) == 1 else "Every policy"
         return f"{who} kept up with the load: queues were stable, so waits and latencies hold."
-    said = "; ".join(f"{r.policy.name} is {r.stability}" for r in bad)
+    said = "; ".join(_verdict(r) for r in bad)
     rest = len(results) - len(bad)
     return f"{said}." + (f" The other {count(rest, 'policy', 'policies')} kept up." if rest else "")
 
 
+def _verdict(result: ReplayResult) -> str:
+    return f"{result.policy.name} is {result.stability.verdict}, {stability(result)}"
+
+
 def stability(result: ReplayResult) -> str:
-    """The verdict on one policy, as a sentence."""
-    return f"{str(result.stability)[:1].upper()}{str(result.stability)[1:]}."
+    """What stands behind the verdict on one policy."""
+    offered = result.stability.offered
+    worst = max(offered, key=lambda agent: offered[agent])
+    said = f"highest offered load {percent(offered[worst])} ({worst})"
+    means = {
+        "stable": "",
+        "at the edge": ": waits depend on the length of the run",
+        "overloaded": ": queues grow without bound, percentiles say only how long the run was",
+    }
+    return said + means[result.stability.verdict]
 
 
 def _answers(results: Sequence[ReplayResult]) -> str:
-    if all(r.overall["ok"] == len(r) for r in results):
+    short = [r for r in results if r.overall["ok"] < len(r)]
+    if not short:
         return "Every task was answered."
-    return (
-        " ".join(f"Under {r.policy.name} {ends(r)}." for r in results)
-        + " Waits and latencies are those of answered tasks only."
-    )
+    said = " ".join(f"Under {r.policy.name} {ends(r)}." for r in short)
+    rest = " The others answered every task." if len(short) < len(results) else ""
+    return f"{said}{rest} Waits and latencies are those of answered tasks only."
 
 
 def ends(result: ReplayResult) -> str:
@@ -165,86 +169,17 @@ def arrivals(result: ReplayResult) -> tuple[str, str]:
         known = [] if rate is None or math.isnan(rate) else [f"{number(rate)} tasks/s"]
         if cv is not None and not math.isnan(cv):
             known.append(f"cv of gaps {cv:.2f}")
-        return ", ".join(known) or "no rate"
+        return ", ".join(known)
 
-    return f"{result.arrivals} ({form(*result.asked)})", form(*result.realised)
-
-
-def usage_in_words(result: ReplayResult) -> str:
-    """What :func:`routingsim.report.plots.plot_usage` shows."""
-    table = result.summary()
-    parts = [
-        f"{agent} {percent(table['share'][agent])} of tasks, "
-        f"{percent(table['utilisation'][agent])} utilised"
-        for agent in (result.pool.ids[a] for a in leading_agents(result, _NAMED))
-    ]
-    return f"{result.policy.name}: {'; '.join(parts)}{_and_more(result)}."
-
-
-def latency_in_words(result: ReplayResult) -> str:
-    """What :func:`routingsim.report.plots.plot_latency` shows."""
-    if not result.timed.any():
-        return f"{result.policy.name}: no task was answered."
-    table = result.summary()
-    parts = [
-        f"{agent} {duration(table['latency_p50'][agent])}"
-        for agent in (result.pool.ids[a] for a in leading_agents(result, _NAMED))
-        if not math.isnan(table["latency_p50"][agent])
-    ]
-    marked = ", ".join(f"{q} {duration(result.overall[f'latency_{q}'])}" for q in QUANTILES)
-    return f"{result.policy.name}: {marked}; medians: {joined(parts, 6)}{_and_more(result)}."
-
-
-def latencies_in_words(results: Sequence[ReplayResult]) -> str:
-    """What :func:`routingsim.report.plots.plot_latencies` shows."""
-    parts = [
-        f"{r.policy.name} p50 {duration(r.overall['latency_p50'])}, "
-        f"p95 {duration(r.overall['latency_p95'])}"
-        for r in results
-        if r.timed.any()
-    ]
-    return f"{'; '.join(parts)}." if parts else "No task was answered."
-
-
-def queue_in_words(result: ReplayResult) -> str:
-    """What :func:`routingsim.report.plots.plot_queue` shows."""
-    edges, means = waiting(result)
-    total = means.sum(axis=0)
-    peak = int(total.argmax())
-    if total[peak] == 0:
-        return f"{result.policy.name}: no task ever waited."
-    seconds, unit = clock(result)
-    agent = result.pool.ids[int(means[:, peak].argmax())]
-    said = (
-        f"{result.policy.name}: {number(float(total.mean()), 2)} tasks waited on average, "
-        f"{number(float(total[peak]), 2)} at the worst, {number(edges[peak] / seconds)} {unit} "
-        f"into the run, most of them at {agent}"
-    )
-    down = [f"{o.agent} down from {o.down:g} to {o.up:g} s" for o in result.outages]
-    return f"{said}; {joined(down)}." if down else f"{said}."
-
-
-def cost_quality_in_words(results: Sequence[ReplayResult]) -> str:
-    """What :func:`routingsim.report.plots.plot_cost_quality` shows."""
-    parts = [
-        f"{r.policy.name} {usd(1000 * r.overall['cost_mean'])} per 1,000 tasks "
-        f"at quality {r.overall['quality']:.3f}"
-        for r in results
-        if not math.isnan(r.overall["quality"])
-    ]
-    return f"{'; '.join(parts)}."
-
-
-def _and_more(result: ReplayResult) -> str:
-    more = len(result.pool) - _NAMED
-    return f"; {more} more agents in the table" if more > 0 else ""
+    asked = form(*result.asked)
+    return f"{result.arrivals} ({asked})" if asked else result.arrivals, form(*result.realised)
 
 
 def warnings(results: Sequence[ReplayResult]) -> tuple[str, ...]:
     """What stands in the way of believing the figures, the gravest first."""
     first = results[0]
     said = [
-        f"{r.policy.name} is {r.stability}."
+        f"{_verdict(r)}."
         for verdict in ("overloaded", "at the edge")
         for r in results
         if r.stability.verdict == verdict

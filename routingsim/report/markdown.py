@@ -1,0 +1,140 @@
+"""The report as Markdown (GitHub's flavour) and as JSON: the same contents, other readers."""
+
+import datetime
+import re
+from collections.abc import Sequence
+
+import msgspec
+
+from routingsim.report.contents import compose
+from routingsim.report.document import Block, Facts, Gallery, Points, Section, Table, Tasks
+from routingsim.report.formatting import ABSENT, number
+from routingsim.simulation.result import ReplayResult
+
+__all__ = ["render_json", "render_markdown"]
+
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~&$!])")
+
+
+def render_markdown(
+    results: Sequence[ReplayResult],
+    *,
+    command: str | None = None,
+    date: str | datetime.date | None = None,
+) -> str:
+    """The report as Markdown, each plot in words.
+
+    Parameters and errors as of :func:`routingsim.report.write_report`.
+    """
+    document = compose(results, command=command, date=date)
+    lines = [
+        f"# {_plain(document.title)}",
+        f"{_plain(document.subtitle)}. {document.date}",
+        "## Summary",
+        _plain(document.summary.verdict),
+        *_bullets(document.summary.findings),
+        *(_plain(caveat) for caveat in document.summary.caveats),
+    ]
+    for section in document.sections:
+        lines += _section(section)
+    return "\n\n".join(lines) + "\n"
+
+
+def _section(section: Section) -> list[str]:
+    lines = [f"## {_plain(section.title)}", *map(_plain, section.text)]
+    for block in section.blocks:
+        lines += _block(block)
+    return lines
+
+
+def _block(block: Block) -> list[str]:
+    match block:
+        case Table():
+            return [f"**{_plain(block.caption)}**", _table(block)]
+        case Facts():
+            return ["\n".join(f"- {_plain(term)}: {_plain(said)}" for term, said in block.items)]
+        case Points():
+            return _bullets(block.items)
+        case Gallery():
+            return ["\n".join(f"- {_plain(f'{p.title}: {p.words}')}" for p in block.pictures)]
+        case Tasks():
+            return _tasks(block)
+
+
+def _table(block: Table) -> str:
+    heads = (f"{c.name} ({c.unit})" if c.unit else c.name for c in block.columns)
+    rules = ("---" if column.kind == "text" else "---:" for column in block.columns)
+    rows = ((_plain(cell) for cell in row) for row in block.texts())
+    return "\n".join(f"| {' | '.join(row)} |" for row in (map(_plain, heads), rules, *rows))
+
+
+def _tasks(block: Tasks) -> list[str]:
+    lines = []
+    for task in block.items:
+        about = f" ({task.category})" if task.category else ""
+        lines.append(f"### {_plain(f'Task {task.id}{about}')}")
+        if task.text:
+            lines.append(f"> {_plain(task.text)}")
+        lines.append(
+            "\n".join(
+                f"- {_plain(c.policy)}: {_plain(c.agent)}{c.status and f' ({c.status})'}, "
+                f"{number(c.latency)} s, USD {number(c.cost)}, "
+                f"quality {ABSENT if c.quality is None else f'{c.quality:.3f}'}"
+                for c in task.choices
+            )
+        )
+    return lines
+
+
+def _bullets(sentences: Sequence[str]) -> list[str]:
+    return ["\n".join(f"- {_plain(sentence)}" for sentence in sentences)]
+
+
+def _plain(text: str) -> str:
+    """Text that Markdown and HTML leave alone, on one line."""
+    return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
+
+
+def render_json(
+    results: Sequence[ReplayResult],
+    *,
+    command: str | None = None,
+    date: str | datetime.date | None = None,
+) -> str:
+    """The report as one JSON object: sentences, each policy's figures, and all tables.
+
+    Figures are not rounded; one that is absent is null. Parameters and errors as of
+    :func:`routingsim.report.write_report`.
+    """
+    document = compose(results, command=command, date=date)
+    content = {
+        "title": document.title,
+        "date": document.date,
+        "summary": document.summary,
+        "policies": document.data,
+        "sections": [
+            {
+                "id": section.id,
+                "title": section.title,
+                "text": section.text,
+                "content": [found for block in section.blocks for found in _data(block)],
+            }
+            for section in document.sections
+        ],
+    }
+    return msgspec.json.format(msgspec.json.encode(content), indent=2).decode() + "\n"
+
+
+def _data(block: Block) -> list[object]:
+    match block:
+        case Table():
+            columns = [{"name": c.name, "unit": c.unit} for c in block.columns]
+            return [{"caption": block.caption, "columns": columns, "rows": block.rows}]
+        case Facts():
+            return [{"term": term, "said": said} for term, said in block.items]
+        case Points():
+            return list(block.items)
+        case Gallery():
+            return [{"plot": p.title, "words": p.words} for p in block.pictures]
+        case Tasks():
+            return list(block.items)

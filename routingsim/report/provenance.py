@@ -1,0 +1,143 @@
+"""What was run: enough to repeat it."""
+
+import platform
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Any
+
+from routingsim.report import words
+from routingsim.report.document import Block, Column, Facts, Section, table
+from routingsim.report.formatting import ABSENT, count, duration, percent
+from routingsim.report.palette import agent_colours
+from routingsim.simulation.result import ReplayResult
+
+__all__ = ["corpus_digest", "run"]
+
+
+def run(results: Sequence[ReplayResult], command: str | None) -> Section:
+    """Corpus, arrivals, seed, versions, agents and policies: all it takes to run it again."""
+    first = results[0]
+    asked, met = words.arrivals(first)
+    facts: list[tuple[str, str]] = []
+    if first.corpus is not None:
+        facts += [
+            ("Corpus", f"{first.corpus.name}, {count(len(first.corpus), 'record')}"),
+            ("Source", first.corpus.source),
+            ("SHA-256", first.corpus.sha256),
+            *(("Note", note) for note in first.corpus.notes),
+        ]
+    else:
+        facts.append(("Corpus", "none: queueing alone"))
+    facts += [
+        ("Tasks", f"{len(first):,}"),
+        ("Arrivals asked for", asked),
+        ("Arrivals met", f"{met}, over {duration(float(first.work.arrived[-1]))}"),
+        ("Seed", str(first.seed)),
+        (
+            "Warm-up",
+            f"first {percent(first.warm_up)} of the arrivals’ time left out of timing figures"
+            if first.warm_up
+            else "none",
+        ),
+        *(("Outage", f"{o.agent} down from {o.down:g} s to {o.up:g} s") for o in first.outages),
+        *(
+            (
+                f"Retries under {r.policy.name}",
+                f"{count(int(r.log.retries[0]), 'try', 'tries')} more",
+            )
+            for r in results
+            if r.log.retries[0]
+        ),
+        ("Versions", _versions()),
+        ("To repeat", command or _call(results)),
+    ]
+    return Section(
+        "run", "What was run", blocks=(Facts(tuple(facts)), _agents(first), _policies(results))
+    )
+
+
+def _versions() -> str:
+    names = ("routingsim", "numpy", "numba")
+    return ", ".join([f"Python {platform.python_version()}", *(f"{n} {version(n)}" for n in names)])
+
+
+def _call(results: Sequence[ReplayResult]) -> str:
+    """The same from Python, the agents being at hand as ``pool``."""
+    first = results[0]
+    corpus = "None"
+    if first.corpus is not None:
+        public = first.corpus.source.startswith("http")
+        corpus = f"load_corpus({(first.corpus.name if public else first.corpus.source)!r})"
+    given = f"arrivals={first.arrivals!r}, tasks={len(first)}, seed={first.seed}"
+    if first.log.retries[0]:
+        given += f", retries={first.retries!r}"
+    if first.outages:
+        given += f", outages={list(first.outages)}"
+    if len(results) == 1:
+        return f"replay({corpus}, pool, {first.policy.name!r}, {given})"
+    names = [result.policy.name for result in results]
+    return f"[replay({corpus}, pool, policy, {given}) for policy in {names}]"
+
+
+def _agents(result: ReplayResult) -> Block:
+    columns = [
+        Column("agent", kind="text"),
+        Column("name", kind="text"),
+        Column("price", "USD per 1,000 tokens"),
+        Column("mean service", "s"),
+        Column("cv"),
+        Column("service model", kind="text"),
+        Column("slots", kind="count"),
+    ]
+    rows = [
+        [a.id, a.name, a.cost, a.latency, a.latency_cv, a.service, a.concurrency]
+        for a in result.pool
+    ]
+    limits: tuple[tuple[str, Column], ...] = (
+        ("queue_limit", Column("queue limit", "tasks", "count")),
+        ("patience", Column("patience", "s")),
+        ("error_rate", Column("errors", "% of calls", "percent")),
+        ("requests_per_minute", Column("limit", "calls/min", "count")),
+    )
+    for field, column in limits:
+        values = [getattr(agent, field) for agent in result.pool]
+        if any(values):
+            columns.append(column)
+            for row, value in zip(rows, values, strict=True):
+                row.append(value)
+    return table("Agents", columns, rows, agent_colours(len(rows)))
+
+
+def _policies(results: Sequence[ReplayResult]) -> Block:
+    columns = (
+        Column("policy", kind="text"),
+        Column("parameters", kind="text"),
+        Column("learns", kind="text"),
+        Column("fitted on", kind="text"),
+    )
+    rows = []
+    for result in results:
+        policy = result.policy
+        shown = "; ".join(f"{k} = {_shown(v)}" for k, v in policy.parameters.items())
+        fitted = ", ".join(
+            "the corpus shown" if digest == corpus_digest(result) else digest[:12]
+            for digest in policy.fitted_on
+        )
+        learns = "while it runs" if policy.learns else "no"
+        rows.append((policy.name, shown or ABSENT, learns, fitted or ABSENT))
+    return table("Policies", columns, rows)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, dict):
+        return ", ".join(f"{key}: {_shown(part)}" for key, part in value.items())
+    if isinstance(value, tuple | list):
+        return "/".join(_shown(part) for part in value)
+    return str(value)
+
+
+def corpus_digest(result: ReplayResult) -> str | None:
+    """Hash of the corpus, if there is one."""
+    return result.corpus.sha256 if result.corpus else None
