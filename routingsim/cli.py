@@ -4,8 +4,8 @@ import json
 import os
 import shlex
 import sys
-import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -372,37 +372,33 @@ def _play(results: "Sequence[ReplayResult]", speed: float) -> None:
     """Publish replays at ``speed`` times real time, through broker and bridge."""
     from tqdm import tqdm
 
-    from routingsim.live.client import Listener
     from routingsim.live.pacing import play
+    from routingsim.live.settings import redacted
     from routingsim.live.stack import LiveStack
-    from routingsim.messages import DECISIONS, STATUSES
     from routingsim.simulation.broadcast import broadcast
 
-    with LiveStack(http=False) as stack, Listener(stack.url, (DECISIONS, STATUSES)) as listener:
-        err.print(f"live: {stack.describe()}", highlight=False, markup=False)
+    with LiveStack(http=False) as stack, stack.listen() as listener:
+        _say(f"live: decisions on {redacted(stack.redis_url)} and {stack.url}")
+        sent = undelivered = 0
         for result in results:
-            seconds = max(result.log.finished.max(), result.work.arrived[-1])
-            with tqdm(
-                total=round(seconds), unit="s", desc=result.policy.name, file=sys.stderr
-            ) as bar:
+            seconds = float(result.log.finished.max())
+            form = "{desc}: {percentage:3.0f}% |{bar}| {n:,.0f} of {total:,.0f} s"
+            with tqdm(total=seconds, desc=result.policy.name, bar_format=form) as bar:
 
-                def show(now: float, bar: tqdm = bar) -> None:
-                    bar.update(round(now) - bar.n)
+                def show(now: float, _: int, bar: Any = bar) -> None:
+                    bar.update(now - bar.n)
 
-                messages = broadcast(result, epoch_ms=int(time.time() * 1000))
-                played = play(messages, stack.publisher, speed=speed, progress=show)
-            stack.publisher.flush(5.0)
-            err.print(
-                f"{result.policy.name}: {played.messages:,} messages published, at most "
-                f"{played.lag_max:.3f} s late",
-                highlight=False,
-                markup=False,
-            )
-        expected = stack.publisher.stats().published
-        listener.wait_for(expected, timeout=5.0)
-        undelivered = stack.publisher.stats().undelivered
-        err.print(
-            f"received over WebSocket: {len(listener.messages):,} of {expected:,}; "
-            f"undelivered: {undelivered:,}",
-            highlight=False,
+                played = play(broadcast(result), stack.publisher, speed=speed, progress=show)
+                bar.update(seconds - bar.n)
+            sent += played.messages
+            undelivered += played.undelivered
+        with suppress(TimeoutError):
+            listener.wait_for(sent - undelivered, timeout=2.0)
+        _say(
+            f"live: {sent:,} messages published, {undelivered:,} undelivered, "
+            f"{listener.count:,} received back over WebSocket"
         )
+
+
+def _say(line: str) -> None:
+    err.print(line, style="dim", highlight=False, markup=False, soft_wrap=True)

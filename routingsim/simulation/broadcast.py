@@ -22,30 +22,24 @@ __all__ = ["broadcast"]
 _FACTORS = ("length", "punctuation", "unique_tokens")
 
 
-def broadcast(
-    result: ReplayResult, epoch_ms: int = 0
-) -> Iterator[tuple[float, RoutingDecision | AgentStatus]]:
+def broadcast(result: ReplayResult) -> Iterator[tuple[float, RoutingDecision | AgentStatus]]:
     """Decisions and statuses of a replay, each with its time, in order of time.
 
     Parameters
     ----------
     result : ReplayResult
         A replay; a task's decision is the one of its last try.
-    epoch_ms : int
-        What the replay's time 0 is in ms since the epoch, for the messages' stamps.
 
     Yields
     ------
     (float, RoutingDecision or AgentStatus)
-        Seconds since the replay began, and the message. A status follows whenever
-        an agent's load (slots in use over slots) has changed.
+        Seconds since the replay began, and the message, stamped with the same time in
+        ms. A status follows whenever an agent's load (slots in use over slots) changes.
     """
-    yield from heapq.merge(
-        _decisions(result, epoch_ms), _statuses(result, epoch_ms), key=itemgetter(0)
-    )
+    yield from heapq.merge(_decisions(result), _statuses(result), key=itemgetter(0))
 
 
-def _decisions(result: ReplayResult, epoch_ms: int) -> Iterator[tuple[float, RoutingDecision]]:
+def _decisions(result: ReplayResult) -> Iterator[tuple[float, RoutingDecision]]:
     infos = [agent.info for agent in result.pool]
     ids = result.task_ids().tolist()
     scores = _scores(result)
@@ -60,12 +54,12 @@ def _decisions(result: ReplayResult, epoch_ms: int) -> Iterator[tuple[float, Rou
                 agent=infos[a],
                 complexity_score=scored,
                 reason=result.policy.reason(result.pool[a], scored.d_var, 0.0),
-                timestamp=epoch_ms + int(at * 1000),
+                timestamp=int(at * 1000),
             ),
         )
 
 
-def _statuses(result: ReplayResult, epoch_ms: int) -> Iterator[tuple[float, AgentStatus]]:
+def _statuses(result: ReplayResult) -> Iterator[tuple[float, AgentStatus]]:
     calls = result.calls()
     served = calls[calls["status"] <= FAILED]
     times = np.concatenate([served["left_at"], served["ended_at"]])
@@ -79,7 +73,7 @@ def _statuses(result: ReplayResult, epoch_ms: int) -> Iterator[tuple[float, Agen
         agent = result.pool[a]
         load = busy[a] / agent.concurrency
         word = "busy" if load >= 1.0 else "available"
-        yield at, AgentStatus(agent.id, agent.name, word, load, epoch_ms + int(at * 1000))
+        yield at, AgentStatus(agent.id, agent.name, word, load, int(at * 1000))
 
 
 def _scores(result: ReplayResult) -> list[ComplexityScore]:

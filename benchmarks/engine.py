@@ -1,0 +1,357 @@
+"""Tasks a second: our engine, our reference engine, SimPy and Ciw on the same systems.
+
+    python benchmarks/engine.py [--quick]
+
+Systems, each written out for every simulator that can express it:
+
+* ``M/M/5``: one agent, five slots, exponential service, load 0.8.
+* ``simple``: 8 agents x 8 slots, Poisson arrivals at load 0.8, lognormal service,
+  least loaded first; the same under threshold with spill-over.
+* ``full``: the same with queue limits, patience, failures, back-off and fallback to
+  another agent. Ours also has a per-minute limit and an outage.
+
+Every run draws its own random numbers; arrival times and texts' scores are made
+before the clock starts, for all alike. Each figure is the median of several
+runs in one process, peers and ours alternating. Ciw runs M/M/5 and a
+join-shortest-queue of the simple system; it has no retries.
+"""
+
+import argparse
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
+
+import ciw
+import numpy as np
+import simpy
+
+import routingsim as rs
+from routingsim.policies import make_policy, threshold
+from routingsim.policies.policy import Policy
+from routingsim.simulation import engine, reference
+from routingsim.simulation.engine import Rules, Workload
+from routingsim.simulation.service import Outage, system
+
+AGENTS, SLOTS, LOAD, CV = 8, 8, 0.8, 0.5
+SIGMA = float(np.sqrt(np.log1p(CV * CV)))
+LIMIT, PATIENCE, ERRORS, ATTEMPTS, BACKOFF = 50, 5.0, 0.02, 3, 0.5
+LOW, MEDIUM = 0.4, 0.7
+BANDS = ((0, 1, 2), (3, 4, 5), (6, 7))
+
+
+def pool(full: bool) -> rs.AgentPool:
+    """Eight equal agents."""
+    more = {"queue_limit": LIMIT, "patience": PATIENCE, "error_rate": ERRORS} if full else {}
+    agents = [
+        rs.Agent(id=f"a{k}", name=f"A{k}", cost=0.01, latency=1.0, latency_cv=CV, concurrency=SLOTS)
+        for k in range(AGENTS)
+    ]
+    if full:
+        import msgspec
+
+        agents = [msgspec.structs.replace(agent, **more) for agent in agents]
+        agents[0] = msgspec.structs.replace(agents[0], requests_per_minute=480)
+    return rs.AgentPool(tuple(agents))
+
+
+def workload(tasks: int, agents: int, rate: float) -> Workload:
+    """Poisson arrivals of tasks with uniform scores."""
+    rng = np.random.default_rng(1)
+    rows = 1_000
+    return Workload(
+        arrived=rs.Poisson(rate).times(tasks, seed=1),
+        row=rng.integers(0, rows, tasks).astype(np.int32),
+        d_var=rng.random(rows),
+        prompt_tokens=np.ones(rows),
+        category=np.zeros(rows, np.int64),
+        features=np.zeros((rows, 0)),
+        predicted=np.zeros((rows, 0)),
+        service=np.ones((rows, agents)),
+        cost=np.full((rows, agents), 0.01),
+        quality=np.full((rows, agents), np.nan),
+    )
+
+
+def ours(
+    work: Workload, agents: rs.AgentPool, policy: Policy, full: bool, run: Callable = engine.run
+) -> Callable[[], object]:
+    """A run of one of our engines."""
+    columns = system(agents, [Outage("a1", 100.0, 160.0)] if full else [])
+    rules = Rules(ATTEMPTS if full else 1, BACKOFF, 2.0, 1, 0, 0.0, 0)
+
+    def go() -> object:
+        return run(work, columns, rules, policy.choose, policy.learn, policy.memory.copy(), 7)
+
+    return go
+
+
+def in_simpy(work: Workload, full: bool, spill: bool, agents: int = AGENTS, slots: int = SLOTS,
+             exponential: bool = False) -> Callable[[], None]:  # fmt: skip
+    """The same system as SimPy processes."""
+    arrived = work.arrived.tolist()
+    scores = work.d_var[work.row].tolist()
+
+    def go() -> None:
+        import random
+
+        draw = random.Random(1)
+        env = simpy.Environment()
+        servers = [simpy.Resource(env, slots) for _ in range(agents)]
+
+        def load(a: int) -> float:
+            return (servers[a].count + len(servers[a].queue)) / slots
+
+        def least(among: range | tuple[int, ...], hidden: int) -> int:
+            return min((a for a in among if a != hidden), key=load)
+
+        def choose(score: float, hidden: int) -> int:
+            if not spill:
+                return least(range(agents), hidden)
+            band = BANDS[0] if score < LOW else BANDS[1] if score < MEDIUM else BANDS[2]
+            best = least(band, hidden)
+            return least(range(agents), hidden) if load(best) >= 1.0 else best
+
+        def service() -> float:
+            return (
+                draw.expovariate(1.0)
+                if exponential
+                else draw.lognormvariate(-(SIGMA**2) / 2, SIGMA)
+            )
+
+        def simple(score: float):
+            with servers[choose(score, -1)].request() as slot:
+                yield slot
+                yield env.timeout(service())
+
+        def with_retries(score: float):
+            hidden = -1
+            for attempt in range(ATTEMPTS):
+                a = choose(score, hidden)
+                if servers[a].count == slots and len(servers[a].queue) >= LIMIT:
+                    return
+                with servers[a].request() as slot:
+                    yield slot | env.timeout(PATIENCE)
+                    if not slot.triggered:
+                        return
+                    yield env.timeout(service())
+                if draw.random() >= ERRORS:
+                    return
+                hidden = a
+                yield env.timeout(BACKOFF * 2**attempt)
+
+        def source():
+            task = with_retries if full else simple
+            for at, score in zip(arrived, scores, strict=True):
+                yield env.timeout(at - env.now)
+                env.process(task(score))
+
+        env.process(source())
+        env.run()
+
+    return go
+
+
+def in_ciw(tasks: int, rate: float, servers: int) -> Callable[[], None]:
+    """M/M/c in Ciw."""
+
+    def go() -> None:
+        ciw.seed(1)
+        network = ciw.create_network(
+            arrival_distributions=[ciw.dists.Exponential(rate=rate)],
+            service_distributions=[ciw.dists.Exponential(rate=1.0)],
+            number_of_servers=[servers],
+        )
+        ciw.Simulation(network).simulate_until_max_customers(tasks)
+
+    return go
+
+
+def in_ciw_shortest_queue(tasks: int, rate: float) -> Callable[[], None]:
+    """The simple system as Ciw's join-the-shortest-queue."""
+
+    def go() -> None:
+        ciw.seed(1)
+        serve = ciw.dists.Lognormal(-(SIGMA**2) / 2, SIGMA)
+        network = ciw.create_network(
+            arrival_distributions=[ciw.dists.Exponential(rate=rate)] + [None] * AGENTS,
+            service_distributions=[ciw.dists.Deterministic(0.0)] + [serve] * AGENTS,
+            number_of_servers=[float("inf")] + [SLOTS] * AGENTS,
+            routing=ciw.routing.NetworkRouting(
+                routers=[ciw.routing.JoinShortestQueue(destinations=list(range(2, AGENTS + 2)))]
+                + [ciw.routing.Leave()] * AGENTS
+            ),
+        )
+        ciw.Simulation(network).simulate_until_max_customers(tasks)
+
+    return go
+
+
+def median_rate(runs: dict[str, tuple[int, Callable[[], object]]], times: int) -> dict[str, float]:
+    """Tasks/s of each, medians; the runs take turns so that a noisy moment hits all."""
+    seconds: dict[str, list[float]] = {name: [] for name in runs}
+    for _ in range(times):
+        for name, (_, go) in runs.items():
+            began = time.perf_counter()
+            go()
+            seconds[name].append(time.perf_counter() - began)
+    return {name: runs[name][0] / statistics.median(seconds[name]) for name in runs}
+
+
+def show(title: str, rates: dict[str, float]) -> None:
+    """A table of rates and of ours over each."""
+    mine = rates["routingsim"]
+    print(f"\n{title}")
+    for name, rate in rates.items():
+        ratio = "" if name == "routingsim" else f"  ours is {mine / rate:8.1f} x"
+        print(f"  {name:28s}{rate:14,.0f} tasks/s{ratio}")
+
+
+def threads(go: Callable[[], object], tasks: int, times: int) -> None:
+    """Two runs on two threads against one run on one."""
+    one, two = [], []
+    with ThreadPoolExecutor(2) as workers:
+        for _ in range(times):
+            began = time.perf_counter()
+            go()
+            one.append(time.perf_counter() - began)
+            began = time.perf_counter()
+            list(workers.map(lambda _: go(), range(2)))
+            two.append(time.perf_counter() - began)
+    alone, both = tasks / statistics.median(one), 2 * tasks / statistics.median(two)
+    print(f"\nthreads (full model)\n  one thread {alone:,.0f} tasks/s, two {both:,.0f} tasks/s: "
+          f"{both / alone:.2f} x on {os.cpu_count()} cores")  # fmt: skip
+
+
+START = """
+import time
+began = time.perf_counter()
+import routingsim
+imported = time.perf_counter() - began
+import numba
+from routingsim.policies import make_policy
+pool = routingsim.load_agents()
+began = time.perf_counter()
+routingsim.replay(None, pool, "least-loaded", arrivals="poisson:10", tasks=10)
+print(imported, time.perf_counter() - began)
+"""
+
+
+def starts(times: int) -> None:
+    """Import, and the first replay with nothing compiled and from the cache."""
+    rows: dict[str, list[tuple[float, float]]] = {"cold": [], "cached": []}
+    for _ in range(times):
+        with tempfile.TemporaryDirectory() as cache:
+            for name in rows:
+                done = subprocess.run(
+                    [sys.executable, "-c", START],
+                    env={**os.environ, "NUMBA_CACHE_DIR": cache},
+                    capture_output=True,
+                    text=True,
+                    check=True,
+                )
+                imported, first = map(float, done.stdout.split())
+                rows[name].append((imported, first))
+    print("\nstart (seconds, medians)")
+    for name, found in rows.items():
+        imported = statistics.median(each[0] for each in found)
+        first = statistics.median(each[1] for each in found)
+        print(f"  {name:8s} import routingsim {imported:.2f}, first replay {first:.2f}")
+
+
+def interpreted(tasks: int, times: int) -> None:
+    """A policy written in plain Python, run in the compiled engine."""
+    agents = pool(full=False)
+
+    def by_uniform(task, agents, memory):
+        return int(task.uniform * AGENTS)
+
+    def by_load(task, agents, memory):
+        return int(((agents.busy + agents.queued) / agents.slots).argmin())
+
+    print("\npolicies in plain Python (simple model)")
+    for policy in (by_uniform, by_load):
+        seconds = []
+        for _ in range(times):
+            began = time.perf_counter()
+            rs.replay(
+                None, agents, policy, arrivals=f"poisson:{LOAD * AGENTS * SLOTS}", tasks=tasks
+            )
+            seconds.append(time.perf_counter() - began)
+        print(f"  {policy.__name__:28s}{tasks / statistics.median(seconds):14,.0f} tasks/s")
+
+
+def main() -> None:
+    """Print every table."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="fewer and shorter runs")
+    quick = parser.parse_args().quick
+    many, few, times = (200_000, 10_000, 3) if quick else (2_000_000, 100_000, 5)
+    print(
+        f"Python {platform.python_version()}, numba {version('numba')}, SimPy {version('simpy')}, "
+        f"Ciw {version('ciw')}, {os.cpu_count()} cores, {platform.machine()}"
+    )
+
+    rate = LOAD * AGENTS * SLOTS
+    five = rs.AgentPool(
+        (rs.Agent(id="a0", name="A", cost=0.01, latency=1, service="exponential", concurrency=5),)
+    )
+    one = make_policy("static:a0", five)
+    big, small = workload(many, 1, 4.0), workload(few, 1, 4.0)
+    show(
+        "M/M/5",
+        median_rate(
+            {
+                "routingsim": (many, ours(big, five, one, full=False)),
+                "routingsim reference": (few, ours(small, five, one, False, reference.run)),
+                "SimPy": (few, in_simpy(small, False, False, 1, 5, exponential=True)),
+                "Ciw": (few, in_ciw(few, 4.0, 5)),
+            },
+            times,
+        ),
+    )
+    for full in (False, True):
+        agents = pool(full)
+        bands = {
+            name: [f"a{k}" for k in band]
+            for name, band in zip(("low", "medium", "high"), BANDS, strict=True)
+        }
+        spill = threshold(agents, low=LOW, medium=MEDIUM, spill=1.0, bands=bands)
+        big, small = workload(many, AGENTS, rate), workload(few, AGENTS, rate)
+        for policy, spilling in ((make_policy("least-loaded", agents), False), (spill, True)):
+            runs = {
+                "routingsim": (many, ours(big, agents, policy, full)),
+                "routingsim reference": (few, ours(small, agents, policy, full, reference.run)),
+                "SimPy": (few, in_simpy(small, full, spilling)),
+            }
+            if not full and not spilling:
+                runs["Ciw (shortest queue)"] = (few, in_ciw_shortest_queue(few, rate))
+            kind = "full" if full else "simple"
+            show(f"{kind}, {policy.name}", median_rate(runs, times))
+            if full and not spilling:
+                threads(runs["routingsim"][1], many, times)
+    if not quick:
+        ten = workload(10_000_000, AGENTS, rate)
+        agents = pool(full=True)
+        go = ours(ten, agents, make_policy("least-loaded", agents), full=True)
+        seconds = [_seconds(go) for _ in range(times)]
+        print(f"\nfull, 10 million tasks: {statistics.median(seconds):.2f} s")
+        del ten
+    interpreted(few * 3, times)
+    starts(times)
+
+
+def _seconds(go: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    go()
+    return time.perf_counter() - began
+
+
+if __name__ == "__main__":
+    main()
