@@ -10,8 +10,8 @@ messages of 500 bytes. Prints, in one run, the medians of
   at 500 messages/s to 10;
 * messages a second that the bridge takes in, with one client.
 
-The clients only count bytes and read time stamps: they must not be what is
-measured. All processes share the machine, so that more cores give more.
+The clients only count bytes, and read time stamps where latency is measured:
+they must not be what is measured. All processes share the machine, so that more cores give more.
 """
 
 import argparse
@@ -246,7 +246,7 @@ def measure(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description="How fast the bridge passes messages on")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--messages", type=int, default=20_000, help="a run of ours")
     parser.add_argument("--node-modules", type=Path, default=os.environ.get("NODE_PATH"))

@@ -21,7 +21,6 @@ large, 4008 too slow (come back with ``since``).
 import asyncio
 import contextlib
 import errno
-import http
 import itertools
 import logging
 import ssl as tls
@@ -30,17 +29,18 @@ from types import TracebackType
 from typing import Any, Self, cast
 
 from websockets.asyncio.server import Server, ServerConnection, serve
-from websockets.datastructures import Headers, MultipleValuesError
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from routingsim.errors import BrokerError
 from routingsim.live.connection import Connection
-from routingsim.live.fanout import Hub, Outbox, SlowPolicy
-from routingsim.live.monitor import BridgeStats, health, prometheus
+from routingsim.live.door import Door
+from routingsim.live.fanout import Hub
+from routingsim.live.monitor import BridgeStats
+from routingsim.live.outbox import Outbox, SlowPolicy
 from routingsim.live.ports import who_holds
 from routingsim.live.protocol import CHANNELS, Close, Limits, Reply, Session, Subscribe, Unsubscribe
-from routingsim.live.security import Admission, bearer_matches, is_loopback, origin_allowed
+from routingsim.live.security import is_loopback
 from routingsim.live.upstream import Upstream
 
 __all__ = ["Bridge"]
@@ -49,7 +49,7 @@ GOING_AWAY = 1001
 SLOW = 4008
 
 SWEEP_SECONDS = 0.25
-FIRST_SYNC_SECONDS = 5.0
+FIRST_REPORT_SECONDS = 5.0
 SHORTEST_REST, LONGEST_REST = 0.0005, 0.002
 """Seconds between writing to all clients; asyncio's timers know no less than 1 ms."""
 WRITE_LIMIT = (64 * 2**10, 0)
@@ -104,14 +104,19 @@ class Bridge:
         self.limits = limits or Limits()
         self._wanted_port = port
         self._slow: SlowPolicy = slow
-        self._origins = frozenset(origins or ())
         self._token = token
         self._ssl = ssl
-        self._admission = Admission(self.limits.connections, self.limits.connections_per_address)
+        self._door = Door(
+            self.limits,
+            origins=origins or (),
+            token=token,
+            local=is_loopback(host),
+            tls=ssl is not None,
+        )
         self._connections: set[Connection] = set()
         self._clients: dict[Outbox, Connection] = {}
         self._numbers = itertools.count(1)
-        self._accepted = self._refused = self._evicted = self._abusive = self._dropped = 0
+        self._accepted = self._evicted = self._abusive = self._dropped = 0
         self._hub = Hub(
             self.limits,
             schedule=self._schedule,
@@ -126,7 +131,7 @@ class Bridge:
     # Life
 
     async def start(self) -> Self:
-        """Listen, and connect to Redis. Returns once Redis has answered, or after 5 s.
+        """Listen, and connect to Redis. Returns when that has succeeded or failed, or after 5 s.
 
         Raises
         ------
@@ -150,14 +155,14 @@ class Bridge:
             )
         except OSError as problem:
             raise BrokerError(self._cannot_listen(problem)) from problem
-        first_sync = asyncio.Event()
-        self._hub.on_up = first_sync.set
+        first_report = asyncio.Event()
+        self._hub.on_report = first_report.set
         self._tasks = [
             asyncio.create_task(self._upstream.run(), name="bridge upstream"),
             asyncio.create_task(self._sweep(), name="bridge sweep"),
         ]
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(first_sync.wait(), FIRST_SYNC_SECONDS)
+            await asyncio.wait_for(first_report.wait(), FIRST_REPORT_SECONDS)
         log.info("event=listening url=%s upstream=%s", self.url, "up" if self._hub.up else "down")
         return self
 
@@ -220,7 +225,7 @@ class Bridge:
             delivered=self._hub.delivered,
             dropped=self._dropped + sum(outbox.dropped for outbox in self._clients),
             accepted=self._accepted,
-            refused=self._refused,
+            refused=self._door.refused,
             evicted=self._evicted,
             abusive=self._abusive,
             lag=tuple(client.lag() for client in clients),
@@ -231,15 +236,13 @@ class Bridge:
     def opened(self, connection: Connection) -> None:
         """A TCP connection was made; its handshake is to come."""
         self._connections.add(connection)
-        self._admission.enter(connection.address)
-        if self._admission.flooded:
-            self._refused += 1
+        if not self._door.enter(connection.address):
             connection.transport.abort()
 
     def closed(self, connection: Connection) -> None:
         """A connection is gone, however."""
         self._connections.discard(connection)
-        self._admission.leave(connection.address)
+        self._door.leave(connection.address)
         if self._clients.pop(connection.outbox, None) is not None:
             self._dropped += connection.outbox.dropped
             log.info("event=client_gone client=%d", connection.number)
@@ -356,60 +359,12 @@ class Bridge:
             "Stop that, or choose another port (WEBSOCKET_PORT; 0 for any free one)"
         )
 
-    # HTTP
-
     def _process_request(
         self, server_connection: ServerConnection, request: Request
     ) -> Response | None:
-        """Answer plain HTTP, and turn away who may not connect."""
         connection = cast(Connection, server_connection)
-        try:
-            origin, host, authorization = (
-                request.headers.get(name) for name in ("Origin", "Host", "Authorization")
-            )
-        except MultipleValuesError:
-            return self._refuse(connection, 400, "a header came twice")
-        path = request.path.partition("?")[0]
-        if path == "/health" and request.method == "GET":
-            stats = self.stats
-            return _response(200 if stats.upstream else 503, health(stats), "application/json")
-        token = self._token
-        known = token is not None and bearer_matches(authorization or "", token)
-        if token is not None and authorization is not None and not known:
-            return self._refuse(connection, 401, "wrong token")
-        if path == "/metrics" and request.method == "GET":
-            if token is not None and not known:
-                return self._refuse(connection, 401, "show the token in an Authorization header")
-            return _response(
-                200, prometheus(self.stats), "text/plain; version=0.0.4; charset=utf-8"
-            )
-        refusal = self._admission.refusal(connection.address)
-        if refusal is not None:
-            return self._refuse(connection, refusal, "too many connections")
-        local = is_loopback(self.host)
-        allowed = self._origins
-        secure = self._ssl is not None
-        if not origin_allowed(origin, host or "", allowed=allowed, local=local, tls=secure):
-            return self._refuse(connection, 403, f"origin {origin!r} is not allowed here")
-        connection.session.authenticated |= known
+        answer = self._door.answer(request, connection.address, lambda: self.stats)
+        if isinstance(answer, Response):
+            return answer
+        connection.session.authenticated |= answer
         return None
-
-    def _refuse(self, connection: Connection, status: int, why: str) -> Response:
-        self._refused += 1
-        log.warning("event=refused address=%s status=%d reason=%r", connection.address, status, why)
-        response = _response(status, f"{why}\n".encode(), "text/plain; charset=utf-8")
-        if status == 401:
-            response.headers["WWW-Authenticate"] = "Bearer"
-        return response
-
-
-def _response(status: int, body: bytes, content_type: str) -> Response:
-    headers = Headers(
-        {
-            "Connection": "close",
-            "Content-Length": str(len(body)),
-            "Content-Type": content_type,
-            "Cache-Control": "no-store",
-        }
-    )
-    return Response(status, http.HTTPStatus(status).phrase, headers, body)

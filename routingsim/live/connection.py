@@ -6,8 +6,8 @@ from websockets.asyncio.server import ServerConnection
 from websockets.frames import Frame
 from websockets.protocol import CONNECTING, OPEN, Event
 
-from routingsim.live.fanout import Outbox, SlowPolicy
 from routingsim.live.monitor import ClientLag
+from routingsim.live.outbox import Outbox, SlowPolicy
 from routingsim.live.protocol import Close, Limits, Session
 
 __all__ = ["Connection", "Owner"]

@@ -4,60 +4,33 @@ What arrives from Redis in one turn of the event loop is joined once for all
 clients with the same subscriptions and written to each in one go. Frames from a
 server are not masked, so the bytes are the same for everybody. On the wire each
 message is still a frame of its own.
-
-:class:`Outbox` stands between the hub and one client's transport. While the
-transport is full, batches wait here, shared between all slow clients, and their
-number is bounded.
 """
 
 import contextlib
 import logging
-from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any
 
 import msgspec
 
 from routingsim.live.backlog import Channel, Message
+from routingsim.live.outbox import Batch, Outbox, text_frame
 from routingsim.live.protocol import (
     CHANNELS,
     Limits,
     MessageId,
     Subscribe,
-    dropped,
     gap,
     parse_id,
     upstream_status,
 )
 from routingsim.messages import STATUSES
 
-__all__ = ["Hub", "Outbox", "SlowPolicy", "Transport", "read_message", "text_frame"]
-
-SlowPolicy = Literal["disconnect", "drop"]
-"""What becomes of a client over its bound: closed with 4008, or spared messages."""
-
-SLICE = 128
-"""Messages of a replay that are joined into one write."""
+__all__ = ["Hub", "read_message"]
 
 log = logging.getLogger(__name__)
-
-
-class Transport(Protocol):
-    """The part of :class:`asyncio.WriteTransport` that an outbox needs."""
-
-    def write(self, data: bytes) -> None: ...
-
-    def get_write_buffer_size(self) -> int: ...
-
-
-class Batch(NamedTuple):
-    """Frames that are written together. ``counts`` by channel; empty for control frames."""
-
-    payload: bytes | Sequence[bytes]
-    size: int
-    counts: Mapping[str, int]
-    messages: int
 
 
 class _Agent(msgspec.Struct):
@@ -74,16 +47,6 @@ class _Status(msgspec.Struct):
 
 _envelope = msgspec.json.Decoder(_Envelope)
 _status = msgspec.json.Decoder(_Status)
-
-
-def text_frame(text: bytes) -> bytes:
-    """A WebSocket text frame from a server: final, not masked (RFC 6455, section 5.2)."""
-    size = len(text)
-    if size < 126:
-        return b"\x81%c%b" % (size, text)
-    if size < 65_536:
-        return b"\x81\x7e%b%b" % (size.to_bytes(2, "big"), text)
-    return b"\x81\x7f%b%b" % (size.to_bytes(8, "big"), text)
 
 
 def read_message(channel: str, data: bytes) -> Message:
@@ -110,143 +73,6 @@ def read_message(channel: str, data: bytes) -> Message:
         with contextlib.suppress(ValueError):
             place = parse_id(envelope.id)
     return Message(place, text_frame(data), subject)
-
-
-class Outbox:
-    """What waits for one client.
-
-    Parameters
-    ----------
-    transport
-        Where to write.
-    limits
-        ``queue_messages`` and ``queue_bytes`` bound what may wait; a replay the
-        client asked for comes on top until it has been taken.
-    slow
-        See :data:`SlowPolicy`.
-    """
-
-    def __init__(self, transport: Transport, limits: Limits, slow: SlowPolicy) -> None:
-        self.channels: frozenset[str] = frozenset()
-        self.delivered = 0
-        self.dropped = 0
-        self._transport = transport
-        self._limits = limits
-        self._slow = slow
-        self._paused = False
-        self._closed = False
-        self._queue: deque[Batch] = deque()
-        self._messages = self._bytes = 0
-        self._in_transport = 0
-        self._extra_messages = self._extra_bytes = 0
-        self._untold: Counter[str] = Counter()
-
-    @property
-    def lag_messages(self) -> int:
-        """Messages that the client has not taken yet."""
-        return self._messages + self._in_transport
-
-    @property
-    def lag_bytes(self) -> int:
-        """Bytes that the client has not taken yet."""
-        return self._bytes + self._transport.get_write_buffer_size()
-
-    @property
-    def progress(self) -> tuple[int, int]:
-        """Changes whenever a waiting client takes something."""
-        return self.delivered, self._transport.get_write_buffer_size()
-
-    @property
-    def overdue(self) -> bool:
-        """Whether more waits than may."""
-        return (
-            self.lag_messages > self._limits.queue_messages + self._extra_messages
-            or self.lag_bytes > self._limits.queue_bytes + self._extra_bytes
-        )
-
-    def send(self, batch: Batch) -> bool:
-        """Write or queue a batch. False: the client is too slow and must go."""
-        if self._put(batch) or not self.overdue:
-            return True
-        if self._slow == "drop":
-            self._drop_oldest()
-        return not self.overdue
-
-    def control(self, text: bytes) -> bool:
-        """Write or queue one control frame, in its place between the messages."""
-        frame = text_frame(text)
-        return self.send(Batch(frame, len(frame), {}, 0))
-
-    def replay(self, channel: str, frames: Sequence[bytes]) -> None:
-        """Queue what the client asked for; its bound grows by that until it is taken."""
-        for start in range(0, len(frames), SLICE):
-            part = frames[start : start + SLICE]
-            batch = Batch(part, sum(map(len, part)), {channel: len(part)}, len(part))
-            if not self._put(batch):
-                self._extra_messages += batch.messages
-                self._extra_bytes += batch.size
-
-    def pause(self) -> None:
-        """The transport is full."""
-        self._paused = True
-
-    def resume(self) -> None:
-        """The transport has room again."""
-        self._paused = False
-        self._in_transport = 0
-        while self._queue and not self._paused:
-            for channel, count in self._untold.items():
-                self._transport.write(text_frame(dropped(channel, count)))
-            self._untold.clear()
-            batch = self._queue.popleft()
-            self._messages -= batch.messages
-            self._bytes -= batch.size
-            self._write(batch)
-        if not self._queue and not self._paused:
-            self._extra_messages = self._extra_bytes = 0
-
-    def close(self) -> None:
-        """Forget what waits; nothing is sent any more."""
-        self._closed = True
-        self._queue.clear()
-        self._messages = self._bytes = 0
-
-    def _put(self, batch: Batch) -> bool:
-        """Write now if possible, else queue. Returns whether it was written (or not wanted)."""
-        if self._closed:
-            return True
-        if not self._paused and not self._queue:
-            self._write(batch)
-            return True
-        self._queue.append(batch)
-        self._messages += batch.messages
-        self._bytes += batch.size
-        return False
-
-    def _write(self, batch: Batch) -> None:
-        payload = batch.payload
-        self._in_transport = batch.messages
-        self._transport.write(payload if isinstance(payload, bytes) else b"".join(payload))
-        self.delivered += batch.messages
-        if not self._paused:
-            self._in_transport = 0
-
-    def _drop_oldest(self) -> None:
-        """Make room: half the bound, so that the client is told of gaps seldom."""
-        kept: list[Batch] = []
-        while self._queue and (
-            self._messages * 2 > self._limits.queue_messages
-            or self._bytes * 2 > self._limits.queue_bytes
-        ):
-            batch = self._queue.popleft()
-            if batch.messages == 0:
-                kept.append(batch)
-                continue
-            self._messages -= batch.messages
-            self._bytes -= batch.size
-            self._untold.update(batch.counts)
-            self.dropped += batch.messages
-        self._queue.extendleft(reversed(kept))
 
 
 @dataclass(slots=True)
@@ -287,7 +113,7 @@ class Hub:
         }
         self.up = False
         self.reason = "not connected yet"
-        self.on_up: Callable[[], None] = lambda: None
+        self.on_report: Callable[[], None] = lambda: None
         self.received: Counter[str] = Counter()
         self.malformed = 0
         self.delivered = 0
@@ -390,6 +216,7 @@ class Hub:
     def status(self, up: bool, reason: str) -> None:
         """The upstream was lost or is back; ``reason`` is for people."""
         self.reason = reason
+        self.on_report()
         if up == self.up:
             return
         self.up = up
@@ -399,8 +226,6 @@ class Hub:
                 self.hold(name)
         for outbox in list(self._members):
             self._control(outbox, upstream_status(up))
-        if up:
-            self.on_up()
 
     # Inside
 

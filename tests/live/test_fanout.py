@@ -17,7 +17,8 @@ from hypothesis.stateful import (
 )
 
 from routingsim.live.backlog import START, Message
-from routingsim.live.fanout import Hub, Outbox, read_message, text_frame
+from routingsim.live.fanout import Hub, read_message
+from routingsim.live.outbox import Outbox, text_frame
 from routingsim.live.protocol import Limits, MessageId, Subscribe, format_id, parse_id
 from routingsim.messages import DECISIONS, STATUSES
 
@@ -279,7 +280,7 @@ class Reader:
 
 
 TestSeam = Seam.TestCase
-TestSeam.settings = settings(max_examples=150, stateful_step_count=60)
+TestSeam.settings = settings(max_examples=100, stateful_step_count=50)
 
 
 def hub_of(*clients: Client, channel: str = DECISIONS) -> tuple[Hub, list[Outbox]]:

@@ -1,0 +1,178 @@
+"""One RESP3 connection to Redis in the event loop, parsed by hiredis."""
+
+import asyncio
+import ssl
+from collections import deque
+from collections.abc import Callable
+from typing import Any, NamedTuple, cast
+
+import hiredis
+from redis.asyncio.connection import parse_url
+
+from routingsim.errors import BrokerError
+from routingsim.live.broker import split_url
+
+__all__ = ["Address", "Wire", "moved", "open_wire", "read_url"]
+
+CONNECT_SECONDS = 5.0
+REPLY_SECONDS = 3.0
+"""Time for an answer; a server that is paused for longer counts as lost."""
+
+_NOT_YET = object()
+_CONFIRMATIONS = (b"subscribe", b"ssubscribe")
+
+
+class Wire(asyncio.Protocol):
+    """RESP3 over a stream: pushes go to ``receive``, replies to whoever called."""
+
+    def __init__(self, receive: Callable[[list[Any]], None], lost: Callable[[], None]) -> None:
+        self._reader = hiredis.Reader(notEnoughData=_NOT_YET)
+        self._receive = receive
+        self._lost = lost
+        self._calls: deque[asyncio.Future[Any] | None] = deque()
+        self._transport: asyncio.Transport
+        self._problem: BaseException | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._fail(exc or EOFError("Redis closed the connection"))
+
+    def data_received(self, data: bytes) -> None:
+        reader, receive = self._reader, self._receive
+        try:
+            reader.feed(data)
+            while (reply := reader.gets()) is not _NOT_YET:
+                if not isinstance(reply, hiredis.PushNotification):
+                    self._answer(reply)
+                elif reply[0] in _CONFIRMATIONS:
+                    self._answer(reply)  # in RESP3 the push is all the answer there is
+                else:
+                    receive(reply)
+        except (EOFError, hiredis.HiredisError) as problem:
+            self._fail(problem)
+            self.abort()
+
+    def send(self, *command: str | int) -> None:
+        """Send a command whose answer is not awaited."""
+        self._calls.append(None)
+        self._transport.write(hiredis.pack_command(command))  # pyright: ignore
+
+    async def call(self, *command: str | int, seconds: float = REPLY_SECONDS) -> Any:
+        """Send a command and wait for its answer; errors are raised."""
+        if self._problem is not None:
+            raise self._problem
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._calls.append(future)
+        self._transport.write(hiredis.pack_command(command))  # pyright: ignore
+        try:
+            async with asyncio.timeout(seconds):
+                return await future
+        except TimeoutError:
+            raise TimeoutError(f"Redis did not answer {command[0]} in {seconds} s") from None
+
+    def abort(self) -> None:
+        """Cut the connection."""
+        self._transport.abort()
+
+    def _answer(self, reply: Any) -> None:
+        future = self._calls.popleft()
+        if future is None or future.done():
+            return
+        if isinstance(reply, hiredis.ReplyError):
+            future.set_exception(reply)
+        else:
+            future.set_result(reply)
+
+    def _fail(self, problem: BaseException) -> None:
+        self._problem = self._problem or problem
+        for future in self._calls:
+            if future is not None and not future.done():
+                future.set_exception(self._problem)
+        self._calls.clear()
+        self._lost()
+
+
+class Address(NamedTuple):
+    """Where a server is and how to log in."""
+
+    host: str
+    port: int
+    path: str | None
+    login: tuple[str, ...]
+    database: int
+    tls: ssl.SSLContext | None
+
+
+def read_url(url: str) -> tuple[Address, bool]:
+    """The address in a URL (as in ``REDIS_URL``), and whether it is that of a cluster.
+
+    Raises
+    ------
+    BrokerError
+        If it is no such URL, or names TLS files that cannot be read.
+    """
+    plain, cluster = split_url(url)
+    options: dict[str, Any] = dict(parse_url(plain))
+    login: tuple[str, ...] = ()
+    if password := options.get("password"):
+        login = ("AUTH", options.get("username") or "default", password)
+    address = Address(
+        host=options.get("host", "localhost"),
+        port=options.get("port", 6379),
+        path=options.get("path"),
+        login=login,
+        database=int(options.get("db", 0)),
+        tls=_tls(options) if plain.startswith("rediss:") else None,
+    )
+    return address, cluster
+
+
+def _tls(options: dict[str, Any]) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=options.get("ssl_ca_certs"))
+        if certificate := options.get("ssl_certfile"):
+            context.load_cert_chain(certificate, options.get("ssl_keyfile"))
+    except OSError as problem:
+        raise BrokerError(f"TLS files of REDIS_URL or REDIS_CA_FILE: {problem}") from problem
+    if str(options.get("ssl_check_hostname", "true")).lower() in ("false", "0", "no"):
+        context.check_hostname = False
+    if options.get("ssl_cert_reqs") == "none":
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def moved(address: Address, where: str) -> Address:
+    """The node that a cluster's ``MOVED slot host:port`` points to."""
+    host, _, port = where.rpartition(" ")[2].rpartition(":")
+    return address._replace(host=host.strip("[]") or address.host, port=int(port), path=None)
+
+
+async def open_wire(
+    address: Address, receive: Callable[[list[Any]], None], lost: Callable[[], None]
+) -> Wire:
+    """Connect and log in.
+
+    Raises
+    ------
+    OSError, TimeoutError, hiredis.HiredisError
+        If there is no server, none that answers, or none that lets us in.
+    """
+    loop = asyncio.get_running_loop()
+    async with asyncio.timeout(CONNECT_SECONDS):
+        if address.path is not None:
+            _, wire = await loop.create_unix_connection(lambda: Wire(receive, lost), address.path)
+        else:
+            _, wire = await loop.create_connection(
+                lambda: Wire(receive, lost), address.host, address.port, ssl=address.tls
+            )
+    try:
+        await wire.call("HELLO", 3, *address.login, "SETNAME", "routingsim-bridge")
+        if address.database:
+            await wire.call("SELECT", address.database)
+    except BaseException:
+        wire.abort()
+        raise
+    return wire
