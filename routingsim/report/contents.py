@@ -19,7 +19,7 @@ from routingsim.report.document import (
     Section,
     table,
 )
-from routingsim.report.formatting import ABSENT, duration, percent
+from routingsim.report.formatting import ABSENT, duration, number, percent
 from routingsim.report.palette import agent_colours
 from routingsim.report.provenance import corpus_digest, run
 from routingsim.simulation.result import ReplayResult
