@@ -1,0 +1,90 @@
+// The panel of agents: status, load, and whether they have been heard of lately.
+
+import { ago } from "./charts.js";
+import { element } from "./feed.js";
+
+const SILENT = 30; // s
+
+/** Agents in the order of the pool, then in that of their coming. */
+export function createAgents(list, note) {
+  const known = [];
+  const indexOf = new Map();
+
+  function add({ id, name, strengths = [], latency, cost }) {
+    const index = known.length;
+    const item = element("li", `agent-${index % 10}`);
+    const head = element("div", "head");
+    const title = element("span", "name");
+    title.append(element("i"), element("b", "", name));
+    const badge = element("span", "status");
+    head.append(title, badge);
+    const meter = element("div", "meter");
+    meter.setAttribute("role", "meter");
+    meter.setAttribute("aria-label", `Load of ${name}`);
+    meter.setAttribute("aria-valuemin", "0");
+    meter.setAttribute("aria-valuemax", "100");
+    const bar = element("i");
+    meter.append(bar);
+    const load = element("span", "load");
+    const middle = element("div", "middle");
+    middle.append(meter, load);
+    const foot = element("div", "foot");
+    const about = element("span", "about", strengths.join(", "));
+    if (latency !== undefined) about.title = `${latency} s, $${cost} per 1,000 tokens`;
+    const seen = element("span", "seen");
+    foot.append(about, seen);
+    item.append(head, middle, foot);
+    list.append(item);
+    known.push({ id, name, latency, cost, item, badge, meter, bar, load, seen, status: null, changed: true });
+    indexOf.set(id, index);
+    return index;
+  }
+
+  return {
+    known,
+
+    /** The place of an agent, new or known. */
+    index(agent) {
+      return indexOf.get(agent.id) ?? add(agent);
+    },
+
+    receive(status) {
+      const agent = known[this.index({ id: status.agentId, name: status.name })];
+      agent.status = status;
+      agent.changed = true;
+    },
+
+    draw(clock) {
+      for (const agent of known) {
+        if (!agent.changed) continue;
+        agent.changed = false;
+        const { item, badge, meter, bar, load, status } = agent;
+        const percent = status ? Math.round(100 * status.load) : 0;
+        item.dataset.status = status?.status ?? "unknown";
+        badge.textContent = status?.status ?? "no word yet";
+        bar.style.width = `${Math.min(100, percent)}%`;
+        load.textContent = status ? `${percent} %` : "–";
+        meter.setAttribute("aria-valuenow", Math.min(100, percent));
+        item.title = status
+          ? `Last heard of ${new Date(status.timestamp).toLocaleString()}`
+          : "Not heard of since this page was opened";
+      }
+      this.age(clock);
+    },
+
+    /** Grey those that are silent; called once a second. */
+    age(clock) {
+      let silent = 0;
+      for (const { item, seen, status } of known) {
+        const seconds = status ? (clock - status.timestamp) / 1000 : Infinity;
+        const isSilent = seconds >= SILENT;
+        silent += isSilent;
+        item.classList.toggle("silent", isSilent);
+        const text = !status ? "" : isSilent ? `silent for ${ago(seconds)}` : seconds < 1.5 ? "now" : `${ago(seconds)} ago`;
+        if (seen.textContent !== text) seen.textContent = text;
+      }
+      const text = known.length ? `${known.length - silent} of ${known.length} heard of in ${SILENT} s` : "";
+      if (note.textContent !== text) note.textContent = text;
+    },
+  };
+}

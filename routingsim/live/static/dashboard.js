@@ -1,0 +1,365 @@
+// The page: reads its settings, listens to the bridge, draws once a frame at most.
+
+import { createAgents } from "./agents.js";
+import { ago, createChart } from "./charts.js";
+import { BANDS, agentBadge, bandOf, createFeed, element, scoreBadge } from "./feed.js";
+import { createSeries } from "./series.js";
+import { bridgeAddress, openStream } from "./stream.js";
+
+const HISTORY = { "task:routing": 1000, "agent:status": 0 };
+const BUCKETS = 60;
+const ANNOUNCE_EVERY = 30_000; // ms between summaries for screen readers
+
+const $ = (id) => document.getElementById(id);
+const series = createSeries();
+const agents = createAgents($("agents"), $("agents-note"));
+const feed = createFeed({
+  body: $("rows"),
+  scroll: $("scroll"),
+  empty: $("empty"),
+  button: $("pause"),
+  note: $("paused"),
+  agentIndex: (agent) => agents.index(agent),
+  resumed: schedule,
+});
+
+let stream = null;
+let token = takeToken();
+let offset = 0; // ms that the server's clock is ahead of ours, where that is much
+let total = 0;
+let seconds = 300;
+let scheduled = false;
+let state = { name: "connecting", until: 0 };
+let announced = { at: 0, total: 0 };
+
+const clock = () => Date.now() + offset;
+
+// Settings and token
+
+/** The token of the address (after #, so that it is never sent), or of this tab. */
+function takeToken() {
+  const given = new URLSearchParams(location.hash.slice(1)).get("token");
+  if (given) {
+    sessionStorage.setItem("routingsim-token", given);
+    history.replaceState(null, "", location.pathname + location.search);
+  }
+  return given ?? sessionStorage.getItem("routingsim-token");
+}
+
+function api(path, options = {}) {
+  const headers = { ...options.headers };
+  if (token) headers.Authorization = `Bearer ${token}`;
+  return fetch(path, { ...options, headers });
+}
+
+async function start() {
+  let response;
+  try {
+    response = await api("api/config");
+  } catch {
+    showState("waiting", 2000);
+    setTimeout(start, 2000);
+    return;
+  }
+  if (response.status === 401) return askToken();
+  const answer = await response.json();
+  if (!answer.success) {
+    showState("stopped");
+    notify(answer.error);
+    return;
+  }
+  const ahead = Date.parse(response.headers.get("Date")) - Date.now();
+  offset = Math.abs(ahead) > 5000 ? ahead : 0; // the header knows whole seconds only
+  const { websocket, policy, banner, agents: pool } = answer.config;
+  $("policy").hidden = false;
+  $("policy").lastElementChild.textContent = policy;
+  $("banner").textContent = banner;
+  $("banner").hidden = !banner;
+  pool.forEach((agent) => agents.index(agent));
+  stream = openStream(bridgeAddress(websocket), token, HISTORY, {
+    message: receive,
+    state: showState,
+    lost: notify,
+  });
+  schedule();
+}
+
+function askToken() {
+  $("token").hidden = false;
+  $("token-problem").textContent = token ? "That token is wrong." : "";
+  $("token-field").focus();
+  showState("unauthorized");
+}
+
+$("token").addEventListener("submit", (event) => {
+  event.preventDefault();
+  token = $("token-field").value;
+  sessionStorage.setItem("routingsim-token", token);
+  $("token").hidden = true;
+  if (stream) stream.authorize(token);
+  else start();
+});
+
+// Messages
+
+function receive({ type, id, payload }) {
+  try {
+    if (type === "agent_status") {
+      agents.receive(payload);
+    } else {
+      const index = agents.index(payload.agent);
+      const dVar = payload.complexityScore.d_var;
+      const published = id ? Number.parseInt(id, 10) : payload.timestamp;
+      series.add(published, clock(), index, payload.agent, dVar, bandOf(dVar));
+      feed.add(payload);
+      total += 1;
+    }
+  } catch (error) {
+    console.warn("a message that cannot be shown", error); // others may publish here too
+    return;
+  }
+  schedule();
+}
+
+function schedule() {
+  if (scheduled) return;
+  scheduled = true;
+  requestAnimationFrame(draw);
+}
+
+function draw(now) {
+  scheduled = false;
+  feed.draw(now, clock());
+  agents.draw(clock());
+  setText("total", total.toLocaleString());
+}
+
+// Once a second
+
+function tick() {
+  feed.second();
+  feed.age(clock());
+  agents.age(clock());
+  drawCharts();
+  if (state.name === "waiting") showWait();
+  announceSummary();
+  schedule();
+}
+
+function drawCharts() {
+  const data = series.window(clock(), seconds, seconds / BUCKETS);
+  usage.update(data);
+  latency.update(data);
+  drawTip();
+  const { all } = data;
+  const lately = series.window(clock(), 10, 1).all.total / 9; // the tenth second is not over
+  setText("rate", lately ? lately.toPrecision(lately < 10 ? 2 : 3) : "0");
+  setText("mean", all.total ? (all.dVar / all.total).toFixed(3) : "–");
+  setText("latency", all.total ? `${(all.latency / all.total).toFixed(2)} s` : "–");
+  setText("price", all.total ? `$${(all.cost / all.total).toFixed(4)}` : "–");
+  const shares = all.bands.map((count) => (all.total ? (100 * count) / all.total : 0));
+  const mix = shares.map((share, band) => `${Math.round(share)} % ${BANDS[band]}`).join(", ");
+  $("bands").title = mix;
+  $("bands").setAttribute("aria-label", all.total ? mix : "No decisions in this window");
+  [...$("bands").children].forEach((part, band) => (part.style.flexGrow = shares[band]));
+  drawLegend(all);
+}
+
+function drawLegend({ counts, total }) {
+  const legend = $("legend");
+  agents.known.forEach(({ name }, index) => {
+    let item = legend.children[index];
+    if (!item) {
+      item = element("li");
+      item.append(agentBadge(index, name), element("b"));
+      legend.append(item);
+    }
+    const share = total ? Math.round((100 * (counts[index] ?? 0)) / total) : 0;
+    const text = `${share} %`;
+    if (item.lastElementChild.textContent !== text) item.lastElementChild.textContent = text;
+  });
+  const shares = agents.known.map(({ name }, index) => `${name} ${legend.children[index].lastElementChild.textContent}`);
+  const label = total
+    ? `${total.toLocaleString()} decisions in ${ago(seconds)}: ${shares.join(", ")}`
+    : `No decisions in the last ${ago(seconds)}`;
+  $("usage-chart").setAttribute("aria-label", `Decisions per second, by agent. ${label}`);
+  $("latency-chart").setAttribute(
+    "aria-label",
+    `Expected latency of routed tasks. Mean in ${ago(seconds)}: ${$("latency").textContent}`,
+  );
+}
+
+function announceSummary() {
+  const now = Date.now();
+  if (now - announced.at < ANNOUNCE_EVERY) return;
+  if (announced.at && total > announced.total) {
+    $("announce").textContent = `${(total - announced.total).toLocaleString()} new decisions`;
+  }
+  announced = { at: now, total };
+}
+
+// Charts
+
+function colorOf(index) {
+  return getComputedStyle(document.documentElement).getPropertyValue(`--agent-${index % 10}`);
+}
+
+const usage = createChart($("usage-chart"), {
+  unit: "",
+  values: ({ counts, length, known }) =>
+    known ? agents.known.map((_, index) => ({ value: (counts[index] ?? 0) / length, color: colorOf(index) })) : null,
+  describe: ({ counts, total, length }) => [
+    { text: `${length ? Number((total / length).toPrecision(3)) : 0} a second` },
+    ...agents.known.flatMap(({ name }, index) =>
+      counts[index] ? [{ text: `${name}  ${Math.round((100 * counts[index]) / total)} %`, index }] : [],
+    ),
+  ],
+  pointed,
+});
+
+const latency = createChart($("latency-chart"), {
+  line: true,
+  unit: " s",
+  values: ({ latency, total, known }) => (known && total ? [{ value: latency / total }] : null),
+  describe: ({ latency, total }) => [{ text: total ? `${(latency / total).toFixed(2)} s expected` : "no decisions" }],
+  pointed,
+});
+
+let pointedAt = null; // the chart under the pointer
+
+function pointed(index, source) {
+  usage.show(index);
+  latency.show(index);
+  pointedAt = source === $("latency-chart") ? latency : source ? usage : null;
+  drawTip();
+  if (source?.matches(":focus-visible")) {
+    $("announce").textContent = [...$("tip").children].map((line) => line.textContent).join(", ");
+  }
+}
+
+function drawTip() {
+  const tip = $("tip");
+  const shown = pointedAt?.tip();
+  tip.hidden = !shown;
+  if (!shown) return;
+  tip.replaceChildren(
+    element("p", "when", shown.when),
+    ...shown.lines.map(({ text, index }) => (index === undefined ? element("p", "", text) : agentBadge(index, text))),
+  );
+  const left = Math.min(shown.x + 12, innerWidth - tip.offsetWidth - 8);
+  tip.style.transform = `translate(${left}px, ${shown.y + 8}px)`;
+}
+
+// Connection
+
+function showState(name, wait = 0) {
+  state = { name, until: Date.now() + wait };
+  const link = $("link");
+  link.dataset.state = name;
+  $("reconnect").hidden = name !== "waiting" || !stream;
+  const texts = {
+    connecting: "Connecting…",
+    live: "Live",
+    degraded: "The bridge has lost Redis",
+    unauthorized: "Waiting for a token",
+    stopped: "Not connected",
+  };
+  if (name === "waiting") showWait();
+  else setText("link-text", texts[name]);
+  if (name === "unauthorized" && $("token").hidden) askToken();
+}
+
+function showWait() {
+  const left = Math.max(1, Math.ceil((state.until - Date.now()) / 1000));
+  setText("link-text", `Connection lost, next try in ${left} s`);
+}
+
+$("reconnect").addEventListener("click", () => stream.reconnect());
+
+function notify(text) {
+  $("notice").firstElementChild.textContent = text;
+  $("notice").hidden = false;
+}
+
+$("notice").lastElementChild.addEventListener("click", () => ($("notice").hidden = true));
+
+// Sending a task
+
+$("send").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const text = $("text").value;
+  const answer = $("answer");
+  $("send-button").disabled = true;
+  const began = performance.now();
+  try {
+    const response = await api("api/routing/test", {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify({ text }),
+    });
+    const took = performance.now() - began;
+    const body = await response.json();
+    if (!body.success) throw new Error(body.error);
+    showAnswer(body.decision, took);
+  } catch (error) {
+    answer.replaceChildren(element("p", "problem", `Not routed: ${error.message}`));
+  } finally {
+    $("send-button").disabled = false;
+  }
+});
+
+function showAnswer({ taskId, selectedAgent, complexityScore, reason }, took) {
+  const head = element("p", "head");
+  head.append(
+    agentBadge(agents.index(selectedAgent), selectedAgent.name),
+    scoreBadge(complexityScore.d_var),
+    element("span", "took", `answered in ${took < 10 ? took.toFixed(1) : Math.round(took)} ms`),
+  );
+  $("answer").replaceChildren(head, element("p", "why", reason));
+  feed.claim(taskId);
+}
+
+$("text").addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+    event.preventDefault();
+    $("send").requestSubmit();
+  }
+});
+
+function countCharacters() {
+  const length = [...$("text").value].length;
+  setText("count", length ? `${length.toLocaleString()} character${length === 1 ? "" : "s"}` : "");
+}
+
+$("text").addEventListener("input", countCharacters);
+
+for (const button of document.querySelectorAll("[data-text]")) {
+  button.addEventListener("click", () => {
+    $("text").value = button.dataset.text;
+    countCharacters();
+    $("text").focus();
+  });
+}
+
+// What the reader sets
+
+$("theme").value = document.documentElement.dataset.theme;
+$("theme").addEventListener("change", ({ target }) => {
+  document.documentElement.dataset.theme = target.value;
+  localStorage.setItem("routingsim-theme", target.value);
+  drawCharts();
+});
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => drawCharts());
+
+$("window").addEventListener("change", ({ target }) => {
+  seconds = Number(target.value);
+  drawCharts();
+});
+
+function setText(id, text) {
+  const node = $(id);
+  if (node.textContent !== text) node.textContent = text;
+}
+
+setInterval(tick, 1000);
+start();

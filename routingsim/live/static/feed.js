@@ -1,0 +1,150 @@
+// The table of the last decisions: newest first, bounded, and still while it is read.
+
+import { ago } from "./charts.js";
+
+const ROWS = 100;
+const CALM = 20; // new rows a second above which they come in gulps and without a highlight
+const GULP = 250; // ms
+
+/** The band of a complexity score, as the colours have it. */
+export function bandOf(dVar) {
+  return dVar < 0.3 ? 0 : dVar < 0.5 ? 1 : 2;
+}
+
+export const BANDS = ["low", "medium", "high"];
+
+/** An element with a class and a text; texts are never markup. */
+export function element(tag, className = "", text = "") {
+  const made = document.createElement(tag);
+  if (className) made.className = className;
+  if (text) made.textContent = text;
+  return made;
+}
+
+/** The name of an agent beside a patch of its colour. */
+export function agentBadge(index, name) {
+  const badge = element("span", `agent agent-${index % 10}`);
+  badge.append(element("i"), element("span", "", name));
+  return badge;
+}
+
+/** A score in the colour of its band, with the band's name. */
+export function scoreBadge(dVar) {
+  const band = BANDS[bandOf(dVar)];
+  const badge = element("span", "score");
+  badge.dataset.band = band;
+  badge.append(element("b", "", dVar.toFixed(3)), element("span", "", band));
+  return badge;
+}
+
+export function createFeed({ body, scroll, empty, button, note, agentIndex, resumed }) {
+  let waiting = []; // newest last, at most ROWS
+  let held = 0; // how many came while paused
+  let chosen = false; // by the button
+  let hovered = false;
+  let last = 0;
+  let recent = 0;
+  let mine = null;
+
+  const isPaused = () => chosen || hovered;
+
+  function makeRow({ taskId, agent, complexityScore, reason, timestamp }) {
+    const row = element("tr");
+    row.dataset.time = timestamp;
+    row.dataset.task = taskId;
+    const task = element("td", "task");
+    const short = element("code", "", taskId.slice(0, 8));
+    short.title = taskId;
+    task.append(short);
+    const who = element("td", "who");
+    who.append(agentBadge(agentIndex(agent), agent.name));
+    const score = element("td", "dvar");
+    const { length, punctuation, uniqueTokens } = complexityScore.factors;
+    score.append(scoreBadge(complexityScore.d_var));
+    score.title = `${length} characters, ${punctuation} punctuation, ${uniqueTokens} unique tokens`;
+    const why = element("td", "why", reason);
+    why.title = reason;
+    const when = element("td", "when");
+    when.title = new Date(timestamp).toLocaleString();
+    row.append(task, who, score, why, when);
+    if (taskId === mine) mark(row);
+    return row;
+  }
+
+  function mark(row) {
+    row.classList.add("mine");
+    row.cells[3].prepend(element("span", "yours", "yours"));
+  }
+
+  function tellPause() {
+    body.closest("section").classList.toggle("is-paused", isPaused());
+    note.hidden = !isPaused();
+    note.textContent = held ? `Paused, ${held.toLocaleString()} more` : "Paused";
+    button.setAttribute("aria-pressed", chosen);
+    button.textContent = chosen ? "Resume" : "Pause";
+  }
+
+  function setPause(change) {
+    change();
+    if (!isPaused()) {
+      held = 0;
+      resumed();
+    }
+    tellPause();
+  }
+
+  scroll.addEventListener("pointerenter", (event) => {
+    if (event.pointerType === "mouse") setPause(() => (hovered = true));
+  });
+  scroll.addEventListener("pointerleave", () => setPause(() => (hovered = false)));
+  button.addEventListener("click", () => setPause(() => (chosen = !chosen)));
+
+  return {
+    add(decision) {
+      recent += 1;
+      waiting.push(decision);
+      if (waiting.length > 2 * ROWS) waiting = waiting.slice(-ROWS);
+      if (isPaused()) held += 1;
+    },
+
+    /** Draw what came since; called once a frame. */
+    draw(now, clock) {
+      if (isPaused()) {
+        if (held) tellPause();
+        return;
+      }
+      const hurried = recent > CALM;
+      if (!waiting.length || (hurried && now - last < GULP)) return;
+      last = now;
+      const rows = waiting.slice(-ROWS).reverse().map(makeRow);
+      waiting = [];
+      empty.hidden = true;
+      if (!hurried) rows.forEach((row) => row.classList.add("fresh"));
+      body.prepend(...rows);
+      while (body.rows.length > ROWS) body.lastElementChild.remove();
+      this.age(clock);
+    },
+
+    /** Bring the times up to date; called once a second. */
+    age(clock) {
+      for (const row of body.rows) {
+        const seconds = (clock - row.dataset.time) / 1000;
+        const text = seconds < 1.5 ? "now" : ago(seconds);
+        if (row.lastElementChild.textContent !== text) row.lastElementChild.textContent = text;
+      }
+    },
+
+    /** Forget how much came in the last second. */
+    second() {
+      recent = 0;
+    },
+
+    /** Mark the reader's own task, here already or yet to come. */
+    claim(taskId) {
+      mine = taskId;
+      for (const row of body.rows) {
+        if (row.dataset.task === taskId && !row.classList.contains("mine")) mark(row);
+      }
+    },
+  };
+}
