@@ -1,0 +1,382 @@
+"""From a log of calls to an agent: how fast it answers, how much that varies, how often it fails.
+
+A call's latency is modelled as the engine simulates it::
+
+    latency = (ttft + tokens / tokens_per_second) * noise
+
+with lognormal noise of mean 1, or, where token counts are not there or do not matter, as a
+lognormal of its own. Parameters are maximum-likelihood estimates
+(:mod:`routingsim.simulation.likelihood`).
+"""
+
+import html
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from routingsim.agents import Agent, AgentPool
+from routingsim.errors import AgentError, CorpusError
+from routingsim.simulation.likelihood import FAR, Estimate, Maximum, maximise
+
+__all__ = ["Estimate", "ServiceFit", "fit_pool", "fit_service"]
+
+FEWEST = 5  # answered calls without which nothing is fitted
+FEW = 30  # answered calls below which the reader is warned
+POOR = 0.1  # distance between residuals and the lognormal law from which the reader is warned,
+LILLIEFORS = 1.031  # unless chance makes it: this over sqrt(n) in 1 % of fits (Lilliefors, 1967)
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, repr=False)
+class ServiceFit:
+    """An agent's service as its log shows it; :meth:`agent` makes an agent of it.
+
+    Attributes
+    ----------
+    model : {"tokens", "lognormal"}
+        Whether token counts explain latency, or it is lognormal by itself.
+    latency : Estimate
+        Mean seconds a call takes (``tokens``: at the log's mean number of tokens).
+    latency_cv : Estimate
+        Coefficient of variation of the noise (``lognormal``: of latency).
+    ttft, tokens_per_second : Estimate or None
+        Seconds before the first token, and speed after it; None for ``lognormal``.
+    output_tokens : float or None
+        Mean tokens of an answer, where recorded.
+    error_rate : Estimate
+        Share of calls that failed; 0 with error NaN where the log has no status.
+    calls, failed, outliers, used : int
+        In the log; left out since they failed; left out since they are more than six
+        robust standard deviations off the model; and what the fit rests on.
+    r_squared : float
+        Share of the variance of log latency that the token counts explain.
+    median_error : float
+        Median of |latency - modelled mean| / latency.
+    ks : float
+        Kolmogorov-Smirnov distance between the residuals and the lognormal law.
+    warnings : tuple of str
+        What the reader should know before relying on it.
+
+    Notes
+    -----
+    Standard errors are of the Fisher information; they hold where the model does, for
+    which see ``ks``.
+    """
+
+    model: Literal["tokens", "lognormal"]
+    latency: Estimate
+    latency_cv: Estimate
+    ttft: Estimate | None
+    tokens_per_second: Estimate | None
+    output_tokens: float | None
+    error_rate: Estimate
+    calls: int
+    failed: int
+    outliers: int
+    used: int
+    r_squared: float
+    median_error: float
+    ks: float
+    warnings: tuple[str, ...]
+
+    def agent(self, *, id: str, cost: float, name: str | None = None, **fields: Any) -> Agent:
+        """An agent that serves as the log shows.
+
+        Parameters
+        ----------
+        id, name
+            As in :class:`~routingsim.agents.Agent`; ``name`` is the id by default.
+        cost : float
+            USD per 1,000 tokens.
+        **fields
+            Any other field of an agent, such as ``concurrency``, which a log does not
+            tell. One that was fitted is replaced.
+
+        Raises
+        ------
+        AgentError
+            If a field is unknown or out of its range.
+        """
+        fitted: dict[str, Any] = {
+            "service": self.model,
+            "latency": self.latency.value,
+            "latency_cv": self.latency_cv.value,
+            "error_rate": self.error_rate.value,
+        }
+        if self.ttft is not None and self.tokens_per_second is not None:
+            fitted |= {"ttft": self.ttft.value, "tokens_per_second": self.tokens_per_second.value}
+        if self.output_tokens:
+            fitted["output_tokens"] = self.output_tokens
+        asked = {"id": id, "name": id if name is None else name, "cost": cost}
+        try:
+            return msgspec.convert(fitted | asked | fields, Agent)
+        except msgspec.ValidationError as error:
+            raise AgentError(f"agent {id!r}: {error}") from None
+
+    @property
+    def _parameters(self) -> dict[str, str]:
+        rows = {
+            "latency (s)": self.latency,
+            "ttft (s)": self.ttft,
+            "tokens per second": self.tokens_per_second,
+            "cv of the noise" if self.model == "tokens" else "cv of latency": self.latency_cv,
+            "error rate": self.error_rate,
+        }
+        return {name: str(estimate) for name, estimate in rows.items() if estimate is not None}
+
+    @property
+    def _headline(self) -> str:
+        left_out = f"{self.failed:,} failed, {self.outliers:,} far off the model"
+        return f"{self.model} model of {self.used:,} of {self.calls:,} calls ({left_out})"
+
+    @property
+    def _goodness(self) -> str:
+        return (
+            f"R² {self.r_squared:.3f}, median error {self.median_error:.1%}, "
+            f"distance from lognormal {self.ks:.3f}"
+        )
+
+    def __repr__(self) -> str:
+        parameters = [f"  {name:<18}{value}" for name, value in self._parameters.items()]
+        warned = [f"warning: {said}" for said in self.warnings]
+        return "\n".join(
+            [f"ServiceFit: {self._headline}", *parameters, f"  {self._goodness}", *warned]
+        )
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><th style='text-align:left'>{name}</th><td>{value}</td></tr>"
+            for name, value in self._parameters.items()
+        )
+        warned = "".join(f"<br><b>warning:</b> {html.escape(said)}" for said in self.warnings)
+        return (
+            f"<table><caption>{self._headline}</caption><tbody>{rows}</tbody></table>"
+            f"<small>{self._goodness}{warned}</small>"
+        )
+
+
+def fit_service(log: pd.DataFrame) -> ServiceFit:
+    """Fit an agent's service to a log of its calls.
+
+    Parameters
+    ----------
+    log : DataFrame
+        A row a call: ``latency`` in seconds; optionally ``tokens``, of the answer; and
+        ``status``, "ok" or anything else, or true or false. Failed calls count for the
+        error rate only, and need no latency.
+
+    Raises
+    ------
+    CorpusError
+        If a column is missing, a value is not allowed (the message names column and
+        row), or too few calls were answered.
+    """
+    return _fit(_read(log), "the log")
+
+
+def fit_pool(
+    log: pd.DataFrame, by: str = "agent", *, cost: float | Mapping[str, float], **fields: Any
+) -> tuple[AgentPool, dict[str, ServiceFit]]:
+    """Fit every agent of a log, and make a pool of them.
+
+    Parameters
+    ----------
+    log : DataFrame
+        As in :func:`fit_service`, with a column that names each call's agent.
+    by : str
+        That column. Agents are in the order in which they appear.
+    cost : float or mapping
+        USD per 1,000 tokens, of all agents or by agent.
+    **fields
+        Other fields of the agents, such as ``concurrency=8`` or
+        ``concurrency={"gpt-4": 8, "llama": 16}``.
+
+    Returns
+    -------
+    pool : AgentPool
+        The agents.
+    fits : dict of str to ServiceFit
+        What each was made of.
+
+    Raises
+    ------
+    CorpusError
+        As in :func:`fit_service`.
+    AgentError
+        If a field is out of its range or not given for every agent.
+    """
+    names = _column(log, by).astype(object)
+    _refuse_first(by, names, names.isna().to_numpy(), "an agent's name")
+    calls = _read(log)
+    fits: dict[str, ServiceFit] = {}
+    agents: list[Agent] = []
+    for name in names.unique():
+        mine = (names == name).to_numpy()
+        fit = _fit(calls.where(mine), f"{by} {name!r}")
+        given = {
+            field: _of_agent(value, name, field)
+            for field, value in ({"cost": cost} | fields).items()
+        }
+        fits[str(name)] = fit
+        agents.append(fit.agent(id=str(name), **given))
+    return AgentPool(tuple(agents)), fits
+
+
+def _of_agent(value: Any, agent: str, field: str) -> Any:
+    if not isinstance(value, Mapping):
+        return value
+    if agent not in value:
+        has = ", ".join(map(str, value)) or "none"
+        raise AgentError(f"{field}: nothing for agent {agent!r}; there is one for {has}")
+    return value[agent]
+
+
+# -- reading ----------------------------------------------------------------------------
+
+
+class _Calls(NamedTuple):
+    """A log's columns, checked: NaN latency and tokens only where a call failed."""
+
+    latency: Floats
+    tokens: Floats | None
+    ok: NDArray[np.bool_] | None
+
+    def where(self, mine: NDArray[np.bool_]) -> "_Calls":
+        tokens = None if self.tokens is None else self.tokens[mine]
+        return _Calls(self.latency[mine], tokens, None if self.ok is None else self.ok[mine])
+
+
+def _read(log: pd.DataFrame) -> _Calls:
+    if not isinstance(log, pd.DataFrame):
+        raise CorpusError(f"a log is a DataFrame with a row a call, not a {type(log).__name__}")
+    ok = _answered(_column(log, "status")) if "status" in log else None
+    answered = np.ones(len(log), bool) if ok is None else ok
+    latency = _numbers(_column(log, "latency"))
+    good = np.isfinite(latency) & (latency > 0)
+    _refuse_first("latency", _column(log, "latency"), answered & ~good, "more than 0 seconds")
+    if "tokens" not in log:
+        return _Calls(latency, None, ok)
+    tokens = _numbers(_column(log, "tokens"))
+    good = np.isfinite(tokens) & (tokens >= 0)
+    _refuse_first(
+        "tokens", _column(log, "tokens"), answered & ~good, "0 or more, for every answered call"
+    )
+    return _Calls(latency, tokens, ok)
+
+
+def _column(log: pd.DataFrame, name: str) -> pd.Series:
+    if name not in log:
+        has = ", ".join(map(str, log.columns)) or "none"
+        raise CorpusError(f"the log has no column {name!r}; it has {has}")
+    return pd.Series(log[name])
+
+
+def _numbers(column: pd.Series) -> Floats:
+    """The column as float64, NaN where a cell is empty."""
+    read = pd.Series(pd.to_numeric(column, errors="coerce"))
+    numbers = read.to_numpy(dtype=np.float64, na_value=np.nan)
+    unread = np.isnan(numbers) & column.notna().to_numpy()
+    _refuse_first(str(column.name), column, unread, "a number")
+    return numbers
+
+
+def _answered(status: pd.Series) -> NDArray[np.bool_]:
+    _refuse_first("status", status, status.isna().to_numpy(), '"ok" or another word, or a boolean')
+    if pd.api.types.is_bool_dtype(status):
+        return status.to_numpy(dtype=bool)
+    word = np.array([isinstance(value, str | bool | np.bool_) for value in status], dtype=bool)
+    _refuse_first("status", status, ~word, '"ok" or another word, or a boolean')
+    return np.array([value == "ok" or value is True for value in status], dtype=bool)
+
+
+def _refuse_first(name: str, column: pd.Series, bad: NDArray[np.bool_], needed: str) -> None:
+    if bad.any():
+        row = int(bad.argmax())
+        raise CorpusError(
+            f"{name}, row {row} (from 0): {column.iloc[row]!r} found, needs {needed}"
+            + (f"; so for {bad.sum():,} rows in all" if bad.sum() > 1 else "")
+        )
+
+
+# -- fitting ----------------------------------------------------------------------------
+
+
+def _fit(calls: _Calls, whose: str) -> ServiceFit:
+    count = calls.latency.size
+    answered = np.ones(count, bool) if calls.ok is None else calls.ok
+    good = int(answered.sum())
+    if good < FEWEST:
+        raise CorpusError(
+            f'{whose}: {good} of {count} calls are answered (status "ok" or true); '
+            f"{FEWEST} or more are needed to fit a service time"
+        )
+    rate = 1 - good / count
+    # Standard error as Agresti & Coull (1998) have it: none failed of 30 is no proof of 0.
+    shrunk = (count - good + 2) / (count + 4)
+    rate_error = math.nan if calls.ok is None else math.sqrt(shrunk * (1 - shrunk) / (count + 4))
+    latency = calls.latency[answered]
+    tokens = None if calls.tokens is None else calls.tokens[answered]
+    warnings = [] if good >= FEW else [f"{good} answered calls are few: errors are rough"]
+
+    found = None if tokens is None else _by_tokens(latency, tokens)
+    ttft = speed = mean_tokens = None
+    if found is None:
+        if tokens is not None:
+            warnings.append("tokens do not lengthen calls: latency is fitted without them")
+        found = maximise(latency, np.ones((good, 1)))
+        mean = found.at([1.0])
+    else:
+        assert tokens is not None
+        intercept, slope = found.theta
+        deviation = np.sqrt(np.diag(found.covariance))
+        ttft = Estimate(float(intercept), float(deviation[0]) if intercept else math.nan)
+        speed = Estimate(float(1 / slope), float(deviation[1] / slope**2))
+        mean = found.at([1.0, tokens[found.kept].mean()])
+        if not intercept:
+            warnings.append("ttft is at its bound, 0: its error is not known")
+    if tokens is not None:
+        mean_tokens = float(tokens[found.kept].mean())
+
+    used = int(found.kept.sum())
+    if used < good:
+        warnings.append(
+            f"{good - used:,} answered calls are more than {FAR:g} standard deviations off the "
+            "model and left out: stalls, or calls of another kind?"
+        )
+    if found.ks > max(POOR, LILLIEFORS / math.sqrt(used)):
+        warnings.append(
+            f"residuals are far from lognormal (distance {found.ks:.2f}): look at the log "
+            "before trusting percentiles"
+        )
+    return ServiceFit(
+        model="lognormal" if speed is None else "tokens",
+        latency=mean,
+        latency_cv=found.cv,
+        ttft=ttft,
+        tokens_per_second=speed,
+        output_tokens=mean_tokens,
+        error_rate=Estimate(rate, rate_error),
+        calls=count,
+        failed=count - good,
+        outliers=good - used,
+        used=used,
+        r_squared=found.r_squared,
+        median_error=found.median_error,
+        ks=found.ks,
+        warnings=tuple(warnings),
+    )
+
+
+def _by_tokens(latency: Floats, tokens: Floats) -> Maximum | None:
+    """The token model, or None where latency does not rise with the tokens."""
+    if np.ptp(tokens) == 0:
+        return None
+    found = maximise(latency, np.column_stack([np.ones(tokens.size), tokens]))
+    return found if found.theta[1] > 0 else None

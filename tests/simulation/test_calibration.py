@@ -1,0 +1,218 @@
+"""An agent's service, fitted to a log of its calls."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import routingsim as rs
+from routingsim.agents import Agent, AgentPool
+from routingsim.errors import AgentError, CorpusError
+from routingsim.simulation.calibration import ServiceFit, fit_pool, fit_service
+
+PLANTED = {"ttft": 0.4, "tokens_per_second": 60.0, "latency_cv": 0.3, "error_rate": 0.1}
+
+
+def a_log(calls: int, seed: int, *, ttft: float = 0.4, speed: float = 60.0, cv: float = 0.3):
+    """Calls of an agent with these parameters and one error in ten."""
+    rng = np.random.default_rng(seed)
+    tokens = rng.lognormal(5.5, 0.8, calls).round()
+    s = math.log1p(cv * cv)
+    noise = np.exp(math.sqrt(s) * rng.standard_normal(calls) - s / 2)
+    status = np.where(rng.random(calls) < 0.1, "failed", "ok")
+    return pd.DataFrame(
+        {"latency": (ttft + tokens / speed) * noise, "tokens": tokens, "status": status}
+    )
+
+
+def z_scores(fit: ServiceFit) -> list[float]:
+    """How many standard errors each parameter is off the planted one."""
+    estimates = {name: getattr(fit, name) for name in PLANTED}
+    return [(found.value - PLANTED[name]) / found.error for name, found in estimates.items()]
+
+
+@pytest.mark.parametrize("calls", [30, 1_000, 100_000])
+def test_planted_parameters_come_back_within_their_standard_errors(calls: int) -> None:
+    fit = fit_service(a_log(calls, seed=calls))
+    assert fit.model == "tokens"
+    assert np.abs(z_scores(fit)).max() < 4
+    assert fit.calls == calls == fit.used + fit.failed
+    assert any("few" in said for said in fit.warnings) == (calls == 30)
+
+
+def test_standard_errors_are_as_long_as_errors_are() -> None:
+    """The mean square of z is 1; over 40 fits it is within 0.5 and 1.8 but once in 10,000."""
+    z = np.array([z_scores(fit_service(a_log(300, seed))) for seed in range(40)])
+    assert (np.square(z).mean(axis=0) > 0.5).all()
+    assert (np.square(z).mean(axis=0) < 1.8).all(), np.square(z).mean(axis=0)
+
+
+def test_goodness_of_fit_is_that_of_the_noise() -> None:
+    fit = fit_service(a_log(20_000, seed=1))
+    assert fit.ks < 0.02
+    assert 0.8 < fit.r_squared < 0.9
+    assert fit.median_error == pytest.approx(0.6745 * 0.3, rel=0.05)
+    exact = fit_service(a_log(50, seed=1, cv=0.0))
+    assert exact.ttft is not None
+    assert exact.ttft.value == pytest.approx(0.4)
+    assert exact.r_squared == pytest.approx(1)
+    assert exact.latency_cv.value < 1e-5
+
+
+def test_without_tokens_latency_is_a_lognormal_of_its_own() -> None:
+    log = a_log(5_000, seed=2).filter(["latency"])
+    fit = fit_service(log)
+    assert fit.model == "lognormal"
+    assert fit.ttft is fit.tokens_per_second is fit.output_tokens is None
+    spread = np.log(log["latency"]).std(ddof=0)
+    assert fit.latency.value == pytest.approx(np.exp(np.log(log["latency"]).mean() + spread**2 / 2))
+    assert fit.latency_cv.value == pytest.approx(math.sqrt(math.expm1(spread**2)), rel=1e-3)
+    assert math.isnan(fit.error_rate.error)
+
+
+@pytest.mark.parametrize("tokens", [100.0, None])
+def test_tokens_that_explain_nothing_are_put_aside(tokens: float | None) -> None:
+    log = a_log(500, seed=3)
+    if tokens is None:
+        log["latency"] = 10 / (1 + log["tokens"])
+    else:
+        log["tokens"] = tokens
+    fit = fit_service(log)
+    assert fit.model == "lognormal"
+    assert "without them" in " ".join(fit.warnings)
+
+
+def test_first_token_at_once_is_said_to_be_at_the_bound() -> None:
+    log = a_log(2_000, seed=4, ttft=0.0)
+    log["latency"] -= 0.3 * log["latency"].min()
+    fit = fit_service(log)
+    assert fit.ttft is not None
+    assert fit.ttft.value == 0
+    assert math.isnan(fit.ttft.error)
+    assert "at its bound" in " ".join(fit.warnings)
+
+
+def test_stalls_are_left_out_and_counted() -> None:
+    log = a_log(1_000, seed=5)
+    answered = np.flatnonzero(log["status"] == "ok")
+    log.loc[answered[:20], "latency"] *= 1_000
+    fit = fit_service(log)
+    assert fit.outliers == 20
+    assert np.abs(z_scores(fit)).max() < 4
+    assert any("20 answered calls" in said for said in fit.warnings)
+
+
+def test_noise_of_another_shape_is_said_to_be_so() -> None:
+    log = a_log(2_000, seed=6)
+    log["latency"] = np.where(np.arange(2_000) % 2, 1.0, 5.0)
+    fit = fit_service(log.filter(["latency"]))
+    assert fit.ks > 0.3
+    assert "far from lognormal" in " ".join(fit.warnings)
+
+
+@pytest.mark.parametrize("status", [[True] * 9 + [False], ["ok"] * 9 + ["timeout"]])
+def test_status_is_a_boolean_or_a_word(status: list[object]) -> None:
+    fit = fit_service(a_log(10, seed=7).assign(status=status))
+    assert fit.error_rate.value == pytest.approx(0.1)
+    assert fit.failed == 1
+
+
+def test_failed_calls_need_no_latency() -> None:
+    log = a_log(100, seed=8)
+    log.loc[log["status"] == "failed", ["latency", "tokens"]] = np.nan
+    assert fit_service(log).used == (log["status"] == "ok").sum()
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("latency", 0.0, r"latency, row 7 \(from 0\): .*0\.0.* found, needs more than 0 seconds"),
+        ("latency", math.nan, r"latency, row 7 .*needs more than 0"),
+        ("latency", math.inf, r"latency, row 7 .*needs more than 0"),
+        ("latency", "soon", r"latency, row 7 .*'soon' found, needs a number"),
+        ("tokens", -1.0, r"tokens, row 7 .*needs 0 or more"),
+        ("tokens", math.nan, r"tokens, row 7 .*needs 0 or more"),
+        ("status", None, r"status, row 7 .*needs \"ok\""),
+        ("status", 200, r"status, row 7 .*200 found, needs \"ok\""),
+    ],
+)
+def test_a_bad_value_is_named_by_column_and_row(column: str, value: object, message: str) -> None:
+    log = a_log(50, seed=9).astype({column: object})
+    log["status"] = "ok"
+    log[column] = log[column].astype(object)
+    log.loc[7, column] = value
+    with pytest.raises(CorpusError, match=message):
+        fit_service(log)
+
+
+def test_logs_that_cannot_be_fitted_are_refused() -> None:
+    log = a_log(50, seed=10)
+    with pytest.raises(CorpusError, match="no column 'latency'; it has tokens, status"):
+        fit_service(log.drop(columns="latency"))
+    with pytest.raises(CorpusError, match="0 of 50 calls are answered"):
+        fit_service(log.assign(status="success"))
+    with pytest.raises(CorpusError, match="0 of 0 calls"):
+        fit_service(log.head(0))
+    with pytest.raises(CorpusError, match="not a dict"):
+        fit_service({"latency": [1.0]})  # pyright: ignore[reportArgumentType]
+
+
+def test_an_agent_is_made_of_a_fit() -> None:
+    fit = fit_service(a_log(5_000, seed=11))
+    agent = fit.agent(id="mine", cost=0.01, concurrency=16)
+    assert agent.service == "tokens"
+    assert (agent.id, agent.name, agent.cost, agent.concurrency) == ("mine", "mine", 0.01, 16)
+    for name in PLANTED:
+        assert getattr(agent, name) == getattr(fit, name).value
+    assert fit.agent(id="mine", cost=0, error_rate=0.5).error_rate == 0.5
+    with pytest.raises(AgentError, match=r"agent 'mine': .*concurrency"):
+        fit.agent(id="mine", cost=0.01, concurrency=0)
+    with pytest.raises(AgentError, match="'a b'"):
+        fit.agent(id="a b", cost=0.01)
+
+
+def test_a_replay_of_the_fitted_agent_is_fitted_the_same() -> None:
+    """Round trip: what the engine simulates from a fit gives that fit again."""
+    truth = Agent(id="a", name="A", cost=0, latency=2.0, latency_cv=0.7, error_rate=0.2)
+    result = rs.replay(None, AgentPool((truth,)), "static:a", tasks=20_000, seed=12)
+    calls = result.to_frame().rename(columns={"service": "latency", "latency": "whole"})
+    fit = fit_service(calls.filter(["latency", "status"]))
+    for name in ("latency", "latency_cv", "error_rate"):
+        found = getattr(fit, name)
+        assert abs(found.value - getattr(truth, name)) < 4 * found.error, name
+
+
+def test_a_pool_is_made_of_a_log() -> None:
+    log = pd.concat(
+        {"fast": a_log(400, 13, speed=90.0), "slow": a_log(300, 14, speed=20.0)}, names=["agent"]
+    ).reset_index("agent")
+    log = log.sample(frac=1, random_state=15)
+    pool, fits = fit_pool(log, cost={"slow": 0.001, "fast": 0.02}, concurrency=8)
+    assert sorted(pool.ids) == ["fast", "slow"]
+    assert list(fits) == list(pool.ids) == list(log["agent"].unique())
+    assert fits["slow"].calls == 300
+    assert pool["slow"] == fits["slow"].agent(id="slow", cost=0.001, concurrency=8)
+    assert pool.column("tokens_per_second")[pool.index("fast")] == pytest.approx(90, rel=0.1)
+    assert len(rs.replay(None, pool, "least-loaded", tasks=100)) == 100
+
+
+def test_a_pool_needs_names_and_prices() -> None:
+    log = a_log(40, seed=16).assign(agent="a")
+    with pytest.raises(AgentError, match="cost: nothing for agent 'a'; there is one for b"):
+        fit_pool(log, cost={"b": 1.0})
+    with pytest.raises(CorpusError, match="no column 'model'"):
+        fit_pool(log, by="model", cost=1.0)
+    log.loc[3, "agent"] = None
+    with pytest.raises(CorpusError, match=r"agent, row 3 \(from 0\)"):
+        fit_pool(log, cost=1.0)
+    with pytest.raises(CorpusError, match="agent 'b': 2 of 2 calls"):
+        fit_pool(a_log(42, 17).assign(status=True, agent=["a"] * 40 + ["b"] * 2), cost=1.0)
+
+
+def test_a_fit_shows_itself() -> None:
+    fit = fit_service(a_log(100, seed=18))
+    assert repr(fit).startswith("ServiceFit: tokens model of ")
+    for word in ("ttft", "±", "R²", "error rate"):
+        assert word in repr(fit)
+        assert word in fit._repr_html_()
