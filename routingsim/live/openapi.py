@@ -41,7 +41,7 @@ class RouteRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         msgspec.Meta(
             min_length=1,
             max_length=LONGEST_TEXT,
-            pattern=r"\S",
+            pattern=r"[^\s\x1c-\x1f\x85\ufeff]",  # what Python or JavaScript call white space
             description="The task, with at least one character that is not white space.",
             examples=["Implement a binary search in Python with type hints"],
         ),
