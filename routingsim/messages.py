@@ -13,6 +13,9 @@ import msgspec
 
 from routingsim.errors import ProtocolError
 
+# None of these can be part of a cycle (gc=False): a router makes them by the hundred
+# thousand, and the collector need not look at them.
+
 __all__ = [
     "DECISIONS",
     "STATUSES",
@@ -34,7 +37,7 @@ STATUSES = "agent:status"
 """Redis channel of agent statuses."""
 
 
-class AgentInfo(msgspec.Struct, frozen=True, rename="camel"):
+class AgentInfo(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     """The agent a task went to, as a client shows it.
 
     ``cost`` is in USD per 1,000 tokens, ``latency`` in seconds.
@@ -47,7 +50,7 @@ class AgentInfo(msgspec.Struct, frozen=True, rename="camel"):
     latency: float
 
 
-class ComplexityFactors(msgspec.Struct, frozen=True, rename="camel"):
+class ComplexityFactors(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     """The three counts behind a complexity score."""
 
     length: int
@@ -55,14 +58,14 @@ class ComplexityFactors(msgspec.Struct, frozen=True, rename="camel"):
     unique_tokens: int
 
 
-class ComplexityScore(msgspec.Struct, frozen=True):
+class ComplexityScore(msgspec.Struct, frozen=True, gc=False):
     """A text's complexity ``d_var`` in [0, 1) and what it was computed from."""
 
     d_var: float
     factors: ComplexityFactors
 
 
-class RoutingDecision(msgspec.Struct, frozen=True, rename="camel"):
+class RoutingDecision(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     """Which agent got a task, and why. ``timestamp`` is in ms since the epoch."""
 
     task_id: str
@@ -80,7 +83,7 @@ class RoutingDecision(msgspec.Struct, frozen=True, rename="camel"):
         )
 
 
-class AgentStatus(msgspec.Struct, frozen=True, rename="camel"):
+class AgentStatus(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     """How busy an agent is: ``load`` is slots in use over slots, 0 to 1."""
 
     agent_id: str

@@ -6,12 +6,13 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import msgspec
 import numpy as np
 import pandas as pd
+from numba import njit, types
+from numba.extending import register_jitable
 from numpy.typing import NDArray
 
 from routingsim import draws
@@ -25,6 +26,8 @@ from routingsim.messages import (
     RoutingDecision,
 )
 from routingsim.policies.kernel import (
+    CHOOSE,
+    POOL_VIEW,
     STATUS_NAMES,
     Kernel,
     Outcome,
@@ -47,13 +50,21 @@ class Publisher(Protocol):
         """Hand over a status; must not block."""
 
 
-@dataclass(frozen=True, slots=True)
-class _InFlight:
+class _InFlight(msgspec.Struct, frozen=True, gc=False):
     """What is kept of a task until it completes."""
 
     agent: int
-    task: TaskView
     routed_at: float
+    task: TaskView | None  # only for policies that learn
+
+
+class _Batch(NamedTuple):
+    """Tasks to route, as columns."""
+
+    ids: list[str]
+    texts: list[str]
+    categories: list[str]
+    scores: list[ComplexityScore]
 
 
 class TaskRouter:
@@ -109,6 +120,7 @@ class TaskRouter:
         self._recent: deque[RoutingDecision] = deque(maxlen=recent)
         self._in_flight: dict[str, _InFlight] = {}
         self._key = draws.stream(seed, draws.CHOICE)
+        self._routed = 0
         self._began = time.monotonic()
         self._lock = threading.Lock()
 
@@ -122,19 +134,8 @@ class TaskRouter:
         RoutingSimError
             If ``task_id`` is in flight already.
         """
-        scored = score(text)
-        features, predicted = self._read([text], [category])
-        if task_id is None:
-            task_id = str(uuid.uuid4())
-        with self._lock:
-            decision, agent = self._route(
-                task_id, text, category, scored, features[0], predicted[0]
-            )
-            status = self._status(agent)
-        if self.publisher is not None:
-            self.publisher.publish_routing_decision(decision)
-            self.publisher.publish_agent_status(status)
-        return decision
+        name = str(uuid.uuid4()) if task_id is None else task_id
+        return self._route(_Batch([name], [text], [category], [score(text)]))[0]
 
     def route_batch(self, tasks: Corpus | Sequence[str]) -> pd.DataFrame:
         """Choose an agent for each task in order, and publish the decisions.
@@ -147,35 +148,27 @@ class TaskRouter:
         Returns
         -------
         DataFrame
-            A row a task: task_id, agent, d_var, load (of the agent before, slots in
-            use and queue over slots), reason, timestamp (ms since the epoch).
+            A row a task: task_id, agent, d_var, reason, timestamp (ms since the epoch).
+
+        Raises
+        ------
+        RoutingSimError
+            If an id is in flight already, or there twice; nothing is routed then.
         """
         if isinstance(tasks, Corpus):
-            texts = tasks.tasks["text"].tolist()
-            ids, categories = tasks.tasks["id"].tolist(), tasks.tasks["category"].tolist()
+            ids, texts, categories = (
+                tasks.tasks[column].tolist() for column in ("id", "text", "category")
+            )
         else:
             texts, categories = list(tasks), [""] * len(tasks)
             ids = [str(uuid.uuid4()) for _ in texts]
-        scores = _scores(texts)
-        features, predicted = self._read(texts, categories)
-        decisions, chosen = [], []
-        with self._lock:
-            for i, text in enumerate(texts):
-                decision, agent = self._route(
-                    ids[i], text, categories[i], scores[i], features[i], predicted[i]
-                )
-                decisions.append(decision)
-                chosen.append(agent)
-            statuses = [self._status(agent) for agent in dict.fromkeys(chosen)]
-        if self.publisher is not None:
-            for decision in decisions:
-                self.publisher.publish_routing_decision(decision)
-            for status in statuses:
-                self.publisher.publish_agent_status(status)
+        decisions = self._route(_Batch(ids, texts, categories, _scores(texts)))
         return pd.DataFrame(
             {
-                "task_id": [d.task_id for d in decisions],
-                "agent": pd.Categorical.from_codes(chosen, categories=list(self.pool.ids)),
+                "task_id": ids,
+                "agent": pd.Categorical(
+                    [d.agent.id for d in decisions], categories=list(self.pool.ids)
+                ),
                 "d_var": [d.complexity_score.d_var for d in decisions],
                 "reason": [d.reason for d in decisions],
                 "timestamp": [d.timestamp for d in decisions],
@@ -222,8 +215,8 @@ class TaskRouter:
                 view.queued[a] -= 1
             else:
                 view.busy[a] -= 1
-            self._expect(a)
-            if self.policy.learns:
+            _expect(view, a)
+            if flight.task is not None:
                 took = time.monotonic() - flight.routed_at if latency is None else latency
                 outcome = Outcome(STATUS_NAMES.index(status), 0.0, took, took, cost, quality)
                 self._call(self.policy.learn, flight.task, a, outcome, view, self.memory)
@@ -261,75 +254,64 @@ class TaskRouter:
 
     # -- with the lock held ---------------------------------------------------------
 
-    def _route(
-        self,
-        task_id: str,
-        text: str,
-        category: str,
-        scored: ComplexityScore,
-        features: NDArray[np.float64],
-        predicted: NDArray[np.float64],
-    ) -> tuple[RoutingDecision, int]:
-        if task_id in self._in_flight:
-            raise RoutingSimError(f"task {task_id!r} is in flight already: ids must differ")
-        view, number = self._view, int(self._used.sum())
-        key = draws.bits(self._key, number, 0)
-        now = time.monotonic()
-        task = TaskView(
-            index=number,
-            attempt=0,
-            time=now - self._began,
-            d_var=scored.d_var,
-            prompt_tokens=float(math.ceil(len(text) / CHARACTERS_PER_TOKEN)),
-            category=self._categories.get(category, -1),
-            key=key,
-            uniform=draws.uniform(key, 0, 0),
-            features=features,
-            predicted=predicted,
+    def _route(self, batch: _Batch) -> list[RoutingDecision]:
+        """Route tasks in order and publish what was decided."""
+        features, predicted = self._read(batch.texts, batch.categories)
+        columns = (
+            np.array([scored.d_var for scored in batch.scores]),
+            np.ceil(np.array([len(text) for text in batch.texts]) / CHARACTERS_PER_TOKEN),
+            np.array([self._categories.get(each, -1) for each in batch.categories], np.int64),
+            features,
+            predicted,
         )
-        a = self._choose(task)
-        load = (view.busy[a] + view.queued[a]) / view.slots[a]
-        if view.busy[a] < view.slots[a]:
-            view.busy[a] += 1
-        else:
-            view.queued[a] += 1
-        self._expect(a)
-        self._used[a] += 1
-        self._in_flight[task_id] = _InFlight(a, task, now)
-        decision = RoutingDecision(
-            task_id=task_id,
-            agent=self._infos[a],
-            complexity_score=scored,
-            reason=self.policy.reason(self.pool.agents[a], scored.d_var, float(load)),
-            timestamp=time.time_ns() // 1_000_000,
-        )
-        self._recent.append(decision)
-        return decision, a
-
-    def _choose(self, task: TaskView) -> int:
-        view = self._view
-        nobody = not view.up.any()
-        if nobody:  # the task must go somewhere: the policy chooses among all
-            view.up[:] = 1
-        try:
-            a = int(self._call(self.policy.choose, task, view, self.memory))
-        finally:
-            if nobody:
-                view.up[:] = 0
-        if not 0 <= a < len(self.pool):
-            raise PolicyError(
-                f"policy {self.policy.name} returned agent {a}; allowed: 0 to {len(self.pool) - 1}"
+        policy, agents, infos = self.policy, self.pool.agents, self._infos
+        choose = policy.choose.python if policy.interpreted else policy.choose.compiled
+        # To hand a kernel over to compiled code takes as long as some ten choices do.
+        alone = policy.interpreted or len(batch.ids) < 10
+        run = _choose_in_turn.py_func if alone else _choose_in_turn
+        with self._lock:
+            self._check_new(batch.ids)
+            first, now = self._routed, time.monotonic()
+            chosen, loads = run(
+                *(choose, self._view, self.memory, self._key, first, now - self._began), *columns
             )
-        return a
+            if chosen.size < len(batch.ids):
+                raise PolicyError(
+                    f"policy {policy.name} named an agent that does not exist for task "
+                    f"{batch.ids[chosen.size]!r}; allowed: 0 to {len(agents) - 1}"
+                )
+            self._routed += len(batch.ids)
+            self._used += np.bincount(chosen, minlength=len(agents))
+            stamp = time.time_ns() // 1_000_000
+            decisions = []
+            order = chosen.tolist()
+            rows = zip(batch.ids, batch.scores, order, loads.tolist(), strict=True)
+            for i, (task_id, scored, a, load) in enumerate(rows):
+                reason = policy.reason(agents[a], scored.d_var, load)
+                decisions.append(RoutingDecision(task_id, infos[a], scored, reason, stamp))
+                task = None
+                if policy.learns:
+                    task = _task(self._key, first + i, now - self._began, i, *columns)
+                self._in_flight[task_id] = _InFlight(a, now, task)
+            self._recent.extend(decisions)
+            statuses = [self._status(a) for a in dict.fromkeys(order)]
+        if self.publisher is not None:
+            for decision in decisions:
+                self.publisher.publish_routing_decision(decision)
+            for status in statuses:
+                self.publisher.publish_agent_status(status)
+        return decisions
+
+    def _check_new(self, ids: list[str]) -> None:
+        for task_id in ids:
+            if task_id in self._in_flight:
+                raise RoutingSimError(f"task {task_id!r} is in flight already: ids must differ")
+        if len(ids) > 1 and len(set(ids)) < len(ids):
+            twice = next(each for each in ids if ids.count(each) > 1)
+            raise RoutingSimError(f"task {twice!r} is in this batch twice: ids must differ")
 
     def _call(self, kernel: Kernel, *args: Any) -> Any:
         return (kernel.python if self.policy.interpreted else kernel.compiled)(*args)
-
-    def _expect(self, a: int) -> None:
-        """Bring the expected wait at agent ``a`` up to date."""
-        view = self._view
-        full = view.busy[a] >= view.slots[a]
-        view.wait[a] = (view.queued[a] + 1) * view.service[a] / view.slots[a] if full else 0.0
 
     def _status(self, a: int) -> AgentStatus:
         view, agent = self._view, self.pool.agents[a]
@@ -351,6 +333,71 @@ def status_of(agent: Agent, load: float, up: bool = True) -> AgentStatus:
     """An agent's status message now, from its load (slots in use over slots)."""
     word = "offline" if not up else "busy" if load >= 1.0 else "available"
     return AgentStatus(agent.id, agent.name, word, load, time.time_ns() // 1_000_000)
+
+
+@register_jitable
+def _expect(view, a):
+    """Bring the expected wait at agent ``a`` up to date."""
+    full = view.busy[a] >= view.slots[a]
+    view.wait[a] = (view.queued[a] + 1) * view.service[a] / view.slots[a] if full else 0.0
+
+
+@register_jitable
+def _task(key, index, now, i, d_var, tokens, category, features, predicted):
+    own = draws.bits(key, index, 0)
+    return TaskView(
+        index,
+        0,
+        now,
+        d_var[i],
+        tokens[i],
+        category[i],
+        own,
+        draws.uniform(own, 0, 0),
+        features[i],
+        predicted[i],
+    )
+
+
+_f8, _i8 = types.Array(types.float64, 1, "C"), types.Array(types.int64, 1, "C")
+_table = types.Array(types.float64, 2, "C")
+
+
+@njit(
+    types.Tuple((_i8, _f8))(
+        *(types.FunctionType(CHOOSE), POOL_VIEW, _f8, types.uint64, types.int64, types.float64),
+        *(_f8, _f8, _i8, _table, _table),
+    ),
+    cache=True,
+    nogil=True,
+)
+def _choose_in_turn(
+    choose, view, memory, key, first, now, d_var, tokens, category, features, predicted
+):
+    """Choose an agent for each task, each choice seen by the next.
+
+    Returns the agents and their loads before, up to the first choice of an agent
+    that does not exist.
+    """
+    chosen, loads = np.empty(d_var.size, np.int64), np.empty(d_var.size)
+    for i in range(d_var.size):
+        nobody = view.up.max() == 0
+        if nobody:  # the task must go somewhere: the policy chooses among all
+            view.up[:] = 1
+        task = _task(key, first + i, now, i, d_var, tokens, category, features, predicted)
+        a = choose(task, view, memory)
+        if nobody:
+            view.up[:] = 0
+        if a < 0 or a >= view.slots.size:
+            return chosen[:i], loads[:i]
+        chosen[i] = a
+        loads[i] = (view.busy[a] + view.queued[a]) / view.slots[a]
+        if view.busy[a] < view.slots[a]:
+            view.busy[a] += 1
+        else:
+            view.queued[a] += 1
+        _expect(view, a)
+    return chosen, loads
 
 
 def _scores(texts: list[str]) -> list[ComplexityScore]:

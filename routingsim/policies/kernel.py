@@ -25,8 +25,11 @@ from routingsim import draws
 from routingsim.errors import PolicyError
 
 __all__ = [
+    "CHOOSE",
     "FAILED",
+    "LEARN",
     "OK",
+    "POOL_VIEW",
     "SHED",
     "STATUS_NAMES",
     "TIMED_OUT",
@@ -113,11 +116,11 @@ _task = types.NamedTuple(
     + (_floats, _floats),
     TaskView,
 )
-_pool = types.NamedTuple([_ints, _ints, _ints, _floats, _floats, _floats, _ints], PoolView)
+POOL_VIEW = types.NamedTuple([_ints, _ints, _ints, _floats, _floats, _floats, _ints], PoolView)
 _outcome = types.NamedTuple((types.int64, *[types.float64] * 5), Outcome)
 
-CHOOSE = types.int64(_task, _pool, _floats)
-LEARN = types.void(_task, types.int64, _outcome, _pool, _floats)
+CHOOSE = types.int64(_task, POOL_VIEW, _floats)
+LEARN = types.void(_task, types.int64, _outcome, POOL_VIEW, _floats)
 
 
 @njit(cache=True)
