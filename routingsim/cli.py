@@ -308,7 +308,9 @@ def _progress(items: Sequence[Any], unit: str) -> Iterator[Any]:
     """Items with a progress bar on stderr, once it has taken over a second."""
     from tqdm import tqdm
 
-    return iter(tqdm(items, unit=unit, delay=1.0, file=sys.stderr, disable=len(items) < 2))
+    return iter(
+        tqdm(items, unit=unit, delay=1.0, file=sys.stderr, disable=True if len(items) < 2 else None)
+    )
 
 
 def _write_json(document: Any, path: Path) -> None:
@@ -383,7 +385,7 @@ def _play(results: "Sequence[ReplayResult]", speed: float) -> None:
         for result in results:
             seconds = float(result.log.finished.max())
             form = "{desc}: {percentage:3.0f}% |{bar}| {n:,.0f} of {total:,.0f} s"
-            with tqdm(total=seconds, desc=result.policy.name, bar_format=form) as bar:
+            with tqdm(total=seconds, desc=result.policy.name, bar_format=form, disable=None) as bar:
 
                 def show(now: float, _: int, bar: Any = bar) -> None:
                     bar.update(now - bar.n)
