@@ -1,0 +1,204 @@
+"""Agents, pools, and the files they are read from."""
+
+import math
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from routingsim.agents import Agent, AgentPool, load_agents, shipped_pools
+from routingsim.errors import AgentError
+
+HEAD = '[[agents]]\nid = "a"\nname = "A"\ncost = 0.1\nlatency = 1.0\n'
+
+
+def agent(name: str = "a", **knobs) -> Agent:
+    return Agent(id=name, name=name.upper(), **{"cost": 0.5, "latency": 2.0, **knobs})
+
+
+# -- shipped pools ------------------------------------------------------------------
+
+
+def test_the_five_default_agents() -> None:
+    pool = load_agents()
+    assert pool.ids == ("claude", "gpt-4", "gemini", "llama", "mistral")
+    gpt4 = pool.agents[1]
+    assert (gpt4.name, gpt4.strengths) == ("GPT-4", ("code", "reasoning"))
+    assert (gpt4.cost, gpt4.latency) == (0.03, 2.5)
+    assert load_agents("default") == pool
+
+
+@pytest.mark.parametrize("name", shipped_pools())
+def test_shipped_pools_load_by_name_and_by_path(name: str) -> None:
+    pool = load_agents(name)
+    assert len(pool) > 1
+    assert load_agents(shipped_pools()[name]) == pool
+    assert load_agents(str(shipped_pools()[name])) == pool
+
+
+# -- one agent ----------------------------------------------------------------------
+
+
+def test_an_agent_needs_little() -> None:
+    plain = agent()
+    assert (plain.concurrency, plain.queue_limit, plain.patience) == (4, None, None)
+    assert plain.recorded_as == "a"
+    assert agent(outcome="gpt-4-1106").recorded_as == "gpt-4-1106"
+
+
+def test_an_agent_goes_over_the_wire_with_five_fields() -> None:
+    info = agent(strengths=("code",), patience=3.0).info
+    assert msgspec.to_builtins(info) == {
+        "name": "A",
+        "id": "a",
+        "strengths": ("code",),
+        "cost": 0.5,
+        "latency": 2.0,
+    }
+
+
+@pytest.mark.parametrize("field", ["cost", "latency", "latency_cv", "ttft", "patience"])
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_numbers_are_finite(field: str, value: float) -> None:
+    with pytest.raises(ValueError, match=f"{field} is {value}: a finite number is needed"):
+        agent("a", **{field: value})
+
+
+def test_the_token_model_needs_a_speed() -> None:
+    with pytest.raises(ValueError, match="needs tokens_per_second"):
+        agent(service="tokens", ttft=0.2)
+    assert agent(service="tokens", tokens_per_second=50.0).ttft is None
+
+
+# -- a pool -------------------------------------------------------------------------
+
+
+def test_a_pool_is_indexed_by_id_number_and_slice() -> None:
+    pool = AgentPool((agent("a"), agent("b"), agent("c")))
+    assert pool["b"] is pool[1] is pool.agents[1]
+    assert pool[-1] is pool["c"]
+    assert pool[1:] == AgentPool((agent("b"), agent("c")))
+    assert [a.id for a in pool] == ["a", "b", "c"]
+    assert pool.index("c") == pool.index(pool.agents[2]) == 2
+    assert agent("b") in pool
+    assert repr(pool) == "AgentPool(a, b, c)"
+
+
+def test_an_agent_that_is_not_there_is_named_with_those_that_are() -> None:
+    pool = AgentPool((agent("a"), agent("b")))
+    with pytest.raises(AgentError, match="no agent 'x' in this pool: it has a, b"):
+        pool["x"]
+    with pytest.raises(IndexError):
+        pool[2]
+
+
+def test_a_pool_has_agents_of_different_ids() -> None:
+    with pytest.raises(AgentError, match="at least one agent"):
+        AgentPool(())
+    with pytest.raises(AgentError, match="agent id 'b' is there twice"):
+        AgentPool((agent("a"), agent("b"), agent("b")))
+
+
+def test_columns_hold_nan_where_nothing_is_set() -> None:
+    pool = AgentPool((agent("a", patience=3.0), agent("b")))
+    np.testing.assert_array_equal(pool.column("patience"), [3.0, math.nan])
+    assert pool.column("concurrency").dtype == np.float64
+
+
+def test_capacity_is_what_all_slots_serve() -> None:
+    assert AgentPool((agent("a"), agent("b", concurrency=1, latency=0.5))).capacity == 4.0
+
+
+def test_a_pool_shows_itself() -> None:
+    pool = AgentPool((agent("a", strengths=("<b>code</b>",)), agent("b")))
+    assert list(pool.frame["id"]) == ["a", "b"]
+    assert set(pool.frame.columns) == set(Agent.__struct_fields__)
+    shown = pool._repr_html_()
+    assert shown.count("<tr>") == 3
+    assert "&lt;b&gt;code" in shown
+    assert "<code>a</code>" in agent()._repr_html_()
+
+
+# -- files --------------------------------------------------------------------------
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "mine.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_all_fields_are_read(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        HEAD + 'strengths = ["code"]\nlatency_cv = 1.5\nservice = "tokens"\nttft = 0.3\n'
+        "tokens_per_second = 50\noutput_tokens = 200\nconcurrency = 2\nqueue_limit = 0\n"
+        'patience = 30\nerror_rate = 0.01\nrequests_per_minute = 60\noutcome = "other"\n',
+    )
+    assert load_agents(path).agents == (
+        Agent(
+            id="a",
+            name="A",
+            cost=0.1,
+            latency=1.0,
+            strengths=("code",),
+            latency_cv=1.5,
+            service="tokens",
+            ttft=0.3,
+            tokens_per_second=50.0,
+            output_tokens=200.0,
+            concurrency=2,
+            queue_limit=0,
+            patience=30.0,
+            error_rate=0.01,
+            requests_per_minute=60,
+            outcome="other",
+        ),
+    )
+
+
+SECOND = HEAD.replace('"a"', '"b"')
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (HEAD + SECOND.replace("0.1", "-1"), r"agent 2 \(b\), field cost: .* >= 0"),
+        (HEAD + "concurrency = 0\n", r"agent 1 \(a\), field concurrency: .* >= 1"),
+        (HEAD + "concurrency = 1.5\n", r"agent 1 \(a\), field concurrency: Expected `int`"),
+        (HEAD + "error_rate = 1.0\n", r"agent 1 \(a\), field error_rate: .* < 1"),
+        (HEAD + "queue_limit = -1\n", r"agent 1 \(a\), field queue_limit: .* >= 0"),
+        (HEAD + 'patience = "long"\n', r"agent 1 \(a\), field patience: Expected .*float"),
+        (HEAD + "patience = inf\n", r"agent 1 \(a\), record: patience is inf: a finite number"),
+        (HEAD + "latency_cv = nan\n", r"agent 1 \(a\), .*latency_cv"),
+        (HEAD + 'service = "fast"\n', r"agent 1 \(a\), field service: Invalid enum value 'fast'"),
+        (HEAD + 'service = "tokens"\n', r"agent 1 \(a\), record: .*needs tokens_per_second"),
+        (HEAD + "price = 3\n", r"agent 1 \(a\), record: .*unknown field `price`"),
+        (HEAD + 'strengths = ["x", 3]\n', r"agent 1 \(a\), field strengths\[1\]: Expected `str`"),
+        (HEAD.replace("cost = 0.1\n", ""), r"agent 1 \(a\), record: .*required field `cost`"),
+        (HEAD.replace('id = "a"\n', ""), r"agent 1, record: .*required field `id`"),
+        (HEAD.replace('"a"', '"a b"'), r"agent 1 \(a b\), field id: .*matching regex"),
+        (HEAD + HEAD, r"agent id 'a' is there twice"),
+        ("", r"missing required field `agents`"),
+        ("agents = []\n", r"needs at least one agent"),
+        ("agents = 3\n", r"Expected `array`, got `int`"),
+        ("agents = [3]\n", r"agent 1, record: Expected `object`, got `int`"),
+        ("[agents\n", r"Expected ']'|line 1"),
+        ("speed = 3\n" + HEAD, r"unknown field `speed`"),
+    ],
+)
+def test_errors_name_file_agent_and_field(tmp_path: Path, text: str, said: str) -> None:
+    path = write(tmp_path, text)
+    with pytest.raises(AgentError, match=rf"^{path}: (?s:.*)({said})") as caught:
+        load_agents(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_is_not_there_is_said_so_with_the_pools_that_are(tmp_path: Path) -> None:
+    with pytest.raises(AgentError, match=r"cannot be read .* shipped pool: .*default") as caught:
+        load_agents(tmp_path / "none.toml")
+    assert all(name in str(caught.value) for name in shipped_pools())
+    (tmp_path / "latin.toml").write_bytes(HEAD.replace("A", "É").encode("latin-1"))
+    with pytest.raises(AgentError, match=r"latin.toml: cannot be read .*utf-8"):
+        load_agents(tmp_path / "latin.toml")
