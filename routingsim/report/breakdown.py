@@ -16,7 +16,7 @@ from routingsim.simulation.result import ReplayResult
 
 __all__ = ["categories", "complexity", "disagreements", "shortened"]
 
-_CATEGORIES = 40
+_CATEGORIES = 20
 _BANDS = 5
 _TASKS = 8
 _CHARACTERS = 280
@@ -69,7 +69,7 @@ def _measures(
     groups = range(len(names))
     tasks = np.bincount(codes[codes >= 0], minlength=len(names))
     columns = (Column(by, kind="text"), Column("tasks", kind="count"))
-    kinds: tuple[Kind, ...] = ("number", "number", "quality")
+    kinds: tuple[Kind, ...] = ("seconds", "number", "quality")
     titles = (
         f"Median latency (s) by {by}",
         f"Cost (USD per 1,000 tasks) by {by}",
@@ -171,4 +171,4 @@ def shortened(text: str, most: int) -> str:
     cut = start[:most]
     space = cut.rfind(" ", most - most // 8)
     kept = cut[:space] if space > 0 else cut
-    return f"{kept.rstrip()} … ({len(text):,} characters)"
+    return f"{kept} … ({len(text):,} characters)".lstrip()

@@ -151,8 +151,8 @@ def _comparison(results: Sequence[ReplayResult]) -> Section:
         Column("verdict", kind="text"),
         Column("answered", "%", "percent"),
         *(Column(name, "tasks", "count") for _, name in unanswered),
-        Column("mean wait", "s"),
-        *(Column(f"latency {q}", "s") for q in ("p50", "p95", "p99")),
+        Column("mean wait", "s", "seconds"),
+        *(Column(f"latency {q}", "s", "seconds") for q in ("p50", "p95", "p99")),
         Column("utilisation", "%", "percent"),
         Column("cost", "USD"),
         Column("cost", "USD per 1,000 tasks"),
@@ -263,7 +263,7 @@ def _latency_table(result: ReplayResult) -> Block:
     columns = [
         Column("agent", kind="text"),
         Column("timed answers", kind="count"),
-        *(Column(name.replace("_", " "), "s") for name in names),
+        *(Column(name.replace("_", " "), "s", "seconds") for name in names),
     ]
     summary = result.summary()
     timed = [int((result.timed & (result.log.agent == a)).sum()) for a in range(len(result.pool))]

@@ -29,7 +29,7 @@ __all__ = [
     "table",
 ]
 
-Kind = Literal["text", "count", "percent", "quality", "number"]
+Kind = Literal["text", "count", "percent", "quality", "number", "seconds"]
 """How a column's values are shown: see :func:`routingsim.report.formatting.cells`."""
 
 

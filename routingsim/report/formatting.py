@@ -57,9 +57,10 @@ def joined(words: Sequence[str], most: int = 4) -> str:
 def cells(values: Sequence[Any], kind: str) -> list[str]:
     """One column of a table, its numbers all with the same decimals.
 
-    ``kind`` is "text", "count", "percent" (of a share), "quality" or "number".
+    ``kind`` is "text", "count", "percent" (of a share), "quality", "number", or
+    "seconds", a number that is shown to the millisecond at most.
     """
-    if kind == "number":
+    if kind in ("number", "seconds"):
         # Three digits for the largest; one decimal more where that shows the smallest.
         found = [abs(v) for v in values if v]
         decimals = 0
@@ -68,6 +69,8 @@ def cells(values: Sequence[Any], kind: str) -> list[str]:
             decimals = min(max(_decimals(min(found), 2), least), least + 1)
         while decimals and all(f"{v:.{decimals}f}".endswith("0") for v in found):
             decimals -= 1
+        if kind == "seconds":
+            decimals = min(decimals, 3)
         return [ABSENT if v is None else f"{v:,.{decimals}f}" for v in values]
     form: Callable[[Any], str] = {
         "text": str,

@@ -84,7 +84,7 @@ def _agents(result: ReplayResult) -> Block:
         Column("agent", kind="text"),
         Column("name", kind="text"),
         Column("price", "USD per 1,000 tokens"),
-        Column("mean service", "s"),
+        Column("mean service", "s", "seconds"),
         Column("cv"),
         Column("service model", kind="text"),
         Column("slots", kind="count"),
@@ -95,7 +95,7 @@ def _agents(result: ReplayResult) -> Block:
     ]
     limits: tuple[tuple[str, Column], ...] = (
         ("queue_limit", Column("queue limit", "tasks", "count")),
-        ("patience", Column("patience", "s")),
+        ("patience", Column("patience", "s", "seconds")),
         ("error_rate", Column("errors", "% of calls", "percent")),
         ("requests_per_minute", Column("limit", "calls/min", "count")),
     )

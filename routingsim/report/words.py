@@ -196,7 +196,7 @@ def warnings(results: Sequence[ReplayResult]) -> tuple[str, ...]:
         for note in dict.fromkeys(note for r in results for note in r.notes)
     ]
     said.append(
-        "Latencies are simulated from each agent's service model and queue, not measured on "
+        "Latencies are simulated from each agent’s service model and queue, not measured on "
         "the agents themselves."
     )
     if len(results) == 1:

@@ -1,0 +1,63 @@
+"""Numbers as people read them."""
+
+import math
+
+import pytest
+
+from routingsim.report.formatting import cells, duration, joined, number, percent, usd
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0, "0"),
+        (1240.4, "1,240"),
+        (9.996, "10.0"),
+        (12.34, "12.3"),
+        (-0.03123, "-0.0312"),
+        (math.nan, "–"),
+    ],
+)
+def test_number(value: float, text: str) -> None:
+    assert number(value) == text
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [(0, "0 %"), (1, "100 %"), (0.312, "31 %"), (0.0312, "3.1 %"), (0.9999, "99.99 %"),
+     (0.99999, "99.99 %"), (0.0004, "0.04 %"), (1.25, "125 %")],
+)  # fmt: skip
+def test_percent_is_never_rounded_to_all_or_nothing(share: float, text: str) -> None:
+    assert percent(share) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0 s"), (0.0312, "0.031 s"), (1.84, "1.8 s"), (59.6, "59.6 s"), (240, "4.0 min"),
+     (7_200, "2.0 h"), (1e6, "12 days")],
+)  # fmt: skip
+def test_duration(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.0292, "USD 0.0292"), (4.2, "USD 4.20"), (0.9999, "USD 1.00"), (1240, "USD 1,240")],
+)
+def test_usd(value: float, text: str) -> None:
+    assert usd(value) == text
+
+
+def test_joined() -> None:
+    assert joined(["a"]) == "a"
+    assert joined(["a", "b", "c"]) == "a, b and c"
+    assert joined(list("abcdef"), 2) == "a, b and 4 more"
+
+
+def test_a_column_has_one_number_of_decimals() -> None:
+    assert cells([12.345, 0.0, None, 3.0], "number") == ["12.3", "0.0", "–", "3.0"]
+    assert cells([2.0, 1.5], "number") == ["2.0", "1.5"]
+    assert cells([0.000386, 0.5], "seconds") == ["0.000", "0.500"]
+    assert cells([None, None], "number") == ["–", "–"]
+    assert cells([0.3124], "percent") == ["31.2"]
+    assert cells([1240], "count") == ["1,240"]

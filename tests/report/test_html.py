@@ -1,0 +1,184 @@
+"""The HTML report: true to the results, self-contained, escaped, readable, repeatable."""
+
+import re
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+
+import matplotlib as mpl
+import pytest
+
+from routingsim.errors import SimulationError
+from routingsim.report import write_report
+from routingsim.simulation.replay import replay
+from routingsim.simulation.result import ReplayResult
+
+DATE = "2026-01-02"
+VOID = {"meta", "br", "hr", "img", "input", "link"}
+
+
+class Page(HTMLParser):
+    """The elements of a page, and its text."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.words: list[str] = []
+        self.source = path.read_text(encoding="utf-8")
+        self.feed(self.source)
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] != "style":
+            self.words.append(data.strip())
+
+    @property
+    def text(self) -> str:
+        return " ".join(filter(None, self.words))
+
+    def tags(self, *names: str) -> list[tuple[str, dict[str, str | None]]]:
+        return [element for element in self.elements if element[0] in names]
+
+
+@pytest.fixture(scope="module")
+def page(results: list[ReplayResult], tmp_path_factory: pytest.TempPathFactory) -> Page:
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    assert write_report(results, path, command="do <it> & again", date=DATE) == path
+    return Page(path)
+
+
+def test_says_what_the_results_say(page: Page, results: list[ReplayResult]) -> None:
+    first = results[0]
+    assert first.corpus is not None
+    for fact in (first.corpus.sha256, "wild <corpus>", "do <it> & again", DATE, "poisson:4"):
+        assert fact in page.text
+    for result in results:
+        assert result.policy.name in page.text
+        assert result.stability.verdict in page.text
+        assert f"{result.overall['quality']:.3f}" in page.text
+        for share in result.summary()["share"]:
+            assert f" {100 * share:.1f} " in page.text
+    cheaper = 1 - results[1].overall["cost_mean"] / first.overall["cost_mean"]
+    assert f"threshold:calibrated costs {100 * cheaper:.0f} % less than threshold" in page.text
+
+
+def test_stability_comes_before_any_percentile(page: Page) -> None:
+    assert results_order(page, "overloaded", "Latency p50") == ["overloaded", "Latency p50"]
+    titles = [attrs["id"] for _, attrs in page.tags("section")]
+    assert titles == [
+        "summary", "stability", "run", "comparison", "usage", "latency", "queue", "quality",
+        "categories", "complexity", "disagreements", "warnings",
+    ]  # fmt: skip
+
+
+def results_order(page: Page, *words: str) -> list[str]:
+    return sorted(words, key=page.text.index)
+
+
+def test_an_overloaded_policy_has_no_latency_to_boast_of(page: Page) -> None:
+    assert "latency is not compared, as static:gpt-4 is overloaded" in page.text
+    warnings = page.text[page.text.rindex("Warnings") :]
+    assert "static:gpt-4 is overloaded" in warnings
+    assert "fitted on the very corpus" in warnings
+    assert "simulated" in warnings
+    assert "costs are modelled" in warnings.lower()
+
+
+def test_texts_are_escaped_and_shortened(wild: list[ReplayResult], tmp_path: Path) -> None:
+    page = Page(write_report(wild, tmp_path / "wild.html"))
+    assert "<script" not in page.source
+    assert {tag for tag, _ in page.elements}.isdisjoint({"script", "i", "b", "iframe", "object"})
+    assert '<script>alert("x")</script> & | `code` $x$ مرحبا بالعالم 😀 漢字' in page.text
+    assert "(198,000 characters)" in page.text
+    assert "</td><i>0" in page.text
+    assert "\u202e" not in page.source
+    assert "\x07" not in page.source
+
+
+def test_needs_nothing_else(page: Page) -> None:
+    assert "//" not in page.source
+    assert not page.tags("link", "img", "base")
+    for _, attrs in page.elements:
+        for name in ("href", "src", "xlink:href", "srcset", "action", "data"):
+            assert (attrs.get(name) or "#").startswith("#")
+        assert not any(name.startswith("on") for name in attrs)
+    assert "@import" not in page.source
+    assert re.findall(r"url\((?!#)", page.source) == []
+
+
+def test_is_accessible(page: Page) -> None:
+    levels = [int(tag[1]) for tag, _ in page.tags("h1", "h2", "h3", "h4")]
+    assert levels.count(1) == 1
+    assert levels[0] == 1
+    assert all(b - a <= 1 for a, b in pairwise(levels))
+    assert page.tags("html")[0][1]["lang"] == "en"
+    assert all(attrs.get("scope") for _, attrs in page.tags("th"))
+    assert len(page.tags("caption")) == len(page.tags("table")) > 0
+    pictures = [attrs for _, attrs in page.tags("div") if attrs.get("role") == "img"]
+    assert len(pictures) == len(page.tags("svg")) == 3 * 3 + 2
+    assert all(len(attrs["aria-label"] or "") > 20 for attrs in pictures)
+    ids = [attrs["id"] for _, attrs in page.elements if "id" in attrs]
+    assert len(ids) == len(set(ids))
+    used = re.findall(r'href="#([^"]+)"|url\(#([^)]+)\)', page.source)
+    assert {one or other for one, other in used} <= set(ids)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:matplotlib.font_manager")
+def test_same_results_give_the_same_bytes(results: list[ReplayResult], tmp_path: Path) -> None:
+    one = write_report(results, tmp_path / "one.html", date=DATE)
+    with mpl.rc_context({"axes.facecolor": "black", "font.size": 30, "lines.linewidth": 9}):
+        two = write_report(results, tmp_path / "two.html", date=DATE)
+    again = [
+        replay(r.corpus, r.pool, r.policy, arrivals="poisson:4", seed=3, outages=r.outages)
+        for r in results
+    ]
+    three = write_report(again, tmp_path / "three.html", date="2027-01-01")
+    assert one.read_bytes() == two.read_bytes()
+    assert one.read_text().replace(DATE, "2027-01-01") == three.read_text()
+
+
+def test_any_run(odd: ReplayResult, tmp_path: Path) -> None:
+    page = Page(odd.report(tmp_path / "odd.html"))
+    assert "Quality: not recorded" in page.text
+    assert "nan" not in page.text.lower().replace("nano", "")
+    assert "disagree" not in page.text
+    if not odd.timed.any():
+        assert "0 % were answered" in page.text
+
+
+def test_a_million_tasks_stay_small(tmp_path: Path) -> None:
+    big = [
+        replay(None, policy=policy, tasks=1_000_000, arrivals="poisson:9", seed=1)
+        for policy in ("least-loaded", "random", "round-robin")
+    ]
+    assert write_report(big, tmp_path / "big.html").stat().st_size < 3_000_000
+
+
+def test_refuses_what_cannot_be_compared(results: list[ReplayResult], tmp_path: Path) -> None:
+    other = replay(results[0].corpus, policy="cheapest", arrivals="poisson:4", seed=4)
+    with pytest.raises(SimulationError, match="differ in seed"):
+        write_report([results[0], other], tmp_path / "x.html")
+    with pytest.raises(SimulationError, match="needs a result"):
+        write_report([], tmp_path / "x.html")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_leaves_no_half_of_a_file(results: list[ReplayResult], tmp_path: Path) -> None:
+    with pytest.raises(SimulationError, match="cannot be written"):
+        write_report(results, tmp_path / "absent" / "x.html")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(SimulationError, match="cannot be written"):
+        write_report(results, tmp_path / "folder")
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
