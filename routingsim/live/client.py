@@ -6,12 +6,11 @@ import random
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
-import pandas as pd
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, InvalidURI, WebSocketException
 
@@ -24,6 +23,9 @@ from routingsim.messages import (
     StatusMessage,
     decode,
 )
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["Listener", "Message", "to_frame"]
 
@@ -52,8 +54,8 @@ class Listener:
     channels
         What to listen to.
     since
-        Message id after which to begin; ``"0"`` for all there is. By default what comes
-        from now on, besides the latest status of each agent.
+        Message id after which to begin, or one for each channel; ``"0"`` for all there is.
+        By default what comes from now on.
     token
         What the bridge wants to be shown, if anything.
     keep
@@ -81,18 +83,19 @@ class Listener:
         url: str,
         channels: Sequence[str] = CHANNELS,
         *,
-        since: str | None = None,
+        since: str | Mapping[str, str] | None = None,
         token: str | None = None,
         keep: int = 100_000,
     ) -> None:
         if isinstance(channels, str):
             channels = [channels]
-        if since is not None:
-            parse_id(since)  # raises ValueError
         self.url = url
         self.notices: deque[dict[str, Any]] = deque(maxlen=1_000)
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
-        self._last = dict.fromkeys(channels, since)
+        self._last = {
+            channel: since.get(channel) if isinstance(since, Mapping) else since
+            for channel in channels
+        }
         self._messages: deque[Message] = deque(maxlen=keep)
         self._count = self._connections = 0
         self._waiting = set(channels)
@@ -168,7 +171,7 @@ class Listener:
                 f"{len(found())} of {count} messages came from {self.url} in {timeout:g} s"
             )
 
-    def to_frame(self, channel: str = DECISIONS) -> pd.DataFrame:
+    def to_frame(self, channel: str = DECISIONS) -> "pd.DataFrame":
         """What came on one channel, a row a message; see :func:`to_frame`."""
         return to_frame(self.messages, channel)
 
@@ -274,7 +277,7 @@ class Listener:
             self._changed.notify_all()
 
 
-def to_frame(messages: Iterable[Message], channel: str = DECISIONS) -> pd.DataFrame:
+def to_frame(messages: Iterable[Message], channel: str = DECISIONS) -> "pd.DataFrame":
     """A table of messages, a row each, in their order.
 
     Parameters
@@ -290,6 +293,8 @@ def to_frame(messages: Iterable[Message], channel: str = DECISIONS) -> pd.DataFr
         Columns id, time (UTC), and of decisions task_id, agent, d_var and reason; of
         statuses agent, status and load (0 to 1).
     """
+    import pandas as pd  # takes half a second, which the bridge's process has no need of
+
     kept = [message for message in messages if _CHANNEL_OF[type(message)] == channel]
     payloads: list[Any] = [message.payload for message in kept]
     times = pd.to_datetime([p.timestamp for p in payloads], unit="ms", utc=True)
@@ -328,6 +333,8 @@ def _cannot(url: str, trouble: Exception | None) -> str:
         return f"the bridge at {url} refuses us with HTTP status {status}; {hint}"
     if isinstance(trouble, ConnectionClosed):
         return f"the bridge at {url} closed the connection: {trouble}; is a token wanted?"
+    if isinstance(trouble, ProtocolError):
+        return f"the bridge at {url} refuses to be listened to: {trouble}"
     if isinstance(trouble, InvalidURI):
         return f"{url!r} is not a WebSocket URL; allowed is ws://host:port or wss://host:port"
     return f"no bridge at {url}: {trouble}. Start one: LiveStack(), or `routingsim serve`"

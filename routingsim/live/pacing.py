@@ -129,11 +129,12 @@ def play(
     lost_before = _lost(publisher.stats())
     began, epoch = clock(), time.time()
     sent, lags, lag_max, overdue = 0, 0.0, 0.0, 0
-    reported = -math.inf
+    reached, reported = start, -math.inf
     finished = False
 
     def report(at: float) -> None:
-        nonlocal reported
+        nonlocal reached, reported
+        reached = at
         if progress is not None and (now := clock()) - reported >= GLANCE:
             reported = now
             progress(at, sent)
@@ -151,7 +152,7 @@ def play(
             publisher.publish_routing_decision(body)
         else:
             publisher.publish_agent_status(body)
-        sent += 1
+        sent, reached = sent + 1, at
         lag = -left
         lags += lag
         lag_max = max(lag_max, lag)
@@ -163,6 +164,8 @@ def play(
                 publisher.flush(1.0)
     else:
         finished = True
+    if progress is not None:
+        progress(reached, sent)
     if sent:
         publisher.flush(FLUSH_SECONDS)
     stats = publisher.stats()

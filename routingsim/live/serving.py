@@ -213,16 +213,16 @@ class _Server(uvicorn.Server):
 
 @contextlib.asynccontextmanager
 async def _api(plan: Plan, redis_url: str, bridge: Bridge | None) -> AsyncIterator[str]:
-    # Both take seconds to import, for which a bridge alone need not wait.
-    from routingsim.live.api import create_app
-    from routingsim.routing import TaskRouter
-
     settings = plan.settings
     pool, policy = pickle.loads(plan.routing) if plan.routing else (None, "threshold")
     with (
         _listen(settings.http_host, settings.http_port, plan.elsewhere[1]) as listener,
         RedisPublisher(redis_url, history=settings.history) as publisher,
     ):
+        # Both take seconds to import: not before it is known that they are of use.
+        from routingsim.live.api import create_app
+        from routingsim.routing import TaskRouter
+
         url = _url("http", settings.http_host, listener.getsockname()[1])
         elsewhere = _url("ws", settings.websocket_host, settings.websocket_port)
         public = public_addresses(bridge.url if bridge else elsewhere, url)

@@ -9,21 +9,24 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 import msgspec
-import pandas as pd
 from redis.exceptions import RedisError
 
-from routingsim.errors import BrokerError
+from routingsim.errors import BrokerError, RoutingSimError
 from routingsim.live.addresses import Addresses, Public, public_addresses
 from routingsim.live.background import Background, InProcess, InThread
 from routingsim.live.broker import connect
-from routingsim.live.client import Listener, Message, to_frame
+from routingsim.live.client import Listener, to_frame
+from routingsim.live.feed import Feed
 from routingsim.live.history import FIELD, history_key, with_id
+from routingsim.live.protocol import CHANNELS
 from routingsim.live.publisher import RedisPublisher
 from routingsim.live.serving import Plan
 from routingsim.live.settings import Settings, load_settings
-from routingsim.messages import DECISIONS, decode
+from routingsim.messages import DECISIONS, STATUSES, decode
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from routingsim.agents import AgentPool
 
 __all__ = ["LiveStack"]
@@ -97,7 +100,7 @@ class LiveStack:
         self._background: Background | None = None
         self._publisher: RedisPublisher | None = None
         self._joined = False
-        self._since = "0"
+        self._since: dict[str, str] = {}
 
     # Life
 
@@ -119,9 +122,7 @@ class LiveStack:
             self._background = background
             url = background.addresses.redis
             self._publisher = RedisPublisher(url, history=self._plan.settings.history)
-            with contextlib.closing(connect(url)) as client:
-                seconds, _ = cast(tuple[int, int], client.time())
-            self._since = f"{seconds * 1000 - 1}-0"
+            self._since = {channel: _last(url, channel) for channel in CHANNELS}
         return self
 
     def stop(self, timeout: float = 5.0) -> None:
@@ -142,6 +143,7 @@ class LiveStack:
     ) -> None:
         if self._joined:
             self.publisher.disconnect()
+            self._background = None
         else:
             self.stop()
 
@@ -192,7 +194,7 @@ class LiveStack:
 
     def messages(
         self, n: int | None = None, *, since: str | None = None, channel: str = DECISIONS
-    ) -> pd.DataFrame:
+    ) -> "pd.DataFrame":
         """What passed, a row a message, oldest first; read from the history in Redis.
 
         What this stack's publisher has been given goes out first.
@@ -230,9 +232,29 @@ class LiveStack:
         options = {"since": self._since, "token": self._plan.settings.token} | options
         return Listener(self.url, **options)
 
-    def _history(self, n: int | None, since: str | None, channel: str) -> list[Message]:
+    def feed(self, rows: int = 20) -> Feed:
+        """A table of the last decisions to display, which goes on by itself.
+
+        Parameters
+        ----------
+        rows
+            Decisions to show.
+        """
+        decisions = [m.payload for m in self._history(rows, None, DECISIONS)]
+        latest = {m.payload.agent_id: m.payload for m in self._history(None, None, STATUSES)}
+        return Feed(
+            url=cast(str, self.public.bridge),
+            decisions=tuple(reversed(decisions)),
+            statuses=tuple(sorted(latest.values(), key=lambda status: status.name)),
+            rows=rows,
+            locked=self._plan.settings.token is not None,
+        )
+
+    def _history(self, n: int | None, since: str | None, channel: str) -> list[Any]:
+        if channel not in CHANNELS:
+            raise RoutingSimError(f"channel={channel!r}: choose one of {', '.join(CHANNELS)}")
         self.publisher.flush(1.0)
-        after = self._since if since is None else since
+        after = self._since[channel] if since is None else since
         try:
             with contextlib.closing(connect(self.redis_url)) as client:
                 entries: Any = client.xrevrange(history_key(channel), min=f"({after}", count=n)
@@ -271,3 +293,10 @@ class LiveStack:
             for name, value in rows
         )
         return f"<table><caption>LiveStack, running</caption>{cells}</table>"
+
+
+def _last(redis_url: str, channel: str) -> str:
+    """Id of the last message on a channel, ``"0"`` if there is none."""
+    with contextlib.closing(connect(redis_url)) as client:
+        entries: Any = client.xrevrange(history_key(channel), count=1)
+    return entries[0][0].decode() if entries else "0"

@@ -1,0 +1,246 @@
+"""LiveStack on real servers and sockets."""
+
+import asyncio
+import contextlib
+import gc
+import os
+import socket
+import threading
+import urllib.request
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import msgspec
+import psutil
+import pytest
+
+from routingsim.errors import BrokerError, RoutingSimError
+from routingsim.live import Broker, LiveStack, Settings
+from routingsim.messages import (
+    DECISIONS,
+    STATUSES,
+    AgentInfo,
+    AgentStatus,
+    ComplexityFactors,
+    ComplexityScore,
+    RoutingDecision,
+)
+
+pytestmark = pytest.mark.system
+
+AGENT = AgentInfo("GPT-4", "gpt-4", ("code",), 0.03, 2.5)
+SCORE = ComplexityScore(0.652, ComplexityFactors(118, 2, 13))
+FREE = Settings(websocket_port=0, http_port=0)
+
+Place = Literal["process", "thread"]
+both = pytest.mark.parametrize("place", ["process", "thread"])
+
+
+def decision(number: int) -> RoutingDecision:
+    return RoutingDecision(str(number), AGENT, SCORE, "because", 1_699_564_800_000)
+
+
+def stack(settings: Settings = FREE, **options: Any) -> LiveStack:
+    """The quickest to start, where nothing else is asked for."""
+    return LiveStack(settings, **{"http": False, "run_in": "thread"} | options)
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    """A port that this process holds."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
+
+
+@pytest.fixture
+def free() -> int:
+    """A port that nobody held just now."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
+def open_port(url: str) -> bool:
+    host, port = url.rpartition("/")[2].rsplit(":", 1)
+    with socket.socket() as probe:
+        return probe.connect_ex((host, int(port))) == 0
+
+
+@both
+def test_what_is_published_comes_through_redis_and_the_bridge(place: Place) -> None:
+    with stack(run_in=place) as live:
+        with live.listen() as listener:
+            for number in range(100):
+                live.publisher.publish_routing_decision(decision(number))
+            listener.wait_for(100)
+            assert listener.to_frame().equals(live.messages())
+        url = live.url
+        assert open_port(url)
+    assert not open_port(url)
+    assert not live.is_running
+
+
+def test_it_can_be_started_again_and_stopped_twice() -> None:
+    live = stack()
+    for _ in range(2):
+        assert live.start() is live
+        url = live.url
+        assert live.start().url == url  # harmless
+        live.publisher.publish_routing_decision(decision(1))
+        assert len(live.messages()) == 1
+        live.stop()
+        live.stop()
+
+
+def test_it_works_where_an_event_loop_runs_already() -> None:
+    async def cell() -> int:
+        with stack() as live, live.listen() as listener:
+            live.publisher.publish_routing_decision(decision(1))
+            return len(listener.wait_for(1))
+
+    assert asyncio.run(cell()) == 1
+
+
+def test_a_second_one_with_the_same_settings_joins_the_first(free: int) -> None:
+    settings = Settings(websocket_port=free)
+    with stack(settings) as first:
+        with stack(settings) as second:
+            assert second.url == first.url
+            second.publisher.publish_routing_decision(decision(1))
+            assert len(second.messages()) == 1
+        assert first.is_running
+        assert len(first.messages()) == 1
+        cell = stack(settings).start()  # a cell that is run again, without a with
+        cell = stack(settings).start()
+        assert cell.url == first.url
+        cell.stop()
+        assert not first.is_running
+
+
+@both
+def test_a_stack_nobody_knows_any_more_is_stopped(place: Place) -> None:
+    live = stack(run_in=place).start()
+    url = live.url
+    live.publisher.disconnect()
+    del live
+    gc.collect()
+    assert not open_port(url)
+
+
+def test_where_the_usual_port_is_taken_it_goes_elsewhere(taken: int) -> None:
+    with stack(Settings(websocket_port=taken)) as live:
+        assert not live.url.endswith(f":{taken}")
+
+
+@both
+def test_where_a_port_asked_for_is_taken_it_says_by_whom(taken: int, place: Place) -> None:
+    holder = f"port {taken}: it is taken by .*pid {os.getpid()}"
+    with pytest.raises(BrokerError, match=holder):
+        stack(port=taken, run_in=place).start()
+    with pytest.raises(BrokerError, match=f"HTTP API cannot listen .* {holder}"):
+        stack(http=True, http_port=taken, run_in=place).start()
+
+
+def test_a_redis_that_is_not_there_is_an_error_without_its_password() -> None:
+    nowhere = Settings(redis_url="redis://:hush-hush@127.0.0.1:1/0", websocket_port=0)
+    with pytest.raises(BrokerError, match=r"no Redis server at .*127\.0\.0\.1:1") as caught:
+        stack(nowhere).start()
+    assert "hush" not in str(caught.value)
+
+
+def test_a_configured_redis_is_used_and_left_running() -> None:
+    with Broker(Settings()) as broker:
+        settings = Settings(redis_url=broker.url, websocket_port=0)
+        for _ in range(2):
+            with stack(settings) as live:
+                assert live.redis_url == broker.url
+                live.publisher.publish_routing_decision(decision(1))
+                assert len(live.messages()) == 1  # not the one before the start
+        with stack(settings) as live:
+            assert len(live.messages(since="0")) == 2
+
+
+def test_messages_can_be_limited_and_told_apart() -> None:
+    with stack() as live:
+        for number in range(10):
+            live.publisher.publish_routing_decision(decision(number))
+        live.publisher.publish_agent_status(AgentStatus("gpt-4", "GPT-4", "busy", 1.0, 1))
+        frame = live.messages()
+        assert frame["task_id"].tolist() == [str(number) for number in range(10)]
+        assert live.messages(3).equals(frame.tail(3).reset_index(drop=True))
+        assert live.messages(since=frame["id"].tolist()[7])["task_id"].tolist() == ["8", "9"]
+        assert live.messages(channel=STATUSES)["load"].tolist() == [1.0]
+        with pytest.raises(RoutingSimError, match="task:routing, agent:status"):
+            live.messages(channel="task:rooting")
+
+
+@both
+def test_the_api_routes_and_the_bridge_tells(place: Place) -> None:
+    with stack(http=True, run_in=place, policy="cheapest") as live, live.listen() as listener:
+        assert live.http_url
+        with urllib.request.urlopen(
+            urllib.request.Request(
+                f"{live.http_url}/api/routing/test",
+                b'{"text": "Say hello"}',
+                {"Content-Type": "application/json"},
+            )
+        ) as answer:
+            said = msgspec.json.decode(answer.read())["decision"]
+        listener.wait_for(1, channel=DECISIONS)
+        assert listener.to_frame()["task_id"].tolist() == [said["taskId"]]
+        with urllib.request.urlopen(f"{live.http_url}/api/config") as answer:
+            config = answer.read().decode()
+        assert "cheapest" in config
+        assert f":{live.url.rpartition(':')[2]}" in config  # where the page finds the bridge
+    assert not open_port(live.http_url)
+
+
+def test_it_shows_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    locked = Settings(websocket_port=0, redis_password="hush-hush", token="also-secret")
+    live = stack(locked)
+    assert repr(live) == "<LiveStack: not started>"
+    with pytest.raises(BrokerError, match="not been started"):
+        _ = live.url
+    with live:
+        shown = live._repr_html_()
+        assert live.url in repr(live)
+        assert live.url in shown
+        assert "hush" not in shown
+        assert "also-secret" not in shown + repr(live) + live.feed()._repr_html_()
+        monkeypatch.setenv("JUPYTERHUB_SERVICE_PREFIX", "/user/ada/")
+        port = live.url.rpartition(":")[2]
+        assert f"/user/ada/proxy/{port}/" in live._repr_html_()
+        assert f'data-url="/user/ada/proxy/{port}/"' in live.feed()._repr_html_()
+    assert repr(live) == "<LiveStack: stopped>"
+
+
+def test_an_impossible_place_is_refused() -> None:
+    with pytest.raises(ValueError, match="run_in"):
+        LiveStack(FREE, run_in="cloud")  # type: ignore[arg-type]
+
+
+def test_a_forked_child_neither_stops_nor_keeps_it() -> None:
+    with stack(run_in="process") as live:
+        child = os.fork()
+        if child == 0:
+            with contextlib.suppress(BaseException):
+                live.stop()
+                del live
+                gc.collect()
+            os._exit(0)
+        os.waitpid(child, 0)
+        assert live.is_running
+        live.publisher.publish_routing_decision(decision(1))
+        assert len(live.messages()) == 1
+
+
+def test_threads_and_open_files_do_not_pile_up() -> None:
+    def one(place: Place) -> tuple[int, int]:
+        with stack(run_in=place) as live:
+            live.publisher.publish_routing_decision(decision(1))
+        gc.collect()
+        return threading.active_count(), psutil.Process().num_fds()
+
+    for place in ("process", "thread"):
+        one(place)  # what is made once, and kept
+    assert one("process") == one("process")
+    assert one("thread") == one("thread")
