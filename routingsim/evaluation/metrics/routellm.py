@@ -1,0 +1,140 @@
+"""Two agents, one score: PGR, APGR and CPT of RouteLLM.
+
+Ong et al., "RouteLLM: Learning to Route LLMs with Preference Data" (ICLR 2025;
+arXiv:2406.18665), "Metrics". Their code reads the curve at quantiles of the score
+and fails where scores tie; here it goes through every task.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from routingsim.errors import CorpusError
+from routingsim.evaluation.outcomes import column
+
+__all__ = ["RoutingCurve", "apgr", "cpt", "pgr", "routing_curve"]
+
+
+@dataclass(frozen=True)
+class RoutingCurve:
+    """Quality against the share of tasks that the strong agent gets.
+
+    :func:`routing_curve` makes one from recorded outcomes; one made by hand, from a
+    sweep of thresholds in the simulator, gives APGR as a function of load.
+
+    Attributes
+    ----------
+    share : ndarray, shape (points,)
+        Share of tasks sent to the strong agent, rising from 0 to 1.
+    quality : ndarray, shape (points,)
+        Mean quality at that share; linear in between.
+    left_out : int
+        Tasks without an outcome of both agents, which the curve does not hold.
+
+    Raises
+    ------
+    CorpusError
+        If the shares do not rise from 0 to 1, or a quality is missing.
+    """
+
+    share: NDArray[np.float64]
+    quality: NDArray[np.float64]
+    left_out: int = 0
+
+    def __post_init__(self) -> None:
+        share = column("shares", self.share)
+        quality = column("qualities", self.quality, share.size)
+        if share[0] != 0 or share[-1] != 1 or (np.diff(share) < 0).any():
+            raise CorpusError("a routing curve's shares must rise from 0 to 1, both included")
+        if np.isnan(quality).any():
+            raise CorpusError("a routing curve needs a quality at every share, and one is NaN")
+        object.__setattr__(self, "share", share)
+        object.__setattr__(self, "quality", quality)
+
+
+def routing_curve(
+    scores: ArrayLike,
+    weak: ArrayLike,
+    strong: ArrayLike,
+    *,
+    ties: Literal["order", "average"] = "order",
+) -> RoutingCurve:
+    """The curve of a score: tasks go to the strong agent in falling order of it.
+
+    Parameters
+    ----------
+    scores : array_like, shape (tasks,)
+        How much a task needs the strong agent; only their order counts.
+    weak, strong : array_like, shape (tasks,)
+        Recorded quality of the two agents. Tasks with a NaN are left out and
+        counted in ``left_out``.
+    ties : {"order", "average"}
+        Tasks with equal scores: in the order given, as published figures take them;
+        or all at once, which is the mean over all orders.
+
+    Raises
+    ------
+    CorpusError
+        If the lengths differ, a score is NaN, or no task has both outcomes.
+    """
+    score = column("scores", scores)
+    low = column("weak agent's qualities", weak, score.size)
+    high = column("strong agent's qualities", strong, score.size)
+    if np.isnan(score).any():
+        where = int(np.flatnonzero(np.isnan(score))[0])
+        raise CorpusError(f"scores: NaN at task {where}; every task needs a score to be routed by")
+    known = ~(np.isnan(low) | np.isnan(high))
+    if not known.any():
+        raise CorpusError("no task has a recorded quality of both agents: there is no curve")
+    score, low, high = score[known], low[known], high[known]
+    order = np.argsort(-score, kind="stable")
+    gained = np.concatenate([[0.0], np.cumsum((high - low)[order])])
+    share = np.arange(score.size + 1) / score.size
+    quality = (low.sum() + gained) / score.size
+    if ties == "average":
+        ends = np.concatenate([[True], np.diff(score[order]) != 0, [True]])
+        share, quality = share[ends], quality[ends]
+    return RoutingCurve(share, quality, int((~known).sum()))
+
+
+def pgr(curve: RoutingCurve) -> NDArray[np.float64]:
+    """Performance gap recovered at each point of the curve, shape (points,).
+
+    PGR = (quality - weak's) / (strong's - weak's) (Ong et al., "Metrics"): 0 for the
+    weak agent alone, 1 for the strong alone, above 1 where both together beat the
+    strong. NaN where the two agents are equally good.
+    """
+    weak, strong = curve.quality[0], curve.quality[-1]
+    if np.isclose(weak, strong, rtol=1e-12, atol=0):
+        return np.full(curve.quality.size, np.nan)
+    return (curve.quality - weak) / (strong - weak)
+
+
+def apgr(curve: RoutingCurve) -> float:
+    """Average performance gap recovered: the area under PGR over the share of calls.
+
+    Ong et al., "Metrics"; the exact area by the trapezoid through every point, where
+    they take ten. 0.5 for routing at random; NaN where PGR is.
+    """
+    return float(np.trapezoid(pgr(curve), curve.share))
+
+
+def cpt(curve: RoutingCurve, recovered: float) -> float:
+    """Call-performance threshold: the least share of strong calls with PGR >= ``recovered``.
+
+    Ong et al., "Metrics": CPT(50 %) is ``cpt(curve, 0.5)``. Where the curve is not
+    monotone it is the first crossing, on the straight line between two points.
+    NaN where the level is never reached, or PGR is NaN.
+    """
+    values = pgr(curve)
+    reached = np.flatnonzero(values >= recovered)
+    if reached.size == 0:
+        return float("nan")
+    last = int(reached[0])
+    if last == 0:
+        return 0.0
+    first = last - 1
+    part = (recovered - values[first]) / (values[last] - values[first])
+    return float(curve.share[first] + part * (curve.share[last] - curve.share[first]))
