@@ -1,0 +1,230 @@
+"""What another policy would have earned, estimated from the log of this one.
+
+For those who have decisions with their propensities and no outcome of the agents
+that were not chosen. The estimates stand on two conditions that the data cannot
+prove: propensities are what was really played, and every agent that the new policy
+may choose was sometimes chosen in the log.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+
+from routingsim.errors import CorpusError, SimulationError
+from routingsim.evaluation.outcomes import choices, column, matrix, taken
+from routingsim.simulation.statistics import Interval
+
+__all__ = ["SMALL_SAMPLE", "Estimate", "doubly_robust", "ips", "snips"]
+
+SMALL_SAMPLE = 100
+"""Effective sample size below which an estimate comes with a warning."""
+
+_HEAVY = 0.1  # share of all weight on one decision from which it is said
+_UNBALANCED = 4.0  # standard errors of the mean weight from 1
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """The estimated mean reward of a policy that was not run.
+
+    Attributes
+    ----------
+    method : str
+        "IPS", "SNIPS" or "doubly robust".
+    interval : Interval
+        By the normal law; too narrow where ``notes`` warn of a small sample.
+    effective_sample_size : float
+        (sum of weights)² / sum of squared weights (Kish, *Survey Sampling*,
+        1965): how many decisions of the new policy the log is worth.
+    tasks, left_out : int
+        Decisions used, and those left out for want of a reward.
+    notes : tuple of str
+        Warnings; empty where there is nothing to warn of.
+    """
+
+    method: str
+    interval: Interval
+    effective_sample_size: float
+    tasks: int
+    left_out: int
+    notes: tuple[str, ...]
+
+    def __str__(self) -> str:
+        said = "".join(f"; {note}" for note in self.notes)
+        return (
+            f"{self.method}: {self.interval}, worth {self.effective_sample_size:,.0f} of "
+            f"{self.tasks:,} decisions{said}"
+        )
+
+
+def ips(
+    chosen: ArrayLike,
+    propensity: ArrayLike,
+    reward: ArrayLike,
+    target: ArrayLike,
+    *,
+    level: float = 0.95,
+) -> Estimate:
+    """Inverse propensity scoring: the mean of w r with w = target / propensity.
+
+    Horvitz & Thompson, J. Am. Stat. Assoc. 47 (1952). Without bias; wide where
+    weights are large.
+
+    Parameters
+    ----------
+    chosen : array_like of int, shape (tasks,)
+        The agent that the log chose, as a column of ``target``.
+    propensity : array_like, shape (tasks,)
+        Probability, above 0, with which it was chosen.
+    reward : array_like, shape (tasks,)
+        What it earned. Decisions with NaN are left out and counted.
+    target : array_like, shape (tasks, agents)
+        Probability with which the new policy chooses each agent; rows sum to 1.
+    level : float
+        Confidence level.
+
+    Raises
+    ------
+    CorpusError
+        If shapes do not fit, a probability is out of its range, or no reward is known.
+    """
+    log = _read(chosen, propensity, reward, target)
+    return _estimate("IPS", log.weight * log.reward, log, level)
+
+
+def snips(
+    chosen: ArrayLike,
+    propensity: ArrayLike,
+    reward: ArrayLike,
+    target: ArrayLike,
+    *,
+    level: float = 0.95,
+) -> Estimate:
+    """Self-normalised IPS: the sum of w r over the sum of w.
+
+    Swaminathan & Joachims, "The Self-Normalized Estimator for Counterfactual
+    Learning" (NeurIPS 2015). A little biased, never outside the rewards seen, usually
+    narrower than IPS. The interval is by linearisation (delta method).
+
+    Parameters and errors are those of :func:`ips`; also a CorpusError where all
+    weights are 0, because the log never chose what the new policy would.
+    """
+    log = _read(chosen, propensity, reward, target)
+    total = log.weight.sum()
+    if total == 0:
+        raise CorpusError("all weights are 0: the log never chose an agent that the policy would")
+    value = (log.weight * log.reward).sum() / total
+    spread = log.weight * (log.reward - value) / log.weight.mean()
+    return _estimate("SNIPS", value + spread, log, level)
+
+
+def doubly_robust(
+    chosen: ArrayLike,
+    propensity: ArrayLike,
+    reward: ArrayLike,
+    target: ArrayLike,
+    predicted: ArrayLike,
+    *,
+    level: float = 0.95,
+) -> Estimate:
+    """A prediction of every reward, corrected by IPS where the truth was seen.
+
+    The mean of sum_a target(a) predicted(a) + w (r - predicted(chosen)) (Dudík,
+    Langford & Li, "Doubly Robust Policy Evaluation and Learning", ICML 2011). Without
+    bias where either the propensities or the predictions are right; narrow where the
+    predictions are good.
+
+    Parameters
+    ----------
+    chosen, propensity, reward, target, level
+        As :func:`ips`.
+    predicted : array_like, shape (tasks, agents)
+        Predicted reward of every agent, from a model that did not see these rewards.
+
+    Raises
+    ------
+    CorpusError
+        As :func:`ips`; or if a prediction is NaN.
+    """
+    log = _read(chosen, propensity, reward, target)
+    guess = matrix("predicted rewards", predicted, np.shape(target))
+    if np.isnan(guess).any():
+        raise CorpusError("predicted rewards: NaN; a prediction of every agent is needed")
+    guess = guess[log.known]
+    expected = (log.target * guess).sum(axis=1)
+    terms = expected + log.weight * (log.reward - taken(guess, log.chosen))
+    return _estimate("doubly robust", terms, log, level)
+
+
+@dataclass(frozen=True)
+class _Log:
+    chosen: NDArray[np.intp]
+    reward: NDArray[np.float64]
+    target: NDArray[np.float64]
+    weight: NDArray[np.float64]
+    known: NDArray[np.bool_]
+
+
+def _read(chosen: ArrayLike, propensity: ArrayLike, reward: ArrayLike, target: ArrayLike) -> _Log:
+    new = matrix("target", target)
+    tasks, agents = new.shape
+    if not (new >= 0).all() or not np.allclose(new.sum(axis=1), 1.0, rtol=0, atol=1e-6):
+        raise CorpusError("target: each row must be probabilities of the agents that sum to 1")
+    played = choices(chosen, tasks, agents)
+    chance = column("propensities", propensity, tasks)
+    wrong = np.flatnonzero(~((chance > 0) & (chance <= 1)))
+    if wrong.size:
+        raise CorpusError(
+            f"propensities: {chance[wrong[0]]} at decision {wrong[0]}; what was chosen had a "
+            "probability above 0 and up to 1"
+        )
+    earned = column("rewards", reward, tasks)
+    known = ~np.isnan(earned)
+    if not known.any():
+        raise CorpusError("rewards: none is known; there is nothing to estimate from")
+    weight = taken(new, played) / chance
+    return _Log(played[known], earned[known], new[known], weight[known], known)
+
+
+def _estimate(method: str, terms: NDArray[np.float64], log: _Log, level: float) -> Estimate:
+    """The mean of the terms with its interval, and what the weights give to worry about."""
+    if not 0 < level < 1:
+        raise SimulationError(f"level={level}: a confidence level between 0 and 1 is needed")
+    tasks = terms.size
+    half_width = math.nan
+    if tasks > 1:
+        z = stats.norm.ppf(0.5 + level / 2)
+        half_width = float(z * terms.std(ddof=1) / math.sqrt(tasks))
+    squares = float((log.weight**2).sum())
+    size = float(log.weight.sum()) ** 2 / squares if squares else 0.0
+    return Estimate(
+        method=method,
+        interval=Interval(float(terms.mean()), half_width, level),
+        effective_sample_size=size,
+        tasks=tasks,
+        left_out=log.known.size - tasks,
+        notes=_warnings(log.weight, size),
+    )
+
+
+def _warnings(weight: NDArray[np.float64], size: float) -> tuple[str, ...]:
+    notes = []
+    if size < SMALL_SAMPLE:
+        notes.append(
+            f"effective sample size {size:.1f} of {weight.size:,}: below {SMALL_SAMPLE}, "
+            "the interval is not to be trusted"
+        )
+    total = float(weight.sum())
+    if total and float(weight.max()) / total > _HEAVY:
+        notes.append(f"one decision carries {weight.max() / total:.0%} of all weight")
+    mean = float(weight.mean())
+    error = float(weight.std(ddof=1)) / math.sqrt(weight.size) if weight.size > 1 else math.inf
+    if abs(mean - 1) > max(_UNBALANCED * error, 1e-9):
+        notes.append(
+            f"weights average {mean:.3f}, not 1: propensities are wrong, or the policy would "
+            "choose agents that the log never does"
+        )
+    return tuple(notes)
