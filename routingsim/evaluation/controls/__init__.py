@@ -1,0 +1,43 @@
+"""What a policy must beat before its figures mean anything.
+
+=============  ===================================================================
+random         every agent as likely as the next
+cheapest       the agent with the lowest mean cost, always
+best-single    the agent with the highest mean quality, always (chosen in hindsight)
+zero-router    a coin between two agents, at the policy's own mean cost
+shuffle        the policy's own mix of agents, dealt out to the tasks at random
+length         the same mix, the longest texts to the dearest agents
+category       the best agent of each category, learned on other folds
+oracle         the best agent of each task, the cheapest among equals (in hindsight)
+=============  ===================================================================
+
+:func:`recorded_controls` has them on recorded outcomes, where those that toss a coin are
+taken at their expectation; :func:`control_policies` has them as policies for the
+simulator. A policy that is not better than its shuffle does not use the text:
+:func:`text_use` tests it.
+"""
+
+from routingsim.evaluation.controls.choices import (
+    category_choice,
+    hull_mix,
+    length_choice,
+    shuffled,
+)
+from routingsim.evaluation.controls.offline import Control, control_table, recorded_controls
+from routingsim.evaluation.controls.simulated import assigned, chosen_by, control_policies
+from routingsim.evaluation.controls.use import TextUse, text_use
+
+__all__ = [
+    "Control",
+    "TextUse",
+    "assigned",
+    "category_choice",
+    "chosen_by",
+    "control_policies",
+    "control_table",
+    "hull_mix",
+    "length_choice",
+    "recorded_controls",
+    "shuffled",
+    "text_use",
+]

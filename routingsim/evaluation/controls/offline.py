@@ -1,0 +1,164 @@
+"""Controls on recorded outcomes, without a clock."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from routingsim.errors import CorpusError
+from routingsim.evaluation.controls.choices import category_choice, hull_mix, length_choice
+from routingsim.evaluation.intervals import paired_bootstrap
+from routingsim.evaluation.metrics.routerbench import oracle, zero_router
+from routingsim.evaluation.outcomes import choices, complete, matrix, taken
+
+__all__ = ["Control", "control_table", "recorded_controls"]
+
+
+@dataclass(frozen=True)
+class Control:
+    """One control on recorded outcomes.
+
+    Attributes
+    ----------
+    name : str
+        As in :mod:`routingsim.evaluation.controls`.
+    quality, cost : ndarray, shape (tasks,)
+        Of each task; the expectation where a coin decides.
+    hindsight : bool
+        Whether it was fitted on the very outcomes it is shown on.
+    """
+
+    name: str
+    quality: NDArray[np.float64]
+    cost: NDArray[np.float64]
+    hindsight: bool = False
+
+
+def recorded_controls(
+    quality: ArrayLike,
+    cost: ArrayLike,
+    chosen: ArrayLike,
+    *,
+    texts: Sequence[str] | None = None,
+    categories: Sequence[str] | None = None,
+    seed: int = 0,
+) -> tuple[Control, ...]:
+    """All controls of a policy's choices that the data allow.
+
+    Parameters
+    ----------
+    quality, cost : array_like, shape (tasks, agents)
+        Recorded outcomes, complete: select the tasks that have them first
+        (:func:`control_table` does).
+    chosen : array_like of int, shape (tasks,)
+        The policy's choices.
+    texts, categories : sequence of str, shape (tasks,), optional
+        For the controls "length" and "category", which are left out without them.
+    seed : int
+        Of the folds of "category".
+
+    Raises
+    ------
+    CorpusError
+        If shapes do not fit or an outcome is missing.
+    """
+    good = matrix("qualities", quality)
+    paid = matrix("costs", cost, good.shape)
+    mine = choices(chosen, *good.shape)
+    if not complete(good, paid).all():
+        raise CorpusError("controls need the outcome of every agent on every task; some are NaN")
+    tasks, agents = good.shape
+    mix = np.bincount(mine, minlength=agents) / tasks
+    even = np.full(agents, 1 / agents)
+    coin = hull_mix(zero_router(good, paid), float(taken(paid, mine).mean()), agents)
+
+    def blend(name: str, shares: NDArray[np.float64], hindsight: bool = False) -> Control:
+        return Control(name, good @ shares, paid @ shares, hindsight)
+
+    def choice(name: str, agent: NDArray[np.intp], hindsight: bool = False) -> Control:
+        return Control(name, taken(good, agent), taken(paid, agent), hindsight)
+
+    found = [
+        blend("random", even),
+        choice("cheapest", np.full(tasks, paid.mean(axis=0).argmin())),
+        choice("best-single", np.full(tasks, good.mean(axis=0).argmax()), hindsight=True),
+        blend("zero-router", coin, hindsight=True),
+        blend("shuffle", mix),
+    ]
+    if texts is not None:
+        found.append(choice("length", length_choice(texts, mix, paid.mean(axis=0))))
+    if categories is not None:
+        found.append(choice("category", category_choice(good, categories, seed=seed)))
+    found.append(choice("oracle", oracle(good, paid), hindsight=True))
+    return tuple(found)
+
+
+def control_table(
+    quality: ArrayLike,
+    cost: ArrayLike,
+    chosen: ArrayLike,
+    *,
+    texts: Sequence[str] | None = None,
+    categories: Sequence[str] | None = None,
+    seed: int = 0,
+    level: float = 0.95,
+) -> pd.DataFrame:
+    """A policy beside its controls, on recorded outcomes.
+
+    Parameters
+    ----------
+    quality, cost, chosen, texts, categories, seed
+        As :func:`recorded_controls`, but tasks without a complete record are left out.
+    level : float
+        Of the intervals.
+
+    Returns
+    -------
+    DataFrame
+        A row for the policy and one for each control, by ``name``: quality and cost
+        (means), difference (the policy's quality less the control's), half_width (by
+        paired bootstrap over tasks), verdict (on the policy), hindsight. ``tasks``
+        and ``left_out`` are in every row.
+    """
+    good = matrix("qualities", quality)
+    paid = matrix("costs", cost, good.shape)
+    mine = choices(chosen, *good.shape)
+    known = complete(good, paid)
+    if not known.any():
+        raise CorpusError("no task has a recorded quality and cost of every agent")
+    found = recorded_controls(
+        good[known],
+        paid[known],
+        mine[known],
+        texts=_pick(texts, known),
+        categories=_pick(categories, known),
+        seed=seed,
+    )
+    reached, spent = taken(good, mine)[known], taken(paid, mine)[known]
+    rows = [("policy", reached.mean(), spent.mean(), 0.0, 0.0, "", False)]
+    for each in found:
+        ahead = paired_bootstrap(reached, each.quality, level=level, seed=seed)
+        rows.append(
+            (
+                each.name,
+                each.quality.mean(),
+                each.cost.mean(),
+                ahead.interval.mean,
+                ahead.interval.half_width,
+                ahead.verdict,
+                each.hindsight,
+            )
+        )
+    columns = ["name", "quality", "cost", "difference", "half_width", "verdict", "hindsight"]
+    frame = pd.DataFrame(rows, columns=columns).set_index("name")
+    return frame.assign(tasks=int(known.sum()), left_out=int((~known).sum()))
+
+
+def _pick(values: Sequence[str] | None, known: NDArray[np.bool_]) -> list[str] | None:
+    if values is None:
+        return None
+    if len(values) != known.size:
+        raise CorpusError(f"{len(values):,} texts or categories for {known.size:,} tasks")
+    return [value for value, keep in zip(values, known, strict=True) if keep]

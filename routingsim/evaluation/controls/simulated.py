@@ -1,0 +1,160 @@
+"""Controls as policies, for the simulator."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from routingsim.agents import AgentPool
+from routingsim.corpus import Corpus
+from routingsim.errors import CorpusError, PolicyError, SimulationError
+from routingsim.evaluation.controls.choices import (
+    category_choice,
+    hull_mix,
+    length_choice,
+    shuffled,
+)
+from routingsim.evaluation.metrics.routerbench import oracle, zero_router
+from routingsim.evaluation.outcomes import choices, complete, taken
+from routingsim.policies.kernel import choose_kernel
+from routingsim.policies.policy import Policy
+from routingsim.policies.rules import random, static, weighted
+from routingsim.simulation.result import ReplayResult
+from routingsim.simulation.service import cost_table
+
+__all__ = ["assigned", "chosen_by", "control_policies"]
+
+
+# The one feature of a task is its agent.
+@choose_kernel
+def _as_assigned(task, pool, memory):
+    wanted = int(task.features[0])
+    if pool.up[wanted]:
+        return wanted
+    best, lowest = wanted, np.inf
+    for a in range(pool.busy.size):
+        load = (pool.busy[a] + pool.queued[a]) / pool.slots[a]
+        if pool.up[a] and load < lowest:
+            best, lowest = a, load
+    return best
+
+
+def assigned(
+    corpus: Corpus, pool: AgentPool, chosen: ArrayLike, *, name: str = "assigned"
+) -> Policy:
+    """A policy that sends each task of this corpus to the agent given for it.
+
+    The agent travels as the task's one feature, by its record in the corpus, so that
+    a task drawn twice, or tried again, has the same. One that is down, or has just
+    failed the task, is replaced by the least loaded.
+
+    Parameters
+    ----------
+    corpus : Corpus
+        The policy serves this corpus as it is, and no other text.
+    pool : AgentPool
+    chosen : array_like of int, shape (tasks,)
+        Position in the pool of each task's agent.
+    name : str
+
+    Raises
+    ------
+    CorpusError
+        If there is not one agent of the pool a task.
+    """
+    table = choices(chosen, len(corpus), len(pool)).astype(np.float64)[:, np.newaxis]
+    own = corpus.tasks["text"].tolist()
+
+    def look_up(texts: Sequence[str], categories: Sequence[str]) -> NDArray[np.float64]:
+        if list(texts) != own:
+            raise PolicyError(
+                f"policy {name} has an agent for each of the {len(own):,} tasks of "
+                f"{corpus.name}, and was asked about {len(texts):,} other texts; replay that "
+                "corpus, whole and in its order"
+            )
+        return table
+
+    return Policy(name, _as_assigned, featurize=look_up)
+
+
+def chosen_by(result: ReplayResult) -> NDArray[np.intp]:
+    """The agent that a replay's policy chose for each record of the corpus.
+
+    Raises
+    ------
+    SimulationError
+        If the replay had no corpus, or did not run each of its tasks once.
+    """
+    tasks = len(result.corpus) if result.corpus is not None else 0
+    rows = result.work.row
+    if not tasks or not np.array_equal(np.sort(rows), np.arange(tasks)):
+        raise SimulationError(
+            f"a replay of {rows.size:,} tasks from a corpus of {tasks:,}: each must run once for "
+            "the policy to have one choice a task; leave out tasks="
+        )
+    chosen = np.empty(tasks, dtype=np.intp)
+    chosen[rows] = result.log.agent
+    return chosen
+
+
+def control_policies(
+    corpus: Corpus, pool: AgentPool, chosen: ArrayLike | None = None, *, seed: int = 0
+) -> dict[str, Policy]:
+    """The controls as policies for the simulator, by name.
+
+    Costs are recorded, or modelled as the simulator models them. Those that know the
+    outcomes they are shown on have the corpus in ``fitted_on``.
+
+    Parameters
+    ----------
+    corpus : Corpus
+        Replay it whole, or draw from it; the policies know no other texts.
+    pool : AgentPool
+    chosen : array_like of int, shape (tasks,), optional
+        A policy's choices (:func:`chosen_by`), for the controls that have its mix
+        and cost: "zero-router", "shuffle" and "length".
+    seed : int
+        Of the shuffle and of the folds.
+
+    Raises
+    ------
+    CorpusError
+        If no task has a recorded quality of every agent of the pool.
+    """
+    good = corpus.outcome("quality", [agent.recorded_as for agent in pool])
+    paid, _ = cost_table(corpus, pool)
+    known = complete(good)
+    if not known.any():
+        raise CorpusError(
+            f"{corpus.name}: no task has a recorded quality of all of {', '.join(pool.ids)}; "
+            "controls go by recorded outcomes (an agent's `outcome` names its record)"
+        )
+    hindsight = (corpus.sha256,)
+
+    cheapest = static(pool, agent=pool.ids[int(paid[known].mean(axis=0).argmin())])
+    best = static(pool, agent=pool.ids[int(good[known].mean(axis=0).argmax())])
+    found = {
+        "random": random(pool),
+        "cheapest": replace(cheapest, name="cheapest"),
+        "best-single": replace(best, name="best-single", fitted_on=hindsight),
+    }
+    if chosen is not None:
+        mine = choices(chosen, *good.shape)
+        mix = np.bincount(mine, minlength=len(pool)) / mine.size
+        cost = float(taken(paid, mine)[known].mean())
+        coin = hull_mix(zero_router(good[known], paid[known]), cost, len(pool))
+        found["zero-router"] = replace(
+            weighted(pool, weights=coin.tolist()), name="zero-router", fitted_on=hindsight
+        )
+        found["shuffle"] = assigned(corpus, pool, shuffled(mine, seed=seed), name="shuffle")
+        if corpus.has_texts:
+            by_length = length_choice(corpus.tasks["text"].tolist(), mix, paid.mean(axis=0))
+            found["length"] = assigned(corpus, pool, by_length, name="length")
+    if corpus.category_codes:
+        labels = corpus.tasks["category"].tolist()
+        by_category = category_choice(good, labels, seed=seed)
+        found["category"] = assigned(corpus, pool, by_category, name="category")
+    best_each = assigned(corpus, pool, oracle(good, paid), name="oracle")
+    found["oracle"] = replace(best_each, fitted_on=hindsight)
+    return found

@@ -1,0 +1,96 @@
+"""Does a policy use the text: a permutation test against its own shuffle."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from routingsim.errors import CorpusError, SimulationError
+from routingsim.evaluation.outcomes import choices, complete, matrix, taken
+
+__all__ = ["TextUse", "text_use"]
+
+
+@dataclass(frozen=True)
+class TextUse:
+    """Whether a policy is better than its own choices dealt out at random.
+
+    Attributes
+    ----------
+    quality, shuffled : float
+        Mean quality of the policy, and of its shuffles.
+    p_value : float
+        Share of shuffles at least as good (one-sided permutation test).
+    uses_text : bool
+        Whether that is at most 1 - level.
+    tasks, left_out : int
+        Tasks with a complete record, and those without.
+    """
+
+    quality: float
+    shuffled: float
+    p_value: float
+    uses_text: bool
+    tasks: int
+    left_out: int
+
+    def __str__(self) -> str:
+        said = "uses the text" if self.uses_text else "does not use the text"
+        return (
+            f"{said}: quality {self.quality:.4f} against {self.shuffled:.4f} for the same mix of "
+            f"agents at random (p = {self.p_value:.2g}, {self.tasks:,} tasks)"
+        )
+
+
+def text_use(
+    quality: ArrayLike,
+    chosen: ArrayLike,
+    *,
+    level: float = 0.95,
+    permutations: int = 1999,
+    seed: int = 0,
+) -> TextUse:
+    """Test whether a policy's choices fit their tasks better than their shuffle.
+
+    Under the null hypothesis that choices have nothing to do with the tasks, every
+    permutation of them is as likely (Fisher 1935; Ernst, Stat. Sci. 19, 2004). The
+    text, its category or any other knowledge of the task can make the difference.
+
+    Parameters
+    ----------
+    quality : array_like, shape (tasks, agents)
+        Tasks without a complete record are left out and counted.
+    chosen : array_like of int, shape (tasks,)
+    level : float
+        Confidence with which "uses the text" is said.
+    permutations : int
+    seed : int
+
+    Raises
+    ------
+    CorpusError
+        If shapes do not fit or no task has a complete record.
+    SimulationError
+        If ``level`` is out of reach with so few permutations.
+    """
+    good = matrix("qualities", quality)
+    mine = choices(chosen, *good.shape)
+    known = complete(good)
+    if not known.any():
+        raise CorpusError("no task has a recorded quality of every agent")
+    if not 0 < level < 1 or permutations < 1 / (1 - level) - 1:
+        raise SimulationError(f"level={level} cannot be had with {permutations} permutations")
+    good, mine = good[known], mine[known]
+    reached = float(taken(good, mine).mean())
+    rng = np.random.default_rng(seed)
+    dealt = np.array([taken(good, rng.permutation(mine)).mean() for _ in range(permutations)])
+    # Sums taken in another order differ in the last bits: that is no difference.
+    p = (1 + int((dealt >= reached - 1e-12).sum())) / (1 + permutations)
+    return TextUse(
+        quality=reached,
+        shuffled=float(dealt.mean()),
+        p_value=p,
+        uses_text=p <= 1 - level,
+        tasks=mine.size,
+        left_out=int((~known).sum()),
+    )
