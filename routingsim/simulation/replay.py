@@ -93,7 +93,10 @@ def replay(
     arrivals : str or arrival process, optional
         When tasks arrive: ``"poisson:4"``, ``rs.Poisson(4)``, ``"corpus:2x"``, …
         By default the corpus's own times, or Poisson arrivals at 70 % of the
-        pool's capacity where it has none.
+        pool's capacity where it has none. With the corpus's own times each task
+        keeps its own, and only those in the window (``"corpus:start=600"``) are
+        run. Of a trace (``"trace:FILE"``) only the times are taken;
+        :meth:`Corpus.with_arrivals` takes its token counts too.
     tasks : int, optional
         How many tasks to run. By default each of the corpus once, in its order.
         More than the corpus has are drawn from it with replacement.
@@ -117,6 +120,8 @@ def replay(
     SimulationError, PolicyError, AgentError
         If the parts do not go together; the message says which and how to mend it.
     """
+    if warm_up is not None and not 0 <= warm_up < 1:
+        raise SimulationError(f"warm_up={warm_up}: a share of the horizon in [0, 1) is needed")
     pool = load_agents() if pool is None else pool
     if service is not None:
         pool = _with_service(pool, service)
@@ -130,7 +135,8 @@ def replay(
             f"{process} has {times.size:,} arrivals: {count - times.size:,} tasks left out"
         )
         count = times.size
-    rows, resampled = _rows(count, corpus, seed)
+    first = process.rows(corpus).start if corpus and isinstance(process, CorpusTimes) else 0
+    rows, resampled = _rows(count, corpus, seed, first)
     if resampled:
         notes.append(
             f"{count:,} tasks drawn with replacement from the {len(corpus or ()):,} there are"
@@ -166,9 +172,10 @@ def replay(
         asked=(process.rate, process.cv),
         realised=realised(work.arrived),
         seed=seed,
-        retries=retries.attempts,
+        retries=retries,
         outages=tuple(outages),
         synthetic=synthetic,
+        closed=closed is not None,
         warm_up=(WARM_UP if synthetic else 0.0) if warm_up is None else warm_up,
         notes=tuple(notes),
         work=work,
@@ -215,12 +222,14 @@ def _times(
     return process.times(count, seed, corpus), None
 
 
-def _rows(count: int, corpus: Corpus | None, seed: int) -> tuple[NDArray[np.int32], bool]:
+def _rows(
+    count: int, corpus: Corpus | None, seed: int, first: int
+) -> tuple[NDArray[np.int32], bool]:
     """The corpus record behind each task, and whether they were drawn."""
     if corpus is None:
         return np.zeros(count, np.int32), False
-    if count <= len(corpus):
-        return np.arange(count, dtype=np.int32), False
+    if first + count <= len(corpus):
+        return np.arange(first, first + count, dtype=np.int32), False
     return draws.integers(draws.stream(seed, draws.ROW), count, len(corpus)), True
 
 

@@ -12,7 +12,7 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -20,12 +20,14 @@ from numpy.typing import NDArray
 
 from routingsim.agents import AgentPool
 from routingsim.corpus import Corpus
-from routingsim.errors import SimulationError
 from routingsim.policies.kernel import FAILED, OK, SHED, STATUS_NAMES, TIMED_OUT
 from routingsim.policies.policy import Policy
 from routingsim.simulation.engine import Log, Workload
 from routingsim.simulation.service import Outage
 from routingsim.simulation.statistics import Interval, batch_means, quantiles, slope_t
+
+if TYPE_CHECKING:
+    from routingsim.simulation.replay import Retries
 
 __all__ = ["QUANTILES", "ReplayResult", "Stability"]
 
@@ -40,9 +42,11 @@ _GRID = 256  # cells in which a backlog is watched
 class Stability:
     """Whether waits and latencies of a run mean anything.
 
-    ``offered`` is each agent's offered load after routing (work sent to it over
-    slots x horizon), ``backlog_slope_t`` the t statistic of the growth of tasks in
-    the system over the second half of the arrivals.
+    ``offered`` is each agent's offered load after routing: work sent to it over
+    slots x horizon, or calls over what its limit per minute lets start, whichever is
+    more. ``backlog_slope_t`` is the t statistic of the growth of tasks in the system
+    over the second half of the arrivals. A closed loop is always stable: its users
+    wait for answers.
     """
 
     verdict: Literal["stable", "at the edge", "overloaded"]
@@ -56,7 +60,7 @@ class Stability:
             return said
         if self.verdict == "at the edge":
             return f"{said}; waits depend on the length of the run, read percentiles with care"
-        return f"{said}; queues grow without bound, percentiles say only how long the run was"
+        return f"{said}; queues grow or tasks are lost, percentiles say how long the run was"
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -73,6 +77,10 @@ class ReplayResult:
         Mean rate (tasks/s) and cv of inter-arrival times, asked for and met.
     seed : int
         Of every draw.
+    retries, outages
+        What happened after failed calls, and which agent was down when.
+    synthetic, closed : bool
+        Whether a model made the arrivals, and whether they waited for answers.
     warm_up : float
         Share of the horizon left out of timing figures.
     notes : tuple of str
@@ -90,18 +98,15 @@ class ReplayResult:
     asked: tuple[float | None, float | None]
     realised: tuple[float, float]
     seed: int
-    retries: Any
+    retries: "Retries"
     outages: tuple[Outage, ...]
     synthetic: bool
+    closed: bool
     warm_up: float
     notes: tuple[str, ...]
     work: Workload
     log: Log
     memory: NDArray[np.float64]
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.warm_up < 1:
-            raise SimulationError(f"warm_up={self.warm_up}: a share of the horizon in [0, 1)")
 
     def __len__(self) -> int:
         return self.log.agent.size
@@ -149,7 +154,7 @@ class ReplayResult:
         """The corpus's id of each task, in order of arrival; numbers without a corpus."""
         if self.corpus is None:
             return pd.Series(np.arange(len(self))).astype("string")
-        return self.corpus.tasks["id"].take(self.work.row).reset_index(drop=True)
+        return pd.Series(self.corpus.tasks["id"]).take(self.work.row).reset_index(drop=True)
 
     def calls(self) -> pd.DataFrame:
         """A row a try, retries included: task, attempt, agent, sent, left the queue, ended, status.
@@ -241,6 +246,12 @@ class ReplayResult:
             )
         slots = self.pool.column("concurrency")
         offered = work / (slots * horizon) if horizon > 0 else np.zeros(len(self.pool))
+        limit = self.pool.column("requests_per_minute")
+        if horizon > 0 and not np.isnan(limit).all():
+            calls = np.bincount(log.agent, minlength=len(self.pool)) + np.bincount(
+                log.retried_agent[:again], minlength=len(self.pool)
+            )
+            offered = np.fmax(offered, calls * 60 / (limit * horizon))
         grid = np.linspace(arrived[0], arrived[-1], _GRID + 1) if horizon > 0 else np.zeros(2)
         came = np.histogram(arrived, grid)[0].cumsum() if horizon > 0 else np.zeros(1)
         went = np.histogram(log.finished, grid)[0].cumsum() if horizon > 0 else np.zeros(1)
@@ -249,7 +260,9 @@ class ReplayResult:
         grew = backlog.size > 2 and backlog[-1] - backlog[0] > max(10.0, slots.sum())
         worst = float(offered.max())
         verdict: Literal["stable", "at the edge", "overloaded"] = "stable"
-        if worst >= 1.0:
+        if self.closed:
+            pass
+        elif worst >= 1.0:
             verdict = "overloaded"
         elif worst >= _EDGE or (t > 4.0 and grew):
             verdict = "at the edge"
@@ -349,11 +362,21 @@ class ReplayResult:
         lines = [
             f"ReplayResult: {len(self):,} tasks ({name}) under {self.policy.name}, "
             f"{self.arrivals}, seed {self.seed}",
+            f"arrivals: {_rate_cv(self.asked)} asked for, {_rate_cv(self.realised)} met",
             str(self.stability),
         ]
+        if self.warm_up:
+            lines.append(
+                f"timing figures from {self.window[0]:.4g} s on: the first {self.warm_up:.0%} "
+                "is warm-up"
+            )
         shown = ["tasks", "share", "utilisation", "wait_mean", "latency_p50", "latency_p95", "cost"]
         lines.append(self._summary[[*shown, "quality"]].to_string(float_format="%.3g", na_rep="-"))
-        return "\n".join(lines)
+        lost = {name: int(self.overall[name]) for name in STATUS_NAMES[FAILED:]}
+        if any(lost.values()):
+            said = ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in lost.items() if n)
+            lines.append(f"not answered: {said}")
+        return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
 
     def plot_usage(self, ax: Any = None) -> Any:
         """Share of tasks an agent; returns the Axes."""
@@ -382,11 +405,16 @@ def _overlap(
 ) -> NDArray[np.float64]:
     """Seconds of service an agent that lie between ``begin`` and ``end``."""
     seconds = np.clip(ends, begin, end) - np.clip(begins, begin, end)
-    return np.bincount(agent, weights=seconds, minlength=agents)
+    return np.bincount(agent, weights=seconds, minlength=agents).astype(np.float64, copy=False)
+
+
+def _rate_cv(pair: tuple[float | None, float | None]) -> str:
+    rate, cv = ("-" if _none(value) is None else f"{value:.3g}" for value in pair)
+    return f"{rate}/s (cv {cv})"
 
 
 def _none(value: float | None) -> float | None:
-    return None if value is None or math.isnan(value) else float(value)
+    return None if value is None or not math.isfinite(value) else float(value)
 
 
 def _plots() -> Any:
