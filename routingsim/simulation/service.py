@@ -100,11 +100,10 @@ def service_table(corpus: Corpus, pool: AgentPool) -> NDArray[np.float64]:
         If an agent's ``service`` is ``recorded`` and the corpus lacks a latency.
     """
     table = np.broadcast_to(pool.column("latency"), (len(corpus), len(pool))).copy()
-    if any(agent.service == "tokens" for agent in pool):
-        tokens = output_token_table(corpus, pool)
     for a, agent in enumerate(pool):
-        if agent.service == "tokens":
-            table[:, a] = (agent.ttft or 0.0) + tokens[:, a] / agent.tokens_per_second
+        if agent.service == "tokens" and agent.tokens_per_second is not None:
+            tokens = output_token_table(corpus, AgentPool((agent,)))[:, 0]
+            table[:, a] = (agent.ttft or 0.0) + tokens / agent.tokens_per_second
         elif agent.service == "recorded":
             table[:, a] = _recorded_latency(corpus, agent)
     return table
@@ -211,4 +210,5 @@ def _outage_columns(
                 )
     flat = [outage for mine in per_agent for outage in mine]
     first = np.cumsum([0, *(len(mine) for mine in per_agent)], dtype=np.int64)
-    return first, np.array([o.down for o in flat]), np.array([o.up for o in flat])
+    down, up = ([getattr(outage, end) for outage in flat] for end in ("down", "up"))
+    return first, np.array(down, dtype=np.float64), np.array(up, dtype=np.float64)
