@@ -6,6 +6,8 @@ from itertools import groupby
 from operator import itemgetter
 
 import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
 
 from routingsim.messages import (
     AgentStatus,
@@ -34,46 +36,80 @@ def broadcast(result: ReplayResult) -> Iterator[tuple[float, RoutingDecision | A
     ------
     (float, RoutingDecision or AgentStatus)
         Seconds since the replay began, and the message, stamped with the same time in
-        ms. A status follows whenever an agent's load (slots in use over slots) changes.
+        ms. A status follows whenever an agent's load (slots in use over slots) changes,
+        or it goes down or comes up.
     """
-    yield from heapq.merge(_decisions(result), _statuses(result), key=itemgetter(0))
+    calls = result.calls()
+    yield from heapq.merge(_decisions(result, calls), _statuses(result, calls), key=itemgetter(0))
 
 
-def _decisions(result: ReplayResult) -> Iterator[tuple[float, RoutingDecision]]:
+def _decisions(
+    result: ReplayResult, calls: pd.DataFrame
+) -> Iterator[tuple[float, RoutingDecision]]:
     infos = [agent.info for agent in result.pool]
     ids = result.task_ids().tolist()
     scores = _scores(result)
-    order = result.work.arrived.tolist()
-    rows, agents = result.work.row.tolist(), result.log.agent.tolist()
-    for i, at in enumerate(order):
-        scored, a = scores[rows[i]], agents[i]
+    rows = result.work.row.tolist()
+    last = calls.assign(load=_loads(result, calls)).drop_duplicates("task", keep="last")
+    last = last.sort_values("sent_at", kind="stable")
+    columns = (last[name].tolist() for name in ("task", "agent", "sent_at", "load"))
+    for i, a, at, load in zip(*columns, strict=True):
+        scored = scores[rows[i]]
         yield (
             at,
             RoutingDecision(
                 task_id=ids[i],
                 agent=infos[a],
                 complexity_score=scored,
-                reason=result.policy.reason(result.pool[a], scored.d_var, 0.0),
+                reason=result.policy.reason(result.pool.agents[a], scored.d_var, load),
                 timestamp=int(at * 1000),
             ),
         )
 
 
-def _statuses(result: ReplayResult) -> Iterator[tuple[float, AgentStatus]]:
-    calls = result.calls()
-    served = calls[calls["status"] <= FAILED]
-    times = np.concatenate([served["left_at"], served["ended_at"]])
-    changes = np.repeat([1, -1], len(served))
-    who = np.tile(served["agent"].to_numpy(), 2)
-    order = np.lexsort((changes, times))
-    busy = [0] * len(result.pool)
-    rows = zip(times[order].tolist(), who[order].tolist(), changes[order].tolist(), strict=True)
-    for (at, a), moment in groupby(rows, key=itemgetter(0, 1)):
-        busy[a] += sum(change for _, _, change in moment)
-        agent = result.pool[a]
+def _loads(result: ReplayResult, calls: pd.DataFrame) -> NDArray[np.float64]:
+    """What the policy saw of the agent it chose: slots in use and queue over slots."""
+    loads = np.empty(len(calls))
+    for a, agent in enumerate(result.pool):
+        mine = calls.loc[calls["agent"] == a].sort_values(by="sent_at", kind="stable")
+        sent, ended = mine["sent_at"].to_numpy(), mine["ended_at"].to_numpy()
+        stayed = ended > sent  # the others were shed
+        before = stayed.cumsum() - stayed
+        gone = np.searchsorted(np.sort(ended[stayed]), sent, side="right")
+        loads[mine.index] = (before - gone) / agent.concurrency
+    return loads
+
+
+def _statuses(result: ReplayResult, calls: pd.DataFrame) -> Iterator[tuple[float, AgentStatus]]:
+    served = calls.loc[calls["status"] <= FAILED]
+    out = [result.pool.index(outage.agent) for outage in result.outages]
+    changes = pd.concat(
+        [
+            _changes(served["left_at"], served["agent"], busy=1),
+            _changes(served["ended_at"], served["agent"], busy=-1),
+            _changes([o.down for o in result.outages], out, down=1),
+            _changes([o.up for o in result.outages], out, down=-1),
+        ]
+    )
+    changes = changes.loc[changes["at"] <= calls["ended_at"].max()].sort_values(by=["at", "agent"])
+    columns = (changes[name].tolist() for name in ("at", "agent", "busy", "down"))
+    busy, down = [0] * len(result.pool), [0] * len(result.pool)
+    told: list[tuple[float, str]] = [(0.0, "available")] * len(result.pool)
+    for (at, a), moment in groupby(zip(*columns, strict=True), key=itemgetter(0, 1)):
+        for _, _, more, out in moment:
+            busy[a] += more
+            down[a] += out
+        agent = result.pool.agents[a]
         load = busy[a] / agent.concurrency
-        word = "busy" if load >= 1.0 else "available"
-        yield at, AgentStatus(agent.id, agent.name, word, load, int(at * 1000))
+        word = "offline" if down[a] else "busy" if load >= 1.0 else "available"
+        if told[a] != (load, word):
+            told[a] = load, word
+            yield at, AgentStatus(agent.id, agent.name, word, load, int(at * 1000))
+
+
+def _changes(at: ArrayLike, agent: ArrayLike, busy: int = 0, down: int = 0) -> pd.DataFrame:
+    agents = np.asarray(agent, dtype=np.int64)
+    return pd.DataFrame({"at": np.asarray(at), "agent": agents, "busy": busy, "down": down})
 
 
 def _scores(result: ReplayResult) -> list[ComplexityScore]:
