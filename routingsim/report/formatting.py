@@ -21,9 +21,10 @@ def percent(share: float) -> str:
     """A share as ``31 %``, ``3.1 %`` or ``0.3 %``; rounded to neither 0 nor 100 % unless it is."""
     if not math.isfinite(share):
         return ABSENT
-    if 0.995 <= share < 1:
-        return f"{math.floor(share * 1e4) / 100:.2f} %"
-    return f"{number(100 * share, 2 if share >= 0.01 else 1)} %"
+    if 0.98 <= share < 1:
+        decimals = 1 if share < 0.999 else 2
+        return f"{math.floor(share * 10 ** (decimals + 2)) / 10**decimals:.{decimals}f} %"
+    return f"{number(100 * share, 2 if share >= 0.001 else 1)} %"
 
 
 def usd(value: float) -> str:

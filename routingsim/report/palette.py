@@ -28,7 +28,7 @@ OTHERS = "#8c959f"
 
 _DASHES = ("-", "--", "-.", ":")
 # Each further round of the palette mixes it with black (< 0) or white (> 0).
-_ROUNDS = (0.0, -0.35, 0.4, -0.6, 0.65)
+_ROUNDS = (0.0, -0.3, 0.4, -0.5, 0.65)
 
 
 def agent_colours(count: int) -> list[str]:

@@ -208,12 +208,10 @@ def plot_queue(result: ReplayResult, ax: Axes | None = None) -> Axes:
         up = min(outage.up, float(edges[-1]))
         if outage.down < up:
             span = (outage.down / seconds, up / seconds)
-            ax.axvspan(*span, facecolor=colour, alpha=0.18, edgecolor=colour, hatch="///", lw=0)
+            ax.axvspan(*span, facecolor=colour, alpha=0.2, linewidth=0, zorder=0)
     for agent in dict.fromkeys(outage.agent for outage in result.outages):
         colour = colours[result.pool.index(agent)]
-        shade = patches.Patch(facecolor=colour, alpha=0.4, hatch="///", edgecolor=colour, lw=0)
-        shade.set_label(f"{label(agent, 14)} down")
-        keys.append(shade)
+        keys.append(patches.Patch(color=colour, alpha=0.2, label=f"{label(agent, 18)} down"))
     ax.set_xlim(0, max(float(edges[-1]) / seconds, 1e-9))
     ax.set_ylim(0, max(1.0, 1.08 * float(means.sum(axis=0).max())))
     ax.yaxis.set_major_locator(ticker.MaxNLocator(5, integer=True))

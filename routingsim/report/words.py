@@ -86,7 +86,7 @@ def _answers(results: Sequence[ReplayResult]) -> str:
     if not short:
         return "Every task was answered."
     said = " ".join(f"Under {r.policy.name} {ends(r)}." for r in short)
-    rest = " The others answered every task." if len(short) < len(results) else ""
+    rest = " The rest answered every task." if len(short) < len(results) else ""
     return f"{said}{rest} Waits and latencies are those of answered tasks only."
 
 

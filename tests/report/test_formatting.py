@@ -25,7 +25,7 @@ def test_number(value: float, text: str) -> None:
 @pytest.mark.parametrize(
     ("share", "text"),
     [(0, "0 %"), (1, "100 %"), (0.312, "31 %"), (0.0312, "3.1 %"), (0.9999, "99.99 %"),
-     (0.99999, "99.99 %"), (0.0004, "0.04 %"), (1.25, "125 %")],
+     (0.9945, "99.4 %"),     (0.99999, "99.99 %"), (0.0004, "0.04 %"), (1.25, "125 %")],
 )  # fmt: skip
 def test_percent_is_never_rounded_to_all_or_nothing(share: float, text: str) -> None:
     assert percent(share) == text
