@@ -31,7 +31,6 @@ from routingsim.routing import TaskRouter
 pytestmark = pytest.mark.system
 
 TEST = "/api/routing/test"
-JSON = {"Content-Type": "application/json"}
 
 
 class Answer(msgspec.Struct):
@@ -90,7 +89,13 @@ def post(port: int, body: Any, **headers: str) -> Answer:
 @pytest.fixture(scope="module")
 def server() -> Iterator[int]:
     with serving(TaskRouter()) as port:
-        ask(port, "GET", "/static/theme.js")  # starts the thread that reads files, for good
+        yield port
+
+
+@pytest.fixture
+def files() -> Iterator[int]:
+    """A server of its own, as files are read in a thread that comes and goes."""
+    with serving(TaskRouter()) as port:
         yield port
 
 
@@ -290,8 +295,8 @@ def test_methods_that_are_not_allowed(server: int, method: str, path: str, allow
     "path",
     ["/nope", TEST + "/", "/static", "/static/", "/static/../api.py", "/static/%2e%2e/api.py"],
 )
-def test_paths_that_are_not_there(server: int, path: str) -> None:
-    answer = ask(server, "GET", path)
+def test_paths_that_are_not_there(files: int, path: str) -> None:
+    answer = ask(files, "GET", path)
     assert answer.status == 404
     assert "/openapi.json" in answer.error
 
@@ -364,9 +369,9 @@ def test_a_page_of_an_allowed_origin_may_ask_first() -> None:
         assert ask(port, "OPTIONS", TEST, **page | {"Origin": "https://evil.example"}).status == 403
 
 
-def test_every_answer_keeps_itself_to_itself(server: int) -> None:
+def test_every_answer_keeps_itself_to_itself(files: int) -> None:
     for path in ("/", "/static/dashboard.css", "/health", "/nope", TEST):
-        headers = ask(server, "GET", path).headers
+        headers = ask(files, "GET", path).headers
         assert headers["X-Content-Type-Options"] == "nosniff"
         assert headers["Referrer-Policy"] == "no-referrer"
         assert "default-src 'none'" in headers["Content-Security-Policy"]
@@ -402,13 +407,13 @@ def test_a_host_cannot_write_the_policy() -> None:
             assert "connect-src 'self';" in policy
 
 
-def test_the_page_is_whole_and_loads_nothing_from_elsewhere(server: int) -> None:
-    page = ask(server, "GET", "/")
+def test_the_page_is_whole_and_loads_nothing_from_elsewhere(files: int) -> None:
+    page = ask(files, "GET", "/")
     assert page.headers["Content-Type"] == "text/html; charset=utf-8"
     html = page.body.decode()
     assert not re.search(r"<script(?![^>]*src)|<style|\sstyle=|\son\w+=", html)
     for path in re.findall(r'(?:src|href)="([^#"]+)"', html):
-        assert ask(server, "GET", f"/{path}").status == 200
+        assert ask(files, "GET", f"/{path}").status == 200
     for file in STATIC.iterdir():
         text = file.read_text(encoding="utf-8").replace("http://www.w3.org/2000/svg", "")
         assert not re.search(

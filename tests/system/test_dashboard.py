@@ -1,0 +1,517 @@
+"""The dashboard in the system's Chromium, on a real Valkey, bridge and API."""
+
+import asyncio
+import contextlib
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import uvicorn
+from playwright.sync_api import Browser, Locator, Page, Playwright, expect, sync_playwright
+
+from routingsim.live.api import create_app
+from routingsim.live.bridge import Bridge
+from routingsim.live.broker import Broker, connect
+from routingsim.live.publisher import RedisPublisher
+from routingsim.live.settings import Settings
+from routingsim.messages import (
+    AgentInfo,
+    AgentStatus,
+    ComplexityFactors,
+    ComplexityScore,
+    RoutingDecision,
+)
+from routingsim.routing import TaskRouter
+
+pytestmark = [pytest.mark.system, pytest.mark.browser]
+
+GPT = AgentInfo("GPT-4", "gpt-4", ("code", "reasoning"), 0.03, 2.5)
+FACTORS = ComplexityFactors(118, 2, 13)
+
+
+def decision(task_id: str, d_var: float = 0.652, **other: Any) -> RoutingDecision:
+    fields = {"agent": GPT, "reason": f"Routed {task_id}", "timestamp": int(time.time() * 1000)}
+    score = ComplexityScore(d_var, FACTORS)
+    return RoutingDecision(task_id=task_id, complexity_score=score, **(fields | other))
+
+
+@dataclass
+class InThread:
+    """Something asynchronous that runs in a thread of its own until it is stopped."""
+
+    run: Callable[[asyncio.Event, threading.Event], Any]
+    _loop: asyncio.AbstractEventLoop | None = None
+    _stop: asyncio.Event | None = None
+    _thread: threading.Thread = field(init=False)
+
+    def __post_init__(self) -> None:
+        started = threading.Event()
+
+        async def main() -> None:
+            self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+            await self.run(self._stop, started)
+
+        self._thread = threading.Thread(target=lambda: asyncio.run(main()))
+        self._thread.start()
+        assert started.wait(10)
+
+    def stop(self) -> None:
+        if self._loop and self._stop and self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join()
+
+
+class Live:
+    """Bridge and API over one broker; the bridge can be stopped and started again."""
+
+    def __init__(self, redis_url: str, token: str | None = None, **options: Any) -> None:
+        self.publisher = RedisPublisher(redis_url)
+        self._redis_url, self._token = redis_url, token
+        self._bridge_port = 0
+        self.start_bridge()
+        router = TaskRouter(publisher=self.publisher)
+        app = create_app(router, websocket=f":{self._bridge_port}", token=token, **options)
+        server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", ws="none"))
+
+        async def serve(stop: asyncio.Event, started: threading.Event) -> None:
+            serving = asyncio.create_task(server.serve())
+            while not server.started:  # noqa: ASYNC110 - it has no event
+                await asyncio.sleep(0.01)
+            started.set()
+            await stop.wait()
+            server.should_exit = True
+            await serving
+
+        self._api = InThread(serve)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        self.url = f"http://localhost:{port}/"
+
+    def start_bridge(self) -> None:
+        async def serve(stop: asyncio.Event, started: threading.Event) -> None:
+            bridge = Bridge(self._redis_url, port=self._bridge_port, token=self._token)
+            async with bridge:
+                self._bridge_port = bridge.port
+                started.set()
+                await stop.wait()
+
+        self._bridge = InThread(serve)
+
+    def stop_bridge(self) -> None:
+        self._bridge.stop()
+
+    def publish(self, *decisions: RoutingDecision) -> None:
+        self.publisher.publish_routing_decisions(decisions)
+        assert self.publisher.flush(10)
+
+    def close(self) -> None:
+        self._api.stop()
+        self._bridge.stop()
+        self.publisher.disconnect()
+
+
+@pytest.fixture(scope="module")
+def broker() -> Iterator[Broker]:
+    with Broker(Settings(redis_port=0)) as broker:
+        yield broker
+
+
+@pytest.fixture(scope="module")
+def playwright() -> Iterator[Playwright]:
+    with sync_playwright() as playwright:
+        yield playwright
+
+
+@pytest.fixture
+def browser(playwright: Playwright, chromium: str) -> Iterator[Browser]:
+    """One for each test, so that none of its many processes is left behind."""
+    browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+    yield browser
+    browser.close()
+
+
+@pytest.fixture
+def redis_url(broker: Broker) -> str:
+    """A server with nothing in it."""
+    with contextlib.closing(connect(broker.url)) as client:
+        client.flushall()
+    return broker.url
+
+
+@pytest.fixture
+def live(redis_url: str) -> Iterator[Live]:
+    live = Live(redis_url)
+    yield live
+    live.close()
+
+
+@contextlib.contextmanager
+def opened(browser: Browser, url: str, **options: Any) -> Iterator[Page]:
+    """A page that must stay without errors."""
+    options = {"viewport": {"width": 1440, "height": 900}} | options
+    with contextlib.closing(browser.new_context(**options)) as context:
+        page = context.new_page()
+        problems: list[str] = []
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on("console", lambda message: _note(message, problems))
+        page.on("dialog", lambda dialog: problems.append(dialog.message))
+        page.goto(url)
+        yield page
+        assert problems == []
+
+
+def _note(message: Any, problems: list[str]) -> None:
+    # Chromium itself reports refusals and lost connections, which some tests are about.
+    expected = re.search(r"status of (401|422) |WebSocket connection to", message.text)
+    if message.type in ("error", "warning") and not expected:
+        problems.append(message.text)
+
+
+@pytest.fixture
+def page(browser: Browser, live: Live) -> Iterator[Page]:
+    """The dashboard, connected."""
+    with opened(browser, live.url) as page:
+        connected(page)
+        yield page
+
+
+def connected(page: Page) -> None:
+    expect(page.locator("#link")).to_have_attribute("data-state", "live", timeout=20_000)
+
+
+def rows(page: Page) -> Locator:
+    return page.locator("#rows tr")
+
+
+def task_ids(page: Page) -> list[str]:
+    return page.eval_on_selector_all("#rows tr", "rows => rows.map(row => row.dataset.task)")
+
+
+# What it shows
+
+
+def test_decisions_appear_newest_first_in_their_colours(page: Page, live: Live) -> None:
+    expect(page.get_by_text("No decisions yet.")).to_be_visible()
+    scores = {"low": (0.0, 0.2999), "medium": (0.30, 0.4999), "high": (0.50, 0.999)}
+    bands = {
+        f"{band}-{d_var}-and-more": (band, d_var) for band, two in scores.items() for d_var in two
+    }
+    live.publish(*(decision(task, d_var) for task, (_, d_var) in bands.items()))
+    expect(rows(page)).to_have_count(6)
+    expect(page.get_by_text("No decisions yet.")).to_be_hidden()
+    assert task_ids(page) == [*reversed(bands)]
+    colors: dict[str, set[str]] = {}
+    for row, (task, (band, d_var)) in zip(rows(page).all(), reversed(bands.items()), strict=True):
+        cells = row.locator("td").all_inner_texts()
+        assert cells[0] == task[:8]
+        assert cells[1] == "GPT-4"
+        assert cells[2].split() == [f"{d_var:.3f}", band]
+        assert cells[3] == f"Routed {task}"
+        assert cells[4] == "now" or cells[4].endswith(" s")
+        color = row.locator(".score").evaluate("it => getComputedStyle(it).color")
+        colors.setdefault(band, set()).add(color)
+    red, green, blue = zip(*(_rgb(colors[band].pop()) for band in scores), strict=True)
+    assert set(map(len, colors.values())) == {0}
+    assert green[0] > max(red[0], blue[0])
+    assert red[2] > max(green[2], blue[2])
+    assert red[1] > green[1] > blue[1]  # amber
+
+
+def test_agents_show_status_load_and_silence(page: Page, live: Live) -> None:
+    expect(page.locator("#agents li")).to_have_count(5)  # the pool, before a word is said
+    now = int(time.time() * 1000)
+    live.publisher.publish_agent_status(AgentStatus("gpt-4", "GPT-4", "busy", 0.65, now))
+    live.publisher.publish_agent_status(
+        AgentStatus("llama", "Llama", "available", 0.25, now - 31_000)
+    )
+    live.publisher.publish_agent_status(AgentStatus("new", "Newcomer", "offline", 0.0, now))
+    busy = page.locator("#agents li", has_text="GPT-4")
+    expect(busy.locator(".status")).to_have_text("busy")
+    expect(busy.get_by_role("meter", name="Load of GPT-4")).to_have_attribute("aria-valuenow", "65")
+    expect(busy).not_to_have_class(re.compile("silent"))
+    expect(busy).to_have_attribute("title", re.compile(r"Last heard of .*\d:\d\d"))
+    silent = page.locator("#agents li", has_text="Llama")
+    expect(silent).to_have_class(re.compile("silent"))
+    expect(silent).to_contain_text(re.compile(r"silent for 3\d s"))
+    expect(page.locator("#agents li", has_text="Newcomer").locator(".status")).to_have_text(
+        "offline"
+    )
+    expect(page.locator("#agents-note")).to_have_text("2 of 6 heard of in 30 s")
+
+
+def test_a_newcomer_sees_what_was_before(browser: Browser, live: Live) -> None:
+    live.publish(*(decision(f"{number:08}") for number in range(150)))
+    with opened(browser, live.url) as page:
+        expect(page.locator("#total")).to_have_text("150")
+        expect(rows(page).first.locator("code")).to_have_text("00000149")
+        assert task_ids(page) == [f"{number:08}" for number in range(149, 49, -1)]
+        chart = page.locator("#usage-chart")
+        expect(chart).to_have_attribute("aria-label", re.compile("150 decisions.*GPT-4 100 %"))
+        expect(page.locator("#latency")).to_have_text("2.50 s")
+        painted = (
+            "it => it.getContext('2d').getImageData(0, 0, it.width, it.height).data.some(x => x)"
+        )
+        assert chart.evaluate(painted)
+        chart.focus()
+        chart.press("ArrowLeft")
+        expect(page.locator("#tip")).to_be_visible()
+
+
+def test_it_stands_still_while_it_is_read(page: Page, live: Live) -> None:
+    live.publish(decision("first"))
+    expect(rows(page)).to_have_count(1)
+    page.locator("#scroll").hover()
+    live.publish(decision("second"), decision("third"))
+    expect(page.locator("#paused")).to_have_text("Paused, 2 more")
+    assert task_ids(page) == ["first"]
+    page.mouse.move(5, 5)
+    expect(rows(page)).to_have_count(3)
+    button = page.get_by_role("button", name="Pause")
+    button.press("Enter")
+    live.publish(decision("fourth"))
+    expect(page.locator("#paused")).to_have_text("Paused, 1 more")
+    page.get_by_role("button", name="Resume", pressed=True).press("Enter")
+    expect(rows(page)).to_have_count(4)
+
+
+# What it survives
+
+
+def test_it_resumes_where_the_bridge_broke_off(page: Page, live: Live) -> None:
+    live.publish(*(decision(f"a{number}") for number in range(5)))
+    expect(rows(page)).to_have_count(5)
+    for round in "bc":
+        live.stop_bridge()
+        expect(page.locator("#link-text")).to_contain_text("Connection lost")
+        live.publish(*(decision(f"{round}{number}") for number in range(20)))
+        live.start_bridge()
+        page.evaluate("dispatchEvent(new Event('online'))")  # spares us the wait for the next try
+        connected(page)
+        live.publish(*(decision(f"{round}{number}") for number in range(20, 25)))
+    last = [f"{round}{number}" for round in "bc" for number in range(25)]
+    expect(page.locator("#total")).to_have_text("55")
+    assert task_ids(page) == [*reversed([*(f"a{number}" for number in range(5)), *last])]
+    expect(page.locator("#notice")).to_be_hidden()
+
+
+def test_it_comes_back_by_itself(page: Page, live: Live) -> None:
+    live.stop_bridge()
+    expect(page.locator("#link-text")).to_contain_text(re.compile(r"next try in \d+ s"))
+    live.publish(decision("meanwhile"))
+    live.start_bridge()
+    connected(page)
+    expect(rows(page)).to_have_count(1)
+
+
+def test_it_says_when_something_is_lost_for_good(page: Page, live: Live, redis_url: str) -> None:
+    live.publish(decision("before"))
+    expect(rows(page)).to_have_count(1)
+    live.stop_bridge()
+    with contextlib.closing(connect(redis_url)) as client:
+        client.flushall()
+    live.publish(decision("after"))
+    live.start_bridge()
+    connected(page)
+    expect(page.locator("#notice")).to_contain_text("missed")
+    expect(rows(page)).to_have_count(2)
+    page.get_by_role("button", name="Dismiss").click()
+    expect(page.locator("#notice")).to_be_hidden()
+
+
+def test_what_is_no_decision_of_ours_does_no_harm(page: Page, live: Live, redis_url: str) -> None:
+    with contextlib.closing(connect(redis_url)) as client:
+        for body in ('{"type": "other"}', '{"type": "subscribed"}', '{"payload": null}', "[]"):
+            client.publish("task:routing", body)
+    live.publish(decision("good"))
+    expect(rows(page)).to_have_count(1)
+
+
+def test_texts_are_never_markup(page: Page, live: Live) -> None:
+    evil = "<script>alert(1)</script><img src=x onerror=alert(2)>"
+    agent = AgentInfo(evil, evil, (evil,), 0.1, 1.0)
+    live.publish(decision(evil, agent=agent, reason=evil))
+    row = rows(page).first
+    expect(row).to_contain_text(evil)
+    assert row.locator("td").nth(0).inner_text() == evil[:8]
+    expect(page.locator("#agents")).to_contain_text(evil)
+    page.locator("#text").fill(evil)
+    page.locator("#send-button").click()
+    expect(page.locator("#answer")).to_contain_text("Routed to")
+    assert page.locator("img").count() == 1  # the emblem
+    assert page.locator("main script").count() == 0
+
+
+def test_a_thousand_messages_a_second(page: Page, live: Live) -> None:
+    page.evaluate("""() => {
+      window.frames_seen = 0; window.long_tasks = [];
+      const count = () => { window.frames_seen += 1; requestAnimationFrame(count); };
+      requestAnimationFrame(count);
+      new PerformanceObserver(list => long_tasks.push(...list.getEntries().map(it => it.duration)))
+        .observe({type: "longtask"});
+    }""")
+    began = time.monotonic()
+    for batch in range(100):
+        live.publisher.publish_routing_decisions(
+            decision(f"{batch * 50 + number:08}", number / 50) for number in range(50)
+        )
+        time.sleep(max(0, began + batch * 0.05 - time.monotonic()))
+    expect(page.locator("#total")).to_have_text("5,000")
+    expect(rows(page).first.locator("code")).to_have_text("00004999")
+    assert rows(page).count() == 100
+    frames, tasks = page.evaluate("[frames_seen, long_tasks]")
+    print(f"{frames} frames, {len(tasks)} long tasks, longest {max(tasks, default=0):.0f} ms")
+    assert frames > 50  # of some 300; a page that draws each message by itself gets none
+
+
+# What it does
+
+
+def test_a_task_can_be_sent(page: Page) -> None:
+    page.get_by_role("button", name="Hard").click()
+    page.get_by_role("textbox", name="Send a task").press("Control+Enter")
+    answer = page.locator("#answer")
+    expect(answer).to_contain_text("High complexity")
+    expect(answer).to_contain_text(re.compile(r"answered in [\d.]+ ms"))
+    mine = rows(page).first
+    expect(mine).to_contain_text("yours")
+    badge = answer.locator(".agent").inner_text()
+    assert mine.locator(".agent").inner_text() == badge
+    page.get_by_role("textbox", name="Send a task").fill("   ")
+    page.get_by_role("button", name="Route").click()
+    expect(answer).to_contain_text("Not routed: ")
+    expect(answer).to_contain_text("white space")
+
+
+def test_the_token(browser: Browser, redis_url: str) -> None:
+    live = Live(redis_url, token="s3cret")
+    with contextlib.closing(live):
+        with opened(browser, live.url) as page:
+            field = page.get_by_label("Token, as the server was started with")
+            field.fill("wrong")
+            field.press("Enter")
+            expect(page.get_by_text("That token is wrong.")).to_be_visible()
+            field.fill("s3cret")
+            field.press("Enter")
+            connected(page)
+            expect(field).to_be_hidden()
+            page.reload()
+            connected(page)
+        with opened(browser, f"{live.url}#token=s3cret") as page:
+            connected(page)
+            assert "s3cret" not in page.url
+            live.publish(decision("secret"))
+            expect(rows(page)).to_have_count(1)
+
+
+def test_where_the_bridge_is(page: Page) -> None:
+    find = """async ([setting, page]) =>
+      (await import("/static/stream.js")).bridgeAddress(setting, page)"""
+    for setting, base, address in [
+        (":3001", "http://localhost:3000/#top", "ws://localhost:3001/"),
+        (":3001", "https://[::1]/", "wss://[::1]:3001/"),
+        ("wss://hub.example.org/ws", "http://localhost:3000/", "wss://hub.example.org/ws"),
+        ("../3001/", "https://hub.org/user/x/proxy/3000/", "wss://hub.org/user/x/proxy/3001/"),
+    ]:
+        assert page.evaluate(find, [setting, base]) == address
+
+
+def test_theme_and_banner(browser: Browser, redis_url: str) -> None:
+    live = Live(redis_url, banner="Replay at 4 × speed")
+    background = "getComputedStyle(document.documentElement).backgroundColor"
+    with contextlib.closing(live), opened(browser, live.url, color_scheme="dark") as page:
+        expect(page.locator("#banner")).to_have_text("Replay at 4 × speed")
+        assert max(_rgb(page.evaluate(background))) < 40
+        page.get_by_label("Theme").select_option("Light")
+        assert min(_rgb(page.evaluate(background))) > 220
+        page.reload()
+        connected(page)
+        assert min(_rgb(page.evaluate(background))) > 220
+
+
+# Whoever uses it
+
+NAMELESS = """() => [...document.querySelectorAll("button, input, select, textarea, a, canvas")]
+  .filter(it => !(it.getAttribute("aria-label") || it.textContent.trim()
+      || [...(it.labels ?? [])].some(label => label.textContent.trim())))
+  .map(it => it.outerHTML)"""
+
+CONTRASTS = """() => {
+  const canvas = new OffscreenCanvas(1, 1).getContext("2d", {willReadFrequently: true});
+  const over = (color, base) => {
+    canvas.fillStyle = `rgb(${base})`; canvas.fillRect(0, 0, 1, 1);
+    canvas.fillStyle = color; canvas.fillRect(0, 0, 1, 1);
+    return [...canvas.getImageData(0, 0, 1, 1).data.slice(0, 3)];
+  };
+  const ground = it => {
+    const base = it.parentElement ? ground(it.parentElement) : [255, 255, 255];
+    return over(getComputedStyle(it).backgroundColor, base);
+  };
+  const light = rgb => rgb.map(x => x / 255)
+    .map(x => x <= 0.04045 ? x / 12.92 : ((x + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, x, i) => sum + x * [0.2126, 0.7152, 0.0722][i], 0);
+  const seen = [];
+  for (const it of document.querySelectorAll("body *")) {
+    const own = [...it.childNodes].some(node => node.nodeType === 3 && node.data.trim());
+    if (!own || !it.checkVisibility() || it.matches(".hidden, .skip")) continue;
+    const back = ground(it), front = over(getComputedStyle(it).color, back);
+    const [a, b] = [light(front), light(back)].sort((x, y) => y - x);
+    seen.push([(a + 0.05) / (b + 0.05), it.className + ": " + it.textContent.trim().slice(0, 40)]);
+  }
+  return seen;
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_everything_has_a_name_and_can_be_read(browser: Browser, live: Live, scheme: Any) -> None:
+    options: Any = {"color_scheme": scheme, "reduced_motion": "reduce"}
+    with opened(browser, live.url, **options) as page:
+        connected(page)
+        live.publish(*(decision(f"task-{d_var}", d_var) for d_var in (0.1, 0.4, 0.9)))
+        for status, agent in [("available", "gemini"), ("busy", "llama"), ("offline", "gpt-4")]:
+            now = int(time.time() * 1000)
+            live.publisher.publish_agent_status(AgentStatus(agent, agent, status, 0.5, now))  # pyright: ignore
+        page.get_by_role("button", name="Short").click()
+        page.get_by_role("button", name="Route").click()
+        expect(rows(page)).to_have_count(4)
+        assert page.evaluate(NAMELESS) == []
+        for landmark in ("banner", "main"):
+            expect(page.get_by_role(landmark)).to_have_count(1)
+        expect(page.get_by_role("heading", level=1)).to_have_text("routingsim")
+        contrasts = page.evaluate(CONTRASTS)
+        assert len(contrasts) > 60
+        assert [each for each in contrasts if each[0] < 4.5] == []
+        moving = "document.getAnimations().filter(it => it.playState === 'running').length"
+        assert page.evaluate(moving) == 0
+
+
+def test_the_keyboard_reaches_everything(page: Page) -> None:
+    reached: list[str] = []
+    for _ in range(30):
+        page.keyboard.press("Tab")
+        reached.append(
+            page.evaluate("document.activeElement.id || document.activeElement.className")
+        )
+        outline = "getComputedStyle(document.activeElement).outlineStyle"
+        if page.evaluate("document.activeElement.matches('button, select, textarea, canvas')"):
+            assert page.evaluate(outline) != "none"
+    assert reached[0] == "skip"
+    wanted = ("theme", "usage-chart", "latency-chart", "pause", "scroll", "text", "send-button")
+    assert set(wanted) <= set(reached)
+
+
+def test_nothing_sticks_out(page: Page, live: Live) -> None:
+    live.publish(decision("x" * 40, reason="A reason that goes on and on, " * 10))
+    expect(rows(page)).to_have_count(1)
+    page.get_by_role("button", name="Hard").click()
+    page.get_by_role("button", name="Route").click()
+    expect(page.locator("#answer .why")).to_be_visible()
+    for width in (320, 390, 800, 1280):
+        page.set_viewport_size({"width": width, "height": 844})
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def _rgb(color: str) -> tuple[int, ...]:
+    return tuple(map(int, re.findall(r"\d+", color)[:3]))
