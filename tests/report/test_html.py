@@ -6,11 +6,14 @@ from itertools import pairwise
 from pathlib import Path
 
 import matplotlib as mpl
+import msgspec
 import pytest
 
+from routingsim.agents import AgentPool, load_agents
 from routingsim.errors import SimulationError
 from routingsim.report import write_report
-from routingsim.simulation.replay import replay
+from routingsim.simulation.arrivals import ClosedLoop
+from routingsim.simulation.replay import Retries, replay
 from routingsim.simulation.result import ReplayResult
 
 DATE = "2026-01-02"
@@ -156,6 +159,18 @@ def test_any_run(odd: ReplayResult, tmp_path: Path) -> None:
     assert "disagree" not in page.text
     if not odd.timed.any():
         assert "0 % were answered" in page.text
+
+
+def test_retries_and_closed_loops(tmp_path: Path) -> None:
+    shaky = AgentPool(tuple(msgspec.structs.replace(a, error_rate=0.3) for a in load_agents()))
+    run = replay(None, shaky, "random", arrivals="poisson:2", tasks=300, retries=Retries(3))
+    page = Page(run.report(tmp_path / "retries.html"))
+    assert run.log.retries[0] > 0
+    assert f"{run.log.retries[0]} tries more" in page.text
+    assert f"retries={run.retries!r}" in page.text
+    users = ClosedLoop(users=20, think=2.0)
+    loops = [replay(None, policy=p, arrivals=users, tasks=300) for p in ("random", "least-loaded")]
+    assert str(users) in Page(write_report(loops, tmp_path / "loops.html")).text
 
 
 def test_a_million_tasks_stay_small(tmp_path: Path) -> None:
