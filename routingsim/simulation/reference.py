@@ -1,0 +1,358 @@
+"""The reference simulator: plain Python, one event at a time, slow and obvious.
+
+It answers the same question as :func:`routingsim.simulation.engine.run`, with
+the same inputs, outputs and random draws, but by the book: a calendar of
+events, a deque for each agent's queue, a set of the calls each agent serves,
+and nothing known before its time. Tests hold the engine to it, bit for bit.
+
+Events at one time happen in the order of their kinds, and those of one kind in
+the order of their numbers (of agents or of tasks): first the pool settles, then
+what has ended is heard of, then retries are sent, then new tasks.
+"""
+
+import math
+from collections import deque
+from dataclasses import dataclass
+from heapq import heapify, heappop, heappush
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from routingsim import draws
+from routingsim.errors import PolicyError
+from routingsim.policies.kernel import (
+    FAILED,
+    OK,
+    SHED,
+    TIMED_OUT,
+    Kernel,
+    Outcome,
+    PoolView,
+    TaskView,
+    no_learning,
+)
+from routingsim.simulation.engine import (
+    DETERMINISTIC,
+    EXPONENTIAL,
+    Log,
+    Rules,
+    System,
+    Workload,
+    empty_log,
+)
+
+__all__ = ["run"]
+
+# UP, DOWN and LOOK (may the head of the queue start?) happen to an agent, the others to a task.
+UP, DOWN, DEPARTURE, LOOK, EXPIRY, ENDED, RETRY, ARRIVAL = range(8)
+MINUTE = 60.0
+
+
+def run(
+    work: Workload,
+    system: System,
+    rules: Rules,
+    choose: Kernel,
+    learn: Kernel,
+    memory: NDArray[np.float64],
+    seed: int,
+) -> Log:
+    """Run all tasks of ``work`` through the agents of ``system``, kernels interpreted.
+
+    Parameters, result and errors are those of :func:`routingsim.simulation.engine.run`.
+    """
+    return _Simulation(work, system, rules, choose, learn, memory, seed).run()
+
+
+@dataclass(slots=True)
+class _Task:
+    """A task and its try of the moment. Times in seconds."""
+
+    attempt: int = 0
+    agent: int = -1
+    sent: float = 0.0
+    deadline: float = 0.0
+    waiting: bool = False
+    left: float = 0.0
+    ends: float = 0.0
+    fails: bool = False
+    status: int = -1
+    wait: float = 0.0
+    cost: float = 0.0
+
+
+class _Simulation:
+    """The pool, the tasks and the calendar."""
+
+    def __init__(
+        self,
+        work: Workload,
+        system: System,
+        rules: Rules,
+        choose: Kernel,
+        learn: Kernel,
+        memory: NDArray[np.float64],
+        seed: int,
+    ) -> None:
+        self.work, self.system, self.rules, self.memory = work, system, rules, memory
+        self.choose, self.learn = choose.python, learn.python
+        self.learns = learn is not no_learning
+        self.service_key = np.uint64(draws.stream(seed, draws.SERVICE))
+        self.error_key = np.uint64(draws.stream(seed, draws.ERROR))
+        self.choice_key = np.uint64(draws.stream(seed, draws.CHOICE))
+        self.think_key = np.uint64(draws.stream(seed, draws.THINK))
+
+        agents = range(system.slots.size)
+        self.tasks = [_Task() for _ in work.row]
+        self.fresh = 0  # the next task to arrive
+        self.queue: list[deque[int]] = [deque() for _ in agents]
+        self.serving: list[set[int]] = [set() for _ in agents]
+        self.starts = [deque(maxlen=int(limit)) for limit in system.per_minute]
+        self.retried: list[tuple[int, int, float, float]] = []
+        self.pool = PoolView(
+            busy=np.zeros(len(agents), np.int64),
+            queued=np.zeros(len(agents), np.int64),
+            slots=system.slots,
+            cost=system.price,
+            wait=np.zeros(len(agents)),
+            service=system.mean_service,
+            up=np.ones(len(agents), np.int64),
+        )
+        self.calendar = self.first_events()
+
+    def first_events(self) -> list[tuple[float, int, int]]:
+        """Outages, and the arrivals or, in a closed loop, the ends of the users' first thoughts."""
+        events = []
+        for a in range(self.system.slots.size):
+            for o in range(self.system.first_outage[a], self.system.first_outage[a + 1]):
+                events.append((float(self.system.down[o]), DOWN, a))
+                events.append((float(self.system.up[o]), UP, a))
+        if self.rules.users:
+            events += [(self.think(user, 1), ARRIVAL, 0) for user in range(self.rules.users)]
+        else:
+            events += [(t, ARRIVAL, i) for i, t in enumerate(self.work.arrived.tolist())]
+        heapify(events)
+        return events
+
+    def at(self, time: float, kind: int, number: int) -> None:
+        """Put an event on the calendar."""
+        heappush(self.calendar, (time, kind, number))
+
+    def run(self) -> Log:
+        happen = {
+            UP: self.go_up,
+            DOWN: self.go_down,
+            DEPARTURE: self.depart,
+            LOOK: self.look,
+            EXPIRY: self.expire,
+            ENDED: self.ended,
+            RETRY: self.retry,
+            ARRIVAL: self.arrive,
+        }
+        while self.calendar:
+            now, kind, number = heappop(self.calendar)
+            happen[kind](now, number)
+        return self.log()
+
+    # -- the agents -----------------------------------------------------------------
+
+    def go_up(self, now: float, a: int) -> None:
+        self.pool.up[a] = 1
+        self.at(now, LOOK, a)
+
+    def go_down(self, now: float, a: int) -> None:
+        """Calls in service fail, but for those that end at this very moment."""
+        self.pool.up[a] = 0
+        for i in self.serving[a]:
+            task = self.tasks[i]
+            if task.ends > now:
+                task.ends, task.fails = now, True
+                self.at(now, DEPARTURE, i)
+
+    def look(self, now: float, a: int) -> None:
+        """Start calls from the head of the queue while the agent can."""
+        while self.queue[a] and self.can_start(now, a):
+            self.start(now, self.queue[a].popleft())
+        self.note(a)
+
+    def can_start(self, now: float, a: int) -> bool:
+        starts, limit = self.starts[a], self.system.per_minute[a]
+        in_limit = len(starts) < limit or now >= starts[0] + MINUTE if limit else True
+        return bool(self.pool.up[a]) and len(self.serving[a]) < self.pool.slots[a] and in_limit
+
+    def note(self, a: int) -> None:
+        """Bring what policies see of agent ``a`` up to date."""
+        pool, busy, queued = self.pool, len(self.serving[a]), len(self.queue[a])
+        pool.busy[a] = busy
+        pool.queued[a] = queued
+        full = busy == pool.slots[a]
+        pool.wait[a] = (queued + 1) * pool.service[a] / pool.slots[a] if full else 0.0
+
+    # -- a try ----------------------------------------------------------------------
+
+    def send(self, now: float, i: int) -> None:
+        """Choose an agent for task ``i``: it starts, waits, or is shed."""
+        task = self.tasks[i]
+        a = task.agent = self.chosen(now, i)
+        task.sent = now
+        if not self.queue[a] and self.can_start(now, a):
+            self.start(now, i)
+        elif len(self.queue[a]) < self.system.queue_limit[a]:
+            self.queue[a].append(i)
+            task.waiting = True
+            task.deadline = now + float(self.system.patience[a])
+            self.at(task.deadline, EXPIRY, i)
+        else:
+            self.over(now, i, SHED, left=now)
+        self.note(a)
+
+    def chosen(self, now: float, i: int) -> int:
+        """Ask the policy; a retry with fallback hides the agent that has just failed."""
+        task, agents = self.tasks[i], len(self.queue)
+        up = self.pool.up.copy()
+        if task.attempt and self.rules.fallback:
+            up[task.agent] = 0
+        if not up.any():
+            up[:] = 1
+        a = self.choose(self.view(now, i), self.pool._replace(up=up), self.memory)
+        if not 0 <= a < agents:
+            raise PolicyError(
+                f"policy kernel {self.choose.__name__!r} returned an agent that does not exist for "
+                f"task {i}; allowed: 0 to {agents - 1}"
+            )
+        return int(a)
+
+    def start(self, now: float, i: int) -> None:
+        """Task ``i`` takes a slot."""
+        task, row = self.tasks[i], self.work.row[i]
+        a = task.agent
+        task.waiting = False
+        task.left = now
+        task.wait += now - task.sent
+        task.cost += float(self.work.cost[row, a])
+        task.ends = now + self.service(i)
+        task.fails = draws.uniform(self.error_key, i, task.attempt) < self.system.error_rate[a]
+        self.serving[a].add(i)
+        self.at(task.ends, DEPARTURE, i)
+        if self.system.per_minute[a]:
+            self.starts[a].append(now)
+            self.at(now + MINUTE, LOOK, a)
+
+    def service(self, i: int) -> float:
+        """Service time of a try; its noise belongs to task and try, not to the agent."""
+        task = self.tasks[i]
+        mean, noise = float(self.work.service[self.work.row[i], task.agent]), self.system.noise
+        if noise[task.agent] == DETERMINISTIC:
+            return mean
+        if noise[task.agent] == EXPONENTIAL:
+            return mean * draws.exponential(self.service_key, i, task.attempt)
+        sigma = float(self.system.sigma[task.agent])
+        normal = draws.normal(self.service_key, i, task.attempt)
+        return mean * math.exp(sigma * (normal - 0.5 * sigma))
+
+    def depart(self, now: float, i: int) -> None:
+        """A call ends, unless an outage has ended it before."""
+        task = self.tasks[i]
+        if i in self.serving[task.agent] and task.ends == now:
+            self.serving[task.agent].remove(i)
+            self.over(now, i, FAILED if task.fails else OK, left=task.left)
+            self.at(now, LOOK, task.agent)
+
+    def expire(self, now: float, i: int) -> None:
+        """A task loses patience, unless it has left the queue before."""
+        task = self.tasks[i]
+        if task.waiting and task.deadline == now:
+            self.queue[task.agent].remove(i)
+            task.waiting = False
+            task.wait += float(self.system.patience[task.agent])
+            self.over(now, i, TIMED_OUT, left=now)
+            self.note(task.agent)
+
+    def over(self, now: float, i: int, status: int, left: float) -> None:
+        """A try has ended, whichever way."""
+        task = self.tasks[i]
+        task.status, task.left, task.ends = status, left, now
+        self.at(now, ENDED, i)
+
+    # -- the tasks ------------------------------------------------------------------
+
+    def arrive(self, now: float, _: int) -> None:
+        """The next task comes, or a user of a closed loop sends it."""
+        if self.fresh < len(self.tasks):
+            i = self.fresh
+            self.fresh += 1
+            self.work.arrived[i] = now
+            self.send(now, i)
+
+    def ended(self, now: float, i: int) -> None:
+        """The policy learns how the try ended; then a retry is due, or a user thinks."""
+        task, rules = self.tasks[i], self.rules
+        if self.learns:
+            outcome = self.outcome(now, i)
+            self.learn(self.view(now, i), task.agent, outcome, self.pool, self.memory)
+        if task.status == FAILED and task.attempt + 1 < rules.attempts:
+            self.retried.append((i, task.agent, task.left, task.ends))
+            self.at(now + rules.backoff * rules.factor**task.attempt, RETRY, i)
+        elif rules.users:
+            self.at(now + self.think(i, 0), ARRIVAL, 0)
+
+    def retry(self, now: float, i: int) -> None:
+        self.tasks[i].attempt += 1
+        self.send(now, i)
+
+    def think(self, index: int, part: int) -> float:
+        if self.rules.think_cv:
+            return self.rules.think * draws.exponential(self.think_key, index, part)
+        return self.rules.think
+
+    # -- what is seen and written down ----------------------------------------------
+
+    def view(self, now: float, i: int) -> TaskView:
+        work, row, attempt = self.work, self.work.row[i], self.tasks[i].attempt
+        key = np.uint64(draws.bits(self.choice_key, i, attempt))
+        return TaskView(
+            index=i,
+            attempt=attempt,
+            time=now,
+            d_var=float(work.d_var[row]),
+            prompt_tokens=float(work.prompt_tokens[row]),
+            category=int(work.category[row]),
+            key=key,  # type: ignore[arg-type]
+            uniform=draws.uniform(key, 0, 0),
+            features=work.features[row],
+            predicted=work.predicted[row],
+        )
+
+    def outcome(self, now: float, i: int) -> Outcome:
+        task, row = self.tasks[i], self.work.row[i]
+        served = task.status in (OK, FAILED)
+        return Outcome(
+            status=task.status,
+            wait=task.wait,
+            service=now - task.left,
+            latency=now - self.work.arrived[i],
+            cost=self.work.cost[row, task.agent] if served else 0.0,
+            quality=self.work.quality[row, task.agent] if task.status == OK else math.nan,
+        )
+
+    def log(self) -> Log:
+        log = empty_log(len(self.tasks), self.rules.attempts)
+        columns: dict[str, list[Any]] = {
+            "agent": [task.agent for task in self.tasks],
+            "status": [task.status for task in self.tasks],
+            "attempts": [task.attempt + 1 for task in self.tasks],
+            "left": [task.left for task in self.tasks],
+            "finished": [task.ends for task in self.tasks],
+            "wait": [task.wait for task in self.tasks],
+            "cost": [task.cost for task in self.tasks],
+        }
+        for name, values in columns.items():
+            getattr(log, name)[:] = values
+        count = log.retries[0] = len(self.retried)
+        if count:
+            again = zip(*self.retried, strict=True)
+            names = ("retried", "retried_agent", "retried_left", "retried_ended")
+            for name, values in zip(names, again, strict=True):
+                getattr(log, name)[:count] = values
+        return log

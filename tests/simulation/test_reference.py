@@ -1,0 +1,210 @@
+"""The engine against the reference: small random systems, rich in ties, the same bits."""
+
+import math
+from functools import partial
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from numba import literal_unroll, njit
+from numpy.typing import NDArray
+
+from routingsim.agents import Agent, AgentPool
+from routingsim.policies import rules as shipped
+from routingsim.policies.kernel import (
+    OK,
+    Kernel,
+    choose_kernel,
+    draw,
+    learn_kernel,
+    no_learning,
+)
+from routingsim.policies.policy import make_policy
+from routingsim.simulation import engine, reference
+from routingsim.simulation.engine import Log, Rules, System, Workload
+from routingsim.simulation.service import Outage, system
+
+SHIPPED = sorted(set(shipped.__all__) - {"BANDS", "default_bands", "static"})
+"""The rules by the names of their functions."""
+
+
+class Case(NamedTuple):
+    """All that a run takes; ``outcome_of`` runs it, as often as it is asked to."""
+
+    work: Workload
+    system: System
+    rules: Rules
+    choose: Kernel
+    learn: Kernel
+    memory: NDArray[np.float64]
+    seed: int
+
+
+def outcome_of(run: Any, case: Case) -> tuple[Log, NDArray[np.float64], NDArray[np.float64]]:
+    """Log (cut to the retries there were), final memory and arrivals of one run of a case."""
+    memory, arrived = case.memory.copy(), case.work.arrived.copy()
+    work = case.work._replace(arrived=arrived)
+    log = run(work, case.system, case.rules, case.choose, case.learn, memory, case.seed)
+    count = log.retries[0]
+    again = {name: getattr(log, name)[:count] for name in log._fields if "retried" in name}
+    return log._replace(**again), memory, arrived
+
+
+# The tape: memory[0] says how far it is written; agents' scores follow, then what was seen.
+@njit
+def write_pool(pool, memory):
+    k = int(memory[0])
+    for a in range(pool.busy.size):
+        memory[k] = pool.busy[a]
+        memory[k + 1] = pool.queued[a]
+        memory[k + 2] = pool.wait[a]
+        memory[k + 3] = pool.up[a]
+        k += 4
+    memory[0] = k
+
+
+@njit
+def write_numbers(numbers, memory):
+    k = int(memory[0])
+    for number in literal_unroll(numbers):
+        memory[k] = number
+        k += 1
+    memory[0] = k
+
+
+@choose_kernel
+def taped_choice(task, pool, memory):
+    write_numbers(task[:8], memory)
+    write_pool(pool, memory)
+    if draw(task, 1) < 0.5:
+        return int(draw(task, 2) * pool.busy.size)
+    return int(np.argmax(memory[1 : 1 + pool.busy.size]))
+
+
+@learn_kernel
+def taped_learning(task, agent, outcome, pool, memory):
+    write_numbers(task[:8], memory)
+    write_numbers(outcome, memory)
+    write_pool(pool, memory)
+    reward = 1.0 / (1.0 + outcome.latency) if outcome.status == OK else -1.0
+    memory[1 + agent] += 0.3 * (reward - memory[1 + agent])
+
+
+def tape(agents: int, tries: int) -> NDArray[np.float64]:
+    """Memory long enough for the tape of so many tries."""
+    memory = np.zeros(1 + agents + tries * (22 + 8 * agents))
+    memory[0] = 1 + agents
+    return memory
+
+
+@st.composite
+def pools(draw: st.DrawFn) -> AgentPool:
+    """One to five agents, each with any of the ways in which agents get in the way."""
+    return AgentPool(
+        tuple(
+            Agent(
+                id=f"agent-{a}",
+                name=f"Agent {a}",
+                cost=draw(st.sampled_from([0.0, 0.5, 1.0])),
+                latency=draw(st.sampled_from([0.5, 1.0, 2.0])),
+                latency_cv=0.7,
+                service=draw(st.sampled_from(["deterministic", "exponential", "lognormal"])),
+                concurrency=draw(st.integers(1, 4)),
+                queue_limit=draw(st.sampled_from([None, 0, 1, 3])),
+                patience=draw(st.sampled_from([None, 0.0, 1.0, 2.5, 61.0])),
+                error_rate=draw(st.sampled_from([0.0, 0.3, 0.8])),
+                requests_per_minute=draw(st.sampled_from([None, None, 1, 2, 3])),
+            )
+            for a in range(draw(st.integers(1, 5)))
+        )
+    )
+
+
+@st.composite
+def outages(draw: st.DrawFn, pool: AgentPool, unit: float) -> list[Outage]:
+    """A few outages, of which some follow upon each other at once."""
+    found = []
+    for agent in pool:
+        moments = sorted(draw(st.sets(st.integers(0, 40), max_size=5)))
+        spans = list(pairwise(moments))
+        for (down, up), broken in zip(spans, draw(_flags(len(spans))), strict=True):
+            if broken:
+                found.append(Outage(agent.id, down * unit, up * unit))
+    return found
+
+
+def _flags(count: int) -> st.SearchStrategy[list[bool]]:
+    return st.lists(st.booleans(), min_size=count, max_size=count)
+
+
+@st.composite
+def workloads(draw: st.DrawFn, agents: int, unit: float) -> Workload:
+    """Up to 40 tasks, whose times and service times are multiples of few numbers."""
+    rows = draw(st.integers(1, 4))
+    count = draw(st.integers(1, 40))
+    times = draw(st.lists(st.integers(0, 40), min_size=count, max_size=count))
+
+    def table(*values: float, columns: int = agents) -> NDArray[np.float64]:
+        return draw(arrays(np.float64, (rows, columns), elements=st.sampled_from(values)))
+
+    return Workload(
+        arrived=np.sort(np.array(times)) * unit,
+        row=draw(arrays(np.int32, count, elements=st.integers(0, rows - 1))),
+        d_var=table(0.1, 0.3, 0.45, 0.5, 0.9, columns=1)[:, 0],
+        prompt_tokens=table(0.0, 10.0, columns=1)[:, 0],
+        category=np.arange(rows) - 1,
+        features=np.zeros((rows, 0)),
+        predicted=np.zeros((rows, 0)),
+        service=table(0.0, 0.5, 1.0, 2.0, 7.0, 30.0) * unit,
+        cost=table(0.0, 0.1, 1.0),
+        quality=table(math.nan, 0.0, 0.7),
+    )
+
+
+RULES = st.builds(
+    Rules,
+    attempts=st.integers(1, 4),
+    backoff=st.sampled_from([0.0, 0.5, 3.0]),
+    factor=st.sampled_from([0.5, 1.0, 1.5, 2.0]),
+    fallback=st.integers(0, 1),
+    users=st.sampled_from([0, 0, 1, 2, 5]),
+    think=st.sampled_from([0.0, 1.0, 2.5]),
+    think_cv=st.integers(0, 1),
+)
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> Case:
+    """A system, its tasks and a policy."""
+    unit = draw(st.sampled_from([0.5, 1.0, 7.3]))
+    pool = draw(pools())
+    work = draw(workloads(len(pool), unit))
+    rules = draw(RULES)
+    named = draw(st.sampled_from(["taped", "learning", "static", *SHIPPED]))
+    if named in ("taped", "learning"):
+        choose, learn = taped_choice, taped_learning if named == "learning" else no_learning
+        memory = tape(len(pool), work.row.size * rules.attempts)
+    else:
+        spec = f"static:{pool.ids[-1]}" if named == "static" else named.replace("_", "-")
+        policy = make_policy(spec, pool)
+        choose, learn, memory = policy.choose, policy.learn, policy.memory
+    broken = draw(outages(pool, unit) | st.just([]))
+    return Case(
+        work, system(pool, broken), rules, choose, learn, memory, draw(st.integers(0, 2**32))
+    )
+
+
+@pytest.mark.parametrize("interpreted", [False, True], ids=["compiled", "interpreted"])
+@settings(max_examples=150)
+@given(case=cases())
+def test_engine_and_reference_agree_to_the_last_bit(case: Case, interpreted: bool) -> None:
+    fast = outcome_of(partial(engine.run, interpreted=interpreted), case)
+    slow = outcome_of(reference.run, case)
+    for name in Log._fields:
+        np.testing.assert_array_equal(getattr(fast[0], name), getattr(slow[0], name), name)
+    np.testing.assert_array_equal(fast[1], slow[1], "memory")
+    np.testing.assert_array_equal(fast[2], slow[2], "arrivals")
