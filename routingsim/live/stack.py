@@ -122,7 +122,11 @@ class LiveStack:
             self._background = background
             url = background.addresses.redis
             self._publisher = RedisPublisher(url, history=self._plan.settings.history)
-            self._since = {channel: _last(url, channel) for channel in CHANNELS}
+            try:
+                self._since = {channel: _last(url, channel) for channel in CHANNELS}
+            except BaseException:  # an interrupted cell, too
+                self.stop(timeout=0.0)
+                raise
         return self
 
     def stop(self, timeout: float = 5.0) -> None:
@@ -255,13 +259,7 @@ class LiveStack:
             raise RoutingSimError(f"channel={channel!r}: choose one of {', '.join(CHANNELS)}")
         self.publisher.flush(1.0)
         after = self._since[channel] if since is None else since
-        try:
-            with contextlib.closing(connect(self.redis_url)) as client:
-                entries: Any = client.xrevrange(history_key(channel), min=f"({after}", count=n)
-        except (RedisError, OSError) as error:
-            raise BrokerError(f"the history cannot be read: {error}; is the stack running?") from (
-                error
-            )
+        entries = _entries(self.redis_url, channel, min=f"({after}", count=n)
         return [decode(with_id(fields[FIELD], place)) for place, fields in reversed(entries)]
 
     # Showing
@@ -297,6 +295,14 @@ class LiveStack:
 
 def _last(redis_url: str, channel: str) -> str:
     """Id of the last message on a channel, ``"0"`` if there is none."""
-    with contextlib.closing(connect(redis_url)) as client:
-        entries: Any = client.xrevrange(history_key(channel), count=1)
+    entries = _entries(redis_url, channel, count=1)
     return entries[0][0].decode() if entries else "0"
+
+
+def _entries(redis_url: str, channel: str, **which: Any) -> list[Any]:
+    """Entries of a channel's history, newest first."""
+    try:
+        with contextlib.closing(connect(redis_url)) as client:
+            return cast(list[Any], client.xrevrange(history_key(channel), **which))
+    except (RedisError, OSError) as error:
+        raise BrokerError(f"the history of {channel} cannot be read: {error}") from error
