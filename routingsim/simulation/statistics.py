@@ -67,7 +67,7 @@ def quantiles(values: ArrayLike, at: ArrayLike) -> NDArray[np.float64]:
     series = series[~np.isnan(series)]
     if series.size == 0:
         return np.full(np.shape(at), math.nan)
-    return np.quantile(series, at, method="inverted_cdf")
+    return np.quantile(series, at, method="inverted_cdf", overwrite_input=True)  # our own copy
 
 
 def slope_t(values: ArrayLike) -> float:

@@ -34,11 +34,11 @@ def z_scores(fit: ServiceFit) -> list[float]:
 
 @pytest.mark.parametrize("calls", [30, 1_000, 100_000])
 def test_planted_parameters_come_back_within_their_standard_errors(calls: int) -> None:
-    fit = fit_service(a_log(calls, seed=calls))
+    fit = fit_service(a_log(calls, seed=calls + 1))
     assert fit.model == "tokens"
     assert np.abs(z_scores(fit)).max() < 4
     assert fit.calls == calls == fit.used + fit.failed
-    assert any("few" in said for said in fit.warnings) == (calls == 30)
+    assert any("are few" in said for said in fit.warnings) == (fit.used < 30)
 
 
 def test_standard_errors_are_as_long_as_errors_are() -> None:
