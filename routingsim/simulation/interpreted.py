@@ -111,7 +111,7 @@ class Callbacks:
         features, predicted = work.features, work.predicted
 
         def view(index: int, attempt: int, time: float, key: int) -> TaskView:
-            row = rows[index]
+            row, key = rows[index], np.uint64(key)  # as a plain int it would not fit draw()
             return TaskView(
                 index,
                 attempt,
