@@ -44,7 +44,8 @@ class Outage:
     agent : str
         The agent's id.
     down, up : float
-        Seconds since the replay began; ``up`` may be ``inf``.
+        Seconds since the replay began. For an agent that stays down, give an ``up``
+        after the end of the replay.
     """
 
     agent: str
@@ -52,10 +53,10 @@ class Outage:
     up: float
 
     def __post_init__(self) -> None:
-        if not 0 <= self.down < self.up:
+        if not 0 <= self.down < self.up < math.inf:
             raise SimulationError(
                 f"outage of {self.agent}: down at {self.down:g}, up at {self.up:g}; "
-                "0 <= down < up is needed (seconds)"
+                "0 <= down < up is needed, in seconds and finite"
             )
 
     @classmethod
@@ -161,12 +162,15 @@ def system(
     outages : iterable of Outage
         When which agent is down; outages of one agent must not overlap.
     expected_service : ndarray, shape (agents,), optional
-        Mean service times for policies to see; the pool's own by default.
+        Mean service times over the corpus at hand, for policies to see of agents whose
+        service depends on the task; by default what the pool says of them.
     """
     noise, sigma = zip(*(_noise(agent) for agent in pool), strict=True)
     first, down, up = _outage_columns(pool, list(outages))
-    if expected_service is None:
-        expected_service = np.array([mean_service(agent) for agent in pool])
+    mean = np.array([mean_service(agent) for agent in pool])
+    if expected_service is not None:  # not of the others, whose mean over a corpus is rounded
+        by_task = [agent.service in ("tokens", "recorded") for agent in pool]
+        mean = np.where(by_task, expected_service, mean)
     return System(
         slots=pool.column("concurrency").astype(np.int64),
         noise=np.array(noise, dtype=np.int64),
@@ -181,7 +185,7 @@ def system(
         down=down,
         up=up,
         price=pool.column("cost"),
-        mean_service=np.ascontiguousarray(expected_service, dtype=np.float64),
+        mean_service=mean,
     )
 
 
