@@ -40,9 +40,9 @@ from .simulation.arrivals import Trace as Trace
 from .simulation.arrivals import Weibull as Weibull
 from .simulation.arrivals import burst as burst
 from .simulation.arrivals import parse_arrivals as parse_arrivals
-from .simulation.replay import Retries as Retries
 from .simulation.replay import replay as replay
 from .simulation.result import ReplayResult as ReplayResult
+from .simulation.scenario import Retries as Retries
 from .simulation.service import Outage as Outage
 
 __version__: str

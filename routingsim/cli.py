@@ -156,8 +156,8 @@ def replay(
     """Replay a corpus through the agents under one or more policies, in virtual time."""
     from routingsim.agents import load_agents
     from routingsim.datasets import load_corpus
-    from routingsim.simulation.replay import Retries
     from routingsim.simulation.replay import replay as run
+    from routingsim.simulation.scenario import Retries
     from routingsim.simulation.service import Outage
 
     pool = load_agents(agents)

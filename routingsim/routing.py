@@ -338,7 +338,7 @@ def status_of(agent: Agent, load: float, up: bool = True) -> AgentStatus:
 @register_jitable
 def _expect(view, a):
     """Bring the expected wait at agent ``a`` up to date."""
-    full = view.busy[a] >= view.slots[a]
+    full = view.busy[a] + view.queued[a] >= view.slots[a]
     view.wait[a] = (view.queued[a] + 1) * view.service[a] / view.slots[a] if full else 0.0
 
 

@@ -85,7 +85,7 @@ class PoolView(NamedTuple):
     """USD per 1,000 tokens."""
     wait: NDArray[np.float64]
     """Expected wait of a task that came now, in seconds: (queued + 1) x mean service
-    time / slots where all slots are in use, else 0."""
+    time / slots where busy + queued reaches the slots, else 0."""
     service: NDArray[np.float64]
     """Mean service time in seconds."""
     up: NDArray[np.int64]
@@ -98,7 +98,7 @@ class Outcome(NamedTuple):
     status: int
     """``OK``, ``FAILED``, ``TIMED_OUT`` or ``SHED``."""
     wait: float
-    """Seconds in the queue."""
+    """Seconds in queues, over all tries so far."""
     service: float
     """Seconds in service."""
     latency: float
@@ -111,10 +111,9 @@ class Outcome(NamedTuple):
 
 _floats = types.Array(types.float64, 1, "C")
 _ints = types.Array(types.int64, 1, "C")
+_int, _float = types.int64, types.float64
 _task = types.NamedTuple(
-    (*[types.int64] * 2, *[types.float64] * 3, types.int64, types.uint64, types.float64)
-    + (_floats, _floats),
-    TaskView,
+    [_int, _int, _float, _float, _float, _int, types.uint64, _float, _floats, _floats], TaskView
 )
 POOL_VIEW = types.NamedTuple([_ints, _ints, _ints, _floats, _floats, _floats, _ints], PoolView)
 _outcome = types.NamedTuple((types.int64, *[types.float64] * 5), Outcome)
@@ -166,7 +165,8 @@ class Kernel:
 def _compile(function: Callable[..., Any], signature: Any) -> Any:
     try:
         return njit(signature, cache=True, nogil=True)(function)
-    except RuntimeError:  # no file to keep the cache beside: typed at a prompt
+    # No file to keep a cache beside (typed at a prompt), or a cache of another version.
+    except (RuntimeError, ImportError, AttributeError):
         return njit(signature, nogil=True)(function)
 
 

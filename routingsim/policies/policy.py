@@ -150,6 +150,8 @@ def make_policy(
     ------
     PolicyError
         If there is no such policy or parameter, or it cannot serve this pool.
+    AgentError
+        If it names an agent that is not in the pool.
     """
     if isinstance(wanted, Policy):
         return wanted

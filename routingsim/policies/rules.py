@@ -131,14 +131,16 @@ def threshold(
         )
 
     parameters = {"low": low, "medium": medium, "spill": spill, "bands": chosen}
+    said = []
     if calibrated:
-        name = "threshold:calibrated" + (f",shares={shares}" if shares != "50/30/20" else "")
-    else:
-        name = "threshold" + (
-            f":low={low:g},medium={medium:g}" if (low, medium) != (0.3, 0.5) else ""
-        )
+        said.append("calibrated")
+        if shares != "50/30/20":
+            said.append(f"shares={shares if isinstance(shares, str) else _joined(shares)}")
+    elif (low, medium) != (0.3, 0.5):
+        said += [f"low={_written(low)}", f"medium={_written(medium)}"]
     if spill < np.inf:
-        name += ("," if ":" in name else ":") + f"spill={spill:g}"
+        said.append(f"spill={_written(spill)}")
+    name = "threshold" + (":" if said else "") + ",".join(said)
     return Policy(
         name,
         _by_threshold,
@@ -163,6 +165,16 @@ def default_bands(pool: AgentPool) -> dict[str, tuple[str, ...]]:
         "medium": tuple(middle),
         "high": tuple(reversed(by_price[-third:])),
     }
+
+
+def _joined(numbers: Sequence[float]) -> str:
+    return "/".join(_written(number) for number in numbers)
+
+
+def _written(number: float) -> str:
+    """The number as short as it can be without losing a digit."""
+    short = f"{number:g}"
+    return short if float(short) == number else repr(float(number))
 
 
 def _shares(shares: str | Sequence[float]) -> tuple[float, float, float]:
@@ -269,7 +281,7 @@ def _by_weight(task, pool, memory):
     for a in range(memory.size):
         total += memory[a] * pool.up[a]
     mark = task.uniform * total
-    last = 0
+    last = -1
     for a in range(memory.size):
         weight = memory[a] * pool.up[a]
         if weight > 0:
@@ -277,6 +289,11 @@ def _by_weight(task, pool, memory):
             if mark < weight:
                 return a
             mark -= weight
+    a = 0
+    while last < 0:  # all that have a weight are down
+        if pool.up[a]:
+            last = a
+        a += 1
     return last
 
 
@@ -310,7 +327,7 @@ def weighted(
             f"weighted: weights={weights!r}; slots, capacity, or {len(pool)} numbers of 0 or "
             "more are needed, one an agent, as 3/1/1"
         )
-    shown = weights if isinstance(weights, str) else "/".join(f"{w:g}" for w in weights)
+    shown = weights if isinstance(weights, str) else _joined(weights)
 
     def reason(agent: Agent, d_var: float, load: float) -> str:
         return f"Drawn by weight: Routed to {agent.name}"

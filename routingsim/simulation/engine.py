@@ -238,16 +238,16 @@ def _refresh(s, system, log, now):
 def _refresh_agent(s, system, log, a, now):
     due = math.inf
     if s.reserves[a]:
+        while s.busy[a] and s.ends_at[a, 0] <= now:
+            s.busy[a] -= 1
+            _sink_time(s.ends_at[a], s.busy[a], s.ends_at[a, s.busy[a]])
         while s.queued[a] and log.left[s.head[a]] <= now:
             i = s.head[a]
-            if log.status[i] != TIMED_OUT:
+            if log.finished[i] > now:  # still in service: never more of these than slots
                 _push_time(s.ends_at[a], s.busy[a], log.finished[i])
                 s.busy[a] += 1
             s.head[a] = s.behind[i]
             s.queued[a] -= 1
-        while s.busy[a] and s.ends_at[a, 0] <= now:
-            s.busy[a] -= 1
-            _sink_time(s.ends_at[a], s.busy[a], s.ends_at[a, s.busy[a]])
         if s.busy[a]:
             due = s.ends_at[a, 0]
         last = system.first_outage[a + 1]
@@ -281,7 +281,7 @@ def _note(s, system, a):
     if not s.reserves[a]:
         s.busy[a] = s.given[a]
     s.wait[a] = 0.0
-    if s.given[a] == system.slots[a]:
+    if s.busy[a] + s.queued[a] >= system.slots[a]:
         s.wait[a] = (s.queued[a] + 1) * system.mean_service[a] / system.slots[a]
 
 
@@ -541,7 +541,7 @@ def _run(s, work, system, rules, log, choose, learn, learns, memory, seed):
                 learn(task, np.int64(log.agent[i]), _outcome(work, log, i), pool, memory)
             if log.status[i] == FAILED and tried < rules.attempts:
                 _note_retry(log, i)
-                pause = rules.backoff * rules.factor ** (tried - 1)
+                pause = rules.backoff * rules.factor ** np.float64(tried - 1)
                 _push_event(s, now + pause, RETRY * _KIND + i)
             elif rules.users:
                 _push_event(s, now + _think(rules, think_key, i, 0), RETURN * _KIND)

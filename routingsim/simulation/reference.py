@@ -186,7 +186,7 @@ class _Simulation:
         pool, busy, queued = self.pool, len(self.serving[a]), len(self.queue[a])
         pool.busy[a] = busy
         pool.queued[a] = queued
-        full = busy == pool.slots[a]
+        full = busy + queued >= pool.slots[a]
         pool.wait[a] = (queued + 1) * pool.service[a] / pool.slots[a] if full else 0.0
 
     # -- a try ----------------------------------------------------------------------
@@ -293,7 +293,7 @@ class _Simulation:
             self.learn(self.view(now, i), task.agent, outcome, self.pool, self.memory)
         if task.status == FAILED and task.attempt + 1 < rules.attempts:
             self.retried.append((i, task.agent, task.left, task.ends))
-            self.at(now + rules.backoff * rules.factor**task.attempt, RETRY, i)
+            self.at(now + rules.backoff * rules.factor ** float(task.attempt), RETRY, i)
         elif rules.users:
             self.at(now + self.think(i, 0), ARRIVAL, 0)
 

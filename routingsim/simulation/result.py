@@ -27,7 +27,7 @@ from routingsim.simulation.service import Outage
 from routingsim.simulation.statistics import Interval, batch_means, quantiles, slope_t
 
 if TYPE_CHECKING:
-    from routingsim.simulation.replay import Retries
+    from routingsim.simulation.scenario import Retries
 
 __all__ = ["QUANTILES", "ReplayResult", "Stability"]
 

@@ -28,7 +28,8 @@ from routingsim.evaluation import (
     text_use,
     zero_router,
 )
-from routingsim.simulation.replay import Retries, replay
+from routingsim.simulation.replay import replay
+from routingsim.simulation.scenario import Retries
 from routingsim.simulation.service import Outage
 
 

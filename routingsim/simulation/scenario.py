@@ -1,0 +1,231 @@
+"""A corpus, a pool and a policy made ready: what stays the same from seed to seed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from routingsim import draws
+from routingsim.agents import AgentPool
+from routingsim.corpus import Corpus
+from routingsim.errors import SimulationError
+from routingsim.policies.policy import Policy
+from routingsim.simulation import engine
+from routingsim.simulation.arrivals import Arrivals, ClosedLoop, CorpusTimes, realised
+from routingsim.simulation.result import ReplayResult
+from routingsim.simulation.service import Outage, system
+from routingsim.simulation.workload import Records, records
+
+__all__ = ["ONE_TRY", "Retries", "Scenario", "prepare"]
+
+WARM_UP = 0.1
+"""Share of the horizon left out of timing figures for synthetic arrivals."""
+
+Order = Literal["file", "shuffled"]
+
+
+@dataclass(frozen=True)
+class Retries:
+    """What happens after a call has failed.
+
+    Parameters
+    ----------
+    attempts : int
+        Tries a task has in all, 1 or more.
+    backoff : float
+        Seconds before the first retry.
+    factor : float
+        By which each further back-off is longer than the one before.
+    fallback : bool
+        Send the retry to the policy's next choice, the agent that failed excluded.
+    """
+
+    attempts: int = 3
+    backoff: float = 1.0
+    factor: float = 2.0
+    fallback: bool = True
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.attempts <= 1000 or not self.backoff >= 0 or not self.factor > 0:
+            raise SimulationError(
+                f"{self}: attempts from 1 to 1000, backoff >= 0 s and factor > 0 are needed"
+            )
+
+
+ONE_TRY = Retries(attempts=1)
+
+
+@dataclass(frozen=True, eq=False)
+class Scenario:
+    """All of a replay but its arrivals and its seed; made by :func:`prepare`."""
+
+    corpus: Corpus | None
+    pool: AgentPool
+    policy: Policy
+    retries: Retries
+    outages: tuple[Outage, ...]
+    records: Records
+    system: engine.System
+
+    @property
+    def capacity(self) -> float:
+        """Tasks/s that all slots serve together when none idles, by mean service times."""
+        return float((self.system.slots / self.system.mean_service).sum())
+
+    def run(
+        self,
+        arrivals: Arrivals,
+        *,
+        seed: int = 0,
+        tasks: int | None = None,
+        order: Order = "file",
+        warm_up: float | None = None,
+    ) -> ReplayResult:
+        """Simulate; see :func:`routingsim.replay` for the parameters.
+
+        ``order="shuffled"`` takes the corpus's records in an order drawn by the seed.
+
+        Raises
+        ------
+        SimulationError, PolicyError
+            If the arrivals do not suit the corpus, or the policy names no agent there is.
+        """
+        if warm_up is not None and not 0 <= warm_up < 1:
+            raise SimulationError(f"warm_up={warm_up}: a share of the horizon in [0, 1) is needed")
+        corpus = self.corpus
+        count = _count(tasks, corpus)
+        times, closed = _times(arrivals, count, seed, corpus)
+        notes = []
+        if times.size < count:
+            notes.append(
+                f"{arrivals} has {times.size:,} arrivals: {count - times.size:,} tasks left out"
+            )
+            count = times.size
+        first = arrivals.rows(corpus).start if corpus and isinstance(arrivals, CorpusTimes) else 0
+        rows, resampled = _rows(count, corpus, seed, first)
+        if resampled:
+            notes.append(
+                f"{count:,} tasks drawn with replacement from the {len(corpus or ()):,} there are"
+            )
+        elif order == "shuffled":
+            rows = rows[_permutation(count, seed)]
+        if self.records.modelled:
+            notes.append(
+                "costs are modelled (price x tokens) where none is recorded: "
+                f"{self.records.modelled:.0%} of calls"
+            )
+        work = self.records.tasks(times, rows)
+        memory = np.array(self.policy.memory, dtype=np.float64)
+        log = engine.run(
+            *(work, self.system, self._rules(closed)),
+            *(self.policy.choose, self.policy.learn, memory, seed),
+            interpreted=self.policy.interpreted,
+        )
+        default = WARM_UP if arrivals.synthetic else 0.0
+        return ReplayResult(
+            policy=self.policy,
+            pool=self.pool,
+            corpus=corpus,
+            arrivals=str(arrivals),
+            asked=(arrivals.rate, arrivals.cv),
+            realised=realised(work.arrived),
+            seed=seed,
+            retries=self.retries,
+            outages=self.outages,
+            synthetic=arrivals.synthetic,
+            closed=closed is not None,
+            warm_up=default if warm_up is None else warm_up,
+            notes=tuple(notes),
+            work=work,
+            log=log,
+            memory=memory,
+        )
+
+    def _rules(self, closed: ClosedLoop | None) -> engine.Rules:
+        return engine.Rules(
+            attempts=self.retries.attempts,
+            backoff=float(self.retries.backoff),
+            factor=float(self.retries.factor),
+            fallback=int(self.retries.fallback),
+            users=closed.users if closed else 0,
+            think=float(closed.think) if closed else 0.0,
+            think_cv=int(closed.think_cv) if closed else 0,
+        )
+
+
+def prepare(
+    corpus: Corpus | None,
+    pool: AgentPool,
+    policy: Policy,
+    *,
+    retries: Retries = ONE_TRY,
+    outages: Sequence[Outage] = (),
+    service: str | None = None,
+) -> Scenario:
+    """Read texts, predict, price: all that does not depend on arrivals or seed.
+
+    Raises
+    ------
+    SimulationError
+        If the service model does not suit the pool, outages overlap, or the policy
+        needs texts and there are none.
+    """
+    if service is not None:
+        pool = _with_service(pool, service)
+    known = records(corpus, pool, policy)
+    return Scenario(
+        corpus=corpus,
+        pool=pool,
+        policy=policy,
+        retries=retries,
+        outages=tuple(outages),
+        records=known,
+        system=system(pool, outages, known.work.service.mean(axis=0)),
+    )
+
+
+def _with_service(pool: AgentPool, service: str) -> AgentPool:
+    allowed = ("lognormal", "exponential", "deterministic", "tokens", "recorded")
+    if service not in allowed:
+        raise SimulationError(f"service={service!r}: choose one of {', '.join(allowed)}")
+    try:
+        return AgentPool(tuple(msgspec.structs.replace(agent, service=service) for agent in pool))
+    except ValueError as error:
+        raise SimulationError(f"service={service!r} does not suit this pool: {error}") from None
+
+
+def _count(tasks: int | None, corpus: Corpus | None) -> int:
+    if tasks is None:
+        if corpus is None:
+            raise SimulationError("without a corpus, say how many tasks: tasks=100_000")
+        tasks = len(corpus)
+    if tasks < 1:
+        raise SimulationError(f"tasks={tasks}: one task or more is needed")
+    return tasks
+
+
+def _times(
+    process: Arrivals, count: int, seed: int, corpus: Corpus | None
+) -> tuple[NDArray[np.float64], ClosedLoop | None]:
+    if isinstance(process, ClosedLoop):
+        return np.zeros(count), process
+    return process.times(count, seed, corpus), None
+
+
+def _rows(
+    count: int, corpus: Corpus | None, seed: int, first: int
+) -> tuple[NDArray[np.int32], bool]:
+    """The corpus record behind each task, and whether they were drawn."""
+    if corpus is None:
+        return np.zeros(count, np.int32), False
+    if first + count <= len(corpus):
+        return np.arange(first, first + count, dtype=np.int32), False
+    return draws.integers(draws.stream(seed, draws.ROW), count, len(corpus)), True
+
+
+def _permutation(count: int, seed: int) -> NDArray[np.intp]:
+    """An order of ``count`` tasks drawn by the seed alone."""
+    return np.random.default_rng([seed & (2**63 - 1), draws.ROW]).permutation(count)

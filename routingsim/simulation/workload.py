@@ -1,0 +1,103 @@
+"""From a corpus and a pool to the columns the engine runs on."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from routingsim.agents import AgentPool
+from routingsim.corpus import Corpus
+from routingsim.errors import SimulationError
+from routingsim.policies.policy import Policy, TextTable
+from routingsim.scoring import score_column
+from routingsim.simulation.engine import Workload
+from routingsim.simulation.service import cost_table, prompt_tokens, service_table, system
+
+__all__ = ["Records", "records"]
+
+
+@dataclass(frozen=True)
+class Records:
+    """What is known of each corpus record before any task arrives.
+
+    ``work`` holds it as the engine takes it, without tasks; ``modelled`` is the
+    share of its prices that are modelled rather than recorded.
+    """
+
+    work: Workload
+    modelled: float
+
+    def tasks(self, arrived: NDArray[np.float64], row: NDArray[np.int32]) -> Workload:
+        """The workload of tasks that arrive at these times and are these records."""
+        return self.work._replace(arrived=_own(arrived), row=np.ascontiguousarray(row, np.int32))
+
+
+def records(corpus: Corpus | None, pool: AgentPool, policy: Policy) -> Records:
+    """Columns of a corpus's records for a pool and a policy.
+
+    Without a corpus there is one record, with no text, no category and no outcome.
+
+    Raises
+    ------
+    SimulationError
+        If the policy reads texts and there are none, or an agent's recorded latency
+        is missing.
+    """
+    if corpus is None:
+        if policy.featurize or policy.predict:
+            raise SimulationError(f"policy {policy.name} reads texts: give a corpus")
+        prices = pool.column("cost") * pool.column("output_tokens") / 1000.0
+        return Records(
+            Workload(
+                arrived=np.zeros(0),
+                row=np.zeros(0, np.int32),
+                d_var=np.zeros(1),
+                prompt_tokens=np.zeros(1),
+                category=np.full(1, -1, np.int64),
+                features=np.zeros((1, 0)),
+                predicted=np.zeros((1, 0)),
+                service=_own(system(pool).mean_service[np.newaxis, :]),
+                cost=prices[np.newaxis, :],
+                quality=np.full((1, len(pool)), np.nan),
+            ),
+            1.0,
+        )
+    cost, modelled = cost_table(corpus, pool)
+    names = [agent.recorded_as for agent in pool]
+    work = Workload(
+        arrived=np.zeros(0),
+        row=np.zeros(0, np.int32),
+        d_var=_own(_scores(corpus)),
+        prompt_tokens=_own(prompt_tokens(corpus)),
+        category=_categories(corpus),
+        features=_own(_table(policy.featurize, corpus)),
+        predicted=_own(_table(policy.predict, corpus)),
+        service=_own(service_table(corpus, pool)),
+        cost=_own(cost),
+        quality=_own(corpus.outcome("quality", names)),
+    )
+    return Records(work, modelled / cost.size)
+
+
+def _scores(corpus: Corpus) -> NDArray[np.float64]:
+    if not corpus.has_texts:
+        return np.zeros(len(corpus))
+    return score_column(corpus.texts)["d_var"].to_numpy(dtype=np.float64)
+
+
+def _categories(corpus: Corpus) -> NDArray[np.int64]:
+    """Codes of the categories; -1 where there is none."""
+    codes = corpus.category_codes
+    return np.array([codes.get(name, -1) for name in corpus.tasks["category"]], dtype=np.int64)
+
+
+def _table(make: TextTable | None, corpus: Corpus) -> NDArray[np.float64]:
+    if make is None:
+        return np.zeros((len(corpus), 0))
+    texts, categories = corpus.tasks["text"].tolist(), corpus.tasks["category"].tolist()
+    return make(texts, categories)
+
+
+def _own(array: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A copy as the engine takes it: C order, writable (what pandas hands out is not)."""
+    return np.array(array, dtype=np.float64, order="C")
