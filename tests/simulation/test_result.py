@@ -2,6 +2,7 @@
 
 import json
 import math
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,7 @@ from routingsim.simulation.result import ReplayResult
 
 
 def one(**fields) -> AgentPool:
-    given = {"latency": 1.0, "service": "deterministic", "concurrency": 1} | fields
+    given: dict[str, Any] = {"latency": 1.0, "service": "deterministic", "concurrency": 1} | fields
     return AgentPool((Agent(id="a", name="A", cost=1.0, **given),))
 
 
@@ -76,15 +77,16 @@ def test_calls_are_sent_when_their_back_off_is_over() -> None:
     result = run(one(error_rate=0.6, concurrency=2), list(range(0, 400, 3)), seed=2,
                  retries=retries)  # fmt: skip
     calls = result.calls()
-    assert calls["attempt"].max() == 3
+    assert calls["attempt"].to_numpy().max() == 3
     assert len(calls) == result.log.attempts.sum()
     for _, tries in calls.groupby("task"):
         sent, ended = tries["sent_at"].to_numpy(), tries["ended_at"].to_numpy()
-        assert sent[0] == result.work.arrived[tries["task"].iloc[0]]
+        np.testing.assert_array_equal(sent[:1], result.work.arrived[tries["task"]][:1])
         np.testing.assert_array_equal(sent[1:], ended[:-1] + 0.5 * 3.0 ** np.arange(len(sent) - 1))
-    waits = (calls["left_at"] - calls["sent_at"]).groupby(calls["task"]).sum()
-    np.testing.assert_allclose(waits, result.log.wait, atol=1e-9)
-    assert (calls.groupby("task")["status"].last() == result.log.status).all()
+    waits = (calls["left_at"] - calls["sent_at"]).to_numpy()
+    summed = np.bincount(calls["task"], weights=waits)
+    np.testing.assert_allclose(summed, result.log.wait, atol=1e-9)
+    np.testing.assert_array_equal(calls.groupby("task")["status"].last(), result.log.status)
 
 
 def test_calls_without_retries_are_the_tasks() -> None:
@@ -114,7 +116,7 @@ def test_warm_up_is_of_timing_only() -> None:
         for share in (0.0, 0.5)
     )
     for name in ("tasks", "ok", "cost", "share", "quality"):
-        pd.testing.assert_series_equal(whole.summary()[name], part.summary()[name])
+        pd.testing.assert_frame_equal(whole.summary().filter([name]), part.summary().filter([name]))
     assert part.window[0] == 0.5 * part.work.arrived[-1]
     late = part.work.arrived >= part.window[0]
     assert part.timed.sum() == late.sum() < len(part)

@@ -1,0 +1,239 @@
+"""One replay: what goes in, what comes out, and the figures that are known beforehand."""
+
+import math
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import routingsim as rs
+from routingsim.agents import Agent, AgentPool
+from routingsim.corpus import Corpus
+from routingsim.errors import AgentError, PolicyError, SimulationError
+from routingsim.simulation import theory
+from routingsim.simulation.statistics import quantiles
+
+
+def one(**fields) -> AgentPool:
+    """A pool of one agent that takes a second, to the dot."""
+    given: dict[str, Any] = {"latency": 1.0, "service": "deterministic", "concurrency": 1} | fields
+    return AgentPool((Agent(id="a", name="A", cost=0.0, **given),))
+
+
+def timed_corpus(times: list[float]) -> Corpus:
+    ids = [f"t{k}" for k in range(len(times))]
+    return Corpus.from_frame(
+        pd.DataFrame({"id": ids, "text": [f"text {k}" for k in ids], "arrived_at": times})
+    )
+
+
+@pytest.fixture(scope="module")
+def tasks() -> Corpus:
+    return rs.load_corpus("tasks")
+
+
+# -- which tasks, and when ---------------------------------------------------------------
+
+
+def test_a_corpus_comes_at_its_own_times_from_the_first() -> None:
+    result = rs.replay(timed_corpus([5, 6, 8, 20]), one())
+    assert result.arrivals == "corpus"
+    np.testing.assert_array_equal(result.work.arrived, [0, 1, 3, 15])
+    assert result.warm_up == 0
+
+
+def test_tasks_of_a_window_keep_their_own_times() -> None:
+    corpus = timed_corpus([5, 6, 8, 20, 21, 40])
+    result = rs.replay(corpus, one(), arrivals="corpus:2x,start=7,stop=30")
+    assert result.task_ids().tolist() == ["t2", "t3", "t4"]
+    np.testing.assert_array_equal(result.work.arrived, [0.5, 6.5, 7.0])
+    assert result.notes[0] == "corpus:2x,start=7,stop=30 has 3 arrivals: 3 tasks left out"
+    frame = result.to_frame()
+    expected = rs.score_column(corpus.texts)["d_var"].to_numpy()[2:5]
+    np.testing.assert_array_equal(frame["d_var"], expected)
+
+
+def test_fewer_tasks_of_a_window_are_its_first() -> None:
+    result = rs.replay(timed_corpus([0, 1, 2, 3]), one(), arrivals="corpus:start=1", tasks=2)
+    assert result.task_ids().tolist() == ["t1", "t2"]
+    assert not any("left out" in note for note in result.notes)
+
+
+def test_more_tasks_than_a_corpus_has_are_drawn_from_it() -> None:
+    corpus = timed_corpus([0, 1, 2])
+    result = rs.replay(corpus, one(), arrivals="poisson:0.5", tasks=300)
+    assert set(result.task_ids()) == {"t0", "t1", "t2"}
+    assert "300 tasks drawn with replacement from the 3 there are" in result.notes
+
+
+def test_a_trace_gives_times_only() -> None:
+    result = rs.replay(timed_corpus([0, 1, 2, 3]), one(), arrivals=rs.Trace([10.0, 11.0, 15.0]))
+    np.testing.assert_array_equal(result.work.arrived, [0, 1, 5])
+    assert result.notes[0].endswith("has 3 arrivals: 1 tasks left out")
+    assert not result.synthetic
+
+
+def test_without_times_a_corpus_comes_at_70_percent_of_capacity(tasks: Corpus) -> None:
+    pool = rs.load_agents()
+    untimed = Corpus.from_frame(tasks.to_frame().drop(columns="arrived_at"))
+    result = rs.replay(untimed, pool)
+    assert result.asked == (pytest.approx(0.7 * pool.capacity), 1.0)
+
+
+def test_a_closed_loop_never_has_more_tasks_than_users() -> None:
+    result = rs.replay(None, one(concurrency=2), "static:a", arrivals="closed:users=5,think=1",
+                       tasks=500)  # fmt: skip
+    backlog = np.arange(500) - np.searchsorted(np.sort(result.log.finished), result.work.arrived)
+    assert backlog.max() <= 5
+    assert result.stability.verdict == "stable"
+    assert result.closed
+
+
+# -- settings ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "message"),
+    [
+        ({"tasks": None}, SimulationError, "tasks=100_000"),
+        ({"tasks": 0}, SimulationError, "one task or more"),
+        ({"warm_up": 1.0}, SimulationError, r"warm_up=1.0: .*\[0, 1\)"),
+        ({"warm_up": math.nan}, SimulationError, "warm_up=nan"),
+        ({"service": "magic"}, SimulationError, "choose one of lognormal"),
+        ({"service": "tokens"}, SimulationError, "tokens_per_second"),
+        ({"arrivals": "poison:4"}, SimulationError, "poisson:RATE"),
+        ({"arrivals": "corpus"}, SimulationError, "no corpus was given"),
+        ({"policy": "nope"}, PolicyError, "no policy 'nope'"),
+        ({"policy": "static:b"}, AgentError, "no agent 'b'"),
+        ({"outages": [rs.Outage("b", 0, 1)]}, AgentError, "no agent 'b'"),
+        ({"seed": 2**64}, SimulationError, "seed"),
+    ],
+)
+def test_settings_that_do_not_go_together(settings: dict, error: type, message: str) -> None:
+    given: dict[str, Any] = {"tasks": 10} | settings
+    with pytest.raises(error, match=message):
+        rs.replay(None, one(), **given)
+
+
+@pytest.mark.parametrize(
+    "settings", [{"attempts": 0}, {"attempts": 1001}, {"backoff": -1.0}, {"factor": 0.0}]
+)
+def test_retries_are_checked(settings: dict) -> None:
+    with pytest.raises(SimulationError, match="attempts from 1 to 1000"):
+        rs.Retries(**settings)
+
+
+def test_one_seed_gives_one_result(tasks: Corpus) -> None:
+    first, again, other = (
+        rs.replay(tasks, None, "random", arrivals="poisson:3", seed=seed) for seed in (1, 1, 2)
+    )
+    pd.testing.assert_frame_equal(first.to_frame(), again.to_frame())
+    assert first.to_dict() == again.to_dict()
+    assert not first.to_frame().equals(other.to_frame())
+
+
+def test_outages_may_be_whole_numbers() -> None:
+    result = rs.replay(timed_corpus([0, 10]), one(), outages=[rs.Outage("a", 5, 12)])
+    np.testing.assert_array_equal(result.log.wait, [0, 2])
+
+
+# -- figures known beforehand --------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("pool", "policy", "corpus"),
+    [
+        ("paretobandit", "static:mistral-large", "paretobandit-val"),
+        ("dcrouter", None, "dcrouter-train"),
+        ("routellm", None, "gsm8k"),
+    ],
+)
+def test_quality_of_one_agent_is_the_plain_mean(
+    shared_data, monkeypatch, pool: str, policy: str | None, corpus: str
+) -> None:
+    monkeypatch.setenv("ROUTINGSIM_DATA", str(shared_data))
+    agents, read = rs.load_agents(pool), rs.load_corpus(corpus)
+    for agent in [policy.removeprefix("static:")] if policy else agents.ids:
+        recorded = read.outcome("quality", [agents.agents[agents.index(agent)].recorded_as])
+        result = rs.replay(read, agents, f"static:{agent}", arrivals="poisson:2", seed=1)
+        assert result.overall["quality"] == pytest.approx(float(recorded.mean()), rel=1e-12)
+        assert result.overall["ok"] == len(read)
+
+
+@pytest.mark.parametrize(("slots", "p99", "p999"), [(1, 9.101, 9.911), (1_000, 9.001, 9.901)])
+def test_a_stall_shows_in_every_task_it_delays(slots: int, p99: float, p999: float) -> None:
+    """No coordinated omission: 100 tasks/s of 1 ms for 100 s, and 10 s in which nothing runs.
+
+    Task k of the stall waits 10 s - 10 ms k. One slot then needs a second for the thousand
+    that have waited: 1 ms k more.
+    """
+    result = rs.replay(
+        None,
+        one(latency=0.001, concurrency=slots),
+        "static:a",
+        arrivals=rs.Deterministic(100),
+        tasks=10_000,
+        outages=[rs.Outage("a", 50.0, 60.0)],
+        warm_up=0,
+    )
+    assert result.overall["ok"] == 10_000
+    np.testing.assert_allclose(quantiles(result.latency, [0.99, 0.999]), [p99, p999], atol=1e-9)
+    assert result.overall["latency_p99"] == pytest.approx(p99, abs=1e-9)
+
+
+def test_batch_means_intervals_cover_the_exact_mean() -> None:
+    """M/M/4 at load 0.6: 95 % intervals from 400 runs of 20,000 tasks hold the exact wait.
+
+    Of 400, 380 are expected; outside .92 to .98 lies 1 in 100 samples of a true .95.
+    """
+    exact = theory.mmc(rate=2.4, service=1.0, servers=4).wait_mean
+    pool = one(service="exponential", concurrency=4)
+    runs = (
+        rs.replay(None, pool, "static:a", arrivals=rs.Poisson(2.4), tasks=20_000, seed=seed)
+        for seed in range(400)
+    )
+    intervals = [run.interval("wait") for run in runs]
+    covered = np.mean([each.low <= exact <= each.high for each in intervals])
+    assert 0.92 <= covered <= 0.98, covered
+
+
+def test_two_policies_meet_the_same_tasks(tasks: Corpus) -> None:
+    """Common random numbers: differences vary at least 5 times less than between seeds."""
+    pool = rs.load_agents()
+
+    def mean(policy: str, seed: int) -> float:
+        return rs.replay(tasks, pool, policy, arrivals="poisson:4", tasks=2_000, seed=seed).overall[
+            "latency_mean"
+        ]
+
+    one_of = np.array([mean("least-loaded", seed) for seed in range(30)])
+    other = np.array([mean("shortest-wait", seed) for seed in range(30)])
+    together = np.var(one_of - other, ddof=1)
+    apart = np.var(one_of - np.roll(other, 1), ddof=1)
+    assert apart / together > 5, (apart, together)
+
+
+def resident(tasks: int) -> int:
+    """Bytes at their most of a process that replays this many tasks and sums them up."""
+    script = (
+        "import resource, routingsim as rs\n"
+        f"result = rs.replay(None, rs.load_agents(), 'least-loaded', tasks={tasks}, seed=1)\n"
+        f"assert result.overall['tasks'] == {tasks}\n"
+        "result.interval(), result.stability\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return int(ran.stdout) * (1 if sys.platform == "darwin" else 1024)
+
+
+def test_a_million_tasks_take_no_more_than_their_share_of_memory() -> None:
+    """Ten million in 1.5 GB: 0.3 GB for the process, then 120 bytes a task."""
+    assert resident(1_000_000) - resident(1_000) < 120e6
+
+
+@pytest.mark.soak
+def test_ten_million_tasks_fit_in_a_gigabyte_and_a_half() -> None:
+    assert resident(10_000_000) < 1.5e9
