@@ -17,7 +17,6 @@ import pytest
 import schemathesis
 import uvicorn
 from hypothesis import given, settings
-from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
 
 from routingsim.agents import Agent, AgentPool
@@ -459,11 +458,12 @@ def test_the_api_is_as_its_document_says(server: int, mode: GenerationMode) -> N
     operations = [result.ok() for result in results]
     assert len(operations) == 5
     for operation in operations:
+        if mode is GenerationMode.NEGATIVE and operation.method != "post":
+            continue  # nothing can be wrong where nothing is sent
 
         @settings(max_examples=40)
         @given(case=operation.as_strategy(generation_mode=mode))
         def conforms(case: schemathesis.Case) -> None:
             case.call_and_validate()
 
-        with contextlib.suppress(Unsatisfiable):  # nothing can be wrong where nothing is sent
-            conforms()
+        conforms()

@@ -62,7 +62,7 @@ export function createAgents(list, note) {
         const percent = status ? Math.round(100 * status.load) : 0;
         item.dataset.status = status?.status ?? "unknown";
         badge.textContent = status?.status ?? "no word yet";
-        bar.style.width = `${Math.min(100, percent)}%`;
+        bar.style.transform = `scaleX(${Math.min(100, percent) / 100})`;
         load.textContent = status ? `${percent} %` : "–";
         meter.setAttribute("aria-valuenow", Math.min(100, percent));
         item.title = status

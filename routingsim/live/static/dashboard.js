@@ -8,6 +8,7 @@ import { bridgeAddress, openStream } from "./stream.js";
 
 const HISTORY = { "task:routing": 1000, "agent:status": 0 };
 const BUCKETS = 60;
+const FIGURES_EVERY = 100; // ms; nobody reads faster
 const ANNOUNCE_EVERY = 30_000; // ms between summaries for screen readers
 
 const $ = (id) => document.getElementById(id);
@@ -29,6 +30,7 @@ let offset = 0; // ms that the server's clock is ahead of ours, where that is mu
 let total = 0;
 let seconds = 300;
 let scheduled = false;
+let drawn = -Infinity; // when the figures were, last
 let state = { name: "connecting", until: 0 };
 let announced = { at: 0, total: 0 };
 
@@ -130,6 +132,8 @@ function schedule() {
 function draw(now) {
   scheduled = false;
   feed.draw(now, clock());
+  if (now - drawn < FIGURES_EVERY) return; // tick() comes back to the last of them
+  drawn = now;
   agents.draw(clock());
   setText("total", total.toLocaleString());
 }
