@@ -111,7 +111,8 @@ class Callbacks:
         features, predicted = work.features, work.predicted
 
         def view(index: int, attempt: int, time: float, key: int) -> TaskView:
-            row, key = rows[index], np.uint64(key)  # as a plain int it would not fit draw()
+            row = int(rows[index])
+            wide: Any = np.uint64(key)  # as a plain int it would not fit draw()
             return TaskView(
                 index,
                 attempt,
@@ -119,7 +120,7 @@ class Callbacks:
                 d_var[row],
                 tokens[row],
                 category[row],
-                key,
+                wide,
                 uniform(key, 0, 0),
                 features[row],
                 predicted[row],

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -67,7 +68,9 @@ def quantiles(values: ArrayLike, at: ArrayLike) -> NDArray[np.float64]:
     series = series[~np.isnan(series)]
     if series.size == 0:
         return np.full(np.shape(at), math.nan)
-    return np.quantile(series, at, method="inverted_cdf", overwrite_input=True)  # our own copy
+    shares = np.asarray(at, dtype=np.float64)
+    # The series is a copy of our own.
+    return np.quantile(series, shares, method="inverted_cdf", overwrite_input=True)
 
 
 def slope_t(values: ArrayLike) -> float:
@@ -75,5 +78,5 @@ def slope_t(values: ArrayLike) -> float:
     series = np.asarray(values, dtype=np.float64)
     if series.size < 3 or np.ptp(series) == 0:
         return 0.0
-    fit = stats.linregress(np.arange(series.size), series)
+    fit: Any = stats.linregress(np.arange(series.size), series)
     return float(fit.slope / fit.stderr) if fit.stderr > 0 else math.inf * np.sign(fit.slope)
