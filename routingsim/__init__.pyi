@@ -17,6 +17,8 @@ from .errors import PolicyError as PolicyError
 from .errors import ProtocolError as ProtocolError
 from .errors import RoutingSimError as RoutingSimError
 from .errors import SimulationError as SimulationError
+from .evaluation.compare import compare as compare
+from .evaluation.study import Study as Study
 from .live.stack import LiveStack as LiveStack
 from .policies.kernel import choose_kernel as choose_kernel
 from .policies.kernel import draw as draw

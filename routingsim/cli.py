@@ -14,10 +14,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from routingsim.errors import RoutingSimError
+from routingsim.errors import RoutingSimError, SimulationError
 
 if TYPE_CHECKING:
     from routingsim.corpus import Corpus
+    from routingsim.evaluation.study import Study
     from routingsim.simulation.result import ReplayResult
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "Only",
     "agents",
     "app",
+    "compare",
     "corpora",
     "main",
     "policies",
@@ -198,6 +200,87 @@ def replay(
 
 
 @app.command()
+def compare(
+    corpus: Annotated[
+        str, typer.Argument(help="A public corpus by name (routingsim corpora), or a file.")
+    ],
+    policy: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--policy", "-p", help="Policies to compare, the baseline first; more than once."
+        ),
+    ] = None,
+    loads: Annotated[
+        str, typer.Option(help="Shares of the pool's capacity, separated by commas.")
+    ] = "0.3,0.6,0.9",
+    arrivals: Annotated[
+        str | None, typer.Option(help="Shape of the arrivals, scaled to each load. Poisson.")
+    ] = None,
+    agents: AgentsOption = "default",
+    replications: Annotated[int, typer.Option(help="Runs of each policy at each load.")] = 20,
+    tasks: Annotated[int | None, typer.Option(help="Tasks of a run; all by default.")] = None,
+    seed: SeedOption = 0,
+    objective: Annotated[
+        float | None,
+        typer.Option(
+            help="Seconds within which an answer counts for goodput. Default: 3 x the "
+            "slowest agent's mean service time."
+        ),
+    ] = None,
+    right: Annotated[float, typer.Option(help="Least quality of a right answer.")] = 0.5,
+    service: Annotated[
+        str | None, typer.Option(help="Service model of every agent, in place of its own.")
+    ] = None,
+    controls: Annotated[bool, typer.Option(help="Run the controls beside the policies.")] = True,
+    resume: Annotated[
+        Path | None, typer.Option(help="File of finished parts, to go on with after a break.")
+    ] = None,
+    on_error: Annotated[OnError, typer.Option(help="For records that are not allowed.")] = (
+        OnError.RAISE
+    ),
+    report: Annotated[Path | None, typer.Option(help="Write the HTML report here.")] = None,
+    json_to: JsonOption = None,
+) -> None:
+    """Compare policies at several loads, with intervals, verdicts and controls."""
+    from tqdm import tqdm
+
+    from routingsim.agents import load_agents
+    from routingsim.datasets import load_corpus
+    from routingsim.evaluation.compare import compare as run
+
+    tasks_read = load_corpus(corpus, on_error=on_error.value)
+    _say_notes(tasks_read)
+    with tqdm(unit="cell", delay=1.0, file=sys.stderr, disable=None) as bar:
+
+        def show(done: int, whole: int) -> None:
+            bar.total = whole
+            bar.update(done - bar.n)
+
+        study = run(
+            tasks_read,
+            load_agents(agents),
+            policy or ["threshold", "threshold:calibrated", "least-loaded"],
+            loads=_numbers(loads, "--loads"),
+            arrivals=arrivals,
+            replications=replications,
+            tasks=tasks,
+            seed=seed,
+            objective=objective,
+            right=right,
+            service=service,
+            controls=controls,
+            progress=show,
+            resume=resume,
+        )
+    if json_to is not None:
+        _write_json(study.to_dict(), json_to)
+    if json_to != Path("-"):
+        _print_study(study)
+    if report is not None:
+        err.print(f"report: {study.report(report)}", highlight=False)
+
+
+@app.command()
 def policies() -> None:
     """List the policies, one line each, with their parameters."""
     from routingsim.policies import recipes
@@ -368,6 +451,57 @@ def _print_results(results: "Sequence[ReplayResult]") -> None:
 
 def _cell(value: float, form: str) -> str:
     return "-" if value != value else form.format(value)
+
+
+def _numbers(text: str, option: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise SimulationError(
+            f"{option} {text!r}: numbers separated by commas are needed, as 0.3,0.6,0.9"
+        ) from None
+
+
+_STUDIED = (
+    ("goodput", "goodput/s", "{:.3g}"),
+    ("quality", "quality", "{:.4f}"),
+    ("cost", "USD/task", "{:.3g}"),
+    ("latency_mean", "mean s", "{:.2f}"),
+    ("latency_p95", "p95 s", "{:.2f}"),
+)
+
+
+def _print_study(study: "Study") -> None:
+    for load in study.loads:
+        frame = study.table(load)
+        shown = [each for each in _STUDIED if each[0] in frame]
+        table = _table("policy")
+        for _, title, _ in shown:
+            table.add_column(title, justify="right", no_wrap=True)
+        table.add_column("stability")
+        table.add_column("verdict")
+        for _, row in frame.iterrows():
+            cells = [
+                _cell(row[key], form) + (f" ±{row[key + '_hw']:.2g}" if key == by else "")
+                for by in [study.ranked_by]
+                for key, _, form in shown
+            ]
+            style = "dim" if row["kind"] == "control" else ""
+            name = row["policy"] + (" *" if row["in_sample"] else "")
+            table.add_row(name, *cells, row["stability"], row["verdict"], style=style)
+        out.print()
+        out.print(
+            f"[bold]load {load:g}[/]  {load * study.capacity:.3g} tasks/s, "
+            f"{study.settings.replications} replications, ranked by {study.ranked_by}",
+            highlight=False,
+        )
+        out.print(table)
+    out.print(
+        "dim: controls; *: fitted on this corpus, so its figures flatter; verdicts are against "
+        f"{study.baseline}, together at 95 % (Holm); latencies are simulated.",
+        style="dim",
+        highlight=False,
+    )
 
 
 def _play(results: "Sequence[ReplayResult]", speed: float) -> None:

@@ -1,0 +1,149 @@
+"""The figures of one run that a study keeps, and their sums over replications."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from routingsim.evaluation.metrics.timed import timed_replay
+from routingsim.policies.kernel import OK
+from routingsim.simulation.result import ReplayResult
+from routingsim.simulation.statistics import quantiles
+
+__all__ = ["HIGHER_IS_BETTER", "METRICS", "POINTS", "Cell", "gather", "measure"]
+
+METRICS: dict[str, str] = {
+    "quality": "mean recorded quality of answers",
+    "quality_in_time": "mean quality, an answer that is late or missing counting 0",
+    "goodput": "right answers within the latency objective, per second",
+    "cost": "USD per task, every try counted",
+    "cost_per_right": "USD per right answer within the objective",
+    "latency_mean": "mean latency of answers (s)",
+    "latency_p50": "median latency of answers (s)",
+    "latency_p95": "95th percentile of latency (s)",
+    "latency_p99": "99th percentile of latency (s)",
+    "wait_mean": "mean wait of answers (s)",
+    "answered": "share of tasks answered",
+    "utilisation": "share of all slots in use",
+    "offered_max": "highest offered load of an agent",
+}
+"""The figures of a run, and what they are. Latencies are simulated, not measured."""
+
+HIGHER_IS_BETTER = frozenset({"quality", "quality_in_time", "goodput", "answered"})
+"""Metrics of which more is better; of the others less is."""
+
+POINTS = 100
+"""Points of a regret curve."""
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """One policy at one load, over all replications.
+
+    Attributes
+    ----------
+    figures : ndarray, shape (replications, metrics)
+        In the order of ``METRICS``.
+    verdicts : tuple of str
+        Of stability, a replication each.
+    quality, cost : ndarray, shape (records,)
+        Means over replications of each corpus record; NaN where unknown.
+    chosen : ndarray of int, shape (records,)
+        The agent of each record in the first replication it was in; -1 if never.
+    regret : ndarray, shape (POINTS,)
+        Mean cumulative regret of quality against the best agent of each task, at
+        equal steps through the run; NaN without recorded quality.
+    """
+
+    figures: NDArray[np.float64]
+    verdicts: tuple[str, ...]
+    quality: NDArray[np.float64]
+    cost: NDArray[np.float64]
+    chosen: NDArray[np.int64]
+    regret: NDArray[np.float64]
+
+
+def measure(result: ReplayResult, objective: float, right: float) -> NDArray[np.float64]:
+    """The figures of one run, in the order of ``METRICS``; NaN where there is none."""
+    timed = timed_replay(result, objective, right=right)
+    counted = result.timed
+    latency = result.latency[counted]
+    answers = result.quality[~np.isnan(result.quality)]
+    p50, p95, p99 = quantiles(latency, [0.5, 0.95, 0.99])
+    slots = result.pool.column("concurrency")
+    nothing = float("nan")
+    recorded = answers.size > 0
+    found = {
+        "quality": float(answers.mean()) if recorded else nothing,
+        "quality_in_time": timed.quality.value if recorded else nothing,
+        "goodput": timed.goodput if recorded else nothing,
+        "cost": float(result.log.cost.mean()),
+        "cost_per_right": timed.cost_per_right if recorded else nothing,
+        "latency_mean": float(latency.mean()) if latency.size else nothing,
+        "latency_p50": p50,
+        "latency_p95": p95,
+        "latency_p99": p99,
+        "wait_mean": float(result.log.wait[counted].mean()) if latency.size else nothing,
+        "answered": float((result.log.status == OK).mean()),
+        "utilisation": float(result.utilisation @ slots / slots.sum()),
+        "offered_max": max(result.stability.offered.values()),
+    }
+    return np.array([found[name] for name in METRICS])
+
+
+def gather(results: Iterable[ReplayResult], objective: float, right: float) -> Cell:
+    """All replications of a policy at a load as one :class:`Cell`."""
+    figures, verdicts, regrets = [], [], []
+    sums: _Sums | None = None
+    for result in results:
+        sums = _Sums(result.work.quality.shape[0]) if sums is None else sums
+        sums.add(result)
+        figures.append(measure(result, objective, right))
+        verdicts.append(result.stability.verdict)
+        regrets.append(_regret(result))
+    assert sums is not None
+    return Cell(
+        figures=np.array(figures),
+        verdicts=tuple(verdicts),
+        quality=sums.mean("quality"),
+        cost=sums.mean("cost"),
+        chosen=sums.chosen,
+        regret=np.mean(regrets, axis=0),
+    )
+
+
+class _Sums:
+    """Sums a corpus record over replications."""
+
+    def __init__(self, records: int) -> None:
+        self.total = {name: np.zeros(records) for name in ("quality", "cost")}
+        self.count = {name: np.zeros(records) for name in ("quality", "cost")}
+        self.chosen = np.full(records, -1, dtype=np.int64)
+
+    def add(self, result: ReplayResult) -> None:
+        rows, records = result.work.row, self.chosen.size
+        for name, values in (("quality", result.quality), ("cost", result.log.cost)):
+            known = ~np.isnan(values)
+            self.total[name] += np.bincount(rows[known], values[known], minlength=records)
+            self.count[name] += np.bincount(rows[known], minlength=records)
+        new = self.chosen[rows] < 0
+        self.chosen[rows[new]] = result.log.agent[new]
+
+    def mean(self, name: str) -> NDArray[np.float64]:
+        unknown = np.full(self.chosen.size, np.nan)
+        return np.divide(
+            self.total[name], self.count[name], out=unknown, where=self.count[name] > 0
+        )
+
+
+def _regret(result: ReplayResult) -> NDArray[np.float64]:
+    """Cumulative regret at equal steps; a task without an answer has quality 0."""
+    table = result.work.quality[result.work.row]
+    known = ~np.isnan(table).any(axis=1)
+    if not known.any():
+        return np.full(POINTS, np.nan)
+    best = table[known].max(axis=1)
+    got = np.nan_to_num(result.quality[known], nan=0.0)
+    curve = np.cumsum(best - got)
+    return curve[np.linspace(0, curve.size - 1, POINTS).round().astype(int)]
