@@ -42,6 +42,9 @@ from .simulation.arrivals import Trace as Trace
 from .simulation.arrivals import Weibull as Weibull
 from .simulation.arrivals import burst as burst
 from .simulation.arrivals import parse_arrivals as parse_arrivals
+from .simulation.calibration import ServiceFit as ServiceFit
+from .simulation.calibration import fit_pool as fit_pool
+from .simulation.calibration import fit_service as fit_service
 from .simulation.replay import replay as replay
 from .simulation.result import ReplayResult as ReplayResult
 from .simulation.scenario import Retries as Retries

@@ -97,6 +97,13 @@ class Agent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         return self.outcome or self.id
 
     @property
+    def mean_service(self) -> float:
+        """Mean service time in seconds that may be counted on before any call."""
+        if self.service == "tokens" and self.tokens_per_second is not None:
+            return (self.ttft or 0.0) + self.output_tokens / self.tokens_per_second
+        return self.latency
+
+    @property
     def info(self) -> AgentInfo:
         """The agent as it goes over the wire."""
         return AgentInfo(self.name, self.id, self.strengths, self.cost, self.latency)
@@ -164,7 +171,7 @@ class AgentPool(Sequence[Agent]):
     @property
     def capacity(self) -> float:
         """Tasks per second that all slots serve together when none idles."""
-        return float((self.column("concurrency") / self.column("latency")).sum())
+        return float((self.column("concurrency") / self.column("mean_service")).sum())
 
     @property
     def frame(self) -> pd.DataFrame:

@@ -1,24 +1,29 @@
 """The command line: the same words as in Python."""
 
-import json
 import os
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
+from routingsim.console import (
+    out,
+    print_results,
+    print_study,
+    progress,
+    remark,
+    table_of,
+    write_json,
+)
 from routingsim.errors import RoutingSimError, SimulationError
 
 if TYPE_CHECKING:
     from routingsim.corpus import Corpus
-    from routingsim.evaluation.study import Study
     from routingsim.simulation.result import ReplayResult
 
 __all__ = [
@@ -42,7 +47,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-out, err = Console(), Console(stderr=True)
 
 
 class OnError(StrEnum):
@@ -86,7 +90,7 @@ def route(
         text = sys.stdin.read()
     decision = TaskRouter(load_agents(agents), policy).route(text)
     if json_to is not None:
-        _write_json(msgspec.to_builtins(decision), json_to)
+        write_json(msgspec.to_builtins(decision), json_to)
         return
     score = decision.complexity_score
     out.print(decision.reason, highlight=False, markup=False)
@@ -166,7 +170,7 @@ def replay(
     tasks_read = load_corpus(corpus, on_error=on_error.value)
     _say_notes(tasks_read)
     results = []
-    for name in _progress(policy or ["threshold"], "policies"):
+    for name in progress(policy or ["threshold"], "policies"):
         result = run(
             tasks_read,
             pool,
@@ -189,14 +193,14 @@ def replay(
         "policies": [result.to_dict() for result in results],
     }
     if json_to is not None:
-        _write_json(document, json_to)
+        write_json(document, json_to)
     if json_to != Path("-"):
-        _print_results(results)
+        print_results(results)
     if report is not None:
         from routingsim.report.html import write_report
 
         path = write_report(results, report, command=_command())
-        err.print(f"report: {path}", highlight=False)
+        remark(f"report: {path}", style="")
 
 
 @app.command()
@@ -273,11 +277,11 @@ def compare(
             resume=resume,
         )
     if json_to is not None:
-        _write_json(study.to_dict(), json_to)
+        write_json(study.to_dict(), json_to)
     if json_to != Path("-"):
-        _print_study(study)
+        print_study(study)
     if report is not None:
-        err.print(f"report: {study.report(report)}", highlight=False)
+        remark(f"report: {study.report(report)}", style="")
 
 
 @app.command()
@@ -285,7 +289,7 @@ def policies() -> None:
     """List the policies, one line each, with their parameters."""
     from routingsim.policies import recipes
 
-    table = _table("policy", "what it does", "parameters")
+    table = table_of("policy", "what it does", "parameters")
     for name, recipe in sorted(recipes().items()):
         parameters = ", ".join(
             key if value is None or value == "" else f"{key}={value}"
@@ -299,13 +303,16 @@ def policies() -> None:
 @app.command()
 def corpora() -> None:
     """List the corpora that can be replayed by name, and which are on this machine."""
+    import pandas as pd
+
     from routingsim.datasets import corpora as listed
     from routingsim.datasets import data_folder
 
-    table = _table("name", "records", "here", "what", "licence")
-    for row in listed().itertuples():
-        records = f"{row.records:,}" if isinstance(row.records, int) else "-"
-        table.add_row(row.name, records, "yes" if row.present else "no", row.what, row.licence)
+    table = table_of("name", "records", "here", "what", "licence")
+    for row in listed().to_dict("records"):
+        records = "-" if pd.isna(row["records"]) else f"{row['records']:,}"
+        here = "yes" if row["present"] else "no"
+        table.add_row(row["name"], records, here, row["what"], row["licence"])
     out.print(table)
     out.print(f"Folder: {data_folder()} (set ROUTINGSIM_DATA to use another)", highlight=False)
 
@@ -320,7 +327,7 @@ def agents(
     from routingsim.agents import load_agents, shipped_pools
 
     pool = load_agents(source)
-    table = _table("id", "name", "USD / 1,000 tokens", "service (s)", "cv", "slots", "strengths")
+    table = table_of("id", "name", "USD / 1,000 tokens", "service (s)", "cv", "slots", "strengths")
     for agent in pool:
         table.add_row(
             agent.id,
@@ -361,20 +368,14 @@ def main() -> None:
     try:
         app()
     except RoutingSimError as error:
-        err.print(f"[bold red]error:[/] {_escape(str(error))}", highlight=False, soft_wrap=True)
+        remark(f"error: {' '.join(str(error).split())}", style="red")
         sys.exit(2)
     except BrokenPipeError:  # the reader of our output has gone: head, less
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
 
 
-# -- what commands share --------------------------------------------------------------
-
-
-def _escape(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(" ".join(text.split()))
+# -- what commands share -------------------------------------------------------------
 
 
 def _command() -> str:
@@ -384,73 +385,7 @@ def _command() -> str:
 
 def _say_notes(corpus: "Corpus") -> None:
     for note in corpus.notes:
-        err.print(f"{corpus.name}: {note}", style="yellow", highlight=False, markup=False)
-
-
-def _progress(items: Sequence[Any], unit: str) -> Iterator[Any]:
-    """Items with a progress bar on stderr, once it has taken over a second."""
-    from tqdm import tqdm
-
-    return iter(
-        tqdm(items, unit=unit, delay=1.0, file=sys.stderr, disable=True if len(items) < 2 else None)
-    )
-
-
-def _write_json(document: Any, path: Path) -> None:
-    text = json.dumps(document, ensure_ascii=False, allow_nan=False, default=float)
-    if path == Path("-"):
-        print(text)
-        return
-    beside = path.with_name(path.name + ".partial")
-    beside.write_text(text + "\n", encoding="utf-8")
-    beside.replace(path)
-
-
-def _table(*columns: str) -> Table:
-    """A plain table whose first column is never broken."""
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for k, column in enumerate(columns):
-        table.add_column(column, overflow="fold", no_wrap=k == 0)
-    return table
-
-
-_SHOWN = (
-    ("tasks", "tasks", "{:,.0f}"),
-    ("share", "share", "{:.1%}"),
-    ("utilisation", "used", "{:.1%}"),
-    ("wait_mean", "wait s", "{:.2f}"),
-    ("latency_p50", "p50 s", "{:.2f}"),
-    ("latency_p95", "p95 s", "{:.2f}"),
-    ("latency_p99", "p99 s", "{:.2f}"),
-    ("cost", "USD", "{:,.4g}"),
-    ("quality", "quality", "{:.4f}"),
-)
-
-
-def _print_results(results: "Sequence[ReplayResult]") -> None:
-    for result in results:
-        summary = result.summary()
-        table = _table("agent")
-        for _, title, _ in _SHOWN:
-            table.add_column(title, justify="right", no_wrap=True)
-        for agent, row in summary.iterrows():
-            cells = [_cell(row[key], form) for key, _, form in _SHOWN]
-            table.add_row(str(agent), *cells, style="bold" if agent == "all" else "")
-        out.print()
-        out.print(f"[bold]{_escape(result.policy.name)}[/]  {_escape(str(result.stability))}")
-        out.print(table)
-        unanswered = {k: int(summary.loc["all", k]) for k in ("failed", "timed_out", "shed")}
-        if any(unanswered.values()):
-            said = ", ".join(f"{n:,} {k.replace('_', ' ')}" for k, n in unanswered.items() if n)
-            out.print(f"not answered: {said}", highlight=False)
-        if summary["quality"].isna().all():
-            out.print("quality: not recorded in this corpus", style="dim")
-    for note in dict.fromkeys(note for result in results for note in result.notes):
-        out.print(f"note: {note}", style="dim", highlight=False, markup=False)
-
-
-def _cell(value: float, form: str) -> str:
-    return "-" if value != value else form.format(value)
+        remark(f"{corpus.name}: {note}", style="yellow")
 
 
 def _numbers(text: str, option: str) -> list[float]:
@@ -460,48 +395,6 @@ def _numbers(text: str, option: str) -> list[float]:
         raise SimulationError(
             f"{option} {text!r}: numbers separated by commas are needed, as 0.3,0.6,0.9"
         ) from None
-
-
-_STUDIED = (
-    ("goodput", "goodput/s", "{:.3g}"),
-    ("quality", "quality", "{:.4f}"),
-    ("cost", "USD/task", "{:.3g}"),
-    ("latency_mean", "mean s", "{:.2f}"),
-    ("latency_p95", "p95 s", "{:.2f}"),
-)
-
-
-def _print_study(study: "Study") -> None:
-    for load in study.loads:
-        frame = study.table(load)
-        shown = [each for each in _STUDIED if each[0] in frame]
-        table = _table("policy")
-        for _, title, _ in shown:
-            table.add_column(title, justify="right", no_wrap=True)
-        table.add_column("stability")
-        table.add_column("verdict")
-        for _, row in frame.iterrows():
-            cells = [
-                _cell(row[key], form) + (f" ±{row[key + '_hw']:.2g}" if key == by else "")
-                for by in [study.ranked_by]
-                for key, _, form in shown
-            ]
-            style = "dim" if row["kind"] == "control" else ""
-            name = row["policy"] + (" *" if row["in_sample"] else "")
-            table.add_row(name, *cells, row["stability"], row["verdict"], style=style)
-        out.print()
-        out.print(
-            f"[bold]load {load:g}[/]  {load * study.capacity:.3g} tasks/s, "
-            f"{study.settings.replications} replications, ranked by {study.ranked_by}",
-            highlight=False,
-        )
-        out.print(table)
-    out.print(
-        "dim: controls; *: fitted on this corpus, so its figures flatter; verdicts are against "
-        f"{study.baseline}, together at 95 % (Holm); latencies are simulated.",
-        style="dim",
-        highlight=False,
-    )
 
 
 def _play(results: "Sequence[ReplayResult]", speed: float) -> None:
@@ -514,7 +407,7 @@ def _play(results: "Sequence[ReplayResult]", speed: float) -> None:
     from routingsim.simulation.broadcast import broadcast
 
     with LiveStack(http=False) as stack, stack.listen() as listener:
-        _say(f"live: decisions on {redacted(stack.redis_url)} and {stack.url}")
+        remark(f"live: decisions on {redacted(stack.redis_url)} and {stack.url}")
         sent = undelivered = 0
         for result in results:
             seconds = float(result.log.finished.max())
@@ -530,11 +423,7 @@ def _play(results: "Sequence[ReplayResult]", speed: float) -> None:
             undelivered += played.undelivered
         with suppress(TimeoutError):
             listener.wait_for(sent - undelivered, timeout=2.0)
-        _say(
+        remark(
             f"live: {sent:,} messages published, {undelivered:,} undelivered, "
             f"{listener.count:,} received back over WebSocket"
         )
-
-
-def _say(line: str) -> None:
-    err.print(line, style="dim", highlight=False, markup=False, soft_wrap=True)

@@ -111,7 +111,7 @@ class TaskRouter:
             slots=self.pool.column("concurrency").astype(np.int64),
             cost=self.pool.column("cost"),
             wait=np.zeros(agents),
-            service=self.pool.column("latency"),
+            service=self.pool.column("mean_service"),
             up=np.ones(agents, np.int64),
         )
         self._categories = {} if corpus is None else corpus.category_codes

@@ -295,8 +295,5 @@ _ARRAYS = ("figures", "quality", "cost", "chosen", "regret")
 
 
 def _cell_of(record: dict[str, Any]) -> Cell:
-    arrays = {
-        field: np.array(record[field], dtype=np.int64 if field == "chosen" else np.float64)
-        for field in _ARRAYS
-    }
+    arrays: dict[str, Any] = {field: np.array(record[field]) for field in _ARRAYS}
     return Cell(verdicts=tuple(record["verdicts"]), **arrays)

@@ -161,7 +161,7 @@ class Study:
         """The ranking at a load (the highest by default), best first.
 
         Columns: rank, policy, kind, each of the main metrics with its half-width, the
-        worst stability verdict over replications, the verdict against the baseline on
+        stability verdict of most replications, the verdict against the baseline on
         the ranking metric ``by``, and ``in_sample`` where fitted on this corpus.
         """
         load = self.loads[-1] if load is None else load
@@ -173,7 +173,7 @@ class Study:
             for shown in dict.fromkeys([metric, *self._main]):
                 found = self.interval(name, load, shown)
                 row[shown], row[f"{shown}_hw"] = found.mean, found.half_width
-            row["stability"] = _worst(self._cell(name, load).verdicts)
+            row["stability"] = _usual(self._cell(name, load).verdicts)
             row["verdict"] = "baseline" if name not in apart else apart[name].verdict
             row["in_sample"] = self.hindsight.get(name, False)
             rows.append(row)
@@ -262,9 +262,10 @@ def _position(metric: str) -> int:
     return _INDEX[metric]
 
 
-def _worst(verdicts: tuple[str, ...]) -> str:
+def _usual(verdicts: tuple[str, ...]) -> str:
+    """The verdict of most replications; the worse one of two as frequent."""
     order = ("stable", "at the edge", "overloaded")
-    return max(verdicts, key=order.index)
+    return max(order, key=lambda each: (verdicts.count(each), order.index(each)))
 
 
 def _plots() -> Any:

@@ -50,7 +50,7 @@ STATUS_NAMES = ("ok", "failed", "timed_out", "shed")
 class TaskView(NamedTuple):
     """What a policy may know of a task when it decides."""
 
-    index: int
+    index: int  # pyright: ignore[reportIncompatibleMethodOverride]
     """Position of the task in the run, from 0."""
     attempt: int
     """0 for the first try, 1 for the first retry, …"""
@@ -138,6 +138,11 @@ class Kernel:
     python: Callable[..., Any]
     signature: Any
 
+    @property
+    def name(self) -> str:
+        """The function's name, for messages."""
+        return getattr(self.python, "__name__", repr(self.python))
+
     @cached_property
     def compiled(self) -> Any:
         """The numba dispatcher for the one signature, compiled when first asked for.
@@ -148,14 +153,13 @@ class Kernel:
             If numba cannot compile the function; the message says how to run it
             interpreted instead.
         """
-        name = self.python.__name__
         try:
             return _compile(self.python, self.signature)
         except NumbaError as error:
             reason = str(error).strip().splitlines()[0]
             raise PolicyError(
-                f"kernel {name!r} cannot be compiled ({reason}): use numbers, arrays, loops and "
-                "branches only, or run it as plain Python with interpreted=True"
+                f"kernel {self.name!r} cannot be compiled ({reason}): use numbers, arrays, loops "
+                "and branches only, or run it as plain Python with interpreted=True"
             ) from error
 
     def __call__(self, *args: Any) -> Any:

@@ -227,10 +227,10 @@ def cheapest(pool: AgentPool, corpus: Corpus | None = None) -> Policy:
 @recipe("fastest")
 def fastest(pool: AgentPool, corpus: Corpus | None = None) -> Policy:
     """The agent with the shortest mean service time that is up, whatever its queue."""
-    order = np.argsort(pool.column("latency"), kind="stable").astype(np.float64)
+    order = np.argsort(pool.column("mean_service"), kind="stable").astype(np.float64)
 
     def reason(agent: Agent, d_var: float, load: float) -> str:
-        return f"Shortest service time ({agent.latency:g} s): Routed to {agent.name}"
+        return f"Shortest service time ({agent.mean_service:g} s): Routed to {agent.name}"
 
     return Policy("fastest", _first_up, memory=order, reason=reason)
 
@@ -315,7 +315,7 @@ def weighted(
     if weights == "slots":
         values = pool.column("concurrency")
     elif weights == "capacity":
-        values = pool.column("concurrency") / pool.column("latency")
+        values = pool.column("concurrency") / pool.column("mean_service")
     else:
         try:
             parts = weights.split("/") if isinstance(weights, str) else weights

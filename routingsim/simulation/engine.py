@@ -15,7 +15,7 @@ Times are seconds; tasks and agents are numbered from 0.
 """
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit, types
@@ -152,7 +152,9 @@ ENDED, RETRY, RETURN = range(3)
 _KIND = 1 << 40  # an event's code is kind * _KIND + number
 
 
-inlined = njit(
+# Without reference counts (_nrt) and inlined, handing over the state costs nothing: together
+# these make the loop some twenty times as fast.
+inlined: Any = njit(  # pyright: ignore[reportCallIssue]
     nogil=True, _nrt=False, forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True
 )
 
@@ -361,7 +363,7 @@ def _task_view(work, seed_key, i, attempt, now):
 @inlined
 def _choose(s, pool, system, log, rules, choose, memory, task):
     """Ask the policy; a retry with fallback hides the agent that has just failed."""
-    hidden = -1
+    hidden, kept = -1, 0
     if task.attempt and rules.fallback and s.up.size > 1:
         hidden = log.agent[task.index]
         kept = s.up[hidden]
@@ -435,7 +437,7 @@ def _outcome(work, log, i):
     row, a, status = work.row[i], log.agent[i], log.status[i]
     served = status in (OK, FAILED)
     return Outcome(
-        np.int64(status),
+        np.int64(status),  # pyright: ignore[reportArgumentType]
         log.wait[i],
         log.finished[i] - log.left[i],
         log.finished[i] - work.arrived[i],
@@ -499,7 +501,7 @@ _state = types.NamedTuple([_i8, _i8, _f8, _i8, _f8, _i8, _table, _i8, _table, *_
 _log = types.NamedTuple([_i2, _i1, _i2, *[_f8] * 4, _i4, _i2, _f8, _f8, _i8], Log)
 
 
-@njit(
+@njit(  # pyright: ignore[reportCallIssue]
     types.int64(
         *(_state, _workload, _system, _rules, _log),
         *(types.FunctionType(CHOOSE), types.FunctionType(LEARN), types.int64, _f8, types.int64),
@@ -634,7 +636,7 @@ def run(
         raise callbacks.error
     if wrong >= 0:
         raise PolicyError(
-            f"policy kernel {choose.python.__name__!r} returned an agent that does not exist for "
+            f"policy kernel {choose.name!r} returned an agent that does not exist for "
             f"task {wrong}; allowed: 0 to {agents - 1}"
         )
     return log

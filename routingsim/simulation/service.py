@@ -22,7 +22,6 @@ __all__ = [
     "Outage",
     "cost_table",
     "lognormal_sigma",
-    "mean_service",
     "output_token_table",
     "prompt_tokens",
     "service_table",
@@ -136,13 +135,6 @@ def cost_table(corpus: Corpus, pool: AgentPool) -> tuple[NDArray[np.float64], in
     return np.where(missing, modelled, recorded), int(missing.sum())
 
 
-def mean_service(agent: Agent) -> float:
-    """Mean service time in seconds that a policy may count on before any call."""
-    if agent.service == "tokens" and agent.tokens_per_second is not None:
-        return (agent.ttft or 0.0) + agent.output_tokens / agent.tokens_per_second
-    return agent.latency
-
-
 def lognormal_sigma(cv: float) -> float:
     """Standard deviation of the logarithm of a lognormal with the given cv."""
     return math.sqrt(math.log1p(cv * cv))
@@ -167,7 +159,7 @@ def system(
     """
     noise, sigma = zip(*(_noise(agent) for agent in pool), strict=True)
     first, down, up = _outage_columns(pool, list(outages))
-    mean = np.array([mean_service(agent) for agent in pool])
+    mean = np.array([agent.mean_service for agent in pool])
     if expected_service is not None:  # not of the others, whose mean over a corpus is rounded
         by_task = [agent.service in ("tokens", "recorded") for agent in pool]
         mean = np.where(by_task, expected_service, mean)

@@ -1,0 +1,156 @@
+"""What the command line prints: tables on standard output, remarks on standard error."""
+
+import json
+import math
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+if TYPE_CHECKING:  # the command line starts without the compiler
+    from routingsim.evaluation.study import Study
+    from routingsim.simulation.result import ReplayResult
+
+__all__ = [
+    "one_line",
+    "out",
+    "print_results",
+    "print_study",
+    "progress",
+    "remark",
+    "table_of",
+    "write_json",
+]
+
+out, err = Console(), Console(stderr=True)
+
+
+def one_line(text: str) -> str:
+    """The text on one line, with nothing in it read as markup."""
+    return escape(" ".join(text.split()))
+
+
+def remark(line: str, style: str = "dim") -> None:
+    """A line on standard error."""
+    err.print(line, style=style, highlight=False, markup=False, soft_wrap=True)
+
+
+def progress(items: Sequence[Any], unit: str) -> Iterator[Any]:
+    """Items with a progress bar on standard error, once it has taken over a second."""
+    from tqdm import tqdm
+
+    return iter(
+        tqdm(
+            items,
+            unit=unit,
+            delay=1.0,
+            file=sys.stderr,
+            disable=True if len(items) < 2 else None,
+        )
+    )
+
+
+def write_json(document: Any, path: Path) -> None:
+    """Write one JSON document, beside and renamed; ``-`` is standard output."""
+    text = json.dumps(document, ensure_ascii=False, allow_nan=False, default=float)
+    if path == Path("-"):
+        print(text)
+        return
+    beside = path.with_name(path.name + ".partial")
+    beside.write_text(text + "\n", encoding="utf-8")
+    beside.replace(path)
+
+
+def table_of(*columns: str) -> Table:
+    """A plain table whose first column is never broken."""
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for k, column in enumerate(columns):
+        table.add_column(column, overflow="fold", no_wrap=k == 0)
+    return table
+
+
+_SHOWN = (
+    ("tasks", "tasks", "{:,.0f}"),
+    ("share", "share", "{:.1%}"),
+    ("utilisation", "used", "{:.1%}"),
+    ("wait_mean", "wait s", "{:.2f}"),
+    ("latency_p50", "p50 s", "{:.2f}"),
+    ("latency_p95", "p95 s", "{:.2f}"),
+    ("latency_p99", "p99 s", "{:.2f}"),
+    ("cost", "USD", "{:,.4g}"),
+    ("quality", "quality", "{:.4f}"),
+)
+
+
+def print_results(results: "Sequence[ReplayResult]") -> None:
+    """A table a policy, its stability verdict above it."""
+    for result in results:
+        summary = result.summary()
+        table = table_of("agent")
+        for _, title, _ in _SHOWN:
+            table.add_column(title, justify="right", no_wrap=True)
+        for row in summary.reset_index().to_dict("records"):
+            cells = [_cell(row[key], form) for key, _, form in _SHOWN]
+            table.add_row(row["agent"], *cells, style="bold" if row["agent"] == "all" else "")
+        out.print()
+        out.print(f"[bold]{one_line(result.policy.name)}[/]  {one_line(str(result.stability))}")
+        out.print(table)
+        unanswered = {k: result.overall[k] for k in ("failed", "timed_out", "shed")}
+        if any(unanswered.values()):
+            said = ", ".join(f"{n:,} {k.replace('_', ' ')}" for k, n in unanswered.items() if n)
+            out.print(f"not answered: {said}", highlight=False)
+        if summary["quality"].isna().all():
+            out.print("quality: not recorded in this corpus", style="dim")
+    for note in dict.fromkeys(note for result in results for note in result.notes):
+        out.print(f"note: {note}", style="dim", highlight=False, markup=False)
+
+
+def _cell(value: float, form: str) -> str:
+    return "-" if math.isnan(value) else form.format(value)
+
+
+_STUDIED = (
+    ("goodput", "goodput/s", "{:.3g}"),
+    ("quality", "quality", "{:.4f}"),
+    ("cost", "USD/task", "{:.3g}"),
+    ("latency_mean", "mean s", "{:.2f}"),
+    ("latency_p95", "p95 s", "{:.2f}"),
+)
+
+
+def print_study(study: "Study") -> None:
+    """The ranking at each load."""
+    for load in study.loads:
+        frame = study.table(load)
+        shown = [each for each in _STUDIED if each[0] in frame]
+        table = table_of("policy")
+        for _, title, _ in shown:
+            table.add_column(title, justify="right", no_wrap=True)
+        table.add_column("stability")
+        table.add_column("verdict")
+        for row in frame.to_dict("records"):
+            cells = [
+                _cell(row[key], form) + (f" ±{row[key + '_hw']:.2g}" if key == by else "")
+                for by in [study.ranked_by]
+                for key, _, form in shown
+            ]
+            style = "dim" if row["kind"] == "control" else ""
+            name = row["policy"] + (" *" if row["in_sample"] else "")
+            table.add_row(name, *cells, row["stability"], row["verdict"], style=style)
+        out.print()
+        out.print(
+            f"[bold]load {load:g}[/]  {load * study.capacity:.3g} tasks/s, "
+            f"{study.settings.replications} replications, ranked by {study.ranked_by}",
+            highlight=False,
+        )
+        out.print(table)
+    out.print(
+        "dim: controls; *: fitted on this corpus, so its figures flatter; verdicts are against "
+        f"{study.baseline}, together at 95 % (Holm); latencies are simulated.",
+        style="dim",
+        highlight=False,
+    )
