@@ -1,0 +1,322 @@
+"""Quality per agent, predicted from the text by any scikit-learn estimator.
+
+scikit-learn takes a second to import, and most policies need none of it: it is
+imported where a predictor is made or read, not before.
+"""
+
+import json
+import os
+import zipfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from routingsim.corpus import Corpus
+from routingsim.errors import PolicyError
+from routingsim.policies.folds import folds as grouped_folds
+
+__all__ = ["RIGHT", "TRUSTED", "QualityPredictor"]
+
+RIGHT = 0.5
+"""Quality from which an answer is right, for classifiers."""
+
+TRUSTED = (
+    "routingsim.policies.estimators.ClusterMeans",
+    "routingsim.policies.estimators.GuardedNeighbors",
+    "routingsim.policies.estimators.surface_counts",
+)
+"""Types in a saved predictor that are read besides those of numpy, scipy and scikit-learn."""
+
+_FORMAT = 1
+
+
+class QualityPredictor:
+    """Any scikit-learn estimator, from text to a quality per agent.
+
+    A regressor learns the qualities as they are. A classifier learns whether each
+    agent is right (quality >= 0.5) and predicts the probability. An estimator of a
+    single output is fitted once an agent.
+
+    Parameters
+    ----------
+    estimator : scikit-learn estimator
+        Takes a list of texts: ``make_pipeline(TfidfVectorizer(), Ridge())``. An
+        embedding goes in front of it as a transformer from texts to vectors. It is
+        cloned, not changed.
+    categories : bool
+        Hand the estimator a DataFrame with columns ``text`` and ``category`` in place
+        of a list, for a ``ColumnTransformer``.
+
+    Attributes
+    ----------
+    agents : tuple of str
+        Outcome names of the columns predicted; empty before :meth:`fit`.
+    fitted_on : str
+        Hash of the corpus; "" before :meth:`fit`.
+    """
+
+    def __init__(self, estimator: Any, *, categories: bool = False) -> None:
+        self.estimator = estimator
+        self.categories = categories
+        self.agents: tuple[str, ...] = ()
+        self.fitted_on = ""
+        self._fitted: Any = None
+
+    def __repr__(self) -> str:
+        fitted = f"fitted on {len(self.agents)} agents" if self.agents else "not fitted"
+        steps = getattr(self.estimator, "steps", None)
+        shown = steps[-1][1] if steps else self.estimator
+        return f"QualityPredictor({type(shown).__name__}, {fitted})"
+
+    def fit(self, corpus: Corpus, agents: Sequence[str] | None = None) -> Self:
+        """Learn from the tasks of which the quality of all agents is recorded.
+
+        Parameters
+        ----------
+        corpus : Corpus
+        agents : sequence of str, optional
+            Outcome names, in the order of the columns to predict; all the corpus
+            knows by default.
+
+        Raises
+        ------
+        PolicyError
+            If nothing is recorded of an agent, the corpus has no texts, a classifier
+            meets an agent that is always right or always wrong, or the estimator
+            cannot be fitted.
+        """
+        names = corpus.agents if agents is None else tuple(agents)
+        quality, known = self.check(corpus, names)
+        rows = np.flatnonzero(known)
+        self._fitted = self._fit(_inputs(corpus).iloc[rows], quality[rows], names, corpus.name)
+        self.agents, self.fitted_on = names, corpus.sha256
+        return self
+
+    def predict(
+        self, texts: Sequence[str], categories: Sequence[str] | None = None
+    ) -> NDArray[np.float64]:
+        """Predicted quality, shape (texts, agents); not held to 0 to 1.
+
+        Parameters
+        ----------
+        texts : sequence of str
+        categories : sequence of str, optional
+            Those of the texts; "" (none) by default.
+
+        Raises
+        ------
+        PolicyError
+            If it is not fitted.
+        """
+        if self._fitted is None:
+            raise PolicyError(f"{self!r}: call fit(corpus, agents), or load one that is fitted")
+        given = [""] * len(texts) if categories is None else list(categories)
+        return self._apply(self._fitted, _frame(list(texts), given), len(self.agents))
+
+    def cross_predict(
+        self,
+        corpus: Corpus,
+        agents: Sequence[str] | None = None,
+        *,
+        folds: int = 5,
+        seed: int = 0,
+    ) -> NDArray[np.float64]:
+        """Predict every task of a corpus from the folds it is not in.
+
+        Texts that are alike are in the same fold (:mod:`routingsim.policies.folds`).
+        The predictor itself stays as it is, fitted or not.
+
+        Parameters
+        ----------
+        corpus, agents
+            As :meth:`fit`. Tasks without a recorded quality are predicted too.
+        folds : int
+            2 or more.
+        seed : int
+            Of the folds.
+
+        Returns
+        -------
+        ndarray of float64, shape (tasks, agents)
+
+        Raises
+        ------
+        PolicyError
+            As :meth:`fit`, also where it holds of the tasks outside a fold.
+        SimulationError, CorpusError
+            If there cannot be so many folds.
+        """
+        names = corpus.agents if agents is None else tuple(agents)
+        quality, known = self.check(corpus, names)
+        inputs = _inputs(corpus)
+        fold = grouped_folds(inputs["text"].tolist(), folds, seed=seed)
+        predicted = np.empty_like(quality)
+        for held in range(folds):
+            train = np.flatnonzero(known & (fold != held))
+            test = np.flatnonzero(fold == held)
+            fitted = self._fit(inputs.iloc[train], quality[train], names, corpus.name)
+            predicted[test] = self._apply(fitted, inputs.iloc[test], len(names))
+        return predicted
+
+    def check(
+        self, corpus: Corpus, agents: Sequence[str]
+    ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """The qualities to learn, shape (tasks, agents), and which tasks have them all.
+
+        Raises
+        ------
+        PolicyError
+            As :meth:`fit`, but for what only fitting can show.
+        """
+        if not corpus.has_texts:
+            raise PolicyError(f"{corpus.name} has no texts to predict quality from")
+        absent = [name for name in agents if name not in corpus.agents]
+        recorded = ", ".join(corpus.agents) or "nobody"
+        if absent:
+            raise PolicyError(
+                f"{corpus.name} records no outcome of {absent[0]!r}; it records {recorded} (an "
+                "agent's `outcome` names its record)"
+            )
+        quality = corpus.outcome("quality", agents)
+        known = np.asarray(~np.isnan(quality).any(axis=1))
+        if not agents or not known.any():
+            raise PolicyError(
+                f"{corpus.name}: no task has a recorded quality of all of "
+                f"{', '.join(agents) or 'no agents'}; it records {recorded}"
+            )
+        return quality, known
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fitted predictor in skops's format, which is read without pickle.
+
+        The file is written beside and renamed, so that no half of it is ever there.
+
+        Raises
+        ------
+        PolicyError
+            If it is not fitted, or holds what skops cannot write.
+        """
+        import skops.io
+
+        if self._fitted is None:
+            raise PolicyError(f"{self!r}: call fit(corpus, agents) before save")
+        content = {
+            "format": _FORMAT,
+            "estimator": self._fitted,
+            "categories": self.categories,
+            "agents": list(self.agents),
+            "fitted_on": self.fitted_on,
+        }
+        beside = Path(f"{os.fspath(path)}.part")
+        try:
+            skops.io.dump(content, beside, compression=zipfile.ZIP_DEFLATED)
+            beside.replace(path)
+        except (OSError, TypeError, NotImplementedError, AttributeError) as error:
+            raise PolicyError(f"{path}: {self!r} cannot be saved: {error}") from error
+        finally:
+            beside.unlink(missing_ok=True)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], *, trusted: Sequence[str] = ()) -> Self:
+        """Read a predictor that :meth:`save` wrote. Unknown types are refused, unread.
+
+        Parameters
+        ----------
+        path : path
+        trusted : sequence of str
+            Further types to accept besides :data:`TRUSTED` and those of numpy, scipy and
+            scikit-learn, as ``"my_package.MyTransformer"``. Name only code that you
+            know: it is run.
+
+        Raises
+        ------
+        PolicyError
+            If the file is not a saved predictor, or holds a type that is not trusted.
+        """
+        import skops.io
+
+        path = Path(path)
+        allowed = [*TRUSTED, *trusted]
+        try:
+            unknown = sorted(set(skops.io.get_untrusted_types(file=path)) - set(allowed))
+            if unknown:
+                raise PolicyError(
+                    f"{path}: holds {', '.join(unknown)}, which could run any code; if you know "
+                    "where the file is from, load it with trusted=[…] naming them"
+                )
+            content = skops.io.load(path, trusted=allowed)
+        except (OSError, zipfile.BadZipFile, KeyError, json.JSONDecodeError) as error:
+            raise PolicyError(f"{path}: not a saved predictor ({error})") from error
+        if not isinstance(content, dict) or content.get("format") != _FORMAT:
+            raise PolicyError(f"{path}: not a predictor saved in format {_FORMAT}")
+        predictor = cls(content["estimator"], categories=content["categories"])
+        predictor._fitted = content["estimator"]
+        predictor.agents = tuple(content["agents"])
+        predictor.fitted_on = content["fitted_on"]
+        return predictor
+
+    def _fit(
+        self, inputs: pd.DataFrame, quality: NDArray[np.float64], names: Sequence[str], corpus: str
+    ) -> Any:
+        """A fitted clone of the estimator, one for all agents."""
+        from sklearn.base import clone, is_classifier
+        from sklearn.multioutput import MultiOutputClassifier, MultiOutputRegressor
+        from sklearn.utils import get_tags
+
+        model: Any = clone(self.estimator)
+        target: NDArray[Any] = quality
+        if is_classifier(model):
+            target = (quality >= RIGHT).astype(np.int64)
+            for name, right in zip(names, target.T, strict=True):
+                if right.min() == right.max():
+                    said = "right" if right[0] else "wrong"
+                    raise PolicyError(
+                        f"{corpus}: {name} is {said} on all {len(right):,} tasks that a "
+                        "classifier would learn from; use a regressor, or more tasks"
+                    )
+            # Features that a pipeline makes are made once for all agents.
+            model = _per_agent(model, MultiOutputClassifier)
+        elif not get_tags(model).target_tags.multi_output:
+            model = _per_agent(model, MultiOutputRegressor)
+        try:
+            return model.fit(self._shape(inputs), target)
+        except ValueError as error:
+            raise PolicyError(
+                f"{self!r} cannot be fitted on {len(inputs):,} tasks of {corpus}: {error}"
+            ) from error
+
+    def _apply(self, fitted: Any, inputs: pd.DataFrame, agents: int) -> NDArray[np.float64]:
+        if not len(inputs):
+            return np.empty((0, agents))
+        shaped = self._shape(inputs)
+        if hasattr(fitted, "predict_proba"):
+            chances = fitted.predict_proba(shaped)
+            return np.column_stack([chance[:, 1] for chance in chances])
+        return np.asarray(fitted.predict(shaped), dtype=np.float64).reshape(len(inputs), agents)
+
+    def _shape(self, inputs: pd.DataFrame) -> Any:
+        return inputs if self.categories else inputs["text"].tolist()
+
+
+def _per_agent(model: Any, wrap: Callable[[Any], Any]) -> Any:
+    """The model with its last step fitted once an agent."""
+    from sklearn.pipeline import Pipeline
+
+    if isinstance(model, wrap):  # type: ignore[arg-type]
+        return model
+    if isinstance(model, Pipeline):
+        name, last = model.steps[-1]
+        return Pipeline([*model.steps[:-1], (name, _per_agent(last, wrap))])
+    return wrap(model)
+
+
+def _inputs(corpus: Corpus) -> pd.DataFrame:
+    return _frame(corpus.tasks["text"].tolist(), corpus.tasks["category"].tolist())
+
+
+def _frame(texts: list[str], categories: list[str]) -> pd.DataFrame:
+    return pd.DataFrame({"text": texts, "category": categories}, dtype=object)

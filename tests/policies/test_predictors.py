@@ -1,0 +1,292 @@
+"""Predicted quality: what is learned, what never leaks, what is saved and what is refused."""
+
+import json
+import operator
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import skops.io
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin, TransformerMixin
+from sklearn.ensemble import GradientBoostingRegressor
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+
+from routingsim.corpus import Corpus
+from routingsim.errors import PolicyError
+from routingsim.evaluation import apgr, routing_curve
+from routingsim.policies.estimators import ClusterMeans, GuardedNeighbors, surface_counts
+from routingsim.policies.predictors import QualityPredictor
+from routingsim.policies.shipped import PREDICTORS, tfidf_knn, tfidf_ridge
+
+TOPICS = {"maths": "sum integral matrix prime proof", "poetry": "rhyme moon verse ode sonnet"}
+
+
+def corpus_of(size: int = 120, *, right_wrong: bool = False, seed: int = 0) -> Corpus:
+    """Agent "sage" is good at maths, "bard" at poetry; the words of a text say which it is."""
+    rng = np.random.default_rng(seed)
+    topic = rng.choice(list(TOPICS), size)
+    texts = [" ".join(rng.choice(TOPICS[each].split(), 12)) for each in topic]
+    good = np.column_stack([topic == "maths", topic == "poetry"])
+    quality = np.clip(np.where(good, 0.9, 0.2) + rng.normal(0, 0.05, good.shape), 0, 1)
+    if right_wrong:
+        quality = (rng.random(good.shape) < quality).astype(float)
+    return Corpus.from_frame(
+        pd.DataFrame(
+            {
+                "id": [f"t{n}" for n in range(size)],
+                "text": [f"{text} {n}" for n, text in enumerate(texts)],
+                "category": topic,
+                "outcomes.sage.quality": quality[:, 0],
+                "outcomes.bard.quality": quality[:, 1],
+            }
+        ),
+        "topics",
+    )
+
+
+def is_maths(corpus: Corpus) -> NDArray[np.bool_]:
+    return (corpus.tasks["category"] == "maths").to_numpy(dtype=bool)
+
+
+@pytest.mark.parametrize("kind", PREDICTORS)
+def test_a_shipped_predictor_learns_who_is_good_at_what(kind: str) -> None:
+    learned, asked = corpus_of(), corpus_of(40, seed=1)
+    predictor = PREDICTORS[kind](categories=False).fit(learned, ("bard", "sage"))
+    predicted = predictor.predict(asked.tasks["text"].tolist())
+    assert predicted.shape == (40, 2)
+    assert predicted.dtype == np.float64
+    assert np.mean((predicted[:, 1] > predicted[:, 0]) == is_maths(asked)) > 0.9
+    assert predictor.agents == ("bard", "sage")
+    assert predictor.fitted_on == learned.sha256
+    assert predictor.predict([]).shape == (0, 2)
+    again = PREDICTORS[kind](categories=False).fit(learned, ("bard", "sage"))
+    np.testing.assert_array_equal(predicted, again.predict(asked.tasks["text"].tolist()))
+
+
+def test_a_category_is_learned_where_the_text_says_nothing() -> None:
+    frame = corpus_of().to_frame()
+    frame["text"] = [f"text number {n} of this very corpus" for n in range(len(frame))]
+    blank = Corpus.from_frame(frame)
+    predicted = tfidf_ridge().fit(blank).predict(["a text"] * 2, ["maths", "poetry"])
+    assert predicted[0, 0] > predicted[0, 1] + 0.4
+    assert predicted[1, 1] > predicted[1, 0] + 0.4
+    unread = tfidf_ridge(categories=False).fit(blank).predict(["a text"] * 2, ["maths", "poetry"])
+    np.testing.assert_array_equal(unread[0], unread[1])
+
+
+class Remember(MultiOutputMixin, RegressorMixin, BaseEstimator):
+    """Knows the answers to the texts that it has seen, and nothing else."""
+
+    def fit(self, X: list[str], y: NDArray[np.float64]) -> "Remember":
+        self.seen_ = {text.casefold(): row for text, row in zip(X, y, strict=True)}
+        self.width_ = y.shape[1]
+        return self
+
+    def predict(self, X: list[str]) -> NDArray[np.float64]:
+        return np.array([self.seen_.get(t.casefold(), np.full(self.width_, -1.0)) for t in X])
+
+
+def test_cross_prediction_never_sees_the_text_that_it_predicts() -> None:
+    corpus = corpus_of(60)
+    frame = corpus.to_frame()
+    twice = frame.head(20).assign(id=[f"again{n}" for n in range(20)])
+    twice["text"] = twice["text"].str.upper()
+    planted = Corpus.from_frame(pd.concat([frame, twice], ignore_index=True))
+    predictor = QualityPredictor(Remember())
+    assert (predictor.cross_predict(planted, folds=4, seed=2) == -1).all()
+    assert predictor.agents == ()
+    remembered = predictor.fit(planted).predict(planted.tasks["text"].tolist())
+    assert (remembered >= 0).all()
+
+
+def test_cross_prediction_covers_tasks_without_outcomes_and_depends_on_the_seed_alone() -> None:
+    corpus = corpus_of()
+    frame = corpus.to_frame()
+    frame.loc[:9, "outcomes.sage.quality"] = np.nan
+    holed = Corpus.from_frame(frame)
+    predictor = tfidf_ridge()
+    one = predictor.cross_predict(holed, seed=1)
+    assert not np.isnan(one).any()
+    np.testing.assert_array_equal(one[:, 0] > one[:, 1], is_maths(holed))
+    np.testing.assert_array_equal(one, predictor.cross_predict(holed, seed=1))
+    assert (one != predictor.cross_predict(holed, seed=2)).any()
+
+
+def test_any_estimator_serves_be_it_for_one_output_or_a_classifier() -> None:
+    corpus = corpus_of(right_wrong=True)
+    texts = corpus.tasks["text"].tolist()
+    words = TfidfVectorizer
+    for estimator in (
+        make_pipeline(words(), Ridge()),
+        make_pipeline(words(), GradientBoostingRegressor(n_estimators=5)),
+        make_pipeline(words(), LogisticRegression()),
+    ):
+        predictor = QualityPredictor(estimator).fit(corpus)
+        predicted = predictor.predict(texts)
+        assert predicted.shape == (len(corpus), 2)
+        assert np.mean((predicted[:, 0] > predicted[:, 1]) == is_maths(corpus)) > 0.9
+        if estimator[-1].__class__ is LogisticRegression:
+            assert ((predicted > 0) & (predicted < 1)).all()
+
+
+class Letters(TransformerMixin, BaseEstimator):
+    """An embedding of one's own: shares of some letters."""
+
+    def fit(self, X: Any, y: Any = None) -> "Letters":
+        return self
+
+    def transform(self, X: list[str]) -> NDArray[np.float64]:
+        return np.array([[text.count(c) / len(text) for c in "aemnorstx"] for text in X])
+
+
+@pytest.mark.parametrize("kind", PREDICTORS)
+def test_an_embedding_is_a_transformer(kind: str) -> None:
+    corpus = corpus_of()
+    predictor = PREDICTORS[kind](embedding=Letters()).fit(corpus)
+    predicted = predictor.predict(corpus.tasks["text"].tolist())
+    assert np.mean((predicted[:, 0] > predicted[:, 1]) == is_maths(corpus)) > 0.8
+
+
+# -- what stands behind them ---------------------------------------------------------
+
+
+def test_neighbours_fall_back_to_the_best_single_agent_unless_the_advantage_is_clear() -> None:
+    points = np.repeat([[0.0], [10.0]], 50, axis=0)
+    quality = np.zeros((100, 2))
+    quality[:50] = 0.9, 0.5  # agent 0 is best overall
+    quality[50:, 0] = 0.6
+    quality[50:, 1] = np.where(np.arange(50) % 2, 0.0, 1.26)  # 0.63 ± 0.09
+    asked = [[0.0], [10.0]]
+    trusting = GuardedNeighbors(50, margin=0.0).fit(points, quality).predict(asked)
+    np.testing.assert_allclose(trusting, [[0.9, 0.5], [0.6, 0.63]])
+    guarded = GuardedNeighbors(50, margin=1.0).fit(points, quality).predict(asked)
+    np.testing.assert_allclose(guarded[0], [0.9, 0.5])
+    assert guarded[1].argmax() == 0
+    assert guarded[1, 1] == pytest.approx(0.6 + (0.565 - 0.75))
+    quality[50:, 1] = 0.63  # as little ahead, and no doubt about it
+    clear = GuardedNeighbors(50, margin=1.0).fit(points, quality).predict(asked)
+    np.testing.assert_allclose(clear[1], [0.6, 0.63])
+
+
+def test_few_points_have_few_neighbours_and_clusters() -> None:
+    points, quality = [[0.0], [1.0], [2.0]], np.array([[0.0], [0.5], [1.0]])
+    nearest = GuardedNeighbors(k=70).fit(points, quality).predict([[9.0]])
+    np.testing.assert_allclose(nearest, [[0.5]])
+    own = ClusterMeans(clusters=40, shrink=0.0).fit(points, quality).predict(points)
+    np.testing.assert_allclose(own, quality)
+    shrunk = ClusterMeans(clusters=40, shrink=1.0).fit(points, quality).predict(points)
+    np.testing.assert_allclose(shrunk, [[0.25], [0.5], [0.75]])
+
+
+def test_surface_counts_are_what_they_say() -> None:
+    text = "Buy 3 apples, 1,200 pears. How many? Buy NONE\nnow"
+    counts = np.expm1(surface_counts([text, ""]))
+    expected = [len(text), 10, 9, 2, 3, 2, 7, 1]
+    np.testing.assert_allclose(counts, [expected, [0] * 8], atol=1e-9)
+
+
+# -- saved and loaded -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", PREDICTORS)
+def test_what_is_loaded_predicts_what_was_saved(kind: str, tmp_path: Path) -> None:
+    corpus = corpus_of()
+    predictor = PREDICTORS[kind]().fit(corpus)
+    predictor.save(tmp_path / "model.skops")
+    again = QualityPredictor.load(tmp_path / "model.skops")
+    assert (again.agents, again.fitted_on) == (predictor.agents, predictor.fitted_on)
+    texts, labels = corpus.tasks["text"].tolist(), corpus.tasks["category"].tolist()
+    np.testing.assert_array_equal(predictor.predict(texts, labels), again.predict(texts, labels))
+    assert [path.name for path in tmp_path.iterdir()] == ["model.skops"]
+
+
+def test_a_file_that_would_run_code_is_refused_unread(tmp_path: Path) -> None:
+    stranger = tmp_path / "stranger.skops"
+    caller = operator.methodcaller("upper")
+    evil = make_pipeline(FunctionTransformer(caller), Ridge())
+    skops.io.dump({"format": 1, "estimator": evil}, stranger)
+    with pytest.raises(PolicyError, match=r"stranger\.skops: holds .*methodcaller.*trusted=\["):
+        QualityPredictor.load(stranger)
+
+
+def test_a_transformer_of_ones_own_is_read_when_it_is_trusted(tmp_path: Path) -> None:
+    corpus, path = corpus_of(), tmp_path / "own.skops"
+    own = make_pipeline(FunctionTransformer(_lengths), Ridge())
+    QualityPredictor(own).fit(corpus).save(path)
+    named = f"{_lengths.__module__}._lengths"
+    with pytest.raises(PolicyError, match=named):
+        QualityPredictor.load(path)
+    assert QualityPredictor.load(path, trusted=[named]).predict(["a"]).shape == (1, 2)
+
+
+def _lengths(texts: list[str]) -> NDArray[np.float64]:
+    return np.array([[float(len(text))] for text in texts])
+
+
+def test_what_is_not_a_saved_predictor_is_said_to_be_none(tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("no zip")
+    with zipfile.ZipFile(tmp_path / "zip", "w") as other:
+        other.writestr("a.txt", "a")
+    with zipfile.ZipFile(tmp_path / "odd", "w") as other:
+        other.writestr("schema.json", json.dumps({"protocol": 2}))
+    skops.io.dump([1, 2], tmp_path / "list")
+    for name in ("text", "zip", "odd", "list", "absent"):
+        with pytest.raises(PolicyError, match=rf"{name}: not a"):
+            QualityPredictor.load(tmp_path / name)
+
+
+# -- refused --------------------------------------------------------------------------
+
+
+def test_what_cannot_be_learned_is_refused() -> None:
+    corpus = corpus_of()
+    frame = corpus.to_frame()
+    with pytest.raises(PolicyError, match=r"no outcome of 'gpt'; it records sage, bard"):
+        tfidf_knn().fit(corpus, ("sage", "gpt"))
+    with pytest.raises(PolicyError, match="no outcome of 'sage'; it records nobody"):
+        tfidf_knn().fit(Corpus.from_frame(frame.filter(["id", "text"])), ("sage",))
+    apart = frame.copy()
+    apart.loc[::2, "outcomes.sage.quality"] = np.nan
+    apart.loc[1::2, "outcomes.bard.quality"] = np.nan
+    with pytest.raises(PolicyError, match="no task has a recorded quality of all of"):
+        tfidf_ridge().fit(Corpus.from_frame(apart))
+    with pytest.raises(PolicyError, match="has no texts"):
+        tfidf_ridge().fit(Corpus.from_frame(frame.assign(text="")))
+    with pytest.raises(PolicyError, match=r"call fit\(corpus, agents\)"):
+        tfidf_ridge().predict(["a"])
+    with pytest.raises(PolicyError, match="before save"):
+        tfidf_ridge().save("nowhere")
+
+
+def test_a_classifier_needs_right_and_wrong_answers() -> None:
+    frame = corpus_of().to_frame()
+    frame["outcomes.sage.quality"] = 1.0
+    with pytest.raises(PolicyError, match=r"sage is right on all 120 tasks .* use a regressor"):
+        PREDICTORS["logistic"]().fit(Corpus.from_frame(frame))
+
+
+def test_what_scikit_learn_refuses_is_passed_on_with_the_corpus() -> None:
+    few = corpus_of().head(1)
+    with pytest.raises(PolicyError, match="cannot be fitted on 1 tasks of topics"):
+        tfidf_ridge().fit(few)
+
+
+# -- real data ------------------------------------------------------------------------
+
+
+@pytest.mark.reference
+def test_ridge_on_gsm8k_is_ahead_of_length(shared_data: Path) -> None:
+    from routingsim.datasets import load_corpus
+
+    corpus = load_corpus(shared_data / "gsm8k_responses.csv")
+    names = ("mistralai/Mixtral-8x7B-Instruct-v0.1", "gpt-4-1106-preview")
+    weak, strong = corpus.outcome("quality", names).T
+    predicted = tfidf_ridge().cross_predict(corpus, names)
+    assert apgr(routing_curve(predicted[:, 1] - predicted[:, 0], weak, strong)) > 0.64
