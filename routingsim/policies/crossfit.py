@@ -1,0 +1,82 @@
+"""Predictions for a corpus by a predictor that learns from that same corpus."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from routingsim.corpus import Corpus
+from routingsim.policies.predictors import QualityPredictor
+from routingsim.policies.shipped import PREDICTORS
+
+__all__ = ["FOLDS", "Fits", "shipped_fits"]
+
+FOLDS = 5
+"""Of the cross-validation."""
+
+
+@dataclass(frozen=True, eq=False)
+class Fits:
+    """A predictor's fits to one corpus, made when first asked for.
+
+    Attributes
+    ----------
+    predictor : QualityPredictor
+        Not fitted; it stays so.
+    corpus : Corpus
+    agents : tuple of str
+        Outcome names, a column each.
+    seed : int
+        Of the folds.
+    """
+
+    predictor: QualityPredictor
+    corpus: Corpus
+    agents: tuple[str, ...]
+    seed: int
+
+    @cached_property
+    def whole(self) -> QualityPredictor:
+        """Fitted on the whole corpus."""
+        fresh = QualityPredictor(self.predictor.estimator, categories=self.predictor.categories)
+        return fresh.fit(self.corpus, self.agents)
+
+    @cached_property
+    def crossed(self) -> NDArray[np.float64]:
+        """Predictions for the corpus by cross-validation, shape (tasks, agents)."""
+        return self.predictor.cross_predict(self.corpus, self.agents, folds=FOLDS, seed=self.seed)
+
+    @cached_property
+    def rows(self) -> dict[str, int]:
+        """The row of each text; one that is there twice has one fold, and any row will do."""
+        return {text: row for row, text in enumerate(self.corpus.tasks["text"].tolist())}
+
+    def honestly(self, texts: Sequence[str], labels: Sequence[str]) -> NDArray[np.float64]:
+        """The corpus's own texts from folds without them, others from all of it."""
+        row = np.array([self.rows.get(text, -1) for text in texts], dtype=np.intp)
+        predicted = np.empty((row.size, len(self.agents)))
+        own, new = row >= 0, np.flatnonzero(row < 0).tolist()
+        if own.any():
+            predicted[own] = self.crossed[row[own]]
+        if new:
+            predicted[new] = self.as_fitted([texts[i] for i in new], [labels[i] for i in new])
+        return predicted
+
+    def as_fitted(self, texts: Sequence[str], labels: Sequence[str]) -> NDArray[np.float64]:
+        """All texts from a fit on the whole corpus."""
+        return self.whole.predict(texts, labels)
+
+
+@lru_cache(maxsize=8)  # a sweep makes its policies again and again: one fit serves them all
+def shipped_fits(
+    kind: str,
+    options: tuple[tuple[str, Any], ...],
+    corpus: Corpus,
+    agents: tuple[str, ...],
+    seed: int,
+) -> Fits:
+    """The fits of a shipped predictor, by its name and its maker's keyword arguments."""
+    return Fits(PREDICTORS[kind](**dict(options)), corpus, agents, seed)

@@ -1,0 +1,255 @@
+"""The policies on predicted quality: whom they choose, what they may know, what they refuse."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import Ridge
+from sklearn.pipeline import make_pipeline
+
+from routingsim import draws
+from routingsim.agents import Agent, AgentPool
+from routingsim.corpus import Corpus
+from routingsim.errors import PolicyError
+from routingsim.policies import kmeans, knn, make_policy, ridge, utility
+from routingsim.policies.crossfit import shipped_fits
+from routingsim.policies.kernel import PoolView, TaskView
+from routingsim.policies.predictors import QualityPredictor
+from routingsim.policies.shipped import PREDICTORS
+from routingsim.simulation.arrivals import Poisson
+from routingsim.simulation.replay import replay
+
+POOL = AgentPool(
+    (
+        Agent(id="sage", name="Sage", cost=0.02, latency=2.0, concurrency=2, output_tokens=500),
+        Agent(id="bard", name="Bard", cost=0.01, latency=1.0, concurrency=2, outcome="poet"),
+    )
+)
+WORDS = {"maths": "sum integral matrix prime proof", "poetry": "rhyme moon verse ode sonnet"}
+KINDS = sorted(PREDICTORS)
+
+
+def frame_of(size: int = 80) -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    topic = rng.choice(list(WORDS), size)
+    texts = [f"{' '.join(rng.choice(WORDS[each].split(), 10))} {n}" for n, each in enumerate(topic)]
+    return pd.DataFrame(
+        {
+            "id": [f"t{n}" for n in range(size)],
+            "text": texts,
+            "category": topic,
+            "outcomes.sage.quality": np.where(topic == "maths", 0.9, 0.6),
+            "outcomes.poet.quality": np.where(topic == "poetry", 0.7, 0.1),
+            "outcomes.poet.cost": np.linspace(0.001, 0.003, size),
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def corpus() -> Corpus:
+    return Corpus.from_frame(frame_of(), "topics")
+
+
+def task(predicted: list[float], tokens: float = 100.0) -> TaskView:
+    wide = np.uint64(draws.bits(np.uint64(1), 0, 0))
+    uniform = draws.uniform(wide, 0, 0)
+    return TaskView(0, 0, 0.0, 0.5, tokens, -1, wide, uniform, np.zeros(0), np.array(predicted))  # type: ignore[arg-type]
+
+
+def seen(wait: tuple[float, float] = (0.0, 0.0), up: tuple[int, int] = (1, 1)) -> PoolView:
+    none = np.zeros(2, np.int64)
+    slots = POOL.column("concurrency").astype(np.int64)
+    return PoolView(
+        *(none, none, slots, POOL.column("cost"), np.array(wait)),
+        service=POOL.column("latency"),
+        up=np.array(up, np.int64),
+    )
+
+
+# -- the choice ----------------------------------------------------------------------
+
+
+def test_utility_weighs_quality_cost_and_latency(corpus: Corpus) -> None:
+    def choice(predicted: list[float], wait: tuple[float, float] = (0.0, 0.0), **weights) -> str:
+        policy = utility(POOL, corpus, **{"w_cost": 0.0, "w_latency": 0.0, **weights})
+        return POOL.ids[policy.choose(task(predicted), seen(wait), policy.memory)]
+
+    assert choice([0.6, 0.5]) == "sage"
+    assert choice([0.5, 0.6]) == "bard"
+    # Sage costs 0.02 x (100 + 500) / 1,000 = 0.012 USD, Bard 0.002 as recorded.
+    assert choice([0.6, 0.5], w_cost=9.9) == "sage"
+    assert choice([0.6, 0.5], w_cost=10.1) == "bard"
+    # Sage takes a second more, and two when there is one to wait for.
+    assert choice([0.6, 0.5], w_latency=0.09) == "sage"
+    assert choice([0.6, 0.5], w_latency=0.11) == "bard"
+    assert choice([0.6, 0.5], (1.0, 0.0), w_latency=0.051) == "bard"
+    assert choice([0.6, 0.5], (0.0, 1.1), w_latency=0.11) == "sage"
+    assert choice([0.6, 0.5], w_quality=2.0, w_latency=0.11) == "sage"
+
+
+def test_a_modelled_cost_grows_with_the_prompt(corpus: Corpus) -> None:
+    policy = ridge(POOL, corpus, w_cost=1.0)
+    short, long = (task([0.5, 0.49], tokens) for tokens in (0.0, 200.0))
+    assert policy.choose(short, seen(), policy.memory) == 0  # 0.010 against 0.002: by 0.002
+    assert policy.choose(long, seen(), policy.memory) == 1  # 0.014 against 0.002
+
+
+def test_recorded_answers_make_the_cost(corpus: Corpus) -> None:
+    frame = frame_of().assign(**{"outcomes.sage.output_tokens": 50.0})
+    call, token = ridge(POOL, Corpus.from_frame(frame)).memory[5:].reshape(2, 2)
+    np.testing.assert_allclose(call, [0.02 * 50 / 1000, 0.002])
+    np.testing.assert_allclose(token, [0.02 / 1000, 0.0])
+
+
+def test_who_is_down_is_passed_over_and_no_prediction_means_the_mean(corpus: Corpus) -> None:
+    for policy in (utility(POOL, corpus), knn(POOL, corpus)):
+        assert policy.choose(task([0.9, 0.1]), seen(up=(0, 1)), policy.memory) == 1
+    policy = knn(POOL, corpus)
+    assert policy.choose(task([]), seen(), policy.memory) == 0
+    np.testing.assert_allclose(
+        policy.memory[3:5], corpus.outcome("quality", ["sage", "poet"]).mean(0)
+    )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_quality_alone_is_followed_into_the_longest_queue(kind: str, corpus: Corpus) -> None:
+    policy = make_policy(kind, POOL, corpus)
+    assert policy.choose(task([0.51, 0.5]), seen(wait=(1e6, 0.0)), policy.memory) == 0
+
+
+def test_under_load_utility_spreads_and_quality_alone_queues(corpus: Corpus) -> None:
+    def run(policy: str):
+        return replay(corpus, POOL, policy, arrivals=Poisson(2.5), tasks=3000, seed=4)
+
+    blind, aware = run("ridge"), run("utility:w_cost=0,w_latency=0.2")
+    assert blind.stability.verdict == "overloaded"
+    assert aware.stability.verdict == "stable"
+    share = aware.summary().loc["bard", "share"] - blind.summary().loc["bard", "share"]
+    assert share > 0.05
+    assert aware.overall["latency_p95"] < blind.overall["latency_p95"] / 5
+    assert aware.overall["quality"] < blind.overall["quality"]
+
+
+# -- what it may know -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_corpus_is_predicted_from_folds_that_do_not_hold_the_task(
+    kind: str, corpus: Corpus
+) -> None:
+    if kind == "logistic":
+        frame = frame_of()
+        frame["outcomes.sage.quality"] = (np.arange(len(frame)) % 3 > 0).astype(float)
+        corpus = Corpus.from_frame(frame, "right or wrong")
+    policy = make_policy(kind, POOL, corpus)
+    assert policy.predict is not None
+    assert policy.fitted_on == ()
+    texts, labels = corpus.tasks["text"].tolist(), corpus.tasks["category"].tolist()
+    names = ("sage", "poet")
+    crossed = PREDICTORS[kind]().cross_predict(corpus, names)
+    whole = PREDICTORS[kind]().fit(corpus, names)
+    np.testing.assert_array_equal(policy.predict(texts, labels), crossed)
+    mixed = policy.predict([texts[7], "a new sonnet of the moon", texts[3]], ["", "", ""])
+    np.testing.assert_array_equal(mixed[[0, 2]], crossed[[7, 3]])
+    np.testing.assert_array_equal(mixed[1:2], whole.predict(["a new sonnet of the moon"], [""]))
+
+    told = make_policy(f"{kind}:cross_fitted=false", POOL, corpus)
+    assert told.predict is not None
+    assert told.fitted_on == (corpus.sha256,)
+    np.testing.assert_array_equal(told.predict(texts, labels), whole.predict(texts, labels))
+
+
+def test_one_fit_serves_all_policies_that_share_it(corpus: Corpus) -> None:
+    shipped_fits.cache_clear()
+    for w_cost in (0.0, 1.0, 2.0):
+        ridge(POOL, corpus, w_cost=w_cost)
+    assert shipped_fits.cache_info().misses == 1
+    ridge(POOL, corpus, alpha=1.0)
+    ridge(POOL, Corpus.from_frame(frame_of(60)))
+    assert shipped_fits.cache_info().misses == 3
+
+
+def test_a_predictor_of_ones_own_serves_fitted_or_not(corpus: Corpus) -> None:
+    own = QualityPredictor(make_pipeline(TfidfVectorizer(), Ridge()))
+    policy = utility(POOL, corpus, predictor=own)
+    assert policy.predict is not None
+    texts = corpus.tasks["text"].tolist()
+    crossed = own.cross_predict(corpus, ("sage", "poet"))
+    np.testing.assert_array_equal(policy.predict(texts, [""] * len(texts)), crossed)
+    assert own.agents == ()
+
+    own.fit(corpus, ("poet", "sage"))
+    fitted = utility(POOL, predictor=own)
+    assert fitted.predict is not None
+    assert fitted.fitted_on == (corpus.sha256,)
+    np.testing.assert_array_equal(
+        fitted.predict(texts[:3], [""] * 3), own.predict(texts[:3])[:, ::-1]
+    )
+
+
+# -- the contract ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        *KINDS,
+        "utility",
+        "utility:knn,w_latency=0.5",
+        "ridge:w_cost=2,alpha=1",
+        "knn:k=50,margin=2",
+        "kmeans:clusters=10,categories=false",
+        "logistic:cross_fitted=false,seed=3",
+    ],
+)
+def test_a_policy_goes_by_its_name(spec: str, corpus: Corpus) -> None:
+    policy = make_policy(spec, POOL, corpus)
+    assert policy.name == spec
+    again = make_policy(policy.name, POOL, corpus)
+    assert (again.name, again.parameters) == (policy.name, policy.parameters)
+    np.testing.assert_array_equal(policy.memory, again.memory)
+    for agent in POOL:
+        assert policy.reason(agent, 0.5, 0.5).endswith(f"Routed to {agent.name}")
+
+
+@given(seed=st.integers(0, 2**32))
+def test_compiled_and_interpreted_agree(corpus: Corpus, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    policy = utility(POOL, corpus, w_latency=0.1)
+    up = (1, int(rng.integers(2)))
+    asked = (
+        task(rng.random(2).tolist(), float(rng.integers(900))),
+        seen((5 * rng.random(), 5 * rng.random()), up),
+    )
+    assert policy.choose(*asked, policy.memory) == policy.choose.python(*asked, policy.memory)
+
+
+def test_replays_are_repeated_to_the_last_digit(corpus: Corpus) -> None:
+    runs = []
+    for _ in range(2):
+        shipped_fits.cache_clear()
+        runs.append(replay(corpus, POOL, "utility:kmeans", seed=2).to_frame())
+    pd.testing.assert_frame_equal(*runs)
+
+
+# -- refused --------------------------------------------------------------------------
+
+
+def test_what_cannot_be_made_is_refused(corpus: Corpus) -> None:
+    with pytest.raises(PolicyError, match="knn is fitted on recorded qualities: give a corpus"):
+        make_policy("knn", POOL)
+    stranger = AgentPool((Agent(id="gpt", name="GPT", cost=0.1, latency=1.0),))
+    with pytest.raises(PolicyError, match="topics records no outcome of 'gpt'"):
+        make_policy("ridge", stranger, corpus)
+    with pytest.raises(PolicyError, match="no predictor 'forest': there are ridge, knn"):
+        make_policy("utility:forest", POOL, corpus)
+    with pytest.raises(PolicyError, match=r"'w_latency': -1\.0.*weights of 0 or more"):
+        make_policy("utility:w_latency=-1", POOL, corpus)
+    bare = Corpus.from_frame(frame_of().filter(["id", "text"]), "bare")
+    with pytest.raises(PolicyError, match="bare records no outcome of 'sage'; it records nobody"):
+        kmeans(POOL, bare)
+    own = QualityPredictor(make_pipeline(TfidfVectorizer(), Ridge())).fit(corpus, ["poet"])
+    with pytest.raises(PolicyError, match="knows poet, and not 'sage'"):
+        utility(POOL, corpus, predictor=own)
