@@ -1,0 +1,261 @@
+"""What D_var, length, labels and learned predictors are worth, and the utility policy under load.
+
+Prints the tables of ``docs/findings.md``, sections a and d, from the public corpora that
+are at hand (``ROUTINGSIM_DATA`` names their folder; those that are not there are said and
+left out). Every prediction is cross-validated: five folds, texts that are alike in the
+same fold, in-domain. Run as ``python benchmarks/predictors.py [gsm8k …]``.
+"""
+
+import sys
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from routingsim.agents import AgentPool, load_agents
+from routingsim.corpus import Corpus
+from routingsim.datasets import corpora, load_corpus
+from routingsim.evaluation import (
+    aiq,
+    apgr,
+    bootstrap,
+    paired_t,
+    routing_curve,
+    text_use,
+    timed_replay,
+    versus,
+    zero_router,
+)
+from routingsim.evaluation.intervals import paired_bootstrap
+from routingsim.policies import make_policy
+from routingsim.policies.folds import folds
+from routingsim.policies.shipped import PREDICTORS
+from routingsim.scoring import score_column
+from routingsim.simulation.arrivals import Poisson
+from routingsim.simulation.replay import replay
+from routingsim.simulation.service import cost_table
+from routingsim.simulation.statistics import Interval
+
+Array = NDArray[np.float64]
+
+POOLS = {
+    "gsm8k": "routellm",
+    "mmlu": "routellm",
+    "paretobandit-val": "paretobandit",
+    "dcrouter-train": "dcrouter",
+}
+LEAKING = ("dcrouter-train",)  # their category was made from the outcomes
+PAIRS = {
+    "paretobandit-val": ("llama-3.1-8b", "gemini-2.5-pro"),
+    "dcrouter-train": ("mistral-7b-instruct-v0.3", "llama-3.1-nemotron-51b-instruct"),
+}
+SEED = 0
+SEEDS = range(5)
+WEIGHTS = np.concatenate([[0.0], np.geomspace(1e-3, 1e3, 61), [np.inf]])
+LOADED = ("paretobandit-val", "dcrouter-train")
+RHO, OBJECTIVE, REPLICATIONS, TASKS = 0.9, 10.0, 20, 5_000
+
+
+def main(wanted: Sequence[str]) -> None:
+    """Print every table for the corpora wanted, or for all at hand."""
+    listed = corpora()
+    present = dict(zip(listed["name"], listed["present"], strict=True))
+    for name in wanted or POOLS:
+        if not present[name]:
+            print(f"\n## {name}: not at hand, left out")
+            continue
+        corpus, pool = load_corpus(name), load_agents(POOLS[name])
+        study(name, corpus, pool)
+
+
+def study(name: str, corpus: Corpus, pool: AgentPool) -> None:
+    """All tables of one corpus."""
+    names = [agent.recorded_as for agent in pool]
+    quality = corpus.outcome("quality", names)
+    cost, modelled = cost_table(corpus, pool)
+    labels = name not in LEAKING
+    made = {kind: make(categories=labels) for kind, make in PREDICTORS.items()}
+    predicted = {k: each.cross_predict(corpus, names, seed=SEED) for k, each in made.items()}
+    print(f"\n## {name}: {len(corpus):,} tasks, {len(pool)} agents")
+
+    weak, strong = pair(name, pool, quality)
+    low, high = quality[:, weak], quality[:, strong]
+    print(f"\nAPGR, {pool.ids[weak]} ({low.mean():.4f}) to {pool.ids[strong]} ({high.mean():.4f})")
+    scores = untrained(corpus)
+    if corpus.category_codes:
+        said = "label" if labels else "label (made from the outcomes)"
+        scores[said] = by_label(corpus, high - low)
+    scores |= {kind: each[:, strong] - each[:, weak] for kind, each in predicted.items()}
+    print(apgr_table(scores, low, high).to_string())
+    again = [made["ridge"].cross_predict(corpus, names, seed=seed) for seed in SEEDS]
+    values = [apgr(routing_curve(p[:, strong] - p[:, weak], low, high)) for p in again]
+    print(f"ridge over fold seeds {SEEDS}: {np.round(values, 4).tolist()}")
+
+    if len(pool) > 2:
+        said = " (costs modelled)" if modelled else ""
+        print(f"\nAIQ from the cheapest agent's cost to the best single agent's{said}")
+        print(aiq_table(predicted, quality, cost).to_string())
+
+    print("\nHighest predicted quality less w_cost x mean cost, against the best single agent")
+    print(choice_table(predicted, quality, cost).to_string())
+    if name in LOADED:
+        print(
+            f"\nGoodput (quality >= 0.5 within {OBJECTIVE:g} s, per s) at rho = {RHO}, "
+            f"{REPLICATIONS} replications of {TASKS:,} tasks, simulated service times"
+        )
+        print(goodput_table(corpus, pool, labels).to_string())
+
+
+def shown(interval: Interval, digits: str = ".4f") -> str:
+    """``0.6535 ± 0.0310``."""
+    return f"{interval.mean:{digits}} ± {interval.half_width:{digits.lstrip('+')}}"
+
+
+def pair(name: str, pool: AgentPool, quality: Array) -> tuple[int, int]:
+    """The weak and the strong agent: those named, or the worse and the better of two."""
+    if name in PAIRS:
+        weak, strong = (pool.index(agent) for agent in PAIRS[name])
+        return weak, strong
+    order = quality.mean(axis=0).argsort()
+    return int(order[0]), int(order[-1])
+
+
+def untrained(corpus: Corpus) -> dict[str, Array]:
+    """Scores that learn nothing."""
+    return {
+        "length": corpus.tasks["text"].str.len().to_numpy(dtype=np.float64),
+        "d_var": score_column(corpus.texts)["d_var"].to_numpy(),
+    }
+
+
+def by_label(corpus: Corpus, advantage: Array) -> Array:
+    """The strong agent's mean advantage in the task's category, from the other folds."""
+    fold = folds(corpus.tasks["text"].tolist(), seed=SEED)
+    frame = pd.DataFrame({"category": corpus.tasks["category"], "advantage": advantage})
+    found = np.empty(len(frame))
+    for held in range(fold.max() + 1):
+        train = frame[fold != held]
+        means = train.groupby("category")["advantage"].mean()
+        mine = frame.loc[fold == held, "category"].map(means)
+        found[fold == held] = mine.fillna(train["advantage"].mean())
+    return found
+
+
+def apgr_table(scores: dict[str, Array], low: Array, high: Array) -> pd.DataFrame:
+    """APGR with its interval, and how far it is ahead of length and of D_var."""
+
+    def area(score: Array) -> Callable[[NDArray[np.intp]], float]:
+        return lambda rows: apgr(routing_curve(score[rows], low[rows], high[rows]))
+
+    def ahead(score: Array, other: Array) -> str:
+        one, two = area(score), area(other)
+        return shown(bootstrap(lambda rows: one(rows) - two(rows), len(low)), "+.4f")
+
+    rows = {
+        name: {
+            "apgr": shown(bootstrap(area(score), len(low))),
+            "ahead of length": ahead(score, scores["length"]),
+            "ahead of d_var": ahead(score, scores["d_var"]),
+        }
+        for name, score in scores.items()
+    }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def aiq_table(predicted: dict[str, Array], quality: Array, cost: Array) -> pd.DataFrame:
+    """AIQ of a sweep of the cost weight, against the hull of the single agents."""
+    best = int(quality.mean(axis=0).argmax())
+
+    def settings(guess: Array) -> tuple[Array, Array]:
+        """Quality and cost of each task at each weight, shape (tasks, weights) each."""
+        mean = cost.mean(axis=0)
+        worth = [
+            guess - w * mean if np.isfinite(w) else -np.tile(mean, (len(guess), 1)) for w in WEIGHTS
+        ]
+        chosen = np.array([each.argmax(axis=1) for each in worth]).T
+        return np.take_along_axis(quality, chosen, 1), np.take_along_axis(cost, chosen, 1)
+
+    def area(reached: Array, paid: Array, rows: NDArray[np.intp]) -> float:
+        mean = cost[rows].mean(axis=0)
+        return aiq(
+            paid[rows].mean(axis=0), reached[rows].mean(axis=0), c_min=mean.min(), c_max=mean[best]
+        )
+
+    def single(rows: NDArray[np.intp]) -> float:
+        hull = zero_router(quality[rows], cost[rows])
+        return aiq(hull.cost, hull.quality, c_min=hull.cost[0], c_max=cost[rows, best].mean())
+
+    size, table = len(quality), {"zero router": {"aiq": "", "ahead of the zero router": ""}}
+    table["zero router"]["aiq"] = shown(bootstrap(single, size, resamples=499))
+    for name, guess in predicted.items():
+        reached, paid = settings(guess)
+        found = bootstrap(lambda rows, r=reached, p=paid: area(r, p, rows), size, resamples=499)
+        gain = bootstrap(
+            lambda rows, r=reached, p=paid: area(r, p, rows) - single(rows), size, resamples=499
+        )
+        table[name] = {
+            "aiq": shown(found),
+            "ahead of the zero router": shown(gain, "+.4f"),
+        }
+    return pd.DataFrame.from_dict(table, orient="index")
+
+
+def choice_table(predicted: dict[str, Array], quality: Array, cost: Array) -> pd.DataFrame:
+    """Quality and cost of choices by prediction, against the best single agent in hindsight."""
+    best, every = int(quality.mean(axis=0).argmax()), np.arange(len(quality))
+    chosen = {
+        f"{kind}:w_cost={weight:g}" if weight else kind: (
+            guess - weight * cost.mean(axis=0)
+        ).argmax(axis=1)
+        for weight in (0.0, 0.5, 1.0)
+        for kind, guess in predicted.items()
+    }
+    reached = {name: quality[every, agent] for name, agent in chosen.items()}
+    compared = versus(quality[:, best], reached, test=paired_bootstrap)
+    rows = {"best single": {"quality": quality[:, best].mean(), "cost share": 1.0}}
+    for name, agent in chosen.items():
+        rows[name] = {
+            "quality": reached[name].mean(),
+            "cost share": cost[every, agent].mean() / cost[:, best].mean(),
+            "ahead": shown(compared[name].interval, "+.4f"),
+            "verdict (Holm)": compared[name].verdict,
+            "p, same mix at random": text_use(quality, agent).p_value,
+        }
+    return pd.DataFrame.from_dict(rows, orient="index").round(4)
+
+
+def goodput_table(corpus: Corpus, pool: AgentPool, labels: bool) -> pd.DataFrame:
+    """Utility against every quality-only policy under common random numbers."""
+    option = "" if labels else "categories=false"
+    specs = ["utility", *PREDICTORS, *(f"{kind}:w_cost=1" for kind in PREDICTORS)]
+    best = pool.ids[int(corpus.outcome("quality", [a.recorded_as for a in pool]).mean(0).argmax())]
+    policies = {
+        spec: make_policy(f"{spec}{',' if ':' in spec else ':'}{option}", pool, corpus)
+        for spec in specs
+    }
+    policies |= {
+        spec: make_policy(spec, pool, corpus)
+        for spec in (f"static:{best}", "threshold", "shortest-wait")
+    }
+    arrivals = Poisson(RHO * pool.capacity)
+    goodput: dict[str, list[float]] = {}
+    quality: dict[str, list[float]] = {}
+    for name, policy in policies.items():
+        for seed in range(REPLICATIONS):
+            run = replay(corpus, pool, policy, arrivals=arrivals, tasks=TASKS, seed=seed)
+            goodput.setdefault(name, []).append(timed_replay(run, OBJECTIVE).goodput)
+            quality.setdefault(name, []).append(run.overall["quality"])
+    rows = {
+        name: {
+            "goodput": np.mean(values),
+            "utility ahead by": shown(paired_t(goodput["utility"], values).interval, "+.3f"),
+            "quality of all answers": np.mean(quality[name]),
+        }
+        for name, values in goodput.items()
+    }
+    return pd.DataFrame.from_dict(rows, orient="index").round(4)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
