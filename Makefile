@@ -13,7 +13,7 @@ STRIP := $(BIN)/nbstripout --keep-output --keep-count --keep-id \
 PYTHONS := $(or $(PYTHON),python3 python3.13 python3.12 python3.11)
 SUPPORTED := import sys; sys.exit(sys.version_info < (3, 11))
 
-.PHONY: help demo test lint lab notebooks bench soak lock clean
+.PHONY: help demo test lint lab notebooks docs bench soak lock clean
 
 help: ## Show this list
 	@echo "routingsim: make TARGET, where TARGET is one of"
@@ -42,6 +42,13 @@ notebooks: $(READY) ## Execute every notebook afresh and store its outputs
 		--ExecutePreprocessor.record_timing=False $(NOTEBOOKS)
 	$(STRIP) $(NOTEBOOKS)
 
+docs: $(READY) ## Write what is generated, build site/, check its links
+	$(BIN)/python docs/house.py
+	$(BIN)/python docs/policies.py
+	cd docs && MPLBACKEND=Agg ../$(BIN)/python pages.py concepts.md
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -d build/doctrees docs site
+	@echo "site/index.html"
+
 bench: $(READY) ## Run the benchmarks and print their tables
 	@set -e; for script in $(BENCHMARKS); do echo "== $$script"; $(BIN)/python $$script $(ARGS); done
 
@@ -53,7 +60,7 @@ lock: ## Resolve requirements.lock anew (needs uv)
 		--no-header --no-emit-index-url --output-file requirements.lock pyproject.toml
 
 clean: ## Remove all that these targets made, .venv too
-	rm -rf $(VENV) .pytest_cache .hypothesis .ruff_cache .import_linter_cache build dist out
+	rm -rf $(VENV) .pytest_cache .hypothesis .ruff_cache .import_linter_cache build dist out site
 	rm -f routing-report.html
 	find routingsim tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
