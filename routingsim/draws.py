@@ -20,6 +20,7 @@ __all__ = [
     "ARRIVAL",
     "CHOICE",
     "ERROR",
+    "JUDGE",
     "ROW",
     "SERVICE",
     "THINK",
@@ -32,7 +33,7 @@ __all__ = [
     "uniform",
 ]
 
-ARRIVAL, SERVICE, ERROR, CHOICE, ROW, THINK = range(6)
+ARRIVAL, SERVICE, ERROR, CHOICE, ROW, THINK, JUDGE = range(7)
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _ODD = np.uint64(0xD1342543DE82EF95)

@@ -125,9 +125,18 @@ class TaskRouter:
         self._lock = threading.Lock()
 
     def route(
-        self, text: str, *, task_id: str | None = None, category: str = ""
+        self, text: str, *, task_id: str | None = None, category: str = "", attempt: int = 0
     ) -> RoutingDecision:
         """Choose an agent for one text, and publish the decision.
+
+        Parameters
+        ----------
+        text : str
+        task_id : str, optional
+            A new one if not given.
+        category : str
+        attempt : int
+            0 for the first try; a cascade goes on to its next agent with 1, 2, …
 
         Raises
         ------
@@ -135,7 +144,7 @@ class TaskRouter:
             If ``task_id`` is in flight already.
         """
         name = str(uuid.uuid4()) if task_id is None else task_id
-        return self._route(_Batch([name], [text], [category], [score(text)]))[0]
+        return self._route(_Batch([name], [text], [category], [score(text)]), attempt)[0]
 
     def route_batch(self, tasks: Corpus | Sequence[str]) -> pd.DataFrame:
         """Choose an agent for each task in order, and publish the decisions.
@@ -254,7 +263,7 @@ class TaskRouter:
 
     # -- with the lock held ---------------------------------------------------------
 
-    def _route(self, batch: _Batch) -> list[RoutingDecision]:
+    def _route(self, batch: _Batch, attempt: int = 0) -> list[RoutingDecision]:
         """Route tasks in order and publish what was decided."""
         features, predicted = self._read(batch.texts, batch.categories)
         columns = (
@@ -273,7 +282,9 @@ class TaskRouter:
             self._check_new(batch.ids)
             first, now = self._routed, time.monotonic()
             chosen, loads = run(
-                *(choose, self._view, self.memory, self._key, first, now - self._began), *columns
+                *(choose, self._view, self.memory, self._key),
+                *(first, attempt, now - self._began),
+                *columns,
             )
             if chosen.size < len(batch.ids):
                 raise PolicyError(
@@ -291,7 +302,7 @@ class TaskRouter:
                 decisions.append(RoutingDecision(task_id, infos[a], scored, reason, stamp))
                 task = None
                 if policy.learns:
-                    task = _task(self._key, first + i, now - self._began, i, *columns)
+                    task = _task(self._key, first + i, attempt, now - self._began, i, *columns)
                 self._in_flight[task_id] = _InFlight(a, now, task)
             self._recent.extend(decisions)
             statuses = [self._status(a) for a in dict.fromkeys(order)]
@@ -343,11 +354,11 @@ def _expect(view, a):
 
 
 @register_jitable
-def _task(key, index, now, i, d_var, tokens, category, features, predicted):
-    own = draws.bits(key, index, 0)
+def _task(key, index, attempt, now, i, d_var, tokens, category, features, predicted):
+    own = draws.bits(key, index, attempt)
     return TaskView(
         index,
-        0,
+        attempt,
         now,
         d_var[i],
         tokens[i],
@@ -365,14 +376,15 @@ _table = types.Array(types.float64, 2, "C")
 
 @njit(
     types.Tuple((_i8, _f8))(
-        *(types.FunctionType(CHOOSE), POOL_VIEW, _f8, types.uint64, types.int64, types.float64),
+        *(types.FunctionType(CHOOSE), POOL_VIEW, _f8, types.uint64),
+        *(types.int64, types.int64, types.float64),
         *(_f8, _f8, _i8, _table, _table),
     ),
     cache=True,
     nogil=True,
 )
 def _choose_in_turn(
-    choose, view, memory, key, first, now, d_var, tokens, category, features, predicted
+    choose, view, memory, key, first, attempt, now, d_var, tokens, category, features, predicted
 ):
     """Choose an agent for each task, each choice seen by the next.
 
@@ -384,7 +396,7 @@ def _choose_in_turn(
         nobody = view.up.max() == 0
         if nobody:  # the task must go somewhere: the policy chooses among all
             view.up[:] = 1
-        task = _task(key, first + i, now, i, d_var, tokens, category, features, predicted)
+        task = _task(key, first + i, attempt, now, i, d_var, tokens, category, features, predicted)
         a = choose(task, view, memory)
         if nobody:
             view.up[:] = 0

@@ -1,5 +1,6 @@
 """Who gets the task: the kernel contract, and the policies that come with routingsim."""
 
+from routingsim.policies.cascade import cascade
 from routingsim.policies.kernel import (
     Outcome,
     PoolView,
@@ -9,6 +10,8 @@ from routingsim.policies.kernel import (
     learn_kernel,
 )
 from routingsim.policies.policy import Policy, Recipe, make_policy, recipe, recipes
+from routingsim.policies.predictive import kmeans, knn, logistic, ridge, utility
+from routingsim.policies.predictors import QualityPredictor
 from routingsim.policies.rules import (
     cheapest,
     default_bands,
@@ -27,23 +30,30 @@ __all__ = [
     "Outcome",
     "Policy",
     "PoolView",
+    "QualityPredictor",
     "Recipe",
     "TaskView",
+    "cascade",
     "cheapest",
     "choose_kernel",
     "default_bands",
     "draw",
     "fastest",
+    "kmeans",
+    "knn",
     "learn_kernel",
     "least_loaded",
+    "logistic",
     "make_policy",
     "power_of_two",
     "random",
     "recipe",
     "recipes",
+    "ridge",
     "round_robin",
     "shortest_wait",
     "static",
     "threshold",
+    "utility",
     "weighted",
 ]

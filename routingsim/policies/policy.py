@@ -22,7 +22,7 @@ from routingsim.corpus import Corpus
 from routingsim.errors import PolicyError
 from routingsim.policies.kernel import Kernel, choose_kernel, no_learning
 
-__all__ = ["Policy", "Recipe", "make_policy", "recipe", "recipes"]
+__all__ = ["Judge", "Policy", "Recipe", "make_policy", "recipe", "recipes"]
 
 Memory = NDArray[np.float64]
 TextTable = Callable[[Sequence[str], Sequence[str]], NDArray[np.float64]]
@@ -30,6 +30,42 @@ TextTable = Callable[[Sequence[str], Sequence[str]], NDArray[np.float64]]
 
 def _say_name(agent: Agent, d_var: float, load: float) -> str:
     return f"Routed to {agent.name}"
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Looks at every answer of a cascade but the last level's.
+
+    Parameters
+    ----------
+    levels : int
+        Tries a task may have.
+    bar : float
+        The least quality that is good enough, 0 to 1.
+    error : float
+        Share of verdicts that are wrong, either way, in [0, 1).
+    seconds, cost : float
+        Of a verdict: s, in the agent's slot, and USD.
+
+    Raises
+    ------
+    PolicyError
+        If a number is out of its range.
+    """
+
+    levels: int
+    bar: float = 0.5
+    error: float = 0.0
+    seconds: float = 0.0
+    cost: float = 0.0
+
+    def __post_init__(self) -> None:
+        right = self.levels >= 1 and 0 <= self.bar <= 1 and 0 <= self.error < 1
+        if not (right and 0 <= self.seconds < np.inf and 0 <= self.cost < np.inf):
+            raise PolicyError(
+                f"{self}: levels >= 1, bar in [0, 1], error in [0, 1), seconds and cost >= 0 "
+                "are needed"
+            )
 
 
 @dataclass(frozen=True)
@@ -53,6 +89,9 @@ class Policy:
         ``task.predicted`` holds.
     interpreted : bool
         Run ``choose`` and ``learn`` as plain Python, not compiled.
+    judge : Judge, optional
+        Of a cascade: sends a task on after a wanting answer; the next choice sees
+        ``task.attempt`` one higher.
     fitted_on : tuple of str
         Hashes of the corpora its parameters were fitted on, if any.
     parameters : mapping
@@ -67,6 +106,7 @@ class Policy:
     featurize: TextTable | None = None
     predict: TextTable | None = None
     interpreted: bool = False
+    judge: Judge | None = None
     fitted_on: tuple[str, ...] = ()
     parameters: Mapping[str, Any] = field(default_factory=dict)
 

@@ -41,6 +41,7 @@ __all__ = [
     "DETERMINISTIC",
     "EXPONENTIAL",
     "LOGNORMAL",
+    "REJECTED",
     "Log",
     "Rules",
     "State",
@@ -97,6 +98,13 @@ class Rules(NamedTuple):
     users: int  # of a closed loop; 0 where arrivals are given
     think: float  # seconds, mean
     think_cv: int  # 1: exponential think time, 0: constant
+    # A judge looks at every answer but the last a cascade allows, in the agent's slot, and
+    # sends the task on at once where it finds the answer wanting.
+    levels: int = 1  # tries of a cascade, 1 for none
+    bar: float = 0.0  # the least quality that is good enough
+    judge_error: float = 0.0  # share of verdicts that are wrong
+    judge_seconds: float = 0.0  # per verdict
+    judge_cost: float = 0.0  # USD per verdict
 
 
 class Log(NamedTuple):
@@ -109,9 +117,10 @@ class Log(NamedTuple):
     finished: NDArray[np.float64]
     wait: NDArray[np.float64]  # in queues, over all tries
     cost: NDArray[np.float64]  # USD, over all tries
-    # tries that failed and were tried again, in order of their ends
+    # tries after which the task was tried again, in order of their ends
     retried: NDArray[np.int32]  # the task
     retried_agent: NDArray[np.int16]
+    retried_status: NDArray[np.int8]  # FAILED or REJECTED
     retried_left: NDArray[np.float64]
     retried_ended: NDArray[np.float64]
     retries: NDArray[np.int64]  # (1,) how many
@@ -147,6 +156,9 @@ class State(NamedTuple):
     code: NDArray[np.int64]
     size: NDArray[np.int64]  # (1,)
 
+
+REJECTED = SHED + 1
+"""Status of a try whose answer the judge of a cascade sent on; never a task's last."""
 
 ENDED, RETRY, RETURN = range(3)
 _KIND = 1 << 40  # an event's code is kind * _KIND + number
@@ -383,7 +395,7 @@ def _choose(s, pool, system, log, rules, choose, memory, task):
 
 
 @inlined
-def _send(s, system, work, log, service_key, error_key, a, i, attempt, now):
+def _send(s, system, work, rules, log, keys, a, i, attempt, now):
     """Send try ``attempt`` of task ``i`` to agent ``a``: all that will become of it."""
     log.agent[i] = a
     log.attempts[i] = attempt + 1
@@ -399,9 +411,13 @@ def _send(s, system, work, log, service_key, error_key, a, i, attempt, now):
         _enqueue(s, a, i)
     else:
         row = work.row[i]
-        end = start + _service(system, work, service_key, a, row, i, attempt)
+        end = start + _service(system, work, keys.service, a, row, i, attempt)
         rate = system.error_rate[a]
-        failed = rate > 0.0 and draws.uniform(error_key, i, attempt) < rate
+        failed = rate > 0.0 and draws.uniform(keys.error, i, attempt) < rate
+        quality = work.quality[row, a]
+        judged = attempt + 1 < rules.levels and not failed and not math.isnan(quality)
+        if judged:
+            end += rules.judge_seconds
         if s.reserves[a]:  # an outage cuts off the calls it finds in service
             for o in range(s.outage[a], system.first_outage[a + 1]):
                 if start < system.down[o] < end:
@@ -413,6 +429,11 @@ def _send(s, system, work, log, service_key, error_key, a, i, attempt, now):
         log.finished[i] = end
         log.wait[i] += start - now
         log.cost[i] += work.cost[row, a]
+        if judged and not failed:
+            log.cost[i] += rules.judge_cost
+            mistaken = draws.uniform(keys.judge, i, attempt) < rules.judge_error
+            if (quality < rules.bar) != mistaken:
+                log.status[i] = REJECTED
         if start > now:
             _enqueue(s, a, i)
         _occupy(s, system, a, now, start, end)
@@ -421,12 +442,32 @@ def _send(s, system, work, log, service_key, error_key, a, i, attempt, now):
     _note(s, system, a)
 
 
+class _Keys(NamedTuple):
+    service: int
+    error: int
+    choice: int
+    think: int
+    judge: int
+
+
+@inlined
+def _keys(seed):
+    return _Keys(
+        draws.stream(seed, draws.SERVICE),
+        draws.stream(seed, draws.ERROR),
+        draws.stream(seed, draws.CHOICE),
+        draws.stream(seed, draws.THINK),
+        draws.stream(seed, draws.JUDGE),
+    )
+
+
 @inlined
 def _note_retry(log, i):
     k = log.retries[0]
     log.retries[0] = k + 1
     log.retried[k] = i
     log.retried_agent[k] = log.agent[i]
+    log.retried_status[k] = log.status[i]
     log.retried_left[k] = log.left[i]
     log.retried_ended[k] = log.finished[i]
 
@@ -435,7 +476,9 @@ def _note_retry(log, i):
 def _outcome(work, log, i):
     """What a learning policy is told of the try of task ``i`` that has just ended."""
     row, a, status = work.row[i], log.agent[i], log.status[i]
-    served = status in (OK, FAILED)
+    served = status in (OK, FAILED, REJECTED)
+    if status == REJECTED:  # the judge's verdict is not the outcome's
+        status = OK
     return Outcome(
         np.int64(status),  # pyright: ignore[reportArgumentType]
         log.wait[i],
@@ -494,11 +537,13 @@ _table = types.Array(types.float64, 2, "C")
 _workload = types.NamedTuple([_f8, _i4, _f8, _f8, _i8, *[_table] * 5], Workload)
 _system = types.NamedTuple([_i8, _i8, _f8, _i8, _f8, _f8, _i8, _i8, _f8, _f8, _f8, _f8], System)
 _rules = types.NamedTuple(
-    (types.int64, *[types.float64] * 2, *[types.int64] * 2, types.float64, types.int64), Rules
+    (types.int64, *[types.float64] * 2, *[types.int64] * 2, types.float64, *[types.int64] * 2)
+    + (types.float64,) * 4,
+    Rules,
 )
 _heaps = [_i4] * 3 + [_table, _i8, _i8, _f8, _i8, _i8]
 _state = types.NamedTuple([_i8, _i8, _f8, _i8, _f8, _i8, _table, _i8, _table, *_heaps], State)
-_log = types.NamedTuple([_i2, _i1, _i2, *[_f8] * 4, _i4, _i2, _f8, _f8, _i8], Log)
+_log = types.NamedTuple([_i2, _i1, _i2, *[_f8] * 4, _i4, _i2, _i1, _f8, _f8, _i8], Log)
 
 
 @njit(  # pyright: ignore[reportCallIssue]
@@ -514,16 +559,13 @@ def _run(s, work, system, rules, log, choose, learn, learns, memory, seed):
     """The loop. Returns -1, or the task for which the policy named no agent there is."""
     n = work.row.size
     m = system.slots.size
-    service_key = draws.stream(seed, draws.SERVICE)
-    error_key = draws.stream(seed, draws.ERROR)
-    choice_key = draws.stream(seed, draws.CHOICE)
-    think_key = draws.stream(seed, draws.THINK)
+    keys = _keys(seed)
     pool = _pool_view(s, system)
     told = learns or rules.users > 0
 
     fresh = 0
     for user in range(rules.users):
-        _push_event(s, _think(rules, think_key, user, 1), RETURN * _KIND)
+        _push_event(s, _think(rules, keys.think, user, 1), RETURN * _KIND)
 
     while True:
         next_arrival = work.arrived[fresh] if fresh < n and rules.users == 0 else math.inf
@@ -539,14 +581,17 @@ def _run(s, work, system, rules, log, choose, learn, learns, memory, seed):
         if kind == ENDED:
             tried = log.attempts[i]
             if learns:
-                task = _task_view(work, choice_key, i, tried - 1, now)
+                task = _task_view(work, keys.choice, i, tried - 1, now)
                 learn(task, np.int64(log.agent[i]), _outcome(work, log, i), pool, memory)
-            if log.status[i] == FAILED and tried < rules.attempts:
+            if log.status[i] == REJECTED:
+                _note_retry(log, i)
+                _push_event(s, now, RETRY * _KIND + i)
+            elif log.status[i] == FAILED and tried < rules.attempts:
                 _note_retry(log, i)
                 pause = rules.backoff * rules.factor ** np.float64(tried - 1)
                 _push_event(s, now + pause, RETRY * _KIND + i)
             elif rules.users:
-                _push_event(s, now + _think(rules, think_key, i, 0), RETURN * _KIND)
+                _push_event(s, now + _think(rules, keys.think, i, 0), RETURN * _KIND)
             continue
 
         attempt = 0
@@ -559,12 +604,13 @@ def _run(s, work, system, rules, log, choose, learn, learns, memory, seed):
             fresh += 1
             work.arrived[i] = now
             log.wait[i] = log.cost[i] = 0.0
-        task = _task_view(work, choice_key, i, attempt, now)
+        task = _task_view(work, keys.choice, i, attempt, now)
         a = _choose(s, pool, system, log, rules, choose, memory, task)
         if a < 0 or a >= m:
             return i
-        _send(s, system, work, log, service_key, error_key, a, i, attempt, now)
-        if told or (log.status[i] == FAILED and attempt + 1 < rules.attempts):
+        _send(s, system, work, rules, log, keys, a, i, attempt, now)
+        again = log.status[i] == FAILED and attempt + 1 < rules.attempts
+        if told or again or log.status[i] == REJECTED:
             _push_event(s, log.finished[i], ENDED * _KIND + i)
 
 
@@ -581,6 +627,7 @@ def empty_log(tasks: int, attempts: int) -> Log:
         cost=np.empty(tasks),
         retried=np.empty(again, np.int32),
         retried_agent=np.empty(again, np.int16),
+        retried_status=np.empty(again, np.int8),
         retried_left=np.empty(again),
         retried_ended=np.empty(again),
         retries=np.zeros(1, np.int64),
@@ -621,7 +668,7 @@ def run(
     """
     n, agents = work.row.size, system.slots.size
     state = empty_state(system, n, n + rules.users + 1)
-    log = empty_log(n, rules.attempts)
+    log = empty_log(n, max(rules.attempts, rules.levels))
     learns = int(learn is not no_learning)
     if interpreted:
         from routingsim.simulation.interpreted import Callbacks

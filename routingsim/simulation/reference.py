@@ -35,6 +35,7 @@ from routingsim.policies.kernel import (
 from routingsim.simulation.engine import (
     DETERMINISTIC,
     EXPONENTIAL,
+    REJECTED,
     Log,
     Rules,
     System,
@@ -77,6 +78,7 @@ class _Task:
     left: float = 0.0
     ends: float = 0.0
     fails: bool = False
+    judged: bool = False
     status: int = -1
     wait: float = 0.0
     cost: float = 0.0
@@ -100,6 +102,7 @@ class _Simulation:
         self.learns = learn is not no_learning
         self.service_key = np.uint64(draws.stream(seed, draws.SERVICE))
         self.error_key = np.uint64(draws.stream(seed, draws.ERROR))
+        self.judge_key = np.uint64(draws.stream(seed, draws.JUDGE))
         self.choice_key = np.uint64(draws.stream(seed, draws.CHOICE))
         self.think_key = np.uint64(draws.stream(seed, draws.THINK))
 
@@ -233,6 +236,10 @@ class _Simulation:
         task.cost += float(self.work.cost[row, a])
         task.ends = now + self.service(i)
         task.fails = draws.uniform(self.error_key, i, task.attempt) < self.system.error_rate[a]
+        last = task.attempt + 1 >= self.rules.levels
+        task.judged = not (last or task.fails or math.isnan(self.work.quality[row, a]))
+        if task.judged:
+            task.ends += self.rules.judge_seconds
         self.serving[a].add(i)
         self.at(task.ends, DEPARTURE, i)
         if self.system.per_minute[a]:
@@ -256,8 +263,19 @@ class _Simulation:
         task = self.tasks[i]
         if i in self.serving[task.agent] and task.ends == now:
             self.serving[task.agent].remove(i)
-            self.over(now, i, FAILED if task.fails else OK, left=task.left)
+            status = FAILED if task.fails else OK
+            if task.judged and not task.fails:
+                task.cost += self.rules.judge_cost
+                status = self.judge(i)
+            self.over(now, i, status, left=task.left)
             self.at(now, LOOK, task.agent)
+
+    def judge(self, i: int) -> int:
+        """Whether the answer is good enough, as far as the judge can tell."""
+        task, rules = self.tasks[i], self.rules
+        wanting = self.work.quality[self.work.row[i], task.agent] < rules.bar
+        mistaken = draws.uniform(self.judge_key, i, task.attempt) < rules.judge_error
+        return REJECTED if wanting != mistaken else OK
 
     def expire(self, now: float, i: int) -> None:
         """A task loses patience, unless it has left the queue before."""
@@ -291,8 +309,12 @@ class _Simulation:
         if self.learns:
             outcome = self.outcome(now, i)
             self.learn(self.view(now, i), task.agent, outcome, self.pool, self.memory)
-        if task.status == FAILED and task.attempt + 1 < rules.attempts:
-            self.retried.append((i, task.agent, task.left, task.ends))
+        tried = (i, task.agent, task.status, task.left, task.ends)
+        if task.status == REJECTED:
+            self.retried.append(tried)
+            self.at(now, RETRY, i)
+        elif task.status == FAILED and task.attempt + 1 < rules.attempts:
+            self.retried.append(tried)
             self.at(now + rules.backoff * rules.factor ** float(task.attempt), RETRY, i)
         elif rules.users:
             self.at(now + self.think(i, 0), ARRIVAL, 0)
@@ -326,18 +348,19 @@ class _Simulation:
 
     def outcome(self, now: float, i: int) -> Outcome:
         task, row = self.tasks[i], self.work.row[i]
-        served = task.status in (OK, FAILED)
+        served = task.status in (OK, FAILED, REJECTED)
+        answered = task.status in (OK, REJECTED)
         return Outcome(
-            status=task.status,
+            status=OK if answered else task.status,
             wait=task.wait,
             service=now - task.left,
             latency=now - self.work.arrived[i],
             cost=self.work.cost[row, task.agent] if served else 0.0,
-            quality=self.work.quality[row, task.agent] if task.status == OK else math.nan,
+            quality=self.work.quality[row, task.agent] if answered else math.nan,
         )
 
     def log(self) -> Log:
-        log = empty_log(len(self.tasks), self.rules.attempts)
+        log = empty_log(len(self.tasks), max(self.rules.attempts, self.rules.levels))
         columns: dict[str, list[Any]] = {
             "agent": [task.agent for task in self.tasks],
             "status": [task.status for task in self.tasks],
@@ -352,7 +375,7 @@ class _Simulation:
         count = log.retries[0] = len(self.retried)
         if count:
             again = zip(*self.retried, strict=True)
-            names = ("retried", "retried_agent", "retried_left", "retried_ended")
+            names = ("retried", *(f"retried_{x}" for x in ("agent", "status", "left", "ended")))
             for name, values in zip(names, again, strict=True):
                 getattr(log, name)[:count] = values
         return log

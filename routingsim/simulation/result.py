@@ -29,10 +29,13 @@ from routingsim.simulation.statistics import Interval, batch_means, quantiles, s
 if TYPE_CHECKING:
     from routingsim.simulation.scenario import Retries
 
-__all__ = ["QUANTILES", "ReplayResult", "Stability"]
+__all__ = ["CALL_STATUS", "QUANTILES", "ReplayResult", "Stability"]
 
 QUANTILES = {"p50": 0.50, "p90": 0.90, "p95": 0.95, "p99": 0.99}
 """Quantiles in summaries, by column suffix."""
+
+CALL_STATUS = (*STATUS_NAMES, "rejected")
+"""What the codes of a call's status mean; "rejected" is a cascade's judge's verdict."""
 
 _EDGE = 0.95  # offered load from which waits are called unreliable
 _GRID = 256  # cells in which a backlog is watched
@@ -160,7 +163,7 @@ class ReplayResult:
         """A row a try, retries included: task, attempt, agent, sent, left the queue, ended, status.
 
         ``left_at`` is when the try left the queue: its start, unless it timed out or
-        was shed.
+        was shed. ``status`` is a code, see :data:`CALL_STATUS`.
         """
         log, again = self.log, int(self.log.retries[0])
         frame = pd.DataFrame(
@@ -169,7 +172,7 @@ class ReplayResult:
                 "agent": np.concatenate([log.retried_agent[:again], log.agent]),
                 "left_at": np.concatenate([log.retried_left[:again], log.left]),
                 "ended_at": np.concatenate([log.retried_ended[:again], log.finished]),
-                "status": np.concatenate([np.full(again, FAILED, np.int8), log.status]),
+                "status": np.concatenate([log.retried_status[:again], log.status]),
             }
         )
         if not again:
@@ -180,6 +183,7 @@ class ReplayResult:
         tries = frame.groupby("task", sort=False)
         frame.insert(1, "attempt", tries.cumcount())
         pause = self.retries.backoff * self.retries.factor ** (frame["attempt"] - 1.0)
+        pause = pause.where(tries["status"].shift() == FAILED, 0.0)  # a judge does not wait
         sent = tries["ended_at"].shift() + pause
         frame.insert(
             3,

@@ -12,7 +12,7 @@ from routingsim import draws
 from routingsim.agents import AgentPool
 from routingsim.corpus import Corpus
 from routingsim.errors import SimulationError
-from routingsim.policies.policy import Policy
+from routingsim.policies.policy import Judge, Policy
 from routingsim.simulation import engine
 from routingsim.simulation.arrivals import Arrivals, ClosedLoop, CorpusTimes, realised
 from routingsim.simulation.result import ReplayResult
@@ -145,6 +145,7 @@ class Scenario:
         )
 
     def _rules(self, closed: ClosedLoop | None) -> engine.Rules:
+        judge = self.policy.judge or Judge(levels=1)
         return engine.Rules(
             attempts=self.retries.attempts,
             backoff=float(self.retries.backoff),
@@ -153,6 +154,11 @@ class Scenario:
             users=closed.users if closed else 0,
             think=float(closed.think) if closed else 0.0,
             think_cv=int(closed.think_cv) if closed else 0,
+            levels=judge.levels,
+            bar=float(judge.bar),
+            judge_error=float(judge.error),
+            judge_seconds=float(judge.seconds),
+            judge_cost=float(judge.cost),
         )
 
 

@@ -174,6 +174,11 @@ RULES = st.builds(
     users=st.sampled_from([0, 0, 1, 2, 5]),
     think=st.sampled_from([0.0, 1.0, 2.5]),
     think_cv=st.integers(0, 1),
+    levels=st.sampled_from([1, 1, 2, 3]),
+    bar=st.sampled_from([0.0, 0.5]),
+    judge_error=st.sampled_from([0.0, 0.4]),
+    judge_seconds=st.sampled_from([0.0, 0.5]),
+    judge_cost=st.sampled_from([0.0, 0.3]),
 )
 
 
@@ -187,7 +192,7 @@ def cases(draw: st.DrawFn) -> Case:
     named = draw(st.sampled_from(["taped", "learning", "static", *SHIPPED]))
     if named in ("taped", "learning"):
         choose, learn = taped_choice, taped_learning if named == "learning" else no_learning
-        memory = tape(len(pool), work.row.size * rules.attempts)
+        memory = tape(len(pool), work.row.size * max(rules.attempts, rules.levels))
     else:
         spec = f"static:{pool.ids[-1]}" if named == "static" else named.replace("_", "-")
         policy = make_policy(spec, pool)

@@ -1,0 +1,90 @@
+"""Cascades: try a cheap agent, judge its answer, go on to the next where it is wanting."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from routingsim.agents import Agent, AgentPool
+from routingsim.corpus import Corpus
+from routingsim.errors import PolicyError
+from routingsim.policies.kernel import choose_kernel
+from routingsim.policies.policy import Judge, Policy, recipe
+
+__all__ = ["cascade"]
+
+
+# Memory: the agents' indices, in the order in which they are tried.
+@choose_kernel
+def _next_in_line(task, pool, memory):
+    first = min(task.attempt, memory.size - 1)
+    for k in range(first, memory.size):
+        if pool.up[int(memory[k])]:
+            return int(memory[k])
+    for k in range(first - 1, -1, -1):
+        if pool.up[int(memory[k])]:
+            return int(memory[k])
+    return int(memory[first])
+
+
+@recipe("cascade")
+def cascade(
+    pool: AgentPool,
+    corpus: Corpus | None = None,
+    *,
+    agents: str | Sequence[str] = "",
+    bar: float = 0.5,
+    error: float = 0.1,
+    seconds: float = 0.0,
+    cost: float = 0.0,
+) -> Policy:
+    """Cheapest agent first; a judge sends wanting answers on to the next dearer one.
+
+    Every try's latency and cost count, and so do the judge's. In the simulator the
+    judge goes by the recorded quality; an answer without one is taken as it is. As
+    in FrugalGPT (Chen, Zaharia & Zou 2023, sec. 3), with the judge's accuracy as a
+    parameter. Live, route the task again with ``attempt=1`` after your own judge.
+
+    Parameters
+    ----------
+    agents : str or sequence of str
+        Agents in the order they are tried, as ``llama/gemini/gpt-4``; all of the pool
+        by price where not given.
+    bar : float
+        The least quality that is good enough, 0 to 1.
+    error : float
+        Share of verdicts that are wrong, either way, in [0, 1).
+    seconds, cost : float
+        Time (s) and price (USD) of a verdict; it is given in the agent's slot.
+
+    Raises
+    ------
+    PolicyError
+        If fewer than two agents are named, one twice, or a number is out of range.
+    """
+    by_price = [agent.id for agent in sorted(pool, key=lambda agent: agent.cost)]
+    line = agents.split("/") if isinstance(agents, str) and agents else list(agents) or by_price
+    order = [pool.index(agent) for agent in line]
+    if len(order) < 2 or len(set(order)) < len(order):
+        raise PolicyError(
+            f"cascade: agents {'/'.join(line)}; two or more different ones are needed, "
+            "in the order they are tried"
+        )
+    judge = Judge(levels=len(order), bar=bar, error=error, seconds=seconds, cost=cost)
+
+    def reason(agent: Agent, d_var: float, load: float) -> str:
+        level = line.index(agent.id) + 1 if agent.id in line else 1
+        return f"Level {level} of {len(line)} in the cascade: Routed to {agent.name}"
+
+    defaults = {"bar": 0.5, "error": 0.1, "seconds": 0.0, "cost": 0.0}
+    given = {"bar": bar, "error": error, "seconds": seconds, "cost": cost}
+    said = [] if line == by_price else ["/".join(line)]
+    said += [f"{key}={value!r}" for key, value in given.items() if value != defaults[key]]
+    name = "cascade" + (":" if said else "") + ",".join(said)
+    return Policy(
+        name,
+        _next_in_line,
+        memory=np.array(order, dtype=np.float64),
+        reason=reason,
+        judge=judge,
+        parameters={"agents": line, **given},
+    )
