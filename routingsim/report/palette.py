@@ -1,4 +1,6 @@
-"""One colour an agent, by its position in the pool, in every plot and page."""
+"""One colour an agent and one style a policy, by position, in every plot and page."""
+
+from typing import NamedTuple
 
 __all__ = [
     "AGENTS",
@@ -7,9 +9,11 @@ __all__ = [
     "MUTED",
     "OTHERS",
     "POLICIES",
+    "Style",
     "agent_colours",
     "agent_dashes",
-    "policy_colours",
+    "control_styles",
+    "policy_styles",
 ]
 
 AGENTS = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#8f2d62", "#999933")
@@ -24,9 +28,11 @@ INK, MUTED, GRID = "#1c2128", "#59636e", "#d1d9e0"
 """Text and lines, lesser text, and rules. A page may put its own in their place."""
 
 OTHERS = "#8c959f"
-"""Agents too many to be told apart."""
+"""Agents too many to be told apart, and controls."""
 
 _DASHES = ("-", "--", "-.", ":")
+_MARKERS = "osD^vPX*"
+_CONTROL_MARKERS = "osD^vx+*"
 # Each further round of the palette mixes it with black (< 0) or white (> 0).
 _ROUNDS = (0.0, -0.3, 0.4, -0.5, 0.65)
 
@@ -48,12 +54,29 @@ def agent_dashes(count: int) -> list[str]:
     return [_DASHES[a // len(AGENTS) % len(_DASHES)] for a in range(count)]
 
 
-def policy_colours(count: int) -> list[tuple[str, str]]:
-    """A colour and a line style for each of ``count`` policies; the first 16 pairs differ."""
+class Style(NamedTuple):
+    """How a policy is drawn: colour, line and mark together tell it from all others."""
+
+    colour: str
+    dash: str
+    marker: str
+
+
+def policy_styles(count: int) -> list[Style]:
+    """A style for each of ``count`` policies; the first 16 differ."""
     return [
-        (POLICIES[p % len(POLICIES)], _DASHES[p // len(POLICIES) % len(_DASHES)])
+        Style(
+            POLICIES[p % len(POLICIES)],
+            _DASHES[p // len(POLICIES) % len(_DASHES)],
+            _MARKERS[p % len(_MARKERS)],
+        )
         for p in range(count)
     ]
+
+
+def control_styles(count: int) -> list[Style]:
+    """A grey style for each of ``count`` controls, told apart by their marks."""
+    return [Style(OTHERS, "-", _CONTROL_MARKERS[c % len(_CONTROL_MARKERS)]) for c in range(count)]
 
 
 def _shade(colour: str, mix: float) -> str:

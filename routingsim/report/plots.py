@@ -11,19 +11,25 @@ import numpy as np
 from matplotlib import patches, ticker
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
-from matplotlib.transforms import ScaledTranslation
 from numpy.typing import NDArray
 
 from routingsim.report.palette import (
     INK,
-    MUTED,
     OTHERS,
     agent_colours,
     agent_dashes,
-    policy_colours,
+    policy_styles,
 )
 from routingsim.report.series import clock, ecdf, leading_agents, waiting
-from routingsim.report.shapes import axes, dress, label, log_seconds, nothing_to_show, spread_labels
+from routingsim.report.shapes import (
+    axes,
+    dress,
+    label,
+    legend_below,
+    log_axis,
+    nothing_to_show,
+    spread_labels,
+)
 from routingsim.simulation.result import ReplayResult
 from routingsim.simulation.statistics import quantiles
 
@@ -38,7 +44,6 @@ __all__ = [
 _NAMED = 8  # agents told apart in one plot; the rest are drawn as one
 _BARS = 20
 _MARKS = {"p50": "o", "p95": "s", "p99": "^"}
-_POINTS = "osD^vPX*"
 
 
 def plot_usage(result: ReplayResult, ax: Axes | None = None) -> Axes:
@@ -83,7 +88,7 @@ def plot_usage(result: ReplayResult, ax: Axes | None = None) -> Axes:
         patches.Patch(color=OTHERS, label="share of tasks"),
         Line2D([], [], color=INK, marker="D", linestyle="", markersize=4, label="utilisation"),
     ]
-    _legend_below(ax, keys)
+    legend_below(ax, keys)
     return ax
 
 
@@ -128,10 +133,10 @@ def plot_latency(result: ReplayResult, ax: Axes | None = None) -> Axes:
         )
         keys.insert(0, line)
         _mark_percentiles(ax, whole)
-        log_seconds(ax)
+        log_axis(ax)
         if agents > len(named):
             keys.append(Line2D([], [], color=OTHERS, linewidth=0.6, label="other agents"))
-        _legend_below(ax, keys)
+        legend_below(ax, keys)
     else:
         nothing_to_show(ax, "no task was answered")
     ax.set_ylim(0, 101)
@@ -216,7 +221,7 @@ def plot_queue(result: ReplayResult, ax: Axes | None = None) -> Axes:
     ax.set_ylim(0, max(1.0, 1.08 * float(means.sum(axis=0).max())))
     ax.yaxis.set_major_locator(ticker.MaxNLocator(5, integer=True))
     dress(ax, result.policy.name, f"time ({unit})", "tasks waiting (mean)")
-    _legend_below(ax, keys)
+    legend_below(ax, keys)
     return ax
 
 
@@ -232,24 +237,24 @@ def plot_latencies(results: Sequence[ReplayResult], ax: Axes | None = None) -> A
     """
     ax = axes(ax)
     keys = []
-    styles = policy_colours(len(results))
+    styles = policy_styles(len(results))
     # Narrower lines over wider ones: of two that coincide both are seen.
     widths = np.linspace(3.0 if len(results) > 1 else 1.6, 1.2, len(results))
-    for result, (colour, dash), width in zip(results, styles, widths, strict=True):
+    for result, style, width in zip(results, styles, widths, strict=True):
         values = result.latency[result.timed]
         if values.size:
             name = label(result.policy.name, 28)
             keys += ax.plot(
                 *ecdf(values),
-                color=colour,
-                linestyle=dash,
+                color=style.colour,
+                linestyle=style.dash,
                 linewidth=width,
                 drawstyle="steps-post",
                 label=name,
             )
     if keys:
-        log_seconds(ax)
-        _legend_below(ax, keys)
+        log_axis(ax)
+        legend_below(ax, keys)
     else:
         nothing_to_show(ax, "no task was answered")
     ax.set_ylim(0, 101)
@@ -270,7 +275,7 @@ def plot_cost_quality(results: Sequence[ReplayResult], ax: Axes | None = None) -
         Where to draw; a new pyplot figure by default.
     """
     ax = axes(ax)
-    styles = policy_colours(len(results))
+    styles = policy_styles(len(results))
     names, xs, ys = [], [], []
     for p, result in enumerate(results):
         cost, quality = 1000 * result.overall["cost_mean"], result.overall["quality"]
@@ -279,8 +284,8 @@ def plot_cost_quality(results: Sequence[ReplayResult], ax: Axes | None = None) -
         ax.plot(
             cost,
             quality,
-            _POINTS[p % len(_POINTS)],
-            color=styles[p][0],
+            styles[p].marker,
+            color=styles[p].colour,
             markersize=7,
             markeredgecolor="white",
             markeredgewidth=0.6,
@@ -302,23 +307,3 @@ def plot_cost_quality(results: Sequence[ReplayResult], ax: Axes | None = None) -
     ax.set_ylim(min(ys) - margin, max(ys) + margin)
     spread_labels(ax, xs, ys, names)
     return ax
-
-
-def _legend_below(ax: Axes, keys: Sequence[Line2D | patches.Patch]) -> None:
-    """A legend under the axes: never in front of the data."""
-    figure = ax.get_figure(root=True)
-    if not keys or figure is None:
-        return
-    ax.legend(
-        handles=list(keys),
-        loc="upper left",
-        bbox_to_anchor=(0.0, 0.0),
-        bbox_transform=ax.transAxes + ScaledTranslation(0, -32 / 72, figure.dpi_scale_trans),
-        ncols=3 if max(len(str(key.get_label())) for key in keys) <= 11 else 2,
-        frameon=False,
-        fontsize=7,
-        labelcolor=MUTED,
-        handlelength=1.6,
-        columnspacing=1.2,
-        borderaxespad=0,
-    )

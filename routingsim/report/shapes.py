@@ -7,10 +7,21 @@ from typing import Literal
 import numpy as np
 from matplotlib import font_manager, ft2font, ticker
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.transforms import ScaledTranslation
 
 from routingsim.report.palette import GRID, INK, MUTED
 
-__all__ = ["axes", "dress", "label", "log_seconds", "nothing_to_show", "spread_labels"]
+__all__ = [
+    "axes",
+    "dress",
+    "label",
+    "legend_below",
+    "log_axis",
+    "nothing_to_show",
+    "spread_labels",
+]
 
 _WIDTH, _HEIGHT = 4.2, 3.0  # inches; everything stays legible down to 8 cm
 
@@ -39,24 +50,28 @@ def dress(ax: Axes, title: str, x: str, y: str, grid: Literal["x", "y", "both"] 
     ax.grid(visible=True, axis=grid, color=GRID, linewidth=0.5)
 
 
-def log_seconds(ax: Axes) -> None:
-    """A log axis of times, with plain numbers at 1, 2 and 5 or at powers of ten."""
+def log_axis(ax: Axes, which: Literal["x", "y"] = "x") -> None:
+    """A log axis with plain numbers at 1, 2 and 5 or, over many decades, at powers of ten."""
 
-    def form(x: float, _: object) -> str:
-        low, high = ax.get_xlim()
+    def form(value: float, _: object) -> str:
+        low, high = getattr(ax, f"get_{which}lim")()
         decades = np.log10(high / low)
-        power = np.isclose(np.log10(x) % 1, [0, 1]).any()
-        return f"{x:g}" if power or decades < 2.8 else ""
+        power = np.isclose(np.log10(value) % 1, [0, 1]).any()
+        return f"{value:g}" if power or decades < 2.8 else ""
 
-    ax.set_xscale("log")
-    ax.xaxis.set_major_locator(ticker.LogLocator(subs=(1.0, 2.0, 5.0)))
-    ax.xaxis.set_major_formatter(ticker.FuncFormatter(form))
-    ax.xaxis.set_minor_locator(ticker.NullLocator())
+    getattr(ax, f"set_{which}scale")("log")
+    axis = ax.xaxis if which == "x" else ax.yaxis
+    axis.set_major_locator(ticker.LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.set_major_formatter(ticker.FuncFormatter(form))
+    axis.set_minor_locator(ticker.NullLocator())
 
 
 def nothing_to_show(ax: Axes, why: str) -> None:
     """Say in the middle of empty axes why they are."""
-    ax.text(0.5, 0.5, why, transform=ax.transAxes, ha="center", va="center", color=MUTED)
+    ax.set(xticks=[], yticks=[])
+    ax.text(
+        0.5, 0.5, why, transform=ax.transAxes, ha="center", va="center", fontsize=8, color=MUTED
+    )
 
 
 def spread_labels(ax: Axes, xs: Sequence[float], ys: Sequence[float], names: Sequence[str]) -> None:
@@ -83,6 +98,26 @@ def spread_labels(ax: Axes, xs: Sequence[float], ys: Sequence[float], names: Seq
             color=INK,
             arrowprops={"arrowstyle": "-", "color": GRID, "linewidth": 0.6, "shrinkB": 3},
         )
+
+
+def legend_below(ax: Axes, keys: Sequence[Line2D | Patch]) -> None:
+    """A legend under the axes: never in front of the data."""
+    figure = ax.get_figure(root=True)
+    if not keys or figure is None:
+        return
+    ax.legend(
+        handles=list(keys),
+        loc="upper left",
+        bbox_to_anchor=(0.0, 0.0),
+        bbox_transform=ax.transAxes + ScaledTranslation(0, -32 / 72, figure.dpi_scale_trans),
+        ncols=3 if max(len(str(key.get_label())) for key in keys) <= 11 else 2,
+        frameon=False,
+        fontsize=7,
+        labelcolor=MUTED,
+        handlelength=1.6,
+        columnspacing=1.2,
+        borderaxespad=0,
+    )
 
 
 def label(text: str, most: int) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from routingsim.report.palette import AGENTS, agent_colours, agent_dashes, policy_colours
+from routingsim.report.palette import AGENTS, agent_colours, agent_dashes, policy_styles
 
 # Machado, Oliveira & Fernandes (2009), severity 1, on linear RGB.
 VISIONS = {
@@ -55,5 +55,5 @@ def test_forty_agents_differ_and_the_first_keep_their_colours() -> None:
 
 
 def test_policies_differ_from_one_another_and_from_agents() -> None:
-    assert len(set(policy_colours(16))) == 16
-    assert not {colour for colour, _ in policy_colours(16)} & set(AGENTS)
+    assert len(set(policy_styles(16))) == 16
+    assert not {style.colour for style in policy_styles(16)} & set(AGENTS)

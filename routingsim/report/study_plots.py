@@ -1,0 +1,282 @@
+"""Plots of studies: quality against cost, metrics against load, regret.
+
+A policy has one colour, line and mark throughout; controls are grey. As in
+:mod:`routingsim.report.plots` each takes ``ax=`` and returns the Axes.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+
+from routingsim.errors import SimulationError
+from routingsim.evaluation.measure import METRICS, POINTS
+from routingsim.evaluation.metrics import non_decreasing_hull
+from routingsim.evaluation.study import Study
+from routingsim.report.palette import MUTED, Style, control_styles, policy_styles
+from routingsim.report.shapes import (
+    axes,
+    dress,
+    label,
+    legend_below,
+    log_axis,
+    nothing_to_show,
+)
+
+__all__ = ["AXES", "plot_frontier", "plot_load", "plot_regret", "study_styles"]
+
+AXES: Mapping[str, str] = {
+    "quality": "mean quality (0–1)",
+    "quality_in_time": "mean quality in time (0–1)",
+    "goodput": "right answers in time (1/s)",
+    "cost": "cost (USD per 1,000 tasks)",
+    "cost_per_right": "cost (USD per 1,000 right answers)",
+    "latency_mean": "mean latency (s)",
+    "latency_p50": "latency p50 (s)",
+    "latency_p95": "latency p95 (s)",
+    "latency_p99": "latency p99 (s)",
+    "wait_mean": "mean wait (s)",
+    "answered": "tasks answered (%)",
+    "utilisation": "slots in use (%)",
+    "offered_max": "highest offered load (%)",
+}
+"""What to write on the axis of each metric, its unit included."""
+
+_SCALE = {"cost": 1000.0, "cost_per_right": 1000.0}
+_SCALE |= dict.fromkeys(("answered", "utilisation", "offered_max"), 100.0)
+
+
+def study_styles(study: Study) -> dict[str, Style]:
+    """The style of each policy and control, the same in every plot of the study."""
+    policies = [name for name in study.names if study.kinds[name] == "policy"]
+    controls = [name for name in study.names if study.kinds[name] != "policy"]
+    return dict(zip(policies, policy_styles(len(policies)), strict=True)) | dict(
+        zip(controls, control_styles(len(controls)), strict=True)
+    )
+
+
+def _load(study: Study, load: float | None) -> float:
+    """The load asked for, or the highest."""
+    if load is not None and load not in study.loads:
+        raise SimulationError(
+            f"no load {load:g} in this study: there are {', '.join(map(str, study.loads))}"
+        )
+    return study.loads[-1] if load is None else load
+
+
+def plot_frontier(study: Study, load: float | None = None, ax: Axes | None = None) -> Axes:
+    """Mean quality against mean cost (USD per 1,000 tasks), with 95 % intervals.
+
+    Up and to the left is better. The line is the non-decreasing convex hull (Hu et al.,
+    arXiv:2403.12031) of all but the oracle: what a coin between two of them reaches.
+
+    Parameters
+    ----------
+    study : Study
+        What to show.
+    load : float, optional
+        One of the study's; the highest by default.
+    ax : Axes, optional
+        Where to draw; a new pyplot figure by default.
+
+    Raises
+    ------
+    SimulationError
+        If the study has no such load.
+    """
+    load = _load(study, load)
+    ax = axes(ax, height=3.8)
+    dress(ax, f"Quality and cost at load {load:g}", AXES["cost"], AXES["quality"], grid="both")
+    points = {
+        name: (study.interval(name, load, "cost"), study.interval(name, load, "quality"))
+        for name in study.names
+    }
+    points = {name: both for name, both in points.items() if not np.isnan(both[1].mean)}
+    if not points:
+        nothing_to_show(ax, "quality: not recorded")
+        return ax
+    styles = study_styles(study)
+    keys = []
+    xs = {name: 1000 * cost.mean for name, (cost, _) in points.items()}
+    ys = {name: quality.mean for name, (_, quality) in points.items()}
+    for name, (cost, quality) in points.items():
+        policy = study.kinds[name] == "policy"
+        ax.errorbar(
+            xs[name],
+            ys[name],
+            xerr=1000 * np.nan_to_num(cost.half_width),
+            yerr=np.nan_to_num(quality.half_width),
+            fmt=styles[name].marker,
+            color=styles[name].colour,
+            markersize=7 if policy else 5,
+            markerfacecolor=styles[name].colour if policy else "none",
+            markeredgecolor="white" if policy else styles[name].colour,
+            markeredgewidth=0.6 if policy else 1.0,
+            elinewidth=1.0 if policy else 0.6,
+            zorder=4 if policy else 3,
+        )
+        keys.append(
+            Line2D(
+                [],
+                [],
+                color=styles[name].colour,
+                marker=styles[name].marker,
+                markerfacecolor=styles[name].colour if policy else "none",
+                markersize=5,
+                linestyle="",
+                label=label(name, 24),
+            )
+        )
+    _range(ax, list(xs.values()), list(ys.values()))
+    reached = [name for name in points if name != "oracle"]
+    hull = non_decreasing_hull([xs[n] for n in reached], [ys[n] for n in reached])
+    low, high = ax.get_xlim()
+    # A chord is no straight line on a log axis.
+    path = np.union1d(hull.cost, np.geomspace(hull.cost[0] or high / 200, high, 200))
+    path = path[path >= max(low, hull.cost[0])]
+    ax.plot(path, np.interp(path, hull.cost, hull.quality), color=MUTED, linewidth=1, zorder=2)
+    legend_below(ax, [*keys, Line2D([], [], color=MUTED, linewidth=1, label="hull")])
+    return ax
+
+
+def _range(ax: Axes, xs: list[float], ys: list[float]) -> None:
+    """Room for the points and their names; a log axis where costs lie far apart."""
+    if min(xs) > 0 and max(xs) > 20 * min(xs):
+        log_axis(ax)
+        ax.set_xlim(min(xs) / 1.5, max(xs) * 1.5)
+    else:
+        ax.set_xlim(0, 1.12 * max(xs) or 1)
+    margin = max(0.12 * (max(ys) - min(ys)), 0.01)
+    ax.set_ylim(min(ys) - margin, max(ys) + margin)
+
+
+def plot_load(study: Study, metric: str | None = None, ax: Axes | None = None) -> Axes:
+    """A metric against load, a line a policy with its 95 % interval, controls in grey.
+
+    Parameters
+    ----------
+    study : Study
+        What to show.
+    metric : str, optional
+        One of ``METRICS``; the one of the ranking by default.
+    ax : Axes, optional
+        Where to draw; a new pyplot figure by default.
+
+    Raises
+    ------
+    SimulationError
+        If there is no such metric.
+    """
+    metric = study.ranked_by if metric is None else metric
+    if metric not in METRICS:
+        raise SimulationError(f"no metric {metric!r}: there are {', '.join(METRICS)}")
+    ax = axes(ax)
+    styles, scale = study_styles(study), _SCALE.get(metric, 1.0)
+    x = 100 * np.array(study.loads)
+    keys, seen = [], []
+    for name in study.names:
+        found = [study.interval(name, load, metric) for load in study.loads]
+        y = scale * np.array([each.mean for each in found])
+        if np.isnan(y).all():
+            continue
+        seen.append(y)
+        style, policy = styles[name], study.kinds[name] == "policy"
+        (line,) = ax.plot(
+            x,
+            y,
+            color=style.colour,
+            linestyle=style.dash,
+            marker=style.marker if policy else "",
+            markersize=4.5,
+            linewidth=1.6 if policy else 0.7,
+            zorder=3 if policy else 2,
+            label=label(name, 24) if policy else "controls",
+        )
+        if policy:
+            keys.append(line)
+            low, high = (scale * np.array([getattr(i, end) for i in found]) for end in _ENDS)
+            ax.fill_between(x, low, high, color=style.colour, alpha=0.15, linewidth=0)
+    ax.set_xticks(x, [f"{each:g}" for each in x])
+    if seen:
+        _legend(ax, study, keys)
+        _heights(ax, np.concatenate(seen), metric)
+    else:
+        nothing_to_show(ax, "quality: not recorded")
+    what = AXES[metric].partition(" (")[0]
+    dress(ax, f"{what[0].upper()}{what[1:]}", "load (% of capacity)", AXES[metric])
+    return ax
+
+
+_ENDS = ("low", "high")
+
+
+def _heights(ax: Axes, values: np.ndarray, metric: str) -> None:
+    """A log axis for times that lie far apart; otherwise from 0, but for qualities."""
+    low, high = np.nanmin(values), np.nanmax(values)
+    if metric.startswith(("latency", "wait")) and low > 0 and high > 15 * low:
+        log_axis(ax, "y")
+    elif not metric.startswith("quality"):
+        ax.set_ylim(0, max(1.08 * high, ax.get_ylim()[1]) or 1)
+
+
+def _legend(ax: Axes, study: Study, keys: list[Line2D]) -> None:
+    if len(keys) < len(study.names):
+        grey = control_styles(1)[0].colour
+        keys = [*keys, Line2D([], [], color=grey, linewidth=0.7, label="controls")]
+    legend_below(ax, keys)
+
+
+def plot_regret(study: Study, load: float | None = None, ax: Axes | None = None) -> Axes:
+    """Quality lost so far against the best agent of each task, summed over tasks.
+
+    A policy that learns bends down; one that does not is a straight line. Means over
+    replications; a task without an answer has quality 0.
+
+    Parameters
+    ----------
+    study : Study
+        What to show.
+    load : float, optional
+        One of the study's; the highest by default.
+    ax : Axes, optional
+        Where to draw; a new pyplot figure by default.
+
+    Raises
+    ------
+    SimulationError
+        If the study has no such load.
+    """
+    load = _load(study, load)
+    ax = axes(ax)
+    styles = study_styles(study)
+    x = np.linspace(0, 100, POINTS)
+    keys = []
+    for name in study.names:
+        regret = study.cells[name, load].regret
+        if np.isnan(regret).all():
+            continue
+        style, policy = styles[name], study.kinds[name] == "policy"
+        (line,) = ax.plot(
+            x,
+            regret,
+            color=style.colour,
+            linestyle=style.dash,
+            marker=style.marker if policy else "",
+            markersize=4,
+            markevery=24,
+            linewidth=1.6 if policy else 0.7,
+            zorder=3 if policy else 2,
+            label=label(name, 24),
+        )
+        if policy:
+            keys.append(line)
+    title = f"Regret at load {load:g}"
+    dress(ax, title, "tasks run (%)", "quality lost so far (0–1, sum)")
+    ax.set_xlim(0, 100)
+    if ax.lines:
+        ax.set_ylim(bottom=0)
+        _legend(ax, study, keys)
+    else:
+        nothing_to_show(ax, "quality: not recorded")
+    return ax
