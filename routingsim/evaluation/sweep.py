@@ -1,0 +1,226 @@
+"""``sweep()``: how many slots of which agent for a latency objective and a budget.
+
+Every combination of slots is replayed under the same seeds, so that two of them meet
+the same arrivals, texts and service noise and differ by their slots alone.
+"""
+
+import itertools
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+import pandas as pd
+
+from routingsim.agents import AgentPool
+from routingsim.corpus import Corpus
+from routingsim.errors import SimulationError
+from routingsim.evaluation.intervals import t_interval
+from routingsim.policies.kernel import OK, Kernel
+from routingsim.policies.policy import Policy, make_policy
+from routingsim.simulation.arrivals import Arrivals, parse_arrivals
+from routingsim.simulation.result import ReplayResult
+from routingsim.simulation.scenario import ONE_TRY, Retries, prepare
+from routingsim.simulation.statistics import Interval, quantiles
+
+__all__ = ["Sweep", "sweep"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Sweep:
+    """What each combination of slots costs, and how quickly it answers.
+
+    Attributes
+    ----------
+    frame : DataFrame
+        A row a combination; the index has a level of slots for each agent that was
+        varied. Columns:
+
+        - slots: of the whole pool
+        - usd_per_hour: tokens and rent
+        - p95, p95_half_width: latency (s) of answers
+        - within, within_half_width: share of all tasks that arrived after the
+          warm-up and were answered within the objective; lost tasks were not
+        - offered_max: highest offered load of an agent
+        - verdict: "met" where the whole interval of ``within`` is at or above
+          ``share`` and no agent's queue grows without end, "missed" where the whole
+          interval is below, else "open": more replications or tasks would tell
+    objective : float
+        Latency in seconds.
+    share : float
+        Of all tasks, to be answered within the objective.
+    """
+
+    frame: pd.DataFrame
+    objective: float
+    share: float
+
+    def __repr__(self) -> str:
+        counts = self.frame["verdict"].value_counts()
+        said = ", ".join(f"{counts.get(word, 0)} {word}" for word in ("met", "open", "missed"))
+        return (
+            f"Sweep: {len(self.frame):,} combinations of slots for "
+            f"{', '.join(map(str, self.frame.index.names))}; {self.share:.0%} of tasks within "
+            f"{self.objective:g} s: {said}"
+        )
+
+    def frontier(self) -> pd.DataFrame:
+        """The combinations that no other beats on cost and p95 at once, cheapest first."""
+        ordered = self.frame.dropna(subset=["p95"]).sort_values(by=["usd_per_hour", "p95"])
+        before = ordered["p95"].cummin().shift(fill_value=np.inf)
+        return ordered.loc[ordered["p95"] < before, :]
+
+    def meeting(self, budget: float = np.inf) -> pd.DataFrame:
+        """The combinations whose verdict is "met", cheapest first.
+
+        Parameters
+        ----------
+        budget : float
+            USD an hour, at most.
+        """
+        good = (self.frame["verdict"] == "met") & (self.frame["usd_per_hour"] <= budget)
+        return self.frame.loc[good, :].sort_values(by=["usd_per_hour", "p95"])
+
+
+def sweep(
+    corpus: Corpus | None,
+    pool: AgentPool,
+    policy: str | Policy | Kernel | Callable[..., int] = "threshold",
+    *,
+    slots: Mapping[str, Iterable[int]],
+    arrivals: str | Arrivals,
+    objective: float,
+    share: float = 0.95,
+    rent: float | Mapping[str, float] = 0.0,
+    replications: int = 5,
+    tasks: int | None = None,
+    seed: int = 0,
+    retries: Retries = ONE_TRY,
+    service: str | None = None,
+) -> Sweep:
+    """Replay every combination of slots, under common random numbers.
+
+    Parameters
+    ----------
+    corpus, pool, policy, tasks, retries, service
+        As for :func:`routingsim.replay`.
+    slots : mapping of str to iterable of int
+        The numbers of slots to try, by agent id. Other agents keep theirs.
+    arrivals : str or arrival process
+        The same for all: what is to be served.
+    objective : float
+        Latency in seconds.
+    share : float
+        Of all tasks, to be answered within the objective; 0.95 asks for p95.
+    rent : float or mapping of str to float
+        USD that a slot costs an hour, used or not; of all agents, or by id.
+    replications : int
+        Runs of each combination, 2 or more; replication r uses seed + r.
+    seed : int
+
+    Raises
+    ------
+    AgentError
+        If ``slots`` or ``rent`` names an agent that is not in the pool.
+    SimulationError
+        If a setting is out of its range.
+    """
+    tried = {agent: _counts(agent, counts, pool) for agent, counts in slots.items()}
+    if not tried or replications < 2 or not objective > 0 or not 0 < share < 1:
+        raise SimulationError(
+            f"slots for {len(tried)} agents, replications={replications}, "
+            f"objective={objective}, share={share}: one agent or more, 2 replications or more, "
+            "an objective above 0 s and a share between 0 and 1 are needed"
+        )
+    rents = _rents(rent, pool)
+    arrivals = parse_arrivals(arrivals) if isinstance(arrivals, str) else arrivals
+    rows = []
+    combinations = list(itertools.product(*tried.values()))
+    for combination in combinations:
+        sized = _sized(pool, dict(zip(tried, combination, strict=True)))
+        made = make_policy(policy, sized, corpus)
+        scene = prepare(corpus, sized, made, retries=retries, service=service)
+        runs = (scene.run(arrivals, seed=seed + r, tasks=tasks) for r in range(replications))
+        rows.append(_row([_figures(run, objective) for run in runs], sized, rents, share))
+    index = pd.MultiIndex.from_tuples(combinations, names=list(tried))
+    return Sweep(pd.DataFrame(rows, index=index), objective, share)
+
+
+class _Figures(NamedTuple):
+    """What is kept of a run."""
+
+    p95: float
+    within: float
+    usd_per_hour: float  # of tokens
+    offered_max: float
+    overloaded: bool
+
+
+def _figures(result: ReplayResult, objective: float) -> _Figures:
+    counted = result.work.arrived >= result.window[0]
+    prompt = (result.log.status == OK) & (result.latency <= objective)
+    return _Figures(
+        p95=float(quantiles(result.latency[result.timed], 0.95)),
+        within=float(prompt[counted].mean()),
+        usd_per_hour=3600 * result.realised[0] * float(result.log.cost.mean()),
+        offered_max=max(result.stability.offered.values()),
+        overloaded=result.stability.verdict == "overloaded",
+    )
+
+
+def _row(
+    runs: list[_Figures], pool: AgentPool, rents: Mapping[str, float], share: float
+) -> dict[str, float | int | str]:
+    p95 = t_interval([run.p95 for run in runs])
+    within = t_interval([run.within for run in runs])
+    # Callers who give up, or are turned away, keep a queue from growing without end.
+    endless = any(agent.patience is None and agent.queue_limit is None for agent in pool)
+    grows = endless and any(run.overloaded for run in runs)
+    tokens = float(np.mean([run.usd_per_hour for run in runs]))
+    return {
+        "slots": int(pool.column("concurrency").sum()),
+        "usd_per_hour": tokens + sum(rents[a.id] * a.concurrency for a in pool),
+        "p95": p95.mean,
+        "p95_half_width": p95.half_width,
+        "within": within.mean,
+        "within_half_width": within.half_width,
+        "offered_max": float(np.mean([run.offered_max for run in runs])),
+        "verdict": _verdict(within, share, grows),
+    }
+
+
+def _verdict(within: Interval, share: float, grows: bool) -> str:
+    if within.high < share:
+        return "missed"
+    return "met" if within.low >= share and not grows else "open"
+
+
+def _sized(pool: AgentPool, counts: Mapping[str, int]) -> AgentPool:
+    return AgentPool(
+        tuple(
+            msgspec.structs.replace(agent, concurrency=counts.get(agent.id, agent.concurrency))
+            for agent in pool
+        )
+    )
+
+
+def _counts(agent: str, counts: Iterable[int], pool: AgentPool) -> list[int]:
+    pool.index(agent)  # or an error that names those there are
+    found = [int(count) for count in counts]
+    if not found or min(found) < 1 or len(set(found)) < len(found):
+        raise SimulationError(
+            f"slots of {agent}: {found}; different whole numbers of 1 or more are needed"
+        )
+    return found
+
+
+def _rents(rent: float | Mapping[str, float], pool: AgentPool) -> dict[str, float]:
+    if not isinstance(rent, Mapping):
+        rent = dict.fromkeys(pool.ids, float(rent))
+    rents = {pool.ids[pool.index(agent)]: usd for agent, usd in rent.items()}
+    rents = dict.fromkeys(pool.ids, 0.0) | rents
+    wrong = [f"{agent}={usd}" for agent, usd in rents.items() if not 0 <= usd < np.inf]
+    if wrong:
+        raise SimulationError(f"rent: {wrong[0]}; USD an hour of 0 or more is needed")
+    return rents
