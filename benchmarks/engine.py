@@ -29,6 +29,8 @@ from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 
 import ciw
+import ciw.dists
+import ciw.routing
 import numpy as np
 import simpy
 
@@ -289,7 +291,7 @@ def interpreted(tasks: int, times: int) -> None:
 
 def main() -> None:
     """Print every table."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="fewer and shorter runs")
     quick = parser.parse_args().quick
     many, few, times = (200_000, 10_000, 3) if quick else (2_000_000, 100_000, 5)

@@ -103,7 +103,7 @@ def print_results(results: "Sequence[ReplayResult]") -> None:
         if any(unanswered.values()):
             said = ", ".join(f"{n:,} {k.replace('_', ' ')}" for k, n in unanswered.items() if n)
             out.print(f"not answered: {said}", highlight=False)
-        if summary["quality"].isna().all():
+        if math.isnan(result.overall["quality"]):
             out.print("quality: not recorded in this corpus", style="dim")
     for note in dict.fromkeys(note for result in results for note in result.notes):
         out.print(f"note: {note}", style="dim", highlight=False, markup=False)

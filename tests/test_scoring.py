@@ -1,4 +1,3 @@
-# ruff: noqa: RUF001  (look-alike letters are what is tested)
 import math
 import os
 import string

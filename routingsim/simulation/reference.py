@@ -112,7 +112,7 @@ class _Simulation:
         self.queue: list[deque[int]] = [deque() for _ in agents]
         self.serving: list[set[int]] = [set() for _ in agents]
         self.starts = [deque(maxlen=int(limit)) for limit in system.per_minute]
-        self.retried: list[tuple[int, int, float, float]] = []
+        self.retried: list[tuple[int, int, int, float, float]] = []
         self.pool = PoolView(
             busy=np.zeros(len(agents), np.int64),
             queued=np.zeros(len(agents), np.int64),

@@ -9,7 +9,9 @@ import csv
 import math
 from collections.abc import Callable
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,18 +28,18 @@ BATCHES = 40
 SEED = 20_260
 
 
-def pool(servers: int = 1, **fields: object) -> rs.AgentPool:
+def pool(servers: int = 1, **fields: Any) -> rs.AgentPool:
     """One agent with exponential service of mean 1, unless told otherwise."""
     given = {"service": "exponential", "latency": 1.0, "concurrency": servers} | fields
     return rs.AgentPool((rs.Agent(id="a", name="A", cost=0.01, **given),))
 
 
-def run(agents: rs.AgentPool, arrivals: str, tasks: int = TASKS, **more: object):
+def run(agents: rs.AgentPool, arrivals: str, tasks: int = TASKS, **more: Any) -> rs.ReplayResult:
     return rs.replay(None, agents, "static:a", arrivals=arrivals, tasks=tasks, seed=SEED, **more)
 
 
 @cache
-def two_agents():
+def two_agents() -> rs.ReplayResult:
     """Six texts of low complexity to five slots, four of high to three."""
     short, long = "hi", "Prove this, step by step: " + "alpha, beta; gamma. " * 20
     frame = pd.DataFrame({"id": [f"t{i}" for i in range(10)], "text": [short] * 6 + [long] * 4})
@@ -100,7 +102,7 @@ def busy_share(result: rs.ReplayResult) -> NDArray[np.float64]:
         [
             (np.clip(log.finished[served], a, b) - np.clip(log.left[served], a, b)).sum()
             / (slots * (b - a))
-            for a, b in zip(edges[:-1], edges[1:], strict=True)
+            for a, b in pairwise(edges)
         ]
     )
 
@@ -111,8 +113,8 @@ def rate(result: rs.ReplayResult) -> NDArray[np.float64]:
     return np.histogram(result.log.finished, edges)[0] / np.diff(edges)
 
 
-def series(result: rs.ReplayResult, quantity: str) -> tuple[NDArray[np.float64], float | None]:
-    """The series whose mean is the quantity; for a quantile, its exact share above."""
+def series(result: rs.ReplayResult, quantity: str) -> NDArray[np.float64]:
+    """The series whose mean is the quantity."""
     log, ok = result.log, answered(result)
     everybody = steady(result)
     known: dict[str, Callable[[], NDArray[np.float64]]] = {
@@ -135,7 +137,7 @@ def series(result: rs.ReplayResult, quantity: str) -> tuple[NDArray[np.float64],
         # Little's law: mean queue length = arrival rate x mean wait
         "mean queue length": lambda: log.wait[ok] * 4.0,
     }
-    return known[quantity](), None
+    return known[quantity]()
 
 
 def rows() -> list[dict[str, str]]:
@@ -164,7 +166,7 @@ def test_simulation_agrees_with_exact_results(row: dict[str, str]) -> None:
         z = z_score(values, 1 - float(level) / 100)
         found = float(values.mean())
     else:
-        values, _ = series(result, quantity)
+        values = series(result, quantity)
         z, found = z_score(values, exact), float(values.mean())
     print(f"{row['model']} {quantity}: {found:.6f} against {exact:.6f}, z = {z:.2f}")
     assert abs(z) <= 4.5
