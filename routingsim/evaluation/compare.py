@@ -5,16 +5,14 @@ noise and the same failures in replication r of a load, so that differences are
 of the policies and not of luck. The controls run beside them, always.
 """
 
-import hashlib
-import json
+import math
 import os
 import pickle
 import queue
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numba import cloudpickle
@@ -24,9 +22,11 @@ from routingsim.corpus import Corpus
 from routingsim.errors import SimulationError
 from routingsim.evaluation.controls.simulated import chosen_by, control_policies
 from routingsim.evaluation.measure import Cell, gather
+from routingsim.evaluation.parts import append_part, part_key, read_parts
 from routingsim.evaluation.study import Settings, Study
 from routingsim.policies.kernel import Kernel
 from routingsim.policies.policy import Policy, make_policy
+from routingsim.policies.rules import cheapest, random
 from routingsim.simulation.arrivals import (
     Arrivals,
     ClosedLoop,
@@ -48,7 +48,8 @@ def compare(
     pool: AgentPool | None = None,
     policies: Sequence[str | Policy | Kernel | Callable[..., int]] = ("threshold", "least-loaded"),
     *,
-    loads: Sequence[float] = DEFAULT_LOADS,
+    loads: Sequence[float] | None = None,
+    rates: Sequence[float] | None = None,
     arrivals: str | Arrivals | None = None,
     replications: int = 20,
     tasks: int | None = None,
@@ -68,17 +69,25 @@ def compare(
     Parameters
     ----------
     corpus : Corpus
-        The tasks; each replication takes all of them, in an order of its own.
+        The tasks; each replication takes all of them, in an order of its own. Where
+        none has a recorded quality of every agent, policies are compared on latency
+        and cost, and the controls are random and cheapest.
     pool : AgentPool, optional
         The five defaults if not given.
     policies
         Anything :func:`routingsim.policies.make_policy` takes; the first is the
-        baseline that verdicts are against.
-    loads : sequence of float
+        baseline that verdicts are against. One that learns begins each run afresh.
+        A name that is there again is numbered: ``random (2)``.
+    loads : sequence of float, optional
         Shares ρ of the pool's capacity (all slots over their mean service times);
-        the arrival rate is ρ times that.
+        the arrival rate is ρ times that. (0.3, 0.6, 0.9) if neither these nor
+        ``rates`` are given.
+    rates : sequence of float, optional
+        In place of ``loads``: arrivals a second.
     arrivals : str or arrival process, optional
-        The shape of the arrivals, scaled to each load; Poisson if not given.
+        The shape of the arrivals, scaled to each load; Poisson if not given. With a
+        trace's or the corpus's own times every replication has the same arrivals,
+        with the tasks in another order.
     replications : int
         Runs of each policy at each load, 2 or more for an interval.
     tasks : int, optional
@@ -94,7 +103,9 @@ def compare(
         As for :func:`routingsim.replay`.
     controls : bool
         Run the controls beside the policies: random, cheapest, best single, zero
-        router, cost-matched shuffle, length, category and oracle.
+        router, cost-matched shuffle, length, category and oracle. Zero router,
+        shuffle and length have the baseline's mix of agents, or its cost, at the
+        first load; :meth:`Study.uses_text` holds any policy against its own shuffle.
     executor : concurrent.futures.Executor, optional
         Where to run; by default threads, over kernels that release the
         interpreter's lock. Process pools and clusters get the work pickled.
@@ -102,7 +113,8 @@ def compare(
         ``progress(done, all)`` after each policy and load.
     resume : path, optional
         File of finished parts: written as they finish, read at the start. A part
-        counts only for the very same policy, load, corpus, agents and settings.
+        counts only for the very same policy, load, corpus, agents and settings, so
+        several studies may share a file.
 
     Raises
     ------
@@ -110,25 +122,28 @@ def compare(
         If the parts do not go together, or ``resume`` is not a file of parts.
     """
     pool = load_agents() if pool is None else pool
-    if replications < 1 or not policies or not loads:
+    if isinstance(policies, str | Policy):
+        policies = [policies]
+    if replications < 1 or not len(policies):
         raise SimulationError(
-            f"{len(policies)} policies, {len(loads)} loads, {replications} replications: "
-            "one of each or more is needed"
+            f"{len(policies)} policies, {replications} replications: one of each or more is needed"
         )
-    made = [make_policy(each, pool, corpus) for each in policies]
-    names = [each.name for each in made]
-    if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise SimulationError(f"policy {twice!r} is there twice: names must differ")
+    if objective is not None and not 0 < objective < math.inf:
+        raise SimulationError(f"objective={objective}: seconds above 0 are needed")
+    made: dict[str, Policy] = {}
+    for each in policies:
+        policy = _renamed(make_policy(each, pool, corpus), made, "{} ({})")
+        made[policy.name] = policy
 
     def scene(policy: Policy) -> Scenario:
         return prepare(corpus, pool, policy, retries=retries, outages=outages, service=service)
 
-    scenes = [scene(each) for each in made]
+    scenes = [scene(each) for each in made.values()]
     capacity = scenes[0].capacity
+    shares = _shares(loads, rates, capacity)
     shape = parse_arrivals(arrivals) if isinstance(arrivals, str) else arrivals or Poisson(1.0)
-    rate = _rate(shape, corpus)
     count = len(corpus) if tasks is None else tasks
+    rate = _rate(shape, corpus, count)
     settings = Settings(
         seed=seed,
         replications=replications,
@@ -136,24 +151,22 @@ def compare(
         objective=_objective(scenes[0]) if objective is None else float(objective),
         right=right,
     )
-    processes = [shape.scaled(float(load) * capacity / rate) for load in loads]
-    kinds = dict.fromkeys(names, "policy")
-    if controls and np.isfinite(scenes[0].records.work.quality).all(axis=1).any():
-        pilot = scenes[0].run(processes[0], seed=seed, order="shuffled")
-        for policy in control_policies(corpus, pool, chosen_by(pilot), seed=seed).values():
-            if policy.name not in kinds:
-                kinds[policy.name] = "control"
-                scenes.append(scene(policy))
+    kinds = dict.fromkeys(made, "policy")
+    if controls:
+        for policy in _controls(corpus, pool, scenes[0], shares[0] * capacity, seed):
+            policy = _renamed(policy, kinds, "{} (control)")
+            kinds[policy.name] = "control"
+            scenes.append(scene(policy))
+    processes = [shape.scaled(share * capacity / rate) for share in shares]
     jobs = [_Job(each, process, settings) for each in scenes for process in processes]
     cells = _run(jobs, executor, progress, None if resume is None else Path(resume))
-    loads = tuple(float(load) for load in loads)
-    keys = [(name, load) for name in kinds for load in loads]
+    keys = [(name, share) for name in kinds for share in shares]
     return Study(
         corpus=corpus,
         pool=pool,
         kinds=kinds,
         hindsight={s.policy.name: corpus.sha256 in s.policy.fitted_on for s in scenes},
-        loads=loads,
+        loads=shares,
         capacity=capacity,
         arrivals=str(shape),
         settings=settings,
@@ -161,15 +174,57 @@ def compare(
     )
 
 
-def _rate(shape: Arrivals, corpus: Corpus) -> float:
-    """Mean rate of the shape, by which it is scaled to a load."""
+def _renamed(policy: Policy, taken: Collection[str], form: str) -> Policy:
+    """The policy, under another name where its own is taken."""
+    name, number = policy.name, 2
+    while name in taken:
+        name, number = form.format(policy.name, number), number + 1
+        form = "{} ({})"
+    return policy if name == policy.name else replace(policy, name=name)
+
+
+def _shares(
+    loads: Sequence[float] | None, rates: Sequence[float] | None, capacity: float
+) -> tuple[float, ...]:
+    """Loads as shares of the capacity, in the order given."""
+    if loads is not None and rates is not None:
+        raise SimulationError("loads and rates: give one of them")
+    name, given = ("loads", loads) if rates is None else ("rates", rates)
+    numbers = [float(each) for each in (DEFAULT_LOADS if given is None else given)]
+    if not numbers or not all(0 < each < math.inf for each in numbers):
+        raise SimulationError(f"{name}={numbers}: one or more numbers above 0 are needed")
+    if len(set(numbers)) < len(numbers):
+        raise SimulationError(f"{name}={numbers}: one of them is there twice")
+    return tuple(each if rates is None else each / capacity for each in numbers)
+
+
+def _controls(
+    corpus: Corpus, pool: AgentPool, scene: Scenario, rate: float, seed: int
+) -> list[Policy]:
+    """All controls, or those that need no recorded quality where there is none."""
+    if not np.isfinite(scene.records.work.quality).all(axis=1).any():
+        return [random(pool), cheapest(pool)]
+    pilot = scene.run(Poisson(rate), seed=seed, order="shuffled")
+    return list(control_policies(corpus, pool, chosen_by(pilot), seed=seed).values())
+
+
+def _rate(shape: Arrivals, corpus: Corpus, count: int) -> float:
+    """Mean rate of the shape, by which it is scaled to a load.
+
+    What was recorded may be quicker at its beginning than on the whole: there the
+    arrivals that a run meets count.
+    """
     if isinstance(shape, ClosedLoop):
         raise SimulationError(
             "closed arrivals have no rate to scale to a load: use replay() for a closed loop"
         )
     rate = shape.rate
-    if rate is None:
-        rate = realised(shape.times(len(corpus), 0, corpus))[0]
+    if rate is None or not shape.synthetic:
+        rate = realised(shape.times(count, 0, corpus))[0]
+    if not 0 < rate < math.inf:
+        raise SimulationError(
+            f"{shape}: {count:,} tasks at once, or one alone, have no rate to scale to a load"
+        )
     return float(rate)
 
 
@@ -184,23 +239,6 @@ class _Job:
     scene: Scenario
     process: Arrivals
     settings: Settings
-
-    @property
-    def key(self) -> str:
-        """Names the job in a file of finished parts: a digest of all that shapes its result."""
-        scene = self.scene
-        parts = (
-            scene.corpus.sha256 if scene.corpus else "",
-            len(scene.corpus or ()),
-            repr(scene.pool.agents),
-            scene.policy.name,
-            hashlib.sha256(scene.policy.memory.tobytes()).hexdigest(),
-            repr(scene.retries),
-            repr(scene.outages),
-            str(self.process),
-            repr(self.settings),
-        )
-        return hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()
 
     def __call__(self) -> Cell:
         settings = self.settings
@@ -220,35 +258,43 @@ def _run(
     partial: Path | None,
 ) -> list[Cell]:
     """Do all jobs, those found finished left out; cells in the jobs' order."""
-    done = _read_partial(partial)
-    cells = [done.get(job.key) for job in jobs]
+    keys = []
+    done = {}
+    if partial is not None:
+        keys = [part_key(job.scene, job.process, job.settings) for job in jobs]
+        done = read_parts(partial)
+    cells = [done.get(key) for key in keys] or [None] * len(jobs)
     todo = [k for k, cell in enumerate(cells) if cell is None]
     if progress is not None:
         progress(len(jobs) - len(todo), len(jobs))
-    own = ThreadPoolExecutor(os.cpu_count()) if executor is None else None
+    workers = ThreadPoolExecutor(os.cpu_count()) if executor is None else executor
+    futures: dict[Future[Cell], int] = {}
     try:
-        futures: dict[Future[Cell], int] = {}
         for k in todo:
-            futures[_submit(own or executor, jobs[k])] = k
+            futures[_submit(workers, jobs[k])] = k
         for future in _as_completed(futures):
             k = futures.pop(future)
             cells[k] = cell = future.result()
             if partial is not None:
-                _append_partial(partial, jobs[k].key, cell)
+                append_part(partial, keys[k], cell)
             if progress is not None:
                 progress(len(jobs) - len(futures), len(jobs))
     finally:
-        if own is not None:
-            own.shutdown(cancel_futures=True)
+        for future in futures:  # an error has left some: a pool that is not ours must not run on
+            future.cancel()
+        if executor is None:
+            workers.shutdown()
     return [cell for cell in cells if cell is not None]
 
 
-def _submit(executor: Executor | None, job: _Job) -> "Future[Cell]":
-    assert executor is not None
+def _submit(executor: Executor, job: _Job) -> "Future[Cell]":
     if isinstance(executor, ThreadPoolExecutor):
         return executor.submit(job)
-    # Policies hold functions made on the fly, which plain pickle refuses.
-    return executor.submit(_unpack_and_do, cloudpickle.dumps(job))
+    # Policies hold functions made on the fly, which plain pickle refuses. What they
+    # say of texts is in the scene already, and the predictors behind it are large.
+    policy = replace(job.scene.policy, featurize=None, predict=None, parameters={})
+    packed = cloudpickle.dumps(replace(job, scene=replace(job.scene, policy=policy)))
+    return executor.submit(_unpack_and_do, packed)
 
 
 def _unpack_and_do(packed: bytes) -> Cell:
@@ -262,38 +308,3 @@ def _as_completed(futures: "dict[Future[Cell], int]") -> "Iterator[Future[Cell]]
         future.add_done_callback(finished.put)
     for _ in range(len(futures)):
         yield finished.get()
-
-
-def _read_partial(path: Path | None) -> dict[str, Cell]:
-    """Finished parts by key. A last line cut short by an interruption is left out."""
-    if path is None or not path.exists():
-        return {}
-    found = {}
-    lines = path.read_text(encoding="utf-8").splitlines()
-    for number, line in enumerate(lines, start=1):
-        try:
-            record = json.loads(line)
-            found[record["key"]] = _cell_of(record)
-        except (ValueError, KeyError, TypeError) as error:
-            if number == len(lines):
-                break
-            raise SimulationError(
-                f"{path}:{number}: not a part of a study ({error}); give another file to resume"
-            ) from None
-    return found
-
-
-def _append_partial(path: Path, key: str, cell: Cell) -> None:
-    record = {"key": key, "verdicts": cell.verdicts}
-    for field in _ARRAYS:
-        record[field] = getattr(cell, field).tolist()
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(record) + "\n")
-
-
-_ARRAYS = ("figures", "quality", "cost", "chosen", "regret")
-
-
-def _cell_of(record: dict[str, Any]) -> Cell:
-    arrays: dict[str, Any] = {field: np.array(record[field]) for field in _ARRAYS}
-    return Cell(verdicts=tuple(record["verdicts"]), **arrays)

@@ -17,8 +17,9 @@ METRICS: dict[str, str] = {
     "quality": "mean recorded quality of answers",
     "quality_in_time": "mean quality, an answer that is late or missing counting 0",
     "goodput": "right answers within the latency objective, per second",
+    "regret": "mean quality lost against the best agent of each task, a lost task losing all",
     "cost": "USD per task, every try counted",
-    "cost_per_right": "USD per right answer within the objective",
+    "cost_per_right": "USD per right answer within the objective; infinite where none was",
     "latency_mean": "mean latency of answers (s)",
     "latency_p50": "median latency of answers (s)",
     "latency_p95": "95th percentile of latency (s)",
@@ -74,10 +75,12 @@ def measure(result: ReplayResult, objective: float, right: float) -> NDArray[np.
     slots = result.pool.column("concurrency")
     nothing = float("nan")
     recorded = answers.size > 0
+    lost = _lost(result)
     found = {
         "quality": float(answers.mean()) if recorded else nothing,
         "quality_in_time": timed.quality.value if recorded else nothing,
         "goodput": timed.goodput if recorded else nothing,
+        "regret": float(lost.mean()) if lost.size else nothing,
         "cost": float(result.log.cost.mean()),
         "cost_per_right": timed.cost_per_right if recorded else nothing,
         "latency_mean": float(latency.mean()) if latency.size else nothing,
@@ -138,12 +141,18 @@ class _Sums:
 
 
 def _regret(result: ReplayResult) -> NDArray[np.float64]:
-    """Cumulative regret at equal steps; a task without an answer has quality 0."""
+    """Cumulative regret at equal steps; NaN without recorded quality."""
+    lost = _lost(result)
+    if not lost.size:
+        return np.full(POINTS, np.nan)
+    return np.cumsum(lost)[np.linspace(0, lost.size - 1, POINTS).round().astype(int)]
+
+
+def _lost(result: ReplayResult) -> NDArray[np.float64]:
+    """Quality lost against the best agent of each task with a complete record, in order.
+
+    A task without an answer has quality 0.
+    """
     table = result.work.quality[result.work.row]
     known = ~np.isnan(table).any(axis=1)
-    if not known.any():
-        return np.full(POINTS, np.nan)
-    best = table[known].max(axis=1)
-    got = np.nan_to_num(result.quality[known], nan=0.0)
-    curve = np.cumsum(best - got)
-    return curve[np.linspace(0, curve.size - 1, POINTS).round().astype(int)]
+    return table[known].max(axis=1) - np.nan_to_num(result.quality[known], nan=0.0)

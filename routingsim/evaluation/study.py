@@ -2,8 +2,9 @@
 
 import html
 import importlib
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,20 +17,15 @@ from routingsim.agents import AgentPool
 from routingsim.corpus import Corpus
 from routingsim.errors import SimulationError
 from routingsim.evaluation.controls.use import TextUse, text_use
-from routingsim.evaluation.intervals import (
-    Difference,
-    bootstrap_mean,
-    paired_bootstrap,
-    paired_t,
-    t_interval,
-    versus,
-)
+from routingsim.evaluation.intervals import Difference, holm, paired_t, t_interval, versus
 from routingsim.evaluation.measure import HIGHER_IS_BETTER, METRICS, Cell
+from routingsim.evaluation.metrics.routerbench import aiq
+from routingsim.evaluation.two_way import paired_two_way, two_way_interval
 from routingsim.simulation.statistics import Interval
 
 __all__ = ["Settings", "Study"]
 
-_PER_TASK = ("quality", "cost")  # known task by task: compared by a bootstrap over tasks
+_PER_TASK = ("quality", "cost")  # known task by task: the corpus is a sample, too
 _INDEX = {name: k for k, name in enumerate(METRICS)}
 
 
@@ -56,7 +52,8 @@ class Study:
     ----------
     kinds : mapping of str to str
         Each name's kind, "policy" or "control", policies first; the first policy is
-        the baseline that verdicts are against.
+        the baseline that verdicts are against, and whose mix of agents or cost the
+        controls zero router, shuffle and length have.
     hindsight : mapping of str to bool
         Whether a policy was fitted on the corpus it is shown on.
     loads : tuple of float
@@ -76,6 +73,7 @@ class Study:
     arrivals: str
     settings: Settings
     cells: Mapping[tuple[str, float], Cell]
+    _tables: dict[tuple[float, str], pd.DataFrame] = field(default_factory=dict, init=False)
 
     # -- figures --------------------------------------------------------------------
 
@@ -89,6 +87,11 @@ class Study:
         """The policy that verdicts are against."""
         return self.names[0]
 
+    @property
+    def rates(self) -> tuple[float, ...]:
+        """Arrivals a second at each of the loads."""
+        return tuple(load * self.capacity for load in self.loads)
+
     @cached_property
     def recorded(self) -> bool:
         """Whether the corpus records any quality of these agents."""
@@ -101,12 +104,13 @@ class Study:
 
     @cached_property
     def runs(self) -> pd.DataFrame:
-        """A row a run: policy, kind, load, replication, verdict and every metric."""
+        """A row a run: policy, kind, load, rate, replication, verdict and every metric."""
         frames = []
         for (name, load), cell in self.cells.items():
             frame = pd.DataFrame(cell.figures, columns=list(METRICS))
             frame.insert(0, "verdict", list(cell.verdicts))
             frame.insert(0, "replication", np.arange(len(frame)))
+            frame.insert(0, "rate", load * self.capacity)
             frame.insert(0, "load", load)
             frame.insert(0, "kind", self.kinds[name])
             frame.insert(0, "policy", name)
@@ -118,63 +122,122 @@ class Study:
         return self._cell(name, load).figures[:, _position(metric)]
 
     def interval(self, name: str, load: float, metric: str) -> Interval:
-        """A metric's 95 % interval: over replications, or over tasks for quality and cost."""
+        """A metric's 95 % interval over replications; for quality and cost over tasks as well.
+
+        Infinite, without a half-width, where a replication is (cost per right answer).
+        """
+        values = self.values(name, load, metric)
+        if np.isinf(values).any():
+            return Interval(math.inf, math.nan)
         if metric in _PER_TASK:
-            return bootstrap_mean(getattr(self._cell(name, load), metric))
-        return t_interval(self.values(name, load, metric))
+            return two_way_interval(getattr(self._cell(name, load), metric), values)
+        return t_interval(values)
 
     def differences(
         self, metric: str, load: float, *, baseline: str | None = None
     ) -> dict[str, Difference]:
         """Every other policy and control less the baseline, with verdicts.
 
-        Timing metrics are compared run by run under common random numbers (paired t),
-        quality and cost task by task (paired bootstrap over tasks, which allows for
-        the corpus being a sample). Verdicts hold together (Holm).
+        All are compared run by run under common random numbers (paired t); quality
+        and cost also task by task, by a paired bootstrap that allows for the corpus
+        being a sample (:func:`routingsim.evaluation.two_way.paired_two_way`). The
+        other metrics are of this corpus. The verdicts at one load hold together
+        (Holm). Pairs with an infinite value are left out and counted.
         """
-        against = self.baseline if baseline is None else baseline
-        per_task = metric in _PER_TASK
         _position(metric)
+        against = self.baseline if baseline is None else baseline
+        others = [name for name in self.names if name != against]
 
-        def of(name: str) -> NDArray[np.float64]:
-            return (
-                getattr(self._cell(name, load), metric)
-                if per_task
-                else self.values(name, load, metric)
-            )
+        def of(name: str) -> Any:
+            found = self.values(name, load, metric)
+            found = np.where(np.isinf(found), np.nan, found)
+            if metric not in _PER_TASK:
+                return found
+            return getattr(self._cell(name, load), metric), found
 
         return versus(
             of(against),
-            {name: of(name) for name in self.names if name != against},
-            test=paired_bootstrap if per_task else paired_t,
+            {name: of(name) for name in others},
+            test=paired_two_way if metric in _PER_TASK else paired_t,
             higher_is_better=metric in HIGHER_IS_BETTER,
         )
 
     def uses_text(self, name: str, load: float | None = None) -> TextUse:
-        """Whether a policy's choices fit their tasks better than their shuffle does."""
+        """Whether a policy's choices fit their tasks better than their shuffle does.
+
+        By the choices of the first replication at a load, the first one by default.
+
+        Raises
+        ------
+        CorpusError
+            If no task has a recorded quality of every agent.
+        """
         cell = self._cell(name, self.loads[0] if load is None else load)
         seen = cell.chosen >= 0
-        names = [agent.recorded_as for agent in self.pool]
-        return text_use(self.corpus.outcome("quality", names)[seen], cell.chosen[seen])
+        return text_use(self._outcomes[seen], cell.chosen[seen])
+
+    @cached_property
+    def _outcomes(self) -> NDArray[np.float64]:
+        return self.corpus.outcome("quality", [agent.recorded_as for agent in self.pool])
+
+    def aiq(
+        self, load: float, names: Sequence[str] | None = None, *, metric: str = "quality_in_time"
+    ) -> Interval:
+        """RouterBench's AIQ under load: mean quality of the hull over a range of costs.
+
+        By default the points are the policies (a router at several settings is as many
+        policies) and quality is that of answers in time. The range is the same at
+        every load, from the least to the highest mean cost of a point at any load, so
+        AIQs of one study compare. The interval is over replications.
+
+        Raises
+        ------
+        CorpusError
+            If the corpus records no quality.
+        """
+        points = [n for n, kind in self.kinds.items() if kind == "policy"]
+        points = points if names is None else list(names)
+        means = [self.values(n, at, "cost").mean() for n in points for at in self.loads]
+        reached = [
+            aiq(
+                [self.values(n, load, "cost")[r] for n in points],
+                [self.values(n, load, metric)[r] for n in points],
+                c_min=min(means),
+                c_max=max(means),
+            )
+            for r in range(self.settings.replications)
+        ]
+        return t_interval(reached)
 
     def table(self, load: float | None = None, *, by: str | None = None) -> pd.DataFrame:
-        """The ranking at a load (the highest by default), best first.
+        """The ranking at a load (the last one by default), best first.
 
         Columns: rank, policy, kind, each of the main metrics with its half-width, the
-        stability verdict of most replications, the verdict against the baseline on
-        the ranking metric ``by``, and ``in_sample`` where fitted on this corpus.
+        share of tasks answered, the stability verdict of most replications, the
+        verdict against the baseline on the ranking metric ``by``, ``uses_text`` of
+        each policy (whether it beats its own shuffle at this load, Holm over the
+        policies; None for controls and where no quality is recorded), and
+        ``in_sample`` where fitted on this corpus.
         """
         load = self.loads[-1] if load is None else load
         metric = self.ranked_by if by is None else by
+        if (load, metric) not in self._tables:
+            self._tables[load, metric] = self._table(load, metric)
+        return self._tables[load, metric].copy()
+
+    def _table(self, load: float, metric: str) -> pd.DataFrame:
         apart = self.differences(metric, load)
+        uses = self._text_users(load)
         rows = []
         for name in self.names:
             row: dict[str, Any] = {"policy": name, "kind": self.kinds[name]}
             for shown in dict.fromkeys([metric, *self._main]):
                 found = self.interval(name, load, shown)
                 row[shown], row[f"{shown}_hw"] = found.mean, found.half_width
+            row["answered"] = self.values(name, load, "answered").mean()
             row["stability"] = _usual(self._cell(name, load).verdicts)
             row["verdict"] = "baseline" if name not in apart else apart[name].verdict
+            row["uses_text"] = uses.get(name)
             row["in_sample"] = self.hindsight.get(name, False)
             rows.append(row)
         frame = pd.DataFrame(rows).sort_values(
@@ -183,14 +246,22 @@ class Study:
         frame.insert(0, "rank", np.arange(1, len(frame) + 1))
         return frame
 
+    def _text_users(self, load: float) -> dict[str, bool]:
+        if not np.isfinite(self._outcomes).all(axis=1).any():
+            return {}
+        names = [name for name, kind in self.kinds.items() if kind == "policy"]
+        p = holm([self.uses_text(name, load).p_value for name in names])
+        return dict(zip(names, (p <= 0.05).tolist(), strict=True))
+
     @property
     def _main(self) -> list[str]:
         timing = ["cost", "latency_mean", "latency_p95"]
         return ["quality", *timing] if self.recorded else timing
 
     def _cell(self, name: str, load: float) -> Cell:
+        near = (at for at in self.loads if math.isclose(at, load, rel_tol=1e-9))
         try:
-            return self.cells[name, load]
+            return self.cells[name, next(near, load)]
         except KeyError:
             raise SimulationError(
                 f"no {name!r} at load {load} in this study: policies {', '.join(self.names)}; "
@@ -213,6 +284,8 @@ class Study:
             "arrivals": self.arrivals,
             "baseline": self.baseline,
             "ranked_by": self.ranked_by,
+            "rates": dict(zip(map(str, self.loads), self.rates, strict=True)),
+            "latencies": "simulated",
             "settings": asdict(self.settings),
             "loads": tables,
         }
@@ -223,7 +296,8 @@ class Study:
             f"Study: {policies} policies and {len(self.names) - policies} controls at loads "
             f"{', '.join(f'{load:g}' for load in self.loads)} x {self.settings.replications} "
             f"replications of {self.settings.tasks:,} tasks ({self.corpus.name})",
-            f"At load {self.loads[-1]:g}, by {self.ranked_by}:",
+            f"At load {self.loads[-1]:g} ({self.rates[-1]:.3g} tasks/s), by {self.ranked_by}; "
+            "latencies are simulated:",
         ]
         frame = self.table()
         shown = ["policy", self.ranked_by, *self._main, "stability", "verdict"]
