@@ -3,16 +3,8 @@
 On one's own machine a browser uses the addresses as they are. Behind JupyterHub or Binder
 ``localhost`` is not the user's machine; there jupyter-server-proxy passes on what comes for
 ``<server>/proxy/<port>/``. Behind another proxy only its owner knows the address, and says
-so:
-
-======================== ======================================================
-variable                 meaning
-======================== ======================================================
-``ROUTINGSIM_PUBLIC_WS``   address of the bridge, such as ``wss://example.org/ws``
-``ROUTINGSIM_PUBLIC_HTTP`` address of the API, such as ``https://example.org/``
-======================== ======================================================
-
-In both, ``{port}`` stands for the port that is listened on.
+so in ``ROUTINGSIM_PUBLIC_WS`` and ``ROUTINGSIM_PUBLIC_HTTP``
+(see :mod:`routingsim.live.settings`).
 """
 
 import os
@@ -21,7 +13,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from routingsim.errors import RoutingSimError
+from routingsim.live.settings import Settings
 
 __all__ = ["Addresses", "Public", "public_addresses"]
 
@@ -56,84 +48,61 @@ class Public(msgspec.Struct, frozen=True):
         The bridge as :func:`routingsim.live.api.create_app` wants it.
     origins
         Origins of the pages that will connect, besides the usual ones.
+    by_host
+        Whether to know our own pages by the Host they ask for even where we listen on
+        loopback. That Host may be anyone's name made to point here, but not where what
+        comes has passed a hub's proxy, which asks who it is and hands the Host on.
     """
 
     bridge: str | None
     api: str | None
     from_page: str
     origins: tuple[str, ...]
+    by_host: bool = False
 
 
 def public_addresses(
-    bridge: str | None, api: str | None, environ: Mapping[str, str] | None = None
+    settings: Settings,
+    bridge: str | None,
+    api: str | None,
+    environ: Mapping[str, str] | None = None,
 ) -> Public:
     """Addresses for a browser, from those listened on.
 
     Parameters
     ----------
+    settings
+        ``public_ws``, ``public_http`` and ``origins`` matter here.
     bridge, api
         Such as ``ws://127.0.0.1:3001`` and ``http://127.0.0.1:3000``; None for none.
     environ
-        The environment; by default this process's.
-
-    Raises
-    ------
-    RoutingSimError
-        If one of the two variables is not a URL of the right kind.
+        The environment, in which JupyterHub tells where its proxy is; by default this
+        process's.
 
     Examples
     --------
     >>> here = ("ws://127.0.0.1:3001", "http://127.0.0.1:3000")
-    >>> public_addresses(*here, environ={}).bridge
+    >>> public_addresses(Settings(), *here, environ={}).bridge
     'ws://127.0.0.1:3001'
-    >>> public_addresses(*here, environ={"JUPYTERHUB_SERVICE_PREFIX": "/user/ada/"}).bridge
+    >>> hub = {"JUPYTERHUB_SERVICE_PREFIX": "/user/ada/"}
+    >>> public_addresses(Settings(), *here, environ=hub).bridge
     '/user/ada/proxy/3001/'
     """
     environ = os.environ if environ is None else environ
     prefix = environ.get("JUPYTERHUB_SERVICE_PREFIX", "").rstrip("/")
     ports = [urlsplit(url).port if url else None for url in (bridge, api)]
     said = [
-        _said(environ, name, schemes, port)
-        for (name, schemes), port in zip(_VARIABLES.items(), ports, strict=True)
+        told and told.replace("{port}", str(port))
+        for told, port in zip((settings.public_ws, settings.public_http), ports, strict=True)
     ]
     shown = [
         None if url is None else told or (f"{prefix}/proxy/{port}/" if prefix else url)
         for told, url, port in zip(said, (bridge, api), ports, strict=True)
     ]
     from_page = said[0] or (f"../{ports[0]}/" if prefix else f":{ports[0]}")
-    origins = [_origin(url) for url in (*said, environ.get("JUPYTERHUB_PUBLIC_URL")) if url]
-    if prefix and not origins:
-        # The hub's own origin is not told to us. Whoever comes, comes through its proxy,
-        # which has checked who that is and from which page.
-        origins = ["*"]
-    return Public(shown[0], shown[1], from_page, tuple(dict.fromkeys(origins)))
-
-
-_VARIABLES = {
-    "ROUTINGSIM_PUBLIC_WS": ("ws", "wss"),
-    "ROUTINGSIM_PUBLIC_HTTP": ("http", "https"),
-}
-
-
-def _said(
-    environ: Mapping[str, str], name: str, schemes: tuple[str, ...], port: int | None
-) -> str | None:
-    """The URL that a variable names."""
-    text = environ.get(name)
-    if not text:
-        return None
-    url = text.replace("{port}", str(port))
-    try:
-        parts = urlsplit(url)
-        good = parts.scheme in schemes and parts.hostname and (parts.port or True)
-    except ValueError:
-        good = False
-    if not good:
-        raise RoutingSimError(
-            f"{name} (environment): found {text!r}, allowed is a URL that begins with "
-            f"{schemes[0]}:// or {schemes[1]}://, in which {{port}} stands for the port"
-        )
-    return url
+    hub = environ.get("JUPYTERHUB_PUBLIC_URL")
+    origins = (*settings.origins, *(_origin(url) for url in (*said, hub) if url))
+    return Public(shown[0], shown[1], from_page, tuple(dict.fromkeys(origins)), bool(prefix))
 
 
 def _origin(url: str) -> str:

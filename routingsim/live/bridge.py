@@ -76,6 +76,10 @@ class Bridge:
     origins
         Origins of pages that may connect, besides those of loopback and of this
         very server; ``"*"`` for any.
+    by_host
+        Whether a bridge on loopback knows its own pages by their Host all the same;
+        only behind a proxy that asks who comes
+        (see :class:`~routingsim.live.addresses.Public`).
     token
         What clients must show, in an Authorization header or a first frame.
     ssl
@@ -97,6 +101,7 @@ class Bridge:
         limits: Limits | None = None,
         slow: SlowPolicy = "disconnect",
         origins: Collection[str] | None = None,
+        by_host: bool = False,
         token: str | None = None,
         ssl: tls.SSLContext | None = None,
     ) -> None:
@@ -110,7 +115,7 @@ class Bridge:
             self.limits,
             origins=origins or (),
             token=token,
-            local=is_loopback(host),
+            local=is_loopback(host) and not by_host,
             tls=ssl is not None,
         )
         self._connections: set[Connection] = set()
@@ -161,8 +166,13 @@ class Bridge:
             asyncio.create_task(self._upstream.run(), name="bridge upstream"),
             asyncio.create_task(self._sweep(), name="bridge sweep"),
         ]
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(first_report.wait(), FIRST_REPORT_SECONDS)
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(FIRST_REPORT_SECONDS):
+                    await first_report.wait()
+        except BaseException:  # cancelled: nobody else would stop what has begun
+            await self.stop()
+            raise
         log.info("event=listening url=%s upstream=%s", self.url, "up" if self._hub.up else "down")
         return self
 
@@ -179,7 +189,8 @@ class Bridge:
             connection.part(GOING_AWAY, "server is going away")
         # Each connection has a deadline of its own; this one is for TLS handshakes on the way.
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(server.wait_closed(), 2 * self.limits.close_seconds)
+            async with asyncio.timeout(2 * self.limits.close_seconds):
+                await server.wait_closed()
         log.info("event=stopped delivered=%d", self._hub.delivered)
 
     async def run_until(self, stop: asyncio.Event) -> None:

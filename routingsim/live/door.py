@@ -91,7 +91,9 @@ class Door:
         if not origin_allowed(
             origin, host or "", allowed=self._origins, local=self._local, tls=self._tls
         ):
-            return self._refuse(address, 403, f"origin {origin!r} is not allowed here")
+            return self._refuse(
+                address, 403, f"origin {origin!r} is not allowed here; see ROUTINGSIM_ORIGINS"
+            )
         return known
 
     def _refuse(self, address: str, status: int, why: str) -> Response:

@@ -13,6 +13,7 @@ import os
 import pickle
 import signal
 import socket
+import ssl
 import sys
 from collections.abc import AsyncIterator, Callable, Generator
 from typing import Any, Literal
@@ -82,11 +83,12 @@ async def running(plan: Plan) -> AsyncIterator[Addresses]:
             "the HTTP API alone needs the Redis server that the bridge uses: set REDIS_HOST "
             "or REDIS_URL, or start both together"
         )
+    tls = _tls(settings)
     async with contextlib.AsyncExitStack() as stack:
         broker = stack.enter_context(Broker(settings))
         bridge = None
         if plan.only != "api":
-            bridge = await stack.enter_async_context(_bridge(plan, broker.url))
+            bridge = await stack.enter_async_context(_bridge(plan, broker.url, tls))
         api = None
         if plan.only != "bridge":
             api = await stack.enter_async_context(_api(plan, broker.url, bridge))
@@ -180,15 +182,19 @@ def _stop_on(*signals: signal.Signals) -> asyncio.Event:
 
 
 @contextlib.asynccontextmanager
-async def _bridge(plan: Plan, redis_url: str) -> AsyncIterator[Bridge]:
+async def _bridge(plan: Plan, redis_url: str, tls: ssl.SSLContext | None) -> AsyncIterator[Bridge]:
     settings = plan.settings
+    public = public_addresses(
+        settings,
+        _url("ws", settings.websocket_host, settings.websocket_port),
+        _url("http", settings.http_host, settings.http_port),
+    )
     options: dict[str, Any] = {
         "host": settings.websocket_host,
-        "origins": public_addresses(
-            _url("ws", settings.websocket_host, settings.websocket_port),
-            _url("http", settings.http_host, settings.http_port),
-        ).origins,
+        "origins": public.origins,
+        "by_host": public.by_host,
         "token": settings.token,
+        "ssl": tls,
     }
     try:
         bridge = await Bridge(redis_url, port=settings.websocket_port, **options).start()
@@ -223,13 +229,14 @@ async def _api(plan: Plan, redis_url: str, bridge: Bridge | None) -> AsyncIterat
         from routingsim.live.api import create_app
         from routingsim.routing import TaskRouter
 
-        url = _url("http", settings.http_host, listener.getsockname()[1])
-        elsewhere = _url("ws", settings.websocket_host, settings.websocket_port)
-        public = public_addresses(bridge.url if bridge else elsewhere, url)
+        secure = "s" if settings.tls_cert else ""
+        url = _url(f"http{secure}", settings.http_host, listener.getsockname()[1])
+        elsewhere = _url(f"ws{secure}", settings.websocket_host, settings.websocket_port)
+        public = public_addresses(settings, bridge.url if bridge else elsewhere, url)
         app = create_app(
             TaskRouter(pool, policy, publisher=publisher),
             websocket=public.from_page,
-            host=settings.http_host,
+            host="" if public.by_host else settings.http_host,  # "": not known to be loopback's
             origins=public.origins,
             token=settings.token,
             bridge_up=(lambda: bridge.stats.upstream) if bridge else None,
@@ -243,6 +250,8 @@ async def _api(plan: Plan, redis_url: str, bridge: Bridge | None) -> AsyncIterat
                 ws="none",
                 server_header=False,
                 timeout_graceful_shutdown=1,
+                ssl_certfile=settings.tls_cert,
+                ssl_keyfile=settings.tls_key,
             )
         )
         serving = asyncio.create_task(server.serve([listener]), name="http api")
@@ -255,6 +264,23 @@ async def _api(plan: Plan, redis_url: str, bridge: Bridge | None) -> AsyncIterat
         finally:
             server.should_exit = True
             await serving
+
+
+def _tls(settings: Settings) -> ssl.SSLContext | None:
+    """What the bridge and the API serve TLS with; None if they do not."""
+    if settings.tls_cert is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        # A key that is locked would have us ask at a terminal where there is none.
+        context.load_cert_chain(settings.tls_cert, settings.tls_key, password=lambda: "")
+    except (OSError, ValueError) as problem:
+        files = " and ".join(filter(None, (settings.tls_cert, settings.tls_key)))
+        raise RoutingSimError(
+            f"{files}: {problem}; ROUTINGSIM_TLS_CERT must name a PEM file with a certificate "
+            "chain, ROUTINGSIM_TLS_KEY one with its key, which must not have a password"
+        ) from problem
+    return context
 
 
 def _listen(host: str, port: int, elsewhere: bool) -> socket.socket:

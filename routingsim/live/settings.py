@@ -17,6 +17,21 @@ variable              meaning                                       default
 ``ROUTINGSIM_HISTORY`` messages kept a channel                       10000
 ===================== ============================================= ===========
 
+For what others than ourselves are to reach, see docs/operations.md:
+
+========================== ==================================================
+variable                   meaning
+========================== ==================================================
+``ROUTINGSIM_TLS_CERT``    certificate chain (PEM): bridge and API serve TLS
+``ROUTINGSIM_TLS_KEY``     its private key, unless that is in the same file
+``ROUTINGSIM_ORIGINS``     origins of pages that may connect, with commas
+                           between, such as ``https://hub.example.org``
+``ROUTINGSIM_PUBLIC_WS``   where browsers find the bridge behind a proxy, such
+                           as ``wss://example.org/ws``; ``{port}`` stands for
+                           the port listened on
+``ROUTINGSIM_PUBLIC_HTTP`` the same of the API, ``https://example.org/``
+========================== ==================================================
+
 The environment wins over the file; an empty value counts as unset.
 ``REDIS_URL`` takes ``redis://``, ``rediss://`` (TLS), ``unix://`` and, for a
 Redis Cluster, ``rediscluster://`` or ``?cluster=true``.
@@ -60,6 +75,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     http_port: int = 3000
     token: str | None = None
     history: int = 10_000
+    tls_cert: str | None = None
+    tls_key: str | None = None
+    origins: tuple[str, ...] = ()
+    public_ws: str | None = None
+    public_http: str | None = None
 
     @property
     def configured(self) -> bool:
@@ -159,7 +179,35 @@ def _file(text: str) -> str:
     return text
 
 
+def _origins(text: str) -> tuple[str, ...]:
+    origins = tuple(part.strip().rstrip("/").lower() for part in text.split(",") if part.strip())
+    for origin in origins:
+        parts = urlsplit(origin)
+        _ = parts.port
+        whole = parts.hostname and origin == f"{parts.scheme}://{parts.netloc}"
+        if origin != "*" and not (whole and parts.scheme in ("http", "https")):
+            raise ValueError
+    return origins
+
+
+def _url_of(*schemes: str) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        parts = urlsplit(text.replace("{port}", "1"))
+        _ = parts.port
+        if parts.scheme not in schemes or not parts.hostname:
+            raise ValueError
+        return text
+
+    return read
+
+
+def _public(*schemes: str) -> str:
+    begins = " or ".join(f"{scheme}://" for scheme in schemes)
+    return f"a URL that begins with {begins}, in which {{port}} stands for the port"
+
+
 _HOST = "a host name or an IP address, without scheme or port"
+_FILE = "the path of a file that exists"
 _PORT = "a whole number from 0 (any free port) to 65535"
 _VARIABLES = {
     "REDIS_HOST": _Variable("redis_host", _host, _HOST),
@@ -167,7 +215,7 @@ _VARIABLES = {
     "REDIS_USERNAME": _Variable("redis_username", str, "any text"),
     "REDIS_PASSWORD": _Variable("redis_password", str, "any text", secret=True),
     "REDIS_URL": _Variable("redis_url", checked_url, URL_ALLOWED),
-    "REDIS_CA_FILE": _Variable("redis_ca_file", _file, "the path of a file that exists"),
+    "REDIS_CA_FILE": _Variable("redis_ca_file", _file, _FILE),
     "WEBSOCKET_HOST": _Variable("websocket_host", _host, _HOST),
     "WEBSOCKET_PORT": _Variable("websocket_port", _within(0, 65535), _PORT),
     "HTTP_HOST": _Variable("http_host", _host, _HOST),
@@ -175,6 +223,15 @@ _VARIABLES = {
     "ROUTINGSIM_TOKEN": _Variable("token", str, "any text", secret=True),
     "ROUTINGSIM_HISTORY": _Variable(
         "history", _within(1, 10_000_000), "a whole number from 1 to 10000000"
+    ),
+    "ROUTINGSIM_TLS_CERT": _Variable("tls_cert", _file, _FILE),
+    "ROUTINGSIM_TLS_KEY": _Variable("tls_key", _file, _FILE),
+    "ROUTINGSIM_ORIGINS": _Variable(
+        "origins", _origins, "origins such as https://hub.example.org with commas between, or *"
+    ),
+    "ROUTINGSIM_PUBLIC_WS": _Variable("public_ws", _url_of("ws", "wss"), _public("ws", "wss")),
+    "ROUTINGSIM_PUBLIC_HTTP": _Variable(
+        "public_http", _url_of("http", "https"), _public("http", "https")
     ),
 }
 
@@ -216,6 +273,11 @@ def load_settings(
         raise RoutingSimError(
             f"REDIS_CA_FILE ({found['REDIS_CA_FILE'][1]}) is for TLS, but REDIS_URL "
             f"({found['REDIS_URL'][1]}) is {redacted(settings.url)!r}; write rediss://"
+        )
+    if settings.tls_key and not settings.tls_cert:
+        raise RoutingSimError(
+            f"ROUTINGSIM_TLS_KEY ({found['ROUTINGSIM_TLS_KEY'][1]}) needs ROUTINGSIM_TLS_CERT, the "
+            "certificate that the key belongs to"
         )
     return settings
 

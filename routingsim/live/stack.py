@@ -183,7 +183,7 @@ class LiveStack:
     @property
     def public(self) -> Public:
         """Where a browser finds the bridge and the API, which may be behind a proxy."""
-        return public_addresses(self.url, self.http_url)
+        return public_addresses(self._plan.settings, self.url, self.http_url)
 
     @property
     def _addresses(self) -> Addresses:

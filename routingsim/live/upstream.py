@@ -148,8 +148,10 @@ class _Line:
             log.info("event=upstream_up channels=%s", ",".join(self.channels))
             self._upstream._report("connected")
             while True:
+                # Not wait_for: in Python 3.11 it forgets to be cancelled if woken just then.
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), HEARTBEAT_SECONDS)
+                    async with asyncio.timeout(HEARTBEAT_SECONDS):
+                        await self._wake.wait()
                 self._wake.clear()
                 await wire.call("PING")
                 while self._unsettled:

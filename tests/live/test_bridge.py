@@ -408,6 +408,17 @@ async def test_a_name_made_to_point_here_is_not_the_same_origin(url: str) -> Non
 
 
 @live
+async def test_behind_a_hub_its_own_pages_are_known_by_their_host(url: str) -> None:
+    for origin, status in ((b"https://hub.example", b" 101 "), (b"https://evil.example", b" 403 ")):
+        async with bridge(url, by_host=True) as b:
+            reader, writer = await asyncio.open_connection("127.0.0.1", b.port)
+            host = b"Host: hub.example\r\nOrigin: " + origin
+            writer.write(HANDSHAKE.replace(b"Host: localhost", host))
+            assert status in await reader.readline()
+            writer.close()
+
+
+@live
 async def test_the_token_in_a_header_or_a_first_frame(url: str) -> None:
     limits = replace(LIMITS, auth_seconds=0.2)
     async with bridge(url, token="sesame", limits=limits) as b:
@@ -573,7 +584,7 @@ async def test_run_until(url: str) -> None:
     stop = asyncio.Event()
     b = Bridge(url, port=0, limits=LIMITS)
     running = asyncio.create_task(b.run_until(stop))
-    await until(lambda: b.port)
+    await until(lambda: b.stats.upstream)
     async with client(b) as ws:
         await subscribe(ws)
         stop.set()
@@ -615,15 +626,24 @@ async def test_without_redis_the_bridge_waits(url: str) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         nowhere = f"redis://:secret@127.0.0.1:{probe.getsockname()[1]}"
-        b = Bridge(nowhere, port=0, limits=LIMITS)
-        starting = asyncio.create_task(b.start())
-        await until(lambda: b.port)
-        async with client(b) as ws:
+        async with bridge(nowhere) as b, client(b) as ws:
             assert await told(ws) == {"type": "status", "upstream": "down"}
             await subscribe(ws)
             assert (await get(b, "/health"))[0] == 503
+
+
+@live
+async def test_a_start_that_is_broken_off_leaves_nothing_behind(url: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # a server that never answers
+        b = Bridge(f"redis://127.0.0.1:{silent.getsockname()[1]}", port=0, limits=LIMITS)
+        starting = asyncio.create_task(b.start())
+        await until(lambda: b.port)
+        port = b.port
         starting.cancel()
-        await b.stop()
+        with pytest.raises(asyncio.CancelledError):
+            await starting
+        with pytest.raises(ConnectionError):
+            await asyncio.open_connection("127.0.0.1", port)
 
 
 @pytest.fixture(scope="module")

@@ -90,6 +90,42 @@ def test_a_ca_file_makes_the_connection_tls(tmp_path: Path) -> None:
         load_settings({"REDIS_URL": "redis://db", "REDIS_CA_FILE": str(ca)}, NO_FILE)
 
 
+def test_what_browsers_are_to_reach(tmp_path: Path) -> None:
+    pem = tmp_path / "both.pem"
+    pem.touch()
+    said = {
+        "ROUTINGSIM_TLS_CERT": str(pem),
+        "ROUTINGSIM_ORIGINS": "https://Hub.example.org/, http://localhost:8888,",
+        "ROUTINGSIM_PUBLIC_WS": "wss://example.org/ws-{port}",
+        "ROUTINGSIM_PUBLIC_HTTP": "https://example.org:8443/",
+    }
+    settings = load_settings(said, NO_FILE)
+    assert settings.tls_cert == str(pem)
+    assert settings.origins == ("https://hub.example.org", "http://localhost:8888")
+    assert settings.public_ws == "wss://example.org/ws-{port}"
+    assert settings.public_http == "https://example.org:8443/"
+    assert load_settings({"ROUTINGSIM_ORIGINS": "*"}, NO_FILE).origins == ("*",)
+    with pytest.raises(RoutingSimError, match="needs ROUTINGSIM_TLS_CERT"):
+        load_settings({"ROUTINGSIM_TLS_KEY": str(pem)}, NO_FILE)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ROUTINGSIM_TLS_CERT", "/no/such.pem"),
+        ("ROUTINGSIM_ORIGINS", "hub.example.org"),
+        ("ROUTINGSIM_ORIGINS", "https://hub.example.org/path"),
+        ("ROUTINGSIM_ORIGINS", "https://hub.example.org:port"),
+        ("ROUTINGSIM_PUBLIC_WS", "https://example.org"),
+        ("ROUTINGSIM_PUBLIC_WS", "ws://host:{port}port"),
+        ("ROUTINGSIM_PUBLIC_HTTP", "example.org"),
+    ],
+)
+def test_what_no_browser_could_reach_is_refused(name: str, value: str) -> None:
+    with pytest.raises(RoutingSimError, match=rf"^{name} \(environment\): found .*, allowed is "):
+        load_settings({name: value}, NO_FILE)
+
+
 def test_user_and_password_complete_a_url_that_has_none() -> None:
     login = {"REDIS_USERNAME": "ada", "REDIS_PASSWORD": "p@ss/w:rd?"}
     bare = parse_url(load_settings({"REDIS_URL": "redis://db:7/3"} | login, NO_FILE).url)
