@@ -92,6 +92,10 @@ def study(name: str, corpus: Corpus, pool: AgentPool) -> None:
     values = [apgr(routing_curve(p[:, strong] - p[:, weak], low, high)) for p in again]
     print(f"ridge over fold seeds {SEEDS}: {np.round(values, 4).tolist()}")
 
+    if not labels:
+        print("\nWhat the label knows: mean quality over the agents, and variance explained")
+        print(label_table(corpus, names, quality, predicted["ridge"]).to_string())
+
     if len(pool) > 2:
         said = " (costs modelled)" if modelled else ""
         print(f"\nAIQ from the cheapest agent's cost to the best single agent's{said}")
@@ -140,6 +144,17 @@ def by_label(corpus: Corpus, advantage: Array) -> Array:
         mine = frame.loc[fold == held, "category"].map(means)
         found[fold == held] = mine.fillna(train["advantage"].mean())
     return found
+
+
+def label_table(corpus: Corpus, names: list[str], quality: Array, without: Array) -> pd.DataFrame:
+    """Range of a task's mean quality in each category, and R² of ridge with and without it."""
+    mean = pd.Series(quality.mean(axis=1)).groupby(corpus.tasks["category"].tolist())
+    table = pd.DataFrame({"count": mean.count(), "min": mean.min(), "max": mean.max()})
+    spread = ((quality - quality.mean(axis=0)) ** 2).sum()
+    knowing = PREDICTORS["ridge"]().cross_predict(corpus, names, seed=SEED)
+    for said, guess in (("R² without it", without), ("R² with it", knowing)):
+        table.loc[said, "max"] = 1 - ((quality - guess) ** 2).sum() / spread
+    return table.round(3)
 
 
 def apgr_table(scores: dict[str, Array], low: Array, high: Array) -> pd.DataFrame:
