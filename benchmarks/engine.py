@@ -38,7 +38,7 @@ import routingsim as rs
 from routingsim.policies import make_policy, threshold
 from routingsim.policies.policy import Policy
 from routingsim.simulation import engine, reference
-from routingsim.simulation.engine import Rules, Workload
+from routingsim.simulation.columns import Rules, Workload
 from routingsim.simulation.service import Outage, system
 
 AGENTS, SLOTS, LOAD, CV = 8, 8, 0.8, 0.5

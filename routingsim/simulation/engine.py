@@ -8,7 +8,7 @@ and tasks that have left a queue are noticed when the next task asks.
 
 Three kinds of event come back later and wait in a heap, ordered by (time,
 kind, number): a try that *ended* (only kept when somebody must hear of it: a
-policy that learns, a retry, a closed loop), a *retry* after its back-off, and a
+policy that learns, a retry, a cascade, a closed loop), a *retry* after its back-off, and a
 *return* of a user of a closed loop. Fresh arrivals come last among equal times.
 
 Times are seconds; tasks and agents are numbered from 0.
@@ -36,142 +36,37 @@ from routingsim.policies.kernel import (
     TaskView,
     no_learning,
 )
+from routingsim.simulation.columns import (
+    DETERMINISTIC,
+    EXPONENTIAL,
+    LOG,
+    REJECTED,
+    RULES,
+    STATE,
+    SYSTEM,
+    WORKLOAD,
+    Log,
+    Rules,
+    System,
+    Workload,
+    empty_log,
+    empty_state,
+)
 
-__all__ = [
-    "DETERMINISTIC",
-    "EXPONENTIAL",
-    "LOGNORMAL",
-    "REJECTED",
-    "Log",
-    "Rules",
-    "State",
-    "System",
-    "Workload",
-    "empty_log",
-    "empty_state",
-    "pool_view",
-    "run",
-]
-
-DETERMINISTIC, EXPONENTIAL, LOGNORMAL = range(3)
-
-
-class Workload(NamedTuple):
-    """The tasks (n of them) and the corpus records (rows) behind them, for m agents."""
-
-    arrived: NDArray[np.float64]  # (n,) intended arrivals; written as they happen in a closed loop
-    row: NDArray[np.int32]  # (n,) the record a task is
-    d_var: NDArray[np.float64]  # (rows,)
-    prompt_tokens: NDArray[np.float64]  # (rows,)
-    category: NDArray[np.int64]  # (rows,)
-    features: NDArray[np.float64]  # (rows, k)
-    predicted: NDArray[np.float64]  # (rows, m)
-    service: NDArray[np.float64]  # (rows, m) mean service time of a call, seconds
-    cost: NDArray[np.float64]  # (rows, m) USD of a call
-    quality: NDArray[np.float64]  # (rows, m) NaN where not recorded
-
-
-class System(NamedTuple):
-    """The agents (m of them), a column a quantity."""
-
-    slots: NDArray[np.int64]
-    noise: NDArray[np.int64]  # DETERMINISTIC, EXPONENTIAL or LOGNORMAL
-    sigma: NDArray[np.float64]  # of the lognormal's logarithm
-    queue_limit: NDArray[np.int64]
-    patience: NDArray[np.float64]  # seconds, inf for none
-    error_rate: NDArray[np.float64]
-    per_minute: NDArray[np.int64]  # calls that may start in 60 s, 0 for no limit
-    first_outage: NDArray[np.int64]  # (m + 1,) where an agent's outages begin in `down` and `up`
-    down: NDArray[np.float64]
-    up: NDArray[np.float64]
-    price: NDArray[np.float64]  # USD per 1,000 tokens, for policies to see
-    mean_service: NDArray[np.float64]  # seconds, for policies to see
-
-
-class Rules(NamedTuple):
-    """What happens after a failure, and who sends the tasks."""
-
-    attempts: int  # tries a task has
-    backoff: float  # seconds before the first retry
-    factor: float  # by which each further back-off is longer
-    fallback: int  # 1: a retry goes to another agent than the one that failed
-    users: int  # of a closed loop; 0 where arrivals are given
-    think: float  # seconds, mean
-    think_cv: int  # 1: exponential think time, 0: constant
-    # A judge looks at every answer but the last a cascade allows, in the agent's slot, and
-    # sends the task on at once where it finds the answer wanting.
-    levels: int = 1  # tries of a cascade, 1 for none
-    bar: float = 0.0  # the least quality that is good enough
-    judge_error: float = 0.0  # share of verdicts that are wrong
-    judge_seconds: float = 0.0  # per verdict
-    judge_cost: float = 0.0  # USD per verdict
-
-
-class Log(NamedTuple):
-    """What became of each task (n,)."""
-
-    agent: NDArray[np.int16]
-    status: NDArray[np.int8]
-    attempts: NDArray[np.int16]
-    left: NDArray[np.float64]  # the queue, on the last try: its start unless it timed out
-    finished: NDArray[np.float64]
-    wait: NDArray[np.float64]  # in queues, over all tries
-    cost: NDArray[np.float64]  # USD, over all tries
-    # tries after which the task was tried again, in order of their ends
-    retried: NDArray[np.int32]  # the task
-    retried_agent: NDArray[np.int16]
-    retried_status: NDArray[np.int8]  # FAILED or REJECTED
-    retried_left: NDArray[np.float64]
-    retried_ended: NDArray[np.float64]
-    retries: NDArray[np.int64]  # (1,) how many
-
-
-class State(NamedTuple):
-    """The pool at one moment."""
-
-    # what policies see: slots in use, tasks waiting, expected wait, up or down
-    busy: NDArray[np.int64]
-    queued: NDArray[np.int64]
-    wait: NDArray[np.float64]
-    up: NDArray[np.int64]
-    # when each agent next changes by itself
-    due: NDArray[np.float64]
-    # slots given to calls: a heap of the times at which they come free
-    given: NDArray[np.int64]
-    free_at: NDArray[np.float64]
-    # calls in service, kept apart only for agents whose slots can stand reserved and idle
-    reserves: NDArray[np.int64]
-    ends_at: NDArray[np.float64]
-    # the queue: a linked list of tasks, in order of leaving
-    head: NDArray[np.int32]
-    tail: NDArray[np.int32]
-    behind: NDArray[np.int32]
-    # the last starts of agents limited per minute: a ring
-    started: NDArray[np.float64]
-    starts: NDArray[np.int64]
-    # the next outage to begin or end, as of now
-    outage: NDArray[np.int64]
-    # events to come: a heap ordered by (time, code)
-    time: NDArray[np.float64]
-    code: NDArray[np.int64]
-    size: NDArray[np.int64]  # (1,)
-
-
-REJECTED = SHED + 1
-"""Status of a try whose answer the judge of a cascade sent on; never a task's last."""
+__all__ = ["pool_view", "run"]
 
 ENDED, RETRY, RETURN = range(3)
 _KIND = 1 << 40  # an event's code is kind * _KIND + number
 
 
 # Without reference counts (_nrt) and inlined, handing over the state costs nothing: together
-# these make the loop some twenty times as fast.
-inlined: Any = njit(  # pyright: ignore[reportCallIssue]
+# these make the loop some thirty times as fast.
+_inlined: Any = njit(  # pyright: ignore[reportCallIssue]
     nogil=True, _nrt=False, forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True
 )
 
 
-@inlined
+@_inlined
 def _push_time(heap, size, value):
     """Add ``value`` to a heap of ``size`` times."""
     k = size
@@ -184,7 +79,7 @@ def _push_time(heap, size, value):
     heap[k] = value
 
 
-@inlined
+@_inlined
 def _sink_time(heap, size, value):
     """Replace the least of ``size`` times by ``value``."""
     k = 0
@@ -201,7 +96,7 @@ def _sink_time(heap, size, value):
     heap[k] = value
 
 
-@inlined
+@_inlined
 def _push_event(s, time, code):
     k = s.size[0]
     s.size[0] += 1
@@ -214,7 +109,7 @@ def _push_event(s, time, code):
     s.time[k], s.code[k] = time, code
 
 
-@inlined
+@_inlined
 def _pop_event(s):
     """Take the first event away: its time and code."""
     first = s.time[0], s.code[0]
@@ -240,7 +135,7 @@ def _pop_event(s):
     return first
 
 
-@inlined
+@_inlined
 def _refresh(s, system, log, now):
     """Notice all that has happened to the agents up to and including ``now``."""
     for a in range(system.slots.size):
@@ -248,7 +143,7 @@ def _refresh(s, system, log, now):
             _refresh_agent(s, system, log, a, now)
 
 
-@inlined
+@_inlined
 def _refresh_agent(s, system, log, a, now):
     due = math.inf
     if s.reserves[a]:
@@ -289,7 +184,7 @@ def _refresh_agent(s, system, log, a, now):
     _note(s, system, a)
 
 
-@inlined
+@_inlined
 def _note(s, system, a):
     """Bring what policies see of agent ``a`` up to date."""
     if not s.reserves[a]:
@@ -299,7 +194,7 @@ def _note(s, system, a):
         s.wait[a] = (s.queued[a] + 1) * system.mean_service[a] / system.slots[a]
 
 
-@inlined
+@_inlined
 def _start(s, system, a, now):
     """When a call sent to agent ``a`` now would start."""
     start = now if s.given[a] < system.slots[a] else s.free_at[a, 0]
@@ -314,7 +209,7 @@ def _start(s, system, a, now):
     return start
 
 
-@inlined
+@_inlined
 def _occupy(s, system, a, now, start, end):
     """Give a slot of agent ``a`` to a call."""
     if s.given[a] < system.slots[a]:
@@ -331,7 +226,7 @@ def _occupy(s, system, a, now, start, end):
             s.busy[a] += 1
 
 
-@inlined
+@_inlined
 def _enqueue(s, a, i):
     if s.queued[a]:
         s.behind[s.tail[a]] = i
@@ -341,7 +236,7 @@ def _enqueue(s, a, i):
     s.queued[a] += 1
 
 
-@inlined
+@_inlined
 def _service(system, work, key, a, row, i, attempt):
     """Service time of one try. The noise belongs to the task: every agent meets the same."""
     mean = work.service[row, a]
@@ -354,7 +249,7 @@ def _service(system, work, key, a, row, i, attempt):
     return mean * math.exp(sigma * (draws.normal(key, i, attempt) - 0.5 * sigma))
 
 
-@inlined
+@_inlined
 def _task_view(work, seed_key, i, attempt, now):
     row = work.row[i]
     key = draws.bits(seed_key, i, attempt)
@@ -372,7 +267,7 @@ def _task_view(work, seed_key, i, attempt, now):
     )
 
 
-@inlined
+@_inlined
 def _choose(s, pool, system, log, rules, choose, memory, task):
     """Ask the policy; a retry with fallback hides the agent that has just failed."""
     hidden, kept = -1, 0
@@ -394,7 +289,7 @@ def _choose(s, pool, system, log, rules, choose, memory, task):
     return a
 
 
-@inlined
+@_inlined
 def _send(s, system, work, rules, log, keys, a, i, attempt, now):
     """Send try ``attempt`` of task ``i`` to agent ``a``: all that will become of it."""
     log.agent[i] = a
@@ -450,7 +345,7 @@ class _Keys(NamedTuple):
     judge: int
 
 
-@inlined
+@_inlined
 def _keys(seed):
     return _Keys(
         draws.stream(seed, draws.SERVICE),
@@ -461,7 +356,7 @@ def _keys(seed):
     )
 
 
-@inlined
+@_inlined
 def _note_retry(log, i):
     k = log.retries[0]
     log.retries[0] = k + 1
@@ -472,7 +367,7 @@ def _note_retry(log, i):
     log.retried_ended[k] = log.finished[i]
 
 
-@inlined
+@_inlined
 def _outcome(work, log, i):
     """What a learning policy is told of the try of task ``i`` that has just ended."""
     row, a, status = work.row[i], log.agent[i], log.status[i]
@@ -494,62 +389,19 @@ def pool_view(s, system):
     return PoolView(s.busy, s.queued, system.slots, system.price, s.wait, system.mean_service, s.up)
 
 
-_pool_view = inlined(pool_view)
+_pool_view = _inlined(pool_view)
 
 
-@inlined
+@_inlined
 def _think(rules, key, index, part):
     return rules.think * (draws.exponential(key, index, part) if rules.think_cv else 1.0)
 
 
-def empty_state(system: System, tasks: int, events: int) -> State:
-    """State of an idle pool, with room for ``tasks`` tasks and ``events`` events."""
-    m = system.slots.size
-    deep = system.slots.max()
-    reserves = ((system.per_minute > 0) | (np.diff(system.first_outage) > 0)).astype(np.int64)
-    return State(
-        np.zeros(m, np.int64),
-        np.zeros(m, np.int64),
-        np.zeros(m),
-        np.ones(m, np.int64),
-        np.full(m, -math.inf),
-        np.zeros(m, np.int64),
-        np.empty((m, deep)),
-        reserves,
-        np.empty((m, deep)),
-        np.zeros(m, np.int32),
-        np.zeros(m, np.int32),
-        np.empty(tasks, np.int32),
-        np.empty((m, system.per_minute.max())),
-        np.zeros(m, np.int64),
-        system.first_outage[:-1].copy(),
-        np.empty(events),
-        np.empty(events, np.int64),
-        np.zeros(1, np.int64),
-    )
-
-
-_i1, _i2, _i4, _i8, _f8 = (
-    types.Array(t, 1, "C")
-    for t in (types.int8, types.int16, types.int32, types.int64, types.float64)
-)
-_table = types.Array(types.float64, 2, "C")
-_workload = types.NamedTuple([_f8, _i4, _f8, _f8, _i8, *[_table] * 5], Workload)
-_system = types.NamedTuple([_i8, _i8, _f8, _i8, _f8, _f8, _i8, _i8, _f8, _f8, _f8, _f8], System)
-_rules = types.NamedTuple(
-    (types.int64, *[types.float64] * 2, *[types.int64] * 2, types.float64, *[types.int64] * 2)
-    + (types.float64,) * 4,
-    Rules,
-)
-_heaps = [_i4] * 3 + [_table, _i8, _i8, _f8, _i8, _i8]
-_state = types.NamedTuple([_i8, _i8, _f8, _i8, _f8, _i8, _table, _i8, _table, *_heaps], State)
-_log = types.NamedTuple([_i2, _i1, _i2, *[_f8] * 4, _i4, _i2, _i1, _f8, _f8, _i8], Log)
-
-
 @njit(  # pyright: ignore[reportCallIssue]
     types.int64(
-        *(_state, _workload, _system, _rules, _log),
-        *(types.FunctionType(CHOOSE), types.FunctionType(LEARN), types.int64, _f8, types.int64),
+        *(STATE, WORKLOAD, SYSTEM, RULES, LOG),
+        *(types.FunctionType(CHOOSE), types.FunctionType(LEARN), types.int64),
+        *(types.Array(types.float64, 1, "C"), types.int64),
     ),
     cache=True,
     nogil=True,
@@ -612,26 +464,6 @@ def _run(s, work, system, rules, log, choose, learn, learns, memory, seed):
         again = log.status[i] == FAILED and attempt + 1 < rules.attempts
         if told or again or log.status[i] == REJECTED:
             _push_event(s, log.finished[i], ENDED * _KIND + i)
-
-
-def empty_log(tasks: int, attempts: int) -> Log:
-    """Room for what becomes of ``tasks`` tasks with ``attempts`` tries each."""
-    again = tasks * (attempts - 1)
-    return Log(
-        agent=np.empty(tasks, np.int16),
-        status=np.empty(tasks, np.int8),
-        attempts=np.zeros(tasks, np.int16),
-        left=np.empty(tasks),
-        finished=np.empty(tasks),
-        wait=np.empty(tasks),
-        cost=np.empty(tasks),
-        retried=np.empty(again, np.int32),
-        retried_agent=np.empty(again, np.int16),
-        retried_status=np.empty(again, np.int8),
-        retried_left=np.empty(again),
-        retried_ended=np.empty(again),
-        retries=np.zeros(1, np.int64),
-    )
 
 
 def run(

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from routingsim.draws import uniform
 from routingsim.policies.kernel import CHOOSE, LEARN, Kernel, Outcome, PoolView, TaskView
-from routingsim.simulation.engine import Workload
+from routingsim.simulation.columns import Workload
 
 __all__ = ["Callbacks"]
 

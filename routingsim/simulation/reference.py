@@ -32,7 +32,7 @@ from routingsim.policies.kernel import (
     TaskView,
     no_learning,
 )
-from routingsim.simulation.engine import (
+from routingsim.simulation.columns import (
     DETERMINISTIC,
     EXPONENTIAL,
     REJECTED,

@@ -22,7 +22,7 @@ from routingsim.agents import AgentPool
 from routingsim.corpus import Corpus
 from routingsim.policies.kernel import FAILED, OK, SHED, STATUS_NAMES, TIMED_OUT
 from routingsim.policies.policy import Policy
-from routingsim.simulation.engine import Log, Workload
+from routingsim.simulation.columns import Log, Workload
 from routingsim.simulation.service import Outage
 from routingsim.simulation.statistics import Interval, batch_means, quantiles, slope_t
 

@@ -15,6 +15,7 @@ from routingsim.errors import SimulationError
 from routingsim.policies.policy import Judge, Policy
 from routingsim.simulation import engine
 from routingsim.simulation.arrivals import Arrivals, ClosedLoop, CorpusTimes, realised
+from routingsim.simulation.columns import Rules, System
 from routingsim.simulation.result import ReplayResult
 from routingsim.simulation.service import Outage, system
 from routingsim.simulation.workload import Records, records
@@ -68,7 +69,7 @@ class Scenario:
     retries: Retries
     outages: tuple[Outage, ...]
     records: Records
-    system: engine.System
+    system: System
 
     @property
     def capacity(self) -> float:
@@ -144,9 +145,9 @@ class Scenario:
             memory=memory,
         )
 
-    def _rules(self, closed: ClosedLoop | None) -> engine.Rules:
+    def _rules(self, closed: ClosedLoop | None) -> Rules:
         judge = self.policy.judge or Judge(levels=1)
-        return engine.Rules(
+        return Rules(
             attempts=self.retries.attempts,
             backoff=float(self.retries.backoff),
             factor=float(self.retries.factor),

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from routingsim.agents import Agent, AgentPool
 from routingsim.corpus import CHARACTERS_PER_TOKEN, Corpus
 from routingsim.errors import SimulationError
-from routingsim.simulation.engine import DETERMINISTIC, EXPONENTIAL, LOGNORMAL, System
+from routingsim.simulation.columns import DETERMINISTIC, EXPONENTIAL, LOGNORMAL, System
 
 __all__ = [
     "Outage",

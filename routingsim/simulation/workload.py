@@ -10,7 +10,7 @@ from routingsim.corpus import Corpus
 from routingsim.errors import SimulationError
 from routingsim.policies.policy import Policy, TextTable
 from routingsim.scoring import score_column
-from routingsim.simulation.engine import Workload
+from routingsim.simulation.columns import Workload
 from routingsim.simulation.service import cost_table, prompt_tokens, service_table, system
 
 __all__ = ["Records", "records"]

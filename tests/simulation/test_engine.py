@@ -28,7 +28,7 @@ from routingsim.policies.kernel import (
 )
 from routingsim.policies.policy import make_policy
 from routingsim.simulation import engine, reference
-from routingsim.simulation.engine import Log, Rules, System, Workload
+from routingsim.simulation.columns import Log, Rules, System, Workload
 from routingsim.simulation.service import Outage, system
 
 ONE_TRY = Rules(attempts=1, backoff=0.0, factor=1.0, fallback=0, users=0, think=0.0, think_cv=0)

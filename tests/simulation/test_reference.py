@@ -25,7 +25,7 @@ from routingsim.policies.kernel import (
 )
 from routingsim.policies.policy import make_policy
 from routingsim.simulation import engine, reference
-from routingsim.simulation.engine import Log, Rules, System, Workload
+from routingsim.simulation.columns import Log, Rules, System, Workload
 from routingsim.simulation.service import Outage, system
 
 SHIPPED = sorted(set(shipped.__all__) - {"BANDS", "default_bands", "static"})

@@ -12,7 +12,7 @@ from routingsim.agents import Agent, AgentPool
 from routingsim.corpus import Corpus
 from routingsim.errors import AgentError, SimulationError
 from routingsim.simulation import service as model
-from routingsim.simulation.engine import DETERMINISTIC, EXPONENTIAL, LOGNORMAL
+from routingsim.simulation.columns import DETERMINISTIC, EXPONENTIAL, LOGNORMAL
 from routingsim.simulation.service import Outage
 
 

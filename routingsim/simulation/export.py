@@ -1,0 +1,167 @@
+"""Results for other programs: tables as CSV, Parquet or JSON lines, schedules as Chrome traces.
+
+Every file is written beside and renamed, so that no half of one is ever there.
+"""
+
+import heapq
+import math
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pandas as pd
+
+from routingsim.errors import SimulationError
+from routingsim.policies.kernel import SHED, TIMED_OUT
+from routingsim.simulation.result import CALL_STATUS, ReplayResult
+
+__all__ = ["SUFFIXES", "write_table", "write_tasks", "write_trace", "written"]
+
+SUFFIXES = (".csv", ".parquet", ".jsonl")
+"""The forms a table can be written in, each by the end of its file's name."""
+
+
+@contextmanager
+def written(path: Path) -> Iterator[Path]:
+    """Where to write what is to become ``path``; it does when the block ends well.
+
+    Raises
+    ------
+    SimulationError
+        If the file cannot be written.
+    """
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        yield beside
+        beside.replace(path)
+    except OSError as error:
+        raise SimulationError(f"{path}: cannot be written ({error.strerror or error})") from error
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def write_table(frame: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
+    """Write a table as CSV, Parquet or JSON lines, by the end of the file's name.
+
+    Floats are written in full: read back they are the same. A figure that is absent
+    is empty in CSV and null elsewhere.
+
+    Returns
+    -------
+    Path
+        Of the file.
+
+    Raises
+    ------
+    SimulationError
+        If the name ends otherwise, or the file cannot be written.
+    """
+    path = Path(path)
+    form = path.suffix.lower()
+    if form not in SUFFIXES:
+        raise SimulationError(f"{path}: a table is written to a file in {', '.join(SUFFIXES)}")
+    with written(path) as beside:
+        if form == ".csv":
+            frame.to_csv(beside, index=False, encoding="utf-8", lineterminator="\n")
+        elif form == ".parquet":
+            frame.to_parquet(beside, index=False)
+        else:
+            plain = frame.astype(object).where(frame.notna(), None)
+            encoder = msgspec.json.Encoder()
+            beside.write_bytes(encoder.encode_lines(plain.to_dict("records")))
+    return path
+
+
+def write_tasks(results: Sequence[ReplayResult], path: str | os.PathLike[str]) -> Path:
+    """Write every task of some replays as one table, the policy in the first column.
+
+    Errors as of :func:`write_table`.
+    """
+    frames = []
+    for result in results:
+        frame = result.to_frame()
+        frame.insert(0, "policy", result.policy.name)
+        frames.append(frame)
+    return write_table(pd.concat(frames, ignore_index=True), path)
+
+
+def write_trace(results: Sequence[ReplayResult], path: str | os.PathLike[str]) -> Path:
+    """Write the schedules of some replays as Chrome-trace JSON, to open in Perfetto.
+
+    A process an agent (of a policy), a thread a slot; a complete event a call that was
+    served, with its task, wait, attempt and status; an instant event for a task that was
+    turned away or gave up waiting. Times are microseconds of the run (the format:
+    Google, "Trace Event Format").
+
+    Returns
+    -------
+    Path
+        Of the file.
+
+    Raises
+    ------
+    SimulationError
+        If the file cannot be written.
+    """
+    path = Path(path)
+    encoder = msgspec.json.Encoder()
+    with written(path) as beside, beside.open("wb") as file:
+        file.write(b'{"displayTimeUnit":"ms","traceEvents":[\n')
+        for k, event in enumerate(_events(results)):
+            file.write((b",\n" if k else b"") + encoder.encode(event))
+        file.write(b"\n]}\n")
+    return path
+
+
+def _events(results: Sequence[ReplayResult]) -> Iterator[dict[str, Any]]:
+    first = 1
+    for result in results:
+        policy = f"{result.policy.name}: " if len(results) > 1 else ""
+        for a, agent in enumerate(result.pool):
+            pid = first + a
+            yield _named("process_name", pid, 0, f"{policy}{agent.id}")
+            for slot in range(agent.concurrency):
+                yield _named("thread_name", pid, slot + 1, f"slot {slot + 1}")
+        yield from _calls(result, first)
+        first += len(result.pool)
+
+
+def _named(what: str, pid: int, tid: int, name: str) -> dict[str, Any]:
+    return {"ph": "M", "name": what, "pid": pid, "tid": tid, "args": {"name": name}}
+
+
+def _calls(result: ReplayResult, first: int) -> Iterator[dict[str, Any]]:
+    """The calls in order of their starts, each in the lowest slot that is free then."""
+    calls = result.calls()
+    calls = calls.iloc[np.lexsort((calls["ended_at"], calls["left_at"]))]
+    ids = result.task_ids().tolist()
+    free = [list(range(1, agent.concurrency + 1)) for agent in result.pool]
+    busy: list[list[tuple[float, int]]] = [[] for _ in result.pool]
+    columns = ["task", "attempt", "agent", "sent_at", "left_at", "ended_at", "status"]
+    for task, attempt, agent, sent, left, ended, status in zip(
+        *(calls[column].tolist() for column in columns), strict=True
+    ):
+        event = {
+            "name": ids[task],
+            "cat": CALL_STATUS[status],
+            "pid": first + agent,
+            "ts": 1e6 * left,
+            "args": {
+                "task": ids[task],
+                "attempt": attempt + 1,
+                "wait": None if math.isnan(left - sent) else left - sent,
+                "status": CALL_STATUS[status],
+            },
+        }
+        if status in (TIMED_OUT, SHED):
+            yield event | {"ph": "i", "s": "p", "tid": 0}
+            continue
+        while busy[agent] and busy[agent][0][0] <= left:
+            heapq.heappush(free[agent], heapq.heappop(busy[agent])[1])
+        slot = heapq.heappop(free[agent])
+        heapq.heappush(busy[agent], (ended, slot))
+        yield event | {"ph": "X", "tid": slot, "dur": 1e6 * (ended - left)}

@@ -1,0 +1,128 @@
+"""Training in the simulator."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import routingsim as rs
+from routingsim.agents import Agent, AgentPool
+from routingsim.corpus import Corpus
+from routingsim.errors import PolicyError, SimulationError
+from routingsim.policies import make_policy
+from routingsim.policies.kernel import choose_kernel, learn_kernel
+from routingsim.policies.learning import DONE, EXPLORE, FLOOR, HEAD
+from routingsim.policies.policy import Policy
+from routingsim.simulation.result import ReplayResult
+from routingsim.simulation.training import train
+
+POOL = AgentPool(
+    (
+        Agent(id="quick", name="Quick", cost=0.1, latency=1.0, concurrency=2),
+        Agent(id="good", name="Good", cost=1.0, latency=4.0, concurrency=2),
+    )
+)
+
+
+@pytest.fixture(scope="module")
+def corpus() -> Corpus:
+    """Short texts anyone answers; long ones only the good agent."""
+    long = np.random.default_rng(1).random(300) < 0.3
+    quality = np.where(long, 0.1, 0.9)
+    columns = {
+        "id": [f"t{k}" for k in range(300)],
+        "text": np.where(long, "Prove, step by step, that it terminates; when? why?", "Hi"),
+        "outcomes.quick.quality": quality,
+        "outcomes.good.quality": np.full(300, 0.95),
+    }
+    return Corpus.from_frame(pd.DataFrame(columns))
+
+
+def worth(result: ReplayResult) -> float:
+    return float(result.quality.mean() - 0.02 * result.latency.mean())
+
+
+def test_training_pays(corpus: Corpus) -> None:
+    wanted = "fs-qmix:own=true,w_latency=0.02"
+    trained = train(wanted, corpus, POOL, episodes=20, load=0.8, seed=3, progress=False)
+    arrivals = f"poisson:{0.8 * 2.5}"
+    runs = {
+        name: np.mean([worth(rs.replay(corpus, POOL, policy, arrivals=arrivals, seed=seed))
+                       for seed in range(5)])
+        for name, policy in {"trained": trained, "untrained": wanted, "random": "random"}.items()
+    }  # fmt: skip
+    assert runs["trained"] > runs["untrained"] + 0.05
+    assert runs["trained"] > runs["random"] + 0.05
+    assert trained.fitted_on == (corpus.sha256,)
+    assert trained.memory[EXPLORE] == trained.memory[FLOOR] == 0.0
+
+
+def test_memory_is_carried_over_and_the_policy_given_stays_as_it_was(corpus: Corpus) -> None:
+    policy = make_policy("ucb1", POOL)
+    before, results = policy.memory.copy(), []
+    trained = train(policy, corpus, POOL, episodes=3, explore=0.25, progress=False,
+                    on_episode=results.append)  # fmt: skip
+    np.testing.assert_array_equal(policy.memory, before)
+    one, two = results[1], results[2]
+    np.testing.assert_array_equal(two.policy.memory, one.memory)
+    learned = trained.memory.copy()
+    assert learned[EXPLORE] == learned[FLOOR] == 0.25
+    np.testing.assert_array_equal(learned[FLOOR + 2 :], two.memory[FLOOR + 2 :])
+    tries = trained.memory[HEAD + DONE * len(POOL) :][: len(POOL)]
+    np.testing.assert_array_equal(
+        tries, sum(np.bincount(each.log.agent, minlength=2) for each in results)
+    )
+    assert len({result.seed for result in results}) == 3
+    assert min(result.seed for result in results) > 10**6
+    assert [len(result) for result in results] == [300] * 3
+
+
+def test_training_is_repeated_by_its_seed(corpus: Corpus) -> None:
+    def memory(seed: int) -> np.ndarray:
+        return train("fs-qmix", corpus, POOL, episodes=2, seed=seed, progress=False).memory
+
+    np.testing.assert_array_equal(memory(1), memory(1))
+    assert not np.array_equal(memory(1), memory(2))
+
+
+def test_a_policy_of_your_own_is_trained_and_left_alone(corpus: Corpus) -> None:
+    @choose_kernel
+    def first(task, pool, memory):
+        return 0
+
+    @learn_kernel
+    def count(task, agent, outcome, pool, memory):
+        memory[0] += 1
+
+    own = Policy("own", first, count, interpreted=True)
+    trained = train(own, corpus, POOL, episodes=2, load=0.1, progress=False)
+    assert trained.memory.tolist() == [600.0]
+    again = train(trained, corpus, POOL, arrivals="closed:users=5,think=1", episodes=1, progress=False)
+    assert again.memory.tolist() == [900.0]
+    assert again.fitted_on == (corpus.sha256,)
+
+
+def test_progress_is_shown_if_asked_for(corpus: Corpus, capsys: pytest.CaptureFixture[str]) -> None:
+    train("fs-qmix", corpus, POOL, episodes=2, progress=False)
+    assert not any(capsys.readouterr())
+    train("fs-qmix", corpus, POOL, episodes=2)
+    said = capsys.readouterr().err
+    assert "2/2" in said
+    assert "quality 0." in said
+
+
+def test_what_cannot_be_trained_is_refused(corpus: Corpus) -> None:
+    with pytest.raises(PolicyError, match="cheapest does not learn: there is nothing to train"):
+        train("cheapest", corpus, POOL)
+    for options in ({"episodes": 0}, {"load": 0.0}, {"explore": -1.0}):
+        with pytest.raises(SimulationError, match="one episode or more, a load above 0"):
+            train("fs-qmix", corpus, POOL, progress=False, **options)
+
+
+def test_a_trained_policy_that_was_read_from_a_file_can_go_on(corpus: Corpus, tmp_path) -> None:
+    path = tmp_path / "p.npz"
+    once = train("fs-qmix", corpus, POOL, episodes=1, explore=0.1, progress=False)
+    rs.policies.save_policy(once, path, POOL)
+    direct = train(once, corpus, POOL, episodes=1, seed=5, progress=False)
+    by_file = train(f"file:{path}", corpus, POOL, episodes=1, seed=5, progress=False)
+    np.testing.assert_array_equal(by_file.memory, direct.memory)
+    assert by_file.fitted_on == (corpus.sha256,)
