@@ -1,7 +1,7 @@
 """What to show others: plots, and the report in HTML, Markdown and JSON."""
 
-from routingsim.report.html import write_report
-from routingsim.report.markdown import render_json, render_markdown
+from routingsim.report.contents import compose
+from routingsim.report.html import render, write_report, write_study
 from routingsim.report.plots import (
     plot_cost_quality,
     plot_latencies,
@@ -9,14 +9,21 @@ from routingsim.report.plots import (
     plot_queue,
     plot_usage,
 )
+from routingsim.report.study_contents import compose_study
+from routingsim.report.study_plots import plot_frontier, plot_load, plot_regret
 
 __all__ = [
+    "compose",
+    "compose_study",
     "plot_cost_quality",
+    "plot_frontier",
     "plot_latencies",
     "plot_latency",
+    "plot_load",
     "plot_queue",
+    "plot_regret",
     "plot_usage",
-    "render_json",
-    "render_markdown",
+    "render",
     "write_report",
+    "write_study",
 ]

@@ -74,7 +74,7 @@ def compose(
         summary=words.summary(results),
         cards=tuple(_card(result) for result in results),
         sections=tuple(section for section in sections if section is not None),
-        data=tuple(result.to_dict() for result in results),
+        data={"policies": [result.to_dict() for result in results]},
     )
 
 

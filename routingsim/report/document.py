@@ -29,7 +29,7 @@ __all__ = [
     "table",
 ]
 
-Kind = Literal["text", "count", "percent", "quality", "number", "seconds"]
+Kind = Literal["text", "count", "percent", "quality", "number", "seconds", "interval"]
 """How a column's values are shown: see :func:`routingsim.report.formatting.cells`."""
 
 
@@ -96,13 +96,13 @@ class Gallery:
 
 @dataclass(frozen=True)
 class Choice:
-    """What one policy did with a task; latency in seconds, cost in USD."""
+    """What one policy did with a task; latency in seconds if it is known, cost in USD."""
 
     policy: str
     agent: str
     colour: str
     status: str
-    latency: float
+    latency: float | None
     cost: float
     quality: float | None
 
@@ -159,7 +159,7 @@ class Summary:
 
 @dataclass(frozen=True)
 class Document:
-    """A report. ``data`` is each result's ``to_dict()``, for machines."""
+    """A report. ``data`` is what its results say of themselves, for machines, by name."""
 
     title: str
     subtitle: str
@@ -167,7 +167,7 @@ class Document:
     summary: Summary
     cards: tuple[Card, ...]
     sections: tuple[Section, ...]
-    data: tuple[dict[str, Any], ...]
+    data: dict[str, Any]
 
 
 def table(
@@ -187,6 +187,8 @@ def table(
 def _plain(value: Any, kind: Kind) -> Any:
     if isinstance(value, np.generic):
         value = value.item()
+    if kind == "interval":
+        return tuple(_plain(part, "number") for part in value)
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return None
     return int(value) if kind == "count" else value

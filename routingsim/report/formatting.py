@@ -58,9 +58,12 @@ def joined(words: Sequence[str], most: int = 4) -> str:
 def cells(values: Sequence[Any], kind: str) -> list[str]:
     """One column of a table, its numbers all with the same decimals.
 
-    ``kind`` is "text", "count", "percent" (of a share), "quality", "number", or
-    "seconds", a number that is shown to the millisecond at most.
+    ``kind`` is "text", "count", "percent" (of a share), "quality", "number",
+    "seconds", a number that is shown to the millisecond at most, or "interval", a
+    pair of a mean and a half-width.
     """
+    if kind == "interval":
+        return [_interval(*pair) for pair in values]
     if kind in ("number", "seconds"):
         # Three digits for the largest; one decimal more where that shows the smallest.
         found = [abs(v) for v in values if v]
@@ -80,6 +83,16 @@ def cells(values: Sequence[Any], kind: str) -> list[str]:
         "quality": "{:.3f}".format,
     }[kind]
     return [ABSENT if v is None else form(v) for v in values]
+
+
+def _interval(mean: float | None, width: float | None) -> str:
+    """A mean and its half-width, to two digits of that; three digits of a mean alone."""
+    if mean is None:
+        return ABSENT
+    if not width:
+        return number(mean)
+    decimals = _decimals(width, 2)
+    return f"{mean:,.{decimals}f} ± {width:,.{decimals}f}"
 
 
 def _decimals(value: float, digits: int) -> int:

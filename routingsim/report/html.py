@@ -1,22 +1,26 @@
-"""The report as one HTML file: no scripts, no network, readable by anybody."""
+"""The report as one file: HTML without scripts or network, Markdown, or JSON."""
 
 import datetime
 import os
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from routingsim.errors import SimulationError
+from routingsim.evaluation.study import Study
 from routingsim.report.contents import compose
 from routingsim.report.document import Document, Gallery
 from routingsim.report.drawing import draw
 from routingsim.report.formatting import number
+from routingsim.report.markdown import render_json, render_markdown
+from routingsim.report.study_contents import compose_study
+from routingsim.simulation.export import written
 from routingsim.simulation.result import ReplayResult
 
-__all__ = ["render_html", "write_report"]
+__all__ = ["render", "render_html", "write_report", "write_study"]
 
 
 def write_report(
@@ -26,10 +30,11 @@ def write_report(
     command: str | None = None,
     date: str | datetime.date | None = None,
 ) -> Path:
-    """Write a report on one or more policies to one HTML file.
+    """Write a report on one or more policies to one file.
 
-    Written beside and renamed, so that no half of it is ever there. The same results
-    and date give the same bytes.
+    HTML, or Markdown or JSON where the path ends in ``.md`` or ``.json``. Written
+    beside and renamed, so that no half of it is ever there. The same results and date
+    give the same bytes.
 
     Parameters
     ----------
@@ -53,15 +58,53 @@ def write_report(
     SimulationError
         If results cannot be compared, or the file cannot be written.
     """
-    path = Path(path)
-    data = render_html(compose(results, command=command, date=date)).encode()
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        beside.write_bytes(data)
-        beside.replace(path)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise SimulationError(f"{path}: cannot be written ({error.strerror or error})") from error
+    return _write(compose(results, command=command, date=date), Path(path))
+
+
+def write_study(
+    study: Study,
+    path: str | os.PathLike[str],
+    *,
+    command: str | None = None,
+    date: str | datetime.date | None = None,
+) -> Path:
+    """Write a report on a study to one file, as :func:`write_report` does on replays.
+
+    Parameters
+    ----------
+    study : Study
+        Made by :func:`routingsim.compare`.
+    path : path
+        Where to.
+    command : str, optional
+        What to type to get the report again; the call of ``compare`` by default.
+    date : str or date, optional
+        To print on it; today by default.
+
+    Returns
+    -------
+    Path
+        Of the file.
+
+    Raises
+    ------
+    SimulationError
+        If the file cannot be written.
+    """
+    return _write(compose_study(study, command=command, date=date), Path(path))
+
+
+def render(document: Document, form: Literal["html", "md", "json"]) -> str:
+    """The document in one of the forms a report can have."""
+    renderers = {"html": render_html, "md": render_markdown, "json": render_json}
+    return renderers[form](document)
+
+
+def _write(document: Document, path: Path) -> Path:
+    form = path.suffix.lower().removeprefix(".")
+    text = render(document, form if form in ("md", "json") else "html")
+    with written(path) as beside:
+        beside.write_text(text, encoding="utf-8")
     return path
 
 

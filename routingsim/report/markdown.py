@@ -1,32 +1,29 @@
 """The report as Markdown (GitHub's flavour) and as JSON: the same contents, other readers."""
 
-import datetime
 import re
 from collections.abc import Sequence
 
 import msgspec
 
-from routingsim.report.contents import compose
-from routingsim.report.document import Block, Facts, Gallery, Points, Section, Table, Tasks
+from routingsim.report.document import (
+    Block,
+    Document,
+    Facts,
+    Gallery,
+    Points,
+    Section,
+    Table,
+    Tasks,
+)
 from routingsim.report.formatting import ABSENT, number
-from routingsim.simulation.result import ReplayResult
 
 __all__ = ["render_json", "render_markdown"]
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~&$!])")
 
 
-def render_markdown(
-    results: Sequence[ReplayResult],
-    *,
-    command: str | None = None,
-    date: str | datetime.date | None = None,
-) -> str:
-    """The report as Markdown, each plot in words.
-
-    Parameters and errors as of :func:`routingsim.report.write_report`.
-    """
-    document = compose(results, command=command, date=date)
+def render_markdown(document: Document) -> str:
+    """The report as Markdown, each plot in words."""
     lines = [
         f"# {_plain(document.title)}",
         f"{_plain(document.subtitle)}. {document.date}",
@@ -78,7 +75,7 @@ def _tasks(block: Tasks) -> list[str]:
         lines.append(
             "\n".join(
                 f"- {_plain(c.policy)}: {_plain(c.agent)}{c.status and f' ({c.status})'}, "
-                f"{number(c.latency)} s, USD {number(c.cost)}, "
+                f"{'' if c.latency is None else f'{number(c.latency)} s, '}USD {number(c.cost)}, "
                 f"quality {ABSENT if c.quality is None else f'{c.quality:.3f}'}"
                 for c in task.choices
             )
@@ -95,23 +92,17 @@ def _plain(text: str) -> str:
     return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
 
 
-def render_json(
-    results: Sequence[ReplayResult],
-    *,
-    command: str | None = None,
-    date: str | datetime.date | None = None,
-) -> str:
-    """The report as one JSON object: sentences, each policy's figures, and all tables.
+def render_json(document: Document) -> str:
+    """The report as one JSON object: sentences, the results' own figures, and all tables.
 
-    Figures are not rounded; one that is absent is null. Parameters and errors as of
-    :func:`routingsim.report.write_report`.
+    Figures are not rounded; one that is absent is null, an interval is its mean and
+    half-width.
     """
-    document = compose(results, command=command, date=date)
     content = {
         "title": document.title,
         "date": document.date,
         "summary": document.summary,
-        "policies": document.data,
+        **document.data,
         "sections": [
             {
                 "id": section.id,

@@ -5,30 +5,23 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any
 
+from routingsim.agents import AgentPool
+from routingsim.corpus import Corpus
 from routingsim.report import words
 from routingsim.report.document import Block, Column, Facts, Section, table
 from routingsim.report.formatting import ABSENT, count, duration, percent
 from routingsim.report.palette import agent_colours
 from routingsim.simulation.result import ReplayResult
 
-__all__ = ["corpus_digest", "run"]
+__all__ = ["agents", "corpus_call", "corpus_digest", "corpus_facts", "run", "versions"]
 
 
 def run(results: Sequence[ReplayResult], command: str | None) -> Section:
     """Corpus, arrivals, seed, versions, agents and policies: all it takes to run it again."""
     first = results[0]
     asked, met = words.arrivals(first)
-    facts: list[tuple[str, str]] = []
-    if first.corpus is not None:
-        facts += [
-            ("Corpus", f"{first.corpus.name}, {count(len(first.corpus), 'record')}"),
-            ("Source", first.corpus.source),
-            ("SHA-256", first.corpus.sha256),
-            *(("Note", note) for note in first.corpus.notes),
-        ]
-    else:
-        facts.append(("Corpus", "none: queueing alone"))
-    facts += [
+    facts = [
+        *corpus_facts(first.corpus),
         ("Tasks", f"{len(first):,}"),
         ("Arrivals asked for", asked),
         ("Arrivals met", f"{met}, over {duration(float(first.work.arrived[-1]))}"),
@@ -48,15 +41,28 @@ def run(results: Sequence[ReplayResult], command: str | None) -> Section:
             for r in results
             if r.log.retries[0]
         ),
-        ("Versions", _versions()),
+        ("Versions", versions()),
         ("To repeat", command or _call(results)),
     ]
     return Section(
-        "run", "What was run", blocks=(Facts(tuple(facts)), _agents(first), _policies(results))
+        "run", "What was run", blocks=(Facts(tuple(facts)), agents(first.pool), _policies(results))
     )
 
 
-def _versions() -> str:
+def corpus_facts(corpus: Corpus | None) -> list[tuple[str, str]]:
+    """What a corpus is known by."""
+    if corpus is None:
+        return [("Corpus", "none: queueing alone")]
+    return [
+        ("Corpus", f"{corpus.name}, {count(len(corpus), 'record')}"),
+        ("Source", corpus.source),
+        ("SHA-256", corpus.sha256),
+        *(("Note", note) for note in corpus.notes),
+    ]
+
+
+def versions() -> str:
+    """Of all that figures depend on."""
     names = ("routingsim", "numpy", "numba")
     return ", ".join([f"Python {platform.python_version()}", *(f"{n} {version(n)}" for n in names)])
 
@@ -64,10 +70,7 @@ def _versions() -> str:
 def _call(results: Sequence[ReplayResult]) -> str:
     """The same from Python, the agents being at hand as ``pool``."""
     first = results[0]
-    corpus = "None"
-    if first.corpus is not None:
-        public = first.corpus.source.startswith("http")
-        corpus = f"load_corpus({(first.corpus.name if public else first.corpus.source)!r})"
+    corpus = corpus_call(first.corpus)
     given = f"arrivals={first.arrivals!r}, tasks={len(first)}, seed={first.seed}"
     if first.log.retries[0]:
         given += f", retries={first.retries!r}"
@@ -79,7 +82,16 @@ def _call(results: Sequence[ReplayResult]) -> str:
     return f"[replay({corpus}, pool, policy, {given}) for policy in {names}]"
 
 
-def _agents(result: ReplayResult) -> Block:
+def corpus_call(corpus: Corpus | None) -> str:
+    """How to load it in Python."""
+    if corpus is None:
+        return "None"
+    public = corpus.source.startswith("http")
+    return f"load_corpus({(corpus.name if public else corpus.source)!r})"
+
+
+def agents(pool: AgentPool) -> Block:
+    """The agents and their limits, as far as there are any."""
     columns = [
         Column("agent", kind="text"),
         Column("name", kind="text"),
@@ -89,10 +101,7 @@ def _agents(result: ReplayResult) -> Block:
         Column("service model", kind="text"),
         Column("slots", kind="count"),
     ]
-    rows = [
-        [a.id, a.name, a.cost, a.latency, a.latency_cv, a.service, a.concurrency]
-        for a in result.pool
-    ]
+    rows = [[a.id, a.name, a.cost, a.latency, a.latency_cv, a.service, a.concurrency] for a in pool]
     limits: tuple[tuple[str, Column], ...] = (
         ("queue_limit", Column("queue limit", "tasks", "count")),
         ("patience", Column("patience", "s", "seconds")),
@@ -100,7 +109,7 @@ def _agents(result: ReplayResult) -> Block:
         ("requests_per_minute", Column("limit", "calls/min", "count")),
     )
     for field, column in limits:
-        values = [getattr(agent, field) for agent in result.pool]
+        values = [getattr(agent, field) for agent in pool]
         if any(values):
             columns.append(column)
             for row, value in zip(rows, values, strict=True):

@@ -30,6 +30,7 @@ AXES: Mapping[str, str] = {
     "quality": "mean quality (0–1)",
     "quality_in_time": "mean quality in time (0–1)",
     "goodput": "right answers in time (1/s)",
+    "regret": "regret (quality lost, 0–1)",
     "cost": "cost (USD per 1,000 tasks)",
     "cost_per_right": "cost (USD per 1,000 right answers)",
     "latency_mean": "mean latency (s)",
@@ -178,6 +179,7 @@ def plot_load(study: Study, metric: str | None = None, ax: Axes | None = None) -
     for name in study.names:
         found = [study.interval(name, load, metric) for load in study.loads]
         y = scale * np.array([each.mean for each in found])
+        y[np.isinf(y)] = np.nan
         if np.isnan(y).all():
             continue
         seen.append(y)

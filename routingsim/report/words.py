@@ -13,6 +13,7 @@ __all__ = [
     "FEW",
     "arrivals",
     "comparison",
+    "cost_compared",
     "ends",
     "stability",
     "subtitle",
@@ -113,7 +114,9 @@ def comparison(one: ReplayResult, other: ReplayResult) -> str:
     A difference in quality is in points, hundredths on its scale from 0 to 1.
     """
     a, b = one.overall, other.overall
-    parts = [f"{one.policy.name} {_cost(a['cost_mean'], b['cost_mean'], other.policy.name)}"]
+    parts = [
+        f"{one.policy.name} {cost_compared(a['cost_mean'], b['cost_mean'], other.policy.name)}"
+    ]
     points = 100 * (a["quality"] - b["quality"])
     if not math.isnan(points):
         if abs(points) < 0.05:
@@ -134,7 +137,8 @@ def comparison(one: ReplayResult, other: ReplayResult) -> str:
     return "; ".join(parts) + "."
 
 
-def _cost(one: float, other: float, whom: str) -> str:
+def cost_compared(one: float, other: float, whom: str) -> str:
+    """A cost against another policy's, as a predicate: ``costs 31 % less than threshold``."""
     if one == other:
         return f"costs the same as {whom}"
     if other == 0:
