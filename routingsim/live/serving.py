@@ -34,6 +34,8 @@ __all__ = ["Only", "Plan", "Report", "main", "running", "serve"]
 Only = Literal["bridge", "api"]
 """The part to run where not both are wanted."""
 
+LOG_FORMAT = "time=%(asctime)s level=%(levelname)s logger=%(name)s %(message)s"
+
 STARTUP_SECONDS = 0.01
 """Seconds between looks at whether the HTTP server has started."""
 
@@ -124,6 +126,9 @@ def serve(
     """
     settings = load_settings() if settings is None else settings
     plan = Plan(settings, only, routing=pickle.dumps((pool, policy)))
+    # For whoever has not set logging up otherwise; what is not ours speaks up when it matters.
+    logging.basicConfig(format=LOG_FORMAT)
+    logging.getLogger("routingsim.live").setLevel(logging.INFO)
 
     async def foreground() -> None:
         stop = _stop_on(signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

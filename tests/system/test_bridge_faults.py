@@ -96,10 +96,12 @@ class Reader:
 async def reading(url: Callable[[], str], count: int = 1) -> AsyncIterator[list[Reader]]:
     readers = [Reader(url) for _ in range(count)]
     await asyncio.gather(*(reader.subscribed.wait() for reader in readers))
-    yield readers
-    for reader in readers:
-        reader.task.cancel()
-    await asyncio.gather(*(reader.task for reader in readers), return_exceptions=True)
+    try:
+        yield readers
+    finally:
+        for reader in readers:
+            reader.task.cancel()
+        await asyncio.gather(*(reader.task for reader in readers), return_exceptions=True)
 
 
 async def until(true: Callable[[], object], seconds: float = 20.0) -> None:
@@ -336,6 +338,77 @@ def test_two_hundred_clients_of_which_some_are_villains(seed: int) -> None:
     run(main)
 
 
+class Stalled:
+    """A client that subscribes and reads no more."""
+
+    def __init__(self, port: int) -> None:
+        self.socket = socket.socket()
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        self.socket.connect(("127.0.0.1", port))
+        self.socket.sendall(HANDSHAKE + SUBSCRIBE)
+
+
+def test_beside_a_stalled_client_at_ten_thousand_a_second() -> None:
+    """It holds no more than its bound and is cut off; the others get all, in order, once."""
+    total, turn = 20_000, 100
+    limits = Limits(queue_messages=2_000, queue_bytes=2**20, close_seconds=0.3)
+
+    async def main() -> None:
+        with Broker(Settings(redis_port=0)) as broker, RedisPublisher(broker.url) as publisher:
+            async with (
+                Bridge(broker.url, port=0, limits=limits) as bridge,
+                reading(lambda: bridge.url, 2) as readers,
+            ):
+                stalled = await asyncio.to_thread(Stalled, bridge.port)
+                await until(lambda: bridge.stats.clients == 3)
+                worst = 0
+                for start in range(0, total, turn):
+                    publisher.publish_routing_decisions(decisions(range(start, start + turn)))
+                    await asyncio.sleep(turn / 10_000)
+                    worst = max([worst, *(lag.bytes for lag in bridge.stats.lag)])
+                await until(lambda: all(len(reader.got) >= total for reader in readers))
+                assert all(reader.got == list(range(total)) for reader in readers)
+                assert bridge.stats.evicted == 1
+                # One write more than the bound: what came in one turn of the loop.
+                assert worst < limits.queue_bytes + 2**20
+                await until(lambda: bridge.stats.clients == 2)
+                stalled.socket.close()
+
+    run(main)
+
+
+def test_handshakes_that_dawdle_are_cut_off_while_others_go_on() -> None:
+    limits = Limits(close_seconds=0.3, handshake_seconds=0.5)
+
+    async def dawdle(port: int) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        with contextlib.suppress(ConnectionError):
+            for byte in HANDSHAKE[:-4] * 10:
+                writer.write(bytes([byte]))
+                await asyncio.sleep(0.02)
+                if reader.at_eof():
+                    break
+        await until(reader.at_eof)
+        writer.close()
+
+    async def main() -> None:
+        with Broker(Settings(redis_port=0)) as broker, RedisPublisher(broker.url) as publisher:
+            async with (
+                Bridge(broker.url, port=0, limits=limits) as bridge,
+                reading(lambda: bridge.url) as [reader],
+            ):
+                dawdlers = [asyncio.create_task(dawdle(bridge.port)) for _ in range(50)]
+                for number in range(100):
+                    publisher.publish_routing_decisions(decisions([number]))
+                    await asyncio.sleep(0.005)
+                await until(lambda: len(reader.got) >= 100)
+                assert reader.got == list(range(100))
+                await asyncio.gather(*dawdlers)
+                await until(lambda: len(bridge._connections) == 1)
+
+    run(main)
+
+
 def test_clients_that_subscribe_and_vanish_leave_nothing_behind() -> None:
     async def vanish(port: int) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -348,8 +421,8 @@ def test_clients_that_subscribe_and_vanish_leave_nothing_behind() -> None:
             async with Bridge(broker.url, port=0, limits=LIMITS) as bridge:
                 counts = []
                 for _ in range(2):
-                    for _ in range(150):
-                        await vanish(bridge.port)
+                    for _ in range(50):
+                        await asyncio.gather(*(vanish(bridge.port) for _ in range(10)))
                     await until(lambda: bridge.stats.clients == 0)
                     await asyncio.sleep(2 * LIMITS.close_seconds)
                     gc.collect()
