@@ -83,7 +83,7 @@ def run_console(block: Any, desk: Path) -> None:
 
 def run(command: str, desk: Path) -> tuple[int, str]:
     """Exit code and output of a command; a server is interrupted once it says where it listens."""
-    shell = ["bash", "-c", f"set -o pipefail; exec {command}" if serves(command) else command]
+    shell = ["bash", "-c", f"set -o pipefail; exec env {command}" if serves(command) else command]
     environ = os.environ | {"PYTHONUNBUFFERED": "1", "HTTP_PORT": "0", "WEBSOCKET_PORT": "0"}
     both = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     with subprocess.Popen(shell, cwd=desk, env=environ, **both) as process:
