@@ -48,7 +48,7 @@ from routingsim.scoring import score_column
 
 __all__ = ["compose_study"]
 
-_SIZE = (4.2, 3.8)
+_SIZE = (3.6, 3.7)
 
 
 def compose_study(
@@ -241,17 +241,19 @@ def _loads(study: Study) -> Section | None:
         return None
     metrics = ["goodput", "quality"] if study.recorded else ["latency_mean"]
     scales = {"cost": 1000.0}
-    galleries = []
+    pictures = []
     for metric in [*metrics, "latency_p95", "cost"]:
         axis = study_plots.AXES[metric]
-        said = f"{axis}: {study_caption(study, metric, scale=scales.get(metric, 1.0))}"
-        picture = Picture(axis, "", said, partial(study_plots.plot_load, study, metric))
-        galleries.append(Gallery(f"load-{metric.replace('_', '-')}", (picture,), (4.2, 3.4)))
+        said = study_caption(study, metric, scale=scales.get(metric, 1.0))
+        draw = partial(study_plots.plot_load, study, metric)
+        pictures.append(Picture(axis, "", said, draw))
     text = (
         "From the lowest load to the highest. Bands are 95 % intervals; controls are thin and "
         "grey.",
     )
-    return Section("loads", "What load does", text, tuple(galleries))
+    return Section(
+        "loads", "What load does", text, (Gallery("loads", tuple(pictures), (3.6, 3.0)),)
+    )
 
 
 def _regret(study: Study) -> Section | None:
@@ -271,7 +273,7 @@ def _regret(study: Study) -> Section | None:
         "Quality lost so far against the best agent of each task, on average over runs. A policy "
         "that learns bends down; one that does not is a straight line.",
     )
-    return Section("regret", "Regret", text, (Gallery("regret", (picture,), (4.2, 3.4)),))
+    return Section("regret", "Regret", text, (Gallery("regret", (picture,), (3.6, 3.0)),))
 
 
 def _text_use(study: Study) -> Section | None:

@@ -245,11 +245,16 @@ def study_warnings(study: Study) -> tuple[str, ...]:
     policies, last = of_kind(study, "policy"), study.loads[-1]
     said = []
     for verdict in _WORST[:2]:
-        for name in study.names:
+        for name in policies:
             loads = [load for load in study.loads if stability(study, name, load) == verdict]
             if loads:
-                whom = "The control " if study.kinds[name] == "control" else ""
-                said.append(f"{whom}{name} is {verdict} at {_at(loads)}.")
+                said.append(f"{name} is {verdict} at {_at(loads)}.")
+    unfit = [n for n in of_kind(study, "control") if stability(study, n, last) != "stable"]
+    if unfit:
+        said.append(
+            f"Of the controls, {joined(unfit, 10)} {'is' if len(unfit) == 1 else 'are'} not "
+            f"stable at load {last:g}: read their quality and cost, not their latencies."
+        )
     fitted = [name for name in study.names if study.hindsight.get(name)]
     if fitted:
         said.append(
