@@ -1,0 +1,309 @@
+"""Bandits: policies that learn from late feedback which agent is worth most, whatever the text.
+
+Rewards, feedback, forgetting, the budget pacer and the layout of their memory (a head, and
+blocks of a value an agent each) are those of :mod:`routingsim.policies.learning`. An agent
+that is down is never chosen; one that was never tried comes first.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numba.extending import register_jitable
+
+from routingsim import draws
+from routingsim.agents import Agent, AgentPool
+from routingsim.corpus import Corpus
+from routingsim.errors import PolicyError
+from routingsim.policies.kernel import Kernel, choose_kernel, learn_kernel
+from routingsim.policies.learning import (
+    BLOCKS,
+    DONE,
+    EXPLORE,
+    HEAD,
+    PENDING,
+    REWARD,
+    SQUARES,
+    any_up,
+    check,
+    epsilon,
+    head,
+    mean_reward,
+    note_choice,
+    note_outcome,
+    spelled,
+    toll,
+)
+from routingsim.policies.policy import Policy, recipe
+
+__all__ = ["epsilon_greedy", "gamma_draw", "learn_by_agent", "thompson", "ucb1"]
+
+
+@learn_kernel
+def learn_by_agent(task, agent, outcome, pool, memory):
+    """Learn how worthy an agent is, from any of its tries."""
+    note_outcome(task, agent, outcome, memory, pool.busy.size)
+
+
+# -- epsilon-greedy -------------------------------------------------------------------
+
+
+@choose_kernel
+def _by_epsilon(task, pool, memory):
+    agents = pool.busy.size
+    best, highest = any_up(task, pool), -math.inf
+    if task.uniform >= epsilon(memory):
+        for a in range(agents):
+            worth = mean_reward(memory, agents, a) - toll(memory, agents, a)
+            if pool.up[a] and worth > highest:
+                best, highest = a, worth
+    note_choice(memory, agents, best)
+    return best
+
+
+@recipe("epsilon-greedy")
+def epsilon_greedy(
+    pool: AgentPool,
+    corpus: Corpus | None = None,
+    *,
+    epsilon: float = 1.0,
+    decay: float = 100.0,
+    floor: float = 0.01,
+    w_quality: float = 1.0,
+    w_cost: float = 0.0,
+    w_latency: float = 0.0,
+    gamma: float = 1.0,
+    budget: float = math.inf,
+    pace: float = 0.01,
+) -> Policy:
+    """The agent with the highest mean reward, but now and then any (epsilon-greedy).
+
+    The chance of exploring falls as 1/t: ``max(floor, epsilon / (1 + t / decay))`` at
+    choice t from 0 (Auer, Cesa-Bianchi & Fischer, "Finite-time analysis of the multiarmed
+    bandit problem", Machine Learning 47, 2002, section 3).
+
+    Parameters
+    ----------
+    epsilon, floor : float
+        Chance of exploring, at first and at least.
+    decay : float
+        Choices after which it is halved.
+    w_quality, w_cost, w_latency : float
+        Reward of an answer of quality 1, and what a US dollar and a second take from it.
+    gamma : float
+        By which a try counts for less at each later one; 1 forgets nothing.
+    budget : float
+        Ceiling of the mean cost of a task, USD.
+    pace : float
+        Step by which the pacer's price follows the cost.
+
+    Raises
+    ------
+    PolicyError
+        If a parameter is out of its range.
+    """
+    given = {"epsilon": epsilon, "decay": decay, "floor": floor}
+    given |= {"w_quality": w_quality, "w_cost": w_cost, "w_latency": w_latency}
+    given |= {"gamma": gamma, "budget": budget, "pace": pace}
+    return _bandit("epsilon-greedy", epsilon_greedy, pool, _by_epsilon, given)
+
+
+# -- UCB1 -----------------------------------------------------------------------------
+
+
+@choose_kernel
+def _by_upper_bound(task, pool, memory):
+    agents = pool.busy.size
+    tries = done = total = 0.0
+    for a in range(agents):
+        tries += memory[HEAD + PENDING * agents + a] + memory[HEAD + DONE * agents + a]
+        done += memory[HEAD + DONE * agents + a]
+        total += memory[HEAD + REWARD * agents + a]
+    best, highest = any_up(task, pool), -math.inf
+    for a in range(agents):
+        mine = memory[HEAD + PENDING * agents + a] + memory[HEAD + DONE * agents + a]
+        worth = mean_reward(memory, agents, a)
+        if mine > 0.0 and tries > 0.0:
+            if worth == -math.inf:  # all its tries are pending: as good as any
+                worth = total / done if done > 0.0 else 0.0
+            worth += memory[EXPLORE] * math.sqrt(2.0 * math.log(1.0 + tries) / mine)
+        worth -= toll(memory, agents, a)
+        if pool.up[a] and worth > highest:
+            best, highest = a, worth
+    note_choice(memory, agents, best)
+    return best
+
+
+@recipe("ucb1")
+def ucb1(
+    pool: AgentPool,
+    corpus: Corpus | None = None,
+    *,
+    exploration: float = 1.0,
+    w_quality: float = 1.0,
+    w_cost: float = 0.0,
+    w_latency: float = 0.0,
+    gamma: float = 1.0,
+    budget: float = math.inf,
+    pace: float = 0.01,
+) -> Policy:
+    """The agent whose mean reward could be highest, by an upper confidence bound (UCB1).
+
+    The bound is ``mean + exploration * sqrt(2 ln(1 + t) / n)`` with n tries of the agent
+    of t in all (Auer, Cesa-Bianchi & Fischer, Machine Learning 47, 2002). Under late
+    feedback n and t count tries when they are sent, pending ones too, so that a burst does
+    not all go to one agent; the mean is over those that have completed (Joulani, György &
+    Szepesvári, "Online learning under delayed feedback", ICML 2013). With ``gamma`` below
+    1 it is discounted UCB (Garivier & Moulines, 2011).
+
+    Parameters
+    ----------
+    exploration : float
+        Width of the bound: the range that rewards have.
+    w_quality, w_cost, w_latency, gamma, budget, pace
+        As :func:`epsilon_greedy`.
+
+    Raises
+    ------
+    PolicyError
+        If a parameter is out of its range.
+    """
+    given = {"exploration": exploration}
+    given |= {"w_quality": w_quality, "w_cost": w_cost, "w_latency": w_latency}
+    given |= {"gamma": gamma, "budget": budget, "pace": pace}
+    return _bandit("ucb1", ucb1, pool, _by_upper_bound, given)
+
+
+# -- Thompson sampling ----------------------------------------------------------------
+
+
+@register_jitable
+def gamma_draw(key, shape, part):
+    """A gamma draw of ``shape`` 1 or more, from the task's draws ``part``, ``part`` + 1, …
+
+    Marsaglia & Tsang, "A simple method for generating gamma variables", ACM Transactions
+    on Mathematical Software 26, 2000. At most one proposal in twenty is rejected: that all
+    of 32 are does not happen.
+    """
+    d = shape - 1.0 / 3.0
+    drawn = d
+    for k in range(part, part + 64, 2):
+        x = draws.normal(key, 0, k)
+        v = 1.0 + x / math.sqrt(9.0 * d)
+        if v > 0.0:
+            v = v * v * v
+            if math.log(draws.uniform(key, 0, k + 1)) < 0.5 * x * x + d - d * v + d * math.log(v):
+                drawn = d * v
+                break
+    return drawn
+
+
+@choose_kernel
+def _by_beta_draw(task, pool, memory):
+    agents = pool.busy.size
+    best, highest = any_up(task, pool), -math.inf
+    for a in range(agents):
+        won = 1.0 + memory[HEAD + REWARD * agents + a]
+        lost = 1.0 + max(0.0, memory[HEAD + DONE * agents + a] + 1.0 - won)
+        x = gamma_draw(task.key, won, 2 + 128 * a)
+        y = gamma_draw(task.key, lost, 66 + 128 * a)
+        mean = won / (won + lost)
+        worth = mean + memory[EXPLORE] * (x / (x + y) - mean) - toll(memory, agents, a)
+        if pool.up[a] and worth > highest:
+            best, highest = a, worth
+    note_choice(memory, agents, best)
+    return best
+
+
+@choose_kernel
+def _by_normal_draw(task, pool, memory):
+    agents = pool.busy.size
+    tries = total = squares = 0.0
+    for a in range(agents):
+        tries += memory[HEAD + DONE * agents + a]
+        total += memory[HEAD + REWARD * agents + a]
+        squares += memory[HEAD + SQUARES * agents + a]
+    # The prior is one try more of each agent, of the mean and variance of all that were seen.
+    mean = total / tries if tries > 0.0 else 0.0
+    variance = squares / tries - mean * mean if tries >= 2.0 else 1.0
+    best, highest = any_up(task, pool), -math.inf
+    for a in range(agents):
+        mine = 1.0 + memory[HEAD + DONE * agents + a]
+        deviation = math.sqrt(max(variance, 1e-12) / mine)
+        worth = (mean + memory[HEAD + REWARD * agents + a]) / mine
+        worth += memory[EXPLORE] * deviation * draws.normal(task.key, 0, 2 + a)
+        worth -= toll(memory, agents, a)
+        if pool.up[a] and worth > highest:
+            best, highest = a, worth
+    note_choice(memory, agents, best)
+    return best
+
+
+@recipe("thompson")
+def thompson(
+    pool: AgentPool,
+    corpus: Corpus | None = None,
+    *,
+    prior: str = "auto",
+    exploration: float = 1.0,
+    w_quality: float = 1.0,
+    w_cost: float = 0.0,
+    w_latency: float = 0.0,
+    gamma: float = 1.0,
+    budget: float = math.inf,
+    pace: float = 0.01,
+) -> Policy:
+    """An agent drawn by the chance that its mean reward is the highest (Thompson sampling).
+
+    Thompson, Biometrika 25, 1933; Chapelle & Li, "An empirical evaluation of Thompson
+    sampling", NeurIPS 2011, who find it robust to late feedback. ``beta`` adds a reward r
+    as r of a success and 1 - r of a failure to a uniform prior; it holds rewards to 0 to
+    1. ``gaussian`` takes rewards of any size: their variance is estimated over all agents.
+
+    Parameters
+    ----------
+    prior : {"auto", "beta", "gaussian"}
+        ``auto`` is beta where the weights keep rewards in 0 to 1.
+    exploration : float
+        By which a draw's distance from its mean is stretched; 0 takes the mean.
+    w_quality, w_cost, w_latency, gamma, budget, pace
+        As :func:`epsilon_greedy`.
+
+    Raises
+    ------
+    PolicyError
+        If a parameter is out of its range.
+    """
+    given: dict[str, Any] = {"prior": prior, "exploration": exploration}
+    given |= {"w_quality": w_quality, "w_cost": w_cost, "w_latency": w_latency}
+    given |= {"gamma": gamma, "budget": budget, "pace": pace}
+    if prior not in ("auto", "beta", "gaussian"):
+        raise PolicyError(f"thompson: prior={prior!r}; choose auto, beta or gaussian")
+    bounded = w_quality <= 1 and w_cost == 0 and w_latency == 0
+    if prior == "beta" or (prior == "auto" and bounded):
+        return _bandit("thompson", thompson, pool, _by_beta_draw, given, least=0.0, most=1.0)
+    return _bandit("thompson", thompson, pool, _by_normal_draw, given)
+
+
+def _bandit(
+    name: str,
+    maker: Callable[..., Policy],
+    pool: AgentPool,
+    choose: Kernel,
+    given: dict[str, Any],
+    **bounds: float,
+) -> Policy:
+    check(name, given)
+
+    def reason(agent: Agent, d_var: float, load: float) -> str:
+        return f"By the rewards of earlier tasks ({name}): Routed to {agent.name}"
+
+    return Policy(
+        spelled(name, given, maker),
+        choose,
+        learn_by_agent,
+        memory=np.concatenate([head(given, **bounds), np.zeros(BLOCKS * len(pool))]),
+        reason=reason,
+        parameters=given,
+    )

@@ -1,0 +1,237 @@
+"""What the policies that learn have in common: rewards, exploration, forgetting, a budget.
+
+Their memory begins with a *head* of settings, at the positions named here. In bandits
+there follow *blocks* of one value an agent each: what was seen of it so far.
+
+A try's **reward** is ``w_quality * quality - w_cost * cost - w_latency * latency``, with
+cost in USD of the try and latency in seconds since the task arrived. A try that was not
+answered has quality 0; so has an answer whose quality is not recorded, for which only the
+terms of cost and latency are left. A cost that is not known adds nothing.
+
+**Feedback is late**: a try is learned from when it completes. Until then it is *pending*.
+
+**Forgetting**: each try that is learned from makes all earlier ones count for ``gamma``
+times as much (Garivier & Moulines, "On upper-confidence bound policies for switching
+bandit problems", ALT 2011).
+
+**The budget pacer** holds the mean cost of a task at ``budget`` by a price: a choice is
+charged ``price * expected cost / budget``, in units of reward, and at each completed try
+``price = max(0, price + pace * (cost / budget - first))``, where ``first`` is 1 for a
+task's first try and 0 for a retry (dual ascent: Agrawal & Devanur, "Bandits with concave
+rewards and convex knapsacks", EC 2014; for language models, the ParetoBandit paper,
+arXiv:2604.00136). Summed up: over T tasks the mean cost exceeds the budget by no more than
+the share ``price / (pace * T)``.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numba.extending import register_jitable
+from numpy.typing import NDArray
+
+from routingsim.errors import PolicyError
+from routingsim.policies.kernel import OK, draw
+from routingsim.policies.policy import Policy
+
+__all__ = [
+    "BLOCKS",
+    "CHOICES",
+    "DONE",
+    "EXPLORE",
+    "FLOOR",
+    "GAMMA",
+    "HEAD",
+    "PENDING",
+    "PRICE",
+    "REWARD",
+    "SQUARES",
+    "any_up",
+    "check",
+    "epsilon",
+    "explore",
+    "head",
+    "mean_reward",
+    "note_choice",
+    "note_outcome",
+    "reward",
+    "spelled",
+    "toll",
+]
+
+# The head: weights; the bounds that a reward is held to; forgetting; the budget, its step
+# and its price now; exploration (its start, its floor, the choices after which it is
+# halved); choices made.
+QUALITY, COST, LATENCY, LEAST, MOST, GAMMA, BUDGET, PACE, PRICE = range(9)
+EXPLORE, FLOOR, DECAY, CHOICES, HEAD = range(9, 14)
+
+# The blocks, a value an agent each: tries pending; tries done, sum of their rewards and of
+# the squares of these; tries of known cost and what they cost (USD). All but the first fade.
+PENDING, DONE, REWARD, SQUARES, PRICED, SPENT, BLOCKS = range(7)
+
+_NOTHING = 1e-6  # tries that have faded to fewer than this are forgotten
+
+
+# What each parameter may be: a test, and in words.
+_NOT_NEGATIVE = (lambda v: 0 <= v < math.inf, "0 or more")
+_SHARE = (lambda v: 0 <= v <= 1, "from 0 to 1")
+_COUNT = (lambda v: 1 <= v <= 1000 and v == int(v), "a whole number from 1 to 1000")
+_ALLOWED: Mapping[str, tuple[Callable[[float], bool], str]] = {
+    **dict.fromkeys(("w_quality", "w_cost", "w_latency", "exploration"), _NOT_NEGATIVE),
+    **dict.fromkeys(("epsilon", "floor", "rate"), _SHARE),
+    **dict.fromkeys(("levels", "words"), _COUNT),
+    "budget": (lambda v: v > 0, "above 0, in USD a task (inf for no ceiling)"),
+    "decay": (lambda v: v > 0, "above 0, in choices (inf for no decay)"),
+    "discount": (lambda v: 0 <= v < 1, "0 or more and below 1"),
+    "gamma": (lambda v: 0 < v <= 1, "above 0 and up to 1"),
+    "pace": (lambda v: 0 < v < math.inf, "above 0"),
+    "ridge": (lambda v: 0 < v < math.inf, "above 0"),
+}
+
+
+def check(name: str, given: Mapping[str, Any]) -> None:
+    """Refuse parameters of the policy ``name`` that are out of their range.
+
+    Raises
+    ------
+    PolicyError
+        Naming the parameter and what it may be.
+    """
+    for key, value in given.items():
+        fits, needed = _ALLOWED.get(key, (None, ""))
+        if fits is not None and not fits(value):
+            raise PolicyError(f"{name}: {key}={value}; it must be {needed}")
+
+
+def head(
+    given: Mapping[str, Any], *, least: float = -math.inf, most: float = math.inf
+) -> NDArray[np.float64]:
+    """The head of a memory from a policy's parameters, shape (HEAD,).
+
+    Parameters
+    ----------
+    given : mapping
+        ``w_quality``, ``w_cost`` and ``w_latency``; where the policy has them ``gamma``,
+        ``budget`` and ``pace``; ``epsilon``, ``floor`` and ``decay``, or ``exploration``.
+    least, most : float
+        Bounds that each reward is held to.
+    """
+    made = np.zeros(HEAD)
+    made[[QUALITY, COST, LATENCY]] = [given[key] for key in ("w_quality", "w_cost", "w_latency")]
+    made[[LEAST, MOST]] = least, most
+    made[GAMMA] = given.get("gamma", 1.0)
+    made[BUDGET] = given.get("budget", math.inf)
+    made[PACE] = given.get("pace", 1.0)
+    made[EXPLORE] = given["epsilon"] if "epsilon" in given else given["exploration"]
+    made[FLOOR] = given.get("floor", 0.0)
+    made[DECAY] = given.get("decay", math.inf)
+    return made
+
+
+def spelled(name: str, given: Mapping[str, Any], maker: Callable[..., Policy]) -> str:
+    """The policy's name with those parameters that are not its maker's defaults."""
+    defaults = maker.__kwdefaults__ or {}
+    said = [f"{key}={_written(value)}" for key, value in given.items() if value != defaults[key]]
+    return f"{name}:{','.join(said)}" if said else name
+
+
+def _written(value: Any) -> str:
+    """As it can be given again on the command line, without losing a digit."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return value
+    return f"{value:g}" if float(f"{value:g}") == value else repr(value)
+
+
+def explore(policy: Policy, exploration: float) -> Policy:
+    """The policy, whose memory must have a head, with this much exploration from now on."""
+    memory = np.array(policy.memory, dtype=np.float64)
+    memory[[EXPLORE, FLOOR, DECAY]] = exploration, exploration, math.inf
+    return replace(policy, memory=memory)
+
+
+# -- in kernels -----------------------------------------------------------------------
+
+
+@register_jitable
+def reward(outcome, memory):
+    """What a try was worth by the user's weights."""
+    worth = -memory[LATENCY] * outcome.latency
+    if outcome.status == OK and not math.isnan(outcome.quality):
+        worth += memory[QUALITY] * outcome.quality
+    if not math.isnan(outcome.cost):
+        worth -= memory[COST] * outcome.cost
+    return min(max(worth, memory[LEAST]), memory[MOST])
+
+
+@register_jitable
+def epsilon(memory):
+    """Chance of exploring now: it is halved after DECAY choices, but for its floor."""
+    faded = memory[EXPLORE]
+    if memory[DECAY] < math.inf:
+        faded /= 1.0 + memory[CHOICES] / memory[DECAY]
+    return max(faded, memory[FLOOR])
+
+
+@register_jitable
+def any_up(task, pool):
+    """An agent that is up, each as likely as the next."""
+    left = 0
+    for a in range(pool.up.size):
+        left += pool.up[a]
+    left = int(draw(task, 1) * left)
+    for a in range(pool.up.size):
+        if pool.up[a]:
+            if left == 0:
+                return a
+            left -= 1
+    return 0
+
+
+@register_jitable
+def mean_reward(memory, agents, a):
+    """Mean reward of the agent's tries; infinite before there is one, or any pending."""
+    done = memory[HEAD + DONE * agents + a]
+    if done > _NOTHING:
+        return memory[HEAD + REWARD * agents + a] / done
+    return math.inf if memory[HEAD + PENDING * agents + a] <= 0 else -math.inf
+
+
+@register_jitable
+def toll(memory, agents, a):
+    """What the pacer charges for the agent, in units of reward."""
+    tries = memory[HEAD + PRICED * agents + a]
+    if memory[PRICE] == 0.0 or tries <= _NOTHING:
+        return 0.0
+    return memory[PRICE] * memory[HEAD + SPENT * agents + a] / (tries * memory[BUDGET])
+
+
+@register_jitable
+def note_choice(memory, agents, a):
+    """Note that a try was sent to the agent."""
+    memory[CHOICES] += 1.0
+    memory[HEAD + PENDING * agents + a] += 1.0
+
+
+@register_jitable
+def note_outcome(task, a, outcome, memory, agents):
+    """Note how a try went, and return its reward."""
+    worth = reward(outcome, memory)
+    if memory[GAMMA] < 1.0:
+        for k in range(HEAD + DONE * agents, HEAD + BLOCKS * agents):
+            memory[k] *= memory[GAMMA]
+    memory[HEAD + PENDING * agents + a] -= 1.0
+    memory[HEAD + DONE * agents + a] += 1.0
+    memory[HEAD + REWARD * agents + a] += worth
+    memory[HEAD + SQUARES * agents + a] += worth * worth
+    if not math.isnan(outcome.cost):
+        memory[HEAD + PRICED * agents + a] += 1.0
+        memory[HEAD + SPENT * agents + a] += outcome.cost
+        if memory[BUDGET] < math.inf:
+            due = 1.0 if task.attempt == 0 else 0.0
+            step = memory[PACE] * (outcome.cost / memory[BUDGET] - due)
+            memory[PRICE] = max(0.0, memory[PRICE] + step)
+    return worth

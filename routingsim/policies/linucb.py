@@ -1,0 +1,216 @@
+"""LinUCB: a bandit that learns which agent is worth most for which text."""
+
+import math
+from functools import partial
+
+import numpy as np
+from numba.extending import register_jitable
+
+from routingsim.agents import Agent, AgentPool
+from routingsim.corpus import Corpus
+from routingsim.policies.features import CATEGORIES, hashed_features
+from routingsim.policies.kernel import choose_kernel, learn_kernel
+from routingsim.policies.learning import (
+    BLOCKS,
+    DONE,
+    EXPLORE,
+    GAMMA,
+    HEAD,
+    PENDING,
+    any_up,
+    check,
+    head,
+    note_choice,
+    note_outcome,
+    spelled,
+    toll,
+)
+from routingsim.policies.policy import Policy, recipe
+
+__all__ = ["layout", "learn_linear", "linucb"]
+
+# Memory, after the head and the blocks of the bandits: the size d of a context, the ridge,
+# the coordinate whose turn it is when A fades (see _forget); room for two vectors (d each);
+# then for each agent the weights theta (d) of its reward and the inverse of its matrix A,
+# by rows (d * d).
+_CONTEXT = 3  # of d: an intercept, d_var and length; the rest are features
+
+
+def layout(agents: int) -> slice:
+    """Where the memory for so many agents says how the rest of it is laid out."""
+    first = HEAD + BLOCKS * agents
+    return slice(first, first + 1)
+
+
+@register_jitable
+def _places(memory, agents):
+    """Size of a context, and where the two vectors and the agents' weights begin."""
+    first = HEAD + BLOCKS * agents
+    d = int(memory[first])
+    return d, first + 3, first + 3 + 2 * d
+
+
+@register_jitable
+def _set_context(task, memory, x, d):
+    memory[x] = 1.0
+    memory[x + 1] = task.d_var
+    memory[x + 2] = 0.1 * math.log(1.0 + task.prompt_tokens)
+    for k in range(d - _CONTEXT):  # a task without a text has no features
+        memory[x + _CONTEXT + k] = task.features[k] if k < task.features.size else 0.0
+
+
+@register_jitable
+def _spread(memory, x, v, inverse, d):
+    """Put A^-1 x at ``v``, and return x A^-1 x."""
+    for j in range(d):
+        memory[v + j] = 0.0
+    for i in range(d):
+        if memory[x + i] != 0.0:
+            row = inverse + i * d
+            for j in range(d):
+                memory[v + j] += memory[x + i] * memory[row + j]
+    spread = 0.0
+    for j in range(d):
+        spread += memory[x + j] * memory[v + j]
+    return max(spread, 0.0)
+
+
+@choose_kernel
+def _by_linear_bound(task, pool, memory):
+    agents = pool.busy.size
+    d, x, weights = _places(memory, agents)
+    v = x + d
+    _set_context(task, memory, x, d)
+    best, highest = any_up(task, pool), -math.inf
+    for a in range(agents):
+        if not pool.up[a]:
+            continue
+        pending = memory[HEAD + PENDING * agents + a]
+        if pending <= 0.0 and memory[HEAD + DONE * agents + a] <= 0.0:
+            best = a
+            break
+        theta = weights + a * (d + d * d)
+        worth = -toll(memory, agents, a)
+        for k in range(d):
+            worth += memory[theta + k] * memory[x + k]
+        spread = _spread(memory, x, v, theta + d, d)
+        # As if every pending try had been of a task like this one.
+        spread /= 1.0 + spread * max(0.0, pending)
+        worth += memory[EXPLORE] * math.sqrt(spread)
+        if worth > highest:
+            best, highest = a, worth
+    note_choice(memory, agents, best)
+    return best
+
+
+@learn_kernel
+def learn_linear(task, agent, outcome, pool, memory):
+    """Learn how worthy an agent is for tasks like this one (recursive least squares)."""
+    agents = pool.busy.size
+    d, x, weights = _places(memory, agents)
+    v = x + d
+    worth = note_outcome(task, agent, outcome, memory, agents)
+    if memory[GAMMA] < 1.0:
+        turn = HEAD + BLOCKS * agents + 2
+        for a in range(agents):
+            theta = weights + a * (d + d * d)
+            _forget(memory, theta, v, d, int(memory[turn]) % d, memory[turn - 1])
+        memory[turn] = (memory[turn] + 1.0) % d
+    theta = weights + agent * (d + d * d)
+    inverse = theta + d
+    _set_context(task, memory, x, d)
+    scale = 1.0 / (1.0 + _spread(memory, x, v, inverse, d))
+    error = worth
+    for k in range(d):
+        error -= memory[theta + k] * memory[x + k]
+    for i in range(d):
+        memory[theta + i] += scale * error * memory[v + i]
+        for j in range(d):
+            memory[inverse + i * d + j] -= scale * memory[v + i] * memory[v + j]
+
+
+@register_jitable
+def _forget(memory, theta, v, d, k, ridge):
+    """Let A and what was learned fade by gamma, then give A's entry k, k its ridge back.
+
+    The d entries take turns, so that each update is of rank one: A would need an inversion
+    to get the ridge that fades, (1 - gamma) * ridge, back on all its diagonal at once.
+    """
+    inverse = theta + d
+    for j in range(d * d):
+        memory[inverse + j] /= memory[GAMMA]
+    added = d * (1.0 - memory[GAMMA]) * ridge
+    scale = added / (1.0 + added * memory[inverse + k * d + k])
+    for j in range(d):
+        memory[v + j] = memory[inverse + k * d + j]
+    weight = memory[theta + k]
+    for i in range(d):
+        memory[theta + i] -= scale * weight * memory[v + i]
+        for j in range(d):
+            memory[inverse + i * d + j] -= scale * memory[v + i] * memory[v + j]
+
+
+@recipe("linucb")
+def linucb(
+    pool: AgentPool,
+    corpus: Corpus | None = None,
+    *,
+    exploration: float = 0.5,
+    ridge: float = 1.0,
+    words: int = 16,
+    w_quality: float = 1.0,
+    w_cost: float = 0.0,
+    w_latency: float = 0.0,
+    gamma: float = 1.0,
+    budget: float = math.inf,
+    pace: float = 0.01,
+) -> Policy:
+    """The agent whose reward for this text could be highest, by a linear bound (LinUCB).
+
+    An agent's reward is a linear function of the context x: 1, D_var, the logarithm of the
+    prompt's tokens, and the category and words, hashed
+    (:func:`routingsim.policies.features.hashed_features`). It is estimated by ridge
+    regression, and the bound is ``theta x + exploration * sqrt(x A^-1 x)`` (Li, Chu,
+    Langford & Schapire, "A contextual-bandit approach to personalized news article
+    recommendation", WWW 2010, disjoint models), with A^-1 kept by Sherman & Morrison's
+    formula. Tries are learned from when they complete; a pending one narrows its agent's
+    bound as if it had been of a task like this one. An agent never tried comes first.
+    With ``gamma`` below 1, A fades, but for its ridge (after Russac, Vernade & Cappé,
+    "Weighted linear bandits for non-stationary environments", NeurIPS 2019).
+
+    Parameters
+    ----------
+    exploration : float
+        Width of the bound.
+    ridge : float
+        Penalty.
+    words : int
+        Columns that words are hashed to.
+    w_quality, w_cost, w_latency, gamma, budget, pace
+        As :func:`routingsim.policies.epsilon_greedy`.
+
+    Raises
+    ------
+    PolicyError
+        If a parameter is out of its range.
+    """
+    given = {"exploration": exploration, "ridge": ridge, "words": words}
+    given |= {"w_quality": w_quality, "w_cost": w_cost, "w_latency": w_latency}
+    given |= {"gamma": gamma, "budget": budget, "pace": pace}
+    check("linucb", given)
+
+    def reason(agent: Agent, d_var: float, load: float) -> str:
+        return f"By the rewards of similar tasks (linucb): Routed to {agent.name}"
+
+    d = _CONTEXT + CATEGORIES + words
+    start = np.concatenate([np.zeros(d), (np.eye(d) / ridge).ravel()])
+    parts = [head(given), np.zeros(BLOCKS * len(pool)), [d, ridge, 0.0], np.zeros(2 * d)]
+    return Policy(
+        spelled("linucb", given, linucb),
+        _by_linear_bound,
+        learn_linear,
+        memory=np.concatenate([*parts, np.tile(start, len(pool))]),
+        reason=reason,
+        featurize=partial(hashed_features, words=words),
+        parameters=given,
+    )

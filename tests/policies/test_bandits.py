@@ -1,0 +1,355 @@
+"""Bandits: what they are told, what they learn from it, and how soon."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+
+import routingsim as rs
+from routingsim import draws
+from routingsim.agents import Agent, AgentPool
+from routingsim.corpus import Corpus
+from routingsim.errors import PolicyError
+from routingsim.policies import make_policy
+from routingsim.policies.bandits import gamma_draw
+from routingsim.policies.features import hashed_features
+from routingsim.policies.kernel import FAILED, OK, SHED, Outcome, TaskView
+from routingsim.policies.learning import (
+    BLOCKS,
+    CHOICES,
+    DONE,
+    HEAD,
+    PENDING,
+    PRICE,
+    REWARD,
+    epsilon,
+    explore,
+    head,
+    reward,
+)
+from routingsim.policies.policy import Policy
+from routingsim.simulation.result import ReplayResult
+
+BANDITS = ["epsilon-greedy", "ucb1", "thompson", "thompson:gaussian", "linucb"]
+WORDS = ["alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa"]
+
+
+def pool_of(agents: int, *, latency: ArrayLike = 1.0, **fields) -> AgentPool:
+    """Agents with slots for all, each recorded under its own id."""
+    fields = {"concurrency": 4000, "service": "deterministic"} | fields
+    return AgentPool(
+        tuple(
+            Agent(id=f"a{a}", name=f"Agent {a}", cost=0.0, latency=float(seconds), **fields)
+            for a, seconds in enumerate(np.broadcast_to(latency, agents))
+        )
+    )
+
+
+def planted(chances: ArrayLike, cost: ArrayLike = 0.0, tasks: int = 3000, seed: int = 0) -> Corpus:
+    """Tasks that agent a gets right with chance ``chances[a]`` (or ``[task, a]``)."""
+    rng = np.random.default_rng(seed)
+    chance = np.atleast_2d(np.asarray(chances, dtype=float))
+    right = rng.random((tasks, chance.shape[1])) < chance
+    costs = np.broadcast_to(cost, right.shape)
+    columns = {"id": [f"t{k}" for k in range(tasks)], "text": rng.choice(WORDS, tasks)}
+    for a in range(right.shape[1]):
+        columns[f"outcomes.a{a}.quality"] = right[:, a].astype(float)
+        columns[f"outcomes.a{a}.cost"] = costs[:, a]
+    return Corpus.from_frame(pd.DataFrame(columns))
+
+
+def run(corpus: Corpus, pool: AgentPool, policy: str | Policy, rate: float = 1.0, **options):
+    return rs.replay(corpus, pool, policy, arrivals=rs.Deterministic(rate), **options)
+
+
+def share(result: ReplayResult, agent: int, begin: float, end: float = 1.0) -> float:
+    """Share of the agent among the tasks between two shares of the run."""
+    n = len(result)
+    return float((result.log.agent[int(begin * n) : int(end * n)] == agent).mean())
+
+
+def block(memory: NDArray[np.float64], which: int, agents: int) -> NDArray[np.float64]:
+    return memory[HEAD + which * agents : HEAD + (which + 1) * agents]
+
+
+# -- what they learn ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", BANDITS)
+def test_the_best_agent_is_found_and_regret_flattens(name: str) -> None:
+    chances = np.array([0.3, 0.5, 0.9, 0.4])
+    result = run(planted(chances), pool_of(4), name, seed=3)
+    regret = 0.9 - chances[result.log.agent]
+    early, late = regret[:1500].sum(), regret[1500:].sum()
+    assert share(result, 2, 0.75) > 0.9
+    assert late < 0.5 * early
+    assert early < 0.25 * (0.9 - chances.mean()) * 1500 * 2  # half of what chance would lose
+
+
+@pytest.mark.parametrize("name", BANDITS)
+def test_compiled_and_interpreted_runs_are_the_same(name: str) -> None:
+    pool = pool_of(3, latency=[1.0, 2.0, 9.0], concurrency=2, error_rate=0.1, patience=20.0)
+    corpus = planted([0.2, 0.5, 0.9], cost=[0.001, 0.01, 0.1], tasks=600)
+    wanted = f"{name}{',' if ':' in name else ':'}gamma=0.99,budget=0.02,w_latency=0.01,w_cost=1"
+    policy = make_policy(wanted, pool)
+    options = {"seed": 5, "retries": rs.Retries(3), "outages": [rs.Outage("a1", 50.0, 90.0)]}
+    compiled = run(corpus, pool, policy, **options)
+    plain = run(corpus, pool, replace(policy, interpreted=True), **options)
+    pd.testing.assert_frame_equal(compiled.to_frame(), plain.to_frame())
+    np.testing.assert_array_equal(compiled.memory, plain.memory)
+
+
+@pytest.mark.parametrize("name", BANDITS)
+@pytest.mark.parametrize("agents", [1, 40])
+def test_any_number_of_agents_is_served(name: str, agents: int) -> None:
+    pool = pool_of(agents)
+    result = run(planted(np.linspace(0.9, 0.1, agents), tasks=400), pool, name)
+    assert result.overall["ok"] == 400
+    assert set(result.log.agent.tolist()) == set(range(agents))  # each is tried
+
+
+@pytest.mark.parametrize("name", BANDITS)
+def test_an_agent_that_is_down_is_not_chosen(name: str) -> None:
+    corpus, pool = planted([0.9, 0.3, 0.2]), pool_of(3)
+    result = run(corpus, pool, name, outages=[rs.Outage("a0", 1000.0, 2000.0)])
+    arrived = result.work.arrived
+    down = (arrived >= 1000.0) & (arrived < 2000.0)
+    assert not (result.log.agent[down] == 0).any()
+    assert share(result, 0, 0.8) > 0.8
+
+
+@pytest.mark.parametrize("name", BANDITS)
+def test_all_that_was_pending_is_done_in_the_end(name: str) -> None:
+    result = run(planted([0.5, 0.5]), pool_of(2), name)
+    np.testing.assert_array_equal(block(result.memory, PENDING, 2), 0.0)
+    counts = np.bincount(result.log.agent, minlength=2)
+    np.testing.assert_array_equal(block(result.memory, DONE, 2), counts)
+    won = [result.quality[result.log.agent == a].sum() for a in range(2)]
+    np.testing.assert_allclose(block(result.memory, REWARD, 2), won)
+    assert result.memory[CHOICES] == len(result)
+
+
+@pytest.mark.parametrize("name", ["epsilon-greedy", "ucb1", "thompson", "linucb"])
+def test_weights_make_the_reward(name: str) -> None:
+    corpus = planted([0.9, 0.8, 0.1], cost=[0.5, 0.01, 0.01])
+    pool = pool_of(3, latency=[1.0, 4.0, 1.0])
+    for weights, best in [("w_cost=0", 0), ("w_cost=1", 1), ("w_latency=0.5,w_cost=2", 2)]:
+        result = run(corpus, pool, f"{name}:{weights}", seed=1)
+        assert share(result, best, 0.75) > 0.7, weights
+
+
+def test_thompson_is_gaussian_where_rewards_leave_0_to_1() -> None:
+    pool = pool_of(2)
+    beta, gaussian = make_policy("thompson:beta", pool), make_policy("thompson:gaussian", pool)
+    for name, expected in [
+        ("thompson", beta),
+        ("thompson:w_latency=0.1", gaussian),
+        ("thompson:w_cost=0.1", gaussian),
+        ("thompson:w_quality=2", gaussian),
+        ("thompson:beta,w_cost=0.1", beta),
+    ]:
+        assert make_policy(name, pool).choose is expected.choose
+
+
+# -- drift, delay, budget -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["epsilon-greedy:", "ucb1:exploration=0.2,", "thompson:",
+                                  "thompson:gaussian,", "linucb:"])  # fmt: skip
+def test_forgetting_recovers_after_drift(name: str) -> None:
+    swapped = np.repeat([[0.9, 0.6, 0.1], [0.1, 0.6, 0.9]], 2000, axis=0)
+    corpus, pool = planted(swapped, tasks=4000), pool_of(3)
+    kept, faded = (
+        [run(corpus, pool, f"{name}gamma={gamma}", seed=seed) for seed in range(3)]
+        for gamma in (1.0, 0.995)
+    )
+    for one in faded:
+        assert share(one, 2, 0.75) > 0.9
+    after = [np.mean([one.quality[2000:].mean() for one in runs]) for runs in (kept, faded)]
+    assert after[1] > after[0] + 0.1
+
+
+@pytest.mark.parametrize("name", BANDITS)
+def test_late_feedback_slows_learning(name: str) -> None:
+    corpus = planted([0.9, 0.5, 0.3], tasks=1500)
+    soon, late = (
+        np.mean([run(corpus, pool, name, seed=seed).quality.mean() for seed in range(5)])
+        for pool in (pool_of(3, latency=0.5), pool_of(3, latency=400.0))
+    )
+    assert late < soon - 0.03
+    assert late > 0.6  # what chance would give is 0.57
+
+
+@pytest.mark.parametrize("name", BANDITS)
+@pytest.mark.parametrize(("rate", "pace"), [(0.5, 0.05), (20.0, 0.002)])
+def test_the_pacer_holds_the_mean_cost_at_the_ceiling(name: str, rate: float, pace: float) -> None:
+    """At once and 20 tasks late: the later feedback is, the shorter steps must be."""
+    corpus, pool = planted([0.5, 0.9], cost=[0.001, 0.010]), pool_of(2)
+    comma = "," if ":" in name else ":"
+    free = run(corpus, pool, name, rate)
+    held = run(corpus, pool, f"{name}{comma}budget=0.004,pace={pace}", rate)
+    assert free.log.cost.mean() > 0.008
+    assert held.log.cost[1000:].mean() == pytest.approx(0.004, rel=0.05)
+    assert held.quality.mean() > 0.55
+    assert held.quality.mean() < free.quality.mean()
+
+
+@pytest.mark.parametrize("name", BANDITS)
+def test_the_pacer_counts_retries_to_their_task(name: str) -> None:
+    corpus = planted([0.5, 0.9], cost=[0.001, 0.010])
+    pool = pool_of(2, error_rate=0.3)
+    comma = "," if ":" in name else ":"
+    wanted = f"{name}{comma}budget=0.006,pace=0.05"
+    result = run(corpus, pool, wanted, retries=rs.Retries(3), seed=2)
+    assert result.log.attempts.max() == 3
+    surplus = result.memory[PRICE] / (0.05 * len(result))
+    assert result.log.cost.mean() <= 0.006 * (1 + surplus) * (1 + 1e-9)
+    assert result.log.cost.mean() > 0.0055
+
+
+def test_a_budget_above_all_costs_changes_nothing() -> None:
+    corpus, pool = planted([0.5, 0.9], cost=[0.001, 0.010]), pool_of(2)
+    free, held = run(corpus, pool, "ucb1"), run(corpus, pool, "ucb1:budget=1")
+    np.testing.assert_array_equal(free.log.agent, held.log.agent)
+
+
+# -- LinUCB ---------------------------------------------------------------------------
+
+
+def contextual(by: str, tasks: int = 3000, seed: int = 4) -> Corpus:
+    """Tasks of two kinds, by their category or a word; each agent is good at one."""
+    rng = np.random.default_rng(seed)
+    kind = rng.integers(0, 2, tasks)
+    chance = np.where(kind[:, np.newaxis] == np.arange(2), 0.9, 0.3)
+    frame = planted(chance, tasks=tasks).to_frame()
+    names = np.array(["code", "poetry"])[kind]
+    frame[by] = names if by == "category" else [f"{a} {b}" for a, b in zip(
+        names, rng.choice(WORDS, tasks), strict=True)]  # fmt: skip
+    return Corpus.from_frame(frame)
+
+
+@pytest.mark.parametrize("by", ["category", "text"])
+def test_linucb_goes_by_the_text(by: str) -> None:
+    corpus, pool = contextual(by), pool_of(2)
+    linear, blind = run(corpus, pool, "linucb"), run(corpus, pool, "ucb1")
+    assert linear.quality[1500:].mean() > 0.85
+    assert blind.quality[1500:].mean() < 0.65
+
+
+def test_linucb_estimates_what_ridge_regression_does() -> None:
+    corpus, pool = contextual("category", tasks=500), pool_of(2)
+    result = run(corpus, pool, "linucb:ridge=2", seed=1)
+    tasks = corpus.tasks
+    features = hashed_features(tasks["text"].tolist(), tasks["category"].tolist())
+    d_var = rs.score_column(corpus.texts)["d_var"].to_numpy()
+    tokens = np.array([len(text) / 4 for text in tasks["text"]])
+    x = np.column_stack([np.ones(500), d_var, 0.1 * np.log1p(result.work.prompt_tokens), features])
+    np.testing.assert_allclose(result.work.prompt_tokens, tokens, atol=1.0)
+    d = x.shape[1]
+    weights = result.memory[HEAD + BLOCKS * 2 + 3 + 2 * d :].reshape(2, d + d * d)
+    for a in range(2):
+        mine = result.log.agent == a
+        matrix = x[mine].T @ x[mine] + 2 * np.eye(d)
+        np.testing.assert_allclose(weights[a, d:].reshape(d, d), np.linalg.inv(matrix), atol=1e-9)
+        theta = np.linalg.solve(matrix, x[mine].T @ result.quality[mine])
+        np.testing.assert_allclose(weights[a, :d], theta, atol=1e-9)
+
+
+def test_linucb_keeps_its_ridge_where_it_forgets() -> None:
+    """A fades to no less than its ridge, though most of its directions are never met."""
+    gamma, corpus, pool = 0.99, contextual("category"), pool_of(2)
+    result = run(corpus, pool, f"linucb:gamma={gamma}", seed=1)
+    d = int(result.memory[HEAD + BLOCKS * 2])
+    weights = result.memory[HEAD + BLOCKS * 2 + 3 + 2 * d :].reshape(2, d + d * d)
+    # What a coordinate's ridge fades to until its turn comes round, d updates later.
+    least = d * (1 - gamma) * gamma**d / (1 - gamma**d)
+    for matrix in weights[:, d:].reshape(2, d, d):
+        values = np.linalg.eigvalsh(np.linalg.inv(matrix))
+        assert least * (1 - 1e-6) <= values.min() <= 1.3
+        assert 50 < values.max() < 4 / (1 - gamma)  # an effective window of tries
+    assert result.quality[1500:].mean() > 0.75
+
+
+def test_linucb_routes_tasks_without_texts() -> None:
+    trace = Corpus.from_frame(planted([0.9, 0.1]).to_frame().assign(text=""))
+    assert share(run(trace, pool_of(2), "linucb"), 0, 0.75) > 0.9
+
+
+# -- parts ----------------------------------------------------------------------------
+
+
+def test_rewards_by_hand() -> None:
+    given = {"w_quality": 2.0, "w_cost": 10.0, "w_latency": 0.5, "exploration": 0.0}
+    memory = head(given)
+    answered = Outcome(OK, wait=1.0, service=2.0, latency=3.0, cost=0.01, quality=0.8)
+    assert reward(answered, memory) == pytest.approx(1.6 - 0.1 - 1.5)
+    assert reward(answered._replace(quality=math.nan), memory) == pytest.approx(-1.6)
+    assert reward(answered._replace(cost=math.nan), memory) == pytest.approx(0.1)
+    failed = answered._replace(status=FAILED, quality=math.nan)
+    assert reward(failed, memory) == pytest.approx(-1.6)
+    assert reward(Outcome(SHED, 0.0, 0.0, 0.0, 0.0, math.nan), memory) == 0.0
+    assert reward(answered._replace(latency=99.0), head(given, least=0.0, most=1.0)) == 0.0
+    assert reward(answered._replace(latency=0.0), head(given, least=0.0, most=1.0)) == 1.0
+
+
+def test_exploration_fades_to_its_floor() -> None:
+    memory = make_policy("epsilon-greedy:epsilon=0.8,decay=50,floor=0.1", pool_of(2)).memory.copy()
+    for choices, expected in [(0, 0.8), (50, 0.4), (150, 0.2), (10**6, 0.1)]:
+        memory[CHOICES] = choices
+        assert epsilon(memory) == pytest.approx(expected)
+
+
+def test_exploration_can_be_switched_off() -> None:
+    pool = pool_of(3)
+    policy = explore(make_policy("epsilon-greedy:epsilon=1,decay=inf", pool), 0.0)
+    counts = np.full(3, 10.0)
+    block(policy.memory, DONE, 3)[:] = counts
+    block(policy.memory, REWARD, 3)[:] = 1.0, 9.0, 5.0
+    view = rs.policies.PoolView(
+        *(np.zeros(3, np.int64), np.zeros(3, np.int64), np.ones(3, np.int64)),
+        *(np.zeros(3), np.zeros(3), np.ones(3), np.ones(3, np.int64)),
+    )
+    chosen = {int(policy.choose(task(k), view, policy.memory.copy())) for k in range(50)}
+    assert chosen == {1}
+
+
+def task(k: int) -> TaskView:
+    key = np.uint64(draws.bits(np.uint64(9), k, 0))
+    uniform = draws.uniform(key, 0, 0)
+    return TaskView(k, 0, 0.0, 0.5, 10.0, -1, key, uniform, np.zeros(0), np.zeros(0))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("shape", [1.0, 2.5, 60.0])
+def test_gamma_draws_have_their_law(shape: float) -> None:
+    drawn = [gamma_draw(task(k).key, shape, 2) for k in range(3000)]
+    assert stats.kstest(drawn, stats.gamma(shape).cdf).pvalue > 0.001
+
+
+@pytest.mark.parametrize(
+    ("wanted", "said"),
+    [
+        ("epsilon-greedy:epsilon=1.5", r"epsilon-greedy: epsilon=1.5; it must be from 0 to 1"),
+        ("epsilon-greedy:decay=0", "decay=0.0; it must be above 0"),
+        ("ucb1:exploration=-1", r"exploration=-1.0; it must be 0 or more"),
+        ("ucb1:gamma=0", r"gamma=0.0; it must be above 0 and up to 1"),
+        ("ucb1:budget=0", r"budget=0.0; it must be above 0, in USD a task"),
+        ("thompson:prior=cauchy", r"prior='cauchy'; choose auto, beta or gaussian"),
+        ("thompson:w_cost=nan", r"w_cost=nan; it must be 0 or more"),
+        ("linucb:words=0", r"words=0; it must be a whole number from 1 to 1000"),
+        ("linucb:ridge=0", r"ridge=0.0; it must be above 0"),
+        ("linucb:pace=inf", r"pace=inf; it must be above 0"),
+    ],
+)
+def test_parameters_out_of_range_are_refused(wanted: str, said: str) -> None:
+    with pytest.raises(PolicyError, match=said):
+        make_policy(wanted, pool_of(2))
+
+
+def test_names_spell_what_is_not_default() -> None:
+    name = "thompson:prior=beta,w_cost=0.1,gamma=0.999,budget=1e-05"
+    assert make_policy(name, pool_of(2)).name == name
+    assert make_policy("ucb1:gamma=1,budget=inf", pool_of(2)).name == "ucb1"
