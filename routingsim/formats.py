@@ -90,12 +90,13 @@ def draft_paretobandit(rows: Rows, name: str) -> Draft:
 
 
 def draft_dcrouter(rows: Rows, name: str) -> Draft:
-    """Score (0 to 1) of each model; category is ``cluster-<cluster_id>``. Costs: none."""
+    """Score (0 to 1) of each model. Costs: none.
+
+    ``cluster_id`` is left out: the authors made it from the scores, so as a category
+    it would tell a policy what it must not know.
+    """
     require(rows, "question", "scores")
     result = _draft(rows, name, text="question")
-    if clusters := rows.columns.get("cluster_id"):
-        named = [f"cluster-{each}" if isinstance(each, int | str) else each for each in clusters]
-        result.columns["category"] = Column("cluster_id", named)
     for model, scores in unnest(rows.columns["scores"], "scores", result.problems).items():
         result.columns[f"outcomes.{model}.quality"] = Column(f"scores.{model}", scores)
     return result

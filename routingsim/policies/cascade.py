@@ -59,15 +59,15 @@ def cascade(
     Raises
     ------
     PolicyError
-        If fewer than two agents are named, one twice, or a number is out of range.
+        If an agent is named twice, or a number is out of range.
     """
     by_price = [agent.id for agent in sorted(pool, key=lambda agent: agent.cost)]
     line = agents.split("/") if isinstance(agents, str) and agents else list(agents) or by_price
     order = [pool.index(agent) for agent in line]
-    if len(order) < 2 or len(set(order)) < len(order):
+    if len(set(order)) < len(order):
         raise PolicyError(
-            f"cascade: agents {'/'.join(line)}; two or more different ones are needed, "
-            "in the order they are tried"
+            f"cascade: agents {'/'.join(line)}: one is there twice; name each once, in the order "
+            "they are tried"
         )
     judge = Judge(levels=len(order), bar=bar, error=error, seconds=seconds, cost=cost)
 

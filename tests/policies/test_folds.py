@@ -6,7 +6,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from routingsim.errors import CorpusError, SimulationError
-from routingsim.evaluation import leakage
 from routingsim.policies.folds import folds, groups, plain
 
 LONG = "Natalia sold clips to 48 of her friends in April, and then she sold half as many in May"
@@ -41,12 +40,6 @@ def test_folds_are_all_there_and_never_split_what_is_alike(
     for text in set(texts) - {""}:
         assert len({f for f, each in zip(fold.tolist(), texts, strict=True) if each == text}) == 1
     np.testing.assert_array_equal(fold, folds(texts, k, seed=seed))
-
-
-def test_folds_are_those_of_the_evaluation() -> None:
-    texts = [f"task number {n} asks for {n * n} things of kind {n % 7}" for n in range(60)]
-    texts += texts[:20]
-    np.testing.assert_array_equal(folds(texts, 5, seed=3), leakage.folds(texts, 5, seed=3))
 
 
 def test_folds_that_cannot_be_are_refused() -> None:
