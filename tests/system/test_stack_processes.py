@@ -284,7 +284,9 @@ def test_serve_stops_cleanly(
     assert closed.value.rcvd.code == 1001
     _, said = process.communicate(timeout=20)
     assert process.returncode == 0
-    assert said == ""
+    lines = said.splitlines()
+    assert all(" level=INFO " in line for line in lines), said
+    assert "event=stopped" in lines[-1]
     assert not listens(websocket[1])
     assert not listens(redis[-1])
 

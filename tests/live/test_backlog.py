@@ -1,0 +1,42 @@
+"""What a channel said lately."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from routingsim.live.backlog import START, Backlog, Channel, Message
+
+
+@given(count=st.integers(0, 60), most=st.integers(1, 20), since=st.integers(0, 70))
+def test_it_keeps_the_last_ones_and_knows_what_it_lost(count: int, most: int, since: int) -> None:
+    backlog = Backlog(most, 10**6)
+    for number in range(1, count + 1):
+        backlog.append((number, 0), b"%d" % number)
+    kept = list(range(max(1, count - most + 1), count + 1))
+    assert len(backlog) == len(kept)
+    assert backlog.last(10**6).frames == [b"%d" % number for number in kept]
+    replay = backlog.after((since, 0))
+    assert replay.frames == [b"%d" % number for number in kept if number > since]
+    lost = since < count - most
+    beyond = since > count
+    assert replay.gap == (lost or beyond)
+
+
+def test_bytes_are_bounded_but_one_message_is_always_kept() -> None:
+    backlog = Backlog(100, 10)
+    for number in range(1, 6):
+        backlog.append((number, 0), b"xxxx")
+    assert len(backlog) == 2
+    assert backlog.bytes == 8
+    backlog.append((6, 0), b"x" * 50)
+    assert len(backlog) == 1
+
+
+def test_what_arrives_while_the_stream_is_read_comes_once() -> None:
+    channel = Channel("c", 100, 10**6)
+    assert channel.hold() == START
+    messages = [Message((number, 0), b"%d" % number) for number in range(1, 6)]
+    for message in messages[2:]:
+        assert not channel.receive(message)
+    channel.settle(messages[:4], complete=True, latest=())
+    assert channel.replay((1, 0), None).frames == [b"2", b"3", b"4", b"5"]
+    assert channel.receive(Message((6, 0), b"6"))
