@@ -1,5 +1,6 @@
 """Who gets the task: the kernel contract, and the policies that come with routingsim."""
 
+from routingsim.policies.bandits import epsilon_greedy, thompson, ucb1
 from routingsim.policies.cascade import cascade
 from routingsim.policies.kernel import (
     Outcome,
@@ -9,9 +10,11 @@ from routingsim.policies.kernel import (
     draw,
     learn_kernel,
 )
+from routingsim.policies.linucb import linucb
 from routingsim.policies.policy import Policy, Recipe, make_policy, recipe, recipes
 from routingsim.policies.predictive import kmeans, knn, logistic, ridge, utility
 from routingsim.policies.predictors import QualityPredictor
+from routingsim.policies.qtable import fs_qmix, q_values
 from routingsim.policies.rules import (
     cheapest,
     default_bands,
@@ -25,6 +28,7 @@ from routingsim.policies.rules import (
     threshold,
     weighted,
 )
+from routingsim.policies.storage import load_policy, save_policy
 
 __all__ = [
     "Outcome",
@@ -38,22 +42,30 @@ __all__ = [
     "choose_kernel",
     "default_bands",
     "draw",
+    "epsilon_greedy",
     "fastest",
+    "fs_qmix",
     "kmeans",
     "knn",
     "learn_kernel",
     "least_loaded",
+    "linucb",
+    "load_policy",
     "logistic",
     "make_policy",
     "power_of_two",
+    "q_values",
     "random",
     "recipe",
     "recipes",
     "ridge",
     "round_robin",
+    "save_policy",
     "shortest_wait",
     "static",
+    "thompson",
     "threshold",
+    "ucb1",
     "utility",
     "weighted",
 ]

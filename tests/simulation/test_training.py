@@ -42,7 +42,7 @@ def worth(result: ReplayResult) -> float:
 
 
 def test_training_pays(corpus: Corpus) -> None:
-    wanted = "fs-qmix:own=true,w_latency=0.02"
+    wanted = "fs-qmix:own=true,rate=0.05,w_latency=0.02"
     trained = train(wanted, corpus, POOL, episodes=20, load=0.8, seed=3, progress=False)
     arrivals = f"poisson:{0.8 * 2.5}"
     runs = {
@@ -96,7 +96,9 @@ def test_a_policy_of_your_own_is_trained_and_left_alone(corpus: Corpus) -> None:
     own = Policy("own", first, count, interpreted=True)
     trained = train(own, corpus, POOL, episodes=2, load=0.1, progress=False)
     assert trained.memory.tolist() == [600.0]
-    again = train(trained, corpus, POOL, arrivals="closed:users=5,think=1", episodes=1, progress=False)
+    again = train(
+        trained, corpus, POOL, arrivals="closed:users=5,think=1", episodes=1, progress=False
+    )
     assert again.memory.tolist() == [900.0]
     assert again.fitted_on == (corpus.sha256,)
 
@@ -113,9 +115,9 @@ def test_progress_is_shown_if_asked_for(corpus: Corpus, capsys: pytest.CaptureFi
 def test_what_cannot_be_trained_is_refused(corpus: Corpus) -> None:
     with pytest.raises(PolicyError, match="cheapest does not learn: there is nothing to train"):
         train("cheapest", corpus, POOL)
-    for options in ({"episodes": 0}, {"load": 0.0}, {"explore": -1.0}):
+    for episodes, load, explore in [(0, 0.9, 0.0), (1, 0.0, 0.0), (1, 0.9, -1.0)]:
         with pytest.raises(SimulationError, match="one episode or more, a load above 0"):
-            train("fs-qmix", corpus, POOL, progress=False, **options)
+            train("fs-qmix", corpus, POOL, episodes=episodes, load=load, explore=explore)
 
 
 def test_a_trained_policy_that_was_read_from_a_file_can_go_on(corpus: Corpus, tmp_path) -> None:

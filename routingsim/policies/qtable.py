@@ -1,0 +1,244 @@
+"""FS-QMIX: Q-learning over how complex a task is and how loaded the pool is.
+
+A state is a pair of small numbers, so that values fit a table that can be read, saved and
+served: the band that the task's D_var falls in, and the level of the pool's load. An
+action is an agent, and its reward that of :mod:`routingsim.policies.learning`. When a try
+completes::
+
+    Q(s, a) += rate * (reward + discount * max Q(s', .) - Q(s, a))
+
+where s' is the task's own band with the load as it is *then*, and the maximum is over the
+agents that are up (Watkins & Dayan, "Q-learning", Machine Learning 8, 1992). Values begin
+as high as they can get, so that each action is tried.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numba.extending import register_jitable
+from numpy.typing import NDArray
+
+from routingsim.agents import Agent, AgentPool
+from routingsim.corpus import Corpus
+from routingsim.errors import PolicyError
+from routingsim.policies.kernel import choose_kernel, learn_kernel
+from routingsim.policies.learning import (
+    CHOICES,
+    HEAD,
+    any_up,
+    check,
+    epsilon,
+    head,
+    reward,
+    spelled,
+)
+from routingsim.policies.policy import Policy, recipe
+from routingsim.scoring import score_column
+
+__all__ = ["LAYOUT", "fs_qmix", "learn_table", "q_values"]
+
+# Memory, after the head: the learning rate, the discount, the number of bands, the number
+# of levels, 1 where an agent's own load makes its level; the bounds of the bands, one fewer
+# than bands; the last choices (SEEN), where task i stands at i modulo SEEN; and the table,
+# by band, level and agent. A choice is kept as task * cells + cell, -1 for none, so that
+# what is learned belongs to the very task, retries included. Of tasks in flight for longer
+# than SEEN later ones take to arrive nothing is learned.
+RATE, DISCOUNT, BANDS, LEVELS, OWN, BOUNDS = range(HEAD, HEAD + 6)
+SEEN = 4096
+
+LAYOUT = slice(BANDS, OWN + 1)
+"""Where the memory says how the rest of it is laid out."""
+
+
+@register_jitable
+def _band(task, memory):
+    band = 0
+    for k in range(BOUNDS, BOUNDS + int(memory[BANDS]) - 1):
+        if task.d_var >= memory[k]:
+            band += 1
+    return band
+
+
+@register_jitable
+def _level(pool, memory, a):
+    """Level of the pool's load (agents that are up), or of agent ``a``'s own."""
+    steps = int(memory[LEVELS]) - 1
+    used = slots = 0
+    for b in range(pool.up.size):
+        if b == a if memory[OWN] > 0.0 else pool.up[b] > 0:
+            used += pool.busy[b] + pool.queued[b]
+            slots += pool.slots[b]
+    return min(used * steps // slots, steps)
+
+
+@register_jitable
+def _best(task, pool, memory, seen):
+    """The agent of the highest value that is up, its cell in the table, and its value."""
+    agents = pool.up.size
+    row = _band(task, memory) * int(memory[LEVELS])
+    shared = _level(pool, memory, 0)
+    best, place, highest = 0, -1, -math.inf
+    for a in range(agents):
+        if pool.up[a]:
+            level = _level(pool, memory, a) if memory[OWN] > 0.0 else shared
+            cell = (row + level) * agents + a
+            value = memory[seen + SEEN + cell]
+            if value > highest:
+                best, place, highest = a, cell, value
+    return best, place, highest
+
+
+@choose_kernel
+def _by_table(task, pool, memory):
+    agents = pool.up.size
+    seen = BOUNDS + int(memory[BANDS]) - 1
+    cells = memory.size - seen - SEEN
+    a, cell, _ = _best(task, pool, memory, seen)
+    if task.uniform < epsilon(memory):
+        a = any_up(task, pool)
+        level = _level(pool, memory, a)
+        cell = (_band(task, memory) * int(memory[LEVELS]) + level) * agents + a
+    memory[CHOICES] += 1.0
+    memory[seen + task.index % SEEN] = task.index * cells + cell
+    return a
+
+
+@learn_kernel
+def learn_table(task, agent, outcome, pool, memory):
+    """One step of Q-learning, when a try completes."""
+    seen = BOUNDS + int(memory[BANDS]) - 1
+    cells = memory.size - seen - SEEN
+    noted = int(memory[seen + task.index % SEEN])
+    if noted < 0 or noted // cells != task.index:
+        return
+    memory[seen + task.index % SEEN] = -1.0
+    place = seen + SEEN + noted % cells
+    _, _, ahead = _best(task, pool, memory, seen)
+    target = reward(outcome, memory)
+    if ahead > -math.inf:
+        target += memory[DISCOUNT] * ahead
+    memory[place] += memory[RATE] * (target - memory[place])
+
+
+@recipe("fs-qmix")
+def fs_qmix(
+    pool: AgentPool,
+    corpus: Corpus | None = None,
+    *,
+    bounds: str | Sequence[float] = "0.3/0.5",
+    levels: int = 5,
+    own: bool = False,
+    rate: float = 0.01,
+    discount: float = 0.5,
+    epsilon: float = 1.0,
+    decay: float = 500.0,
+    floor: float = 0.02,
+    w_quality: float = 1.0,
+    w_cost: float = 0.0,
+    w_latency: float = 0.0,
+) -> Policy:
+    """The agent of the highest learned value at this complexity and load (Q-learning).
+
+    Untrained it explores: train it in the simulator first
+    (:func:`routingsim.simulation.training.train`), save it
+    (:func:`routingsim.policies.storage.save_policy`) and serve it as ``file:PATH``.
+
+    Parameters
+    ----------
+    bounds : str or sequence of float
+        Between the bands of D_var, as ``0.3/0.5``; or ``calibrated``, for three bands of
+        an equal share of the corpus each, or ``calibrated/5`` for five. The policy is
+        then named by the bounds found.
+    levels : int
+        Of load, (busy + queued) / slots, in equal steps; on the highest all slots are in
+        use. 1 looks at no load.
+    own : bool
+        An agent's level is that of its own load, not of the pool's.
+    rate : float
+        Share of the way that a value moves towards each new estimate.
+    discount : float
+        What the next state is worth now, 0 or more and below 1.
+    epsilon, floor : float
+        Chance of exploring, at first and at least.
+    decay : float
+        Choices after which it is halved.
+    w_quality, w_cost, w_latency : float
+        Reward of an answer of quality 1, and what a US dollar and a second take from it.
+
+    Raises
+    ------
+    PolicyError
+        If a parameter is out of its range, or bounds are to be calibrated and no corpus
+        with texts is at hand.
+    """
+    edges, calibrated = _bounds(bounds, corpus)
+    given = {"bounds": "/".join(f"{edge:g}" for edge in edges), "levels": levels, "own": own}
+    given |= {"rate": rate, "discount": discount}
+    given |= {"epsilon": epsilon, "decay": decay, "floor": floor}
+    given |= {"w_quality": w_quality, "w_cost": w_cost, "w_latency": w_latency}
+    check("fs-qmix", given)
+    settings = [rate, discount, edges.size + 1, levels, float(own)]
+    table = np.full((edges.size + 1) * levels * len(pool), w_quality / (1.0 - discount))
+
+    def reason(agent: Agent, d_var: float, load: float) -> str:
+        return (
+            f"Highest learned value at D_var={d_var:.3f} and this load (fs-qmix): "
+            f"Routed to {agent.name}"
+        )
+
+    return Policy(
+        spelled("fs-qmix", given, fs_qmix),
+        _by_table,
+        learn_table,
+        memory=np.concatenate([head(given), settings, edges, np.full(SEEN, -1.0), table]),
+        reason=reason,
+        fitted_on=(corpus.sha256,) if calibrated and corpus is not None else (),
+        parameters=given,
+    )
+
+
+def q_values(policy: Policy, pool: AgentPool) -> NDArray[np.float64]:
+    """The table of an ``fs-qmix`` policy, shape (bands, levels, agents).
+
+    Raises
+    ------
+    PolicyError
+        If it is another policy.
+    """
+    if policy.learn is not learn_table:
+        raise PolicyError(f"{policy.name} has no table of values; fs-qmix has")
+    bands, levels = int(policy.memory[BANDS]), int(policy.memory[LEVELS])
+    return policy.memory[BOUNDS + bands - 1 + SEEN :].reshape(bands, levels, len(pool)).copy()
+
+
+def _bounds(
+    given: str | Sequence[float], corpus: Corpus | None
+) -> tuple[NDArray[np.float64], bool]:
+    """The bounds between bands, and whether they were made from the corpus."""
+    word, *rest = given.split("/") if isinstance(given, str) else ("", *given)
+    try:
+        if word == "calibrated":
+            shares = int(rest[0]) if rest else 3
+            if shares < 1 or len(rest) > 1:
+                raise ValueError
+            return _equal_shares(shares, corpus), True
+        edges = np.array([float(edge) for edge in ([word, *rest] if word else rest)])
+        if not np.isfinite(edges).all() or (np.diff(edges) <= 0).any():
+            raise ValueError
+        return edges, False
+    except (TypeError, ValueError):
+        raise PolicyError(
+            f"fs-qmix: bounds={given!r}; rising numbers are needed, as 0.3/0.5, or calibrated, "
+            "or calibrated/5 for five bands"
+        ) from None
+
+
+def _equal_shares(shares: int, corpus: Corpus | None) -> NDArray[np.float64]:
+    if corpus is None or not corpus.has_texts:
+        raise PolicyError(
+            "fs-qmix:bounds=calibrated sets its bounds by a corpus with texts, and none is at hand"
+        )
+    scores = score_column(corpus.texts)["d_var"].to_numpy()
+    # Three digits: a bound is read and spelled, and the next corpus has others anyway.
+    return np.unique(np.quantile(scores, np.arange(1, shares) / shares).round(3))

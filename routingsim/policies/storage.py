@@ -1,0 +1,193 @@
+"""A policy in a file: what it has learned, and what it takes to make it again.
+
+The file is a ``.npz`` archive of two members, ``memory.npy`` and ``policy.json``. It holds
+numbers and names, no code and no pickle: reading one from a stranger runs nothing. The
+kernels come from the recipe that ``policy.json`` names.
+"""
+
+import os
+import zipfile
+import zlib
+from dataclasses import replace
+from pathlib import Path
+from typing import IO
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from routingsim.agents import AgentPool
+from routingsim.corpus import Corpus
+from routingsim.errors import PolicyError, RoutingSimError
+from routingsim.policies.linucb import layout, learn_linear
+from routingsim.policies.policy import Policy, make_policy, recipe
+from routingsim.policies.qtable import LAYOUT, learn_table
+
+__all__ = ["file", "load_policy", "save_policy"]
+
+_FORMAT = 1
+_MEMORY, _ABOUT = "memory.npy", "policy.json"
+
+
+class _About(msgspec.Struct, frozen=True):
+    """What ``policy.json`` says."""
+
+    format: int
+    policy: str  # the name that makes it, untrained
+    agents: list[str]
+    fitted_on: list[str]
+
+
+def save_policy(policy: Policy, path: str | os.PathLike[str], pool: AgentPool) -> None:
+    """Write a policy and all it has learned to a file.
+
+    Of a live router that is ``replace(router.policy, memory=router.memory)``, with no task
+    in flight. The file is written beside and renamed, so that no half of it is ever there;
+    equal policies make equal files.
+
+    Parameters
+    ----------
+    policy : Policy
+        Made by a recipe, so that its name makes it again.
+    path : path
+        Any name; ``.npz`` says what it is.
+    pool : AgentPool
+        That it was made for.
+
+    Raises
+    ------
+    PolicyError
+        If its name does not make it again, or the file cannot be written.
+    """
+    name = policy.parameters.get("policy", policy.name)  # the former, if it was read from a file
+    _check_made_by(name, policy, pool)
+    about = _About(_FORMAT, name, list(pool.ids), list(policy.fitted_on))
+    beside = Path(f"{os.fspath(path)}.part")
+    try:
+        with zipfile.ZipFile(beside, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr(_member(_ABOUT), msgspec.json.encode(about))
+            with archive.open(_member(_MEMORY), "w") as member:
+                np.lib.format.write_array(member, policy.memory, allow_pickle=False)
+        beside.replace(path)
+    except OSError as error:
+        raise PolicyError(f"{path}: {policy!r} cannot be saved: {error}") from error
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def load_policy(path: str | os.PathLike[str], pool: AgentPool) -> Policy:
+    """Read a policy that :func:`save_policy` wrote.
+
+    Parameters
+    ----------
+    path : path
+    pool : AgentPool
+        With the agents that it was saved with, in that order.
+
+    Raises
+    ------
+    PolicyError
+        If it is not such a file, or of other agents.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            about = msgspec.json.decode(archive.read(_ABOUT), type=_About)
+            policy = _made(path, about, pool)
+            with archive.open(_MEMORY) as member:
+                memory = _read(path, member, policy)
+    except FileNotFoundError:
+        raise PolicyError(f"{path}: no such file; save_policy() writes one") from None
+    except _BROKEN as error:
+        raise PolicyError(f"{path}: not a saved policy: {error}") from error
+    _check_layout(path, memory, policy, len(pool))
+    return replace(policy, memory=memory, fitted_on=tuple(about.fitted_on))
+
+
+@recipe("file")
+def file(pool: AgentPool, corpus: Corpus | None = None, *, path: str = "") -> Policy:
+    """A policy that was saved, with all that it had learned: ``file:PATH``.
+
+    Parameters
+    ----------
+    path : str
+        Of a file that :func:`save_policy` wrote for these agents.
+
+    Raises
+    ------
+    PolicyError
+        As :func:`load_policy`.
+    """
+    if not path:
+        raise PolicyError("file needs the path of a saved policy: file:fs-qmix.npz, for one")
+    policy = load_policy(path, pool)
+    parameters = {**policy.parameters, "policy": policy.name}
+    return replace(policy, name=f"file:{path}", parameters=parameters)
+
+
+_BROKEN = (
+    *(OSError, zipfile.BadZipFile, zlib.error, EOFError),
+    *(KeyError, ValueError, RuntimeError, msgspec.MsgspecError),
+)
+"""What reading something else, or half a file, can raise."""
+
+
+def _member(name: str) -> zipfile.ZipInfo:
+    """A member without a date, so that equal policies make equal files."""
+    info = zipfile.ZipInfo(name)
+    info.compress_type = zipfile.ZIP_DEFLATED
+    return info
+
+
+def _check_made_by(name: str, policy: Policy, pool: AgentPool) -> None:
+    if not policy.learns:
+        raise PolicyError(f"{policy.name} learns nothing: its name is all there is to keep")
+    try:
+        made = make_policy(name, pool)
+    except RoutingSimError as error:
+        raise PolicyError(
+            f"{policy.name} cannot be saved: a file holds the name of a recipe, and {name!r} "
+            f"makes no policy for this pool ({error}); register yours with @recipe"
+        ) from error
+    same = (made.choose, made.learn) == (policy.choose, policy.learn)
+    if not same or made.memory.shape != policy.memory.shape:
+        raise PolicyError(
+            f"{policy.name} cannot be saved: {name!r} makes another policy for this pool; give "
+            "the pool that it was made for, and the name that makes it"
+        )
+
+
+def _made(path: str | os.PathLike[str], about: _About, pool: AgentPool) -> Policy:
+    """The policy as it was before it learned."""
+    if about.format != _FORMAT:
+        raise PolicyError(f"{path}: saved in format {about.format}; this version reads {_FORMAT}")
+    if tuple(about.agents) != pool.ids:
+        raise PolicyError(
+            f"{path}: saved for the agents {', '.join(about.agents)}, in that order; this pool "
+            f"has {', '.join(pool.ids)}"
+        )
+    if about.policy.partition(":")[0] == "file":
+        raise PolicyError(f"{path}: names another file, {about.policy!r}, and not a recipe")
+    return make_policy(about.policy, pool)
+
+
+def _read(path: str | os.PathLike[str], member: IO[bytes], policy: Policy) -> NDArray[np.float64]:
+    """The memory, if it is of the policy's shape: looked at before it is read."""
+    if np.lib.format.read_magic(member) != (1, 0):
+        raise ValueError(f"{_MEMORY} is not of version 1.0")
+    shape, _, kind = np.lib.format.read_array_header_1_0(member)
+    expected = policy.memory.shape
+    if shape != expected or kind != np.float64:
+        raise PolicyError(
+            f"{path}: holds {kind} of shape {shape} and {policy.name} needs float64 of shape "
+            f"{expected}; it was changed, or saved by another version"
+        )
+    return np.frombuffer(member.read(), dtype=np.float64).reshape(expected).copy()
+
+
+def _check_layout(
+    path: str | os.PathLike[str], memory: NDArray[np.float64], policy: Policy, agents: int
+) -> None:
+    """Hold numbers that a kernel finds its way by to what the recipe makes."""
+    for learn, place in ((learn_table, LAYOUT), (learn_linear, layout(agents))):
+        if policy.learn is learn and not np.array_equal(memory[place], policy.memory[place]):
+            raise PolicyError(f"{path}: its memory is not laid out as that of {policy.name}")
