@@ -30,7 +30,7 @@ __all__ = ["Listener", "Upstream"]
 HISTORY_SECONDS = 30.0
 """Time for the whole history, which may be megabytes."""
 HEARTBEAT_SECONDS = 1.0
-BACKOFF_SECONDS = (0.05, 1.0)
+BACKOFF_SECONDS = (0.05, 0.5)
 """First and longest pause between attempts to connect."""
 
 log = logging.getLogger(__name__)
