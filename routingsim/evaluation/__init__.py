@@ -54,6 +54,7 @@ from routingsim.evaluation.metrics import (
 )
 from routingsim.evaluation.off_policy import Estimate, doubly_robust, ips, snips
 from routingsim.evaluation.outcomes import Mean
+from routingsim.evaluation.sweep import Sweep, sweep
 
 __all__ = [
     "Control",
@@ -67,6 +68,7 @@ __all__ = [
     "Recovery",
     "Regret",
     "RoutingCurve",
+    "Sweep",
     "TextUse",
     "Timed",
     "aiq",
@@ -103,6 +105,7 @@ __all__ = [
     "routing_curve",
     "shuffled",
     "snips",
+    "sweep",
     "t_interval",
     "text_use",
     "timed_quality",
