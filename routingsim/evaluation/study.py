@@ -1,6 +1,5 @@
 """What a comparison returns: tidy figures, ranked tables, verdicts and plots."""
 
-import html
 import importlib
 import math
 from collections.abc import Mapping, Sequence
@@ -13,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from routingsim import view
 from routingsim.agents import AgentPool
 from routingsim.corpus import Corpus
 from routingsim.errors import SimulationError
@@ -21,11 +21,13 @@ from routingsim.evaluation.intervals import Difference, holm, paired_t, t_interv
 from routingsim.evaluation.measure import HIGHER_IS_BETTER, METRICS, Cell
 from routingsim.evaluation.metrics.routerbench import aiq
 from routingsim.evaluation.two_way import paired_two_way, two_way_interval
+from routingsim.simulation.export import write_table
 from routingsim.simulation.statistics import Interval
 
 __all__ = ["Settings", "Study"]
 
 _PER_TASK = ("quality", "cost")  # known task by task: the corpus is a sample, too
+_ROWS = 40  # policies that a notebook shows
 _INDEX = {name: k for k, name in enumerate(METRICS)}
 
 
@@ -305,13 +307,25 @@ class Study:
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        head = html.escape(repr(self).splitlines()[0])
+        first, second, *_ = repr(self).splitlines()
         frame = self.table()
-        shown = ["rank", "policy", "kind", self.ranked_by, *self._main, "stability", "verdict"]
-        table = frame[list(dict.fromkeys(shown))].to_html(
-            index=False, float_format="%.4g", border=0, escape=True
+        figures = list(dict.fromkeys([self.ranked_by, *self._main]))
+        rows = [
+            [
+                row["policy"],
+                row["kind"],
+                *(f"{row[name]:.4g}" for name in figures),
+                row["stability"],
+                row["verdict"],
+            ]
+            for row in frame.head(_ROWS).to_dict("records")
+        ]
+        heads = ["policy", "kind", *(name.replace("_", " ") for name in figures)]
+        return view.card(
+            first,
+            view.table([*heads, "stability", f"against {self.baseline}"], rows),
+            [f"{second[:-1]}."],
         )
-        return f"<p>{head}</p><p>At load {self.loads[-1]:g}:</p>{table}"
 
     def plot_frontier(self, load: float | None = None, ax: Any = None) -> Any:
         """Quality against cost with the hull and the controls; returns the Axes."""
@@ -325,8 +339,18 @@ class Study:
         """Cumulative regret over the run against the best agent of each task; returns the Axes."""
         return _plots().plot_regret(self, load=load, ax=ax)
 
+    def write(self, path: str | Path) -> Path:
+        """Write ``runs``, a row a run, as CSV, Parquet or JSON lines by the end of the name.
+
+        Raises
+        ------
+        SimulationError
+            If the name ends otherwise, or the file cannot be written.
+        """
+        return write_table(self.runs, path)
+
     def report(self, path: str | Path) -> Path:
-        """Write the study as one HTML file; returns its path."""
+        """Write the one-file report, HTML or by suffix ``.md`` or ``.json``; returns its path."""
         return importlib.import_module("routingsim.report.html").write_study(self, path)
 
 

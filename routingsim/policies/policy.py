@@ -17,12 +17,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from routingsim import view
 from routingsim.agents import Agent, AgentPool
 from routingsim.corpus import Corpus
 from routingsim.errors import PolicyError
 from routingsim.policies.kernel import Kernel, choose_kernel, no_learning
 
 __all__ = ["Judge", "Policy", "Recipe", "make_policy", "recipe", "recipes"]
+
+_ROWS = 40  # parameters that a notebook shows
 
 Memory = NDArray[np.float64]
 TextTable = Callable[[Sequence[str], Sequence[str]], NDArray[np.float64]]
@@ -117,6 +120,12 @@ class Policy:
 
     def __repr__(self) -> str:
         return f"Policy({self.name!r})"
+
+    def _repr_html_(self) -> str:
+        rows = [(key, str(value)) for key, value in list(self.parameters.items())[:_ROWS]]
+        rows.append(("learns", "while it runs" if self.learns else "no"))
+        rows += [("fitted on", digest[:12]) for digest in self.fitted_on[:_ROWS]]
+        return view.card(self.name, view.table([], rows))
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from routingsim import view
 from routingsim.agents import AgentPool
 from routingsim.corpus import Corpus
 from routingsim.policies.kernel import FAILED, OK, SHED, STATUS_NAMES, TIMED_OUT
@@ -37,6 +38,17 @@ QUANTILES = {"p50": 0.50, "p90": 0.90, "p95": 0.95, "p99": 0.99}
 CALL_STATUS = (*STATUS_NAMES, "rejected")
 """What the codes of a call's status mean; "rejected" is a cascade's judge's verdict."""
 
+_SHOWN = (
+    ("tasks", "tasks", "{:,.0f}"),
+    ("share", "share", "{:.1%}"),
+    ("utilisation", "utilisation", "{:.1%}"),
+    ("wait_mean", "mean wait (s)", "{:.2f}"),
+    ("latency_p50", "p50 (s)", "{:.2f}"),
+    ("latency_p95", "p95 (s)", "{:.2f}"),
+    ("cost", "cost (USD)", "{:,.4g}"),
+    ("quality", "quality", "{:.3f}"),
+)
+_ROWS = 40  # agents that a notebook shows
 _EDGE = 0.95  # offered load from which waits are called unreliable
 _GRID = 256  # cells in which a backlog is watched
 
@@ -382,6 +394,25 @@ class ReplayResult:
             lines.append(f"not answered: {said}")
         return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
 
+    def _repr_html_(self) -> str:
+        name = self.corpus.name if self.corpus is not None else "no corpus"
+        agents = self._summary.iloc[:-1]
+        shown = agents.loc[
+            agents.index[np.sort(np.argsort(-agents["tasks"], kind="stable")[:_ROWS])]
+        ]
+        rows = [
+            [str(row["agent"]), *(_as_text(row[key], form) for key, _, form in _SHOWN)]
+            for row in pd.concat([shown, self._summary.iloc[-1:]]).reset_index().to_dict("records")
+        ]
+        more = len(agents) - len(shown)
+        notes = [f"{more:,} agents with fewer tasks"] if more else []
+        return view.card(
+            f"{len(self):,} tasks ({name}) under {self.policy.name}, {self.arrivals}, "
+            f"seed {self.seed}",
+            view.table(["agent", *(head for _, head, _ in _SHOWN)], rows, strong=len(rows) - 1),
+            [*notes, str(self.stability), *self.notes],
+        )
+
     def plot_usage(self, ax: Any = None) -> Any:
         """Share of tasks an agent; returns the Axes."""
         return _plots().plot_usage(self, ax=ax)
@@ -394,8 +425,30 @@ class ReplayResult:
         """Tasks waiting over time an agent; returns the Axes."""
         return _plots().plot_queue(self, ax=ax)
 
+    # -- for other programs -------------------------------------------------------------
+
+    def write(self, path: str | Path) -> Path:
+        """Write every task as a table, ``to_frame()`` with the policy before it.
+
+        CSV, Parquet or JSON lines, by the end of the name (``.csv``, ``.parquet``,
+        ``.jsonl``).
+
+        Raises
+        ------
+        SimulationError
+            If the name ends otherwise, or the file cannot be written.
+        """
+        return _export().write_tasks([self], path)
+
+    def chrome_trace(self, path: str | Path) -> Path:
+        """Write the schedule as Chrome-trace JSON, which Perfetto (ui.perfetto.dev) opens.
+
+        A process an agent, a thread a slot, an event a call.
+        """
+        return _export().write_trace([self], path)
+
     def report(self, path: str | Path) -> Path:
-        """Write the one-file HTML report; returns its path."""
+        """Write the one-file report, HTML or by suffix ``.md`` or ``.json``; returns its path."""
         return _report().write_report([self], path)
 
 
@@ -417,6 +470,10 @@ def _rate_cv(pair: tuple[float | None, float | None]) -> str:
     return f"{rate}/s (cv {cv})"
 
 
+def _as_text(value: float, form: str) -> str:
+    return "–" if math.isnan(value) else form.format(value)
+
+
 def _none(value: float | None) -> float | None:
     return None if value is None or not math.isfinite(value) else float(value)
 
@@ -424,6 +481,11 @@ def _none(value: float | None) -> float | None:
 def _plots() -> Any:
     """The plots stand a floor above: looked up when asked for, as pandas does."""
     return importlib.import_module("routingsim.report.plots")
+
+
+def _export() -> Any:
+    """Exports stand on results: looked up when asked for."""
+    return importlib.import_module("routingsim.simulation.export")
 
 
 def _report() -> Any:
