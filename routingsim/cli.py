@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from routingsim.simulation.result import ReplayResult
 
 __all__ = [
+    "Form",
     "OnError",
     "Only",
     "agents",
@@ -36,6 +37,7 @@ __all__ = [
     "main",
     "policies",
     "replay",
+    "report",
     "route",
     "serve",
 ]
@@ -68,6 +70,50 @@ SeedOption = Annotated[
 JsonOption = Annotated[
     Path | None,
     typer.Option("--json", help="Write the result as one JSON document; - for standard output."),
+]
+CorpusArgument = Annotated[
+    str, typer.Argument(help="A public corpus by name (routingsim corpora), or a file.")
+]
+PoliciesOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--policy", "-p", help="Policy to try (routingsim policies); give it more than once."
+    ),
+]
+ArrivalsOption = Annotated[
+    str | None,
+    typer.Option(
+        help="poisson:4 (a second), gamma:4,cv=2, corpus, corpus:2x, trace:FILE, "
+        "closed:users=20,think=10, … Default: the corpus's own times, or Poisson at 70 % "
+        "of the pool's capacity."
+    ),
+]
+TasksOption = Annotated[
+    int | None, typer.Option(help="How many tasks; more than the corpus has are drawn from it.")
+]
+ServiceOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Service model of every agent: lognormal, exponential, deterministic, tokens or "
+        "recorded. Default: each agent's own."
+    ),
+]
+AttemptsOption = Annotated[int, typer.Option(help="Tries a task has when calls fail.")]
+BackoffOption = Annotated[float, typer.Option(help="Seconds before the first retry.")]
+FallbackOption = Annotated[
+    bool, typer.Option(help="Retry at another agent than the one that failed.")
+]
+OutageOption = Annotated[
+    list[str] | None, typer.Option(help="AGENT:DOWN:UP in seconds; more than once.")
+]
+WarmUpOption = Annotated[
+    float | None,
+    typer.Option(help="Share of the horizon left out of timing. Default 0.1 or 0: see docs."),
+]
+OnErrorOption = Annotated[OnError, typer.Option(help="For records that are not allowed.")]
+ReportOption = Annotated[
+    Path | None,
+    typer.Option(help="Write the report here: HTML, or .md or .json by the file's name."),
 ]
 
 
@@ -105,52 +151,28 @@ def route(
 
 @app.command()
 def replay(
-    corpus: Annotated[
-        str, typer.Argument(help="A public corpus by name (routingsim corpora), or a file.")
-    ],
-    policy: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--policy", "-p", help="Policy to try (routingsim policies); give it more than once."
-        ),
-    ] = None,
-    arrivals: Annotated[
-        str | None,
-        typer.Option(
-            help="poisson:4 (a second), gamma:4,cv=2, corpus, corpus:2x, trace:FILE, "
-            "closed:users=20,think=10, … Default: the corpus's own times, or Poisson at 70 % "
-            "of the pool's capacity."
-        ),
-    ] = None,
+    corpus: CorpusArgument,
+    policy: PoliciesOption = None,
+    arrivals: ArrivalsOption = None,
     agents: AgentsOption = "default",
-    tasks: Annotated[
-        int | None,
-        typer.Option(help="How many tasks; more than the corpus has are drawn from it."),
-    ] = None,
+    tasks: TasksOption = None,
     seed: SeedOption = 0,
-    service: Annotated[
-        str | None,
-        typer.Option(
-            help="Service model of every agent: lognormal, exponential, deterministic, tokens or "
-            "recorded. Default: each agent's own."
-        ),
+    service: ServiceOption = None,
+    attempts: AttemptsOption = 1,
+    backoff: BackoffOption = 1.0,
+    fallback: FallbackOption = True,
+    outage: OutageOption = None,
+    warm_up: WarmUpOption = None,
+    on_error: OnErrorOption = OnError.RAISE,
+    report: ReportOption = None,
+    tasks_to: Annotated[
+        Path | None,
+        typer.Option(help="Write every task here: .csv, .parquet or .jsonl, by the file's name."),
     ] = None,
-    attempts: Annotated[int, typer.Option(help="Tries a task has when calls fail.")] = 1,
-    backoff: Annotated[float, typer.Option(help="Seconds before the first retry.")] = 1.0,
-    fallback: Annotated[
-        bool, typer.Option(help="Retry at another agent than the one that failed.")
-    ] = True,
-    outage: Annotated[
-        list[str] | None, typer.Option(help="AGENT:DOWN:UP in seconds; more than once.")
+    trace_to: Annotated[
+        Path | None,
+        typer.Option(help="Write the schedule here as Chrome-trace JSON, to open in Perfetto."),
     ] = None,
-    warm_up: Annotated[
-        float | None,
-        typer.Option(help="Share of the horizon left out of timing. Default 0.1 or 0: see docs."),
-    ] = None,
-    on_error: Annotated[OnError, typer.Option(help="For records that are not allowed.")] = (
-        OnError.RAISE
-    ),
-    report: Annotated[Path | None, typer.Option(help="Write the HTML report here.")] = None,
     json_to: JsonOption = None,
     live: Annotated[
         bool, typer.Option("--live", help="Publish the replay on Redis and WebSocket as it runs.")
@@ -160,34 +182,24 @@ def replay(
     ] = 60.0,
 ) -> None:
     """Replay a corpus through the agents under one or more policies, in virtual time."""
-    from routingsim.agents import load_agents
-    from routingsim.datasets import load_corpus
-    from routingsim.simulation.replay import replay as run
-    from routingsim.simulation.scenario import Retries
-    from routingsim.simulation.service import Outage
-
-    pool = load_agents(agents)
-    tasks_read = load_corpus(corpus, on_error=on_error.value)
-    _say_notes(tasks_read)
-    results = []
-    for name in progress(policy or ["threshold"], "policies"):
-        result = run(
-            tasks_read,
-            pool,
-            name,
-            arrivals=arrivals,
-            tasks=tasks,
-            seed=seed,
-            retries=Retries(attempts, backoff, fallback=fallback),
-            outages=[Outage.parse(text) for text in outage or []],
-            service=service,
-            warm_up=warm_up,
-        )
-        results.append(result)
+    results = _replay(
+        corpus,
+        policy or ["threshold"],
+        agents=agents,
+        on_error=on_error,
+        arrivals=arrivals,
+        tasks=tasks,
+        seed=seed,
+        retries=(attempts, backoff, fallback),
+        outages=outage or [],
+        service=service,
+        warm_up=warm_up,
+    )
     if live:
         _play(results, speed)
+    corpus_read = results[0].corpus
     document = {
-        "corpus": tasks_read.name,
+        "corpus": corpus_read.name if corpus_read is not None else None,
         "tasks": len(results[0]),
         "seed": seed,
         "policies": [result.to_dict() for result in results],
@@ -196,6 +208,13 @@ def replay(
         write_json(document, json_to)
     if json_to != Path("-"):
         print_results(results)
+    if tasks_to is not None or trace_to is not None:
+        from routingsim.simulation.export import write_tasks, write_trace
+
+        if tasks_to is not None:
+            remark(f"tasks: {write_tasks(results, tasks_to)}", style="")
+        if trace_to is not None:
+            remark(f"trace: {write_trace(results, trace_to)}", style="")
     if report is not None:
         from routingsim.report.html import write_report
 
@@ -203,11 +222,74 @@ def replay(
         remark(f"report: {path}", style="")
 
 
+class Form(StrEnum):
+    """What a report is written as."""
+
+    HTML = "html"
+    MD = "md"
+    JSON = "json"
+
+
+@app.command()
+def report(
+    corpus: CorpusArgument,
+    policy: PoliciesOption = None,
+    form: Annotated[
+        Form | None,
+        typer.Option(
+            "--format", help="Of the report; by default that of the file's name, or html."
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="File to write, - for standard output. Default: routing-report."
+        ),
+    ] = None,
+    arrivals: ArrivalsOption = None,
+    agents: AgentsOption = "default",
+    tasks: TasksOption = None,
+    seed: SeedOption = 0,
+    service: ServiceOption = None,
+    attempts: AttemptsOption = 1,
+    backoff: BackoffOption = 1.0,
+    fallback: FallbackOption = True,
+    outage: OutageOption = None,
+    warm_up: WarmUpOption = None,
+    on_error: OnErrorOption = OnError.RAISE,
+) -> None:
+    """Replay a corpus and write the report on it: HTML, Markdown or JSON."""
+    results = _replay(
+        corpus,
+        policy or ["threshold", "threshold:calibrated", "least-loaded"],
+        agents=agents,
+        on_error=on_error,
+        arrivals=arrivals,
+        tasks=tasks,
+        seed=seed,
+        retries=(attempts, backoff, fallback),
+        outages=outage or [],
+        service=service,
+        warm_up=warm_up,
+    )
+    from routingsim.report.html import write_report
+
+    path = output or Path(f"routing-report.{form or Form.HTML}")
+    if path == Path("-"):
+        from routingsim.report import compose, render
+
+        document = compose(results, command=_command())
+        sys.stdout.write(render(document, (form or Form.HTML).value))
+        return
+    written = write_report(
+        results, path, command=_command(), form=None if form is None else form.value
+    )
+    remark(f"report: {written}", style="")
+
+
 @app.command()
 def compare(
-    corpus: Annotated[
-        str, typer.Argument(help="A public corpus by name (routingsim corpora), or a file.")
-    ],
+    corpus: CorpusArgument,
     policy: Annotated[
         list[str] | None,
         typer.Option(
@@ -239,10 +321,12 @@ def compare(
     resume: Annotated[
         Path | None, typer.Option(help="File of finished parts, to go on with after a break.")
     ] = None,
-    on_error: Annotated[OnError, typer.Option(help="For records that are not allowed.")] = (
-        OnError.RAISE
-    ),
-    report: Annotated[Path | None, typer.Option(help="Write the HTML report here.")] = None,
+    on_error: OnErrorOption = OnError.RAISE,
+    report: ReportOption = None,
+    runs_to: Annotated[
+        Path | None,
+        typer.Option(help="Write every run here: .csv, .parquet or .jsonl, by the file's name."),
+    ] = None,
     json_to: JsonOption = None,
 ) -> None:
     """Compare policies at several loads, with intervals, verdicts and controls."""
@@ -280,8 +364,12 @@ def compare(
         write_json(study.to_dict(), json_to)
     if json_to != Path("-"):
         print_study(study)
+    if runs_to is not None:
+        remark(f"runs: {study.write(runs_to)}", style="")
     if report is not None:
-        remark(f"report: {study.report(report)}", style="")
+        from routingsim.report.html import write_study
+
+        remark(f"report: {write_study(study, report, command=_command())}", style="")
 
 
 @app.command()
@@ -381,6 +469,32 @@ def main() -> None:
 def _command() -> str:
     """The command as typed, to be repeated."""
     return shlex.join(["routingsim", *sys.argv[1:]])
+
+
+def _replay(
+    source: str,
+    names: Sequence[str],
+    *,
+    agents: str,
+    on_error: OnError,
+    retries: tuple[int, float, bool],
+    outages: Sequence[str],
+    **options: Any,
+) -> "list[ReplayResult]":
+    """Replay a corpus under each policy, with a progress bar."""
+    from routingsim.agents import load_agents
+    from routingsim.datasets import load_corpus
+    from routingsim.simulation.replay import replay as run
+    from routingsim.simulation.scenario import Retries
+    from routingsim.simulation.service import Outage
+
+    pool = load_agents(agents)
+    corpus = load_corpus(source, on_error=on_error.value)
+    _say_notes(corpus)
+    attempts, backoff, fallback = retries
+    options["retries"] = Retries(attempts, backoff, fallback=fallback)
+    options["outages"] = [Outage.parse(text) for text in outages]
+    return [run(corpus, pool, name, **options) for name in progress(names, "policies")]
 
 
 def _say_notes(corpus: "Corpus") -> None:

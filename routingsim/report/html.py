@@ -20,7 +20,10 @@ from routingsim.report.study_contents import compose_study
 from routingsim.simulation.export import written
 from routingsim.simulation.result import ReplayResult
 
-__all__ = ["render", "render_html", "write_report", "write_study"]
+__all__ = ["Form", "render", "render_html", "write_report", "write_study"]
+
+Form = Literal["html", "md", "json"]
+"""What a report can be written as."""
 
 
 def write_report(
@@ -29,6 +32,7 @@ def write_report(
     *,
     command: str | None = None,
     date: str | datetime.date | None = None,
+    form: Form | None = None,
 ) -> Path:
     """Write a report on one or more policies to one file.
 
@@ -47,6 +51,8 @@ def write_report(
         What to type to get the report again; the calls of ``replay`` by default.
     date : str or date, optional
         To print on it; today by default.
+    form : {"html", "md", "json"}, optional
+        Whatever the path ends in.
 
     Returns
     -------
@@ -58,7 +64,7 @@ def write_report(
     SimulationError
         If results cannot be compared, or the file cannot be written.
     """
-    return _write(compose(results, command=command, date=date), Path(path))
+    return _write(compose(results, command=command, date=date), Path(path), form)
 
 
 def write_study(
@@ -94,17 +100,19 @@ def write_study(
     return _write(compose_study(study, command=command, date=date), Path(path))
 
 
-def render(document: Document, form: Literal["html", "md", "json"]) -> str:
+def render(document: Document, form: Form) -> str:
     """The document in one of the forms a report can have."""
     renderers = {"html": render_html, "md": render_markdown, "json": render_json}
     return renderers[form](document)
 
 
-def _write(document: Document, path: Path) -> Path:
-    form = path.suffix.lower().removeprefix(".")
-    text = render(document, form if form in ("md", "json") else "html")
+def _write(document: Document, path: Path, form: Form | None = None) -> Path:
+    if form is None:
+        endings: dict[str, Form] = {".md": "md", ".json": "json"}
+        form = endings.get(path.suffix.lower(), "html")
+    text = render(document, form)
     with written(path) as beside:
-        beside.write_text(text, encoding="utf-8")
+        beside.write_text(text, encoding="utf-8", newline="\n")
     return path
 
 
