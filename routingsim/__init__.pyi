@@ -49,5 +49,6 @@ from .simulation.replay import replay as replay
 from .simulation.result import ReplayResult as ReplayResult
 from .simulation.scenario import Retries as Retries
 from .simulation.service import Outage as Outage
+from .simulation.training import train as train
 
 __version__: str

@@ -19,12 +19,11 @@ CI = "CI" in os.environ
 # For this process and its children: draw without a display, and never talk to the developer's
 # own servers.
 os.environ["MPLBACKEND"] = "Agg"
+_KEPT = {"ROUTINGSIM_DATA", "ROUTINGSIM_SOAK_SECONDS", "ROUTINGSIM_TEST_SEED"}
 for _name in list(os.environ):
-    if _name.startswith(("REDIS_", "WEBSOCKET_", "HTTP_HOST", "HTTP_PORT")) or _name in (
-        "ROUTINGSIM_HISTORY",
-        "ROUTINGSIM_TOKEN",
-    ):
-        del os.environ[_name]
+    if _name.startswith(("REDIS_", "WEBSOCKET_", "HTTP_HOST", "HTTP_PORT", "ROUTINGSIM_")):
+        if _name not in _KEPT:
+            del os.environ[_name]
 
 # Properties are explored afresh on a developer's machine and repeated exactly in CI. Shared
 # machines stall, so no example has a deadline.

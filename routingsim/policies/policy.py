@@ -7,6 +7,7 @@ registered under a name. ``"threshold:calibrated"`` or
 both go through :func:`make_policy`.
 """
 
+import importlib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -117,6 +118,15 @@ class Policy:
     def learns(self) -> bool:
         """Whether it wants to be told how tasks went."""
         return self.learn is not no_learning
+
+    def train(self, corpus: Corpus, pool: AgentPool, **options: Any) -> "Policy":
+        """The policy with what it learns in the simulator; ``options`` as for `train`.
+
+        See :func:`routingsim.simulation.training.train`, which stands a floor above and
+        is looked up when asked for.
+        """
+        training = importlib.import_module("routingsim.simulation.training")
+        return training.train(self, corpus, pool, **options)
 
     def __repr__(self) -> str:
         return f"Policy({self.name!r})"
