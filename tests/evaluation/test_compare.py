@@ -1,0 +1,537 @@
+"""Comparisons: what is equal is said to be, what is better too, wherever it ran."""
+
+import json
+import multiprocessing
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import routingsim as rs
+from routingsim.cli import main
+from routingsim.errors import PolicyError, SimulationError
+from routingsim.evaluation.measure import METRICS
+from routingsim.evaluation.study import Study
+from routingsim.policies import Policy, choose_kernel, draw, make_policy, static
+from routingsim.simulation.scenario import Retries, prepare
+
+COSTS = (0.001, 0.01, 0.03)
+QUALITY = (0.5, 0.7, 0.9)
+
+
+def pool() -> rs.AgentPool:
+    """Three agents, the dearer the better and the slower."""
+    return rs.AgentPool(
+        tuple(
+            rs.Agent(id=f"a{k}", name=f"A{k}", cost=COSTS[k], latency=1.0 + k, concurrency=4)
+            for k in range(3)
+        )
+    )
+
+
+def corpus(tasks: int = 60, *, seed: int = 0, quality: bool = True, text: bool = True) -> rs.Corpus:
+    """Tasks right or wrong by each agent at random, in two categories."""
+    rng = np.random.default_rng(seed)
+    number = np.arange(tasks)
+    columns: dict[str, Any] = {"id": number.astype(str), "arrived_at": number // 3 * 1.0}
+    columns["text"] = [f"task {k} " + "word " * (k % 9) if text else "" for k in range(tasks)]
+    if text:
+        columns["category"] = ["xy"[k % 2] for k in range(tasks)]
+    if quality:
+        right = rng.random((tasks, 3)) < QUALITY
+        for a in range(3):
+            columns[f"outcomes.a{a}.quality"] = right[:, a] * 1.0
+            columns[f"outcomes.a{a}.cost"] = COSTS[a]
+    return rs.Corpus.from_frame(pd.DataFrame(columns))
+
+
+def same(one: Study, other: Study) -> bool:
+    """Whether all figures are the same, bit for bit."""
+    fields = ("figures", "quality", "cost", "chosen", "regret")
+    return list(one.cells) == list(other.cells) and all(
+        cell.verdicts == other.cells[key].verdicts
+        and all(
+            getattr(cell, f).tobytes() == getattr(other.cells[key], f).tobytes() for f in fields
+        )
+        for key, cell in one.cells.items()
+    )
+
+
+@choose_kernel
+def _by_coin(task, pool, memory):
+    return int(draw(task, int(memory[0])) * pool.busy.size)
+
+
+def coin(part: int) -> Policy:
+    """Any agent, by draws of its own."""
+    return Policy(f"coin-{part}", _by_coin, memory=np.array([float(part)]))
+
+
+# -- verdicts ----------------------------------------------------------------------------
+
+
+def test_a_policy_under_two_names_is_not_distinguishable_from_itself() -> None:
+    one = static(pool(), agent="a1")
+    learner = make_policy("thompson", pool(), corpus())
+    for policy in (one, learner, coin(3)):
+        study = rs.compare(
+            corpus(), pool(), [policy, replace(policy, name="twin")], replications=5, loads=[0.6]
+        )
+        for metric in METRICS:
+            apart = study.differences(metric, 0.6)["twin"]
+            assert apart.verdict == "not distinguishable", (policy, metric)
+            assert apart.interval.mean == 0 or apart.pairs == 0, (policy, metric)
+        assert set(study.table(0.6).query("policy == 'twin'")["verdict"]) == {"not distinguishable"}
+
+
+def test_a_name_that_is_there_twice_is_numbered() -> None:
+    study = rs.compare(
+        corpus(), pool(), ["random", "random", "random"], loads=[0.5], replications=3
+    )
+    policies = [name for name, kind in study.kinds.items() if kind == "policy"]
+    assert policies == ["random", "random (2)", "random (3)"]
+    assert study.differences("goodput", 0.5)["random (2)"].interval.mean == 0
+    assert study.kinds["random (control)"] == "control"
+
+
+@pytest.mark.parametrize("metric", ["quality", "goodput", "quality_in_time", "regret"])
+def test_a_policy_that_is_better_is_said_to_be(metric: str) -> None:
+    study = rs.compare(
+        corpus(200), pool(), ["static:a0", "static:a2"], loads=[0.1], replications=10
+    )
+    assert study.differences(metric, 0.1)["static:a2"].verdict == "better"
+    assert study.differences(metric, 0.1, baseline="static:a2")["static:a0"].verdict == "worse"
+
+
+def test_what_costs_less_is_better() -> None:
+    study = rs.compare(corpus(), pool(), ["static:a2", "static:a0"], loads=[0.2], replications=9)
+    cost = study.differences("cost", 0.2)["static:a0"]
+    assert cost.verdict == "better"
+    assert cost.interval.mean == pytest.approx(COSTS[0] - COSTS[2])
+    assert study.differences("latency_mean", 0.2)["static:a0"].verdict == "better"
+
+
+def test_verdicts_on_equals_are_seldom_wrong(seed: int) -> None:
+    """Family-wise, over studies of four policies that differ in their dice alone."""
+    tasks, agents, trials = corpus(40), pool(), 80
+    wrong = dict.fromkeys(["goodput", "latency_mean", "quality", "cost"], 0)
+    for trial in range(trials):
+        study = rs.compare(
+            tasks,
+            agents,
+            [coin(part) for part in (11, 12, 13, 14)],
+            loads=[0.7],
+            replications=6,
+            seed=(seed + 1000 * trial) % 2**40,
+            controls=False,
+        )
+        for metric in wrong:
+            apart = study.differences(metric, 0.7)
+            wrong[metric] += any(d.verdict != "not distinguishable" for d in apart.values())
+    # 5 % and four standard errors of a share of 80
+    allowed = trials * 0.05 + 4 * (trials * 0.05 * 0.95) ** 0.5
+    assert max(wrong.values()) <= allowed, wrong
+
+
+# -- common random numbers ------------------------------------------------------------------
+
+
+def test_policies_meet_the_same_arrivals_order_and_noise() -> None:
+    tasks, agents = corpus(), pool()
+    runs = [
+        prepare(tasks, agents, make_policy(name, agents, tasks)).run(
+            rs.Poisson(2.0), seed=7, order="shuffled"
+        )
+        for name in ("random", "static:a1", "least-loaded")
+    ]
+    again = prepare(tasks, agents, make_policy("random", agents, tasks)).run(
+        rs.Poisson(2.0), seed=8, order="shuffled"
+    )
+    for run in runs[1:]:
+        assert np.array_equal(run.work.arrived, runs[0].work.arrived)
+        assert np.array_equal(run.work.row, runs[0].work.row)
+        both = run.log.agent == runs[0].log.agent
+        assert both.any()
+        service = [(r.log.finished - r.log.left)[both] for r in (run, runs[0])]
+        np.testing.assert_allclose(*service, rtol=1e-9)
+    assert not np.array_equal(again.work.row, runs[0].work.row)
+    assert not np.array_equal(again.work.arrived, runs[0].work.arrived)
+
+
+def test_replications_are_the_replays_of_their_seeds() -> None:
+    tasks, agents = corpus(), pool()
+    study = rs.compare(
+        tasks, agents, ["thompson"], loads=[0.6], replications=3, seed=5, controls=False
+    )
+    scene = prepare(tasks, agents, make_policy("thompson", agents, tasks))
+    for r in range(3):
+        alone = scene.run(rs.Poisson(0.6 * study.capacity), seed=5 + r, order="shuffled")
+        assert study.values("thompson", 0.6, "cost")[r] == alone.log.cost.mean()
+
+
+# -- wherever it ran -----------------------------------------------------------------------
+
+
+def typed(bound: float) -> Callable[..., int]:
+    """A policy as a user would type it: a function of no module that can be imported."""
+
+    def first(task, pool, memory):
+        return 0 if task.d_var < bound else 2
+
+    return first
+
+
+POLICIES = ["threshold", "least-loaded", "thompson", typed(0.3)]
+SMALL: dict[str, Any] = {"loads": [0.4, 0.9], "replications": 3}
+
+
+@pytest.fixture(scope="module")
+def in_threads() -> Study:
+    return rs.compare(corpus(), pool(), POLICIES, **SMALL)
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_any_number_of_threads_gives_the_same(workers: int, in_threads: Study) -> None:
+    with ThreadPoolExecutor(workers) as executor:
+        assert same(rs.compare(corpus(), pool(), POLICIES, executor=executor, **SMALL), in_threads)
+
+
+def test_processes_give_the_same(in_threads: Study) -> None:
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=context) as executor:
+        assert same(rs.compare(corpus(), pool(), POLICIES, executor=executor, **SMALL), in_threads)
+
+
+@pytest.fixture(scope="module")
+def in_dask() -> Study:
+    distributed = pytest.importorskip("distributed", reason="needs the extra dask")
+    with distributed.Client(
+        n_workers=1, threads_per_worker=2, processes=False, dashboard_address=":0"
+    ) as client:
+        return rs.compare(corpus(), pool(), POLICIES, executor=client.get_executor(), **SMALL)
+
+
+def test_a_dask_cluster_gives_the_same(in_dask: Study, in_threads: Study) -> None:
+    assert same(in_dask, in_threads)
+
+
+def test_the_seed_makes_the_difference(in_threads: Study) -> None:
+    assert same(rs.compare(corpus(), pool(), POLICIES, **SMALL), in_threads)
+    assert not same(rs.compare(corpus(), pool(), POLICIES, seed=1, **SMALL), in_threads)
+
+
+def test_an_error_stops_the_rest_in_a_pool_of_the_users_own() -> None:
+    def never(task, pool, memory):
+        return 99
+
+    with (
+        ThreadPoolExecutor(1) as executor,
+        pytest.raises(PolicyError, match="never"),
+    ):
+        rs.compare(corpus(), pool(), [never], executor=executor, controls=False, **SMALL)
+
+
+def test_progress_goes_to_the_end() -> None:
+    seen: list[tuple[int, int]] = []
+    rs.compare(
+        corpus(), pool(), ["random"], controls=False, progress=lambda *at: seen.append(at), **SMALL
+    )
+    assert seen == [(0, 2), (1, 2), (2, 2)]
+
+
+# -- loads and shapes ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "shape",
+    ["gamma:1,cv=4", "corpus", "burst:rate=1,peak=5,on=2,off=8", "weibull:3,cv=2"],
+)
+def test_any_shape_is_scaled_to_the_load(shape: str) -> None:
+    study = rs.compare(
+        corpus(), pool(), ["random"], arrivals=shape, loads=[0.5, 1.0], replications=2
+    )
+    assert len(study.table()) == 1 + sum(kind == "control" for kind in study.kinds.values())
+    low, high = (study.interval("random", load, "utilisation").mean for load in (0.5, 1.0))
+    assert low < high
+
+
+def test_recorded_times_are_scaled_by_those_a_run_meets() -> None:
+    quick_first = np.concatenate([np.arange(60) * 0.1, 6 + np.arange(600.0)])
+    trace = rs.Trace(quick_first)
+    study = rs.compare(corpus(), pool(), ["random"], arrivals=trace, rates=[2.0], replications=2)
+    scene = prepare(corpus(), pool(), make_policy("random", pool()))
+    run = scene.run(trace.scaled(2.0 / 10.0), seed=0, order="shuffled")
+    assert study.values("random", study.loads[0], "cost")[0] == run.log.cost.mean()
+    assert run.realised[0] == pytest.approx(2.0)
+
+
+def test_a_trace_shorter_than_the_corpus_serves() -> None:
+    study = rs.compare(
+        corpus(), pool(), ["random"], arrivals=rs.Trace(np.arange(20.0)), loads=[0.5]
+    )
+    assert "shuffle" in study.kinds
+
+
+def test_rates_are_loads_of_the_capacity() -> None:
+    by_rate = rs.compare(corpus(), pool(), ["random"], rates=[2.0, 4.0], replications=2)
+    capacity = 4 + 4 / 2 + 4 / 3
+    assert by_rate.capacity == pytest.approx(capacity)
+    assert by_rate.rates == pytest.approx((2.0, 4.0))
+    assert by_rate.loads == (2.0 / by_rate.capacity, 4.0 / by_rate.capacity)
+    by_load = rs.compare(
+        corpus(), pool(), ["random"], loads=[2 / capacity, 4 / capacity], replications=2
+    )
+    assert by_load.table(2 / capacity).equals(by_rate.table(2 / capacity))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"loads": [0.5], "rates": [1.0]}, "one of them"),
+        ({"loads": []}, "one or more"),
+        ({"loads": [0.0]}, "above 0"),
+        ({"rates": [float("nan")]}, "above 0"),
+        ({"loads": [0.5, 0.5]}, "twice"),
+        ({"replications": 0}, "0 replications"),
+        ({"objective": 0.0}, "objective=0.0"),
+        ({"objective": float("inf")}, "objective=inf"),
+        ({"policies": []}, "0 policies"),
+        ({"arrivals": "closed:users=3,think=1"}, "closed loop"),
+        ({"arrivals": rs.Trace([0.0, 0.0])}, "no rate"),
+        ({"tasks": 0}, "tasks=0"),
+    ],
+)
+def test_what_makes_no_study_is_refused(wrong: dict[str, Any], said: str) -> None:
+    given = {"policies": ["random"], **wrong}
+    with pytest.raises(SimulationError, match=said):
+        rs.compare(corpus(), pool(), **given)
+
+
+def test_unknown_policies_are_refused_and_one_may_stand_alone() -> None:
+    with pytest.raises(PolicyError, match="no policy 'tresh'"):
+        rs.compare(corpus(), pool(), "tresh")
+    study = rs.compare(corpus(), pool(), "random", loads=[0.5], replications=2, controls=False)
+    assert study.names == ("random",)
+
+
+# -- what there is to compare ------------------------------------------------------------
+
+
+def test_all_controls_are_beside_the_policies(in_threads: Study) -> None:
+    controls = {name for name, kind in in_threads.kinds.items() if kind == "control"}
+    assert controls == {
+        *("random", "cheapest", "best-single", "zero-router"),
+        *("shuffle", "length", "category", "oracle"),
+    }
+    costs = [in_threads.values(name, 0.4, "cost").mean() for name in ("shuffle", "threshold")]
+    assert costs[0] == pytest.approx(costs[1], rel=1e-9)
+    marked = in_threads.table().query("in_sample")["policy"]
+    assert set(marked) == {"best-single", "zero-router", "oracle"}
+
+
+def test_without_recorded_quality_latency_and_cost_are_compared() -> None:
+    study = rs.compare(corpus(quality=False), pool(), ["threshold", "least-loaded"], **SMALL)
+    assert study.ranked_by == "latency_mean"
+    assert {n for n, kind in study.kinds.items() if kind == "control"} == {"random", "cheapest"}
+    table = study.table()
+    assert "quality" not in table
+    assert list(table["latency_mean"]) == sorted(table["latency_mean"])
+    json.dumps(study.to_dict(), allow_nan=False)
+    assert "threshold" in repr(study)
+
+
+def test_a_trace_without_texts_is_compared() -> None:
+    bare = corpus(quality=False, text=False)
+    study = rs.compare(bare, pool(), ["least-loaded", "random"], arrivals="corpus", **SMALL)
+    assert study.names == ("least-loaded", "random", "random (control)", "cheapest")
+    assert study.table()["rank"].tolist() == [1, 2, 3, 4]
+
+
+def test_one_load_and_one_replication_give_figures_without_intervals() -> None:
+    study = rs.compare(corpus(), pool(), ["threshold", "random"], loads=[0.5], replications=1)
+    table = study.table()
+    assert np.isfinite(table["goodput"].to_numpy()).all()
+    assert np.isnan(table["goodput_hw"].to_numpy()).all()
+    assert set(table["verdict"]) == {"baseline", "not distinguishable"}
+    json.dumps(study.to_dict(), allow_nan=False)
+
+
+# -- resume ------------------------------------------------------------------------------
+
+
+def _again(path: Path, **changes: Any) -> tuple[Study, list[tuple[int, int]]]:
+    seen: list[tuple[int, int]] = []
+    study = rs.compare(
+        corpus(), pool(), **{"policies": POLICIES, **SMALL, **changes},
+        resume=path, progress=lambda *at: seen.append(at),
+    )  # fmt: skip
+    return study, seen
+
+
+def test_a_finished_study_is_read_not_run(tmp_path: Path, in_threads: Study) -> None:
+    path = tmp_path / "study.jsonl"
+    first, counted = _again(path)
+    assert counted[0] == (0, 24)
+    again, counted = _again(path)
+    assert counted == [(24, 24)]
+    assert same(first, again)
+    assert same(again, in_threads)
+
+
+@pytest.mark.parametrize("cut", [1, 9, 200, -1])
+def test_a_line_cut_short_is_done_again(cut: int, tmp_path: Path, in_threads: Study) -> None:
+    path = tmp_path / "study.jsonl"
+    _again(path)
+    *whole, last = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(whole) + last[:cut])
+    study, counted = _again(path)
+    assert counted == [(23, 24), (24, 24)]
+    assert same(study, in_threads)
+    assert _again(path)[1] == [(24, 24)], "the file is whole again"
+
+
+def test_a_corrupt_line_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "study.jsonl"
+    _again(path)
+    lines = path.read_bytes().splitlines(keepends=True)
+    for bad in (b"{oops}\n", b'{"key": "k"}\n', b"[]\n", b"\xff\n"):
+        path.write_bytes(b"".join([*lines[:2], bad, *lines[2:]]))
+        with pytest.raises(SimulationError, match=r"study\.jsonl:3: not a part"):
+            _again(path)
+
+
+def test_a_file_that_is_something_else_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    for text in ("milk", "milk\n", '{"id": 1}'):
+        path.write_text(text)
+        with pytest.raises(SimulationError, match=r"notes\.txt:1: not a part"):
+            _again(path)
+        assert path.read_text() == text
+    with pytest.raises(SimulationError, match="nowhere"):
+        _again(tmp_path / "nowhere" / "study.jsonl")
+
+
+def first(task, pool, memory):
+    return 2 if task.d_var < 0.3 else 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "known"),
+    [
+        ({"seed": 1}, 0),
+        ({"replications": 2}, 0),
+        ({"objective": 2.0}, 0),
+        ({"right": 0.9}, 0),
+        ({"service": "exponential"}, 0),
+        ({"retries": Retries(2)}, 0),
+        ({"arrivals": "gamma:1,cv=2"}, 0),
+        ({"arrivals": rs.Trace(np.arange(60.0))}, 0),
+        ({"loads": [0.4, 0.5]}, 12),
+        ({"policies": [*POLICIES[:3], first]}, 22),
+        ({"policies": [*POLICIES[:3], typed(0.4)]}, 22),
+    ],
+)
+def test_parts_of_another_study_are_not_taken(
+    changes: dict[str, Any], known: int, tmp_path: Path
+) -> None:
+    path = tmp_path / "study.jsonl"
+    _again(path)
+    study, counted = _again(path, **changes)
+    assert counted[0] == (known, 24)
+    given = {"policies": POLICIES, **SMALL, **changes}
+    assert same(study, rs.compare(corpus(), pool(), **given))
+
+
+def test_traces_of_equal_length_are_told_apart(tmp_path: Path) -> None:
+    path = tmp_path / "study.jsonl"
+    _again(path, arrivals=rs.Trace(np.arange(60.0)))
+    other = rs.Trace(np.arange(60.0) ** 1.1)
+    assert _again(path, arrivals=other)[1][0] == (0, 24)
+
+
+def test_a_corpus_with_other_outcomes_is_told_apart(tmp_path: Path) -> None:
+    path = tmp_path / "study.jsonl"
+    rs.compare(corpus(), pool(), ["random"], controls=False, resume=path, **SMALL)
+    seen: list[tuple[int, int]] = []
+    rs.compare(
+        corpus(seed=1), pool(), ["random"], controls=False, resume=path,
+        progress=lambda *at: seen.append(at), **SMALL,
+    )  # fmt: skip
+    assert seen[0] == (0, 2)
+
+
+COMMAND = ["compare", "tasks", "-p", "threshold", "-p", "thompson", "--replications", "60"]
+
+
+def test_a_killed_command_goes_on_where_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "study.jsonl"
+    start = [sys.executable, "-c", "from routingsim.cli import main; main()"]
+    running = subprocess.Popen(
+        [*start, *COMMAND, "--resume", str(path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    try:
+        _until(lambda: running.poll() is not None or (path.exists() and path.stat().st_size > 0))
+        assert running.poll() is None, running.communicate()
+        running.send_signal(signal.SIGKILL)
+    finally:
+        running.communicate()
+    kept = path.read_bytes().count(b"\n")
+    assert 1 <= kept < 12
+    given: dict[str, Any] = {"policies": ["threshold", "thompson"], "replications": 60}
+    seen: list[tuple[int, int]] = []
+    resumed = rs.compare(
+        rs.load_corpus("tasks"), **given, resume=path, progress=lambda *at: seen.append(at)
+    )
+    assert seen[0] == (kept, 12)
+    assert same(resumed, rs.compare(rs.load_corpus("tasks"), **given))
+
+
+def _until(true: Callable[[], bool]) -> None:
+    patience = time.monotonic() + 60
+    while not true() and time.monotonic() < patience:
+        time.sleep(0.005)
+
+
+def test_the_command_says_an_error_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "study.jsonl"
+    path.write_text("milk\n")
+    monkeypatch.setattr(sys, "argv", ["routingsim", *COMMAND, "--json", "-", "--resume", str(path)])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    said = capsys.readouterr()
+    assert stopped.value.code == 2
+    assert said.out == ""
+    assert said.err.count("\n") == 1
+    assert "study.jsonl:1: not a part" in said.err
+
+
+def test_the_command_prints_one_json_document(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    more = ["--json", "-", "--loads", "0.5", "--replications", "2"]
+    monkeypatch.setattr(sys, "argv", ["routingsim", *COMMAND[:4], *more])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    document = json.loads(capsys.readouterr().out)
+    assert stopped.value.code == 0
+    assert list(document["loads"]) == ["0.5"]
+    assert document["rates"]["0.5"] == pytest.approx(document["capacity"] / 2)
+
+
+def test_frames_are_tidy(in_threads: Study) -> None:
+    runs = in_threads.runs
+    assert len(runs) == len(in_threads.names) * 2 * 3
+    assert list(runs.columns[:6]) == ["policy", "kind", "load", "rate", "replication", "verdict"]
+    assert set(METRICS) <= set(runs.columns)
+    assert isinstance(in_threads.table(), pd.DataFrame)

@@ -1,0 +1,209 @@
+"""A study's intervals cover, its tables say what they hold, its questions have answers."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import routingsim as rs
+from routingsim.agents import AgentPool
+from routingsim.errors import SimulationError
+from routingsim.evaluation import aiq, paired_bootstrap
+from routingsim.evaluation.measure import METRICS, POINTS, Cell
+from routingsim.evaluation.study import Settings, Study
+from routingsim.evaluation.two_way import paired_two_way, two_way_interval
+
+TASKS, RUNS = 100, 20
+POOL = AgentPool(tuple(rs.Agent(id=f"a{k}", name=f"A{k}", cost=1, latency=1) for k in range(2)))
+
+
+def corpus(quality: np.ndarray) -> rs.Corpus:
+    columns: dict[str, Any] = {
+        "id": np.arange(len(quality)).astype(str),
+        "text": [f"task {k}" for k in range(len(quality))],
+    }
+    for a in range(2):
+        columns |= {f"outcomes.a{a}.quality": quality[:, a], f"outcomes.a{a}.cost": 0.1 + a}
+    return rs.Corpus.from_frame(pd.DataFrame(columns))
+
+
+def cell(outcomes: np.ndarray, chosen: np.ndarray, **figures: Any) -> Cell:
+    """Of the outcomes of each run and task, shape (runs, tasks)."""
+    table = np.ones((len(outcomes), len(METRICS)))
+    table[:, list(METRICS).index("quality")] = outcomes.mean(axis=1)
+    for name, values in figures.items():
+        table[:, list(METRICS).index(name)] = values
+    return Cell(
+        figures=table,
+        verdicts=("stable",) * len(outcomes),
+        quality=outcomes.mean(axis=0),
+        cost=np.full(outcomes.shape[1], 0.1),
+        chosen=chosen,
+        regret=np.zeros(POINTS),
+    )
+
+
+def study(tasks: rs.Corpus, cells: dict[str, Cell], load: float = 0.5) -> Study:
+    return Study(
+        corpus=tasks,
+        pool=POOL,
+        kinds=dict.fromkeys(cells, "policy"),
+        hindsight={},
+        loads=(load,),
+        capacity=2.0,
+        arrivals="poisson:1",
+        settings=Settings(0, RUNS, TASKS, 3.0, 0.5),
+        cells={(name, load): each for name, each in cells.items()},
+    )
+
+
+# -- intervals -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("by_task", "by_run"), [(0.3, 0.0), (0.3, 0.02), (0.02, 0.1)])
+def test_intervals_cover_the_truth(by_task: float, by_run: float, seed: int) -> None:
+    """Known truth 0: tasks drawn from a population, runs that move all of their tasks."""
+    rng = np.random.default_rng(seed)
+    trials, covered, wrong = 150, 0, 0
+    for _ in range(trials):
+        tasks, runs = rng.normal(0, by_task, TASKS), rng.normal(0, by_run, RUNS)
+        noise = rng.normal(0, 0.1, (RUNS, TASKS)) * (by_run > 0)
+        values = tasks + runs[:, np.newaxis] + noise
+        both = values.mean(axis=0), values.mean(axis=1)
+        found = two_way_interval(*both)
+        covered += found.low <= 0 <= found.high
+        apart = paired_two_way(both, (np.zeros(TASKS), np.zeros(RUNS)))
+        wrong += apart.verdict != "not distinguishable"
+        assert apart.interval.half_width == pytest.approx(found.half_width)
+        assert (apart.p_value <= 0.05) == (apart.verdict != "not distinguishable")
+    four_errors = 4 * (trials * 0.05 * 0.95) ** 0.5
+    assert covered >= trials * 0.95 - four_errors
+    assert wrong <= trials * 0.05 + four_errors
+
+
+def test_runs_that_do_not_vary_leave_the_bootstrap_alone() -> None:
+    tasks = np.random.default_rng(0).normal(0.1, 0.3, TASKS)
+    zero = np.zeros(TASKS), np.zeros(RUNS)
+    alone = paired_two_way((tasks, np.full(RUNS, tasks.mean())), zero)
+    assert alone.method == "paired bootstrap over tasks"
+    single = paired_two_way((tasks, tasks[:1]), (zero[0], zero[1][:1]))
+    assert single == alone
+
+
+def test_a_lucky_learner_is_not_called_better() -> None:
+    """Two of one kind, of which each run settles on one of two agents for all its tasks."""
+    rng = np.random.default_rng(4)
+    chosen = np.zeros(TASKS, dtype=np.int64)
+    cells = {}
+    for name, lucky in (("one", 8), ("other", 11)):
+        settled = np.where(rng.permutation(RUNS) < lucky, 0.6, 0.4)
+        cells[name] = cell(np.repeat(settled[:, np.newaxis], TASKS, 1), chosen)
+    naive = paired_bootstrap(cells["other"].quality, cells["one"].quality)
+    assert naive.verdict == "better"
+    found = study(corpus(np.full((TASKS, 2), 0.5)), cells).differences("quality", 0.5)["other"]
+    assert found.interval.mean == pytest.approx(0.03)
+    assert found.verdict == "not distinguishable"
+    assert found.method == "paired bootstrap over tasks, paired t over replications"
+
+
+# -- tables ------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def readers() -> Study:
+    """One policy that reads tasks and one that does not, of the same mix."""
+    rng = np.random.default_rng(1)
+    quality = rng.random((TASKS, 2))
+    reader = quality.argmax(axis=1)
+    blind = rng.permutation(reader)
+    cells = {}
+    for name, chosen in (("blind", blind), ("reader", reader)):
+        got = np.repeat(quality[np.arange(TASKS), chosen][np.newaxis], RUNS, 0)
+        good = got.mean() + rng.normal(0, 0.001, RUNS)
+        cells[name] = cell(got, chosen, goodput=good, quality_in_time=good)
+    return study(corpus(quality), cells)
+
+
+def test_the_table_says_who_uses_the_text(readers: Study) -> None:
+    table = readers.table().set_index("policy")
+    assert table["uses_text"].to_dict() == {"reader": True, "blind": False}
+    assert readers.uses_text("reader").quality > readers.uses_text("reader").shuffled
+    assert table.loc["reader", "rank"] == 1
+    assert table.loc["reader", "verdict"] == "better"
+    assert table.loc["blind", "verdict"] == "baseline"
+
+
+def test_a_table_is_the_readers_own(readers: Study) -> None:
+    mine = readers.table()
+    mine["policy"] = "mine"
+    assert "mine" not in set(readers.table()["policy"])
+
+
+def test_ranking_by_what_is_asked(readers: Study) -> None:
+    by_cost = readers.table(by="cost")
+    assert by_cost["cost"].is_monotonic_increasing
+    assert set(by_cost["verdict"]) == {"baseline", "not distinguishable"}
+
+
+def test_loads_are_found_within_rounding(readers: Study) -> None:
+    assert readers.rates == (1.0,)
+    assert readers.table(0.1 + 0.4).equals(readers.table(0.5 * (1 + 1e-15)))
+
+
+@pytest.mark.parametrize(
+    ("ask", "said"),
+    [
+        (lambda s: s.table(by="speed"), "no metric 'speed'"),
+        (lambda s: s.table(0.7), "at load 0.7"),
+        (lambda s: s.values("nobody", 0.5, "cost"), "no 'nobody'"),
+        (lambda s: s.differences("cost", 0.5, baseline="nobody"), "no 'nobody'"),
+        (lambda s: s.differences("speed", 0.5), "no metric 'speed'"),
+        (lambda s: s.uses_text("nobody"), "no 'nobody'"),
+    ],
+)
+def test_questions_without_an_answer_are_refused(readers: Study, ask: Any, said: str) -> None:
+    with pytest.raises(SimulationError, match=said):
+        ask(readers)
+
+
+def test_infinite_costs_are_said_and_not_averaged() -> None:
+    quality = np.ones((TASKS, 2))
+    per_right = np.where(np.arange(RUNS) < 3, np.inf, 0.5)
+    outcomes, chosen = np.ones((RUNS, TASKS)), np.zeros(TASKS, dtype=np.int64)
+    found = study(
+        corpus(quality),
+        {"a": cell(outcomes, chosen), "b": cell(outcomes, chosen, cost_per_right=per_right)},
+    )
+    assert found.interval("b", 0.5, "cost_per_right").mean == np.inf
+    apart = found.differences("cost_per_right", 0.5)["b"]
+    assert (apart.pairs, apart.left_out) == (RUNS - 3, 3)
+    assert apart.verdict == "better"
+
+
+# -- quality and cost under load ---------------------------------------------------------
+
+
+def test_aiq_of_fixed_points_is_routerbenchs(readers: Study) -> None:
+    outcomes, chosen = np.ones((RUNS, TASKS)), np.zeros(TASKS, dtype=np.int64)
+    points = {"cheap": (1.0, 0.5), "middle": (2.0, 0.9), "dear": (3.0, 0.95)}
+    found = study(
+        readers.corpus,
+        {
+            name: cell(outcomes, chosen, cost=cost, quality_in_time=good)
+            for name, (cost, good) in points.items()
+        },
+    ).aiq(0.5)
+    assert found.mean == pytest.approx(aiq([1, 2, 3], [0.5, 0.9, 0.95]))
+    assert found.mean == pytest.approx((0.7 + 0.925) / 2)
+    assert found.half_width == pytest.approx(0, abs=1e-12)
+
+
+def test_aiq_falls_with_load() -> None:
+    rng = np.random.default_rng(3)
+    tasks = corpus((rng.random((TASKS, 2)) < [0.5, 0.9]) * 1.0)
+    found = rs.compare(
+        tasks, POOL, ["static:a0", "static:a1"], loads=[0.2, 0.9], replications=5, controls=False
+    )
+    assert found.aiq(0.2).low > found.aiq(0.9).high
+    assert found.aiq(0.2, ["static:a1"]).mean <= 0.95
