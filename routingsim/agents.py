@@ -26,7 +26,30 @@ Share = Annotated[float, msgspec.Meta(ge=0, lt=1)]
 Identifier = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$")]
 
 
-class Agent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class _Fields(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What an agent is made of, and what each field allows."""
+
+    id: Identifier
+    name: str
+    cost: NonNegative
+    latency: Positive
+    strengths: tuple[str, ...] = ()
+    latency_cv: NonNegative = 0.5
+    service: Literal["lognormal", "exponential", "deterministic", "tokens", "recorded"] = (
+        "lognormal"
+    )
+    ttft: NonNegative | None = None
+    tokens_per_second: Positive | None = None
+    output_tokens: Positive = 300.0
+    concurrency: Count = 4
+    queue_limit: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    patience: NonNegative | None = None
+    error_rate: Share = 0.0
+    requests_per_minute: Count | None = None
+    outcome: str | None = None
+
+
+class Agent(_Fields, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One agent: what it is, what it costs, and how it behaves under load.
 
     Parameters
@@ -62,34 +85,31 @@ class Agent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         Calls that may start in any 60 seconds. No limit by default.
     outcome : str, optional
         The name under which a corpus records this agent; its ``id`` by default.
+
+    Raises
+    ------
+    AgentError
+        If a field is out of its range, or the service model lacks a number it needs.
     """
 
-    id: Identifier
-    name: str
-    cost: NonNegative
-    latency: Positive
-    strengths: tuple[str, ...] = ()
-    latency_cv: NonNegative = 0.5
-    service: Literal["lognormal", "exponential", "deterministic", "tokens", "recorded"] = (
-        "lognormal"
-    )
-    ttft: NonNegative | None = None
-    tokens_per_second: Positive | None = None
-    output_tokens: Positive = 300.0
-    concurrency: Count = 4
-    queue_limit: Annotated[int, msgspec.Meta(ge=0)] | None = None
-    patience: NonNegative | None = None
-    error_rate: Share = 0.0
-    requests_per_minute: Count | None = None
-    outcome: str | None = None
-
     def __post_init__(self) -> None:
+        try:
+            msgspec.convert(msgspec.structs.asdict(self), _Fields)
+        except msgspec.ValidationError as error:
+            what, _, path = str(error).partition(" - at `$.")
+            field = path.rstrip("`").partition("[")[0]
+            found = f", found {getattr(self, field)!r}" if field else ""
+            raise AgentError(f"agent {self.id}, field {field}: {what}{found}") from None
         for field in self.__struct_fields__:
             value = getattr(self, field)
             if isinstance(value, float) and not math.isfinite(value):
-                raise ValueError(f"{field} is {value}: a finite number is needed")
+                raise AgentError(
+                    f"agent {self.id}, field {field}: a finite number is needed, found {value}"
+                )
         if self.service == "tokens" and self.tokens_per_second is None:
-            raise ValueError('service = "tokens" needs tokens_per_second (and usually ttft)')
+            raise AgentError(
+                f'agent {self.id}: service = "tokens" needs tokens_per_second (and usually ttft)'
+            )
 
     @property
     def recorded_as(self) -> str:
@@ -259,10 +279,11 @@ def _explain(message: str, text: str) -> str:
     if not path.startswith("agents["):
         return message
     number = int(path[len("agents[") : path.index("]")])
-    try:
-        who = msgspec.toml.decode(text)["agents"][number].get("id", "")
-    except (msgspec.MsgspecError, AttributeError):
-        who = ""
+    record = msgspec.toml.decode(text)["agents"][number]
+    if not isinstance(record, dict):
+        return f"agent {number + 1}: {what}"
     field = path.partition("].")[2].rstrip("`")
-    where = f"agent {number + 1}" + (f" ({who})" if who else "")
-    return f"{where}, {'field ' + field if field else 'record'}: {what}"
+    where = f"agent {number + 1}" + (f" ({record['id']})" if record.get("id") else "")
+    found = record.get(field.partition("[")[0])
+    said = f", found {found!r}" if found is not None else ""
+    return f"{where}, {'field ' + field if field else 'record'}: {what}{said}"

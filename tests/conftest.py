@@ -21,9 +21,9 @@ CI = "CI" in os.environ
 os.environ["MPLBACKEND"] = "Agg"
 _KEPT = {"ROUTINGSIM_DATA", "ROUTINGSIM_SOAK_SECONDS", "ROUTINGSIM_TEST_SEED"}
 for _name in list(os.environ):
-    if _name.startswith(("REDIS_", "WEBSOCKET_", "HTTP_HOST", "HTTP_PORT", "ROUTINGSIM_")):
-        if _name not in _KEPT:
-            del os.environ[_name]
+    mine = _name.startswith(("REDIS_", "WEBSOCKET_", "HTTP_HOST", "HTTP_PORT", "ROUTINGSIM_"))
+    if mine and _name not in _KEPT:
+        del os.environ[_name]
 
 # Properties are explored afresh on a developer's machine and repeated exactly in CI. Shared
 # machines stall, so no example has a deadline.

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from routingsim import draws
 from routingsim.agents import AgentPool
 from routingsim.corpus import Corpus
-from routingsim.errors import SimulationError
+from routingsim.errors import AgentError, SimulationError
 from routingsim.policies.policy import Judge, Policy
 from routingsim.simulation import engine
 from routingsim.simulation.arrivals import Arrivals, ClosedLoop, CorpusTimes, realised
@@ -200,7 +200,7 @@ def _with_service(pool: AgentPool, service: str) -> AgentPool:
         raise SimulationError(f"service={service!r}: choose one of {', '.join(allowed)}")
     try:
         return AgentPool(tuple(msgspec.structs.replace(agent, service=service) for agent in pool))
-    except ValueError as error:
+    except AgentError as error:
         raise SimulationError(f"service={service!r} does not suit this pool: {error}") from None
 
 

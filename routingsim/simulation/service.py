@@ -159,7 +159,7 @@ def system(
     """
     noise, sigma = zip(*(_noise(agent) for agent in pool), strict=True)
     first, down, up = _outage_columns(pool, list(outages))
-    mean = np.array([agent.mean_service for agent in pool])
+    mean = pool.column("mean_service")
     if expected_service is not None:  # not of the others, whose mean over a corpus is rounded
         by_task = [agent.service in ("tokens", "recorded") for agent in pool]
         mean = np.where(by_task, expected_service, mean)

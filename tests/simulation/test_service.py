@@ -125,3 +125,8 @@ def test_outages_as_text() -> None:
     for text in ("a", "a:1", "a:1:2:3", "a:x:2"):
         with pytest.raises(SimulationError, match="AGENT:DOWN:UP"):
             Outage.parse(text)
+
+
+def test_whole_numbers_are_numbers() -> None:
+    pool = AgentPool((Agent(id="a", name="A", cost=1, latency=2, concurrency=3),))
+    assert model.system(pool).mean_service.dtype == np.float64
