@@ -106,6 +106,7 @@ def compare(
         router, cost-matched shuffle, length, category and oracle. Zero router,
         shuffle and length have the baseline's mix of agents, or its cost, at the
         first load; :meth:`Study.uses_text` holds any policy against its own shuffle.
+        One that is a policy of the study anyway is not run again.
     executor : concurrent.futures.Executor, optional
         Where to run; by default threads, over kernels that release the
         interpreter's lock. Process pools and clusters get the work pickled.
@@ -154,6 +155,8 @@ def compare(
     kinds = dict.fromkeys(made, "policy")
     if controls:
         for policy in _controls(corpus, pool, scenes[0], shares[0] * capacity, seed):
+            if policy.name in made and _same(policy, made[policy.name]):
+                continue
             policy = _renamed(policy, kinds, "{} (control)")
             kinds[policy.name] = "control"
             scenes.append(scene(policy))
@@ -181,6 +184,16 @@ def _renamed(policy: Policy, taken: Collection[str], form: str) -> Policy:
         name, number = form.format(policy.name, number), number + 1
         form = "{} ({})"
     return policy if name == policy.name else replace(policy, name=name)
+
+
+def _same(one: Policy, other: Policy) -> bool:
+    """Whether two policies that read no text are one."""
+    reads = (one.featurize, one.predict, other.featurize, other.predict)
+    return (
+        one.choose is other.choose
+        and np.array_equal(one.memory, other.memory)
+        and all(each is None for each in reads)
+    )
 
 
 def _shares(

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pytest
@@ -100,7 +101,18 @@ def test_a_name_that_is_there_twice_is_numbered() -> None:
     policies = [name for name, kind in study.kinds.items() if kind == "policy"]
     assert policies == ["random", "random (2)", "random (3)"]
     assert study.differences("goodput", 0.5)["random (2)"].interval.mean == 0
-    assert study.kinds["random (control)"] == "control"
+    assert not any(name.startswith("random") for name in study.names if name not in policies)
+
+
+def test_a_control_is_another_than_the_policy_of_its_name() -> None:
+    dear = msgspec.structs.replace(
+        pool().agents[0], cost=1.0
+    )  # dear by its price, cheap by what is recorded
+    agents = rs.AgentPool((dear, *pool().agents[1:]))
+    study = rs.compare(corpus(), agents, "cheapest", loads=[0.5], replications=2)
+    assert study.kinds["cheapest (control)"] == "control"
+    costs = [study.interval(f"cheapest{which}", 0.5, "cost").mean for which in ("", " (control)")]
+    assert costs == pytest.approx([COSTS[1], COSTS[0]])
 
 
 @pytest.mark.parametrize("metric", ["quality", "goodput", "quality_in_time", "regret"])
@@ -352,8 +364,8 @@ def test_without_recorded_quality_latency_and_cost_are_compared() -> None:
 def test_a_trace_without_texts_is_compared() -> None:
     bare = corpus(quality=False, text=False)
     study = rs.compare(bare, pool(), ["least-loaded", "random"], arrivals="corpus", **SMALL)
-    assert study.names == ("least-loaded", "random", "random (control)", "cheapest")
-    assert study.table()["rank"].tolist() == [1, 2, 3, 4]
+    assert study.names == ("least-loaded", "random", "cheapest")
+    assert study.table()["rank"].tolist() == [1, 2, 3]
 
 
 def test_one_load_and_one_replication_give_figures_without_intervals() -> None:
