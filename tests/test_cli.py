@@ -186,3 +186,34 @@ def test_one_task_from_standard_input() -> None:
 def test_lists(command: str, words: list[str]) -> None:
     said = invoke(command).stdout
     assert all(word in said for word in words)
+
+
+@pytest.mark.parametrize(
+    ("named", "form", "begins"),
+    [
+        ("r.html", None, "<!doctype html>"),
+        ("r.md", None, "# Routing report: mine"),
+        ("r.json", None, "{"),
+        ("r.txt", "md", "# Routing report: mine"),
+        ("-", "json", "{"),
+    ],
+)
+def test_report_in_every_form(own: Path, named: str, form: str | None, begins: str) -> None:
+    path = own.parent / named if named != "-" else Path("-")
+    wanted = ["--format", form] if form else []
+    result = invoke("report", own, "--arrivals", "poisson:2", "-o", path, *wanted)
+    text = result.stdout if named == "-" else path.read_text(encoding="utf-8")
+    assert text.startswith(begins)
+    assert "threshold:calibrated" in text
+
+
+def test_tasks_schedule_and_runs_are_written(own: Path) -> None:
+    tasks, trace, runs = (own.parent / name for name in ("t.csv", "t.json", "r.csv"))
+    invoke("replay", own, "-p", "random", "-p", "cheapest", "--arrivals", "poisson:2",
+           "--tasks-to", tasks, "--trace-to", trace)  # fmt: skip
+    assert pd.read_csv(tasks)["policy"].tolist() == ["random"] * 3 + ["cheapest"] * 3
+    events = json.loads(trace.read_text(encoding="utf-8"))["traceEvents"]
+    assert sum(event["ph"] == "X" for event in events) == 6
+    invoke("compare", own, "-p", "random", "--loads", "0.5", "--replications", "2",
+           "--runs-to", runs)  # fmt: skip
+    assert pd.read_csv(runs)["policy"].tolist().count("random") == 2

@@ -143,10 +143,14 @@ def _highest(study: Study, load: float) -> str:
 def _cost(study: Study, apart: Difference, name: str, load: float) -> str:
     base = study.baseline
     one, other = (float(study.values(each, load, "cost").mean()) for each in (name, base))
-    if apart.verdict == "not distinguishable" and one != other:
-        return f"costs as much as {base}, as far as can be told"
-    said = cost_compared(one, other, base)
     interval = apart.interval
+    if apart.verdict == "not distinguishable" and one != other:
+        low, high = (
+            100 * end / other if other else math.nan for end in (interval.low, interval.high)
+        )
+        within = "" if math.isnan(low) else f" (95 % CI {low:+.0f} to {high:+.0f} %)"
+        return f"costs as much as {base}, as far as can be told{within}"
+    said = cost_compared(one, other, base)
     if one == other or other == 0 or math.isnan(interval.half_width):
         return said
     if one / other >= 2:
@@ -165,8 +169,8 @@ def _quality(apart: Difference) -> str:
         return " at the same quality"
     if apart.verdict == "not distinguishable":
         return (
-            " at a quality that cannot be told apart"
-            f" ({100 * interval.low:+.1f} to {100 * interval.high:+.1f} points)"
+            ", at a quality that cannot be told apart "
+            f"(95 % CI {100 * interval.low:+.1f} to {100 * interval.high:+.1f} points)"
         )
     low, high = sorted((abs(100 * interval.low), abs(100 * interval.high)))
     more = "higher" if interval.mean > 0 else "lower"
@@ -178,7 +182,7 @@ def _quality(apart: Difference) -> str:
 def _later(apart: Difference) -> str:
     interval = apart.interval
     if apart.verdict == "not distinguishable":
-        return "not distinguishable"
+        return f"cannot be told apart (95 % CI {interval.low:+.2g} to {interval.high:+.2g} s)"
     low, high = sorted((abs(interval.low), abs(interval.high)))
     more = "higher" if interval.mean > 0 else "lower"
     return f"{duration(abs(interval.mean))} {more} (95 % CI {_range(low, high)} s)"

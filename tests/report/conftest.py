@@ -9,6 +9,8 @@ from matplotlib import pyplot
 
 from routingsim.agents import Agent, AgentPool, load_agents
 from routingsim.corpus import Corpus
+from routingsim.evaluation.compare import compare
+from routingsim.evaluation.study import Study
 from routingsim.simulation.replay import replay
 from routingsim.simulation.result import ReplayResult
 from routingsim.simulation.service import Outage
@@ -94,3 +96,19 @@ def odd(request: pytest.FixtureRequest, corpus: Corpus) -> ReplayResult:
         case "nothing answered":
             return silence()
     return replay(corpus, make_crowd(3), "round-robin", arrivals="poisson:1")
+
+
+@pytest.fixture(scope="session")
+def study(corpus: Corpus) -> Study:
+    """Three policies with controls at two loads, one of them fitted on the corpus."""
+    policies = ("threshold", "threshold:calibrated", "cheapest")
+    return compare(corpus, policies=policies, loads=(0.2, 0.8), replications=3, seed=3)
+
+
+@pytest.fixture(scope="session")
+def plain_study(corpus: Corpus) -> Study:
+    """One policy, one load, one replication, nothing recorded, two agents."""
+    texts = Corpus.from_frame(
+        pd.DataFrame(corpus.tasks.head(20), columns=["id", "text"]), name="texts"
+    )
+    return compare(texts, make_crowd(2), ["random"], loads=(0.5,), replications=1)

@@ -37,7 +37,9 @@ def test_markdown_is_escaped(wild: list[ReplayResult]) -> None:
 
 
 def test_json_holds_the_figures_unrounded(results: list[ReplayResult]) -> None:
-    report = json.loads(render(compose(results, date="2026-01-02"), "json"), parse_constant=pytest.fail)
+    report = json.loads(
+        render(compose(results, date="2026-01-02"), "json"), parse_constant=pytest.fail
+    )
     assert report["policies"] == [result.to_dict() for result in results]
     tables = [t for s in report["sections"] for t in s["content"] if "rows" in t]
     usage = next(t for t in tables if t["caption"] == "Agents under threshold:calibrated")

@@ -201,3 +201,20 @@ def test_quality_is_of_answers_where_recorded() -> None:
     assert result.overall["quality"] == 1.0
     assert result.overall["timed_out"] == 1
     assert "not answered: 1 timed out" in repr(result)
+
+
+def test_shows_itself_in_a_notebook() -> None:
+    corpus = Corpus.from_frame(
+        pd.DataFrame({"id": ["a"], "text": ["x"]}), name="<script>alert(1)</script>"
+    )
+    shown = rs.replay(corpus, policy="random", tasks=50)._repr_html_()
+    assert "<script" not in shown
+    assert "&lt;script" in shown
+    assert "random" in shown
+    crowd = AgentPool(
+        tuple(Agent(id=f"agent-{k}", name="A", cost=0.1, latency=1.0) for k in range(500))
+    )
+    shown = rs.replay(None, crowd, "random", tasks=900)._repr_html_()
+    assert len(shown.encode()) < 50_000
+    assert "460 agents with fewer tasks" in shown
+    assert "color:inherit" in shown

@@ -1,0 +1,165 @@
+"""The report on a study: true to the study, self-contained, escaped, repeatable."""
+
+import json
+import re
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib import pyplot
+from matplotlib.figure import Figure
+
+from routingsim.errors import SimulationError
+from routingsim.evaluation.measure import METRICS
+from routingsim.evaluation.study import Study
+from routingsim.report import compose_study, render, write_study
+from routingsim.report.document import Document, Table
+from routingsim.report.formatting import percent
+from routingsim.report.study_plots import AXES, plot_load, study_styles
+
+DATE = "2026-01-02"
+
+
+@pytest.fixture(scope="module")
+def document(study: Study) -> Document:
+    return compose_study(study, command="do <it> & again", date=DATE)
+
+
+@pytest.fixture(scope="module")
+def page(document: Document) -> str:
+    return render(document, "html")
+
+
+@pytest.mark.parametrize("name", ["threshold:calibrated", "cheapest"])
+def test_compares_with_the_baseline_in_words_with_intervals(
+    name: str, document: Document, study: Study
+) -> None:
+    said = next(each for each in document.summary.findings if each.startswith(f"{name} costs"))
+    load = next(load for load in reversed(study.loads) if f"at load {load:g}" in said)
+    ours, base = (study.values(each, load, "cost").mean() for each in (name, "threshold"))
+    apart = study.differences("cost", load)[name]
+    if apart.verdict == "not distinguishable":
+        assert "costs as much as threshold, as far as can be told" in said
+        assert f"{100 * apart.interval.low / base:+.0f} to" in said
+    else:
+        assert f"costs {percent(1 - ours / base)} less than threshold (95 % CI" in said
+    apart = study.differences("quality", load)[name]
+    if apart.verdict == "not distinguishable":
+        assert f"{100 * apart.interval.low:+.1f} to" in said
+    else:
+        assert f"{abs(100 * apart.interval.mean):.1f} points’" in said
+
+
+def test_says_who_does_not_use_the_text(document: Document) -> None:
+    assert any("not use the text" in said for said in document.summary.findings)
+    section = next(section for section in document.sections if section.id == "text-use")
+    (block,) = section.blocks
+    assert isinstance(block, Table)
+    assert [row[0] for row in block.rows] == ["threshold", "threshold:calibrated", "cheapest"]
+
+
+def test_sections_begin_with_stability(document: Document) -> None:
+    assert [section.id for section in document.sections] == [
+        "stability", "ranking", "frontier", "loads", "regret", "text-use", "categories",
+        "complexity", "disagreements", "warnings", "run",
+    ]  # fmt: skip
+
+
+def test_tables_hold_the_ranking_of_each_load(document: Document, study: Study) -> None:
+    ranking = next(section for section in document.sections if section.id == "ranking")
+    assert len(ranking.blocks) == len(study.loads)
+    for block, load in zip(ranking.blocks, reversed(study.loads), strict=True):
+        assert isinstance(block, Table)
+        frame = study.table(load)
+        names = [str(row[0]).removesuffix(" (control)") for row in block.rows]
+        assert names == [name.removesuffix(" (control)") for name in frame["policy"]]
+        quality = [column.name for column in block.columns].index("quality")
+        assert [row[quality][0] for row in block.rows] == frame["quality"].tolist()
+        assert ["yes" in row for row in block.rows] == frame["in_sample"].tolist()
+
+
+def test_page_needs_nothing_else_and_is_escaped(page: str) -> None:
+    assert "//" not in page
+    assert "<script" not in page
+    assert "wild &lt;corpus&gt;" in page
+    assert "do &lt;it&gt; &amp; again" in page
+    assert "<i>chat" not in page
+    assert len(page.encode()) < 3_000_000
+    levels = [int(level) for level in re.findall(r"<h([1-6])", page)]
+    assert levels.count(1) == 1
+    assert all(b - a <= 1 for a, b in pairwise(levels))
+    assert page.count("<svg") == page.count('role="img"') == 2 + 4 + 1
+    assert all(len(said) > 20 for said in re.findall(r'role="img" aria-label="([^"]*)"', page))
+
+
+def test_same_study_same_bytes(study: Study, tmp_path: Path) -> None:
+    one, two = (write_study(study, tmp_path / name, date=DATE) for name in ("a.html", "b.html"))
+    assert one.read_bytes() == two.read_bytes()
+    assert f"{study.corpus.sha256}" in one.read_text(encoding="utf-8")
+    assert "compare(load_corpus(" in one.read_text(encoding="utf-8")
+
+
+def test_suffix_chooses_the_form(study: Study, tmp_path: Path) -> None:
+    text = study.report(tmp_path / "study.md").read_text(encoding="utf-8")
+    assert text.startswith(r"# Routing study: wild \<corpus\>")
+    said = json.loads(study.report(tmp_path / "study.json").read_text(encoding="utf-8"))
+    assert said["study"]["baseline"] == "threshold"
+    assert {section["id"] for section in said["sections"]} >= {"ranking", "frontier"}
+
+
+def test_nothing_recorded(plain_study: Study) -> None:
+    document = compose_study(plain_study, date=DATE)
+    assert any("Quality: not recorded" in said for said in document.summary.caveats)
+    for form in ("html", "md", "json"):
+        text = render(document, form)
+        assert not re.search(r"\bnan\b", text, re.IGNORECASE)
+    plain_study.plot_frontier(ax=Figure().subplots())
+    plain_study.plot_regret(ax=Figure().subplots())
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_every_metric_has_its_unit_and_plot(metric: str, study: Study) -> None:
+    ax = Figure(figsize=(3.15, 2.4), layout="constrained").subplots()
+    assert plot_load(study, metric, ax=ax) is ax
+    assert ax.get_ylabel() == AXES[metric]
+    assert re.search(r"\((0–1|quality lost, 0–1|1/s|USD per .*|s|%)\)$", AXES[metric])
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    figure.draw_without_rendering()
+
+
+def test_lines_are_the_means(study: Study) -> None:
+    ax = study.plot_load("cost", ax=Figure().subplots())
+    drawn = {line.get_label(): line for line in ax.lines}
+    for name in ("threshold", "cheapest"):
+        means = [1000 * study.values(name, load, "cost").mean() for load in study.loads]
+        np.testing.assert_allclose(np.asarray(drawn[name].get_ydata()), means)
+        assert drawn[name].get_color() == study_styles(study)[name].colour
+
+
+def test_refuses_what_is_not_there(study: Study) -> None:
+    with pytest.raises(SimulationError, match="no metric 'speed'"):
+        study.plot_load("speed")
+    for plot in (study.plot_frontier, study.plot_regret):
+        with pytest.raises(SimulationError, match=r"no load 0\.5"):
+            plot(0.5)
+
+
+def test_without_axes_a_notebook_shows_the_figure(study: Study) -> None:
+    ax = study.plot_regret()
+    assert ax.get_figure() is pyplot.gcf()
+
+
+def test_shows_itself_in_a_notebook(study: Study) -> None:
+    shown = study._repr_html_()
+    assert "wild &lt;corpus&gt;" in shown
+    assert "<script" not in shown
+    assert len(shown.encode()) < 50_000
+    assert all(name in shown for name in study.names)
+
+
+def test_runs_are_written(study: Study, tmp_path: Path) -> None:
+    back = pd.read_parquet(study.write(tmp_path / "runs.parquet"))
+    pd.testing.assert_frame_equal(back, study.runs, check_dtype=False)
