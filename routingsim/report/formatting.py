@@ -1,10 +1,11 @@
 """Numbers as people read them: three significant digits, units, no exponents."""
 
 import math
+import unicodedata
 from collections.abc import Callable, Sequence
 from typing import Any
 
-__all__ = ["ABSENT", "cells", "count", "duration", "joined", "number", "percent", "usd"]
+__all__ = ["ABSENT", "cells", "count", "duration", "isolated", "joined", "number", "percent", "usd"]
 
 ABSENT = "–"
 """What stands where there is no figure."""
@@ -45,6 +46,13 @@ def duration(seconds: float) -> str:
 def count(value: int, one: str, many: str | None = None) -> str:
     """``1 task``, ``1,240 tasks``."""
     return f"{value:,} {one if value == 1 else many or one + 's'}"
+
+
+def isolated(name: str) -> str:
+    """A name that, written from right to left, leaves the sentence around it in order."""
+    if any(unicodedata.bidirectional(c) in ("R", "AL") for c in name):
+        return f"\u2068{name}\u2069"
+    return name
 
 
 def joined(words: Sequence[str], most: int = 4) -> str:

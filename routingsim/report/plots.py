@@ -299,8 +299,7 @@ def plot_cost_quality(results: Sequence[ReplayResult], ax: Axes | None = None) -
         nothing_to_show(ax, "quality: not recorded")
         return ax
     if min(xs) > 0 and max(xs) > 20 * min(xs):
-        ax.set_xscale("log")
-        ax.xaxis.set_major_formatter(ticker.FuncFormatter(lambda x, _: f"{x:g}"))
+        log_axis(ax)
     else:
         ax.set_xlim(0, 1.15 * max(xs) or 1)
     margin = max(0.15 * (max(ys) - min(ys)), 0.01)

@@ -9,7 +9,7 @@ from routingsim.agents import AgentPool
 from routingsim.corpus import Corpus
 from routingsim.report import words
 from routingsim.report.document import Block, Column, Facts, Section, table
-from routingsim.report.formatting import ABSENT, count, duration, percent
+from routingsim.report.formatting import ABSENT, count, duration, isolated, percent
 from routingsim.report.palette import agent_colours
 from routingsim.simulation.result import ReplayResult
 
@@ -54,7 +54,7 @@ def corpus_facts(corpus: Corpus | None) -> list[tuple[str, str]]:
     if corpus is None:
         return [("Corpus", "none: queueing alone")]
     return [
-        ("Corpus", f"{corpus.name}, {count(len(corpus), 'record')}"),
+        ("Corpus", f"{isolated(corpus.name)}, {count(len(corpus), 'record')}"),
         ("Source", corpus.source),
         ("SHA-256", corpus.sha256),
         *(("Note", note) for note in corpus.notes),

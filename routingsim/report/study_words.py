@@ -9,7 +9,7 @@ import numpy as np
 from routingsim.evaluation.intervals import Difference
 from routingsim.evaluation.study import Study
 from routingsim.report.document import Summary
-from routingsim.report.formatting import count, duration, joined, number, percent
+from routingsim.report.formatting import count, duration, isolated, joined, number, percent
 from routingsim.report.words import cost_compared
 
 __all__ = [
@@ -46,7 +46,7 @@ def study_subtitle(study: Study) -> str:
         f"{count(len(of_kind(study, 'policy')), 'policy', 'policies')} and "
         f"{count(len(of_kind(study, 'control')), 'control')} at {_word(study.loads)} {loads}, "
         f"{count(study.settings.replications, 'replication')} of "
-        f"{count(study.settings.tasks, 'task')} of the corpus “{study.corpus.name}”, "
+        f"{count(study.settings.tasks, 'task')} of the corpus “{isolated(study.corpus.name)}”, "
         f"{count(len(study.pool), 'agent')}"
     )
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from routingsim.report.document import Summary
-from routingsim.report.formatting import count, duration, joined, number, percent, usd
+from routingsim.report.formatting import count, duration, isolated, joined, number, percent, usd
 from routingsim.simulation.result import ReplayResult
 
 __all__ = [
@@ -29,7 +29,11 @@ def subtitle(results: Sequence[ReplayResult]) -> str:
     """What was run, in a line."""
     first = results[0]
     tasks = count(len(first), "task")
-    of = f"{tasks} of the corpus “{first.corpus.name}”" if first.corpus else f"{tasks} without text"
+    of = (
+        f"{tasks} of the corpus “{isolated(first.corpus.name)}”"
+        if first.corpus
+        else f"{tasks} without text"
+    )
     over = duration(float(first.work.arrived[-1]))
     return (
         f"{of} over {over}, {count(len(first.pool), 'agent')}, "

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from routingsim.report.formatting import cells, duration, joined, number, percent, usd
+from routingsim.report.formatting import cells, duration, isolated, joined, number, percent, usd
 
 
 @pytest.mark.parametrize(
@@ -61,3 +61,8 @@ def test_a_column_has_one_number_of_decimals() -> None:
     assert cells([None, None], "number") == ["–", "–"]
     assert cells([0.3124], "percent") == ["31.2"]
     assert cells([1240], "count") == ["1,240"]
+
+
+def test_names_from_right_to_left_are_isolated() -> None:
+    assert isolated("مرحبا") == "\u2068مرحبا\u2069"
+    assert isolated("tasks 😀") == "tasks 😀"
