@@ -297,8 +297,14 @@ def compare(
         ),
     ] = None,
     loads: Annotated[
-        str, typer.Option(help="Shares of the pool's capacity, separated by commas.")
-    ] = "0.3,0.6,0.9",
+        str | None,
+        typer.Option(
+            help="Shares of the pool's capacity, separated by commas. Default: 0.3,0.6,0.9."
+        ),
+    ] = None,
+    rates: Annotated[
+        str | None, typer.Option(help="Tasks a second instead of loads, separated by commas.")
+    ] = None,
     arrivals: Annotated[
         str | None, typer.Option(help="Shape of the arrivals, scaled to each load. Poisson.")
     ] = None,
@@ -349,6 +355,7 @@ def compare(
             load_agents(agents),
             policy or ["threshold", "threshold:calibrated", "least-loaded"],
             loads=_numbers(loads, "--loads"),
+            rates=_numbers(rates, "--rates"),
             arrivals=arrivals,
             replications=replications,
             tasks=tasks,
@@ -502,7 +509,9 @@ def _say_notes(corpus: "Corpus") -> None:
         remark(f"{corpus.name}: {note}", style="yellow")
 
 
-def _numbers(text: str, option: str) -> list[float]:
+def _numbers(text: str | None, option: str) -> list[float] | None:
+    if text is None:
+        return None
     try:
         return [float(part) for part in text.split(",")]
     except ValueError:

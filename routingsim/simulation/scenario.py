@@ -111,8 +111,8 @@ class Scenario:
             notes.append(
                 f"{count:,} tasks drawn with replacement from the {len(corpus or ()):,} there are"
             )
-        elif order == "shuffled":
-            rows = rows[_permutation(count, seed)]
+        elif order == "shuffled" and corpus is not None:
+            rows = _permutation(len(corpus), seed)[:count].astype(np.int32)
         if self.records.modelled:
             notes.append(
                 "costs are modelled (price x tokens) where none is recorded: "
@@ -234,5 +234,5 @@ def _rows(
 
 
 def _permutation(count: int, seed: int) -> NDArray[np.intp]:
-    """An order of ``count`` tasks drawn by the seed alone."""
+    """An order of ``count`` records drawn by the seed alone."""
     return np.random.default_rng([seed & (2**63 - 1), draws.ROW]).permutation(count)
