@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
+import matplotlib
 import psutil
 import pytest
 from hypothesis import settings
@@ -16,9 +17,9 @@ from hypothesis import settings
 ROOT = Path(__file__).resolve().parent.parent
 CI = "CI" in os.environ
 
-# For this process and its children: draw without a display, and never talk to the developer's
-# own servers.
-os.environ["MPLBACKEND"] = "Agg"
+# Draw without a display (not by the environment, which the notebooks' kernels inherit: they
+# show their figures), and never talk to the developer's own servers.
+matplotlib.use("Agg")
 _KEPT = {"ROUTINGSIM_DATA", "ROUTINGSIM_SOAK_SECONDS", "ROUTINGSIM_TEST_SEED"}
 for _name in list(os.environ):
     mine = _name.startswith(("REDIS_", "WEBSOCKET_", "HTTP_HOST", "HTTP_PORT", "ROUTINGSIM_"))
