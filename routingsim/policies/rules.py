@@ -337,11 +337,11 @@ def weighted(
 
 @choose_kernel
 def _by_load(task, pool, memory):
-    best, lowest = 0, np.inf
+    best, work, slots = 0, 1, 0  # of the best so far; a load is compared without dividing
     for a in range(pool.busy.size):
-        load = (pool.busy[a] + pool.queued[a]) / pool.slots[a]
-        if pool.up[a] and load < lowest:
-            best, lowest = a, load
+        load = pool.busy[a] + pool.queued[a]
+        if pool.up[a] and load * slots < work * pool.slots[a]:
+            best, work, slots = a, load, pool.slots[a]
     return best
 
 

@@ -309,8 +309,9 @@ def _send(s, system, work, rules, log, keys, a, i, attempt, now):
         end = start + _service(system, work, keys.service, a, row, i, attempt)
         rate = system.error_rate[a]
         failed = rate > 0.0 and draws.uniform(keys.error, i, attempt) < rate
-        quality = work.quality[row, a]
-        judged = attempt + 1 < rules.levels and not failed and not math.isnan(quality)
+        judged = attempt + 1 < rules.levels and not failed
+        if judged:
+            judged = not math.isnan(work.quality[row, a])
         if judged:
             end += rules.judge_seconds
         if s.reserves[a]:  # an outage cuts off the calls it finds in service
@@ -327,7 +328,7 @@ def _send(s, system, work, rules, log, keys, a, i, attempt, now):
         if judged and not failed:
             log.cost[i] += rules.judge_cost
             mistaken = draws.uniform(keys.judge, i, attempt) < rules.judge_error
-            if (quality < rules.bar) != mistaken:
+            if (work.quality[row, a] < rules.bar) != mistaken:
                 log.status[i] = REJECTED
         if start > now:
             _enqueue(s, a, i)
