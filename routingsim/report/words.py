@@ -81,7 +81,7 @@ def stability(result: ReplayResult) -> str:
     means = {
         "stable": "",
         "at the edge": ": waits depend on the length of the run",
-        "overloaded": ": queues grow without bound, percentiles say only how long the run was",
+        "overloaded": ": queues grow or tasks are lost, percentiles say how long the run was",
     }
     return said + means[result.stability.verdict]
 
