@@ -96,7 +96,7 @@ def ours(
 
 def in_simpy(work: Workload, full: bool, spill: bool, agents: int = AGENTS, slots: int = SLOTS,
              exponential: bool = False) -> Callable[[], None]:  # fmt: skip
-    """The same system as SimPy processes."""
+    """The same system as SimPy processes, which note what became of each task, as ours do."""
     arrived = work.arrived.tolist()
     scores = work.d_var[work.row].tolist()
 
@@ -106,6 +106,7 @@ def in_simpy(work: Workload, full: bool, spill: bool, agents: int = AGENTS, slot
         draw = random.Random(1)
         env = simpy.Environment()
         servers = [simpy.Resource(env, slots) for _ in range(agents)]
+        log: list[tuple[int, float, float, float, str]] = []  # agent, arrival, start, end, status
 
         def load(a: int) -> float:
             return (servers[a].count + len(servers[a].queue)) / slots
@@ -128,22 +129,30 @@ def in_simpy(work: Workload, full: bool, spill: bool, agents: int = AGENTS, slot
             )
 
         def simple(score: float):
-            with servers[choose(score, -1)].request() as slot:
+            came, a = env.now, choose(score, -1)
+            with servers[a].request() as slot:
                 yield slot
+                start = env.now
                 yield env.timeout(service())
+            log.append((a, came, start, env.now, "ok"))
 
         def with_retries(score: float):
-            hidden = -1
+            came, hidden = env.now, -1
             for attempt in range(ATTEMPTS):
                 a = choose(score, hidden)
                 if servers[a].count == slots and len(servers[a].queue) >= LIMIT:
+                    log.append((a, came, env.now, env.now, "shed"))
                     return
                 with servers[a].request() as slot:
                     yield slot | env.timeout(PATIENCE)
+                    start = env.now
                     if not slot.triggered:
+                        log.append((a, came, start, start, "timed out"))
                         return
                     yield env.timeout(service())
-                if draw.random() >= ERRORS:
+                failed = draw.random() < ERRORS
+                if not failed or attempt + 1 == ATTEMPTS:
+                    log.append((a, came, start, env.now, "failed" if failed else "ok"))
                     return
                 hidden = a
                 yield env.timeout(BACKOFF * 2**attempt)
@@ -156,6 +165,7 @@ def in_simpy(work: Workload, full: bool, spill: bool, agents: int = AGENTS, slot
 
         env.process(source())
         env.run()
+        assert len(log) == len(arrived)
 
     return go
 

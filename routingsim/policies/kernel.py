@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from routingsim import draws
 from routingsim.errors import PolicyError
+from routingsim.policies.by_reference import ByReference
 
 __all__ = [
     "CHOOSE",
@@ -48,7 +49,10 @@ STATUS_NAMES = ("ok", "failed", "timed_out", "shed")
 
 
 class TaskView(NamedTuple):
-    """What a policy may know of a task when it decides."""
+    """What a policy may know of a task when it decides.
+
+    Compiled kernels get it by reference and read its fields by name (no slices).
+    """
 
     index: int  # pyright: ignore[reportIncompatibleMethodOverride]
     """Position of the task in the run, from 0."""
@@ -118,8 +122,9 @@ _task = types.NamedTuple(
 POOL_VIEW = types.NamedTuple([_ints, _ints, _ints, _floats, _floats, _floats, _ints], PoolView)
 _outcome = types.NamedTuple((types.int64, *[types.float64] * 5), Outcome)
 
-CHOOSE = types.int64(_task, POOL_VIEW, _floats)
-LEARN = types.void(_task, types.int64, _outcome, POOL_VIEW, _floats)
+_any_task, _any_pool = ByReference(_task), ByReference(POOL_VIEW)
+CHOOSE = types.int64(_any_task, _any_pool, _floats)
+LEARN = types.void(_any_task, types.int64, _outcome, _any_pool, _floats)
 
 
 @njit(cache=True)

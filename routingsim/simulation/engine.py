@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from routingsim import draws
 from routingsim.errors import PolicyError
+from routingsim.policies.by_reference import refer
 from routingsim.policies.kernel import (
     CHOOSE,
     FAILED,
@@ -413,7 +414,7 @@ def _run(s, work, system, rules, log, choose, learn, learns, memory, seed):
     n = work.row.size
     m = system.slots.size
     keys = _keys(seed)
-    pool = _pool_view(s, system)
+    pool = refer(_pool_view(s, system))
     told = learns or rules.users > 0
 
     fresh = 0

@@ -76,9 +76,15 @@ def write_numbers(numbers, memory):
     memory[0] = k
 
 
+@njit
+def write_task(task, memory):
+    write_numbers((task.index, task.attempt, task.time, task.d_var), memory)
+    write_numbers((task.prompt_tokens, task.category, task.key, task.uniform), memory)
+
+
 @choose_kernel
 def taped_choice(task, pool, memory):
-    write_numbers(task[:8], memory)
+    write_task(task, memory)
     write_pool(pool, memory)
     if draw(task, 1) < 0.5:
         return int(draw(task, 2) * pool.busy.size)
@@ -87,7 +93,7 @@ def taped_choice(task, pool, memory):
 
 @learn_kernel
 def taped_learning(task, agent, outcome, pool, memory):
-    write_numbers(task[:8], memory)
+    write_task(task, memory)
     write_numbers(outcome, memory)
     write_pool(pool, memory)
     reward = 1.0 / (1.0 + outcome.latency) if outcome.status == OK else -1.0

@@ -1,0 +1,87 @@
+"""Named tuples that compiled functions hand on by reference.
+
+By value, numba spreads a named tuple of arrays over its words: a task and a pool are
+seventy of them, written out at every call of a kernel, of which it reads a few. By
+reference they are two pointers. Written in Python nothing changes: the fields are read
+by name, and a caller in the interpreter passes the named tuple itself.
+
+The types are made with numba's extension API ("Low-level extension API" in its manual).
+"""
+
+from typing import Any
+
+from numba import types
+from numba.core import cgutils
+from numba.core.imputils import impl_ret_borrowed, lower_getattr_generic
+from numba.core.typeconv.castgraph import Conversion
+from numba.core.typing.templates import AttributeTemplate, infer_getattr
+from numba.extending import NativeValue, intrinsic, lower_cast, models, register_model, unbox
+
+__all__ = ["ByReference", "refer"]
+
+
+class ByReference(types.Type):
+    """The numba type of a reference to a named tuple.
+
+    Parameters
+    ----------
+    held : numba.types.NamedTuple
+        What it refers to.
+    """
+
+    def __init__(self, held: types.NamedTuple) -> None:
+        self.held: Any = held
+        super().__init__(name=f"reference to {held}")
+
+    def can_convert_from(self, typingctx: Any, other: types.Type) -> Conversion | None:
+        """Let a caller pass the named tuple."""
+        return Conversion.safe if other == self.held else None
+
+
+@register_model(ByReference)
+class _Pointer(models.PrimitiveModel):
+    def __init__(self, dmm, reference):
+        held = dmm.lookup(reference.held).get_value_type()
+        super().__init__(dmm, reference, held.as_pointer())
+
+
+@infer_getattr
+class _Fields(AttributeTemplate):
+    key = ByReference
+
+    def generic_resolve(self, reference, name):  # pyright: ignore[reportIncompatibleMethodOverride]
+        if name in reference.held.fields:
+            return reference.held.types[reference.held.fields.index(name)]
+        return None
+
+
+@lower_getattr_generic(ByReference)
+def _read(context, builder, reference, pointer, name):
+    k = reference.held.fields.index(name)
+    value = builder.load(cgutils.gep_inbounds(builder, pointer, 0, k))
+    return impl_ret_borrowed(context, builder, reference.held.types[k], value)
+
+
+# A reference is to the caller's stack: it lives as long as the call it is made for.
+@lower_cast(types.NamedTuple, ByReference)
+def _refer(context, builder, held, reference, value):
+    return cgutils.alloca_once_value(builder, value)
+
+
+@unbox(ByReference)
+def _unbox(reference, tuple_, c):
+    native = c.unbox(reference.held, tuple_)
+    pointer = cgutils.alloca_once_value(c.builder, native.value)
+    return NativeValue(pointer, is_error=native.is_error, cleanup=native.cleanup)
+
+
+@intrinsic
+def _refer_once(typingctx, view):  # pragma: no cover - compiled
+    def codegen(context, builder, signature, arguments):
+        return cgutils.alloca_once_value(builder, arguments[0])
+
+    return ByReference(view)(view), codegen
+
+
+refer: Any = _refer_once
+"""``refer(view)``, in compiled code: a reference made once, for many calls."""
