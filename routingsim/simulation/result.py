@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from routingsim import view
 from routingsim.agents import AgentPool
 from routingsim.corpus import Corpus
+from routingsim.errors import SimulationError
 from routingsim.policies.kernel import FAILED, OK, SHED, STATUS_NAMES, TIMED_OUT
 from routingsim.policies.policy import Policy
 from routingsim.simulation.columns import Log, Workload
@@ -281,8 +282,14 @@ class ReplayResult:
     def interval(
         self, metric: Literal["wait", "latency"] = "latency", batches: int = 30
     ) -> Interval:
-        """95 % confidence interval of a mean in this one run, by batch means."""
-        values = {"wait": self.log.wait, "latency": self.latency}[metric]
+        """95 % confidence interval of a mean in this one run, by batch means.
+
+        Of answered tasks after the warm-up, in order of arrival. It holds where a batch
+        is much longer than the queue's memory, which near saturation takes long runs.
+        """
+        if metric not in ("wait", "latency"):
+            raise SimulationError(f"interval: no metric {metric!r}; there are wait and latency")
+        values = self.log.wait if metric == "wait" else self.latency
         return batch_means(values[self.timed], batches)
 
     def to_dict(self) -> dict[str, Any]:
