@@ -311,7 +311,7 @@ class ReplayResult:
             "window": {"begin": begin, "end": end, "warm_up": self.warm_up},
             "stability": {
                 "verdict": self.stability.verdict,
-                "offered": self.stability.offered,
+                "offered": {a: _none(load) for a, load in self.stability.offered.items()},
             },
             "overall": whole,
             "agents": rows,

@@ -171,6 +171,8 @@ def test_offered_load_is_of_the_time_an_agent_is_up() -> None:
         None, one(patience=1.0), "static:a", outages=rs.Outage("a", 0, 1e6), **settings
     )
     assert gone.stability.offered["a"] == math.inf
+    assert gone.to_dict()["stability"]["offered"] == {"a": None}
+    json.dumps(gone.to_dict(), allow_nan=False)
 
 
 def test_offered_load_has_the_judge_of_a_cascade_in_it() -> None:
