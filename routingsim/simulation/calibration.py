@@ -11,6 +11,7 @@ lognormal of its own. Parameters are maximum-likelihood estimates
 
 import html
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
@@ -68,6 +69,12 @@ class ServiceFit:
     -----
     Standard errors are of the Fisher information; they hold where the model does, for
     which see ``ks``.
+
+    Of a ``tokens`` model, calls differ by their answers' lengths as well as by noise: replay
+    it on a corpus that records ``output_tokens`` (such as the log itself). Where a corpus
+    does not, or there is none, every answer has the mean length, so that service varies less
+    than in the log; for queueing alone, ``fit_service(log[["latency", "status"]])`` fits a
+    lognormal with all of the variation.
     """
 
     model: Literal["tokens", "lognormal"]
@@ -138,8 +145,9 @@ class ServiceFit:
 
     @property
     def _goodness(self) -> str:
+        explained = "" if math.isnan(self.r_squared) else f"R² {self.r_squared:.3f}, "
         return (
-            f"R² {self.r_squared:.3f}, median error {self.median_error:.1%}, "
+            f"{explained}median error {self.median_error:.1%}, "
             f"distance from lognormal {self.ks:.3f}"
         )
 
@@ -169,8 +177,9 @@ def fit_service(log: pd.DataFrame) -> ServiceFit:
     ----------
     log : DataFrame
         A row a call: ``latency`` in seconds; optionally ``tokens``, of the answer; and
-        ``status``, "ok" or anything else, or true or false. Failed calls count for the
-        error rate only, and need no latency.
+        ``status``, "ok" (in any case) or any other word, or true or false. Failed calls
+        count for the error rate only, and need no latency. Calls given up after a while
+        are failed: where they are many, the agent is slower than its answers tell.
 
     Raises
     ------
@@ -182,7 +191,7 @@ def fit_service(log: pd.DataFrame) -> ServiceFit:
 
 
 def fit_pool(
-    log: pd.DataFrame, by: str = "agent", *, cost: float | Mapping[str, float], **fields: Any
+    log: pd.DataFrame, by: str = "agent", *, cost: float | Mapping[Any, float], **fields: Any
 ) -> tuple[AgentPool, dict[str, ServiceFit]]:
     """Fit every agent of a log, and make a pool of them.
 
@@ -191,7 +200,8 @@ def fit_pool(
     log : DataFrame
         As in :func:`fit_service`, with a column that names each call's agent.
     by : str
-        That column. Agents are in the order in which they appear.
+        That column. Agents are in the order in which they appear; what an id may not
+        have in it becomes a hyphen (``"GPT 4o"`` gets the id ``GPT-4o``).
     cost : float or mapping
         USD per 1,000 tokens, of all agents or by agent.
     **fields
@@ -203,7 +213,7 @@ def fit_pool(
     pool : AgentPool
         The agents.
     fits : dict of str to ServiceFit
-        What each was made of.
+        What each was made of, by id.
 
     Raises
     ------
@@ -224,8 +234,10 @@ def fit_pool(
             field: _of_agent(value, name, field)
             for field, value in ({"cost": cost} | fields).items()
         }
-        fits[str(name)] = fit
-        agents.append(fit.agent(id=str(name), **given))
+        id = re.sub(r"[^A-Za-z0-9._/-]+", "-", str(name)).strip("-._/") or "agent"
+        fits[id] = fit
+        given.setdefault("name", str(name))
+        agents.append(fit.agent(id=id, **given))
     return AgentPool(tuple(agents)), fits
 
 
@@ -272,14 +284,19 @@ def _read(log: pd.DataFrame) -> _Calls:
 
 
 def _column(log: pd.DataFrame, name: str) -> pd.Series:
-    if name not in log:
+    count = list(log.columns).count(name)
+    if count != 1:
         has = ", ".join(map(str, log.columns)) or "none"
-        raise CorpusError(f"the log has no column {name!r}; it has {has}")
+        raise CorpusError(
+            f"the log has {count or 'no'} column{'s' if count else ''} {name!r}; it has {has}"
+        )
     return pd.Series(log[name])
 
 
 def _numbers(column: pd.Series) -> Floats:
-    """The column as float64, NaN where a cell is empty."""
+    """The column as float64, durations in seconds, NaN where a cell is empty."""
+    if pd.api.types.is_timedelta64_dtype(column):
+        column = column.dt.total_seconds()
     read = pd.Series(pd.to_numeric(column, errors="coerce"))
     numbers = read.to_numpy(dtype=np.float64, na_value=np.nan)
     unread = np.isnan(numbers) & column.notna().to_numpy()
@@ -293,15 +310,16 @@ def _answered(status: pd.Series) -> NDArray[np.bool_]:
         return status.to_numpy(dtype=bool)
     word = np.array([isinstance(value, str | bool | np.bool_) for value in status], dtype=bool)
     _refuse_first("status", status, ~word, '"ok" or another word, or a boolean')
-    return np.array([value == "ok" or value is True for value in status], dtype=bool)
+    return np.array([str(value).strip().lower() in ("ok", "true") for value in status], dtype=bool)
 
 
 def _refuse_first(name: str, column: pd.Series, bad: NDArray[np.bool_], needed: str) -> None:
     if bad.any():
         row = int(bad.argmax())
+        found = column.iloc[row]
         raise CorpusError(
-            f"{name}, row {row} (from 0): {column.iloc[row]!r} found, needs {needed}"
-            + (f"; so for {bad.sum():,} rows in all" if bad.sum() > 1 else "")
+            f"{name}, row {row} (from 0): {getattr(found, 'item', lambda: found)()!r} found, "
+            f"needs {needed}" + (f"; so for {bad.sum():,} rows in all" if bad.sum() > 1 else "")
         )
 
 

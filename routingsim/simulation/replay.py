@@ -1,9 +1,11 @@
 """``replay()``: one policy, one corpus, one pool, one seed."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from routingsim.agents import AgentPool, load_agents
 from routingsim.corpus import Corpus
+from routingsim.errors import SimulationError
 from routingsim.policies.kernel import Kernel
 from routingsim.policies.policy import Policy, make_policy
 from routingsim.simulation.arrivals import Arrivals, CorpusTimes, Poisson, parse_arrivals
@@ -26,7 +28,7 @@ def replay(
     tasks: int | None = None,
     seed: int = 0,
     retries: Retries = ONE_TRY,
-    outages: Sequence[Outage] = (),
+    outages: Outage | Sequence[Outage] = (),
     service: str | None = None,
     warm_up: float | None = None,
 ) -> ReplayResult:
@@ -56,7 +58,7 @@ def replay(
         service noise and failures.
     retries : Retries
         What happens after a failed call; by default one try and no more.
-    outages : sequence of Outage
+    outages : Outage or sequence of Outage
         When which agent is down.
     service : str, optional
         Service-time model of every agent, in place of its own: ``exponential``,
@@ -72,6 +74,8 @@ def replay(
         If the parts do not go together; the message says which and how to mend it.
     """
     pool = load_agents() if pool is None else pool
+    outages = (outages,) if isinstance(outages, Outage) else outages
+    _refuse_other_kinds(corpus, pool, retries, outages)
     made = make_policy(policy, pool, corpus)
     scenario = prepare(corpus, pool, made, retries=retries, outages=outages, service=service)
     if isinstance(arrivals, str):
@@ -79,4 +83,22 @@ def replay(
     elif arrivals is None:
         own = corpus is not None and corpus.has_arrivals
         arrivals = CorpusTimes() if own else Poisson(DEFAULT_LOAD * scenario.capacity)
+    elif not isinstance(arrivals, Arrivals):
+        raise SimulationError(
+            f"arrivals is a {type(arrivals).__name__}: give a process such as rs.Poisson(4), a "
+            "text such as 'poisson:4', or times as rs.Trace(times)"
+        )
     return scenario.run(arrivals, seed=seed, tasks=tasks, warm_up=warm_up)
+
+
+def _refuse_other_kinds(corpus: Any, pool: Any, retries: Any, outages: Any) -> None:
+    """Say what is wanted of what is given as something else."""
+    wanted = [
+        ("corpus", corpus, Corpus | None, "rs.load_corpus(...) gives one"),
+        ("pool", pool, AgentPool, "rs.load_agents(...) gives one, rs.AgentPool(agents) makes one"),
+        ("retries", retries, Retries, "write rs.Retries(attempts=3)"),
+        *(("outages", each, Outage, "write [rs.Outage('gpt-4', 600, 900)]") for each in outages),
+    ]
+    for name, value, kind, hint in wanted:
+        if not isinstance(value, kind):
+            raise SimulationError(f"{name}: {value!r:.60} is a {type(value).__name__}; {hint}")

@@ -21,16 +21,18 @@ from numpy.typing import NDArray
 from routingsim import view
 from routingsim.agents import AgentPool
 from routingsim.corpus import Corpus
+from routingsim.errors import SimulationError
 from routingsim.policies.kernel import FAILED, OK, SHED, STATUS_NAMES, TIMED_OUT
 from routingsim.policies.policy import Policy
 from routingsim.simulation.columns import Log, Workload
 from routingsim.simulation.service import Outage
-from routingsim.simulation.statistics import Interval, batch_means, quantiles, slope_t
+from routingsim.simulation.stability import Stability, stability
+from routingsim.simulation.statistics import Interval, batch_means, quantiles
 
 if TYPE_CHECKING:
     from routingsim.simulation.scenario import Retries
 
-__all__ = ["CALL_STATUS", "QUANTILES", "ReplayResult", "Stability"]
+__all__ = ["CALL_STATUS", "QUANTILES", "ReplayResult"]
 
 QUANTILES = {"p50": 0.50, "p90": 0.90, "p95": 0.95, "p99": 0.99}
 """Quantiles in summaries, by column suffix."""
@@ -49,33 +51,6 @@ _SHOWN = (
     ("quality", "quality", "{:.3f}"),
 )
 _ROWS = 40  # agents that a notebook shows
-_EDGE = 0.95  # offered load from which waits are called unreliable
-_GRID = 256  # cells in which a backlog is watched
-
-
-@dataclass(frozen=True)
-class Stability:
-    """Whether waits and latencies of a run mean anything.
-
-    ``offered`` is each agent's offered load after routing: work sent to it over
-    slots x horizon, or calls over what its limit per minute lets start, whichever is
-    more. ``backlog_slope_t`` is the t statistic of the growth of tasks in the system
-    over the second half of the arrivals. A closed loop is always stable: its users
-    wait for answers.
-    """
-
-    verdict: Literal["stable", "at the edge", "overloaded"]
-    offered: dict[str, float]
-    backlog_slope_t: float
-
-    def __str__(self) -> str:
-        worst = max(self.offered, key=lambda agent: self.offered[agent])
-        said = f"{self.verdict}: highest offered load {self.offered[worst]:.2f} ({worst})"
-        if self.verdict == "stable":
-            return said
-        if self.verdict == "at the edge":
-            return f"{said}; waits depend on the length of the run, read percentiles with care"
-        return f"{said}; queues grow or tasks are lost, percentiles say how long the run was"
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -246,43 +221,9 @@ class ReplayResult:
     @cached_property
     def stability(self) -> Stability:
         """The verdict to read before any percentile."""
-        arrived, log = self.work.arrived, self.log
-        horizon = float(arrived[-1] - arrived[0])
-        work = np.bincount(
-            log.agent,
-            weights=self.work.service[self.work.row, log.agent],
-            minlength=len(self.pool),
+        return stability(
+            self.work, self.log, self.pool, self.outages, self.policy.judge, closed=self.closed
         )
-        again = int(log.retries[0])
-        if again:
-            rows = self.work.row[log.retried[:again]]
-            agents = log.retried_agent[:again]
-            work += np.bincount(
-                agents, weights=self.work.service[rows, agents], minlength=len(self.pool)
-            )
-        slots = self.pool.column("concurrency")
-        offered = work / (slots * horizon) if horizon > 0 else np.zeros(len(self.pool))
-        limit = self.pool.column("requests_per_minute")
-        if horizon > 0 and not np.isnan(limit).all():
-            calls = np.bincount(log.agent, minlength=len(self.pool)) + np.bincount(
-                log.retried_agent[:again], minlength=len(self.pool)
-            )
-            offered = np.fmax(offered, calls * 60 / (limit * horizon))
-        grid = np.linspace(arrived[0], arrived[-1], _GRID + 1) if horizon > 0 else np.zeros(2)
-        came = np.histogram(arrived, grid)[0].cumsum() if horizon > 0 else np.zeros(1)
-        went = np.histogram(log.finished, grid)[0].cumsum() if horizon > 0 else np.zeros(1)
-        backlog = (came - went)[_GRID // 2 :]
-        t = slope_t(backlog)
-        grew = backlog.size > 2 and backlog[-1] - backlog[0] > max(10.0, slots.sum())
-        worst = float(offered.max())
-        verdict: Literal["stable", "at the edge", "overloaded"] = "stable"
-        if self.closed:
-            pass
-        elif worst >= 1.0:
-            verdict = "overloaded"
-        elif worst >= _EDGE or (t > 4.0 and grew):
-            verdict = "at the edge"
-        return Stability(verdict, dict(zip(self.pool.ids, offered.tolist(), strict=True)), t)
 
     def summary(self) -> pd.DataFrame:
         """A row an agent and one, ``all``, for the whole.
@@ -341,8 +282,14 @@ class ReplayResult:
     def interval(
         self, metric: Literal["wait", "latency"] = "latency", batches: int = 30
     ) -> Interval:
-        """95 % confidence interval of a mean in this one run, by batch means."""
-        values = {"wait": self.log.wait, "latency": self.latency}[metric]
+        """95 % confidence interval of a mean in this one run, by batch means.
+
+        Of answered tasks after the warm-up, in order of arrival. It holds where a batch
+        is much longer than the queue's memory, which near saturation takes long runs.
+        """
+        if metric not in ("wait", "latency"):
+            raise SimulationError(f"interval: no metric {metric!r}; there are wait and latency")
+        values = self.log.wait if metric == "wait" else self.latency
         return batch_means(values[self.timed], batches)
 
     def to_dict(self) -> dict[str, Any]:
@@ -364,7 +311,7 @@ class ReplayResult:
             "window": {"begin": begin, "end": end, "warm_up": self.warm_up},
             "stability": {
                 "verdict": self.stability.verdict,
-                "offered": self.stability.offered,
+                "offered": {a: _none(load) for a, load in self.stability.offered.items()},
             },
             "overall": whole,
             "agents": rows,
@@ -373,29 +320,41 @@ class ReplayResult:
 
     # -- for people -----------------------------------------------------------------
 
-    def __repr__(self) -> str:
+    @property
+    def _title(self) -> str:
         name = self.corpus.name if self.corpus is not None else "no corpus"
-        lines = [
-            f"ReplayResult: {len(self):,} tasks ({name}) under {self.policy.name}, "
-            f"{self.arrivals}, seed {self.seed}",
-            f"arrivals: {_rate_cv(self.asked)} asked for, {_rate_cv(self.realised)} met",
-            str(self.stability),
-        ]
+        return (
+            f"{len(self):,} tasks ({name}) under {self.policy.name}, {self.arrivals}, "
+            f"seed {self.seed}"
+        )
+
+    @property
+    def _preface(self) -> list[str]:
+        """What to know before the figures: arrivals, stability, warm-up."""
+        met = f"{_rate_cv(self.realised)} met"
+        asked = _rate_cv(self.asked)
+        said = [f"arrivals: {asked} asked for, {met}" if asked else f"arrivals: {met}"]
+        said.append(str(self.stability))
         if self.warm_up:
-            lines.append(
+            said.append(
                 f"timing figures from {self.window[0]:.4g} s on: the first {self.warm_up:.0%} "
                 "is warm-up"
             )
-        shown = ["tasks", "share", "utilisation", "wait_mean", "latency_p50", "latency_p95", "cost"]
-        lines.append(self._summary[[*shown, "quality"]].to_string(float_format="%.3g", na_rep="-"))
+        return said
+
+    @property
+    def _remarks(self) -> list[str]:
+        """What to know after them: what was lost, and notes."""
         lost = {name: int(self.overall[name]) for name in STATUS_NAMES[FAILED:]}
-        if any(lost.values()):
-            said = ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in lost.items() if n)
-            lines.append(f"not answered: {said}")
-        return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
+        said = ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in lost.items() if n)
+        return [*([f"not answered: {said}"] if said else []), *(f"note: {n}" for n in self.notes)]
+
+    def __repr__(self) -> str:
+        shown = ["tasks", "share", "utilisation", "wait_mean", "latency_p50", "latency_p95", "cost"]
+        table = self._summary[[*shown, "quality"]].to_string(float_format="%.3g", na_rep="-")
+        return "\n".join([f"ReplayResult: {self._title}", *self._preface, table, *self._remarks])
 
     def _repr_html_(self) -> str:
-        name = self.corpus.name if self.corpus is not None else "no corpus"
         agents = self._summary.iloc[:-1]
         shown = agents.loc[
             agents.index[np.sort(np.argsort(-agents["tasks"], kind="stable")[:_ROWS])]
@@ -405,12 +364,14 @@ class ReplayResult:
             for row in pd.concat([shown, self._summary.iloc[-1:]]).reset_index().to_dict("records")
         ]
         more = len(agents) - len(shown)
-        notes = [f"{more:,} agents with fewer tasks"] if more else []
         return view.card(
-            f"{len(self):,} tasks ({name}) under {self.policy.name}, {self.arrivals}, "
-            f"seed {self.seed}",
+            self._title,
             view.table(["agent", *(head for _, head, _ in _SHOWN)], rows, strong=len(rows) - 1),
-            [*notes, str(self.stability), *self.notes],
+            [
+                *([f"{more:,} agents with fewer tasks"] if more else []),
+                *self._preface,
+                *self._remarks,
+            ],
         )
 
     def plot_usage(self, ax: Any = None) -> Any:
@@ -466,8 +427,10 @@ def _overlap(
 
 
 def _rate_cv(pair: tuple[float | None, float | None]) -> str:
-    rate, cv = ("-" if _none(value) is None else f"{value:.3g}" for value in pair)
-    return f"{rate}/s (cv {cv})"
+    """Rate and cv of arrivals in words, as far as they are known."""
+    rate, cv = (_none(value) for value in pair)
+    said = [] if rate is None else [f"{rate:.3g}/s"]
+    return " ".join([*said, *([] if cv is None else [f"(cv {cv:.3g})"])])
 
 
 def _as_text(value: float, form: str) -> str:

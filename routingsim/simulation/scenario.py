@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from routingsim import draws
-from routingsim.agents import AgentPool
+from routingsim.agents import Agent, AgentPool
 from routingsim.corpus import Corpus
 from routingsim.errors import AgentError, SimulationError
 from routingsim.policies.policy import Judge, Policy
 from routingsim.simulation import engine
 from routingsim.simulation.arrivals import Arrivals, ClosedLoop, CorpusTimes, realised
+from routingsim.simulation.arrivals.process import is_finite, is_whole
 from routingsim.simulation.columns import Rules, System
 from routingsim.simulation.result import ReplayResult
 from routingsim.simulation.service import Outage, system
@@ -50,9 +51,12 @@ class Retries:
     fallback: bool = True
 
     def __post_init__(self) -> None:
-        if not 1 <= self.attempts <= 1000 or not self.backoff >= 0 or not self.factor > 0:
+        whole = is_whole(self.attempts) and 1 <= self.attempts <= 1000
+        backoff, factor = is_finite(self.backoff), is_finite(self.factor)
+        if not (whole and backoff and factor and self.backoff >= 0 and self.factor > 0):
             raise SimulationError(
-                f"{self}: attempts from 1 to 1000, backoff >= 0 s and factor > 0 are needed"
+                f"{self}: attempts from 1 to 1000 (whole), backoff >= 0 s and factor > 0 "
+                "(finite) are needed"
             )
 
 
@@ -94,8 +98,10 @@ class Scenario:
         SimulationError, PolicyError
             If the arrivals do not suit the corpus, or the policy names no agent there is.
         """
-        if warm_up is not None and not 0 <= warm_up < 1:
-            raise SimulationError(f"warm_up={warm_up}: a share of the horizon in [0, 1) is needed")
+        if warm_up is not None and not (is_finite(warm_up) and 0 <= warm_up < 1):
+            raise SimulationError(
+                f"warm_up={warm_up!r}: a share of the horizon in [0, 1) is needed"
+            )
         corpus = self.corpus
         count = _count(tasks, corpus)
         times, closed = _times(arrivals, count, seed, corpus)
@@ -118,13 +124,26 @@ class Scenario:
                 "costs are modelled (price x tokens) where none is recorded: "
                 f"{self.records.modelled:.0%} of calls"
             )
+        alike = [agent.id for a, agent in enumerate(self.pool) if self._one_length(agent, a)]
+        if alike:
+            notes.append(
+                f"no lengths of answers are recorded for {', '.join(alike)}: each is taken to be "
+                "the mean, so service varies by its noise alone"
+            )
         work = self.records.tasks(times, rows)
         memory = np.array(self.policy.memory, dtype=np.float64)
-        log = engine.run(
-            *(work, self.system, self._rules(closed)),
-            *(self.policy.choose, self.policy.learn, memory, seed),
-            interpreted=self.policy.interpreted,
-        )
+        try:
+            log = engine.run(
+                *(work, self.system, self._rules(closed)),
+                *(self.policy.choose, self.policy.learn, memory, seed),
+                interpreted=self.policy.interpreted,
+            )
+        except MemoryError as error:
+            tries = max(self.retries.attempts, self._rules(closed).levels)
+            raise SimulationError(
+                f"{count:,} tasks of up to {tries:,} attempts do not fit into this machine's "
+                f"memory ({error}); run fewer tasks, or allow fewer attempts"
+            ) from None
         default = WARM_UP if arrivals.synthetic else 0.0
         return ReplayResult(
             policy=self.policy,
@@ -144,6 +163,11 @@ class Scenario:
             log=log,
             memory=memory,
         )
+
+    def _one_length(self, agent: Agent, a: int) -> bool:
+        """Whether an agent's service depends on its answers' lengths, and all are the same."""
+        noisy = agent.service == "tokens" and agent.latency_cv > 0
+        return noisy and bool(np.ptp(self.records.work.service[:, a]) == 0)
 
     def _rules(self, closed: ClosedLoop | None) -> Rules:
         judge = self.policy.judge or Judge(levels=1)
@@ -182,6 +206,8 @@ def prepare(
     """
     if service is not None:
         pool = _with_service(pool, service)
+    if service == "recorded" and corpus is None:
+        raise SimulationError("service='recorded': without a corpus no latency is recorded")
     known = records(corpus, pool, policy)
     return Scenario(
         corpus=corpus,
@@ -209,8 +235,8 @@ def _count(tasks: int | None, corpus: Corpus | None) -> int:
         if corpus is None:
             raise SimulationError("without a corpus, say how many tasks: tasks=100_000")
         tasks = len(corpus)
-    if tasks < 1:
-        raise SimulationError(f"tasks={tasks}: one task or more is needed")
+    if not is_whole(tasks) or tasks < 1:
+        raise SimulationError(f"tasks={tasks!r}: one task or more is needed, as a whole number")
     return tasks
 
 

@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from numbers import Real
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,9 +53,10 @@ class Outage:
     up: float
 
     def __post_init__(self) -> None:
-        if not 0 <= self.down < self.up < math.inf:
+        numbers = isinstance(self.down, Real) and isinstance(self.up, Real)
+        if not (numbers and 0 <= self.down < self.up < math.inf):
             raise SimulationError(
-                f"outage of {self.agent}: down at {self.down:g}, up at {self.up:g}; "
+                f"outage of {self.agent}: down at {self.down}, up at {self.up}; "
                 "0 <= down < up is needed, in seconds and finite"
             )
 

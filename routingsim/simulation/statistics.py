@@ -1,4 +1,4 @@
-"""What one run says of itself: intervals, quantiles and a verdict on stability."""
+"""What one run says of itself: intervals, quantiles and slopes."""
 
 import math
 from dataclasses import dataclass

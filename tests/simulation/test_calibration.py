@@ -146,6 +146,14 @@ def test_a_bad_value_is_named_by_column_and_row(column: str, value: object, mess
         fit_service(log)
 
 
+def test_what_logs_say_in_other_ways_is_understood() -> None:
+    log = a_log(200, seed=19)
+    plain = repr(fit_service(log))
+    assert repr(fit_service(log.assign(status=log["status"].str.upper()))) == plain
+    spans = fit_service(log.assign(latency=log["latency"] * pd.Timedelta(seconds=1)))
+    assert spans.latency.value == pytest.approx(fit_service(log).latency.value)
+
+
 def test_logs_that_cannot_be_fitted_are_refused() -> None:
     log = a_log(50, seed=10)
     with pytest.raises(CorpusError, match="no column 'latency'; it has tokens, status"):
@@ -154,6 +162,8 @@ def test_logs_that_cannot_be_fitted_are_refused() -> None:
         fit_service(log.assign(status="success"))
     with pytest.raises(CorpusError, match="0 of 0 calls"):
         fit_service(log.head(0))
+    with pytest.raises(CorpusError, match="2 columns 'latency'"):
+        fit_service(log.rename(columns={"tokens": "latency"}))
     with pytest.raises(CorpusError, match="not a dict"):
         fit_service({"latency": [1.0]})  # pyright: ignore[reportArgumentType]
 
@@ -195,6 +205,13 @@ def test_a_pool_is_made_of_a_log() -> None:
     assert pool["slow"] == fits["slow"].agent(id="slow", cost=0.001, concurrency=8)
     assert pool.column("tokens_per_second")[pool.index("fast")] == pytest.approx(90, rel=0.1)
     assert len(rs.replay(None, pool, "least-loaded", tasks=100)) == 100
+
+
+def test_names_that_are_no_ids_become_ids() -> None:
+    log = pd.concat([a_log(40, 20).assign(agent="GPT 4o (mini)"), a_log(40, 21).assign(agent=7)])
+    pool, fits = fit_pool(log, cost={"GPT 4o (mini)": 0.1, 7: 0.2})
+    assert pool.ids == tuple(fits) == ("GPT-4o-mini", "7")
+    assert pool.frame["name"].tolist() == ["GPT 4o (mini)", "7"]
 
 
 def test_a_pool_needs_names_and_prices() -> None:

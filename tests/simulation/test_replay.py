@@ -237,3 +237,40 @@ def test_a_million_tasks_take_no_more_than_their_share_of_memory() -> None:
 @pytest.mark.soak
 def test_ten_million_tasks_fit_in_a_gigabyte_and_a_half() -> None:
     assert resident(10_000_000) < 1.5e9
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"tasks": "many"}, "tasks='many': .* whole number"),
+        ({"tasks": 1e3}, "tasks=1000.0: .* whole number"),
+        ({"warm_up": "none"}, "warm_up='none': a share"),
+        ({"retries": 3}, r"retries: 3 is a int; write rs\.Retries"),
+        ({"outages": [("a", 1, 2)]}, r"outages: \('a', 1, 2\) is a tuple; write \[rs\.Outage"),
+        ({"arrivals": 4.0}, r"arrivals is a float: give .* rs\.Poisson\(4\)"),
+        ({"arrivals": [0.0, 1.0]}, r"arrivals is a list: .* rs\.Trace\(times\)"),
+        ({"corpus": "tasks"}, r"corpus: 'tasks' is a str; rs\.load_corpus"),
+        ({"pool": list(one())}, r"pool: .* is a list; .* rs\.AgentPool"),
+        ({"service": "recorded"}, "without a corpus no latency is recorded"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_what_is_of_another_kind_is_named(given: dict[str, Any], said: str) -> None:
+    with pytest.raises(SimulationError, match=said):
+        rs.replay(**({"pool": one(), "policy": "static:a", "tasks": 5} | given))
+
+
+@pytest.mark.parametrize(
+    "given", [{"attempts": 2.5}, {"attempts": "3"}, {"backoff": math.inf}, {"factor": 0}]
+)
+def test_retries_are_whole_and_finite(given: dict[str, Any]) -> None:
+    with pytest.raises(SimulationError, match="attempts from 1 to 1000"):
+        rs.Retries(**given)
+
+
+def test_answers_of_one_length_are_said_to_be_so(tasks: Corpus) -> None:
+    pool = one(service="tokens", tokens_per_second=50.0)
+    assert any("lengths of answers" in note for note in rs.replay(None, pool, tasks=9).notes)
+    varied = tasks.tasks.assign(output_tokens=np.arange(1.0, len(tasks) + 1))
+    notes = rs.replay(Corpus.from_frame(varied), pool, tasks=9).notes
+    assert not any("lengths of answers" in note for note in notes)

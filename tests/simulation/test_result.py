@@ -11,6 +11,7 @@ import pytest
 import routingsim as rs
 from routingsim.agents import Agent, AgentPool
 from routingsim.corpus import Corpus
+from routingsim.errors import SimulationError
 from routingsim.simulation import theory
 from routingsim.simulation.result import ReplayResult
 
@@ -159,6 +160,37 @@ def test_a_limit_a_minute_can_be_the_bottleneck() -> None:
     assert result.stability.offered["a"] == pytest.approx(1.2, rel=0.01)
 
 
+def test_offered_load_is_of_the_time_an_agent_is_up() -> None:
+    """Half of the time down at 70 % of what the slot can do: too much for the other half."""
+    outages = [rs.Outage("a", down, down + 50.0) for down in range(0, 1000, 100)]
+    settings: dict[str, Any] = {"arrivals": "deterministic:0.7", "tasks": 700}
+    broken = rs.replay(None, one(), "static:a", outages=outages, **settings)
+    assert broken.stability.offered["a"] == pytest.approx(1.4, rel=0.01)
+    assert broken.stability.verdict == "overloaded"
+    gone = rs.replay(
+        None, one(patience=1.0), "static:a", outages=rs.Outage("a", 0, 1e6), **settings
+    )
+    assert gone.stability.offered["a"] == math.inf
+    assert gone.to_dict()["stability"]["offered"] == {"a": None}
+    json.dumps(gone.to_dict(), allow_nan=False)
+
+
+def test_offered_load_has_the_judge_of_a_cascade_in_it() -> None:
+    pool = AgentPool(tuple(Agent(id=i, name=i, cost=c, latency=1.0, service="deterministic",
+                                 concurrency=1) for i, c in (("a", 1.0), ("b", 2.0))))  # fmt: skip
+    frame = pd.DataFrame({"id": ["x", "y"], "text": ["x", "y"]})
+    for agent, quality in (("a", [1.0, 0.0]), ("b", [1.0, 1.0])):
+        frame[f"outcomes.{agent}.quality"] = quality
+    policy = rs.policies.make_policy(
+        "cascade:error=0,seconds=2", pool, corpus := Corpus.from_frame(frame)
+    )
+    result = rs.replay(corpus, pool, policy, arrivals="deterministic:0.5", tasks=2_000)
+    sent_on = float((result.log.attempts == 2).mean())
+    assert 0.4 < sent_on < 0.6
+    assert result.stability.offered["a"] == pytest.approx(0.5 * (1 + 2), rel=0.01)
+    assert result.stability.offered["b"] == pytest.approx(0.5 * sent_on, rel=0.01)
+
+
 def test_offered_load_is_after_routing() -> None:
     pool = AgentPool(tuple(Agent(id=i, name=i, cost=c, latency=1.0, concurrency=1)
                            for i, c in (("a", 1.0), ("b", 2.0))))  # fmt: skip
@@ -177,6 +209,19 @@ def test_asked_and_met_rates_stand_side_by_side() -> None:
     assert said["rate"] == pytest.approx(1 / gaps.mean())
     assert said["cv"] == pytest.approx(gaps.std() / gaps.mean())
     assert f"0.5/s (cv 2) asked for, {said['rate']:.3g}/s (cv {said['cv']:.3g}) met" in repr(result)
+
+
+def test_what_was_not_asked_is_not_said() -> None:
+    assert "arrivals: 1/s (cv 0) met" in repr(rs.replay(
+        Corpus.from_frame(pd.DataFrame({"id": ["a", "b"], "text": "x", "arrived_at": [0.0, 1.0]})),
+        one(), "static:a"))  # fmt: skip
+    closed = rs.replay(None, one(), "static:a", arrivals="closed:users=2,think=1", tasks=50)
+    assert "asked for" not in repr(closed)
+
+
+def test_an_interval_is_of_wait_or_latency() -> None:
+    with pytest.raises(SimulationError, match="no metric 'cost'; there are wait and latency"):
+        run(one(), [0, 1]).interval("cost")  # pyright: ignore[reportArgumentType]
 
 
 @pytest.mark.parametrize("times", [[0.0], [3.0, 3.0, 3.0]])
@@ -211,6 +256,9 @@ def test_shows_itself_in_a_notebook() -> None:
     assert "<script" not in shown
     assert "&lt;script" in shown
     assert "random" in shown
+    lossy = rs.replay(None, one(queue_limit=0), "static:a", arrivals="poisson:2", tasks=99)
+    for said in ("2/s (cv 1) asked for", "overloaded", "first 10% is warm-up", "not answered"):
+        assert said in lossy._repr_html_()
     crowd = AgentPool(
         tuple(Agent(id=f"agent-{k}", name="A", cost=0.1, latency=1.0) for k in range(500))
     )

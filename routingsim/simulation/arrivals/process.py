@@ -6,6 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
+from numbers import Real
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import numpy as np
@@ -24,6 +25,7 @@ __all__ = [
     "Times",
     "checked",
     "compiled",
+    "is_finite",
     "is_whole",
     "number",
     "numeral",
@@ -159,6 +161,11 @@ def _stream(seed: int) -> np.uint64:
 def is_whole(value: object) -> bool:
     """Whether it is an integer of Python's or NumPy's."""
     return hasattr(value, "__index__") and not isinstance(value, bool)
+
+
+def is_finite(value: object) -> bool:
+    """Whether it is a finite real number."""
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def numeral(number: float) -> str:

@@ -36,12 +36,17 @@ Transform = Callable[[float], float]
 
 
 def deterministic_lst() -> Transform:
-    """Transform of the constant 1: ``exp(-s)``."""
+    """Transform of the constant 1: ``exp(-s)``, for ``s >= 0``.
+
+    Source: Kleinrock, Queueing Systems vol. 1, app. I.
+    """
     return lambda s: math.exp(-s)
 
 
 def gamma_lst(cv: float) -> Transform:
     """Transform of a gamma law with mean 1: ``(1 + cv**2 s)**(-1 / cv**2)``.
+
+    Source: Johnson, Kotz & Balakrishnan, Continuous Univariate Distributions vol. 1, ch. 17.
 
     Parameters
     ----------
@@ -87,6 +92,8 @@ def weibull_lst(cv: float) -> Transform:
     ``T = U**(1 / k) / Gamma(1 + 1 / k)`` with U a unit exponential; the shape k solves
     ``Gamma(1 + 2 / k) / Gamma(1 + 1 / k)**2 = 1 + cv**2``. In ``y = log U`` the integrand is
     analytic and falls doubly exponentially, so the trapezoidal rule converges geometrically.
+    Source: Johnson, Kotz & Balakrishnan, Continuous Univariate Distributions vol. 1, ch. 21 (the
+    law); Trefethen & Weideman 2014, The exponentially convergent trapezoidal rule (the rule).
 
     Parameters
     ----------
@@ -198,6 +205,10 @@ def gim1(rate: float, service: float, interarrival: Transform) -> GIMc:
 
 
 def _check_transform(lst: Transform) -> None:
+    if not callable(lst):
+        raise SimulationError(
+            f"gimc: interarrival is {lst!r}; it must be a transform such as gamma_lst(cv=2)"
+        )
     tiny = 1e-8
     if abs(lst(0.0) - 1) > 1e-12 or abs((1 - lst(tiny)) / tiny - 1) > 0.05:
         raise SimulationError(
