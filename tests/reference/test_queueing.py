@@ -78,7 +78,7 @@ CASES: dict[int, Callable[[], rs.ReplayResult]] = {
         lambda: run(
             pool(5, error_rate=0.1),
             "poisson:3.6",
-            retries=rs.Retries(attempts=1000, backoff=0.0),
+            retries=rs.Retries(attempts=50, backoff=0.0),
         )
     ),
     12: two_agents,
