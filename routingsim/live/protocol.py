@@ -36,7 +36,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from routingsim.messages import DECISIONS, STATUSES
+from routingsim.messages import DECISIONS, REPLAYS, STATUSES
 
 __all__ = [
     "CHANNELS",
@@ -57,7 +57,7 @@ __all__ = [
     "upstream_status",
 ]
 
-CHANNELS = (DECISIONS, STATUSES)
+CHANNELS = (DECISIONS, STATUSES, REPLAYS)
 """The channels a client may subscribe to."""
 
 POLICY_VIOLATION = 1008

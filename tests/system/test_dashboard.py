@@ -16,6 +16,7 @@ from playwright.sync_api import Browser, Locator, Page, Playwright, expect, sync
 from routingsim.live.api import create_app
 from routingsim.live.bridge import Bridge
 from routingsim.live.broker import Broker, connect
+from routingsim.live.pacing import play
 from routingsim.live.publisher import RedisPublisher
 from routingsim.live.settings import Settings
 from routingsim.messages import (
@@ -418,11 +419,31 @@ def test_where_the_bridge_is(page: Page) -> None:
         assert page.evaluate(find, [setting, base]) == address
 
 
-def test_theme_and_banner(browser: Browser, redis_url: str) -> None:
-    live = Live(redis_url, banner="Replay at 4 × speed")
+def test_a_replay_is_called_one(browser: Browser, page: Page, live: Live) -> None:
+    """On a page that is open, on one opened meanwhile, and no more when it is over."""
+    timed = [(float(at), decision(f"{at:08}")) for at in range(60)]
+    arguments = {"speed": 10.0, "title": "tasks, policy threshold", "end": 59.0}
+    thread = threading.Thread(target=play, args=(timed, live.publisher), kwargs=arguments)
+    expect(page.locator("#banner")).to_be_hidden()
+    expect(page.locator("#policy")).to_be_visible()
+    thread.start()
+    try:
+        for each in (page, browser.new_page()):
+            if each is not page:
+                each.goto(live.url)
+            banner = each.get_by_role("note")
+            expect(banner).to_contain_text("Replay: tasks, policy threshold")
+            expect(banner).to_contain_text(re.compile(r"10 × real time · 0:\d\d of 0:59 · "))
+            expect(each.locator("#policy")).to_be_hidden()  # that of the API
+    finally:
+        thread.join()
+    expect(page.locator("#banner")).to_be_hidden()
+
+
+def test_theme(browser: Browser, live: Live) -> None:
     background = "getComputedStyle(document.documentElement).backgroundColor"
-    with contextlib.closing(live), opened(browser, live.url, color_scheme="dark") as page:
-        expect(page.locator("#banner")).to_have_text("Replay at 4 × speed")
+    with opened(browser, live.url, color_scheme="dark") as page:
+        connected(page)
         assert max(_rgb(page.evaluate(background))) < 40
         page.get_by_label("Theme").select_option("Light")
         assert min(_rgb(page.evaluate(background))) > 220

@@ -5,7 +5,11 @@ const LONGEST_DELAY = 15_000;
 const PING_EVERY = 15_000;
 const SILENCE = 10_000; // after a ping, before the connection counts as dead
 
-const CHANNEL_OF = { routing_decision: "task:routing", agent_status: "agent:status" };
+const CHANNEL_OF = {
+  routing_decision: "task:routing",
+  agent_status: "agent:status",
+  replay_progress: "replay:progress",
+};
 
 /** Where the bridge is, from the setting: a URL, ":port" on the page's host, or a path. */
 export function bridgeAddress(setting, page = document.baseURI) {
