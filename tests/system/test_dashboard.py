@@ -431,7 +431,7 @@ def test_a_replay_is_called_one(browser: Browser, page: Page, live: Live) -> Non
         for each in (page, browser.new_page()):
             if each is not page:
                 each.goto(live.url)
-            banner = each.get_by_role("note")
+            banner = each.get_by_role("region", name="Replay")
             expect(banner).to_contain_text("Replay: tasks, policy threshold")
             expect(banner).to_contain_text(re.compile(r"10 × real time · 0:\d\d of 0:59 · "))
             expect(each.locator("#policy")).to_be_hidden()  # that of the API
