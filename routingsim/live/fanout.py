@@ -70,10 +70,8 @@ def read_message(channel: str, data: bytes) -> Message:
     except (msgspec.MsgspecError, RecursionError) as problem:
         raise ValueError(f"not a JSON object: {problem}") from problem
     if isinstance(given, str):
-        try:
+        with contextlib.suppress(ValueError):
             place = parse_id(given)
-        except ValueError:
-            pass
     return Message(place, text_frame(data), subject)
 
 
