@@ -33,6 +33,8 @@ pytestmark = [pytest.mark.system, pytest.mark.browser]
 GPT = AgentInfo("GPT-4", "gpt-4", ("code", "reasoning"), 0.03, 2.5)
 FACTORS = ComplexityFactors(118, 2, 13)
 
+expect.set_options(timeout=20_000)  # a machine may be busy
+
 
 def decision(task_id: str, d_var: float = 0.652, **other: Any) -> RoutingDecision:
     fields = {"agent": GPT, "reason": f"Routed {task_id}", "timestamp": int(time.time() * 1000)}
@@ -69,13 +71,13 @@ class InThread:
 class Live:
     """Bridge and API over one broker; the bridge can be stopped and started again."""
 
-    def __init__(self, redis_url: str, token: str | None = None, **options: Any) -> None:
+    def __init__(self, redis_url: str, bridge_port: int = 0, token: str | None = None) -> None:
         self.publisher = RedisPublisher(redis_url)
         self._redis_url, self._token = redis_url, token
-        self._bridge_port = 0
+        self._bridge_port = bridge_port
         self.start_bridge()
         router = TaskRouter(publisher=self.publisher)
-        app = create_app(router, websocket=f":{self._bridge_port}", token=token, **options)
+        app = create_app(router, websocket=f":{self._bridge_port}", token=token)
         server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", ws="none"))
 
         async def serve(stop: asyncio.Event, started: threading.Event) -> None:
@@ -143,8 +145,8 @@ def redis_url(broker: Broker) -> str:
 
 
 @pytest.fixture
-def live(redis_url: str) -> Iterator[Live]:
-    live = Live(redis_url)
+def live(redis_url: str, port: int) -> Iterator[Live]:
+    live = Live(redis_url, port)
     yield live
     live.close()
 
@@ -320,6 +322,17 @@ def test_it_says_when_something_is_lost_for_good(page: Page, live: Live, redis_u
     expect(rows(page)).to_have_count(2)
     page.get_by_role("button", name="Dismiss").click()
     expect(page.locator("#notice")).to_be_hidden()
+
+
+def test_it_says_when_redis_is_away(browser: Browser, port: int) -> None:
+    live = Live(f"redis://127.0.0.1:{port}")
+    with contextlib.closing(live), opened(browser, live.url) as page:
+        link = page.locator("#link")
+        expect(link).to_have_attribute("data-state", "degraded")
+        expect(link).to_contain_text("The bridge has lost Redis")
+        with Broker(Settings(redis_port=port)):
+            connected(page)
+        expect(link).to_have_attribute("data-state", "degraded")
 
 
 def test_what_is_no_decision_of_ours_does_no_harm(page: Page, live: Live, redis_url: str) -> None:

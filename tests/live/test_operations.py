@@ -1,4 +1,4 @@
-"""The proxies of docs/operations.md, with the very configurations that it shows."""
+"""The configurations that docs/operations.md shows, as it shows them."""
 
 import asyncio
 import contextlib
@@ -183,3 +183,17 @@ def test_page_api_and_bridges_through_a_proxy_with_tls(
                     assert json.loads(await again.recv())["type"] == "subscribed"
 
     asyncio.run(asyncio.wait_for(main(), 60))
+
+
+def test_systemd_takes_the_unit(tmp_path: Path) -> None:
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("no systemd-analyze on PATH")
+    program = "/opt/routingsim/bin/routingsim"
+    unit = shown("## systemd")
+    assert program in unit
+    place = tmp_path / "routingsim-bridge@3001.service"
+    place.write_text(unit.replace(program, shutil.which("true") or ""))
+    checked = subprocess.run(
+        ["systemd-analyze", "verify", str(place)], capture_output=True, text=True
+    )
+    assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
