@@ -159,6 +159,7 @@ def test_a_server_that_forgot_everything_is_a_gap(port: int) -> None:
                 publisher.publish_routing_decisions(decisions(range(10, 20)))
                 assert publisher.flush(10)
                 await until(lambda: len(reader.got) >= 20)
+                await until(lambda: "up" in reader.statuses)  # comes after what was missed
             assert reader.got == list(range(20))
             kinds = [notice["type"] for notice in reader.notices]
             assert sorted(kinds) == ["gap", "status", "status"]
