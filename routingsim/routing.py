@@ -1,9 +1,9 @@
 """The live router: score a text, choose an agent, explain, publish, learn, count."""
 
 import math
+import os
 import threading
 import time
-import uuid
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple, Protocol
@@ -143,7 +143,7 @@ class TaskRouter:
         RoutingSimError
             If ``task_id`` is in flight already.
         """
-        name = str(uuid.uuid4()) if task_id is None else task_id
+        [name] = _new_ids(1) if task_id is None else [task_id]
         return self._route(_Batch([name], [text], [category], [score(text)]), attempt)[0]
 
     def route_batch(self, tasks: Corpus | Sequence[str]) -> pd.DataFrame:
@@ -170,7 +170,7 @@ class TaskRouter:
             )
         else:
             texts, categories = list(tasks), [""] * len(tasks)
-            ids = [str(uuid.uuid4()) for _ in texts]
+            ids = _new_ids(len(texts))
         decisions = self._route(_Batch(ids, texts, categories, _scores(texts)))
         return pd.DataFrame(
             {
@@ -423,6 +423,16 @@ def _choose_in_turn(
         if chosen[i] < 0:
             return chosen[:i], loads[:i]
     return chosen, loads
+
+
+def _new_ids(count: int) -> list[str]:
+    """Random UUIDs (version 4), quicker than by :func:`uuid.uuid4`."""
+    digits = os.urandom(16 * count).hex()
+    texts = (digits[at : at + 32] for at in range(0, len(digits), 32))
+    return [
+        f"{x[:8]}-{x[8:12]}-4{x[13:16]}-{'89ab'[int(x[16], 16) & 3]}{x[17:20]}-{x[20:]}"
+        for x in texts
+    ]
 
 
 def _scores(texts: list[str]) -> list[ComplexityScore]:
