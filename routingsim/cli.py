@@ -180,6 +180,9 @@ def replay(
     speed: Annotated[
         float, typer.Option(help="With --live: times real time; 60 plays an hour in a minute.")
     ] = 60.0,
+    start: Annotated[
+        float, typer.Option(help="With --live: begin so many seconds into the replay.")
+    ] = 0.0,
 ) -> None:
     """Replay a corpus through the agents under one or more policies, in virtual time."""
     results = _replay(
@@ -196,7 +199,7 @@ def replay(
         warm_up=warm_up,
     )
     if live:
-        _play(results, speed)
+        _play(results, speed, start)
     corpus_read = results[0].corpus
     document = {
         "corpus": corpus_read.name if corpus_read is not None else None,
@@ -520,8 +523,8 @@ def _numbers(text: str | None, option: str) -> list[float] | None:
         ) from None
 
 
-def _play(results: "Sequence[ReplayResult]", speed: float) -> None:
-    """Publish replays at ``speed`` times real time, through broker and bridge."""
+def _play(results: "Sequence[ReplayResult]", speed: float, start: float) -> None:
+    """Publish replays from ``start`` (s) at ``speed`` times real time, and show them."""
     from tqdm import tqdm
 
     from routingsim.live.pacing import play
@@ -529,24 +532,36 @@ def _play(results: "Sequence[ReplayResult]", speed: float) -> None:
     from routingsim.live.stack import LiveStack
     from routingsim.simulation.broadcast import broadcast
 
-    with LiveStack(http=False) as stack, stack.listen() as listener:
+    with LiveStack(pool=results[0].pool) as stack, stack.listen() as listener:
+        remark(f"live: watch at {stack.public.api}")
         remark(f"live: decisions on {redacted(stack.redis_url)} and {stack.url}")
         sent = undelivered = 0
+        lag = 0.0
         for result in results:
             seconds = float(result.log.finished.max())
-            form = "{desc}: {percentage:3.0f}% |{bar}| {n:,.0f} of {total:,.0f} s"
+            tasks = result.corpus.name if result.corpus else "synthetic tasks"
+            form = "{desc}: {percentage:3.0f}% |{bar}| {n:,.0f} of {total:,.0f} s{postfix}"
             with tqdm(total=seconds, desc=result.policy.name, bar_format=form, disable=None) as bar:
 
                 def show(now: float, _: int, bar: Any = bar) -> None:
                     bar.update(now - bar.n)
 
-                played = play(broadcast(result), stack.publisher, speed=speed, progress=show)
+                played = play(
+                    broadcast(result),
+                    stack.publisher,
+                    speed=speed,
+                    start=start,
+                    title=f"{tasks}, policy {result.policy.name}",
+                    end=seconds,
+                    progress=show,
+                )
                 bar.update(seconds - bar.n)
             sent += played.messages
             undelivered += played.undelivered
+            lag = max(lag, played.lag_max)
         with suppress(TimeoutError):
             listener.wait_for(sent - undelivered, timeout=2.0)
         remark(
             f"live: {sent:,} messages published, {undelivered:,} undelivered, "
-            f"{listener.count:,} received back over WebSocket"
+            f"{listener.count:,} received back over WebSocket; at most {1e3 * lag:,.0f} ms late"
         )

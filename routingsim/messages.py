@@ -1,9 +1,10 @@
 """What goes over the wire: camelCase outside, snake_case inside.
 
-Two messages exist, a routing decision on the Redis channel ``task:routing`` and
-an agent's status on ``agent:status``. Both are JSON objects with a ``type`` and
-a ``payload``; the broker adds a top-level ``id`` when it stores a message (see
-:mod:`routingsim.live`). Readers ignore fields they do not know.
+Three messages exist: a routing decision on the Redis channel ``task:routing``, an
+agent's status on ``agent:status``, and on ``replay:progress`` how far a replay is
+whose decisions and statuses are on the other two. All are JSON objects with a
+``type`` and a ``payload``; the broker adds a top-level ``id`` when it stores a message
+(see :mod:`routingsim.live`). Readers ignore fields they do not know.
 """
 
 import html
@@ -18,14 +19,20 @@ from routingsim.errors import ProtocolError
 
 __all__ = [
     "DECISIONS",
+    "REPLAYS",
     "STATUSES",
     "AgentInfo",
     "AgentStatus",
+    "Body",
     "ComplexityFactors",
     "ComplexityScore",
     "DecisionMessage",
+    "Message",
+    "ReplayMessage",
+    "ReplayProgress",
     "RoutingDecision",
     "StatusMessage",
+    "channel_of",
     "decode",
     "encode",
 ]
@@ -35,6 +42,9 @@ DECISIONS = "task:routing"
 
 STATUSES = "agent:status"
 """Redis channel of agent statuses."""
+
+REPLAYS = "replay:progress"
+"""Redis channel that says so while a replay is on the other two."""
 
 
 class AgentInfo(msgspec.Struct, frozen=True, gc=False, rename="camel"):
@@ -93,6 +103,34 @@ class AgentStatus(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     timestamp: int
 
 
+class ReplayProgress(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    """How far a replay is, told about once a second while it is published.
+
+    Attributes
+    ----------
+    title
+        What is replayed, in words.
+    at, end
+        Seconds of its own time that it has reached, and that it has (None: not known).
+    speed
+        Its own seconds a second.
+    lag
+        Seconds by which it is behind.
+    over
+        Whether this is the last word on it.
+    timestamp
+        Milliseconds since the epoch.
+    """
+
+    title: str
+    at: float
+    end: float | None
+    speed: float
+    lag: float
+    over: bool
+    timestamp: int
+
+
 class DecisionMessage(msgspec.Struct, frozen=True, tag="routing_decision", omit_defaults=True):
     """The frame around a decision."""
 
@@ -107,24 +145,59 @@ class StatusMessage(msgspec.Struct, frozen=True, tag="agent_status", omit_defaul
     id: str | None = None
 
 
+class ReplayMessage(msgspec.Struct, frozen=True, tag="replay_progress", omit_defaults=True):
+    """The frame around a replay's progress."""
+
+    payload: ReplayProgress
+    id: str | None = None
+
+
+Body = RoutingDecision | AgentStatus | ReplayProgress
+Message = DecisionMessage | StatusMessage | ReplayMessage
+
 _encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder(DecisionMessage | StatusMessage)
+_decoder = msgspec.json.Decoder(Message)
+_FRAMES: dict[type, type] = {
+    RoutingDecision: DecisionMessage,
+    AgentStatus: StatusMessage,
+    ReplayProgress: ReplayMessage,
+}
+_CHANNELS: dict[type, str] = {
+    RoutingDecision: DECISIONS,
+    AgentStatus: STATUSES,
+    ReplayProgress: REPLAYS,
+}
 
 
-def encode(body: RoutingDecision | AgentStatus) -> bytes:
-    """JSON bytes of a decision or a status, framed with its type."""
-    if isinstance(body, RoutingDecision):
-        return _encoder.encode(DecisionMessage(body))
-    return _encoder.encode(StatusMessage(body))
+def channel_of(body: Body) -> str:
+    """The Redis channel that a decision, status or progress belongs on.
+
+    Raises
+    ------
+    KeyError
+        If it is none of these.
+    """
+    return _CHANNELS[type(body)]
 
 
-def decode(data: bytes | str) -> DecisionMessage | StatusMessage:
+def encode(body: Body) -> bytes:
+    """JSON bytes of a decision, a status or a replay's progress, framed with its type.
+
+    Raises
+    ------
+    KeyError
+        If it is none of these.
+    """
+    return _encoder.encode(_FRAMES[type(body)](body))
+
+
+def decode(data: bytes | str) -> Message:
     """Read one message back.
 
     Raises
     ------
     ProtocolError
-        If ``data`` is not JSON, or not one of the two messages.
+        If ``data`` is not JSON, or none of the three messages.
     """
     try:
         return _decoder.decode(data)

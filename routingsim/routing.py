@@ -1,9 +1,9 @@
 """The live router: score a text, choose an agent, explain, publish, learn, count."""
 
 import math
+import os
 import threading
 import time
-import uuid
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple, Protocol
@@ -143,7 +143,7 @@ class TaskRouter:
         RoutingSimError
             If ``task_id`` is in flight already.
         """
-        name = str(uuid.uuid4()) if task_id is None else task_id
+        [name] = _new_ids(1) if task_id is None else [task_id]
         return self._route(_Batch([name], [text], [category], [score(text)]), attempt)[0]
 
     def route_batch(self, tasks: Corpus | Sequence[str]) -> pd.DataFrame:
@@ -170,7 +170,7 @@ class TaskRouter:
             )
         else:
             texts, categories = list(tasks), [""] * len(tasks)
-            ids = [str(uuid.uuid4()) for _ in texts]
+            ids = _new_ids(len(texts))
         decisions = self._route(_Batch(ids, texts, categories, _scores(texts)))
         return pd.DataFrame(
             {
@@ -267,9 +267,9 @@ class TaskRouter:
         """Route tasks in order and publish what was decided."""
         features, predicted = self._read(batch.texts, batch.categories)
         columns = (
-            np.array([scored.d_var for scored in batch.scores]),
-            np.ceil(np.array([len(text) for text in batch.texts]) / CHARACTERS_PER_TOKEN),
-            np.array([self._categories.get(each, -1) for each in batch.categories], np.int64),
+            [scored.d_var for scored in batch.scores],
+            [float(-(-len(text) // CHARACTERS_PER_TOKEN)) for text in batch.texts],
+            [self._categories.get(each, -1) for each in batch.categories],
             features,
             predicted,
         )
@@ -277,32 +277,34 @@ class TaskRouter:
         choose = policy.choose.python if policy.interpreted else policy.choose.compiled
         # To hand a kernel over to compiled code takes as long as some ten choices do.
         alone = policy.interpreted or len(batch.ids) < 10
-        run = _choose_in_turn.py_func if alone else _choose_in_turn
         with self._lock:
             self._check_new(batch.ids)
             first, now = self._routed, time.monotonic()
-            chosen, loads = run(
-                *(choose, self._view, self.memory, self._key),
-                *(first, attempt, now - self._began),
-                *columns,
-            )
-            if chosen.size < len(batch.ids):
+            told = (choose, self._view, self.memory, self._key)
+            if alone:
+                chosen = _choose_one_by_one(*told, first, attempt, now - self._began, *columns)
+            else:
+                arrays = [np.array(column) for column in columns]
+                found = _choose_in_turn(*told, first, attempt, now - self._began, *arrays)
+                chosen = list(zip(*(column.tolist() for column in found), strict=True))
+            if len(chosen) < len(batch.ids):
                 raise PolicyError(
                     f"policy {policy.name} named an agent that does not exist for task "
-                    f"{batch.ids[chosen.size]!r}; allowed: 0 to {len(agents) - 1}"
+                    f"{batch.ids[len(chosen)]!r}; allowed: 0 to {len(agents) - 1}"
                 )
             self._routed += len(batch.ids)
-            self._used += np.bincount(chosen, minlength=len(agents))
             stamp = time.time_ns() // 1_000_000
             decisions = []
-            order = chosen.tolist()
-            rows = zip(batch.ids, batch.scores, order, loads.tolist(), strict=True)
-            for i, (task_id, scored, a, load) in enumerate(rows):
+            order = [a for a, _ in chosen]
+            rows = zip(batch.ids, batch.scores, chosen, strict=True)
+            for i, (task_id, scored, (a, load)) in enumerate(rows):
                 reason = policy.reason(agents[a], scored.d_var, load)
                 decisions.append(RoutingDecision(task_id, infos[a], scored, reason, stamp))
                 task = None
                 if policy.learns:
-                    task = _task(self._key, first + i, attempt, now - self._began, i, *columns)
+                    own = (column[i] for column in columns)
+                    task = _task(self._key, first + i, attempt, now - self._began, *own)
+                self._used[a] += 1
                 self._in_flight[task_id] = _InFlight(a, now, task)
             self._recent.extend(decisions)
             statuses = [self._status(a) for a in dict.fromkeys(order)]
@@ -349,25 +351,47 @@ def status_of(agent: Agent, load: float, up: bool = True) -> AgentStatus:
 @register_jitable
 def _expect(view, a):
     """Bring the expected wait at agent ``a`` up to date."""
-    full = view.busy[a] + view.queued[a] >= view.slots[a]
-    view.wait[a] = (view.queued[a] + 1) * view.service[a] / view.slots[a] if full else 0.0
+    # Interpreted, Python's own numbers are quicker than NumPy's.
+    busy, queued, slots = int(view.busy[a]), int(view.queued[a]), int(view.slots[a])
+    view.wait[a] = (queued + 1) * float(view.service[a]) / slots if busy + queued >= slots else 0.0
 
 
 @register_jitable
-def _task(key, index, attempt, now, i, d_var, tokens, category, features, predicted):
+def _task(key, index, attempt, now, d_var, tokens, category, features, predicted):
     own = draws.bits(key, index, attempt)
-    return TaskView(
-        index,
-        attempt,
-        now,
-        d_var[i],
-        tokens[i],
-        category[i],
-        own,
-        draws.uniform(own, 0, 0),
-        features[i],
-        predicted[i],
-    )
+    uniform = draws.uniform(own, 0, 0)
+    return TaskView(index, attempt, now, d_var, tokens, category, own, uniform, features, predicted)
+
+
+@register_jitable
+def _choose(choose, view, memory, task):
+    """An agent for a task, and its load before; -1 for an agent that does not exist."""
+    nobody = not view.up.any()
+    if nobody:  # the task must go somewhere: the policy chooses among all
+        view.up[:] = 1
+    a = choose(task, view, memory)
+    if nobody:
+        view.up[:] = 0
+    if a < 0 or a >= view.slots.size:
+        return -1, 0.0
+    busy, queued, slots = int(view.busy[a]), int(view.queued[a]), int(view.slots[a])
+    if busy < slots:
+        view.busy[a] = busy + 1
+    else:
+        view.queued[a] = queued + 1
+    _expect(view, a)
+    return a, (busy + queued) / slots
+
+
+def _choose_one_by_one(choose, view, memory, key, first, attempt, now, *columns):
+    """What :func:`_choose_in_turn` does, without compiled code around the kernel."""
+    chosen = []
+    for i, row in enumerate(zip(*columns, strict=True)):
+        a, load = _choose(choose, view, memory, _task(key, first + i, attempt, now, *row))
+        if a < 0:
+            break
+        chosen.append((int(a), float(load)))
+    return chosen
 
 
 _f8, _i8 = types.Array(types.float64, 1, "C"), types.Array(types.int64, 1, "C")
@@ -393,23 +417,22 @@ def _choose_in_turn(
     """
     chosen, loads = np.empty(d_var.size, np.int64), np.empty(d_var.size)
     for i in range(d_var.size):
-        nobody = view.up.max() == 0
-        if nobody:  # the task must go somewhere: the policy chooses among all
-            view.up[:] = 1
-        task = _task(key, first + i, attempt, now, i, d_var, tokens, category, features, predicted)
-        a = choose(task, view, memory)
-        if nobody:
-            view.up[:] = 0
-        if a < 0 or a >= view.slots.size:
+        row = (d_var[i], tokens[i], category[i], features[i], predicted[i])
+        task = _task(key, first + i, attempt, now, *row)
+        chosen[i], loads[i] = _choose(choose, view, memory, task)
+        if chosen[i] < 0:
             return chosen[:i], loads[:i]
-        chosen[i] = a
-        loads[i] = (view.busy[a] + view.queued[a]) / view.slots[a]
-        if view.busy[a] < view.slots[a]:
-            view.busy[a] += 1
-        else:
-            view.queued[a] += 1
-        _expect(view, a)
     return chosen, loads
+
+
+def _new_ids(count: int) -> list[str]:
+    """Random UUIDs (version 4), quicker than by :func:`uuid.uuid4`."""
+    digits = os.urandom(16 * count).hex()
+    texts = (digits[at : at + 32] for at in range(0, len(digits), 32))
+    return [
+        f"{x[:8]}-{x[8:12]}-4{x[13:16]}-{'89ab'[int(x[16], 16) & 3]}{x[17:20]}-{x[20:]}"
+        for x in texts
+    ]
 
 
 def _scores(texts: list[str]) -> list[ComplexityScore]:

@@ -1,8 +1,10 @@
 """What every test shares: data folders, seeds, and the rule to leave nothing behind."""
 
+import contextlib
 import os
 import random
 import shutil
+import socket
 import threading
 import time
 import zlib
@@ -74,6 +76,20 @@ def shared_reference(shared_data: Path) -> Path:
     if not folder.is_dir():
         pytest.skip(f"no exact queueing results at {folder} (CONTRIBUTING.md, 'Real data')")
     return folder
+
+
+@pytest.fixture
+def port() -> int:
+    """A TCP port of loopback that nobody has, for a server that goes away and comes back.
+
+    Not one of those that outgoing connections are given: meanwhile one might get it.
+    """
+    dice = random.SystemRandom()  # workers share the seed of the other
+    while True:
+        number = dice.randrange(10_000, 32_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", number))
+            return number
 
 
 @pytest.fixture(scope="session")

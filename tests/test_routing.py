@@ -11,7 +11,7 @@ import routingsim as rs
 from routingsim.agents import Agent, AgentPool
 from routingsim.errors import PolicyError, RoutingSimError
 from routingsim.live.memory import MemoryPublisher
-from routingsim.messages import AgentStatus, RoutingDecision, decode
+from routingsim.messages import AgentStatus, Body, RoutingDecision, decode
 from routingsim.policies.kernel import choose_kernel, learn_kernel
 from routingsim.policies.policy import Policy
 
@@ -29,7 +29,7 @@ def two(**fields) -> AgentPool:
     )
 
 
-def told(publisher: MemoryPublisher) -> list[RoutingDecision | AgentStatus]:
+def told(publisher: MemoryPublisher) -> list[Body]:
     return [decode(message).payload for _, message in publisher.messages]
 
 

@@ -71,7 +71,6 @@ def create_app(
     router: TaskRouter,
     *,
     websocket: str = ":3001",
-    banner: str = "",
     host: str = "127.0.0.1",
     origins: Collection[str] = (),
     token: str | None = None,
@@ -87,8 +86,6 @@ def create_app(
         Where the page finds the bridge: a ``ws://`` or ``wss://`` URL, ``":port"`` on
         the host that the page came from, or a path relative to the page, such as
         ``"../3001/"``, behind a proxy.
-    banner
-        What the page says above all else, such as that it shows a replay.
     host
         The address that will be listened on. On loopback, only loopback's names and
         those of ``origins`` are answered.
@@ -101,7 +98,7 @@ def create_app(
         Tells ``/health`` whether the bridge works; it must not block.
     """
     answers: Counter[int] = Counter()
-    service = _Service(router, websocket, banner, bridge_up, answers)
+    service = _Service(router, websocket, bridge_up, answers)
     app = Starlette(
         routes=[
             Route("/api/routing/test", service.routing, methods=["GET", "POST"]),
@@ -133,13 +130,11 @@ class _Service:
         self,
         router: TaskRouter,
         websocket: str,
-        banner: str,
         bridge_up: Callable[[], bool] | None,
         answers: Counter[int],
     ) -> None:
         self._router = router
         self._websocket = websocket
-        self._banner = banner
         self._bridge_up = bridge_up
         self._answers = answers
         self._working: dict[str, asyncio.TimerHandle] = {}
@@ -173,7 +168,7 @@ class _Service:
     async def config(self, request: Request) -> Response:
         """What the page needs to know."""
         agents = [agent.info for agent in self._router.pool]
-        config = Config(self._websocket, self._router.policy.name, self._banner, agents)
+        config = Config(self._websocket, self._router.policy.name, agents)
         return json_answer(ConfigAnswer(config=config))
 
     async def health(self, request: Request) -> Response:

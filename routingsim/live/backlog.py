@@ -90,19 +90,22 @@ class Backlog:
 
     def append(self, place: MessageId, frame: bytes) -> None:
         """Add the newest message; one that is not newer starts the backlog afresh."""
-        if self._ids and place <= self._ids[-1]:
+        ids, frames = self._ids, self._frames
+        if ids and place <= ids[-1]:
             self.clear(floor=None)
-        self._ids.append(place)
-        self._frames.append(frame)
+        ids.append(place)
+        frames.append(frame)
         self.bytes += len(frame)
-        while len(self) > self.max_messages or (self.bytes > self.max_bytes and len(self) > 1):
-            self.floor = self._ids[self._start]
-            self.bytes -= len(self._frames[self._start])
-            self._frames[self._start] = b""
-            self._start += 1
-        if self._start > 1024 and self._start > len(self._ids) // 2:
-            del self._ids[: self._start], self._frames[: self._start]
-            self._start = 0
+        start, end = self._start, len(ids)
+        while end - start > self.max_messages or (self.bytes > self.max_bytes and end - start > 1):
+            self.floor = ids[start]
+            self.bytes -= len(frames[start])
+            frames[start] = b""
+            start += 1
+        if start > 1024 and start > end // 2:
+            del ids[:start], frames[:start]
+            start = 0
+        self._start = start
 
     def reaches(self, since: MessageId) -> bool:
         """Whether every message after ``since`` is here.
@@ -214,7 +217,8 @@ class Channel:
         if message.id is not None:
             self.backlog.append(message.id, message.frame)
             self.last = message.id
-        self._remember(message, newest=True)
+        if message.subject is not None:
+            self._remember(message, newest=True)
 
     def _remember(self, message: Message, newest: bool = False) -> None:
         if message.subject is None:

@@ -16,28 +16,18 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus, InvalidURI, W
 
 from routingsim.errors import BrokerError, ProtocolError
 from routingsim.live.protocol import CHANNELS, MessageId, parse_id
-from routingsim.messages import (
-    DECISIONS,
-    STATUSES,
-    DecisionMessage,
-    StatusMessage,
-    decode,
-)
+from routingsim.messages import DECISIONS, STATUSES, Message, channel_of, decode
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Listener", "Message", "to_frame"]
-
-Message = DecisionMessage | StatusMessage
+__all__ = ["Listener", "to_frame"]
 
 BACKOFF_SECONDS = (0.05, 2.0)
 """First and longest pause between attempts to connect."""
 
 OPEN_SECONDS = 5.0
 """Time that connecting may take."""
-
-_CHANNEL_OF = {DecisionMessage: DECISIONS, StatusMessage: STATUSES}
 
 
 class Listener:
@@ -160,7 +150,7 @@ class Listener:
         def found() -> list[Message]:
             if channel is None:
                 return list(self._messages)
-            return [m for m in self._messages if _CHANNEL_OF[type(m)] == channel]
+            return [m for m in self._messages if channel_of(m.payload) == channel]
 
         with self._changed:
             if self._changed.wait_for(
@@ -250,7 +240,7 @@ class Listener:
         except ProtocolError:  # not a message, but about messages
             self._note(msgspec.json.decode(frame))
             return
-        channel = _CHANNEL_OF[type(message)]
+        channel = channel_of(message.payload)
         last = self._last.get(channel)
         if message.id is not None:
             if last is not None and _place(message.id) <= _place(last):
@@ -285,17 +275,18 @@ def to_frame(messages: Iterable[Message], channel: str = DECISIONS) -> "pd.DataF
     messages
         Those of other channels are left out.
     channel
-        ``task:routing`` or ``agent:status``.
+        ``task:routing``, ``agent:status`` or ``replay:progress``.
 
     Returns
     -------
     DataFrame
         Columns id, time (UTC), and of decisions task_id, agent, d_var and reason; of
-        statuses agent, status and load (0 to 1).
+        statuses agent, status and load (0 to 1); of replays title, at, end, speed and lag
+        (see :class:`routingsim.messages.ReplayProgress`).
     """
     import pandas as pd  # takes half a second, which the bridge's process has no need of
 
-    kept = [message for message in messages if _CHANNEL_OF[type(message)] == channel]
+    kept = [message for message in messages if channel_of(message.payload) == channel]
     payloads: list[Any] = [message.payload for message in kept]
     times = pd.to_datetime([p.timestamp for p in payloads], unit="ms", utc=True)
     columns: dict[str, Any] = {
@@ -309,12 +300,16 @@ def to_frame(messages: Iterable[Message], channel: str = DECISIONS) -> "pd.DataF
             "d_var": pd.Series([p.complexity_score.d_var for p in payloads], dtype="float64"),
             "reason": pd.Series([p.reason for p in payloads], dtype="str"),
         }
-    else:
+    elif channel == STATUSES:
         columns |= {
             "agent": pd.Series([p.agent_id for p in payloads], dtype="str"),
             "status": pd.Series([p.status for p in payloads], dtype="str"),
             "load": pd.Series([p.load for p in payloads], dtype="float64"),
         }
+    else:
+        columns["title"] = pd.Series([p.title for p in payloads], dtype="str")
+        for name in ("at", "end", "speed", "lag"):
+            columns[name] = pd.Series([getattr(p, name) for p in payloads], dtype="float64")
     return pd.DataFrame(columns)
 
 

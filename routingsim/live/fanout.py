@@ -37,7 +37,7 @@ class _Agent(msgspec.Struct):
     agent: str = msgspec.field(name="agentId")
 
 
-class _Envelope(msgspec.Struct):
+class _Envelope(msgspec.Struct, gc=False):
     id: Any = None
 
 
@@ -63,15 +63,15 @@ def read_message(channel: str, data: bytes) -> Message:
     subject = place = None
     try:
         str(data, "utf-8")
-        envelope = _envelope.decode(data)
+        given = _envelope.decode(data).id
         if channel == STATUSES:
             with contextlib.suppress(msgspec.ValidationError):
                 subject = _status.decode(data).payload.agent
     except (msgspec.MsgspecError, RecursionError) as problem:
         raise ValueError(f"not a JSON object: {problem}") from problem
-    if isinstance(envelope.id, str):
+    if isinstance(given, str):
         with contextlib.suppress(ValueError):
-            place = parse_id(envelope.id)
+            place = parse_id(given)
     return Message(place, text_frame(data), subject)
 
 

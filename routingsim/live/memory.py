@@ -5,7 +5,7 @@ from types import TracebackType
 from typing import Self
 
 from routingsim.live.publisher import PublisherStats, encoded
-from routingsim.messages import DECISIONS, STATUSES, AgentStatus, RoutingDecision
+from routingsim.messages import AgentStatus, Body, ReplayProgress, RoutingDecision, channel_of
 
 __all__ = ["MemoryPublisher"]
 
@@ -26,7 +26,7 @@ class MemoryPublisher:
 
     def publish_routing_decision(self, decision: RoutingDecision) -> None:
         """Keep one decision."""
-        self._publish(DECISIONS, decision)
+        self._publish(decision)
 
     def publish_routing_decisions(self, decisions: Iterable[RoutingDecision]) -> None:
         """Keep many decisions."""
@@ -35,7 +35,11 @@ class MemoryPublisher:
 
     def publish_agent_status(self, status: AgentStatus) -> None:
         """Keep one agent's status."""
-        self._publish(STATUSES, status)
+        self._publish(status)
+
+    def publish_replay_progress(self, progress: ReplayProgress) -> None:
+        """Keep how far a replay is."""
+        self._publish(progress)
 
     @property
     def is_connected(self) -> bool:
@@ -66,10 +70,10 @@ class MemoryPublisher:
     ) -> None:
         self.disconnect()
 
-    def _publish(self, channel: str, body: RoutingDecision | AgentStatus) -> None:
+    def _publish(self, body: Body) -> None:
         if self._closed:
             self._undelivered += 1
         elif (message := encoded(body)) is None:
             self._dropped += 1
         else:
-            self.messages.append((channel, message))
+            self.messages.append((channel_of(body), message))

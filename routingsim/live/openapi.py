@@ -103,7 +103,6 @@ class Config(msgspec.Struct, frozen=True):
         ),
     ]
     policy: str
-    banner: Annotated[str, msgspec.Meta(description="To show above all else; may be empty.")]
     agents: Annotated[list[AgentInfo], msgspec.Meta(description="In the order of the pool.")]
 
 

@@ -1,5 +1,6 @@
 """Playing recorded or simulated messages to a publisher at the times meant for them."""
 
+import itertools
 import math
 import threading
 import time
@@ -11,11 +12,9 @@ import msgspec
 
 from routingsim.errors import RoutingSimError
 from routingsim.live.publisher import PublisherStats
-from routingsim.messages import AgentStatus, RoutingDecision
+from routingsim.messages import AgentStatus, Body, ReplayProgress, RoutingDecision
 
 __all__ = ["Pace", "Played", "Recipient", "play"]
-
-Body = RoutingDecision | AgentStatus
 
 SLICE = 1_000
 """Overdue messages handed over before the publisher is given time to send them."""
@@ -33,6 +32,8 @@ class Recipient(Protocol):
     def publish_routing_decision(self, decision: RoutingDecision) -> None: ...
 
     def publish_agent_status(self, status: AgentStatus) -> None: ...
+
+    def publish_replay_progress(self, progress: ReplayProgress) -> None: ...
 
     @property
     def is_connected(self) -> bool: ...
@@ -57,7 +58,7 @@ class Played:
     Attributes
     ----------
     messages
-        Messages handed to the publisher.
+        Messages handed to the publisher, those on the progress among them.
     seconds
         Wall-clock seconds it took.
     lag_mean, lag_max
@@ -82,6 +83,8 @@ def play(
     *,
     speed: float = 1.0,
     start: float = 0.0,
+    title: str = "",
+    end: float | None = None,
     progress: Callable[[float, int], object] | None = None,
     stop: Pace | None = None,
     clock: Callable[[], float] = time.monotonic,
@@ -102,6 +105,11 @@ def play(
     start
         Where in ``timed`` to begin, in seconds. What comes before is left out, except for
         the latest status of each agent.
+    title
+        What this is, in words. Pages then say that they show it, and how far it is and
+        how much it lags: they are told on the channel ``replay:progress`` once a second.
+    end
+        Length of ``timed`` in seconds, where it is known, to be told them as well.
     progress
         Called about ten times a second, with the time reached in ``timed`` and the number
         of messages handed over.
@@ -125,8 +133,13 @@ def play(
         raise RoutingSimError(f"speed={speed!r}: must be a finite number above 0")
     if not math.isfinite(start):
         raise RoutingSimError(f"start={start!r}: must be a finite number of seconds")
+    timed = _from(start, timed)
+    if title:
+        timed = _announced(timed, ReplayProgress(title, start, end, speed, 0.0, False, 0))
     stop = threading.Event() if stop is None else stop
     lost_before = _lost(publisher.stats())
+    rest = iter(timed)
+    first = list(itertools.islice(rest, 1))  # it may take a while to make: not on our clock
     began, epoch = clock(), time.time()
     sent, lags, lag_max, overdue = 0, 0.0, 0.0, 0
     reached, reported = start, -math.inf
@@ -139,7 +152,7 @@ def play(
             reported = now
             progress(at, sent)
 
-    for at, body in _from(start, timed):
+    for at, body in itertools.chain(first, rest):
         due = (at - start) / speed
         while (left := began + due - clock()) > 0 and not stop.is_set():
             overdue = 0
@@ -147,13 +160,15 @@ def play(
             stop.wait(min(left, GLANCE))
         if stop.is_set():
             break
+        lag = -left
         body = msgspec.structs.replace(body, timestamp=round((epoch + due) * 1000))
         if isinstance(body, RoutingDecision):
             publisher.publish_routing_decision(body)
-        else:
+        elif isinstance(body, AgentStatus):
             publisher.publish_agent_status(body)
+        else:
+            publisher.publish_replay_progress(msgspec.structs.replace(body, lag=lag))
         sent, reached = sent + 1, at
-        lag = -left
         lags += lag
         lag_max = max(lag_max, lag)
         overdue += 1
@@ -198,6 +213,19 @@ def _from(start: float, timed: Iterable[tuple[float, Body]]) -> Iterable[tuple[f
         states.clear()
         yield at, body
     yield from ((start, state) for state in states.values())
+
+
+def _announced(
+    timed: Iterable[tuple[float, Body]], word: ReplayProgress
+) -> Iterable[tuple[float, Body]]:
+    """``timed`` with a word on how far it is at its beginning, each second, and at its end."""
+    due = at = word.at
+    for at, body in timed:
+        while due <= at:
+            yield due, msgspec.structs.replace(word, at=due)
+            due += word.speed
+        yield at, body
+    yield at, msgspec.structs.replace(word, at=at, over=True)
 
 
 def _lost(stats: PublisherStats) -> int:

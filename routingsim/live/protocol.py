@@ -36,7 +36,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from routingsim.messages import DECISIONS, STATUSES
+from routingsim.messages import DECISIONS, REPLAYS, STATUSES
 
 __all__ = [
     "CHANNELS",
@@ -57,7 +57,7 @@ __all__ = [
     "upstream_status",
 ]
 
-CHANNELS = (DECISIONS, STATUSES)
+CHANNELS = (DECISIONS, STATUSES, REPLAYS)
 """The channels a client may subscribe to."""
 
 POLICY_VIOLATION = 1008
@@ -65,7 +65,7 @@ POLICY_VIOLATION = 1008
 MessageId = tuple[int, int]
 """A message's place in its channel: milliseconds since the epoch, and a counter within."""
 
-_ID = re.compile(r"(\d{1,20})(?:-(\d{1,20}))?", re.ASCII)
+_match_id = re.compile(r"(\d{1,20})(?:-(\d{1,20}))?", re.ASCII).fullmatch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,10 +188,11 @@ def parse_id(text: str) -> MessageId:
     ValueError
         If ``text`` is not a message id.
     """
-    match = _ID.fullmatch(text)
+    match = _match_id(text)
     if match is None:
         raise ValueError(f"{text[:64]!r} is not a message id such as '1699564800000-0'")
-    return int(match[1]), int(match[2] or 0)
+    when, count = match.groups("0")
+    return int(when), int(count)
 
 
 def format_id(place: MessageId) -> str:

@@ -1,4 +1,4 @@
-"""Publishing decisions and statuses without making the router wait.
+"""Publishing decisions, statuses and replays' progress without making the caller wait.
 
 The caller appends to a buffer and goes on. A thread in the background takes what has
 gathered, encodes it, and sends it in batches, each published and stored by one run of
@@ -28,7 +28,14 @@ from redis.exceptions import AuthenticationError
 
 from routingsim.live.settings import Settings, load_settings, redacted
 from routingsim.live.wire import Batch, Wire, wire_to
-from routingsim.messages import DECISIONS, STATUSES, AgentStatus, RoutingDecision, encode
+from routingsim.messages import (
+    AgentStatus,
+    Body,
+    ReplayProgress,
+    RoutingDecision,
+    channel_of,
+    encode,
+)
 
 __all__ = ["PublisherStats", "RedisPublisher", "encoded"]
 
@@ -81,12 +88,10 @@ class PublisherStats(msgspec.Struct, frozen=True):
     reconnects: int
 
 
-def encoded(body: RoutingDecision | AgentStatus) -> bytes | None:
+def encoded(body: Body) -> bytes | None:
     """The message, or None if there is something in it that cannot be encoded; logs that."""
     try:
-        if isinstance(body, RoutingDecision | AgentStatus):
-            return encode(body)
-        raise TypeError("neither a RoutingDecision nor an AgentStatus")
+        return encode(body)
     except Exception as error:  # one bad message must not hold up the others
         log.error("cannot publish %.200r: %s", body, error)
         return None
@@ -152,7 +157,7 @@ class RedisPublisher:
     def _reset(self) -> None:
         self._wire: Wire = wire_to(self._url, self._history)
         self._name = uuid4().hex
-        self._waiting: deque[RoutingDecision | AgentStatus] = deque()
+        self._waiting: deque[Body] = deque()
         # Guards what follows. Handing over takes it only when someone must be woken,
         # started or waited for, or something dropped.
         self._changed = threading.Condition()
@@ -173,9 +178,7 @@ class RedisPublisher:
 
     def publish_routing_decision(self, decision: RoutingDecision) -> None:
         """Hand one decision over to the background sender."""
-        self._waiting.append(decision)
-        if self._idle or len(self._waiting) > self._room:
-            self._attend()
+        self._publish(decision)
 
     def publish_routing_decisions(self, decisions: Iterable[RoutingDecision]) -> None:
         """Hand many decisions over at once."""
@@ -187,7 +190,14 @@ class RedisPublisher:
 
     def publish_agent_status(self, status: AgentStatus) -> None:
         """Hand one agent's status over to the background sender."""
-        self._waiting.append(status)
+        self._publish(status)
+
+    def publish_replay_progress(self, progress: ReplayProgress) -> None:
+        """Hand over how far a replay is, for pages to say that they show one."""
+        self._publish(progress)
+
+    def _publish(self, body: Body) -> None:
+        self._waiting.append(body)
         if self._idle or len(self._waiting) > self._room:
             self._attend()
 
@@ -346,7 +356,7 @@ class RedisPublisher:
             self._idle = self._closed
             return bool(found)
 
-    def _take(self) -> list[RoutingDecision | AgentStatus]:
+    def _take(self) -> list[Body]:
         """The oldest messages, from the buffer to their way."""
         with self._changed:
             # At most half of the buffer is on its way, so that the newest find room.
@@ -367,27 +377,24 @@ class RedisPublisher:
             self._overflowing &= len(self._waiting) > self._room // 2
             self._changed.notify_all()
 
-    def _encode(self, bodies: list[RoutingDecision | AgentStatus]) -> list[Batch]:
+    def _encode(self, bodies: list[Body]) -> list[Batch]:
         """A batch a channel; what cannot be encoded is dropped."""
-        decisions: list[bytes] = []
-        statuses: list[bytes] = []
-        agents: list[str] = []
+        batches: dict[str, Batch] = {}
         for body in bodies:
             message = encoded(body)
             if message is None:
                 self._settle(dropped=1)
-            elif isinstance(body, AgentStatus):
-                statuses.append(message)
-                agents.append(body.agent_id)
-            else:
-                decisions.append(message)
-        batches = []
-        for channel, messages, ids in ((DECISIONS, decisions, []), (STATUSES, statuses, agents)):
-            if messages:
+                continue
+            channel = channel_of(body)
+            batch = batches.get(channel)
+            if batch is None:
                 self._numbers[channel] += 1
-                number = self._numbers[channel]
-                batches.append(Batch(channel, self._name, number, messages, ids))
-        return batches
+                batch = Batch(channel, self._name, self._numbers[channel], [], [])
+                batches[channel] = batch
+            batch.messages.append(message)
+            if isinstance(body, AgentStatus):
+                batch.agents.append(body.agent_id)
+        return list(batches.values())
 
     def _report(self, error: Exception | None) -> None:
         """Log when publishing stops working, for another reason, or works again."""

@@ -16,7 +16,8 @@ __all__ = ["Address", "Wire", "moved", "open_wire", "read_url"]
 
 CONNECT_SECONDS = 5.0
 REPLY_SECONDS = 3.0
-"""Time for an answer; a server that is paused for longer counts as lost."""
+"""Silence while an answer is awaited after which a server counts as lost. One that sends
+much is heard, though its answer comes after all of it."""
 
 _NOT_YET = object()
 _CONFIRMATIONS = (b"subscribe", b"ssubscribe")
@@ -30,6 +31,7 @@ class Wire(asyncio.Protocol):
         self._receive = receive
         self._lost = lost
         self._calls: deque[asyncio.Future[Any] | None] = deque()
+        self._heard = 0.0
         self._transport: asyncio.Transport
         self._problem: BaseException | None = None
 
@@ -41,6 +43,7 @@ class Wire(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         reader, receive = self._reader, self._receive
+        self._heard = asyncio.get_running_loop().time()
         try:
             reader.feed(data)
             while (reply := reader.gets()) is not _NOT_YET:
@@ -63,14 +66,20 @@ class Wire(asyncio.Protocol):
         """Send a command and wait for its answer; errors are raised."""
         if self._problem is not None:
             raise self._problem
-        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Any] = loop.create_future()
         self._calls.append(future)
         self._transport.write(hiredis.pack_command(command))  # pyright: ignore
+        self._heard = loop.time()
         try:
-            async with asyncio.timeout(seconds):
-                return await future
-        except TimeoutError:
-            raise TimeoutError(f"Redis did not answer {command[0]} in {seconds} s") from None
+            while not future.done():
+                left = self._heard + seconds - loop.time()
+                if left <= 0:
+                    raise TimeoutError(f"Redis did not answer {command[0]} in {seconds} s")
+                await asyncio.wait([future], timeout=left)
+            return future.result()
+        finally:
+            future.cancel()
 
     def abort(self) -> None:
         """Cut the connection."""

@@ -211,7 +211,7 @@ class LiveStack:
             Message id after which to begin, ``"0"`` for all that is kept. By default what
             came since the start.
         channel
-            ``task:routing`` or ``agent:status``.
+            ``task:routing``, ``agent:status`` or ``replay:progress``.
 
         Returns
         -------

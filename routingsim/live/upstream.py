@@ -102,6 +102,7 @@ class _Line:
         self.up = False
         self._upstream = upstream
         self._sharded = sharded
+        self._names = {name.encode(): name for name in channels}
         self._unsettled: set[str] = set()
         self._wake = asyncio.Event()
 
@@ -191,7 +192,7 @@ class _Line:
     def _receive(self, push: list[Any]) -> None:
         kind = push[0]
         if kind == b"message" or kind == b"smessage":
-            self._upstream._listener.message(push[1].decode(), push[2])
+            self._upstream._listener.message(self._names[push[1]], push[2])
         elif kind == b"sunsubscribe":
             raise EOFError("the channel has moved to another node")
 

@@ -1,7 +1,6 @@
 """The listener, on a real broker and bridge."""
 
 import contextlib
-import socket
 from collections.abc import Iterator
 
 import pandas as pd
@@ -47,13 +46,10 @@ def broker() -> Iterator[Broker]:
 
 
 @pytest.fixture
-def settings(broker: Broker) -> Settings:
+def settings(broker: Broker, port: int) -> Settings:
     """A server with nothing in it, and a port that is free."""
     with contextlib.closing(connect(broker.url)) as client:
         client.flushall()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     return Settings(redis_url=broker.url, websocket_port=port)
 
 

@@ -12,8 +12,10 @@ from routingsim.live import MemoryPublisher, play
 from routingsim.messages import (
     AgentInfo,
     AgentStatus,
+    Body,
     ComplexityFactors,
     ComplexityScore,
+    ReplayMessage,
     RoutingDecision,
     decode,
 )
@@ -58,14 +60,14 @@ class Watch(MemoryPublisher):
         self.time = time
         self.times: list[float] = []
 
-    def _publish(self, channel: str, body: RoutingDecision | AgentStatus) -> None:
+    def _publish(self, body: Body) -> None:
         self.times.append(self.time.now - 1000.0)
-        super()._publish(channel, body)
+        super()._publish(body)
 
 
 def names(publisher: MemoryPublisher) -> list[str]:
     payloads = [decode(message).payload for _, message in publisher.messages]
-    return [p.task_id if isinstance(p, RoutingDecision) else p.agent_id for p in payloads]
+    return [getattr(p, "task_id", None) or getattr(p, "agent_id", "") for p in payloads]
 
 
 def test_messages_go_out_at_their_times() -> None:
@@ -138,6 +140,29 @@ def test_a_later_start_leaves_out_what_was_before_but_the_agents_states() -> Non
     assert decode(watch.messages[0][1]).payload.load == 0.4  # type: ignore[union-attr]
     assert watch.times == pytest.approx([0.0, 0.0, 0.0, 1.0])
     assert played.messages == 4
+
+
+@pytest.mark.parametrize("start", [0.0, 25.0])
+def test_with_a_title_it_says_once_a_second_how_far_it_is(start: float) -> None:
+    time = Time(overslept=0.25)
+    watch = Watch(time)
+    timed = [(5.0, decision("a")), (45.0, decision("b"))]
+    played = play(
+        timed, watch, speed=10.0, start=start, title="mine", end=45.0, stop=time, clock=time
+    )
+    words = [
+        message.payload
+        for _, body in watch.messages
+        if isinstance(message := decode(body), ReplayMessage)
+    ]
+    assert played.messages == len(watch.messages) == len(words) + (1 if start else 2)
+    assert [word.at for word in words] == [*range(int(start), 46, 10), 45.0]
+    assert [word.over for word in words] == [False] * (len(words) - 1) + [True]
+    assert {(word.title, word.end, word.speed) for word in words} == {("mine", 45.0, 10.0)}
+    assert words[0].lag == 0.0
+    assert 0.0 < words[-1].lag <= 0.25
+    stamps = [word.timestamp for word in words]
+    assert stamps == sorted(stamps)
 
 
 def test_a_start_behind_the_end_shows_the_last_states() -> None:

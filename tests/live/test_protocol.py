@@ -115,7 +115,7 @@ def test_subscribe_and_unsubscribe() -> None:
 
 def test_subscriptions_are_limited() -> None:
     session = Session(replace(LIMITS, subscriptions=1), 0.0)
-    first, second = CHANNELS
+    first, second, *_ = CHANNELS
     session.receive(json.dumps({"type": "subscribe", "channel": first}))
     refused = told(session, {"type": "subscribe", "channel": second})
     assert refused["code"] == "too_many_subscriptions"

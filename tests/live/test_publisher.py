@@ -88,8 +88,8 @@ def wait_until(true: Callable[[], object], seconds: float = 20.0) -> bool:
 
 
 @pytest.fixture(params=BINARIES)
-def broker(request: pytest.FixtureRequest) -> Iterator[Broker]:
-    with Broker(Settings(redis_port=free_port()), binary=request.param) as broker:
+def broker(request: pytest.FixtureRequest, port: int) -> Iterator[Broker]:
+    with Broker(Settings(redis_port=port), binary=request.param) as broker:
         yield broker
 
 

@@ -50,12 +50,6 @@ def decisions(numbers: Iterable[int]) -> Iterable[RoutingDecision]:
     return (RoutingDecision(str(n), AGENT, SCORE, "Routed to GPT-4", 0) for n in numbers)
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 class Reader:
     """A healthy client: reads all, and comes back with ``since`` when its bridge is gone."""
 
@@ -114,8 +108,7 @@ def run(test: Callable[[], Any]) -> None:
     asyncio.run(asyncio.wait_for(test(), 50))
 
 
-def test_a_server_killed_and_restarted_loses_nothing(tmp_path: Path) -> None:
-    port = free_port()
+def test_a_server_killed_and_restarted_loses_nothing(tmp_path: Path, port: int) -> None:
     keep: dict[str, str | int] = {
         "appendonly": "yes",
         "appendfsync": "always",
@@ -147,8 +140,7 @@ def test_a_server_killed_and_restarted_loses_nothing(tmp_path: Path) -> None:
     run(main)
 
 
-def test_a_server_that_forgot_everything_is_a_gap() -> None:
-    port = free_port()
+def test_a_server_that_forgot_everything_is_a_gap(port: int) -> None:
 
     async def main() -> None:
         broker = Broker(Settings(redis_port=port)).start()
@@ -167,6 +159,7 @@ def test_a_server_that_forgot_everything_is_a_gap() -> None:
                 publisher.publish_routing_decisions(decisions(range(10, 20)))
                 assert publisher.flush(10)
                 await until(lambda: len(reader.got) >= 20)
+                await until(lambda: "up" in reader.statuses)  # comes after what was missed
             assert reader.got == list(range(20))
             kinds = [notice["type"] for notice in reader.notices]
             assert sorted(kinds) == ["gap", "status", "status"]
@@ -195,8 +188,7 @@ def test_a_paused_server_only_delays() -> None:
     run(main)
 
 
-def test_a_server_that_now_wants_a_password_is_named() -> None:
-    port = free_port()
+def test_a_server_that_now_wants_a_password_is_named(port: int) -> None:
 
     async def main() -> None:
         broker = Broker(Settings(redis_port=port)).start()
@@ -245,8 +237,7 @@ asyncio.run(Bridge(sys.argv[1], port=int(sys.argv[2])).run_until(asyncio.Event()
 """
 
 
-def test_the_bridge_killed_and_started_again() -> None:
-    port = free_port()
+def test_the_bridge_killed_and_started_again(port: int) -> None:
 
     async def main() -> None:
         with Broker(Settings(redis_port=0)) as broker, RedisPublisher(broker.url) as publisher:

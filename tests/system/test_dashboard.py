@@ -16,6 +16,7 @@ from playwright.sync_api import Browser, Locator, Page, Playwright, expect, sync
 from routingsim.live.api import create_app
 from routingsim.live.bridge import Bridge
 from routingsim.live.broker import Broker, connect
+from routingsim.live.pacing import play
 from routingsim.live.publisher import RedisPublisher
 from routingsim.live.settings import Settings
 from routingsim.messages import (
@@ -31,6 +32,8 @@ pytestmark = [pytest.mark.system, pytest.mark.browser]
 
 GPT = AgentInfo("GPT-4", "gpt-4", ("code", "reasoning"), 0.03, 2.5)
 FACTORS = ComplexityFactors(118, 2, 13)
+
+expect.set_options(timeout=20_000)  # a machine may be busy
 
 
 def decision(task_id: str, d_var: float = 0.652, **other: Any) -> RoutingDecision:
@@ -68,13 +71,13 @@ class InThread:
 class Live:
     """Bridge and API over one broker; the bridge can be stopped and started again."""
 
-    def __init__(self, redis_url: str, token: str | None = None, **options: Any) -> None:
+    def __init__(self, redis_url: str, bridge_port: int = 0, token: str | None = None) -> None:
         self.publisher = RedisPublisher(redis_url)
         self._redis_url, self._token = redis_url, token
-        self._bridge_port = 0
+        self._bridge_port = bridge_port
         self.start_bridge()
         router = TaskRouter(publisher=self.publisher)
-        app = create_app(router, websocket=f":{self._bridge_port}", token=token, **options)
+        app = create_app(router, websocket=f":{self._bridge_port}", token=token)
         server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", ws="none"))
 
         async def serve(stop: asyncio.Event, started: threading.Event) -> None:
@@ -142,8 +145,8 @@ def redis_url(broker: Broker) -> str:
 
 
 @pytest.fixture
-def live(redis_url: str) -> Iterator[Live]:
-    live = Live(redis_url)
+def live(redis_url: str, port: int) -> Iterator[Live]:
+    live = Live(redis_url, port)
     yield live
     live.close()
 
@@ -321,6 +324,17 @@ def test_it_says_when_something_is_lost_for_good(page: Page, live: Live, redis_u
     expect(page.locator("#notice")).to_be_hidden()
 
 
+def test_it_says_when_redis_is_away(browser: Browser, port: int) -> None:
+    live = Live(f"redis://127.0.0.1:{port}")
+    with contextlib.closing(live), opened(browser, live.url) as page:
+        link = page.locator("#link")
+        expect(link).to_have_attribute("data-state", "degraded")
+        expect(link).to_contain_text("The bridge has lost Redis")
+        with Broker(Settings(redis_port=port)):
+            connected(page)
+        expect(link).to_have_attribute("data-state", "degraded")
+
+
 def test_what_is_no_decision_of_ours_does_no_harm(page: Page, live: Live, redis_url: str) -> None:
     with contextlib.closing(connect(redis_url)) as client:
         for body in ('{"type": "other"}', '{"type": "subscribed"}', '{"payload": null}', "[]"):
@@ -418,11 +432,31 @@ def test_where_the_bridge_is(page: Page) -> None:
         assert page.evaluate(find, [setting, base]) == address
 
 
-def test_theme_and_banner(browser: Browser, redis_url: str) -> None:
-    live = Live(redis_url, banner="Replay at 4 × speed")
+def test_a_replay_is_called_one(browser: Browser, page: Page, live: Live) -> None:
+    """On a page that is open, on one opened meanwhile, and no more when it is over."""
+    timed = [(float(at), decision(f"{at:08}")) for at in range(60)]
+    arguments = {"speed": 10.0, "title": "tasks, policy threshold", "end": 59.0}
+    thread = threading.Thread(target=play, args=(timed, live.publisher), kwargs=arguments)
+    expect(page.locator("#banner")).to_be_hidden()
+    expect(page.locator("#policy")).to_be_visible()
+    thread.start()
+    try:
+        for each in (page, browser.new_page()):
+            if each is not page:
+                each.goto(live.url)
+            banner = each.get_by_role("region", name="Replay")
+            expect(banner).to_contain_text("Replay: tasks, policy threshold")
+            expect(banner).to_contain_text(re.compile(r"10 × real time · 0:\d\d of 0:59 · "))
+            expect(each.locator("#policy")).to_be_hidden()  # that of the API
+    finally:
+        thread.join()
+    expect(page.locator("#banner")).to_be_hidden()
+
+
+def test_theme(browser: Browser, live: Live) -> None:
     background = "getComputedStyle(document.documentElement).backgroundColor"
-    with contextlib.closing(live), opened(browser, live.url, color_scheme="dark") as page:
-        expect(page.locator("#banner")).to_have_text("Replay at 4 × speed")
+    with opened(browser, live.url, color_scheme="dark") as page:
+        connected(page)
         assert max(_rgb(page.evaluate(background))) < 40
         page.get_by_label("Theme").select_option("Light")
         assert min(_rgb(page.evaluate(background))) > 220

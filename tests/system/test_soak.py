@@ -159,15 +159,8 @@ def line(running: subprocess.Popen[str]) -> str:
     return running.stdout.readline()
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def test_ten_minutes_of_everything_at_once(seed: int, tmp_path: Path) -> None:
+def test_ten_minutes_of_everything_at_once(seed: int, tmp_path: Path, port: int) -> None:
     dice = random.Random(seed)
-    port = free_port()
     durable: dict[str, str | int] = {
         "appendonly": "yes",
         "appendfsync": "always",

@@ -148,6 +148,7 @@ def test_an_interrupted_cell_leaves_the_stack_alone(
         STACK
         + """
 try:
+    print("{}", flush=True)
     time.sleep(60)
 except KeyboardInterrupt:
     print(json.dumps(live.is_running), flush=True)
@@ -155,6 +156,7 @@ except KeyboardInterrupt:
 """
     )
     addresses = told(process)
+    assert told(process) == {}  # it is where an interrupt is caught
     os.killpg(process.pid, signal.SIGINT)  # as Jupyter does: the whole group
     assert told(process) is True  # type: ignore[comparison-overlap]
     assert process.wait(20) == 0

@@ -1,12 +1,13 @@
 // The page: reads its settings, listens to the bridge, draws once a frame at most.
 
 import { createAgents } from "./agents.js";
+import { createBanner } from "./banner.js";
 import { ago, createChart } from "./charts.js";
 import { BANDS, agentBadge, bandOf, createFeed, element, scoreBadge } from "./feed.js";
 import { createSeries } from "./series.js";
 import { bridgeAddress, openStream } from "./stream.js";
 
-const HISTORY = { "task:routing": 1000, "agent:status": 0 };
+const HISTORY = { "task:routing": 1000, "agent:status": 0, "replay:progress": 1 };
 const BUCKETS = 60;
 const FIGURES_EVERY = 100; // ms; nobody reads faster
 const ANNOUNCE_EVERY = 30_000; // ms between summaries for screen readers
@@ -14,6 +15,7 @@ const ANNOUNCE_EVERY = 30_000; // ms between summaries for screen readers
 const $ = (id) => document.getElementById(id);
 const series = createSeries();
 const agents = createAgents($("agents"), $("agents-note"));
+const banner = createBanner($("banner"));
 const feed = createFeed({
   body: $("rows"),
   scroll: $("scroll"),
@@ -72,11 +74,8 @@ async function start() {
   }
   const ahead = Date.parse(response.headers.get("Date")) - Date.now();
   offset = Math.abs(ahead) > 5000 ? ahead : 0; // the header knows whole seconds only
-  const { websocket, policy, banner, agents: pool } = answer.config;
-  $("policy").hidden = false;
+  const { websocket, policy, agents: pool } = answer.config;
   $("policy").lastElementChild.textContent = policy;
-  $("banner").textContent = banner;
-  $("banner").hidden = !banner;
   pool.forEach((agent) => agents.index(agent));
   stream = openStream(bridgeAddress(websocket), token, HISTORY, {
     message: receive,
@@ -106,12 +105,14 @@ $("token").addEventListener("submit", (event) => {
 
 function receive({ type, id, payload }) {
   try {
+    const published = id ? Number.parseInt(id, 10) : payload.timestamp;
     if (type === "agent_status") {
       agents.receive(payload);
+    } else if (type === "replay_progress") {
+      banner.receive(payload, published);
     } else {
       const index = agents.index(payload.agent);
       const dVar = payload.complexityScore.d_var;
-      const published = id ? Number.parseInt(id, 10) : payload.timestamp;
       series.add(published, clock(), index, payload.agent, dVar, bandOf(dVar));
       feed.add(payload);
       total += 1;
@@ -135,7 +136,13 @@ function draw(now) {
   if (now - drawn < FIGURES_EVERY) return; // tick() comes back to the last of them
   drawn = now;
   agents.draw(clock());
+  drawBanner();
   setText("total", total.toLocaleString());
+}
+
+/** The API's policy is not that of a replay, which the banner names. */
+function drawBanner() {
+  $("policy").hidden = banner.draw(clock()) || !$("policy").lastElementChild.textContent;
 }
 
 // Once a second

@@ -5,7 +5,11 @@ const LONGEST_DELAY = 15_000;
 const PING_EVERY = 15_000;
 const SILENCE = 10_000; // after a ping, before the connection counts as dead
 
-const CHANNEL_OF = { routing_decision: "task:routing", agent_status: "agent:status" };
+const CHANNEL_OF = {
+  routing_decision: "task:routing",
+  agent_status: "agent:status",
+  replay_progress: "replay:progress",
+};
 
 /** Where the bridge is, from the setting: a URL, ":port" on the page's host, or a path. */
 export function bridgeAddress(setting, page = document.baseURI) {
@@ -29,6 +33,7 @@ export function openStream(address, token, history, on) {
   const last = {};
   let socket, pulse, retry;
   let failures = 0;
+  let upstream = "up"; // whether the bridge has Redis
   let refused = false;
 
   function connect() {
@@ -41,6 +46,7 @@ export function openStream(address, token, history, on) {
   }
 
   function opened() {
+    upstream = "up"; // if not, it says so before all else
     if (token) send({ type: "auth", token });
     for (const [channel, count] of Object.entries(history)) {
       const from = channel in last ? { since: last[channel] } : { history: count };
@@ -76,10 +82,11 @@ export function openStream(address, token, history, on) {
     switch (message?.type) {
       case "subscribed":
         failures = 0;
-        on.state("live");
+        tellState();
         break;
       case "status":
-        on.state(message.upstream === "up" ? "live" : "degraded");
+        upstream = message.upstream;
+        tellState();
         break;
       case "gap":
         on.lost("Some decisions were missed: the history no longer reaches back to them.");
@@ -91,6 +98,10 @@ export function openStream(address, token, history, on) {
         refused = message.code === "unauthorized";
         if (!refused) on.lost(`The bridge says: ${message.message}`);
     }
+  }
+
+  function tellState() {
+    on.state(upstream === "up" ? "live" : "degraded");
   }
 
   function closed(event) {
