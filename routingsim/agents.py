@@ -4,6 +4,7 @@ import html
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
@@ -179,8 +180,10 @@ class AgentPool(Sequence[Agent]):
         try:
             return self.ids.index(wanted)
         except ValueError:
+            near = get_close_matches(str(wanted), self.ids, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
             raise AgentError(
-                f"no agent {wanted!r} in this pool: it has {', '.join(self.ids)}"
+                f"no agent {wanted!r} in this pool: it has {', '.join(self.ids)}{hint}"
             ) from None
 
     def column(self, field: str) -> NDArray[np.float64]:
@@ -241,8 +244,9 @@ def load_agents(source: str | Path = "default") -> AgentPool:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         names = ", ".join(shipped_pools())
+        why = error.strerror if isinstance(error, OSError) else error
         raise AgentError(
-            f"{source}: cannot be read as an agents file ({error}); "
+            f"{source}: cannot be read as an agents file ({why}); "
             f"give a TOML file, or a shipped pool: {names}"
         ) from None
     try:

@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from routingsim.errors import RoutingSimError
+
 if TYPE_CHECKING:  # the command line starts without the compiler
     from routingsim.evaluation.study import Study
     from routingsim.simulation.result import ReplayResult
@@ -26,7 +28,8 @@ __all__ = [
     "write_json",
 ]
 
-out, err = Console(), Console(stderr=True)
+# No emoji: poisson:100: is a model of arrivals, and rich would draw a hundred.
+out, err = Console(emoji=False), Console(stderr=True, emoji=False)
 
 
 def one_line(text: str) -> str:
@@ -40,29 +43,37 @@ def remark(line: str, style: str = "dim") -> None:
 
 
 def progress(items: Sequence[Any], unit: str) -> Iterator[Any]:
-    """Items with a progress bar on standard error, once it has taken over a second."""
+    """Items with a progress bar on standard error that names the one at work, at a terminal."""
     from tqdm import tqdm
 
-    return iter(
-        tqdm(
-            items,
-            unit=unit,
-            delay=1.0,
-            file=sys.stderr,
-            disable=True if len(items) < 2 else None,
-        )
-    )
+    bar = tqdm(items, unit=unit, leave=False, file=sys.stderr, disable=None)
+    for item in bar:
+        bar.set_description(str(item))
+        yield item
 
 
 def write_json(document: Any, path: Path) -> None:
-    """Write one JSON document, beside and renamed; ``-`` is standard output."""
+    """Write one JSON document, beside and renamed; ``-`` is standard output.
+
+    Raises
+    ------
+    RoutingSimError
+        If the file cannot be written.
+    """
     text = json.dumps(document, ensure_ascii=False, allow_nan=False, default=float)
     if path == Path("-"):
         print(text)
         return
-    beside = path.with_name(path.name + ".partial")
-    beside.write_text(text + "\n", encoding="utf-8")
-    beside.replace(path)
+    beside = path.with_name(f"{path.name}.partial")
+    try:
+        beside.write_text(text + "\n", encoding="utf-8")
+        beside.replace(path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise RoutingSimError(
+            f"{path}: cannot be written ({error.strerror or error}); name a file in a folder "
+            "that is there, or - for standard output"
+        ) from error
 
 
 def table_of(*columns: str) -> Table:

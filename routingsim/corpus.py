@@ -26,6 +26,8 @@ __all__ = ["CHARACTERS_PER_TOKEN", "Corpus"]
 CHARACTERS_PER_TOKEN = 4.0
 """By which a prompt's tokens are estimated where they are not recorded."""
 
+_LISTED = 10
+
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Corpus:
@@ -122,6 +124,9 @@ class Corpus:
         if skipped:
             records = _count(len(skipped), "record was", "records were")
             said.append(f"{records} skipped; the first: {skipped[0]}")
+            said += [f"also skipped: {each}" for each in skipped[1:_LISTED]]
+            if len(skipped) > _LISTED:
+                said.append(f"and {len(skipped) - _LISTED:,} more skipped, all in .skipped")
         arrived = table["arrived_at"].to_numpy()
         missing = int(np.isnan(arrived).sum())
         if 0 < missing < len(arrived):

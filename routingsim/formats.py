@@ -18,11 +18,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import pandas as pd
-
 from routingsim.errors import CorpusError
 from routingsim.tables import Rows, parse, shown, unnest
-from routingsim.validation import Column, Draft, draft_own, require
+from routingsim.validation import Column, Draft, draft_own, require, seconds_from_earliest
 
 __all__ = [
     "FORMATS",
@@ -54,7 +52,8 @@ def draft_routellm(rows: Rows, name: str) -> Draft:
     if not models:
         raise CorpusError(
             f"{rows.file}: no column of True and False; expected one a model, with whether it "
-            f"answered right; found {', '.join(map(shown, list(rows.columns)[:12]))}"
+            f"answered right; found {', '.join(map(shown, list(rows.columns)[:12]))}; for tasks "
+            "of your own, call the columns id and text"
         )
     for model in models:
         right = [_truth(value) for value in rows.columns[model]]
@@ -106,19 +105,8 @@ def draft_azure(rows: Rows, name: str) -> Draft:
     """Arrivals in seconds from the earliest, prompt and output tokens; no texts."""
     require(rows, "TIMESTAMP", "ContextTokens", "GeneratedTokens")
     result = _draft_trace(rows, name, "ContextTokens", "GeneratedTokens")
-    stamps = rows.columns["TIMESTAMP"]
-    times = pd.to_datetime(
-        pd.Series(stamps, dtype="str"), format="ISO8601", errors="coerce", utc=True
-    )
-    seconds = ((times - times.min()) / pd.Timedelta(seconds=1)).tolist()
-    for row, second in enumerate(seconds):
-        if pd.isna(second):
-            seconds[row] = None
-            result.problems.setdefault(
-                row,
-                "TIMESTAMP: expected a time like 2023-11-16 18:17:03.9799600, "
-                f"found {shown(stamps[row])}",
-            )
+    stamps = Column("TIMESTAMP", rows.columns["TIMESTAMP"])
+    seconds, _ = seconds_from_earliest(stamps, result.problems)
     result.columns["arrived_at"] = Column("TIMESTAMP", seconds)
     return result
 

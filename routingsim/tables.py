@@ -10,6 +10,7 @@ import csv
 import gzip
 import io
 import re
+import sys
 import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,7 @@ import msgspec
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from tqdm import tqdm
 
 from routingsim.errors import CorpusError
 
@@ -26,6 +28,15 @@ __all__ = ["KINDS", "Rows", "Skipped", "parse", "read_bytes", "rows_of_frame", "
 
 KINDS = ("json", "csv", "parquet")
 """The forms a table of tasks can have on disk."""
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+_ARCHIVES = {
+    b"PK\x03\x04": "a zip archive or an Excel workbook; unpack it, or save the sheet as CSV UTF-8",
+    b"BZh": "compressed by bzip2; unpack it, or use gzip",
+    b"\xfd7zXZ": "compressed by xz; unpack it, or use gzip",
+    b"\x28\xb5\x2f\xfd": "compressed by zstd; unpack it, or use gzip",
+}
 
 
 @dataclass(frozen=True)
@@ -121,6 +132,9 @@ def parse(data: bytes, file: str, kind: str | None = None) -> Rows:
         data = _gunzip(data, file)
     if data[:4] == b"PAR1":
         return _parse_parquet(data, file)
+    for magic, what in _ARCHIVES.items():
+        if data.startswith(magic):
+            raise CorpusError(f"{file}: is {what}")
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise CorpusError(f"{file}: is UTF-16 text; save it as UTF-8")
     data = data.removeprefix(codecs.BOM_UTF8)
@@ -208,7 +222,11 @@ def _parse_json_lines(data: bytes, file: str) -> Rows:
     records: list[dict[str, Any]] = []
     rows = Rows(file, "json", {}, [], [])
     number = 0
-    for line, text in enumerate(data.split(b"\n"), start=1):
+    # Lines end in LF, CRLF or CR; none of them can stand inside a JSON string.
+    lines = data.splitlines()
+    bar = _bar(file, len(lines))
+    for line, text in enumerate(lines, start=1):
+        bar.update()
         if not text or text.isspace():
             continue
         number += 1
@@ -224,8 +242,35 @@ def _parse_json_lines(data: bytes, file: str) -> Rows:
         records.append(record)
         rows.lines.append(line)
         rows.numbers.append(number)
+    bar.close()
     rows.columns = unnest(records, "", {})
+    if not records and rows.lost and _is_one_object(data):
+        raise CorpusError(
+            f"{file}: is one JSON object over several lines; expected one object a task, "
+            "each on a line of its own or all in one array"
+        )
     return rows
+
+
+def _is_one_object(data: bytes) -> bool:
+    try:
+        return type(msgspec.json.decode(data)) is dict
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return False
+
+
+def _bar(file: str, total: int | None = None) -> tqdm:
+    """A progress bar for records read, at a terminal and once it has taken over a second."""
+    return tqdm(
+        desc=f"reading {Path(file).name}",
+        total=total,
+        unit=" records",
+        unit_scale=True,
+        delay=1.0,
+        leave=False,
+        file=sys.stderr,
+        disable=None,
+    )
 
 
 def _parse_json_array(data: bytes, file: str) -> Rows:
@@ -276,21 +321,27 @@ def _parse_csv(data: bytes, file: str) -> Rows:
     # that two threads reading at once cannot lower it for one another.
     csv.field_size_limit(max(csv.field_size_limit(), 2**31 - 1))
     # Bytes that are no UTF-8 become lone surrogates (0xff is U+DCFF), to be found cell by cell.
-    text = io.StringIO(data.decode("utf-8", "surrogateescape"), newline="")
-    reader = csv.reader(text, strict=True)
+    decoded = data.decode("utf-8", "surrogateescape")
+    is_utf8 = decoded.isascii() or not _SURROGATE.search(decoded)
+    text = io.StringIO(decoded, newline="")
+    delimiter = _delimiter(text.readline())
+    text.seek(0)
+    reader = csv.reader(text, delimiter=delimiter, strict=True)
     try:
-        header = next(reader)
+        # Spreadsheets save columns without a name to the right of a table.
+        header = [
+            name.strip() or f"column {number}" for number, name in enumerate(next(reader), start=1)
+        ]
     except csv.Error as error:
         raise CorpusError(f"{file}:1: not a CSV header ({error})") from error
-    if reason := _cell_trouble(header, header):
+    if reason := _header_trouble(header):
         raise CorpusError(f"{file}:1: {reason}")
-    if len(set(header)) < len(header):
-        twice = next(name for name in header if header.count(name) > 1)
-        raise CorpusError(f"{file}:1: column {shown(twice)} appears twice; rename one")
-    cells: list[list[str]] = []
-    rows = Rows(file, "csv", {}, [], [])
+    columns: list[list[str | None]] = [[] for _ in header]
+    rows = Rows(file, "csv", dict(zip(header, columns, strict=True)), [], [])
     number = 0
+    bar = _bar(file)
     while True:
+        bar.update()
         line = reader.line_num + 1
         try:
             record = next(reader)
@@ -312,29 +363,40 @@ def _parse_csv(data: bytes, file: str) -> Rows:
             reason = f"expected {len(header)} cells as in the header, found {len(record)}"
             rows.lost.append(Skipped(file, line, reason))
             continue
-        if reason := _cell_trouble(header, record):
+        if not is_utf8 and (reason := _cell_trouble(header, record)):
             rows.lost.append(Skipped(file, line, reason))
             continue
-        cells.append(record)
+        for column, cell in zip(columns, record, strict=True):
+            column.append(cell or None)
         rows.lines.append(line)
         rows.numbers.append(number)
-    columns = zip(*cells, strict=True) if cells else ([] for _ in header)
-    rows.columns = {
-        name: [cell or None for cell in column]
-        for name, column in zip(header, columns, strict=True)
-    }
+    bar.close()
     return rows
+
+
+def _delimiter(header: str) -> str:
+    """What separates cells: a comma, or the semicolon or tab that a header has more of."""
+    return max(",;\t", key=header.count)
+
+
+def _header_trouble(header: list[str]) -> str | None:
+    for number, name in enumerate(header, start=1):
+        if wrong := _SURROGATE.search(name):
+            byte = ord(wrong[0]) - 0xDC00
+            return f"column {number}: invalid UTF-8 (byte 0x{byte:02x}); save the file as UTF-8"
+        if "\0" in name:
+            return f"column {number}: NUL byte; not text, or UTF-16, which is to be saved as UTF-8"
+        if header.count(name) > 1:
+            return f"column {shown(name)} appears twice; rename one"
+    return None
 
 
 def _cell_trouble(header: list[str], record: list[str]) -> str | None:
     """What is wrong with the first cell that is not UTF-8, if there is one."""
     for name, cell in zip(header, record, strict=True):
-        try:
-            cell.encode()
-        except UnicodeEncodeError as error:
-            byte = ord(cell[error.start]) - 0xDC00
-            column = name.encode(errors="replace").decode()
-            return f"{column}: invalid UTF-8 (byte 0x{byte:02x}); save the file as UTF-8"
+        if wrong := _SURROGATE.search(cell):
+            byte = ord(wrong[0]) - 0xDC00
+            return f"{name}: invalid UTF-8 (byte 0x{byte:02x}); save the file as UTF-8"
     return None
 
 

@@ -6,9 +6,12 @@ turns drafts into one table in our own format: the columns of :data:`BASE`, then
 """
 
 import math
+import re
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
 from difflib import get_close_matches
 from typing import Any
 
@@ -29,6 +32,7 @@ __all__ = [
     "draft_own",
     "outcome_arrays",
     "require",
+    "seconds_from_earliest",
 ]
 
 BASE = ("id", "text", "arrived_at", "category", "prompt_tokens", "output_tokens")
@@ -39,6 +43,14 @@ OUTCOMES = ("quality", "cost", "latency", "output_tokens")
 
 STRING = pd.StringDtype("pyarrow", na_value=np.nan)
 """The dtype of the text columns."""
+
+_OTHER_NAMES = {
+    "id": ("task_id", "taskid", "uuid", "key"),
+    "text": ("prompt", "question", "query", "message", "input", "content", "instruction", "task"),
+}
+"""What others call the two columns that a task must have."""
+
+_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d")
 
 _STRINGS = ("id", "text", "category")
 
@@ -90,7 +102,22 @@ def require(rows: Rows, *names: str) -> None:
         found = ", ".join(map(shown, list(rows.columns)[:12])) or "none"
         raise CorpusError(
             f"{rows.file}: column {', '.join(map(shown, missing))} is missing; found {found}"
+            f"{_renaming(missing, rows.columns)}"
         )
+
+
+def _renaming(missing: Sequence[str], columns: Collection[str]) -> str:
+    """Which column there may be the one that is missing."""
+    likely = {
+        name: column
+        for name in missing
+        for column in columns
+        if column.casefold() == name.casefold() or column.casefold() in _OTHER_NAMES.get(name, ())
+    }
+    said = [f"rename {shown(column)} to {shown(name)}" for name, column in likely.items()]
+    if "id" in missing and "id" not in likely:
+        said.append("give every task an id of its own, such as its number")
+    return f"; {', '.join(said)}" if said else ""
 
 
 def draft_own(rows: Rows) -> Draft:
@@ -106,6 +133,8 @@ def draft_own(rows: Rows) -> Draft:
     draft = Draft(
         rows, {name: Column(name, rows.columns[name]) for name in BASE if name in rows.columns}
     )
+    if "arrived_at" in draft.columns:
+        _count_times(draft, draft.columns["arrived_at"])
     ignored = []
     for name, values in rows.columns.items():
         if name == "outcomes":
@@ -122,6 +151,49 @@ def draft_own(rows: Rows) -> Draft:
         more = f" and {len(ignored) - 8} more" if len(ignored) > 8 else ""
         draft.notes.append(f"ignored columns: {', '.join(ignored[:8])}{more}")
     return draft
+
+
+def _count_times(draft: Draft, column: Column) -> None:
+    """Take arrivals that are dates and times as seconds from the earliest."""
+    first = next((value for value in column.values if value is not None), None)
+    if isinstance(first, datetime) or (isinstance(first, str) and _TIME.match(first)):
+        seconds, earliest = seconds_from_earliest(column, draft.problems)
+        draft.columns["arrived_at"] = Column(column.label, seconds)
+        draft.notes.append(f"{column.label}: times, counted in seconds from {earliest}")
+
+
+def seconds_from_earliest(
+    column: Column, problems: dict[int, str]
+) -> tuple[list[float | None], str]:
+    """Dates and times as seconds from the earliest of them.
+
+    Parameters
+    ----------
+    column : Column
+        ISO 8601 texts or datetimes; one without a zone is in UTC.
+    problems : dict of int to str
+        Takes what is neither, by its position.
+
+    Returns
+    -------
+    seconds : list of float or None
+    earliest : str
+        In ISO 8601.
+    """
+    texts = [None if value is None else str(value) for value in column.values]
+    stamps = pd.Series(texts, dtype="str")
+    times = pd.to_datetime(stamps, format="ISO8601", errors="coerce", utc=True)
+    earliest = times.min()
+    seconds: list[float | None] = ((times - earliest) / pd.Timedelta(seconds=1)).tolist()
+    for row in np.flatnonzero(times.isna()).tolist():
+        seconds[row] = None
+        if column.values[row] is not None:
+            problems.setdefault(
+                row,
+                f"{column.label}: expected a time like 2023-11-16 18:17:03.9799600, "
+                f"found {shown(column.values[row])}",
+            )
+    return seconds, earliest.isoformat() if pd.notna(earliest) else "none"
 
 
 def _add_outcome(draft: Draft, agent: str, key: str, values: list[Any]) -> None:
@@ -246,9 +318,11 @@ def _checked(draft: Draft, agents: Collection[str] | None, seen: dict[str, str])
             _refuse_agent(agent, column, agents, draft.problems)
         columns[name] = _numbers(column, 1.0 if key == "quality" else math.inf, csv, draft.problems)
     _refuse_repeats(columns["id"], draft, seen)
-    keep = np.array([row for row in range(size) if row not in draft.problems], dtype=np.intp)
+    keep = np.delete(np.arange(size), list(draft.problems))
     frame = {
-        name: pd.array([values[row] for row in keep], dtype=STRING)
+        name: pd.array(
+            [values[row] for row in keep] if draft.problems else list(values), dtype=STRING
+        )
         if name in _STRINGS
         else values[keep]
         for name, values in columns.items()
@@ -258,7 +332,9 @@ def _checked(draft: Draft, agents: Collection[str] | None, seen: dict[str, str])
 
 def _strings(
     name: str, column: Column | None, values: Sequence[Any], problems: dict[int, str]
-) -> list[str]:
+) -> Sequence[str]:
+    if _all_clean(values, name):
+        return values
     label = name if column is None else column.label
     result = []
     for row, value in enumerate(values):
@@ -273,6 +349,16 @@ def _strings(
             text = ""
         result.append(text)
     return result
+
+
+def _all_clean(values: Sequence[Any], name: str) -> bool:
+    """Whether a look at the whole column finds every value good, as in most files."""
+    if set(map(type, values)) != {str} or (name == "id" and not all(map(str.strip, values))):
+        return False
+    try:
+        return b"\0" not in "".join(values).encode()
+    except UnicodeEncodeError:
+        return False
 
 
 def _string_trouble(text: Any, name: str) -> str | None:
@@ -295,12 +381,16 @@ def _numbers(
     column: Column, high: float, csv: bool, problems: dict[int, str]
 ) -> NDArray[np.float64]:
     """Float64 of a column, NaN where there is nothing or something wrong."""
+    if (whole := _all_numbers(column, high, csv)) is not None:
+        return whole
     result = np.full(len(column.values), np.nan)
     for row, value in enumerate(column.values):
         if value is None:
             continue
         number = math.nan
-        number_like = isinstance(value, float | int | np.number) and not isinstance(value, bool)
+        number_like = (
+            isinstance(value, float | int | np.number | Decimal) and type(value) is not bool
+        )
         if number_like or (csv and isinstance(value, str)):
             with suppress(ValueError, OverflowError):
                 number = float(value)
@@ -310,6 +400,21 @@ def _numbers(
             allowed = "a finite number >= 0" if high == math.inf else f"a number from 0 to {high:g}"
             problems.setdefault(row, f"{column.label}: expected {allowed}, found {shown(value)}")
     return result
+
+
+def _all_numbers(column: Column, high: float, csv: bool) -> NDArray[np.float64] | None:
+    """The whole column at once, if every value in it is good, as in most files."""
+    values = column.values
+    kinds = set(map(type, values)) - {type(None)}
+    if not (kinds <= {float, int} or (csv and kinds == {str})):
+        return None
+    try:
+        numbers = np.array(values, dtype=np.float64)
+    except (ValueError, OverflowError):
+        return None
+    good = (numbers >= 0) & (numbers <= high) & (numbers != math.inf)
+    given = len(values) - values.count(None)
+    return numbers / column.divisor if np.count_nonzero(good) == given else None
 
 
 def _refuse_agent(

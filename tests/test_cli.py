@@ -97,6 +97,10 @@ def test_a_seed_repeats_byte_for_byte(own: Path) -> None:
         (("replay", "tasks", "--warm-up", "2"), "warm_up=2"),
         (("route", "hello", "--policy", "nope"), "no policy 'nope'"),
         (("agents", "nowhere.toml"), "cannot be read as an agents file"),
+        (("replay", "tasks", "--policy", "treshold"), "did you mean 'threshold'?"),
+        (("replay", "tasks", "--policy", "static:gpt4"), "did you mean 'gpt-4'?"),
+        (("replay", "tasks", "--arrivals", "poisson:100:"), "poisson:100:"),
+        (("replay", "tasks", "--json", "/nowhere/x.json"), "/nowhere/x.json: cannot be written"),
     ],
 )
 def test_an_error_is_one_line_and_exit_code_2(

@@ -3,6 +3,7 @@
 import gzip
 import json
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -104,11 +105,12 @@ def test_own_parquet_flat_and_nested(tmp_path: Path) -> None:
         lambda text: text.encode(),
         lambda text: b"\xef\xbb\xbf" + text.encode(),
         lambda text: text.replace("\n", "\r\n").encode(),
+        lambda text: text.replace("\n", "\r").encode(),
         lambda text: text.replace("\n", "\n\n").encode(),
         lambda text: text.rstrip().encode(),
         lambda text: gzip.compress(text.encode()),
     ],
-    ids=["plain", "BOM", "CRLF", "blank lines", "no last newline", "gzip"],
+    ids=["plain", "BOM", "CRLF", "CR", "blank lines", "no last newline", "gzip"],
 )
 def test_harmless_differences(
     write: Write, name: str, content: str, change: Callable[[str], bytes]
@@ -130,6 +132,43 @@ def test_numbers_as_ids(write: Write) -> None:
 def test_ignored_columns_are_said(write: Write) -> None:
     corpus = load_corpus(write('{"id": "a", "text": "one", "arived_at": 3}'))
     assert corpus.notes == ("ignored columns: arived_at",)
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"], ids=["comma", "semicolon", "tab"])
+def test_csv_as_spreadsheets_save_it(write: Write, delimiter: str) -> None:
+    rows = [
+        ["id", " text", "arrived_at", ""],
+        ["7", '"one, two; three\tfour"', "0.5", ""],
+        ["8", '"say ""hi"""', "1", ""],
+    ]
+    corpus = load_corpus(write("\n".join(map(delimiter.join, rows)), "tasks.csv"))
+    assert corpus.texts.to_pylist() == ["one, two; three\tfour", 'say "hi"']
+    assert corpus.tasks["arrived_at"].tolist() == [0.5, 1.0]
+    assert corpus.notes == ("ignored columns: column 4",)
+
+
+def test_arrivals_as_dates_and_times(write: Write, tmp_path: Path) -> None:
+    stamps = ["2024-03-10T09:30:01.250Z", "2024-03-10 10:30:00+01:00", "2024-03-10T09:30:05"]
+    rows = [f"{i},task {i},{stamp}" for i, stamp in enumerate(stamps)]
+    corpus = load_corpus(write("\n".join(["id,text,arrived_at", *rows]), "tasks.csv"))
+    assert ids(corpus) == ["1", "0", "2"]
+    assert corpus.tasks["arrived_at"].tolist() == [0.0, 1.25, 5.0]
+    assert corpus.notes[0] == (
+        "arrived_at: times, counted in seconds from 2024-03-10T09:30:00+00:00"
+    )
+    path = tmp_path / "tasks.parquet"
+    times = pd.to_datetime(pd.Series(stamps[:2]), format="ISO8601", utc=True)
+    pd.DataFrame({"id": ["0", "1"], "text": "x", "arrived_at": times}).to_parquet(path)
+    assert load_corpus(path).tasks["arrived_at"].tolist() == [0.0, 1.25]
+    with pytest.raises(CorpusError, match=r":3: arrived_at: expected a time like .*'soon'"):
+        load_corpus(write(f"id,text,arrived_at\n0,x,{stamps[0]}\n1,y,soon\n", "tasks.csv"))
+
+
+def test_decimals_of_a_database(tmp_path: Path) -> None:
+    path = tmp_path / "tasks.parquet"
+    frame = pd.DataFrame({"id": ["a"], "text": ["x"], "outcomes.m.cost": [Decimal("0.25")]})
+    frame.to_parquet(path)
+    assert load_corpus(path).outcome("cost", ["m"]).tolist() == [[0.25]]
 
 
 def test_dotted_names_in_json_lines(write: Write) -> None:
@@ -252,10 +291,17 @@ def test_csv_lines_count_through_quoted_newlines(write: Write) -> None:
         ("tasks.jsonl", gzip.compress(GOOD.encode(), mtime=0)[:-10], "cut-off gzip"),
         ("tasks.jsonl", GOOD.encode("utf-16"), "UTF-16"),
         ("tasks.csv", b"id,body\na,one\n", r"column 'text' is missing; found 'id', 'body'"),
-        ("tasks.csv", b"id;text\na;one\n", r"'id', 'text' is missing; found 'id;text'"),
+        ("tasks.csv", b"id|text\na|one\n", r"'id', 'text' is missing; found 'id|text'"),
+        ("tasks.csv", b"ID,Prompt\na,b\n", "rename 'ID' to 'id', rename 'Prompt' to 'text'"),
+        ("tasks.csv", b"text\none\n", "'id' is missing; .*give every task an id of its own"),
+        ("tasks.csv", b"id,prompt\na,b\n", "no column of True and False.*call the columns id and"),
+        ("tasks.xlsx", b"PK\x03\x04\x14\0\0", "is a zip archive or an Excel workbook"),
+        ("tasks.jsonl.xz", b"\xfd7zXZ\0\0", "is compressed by xz; unpack it, or use gzip"),
+        ("tasks.json", b'{\n"tasks": [\n{"id": "a"}]\n}', "one JSON object over several lines"),
+        ("tasks.csv", "id,text\n".encode("utf-16-le"), ":1: column 1: NUL byte; .*UTF-16"),
         ("tasks.jsonl", b'{"id": "a"}\n', r"column 'text' is missing; found 'id'"),
         ("tasks.csv", b"id,text,id\na,one,b\n", "column 'id' appears twice"),
-        ("tasks.csv", b"id,text,\xff\na,one,b\n", r":1: \?: invalid UTF-8 \(byte 0xff\)"),
+        ("tasks.csv", b"id,text,\xff\na,one,b\n", r":1: column 3: invalid UTF-8 \(byte 0xff\)"),
         ("tasks.parquet", b"id,text\na,one\n", "not a Parquet file"),
         ("tasks.parquet", b"PAR1 and then nothing", "damaged or cut-off Parquet"),
         ("tasks.jsonl", b'[{"id": "a", "text": "x"},\n{"id": "b", "te', r":2: .*cut off"),
@@ -303,6 +349,11 @@ def test_errors_count_what_else_is_wrong(write: Write) -> None:
     corpus = load_corpus(path, on_error="skip")
     assert [skipped.line for skipped in corpus.skipped] == [1, 2, 4]
     assert corpus.notes[0].startswith("3 records were skipped; the first: ")
+    assert [note.partition(": ")[0] for note in corpus.notes[1:]] == ["also skipped"] * 2
+    many = write("\n".join(['{"id": "b", "text": "ok"}', *["rubbish"] * 30]))
+    notes = load_corpus(many, on_error="skip").notes
+    assert notes[-1] == "and 20 more skipped, all in .skipped"
+    assert len(notes) == 11
 
 
 def test_unknown_agent(write: Write) -> None:

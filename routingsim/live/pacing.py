@@ -189,7 +189,8 @@ def play(
         seconds=clock() - began,
         lag_mean=lags / sent if sent else 0.0,
         lag_max=lag_max,
-        undelivered=max(0, _lost(stats) - lost_before + stats.buffered),
+        # What an earlier play has left in the buffer is not counted again.
+        undelivered=max(0, _lost(stats) - lost_before),
         finished=finished,
     )
 
@@ -229,4 +230,4 @@ def _announced(
 
 
 def _lost(stats: PublisherStats) -> int:
-    return stats.dropped + stats.undelivered
+    return stats.dropped + stats.undelivered + stats.buffered

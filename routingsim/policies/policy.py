@@ -11,6 +11,7 @@ import importlib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from functools import cache
 from importlib.metadata import entry_points
 from typing import Any
@@ -223,7 +224,9 @@ def make_policy(
     name, _, rest = wanted.partition(":")
     known = recipes()
     if name not in known:
-        raise PolicyError(f"no policy {name!r}: there are {', '.join(sorted(known))}")
+        near = get_close_matches(name, known, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise PolicyError(f"no policy {name!r}: there are {', '.join(sorted(known))}{hint}")
     chosen = known[name]
     return chosen.make(pool, corpus, **_parameters(chosen, rest, wanted))
 

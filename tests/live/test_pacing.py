@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from routingsim.errors import RoutingSimError
 from routingsim.live import MemoryPublisher, play
+from routingsim.live.publisher import PublisherStats
 from routingsim.messages import (
     AgentInfo,
     AgentStatus,
@@ -207,6 +208,16 @@ def test_what_was_not_delivered_is_counted() -> None:
     publisher.publish_agent_status(status("before", 1.0))  # not ours to count
     played = play([(0.0, decision(1)), (0.0, decision(2))], publisher)
     assert (played.messages, played.undelivered) == (2, 2)
+
+
+def test_what_a_play_before_left_over_is_not_counted_again() -> None:
+    class Unheard(MemoryPublisher):
+        def stats(self) -> PublisherStats:
+            return PublisherStats(0, len(self.messages), 0, 0, 0)
+
+    publisher = Unheard()
+    plays = [play([(0.0, decision(f"{n}-{i}")) for i in range(n)], publisher) for n in (3, 2)]
+    assert [played.undelivered for played in plays] == [3, 2]
 
 
 @pytest.mark.parametrize("times", [[2.0, 1.0], [math.nan], [0.0, math.inf]])
