@@ -8,7 +8,7 @@ import subprocess
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 import redis
@@ -21,6 +21,7 @@ from routingsim.live.broker import Broker, connect
 from routingsim.live.history import history_key
 from routingsim.live.protocol import MessageId
 from routingsim.live.publisher import RedisPublisher
+from routingsim.live.resp import Wire
 from routingsim.live.settings import Settings
 from routingsim.live.upstream import Upstream
 from routingsim.messages import (
@@ -132,6 +133,30 @@ def test_a_unix_socket_will_do() -> None:
 
 
 @pytest.mark.system
+def test_a_server_whose_answer_comes_after_much_else_is_not_lost() -> None:
+    """As when a thousand messages are on their way before the answer to a PING."""
+    heard: list[Any] = []
+
+    class Line(asyncio.Transport):
+        def write(self, data: Any) -> None:
+            pass
+
+    async def main() -> None:
+        wire = Wire(heard.append, lambda: None)
+        wire.connection_made(Line())
+        answer = asyncio.create_task(wire.call("PING", seconds=1.0))
+        for _ in range(15):
+            await asyncio.sleep(0.1)
+            wire.data_received(b">3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$1\r\nm\r\n")
+        wire.data_received(b"+PONG\r\n")
+        assert await answer == b"PONG"
+        with pytest.raises(TimeoutError, match="did not answer PING"):
+            await wire.call("PING", seconds=0.05)
+
+    asyncio.run(main())
+    assert len(heard) == 15
+
+
 def test_what_is_no_redis_is_said_to_be_none() -> None:
     async def main() -> None:
         async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
