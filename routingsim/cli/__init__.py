@@ -47,6 +47,7 @@ EXAMPLES = {
         "routingsim report tasks",
         "routingsim report mine.csv -p threshold -p static:gpt-4 --arrivals poisson:2",
         "routingsim report mine.csv --format md -o - | less",
+        "routingsim report mine.csv --notebook",
     ],
     compare: [
         "routingsim compare tasks",
