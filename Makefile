@@ -13,7 +13,7 @@ STRIP := $(BIN)/nbstripout --keep-output --keep-count --keep-id \
 PYTHONS := $(or $(PYTHON),python3 python3.13 python3.12 python3.11)
 SUPPORTED := import sys; sys.exit(sys.version_info < (3, 11))
 
-.PHONY: help demo test lint lab notebooks docs bench soak lock clean
+.PHONY: help demo test lint lab notebooks html docs bench soak lock clean
 
 help: ## Show this list
 	@echo "routingsim: make TARGET, where TARGET is one of"
@@ -41,6 +41,10 @@ notebooks: $(READY) ## Execute every notebook afresh and store its outputs
 	$(BIN)/jupyter nbconvert --to notebook --execute --inplace \
 		--ExecutePreprocessor.record_timing=False $(NOTEBOOKS)
 	$(STRIP) $(NOTEBOOKS)
+
+html: $(READY) ## Leave the notebooks, as executed, and their HTML in out/notebooks
+	$(BIN)/jupyter nbconvert --log-level ERROR --to html --output-dir out/notebooks $(NOTEBOOKS)
+	cp $(NOTEBOOKS) out/notebooks
 
 docs: $(READY) ## Write what is generated, build site/, check its links
 	$(BIN)/python docs/house.py

@@ -3,15 +3,18 @@
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from typer.core import TyperGroup
+from typer.main import get_command
 from typer.testing import CliRunner
 
-from routingsim.cli import app, main
+from routingsim.cli import EXAMPLES, app, main
 
 COMMANDS = [command.callback.__name__ for command in app.registered_commands if command.callback]
 KEYS = {"tasks", "throughput", "latency_mean", "latency_p50", "latency_p95", "latency_p99",
@@ -50,6 +53,17 @@ def test_every_command_helps(command: str) -> None:
     assert result.exit_code == 0
     assert "Usage:" in result.stdout
     assert f" {command} " in result.stdout
+
+
+@pytest.mark.parametrize("example", [each for some in EXAMPLES.values() for each in some])
+def test_examples_in_the_help_can_be_typed(example: str) -> None:
+    words = shlex.split(example.partition(" < ")[0].partition(" | ")[0])
+    command, *given = words[words.index("routingsim") + 1 :]
+    group = get_command(app)
+    assert isinstance(group, TyperGroup)
+    with group.commands[command].make_context(command, given) as context:
+        assert context.command_path == command
+    assert " ".join(example.split()) in " ".join(invoke(command, "--help").stdout.split())
 
 
 def test_help_lists_every_command() -> None:

@@ -81,9 +81,10 @@ def test_lock_holds_exact_versions_and_no_host() -> None:
 
 def test_wheel_carries_the_data_and_the_types() -> None:
     wheel = PYPROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]
-    assert wheel["only-include"] == ["routingsim", "data"]
-    assert wheel["sources"] == {"data": "routingsim/data"}
-    carried = ["data/agents.toml", "data/tasks.jsonl", "routingsim/py.typed"]
+    assert wheel["only-include"] == ["routingsim", "data", "notebooks/report.ipynb"]
+    assert wheel["sources"] == {"data": "routingsim/data", "notebooks": "routingsim/notebooks"}
+    carried = ["data/agents.toml", "data/tasks.jsonl", "notebooks/report.ipynb",
+               "routingsim/py.typed"]  # fmt: skip
     assert [path for path in carried if not (ROOT / path).is_file()] == []
 
 

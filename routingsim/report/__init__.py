@@ -2,6 +2,8 @@
 
 from routingsim.report.contents import compose
 from routingsim.report.html import render, write_report, write_study
+from routingsim.report.markdown import render_section
+from routingsim.report.notebook import write_notebook
 from routingsim.report.plots import (
     plot_cost_quality,
     plot_latencies,
@@ -24,6 +26,8 @@ __all__ = [
     "plot_regret",
     "plot_usage",
     "render",
+    "render_section",
+    "write_notebook",
     "write_report",
     "write_study",
 ]

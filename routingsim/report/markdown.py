@@ -17,7 +17,7 @@ from routingsim.report.document import (
 )
 from routingsim.report.formatting import ABSENT, number
 
-__all__ = ["render_json", "render_markdown"]
+__all__ = ["render_json", "render_markdown", "render_section"]
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~&$!])")
 
@@ -33,15 +33,16 @@ def render_markdown(document: Document) -> str:
         *(_plain(caveat) for caveat in document.summary.caveats),
     ]
     for section in document.sections:
-        lines += _section(section)
+        lines.append(render_section(section))
     return "\n\n".join(lines) + "\n"
 
 
-def _section(section: Section) -> list[str]:
+def render_section(section: Section) -> str:
+    """One section of a report as Markdown, each plot in words."""
     lines = [f"## {_plain(section.title)}", *map(_plain, section.text)]
     for block in section.blocks:
         lines += _block(block)
-    return lines
+    return "\n\n".join(lines)
 
 
 def _block(block: Block) -> list[str]:

@@ -1,0 +1,75 @@
+"""The command line: the same words as in Python."""
+
+import os
+import sys
+
+import typer
+
+from routingsim.cli.compare import compare
+from routingsim.cli.lists import agents, corpora, policies
+from routingsim.cli.live import serve
+from routingsim.cli.replay import replay
+from routingsim.cli.report import report
+from routingsim.cli.route import route
+from routingsim.console import remark
+from routingsim.errors import RoutingSimError
+
+__all__ = ["EXAMPLES", "app", "main"]
+
+app = typer.Typer(
+    help="What would this routing policy do to my traffic, before I turn it on?",
+    epilog="\n\n".join(
+        [
+            "Start with [bold]routingsim report tasks[/], then give it a file of your own: CSV, "
+            "JSON lines or Parquet with columns [bold]id[/] and [bold]text[/].",
+            "Every command has examples: [bold]routingsim replay --help[/].",
+        ]
+    ),
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+# By command, shown at the foot of its help.
+EXAMPLES = {
+    route: [
+        'routingsim route "Implement a binary search in Python"',
+        "routingsim route - --policy cheapest < task.txt",
+    ],
+    replay: [
+        "routingsim replay tasks -p threshold -p least-loaded --arrivals poisson:4",
+        "routingsim replay mine.csv --agents mine.toml --report report.html",
+        "routingsim replay tasks --arrivals corpus:40x --live --speed 20",
+        "routingsim replay tasks --outage gpt-4:60:120 --attempts 3",
+    ],
+    report: [
+        "routingsim report tasks",
+        "routingsim report mine.csv -p threshold -p static:gpt-4 --arrivals poisson:2",
+        "routingsim report mine.csv --format md -o - | less",
+        "routingsim report mine.csv --notebook",
+    ],
+    compare: [
+        "routingsim compare tasks",
+        "routingsim compare mine.csv -p static:gpt-4 -p threshold --loads 0.5,0.8",
+        "routingsim compare mine.csv --rates 1,2,4 --arrivals gamma:1,cv=3 --report study.html",
+    ],
+    policies: ["routingsim policies"],
+    corpora: ["routingsim corpora"],
+    agents: ["routingsim agents", "routingsim agents mine.toml"],
+    serve: ["routingsim serve", "REDIS_HOST=redis.internal routingsim serve --only bridge"],
+}
+for command, examples in EXAMPLES.items():
+    app.command(epilog="\n\n".join(["[bold]Examples[/]", *examples]))(command)
+
+
+def main() -> None:
+    """Run the command line: an error of the user's is one line and exit code 2."""
+    try:
+        app()
+    except RoutingSimError as error:
+        remark(f"error: {' '.join(str(error).split())}", style="red")
+        sys.exit(2)
+    except BrokenPipeError:  # the reader of our output has gone: head, less
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)

@@ -1,0 +1,65 @@
+"""``routingsim policies``, ``corpora`` and ``agents``: what there is to choose from."""
+
+from typing import Annotated
+
+import typer
+
+from routingsim.console import out, table_of
+
+__all__ = ["agents", "corpora", "policies"]
+
+
+def policies() -> None:
+    """List the policies, one line each, with their parameters."""
+    from routingsim.policies import recipes
+
+    table = table_of("policy", "what it does", "parameters")
+    for name, recipe in sorted(recipes().items()):
+        parameters = ", ".join(
+            key if value is None or value == "" else f"{key}={value}"
+            for key, value in recipe.parameters.items()
+        )
+        table.add_row(name, recipe.summary, parameters)
+    out.print(table)
+    out.print("Write NAME or NAME:KEY=VALUE,… such as threshold:calibrated or static:gpt-4")
+
+
+def corpora() -> None:
+    """List the corpora that can be replayed by name, and which are on this machine."""
+    import pandas as pd
+
+    from routingsim.datasets import corpora as listed
+    from routingsim.datasets import data_folder
+
+    table = table_of("name", "records", "here", "what", "licence")
+    for row in listed().to_dict("records"):
+        records = "-" if pd.isna(row["records"]) else f"{row['records']:,}"
+        here = "yes" if row["present"] else "no"
+        table.add_row(row["name"], records, here, row["what"], row["licence"])
+    out.print(table)
+    out.print(f"Folder: {data_folder()} (set ROUTINGSIM_DATA to use another)", highlight=False)
+
+
+def agents(
+    source: Annotated[
+        str, typer.Argument(metavar="POOL", help="TOML file of agents, or a shipped pool by name.")
+    ] = "default",
+) -> None:
+    """Show a pool of agents, and list the pools that are shipped."""
+    from routingsim.agents import load_agents, shipped_pools
+
+    pool = load_agents(source)
+    table = table_of("id", "name", "USD / 1,000 tokens", "service (s)", "cv", "slots", "strengths")
+    for agent in pool:
+        table.add_row(
+            agent.id,
+            agent.name,
+            f"{agent.cost:g}",
+            f"{agent.latency:g}",
+            f"{agent.latency_cv:g}",
+            str(agent.concurrency),
+            ", ".join(agent.strengths),
+        )
+    out.print(table)
+    out.print(f"Capacity: {pool.capacity:.3g} tasks/s with all slots in use", highlight=False)
+    out.print(f"Shipped pools: {', '.join(shipped_pools())}", highlight=False)

@@ -1,0 +1,78 @@
+"""``routingsim serve``, and replays played to whoever listens."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from routingsim.console import remark
+
+if TYPE_CHECKING:
+    from routingsim.simulation.result import ReplayResult
+
+__all__ = ["Only", "play_live", "serve"]
+
+
+class Only(StrEnum):
+    """One part of the live path."""
+
+    BRIDGE = "bridge"
+    API = "api"
+
+
+def serve(
+    only: Annotated[
+        Only | None, typer.Option(help="Start only this part; Redis must be configured then.")
+    ] = None,
+) -> None:
+    """Start broker, WebSocket bridge, HTTP API and dashboard; ctrl-C stops them."""
+    from routingsim.live.serving import serve as run
+    from routingsim.live.settings import load_settings
+
+    run(load_settings(), only=only.value if only else None)
+
+
+def play_live(results: "Sequence[ReplayResult]", speed: float, start: float) -> None:
+    """Publish replays from ``start`` (s) at ``speed`` times real time, and show them."""
+    from tqdm import tqdm
+
+    from routingsim.live.pacing import play
+    from routingsim.live.settings import redacted
+    from routingsim.live.stack import LiveStack
+    from routingsim.simulation.broadcast import broadcast
+
+    with LiveStack(pool=results[0].pool) as stack, stack.listen() as listener:
+        remark(f"live: watch at {stack.public.api}")
+        remark(f"live: decisions on {redacted(stack.redis_url)} and {stack.url}")
+        sent = undelivered = 0
+        lag = 0.0
+        for result in results:
+            seconds = float(result.log.finished.max())
+            tasks = result.corpus.name if result.corpus else "synthetic tasks"
+            form = "{desc}: {percentage:3.0f}% |{bar}| {n:,.0f} of {total:,.0f} s{postfix}"
+            with tqdm(total=seconds, desc=result.policy.name, bar_format=form, disable=None) as bar:
+
+                def show(now: float, _: int, bar: Any = bar) -> None:
+                    bar.update(now - bar.n)
+
+                played = play(
+                    broadcast(result),
+                    stack.publisher,
+                    speed=speed,
+                    start=start,
+                    title=f"{tasks}, policy {result.policy.name}",
+                    end=seconds,
+                    progress=show,
+                )
+                bar.update(seconds - bar.n)
+            sent += played.messages
+            undelivered += played.undelivered
+            lag = max(lag, played.lag_max)
+        with suppress(TimeoutError):
+            listener.wait_for(sent - undelivered, timeout=2.0)
+        remark(
+            f"live: {sent:,} messages published, {undelivered:,} undelivered, "
+            f"{listener.count:,} received back over WebSocket; at most {1e3 * lag:,.0f} ms late"
+        )

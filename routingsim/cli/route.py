@@ -1,0 +1,44 @@
+"""``routingsim route``: one task, decided now."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from routingsim.cli.options import AgentsOption, JsonOption
+from routingsim.console import out, write_json
+
+__all__ = ["route"]
+
+
+def route(
+    text: Annotated[
+        str, typer.Argument(metavar="TEXT", help="The task's text; - reads standard input.")
+    ],
+    policy: Annotated[
+        str, typer.Option("--policy", "-p", metavar="NAME", help="See routingsim policies.")
+    ] = ("threshold"),
+    agents: AgentsOption = "default",
+    json_to: JsonOption = None,
+) -> None:
+    """Say which agent would get one task, and why."""
+    import msgspec
+
+    from routingsim.agents import load_agents
+    from routingsim.routing import TaskRouter
+
+    if text == "-":
+        text = sys.stdin.read()
+    decision = TaskRouter(load_agents(agents), policy).route(text)
+    if json_to is not None:
+        write_json(msgspec.to_builtins(decision), json_to)
+        return
+    score = decision.complexity_score
+    out.print(decision.reason, highlight=False, markup=False)
+    out.print(
+        f"D_var {score.d_var:.3f}: {score.factors.length:,} characters, "
+        f"{score.factors.punctuation:,} punctuation marks, "
+        f"{score.factors.unique_tokens:,} unique tokens",
+        style="dim",
+        highlight=False,
+    )

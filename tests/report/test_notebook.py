@@ -1,0 +1,66 @@
+"""The report as a notebook."""
+
+import json
+from pathlib import Path
+
+import nbformat
+import pytest
+from typer.testing import CliRunner
+
+from routingsim.cli import app
+from routingsim.errors import SimulationError
+from routingsim.report import write_notebook
+
+
+def parameters(path: Path) -> dict[str, object]:
+    """What the tagged cell sets, and nothing else does."""
+    notebook = nbformat.read(path, as_version=4)
+    nbformat.validate(notebook)
+    (cell,) = [c for c in notebook.cells if "parameters" in c.metadata.get("tags", ())]
+    names: dict[str, object] = {}
+    exec(cell.source, names)
+    del names["__builtins__"]
+    return names
+
+
+def test_only_what_is_given_is_filled_in(tmp_path: Path) -> None:
+    plain = parameters(write_notebook(tmp_path / "plain.ipynb", {}))
+    given = {"corpus": "a 'b'  # \"c\"\n", "policies": ["cheapest"], "tasks": 7}
+    assert parameters(write_notebook(tmp_path / "given.ipynb", given)) == plain | given
+
+
+def test_it_is_written_without_outputs(tmp_path: Path) -> None:
+    text = write_notebook(tmp_path / "n.ipynb", {}).read_text(encoding="utf-8")
+    cells = [cell for cell in json.loads(text)["cells"] if cell["cell_type"] == "code"]
+    assert cells
+    assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in cells)
+
+
+def test_the_command_fills_in_every_parameter_and_the_cells_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine.csv").write_text("id,text\na,Hi\nb,مرحبا 😀\nc,1 < 2\n", encoding="utf-8")
+    (tmp_path / "out").mkdir()
+    monkeypatch.chdir(tmp_path)
+    command = ["report", "mine.csv", "-p", "random", "-p", "cheapest", "--arrivals", "poisson:2",
+               "--outage", "gpt-4:1:2", "--attempts", "2", "--seed", "3", "--notebook",
+               "-o", "out/n.ipynb"]  # fmt: skip
+    CliRunner().invoke(app, command, catch_exceptions=False)
+    found = parameters(tmp_path / "out" / "n.ipynb")
+    assert found == {
+        "corpus": "../mine.csv", "policies": ["random", "cheapest"], "agents": "default",
+        "arrivals": "poisson:2", "tasks": None, "seed": 3, "service": None, "attempts": 2,
+        "backoff": 1.0, "fallback": True, "outages": ["gpt-4:1:2"], "warm_up": None,
+        "on_error": "raise",
+    }  # fmt: skip
+    monkeypatch.chdir(tmp_path / "out")
+    names: dict[str, object] = {}
+    for cell in nbformat.read("n.ipynb", as_version=4).cells:
+        if cell.cell_type == "code":
+            exec(cell.source, names)
+
+
+@pytest.mark.parametrize("more", [["--format", "md"], ["-o", "-"]])
+def test_a_notebook_has_one_form(more: list[str]) -> None:
+    with pytest.raises(SimulationError, match="--notebook goes with neither"):
+        CliRunner().invoke(app, ["report", "tasks", "--notebook", *more], catch_exceptions=False)
