@@ -32,6 +32,7 @@ __all__ = [
     "GuardedNeighbors",
     "MeanOf",
     "UnitSVD",
+    "dense",
     "surface_counts",
     "text_counts",
     "weights",
@@ -102,6 +103,11 @@ def _counted(texts: tuple[str, ...], categories: tuple[str, ...]) -> sparse.csr_
     return sparse.csr_array(sparse.hstack(blocks, format="csr"))
 
 
+def dense(columns: Any) -> NDArray[np.float64]:
+    """A sparse matrix as an array."""
+    return columns.toarray()
+
+
 def weights(*, characters: bool = True, categories: bool = True) -> ColumnTransformer:
     """:func:`text_counts` to features, by what is frequent in training.
 
@@ -112,7 +118,7 @@ def weights(*, characters: bool = True, categories: bool = True) -> ColumnTransf
     def tfidf(least: int) -> Any:
         return make_pipeline(FrequentColumns(least), TfidfTransformer(sublinear_tf=True))
 
-    surface = make_pipeline(FunctionTransformer(sparse.csr_array.toarray), StandardScaler())
+    surface = make_pipeline(FunctionTransformer(dense), StandardScaler())
     return ColumnTransformer(
         [
             ("words", tfidf(2), _WORDS),

@@ -30,8 +30,8 @@ TRUSTED = (
     "routingsim.policies.estimators.GuardedNeighbors",
     "routingsim.policies.estimators.MeanOf",
     "routingsim.policies.estimators.UnitSVD",
+    "routingsim.policies.estimators.dense",
     "routingsim.policies.estimators.text_counts",
-    "scipy.sparse._base._spbase.toarray",
 )
 """Types in a saved predictor that are read besides those of numpy, scipy and scikit-learn."""
 
