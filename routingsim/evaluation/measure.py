@@ -52,6 +52,8 @@ class Cell:
         Means over replications of each corpus record; NaN where unknown.
     chosen : ndarray of int, shape (records,)
         The agent of each record in the first replication it was in; -1 if never.
+    times : ndarray of int, shape (records, agents)
+        How often each record went to each agent, over all replications.
     regret : ndarray, shape (POINTS,)
         Mean cumulative regret of quality against the best agent of each task, at
         equal steps through the run; NaN without recorded quality.
@@ -62,6 +64,7 @@ class Cell:
     quality: NDArray[np.float64]
     cost: NDArray[np.float64]
     chosen: NDArray[np.int64]
+    times: NDArray[np.int64]
     regret: NDArray[np.float64]
 
 
@@ -100,7 +103,7 @@ def gather(results: Iterable[ReplayResult], objective: float, right: float) -> C
     figures, verdicts, regrets = [], [], []
     sums: _Sums | None = None
     for result in results:
-        sums = _Sums(result.work.quality.shape[0]) if sums is None else sums
+        sums = _Sums(*result.work.quality.shape) if sums is None else sums
         sums.add(result)
         figures.append(measure(result, objective, right))
         verdicts.append(result.stability.verdict)
@@ -112,6 +115,7 @@ def gather(results: Iterable[ReplayResult], objective: float, right: float) -> C
         quality=sums.mean("quality"),
         cost=sums.mean("cost"),
         chosen=sums.chosen,
+        times=sums.times,
         regret=np.mean(regrets, axis=0),
     )
 
@@ -119,10 +123,11 @@ def gather(results: Iterable[ReplayResult], objective: float, right: float) -> C
 class _Sums:
     """Sums a corpus record over replications."""
 
-    def __init__(self, records: int) -> None:
+    def __init__(self, records: int, agents: int) -> None:
         self.total = {name: np.zeros(records) for name in ("quality", "cost")}
         self.count = {name: np.zeros(records) for name in ("quality", "cost")}
         self.chosen = np.full(records, -1, dtype=np.int64)
+        self.times = np.zeros((records, agents), dtype=np.int64)
 
     def add(self, result: ReplayResult) -> None:
         rows, records = result.work.row, self.chosen.size
@@ -132,6 +137,8 @@ class _Sums:
             self.count[name] += np.bincount(rows[known], minlength=records)
         new = self.chosen[rows] < 0
         self.chosen[rows[new]] = result.log.agent[new]
+        places = rows * self.times.shape[1] + result.log.agent
+        self.times += np.bincount(places, minlength=self.times.size).reshape(self.times.shape)
 
     def mean(self, name: str) -> NDArray[np.float64]:
         unknown = np.full(self.chosen.size, np.nan)

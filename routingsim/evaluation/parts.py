@@ -23,7 +23,7 @@ from routingsim.simulation.scenario import Scenario
 
 __all__ = ["append_part", "part_key", "read_parts"]
 
-_ARRAYS = ("figures", "quality", "cost", "chosen", "regret")
+_ARRAYS = ("figures", "quality", "cost", "chosen", "times", "regret")
 _BEGINNING = b'{"key": "'
 
 

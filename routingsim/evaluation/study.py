@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from routingsim import view
 from routingsim.agents import AgentPool
 from routingsim.corpus import Corpus
-from routingsim.errors import SimulationError
+from routingsim.errors import CorpusError, SimulationError
 from routingsim.evaluation.controls.use import TextUse, text_use
 from routingsim.evaluation.intervals import Difference, holm, paired_t, t_interval, versus
 from routingsim.evaluation.measure import HIGHER_IS_BETTER, METRICS, Cell
@@ -167,7 +167,7 @@ class Study:
     def uses_text(self, name: str, load: float | None = None) -> TextUse:
         """Whether a policy's choices fit their tasks better than their shuffle does.
 
-        By the choices of the first replication at a load, the first one by default.
+        By the choices of all replications at a load, the first one by default.
 
         Raises
         ------
@@ -175,8 +175,7 @@ class Study:
             If no task has a recorded quality of every agent.
         """
         cell = self._cell(name, self.loads[0] if load is None else load)
-        seen = cell.chosen >= 0
-        return text_use(self._outcomes[seen], cell.chosen[seen])
+        return text_use(self._outcomes, cell.times)
 
     @cached_property
     def _outcomes(self) -> NDArray[np.float64]:
@@ -210,6 +209,58 @@ class Study:
             for r in range(self.settings.replications)
         ]
         return t_interval(reached)
+
+    def apgr(
+        self, load: float, names: Sequence[str] | None = None, *, metric: str = "quality_in_time"
+    ) -> Interval:
+        """RouteLLM's APGR under load, of a study of two agents.
+
+        By default the points are the policies (a router at several settings is as many
+        policies), and quality is that of answers in time, against the share of tasks
+        that the strong agent gets. Either agent alone is at an end of the curve. The
+        gap that is recovered is that of recorded quality, without a clock and so the
+        same at every load: APGRs of one study compare, and with time to spare this is
+        :func:`routingsim.evaluation.apgr`. The interval is over replications.
+
+        Raises
+        ------
+        SimulationError
+            If the pool has not two agents, or one of them alone is not in the study.
+        CorpusError
+            If the corpus records no quality.
+        """
+        if len(self.pool) != 2:
+            raise SimulationError(
+                f"APGR is of two agents, and this pool has {len(self.pool)}: compare with a pool "
+                "of a weak and a strong one, or take aiq()"
+            )
+        known = np.isfinite(self._outcomes).all(axis=1)
+        if not known.any():
+            raise CorpusError("no task has a recorded quality of both agents")
+        alone = self._outcomes[known].mean(axis=0)
+        strong = int(alone.argmax())
+        weak = 1 - strong
+        share = {}
+        for name in self.names:
+            sent = self._cell(name, load).times.sum(axis=0)
+            share[name] = float(sent[strong] / sent.sum())
+        points = [n for n, kind in self.kinds.items() if kind == "policy"]
+        points = points if names is None else list(names)
+        for end, agent in ((0.0, weak), (1.0, strong)):
+            ends = [name for name in self.names if share[name] == end]
+            if not ends:
+                raise SimulationError(
+                    "APGR needs either agent alone at the ends of the curve: add "
+                    f"'static:{self.pool.ids[agent]}' to the policies"
+                )
+            points += [] if set(ends) & set(points) else ends[:1]
+        x = np.array([share[name] for name in points])
+        y = np.array([self.values(name, load, metric) for name in points])
+        at = np.unique(x)
+        curve = np.array([y[x == each].mean(axis=0) for each in at])
+        area = np.trapezoid(curve, at, axis=0)
+        gap = alone[strong] - alone[weak]
+        return t_interval((area - alone[weak]) / gap if gap > 0 else np.full(area.size, np.nan))
 
     def table(self, load: float | None = None, *, by: str | None = None) -> pd.DataFrame:
         """The ranking at a load (the last one by default), best first.
@@ -332,7 +383,10 @@ class Study:
         return _plots().plot_frontier(self, load=load, ax=ax)
 
     def plot_load(self, metric: str | None = None, ax: Any = None) -> Any:
-        """A metric against load, a line a policy with its interval; returns the Axes."""
+        """A metric against load, a line a policy with its interval; returns the Axes.
+
+        ``aiq`` and ``apgr`` are those of the policies together.
+        """
         return _plots().plot_load(self, metric=metric, ax=ax)
 
     def plot_regret(self, load: float | None = None, ax: Any = None) -> Any:

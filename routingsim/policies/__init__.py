@@ -12,7 +12,7 @@ from routingsim.policies.kernel import (
 )
 from routingsim.policies.linucb import linucb
 from routingsim.policies.policy import Policy, Recipe, make_policy, recipe, recipes
-from routingsim.policies.predictive import kmeans, knn, logistic, ridge, utility
+from routingsim.policies.predictive import blend, kmeans, knn, logistic, ridge, utility
 from routingsim.policies.predictors import QualityPredictor
 from routingsim.policies.qtable import fs_qmix, q_values
 from routingsim.policies.rules import (
@@ -37,6 +37,7 @@ __all__ = [
     "QualityPredictor",
     "Recipe",
     "TaskView",
+    "blend",
     "cascade",
     "cheapest",
     "choose_kernel",

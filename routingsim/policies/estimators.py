@@ -1,36 +1,51 @@
 """The scikit-learn estimators behind the shipped predictors.
 
-Importing this module imports scikit-learn; :mod:`routingsim.policies.predictors`
-does so only when a predictor is made.
+Texts become features in two steps. :func:`text_counts` learns nothing, so that a
+cross-validation runs it once for all folds; :func:`weights` learns from the training
+fold which counts say much. Importing this module imports scikit-learn;
+:mod:`routingsim.policies.predictors` does so only when a predictor is made.
 """
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, Self
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
+from scipy import sparse
+from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin, TransformerMixin, clone
 from sklearn.cluster import KMeans
 from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import TruncatedSVD
-from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.feature_extraction import FeatureHasher
+from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
 from sklearn.neighbors import NearestNeighbors
-from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import FunctionTransformer, Normalizer, OneHotEncoder, StandardScaler
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler, normalize
 from sklearn.utils.validation import check_is_fitted
 
 __all__ = [
     "ClusterMeans",
+    "FrequentColumns",
     "GuardedNeighbors",
-    "dense_features",
-    "sparse_features",
+    "MeanOf",
+    "UnitSVD",
+    "dense",
     "surface_counts",
+    "text_counts",
+    "weights",
 ]
 
 _NUMBER = re.compile(r"\d[\d.,]*")
 _SENTENCE = re.compile(r"[.!?。！？]+(?:\s|$)|\n")
 _SURFACE_WEIGHT = 0.1
+_HASHED = 2**18  # columns of words, of characters and of categories
+
+# Columns of text_counts().
+_WORDS, _CHARACTERS, _CATEGORY = (slice(k * _HASHED, (k + 1) * _HASHED) for k in range(3))
+_SURFACE = slice(3 * _HASHED, 3 * _HASHED + 8)
 
 
 def surface_counts(texts: Sequence[str]) -> NDArray[np.float64]:
@@ -59,39 +74,105 @@ def surface_counts(texts: Sequence[str]) -> NDArray[np.float64]:
     return np.log1p(counts)
 
 
-def sparse_features(categories: bool = True) -> ColumnTransformer:
-    """Columns "text" and "category" to one sparse matrix of features.
+def text_counts(inputs: pd.DataFrame) -> sparse.csr_array:
+    """Columns "text" and "category" to one sparse matrix of counts, hashed.
 
-    TF-IDF of words and pairs of them, TF-IDF of 2 to 4 characters within words, the
-    surface of the text (:func:`surface_counts`) at a small weight, and, if
-    ``categories``, a column a category, all zero where the category is new.
+    Words and pairs of them, 2 to 4 characters within words, the category, and
+    :func:`surface_counts`. Nothing is fitted: a text has the same counts anywhere
+    (Weinberger et al., "Feature hashing for large scale multitask learning", ICML 2009).
+
+    Returns
+    -------
+    csr_array of float64, shape (texts, columns)
     """
-    words = TfidfVectorizer(sublinear_tf=True, ngram_range=(1, 2), min_df=2)
-    characters = TfidfVectorizer(
-        sublinear_tf=True, analyzer="char_wb", ngram_range=(2, 4), min_df=3, max_features=50_000
-    )
-    surface = make_pipeline(FunctionTransformer(surface_counts), StandardScaler())
-    category = OneHotEncoder(handle_unknown="ignore") if categories else "drop"
+    return _counted(tuple(inputs["text"]), tuple(inputs["category"]))
+
+
+@lru_cache(maxsize=2)  # predictors of one corpus ask for the same
+def _counted(texts: tuple[str, ...], categories: tuple[str, ...]) -> sparse.csr_array:
+    plain: dict[str, Any] = {"n_features": _HASHED, "norm": None, "alternate_sign": False}
+    words = HashingVectorizer(ngram_range=(1, 2), **plain)
+    characters = HashingVectorizer(analyzer="char_wb", ngram_range=(2, 4), **plain)
+    labels = FeatureHasher(_HASHED, input_type="string", alternate_sign=False)
+    blocks = [
+        words.transform(texts),
+        characters.transform(texts),
+        labels.transform([[each] if each else [] for each in categories]),
+        surface_counts(texts),
+    ]
+    return sparse.csr_array(sparse.hstack(blocks, format="csr"))
+
+
+def dense(columns: Any) -> NDArray[np.float64]:
+    """A sparse matrix as an array."""
+    return columns.toarray()
+
+
+def weights(*, characters: bool = True, categories: bool = True) -> ColumnTransformer:
+    """:func:`text_counts` to features, by what is frequent in training.
+
+    TF-IDF of words and, if ``characters``, of characters; the surface of the text,
+    scaled and at a small weight; and, if ``categories``, a column a category.
+    """
+
+    def tfidf(least: int) -> Any:
+        return make_pipeline(FrequentColumns(least), TfidfTransformer(sublinear_tf=True))
+
+    surface = make_pipeline(FunctionTransformer(dense), StandardScaler())
     return ColumnTransformer(
         [
-            ("words", words, "text"),
-            ("characters", characters, "text"),
-            ("surface", surface, "text"),
-            ("category", category, ["category"]),
+            ("words", tfidf(2), _WORDS),
+            ("characters", tfidf(3) if characters else "drop", _CHARACTERS),
+            ("category", FrequentColumns(1) if categories else "drop", _CATEGORY),
+            ("surface", surface, _SURFACE),
         ],
         transformer_weights={"surface": _SURFACE_WEIGHT},
         sparse_threshold=1.0,
     )
 
 
-def dense_features(components: int, categories: bool = True) -> Pipeline:
-    """:func:`sparse_features` to points on a sphere: SVD, then unit length."""
-    reduced = TruncatedSVD(components, random_state=0)
-    return make_pipeline(sparse_features(categories), reduced, Normalizer())
+class FrequentColumns(TransformerMixin, BaseEstimator):
+    """The columns that at least ``least`` rows have; where none is, those that most rows have."""
+
+    def __init__(self, least: int = 2) -> None:
+        self.least = least
+
+    def fit(self, X: Any, y: object = None) -> Self:
+        """Count rows by column."""
+        rows = np.bincount(X.tocsr().indices, minlength=X.shape[1])
+        needed = max(1, min(self.least, int(rows.max())))
+        self.columns_ = np.flatnonzero(rows >= needed)
+        if not self.columns_.size:  # not a word in any text: one column of zeros
+            self.columns_ = np.zeros(1, dtype=np.intp)
+        return self
+
+    def transform(self, X: Any) -> Any:
+        """The columns that were frequent."""
+        check_is_fitted(self)
+        return X.tocsr()[:, self.columns_]
+
+
+class UnitSVD(TransformerMixin, BaseEstimator):
+    """Points of unit length in the first ``components`` dimensions of an SVD, or in all of them."""
+
+    def __init__(self, components: int = 100) -> None:
+        self.components = components
+
+    def fit(self, X: Any, y: object = None) -> Self:
+        """Find the dimensions of ``X``, shape (tasks, features), which may be sparse."""
+        size = min(self.components, X.shape[1])
+        self.svd_ = TruncatedSVD(size, n_iter=2, random_state=0).fit(X)
+        return self
+
+    def transform(self, X: Any) -> NDArray[np.float64]:
+        """Points, shape (tasks, dimensions)."""
+        check_is_fitted(self)
+        points: Any = normalize(self.svd_.transform(X))
+        return points
 
 
 class GuardedNeighbors(MultiOutputMixin, RegressorMixin, BaseEstimator):
-    """Mean quality among the nearest neighbours, guarded against chance.
+    """Mean quality among the nearest neighbours by cosine, guarded against chance.
 
     Few neighbours make some agent look better than the best single agent (that with
     the highest mean on the training data) by chance alone. The advantage of an agent
@@ -109,7 +190,7 @@ class GuardedNeighbors(MultiOutputMixin, RegressorMixin, BaseEstimator):
         Standard errors; 0 trusts every advantage.
     """
 
-    def __init__(self, k: int = 70, margin: float = 1.0) -> None:
+    def __init__(self, k: int = 50, margin: float = 1.0) -> None:
         self.k = k
         self.margin = margin
 
@@ -118,7 +199,8 @@ class GuardedNeighbors(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self.quality_ = np.asarray(y, dtype=np.float64)
         self.mean_ = self.quality_.mean(axis=0)
         neighbours = min(self.k, len(self.quality_))
-        self.neighbours_ = NearestNeighbors(n_neighbors=neighbours, algorithm="brute").fit(X)
+        nearest = NearestNeighbors(n_neighbors=neighbours, metric="cosine", algorithm="brute")
+        self.neighbours_ = nearest.fit(X)
         return self
 
     def predict(self, X: Any) -> NDArray[np.float64]:
@@ -143,7 +225,7 @@ class ClusterMeans(MultiOutputMixin, RegressorMixin, BaseEstimator):
     Parameters
     ----------
     clusters : int
-        At most as many as there are training points.
+        At most as many as there are different training points.
     shrink : float
         Tasks that the overall mean counts for.
     """
@@ -155,7 +237,7 @@ class ClusterMeans(MultiOutputMixin, RegressorMixin, BaseEstimator):
     def fit(self, X: Any, y: ArrayLike) -> Self:
         """Cluster the points ``X``, shape (tasks, features), with qualities (tasks, agents)."""
         quality = np.asarray(y, dtype=np.float64)
-        clusters = min(self.clusters, len(quality))
+        clusters = min(self.clusters, len(np.unique(np.asarray(X), axis=0)))
         starts: Any = 4  # its type is documented as str alone
         self.kmeans_ = KMeans(clusters, n_init=starts, random_state=0).fit(X)
         mine = np.eye(clusters)[self.kmeans_.labels_]
@@ -167,3 +249,22 @@ class ClusterMeans(MultiOutputMixin, RegressorMixin, BaseEstimator):
         """Quality per agent, shape (tasks, agents)."""
         check_is_fitted(self)
         return self.table_[self.kmeans_.predict(X)]
+
+
+class MeanOf(MultiOutputMixin, RegressorMixin, BaseEstimator):
+    """The mean of what several regressors predict, each fitted on the same."""
+
+    def __init__(self, regressors: Sequence[Any] = ()) -> None:
+        self.regressors = regressors
+
+    def fit(self, X: Any, y: ArrayLike) -> Self:
+        """Fit a clone of each on ``X``, any input that they take, and qualities (tasks, agents)."""
+        copies: list[Any] = [clone(each) for each in self.regressors]
+        self.fitted_ = [each.fit(X, y) for each in copies]
+        return self
+
+    def predict(self, X: Any) -> NDArray[np.float64]:
+        """Quality per agent, shape (tasks, agents)."""
+        check_is_fitted(self)
+        guesses: Any = [each.predict(X) for each in self.fitted_]
+        return np.mean(guesses, axis=0)

@@ -17,11 +17,11 @@ from routingsim.corpus import Corpus
 from routingsim.errors import PolicyError
 from routingsim.policies.crossfit import FOLDS, Fits, shipped_fits
 from routingsim.policies.kernel import choose_kernel
-from routingsim.policies.policy import Policy, TextTable, recipe
+from routingsim.policies.policy import Policy, TextTable, recipe, recipes
 from routingsim.policies.predictors import QualityPredictor
 from routingsim.policies.shipped import PREDICTORS
 
-__all__ = ["kmeans", "knn", "logistic", "ridge", "utility"]
+__all__ = ["blend", "kmeans", "knn", "logistic", "ridge", "utility"]
 
 
 # Memory: the weights of quality, cost and latency; then, a block of one value an agent
@@ -64,7 +64,7 @@ def utility(
     Parameters
     ----------
     predictor : str or QualityPredictor
-        ``ridge``, ``knn``, ``kmeans`` or ``logistic``; or one of your own. One that is
+        ``ridge``, ``knn``, ``kmeans``, ``logistic`` or ``blend``; or one of your own. One that is
         fitted already predicts as it is, and ``corpus`` is read for costs only.
     w_quality, w_cost, w_latency : float
         Worth of an answer of quality 1, of a US dollar, and of a second.
@@ -125,7 +125,7 @@ def knn(
     corpus: Corpus | None = None,
     *,
     w_cost: float = 0.0,
-    k: int = 70,
+    k: int = 50,
     margin: float = 1.0,
     categories: bool = True,
     cross_fitted: bool = True,
@@ -195,6 +195,35 @@ def logistic(
     """
     given = {"w_cost": w_cost, "categories": categories}
     return _best("logistic", pool, corpus, given, cross_fitted, seed)
+
+
+@recipe("blend")
+def blend(
+    pool: AgentPool,
+    corpus: Corpus | None = None,
+    *,
+    w_cost: float = 0.0,
+    alpha: float = 10.0,
+    k: int = 50,
+    categories: bool = True,
+    cross_fitted: bool = True,
+    seed: int = 0,
+) -> Policy:
+    """Highest quality predicted by the mean of ridge regression and nearest neighbours.
+
+    Parameters
+    ----------
+    w_cost : float
+        Quality that a US dollar is worth; 0 asks for quality only.
+    alpha : float
+        Penalty of the regression.
+    k : int
+        Neighbours.
+    categories, cross_fitted, seed
+        As :func:`utility`.
+    """
+    given = {"w_cost": w_cost, "alpha": alpha, "k": k, "categories": categories}
+    return _best("blend", pool, corpus, given, cross_fitted, seed)
 
 
 def _best(
@@ -300,12 +329,9 @@ def _costs(
     return call, token
 
 
-_RECIPES = {"utility": utility, "ridge": ridge, "knn": knn, "kmeans": kmeans, "logistic": logistic}
-
-
 def _spelled(name: str, predictor: str | QualityPredictor, given: dict[str, Any]) -> str:
     """The policy's name with the parameters that are not the default."""
-    defaults = _RECIPES[name].__kwdefaults__ or {}
+    defaults = recipes()[name].parameters
     parts = [f"{key}={_text(value)}" for key, value in given.items() if value != defaults[key]]
     if name == "utility" and predictor != "ridge":
         parts.insert(0, predictor if isinstance(predictor, str) else "own")

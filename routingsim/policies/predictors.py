@@ -26,8 +26,12 @@ RIGHT = 0.5
 
 TRUSTED = (
     "routingsim.policies.estimators.ClusterMeans",
+    "routingsim.policies.estimators.FrequentColumns",
     "routingsim.policies.estimators.GuardedNeighbors",
-    "routingsim.policies.estimators.surface_counts",
+    "routingsim.policies.estimators.MeanOf",
+    "routingsim.policies.estimators.UnitSVD",
+    "routingsim.policies.estimators.dense",
+    "routingsim.policies.estimators.text_counts",
 )
 """Types in a saved predictor that are read besides those of numpy, scipy and scikit-learn."""
 
@@ -92,7 +96,8 @@ class QualityPredictor:
         names = corpus.agents if agents is None else tuple(agents)
         quality, known = self.check(corpus, names)
         rows = np.flatnonzero(known)
-        self._fitted = self._fit(_inputs(corpus).iloc[rows], quality[rows], names, corpus.name)
+        inputs = self._shape(_inputs(corpus).iloc[rows])
+        self._fitted = self._fit(self.estimator, inputs, quality[rows], names, corpus.name)
         self.agents, self.fitted_on = names, corpus.sha256
         return self
 
@@ -115,7 +120,8 @@ class QualityPredictor:
         if self._fitted is None:
             raise PolicyError(f"{self!r}: call fit(corpus, agents), or load one that is fitted")
         given = [""] * len(texts) if categories is None else list(categories)
-        return self._apply(self._fitted, _frame(list(texts), given), len(self.agents))
+        inputs = self._shape(_frame(list(texts), given))
+        return _apply(self._fitted, inputs, len(texts), len(self.agents))
 
     def cross_predict(
         self,
@@ -128,7 +134,9 @@ class QualityPredictor:
         """Predict every task of a corpus from the folds it is not in.
 
         Texts that are alike are in the same fold (:mod:`routingsim.policies.folds`).
-        The predictor itself stays as it is, fitted or not.
+        First steps of a pipeline that need no fit (scikit-learn's tag ``requires_fit``),
+        such as an embedding, are run once for all folds. The predictor itself stays as
+        it is, fitted or not.
 
         Parameters
         ----------
@@ -152,14 +160,14 @@ class QualityPredictor:
         """
         names = corpus.agents if agents is None else tuple(agents)
         quality, known = self.check(corpus, names)
-        inputs = _inputs(corpus)
-        fold = grouped_folds(inputs["text"].tolist(), folds, seed=seed)
+        fold = grouped_folds(corpus.tasks["text"].tolist(), folds, seed=seed)
+        ready, model = _run_first_steps(self._shape(_inputs(corpus)), self.estimator)
         predicted = np.empty_like(quality)
         for held in range(folds):
             train = np.flatnonzero(known & (fold != held))
             test = np.flatnonzero(fold == held)
-            fitted = self._fit(inputs.iloc[train], quality[train], names, corpus.name)
-            predicted[test] = self._apply(fitted, inputs.iloc[test], len(names))
+            fitted = self._fit(model, _rows(ready, train), quality[train], names, corpus.name)
+            predicted[test] = _apply(fitted, _rows(ready, test), test.size, len(names))
         return predicted
 
     def check(
@@ -260,14 +268,19 @@ class QualityPredictor:
         return predictor
 
     def _fit(
-        self, inputs: pd.DataFrame, quality: NDArray[np.float64], names: Sequence[str], corpus: str
+        self,
+        estimator: Any,
+        inputs: Any,
+        quality: NDArray[np.float64],
+        names: Sequence[str],
+        corpus: str,
     ) -> Any:
         """A fitted clone of the estimator, one for all agents."""
         from sklearn.base import clone, is_classifier
         from sklearn.multioutput import MultiOutputClassifier, MultiOutputRegressor
         from sklearn.utils import get_tags
 
-        model: Any = clone(self.estimator)
+        model: Any = clone(estimator)
         target: NDArray[Any] = quality
         if is_classifier(model):
             target = (quality >= RIGHT).astype(np.int64)
@@ -283,23 +296,51 @@ class QualityPredictor:
         elif not get_tags(model).target_tags.multi_output:
             model = _per_agent(model, MultiOutputRegressor)
         try:
-            return model.fit(self._shape(inputs), target)
+            with _one_thread():
+                return model.fit(inputs, target)
         except ValueError as error:
             raise PolicyError(
-                f"{self!r} cannot be fitted on {len(inputs):,} tasks of {corpus}: {error}"
+                f"{self!r} cannot be fitted on {len(quality):,} tasks of {corpus}: {error}"
             ) from error
-
-    def _apply(self, fitted: Any, inputs: pd.DataFrame, agents: int) -> NDArray[np.float64]:
-        if not len(inputs):
-            return np.empty((0, agents))
-        shaped = self._shape(inputs)
-        if hasattr(fitted, "predict_proba"):
-            chances = fitted.predict_proba(shaped)
-            return np.column_stack([chance[:, 1] for chance in chances])
-        return np.asarray(fitted.predict(shaped), dtype=np.float64).reshape(len(inputs), agents)
 
     def _shape(self, inputs: pd.DataFrame) -> Any:
         return inputs if self.categories else inputs["text"].tolist()
+
+
+def _apply(fitted: Any, inputs: Any, size: int, agents: int) -> NDArray[np.float64]:
+    if not size:
+        return np.empty((0, agents))
+    with _one_thread():
+        if hasattr(fitted, "predict_proba"):
+            chances = fitted.predict_proba(inputs)
+            return np.column_stack([chance[:, 1] for chance in chances])
+        return np.asarray(fitted.predict(inputs), dtype=np.float64).reshape(size, agents)
+
+
+def _one_thread() -> Any:
+    """Linear algebra in one thread: many small products wait for each other in more."""
+    from threadpoolctl import threadpool_limits
+
+    return threadpool_limits(1)
+
+
+def _run_first_steps(inputs: Any, estimator: Any) -> tuple[Any, Any]:
+    """What those first steps make of the inputs that learn nothing, and the steps left."""
+    from sklearn.pipeline import Pipeline
+    from sklearn.utils import get_tags
+
+    while isinstance(estimator, Pipeline) and len(estimator.steps) > 1:
+        if get_tags(estimator[0]).requires_fit:
+            break
+        inputs, estimator = estimator[0].transform(inputs), estimator[1:]
+    return inputs, estimator
+
+
+def _rows(inputs: Any, rows: NDArray[np.intp]) -> Any:
+    """These rows of a list, a DataFrame or an array, sparse or not."""
+    if isinstance(inputs, list):
+        return [inputs[row] for row in rows.tolist()]
+    return inputs.iloc[rows] if isinstance(inputs, pd.DataFrame) else inputs[rows]
 
 
 def _per_agent(model: Any, wrap: Callable[[Any], Any]) -> Any:

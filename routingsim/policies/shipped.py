@@ -1,15 +1,22 @@
-"""The predictors that come with routingsim: ridge, nearest neighbours, k-means, logistic.
+"""The predictors that come with routingsim: ridge, neighbours, k-means, logistic, and a blend.
 
 Each maker gives a :class:`QualityPredictor` that is not fitted. scikit-learn is imported
 when one is called.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from routingsim.policies.predictors import QualityPredictor
 
-__all__ = ["PREDICTORS", "tfidf_kmeans", "tfidf_knn", "tfidf_logistic", "tfidf_ridge"]
+__all__ = [
+    "PREDICTORS",
+    "tfidf_blend",
+    "tfidf_kmeans",
+    "tfidf_knn",
+    "tfidf_logistic",
+    "tfidf_ridge",
+]
 
 
 def tfidf_ridge(
@@ -29,7 +36,7 @@ def tfidf_ridge(
     """
     from sklearn.linear_model import Ridge
 
-    return _sparse(Ridge(alpha=alpha), categories, embedding)
+    return _predictor([Ridge(alpha=alpha)], embedding, categories=categories)
 
 
 def tfidf_logistic(
@@ -46,18 +53,14 @@ def tfidf_logistic(
     """
     from sklearn.linear_model import LogisticRegression
 
-    return _sparse(LogisticRegression(C=C, max_iter=1000), categories, embedding)
+    model = LogisticRegression(C=C, max_iter=1000)
+    return _predictor([model], embedding, categories=categories)
 
 
 def tfidf_knn(
-    *,
-    k: int = 70,
-    margin: float = 1.0,
-    components: int = 100,
-    categories: bool = True,
-    embedding: Any = None,
+    *, k: int = 50, margin: float = 1.0, categories: bool = True, embedding: Any = None
 ) -> QualityPredictor:
-    """Nearest neighbours by cosine in the space of a TF-IDF's SVD, guarded.
+    """Nearest neighbours by the cosine of TF-IDF of words, surface and category, guarded.
 
     Parameters
     ----------
@@ -66,16 +69,14 @@ def tfidf_knn(
     margin : float
         Standard errors by which an agent's neighbours must put it above the best
         single agent (:class:`routingsim.policies.estimators.GuardedNeighbors`).
-    components : int
-        Dimensions of the SVD of the features that :func:`tfidf_ridge` has.
-    categories : bool
+    categories, embedding
         As :func:`tfidf_ridge`.
-    embedding : scikit-learn transformer, optional
-        From a list of texts to vectors, in place of TF-IDF and SVD.
     """
     from routingsim.policies.estimators import GuardedNeighbors
 
-    return _dense(GuardedNeighbors(k, margin), components, categories, embedding)
+    return _predictor(
+        [GuardedNeighbors(k, margin)], embedding, characters=False, categories=categories
+    )
 
 
 def tfidf_kmeans(
@@ -93,33 +94,56 @@ def tfidf_kmeans(
     clusters : int
     shrink : float
         Tasks that the overall mean counts for in each cluster.
-    components, categories, embedding
-        As :func:`tfidf_knn`.
+    components : int
+        Dimensions of the SVD of the features that :func:`tfidf_knn` has, in which
+        points of unit length are clustered.
+    categories, embedding
+        As :func:`tfidf_ridge`.
     """
-    from routingsim.policies.estimators import ClusterMeans
+    from routingsim.policies.estimators import ClusterMeans, UnitSVD
 
-    return _dense(ClusterMeans(clusters, shrink), components, categories, embedding)
+    model = ClusterMeans(clusters, shrink)
+    if embedding is not None:
+        return _predictor([model], embedding)
+    steps = [UnitSVD(components), model]
+    return _predictor(steps, None, characters=False, categories=categories)
 
 
-def _sparse(model: Any, categories: bool, embedding: Any) -> QualityPredictor:
+def tfidf_blend(
+    *, alpha: float = 10.0, k: int = 50, categories: bool = True, embedding: Any = None
+) -> QualityPredictor:
+    """The mean of :func:`tfidf_ridge` and :func:`tfidf_knn` without its guard.
+
+    Parameters
+    ----------
+    alpha, k, categories, embedding
+        As there.
+    """
     from sklearn.pipeline import make_pipeline
 
-    from routingsim.policies.estimators import sparse_features
+    from routingsim.policies.estimators import MeanOf
 
-    if embedding is not None:
-        return QualityPredictor(make_pipeline(embedding, model))
-    return QualityPredictor(make_pipeline(sparse_features(categories), model), categories=True)
+    one = tfidf_ridge(alpha=alpha, categories=categories, embedding=embedding).estimator
+    other = tfidf_knn(k=k, margin=0.0, categories=categories, embedding=embedding).estimator
+    return QualityPredictor(
+        make_pipeline(one[0], MeanOf([one[1:], other[1:]])), categories=embedding is None
+    )
 
 
-def _dense(model: Any, components: int, categories: bool, embedding: Any) -> QualityPredictor:
+def _predictor(
+    steps: Sequence[Any], embedding: Any, *, characters: bool = True, categories: bool = True
+) -> QualityPredictor:
+    """The steps on features of our own, or on an embedding."""
     from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import FunctionTransformer
 
-    from routingsim.policies.estimators import dense_features
+    from routingsim.policies.estimators import text_counts, weights
 
     if embedding is not None:
-        return QualityPredictor(make_pipeline(embedding, model))
-    features = dense_features(components, categories)
-    return QualityPredictor(make_pipeline(features, model), categories=True)
+        return QualityPredictor(make_pipeline(embedding, *steps))
+    features = weights(characters=characters, categories=categories)
+    counts = FunctionTransformer(text_counts)
+    return QualityPredictor(make_pipeline(counts, features, *steps), categories=True)
 
 
 PREDICTORS: Mapping[str, Callable[..., QualityPredictor]] = {
@@ -127,5 +151,6 @@ PREDICTORS: Mapping[str, Callable[..., QualityPredictor]] = {
     "knn": tfidf_knn,
     "kmeans": tfidf_kmeans,
     "logistic": tfidf_logistic,
+    "blend": tfidf_blend,
 }
 """Makers of the shipped predictors, by the names that policies know them by."""

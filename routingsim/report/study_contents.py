@@ -283,7 +283,7 @@ def _text_use(study: Study) -> Section | None:
     text = (
         "Each policy’s choices against the same choices dealt out at random: a policy that is no "
         "better than its shuffle has the quality of its mix of agents, and does not use the "
-        f"text. By the choices of the first run at load {load:g}; p is of the one policy, "
+        f"text. By the choices of all runs at load {load:g}; p is of the one policy, "
         "findings hold together (Holm).",
     )
     columns = (

@@ -160,7 +160,8 @@ def plot_load(study: Study, metric: str | None = None, ax: Axes | None = None) -
     study : Study
         What to show.
     metric : str, optional
-        One of ``METRICS``; the one of the ranking by default.
+        One of ``METRICS``, the one of the ranking by default; or ``aiq`` or ``apgr``, of
+        the policies together (:meth:`Study.aiq`, :meth:`Study.apgr`).
     ax : Axes, optional
         Where to draw; a new pyplot figure by default.
 
@@ -170,8 +171,11 @@ def plot_load(study: Study, metric: str | None = None, ax: Axes | None = None) -
         If there is no such metric.
     """
     metric = study.ranked_by if metric is None else metric
+    if metric in _OF_ALL:
+        return _plot_of_all(study, metric, axes(ax))
     if metric not in METRICS:
-        raise SimulationError(f"no metric {metric!r}: there are {', '.join(METRICS)}")
+        known = ", ".join([*METRICS, *_OF_ALL])
+        raise SimulationError(f"no metric {metric!r}: there are {known}")
     ax = axes(ax)
     styles, scale = study_styles(study), _SCALE.get(metric, 1.0)
     x = 100 * np.array(study.loads)
@@ -211,6 +215,21 @@ def plot_load(study: Study, metric: str | None = None, ax: Axes | None = None) -
 
 
 _ENDS = ("low", "high")
+_OF_ALL = {"aiq": "AIQ, answers in time (0–1)", "apgr": "APGR, answers in time"}
+
+
+def _plot_of_all(study: Study, metric: str, ax: Axes) -> Axes:
+    """One line: what the study's policies reach together at each load."""
+    found = [getattr(study, metric)(load) for load in study.loads]
+    x, y = 100 * np.array(study.loads), [each.mean for each in found]
+    style = policy_styles(1)[0]
+    ax.plot(x, y, color=style.colour, marker=style.marker, markersize=4.5, linewidth=1.6)
+    low, high = ([getattr(each, end) for each in found] for end in _ENDS)
+    ax.fill_between(x, low, high, color=style.colour, alpha=0.15, linewidth=0)
+    ax.set_xticks(x, [f"{each:g}" for each in x])
+    what = _OF_ALL[metric]
+    dress(ax, what.partition(" (")[0], "load (% of capacity)", what)
+    return ax
 
 
 def _heights(ax: Axes, values: np.ndarray, metric: str) -> None:

@@ -1,5 +1,6 @@
 """A study's intervals cover, its tables say what they hold, its questions have answers."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 import routingsim as rs
 from routingsim.agents import AgentPool
 from routingsim.errors import SimulationError
-from routingsim.evaluation import aiq, paired_bootstrap
+from routingsim.evaluation import aiq, paired_bootstrap, text_use
 from routingsim.evaluation.measure import METRICS, POINTS, Cell
 from routingsim.evaluation.study import Settings, Study
 from routingsim.evaluation.two_way import paired_two_way, two_way_interval
@@ -40,6 +41,7 @@ def cell(outcomes: np.ndarray, chosen: np.ndarray, **figures: Any) -> Cell:
         quality=outcomes.mean(axis=0),
         cost=np.full(outcomes.shape[1], 0.1),
         chosen=chosen,
+        times=np.eye(2, dtype=np.int64)[chosen],
         regret=np.zeros(POINTS),
     )
 
@@ -132,6 +134,41 @@ def test_the_table_says_who_uses_the_text(readers: Study) -> None:
     assert table.loc["reader", "rank"] == 1
     assert table.loc["reader", "verdict"] == "better"
     assert table.loc["blind", "verdict"] == "baseline"
+
+
+def test_luck_of_one_run_does_not_read(readers: Study) -> None:
+    """A blind policy whose first run happens to fit: over all runs that is luck."""
+    quality = readers.corpus.outcome("quality", ["a0", "a1"])
+    lucky = quality.argmax(axis=1)
+    rng = np.random.default_rng(2)
+    times = np.eye(2, dtype=np.int64)[lucky]
+    for _ in range(40):
+        times += np.eye(2, dtype=np.int64)[rng.permutation(lucky)]
+    one = cell(np.repeat(quality.max(axis=1)[np.newaxis], RUNS, 0), lucky)
+    found = study(readers.corpus, {"blind": replace(one, times=times)}).uses_text("blind")
+    assert not text_use(quality, times - np.eye(2, dtype=np.int64)[lucky]).uses_text
+    assert text_use(quality, lucky).uses_text
+    assert found.tasks == TASKS
+    assert found.quality == pytest.approx((quality * times).sum() / times.sum())
+
+
+def test_apgr_under_load_is_the_area_between_both_agents_alone() -> None:
+    quality = np.zeros((TASKS, 2))
+    quality[: TASKS // 2, 0] = 1.0  # a0 has half of them right, a1 three quarters
+    quality[TASKS // 4 :, 1] = 1.0
+    strong = np.ones(TASKS, dtype=np.int64)
+    half = np.where(np.arange(TASKS) < TASKS // 2, 0, 1)
+    cells = {}
+    for name, chosen in (("weak", 0 * strong), ("half", half), ("strong", strong)):
+        got = np.repeat(quality[np.arange(TASKS), chosen][np.newaxis], RUNS, 0)
+        cells[name] = cell(got, chosen, quality_in_time=got.mean())
+    found = study(corpus(quality), cells)
+    # PGR is 0, 2 (both together have all right) and 1: the area is 0.5 (1 + 1.5).
+    assert found.apgr(0.5).mean == pytest.approx(1.25)
+    assert found.apgr(0.5, ["weak", "strong"]).mean == pytest.approx(0.5)
+    del cells["strong"]
+    with pytest.raises(SimulationError, match="'static:a1'"):
+        study(corpus(quality), cells).apgr(0.5)
 
 
 def test_a_table_is_the_readers_own(readers: Study) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from routingsim.errors import CorpusError, SimulationError
-from routingsim.evaluation.outcomes import choices, complete, matrix, taken
+from routingsim.evaluation.outcomes import choices, complete, matrix
 
 __all__ = ["TextUse", "text_use"]
 
@@ -55,12 +55,16 @@ def text_use(
     Under the null hypothesis that choices have nothing to do with the tasks, every
     permutation of them is as likely (Fisher 1935; Ernst, Stat. Sci. 19, 2004). The
     text, its category or any other knowledge of the task can make the difference.
+    Over several runs of the same tasks a task's choices go together: each permutation
+    hands all of them to another task, so that what runs have in common is no evidence.
 
     Parameters
     ----------
     quality : array_like, shape (tasks, agents)
         Tasks without a complete record are left out and counted.
-    chosen : array_like of int, shape (tasks,)
+    chosen : array_like of int, shape (tasks,) or (tasks, agents)
+        The agent of each task; or how often it went to each, over several runs. Tasks
+        that were in no run are left out and counted.
     level : float
         Confidence with which "uses the text" is said.
     permutations : int
@@ -74,16 +78,24 @@ def text_use(
         If ``level`` is out of reach with so few permutations.
     """
     good = matrix("qualities", quality)
-    mine = choices(chosen, *good.shape)
-    known = complete(good)
+    times = np.asarray(chosen)
+    if times.ndim != 2:
+        times = np.eye(good.shape[1])[choices(chosen, *good.shape)]
+    share = matrix("choices", times, good.shape)
+    if not (share >= 0).all():
+        raise CorpusError("choices: how often a task went to each agent is 0 or more")
+    known = complete(good) & (share.sum(axis=1) > 0)
     if not known.any():
         raise CorpusError("no task has a recorded quality of every agent")
     if not 0 < level < 1 or permutations < 1 / (1 - level) - 1:
         raise SimulationError(f"level={level} cannot be had with {permutations} permutations")
-    good, mine = good[known], mine[known]
-    reached = float(taken(good, mine).mean())
+    good, share = good[known], share[known]
+    share = share / share.sum(axis=1, keepdims=True)
+    reached = float((good * share).sum(axis=1).mean())
     rng = np.random.default_rng(seed)
-    dealt = np.array([taken(good, rng.permutation(mine)).mean() for _ in range(permutations)])
+    dealt = np.array(
+        [np.vdot(good, share[rng.permutation(len(share))]) for _ in range(permutations)]
+    ) / len(share)
     # Sums taken in another order differ in the last bits: that is no difference.
     p = (1 + int((dealt >= reached - 1e-12).sum())) / (1 + permutations)
     return TextUse(
@@ -91,6 +103,6 @@ def text_use(
         shuffled=float(dealt.mean()),
         p_value=p,
         uses_text=p <= 1 - level,
-        tasks=mine.size,
+        tasks=len(share),
         left_out=int((~known).sum()),
     )
