@@ -150,7 +150,7 @@ class TaskRouter:
         scored = score(text)
         columns = self._columns([text], [category], [scored.d_var])
         with self._lock:
-            [(a, load)] = self._assign([name], columns, attempt)
+            [a], [load] = self._assign([name], columns, attempt)
             decision = self._decision(name, scored, a, load, _milliseconds())
             self._recent.append(decision)
             status = self._status(a)
@@ -189,18 +189,17 @@ class TaskRouter:
         scores = map(ComplexityScore, d_var, map(ComplexityFactors, *counts))
         columns = self._columns(texts, categories, d_var)
         with self._lock:
-            chosen = self._assign(ids, columns)
+            agents, loads = self._assign(ids, columns)
         stamp = _milliseconds()
-        rows = zip(ids, scores, chosen, strict=True)
+        rows = zip(ids, scores, agents, loads, strict=True)
         decisions: list[RoutingDecision] = []
         # By parts, so that the publisher's sender has work while the rest is written.
         while part := [
             self._decision(task_id, scored, a, load, stamp)
-            for task_id, scored, (a, load) in islice(rows, PART)
+            for task_id, scored, a, load in islice(rows, PART)
         ]:
             self._publish(part)
             decisions += part
-        agents = [a for a, _ in chosen]
         with self._lock:
             self._recent.extend(decisions)
             statuses = [self._status(a) for a in dict.fromkeys(agents)]
@@ -299,8 +298,8 @@ class TaskRouter:
 
     def _assign(
         self, ids: list[str], columns: _Columns, attempt: int = 0
-    ) -> list[tuple[int, float]]:
-        """Choose an agent for each task in order: its index, and its load before."""
+    ) -> tuple[list[int], list[float]]:
+        """Choose an agent for each task in order: their indices, and their loads before."""
         self._check_new(ids)
         policy, first, now = self.policy, self._routed, time.monotonic()
         at = now - self._began
@@ -308,26 +307,26 @@ class TaskRouter:
         # To hand a kernel over to compiled code takes as long as some ten choices do.
         if policy.interpreted or len(ids) < 10:
             choose = policy.choose.python if policy.interpreted else policy.choose.compiled
-            chosen = _choose_one_by_one(choose, *told, *columns)
+            agents, loads = _choose_one_by_one(choose, *told, *columns)
         else:
-            agents, loads = _choose_in_turn(
-                policy.choose.compiled, *told, *(np.asarray(column) for column in columns)
-            )
-            chosen = list(zip(agents.tolist(), loads.tolist(), strict=True))
-        if len(chosen) < len(ids):
+            found = _choose_in_turn(policy.choose.compiled, *told, *map(np.asarray, columns))
+            agents, loads = found[0].tolist(), found[1].tolist()
+        if len(agents) < len(ids):
             raise PolicyError(
                 f"policy {policy.name} named an agent that does not exist for task "
-                f"{ids[len(chosen)]!r}; allowed: 0 to {len(self.pool) - 1}"
+                f"{ids[len(agents)]!r}; allowed: 0 to {len(self.pool) - 1}"
             )
         self._routed += len(ids)
-        for i, (task_id, (a, _)) in enumerate(zip(ids, chosen, strict=True)):
-            task = None
-            if policy.learns:
-                own = (column[i] for column in columns)
-                task = _task(self._key, first + i, attempt, at, *own)
+        for a in agents:
             self._used[a] += 1
-            self._in_flight[task_id] = _InFlight(a, now, task)
-        return chosen
+        if policy.learns:
+            for i, (task_id, *own) in enumerate(zip(ids, *columns, strict=True)):
+                task = _task(self._key, first + i, attempt, at, *own)
+                self._in_flight[task_id] = _InFlight(agents[i], now, task)
+        else:  # all that is kept is the same for all of an agent's
+            kept = {a: _InFlight(a, now, None) for a in set(agents)}
+            self._in_flight.update(zip(ids, map(kept.__getitem__, agents), strict=True))
+        return agents, loads
 
     def _check_new(self, ids: list[str]) -> None:
         for task_id in ids:
@@ -423,14 +422,16 @@ def _choose(choose, view, memory, nobody, task):
 
 def _choose_one_by_one(choose, view, memory, key, first, attempt, now, nobody, *columns):
     """What :func:`_choose_in_turn` does, without compiled code around the kernel."""
-    chosen = []
+    agents: list[int] = []
+    loads: list[float] = []
     for i, row in enumerate(zip(*columns, strict=True)):
         task = _task(key, first + i, attempt, now, *row)
         a, load = _choose(choose, view, memory, nobody, task)
         if a < 0:
             break
-        chosen.append((int(a), float(load)))
-    return chosen
+        agents.append(int(a))
+        loads.append(float(load))
+    return agents, loads
 
 
 _f8, _i8 = types.Array(types.float64, 1, "C"), types.Array(types.int64, 1, "C")
