@@ -25,6 +25,9 @@ class Addresses(msgspec.Struct, frozen=True):
     ----------
     redis
         URL of the Redis server, with its password: for clients, not for people.
+    private
+        The same server's for our own publishers
+        (:attr:`routingsim.live.broker.Broker.private_url`).
     broker
         Which server that is, in words.
     bridge, api
@@ -32,6 +35,7 @@ class Addresses(msgspec.Struct, frozen=True):
     """
 
     redis: str
+    private: str
     broker: str
     bridge: str | None
     api: str | None

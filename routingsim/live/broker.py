@@ -34,6 +34,9 @@ __all__ = ["Broker", "connect", "split_url"]
 START_TIMEOUT = 15.0
 """Seconds an embedded server may take to answer."""
 
+SOCKET = "valkey.sock"
+"""The embedded server's unix socket in its folder."""
+
 # The server takes the shell's place, so that the child we started is the server. Before,
 # the shell leaves a watchman behind that reads from a pipe whose other end only we hold:
 # when we stop, or die of whatever signal, the pipe ends, and he ends the server and
@@ -145,6 +148,7 @@ class Broker:
         self._server: subprocess.Popen[bytes] | None = None
         self._folder: Path | None = None
         self._url: str | None = None
+        self._private_url: str | None = None
         self._version = ""
 
     @property
@@ -164,6 +168,21 @@ class Broker:
         if self._url is None:
             raise BrokerError("the broker has not been started; call start() or use `with`")
         return self._url
+
+    @property
+    def private_url(self) -> str:
+        """URL for our own publisher and bridge; see :attr:`url` for others'.
+
+        Of an embedded server its unix socket, in a folder of this user alone: should the
+        server die, another program may take its TCP port, and what is ours must not go
+        there. Of a configured server the same as :attr:`url`.
+
+        Raises
+        ------
+        BrokerError
+            If the broker has not been started.
+        """
+        return self._private_url or self.url
 
     @property
     def pid(self) -> int | None:
@@ -189,7 +208,7 @@ class Broker:
     def stop(self) -> None:
         """Stop the embedded server and remove its folder; harmless when there is none."""
         server, folder = self._server, self._folder
-        self._server = self._folder = self._url = None
+        self._server = self._folder = self._url = self._private_url = None
         if server is not None and server.stdin is not None:
             server.stdin.close()  # the watchman's signal
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -249,6 +268,7 @@ class Broker:
             with contextlib.closing(self._wait()) as client:
                 self._version = _version(client)
                 self._url = self._listen(client)
+                self._private_url = f"unix://{self._login}{quote(str(folder / SOCKET))}"
         except BaseException:
             self.stop()
             raise
@@ -258,7 +278,7 @@ class Broker:
             "port": 0,  # chosen in _listen, when the server runs
             "bind": "127.0.0.1",
             "protected-mode": "yes",
-            "unixsocket": f'"{folder / "valkey.sock"}"',
+            "unixsocket": f'"{folder / SOCKET}"',
             "unixsocketperm": 700,
             "dir": f'"{folder}"',
             "logfile": '""',  # standard output, where complaints about this file go too
@@ -277,7 +297,7 @@ class Broker:
         server, folder = self._server, self._folder
         assert server
         assert folder
-        client = _impatient(f"unix://{folder / 'valkey.sock'}", password=self._password)
+        client = _impatient(f"unix://{folder / SOCKET}", password=self._password)
         deadline = time.monotonic() + START_TIMEOUT
         while True:
             try:
@@ -302,7 +322,6 @@ class Broker:
     def _listen(self, client: Redis) -> str:
         """Open the TCP port and check that it is our server who answers there."""
         wanted = self._settings.redis_port
-        login = f":{quote(self._password, '')}@" if self._password else ""
         run_id = _server_info(client)["run_id"]
         refusal: Exception | None = None
         for port in (wanted, *(_free_port() for _ in range(20))):
@@ -310,7 +329,7 @@ class Broker:
                 # Binding is the server's own doing: it has the port or it has not, even
                 # when many of us start at once.
                 client.config_set("port", port)
-                url = f"redis://{login}127.0.0.1:{port}/0"
+                url = f"redis://{self._login}127.0.0.1:{port}/0"
                 with contextlib.closing(_impatient(url)) as other:
                     if _server_info(other)["run_id"] == run_id:
                         return url
@@ -320,6 +339,10 @@ class Broker:
             f"the embedded server could not open port {wanted} of 127.0.0.1, nor any other"
             f"{f' ({_reason(refusal)})' if refusal else ''}. Set REDIS_PORT to a free port"
         )
+
+    @property
+    def _login(self) -> str:
+        return f":{quote(self._password, '')}@" if self._password else ""
 
     def _forget(self) -> None:
         """In a forked child: let go of a server that is our parent's."""

@@ -90,12 +90,12 @@ async def running(plan: Plan) -> AsyncIterator[Addresses]:
         broker = stack.enter_context(Broker(settings))
         bridge = None
         if plan.only != "api":
-            bridge = await stack.enter_async_context(_bridge(plan, broker.url, tls))
+            bridge = await stack.enter_async_context(_bridge(plan, broker.private_url, tls))
         api = None
         if plan.only != "bridge":
-            api = await stack.enter_async_context(_api(plan, broker.url, bridge))
+            api = await stack.enter_async_context(_api(plan, broker.private_url, bridge))
         url = None if bridge is None else bridge.url
-        yield Addresses(broker.url, broker.describe(), url, api)
+        yield Addresses(broker.url, broker.private_url, broker.describe(), url, api)
 
 
 def serve(

@@ -120,7 +120,7 @@ class LiveStack:
                 if settings.websocket_port and (settings.http_port or self._plan.only):
                     _running[key] = background
             self._background = background
-            url = background.addresses.redis
+            url = background.addresses.private
             self._publisher = RedisPublisher(url, history=self._plan.settings.history)
             try:
                 self._since = {channel: _last(url, channel) for channel in CHANNELS}
@@ -259,7 +259,7 @@ class LiveStack:
             raise RoutingSimError(f"channel={channel!r}: choose one of {', '.join(CHANNELS)}")
         self.publisher.flush(1.0)
         after = self._since[channel] if since is None else since
-        entries = _entries(self.redis_url, channel, min=f"({after}", count=n)
+        entries = _entries(self._addresses.private, channel, min=f"({after}", count=n)
         return [decode(with_id(fields[FIELD], place)) for place, fields in reversed(entries)]
 
     # Showing

@@ -57,6 +57,8 @@ def test_an_embedded_server_answers_and_leaves_nothing(binary: str | None) -> No
             assert info["process_id"] == broker.pid
             assert client.config_get("save", "appendonly") == {"save": "", "appendonly": "no"}
             folder = Path(str(client.config_get("dir")["dir"]))
+        with connect(broker.private_url) as client:
+            assert client.info()["process_id"] == broker.pid
         assert folder.stat().st_mode & 0o077 == 0
         assert broker.start() is broker  # and no second server
         assert broker.pid == info["process_id"]
@@ -66,6 +68,8 @@ def test_an_embedded_server_answers_and_leaves_nothing(binary: str | None) -> No
     broker.stop()
     with pytest.raises(BrokerError, match="not been started"):
         _ = broker.url
+    with pytest.raises(BrokerError, match="not been started"):
+        _ = broker.private_url
 
 
 def test_it_listens_on_loopback_only() -> None:
@@ -206,6 +210,8 @@ def test_a_password_is_asked_for_and_never_shown(binary: str | None) -> None:
         bare = broker.url.replace(broker.url.split("//")[1].split("@")[0] + "@", "")
         with connect(broker.url) as client, connect(bare) as stranger:
             assert client.ping()
+            with connect(broker.private_url) as ours:
+                assert ours.ping()
             with pytest.raises(AuthenticationError):
                 stranger.ping()
         assert "p@ss" not in repr(broker) + broker.describe()

@@ -1,5 +1,6 @@
 """LiveStack and `serve` in real processes that are killed, interrupted and stopped."""
 
+import contextlib
 import json
 import os
 import signal
@@ -18,8 +19,16 @@ from jupyter_client.manager import start_new_kernel
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from routingsim.live import LiveStack, Settings, play
-from routingsim.messages import AgentInfo, ComplexityFactors, ComplexityScore, RoutingDecision
+from routingsim.errors import BrokerError
+from routingsim.live import Broker, LiveStack, Settings, play
+from routingsim.live.broker import connect as to_redis
+from routingsim.messages import (
+    DECISIONS,
+    AgentInfo,
+    ComplexityFactors,
+    ComplexityScore,
+    RoutingDecision,
+)
 
 pytestmark = pytest.mark.system
 
@@ -93,7 +102,12 @@ def below(process: subprocess.Popen[str]) -> list[psutil.Process]:
 
 
 def gone(processes: list[psutil.Process]) -> bool:
-    return not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in processes)
+    def lives(process: psutil.Process) -> bool:
+        with contextlib.suppress(psutil.NoSuchProcess):  # it may go between two questions
+            return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        return False
+
+    return not any(map(lives, processes))
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
@@ -232,12 +246,25 @@ def test_a_notebook_that_is_interrupted_goes_on_and_one_that_is_restarted_leaves
         manager.context.destroy()
 
 
+def own(which: Callable[[psutil.Process], bool]) -> psutil.Process:
+    """The one process below this one, near or far, that is meant.
+
+    Others live there too: helpers of multiprocessing and joblib, started by other tests.
+    """
+    family = psutil.Process().children(recursive=True)
+    [found] = [each for each in family if not gone([each]) and which(each)]
+    return found
+
+
+def is_server(process: psutil.Process) -> bool:
+    return "valkey" in process.name()
+
+
 def test_a_killed_server_costs_messages_but_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("routingsim.live.pacing.FLUSH_SECONDS", 0.2)
     with LiveStack(Settings(), http=False, port=0) as live:
-        [server] = [p for p in psutil.Process().children(recursive=True) if "valkey" in p.name()]
         play([(0.0, decision(0))], live.publisher)
-        server.kill()
+        own(is_server).kill()
         until(lambda: not listens(live.redis_url))
         until(lambda: not live.publisher.is_connected)
         played = play([(0.0, decision(1)), (0.01, decision(2))], live.publisher)
@@ -246,11 +273,33 @@ def test_a_killed_server_costs_messages_but_no_more(monkeypatch: pytest.MonkeyPa
         live.stop(timeout=0.1)
 
 
+def test_a_strangers_server_on_a_killed_ones_port_is_not_joined(port: int) -> None:
+    with LiveStack(Settings(redis_port=port), http=False, port=0) as live:
+        assert live.redis_url == f"redis://127.0.0.1:{port}/0"
+        live.publisher.publish_routing_decision(decision(0))
+        assert len(live.messages()) == 1
+        own(is_server).kill()
+        until(lambda: not live.publisher.is_connected)
+        with Broker(Settings(redis_port=port)) as stranger, to_redis(stranger.url) as redis:
+            assert stranger.url == live.redis_url
+            live.publisher.publish_routing_decision(decision(1))
+            # Both would have come by now: the bridge within half a second, and the publisher.
+            assert not live.publisher.flush(2.0)
+            stats: Any = redis.info("stats")
+            assert stats["total_connections_received"] <= 3  # the stranger's own, and ours
+            assert redis.dbsize() == 0
+            with connect(live.url) as client:
+                client.send(json.dumps({"type": "subscribe", "channel": DECISIONS}))
+                assert json.loads(client.recv(10))["upstream"] == "down"
+            with pytest.raises(BrokerError, match="cannot be read"):
+                live.messages()
+        live.stop(timeout=0.0)
+
+
 def test_a_live_process_that_was_killed_can_be_started_again() -> None:
     with LiveStack(Settings(), http=False, port=0) as live:
-        [process] = psutil.Process().children()
         redis = live.redis_url
-        process.kill()
+        own(lambda p: "routingsim.live.serving" in " ".join(p.cmdline())).kill()
         until(lambda: not live.is_running)
         until(lambda: not listens(redis))  # its server went with it
         assert "stopped" in repr(live)
