@@ -114,6 +114,11 @@ def test_a_seed_repeats_byte_for_byte(own: Path) -> None:
         (("replay", "tasks", "--policy", "treshold"), "did you mean 'threshold'?"),
         (("replay", "tasks", "--policy", "static:gpt4"), "did you mean 'gpt-4'?"),
         (("replay", "tasks", "--arrivals", "poisson:100:"), "poisson:100:"),
+        (
+            ("replay", "tasks", "--live", "--speed", "0"),
+            "speed=0.0: must be a finite number above 0",
+        ),
+        (("replay", "tasks", "--live", "--start", "nan"), "start=nan: must be a finite number"),
         (("replay", "tasks", "--json", "/nowhere/x.json"), "/nowhere/x.json: cannot be written"),
     ],
 )

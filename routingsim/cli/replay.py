@@ -1,5 +1,6 @@
 """``routingsim replay``: a corpus through the agents, in virtual time."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -60,6 +61,10 @@ def replay(
     ] = 0.0,
 ) -> None:
     """Replay a corpus through the agents under one or more policies, in virtual time."""
+    if live:
+        from routingsim.live.pacing import check_pace
+
+        check_pace(speed, start)
     results = scenario.run(["threshold"])
     if live:
         play_live(results, speed, start)
@@ -74,6 +79,8 @@ def replay(
         write_json(document, json_to)
     if json_to != Path("-"):
         print_results(results)
+        if report is None:
+            _say_what_next(scenario)
     if tasks_to is not None or trace_to is not None:
         from routingsim.simulation.export import write_tasks, write_trace
 
@@ -85,3 +92,13 @@ def replay(
         from routingsim.report.html import write_report
 
         remark(f"report: {write_report(results, report, command=as_typed())}", style="")
+
+
+def _say_what_next(scenario: Scenario) -> None:
+    """The two commands that most readers of a table want next, with their own corpus and agents."""
+    given = [scenario.corpus]
+    if scenario.agents != "default":
+        given += ["--agents", scenario.agents]
+    policies = [word for name in scenario.policy or [] for word in ("-p", name)]
+    for what, command in (("to show it", "report"), ("for intervals, at several loads", "compare")):
+        remark(f"{what}: {shlex.join(['routingsim', command, *given, *policies])}")

@@ -1,6 +1,7 @@
 """``routingsim report``: a replay, written down to be shown."""
 
 import os
+import re
 import sys
 from dataclasses import asdict
 from enum import StrEnum
@@ -17,6 +18,7 @@ from routingsim.errors import SimulationError
 __all__ = ["Form", "report"]
 
 POLICIES = ["threshold", "threshold:calibrated", "least-loaded"]
+_NAMED_FILE = re.compile(r'(?<=\btrace:")[^"]+|(?:(?<=\btrace:)|(?<=\bfile:))[^",]+?(?=,|\s\+\s|$)')
 
 
 class Form(StrEnum):
@@ -80,16 +82,27 @@ def report(
 
 
 def _write_notebook(scenario: Scenario, path: Path) -> None:
-    """The notebook, once its corpus and agents are known to be readable."""
+    """The notebook, once its replays are known to run."""
     from routingsim.report.notebook import write_notebook
 
-    scenario.read()
+    scenario.run(POLICIES)
     parameters = asdict(scenario) | {
         "policies": scenario.policy or POLICIES,
         "outages": scenario.outage or [],
         "on_error": scenario.on_error.value,
     }
-    for name in ("corpus", "agents"):  # a kernel starts in the notebook's folder
-        if Path(parameters[name]).is_file():
-            parameters[name] = os.path.relpath(parameters[name], path.absolute().parent)
+    folder = path.absolute().parent  # where the notebook's kernel starts
+
+    def from_there(name: str) -> str:
+        return os.path.relpath(name, folder) if Path(name).is_file() else name
+
+    def within(text: str) -> str:
+        """The same for ``trace:FILE`` and ``file:FILE``, quoted or not, options after it."""
+        return _NAMED_FILE.sub(lambda found: from_there(found[0]), text)
+
+    for name in ("corpus", "agents"):
+        parameters[name] = from_there(parameters[name])
+    parameters["policies"] = [within(name) for name in parameters["policies"]]
+    if scenario.arrivals is not None:
+        parameters["arrivals"] = within(scenario.arrivals)
     remark(f"notebook: {write_notebook(path, parameters)}", style="")

@@ -14,7 +14,7 @@ from routingsim.errors import RoutingSimError
 from routingsim.live.publisher import PublisherStats
 from routingsim.messages import AgentStatus, Body, ReplayProgress, RoutingDecision
 
-__all__ = ["Pace", "Played", "Recipient", "play"]
+__all__ = ["Pace", "Played", "Recipient", "check_pace", "play"]
 
 SLICE = 1_000
 """Overdue messages handed over before the publisher is given time to send them."""
@@ -49,6 +49,20 @@ class Pace(Protocol):
     def is_set(self) -> bool: ...
 
     def wait(self, timeout: float | None = None) -> bool: ...
+
+
+def check_pace(speed: float, start: float) -> None:
+    """Refuse a speed or a start at which nothing can be played.
+
+    Raises
+    ------
+    RoutingSimError
+        If ``speed`` is not above 0, or one of them is not finite.
+    """
+    if not (math.isfinite(speed) and speed > 0):
+        raise RoutingSimError(f"speed={speed!r}: must be a finite number above 0")
+    if not math.isfinite(start):
+        raise RoutingSimError(f"start={start!r}: must be a finite number of seconds")
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,10 +143,7 @@ def play(
     >>> play([], MemoryPublisher()).messages
     0
     """
-    if not (math.isfinite(speed) and speed > 0):
-        raise RoutingSimError(f"speed={speed!r}: must be a finite number above 0")
-    if not math.isfinite(start):
-        raise RoutingSimError(f"start={start!r}: must be a finite number of seconds")
+    check_pace(speed, start)
     timed = _from(start, timed)
     if title:
         timed = _announced(timed, ReplayProgress(title, start, end, speed, 0.0, False, 0))

@@ -8,9 +8,9 @@ import numpy as np
 
 from routingsim.evaluation.intervals import Difference
 from routingsim.evaluation.study import Study
+from routingsim.report.differences import cost_apart, latency_apart, quality_apart
 from routingsim.report.document import Summary
 from routingsim.report.formatting import count, duration, isolated, joined, number, percent
-from routingsim.report.words import cost_compared
 
 __all__ = [
     "of_kind",
@@ -123,11 +123,11 @@ def _against_baseline(study: Study, apart: Differences, name: str) -> str:
     said = f"{name} {_cost(study, apart('cost', load)[name], name, load)}"
     quality = apart("quality", load)[name] if study.recorded else None
     if quality is not None and not math.isnan(quality.interval.mean):
-        said += _quality(quality)
+        said += quality_apart(quality.interval)
     if borne:
         latency = apart("latency_p95", load)[name]
         if not math.isnan(latency.interval.mean):
-            said += f", p95 {_later(latency)}"
+            said += f", p95 {latency_apart(latency.interval)}"
         return f"{said}; at load {load:g}{_highest(study, load)}."
     over = [each for each in (name, base) if stability(study, each, load) == "overloaded"]
     return (
@@ -143,56 +143,7 @@ def _highest(study: Study, load: float) -> str:
 def _cost(study: Study, apart: Difference, name: str, load: float) -> str:
     base = study.baseline
     one, other = (float(study.values(each, load, "cost").mean()) for each in (name, base))
-    interval = apart.interval
-    if apart.verdict == "not distinguishable" and one != other:
-        low, high = (
-            100 * end / other if other else math.nan for end in (interval.low, interval.high)
-        )
-        within = "" if math.isnan(low) else f" (95 % CI {low:+.0f} to {high:+.0f} %)"
-        return f"costs as much as {base}, as far as can be told{within}"
-    said = cost_compared(one, other, base)
-    if one == other or other == 0 or math.isnan(interval.half_width):
-        return said
-    if one / other >= 2:
-        low, high = (1 + end / other for end in (interval.low, interval.high))
-        return f"{said} (95 % CI {number(low, 2)}–{number(high, 2)})"
-    low, high = sorted(abs(100 * end / other) for end in (interval.low, interval.high))
-    if interval.mean < 0:
-        high = min(high, 100.0)
-    return f"{said} (95 % CI {_range(low, high)} %)"
-
-
-def _quality(apart: Difference) -> str:
-    """How much better or worse the answers are, in hundredths of the scale from 0 to 1."""
-    interval = apart.interval
-    if interval.mean == 0 and interval.half_width == 0:
-        return " at the same quality"
-    if apart.verdict == "not distinguishable":
-        return (
-            ", at a quality that cannot be told apart "
-            f"(95 % CI {100 * interval.low:+.1f} to {100 * interval.high:+.1f} points)"
-        )
-    low, high = sorted((abs(100 * interval.low), abs(100 * interval.high)))
-    more = "higher" if interval.mean > 0 else "lower"
-    return (
-        f" at {abs(100 * interval.mean):.1f} points’ {more} quality (95 % CI {low:.1f}–{high:.1f})"
-    )
-
-
-def _later(apart: Difference) -> str:
-    interval = apart.interval
-    if apart.verdict == "not distinguishable":
-        return f"cannot be told apart (95 % CI {interval.low:+.2g} to {interval.high:+.2g} s)"
-    low, high = sorted((abs(interval.low), abs(interval.high)))
-    more = "higher" if interval.mean > 0 else "lower"
-    return f"{duration(abs(interval.mean))} {more} (95 % CI {_range(low, high)} s)"
-
-
-def _range(low: float, high: float) -> str:
-    """Two ends with the decimals that tell them apart."""
-    decimals = next((d for d in range(5) if round(low, d) != round(high, d)), 0)
-    decimals = decimals if high >= 10 else max(decimals, 1)
-    return f"{low:,.{decimals}f}–{high:,.{decimals}f}"
+    return cost_apart(one, other, base, apart.interval)
 
 
 def _against_nothing(study: Study, apart: Differences) -> str:

@@ -5,6 +5,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from routingsim.report.differences import (
+    SPELLS,
+    apart,
+    cost_apart,
+    cost_compared,
+    latency_apart,
+    quality_apart,
+)
 from routingsim.report.document import Summary
 from routingsim.report.formatting import count, duration, isolated, joined, number, percent, usd
 from routingsim.simulation.result import ReplayResult
@@ -13,7 +21,6 @@ __all__ = [
     "FEW",
     "arrivals",
     "comparison",
-    "cost_compared",
     "ends",
     "stability",
     "subtitle",
@@ -23,6 +30,11 @@ __all__ = [
 
 FEW = 30
 """Answers below which a p99 is little more than the largest value."""
+
+_SO = {
+    "overloaded": "queues grow or tasks are lost, and waits say how long the run was",
+    "at the edge": "waits depend on the length of the run",
+}
 
 
 def subtitle(results: Sequence[ReplayResult]) -> str:
@@ -49,8 +61,12 @@ def summary(results: Sequence[ReplayResult]) -> Summary:
         caveats.append("Quality: not recorded, so nothing is said about how good the answers are.")
     if others:
         caveats.append(
-            "These are differences in one run under one seed, without confidence intervals: "
-            "repeat it under other seeds before acting on a small one."
+            "Intervals are over the tasks of this one run, by a bootstrap over "
+            f"{SPELLS} spells of them. Under other arrivals it may come out otherwise: "
+            "routingsim compare repeats the run."
+            if len(first) >= 2 * SPELLS
+            else f"Fewer than {2 * SPELLS} tasks: too few for intervals, so nothing is said of "
+            "differences in quality and latency."
         )
     return Summary(
         verdict=f"{_stability_of_all(results)} {_answers(results)}",
@@ -60,30 +76,35 @@ def summary(results: Sequence[ReplayResult]) -> Summary:
 
 
 def _stability_of_all(results: Sequence[ReplayResult]) -> str:
-    bad = [r for r in results if r.stability.verdict != "stable"]
-    if not bad:
+    said = []
+    for verdict, so in _SO.items():
+        named = [f"{r.policy.name} ({_highest(r)})" for r in results if _is(r, verdict)]
+        if named:
+            be = "is" if len(named) == 1 else "are"
+            said.append(f"{joined(named, 6)} {be} {verdict}: {so}.")
+    rest = sum(_is(r, "stable") for r in results)
+    if not said:
         who = "The policy" if len(results) == 1 else "Every policy"
         return f"{who} kept up with the load: queues were stable, so waits and latencies hold."
-    said = "; ".join(_verdict(r) for r in bad)
-    rest = len(results) - len(bad)
-    return f"{said}." + (f" The other {count(rest, 'policy', 'policies')} kept up." if rest else "")
+    if rest:
+        said.append(f"The other {'policy' if rest == 1 else f'{rest} policies'} kept up.")
+    return " ".join(said)
 
 
-def _verdict(result: ReplayResult) -> str:
-    return f"{result.policy.name} is {result.stability.verdict}, {stability(result)}"
+def _is(result: ReplayResult, verdict: str) -> bool:
+    return result.stability.verdict == verdict
+
+
+def _highest(result: ReplayResult) -> str:
+    offered = result.stability.offered
+    worst = max(offered, key=lambda agent: offered[agent])
+    return f"highest offered load {percent(offered[worst])}, {worst}"
 
 
 def stability(result: ReplayResult) -> str:
     """What stands behind the verdict on one policy."""
-    offered = result.stability.offered
-    worst = max(offered, key=lambda agent: offered[agent])
-    said = f"highest offered load {percent(offered[worst])} ({worst})"
-    means = {
-        "stable": "",
-        "at the edge": ": waits depend on the length of the run",
-        "overloaded": ": queues grow or tasks are lost, percentiles say how long the run was",
-    }
-    return said + means[result.stability.verdict]
+    so = _SO.get(result.stability.verdict)
+    return f"{_highest(result)}: {so}" if so else _highest(result)
 
 
 def _answers(results: Sequence[ReplayResult]) -> str:
@@ -115,44 +136,23 @@ def ends(result: ReplayResult) -> str:
 def comparison(one: ReplayResult, other: ReplayResult) -> str:
     """One policy against another: cost, quality where recorded, p95 of latency.
 
-    A difference in quality is in points, hundredths on its scale from 0 to 1.
+    A difference in quality is in points, hundredths on its scale from 0 to 1. Few tasks
+    give no interval, and no sentence on what would need one.
     """
-    a, b = one.overall, other.overall
-    parts = [
-        f"{one.policy.name} {cost_compared(a['cost_mean'], b['cost_mean'], other.policy.name)}"
-    ]
-    points = 100 * (a["quality"] - b["quality"])
-    if not math.isnan(points):
-        if abs(points) < 0.05:
-            parts[0] += " at the same quality"
-        else:
-            more = "higher" if points > 0 else "lower"
-            parts[0] += f" at {abs(points):.1f} points’ {more} quality"
-    for result in (one, other):
-        if result.stability.verdict == "overloaded":
-            parts.append(f"latency is not compared, as {result.policy.name} is overloaded")
-            return "; ".join(parts) + "."
-    later = a["latency_p95"] - b["latency_p95"]
-    if not math.isnan(later):
-        if abs(later) < 0.005 * b["latency_p95"]:
-            parts.append("p95 the same")
-        else:
-            parts.append(f"p95 {duration(abs(later))} {'higher' if later > 0 else 'lower'}")
-    return "; ".join(parts) + "."
-
-
-def cost_compared(one: float, other: float, whom: str) -> str:
-    """A cost against another policy's, as a predicate: ``costs 31 % less than threshold``."""
-    if one == other:
-        return f"costs the same as {whom}"
-    if other == 0:
-        return f"costs {usd(1000 * one)} per 1,000 tasks, where {whom} costs nothing"
-    change = one / other - 1
-    if abs(change) < 0.005:
-        return f"costs about the same as {whom}"
-    if change >= 1:
-        return f"costs {number(one / other, 2)} times as much as {whom}"
-    return f"costs {percent(abs(change))} {'more' if change > 0 else 'less'} than {whom}"
+    a, b, name = one.overall, other.overall, other.policy.name
+    found = apart(one, other)
+    if found is None:
+        return f"{one.policy.name} {cost_compared(a['cost_mean'], b['cost_mean'], name)}."
+    said = f"{one.policy.name} {cost_apart(a['cost_mean'], b['cost_mean'], name, found.cost)}"
+    if not math.isnan(found.quality.mean):
+        said += quality_apart(found.quality)
+    over = [r.policy.name for r in (one, other) if r.stability.verdict == "overloaded"]
+    if over:
+        be = "is" if len(over) == 1 else "are"
+        return f"{said}; latency is not compared, as {joined(over)} {be} overloaded."
+    if not math.isnan(found.p95.mean):
+        said += f"; p95 {latency_apart(found.p95)}"
+    return f"{said}."
 
 
 def _alone(result: ReplayResult) -> str:
@@ -187,7 +187,7 @@ def warnings(results: Sequence[ReplayResult]) -> tuple[str, ...]:
     """What stands in the way of believing the figures, the gravest first."""
     first = results[0]
     said = [
-        f"{_verdict(r)}."
+        f"{r.policy.name} is {verdict}, {stability(r)}."
         for verdict in ("overloaded", "at the edge")
         for r in results
         if r.stability.verdict == verdict

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from routingsim.cli import app
-from routingsim.errors import SimulationError
+from routingsim.errors import RoutingSimError, SimulationError
 from routingsim.report import write_notebook
 
 
@@ -64,3 +64,42 @@ def test_the_command_fills_in_every_parameter_and_the_cells_run(
 def test_a_notebook_has_one_form(more: list[str]) -> None:
     with pytest.raises(SimulationError, match="--notebook goes with neither"):
         CliRunner().invoke(app, ["report", "tasks", "--notebook", *more], catch_exceptions=False)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (["-p", "treshold"], "did you mean 'threshold'"),
+        (["--arrivals", "often"], "no arrivals 'often'"),
+        (["--outage", "gpt-5:1:2"], "gpt-5"),
+    ],
+)
+def test_what_cannot_run_is_not_written(wrong: list[str], said: str, tmp_path: Path) -> None:
+    path = tmp_path / "n.ipynb"
+    with pytest.raises(RoutingSimError, match=said):
+        CliRunner().invoke(
+            app, ["report", "tasks", *wrong, "--notebook", "-o", str(path)], catch_exceptions=False
+        )
+    assert not path.exists()
+
+
+@pytest.mark.parametrize(
+    ("arrivals", "there"),
+    [
+        ("trace:mine.csv", "trace:../mine.csv"),
+        ("trace:mine.csv,speed=2", "trace:../mine.csv,speed=2"),
+        ('trace:"mi,ne.csv",loop', 'trace:"../mi,ne.csv",loop'),
+        ("poisson:1 + trace:mine.csv", "poisson:1 + trace:../mine.csv"),
+    ],
+)
+def test_a_trace_is_found_from_the_folder_of_the_notebook(
+    arrivals: str, there: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("mine.csv", "mi,ne.csv"):
+        (tmp_path / name).write_text("id,text,arrived_at\na,Hi,0\nb,Ho,1\n", encoding="utf-8")
+    (tmp_path / "out").mkdir()
+    monkeypatch.chdir(tmp_path)
+    command = ["report", "mine.csv", "-p", "random", "--arrivals", arrivals, "--notebook",
+               "-o", "out/n.ipynb"]  # fmt: skip
+    CliRunner().invoke(app, command, catch_exceptions=False)
+    assert parameters(tmp_path / "out" / "n.ipynb")["arrivals"] == there

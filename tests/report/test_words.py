@@ -1,59 +1,89 @@
 """Sentences follow from the figures."""
 
-from collections.abc import Mapping
-from types import SimpleNamespace
-from typing import Any, cast
+import re
 
 import numpy as np
 import pytest
 
 from routingsim.report import words
 from routingsim.report.breakdown import shortened
+from routingsim.report.differences import apart, cost_apart, latency_apart, quality_apart
 from routingsim.simulation.replay import replay
 from routingsim.simulation.result import ReplayResult
+from routingsim.simulation.statistics import Interval
 
 
-def run(name: str, verdict: str = "stable", **overall: float) -> ReplayResult:
-    """As much of a result as a comparison reads."""
-    figures: Mapping[str, float] = {
-        "cost_mean": 0.01, "quality": np.nan, "latency_p95": 4.0
-    } | overall  # fmt: skip
-    like: Any = SimpleNamespace(
-        policy=SimpleNamespace(name=name),
-        overall=figures,
-        stability=SimpleNamespace(verdict=verdict),
-    )
-    return cast(ReplayResult, like)
+def test_comparison_gives_intervals(results: list[ReplayResult]) -> None:
+    said = words.comparison(results[1], results[2])
+    number = r"[\d.,]+"
+    assert re.fullmatch(
+        rf"threshold:calibrated costs {number} % less than static:gpt-4 "
+        rf"\(95 % CI {number}–{number} %\)(, at a quality that cannot be told apart|"
+        rf" at {number} points’ (lower|higher) quality) \(95 % CI .+\); "
+        "latency is not compared, as static:gpt-4 is overloaded.",
+        said,
+    ), said
+
+
+def test_comparison_of_a_policy_with_itself(results: list[ReplayResult]) -> None:
+    said = words.comparison(results[1], results[1])
+    name = "threshold:calibrated"
+    same = f"{name} costs the same as {name} at the same quality"
+    assert said.startswith(same)
+
+
+def test_few_tasks_have_no_interval(wild: list[ReplayResult]) -> None:
+    assert "CI" not in words.comparison(wild[0], wild[1])
+    assert any("too few for intervals" in each for each in words.summary(wild).caveats)
 
 
 @pytest.mark.parametrize(
-    ("one", "said"),
+    ("said", "expected"),
     [
-        (
-            run("a", cost_mean=0.0069, quality=0.879, latency_p95=5.8),
-            "a costs 31 % less than b at 2.1 points’ lower quality; p95 1.8 s higher.",
-        ),
-        (
-            run("a", cost_mean=0.012, quality=0.9),
-            "a costs 20 % more than b at the same quality; p95 the same.",
-        ),
-        (
-            run("a", cost_mean=0.1, quality=0.95, latency_p95=1.0),
-            "a costs 10 times as much as b at 5.0 points’ higher quality; p95 3.0 s lower.",
-        ),
-        (
-            run("a", "overloaded", cost_mean=0.01),
-            "a costs the same as b; latency is not compared, as a is overloaded.",
-        ),
+        (cost_apart(0.69, 1.0, "b", Interval(-0.31, 0.04)),
+         "costs 31 % less than b (95 % CI 27–35 %)"),
+        (cost_apart(1.01, 1.0, "b", Interval(0.01, 0.04)),
+         "costs as much as b, as far as can be told (95 % CI -3 to +5 %)"),
+        (cost_apart(10.0, 1.0, "b", Interval(9.0, 1.0)),
+         "costs 10 times as much as b (95 % CI 9.0–11)"),
+        (cost_apart(0.01, 0.0, "b", Interval(0.01, 0.001)),
+         "costs USD 10.00 per 1,000 tasks, where b costs nothing"),
+        (quality_apart(Interval(-0.021, 0.009)), " at 2.1 points’ lower quality (95 % CI 1.2–3.0)"),
+        (quality_apart(Interval(0.0, 0.0)), " at the same quality"),
+        (quality_apart(Interval(0.01, 0.02)),
+         ", at a quality that cannot be told apart (95 % CI -1.0 to +3.0 points)"),
+        (latency_apart(Interval(1.8, 0.6)), "1.8 s higher (95 % CI 1.2–2.4 s)"),
+        (latency_apart(Interval(-0.1, 0.6)), "cannot be told apart (95 % CI -0.7 to +0.5 s)"),
     ],
-)
-def test_comparison(one: ReplayResult, said: str) -> None:
-    assert words.comparison(one, run("b", quality=0.9)) == said
+)  # fmt: skip
+def test_differences_in_words(said: str, expected: str) -> None:
+    assert said == expected
 
 
-def test_comparison_with_what_is_free() -> None:
-    said = words.comparison(run("a"), run("b", cost_mean=0.0))
-    assert said == "a costs USD 10.00 per 1,000 tasks, where b costs nothing; p95 the same."
+def test_intervals_of_a_replay_hold_the_means_of_other_seeds() -> None:
+    """Of 20 seeds about 19 intervals hold the mean difference over all of them."""
+    pairs = [
+        [replay(None, policy=p, tasks=900, arrivals="poisson:3", seed=seed)
+         for p in ("random", "least-loaded")]
+        for seed in range(20)
+    ]  # fmt: skip
+    found = [apart(one, other) for one, other in pairs]
+    for figure in ("cost", "p95"):
+        intervals = [getattr(each, figure) for each in found]
+        truth = np.mean([each.mean for each in intervals])
+        held = sum(each.low <= truth <= each.high for each in intervals)
+        assert held >= 16, (figure, held)
+        assert all(each.half_width > 0 for each in intervals)
+
+
+def test_the_middle_of_an_interval_is_what_the_tables_say(results: list[ReplayResult]) -> None:
+    one, other = results[0], results[1]
+    found = apart(one, other)
+    assert found is not None
+    for interval, key in (
+        (found.cost, "cost_mean"), (found.quality, "quality"), (found.p95, "latency_p95")
+    ):  # fmt: skip
+        assert interval.mean == pytest.approx(one.overall[key] - other.overall[key], rel=0.02)
 
 
 def test_few_answers_are_a_warning() -> None:

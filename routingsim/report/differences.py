@@ -1,0 +1,159 @@
+"""How far two policies are apart, in words, with intervals.
+
+A study has replications and says how its figures differ from seed to seed. One replay
+a policy has none; but its policies met the same tasks at the same times, so the tasks
+can be drawn again, those of both policies together. Neighbours share a queue, hence
+whole spells of consecutive tasks are drawn rather than single ones (block bootstrap:
+Künsch, "The jackknife and the bootstrap for general stationary observations", Ann.
+Stat. 17, 1989), which leaves what lasts longer than a spell out of the intervals.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from routingsim.evaluation.intervals import RESAMPLES
+from routingsim.report.formatting import duration, number, percent, usd
+from routingsim.simulation.result import ReplayResult
+from routingsim.simulation.statistics import Interval
+
+__all__ = [
+    "SPELLS",
+    "Apart",
+    "apart",
+    "cost_apart",
+    "cost_compared",
+    "latency_apart",
+    "quality_apart",
+]
+
+SPELLS = 30
+"""Spells of consecutive tasks that a replay is cut into; with fewer tasks no interval."""
+
+_GRID = 2_000  # latencies at which distributions are compared: p95 to 0.05 % of the tasks
+
+
+@dataclass(frozen=True)
+class Apart:
+    """One policy less the other: cost a task (USD), quality (0-1), p95 of latency (s)."""
+
+    cost: Interval
+    quality: Interval
+    p95: Interval
+
+
+def apart(one: ReplayResult, other: ReplayResult) -> Apart | None:
+    """Intervals of 95 % over the tasks of two replays of the same tasks.
+
+    None where there are fewer than two tasks a spell.
+    """
+    tasks = len(one)
+    if tasks < 2 * SPELLS:
+        return None
+    spell = np.arange(tasks) * SPELLS // tasks
+    drawn = np.random.default_rng(0).multinomial(SPELLS, [1 / SPELLS] * SPELLS, RESAMPLES)
+    weights = np.vstack([np.ones(SPELLS), drawn])  # the run itself, then its resamples
+
+    def mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        known = ~np.isnan(values)
+        sums = np.bincount(spell[known], values[known], SPELLS)
+        with np.errstate(invalid="ignore"):
+            return (weights @ sums) / (weights @ np.bincount(spell[known], minlength=SPELLS))
+
+    def p95(result: ReplayResult) -> NDArray[np.float64]:
+        timed = result.timed
+        values = result.latency[timed]
+        if not values.size:
+            return np.full(len(weights), np.nan)
+        levels = np.linspace(0, 1, min(values.size, _GRID) + 1)
+        grid = np.unique(np.quantile(values, levels, method="inverted_cdf"))
+        cells = np.zeros((SPELLS, grid.size))
+        np.add.at(cells, (spell[timed], np.searchsorted(grid, values)), 1)
+        reached = np.cumsum(weights @ cells, axis=1)
+        return grid[(reached >= 0.95 * reached[:, -1:]).argmax(axis=1)]
+
+    return Apart(
+        _interval(mean(one.log.cost) - mean(other.log.cost)),
+        _interval(mean(one.quality) - mean(other.quality)),
+        _interval(p95(one) - p95(other)),
+    )
+
+
+def _interval(found: NDArray[np.float64]) -> Interval:
+    """Symmetric bootstrap interval; the first value is that of the run itself."""
+    centre, away = float(found[0]), np.abs(found[1:] - found[0])
+    return Interval(centre, float(np.quantile(away, 0.95, method="inverted_cdf")), 0.95)
+
+
+def cost_apart(one: float, other: float, whom: str, interval: Interval) -> str:
+    """A mean cost against another's as a predicate, with the interval of their difference."""
+    if one != other and _may_be_nothing(interval):
+        low, high = (
+            100 * end / other if other else math.nan for end in (interval.low, interval.high)
+        )
+        within = "" if math.isnan(low) else f" (95 % CI {low:+.0f} to {high:+.0f} %)"
+        return f"costs as much as {whom}, as far as can be told{within}"
+    said = cost_compared(one, other, whom)
+    if one == other or other == 0 or math.isnan(interval.half_width):
+        return said
+    if one / other >= 2:
+        low, high = (1 + end / other for end in (interval.low, interval.high))
+        return f"{said} (95 % CI {number(low, 2)}–{number(high, 2)})"
+    low, high = sorted(abs(100 * end / other) for end in (interval.low, interval.high))
+    if interval.mean < 0:
+        high = min(high, 100.0)
+    return f"{said} (95 % CI {_range(low, high)} %)"
+
+
+def cost_compared(one: float, other: float, whom: str) -> str:
+    """A cost against another policy's, as a predicate: ``costs 31 % less than threshold``."""
+    if one == other:
+        return f"costs the same as {whom}"
+    if other == 0:
+        return f"costs {usd(1000 * one)} per 1,000 tasks, where {whom} costs nothing"
+    change = one / other - 1
+    if abs(change) < 0.005:
+        return f"costs about the same as {whom}"
+    if change >= 1:
+        return f"costs {number(one / other, 2)} times as much as {whom}"
+    return f"costs {percent(abs(change))} {'more' if change > 0 else 'less'} than {whom}"
+
+
+def quality_apart(interval: Interval) -> str:
+    """How much better or worse the answers are, in hundredths of the scale from 0 to 1."""
+    if interval.mean == 0 and interval.half_width == 0:
+        return " at the same quality"
+    if _may_be_nothing(interval):
+        return (
+            ", at a quality that cannot be told apart "
+            f"(95 % CI {100 * interval.low:+.1f} to {100 * interval.high:+.1f} points)"
+        )
+    low, high = sorted((abs(100 * interval.low), abs(100 * interval.high)))
+    more = "higher" if interval.mean > 0 else "lower"
+    return (
+        f" at {abs(100 * interval.mean):.1f} points’ {more} quality (95 % CI {low:.1f}–{high:.1f})"
+    )
+
+
+def latency_apart(interval: Interval) -> str:
+    """How much later the slowest answers come."""
+    if interval.mean == 0 and interval.half_width == 0:
+        return "the same"
+    if _may_be_nothing(interval):
+        return f"cannot be told apart (95 % CI {interval.low:+.2g} to {interval.high:+.2g} s)"
+    low, high = sorted((abs(interval.low), abs(interval.high)))
+    more = "higher" if interval.mean > 0 else "lower"
+    return f"{duration(abs(interval.mean))} {more} (95 % CI {_range(low, high)} s)"
+
+
+def _may_be_nothing(interval: Interval) -> bool:
+    return not (interval.low > 0 or interval.high < 0)  # so it is without a width, too
+
+
+def _range(low: float, high: float) -> str:
+    """Two ends with the decimals that tell them apart."""
+    decimals = next((d for d in range(5) if round(low, d) != round(high, d)), 0)
+    decimals = decimals if high >= 10 else max(decimals, 1)
+    return f"{low:,.{decimals}f}–{high:,.{decimals}f}"
