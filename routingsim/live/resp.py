@@ -14,7 +14,13 @@ from routingsim.live.broker import split_url
 
 __all__ = ["Address", "Wire", "moved", "open_wire", "read_url"]
 
+REACH_SECONDS = 1.0
+"""Time for a server's machine to take a connection. A first packet that was lost is sent
+again only after a second or more: a new attempt is sooner there once it is back."""
+
 CONNECT_SECONDS = 5.0
+"""Time for the connection and the login, TLS too."""
+
 REPLY_SECONDS = 3.0
 """Silence while an answer is awaited after which a server counts as lost. One that sends
 much is heard, though its answer comes after all of it."""
@@ -174,9 +180,12 @@ async def open_wire(
         if address.path is not None:
             _, wire = await loop.create_unix_connection(lambda: Wire(receive, lost), address.path)
         else:
-            _, wire = await loop.create_connection(
-                lambda: Wire(receive, lost), address.host, address.port, ssl=address.tls
-            )
+            # A handshake takes a server that is busy longer than taking the connection.
+            patience = REACH_SECONDS if address.tls is None else CONNECT_SECONDS
+            async with asyncio.timeout(patience):
+                _, wire = await loop.create_connection(
+                    lambda: Wire(receive, lost), address.host, address.port, ssl=address.tls
+                )
     try:
         await wire.call("HELLO", 3, *address.login, "SETNAME", "routingsim-bridge")
         if address.database:
