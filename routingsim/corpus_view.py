@@ -28,7 +28,7 @@ def corpus_text(corpus: Corpus) -> str:
 def _wrapped(line: str) -> str:
     return textwrap.fill(
         line,
-        width=88,
+        width=79,
         initial_indent="  ",
         subsequent_indent="    ",
         break_long_words=False,

@@ -2,6 +2,7 @@
 
 import importlib
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -344,21 +345,40 @@ class Study:
         }
 
     def __repr__(self) -> str:
+        first, second = self._title
+        shown = ["policy", self.ranked_by, *self._main, "stability", "verdict"]
+        short = {
+            "latency_mean": "mean s",
+            "latency_p95": "p95 s",
+            "cost": "USD",
+            "goodput": "good/s",
+        }
+        table = pd.DataFrame(self.table(), columns=list(dict.fromkeys(shown)))
+        table = table.rename(columns=short).replace(
+            {"verdict": {"not distinguishable": "unclear", "baseline": "base"}}
+        )
+        return "\n".join(
+            [
+                textwrap.fill(first, 79, subsequent_indent="  "),
+                second,
+                table.to_string(index=False, float_format="%.3g"),
+            ]
+        )
+
+    @property
+    def _title(self) -> tuple[str, str]:
+        """What was run, and what the table is of."""
         policies = sum(kind == "policy" for kind in self.kinds.values())
-        lines = [
+        return (
             f"Study: {policies} policies and {len(self.names) - policies} controls at loads "
             f"{', '.join(f'{load:g}' for load in self.loads)} x {self.settings.replications} "
             f"replications of {self.settings.tasks:,} tasks ({self.corpus.name})",
             f"At load {self.loads[-1]:g} ({self.rates[-1]:.3g} tasks/s), by {self.ranked_by}; "
             "latencies are simulated:",
-        ]
-        frame = self.table()
-        shown = ["policy", self.ranked_by, *self._main, "stability", "verdict"]
-        lines.append(frame[list(dict.fromkeys(shown))].to_string(index=False, float_format="%.4g"))
-        return "\n".join(lines)
+        )
 
     def _repr_html_(self) -> str:
-        first, second, *_ = repr(self).splitlines()
+        first, second = self._title
         frame = self.table()
         figures = list(dict.fromkeys([self.ranked_by, *self._main]))
         rows = [

@@ -351,7 +351,10 @@ class ReplayResult:
 
     def __repr__(self) -> str:
         shown = ["tasks", "share", "utilisation", "wait_mean", "latency_p50", "latency_p95", "cost"]
-        table = self._summary[[*shown, "quality"]].to_string(float_format="%.3g", na_rep="-")
+        short = {"utilisation": "used", "wait_mean": "wait s", "cost": "USD"}
+        short |= {f"latency_{q}": f"{q} s" for q in QUANTILES}
+        table = pd.DataFrame(self._summary, columns=[*shown, "quality"]).rename(columns=short)
+        table = table.to_string(float_format="%.3g", na_rep="-")
         return "\n".join([f"ReplayResult: {self._title}", *self._preface, table, *self._remarks])
 
     def _repr_html_(self) -> str:

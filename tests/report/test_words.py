@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 
+from routingsim.evaluation.study import Study
 from routingsim.report import words
 from routingsim.report.breakdown import shortened
 from routingsim.report.differences import apart, cost_apart, latency_apart, quality_apart
@@ -99,3 +100,8 @@ def test_shortened() -> None:
     assert shortened("one two three four", 10) == "one two th … (18 characters)"
     assert shortened("\x00\u202e", 10) == "\ufffd\ufffd"
     assert shortened(" " * 100, 10) == "… (100 characters)"
+
+
+def test_results_fit_a_terminal(results: list[ReplayResult], study: Study) -> None:
+    for shown in (results[0], study):
+        assert max(map(len, repr(shown).splitlines()[1:])) <= 80
