@@ -17,17 +17,17 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin, TransformerMixin, clone
 from sklearn.cluster import KMeans
-from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction import FeatureHasher
 from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
-from sklearn.neighbors import NearestNeighbors
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler, normalize
+from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.validation import check_is_fitted
 
 __all__ = [
     "ClusterMeans",
+    "Columns",
     "FrequentColumns",
     "GuardedNeighbors",
     "MeanOf",
@@ -42,6 +42,7 @@ _NUMBER = re.compile(r"\d[\d.,]*")
 _SENTENCE = re.compile(r"[.!?。！？]+(?:\s|$)|\n")
 _SURFACE_WEIGHT = 0.1
 _HASHED = 2**18  # columns of words, of characters and of categories
+_TOGETHER = 256  # points compared with all others at a time
 
 # Columns of text_counts().
 _WORDS, _CHARACTERS, _CATEGORY = (slice(k * _HASHED, (k + 1) * _HASHED) for k in range(3))
@@ -108,27 +109,54 @@ def dense(columns: Any) -> NDArray[np.float64]:
     return columns.toarray()
 
 
-def weights(*, characters: bool = True, categories: bool = True) -> ColumnTransformer:
+def weights(*, characters: bool = True, categories: bool = True) -> FeatureUnion:
     """:func:`text_counts` to features, by what is frequent in training.
 
     TF-IDF of words and, if ``characters``, of characters; the surface of the text,
     scaled and at a small weight; and, if ``categories``, a column a category.
     """
 
-    def tfidf(least: int) -> Any:
-        return make_pipeline(FrequentColumns(least), TfidfTransformer(sublinear_tf=True))
+    def tfidf(block: slice, least: int) -> Any:
+        return make_pipeline(
+            Columns(block.start, block.stop),
+            FrequentColumns(least),
+            TfidfTransformer(sublinear_tf=True),
+        )
 
-    surface = make_pipeline(FunctionTransformer(dense), StandardScaler())
-    return ColumnTransformer(
-        [
-            ("words", tfidf(2), _WORDS),
-            ("characters", tfidf(3) if characters else "drop", _CHARACTERS),
-            ("category", FrequentColumns(1) if categories else "drop", _CATEGORY),
-            ("surface", surface, _SURFACE),
-        ],
-        transformer_weights={"surface": _SURFACE_WEIGHT},
-        sparse_threshold=1.0,
+    parts = [("words", tfidf(_WORDS, 2))]
+    if characters:
+        parts.append(("characters", tfidf(_CHARACTERS, 3)))
+    if categories:
+        label = make_pipeline(Columns(_CATEGORY.start, _CATEGORY.stop), FrequentColumns(1))
+        parts.append(("category", label))
+    surface = make_pipeline(
+        Columns(_SURFACE.start, _SURFACE.stop), FunctionTransformer(dense), StandardScaler()
     )
+    parts.append(("surface", surface))
+    return FeatureUnion(parts, transformer_weights={"surface": _SURFACE_WEIGHT})
+
+
+# Not a ColumnTransformer, which keeps (and saves) a list of its hundred thousands of columns.
+class Columns(TransformerMixin, BaseEstimator):
+    """The columns from ``start`` up to ``stop``."""
+
+    def __init__(self, start: int, stop: int) -> None:
+        self.start = start
+        self.stop = stop
+
+    def fit(self, X: Any, y: object = None) -> Self:
+        """Learn nothing."""
+        return self
+
+    def transform(self, X: Any) -> Any:
+        """Those columns of ``X``, shape (tasks, stop - start)."""
+        return X[:, self.start : self.stop]
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.requires_fit = False
+        tags.input_tags.sparse = True
+        return tags
 
 
 class FrequentColumns(TransformerMixin, BaseEstimator):
@@ -161,7 +189,8 @@ class UnitSVD(TransformerMixin, BaseEstimator):
     def fit(self, X: Any, y: object = None) -> Self:
         """Find the dimensions of ``X``, shape (tasks, features), which may be sparse."""
         size = min(self.components, X.shape[1])
-        self.svd_ = TruncatedSVD(size, n_iter=2, random_state=0).fit(X)
+        with np.errstate(invalid="ignore"):  # points all alike have no variance to explain
+            self.svd_ = TruncatedSVD(size, n_iter=2, random_state=0).fit(X)
         return self
 
     def transform(self, X: Any) -> NDArray[np.float64]:
@@ -182,6 +211,10 @@ class GuardedNeighbors(MultiOutputMixin, RegressorMixin, BaseEstimator):
     the highest prediction falls back to the best single agent. Distances below it
     stand as the neighbours say.
 
+    Of points equally near, to nine decimals of the cosine, those that come first in the
+    training data count, so that the last digits of a product, which depend on the
+    machine, do not choose.
+
     Parameters
     ----------
     k : int
@@ -198,15 +231,13 @@ class GuardedNeighbors(MultiOutputMixin, RegressorMixin, BaseEstimator):
         """Remember the points ``X``, shape (tasks, features), and qualities (tasks, agents)."""
         self.quality_ = np.asarray(y, dtype=np.float64)
         self.mean_ = self.quality_.mean(axis=0)
-        neighbours = min(self.k, len(self.quality_))
-        nearest = NearestNeighbors(n_neighbors=neighbours, metric="cosine", algorithm="brute")
-        self.neighbours_ = nearest.fit(X)
+        self.points_ = normalize(X)
         return self
 
     def predict(self, X: Any) -> NDArray[np.float64]:
         """Quality per agent, shape (tasks, agents)."""
         check_is_fitted(self)
-        nearest = self.quality_[self.neighbours_.kneighbors(X, return_distance=False)]
+        nearest = self.quality_[self.nearest(X)]
         best = int(self.mean_.argmax())
         ahead = nearest - nearest[:, :, [best]]
         advantage = ahead.mean(axis=1)
@@ -214,6 +245,19 @@ class GuardedNeighbors(MultiOutputMixin, RegressorMixin, BaseEstimator):
         unclear = (advantage > 0) & (advantage <= self.margin * error)
         guarded = np.where(unclear, self.mean_ - self.mean_[best], advantage)
         return nearest[:, :, best].mean(axis=1, keepdims=True) + guarded
+
+    def nearest(self, X: Any) -> NDArray[np.intp]:
+        """The neighbours of points, in the order of the training data, shape (tasks, k)."""
+        asked, others = normalize(X), self.points_.T
+        size = others.shape[1]
+        k = min(self.k, size)
+        found = np.empty((asked.shape[0], k), dtype=np.intp)
+        first_wins = np.arange(size, 0, -1)  # makes every key a different one
+        for begin in range(0, len(found), _TOGETHER):
+            cosine = safe_sparse_dot(asked[begin : begin + _TOGETHER], others, dense_output=True)
+            key = np.rint(cosine * 1e9).astype(np.int64) * (size + 1) + first_wins
+            found[begin : begin + _TOGETHER] = np.argpartition(key, size - k)[:, size - k :]
+        return np.sort(found)
 
 
 class ClusterMeans(MultiOutputMixin, RegressorMixin, BaseEstimator):

@@ -26,14 +26,17 @@ RIGHT = 0.5
 
 TRUSTED = (
     "routingsim.policies.estimators.ClusterMeans",
+    "routingsim.policies.estimators.Columns",
     "routingsim.policies.estimators.FrequentColumns",
     "routingsim.policies.estimators.GuardedNeighbors",
     "routingsim.policies.estimators.MeanOf",
     "routingsim.policies.estimators.UnitSVD",
     "routingsim.policies.estimators.dense",
     "routingsim.policies.estimators.text_counts",
+    "scipy.sparse._csr.csr_array",  # read as numbers, by scipy's own reader
+    "scipy.sparse._csr.csr_matrix",
 )
-"""Types in a saved predictor that are read besides those of numpy, scipy and scikit-learn."""
+"""Types in a saved predictor that are read besides those that skops trusts."""
 
 _FORMAT = 1
 

@@ -114,6 +114,9 @@ def tfidf_blend(
 ) -> QualityPredictor:
     """The mean of :func:`tfidf_ridge` and :func:`tfidf_knn` without its guard.
 
+    On the corpora of ``docs/findings.md`` it orders tasks (APGR) at least as well as
+    ridge; of the agent to choose it knows no more.
+
     Parameters
     ----------
     alpha, k, categories, embedding

@@ -200,6 +200,18 @@ def test_neighbours_fall_back_to_the_best_single_agent_unless_the_advantage_is_c
     np.testing.assert_allclose(clear[1], [0.6, 0.63])
 
 
+def test_of_texts_equally_far_the_first_are_neighbours() -> None:
+    rng = np.random.default_rng(0)
+    directions = rng.normal(size=(4, 7))
+    which = rng.integers(4, size=300)
+    # The same direction at many lengths: cosines are equal but for their last digits.
+    points = directions[which] * rng.uniform(0.1, 10, (300, 1))
+    model = GuardedNeighbors(k=20).fit(points, rng.random((300, 2)))
+    found = model.nearest(directions)
+    for direction, neighbours in enumerate(found):
+        np.testing.assert_array_equal(neighbours, np.flatnonzero(which == direction)[:20])
+
+
 def test_few_points_have_few_neighbours_and_clusters() -> None:
     points, quality = [[0.0], [1.0], [2.0]], np.array([[0.0], [0.5], [1.0]])
     nearest = GuardedNeighbors(k=70).fit(points, quality).predict([[9.0]])
