@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pandas as pd
@@ -240,3 +241,7 @@ def test_tasks_schedule_and_runs_are_written(own: Path) -> None:
     invoke("compare", own, "-p", "random", "--loads", "0.5", "--replications", "2",
            "--runs-to", runs)  # fmt: skip
     assert pd.read_csv(runs)["policy"].tolist().count("random") == 2
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    assert invoke("--version").stdout == f"routingsim {version('routingsim')}\n"

@@ -2,6 +2,8 @@
 
 import os
 import sys
+from importlib.metadata import version as version_of
+from typing import Annotated
 
 import typer
 
@@ -30,6 +32,23 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"routingsim {version_of('routingsim')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _general(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_say_version, is_eager=True, help="Say the version."),
+    ] = False,
+) -> None:
+    pass
+
 
 # By command, shown at the foot of its help.
 EXAMPLES = {
