@@ -2,7 +2,7 @@
 
     python benchmarks/compare.py [--corpus paretobandit-val] [--pool paretobandit]
 
-Prints the seconds for reading, for the study (18 policies and controls, so 1,440 replays
+Prints the seconds for reading, for the study (17 policies and controls, so 1,360 replays
 of every task) and for its tables with all intervals and verdicts; the goal is the study in
 under 60 s. Kernels are compiled, or read from their cache, before the clock starts, by a
 study of one replication, which is timed too.

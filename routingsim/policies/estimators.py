@@ -248,7 +248,9 @@ class GuardedNeighbors(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     def nearest(self, X: Any) -> NDArray[np.intp]:
         """The neighbours of points, in the order of the training data, shape (tasks, k)."""
-        asked, others = normalize(X), self.points_.T
+        asked: Any = normalize(X)
+        points: Any = self.points_
+        others = points.T
         size = others.shape[1]
         k = min(self.k, size)
         found = np.empty((asked.shape[0], k), dtype=np.intp)
