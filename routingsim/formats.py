@@ -34,6 +34,8 @@ __all__ = [
 ]
 
 _TRUTHS = {"true": 1.0, "false": 0.0}
+# How RouteLLM's files called a model at first, and call it now.
+_RENAMED = {"mixtral-8x7b-instruct-v0.1": "mistralai/Mixtral-8x7B-Instruct-v0.1"}
 
 
 def draft_routellm(rows: Rows, name: str) -> Draft:
@@ -62,7 +64,8 @@ def draft_routellm(rows: Rows, name: str) -> Draft:
                 result.problems.setdefault(
                     row, f"{model}: expected True or False, found {shown(value)}"
                 )
-        result.columns[f"outcomes.{model}.quality"] = Column(model, right)
+        agent = _RENAMED.get(model, model)
+        result.columns[f"outcomes.{agent}.quality"] = Column(model, right)
     return result
 
 

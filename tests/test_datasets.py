@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from routingsim.agents import load_agents
 from routingsim.catalogue import DATASETS, Dataset
 from routingsim.datasets import corpora, data_folder, load_corpus
 from routingsim.errors import CorpusError
@@ -215,6 +216,17 @@ def test_mmlu_from_its_folder(cache: Path) -> None:
     with pytest.raises(CorpusError, match=r"mmlu_virology\.csv:3: strong: expected True or False"):
         load_corpus("mmlu")
     assert len(load_corpus("mmlu", on_error="skip")) == 4
+
+
+@pytest.mark.parametrize(
+    "weak", ["mixtral-8x7b-instruct-v0.1", "mistralai/Mixtral-8x7B-Instruct-v0.1"]
+)
+def test_mmlu_is_of_the_routellm_pool_by_either_name(cache: Path, weak: str) -> None:
+    (cache / "mmlu").mkdir()
+    rows = f"prompt,{weak},gpt-4-1106-preview\nWhy?,False,True\n"
+    (cache / "mmlu" / "mmlu_anatomy.csv").write_text(rows)
+    recorded = {agent.recorded_as for agent in load_agents("routellm")}
+    assert set(load_corpus("mmlu").agents) == recorded
 
 
 @pytest.mark.usefixtures("no_network")
