@@ -199,7 +199,7 @@ def test_a_predictor_of_ones_own_serves_fitted_or_not(corpus: Corpus) -> None:
         "utility",
         "utility:knn,w_latency=0.5",
         "ridge:w_cost=2,alpha=1",
-        "knn:k=50,margin=2",
+        "knn:k=60,margin=2",
         "kmeans:clusters=10,categories=false",
         "logistic:cross_fitted=false,seed=3",
     ],
