@@ -50,7 +50,9 @@ class _Fields(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     outcome: str | None = None
 
 
-class Agent(_Fields, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Agent(
+    _Fields, frozen=True, kw_only=True, forbid_unknown_fields=True, repr_omit_defaults=True
+):
     """One agent: what it is, what it costs, and how it behaves under load.
 
     Parameters

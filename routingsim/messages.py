@@ -84,6 +84,9 @@ class RoutingDecision(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     reason: str
     timestamp: int
 
+    def __repr__(self) -> str:
+        return f"<RoutingDecision: {self.agent.id}, D_var {self.complexity_score.d_var:.3f}>"
+
     def _repr_html_(self) -> str:
         score = self.complexity_score.d_var
         return (

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cache
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 import numpy as np
@@ -182,8 +182,25 @@ def recipes() -> dict[str, Recipe]:
 
 @cache
 def _plugged_in() -> dict[str, Recipe]:
-    found = entry_points(group="routingsim.policies")
-    return {point.name: Recipe(point.name, point.load()) for point in found}
+    return {
+        point.name: Recipe(point.name, _loaded(point))
+        for point in entry_points(group="routingsim.policies")
+    }
+
+
+def _loaded(point: EntryPoint) -> Callable[..., Policy]:
+    """A plug-in's recipe; one that cannot be loaded says so when it is used or listed."""
+    try:
+        return point.load()
+    except Exception as error:  # whatever a stranger's module does; the other policies work on
+        package = point.dist.name if point.dist else "a plug-in"
+        said = f"cannot be loaded from {package} ({point.value}): {error}"
+
+    def broken(pool: AgentPool, corpus: Corpus | None = None) -> Policy:
+        raise PolicyError(f"policy {point.name!r} {said}; mend or uninstall that package")
+
+    broken.__doc__ = f"({said})"
+    return broken
 
 
 def make_policy(
