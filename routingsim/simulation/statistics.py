@@ -2,11 +2,10 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy import special  # scipy.stats takes a second to import
 
 __all__ = ["Interval", "batch_means", "quantiles", "slope_t"]
 
@@ -53,7 +52,7 @@ def batch_means(values: ArrayLike, batches: int = 30, level: float = 0.95) -> In
     if length < 2:
         return Interval(float(series.mean()) if series.size else math.nan, math.nan, level)
     means = series[series.size - length * batches :].reshape(batches, length).mean(axis=1)
-    t = stats.t.ppf(0.5 + level / 2, batches - 1)
+    t = special.stdtrit(batches - 1, 0.5 + level / 2)
     half_width = t * means.std(ddof=1) / math.sqrt(batches)
     return Interval(float(means.mean()), float(half_width), level)
 
@@ -78,5 +77,9 @@ def slope_t(values: ArrayLike) -> float:
     series = np.asarray(values, dtype=np.float64)
     if series.size < 3 or np.ptp(series) == 0:
         return 0.0
-    fit: Any = stats.linregress(np.arange(series.size), series)
-    return float(fit.slope / fit.stderr) if fit.stderr > 0 else math.inf * np.sign(fit.slope)
+    x = np.arange(series.size) - (series.size - 1) / 2
+    squares = x @ x
+    slope = float(x @ series / squares)
+    rest = series - series.mean() - slope * x
+    error = math.sqrt(rest @ rest / (series.size - 2) / squares)
+    return slope / error if error > 0 else math.copysign(math.inf, slope)
