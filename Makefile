@@ -21,7 +21,7 @@ help: ## Show this list
 
 demo: $(READY) ## Replay our corpus live under three policies; leaves routing-report.html
 	$(BIN)/routingsim replay tasks --policy threshold --policy threshold:calibrated \
-		--policy least-loaded --arrivals corpus:40x --live --speed 20 --seed 7 --report routing-report.html
+		--policy least-loaded --arrivals corpus:40x --live --speed 40 --seed 7 --report routing-report.html
 
 test: $(READY) ## Run every test, the notebooks too
 	$(BIN)/pytest -n auto --dist loadscope $(ARGS) tests \
