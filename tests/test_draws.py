@@ -157,6 +157,24 @@ def test_normal_quantile_is_odd_and_rises(p: float) -> None:
         assert draws.normal_quantile(q) == pytest.approx(-draws.normal_quantile(p), rel=1e-14)
 
 
+def test_normal_draws_are_the_quantiles_of_their_uniforms() -> None:
+    key = stream(3, draws.SERVICE)
+    u = np.array([draws.uniform(key, i, 0) for i in range(N)])
+    assert u.min() < 2.0**-10  # far into both tails
+    assert u.max() > 1 - 2.0**-10
+    z = np.array([draws.normal(key, i, 0) for i in range(N)])
+    np.testing.assert_allclose(z, ndtri(u), rtol=1e-12, atol=1e-13)
+
+
+def test_the_table_of_normal_quantiles_reaches_the_last_uniform() -> None:
+    tails = 2.0 ** -np.linspace(1.0, 53.0, 20_001)
+    tabled = np.array(
+        [draws.tabled_quantile(u) for u in np.concatenate([tails, 1.0 - tails[:9000]])]
+    )
+    exact = ndtri(np.concatenate([tails, 1.0 - tails[:9000]]))
+    np.testing.assert_allclose(tabled, exact, rtol=1e-12, atol=1e-13)
+
+
 def test_normal_draws_have_the_moments_of_their_law() -> None:
     key = stream(11, draws.SERVICE)
     z = np.array([draws.normal(key, i, 0) for i in range(N)])
