@@ -38,9 +38,9 @@ from routingsim.policies.kernel import (
     no_learning,
 )
 from routingsim.simulation.columns import (
-    DETERMINISTIC,
     EXPONENTIAL,
     LOG,
+    LOGNORMAL,
     REJECTED,
     RULES,
     STATE,
@@ -88,8 +88,8 @@ def _sink_time(heap, size, value):
         child = 2 * k + 1
         if child >= size:
             break
-        if child + 1 < size and heap[child + 1] < heap[child]:
-            child += 1
+        if child + 1 < size:
+            child += np.int64(heap[child + 1] < heap[child])  # no branch to mispredict
         if heap[child] >= value:
             break
         heap[k] = heap[child]
@@ -147,19 +147,31 @@ def _refresh(s, system, log, now):
 @_inlined
 def _refresh_agent(s, system, log, a, now):
     due = math.inf
-    if s.reserves[a]:
+    reserves = s.reserves[a]
+    if reserves:
         while s.busy[a] and s.ends_at[a, 0] <= now:
             s.busy[a] -= 1
             _sink_time(s.ends_at[a], s.busy[a], s.ends_at[a, s.busy[a]])
-        while s.queued[a] and log.left[s.head[a]] <= now:
-            i = s.head[a]
-            if log.finished[i] > now:  # still in service: never more of these than slots
-                _push_time(s.ends_at[a], s.busy[a], log.finished[i])
-                s.busy[a] += 1
-            s.head[a] = s.behind[i]
-            s.queued[a] -= 1
+    queued, head = s.queued[a], s.head[a]
+    while queued and log.left[head] <= now:
+        if reserves and log.finished[head] > now:  # in service: never more of these than slots
+            _push_time(s.ends_at[a], s.busy[a], log.finished[head])
+            s.busy[a] += 1
+        head = s.behind[head]
+        queued -= 1
+    s.queued[a], s.head[a] = queued, head
+    if queued:
+        due = log.left[head]
+    given = s.given[a]
+    while given and s.free_at[a, 0] <= now:
+        given -= 1
+        _sink_time(s.free_at[a], given, s.free_at[a, given])
+    s.given[a] = given
+    if given:
+        due = min(due, s.free_at[a, 0])
+    if reserves:
         if s.busy[a]:
-            due = s.ends_at[a, 0]
+            due = min(due, s.ends_at[a, 0])
         last = system.first_outage[a + 1]
         while s.outage[a] < last and system.up[s.outage[a]] <= now:
             s.outage[a] += 1
@@ -170,17 +182,6 @@ def _refresh_agent(s, system, log, a, now):
                 due = min(due, system.up[s.outage[a]])
             else:
                 due = min(due, system.down[s.outage[a]])
-    else:
-        while s.queued[a] and log.left[s.head[a]] <= now:
-            s.head[a] = s.behind[s.head[a]]
-            s.queued[a] -= 1
-    while s.given[a] and s.free_at[a, 0] <= now:
-        s.given[a] -= 1
-        _sink_time(s.free_at[a], s.given[a], s.free_at[a, s.given[a]])
-    if s.given[a]:
-        due = min(due, s.free_at[a, 0])
-    if s.queued[a]:
-        due = min(due, log.left[s.head[a]])
     s.due[a] = due
     _note(s, system, a)
 
@@ -238,16 +239,13 @@ def _enqueue(s, a, i):
 
 
 @_inlined
-def _service(system, work, key, a, row, i, attempt):
-    """Service time of one try. The noise belongs to the task: every agent meets the same."""
-    mean = work.service[row, a]
-    noise = system.noise[a]
-    if noise == DETERMINISTIC:
-        return mean
-    if noise == EXPONENTIAL:
-        return mean * draws.exponential(key, i, attempt)
-    sigma = system.sigma[a]
-    return mean * math.exp(sigma * (draws.normal(key, i, attempt) - 0.5 * sigma))
+def _draw(law, key, i, attempt):
+    """The draw behind a try's service time. It belongs to the task: every agent meets the same."""
+    if law == LOGNORMAL:
+        return draws.normal(key, i, attempt)
+    if law == EXPONENTIAL:
+        return draws.uniform(key, i, attempt)
+    return 1.0
 
 
 @_inlined
@@ -271,6 +269,8 @@ def _task_view(work, seed_key, i, attempt, now):
 @_inlined
 def _choose(s, pool, system, log, rules, choose, memory, task):
     """Ask the policy; a retry with fallback hides the agent that has just failed."""
+    if system.down.size == 0 and not (task.attempt and rules.fallback):
+        return choose(task, pool, memory)
     hidden, kept = -1, 0
     if task.attempt and rules.fallback and s.up.size > 1:
         hidden = log.agent[task.index]
@@ -291,8 +291,11 @@ def _choose(s, pool, system, log, rules, choose, memory, task):
 
 
 @_inlined
-def _send(s, system, work, rules, log, keys, a, i, attempt, now):
-    """Send try ``attempt`` of task ``i`` to agent ``a``: all that will become of it."""
+def _send(s, system, work, rules, log, keys, a, i, attempt, now, drawn):
+    """Send try ``attempt`` of task ``i`` to agent ``a``: all that will become of it.
+
+    ``drawn`` is for agents of the first one's law.
+    """
     log.agent[i] = a
     log.attempts[i] = attempt + 1
     start = _start(s, system, a, now)
@@ -307,7 +310,14 @@ def _send(s, system, work, rules, log, keys, a, i, attempt, now):
         _enqueue(s, a, i)
     else:
         row = work.row[i]
-        end = start + _service(system, work, keys.service, a, row, i, attempt)
+        law = system.noise[a]
+        noise = drawn if law == system.noise[0] else _draw(law, keys.service, i, attempt)
+        if law == LOGNORMAL:
+            sigma = system.sigma[a]
+            noise = math.exp(sigma * (noise - 0.5 * sigma))
+        elif law == EXPONENTIAL:
+            noise = -math.log(noise)
+        end = start + work.service[row, a] * noise
         rate = system.error_rate[a]
         failed = rate > 0.0 and draws.uniform(keys.error, i, attempt) < rate
         judged = attempt + 1 < rules.levels and not failed
@@ -458,11 +468,13 @@ def _run(s, work, system, rules, log, choose, learn, learns, memory, seed):
             fresh += 1
             work.arrived[i] = now
             log.wait[i] = log.cost[i] = 0.0
+        # Drawn ahead of the choice, on which it does not depend, to be ready when it is made.
+        drawn = _draw(system.noise[0], keys.service, i, attempt)
         task = _task_view(work, keys.choice, i, attempt, now)
         a = _choose(s, pool, system, log, rules, choose, memory, task)
         if a < 0 or a >= m:
             return i
-        _send(s, system, work, rules, log, keys, a, i, attempt, now)
+        _send(s, system, work, rules, log, keys, a, i, attempt, now, drawn)
         again = log.status[i] == FAILED and attempt + 1 < rules.attempts
         if told or again or log.status[i] == REJECTED:
             _push_event(s, log.finished[i], ENDED * _KIND + i)
