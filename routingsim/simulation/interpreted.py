@@ -3,7 +3,7 @@
 The engine calls a small compiled kernel, the *trampoline*, which calls back into
 the interpreter. The addresses to call travel in the engine's ``memory``; the
 Python function gets its own. Only the task's number and its draws cross the
-border by value: everything else is read from the engine's own arrays.
+border by value: everything else is read from columns made once a run.
 """
 
 import ctypes
@@ -16,19 +16,15 @@ from numba import njit, types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from routingsim.draws import uniform
 from routingsim.policies.kernel import CHOOSE, LEARN, Kernel, Outcome, PoolView, TaskView
 from routingsim.simulation.columns import Workload
 
 __all__ = ["Callbacks"]
 
-_CHOOSE = ctypes.CFUNCTYPE(
-    ctypes.c_int64, ctypes.c_int64, ctypes.c_int64, ctypes.c_double, ctypes.c_uint64
-)
+_TASK = (ctypes.c_int64, ctypes.c_int64, ctypes.c_double, ctypes.c_uint64, ctypes.c_double)
+_CHOOSE = ctypes.CFUNCTYPE(ctypes.c_int64, *_TASK)
 _LEARN = ctypes.CFUNCTYPE(
-    ctypes.c_int64,
-    *(ctypes.c_int64, ctypes.c_int64, ctypes.c_double, ctypes.c_uint64),
-    *(ctypes.c_int64, ctypes.c_int64, *[ctypes.c_double] * 5),
+    ctypes.c_int64, *_TASK, ctypes.c_int64, ctypes.c_int64, *[ctypes.c_double] * 5
 )
 
 
@@ -51,13 +47,14 @@ def _pointer_call(*kinds: Any) -> Callable[..., Any]:
 
 
 _i8, _u8, _f8 = types.int64, types.uint64, types.float64
-_call_choose = _pointer_call(_i8, _i8, _f8, _u8)
-_call_learn = _pointer_call(_i8, _i8, _f8, _u8, _i8, _i8, _f8, _f8, _f8, _f8, _f8)
+_call_choose = _pointer_call(_i8, _i8, _f8, _u8, _f8)
+_call_learn = _pointer_call(_i8, _i8, _f8, _u8, _f8, _i8, _i8, _f8, _f8, _f8, _f8, _f8)
 
 
 @njit(CHOOSE, nogil=True)
 def _choose_trampoline(task, pool, memory):
-    return _call_choose(int(memory[0]), (task.index, task.attempt, task.time, task.key))
+    drawn = task.index, task.attempt, task.time, task.key, task.uniform
+    return _call_choose(int(memory[0]), drawn)
 
 
 @njit(LEARN, nogil=True)
@@ -65,10 +62,18 @@ def _learn_trampoline(task, agent, outcome, pool, memory):
     _call_learn(
         int(memory[1]),
         (
-            *(task.index, task.attempt, task.time, task.key, agent, outcome.status),
+            *(task.index, task.attempt, task.time, task.key, task.uniform, agent, outcome.status),
             *(outcome.wait, outcome.service, outcome.latency, outcome.cost, outcome.quality),
         ),
     )
+
+
+def _by_row(table: NDArray[np.float64]) -> Callable[[int], NDArray[np.float64]]:
+    """Rows of a table; a table without columns has one, which all share."""
+    if table.shape[1] == 0:
+        none = np.zeros(0)
+        return lambda row: none
+    return table.__getitem__
 
 
 class Callbacks:
@@ -106,41 +111,32 @@ class Callbacks:
         memory: NDArray[np.float64],
     ) -> None:
         self.error: BaseException | None = None
-        rows = work.row
-        d_var, tokens, category = work.d_var, work.prompt_tokens, work.category
-        features, predicted = work.features, work.predicted
+        rows, tokens = work.row, work.prompt_tokens.tolist()
+        d_var, category = work.d_var.tolist(), work.category.tolist()
+        features, predicted = _by_row(work.features), _by_row(work.predicted)
 
-        def view(index: int, attempt: int, time: float, key: int) -> TaskView:
+        def view(index: int, attempt: int, time: float, key: int, uniform: float) -> TaskView:
             row = int(rows[index])
             wide: Any = np.uint64(key)  # as a plain int it would not fit draw()
-            return TaskView(
-                index,
-                attempt,
-                time,
-                d_var[row],
-                tokens[row],
-                category[row],
-                wide,
-                uniform(key, 0, 0),
-                features[row],
-                predicted[row],
-            )
+            known = d_var[row], tokens[row], category[row], wide, uniform
+            return TaskView(index, attempt, time, *known, features(row), predicted(row))
 
-        def on_choose(index: int, attempt: int, time: float, key: int) -> int:
+        def on_choose(*task: Any) -> int:
             if self.error is not None:
                 return -1
             try:
-                return int(choose.python(view(index, attempt, time, key), pool, memory))
+                return int(choose.python(view(*task), pool, memory))
             except BaseException as error:  # nothing may be raised through compiled code
                 self.error = error
                 return -1
 
         def on_learn(
-            index: int, attempt: int, time: float, key: int, agent: int, status: int, *rest: float
-        ) -> int:
+            index: int, attempt: int, time: float, key: int, uniform: float,
+            agent: int, status: int, *rest: float,
+        ) -> int:  # fmt: skip
             if self.error is None:
                 try:
-                    task = view(index, attempt, time, key)
+                    task = view(index, attempt, time, key, uniform)
                     learn.python(task, agent, Outcome(status, *rest), pool, memory)
                 except BaseException as error:  # nothing may be raised through compiled code
                     self.error = error
