@@ -19,8 +19,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from routingsim.agents import AgentPool, load_agents
+from routingsim.catalogue import DATASETS
 from routingsim.corpus import Corpus
-from routingsim.datasets import corpora, load_corpus
+from routingsim.datasets import corpora, data_folder, load_corpus
 from routingsim.evaluation import (
     aiq,
     apgr,
@@ -50,7 +51,7 @@ POOLS = {
     "paretobandit-val": "paretobandit",
     "dcrouter-train": "dcrouter",
 }
-LEAKING = ("dcrouter-train",)  # their category was made from the outcomes
+LABELLED = ("dcrouter-train",)  # with a label that was made from the outcomes
 PAIRS = {
     "paretobandit-val": ("llama-3.1-8b", "gemini-2.5-pro"),
     "dcrouter-train": ("mistral-7b-instruct-v0.3", "llama-3.1-nemotron-51b-instruct"),
@@ -129,8 +130,7 @@ def study(name: str, corpus: Corpus, pool: AgentPool) -> None:
     names = [agent.recorded_as for agent in pool]
     quality = corpus.outcome("quality", names)
     cost, modelled = cost_table(corpus, pool)
-    labels = name not in LEAKING
-    made = {kind: make(categories=labels) for kind, make in PREDICTORS.items()}
+    made = {kind: make() for kind, make in PREDICTORS.items()}
     predicted = {k: each.cross_predict(corpus, names, seed=SEED) for k, each in made.items()}
     print(f"\n## {name}: {len(corpus):,} tasks, {len(pool)} agents")
 
@@ -139,16 +139,15 @@ def study(name: str, corpus: Corpus, pool: AgentPool) -> None:
     print(f"\nAPGR, {pool.ids[weak]} ({low.mean():.4f}) to {pool.ids[strong]} ({high.mean():.4f})")
     scores = untrained(corpus)
     if corpus.category_codes:
-        said = "label" if labels else "label (made from the outcomes)"
-        scores[said] = by_label(corpus, high - low)
+        scores["label"] = by_label(corpus, high - low)
     scores |= {kind: each[:, strong] - each[:, weak] for kind, each in predicted.items()}
     print(apgr_table(scores, low, high).to_string())
     again = [made["ridge"].cross_predict(corpus, names, seed=seed) for seed in SEEDS]
     values = [apgr(routing_curve(p[:, strong] - p[:, weak], low, high)) for p in again]
     print(f"ridge over fold seeds {SEEDS}: {np.round(values, 4).tolist()}")
 
-    if not labels:
-        print("\nWhat the label knows: mean quality over the agents, and variance explained")
+    if name in LABELLED:
+        print("\nWhat cluster_id knows: mean quality over the agents, and variance explained")
         print(label_table(corpus, names, quality, predicted["ridge"]).to_string())
 
     if len(pool) > 2:
@@ -163,7 +162,7 @@ def study(name: str, corpus: Corpus, pool: AgentPool) -> None:
             f"\nGoodput (quality >= 0.5 within {OBJECTIVE:g} s, per s) at rho = {RHO}, "
             f"{REPLICATIONS} replications of {TASKS:,} tasks, simulated service times"
         )
-        print(goodput_table(corpus, pool, labels).to_string())
+        print(goodput_table(corpus, pool).to_string())
 
 
 def shown(interval: Interval, digits: str = ".4f") -> str:
@@ -202,11 +201,16 @@ def by_label(corpus: Corpus, advantage: Array) -> Array:
 
 
 def label_table(corpus: Corpus, names: list[str], quality: Array, without: Array) -> pd.DataFrame:
-    """Range of a task's mean quality in each category, and R² of ridge with and without it."""
-    mean = pd.Series(quality.mean(axis=1)).groupby(corpus.tasks["category"].tolist())
+    """Range of a task's mean quality in each cluster, and R² of ridge with and without it.
+
+    The reader leaves ``cluster_id`` out; here it is put back as a category.
+    """
+    records = pd.read_json(data_folder() / DATASETS[corpus.name].file)
+    frame = corpus.to_frame().assign(category=records["cluster_id"].astype(str).to_numpy())
+    knowing = PREDICTORS["ridge"]().cross_predict(Corpus.from_frame(frame), names, seed=SEED)
+    mean = pd.Series(quality.mean(axis=1)).groupby(frame["category"].to_numpy())
     table = pd.DataFrame({"count": mean.count(), "min": mean.min(), "max": mean.max()})
     spread = ((quality - quality.mean(axis=0)) ** 2).sum()
-    knowing = PREDICTORS["ridge"]().cross_predict(corpus, names, seed=SEED)
     for said, guess in (("R² without it", without), ("R² with it", knowing)):
         table.loc[said, "max"] = 1 - ((quality - guess) ** 2).sum() / spread
     return table.round(3)
@@ -295,19 +299,12 @@ def choice_table(predicted: dict[str, Array], quality: Array, cost: Array) -> pd
     return pd.DataFrame.from_dict(rows, orient="index").round(4)
 
 
-def goodput_table(corpus: Corpus, pool: AgentPool, labels: bool) -> pd.DataFrame:
+def goodput_table(corpus: Corpus, pool: AgentPool) -> pd.DataFrame:
     """Utility against every quality-only policy under common random numbers."""
-    option = "" if labels else "categories=false"
     specs = ["utility", *PREDICTORS, *(f"{kind}:w_cost=1" for kind in PREDICTORS)]
     best = pool.ids[int(corpus.outcome("quality", [a.recorded_as for a in pool]).mean(0).argmax())]
-    policies = {
-        spec: make_policy(f"{spec}{',' if ':' in spec else ':'}{option}", pool, corpus)
-        for spec in specs
-    }
-    policies |= {
-        spec: make_policy(spec, pool, corpus)
-        for spec in (f"static:{best}", "threshold", "shortest-wait")
-    }
+    specs += [f"static:{best}", "threshold", "shortest-wait"]
+    policies = {spec: make_policy(spec, pool, corpus) for spec in specs}
     arrivals = Poisson(RHO * pool.capacity)
     goodput: dict[str, list[float]] = {}
     quality: dict[str, list[float]] = {}
