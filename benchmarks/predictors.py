@@ -12,7 +12,7 @@ back a half of the corpus itself, texts that are alike on one side.
 """
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -218,22 +218,20 @@ def label_table(corpus: Corpus, names: list[str], quality: Array, without: Array
 
 def apgr_table(scores: dict[str, Array], low: Array, high: Array) -> pd.DataFrame:
     """APGR with its interval, and how far it is ahead of length and of D_var."""
+    found: dict[str, list[float]] = {name: [] for name in scores}  # of all tasks, and resamples
+    rows = {}
+    for name, score in scores.items():
 
-    def area(score: Array) -> Callable[[NDArray[np.intp]], float]:
-        return lambda rows: apgr(routing_curve(score[rows], low[rows], high[rows]))
+        def area(rows: NDArray[np.intp], score: Array = score, name: str = name) -> float:
+            found[name].append(apgr(routing_curve(score[rows], low[rows], high[rows])))
+            return found[name][-1]
 
-    def ahead(score: Array, other: Array) -> str:
-        one, two = area(score), area(other)
-        return shown(bootstrap(lambda rows: one(rows) - two(rows), len(low)), "+.4f")
-
-    rows = {
-        name: {
-            "apgr": shown(bootstrap(area(score), len(low))),
-            "ahead of length": ahead(score, scores["length"]),
-            "ahead of d_var": ahead(score, scores["d_var"]),
-        }
-        for name, score in scores.items()
-    }
+        rows[name] = {"apgr": shown(bootstrap(area, len(low)))}
+    for name, row in rows.items():
+        for other in ("length", "d_var"):  # the same seed, so the same resamples
+            apart = iter(np.subtract(found[name], found[other]).tolist())
+            ahead = bootstrap(lambda _, apart=apart: next(apart), len(low))
+            row[f"ahead of {other}"] = shown(ahead, "+.4f")
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
