@@ -11,7 +11,7 @@ from sklearn.pipeline import make_pipeline
 
 from routingsim import draws
 from routingsim.agents import Agent, AgentPool
-from routingsim.corpus import Corpus
+from routingsim.corpus import Corpus, prompt_tokens
 from routingsim.errors import PolicyError
 from routingsim.policies import kmeans, knn, make_policy, ridge, utility
 from routingsim.policies.crossfit import shipped_fits
@@ -200,6 +200,7 @@ def test_a_predictor_of_ones_own_serves_fitted_or_not(corpus: Corpus) -> None:
         "utility:knn,w_latency=0.5",
         "ridge:w_cost=2,alpha=1",
         "knn:k=60,margin=2",
+        "blend:cost_share=0.8",
         "kmeans:clusters=10,categories=false",
         "logistic:cross_fitted=false,seed=3",
     ],
@@ -234,6 +235,24 @@ def test_replays_are_repeated_to_the_last_digit(corpus: Corpus) -> None:
     pd.testing.assert_frame_equal(*runs)
 
 
+@given(share=st.floats(0.4, 1.0))
+def test_a_share_of_the_cost_is_kept_with_the_least_weight(corpus: Corpus, share: float) -> None:
+    names = [agent.recorded_as for agent in POOL]
+    policy = ridge(POOL, corpus, cost_share=share)
+    guess = shipped_fits("ridge", (("alpha", 10.0), ("categories", True)), corpus, tuple(names), 0)
+    sage, bard = np.full(len(corpus), 0.02 * 500 / 1000), np.full(len(corpus), 0.002)
+    cost = np.column_stack([sage + 0.02 / 1000 * prompt_tokens(corpus), bard])
+
+    def paid(weight: float) -> float:
+        chosen = (guess.crossed - weight * cost).argmax(axis=1)
+        return cost[np.arange(chosen.size), chosen].mean() / cost[:, 0].mean()
+
+    weight = policy.memory[1]
+    assert policy.parameters["w_cost"] == weight
+    assert paid(weight) <= share + 1e-9
+    assert weight == 0 or paid(weight * (1 - 1e-6)) > share
+
+
 # -- refused --------------------------------------------------------------------------
 
 
@@ -247,6 +266,12 @@ def test_what_cannot_be_made_is_refused(corpus: Corpus) -> None:
         make_policy("utility:forest", POOL, corpus)
     with pytest.raises(PolicyError, match=r"'w_latency': -1\.0.*weights of 0 or more"):
         make_policy("utility:w_latency=-1", POOL, corpus)
+    with pytest.raises(
+        PolicyError, match=r"cost_share=0\.01; the cheapest agent of each task costs"
+    ):
+        make_policy("knn:cost_share=0.01", POOL, corpus)
+    with pytest.raises(PolicyError, match="w_cost and cost_share: give one of them"):
+        make_policy("knn:cost_share=0.5,w_cost=1", POOL, corpus)
     bare = Corpus.from_frame(frame_of().filter(["id", "text"]), "bare")
     with pytest.raises(PolicyError, match="bare records no outcome of 'sage'; it records nobody"):
         kmeans(POOL, bare)

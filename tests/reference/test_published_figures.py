@@ -195,7 +195,7 @@ def test_figures_in_time_from_the_file(
     tasks = result.to_frame().query("arrived_at >= @begin")
     number = {task: row for row, task in enumerate(pareto.tasks["id"])}
     arms = [
-        records[number[task]][pool[pool.index(agent)].recorded_as]
+        records[number[task]][pool.agents[pool.index(agent)].recorded_as]
         for task, agent in zip(tasks["task_id"], tasks["agent"], strict=True)
     ]
     prompt = (tasks["latency"] <= objective).tolist()
