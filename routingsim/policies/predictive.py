@@ -116,8 +116,8 @@ def ridge(
         Quality that a US dollar is worth; 0 asks for quality only.
     cost_share : float
         In place of ``w_cost``: what a task may cost, as a share of the best single agent's
-        cost. ``w_cost`` is then the least at which the choices for the corpus, by
-        cross-validated predictions and expected costs, keep to it.
+        cost. ``w_cost`` is then the weight from which the choices for the corpus, by
+        cross-validated predictions, cost no more.
     alpha : float
         Penalty.
     categories, cross_fitted, seed
@@ -274,7 +274,10 @@ def _policy(
         fits = shipped_fits(name, options, corpus, names, given["seed"])
         call, token = costs
         expected = call + token * prompt_tokens(corpus)[:, np.newaxis]
-        weights[1] = _least_weight(name, fits.crossed, expected, mean, given["cost_share"])
+        recorded = corpus.outcome("cost", names)
+        paid = np.where(np.isnan(recorded), expected, recorded)
+        allowed = given["cost_share"] * paid[:, mean.argmax()].mean()
+        weights[1] = _weight_to_pay(name, allowed, fits.crossed, expected, paid)
         parameters["w_cost"] = weights[1]
     return Policy(
         _spelled(name, predictor, given),
@@ -287,35 +290,38 @@ def _policy(
     )
 
 
-def _least_weight(
+def _weight_to_pay(
     name: str,
+    allowed: float,
     predicted: NDArray[np.float64],
-    cost: NDArray[np.float64],
-    mean: NDArray[np.float64],
-    share: float,
+    expected: NDArray[np.float64],
+    paid: NDArray[np.float64],
 ) -> float:
-    """The least weight of cost at which choices cost this share of the best agent's, at most.
+    """The weight of cost from which the choices cost no more than allowed, by bisection.
 
-    What is chosen at a higher weight never costs more, so bisection finds it.
+    Choices are by expected costs and pay what was recorded: dearer texts may go to the
+    dearer agents, so that the two means differ.
     """
-    best = cost[:, mean.argmax()].mean()
-    least = cost.min(axis=1).mean()
-    if not least <= share * best:
+    every = np.arange(len(paid))
+
+    def mean(chosen: NDArray[np.intp]) -> float:
+        return float(paid[every, chosen].mean())
+
+    def spent(weight: float) -> float:
+        return mean((predicted - weight * expected).argmax(axis=1))
+
+    least = mean(expected.argmin(axis=1))
+    if not least <= allowed:
         raise PolicyError(
-            f"{name}: cost_share={share:g}; the cheapest agent of each task costs "
-            f"{least / best:.3g} of the best single agent: that much or more is needed"
+            f"{name}: cost_share allows {allowed:.3g} USD a task, and the cheapest agents take "
+            f"{least:.3g}; give a higher share"
         )
-
-    def paid(weight: float) -> float:
-        chosen = (predicted - weight * cost).argmax(axis=1)
-        return float(cost[np.arange(chosen.size), chosen].mean())
-
     low, high = 0.0, 0.0
-    while paid(high) > share * best * (1 + 1e-12):  # but for the last digits of a mean
-        low, high = high, 2 * high or 1e-3 / best
+    while spent(high) > allowed * (1 + 1e-12):  # but for the last digits of a mean
+        low, high = high, 2 * high or 1e-3 / allowed
     for _ in range(40):
         middle = (low + high) / 2
-        low, high = (middle, high) if paid(middle) > share * best else (low, middle)
+        low, high = (middle, high) if spent(middle) > allowed else (low, middle)
     return high
 
 

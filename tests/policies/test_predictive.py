@@ -237,20 +237,21 @@ def test_replays_are_repeated_to_the_last_digit(corpus: Corpus) -> None:
 
 @given(share=st.floats(0.4, 1.0))
 def test_a_share_of_the_cost_is_kept_with_the_least_weight(corpus: Corpus, share: float) -> None:
-    names = [agent.recorded_as for agent in POOL]
     policy = ridge(POOL, corpus, cost_share=share)
-    guess = shipped_fits("ridge", (("alpha", 10.0), ("categories", True)), corpus, tuple(names), 0)
-    sage, bard = np.full(len(corpus), 0.02 * 500 / 1000), np.full(len(corpus), 0.002)
-    cost = np.column_stack([sage + 0.02 / 1000 * prompt_tokens(corpus), bard])
+    options = (("alpha", 10.0), ("categories", True))
+    guess = shipped_fits("ridge", options, corpus, ("sage", "poet"), 0).crossed
+    sage = 0.02 / 1000 * (500 + prompt_tokens(corpus))
+    expected = np.column_stack([sage, np.full(len(corpus), 0.002)])
+    paid = np.column_stack([sage, corpus.outcome("cost", ["poet"])[:, 0]])
 
-    def paid(weight: float) -> float:
-        chosen = (guess.crossed - weight * cost).argmax(axis=1)
-        return cost[np.arange(chosen.size), chosen].mean() / cost[:, 0].mean()
+    def spent(weight: float) -> float:
+        chosen = (guess - weight * expected).argmax(axis=1)
+        return paid[np.arange(chosen.size), chosen].mean() / sage.mean()
 
     weight = policy.memory[1]
     assert policy.parameters["w_cost"] == weight
-    assert paid(weight) <= share + 1e-9
-    assert weight == 0 or paid(weight * (1 - 1e-6)) > share
+    assert spent(weight) <= share + 1e-9
+    assert weight == 0 or spent(weight * (1 - 1e-6)) > share
 
 
 # -- refused --------------------------------------------------------------------------
@@ -266,9 +267,7 @@ def test_what_cannot_be_made_is_refused(corpus: Corpus) -> None:
         make_policy("utility:forest", POOL, corpus)
     with pytest.raises(PolicyError, match=r"'w_latency': -1\.0.*weights of 0 or more"):
         make_policy("utility:w_latency=-1", POOL, corpus)
-    with pytest.raises(
-        PolicyError, match=r"cost_share=0\.01; the cheapest agent of each task costs"
-    ):
+    with pytest.raises(PolicyError, match=r"the cheapest agents take 0\.002; give a higher share"):
         make_policy("knn:cost_share=0.01", POOL, corpus)
     with pytest.raises(PolicyError, match="w_cost and cost_share: give one of them"):
         make_policy("knn:cost_share=0.5,w_cost=1", POOL, corpus)
