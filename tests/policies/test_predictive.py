@@ -192,6 +192,21 @@ def test_a_predictor_of_ones_own_serves_fitted_or_not(corpus: Corpus) -> None:
 # -- the contract ---------------------------------------------------------------------
 
 
+def test_a_policy_of_one_corpus_serves_another(corpus: Corpus) -> None:
+    """Some texts and categories are of one alone, some texts of both."""
+    frame = frame_of().head(20).assign(id=[f"new{n}" for n in range(20)])
+    frame.loc[:9, "text"] = [f"of another kind {n}" for n in range(10)]
+    frame.loc[5:, "category"] = "botany"
+    other = Corpus.from_frame(frame, "other")
+    policy = make_policy("ridge:cost_share=0.9", POOL, corpus)
+    assert policy.predict is not None
+    result = replay(other, POOL, policy, arrivals=Poisson(0.1))
+    assert result.overall["ok"] == 20
+    told = policy.predict(other.tasks["text"].tolist(), other.tasks["category"].tolist())
+    crossed = policy.predict(corpus.tasks["text"].tolist()[10:20], [""] * 10)
+    np.testing.assert_array_equal(told[10:], crossed)  # seen in training: from other folds
+
+
 @pytest.mark.parametrize(
     "spec",
     [

@@ -86,6 +86,15 @@ def test_a_category_is_learned_where_the_text_says_nothing() -> None:
     np.testing.assert_array_equal(unread[0], unread[1])
 
 
+@pytest.mark.parametrize("kind", PREDICTORS)
+def test_a_category_that_was_never_seen_is_none(kind: str) -> None:
+    predictor = PREDICTORS[kind]().fit(corpus_of())
+    texts = corpus_of(12, seed=1).tasks["text"].tolist()
+    np.testing.assert_array_equal(
+        predictor.predict(texts, ["botany"] * 12), predictor.predict(texts, [""] * 12)
+    )
+
+
 class Remember(MultiOutputMixin, RegressorMixin, BaseEstimator):
     """Knows the answers to the texts that it has seen, and nothing else."""
 
