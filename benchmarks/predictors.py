@@ -6,21 +6,24 @@ left out). Every prediction is cross-validated: five folds, texts that are alike
 same fold, in-domain. Run as ``python benchmarks/predictors.py [gsm8k …]``.
 
 With ``--onto``, as ``python benchmarks/predictors.py paretobandit-val --onto
-paretobandit-test``, the weight of cost is chosen on the first corpus by cross-validation,
-the predictor is fitted on it, and both are measured on the other. ``--onto half`` holds
-back a half of the corpus itself, texts that are alike on one side.
+paretobandit-test``, policies that may cost 40 % of the best single agent (``cost_share``)
+are fitted on the first corpus alone and measured on the other. ``--onto half`` and
+``--onto fifth`` hold back parts of the corpus itself, in turn and at several seeds, texts
+that are alike in the same part.
 """
 
-import sys
-from collections.abc import Callable, Sequence
+import argparse
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from routingsim.agents import AgentPool, load_agents
-from routingsim.corpus import Corpus
-from routingsim.datasets import corpora, load_corpus
+from routingsim.catalogue import DATASETS
+from routingsim.corpus import Corpus, prompt_tokens
+from routingsim.datasets import corpora, data_folder, load_corpus
+from routingsim.errors import CorpusError, RoutingSimError
 from routingsim.evaluation import (
     aiq,
     apgr,
@@ -48,80 +51,121 @@ POOLS = {
     "gsm8k": "routellm",
     "mmlu": "routellm",
     "paretobandit-val": "paretobandit",
+    "paretobandit-test": "paretobandit",
     "dcrouter-train": "dcrouter",
+    "dcrouter-test": "dcrouter",
 }
-LEAKING = ("dcrouter-train",)  # their category was made from the outcomes
+LABELLED = ("dcrouter-train", "dcrouter-test")  # with a label that was made from the outcomes
 PAIRS = {
-    "paretobandit-val": ("llama-3.1-8b", "gemini-2.5-pro"),
-    "dcrouter-train": ("mistral-7b-instruct-v0.3", "llama-3.1-nemotron-51b-instruct"),
+    "paretobandit": ("llama-3.1-8b", "gemini-2.5-pro"),
+    "dcrouter": ("mistral-7b-instruct-v0.3", "llama-3.1-nemotron-51b-instruct"),
 }
 SEED = 0
-SHARE = 0.45  # half the cost is the goal; a tenth is left for what varies
+SHARE = 0.4  # half the cost is the goal; a fifth is left for what varies
 SEEDS = range(5)
+PARTS = {"half": (2, range(10)), "fifth": (5, range(2))}  # how many, and seeds
+NOT_IN_PARTS = ("logistic",)  # of paretobandit-val, an agent may be right on all it learns from
 WEIGHTS = np.concatenate([[0.0], np.geomspace(1e-3, 1e3, 61), [np.inf]])
-LOADED = ("paretobandit-val", "dcrouter-train")
 RHO, OBJECTIVE, REPLICATIONS, TASKS = 0.9, 10.0, 20, 5_000
 
 
-def main(wanted: Sequence[str]) -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Print every table for the corpora wanted, or for all at hand."""
-    if "--onto" in wanted:
-        name, _, other = wanted
-        learned, pool = load_corpus(name), load_agents(POOLS[name])
-        learned, asked = halves(learned) if other == "half" else (learned, load_corpus(other))
-        print(f"\n## fitted on {len(learned):,} of {name}, measured on {len(asked):,} of {other}")
-        print(onto(learned, asked, pool).round(4).to_string())
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("corpus", nargs="*", help=f"of {', '.join(POOLS)}; all at hand by default")
+    parser.add_argument("--onto", choices=[*POOLS, *PARTS], help="fit on CORPUS, measure on this")
+    options = parser.parse_args(arguments)
+    strangers = [name for name in options.corpus if name not in POOLS]
+    if strangers or (options.onto and len(options.corpus) != 1):
+        wanted = "one corpus" if options.onto else "corpora"
+        parser.error(f"{wanted} of {', '.join(POOLS)} wanted, found {options.corpus}")
+    try:
+        if options.onto:
+            fit_and_measure(options.corpus[0], options.onto)
+            return
+        listed = corpora()
+        present = dict(zip(listed["name"], listed["present"], strict=True))
+        for name in options.corpus or POOLS:
+            if present[name]:
+                study(name, load_corpus(name), load_agents(POOLS[name]))
+            else:
+                print(f"\n## {name}: not at hand, left out")
+    except RoutingSimError as error:
+        parser.exit(2, f"{parser.prog}: {error}\n")
+
+
+def fit_and_measure(name: str, onto: str) -> None:
+    """Policies of a share of the cost, on texts that they were not fitted on."""
+    learned, pool = load_corpus(name), load_agents(POOLS[name])
+    if onto in PARTS:
+        print(f"\n## {name}, measured on each {onto} in turn, fitted on the rest")
+        print(in_parts(learned, pool, *PARTS[onto]).to_string())
         return
-    listed = corpora()
-    present = dict(zip(listed["name"], listed["present"], strict=True))
-    for name in wanted or POOLS:
-        if not present[name]:
-            print(f"\n## {name}: not at hand, left out")
-            continue
-        corpus, pool = load_corpus(name), load_agents(POOLS[name])
-        study(name, corpus, pool)
-
-
-def onto(learned: Corpus, asked: Corpus, pool: AgentPool) -> pd.DataFrame:
-    """Choose the weight of cost on ``learned`` alone, and measure on ``asked``.
-
-    Chosen is the weight whose cross-validated choices there have the highest quality among
-    those that cost :data:`SHARE` of the best single agent at most.
-    """
-    names = [agent.recorded_as for agent in pool]
-    quality, mean_cost = learned.outcome("quality", names), cost_table(learned, pool)[0].mean(0)
+    asked = load_corpus(onto)
+    print(f"\n## fitted on {len(learned):,} of {name}, measured on {len(asked):,} of {onto}")
+    quality, cost = tables(asked, pool)
     best, every = int(quality.mean(axis=0).argmax()), np.arange(len(quality))
-    weights = WEIGHTS[np.isfinite(WEIGHTS)]
-    truth, cost = asked.outcome("quality", names), cost_table(asked, pool)[0]
-    reached, rows = {}, {}
-    for kind, make in PREDICTORS.items():
-        guess = make().cross_predict(learned, names, seed=SEED)
-        chosen = np.array([(guess - w * mean_cost).argmax(axis=1) for w in weights])
-        means = quality[every, chosen].mean(axis=1)
-        paid = mean_cost[chosen].mean(axis=1)
-        at = int(np.where(paid <= SHARE * mean_cost[best], means, -np.inf).argmax())
-        told = (
-            make()
-            .fit(learned, names)
-            .predict(asked.tasks["text"].tolist(), asked.tasks["category"].tolist())
-        )
-        agent = (told - weights[at] * mean_cost).argmax(axis=1)
-        name = f"{kind}:w_cost={weights[at]:.3g}"
-        reached[name] = truth[np.arange(len(truth)), agent]
-        share = cost[np.arange(len(truth)), agent].mean() / cost[:, best].mean()
-        rows[name] = {"quality": reached[name].mean(), "cost share": share}
-    compared = versus(truth[:, best], reached, test=paired_bootstrap)
-    for name, row in rows.items():
-        row["ahead"] = shown(compared[name].interval, "+.4f")
-        row["verdict (Holm)"] = compared[name].verdict
-    single = {"quality": truth[:, best].mean(), "cost share": 1.0}
-    return pd.DataFrame.from_dict({f"{pool.ids[best]} alone": single} | rows, orient="index")
+    chosen = {kind: choices(kind, learned, asked, pool) for kind in PREDICTORS}
+    reached = {kind: quality[every, agent] for kind, agent in chosen.items()}
+    compared = versus(quality[:, best], reached, test=paired_bootstrap)
+    rows: dict[str, dict[str, float | str]] = {
+        f"{pool.ids[best]} alone": {"quality": quality[:, best].mean(), "cost share": 1.0}
+    }
+    for kind, agent in chosen.items():
+        rows[kind] = {
+            "quality": reached[kind].mean(),
+            "cost share": cost[every, agent].mean() / cost[:, best].mean(),
+            "ahead": shown(compared[kind].interval, "+.4f"),
+            "verdict (Holm)": compared[kind].verdict,
+        }
+    print(pd.DataFrame.from_dict(rows, orient="index").round(4).to_string())
 
 
-def halves(corpus: Corpus) -> tuple[Corpus, Corpus]:
-    """Two halves at random, texts that are alike in the same one."""
-    half = folds(corpus.tasks["text"].tolist(), 2, seed=SEED)
-    return corpus.select(np.flatnonzero(half == 0)), corpus.select(np.flatnonzero(half == 1))
+def in_parts(corpus: Corpus, pool: AgentPool, parts: int, seeds: Sequence[int]) -> pd.DataFrame:
+    """Each part measured in turn: over all tasks of a seed, and part by part."""
+    quality, cost = tables(corpus, pool)
+    best, every = int(quality.mean(axis=0).argmax()), np.arange(len(quality))
+    rows = {}
+    for kind in (each for each in PREDICTORS if each not in NOT_IN_PARTS):
+        whole, ahead, shares = [], [], []
+        for seed in seeds:
+            part = folds(corpus.tasks["text"].tolist(), parts, seed=seed)
+            chosen = np.empty(len(corpus), dtype=np.intp)
+            for held in range(parts):
+                asked = np.flatnonzero(part == held)
+                learned = corpus.select(np.flatnonzero(part != held))
+                mine = chosen[asked] = choices(kind, learned, corpus.select(asked), pool)
+                apart = paired_bootstrap(quality[asked, mine], quality[asked, best])
+                ahead.append(apart.interval)
+                shares.append(cost[asked, mine].mean() / cost[asked, best].mean())
+            whole.append(paired_bootstrap(quality[every, chosen], quality[:, best]).interval)
+        rows[kind] = {
+            "ahead": f"{np.mean([w.mean for w in whole]):+.4f}",
+            "± of a seed": f"{np.mean([w.half_width for w in whole]):.4f}",
+            "parts within": f"{sum(a.high >= 0 for a in ahead)} of {len(ahead)}",
+            "cost share": f"{np.mean(shares):.2f} ({min(shares):.2f}-{max(shares):.2f})",
+            "at most half": f"{sum(share <= 0.5 for share in shares)} of {len(shares)}",
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def choices(kind: str, learned: Corpus, asked: Corpus, pool: AgentPool) -> NDArray[np.intp]:
+    """Agents of the texts asked, by a policy that was made with the learned ones alone."""
+    policy = make_policy(f"{kind}:cost_share={SHARE:g}", pool, learned)
+    assert policy.predict is not None
+    told = policy.predict(asked.tasks["text"].tolist(), asked.tasks["category"].tolist())
+    # As its kernel: USD of a call, and what each token of the prompt adds.
+    call, token = policy.memory[3:].reshape(3, len(pool))[1:]
+    expected = call + token * prompt_tokens(asked)[:, np.newaxis]
+    return (told - policy.parameters["w_cost"] * expected).argmax(axis=1)
+
+
+def tables(corpus: Corpus, pool: AgentPool) -> tuple[Array, Array]:
+    """Quality, and cost of a call in USD, shape (tasks, agents) each."""
+    quality = corpus.outcome("quality", [agent.recorded_as for agent in pool])
+    if np.isnan(quality).any():
+        raise CorpusError(f"{corpus.name}: not all agents of the pool have a quality of each task")
+    return quality, cost_table(corpus, pool)[0]
 
 
 def study(name: str, corpus: Corpus, pool: AgentPool) -> None:
@@ -129,8 +173,7 @@ def study(name: str, corpus: Corpus, pool: AgentPool) -> None:
     names = [agent.recorded_as for agent in pool]
     quality = corpus.outcome("quality", names)
     cost, modelled = cost_table(corpus, pool)
-    labels = name not in LEAKING
-    made = {kind: make(categories=labels) for kind, make in PREDICTORS.items()}
+    made = {kind: make() for kind, make in PREDICTORS.items()}
     predicted = {k: each.cross_predict(corpus, names, seed=SEED) for k, each in made.items()}
     print(f"\n## {name}: {len(corpus):,} tasks, {len(pool)} agents")
 
@@ -139,16 +182,15 @@ def study(name: str, corpus: Corpus, pool: AgentPool) -> None:
     print(f"\nAPGR, {pool.ids[weak]} ({low.mean():.4f}) to {pool.ids[strong]} ({high.mean():.4f})")
     scores = untrained(corpus)
     if corpus.category_codes:
-        said = "label" if labels else "label (made from the outcomes)"
-        scores[said] = by_label(corpus, high - low)
+        scores["label"] = by_label(corpus, high - low)
     scores |= {kind: each[:, strong] - each[:, weak] for kind, each in predicted.items()}
     print(apgr_table(scores, low, high).to_string())
     again = [made["ridge"].cross_predict(corpus, names, seed=seed) for seed in SEEDS]
     values = [apgr(routing_curve(p[:, strong] - p[:, weak], low, high)) for p in again]
     print(f"ridge over fold seeds {SEEDS}: {np.round(values, 4).tolist()}")
 
-    if not labels:
-        print("\nWhat the label knows: mean quality over the agents, and variance explained")
+    if name in LABELLED:
+        print("\nWhat cluster_id knows: mean quality over the agents, and variance explained")
         print(label_table(corpus, names, quality, predicted["ridge"]).to_string())
 
     if len(pool) > 2:
@@ -158,12 +200,12 @@ def study(name: str, corpus: Corpus, pool: AgentPool) -> None:
 
     print("\nHighest predicted quality less w_cost x mean cost, against the best single agent")
     print(choice_table(predicted, quality, cost).to_string())
-    if name in LOADED:
+    if POOLS[name] in PAIRS:
         print(
             f"\nGoodput (quality >= 0.5 within {OBJECTIVE:g} s, per s) at rho = {RHO}, "
             f"{REPLICATIONS} replications of {TASKS:,} tasks, simulated service times"
         )
-        print(goodput_table(corpus, pool, labels).to_string())
+        print(goodput_table(corpus, pool).to_string())
 
 
 def shown(interval: Interval, digits: str = ".4f") -> str:
@@ -173,8 +215,8 @@ def shown(interval: Interval, digits: str = ".4f") -> str:
 
 def pair(name: str, pool: AgentPool, quality: Array) -> tuple[int, int]:
     """The weak and the strong agent: those named, or the worse and the better of two."""
-    if name in PAIRS:
-        weak, strong = (pool.index(agent) for agent in PAIRS[name])
+    if POOLS[name] in PAIRS:
+        weak, strong = (pool.index(agent) for agent in PAIRS[POOLS[name]])
         return weak, strong
     order = quality.mean(axis=0).argsort()
     return int(order[0]), int(order[-1])
@@ -202,11 +244,16 @@ def by_label(corpus: Corpus, advantage: Array) -> Array:
 
 
 def label_table(corpus: Corpus, names: list[str], quality: Array, without: Array) -> pd.DataFrame:
-    """Range of a task's mean quality in each category, and R² of ridge with and without it."""
-    mean = pd.Series(quality.mean(axis=1)).groupby(corpus.tasks["category"].tolist())
+    """Range of a task's mean quality in each cluster, and R² of ridge with and without it.
+
+    The reader leaves ``cluster_id`` out; here it is put back as a category.
+    """
+    records = pd.read_json(data_folder() / DATASETS[corpus.name].file)
+    frame = corpus.to_frame().assign(category=records["cluster_id"].astype(str).to_numpy())
+    knowing = PREDICTORS["ridge"]().cross_predict(Corpus.from_frame(frame), names, seed=SEED)
+    mean = pd.Series(quality.mean(axis=1)).groupby(frame["category"].to_numpy())
     table = pd.DataFrame({"count": mean.count(), "min": mean.min(), "max": mean.max()})
     spread = ((quality - quality.mean(axis=0)) ** 2).sum()
-    knowing = PREDICTORS["ridge"]().cross_predict(corpus, names, seed=SEED)
     for said, guess in (("R² without it", without), ("R² with it", knowing)):
         table.loc[said, "max"] = 1 - ((quality - guess) ** 2).sum() / spread
     return table.round(3)
@@ -214,22 +261,20 @@ def label_table(corpus: Corpus, names: list[str], quality: Array, without: Array
 
 def apgr_table(scores: dict[str, Array], low: Array, high: Array) -> pd.DataFrame:
     """APGR with its interval, and how far it is ahead of length and of D_var."""
+    found: dict[str, list[float]] = {name: [] for name in scores}  # of all tasks, and resamples
+    rows = {}
+    for name, score in scores.items():
 
-    def area(score: Array) -> Callable[[NDArray[np.intp]], float]:
-        return lambda rows: apgr(routing_curve(score[rows], low[rows], high[rows]))
+        def area(rows: NDArray[np.intp], score: Array = score, name: str = name) -> float:
+            found[name].append(apgr(routing_curve(score[rows], low[rows], high[rows])))
+            return found[name][-1]
 
-    def ahead(score: Array, other: Array) -> str:
-        one, two = area(score), area(other)
-        return shown(bootstrap(lambda rows: one(rows) - two(rows), len(low)), "+.4f")
-
-    rows = {
-        name: {
-            "apgr": shown(bootstrap(area(score), len(low))),
-            "ahead of length": ahead(score, scores["length"]),
-            "ahead of d_var": ahead(score, scores["d_var"]),
-        }
-        for name, score in scores.items()
-    }
+        rows[name] = {"apgr": shown(bootstrap(area, len(low)))}
+    for name, row in rows.items():
+        for other in ("length", "d_var"):  # the same seed, so the same resamples
+            apart = iter(np.subtract(found[name], found[other]).tolist())
+            ahead = bootstrap(lambda _, apart=apart: next(apart), len(low))
+            row[f"ahead of {other}"] = shown(ahead, "+.4f")
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
@@ -295,19 +340,12 @@ def choice_table(predicted: dict[str, Array], quality: Array, cost: Array) -> pd
     return pd.DataFrame.from_dict(rows, orient="index").round(4)
 
 
-def goodput_table(corpus: Corpus, pool: AgentPool, labels: bool) -> pd.DataFrame:
+def goodput_table(corpus: Corpus, pool: AgentPool) -> pd.DataFrame:
     """Utility against every quality-only policy under common random numbers."""
-    option = "" if labels else "categories=false"
     specs = ["utility", *PREDICTORS, *(f"{kind}:w_cost=1" for kind in PREDICTORS)]
     best = pool.ids[int(corpus.outcome("quality", [a.recorded_as for a in pool]).mean(0).argmax())]
-    policies = {
-        spec: make_policy(f"{spec}{',' if ':' in spec else ':'}{option}", pool, corpus)
-        for spec in specs
-    }
-    policies |= {
-        spec: make_policy(spec, pool, corpus)
-        for spec in (f"static:{best}", "threshold", "shortest-wait")
-    }
+    specs += [f"static:{best}", "threshold", "shortest-wait"]
+    policies = {spec: make_policy(spec, pool, corpus) for spec in specs}
     arrivals = Poisson(RHO * pool.capacity)
     goodput: dict[str, list[float]] = {}
     quality: dict[str, list[float]] = {}
@@ -328,4 +366,4 @@ def goodput_table(corpus: Corpus, pool: AgentPool, labels: bool) -> pd.DataFrame
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

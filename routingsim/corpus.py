@@ -21,7 +21,7 @@ from routingsim.errors import CorpusError
 from routingsim.tables import Skipped, rows_of_frame, shown
 from routingsim.validation import BASE, OUTCOMES, STRING, check, draft_own, outcome_arrays
 
-__all__ = ["CHARACTERS_PER_TOKEN", "Corpus"]
+__all__ = ["CHARACTERS_PER_TOKEN", "Corpus", "prompt_tokens"]
 
 CHARACTERS_PER_TOKEN = 4.0
 """By which a prompt's tokens are estimated where they are not recorded."""
@@ -381,3 +381,12 @@ def _count(number: int, one: str, many: str) -> str:
 
 def _out_of_order(arrived: NDArray[np.float64]) -> int:
     return int((arrived < np.maximum.accumulate(arrived)).sum())
+
+
+def prompt_tokens(corpus: Corpus) -> NDArray[np.float64]:
+    """Tokens of each prompt, shape (tasks,): recorded, or characters / 4."""
+    recorded = corpus.tasks["prompt_tokens"].to_numpy(dtype=np.float64)
+    if not np.isnan(recorded).any():
+        return recorded
+    characters = corpus.tasks["text"].str.len().to_numpy(dtype=np.float64)
+    return np.where(np.isnan(recorded), np.ceil(characters / CHARACTERS_PER_TOKEN), recorded)

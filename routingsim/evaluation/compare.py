@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numba import cloudpickle
@@ -123,45 +124,27 @@ def compare(
         If the parts do not go together, or ``resume`` is not a file of parts.
     """
     pool = load_agents() if pool is None else pool
-    if isinstance(policies, str | Policy):
-        policies = [policies]
-    if replications < 1 or not len(policies):
-        raise SimulationError(
-            f"{len(policies)} policies, {replications} replications: one of each or more is needed"
-        )
-    if objective is not None and not 0 < objective < math.inf:
-        raise SimulationError(f"objective={objective}: seconds above 0 are needed")
-    made: dict[str, Policy] = {}
-    for each in policies:
-        policy = _renamed(make_policy(each, pool, corpus), made, "{} ({})")
-        made[policy.name] = policy
-
-    def scene(policy: Policy) -> Scenario:
-        return prepare(corpus, pool, policy, retries=retries, outages=outages, service=service)
-
-    scenes = [scene(each) for each in made.values()]
+    wanted = [policies] if isinstance(policies, str | Policy) else policies
+    _check(len(wanted), replications, objective)
+    conditions: dict[str, Any] = {"retries": retries, "outages": outages, "service": service}
+    scenes = [prepare(corpus, pool, p, **conditions) for p in _made(wanted, pool, corpus)]
     capacity = scenes[0].capacity
     shares = _shares(loads, rates, capacity)
     shape = parse_arrivals(arrivals) if isinstance(arrivals, str) else arrivals or Poisson(1.0)
-    count = len(corpus) if tasks is None else tasks
-    rate = _rate(shape, corpus, count)
     settings = Settings(
         seed=seed,
         replications=replications,
-        tasks=count,
+        tasks=len(corpus) if tasks is None else tasks,
         objective=_objective(scenes[0]) if objective is None else float(objective),
         right=right,
     )
-    kinds = dict.fromkeys(made, "policy")
+    processes = _processes(shape, corpus, settings.tasks, [each * capacity for each in shares])
+    kinds = {scene.policy.name: "policy" for scene in scenes}
     if controls:
-        for policy in _controls(corpus, pool, scenes[0], shares[0] * capacity, seed):
-            if policy.name in made and _same(policy, made[policy.name]):
-                continue
-            policy = _renamed(policy, kinds, "{} (control)")
-            kinds[policy.name] = "control"
-            scenes.append(scene(policy))
-    processes = [shape.scaled(share * capacity / rate) for share in shares]
-    jobs = [_Job(each, process, settings) for each in scenes for process in processes]
+        beside = _controls(corpus, pool, scenes, shares[0] * capacity, seed)
+        kinds |= {policy.name: "control" for policy in beside}
+        scenes += [prepare(corpus, pool, policy, **conditions) for policy in beside]
+    jobs = [_Job(scene, process, settings) for scene in scenes for process in processes]
     cells = _run(jobs, executor, progress, None if resume is None else Path(resume))
     keys = [(name, share) for name in kinds for share in shares]
     return Study(
@@ -175,6 +158,26 @@ def compare(
         settings=settings,
         cells=dict(zip(keys, cells, strict=True)),
     )
+
+
+def _check(policies: int, replications: int, objective: float | None) -> None:
+    if replications < 1 or not policies:
+        raise SimulationError(
+            f"{policies} policies, {replications} replications: one of each or more is needed"
+        )
+    if objective is not None and not 0 < objective < math.inf:
+        raise SimulationError(f"objective={objective}: seconds above 0 are needed")
+
+
+def _made(
+    wanted: Sequence[str | Policy | Kernel | Callable[..., int]], pool: AgentPool, corpus: Corpus
+) -> list[Policy]:
+    """The policies wanted, each under a name of its own."""
+    made: dict[str, Policy] = {}
+    for each in wanted:
+        policy = _renamed(make_policy(each, pool, corpus), made, "{} ({})")
+        made[policy.name] = policy
+    return list(made.values())
 
 
 def _renamed(policy: Policy, taken: Collection[str], form: str) -> Policy:
@@ -212,13 +215,32 @@ def _shares(
 
 
 def _controls(
-    corpus: Corpus, pool: AgentPool, scene: Scenario, rate: float, seed: int
+    corpus: Corpus, pool: AgentPool, scenes: Sequence[Scenario], rate: float, seed: int
 ) -> list[Policy]:
-    """All controls, or those that need no recorded quality where there is none."""
-    if not np.isfinite(scene.records.work.quality).all(axis=1).any():
-        return [random(pool), cheapest(pool)]
-    pilot = scene.run(Poisson(rate), seed=seed, order="shuffled")
-    return list(control_policies(corpus, pool, chosen_by(pilot), seed=seed).values())
+    """The controls that are not policies of the study anyway, each under a name of its own.
+
+    Those that need recorded quality are left out where there is none.
+    """
+    made = {scene.policy.name: scene.policy for scene in scenes}
+    if np.isfinite(scenes[0].records.work.quality).all(axis=1).any():
+        pilot = scenes[0].run(Poisson(rate), seed=seed, order="shuffled")
+        found = list(control_policies(corpus, pool, chosen_by(pilot), seed=seed).values())
+    else:
+        found = [random(pool), cheapest(pool)]
+    controls: dict[str, Policy] = {}
+    for policy in found:
+        if policy.name not in made or not _same(policy, made[policy.name]):
+            policy = _renamed(policy, {**made, **controls}, "{} (control)")
+            controls[policy.name] = policy
+    return list(controls.values())
+
+
+def _processes(
+    shape: Arrivals, corpus: Corpus, count: int, rates: Sequence[float]
+) -> list[Arrivals]:
+    """The shape scaled to each rate of arrivals, a second."""
+    rate = _rate(shape, corpus, count)
+    return [shape.scaled(each / rate) for each in rates]
 
 
 def _rate(shape: Arrivals, corpus: Corpus, count: int) -> float:

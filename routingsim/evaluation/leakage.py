@@ -114,7 +114,9 @@ def find_leaks(train: Sequence[str], test: Sequence[str], *, threshold: float = 
     known = list(seen.values())
     texts = [plain_train[row] for row in known] + [plain_test[row] for row in rest]
     table = shingles(texts)
-    for row, others, likeness in alike(table[len(known) :], table[: len(known)], threshold):
-        best = int(likeness.argmax())
-        leaks.append(Leak(rest[row], known[others[best]], float(likeness[best]), "near"))
+    asked, other, likeness = alike(table[len(known) :], table[: len(known)], threshold)
+    order = np.lexsort((other, -likeness, asked))  # the most alike of each first
+    for pair in order[np.unique(asked[order], return_index=True)[1]].tolist():
+        train_row, similarity = known[other[pair]], float(likeness[pair])
+        leaks.append(Leak(rest[asked[pair]], train_row, similarity, "near"))
     return LeakReport(tuple(sorted(leaks)), len(train), len(test), threshold)

@@ -35,7 +35,7 @@ from routingsim.policies.learning import (
     spelled,
     toll,
 )
-from routingsim.policies.policy import Policy, recipe
+from routingsim.policies.policy import Policy, own_parameters, recipe
 
 __all__ = ["epsilon_greedy", "gamma_draw", "learn_by_agent", "thompson", "ucb1"]
 
@@ -103,9 +103,7 @@ def epsilon_greedy(
     PolicyError
         If a parameter is out of its range.
     """
-    given = {"epsilon": epsilon, "decay": decay, "floor": floor}
-    given |= {"w_quality": w_quality, "w_cost": w_cost, "w_latency": w_latency}
-    given |= {"gamma": gamma, "budget": budget, "pace": pace}
+    given = own_parameters(locals())
     return _bandit("epsilon-greedy", epsilon_greedy, pool, _by_epsilon, given)
 
 
@@ -169,9 +167,7 @@ def ucb1(
     PolicyError
         If a parameter is out of its range.
     """
-    given = {"exploration": exploration}
-    given |= {"w_quality": w_quality, "w_cost": w_cost, "w_latency": w_latency}
-    given |= {"gamma": gamma, "budget": budget, "pace": pace}
+    given = own_parameters(locals())
     return _bandit("ucb1", ucb1, pool, _by_upper_bound, given)
 
 
@@ -275,9 +271,7 @@ def thompson(
     PolicyError
         If a parameter is out of its range.
     """
-    given: dict[str, Any] = {"prior": prior, "exploration": exploration}
-    given |= {"w_quality": w_quality, "w_cost": w_cost, "w_latency": w_latency}
-    given |= {"gamma": gamma, "budget": budget, "pace": pace}
+    given = own_parameters(locals())
     if prior not in ("auto", "beta", "gaussian"):
         raise PolicyError(f"thompson: prior={prior!r}; choose auto, beta or gaussian")
     bounded = w_quality <= 1 and w_cost == 0 and w_latency == 0

@@ -93,15 +93,31 @@ def text_counts(inputs: pd.DataFrame) -> sparse.csr_array:
 def _counted(texts: tuple[str, ...], categories: tuple[str, ...]) -> sparse.csr_array:
     plain: dict[str, Any] = {"n_features": _HASHED, "norm": None, "alternate_sign": False}
     words = HashingVectorizer(ngram_range=(1, 2), **plain)
-    characters = HashingVectorizer(analyzer="char_wb", ngram_range=(2, 4), **plain)
     labels = FeatureHasher(_HASHED, input_type="string", alternate_sign=False)
     blocks = [
         words.transform(texts),
-        characters.transform(texts),
+        _character_counts(texts, **plain),
         labels.transform([[each] if each else [] for each in categories]),
         surface_counts(texts),
     ]
     return sparse.csr_array(sparse.hstack(blocks, format="csr"))
+
+
+def _character_counts(texts: Sequence[str], **plain: Any) -> sparse.csr_array:
+    """Runs of 2 to 4 characters within words: hashed once a different word, not once a word."""
+    numbers: dict[str, int] = {}
+    columns: list[int] = []
+    starts = [0]
+    for text in texts:
+        columns += [numbers.setdefault(word, len(numbers)) for word in text.lower().split()]
+        starts.append(len(columns))
+    # Numbers of 32 bits, as scikit-learn's own: half the memory to go through.
+    place = np.array(columns, dtype=np.int32), np.array(starts, dtype=np.int32)
+    words = sparse.csr_array((np.ones(len(columns)), *place), (len(texts), len(numbers)))
+    runs = HashingVectorizer(analyzer="char_wb", ngram_range=(2, 4), **plain)
+    counts = sparse.csr_array(words @ runs.transform(numbers or [""])[: len(numbers)])
+    counts.sort_indices()
+    return counts
 
 
 def dense(columns: Any) -> NDArray[np.float64]:

@@ -9,8 +9,8 @@ estimated: sparse matrix products are quick enough for some ten thousand texts.
 
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,20 +79,25 @@ def folds(
 
 def groups(texts: Sequence[str], threshold: float = NEAR) -> NDArray[np.intp]:
     """A number for each :func:`plain` text, the same for those that are alike."""
+    return _groups(tuple(texts), threshold)
+
+
+@lru_cache(maxsize=2)  # each predictor of a corpus asks for the same, whatever its folds' seed
+def _groups(texts: tuple[str, ...], threshold: float) -> NDArray[np.intp]:
     first: dict[str, int] = {}
     same = np.array(
         [first.setdefault(text, row) if text else row for row, text in enumerate(texts)],
         dtype=np.intp,
     )
-    rows = list(first.values())
-    table = shingles([texts[row] for row in rows])
-    one, other = list(range(len(texts))), same.tolist()
-    for row, others, _ in alike(table, table, threshold):
-        one += [rows[row]] * len(others)
-        other += [rows[each] for each in others]
+    rows = np.array(list(first.values()), dtype=np.intp)
+    table = shingles([texts[row] for row in rows.tolist()])
+    one, other, _ = alike(table, table, threshold)
     size = len(texts)
-    links = sparse.coo_array((np.ones(len(one)), (one, other)), shape=(size, size))
-    return sparse.csgraph.connected_components(links, directed=False)[1].astype(np.intp)
+    ends = np.concatenate([np.arange(size), rows[one]]), np.concatenate([same, rows[other]])
+    links = sparse.coo_array((np.ones(ends[0].size), ends), shape=(size, size))
+    found = sparse.csgraph.connected_components(links, directed=False)[1].astype(np.intp)
+    found.flags.writeable = False
+    return found
 
 
 def plain(text: str) -> str:
@@ -102,31 +107,40 @@ def plain(text: str) -> str:
 
 def shingles(texts: Sequence[str]) -> sparse.csr_array:
     """A row a text and a column a shingle, 1 where it occurs."""
-    numbers: dict[tuple[str, ...], int] = {}
-    columns: list[int] = []
-    starts = [0]
-    for text in texts:
-        found = _WORDS.findall(text)
-        runs = {tuple(found[at : at + _SHINGLE]) for at in range(max(1, len(found) - _SHINGLE + 1))}
-        columns += [numbers.setdefault(run, len(numbers)) for run in runs]
-        starts.append(len(columns))
-    ones = np.ones(len(columns), dtype=np.float64)
-    return sparse.csr_array((ones, columns, starts), shape=(len(texts), max(1, len(numbers))))
+    numbers: dict[str, int] = {}
+    words: list[int] = []
+    runs = np.empty(len(texts), dtype=np.intp)
+    for row, text in enumerate(texts):
+        found = [numbers.setdefault(word, len(numbers) + 1) for word in _WORDS.findall(text)]
+        found += [0] * (_SHINGLE - len(found))  # a text of two words or fewer is one run
+        words += found
+        runs[row] = len(found) - _SHINGLE + 1
+    text = np.repeat(np.arange(len(texts)), runs)
+    begin = np.arange(text.size) + (_SHINGLE - 1) * text
+    word = np.array(words, dtype=np.int64)
+    run = np.zeros(text.size, dtype=np.int64)
+    for step in range(_SHINGLE):  # numbered anew at each word, so that numbers stay small
+        keys = run * (len(numbers) + 1) + word[begin + step]
+        run = np.unique(keys, return_inverse=True)[1]
+    shape = (len(texts), int(run.max(initial=0)) + 1)
+    table = sparse.csr_array(sparse.coo_array((np.ones(run.size), (text, run)), shape=shape))
+    table.data[:] = 1.0  # however often it occurs
+    return table
 
 
 def alike(
     ask: sparse.csr_array, have: sparse.csr_array, threshold: float
-) -> Iterator[tuple[int, NDArray[np.intp], NDArray[np.float64]]]:
-    """Rows of ``ask`` that are like rows of ``have``: the row, which ones, how much."""
+) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]:
+    """Rows of ``ask`` that are like rows of ``have``: the row, the other, how much; in order."""
     asked, had = np.diff(ask.indptr), np.diff(have.indptr)
-    if not (asked.size and had.size):
-        return
     columns = have.T.tocsr()
+    found = [(np.zeros(0, np.intp), np.zeros(0, np.intp), np.zeros(0))]
     for first in range(0, asked.size, _ROWS):
-        common = (ask[first : first + _ROWS] @ columns).tocsr()
-        for row, (begin, end) in enumerate(pairwise(common.indptr.tolist())):
-            others, shared = common.indices[begin:end], common.data[begin:end]
-            similarity = shared / (asked[first + row] + had[others] - shared)
-            enough = similarity >= threshold
-            if enough.any():
-                yield first + row, others[enough], similarity[enough]
+        common = sparse.coo_array(ask[first : first + _ROWS] @ columns)
+        row, other = first + common.row, common.col
+        similarity = common.data / (asked[row] + had[other] - common.data)
+        enough = similarity >= threshold
+        found.append((row[enough], other[enough], similarity[enough]))
+    row, other, similarity = (np.concatenate(each) for each in zip(*found, strict=True))
+    order = np.lexsort((other, row))
+    return row[order], other[order], similarity[order]

@@ -25,7 +25,7 @@ from routingsim.policies.learning import (
     spelled,
     toll,
 )
-from routingsim.policies.policy import Policy, recipe
+from routingsim.policies.policy import Policy, own_parameters, recipe
 
 __all__ = ["layout", "learn_linear", "linucb"]
 
@@ -194,9 +194,7 @@ def linucb(
     PolicyError
         If a parameter is out of its range.
     """
-    given = {"exploration": exploration, "ridge": ridge, "words": words}
-    given |= {"w_quality": w_quality, "w_cost": w_cost, "w_latency": w_latency}
-    given |= {"gamma": gamma, "budget": budget, "pace": pace}
+    given = own_parameters(locals())
     check("linucb", given)
 
     def reason(agent: Agent, d_var: float, load: float) -> str:

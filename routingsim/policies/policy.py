@@ -25,7 +25,7 @@ from routingsim.corpus import Corpus
 from routingsim.errors import PolicyError
 from routingsim.policies.kernel import Kernel, choose_kernel, no_learning
 
-__all__ = ["Judge", "Policy", "Recipe", "make_policy", "recipe", "recipes"]
+__all__ = ["Judge", "Policy", "Recipe", "make_policy", "own_parameters", "recipe", "recipes"]
 
 _ROWS = 40  # parameters that a notebook shows
 
@@ -169,6 +169,11 @@ def recipe(name: str) -> Callable[[Callable[..., Policy]], Callable[..., Policy]
         return make
 
     return register
+
+
+def own_parameters(named: Mapping[str, Any]) -> dict[str, Any]:
+    """A recipe's own parameters: its ``locals()`` at its beginning, but for pool and corpus."""
+    return {key: value for key, value in named.items() if key not in ("pool", "corpus")}
 
 
 def recipes() -> dict[str, Recipe]:

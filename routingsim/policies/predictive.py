@@ -6,6 +6,7 @@ neither it nor its likes, and any other text by a fit on the whole corpus: a rep
 corpus that the policy was made with is an honest one.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,15 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from routingsim.agents import Agent, AgentPool
-from routingsim.corpus import Corpus
+from routingsim.corpus import Corpus, prompt_tokens
 from routingsim.errors import PolicyError
 from routingsim.policies.crossfit import FOLDS, Fits, shipped_fits
 from routingsim.policies.kernel import choose_kernel
-from routingsim.policies.policy import Policy, TextTable, recipe, recipes
+from routingsim.policies.policy import Policy, TextTable, own_parameters, recipe, recipes
 from routingsim.policies.predictors import QualityPredictor
 from routingsim.policies.shipped import PREDICTORS
 
 __all__ = ["blend", "kmeans", "knn", "logistic", "ridge", "utility"]
+
+_NOT_FITTED = ("w_cost", "cost_share", "cross_fitted", "seed")  # no business of the predictor
 
 
 # Memory: the weights of quality, cost and latency; then, a block of one value an agent
@@ -83,8 +86,8 @@ def utility(
         If there is no corpus to fit on, nothing is recorded of an agent, or a weight is
         not a number of 0 or more.
     """
-    weights = {"w_quality": w_quality, "w_cost": w_cost, "w_latency": w_latency}
-    given = {**weights, "categories": categories, "cross_fitted": cross_fitted, "seed": seed}
+    given = own_parameters(locals())
+    del given["predictor"]
 
     def reason(agent: Agent, d_var: float, load: float) -> str:
         return f"Best of predicted quality, cost and latency: Routed to {agent.name}"
@@ -99,6 +102,7 @@ def ridge(
     corpus: Corpus | None = None,
     *,
     w_cost: float = 0.0,
+    cost_share: float = math.inf,
     alpha: float = 10.0,
     categories: bool = True,
     cross_fitted: bool = True,
@@ -110,13 +114,16 @@ def ridge(
     ----------
     w_cost : float
         Quality that a US dollar is worth; 0 asks for quality only.
+    cost_share : float
+        In place of ``w_cost``: what a task may cost, as a share of the best single agent's
+        cost. ``w_cost`` is then the weight from which the choices for the corpus, by
+        cross-validated predictions, cost no more.
     alpha : float
         Penalty.
     categories, cross_fitted, seed
         As :func:`utility`.
     """
-    given = {"w_cost": w_cost, "alpha": alpha, "categories": categories}
-    return _best("ridge", pool, corpus, given, cross_fitted, seed)
+    return _best("ridge", **locals())
 
 
 @recipe("knn")
@@ -125,6 +132,7 @@ def knn(
     corpus: Corpus | None = None,
     *,
     w_cost: float = 0.0,
+    cost_share: float = math.inf,
     k: int = 50,
     margin: float = 1.0,
     categories: bool = True,
@@ -137,6 +145,8 @@ def knn(
     ----------
     w_cost : float
         Quality that a US dollar is worth; 0 asks for quality only.
+    cost_share
+        As :func:`ridge`.
     k : int
         Neighbours.
     margin : float
@@ -144,8 +154,7 @@ def knn(
     categories, cross_fitted, seed
         As :func:`utility`.
     """
-    given = {"w_cost": w_cost, "k": k, "margin": margin, "categories": categories}
-    return _best("knn", pool, corpus, given, cross_fitted, seed)
+    return _best("knn", **locals())
 
 
 @recipe("kmeans")
@@ -154,6 +163,7 @@ def kmeans(
     corpus: Corpus | None = None,
     *,
     w_cost: float = 0.0,
+    cost_share: float = math.inf,
     clusters: int = 40,
     categories: bool = True,
     cross_fitted: bool = True,
@@ -165,13 +175,14 @@ def kmeans(
     ----------
     w_cost : float
         Quality that a US dollar is worth; 0 asks for quality only.
+    cost_share
+        As :func:`ridge`.
     clusters : int
         Clusters.
     categories, cross_fitted, seed
         As :func:`utility`.
     """
-    given = {"w_cost": w_cost, "clusters": clusters, "categories": categories}
-    return _best("kmeans", pool, corpus, given, cross_fitted, seed)
+    return _best("kmeans", **locals())
 
 
 @recipe("logistic")
@@ -180,6 +191,7 @@ def logistic(
     corpus: Corpus | None = None,
     *,
     w_cost: float = 0.0,
+    cost_share: float = math.inf,
     categories: bool = True,
     cross_fitted: bool = True,
     seed: int = 0,
@@ -190,11 +202,12 @@ def logistic(
     ----------
     w_cost : float
         Chance of being right that a US dollar is worth; 0 asks for quality only.
+    cost_share
+        As :func:`ridge`.
     categories, cross_fitted, seed
         As :func:`utility`.
     """
-    given = {"w_cost": w_cost, "categories": categories}
-    return _best("logistic", pool, corpus, given, cross_fitted, seed)
+    return _best("logistic", **locals())
 
 
 @recipe("blend")
@@ -203,6 +216,7 @@ def blend(
     corpus: Corpus | None = None,
     *,
     w_cost: float = 0.0,
+    cost_share: float = math.inf,
     alpha: float = 10.0,
     k: int = 50,
     categories: bool = True,
@@ -215,6 +229,8 @@ def blend(
     ----------
     w_cost : float
         Quality that a US dollar is worth; 0 asks for quality only.
+    cost_share
+        As :func:`ridge`.
     alpha : float
         Penalty of the regression.
     k : int
@@ -222,25 +238,16 @@ def blend(
     categories, cross_fitted, seed
         As :func:`utility`.
     """
-    given = {"w_cost": w_cost, "alpha": alpha, "k": k, "categories": categories}
-    return _best("blend", pool, corpus, given, cross_fitted, seed)
+    return _best("blend", **locals())
 
 
-def _best(
-    kind: str,
-    pool: AgentPool,
-    corpus: Corpus | None,
-    given: dict[str, Any],
-    cross_fitted: bool,
-    seed: int,
-) -> Policy:
+def _best(kind: str, pool: AgentPool, corpus: Corpus | None, **given: Any) -> Policy:
     """A policy that looks at quality, and at cost if asked, but not at the queues."""
 
     def reason(agent: Agent, d_var: float, load: float) -> str:
         return f"Highest predicted quality ({kind}): Routed to {agent.name}"
 
-    options = tuple((key, value) for key, value in given.items() if key != "w_cost")
-    given = {**given, "cross_fitted": cross_fitted, "seed": seed}
+    options = tuple((key, value) for key, value in given.items() if key not in _NOT_FITTED)
     return _policy(kind, pool, corpus, kind, options, given, reason)
 
 
@@ -259,15 +266,63 @@ def _policy(
         raise PolicyError(f"{name}: {shown}; weights of 0 or more are needed")
     names = tuple(agent.recorded_as for agent in pool)
     predict, mean, fitted_on = _predictions(name, predictor, options, corpus, names, given)
+    costs = _costs(corpus, pool, names)
+    parameters = {"predictor": predictor, **given, "folds": FOLDS}
+    if corpus is not None and given.get("cost_share", math.inf) < math.inf:
+        if given["w_cost"]:
+            raise PolicyError(f"{name}: w_cost and cost_share: give one of them")
+        fits = shipped_fits(name, options, corpus, names, given["seed"])
+        call, token = costs
+        expected = call + token * prompt_tokens(corpus)[:, np.newaxis]
+        recorded = corpus.outcome("cost", names)
+        paid = np.where(np.isnan(recorded), expected, recorded)
+        allowed = given["cost_share"] * paid[:, mean.argmax()].mean()
+        weights[1] = _weight_to_pay(name, allowed, fits.crossed, expected, paid)
+        parameters["w_cost"] = weights[1]
     return Policy(
         _spelled(name, predictor, given),
         _by_utility,
-        memory=np.concatenate([weights, mean, *_costs(corpus, pool, names)]),
+        memory=np.concatenate([weights, mean, *costs]),
         reason=reason,
         predict=predict,
         fitted_on=fitted_on,
-        parameters={"predictor": predictor, **given, "folds": FOLDS},
+        parameters=parameters,
     )
+
+
+def _weight_to_pay(
+    name: str,
+    allowed: float,
+    predicted: NDArray[np.float64],
+    expected: NDArray[np.float64],
+    paid: NDArray[np.float64],
+) -> float:
+    """The weight of cost from which the choices cost no more than allowed, by bisection.
+
+    Choices are by expected costs and pay what was recorded: dearer texts may go to the
+    dearer agents, so that the two means differ.
+    """
+    every = np.arange(len(paid))
+
+    def mean(chosen: NDArray[np.intp]) -> float:
+        return float(paid[every, chosen].mean())
+
+    def spent(weight: float) -> float:
+        return mean((predicted - weight * expected).argmax(axis=1))
+
+    least = mean(expected.argmin(axis=1))
+    if not least <= allowed:
+        raise PolicyError(
+            f"{name}: cost_share allows {allowed:.3g} USD a task, and the cheapest agents take "
+            f"{least:.3g}; give a higher share"
+        )
+    low, high = 0.0, 0.0
+    while spent(high) > allowed * (1 + 1e-12):  # but for the last digits of a mean
+        low, high = high, 2 * high or 1e-3 / allowed
+    for _ in range(40):
+        middle = (low + high) / 2
+        low, high = (middle, high) if spent(middle) > allowed else (low, middle)
+    return high
 
 
 def _predictions(

@@ -33,7 +33,7 @@ from routingsim.policies.learning import (
     reward,
     spelled,
 )
-from routingsim.policies.policy import Policy, recipe
+from routingsim.policies.policy import Policy, own_parameters, recipe
 from routingsim.scoring import score_column
 
 __all__ = ["LAYOUT", "fs_qmix", "learn_table", "q_values"]
@@ -172,11 +172,9 @@ def fs_qmix(
         If a parameter is out of its range, or bounds are to be calibrated and no corpus
         with texts is at hand.
     """
+    given = own_parameters(locals())
     edges, calibrated = _bounds(bounds, corpus)
-    given = {"bounds": "/".join(f"{edge:g}" for edge in edges), "levels": levels, "own": own}
-    given |= {"rate": rate, "discount": discount}
-    given |= {"epsilon": epsilon, "decay": decay, "floor": floor}
-    given |= {"w_quality": w_quality, "w_cost": w_cost, "w_latency": w_latency}
+    given["bounds"] = "/".join(f"{edge:g}" for edge in edges)
     check("fs-qmix", given)
     settings = [rate, discount, edges.size + 1, levels, float(own)]
     table = np.full((edges.size + 1) * levels * len(pool), w_quality / (1.0 - discount))

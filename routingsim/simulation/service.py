@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from routingsim.agents import Agent, AgentPool
-from routingsim.corpus import CHARACTERS_PER_TOKEN, Corpus
+from routingsim.corpus import Corpus, prompt_tokens
 from routingsim.errors import SimulationError
 from routingsim.simulation.columns import DETERMINISTIC, EXPONENTIAL, LOGNORMAL, System
 
@@ -24,7 +24,6 @@ __all__ = [
     "cost_table",
     "lognormal_sigma",
     "output_token_table",
-    "prompt_tokens",
     "service_table",
     "system",
 ]
@@ -71,15 +70,6 @@ class Outage:
                 f"outage {text!r}: write AGENT:DOWN:UP in seconds, as gpt-4:600:900"
             ) from None
         return cls(agent, down, up)
-
-
-def prompt_tokens(corpus: Corpus) -> NDArray[np.float64]:
-    """Tokens of each prompt, shape (tasks,): recorded, or characters / 4."""
-    recorded = corpus.tasks["prompt_tokens"].to_numpy(dtype=np.float64)
-    if not np.isnan(recorded).any():
-        return recorded
-    characters = corpus.tasks["text"].str.len().to_numpy(dtype=np.float64)
-    return np.where(np.isnan(recorded), np.ceil(characters / CHARACTERS_PER_TOKEN), recorded)
 
 
 def output_token_table(corpus: Corpus, pool: AgentPool) -> NDArray[np.float64]:

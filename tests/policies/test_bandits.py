@@ -91,6 +91,17 @@ def test_the_best_agent_is_found_and_regret_flattens(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", BANDITS)
+def test_regret_against_the_best_agent_grows_more_slowly_than_the_run(name: str) -> None:
+    corpus, pool = planted([0.6, 0.75, 0.9], tasks=8000), pool_of(3)
+    best = corpus.outcome("quality", pool.ids)[:, 2]
+    # Best fixed agent less what was got, over 1,000, 2,000, … tasks.
+    runs = [run(corpus, pool, name, seed=seed) for seed in range(4)]
+    lost = np.mean([np.cumsum(best - one.quality)[999::1000] for one in runs], axis=0)
+    assert lost[7] < 8**0.75 * lost[0]
+    assert lost[7] / 8000 < 0.03  # a task; by chance it were 0.15
+
+
+@pytest.mark.parametrize("name", BANDITS)
 def test_compiled_and_interpreted_runs_are_the_same(name: str) -> None:
     pool = pool_of(3, latency=[1.0, 2.0, 9.0], concurrency=2, error_rate=0.1, patience=20.0)
     corpus = planted([0.2, 0.5, 0.9], cost=[0.001, 0.01, 0.1], tasks=600)

@@ -11,7 +11,7 @@ from sklearn.pipeline import make_pipeline
 
 from routingsim import draws
 from routingsim.agents import Agent, AgentPool
-from routingsim.corpus import Corpus
+from routingsim.corpus import Corpus, prompt_tokens
 from routingsim.errors import PolicyError
 from routingsim.policies import kmeans, knn, make_policy, ridge, utility
 from routingsim.policies.crossfit import shipped_fits
@@ -192,6 +192,21 @@ def test_a_predictor_of_ones_own_serves_fitted_or_not(corpus: Corpus) -> None:
 # -- the contract ---------------------------------------------------------------------
 
 
+def test_a_policy_of_one_corpus_serves_another(corpus: Corpus) -> None:
+    """Some texts and categories are of one alone, some texts of both."""
+    frame = frame_of().head(20).assign(id=[f"new{n}" for n in range(20)])
+    frame.loc[:9, "text"] = [f"of another kind {n}" for n in range(10)]
+    frame.loc[5:, "category"] = "botany"
+    other = Corpus.from_frame(frame, "other")
+    policy = make_policy("ridge:cost_share=0.9", POOL, corpus)
+    assert policy.predict is not None
+    result = replay(other, POOL, policy, arrivals=Poisson(0.1))
+    assert result.overall["ok"] == 20
+    told = policy.predict(other.tasks["text"].tolist(), other.tasks["category"].tolist())
+    crossed = policy.predict(corpus.tasks["text"].tolist()[10:20], [""] * 10)
+    np.testing.assert_array_equal(told[10:], crossed)  # seen in training: from other folds
+
+
 @pytest.mark.parametrize(
     "spec",
     [
@@ -200,6 +215,7 @@ def test_a_predictor_of_ones_own_serves_fitted_or_not(corpus: Corpus) -> None:
         "utility:knn,w_latency=0.5",
         "ridge:w_cost=2,alpha=1",
         "knn:k=60,margin=2",
+        "blend:cost_share=0.8",
         "kmeans:clusters=10,categories=false",
         "logistic:cross_fitted=false,seed=3",
     ],
@@ -234,6 +250,25 @@ def test_replays_are_repeated_to_the_last_digit(corpus: Corpus) -> None:
     pd.testing.assert_frame_equal(*runs)
 
 
+@given(share=st.floats(0.4, 1.0))
+def test_a_share_of_the_cost_is_kept_with_the_least_weight(corpus: Corpus, share: float) -> None:
+    policy = ridge(POOL, corpus, cost_share=share)
+    options = (("alpha", 10.0), ("categories", True))
+    guess = shipped_fits("ridge", options, corpus, ("sage", "poet"), 0).crossed
+    sage = 0.02 / 1000 * (500 + prompt_tokens(corpus))
+    expected = np.column_stack([sage, np.full(len(corpus), 0.002)])
+    paid = np.column_stack([sage, corpus.outcome("cost", ["poet"])[:, 0]])
+
+    def spent(weight: float) -> float:
+        chosen = (guess - weight * expected).argmax(axis=1)
+        return paid[np.arange(chosen.size), chosen].mean() / sage.mean()
+
+    weight = policy.memory[1]
+    assert policy.parameters["w_cost"] == weight
+    assert spent(weight) <= share + 1e-9
+    assert weight == 0 or spent(weight * (1 - 1e-6)) > share
+
+
 # -- refused --------------------------------------------------------------------------
 
 
@@ -247,6 +282,10 @@ def test_what_cannot_be_made_is_refused(corpus: Corpus) -> None:
         make_policy("utility:forest", POOL, corpus)
     with pytest.raises(PolicyError, match=r"'w_latency': -1\.0.*weights of 0 or more"):
         make_policy("utility:w_latency=-1", POOL, corpus)
+    with pytest.raises(PolicyError, match=r"the cheapest agents take 0\.002; give a higher share"):
+        make_policy("knn:cost_share=0.01", POOL, corpus)
+    with pytest.raises(PolicyError, match="w_cost and cost_share: give one of them"):
+        make_policy("knn:cost_share=0.5,w_cost=1", POOL, corpus)
     bare = Corpus.from_frame(frame_of().filter(["id", "text"]), "bare")
     with pytest.raises(PolicyError, match="bare records no outcome of 'sage'; it records nobody"):
         kmeans(POOL, bare)

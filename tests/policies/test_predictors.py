@@ -13,7 +13,7 @@ import skops.io
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin, TransformerMixin
 from sklearn.ensemble import GradientBoostingRegressor
-from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.feature_extraction.text import HashingVectorizer, TfidfVectorizer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
@@ -21,7 +21,12 @@ from sklearn.preprocessing import FunctionTransformer
 from routingsim.corpus import Corpus
 from routingsim.errors import PolicyError
 from routingsim.evaluation import apgr, routing_curve
-from routingsim.policies.estimators import ClusterMeans, GuardedNeighbors, surface_counts
+from routingsim.policies.estimators import (
+    ClusterMeans,
+    GuardedNeighbors,
+    surface_counts,
+    text_counts,
+)
 from routingsim.policies.predictors import QualityPredictor
 from routingsim.policies.shipped import PREDICTORS, tfidf_knn, tfidf_ridge
 
@@ -79,6 +84,15 @@ def test_a_category_is_learned_where_the_text_says_nothing() -> None:
     assert predicted[1, 1] > predicted[1, 0] + 0.4
     unread = tfidf_ridge(categories=False).fit(blank).predict(["a text"] * 2, ["maths", "poetry"])
     np.testing.assert_array_equal(unread[0], unread[1])
+
+
+@pytest.mark.parametrize("kind", PREDICTORS)
+def test_a_category_that_was_never_seen_is_none(kind: str) -> None:
+    predictor = PREDICTORS[kind]().fit(corpus_of())
+    texts = corpus_of(12, seed=1).tasks["text"].tolist()
+    np.testing.assert_array_equal(
+        predictor.predict(texts, ["botany"] * 12), predictor.predict(texts, [""] * 12)
+    )
 
 
 class Remember(MultiOutputMixin, RegressorMixin, BaseEstimator):
@@ -227,6 +241,16 @@ def test_surface_counts_are_what_they_say() -> None:
     counts = np.expm1(surface_counts([text, ""]))
     expected = [len(text), 10, 9, 2, 3, 2, 7, 1]
     np.testing.assert_allclose(counts, [expected, [0] * 8], atol=1e-9)
+
+
+def test_characters_are_counted_as_scikit_learn_counts_them() -> None:
+    texts = ["Banana bandana, a b", "", "  ", "naïve\u2003İstanbul\x1f\n日本語", "a " * 40]
+    inputs = pd.DataFrame({"text": texts, "category": [""] * len(texts)}, dtype=object)
+    width = 2**18
+    plain: dict[str, Any] = {"n_features": width, "norm": None, "alternate_sign": False}
+    slow = HashingVectorizer(analyzer="char_wb", ngram_range=(2, 4), **plain)
+    counts = text_counts(inputs)[:, width : 2 * width]
+    assert (counts != slow.transform(texts)).nnz == 0
 
 
 # -- saved and loaded -----------------------------------------------------------------

@@ -1,20 +1,28 @@
 """Figures published with, or recomputed from, the public corpora: every one met to its digits."""
 
+import json
 from pathlib import Path
+from statistics import fmean
+from typing import Any
 
 import numpy as np
 import pytest
 
+import routingsim as rs
 from routingsim.corpus import Corpus
 from routingsim.datasets import load_corpus
 from routingsim.evaluation import (
     aiq,
     apgr,
     arena_score,
+    cost_ratio,
     cpt,
+    cumulative_regret,
     gains,
+    optimal_selection,
     oracle,
     routing_curve,
+    timed_replay,
     zero_router,
 )
 
@@ -133,3 +141,67 @@ def test_pareto_zero_router(pareto: Corpus) -> None:
     area = sum((x[k + 1] - x[k]) * (y[k + 1] + y[k]) / 2 for k in range(3))
     found = aiq(cost.mean(axis=0), quality.mean(axis=0))
     assert found == pytest.approx(area / (x[-1] - x[0]), abs=1e-12)
+
+
+# -- recomputed from the files, by plain Python ---------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def records(shared_data: Path) -> list[dict[str, Any]]:
+    lines = (shared_data / "paretobandit_val_k4.jsonl").read_text(encoding="utf-8").splitlines()
+    return [json.loads(line)["arms"] for line in lines]
+
+
+def test_figures_of_choices_from_the_file(pareto: Corpus, records: list[dict[str, Any]]) -> None:
+    names = list(PARETO)
+    chosen = np.random.default_rng(3).integers(0, 4, len(records))
+    got = [record[names[a]] for record, a in zip(records, chosen, strict=True)]
+    ideal = [
+        max(record.values(), key=lambda arm: (arm["reward"], -arm["cost"])) for record in records
+    ]
+    reward = [arm["reward"] for arm in got]
+    mean, top = fmean(reward), fmean(arm["reward"] for arm in ideal)
+    each = {name: fmean(record[name]["reward"] for record in records) for name in names}
+    best = max(each, key=lambda name: each[name])
+
+    quality, cost = (pareto.outcome(kind, names) for kind in ("quality", "cost"))
+    found = gains(quality, chosen)
+    assert found.over_random == pytest.approx(mean / fmean(each.values()) - 1, abs=1e-12)
+    assert found.over_best == pytest.approx(mean / each[best] - 1, abs=1e-12)
+    assert found.to_oracle == pytest.approx(1 - mean / top, abs=1e-12)
+    lost = cumulative_regret(quality, chosen)
+    assert lost.against_oracle[-1] == pytest.approx((top - mean) * len(got), abs=1e-9)
+    assert lost.against_best[-1] == pytest.approx((each[best] - mean) * len(got), abs=1e-9)
+    level = [
+        (mine, good)
+        for mine, good in zip(got, ideal, strict=True)
+        if mine["reward"] == good["reward"]
+    ]
+    assert lost.optimal_share == pytest.approx(len(level) / len(got), abs=1e-12)
+    spent, least = (sum(arms[side]["cost"] for arms in level) for side in (0, 1))
+    assert cost_ratio(quality, cost, chosen).value == pytest.approx(least / spent, abs=1e-12)
+    answered = [(mine, good) for mine, good in zip(got, ideal, strict=True) if good["reward"] > 0]
+    right = sum(mine == good for mine, good in answered)
+    assert optimal_selection(quality, cost, chosen).value == pytest.approx(right / len(answered))
+
+
+@pytest.mark.parametrize("policy", ["threshold", "thompson"])
+def test_figures_in_time_from_the_file(
+    pareto: Corpus, records: list[dict[str, Any]], policy: str
+) -> None:
+    pool, objective = rs.load_agents("paretobandit"), 10.0
+    result = rs.replay(pareto, pool, policy, arrivals="poisson:13", tasks=3000, seed=3)
+    begin, end = result.window
+    tasks = result.to_frame().query("arrived_at >= @begin")
+    number = {task: row for row, task in enumerate(pareto.tasks["id"])}
+    arms = [
+        records[number[task]][pool.agents[pool.index(agent)].recorded_as]
+        for task, agent in zip(tasks["task_id"], tasks["agent"], strict=True)
+    ]
+    prompt = (tasks["latency"] <= objective).tolist()
+    right = sum(soon and arm["reward"] >= 0.5 for soon, arm in zip(prompt, arms, strict=True))
+    found = timed_replay(result, objective)
+    assert found.goodput == pytest.approx(right / (end - begin), rel=1e-12)
+    reached = sum(arm["reward"] for soon, arm in zip(prompt, arms, strict=True) if soon)
+    assert found.quality.value == pytest.approx(reached / len(arms), rel=1e-12)
+    assert found.cost_per_right == pytest.approx(sum(arm["cost"] for arm in arms) / right)

@@ -9,7 +9,7 @@ import pytest
 
 import routingsim as rs
 from routingsim.agents import Agent, AgentPool
-from routingsim.corpus import Corpus
+from routingsim.corpus import Corpus, prompt_tokens
 from routingsim.errors import AgentError, SimulationError
 from routingsim.simulation import service as model
 from routingsim.simulation.columns import DETERMINISTIC, EXPONENTIAL, LOGNORMAL
@@ -40,7 +40,7 @@ def corpus() -> Corpus:
 
 
 def test_prompt_tokens_are_recorded_or_a_quarter_of_the_characters(corpus: Corpus) -> None:
-    np.testing.assert_array_equal(model.prompt_tokens(corpus), [2, 7, 0])
+    np.testing.assert_array_equal(prompt_tokens(corpus), [2, 7, 0])
 
 
 def test_output_tokens_are_the_agents_the_tasks_or_the_mean(corpus: Corpus) -> None:
