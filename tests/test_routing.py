@@ -3,6 +3,7 @@
 import re
 import threading
 from collections import Counter
+from typing import Any
 
 import numpy as np
 import pytest
@@ -178,7 +179,8 @@ def test_features_of_any_kind_of_number_are_read_right(interpreted: bool) -> Non
     def featurize(texts, categories):
         return np.array([[9, len(text)] for text in texts], np.int16, order="F")
 
-    policy = Policy("by-features", _by_features, featurize=featurize, interpreted=interpreted)
+    asks: Any = featurize
+    policy = Policy("by-features", _by_features, featurize=asks, interpreted=interpreted)
     texts = ["", "a"] * 10
     one_by_one = [rs.TaskRouter(two(), policy).route(text).agent.id for text in texts]
     batch = rs.TaskRouter(two(), policy).route_batch(texts)["agent"].tolist()
