@@ -25,7 +25,7 @@ local call, sub, batch, count = redis.call, string.sub, tonumber(ARGV[4]), tonum
 local last = math.max(tonumber(call('GET', KEYS[2]) or 0), tonumber(ARGV[5]))
 if batch <= last then return 0 end
 if batch > last + 1 then return redis.error_reply('BATCHORDER a batch before this one failed') end
-if KEYS[3] then call('HLEN', KEYS[3]) end
+if KEYS[3] then call('HSET', KEYS[3], ARGV[7 + count], '') end -- fails here, or not at all
 for i = 7, 6 + count do
   local message = ARGV[i]
   local id = call('XADD', KEYS[1], '*', 'm', message)
