@@ -11,6 +11,10 @@ only when something needs them.
 
 import lazy_loader
 
+from routingsim.compiled import keep_somewhere
+
+keep_somewhere()
+
 __version__ = "0.1.0"
 
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

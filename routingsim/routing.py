@@ -5,7 +5,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from typing import Any, Literal, Protocol
 
@@ -51,7 +51,7 @@ class Publisher(Protocol):
         """Hand over a status; must not block."""
 
 
-PART = 2_000
+PART = 500
 """Decisions of a batch that are handed to the publisher at once."""
 
 _FACTORS = ("length", "punctuation", "unique_tokens")
@@ -59,6 +59,12 @@ _FACTORS = ("length", "punctuation", "unique_tokens")
 _Table = NDArray[np.float64]
 _Columns = tuple[list[float], list[float], list[int], _Table, _Table]
 """Tasks' d_var, prompt tokens, categories, features and predictions."""
+
+_Row = tuple[float, float, int, _Table, _Table]
+"""The same of one task."""
+
+_NOTHING = np.zeros(0)
+"""Features or predictions for a policy that asked for none."""
 
 
 class _InFlight(msgspec.Struct, frozen=True, gc=False):
@@ -118,6 +124,8 @@ class TaskRouter:
         )
         self._categories = {} if corpus is None else corpus.category_codes
         self._infos = [agent.info for agent in self.pool]
+        kernel = self.policy.choose
+        self._choose = kernel.python if self.policy.interpreted else kernel.entry
         self._used = [0] * agents
         self._nobody = False  # whether every agent is offline
         self._recent: deque[RoutingDecision] = deque(maxlen=recent)
@@ -148,10 +156,10 @@ class TaskRouter:
         """
         name = _new_id() if task_id is None else task_id
         scored = score(text)
-        columns = self._columns([text], [category], [scored.d_var])
+        row = self._row(text, category, scored.d_var)
         with self._lock:
-            [a], [load] = self._assign([name], columns, attempt)
-            decision = self._decision(name, scored, a, load, _milliseconds())
+            a, load = self._assign_one(name, row, attempt)
+            [decision] = self._decisions([(name, scored, a, load)], _milliseconds())
             self._recent.append(decision)
             status = self._status(a)
         if self.publisher is not None:
@@ -194,10 +202,7 @@ class TaskRouter:
         rows = zip(ids, scores, agents, loads, strict=True)
         decisions: list[RoutingDecision] = []
         # By parts, so that the publisher's sender has work while the rest is written.
-        while part := [
-            self._decision(task_id, scored, a, load, stamp)
-            for task_id, scored, a, load in islice(rows, PART)
-        ]:
+        while part := self._decisions(islice(rows, PART), stamp):
             self._publish(part)
             decisions += part
         with self._lock:
@@ -296,42 +301,56 @@ class TaskRouter:
 
     # -- with the lock held ---------------------------------------------------------
 
-    def _assign(
-        self, ids: list[str], columns: _Columns, attempt: int = 0
-    ) -> tuple[list[int], list[float]]:
+    def _assign_one(self, task_id: str, row: _Row, attempt: int) -> tuple[int, float]:
+        """Choose an agent for a task: its index, and its load before."""
+        if task_id in self._in_flight:
+            raise RoutingSimError(f"task {task_id!r} is in flight already: ids must differ")
+        now = time.monotonic()
+        task = _task(self._key, self._routed, attempt, now - self._began, *row)
+        a, load = _choose(self._choose, self._view, self.memory, self._nobody, task)
+        if a < 0:
+            raise self._no_such_agent(task_id)
+        self._routed += 1
+        self._used[a] += 1
+        self._in_flight[task_id] = _InFlight(a, now, task if self.policy.learns else None)
+        return a, load
+
+    def _assign(self, ids: list[str], columns: _Columns) -> tuple[list[int], list[float]]:
         """Choose an agent for each task in order: their indices, and their loads before."""
         self._check_new(ids)
         policy, first, now = self.policy, self._routed, time.monotonic()
         at = now - self._began
-        told = (self._view, self.memory, self._key, first, attempt, at, self._nobody)
+        told = (self._view, self.memory, self._key, first, at, self._nobody)
         # To hand a kernel over to compiled code takes as long as some ten choices do.
         if policy.interpreted or len(ids) < 10:
-            choose = policy.choose.python if policy.interpreted else policy.choose.compiled
-            agents, loads = _choose_one_by_one(choose, *told, *columns)
+            agents, loads = _choose_one_by_one(self._choose, *told, *columns)
         else:
             found = _choose_in_turn(policy.choose.compiled, *told, *map(np.asarray, columns))
             agents, loads = found[0].tolist(), found[1].tolist()
         if len(agents) < len(ids):
-            raise PolicyError(
-                f"policy {policy.name} named an agent that does not exist for task "
-                f"{ids[len(agents)]!r}; allowed: 0 to {len(self.pool) - 1}"
-            )
+            raise self._no_such_agent(ids[len(agents)])
         self._routed += len(ids)
         for a in agents:
             self._used[a] += 1
         if policy.learns:
             for i, (task_id, *own) in enumerate(zip(ids, *columns, strict=True)):
-                task = _task(self._key, first + i, attempt, at, *own)
+                task = _task(self._key, first + i, 0, at, *own)
                 self._in_flight[task_id] = _InFlight(agents[i], now, task)
         else:  # all that is kept is the same for all of an agent's
             kept = {a: _InFlight(a, now, None) for a in set(agents)}
             self._in_flight.update(zip(ids, map(kept.__getitem__, agents), strict=True))
         return agents, loads
 
+    def _no_such_agent(self, task_id: str) -> PolicyError:
+        return PolicyError(
+            f"policy {self.policy.name} named an agent that does not exist for task "
+            f"{task_id!r}; allowed: 0 to {len(self.pool) - 1}"
+        )
+
     def _check_new(self, ids: list[str]) -> None:
-        for task_id in ids:
-            if task_id in self._in_flight:
-                raise RoutingSimError(f"task {task_id!r} is in flight already: ids must differ")
+        if known := self._in_flight.keys() & ids:
+            first = next(each for each in ids if each in known)
+            raise RoutingSimError(f"task {first!r} is in flight already: ids must differ")
         if len(ids) > 1 and len(set(ids)) < len(ids):
             twice = next(each for each in ids if ids.count(each) > 1)
             raise RoutingSimError(f"task {twice!r} is in this batch twice: ids must differ")
@@ -353,15 +372,29 @@ class TaskRouter:
             d_var,
             [float(-(-len(text) // CHARACTERS_PER_TOKEN)) for text in texts],
             [codes.get(each, -1) for each in categories],
-            np.ascontiguousarray(featurize(texts, categories)) if featurize else nothing,
-            np.ascontiguousarray(predict(texts, categories)) if predict else nothing,
+            _floats(featurize(texts, categories)) if featurize else nothing,
+            _floats(predict(texts, categories)) if predict else nothing,
         )
 
-    def _decision(
-        self, task_id: str, scored: ComplexityScore, a: int, load: float, stamp: int
-    ) -> RoutingDecision:
-        reason = self.policy.reason(self.pool.agents[a], scored.d_var, load)
-        return RoutingDecision(task_id, self._infos[a], scored, reason, stamp)
+    def _row(self, text: str, category: str, d_var: float) -> _Row:
+        """What :meth:`_columns` says, of one task."""
+        featurize, predict = self.policy.featurize, self.policy.predict
+        return (
+            d_var,
+            float(-(-len(text) // CHARACTERS_PER_TOKEN)),
+            self._categories.get(category, -1),
+            _floats(featurize([text], [category]))[0] if featurize else _NOTHING,
+            _floats(predict([text], [category]))[0] if predict else _NOTHING,
+        )
+
+    def _decisions(
+        self, rows: Iterable[tuple[str, ComplexityScore, int, float]], stamp: int
+    ) -> list[RoutingDecision]:
+        agents, infos, reason = self.pool.agents, self._infos, self.policy.reason
+        return [
+            RoutingDecision(task_id, infos[a], scored, reason(agents[a], scored.d_var, load), stamp)
+            for task_id, scored, a, load in rows
+        ]
 
     def _publish(self, decisions: list[RoutingDecision]) -> None:
         """Hand decisions over, in one call where the publisher has one for many."""
@@ -376,6 +409,10 @@ def status_of(agent: Agent, load: float, up: bool = True) -> AgentStatus:
     """An agent's status message now, from its load (slots in use over slots)."""
     word = "offline" if not up else "busy" if load >= 1.0 else "available"
     return AgentStatus(agent.id, agent.name, word, load, _milliseconds())
+
+
+def _floats(table: NDArray[Any]) -> _Table:
+    return np.ascontiguousarray(table, np.float64)
 
 
 def _milliseconds() -> int:
@@ -402,7 +439,7 @@ def _choose(choose, view, memory, nobody, task):
     """An agent for a task, and its load before; -1 for an agent that does not exist."""
     if nobody:  # the task must go somewhere: the policy chooses among all
         view.up[:] = 1
-    a = choose(task, view, memory)
+    a = int(choose(task, view, memory))
     if nobody:
         view.up[:] = 0
     if a < 0 or a >= view.slots.size:
@@ -420,17 +457,17 @@ def _choose(choose, view, memory, nobody, task):
     return a, load
 
 
-def _choose_one_by_one(choose, view, memory, key, first, attempt, now, nobody, *columns):
+def _choose_one_by_one(choose, view, memory, key, first, now, nobody, *columns):
     """What :func:`_choose_in_turn` does, without compiled code around the kernel."""
     agents: list[int] = []
     loads: list[float] = []
     for i, row in enumerate(zip(*columns, strict=True)):
-        task = _task(key, first + i, attempt, now, *row)
+        task = _task(key, first + i, 0, now, *row)
         a, load = _choose(choose, view, memory, nobody, task)
         if a < 0:
             break
-        agents.append(int(a))
-        loads.append(float(load))
+        agents.append(a)
+        loads.append(load)
     return agents, loads
 
 
@@ -441,14 +478,14 @@ _table = types.Array(types.float64, 2, "C")
 @njit(
     types.Tuple((_i8, _f8))(
         *(types.FunctionType(CHOOSE), POOL_VIEW, _f8, types.uint64),
-        *(types.int64, types.int64, types.float64, types.boolean),
+        *(types.int64, types.float64, types.boolean),
         *(_f8, _f8, _i8, _table, _table),
     ),
     cache=True,
     nogil=True,
 )
 def _choose_in_turn(
-    choose, view, memory, key, first, attempt, now, nobody,
+    choose, view, memory, key, first, now, nobody,
     d_var, tokens, category, features, predicted,
 ):  # fmt: skip
     """Choose an agent for each task, each choice seen by the next.
@@ -459,7 +496,7 @@ def _choose_in_turn(
     chosen, loads = np.empty(d_var.size, np.int64), np.empty(d_var.size)
     for i in range(d_var.size):
         row = (d_var[i], tokens[i], category[i], features[i], predicted[i])
-        task = _task(key, first + i, attempt, now, *row)
+        task = _task(key, first + i, 0, now, *row)
         chosen[i], loads[i] = _choose(choose, view, memory, nobody, task)
         if chosen[i] < 0:
             return chosen[:i], loads[:i]

@@ -245,3 +245,19 @@ def test_tasks_schedule_and_runs_are_written(own: Path) -> None:
 
 def test_the_version_is_that_of_the_package() -> None:
     assert invoke("--version").stdout == f"routingsim {version('routingsim')}\n"
+
+
+def test_it_is_a_module_to_run_as_well() -> None:
+    command = [sys.executable, "-m", "routingsim", "--version"]
+    said = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert said.stdout == f"routingsim {version('routingsim')}\n"
+
+
+def test_who_interrupts_it_while_it_is_loading_sees_no_traceback(tmp_path: Path) -> None:
+    (tmp_path / "typer.py").write_text("raise KeyboardInterrupt")
+    said = subprocess.run(
+        [sys.executable, "-m", "routingsim", "agents"],
+        capture_output=True,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+    )
+    assert (said.returncode, said.stderr) == (130, b"")

@@ -3,6 +3,7 @@
 import re
 import threading
 from collections import Counter
+from typing import Any
 
 import numpy as np
 import pytest
@@ -166,6 +167,24 @@ def test_live_choices_are_those_of_the_simulator(rule: str) -> None:
     router = rs.TaskRouter(pool, rule, corpus=corpus, seed=1)
     one_by_one = [router.route(text).agent.id for text in corpus.tasks["text"]]
     assert one_by_one == batch["agent"].tolist()
+
+
+@choose_kernel
+def _by_features(task, pool, memory):
+    return int(task.features[1])
+
+
+@pytest.mark.parametrize("interpreted", [True, False])
+def test_features_of_any_kind_of_number_are_read_right(interpreted: bool) -> None:
+    def featurize(texts, categories):
+        return np.array([[9, len(text)] for text in texts], np.int16, order="F")
+
+    asks: Any = featurize
+    policy = Policy("by-features", _by_features, featurize=asks, interpreted=interpreted)
+    texts = ["", "a"] * 10
+    one_by_one = [rs.TaskRouter(two(), policy).route(text).agent.id for text in texts]
+    batch = rs.TaskRouter(two(), policy).route_batch(texts)["agent"].tolist()
+    assert one_by_one == batch == ["dear", "cheap"] * 10
 
 
 def test_a_plain_function_routes() -> None:

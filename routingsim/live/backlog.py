@@ -145,7 +145,8 @@ class Channel:
     def hold(self) -> MessageId:
         """Keep live messages back from now on. Returns the id to read the stream from."""
         self.settled = False
-        self._held.clear()
+        if self.last is not None:  # the stream has those, and tells who missed them
+            self._held.clear()
         return self.last or START
 
     def receive(self, message: Message) -> bool:
@@ -188,8 +189,11 @@ class Channel:
             self._store(message)
         self.last = self.last or START
         self.settled = True
-        if first_time:
-            return Settled(late, None, None)
+        if first_time:  # whoever waits has missed what was said since we first heard something
+            heard = next((message.id for message in held if message.id is not None), None)
+            missed = [m for m in stored if heard and m.id is not None and m.id >= heard] + late
+            trimmed = bool(missed) and heard is not None and missed[0].id != heard
+            return Settled(missed, START if trimmed else None, missed[0].id if trimmed else None)
         if joined:
             return Settled(fresh + late, None, None)
         missed = fresh + late

@@ -308,16 +308,22 @@ class Broker:
                 if code is None and time.monotonic() < deadline:
                     time.sleep(0.01)
                     continue
-                state = (
-                    f"ended with code {code}" if code is not None else f"does not answer: {error}"
-                )
-            log = folder / "server.log"
-            said = log.read_text(errors="replace").strip() if log.exists() else ""
-            raise BrokerError(
-                f"the embedded server {server.args[4]} {state}"  # type: ignore[index]
-                f"{'; it said: ' + said.splitlines()[-1] if said else ''}. "
-                "Set REDIS_HOST to use a server of your own"
-            )
+                raise self._trouble(error) from None
+
+    def _trouble(self, error: Exception) -> BrokerError:
+        """That the embedded server has ended, or does not answer."""
+        server, folder = self._server, self._folder
+        assert server
+        assert folder
+        code = server.poll()
+        state = f"ended with code {code}" if code is not None else f"does not answer: {error}"
+        log = folder / "server.log"
+        said = log.read_text(errors="replace").strip() if log.exists() else ""
+        return BrokerError(
+            f"the embedded server {server.args[4]} {state}"  # type: ignore[index]
+            f"{'; it said: ' + said.splitlines()[-1] if said else ''}. "
+            "Set REDIS_HOST to use a server of your own"
+        )
 
     def _listen(self, client: Redis) -> str:
         """Open the TCP port and check that it is our server who answers there."""
@@ -335,6 +341,8 @@ class Broker:
                         return url
             except (RedisError, OSError) as error:
                 refusal = error
+            if self._server is None or self._server.poll() is not None:
+                raise self._trouble(refusal or EOFError("it has gone")) from None
         raise BrokerError(
             f"the embedded server could not open port {wanted} of 127.0.0.1, nor any other"
             f"{f' ({_reason(refusal)})' if refusal else ''}. Set REDIS_PORT to a free port"

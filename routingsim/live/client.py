@@ -257,6 +257,8 @@ class Listener:
                 self._waiting.discard(notice["channel"])
             else:
                 self.notices.append(notice)
+                if notice.get("type") == "gap":  # the ids to come may be a younger server's, lower
+                    self._last[notice["channel"]] = "0"
                 if notice.get("type") == "error" and self._waiting:
                     self._trouble = ProtocolError(notice["message"])
             self._changed.notify_all()

@@ -25,6 +25,7 @@ local call, sub, batch, count = redis.call, string.sub, tonumber(ARGV[4]), tonum
 local last = math.max(tonumber(call('GET', KEYS[2]) or 0), tonumber(ARGV[5]))
 if batch <= last then return 0 end
 if batch > last + 1 then return redis.error_reply('BATCHORDER a batch before this one failed') end
+if KEYS[3] then call('HSET', KEYS[3], ARGV[7 + count], '') end -- fails here, or not at all
 for i = 7, 6 + count do
   local message = ARGV[i]
   local id = call('XADD', KEYS[1], '*', 'm', message)
@@ -40,8 +41,9 @@ return count
 
 A publisher numbers its batches from 1. One that comes again, since its reply was lost,
 is known by its number and answered with 0; one that overtook a failed batch is refused,
-so that the order holds. A first write that fails (memory full, read-only) fails before
-anything was published. Trimming once a batch is a quarter faster than in each XADD.
+so that the order holds. A first write that fails (memory full, read-only), or a key of
+another type, fails before anything was published. Trimming once a batch is a quarter
+faster than in each XADD.
 """
 
 

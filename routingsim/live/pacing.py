@@ -172,13 +172,8 @@ def play(
         if stop.is_set():
             break
         lag = -left
-        body = msgspec.structs.replace(body, timestamp=round((epoch + due) * 1000))
-        if isinstance(body, RoutingDecision):
-            publisher.publish_routing_decision(body)
-        elif isinstance(body, AgentStatus):
-            publisher.publish_agent_status(body)
-        else:
-            publisher.publish_replay_progress(msgspec.structs.replace(body, lag=lag))
+        stamp = round((epoch + due) * 1000)
+        _publish(msgspec.structs.replace(body, timestamp=stamp), publisher, lag)
         sent, reached = sent + 1, at
         lags += lag
         lag_max = max(lag_max, lag)
@@ -204,6 +199,15 @@ def play(
         undelivered=max(0, _lost(stats) - lost_before),
         finished=finished,
     )
+
+
+def _publish(body: Body, publisher: Recipient, lag: float) -> None:
+    if isinstance(body, RoutingDecision):
+        publisher.publish_routing_decision(body)
+    elif isinstance(body, AgentStatus):
+        publisher.publish_agent_status(body)
+    else:
+        publisher.publish_replay_progress(msgspec.structs.replace(body, lag=lag))
 
 
 def _from(start: float, timed: Iterable[tuple[float, Body]]) -> Iterable[tuple[float, Body]]:

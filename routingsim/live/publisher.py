@@ -14,8 +14,9 @@ import atexit
 import logging
 import os
 import threading
+import time
 import weakref
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import Literal, Self
@@ -44,6 +45,10 @@ BATCH = 500
 
 BACKOFF = FullJitterBackoff(cap=1.0, base=0.05)
 """Seconds between attempts to reach the server: at random up to 0.05, 0.1, 0.2, … 1."""
+
+TURN = 1e-4
+"""Seconds that a caller with full batches rests after each, so that the sender has a turn:
+the interpreter would let it wait for 5 ms whenever it comes back from the server."""
 
 HEARTBEAT = 1.0
 """Seconds without messages after which the connection is tried with a PING."""
@@ -187,6 +192,8 @@ class RedisPublisher:
             self._waiting.extend(decisions[start : start + BATCH])
             if self._idle or len(self._waiting) > self._room:
                 self._attend()
+            if start + BATCH <= len(decisions):
+                time.sleep(TURN)
 
     def publish_agent_status(self, status: AgentStatus) -> None:
         """Hand one agent's status over to the background sender."""
@@ -379,22 +386,24 @@ class RedisPublisher:
 
     def _encode(self, bodies: list[Body]) -> list[Batch]:
         """A batch a channel; what cannot be encoded is dropped."""
-        batches: dict[str, Batch] = {}
+        kinds: defaultdict[type, list[Body]] = defaultdict(list)
         for body in bodies:
-            message = encoded(body)
-            if message is None:
-                self._settle(dropped=1)
-                continue
-            channel = channel_of(body)
-            batch = batches.get(channel)
-            if batch is None:
-                self._numbers[channel] += 1
-                batch = Batch(channel, self._name, self._numbers[channel], [], [])
-                batches[channel] = batch
-            batch.messages.append(message)
-            if isinstance(body, AgentStatus):
-                batch.agents.append(body.agent_id)
-        return list(batches.values())
+            kinds[type(body)].append(body)
+        batches: list[Batch] = []
+        for alike in kinds.values():
+            try:
+                messages = [encode(body) for body in alike]
+            except Exception:  # whatever it is: without those at fault, which are logged
+                good = [body for body in alike if encoded(body) is not None]
+                self._settle(dropped=len(alike) - len(good))
+                if not good:
+                    continue
+                alike, messages = good, [encode(body) for body in good]
+            channel = channel_of(alike[0])
+            agents = [body.agent_id for body in alike if isinstance(body, AgentStatus)]
+            self._numbers[channel] += 1
+            batches.append(Batch(channel, self._name, self._numbers[channel], messages, agents))
+        return batches
 
     def _report(self, error: Exception | None) -> None:
         """Log when publishing stops working, for another reason, or works again."""

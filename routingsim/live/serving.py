@@ -133,6 +133,8 @@ def serve(
     async def foreground() -> None:
         stop = _stop_on(signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
         async with running(plan) as addresses:
+            if stop.is_set():  # told so while starting
+                return
             announce(f"Redis      {addresses.broker}")
             if addresses.bridge:
                 announce(f"WebSocket  {addresses.bridge}")

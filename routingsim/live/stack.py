@@ -123,7 +123,7 @@ class LiveStack:
             url = background.addresses.private
             self._publisher = RedisPublisher(url, history=self._plan.settings.history)
             try:
-                self._since = {channel: _last(url, channel) for channel in CHANNELS}
+                self._since = self._ends(url)
             except BaseException:  # an interrupted cell, too
                 self.stop(timeout=0.0)
                 raise
@@ -190,6 +190,16 @@ class LiveStack:
         if self._background is None:
             raise self._not_started()
         return self._background.addresses
+
+    def _ends(self, url: str) -> dict[str, str]:
+        """Id of the last message on each channel, ``"0"`` if there is none."""
+        try:
+            return {channel: _last(url, channel) for channel in CHANNELS}
+        except BrokerError:
+            if self._plan.settings.configured:
+                raise
+            # Our own server has died as early as that; all else goes on as if it did later.
+            return dict.fromkeys(CHANNELS, "0")
 
     def _not_started(self) -> BrokerError:
         return BrokerError("the live stack has not been started; call start() or use `with`")

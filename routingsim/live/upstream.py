@@ -112,17 +112,19 @@ class _Line:
 
     async def run(self) -> None:
         shortest, longest = BACKOFF_SECONDS
-        pause, reason = shortest, ""
+        pause, reason, told = shortest, "", ""
         while True:
             try:
                 await self._serve()
             except _LOST as problem:
                 reason = redacted(" ".join(str(problem).split())) or type(problem).__name__
             if self.up:
-                pause = shortest
-            log.warning(
-                "event=upstream_down channels=%s reason=%r", ",".join(self.channels), reason
-            )
+                pause, told = shortest, ""
+            if reason != told:  # not at each attempt
+                log.warning(
+                    "event=upstream_down channels=%s reason=%r", ",".join(self.channels), reason
+                )
+                told = reason
             self.up = False
             self._upstream._report(reason)
             # Jitter, so that bridges that lost one server do not come back as one.

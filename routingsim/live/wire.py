@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol, cast
 
+import hiredis
 import msgspec
 from redis import Redis
 from redis.backoff import NoBackoff
@@ -108,7 +109,8 @@ class ServerWire:
         self._connection.read_response()
 
     def send(self, batch: Batch, arrived: int) -> None:
-        self._connection.send_command(*batch.command("PUBLISH", self._history, arrived))
+        command = hiredis.pack_command(tuple(batch.command("PUBLISH", self._history, arrived)))
+        self._connection.send_packed_command([command])
 
     def receive(self, abandoned: Callable[[], bool]) -> None:
         deadline = time.monotonic() + TIMEOUT

@@ -167,6 +167,16 @@ class Kernel:
                 "and branches only, or run it as plain Python with interpreted=True"
             ) from error
 
+    @cached_property
+    def entry(self) -> Any:
+        """:attr:`compiled` for callers in the interpreter, without a look at the types.
+
+        Numba's own look at two named tuples takes three times as long as a choice. The
+        caller answers for the arguments: arrays of the views' types, contiguous.
+        """
+        [compiled] = self.compiled.overloads.values()
+        return compiled.entry_point
+
     def __call__(self, *args: Any) -> Any:
         return self.compiled(*args)
 

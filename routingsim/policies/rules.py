@@ -118,17 +118,16 @@ def threshold(
         indices = [pool.index(agent) for agent in chosen[band]]
         memory[3 + k * width : 3 + k * width + len(indices)] = indices
 
+    words = [
+        (f"{band.capitalize()} complexity", frozenset(chosen[band]), _PURPOSE[band])
+        for band in BANDS
+    ]
+
     def reason(agent: Agent, d_var: float, load: float) -> str:
-        band = BANDS[int(d_var >= low) + int(d_var >= medium)]
-        if agent.id not in chosen[band]:
-            return (
-                f"{band.capitalize()} complexity (D_var={d_var:.3f}), its agents busy: "
-                f"Routed to {agent.name}"
-            )
-        return (
-            f"{band.capitalize()} complexity (D_var={d_var:.3f}): "
-            f"Routed to {agent.name} for {_PURPOSE[band]}"
-        )
+        band, own, purpose = words[(d_var >= low) + (d_var >= medium)]
+        if agent.id in own:
+            return f"{band} (D_var={d_var:.3f}): Routed to {agent.name} for {purpose}"
+        return f"{band} (D_var={d_var:.3f}), its agents busy: Routed to {agent.name}"
 
     parameters = {"low": low, "medium": medium, "spill": spill, "bands": chosen}
     said = []

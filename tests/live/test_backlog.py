@@ -40,3 +40,23 @@ def test_what_arrives_while_the_stream_is_read_comes_once() -> None:
     channel.settle(messages[:4], complete=True, latest=())
     assert channel.replay((1, 0), None).frames == [b"2", b"3", b"4", b"5"]
     assert channel.receive(Message((6, 0), b"6"))
+
+
+def test_who_came_before_the_first_look_gets_what_came_before_it() -> None:
+    """The bridge hears a channel from its subscribing on, and looks at the stream after."""
+    messages = [Message((number, 0), b"%d" % number) for number in range(1, 7)]
+    channel = Channel("c", 100, 10**6)
+    channel.receive(messages[2])
+    channel.hold()
+    channel.receive(messages[4])
+    assert channel.settle(messages[:4], complete=True, latest=()) == (messages[2:5], None, None)
+
+    trimmed = Channel("c", 100, 10**6)
+    trimmed.receive(messages[0])
+    trimmed.hold()
+    settled = trimmed.settle(messages[3:], complete=False, latest=())
+    assert settled == (messages[3:], START, (4, 0))
+
+    silent = Channel("c", 100, 10**6)
+    silent.hold()
+    assert silent.settle(messages, complete=True, latest=()).messages == []

@@ -1,15 +1,20 @@
 """The listener, on a real broker and bridge."""
 
 import contextlib
+import json
+import threading
 from collections.abc import Iterator
 
 import pandas as pd
 import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.server import ServerConnection, serve
 
 from routingsim.errors import BrokerError
 from routingsim.live import Broker, Listener, LiveStack, RedisPublisher, Settings
 from routingsim.live.broker import connect
 from routingsim.live.client import to_frame
+from routingsim.live.history import with_id
 from routingsim.messages import (
     DECISIONS,
     STATUSES,
@@ -18,6 +23,7 @@ from routingsim.messages import (
     ComplexityFactors,
     ComplexityScore,
     RoutingDecision,
+    encode,
 )
 
 pytestmark = pytest.mark.system
@@ -152,3 +158,27 @@ def test_an_empty_table_has_its_columns_and_types(channel: str) -> None:
     assert len(empty) == 0
     assert empty["time"].dtype == pd.DatetimeTZDtype("ms", "UTC")
     assert empty["d_var" if channel == DECISIONS else "load"].dtype == float
+
+
+def test_after_a_gap_ids_may_begin_anew() -> None:
+    """A server that lost its memory and its clock numbers from before."""
+
+    def frame(number: int, place: str) -> str:
+        decision = RoutingDecision(str(number), AGENT, SCORE, "because", 0)
+        return with_id(encode(decision), place.encode()).decode()
+
+    def converse(ws: ServerConnection) -> None:
+        ws.recv()
+        ws.send(json.dumps({"type": "subscribed", "channel": DECISIONS}))
+        ws.send(frame(1, "9-0"))
+        ws.send(json.dumps({"type": "gap", "channel": DECISIONS, "since": "9-0", "oldest": None}))
+        ws.send(frame(2, "5-0"))
+        with contextlib.suppress(ConnectionClosed):
+            ws.recv()
+
+    with serve(converse, "127.0.0.1", 0) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"ws://127.0.0.1:{server.socket.getsockname()[1]}"
+        with Listener(url, channels=[DECISIONS]) as listener:
+            listener.wait_for(2)
+            assert numbers(listener) == [1, 2]

@@ -326,6 +326,23 @@ def test_the_latest_status_of_each_agent_is_kept(broker: Broker, client: Redis) 
     assert latest == {b"agent-%d" % (n % 3): history[n] for n in (597, 598, 599)}
 
 
+@pytest.mark.parametrize("name", [history_key(STATUSES), latest_key(STATUSES)])
+def test_a_key_that_is_something_else_stores_nothing_and_doubles_nothing(
+    broker: Broker, client: Redis, name: str
+) -> None:
+    client.set(name, "another program's")
+    with listening(broker.url, STATUSES) as received, RedisPublisher(broker.url) as publisher:
+        for n in range(10):
+            publisher.publish_agent_status(status(f"agent-{n}", n / 10))
+        assert wait_until(lambda: publisher.stats().reconnects > 3)
+        assert received == []
+        client.delete(name)
+        assert publisher.flush(20)
+        assert wait_until(lambda: len(received) >= 10)
+    assert received == stored(client, STATUSES)
+    assert len(received) == 10
+
+
 # Never in the way.
 
 

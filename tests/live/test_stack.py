@@ -13,9 +13,12 @@ from typing import Any, Literal
 import msgspec
 import psutil
 import pytest
+from redis.exceptions import RedisError
 
 from routingsim.errors import BrokerError, RoutingSimError
 from routingsim.live import Broker, LiveStack, Settings
+from routingsim.live import stack as stack_module
+from routingsim.live.broker import connect
 from routingsim.messages import (
     DECISIONS,
     STATUSES,
@@ -157,6 +160,22 @@ def test_a_configured_redis_is_used_and_left_running() -> None:
                 assert len(live.messages()) == 1  # not the one before the start
         with stack(settings) as live:
             assert len(live.messages(since="0")) == 2
+
+
+def test_a_server_of_ours_that_dies_at_once_is_not_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    def read_too_late(url: str, channel: str) -> str:
+        with contextlib.closing(connect(url)) as client, contextlib.suppress(RedisError):
+            client.shutdown(nosave=True)
+        return last(url, channel)
+
+    last = stack_module._last
+    monkeypatch.setattr(stack_module, "_last", read_too_late)
+    with stack() as live:
+        live.publisher.publish_routing_decision(decision(1))
+        assert not live.publisher.flush(0.2)
+        assert live.is_running
+        live.publisher.disconnect(0.0)
+        assert live.publisher.stats().undelivered == 1
 
 
 def test_messages_can_be_limited_and_told_apart() -> None:

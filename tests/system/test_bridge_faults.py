@@ -64,7 +64,9 @@ class Reader:
     async def _run(self) -> None:
         while True:
             with contextlib.suppress(ConnectionClosed, OSError):
-                async with open_client(self._url(), compression=None, max_queue=1_000) as ws:
+                async with open_client(
+                    self._url(), compression=None, max_queue=1_000, max_size=None
+                ) as ws:
                     await self._read(ws)
             await asyncio.sleep(0.05)
 

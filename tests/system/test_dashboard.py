@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import re
 import threading
 import time
@@ -250,6 +251,7 @@ def test_a_newcomer_sees_what_was_before(browser: Browser, live: Live) -> None:
     with opened(browser, live.url) as page:
         expect(page.locator("#total")).to_have_text("150")
         expect(rows(page).first.locator("code")).to_have_text("00000149")
+        expect(rows(page).nth(99)).to_have_attribute("data-task", "00000050")
         assert task_ids(page) == [f"{number:08}" for number in range(149, 49, -1)]
         chart = page.locator("#usage-chart")
         expect(chart).to_have_attribute("aria-label", re.compile("150 decisions.*GPT-4 100 %"))
@@ -296,6 +298,7 @@ def test_it_resumes_where_the_bridge_broke_off(page: Page, live: Live) -> None:
         live.publish(*(decision(f"{round}{number}") for number in range(20, 25)))
     last = [f"{round}{number}" for round in "bc" for number in range(25)]
     expect(page.locator("#total")).to_have_text("55")
+    expect(rows(page)).to_have_count(55)  # may come a quarter of a second after their number
     assert task_ids(page) == [*reversed([*(f"a{number}" for number in range(5)), *last])]
     expect(page.locator("#notice")).to_be_hidden()
 
@@ -307,6 +310,31 @@ def test_it_comes_back_by_itself(page: Page, live: Live) -> None:
     live.start_bridge()
     connected(page)
     expect(rows(page)).to_have_count(1)
+
+
+def test_what_others_publish_does_not_stop_it(browser: Browser, live: Live, redis_url: str) -> None:
+    odd = {"taskId": "odd", "agent": {"id": "x"}, "complexityScore": {"d_var": 0.5}}
+    with contextlib.closing(browser.new_context()) as context:
+        page, errors = context.new_page(), []
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.goto(live.url)
+        connected(page)
+        with contextlib.closing(connect(redis_url)) as client:
+            for payload in (odd, None, {}, odd | {"complexityScore": None}):
+                message = {"type": "routing_decision", "payload": payload}
+                client.publish("task:routing", json.dumps(message))
+        live.publish(decision("good"))
+        expect(rows(page)).to_have_count(1)
+        expect(page.locator("#total")).to_have_text("1")
+        assert errors == []
+
+
+def test_after_a_flood_every_row_is_there(page: Page, live: Live) -> None:
+    for start in range(0, 1_000, 100):
+        live.publish(*(decision(f"{start + k}") for k in range(100)))
+    expect(page.locator("#total")).to_have_text("1,000")
+    expect(rows(page).nth(99)).to_have_attribute("data-task", "900")
+    assert [int(task_id) for task_id in task_ids(page)] == list(range(999, 899, -1))
 
 
 def test_it_says_when_something_is_lost_for_good(page: Page, live: Live, redis_url: str) -> None:

@@ -113,8 +113,8 @@ function receive({ type, id, payload }) {
     } else {
       const index = agents.index(payload.agent);
       const dVar = payload.complexityScore.d_var;
-      series.add(published, clock(), index, payload.agent, dVar, bandOf(dVar));
       feed.add(payload);
+      series.add(published, clock(), index, payload.agent, dVar, bandOf(dVar));
       total += 1;
     }
   } catch (error) {

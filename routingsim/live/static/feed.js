@@ -5,6 +5,7 @@ import { ago } from "./charts.js";
 const ROWS = 100;
 const CALM = 20; // new rows a second above which they come in gulps and without a highlight
 const GULP = 250; // ms
+const MOST = 30; // rows a gulp, the others when it is calm; a hundred take a slow machine 0.1 s
 
 /** The band of a complexity score, as the colours have it. */
 export function bandOf(dVar) {
@@ -43,6 +44,9 @@ export function createFeed({ body, scroll, empty, button, note, agentIndex, resu
   let chosen = false; // by the button
   let hovered = false;
   let last = 0;
+  let shown = []; // what the table holds, newest last, but for those left out in a hurry
+  let leftOut = false;
+  let aged = 0; // the server's time when the times were brought up to date
   let recent = 0;
   let mine = null;
 
@@ -53,7 +57,7 @@ export function createFeed({ body, scroll, empty, button, note, agentIndex, resu
     row.dataset.time = timestamp;
     row.dataset.task = taskId;
     const task = element("td", "task");
-    const short = element("code", "", taskId.slice(0, 8));
+    const short = element("code", "", [...taskId.slice(0, 16)].slice(0, 8).join(""));
     short.title = taskId;
     task.append(short);
     const who = element("td", "who");
@@ -84,9 +88,27 @@ export function createFeed({ body, scroll, empty, button, note, agentIndex, resu
     button.textContent = chosen ? "Resume" : "Pause";
   }
 
+  function age(clock) {
+    aged = clock;
+    for (const row of body.rows) {
+      const seconds = (clock - row.dataset.time) / 1000;
+      const text = seconds < 1.5 ? "now" : ago(seconds);
+      if (row.lastElementChild.textContent !== text) row.lastElementChild.textContent = text;
+    }
+  }
+
+  /** Draw the rows that were left out. */
+  function fill() {
+    if (!leftOut) return;
+    leftOut = false;
+    body.replaceChildren(...shown.map(makeRow).reverse());
+    age(aged);
+  }
+
   function setPause(change) {
     change();
-    if (!isPaused()) {
+    if (isPaused()) fill();
+    else {
       held = 0;
       resumed();
     }
@@ -100,7 +122,12 @@ export function createFeed({ body, scroll, empty, button, note, agentIndex, resu
   button.addEventListener("click", () => setPause(() => (chosen = !chosen)));
 
   return {
+    /** Take a decision; refuses what could not be drawn later. */
     add(decision) {
+      const { d_var: dVar, factors } = decision.complexityScore;
+      if (typeof decision.taskId !== "string" || typeof dVar !== "number" || !factors) {
+        throw new TypeError("no decision");
+      }
       recent += 1;
       waiting.push(decision);
       if (waiting.length > 2 * ROWS) waiting = waiting.slice(-ROWS);
@@ -114,25 +141,23 @@ export function createFeed({ body, scroll, empty, button, note, agentIndex, resu
         return;
       }
       const hurried = recent > CALM;
-      if (!waiting.length || (hurried && now - last < GULP)) return;
+      if (hurried && now - last < GULP) return;
+      if (!waiting.length) return fill();
       last = now;
-      const rows = waiting.slice(-ROWS).reverse().map(makeRow);
+      const count = hurried && body.rows.length === ROWS ? MOST : ROWS;
+      leftOut ||= waiting.length > count;
+      shown = [...shown, ...waiting].slice(-ROWS);
+      const rows = waiting.slice(-count).reverse().map(makeRow);
       waiting = [];
       empty.hidden = true;
       if (!hurried) rows.forEach((row) => row.classList.add("fresh"));
       body.prepend(...rows);
       while (body.rows.length > ROWS) body.lastElementChild.remove();
-      this.age(clock);
+      age(clock);
     },
 
     /** Bring the times up to date; called once a second. */
-    age(clock) {
-      for (const row of body.rows) {
-        const seconds = (clock - row.dataset.time) / 1000;
-        const text = seconds < 1.5 ? "now" : ago(seconds);
-        if (row.lastElementChild.textContent !== text) row.lastElementChild.textContent = text;
-      }
-    },
+    age,
 
     /** Forget how much came in the last second. */
     second() {
