@@ -289,7 +289,7 @@ class Study:
                 found = self.interval(name, load, shown)
                 row[shown], row[f"{shown}_hw"] = found.mean, found.half_width
             row["answered"] = self.values(name, load, "answered").mean()
-            row["stability"] = _usual(self._cell(name, load).verdicts)
+            row["stability"] = self._cell(name, load).verdict
             row["verdict"] = "baseline" if name not in apart else apart[name].verdict
             row["uses_text"] = uses.get(name)
             row["in_sample"] = self.hindsight.get(name, False)
@@ -398,9 +398,14 @@ class Study:
             [f"{second[:-1]}."],
         )
 
-    def plot_frontier(self, load: float | None = None, ax: Any = None) -> Any:
-        """Quality against cost with the hull and the controls; returns the Axes."""
-        return _plots().plot_frontier(self, load=load, ax=ax)
+    def plot_frontier(
+        self, load: float | None = None, ax: Any = None, *, against: str = "cost"
+    ) -> Any:
+        """Quality against cost, or a latency, with the frontier and the controls; returns the Axes.
+
+        ``against`` is ``cost`` or ``latency_mean``, ``_p50``, ``_p95``, ``_p99``.
+        """
+        return _plots().plot_frontier(self, load=load, ax=ax, against=against)
 
     def plot_load(self, metric: str | None = None, ax: Any = None) -> Any:
         """A metric against load, a line a policy with its interval; returns the Axes.
@@ -432,12 +437,6 @@ def _position(metric: str) -> int:
     if metric not in _INDEX:
         raise SimulationError(f"no metric {metric!r}: there are {', '.join(METRICS)}")
     return _INDEX[metric]
-
-
-def _usual(verdicts: tuple[str, ...]) -> str:
-    """The verdict of most replications; the worse one of two as frequent."""
-    order = ("stable", "at the edge", "overloaded")
-    return max(order, key=lambda each: (verdicts.count(each), order.index(each)))
 
 
 def _plots() -> Any:

@@ -22,6 +22,7 @@ from routingsim.simulation.statistics import Interval
 __all__ = [
     "SPELLS",
     "Apart",
+    "against_zero_router",
     "apart",
     "cost_apart",
     "cost_compared",
@@ -135,6 +136,17 @@ def quality_apart(interval: Interval) -> str:
     return (
         f" at {abs(100 * interval.mean):.1f} points’ {more} quality (95 % CI {low:.1f}–{high:.1f})"
     )
+
+
+def against_zero_router(name: str, interval: Interval) -> str:
+    """A policy's quality less that of its zero router, as a sentence."""
+    who = "zero-router, which reads no task and mixes single agents at its cost"
+    if _may_be_nothing(interval):
+        return f"{name} cannot be told apart in quality from {who}."
+    low, high = sorted((abs(100 * interval.low), abs(100 * interval.high)))
+    more = "better" if interval.mean > 0 else "worse"
+    size = f"{abs(100 * interval.mean):.1f} points (95 % CI {low:.1f}–{high:.1f})"
+    return f"{name} has {more} answers than {who}, by {size}."
 
 
 def latency_apart(interval: Interval) -> str:

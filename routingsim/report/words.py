@@ -1,12 +1,14 @@
 """Sentences computed from figures: what a reader would say of a run, and no more."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 
 from routingsim.report.differences import (
     SPELLS,
+    against_zero_router,
     apart,
     cost_apart,
     cost_compared,
@@ -53,8 +55,13 @@ def subtitle(results: Sequence[ReplayResult]) -> str:
     )
 
 
-def summary(results: Sequence[ReplayResult]) -> Summary:
-    """The run in a few sentences: stability first, then each policy against the first."""
+def summary(
+    results: Sequence[ReplayResult], controls: Mapping[str, ReplayResult] = MappingProxyType({})
+) -> Summary:
+    """The run in a few sentences: stability first, then each policy against the first.
+
+    ``controls`` are those of the first.
+    """
     first, *others = results
     caveats = []
     if all(math.isnan(r.overall["quality"]) for r in results):
@@ -70,7 +77,10 @@ def summary(results: Sequence[ReplayResult]) -> Summary:
         )
     return Summary(
         verdict=f"{_stability_of_all(results)} {_answers(results)}",
-        findings=tuple(comparison(other, first) for other in others) or (_alone(first),),
+        findings=(
+            *(tuple(comparison(other, first) for other in others) or (_alone(first),)),
+            *_against_nothing(first, controls),
+        ),
         caveats=tuple(caveats),
     )
 
@@ -168,6 +178,15 @@ def _alone(result: ReplayResult) -> str:
         f"{said}{at}; half of the answers took less than {duration(overall['latency_p50'])}, "
         f"95 % less than {duration(overall['latency_p95'])}."
     )
+
+
+def _against_nothing(result: ReplayResult, controls: Mapping[str, ReplayResult]) -> list[str]:
+    """A policy against the control that has its cost and reads nothing of a task."""
+    zero = controls.get("zero-router")
+    found = apart(result, zero) if zero is not None else None
+    if found is None or math.isnan(found.quality.mean):
+        return []
+    return [against_zero_router(result.policy.name, found.quality)]
 
 
 def arrivals(result: ReplayResult) -> tuple[str, str]:

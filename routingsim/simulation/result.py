@@ -389,6 +389,13 @@ class ReplayResult:
         """Tasks waiting over time an agent; returns the Axes."""
         return _plots().plot_queue(self, ax=ax)
 
+    def plot_frontier(self, ax: Any = None, *, against: str = "cost") -> Any:
+        """Quality against cost, or a latency, beside the controls; returns the Axes.
+
+        ``against`` is ``cost`` or ``latency_mean``, ``_p50``, ``_p95``, ``_p99``.
+        """
+        return _plots().plot_beside_controls(self, ax=ax, against=against)
+
     # -- for other programs -------------------------------------------------------------
 
     def write(self, path: str | Path) -> Path:

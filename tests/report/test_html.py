@@ -130,7 +130,7 @@ def test_is_accessible(page: Page) -> None:
     assert all(attrs.get("scope") for _, attrs in page.tags("th"))
     assert len(page.tags("caption")) == len(page.tags("table")) > 0
     pictures = [attrs for _, attrs in page.tags("div") if attrs.get("role") == "img"]
-    assert len(pictures) == len(page.tags("svg")) == 3 * 3 + 2
+    assert len(pictures) == len(page.tags("svg")) == 3 * 3 + 3
     assert all(len(attrs["aria-label"] or "") > 20 for attrs in pictures)
     ids = [attrs["id"] for _, attrs in page.elements if "id" in attrs]
     assert len(ids) == len(set(ids))

@@ -90,7 +90,9 @@ def test_page_needs_nothing_else_and_is_escaped(page: str) -> None:
     levels = [int(level) for level in re.findall(r"<h([1-6])", page)]
     assert levels.count(1) == 1
     assert all(b - a <= 1 for a, b in pairwise(levels))
-    assert page.count("<svg") == page.count('role="img"') == 2 + 4 + 1
+    assert (
+        page.count("<svg") == page.count('role="img"') == 3 + 4 + 1
+    )  # at the higher load all are overloaded
     assert all(len(said) > 20 for said in re.findall(r'role="img" aria-label="([^"]*)"', page))
 
 
