@@ -2,7 +2,6 @@
 
 import importlib
 import math
-import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -28,7 +27,6 @@ from routingsim.simulation.statistics import Interval
 __all__ = ["Settings", "Study"]
 
 _PER_TASK = ("quality", "cost")  # known task by task: the corpus is a sample, too
-_ROWS = 40  # policies that a notebook shows
 _INDEX = {name: k for k, name in enumerate(METRICS)}
 
 
@@ -357,11 +355,15 @@ class Study:
         table = table.rename(columns=short).replace(
             {"verdict": {"not distinguishable": "unclear", "baseline": "base"}}
         )
+
+        def render(names: Sequence[str]) -> str:
+            return table.assign(policy=names).to_string(index=False, float_format="%.3g")
+
         return "\n".join(
             [
-                textwrap.fill(first, 79, subsequent_indent="  "),
-                second,
-                table.to_string(index=False, float_format="%.3g"),
+                view.wrapped(first),
+                view.wrapped(second),
+                view.fitted(table["policy"].tolist(), render),
             ]
         )
 
@@ -389,7 +391,7 @@ class Study:
                 row["stability"],
                 row["verdict"],
             ]
-            for row in frame.head(_ROWS).to_dict("records")
+            for row in frame.head(view.MOST_ROWS).to_dict("records")
         ]
         heads = ["policy", "kind", *(name.replace("_", " ") for name in figures)]
         return view.card(

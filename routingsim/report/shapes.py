@@ -12,6 +12,7 @@ from matplotlib.patches import Patch
 from matplotlib.transforms import ScaledTranslation
 
 from routingsim.report.palette import GRID, INK, MUTED
+from routingsim.view import middle
 
 __all__ = [
     "LONGEST",
@@ -119,12 +120,8 @@ def _columns(names: Sequence[str]) -> int:
 
 
 def label(text: str, most: int = LONGEST) -> str:
-    """A name as matplotlib can draw it: short, no mathematics, no glyph that its font lacks.
-
-    It is cut in its middle: names of policies differ towards their ends.
-    """
-    start = (most + 1) // 2
-    short = text if len(text) <= most else f"{text[:start]}…{text[start + 1 - most :]}"
+    """A name as matplotlib can draw it: short, no mathematics, no glyph that its font lacks."""
+    short = middle(text, most)
     drawable = "".join(c if _font().get_char_index(ord(c)) else "?" for c in short)
     return drawable.replace("$", r"\$")
 
