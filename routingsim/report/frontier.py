@@ -44,7 +44,7 @@ FRONTIER = "Quality, cost and latency"
 """What a report calls the section."""
 
 UNRECORDED = (
-    "Quality: not recorded. The corpus says nothing about how good each agent’s answers "
+    "Quality: not recorded. The corpus says nothing about how good the answers of these agents "
     "to its tasks are, and no number is made up for it."
 )
 """What stands in their place."""

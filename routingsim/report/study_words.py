@@ -16,6 +16,7 @@ from routingsim.report.differences import (
 )
 from routingsim.report.document import Summary
 from routingsim.report.formatting import count, duration, isolated, joined, number, percent
+from routingsim.simulation.scenario import other_agents
 from routingsim.simulation.statistics import Interval
 
 __all__ = [
@@ -231,7 +232,8 @@ def study_warnings(study: Study) -> tuple[str, ...]:
         for name, share in lost.items()
         if share < 1
     ]
-    said += [f"{note[:1].upper()}{note[1:]}." for note in study.corpus.notes]
+    notes = (other_agents(study.corpus, study.pool), *study.corpus.notes)
+    said += [f"{note[:1].upper()}{note[1:]}." for note in notes if note]
     said.append(
         "Latencies are simulated from each agent’s service model and queue, not measured on "
         "the agents themselves."

@@ -27,7 +27,7 @@ from routingsim.simulation.result import ReplayResult
 from routingsim.simulation.service import Outage, system
 from routingsim.simulation.workload import Records, records
 
-__all__ = ["ONE_TRY", "Retries", "Scenario", "prepare"]
+__all__ = ["ONE_TRY", "Retries", "Scenario", "other_agents", "prepare"]
 
 WARM_UP = 0.1
 """Share of the horizon left out of timing figures for synthetic arrivals."""
@@ -111,7 +111,7 @@ class Scenario:
         corpus = self.corpus
         count = _count(tasks, corpus)
         times, closed = _times(arrivals, count, seed, corpus)
-        notes = []
+        notes = [said] if (said := other_agents(corpus, self.pool)) else []
         if times.size < count:
             notes.append(
                 f"{arrivals} has {times.size:,} arrivals: {count - times.size:,} tasks left out"
@@ -255,6 +255,18 @@ def prepare(
         outages=tuple(outages),
         records=known,
         system=system(pool, outages, known.work.service.mean(axis=0)),
+    )
+
+
+def other_agents(corpus: Corpus | None, pool: AgentPool) -> str:
+    """What to mend where a corpus has outcomes, but of no agent of the pool; "" elsewhere."""
+    if corpus is None or not corpus.agents or {a.recorded_as for a in pool} & set(corpus.agents):
+        return ""
+    named = ", ".join(corpus.agents[:8])
+    return (
+        f"the corpus has outcomes of {named}, and of none of the agents {', '.join(pool.ids[:8])}: "
+        "give those agents (--agents FILE), or name each one's record in the agents' file "
+        f'(outcome = "{corpus.agents[0]}")'
     )
 
 
