@@ -5,9 +5,9 @@ The HTML is in the page's own colours and has no scripts.
 
 import html
 import textwrap
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
-__all__ = ["MOST_ROWS", "card", "fitted", "middle", "shorten", "table", "wrapped"]
+__all__ = ["MOST_ROWS", "card", "fitted", "middle", "parameter", "shorten", "table", "wrapped"]
 
 MOST_ROWS = 40
 """Rows of a table that a notebook shows."""
@@ -77,6 +77,17 @@ def middle(text: str, most: int) -> str:
     """A name cut to so many characters in its middle: names differ towards their ends, too."""
     start = (most + 1) // 2
     return text if len(text) <= most else f"{text[:start]}…{text[start + 1 - most :]}"
+
+
+def parameter(value: object) -> str:
+    """A parameter's value as people write it: no more digits than it takes, no brackets."""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}: {parameter(part)}" for key, part in value.items())
+    if isinstance(value, tuple | list):
+        return "/".join(map(parameter, value))
+    return str(value)
 
 
 def wrapped(text: str, indent: str = "  ") -> str:

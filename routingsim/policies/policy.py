@@ -133,21 +133,12 @@ class Policy:
         return f"Policy({self.name!r})"
 
     def _repr_html_(self) -> str:
-        rows = [(key, _said(value)) for key, value in list(self.parameters.items())[:_ROWS]]
+        rows = [
+            (key, view.parameter(value)) for key, value in list(self.parameters.items())[:_ROWS]
+        ]
         rows.append(("learns", "while it runs" if self.learns else "no"))
         rows += [("fitted on", digest[:12]) for digest in self.fitted_on[:_ROWS]]
         return view.card(self.name, view.table([], rows))
-
-
-def _said(value: Any) -> str:
-    """A parameter as people write it: no more digits than it takes, no brackets."""
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    if isinstance(value, Mapping):
-        return "; ".join(f"{key}: {_said(each)}" for key, each in value.items())
-    if isinstance(value, tuple | list):
-        return ", ".join(map(_said, value))
-    return str(value)
 
 
 @dataclass(frozen=True)

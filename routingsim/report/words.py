@@ -7,6 +7,7 @@ from types import MappingProxyType
 import numpy as np
 
 from routingsim.report.differences import (
+    FEWEST,
     SPELLS,
     against_zero_router,
     apart,
@@ -69,10 +70,10 @@ def summary(
     if others:
         caveats.append(
             "Intervals are over the tasks of this one run, by a bootstrap over "
-            f"{SPELLS} spells of them. Under other arrivals it may come out otherwise: "
-            "routingsim compare repeats the run."
-            if len(first) >= 2 * SPELLS
-            else f"Fewer than {2 * SPELLS} tasks: too few for intervals, so nothing is said of "
+            f"{SPELLS} spells of them, and too narrow where queues last as long as a spell. Under "
+            "other arrivals it may come out otherwise: routingsim compare repeats the run."
+            if len(first) >= FEWEST
+            else f"Fewer than {FEWEST} tasks: too few for intervals, so nothing is said of "
             "differences in quality and latency."
         )
     return Summary(

@@ -281,8 +281,8 @@ def test_says_where_outcomes_are_of_other_agents() -> None:
         {"id": ["a", "b"], "text": ["one", "two"], "outcomes.mine.quality": [0.5, 1.0]}
     )
     corpus = rs.Corpus.from_frame(frame, "own")
-    assert any("outcomes of mine, and of none of the agents claude" in note
-               for note in rs.replay(corpus, policy="cheapest", arrivals="poisson:1").notes)  # fmt: skip
+    notes = rs.replay(corpus, policy="cheapest", arrivals="poisson:1").notes
+    assert any("outcomes of mine, and of none of the agents claude" in note for note in notes)
     own = rs.AgentPool((rs.Agent(id="x", name="X", cost=0.01, latency=1.0, outcome="mine"),))
     notes = rs.replay(corpus, own, "cheapest", arrivals="poisson:1").notes
     assert not any("outcomes of mine" in note for note in notes)
