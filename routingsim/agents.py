@@ -15,10 +15,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from routingsim import view
 from routingsim.errors import AgentError
 from routingsim.messages import AgentInfo
 
 __all__ = ["Agent", "AgentPool", "load_agents", "shipped_pools"]
+
+_NAMED = 40  # agents that a pool's text names
 
 NonNegative = Annotated[float, msgspec.Meta(ge=0)]
 Positive = Annotated[float, msgspec.Meta(gt=0)]
@@ -131,6 +134,19 @@ class Agent(
         """The agent as it goes over the wire."""
         return AgentInfo(self.name, self.id, self.strengths, self.cost, self.latency)
 
+    def __repr__(self) -> str:
+        fields = self.__struct_fields__
+        default = dict(zip(reversed(fields), reversed(self.__struct_defaults__), strict=False))
+        given = {f: getattr(self, f) for f in fields}
+        parts = [f"{f}={v!r}" for f, v in given.items() if f not in default or v != default[f]]
+        lines = ["Agent("]
+        for k, part in enumerate(parts):
+            part += ", " if k + 1 < len(parts) else ")"
+            if len(lines[-1] + part) > 80 and k:
+                lines.append("      ")
+            lines[-1] += part
+        return "\n".join(line.rstrip() for line in lines)
+
     def _repr_html_(self) -> str:
         return AgentPool((self,))._repr_html_()
 
@@ -204,7 +220,8 @@ class AgentPool(Sequence[Agent]):
         return pd.DataFrame([msgspec.structs.asdict(agent) for agent in self.agents])
 
     def __repr__(self) -> str:
-        return f"AgentPool({', '.join(self.ids)})"
+        more = [f"{len(self) - _NAMED} more"] if len(self) > _NAMED else []
+        return view.wrapped(f"AgentPool({', '.join([*self.ids[:_NAMED], *more])})", " " * 10)
 
     def _repr_html_(self) -> str:
         rows = "".join(
@@ -212,12 +229,14 @@ class AgentPool(Sequence[Agent]):
             f"<td><code>{html.escape(a.id)}</code></td><td>{a.cost:g}</td>"
             f"<td>{a.latency:g} ± {a.latency * a.latency_cv:.2g}</td><td>{a.concurrency}</td>"
             f"<td style='text-align:left'>{html.escape(', '.join(a.strengths))}</td></tr>"
-            for a in self.agents
+            for a in self.agents[: view.MOST_ROWS]
         )
+        more = len(self) - view.MOST_ROWS
         return (
             "<table><thead><tr><th style='text-align:left'>agent</th><th>id</th>"
             "<th>USD / 1,000 tokens</th><th>service (s)</th><th>slots</th>"
             f"<th style='text-align:left'>strengths</th></tr></thead><tbody>{rows}</tbody></table>"
+            + (f"<p>{more:,} agents more</p>" if more > 0 else "")
         )
 
 

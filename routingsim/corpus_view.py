@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import html
-import textwrap
 from collections import Counter
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from routingsim import view
 
 if TYPE_CHECKING:
     from routingsim.corpus import Corpus
@@ -20,19 +21,10 @@ _MANY = 12
 def corpus_text(corpus: Corpus) -> str:
     """A few lines that fit a terminal."""
     lines = [f"Corpus({_short(corpus.name)!r}: {len(corpus):,} tasks)"]
-    lines += [_wrapped(f"{name}: {value}") for name, value in _facts(corpus)]
-    lines += [_wrapped(f"note: {_short(note)}") for note in corpus.notes[:_MANY]]
-    return "\n".join(lines)
-
-
-def _wrapped(line: str) -> str:
-    return textwrap.fill(
-        line,
-        width=79,
-        initial_indent="  ",
-        subsequent_indent="    ",
-        break_long_words=False,
-        break_on_hyphens=False,
+    lines += [f"{name}: {value}" for name, value in _facts(corpus)]
+    lines += [f"note: {_short(note)}" for note in corpus.notes[:_MANY]]
+    return "\n".join(
+        view.wrapped(f"{'  ' if k else ''}{line}", "    ") for k, line in enumerate(lines)
     )
 
 
@@ -46,7 +38,7 @@ def corpus_html(corpus: Corpus) -> str:
     notes = "".join(f"<li>{html.escape(_short(note))}</li>" for note in corpus.notes[:_MANY])
     return (
         "<div style='color:inherit;background:transparent'>"
-        f"<b>{html.escape(_short(corpus.name))}</b> &middot; {len(corpus):,} tasks"
+        f"<b><bdi>{html.escape(_short(corpus.name))}</bdi></b> &middot; {len(corpus):,} tasks"
         f"<table style='color:inherit;background:transparent'>{rows}</table>"
         + (f"<ul style='opacity:.75'>{notes}</ul>" if notes else "")
         + "</div>"

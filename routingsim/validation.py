@@ -100,9 +100,11 @@ def require(rows: Rows, *names: str) -> None:
     missing = [name for name in names if name not in rows.columns]
     if missing:
         found = ", ".join(map(shown, list(rows.columns)[:12])) or "none"
+        bare = rows.kind == "csv" and set(missing) == set(names)
         raise CorpusError(
             f"{rows.file}: column {', '.join(map(shown, missing))} is missing; found {found}"
             f"{_renaming(missing, rows.columns)}"
+            + ("; the first line is to name the columns" if bare else "")
         )
 
 
@@ -149,7 +151,9 @@ def draft_own(rows: Rows) -> Draft:
             ignored.append(name)
     if ignored:
         more = f" and {len(ignored) - 8} more" if len(ignored) > 8 else ""
-        draft.notes.append(f"ignored columns: {', '.join(ignored[:8])}{more}")
+        hint = "; outcomes are read from outcomes.AGENT.quality, .cost and .latency"
+        like = any(word in name.casefold() for name in ignored for word in OUTCOMES)
+        draft.notes.append(f"ignored columns: {', '.join(ignored[:8])}{more}{hint if like else ''}")
     return draft
 
 

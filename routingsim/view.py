@@ -1,9 +1,18 @@
-"""How results show themselves in notebooks: quiet HTML in the page's own colours, no scripts."""
+"""How things show themselves: quiet HTML for notebooks, and text that fits a terminal.
+
+The HTML is in the page's own colours and has no scripts.
+"""
 
 import html
-from collections.abc import Iterable, Sequence
+import textwrap
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
-__all__ = ["card", "shorten", "table"]
+__all__ = ["MOST_ROWS", "card", "fitted", "middle", "parameter", "shorten", "table", "wrapped"]
+
+MOST_ROWS = 40
+"""Rows of a table that a notebook shows."""
+
+_COLUMNS = 79  # of a terminal, less one
 
 _QUIET = "color:inherit;background:transparent"
 _LEFT = "text-align:left"
@@ -62,3 +71,45 @@ def _cell(text: str, left: bool) -> str:
 def shorten(text: str, most: int = 200) -> str:
     """A text cut to so many characters."""
     return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def middle(text: str, most: int) -> str:
+    """A name cut to so many characters in its middle: names differ towards their ends, too."""
+    start = (most + 1) // 2
+    return text if len(text) <= most else f"{text[:start]}…{text[start + 1 - most :]}"
+
+
+def parameter(value: object) -> str:
+    """A parameter's value as people write it: no more digits than it takes, no brackets."""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}: {parameter(part)}" for key, part in value.items())
+    if isinstance(value, tuple | list):
+        return "/".join(map(parameter, value))
+    return str(value)
+
+
+def wrapped(text: str, indent: str = "  ") -> str:
+    """A sentence in the lines of a terminal, all but the first one indented."""
+    return textwrap.fill(
+        text, _COLUMNS, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
+
+
+def fitted(names: Sequence[str], render: Callable[[Sequence[str]], str]) -> str:
+    """A table as text, the names of its rows cut where it would not fit a terminal.
+
+    Parameters
+    ----------
+    names : sequence of str
+        One or more.
+    render : callable
+        From names to the table.
+    """
+    text = render(names)
+    over = max(map(len, text.splitlines())) - _COLUMNS
+    if over <= 0:
+        return text
+    most = max(12, max(map(len, names)) - over)
+    return render([middle(name, most) for name in names])

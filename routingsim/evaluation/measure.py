@@ -67,6 +67,12 @@ class Cell:
     times: NDArray[np.int64]
     regret: NDArray[np.float64]
 
+    @property
+    def verdict(self) -> str:
+        """The verdict of most replications; of two as frequent the worse."""
+        order = ("stable", "at the edge", "overloaded")
+        return max(order, key=lambda each: (self.verdicts.count(each), order.index(each)))
+
 
 def measure(result: ReplayResult, objective: float, right: float) -> NDArray[np.float64]:
     """The figures of one run, in the order of ``METRICS``; NaN where there is none."""

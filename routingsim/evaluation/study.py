@@ -2,7 +2,6 @@
 
 import importlib
 import math
-import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -28,7 +27,6 @@ from routingsim.simulation.statistics import Interval
 __all__ = ["Settings", "Study"]
 
 _PER_TASK = ("quality", "cost")  # known task by task: the corpus is a sample, too
-_ROWS = 40  # policies that a notebook shows
 _INDEX = {name: k for k, name in enumerate(METRICS)}
 
 
@@ -289,7 +287,7 @@ class Study:
                 found = self.interval(name, load, shown)
                 row[shown], row[f"{shown}_hw"] = found.mean, found.half_width
             row["answered"] = self.values(name, load, "answered").mean()
-            row["stability"] = _usual(self._cell(name, load).verdicts)
+            row["stability"] = self._cell(name, load).verdict
             row["verdict"] = "baseline" if name not in apart else apart[name].verdict
             row["uses_text"] = uses.get(name)
             row["in_sample"] = self.hindsight.get(name, False)
@@ -357,11 +355,15 @@ class Study:
         table = table.rename(columns=short).replace(
             {"verdict": {"not distinguishable": "unclear", "baseline": "base"}}
         )
+
+        def render(names: Sequence[str]) -> str:
+            return table.assign(policy=names).to_string(index=False, float_format="%.3g")
+
         return "\n".join(
             [
-                textwrap.fill(first, 79, subsequent_indent="  "),
-                second,
-                table.to_string(index=False, float_format="%.3g"),
+                view.wrapped(first),
+                view.wrapped(second),
+                view.fitted(table["policy"].tolist(), render),
             ]
         )
 
@@ -389,7 +391,7 @@ class Study:
                 row["stability"],
                 row["verdict"],
             ]
-            for row in frame.head(_ROWS).to_dict("records")
+            for row in frame.head(view.MOST_ROWS).to_dict("records")
         ]
         heads = ["policy", "kind", *(name.replace("_", " ") for name in figures)]
         return view.card(
@@ -398,9 +400,14 @@ class Study:
             [f"{second[:-1]}."],
         )
 
-    def plot_frontier(self, load: float | None = None, ax: Any = None) -> Any:
-        """Quality against cost with the hull and the controls; returns the Axes."""
-        return _plots().plot_frontier(self, load=load, ax=ax)
+    def plot_frontier(
+        self, load: float | None = None, ax: Any = None, *, against: str = "cost"
+    ) -> Any:
+        """Quality against cost, or a latency, with the frontier and the controls; returns the Axes.
+
+        ``against`` is ``cost`` or ``latency_mean``, ``_p50``, ``_p95``, ``_p99``.
+        """
+        return _plots().plot_frontier(self, load=load, ax=ax, against=against)
 
     def plot_load(self, metric: str | None = None, ax: Any = None) -> Any:
         """A metric against load, a line a policy with its interval; returns the Axes.
@@ -432,12 +439,6 @@ def _position(metric: str) -> int:
     if metric not in _INDEX:
         raise SimulationError(f"no metric {metric!r}: there are {', '.join(METRICS)}")
     return _INDEX[metric]
-
-
-def _usual(verdicts: tuple[str, ...]) -> str:
-    """The verdict of most replications; the worse one of two as frequent."""
-    order = ("stable", "at the edge", "overloaded")
-    return max(order, key=lambda each: (verdicts.count(each), order.index(each)))
 
 
 def _plots() -> Any:

@@ -279,8 +279,8 @@ class LiveStack:
             return "<LiveStack: not started>"
         if not self.is_running:
             return "<LiveStack: stopped>"
-        place = "a process of its own" if self._run_in == "process" else "a thread"
-        http = f" and {self.http_url}" if self.http_url else ""
+        place = "its own process" if self._run_in == "process" else "a thread"
+        http = f", {self.http_url}" if self.http_url else ""
         return f"<LiveStack: {self.url}{http}, in {place}>"
 
     def _repr_html_(self) -> str:

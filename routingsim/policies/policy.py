@@ -133,7 +133,9 @@ class Policy:
         return f"Policy({self.name!r})"
 
     def _repr_html_(self) -> str:
-        rows = [(key, str(value)) for key, value in list(self.parameters.items())[:_ROWS]]
+        rows = [
+            (key, view.parameter(value)) for key, value in list(self.parameters.items())[:_ROWS]
+        ]
         rows.append(("learns", "while it runs" if self.learns else "no"))
         rows += [("fitted on", digest[:12]) for digest in self.fitted_on[:_ROWS]]
         return view.card(self.name, view.table([], rows))

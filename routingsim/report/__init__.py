@@ -5,10 +5,10 @@ from routingsim.report.html import render, write_report, write_study
 from routingsim.report.markdown import render_section
 from routingsim.report.notebook import write_notebook
 from routingsim.report.plots import (
-    plot_cost_quality,
     plot_latencies,
     plot_latency,
     plot_queue,
+    plot_tradeoff,
     plot_usage,
 )
 from routingsim.report.study_contents import compose_study
@@ -17,13 +17,13 @@ from routingsim.report.study_plots import plot_frontier, plot_load, plot_regret
 __all__ = [
     "compose",
     "compose_study",
-    "plot_cost_quality",
     "plot_frontier",
     "plot_latencies",
     "plot_latency",
     "plot_load",
     "plot_queue",
     "plot_regret",
+    "plot_tradeoff",
     "plot_usage",
     "render",
     "render_section",

@@ -1,18 +1,18 @@
 """What each plot shows, in words: its point for all, the rest for those who do not see it."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from routingsim.report.formatting import duration, joined, number, percent, usd
 from routingsim.report.series import clock, leading_agents, waiting
 from routingsim.simulation.result import QUANTILES, ReplayResult
 
 __all__ = [
-    "cost_quality_in_words",
     "latencies_in_words",
     "latency_in_words",
     "latency_point",
     "queue_in_words",
+    "tradeoff_in_words",
     "usage_in_words",
     "usage_point",
 ]
@@ -90,14 +90,23 @@ def queue_in_words(result: ReplayResult) -> str:
     return f"{said}; {joined(down)}." if down else f"{said}."
 
 
-def cost_quality_in_words(results: Sequence[ReplayResult]) -> str:
-    """What :func:`routingsim.report.plots.plot_cost_quality` shows."""
-    parts = [
-        f"{r.policy.name} {usd(1000 * r.overall['cost_mean'])} per 1,000 tasks "
-        f"at quality {r.overall['quality']:.3f}"
-        for r in results
-        if not math.isnan(r.overall["quality"])
-    ]
+def tradeoff_in_words(
+    results: Sequence[ReplayResult], controls: Mapping[str, ReplayResult], against: str
+) -> str:
+    """What :func:`routingsim.report.plots.plot_tradeoff` shows."""
+    runs = {result.policy.name: result for result in results} | dict(controls)
+    parts = []
+    for name, result in runs.items():
+        overall = result.overall
+        if math.isnan(overall["quality"]):
+            continue
+        if against == "cost":
+            said = f"at {usd(1000 * overall['cost_mean'])} per 1,000 tasks"
+        elif result.stability.verdict == "overloaded":
+            said = "overloaded"
+        else:
+            said = f"at {duration(overall[against])}"
+        parts.append(f"{name} quality {overall['quality']:.3f} {said}")
     return f"{'; '.join(parts)}."
 
 

@@ -2,11 +2,12 @@
 
 import datetime
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from routingsim.errors import SimulationError
 from routingsim.report import captions, plots, words
+from routingsim.report.beside import controls_beside
 from routingsim.report.breakdown import categories, complexity, disagreements
 from routingsim.report.document import (
     Block,
@@ -20,8 +21,10 @@ from routingsim.report.document import (
     table,
 )
 from routingsim.report.formatting import ABSENT, duration, number, percent
-from routingsim.report.palette import agent_colours
+from routingsim.report.frontier import ABOUT, FRONTIER, UNRECORDED, frontier_height
+from routingsim.report.palette import agent_colours, control_styles, policy_styles
 from routingsim.report.provenance import corpus_digest, run
+from routingsim.report.shapes import legend_height
 from routingsim.simulation.result import ReplayResult
 
 __all__ = ["compose"]
@@ -54,6 +57,7 @@ def compose(
     """
     results = list(results)
     _check(results)
+    controls, why = controls_beside(results) if _quality_recorded(results) else ({}, "")
     sections = [
         _stability(results),
         run(results, command),
@@ -61,7 +65,7 @@ def compose(
         _usage(results),
         _latency(results),
         _queue(results),
-        _cost_quality(results),
+        _frontier(results, controls, why),
         categories(results),
         complexity(results),
         disagreements(results),
@@ -71,7 +75,7 @@ def compose(
         title=f"Routing report: {results[0].corpus.name if results[0].corpus else 'queueing'}",
         subtitle=words.subtitle(results),
         date=str(date or datetime.date.today()),
-        summary=words.summary(results),
+        summary=words.summary(results, controls),
         cards=tuple(_card(result) for result in results),
         sections=tuple(section for section in sections if section is not None),
         data={"policies": [result.to_dict() for result in results]},
@@ -240,7 +244,8 @@ def _latency(results: Sequence[ReplayResult]) -> Section:
             said,
             partial(plots.plot_latencies, results),
         )
-        blocks.append(Gallery("latencies", (all_of_them,), (4.2, 3.0)))
+        size = 4.2, 2.4 + legend_height([r.policy.name for r in results])
+        blocks.append(Gallery("latencies", (all_of_them,), size))
     blocks.append(
         _gallery(
             "latency",
@@ -284,21 +289,44 @@ def _queue(results: Sequence[ReplayResult]) -> Section:
     return Section("queue", "Queues over time", text, (gallery,))
 
 
-def _cost_quality(results: Sequence[ReplayResult]) -> Section:
-    title = "Quality and cost"
+def _frontier(
+    results: Sequence[ReplayResult], controls: Mapping[str, ReplayResult], why: str
+) -> Section:
     if not _quality_recorded(results):
-        text = (
-            "Quality: not recorded. The corpus says nothing about how good each agent’s answers "
-            "to its tasks are, and no number is made up for it.",
-        )
-        return Section("quality", title, text)
-    said = captions.cost_quality_in_words(results)
-    picture = Picture(title, said, said, partial(plots.plot_cost_quality, results))
-    text = (
-        "Mean recorded quality of the answers against mean cost of a task: up and to the left "
-        "is better.",
+        return Section("quality", FRONTIER, (UNRECORDED,))
+    pictures = []
+    for against in ("cost", "latency_p95"):
+        said = captions.tradeoff_in_words(results, controls, against)
+        draw = partial(plots.plot_tradeoff, results, against=against, controls=controls)
+        pictures.append(Picture(f"Quality and {against.replace('_', ' ')}", "", said, draw))
+    text = (ABOUT, f"No controls: {why}.") if why else (ABOUT,)
+    size = 3.6, frontier_height([r.policy.name for r in results], list(controls))
+    blocks = (Gallery("quality", tuple(pictures), size), _controls_table(results, controls))
+    return Section("quality", FRONTIER, text, blocks)
+
+
+def _controls_table(results: Sequence[ReplayResult], controls: Mapping[str, ReplayResult]) -> Block:
+    columns = (
+        Column("policy", kind="text"),
+        Column("kind", kind="text"),
+        _QUALITY,
+        Column("cost", "USD per 1,000 tasks"),
+        Column("latency p95", "s", "seconds"),
+        Column("verdict", kind="text"),
+        Column("chosen in hindsight", kind="text"),
     )
-    return Section("quality", title, text, (Gallery("quality", (picture,), (4.2, 3.0)),))
+    runs = [(r.policy.name, "policy", r) for r in results]
+    runs += [(name, "control", r) for name, r in controls.items()]
+    rows = []
+    for name, kind, r in runs:
+        o, sure = r.overall, r.stability.verdict != "overloaded"
+        fitted = r.corpus is not None and r.corpus.sha256 in r.policy.fitted_on
+        p95 = o["latency_p95"] if sure else math.nan
+        found = (o["quality"], 1000 * o["cost_mean"], p95, r.stability.verdict)
+        rows.append((name, kind, *found, "yes" if fitted else ABSENT))
+    styles = [*policy_styles(len(results)), *control_styles(len(controls))]
+    title = f"Policies, and controls of {results[0].policy.name}" if controls else "Policies"
+    return table(title, columns, rows, [style.colour for style in styles])
 
 
 def _gallery(

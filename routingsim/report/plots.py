@@ -5,7 +5,8 @@ colour throughout (:mod:`routingsim.report.palette`) and goes by its id; global
 settings are left alone.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 from matplotlib import patches, ticker
@@ -13,11 +14,15 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
+from routingsim.report.beside import controls_beside
+from routingsim.report.frontier import AGAINST, Point, check_against, draw_frontier, frontier_height
 from routingsim.report.palette import (
     INK,
     OTHERS,
+    Style,
     agent_colours,
     agent_dashes,
+    control_styles,
     policy_styles,
 )
 from routingsim.report.series import clock, ecdf, leading_agents, waiting
@@ -26,18 +31,19 @@ from routingsim.report.shapes import (
     dress,
     label,
     legend_below,
+    legend_height,
     log_axis,
     nothing_to_show,
-    spread_labels,
 )
 from routingsim.simulation.result import ReplayResult
 from routingsim.simulation.statistics import quantiles
 
 __all__ = [
-    "plot_cost_quality",
+    "plot_beside_controls",
     "plot_latencies",
     "plot_latency",
     "plot_queue",
+    "plot_tradeoff",
     "plot_usage",
 ]
 
@@ -235,7 +241,8 @@ def plot_latencies(results: Sequence[ReplayResult], ax: Axes | None = None) -> A
     ax : Axes, optional
         Where to draw; a new pyplot figure by default.
     """
-    ax = axes(ax)
+    names = [label(result.policy.name) for result in results]
+    ax = axes(ax, height=2.4 + legend_height(names))
     keys = []
     styles = policy_styles(len(results))
     # Narrower lines over wider ones: of two that coincide both are seen.
@@ -243,7 +250,7 @@ def plot_latencies(results: Sequence[ReplayResult], ax: Axes | None = None) -> A
     for result, style, width in zip(results, styles, widths, strict=True):
         values = result.latency[result.timed]
         if values.size:
-            name = label(result.policy.name, 28)
+            name = label(result.policy.name)
             keys += ax.plot(
                 *ecdf(values),
                 color=style.colour,
@@ -262,10 +269,33 @@ def plot_latencies(results: Sequence[ReplayResult], ax: Axes | None = None) -> A
     return ax
 
 
-def plot_cost_quality(results: Sequence[ReplayResult], ax: Axes | None = None) -> Axes:
-    """Each policy's mean cost (USD per 1,000 tasks) against the quality of its answers (0–1).
+def plot_beside_controls(
+    result: ReplayResult, ax: Axes | None = None, *, against: str = "cost"
+) -> Axes:
+    """One policy among its controls, as :func:`plot_tradeoff` shows them.
 
-    Up and to the left is better. Policies without recorded quality are left out.
+    Parameters
+    ----------
+    result : ReplayResult
+        What to show; where no quality is recorded of all agents, without controls.
+    ax, against
+        As for :func:`plot_tradeoff`.
+    """
+    controls, _ = controls_beside([result])
+    return plot_tradeoff([result], ax, against=against, controls=controls)
+
+
+def plot_tradeoff(
+    results: Sequence[ReplayResult],
+    ax: Axes | None = None,
+    *,
+    against: str = "cost",
+    controls: Mapping[str, ReplayResult] = MappingProxyType({}),
+) -> Axes:
+    """Each policy's quality (0–1) against its cost (USD per 1,000 tasks) or a latency (s).
+
+    Up and to the left is better. Policies without recorded quality are left out. See
+    :func:`routingsim.report.study_plots.plot_frontier` for the line.
 
     Parameters
     ----------
@@ -273,36 +303,34 @@ def plot_cost_quality(results: Sequence[ReplayResult], ax: Axes | None = None) -
         One a policy.
     ax : Axes, optional
         Where to draw; a new pyplot figure by default.
+    against : {"cost", "latency_mean", "latency_p50", "latency_p95", "latency_p99"}
+        Which latency leaves out policies that are overloaded.
+    controls : mapping of str to ReplayResult, optional
+        By :func:`routingsim.evaluation.control_replays`; drawn in grey.
+
+    Raises
+    ------
+    SimulationError
+        If there is nothing of that name to show quality against.
     """
-    ax = axes(ax)
-    styles = policy_styles(len(results))
-    names, xs, ys = [], [], []
-    for p, result in enumerate(results):
-        cost, quality = 1000 * result.overall["cost_mean"], result.overall["quality"]
-        if np.isnan(quality):
-            continue
-        ax.plot(
-            cost,
-            quality,
-            styles[p].marker,
-            color=styles[p].colour,
-            markersize=7,
-            markeredgecolor="white",
-            markeredgewidth=0.6,
-            zorder=4,
+    check_against(against)
+
+    def point(name: str, result: ReplayResult, style: Style, control: bool) -> Point:
+        overall = result.overall
+        x = 1000 * overall["cost_mean"] if against == "cost" else overall[against]
+        sure = result.stability.verdict != "overloaded"
+        return Point(name, style, control, x, overall["quality"], sure=sure)
+
+    points = [
+        point(result.policy.name, result, style, False)
+        for result, style in zip(results, policy_styles(len(results)), strict=True)
+    ]
+    points += [
+        point(name, result, style, True)
+        for (name, result), style in zip(
+            controls.items(), control_styles(len(controls)), strict=True
         )
-        names.append(label(result.policy.name, 24))
-        xs.append(cost)
-        ys.append(quality)
-    dress(ax, "Quality and cost", "cost (USD per 1,000 tasks)", "mean quality (0–1)", grid="both")
-    if not names:
-        nothing_to_show(ax, "quality: not recorded")
-        return ax
-    if min(xs) > 0 and max(xs) > 20 * min(xs):
-        log_axis(ax)
-    else:
-        ax.set_xlim(0, 1.15 * max(xs) or 1)
-    margin = max(0.15 * (max(ys) - min(ys)), 0.01)
-    ax.set_ylim(min(ys) - margin, max(ys) + margin)
-    spread_labels(ax, xs, ys, names)
-    return ax
+    ]
+    height = frontier_height([result.policy.name for result in results], list(controls))
+    title = f"Quality and {AGAINST[against].partition(' (')[0]}"
+    return draw_frontier(axes(ax, height), points, against, title)

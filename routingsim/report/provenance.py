@@ -3,8 +3,8 @@
 import platform
 from collections.abc import Sequence
 from importlib.metadata import version
-from typing import Any
 
+from routingsim import view
 from routingsim.agents import AgentPool
 from routingsim.corpus import Corpus
 from routingsim.report import words
@@ -127,7 +127,7 @@ def _policies(results: Sequence[ReplayResult]) -> Block:
     rows = []
     for result in results:
         policy = result.policy
-        shown = "; ".join(f"{k} = {_shown(v)}" for k, v in policy.parameters.items())
+        shown = "; ".join(f"{k} = {view.parameter(v)}" for k, v in policy.parameters.items())
         fitted = ", ".join(
             "the corpus shown" if digest == corpus_digest(result) else digest[:12]
             for digest in policy.fitted_on
@@ -135,16 +135,6 @@ def _policies(results: Sequence[ReplayResult]) -> Block:
         learns = "while it runs" if policy.learns else "no"
         rows.append((policy.name, shown or ABSENT, learns, fitted or ABSENT))
     return table("Policies", columns, rows)
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    if isinstance(value, dict):
-        return ", ".join(f"{key}: {_shown(part)}" for key, part in value.items())
-    if isinstance(value, tuple | list):
-        return "/".join(_shown(part) for part in value)
-    return str(value)
 
 
 def corpus_digest(result: ReplayResult) -> str | None:

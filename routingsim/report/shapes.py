@@ -12,17 +12,23 @@ from matplotlib.patches import Patch
 from matplotlib.transforms import ScaledTranslation
 
 from routingsim.report.palette import GRID, INK, MUTED
+from routingsim.view import middle
 
 __all__ = [
+    "LONGEST",
     "axes",
     "dress",
     "label",
     "legend_below",
+    "legend_height",
     "log_axis",
     "nothing_to_show",
-    "spread_labels",
 ]
 
+LONGEST = 46
+"""Characters of a policy's name that a plot 8 cm wide has room for."""
+
+_TO_LEGEND, _LEFT = 32, 34  # points below and left of the corner of the axes
 _WIDTH, _HEIGHT = 4.2, 3.0  # inches; everything stays legible down to 8 cm
 
 
@@ -37,7 +43,8 @@ def axes(ax: Axes | None, height: float = _HEIGHT) -> Axes:
 
 def dress(ax: Axes, title: str, x: str, y: str, grid: Literal["x", "y", "both"] = "y") -> None:
     """Title, axis labels with their units, a light grid, and no box."""
-    ax.set_title(label(title, 40), loc="left", fontsize=9, fontweight="bold", color=INK)
+    size = 9.0 if len(title) <= 26 else 7.5 if len(title) <= 35 else 6.5  # each fits 8 cm
+    ax.set_title(label(title, 40), loc="left", fontsize=size, fontweight="bold", color=INK)
     ax.set_xlabel(x, fontsize=8, color=MUTED)
     ax.set_ylabel(y, fontsize=8, color=MUTED)
     ax.tick_params(which="both", colors=MUTED, labelsize=8, length=3, width=0.6)
@@ -74,55 +81,47 @@ def nothing_to_show(ax: Axes, why: str) -> None:
     )
 
 
-def spread_labels(ax: Axes, xs: Sequence[float], ys: Sequence[float], names: Sequence[str]) -> None:
-    """Name points beside them, on the side with room, no two names in one place."""
-    line = 10.0  # points between two names
+def legend_below(ax: Axes, *groups: Sequence[Line2D | Patch]) -> None:
+    """Legends under the axes, one under the other: never in front of the data."""
     figure = ax.get_figure(root=True)
     assert figure is not None
-    points = 72 / figure.dpi
-    where = ax.transData.transform(np.column_stack([xs, ys])) * points
-    middle = ax.transAxes.transform((0.5, 0.5))[0] * points
-    free = {True: -np.inf, False: -np.inf}
-    for k in np.argsort(where[:, 1], kind="stable").tolist():
-        right = bool(where[k, 0] <= middle)
-        at = max(where[k, 1], free[right] + line)
-        free[right] = at
-        ax.annotate(
-            str(names[k]),
-            (xs[k], ys[k]),
-            xytext=(8 if right else -8, at - where[k, 1]),
-            textcoords="offset points",
-            ha="left" if right else "right",
-            va="center",
-            fontsize=7.5,
-            color=INK,
-            arrowprops={"arrowstyle": "-", "color": GRID, "linewidth": 0.6, "shrinkB": 3},
+    down = _TO_LEGEND
+    for keys in filter(None, groups):
+        if (above := ax.get_legend()) is not None and down > _TO_LEGEND:
+            ax.add_artist(above)
+        to = ScaledTranslation(-_LEFT / 72, -down / 72, figure.dpi_scale_trans)
+        legend = ax.legend(
+            handles=list(keys),
+            loc="upper left",
+            bbox_to_anchor=(0.0, 0.0),
+            bbox_transform=ax.transAxes + to,
+            ncols=_columns([str(key.get_label()) for key in keys]),
+            frameon=False,
+            fontsize=7,
+            labelcolor=MUTED,
+            handlelength=1.6,
+            columnspacing=1.2,
+            borderaxespad=0,
+            borderpad=0,
+            labelspacing=0.4,
         )
+        down += legend.get_window_extent().height * 72 / figure.dpi + 4
 
 
-def legend_below(ax: Axes, keys: Sequence[Line2D | Patch]) -> None:
-    """A legend under the axes: never in front of the data."""
-    figure = ax.get_figure(root=True)
-    if not keys or figure is None:
-        return
-    ax.legend(
-        handles=list(keys),
-        loc="upper left",
-        bbox_to_anchor=(0.0, 0.0),
-        bbox_transform=ax.transAxes + ScaledTranslation(0, -32 / 72, figure.dpi_scale_trans),
-        ncols=3 if max(len(str(key.get_label())) for key in keys) <= 11 else 2,
-        frameon=False,
-        fontsize=7,
-        labelcolor=MUTED,
-        handlelength=1.6,
-        columnspacing=1.2,
-        borderaxespad=0,
-    )
+def legend_height(*groups: Sequence[str]) -> float:
+    """Inches that the legends of these names take, about."""
+    return sum(0.04 + 0.16 * -(-len(names) // _columns(names)) for names in groups if names)
 
 
-def label(text: str, most: int) -> str:
+def _columns(names: Sequence[str]) -> int:
+    """So many that they fit under a plot 8 cm wide."""
+    longest = max(map(len, names))
+    return 3 if longest <= 12 else 2 if longest <= 22 else 1
+
+
+def label(text: str, most: int = LONGEST) -> str:
     """A name as matplotlib can draw it: short, no mathematics, no glyph that its font lacks."""
-    short = text if len(text) <= most else f"{text[: most - 1]}…"
+    short = middle(text, most)
     drawable = "".join(c if _font().get_char_index(ord(c)) else "?" for c in short)
     return drawable.replace("$", r"\$")
 

@@ -34,6 +34,7 @@ from routingsim.report.document import (
     table,
 )
 from routingsim.report.formatting import ABSENT, count, duration, number, percent
+from routingsim.report.frontier import ABOUT, FRONTIER, UNRECORDED, frontier_height
 from routingsim.report.palette import agent_colours
 from routingsim.report.provenance import agents, corpus_call, corpus_facts, versions
 from routingsim.report.study_words import (
@@ -47,8 +48,6 @@ from routingsim.report.study_words import (
 from routingsim.scoring import score_column
 
 __all__ = ["compose_study"]
-
-_SIZE = (3.6, 3.7)
 
 
 def compose_study(
@@ -211,29 +210,25 @@ def _ranked(study: Study, load: float) -> Block:
 
 
 def _frontier(study: Study) -> Section:
-    title = "Quality and cost"
     if not study.recorded:
-        text = (
-            "Quality: not recorded. The corpus says nothing about how good each agent’s answers "
-            "to its tasks are, and no number is made up for it.",
-        )
-        return Section("frontier", title, text)
-    pictures = []
+        return Section("frontier", FRONTIER, (UNRECORDED,))
+    blocks = []
+    size = 3.6, frontier_height(of_kind(study, "policy"), of_kind(study, "control"))
     for load in dict.fromkeys((study.loads[0], study.loads[-1])):
-        said = (
-            f"Quality: {study_caption(study, 'quality', load)} "
-            f"USD per 1,000 tasks: {study_caption(study, 'cost', load, 1000)}"
-        )
-        point = f"At load {load:g}. Bars are 95 % intervals."
-        pictures.append(
-            Picture(title, point, said, partial(study_plots.plot_frontier, study, load))
-        )
-    text = (
-        "Up and to the left is better. The line is the hull: what a coin between two of the "
-        "policies and controls below the oracle reaches. A policy is worth its rules where it "
-        "lies above the line that the others make.",
-    )
-    return Section("frontier", title, text, (Gallery("frontier", tuple(pictures), _SIZE),))
+        pictures = []
+        sure = any(stability(study, name, load) != "overloaded" for name in study.names)
+        for against in ("cost", "latency_p95") if sure else ("cost",):
+            scale = 1000.0 if against == "cost" else 1.0
+            said = (
+                f"Quality: {study_caption(study, 'quality', load)} "
+                f"{study_plots.AXES[against]}: {study_caption(study, against, load, scale)}"
+            )
+            draw = partial(study_plots.plot_frontier, study, load, against=against)
+            title = f"Quality and {against.replace('_', ' ')} at load {load:g}"
+            point = "" if sure else "All are overloaded, so there is no latency to show."
+            pictures.append(Picture(title, point, said, draw))
+        blocks.append(Gallery(f"frontier-{load:g}", tuple(pictures), size))
+    return Section("frontier", FRONTIER, (f"{ABOUT} Bars are 95 % intervals.",), tuple(blocks))
 
 
 def _loads(study: Study) -> Section | None:
@@ -252,7 +247,10 @@ def _loads(study: Study) -> Section | None:
         "grey.",
     )
     return Section(
-        "loads", "What load does", text, (Gallery("loads", tuple(pictures), (3.6, 3.0)),)
+        "loads",
+        "What load does",
+        text,
+        (Gallery("loads", tuple(pictures), (3.6, study_plots.legend_space(study))),),
     )
 
 
@@ -273,7 +271,12 @@ def _regret(study: Study) -> Section | None:
         "Quality lost so far against the best agent of each task, on average over runs. A policy "
         "that learns bends down; one that does not is a straight line.",
     )
-    return Section("regret", "Regret", text, (Gallery("regret", (picture,), (3.6, 3.0)),))
+    return Section(
+        "regret",
+        "Regret",
+        text,
+        (Gallery("regret", (picture,), (3.6, study_plots.legend_space(study))),),
+    )
 
 
 def _text_use(study: Study) -> Section | None:

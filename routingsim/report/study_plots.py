@@ -12,31 +12,28 @@ from matplotlib.lines import Line2D
 
 from routingsim.errors import SimulationError
 from routingsim.evaluation.measure import METRICS, POINTS
-from routingsim.evaluation.metrics import non_decreasing_hull
 from routingsim.evaluation.study import Study
-from routingsim.report.palette import MUTED, Style, control_styles, policy_styles
+from routingsim.report.frontier import AGAINST, Point, check_against, draw_frontier, frontier_height
+from routingsim.report.palette import Style, control_styles, policy_styles
 from routingsim.report.shapes import (
     axes,
     dress,
     label,
     legend_below,
+    legend_height,
     log_axis,
     nothing_to_show,
 )
 
-__all__ = ["AXES", "plot_frontier", "plot_load", "plot_regret", "study_styles"]
+__all__ = ["AXES", "legend_space", "plot_frontier", "plot_load", "plot_regret", "study_styles"]
 
 AXES: Mapping[str, str] = {
     "quality": "mean quality (0–1)",
     "quality_in_time": "mean quality in time (0–1)",
     "goodput": "right answers in time (1/s)",
     "regret": "regret (quality lost, 0–1)",
-    "cost": "cost (USD per 1,000 tasks)",
+    **AGAINST,
     "cost_per_right": "cost (USD per 1,000 right answers)",
-    "latency_mean": "mean latency (s)",
-    "latency_p50": "latency p50 (s)",
-    "latency_p95": "latency p95 (s)",
-    "latency_p99": "latency p99 (s)",
     "wait_mean": "mean wait (s)",
     "answered": "tasks answered (%)",
     "utilisation": "slots in use (%)",
@@ -66,11 +63,14 @@ def _load(study: Study, load: float | None) -> float:
     return study.loads[-1] if load is None else load
 
 
-def plot_frontier(study: Study, load: float | None = None, ax: Axes | None = None) -> Axes:
-    """Mean quality against mean cost (USD per 1,000 tasks), with 95 % intervals.
+def plot_frontier(
+    study: Study, load: float | None = None, ax: Axes | None = None, *, against: str = "cost"
+) -> Axes:
+    """Mean quality against mean cost (USD per 1,000 tasks) or latency (s), with 95 % intervals.
 
-    Up and to the left is better. The line is the non-decreasing convex hull (Hu et al.,
-    arXiv:2403.12031) of all but the oracle: what a coin between two of them reaches.
+    Up and to the left is better. Against cost the line is the non-decreasing convex hull
+    (Hu et al., arXiv:2403.12031) of all but the oracle: what a coin between two of them
+    reaches. Against latency, steps join the points that no other beats in both.
 
     Parameters
     ----------
@@ -80,76 +80,37 @@ def plot_frontier(study: Study, load: float | None = None, ax: Axes | None = Non
         One of the study's; the highest by default.
     ax : Axes, optional
         Where to draw; a new pyplot figure by default.
+    against : {"cost", "latency_mean", "latency_p50", "latency_p95", "latency_p99"}
+        Which latency leaves out policies that are overloaded: theirs says how long
+        the run was.
 
     Raises
     ------
     SimulationError
-        If the study has no such load.
+        If the study has no such load, or there is nothing of that name.
     """
     load = _load(study, load)
-    ax = axes(ax, height=3.8)
-    dress(ax, f"Quality and cost at load {load:g}", AXES["cost"], AXES["quality"], grid="both")
-    points = {
-        name: (study.interval(name, load, "cost"), study.interval(name, load, "quality"))
-        for name in study.names
-    }
-    points = {name: both for name, both in points.items() if not np.isnan(both[1].mean)}
-    if not points:
-        nothing_to_show(ax, "quality: not recorded")
-        return ax
+    check_against(against)
     styles = study_styles(study)
-    keys = []
-    xs = {name: 1000 * cost.mean for name, (cost, _) in points.items()}
-    ys = {name: quality.mean for name, (_, quality) in points.items()}
-    for name, (cost, quality) in points.items():
-        policy = study.kinds[name] == "policy"
-        ax.errorbar(
-            xs[name],
-            ys[name],
-            xerr=1000 * np.nan_to_num(cost.half_width),
-            yerr=np.nan_to_num(quality.half_width),
-            fmt=styles[name].marker,
-            color=styles[name].colour,
-            markersize=7 if policy else 5,
-            markerfacecolor=styles[name].colour if policy else "none",
-            markeredgecolor="white" if policy else styles[name].colour,
-            markeredgewidth=0.6 if policy else 1.0,
-            elinewidth=1.0 if policy else 0.6,
-            zorder=4 if policy else 3,
-        )
-        keys.append(
-            Line2D(
-                [],
-                [],
-                color=styles[name].colour,
-                marker=styles[name].marker,
-                markerfacecolor=styles[name].colour if policy else "none",
-                markersize=5,
-                linestyle="",
-                label=label(name, 24),
-            )
-        )
-    _range(ax, list(xs.values()), list(ys.values()))
-    reached = [name for name in points if name != "oracle"]
-    hull = non_decreasing_hull([xs[n] for n in reached], [ys[n] for n in reached])
-    low, high = ax.get_xlim()
-    # A chord is no straight line on a log axis.
-    path = np.union1d(hull.cost, np.geomspace(hull.cost[0] or high / 200, high, 200))
-    path = path[path >= max(low, hull.cost[0])]
-    ax.plot(path, np.interp(path, hull.cost, hull.quality), color=MUTED, linewidth=1, zorder=2)
-    legend_below(ax, [*keys, Line2D([], [], color=MUTED, linewidth=1, label="hull")])
-    return ax
 
+    def point(name: str) -> Point:
+        x, y = (study.interval(name, load, metric) for metric in (against, "quality"))
+        scale = _SCALE.get(against, 1.0)
+        return Point(
+            name,
+            styles[name],
+            study.kinds[name] != "policy",
+            scale * x.mean,
+            y.mean,
+            scale * x.half_width,
+            y.half_width,
+            study.cells[name, load].verdict != "overloaded",
+        )
 
-def _range(ax: Axes, xs: list[float], ys: list[float]) -> None:
-    """Room for the points and their names; a log axis where costs lie far apart."""
-    if min(xs) > 0 and max(xs) > 20 * min(xs):
-        log_axis(ax)
-        ax.set_xlim(min(xs) / 1.5, max(xs) * 1.5)
-    else:
-        ax.set_xlim(0, 1.12 * max(xs) or 1)
-    margin = max(0.12 * (max(ys) - min(ys)), 0.01)
-    ax.set_ylim(min(ys) - margin, max(ys) + margin)
+    title = f"Quality and {AXES[against].partition(' (')[0]} at load {load:g}"
+    points = [point(name) for name in study.names]
+    kinds = ([p.name for p in points if p.control is kind] for kind in (False, True))
+    return draw_frontier(axes(ax, frontier_height(*kinds)), points, against, title)
 
 
 def plot_load(study: Study, metric: str | None = None, ax: Axes | None = None) -> Axes:
@@ -176,7 +137,7 @@ def plot_load(study: Study, metric: str | None = None, ax: Axes | None = None) -
     if metric not in METRICS:
         known = ", ".join([*METRICS, *_OF_ALL])
         raise SimulationError(f"no metric {metric!r}: there are {known}")
-    ax = axes(ax)
+    ax = axes(ax, legend_space(study))
     styles, scale = study_styles(study), _SCALE.get(metric, 1.0)
     x = 100 * np.array(study.loads)
     keys, seen = [], []
@@ -197,7 +158,7 @@ def plot_load(study: Study, metric: str | None = None, ax: Axes | None = None) -
             markersize=4.5,
             linewidth=1.6 if policy else 0.7,
             zorder=3 if policy else 2,
-            label=label(name, 24) if policy else "controls",
+            label=label(name) if policy else "controls",
         )
         if policy:
             keys.append(line)
@@ -241,11 +202,18 @@ def _heights(ax: Axes, values: np.ndarray, metric: str) -> None:
         ax.set_ylim(0, max(1.08 * high, ax.get_ylim()[1]) or 1)
 
 
+def legend_space(study: Study) -> float:
+    """Height in inches of a plot with a legend of the policies under it."""
+    policies = [label(name) for name in study.names if study.kinds[name] == "policy"]
+    return 2.4 + legend_height(policies, ["controls"])
+
+
 def _legend(ax: Axes, study: Study, keys: list[Line2D]) -> None:
     if len(keys) < len(study.names):
         grey = control_styles(1)[0].colour
-        keys = [*keys, Line2D([], [], color=grey, linewidth=0.7, label="controls")]
-    legend_below(ax, keys)
+        legend_below(ax, keys, [Line2D([], [], color=grey, linewidth=0.7, label="controls")])
+    else:
+        legend_below(ax, keys)
 
 
 def plot_regret(study: Study, load: float | None = None, ax: Axes | None = None) -> Axes:
@@ -269,7 +237,7 @@ def plot_regret(study: Study, load: float | None = None, ax: Axes | None = None)
         If the study has no such load.
     """
     load = _load(study, load)
-    ax = axes(ax)
+    ax = axes(ax, legend_space(study))
     styles = study_styles(study)
     x = np.linspace(0, 100, POINTS)
     keys = []
@@ -288,7 +256,7 @@ def plot_regret(study: Study, load: float | None = None, ax: Axes | None = None)
             markevery=24,
             linewidth=1.6 if policy else 0.7,
             zorder=3 if policy else 2,
-            label=label(name, 24),
+            label=label(name),
         )
         if policy:
             keys.append(line)

@@ -8,9 +8,16 @@ import numpy as np
 
 from routingsim.evaluation.intervals import Difference
 from routingsim.evaluation.study import Study
-from routingsim.report.differences import cost_apart, latency_apart, quality_apart
+from routingsim.report.differences import (
+    against_zero_router,
+    cost_apart,
+    latency_apart,
+    quality_apart,
+)
 from routingsim.report.document import Summary
 from routingsim.report.formatting import count, duration, isolated, joined, number, percent
+from routingsim.simulation.scenario import other_agents
+from routingsim.simulation.statistics import Interval
 
 __all__ = [
     "of_kind",
@@ -34,9 +41,8 @@ def of_kind(study: Study, kind: str) -> list[str]:
 
 
 def stability(study: Study, name: str, load: float) -> str:
-    """The verdict of most runs; of two as frequent the worse."""
-    verdicts = study.cells[name, load].verdicts
-    return max(_WORST, key=lambda each: (verdicts.count(each), -_WORST.index(each)))
+    """The verdict of most runs."""
+    return study.cells[name, load].verdict
 
 
 def study_subtitle(study: Study) -> str:
@@ -151,19 +157,10 @@ def _against_nothing(study: Study, apart: Differences) -> str:
     load = study.loads[0]
     if not study.recorded or "zero-router" not in study.names:
         return ""
-    base = study.baseline
-    found = apart("quality", load)["zero-router"]
     # The difference is of the control less the baseline.
-    interval = found.interval
-    low, high = sorted((abs(100 * interval.low), abs(100 * interval.high)))
-    size = f"{abs(100 * interval.mean):.1f} points (95 % CI {low:.1f}–{high:.1f})"
-    who = "zero-router, which reads no task and mixes single agents at the baseline’s cost,"
-    match found.verdict:
-        case "better":
-            return f"{who} has better answers than {base} by {size}; at load {load:g}."
-        case "worse":
-            return f"{base} has better answers than {who} by {size}; at load {load:g}."
-    return f"{base} cannot be told apart in quality from {who} at load {load:g}."
+    found = apart("quality", load)["zero-router"].interval
+    base = Interval(-found.mean, found.half_width)
+    return f"At load {load:g} {against_zero_router(study.baseline, base)}"
 
 
 def _text_use(study: Study) -> str:
@@ -235,7 +232,8 @@ def study_warnings(study: Study) -> tuple[str, ...]:
         for name, share in lost.items()
         if share < 1
     ]
-    said += [f"{note[:1].upper()}{note[1:]}." for note in study.corpus.notes]
+    notes = (other_agents(study.corpus, study.pool), *study.corpus.notes)
+    said += [f"{note[:1].upper()}{note[1:]}." for note in notes if note]
     said.append(
         "Latencies are simulated from each agent’s service model and queue, not measured on "
         "the agents themselves."

@@ -1,12 +1,15 @@
 """Sentences computed from figures: what a reader would say of a run, and no more."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 
 from routingsim.report.differences import (
+    FEWEST,
     SPELLS,
+    against_zero_router,
     apart,
     cost_apart,
     cost_compared,
@@ -53,8 +56,13 @@ def subtitle(results: Sequence[ReplayResult]) -> str:
     )
 
 
-def summary(results: Sequence[ReplayResult]) -> Summary:
-    """The run in a few sentences: stability first, then each policy against the first."""
+def summary(
+    results: Sequence[ReplayResult], controls: Mapping[str, ReplayResult] = MappingProxyType({})
+) -> Summary:
+    """The run in a few sentences: stability first, then each policy against the first.
+
+    ``controls`` are those of the first.
+    """
     first, *others = results
     caveats = []
     if all(math.isnan(r.overall["quality"]) for r in results):
@@ -62,15 +70,18 @@ def summary(results: Sequence[ReplayResult]) -> Summary:
     if others:
         caveats.append(
             "Intervals are over the tasks of this one run, by a bootstrap over "
-            f"{SPELLS} spells of them. Under other arrivals it may come out otherwise: "
-            "routingsim compare repeats the run."
-            if len(first) >= 2 * SPELLS
-            else f"Fewer than {2 * SPELLS} tasks: too few for intervals, so nothing is said of "
+            f"{SPELLS} spells of them, and too narrow where queues last as long as a spell. Under "
+            "other arrivals it may come out otherwise: routingsim compare repeats the run."
+            if len(first) >= FEWEST
+            else f"Fewer than {FEWEST} tasks: too few for intervals, so nothing is said of "
             "differences in quality and latency."
         )
     return Summary(
         verdict=f"{_stability_of_all(results)} {_answers(results)}",
-        findings=tuple(comparison(other, first) for other in others) or (_alone(first),),
+        findings=(
+            *(tuple(comparison(other, first) for other in others) or (_alone(first),)),
+            *_against_nothing(first, controls),
+        ),
         caveats=tuple(caveats),
     )
 
@@ -168,6 +179,15 @@ def _alone(result: ReplayResult) -> str:
         f"{said}{at}; half of the answers took less than {duration(overall['latency_p50'])}, "
         f"95 % less than {duration(overall['latency_p95'])}."
     )
+
+
+def _against_nothing(result: ReplayResult, controls: Mapping[str, ReplayResult]) -> list[str]:
+    """A policy against the control that has its cost and reads nothing of a task."""
+    zero = controls.get("zero-router")
+    found = apart(result, zero) if zero is not None else None
+    if found is None or math.isnan(found.quality.mean):
+        return []
+    return [against_zero_router(result.policy.name, found.quality)]
 
 
 def arrivals(result: ReplayResult) -> tuple[str, str]:

@@ -9,6 +9,7 @@ costs and quality are of all tasks.
 
 import importlib
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -50,7 +51,6 @@ _SHOWN = (
     ("cost", "cost (USD)", "{:,.4g}"),
     ("quality", "quality", "{:.3f}"),
 )
-_ROWS = 40  # agents that a notebook shows
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -354,13 +354,24 @@ class ReplayResult:
         short = {"utilisation": "used", "wait_mean": "wait s", "cost": "USD"}
         short |= {f"latency_{q}": f"{q} s" for q in QUANTILES}
         table = pd.DataFrame(self._summary, columns=[*shown, "quality"]).rename(columns=short)
-        table = table.to_string(float_format="%.3g", na_rep="-")
-        return "\n".join([f"ReplayResult: {self._title}", *self._preface, table, *self._remarks])
+
+        def render(names: Sequence[str]) -> str:
+            named = table.set_axis(pd.Index(names, name="agent"))
+            return named.to_string(float_format="%.3g", na_rep="-")
+
+        return "\n".join(
+            [
+                view.wrapped(f"ReplayResult: {self._title}"),
+                *map(view.wrapped, self._preface),
+                view.fitted([str(name) for name in table.index], render),
+                *map(view.wrapped, self._remarks),
+            ]
+        )
 
     def _repr_html_(self) -> str:
         agents = self._summary.iloc[:-1]
         shown = agents.loc[
-            agents.index[np.sort(np.argsort(-agents["tasks"], kind="stable")[:_ROWS])]
+            agents.index[np.sort(np.argsort(-agents["tasks"], kind="stable")[: view.MOST_ROWS])]
         ]
         rows = [
             [str(row["agent"]), *(_as_text(row[key], form) for key, _, form in _SHOWN)]
@@ -388,6 +399,13 @@ class ReplayResult:
     def plot_queue(self, ax: Any = None) -> Any:
         """Tasks waiting over time an agent; returns the Axes."""
         return _plots().plot_queue(self, ax=ax)
+
+    def plot_frontier(self, ax: Any = None, *, against: str = "cost") -> Any:
+        """Quality against cost, or a latency, beside the controls; returns the Axes.
+
+        ``against`` is ``cost`` or ``latency_mean``, ``_p50``, ``_p95``, ``_p99``.
+        """
+        return _plots().plot_beside_controls(self, ax=ax, against=against)
 
     # -- for other programs -------------------------------------------------------------
 

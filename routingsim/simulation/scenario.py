@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -14,14 +14,20 @@ from routingsim.corpus import Corpus
 from routingsim.errors import AgentError, SimulationError
 from routingsim.policies.policy import Judge, Policy
 from routingsim.simulation import engine
-from routingsim.simulation.arrivals import Arrivals, ClosedLoop, CorpusTimes, realised
+from routingsim.simulation.arrivals import (
+    Arrivals,
+    ClosedLoop,
+    CorpusTimes,
+    parse_arrivals,
+    realised,
+)
 from routingsim.simulation.arrivals.process import is_finite, is_whole
-from routingsim.simulation.columns import Rules, System
+from routingsim.simulation.columns import Rules, System, Workload
 from routingsim.simulation.result import ReplayResult
 from routingsim.simulation.service import Outage, system
 from routingsim.simulation.workload import Records, records
 
-__all__ = ["ONE_TRY", "Retries", "Scenario", "prepare"]
+__all__ = ["ONE_TRY", "Retries", "Scenario", "other_agents", "prepare"]
 
 WARM_UP = 0.1
 """Share of the horizon left out of timing figures for synthetic arrivals."""
@@ -105,7 +111,7 @@ class Scenario:
         corpus = self.corpus
         count = _count(tasks, corpus)
         times, closed = _times(arrivals, count, seed, corpus)
-        notes = []
+        notes = [said] if (said := other_agents(corpus, self.pool)) else []
         if times.size < count:
             notes.append(
                 f"{arrivals} has {times.size:,} arrivals: {count - times.size:,} tasks left out"
@@ -130,7 +136,44 @@ class Scenario:
                 f"no lengths of answers are recorded for {', '.join(alike)}: each is taken to be "
                 "the mean, so service varies by its noise alone"
             )
-        work = self.records.tasks(times, rows)
+        return self._play(
+            self.records.tasks(times, rows),
+            closed,
+            seed=seed,
+            arrivals=str(arrivals),
+            asked=(arrivals.rate, arrivals.cv),
+            synthetic=arrivals.synthetic,
+            warm_up=(WARM_UP if arrivals.synthetic else 0.0) if warm_up is None else warm_up,
+            notes=tuple(notes),
+        )
+
+    def rerun(self, result: ReplayResult, row: NDArray[np.int32]) -> ReplayResult:
+        """Simulate the tasks of another run: the same times, seed and warm-up.
+
+        Parameters
+        ----------
+        result : ReplayResult
+            Of the same pool, retries and outages.
+        row : ndarray of int, shape (tasks,)
+            The record of this scenario's corpus behind each of its tasks.
+        """
+        process = parse_arrivals(result.arrivals) if result.closed else None
+        closed = process if isinstance(process, ClosedLoop) else None
+        times = np.zeros(len(result)) if closed else result.work.arrived
+        return self._play(
+            self.records.tasks(times, row),
+            closed,
+            seed=result.seed,
+            arrivals=result.arrivals,
+            asked=result.asked,
+            synthetic=result.synthetic,
+            warm_up=result.warm_up,
+            notes=(),
+        )
+
+    def _play(
+        self, work: Workload, closed: ClosedLoop | None, *, seed: int, **said: Any
+    ) -> ReplayResult:
         memory = np.array(self.policy.memory, dtype=np.float64)
         try:
             log = engine.run(
@@ -141,27 +184,22 @@ class Scenario:
         except MemoryError as error:
             tries = max(self.retries.attempts, self._rules(closed).levels)
             raise SimulationError(
-                f"{count:,} tasks of up to {tries:,} attempts do not fit into this machine's "
-                f"memory ({error}); run fewer tasks, or allow fewer attempts"
+                f"{work.row.size:,} tasks of up to {tries:,} attempts do not fit into this "
+                f"machine's memory ({error}); run fewer tasks, or allow fewer attempts"
             ) from None
-        default = WARM_UP if arrivals.synthetic else 0.0
         return ReplayResult(
             policy=self.policy,
             pool=self.pool,
-            corpus=corpus,
-            arrivals=str(arrivals),
-            asked=(arrivals.rate, arrivals.cv),
+            corpus=self.corpus,
             realised=realised(work.arrived),
             seed=seed,
             retries=self.retries,
             outages=self.outages,
-            synthetic=arrivals.synthetic,
             closed=closed is not None,
-            warm_up=default if warm_up is None else warm_up,
-            notes=tuple(notes),
             work=work,
             log=log,
             memory=memory,
+            **said,
         )
 
     def _one_length(self, agent: Agent, a: int) -> bool:
@@ -217,6 +255,18 @@ def prepare(
         outages=tuple(outages),
         records=known,
         system=system(pool, outages, known.work.service.mean(axis=0)),
+    )
+
+
+def other_agents(corpus: Corpus | None, pool: AgentPool) -> str:
+    """What to mend where a corpus has outcomes, but of no agent of the pool; "" elsewhere."""
+    if corpus is None or not corpus.agents or {a.recorded_as for a in pool} & set(corpus.agents):
+        return ""
+    named = ", ".join(corpus.agents[:8])
+    return (
+        f"the corpus has outcomes of {named}, and of none of the agents {', '.join(pool.ids[:8])}: "
+        "give those agents (--agents FILE), or name each one's record in the agents' file "
+        f'(outcome = "{corpus.agents[0]}")'
     )
 
 

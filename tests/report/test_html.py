@@ -1,6 +1,9 @@
 """The HTML report: true to the results, self-contained, escaped, readable, repeatable."""
 
+import os
 import re
+import subprocess
+import sys
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -130,7 +133,7 @@ def test_is_accessible(page: Page) -> None:
     assert all(attrs.get("scope") for _, attrs in page.tags("th"))
     assert len(page.tags("caption")) == len(page.tags("table")) > 0
     pictures = [attrs for _, attrs in page.tags("div") if attrs.get("role") == "img"]
-    assert len(pictures) == len(page.tags("svg")) == 3 * 3 + 2
+    assert len(pictures) == len(page.tags("svg")) == 3 * 3 + 3
     assert all(len(attrs["aria-label"] or "") > 20 for attrs in pictures)
     ids = [attrs["id"] for _, attrs in page.elements if "id" in attrs]
     assert len(ids) == len(set(ids))
@@ -197,3 +200,24 @@ def test_leaves_no_half_of_a_file(results: list[ReplayResult], tmp_path: Path) -
     with pytest.raises(SimulationError, match="cannot be written"):
         write_report(results, tmp_path / "folder")
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
+def test_same_bytes_from_other_processes_and_folders(tmp_path: Path) -> None:
+    written = []
+    for salt in ("1", "2"):
+        folder = tmp_path / salt
+        folder.mkdir()
+        command = [str(Path(sys.executable).parent / "routingsim"), "report", "tasks"]
+        command += ["-p", "threshold", "-p", "random", "--tasks", "120", "-o", "report.html"]
+        done = subprocess.run(
+            command,
+            cwd=folder,
+            env=os.environ | {"PYTHONHASHSEED": salt},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        page = (folder / "report.html").read_text(encoding="utf-8")
+        written.append(re.sub(r"\d{4}-\d\d-\d\d", "", page))
+    assert written[0] == written[1]

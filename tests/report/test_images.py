@@ -20,7 +20,8 @@ compared = partial(
     pytest.mark.mpl_image_compare, remove_text=True, tolerance=12, savefig_kwargs={"dpi": 60}
 )
 ONE = {"usage": plots.plot_usage, "latency": plots.plot_latency, "queue": plots.plot_queue}
-MANY = {"latencies": plots.plot_latencies, "cost-quality": plots.plot_cost_quality}
+MANY = {"latencies": plots.plot_latencies, "tradeoff": plots.plot_tradeoff}
+AGAINST = ("cost", "latency_p95")
 METRICS = ("goodput", "quality", "cost", "latency_p95")
 
 
@@ -55,10 +56,19 @@ def test_load(metric: str, study: Study) -> Figure:
     return made
 
 
+@pytest.mark.parametrize("against", AGAINST)
 @compared()
-def test_frontier(study: Study) -> Figure:
+def test_frontier(against: str, study: Study) -> Figure:
     made = figure()
-    study.plot_frontier(ax=made.subplots())
+    study.plot_frontier(0.2, ax=made.subplots(), against=against)
+    return made
+
+
+@pytest.mark.parametrize("against", AGAINST)
+@compared()
+def test_beside_controls(against: str, results: list[ReplayResult]) -> Figure:
+    made = figure()
+    results[1].plot_frontier(ax=made.subplots(), against=against)
     return made
 
 

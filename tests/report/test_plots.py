@@ -19,8 +19,8 @@ from routingsim.report.series import waiting
 from routingsim.simulation.replay import replay
 from routingsim.simulation.result import ReplayResult
 
-ONE = [plots.plot_usage, plots.plot_latency, plots.plot_queue]
-MANY = [plots.plot_latencies, plots.plot_cost_quality]
+ONE = [plots.plot_usage, plots.plot_latency, plots.plot_queue, plots.plot_beside_controls]
+MANY = [plots.plot_latencies, plots.plot_tradeoff]
 
 
 def small_axes() -> Axes:

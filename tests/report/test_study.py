@@ -42,7 +42,7 @@ def test_compares_with_the_baseline_in_words_with_intervals(
     apart = study.differences("cost", load)[name]
     if apart.verdict == "not distinguishable":
         assert "costs as much as threshold, as far as can be told" in said
-        assert f"{100 * apart.interval.low / base:+.0f} to" in said
+        assert f"{max(100 * apart.interval.low / base, -100):+.0f} to" in said
     else:
         assert f"costs {percent(1 - ours / base)} less than threshold (95 % CI" in said
     apart = study.differences("quality", load)[name]
@@ -90,7 +90,9 @@ def test_page_needs_nothing_else_and_is_escaped(page: str) -> None:
     levels = [int(level) for level in re.findall(r"<h([1-6])", page)]
     assert levels.count(1) == 1
     assert all(b - a <= 1 for a, b in pairwise(levels))
-    assert page.count("<svg") == page.count('role="img"') == 2 + 4 + 1
+    assert (
+        page.count("<svg") == page.count('role="img"') == 3 + 4 + 1
+    )  # at the higher load all are overloaded
     assert all(len(said) > 20 for said in re.findall(r'role="img" aria-label="([^"]*)"', page))
 
 

@@ -274,3 +274,15 @@ def test_answers_of_one_length_are_said_to_be_so(tasks: Corpus) -> None:
     varied = tasks.tasks.assign(output_tokens=np.arange(1.0, len(tasks) + 1))
     notes = rs.replay(Corpus.from_frame(varied), pool, tasks=9).notes
     assert not any("lengths of answers" in note for note in notes)
+
+
+def test_says_where_outcomes_are_of_other_agents() -> None:
+    frame = pd.DataFrame(
+        {"id": ["a", "b"], "text": ["one", "two"], "outcomes.mine.quality": [0.5, 1.0]}
+    )
+    corpus = rs.Corpus.from_frame(frame, "own")
+    notes = rs.replay(corpus, policy="cheapest", arrivals="poisson:1").notes
+    assert any("outcomes of mine, and of none of the agents claude" in note for note in notes)
+    own = rs.AgentPool((rs.Agent(id="x", name="X", cost=0.01, latency=1.0, outcome="mine"),))
+    notes = rs.replay(corpus, own, "cheapest", arrivals="poisson:1").notes
+    assert not any("outcomes of mine" in note for note in notes)

@@ -13,8 +13,8 @@ oracle         the best agent of each task, the cheapest among equals (in hindsi
 
 :func:`recorded_controls` has them on recorded outcomes, where those that toss a coin are
 taken at their expectation; :func:`control_policies` has them as policies for the
-simulator. A policy that is not better than its shuffle does not use the text:
-:func:`text_use` tests it.
+simulator, and :func:`control_replays` runs them beside a replay. A policy that is not
+better than its shuffle does not use the text: :func:`text_use` tests it.
 """
 
 from routingsim.evaluation.controls.choices import (
@@ -24,7 +24,12 @@ from routingsim.evaluation.controls.choices import (
     shuffled,
 )
 from routingsim.evaluation.controls.offline import Control, control_table, recorded_controls
-from routingsim.evaluation.controls.simulated import assigned, chosen_by, control_policies
+from routingsim.evaluation.controls.simulated import (
+    assigned,
+    chosen_by,
+    control_policies,
+    control_replays,
+)
 from routingsim.evaluation.controls.use import TextUse, text_use
 
 __all__ = [
@@ -34,6 +39,7 @@ __all__ = [
     "category_choice",
     "chosen_by",
     "control_policies",
+    "control_replays",
     "control_table",
     "hull_mix",
     "length_choice",

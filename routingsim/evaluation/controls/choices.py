@@ -9,7 +9,10 @@ from routingsim.errors import CorpusError, SimulationError
 from routingsim.evaluation.metrics.routerbench import Hull
 from routingsim.evaluation.outcomes import matrix
 
-__all__ = ["category_choice", "hull_mix", "length_choice", "shuffled"]
+__all__ = ["FOLDS", "category_choice", "hull_mix", "length_choice", "shuffled"]
+
+FOLDS = 5
+"""Folds of "category": with fewer tasks there is no such control."""
 
 
 def shuffled(chosen: ArrayLike, *, seed: int = 0) -> NDArray[np.intp]:
@@ -42,7 +45,7 @@ def length_choice(texts: Sequence[str], mix: ArrayLike, mean_cost: ArrayLike) ->
 
 
 def category_choice(
-    quality: ArrayLike, categories: Sequence[str], *, folds: int = 5, seed: int = 0
+    quality: ArrayLike, categories: Sequence[str], *, folds: int = FOLDS, seed: int = 0
 ) -> NDArray[np.intp]:
     """The best agent of each task's category, learned on the other folds only.
 

@@ -10,6 +10,7 @@ from routingsim.agents import AgentPool
 from routingsim.corpus import Corpus
 from routingsim.errors import CorpusError, PolicyError, SimulationError
 from routingsim.evaluation.controls.choices import (
+    FOLDS,
     category_choice,
     hull_mix,
     length_choice,
@@ -21,9 +22,10 @@ from routingsim.policies.kernel import choose_kernel
 from routingsim.policies.policy import Policy
 from routingsim.policies.rules import random, static, weighted
 from routingsim.simulation.result import ReplayResult
+from routingsim.simulation.scenario import prepare
 from routingsim.simulation.service import cost_table
 
-__all__ = ["assigned", "chosen_by", "control_policies"]
+__all__ = ["assigned", "chosen_by", "control_policies", "control_replays"]
 
 
 # The one feature of a task is its agent.
@@ -151,10 +153,35 @@ def control_policies(
         if corpus.has_texts:
             by_length = length_choice(corpus.tasks["text"].tolist(), mix, paid.mean(axis=0))
             found["length"] = assigned(corpus, pool, by_length, name="length")
-    if corpus.category_codes:
+    if corpus.category_codes and len(corpus) >= FOLDS:
         labels = corpus.tasks["category"].tolist()
         by_category = category_choice(good, labels, seed=seed)
         found["category"] = assigned(corpus, pool, by_category, name="category")
     best_each = assigned(corpus, pool, oracle(good, paid), name="oracle")
     found["oracle"] = replace(best_each, fitted_on=hindsight)
     return found
+
+
+def control_replays(result: ReplayResult) -> dict[str, ReplayResult]:
+    """The controls of a replay's policy, run on the very tasks that it met, by name.
+
+    A record that was drawn several times has the agent of its first time in the
+    controls that have the policy's mix and cost.
+
+    Raises
+    ------
+    CorpusError
+        If there is no corpus, or no task has a recorded quality of every agent.
+    """
+    corpus = result.corpus
+    if corpus is None:
+        raise CorpusError("without a corpus no quality is recorded, which controls go by")
+    drawn, first, row = np.unique(result.work.row, return_index=True, return_inverse=True)
+    met = corpus if drawn.size == len(corpus) else corpus.select(drawn)
+    found = control_policies(met, result.pool, result.log.agent[first], seed=result.seed)
+
+    def run(policy: Policy) -> ReplayResult:
+        scene = prepare(met, result.pool, policy, retries=result.retries, outages=result.outages)
+        return scene.rerun(result, row.astype(np.int32))
+
+    return {name: run(policy) for name, policy in found.items()}
