@@ -131,6 +131,7 @@ _STUDIED = (
     ("latency_mean", "mean s", "{:.2f}"),
     ("latency_p95", "p95 s", "{:.2f}"),
 )
+_SHORT = {"not distinguishable": "unclear"}
 
 
 def print_study(study: "Study") -> None:
@@ -138,11 +139,14 @@ def print_study(study: "Study") -> None:
     for load in study.loads:
         frame = study.table(load)
         shown = [each for each in _STUDIED if each[0] in frame]
-        table = table_of("policy")
+        if "goodput" in frame:  # for 80 columns
+            shown = [each for each in shown if each[0] != "latency_mean"]
+        table = table_of()
+        table.add_column("policy", overflow="fold")  # the one that may take two lines
         for _, title, _ in shown:
             table.add_column(title, justify="right", no_wrap=True)
-        table.add_column("stability")
-        table.add_column("verdict")
+        table.add_column("stability", no_wrap=True)
+        table.add_column("verdict", no_wrap=True)
         for row in frame.to_dict("records"):
             cells = [
                 _cell(row[key], form) + (f" ±{row[key + '_hw']:.2g}" if key == by else "")
@@ -151,7 +155,8 @@ def print_study(study: "Study") -> None:
             ]
             style = "dim" if row["kind"] == "control" else ""
             name = row["policy"] + (" *" if row["in_sample"] else "")
-            table.add_row(name, *cells, row["stability"], row["verdict"], style=style)
+            verdict = _SHORT.get(row["verdict"], row["verdict"])
+            table.add_row(name, *cells, row["stability"], verdict, style=style)
         out.print()
         out.print(
             f"[bold]load {load:g}[/]  {load * study.capacity:.3g} tasks/s, "
@@ -161,7 +166,8 @@ def print_study(study: "Study") -> None:
         out.print(table)
     out.print(
         "dim: controls; *: fitted on this corpus, so its figures flatter; verdicts are against "
-        f"{study.baseline}, together at 95 % (Holm); latencies are simulated.",
+        f"{study.baseline}, together at 95 % (Holm), unclear: not distinguishable; latencies are "
+        "simulated.",
         style="dim",
         highlight=False,
     )
