@@ -13,6 +13,10 @@ STRIP := $(BIN)/nbstripout --keep-output --keep-count --keep-id \
 PYTHONS := $(or $(PYTHON),python3 python3.13 python3.12 python3.11)
 SUPPORTED := import sys; sys.exit(sys.version_info < (3, 11))
 
+# Packages are installed without being compiled; Python keeps what it compiles as they are first
+# imported. Forbidden to, every process would compile them again, numba alone for a second.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help demo test lint lab notebooks html docs bench soak lock clean
 
 help: ## Show this list
