@@ -167,7 +167,7 @@ class Kernel:
                 "and branches only, or run it as plain Python with interpreted=True"
             ) from error
 
-    @cached_property
+    @property
     def entry(self) -> Any:
         """:attr:`compiled` for callers in the interpreter, without a look at the types.
 
