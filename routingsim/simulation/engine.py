@@ -442,42 +442,40 @@ def _run(s, work, system, rules, log, choose, learn, learns, memory, seed):
             return -1
         _refresh(s, system, log, now)
 
+        after, at = -1, 0.0  # the event that comes of this one, if any, and its time
         if kind == ENDED:
             tried = log.attempts[i]
             if learns:
                 task = _task_view(work, keys.choice, i, tried - 1, now)
                 learn(task, np.int64(log.agent[i]), _outcome(work, log, i), pool, memory)
-            if log.status[i] == REJECTED:
+            rejected = log.status[i] == REJECTED
+            if rejected or (log.status[i] == FAILED and tried < rules.attempts):
                 _note_retry(log, i)
-                _push_event(s, now, RETRY * _KIND + i)
-            elif log.status[i] == FAILED and tried < rules.attempts:
-                _note_retry(log, i)
-                pause = rules.backoff * rules.factor ** np.float64(tried - 1)
-                _push_event(s, now + pause, RETRY * _KIND + i)
+                pause = 0.0 if rejected else rules.backoff * rules.factor ** np.float64(tried - 1)
+                after, at = RETRY * _KIND + i, now + pause
             elif rules.users:
-                _push_event(s, now + _think(rules, keys.think, i, 0), RETURN * _KIND)
-            continue
-
-        attempt = 0
-        if kind == RETRY:
-            attempt = np.int64(log.attempts[i])
-        else:
-            if fresh == n:  # a user returns, and the run is over
-                continue
-            i = fresh
-            fresh += 1
-            work.arrived[i] = now
-            log.wait[i] = log.cost[i] = 0.0
-        # Drawn ahead of the choice, on which it does not depend, to be ready when it is made.
-        drawn = _draw(system.noise[0], keys.service, i, attempt)
-        task = _task_view(work, keys.choice, i, attempt, now)
-        a = _choose(s, pool, system, log, rules, choose, memory, task)
-        if a < 0 or a >= m:
-            return i
-        _send(s, system, work, rules, log, keys, a, i, attempt, now, drawn)
-        again = log.status[i] == FAILED and attempt + 1 < rules.attempts
-        if told or again or log.status[i] == REJECTED:
-            _push_event(s, log.finished[i], ENDED * _KIND + i)
+                after, at = RETURN * _KIND, now + _think(rules, keys.think, i, 0)
+        elif kind == RETRY or fresh < n:  # a user who returns when the run is over finds no task
+            attempt = 0
+            if kind == RETRY:
+                attempt = np.int64(log.attempts[i])
+            else:
+                i = fresh
+                fresh += 1
+                work.arrived[i] = now
+                log.wait[i] = log.cost[i] = 0.0
+            # Drawn ahead of the choice, on which it does not depend, to be ready when it is made.
+            drawn = _draw(system.noise[0], keys.service, i, attempt)
+            task = _task_view(work, keys.choice, i, attempt, now)
+            a = _choose(s, pool, system, log, rules, choose, memory, task)
+            if a < 0 or a >= m:
+                return i
+            _send(s, system, work, rules, log, keys, a, i, attempt, now, drawn)
+            again = log.status[i] == FAILED and attempt + 1 < rules.attempts
+            if told or again or log.status[i] == REJECTED:
+                after, at = ENDED * _KIND + i, log.finished[i]
+        if after >= 0:
+            _push_event(s, at, after)
 
 
 def run(
