@@ -264,11 +264,14 @@ def _policy(
     if not all(0 <= weight < np.inf for weight in weights):
         shown = {key: value for key, value in given.items() if key.startswith("w_")}
         raise PolicyError(f"{name}: {shown}; weights of 0 or more are needed")
+    share = given.get("cost_share", math.inf)
+    if not share > 0:
+        raise PolicyError(f"{name}: cost_share={share:g}; a share above 0 is needed")
     names = tuple(agent.recorded_as for agent in pool)
     predict, mean, fitted_on = _predictions(name, predictor, options, corpus, names, given)
     costs = _costs(corpus, pool, names)
     parameters = {"predictor": predictor, **given, "folds": FOLDS}
-    if corpus is not None and given.get("cost_share", math.inf) < math.inf:
+    if corpus is not None and share < math.inf:
         if given["w_cost"]:
             raise PolicyError(f"{name}: w_cost and cost_share: give one of them")
         fits = shipped_fits(name, options, corpus, names, given["seed"])
@@ -276,7 +279,7 @@ def _policy(
         expected = call + token * prompt_tokens(corpus)[:, np.newaxis]
         recorded = corpus.outcome("cost", names)
         paid = np.where(np.isnan(recorded), expected, recorded)
-        allowed = given["cost_share"] * paid[:, mean.argmax()].mean()
+        allowed = share * paid[:, mean.argmax()].mean()
         weights[1] = _weight_to_pay(name, allowed, fits.crossed, expected, paid)
         parameters["w_cost"] = weights[1]
     return Policy(

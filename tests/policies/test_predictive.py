@@ -286,6 +286,9 @@ def test_what_cannot_be_made_is_refused(corpus: Corpus) -> None:
         make_policy("knn:cost_share=0.01", POOL, corpus)
     with pytest.raises(PolicyError, match="w_cost and cost_share: give one of them"):
         make_policy("knn:cost_share=0.5,w_cost=1", POOL, corpus)
+    for share in ("nan", "0"):
+        with pytest.raises(PolicyError, match=f"cost_share={share}; a share above 0"):
+            make_policy(f"blend:cost_share={share}", POOL, corpus)
     bare = Corpus.from_frame(frame_of().filter(["id", "text"]), "bare")
     with pytest.raises(PolicyError, match="bare records no outcome of 'sage'; it records nobody"):
         kmeans(POOL, bare)
