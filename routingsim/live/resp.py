@@ -40,6 +40,7 @@ class Wire(asyncio.Protocol):
         self._heard = 0.0
         self._transport: asyncio.Transport
         self._problem: BaseException | None = None
+        self._refused: hiredis.ReplyError | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -93,10 +94,17 @@ class Wire(asyncio.Protocol):
 
     def _answer(self, reply: Any) -> None:
         future = self._calls.popleft()
-        if future is None or future.done():
+        refused = isinstance(reply, hiredis.ReplyError)
+        if future is None:
+            if refused:
+                self._refused = self._refused or reply
+        elif future.done():
             return
-        if isinstance(reply, hiredis.ReplyError):
-            future.set_exception(reply)
+        elif refused:
+            # EXECABORT says that a command in the transaction was refused, but not why.
+            cause = self._refused if str(reply).startswith("EXECABORT") else None
+            self._refused = None
+            future.set_exception(cause or reply)
         else:
             future.set_result(reply)
 

