@@ -31,6 +31,7 @@ __all__ = [
 NO_LIMIT = np.iinfo(np.int64).max
 _MOST_AGENTS = np.iinfo(np.int16).max
 _MOST_SLOTS = 10**9
+_MOST_CALLS = 10**7
 
 
 @dataclass(frozen=True)
@@ -168,9 +169,7 @@ def system(
         ),
         patience=np.nan_to_num(pool.column("patience"), nan=math.inf, posinf=math.inf),
         error_rate=pool.column("error_rate"),
-        per_minute=np.array(
-            [min(a.requests_per_minute or 0, NO_LIMIT) for a in pool], dtype=np.int64
-        ),
+        per_minute=np.array([a.requests_per_minute or 0 for a in pool], dtype=np.int64),
         first_outage=first,
         down=down,
         up=up,
@@ -191,6 +190,11 @@ def _refuse_too_many(pool: AgentPool) -> None:
             raise SimulationError(
                 f"agent {agent.id}: concurrency is {agent.concurrency}; the simulator takes up to "
                 f"{_MOST_SLOTS:,}, and one slot a task never makes anyone wait"
+            )
+        if (agent.requests_per_minute or 0) > _MOST_CALLS:  # the last so many starts are kept
+            raise SimulationError(
+                f"agent {agent.id}: requests_per_minute is {agent.requests_per_minute}; the "
+                f"simulator takes up to {_MOST_CALLS:,}: leave it out if it never holds a call back"
             )
 
 

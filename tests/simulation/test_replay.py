@@ -280,6 +280,8 @@ def test_what_the_engine_cannot_number_is_refused_and_no_limit_is_too_high() -> 
         rs.replay(None, AgentPool(many), tasks=5)
     with pytest.raises(SimulationError, match="agent a: concurrency is 1000000001"):
         rs.replay(None, one(concurrency=10**9 + 1), "static:a", tasks=5)
+    with pytest.raises(SimulationError, match=r"requests_per_minute is 1\d+; .* leave it out"):
+        rs.replay(None, one(requests_per_minute=10**30), "static:a", tasks=5)
     with pytest.raises(SimulationError, match=r"agent a .* without a corpus no latency"):
         rs.replay(None, one(service="recorded"), "static:a", tasks=5)
     free, limited = (
