@@ -8,10 +8,13 @@ messages of 500 bytes. Prints, in one run, the medians of
   where it is installed (``NODE_PATH``, or ``--node-modules``);
 * latency from publishing to receiving, at 5,000 messages/s to 100 clients and
   at 500 messages/s to 10;
-* messages a second that the bridge takes in, with one client.
+* messages a second that the bridge takes in, with one client, and what each costs it in
+  CPU time, the writing included.
 
-The clients only count bytes, and read time stamps where latency is measured:
-they must not be what is measured. All processes share the machine, so that more cores give more.
+The publisher only sends what was made before, and the clients only count bytes; where
+latency is measured, ten of them also keep what came and when, to be looked at afterwards.
+They must not be what is measured. All processes share the machine, so that more cores give
+more; CPU time holds on a busy machine too.
 """
 
 import argparse
@@ -32,11 +35,12 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 from urllib.parse import urlsplit
 
 import hiredis
 import numpy as np
+import psutil
 import redis
 from websockets.asyncio.server import broadcast, serve
 
@@ -48,6 +52,9 @@ from routingsim.live.upstream import Upstream
 from routingsim.messages import DECISIONS
 
 SIZE = 500
+INGEST = 200_000
+STAMPED = 10
+"""Clients whose latency is measured."""
 STAMP = 19  # digits of a time in nanoseconds
 HEAD = b'{"type":"routing_decision","payload":{"at":'
 FRAME = SIZE + 4
@@ -57,7 +64,7 @@ spawn = multiprocessing.get_context("spawn")
 
 def message(number: int) -> bytes:
     """A message of 500 bytes with the time of its making."""
-    tail = b'"},"id":"1700000000000-%08d"}' % number
+    tail = b'"},"id":"1700000000000-%d"}' % number
     start = HEAD + b"%019d" % time.time_ns() + b',"pad":"'
     return start + b"x" * (SIZE - len(start) - len(tail)) + tail
 
@@ -67,20 +74,27 @@ def message(number: int) -> bytes:
 
 def publish(url: str, count: int, rate: float | None, first: int) -> None:
     """Publish ``count`` messages, ``rate`` a second or as fast as the server takes them."""
-    line = cast(redis.Redis, connect(url)).connection_pool.get_connection()
     if rate is None:
-        numbers = [range(at, min(at + 1_000, count)) for at in range(0, count, 1_000)]
-        batches = [b"".join(command(first + number) for number in part) for part in numbers]
-        for part, batch in zip(numbers, batches, strict=True):
-            line.send_packed_command([batch])
-            for _ in part:
-                line.read_response()
+        publish_all(url, [command(first + number) for number in range(count)])
         return
+    line = cast(redis.Redis, connect(url)).connection_pool.get_connection()
     began = time.perf_counter()
     for number in range(count):
         time.sleep(max(0.0, began + number / rate - time.perf_counter()))
         line.send_packed_command([command(first + number)])
         line.read_response()
+
+
+def publish_all(url: str, commands: list[bytes]) -> None:
+    """Publish as fast as the server takes it, a thousand at a time, with little work here."""
+    place = urlsplit(url)
+    with socket.create_connection((place.hostname, place.port)) as line:
+        for at in range(0, len(commands), 1_000):
+            part = commands[at : at + 1_000]
+            line.sendall(b"".join(part))
+            answers = 0
+            while answers < len(part):
+                answers += line.recv(65_536).count(b"\n")
 
 
 def command(number: int) -> bytes:
@@ -108,8 +122,9 @@ def run_broadcast(url: str, pipe: Connection) -> None:
         def __init__(self) -> None:
             self.connections: set[Any] = set()
 
-        def message(self, name: str, data: bytes) -> None:
-            broadcast(self.connections, data.decode())
+        def messages(self, name: str, data: list[bytes]) -> None:
+            for each in data:
+                broadcast(self.connections, each.decode())
 
         def hold(self, name: str) -> tuple[int, int]:
             return (0, 0)
@@ -144,16 +159,16 @@ def listen(
 ) -> None:
     """Count what ``clients`` sockets get; send (seconds, share delivered, latencies in ms)."""
     chooser = selectors.DefaultSelector()
-    rests: dict[Any, bytes] = {}
-    for _ in range(clients):
+    came: dict[Any, list[tuple[int, bytes]]] = {}
+    for number in range(clients):
         client = open_client(port)
         chooser.register(client, selectors.EVENT_READ)
-        rests[client] = b""
+        if stamps and number % max(1, clients // STAMPED) == 0:
+            came[client] = []
     pipe.send("ready")
     view = memoryview(bytearray(2**20))
     wanted = clients * count * FRAME
     got = 0
-    waits = [np.zeros(0)]
     began = last = 0.0
     deadline = time.perf_counter() + timeout
     while got < wanted and time.perf_counter() < deadline:
@@ -166,12 +181,20 @@ def listen(
             got += size
             if size == 0:
                 chooser.unregister(client)
-            elif stamps:
-                data = rests[client] + bytes(view[:size])
-                whole = len(data) // FRAME * FRAME
-                rests[client] = data[whole:]
-                waits.append(latencies(data[:whole], now))
-    pipe.send((last - began, got / wanted, np.concatenate(waits)))
+            elif client in came:
+                came[client].append((now, bytes(view[:size])))
+    waits = [wait for parts in came.values() for wait in waited(parts)]
+    pipe.send((last - began, got / wanted, np.concatenate(waits) if waits else np.zeros(0)))
+
+
+def waited(parts: list[tuple[int, bytes]]) -> Iterator[np.ndarray]:
+    """Latencies in ms of what came to one client, given with the times."""
+    rest = b""
+    for now, part in parts:
+        data = rest + part
+        whole = len(data) // FRAME * FRAME
+        rest = data[whole:]
+        yield latencies(data[:whole], now)
 
 
 def latencies(frames: bytes, now: int) -> np.ndarray:
@@ -205,44 +228,58 @@ def open_client(port: int) -> socket.socket:
 # The measurements
 
 
+class Measured(NamedTuple):
+    """Seconds from first to last delivery, share delivered, latencies in ms, CPU seconds."""
+
+    seconds: float
+    share: float
+    latencies: np.ndarray
+    cpu: float
+
+
 @contextmanager
-def bridge_process(kind: str, url: str, modules: Path | None) -> Iterator[int]:
-    """A bridge of some kind in a process of its own; its port."""
+def bridge_process(
+    kind: str, url: str, modules: Path | None
+) -> Iterator[tuple[int, psutil.Process]]:
+    """A bridge of some kind in a process of its own; its port, and the process."""
     if kind == "Node ws":
         script = Path(__file__).with_name("bridge_ws.cjs")
         environment = {**os.environ, "NODE_PATH": str(modules)}
         command = ["node", str(script), str(urlsplit(url).port), DECISIONS]
         with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) as node:
             assert node.stdout is not None
-            yield int(node.stdout.readline())
+            yield int(node.stdout.readline()), psutil.Process(node.pid)
             node.kill()
         return
     here, there = spawn.Pipe()
     target = run_bridge if kind == "routingsim" else run_broadcast
     process = spawn.Process(target=target, args=(url, there))
     process.start()
-    yield here.recv()
+    yield here.recv(), psutil.Process(process.pid)
     here.send("stop")
     process.join(10)
 
 
 def measure(
     kind: str, url: str, clients: int, count: int, rate: float | None, modules: Path | None = None
-) -> tuple[float, float, np.ndarray]:
-    """Seconds from first to last delivery, share delivered, latencies in ms."""
+) -> Measured:
+    """Let a bridge pass on ``count`` messages to so many clients."""
     timeout = 60.0 + (count / rate if rate else 0.0)
-    with bridge_process(kind, url, modules) as port:
+    with bridge_process(kind, url, modules) as (port, process):
         here, there = spawn.Pipe()
         arguments = (port, clients, count, timeout, rate is not None, there)
         listener = spawn.Process(target=listen, args=arguments)
         listener.start()
         here.recv()
         publisher = spawn.Process(target=publish, args=(url, count, rate, time.time_ns() % 10**7))
+        before = process.cpu_times()
         publisher.start()
-        result = here.recv()
+        seconds, share, waits = here.recv()
+        after = process.cpu_times()
         publisher.join()
         listener.join()
-    return result
+    cpu = after.user + after.system - before.user - before.system
+    return Measured(seconds, share, waits, cpu)
 
 
 def main() -> None:
@@ -264,27 +301,27 @@ def main() -> None:
         speeds: dict[str, list[float]] = {kind: [] for kind in kinds}
         for _ in range(options.runs):
             for kind, count in kinds.items():
-                seconds, share, _ = measure(
-                    kind, broker.url, 100, count, None, options.node_modules
-                )
-                speeds[kind].append(100 * count * share / seconds)
+                run = measure(kind, broker.url, 100, count, None, options.node_modules)
+                speeds[kind].append(100 * count * run.share / run.seconds)
         print("fan-out to 100 clients, deliveries/s")
         ours = statistics.median(speeds["routingsim"])
         for kind, values in speeds.items():
             speed = statistics.median(values)
             print(f"  {kind:22} {speed:12,.0f}   ours is {ours / speed:5.1f} x that")
         for clients, rate, count in ((100, 5_000, 25_000), (10, 500, 2_500)):
-            _, share, waits = measure("routingsim", broker.url, clients, count, rate)
-            p50, p99 = np.percentile(waits, [50, 99])
+            run = measure("routingsim", broker.url, clients, count, rate)
+            p50, p99 = np.percentile(run.latencies, [50, 99])
             print(
-                f"{rate:,} messages/s x {clients} clients: {share:.1%} delivered, "
+                f"{rate:,} messages/s x {clients} clients: {run.share:.1%} delivered, "
                 f"latency p50 {p50:.1f} ms, p99 {p99:.1f} ms"
             )
-        taken = [
-            100_000 / measure("routingsim", broker.url, 1, 100_000, None)[0]
-            for _ in range(options.runs)
-        ]
-        print(f"ingest, one client: {statistics.median(taken):,.0f} messages/s")
+        taken = [measure("routingsim", broker.url, 1, INGEST, None) for _ in range(options.runs)]
+        speed = statistics.median(INGEST / run.seconds for run in taken)
+        cost = statistics.median(run.cpu / INGEST for run in taken)
+        print(
+            f"ingest, one client: {speed:,.0f} messages/s, "
+            f"{1e6 * cost:.1f} µs of the bridge's CPU time a message"
+        )
 
 
 if __name__ == "__main__":

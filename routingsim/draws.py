@@ -120,7 +120,7 @@ def normal(key, index, part):
     return normal_quantile(uniform(key, index, part))
 
 
-@njit("i4[::1](u8, i8, i8)", cache=True, nogil=True)
+@njit(cache=True, nogil=True)  # few runs need it, so it is compiled when first called
 def integers(key, count, below):
     """``count`` uniform draws from 0, …, ``below`` - 1, shape (count,), int32."""
     drawn = np.empty(count, np.int32)

@@ -4,7 +4,7 @@ import math
 import os
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from typing import Any, Literal, Protocol
@@ -191,12 +191,14 @@ class TaskRouter:
             )
         else:
             texts, categories = list(tasks), [""] * len(tasks)
-            ids = _new_ids(len(texts))
+            ids = _new_ids(len(texts))  # random: they differ from all others
         table = score_column(texts)
         d_var, *counts = (table[name].tolist() for name in ("d_var", *_FACTORS))
         scores = map(ComplexityScore, d_var, map(ComplexityFactors, *counts))
         columns = self._columns(texts, categories, d_var)
         with self._lock:
+            if isinstance(tasks, Corpus):
+                self._check_new(ids)
             agents, loads = self._assign(ids, columns)
         stamp = _milliseconds()
         rows = zip(ids, scores, agents, loads, strict=True)
@@ -317,7 +319,6 @@ class TaskRouter:
 
     def _assign(self, ids: list[str], columns: _Columns) -> tuple[list[int], list[float]]:
         """Choose an agent for each task in order: their indices, and their loads before."""
-        self._check_new(ids)
         policy, first, now = self.policy, self._routed, time.monotonic()
         at = now - self._began
         told = (self._view, self.memory, self._key, first, at, self._nobody)
@@ -330,8 +331,8 @@ class TaskRouter:
         if len(agents) < len(ids):
             raise self._no_such_agent(ids[len(agents)])
         self._routed += len(ids)
-        for a in agents:
-            self._used[a] += 1
+        for a, count in Counter(agents).items():
+            self._used[a] += count
         if policy.learns:
             for i, (task_id, *own) in enumerate(zip(ids, *columns, strict=True)):
                 task = _task(self._key, first + i, 0, at, *own)
@@ -348,8 +349,8 @@ class TaskRouter:
         )
 
     def _check_new(self, ids: list[str]) -> None:
-        if known := self._in_flight.keys() & ids:
-            first = next(each for each in ids if each in known)
+        if not self._in_flight.keys().isdisjoint(ids):
+            first = next(each for each in ids if each in self._in_flight)
             raise RoutingSimError(f"task {first!r} is in flight already: ids must differ")
         if len(ids) > 1 and len(set(ids)) < len(ids):
             twice = next(each for each in ids if ids.count(each) > 1)
@@ -370,8 +371,8 @@ class TaskRouter:
         codes, nothing = self._categories, np.zeros((len(texts), 0))
         return (
             d_var,
-            [float(-(-len(text) // CHARACTERS_PER_TOKEN)) for text in texts],
-            [codes.get(each, -1) for each in categories],
+            [float(-(-size // CHARACTERS_PER_TOKEN)) for size in map(len, texts)],
+            [codes.get(each, -1) for each in categories] if codes else [-1] * len(texts),
             _floats(featurize(texts, categories)) if featurize else nothing,
             _floats(predict(texts, categories)) if predict else nothing,
         )

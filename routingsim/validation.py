@@ -51,6 +51,7 @@ _OTHER_NAMES = {
 """What others call the two columns that a task must have."""
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d")
+_FAR = 1e11  # seconds since 1970 in the year 5138, milliseconds in 1973
 
 _STRINGS = ("id", "text", "category")
 
@@ -164,6 +165,11 @@ def _count_times(draft: Draft, column: Column) -> None:
         seconds, earliest = seconds_from_earliest(column, draft.problems)
         draft.columns["arrived_at"] = Column(column.label, seconds)
         draft.notes.append(f"{column.label}: times, counted in seconds from {earliest}")
+    elif isinstance(first, int | float) and first > _FAR:
+        draft.notes.append(
+            f"{column.label}: read as seconds; if {first:.0f} is milliseconds since 1970, divide "
+            "by 1,000"
+        )
 
 
 def seconds_from_earliest(

@@ -352,3 +352,14 @@ def test_html_is_escaped_closed_and_small() -> None:
     assert tags.open == []
     assert {"div", "table", "ul"} <= set(tags.seen)
     assert Corpus.from_frame(frame()).head(0)._repr_html_()
+
+
+def test_milliseconds_are_told_from_seconds():
+    def notes(stamps):
+        return Corpus.from_frame(
+            pd.DataFrame({"id": ["a", "b"], "text": "", "arrived_at": stamps})
+        ).notes
+
+    assert not notes([1_700_000_000, 1_700_000_002])
+    [note] = notes([1_700_000_000_000, 1_700_000_001_500])
+    assert "read as seconds; if 1700000000000 is milliseconds since 1970, divide by 1,000" in note

@@ -37,7 +37,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from routingsim.errors import RoutingSimError
-from routingsim.live.guard import Guard, failure, host_name, json_answer
+from routingsim.live.guard import Guard, failure, json_answer
 from routingsim.live.openapi import (
     LONGEST_BODY,
     LONGEST_TEXT,
@@ -52,6 +52,7 @@ from routingsim.live.openapi import (
     document,
 )
 from routingsim.live.publisher import RedisPublisher
+from routingsim.live.security import host_name
 from routingsim.messages import RoutingDecision
 from routingsim.routing import TaskRouter
 
@@ -256,12 +257,16 @@ async def _gone(request: Request, error: Exception) -> Response:
 
 async def _body(request: Request) -> bytes:
     """The body of a JSON request, never more than allowed of it."""
-    kind, _, parameters = request.headers.get("content-type", "").partition(";")
-    charset = parameters.replace(" ", "").replace('"', "").lower()
-    if kind.strip().lower() != "application/json" or charset not in ("", "charset=utf-8"):
+    kind, *parameters = request.headers.get("content-type", "").lower().split(";")
+    given = {
+        name.strip(): value.strip(' "') for name, _, value in (p.partition("=") for p in parameters)
+    }
+    charset = given.get("charset", "utf-8")
+    if kind.strip() != "application/json" or charset not in ("utf-8", "utf8"):
         found = request.headers.get("content-type", "none")
         raise HTTPException(415, f"Content-Type is {found[:100]}: send application/json")
-    if (coding := request.headers.get("content-encoding", "identity")) != "identity":
+    coding = request.headers.get("content-encoding", "identity")
+    if coding.lower() != "identity":
         raise HTTPException(415, f"Content-Encoding is {coding[:100]}: send the body as it is")
     end = {"Connection": "close"}  # with a body half read, it cannot go on
     too_long = HTTPException(413, f"the body may have {LONGEST_BODY} bytes at most", headers=end)

@@ -74,6 +74,7 @@ class InProcess:
         try:
             self.addresses = self._ask(plan, said)
         except BaseException:  # an interrupted cell, too
+            self._process.terminate()  # it may be starting, and not listen yet
             self.stop()
             raise
 

@@ -15,7 +15,10 @@ no clock.
 
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
+from operator import lt
 from typing import NamedTuple
+
+import msgspec
 
 from routingsim.live.protocol import MessageId
 
@@ -24,8 +27,10 @@ __all__ = ["START", "Backlog", "Channel", "Message", "Replay", "Settled"]
 START: MessageId = (0, 0)
 """Before every message."""
 
+BEFORE_ALL: MessageId = (-1, -1)
 
-class Message(NamedTuple):
+
+class Message(msgspec.Struct, frozen=True, gc=False):
     """A message ready to send: its id (None if its publisher gave none) and its frame.
 
     ``subject`` is the agent that a status is about; None for any other message.
@@ -34,6 +39,10 @@ class Message(NamedTuple):
     id: MessageId | None
     frame: bytes
     subject: str | None = None
+
+
+def _place(message: Message) -> MessageId:
+    return message.id or START
 
 
 class Replay(NamedTuple):
@@ -88,14 +97,17 @@ class Backlog:
         self._start = self.bytes = 0
         self.floor = floor
 
-    def append(self, place: MessageId, frame: bytes) -> None:
-        """Add the newest message; one that is not newer starts the backlog afresh."""
+    def extend(self, places: Sequence[MessageId], added: Sequence[bytes]) -> None:
+        """Add the newest messages; one that is not newer starts the backlog afresh."""
         ids, frames = self._ids, self._frames
-        if ids and place <= ids[-1]:
+        before = [*(ids[-1:] or [BEFORE_ALL]), *places]
+        if not all(map(lt, before, places)):
+            afresh = max(at for at, place in enumerate(places) if place <= before[at])
+            places, added = places[afresh:], added[afresh:]
             self.clear(floor=None)
-        ids.append(place)
-        frames.append(frame)
-        self.bytes += len(frame)
+        ids += places
+        frames += added
+        self.bytes += sum(map(len, added))
         start, end = self._start, len(ids)
         while end - start > self.max_messages or (self.bytes > self.max_bytes and end - start > 1):
             self.floor = ids[start]
@@ -149,12 +161,12 @@ class Channel:
             self._held.clear()
         return self.last or START
 
-    def receive(self, message: Message) -> bool:
-        """Take a live message. True: send it on now; False: it is held."""
+    def receive(self, messages: Sequence[Message]) -> bool:
+        """Take live messages. True: send them on now; False: they are held."""
         if not self.settled:
-            self._held.append(message)
+            self._held += messages
             return False
-        self._store(message)
+        self._store(messages)
         return True
 
     def settle(
@@ -178,15 +190,15 @@ class Channel:
             self.backlog.clear(floor=START if complete else None)
             self.last = START
         fresh = [message for message in stored if message.id is None or message.id > since]
-        for message in fresh if joined else stored:
-            self._store(message)
+        self._store(fresh if joined else stored)
         for message in latest:
-            self._remember(message)
+            if message.subject is not None:
+                known = self._latest.get(message.subject, message)
+                self._latest[message.subject] = max(known, message, key=_place)
         seen = self.last or START
         held, self._held = self._held, []
         late = [message for message in held if message.id is None or message.id > seen]
-        for message in late:
-            self._store(message)
+        self._store(late)
         self.last = self.last or START
         self.settled = True
         if first_time:  # whoever waits has missed what was said since we first heard something
@@ -214,19 +226,15 @@ class Channel:
             replay = self.backlog.last(history or 0)
         bound = replay.oldest
         older = [m for m in self._latest.values() if bound is None or m.id is None or m.id < bound]
-        older.sort(key=lambda message: message.id or START)
+        older.sort(key=_place)
         return replay._replace(frames=[message.frame for message in older] + replay.frames)
 
-    def _store(self, message: Message) -> None:
-        if message.id is not None:
-            self.backlog.append(message.id, message.frame)
-            self.last = message.id
-        if message.subject is not None:
-            self._remember(message, newest=True)
-
-    def _remember(self, message: Message, newest: bool = False) -> None:
-        if message.subject is None:
-            return
-        known = self._latest.get(message.subject)
-        if known is None or newest or (message.id or START) > (known.id or START):
-            self._latest[message.subject] = message
+    def _store(self, messages: Sequence[Message]) -> None:
+        places = [message.id for message in messages if message.id is not None]
+        if places:
+            frames = [message.frame for message in messages if message.id is not None]
+            self.backlog.extend(places, frames)
+            self.last = places[-1]
+        for message in messages:
+            if message.subject is not None:
+                self._latest[message.subject] = message

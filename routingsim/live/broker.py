@@ -34,6 +34,9 @@ __all__ = ["Broker", "connect", "split_url"]
 START_TIMEOUT = 15.0
 """Seconds an embedded server may take to answer."""
 
+STALE_SECONDS = 60.0
+"""Age at which the folder of a server that does not answer is taken for a dead one's."""
+
 SOCKET = "valkey.sock"
 """The embedded server's unix socket in its folder."""
 
@@ -251,8 +254,15 @@ class Broker:
         binary = os.fspath(self._binary) if self._binary else _find_binary()
         # A unix socket's path has room for about 100 characters.
         roomy = len(tempfile.gettempdir()) > 60
-        folder = Path(tempfile.mkdtemp(prefix="routingsim-", dir="/tmp" if roomy else None))
-        self._folder = folder
+        try:
+            made = tempfile.mkdtemp(prefix="routingsim-", dir="/tmp" if roomy else None)
+        except OSError as error:
+            raise BrokerError(
+                f"the embedded server needs a folder for temporary files: {error}. Set TMPDIR "
+                "to one that can be written, or REDIS_HOST to use a server of your own"
+            ) from None
+        self._folder = folder = Path(made)
+        _clear_away(folder.parent)
         config = folder / "server.conf"
         config.touch(0o600)
         config.write_text(self._directives(folder))
@@ -358,6 +368,22 @@ class Broker:
             self._server.stdin.close()
             self._server.returncode = 0  # or Popen would complain that it has not ended
         self._server = self._folder = None
+
+
+def _clear_away(place: Path) -> None:
+    """Remove the folders of servers that were killed together with their watchmen."""
+    for config in place.glob("routingsim-*/server.conf"):
+        try:
+            status = config.stat()
+            mine = status.st_uid == os.getuid()
+            if mine and time.time() - status.st_mtime > STALE_SECONDS:
+                with socket.socket(socket.AF_UNIX) as probe:
+                    probe.settimeout(0.1)
+                    probe.connect(os.fspath(config.with_name(SOCKET)))
+        except (FileNotFoundError, ConnectionRefusedError):  # nobody is there
+            shutil.rmtree(config.parent, ignore_errors=True)
+        except OSError:  # somebody may be
+            continue
 
 
 def _impatient(url: str, **options: Any) -> Redis:

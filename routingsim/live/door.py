@@ -9,7 +9,7 @@ from websockets.http11 import Request, Response
 
 from routingsim.live.monitor import BridgeStats, health, prometheus
 from routingsim.live.protocol import Limits
-from routingsim.live.security import Admission, bearer_matches, origin_allowed
+from routingsim.live.security import Admission, bearer_matches, host_allowed, origin_allowed
 
 __all__ = ["Door"]
 
@@ -75,13 +75,17 @@ class Door:
         except MultipleValuesError:
             return self._refuse(address, 400, "a header came twice")
         token, path = self._token, request.path.partition("?")[0]
-        if path == "/health" and request.method == "GET":
+        # A connection names its origin, but these are read without one.
+        plain = path in ("/health", "/metrics") and request.method == "GET"
+        if plain and self._local and not host_allowed(host or "", self._origins):
+            return self._refuse(address, 403, f"host {host!r} is not allowed here")
+        if plain and path == "/health":
             figures = stats()
             return _response(200 if figures.upstream else 503, health(figures), "application/json")
         known = token is not None and bearer_matches(authorization or "", token)
         if token is not None and authorization is not None and not known:
             return self._refuse(address, 401, "wrong token")
-        if path == "/metrics" and request.method == "GET":
+        if plain:
             if token is not None and not known:
                 return self._refuse(address, 401, "show the token in an Authorization header")
             return _response(200, prometheus(stats()), "text/plain; version=0.0.4; charset=utf-8")

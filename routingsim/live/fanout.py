@@ -6,73 +6,26 @@ server are not masked, so the bytes are the same for everybody. On the wire each
 message is still a frame of its own.
 """
 
-import contextlib
 import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import msgspec
 
 from routingsim.live.backlog import Channel, Message
-from routingsim.live.outbox import Batch, Outbox, text_frame
+from routingsim.live.intake import read_messages
+from routingsim.live.outbox import Batch, Outbox
 from routingsim.live.protocol import (
     CHANNELS,
     Limits,
     MessageId,
     Subscribe,
     gap,
-    parse_id,
     upstream_status,
 )
-from routingsim.messages import STATUSES
 
-__all__ = ["Hub", "read_message"]
+__all__ = ["Hub"]
 
 log = logging.getLogger(__name__)
-
-
-class _Agent(msgspec.Struct):
-    agent: str = msgspec.field(name="agentId")
-
-
-class _Envelope(msgspec.Struct, gc=False):
-    id: Any = None
-
-
-class _Status(msgspec.Struct):
-    payload: _Agent
-
-
-_envelope = msgspec.json.Decoder(_Envelope)
-_status = msgspec.json.Decoder(_Status)
-
-
-def read_message(channel: str, data: bytes) -> Message:
-    """What the bridge needs to know of a message from Redis, and its frame.
-
-    Any JSON object will do: others may publish too, and their messages pass as
-    they are. Only an ``id`` as the publisher writes it takes part in resuming.
-
-    Raises
-    ------
-    ValueError
-        If ``data`` is not a JSON object in UTF-8, which would break browsers.
-    """
-    subject = place = None
-    try:
-        str(data, "utf-8")
-        given = _envelope.decode(data).id
-        if channel == STATUSES:
-            with contextlib.suppress(msgspec.ValidationError):
-                subject = _status.decode(data).payload.agent
-    except (msgspec.MsgspecError, RecursionError) as problem:
-        raise ValueError(f"not a JSON object: {problem}") from problem
-    if isinstance(given, str):
-        with contextlib.suppress(ValueError):
-            place = parse_id(given)
-    return Message(place, text_frame(data), subject)
 
 
 @dataclass(slots=True)
@@ -124,7 +77,7 @@ class Hub:
         self._groups: dict[frozenset[str], set[Outbox]] = {}
         self._waiting: dict[str, dict[Outbox, _Waiting]] = {name: {} for name in channels}
         self._turns: Counter[str] = Counter()
-        self._batch: list[tuple[str, bytes]] = []
+        self._batch: list[tuple[str, Sequence[Message]]] = []
         self._scheduled = False
 
     # The clients' side
@@ -170,17 +123,15 @@ class Hub:
 
     # The upstream's side
 
-    def message(self, name: str, data: bytes) -> None:
-        """A message was published."""
-        self.received[name] += 1
-        try:
-            message = read_message(name, data)
-        except ValueError as problem:
+    def messages(self, name: str, data: Sequence[bytes]) -> None:
+        """Messages were published."""
+        self.received[name] += len(data)
+        messages, problems = read_messages(name, data)
+        for problem in problems:
             self.malformed += 1
             log.warning("event=malformed channel=%s problem=%r", name, str(problem))
-            return
-        if self.channels[name].receive(message):
-            self._enqueue(name, message.frame)
+        if self.channels[name].receive(messages):
+            self._enqueue(name, messages)
 
     def hold(self, name: str) -> MessageId:
         """The upstream is about to read the stream; returns from where."""
@@ -199,8 +150,7 @@ class Hub:
             notice = gap(name, settled.gap_since, settled.oldest)
             for outbox in [outbox for outbox in self._members if name in outbox.channels]:
                 self._control(outbox, notice)
-        for message in settled.messages:
-            self._enqueue(name, message.frame)
+        self._enqueue(name, settled.messages)
         self.flush()
         again = False
         for outbox, wish in list(self._waiting[name].items()):
@@ -235,23 +185,27 @@ class Hub:
         batch, self._batch = self._batch, []
         if not batch:
             return
-        counts = Counter(name for name, _ in batch)
         late: list[Outbox] = []
         for channels, members in self._groups.items():
-            mine = {name: count for name, count in counts.items() if name in channels}
-            if not mine:
+            frames: list[bytes] = []
+            counts: dict[str, int] = {}
+            for name, messages in batch:
+                if name in channels:
+                    frames += [message.frame for message in messages]
+                    counts[name] = counts.get(name, 0) + len(messages)
+            if not frames:
                 continue
-            payload = b"".join([frame for name, frame in batch if name in channels])
-            total = sum(mine.values())
-            joined = Batch(payload, len(payload), mine, total)
+            payload = b"".join(frames)
+            joined = Batch(payload, len(payload), counts, len(frames))
             late += [outbox for outbox in members if not outbox.send(joined)]
-            self.delivered += total * len(members)
+            self.delivered += len(frames) * len(members)
         for outbox in late:
             self._evict(outbox)
 
-    def _enqueue(self, name: str, frame: bytes) -> None:
-        self._batch.append((name, frame))
-        if not self._scheduled:
+    def _enqueue(self, name: str, messages: Sequence[Message]) -> None:
+        if messages:
+            self._batch.append((name, messages))
+        if self._batch and not self._scheduled:
             self._scheduled = True
             self._schedule(self.flush)
 

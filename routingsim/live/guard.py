@@ -1,16 +1,12 @@
 """Who may use the HTTP API, and the headers that keep its page to itself.
 
 The rules are those of the bridge (:mod:`routingsim.live.security`): a page of
-another site is turned away by its Origin, a program without the token gets 401.
-One rule is added. A page may read from its own server without naming an Origin,
-so a server on loopback also turns away requests for a Host that is not
-loopback: that is somebody's DNS name made to point here.
+another site is turned away by its Origin, or, on loopback, by its Host; a program
+without the token gets 401.
 """
 
-import re
 from collections import Counter
 from collections.abc import Collection
-from urllib.parse import urlsplit
 
 import msgspec
 from starlette.datastructures import Headers, MutableHeaders
@@ -18,11 +14,9 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from routingsim.live.openapi import Failure
-from routingsim.live.security import bearer_matches, is_loopback, origin_allowed
+from routingsim.live.security import bearer_matches, host_allowed, is_loopback, origin_allowed
 
-__all__ = ["Guard", "failure", "host_name", "json_answer"]
-
-_HOST = re.compile(r"([\w.-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?", re.ASCII)
+__all__ = ["Guard", "failure", "json_answer"]
 
 _ALWAYS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -37,12 +31,6 @@ _PREFLIGHT = {
     "Access-Control-Allow-Headers": "Authorization, Content-Type",
     "Access-Control-Max-Age": "600",
 }
-
-
-def host_name(host: str) -> str | None:
-    """The name or address in a Host header, without the port; None if it is not one."""
-    match = _HOST.fullmatch(host)
-    return match[1] if match else None
 
 
 def json_answer(body: msgspec.Struct, status: int = 200) -> Response:
@@ -84,7 +72,6 @@ class Guard:
         self._app = app
         self._local = is_loopback(host)
         self._origins = frozenset(origins)
-        self._names = {urlsplit(origin).hostname for origin in origins}
         self._token = token
         self._answers = answers
 
@@ -115,7 +102,7 @@ class Guard:
 
     def _refusal(self, scope: Scope, headers: Headers) -> Response | None:
         host = headers.get("host", "")
-        if not self._host_allowed(host):
+        if self._local and not host_allowed(host, self._origins):
             return failure(
                 403,
                 f"host {host[:100]!r} is not allowed here: open the page as localhost, or name "
@@ -139,12 +126,6 @@ class Guard:
             error = "show the token: Authorization: Bearer <token>"
             return failure(401, error, {"WWW-Authenticate": "Bearer"})
         return None
-
-    def _host_allowed(self, host: str) -> bool:
-        if not self._local or "*" in self._origins or not host:
-            return True
-        name = host_name(host)
-        return name is not None and (is_loopback(name) or name.lower() in self._names)
 
 
 def _is_preflight(scope: Scope, headers: Headers) -> bool:

@@ -21,19 +21,20 @@ PUBLISH = """\
 -- KEYS: history, number of the publisher's last batch, [latest message by agent]
 -- ARGV: channel, PUBLISH or SPUBLISH, history's length, this batch's number, number of
 --       the last batch the publisher knows to have arrived, count, messages, [agent ids]
-local call, sub, batch, count = redis.call, string.sub, tonumber(ARGV[4]), tonumber(ARGV[6])
-local last = math.max(tonumber(call('GET', KEYS[2]) or 0), tonumber(ARGV[5]))
+local call, sub, argv, history, latest = redis.call, string.sub, ARGV, KEYS[1], KEYS[3]
+local channel, publish, batch, count = argv[1], argv[2], tonumber(argv[4]), tonumber(argv[6])
+local last = math.max(tonumber(call('GET', KEYS[2]) or 0), tonumber(argv[5]))
 if batch <= last then return 0 end
 if batch > last + 1 then return redis.error_reply('BATCHORDER a batch before this one failed') end
-if KEYS[3] then call('HSET', KEYS[3], ARGV[7 + count], '') end -- fails here, or not at all
+if latest then call('HSET', latest, argv[7 + count], '') end -- fails here, or not at all
 for i = 7, 6 + count do
-  local message = ARGV[i]
-  local id = call('XADD', KEYS[1], '*', 'm', message)
+  local message = argv[i]
+  local id = call('XADD', history, '*', 'm', message)
   message = sub(message, 1, -2) .. ',"id":"' .. id .. '"}'
-  call(ARGV[2], ARGV[1], message)
-  if KEYS[3] then call('HSET', KEYS[3], ARGV[i + count], message) end
+  call(publish, channel, message)
+  if latest then call('HSET', latest, argv[i + count], message) end
 end
-call('XTRIM', KEYS[1], 'MAXLEN', '=', ARGV[3])
+call('XTRIM', history, 'MAXLEN', '=', argv[3])
 call('SET', KEYS[2], batch, 'EX', 86400)
 return count
 """

@@ -6,7 +6,10 @@ wait here, where the slow clients share them, and where they can be dropped.
 
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
-from typing import Literal, NamedTuple, Protocol
+from functools import lru_cache
+from typing import Literal, Protocol
+
+import msgspec
 
 from routingsim.live.protocol import Limits, dropped
 
@@ -27,7 +30,7 @@ class Transport(Protocol):
     def get_write_buffer_size(self) -> int: ...
 
 
-class Batch(NamedTuple):
+class Batch(msgspec.Struct, frozen=True):
     """Frames that are written together. ``counts`` by channel; empty for control frames."""
 
     payload: bytes | Sequence[bytes]
@@ -38,12 +41,16 @@ class Batch(NamedTuple):
 
 def text_frame(text: bytes) -> bytes:
     """A WebSocket text frame from a server: final, not masked (RFC 6455, section 5.2)."""
-    size = len(text)
+    return _head(len(text)) + text
+
+
+@lru_cache(maxsize=4096)
+def _head(size: int) -> bytes:
     if size < 126:
-        return b"\x81%c%b" % (size, text)
+        return b"\x81%c" % size
     if size < 65_536:
-        return b"\x81\x7e%b%b" % (size.to_bytes(2, "big"), text)
-    return b"\x81\x7f%b%b" % (size.to_bytes(8, "big"), text)
+        return b"\x81\x7e%b" % size.to_bytes(2, "big")
+    return b"\x81\x7f%b" % size.to_bytes(8, "big")
 
 
 class Outbox:

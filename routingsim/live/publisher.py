@@ -36,6 +36,7 @@ from routingsim.messages import (
     RoutingDecision,
     channel_of,
     encode,
+    encode_all,
 )
 
 __all__ = ["PublisherStats", "RedisPublisher", "encoded"]
@@ -392,13 +393,13 @@ class RedisPublisher:
         batches: list[Batch] = []
         for alike in kinds.values():
             try:
-                messages = [encode(body) for body in alike]
+                messages = encode_all(alike)
             except Exception:  # whatever it is: without those at fault, which are logged
                 good = [body for body in alike if encoded(body) is not None]
                 self._settle(dropped=len(alike) - len(good))
                 if not good:
                     continue
-                alike, messages = good, [encode(body) for body in good]
+                alike, messages = good, encode_all(good)
             channel = channel_of(alike[0])
             agents = [body.agent_id for body in alike if isinstance(body, AgentStatus)]
             self._numbers[channel] += 1

@@ -3,7 +3,7 @@
 import asyncio
 import ssl
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, cast
 
 import hiredis
@@ -25,6 +25,13 @@ REPLY_SECONDS = 3.0
 """Silence while an answer is awaited after which a server counts as lost. One that sends
 much is heard, though its answer comes after all of it."""
 
+Receive = Callable[[Sequence[list[Any]]], None]
+"""Takes the pushes that came together, in order."""
+
+SLICE = 16_384
+"""Bytes given to the parser at a time. It moves all it has not read yet to the front of its
+buffer with every kilobyte it has read: much at once makes that dear."""
+
 _NOT_YET = object()
 _CONFIRMATIONS = (b"subscribe", b"ssubscribe")
 
@@ -32,7 +39,7 @@ _CONFIRMATIONS = (b"subscribe", b"ssubscribe")
 class Wire(asyncio.Protocol):
     """RESP3 over a stream: pushes go to ``receive``, replies to whoever called."""
 
-    def __init__(self, receive: Callable[[list[Any]], None], lost: Callable[[], None]) -> None:
+    def __init__(self, receive: Receive, lost: Callable[[], None]) -> None:
         self._reader = hiredis.Reader(notEnoughData=_NOT_YET)
         self._receive = receive
         self._lost = lost
@@ -40,6 +47,7 @@ class Wire(asyncio.Protocol):
         self._heard = 0.0
         self._transport: asyncio.Transport
         self._problem: BaseException | None = None
+        self._refused: hiredis.ReplyError | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -48,20 +56,33 @@ class Wire(asyncio.Protocol):
         self._fail(exc or EOFError("Redis closed the connection"))
 
     def data_received(self, data: bytes) -> None:
-        reader, receive = self._reader, self._receive
         self._heard = asyncio.get_running_loop().time()
+        pushes: list[list[Any]] = []
+        problem: Exception | None = None
         try:
-            reader.feed(data)
-            while (reply := reader.gets()) is not _NOT_YET:
+            self._read(data, pushes)
+        except hiredis.HiredisError as error:
+            problem = error
+        try:
+            self._receive(pushes)
+        except EOFError as error:
+            problem = error
+        if problem is not None:
+            self._fail(problem)
+            self.abort()
+
+    def _read(self, data: bytes, pushes: list[list[Any]]) -> None:
+        """Answer the replies in ``data``, and gather the pushes."""
+        reader, gets = self._reader, self._reader.gets
+        for start in range(0, len(data), SLICE):
+            reader.feed(data, start, min(SLICE, len(data) - start))
+            while (reply := gets()) is not _NOT_YET:
                 if not isinstance(reply, hiredis.PushNotification):
                     self._answer(reply)
                 elif reply[0] in _CONFIRMATIONS:
                     self._answer(reply)  # in RESP3 the push is all the answer there is
                 else:
-                    receive(reply)
-        except (EOFError, hiredis.HiredisError) as problem:
-            self._fail(problem)
-            self.abort()
+                    pushes.append(reply)
 
     def send(self, *command: str | int) -> None:
         """Send a command whose answer is not awaited."""
@@ -93,10 +114,17 @@ class Wire(asyncio.Protocol):
 
     def _answer(self, reply: Any) -> None:
         future = self._calls.popleft()
-        if future is None or future.done():
+        refused = isinstance(reply, hiredis.ReplyError)
+        if future is None:
+            if refused:
+                self._refused = self._refused or reply
+        elif future.done():
             return
-        if isinstance(reply, hiredis.ReplyError):
-            future.set_exception(reply)
+        elif refused:
+            # EXECABORT says that a command in the transaction was refused, but not why.
+            cause = self._refused if str(reply).startswith("EXECABORT") else None
+            self._refused = None
+            future.set_exception(cause or reply)
         else:
             future.set_result(reply)
 
@@ -165,9 +193,7 @@ def moved(address: Address, where: str) -> Address:
     return address._replace(host=host.strip("[]") or address.host, port=int(port), path=None)
 
 
-async def open_wire(
-    address: Address, receive: Callable[[list[Any]], None], lost: Callable[[], None]
-) -> Wire:
+async def open_wire(address: Address, receive: Receive, lost: Callable[[], None]) -> Wire:
     """Connect and log in.
 
     Raises

@@ -1,13 +1,22 @@
 """Who may connect: origins, tokens, addresses."""
 
 import hmac
+import re
 from collections import Counter
 from collections.abc import Collection
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-__all__ = ["Admission", "bearer_matches", "is_loopback", "origin_allowed"]
+__all__ = [
+    "Admission",
+    "bearer_matches",
+    "host_allowed",
+    "host_name",
+    "is_loopback",
+    "origin_allowed",
+]
 
+_HOST = re.compile(r"([\w.-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?", re.ASCII)
 _DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 
 
@@ -60,6 +69,27 @@ def origin_allowed(
         return True
     # Behind a proxy that ends TLS, the page is https and we are http, without a port.
     return not tls and page == _place(f"https://{host}")
+
+
+def host_name(host: str) -> str | None:
+    """The name or address in a Host header, without the port; None if it is not one."""
+    match = _HOST.fullmatch(host)
+    return match[1] if match else None
+
+
+def host_allowed(host: str, allowed: Collection[str]) -> bool:
+    """Whether a server on loopback answers a request for this Host.
+
+    A page may read from its own server without naming an Origin, and any site can make a
+    DNS name of its own point to loopback. So only loopback's names count, and those of the
+    origins in ``allowed`` (``"*"`` for all). Programs that name no Host are let in.
+    """
+    if not host or "*" in allowed:
+        return True
+    name = host_name(host)
+    if name is None:
+        return False
+    return is_loopback(name) or name.lower() in {urlsplit(origin).hostname for origin in allowed}
 
 
 def bearer_matches(header: str, token: str) -> bool:

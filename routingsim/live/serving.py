@@ -131,10 +131,8 @@ def serve(
     logging.getLogger("routingsim.live").setLevel(logging.INFO)
 
     async def foreground() -> None:
-        stop = _stop_on(signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
         async with running(plan) as addresses:
-            if stop.is_set():  # told so while starting
-                return
+            stop = _stop_on(signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
             announce(f"Redis      {addresses.broker}")
             if addresses.bridge:
                 announce(f"WebSocket  {addresses.bridge}")
@@ -142,7 +140,8 @@ def serve(
                 announce(f"HTTP API   {addresses.api}")
             await stop.wait()
 
-    asyncio.run(foreground())
+    with _starting_until(signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        asyncio.run(foreground())
 
 
 def main() -> None:
@@ -156,28 +155,53 @@ def main() -> None:
     logging.basicConfig(level=logging.ERROR)
     line = sys.stdin.buffer.readline()
     if line:
-        asyncio.run(_background(msgspec.json.decode(line, type=Plan), report_to))
+        with _starting_until(signal.SIGINT, signal.SIGTERM):
+            asyncio.run(_background(msgspec.json.decode(line, type=Plan), report_to))
 
 
 async def _background(plan: Plan, report_to: int) -> None:
-    loop, stop = asyncio.get_running_loop(), _stop_on(signal.SIGINT, signal.SIGTERM)
-
-    def ended() -> None:  # there is nothing more to read
-        loop.remove_reader(0)
-        stop.set()
-
-    loop.add_reader(0, ended)
-
     def report(report: Report) -> None:
         with contextlib.suppress(BrokenPipeError), open(report_to, "wb") as pipe:
             pipe.write(msgspec.json.encode(report) + b"\n")
 
     try:
         async with running(plan) as addresses:
+            loop, stop = asyncio.get_running_loop(), _stop_on(signal.SIGINT, signal.SIGTERM)
+
+            def ended() -> None:  # there is nothing more to read
+                loop.remove_reader(0)
+                stop.set()
+
+            loop.add_reader(0, ended)
             report(Report(addresses))
             await stop.wait()
     except RoutingSimError as error:
         report(Report(error=str(error)))
+
+
+class _Interrupted(KeyboardInterrupt):
+    """Told to stop while starting."""
+
+
+@contextlib.contextmanager
+def _starting_until(*signals: signal.Signals) -> Generator[None, None, None]:
+    """Until :func:`_stop_on` takes over, the first of these signals breaks off what is done.
+
+    Starting imports for seconds, for which handlers of the event loop would have to wait.
+    """
+
+    def interrupt(number: int, frame: object) -> None:
+        for each in signals:
+            signal.signal(each, signal.SIG_IGN)  # cleaning up is not to be broken off
+        raise _Interrupted
+
+    before = {number: signal.signal(number, interrupt) for number in signals}
+    try:
+        with contextlib.suppress(_Interrupted):
+            yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _stop_on(*signals: signal.Signals) -> asyncio.Event:

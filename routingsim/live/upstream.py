@@ -14,14 +14,16 @@ import contextlib
 import logging
 import random
 from collections.abc import Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, Protocol
 
 import hiredis
 
 from routingsim.live.backlog import START, Message
-from routingsim.live.fanout import read_message
 from routingsim.live.history import FIELD, history_key, latest_key, with_id
-from routingsim.live.protocol import MessageId, format_id, parse_id
+from routingsim.live.intake import read_messages
+from routingsim.live.protocol import MessageId, format_id
 from routingsim.live.resp import Wire, moved, open_wire, read_url
 from routingsim.live.settings import redacted
 
@@ -41,7 +43,7 @@ _LOST = (OSError, TimeoutError, EOFError, hiredis.HiredisError)
 class Listener(Protocol):
     """Who is told what comes from Redis; see :class:`routingsim.live.fanout.Hub`."""
 
-    def message(self, name: str, data: bytes) -> None: ...
+    def messages(self, name: str, data: Sequence[bytes]) -> None: ...
 
     def hold(self, name: str) -> MessageId: ...
 
@@ -188,34 +190,26 @@ class _Line:
         for answer in (entries, latest):
             if isinstance(answer, hiredis.ReplyError):
                 raise answer
-        stored = _stored(channel, entries)
-        return stored, _is_complete(info, len(entries)), _statuses(channel, latest)
+        # What is no message was counted when it came over the channel.
+        stored, _ = read_messages(channel, _bodies(entries))
+        statuses, _ = read_messages(channel, latest)
+        return stored, _is_complete(info, len(entries)), statuses
 
-    def _receive(self, push: list[Any]) -> None:
-        kind = push[0]
-        if kind == b"message" or kind == b"smessage":
-            self._upstream._listener.message(self._names[push[1]], push[2])
-        elif kind == b"sunsubscribe":
-            raise EOFError("the channel has moved to another node")
+    def _receive(self, pushes: Sequence[list[Any]]) -> None:
+        for (kind, name), alike in groupby(pushes, itemgetter(0, 1)):
+            if kind == b"message" or kind == b"smessage":
+                data = [push[2] for push in alike]
+                self._upstream._listener.messages(self._names[name], data)
+            elif kind == b"sunsubscribe":
+                raise EOFError("the channel has moved to another node")
 
 
-def _stored(channel: str, entries: Sequence[Any]) -> list[Message]:
+def _bodies(entries: Sequence[Any]) -> list[bytes]:
     """Stream entries, newest first, as the messages that subscribers got, oldest first."""
-    messages: list[Message] = []
-    for place, fields in reversed(entries):
-        body = dict(zip(fields[::2], fields[1::2], strict=True)).get(FIELD, b"")
-        with contextlib.suppress(ValueError):  # counted when it came over the channel
-            message = read_message(channel, with_id(body, place))
-            messages.append(message._replace(id=parse_id(place.decode())))
-    return messages
-
-
-def _statuses(channel: str, values: Sequence[bytes]) -> list[Message]:
-    messages: list[Message] = []
-    for value in values:
-        with contextlib.suppress(ValueError):
-            messages.append(read_message(channel, value))
-    return messages
+    return [
+        with_id(dict(zip(fields[::2], fields[1::2], strict=True)).get(FIELD, b""), place)
+        for place, fields in reversed(entries)
+    ]
 
 
 def _is_complete(info: Any, count: int) -> bool:

@@ -1,5 +1,6 @@
 """A corpus, a pool and a policy made ready: what stays the same from seed to seed."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -35,6 +36,9 @@ WARM_UP = 0.1
 Order = Literal["file", "shuffled"]
 
 
+_LONGEST = 15  # the power of ten of a back-off in seconds; beyond, clocks lose their seconds
+
+
 @dataclass(frozen=True)
 class Retries:
     """What happens after a call has failed.
@@ -63,6 +67,12 @@ class Retries:
             raise SimulationError(
                 f"{self}: attempts from 1 to 1000 (whole), backoff >= 0 s and factor > 0 "
                 "(finite) are needed"
+            )
+        longest = max(self.attempts - 2, 0) * math.log10(self.factor)
+        if self.backoff and math.log10(self.backoff) + longest > _LONGEST:
+            raise SimulationError(
+                f"{self}: the last back-off would be of more than 1e{_LONGEST} s; "
+                "allow fewer attempts, or a lower factor"
             )
 
 
@@ -244,8 +254,12 @@ def prepare(
     """
     if service is not None:
         pool = _with_service(pool, service)
-    if service == "recorded" and corpus is None:
-        raise SimulationError("service='recorded': without a corpus no latency is recorded")
+    recorded = [agent.id for agent in pool if agent.service == "recorded"]
+    if recorded and corpus is None:
+        raise SimulationError(
+            f'agent {recorded[0]} has service = "recorded": without a corpus no latency is '
+            "recorded; give one, or another service model"
+        )
     known = records(corpus, pool, policy)
     return Scenario(
         corpus=corpus,
@@ -306,7 +320,7 @@ def _rows(
         return np.zeros(count, np.int32), False
     if first + count <= len(corpus):
         return np.arange(first, first + count, dtype=np.int32), False
-    return draws.integers(draws.stream(seed, draws.ROW), count, len(corpus)), True
+    return draws.integers(np.uint64(draws.stream(seed, draws.ROW)), count, len(corpus)), True
 
 
 def _permutation(count: int, seed: int) -> NDArray[np.intp]:

@@ -29,6 +29,9 @@ __all__ = [
 ]
 
 NO_LIMIT = np.iinfo(np.int64).max
+_MOST_AGENTS = np.iinfo(np.int16).max
+_MOST_SLOTS = 10**9
+_MOST_CALLS = 10**7
 
 
 @dataclass(frozen=True)
@@ -149,6 +152,7 @@ def system(
         Mean service times over the corpus at hand, for policies to see of agents whose
         service depends on the task; by default what the pool says of them.
     """
+    _refuse_too_many(pool)
     noise, sigma = zip(*(_noise(agent) for agent in pool), strict=True)
     first, down, up = _outage_columns(pool, list(outages))
     mean = pool.column("mean_service")
@@ -160,7 +164,8 @@ def system(
         noise=np.array(noise, dtype=np.int64),
         sigma=np.array(sigma, dtype=np.float64),
         queue_limit=np.array(
-            [NO_LIMIT if a.queue_limit is None else a.queue_limit for a in pool], dtype=np.int64
+            [NO_LIMIT if a.queue_limit is None else min(a.queue_limit, NO_LIMIT) for a in pool],
+            dtype=np.int64,
         ),
         patience=np.nan_to_num(pool.column("patience"), nan=math.inf, posinf=math.inf),
         error_rate=pool.column("error_rate"),
@@ -171,6 +176,26 @@ def system(
         price=pool.column("cost"),
         mean_service=mean,
     )
+
+
+def _refuse_too_many(pool: AgentPool) -> None:
+    """Refuse what the engine's columns cannot number."""
+    if len(pool) > _MOST_AGENTS:
+        raise SimulationError(
+            f"a pool of {len(pool):,} agents; the simulator takes up to {_MOST_AGENTS:,}: "
+            "simulate a part of it, or agents alike as one with more slots"
+        )
+    for agent in pool:
+        if agent.concurrency > _MOST_SLOTS:
+            raise SimulationError(
+                f"agent {agent.id}: concurrency is {agent.concurrency}; the simulator takes up to "
+                f"{_MOST_SLOTS:,}, and one slot a task never makes anyone wait"
+            )
+        if (agent.requests_per_minute or 0) > _MOST_CALLS:  # the last so many starts are kept
+            raise SimulationError(
+                f"agent {agent.id}: requests_per_minute is {agent.requests_per_minute}; the "
+                f"simulator takes up to {_MOST_CALLS:,}: leave it out if it never holds a call back"
+            )
 
 
 def _noise(agent: Agent) -> tuple[int, float]:

@@ -40,7 +40,9 @@ class Stability:
 
     def __str__(self) -> str:
         worst = max(self.offered, key=lambda agent: self.offered[agent])
-        said = f"{self.verdict}: highest offered load {self.offered[worst]:.2f} ({worst})"
+        load = self.offered[worst]
+        shown = f"{load:.2f}" if load < 1000 else f"{load:.3g}"
+        said = f"{self.verdict}: highest offered load {shown} ({worst})"
         if self.verdict == "stable":
             return said
         if self.verdict == "at the edge":

@@ -218,6 +218,7 @@ def test_bodies_that_are_refused(server: int, body: bytes, status: int, error: s
         ("application/json", 200),
         ("Application/JSON;charset=utf-8", 200),
         ('application/json; charset="UTF-8"', 200),
+        ("application/json; profile=x; charset=utf8", 200),
         ("application/json; charset=latin-1", 415),
         ("application/jsonx", 415),
         ("text/plain", 415),

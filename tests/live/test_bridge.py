@@ -619,6 +619,9 @@ async def test_health_and_metrics(url: str) -> None:
         for line in ("delivered_total 3", "clients 1", "upstream_up 1"):
             assert f"\nroutingsim_bridge_{line}\n" in text
         assert (await get(b, "/"))[0] == 426
+        # A page of another site whose DNS name was made to point here.
+        for path in ("/health", "/metrics"):
+            assert (await get(b, path, Host="rebound.example:3001"))[0] == 403
 
 
 @live

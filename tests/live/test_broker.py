@@ -1,5 +1,6 @@
 """The broker: whose server answers, that it goes when we go, and what errors say."""
 
+import contextlib
 import os
 import re
 import shutil
@@ -7,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import textwrap
 import threading
 import time
@@ -264,3 +266,38 @@ def test_cluster_urls_are_told_from_plain_ones() -> None:
     assert split_url("redis://a:1/0?protocol=3") == ("redis://a:1/0?protocol=3", False)
     assert split_url("rediss://a?cluster=true&protocol=3") == ("rediss://a?protocol=3", True)
     assert split_url("rediscluster://:pw@a:1") == ("redis://:pw@a:1", True)
+
+
+def test_a_start_clears_away_what_killed_servers_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with (
+        tempfile.TemporaryDirectory(dir="/tmp") as short,  # as a socket's path has to be
+        monkeypatch.context() as patch,
+    ):
+        patch.setattr(tempfile, "tempdir", short)
+        clear_away(Path(short))
+
+
+def clear_away(place: Path) -> None:
+    with Broker(Settings(redis_port=0)) as alive:
+        folders = list(place.iterdir())
+        assert len(folders) == 1
+        for name in ("routingsim-dead", "routingsim-fresh", "routingsim-other"):
+            (place / name).mkdir()
+            (place / name / ("config" if name.endswith("other") else "server.conf")).touch()
+        long_ago = time.time() - 3600
+        for folder in (*folders, place / "routingsim-dead"):
+            os.utime(folder / "server.conf", (long_ago, long_ago))
+        with Broker(Settings(redis_port=0)):
+            left = {path.name for path in place.iterdir()}
+        assert "routingsim-dead" not in left
+        assert left > {"routingsim-fresh", "routingsim-other", *(path.name for path in folders)}
+        with contextlib.closing(connect(alive.url)) as client:
+            assert client.ping()
+
+
+def test_without_room_for_temporary_files_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", "/nonexistent")
+    with pytest.raises(BrokerError, match="TMPDIR"):
+        Broker(Settings(redis_port=0)).start()

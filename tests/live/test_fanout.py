@@ -17,7 +17,7 @@ from hypothesis.stateful import (
 )
 
 from routingsim.live.backlog import START, Message
-from routingsim.live.fanout import Hub, read_message
+from routingsim.live.fanout import Hub
 from routingsim.live.outbox import Outbox, text_frame
 from routingsim.live.protocol import Limits, MessageId, Subscribe, format_id, parse_id
 from routingsim.messages import DECISIONS, STATUSES
@@ -97,7 +97,7 @@ class Server:
             del self.stored[0]
             self.trimmed = True
         if self.subscribed:
-            self.wire.append(lambda: self.hub.message(self.name, body(place)))
+            self.wire.append(lambda: self.hub.messages(self.name, [body(place)]))
 
     def ask(self) -> None:
         """The bridge sends its question; see Upstream._settle."""
@@ -304,7 +304,7 @@ def test_one_write_a_turn_keeps_the_order_across_channels() -> None:
     writes: list[bytes] = []
     both.write = writes.append  # type: ignore[method-assign]
     for number in range(4):
-        hub.message(STATUSES if number % 2 else DECISIONS, body((number, 0)))
+        hub.messages(STATUSES if number % 2 else DECISIONS, [body((number, 0))])
     hub.flush()
     assert len(writes) == 1
     both.data = writes[0]
@@ -317,7 +317,7 @@ def test_messages_pass_byte_for_byte() -> None:
     one = client()
     hub, _ = hub_of(one)
     data = '{ "type" :"x","é":"\\u00e9\\n", "id": 5 }'.encode()
-    hub.message(DECISIONS, data)
+    hub.messages(DECISIONS, [data])
     hub.flush()
     assert one.data.endswith(text_frame(data))
 
@@ -326,7 +326,7 @@ def test_messages_pass_byte_for_byte() -> None:
 def test_what_would_break_a_browser_goes_to_nobody(data: bytes) -> None:
     one = client()
     hub, _ = hub_of(one)
-    hub.message(DECISIONS, data)
+    hub.messages(DECISIONS, [data])
     hub.flush()
     assert one.of("m") == []
     assert hub.malformed == 1
@@ -340,16 +340,10 @@ def test_frames_are_as_websockets_makes_them(size: int) -> None:
     assert text_frame(text) == Frame(Opcode.TEXT, text).serialize(mask=False)
 
 
-def test_a_foreign_id_takes_no_part_in_resuming() -> None:
-    for data in (b'{"id":"now"}', b'{"id":1}', b'{"id":"1-2-3"}', b"{}"):
-        assert read_message(DECISIONS, data).id is None
-    assert read_message(DECISIONS, b'{"id":"7-2"}').id == (7, 2)
-
-
 def test_newcomers_see_the_latest_status_of_each_agent() -> None:
     hub, _ = hub_of()
     for place, agent in enumerate(["a", "b", "a", "c"], start=1):
-        hub.message(STATUSES, body((place, 0), "agent_status", agentId=agent))
+        hub.messages(STATUSES, [body((place, 0), "agent_status", agentId=agent)])
     for history, expected in ((None, ["2-0", "3-0", "4-0"]), (2, ["2-0", "3-0", "4-0"])):
         one = client()
         hub.add(one.outbox)
@@ -364,7 +358,7 @@ def test_newcomers_see_the_latest_status_of_each_agent() -> None:
 def test_since_before_the_history_gets_a_gap_notice() -> None:
     hub, _ = hub_of()
     for place in range(1, HISTORY + 4):
-        hub.message(DECISIONS, body((place, 0)))
+        hub.messages(DECISIONS, [body((place, 0))])
     one = client()
     hub.add(one.outbox)
     hub.subscribe(one.outbox, Subscribe(DECISIONS, (1, 0), None, SUBSCRIBED))
@@ -376,7 +370,7 @@ def test_since_before_the_history_gets_a_gap_notice() -> None:
 def test_a_restarted_server_without_history_is_a_gap() -> None:
     one = client()
     hub, _ = hub_of(one)
-    hub.message(DECISIONS, body((10, 0)))
+    hub.messages(DECISIONS, [body((10, 0))])
     hub.status(False, "gone")
     hub.hold(DECISIONS)
     hub.settle(DECISIONS, [Message((20, 0), text_frame(body((20, 0))))], True, [])
@@ -394,11 +388,11 @@ def test_a_restarted_server_without_history_is_a_gap() -> None:
 def test_a_server_whose_clock_went_back_is_followed() -> None:
     one = client()
     hub, _ = hub_of(one)
-    hub.message(DECISIONS, body((10, 0)))
+    hub.messages(DECISIONS, [body((10, 0))])
     hub.status(False, "gone")
     hub.hold(DECISIONS)
     hub.settle(DECISIONS, [], True, [])
-    hub.message(DECISIONS, body((3, 0)))
+    hub.messages(DECISIONS, [body((3, 0))])
     hub.flush()
     assert [message["id"] for message in one.of("m")] == ["10-0", "3-0"]
     assert len(one.of("gap")) == 1
@@ -412,7 +406,7 @@ def test_a_stalled_client_is_evicted_at_its_bound_and_nobody_else() -> None:
     hub, evicted = hub_of(stalled, healthy)
     stalled.room = False
     for place in range(1, 14):
-        hub.message(DECISIONS, body((place, 0)))
+        hub.messages(DECISIONS, [body((place, 0))])
         hub.flush()
         assert bool(evicted) == (place > 10)
     assert set(evicted) == {stalled.outbox}
@@ -423,10 +417,10 @@ def test_bytes_are_bounded_too() -> None:
     stalled = client(SMALL)
     hub, evicted = hub_of(stalled)
     stalled.room = False
-    hub.message(DECISIONS, body((1, 0), text="x" * 6_000))
+    hub.messages(DECISIONS, [body((1, 0), text="x" * 6_000)])
     hub.flush()
     assert not evicted
-    hub.message(DECISIONS, body((2, 0), text="x" * 6_000))
+    hub.messages(DECISIONS, [body((2, 0), text="x" * 6_000)])
     hub.flush()
     assert evicted == [stalled.outbox]
 
@@ -436,7 +430,7 @@ def test_a_slow_client_may_be_spared_messages_instead() -> None:
     hub, evicted = hub_of(slow)
     slow.room = False
     for place in range(1, 31):
-        hub.message(DECISIONS, body((place, 0)))
+        hub.messages(DECISIONS, [body((place, 0))])
         hub.flush()
         if place == 15:
             slow.outbox.control(b'{"type":"pong"}')
@@ -457,13 +451,13 @@ def test_a_slow_client_may_be_spared_messages_instead() -> None:
 def test_a_replay_does_not_count_against_its_reader() -> None:
     hub, evicted = hub_of()
     for place in range(1, HISTORY + 1):
-        hub.message(DECISIONS, body((place, 0), text="x" * 4_000))
+        hub.messages(DECISIONS, [body((place, 0), text="x" * 4_000)])
     hub.flush()
     reader = client(SMALL)
     hub.add(reader.outbox)
     reader.room = False
     hub.subscribe(reader.outbox, Subscribe(DECISIONS, START, None, SUBSCRIBED))
-    hub.message(DECISIONS, body((9, 0)))
+    hub.messages(DECISIONS, [body((9, 0))])
     hub.flush()
     assert not evicted
     reader.drain()

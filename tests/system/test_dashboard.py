@@ -246,6 +246,28 @@ def test_agents_show_status_load_and_silence(page: Page, live: Live) -> None:
     expect(page.locator("#agents-note")).to_have_text("2 of 6 heard of in 30 s")
 
 
+def test_clocks_that_jump_do_not_age_anything(page: Page, live: Live) -> None:
+    agent = page.locator("#agents li", has_text="GPT-4")
+    page.wait_for_timeout(2_500)  # until what comes counts as new
+    for hours in (-1, 1):  # the publisher's
+        now = int(time.time() * 1000) + hours * 3_600_000
+        live.publisher.publish_agent_status(AgentStatus("gpt-4", "GPT-4", "busy", 0.5, now))
+        live.publish(decision(f"off{hours}", timestamp=now))
+        expect(rows(page).first).to_have_attribute("data-task", f"off{hours}")
+        expect(rows(page).first.locator(".when")).to_have_text(re.compile(r"now|^\d s$"))
+        expect(agent.locator(".seen")).to_have_text(re.compile(r"now|^\d s ago$"))
+    for hours in (1, -1):  # this computer's
+        page.evaluate(
+            "ahead => { const real = Date.now; Date.now = () => real() + ahead }",
+            hours * 3_600_000,
+        )
+        page.wait_for_timeout(1_500)
+        expect(agent).not_to_have_class(re.compile("silent"))
+        expect(rows(page).first.locator(".when")).to_have_text(re.compile(r"now|^\d+ s$"))
+        live.publish(decision(f"own{hours}"))
+        expect(rows(page).first.locator(".when")).to_have_text(re.compile(r"now|^\d s$"))
+
+
 def test_a_newcomer_sees_what_was_before(browser: Browser, live: Live) -> None:
     live.publish(*(decision(f"{number:08}") for number in range(150)))
     with opened(browser, live.url) as page:

@@ -48,6 +48,24 @@ serve(Settings(websocket_port=0), only="bridge", announce=lambda line: print(lin
 """
 
 
+# What takes seconds to import takes for ever here.
+STOPPED_WHILE_STARTING = """
+import importlib.abc, sys, tempfile, time
+from routingsim.live import Settings, serve
+
+class Slow(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == "routingsim.live.api":
+            print("importing", flush=True)
+            time.sleep(600)
+            print("imported", flush=True)
+
+tempfile.tempdir = {folder!r}
+sys.meta_path.insert(0, Slow())
+serve(Settings(websocket_port=0, http_port=0))
+"""
+
+
 def decision(number: int) -> RoutingDecision:
     return RoutingDecision(str(number), AGENT, SCORE, "because", 0)
 
@@ -340,6 +358,19 @@ def test_serve_stops_cleanly(
     assert "event=stopped" in lines[-1]
     assert not listens(websocket[1])
     assert not listens(redis[-1])
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_serve_stops_while_it_starts(
+    number: signal.Signals, tmp_path: Path, run: Callable[[str], subprocess.Popen[str]]
+) -> None:
+    process = run(STOPPED_WHILE_STARTING.format(folder=str(tmp_path)))
+    assert process.stdout
+    assert process.stdout.readline() == "importing\n"
+    process.send_signal(number)
+    assert process.wait(20) == 0
+    assert "imported" not in process.stdout.read()
+    until(lambda: not list(tmp_path.glob("routingsim-*")))
 
 
 def test_serve_says_who_holds_a_taken_port(

@@ -48,9 +48,11 @@ export function createAgents(list, note) {
       return indexOf.get(agent.id) ?? add(agent);
     },
 
-    receive(status) {
+    /** Take a status that was heard at `heard` (ms, by the page's clock). */
+    receive(status, heard) {
       const agent = known[this.index({ id: status.agentId, name: status.name })];
       agent.status = status;
+      agent.heard = heard;
       agent.changed = true;
     },
 
@@ -75,8 +77,8 @@ export function createAgents(list, note) {
     /** Grey those that are silent; called once a second. */
     age(clock) {
       let silent = 0;
-      for (const { item, seen, status } of known) {
-        const seconds = status ? (clock - status.timestamp) / 1000 : Infinity;
+      for (const { item, seen, status, heard } of known) {
+        const seconds = status ? (clock - heard) / 1000 : Infinity;
         const isSilent = seconds >= SILENT;
         silent += isSilent;
         item.classList.toggle("silent", isSilent);

@@ -10,6 +10,7 @@ import { bridgeAddress, openStream } from "./stream.js";
 const HISTORY = { "task:routing": 1000, "agent:status": 0, "replay:progress": 1 };
 const BUCKETS = 60;
 const FIGURES_EVERY = 100; // ms; nobody reads faster
+const CLOCK_OFF = 300_000; // ms from now at which a publisher's clock is not believed
 const ANNOUNCE_EVERY = 30_000; // ms between summaries for screen readers
 
 const $ = (id) => document.getElementById(id);
@@ -37,6 +38,8 @@ let state = { name: "connecting", until: 0 };
 let announced = { at: 0, total: 0 };
 
 const clock = () => Date.now() + offset;
+const parted = () => Date.now() - performance.now();
+let usual = parted(); // as long as nobody sets this computer's clock, and it is not asleep
 
 // Settings and token
 
@@ -72,8 +75,7 @@ async function start() {
     notify(answer.error);
     return;
   }
-  const ahead = Date.parse(response.headers.get("Date")) - Date.now();
-  offset = Math.abs(ahead) > 5000 ? ahead : 0; // the header knows whole seconds only
+  setClock(response);
   const { websocket, policy, agents: pool } = answer.config;
   $("policy").lastElementChild.textContent = policy;
   pool.forEach((agent) => agents.index(agent));
@@ -83,6 +85,22 @@ async function start() {
     lost: notify,
   });
   schedule();
+}
+
+function setClock(response) {
+  const ahead = Date.parse(response.headers.get("Date")) - Date.now();
+  offset = Math.abs(ahead) > 5000 ? ahead : 0; // the header knows whole seconds only
+}
+
+/** Ask the server for the time if our clock was set, or stood still while we slept. */
+async function checkClock() {
+  if (Math.abs(parted() - usual) < 2000) return;
+  usual = parted();
+  try {
+    setClock(await api("api/config"));
+  } catch {
+    // Then by our own.
+  }
 }
 
 function askToken() {
@@ -103,18 +121,22 @@ $("token").addEventListener("submit", (event) => {
 
 // Messages
 
-function receive({ type, id, payload }) {
+function receive({ type, id, payload }, isNew) {
   try {
-    const published = id ? Number.parseInt(id, 10) : payload.timestamp;
+    // What is new was published now, whatever Redis' clock says.
+    const now = clock();
+    const published = isNew ? now : Math.min(now, Number.parseInt(id, 10) || payload.timestamp);
+    const isOff = Math.abs(published - payload.timestamp) > CLOCK_OFF;
+    const heard = isOff ? published : Math.min(now, payload.timestamp);
     if (type === "agent_status") {
-      agents.receive(payload);
+      agents.receive(payload, heard);
     } else if (type === "replay_progress") {
       banner.receive(payload, published);
     } else {
       const index = agents.index(payload.agent);
       const dVar = payload.complexityScore.d_var;
-      feed.add(payload);
-      series.add(published, clock(), index, payload.agent, dVar, bandOf(dVar));
+      feed.add(payload, heard);
+      series.add(published, now, index, payload.agent, dVar, bandOf(dVar));
       total += 1;
     }
   } catch (error) {
@@ -148,6 +170,7 @@ function drawBanner() {
 // Once a second
 
 function tick() {
+  checkClock();
   feed.second();
   feed.age(clock());
   agents.age(clock());
@@ -201,9 +224,9 @@ function drawLegend({ counts, total }) {
 }
 
 function announceSummary() {
-  const now = Date.now();
+  const now = performance.now();
   if (now - announced.at < ANNOUNCE_EVERY) return;
-  if (announced.at && total > announced.total) {
+  if (total > announced.total) {
     $("announce").textContent = `${(total - announced.total).toLocaleString()} new decisions`;
   }
   announced = { at: now, total };
@@ -264,7 +287,7 @@ function drawTip() {
 // Connection
 
 function showState(name, wait = 0) {
-  state = { name, until: Date.now() + wait };
+  state = { name, until: performance.now() + wait };
   const link = $("link");
   link.dataset.state = name;
   $("reconnect").hidden = name !== "waiting" || !stream;
@@ -281,7 +304,7 @@ function showState(name, wait = 0) {
 }
 
 function showWait() {
-  const left = Math.max(1, Math.ceil((state.until - Date.now()) / 1000));
+  const left = Math.max(1, Math.ceil((state.until - performance.now()) / 1000));
   setText("link-text", `Connection lost, next try in ${left} s`);
 }
 

@@ -52,9 +52,9 @@ export function createFeed({ body, scroll, empty, button, note, agentIndex, resu
 
   const isPaused = () => chosen || hovered;
 
-  function makeRow({ taskId, agent, complexityScore, reason, timestamp }) {
+  function makeRow({ taskId, agent, complexityScore, reason, timestamp, heard }) {
     const row = element("tr");
-    row.dataset.time = timestamp;
+    row.dataset.time = heard;
     row.dataset.task = taskId;
     const task = element("td", "task");
     const short = element("code", "", [...taskId.slice(0, 16)].slice(0, 8).join(""));
@@ -122,14 +122,14 @@ export function createFeed({ body, scroll, empty, button, note, agentIndex, resu
   button.addEventListener("click", () => setPause(() => (chosen = !chosen)));
 
   return {
-    /** Take a decision; refuses what could not be drawn later. */
-    add(decision) {
+    /** Take a decision heard at `heard` (ms); refuses what could not be drawn later. */
+    add(decision, heard) {
       const { d_var: dVar, factors } = decision.complexityScore;
       if (typeof decision.taskId !== "string" || typeof dVar !== "number" || !factors) {
         throw new TypeError("no decision");
       }
       recent += 1;
-      waiting.push(decision);
+      waiting.push({ ...decision, heard });
       if (waiting.length > 2 * ROWS) waiting = waiting.slice(-ROWS);
       if (isPaused()) held += 1;
     },

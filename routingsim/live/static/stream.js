@@ -4,6 +4,7 @@ const FIRST_DELAY = 500; // ms, doubled at each failure
 const LONGEST_DELAY = 15_000;
 const PING_EVERY = 15_000;
 const SILENCE = 10_000; // after a ping, before the connection counts as dead
+const CATCHING_UP = 2_000; // after which what comes is new
 
 const CHANNEL_OF = {
   routing_decision: "task:routing",
@@ -25,7 +26,8 @@ export function bridgeAddress(setting, page = document.baseURI) {
  * Keep a connection to the bridge.
  *
  * `history` says how many messages of each channel to ask for at first; after a break, all
- * since the last one seen. `on.message(message)` gets each, `on.state(name, detail)` one of
+ * since the last one seen. `on.message(message, isNew)` gets each, where `isNew` says that it
+ * was not published earlier, while we were away; `on.state(name, detail)` one of
  * connecting, live, degraded, waiting (detail: ms), unauthorized; `on.lost(text)` what cannot
  * be had any more.
  */
@@ -35,6 +37,7 @@ export function openStream(address, token, history, on) {
   let failures = 0;
   let upstream = "up"; // whether the bridge has Redis
   let refused = false;
+  let since = Infinity; // the page's time at which we were last behind
 
   function connect() {
     clearTimeout(retry);
@@ -76,16 +79,18 @@ export function openStream(address, token, history, on) {
     const channel = CHANNEL_OF[message?.type];
     if (channel) {
       if (typeof message.id === "string") last[channel] = message.id;
-      on.message(message);
+      on.message(message, performance.now() - since > CATCHING_UP);
       return;
     }
     switch (message?.type) {
       case "subscribed":
         failures = 0;
+        since = performance.now();
         tellState();
         break;
       case "status":
         upstream = message.upstream;
+        since = performance.now();
         tellState();
         break;
       case "gap":

@@ -122,6 +122,9 @@ _FORMS = {
 GRAMMAR = "\n".join([*(form.written for form in _FORMS.values()), "A + B"])
 """Every form of a process, one a line."""
 
+# Without spaces around it a + may be part of a number or a name, unless a process follows.
+_PLUS = rf"\s\+\s|\+(?=(?:{'|'.join(_FORMS)}):)"
+
 
 def parse_arrivals(text: str) -> Arrivals:
     """Read an arrival process as it is written on the command line.
@@ -137,7 +140,7 @@ def parse_arrivals(text: str) -> Arrivals:
     SimulationError
         If it is none of them, or a part of it is not allowed.
     """
-    processes = [_process(term.strip()) for term in _split(text, r"\s\+\s")]
+    processes = [_process(term.strip()) for term in _split(text, _PLUS)]
     if len(processes) == 1:
         return processes[0]
     try:

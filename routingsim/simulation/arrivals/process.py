@@ -36,6 +36,7 @@ __all__ = [
 ]
 
 RATE = "arrivals a second"
+_RATES = 1e-12, 1e18  # beyond, times or their squares are no longer numbers
 Times = NDArray[np.float64]
 
 
@@ -140,6 +141,9 @@ class Rated(Arrivals):
 
     def __post_init__(self) -> None:
         positive(self, "rate", RATE)
+        least, most = _RATES
+        needed = f"a number from {least:g} to {most:g} ({RATE})"
+        number(self, "rate", lambda rate: least <= rate <= most, needed)
 
     def scaled(self, factor: float) -> Self:
         return replace(self, rate=self.rate * factor)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from routingsim.errors import SimulationError
 from routingsim.simulation.arrivals.process import (
@@ -29,6 +30,7 @@ __all__ = ["MMPP", "Diurnal", "Piecewise", "burst"]
 
 _RATE = f"a number of at least 0 ({RATE})"
 _SECONDS = "a number above 0 (seconds)"
+_MOST_CHANGES = 1e10  # of state in one draw, some minutes
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ class MMPP(Arrivals):
         return replace(self, rates=tuple(rate * factor for rate in self.rates))
 
     def _draw(self, n: int, key: np.uint64, corpus: Corpus | None) -> Times:
-        return compiled().switching(key, n, np.array(self.rates), np.array(self.sojourns), True)
+        return _switching(self, n, key, np.array(self.rates), np.array(self.sojourns))
 
     def __str__(self) -> str:
         return f"mmpp:{_steps(zip(self.sojourns, self.rates, strict=True))}"
@@ -169,7 +171,7 @@ class Piecewise(Arrivals):
 
     def _draw(self, n: int, key: np.uint64, corpus: Corpus | None) -> Times:
         seconds, rates = np.array(self.steps).T.copy()
-        return compiled().switching(key, n, rates, seconds, False)
+        return _switching(self, n, key, rates, seconds)
 
     def __str__(self) -> str:
         return f"piecewise:{_steps(self.steps)}"
@@ -225,6 +227,25 @@ def _above_0(owner: str, name: str, values: Sequence[float]) -> tuple[float, ...
         checked(owner, f"{name}[{k}]", value, lambda x: x > 0, _SECONDS)
         for k, value in enumerate(values)
     )
+
+
+def _switching(
+    process: MMPP | Piecewise,
+    n: int,
+    key: np.uint64,
+    rates: NDArray[np.float64],
+    seconds: NDArray[np.float64],
+) -> Times:
+    """``n`` arrivals, unless states change so often between them that none would end."""
+    a_turn = float(np.dot(rates, seconds))
+    changes = n * len(rates) / max(a_turn, np.finfo(float).tiny)
+    if changes > _MOST_CHANGES:
+        raise SimulationError(
+            f"{process}: a turn of all states brings {a_turn:g} arrivals, so {n:,} arrivals take "
+            f"some {changes:.0e} changes of state, where {_MOST_CHANGES:.0e} are allowed; let the "
+            "states last longer, or raise their rates"
+        )
+    return compiled().switching(key, n, rates, seconds, isinstance(process, MMPP))
 
 
 def _at_least_0(owner: str, name: str, values: Sequence[float]) -> tuple[float, ...]:
