@@ -143,7 +143,7 @@ class State(NamedTuple):
 def empty_state(system: System, tasks: int, events: int) -> State:
     """State of an idle pool, with room for ``tasks`` tasks and ``events`` events."""
     m = system.slots.size
-    deep = system.slots.max()
+    deep = min(system.slots.max(), tasks)  # no more calls at once than tasks
     reserves = ((system.per_minute > 0) | (np.diff(system.first_outage) > 0)).astype(np.int64)
     return State(
         np.zeros(m, np.int64),

@@ -289,10 +289,12 @@ def _choose(s, pool, system, log, rules, choose, memory, task):
         if s.up[b]:
             nobody = False
     if nobody:  # the task must wait somewhere: the policy chooses among all
-        s.up[:] = 1
+        for b in range(s.up.size):
+            s.up[b] = 1
     a = choose(task, pool, memory)
     if nobody:
-        s.up[:] = 0
+        for b in range(s.up.size):
+            s.up[b] = 0
     if hidden >= 0:
         s.up[hidden] = kept
     return a
@@ -391,7 +393,7 @@ def _note_retry(log, i):
 def _outcome(work, log, i):
     """What a learning policy is told of the try of task ``i`` that has just ended."""
     row, a, status = _row(work, i), log.agent[i], log.status[i]
-    served = status in (OK, FAILED, REJECTED)
+    served = status != SHED and status != TIMED_OUT
     if status == REJECTED:  # the judge's verdict is not the outcome's
         status = OK
     return Outcome(
@@ -429,6 +431,8 @@ def _think(rules, key, index, part):
 )
 def _run(s, work, system, rules, log, choose, learn, learns, memory, seed):
     """The loop. Returns -1, or the task for which the policy named no agent there is."""
+    # By reference there is less to compile, and once inlined it is the same loop.
+    s, work, system, rules, log = refer(s), refer(work), refer(system), refer(rules), refer(log)
     n = work.row.size
     m = system.slots.size
     keys = _keys(seed)
