@@ -17,7 +17,7 @@ from numba.core.typeconv.castgraph import Conversion
 from numba.core.typing.templates import AttributeTemplate, infer_getattr
 from numba.extending import NativeValue, intrinsic, lower_cast, models, register_model, unbox
 
-__all__ = ["ByReference", "refer"]
+__all__ = ["ByReference", "refer", "rewrite"]
 
 
 class ByReference(types.Type):
@@ -85,3 +85,25 @@ def _refer_once(typingctx, view):  # pragma: no cover - compiled
 
 refer: Any = _refer_once
 """``refer(view)``, in compiled code: a reference made once, for many calls."""
+
+
+@intrinsic
+def _rewrite_each(typingctx, reference, view):  # pragma: no cover - compiled
+    def codegen(context, builder, signature, arguments):
+        pointer, values = arguments
+        for k, kind in enumerate(view.types):
+            field, value = (0, k), builder.extract_value(values, k)
+            if isinstance(kind, types.Array):
+                data = context.data_model_manager[kind].get_field_position("data")
+                field, value = (*field, data), builder.extract_value(value, data)
+            builder.store(value, cgutils.gep_inbounds(builder, pointer, *field))
+        return context.get_dummy_value()
+
+    return types.void(reference, view), codegen
+
+
+rewrite: Any = _rewrite_each
+"""``rewrite(reference, view)``, in compiled code: refer to ``view`` from now on.
+
+Its arrays must have the shapes of those referred to so far: of an array, only where it
+begins is written."""

@@ -126,9 +126,9 @@ class State(NamedTuple):
     reserves: NDArray[np.int64]
     ends_at: NDArray[np.float64]
     # the queue: a linked list of tasks, in order of leaving
-    head: NDArray[np.int32]
-    tail: NDArray[np.int32]
-    behind: NDArray[np.int32]
+    head: NDArray[np.uint32]
+    tail: NDArray[np.uint32]
+    behind: NDArray[np.uint32]
     # the last starts of agents limited per minute: a ring
     started: NDArray[np.float64]
     starts: NDArray[np.int64]
@@ -143,7 +143,7 @@ class State(NamedTuple):
 def empty_state(system: System, tasks: int, events: int) -> State:
     """State of an idle pool, with room for ``tasks`` tasks and ``events`` events."""
     m = system.slots.size
-    deep = system.slots.max()
+    deep = min(system.slots.max(), tasks)  # no more calls at once than tasks
     reserves = ((system.per_minute > 0) | (np.diff(system.first_outage) > 0)).astype(np.int64)
     return State(
         np.zeros(m, np.int64),
@@ -155,9 +155,9 @@ def empty_state(system: System, tasks: int, events: int) -> State:
         np.empty((m, deep)),
         reserves,
         np.empty((m, deep)),
-        np.zeros(m, np.int32),
-        np.zeros(m, np.int32),
-        np.empty(tasks, np.int32),
+        np.zeros(m, np.uint32),
+        np.zeros(m, np.uint32),
+        np.empty(tasks, np.uint32),
         np.empty((m, system.per_minute.max())),
         np.zeros(m, np.int64),
         system.first_outage[:-1].copy(),
@@ -199,6 +199,6 @@ RULES = types.NamedTuple(
     + (types.float64,) * 4,
     Rules,
 )
-_heaps = [_i4] * 3 + [_table, _i8, _i8, _f8, _i8, _i8]
+_heaps = [types.Array(types.uint32, 1, "C")] * 3 + [_table, _i8, _i8, _f8, _i8, _i8]
 STATE = types.NamedTuple([_i8, _i8, _f8, _i8, _f8, _i8, _table, _i8, _table, *_heaps], State)
 LOG = types.NamedTuple([_i2, _i1, _i2, *[_f8] * 4, _i4, _i2, _i1, _f8, _f8, _i8], Log)

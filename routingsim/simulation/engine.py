@@ -11,7 +11,9 @@ kind, number): a try that *ended* (only kept when somebody must hear of it: a
 policy that learns, a retry, a cascade, a closed loop), a *retry* after its back-off, and a
 *return* of a user of a closed loop. Fresh arrivals come last among equal times.
 
-Times are seconds; tasks and agents are numbered from 0.
+Times are seconds; tasks and agents are numbered from 0. An index that might be
+negative costs a test, for it would count from the end: so numbers of tasks are kept
+unsigned, or compared with 0 where the compiler cannot know.
 """
 
 import math
@@ -23,7 +25,7 @@ from numpy.typing import NDArray
 
 from routingsim import draws
 from routingsim.errors import PolicyError
-from routingsim.policies.by_reference import refer
+from routingsim.policies.by_reference import refer, rewrite
 from routingsim.policies.kernel import (
     CHOOSE,
     FAILED,
@@ -86,7 +88,7 @@ def _sink_time(heap, size, value):
     k = 0
     while True:
         child = 2 * k + 1
-        if child >= size:
+        if not 0 <= child < size:
             break
         if child + 1 < size:
             child += np.int64(heap[child + 1] < heap[child])  # no branch to mispredict
@@ -249,8 +251,14 @@ def _draw(law, key, i, attempt):
 
 
 @_inlined
+def _row(work, i):
+    """The record of task ``i``."""
+    return np.uint32(work.row[i])
+
+
+@_inlined
 def _task_view(work, seed_key, i, attempt, now):
-    row = work.row[i]
+    row = _row(work, i)
     key = draws.bits(seed_key, i, attempt)
     return TaskView(
         i,
@@ -281,10 +289,12 @@ def _choose(s, pool, system, log, rules, choose, memory, task):
         if s.up[b]:
             nobody = False
     if nobody:  # the task must wait somewhere: the policy chooses among all
-        s.up[:] = 1
+        for b in range(s.up.size):
+            s.up[b] = 1
     a = choose(task, pool, memory)
     if nobody:
-        s.up[:] = 0
+        for b in range(s.up.size):
+            s.up[b] = 0
     if hidden >= 0:
         s.up[hidden] = kept
     return a
@@ -309,7 +319,7 @@ def _send(s, system, work, rules, log, keys, a, i, attempt, now, drawn):
         log.wait[i] += system.patience[a]
         _enqueue(s, a, i)
     else:
-        row = work.row[i]
+        row = _row(work, i)
         law = system.noise[a]
         noise = drawn if law == system.noise[0] else _draw(law, keys.service, i, attempt)
         if law == LOGNORMAL:
@@ -382,8 +392,8 @@ def _note_retry(log, i):
 @_inlined
 def _outcome(work, log, i):
     """What a learning policy is told of the try of task ``i`` that has just ended."""
-    row, a, status = work.row[i], log.agent[i], log.status[i]
-    served = status in (OK, FAILED, REJECTED)
+    row, a, status = _row(work, i), log.agent[i], log.status[i]
+    served = status != SHED and status != TIMED_OUT
     if status == REJECTED:  # the judge's verdict is not the outcome's
         status = OK
     return Outcome(
@@ -421,10 +431,15 @@ def _think(rules, key, index, part):
 )
 def _run(s, work, system, rules, log, choose, learn, learns, memory, seed):
     """The loop. Returns -1, or the task for which the policy named no agent there is."""
+    # By reference there is less to compile, and once inlined it is the same loop.
+    s, work, system, rules, log = refer(s), refer(work), refer(system), refer(rules), refer(log)
     n = work.row.size
     m = system.slots.size
     keys = _keys(seed)
+    if n == 0:
+        return -1
     pool = refer(_pool_view(s, system))
+    task = refer(_task_view(work, keys.choice, 0, 0, 0.0))
     told = learns or rules.users > 0
 
     fresh = 0
@@ -432,11 +447,11 @@ def _run(s, work, system, rules, log, choose, learn, learns, memory, seed):
         _push_event(s, _think(rules, keys.think, user, 1), RETURN * _KIND)
 
     while True:
-        next_arrival = work.arrived[fresh] if fresh < n and rules.users == 0 else math.inf
+        next_arrival = work.arrived[fresh] if 0 <= fresh < n and rules.users == 0 else math.inf
         if s.size[0] and s.time[0] <= next_arrival:
             now, code = _pop_event(s)
             kind, i = code // _KIND, code % _KIND
-        elif fresh < n and rules.users == 0:
+        elif 0 <= fresh < n and rules.users == 0:
             now, kind, i = next_arrival, RETURN, fresh
         else:
             return -1
@@ -446,7 +461,7 @@ def _run(s, work, system, rules, log, choose, learn, learns, memory, seed):
         if kind == ENDED:
             tried = log.attempts[i]
             if learns:
-                task = _task_view(work, keys.choice, i, tried - 1, now)
+                rewrite(task, _task_view(work, keys.choice, i, tried - 1, now))
                 learn(task, np.int64(log.agent[i]), _outcome(work, log, i), pool, memory)
             rejected = log.status[i] == REJECTED
             if rejected or (log.status[i] == FAILED and tried < rules.attempts):
@@ -455,7 +470,9 @@ def _run(s, work, system, rules, log, choose, learn, learns, memory, seed):
                 after, at = RETRY * _KIND + i, now + pause
             elif rules.users:
                 after, at = RETURN * _KIND, now + _think(rules, keys.think, i, 0)
-        elif kind == RETRY or fresh < n:  # a user who returns when the run is over finds no task
+        elif (
+            kind == RETRY or 0 <= fresh < n
+        ):  # a user who returns when the run is over finds no task
             attempt = 0
             if kind == RETRY:
                 attempt = np.int64(log.attempts[i])
@@ -466,7 +483,7 @@ def _run(s, work, system, rules, log, choose, learn, learns, memory, seed):
                 log.wait[i] = log.cost[i] = 0.0
             # Drawn ahead of the choice, on which it does not depend, to be ready when it is made.
             drawn = _draw(system.noise[0], keys.service, i, attempt)
-            task = _task_view(work, keys.choice, i, attempt, now)
+            rewrite(task, _task_view(work, keys.choice, i, attempt, now))
             a = _choose(s, pool, system, log, rules, choose, memory, task)
             if a < 0 or a >= m:
                 return i
