@@ -11,9 +11,9 @@ Systems, each written out for every simulator that can express it:
   another agent. Ours also has a per-minute limit and an outage.
 
 Every run draws its own random numbers; arrival times and texts' scores are made
-before the clock starts, for all alike. Each figure is the median of several
-runs in one process, peers and ours alternating. Ciw runs M/M/5 and a
-join-shortest-queue of the simple system; it has no retries.
+before the clock starts, for all alike. All take turns in one process; given are
+the median and the best of the turns, and the median of the ratios in a turn. Ciw
+runs M/M/5 and a join-shortest-queue of the simple system; it has no retries.
 """
 
 import argparse
@@ -205,24 +205,25 @@ def in_ciw_shortest_queue(tasks: int, rate: float) -> Callable[[], None]:
     return go
 
 
-def median_rate(runs: dict[str, tuple[int, Callable[[], object]]], times: int) -> dict[str, float]:
-    """Tasks/s of each, medians; the runs take turns so that a noisy moment hits all."""
-    seconds: dict[str, list[float]] = {name: [] for name in runs}
+def rates(runs: dict[str, tuple[int, Callable[[], object]]], times: int) -> dict[str, list[float]]:
+    """Tasks/s of each, by round; in a round all take turns, so that a noisy moment hits all."""
+    found: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(times):
-        for name, (_, go) in runs.items():
-            began = time.perf_counter()
-            go()
-            seconds[name].append(time.perf_counter() - began)
-    return {name: runs[name][0] / statistics.median(seconds[name]) for name in runs}
+        for name, (tasks, go) in runs.items():
+            found[name].append(tasks / _seconds(go))
+    return found
 
 
-def show(title: str, rates: dict[str, float]) -> None:
-    """A table of rates and of ours over each."""
-    mine = rates["routingsim"]
+def show(title: str, found: dict[str, list[float]]) -> None:
+    """A table of rates, and of ours over each in the same round."""
+    mine = found["routingsim"]
     print(f"\n{title}")
-    for name, rate in rates.items():
-        ratio = "" if name == "routingsim" else f"  ours is {mine / rate:8.1f} x"
-        print(f"  {name:28s}{rate:14,.0f} tasks/s{ratio}")
+    for name, each in found.items():
+        line = f"  {name:24s}{statistics.median(each):12,.0f} tasks/s, best {max(each):12,.0f}"
+        if each is not mine:
+            ratio = statistics.median(a / b for a, b in zip(mine, each, strict=True))
+            line += f"  ours is {ratio:6.1f} x"
+        print(line)
 
 
 def threads(go: Callable[[], object], tasks: int, times: int) -> None:
@@ -318,7 +319,7 @@ def main() -> None:
     big, small = workload(many, 1, 4.0), workload(few, 1, 4.0)
     show(
         "M/M/5",
-        median_rate(
+        rates(
             {
                 "routingsim": (many, ours(big, five, one, full=False)),
                 "routingsim reference": (few, ours(small, five, one, False, reference.run)),
@@ -345,7 +346,7 @@ def main() -> None:
             if not full and not spilling:
                 runs["Ciw (shortest queue)"] = (few, in_ciw_shortest_queue(few, rate))
             kind = "full" if full else "simple"
-            show(f"{kind}, {policy.name}", median_rate(runs, times))
+            show(f"{kind}, {policy.name}", rates(runs, times))
             if full and not spilling:
                 threads(runs["routingsim"][1], many, times)
     if not quick:
