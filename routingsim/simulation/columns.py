@@ -187,9 +187,9 @@ def empty_log(tasks: int, attempts: int) -> Log:
     )
 
 
-_i1, _i2, _i4, _i8, _f8 = (
+_i1, _i2, _i4, _u4, _i8, _f8 = (
     types.Array(t, 1, "C")
-    for t in (types.int8, types.int16, types.int32, types.int64, types.float64)
+    for t in (types.int8, types.int16, types.int32, types.uint32, types.int64, types.float64)
 )
 _table = types.Array(types.float64, 2, "C")
 WORKLOAD = types.NamedTuple([_f8, _i4, _f8, _f8, _i8, *[_table] * 5], Workload)
@@ -199,6 +199,6 @@ RULES = types.NamedTuple(
     + (types.float64,) * 4,
     Rules,
 )
-_heaps = [types.Array(types.uint32, 1, "C")] * 3 + [_table, _i8, _i8, _f8, _i8, _i8]
+_heaps = [_u4] * 3 + [_table, _i8, _i8, _f8, _i8, _i8]
 STATE = types.NamedTuple([_i8, _i8, _f8, _i8, _f8, _i8, _table, _i8, _table, *_heaps], State)
 LOG = types.NamedTuple([_i2, _i1, _i2, *[_f8] * 4, _i4, _i2, _i1, _f8, _f8, _i8], Log)

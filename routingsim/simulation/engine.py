@@ -470,9 +470,7 @@ def _run(s, work, system, rules, log, choose, learn, learns, memory, seed):
                 after, at = RETRY * _KIND + i, now + pause
             elif rules.users:
                 after, at = RETURN * _KIND, now + _think(rules, keys.think, i, 0)
-        elif (
-            kind == RETRY or 0 <= fresh < n
-        ):  # a user who returns when the run is over finds no task
+        elif kind == RETRY or 0 <= fresh < n:  # a user back after the end finds no task
             attempt = 0
             if kind == RETRY:
                 attempt = np.int64(log.attempts[i])
