@@ -110,7 +110,7 @@ def count_texts(data: NDArray[np.uint8], offsets: NDArray[np.int64]) -> NDArray[
     # A fold makes no more than seven bytes of two; behind a text is a block of spaces.
     most = 4 * longest + BLOCK
     buffer = np.empty(most + longest + BLOCK, np.uint8)
-    borders = np.empty(most, np.int64)
+    borders = np.empty(longest + BLOCK, np.int64)
     starts, digests = np.zeros((2, 2 << longest.bit_length()), np.uint64)
     counts = np.empty((3, offsets.size - 1), np.int64)
     _count(

@@ -1,5 +1,6 @@
 import math
 import os
+import random
 import string
 import subprocess
 import sys
@@ -25,6 +26,14 @@ TRICKY = (
     "aAsSßẞiIıİσςΣŉǰΐΰﬀﬁﬃﬅᾳᾼK\u212bÅ\u0345\u0307\u0130Ꭰꭰ𐐀𐐨"
     ".,_-$+<=>^`|~«»–—“”…€∑→。、「」😀👍🏽👨\U0001faf8\U000e0041\ue000\U0010ffff\u0378"
 )
+# The kernel looks at 8 bytes together, and at 64: tokens about as long, and multiples of them.
+LENGTHS = (1, 2, 7, 8, 9, 15, 16, 17, 24, 25, 31, 32, 33, 63, 64, 65, 129)
+tokens = st.builds(
+    lambda char, length, last: char * length + last,
+    st.sampled_from("aAbéÉ你😀"),
+    st.sampled_from(LENGTHS),
+    st.sampled_from(["", "a", "B", ".", "é", "\0"]),
+)
 texts = st.one_of(
     st.text(),  # everything but surrogates
     st.text(st.sampled_from(TRICKY)),
@@ -32,6 +41,7 @@ texts = st.one_of(
     st.lists(
         st.sampled_from(["Straße", "STRASSE", "strasse", "ΟΔΟΣ", "οδος", "i̇", "İ", "the"])
     ).map(" ".join),
+    st.lists(st.one_of(tokens, st.sampled_from(["", "\n", "\u3000"])), max_size=30).map(" ".join),
 )
 
 
@@ -107,12 +117,68 @@ def test_every_code_point_alone_and_folded():
     assert "".join(marks[: len(string.punctuation)]) == string.punctuation
 
 
-def test_tokens_of_equal_digest_are_told_apart():
-    # The kernel's digest is a xor of rotated bytes: bytes 64 apart cancel out.
-    a, b = "a" * 63, "b" * 63
-    column = [f"x{a}y y{a}x", f"x{a}x y{a}y {a} {b}", f"z{a}z z{a}z"]
+def test_ascii_at_every_place_of_a_block():
+    column = [f"{'a' * at}{chr(code)}b" for code in range(128) for at in range(70)]
     assert column_counts(column) == list(map(definition, column))
-    assert [unique for *_, unique in column_counts(column)] == [2, 4, 1]
+
+
+def test_tokens_of_every_length_at_every_place():
+    column = []
+    for length in (*range(1, 36), *range(60, 70)):
+        token = "".join(random.Random(length).choices("abcdefgh", k=length))
+        for before in range(0, 66, 1 if length in LENGTHS else 13):
+            others = f"{token.upper()} {token}x {token[:-1]} x{token[1:]} {token}"
+            column.append(f"{'.' * before} {token}\t{others}")
+            column.append(f"{'.' * before}é{token}\u2003é{others}")
+    assert column_counts(column) == list(map(definition, column))
+
+
+def word(number: int) -> bytes:
+    return number.to_bytes(8, "little")
+
+
+def mixed(number: int) -> int:
+    """What the kernel makes of eight bytes of a token before it adds the next eight."""
+    return (number ^ number >> 32) * 0x9E3779B97F4A7C15 % 2**64
+
+
+def equal_digests() -> tuple[list[str], list[str]]:
+    """Tokens of 16 bytes that have one digest, and one of 24 that has that of its first 16."""
+    draw = random.Random(1)
+    plain = set(range(33, 127)) - set(string.ascii_uppercase.encode())
+
+    def drawn() -> bytes:
+        return bytes(draw.choices(string.ascii_lowercase.encode(), k=8))
+
+    def number(of: bytes) -> int:
+        return int.from_bytes(of, "little")
+
+    one, last = drawn(), drawn()
+    same = [one + last]
+    while len(same) < 3:
+        other = drawn()
+        end = word(mixed(number(other)) ^ mixed(number(one)) ^ number(last))
+        if plain.issuperset(end):
+            same.append(other + end)
+    while True:
+        first, second = drawn(), drawn()
+        middle = mixed(number(first)) ^ number(second)
+        third = word(mixed(middle) ^ middle)
+        if plain.issuperset(third):
+            longer = [first + second, first + second + third]
+            return [token.decode() for token in same], [token.decode() for token in longer]
+
+
+def test_tokens_of_equal_digest_are_told_apart():
+    from routingsim.scoring_kernel import _digest
+
+    for group in equal_digests():
+        bytes_of = [np.frombuffer(token.encode(), np.uint8).copy() for token in group]
+        assert len({_digest(token, 0, token.size) for token in bytes_of}) == 1
+        forth, back = " ".join(group * 2), " ".join(group[::-1] * 2)
+        column = [forth, back, *group, forth.upper(), f"{group[0]} {group[0]}"]
+        assert column_counts(column) == list(map(definition, column))
+        assert score_column([forth, back])["unique_tokens"].tolist() == [len(group)] * 2
 
 
 def test_long_text_among_short_ones():
@@ -269,16 +335,26 @@ def test_one_text_is_not_a_column_and_a_number_not_a_text():
 
 def test_the_kernel_stays_within_its_buffers(tmp_path):
     # One text a call, so that it sizes the buffers: dense tokens, folds that grow the text.
+    # On the plainest processor of its kind, too.
     code = f"""
-from routingsim.scoring import score_column
+from routingsim.scoring import score, score_column
+def check(*texts):
+    counted = score_column(list(texts))["d_var"].tolist()
+    assert counted == [score(text).d_var for text in texts], texts
 for piece in ("a", "a ", " ", "\u0390", "\u0390 ", "\ufb03", "\u4e2d ", "\u3000", "😀 "):
-    for times in (*range(1, 35), 127, 128, 129):
-        score_column([piece * times])
-        score_column(["".join(map(chr, range(0x370, 0x370 + times))), piece * times])
-score_column([{TRICKY!r}, " ".join({TRICKY!r})])
+    for times in (*range(1, 35), 63, 64, 65, 127, 128, 129):
+        check(piece * times)
+        check("".join(map(chr, range(0x370, 0x370 + times))), piece * times)
+check({TRICKY!r}, " ".join({TRICKY!r}))
 print("done")
 """
-    checked = {**os.environ, "NUMBA_BOUNDSCHECK": "1", "NUMBA_CACHE_DIR": str(tmp_path)}
+    checked = {
+        **os.environ,
+        "NUMBA_BOUNDSCHECK": "1",
+        "NUMBA_CACHE_DIR": str(tmp_path),
+        "NUMBA_CPU_NAME": "generic",
+        "NUMBA_CPU_FEATURES": "",
+    }
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=checked)
     assert done.stdout.strip() == "done", done.stderr
 
