@@ -5,10 +5,11 @@ Importing this module loads numba and the kernel, so
 Unicode comes from the running interpreter, so kernel and plain definition agree whatever
 the interpreter's Unicode version.
 
-A text is copied to a buffer that goes on behind it, so that words and blocks can be read from
-any place in it; only a text that is not all ASCII is then decoded. ASCII is folded and
-classified by the block, and tokens are hashed and compared by the word
-(:mod:`routingsim.scoring_blocks`).
+Each text is copied to a buffer, which has a block of spaces behind it: words and blocks can then
+be read at any place of the text (:mod:`routingsim.scoring_blocks`), and of Arrow's own buffer
+nothing but the text is read. Only a text that is not all ASCII is decoded, character by
+character; ASCII is folded and classified by the block, and tokens are hashed and compared by
+the word.
 """
 
 import functools
@@ -42,11 +43,10 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio: Fibonacci hashi
 _NOT_ASCII = np.uint64(0x8080808080808080)
 _SPACES = np.uint64(0x2020202020202020)
 _FULL = np.uint64(2**64 - 1)
+_NEVER = np.uint64(0xFF)  # a byte that is in no UTF-8 text
 _ZERO, _ONE, _TWO, _BYTE, _HALF, _LAST = map(np.uint64, (0, 1, 2, 8, 32, 63))
-_LONG = np.uint64(0xFF)
 
-# Inlined, as a call by reference counts would cost more than what most of these do.
-_inlined = njit(forceinline=True)
+_inlined = njit(forceinline=True)  # a call counts references to arrays, which costs more
 
 
 class CharacterTables(NamedTuple):
@@ -188,7 +188,7 @@ def _find_tokens(buffer, first, size, borders):
         changes = spaces ^ (spaces << _ONE | before)
         before = spaces >> _LAST
         last = found + count_bits(changes)
-        while found < last:  # by eights, as a branch for each would be taken by chance
+        while found < last:  # eight at a time: how many there are is hard to foresee
             for place in range(found, found + 8):
                 borders[np.uint64(place)] = block + first_bit(changes)
                 changes &= changes - _ONE
@@ -204,21 +204,21 @@ def _mix(word):
 
 @_inlined
 def _digest(buffer, start, end):
-    """The token itself if it has up to eight bytes, else a number that no such token has.
+    """The token itself if it has up to eight bytes, else a number that no such token is.
 
-    The byte 0xFF is in no UTF-8 text: it fills up a short token, and begins a long one's digest.
+    A byte that is in no text fills up a short token, and is the first of a long one's digest.
     """
     word = load_word(buffer, start)
     if end - start <= WORD:
         return word | _FULL << np.uint64(8 * (end - start - 1)) << _BYTE
     for at in range(start + WORD, end - WORD, WORD):
         word = _mix(word) ^ load_word(buffer, at)
-    return _mix(_mix(word) ^ load_word(buffer, end - WORD)) | _LONG
+    return _mix(_mix(word) ^ load_word(buffer, end - WORD)) | _NEVER
 
 
 @_inlined
 def _same_token(buffer, one, other, size):
-    """Whether two tokens are equal: ``one`` has ``size`` bytes, and both more than eight."""
+    """Whether two tokens of more than eight bytes are equal; ``one`` has ``size``."""
     last = size - WORD
     for at in range(0, last, WORD):
         if load_word(buffer, one + at) != load_word(buffer, other + at):
@@ -240,7 +240,7 @@ def _add_token(buffer, start, end, starts, digests, shift, origin):
     mask = _FULL >> shift
     digest = _digest(buffer, start, end)
     slot = _mix(digest) >> shift
-    # While a slot is neither free nor this token's: one branch, that is seldom taken.
+    # On while the slot is neither free nor has this digest: as one branch, which is foreseen.
     while min(starts[slot] - min(starts[slot], origin), digests[slot] ^ digest):
         slot = (slot + _ONE) & mask
     if end - start > WORD:
@@ -268,7 +268,8 @@ def _count(data, offsets, kinds, folds, most, buffer, borders, starts, digests, 
     origin = _ZERO
     for row in range(offsets.size - 1):
         first, size = most, offsets[row + 1] - offsets[row]
-        # At least four times as many slots as there can be tokens, few enough to stay in cache.
+        # At least four times as many slots as there can be tokens, and few enough to stay in
+        # cache.
         shift = np.uint64(63 - bit_length(np.uint64(size) | _ONE))
         characters, marks = size, 0
         if not _copy(data, offsets[row], size, buffer, first):
