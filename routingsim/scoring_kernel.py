@@ -123,12 +123,15 @@ def count_texts(data: NDArray[np.uint8], offsets: NDArray[np.int64]) -> NDArray[
 def _copy(data, start, size, buffer, first):
     """Copy a text to ``buffer[first:]``; return whether it is all ASCII."""
     seen = _ZERO
-    words = size - size % WORD
-    for at in range(0, words, WORD):
+    for at in range(0, size - WORD, WORD):
         word = load_word(data, start + at)
         store_word(buffer, first + at, word)
         seen |= word
-    for at in range(words, size):
+    if size >= WORD:  # the last word may overlap the one before
+        word = load_word(data, start + size - WORD)
+        store_word(buffer, first + size - WORD, word)
+        return not (seen | word) & _NOT_ASCII
+    for at in range(size):
         byte = data[np.uint64(start + at)]
         buffer[np.uint64(first + at)] = byte
         seen |= np.uint64(byte)
