@@ -4,6 +4,12 @@ Importing this module loads numba and the kernel, so
 :func:`routingsim.scoring.score_column` does it when first called. All that it knows of
 Unicode comes from the running interpreter, so kernel and plain definition agree whatever
 the interpreter's Unicode version.
+
+Each text is copied to a buffer, which has a block of spaces behind it: words and blocks can then
+be read at any place of the text (:mod:`routingsim.scoring_blocks`), and of Arrow's own buffer
+nothing but the text is read. Only a text that is not all ASCII is decoded, character by
+character; ASCII is folded and classified by the block, and tokens are hashed and compared by
+the word.
 """
 
 import functools
@@ -15,33 +21,49 @@ import numpy as np
 from numba import njit, types
 from numpy.typing import NDArray
 
+from routingsim.scoring_blocks import (
+    BLOCK,
+    WORD,
+    bit_length,
+    count_bits,
+    first_bit,
+    fold_block,
+    load_word,
+    store_word,
+)
+
 __all__ = ["CharacterTables", "character_tables", "count_texts"]
 
-# What `kinds` says of a code point: two flags, and above them a row of `folds`.
-_PUNCTUATION, _SPACE, _FOLD_SHIFT = 1, 2, 2
+# What `kinds` says of a code point: a flag, and above it a place in `folds`; and what `folds`
+# says: up to seven bytes, and above them how many.
+_PUNCTUATION, _FOLD_SHIFT, _LENGTH_SHIFT = 1, 1, 56
 
 _END = ord(" ")  # ends a folded token; no token holds a space
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio: Fibonacci hashing
-_ONE, _ROTATE, _ROTATE_BACK, _UPPER = map(np.uint64, (1, 9, 55, 32))
+_NOT_ASCII = np.uint64(0x8080808080808080)
+_SPACES = np.uint64(0x2020202020202020)
+_FULL = np.uint64(2**64 - 1)
+_NEVER = np.uint64(0xFF)  # a byte that is in no UTF-8 text
+_ZERO, _ONE, _TWO, _BYTE, _HALF, _LAST = map(np.uint64, (0, 1, 2, 8, 32, 63))
+
+_inlined = njit(forceinline=True)  # a call counts references to arrays, which costs more
 
 
 class CharacterTables(NamedTuple):
-    """What the kernel knows of Unicode.
+    """What the kernel knows of Unicode beyond ASCII.
 
     Attributes
     ----------
     kinds : array of uint16, shape (0x110000,)
-        By code point: bit 0, punctuation (categories P and S); bit 1, white space as
-        ``str.split`` has it; from bit 2 on, a row of ``folds``, 0 if it folds to itself.
-    folds : array of uint8, shape (rows, width)
-        Case folds in UTF-8, filled up with zeros. (Nothing folds to U+0000.)
-    ascii_folds : array of uint8, shape (128,)
-        Case folds of ASCII, every white space made a plain space.
+        By code point: bit 0, punctuation (categories P and S); from bit 1 on, a place in
+        ``folds``, 0 if it folds to itself.
+    folds : array of uint64
+        Case folds in UTF-8, the first byte lowest, and in the top byte how many bytes they
+        have. White space, as ``str.split`` has it, folds to a plain space.
     """
 
     kinds: NDArray[np.uint16]
-    folds: NDArray[np.uint8]
-    ascii_folds: NDArray[np.uint8]
+    folds: NDArray[np.uint64]
 
 
 @functools.cache
@@ -53,24 +75,18 @@ def character_tables() -> CharacterTables:
     categories = "".join(map(unicodedata.category, chars)).encode()
     major = np.frombuffer(categories, np.uint8)[::2]  # "Po" -> "P"
     kinds[np.flatnonzero((major == ord("P")) | (major == ord("S")))] = _PUNCTUATION
-    kinds[[space.start() for space in re.finditer(r"\s", chars)]] = _SPACE
-    folds = [b""]
+    spaces = {space.start(): " " for space in re.finditer(r"\s", chars)}
+    folds = [0]
     for first in range(0, len(chars), 256):
         block = chars[first : first + 256]
-        if block.casefold() == block:
+        if block.casefold() == block and not spaces.keys() & range(first, first + 256):
             continue
         for code, char in enumerate(block, first):
-            if char.casefold() != char:
+            fold = spaces.get(code, char.casefold()).encode()
+            if fold != char.encode():
                 kinds[code] |= len(folds) << _FOLD_SHIFT
-                folds.append(char.casefold().encode())
-    width = max(map(len, folds))
-    rows = b"".join(fold.ljust(width, b"\0") for fold in folds)
-    ascii_folds = [_END if chr(code).isspace() else ord(chr(code).lower()) for code in range(128)]
-    return CharacterTables(
-        kinds,
-        np.frombuffer(rows, np.uint8).reshape(-1, width),
-        np.array(ascii_folds, np.uint8),
-    )
+                folds.append(int.from_bytes(fold, "little") | len(fold) << _LENGTH_SHIFT)
+    return CharacterTables(kinds, np.array(folds, np.uint64))
 
 
 def count_texts(data: NDArray[np.uint8], offsets: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -90,134 +106,186 @@ def count_texts(data: NDArray[np.uint8], offsets: NDArray[np.int64]) -> NDArray[
     array of int64, shape (3, texts)
         Rows: length in code points, punctuation characters, unique case-folded tokens.
     """
-    tables = character_tables()
     longest = int(np.diff(offsets).max(initial=0))
-    folded = np.empty(tables.folds.shape[1] * longest + 1, np.uint8)
-    slots = np.zeros((2, 1 << longest.bit_length()), np.uint64)
+    # A fold makes no more than seven bytes of two; behind a text is a block of spaces.
+    most = 4 * longest + BLOCK
+    buffer = np.empty(most + longest + BLOCK, np.uint8)
+    borders = np.empty(longest + BLOCK, np.int64)
+    starts, digests = np.zeros((2, 2 << longest.bit_length()), np.uint64)
     counts = np.empty((3, offsets.size - 1), np.int64)
-    _count(data, offsets, *tables, folded, slots, counts)
+    _count(
+        data, offsets, *character_tables(), most, buffer, borders, starts, digests, counts
+    )  # fmt: skip
     return counts
 
 
-@njit
-def _fold_ascii(text, kinds, ascii_folds, folded):
-    """Write the case-folded text; count its punctuation. The compiler vectorises this."""
-    marks = 0
-    for at in range(text.size):
-        byte = text[at]
-        marks += kinds[byte] & _PUNCTUATION
-        folded[at] = ascii_folds[byte]
-    return marks
+@_inlined
+def _copy(data, start, size, buffer, first):
+    """Copy a text to ``buffer[first:]``; return whether it is all ASCII."""
+    seen = _ZERO
+    for at in range(0, size - WORD, WORD):
+        word = load_word(data, start + at)
+        store_word(buffer, first + at, word)
+        seen |= word
+    if size >= WORD:  # the last word may overlap the one before
+        word = load_word(data, start + size - WORD)
+        store_word(buffer, first + size - WORD, word)
+        return not (seen | word) & _NOT_ASCII
+    for at in range(size):
+        byte = data[np.uint64(start + at)]
+        buffer[np.uint64(first + at)] = byte
+        seen |= np.uint64(byte)
+    return not seen & _NOT_ASCII
 
 
-@njit
-def _fold_unicode(text, kinds, folds, ascii_folds, folded):
-    """Write the case-folded text, each white space as one byte; count what goes by."""
-    at = written = characters = marks = 0
-    while at < text.size:
-        characters += 1
-        lead = np.int64(text[at])
+@_inlined
+def _fold_unicode(buffer, at, stop, kinds, folds):
+    """Fold ``buffer[at:stop]``, but not its ASCII, to the buffer's start.
+
+    Return its size there, its characters, and those that are punctuation but not ASCII.
+    Whole words are written; what is too much of one is overwritten by the next.
+    """
+    written = characters = marks = 0
+    while at < stop:
+        word = np.int64(load_word(buffer, at))
+        store_word(buffer, written, np.uint64(word))
+        lead = word & 0xFF
         if lead < 0x80:
-            marks += kinds[lead] & _PUNCTUATION
-            folded[written] = ascii_folds[lead]
-            written += 1
-            at += 1
+            others = np.uint64(word) & _NOT_ASCII
+            run = min(first_bit(others) >> 3 if others else WORD, stop - at)
+            at += run
+            written += run
+            characters += run
             continue
+        second, third, fourth = word >> 8 & 0x3F, word >> 16 & 0x3F, word >> 24 & 0x3F
         if lead < 0xE0:
-            width, code = 2, lead & 0x1F
+            width, code = 2, (lead & 0x1F) << 6 | second
         elif lead < 0xF0:
-            width, code = 3, lead & 0x0F
+            width, code = 3, (lead & 0x0F) << 12 | second << 6 | third
         else:
-            width, code = 4, lead & 0x07
-        for i in range(at + 1, at + width):
-            code = code << 6 | (text[i] & 0x3F)
-        kind = kinds[code]
-        marks += kind & _PUNCTUATION
-        if kind & _SPACE:
-            folded[written] = _END
-            written += 1
-        elif kind >> _FOLD_SHIFT:
-            for byte in folds[kind >> _FOLD_SHIFT]:
-                if byte:
-                    folded[written] = byte
-                    written += 1
-        else:
-            for i in range(at, at + width):
-                folded[written] = text[i]
-                written += 1
+            width, code = 4, (lead & 0x07) << 18 | second << 12 | third << 6 | fourth
         at += width
+        characters += 1
+        kind = np.int64(kinds[code])
+        marks += kind & _PUNCTUATION
+        if kind >> _FOLD_SHIFT:
+            fold = folds[kind >> _FOLD_SHIFT]
+            store_word(buffer, written, fold)
+            width = np.int64(fold >> np.uint64(_LENGTH_SHIFT))
+        written += width
     return written, characters, marks
 
 
-@njit
-def _same_token(folded, one, other):
-    while folded[one] == folded[other]:
-        if folded[one] == _END:
-            return True
-        one += _ONE
-        other += _ONE
-    return False
+@_inlined
+def _find_tokens(buffer, first, size, borders):
+    """Fold the ASCII of ``buffer[first:first + size]``, which a block of spaces follows.
 
-
-@njit
-def _unique_tokens(folded, size, slots, mask, origin):
-    """Count distinct tokens in ``folded[:size]``, whose last byte ends a token.
-
-    ``slots`` is an open-addressing hash set shared by all texts: where a token starts, and
-    its digest. Starts are stored plus ``origin + 1``, and ``origin`` grows with every text,
-    so what an earlier text left is not above it and counts as free: nothing to clear.
+    Return how many of its characters are punctuation, and how many ``borders`` it has: the
+    place where each token starts, and the one where it ends.
     """
-    starts, digests = slots
-    tokens = start = 0
-    digest = np.uint64(0)
-    for at in range(size):
-        byte = folded[at]
-        if byte != _END:
-            digest = (digest << _ROTATE | digest >> _ROTATE_BACK) ^ np.uint64(byte)
-            continue
-        if at > start:
-            slot = (digest * _GOLDEN) >> _UPPER & mask
-            while starts[slot] > origin and not (
-                digests[slot] == digest
-                and _same_token(folded, np.uint64(start), starts[slot] - origin - _ONE)
-            ):
-                slot = (slot + _ONE) & mask
-            if starts[slot] <= origin:
-                starts[slot] = origin + np.uint64(start + 1)
-                digests[slot] = digest
-                tokens += 1
-        start = at + 1
-        digest = np.uint64(0)
-    return tokens
+    marks = found = 0
+    before = _ONE  # what comes before a block, as a bit: at first, white space
+    for block in range(first, first + size + 1, BLOCK):
+        spaces, more = fold_block(buffer, block)
+        marks += more
+        changes = spaces ^ (spaces << _ONE | before)
+        before = spaces >> _LAST
+        last = found + count_bits(changes)
+        while found < last:  # eight at a time: how many there are is hard to foresee
+            for place in range(found, found + 8):
+                borders[np.uint64(place)] = block + first_bit(changes)
+                changes &= changes - _ONE
+            found += 8
+        found = last
+    return marks, found
+
+
+@_inlined
+def _mix(word):
+    return (word ^ word >> _HALF) * _GOLDEN
+
+
+@_inlined
+def _digest(buffer, start, end):
+    """The token itself if it has up to eight bytes, else a number that no such token is.
+
+    A byte that is in no text fills up a short token, and is the first of a long one's digest.
+    """
+    word = load_word(buffer, start)
+    if end - start <= WORD:
+        return word | _FULL << np.uint64(8 * (end - start - 1)) << _BYTE
+    for at in range(start + WORD, end - WORD, WORD):
+        word = _mix(word) ^ load_word(buffer, at)
+    return _mix(_mix(word) ^ load_word(buffer, end - WORD)) | _NEVER
+
+
+@_inlined
+def _same_token(buffer, one, other, size):
+    """Whether two tokens of more than eight bytes are equal; ``one`` has ``size``."""
+    last = size - WORD
+    for at in range(0, last, WORD):
+        if load_word(buffer, one + at) != load_word(buffer, other + at):
+            return False
+    return (
+        load_word(buffer, one + last) == load_word(buffer, other + last)
+        and buffer[np.uint64(other + size)] == _END
+    )
+
+
+@_inlined
+def _add_token(buffer, start, end, starts, digests, shift, origin):
+    """Add a token to the set; return 1 if it is new to it, else 0.
+
+    A hash set with open addressing, shared by all texts: where a token starts, and its digest.
+    Starts are stored plus ``origin + 1``, and ``origin`` grows with every text, so what an
+    earlier text left is not above it and counts as free: nothing to clear.
+    """
+    mask = _FULL >> shift
+    digest = _digest(buffer, start, end)
+    slot = _mix(digest) >> shift
+    # On while the slot is neither free nor has this digest: as one branch, which is foreseen.
+    while min(starts[slot] - min(starts[slot], origin), digests[slot] ^ digest):
+        slot = (slot + _ONE) & mask
+    if end - start > WORD:
+        while starts[slot] > origin and (
+            digests[slot] != digest
+            or not _same_token(buffer, start, np.int64(starts[slot] - origin) - 1, end - start)
+        ):
+            slot = (slot + _ONE) & mask
+    new = starts[slot] <= origin
+    starts[slot] = origin + np.uint64(start + 1)
+    digests[slot] = digest
+    return np.int64(new)
 
 
 _IN_BYTES = types.Array(types.uint8, 1, "C", readonly=True)
-_IN_FOLDS = types.Array(types.uint8, 2, "C", readonly=True)
 _IN_INT64 = types.Array(types.int64, 1, "C", readonly=True)
 _SIGNATURE = types.void(
-    _IN_BYTES, _IN_INT64, types.uint16[::1], _IN_FOLDS, types.uint8[::1],
-    types.uint8[::1], types.uint64[:, ::1], types.int64[:, ::1],
+    _IN_BYTES, _IN_INT64, types.uint16[::1], types.uint64[::1], types.int64, types.uint8[::1],
+    types.int64[::1], types.uint64[::1], types.uint64[::1], types.int64[:, ::1],
 )  # fmt: skip
 
 
 @njit(_SIGNATURE, nogil=True, cache=True)
-def _count(data, offsets, kinds, folds, ascii_folds, folded, slots, counts):
-    origin = np.uint64(0)
+def _count(data, offsets, kinds, folds, most, buffer, borders, starts, digests, counts):
+    origin = _ZERO
     for row in range(offsets.size - 1):
-        text = data[offsets[row] : offsets[row + 1]]
-        any_bits = np.uint8(0)
-        for byte in text:
-            any_bits |= byte
-        if any_bits < 0x80:
-            size = characters = text.size
-            marks = _fold_ascii(text, kinds, ascii_folds, folded)
-        else:
-            size, characters, marks = _fold_unicode(text, kinds, folds, ascii_folds, folded)
-        folded[size] = _END
-        mask = _ONE
-        while mask < np.uint64(text.size):  # at least twice as many slots as there can be
-            mask = mask << _ONE | _ONE  # tokens, and few enough to stay in cache
+        first, size = most, offsets[row + 1] - offsets[row]
+        # At least four times as many slots as there can be tokens, and few enough to stay in
+        # cache.
+        shift = np.uint64(63 - bit_length(np.uint64(size) | _ONE))
+        characters, marks = size, 0
+        if not _copy(data, offsets[row], size, buffer, first):
+            size, characters, marks = _fold_unicode(buffer, first, first + size, kinds, folds)
+            first = 0
+        for at in range(first + size, first + size + BLOCK, WORD):
+            store_word(buffer, at, _SPACES)
+        ascii_marks, found = _find_tokens(buffer, first, size, borders)
+        tokens = 0
+        for place in range(_ZERO, np.uint64(found), _TWO):
+            start, end = borders[place], borders[place + _ONE]
+            tokens += _add_token(buffer, start, end, starts, digests, shift, origin)
         counts[0, row] = characters
-        counts[1, row] = marks
-        counts[2, row] = _unique_tokens(folded, size + 1, slots, mask, origin)
-        origin += np.uint64(size + 1)
+        counts[1, row] = marks + ascii_marks
+        counts[2, row] = tokens
+        origin += np.uint64(buffer.size)

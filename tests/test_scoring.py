@@ -1,5 +1,6 @@
 import math
 import os
+import random
 import string
 import subprocess
 import sys
@@ -25,6 +26,14 @@ TRICKY = (
     "aAsSßẞiIıİσςΣŉǰΐΰﬀﬁﬃﬅᾳᾼK\u212bÅ\u0345\u0307\u0130Ꭰꭰ𐐀𐐨"
     ".,_-$+<=>^`|~«»–—“”…€∑→。、「」😀👍🏽👨\U0001faf8\U000e0041\ue000\U0010ffff\u0378"
 )
+# The kernel looks at 8 bytes together, and at 64: tokens about as long, and multiples of them.
+LENGTHS = (1, 2, 7, 8, 9, 15, 16, 17, 24, 25, 31, 32, 33, 63, 64, 65, 129)
+tokens = st.builds(
+    lambda char, length, last: char * length + last,
+    st.sampled_from("aAbéÉ你😀"),
+    st.sampled_from(LENGTHS),
+    st.sampled_from(["", "a", "B", ".", "é", "\0"]),
+)
 texts = st.one_of(
     st.text(),  # everything but surrogates
     st.text(st.sampled_from(TRICKY)),
@@ -32,6 +41,7 @@ texts = st.one_of(
     st.lists(
         st.sampled_from(["Straße", "STRASSE", "strasse", "ΟΔΟΣ", "οδος", "i̇", "İ", "the"])
     ).map(" ".join),
+    st.lists(st.one_of(tokens, st.sampled_from(["", "\n", "\u3000"])), max_size=30).map(" ".join),
 )
 
 
@@ -107,12 +117,40 @@ def test_every_code_point_alone_and_folded():
     assert "".join(marks[: len(string.punctuation)]) == string.punctuation
 
 
-def test_tokens_of_equal_digest_are_told_apart():
-    # The kernel's digest is a xor of rotated bytes: bytes 64 apart cancel out.
-    a, b = "a" * 63, "b" * 63
-    column = [f"x{a}y y{a}x", f"x{a}x y{a}y {a} {b}", f"z{a}z z{a}z"]
+def test_ascii_at_every_place_of_a_block():
+    column = [f"{'a' * at}{chr(code)}b" for code in range(128) for at in range(70)]
     assert column_counts(column) == list(map(definition, column))
-    assert [unique for *_, unique in column_counts(column)] == [2, 4, 1]
+
+
+def test_tokens_of_every_length_at_every_place():
+    column = []
+    for length in (*range(1, 36), *range(60, 70)):
+        token = "".join(random.Random(length).choices("abcdefgh", k=length))
+        for before in range(0, 66, 1 if length in LENGTHS else 13):
+            others = f"{token.upper()} {token}x {token[:-1]} x{token[1:]} {token}"
+            column.append(f"{'.' * before} {token}\t{others}")
+            column.append(f"{'.' * before}é{token}\u2003é{others}")
+    assert column_counts(column) == list(map(definition, column))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    # Found by running the digest's arithmetic backwards from words drawn at random. They differ
+    # in the first eight bytes, in the last eight, and in length.
+    [
+        ("nyuvdvdcdlibcwdb", "g6e9|^e+dlibcwdb"),
+        ("omkjgwterngwikca", "omkjgwter3s:<c[9"),
+        ("wxflqgxnpsoiqhod", "wxflqgxnpsoiqhod'\\=t'c4!"),
+    ],
+)
+def test_tokens_of_equal_digest_are_told_apart(one, other):
+    from routingsim.scoring_kernel import _digest
+
+    first, second = (np.array(list(token.encode()), np.uint8) for token in (one, other))
+    assert _digest(first, 0, first.size) == _digest(second, 0, second.size)
+    column = [f"{one} {other}", f"{other} {one}", f"{one} {other.upper()} {one} {other}", one]
+    assert column_counts(column) == list(map(definition, column))
+    assert score_column(column)["unique_tokens"].tolist() == [2, 2, 2, 1]
 
 
 def test_long_text_among_short_ones():
@@ -269,16 +307,26 @@ def test_one_text_is_not_a_column_and_a_number_not_a_text():
 
 def test_the_kernel_stays_within_its_buffers(tmp_path):
     # One text a call, so that it sizes the buffers: dense tokens, folds that grow the text.
+    # On the plainest processor of its kind, too.
     code = f"""
-from routingsim.scoring import score_column
+from routingsim.scoring import score, score_column
+def check(*texts):
+    counted = score_column(list(texts))["d_var"].tolist()
+    assert counted == [score(text).d_var for text in texts], texts
 for piece in ("a", "a ", " ", "\u0390", "\u0390 ", "\ufb03", "\u4e2d ", "\u3000", "😀 "):
-    for times in (*range(1, 35), 127, 128, 129):
-        score_column([piece * times])
-        score_column(["".join(map(chr, range(0x370, 0x370 + times))), piece * times])
-score_column([{TRICKY!r}, " ".join({TRICKY!r})])
+    for times in (*range(1, 35), 63, 64, 65, 127, 128, 129):
+        check(piece * times)
+        check("".join(map(chr, range(0x370, 0x370 + times))), piece * times)
+check({TRICKY!r}, " ".join({TRICKY!r}))
 print("done")
 """
-    checked = {**os.environ, "NUMBA_BOUNDSCHECK": "1", "NUMBA_CACHE_DIR": str(tmp_path)}
+    checked = {
+        **os.environ,
+        "NUMBA_BOUNDSCHECK": "1",
+        "NUMBA_CACHE_DIR": str(tmp_path),
+        "NUMBA_CPU_NAME": "generic",
+        "NUMBA_CPU_FEATURES": "",
+    }
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=checked)
     assert done.stdout.strip() == "done", done.stderr
 
