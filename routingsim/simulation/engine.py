@@ -257,18 +257,16 @@ def _row(work, i):
 
 
 @_inlined
-def _task_view(work, seed_key, i, attempt, now):
+def _task_view(work, stream, i, attempt, now):
     row = _row(work, i)
-    key = draws.bits(seed_key, i, attempt)
     return TaskView(
         i,
         attempt,
         now,
+        stream,
         work.d_var[row],
         work.prompt_tokens[row],
         work.category[row],
-        key,
-        draws.uniform(key, 0, 0),
         work.features[row],
         work.predicted[row],
     )

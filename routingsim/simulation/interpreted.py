@@ -21,7 +21,7 @@ from routingsim.simulation.columns import Workload
 
 __all__ = ["Callbacks"]
 
-_TASK = (ctypes.c_int64, ctypes.c_int64, ctypes.c_double, ctypes.c_uint64, ctypes.c_double)
+_TASK = (ctypes.c_int64, ctypes.c_int64, ctypes.c_double, ctypes.c_uint64)
 _CHOOSE = ctypes.CFUNCTYPE(ctypes.c_int64, *_TASK)
 _LEARN = ctypes.CFUNCTYPE(
     ctypes.c_int64, *_TASK, ctypes.c_int64, ctypes.c_int64, *[ctypes.c_double] * 5
@@ -47,13 +47,13 @@ def _pointer_call(*kinds: Any) -> Callable[..., Any]:
 
 
 _i8, _u8, _f8 = types.int64, types.uint64, types.float64
-_call_choose = _pointer_call(_i8, _i8, _f8, _u8, _f8)
-_call_learn = _pointer_call(_i8, _i8, _f8, _u8, _f8, _i8, _i8, _f8, _f8, _f8, _f8, _f8)
+_call_choose = _pointer_call(_i8, _i8, _f8, _u8)
+_call_learn = _pointer_call(_i8, _i8, _f8, _u8, _i8, _i8, _f8, _f8, _f8, _f8, _f8)
 
 
 @njit(CHOOSE, nogil=True)
 def _choose_trampoline(task, pool, memory):
-    drawn = task.index, task.attempt, task.time, task.key, task.uniform
+    drawn = task.index, task.attempt, task.time, task.stream
     return _call_choose(int(memory[0]), drawn)
 
 
@@ -62,7 +62,7 @@ def _learn_trampoline(task, agent, outcome, pool, memory):
     _call_learn(
         int(memory[1]),
         (
-            *(task.index, task.attempt, task.time, task.key, task.uniform, agent, outcome.status),
+            *(task.index, task.attempt, task.time, task.stream, agent, outcome.status),
             *(outcome.wait, outcome.service, outcome.latency, outcome.cost, outcome.quality),
         ),
     )
@@ -115,10 +115,10 @@ class Callbacks:
         d_var, category = work.d_var.tolist(), work.category.tolist()
         features, predicted = _by_row(work.features), _by_row(work.predicted)
 
-        def view(index: int, attempt: int, time: float, key: int, uniform: float) -> TaskView:
+        def view(index: int, attempt: int, time: float, stream: int) -> TaskView:
             row = int(rows[index])
-            wide: Any = np.uint64(key)  # as a plain int it would not fit draw()
-            known = d_var[row], tokens[row], category[row], wide, uniform
+            wide = np.uint64(stream)  # as a plain int it would not fit draw()
+            known = wide, d_var[row], tokens[row], category[row]
             return TaskView(index, attempt, time, *known, features(row), predicted(row))
 
         def on_choose(*task: Any) -> int:
@@ -131,12 +131,12 @@ class Callbacks:
                 return -1
 
         def on_learn(
-            index: int, attempt: int, time: float, key: int, uniform: float,
+            index: int, attempt: int, time: float, stream: int,
             agent: int, status: int, *rest: float,
         ) -> int:  # fmt: skip
             if self.error is None:
                 try:
-                    task = view(index, attempt, time, key, uniform)
+                    task = view(index, attempt, time, stream)
                     learn.python(task, agent, Outcome(status, *rest), pool, memory)
                 except BaseException as error:  # nothing may be raised through compiled code
                     self.error = error
