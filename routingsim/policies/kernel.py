@@ -88,7 +88,7 @@ class TaskView(NamedTuple):
     @property
     def uniform(self) -> float:
         """A uniform random number in (0, 1) that belongs to the task: ``draw(task, 0)``."""
-        return draws.uniform(_key(self), 0, 0)
+        return draws.of_try(self.stream, self.index, self.attempt, 0)
 
 
 class PoolView(NamedTuple):
@@ -145,7 +145,7 @@ LEARN = types.void(_any_task, types.int64, _outcome, _any_pool, _floats)
 @njit(cache=True)
 def draw(task, part):
     """A uniform number in (0, 1) that depends on the run's seed, the task and ``part``."""
-    return draws.uniform(_key(task), 0, part)
+    return draws.of_try(task.stream, task.index, task.attempt, part)
 
 
 # The two properties in compiled code, of a task handed by reference or as it is.

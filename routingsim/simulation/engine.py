@@ -533,7 +533,8 @@ def run(
     if interpreted:
         from routingsim.simulation.interpreted import Callbacks
 
-        callbacks = Callbacks(choose, learn, work, pool_view(state, system), memory)
+        stream = np.uint64(draws.stream(seed, draws.CHOICE))
+        callbacks = Callbacks(choose, learn, work, pool_view(state, system), memory, stream)
         kernels, handed = callbacks.kernels, callbacks.addresses
     else:
         callbacks = None
