@@ -31,6 +31,7 @@ __all__ = [
     "integers",
     "normal",
     "normal_quantile",
+    "of_try",
     "stream",
     "uniform",
 ]
@@ -68,6 +69,12 @@ def bits(key, index, part):
 def uniform(key, index, part):
     """A uniform draw in the open interval (0, 1), a multiple of 2**-53."""
     return (np.float64(bits(key, index, part) >> _S12) + 0.5) * 2.0**-52
+
+
+@njit("f8(u8, i8, i8, i8)", cache=True, nogil=True)
+def of_try(key, index, attempt, part):
+    """Uniform draw ``part`` of those that belong to one try of task ``index``."""
+    return uniform(bits(key, index, attempt), 0, part)
 
 
 @njit("f8(u8, i8, i8)", cache=True, nogil=True)

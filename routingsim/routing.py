@@ -130,7 +130,7 @@ class TaskRouter:
         self._nobody = False  # whether every agent is offline
         self._recent: deque[RoutingDecision] = deque(maxlen=recent)
         self._in_flight: dict[str, _InFlight] = {}
-        self._key = draws.stream(seed, draws.CHOICE)
+        self._stream = np.uint64(draws.stream(seed, draws.CHOICE))
         self._routed = 0
         self._began = time.monotonic()
         self._lock = threading.Lock()
@@ -308,7 +308,7 @@ class TaskRouter:
         if task_id in self._in_flight:
             raise RoutingSimError(f"task {task_id!r} is in flight already: ids must differ")
         now = time.monotonic()
-        task = _task(self._key, self._routed, attempt, now - self._began, *row)
+        task = TaskView(self._routed, attempt, now - self._began, self._stream, *row)
         a, load = _choose(self._choose, self._view, self.memory, self._nobody, task)
         if a < 0:
             raise self._no_such_agent(task_id)
@@ -321,7 +321,7 @@ class TaskRouter:
         """Choose an agent for each task in order: their indices, and their loads before."""
         policy, first, now = self.policy, self._routed, time.monotonic()
         at = now - self._began
-        told = (self._view, self.memory, self._key, first, at, self._nobody)
+        told = (self._view, self.memory, self._stream, first, at, self._nobody)
         # To hand a kernel over to compiled code takes as long as some ten choices do.
         if policy.interpreted or len(ids) < 10:
             agents, loads = _choose_one_by_one(self._choose, *told, *columns)
@@ -335,7 +335,7 @@ class TaskRouter:
             self._used[a] += count
         if policy.learns:
             for i, (task_id, *own) in enumerate(zip(ids, *columns, strict=True)):
-                task = _task(self._key, first + i, 0, at, *own)
+                task = TaskView(first + i, 0, at, self._stream, *own)
                 self._in_flight[task_id] = _InFlight(agents[i], now, task)
         else:  # all that is kept is the same for all of an agent's
             kept = {a: _InFlight(a, now, None) for a in set(agents)}
@@ -429,13 +429,6 @@ def _expect(view, a, busy, queued):
 
 
 @register_jitable
-def _task(key, index, attempt, now, d_var, tokens, category, features, predicted):
-    own = draws.bits(key, index, attempt)
-    uniform = draws.uniform(own, 0, 0)
-    return TaskView(index, attempt, now, d_var, tokens, category, own, uniform, features, predicted)
-
-
-@register_jitable
 def _choose(choose, view, memory, nobody, task):
     """An agent for a task, and its load before; -1 for an agent that does not exist."""
     if nobody:  # the task must go somewhere: the policy chooses among all
@@ -458,12 +451,12 @@ def _choose(choose, view, memory, nobody, task):
     return a, load
 
 
-def _choose_one_by_one(choose, view, memory, key, first, now, nobody, *columns):
+def _choose_one_by_one(choose, view, memory, stream, first, now, nobody, *columns):
     """What :func:`_choose_in_turn` does, without compiled code around the kernel."""
     agents: list[int] = []
     loads: list[float] = []
     for i, row in enumerate(zip(*columns, strict=True)):
-        task = _task(key, first + i, 0, now, *row)
+        task = TaskView(first + i, 0, now, stream, *row)
         a, load = _choose(choose, view, memory, nobody, task)
         if a < 0:
             break
@@ -486,7 +479,7 @@ _table = types.Array(types.float64, 2, "C")
     nogil=True,
 )
 def _choose_in_turn(
-    choose, view, memory, key, first, now, nobody,
+    choose, view, memory, stream, first, now, nobody,
     d_var, tokens, category, features, predicted,
 ):  # fmt: skip
     """Choose an agent for each task, each choice seen by the next.
@@ -497,7 +490,7 @@ def _choose_in_turn(
     chosen, loads = np.empty(d_var.size, np.int64), np.empty(d_var.size)
     for i in range(d_var.size):
         row = (d_var[i], tokens[i], category[i], features[i], predicted[i])
-        task = _task(key, first + i, 0, now, *row)
+        task = TaskView(first + i, 0, now, stream, *row)
         chosen[i], loads[i] = _choose(choose, view, memory, nobody, task)
         if chosen[i] < 0:
             return chosen[:i], loads[:i]

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit, types
 from numba.core.errors import NumbaError
+from numba.extending import overload_attribute, register_jitable
 from numpy.typing import NDArray
 
 from routingsim import draws
@@ -48,6 +49,11 @@ OK, FAILED, TIMED_OUT, SHED = range(4)
 STATUS_NAMES = ("ok", "failed", "timed_out", "shed")
 
 
+@register_jitable
+def _key(task):
+    return draws.bits(task.stream, task.index, task.attempt)
+
+
 class TaskView(NamedTuple):
     """What a policy may know of a task when it decides.
 
@@ -60,20 +66,29 @@ class TaskView(NamedTuple):
     """0 for the first try, 1 for the first retry, …"""
     time: float
     """Now, in seconds since the run began."""
+    stream: np.uint64
+    """Key of the run's draws for policies."""
     d_var: float
     """Complexity of the text, in [0, 1)."""
     prompt_tokens: float
     """Length of the prompt in tokens (recorded, or characters / 4)."""
     category: int
     """Code of the task's category, from 0; -1 where it has none."""
-    key: int
-    """Key of the task's own random draws: ``draw(task, part)``."""
-    uniform: float
-    """A uniform random number in (0, 1) that belongs to the task: ``draw(task, 0)``."""
     features: NDArray[np.float64]
     """Features of the text, as the policy asked for them; may be empty."""
     predicted: NDArray[np.float64]
     """Predicted quality per agent, as the policy asked for it; may be empty."""
+
+    # Worked out when asked for: most policies draw nothing.
+    @property
+    def key(self) -> int:
+        """Key of the task's own random draws (uint64): ``draw(task, part)``."""
+        return _key(self)
+
+    @property
+    def uniform(self) -> float:
+        """A uniform random number in (0, 1) that belongs to the task: ``draw(task, 0)``."""
+        return draws.of_try(self.stream, self.index, self.attempt, 0)
 
 
 class PoolView(NamedTuple):
@@ -117,7 +132,7 @@ _floats = types.Array(types.float64, 1, "C")
 _ints = types.Array(types.int64, 1, "C")
 _int, _float = types.int64, types.float64
 _task = types.NamedTuple(
-    [_int, _int, _float, _float, _float, _int, types.uint64, _float, _floats, _floats], TaskView
+    [_int, _int, _float, types.uint64, _float, _float, _int, _floats, _floats], TaskView
 )
 POOL_VIEW = types.NamedTuple([_ints, _ints, _ints, _floats, _floats, _floats, _ints], PoolView)
 _outcome = types.NamedTuple((types.int64, *[types.float64] * 5), Outcome)
@@ -130,7 +145,20 @@ LEARN = types.void(_any_task, types.int64, _outcome, _any_pool, _floats)
 @njit(cache=True)
 def draw(task, part):
     """A uniform number in (0, 1) that depends on the run's seed, the task and ``part``."""
-    return draws.uniform(task.key, 0, part)
+    return draws.of_try(task.stream, task.index, task.attempt, part)
+
+
+# The two properties in compiled code, of a task handed by reference or as it is.
+@overload_attribute(types.NamedTuple, "key")
+@overload_attribute(ByReference, "key")
+def _key_of(task):
+    return _key if getattr(task, "held", task) == _task else None
+
+
+@overload_attribute(types.NamedTuple, "uniform")
+@overload_attribute(ByReference, "uniform")
+def _uniform_of(task):
+    return (lambda task: draw(task, 0)) if getattr(task, "held", task) == _task else None
 
 
 @dataclass(frozen=True)

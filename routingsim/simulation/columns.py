@@ -5,10 +5,10 @@ signature.
 """
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from numba import types
+from numba import from_dtype, types
 from numpy.typing import NDArray
 
 from routingsim.policies.kernel import SHED
@@ -109,6 +109,32 @@ REJECTED = SHED + 1
 """Status of a try whose answer the judge of a cascade sent on; never a task's last."""
 
 
+_AGENT = np.dtype(
+    [
+        # as asked
+        ("slots", np.int64),
+        ("noise", np.int64),
+        ("sigma", np.float64),
+        ("mean_service", np.float64),
+        ("error_rate", np.float64),
+        ("patience", np.float64),
+        ("queue_limit", np.int64),
+        ("per_minute", np.int64),
+        ("reserves", np.int64),  # 1 where a slot can stand reserved and idle
+        # the queue: the first and last of a linked list of tasks, in order of leaving
+        ("head", np.uint32),
+        ("tail", np.uint32),
+        # slots given to calls, and calls that have started (of agents limited per minute)
+        ("given", np.int64),
+        ("starts", np.int64),
+        # the next outage to begin or end, as of now, and the end of the agent's outages
+        ("outage", np.int64),
+        ("outages_end", np.int64),
+    ]
+)
+"""What the loop keeps of an agent, side by side: all of it is near once one of it is."""
+
+
 class State(NamedTuple):
     """The pool at one moment."""
 
@@ -119,21 +145,15 @@ class State(NamedTuple):
     up: NDArray[np.int64]
     # when each agent next changes by itself
     due: NDArray[np.float64]
-    # slots given to calls: a heap of the times at which they come free
-    given: NDArray[np.int64]
+    agents: NDArray[np.void]  # (m,) of records
+    # the times at which slots given to calls come free: a heap an agent
     free_at: NDArray[np.float64]
-    # calls in service, kept apart only for agents whose slots can stand reserved and idle
-    reserves: NDArray[np.int64]
+    # the ends of calls in service, kept apart only for agents that reserve: a heap an agent
     ends_at: NDArray[np.float64]
-    # the queue: a linked list of tasks, in order of leaving
-    head: NDArray[np.uint32]
-    tail: NDArray[np.uint32]
-    behind: NDArray[np.uint32]
-    # the last starts of agents limited per minute: a ring
+    # the last starts of agents limited per minute: a ring an agent
     started: NDArray[np.float64]
-    starts: NDArray[np.int64]
-    # the next outage to begin or end, as of now
-    outage: NDArray[np.int64]
+    # the task behind each task in its queue
+    behind: NDArray[np.uint32]
     # events to come: a heap ordered by (time, code)
     time: NDArray[np.float64]
     code: NDArray[np.int64]
@@ -144,47 +164,50 @@ def empty_state(system: System, tasks: int, events: int) -> State:
     """State of an idle pool, with room for ``tasks`` tasks and ``events`` events."""
     m = system.slots.size
     deep = min(system.slots.max(), tasks)  # no more calls at once than tasks
-    reserves = ((system.per_minute > 0) | (np.diff(system.first_outage) > 0)).astype(np.int64)
+    agents = np.zeros(m, _AGENT)
+    for name in set(_AGENT.fields or ()) & set(System._fields):
+        agents[name] = getattr(system, name)
+    agents["outage"], agents["outages_end"] = system.first_outage[:-1], system.first_outage[1:]
+    agents["reserves"] = (system.per_minute > 0) | (np.diff(system.first_outage) > 0)
+    behind, time, code = _side_by_side(events, np.uint32, np.float64, np.int64)
     return State(
-        np.zeros(m, np.int64),
-        np.zeros(m, np.int64),
-        np.zeros(m),
-        np.ones(m, np.int64),
-        np.full(m, -math.inf),
-        np.zeros(m, np.int64),
-        np.empty((m, deep)),
-        reserves,
-        np.empty((m, deep)),
-        np.zeros(m, np.uint32),
-        np.zeros(m, np.uint32),
-        np.empty(tasks, np.uint32),
-        np.empty((m, system.per_minute.max())),
-        np.zeros(m, np.int64),
-        system.first_outage[:-1].copy(),
-        np.empty(events),
-        np.empty(events, np.int64),
-        np.zeros(1, np.int64),
+        busy=np.zeros(m, np.int64),
+        queued=np.zeros(m, np.int64),
+        wait=np.zeros(m),
+        up=np.ones(m, np.int64),
+        due=np.full(m, -math.inf),
+        agents=agents,
+        free_at=np.empty((m, deep)),
+        ends_at=np.empty((m, deep)),
+        started=np.empty((m, system.per_minute.max())),
+        behind=behind,
+        time=time,
+        code=code,
+        size=np.zeros(1, np.int64),
     )
 
 
 def empty_log(tasks: int, attempts: int) -> Log:
     """Room for what becomes of ``tasks`` tasks with ``attempts`` tries each."""
     again = tasks * (attempts - 1)
-    return Log(
-        agent=np.empty(tasks, np.int16),
-        status=np.empty(tasks, np.int8),
-        attempts=np.zeros(tasks, np.int16),
-        left=np.empty(tasks),
-        finished=np.empty(tasks),
-        wait=np.empty(tasks),
-        cost=np.empty(tasks),
-        retried=np.empty(again, np.int32),
-        retried_agent=np.empty(again, np.int16),
-        retried_status=np.empty(again, np.int8),
-        retried_left=np.empty(again),
-        retried_ended=np.empty(again),
-        retries=np.zeros(1, np.int64),
-    )
+    ended = _side_by_side(tasks, np.int16, np.int8, np.int16, *[np.float64] * 4)
+    retried = _side_by_side(again, np.int32, np.int16, np.int8, np.float64, np.float64)
+    log = Log(*ended, *retried, np.zeros(1, np.int64))  # pyright: ignore[reportCallIssue]
+    log.attempts[:] = 0
+    return log
+
+
+def _side_by_side(size: int, *kinds: type) -> list[NDArray[Any]]:
+    """Columns of ``size`` numbers in one block: a large one comes in pages of 2 MiB.
+
+    Each page that the system hands out costs it time, and a column alone may be too short
+    for the large ones: then that is a fifth of a run.
+    """
+    room = [-(-size * np.dtype(kind).itemsize // 64) * 64 for kind in kinds]
+    block = np.empty(sum(room), np.uint8)
+    ends = np.cumsum(room)
+    columns = zip(np.split(block, ends[:-1]), kinds, strict=True)
+    return [column.view(kind)[:size] for column, kind in columns]
 
 
 _i1, _i2, _i4, _u4, _i8, _f8 = (
@@ -199,6 +222,8 @@ RULES = types.NamedTuple(
     + (types.float64,) * 4,
     Rules,
 )
-_heaps = [_u4] * 3 + [_table, _i8, _i8, _f8, _i8, _i8]
-STATE = types.NamedTuple([_i8, _i8, _f8, _i8, _f8, _i8, _table, _i8, _table, *_heaps], State)
+_agents = types.Array(from_dtype(_AGENT), 1, "C")
+STATE = types.NamedTuple(
+    [_i8, _i8, _f8, _i8, _f8, _agents, _table, _table, _table, _u4, _f8, _i8, _i8], State
+)
 LOG = types.NamedTuple([_i2, _i1, _i2, *[_f8] * 4, _i4, _i2, _i1, _f8, _f8, _i8], Log)

@@ -141,72 +141,72 @@ def _pop_event(s):
 @_inlined
 def _refresh(s, system, log, now):
     """Notice all that has happened to the agents up to and including ``now``."""
-    for a in range(system.slots.size):
+    for a in range(s.due.size):
         if s.due[a] <= now:
             _refresh_agent(s, system, log, a, now)
 
 
 @_inlined
 def _refresh_agent(s, system, log, a, now):
+    agent = s.agents[a]
     due = math.inf
-    reserves = s.reserves[a]
-    if reserves:
+    if agent.reserves:
         while s.busy[a] and s.ends_at[a, 0] <= now:
             s.busy[a] -= 1
             _sink_time(s.ends_at[a], s.busy[a], s.ends_at[a, s.busy[a]])
-    queued, head = s.queued[a], s.head[a]
+    queued, head = s.queued[a], agent.head
     while queued and log.left[head] <= now:
-        if reserves and log.finished[head] > now:  # in service: never more of these than slots
+        # In service: never more of these than slots.
+        if agent.reserves and log.finished[head] > now:
             _push_time(s.ends_at[a], s.busy[a], log.finished[head])
             s.busy[a] += 1
         head = s.behind[head]
         queued -= 1
-    s.queued[a], s.head[a] = queued, head
+    s.queued[a], agent.head = queued, head
     if queued:
         due = log.left[head]
-    given = s.given[a]
+    given = agent.given
     while given and s.free_at[a, 0] <= now:
         given -= 1
         _sink_time(s.free_at[a], given, s.free_at[a, given])
-    s.given[a] = given
+    agent.given = given
     if given:
         due = min(due, s.free_at[a, 0])
-    if reserves:
+    if agent.reserves:
         if s.busy[a]:
             due = min(due, s.ends_at[a, 0])
-        last = system.first_outage[a + 1]
-        while s.outage[a] < last and system.up[s.outage[a]] <= now:
-            s.outage[a] += 1
+        while agent.outage < agent.outages_end and system.up[agent.outage] <= now:
+            agent.outage += 1
         s.up[a] = 1
-        if s.outage[a] < last:
-            if system.down[s.outage[a]] <= now:
+        if agent.outage < agent.outages_end:
+            if system.down[agent.outage] <= now:
                 s.up[a] = 0
-                due = min(due, system.up[s.outage[a]])
+                due = min(due, system.up[agent.outage])
             else:
-                due = min(due, system.down[s.outage[a]])
+                due = min(due, system.down[agent.outage])
     s.due[a] = due
-    _note(s, system, a)
+    _note(s, agent, a)
 
 
 @_inlined
-def _note(s, system, a):
+def _note(s, agent, a):
     """Bring what policies see of agent ``a`` up to date."""
-    if not s.reserves[a]:
-        s.busy[a] = s.given[a]
+    if not agent.reserves:
+        s.busy[a] = agent.given
     s.wait[a] = 0.0
-    if s.busy[a] + s.queued[a] >= system.slots[a]:
-        s.wait[a] = (s.queued[a] + 1) * system.mean_service[a] / system.slots[a]
+    if s.busy[a] + s.queued[a] >= agent.slots:
+        s.wait[a] = (s.queued[a] + 1) * agent.mean_service / agent.slots
 
 
 @_inlined
-def _start(s, system, a, now):
+def _start(s, system, agent, a, now):
     """When a call sent to agent ``a`` now would start."""
-    start = now if s.given[a] < system.slots[a] else s.free_at[a, 0]
-    if s.reserves[a]:
-        limit = system.per_minute[a]
-        if limit and s.starts[a] >= limit:
-            start = max(start, s.started[a, s.starts[a] % limit] + 60.0)
-        for o in range(s.outage[a], system.first_outage[a + 1]):
+    start = now if agent.given < agent.slots else s.free_at[a, 0]
+    if agent.reserves:
+        limit = agent.per_minute
+        if limit and agent.starts >= limit:
+            start = max(start, s.started[a, agent.starts % limit] + 60.0)
+        for o in range(agent.outage, agent.outages_end):
             if start < system.down[o]:
                 break
             start = max(start, system.up[o])
@@ -214,29 +214,29 @@ def _start(s, system, a, now):
 
 
 @_inlined
-def _occupy(s, system, a, now, start, end):
+def _occupy(s, agent, a, now, start, end):
     """Give a slot of agent ``a`` to a call."""
-    if s.given[a] < system.slots[a]:
-        _push_time(s.free_at[a], s.given[a], end)
-        s.given[a] += 1
+    if agent.given < agent.slots:
+        _push_time(s.free_at[a], agent.given, end)
+        agent.given += 1
     else:
-        _sink_time(s.free_at[a], s.given[a], end)
-    if s.reserves[a]:
-        if system.per_minute[a]:
-            s.started[a, s.starts[a] % system.per_minute[a]] = start
-            s.starts[a] += 1
+        _sink_time(s.free_at[a], agent.given, end)
+    if agent.reserves:
+        if agent.per_minute:
+            s.started[a, agent.starts % agent.per_minute] = start
+            agent.starts += 1
         if start <= now:
             _push_time(s.ends_at[a], s.busy[a], end)
             s.busy[a] += 1
 
 
 @_inlined
-def _enqueue(s, a, i):
+def _enqueue(s, agent, a, i):
     if s.queued[a]:
-        s.behind[s.tail[a]] = i
+        s.behind[agent.tail] = i
     else:
-        s.head[a] = i
-    s.tail[a] = i
+        agent.head = i
+    agent.tail = i
     s.queued[a] += 1
 
 
@@ -257,18 +257,16 @@ def _row(work, i):
 
 
 @_inlined
-def _task_view(work, seed_key, i, attempt, now):
+def _task_view(work, stream, i, attempt, now):
     row = _row(work, i)
-    key = draws.bits(seed_key, i, attempt)
     return TaskView(
         i,
         attempt,
         now,
+        stream,
         work.d_var[row],
         work.prompt_tokens[row],
         work.category[row],
-        key,
-        draws.uniform(key, 0, 0),
         work.features[row],
         work.predicted[row],
     )
@@ -304,59 +302,63 @@ def _choose(s, pool, system, log, rules, choose, memory, task):
 def _send(s, system, work, rules, log, keys, a, i, attempt, now, drawn):
     """Send try ``attempt`` of task ``i`` to agent ``a``: all that will become of it.
 
-    ``drawn`` is for agents of the first one's law.
+    ``drawn`` is for agents of the first one's law. Returns the try's status and when it ends.
     """
-    log.agent[i] = a
-    log.attempts[i] = attempt + 1
-    start = _start(s, system, a, now)
-    if start > now and s.queued[a] >= system.queue_limit[a]:
-        log.status[i] = SHED
-        log.left[i] = log.finished[i] = now
-        return
-    if start > now + system.patience[a]:
-        log.status[i] = TIMED_OUT
-        log.left[i] = log.finished[i] = now + system.patience[a]
-        log.wait[i] += system.patience[a]
-        _enqueue(s, a, i)
+    agent = s.agents[a]
+    wait, cost = 0.0, 0.0
+    if attempt:
+        wait, cost = log.wait[i], log.cost[i]
+    start = _start(s, system, agent, a, now)
+    if start > now and s.queued[a] >= agent.queue_limit:
+        status, left, end = SHED, now, now
+    elif start > now + agent.patience:
+        status = TIMED_OUT
+        left = end = now + agent.patience
+        wait += agent.patience
+        _enqueue(s, agent, a, i)
     else:
         row = _row(work, i)
-        law = system.noise[a]
-        noise = drawn if law == system.noise[0] else _draw(law, keys.service, i, attempt)
-        if law == LOGNORMAL:
-            sigma = system.sigma[a]
-            noise = math.exp(sigma * (noise - 0.5 * sigma))
-        elif law == EXPONENTIAL:
+        noise = (
+            drawn
+            if agent.noise == s.agents[0].noise
+            else _draw(agent.noise, keys.service, i, attempt)
+        )
+        if agent.noise == LOGNORMAL:
+            noise = math.exp(agent.sigma * (noise - 0.5 * agent.sigma))
+        elif agent.noise == EXPONENTIAL:
             noise = -math.log(noise)
-        end = start + work.service[row, a] * noise
-        rate = system.error_rate[a]
+        left, end = start, start + work.service[row, a] * noise
+        rate = agent.error_rate
         failed = rate > 0.0 and draws.uniform(keys.error, i, attempt) < rate
         judged = attempt + 1 < rules.levels and not failed
         if judged:
             judged = not math.isnan(work.quality[row, a])
         if judged:
             end += rules.judge_seconds
-        if s.reserves[a]:  # an outage cuts off the calls it finds in service
-            for o in range(s.outage[a], system.first_outage[a + 1]):
+        if agent.reserves:  # an outage cuts off the calls it finds in service
+            for o in range(agent.outage, agent.outages_end):
                 if start < system.down[o] < end:
                     end = system.down[o]
                     failed = True
                     break
-        log.status[i] = FAILED if failed else OK
-        log.left[i] = start
-        log.finished[i] = end
-        log.wait[i] += start - now
-        log.cost[i] += work.cost[row, a]
+        status = FAILED if failed else OK
+        wait += start - now
+        cost += work.cost[row, a]
         if judged and not failed:
-            log.cost[i] += rules.judge_cost
+            cost += rules.judge_cost
             mistaken = draws.uniform(keys.judge, i, attempt) < rules.judge_error
             if (work.quality[row, a] < rules.bar) != mistaken:
-                log.status[i] = REJECTED
+                status = REJECTED
         if start > now:
-            _enqueue(s, a, i)
-        _occupy(s, system, a, now, start, end)
-    due = min(log.finished[i], log.left[i]) if log.left[i] > now else log.finished[i]
-    s.due[a] = min(s.due[a], due)
-    _note(s, system, a)
+            _enqueue(s, agent, a, i)
+        _occupy(s, agent, a, now, start, end)
+    log.agent[i], log.status[i], log.attempts[i] = a, status, attempt + 1
+    log.left[i], log.finished[i] = left, end
+    log.wait[i], log.cost[i] = wait, cost
+    if status != SHED:
+        s.due[a] = min(s.due[a], left if left > now else end)
+        _note(s, agent, a)
+    return status, end
 
 
 class _Keys(NamedTuple):
@@ -478,17 +480,16 @@ def _run(s, work, system, rules, log, choose, learn, learns, memory, seed):
                 i = fresh
                 fresh += 1
                 work.arrived[i] = now
-                log.wait[i] = log.cost[i] = 0.0
             # Drawn ahead of the choice, on which it does not depend, to be ready when it is made.
-            drawn = _draw(system.noise[0], keys.service, i, attempt)
+            drawn = _draw(s.agents[0].noise, keys.service, i, attempt)
             rewrite(task, _task_view(work, keys.choice, i, attempt, now))
             a = _choose(s, pool, system, log, rules, choose, memory, task)
             if a < 0 or a >= m:
                 return i
-            _send(s, system, work, rules, log, keys, a, i, attempt, now, drawn)
-            again = log.status[i] == FAILED and attempt + 1 < rules.attempts
-            if told or again or log.status[i] == REJECTED:
-                after, at = ENDED * _KIND + i, log.finished[i]
+            status, end = _send(s, system, work, rules, log, keys, a, i, attempt, now, drawn)
+            again = status == FAILED and attempt + 1 < rules.attempts
+            if told or again or status == REJECTED:
+                after, at = ENDED * _KIND + i, end
         if after >= 0:
             _push_event(s, at, after)
 
@@ -532,7 +533,8 @@ def run(
     if interpreted:
         from routingsim.simulation.interpreted import Callbacks
 
-        callbacks = Callbacks(choose, learn, work, pool_view(state, system), memory)
+        stream = np.uint64(draws.stream(seed, draws.CHOICE))
+        callbacks = Callbacks(choose, learn, work, pool_view(state, system), memory, stream)
         kernels, handed = callbacks.kernels, callbacks.addresses
     else:
         callbacks = None

@@ -21,7 +21,7 @@ from routingsim.simulation.columns import Workload
 
 __all__ = ["Callbacks"]
 
-_TASK = (ctypes.c_int64, ctypes.c_int64, ctypes.c_double, ctypes.c_uint64, ctypes.c_double)
+_TASK = (ctypes.c_int64, ctypes.c_int64, ctypes.c_double)
 _CHOOSE = ctypes.CFUNCTYPE(ctypes.c_int64, *_TASK)
 _LEARN = ctypes.CFUNCTYPE(
     ctypes.c_int64, *_TASK, ctypes.c_int64, ctypes.c_int64, *[ctypes.c_double] * 5
@@ -46,15 +46,14 @@ def _pointer_call(*kinds: Any) -> Callable[..., Any]:
     return call
 
 
-_i8, _u8, _f8 = types.int64, types.uint64, types.float64
-_call_choose = _pointer_call(_i8, _i8, _f8, _u8, _f8)
-_call_learn = _pointer_call(_i8, _i8, _f8, _u8, _f8, _i8, _i8, _f8, _f8, _f8, _f8, _f8)
+_i8, _f8 = types.int64, types.float64
+_call_choose = _pointer_call(_i8, _i8, _f8)
+_call_learn = _pointer_call(_i8, _i8, _f8, _i8, _i8, _f8, _f8, _f8, _f8, _f8)
 
 
 @njit(CHOOSE, nogil=True)
 def _choose_trampoline(task, pool, memory):
-    drawn = task.index, task.attempt, task.time, task.key, task.uniform
-    return _call_choose(int(memory[0]), drawn)
+    return _call_choose(int(memory[0]), (task.index, task.attempt, task.time))
 
 
 @njit(LEARN, nogil=True)
@@ -62,7 +61,7 @@ def _learn_trampoline(task, agent, outcome, pool, memory):
     _call_learn(
         int(memory[1]),
         (
-            *(task.index, task.attempt, task.time, task.key, task.uniform, agent, outcome.status),
+            *(task.index, task.attempt, task.time, agent, outcome.status),
             *(outcome.wait, outcome.service, outcome.latency, outcome.cost, outcome.quality),
         ),
     )
@@ -89,6 +88,8 @@ class Callbacks:
         Over the engine's own arrays.
     memory : ndarray
         What the functions get as their memory.
+    stream : uint64
+        Key of the run's draws for policies.
 
     Attributes
     ----------
@@ -109,17 +110,17 @@ class Callbacks:
         work: Workload,
         pool: PoolView,
         memory: NDArray[np.float64],
+        stream: np.uint64,
     ) -> None:
         self.error: BaseException | None = None
-        rows, tokens = work.row, work.prompt_tokens.tolist()
+        row_of, tokens = work.row.item, work.prompt_tokens.tolist()
         d_var, category = work.d_var.tolist(), work.category.tolist()
         features, predicted = _by_row(work.features), _by_row(work.predicted)
 
-        def view(index: int, attempt: int, time: float, key: int, uniform: float) -> TaskView:
-            row = int(rows[index])
-            wide: Any = np.uint64(key)  # as a plain int it would not fit draw()
-            known = d_var[row], tokens[row], category[row], wide, uniform
-            return TaskView(index, attempt, time, *known, features(row), predicted(row))
+        def view(index: int, attempt: int, time: float) -> TaskView:
+            row = row_of(index)
+            known = d_var[row], tokens[row], category[row], features(row), predicted(row)
+            return TaskView(index, attempt, time, stream, *known)
 
         def on_choose(*task: Any) -> int:
             if self.error is not None:
@@ -131,12 +132,12 @@ class Callbacks:
                 return -1
 
         def on_learn(
-            index: int, attempt: int, time: float, key: int, uniform: float,
+            index: int, attempt: int, time: float,
             agent: int, status: int, *rest: float,
         ) -> int:  # fmt: skip
             if self.error is None:
                 try:
-                    task = view(index, attempt, time, key, uniform)
+                    task = view(index, attempt, time)
                     learn.python(task, agent, Outcome(status, *rest), pool, memory)
                 except BaseException as error:  # nothing may be raised through compiled code
                     self.error = error

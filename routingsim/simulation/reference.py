@@ -332,16 +332,14 @@ class _Simulation:
 
     def view(self, now: float, i: int) -> TaskView:
         work, row, attempt = self.work, self.work.row[i], self.tasks[i].attempt
-        key = np.uint64(draws.bits(self.choice_key, i, attempt))
         return TaskView(
             index=i,
             attempt=attempt,
             time=now,
+            stream=self.choice_key,
             d_var=float(work.d_var[row]),
             prompt_tokens=float(work.prompt_tokens[row]),
             category=int(work.category[row]),
-            key=key,  # type: ignore[arg-type]
-            uniform=draws.uniform(key, 0, 0),
             features=work.features[row],
             predicted=work.predicted[row],
         )

@@ -10,7 +10,6 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 import routingsim as rs
-from routingsim import draws
 from routingsim.agents import Agent, AgentPool
 from routingsim.corpus import Corpus
 from routingsim.errors import PolicyError
@@ -329,9 +328,7 @@ def test_exploration_can_be_switched_off() -> None:
 
 
 def task(k: int) -> TaskView:
-    key = np.uint64(draws.bits(np.uint64(9), k, 0))
-    uniform = draws.uniform(key, 0, 0)
-    return TaskView(k, 0, 0.0, 0.5, 10.0, -1, key, uniform, np.zeros(0), np.zeros(0))  # type: ignore[arg-type]
+    return TaskView(k, 0, 0.0, np.uint64(9), 0.5, 10.0, -1, np.zeros(0), np.zeros(0))
 
 
 @pytest.mark.parametrize("shape", [1.0, 2.5, 60.0])

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routingsim import draws
 from routingsim.agents import Agent, AgentPool
 from routingsim.corpus import Corpus
 from routingsim.datasets import load_corpus
@@ -76,8 +75,7 @@ def task_view(index: int = 0, attempt: int = 0, d_var: float = 0.5, key: int = 1
         d_var=d_var,
         prompt_tokens=10.0,
         category=-1,
-        key=wide,  # type: ignore[arg-type]
-        uniform=draws.uniform(wide, 0, 0),
+        stream=wide,
         features=np.zeros(0),
         predicted=np.zeros(0),
     )

@@ -8,7 +8,6 @@ import pandas as pd
 import pytest
 
 import routingsim as rs
-from routingsim import draws
 from routingsim.agents import Agent, AgentPool
 from routingsim.corpus import Corpus
 from routingsim.errors import PolicyError
@@ -29,11 +28,8 @@ def pool_of(agents: int, **fields) -> AgentPool:
 
 
 def task(index: int = 0, d_var: float = 0.4) -> TaskView:
-    key = np.uint64(draws.bits(np.uint64(3), index, 0))
-    uniform = draws.uniform(key, 0, 0)
-    return TaskView(
-        index, 0, 0.0, d_var, 5.0, -1, key, uniform, np.zeros(0), np.zeros(0)  # type: ignore[arg-type]
-    )  # fmt: skip
+    key = np.uint64(3)
+    return TaskView(index, 0, 0.0, key, d_var, 5.0, -1, np.zeros(0), np.zeros(0))
 
 
 def seen(busy: list[int], queued: list[int] | None = None, up: list[int] | None = None) -> PoolView:

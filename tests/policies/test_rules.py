@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from routingsim import draws
 from routingsim.agents import Agent, AgentPool, load_agents
 from routingsim.corpus import Corpus
 from routingsim.datasets import load_corpus
@@ -25,9 +24,8 @@ N = 4000
 
 
 def task(d_var: float = 0.5, key: int = 1) -> TaskView:
-    wide = np.uint64(draws.bits(np.uint64(key), 0, 0))
-    uniform = draws.uniform(wide, 0, 0)
-    return TaskView(0, 0, 0.0, d_var, 0.0, -1, wide, uniform, np.zeros(0), np.zeros(0))  # type: ignore[arg-type]
+    wide = np.uint64(key)
+    return TaskView(0, 0, 0.0, wide, d_var, 0.0, -1, np.zeros(0), np.zeros(0))
 
 
 def seen(
