@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import msgspec
 import numpy as np
@@ -26,6 +26,7 @@ _NAMED = 40  # agents that a pool's text names
 NonNegative = Annotated[float, msgspec.Meta(ge=0)]
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
+Service = Literal["lognormal", "exponential", "deterministic", "tokens", "recorded"]
 Share = Annotated[float, msgspec.Meta(ge=0, lt=1)]
 Identifier = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$")]
 
@@ -39,9 +40,7 @@ class _Fields(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     latency: Positive
     strengths: tuple[str, ...] = ()
     latency_cv: NonNegative = 0.5
-    service: Literal["lognormal", "exponential", "deterministic", "tokens", "recorded"] = (
-        "lognormal"
-    )
+    service: Service = "lognormal"
     ttft: NonNegative | None = None
     tokens_per_second: Positive | None = None
     output_tokens: Positive = 300.0
@@ -105,7 +104,7 @@ class Agent(
             what, _, path = str(error).partition(" - at `$.")
             field = path.rstrip("`").partition("[")[0]
             found = f", found {getattr(self, field)!r}" if field else ""
-            raise AgentError(f"agent {self.id}, field {field}: {what}{found}") from None
+            raise AgentError(f"agent {self.id}, field {field}: {_allowed(what)}{found}") from None
         for field in self.__struct_fields__:
             value = getattr(self, field)
             if isinstance(value, float) and not math.isfinite(value):
@@ -311,4 +310,11 @@ def _explain(message: str, text: str) -> str:
     where = f"agent {number + 1}" + (f" ({record['id']})" if record.get("id") else "")
     found = record.get(field.partition("[")[0])
     said = f", found {found!r}" if found is not None else ""
-    return f"{where}, {'field ' + field if field else 'record'}: {what}{said}"
+    return f"{where}, {'field ' + field if field else 'record'}: {_allowed(what)}{said}"
+
+
+def _allowed(what: str) -> str:
+    """What msgspec says, with the names to choose from where it gives none."""
+    if what.startswith("Invalid enum value"):  # only of `service`
+        return f"Expected one of {', '.join(get_args(Service))}"
+    return what
