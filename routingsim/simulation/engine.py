@@ -17,7 +17,7 @@ unsigned, or compared with 0 where the compiler cannot know.
 """
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit, types
@@ -55,6 +55,7 @@ from routingsim.simulation.columns import (
     empty_log,
     empty_state,
 )
+from routingsim.simulation.heaps import inlined, pop_event, push_event, push_time, sink_time
 
 __all__ = ["pool_view", "run"]
 
@@ -62,83 +63,7 @@ ENDED, RETRY, RETURN = range(3)
 _KIND = 1 << 40  # an event's code is kind * _KIND + number
 
 
-# Without reference counts (_nrt) and inlined, handing over the state costs nothing: together
-# these make the loop some thirty times as fast.
-_inlined: Any = njit(  # pyright: ignore[reportCallIssue]
-    nogil=True, _nrt=False, forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True
-)
-
-
-@_inlined
-def _push_time(heap, size, value):
-    """Add ``value`` to a heap of ``size`` times."""
-    k = size
-    while k > 0:
-        parent = (k - 1) >> 1
-        if heap[parent] <= value:
-            break
-        heap[k] = heap[parent]
-        k = parent
-    heap[k] = value
-
-
-@_inlined
-def _sink_time(heap, size, value):
-    """Replace the least of ``size`` times by ``value``."""
-    k = 0
-    while True:
-        child = 2 * k + 1
-        if not 0 <= child < size:
-            break
-        if child + 1 < size:
-            child += np.int64(heap[child + 1] < heap[child])  # no branch to mispredict
-        if heap[child] >= value:
-            break
-        heap[k] = heap[child]
-        k = child
-    heap[k] = value
-
-
-@_inlined
-def _push_event(s, time, code):
-    k = s.size[0]
-    s.size[0] += 1
-    while k > 0:
-        parent = (k - 1) >> 1
-        if s.time[parent] < time or (s.time[parent] == time and s.code[parent] < code):
-            break
-        s.time[k], s.code[k] = s.time[parent], s.code[parent]
-        k = parent
-    s.time[k], s.code[k] = time, code
-
-
-@_inlined
-def _pop_event(s):
-    """Take the first event away: its time and code."""
-    first = s.time[0], s.code[0]
-    s.size[0] -= 1
-    size = s.size[0]
-    time, code = s.time[size], s.code[size]
-    k = 0
-    while True:
-        child = 2 * k + 1
-        if child >= size:
-            break
-        right = child + 1
-        if right < size and (
-            s.time[right] < s.time[child]
-            or (s.time[right] == s.time[child] and s.code[right] < s.code[child])
-        ):
-            child = right
-        if time < s.time[child] or (time == s.time[child] and code < s.code[child]):
-            break
-        s.time[k], s.code[k] = s.time[child], s.code[child]
-        k = child
-    s.time[k], s.code[k] = time, code
-    return first
-
-
-@_inlined
+@inlined
 def _refresh(s, system, log, now):
     """Notice all that has happened to the agents up to and including ``now``."""
     for a in range(s.due.size):
@@ -146,19 +71,19 @@ def _refresh(s, system, log, now):
             _refresh_agent(s, system, log, a, now)
 
 
-@_inlined
+@inlined
 def _refresh_agent(s, system, log, a, now):
     agent = s.agents[a]
     due = math.inf
     if agent.reserves:
         while s.busy[a] and s.ends_at[a, 0] <= now:
             s.busy[a] -= 1
-            _sink_time(s.ends_at[a], s.busy[a], s.ends_at[a, s.busy[a]])
+            sink_time(s.ends_at[a], s.busy[a], s.ends_at[a, s.busy[a]])
     queued, head = s.queued[a], agent.head
     while queued and log.left[head] <= now:
         # In service: never more of these than slots.
         if agent.reserves and log.finished[head] > now:
-            _push_time(s.ends_at[a], s.busy[a], log.finished[head])
+            push_time(s.ends_at[a], s.busy[a], log.finished[head])
             s.busy[a] += 1
         head = s.behind[head]
         queued -= 1
@@ -168,7 +93,7 @@ def _refresh_agent(s, system, log, a, now):
     given = agent.given
     while given and s.free_at[a, 0] <= now:
         given -= 1
-        _sink_time(s.free_at[a], given, s.free_at[a, given])
+        sink_time(s.free_at[a], given, s.free_at[a, given])
     agent.given = given
     if given:
         due = min(due, s.free_at[a, 0])
@@ -188,7 +113,7 @@ def _refresh_agent(s, system, log, a, now):
     _note(s, agent, a)
 
 
-@_inlined
+@inlined
 def _note(s, agent, a):
     """Bring what policies see of agent ``a`` up to date."""
     if not agent.reserves:
@@ -198,7 +123,7 @@ def _note(s, agent, a):
         s.wait[a] = (s.queued[a] + 1) * agent.mean_service / agent.slots
 
 
-@_inlined
+@inlined
 def _start(s, system, agent, a, now):
     """When a call sent to agent ``a`` now would start."""
     start = now if agent.given < agent.slots else s.free_at[a, 0]
@@ -213,24 +138,24 @@ def _start(s, system, agent, a, now):
     return start
 
 
-@_inlined
+@inlined
 def _occupy(s, agent, a, now, start, end):
     """Give a slot of agent ``a`` to a call."""
     if agent.given < agent.slots:
-        _push_time(s.free_at[a], agent.given, end)
+        push_time(s.free_at[a], agent.given, end)
         agent.given += 1
     else:
-        _sink_time(s.free_at[a], agent.given, end)
+        sink_time(s.free_at[a], agent.given, end)
     if agent.reserves:
         if agent.per_minute:
             s.started[a, agent.starts % agent.per_minute] = start
             agent.starts += 1
         if start <= now:
-            _push_time(s.ends_at[a], s.busy[a], end)
+            push_time(s.ends_at[a], s.busy[a], end)
             s.busy[a] += 1
 
 
-@_inlined
+@inlined
 def _enqueue(s, agent, a, i):
     if s.queued[a]:
         s.behind[agent.tail] = i
@@ -240,7 +165,7 @@ def _enqueue(s, agent, a, i):
     s.queued[a] += 1
 
 
-@_inlined
+@inlined
 def _draw(law, key, i, attempt):
     """The draw behind a try's service time. It belongs to the task: every agent meets the same."""
     if law == LOGNORMAL:
@@ -250,13 +175,13 @@ def _draw(law, key, i, attempt):
     return 1.0
 
 
-@_inlined
+@inlined
 def _row(work, i):
     """The record of task ``i``."""
     return np.uint32(work.row[i])
 
 
-@_inlined
+@inlined
 def _task_view(work, stream, i, attempt, now):
     row = _row(work, i)
     return TaskView(
@@ -272,7 +197,7 @@ def _task_view(work, stream, i, attempt, now):
     )
 
 
-@_inlined
+@inlined
 def _choose(s, pool, system, log, rules, choose, memory, task):
     """Ask the policy; a retry with fallback hides the agent that has just failed."""
     if system.down.size == 0 and not (task.attempt and rules.fallback):
@@ -298,7 +223,7 @@ def _choose(s, pool, system, log, rules, choose, memory, task):
     return a
 
 
-@_inlined
+@inlined
 def _send(s, system, work, rules, log, keys, a, i, attempt, now, drawn):
     """Send try ``attempt`` of task ``i`` to agent ``a``: all that will become of it.
 
@@ -369,7 +294,7 @@ class _Keys(NamedTuple):
     judge: int
 
 
-@_inlined
+@inlined
 def _keys(seed):
     return _Keys(
         draws.stream(seed, draws.SERVICE),
@@ -380,7 +305,7 @@ def _keys(seed):
     )
 
 
-@_inlined
+@inlined
 def _note_retry(log, i):
     k = log.retries[0]
     log.retries[0] = k + 1
@@ -391,7 +316,7 @@ def _note_retry(log, i):
     log.retried_ended[k] = log.finished[i]
 
 
-@_inlined
+@inlined
 def _outcome(work, log, i):
     """What a learning policy is told of the try of task ``i`` that has just ended."""
     row, a, status = _row(work, i), log.agent[i], log.status[i]
@@ -413,10 +338,10 @@ def pool_view(s, system):
     return PoolView(s.busy, s.queued, system.slots, system.price, s.wait, system.mean_service, s.up)
 
 
-_pool_view = _inlined(pool_view)
+_pool_view = inlined(pool_view)
 
 
-@_inlined
+@inlined
 def _think(rules, key, index, part):
     return rules.think * (draws.exponential(key, index, part) if rules.think_cv else 1.0)
 
@@ -446,12 +371,12 @@ def _run(s, work, system, rules, log, choose, learn, learns, memory, seed):
 
     fresh = 0
     for user in range(rules.users):
-        _push_event(s, _think(rules, keys.think, user, 1), RETURN * _KIND)
+        push_event(s, _think(rules, keys.think, user, 1), RETURN * _KIND)
 
     while True:
         next_arrival = work.arrived[fresh] if 0 <= fresh < n and rules.users == 0 else math.inf
         if s.size[0] and s.time[0] <= next_arrival:
-            now, code = _pop_event(s)
+            now, code = pop_event(s)
             kind, i = code // _KIND, code % _KIND
         elif 0 <= fresh < n and rules.users == 0:
             now, kind, i = next_arrival, RETURN, fresh
@@ -491,7 +416,7 @@ def _run(s, work, system, rules, log, choose, learn, learns, memory, seed):
             if told or again or status == REJECTED:
                 after, at = ENDED * _KIND + i, end
         if after >= 0:
-            _push_event(s, at, after)
+            push_event(s, at, after)
 
 
 def run(
