@@ -45,19 +45,19 @@ def _by_threshold(task, pool, memory):
     band = 0 if task.d_var < memory[0] else 1 if task.d_var < memory[1] else 2
     width = pool.busy.size + 1
     first = 3 + band * width
-    best, lowest = -1, np.inf
+    best, work, slots = -1, 1, 0  # of the best so far; loads are compared without dividing
     for k in range(first, first + width):
         a = int(memory[k])
         if a < 0:
             break
-        load = (pool.busy[a] + pool.queued[a]) / pool.slots[a]
-        if pool.up[a] and load < lowest:
-            best, lowest = a, load
-    if best < 0 or lowest >= memory[2]:
+        load = pool.busy[a] + pool.queued[a]
+        if pool.up[a] and load * slots < work * pool.slots[a]:
+            best, work, slots = a, load, pool.slots[a]
+    if best < 0 or work / slots >= memory[2]:
         for a in range(pool.busy.size):
-            load = (pool.busy[a] + pool.queued[a]) / pool.slots[a]
-            if pool.up[a] and load < lowest:
-                best, lowest = a, load
+            load = pool.busy[a] + pool.queued[a]
+            if pool.up[a] and load * slots < work * pool.slots[a]:
+                best, work, slots = a, load, pool.slots[a]
     return best
 
 
