@@ -51,12 +51,12 @@ def _by_threshold(task, pool, memory):
         if a < 0:
             break
         load = pool.busy[a] + pool.queued[a]
-        if pool.up[a] and load * slots < work * pool.slots[a]:
+        if load * slots < work * pool.slots[a] and pool.up[a]:
             best, work, slots = a, load, pool.slots[a]
     if best < 0 or work / slots >= memory[2]:
         for a in range(pool.busy.size):
             load = pool.busy[a] + pool.queued[a]
-            if pool.up[a] and load * slots < work * pool.slots[a]:
+            if load * slots < work * pool.slots[a] and pool.up[a]:
                 best, work, slots = a, load, pool.slots[a]
     return best
 
@@ -339,7 +339,7 @@ def _by_load(task, pool, memory):
     best, work, slots = 0, 1, 0  # of the best so far; a load is compared without dividing
     for a in range(pool.busy.size):
         load = pool.busy[a] + pool.queued[a]
-        if pool.up[a] and load * slots < work * pool.slots[a]:
+        if load * slots < work * pool.slots[a] and pool.up[a]:
             best, work, slots = a, load, pool.slots[a]
     return best
 
