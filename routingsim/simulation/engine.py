@@ -355,6 +355,7 @@ def _think(rules, key, index, part):
     cache=True,
     nogil=True,
     _nrt=False,
+    no_cfunc_wrapper=True,
 )
 def _run(s, work, system, rules, log, choose, learn, learns, memory, seed):
     """The loop. Returns -1, or the task for which the policy named no agent there is."""
