@@ -7,6 +7,7 @@ just failed the task, is passed over.
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from numba.extending import register_jitable
 
 from routingsim.agents import Agent, AgentPool
 from routingsim.corpus import Corpus
@@ -38,6 +39,18 @@ _PURPOSE = {
 }
 
 
+@register_jitable
+def _less_loaded(pool, a, best, work, slots):
+    """Agent ``a`` where it is up and its load lower than the ``best``'s, work / slots.
+
+    Loads are compared without dividing; work 1 on 0 slots stands for nobody yet.
+    """
+    load = pool.busy[a] + pool.queued[a]
+    if load * slots < work * pool.slots[a] and pool.up[a]:
+        return a, load, pool.slots[a]
+    return best, work, slots
+
+
 # Memory of threshold: two bounds, the load at which to spill over, then the
 # three bands, each a list of agents' indices ended by -1.
 @choose_kernel
@@ -45,19 +58,15 @@ def _by_threshold(task, pool, memory):
     band = 0 if task.d_var < memory[0] else 1 if task.d_var < memory[1] else 2
     width = pool.busy.size + 1
     first = 3 + band * width
-    best, work, slots = -1, 1, 0  # of the best so far; loads are compared without dividing
+    best, work, slots = -1, 1, 0
     for k in range(first, first + width):
         a = int(memory[k])
         if a < 0:
             break
-        load = pool.busy[a] + pool.queued[a]
-        if load * slots < work * pool.slots[a] and pool.up[a]:
-            best, work, slots = a, load, pool.slots[a]
+        best, work, slots = _less_loaded(pool, a, best, work, slots)
     if best < 0 or work / slots >= memory[2]:
         for a in range(pool.busy.size):
-            load = pool.busy[a] + pool.queued[a]
-            if load * slots < work * pool.slots[a] and pool.up[a]:
-                best, work, slots = a, load, pool.slots[a]
+            best, work, slots = _less_loaded(pool, a, best, work, slots)
     return best
 
 
@@ -336,11 +345,9 @@ def weighted(
 
 @choose_kernel
 def _by_load(task, pool, memory):
-    best, work, slots = 0, 1, 0  # of the best so far; a load is compared without dividing
+    best, work, slots = 0, 1, 0
     for a in range(pool.busy.size):
-        load = pool.busy[a] + pool.queued[a]
-        if load * slots < work * pool.slots[a] and pool.up[a]:
-            best, work, slots = a, load, pool.slots[a]
+        best, work, slots = _less_loaded(pool, a, best, work, slots)
     return best
 
 

@@ -132,9 +132,8 @@ class Callbacks:
                 return -1
 
         def on_learn(
-            index: int, attempt: int, time: float,
-            agent: int, status: int, *rest: float,
-        ) -> int:  # fmt: skip
+            index: int, attempt: int, time: float, agent: int, status: int, *rest: float
+        ) -> int:
             if self.error is None:
                 try:
                     task = view(index, attempt, time)
