@@ -31,7 +31,7 @@ test: $(READY) ## Run every test, the notebooks too
 	$(BIN)/pytest -n auto --dist loadscope $(ARGS) tests \
 		$(if $(NOTEBOOKS),--nbval --nbval-sanitize-with tests/notebooks/sanitize.cfg notebooks)
 
-lint: $(READY) ## Check style, types, floors and notebooks
+lint: $(READY) ## Check style, types, layers and notebooks
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/pyright
@@ -51,7 +51,7 @@ html: $(READY) ## Leave the notebooks, as executed, and their HTML in out/notebo
 	cp $(NOTEBOOKS) out/notebooks
 
 docs: $(READY) ## Write what is generated, build site/, check its links
-	$(BIN)/python docs/house.py
+	$(BIN)/python docs/architecture.py
 	$(BIN)/python docs/policies.py
 	cd docs && MPLBACKEND=Agg ../$(BIN)/python pages.py concepts.md
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -d build/doctrees docs site

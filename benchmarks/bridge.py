@@ -44,11 +44,11 @@ import psutil
 import redis
 from websockets.asyncio.server import broadcast, serve
 
-from routingsim.live.bridge import Bridge
+from routingsim.live.bridge.protocol import CHANNELS, Limits
+from routingsim.live.bridge.server import Bridge
+from routingsim.live.bridge.subscriber import Upstream
 from routingsim.live.broker import Broker, connect
-from routingsim.live.protocol import CHANNELS, Limits
 from routingsim.live.settings import Settings
-from routingsim.live.upstream import Upstream
 from routingsim.messages import DECISIONS
 
 SIZE = 500

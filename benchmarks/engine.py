@@ -38,8 +38,8 @@ import routingsim as rs
 from routingsim.policies import make_policy, threshold
 from routingsim.policies.policy import Policy
 from routingsim.simulation import engine, reference
-from routingsim.simulation.columns import Rules, Workload
 from routingsim.simulation.service import Outage, system
+from routingsim.simulation.state import Rules, Workload
 
 AGENTS, SLOTS, LOAD, CV = 8, 8, 0.8, 0.5
 SIGMA = float(np.sqrt(np.log1p(CV * CV)))

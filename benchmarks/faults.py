@@ -30,11 +30,11 @@ import redis
 from bridge import SUBSCRIBE, command, latencies, open_client, spawn
 from websockets.asyncio.client import connect as open_websocket
 
-from routingsim.live.bridge import Bridge
+from routingsim.live.bridge.metrics import BridgeStats
+from routingsim.live.bridge.protocol import Limits
+from routingsim.live.bridge.server import Bridge
 from routingsim.live.broker import Broker, connect
-from routingsim.live.monitor import BridgeStats
-from routingsim.live.protocol import Limits
-from routingsim.live.publisher import RedisPublisher
+from routingsim.live.publisher.redis import RedisPublisher
 from routingsim.live.settings import Settings
 from routingsim.messages import (
     DECISIONS,

@@ -20,9 +20,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from routingsim.agents import AgentPool, load_agents
-from routingsim.catalogue import DATASETS
-from routingsim.corpus import Corpus, prompt_tokens
-from routingsim.datasets import corpora, data_folder, load_corpus
+from routingsim.corpora.catalogue import DATASETS
+from routingsim.corpora.corpus import Corpus, prompt_tokens
+from routingsim.corpora.datasets import data_folder, list_corpora, load_corpus
 from routingsim.errors import CorpusError, RoutingSimError
 from routingsim.evaluation import (
     aiq,
@@ -37,9 +37,9 @@ from routingsim.evaluation import (
 )
 from routingsim.evaluation.intervals import paired_bootstrap
 from routingsim.policies import make_policy
+from routingsim.policies.builtin_predictors import PREDICTORS
 from routingsim.policies.folds import folds
-from routingsim.policies.shipped import PREDICTORS
-from routingsim.scoring import score_column
+from routingsim.scoring.dvar import score_column
 from routingsim.simulation.arrivals import Poisson
 from routingsim.simulation.replay import replay
 from routingsim.simulation.service import cost_table
@@ -83,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if options.onto:
             fit_and_measure(options.corpus[0], options.onto)
             return
-        listed = corpora()
+        listed = list_corpora()
         present = dict(zip(listed["name"], listed["present"], strict=True))
         for name in options.corpus or POOLS:
             if present[name]:

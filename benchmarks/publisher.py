@@ -33,7 +33,7 @@ import numpy as np
 from redis import Redis
 
 from routingsim.live import Broker, RedisPublisher, Settings
-from routingsim.live.history import history_key
+from routingsim.live.redis_schema import history_key
 from routingsim.messages import (
     DECISIONS,
     AgentInfo,

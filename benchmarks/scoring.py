@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from routingsim.scoring import score, score_column
+from routingsim.scoring.dvar import score, score_column
 
 TEXTS = 200_000
 MEAN_LENGTH = 275
@@ -32,7 +32,7 @@ CORPUS = Path(__file__).parents[1] / "data" / "tasks.jsonl"
 FOREIGN = "naïve café Straße “quoted” € → 你好世界 Привет мир مرحبا"
 
 FIRST_CALL = (
-    "import time; t = time.perf_counter(); from routingsim.scoring import score_column; "
+    "import time; t = time.perf_counter(); from routingsim.scoring.dvar import score_column; "
     "score_column(['a text']); print(time.perf_counter() - t)"
 )
 

@@ -11,7 +11,7 @@ only when something needs them.
 
 import lazy_loader
 
-from routingsim.compiled import keep_somewhere
+from routingsim.numba_cache import keep_somewhere
 
 keep_somewhere()
 

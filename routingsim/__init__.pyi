@@ -7,9 +7,9 @@ from . import policies as policies
 from .agents import Agent as Agent
 from .agents import AgentPool as AgentPool
 from .agents import load_agents as load_agents
-from .corpus import Corpus as Corpus
-from .datasets import corpora as corpora
-from .datasets import load_corpus as load_corpus
+from .corpora.corpus import Corpus as Corpus
+from .corpora.datasets import list_corpora as list_corpora
+from .corpora.datasets import load_corpus as load_corpus
 from .errors import AgentError as AgentError
 from .errors import BrokerError as BrokerError
 from .errors import CorpusError as CorpusError
@@ -26,8 +26,8 @@ from .policies.kernel import learn_kernel as learn_kernel
 from .policies.policy import Policy as Policy
 from .report.html import write_report as write_report
 from .routing import TaskRouter as TaskRouter
-from .scoring import score as score
-from .scoring import score_column as score_column
+from .scoring.dvar import score as score
+from .scoring.dvar import score_column as score_column
 from .simulation import theory as theory
 from .simulation.arrivals import MMPP as MMPP
 from .simulation.arrivals import ClosedLoop as ClosedLoop

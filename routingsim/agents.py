@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from routingsim import view
+from routingsim import display
 from routingsim.errors import AgentError
 from routingsim.messages import AgentInfo
 
@@ -220,7 +220,7 @@ class AgentPool(Sequence[Agent]):
 
     def __repr__(self) -> str:
         more = [f"{len(self) - _NAMED} more"] if len(self) > _NAMED else []
-        return view.wrapped(f"AgentPool({', '.join([*self.ids[:_NAMED], *more])})", " " * 10)
+        return display.wrapped(f"AgentPool({', '.join([*self.ids[:_NAMED], *more])})", " " * 10)
 
     def _repr_html_(self) -> str:
         rows = "".join(
@@ -228,9 +228,9 @@ class AgentPool(Sequence[Agent]):
             f"<td><code>{html.escape(a.id)}</code></td><td>{a.cost:g}</td>"
             f"<td>{a.latency:g} ± {a.latency * a.latency_cv:.2g}</td><td>{a.concurrency}</td>"
             f"<td style='text-align:left'>{html.escape(', '.join(a.strengths))}</td></tr>"
-            for a in self.agents[: view.MOST_ROWS]
+            for a in self.agents[: display.MOST_ROWS]
         )
-        more = len(self) - view.MOST_ROWS
+        more = len(self) - display.MOST_ROWS
         return (
             "<table><thead><tr><th style='text-align:left'>agent</th><th>id</th>"
             "<th>USD / 1,000 tokens</th><th>service (s)</th><th>slots</th>"

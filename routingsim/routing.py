@@ -16,9 +16,9 @@ from numba import njit, types
 from numba.extending import register_jitable
 from numpy.typing import NDArray
 
-from routingsim import draws
+from routingsim import rng
 from routingsim.agents import Agent, AgentPool, load_agents
-from routingsim.corpus import CHARACTERS_PER_TOKEN, Corpus
+from routingsim.corpora.corpus import CHARACTERS_PER_TOKEN, Corpus
 from routingsim.errors import PolicyError, RoutingSimError
 from routingsim.messages import (
     AgentStatus,
@@ -36,7 +36,7 @@ from routingsim.policies.kernel import (
     TaskView,
 )
 from routingsim.policies.policy import Policy, make_policy
-from routingsim.scoring import score, score_column
+from routingsim.scoring.dvar import score, score_column
 
 __all__ = ["Publisher", "TaskRouter", "status_of"]
 
@@ -130,7 +130,7 @@ class TaskRouter:
         self._nobody = False  # whether every agent is offline
         self._recent: deque[RoutingDecision] = deque(maxlen=recent)
         self._in_flight: dict[str, _InFlight] = {}
-        self._stream = np.uint64(draws.stream(seed, draws.CHOICE))
+        self._stream = np.uint64(rng.stream(seed, rng.CHOICE))
         self._routed = 0
         self._began = time.monotonic()
         self._lock = threading.Lock()

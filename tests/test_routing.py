@@ -11,7 +11,7 @@ import pytest
 import routingsim as rs
 from routingsim.agents import Agent, AgentPool
 from routingsim.errors import PolicyError, RoutingSimError
-from routingsim.live.memory import MemoryPublisher
+from routingsim.live.publisher.memory import MemoryPublisher
 from routingsim.messages import AgentStatus, Body, RoutingDecision, decode
 from routingsim.policies.kernel import choose_kernel, learn_kernel
 from routingsim.policies.policy import Policy

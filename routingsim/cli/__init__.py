@@ -8,12 +8,12 @@ from typing import Annotated
 import typer
 
 from routingsim.cli.compare import compare
+from routingsim.cli.console import remark
 from routingsim.cli.lists import agents, corpora, policies
 from routingsim.cli.live import serve
 from routingsim.cli.replay import replay
 from routingsim.cli.report import report
 from routingsim.cli.route import route
-from routingsim.console import remark
 from routingsim.errors import RoutingSimError
 
 __all__ = ["EXAMPLES", "app", "main"]

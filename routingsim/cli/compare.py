@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from routingsim.cli.console import print_study, remark, write_json
 from routingsim.cli.options import (
     LOAD,
     OUTPUT,
@@ -15,7 +16,6 @@ from routingsim.cli.options import (
     as_typed,
     spread,
 )
-from routingsim.console import print_study, remark, write_json
 from routingsim.errors import SimulationError
 
 __all__ = ["compare"]

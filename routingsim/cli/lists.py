@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from routingsim.console import out, table_of
+from routingsim.cli.console import out, table_of
 
 __all__ = ["agents", "corpora", "policies"]
 
@@ -28,11 +28,10 @@ def corpora() -> None:
     """List the corpora that can be replayed by name, and which are on this machine."""
     import pandas as pd
 
-    from routingsim.datasets import corpora as listed
-    from routingsim.datasets import data_folder
+    from routingsim.corpora.datasets import data_folder, list_corpora
 
     table = table_of("name", "records", "here", "what", "licence")
-    for row in listed().to_dict("records"):
+    for row in list_corpora().to_dict("records"):
         records = "-" if pd.isna(row["records"]) else f"{row['records']:,}"
         here = "yes" if row["present"] else "no"
         table.add_row(row["name"], records, here, row["what"], row["licence"])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from routingsim.console import remark
+from routingsim.cli.console import remark
 
 if TYPE_CHECKING:
     from routingsim.simulation.result import ReplayResult
@@ -28,7 +28,7 @@ def serve(
     ] = None,
 ) -> None:
     """Start broker, WebSocket bridge, HTTP API and dashboard; ctrl-C stops them."""
-    from routingsim.live.serving import serve as run
+    from routingsim.live.serve import serve as run
     from routingsim.live.settings import load_settings
 
     run(load_settings(), only=only.value if only else None)
@@ -38,10 +38,10 @@ def play_live(results: "Sequence[ReplayResult]", speed: float, start: float) -> 
     """Publish replays from ``start`` (s) at ``speed`` times real time, and show them."""
     from tqdm import tqdm
 
-    from routingsim.live.pacing import play
+    from routingsim.live.publisher.playback import play
     from routingsim.live.settings import redacted
     from routingsim.live.stack import LiveStack
-    from routingsim.simulation.broadcast import broadcast
+    from routingsim.simulation.to_messages import broadcast
 
     with LiveStack(pool=results[0].pool) as stack, stack.listen() as listener:
         remark(f"live: watch at {stack.public.api}")

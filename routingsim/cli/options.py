@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
-from routingsim.console import remark
+from routingsim.cli.console import remark
 
 if TYPE_CHECKING:  # the command line starts without the compiler
     from routingsim.agents import AgentPool
-    from routingsim.corpus import Corpus
+    from routingsim.corpora.corpus import Corpus
 
 __all__ = [
     "LOAD",
@@ -113,7 +113,7 @@ class Inputs:
     def read(self) -> "tuple[Corpus, AgentPool]":
         """The corpus and the pool; what was noted in reading is said on standard error."""
         from routingsim.agents import load_agents
-        from routingsim.datasets import load_corpus
+        from routingsim.corpora.datasets import load_corpus
 
         pool = load_agents(self.agents)
         corpus = load_corpus(self.corpus, on_error=self.on_error.value)

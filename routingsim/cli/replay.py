@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
+from routingsim.cli.console import print_results, remark, write_json
 from routingsim.cli.live import play_live
 from routingsim.cli.options import OUTPUT, JsonOption, ReportOption, as_typed, spread
 from routingsim.cli.scenario import Scenario
-from routingsim.console import print_results, remark, write_json
 
 __all__ = ["replay"]
 
@@ -62,7 +62,7 @@ def replay(
 ) -> None:
     """Replay a corpus through the agents under one or more policies, in virtual time."""
     if live:
-        from routingsim.live.pacing import check_pace
+        from routingsim.live.publisher.playback import check_pace
 
         check_pace(speed, start)
     results = scenario.run(["threshold"])

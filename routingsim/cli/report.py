@@ -10,9 +10,9 @@ from typing import Annotated
 
 import typer
 
+from routingsim.cli.console import remark
 from routingsim.cli.options import OUTPUT, as_typed, spread
 from routingsim.cli.scenario import Scenario
-from routingsim.console import remark
 from routingsim.errors import SimulationError
 
 __all__ = ["Form", "report"]

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
+from routingsim.cli.console import out, write_json
 from routingsim.cli.options import AgentsOption, JsonOption
-from routingsim.console import out, write_json
 
 __all__ = ["route"]
 

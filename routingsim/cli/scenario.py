@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from routingsim.cli.console import progress
 from routingsim.cli.options import LOAD, Inputs
-from routingsim.console import progress
 
 if TYPE_CHECKING:
     from routingsim.simulation.result import ReplayResult

@@ -19,11 +19,11 @@ import numpy as np
 from numba import cloudpickle
 
 from routingsim.agents import AgentPool, load_agents
-from routingsim.corpus import Corpus
+from routingsim.corpora.corpus import Corpus
 from routingsim.errors import SimulationError
+from routingsim.evaluation.cell import Cell, gather
+from routingsim.evaluation.checkpoint import append_part, part_key, read_parts
 from routingsim.evaluation.controls.simulated import chosen_by, control_policies
-from routingsim.evaluation.measure import Cell, gather
-from routingsim.evaluation.parts import append_part, part_key, read_parts
 from routingsim.evaluation.study import Settings, Study
 from routingsim.policies.kernel import Kernel
 from routingsim.policies.policy import Policy, make_policy

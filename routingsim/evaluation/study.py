@@ -12,13 +12,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from routingsim import view
+from routingsim import display
 from routingsim.agents import AgentPool
-from routingsim.corpus import Corpus
+from routingsim.corpora.corpus import Corpus
 from routingsim.errors import CorpusError, SimulationError
-from routingsim.evaluation.controls.use import TextUse, text_use
+from routingsim.evaluation.cell import HIGHER_IS_BETTER, METRICS, Cell
+from routingsim.evaluation.controls.permutation import TextUse, text_use
 from routingsim.evaluation.intervals import Difference, holm, paired_t, t_interval, versus
-from routingsim.evaluation.measure import HIGHER_IS_BETTER, METRICS, Cell
 from routingsim.evaluation.metrics.routerbench import aiq
 from routingsim.evaluation.two_way import paired_two_way, two_way_interval
 from routingsim.simulation.export import write_table
@@ -62,7 +62,7 @@ class Study:
     arrivals : str
         The shape that was scaled to each load.
     cells : mapping
-        ``(name, load)`` to its :class:`~routingsim.evaluation.measure.Cell`.
+        ``(name, load)`` to its :class:`~routingsim.evaluation.cell.Cell`.
     """
 
     corpus: Corpus
@@ -361,9 +361,9 @@ class Study:
 
         return "\n".join(
             [
-                view.wrapped(first),
-                view.wrapped(second),
-                view.fitted(table["policy"].tolist(), render),
+                display.wrapped(first),
+                display.wrapped(second),
+                display.fitted(table["policy"].tolist(), render),
             ]
         )
 
@@ -391,12 +391,12 @@ class Study:
                 row["stability"],
                 row["verdict"],
             ]
-            for row in frame.head(view.MOST_ROWS).to_dict("records")
+            for row in frame.head(display.MOST_ROWS).to_dict("records")
         ]
         heads = ["policy", "kind", *(name.replace("_", " ") for name in figures)]
-        return view.card(
+        return display.card(
             first,
-            view.table([*heads, "stability", f"against {self.baseline}"], rows),
+            display.table([*heads, "stability", f"against {self.baseline}"], rows),
             [f"{second[:-1]}."],
         )
 

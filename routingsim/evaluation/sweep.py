@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from routingsim.agents import AgentPool
-from routingsim.corpus import Corpus
+from routingsim.corpora.corpus import Corpus
 from routingsim.errors import SimulationError
 from routingsim.evaluation.intervals import t_interval
 from routingsim.policies.kernel import OK, Kernel

@@ -49,7 +49,7 @@ class Public(msgspec.Struct, frozen=True):
     bridge, api
         URLs, or paths on the host that the notebook's page came from.
     from_page
-        The bridge as :func:`routingsim.live.api.create_app` wants it.
+        The bridge as :func:`routingsim.live.http.app.create_app` wants it.
     origins
         Origins of the pages that will connect, besides the usual ones.
     by_host

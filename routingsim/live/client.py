@@ -15,7 +15,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, InvalidURI, WebSocketException
 
 from routingsim.errors import BrokerError, ProtocolError
-from routingsim.live.protocol import CHANNELS, MessageId, parse_id
+from routingsim.live.bridge.protocol import CHANNELS, MessageId, parse_id
 from routingsim.messages import DECISIONS, STATUSES, Message, channel_of, decode
 
 if TYPE_CHECKING:

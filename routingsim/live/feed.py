@@ -17,7 +17,7 @@ from routingsim.messages import AgentStatus, RoutingDecision
 __all__ = ["Feed"]
 
 _templates = jinja2.Environment(
-    loader=jinja2.FileSystemLoader(Path(__file__).parent),
+    loader=jinja2.FileSystemLoader(Path(__file__).parent / "http"),
     autoescape=True,
     undefined=jinja2.StrictUndefined,
 )

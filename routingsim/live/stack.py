@@ -13,15 +13,15 @@ from redis.exceptions import RedisError
 
 from routingsim.errors import BrokerError, RoutingSimError
 from routingsim.live.addresses import Addresses, Public, public_addresses
-from routingsim.live.background import Background, InProcess, InThread
+from routingsim.live.bridge.protocol import CHANNELS
 from routingsim.live.broker import connect
 from routingsim.live.client import Listener, to_frame
 from routingsim.live.feed import Feed
-from routingsim.live.history import FIELD, history_key, with_id
-from routingsim.live.protocol import CHANNELS
-from routingsim.live.publisher import RedisPublisher
-from routingsim.live.serving import Plan
+from routingsim.live.publisher.redis import RedisPublisher
+from routingsim.live.redis_schema import FIELD, history_key, with_id
+from routingsim.live.serve import Plan
 from routingsim.live.settings import Settings, load_settings
+from routingsim.live.worker import Background, InProcess, InThread
 from routingsim.messages import DECISIONS, STATUSES, decode
 
 if TYPE_CHECKING:

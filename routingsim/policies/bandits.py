@@ -1,7 +1,7 @@
 """Bandits: policies that learn from late feedback which agent is worth most, whatever the text.
 
 Rewards, feedback, forgetting, the budget pacer and the layout of their memory (a head, and
-blocks of a value an agent each) are those of :mod:`routingsim.policies.learning`. An agent
+blocks of a value an agent each) are those of :mod:`routingsim.policies.bandit_base`. An agent
 that is down is never chosen; one that was never tried comes first.
 """
 
@@ -12,12 +12,11 @@ from typing import Any
 import numpy as np
 from numba.extending import register_jitable
 
-from routingsim import draws
+from routingsim import rng
 from routingsim.agents import Agent, AgentPool
-from routingsim.corpus import Corpus
+from routingsim.corpora.corpus import Corpus
 from routingsim.errors import PolicyError
-from routingsim.policies.kernel import Kernel, choose_kernel, learn_kernel
-from routingsim.policies.learning import (
+from routingsim.policies.bandit_base import (
     BLOCKS,
     DONE,
     EXPLORE,
@@ -35,6 +34,7 @@ from routingsim.policies.learning import (
     spelled,
     toll,
 )
+from routingsim.policies.kernel import Kernel, choose_kernel, learn_kernel
 from routingsim.policies.policy import Policy, own_parameters, recipe
 
 __all__ = ["epsilon_greedy", "gamma_draw", "learn_by_agent", "thompson", "ucb1"]
@@ -185,11 +185,11 @@ def gamma_draw(key, shape, part):
     d = shape - 1.0 / 3.0
     drawn = d
     for k in range(part, part + 64, 2):
-        x = draws.normal(key, 0, k)
+        x = rng.normal(key, 0, k)
         v = 1.0 + x / math.sqrt(9.0 * d)
         if v > 0.0:
             v = v * v * v
-            if math.log(draws.uniform(key, 0, k + 1)) < 0.5 * x * x + d - d * v + d * math.log(v):
+            if math.log(rng.uniform(key, 0, k + 1)) < 0.5 * x * x + d - d * v + d * math.log(v):
                 drawn = d * v
                 break
     return drawn
@@ -228,7 +228,7 @@ def _by_normal_draw(task, pool, memory):
         mine = 1.0 + memory[HEAD + DONE * agents + a]
         deviation = math.sqrt(max(variance, 1e-12) / mine)
         worth = (mean + memory[HEAD + REWARD * agents + a]) / mine
-        worth += memory[EXPLORE] * deviation * draws.normal(task.key, 0, 2 + a)
+        worth += memory[EXPLORE] * deviation * rng.normal(task.key, 0, 2 + a)
         worth -= toll(memory, agents, a)
         if pool.up[a] and worth > highest:
             best, highest = a, worth

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from routingsim.agents import Agent, AgentPool
-from routingsim.corpus import Corpus
+from routingsim.corpora.corpus import Corpus
 from routingsim.errors import PolicyError
 from routingsim.policies.kernel import choose_kernel
 from routingsim.policies.policy import Judge, Policy, recipe

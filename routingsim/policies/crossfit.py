@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from routingsim.corpus import Corpus
+from routingsim.corpora.corpus import Corpus
+from routingsim.policies.builtin_predictors import PREDICTORS
 from routingsim.policies.predictors import QualityPredictor
-from routingsim.policies.shipped import PREDICTORS
 
 __all__ = ["FOLDS", "Fits", "shipped_fits"]
 

@@ -22,9 +22,9 @@ from numba.core.errors import NumbaError
 from numba.extending import overload_attribute, register_jitable
 from numpy.typing import NDArray
 
-from routingsim import draws
+from routingsim import rng
 from routingsim.errors import PolicyError
-from routingsim.policies.by_reference import ByReference
+from routingsim.policies.numba_reference import ByReference
 
 __all__ = [
     "CHOOSE",
@@ -51,7 +51,7 @@ STATUS_NAMES = ("ok", "failed", "timed_out", "shed")
 
 @register_jitable
 def _key(task):
-    return draws.bits(task.stream, task.index, task.attempt)
+    return rng.bits(task.stream, task.index, task.attempt)
 
 
 class TaskView(NamedTuple):
@@ -88,7 +88,7 @@ class TaskView(NamedTuple):
     @property
     def uniform(self) -> float:
         """A uniform random number in (0, 1) that belongs to the task: ``draw(task, 0)``."""
-        return draws.of_try(self.stream, self.index, self.attempt, 0)
+        return rng.of_try(self.stream, self.index, self.attempt, 0)
 
 
 class PoolView(NamedTuple):
@@ -145,7 +145,7 @@ LEARN = types.void(_any_task, types.int64, _outcome, _any_pool, _floats)
 @njit(cache=True)
 def draw(task, part):
     """A uniform number in (0, 1) that depends on the run's seed, the task and ``part``."""
-    return draws.of_try(task.stream, task.index, task.attempt, part)
+    return rng.of_try(task.stream, task.index, task.attempt, part)
 
 
 # The two properties in compiled code, of a task handed by reference or as it is.

@@ -7,10 +7,8 @@ import numpy as np
 from numba.extending import register_jitable
 
 from routingsim.agents import Agent, AgentPool
-from routingsim.corpus import Corpus
-from routingsim.policies.features import CATEGORIES, hashed_features
-from routingsim.policies.kernel import choose_kernel, learn_kernel
-from routingsim.policies.learning import (
+from routingsim.corpora.corpus import Corpus
+from routingsim.policies.bandit_base import (
     BLOCKS,
     DONE,
     EXPLORE,
@@ -25,6 +23,8 @@ from routingsim.policies.learning import (
     spelled,
     toll,
 )
+from routingsim.policies.features import CATEGORIES, hashed_features
+from routingsim.policies.kernel import choose_kernel, learn_kernel
 from routingsim.policies.policy import Policy, own_parameters, recipe
 
 __all__ = ["layout", "learn_linear", "linucb"]

@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from routingsim import view
+from routingsim import display
 from routingsim.agents import Agent, AgentPool
-from routingsim.corpus import Corpus
+from routingsim.corpora.corpus import Corpus
 from routingsim.errors import PolicyError
 from routingsim.policies.kernel import Kernel, choose_kernel, no_learning
 
@@ -134,11 +134,11 @@ class Policy:
 
     def _repr_html_(self) -> str:
         rows = [
-            (key, view.parameter(value)) for key, value in list(self.parameters.items())[:_ROWS]
+            (key, display.parameter(value)) for key, value in list(self.parameters.items())[:_ROWS]
         ]
         rows.append(("learns", "while it runs" if self.learns else "no"))
         rows += [("fitted on", digest[:12]) for digest in self.fitted_on[:_ROWS]]
-        return view.card(self.name, view.table([], rows))
+        return display.card(self.name, display.table([], rows))
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from routingsim.agents import Agent, AgentPool
-from routingsim.corpus import Corpus, prompt_tokens
+from routingsim.corpora.corpus import Corpus, prompt_tokens
 from routingsim.errors import PolicyError
+from routingsim.policies.builtin_predictors import PREDICTORS
 from routingsim.policies.crossfit import FOLDS, Fits, shipped_fits
 from routingsim.policies.kernel import choose_kernel
 from routingsim.policies.policy import Policy, TextTable, own_parameters, recipe, recipes
 from routingsim.policies.predictors import QualityPredictor
-from routingsim.policies.shipped import PREDICTORS
 
 __all__ = ["blend", "kmeans", "knn", "logistic", "ridge", "utility"]
 

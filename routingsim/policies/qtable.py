@@ -2,7 +2,7 @@
 
 A state is a pair of small numbers, so that values fit a table that can be read, saved and
 served: the band that the task's D_var falls in, and the level of the pool's load. An
-action is an agent, and its reward that of :mod:`routingsim.policies.learning`. When a try
+action is an agent, and its reward that of :mod:`routingsim.policies.bandit_base`. When a try
 completes::
 
     Q(s, a) += rate * (reward + discount * max Q(s', .) - Q(s, a))
@@ -20,10 +20,9 @@ from numba.extending import register_jitable
 from numpy.typing import NDArray
 
 from routingsim.agents import Agent, AgentPool
-from routingsim.corpus import Corpus
+from routingsim.corpora.corpus import Corpus
 from routingsim.errors import PolicyError
-from routingsim.policies.kernel import choose_kernel, learn_kernel
-from routingsim.policies.learning import (
+from routingsim.policies.bandit_base import (
     CHOICES,
     HEAD,
     any_up,
@@ -33,8 +32,9 @@ from routingsim.policies.learning import (
     reward,
     spelled,
 )
+from routingsim.policies.kernel import choose_kernel, learn_kernel
 from routingsim.policies.policy import Policy, own_parameters, recipe
-from routingsim.scoring import score_column
+from routingsim.scoring.dvar import score_column
 
 __all__ = ["LAYOUT", "fs_qmix", "learn_table", "q_values"]
 

@@ -10,11 +10,11 @@ import numpy as np
 from numba.extending import register_jitable
 
 from routingsim.agents import Agent, AgentPool
-from routingsim.corpus import Corpus
+from routingsim.corpora.corpus import Corpus
 from routingsim.errors import PolicyError
 from routingsim.policies.kernel import choose_kernel, draw
 from routingsim.policies.policy import Policy, recipe
-from routingsim.scoring import score_column
+from routingsim.scoring.dvar import score_column
 
 __all__ = [
     "BANDS",

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from routingsim.agents import AgentPool
-from routingsim.corpus import Corpus
+from routingsim.corpora.corpus import Corpus
 from routingsim.errors import PolicyError, RoutingSimError
 from routingsim.policies.linucb import layout, learn_linear
 from routingsim.policies.policy import Policy, make_policy, recipe

@@ -1,6 +1,5 @@
 """What to show others: plots, and the report in HTML, Markdown and JSON."""
 
-from routingsim.report.contents import compose
 from routingsim.report.html import render, write_report, write_study
 from routingsim.report.markdown import render_section
 from routingsim.report.notebook import write_notebook
@@ -11,8 +10,9 @@ from routingsim.report.plots import (
     plot_tradeoff,
     plot_usage,
 )
-from routingsim.report.study_contents import compose_study
+from routingsim.report.replay_report import compose
 from routingsim.report.study_plots import plot_frontier, plot_load, plot_regret
+from routingsim.report.study_report import compose_study
 
 __all__ = [
     "compose",

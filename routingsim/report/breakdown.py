@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from routingsim.corpus import Corpus
+from routingsim.corpora.corpus import Corpus
 from routingsim.policies.kernel import OK, STATUS_NAMES
 from routingsim.report.document import Block, Choice, Column, Kind, Section, Task, Tasks, table
 from routingsim.report.formatting import percent

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from routingsim.report.formatting import duration, joined, number, percent, usd
-from routingsim.report.series import clock, leading_agents, waiting
+from routingsim.report.plot_data import clock, leading_agents, waiting
 from routingsim.simulation.result import QUANTILES, ReplayResult
 
 __all__ = [

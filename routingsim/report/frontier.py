@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from routingsim.errors import SimulationError
 from routingsim.evaluation.metrics import non_decreasing_hull
-from routingsim.report.palette import MUTED, Style
-from routingsim.report.shapes import (
+from routingsim.report.axes import (
     dress,
     label,
     legend_below,
@@ -19,6 +18,7 @@ from routingsim.report.shapes import (
     log_axis,
     nothing_to_show,
 )
+from routingsim.report.palette import MUTED, Style
 
 __all__ = [
     "ABOUT",

@@ -11,12 +11,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from routingsim.evaluation.study import Study
-from routingsim.report.contents import compose
 from routingsim.report.document import Document, Gallery
-from routingsim.report.drawing import draw
 from routingsim.report.formatting import number
 from routingsim.report.markdown import render_json, render_markdown
-from routingsim.report.study_contents import compose_study
+from routingsim.report.replay_report import compose
+from routingsim.report.study_report import compose_study
+from routingsim.report.svg import draw
 from routingsim.simulation.export import written
 from routingsim.simulation.result import ReplayResult
 

@@ -14,6 +14,15 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
+from routingsim.report.axes import (
+    axes,
+    dress,
+    label,
+    legend_below,
+    legend_height,
+    log_axis,
+    nothing_to_show,
+)
 from routingsim.report.beside import controls_beside
 from routingsim.report.frontier import AGAINST, Point, check_against, draw_frontier, frontier_height
 from routingsim.report.palette import (
@@ -25,16 +34,7 @@ from routingsim.report.palette import (
     control_styles,
     policy_styles,
 )
-from routingsim.report.series import clock, ecdf, leading_agents, waiting
-from routingsim.report.shapes import (
-    axes,
-    dress,
-    label,
-    legend_below,
-    legend_height,
-    log_axis,
-    nothing_to_show,
-)
+from routingsim.report.plot_data import clock, ecdf, leading_agents, waiting
 from routingsim.simulation.result import ReplayResult
 from routingsim.simulation.statistics import quantiles
 

@@ -4,10 +4,10 @@ import platform
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from routingsim import view
+from routingsim import display
 from routingsim.agents import AgentPool
-from routingsim.corpus import Corpus
-from routingsim.report import words
+from routingsim.corpora.corpus import Corpus
+from routingsim.report import replay_text
 from routingsim.report.document import Block, Column, Facts, Section, table
 from routingsim.report.formatting import ABSENT, count, duration, isolated, percent
 from routingsim.report.palette import agent_colours
@@ -19,7 +19,7 @@ __all__ = ["agents", "corpus_call", "corpus_digest", "corpus_facts", "run", "ver
 def run(results: Sequence[ReplayResult], command: str | None) -> Section:
     """Corpus, arrivals, seed, versions, agents and policies: all it takes to run it again."""
     first = results[0]
-    asked, met = words.arrivals(first)
+    asked, met = replay_text.arrivals(first)
     facts = [
         *corpus_facts(first.corpus),
         ("Tasks", f"{len(first):,}"),
@@ -127,7 +127,7 @@ def _policies(results: Sequence[ReplayResult]) -> Block:
     rows = []
     for result in results:
         policy = result.policy
-        shown = "; ".join(f"{k} = {view.parameter(v)}" for k, v in policy.parameters.items())
+        shown = "; ".join(f"{k} = {display.parameter(v)}" for k, v in policy.parameters.items())
         fitted = ", ".join(
             "the corpus shown" if digest == corpus_digest(result) else digest[:12]
             for digest in policy.fitted_on

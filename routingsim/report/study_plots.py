@@ -11,11 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from routingsim.errors import SimulationError
-from routingsim.evaluation.measure import METRICS, POINTS
+from routingsim.evaluation.cell import METRICS, POINTS
 from routingsim.evaluation.study import Study
-from routingsim.report.frontier import AGAINST, Point, check_against, draw_frontier, frontier_height
-from routingsim.report.palette import Style, control_styles, policy_styles
-from routingsim.report.shapes import (
+from routingsim.report.axes import (
     axes,
     dress,
     label,
@@ -24,6 +22,8 @@ from routingsim.report.shapes import (
     log_axis,
     nothing_to_show,
 )
+from routingsim.report.frontier import AGAINST, Point, check_against, draw_frontier, frontier_height
+from routingsim.report.palette import Style, control_styles, policy_styles
 
 __all__ = ["AXES", "legend_space", "plot_frontier", "plot_load", "plot_regret", "study_styles"]
 

@@ -6,7 +6,7 @@ A call's latency is modelled as the engine simulates it::
 
 with lognormal noise of mean 1, or, where token counts are not there or do not matter, as a
 lognormal of its own. Parameters are maximum-likelihood estimates
-(:mod:`routingsim.simulation.likelihood`).
+(:mod:`routingsim.simulation.lognormal_fit`).
 """
 
 import html
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from routingsim.agents import Agent, AgentPool
 from routingsim.errors import AgentError, CorpusError
-from routingsim.simulation.likelihood import FAR, Estimate, Maximum, maximise
+from routingsim.simulation.lognormal_fit import FAR, Estimate, Maximum, maximise
 
 __all__ = ["Estimate", "ServiceFit", "fit_pool", "fit_service"]
 

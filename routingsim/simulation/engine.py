@@ -23,9 +23,8 @@ import numpy as np
 from numba import njit, types
 from numpy.typing import NDArray
 
-from routingsim import draws
+from routingsim import rng
 from routingsim.errors import PolicyError
-from routingsim.policies.by_reference import refer, rewrite
 from routingsim.policies.kernel import (
     CHOOSE,
     FAILED,
@@ -39,7 +38,9 @@ from routingsim.policies.kernel import (
     TaskView,
     no_learning,
 )
-from routingsim.simulation.columns import (
+from routingsim.policies.numba_reference import refer, rewrite
+from routingsim.simulation.heaps import inlined, pop_event, push_event, push_time, sink_time
+from routingsim.simulation.state import (
     EXPONENTIAL,
     LOG,
     LOGNORMAL,
@@ -55,7 +56,6 @@ from routingsim.simulation.columns import (
     empty_log,
     empty_state,
 )
-from routingsim.simulation.heaps import inlined, pop_event, push_event, push_time, sink_time
 
 __all__ = ["pool_view", "run"]
 
@@ -169,9 +169,9 @@ def _enqueue(s, agent, a, i):
 def _draw(law, key, i, attempt):
     """The draw behind a try's service time. It belongs to the task: every agent meets the same."""
     if law == LOGNORMAL:
-        return draws.normal(key, i, attempt)
+        return rng.normal(key, i, attempt)
     if law == EXPONENTIAL:
-        return draws.uniform(key, i, attempt)
+        return rng.uniform(key, i, attempt)
     return 1.0
 
 
@@ -254,7 +254,7 @@ def _send(s, system, work, rules, log, keys, a, i, attempt, now, drawn):
             noise = -math.log(noise)
         left, end = start, start + work.service[row, a] * noise
         rate = agent.error_rate
-        failed = rate > 0.0 and draws.uniform(keys.error, i, attempt) < rate
+        failed = rate > 0.0 and rng.uniform(keys.error, i, attempt) < rate
         judged = attempt + 1 < rules.levels and not failed
         if judged:
             judged = not math.isnan(work.quality[row, a])
@@ -271,7 +271,7 @@ def _send(s, system, work, rules, log, keys, a, i, attempt, now, drawn):
         cost += work.cost[row, a]
         if judged and not failed:
             cost += rules.judge_cost
-            mistaken = draws.uniform(keys.judge, i, attempt) < rules.judge_error
+            mistaken = rng.uniform(keys.judge, i, attempt) < rules.judge_error
             if (work.quality[row, a] < rules.bar) != mistaken:
                 status = REJECTED
         if start > now:
@@ -297,11 +297,11 @@ class _Keys(NamedTuple):
 @inlined
 def _keys(seed):
     return _Keys(
-        draws.stream(seed, draws.SERVICE),
-        draws.stream(seed, draws.ERROR),
-        draws.stream(seed, draws.CHOICE),
-        draws.stream(seed, draws.THINK),
-        draws.stream(seed, draws.JUDGE),
+        rng.stream(seed, rng.SERVICE),
+        rng.stream(seed, rng.ERROR),
+        rng.stream(seed, rng.CHOICE),
+        rng.stream(seed, rng.THINK),
+        rng.stream(seed, rng.JUDGE),
     )
 
 
@@ -343,7 +343,7 @@ _pool_view = inlined(pool_view)
 
 @inlined
 def _think(rules, key, index, part):
-    return rules.think * (draws.exponential(key, index, part) if rules.think_cv else 1.0)
+    return rules.think * (rng.exponential(key, index, part) if rules.think_cv else 1.0)
 
 
 @njit(  # pyright: ignore[reportCallIssue]
@@ -457,9 +457,9 @@ def run(
     log = empty_log(n, max(rules.attempts, rules.levels))
     learns = int(learn is not no_learning)
     if interpreted:
-        from routingsim.simulation.interpreted import Callbacks
+        from routingsim.simulation.python_callbacks import Callbacks
 
-        stream = np.uint64(draws.stream(seed, draws.CHOICE))
+        stream = np.uint64(rng.stream(seed, rng.CHOICE))
         callbacks = Callbacks(choose, learn, work, pool_view(state, system), memory, stream)
         kernels, handed = callbacks.kernels, callbacks.addresses
     else:

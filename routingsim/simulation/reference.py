@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from routingsim import draws
+from routingsim import rng
 from routingsim.errors import PolicyError
 from routingsim.policies.kernel import (
     FAILED,
@@ -32,7 +32,7 @@ from routingsim.policies.kernel import (
     TaskView,
     no_learning,
 )
-from routingsim.simulation.columns import (
+from routingsim.simulation.state import (
     DETERMINISTIC,
     EXPONENTIAL,
     REJECTED,
@@ -100,11 +100,11 @@ class _Simulation:
         self.work, self.system, self.rules, self.memory = work, system, rules, memory
         self.choose, self.learn = choose.python, learn.python
         self.learns = learn is not no_learning
-        self.service_key = np.uint64(draws.stream(seed, draws.SERVICE))
-        self.error_key = np.uint64(draws.stream(seed, draws.ERROR))
-        self.judge_key = np.uint64(draws.stream(seed, draws.JUDGE))
-        self.choice_key = np.uint64(draws.stream(seed, draws.CHOICE))
-        self.think_key = np.uint64(draws.stream(seed, draws.THINK))
+        self.service_key = np.uint64(rng.stream(seed, rng.SERVICE))
+        self.error_key = np.uint64(rng.stream(seed, rng.ERROR))
+        self.judge_key = np.uint64(rng.stream(seed, rng.JUDGE))
+        self.choice_key = np.uint64(rng.stream(seed, rng.CHOICE))
+        self.think_key = np.uint64(rng.stream(seed, rng.THINK))
 
         agents = range(system.slots.size)
         self.tasks = [_Task() for _ in work.row]
@@ -235,7 +235,7 @@ class _Simulation:
         task.wait += now - task.sent
         task.cost += float(self.work.cost[row, a])
         task.ends = now + self.service(i)
-        task.fails = draws.uniform(self.error_key, i, task.attempt) < self.system.error_rate[a]
+        task.fails = rng.uniform(self.error_key, i, task.attempt) < self.system.error_rate[a]
         last = task.attempt + 1 >= self.rules.levels
         task.judged = not (last or task.fails or math.isnan(self.work.quality[row, a]))
         if task.judged:
@@ -253,9 +253,9 @@ class _Simulation:
         if noise[task.agent] == DETERMINISTIC:
             return mean
         if noise[task.agent] == EXPONENTIAL:
-            return mean * draws.exponential(self.service_key, i, task.attempt)
+            return mean * rng.exponential(self.service_key, i, task.attempt)
         sigma = float(self.system.sigma[task.agent])
-        normal = draws.normal(self.service_key, i, task.attempt)
+        normal = rng.normal(self.service_key, i, task.attempt)
         return mean * math.exp(sigma * (normal - 0.5 * sigma))
 
     def depart(self, now: float, i: int) -> None:
@@ -274,7 +274,7 @@ class _Simulation:
         """Whether the answer is good enough, as far as the judge can tell."""
         task, rules = self.tasks[i], self.rules
         wanting = self.work.quality[self.work.row[i], task.agent] < rules.bar
-        mistaken = draws.uniform(self.judge_key, i, task.attempt) < rules.judge_error
+        mistaken = rng.uniform(self.judge_key, i, task.attempt) < rules.judge_error
         return REJECTED if wanting != mistaken else OK
 
     def expire(self, now: float, i: int) -> None:
@@ -325,7 +325,7 @@ class _Simulation:
 
     def think(self, index: int, part: int) -> float:
         if self.rules.think_cv:
-            return self.rules.think * draws.exponential(self.think_key, index, part)
+            return self.rules.think * rng.exponential(self.think_key, index, part)
         return self.rules.think
 
     # -- what is seen and written down ----------------------------------------------

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from routingsim.agents import AgentPool, load_agents
-from routingsim.corpus import Corpus
+from routingsim.corpora.corpus import Corpus
 from routingsim.errors import SimulationError
 from routingsim.policies.kernel import Kernel
 from routingsim.policies.policy import Policy, make_policy

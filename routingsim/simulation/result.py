@@ -19,15 +19,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from routingsim import view
+from routingsim import display
 from routingsim.agents import AgentPool
-from routingsim.corpus import Corpus
+from routingsim.corpora.corpus import Corpus
 from routingsim.errors import SimulationError
 from routingsim.policies.kernel import FAILED, OK, SHED, STATUS_NAMES, TIMED_OUT
 from routingsim.policies.policy import Policy
-from routingsim.simulation.columns import Log, Workload
 from routingsim.simulation.service import Outage
 from routingsim.simulation.stability import Stability, stability
+from routingsim.simulation.state import Log, Workload
 from routingsim.simulation.statistics import Interval, batch_means, quantiles
 
 if TYPE_CHECKING:
@@ -361,26 +361,26 @@ class ReplayResult:
 
         return "\n".join(
             [
-                view.wrapped(f"ReplayResult: {self._title}"),
-                *map(view.wrapped, self._preface),
-                view.fitted([str(name) for name in table.index], render),
-                *map(view.wrapped, self._remarks),
+                display.wrapped(f"ReplayResult: {self._title}"),
+                *map(display.wrapped, self._preface),
+                display.fitted([str(name) for name in table.index], render),
+                *map(display.wrapped, self._remarks),
             ]
         )
 
     def _repr_html_(self) -> str:
         agents = self._summary.iloc[:-1]
         shown = agents.loc[
-            agents.index[np.sort(np.argsort(-agents["tasks"], kind="stable")[: view.MOST_ROWS])]
+            agents.index[np.sort(np.argsort(-agents["tasks"], kind="stable")[: display.MOST_ROWS])]
         ]
         rows = [
             [str(row["agent"]), *(_as_text(row[key], form) for key, _, form in _SHOWN)]
             for row in pd.concat([shown, self._summary.iloc[-1:]]).reset_index().to_dict("records")
         ]
         more = len(agents) - len(shown)
-        return view.card(
+        return display.card(
             self._title,
-            view.table(["agent", *(head for _, head, _ in _SHOWN)], rows, strong=len(rows) - 1),
+            display.table(["agent", *(head for _, head, _ in _SHOWN)], rows, strong=len(rows) - 1),
             [
                 *([f"{more:,} agents with fewer tasks"] if more else []),
                 *self._preface,

@@ -9,9 +9,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from routingsim import draws
+from routingsim import rng
 from routingsim.agents import Agent, AgentPool
-from routingsim.corpus import Corpus
+from routingsim.corpora.corpus import Corpus
 from routingsim.errors import AgentError, SimulationError
 from routingsim.policies.policy import Judge, Policy
 from routingsim.simulation import engine
@@ -23,9 +23,9 @@ from routingsim.simulation.arrivals import (
     realised,
 )
 from routingsim.simulation.arrivals.process import is_finite, is_whole
-from routingsim.simulation.columns import Rules, System, Workload
 from routingsim.simulation.result import ReplayResult
 from routingsim.simulation.service import Outage, system
+from routingsim.simulation.state import Rules, System, Workload
 from routingsim.simulation.workload import Records, records
 
 __all__ = ["ONE_TRY", "Retries", "Scenario", "other_agents", "prepare"]
@@ -320,9 +320,9 @@ def _rows(
         return np.zeros(count, np.int32), False
     if first + count <= len(corpus):
         return np.arange(first, first + count, dtype=np.int32), False
-    return draws.integers(np.uint64(draws.stream(seed, draws.ROW)), count, len(corpus)), True
+    return rng.integers(np.uint64(rng.stream(seed, rng.ROW)), count, len(corpus)), True
 
 
 def _permutation(count: int, seed: int) -> NDArray[np.intp]:
     """An order of ``count`` records drawn by the seed alone."""
-    return np.random.default_rng([seed & (2**63 - 1), draws.ROW]).permutation(count)
+    return np.random.default_rng([seed & (2**63 - 1), rng.ROW]).permutation(count)

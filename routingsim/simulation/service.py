@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from routingsim.agents import Agent, AgentPool
-from routingsim.corpus import Corpus, prompt_tokens
+from routingsim.corpora.corpus import Corpus, prompt_tokens
 from routingsim.errors import SimulationError
-from routingsim.simulation.columns import DETERMINISTIC, EXPONENTIAL, LOGNORMAL, System
+from routingsim.simulation.state import DETERMINISTIC, EXPONENTIAL, LOGNORMAL, System
 
 __all__ = [
     "Outage",

@@ -6,13 +6,13 @@ from dataclasses import replace
 import numpy as np
 from tqdm.auto import tqdm
 
-from routingsim import draws
+from routingsim import rng
 from routingsim.agents import AgentPool
-from routingsim.corpus import Corpus
+from routingsim.corpora.corpus import Corpus
 from routingsim.errors import PolicyError, SimulationError
+from routingsim.policies.bandit_base import explore as exploring
 from routingsim.policies.bandits import learn_by_agent
 from routingsim.policies.kernel import OK
-from routingsim.policies.learning import explore as exploring
 from routingsim.policies.linucb import learn_linear
 from routingsim.policies.policy import Policy, make_policy
 from routingsim.policies.qtable import learn_table
@@ -116,4 +116,4 @@ def train(
 
 
 def _seed(seed: int, episode: int) -> int:
-    return int(draws.bits(draws.stream(seed, draws.ROW), episode, 0) >> np.uint64(1))
+    return int(rng.bits(rng.stream(seed, rng.ROW), episode, 0) >> np.uint64(1))

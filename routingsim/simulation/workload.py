@@ -6,12 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from routingsim.agents import AgentPool
-from routingsim.corpus import Corpus, prompt_tokens
+from routingsim.corpora.corpus import Corpus, prompt_tokens
 from routingsim.errors import SimulationError
 from routingsim.policies.policy import Policy, TextTable
-from routingsim.scoring import score_column
-from routingsim.simulation.columns import Workload
+from routingsim.scoring.dvar import score_column
 from routingsim.simulation.service import cost_table, service_table, system
+from routingsim.simulation.state import Workload
 
 __all__ = ["Records", "records"]
 

@@ -143,9 +143,9 @@ def test_no_block_escapes_by_its_language(page: Path) -> None:
 
 
 def test_what_is_generated_is_current() -> None:
-    house, reference = script("house"), script("policies")
-    assert house.PICTURE.read_text(encoding="utf-8") == house.picture(), "run `make docs`"
-    assert house.PAGE.read_text(encoding="utf-8") == house.page(), "run `make docs`"
+    drawn, reference = script("architecture"), script("policies")
+    assert drawn.PICTURE.read_text(encoding="utf-8") == drawn.picture(), "run `make docs`"
+    assert drawn.PAGE.read_text(encoding="utf-8") == drawn.page(), "run `make docs`"
     assert reference.PAGE.read_text(encoding="utf-8") == reference.page(), "run `make docs`"
 
 

@@ -20,7 +20,7 @@ import pytest
 import routingsim as rs
 from routingsim.cli import main
 from routingsim.errors import PolicyError, SimulationError
-from routingsim.evaluation.measure import METRICS
+from routingsim.evaluation.cell import METRICS
 from routingsim.evaluation.study import Study
 from routingsim.policies import Policy, choose_kernel, draw, make_policy, static
 from routingsim.simulation.scenario import Retries, prepare

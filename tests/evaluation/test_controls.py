@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from routingsim.agents import Agent, AgentPool
-from routingsim.corpus import Corpus
-from routingsim.datasets import load_corpus
+from routingsim.corpora.corpus import Corpus
+from routingsim.corpora.datasets import load_corpus
 from routingsim.errors import CorpusError, PolicyError, SimulationError
 from routingsim.evaluation import (
     assigned,

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routingsim.datasets import load_corpus
+from routingsim.corpora.datasets import load_corpus
 from routingsim.errors import CorpusError, SimulationError
 from routingsim.evaluation import find_leaks, folds
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from routingsim.agents import load_agents
-from routingsim.corpus import Corpus
+from routingsim.corpora.corpus import Corpus
 from routingsim.errors import CorpusError
 from routingsim.evaluation import (
     RoutingCurve,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from routingsim.datasets import load_corpus
+from routingsim.corpora.datasets import load_corpus
 from routingsim.errors import CorpusError, SimulationError
 from routingsim.evaluation import Estimate, doubly_robust, ips, snips
 from routingsim.evaluation.off_policy import SMALL_SAMPLE

@@ -11,7 +11,7 @@ import routingsim as rs
 from routingsim.agents import AgentPool
 from routingsim.errors import SimulationError
 from routingsim.evaluation import aiq, paired_bootstrap, text_use
-from routingsim.evaluation.measure import METRICS, POINTS, Cell
+from routingsim.evaluation.cell import METRICS, POINTS, Cell
 from routingsim.evaluation.study import Settings, Study
 from routingsim.evaluation.two_way import paired_two_way, two_way_interval
 

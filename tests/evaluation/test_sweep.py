@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from routingsim.agents import Agent, AgentPool, load_agents
-from routingsim.datasets import load_corpus
+from routingsim.corpora.datasets import load_corpus
 from routingsim.errors import AgentError, SimulationError
 from routingsim.evaluation.sweep import sweep
 from routingsim.simulation import theory

@@ -14,7 +14,7 @@ from routingsim.errors import BrokerError
 from routingsim.live import Broker, Listener, LiveStack, RedisPublisher, Settings
 from routingsim.live.broker import connect
 from routingsim.live.client import to_frame
-from routingsim.live.history import with_id
+from routingsim.live.redis_schema import with_id
 from routingsim.messages import (
     DECISIONS,
     STATUSES,

@@ -19,9 +19,9 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 from websockets.typing import Origin
 
-from routingsim.live.bridge import Bridge
-from routingsim.live.protocol import Limits
-from routingsim.live.serving import Plan, running
+from routingsim.live.bridge.protocol import Limits
+from routingsim.live.bridge.server import Bridge
+from routingsim.live.serve import Plan, running
 from routingsim.live.settings import Settings
 from routingsim.messages import DECISIONS
 

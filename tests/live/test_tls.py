@@ -15,11 +15,11 @@ import pytest
 from websockets.asyncio.client import connect as open_client
 
 from routingsim.errors import BrokerError, RoutingSimError
-from routingsim.live.bridge import Bridge
+from routingsim.live.bridge.protocol import Limits
+from routingsim.live.bridge.server import Bridge
 from routingsim.live.broker import Broker, connect
-from routingsim.live.protocol import Limits
-from routingsim.live.publisher import RedisPublisher
-from routingsim.live.serving import Plan, running
+from routingsim.live.publisher.redis import RedisPublisher
+from routingsim.live.serve import Plan, running
 from routingsim.live.settings import Settings
 from routingsim.messages import DECISIONS, AgentStatus
 

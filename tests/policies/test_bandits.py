@@ -11,13 +11,10 @@ from scipy import stats
 
 import routingsim as rs
 from routingsim.agents import Agent, AgentPool
-from routingsim.corpus import Corpus
+from routingsim.corpora.corpus import Corpus
 from routingsim.errors import PolicyError
 from routingsim.policies import make_policy
-from routingsim.policies.bandits import gamma_draw
-from routingsim.policies.features import hashed_features
-from routingsim.policies.kernel import FAILED, OK, SHED, Outcome, TaskView
-from routingsim.policies.learning import (
+from routingsim.policies.bandit_base import (
     BLOCKS,
     CHOICES,
     DONE,
@@ -30,6 +27,9 @@ from routingsim.policies.learning import (
     head,
     reward,
 )
+from routingsim.policies.bandits import gamma_draw
+from routingsim.policies.features import hashed_features
+from routingsim.policies.kernel import FAILED, OK, SHED, Outcome, TaskView
 from routingsim.policies.policy import Policy
 from routingsim.simulation.result import ReplayResult
 

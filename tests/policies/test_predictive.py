@@ -10,13 +10,13 @@ from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 
 from routingsim.agents import Agent, AgentPool
-from routingsim.corpus import Corpus, prompt_tokens
+from routingsim.corpora.corpus import Corpus, prompt_tokens
 from routingsim.errors import PolicyError
 from routingsim.policies import kmeans, knn, make_policy, ridge, utility
+from routingsim.policies.builtin_predictors import PREDICTORS
 from routingsim.policies.crossfit import shipped_fits
 from routingsim.policies.kernel import PoolView, TaskView
 from routingsim.policies.predictors import QualityPredictor
-from routingsim.policies.shipped import PREDICTORS
 from routingsim.simulation.arrivals import Poisson
 from routingsim.simulation.replay import replay
 

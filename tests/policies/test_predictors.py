@@ -18,9 +18,10 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from routingsim.corpus import Corpus
+from routingsim.corpora.corpus import Corpus
 from routingsim.errors import PolicyError
 from routingsim.evaluation import apgr, routing_curve
+from routingsim.policies.builtin_predictors import PREDICTORS, tfidf_knn, tfidf_ridge
 from routingsim.policies.estimators import (
     ClusterMeans,
     GuardedNeighbors,
@@ -28,7 +29,6 @@ from routingsim.policies.estimators import (
     text_counts,
 )
 from routingsim.policies.predictors import QualityPredictor
-from routingsim.policies.shipped import PREDICTORS, tfidf_knn, tfidf_ridge
 
 TOPICS = {"maths": "sum integral matrix prime proof", "poetry": "rhyme moon verse ode sonnet"}
 
@@ -352,7 +352,7 @@ def test_few_tasks_are_enough_to_fit_on(kind: str) -> None:
 
 @pytest.mark.reference
 def test_predictions_on_gsm8k_are_ahead_of_length(shared_data: Path) -> None:
-    from routingsim.datasets import load_corpus
+    from routingsim.corpora.datasets import load_corpus
 
     corpus = load_corpus(shared_data / "gsm8k_responses.csv")
     names = ("mistralai/Mixtral-8x7B-Instruct-v0.1", "gpt-4-1106-preview")

@@ -9,11 +9,11 @@ import pytest
 
 import routingsim as rs
 from routingsim.agents import Agent, AgentPool
-from routingsim.corpus import Corpus
+from routingsim.corpora.corpus import Corpus
 from routingsim.errors import PolicyError
 from routingsim.policies import make_policy, q_values
+from routingsim.policies.bandit_base import explore
 from routingsim.policies.kernel import FAILED, OK, Outcome, PoolView, TaskView
-from routingsim.policies.learning import explore
 from routingsim.policies.policy import Policy
 
 SHORT, LONG = "Hi", "Prove, in full, that the sum of two odd numbers is even; then explain: why?"

@@ -10,14 +10,14 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from routingsim.agents import Agent, AgentPool, load_agents
-from routingsim.corpus import Corpus
-from routingsim.datasets import load_corpus
+from routingsim.corpora.corpus import Corpus
+from routingsim.corpora.datasets import load_corpus
 from routingsim.errors import AgentError, PolicyError
 from routingsim.policies import default_bands, make_policy, threshold
 from routingsim.policies.kernel import Kernel, PoolView, TaskView
 from routingsim.policies.policy import Policy
 from routingsim.policies.rules import BANDS
-from routingsim.scoring import score_column
+from routingsim.scoring.dvar import score_column
 
 POOL = load_agents()
 N = 4000

@@ -11,7 +11,7 @@ import pytest
 
 import routingsim as rs
 from routingsim.agents import Agent, AgentPool
-from routingsim.corpus import Corpus
+from routingsim.corpora.corpus import Corpus
 from routingsim.errors import PolicyError
 from routingsim.policies import load_policy, make_policy, save_policy
 from routingsim.policies.kernel import choose_kernel, learn_kernel

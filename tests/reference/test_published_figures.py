@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import routingsim as rs
-from routingsim.corpus import Corpus
-from routingsim.datasets import load_corpus
+from routingsim.corpora.corpus import Corpus
+from routingsim.corpora.datasets import load_corpus
 from routingsim.evaluation import (
     aiq,
     apgr,

@@ -8,7 +8,7 @@ import pytest
 from matplotlib import pyplot
 
 from routingsim.agents import Agent, AgentPool, load_agents
-from routingsim.corpus import Corpus
+from routingsim.corpora.corpus import Corpus
 from routingsim.evaluation.compare import compare
 from routingsim.evaluation.study import Study
 from routingsim.simulation.replay import replay

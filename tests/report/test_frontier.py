@@ -10,13 +10,13 @@ from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 from matplotlib.text import Text
 
-from routingsim.corpus import Corpus
+from routingsim.corpora.corpus import Corpus
 from routingsim.errors import SimulationError
 from routingsim.evaluation.study import Study
 from routingsim.report import compose, plots
+from routingsim.report.axes import label
 from routingsim.report.beside import controls_beside
 from routingsim.report.document import Gallery, Table
-from routingsim.report.shapes import label
 from routingsim.simulation.replay import replay
 from routingsim.simulation.result import ReplayResult
 

@@ -15,7 +15,7 @@ from routingsim.agents import AgentPool
 from routingsim.policies.policy import Policy, make_policy
 from routingsim.report import plots
 from routingsim.report.palette import agent_colours
-from routingsim.report.series import waiting
+from routingsim.report.plot_data import waiting
 from routingsim.simulation.replay import replay
 from routingsim.simulation.result import ReplayResult
 

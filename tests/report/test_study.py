@@ -12,7 +12,7 @@ from matplotlib import pyplot
 from matplotlib.figure import Figure
 
 from routingsim.errors import SimulationError
-from routingsim.evaluation.measure import METRICS
+from routingsim.evaluation.cell import METRICS
 from routingsim.evaluation.study import Study
 from routingsim.report import compose_study, render, write_study
 from routingsim.report.document import Document, Table

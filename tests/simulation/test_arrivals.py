@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import stats
 
-from routingsim.corpus import Corpus
+from routingsim.corpora.corpus import Corpus
 from routingsim.errors import SimulationError
 from routingsim.simulation import arrivals
 from routingsim.simulation.arrivals import (

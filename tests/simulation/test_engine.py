@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
-from routingsim import draws
+from routingsim import rng
 from routingsim.agents import Agent, AgentPool
 from routingsim.errors import PolicyError
 from routingsim.policies.kernel import (
@@ -28,8 +28,8 @@ from routingsim.policies.kernel import (
 )
 from routingsim.policies.policy import make_policy
 from routingsim.simulation import engine, reference
-from routingsim.simulation.columns import Log, Rules, System, Workload
 from routingsim.simulation.service import Outage, system
+from routingsim.simulation.state import Log, Rules, System, Workload
 
 ONE_TRY = Rules(attempts=1, backoff=0.0, factor=1.0, fallback=0, users=0, think=0.0, think_cv=0)
 SYSTEMS = range(12)
@@ -326,12 +326,12 @@ def test_a_closed_loop_has_never_more_tasks_than_users(users: int, think_cv: int
     log = engine.run(work, system(pool), rules, watching, no_learning, np.zeros(8000), 5)
     assert (np.diff(work.arrived) >= 0).all()
     assert most_at_once(pd.Series(work.arrived), pd.Series(log.finished)) <= users
-    key = np.uint64(draws.stream(5, draws.THINK))
-    first = 4.0 * min(draws.exponential(key, u, 1) for u in range(users)) if think_cv else 4.0
+    key = np.uint64(rng.stream(5, rng.THINK))
+    first = 4.0 * min(rng.exponential(key, u, 1) for u in range(users)) if think_cv else 4.0
     assert work.arrived[0] == first
     if users == 1:
         thought = work.arrived[1:] - log.finished[:-1]
-        drawn = [draws.exponential(key, i, 0) if think_cv else 1.0 for i in range(499)]
+        drawn = [rng.exponential(key, i, 0) if think_cv else 1.0 for i in range(499)]
         np.testing.assert_allclose(thought, 4.0 * np.array(drawn), atol=1e-9)
 
 
@@ -402,11 +402,11 @@ def eight_agents() -> AgentPool:
 def open_run(policy: str, seed: int, load: float = 0.6, tasks: int = 2000) -> tuple[Workload, Log]:
     """Tasks of random complexity on eight agents, 60 % loaded."""
     pool = eight_agents()
-    key = np.uint64(draws.stream(seed, draws.ARRIVAL))
+    key = np.uint64(rng.stream(seed, rng.ARRIVAL))
     gaps = np.array(_exponentials(key, tasks)) / (load * pool.capacity)
     scores = np.random.default_rng(7).random(500)
     work = workload(np.cumsum(gaps), 8)._replace(
-        row=draws.integers(np.uint64(draws.stream(seed, draws.ROW)), tasks, 500),
+        row=rng.integers(np.uint64(rng.stream(seed, rng.ROW)), tasks, 500),
         d_var=scores,
         prompt_tokens=np.zeros(500),
         category=np.zeros(500, np.int64),
@@ -422,7 +422,7 @@ def open_run(policy: str, seed: int, load: float = 0.6, tasks: int = 2000) -> tu
 
 
 def _exponentials(key: np.uint64, count: int) -> list[float]:
-    return [draws.exponential(key, i, 0) for i in range(count)]
+    return [rng.exponential(key, i, 0) for i in range(count)]
 
 
 def test_under_one_seed_policies_meet_the_same_noise() -> None:

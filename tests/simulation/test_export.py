@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from routingsim.agents import Agent, AgentPool
-from routingsim.datasets import load_corpus
+from routingsim.corpora.datasets import load_corpus
 from routingsim.errors import SimulationError
 from routingsim.simulation.export import SUFFIXES, write_tasks, write_trace
 from routingsim.simulation.replay import replay

@@ -25,8 +25,8 @@ from routingsim.policies.kernel import (
 )
 from routingsim.policies.policy import make_policy
 from routingsim.simulation import engine, reference
-from routingsim.simulation.columns import Log, Rules, System, Workload
 from routingsim.simulation.service import Outage, system
+from routingsim.simulation.state import Log, Rules, System, Workload
 
 SHIPPED = sorted(set(shipped.__all__) - {"BANDS", "default_bands", "static"})
 """The rules by the names of their functions."""

@@ -11,7 +11,7 @@ import pytest
 
 import routingsim as rs
 from routingsim.agents import Agent, AgentPool
-from routingsim.corpus import Corpus
+from routingsim.corpora.corpus import Corpus
 from routingsim.errors import AgentError, PolicyError, SimulationError
 from routingsim.simulation import theory
 from routingsim.simulation.statistics import quantiles

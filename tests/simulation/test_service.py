@@ -9,11 +9,11 @@ import pytest
 
 import routingsim as rs
 from routingsim.agents import Agent, AgentPool
-from routingsim.corpus import Corpus, prompt_tokens
+from routingsim.corpora.corpus import Corpus, prompt_tokens
 from routingsim.errors import AgentError, SimulationError
 from routingsim.simulation import service as model
-from routingsim.simulation.columns import DETERMINISTIC, EXPONENTIAL, LOGNORMAL
 from routingsim.simulation.service import Outage
+from routingsim.simulation.state import DETERMINISTIC, EXPONENTIAL, LOGNORMAL
 
 
 def agent(name: str, **fields) -> Agent:

@@ -6,11 +6,11 @@ import pytest
 
 import routingsim as rs
 from routingsim.agents import Agent, AgentPool
-from routingsim.corpus import Corpus
+from routingsim.corpora.corpus import Corpus
 from routingsim.errors import PolicyError, SimulationError
 from routingsim.policies import make_policy
+from routingsim.policies.bandit_base import DONE, EXPLORE, FLOOR, HEAD
 from routingsim.policies.kernel import choose_kernel, learn_kernel
-from routingsim.policies.learning import DONE, EXPLORE, FLOOR, HEAD
 from routingsim.policies.policy import Policy
 from routingsim.simulation.result import ReplayResult
 from routingsim.simulation.training import train

@@ -25,10 +25,10 @@ from websockets.asyncio.client import connect as open_client
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
 
-from routingsim.live.bridge import Bridge
+from routingsim.live.bridge.protocol import Limits
+from routingsim.live.bridge.server import Bridge
 from routingsim.live.broker import Broker, connect
-from routingsim.live.protocol import Limits
-from routingsim.live.publisher import RedisPublisher
+from routingsim.live.publisher.redis import RedisPublisher
 from routingsim.live.settings import Settings
 from routingsim.messages import (
     DECISIONS,
@@ -234,7 +234,7 @@ def test_a_server_with_full_memory_goes_on_when_it_has_room() -> None:
 
 SERVE = """\
 import asyncio, sys
-from routingsim.live.bridge import Bridge
+from routingsim.live.bridge.server import Bridge
 asyncio.run(Bridge(sys.argv[1], port=int(sys.argv[2])).run_until(asyncio.Event()))
 """
 

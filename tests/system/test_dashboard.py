@@ -14,11 +14,11 @@ import pytest
 import uvicorn
 from playwright.sync_api import Browser, Locator, Page, Playwright, expect, sync_playwright
 
-from routingsim.live.api import create_app
-from routingsim.live.bridge import Bridge
+from routingsim.live.bridge.server import Bridge
 from routingsim.live.broker import Broker, connect
-from routingsim.live.pacing import play
-from routingsim.live.publisher import RedisPublisher
+from routingsim.live.http.app import create_app
+from routingsim.live.publisher.playback import play
+from routingsim.live.publisher.redis import RedisPublisher
 from routingsim.live.settings import Settings
 from routingsim.messages import (
     AgentInfo,

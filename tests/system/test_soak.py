@@ -27,11 +27,11 @@ from websockets.asyncio.client import connect as open_client
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
 
-from routingsim.live.bridge import Bridge
+from routingsim.live.bridge.metrics import BridgeStats
+from routingsim.live.bridge.protocol import Limits
+from routingsim.live.bridge.server import Bridge
 from routingsim.live.broker import Broker
-from routingsim.live.monitor import BridgeStats
-from routingsim.live.protocol import Limits
-from routingsim.live.publisher import RedisPublisher
+from routingsim.live.publisher.redis import RedisPublisher
 from routingsim.live.settings import Settings
 from routingsim.messages import (
     DECISIONS,
@@ -67,7 +67,7 @@ class Ups(logging.Handler):
 
 def run_bridge(url: str) -> None:
     """The bridge in a process of its own, so that its memory is its own too."""
-    ups, log = Ups(), logging.getLogger("routingsim.live.upstream")
+    ups, log = Ups(), logging.getLogger("routingsim.live.bridge.subscriber")
     log.addHandler(ups)
     log.setLevel(logging.INFO)
 

@@ -55,7 +55,7 @@ from routingsim.live import Settings, serve
 
 class Slow(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path, target=None):
-        if name == "routingsim.live.api":
+        if name == "routingsim.live.http.app":
             print("importing", flush=True)
             time.sleep(600)
             print("imported", flush=True)
@@ -279,7 +279,7 @@ def is_server(process: psutil.Process) -> bool:
 
 
 def test_a_killed_server_costs_messages_but_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("routingsim.live.pacing.FLUSH_SECONDS", 0.2)
+    monkeypatch.setattr("routingsim.live.publisher.playback.FLUSH_SECONDS", 0.2)
     with LiveStack(Settings(), http=False, port=0) as live:
         play([(0.0, decision(0))], live.publisher)
         own(is_server).kill()
@@ -317,7 +317,7 @@ def test_a_strangers_server_on_a_killed_ones_port_is_not_joined(port: int) -> No
 def test_a_live_process_that_was_killed_can_be_started_again() -> None:
     with LiveStack(Settings(), http=False, port=0) as live:
         redis = live.redis_url
-        own(lambda p: "routingsim.live.serving" in " ".join(p.cmdline())).kill()
+        own(lambda p: "routingsim.live.serve" in " ".join(p.cmdline())).kill()
         until(lambda: not live.is_running)
         until(lambda: not listens(redis))  # its server went with it
         assert "stopped" in repr(live)

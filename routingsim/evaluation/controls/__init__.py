@@ -24,13 +24,13 @@ from routingsim.evaluation.controls.choices import (
     shuffled,
 )
 from routingsim.evaluation.controls.offline import Control, control_table, recorded_controls
+from routingsim.evaluation.controls.permutation import TextUse, text_use
 from routingsim.evaluation.controls.simulated import (
     assigned,
     chosen_by,
     control_policies,
     control_replays,
 )
-from routingsim.evaluation.controls.use import TextUse, text_use
 
 __all__ = [
     "Control",

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from routingsim.agents import AgentPool
-from routingsim.corpus import Corpus
+from routingsim.corpora.corpus import Corpus
 from routingsim.errors import CorpusError, PolicyError, SimulationError
 from routingsim.evaluation.controls.choices import (
     FOLDS,

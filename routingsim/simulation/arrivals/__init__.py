@@ -1,7 +1,7 @@
 """When tasks arrive: models, recorded traces, and what can be built of them.
 
 A process is a frozen value. ``process.times(n, seed)`` gives arrival times in
-seconds from 0. Draws are keyed (:mod:`routingsim.draws`): the same seed gives the
+seconds from 0. Draws are keyed (:mod:`routingsim.rng`): the same seed gives the
 same times, the first n are the same whatever n is, and two processes under one
 seed share their random numbers. Nothing is rescaled to end at a nice time.
 

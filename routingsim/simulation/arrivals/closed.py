@@ -19,7 +19,7 @@ from routingsim.simulation.arrivals.process import (
 )
 
 if TYPE_CHECKING:
-    from routingsim.corpus import Corpus
+    from routingsim.corpora.corpus import Corpus
 
 __all__ = ["ClosedLoop"]
 

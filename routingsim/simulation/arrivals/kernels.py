@@ -11,7 +11,7 @@ import math
 import numpy as np
 from numba import njit
 
-from routingsim.draws import exponential, normal, uniform
+from routingsim.rng import exponential, normal, uniform
 
 __all__ = ["diurnal", "gamma", "jitter", "poisson", "switching", "weibull"]
 

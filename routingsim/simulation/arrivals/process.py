@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from routingsim.errors import SimulationError
 
 if TYPE_CHECKING:
-    from routingsim.corpus import Corpus
+    from routingsim.corpora.corpus import Corpus
     from routingsim.simulation.arrivals.superposition import Superposition
 
 __all__ = [
@@ -157,9 +157,9 @@ def compiled() -> Any:
 
 
 def _stream(seed: int) -> np.uint64:
-    from routingsim import draws
+    from routingsim import rng
 
-    return np.uint64(draws.stream(seed, draws.ARRIVAL))
+    return np.uint64(rng.stream(seed, rng.ARRIVAL))
 
 
 def is_whole(value: object) -> bool:

@@ -25,7 +25,7 @@ from routingsim.simulation.arrivals.process import (
 )
 
 if TYPE_CHECKING:
-    from routingsim.corpus import Corpus
+    from routingsim.corpora.corpus import Corpus
 
 __all__ = ["CorpusTimes", "Trace"]
 
@@ -68,7 +68,7 @@ class Trace(Arrivals):
         return False
 
     def __post_init__(self) -> None:
-        from routingsim.corpus import Corpus
+        from routingsim.corpora.corpus import Corpus
 
         source = self.source
         if isinstance(source, os.PathLike):
@@ -97,7 +97,7 @@ class Trace(Arrivals):
         return stamps - origin, length
 
     def _stamps(self) -> tuple[Times, str]:
-        from routingsim.datasets import load_corpus
+        from routingsim.corpora.datasets import load_corpus
 
         source = self.source
         if isinstance(source, np.ndarray):

@@ -14,7 +14,7 @@ import numpy as np
 from routingsim.simulation.arrivals.process import Rated, Times, compiled, number, numeral
 
 if TYPE_CHECKING:
-    from routingsim.corpus import Corpus
+    from routingsim.corpora.corpus import Corpus
 
 __all__ = ["Deterministic", "Gamma", "Poisson", "Weibull"]
 

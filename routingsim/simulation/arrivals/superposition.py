@@ -15,7 +15,7 @@ from routingsim.simulation.arrivals.recorded import CorpusTimes
 from routingsim.simulation.arrivals.renewal import Poisson
 
 if TYPE_CHECKING:
-    from routingsim.corpus import Corpus
+    from routingsim.corpora.corpus import Corpus
 
 __all__ = ["Superposition"]
 
@@ -66,7 +66,7 @@ class Superposition(Arrivals):
         return type(self)(tuple(part.scaled(factor) for part in self.parts))
 
     def _draw(self, n: int, key: np.uint64, corpus: Corpus | None) -> Times:
-        from routingsim.draws import bits  # not at the top: this loads the compiler
+        from routingsim.rng import bits  # not at the top: this loads the compiler
 
         keys = [np.uint64(bits(key, k, _BRANCH)) for k in range(len(self.parts))]
         counts = [min(n, n // len(keys) + 64)] * len(keys)

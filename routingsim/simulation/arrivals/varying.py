@@ -24,7 +24,7 @@ from routingsim.simulation.arrivals.process import (
 )
 
 if TYPE_CHECKING:
-    from routingsim.corpus import Corpus
+    from routingsim.corpora.corpus import Corpus
 
 __all__ = ["MMPP", "Diurnal", "Piecewise", "burst"]
 

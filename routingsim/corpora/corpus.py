@@ -1,0 +1,392 @@
+"""Tasks to route: texts, arrivals, and what was recorded of each agent on each."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import ArrayLike, NDArray
+
+from routingsim.corpora.corpus_view import corpus_html, corpus_text
+from routingsim.corpora.readers import Skipped, rows_of_frame, shown
+from routingsim.corpora.validation import BASE, OUTCOMES, STRING, check, draft_own, outcome_arrays
+from routingsim.corpora.writers import csv_bytes, write_frame
+from routingsim.errors import CorpusError
+
+__all__ = ["CHARACTERS_PER_TOKEN", "Corpus", "prompt_tokens"]
+
+CHARACTERS_PER_TOKEN = 4.0
+"""By which a prompt's tokens are estimated where they are not recorded."""
+
+_LISTED = 10
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Corpus:
+    """Tasks in the order they arrive, checked. A trace is a corpus without texts.
+
+    Get one from :func:`routingsim.load_corpus` or :meth:`from_frame`. Methods that
+    change something return a new corpus.
+
+    Attributes
+    ----------
+    name : str
+        "tasks", the public corpus's name, or the file's stem.
+    tasks : DataFrame
+        A row a task: id, text, arrived_at (s, NaN where there is none), category
+        ("" where there is none), prompt_tokens, output_tokens (NaN where not
+        recorded). Not to be written to.
+    agents : tuple of str
+        The names under which outcomes are recorded.
+    outcomes : mapping of str to ndarray, shape (tasks, agents)
+        Recorded "quality" (0 to 1), "cost" (USD), "latency" (s) and
+        "output_tokens"; NaN where not recorded.
+    source : str
+        The path or URL it came from.
+    sha256 : str
+        Of the file's bytes; for several files, of the concatenation in sorted
+        order; for a DataFrame, of its canonical CSV; for a corpus joined with a
+        trace, of the two digests, in hexadecimal, one after the other. A selection
+        keeps the digest of what it was selected from.
+    notes : tuple of str
+        What the reader should know: arrivals that were sorted, records skipped.
+    skipped : tuple of Skipped
+        The records left out, each with file, line and reason.
+    """
+
+    name: str
+    tasks: pd.DataFrame
+    agents: tuple[str, ...]
+    outcomes: Mapping[str, NDArray[np.float64]]
+    source: str
+    sha256: str
+    notes: tuple[str, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
+
+    @classmethod
+    def from_frame(
+        cls,
+        frame: pd.DataFrame,
+        name: str = "frame",
+        *,
+        on_error: str = "raise",
+        agents: Collection[str] | None = None,
+    ) -> Self:
+        """A corpus from a DataFrame with the columns of our CSV format.
+
+        Parameters
+        ----------
+        frame : DataFrame
+            Columns ``id`` and ``text``; optionally ``arrived_at`` (s), ``category``,
+            ``prompt_tokens``, ``output_tokens`` and
+            ``outcomes.<agent>.quality|cost|latency|output_tokens``. It is not changed.
+        name : str
+            What to call the corpus.
+        on_error : {"raise", "skip"}
+            Whether a bad row is an error, or is left out and listed in ``skipped``.
+        agents : collection of str, optional
+            The names under which outcomes may be recorded. Default: any.
+
+        Raises
+        ------
+        CorpusError
+            If a column is missing or a value is not allowed; rows count from 1.
+        """
+        draft = draft_own(rows_of_frame(frame, name))
+        table, skipped = check([draft], on_error=on_error, agents=agents)
+        corpus = cls.of_table(
+            table, name=name, source="DataFrame", sha256="", notes=draft.notes, skipped=skipped
+        )
+        digest = hashlib.sha256(csv_bytes(corpus.to_frame())).hexdigest()
+        return corpus._with(sha256=digest)
+
+    @classmethod
+    def of_table(
+        cls,
+        table: pd.DataFrame,
+        *,
+        name: str,
+        source: str,
+        sha256: str,
+        notes: Sequence[str] = (),
+        skipped: tuple[Skipped, ...] = (),
+    ) -> Self:
+        """A corpus from a table that :func:`routingsim.corpora.validation.check` returned."""
+        said = list(notes)
+        if skipped:
+            records = _count(len(skipped), "record was", "records were")
+            said.append(f"{records} skipped; the first: {skipped[0]}")
+            said += [f"also skipped: {each}" for each in skipped[1:_LISTED]]
+            if len(skipped) > _LISTED:
+                said.append(f"and {len(skipped) - _LISTED:,} more skipped, all in .skipped")
+        arrived = table["arrived_at"].to_numpy()
+        missing = int(np.isnan(arrived).sum())
+        if 0 < missing < len(arrived):
+            tasks = _count(missing, "task has", "tasks have")
+            said.append(f"{tasks} no arrived_at: the corpus's own times cannot be replayed")
+        elif missing == 0 and (late := _out_of_order(arrived)):
+            said.append(f"{_count(late, 'arrival was', 'arrivals were')} unsorted: sorted")
+            table = table.iloc[np.argsort(arrived, kind="stable")].reset_index(drop=True)
+        blank = table["text"].tolist().count("")
+        if 0 < blank < len(table):
+            said.append(f"{_count(blank, 'task has', 'tasks have')} an empty text")
+        agents, outcomes = outcome_arrays(table)
+        return cls(
+            name=name,
+            tasks=table.loc[:, list(BASE)].copy(),
+            agents=agents,
+            outcomes={key: _frozen(array) for key, array in outcomes.items()},
+            source=source,
+            sha256=sha256,
+            notes=tuple(said),
+            skipped=skipped,
+        )
+
+    def __len__(self) -> int:
+        return len(self.tasks)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Corpus):
+            return NotImplemented
+        return (
+            (self.name, self.agents, self.source, self.sha256)
+            == (other.name, other.agents, other.source, other.sha256)
+            and self.tasks.equals(other.tasks)
+            and all(
+                np.array_equal(self.outcomes[key], other.outcomes[key], equal_nan=True)
+                for key in OUTCOMES
+            )
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.sha256, len(self)))
+
+    def __repr__(self) -> str:
+        return corpus_text(self)
+
+    def _repr_html_(self) -> str:
+        return corpus_html(self)
+
+    @cached_property
+    def texts(self) -> pa.LargeStringArray:
+        """The texts as one Arrow array: no nulls, offset 0, UTF-8 in its buffers."""
+        return pa.array(self.tasks["text"].tolist(), type=pa.large_string())
+
+    @property
+    def has_arrivals(self) -> bool:
+        """Whether every task has an arrival time; they are sorted then."""
+        return len(self) > 0 and not np.isnan(self.tasks["arrived_at"].to_numpy()).any()
+
+    @property
+    def has_texts(self) -> bool:
+        """Whether any task has a text; a trace has none."""
+        return any(self.tasks["text"].tolist())
+
+    @cached_property
+    def category_codes(self) -> Mapping[str, int]:
+        """A number from 0 for each category, in order of their names; none for ""."""
+        names = sorted(set(self.tasks["category"].tolist()) - {""})
+        return {name: code for code, name in enumerate(names)}
+
+    def outcome(self, field: str, agents: Sequence[str]) -> NDArray[np.float64]:
+        """What was recorded of these agents, in this order.
+
+        Parameters
+        ----------
+        field : {"quality", "cost", "latency", "output_tokens"}
+            Which outcome: 0 to 1, USD, s, tokens.
+        agents : sequence of str
+            Outcome names; one the corpus does not know gives a column of NaN.
+
+        Returns
+        -------
+        ndarray of float64, shape (tasks, agents)
+
+        Raises
+        ------
+        CorpusError
+            If there is no such outcome.
+        """
+        if field not in OUTCOMES:
+            raise CorpusError(f"no outcome {shown(field)}; allowed are {', '.join(OUTCOMES)}")
+        result = np.full((len(self), len(agents)), np.nan)
+        for column, agent in enumerate(agents):
+            if agent in self.agents:
+                result[:, column] = self.outcomes[field][:, self.agents.index(agent)]
+        return result
+
+    def select(self, indices: ArrayLike) -> Corpus:
+        """The tasks at these positions (or where a mask is true), each at most once.
+
+        They keep the order asked for, except that a corpus with arrival times
+        stays sorted by them.
+
+        Raises
+        ------
+        CorpusError
+            If a position does not exist or is given twice.
+        """
+        chosen = np.asarray(indices)
+        if chosen.dtype == np.bool_:
+            if chosen.shape != (len(self),):
+                raise CorpusError(f"a mask of shape {chosen.shape} for {len(self):,} tasks")
+            chosen = np.flatnonzero(chosen)
+        if chosen.size == 0:
+            chosen = np.empty(0, dtype=np.intp)
+        if chosen.ndim != 1 or not np.issubdtype(chosen.dtype, np.integer):
+            raise CorpusError("expected a list of positions or a mask, one value a task")
+        if chosen.size and (chosen.min() < 0 or chosen.max() >= len(self)):
+            raise CorpusError(f"positions go from 0 to {len(self) - 1}")
+        if len(np.unique(chosen)) < len(chosen):
+            raise CorpusError("a position is given twice; a task can be selected once")
+        if self.has_arrivals:
+            chosen = np.sort(chosen)
+        left_out = (
+            [f"{len(chosen):,} of {len(self):,} tasks selected"] if len(chosen) < len(self) else []
+        )
+        return self._with(
+            tasks=self.tasks.iloc[chosen].reset_index(drop=True),
+            outcomes={key: _frozen(array[chosen]) for key, array in self.outcomes.items()},
+            notes=(*self.notes, *left_out),
+        )
+
+    def head(self, n: int) -> Corpus:
+        """The first ``n`` tasks, or all where there are fewer."""
+        return self.select(np.arange(min(max(n, 0), len(self))))
+
+    def sample(self, n: int, seed: int) -> Corpus:
+        """``n`` tasks drawn at random without replacement, in the corpus's order.
+
+        Raises
+        ------
+        CorpusError
+            If there are fewer than ``n``.
+        """
+        if not 0 <= n <= len(self):
+            raise CorpusError(f"cannot draw {n:,} of {len(self):,} tasks")
+        return self.select(np.sort(np.random.default_rng(seed).permutation(len(self))[:n]))
+
+    def split(self, fraction: float, seed: int) -> tuple[Corpus, Corpus]:
+        """Two parts drawn at random, the first with this fraction of the tasks.
+
+        Raises
+        ------
+        CorpusError
+            If ``fraction`` is not between 0 and 1.
+        """
+        if not 0 <= fraction <= 1:
+            raise CorpusError(f"fraction is {fraction}; allowed is 0 to 1")
+        order = np.random.default_rng(seed).permutation(len(self))
+        cut = round(fraction * len(self))
+        return self.select(np.sort(order[:cut])), self.select(np.sort(order[cut:]))
+
+    def with_arrivals(self, trace: Corpus) -> Corpus:
+        """These tasks at the times of a trace, met in order.
+
+        The trace's token counts go with its arrivals and take the place of those
+        recorded here; where the trace has none, these stay. A longer trace goes
+        round the tasks again, and their ids end in "#2", "#3" from the second time
+        on; a shorter one leaves tasks out. Either is said in ``notes``.
+
+        Parameters
+        ----------
+        trace : Corpus
+            Any corpus whose tasks all have an arrival time.
+
+        Raises
+        ------
+        CorpusError
+            If the trace has no arrival times, or there is no task to meet them.
+        """
+        if not trace.has_arrivals:
+            raise CorpusError(f"{trace.name} has no arrival times; expected a trace")
+        if not len(self):
+            raise CorpusError(f"{self.name} has no tasks to meet the arrivals of {trace.name}")
+        size = len(trace)
+        met = np.arange(size) % len(self)
+        tasks = self.tasks.iloc[met].reset_index(drop=True)
+        again = np.arange(size) // len(self) + 1
+        ids = [
+            task if time == 1 else f"{task}#{time}"
+            for task, time in zip(tasks["id"].tolist(), again.tolist(), strict=True)
+        ]
+        if len(set(ids)) < size:
+            raise CorpusError(f"{self.name}: ids that end in #2, #3, … stand in the way of repeats")
+        tasks["id"] = pd.array(ids, dtype=STRING)
+        for column in ("arrived_at", "prompt_tokens", "output_tokens"):
+            if not np.isnan(trace.tasks[column].to_numpy()).all():
+                tasks[column] = trace.tasks[column]
+        note = f"arrivals of {trace.name} ({size:,})"
+        if size > len(self):
+            note += f": its {len(self):,} tasks come round again, repeats have ids in #2, #3, …"
+        elif size < len(self):
+            note += f": {len(self) - size:,} of {len(self):,} tasks left out"
+        digest = hashlib.sha256((self.sha256 + trace.sha256).encode()).hexdigest()
+        return self._with(
+            tasks=tasks,
+            outcomes={key: _frozen(array[met]) for key, array in self.outcomes.items()},
+            source=f"{self.source} + {trace.source}",
+            sha256=digest,
+            notes=(*self.notes, note, *(f"{trace.name}: {said}" for said in trace.notes)),
+        )
+
+    def to_frame(self) -> pd.DataFrame:
+        """One table, as :meth:`from_frame` takes it: outcomes in dotted columns."""
+        recorded = {
+            f"outcomes.{agent}.{key}": self.outcomes[key][:, column]
+            for column, agent in enumerate(self.agents)
+            for key in OUTCOMES
+            if not np.isnan(self.outcomes[key][:, column]).all()
+        }
+        return pd.concat([self.tasks, pd.DataFrame(recorded, index=self.tasks.index)], axis=1)
+
+    def write(self, path: str | os.PathLike[str]) -> None:
+        """Write it in our own format, by the suffix of the path.
+
+        Parameters
+        ----------
+        path : path
+            Ends in .jsonl, .csv (each optionally with .gz) or .parquet. The file is
+            written beside and renamed, so that no half of it is ever there.
+
+        Raises
+        ------
+        CorpusError
+            If the suffix is another one, or the file cannot be written.
+        """
+        write_frame(self.to_frame(), Path(path))
+
+    def _with(self, **changes: Any) -> Self:
+        # Not dataclasses.replace: the texts cached on this instance are no field.
+        fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return type(self)(**{**fields, **changes})
+
+
+def _frozen(array: NDArray[np.float64]) -> NDArray[np.float64]:
+    array.flags.writeable = False
+    return array
+
+
+def _count(number: int, one: str, many: str) -> str:
+    return f"{number:,} {one if number == 1 else many}"
+
+
+def _out_of_order(arrived: NDArray[np.float64]) -> int:
+    return int((arrived < np.maximum.accumulate(arrived)).sum())
+
+
+def prompt_tokens(corpus: Corpus) -> NDArray[np.float64]:
+    """Tokens of each prompt, shape (tasks,): recorded, or characters / 4."""
+    recorded = corpus.tasks["prompt_tokens"].to_numpy(dtype=np.float64)
+    if not np.isnan(recorded).any():
+        return recorded
+    characters = corpus.tasks["text"].str.len().to_numpy(dtype=np.float64)
+    return np.where(np.isnan(recorded), np.ceil(characters / CHARACTERS_PER_TOKEN), recorded)

@@ -1,0 +1,83 @@
+"""A corpus's table as a file in our own format: JSON lines, CSV or Parquet."""
+
+import csv
+import gzip
+import os
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pandas as pd
+
+from routingsim.corpora.validation import BASE
+from routingsim.errors import CorpusError
+
+__all__ = ["csv_bytes", "write_frame"]
+
+
+def write_frame(frame: pd.DataFrame, path: Path) -> None:
+    """Write a table in the form its path's suffix names.
+
+    The file is written beside and renamed, so that no half of it is ever there.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        As :meth:`routingsim.corpora.corpus.Corpus.to_frame` gives it.
+    path : Path
+        Ends in .jsonl, .csv (each optionally with .gz) or .parquet.
+
+    Raises
+    ------
+    CorpusError
+        If the suffix is another one, or the file cannot be written.
+    """
+    plain = path.name.removesuffix(".gz")
+    if plain.endswith(".jsonl"):
+        data = _jsonl_bytes(frame)
+    elif plain.endswith(".csv"):
+        data = csv_bytes(frame)
+    elif path.suffix == ".parquet":
+        data = frame.to_parquet(index=False)
+    else:
+        raise CorpusError(
+            f"{path}: unknown suffix; allowed are .jsonl, .csv (also with .gz) and .parquet"
+        )
+    if path.suffix == ".gz":
+        # No time stamp: the same corpus gives the same bytes.
+        data = gzip.compress(data, mtime=0)
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        beside.write_bytes(data)
+        beside.replace(path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise CorpusError(f"{path}: cannot be written ({error.strerror or error})") from error
+
+
+def csv_bytes(frame: pd.DataFrame) -> bytes:
+    """The table as canonical CSV: UTF-8, LF, shortest exact numbers."""
+    text = frame.to_csv(index=False, lineterminator="\n")
+    if "\r" in text:
+        # pandas leaves a lone CR bare, and a reader takes it for the end of a row.
+        text = frame.to_csv(index=False, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
+    return text.encode()
+
+
+def _jsonl_bytes(frame: pd.DataFrame) -> bytes:
+    encoder = msgspec.json.Encoder()
+    lines = bytearray()
+    names = list(frame.columns)
+    for row in zip(*(frame[name].tolist() for name in names), strict=True):
+        record: dict[str, Any] = {}
+        for name, value in zip(names, row, strict=True):
+            # NaN is the one value unlike itself; "" is the category of no category.
+            if value != value or (name == "category" and not value):
+                continue
+            if name in BASE:
+                record[name] = value
+            else:
+                agent, _, key = name.removeprefix("outcomes.").rpartition(".")
+                record.setdefault("outcomes", {}).setdefault(agent, {})[key] = value
+        lines += encoder.encode(record) + b"\n"
+    return bytes(lines)

@@ -1,0 +1,3 @@
+"""From Redis to WebSocket clients."""
+
+__all__: list[str] = []

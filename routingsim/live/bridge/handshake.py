@@ -1,0 +1,121 @@
+"""The door of a bridge: plain HTTP is answered, strangers are turned away."""
+
+import http
+import logging
+from collections.abc import Callable, Collection
+
+from websockets.datastructures import Headers, MultipleValuesError
+from websockets.http11 import Request, Response
+
+from routingsim.live.bridge.metrics import BridgeStats, health, prometheus
+from routingsim.live.bridge.protocol import Limits
+from routingsim.live.security import Admission, bearer_matches, host_allowed, origin_allowed
+
+__all__ = ["Door"]
+
+log = logging.getLogger(__name__)
+
+
+class Door:
+    """Decides about opening handshakes.
+
+    Parameters
+    ----------
+    limits
+        ``connections`` and ``connections_per_address`` matter here.
+    origins
+        Origins allowed besides loopback and the server's own.
+    token
+        What to show; None if nothing.
+    local, tls
+        Whether the server listens on loopback only, and whether it speaks TLS.
+    """
+
+    def __init__(
+        self,
+        limits: Limits,
+        *,
+        origins: Collection[str],
+        token: str | None,
+        local: bool,
+        tls: bool,
+    ) -> None:
+        self.refused = 0
+        self._origins = frozenset(origins)
+        self._token = token
+        self._local = local
+        self._tls = tls
+        self._admission = Admission(limits.connections, limits.connections_per_address)
+
+    def enter(self, address: str) -> bool:
+        """Count a TCP connection. False: not even a refusal should be spent on it."""
+        self._admission.enter(address)
+        self.refused += self._admission.flooded
+        return not self._admission.flooded
+
+    def leave(self, address: str) -> None:
+        """The inverse of :meth:`enter`."""
+        self._admission.leave(address)
+
+    def answer(
+        self, request: Request, address: str, stats: Callable[[], BridgeStats]
+    ) -> Response | bool:
+        """What to answer a request.
+
+        Returns
+        -------
+        Response or bool
+            An HTTP response, or to let the client in: True if it has shown the
+            token, False if it has still to do so (or need not).
+        """
+        try:
+            origin, host, authorization = (
+                request.headers.get(name) for name in ("Origin", "Host", "Authorization")
+            )
+        except MultipleValuesError:
+            return self._refuse(address, 400, "a header came twice")
+        token, path = self._token, request.path.partition("?")[0]
+        # A connection names its origin, but these are read without one.
+        plain = path in ("/health", "/metrics") and request.method == "GET"
+        if plain and self._local and not host_allowed(host or "", self._origins):
+            return self._refuse(address, 403, f"host {host!r} is not allowed here")
+        if plain and path == "/health":
+            figures = stats()
+            return _response(200 if figures.upstream else 503, health(figures), "application/json")
+        known = token is not None and bearer_matches(authorization or "", token)
+        if token is not None and authorization is not None and not known:
+            return self._refuse(address, 401, "wrong token")
+        if plain:
+            if token is not None and not known:
+                return self._refuse(address, 401, "show the token in an Authorization header")
+            return _response(200, prometheus(stats()), "text/plain; version=0.0.4; charset=utf-8")
+        status = self._admission.refusal(address)
+        if status is not None:
+            return self._refuse(address, status, "too many connections")
+        if not origin_allowed(
+            origin, host or "", allowed=self._origins, local=self._local, tls=self._tls
+        ):
+            return self._refuse(
+                address, 403, f"origin {origin!r} is not allowed here; see ROUTINGSIM_ORIGINS"
+            )
+        return known
+
+    def _refuse(self, address: str, status: int, why: str) -> Response:
+        self.refused += 1
+        log.warning("event=refused address=%s status=%d reason=%r", address, status, why)
+        response = _response(status, f"{why}\n".encode(), "text/plain; charset=utf-8")
+        if status == 401:
+            response.headers["WWW-Authenticate"] = "Bearer"
+        return response
+
+
+def _response(status: int, body: bytes, content_type: str) -> Response:
+    headers = Headers(
+        {
+            "Connection": "close",
+            "Content-Length": str(len(body)),
+            "Content-Type": content_type,
+            "Cache-Control": "no-store",
+        }
+    )
+    return Response(status, http.HTTPStatus(status).phrase, headers, body)

@@ -1,0 +1,389 @@
+"""The bridge: what is published on Redis goes to WebSocket clients.
+
+::
+
+    async with Bridge("redis://localhost:6379") as bridge:
+        print(bridge.url)
+        ...
+
+The wire protocol is that of :mod:`routingsim.live.bridge.protocol`; the path does not
+matter. While Redis is away clients stay connected, get
+``{"type":"status","upstream":"down"}``, and when it is back
+``{"type":"status","upstream":"up"}`` and what was published meanwhile.
+
+The same port answers ``GET /health`` and ``GET /metrics`` (see
+:mod:`routingsim.live.bridge.metrics`; the latter asks for the token, if there is one).
+
+Close codes: 1001 shutdown, 1008 too many frames or no token, 1009 frame too
+large, 4008 too slow (come back with ``since``).
+"""
+
+import asyncio
+import contextlib
+import errno
+import itertools
+import logging
+import ssl as tls
+from collections.abc import Callable, Collection
+from types import TracebackType
+from typing import Any, Self, cast
+
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
+
+from routingsim.errors import BrokerError
+from routingsim.live.bridge.connection import Connection
+from routingsim.live.bridge.fanout import Hub
+from routingsim.live.bridge.handshake import Door
+from routingsim.live.bridge.metrics import BridgeStats
+from routingsim.live.bridge.protocol import (
+    CHANNELS,
+    Close,
+    Limits,
+    Reply,
+    Session,
+    Subscribe,
+    Unsubscribe,
+)
+from routingsim.live.bridge.send_queue import Outbox, SlowPolicy
+from routingsim.live.bridge.subscriber import Upstream
+from routingsim.live.ports import who_holds
+from routingsim.live.security import is_loopback
+
+__all__ = ["Bridge"]
+
+GOING_AWAY = 1001
+SLOW = 4008
+
+SWEEP_SECONDS = 0.25
+FIRST_REPORT_SECONDS = 5.0
+SHORTEST_REST, LONGEST_REST = 0.0005, 0.002
+"""Seconds between writing to all clients; asyncio's timers know no less than 1 ms."""
+WRITE_LIMIT = (64 * 2**10, 0)
+"""Bytes in a transport above which messages wait in the outbox instead, and below which
+they flow again."""
+
+log = logging.getLogger(__name__)
+
+
+class Bridge:
+    """A WebSocket server that passes on what is published on Redis.
+
+    Parameters
+    ----------
+    redis_url
+        As in ``REDIS_URL`` (see :mod:`routingsim.live.settings`).
+    host, port
+        Where to listen; port 0 takes any free one.
+    limits
+        See :class:`~routingsim.live.bridge.protocol.Limits`.
+    slow
+        What becomes of a client for whom too much waits: ``"disconnect"`` closes
+        it with 4008, ``"drop"`` leaves messages out and tells it how many.
+    origins
+        Origins of pages that may connect, besides those of loopback and of this
+        very server; ``"*"`` for any.
+    by_host
+        Whether a bridge on loopback knows its own pages by their Host all the same;
+        only behind a proxy that asks who comes
+        (see :class:`~routingsim.live.addresses.Public`).
+    token
+        What clients must show, in an Authorization header or a first frame.
+    ssl
+        Certificate and key, to serve ``wss``.
+
+    Raises
+    ------
+    BrokerError
+        If ``redis_url`` is not one. That no Redis is there is no error: the
+        bridge waits for it.
+    """
+
+    def __init__(
+        self,
+        redis_url: str,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 3001,
+        limits: Limits | None = None,
+        slow: SlowPolicy = "disconnect",
+        origins: Collection[str] | None = None,
+        by_host: bool = False,
+        token: str | None = None,
+        ssl: tls.SSLContext | None = None,
+    ) -> None:
+        self.host = host
+        self.limits = limits or Limits()
+        self._wanted_port = port
+        self._slow: SlowPolicy = slow
+        self._token = token
+        self._ssl = ssl
+        self._door = Door(
+            self.limits,
+            origins=origins or (),
+            token=token,
+            local=is_loopback(host) and not by_host,
+            tls=ssl is not None,
+        )
+        self._connections: set[Connection] = set()
+        self._clients: dict[Outbox, Connection] = {}
+        self._numbers = itertools.count(1)
+        self._accepted = self._evicted = self._abusive = self._dropped = 0
+        self._hub = Hub(
+            self.limits,
+            schedule=self._schedule,
+            resync=lambda channel: self._upstream.resync(channel),
+            evict=self._evict,
+        )
+        self._upstream = Upstream(redis_url, CHANNELS, self.limits.history_messages, self._hub)
+        self._next_flush = 0.0
+        self._server: Server | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+
+    # Life
+
+    async def start(self) -> Self:
+        """Listen, and connect to Redis. Returns when that has succeeded or failed, or after 5 s.
+
+        Raises
+        ------
+        BrokerError
+            If the port is taken; the message says by whom, where that can be told.
+        """
+        try:
+            self._server = await serve(
+                self._handle,
+                self.host,
+                self._wanted_port,
+                ssl=self._ssl,
+                compression=None,  # so that all clients get the same bytes
+                process_request=self._process_request,
+                server_header=None,
+                open_timeout=self.limits.handshake_seconds,
+                close_timeout=self.limits.close_seconds,
+                max_size=self.limits.frame_bytes,
+                write_limit=WRITE_LIMIT,
+                create_connection=cast(Any, self._new_connection),
+            )
+        except OSError as problem:
+            raise BrokerError(self._cannot_listen(problem)) from problem
+        first_report = asyncio.Event()
+        self._hub.on_report = first_report.set
+        self._tasks = [
+            asyncio.create_task(self._upstream.run(), name="bridge upstream"),
+            asyncio.create_task(self._sweep(), name="bridge sweep"),
+        ]
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(FIRST_REPORT_SECONDS):
+                    await first_report.wait()
+        except BaseException:  # cancelled: nobody else would stop what has begun
+            await self.stop()
+            raise
+        log.info("event=listening url=%s upstream=%s", self.url, "up" if self._hub.up else "down")
+        return self
+
+    async def stop(self) -> None:
+        """Close every client with 1001 and stop listening; done in about a second."""
+        server, self._server = self._server, None
+        if server is None:
+            return
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        server.close(close_connections=False)
+        for connection in list(self._connections):
+            connection.part(GOING_AWAY, "server is going away")
+        # Each connection has a deadline of its own; this one is for TLS handshakes on the way.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(2 * self.limits.close_seconds):
+                await server.wait_closed()
+        log.info("event=stopped delivered=%d", self._hub.delivered)
+
+    async def run_until(self, stop: asyncio.Event) -> None:
+        """Serve until ``stop`` is set, then close everything."""
+        async with self:
+            await stop.wait()
+
+    async def __aenter__(self) -> Self:
+        return await self.start()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.stop()
+
+    @property
+    def port(self) -> int:
+        """The port listened on; once started."""
+        if self._server is None:
+            return self._wanted_port
+        return self._server.sockets[0].getsockname()[1]
+
+    @property
+    def url(self) -> str:
+        """Where clients connect to, such as ``ws://127.0.0.1:3001``."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'ws' if self._ssl is None else 'wss'}://{host}:{self.port}"
+
+    @property
+    def stats(self) -> BridgeStats:
+        """Counters and state at this moment."""
+        clients = [client for client in self._clients.values() if client.outbox.lag_bytes]
+        return BridgeStats(
+            upstream=self._hub.up,
+            reason=self._hub.reason,
+            clients=len(self._clients),
+            lagging=len(clients),
+            received=self._hub.received.total(),
+            malformed=self._hub.malformed,
+            delivered=self._hub.delivered,
+            dropped=self._dropped + sum(outbox.dropped for outbox in self._clients),
+            accepted=self._accepted,
+            refused=self._door.refused,
+            evicted=self._evicted,
+            abusive=self._abusive,
+            lag=tuple(client.lag() for client in clients),
+        )
+
+    # Connections (see live.connection.Owner)
+
+    def opened(self, connection: Connection) -> None:
+        """A TCP connection was made; its handshake is to come."""
+        self._connections.add(connection)
+        if not self._door.enter(connection.address):
+            connection.transport.abort()
+
+    def closed(self, connection: Connection) -> None:
+        """A connection is gone, however."""
+        self._connections.discard(connection)
+        self._door.leave(connection.address)
+        if self._clients.pop(connection.outbox, None) is not None:
+            self._dropped += connection.outbox.dropped
+            log.info("event=client_gone client=%d", connection.number)
+        self._hub.remove(connection.outbox)
+
+    def abused(self, connection: Connection, close: Close) -> None:
+        """A client broke the rules."""
+        self._abusive += 1
+        log.warning(
+            "event=client_abusive client=%d address=%s reason=%r",
+            connection.number,
+            connection.address,
+            close.reason,
+        )
+        self._hub.remove(connection.outbox)
+        connection.part(close.code, close.reason, heed=False)
+
+    def new_session(self) -> Session:
+        """The protocol's state for one client."""
+        return Session(self.limits, asyncio.get_running_loop().time(), token=self._token)
+
+    def _new_connection(self, *args: Any, **options: Any) -> Connection:
+        return Connection(self, next(self._numbers), self._slow, *args, **options)
+
+    async def _handle(self, server_connection: ServerConnection) -> None:
+        """From the handshake to the end of one client."""
+        connection = cast(Connection, server_connection)
+        self._accepted += 1
+        self._clients[connection.outbox] = connection
+        self._hub.add(connection.outbox)
+        log.info("event=client client=%d address=%s", connection.number, connection.address)
+        loop = asyncio.get_running_loop()
+        patience = loop.call_later(self.limits.auth_seconds, self._check_token, connection)
+        try:
+            while True:
+                message = await connection.recv()
+                for action in connection.session.receive(message):
+                    self._act(connection, action)
+        except ConnectionClosed:
+            pass
+        finally:
+            patience.cancel()
+
+    def _act(self, connection: Connection, action: Reply | Subscribe | Unsubscribe | Close) -> None:
+        outbox = connection.outbox
+        match action:
+            case Reply(text):
+                if not outbox.control(text):
+                    self._evict(outbox)
+            case Subscribe():
+                self._hub.subscribe(outbox, action)
+            case Unsubscribe(channel, reply):
+                self._hub.unsubscribe(outbox, channel)
+                outbox.control(reply)
+            case Close():
+                self.abused(connection, action)
+
+    def _check_token(self, connection: Connection) -> None:
+        close = connection.session.auth_overdue()
+        if close is not None:
+            self.abused(connection, close)
+
+    def _evict(self, outbox: Outbox) -> None:
+        """Close a client that does not keep up; it may come back with ``since``."""
+        connection = self._clients.get(outbox)
+        if connection is None:
+            return
+        self._evicted += 1
+        lag = connection.lag()
+        log.warning(
+            "event=client_slow client=%d address=%s messages=%d bytes=%d",
+            lag.client,
+            lag.address,
+            lag.messages,
+            lag.bytes,
+        )
+        self._hub.remove(outbox)
+        connection.part(SLOW, "slow")
+
+    def _schedule(self, flush: Callable[[], None]) -> None:
+        """Write in the next turn, or after a rest as long as the last writing took.
+
+        A thousand clients make a turn so long that more messages come meanwhile;
+        joining those too is better than to write without pause.
+        """
+        loop = asyncio.get_running_loop()
+
+        def timed() -> None:
+            began = loop.time()
+            flush()
+            self._next_flush = loop.time() + min(loop.time() - began, LONGEST_REST)
+
+        if self._next_flush - loop.time() < SHORTEST_REST:
+            loop.call_soon(timed)
+        else:
+            loop.call_at(self._next_flush, timed)
+
+    async def _sweep(self) -> None:
+        """Find the clients that stand still while nothing is sent to them."""
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            now = asyncio.get_running_loop().time()
+            for outbox, connection in list(self._clients.items()):
+                if outbox.overdue or connection.stalled(now) > self.limits.stall_seconds:
+                    self._evict(outbox)
+
+    def _cannot_listen(self, problem: OSError) -> str:
+        place = f"{self.host} port {self._wanted_port}"
+        if problem.errno != errno.EADDRINUSE:
+            return f"the bridge cannot listen on {place}: {problem.strerror or problem}"
+        holder = who_holds(self._wanted_port)
+        return (
+            f"the bridge cannot listen on {place}: it is taken by {holder or 'another process'}. "
+            "Stop that, or choose another port (WEBSOCKET_PORT; 0 for any free one)"
+        )
+
+    def _process_request(
+        self, server_connection: ServerConnection, request: Request
+    ) -> Response | None:
+        connection = cast(Connection, server_connection)
+        answer = self._door.answer(request, connection.address, lambda: self.stats)
+        if isinstance(answer, Response):
+            return answer
+        connection.session.authenticated |= answer
+        return None

@@ -1,0 +1,222 @@
+"""The bridge's line to Redis: subscribe, read what is stored, notice when it breaks.
+
+One connection carries both the messages and the reading of the history (RESP3
+allows it), parsed by hiredis in the event loop. redis-py's pub/sub is not used:
+it spends 20 µs a message and gives up after a few failed reconnects.
+
+With a Redis Cluster (``rediscluster://`` or ``?cluster=true``) each channel is
+subscribed to on the node that owns it (sharded pub/sub), found by following the
+cluster's redirections.
+"""
+
+import asyncio
+import contextlib
+import logging
+import random
+from collections.abc import Sequence
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, Protocol
+
+import hiredis
+
+from routingsim.live.bridge.decoding import read_messages
+from routingsim.live.bridge.protocol import MessageId, format_id
+from routingsim.live.bridge.redis_connection import Wire, moved, open_wire, read_url
+from routingsim.live.bridge.replay_buffer import START, Message
+from routingsim.live.redis_schema import FIELD, history_key, latest_key, with_id
+from routingsim.live.settings import redacted
+
+__all__ = ["Listener", "Upstream"]
+
+HISTORY_SECONDS = 30.0
+"""Time for the whole history, which may be megabytes."""
+HEARTBEAT_SECONDS = 1.0
+BACKOFF_SECONDS = (0.05, 0.5)
+"""First and longest pause between attempts to connect."""
+
+log = logging.getLogger(__name__)
+
+_LOST = (OSError, TimeoutError, EOFError, hiredis.HiredisError)
+
+
+class Listener(Protocol):
+    """Who is told what comes from Redis; see :class:`routingsim.live.bridge.fanout.Hub`."""
+
+    def messages(self, name: str, data: Sequence[bytes]) -> None: ...
+
+    def hold(self, name: str) -> MessageId: ...
+
+    def settle(
+        self, name: str, stored: Sequence[Message], complete: bool, latest: Sequence[Message]
+    ) -> None: ...
+
+    def status(self, up: bool, reason: str) -> None: ...
+
+
+class Upstream:
+    """Keeps a listener in step with some channels of a Redis server, come what may.
+
+    Parameters
+    ----------
+    url
+        As in ``REDIS_URL`` (see :mod:`routingsim.live.settings`).
+    channels
+        Names of the channels.
+    history
+        Most messages to read of a channel's history.
+    listener
+        Is told in the event loop, one call at a time.
+
+    Raises
+    ------
+    BrokerError
+        If ``url`` is not one that can be used.
+    """
+
+    def __init__(self, url: str, channels: Sequence[str], history: int, listener: Listener) -> None:
+        self._address, cluster = read_url(url)
+        self._history = history
+        self._listener = listener
+        groups = [[name] for name in channels] if cluster else [list(channels)]
+        self._lines = [_Line(self, group, cluster) for group in groups]
+        self._line_of = {name: line for line in self._lines for name in line.channels}
+
+    async def run(self) -> None:
+        """Connect, and connect again, until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            for line in self._lines:
+                tasks.create_task(line.run())
+
+    def resync(self, channel: str) -> None:
+        """Settle ``channel`` once more, soon."""
+        self._line_of[channel].resync(channel)
+
+    def _report(self, reason: str) -> None:
+        self._listener.status(all(line.up for line in self._lines), reason)
+
+
+class _Line:
+    """One connection and its channels."""
+
+    def __init__(self, upstream: Upstream, channels: list[str], sharded: bool) -> None:
+        self.channels = channels
+        self.up = False
+        self._upstream = upstream
+        self._sharded = sharded
+        self._names = {name.encode(): name for name in channels}
+        self._unsettled: set[str] = set()
+        self._wake = asyncio.Event()
+
+    def resync(self, channel: str) -> None:
+        self._unsettled.add(channel)
+        self._wake.set()
+
+    async def run(self) -> None:
+        shortest, longest = BACKOFF_SECONDS
+        pause, reason, told = shortest, "", ""
+        while True:
+            try:
+                await self._serve()
+            except _LOST as problem:
+                reason = redacted(" ".join(str(problem).split())) or type(problem).__name__
+            if self.up:
+                pause, told = shortest, ""
+            if reason != told:  # not at each attempt
+                log.warning(
+                    "event=upstream_down channels=%s reason=%r", ",".join(self.channels), reason
+                )
+                told = reason
+            self.up = False
+            self._upstream._report(reason)
+            # Jitter, so that bridges that lost one server do not come back as one.
+            await asyncio.sleep(pause * random.uniform(0.5, 1.0))
+            pause = min(longest, pause * 2)
+
+    async def _serve(self) -> None:
+        """From connecting to losing the connection; always ends with an exception."""
+        address = self._upstream._address
+        async with contextlib.AsyncExitStack() as stack:
+            wire = await open_wire(address, self._receive, self._wake.set)
+            stack.callback(wire.abort)
+            try:
+                await self._subscribe(wire)
+            except hiredis.ReplyError as problem:
+                if not str(problem).startswith("MOVED"):
+                    raise
+                wire = await open_wire(moved(address, str(problem)), self._receive, self._wake.set)
+                stack.callback(wire.abort)
+                await self._subscribe(wire)
+            for channel in self.channels:
+                await self._settle(wire, channel)
+            self.up = True
+            log.info("event=upstream_up channels=%s", ",".join(self.channels))
+            self._upstream._report("connected")
+            while True:
+                # Not wait_for: in Python 3.11 it forgets to be cancelled if woken just then.
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(HEARTBEAT_SECONDS):
+                        await self._wake.wait()
+                self._wake.clear()
+                await wire.call("PING")
+                while self._unsettled:
+                    await self._settle(wire, self._unsettled.pop())
+
+    async def _subscribe(self, wire: Wire) -> None:
+        for channel in self.channels:
+            await wire.call("SSUBSCRIBE" if self._sharded else "SUBSCRIBE", channel)
+
+    async def _settle(self, wire: Wire, channel: str) -> None:
+        listener = self._upstream._listener
+        since = listener.hold(channel)
+        stored, complete, latest = await self._read(wire, channel, since)
+        if since != START and not (stored and stored[0].id == since):
+            # Trimmed, or another server's history, whose ids may lie before ours.
+            stored, complete, latest = await self._read(wire, channel, START)
+        listener.settle(channel, stored, complete, latest)
+
+    async def _read(
+        self, wire: Wire, channel: str, since: MessageId
+    ) -> tuple[list[Message], bool, list[Message]]:
+        """What is stored from ``since`` on, whether that is all there ever was, the latest."""
+        history = history_key(channel)
+        # One transaction, so that its answers are of one moment.
+        wire.send("MULTI")
+        wire.send("XINFO", "STREAM", history)
+        limit = self._upstream._history + 1
+        wire.send("XREVRANGE", history, "+", format_id(since), "COUNT", limit)
+        wire.send("HVALS", latest_key(channel))
+        info, entries, latest = await wire.call("EXEC", seconds=HISTORY_SECONDS)
+        for answer in (entries, latest):
+            if isinstance(answer, hiredis.ReplyError):
+                raise answer
+        # What is no message was counted when it came over the channel.
+        stored, _ = read_messages(channel, _bodies(entries))
+        statuses, _ = read_messages(channel, latest)
+        return stored, _is_complete(info, len(entries)), statuses
+
+    def _receive(self, pushes: Sequence[list[Any]]) -> None:
+        for (kind, name), alike in groupby(pushes, itemgetter(0, 1)):
+            if kind == b"message" or kind == b"smessage":
+                data = [push[2] for push in alike]
+                self._upstream._listener.messages(self._names[name], data)
+            elif kind == b"sunsubscribe":
+                raise EOFError("the channel has moved to another node")
+
+
+def _bodies(entries: Sequence[Any]) -> list[bytes]:
+    """Stream entries, newest first, as the messages that subscribers got, oldest first."""
+    return [
+        with_id(dict(zip(fields[::2], fields[1::2], strict=True)).get(FIELD, b""), place)
+        for place, fields in reversed(entries)
+    ]
+
+
+def _is_complete(info: Any, count: int) -> bool:
+    """Whether ``count`` messages are all that the stream ever had.
+
+    ``info`` is the answer to XINFO STREAM, an error if there is no stream yet.
+    """
+    if isinstance(info, hiredis.ReplyError):
+        return count == 0
+    return info.get(b"entries-added") == info.get(b"length") == count

@@ -1,0 +1,136 @@
+"""Who may use the HTTP API, and the headers that keep its page to itself.
+
+The rules are those of the bridge (:mod:`routingsim.live.security`): a page of
+another site is turned away by its Origin, or, on loopback, by its Host; a program
+without the token gets 401.
+"""
+
+from collections import Counter
+from collections.abc import Collection
+
+import msgspec
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from routingsim.live.http.schemas import Failure
+from routingsim.live.security import bearer_matches, host_allowed, is_loopback, origin_allowed
+
+__all__ = ["Guard", "failure", "json_answer"]
+
+_ALWAYS = {
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+"""Headers of every answer that has not set them itself."""
+
+_PREFLIGHT = {
+    "Access-Control-Allow-Methods": "GET, POST",
+    "Access-Control-Allow-Headers": "Authorization, Content-Type",
+    "Access-Control-Max-Age": "600",
+}
+
+
+def json_answer(body: msgspec.Struct, status: int = 200) -> Response:
+    """An answer in JSON."""
+    return Response(msgspec.json.encode(body), status, media_type="application/json")
+
+
+def failure(status: int, error: str, headers: dict[str, str] | None = None) -> Response:
+    """``{"success": false, "error": …}``."""
+    response = json_answer(Failure(error=error), status)
+    response.headers.update(headers or {})
+    return response
+
+
+class Guard:
+    """ASGI middleware: lets in who belongs, adds headers, counts answers.
+
+    Parameters
+    ----------
+    app
+        What is guarded.
+    host
+        The address listened on.
+    origins, token
+        As for the bridge.
+    answers
+        Counts answers by status.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        host: str,
+        origins: Collection[str],
+        token: str | None,
+        answers: Counter[int],
+    ) -> None:
+        self._app = app
+        self._local = is_loopback(host)
+        self._origins = frozenset(origins)
+        self._token = token
+        self._answers = answers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        refusal = self._refusal(scope, headers)
+        origin = headers.get("origin") if refusal is None else None
+
+        async def tell(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self._answers[message["status"]] += 1
+                given = MutableHeaders(scope=message)
+                for name, value in _ALWAYS.items():
+                    given.setdefault(name, value)
+                given.setdefault("Cache-Control", "no-cache" if "etag" in given else "no-store")
+                if origin is not None:
+                    given["Access-Control-Allow-Origin"] = origin
+                    given.add_vary_header("Origin")
+            await send(message)
+
+        if refusal is None and _is_preflight(scope, headers):
+            refusal = Response(status_code=204, headers=_PREFLIGHT)
+        await (refusal or self._app)(scope, receive, tell)
+
+    def _refusal(self, scope: Scope, headers: Headers) -> Response | None:
+        host = headers.get("host", "")
+        if self._local and not host_allowed(host, self._origins):
+            return failure(
+                403,
+                f"host {host[:100]!r} is not allowed here: open the page as localhost, or name "
+                "the origin it is reached by among those allowed",
+            )
+        origins = headers.getlist("origin")
+        if len(origins) > 1 or not origin_allowed(
+            origins[0] if origins else None,
+            host,
+            allowed=self._origins,
+            local=self._local,
+            tls=scope["scheme"] == "https",
+        ):
+            return failure(403, f"origin {', '.join(origins)[:100]!r} is not allowed here")
+        if (
+            self._token is not None
+            and scope["path"].startswith(("/api/", "/metrics"))
+            and not _is_preflight(scope, headers)
+            and not bearer_matches(headers.get("authorization", ""), self._token)
+        ):
+            error = "show the token: Authorization: Bearer <token>"
+            return failure(401, error, {"WWW-Authenticate": "Bearer"})
+        return None
+
+
+def _is_preflight(scope: Scope, headers: Headers) -> bool:
+    return (
+        scope["method"] == "OPTIONS"
+        and "origin" in headers
+        and "access-control-request-method" in headers
+    )

@@ -1,0 +1,3 @@
+"""From the router to Redis."""
+
+__all__: list[str] = []

@@ -1,0 +1,131 @@
+"""What all plots share: axes, their dress, scales and labels."""
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Literal
+
+import numpy as np
+from matplotlib import font_manager, ft2font, ticker
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.transforms import ScaledTranslation
+
+from routingsim.display import middle
+from routingsim.report.palette import GRID, INK, MUTED
+
+__all__ = [
+    "LONGEST",
+    "axes",
+    "dress",
+    "label",
+    "legend_below",
+    "legend_height",
+    "log_axis",
+    "nothing_to_show",
+]
+
+LONGEST = 46
+"""Characters of a policy's name that a plot 8 cm wide has room for."""
+
+_TO_LEGEND, _LEFT = 32, 34  # points below and left of the corner of the axes
+_WIDTH, _HEIGHT = 4.2, 3.0  # inches; everything stays legible down to 8 cm
+
+
+def axes(ax: Axes | None, height: float = _HEIGHT) -> Axes:
+    """The axes given, or those of a new pyplot figure, which a notebook shows."""
+    if ax is not None:
+        return ax
+    from matplotlib import pyplot  # only where wanted: it chooses a backend
+
+    return pyplot.subplots(figsize=(_WIDTH, height), layout="constrained")[1]
+
+
+def dress(ax: Axes, title: str, x: str, y: str, grid: Literal["x", "y", "both"] = "y") -> None:
+    """Title, axis labels with their units, a light grid, and no box."""
+    size = 9.0 if len(title) <= 26 else 7.5 if len(title) <= 35 else 6.5  # each fits 8 cm
+    ax.set_title(label(title, 40), loc="left", fontsize=size, fontweight="bold", color=INK)
+    ax.set_xlabel(x, fontsize=8, color=MUTED)
+    ax.set_ylabel(y, fontsize=8, color=MUTED)
+    ax.tick_params(which="both", colors=MUTED, labelsize=8, length=3, width=0.6)
+    ax.tick_params(which="minor", length=0)
+    ax.spines[["top", "right"]].set_visible(False)
+    for side in ("left", "bottom"):
+        ax.spines[side].set(color=GRID, linewidth=0.8)
+    ax.set_axisbelow(True)
+    ax.grid(visible=False)
+    ax.grid(visible=True, axis=grid, color=GRID, linewidth=0.5)
+
+
+def log_axis(ax: Axes, which: Literal["x", "y"] = "x") -> None:
+    """A log axis with plain numbers at 1, 2 and 5 or, over many decades, at powers of ten."""
+
+    def form(value: float, _: object) -> str:
+        low, high = getattr(ax, f"get_{which}lim")()
+        decades = np.log10(high / low)
+        power = np.isclose(np.log10(value) % 1, [0, 1]).any()
+        return f"{value:g}" if power or decades < 2.8 else ""
+
+    getattr(ax, f"set_{which}scale")("log")
+    axis = ax.xaxis if which == "x" else ax.yaxis
+    axis.set_major_locator(ticker.LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.set_major_formatter(ticker.FuncFormatter(form))
+    axis.set_minor_locator(ticker.NullLocator())
+
+
+def nothing_to_show(ax: Axes, why: str) -> None:
+    """Say in the middle of empty axes why they are."""
+    ax.set(xticks=[], yticks=[])
+    ax.text(
+        0.5, 0.5, why, transform=ax.transAxes, ha="center", va="center", fontsize=8, color=MUTED
+    )
+
+
+def legend_below(ax: Axes, *groups: Sequence[Line2D | Patch]) -> None:
+    """Legends under the axes, one under the other: never in front of the data."""
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    down = _TO_LEGEND
+    for keys in filter(None, groups):
+        if (above := ax.get_legend()) is not None and down > _TO_LEGEND:
+            ax.add_artist(above)
+        to = ScaledTranslation(-_LEFT / 72, -down / 72, figure.dpi_scale_trans)
+        legend = ax.legend(
+            handles=list(keys),
+            loc="upper left",
+            bbox_to_anchor=(0.0, 0.0),
+            bbox_transform=ax.transAxes + to,
+            ncols=_columns([str(key.get_label()) for key in keys]),
+            frameon=False,
+            fontsize=7,
+            labelcolor=MUTED,
+            handlelength=1.6,
+            columnspacing=1.2,
+            borderaxespad=0,
+            borderpad=0,
+            labelspacing=0.4,
+        )
+        down += legend.get_window_extent().height * 72 / figure.dpi + 4
+
+
+def legend_height(*groups: Sequence[str]) -> float:
+    """Inches that the legends of these names take, about."""
+    return sum(0.04 + 0.16 * -(-len(names) // _columns(names)) for names in groups if names)
+
+
+def _columns(names: Sequence[str]) -> int:
+    """So many that they fit under a plot 8 cm wide."""
+    longest = max(map(len, names))
+    return 3 if longest <= 12 else 2 if longest <= 22 else 1
+
+
+def label(text: str, most: int = LONGEST) -> str:
+    """A name as matplotlib can draw it: short, no mathematics, no glyph that its font lacks."""
+    short = middle(text, most)
+    drawable = "".join(c if _font().get_char_index(ord(c)) else "?" for c in short)
+    return drawable.replace("$", r"\$")
+
+
+@cache
+def _font() -> ft2font.FT2Font:
+    return font_manager.get_font(font_manager.findfont("DejaVu Sans"))

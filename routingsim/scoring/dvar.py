@@ -1,0 +1,268 @@
+"""D_var, the complexity score of a text: one text, or a column of a million.
+
+Of a text with L characters (code points), P punctuation characters (Unicode categories P
+and S) and U unique tokens (case-folded as ``str.casefold`` does, split on white space as
+``str.split`` does)::
+
+    d_var = 0.5 * L / (L + 25)  +  0.2 * P / (P + 2)  +  0.3 * U / (U + 15)
+
+The score lies in [0, 1) and rises in each factor. A factor reaches half its weight at its
+half-saturation point (25 characters, 2 marks, 15 tokens). Weights and points are
+parameters: :class:`DvarWeights`.
+"""
+
+import math
+import re
+import string
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, overload
+from unicodedata import category
+
+from routingsim.errors import CorpusError, PolicyError
+from routingsim.messages import ComplexityFactors, ComplexityScore
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+__all__ = ["DEFAULT_WEIGHTS", "DvarWeights", "d_var", "score", "score_column"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DvarWeights:
+    """Weights and half-saturation points of the three factors of D_var.
+
+    Parameters
+    ----------
+    length, punctuation, unique_tokens : float
+        Weight of each factor: 0 or more, together 1.
+    half_length, half_punctuation, half_unique_tokens : float
+        The count at which a factor reaches half its weight: more than 0.
+
+    Raises
+    ------
+    PolicyError
+        If a number is out of its range or the weights do not add up to 1.
+    """
+
+    length: float = 0.5
+    punctuation: float = 0.2
+    unique_tokens: float = 0.3
+    half_length: float = 25.0
+    half_punctuation: float = 2.0
+    half_unique_tokens: float = 15.0
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            half = field.name.startswith("half_")
+            if not (value > 0 if half else value >= 0) or not math.isfinite(value):
+                allowed = "more than 0" if half else "0 or more"
+                raise PolicyError(
+                    f"DvarWeights.{field.name} is {value!r}: it must be finite and {allowed}"
+                )
+        total = self.length + self.punctuation + self.unique_tokens
+        if not math.isclose(total, 1.0, abs_tol=1e-9):
+            raise PolicyError(
+                f"the weights of DvarWeights add up to {total:g} (length={self.length!r}, "
+                f"punctuation={self.punctuation!r}, unique_tokens={self.unique_tokens!r}): "
+                f"they must add up to 1, or divide each by {total:g}"
+            )
+
+
+DEFAULT_WEIGHTS = DvarWeights()
+"""The weights and half-saturation points that D_var is defined with."""
+
+
+@overload
+def d_var(
+    length: float, punctuation: float, unique_tokens: float, weights: DvarWeights = ...
+) -> float: ...
+@overload
+def d_var(
+    length: "NDArray[Any]",
+    punctuation: "NDArray[Any]",
+    unique_tokens: "NDArray[Any]",
+    weights: DvarWeights = ...,
+) -> "NDArray[np.float64]": ...
+def d_var(
+    length: Any, punctuation: Any, unique_tokens: Any, weights: DvarWeights = DEFAULT_WEIGHTS
+) -> Any:
+    """D_var of given counts: numbers, or arrays or Series of one shape.
+
+    Parameters
+    ----------
+    length, punctuation, unique_tokens : int or array of int
+        Counts of characters, punctuation characters and unique tokens.
+    weights : DvarWeights, optional
+        Weights and half-saturation points.
+
+    Returns
+    -------
+    float or array of float64
+        The score in [0, 1).
+    """
+    return (
+        weights.length * (length / (length + weights.half_length))
+        + weights.punctuation * (punctuation / (punctuation + weights.half_punctuation))
+        + weights.unique_tokens * (unique_tokens / (unique_tokens + weights.half_unique_tokens))
+    )
+
+
+_ASCII_MARKS = string.punctuation.encode()
+_WORDS_AND_SPACES = re.compile(r"[^\W_]+|\s+")  # letters, numbers, white space: never P or S
+
+
+def score(text: str, weights: DvarWeights = DEFAULT_WEIGHTS) -> ComplexityScore:
+    """D_var of one text, as the definition says it.
+
+    Parameters
+    ----------
+    text : str
+    weights : DvarWeights, optional
+
+    Returns
+    -------
+    ComplexityScore
+        The score and the three counts behind it.
+
+    Raises
+    ------
+    TypeError
+        If ``text`` is not a str.
+
+    Examples
+    --------
+    >>> score("Implement a binary search in Python with type hints").factors
+    ComplexityFactors(length=51, punctuation=0, unique_tokens=9)
+    """
+    if not isinstance(text, str):
+        raise TypeError(f"score() takes a str, not {type(text).__name__}: {text!r:.60}")
+    length = len(text)
+    if text.isascii():
+        punctuation = length - len(text.encode().translate(None, _ASCII_MARKS))
+    else:
+        rest = _WORDS_AND_SPACES.sub("", text)
+        punctuation = sum(category(char)[0] in "PS" for char in rest)
+    unique_tokens = len(set(text.casefold().split()))
+    return ComplexityScore(
+        d_var(length, punctuation, unique_tokens, weights),
+        ComplexityFactors(length, punctuation, unique_tokens),
+    )
+
+
+def score_column(
+    texts: "Iterable[str] | pa.Array | pa.ChunkedArray", weights: DvarWeights = DEFAULT_WEIGHTS
+) -> "pd.DataFrame":
+    """D_var of every text of a column: the same numbers as :func:`score`, faster.
+
+    A compiled kernel reads Arrow's buffers in place (``benchmarks/scoring.py`` measures it
+    beside the plain definition). It runs on the calling thread and releases the GIL.
+    The first call in a process loads the compiler, and the first ever compiles the kernel.
+
+    Parameters
+    ----------
+    texts : pandas Series, pyarrow string Array or ChunkedArray, or iterable of str
+        No nulls. A Series or array in Arrow's string layout is not copied.
+    weights : DvarWeights, optional
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a text with ``d_var`` (float64), ``length``, ``punctuation`` and
+        ``unique_tokens`` (int64); on a Series' own index.
+
+    Raises
+    ------
+    CorpusError
+        If a row is null, not a text or not valid Unicode, or the column is not of texts.
+    TypeError
+        If ``texts`` is a single text or a DataFrame.
+    """
+    import numpy as np
+    import pandas as pd
+
+    from routingsim.scoring.kernel import count_texts
+
+    column = _large_strings(texts)
+    counts = np.empty((3, len(column)), np.int64)
+    first = 0
+    for chunk in column.chunks:
+        rows = len(chunk)
+        if rows:
+            _, offsets, data = chunk.buffers()
+            counts[:, first : first + rows] = count_texts(
+                np.frombuffer(data, np.uint8) if data else np.empty(0, np.uint8),
+                np.frombuffer(offsets, np.int64)[chunk.offset : chunk.offset + rows + 1],
+            )
+        first += rows
+    length, punctuation, unique_tokens = counts
+    return pd.DataFrame(
+        {
+            "d_var": d_var(length, punctuation, unique_tokens, weights),
+            "length": length,
+            "punctuation": punctuation,
+            "unique_tokens": unique_tokens,
+        },
+        index=texts.index if isinstance(texts, pd.Series) else None,
+    )
+
+
+def _large_strings(texts: Any) -> "pa.ChunkedArray":
+    """The column in Arrow's ``large_string`` layout, without nulls, checked as UTF-8."""
+    import pandas as pd
+    import pyarrow as pa
+
+    if isinstance(texts, str | bytes | pd.DataFrame):
+        raise TypeError(
+            f"score_column() takes a column of texts, not a {type(texts).__name__}: "
+            "for one text call score(), of a DataFrame pass one column"
+        )
+    if isinstance(texts, pd.Series) and isinstance(texts.dtype, pd.StringDtype | pd.ArrowDtype):
+        texts = pa.array(texts)
+    if not isinstance(texts, pa.Array | pa.ChunkedArray):
+        return pa.chunked_array([_from_list(list(texts))])
+    column = texts if isinstance(texts, pa.ChunkedArray) else pa.chunked_array([texts])
+    if not (
+        pa.types.is_string(column.type)
+        or pa.types.is_large_string(column.type)
+        or pa.types.is_string_view(column.type)
+    ):
+        raise CorpusError(
+            f"the column to score is of type {column.type}: it must be string, large_string "
+            "or string_view; if it holds texts, cast it"
+        )
+    if column.null_count:
+        row = column.is_null().index(True).as_py()
+        raise CorpusError(
+            f"row {row} (from 0) of the column to score is null, as are {column.null_count} in "
+            "all: every row must be a text; drop them, or fill them with ''"
+        )
+    try:
+        column.validate(full=True)  # readers of Arrow and Parquet files do not; the kernel must
+    except pa.ArrowInvalid as error:
+        raise CorpusError(f"the column to score is not valid UTF-8: {error}") from error
+    return column.cast(pa.large_string())
+
+
+def _from_list(texts: list[Any]) -> "pa.Array":
+    import pyarrow as pa
+
+    for row, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise CorpusError(
+                f"row {row} (from 0) of the column to score is {type(text).__name__} "
+                f"{text!r:.60}: every row must be a str"
+            )
+    try:
+        return pa.array(texts, pa.large_string())
+    except UnicodeEncodeError as error:
+        row = next(row for row, text in enumerate(texts) if text == error.object)
+        raise CorpusError(
+            f"row {row} (from 0) of the column to score holds a lone surrogate, "
+            f"{error.object[error.start]!r} at character {error.start}, which no UTF-8 text "
+            "can: mend it with text.encode('utf-8', 'replace').decode()"
+        ) from error

@@ -1,0 +1,149 @@
+"""Plain Python functions in the place of compiled kernels.
+
+The engine calls a small compiled kernel, the *trampoline*, which calls back into
+the interpreter. The addresses to call travel in the engine's ``memory``; the
+Python function gets its own. Only the task's number and its draws cross the
+border by value: everything else is read from columns made once a run.
+"""
+
+import ctypes
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
+from numpy.typing import NDArray
+
+from routingsim.policies.kernel import CHOOSE, LEARN, Kernel, Outcome, PoolView, TaskView
+from routingsim.simulation.state import Workload
+
+__all__ = ["Callbacks"]
+
+_TASK = (ctypes.c_int64, ctypes.c_int64, ctypes.c_double)
+_CHOOSE = ctypes.CFUNCTYPE(ctypes.c_int64, *_TASK)
+_LEARN = ctypes.CFUNCTYPE(
+    ctypes.c_int64, *_TASK, ctypes.c_int64, ctypes.c_int64, *[ctypes.c_double] * 5
+)
+
+
+def _pointer_call(*kinds: Any) -> Callable[..., Any]:
+    """An intrinsic that calls the function at an address with numbers of these types."""
+
+    @intrinsic
+    def call(typing_context, address, arguments):  # pragma: no cover - compiled
+        signature = types.int64(types.int64, types.Tuple(kinds))
+
+        def codegen(context, builder, _, values):
+            pointer, packed = values
+            numbers = [builder.extract_value(packed, k) for k in range(len(kinds))]
+            kind = ir.FunctionType(ir.IntType(64), [number.type for number in numbers])
+            return builder.call(builder.inttoptr(pointer, kind.as_pointer()), numbers)
+
+        return signature, codegen
+
+    return call
+
+
+_i8, _f8 = types.int64, types.float64
+_call_choose = _pointer_call(_i8, _i8, _f8)
+_call_learn = _pointer_call(_i8, _i8, _f8, _i8, _i8, _f8, _f8, _f8, _f8, _f8)
+
+
+@njit(CHOOSE, nogil=True)
+def _choose_trampoline(task, pool, memory):
+    return _call_choose(int(memory[0]), (task.index, task.attempt, task.time))
+
+
+@njit(LEARN, nogil=True)
+def _learn_trampoline(task, agent, outcome, pool, memory):
+    _call_learn(
+        int(memory[1]),
+        (
+            *(task.index, task.attempt, task.time, agent, outcome.status),
+            *(outcome.wait, outcome.service, outcome.latency, outcome.cost, outcome.quality),
+        ),
+    )
+
+
+def _by_row(table: NDArray[np.float64]) -> Callable[[int], NDArray[np.float64]]:
+    """Rows of a table; a table without columns has one, which all share."""
+    if table.shape[1] == 0:
+        none = np.zeros(0)
+        return lambda row: none
+    return table.__getitem__
+
+
+class Callbacks:
+    """What the engine runs in place of two compiled kernels.
+
+    Parameters
+    ----------
+    choose, learn : Kernel
+        Run as written.
+    work : Workload
+        The tasks the run is about.
+    pool : PoolView
+        Over the engine's own arrays.
+    memory : ndarray
+        What the functions get as their memory.
+    stream : uint64
+        Key of the run's draws for policies.
+
+    Attributes
+    ----------
+    kernels : tuple
+        The trampolines.
+    addresses : ndarray of float64
+        The engine's memory for this run.
+    error : BaseException or None
+        What a function raised; the run has ended early then.
+    """
+
+    kernels = _choose_trampoline, _learn_trampoline
+
+    def __init__(
+        self,
+        choose: Kernel,
+        learn: Kernel,
+        work: Workload,
+        pool: PoolView,
+        memory: NDArray[np.float64],
+        stream: np.uint64,
+    ) -> None:
+        self.error: BaseException | None = None
+        row_of, tokens = work.row.item, work.prompt_tokens.tolist()
+        d_var, category = work.d_var.tolist(), work.category.tolist()
+        features, predicted = _by_row(work.features), _by_row(work.predicted)
+
+        def view(index: int, attempt: int, time: float) -> TaskView:
+            row = row_of(index)
+            known = d_var[row], tokens[row], category[row], features(row), predicted(row)
+            return TaskView(index, attempt, time, stream, *known)
+
+        def on_choose(*task: Any) -> int:
+            if self.error is not None:
+                return -1
+            try:
+                return int(choose.python(view(*task), pool, memory))
+            except BaseException as error:  # nothing may be raised through compiled code
+                self.error = error
+                return -1
+
+        def on_learn(
+            index: int, attempt: int, time: float, agent: int, status: int, *rest: float
+        ) -> int:
+            if self.error is None:
+                try:
+                    task = view(index, attempt, time)
+                    learn.python(task, agent, Outcome(status, *rest), pool, memory)
+                except BaseException as error:  # nothing may be raised through compiled code
+                    self.error = error
+            return 0
+
+        # Kept here: ctypes does not keep a callback alive while C holds its address.
+        self._alive = _CHOOSE(on_choose), _LEARN(on_learn)
+        self.addresses = np.array(
+            [float(ctypes.cast(f, ctypes.c_void_p).value or 0) for f in self._alive]
+        )

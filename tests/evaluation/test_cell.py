@@ -1,0 +1,113 @@
+"""The figures of a run are those that can be counted by hand."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import routingsim as rs
+from routingsim.evaluation.cell import METRICS, POINTS, gather, measure
+from routingsim.simulation.result import ReplayResult
+from routingsim.simulation.scenario import Retries
+
+RIGHT = [1.0, 0.0, 1.0, 1.0]
+
+
+def run(seed: int = 0, **agent: Any) -> ReplayResult:
+    """Four tasks, ten seconds apart, at one agent that takes one second each."""
+    corpus = rs.Corpus.from_frame(
+        pd.DataFrame(
+            {
+                "id": [str(k) for k in range(4)],
+                "text": [f"task {k}" for k in range(4)],
+                "arrived_at": [10.0 * at for at in range(4)],
+                "outcomes.a.quality": RIGHT,
+                "outcomes.a.cost": [0.1, 0.2, 0.3, 0.4],
+                "outcomes.b.quality": 0.75,
+                "outcomes.b.cost": 1.0,
+            }
+        )
+    )
+    given = {"latency": 1.0, "service": "deterministic", **agent}
+    pool = rs.AgentPool(tuple(rs.Agent(id=a, name=a, cost=1, concurrency=1, **given) for a in "ab"))
+    return rs.replay(corpus, pool, "static:a", arrivals="corpus", seed=seed)
+
+
+def figures(result: ReplayResult, objective: float = 5.0, right: float = 0.5) -> dict[str, float]:
+    return dict(zip(METRICS, measure(result, objective, right), strict=True))
+
+
+def test_figures_by_hand() -> None:
+    found = figures(run())
+    seconds = 31.0  # from the first arrival to the last answer
+    assert found["quality"] == found["quality_in_time"] == 0.75
+    assert found["goodput"] == pytest.approx(3 / seconds)
+    assert found["regret"] == pytest.approx((0.75 + 0 + 0 + 0) / 4)
+    assert found["cost"] == pytest.approx(0.25)
+    assert found["cost_per_right"] == pytest.approx(1.0 / 3)
+    assert [found[f"latency_{q}"] for q in ("mean", "p50", "p95", "p99")] == pytest.approx([1] * 4)
+    assert found["wait_mean"] == 0
+    assert found["answered"] == 1
+    assert found["utilisation"] == pytest.approx(4 / seconds / 2)
+
+
+def test_what_is_late_is_not_in_time() -> None:
+    found = figures(run(), objective=0.5)
+    assert found["quality"] == 0.75
+    assert found["quality_in_time"] == found["goodput"] == 0
+    assert found["cost_per_right"] == math.inf
+
+
+def test_the_bar_of_a_right_answer() -> None:
+    assert figures(run(), right=0.0)["goodput"] == pytest.approx(4 / 31)
+
+
+def test_a_lost_task_loses_all_and_still_costs() -> None:
+    found = figures(run(error_rate=0.999999))
+    assert found["answered"] == 0
+    assert math.isnan(found["quality"])
+    assert found["regret"] == pytest.approx(np.mean([1.0, 0.75, 1.0, 1.0]))
+    assert found["cost"] == pytest.approx(0.25)
+    assert math.isnan(found["latency_mean"])
+
+
+def test_every_try_costs() -> None:
+    once = run(error_rate=0.999999)
+    assert once.corpus is not None
+    again = rs.replay(
+        once.corpus,
+        once.pool,
+        "static:a",
+        arrivals="corpus",
+        retries=Retries(3, fallback=False),
+    )
+    assert figures(again)["cost"] == pytest.approx(3 * 0.25)
+
+
+def test_a_cell_joins_runs_by_their_records() -> None:
+    cell = gather([run(0), run(1)], 5.0, 0.5)
+    assert cell.figures.shape == (2, len(METRICS))
+    assert cell.quality.tolist() == RIGHT
+    np.testing.assert_allclose(cell.cost, [0.1, 0.2, 0.3, 0.4])
+    assert cell.chosen.tolist() == [0, 0, 0, 0]
+    assert cell.verdicts == ("stable", "stable")
+
+
+def test_the_regret_curve_ends_at_the_sum() -> None:
+    cell = gather([run()], 5.0, 0.5)
+    assert cell.regret.shape == (POINTS,)
+    assert (np.diff(cell.regret) >= 0).all()
+    assert cell.regret[-1] == pytest.approx(0.75)
+    assert cell.regret[-1] == pytest.approx(4 * figures(run())["regret"])
+
+
+def test_records_that_never_ran_are_unknown() -> None:
+    result = run()
+    assert result.corpus is not None
+    short = rs.replay(result.corpus, result.pool, "static:a", tasks=2, arrivals="corpus")
+    cell = gather([short], 5.0, 0.5)
+    assert cell.chosen.tolist() == [0, 0, -1, -1]
+    assert np.isnan(cell.quality[2:]).all()
+    assert np.isnan(cell.cost[2:]).all()
