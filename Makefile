@@ -17,7 +17,7 @@ SUPPORTED := import sys; sys.exit(sys.version_info < (3, 11))
 # imported. Forbidden to, every process would compile them again, numba alone for a second.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test lint lab notebooks html docs bench soak lock clean
+.PHONY: help demo test lint mutants wheel lab notebooks html docs bench soak lock clean
 
 help: ## Show this list
 	@echo "routingsim: make TARGET, where TARGET is one of"
@@ -37,6 +37,24 @@ lint: $(READY) ## Check style, types, layers and notebooks
 	$(BIN)/pyright
 	$(BIN)/lint-imports --no-logo --no-cache
 	$(if $(NOTEBOOKS),$(STRIP) --verify $(NOTEBOOKS))
+
+mutants: $(READY) ## Do the tests notice faults: make mutants MODULES="routing report/replay_text"
+	$(BIN)/python tests/mutants.py $(ARGS) $(MODULES)
+
+wheel: $(READY) ## Build the wheel, install it into a clean environment, replay with it
+	rm -rf dist build/clean build/empty && mkdir -p build/empty
+	sed 's/\[[a-z,]*\]==/==/' requirements.lock > build/constraints.txt
+	@set -e; if uv --version >/dev/null 2>&1; then \
+		uv build --quiet --wheel --out-dir dist; \
+		uv venv --quiet --python $(BIN)/python build/clean; \
+		uv pip install --quiet --python build/clean/bin/python -c build/constraints.txt dist/*.whl; \
+	else \
+		$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .; \
+		$(BIN)/python -m venv build/clean; \
+		build/clean/bin/python -m pip install --quiet -c build/constraints.txt dist/*.whl; \
+	fi
+	cd build/empty && ../clean/bin/routingsim replay tasks --policy least-loaded \
+		--arrivals poisson:2 --seed 1 --report report.html
 
 lab: $(READY) ## Open the notebooks in JupyterLab
 	$(BIN)/jupyter lab $(ARGS) notebooks

