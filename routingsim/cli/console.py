@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from routingsim.errors import RoutingSimError
+from routingsim.files import written
 
 if TYPE_CHECKING:  # the command line starts without the compiler
     from routingsim.evaluation.study import Study
@@ -53,7 +53,7 @@ def progress(items: Sequence[Any], unit: str) -> Iterator[Any]:
 
 
 def write_json(document: Any, path: Path) -> None:
-    """Write one JSON document, beside and renamed; ``-`` is standard output.
+    """Write one JSON document to a file; ``-`` is standard output.
 
     Raises
     ------
@@ -64,16 +64,8 @@ def write_json(document: Any, path: Path) -> None:
     if path == Path("-"):
         print(text)
         return
-    beside = path.with_name(f"{path.name}.partial")
-    try:
-        beside.write_text(text + "\n", encoding="utf-8")
-        beside.replace(path)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise RoutingSimError(
-            f"{path}: cannot be written ({error.strerror or error}); name a file in a folder "
-            "that is there, or - for standard output"
-        ) from error
+    with written(path) as file:
+        file.write_text(text + "\n", encoding="utf-8")
 
 
 def table_of(*columns: str) -> Table:

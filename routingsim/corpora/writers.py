@@ -2,7 +2,6 @@
 
 import csv
 import gzip
-import os
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +10,13 @@ import pandas as pd
 
 from routingsim.corpora.validation import BASE
 from routingsim.errors import CorpusError
+from routingsim.files import written
 
 __all__ = ["csv_bytes", "write_frame"]
 
 
 def write_frame(frame: pd.DataFrame, path: Path) -> None:
     """Write a table in the form its path's suffix names.
-
-    The file is written beside and renamed, so that no half of it is ever there.
 
     Parameters
     ----------
@@ -46,13 +44,8 @@ def write_frame(frame: pd.DataFrame, path: Path) -> None:
     if path.suffix == ".gz":
         # No time stamp: the same corpus gives the same bytes.
         data = gzip.compress(data, mtime=0)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        beside.write_bytes(data)
-        beside.replace(path)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise CorpusError(f"{path}: cannot be written ({error.strerror or error})") from error
+    with written(path, CorpusError) as file:
+        file.write_bytes(data)
 
 
 def csv_bytes(frame: pd.DataFrame) -> bytes:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from routingsim.corpora.corpus import Corpus
 from routingsim.errors import PolicyError
+from routingsim.files import written
 from routingsim.policies.folds import folds as grouped_folds
 
 __all__ = ["RIGHT", "TRUSTED", "QualityPredictor"]
@@ -204,8 +205,6 @@ class QualityPredictor:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted predictor in skops's format, which is read without pickle.
 
-        The file is written beside and renamed, so that no half of it is ever there.
-
         Raises
         ------
         PolicyError
@@ -222,14 +221,11 @@ class QualityPredictor:
             "agents": list(self.agents),
             "fitted_on": self.fitted_on,
         }
-        beside = Path(f"{os.fspath(path)}.part")
         try:
-            skops.io.dump(content, beside, compression=zipfile.ZIP_DEFLATED)
-            beside.replace(path)
-        except (OSError, TypeError, NotImplementedError, AttributeError) as error:
+            with written(path, PolicyError) as file:
+                skops.io.dump(content, file, compression=zipfile.ZIP_DEFLATED)
+        except (TypeError, NotImplementedError, AttributeError) as error:
             raise PolicyError(f"{path}: {self!r} cannot be saved: {error}") from error
-        finally:
-            beside.unlink(missing_ok=True)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, trusted: Sequence[str] = ()) -> Self:

@@ -9,7 +9,6 @@ import os
 import zipfile
 import zlib
 from dataclasses import replace
-from pathlib import Path
 from typing import IO
 
 import msgspec
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from routingsim.agents import AgentPool
 from routingsim.corpora.corpus import Corpus
 from routingsim.errors import PolicyError, RoutingSimError
+from routingsim.files import written
 from routingsim.policies.linucb import layout, learn_linear
 from routingsim.policies.policy import Policy, make_policy, recipe
 from routingsim.policies.qtable import LAYOUT, learn_table
@@ -42,8 +42,7 @@ def save_policy(policy: Policy, path: str | os.PathLike[str], pool: AgentPool) -
     """Write a policy and all it has learned to a file.
 
     Of a live router that is ``replace(router.policy, memory=router.memory)``, with no task
-    in flight. The file is written beside and renamed, so that no half of it is ever there;
-    equal policies make equal files.
+    in flight. Equal policies make equal files.
 
     Parameters
     ----------
@@ -62,17 +61,13 @@ def save_policy(policy: Policy, path: str | os.PathLike[str], pool: AgentPool) -
     name = policy.parameters.get("policy", policy.name)  # the former, if it was read from a file
     _check_made_by(name, policy, pool)
     about = _About(_FORMAT, name, list(pool.ids), list(policy.fitted_on))
-    beside = Path(f"{os.fspath(path)}.part")
-    try:
-        with zipfile.ZipFile(beside, "w", zipfile.ZIP_DEFLATED) as archive:
-            archive.writestr(_member(_ABOUT), msgspec.json.encode(about))
-            with archive.open(_member(_MEMORY), "w") as member:
-                np.lib.format.write_array(member, policy.memory, allow_pickle=False)
-        beside.replace(path)
-    except OSError as error:
-        raise PolicyError(f"{path}: {policy!r} cannot be saved: {error}") from error
-    finally:
-        beside.unlink(missing_ok=True)
+    with (
+        written(path, PolicyError) as temporary,
+        zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive,
+    ):
+        archive.writestr(_member(_ABOUT), msgspec.json.encode(about))
+        with archive.open(_member(_MEMORY), "w") as member:
+            np.lib.format.write_array(member, policy.memory, allow_pickle=False)
 
 
 def load_policy(path: str | os.PathLike[str], pool: AgentPool) -> Policy:

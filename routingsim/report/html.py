@@ -10,14 +10,15 @@ from typing import Literal
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from routingsim.errors import SimulationError
 from routingsim.evaluation.study import Study
+from routingsim.files import written
 from routingsim.report.document import Document, Gallery
 from routingsim.report.formatting import number
 from routingsim.report.markdown import render_json, render_markdown
 from routingsim.report.replay_report import compose
 from routingsim.report.study_report import compose_study
 from routingsim.report.svg import draw
-from routingsim.simulation.export import written
 from routingsim.simulation.result import ReplayResult
 
 __all__ = ["Form", "render", "render_html", "write_report", "write_study"]
@@ -36,9 +37,8 @@ def write_report(
 ) -> Path:
     """Write a report on one or more policies to one file.
 
-    HTML, or Markdown or JSON where the path ends in ``.md`` or ``.json``. Written
-    beside and renamed, so that no half of it is ever there. The same results and date
-    give the same bytes.
+    HTML, or Markdown or JSON where the path ends in ``.md`` or ``.json``. The same
+    results and date give the same bytes.
 
     Parameters
     ----------
@@ -111,8 +111,8 @@ def _write(document: Document, path: Path, form: Form | None = None) -> Path:
         endings: dict[str, Form] = {".md": "md", ".json": "json"}
         form = endings.get(path.suffix.lower(), "html")
     text = render(document, form)
-    with written(path) as beside:
-        beside.write_text(text, encoding="utf-8", newline="\n")
+    with written(path, SimulationError) as file:
+        file.write_text(text, encoding="utf-8", newline="\n")
     return path
 
 

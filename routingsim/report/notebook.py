@@ -7,7 +7,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from routingsim.simulation.export import written
+from routingsim.errors import SimulationError
+from routingsim.files import written
 
 __all__ = ["write_notebook"]
 
@@ -42,9 +43,9 @@ def write_notebook(path: str | os.PathLike[str], parameters: Mapping[str, Any]) 
         if "parameters" in cell["metadata"].get("tags", ()):
             lines = [_filled(line, parameters) for line in cell["source"]]
             cell["source"] = lines
-    with written(Path(path)) as beside:
+    with written(path, SimulationError) as file:
         text = json.dumps(notebook, indent=1, ensure_ascii=False)
-        beside.write_text(text + "\n", encoding="utf-8", newline="\n")
+        file.write_text(text + "\n", encoding="utf-8", newline="\n")
     return Path(path)
 
 

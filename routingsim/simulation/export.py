@@ -1,13 +1,9 @@
-"""Results for other programs: tables as CSV, Parquet or JSON lines, schedules as Chrome traces.
-
-Every file is written beside and renamed, so that no half of one is ever there.
-"""
+"""Results for other programs: tables as CSV, Parquet or JSON lines, schedules as Chrome traces."""
 
 import heapq
 import math
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,32 +12,14 @@ import numpy as np
 import pandas as pd
 
 from routingsim.errors import SimulationError
+from routingsim.files import written
 from routingsim.policies.kernel import SHED, TIMED_OUT
 from routingsim.simulation.result import CALL_STATUS, ReplayResult
 
-__all__ = ["SUFFIXES", "write_table", "write_tasks", "write_trace", "written"]
+__all__ = ["SUFFIXES", "write_table", "write_tasks", "write_trace"]
 
 SUFFIXES = (".csv", ".parquet", ".jsonl")
 """The forms a table can be written in, each by the end of its file's name."""
-
-
-@contextmanager
-def written(path: Path) -> Iterator[Path]:
-    """Where to write what is to become ``path``; it does when the block ends well.
-
-    Raises
-    ------
-    SimulationError
-        If the file cannot be written.
-    """
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        yield beside
-        beside.replace(path)
-    except OSError as error:
-        raise SimulationError(f"{path}: cannot be written ({error.strerror or error})") from error
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def write_table(frame: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
@@ -64,15 +42,15 @@ def write_table(frame: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
     form = path.suffix.lower()
     if form not in SUFFIXES:
         raise SimulationError(f"{path}: a table is written to a file in {', '.join(SUFFIXES)}")
-    with written(path) as beside:
+    with written(path, SimulationError) as file:
         if form == ".csv":
-            frame.to_csv(beside, index=False, encoding="utf-8", lineterminator="\n")
+            frame.to_csv(file, index=False, encoding="utf-8", lineterminator="\n")
         elif form == ".parquet":
-            frame.to_parquet(beside, index=False)
+            frame.to_parquet(file, index=False)
         else:
             plain = frame.astype(object).where(frame.notna(), None)
             encoder = msgspec.json.Encoder()
-            beside.write_bytes(encoder.encode_lines(plain.to_dict("records")))
+            file.write_bytes(encoder.encode_lines(plain.to_dict("records")))
     return path
 
 
@@ -109,7 +87,7 @@ def write_trace(results: Sequence[ReplayResult], path: str | os.PathLike[str]) -
     """
     path = Path(path)
     encoder = msgspec.json.Encoder()
-    with written(path) as beside, beside.open("wb") as file:
+    with written(path, SimulationError) as temporary, temporary.open("wb") as file:
         file.write(b'{"displayTimeUnit":"ms","traceEvents":[\n')
         for k, event in enumerate(_events(results)):
             file.write((b",\n" if k else b"") + encoder.encode(event))

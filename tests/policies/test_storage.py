@@ -194,6 +194,6 @@ def test_only_what_its_name_makes_again_is_saved(
     ]:
         with pytest.raises(PolicyError, match=said):
             save_policy(policy, path, given)
-    with pytest.raises(PolicyError, match="cannot be saved"):
+    with pytest.raises(PolicyError, match="cannot be written"):
         save_policy(make_policy("ucb1", pool), tmp_path / "no" / "folder.npz", pool)
     assert not list(tmp_path.iterdir())
