@@ -4,10 +4,22 @@ The HTML is in the page's own colours and has no scripts.
 """
 
 import html
+import re
 import textwrap
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
-__all__ = ["MOST_ROWS", "card", "fitted", "middle", "parameter", "shorten", "table", "wrapped"]
+__all__ = [
+    "MOST_ROWS",
+    "card",
+    "fitted",
+    "markdown_table",
+    "markdown_text",
+    "middle",
+    "parameter",
+    "shorten",
+    "table",
+    "wrapped",
+]
 
 MOST_ROWS = 40
 """Rows of a table that a notebook shows."""
@@ -16,6 +28,8 @@ _COLUMNS = 79  # of a terminal, less one
 
 _QUIET = "color:inherit;background:transparent"
 _LEFT = "text-align:left"
+
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~&$!])")
 
 
 def card(title: str, body: str, notes: Iterable[str] = ()) -> str:
@@ -66,6 +80,31 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, strong: int | 
 def _cell(text: str, left: bool) -> str:
     side = "left" if left else "right"
     return f"<td style='text-align:{side}'>{html.escape(shorten(text))}</td>"
+
+
+def markdown_text(text: str) -> str:
+    """A text on one line, in which Markdown and HTML find no markup."""
+    return _MARKDOWN.sub(r"\\\1", " ".join(text.split()))
+
+
+def markdown_table(
+    columns: Sequence[str], rows: Iterable[Sequence[str]], *, left: Collection[int] = (0,)
+) -> str:
+    """A table of texts in GitHub's Markdown.
+
+    Parameters
+    ----------
+    columns : sequence of str
+        Their names.
+    rows : iterable of sequence of str
+        As many texts each as there are columns.
+    left : collection of int
+        The columns aligned to the left, by default the first; the others are numbers.
+    """
+    rules = ["---" if k in left else "---:" for k in range(len(columns))]
+    escaped = [[markdown_text(cell) for cell in row] for row in (columns, *rows)]
+    lines = [escaped[0], rules, *escaped[1:]]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def shorten(text: str, most: int = 200) -> str:

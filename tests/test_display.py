@@ -6,7 +6,7 @@ import pytest
 
 from routingsim.agents import Agent, AgentPool, load_agents
 from routingsim.corpora.datasets import load_corpus
-from routingsim.display import fitted, middle, wrapped
+from routingsim.display import fitted, markdown_table, middle, wrapped
 from routingsim.evaluation.compare import compare
 from routingsim.policies import make_policy, recipes
 from routingsim.routing import TaskRouter
@@ -77,6 +77,18 @@ def test_every_policy_shows_itself(size: int) -> None:
 def test_an_agent_can_be_read_back(things: list[Any]) -> None:
     for agent in (things[1], things[3]):
         assert eval(repr(agent)) == agent
+
+
+def test_a_markdown_table_is_escaped_and_aligned() -> None:
+    rows = [["a|b", "1.5"], ["<i>two\nlines</i>", "-"]]
+    assert markdown_table(["agent", "cost ($)"], rows).splitlines() == [
+        r"| agent | cost (\$) |",
+        "| --- | ---: |",
+        r"| a\|b | 1.5 |",
+        r"| \<i\>two lines\</i\> | - |",
+    ]
+    both_left = markdown_table(["x", "y"], [], left=(0, 1))
+    assert both_left == "| x | y |\n| --- | --- |"
 
 
 def test_plots_lead() -> None:

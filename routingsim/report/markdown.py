@@ -1,10 +1,11 @@
 """The report as Markdown (GitHub's flavour) and as JSON: the same contents, other readers."""
 
-import re
 from collections.abc import Sequence
 
 import msgspec
 
+from routingsim.display import markdown_table
+from routingsim.display import markdown_text as _plain
 from routingsim.report.document import (
     Block,
     Document,
@@ -18,8 +19,6 @@ from routingsim.report.document import (
 from routingsim.report.formatting import ABSENT, number
 
 __all__ = ["render_json", "render_markdown", "render_section"]
-
-_SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~&$!])")
 
 
 def render_markdown(document: Document) -> str:
@@ -60,10 +59,9 @@ def _block(block: Block) -> list[str]:
 
 
 def _table(block: Table) -> str:
-    heads = (f"{c.name} ({c.unit})" if c.unit else c.name for c in block.columns)
-    rules = ("---" if column.kind == "text" else "---:" for column in block.columns)
-    rows = ((_plain(cell) for cell in row) for row in block.texts())
-    return "\n".join(f"| {' | '.join(row)} |" for row in (map(_plain, heads), rules, *rows))
+    heads = [f"{c.name} ({c.unit})" if c.unit else c.name for c in block.columns]
+    left = [k for k, column in enumerate(block.columns) if column.kind == "text"]
+    return markdown_table(heads, block.texts(), left=left)
 
 
 def _tasks(block: Tasks) -> list[str]:
@@ -86,11 +84,6 @@ def _tasks(block: Tasks) -> list[str]:
 
 def _bullets(sentences: Sequence[str]) -> list[str]:
     return ["\n".join(f"- {_plain(sentence)}" for sentence in sentences)]
-
-
-def _plain(text: str) -> str:
-    """Text that Markdown and HTML leave alone, on one line."""
-    return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
 
 
 def render_json(document: Document) -> str:
