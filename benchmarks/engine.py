@@ -27,6 +27,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
+from pathlib import Path
 
 import ciw
 import ciw.dists
@@ -37,9 +38,13 @@ import simpy
 import routingsim as rs
 from routingsim.policies import make_policy, threshold
 from routingsim.policies.policy import Policy
-from routingsim.simulation import engine, reference
-from routingsim.simulation.service import Outage, system
+from routingsim.simulation import engine
+from routingsim.simulation.faults import Outage
+from routingsim.simulation.service import system
 from routingsim.simulation.state import Rules, Workload
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from tests.reference import simulator
 
 AGENTS, SLOTS, LOAD, CV = 8, 8, 0.8, 0.5
 SIGMA = float(np.sqrt(np.log1p(CV * CV)))
@@ -322,7 +327,7 @@ def main() -> None:
         rates(
             {
                 "routingsim": (many, ours(big, five, one, full=False)),
-                "routingsim reference": (few, ours(small, five, one, False, reference.run)),
+                "routingsim reference": (few, ours(small, five, one, False, simulator.run)),
                 "SimPy": (few, in_simpy(small, False, False, 1, 5, exponential=True)),
                 "Ciw": (few, in_ciw(few, 4.0, 5)),
             },
@@ -340,7 +345,7 @@ def main() -> None:
         for policy, spilling in ((make_policy("least-loaded", agents), False), (spill, True)):
             runs = {
                 "routingsim": (many, ours(big, agents, policy, full)),
-                "routingsim reference": (few, ours(small, agents, policy, full, reference.run)),
+                "routingsim reference": (few, ours(small, agents, policy, full, simulator.run)),
                 "SimPy": (few, in_simpy(small, full, spilling)),
             }
             if not full and not spilling:

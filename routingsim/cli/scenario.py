@@ -63,9 +63,8 @@ class Scenario(Inputs):
 
     def run(self, policies: Sequence[str]) -> "list[ReplayResult]":
         """Replay under each policy, these unless others were asked for, with a progress bar."""
+        from routingsim.simulation.faults import Outage, Retries
         from routingsim.simulation.replay import replay
-        from routingsim.simulation.scenario import Retries
-        from routingsim.simulation.service import Outage
 
         corpus, pool = self.read()
         retries = Retries(self.attempts, self.backoff, fallback=self.fallback)

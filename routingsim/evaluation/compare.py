@@ -35,8 +35,8 @@ from routingsim.simulation.arrivals import (
     parse_arrivals,
     realised,
 )
-from routingsim.simulation.scenario import ONE_TRY, Retries, Scenario, prepare
-from routingsim.simulation.service import Outage
+from routingsim.simulation.faults import ONE_TRY, Outage, Retries
+from routingsim.simulation.scenario import Scenario, prepare
 
 __all__ = ["DEFAULT_LOADS", "compare"]
 

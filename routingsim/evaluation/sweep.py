@@ -20,8 +20,9 @@ from routingsim.evaluation.intervals import t_interval
 from routingsim.policies.kernel import OK, Kernel
 from routingsim.policies.policy import Policy, make_policy
 from routingsim.simulation.arrivals import Arrivals, parse_arrivals
+from routingsim.simulation.faults import ONE_TRY, Retries
 from routingsim.simulation.result import ReplayResult
-from routingsim.simulation.scenario import ONE_TRY, Retries, prepare
+from routingsim.simulation.scenario import prepare
 from routingsim.simulation.statistics import Interval, quantiles
 
 __all__ = ["Sweep", "sweep"]

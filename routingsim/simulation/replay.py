@@ -9,9 +9,9 @@ from routingsim.errors import SimulationError
 from routingsim.policies.kernel import Kernel
 from routingsim.policies.policy import Policy, make_policy
 from routingsim.simulation.arrivals import Arrivals, CorpusTimes, Poisson, parse_arrivals
+from routingsim.simulation.faults import ONE_TRY, Outage, Retries
 from routingsim.simulation.result import ReplayResult
-from routingsim.simulation.scenario import ONE_TRY, Retries, prepare
-from routingsim.simulation.service import Outage
+from routingsim.simulation.scenario import prepare
 
 __all__ = ["DEFAULT_LOAD", "replay"]
 

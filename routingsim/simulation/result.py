@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -25,13 +25,10 @@ from routingsim.corpora.corpus import Corpus
 from routingsim.errors import SimulationError
 from routingsim.policies.kernel import FAILED, OK, SHED, STATUS_NAMES, TIMED_OUT
 from routingsim.policies.policy import Policy
-from routingsim.simulation.service import Outage
+from routingsim.simulation.faults import Outage, Retries
 from routingsim.simulation.stability import Stability, stability
 from routingsim.simulation.state import Log, Workload
 from routingsim.simulation.statistics import Interval, batch_means, quantiles
-
-if TYPE_CHECKING:
-    from routingsim.simulation.scenario import Retries
 
 __all__ = ["CALL_STATUS", "QUANTILES", "ReplayResult"]
 
@@ -88,7 +85,7 @@ class ReplayResult:
     asked: tuple[float | None, float | None]
     realised: tuple[float, float]
     seed: int
-    retries: "Retries"
+    retries: Retries
     outages: tuple[Outage, ...]
     synthetic: bool
     closed: bool

@@ -1,6 +1,5 @@
 """A corpus, a pool and a policy made ready: what stays the same from seed to seed."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -23,60 +22,18 @@ from routingsim.simulation.arrivals import (
     realised,
 )
 from routingsim.simulation.arrivals.process import is_finite, is_whole
+from routingsim.simulation.faults import ONE_TRY, Outage, Retries
 from routingsim.simulation.result import ReplayResult
-from routingsim.simulation.service import Outage, system
+from routingsim.simulation.service import system
 from routingsim.simulation.state import Rules, System, Workload
 from routingsim.simulation.workload import Records, records
 
-__all__ = ["ONE_TRY", "Retries", "Scenario", "other_agents", "prepare"]
+__all__ = ["Scenario", "other_agents", "prepare"]
 
 WARM_UP = 0.1
 """Share of the horizon left out of timing figures for synthetic arrivals."""
 
 Order = Literal["file", "shuffled"]
-
-
-_LONGEST = 15  # the power of ten of a back-off in seconds; beyond, clocks lose their seconds
-
-
-@dataclass(frozen=True)
-class Retries:
-    """What happens after a call has failed.
-
-    Parameters
-    ----------
-    attempts : int
-        Tries a task has in all, 1 or more.
-    backoff : float
-        Seconds before the first retry.
-    factor : float
-        By which each further back-off is longer than the one before.
-    fallback : bool
-        Send the retry to the policy's next choice, the agent that failed excluded.
-    """
-
-    attempts: int = 3
-    backoff: float = 1.0
-    factor: float = 2.0
-    fallback: bool = True
-
-    def __post_init__(self) -> None:
-        whole = is_whole(self.attempts) and 1 <= self.attempts <= 1000
-        backoff, factor = is_finite(self.backoff), is_finite(self.factor)
-        if not (whole and backoff and factor and self.backoff >= 0 and self.factor > 0):
-            raise SimulationError(
-                f"{self}: attempts from 1 to 1000 (whole), backoff >= 0 s and factor > 0 "
-                "(finite) are needed"
-            )
-        longest = max(self.attempts - 2, 0) * math.log10(self.factor)
-        if self.backoff and math.log10(self.backoff) + longest > _LONGEST:
-            raise SimulationError(
-                f"{self}: the last back-off would be of more than 1e{_LONGEST} s; "
-                "allow fewer attempts, or a lower factor"
-            )
-
-
-ONE_TRY = Retries(attempts=1)
 
 
 @dataclass(frozen=True, eq=False)

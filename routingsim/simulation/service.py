@@ -7,9 +7,7 @@ record is modelled from ``agents.toml``, and the result says so.
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
-from numbers import Real
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +15,10 @@ from numpy.typing import NDArray
 from routingsim.agents import Agent, AgentPool
 from routingsim.corpora.corpus import Corpus, prompt_tokens
 from routingsim.errors import SimulationError
+from routingsim.simulation.faults import Outage
 from routingsim.simulation.state import DETERMINISTIC, EXPONENTIAL, LOGNORMAL, System
 
 __all__ = [
-    "Outage",
     "cost_table",
     "lognormal_sigma",
     "output_token_table",
@@ -32,47 +30,6 @@ NO_LIMIT = np.iinfo(np.int64).max
 _MOST_AGENTS = np.iinfo(np.int16).max
 _MOST_SLOTS = 10**9
 _MOST_CALLS = 10**7
-
-
-@dataclass(frozen=True)
-class Outage:
-    """A time in which an agent is down.
-
-    Calls in service when it goes down fail at that moment; tasks in its queue
-    wait (and may run out of patience) until it is up again.
-
-    Parameters
-    ----------
-    agent : str
-        The agent's id.
-    down, up : float
-        Seconds since the replay began. For an agent that stays down, give an ``up``
-        after the end of the replay.
-    """
-
-    agent: str
-    down: float
-    up: float
-
-    def __post_init__(self) -> None:
-        numbers = isinstance(self.down, Real) and isinstance(self.up, Real)
-        if not (numbers and 0 <= self.down < self.up < math.inf):
-            raise SimulationError(
-                f"outage of {self.agent}: down at {self.down}, up at {self.up}; "
-                "0 <= down < up is needed, in seconds and finite"
-            )
-
-    @classmethod
-    def parse(cls, text: str) -> "Outage":
-        """Read ``AGENT:DOWN:UP``, such as ``gpt-4:600:900``."""
-        agent, _, times = text.partition(":")
-        try:
-            down, up = (float(part) for part in times.split(":"))
-        except ValueError:
-            raise SimulationError(
-                f"outage {text!r}: write AGENT:DOWN:UP in seconds, as gpt-4:600:900"
-            ) from None
-        return cls(agent, down, up)
 
 
 def output_token_table(corpus: Corpus, pool: AgentPool) -> NDArray[np.float64]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from routingsim.agents import AgentPool
 from routingsim.policies.kernel import OK
 from routingsim.policies.policy import Judge
-from routingsim.simulation.service import Outage
+from routingsim.simulation.faults import Outage
 from routingsim.simulation.state import REJECTED, Log, Workload
 from routingsim.simulation.statistics import slope_t
 

@@ -17,8 +17,9 @@ from routingsim.policies.linucb import learn_linear
 from routingsim.policies.policy import Policy, make_policy
 from routingsim.policies.qtable import learn_table
 from routingsim.simulation.arrivals import Arrivals, Poisson, parse_arrivals
+from routingsim.simulation.faults import ONE_TRY, Retries
 from routingsim.simulation.result import ReplayResult
-from routingsim.simulation.scenario import ONE_TRY, Retries, prepare
+from routingsim.simulation.scenario import prepare
 
 __all__ = ["train"]
 

@@ -9,8 +9,8 @@ import pytest
 
 import routingsim as rs
 from routingsim.evaluation.cell import METRICS, POINTS, gather, measure
+from routingsim.simulation.faults import Retries
 from routingsim.simulation.result import ReplayResult
-from routingsim.simulation.scenario import Retries
 
 RIGHT = [1.0, 0.0, 1.0, 1.0]
 

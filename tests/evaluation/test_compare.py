@@ -23,7 +23,8 @@ from routingsim.errors import PolicyError, SimulationError
 from routingsim.evaluation.cell import METRICS
 from routingsim.evaluation.study import Study
 from routingsim.policies import Policy, choose_kernel, draw, make_policy, static
-from routingsim.simulation.scenario import Retries, prepare
+from routingsim.simulation.faults import Retries
+from routingsim.simulation.scenario import prepare
 
 COSTS = (0.001, 0.01, 0.03)
 QUALITY = (0.5, 0.7, 0.9)

@@ -28,9 +28,8 @@ from routingsim.evaluation import (
     text_use,
     zero_router,
 )
+from routingsim.simulation.faults import Outage, Retries
 from routingsim.simulation.replay import replay
-from routingsim.simulation.scenario import Retries
-from routingsim.simulation.service import Outage
 
 
 @pytest.fixture(scope="module")

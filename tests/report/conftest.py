@@ -11,9 +11,9 @@ from routingsim.agents import Agent, AgentPool, load_agents
 from routingsim.corpora.corpus import Corpus
 from routingsim.evaluation.compare import compare
 from routingsim.evaluation.study import Study
+from routingsim.simulation.faults import Outage
 from routingsim.simulation.replay import replay
 from routingsim.simulation.result import ReplayResult
-from routingsim.simulation.service import Outage
 
 WILD = '<script>alert("x")</script> & | `code` $x$ مرحبا بالعالم 😀 漢字 \u202e\x07 '
 

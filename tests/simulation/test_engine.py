@@ -27,9 +27,11 @@ from routingsim.policies.kernel import (
     no_learning,
 )
 from routingsim.policies.policy import make_policy
-from routingsim.simulation import engine, reference
-from routingsim.simulation.service import Outage, system
+from routingsim.simulation import engine
+from routingsim.simulation.faults import Outage
+from routingsim.simulation.service import system
 from routingsim.simulation.state import Log, Rules, System, Workload
+from tests.reference import simulator
 
 ONE_TRY = Rules(attempts=1, backoff=0.0, factor=1.0, fallback=0, users=0, think=0.0, think_cv=0)
 SYSTEMS = range(12)
@@ -270,7 +272,7 @@ def test_littles_law_is_an_identity(run: Run) -> None:
 def test_the_reference_agrees_on_larger_systems_too(seed: int) -> None:
     fast = Run(seed)
     memory = np.zeros_like(fast.memory)
-    slow = reference.run(fast.work, fast.system, fast.rules, watching, no_learning, memory, seed)
+    slow = simulator.run(fast.work, fast.system, fast.rules, watching, no_learning, memory, seed)
     again = slice(fast.log.retries[0])
     for name in Log._fields:
         cut = again if "retried" in name else slice(None)
@@ -278,7 +280,7 @@ def test_the_reference_agrees_on_larger_systems_too(seed: int) -> None:
     np.testing.assert_array_equal(fast.memory, memory)
 
 
-@pytest.mark.parametrize("run", [engine.run, reference.run], ids=["engine", "reference"])
+@pytest.mark.parametrize("run", [engine.run, simulator.run], ids=["engine", "reference"])
 @pytest.mark.parametrize(
     ("down", "statuses", "ends"),
     [
@@ -459,7 +461,7 @@ def beyond(task, pool, memory):
     return pool.busy.size if task.index == 2 else 0
 
 
-@pytest.mark.parametrize("run", [engine.run, reference.run], ids=["engine", "reference"])
+@pytest.mark.parametrize("run", [engine.run, simulator.run], ids=["engine", "reference"])
 @pytest.mark.parametrize("kernel", [below, beyond], ids=lambda kernel: kernel.python.__name__)
 def test_an_agent_that_does_not_exist_is_named(run, kernel: Kernel) -> None:
     pool = eight_agents()
@@ -467,7 +469,7 @@ def test_an_agent_that_does_not_exist_is_named(run, kernel: Kernel) -> None:
         run(workload(np.arange(9.0), 8), system(pool), ONE_TRY, kernel, no_learning, np.zeros(1), 1)
 
 
-@pytest.mark.parametrize("run", [engine.run, reference.run], ids=["engine", "reference"])
+@pytest.mark.parametrize("run", [engine.run, simulator.run], ids=["engine", "reference"])
 def test_a_run_without_tasks_is_empty(run) -> None:
     policy = make_policy("random", eight_agents())
     work = workload(np.empty(0), 8)

@@ -12,10 +12,9 @@ from routingsim.agents import Agent, AgentPool
 from routingsim.corpora.datasets import load_corpus
 from routingsim.errors import SimulationError
 from routingsim.simulation.export import SUFFIXES, write_tasks, write_trace
+from routingsim.simulation.faults import Outage, Retries
 from routingsim.simulation.replay import replay
 from routingsim.simulation.result import ReplayResult
-from routingsim.simulation.scenario import Retries
-from routingsim.simulation.service import Outage
 
 READ = {
     ".csv": pd.read_csv,

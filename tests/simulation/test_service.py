@@ -12,7 +12,7 @@ from routingsim.agents import Agent, AgentPool
 from routingsim.corpora.corpus import Corpus, prompt_tokens
 from routingsim.errors import AgentError, SimulationError
 from routingsim.simulation import service as model
-from routingsim.simulation.service import Outage
+from routingsim.simulation.faults import Outage
 from routingsim.simulation.state import DETERMINISTIC, EXPONENTIAL, LOGNORMAL
 
 

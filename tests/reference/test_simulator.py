@@ -14,7 +14,7 @@ from numba import literal_unroll, njit
 from numpy.typing import NDArray
 
 from routingsim.agents import Agent, AgentPool
-from routingsim.policies import rules as shipped
+from routingsim.policies import rules as builtin
 from routingsim.policies.kernel import (
     OK,
     Kernel,
@@ -24,11 +24,13 @@ from routingsim.policies.kernel import (
     no_learning,
 )
 from routingsim.policies.policy import make_policy
-from routingsim.simulation import engine, reference
-from routingsim.simulation.service import Outage, system
+from routingsim.simulation import engine
+from routingsim.simulation.faults import Outage
+from routingsim.simulation.service import system
 from routingsim.simulation.state import Log, Rules, System, Workload
+from tests.reference import simulator
 
-SHIPPED = sorted(set(shipped.__all__) - {"BANDS", "default_bands", "static"})
+BUILTIN = sorted(set(builtin.__all__) - {"BANDS", "default_bands", "static"})
 """The rules by the names of their functions."""
 
 
@@ -195,7 +197,7 @@ def cases(draw: st.DrawFn) -> Case:
     pool = draw(pools())
     work = draw(workloads(len(pool), unit))
     rules = draw(RULES)
-    named = draw(st.sampled_from(["taped", "learning", "static", *SHIPPED]))
+    named = draw(st.sampled_from(["taped", "learning", "static", *BUILTIN]))
     if named in ("taped", "learning"):
         choose, learn = taped_choice, taped_learning if named == "learning" else no_learning
         memory = tape(len(pool), work.row.size * max(rules.attempts, rules.levels))
@@ -214,7 +216,7 @@ def cases(draw: st.DrawFn) -> Case:
 @given(case=cases())
 def test_engine_and_reference_agree_to_the_last_bit(case: Case, interpreted: bool) -> None:
     fast = outcome_of(partial(engine.run, interpreted=interpreted), case)
-    slow = outcome_of(reference.run, case)
+    slow = outcome_of(simulator.run, case)
     for name in Log._fields:
         np.testing.assert_array_equal(getattr(fast[0], name), getattr(slow[0], name), name)
     np.testing.assert_array_equal(fast[1], slow[1], "memory")

@@ -3,11 +3,11 @@
 It answers the same question as :func:`routingsim.simulation.engine.run`, with
 the same inputs, outputs and random draws, but by the book: a calendar of
 events, a deque for each agent's queue, a set of the calls each agent serves,
-and nothing known before its time. Tests hold the engine to it, bit for bit.
+and nothing known before its time. Tests compare the engine with it, bit for bit.
 
 Events at one time happen in the order of their kinds, and those of one kind in
-the order of their numbers (of agents or of tasks): first the pool settles, then
-what has ended is heard of, then retries are sent, then new tasks.
+the order of their numbers (of agents or of tasks): first outages, departures and
+starts, then ends are reported, then retries are sent, then new tasks arrive.
 """
 
 import math
