@@ -151,7 +151,7 @@ def compare(
         corpus=corpus,
         pool=pool,
         kinds=kinds,
-        hindsight={s.policy.name: corpus.sha256 in s.policy.fitted_on for s in scenes},
+        in_sample={s.policy.name: corpus.sha256 in s.policy.fitted_on for s in scenes},
         loads=shares,
         capacity=capacity,
         arrivals=str(shape),

@@ -55,8 +55,9 @@ class Study:
         Each name's kind, "policy" or "control", policies first; the first policy is
         the baseline that verdicts are against, and whose mix of agents or cost the
         controls zero router, shuffle and length have.
-    hindsight : mapping of str to bool
-        Whether a policy was fitted on the corpus it is shown on.
+    in_sample : mapping of str to bool
+        Whether a policy was fitted or chosen on the very tasks it is scored on, which
+        flatters it.
     loads : tuple of float
         Shares of ``capacity`` (tasks/s).
     arrivals : str
@@ -68,7 +69,7 @@ class Study:
     corpus: Corpus
     pool: AgentPool
     kinds: Mapping[str, str]
-    hindsight: Mapping[str, bool]
+    in_sample: Mapping[str, bool]
     loads: tuple[float, ...]
     capacity: float
     arrivals: str
@@ -269,7 +270,7 @@ class Study:
         verdict against the baseline on the ranking metric ``by``, ``uses_text`` of
         each policy (whether it beats its own shuffle at this load, Holm over the
         policies; None for controls and where no quality is recorded), and
-        ``in_sample`` where fitted on this corpus.
+        ``in_sample``.
         """
         load = self.loads[-1] if load is None else load
         metric = self.ranked_by if by is None else by
@@ -290,7 +291,7 @@ class Study:
             row["stability"] = self._cell(name, load).verdict
             row["verdict"] = "baseline" if name not in apart else apart[name].verdict
             row["uses_text"] = uses.get(name)
-            row["in_sample"] = self.hindsight.get(name, False)
+            row["in_sample"] = self.in_sample.get(name, False)
             rows.append(row)
         frame = pd.DataFrame(rows).sort_values(
             metric, ascending=metric not in HIGHER_IS_BETTER, kind="stable", ignore_index=True

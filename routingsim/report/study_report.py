@@ -149,7 +149,7 @@ def _ranking(study: Study) -> Section:
         "hindsight (oracle) reach.",
         *(
             ("In sample: fitted on the tasks shown, so its figures flatter.",)
-            if any(study.hindsight.values())
+            if any(study.in_sample.values())
             else ()
         ),
     )
@@ -404,7 +404,7 @@ def _run(study: Study, command: str | None) -> Section:
         Column("fitted on", kind="text"),
     )
     rows = [
-        (name, kind, "the corpus shown" if study.hindsight.get(name) else ABSENT)
+        (name, kind, "the corpus shown" if study.in_sample.get(name) else ABSENT)
         for name, kind in study.kinds.items()
     ]
     policies = table("Policies and controls", columns, rows, _colours(study, study.names))

@@ -207,7 +207,7 @@ def study_warnings(study: Study) -> tuple[str, ...]:
             f"Of the controls, {joined(unfit, 10)} {'is' if len(unfit) == 1 else 'are'} not "
             f"stable at load {last:g}: read their quality and cost, not their latencies."
         )
-    fitted = [name for name in study.names if study.hindsight.get(name)]
+    fitted = [name for name in study.names if study.in_sample.get(name)]
     if fitted:
         said.append(
             f"{joined(fitted, 8)} {'was' if len(fitted) == 1 else 'were'} fitted on the very "

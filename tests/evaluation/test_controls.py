@@ -139,7 +139,7 @@ def test_controls_by_hand() -> None:
     quality, cost = corpus.outcome("quality", names), corpus.outcome("cost", names)
     chosen = np.array([0, 1] * 30)
     found = {
-        each.name: (each.quality.mean(), each.cost.mean(), each.hindsight)
+        each.name: (each.quality.mean(), each.cost.mean(), each.in_sample)
         for each in recorded_controls(
             quality,
             cost,
@@ -308,7 +308,7 @@ def test_control_policies_replay_as_they_were_computed(pareto: Corpus, pool: Age
     for name, policy in found.items():
         assert policy.name == name
         # Hindsight is marked; only random choice and shuffles may differ by their draws.
-        assert bool(policy.fitted_on) == offline[name].hindsight
+        assert bool(policy.fitted_on) == offline[name].in_sample
         overall = replay(pareto, pool, policy, arrivals="poisson:20", seed=1).overall
         spread = 0.03 if name in {"random", "zero-router", "shuffle"} else 1e-9
         assert overall["quality"] == pytest.approx(offline[name].quality.mean(), abs=spread)

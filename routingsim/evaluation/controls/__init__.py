@@ -1,15 +1,17 @@
 """What a policy must beat before its figures mean anything.
 
 =============  ===================================================================
-random         every agent as likely as the next
-cheapest       the agent with the lowest mean cost, always
-best-single    the agent with the highest mean quality, always (chosen in hindsight)
-zero-router    a coin between two agents, at the policy's own mean cost
-shuffle        the policy's own mix of agents, dealt out to the tasks at random
-length         the same mix, the longest texts to the dearest agents
+random         every agent with the same probability
+cheapest       always the agent with the lowest mean cost
+best-single    always the agent with the highest mean quality (in-sample)
+zero-router    a random mix of two agents, at the policy's own mean cost (in-sample)
+shuffle        the policy's own choices, assigned to the tasks at random
+length         the policy's own mix of agents, the longest texts to the most expensive
 category       the best agent of each category, learned on other folds
-oracle         the best agent of each task, the cheapest among equals (in hindsight)
+oracle         the best agent of each task, the cheapest among equals (in-sample)
 =============  ===================================================================
+
+In-sample: fitted or chosen on the very tasks it is scored on, so its figures flatter it.
 
 :func:`recorded_controls` has them on recorded outcomes, where those that toss a coin are
 taken at their expectation; :func:`control_policies` has them as policies for the

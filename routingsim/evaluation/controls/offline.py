@@ -26,14 +26,14 @@ class Control:
         As in :mod:`routingsim.evaluation.controls`.
     quality, cost : ndarray, shape (tasks,)
         Of each task; the expectation where a coin decides.
-    hindsight : bool
-        Whether it was fitted on the very outcomes it is shown on.
+    in_sample : bool
+        Whether it was fitted or chosen on the very tasks it is scored on.
     """
 
     name: str
     quality: NDArray[np.float64]
     cost: NDArray[np.float64]
-    hindsight: bool = False
+    in_sample: bool = False
 
 
 def recorded_controls(
@@ -74,24 +74,24 @@ def recorded_controls(
     even = np.full(agents, 1 / agents)
     coin = hull_mix(zero_router(good, paid), float(taken(paid, mine).mean()), agents)
 
-    def blend(name: str, shares: NDArray[np.float64], hindsight: bool = False) -> Control:
-        return Control(name, good @ shares, paid @ shares, hindsight)
+    def blend(name: str, shares: NDArray[np.float64], in_sample: bool = False) -> Control:
+        return Control(name, good @ shares, paid @ shares, in_sample)
 
-    def choice(name: str, agent: NDArray[np.intp], hindsight: bool = False) -> Control:
-        return Control(name, taken(good, agent), taken(paid, agent), hindsight)
+    def choice(name: str, agent: NDArray[np.intp], in_sample: bool = False) -> Control:
+        return Control(name, taken(good, agent), taken(paid, agent), in_sample)
 
     found = [
         blend("random", even),
         choice("cheapest", np.full(tasks, paid.mean(axis=0).argmin())),
-        choice("best-single", np.full(tasks, good.mean(axis=0).argmax()), hindsight=True),
-        blend("zero-router", coin, hindsight=True),
+        choice("best-single", np.full(tasks, good.mean(axis=0).argmax()), in_sample=True),
+        blend("zero-router", coin, in_sample=True),
         blend("shuffle", mix),
     ]
     if texts is not None:
         found.append(choice("length", length_choice(texts, mix, paid.mean(axis=0))))
     if categories is not None:
         found.append(choice("category", category_choice(good, categories, seed=seed)))
-    found.append(choice("oracle", oracle(good, paid), hindsight=True))
+    found.append(choice("oracle", oracle(good, paid), in_sample=True))
     return tuple(found)
 
 
@@ -119,7 +119,7 @@ def control_table(
     DataFrame
         A row for the policy and one for each control, by ``name``: quality and cost
         (means), difference (the policy's quality less the control's), half_width (by
-        paired bootstrap over tasks), verdict (on the policy), hindsight. ``tasks``
+        paired bootstrap over tasks), verdict (on the policy), in_sample. ``tasks``
         and ``left_out`` are in every row.
     """
     good = matrix("qualities", quality)
@@ -148,10 +148,10 @@ def control_table(
                 ahead.interval.mean,
                 ahead.interval.half_width,
                 ahead.verdict,
-                each.hindsight,
+                each.in_sample,
             )
         )
-    columns = ["name", "quality", "cost", "difference", "half_width", "verdict", "hindsight"]
+    columns = ["name", "quality", "cost", "difference", "half_width", "verdict", "in_sample"]
     frame = pd.DataFrame(rows, columns=columns).set_index("name")
     return frame.assign(tasks=int(known.sum()), left_out=int((~known).sum()))
 

@@ -132,14 +132,14 @@ def control_policies(
             f"{corpus.name}: no task has a recorded quality of all of {', '.join(pool.ids)}; "
             "controls go by recorded outcomes (an agent's `outcome` names its record)"
         )
-    hindsight = (corpus.sha256,)
+    in_sample = (corpus.sha256,)
 
     cheapest = static(pool, agent=pool.ids[int(paid[known].mean(axis=0).argmin())])
     best = static(pool, agent=pool.ids[int(good[known].mean(axis=0).argmax())])
     found = {
         "random": random(pool),
         "cheapest": replace(cheapest, name="cheapest"),
-        "best-single": replace(best, name="best-single", fitted_on=hindsight),
+        "best-single": replace(best, name="best-single", fitted_on=in_sample),
     }
     if chosen is not None:
         mine = choices(chosen, *good.shape)
@@ -147,7 +147,7 @@ def control_policies(
         cost = float(taken(paid, mine)[known].mean())
         coin = hull_mix(zero_router(good[known], paid[known]), cost, len(pool))
         found["zero-router"] = replace(
-            weighted(pool, weights=coin.tolist()), name="zero-router", fitted_on=hindsight
+            weighted(pool, weights=coin.tolist()), name="zero-router", fitted_on=in_sample
         )
         found["shuffle"] = assigned(corpus, pool, shuffled(mine, seed=seed), name="shuffle")
         if corpus.has_texts:
@@ -158,7 +158,7 @@ def control_policies(
         by_category = category_choice(good, labels, seed=seed)
         found["category"] = assigned(corpus, pool, by_category, name="category")
     best_each = assigned(corpus, pool, oracle(good, paid), name="oracle")
-    found["oracle"] = replace(best_each, fitted_on=hindsight)
+    found["oracle"] = replace(best_each, fitted_on=in_sample)
     return found
 
 

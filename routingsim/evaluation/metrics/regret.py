@@ -45,8 +45,8 @@ def gains(quality: ArrayLike, chosen: ArrayLike) -> Gains:
     """Gain over random and over the best single agent, and the gap to the oracle.
 
     Li et al., "LLMRouterBench" (arXiv:2601.07206), sec. 3.2: relative to the mean
-    quality of the other side; NaN where that is 0. The best single agent is the best
-    in hindsight, on these very tasks.
+    quality of the other side; NaN where that is 0. The best single agent is
+    in-sample: chosen on these very tasks.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ class Regret:
     ----------
     against_oracle, against_best : ndarray, shape (tasks,)
         Cumulative regret against the best agent of each task, and against the one
-        agent that is best over all tasks in hindsight (this one can fall). A task
+        agent that is best over all these tasks (this one can fall). A task
         without a complete record adds nothing.
     best : int
         That one agent.
@@ -159,7 +159,7 @@ def recovery(
 
     It has caught up at the end of the first ``window`` tasks, all after the drift,
     over which its mean reward is within ``tolerance`` of that of the agent that is
-    best, in hindsight, since the drift. The least possible is ``window``.
+    best since the drift (in-sample). The least possible is ``window``.
 
     Parameters
     ----------

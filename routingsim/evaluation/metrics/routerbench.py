@@ -150,7 +150,7 @@ def zero_router(quality: ArrayLike, cost: ArrayLike) -> Hull:
 
 
 def oracle(quality: ArrayLike, cost: ArrayLike) -> NDArray[np.intp]:
-    """The best agent of each task in hindsight, the cheapest among equals, shape (tasks,).
+    """The best agent of each task (in-sample), the cheapest among equals, shape (tasks,).
 
     Hu et al., "Oracle router". Among equals in both, the first. An agent without a recorded
     quality is not chosen; a task of which nothing is recorded goes to the cheapest
