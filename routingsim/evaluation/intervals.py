@@ -1,9 +1,10 @@
-"""Is the difference real: intervals, paired differences and verdicts.
+"""Confidence intervals, paired differences between policies, and verdicts on them.
 
-Two sources of chance, two tests. Replications of a simulation under common random
-numbers differ by their seeds: a t-interval of the differences, seed by seed.
-Recorded outcomes differ by which tasks happen to be in the corpus: a bootstrap
-over tasks of the differences, task by task.
+Two sources of chance need two tests. Replications of a simulation under common random
+numbers differ by their seeds: a t-interval of the differences, seed by seed. Recorded
+outcomes differ by which tasks happen to be in the corpus: a bootstrap of the
+differences, task by task. Quality and cost depend on both (a bandit that settles on the
+wrong agent does so for all tasks of that run): :func:`two_way_interval` adds the variances.
 """
 
 import math
@@ -28,7 +29,9 @@ __all__ = [
     "holm",
     "paired_bootstrap",
     "paired_t",
+    "paired_two_way",
     "t_interval",
+    "two_way_interval",
     "verdict",
     "versus",
 ]
@@ -40,21 +43,26 @@ RESAMPLES = 1999
 
 _CELLS = 4_000_000  # values resampled at a time, 32 MB
 _NOISE = 1e-12  # relative difference below which two values are the same number
+_NO_SPREAD = 1e-9  # share of the tasks' half-width below which runs do not differ
 
 
 def t_interval(values: ArrayLike, level: float = 0.95) -> Interval:
-    """Student's t-interval of the mean of independent values, one a replication.
+    """Student's t-interval of the mean of independent values, one per replication.
 
     NaNs are left out. The half-width is NaN where fewer than two values are left.
     """
-    _check_level(level)
-    series = column("values", values)
-    series = series[~np.isnan(series)]
-    if series.size < 2:
-        return Interval(float(series.mean()) if series.size else math.nan, math.nan, level)
-    t = stats.t.ppf(0.5 + level / 2, series.size - 1)
-    half_width = t * series.std(ddof=1) / math.sqrt(series.size)
-    return Interval(float(series.mean()), float(half_width), level)
+    _check(level)
+    known = _known("values", values)
+    mean = float(known.mean()) if known.size else math.nan
+    if known.size < 2:
+        return Interval(mean, math.nan, level)
+    t = stats.t.ppf(0.5 + level / 2, known.size - 1)
+    return Interval(mean, float(t * known.std(ddof=1) / math.sqrt(known.size)), level)
+
+
+def _known(what: str, values: ArrayLike) -> NDArray[np.float64]:
+    array = column(what, values)
+    return array[~np.isnan(array)]
 
 
 def bootstrap(
@@ -65,32 +73,33 @@ def bootstrap(
     level: float = 0.95,
     seed: int = 0,
 ) -> Interval:
-    """Interval of any figure over tasks, by the symmetric bootstrap.
+    """Confidence interval of any statistic over tasks, by the symmetric bootstrap.
 
-    The half-width is the ``level`` quantile of how far the figure of a resample lies
-    from that of all tasks (Hall, "On symmetric bootstrap confidence intervals",
+    The half-width is the ``level`` quantile of the distance between the statistic of a
+    resample and that of all tasks (Hall, "On symmetric bootstrap confidence intervals",
     J. R. Stat. Soc. B 50, 1988).
 
     Parameters
     ----------
     statistic : callable
-        From the positions of tasks, shape (tasks,), some repeated, to the figure:
+        Takes positions of tasks, shape (tasks,), some repeated, and returns a number:
         ``lambda rows: apgr(routing_curve(scores[rows], weak[rows], strong[rows]))``.
         Resamples for which it is NaN are left out.
     tasks : int
-        How many there are.
+        Number of tasks.
     resamples : int
-        How many times they are drawn with replacement.
+        How often the tasks are drawn with replacement.
     level : float
+        Confidence level.
     seed : int
-        Same seed, same resamples, whatever the statistic.
+        The same seed gives the same resamples, whatever the statistic.
 
     Raises
     ------
     SimulationError
         If a setting is out of its range.
     """
-    _check(resamples, level)
+    _check(level, resamples)
     if tasks < 2:
         raise SimulationError(f"a bootstrap over {tasks} tasks: two or more are needed")
     rng = np.random.default_rng(seed)
@@ -102,34 +111,34 @@ def bootstrap(
 def bootstrap_mean(
     values: ArrayLike, *, resamples: int = RESAMPLES, level: float = 0.95, seed: int = 0
 ) -> Interval:
-    """Interval of a mean over tasks, as :func:`bootstrap` gives it, quicker.
+    """Interval of a mean over tasks: what :func:`bootstrap` gives for the mean, but faster.
 
     NaNs are left out. The half-width is NaN where fewer than two values are left.
     """
-    _check(resamples, level)
-    series = column("values", values)
-    series = series[~np.isnan(series)]
-    if series.size < 2:
-        return Interval(float(series.mean()) if series.size else math.nan, math.nan, level)
-    return Interval(
-        float(series.mean()), _half_width(_deviations(series, resamples, seed), level), level
-    )
+    return _resampled(_known("values", values), resamples, level, seed)[0]
 
 
-def _deviations(series: NDArray[np.float64], resamples: int, seed: int) -> NDArray[np.float64]:
-    """How far the means of resamples lie from the mean, shape (resamples,)."""
+def _resampled(
+    known: NDArray[np.float64], resamples: int, level: float, seed: int
+) -> tuple[Interval, float]:
+    """Bootstrap interval of a mean, and the p-value of the hypothesis that it is 0."""
+    _check(level, resamples)
+    mean = float(known.mean()) if known.size else math.nan
+    if known.size < 2:
+        return Interval(mean, math.nan, level), 1.0
     rng = np.random.default_rng(seed)
-    centred = series - series.mean()
     found = np.empty(resamples)
-    step = max(1, _CELLS // series.size)
+    step = max(1, _CELLS // known.size)
     for first in range(0, resamples, step):
         part = found[first : first + step]
-        part[:] = centred[rng.integers(0, series.size, (part.size, series.size))].mean(axis=1)
-    return np.abs(found)
+        part[:] = (known - mean)[rng.integers(0, known.size, (part.size, known.size))].mean(axis=1)
+    deviations = np.abs(found)
+    p = (1 + int((deviations >= abs(mean)).sum())) / (1 + resamples)
+    return Interval(mean, _half_width(deviations, level), level), p
 
 
 def _half_width(deviations: NDArray[np.float64], level: float) -> float:
-    """The ``level`` quantile, so taken that 0 is outside just where p <= 1 - level."""
+    """The ``level`` quantile, at the rank where the interval excludes 0 iff p <= 1 - level."""
     known = np.sort(deviations[~np.isnan(deviations)])
     rank = math.ceil(level * (known.size + 1))
     return float(known[rank - 1]) if 1 <= rank <= known.size else math.nan
@@ -137,7 +146,7 @@ def _half_width(deviations: NDArray[np.float64], level: float) -> float:
 
 @dataclass(frozen=True)
 class Difference:
-    """How much one policy is ahead of another, and whether that can be told from chance.
+    """The mean difference between two policies, and whether chance can explain it.
 
     Attributes
     ----------
@@ -146,14 +155,15 @@ class Difference:
     p_value : float
         Two-sided; adjusted where ``correction`` names a method.
     verdict : str
-        "better" or "worse" (the first than the second), or "not distinguishable".
+        Whether the first is "better" or "worse" than the second, or the two are
+        "not distinguishable".
     method : str
-        How interval and p-value were made.
+        The test behind interval and p-value.
     pairs, left_out : int
-        Pairs compared, and those left out for a NaN on either side.
+        Pairs compared, and pairs left out because a side is NaN.
     correction : str
-        How the p-value allows for several comparisons; "" for a single one. The
-        interval is that of the single comparison.
+        The correction of the p-value for several comparisons; "" for a single one. The
+        interval is not corrected.
     """
 
     interval: Interval
@@ -169,9 +179,9 @@ class Difference:
 
 
 def verdict(interval: Interval, *, higher_is_better: bool = True) -> Verdict:
-    """What an interval of a difference says: "better" or "worse" where it excludes 0.
+    """The verdict on the interval of a difference: "better" or "worse" where it excludes 0.
 
-    "not distinguishable" where it does not, or has no width to tell by (NaN).
+    "not distinguishable" where it includes 0 or its half-width is NaN.
     """
     if interval.low > 0:
         return "better" if higher_is_better else "worse"
@@ -183,7 +193,7 @@ def verdict(interval: Interval, *, higher_is_better: bool = True) -> Verdict:
 def paired_t(
     first: ArrayLike, second: ArrayLike, *, level: float = 0.95, higher_is_better: bool = True
 ) -> Difference:
-    """Compare two policies by replications under common random numbers.
+    """Compare two policies replication by replication, under common random numbers.
 
     A t-interval of the differences (Law, *Simulation Modeling and Analysis*, 5th ed.,
     sec. 10.2.1, the paired-t approach).
@@ -191,8 +201,9 @@ def paired_t(
     Parameters
     ----------
     first, second : array_like, shape (replications,)
-        The same figure of both; equal positions had equal seeds.
+        The same metric of both policies; equal positions have equal seeds.
     level : float
+        Confidence level.
     higher_is_better : bool
         False for costs and latencies.
 
@@ -202,20 +213,13 @@ def paired_t(
         If the lengths differ.
     """
     apart, left_out = _apart(first, second)
-    interval = _symmetric_t(apart, level)
+    interval = t_interval(apart, level) if apart.size else Interval(math.nan, math.nan, level)
     p = 1.0
     if apart.size >= 2 and interval.mean != 0:
-        spread = apart.std(ddof=1) / math.sqrt(apart.size)
-        p = float(2 * stats.t.sf(abs(interval.mean) / spread, apart.size - 1)) if spread else 0.0
+        error = apart.std(ddof=1) / math.sqrt(apart.size)
+        p = float(2 * stats.t.sf(abs(interval.mean) / error, apart.size - 1)) if error else 0.0
     said = verdict(interval, higher_is_better=higher_is_better)
     return Difference(interval, p, said, "paired t over replications", apart.size, left_out)
-
-
-def _symmetric_t(apart: NDArray[np.float64], level: float) -> Interval:
-    if not apart.size:
-        _check_level(level)
-        return Interval(math.nan, math.nan, level)
-    return t_interval(apart, level)
 
 
 def paired_bootstrap(
@@ -232,14 +236,13 @@ def paired_bootstrap(
     Parameters
     ----------
     first, second : array_like, shape (tasks,)
-        The same figure of both on the same tasks. A task with a NaN on either side
-        is left out and counted.
+        The same metric of both policies on the same tasks. A task with a NaN on either
+        side is left out and counted.
     resamples : int
-        The least p-value is 1 / (resamples + 1).
-    level : float
+        The smallest possible p-value is 1 / (resamples + 1).
+    level, higher_is_better
+        As for :func:`paired_t`.
     seed : int
-    higher_is_better : bool
-        False for costs and latencies.
 
     Raises
     ------
@@ -248,21 +251,14 @@ def paired_bootstrap(
     SimulationError
         If a setting is out of its range.
     """
-    _check(resamples, level)
     apart, left_out = _apart(first, second)
-    mean, half_width, p = (float(apart.mean()) if apart.size else math.nan), math.nan, 1.0
-    if apart.size >= 2:
-        deviations = _deviations(apart, resamples, seed)
-        half_width = _half_width(deviations, level)
-        beyond = int((deviations >= abs(mean)).sum())
-        p = (1 + beyond) / (1 + resamples)
-    interval = Interval(mean, half_width, level)
+    interval, p = _resampled(apart, resamples, level, seed)
     said = verdict(interval, higher_is_better=higher_is_better)
     return Difference(interval, p, said, "paired bootstrap over tasks", apart.size, left_out)
 
 
 def _apart(first: ArrayLike, second: ArrayLike) -> tuple[NDArray[np.float64], int]:
-    """The differences that are known, rounding noise taken as none, and how many are not."""
+    """The known differences, rounding noise set to 0, and the number of unknown ones."""
     one = column("first", first)
     other = column("second", second, one.size)
     apart = one - other
@@ -271,11 +267,80 @@ def _apart(first: ArrayLike, second: ArrayLike) -> tuple[NDArray[np.float64], in
     return apart[known], int((~known).sum())
 
 
-def holm(p_values: ArrayLike) -> NDArray[np.float64]:
-    """p-values adjusted for as many comparisons (Holm, Scand. J. Stat. 6, 1979).
+def two_way_interval(tasks: ArrayLike, runs: ArrayLike, *, level: float = 0.95) -> Interval:
+    """Interval of a mean that varies from task to task and from run to run.
 
-    All those at or below alpha may be called differences, and the chance of one
-    false call or more is at most alpha, however the comparisons depend on each other.
+    A bootstrap over tasks alone misses the variance between runs, a t-interval over runs
+    that between tasks. Here both are added, with the degrees of freedom of Satterthwaite
+    (Biometrics Bulletin 2, 1946). Variance that belongs to neither alone is counted in
+    both, so the interval is rather too wide than too narrow.
+
+    Parameters
+    ----------
+    tasks : array_like, shape (tasks,)
+        Mean over runs of each task; NaN where unknown.
+    runs : array_like, shape (runs,)
+        Mean over tasks of each run. With fewer than two runs, or runs that do not
+        differ, this is the bootstrap over tasks alone.
+    level : float
+        Confidence level.
+    """
+    sizes = [_known("values", each).size for each in (tasks, runs)]
+    over_tasks, over_runs = bootstrap_mean(tasks, level=level), t_interval(runs, level)
+    return _added(over_tasks, sizes[0], over_runs, sizes[1])[0]
+
+
+def paired_two_way(
+    first: tuple[ArrayLike, ArrayLike],
+    second: tuple[ArrayLike, ArrayLike],
+    *,
+    level: float = 0.95,
+    higher_is_better: bool = True,
+) -> Difference:
+    """Compare two policies task by task and run by run, as :func:`two_way_interval` does.
+
+    Parameters
+    ----------
+    first, second : tuple of array_like
+        A metric's means over runs, shape (tasks,), and over tasks, shape (runs,). With
+        fewer than two runs, or the same difference in every run, this is the paired
+        bootstrap over tasks alone.
+    level, higher_is_better
+        As for :func:`paired_t`.
+    """
+    tasks = paired_bootstrap(first[0], second[0], level=level, higher_is_better=higher_is_better)
+    runs = paired_t(first[1], second[1], level=level)
+    interval, p = _added(tasks.interval, tasks.pairs, runs.interval, runs.pairs)
+    if p is None:
+        return tasks
+    said = verdict(interval, higher_is_better=higher_is_better)
+    method = f"{tasks.method}, {runs.method}"
+    return replace(tasks, interval=interval, p_value=p, verdict=said, method=method)
+
+
+def _added(
+    tasks: Interval, count: int, runs: Interval, times: int
+) -> tuple[Interval, float | None]:
+    """The interval with both variances and its p-value; None where the runs add nothing."""
+    if not runs.half_width > _NO_SPREAD * tasks.half_width:
+        return tasks, None
+    upper = 0.5 + tasks.level / 2
+    of_tasks = (tasks.half_width / stats.t.ppf(upper, count - 1)) ** 2
+    of_runs = (runs.half_width / stats.t.ppf(upper, times - 1)) ** 2
+    both = of_tasks + of_runs
+    freedom = both**2 / (of_tasks**2 / (count - 1) + of_runs**2 / (times - 1))
+    error = math.sqrt(both)
+    half_width = float(stats.t.ppf(upper, freedom) * error)
+    p = float(2 * stats.t.sf(abs(tasks.mean) / error, freedom))
+    return Interval(tasks.mean, half_width, tasks.level), p
+
+
+def holm(p_values: ArrayLike) -> NDArray[np.float64]:
+    """p-values adjusted for the number of comparisons (Holm, Scand. J. Stat. 6, 1979).
+
+    If every comparison with an adjusted p-value of at most alpha is called a difference,
+    one or more calls are false with a probability of at most alpha, however the
+    comparisons depend on each other.
 
     Raises
     ------
@@ -300,24 +365,26 @@ def versus(
     level: float = 0.95,
     higher_is_better: bool = True,
 ) -> dict[str, Difference]:
-    """Compare several policies with one, the verdicts adjusted by :func:`holm`.
+    """Compare several policies with a baseline, the verdicts adjusted by :func:`holm`.
 
     Parameters
     ----------
     baseline : array_like, shape (n,)
-        The figure of the policy compared with.
+        The baseline's values of a metric.
     others : mapping of str to array_like, shape (n,)
-        The figures of the others; "better" says better than the baseline.
+        The values of the other policies; "better" means better than the baseline.
     test : callable
         :func:`paired_t` for replications or :func:`paired_bootstrap` for tasks.
     level : float
+        Confidence level of all verdicts together.
     higher_is_better : bool
+        False for costs and latencies.
 
     Returns
     -------
     dict of str to Difference
-        In the order given. A verdict needs the adjusted p-value to be at most
-        1 - level, so that all of them hold together with that confidence.
+        In the order given. "better" and "worse" need an adjusted p-value of at most
+        1 - level.
     """
     if not others:
         return {}
@@ -338,15 +405,11 @@ def versus(
     }
 
 
-def _check(resamples: int, level: float) -> None:
-    _check_level(level)
-    if resamples < 1 / (1 - level) - 1:
-        raise SimulationError(
-            f"resamples={resamples}: an interval of level {level:g} needs at least "
-            f"{math.ceil(1 / (1 - level)) - 1}"
-        )
-
-
-def _check_level(level: float) -> None:
+def _check(level: float, resamples: int | None = None) -> None:
     if not 0 < level < 1:
         raise SimulationError(f"level={level}: a confidence level between 0 and 1 is needed")
+    least = math.ceil(1 / (1 - level)) - 1
+    if resamples is not None and resamples < 1 / (1 - level) - 1:
+        raise SimulationError(
+            f"resamples={resamples}: an interval of level {level:g} needs at least {least}"
+        )

@@ -18,9 +18,16 @@ from routingsim.corpora.corpus import Corpus
 from routingsim.errors import CorpusError, SimulationError
 from routingsim.evaluation.cell import HIGHER_IS_BETTER, METRICS, Cell
 from routingsim.evaluation.controls.permutation import TextUse, text_use
-from routingsim.evaluation.intervals import Difference, holm, paired_t, t_interval, versus
+from routingsim.evaluation.intervals import (
+    Difference,
+    holm,
+    paired_t,
+    paired_two_way,
+    t_interval,
+    two_way_interval,
+    versus,
+)
 from routingsim.evaluation.metrics.routerbench import aiq
-from routingsim.evaluation.two_way import paired_two_way, two_way_interval
 from routingsim.simulation.export import write_table
 from routingsim.simulation.statistics import Interval
 
@@ -142,7 +149,7 @@ class Study:
 
         All are compared run by run under common random numbers (paired t); quality
         and cost also task by task, by a paired bootstrap that allows for the corpus
-        being a sample (:func:`routingsim.evaluation.two_way.paired_two_way`). The
+        being a sample (:func:`routingsim.evaluation.intervals.paired_two_way`). The
         other metrics are of this corpus. The verdicts at one load hold together
         (Holm). Pairs with an infinite value are left out and counted.
         """

@@ -12,8 +12,8 @@ from routingsim.agents import AgentPool
 from routingsim.errors import SimulationError
 from routingsim.evaluation import aiq, paired_bootstrap, text_use
 from routingsim.evaluation.cell import METRICS, POINTS, Cell
+from routingsim.evaluation.intervals import paired_two_way, two_way_interval
 from routingsim.evaluation.study import Settings, Study
-from routingsim.evaluation.two_way import paired_two_way, two_way_interval
 
 TASKS, RUNS = 100, 20
 POOL = AgentPool(tuple(rs.Agent(id=f"a{k}", name=f"A{k}", cost=1, latency=1) for k in range(2)))
