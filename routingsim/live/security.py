@@ -35,9 +35,8 @@ def origin_allowed(
 ) -> bool:
     """Whether a page of this origin may connect.
 
-    A browser names the page's origin, and no page can change that. Programs
-    that are no browsers name none and are let in: what they may do they could
-    do anyway, and a token keeps them out.
+    A browser sends the page's origin, which no page can change. Programs that are not
+    browsers send none and may connect: only a token keeps them out.
 
     Parameters
     ----------
@@ -46,12 +45,10 @@ def origin_allowed(
     host
         The Host header.
     allowed
-        Origins to allow besides, such as ``"https://hub.example.org"``; ``"*"``
-        stands for all.
+        Further origins to allow, such as ``"https://hub.example.org"``; ``"*"`` for all.
     local
-        Whether the server listens on loopback only. Then a Host that is not
-        loopback is somebody's DNS name made to point here, and being of the
-        same origin proves nothing.
+        Whether the server listens on loopback only. A Host that is not loopback is then a
+        DNS name made to point to loopback, and a page of that Host is not the server's own.
     tls
         Whether the server itself speaks TLS.
     """
@@ -67,7 +64,7 @@ def origin_allowed(
         return False
     if page == here:
         return True
-    # Behind a proxy that ends TLS, the page is https and we are http, without a port.
+    # Behind a proxy that ends TLS, the page has https and the Host no port.
     return not tls and page == _place(f"https://{host}")
 
 
@@ -80,9 +77,9 @@ def host_name(host: str) -> str | None:
 def host_allowed(host: str, allowed: Collection[str]) -> bool:
     """Whether a server on loopback answers a request for this Host.
 
-    A page may read from its own server without naming an Origin, and any site can make a
-    DNS name of its own point to loopback. So only loopback's names count, and those of the
-    origins in ``allowed`` (``"*"`` for all). Programs that name no Host are let in.
+    A browser sends no Origin for a page's reads from its own host, and any site can point a
+    DNS name of its own to loopback. So only names of loopback are answered, and those of the
+    origins in ``allowed`` (``"*"`` for all). A program that sends no Host is answered.
     """
     if not host or "*" in allowed:
         return True
@@ -93,14 +90,20 @@ def host_allowed(host: str, allowed: Collection[str]) -> bool:
 
 
 def bearer_matches(header: str, token: str) -> bool:
-    """Whether an Authorization header carries the token; takes the same time if not."""
+    """Whether an Authorization header has the token, compared in constant time."""
     scheme, _, given = header.partition(" ")
     right = hmac.compare_digest(given.strip().encode(errors="replace"), token.encode())
     return right and scheme.lower() == "bearer"
 
 
 class Admission:
-    """How many connections there are, in all and by address."""
+    """Counts connections, in all and by address.
+
+    Parameters
+    ----------
+    most, most_per_address
+        Numbers above which a connection is refused.
+    """
 
     def __init__(self, most: int, most_per_address: int) -> None:
         self.total = 0
@@ -109,26 +112,26 @@ class Admission:
         self._by_address: Counter[str] = Counter()
 
     def enter(self, address: str) -> None:
-        """Count a connection, whether or not it will be let in."""
+        """Count a connection, even if it is to be refused."""
         self.total += 1
         self._by_address[address] += 1
 
     def leave(self, address: str) -> None:
-        """The inverse of :meth:`enter`."""
+        """Count it no longer, when it is closed."""
         self.total -= 1
         self._by_address[address] -= 1
         if self._by_address[address] == 0:
             del self._by_address[address]
 
     def refusal(self, address: str) -> int | None:
-        """HTTP status with which to refuse a connection that has entered; None to let it in."""
+        """HTTP status with which to refuse a connection that is counted; None to accept it."""
         if self._by_address[address] > self._most_per_address:
             return 429
         return 503 if self.total > self._most else None
 
     @property
     def flooded(self) -> bool:
-        """Whether there are so many that not even refusals should be spent on them."""
+        """Whether there are too many connections to answer each that is refused."""
         return self.total > 2 * self._most
 
 

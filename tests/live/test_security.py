@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routingsim.live.security import Admission, bearer_matches, is_loopback, origin_allowed
+from routingsim.live.security import (
+    Admission,
+    bearer_matches,
+    host_allowed,
+    host_name,
+    is_loopback,
+    origin_allowed,
+)
 
 HERE = "bridge.example:3001"
 
@@ -34,6 +41,12 @@ HERE = "bridge.example:3001"
         ("https://hub.example", HERE, {"allowed": {"https://hub.example"}}, True),
         ("http://hub.example", HERE, {"allowed": {"https://hub.example"}}, False),
         ("https://evil.example", HERE, {"allowed": {"*"}}, True),
+        ("https://evil.example", HERE, {"allowed": {"*"}, "local": True}, True),
+        (None, "evil.example", {"local": True}, True),
+        ("http://localhost:8888", "evil.example", {"local": True}, True),
+        ("http://127.0.0.1:3001", "localhost:3001", {"local": True}, True),
+        ("http://bridge.example:3001", HERE, {"local": True}, False),
+        ("http://bridge.example:80", "bridge.example", {}, True),  # the default port
         ("null", HERE, {}, False),
         ("", HERE, {}, False),
         ("file://", HERE, {}, False),
@@ -45,6 +58,52 @@ HERE = "bridge.example:3001"
 def test_origins(origin: str | None, host: str, options: dict[str, Any], expected: bool) -> None:
     options = {"allowed": (), "local": False} | options
     assert origin_allowed(origin, host, **options) is expected
+
+
+@pytest.mark.parametrize(
+    ("host", "allowed", "expected"),
+    [
+        ("", (), True),  # a program that sends no Host
+        ("", ("https://hub.example",), True),
+        ("localhost", (), True),
+        ("localhost:3000", (), True),
+        ("127.0.0.1:3000", (), True),
+        ("[::1]:3000", (), True),
+        ("evil.example", (), False),
+        ("evil.example:3000", (), False),
+        ("localhost.evil.example", (), False),
+        ("evil.example", ("*",), True),
+        ("hub.example", ("https://hub.example",), True),
+        ("Hub.Example:8443", ("https://hub.example",), True),
+        ("sub.hub.example", ("https://hub.example",), False),
+        ("evil.example", ("https://hub.example",), False),
+        ("localhost", ("https://hub.example",), True),
+        ("local host", ("*",), True),
+        ("local host", (), False),
+        ("localhost:port", (), False),
+        ("ada@localhost", (), False),
+    ],
+)
+def test_hosts_of_a_server_on_loopback(host: str, allowed: tuple[str, ...], expected: bool) -> None:
+    assert host_allowed(host, allowed) is expected
+
+
+@pytest.mark.parametrize(
+    ("host", "name"),
+    [
+        ("hub.example:8443", "hub.example"),
+        ("hub.example", "hub.example"),
+        ("[::1]:3000", "[::1]"),
+        ("[::1]", "[::1]"),
+        ("::1", None),
+        ("hub.example:", None),
+        ("hub.example:123456", None),
+        ("hub.example/path", None),
+        ("", None),
+    ],
+)
+def test_the_name_in_a_host_header(host: str, name: str | None) -> None:
+    assert host_name(host) == name
 
 
 @given(st.text(), st.text())
@@ -94,16 +153,23 @@ def test_connections_are_counted_by_address() -> None:
     for address in "aab":
         admission.enter(address)
         assert admission.refusal(address) is None
-    admission.enter("a")
+    admission.enter("a")  # the third of its address
     assert admission.refusal("a") == 429
+    assert admission.refusal("b") == 503  # the fourth in all
     admission.leave("a")
+    assert admission.refusal("a") is None
+    assert admission.refusal("b") is None
     admission.enter("c")
     assert admission.refusal("c") == 503
+    admission.enter("d")
+    admission.enter("d")
+    assert admission.total == 6
     assert not admission.flooded
-    for _ in range(3):
-        admission.enter("d")
+    admission.enter("d")
     assert admission.flooded
     for address in "aabcddd":
         admission.leave(address)
     assert admission.total == 0
-    assert not admission._by_address
+    for address in "aa":  # counted afresh
+        admission.enter(address)
+        assert admission.refusal(address) is None
