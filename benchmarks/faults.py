@@ -168,7 +168,7 @@ async def away(length: float) -> None:
         probe.bind(("127.0.0.1", 0))
         settings = Settings(redis_port=probe.getsockname()[1])
         probe.close()
-        kept = {"appendonly": "yes", "appendfsync": "always", "dir": f'"{folder}"'}
+        kept = {"appendonly": "yes", "appendfsync": "always", "dir": folder}
         broker = Broker(settings, config=kept).start()
         got: list[int] = []
         async with Bridge(broker.url, port=0) as bridge:

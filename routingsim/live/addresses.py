@@ -1,10 +1,9 @@
-"""Where a browser finds the bridge and the HTTP API, which may not be where we listen.
+"""URLs at which a browser finds the bridge and the HTTP API.
 
-On one's own machine a browser uses the addresses as they are. Behind JupyterHub or Binder
-``localhost`` is not the user's machine; there jupyter-server-proxy passes on what comes for
-``<server>/proxy/<port>/``. Behind another proxy only its owner knows the address, and says
-so in ``ROUTINGSIM_PUBLIC_WS`` and ``ROUTINGSIM_PUBLIC_HTTP``
-(see :mod:`routingsim.live.settings`).
+On one's own machine, these are the addresses they listen on. Behind JupyterHub or Binder,
+``localhost`` is not the user's machine; jupyter-server-proxy forwards requests for
+``<server>/proxy/<port>/``. Behind another proxy, its owner sets ``ROUTINGSIM_PUBLIC_WS`` and
+``ROUTINGSIM_PUBLIC_HTTP`` (see :mod:`routingsim.live.settings`).
 """
 
 import os
@@ -24,14 +23,14 @@ class Addresses(msgspec.Struct, frozen=True):
     Attributes
     ----------
     redis
-        URL of the Redis server, with its password: for clients, not for people.
+        URL of the Redis server, with its password: for clients, not for display.
     private
-        The same server's for our own publishers
+        Its URL for routingsim's own publishers
         (:attr:`routingsim.live.broker.Broker.private_url`).
     broker
-        Which server that is, in words.
+        Kind, version and URL of the server, without its password.
     bridge, api
-        URLs of the bridge and the HTTP API; None for what does not run.
+        URLs of the bridge and the HTTP API; None for one that does not run.
     """
 
     redis: str
@@ -42,20 +41,21 @@ class Addresses(msgspec.Struct, frozen=True):
 
 
 class Public(msgspec.Struct, frozen=True):
-    """Where a browser finds them.
+    """Where a browser finds the parts of a stack.
 
     Attributes
     ----------
     bridge, api
-        URLs, or paths on the host that the notebook's page came from.
+        URLs, or paths on the host of the notebook's page.
     from_page
-        The bridge as :func:`routingsim.live.http.app.create_app` wants it.
+        The bridge, in the form that :func:`routingsim.live.http.app.create_app` takes.
     origins
-        Origins of the pages that will connect, besides the usual ones.
+        Origins of pages that may connect, besides those of the server itself.
     by_host
-        Whether to know our own pages by the Host they ask for even where we listen on
-        loopback. That Host may be anyone's name made to point here, but not where what
-        comes has passed a hub's proxy, which asks who it is and hands the Host on.
+        Whether a page of the same Host counts as the server's own even where the server
+        listens on loopback. In general such a Host may be any DNS name made to point to
+        loopback; behind a hub's proxy, which authenticates users and passes the Host on, it
+        is the hub's.
     """
 
     bridge: str | None
@@ -71,17 +71,17 @@ def public_addresses(
     api: str | None,
     environ: Mapping[str, str] | None = None,
 ) -> Public:
-    """Addresses for a browser, from those listened on.
+    """Addresses for a browser, from those the parts listen on.
 
     Parameters
     ----------
     settings
-        ``public_ws``, ``public_http`` and ``origins`` matter here.
+        Of these, ``public_ws``, ``public_http`` and ``origins`` are used.
     bridge, api
-        Such as ``ws://127.0.0.1:3001`` and ``http://127.0.0.1:3000``; None for none.
+        Such as ``ws://127.0.0.1:3001`` and ``http://127.0.0.1:3000``; None for one that does
+        not run.
     environ
-        The environment, in which JupyterHub tells where its proxy is; by default this
-        process's.
+        The environment, in which JupyterHub names its proxy; by default that of this process.
 
     Examples
     --------
@@ -94,23 +94,24 @@ def public_addresses(
     """
     environ = os.environ if environ is None else environ
     prefix = environ.get("JUPYTERHUB_SERVICE_PREFIX", "").rstrip("/")
-    ports = [urlsplit(url).port if url else None for url in (bridge, api)]
-    said = [
-        told and told.replace("{port}", str(port))
-        for told, port in zip((settings.public_ws, settings.public_http), ports, strict=True)
+    urls = (bridge, api)
+    ports = [urlsplit(url).port if url else None for url in urls]
+    named = [
+        public and public.replace("{port}", str(port))
+        for public, port in zip((settings.public_ws, settings.public_http), ports, strict=True)
     ]
     shown = [
-        None if url is None else told or (f"{prefix}/proxy/{port}/" if prefix else url)
-        for told, url, port in zip(said, (bridge, api), ports, strict=True)
+        url and (public or (f"{prefix}/proxy/{port}/" if prefix else url))
+        for public, url, port in zip(named, urls, ports, strict=True)
     ]
-    from_page = said[0] or (f"../{ports[0]}/" if prefix else f":{ports[0]}")
+    from_page = named[0] or (f"../{ports[0]}/" if prefix else f":{ports[0]}")
     hub = environ.get("JUPYTERHUB_PUBLIC_URL")
-    origins = (*settings.origins, *(_origin(url) for url in (*said, hub) if url))
+    origins = (*settings.origins, *(_origin(url) for url in (*named, hub) if url))
     return Public(shown[0], shown[1], from_page, tuple(dict.fromkeys(origins)), bool(prefix))
 
 
 def _origin(url: str) -> str:
-    """The origin of pages from where this URL leads."""
+    """The origin of the pages at a URL."""
     parts = urlsplit(url)
     scheme = {"ws": "http", "wss": "https"}.get(parts.scheme, parts.scheme)
     return f"{scheme}://{parts.netloc}"

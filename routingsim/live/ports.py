@@ -1,4 +1,4 @@
-"""Who holds a TCP port, for the message that says why we cannot have it."""
+"""Which process listens on a TCP port, for the error message that the port is taken."""
 
 import os
 import re
@@ -12,13 +12,12 @@ _LISTENING = "0A"
 def who_holds(port: int) -> str | None:
     """The process that listens on a TCP port of this machine.
 
-    Reads ``/proc``, so it knows nothing outside Linux, nor about other users'
-    processes.
+    Reads ``/proc``: it finds no process outside Linux, nor one of another user.
 
     Returns
     -------
     str or None
-        Such as ``"node (pid 4711)"``; None if it cannot be told.
+        Such as ``"node (pid 4711)"``; None if it is not known.
     """
     inodes = {inode for table in ("tcp", "tcp6") for inode in _listeners(table, port)}
     if not inodes:
@@ -29,7 +28,7 @@ def who_holds(port: int) -> str | None:
             if any(os.readlink(fd) in links for fd in (process / "fd").iterdir()):
                 name = (process / "comm").read_text().strip()
                 return f"{name} (pid {process.name})"
-        except OSError:  # gone meanwhile, or somebody else's
+        except OSError:  # has ended, or is another user's
             continue
     return None
 

@@ -1,15 +1,14 @@
-"""How messages lie in Redis: names, the script that writes them, the id they carry.
+"""Names and forms of what is stored in Redis, and the script that stores it.
 
-Beside each channel ``C`` lies a stream ``{C}:history`` with the last messages, and
-beside ``agent:status`` also a hash ``{agent:status}:latest`` with the last message of
-each agent. The braces put channel and keys on one node of a Redis Cluster.
+Beside each channel ``C``, a stream ``{C}:history`` holds the last messages, and beside
+``agent:status`` a hash ``{agent:status}:latest`` holds the last message of each agent. The
+braces put channel and keys on one node of a Redis Cluster.
 
-A batch of messages is published and stored by one script. Redis runs a script as a
-whole, so that subscribers and readers of the history see one order, however many
-publish. The stream's entry id (time-ordered, unique in its channel) is the message's
-``id``: subscribers get it spliced into the message, the stream holds the message
-without it, in field ``m``, and :func:`with_id` makes of the latter the former, byte
-for byte.
+One script publishes and stores a batch of messages. Redis runs a script as a whole, so that
+subscribers and readers of the history see one order, however many publish. The stream's entry
+id (ordered by time, unique in its channel) is the message's ``id``. Subscribers get the message
+with its id; the stream holds the message without, in field ``m``, and :func:`with_id` adds it,
+byte for byte as subscribers got it.
 """
 
 __all__ = ["FIELD", "PUBLISH", "history_key", "latest_key", "publisher_key", "with_id"]
@@ -40,16 +39,16 @@ return count
 """
 """Lua script that publishes and stores one batch, once.
 
-A publisher numbers its batches from 1. One that comes again, since its reply was lost,
-is known by its number and answered with 0; one that overtook a failed batch is refused,
-so that the order holds. A first write that fails (memory full, read-only), or a key of
-another type, fails before anything was published. Trimming once a batch is a quarter
-faster than in each XADD.
+A publisher numbers its batches from 1. A batch that is sent again, because its reply was lost,
+has a known number and is answered with 0; one that arrives before a failed batch is refused, so
+that the order holds. Where writing fails (memory full, read-only, a key of another type), it
+fails before anything is published. Trimming once for each batch is a quarter faster than in each
+XADD.
 """
 
 
 def history_key(channel: str) -> str:
-    """Stream with the last messages of a channel.
+    """Key of the stream with the last messages of a channel.
 
     >>> history_key("task:routing")
     '{task:routing}:history'
@@ -58,17 +57,17 @@ def history_key(channel: str) -> str:
 
 
 def latest_key(channel: str) -> str:
-    """Hash with the last message of each agent on a channel, ids included."""
+    """Key of the hash with the last message of each agent, ids included."""
     return f"{{{channel}}}:latest"
 
 
 def publisher_key(channel: str, publisher: str) -> str:
-    """Number of the last batch that arrived from a publisher; expires after a day."""
+    """Key with the number of a publisher's last batch; expires after a day."""
     return f"{{{channel}}}:publisher:{publisher}"
 
 
 def with_id(message: bytes, id: bytes) -> bytes:
-    """The message as subscribers got it: with its id as the last top-level field.
+    """The message as subscribers got it, with its id as the last top-level field.
 
     >>> with_id(b'{"type":"agent_status","payload":{}}', b"1699564800000-0")
     b'{"type":"agent_status","payload":{},"id":"1699564800000-0"}'

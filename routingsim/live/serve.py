@@ -1,8 +1,8 @@
-"""The live side as a whole, in one event loop: broker, bridge and HTTP API.
+"""Broker, bridge and HTTP API in one event loop.
 
-:func:`serve` runs it in the foreground, for ``routingsim serve``. :func:`running` is the
-same for whoever has an event loop. :func:`main` is the process that
-:mod:`routingsim.live.worker` starts.
+:func:`serve` runs them in the foreground, for ``routingsim serve``; :func:`running` runs them
+in an event loop that exists; :func:`main` is the process that :mod:`routingsim.live.worker`
+starts.
 """
 
 import asyncio
@@ -32,12 +32,12 @@ from routingsim.live.settings import Settings, load_settings
 __all__ = ["Only", "Plan", "Report", "main", "running", "serve"]
 
 Only = Literal["bridge", "api"]
-"""The part to run where not both are wanted."""
+"""The one part to run, of bridge and API."""
 
 LOG_FORMAT = "time=%(asctime)s level=%(levelname)s logger=%(name)s %(message)s"
 
 STARTUP_SECONDS = 0.01
-"""Seconds between looks at whether the HTTP server has started."""
+"""Time between checks whether the HTTP server has started."""
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -49,20 +49,20 @@ class Plan(msgspec.Struct, frozen=True):
         Addresses, Redis server, token.
     only
         One part instead of both.
-    elsewhere
-        Whether to go to a free port where the one wanted is taken, for bridge and API.
+    any_port
+        For bridge and API, whether to use a free port if the one in the settings is taken.
     routing
         Pool and policy of the API's router, pickled; empty for the defaults.
     """
 
     settings: Settings
     only: Only | None = None
-    elsewhere: tuple[bool, bool] = (False, False)
+    any_port: tuple[bool, bool] = (False, False)
     routing: bytes = b""
 
 
 class Report(msgspec.Struct, frozen=True):
-    """What the process says of itself, once: where it listens, or why it does not."""
+    """The worker's only message: where its parts listen, or why it did not start."""
 
     addresses: Addresses | None = None
     error: str = ""
@@ -70,20 +70,20 @@ class Report(msgspec.Struct, frozen=True):
 
 @contextlib.asynccontextmanager
 async def running(plan: Plan) -> AsyncIterator[Addresses]:
-    """Run what is planned for as long as the block lasts.
+    """Run the plan for as long as the block lasts.
 
     Raises
     ------
     BrokerError
         If there is no Redis server, or a port is taken.
     RoutingSimError
-        If a setting makes no sense.
+        If a setting cannot be used.
     """
     settings = plan.settings
     if plan.only == "api" and not settings.configured:
         raise BrokerError(
-            "the HTTP API alone needs the Redis server that the bridge uses: set REDIS_HOST "
-            "or REDIS_URL, or start both together"
+            "the HTTP API alone needs the Redis server of a bridge: set REDIS_HOST or REDIS_URL, "
+            "or start both together"
         )
     tls = _tls(settings)
     async with contextlib.AsyncExitStack() as stack:
@@ -106,7 +106,10 @@ def serve(
     pool: Any = None,
     policy: str = "threshold",
 ) -> None:
-    """Run in the foreground until SIGINT or SIGTERM; clients are then closed with 1001.
+    """Run in the foreground until SIGINT, SIGTERM or SIGHUP; clients are then closed with 1001.
+
+    SIGINT and SIGTERM stop it even where the shell has them ignored, as for a background job
+    of a script. SIGHUP that is ignored stays so, as ``nohup`` asks.
 
     Parameters
     ----------
@@ -115,101 +118,100 @@ def serve(
     only
         ``"bridge"`` or ``"api"`` instead of both.
     announce
-        Told each address, a line each.
+        Called with a line for each address.
     pool, policy
-        What the API routes by; see :class:`routingsim.routing.TaskRouter`.
+        Of the API's router; see :class:`routingsim.routing.TaskRouter`.
 
     Raises
     ------
     BrokerError
-        If there is no Redis server, or a port is taken; the message names who holds it.
+        If there is no Redis server, or a port is taken; the message names the process that
+        has it.
     """
     settings = load_settings() if settings is None else settings
     plan = Plan(settings, only, routing=pickle.dumps((pool, policy)))
-    # For whoever has not set logging up otherwise; what is not ours speaks up when it matters.
-    logging.basicConfig(format=LOG_FORMAT)
+    logging.basicConfig(format=LOG_FORMAT)  # does nothing where logging is configured
     logging.getLogger("routingsim.live").setLevel(logging.INFO)
 
-    async def foreground() -> None:
-        async with running(plan) as addresses:
-            stop = _stop_on(signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-            announce(f"Redis      {addresses.broker}")
-            if addresses.bridge:
-                announce(f"WebSocket  {addresses.bridge}")
-            if addresses.api:
-                announce(f"HTTP API   {addresses.api}")
-            await stop.wait()
+    signals = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        signals.append(signal.SIGHUP)
 
-    with _starting_until(signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        asyncio.run(foreground())
+    def started(addresses: Addresses, stop: asyncio.Event) -> None:
+        announce(f"Redis      {addresses.broker}")
+        if addresses.bridge:
+            announce(f"WebSocket  {addresses.bridge}")
+        if addresses.api:
+            announce(f"HTTP API   {addresses.api}")
+
+    _run_until_stopped(plan, signals, started)
 
 
 def main() -> None:
-    """The process in the background: reads a :class:`Plan`, answers with a :class:`Report`.
+    """Run a :class:`Plan` from standard input, and answer with a :class:`Report`.
 
-    Both are lines of JSON on standard input and output. It ends when standard input does,
-    that is, when the process that started it asks for it or dies of whatever cause.
+    Both are lines of JSON. The process ends when standard input does, that is, when the
+    process that started it closes the pipe or dies of whatever cause.
     """
     report_to = os.dup(1)
-    os.dup2(2, 1)  # what others print must not get between
+    os.dup2(2, 1)  # nothing else is written to where the report goes
     logging.basicConfig(level=logging.ERROR)
-    line = sys.stdin.buffer.readline()
-    if line:
-        with _starting_until(signal.SIGINT, signal.SIGTERM):
-            asyncio.run(_background(msgspec.json.decode(line, type=Plan), report_to))
 
-
-async def _background(plan: Plan, report_to: int) -> None:
     def report(report: Report) -> None:
         with contextlib.suppress(BrokenPipeError), open(report_to, "wb") as pipe:
             pipe.write(msgspec.json.encode(report) + b"\n")
 
-    try:
-        async with running(plan) as addresses:
-            loop, stop = asyncio.get_running_loop(), _stop_on(signal.SIGINT, signal.SIGTERM)
+    def started(addresses: Addresses, stop: asyncio.Event) -> None:
+        loop = asyncio.get_running_loop()
 
-            def ended() -> None:  # there is nothing more to read
-                loop.remove_reader(0)
-                stop.set()
+        def ended() -> None:  # standard input, on which nothing more is sent
+            loop.remove_reader(0)
+            stop.set()
 
-            loop.add_reader(0, ended)
-            report(Report(addresses))
-            await stop.wait()
-    except RoutingSimError as error:
-        report(Report(error=str(error)))
+        loop.add_reader(0, ended)
+        report(Report(addresses))
+
+    if line := sys.stdin.buffer.readline():
+        plan = msgspec.json.decode(line, type=Plan)
+        try:
+            _run_until_stopped(plan, [signal.SIGINT, signal.SIGTERM], started)
+        except RoutingSimError as error:
+            report(Report(error=str(error)))
 
 
 class _Interrupted(KeyboardInterrupt):
-    """Told to stop while starting."""
+    """A signal to stop has come while the parts start."""
 
 
-@contextlib.contextmanager
-def _starting_until(*signals: signal.Signals) -> Generator[None, None, None]:
-    """Until :func:`_stop_on` takes over, the first of these signals breaks off what is done.
+def _run_until_stopped(
+    plan: Plan,
+    signals: list[signal.Signals],
+    started: Callable[[Addresses, asyncio.Event], None],
+) -> None:
+    """Run a plan until one of the signals, or whoever has the event that ``started`` gets."""
 
-    Starting imports for seconds, for which handlers of the event loop would have to wait.
-    """
+    async def run() -> None:
+        async with running(plan) as addresses:
+            stop = asyncio.Event()
+            for number in signals:
+                asyncio.get_running_loop().add_signal_handler(number, stop.set)
+            started(addresses, stop)
+            await stop.wait()
 
     def interrupt(number: int, frame: object) -> None:
         for each in signals:
-            signal.signal(each, signal.SIG_IGN)  # cleaning up is not to be broken off
+            signal.signal(each, signal.SIG_IGN)  # a second one does not interrupt the clean-up
         raise _Interrupted
 
+    # Until the parts have started, a signal ends them at once: they import for seconds, and the
+    # event loop's handlers would wait for that.
     before = {number: signal.signal(number, interrupt) for number in signals}
     try:
         with contextlib.suppress(_Interrupted):
-            yield
+            asyncio.run(run())
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _stop_on(*signals: signal.Signals) -> asyncio.Event:
-    """An event that is set at the first of these signals."""
-    stop = asyncio.Event()
-    for number in signals:
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    return stop
 
 
 @contextlib.asynccontextmanager
@@ -231,7 +233,7 @@ async def _bridge(plan: Plan, redis_url: str, tls: ssl.SSLContext | None) -> Asy
         bridge = await Bridge(redis_url, port=settings.websocket_port, **options).start()
     except BrokerError as error:
         taken = getattr(error.__cause__, "errno", None) == errno.EADDRINUSE
-        if not (taken and plan.elsewhere[0]):
+        if not (taken and plan.any_port[0]):
             raise
         bridge = await Bridge(redis_url, port=0, **options).start()
     try:
@@ -241,7 +243,7 @@ async def _bridge(plan: Plan, redis_url: str, tls: ssl.SSLContext | None) -> Asy
 
 
 class _Server(uvicorn.Server):
-    """uvicorn without its signal handlers: when to stop is for us to say."""
+    """uvicorn without its signal handlers; :func:`_stop_on` has them."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
@@ -253,21 +255,21 @@ async def _api(plan: Plan, redis_url: str, bridge: Bridge | None) -> AsyncIterat
     settings = plan.settings
     pool, policy = pickle.loads(plan.routing) if plan.routing else (None, "threshold")
     with (
-        _listen(settings.http_host, settings.http_port, plan.elsewhere[1]) as listener,
+        _listen(settings.http_host, settings.http_port, plan.any_port[1]) as listener,
         RedisPublisher(redis_url, history=settings.history) as publisher,
     ):
-        # Both take seconds to import: not before it is known that they are of use.
+        # Imported here, when the port is known to be free, since both take seconds to import.
         from routingsim.live.http.app import create_app
         from routingsim.routing import TaskRouter
 
         secure = "s" if settings.tls_cert else ""
         url = _url(f"http{secure}", settings.http_host, listener.getsockname()[1])
-        elsewhere = _url(f"ws{secure}", settings.websocket_host, settings.websocket_port)
-        public = public_addresses(settings, bridge.url if bridge else elsewhere, url)
+        other = _url(f"ws{secure}", settings.websocket_host, settings.websocket_port)
+        public = public_addresses(settings, bridge.url if bridge else other, url)
         app = create_app(
             TaskRouter(pool, policy, publisher=publisher),
             websocket=public.from_page,
-            host="" if public.by_host else settings.http_host,  # "": not known to be loopback's
+            host="" if public.by_host else settings.http_host,  # "": any Host is accepted
             origins=public.origins,
             token=settings.token,
             bridge_up=(lambda: bridge.stats.upstream) if bridge else None,
@@ -285,25 +287,25 @@ async def _api(plan: Plan, redis_url: str, bridge: Bridge | None) -> AsyncIterat
                 ssl_keyfile=settings.tls_key,
             )
         )
-        serving = asyncio.create_task(server.serve([listener]), name="http api")
-        while not server.started and not serving.done():  # noqa: ASYNC110 - it has no event
+        task = asyncio.create_task(server.serve([listener]), name="http api")
+        while not server.started and not task.done():  # noqa: ASYNC110 - it has no event
             await asyncio.sleep(STARTUP_SECONDS)
         try:
-            if serving.done():
-                await serving  # raises what went wrong
+            if task.done():
+                await task  # raises why it has ended
             yield url
         finally:
             server.should_exit = True
-            await serving
+            await task
 
 
 def _tls(settings: Settings) -> ssl.SSLContext | None:
-    """What the bridge and the API serve TLS with; None if they do not."""
+    """The certificate that bridge and API serve TLS with; None for no TLS."""
     if settings.tls_cert is None:
         return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     try:
-        # A key that is locked would have us ask at a terminal where there is none.
+        # Without a password given, OpenSSL would ask for an encrypted key's at the terminal.
         context.load_cert_chain(settings.tls_cert, settings.tls_key, password=lambda: "")
     except (OSError, ValueError) as problem:
         files = " and ".join(filter(None, (settings.tls_cert, settings.tls_key)))
@@ -314,8 +316,8 @@ def _tls(settings: Settings) -> ssl.SSLContext | None:
     return context
 
 
-def _listen(host: str, port: int, elsewhere: bool) -> socket.socket:
-    """A listening socket on this port, or on a free one if it is taken and that is allowed."""
+def _listen(host: str, port: int, any_port: bool) -> socket.socket:
+    """A listening socket on this port, or on a free one if it is taken and ``any_port``."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family)
@@ -324,7 +326,7 @@ def _listen(host: str, port: int, elsewhere: bool) -> socket.socket:
         if problem.errno != errno.EADDRINUSE:
             reason = problem.strerror or problem
             raise BrokerError(f"the HTTP API cannot listen on {place}: {reason}") from problem
-        if elsewhere:
+        if any_port:
             return _listen(host, 0, False)
         holder = who_holds(port) or "another process"
         raise BrokerError(

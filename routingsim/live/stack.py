@@ -5,8 +5,7 @@ import html
 import pickle
 import threading
 import weakref
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import msgspec
 from redis.exceptions import RedisError
@@ -21,7 +20,7 @@ from routingsim.live.publisher.redis import RedisPublisher
 from routingsim.live.redis_schema import FIELD, history_key, with_id
 from routingsim.live.serve import Plan
 from routingsim.live.settings import Settings, load_settings
-from routingsim.live.worker import Background, InProcess, InThread
+from routingsim.live.worker import Worker
 from routingsim.messages import DECISIONS, STATUSES, decode
 
 if TYPE_CHECKING:
@@ -31,41 +30,42 @@ if TYPE_CHECKING:
 
 __all__ = ["LiveStack"]
 
-_running: "weakref.WeakValueDictionary[bytes, Background]" = weakref.WeakValueDictionary()
+NOT_STARTED = "the live stack has not been started; call start() or use `with`"
+
+_running: "weakref.WeakValueDictionary[bytes, Worker]" = weakref.WeakValueDictionary()
 _starting = threading.Lock()
 
 
 class LiveStack:
-    """All of the live side in the background, for as long as the ``with`` block lasts.
+    """Broker, bridge, HTTP API and a publisher, for as long as the ``with`` block lasts.
 
     Broker, bridge and HTTP API run in a process of their own, so that a busy cell does not
-    hold them up; it ends with this one, however that ends. The publisher is in this process.
-    Outside of a ``with`` block use :meth:`start` and :meth:`stop`.
+    delay them; it ends with this process, even if that is killed. The publisher is in this
+    process. Outside of a ``with`` block, use :meth:`start` and :meth:`stop`.
 
-    Starting one that runs is harmless. So is a second one with the same settings, such as
-    when a cell is run again: it joins what the first has started, which ends when ``stop`` is
-    called on either, or with the first one's ``with`` block.
+    :meth:`start` does nothing while it runs. A second stack with the same settings, as when a
+    cell is run again, uses the process of the first, which ends when either is stopped or the
+    first one's ``with`` block ends.
 
     Parameters
     ----------
     settings
         By default those of the environment and ``.env.local``.
-    run_in
-        A process of its own, or a thread of this one.
     http
-        Whether to run the HTTP API and the dashboard, which takes two seconds longer to
-        start.
+        Whether to run the HTTP API and the dashboard; they take two seconds to start.
     port, http_port
         Ports of the bridge and the API, 0 for any free one. By default those of the settings,
         or any free one where those are taken.
     pool, policy
-        What the API routes by; see :class:`routingsim.routing.TaskRouter`.
+        Of the API's router; see :class:`routingsim.routing.TaskRouter`.
 
     Raises
     ------
+    RoutingSimError
+        If ``settings`` are not settings, or a port is not a port.
     BrokerError
-        At the start, if there is no Redis server, or a port asked for is taken; the message
-        names who holds it.
+        At the start, if there is no Redis server, or ``port`` or ``http_port`` is taken; the
+        message names the process that has it.
 
     Examples
     --------
@@ -78,26 +78,34 @@ class LiveStack:
         self,
         settings: Settings | None = None,
         *,
-        run_in: Literal["process", "thread"] = "process",
         http: bool = True,
         port: int | None = None,
         http_port: int | None = None,
         pool: "AgentPool | None" = None,
         policy: str = "threshold",
     ) -> None:
-        if run_in not in ("process", "thread"):
-            raise ValueError(f"run_in must be 'process' or 'thread', not {run_in!r}")
         settings = load_settings() if settings is None else settings
-        ports = {"websocket_port": port, "http_port": http_port}
-        given = {name: number for name, number in ports.items() if number is not None}
+        if not isinstance(settings, Settings):
+            raise RoutingSimError(
+                f"LiveStack(settings={settings!r}): give Settings(...), or nothing to read the "
+                "environment and .env.local"
+            )
+        for name, number in (("port", port), ("http_port", http_port)):
+            if number is not None and not (isinstance(number, int) and 0 <= number <= 65535):
+                raise RoutingSimError(
+                    f"{name}={number!r}: allowed is a whole number from 0 (any free port) to 65535"
+                )
         self._plan = Plan(
-            msgspec.structs.replace(settings, **given),
+            msgspec.structs.replace(
+                settings,
+                websocket_port=settings.websocket_port if port is None else port,
+                http_port=settings.http_port if http_port is None else http_port,
+            ),
             None if http else "bridge",
-            elsewhere=(port is None, http_port is None),
+            any_port=(port is None, http_port is None),
             routing=pickle.dumps((pool, policy)),
         )
-        self._run_in = run_in
-        self._background: Background | None = None
+        self._worker: Worker | None = None
         self._publisher: RedisPublisher | None = None
         self._joined = False
         self._since: dict[str, str] = {}
@@ -105,79 +113,77 @@ class LiveStack:
     # Life
 
     def start(self) -> Self:
-        """Start, unless it runs; returns when all is ready."""
+        """Start, unless it runs; returns when every part is ready."""
         with _starting:
             if self.is_running:
                 return self
             if self._publisher is not None:
-                self._publisher.disconnect(0.0)  # what it belonged to has died
-            key = self._run_in.encode() + msgspec.json.encode(self._plan)
-            background = _running.get(key)
-            self._joined = background is not None and background.alive
-            if background is None or not background.alive:
-                background = (InProcess if self._run_in == "process" else InThread)(self._plan)
-                settings = self._plan.settings
+                self._publisher.disconnect(0.0)  # its server has died
+            settings = self._plan.settings
+            key = msgspec.json.encode(self._plan)
+            worker = _running.get(key)
+            self._joined = worker is not None and worker.alive
+            if worker is None or not worker.alive:
+                worker = Worker(self._plan)
                 if settings.websocket_port and (settings.http_port or self._plan.only):
-                    _running[key] = background
-            self._background = background
-            url = background.addresses.private
-            self._publisher = RedisPublisher(url, history=self._plan.settings.history)
+                    _running[key] = worker
+            self._worker = worker
+            url = worker.addresses.private
+            self._publisher = RedisPublisher(url, history=settings.history)
             try:
-                self._since = self._ends(url)
-            except BaseException:  # an interrupted cell, too
+                self._since = self._last_ids(url)
+            except BaseException:  # an interrupt, too
                 self.stop(timeout=0.0)
                 raise
         return self
 
     def stop(self, timeout: float = 5.0) -> None:
-        """Send what is left, for at most ``timeout`` seconds, and stop all; harmless twice."""
+        """Send what is left, for at most ``timeout`` seconds, and stop every part.
+
+        Does nothing when they are stopped.
+        """
         if self._publisher is not None:
             self._publisher.disconnect(timeout if self.is_running else 0.0)
-        if self._background is not None:
-            self._background.stop()
+        if self._worker is not None:
+            self._worker.stop()
 
     def __enter__(self) -> Self:
         return self.start()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._joined:
             self.publisher.disconnect()
-            self._background = None
+            self._worker = None
         else:
             self.stop()
 
     @property
     def is_running(self) -> bool:
-        """Whether it has been started, and not stopped or died since."""
-        return self._background is not None and self._background.alive
+        """Whether it has been started, and has not been stopped or died since."""
+        return self._worker is not None and self._worker.alive
 
     # Addresses
 
     @property
     def publisher(self) -> RedisPublisher:
-        """Publishes to this stack; for :class:`routingsim.routing.TaskRouter`."""
+        """The publisher to give to a :class:`routingsim.routing.TaskRouter`."""
         if self._publisher is None:
-            raise self._not_started()
+            raise BrokerError(NOT_STARTED)
         return self._publisher
 
     @property
     def url(self) -> str:
-        """Of the bridge, such as ``ws://127.0.0.1:3001``."""
+        """URL of the bridge, such as ``ws://127.0.0.1:3001``."""
         return cast(str, self._addresses.bridge)
 
     @property
     def http_url(self) -> str | None:
-        """Of the HTTP API and the dashboard; None without."""
+        """URL of the HTTP API and the dashboard; None without them."""
         return self._addresses.api
 
     @property
     def redis_url(self) -> str:
-        """Of the Redis server, with its password."""
+        """URL of the Redis server, with its password."""
         return self._addresses.redis
 
     @property
@@ -187,39 +193,36 @@ class LiveStack:
 
     @property
     def _addresses(self) -> Addresses:
-        if self._background is None:
-            raise self._not_started()
-        return self._background.addresses
+        if self._worker is None:
+            raise BrokerError(NOT_STARTED)
+        return self._worker.addresses
 
-    def _ends(self, url: str) -> dict[str, str]:
+    def _last_ids(self, url: str) -> dict[str, str]:
         """Id of the last message on each channel, ``"0"`` if there is none."""
         try:
             return {channel: _last(url, channel) for channel in CHANNELS}
         except BrokerError:
             if self._plan.settings.configured:
                 raise
-            # Our own server has died as early as that; all else goes on as if it did later.
+            # The embedded server has died already; the publisher logs that, as it does later.
             return dict.fromkeys(CHANNELS, "0")
 
-    def _not_started(self) -> BrokerError:
-        return BrokerError("the live stack has not been started; call start() or use `with`")
-
-    # What passed
+    # Messages
 
     def messages(
         self, n: int | None = None, *, since: str | None = None, channel: str = DECISIONS
     ) -> "pd.DataFrame":
-        """What passed, a row a message, oldest first; read from the history in Redis.
+        """A table of the messages in Redis's history, oldest first.
 
-        What this stack's publisher has been given goes out first.
+        Messages that wait in this stack's publisher are sent first.
 
         Parameters
         ----------
         n
-            Only the last so many.
+            Number of messages, the last ones; by default all.
         since
-            Message id after which to begin, ``"0"`` for all that is kept. By default what
-            came since the start.
+            Message id after which to begin, ``"0"`` for all that is kept. By default the
+            last id before the start.
         channel
             ``task:routing``, ``agent:status`` or ``replay:progress``.
 
@@ -236,7 +239,7 @@ class LiveStack:
         return to_frame(self._history(n, since, channel), channel)
 
     def listen(self, **options: Any) -> Listener:
-        """A :class:`~routingsim.live.client.Listener` to all since the start.
+        """A :class:`~routingsim.live.client.Listener` to every message since the start.
 
         Parameters
         ----------
@@ -247,7 +250,7 @@ class LiveStack:
         return Listener(self.url, **options)
 
     def feed(self, rows: int = 20) -> Feed:
-        """A table of the last decisions to display, which goes on by itself.
+        """A table of the last decisions for a notebook, which the browser keeps up to date.
 
         Parameters
         ----------
@@ -272,19 +275,18 @@ class LiveStack:
         entries = _entries(self._addresses.private, channel, min=f"({after}", count=n)
         return [decode(with_id(fields[FIELD], place)) for place, fields in reversed(entries)]
 
-    # Showing
+    # Display
 
     def __repr__(self) -> str:
-        if self._background is None:
+        if self._worker is None:
             return "<LiveStack: not started>"
         if not self.is_running:
             return "<LiveStack: stopped>"
-        place = "its own process" if self._run_in == "process" else "a thread"
         http = f", {self.http_url}" if self.http_url else ""
-        return f"<LiveStack: {self.url}{http}, in {place}>"
+        return f"<LiveStack: {self.url}{http}>"
 
     def _repr_html_(self) -> str:
-        if self._background is None or not self.is_running:
+        if not self.is_running:
             return html.escape(repr(self))
         public, stats = self.public, self.publisher.stats()
         rows = [("WebSocket", f"<code>{html.escape(public.bridge or '')}</code>")]

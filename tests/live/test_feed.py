@@ -87,7 +87,7 @@ def page_at() -> Iterator[tuple[str, list[str]]]:
 def test_in_a_browser_it_goes_on_by_itself(chromium: str, page_at: tuple[str, list[str]]) -> None:
     address, shown = page_at
     with (
-        LiveStack(Settings(), run_in="thread", http=False, port=0) as live,
+        LiveStack(Settings(), http=False, port=0) as live,
         sync_playwright() as playwright,
         playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"]) as browser,
     ):

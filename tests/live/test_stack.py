@@ -8,7 +8,7 @@ import socket
 import threading
 import urllib.request
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 import psutil
@@ -35,9 +35,6 @@ AGENT = AgentInfo("GPT-4", "gpt-4", ("code",), 0.03, 2.5)
 SCORE = ComplexityScore(0.652, ComplexityFactors(118, 2, 13))
 FREE = Settings(websocket_port=0, http_port=0)
 
-Place = Literal["process", "thread"]
-both = pytest.mark.parametrize("place", ["process", "thread"])
-
 
 def decision(number: int) -> RoutingDecision:
     return RoutingDecision(str(number), AGENT, SCORE, "because", 1_699_564_800_000)
@@ -45,7 +42,8 @@ def decision(number: int) -> RoutingDecision:
 
 def stack(settings: Settings = FREE, **options: Any) -> LiveStack:
     """The quickest to start, where nothing else is asked for."""
-    return LiveStack(settings, **{"http": False, "run_in": "thread"} | options)
+    options.setdefault("http", False)
+    return LiveStack(settings, **options)
 
 
 @pytest.fixture
@@ -68,9 +66,8 @@ def open_port(url: str) -> bool:
         return probe.connect_ex((host, int(port))) == 0
 
 
-@both
-def test_what_is_published_comes_through_redis_and_the_bridge(place: Place) -> None:
-    with stack(run_in=place) as live:
+def test_what_is_published_comes_through_redis_and_the_bridge() -> None:
+    with stack() as live:
         with live.listen() as listener:
             for number in range(100):
                 live.publisher.publish_routing_decision(decision(number))
@@ -119,9 +116,8 @@ def test_a_second_one_with_the_same_settings_joins_the_first(free: int) -> None:
         assert not first.is_running
 
 
-@both
-def test_a_stack_nobody_knows_any_more_is_stopped(place: Place) -> None:
-    live = stack(run_in=place).start()
+def test_a_stack_nobody_knows_any_more_is_stopped() -> None:
+    live = stack().start()
     url = live.url
     live.publisher.disconnect()
     del live
@@ -134,13 +130,12 @@ def test_where_the_usual_port_is_taken_it_goes_elsewhere(taken: int) -> None:
         assert not live.url.endswith(f":{taken}")
 
 
-@both
-def test_where_a_port_asked_for_is_taken_it_says_by_whom(taken: int, place: Place) -> None:
+def test_where_a_port_asked_for_is_taken_it_says_by_whom(taken: int) -> None:
     holder = f"port {taken}: it is taken by .*pid {os.getpid()}"
     with pytest.raises(BrokerError, match=holder):
-        stack(port=taken, run_in=place).start()
+        stack(port=taken).start()
     with pytest.raises(BrokerError, match=f"HTTP API cannot listen .* {holder}"):
-        stack(http=True, http_port=taken, run_in=place).start()
+        stack(http=True, http_port=taken).start()
 
 
 def test_a_redis_that_is_not_there_is_an_error_without_its_password() -> None:
@@ -192,9 +187,8 @@ def test_messages_can_be_limited_and_told_apart() -> None:
             live.messages(channel="task:rooting")
 
 
-@both
-def test_the_api_routes_and_the_bridge_tells(place: Place) -> None:
-    with stack(http=True, run_in=place, policy="cheapest") as live, live.listen() as listener:
+def test_the_api_routes_and_the_bridge_tells() -> None:
+    with stack(http=True, policy="cheapest") as live, live.listen() as listener:
         assert live.http_url
         with urllib.request.urlopen(
             urllib.request.Request(
@@ -232,13 +226,37 @@ def test_it_shows_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     assert repr(live) == "<LiveStack: stopped>"
 
 
-def test_an_impossible_place_is_refused() -> None:
-    with pytest.raises(ValueError, match="run_in"):
-        LiveStack(FREE, run_in="cloud")  # type: ignore[arg-type]
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"settings": "redis://db"},
+            "LiveStack(settings='redis://db'): give Settings(...), or nothing to read the "
+            "environment and .env.local",
+        ),
+        (
+            {"port": "3001"},
+            "port='3001': allowed is a whole number from 0 (any free port) to 65535",
+        ),
+        (
+            {"http_port": 65536},
+            "http_port=65536: allowed is a whole number from 0 (any free port) to 65535",
+        ),
+    ],
+)
+def test_wrong_arguments_are_named(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(RoutingSimError) as caught:
+        LiveStack(**options)
+    assert str(caught.value) == message
+
+
+def test_a_policy_that_is_unknown_is_named() -> None:
+    with pytest.raises(RoutingSimError, match="nonsense"):
+        stack(http=True, policy="nonsense").start()
 
 
 def test_a_forked_child_neither_stops_nor_keeps_it() -> None:
-    with stack(run_in="process") as live:
+    with stack() as live:
         child = os.fork()
         if child == 0:
             with contextlib.suppress(BaseException):
@@ -253,13 +271,11 @@ def test_a_forked_child_neither_stops_nor_keeps_it() -> None:
 
 
 def test_threads_and_open_files_do_not_pile_up() -> None:
-    def one(place: Place) -> tuple[int, int]:
-        with stack(run_in=place) as live:
+    def one() -> tuple[int, int]:
+        with stack() as live:
             live.publisher.publish_routing_decision(decision(1))
         gc.collect()
         return threading.active_count(), psutil.Process().num_fds()
 
-    for place in ("process", "thread"):
-        one(place)  # what is made once, and kept
-    assert one("process") == one("process")
-    assert one("thread") == one("thread")
+    one()  # what is made once, and kept
+    assert one() == one()

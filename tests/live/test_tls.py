@@ -1,14 +1,14 @@
-"""TLS on both sides: to a Redis server that serves it, and to clients of bridge and API."""
+"""TLS of broker and serve: to a Redis server that has it, and to clients of bridge and API."""
 
 import asyncio
 import contextlib
 import json
-import shutil
 import ssl
 import subprocess
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -44,19 +44,21 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def server(certificate: Path) -> Iterator[Broker]:
+def server(certificate: Path, servers: dict[str, Any]) -> Iterator[Broker]:
     """A Redis server that also speaks TLS, on the port after its plain one."""
-    for binary in filter(None, map(shutil.which, ("redis-server", "valkey-server"))):
-        config: dict[str, str | int] = {
-            "tls-cert-file": f'"{certificate}"',
-            "tls-key-file": f'"{certificate.with_suffix(".key")}"',
-            "tls-auth-clients": "no",
-        }
-        with contextlib.suppress(BrokerError):  # built without TLS
-            settings = Settings(redis_port=0, redis_password=PASSWORD)
-            with Broker(settings, binary=binary, config=config) as broker:
-                yield broker
-                return
+    config: dict[str, str | int] = {
+        "tls-cert-file": f'"{certificate}"',
+        "tls-key-file": f'"{certificate.with_suffix(".key")}"',
+        "tls-auth-clients": "no",
+    }
+    settings = Settings(redis_port=0, redis_password=PASSWORD)
+    for name in servers.keys() - {"embedded"}:
+        with (
+            contextlib.suppress(RuntimeError),  # built without TLS
+            servers[name](settings, config=config) as server,
+        ):
+            yield server
+            return
     pytest.skip("no redis-server or valkey-server with TLS on PATH; the embedded one has none")
 
 

@@ -114,7 +114,7 @@ def test_a_server_killed_and_restarted_loses_nothing(tmp_path: Path, port: int) 
     keep: dict[str, str | int] = {
         "appendonly": "yes",
         "appendfsync": "always",
-        "dir": f'"{tmp_path}"',
+        "dir": str(tmp_path),
     }
 
     async def main() -> None:

