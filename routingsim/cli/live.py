@@ -1,4 +1,4 @@
-"""``routingsim serve``, and replays played to whoever listens."""
+"""``routingsim serve``, and replays published in real time."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -16,7 +16,7 @@ __all__ = ["Only", "play_live", "serve"]
 
 
 class Only(StrEnum):
-    """One part of the live path."""
+    """One part of ``routingsim serve``."""
 
     BRIDGE = "bridge"
     API = "api"
@@ -24,7 +24,7 @@ class Only(StrEnum):
 
 def serve(
     only: Annotated[
-        Only | None, typer.Option(help="Start only this part; Redis must be configured then.")
+        Only | None, typer.Option(help="Start only this part, beside a Redis server of your own.")
     ] = None,
 ) -> None:
     """Start broker, WebSocket bridge, HTTP API and dashboard; ctrl-C stops them."""

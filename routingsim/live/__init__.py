@@ -1,4 +1,4 @@
-"""While it happens: decisions on Redis, and from there to whoever watches."""
+"""Decisions published on Redis as they are made, and passed on to browsers and programs."""
 
 from routingsim.live.broker import Broker
 from routingsim.live.client import Listener

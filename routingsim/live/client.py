@@ -1,4 +1,4 @@
-"""A WebSocket client for programs and notebooks, and tables of what it got."""
+"""A WebSocket client for programs and notebooks, and tables of the messages it received."""
 
 import asyncio
 import contextlib
@@ -23,42 +23,43 @@ if TYPE_CHECKING:
 __all__ = ["Listener", "to_frame"]
 
 BACKOFF_SECONDS = (0.05, 2.0)
-"""First and longest pause between attempts to connect."""
+"""Longest pause after the first failed attempt to connect, and after any later one."""
 
 OPEN_SECONDS = 5.0
-"""Time that connecting may take."""
+"""Time an attempt to connect may take."""
 
 
 class Listener:
-    """Listens to a bridge in a background thread, and keeps what it hears.
+    """Receives a bridge's messages in a thread of its own, and keeps them.
 
-    When the connection is lost, it is made anew, and the bridge asked for all after the last
-    message of each channel, so that each message is had exactly once, in order. (Where
-    ``since`` is not given, that holds from a channel's first message on.)
+    When the connection is lost, the listener connects again and asks for every message after
+    the last one of each channel, so that it gets each message exactly once, in order. (Without
+    ``since``, that holds from a channel's first message on.)
 
     Parameters
     ----------
     url
-        Of the bridge, such as ``ws://127.0.0.1:3001``.
+        URL of the bridge, such as ``ws://127.0.0.1:3001``.
     channels
-        What to listen to.
+        Channels to subscribe to.
     since
-        Message id after which to begin, or one for each channel; ``"0"`` for all there is.
-        By default what comes from now on.
+        Message id after which to begin, or one for each channel; ``"0"`` for every message
+        that is kept. By default, messages from now on.
     token
-        What the bridge wants to be shown, if anything.
+        Token that the bridge asks for, if it does.
     keep
-        Messages to keep, the latest.
+        Number of messages to keep, the latest ones.
 
     Raises
     ------
     BrokerError
-        If there is no bridge at ``url``, or it does not let us in.
+        If there is no bridge at ``url``, or it refuses the connection.
 
     Attributes
     ----------
     notices
-        Other frames of the bridge: gaps in its history, errors, the state of its Redis.
+        The bridge's other frames: gaps in its history, errors, the state of its Redis
+        connection.
 
     Examples
     --------
@@ -87,9 +88,9 @@ class Listener:
         }
         self._messages: deque[Message] = deque(maxlen=keep)
         self._count = self._connections = 0
-        self._waiting = set(channels)
+        self._unconfirmed = set(channels)
         self._connected = False
-        self._trouble: Exception | None = None
+        self._error: Exception | None = None
         self._changed = threading.Condition()
         self._loop = asyncio.new_event_loop()
         self._task: asyncio.Task[None] | None = None
@@ -98,52 +99,52 @@ class Listener:
         self._thread.start()
         try:
             with self._changed:
-                self._changed.wait_for(lambda: not self._waiting or self._trouble)
-            if self._waiting:
-                raise BrokerError(_cannot(url, self._trouble)) from self._trouble
+                self._changed.wait_for(lambda: not self._unconfirmed or self._error)
+            if self._unconfirmed:
+                raise BrokerError(_refusal(url, self._error)) from self._error
         except BaseException:
             self.close()
             raise
 
     @property
     def messages(self) -> list[Message]:
-        """What came, oldest first."""
+        """The messages kept, oldest first."""
         with self._changed:
             return list(self._messages)
 
     @property
     def count(self) -> int:
-        """How many messages came, whether or not they are still kept."""
+        """Number of messages received, kept or not."""
         return self._count
 
     @property
     def is_connected(self) -> bool:
-        """Whether the connection is there."""
+        """Whether it is connected now."""
         return self._connected
 
     @property
     def reconnects(self) -> int:
-        """How often the connection was made anew."""
+        """Number of connections after the first."""
         return max(self._connections - 1, 0)
 
     def wait_for(
         self, count: int, timeout: float = 10.0, *, channel: str | None = None
     ) -> list[Message]:
-        """Wait until so many messages have come since the beginning, and return them.
+        """Wait until this many messages have been received, and return the first of those kept.
 
         Parameters
         ----------
         count
-            How many.
+            Number of messages, of those since the listener began.
         timeout
-            Seconds to wait.
+            Time to wait (s).
         channel
-            Count only this one's.
+            Count only messages of this channel.
 
         Raises
         ------
         TimeoutError
-            If fewer came; the message says how many.
+            If fewer have been received; the message says how many.
         """
 
         def found() -> list[Message]:
@@ -161,11 +162,11 @@ class Listener:
             )
 
     def to_frame(self, channel: str = DECISIONS) -> "pd.DataFrame":
-        """What came on one channel, a row a message; see :func:`to_frame`."""
+        """A table of the messages of one channel; see :func:`to_frame`."""
         return to_frame(self.messages, channel)
 
     def close(self) -> None:
-        """Stop listening; what came can still be looked at."""
+        """Stop listening; the messages are still kept."""
         self._closed = True
         with contextlib.suppress(RuntimeError):  # the loop is closed
             self._loop.call_soon_threadsafe(self._cancel)
@@ -181,7 +182,7 @@ class Listener:
         state = "closed" if self._closed else "connected" if self._connected else "reconnecting"
         return f"<Listener to {self.url}: {self._count} messages, {state}>"
 
-    # In the background
+    # In the thread
 
     def _run(self) -> None:
         with (
@@ -210,34 +211,36 @@ class Listener:
                 ) as ws:
                     self._connected = True
                     self._connections += 1
-                    await self._converse(ws)
+                    await self._receive(ws)
             except (OSError, TimeoutError, WebSocketException) as error:
-                self._tell(error)
+                with self._changed:
+                    self._error = error
+                    self._changed.notify_all()
             finally:
                 self._connected = False
             first, longest = BACKOFF_SECONDS
             failures = 0 if time.monotonic() - began > longest else failures + 1
             await asyncio.sleep(random.uniform(0, min(longest, first * 2 ** min(failures, 10))))
 
-    async def _converse(self, ws: ClientConnection) -> None:
+    async def _receive(self, ws: ClientConnection) -> None:
         for channel, last in self._last.items():
             request = {"type": "subscribe", "channel": channel}
             if last is not None:
                 request["since"] = last
             await ws.send(msgspec.json.encode(request), text=True)
         async for frame in ws:
-            self._hear(frame)
+            self._take(frame)
 
-    def _hear(self, frame: str | bytes) -> None:
+    def _take(self, frame: str | bytes) -> None:
         try:
             message = decode(frame)
-        except ProtocolError:  # not a message, but about messages
-            self._note(msgspec.json.decode(frame))
+        except ProtocolError:  # a frame of the bridge's own
+            self._take_notice(msgspec.json.decode(frame))
             return
         channel = channel_of(message.payload)
         last = self._last.get(channel)
         if message.id is not None:
-            if last is not None and _place(message.id) <= _place(last):
+            if last is not None and _order(message.id) <= _order(last):
                 return
             self._last[channel] = message.id
         with self._changed:
@@ -245,42 +248,37 @@ class Listener:
             self._count += 1
             self._changed.notify_all()
 
-    def _note(self, notice: dict[str, Any]) -> None:
+    def _take_notice(self, notice: dict[str, Any]) -> None:
         with self._changed:
             if notice.get("type") == "subscribed":
-                self._waiting.discard(notice["channel"])
+                self._unconfirmed.discard(notice["channel"])
             else:
                 self.notices.append(notice)
-                if notice.get("type") == "gap":  # the ids to come may be a younger server's, lower
+                if notice.get("type") == "gap":  # a new server may number from a lower id
                     self._last[notice["channel"]] = "0"
-                if notice.get("type") == "error" and self._waiting:
-                    self._trouble = ProtocolError(notice["message"])
-            self._changed.notify_all()
-
-    def _tell(self, error: Exception) -> None:
-        with self._changed:
-            self._trouble = error
+                if notice.get("type") == "error" and self._unconfirmed:
+                    self._error = ProtocolError(notice["message"])
             self._changed.notify_all()
 
 
 def to_frame(messages: Iterable[Message], channel: str = DECISIONS) -> "pd.DataFrame":
-    """A table of messages, a row each, in their order.
+    """A table of the messages of one channel, a row each, in their order.
 
     Parameters
     ----------
     messages
-        Those of other channels are left out.
+        Messages of any channel.
     channel
         ``task:routing``, ``agent:status`` or ``replay:progress``.
 
     Returns
     -------
     DataFrame
-        Columns id, time (UTC), and of decisions task_id, agent, d_var and reason; of
-        statuses agent, status and load (0 to 1); of replays title, at, end, speed and lag
+        Columns id and time (UTC); for decisions also task_id, agent, d_var and reason; for
+        statuses agent, status and load (0 to 1); for replays title, at, end, speed and lag
         (see :class:`routingsim.messages.ReplayProgress`).
     """
-    import pandas as pd  # takes half a second, which the bridge's process has no need of
+    import pandas as pd  # takes half a second, and only tables need it
 
     kept = [message for message in messages if channel_of(message.payload) == channel]
     payloads: list[Any] = [message.payload for message in kept]
@@ -309,23 +307,23 @@ def to_frame(messages: Iterable[Message], channel: str = DECISIONS) -> "pd.DataF
     return pd.DataFrame(columns)
 
 
-def _place(id: str) -> MessageId:
-    """Where a message stands; the beginning, if its id is none of ours."""
+def _order(id: str) -> MessageId:
+    """The id's parts, by which messages are ordered; zeros for an id of another form."""
     try:
         return parse_id(id)
     except ValueError:
         return (0, 0)
 
 
-def _cannot(url: str, trouble: Exception | None) -> str:
-    if isinstance(trouble, InvalidStatus):
-        status = trouble.response.status_code
-        hint = {401: "a token is wanted: Listener(url, token=…)"}.get(status, "see its log")
-        return f"the bridge at {url} refuses us with HTTP status {status}; {hint}"
-    if isinstance(trouble, ConnectionClosed):
-        return f"the bridge at {url} closed the connection: {trouble}; is a token wanted?"
-    if isinstance(trouble, ProtocolError):
-        return f"the bridge at {url} refuses to be listened to: {trouble}"
-    if isinstance(trouble, InvalidURI):
+def _refusal(url: str, error: Exception | None) -> str:
+    if isinstance(error, InvalidStatus):
+        status = error.response.status_code
+        hint = "give its token: Listener(url, token=…)" if status == 401 else "its log says why"
+        return f"the bridge at {url} refuses the connection with HTTP status {status}; {hint}"
+    if isinstance(error, ConnectionClosed):
+        return f"the bridge at {url} closed the connection: {error}; does it ask for a token?"
+    if isinstance(error, ProtocolError):
+        return f"the bridge at {url} refuses the subscription: {error}"
+    if isinstance(error, InvalidURI):
         return f"{url!r} is not a WebSocket URL; allowed is ws://host:port or wss://host:port"
-    return f"no bridge at {url}: {trouble}. Start one: LiveStack(), or `routingsim serve`"
+    return f"no bridge at {url}: {error}. Start one: LiveStack(), or `routingsim serve`"

@@ -42,13 +42,27 @@ live = LiveStack(Settings(), http=False, port=0).start()
 print(json.dumps({"url": live.url, "redis": live.redis_url}), flush=True)
 """
 
+# A shell starts a script's jobs (`command &`) with SIGINT ignored, and nohup starts its command
+# with SIGHUP ignored. Their children inherit that, these tests too.
+FOREGROUND = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+"""
+
+JOB = """
+import signal
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+signal.signal(signal.SIGHUP, signal.SIG_IGN)
+"""
+
 SERVE = """
 from routingsim.live import Settings, serve
 serve(Settings(websocket_port=0), only="bridge", announce=lambda line: print(line, flush=True))
 """
 
 
-# What takes seconds to import takes for ever here.
+# An import that takes seconds takes ten minutes here.
 STOPPED_WHILE_STARTING = """
 import importlib.abc, sys, tempfile, time
 from routingsim.live import Settings, serve
@@ -71,10 +85,10 @@ def decision(number: int) -> RoutingDecision:
 
 
 def until(true: Callable[[], object], seconds: float = 20.0) -> None:
-    """Wait for something that is bound to come true."""
+    """Wait for a condition."""
     deadline = time.monotonic() + seconds
     while not true():
-        assert time.monotonic() < deadline, "it did not come true"
+        assert time.monotonic() < deadline, "the condition is still false"
         time.sleep(0.02)
 
 
@@ -91,7 +105,7 @@ def run(tmp_path: Path) -> Iterator[Callable[[str], subprocess.Popen[str]]]:
 
     def start(program: str) -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            [sys.executable, "-c", program],
+            [sys.executable, "-c", FOREGROUND + program],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -212,7 +226,7 @@ def test_an_interrupt_while_starting_leaves_nothing(
 
 
 def using(folder: str) -> list[psutil.Process]:
-    """Whoever has the folder in its command line or its environment, near or far."""
+    """The processes that have the folder in their command line or environment."""
 
     def uses(process: psutil.Process) -> bool:
         try:
@@ -265,9 +279,9 @@ def test_a_notebook_that_is_interrupted_goes_on_and_one_that_is_restarted_leaves
 
 
 def own(which: Callable[[psutil.Process], bool]) -> psutil.Process:
-    """The one process below this one, near or far, that is meant.
+    """The one descendant of this process that ``which`` accepts.
 
-    Others live there too: helpers of multiprocessing and joblib, started by other tests.
+    Others are helpers of multiprocessing and joblib, started by other tests.
     """
     family = psutil.Process().children(recursive=True)
     [found] = [each for each in family if not gone([each]) and which(each)]
@@ -337,11 +351,12 @@ def test_what_lies_in_the_current_folder_is_not_imported(
     assert process.wait(20) == 0
 
 
+@pytest.mark.parametrize("before", [FOREGROUND, JOB], ids=["foreground", "job"])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_serve_stops_cleanly(
-    run: Callable[[str], subprocess.Popen[str]], number: signal.Signals
+    run: Callable[[str], subprocess.Popen[str]], number: signal.Signals, before: str
 ) -> None:
-    process = run(SERVE)
+    process = run(before + SERVE)
     assert process.stdout
     redis, websocket = (process.stdout.readline().split() for _ in range(2))
     assert redis[0] == "Redis"
@@ -358,6 +373,24 @@ def test_serve_stops_cleanly(
     assert "event=stopped" in lines[-1]
     assert not listens(websocket[1])
     assert not listens(redis[-1])
+
+
+def test_serve_stops_when_its_terminal_closes_unless_told_to_stay(
+    run: Callable[[str], subprocess.Popen[str]],
+) -> None:
+    for program, stays in ((SERVE, False), (JOB + SERVE, True)):  # the second as by nohup
+        process = run(program)
+        assert process.stdout
+        _, websocket = (process.stdout.readline().split() for _ in range(2))
+        with connect(websocket[1]) as client:
+            process.send_signal(signal.SIGHUP)
+            if stays:
+                client.send(json.dumps({"type": "ping"}))
+                assert json.loads(client.recv(10)) == {"type": "pong"}
+                process.terminate()
+            with pytest.raises(ConnectionClosed):
+                client.recv(10)
+        assert process.wait(20) == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
