@@ -82,7 +82,7 @@ _Host = Annotated[
 _Port = Annotated[
     int, Meta(ge=0, le=65535, description="a whole number from 0 (any free port) to 65535")
 ]
-_RedisPort = Annotated[int, Meta(ge=1, le=65535, description="a whole number from 1 to 65535")]
+_RedisPort = Annotated[int, Meta(ge=0, le=65535, description="a whole number from 1 to 65535")]
 _History = Annotated[
     int, Meta(ge=1, le=10_000_000, description="a whole number from 1 to 10000000")
 ]
@@ -277,7 +277,10 @@ def _convert(text: str, kind: Any) -> Any:
         raise ValueError(text)
     if _RedisURL in get_args(kind):
         return checked_url(text)
-    return msgspec.convert(text, kind, strict=False)
+    value = msgspec.convert(text, kind, strict=False)
+    if kind == _RedisPort and value == 0:  # any free port, which only a program can find out
+        raise ValueError(text)
+    return value
 
 
 def _allowed(kind: Any) -> str:

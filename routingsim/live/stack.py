@@ -62,7 +62,7 @@ class LiveStack:
     Raises
     ------
     RoutingSimError
-        If ``settings`` are not settings, or a port is not a port.
+        If ``settings`` are not settings, or one of them has a value that is not allowed.
     BrokerError
         At the start, if there is no Redis server, or ``port`` or ``http_port`` is taken; the
         message names the process that has it.
@@ -90,11 +90,6 @@ class LiveStack:
                 f"LiveStack(settings={settings!r}): give Settings(...), or nothing to read the "
                 "environment and .env.local"
             )
-        for name, number in (("port", port), ("http_port", http_port)):
-            if number is not None and not (isinstance(number, int) and 0 <= number <= 65535):
-                raise RoutingSimError(
-                    f"{name}={number!r}: allowed is a whole number from 0 (any free port) to 65535"
-                )
         self._plan = Plan(
             msgspec.structs.replace(
                 settings,
@@ -105,6 +100,10 @@ class LiveStack:
             any_port=(port is None, http_port is None),
             routing=pickle.dumps((pool, policy)),
         )
+        try:
+            msgspec.json.decode(msgspec.json.encode(self._plan), type=Plan)  # as the worker does
+        except msgspec.ValidationError as error:
+            raise RoutingSimError(f"LiveStack: a setting has a wrong value: {error}") from None
         self._worker: Worker | None = None
         self._publisher: RedisPublisher | None = None
         self._joined = False

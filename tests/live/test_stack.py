@@ -236,11 +236,17 @@ def test_it_shows_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
         ),
         (
             {"port": "3001"},
-            "port='3001': allowed is a whole number from 0 (any free port) to 65535",
+            "LiveStack: a setting has a wrong value: Expected `int`, got `str` - at "
+            "`$.settings.websocket_port`",
         ),
         (
             {"http_port": 65536},
-            "http_port=65536: allowed is a whole number from 0 (any free port) to 65535",
+            "LiveStack: a setting has a wrong value: Expected `int` <= 65535 - at "
+            "`$.settings.http_port`",
+        ),
+        (
+            {"settings": Settings(history=0)},
+            "LiveStack: a setting has a wrong value: Expected `int` >= 1 - at `$.settings.history`",
         ),
     ],
 )
