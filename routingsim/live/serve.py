@@ -108,8 +108,8 @@ def serve(
 ) -> None:
     """Run in the foreground until SIGINT, SIGTERM or SIGHUP; clients are then closed with 1001.
 
-    SIGINT and SIGTERM stop it even where the shell has them ignored, as for a background job
-    of a script. SIGHUP that is ignored stays so, as ``nohup`` asks.
+    SIGINT stops it even where the shell has that ignored, as for a script's job started with
+    ``&``. SIGHUP stays ignored where it is, as by ``nohup``.
 
     Parameters
     ----------
@@ -188,7 +188,7 @@ def _run_until_stopped(
     signals: list[signal.Signals],
     started: Callable[[Addresses, asyncio.Event], None],
 ) -> None:
-    """Run a plan until one of the signals, or whoever has the event that ``started`` gets."""
+    """Run a plan until one of the signals comes or the event given to ``started`` is set."""
 
     async def run() -> None:
         async with running(plan) as addresses:

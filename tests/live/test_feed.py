@@ -50,7 +50,7 @@ def test_texts_are_shown_not_run() -> None:
     shown = feed(decision("<b>", "<script>alert(1)</script>"), url='"><script>')
     assert "<script>alert" not in shown
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in shown
-    assert shown.count("<script") == 1  # our own
+    assert shown.count("<script") == 1  # the feed's own
 
 
 def test_what_is_stored_does_not_change_from_run_to_run() -> None:

@@ -1,4 +1,4 @@
-"""The configurations that docs/operations.md shows, as it shows them."""
+"""The configurations in docs/operations.md, run as they are written there."""
 
 import asyncio
 import contextlib
@@ -40,7 +40,7 @@ def shown(heading: str) -> str:
 
 
 def certificate(folder: Path) -> tuple[Path, Path]:
-    """One for our name, that signs itself, and its key."""
+    """A self-signed certificate for the name, and its key."""
     files = folder / "live.pem", folder / "live.key"
     kind = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2"
     name = ["-subj", f"/CN={NAME}", "-addext", f"subjectAltName=DNS:{NAME}"]
@@ -123,7 +123,7 @@ def test_page_api_and_bridges_through_a_proxy_with_tls(
     )
 
     def fetch(path: str, body: bytes = b"") -> tuple[int, bytes]:
-        """As a browser that has resolved our name to this machine."""
+        """As a browser for which the name resolves to this machine."""
         with (
             socket.create_connection(("127.0.0.1", port)) as plain,
             tls.wrap_socket(plain, server_hostname=NAME) as secure,

@@ -305,20 +305,20 @@ def test_a_killed_server_costs_messages_but_no_more(monkeypatch: pytest.MonkeyPa
         live.stop(timeout=0.1)
 
 
-def test_a_strangers_server_on_a_killed_ones_port_is_not_joined(port: int) -> None:
+def test_another_server_on_a_killed_ones_port_is_not_used(port: int) -> None:
     with LiveStack(Settings(redis_port=port), http=False, port=0) as live:
         assert live.redis_url == f"redis://127.0.0.1:{port}/0"
         live.publisher.publish_routing_decision(decision(0))
         assert len(live.messages()) == 1
         own(is_server).kill()
         until(lambda: not live.publisher.is_connected)
-        with Broker(Settings(redis_port=port)) as stranger, to_redis(stranger.url) as redis:
-            assert stranger.url == live.redis_url
+        with Broker(Settings(redis_port=port)) as other, to_redis(other.url) as redis:
+            assert other.url == live.redis_url
             live.publisher.publish_routing_decision(decision(1))
             # Both would have come by now: the bridge within half a second, and the publisher.
             assert not live.publisher.flush(2.0)
             stats: Any = redis.info("stats")
-            assert stats["total_connections_received"] <= 3  # the stranger's own, and ours
+            assert stats["total_connections_received"] <= 3  # its own, and this test's
             assert redis.dbsize() == 0
             with connect(live.url) as client:
                 client.send(json.dumps({"type": "subscribe", "channel": DECISIONS}))
