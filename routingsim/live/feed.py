@@ -1,10 +1,10 @@
-"""A table of the last decisions in a notebook, which the browser keeps up to date.
+"""A table of the last decisions in a notebook, which goes on by itself.
 
-The output of the cell is a snapshot in plain HTML, with a script that opens a WebSocket to the
-bridge from the browser. It needs no widget library, no thread and no answer of the kernel, and
-goes on while a cell is busy; where scripts do not run (a stored notebook, nbconvert, an
-untrusted page), the snapshot remains. The HTML holds neither times nor message ids: the same
-decisions give the same HTML.
+What is displayed is a snapshot in plain HTML with a script that opens a WebSocket to the
+bridge from the browser. So it needs no widget library, no thread and no word from the
+kernel, and goes on while a cell is busy; where scripts do not run (a stored notebook,
+nbconvert, a page nobody trusts) the snapshot remains. The HTML holds neither times nor
+message ids: it is the same whenever the same was decided.
 """
 
 from dataclasses import dataclass
@@ -30,16 +30,16 @@ class Feed:
     Attributes
     ----------
     url
-        The bridge's, for the browser; or a path on the notebook's host.
+        Where the browser finds the bridge: a URL, or a path on the notebook's host.
     decisions
-        The last decisions, newest first.
+        The last ones, newest first.
     statuses
-        The last status of each agent, by name.
+        The latest of each agent, by name.
     rows
         Decisions to show.
     locked
-        Whether the bridge asks for a token. A notebook stores its outputs, so that the
-        token must not be in one, and only the snapshot is shown.
+        Whether the bridge wants a token. A notebook stores what it displays, so the token
+        is not given to it, and the snapshot is all there is.
     """
 
     url: str
