@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numba.extending import register_jitable
 
 from routingsim import rng
 from routingsim.agents import Agent, AgentPool
@@ -37,7 +36,7 @@ from routingsim.policies.bandit_base import (
 from routingsim.policies.kernel import Kernel, choose_kernel, learn_kernel
 from routingsim.policies.policy import Policy, own_parameters, recipe
 
-__all__ = ["epsilon_greedy", "gamma_draw", "learn_by_agent", "thompson", "ucb1"]
+__all__ = ["epsilon_greedy", "learn_by_agent", "thompson", "ucb1"]
 
 
 @learn_kernel
@@ -174,27 +173,6 @@ def ucb1(
 # -- Thompson sampling ----------------------------------------------------------------
 
 
-@register_jitable
-def gamma_draw(key, shape, part):
-    """A gamma draw of ``shape`` 1 or more, from the task's draws ``part``, ``part`` + 1, …
-
-    Marsaglia & Tsang, "A simple method for generating gamma variables", ACM Transactions
-    on Mathematical Software 26, 2000. At most one proposal in twenty is rejected: that all
-    of 32 are does not happen.
-    """
-    d = shape - 1.0 / 3.0
-    drawn = d
-    for k in range(part, part + 64, 2):
-        x = rng.normal(key, 0, k)
-        v = 1.0 + x / math.sqrt(9.0 * d)
-        if v > 0.0:
-            v = v * v * v
-            if math.log(rng.uniform(key, 0, k + 1)) < 0.5 * x * x + d - d * v + d * math.log(v):
-                drawn = d * v
-                break
-    return drawn
-
-
 @choose_kernel
 def _by_beta_draw(task, pool, memory):
     agents = pool.busy.size
@@ -202,8 +180,8 @@ def _by_beta_draw(task, pool, memory):
     for a in range(agents):
         won = 1.0 + memory[HEAD + REWARD * agents + a]
         lost = 1.0 + max(0.0, memory[HEAD + DONE * agents + a] + 1.0 - won)
-        x = gamma_draw(task.key, won, 2 + 128 * a)
-        y = gamma_draw(task.key, lost, 66 + 128 * a)
+        x = rng.gamma(task.key, 0, 1 + 128 * a, won)
+        y = rng.gamma(task.key, 0, 65 + 128 * a, lost)
         mean = won / (won + lost)
         worth = mean + memory[EXPLORE] * (x / (x + y) - mean) - toll(memory, agents, a)
         if pool.up[a] and worth > highest:

@@ -27,7 +27,6 @@ from routingsim.policies.bandit_base import (
     head,
     reward,
 )
-from routingsim.policies.bandits import gamma_draw
 from routingsim.policies.features import hashed_features
 from routingsim.policies.kernel import FAILED, OK, SHED, Outcome, TaskView
 from routingsim.policies.policy import Policy
@@ -329,12 +328,6 @@ def test_exploration_can_be_switched_off() -> None:
 
 def task(k: int) -> TaskView:
     return TaskView(k, 0, 0.0, np.uint64(9), 0.5, 10.0, -1, np.zeros(0), np.zeros(0))
-
-
-@pytest.mark.parametrize("shape", [1.0, 2.5, 60.0])
-def test_gamma_draws_have_their_law(shape: float) -> None:
-    drawn = [gamma_draw(task(k).key, shape, 2) for k in range(3000)]
-    assert stats.kstest(drawn, stats.gamma(shape).cdf).pvalue > 0.001
 
 
 @pytest.mark.parametrize(
