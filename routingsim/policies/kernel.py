@@ -11,10 +11,13 @@ Numba compiles a kernel once, under one explicit signature, so that the engine
 Python the same compiled kernel serves the live router.
 """
 
-from collections.abc import Callable
+import importlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, NamedTuple
+from functools import cached_property, reduce
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numba import njit, types
@@ -43,6 +46,7 @@ __all__ = [
     "draw",
     "learn_kernel",
     "no_learning",
+    "pickled_by_value",
 ]
 
 OK, FAILED, TIMED_OUT, SHED = range(4)
@@ -166,6 +170,9 @@ class Kernel:
     """A choose or learn function, plain to read and compiled to run.
 
     Called, it runs the compiled form. ``python`` is the function as written.
+
+    A kernel pickles as the name of its function, by which another process finds it and
+    compiles it again (or takes it from numba's cache).
     """
 
     python: Callable[..., Any]
@@ -207,6 +214,60 @@ class Kernel:
 
     def __call__(self, *args: Any) -> Any:
         return self.compiled(*args)
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Self:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        learn = self.signature == LEARN
+        name = getattr(self.python, "__qualname__", None)
+        if name is None:  # an object that is called, which pickles or not by itself
+            return _kernel, (self.python, learn)
+        module = self.python.__module__
+        try:
+            by_name = _found(module, name) in (self, self.python)
+        except (ImportError, AttributeError, ValueError):
+            by_name = False
+        if by_name and not (_by_value.get() and module == "__main__"):
+            return _kernel_named, (module, name, learn)
+        if _by_value.get():
+            return _kernel, (self.python, learn)
+        raise PolicyError(
+            f"kernel {self.name!r} cannot be pickled: {module} has no {name!r} by which another "
+            "process would find it; define the function at module level, under that name"
+        )
+
+
+_by_value: ContextVar[bool] = ContextVar("_by_value", default=False)
+
+
+@contextmanager
+def pickled_by_value() -> Iterator[None]:
+    """Let kernels that have no name at module level pickle with their functions.
+
+    For picklers that write a function's code, such as cloudpickle: plain pickle does not.
+    """
+    token = _by_value.set(True)
+    try:
+        yield
+    finally:
+        _by_value.reset(token)
+
+
+def _found(module: str, name: str) -> Any:
+    return reduce(getattr, name.split("."), importlib.import_module(module))
+
+
+def _kernel_named(module: str, name: str, learn: bool) -> Kernel:
+    found = _found(module, name)
+    return found if isinstance(found, Kernel) else _kernel(found, learn)
+
+
+def _kernel(function: Callable[..., Any], learn: bool) -> Kernel:
+    return Kernel(function, LEARN if learn else CHOOSE)
 
 
 def _compile(function: Callable[..., Any], signature: Any) -> Any:
