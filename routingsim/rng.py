@@ -128,8 +128,7 @@ def normal(key, index, part):
     return normal_quantile(uniform(key, index, part))
 
 
-# Few runs need the two below, so they are compiled when first called.
-@njit(cache=True, nogil=True)
+@njit("f8(u8, i8, i8, f8)", cache=True, nogil=True)
 def gamma(key, index, part, shape):
     """A gamma draw of mean ``shape``, from the uniforms ``part``, ``part`` + 1, … of ``index``.
 
@@ -154,7 +153,7 @@ def gamma(key, index, part, shape):
     return d * v
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)  # few runs need it, so it is compiled when first called
 def integers(key, count, below):
     """``count`` uniform draws from 0, …, ``below`` - 1, shape (count,), int32."""
     drawn = np.empty(count, np.int32)

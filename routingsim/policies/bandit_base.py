@@ -57,7 +57,6 @@ __all__ = [
     "note_choice",
     "note_outcome",
     "reward",
-    "spelled",
     "toll",
 ]
 
@@ -128,22 +127,6 @@ def head(
     made[FLOOR] = given.get("floor", 0.0)
     made[DECAY] = given.get("decay", math.inf)
     return made
-
-
-def spelled(name: str, given: Mapping[str, Any], maker: Callable[..., Policy]) -> str:
-    """The policy's name with those parameters that are not its maker's defaults."""
-    defaults = maker.__kwdefaults__ or {}
-    said = [f"{key}={_written(value)}" for key, value in given.items() if value != defaults[key]]
-    return f"{name}:{','.join(said)}" if said else name
-
-
-def _written(value: Any) -> str:
-    """As it can be given again on the command line, without losing a digit."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str):
-        return value
-    return f"{value:g}" if float(f"{value:g}") == value else repr(value)
 
 
 def explore(policy: Policy, exploration: float) -> Policy:

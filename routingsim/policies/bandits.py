@@ -6,13 +6,12 @@ that is down is never chosen; one that was never tried comes first.
 """
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from routingsim import rng
-from routingsim.agents import Agent, AgentPool
+from routingsim.agents import AgentPool
 from routingsim.corpora.corpus import Corpus
 from routingsim.errors import PolicyError
 from routingsim.policies.bandit_base import (
@@ -30,11 +29,10 @@ from routingsim.policies.bandit_base import (
     mean_reward,
     note_choice,
     note_outcome,
-    spelled,
     toll,
 )
 from routingsim.policies.kernel import Kernel, choose_kernel, learn_kernel
-from routingsim.policies.policy import Policy, own_parameters, recipe
+from routingsim.policies.policy import Policy, own_parameters, recipe, sentence, spelled
 
 __all__ = ["epsilon_greedy", "learn_by_agent", "thompson", "ucb1"]
 
@@ -102,8 +100,7 @@ def epsilon_greedy(
     PolicyError
         If a parameter is out of its range.
     """
-    given = own_parameters(locals())
-    return _bandit("epsilon-greedy", epsilon_greedy, pool, _by_epsilon, given)
+    return _bandit("epsilon-greedy", pool, _by_epsilon, own_parameters(locals()))
 
 
 # -- UCB1 -----------------------------------------------------------------------------
@@ -166,8 +163,7 @@ def ucb1(
     PolicyError
         If a parameter is out of its range.
     """
-    given = own_parameters(locals())
-    return _bandit("ucb1", ucb1, pool, _by_upper_bound, given)
+    return _bandit("ucb1", pool, _by_upper_bound, own_parameters(locals()))
 
 
 # -- Thompson sampling ----------------------------------------------------------------
@@ -254,28 +250,19 @@ def thompson(
         raise PolicyError(f"thompson: prior={prior!r}; choose auto, beta or gaussian")
     bounded = w_quality <= 1 and w_cost == 0 and w_latency == 0
     if prior == "beta" or (prior == "auto" and bounded):
-        return _bandit("thompson", thompson, pool, _by_beta_draw, given, least=0.0, most=1.0)
-    return _bandit("thompson", thompson, pool, _by_normal_draw, given)
+        return _bandit("thompson", pool, _by_beta_draw, given, least=0.0, most=1.0)
+    return _bandit("thompson", pool, _by_normal_draw, given)
 
 
 def _bandit(
-    name: str,
-    maker: Callable[..., Policy],
-    pool: AgentPool,
-    choose: Kernel,
-    given: dict[str, Any],
-    **bounds: float,
+    name: str, pool: AgentPool, choose: Kernel, given: dict[str, Any], **bounds: float
 ) -> Policy:
     check(name, given)
-
-    def reason(agent: Agent, d_var: float, load: float) -> str:
-        return f"By the rewards of earlier tasks ({name}): Routed to {agent.name}"
-
     return Policy(
-        spelled(name, given, maker),
+        spelled(name, given),
         choose,
         learn_by_agent,
         memory=np.concatenate([head(given, **bounds), np.zeros(BLOCKS * len(pool))]),
-        reason=reason,
+        reason=sentence(f"By the rewards of earlier tasks ({name}): Routed to {{agent.name}}"),
         parameters=given,
     )

@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 from numba.extending import register_jitable
 
-from routingsim.agents import Agent, AgentPool
+from routingsim.agents import AgentPool
 from routingsim.corpora.corpus import Corpus
 from routingsim.policies.bandit_base import (
     BLOCKS,
@@ -20,12 +20,11 @@ from routingsim.policies.bandit_base import (
     head,
     note_choice,
     note_outcome,
-    spelled,
     toll,
 )
 from routingsim.policies.features import CATEGORIES, hashed_features
 from routingsim.policies.kernel import choose_kernel, learn_kernel
-from routingsim.policies.policy import Policy, own_parameters, recipe
+from routingsim.policies.policy import Policy, own_parameters, recipe, sentence, spelled
 
 __all__ = ["layout", "learn_linear", "linucb"]
 
@@ -196,19 +195,15 @@ def linucb(
     """
     given = own_parameters(locals())
     check("linucb", given)
-
-    def reason(agent: Agent, d_var: float, load: float) -> str:
-        return f"By the rewards of similar tasks (linucb): Routed to {agent.name}"
-
     d = _CONTEXT + CATEGORIES + words
     start = np.concatenate([np.zeros(d), (np.eye(d) / ridge).ravel()])
     parts = [head(given), np.zeros(BLOCKS * len(pool)), [d, ridge, 0.0], np.zeros(2 * d)]
     return Policy(
-        spelled("linucb", given, linucb),
+        spelled("linucb", given),
         _by_linear_bound,
         learn_linear,
         memory=np.concatenate([*parts, np.tile(start, len(pool))]),
-        reason=reason,
+        reason=sentence("By the rewards of similar tasks (linucb): Routed to {agent.name}"),
         featurize=partial(hashed_features, words=words),
         parameters=given,
     )

@@ -19,7 +19,7 @@ import numpy as np
 from numba.extending import register_jitable
 from numpy.typing import NDArray
 
-from routingsim.agents import Agent, AgentPool
+from routingsim.agents import AgentPool
 from routingsim.corpora.corpus import Corpus
 from routingsim.errors import PolicyError
 from routingsim.policies.bandit_base import (
@@ -30,10 +30,9 @@ from routingsim.policies.bandit_base import (
     epsilon,
     head,
     reward,
-    spelled,
 )
 from routingsim.policies.kernel import choose_kernel, learn_kernel
-from routingsim.policies.policy import Policy, own_parameters, recipe
+from routingsim.policies.policy import Policy, own_parameters, recipe, sentence, spelled
 from routingsim.scoring.dvar import score_column
 
 __all__ = ["LAYOUT", "fs_qmix", "learn_table", "q_values"]
@@ -178,19 +177,15 @@ def fs_qmix(
     check("fs-qmix", given)
     settings = [rate, discount, edges.size + 1, levels, float(own)]
     table = np.full((edges.size + 1) * levels * len(pool), w_quality / (1.0 - discount))
-
-    def reason(agent: Agent, d_var: float, load: float) -> str:
-        return (
-            f"Highest learned value at D_var={d_var:.3f} and this load (fs-qmix): "
-            f"Routed to {agent.name}"
-        )
-
+    reason = (
+        "Highest learned value at D_var={d_var:.3f} and this load (fs-qmix): Routed to {agent.name}"
+    )
     return Policy(
-        spelled("fs-qmix", given, fs_qmix),
+        spelled("fs-qmix", given),
         _by_table,
         learn_table,
         memory=np.concatenate([head(given), settings, edges, np.full(SEEN, -1.0), table]),
-        reason=reason,
+        reason=sentence(reason),
         fitted_on=(corpus.sha256,) if calibrated and corpus is not None else (),
         parameters=given,
     )

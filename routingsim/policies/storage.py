@@ -19,6 +19,7 @@ from routingsim.agents import AgentPool
 from routingsim.corpora.corpus import Corpus
 from routingsim.errors import PolicyError, RoutingSimError
 from routingsim.files import written
+from routingsim.policies import grammar
 from routingsim.policies.linucb import layout, learn_linear
 from routingsim.policies.policy import Policy, make_policy, recipe
 from routingsim.policies.qtable import LAYOUT, learn_table
@@ -160,7 +161,7 @@ def _made(path: str | os.PathLike[str], about: _About, pool: AgentPool) -> Polic
             f"{path}: saved for the agents {', '.join(about.agents)}, in that order; this pool "
             f"has {', '.join(pool.ids)}"
         )
-    if about.policy.partition(":")[0] == "file":
+    if grammar.split(about.policy)[0] == "file":
         raise PolicyError(f"{path}: names another file, {about.policy!r}, and not a recipe")
     return make_policy(about.policy, pool)
 

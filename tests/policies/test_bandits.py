@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 import routingsim as rs
 from routingsim.agents import Agent, AgentPool
