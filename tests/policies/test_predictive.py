@@ -14,7 +14,7 @@ from routingsim.corpora.corpus import Corpus, prompt_tokens
 from routingsim.errors import PolicyError
 from routingsim.policies import kmeans, knn, make_policy, ridge, utility
 from routingsim.policies.builtin_predictors import PREDICTORS
-from routingsim.policies.crossfit import shipped_fits
+from routingsim.policies.crossfit import builtin_fits
 from routingsim.policies.kernel import PoolView, TaskView
 from routingsim.policies.predictors import QualityPredictor
 from routingsim.simulation.arrivals import Poisson
@@ -160,13 +160,13 @@ def test_a_corpus_is_predicted_from_folds_that_do_not_hold_the_task(
 
 
 def test_one_fit_serves_all_policies_that_share_it(corpus: Corpus) -> None:
-    shipped_fits.cache_clear()
+    builtin_fits.cache_clear()
     for w_cost in (0.0, 1.0, 2.0):
         ridge(POOL, corpus, w_cost=w_cost)
-    assert shipped_fits.cache_info().misses == 1
+    assert builtin_fits.cache_info().misses == 1
     ridge(POOL, corpus, alpha=1.0)
     ridge(POOL, Corpus.from_frame(frame_of(60)))
-    assert shipped_fits.cache_info().misses == 3
+    assert builtin_fits.cache_info().misses == 3
 
 
 def test_a_predictor_of_ones_own_serves_fitted_or_not(corpus: Corpus) -> None:
@@ -243,7 +243,7 @@ def test_compiled_and_interpreted_agree(corpus: Corpus, seed: int) -> None:
 def test_replays_are_repeated_to_the_last_digit(corpus: Corpus) -> None:
     runs = []
     for _ in range(2):
-        shipped_fits.cache_clear()
+        builtin_fits.cache_clear()
         runs.append(replay(corpus, POOL, "utility:kmeans", seed=2).to_frame())
     pd.testing.assert_frame_equal(*runs)
 
@@ -252,7 +252,7 @@ def test_replays_are_repeated_to_the_last_digit(corpus: Corpus) -> None:
 def test_a_share_of_the_cost_is_kept_with_the_least_weight(corpus: Corpus, share: float) -> None:
     policy = ridge(POOL, corpus, cost_share=share)
     options = (("alpha", 10.0), ("categories", True))
-    guess = shipped_fits("ridge", options, corpus, ("sage", "poet"), 0).crossed
+    guess = builtin_fits("ridge", options, corpus, ("sage", "poet"), 0).crossed
     sage = 0.02 / 1000 * (500 + prompt_tokens(corpus))
     expected = np.column_stack([sage, np.full(len(corpus), 0.002)])
     paid = np.column_stack([sage, corpus.outcome("cost", ["poet"])[:, 0]])
