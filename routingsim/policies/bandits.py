@@ -1,8 +1,8 @@
-"""Bandits: policies that learn from late feedback which agent is worth most, whatever the text.
+"""Bandits that look at no text: they learn from late feedback which agent earns most.
 
 Rewards, feedback, forgetting, the budget pacer and the layout of their memory (a head, and
-blocks of a value an agent each) are those of :mod:`routingsim.policies.bandit_base`. An agent
-that is down is never chosen; one that was never tried comes first.
+blocks of one value for each agent) are those of :mod:`routingsim.policies.bandit_base`. An
+agent that is down is never chosen; one that was never tried comes first.
 """
 
 import math
@@ -39,7 +39,7 @@ __all__ = ["epsilon_greedy", "learn_by_agent", "thompson", "ucb1"]
 
 @learn_kernel
 def learn_by_agent(task, agent, outcome, pool, memory):
-    """Learn how worthy an agent is, from any of its tries."""
+    """Learn from one of the agent's tries."""
     note_outcome(task, agent, outcome, memory, pool.busy.size)
 
 
@@ -89,11 +89,11 @@ def epsilon_greedy(
     w_quality, w_cost, w_latency : float
         Reward of an answer of quality 1, and what a US dollar and a second take from it.
     gamma : float
-        By which a try counts for less at each later one; 1 forgets nothing.
+        Factor by which a try counts less at each later one; 1 forgets nothing.
     budget : float
         Ceiling of the mean cost of a task, USD.
     pace : float
-        Step by which the pacer's price follows the cost.
+        Step size with which the pacer's price follows the cost.
 
     Raises
     ------
@@ -228,15 +228,15 @@ def thompson(
 
     Thompson, Biometrika 25, 1933; Chapelle & Li, "An empirical evaluation of Thompson
     sampling", NeurIPS 2011, who find it robust to late feedback. ``beta`` adds a reward r
-    as r of a success and 1 - r of a failure to a uniform prior; it holds rewards to 0 to
-    1. ``gaussian`` takes rewards of any size: their variance is estimated over all agents.
+    as r of a success and 1 - r of a failure to a uniform prior; it clips rewards to [0, 1].
+    ``gaussian`` takes rewards of any size: their variance is estimated over all agents.
 
     Parameters
     ----------
     prior : {"auto", "beta", "gaussian"}
         ``auto`` is beta where the weights keep rewards in 0 to 1.
     exploration : float
-        By which a draw's distance from its mean is stretched; 0 takes the mean.
+        Factor on a draw's distance from its mean; 0 takes the mean.
     w_quality, w_cost, w_latency, gamma, budget, pace
         As :func:`epsilon_greedy`.
 

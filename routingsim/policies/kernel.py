@@ -1,10 +1,10 @@
-"""The contract between a policy and whoever asks it: the live router or the simulator.
+"""The contract between a policy and its callers, the live router and the simulator.
 
 A policy is two small functions over numbers. ``choose(task, pool, memory)``
 returns the index of the agent that gets the task; ``learn(task, agent,
 outcome, pool, memory)`` is told how it went, when it is known. Both see the
-task as a :class:`TaskView`, the agents as columns of a :class:`PoolView`, and
-share ``memory``, a float64 array that is theirs to write.
+task as a :class:`TaskView` and the agents as a :class:`PoolView`, and share
+``memory``, a float64 array that only they write.
 
 Numba compiles a kernel once, under one explicit signature, so that the engine
 (compiled once, cached) takes any policy as a first-class function. Called from
@@ -83,7 +83,7 @@ class TaskView(NamedTuple):
     predicted: NDArray[np.float64]
     """Predicted quality per agent, as the policy asked for it; may be empty."""
 
-    # Worked out when asked for: most policies draw nothing.
+    # Computed on access: most policies draw nothing.
     @property
     def key(self) -> int:
         """Key of the task's own random draws (uint64): ``draw(task, part)``."""
@@ -96,7 +96,7 @@ class TaskView(NamedTuple):
 
 
 class PoolView(NamedTuple):
-    """The agents now, a column a quantity, a row an agent."""
+    """The agents now: an array for each quantity, with an entry for each agent."""
 
     busy: NDArray[np.int64]
     """Slots in use."""
@@ -116,7 +116,7 @@ class PoolView(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """How a try ended, as a learning policy is told."""
+    """How a try ended, as the learn kernel is told."""
 
     status: int
     """``OK``, ``FAILED``, ``TIMED_OUT`` or ``SHED``."""
@@ -152,7 +152,7 @@ def draw(task, part):
     return rng.of_try(task.stream, task.index, task.attempt, part)
 
 
-# The two properties in compiled code, of a task handed by reference or as it is.
+# The two properties in compiled code, for a task passed by reference or by value.
 @overload_attribute(types.NamedTuple, "key")
 @overload_attribute(ByReference, "key")
 def _key_of(task):
@@ -204,10 +204,10 @@ class Kernel:
 
     @property
     def entry(self) -> Any:
-        """:attr:`compiled` for callers in the interpreter, without a look at the types.
+        """:attr:`compiled` for callers in the interpreter, without a check of the types.
 
-        Numba's own look at two named tuples takes three times as long as a choice. The
-        caller answers for the arguments: arrays of the views' types, contiguous.
+        Numba's own check of two named tuples takes three times as long as a choice. The
+        caller must pass contiguous arrays of the views' types.
         """
         [compiled] = self.compiled.overloads.values()
         return compiled.entry_point

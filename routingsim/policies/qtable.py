@@ -39,10 +39,10 @@ __all__ = ["LAYOUT", "fs_qmix", "learn_table", "q_values"]
 
 # Memory, after the head: the learning rate, the discount, the number of bands, the number
 # of levels, 1 where an agent's own load makes its level; the bounds of the bands, one fewer
-# than bands; the last choices (SEEN), where task i stands at i modulo SEEN; and the table,
-# by band, level and agent. A choice is kept as task * cells + cell, -1 for none, so that
-# what is learned belongs to the very task, retries included. Of tasks in flight for longer
-# than SEEN later ones take to arrive nothing is learned.
+# than bands; the last SEEN choices, with task i at i modulo SEEN; and the table, by band,
+# level and agent. A choice is kept as task * cells + cell, -1 for none, so that a try
+# is learned from in the cell that its own task was chosen by, retries included. Nothing is
+# learned from a task that is still in flight when SEEN later ones have arrived.
 RATE, DISCOUNT, BANDS, LEVELS, OWN, BOUNDS = range(HEAD, HEAD + 6)
 SEEN = 4096
 
@@ -105,7 +105,7 @@ def _by_table(task, pool, memory):
 
 @learn_kernel
 def learn_table(task, agent, outcome, pool, memory):
-    """One step of Q-learning, when a try completes."""
+    """Do one step of Q-learning when a try completes."""
     seen = BOUNDS + int(memory[BANDS]) - 1
     cells = memory.size - seen - SEEN
     noted = int(memory[seen + task.index % SEEN])
@@ -233,5 +233,5 @@ def _equal_shares(shares: int, corpus: Corpus | None) -> NDArray[np.float64]:
             "fs-qmix:bounds=calibrated sets its bounds by a corpus with texts, and none is at hand"
         )
     scores = score_column(corpus.texts)["d_var"].to_numpy()
-    # Three digits: a bound is read and spelled, and the next corpus has others anyway.
+    # Three digits: bounds are written in the policy's name.
     return np.unique(np.quantile(scores, np.arange(1, shares) / shares).round(3))

@@ -1,7 +1,7 @@
-"""Policies that follow a fixed rule: nothing is learned.
+"""Policies that follow a fixed rule and learn nothing.
 
-Among equals the agent named first wins. An agent that is down, or that has
-just failed the task, is passed over.
+Of equal agents the one that the pool names first is chosen. An agent that is down, or
+that has just failed the task, is passed over.
 """
 
 from collections.abc import Mapping, Sequence
@@ -43,9 +43,9 @@ _PURPOSE = {
 
 @register_jitable
 def _less_loaded(pool, a, best, work, slots):
-    """Agent ``a`` where it is up and its load lower than the ``best``'s, work / slots.
+    """Agent ``a`` if it is up and its load is below the ``best``'s, which is work / slots.
 
-    Loads are compared without dividing; work 1 on 0 slots stands for nobody yet.
+    Loads are compared without dividing; work 1 on 0 slots stands for no agent yet.
     """
     load = pool.busy[a] + pool.queued[a]
     if load * slots < work * pool.slots[a] and pool.up[a]:
@@ -200,7 +200,7 @@ def _calibrate(corpus: Corpus, shares: tuple[float, float, float]) -> tuple[floa
     return bounds[0], bounds[1]
 
 
-# Memory of an ordered rule: agents' indices, the favourite first.
+# Memory of an ordered rule: agents' indices in order of preference.
 @choose_kernel
 def _first_up(task, pool, memory):
     for k in range(memory.size):
@@ -283,7 +283,7 @@ def _by_weight(task, pool, memory):
 
 @recipe("random")
 def random(pool: AgentPool, corpus: Corpus | None = None) -> Policy:
-    """Any agent, each as likely as the next."""
+    """Any agent, each with the same chance."""
     reason = sentence("Drawn at random: Routed to {agent.name}")
     return Policy("random", _by_weight, memory=np.ones(len(pool)), reason=reason)
 
