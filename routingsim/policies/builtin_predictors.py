@@ -95,10 +95,10 @@ def tfidf_kmeans(
     ----------
     clusters : int
     shrink : float
-        Tasks that the overall mean counts for in each cluster.
+        Number of tasks that the overall mean counts as in each cluster.
     components : int
-        Dimensions of the SVD of the features that :func:`tfidf_knn` has, in which
-        points of unit length are clustered.
+        Dimensions of the SVD of the features of :func:`tfidf_knn`, in which points of
+        unit length are clustered.
     categories, embedding
         As :func:`tfidf_ridge`.
     """

@@ -1,4 +1,4 @@
-"""Cascades: try a cheap agent, judge its answer, go on to the next where it is wanting."""
+"""Cascades: try a cheap agent, judge its answer, and try the next if it is not good enough."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -39,11 +39,11 @@ def cascade(
     seconds: float = 0.0,
     cost: float = 0.0,
 ) -> Policy:
-    """Cheapest agent first; a judge sends wanting answers on to the next dearer one.
+    """Cheapest agent first; a judge sends answers that are not good enough on to the next.
 
     Every try's latency and cost count, and so do the judge's. In the simulator the
-    judge goes by the recorded quality; an answer without one is taken as it is. As
-    in FrugalGPT (Chen, Zaharia & Zou 2023, sec. 3), with the judge's accuracy as a
+    judge goes by the recorded quality; an answer without one is accepted. As in
+    FrugalGPT (Chen, Zaharia & Zou 2023, sec. 3), with the judge's accuracy as a
     parameter. Live, route the task again with ``attempt=1`` after your own judge.
 
     Parameters
@@ -56,7 +56,7 @@ def cascade(
     error : float
         Share of verdicts that are wrong, either way, in [0, 1).
     seconds, cost : float
-        Time (s) and price (USD) of a verdict; it is given in the agent's slot.
+        Time (s) and price (USD) of a verdict, which occupies the agent's slot.
 
     Raises
     ------

@@ -29,14 +29,14 @@ from routingsim.policies.policy import Policy, own_parameters, recipe, sentence,
 __all__ = ["layout", "learn_linear", "linucb"]
 
 # Memory, after the head and the blocks of the bandits: the size d of a context, the ridge,
-# the coordinate whose turn it is when A fades (see _forget); room for two vectors (d each);
+# the coordinate whose turn it is when A fades (see _forget); space for two vectors (d each);
 # then for each agent the weights theta (d) of its reward and the inverse of its matrix A,
 # by rows (d * d).
 _CONTEXT = 3  # of d: an intercept, d_var and length; the rest are features
 
 
 def layout(agents: int) -> slice:
-    """Where the memory for so many agents says how the rest of it is laid out."""
+    """The part of the memory, for so many agents, that gives the layout of the rest."""
     first = HEAD + BLOCKS * agents
     return slice(first, first + 1)
 
@@ -104,7 +104,7 @@ def _by_linear_bound(task, pool, memory):
 
 @learn_kernel
 def learn_linear(task, agent, outcome, pool, memory):
-    """Learn how worthy an agent is for tasks like this one (recursive least squares)."""
+    """Learn the agent's reward as a function of the context (recursive least squares)."""
     agents = pool.busy.size
     d, x, weights = _places(memory, agents)
     v = x + d
@@ -130,10 +130,10 @@ def learn_linear(task, agent, outcome, pool, memory):
 
 @register_jitable
 def _forget(memory, theta, v, d, k, ridge):
-    """Let A and what was learned fade by gamma, then give A's entry k, k its ridge back.
+    """Let A and what was learned fade by gamma, then restore the ridge of A's entry k, k.
 
-    The d entries take turns, so that each update is of rank one: A would need an inversion
-    to get the ridge that fades, (1 - gamma) * ridge, back on all its diagonal at once.
+    The d entries take turns, so that each update has rank one: restoring the faded ridge,
+    (1 - gamma) * ridge, on the whole diagonal at once would take an inversion of A.
     """
     inverse = theta + d
     for j in range(d * d):

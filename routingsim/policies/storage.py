@@ -1,8 +1,8 @@
-"""A policy in a file: what it has learned, and what it takes to make it again.
+"""A policy in a file: what it has learned, and the name that makes it again.
 
 The file is a ``.npz`` archive of two members, ``memory.npy`` and ``policy.json``. It holds
-numbers and names, no code and no pickle: reading one from a stranger runs nothing. The
-kernels come from the recipe that ``policy.json`` names.
+numbers and names, no code and no pickle, so that reading a file from anyone runs no code of
+theirs. The kernels come from the recipe that ``policy.json`` names.
 """
 
 import os
@@ -40,7 +40,7 @@ class _About(msgspec.Struct, frozen=True):
 
 
 def save_policy(policy: Policy, path: str | os.PathLike[str], pool: AgentPool) -> None:
-    """Write a policy and all it has learned to a file.
+    """Write a policy and what it has learned to a file.
 
     Of a live router that is ``replace(router.policy, memory=router.memory)``, with no task
     in flight. Equal policies make equal files.
@@ -52,7 +52,7 @@ def save_policy(policy: Policy, path: str | os.PathLike[str], pool: AgentPool) -
     path : path
         Any name; ``.npz`` says what it is.
     pool : AgentPool
-        That it was made for.
+        The pool that it was made for.
 
     Raises
     ------
@@ -78,12 +78,12 @@ def load_policy(path: str | os.PathLike[str], pool: AgentPool) -> Policy:
     ----------
     path : path
     pool : AgentPool
-        With the agents that it was saved with, in that order.
+        The agents that it was saved with, in that order.
 
     Raises
     ------
     PolicyError
-        If it is not such a file, or of other agents.
+        If it is not such a file, or was saved with other agents.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -101,12 +101,12 @@ def load_policy(path: str | os.PathLike[str], pool: AgentPool) -> Policy:
 
 @recipe("file")
 def file(pool: AgentPool, corpus: Corpus | None = None, *, path: str = "") -> Policy:
-    """A policy that was saved, with all that it had learned: ``file:PATH``.
+    """A policy that was saved, with what it had learned: ``file:PATH``.
 
     Parameters
     ----------
     path : str
-        Of a file that :func:`save_policy` wrote for these agents.
+        A file that :func:`save_policy` wrote for these agents.
 
     Raises
     ------
@@ -124,7 +124,7 @@ _BROKEN = (
     *(OSError, zipfile.BadZipFile, zlib.error, EOFError),
     *(KeyError, ValueError, RuntimeError, msgspec.MsgspecError),
 )
-"""What reading something else, or half a file, can raise."""
+"""Errors that reading another or a damaged file can raise."""
 
 
 def _member(name: str) -> zipfile.ZipInfo:
@@ -167,7 +167,7 @@ def _made(path: str | os.PathLike[str], about: _About, pool: AgentPool) -> Polic
 
 
 def _read(path: str | os.PathLike[str], member: IO[bytes], policy: Policy) -> NDArray[np.float64]:
-    """The memory, if it is of the policy's shape: looked at before it is read."""
+    """Read the memory, if its header has the policy's shape and type."""
     if np.lib.format.read_magic(member) != (1, 0):
         raise ValueError(f"{_MEMORY} is not of version 1.0")
     shape, _, kind = np.lib.format.read_array_header_1_0(member)
@@ -183,7 +183,7 @@ def _read(path: str | os.PathLike[str], member: IO[bytes], policy: Policy) -> ND
 def _check_layout(
     path: str | os.PathLike[str], memory: NDArray[np.float64], policy: Policy, agents: int
 ) -> None:
-    """Hold numbers that a kernel finds its way by to what the recipe makes."""
+    """Refuse a memory whose layout, which kernels index by, is not the recipe's."""
     for learn, place in ((learn_table, LAYOUT), (learn_linear, layout(agents))):
         if policy.learn is learn and not np.array_equal(memory[place], policy.memory[place]):
             raise PolicyError(f"{path}: its memory is not laid out as that of {policy.name}")

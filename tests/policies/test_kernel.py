@@ -246,6 +246,10 @@ def undecorated(task, pool, memory):
     return 1
 
 
+def forgetting(task, agent, outcome, pool, memory):
+    memory[:] = 0.0
+
+
 wrapped = choose_kernel(undecorated)
 unnamed = choose_kernel(lambda task, pool, memory: 0)
 
@@ -274,8 +278,9 @@ def test_a_kernel_made_of_a_named_function_pickles() -> None:
     again = pickle.loads(pickle.dumps(wrapped))
     assert again == wrapped
     assert again.python is undecorated
-    learner = learn_kernel(undecorated)
-    assert pickle.loads(pickle.dumps(learner)).signature == LEARN
+    learner = learn_kernel(forgetting)
+    assert pickle.loads(pickle.dumps(learner)) == learner
+    assert learner.signature == LEARN
 
 
 def test_a_kernel_of_an_object_pickles_with_the_object() -> None:

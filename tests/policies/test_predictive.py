@@ -1,12 +1,15 @@
 """The policies on predicted quality: whom they choose, what they may know, what they refuse."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import Ridge
+from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 
 from routingsim.agents import Agent, AgentPool
@@ -293,3 +296,48 @@ def test_what_cannot_be_made_is_refused(corpus: Corpus) -> None:
     own = QualityPredictor(make_pipeline(TfidfVectorizer(), Ridge())).fit(corpus, ["poet"])
     with pytest.raises(PolicyError, match="knows poet, and not 'sage'"):
         utility(POOL, corpus, predictor=own)
+
+
+# -- scikit-learn estimators as they are ------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        Ridge(),
+        LogisticRegression(),
+        HistGradientBoostingRegressor(max_iter=5),  # takes dense input only
+        make_pipeline(TfidfVectorizer(), Ridge()),
+    ],
+)
+def test_a_scikit_learn_estimator_is_a_predictor(estimator: Any) -> None:
+    frame = frame_of()
+    maths = (frame["category"] == "maths").to_numpy()
+    frame["outcomes.sage.quality"] = np.where(maths, 0.9, 0.4)
+    corpus = Corpus.from_frame(frame, "topics")
+    policy = utility(POOL, corpus, predictor=estimator, w_cost=0.0, w_latency=0.0)
+    assert policy.name == "utility:own,w_cost=0,w_latency=0"
+    assert policy.fitted_on == ()
+    assert policy.predict is not None
+    predicted = policy.predict(frame["text"].tolist(), frame["category"].tolist())
+    assert predicted.shape == (len(frame), 2)
+    assert np.mean((predicted[:, 0] > predicted[:, 1]) == maths) > 0.9
+    assert not hasattr(estimator, "n_features_in_")  # a clone was fitted
+    assert replay(corpus, POOL, policy, arrivals=Poisson(0.1)).overall["ok"] == len(frame)
+
+
+def test_an_estimator_learns_from_the_built_in_features(corpus: Corpus) -> None:
+    own = utility(POOL, corpus, predictor=Ridge(alpha=10.0), categories=False)
+    builtin = utility(POOL, corpus, predictor="ridge", categories=False)
+    assert own.predict is not None
+    assert builtin.predict is not None
+    texts = corpus.tasks["text"].tolist()
+    np.testing.assert_array_equal(
+        own.predict(texts, [""] * len(texts)), builtin.predict(texts, [""] * len(texts))
+    )
+
+
+@pytest.mark.parametrize("wrong", [3, Ridge, TfidfVectorizer(), ["ridge"], None])
+def test_what_is_no_predictor_is_refused(wrong: Any, corpus: Corpus) -> None:
+    with pytest.raises(PolicyError, match=r"is not a predictor: give one of ridge, knn, .*, a sc"):
+        utility(POOL, corpus, predictor=wrong)
