@@ -175,7 +175,7 @@ def _made(
     """The policies wanted, each under a name of its own."""
     made: dict[str, Policy] = {}
     for each in wanted:
-        policy = _renamed(make_policy(each, pool, corpus), made, "{} ({})")
+        policy = _renamed(make_policy(pool, each, corpus), made, "{} ({})")
         made[policy.name] = policy
     return list(made.values())
 

@@ -29,6 +29,7 @@ __all__ = [
     "Policy",
     "Recipe",
     "TextTable",
+    "check_pool",
     "make_policy",
     "own_parameters",
     "recipe",
@@ -219,16 +220,22 @@ def _checked(name: str, make: Callable[Parameters, Policy]) -> Callable[Paramete
     @wraps(make)
     def checked(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Policy:
         given = {**dict(zip(("pool", "corpus"), args, strict=False)), **kwargs}
-        pool, corpus = given.pop("pool", None), given.pop("corpus", None)
-        if not isinstance(pool, AgentPool) or not isinstance(corpus, Corpus | None):
-            raise PolicyError(
-                f"{name} takes an AgentPool and, optionally, a Corpus, in this order; found "
-                f"{type(pool).__name__} and {type(corpus).__name__}"
-            )
+        check_pool(name, "a pool and, optionally, a corpus", given.pop("pool", None))
+        if not isinstance(corpus := given.pop("corpus", None), Corpus | None):
+            raise PolicyError(f"{name}: corpus is a {type(corpus).__name__}, not a Corpus")
         grammar.check_parameters(name, given, defaults)
         return make(*args, **kwargs)
 
     return checked
+
+
+def check_pool(function: str, takes: str, pool: object) -> None:
+    """Refuse arguments in another order than a function ``takes`` them, the pool first."""
+    if not isinstance(pool, AgentPool):
+        raise PolicyError(
+            f"{function} takes {takes}, in this order; its pool is a {type(pool).__name__}, not "
+            "an AgentPool"
+        )
 
 
 def own_parameters(named: Mapping[str, Any]) -> dict[str, Any]:
@@ -277,22 +284,22 @@ def _loaded(point: EntryPoint) -> Callable[..., Policy]:
 
 
 def make_policy(
-    wanted: "str | Policy | Kernel | Callable[..., int]",
     pool: AgentPool,
+    policy: "str | Policy | Kernel | Callable[..., int]",
     corpus: Corpus | None = None,
 ) -> Policy:
     """Make a policy for ``pool`` from what a user wrote.
 
     Parameters
     ----------
-    wanted
+    pool : AgentPool
+        The agents it chooses among.
+    policy
         A name with parameters, ``NAME[:WORD or KEY=VALUE, …]`` such as
         ``"threshold"``, ``"threshold:calibrated"``, ``"static:gpt-4"`` or
         ``"threshold:low=0.2,medium=0.4"``; or a :class:`Policy`; or a choose
         kernel; or a plain function ``(task, pool, memory) -> index``, which is
         then run interpreted.
-    pool : AgentPool
-        The agents it chooses among.
     corpus : Corpus, optional
         What fitted policies are fitted on.
 
@@ -303,20 +310,21 @@ def make_policy(
     AgentError
         If it names an agent that is not in the pool.
     """
-    if isinstance(wanted, Policy):
-        return wanted
-    if isinstance(wanted, Kernel):
-        return Policy(wanted.name, wanted)
-    if callable(wanted):
-        kernel = choose_kernel(wanted)
-        return Policy(getattr(wanted, "__name__", "policy"), kernel, interpreted=True)
-    if not isinstance(wanted, str):
+    check_pool("make_policy", "a pool, a policy and, optionally, a corpus", pool)
+    if isinstance(policy, Policy):
+        return policy
+    if isinstance(policy, Kernel):
+        return Policy(policy.name, policy)
+    if callable(policy):
+        kernel = choose_kernel(policy)
+        return Policy(getattr(policy, "__name__", "policy"), kernel, interpreted=True)
+    if not isinstance(policy, str):
         raise PolicyError(
-            f"{wanted!r:.80} is a {type(wanted).__name__}, not a policy: give a name such as "
+            f"{policy!r:.80} is a {type(policy).__name__}, not a policy: give a name such as "
             "'threshold' or 'static:gpt-4', a Policy, a kernel, or a function of task, pool and "
             "memory"
         )
-    known, (name, rest) = recipes(), grammar.split(wanted)
+    known, (name, rest) = recipes(), grammar.split(policy)
     if name not in known:
         hint = grammar.did_you_mean(name, known)
         raise PolicyError(f"no policy {name!r}: there are {', '.join(sorted(known))}{hint}")

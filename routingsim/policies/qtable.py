@@ -32,7 +32,7 @@ from routingsim.policies.bandit_base import (
     reward,
 )
 from routingsim.policies.kernel import choose_kernel, learn_kernel
-from routingsim.policies.policy import Policy, own_parameters, recipe, sentence, spelled
+from routingsim.policies.policy import Policy, check_pool, own_parameters, recipe, sentence, spelled
 from routingsim.scoring.dvar import score_column
 
 __all__ = ["LAYOUT", "fs_qmix", "learn_table", "q_values"]
@@ -191,7 +191,7 @@ def fs_qmix(
     )
 
 
-def q_values(policy: Policy, pool: AgentPool) -> NDArray[np.float64]:
+def q_values(pool: AgentPool, policy: Policy) -> NDArray[np.float64]:
     """The table of an ``fs-qmix`` policy, shape (bands, levels, agents).
 
     Raises
@@ -199,6 +199,7 @@ def q_values(policy: Policy, pool: AgentPool) -> NDArray[np.float64]:
     PolicyError
         If it is another policy.
     """
+    check_pool("q_values", "a pool and a policy", pool)
     if policy.learn is not learn_table:
         raise PolicyError(f"{policy.name} has no table of values; fs-qmix has")
     bands, levels = int(policy.memory[BANDS]), int(policy.memory[LEVELS])

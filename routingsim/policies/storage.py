@@ -21,7 +21,7 @@ from routingsim.errors import PolicyError, RoutingSimError
 from routingsim.files import written
 from routingsim.policies import grammar
 from routingsim.policies.linucb import layout, learn_linear
-from routingsim.policies.policy import Policy, make_policy, recipe
+from routingsim.policies.policy import Policy, check_pool, make_policy, recipe
 from routingsim.policies.qtable import LAYOUT, learn_table
 
 __all__ = ["file", "load_policy", "save_policy"]
@@ -39,7 +39,7 @@ class _About(msgspec.Struct, frozen=True):
     fitted_on: list[str]
 
 
-def save_policy(policy: Policy, path: str | os.PathLike[str], pool: AgentPool) -> None:
+def save_policy(pool: AgentPool, policy: Policy, path: str | os.PathLike[str]) -> None:
     """Write a policy and what it has learned to a file.
 
     Of a live router that is ``replace(router.policy, memory=router.memory)``, with no task
@@ -47,19 +47,21 @@ def save_policy(policy: Policy, path: str | os.PathLike[str], pool: AgentPool) -
 
     Parameters
     ----------
+    pool : AgentPool
+        The pool that the policy was made for.
     policy : Policy
         Made by a recipe, so that its name makes it again.
     path : path
         Any name; ``.npz`` says what it is.
-    pool : AgentPool
-        The pool that it was made for.
 
     Raises
     ------
     PolicyError
         If its name does not make it again, or the file cannot be written.
     """
-    name = policy.parameters.get("policy", policy.name)  # the former, if it was read from a file
+    check_pool("save_policy", "a pool, a policy and a path", pool)
+    # A policy that was read from a file is saved by the name that made it.
+    name = policy.parameters.get("policy", policy.name)
     _check_made_by(name, policy, pool)
     about = _About(_FORMAT, name, list(pool.ids), list(policy.fitted_on))
     with (
@@ -71,20 +73,21 @@ def save_policy(policy: Policy, path: str | os.PathLike[str], pool: AgentPool) -
             np.lib.format.write_array(member, policy.memory, allow_pickle=False)
 
 
-def load_policy(path: str | os.PathLike[str], pool: AgentPool) -> Policy:
+def load_policy(pool: AgentPool, path: str | os.PathLike[str]) -> Policy:
     """Read a policy that :func:`save_policy` wrote.
 
     Parameters
     ----------
-    path : path
     pool : AgentPool
         The agents that it was saved with, in that order.
+    path : path
 
     Raises
     ------
     PolicyError
         If it is not such a file, or was saved with other agents.
     """
+    check_pool("load_policy", "a pool and a path", pool)
     try:
         with zipfile.ZipFile(path) as archive:
             about = msgspec.json.decode(archive.read(_ABOUT), type=_About)
@@ -115,7 +118,7 @@ def file(pool: AgentPool, corpus: Corpus | None = None, *, path: str = "") -> Po
     """
     if not path:
         raise PolicyError("file needs the path of a saved policy: file:fs-qmix.npz, for one")
-    policy = load_policy(path, pool)
+    policy = load_policy(pool, path)
     parameters = {**policy.parameters, "policy": policy.name}
     return replace(policy, name=f"file:{path}", parameters=parameters)
 
@@ -138,7 +141,7 @@ def _check_made_by(name: str, policy: Policy, pool: AgentPool) -> None:
     if not policy.learns:
         raise PolicyError(f"{policy.name} learns nothing: its name is all there is to keep")
     try:
-        made = make_policy(name, pool)
+        made = make_policy(pool, name)
     except RoutingSimError as error:
         raise PolicyError(
             f"{policy.name} cannot be saved: a file holds the name of a recipe, and {name!r} "
@@ -163,7 +166,7 @@ def _made(path: str | os.PathLike[str], about: _About, pool: AgentPool) -> Polic
         )
     if grammar.split(about.policy)[0] == "file":
         raise PolicyError(f"{path}: names another file, {about.policy!r}, and not a recipe")
-    return make_policy(about.policy, pool)
+    return make_policy(pool, about.policy)
 
 
 def _read(path: str | os.PathLike[str], member: IO[bytes], policy: Policy) -> NDArray[np.float64]:

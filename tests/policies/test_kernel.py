@@ -67,7 +67,7 @@ def pool_of(size: int) -> AgentPool:
 
 def made(name: str, pool: AgentPool, corpus: Corpus) -> Policy:
     spec = f"static:{pool.ids[-1]}" if name == "static" else name
-    return make_policy(spec, pool, corpus)
+    return make_policy(pool, spec, corpus)
 
 
 def task_view(index: int = 0, attempt: int = 0, d_var: float = 0.5, key: int = 1) -> TaskView:
@@ -160,7 +160,7 @@ def test_a_policy_is_made_alike_twice_and_by_its_own_name(
 ) -> None:
     pool = pool_of(size)
     one, two = made(name, pool, corpus), made(name, pool, corpus)
-    again = make_policy(one.name, pool, corpus)
+    again = make_policy(pool, one.name, corpus)
     for other in (two, again):
         assert other.name == one.name
         assert other.choose is one.choose

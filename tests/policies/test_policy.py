@@ -50,8 +50,8 @@ def corpus() -> Corpus:
     ],
 )
 def test_names_are_written_in_one_way(written: str, name: str) -> None:
-    assert make_policy(written, POOL).name == name
-    assert make_policy(name, POOL).name == name
+    assert make_policy(POOL, written).name == name
+    assert make_policy(POOL, name).name == name
 
 
 @pytest.mark.parametrize(
@@ -70,24 +70,24 @@ def test_names_are_written_in_one_way(written: str, name: str) -> None:
 )
 def test_what_makes_no_sense_is_refused(written: str, said: str) -> None:
     with pytest.raises(PolicyError, match=said):
-        make_policy(written, POOL)
+        make_policy(POOL, written)
 
 
 def test_an_agent_that_is_not_in_the_pool_is_named() -> None:
     with pytest.raises(AgentError, match=r"no agent 'gpt-5' in this pool: it has claude, gpt-4"):
-        make_policy("static:gpt-5", POOL)
+        make_policy(POOL, "static:gpt-5")
 
 
 def test_policies_kernels_and_plain_functions_are_taken_as_they_are() -> None:
     def mine(task, pool, memory):
         return 2
 
-    policy = make_policy("random", POOL)
-    assert make_policy(policy, POOL) is policy
-    named = make_policy(policy.choose, POOL)
+    policy = make_policy(POOL, "random")
+    assert make_policy(POOL, policy) is policy
+    named = make_policy(POOL, policy.choose)
     assert isinstance(named, Policy)
     assert (named.name, named.interpreted, named.learns) == ("_by_weight", False, False)
-    plain = make_policy(mine, POOL)
+    plain = make_policy(POOL, mine)
     assert (plain.name, plain.interpreted) == ("mine", True)
     assert isinstance(plain.choose, Kernel)
     assert plain.choose.python is mine
@@ -97,7 +97,7 @@ def test_policies_kernels_and_plain_functions_are_taken_as_they_are() -> None:
 def test_what_is_no_policy_is_said_to_be_none(wanted: Any, corpus: Corpus) -> None:
     said = f"is a {type(wanted).__name__}, not a policy: give a name such as 'threshold'"
     with pytest.raises(PolicyError, match=said):
-        make_policy(wanted, POOL)
+        make_policy(POOL, wanted)
     with pytest.raises(PolicyError, match=said):
         rs.replay(corpus, POOL, wanted)
 
@@ -111,15 +111,20 @@ def test_arguments_of_wrong_names_types_and_order_are_refused(corpus: Corpus) ->
         ucb1(POOL, **wrong)
     swapped: Any = (corpus, POOL)
     for make in (threshold, ridge, cascade):
-        with pytest.raises(PolicyError, match=r"in this order; found Corpus and AgentPool"):
+        with pytest.raises(
+            PolicyError,
+            match=r"pool and, optionally, a corpus, in this order; its pool is a Corpus",
+        ):
             make(*swapped)
-    with pytest.raises(PolicyError, match=r"random takes an AgentPool .* found list and NoneType"):
-        make_policy("random", ["gpt-4"])  # pyright: ignore[reportArgumentType]
+    with pytest.raises(
+        PolicyError, match=r"make_policy takes a pool, .*; its pool is a list, not an"
+    ):
+        make_policy(["gpt-4"], "random")  # pyright: ignore[reportArgumentType]
     plain: Any = len
     with pytest.raises(PolicyError, match=r"choose is .*, not a kernel; .* with @choose_kernel"):
         Policy("mine", plain)
     with pytest.raises(PolicyError, match=r"learn is .*, not a kernel; .* with @learn_kernel"):
-        replace(make_policy("random", POOL), learn=plain)
+        replace(make_policy(POOL, "random"), learn=plain)
 
 
 @pytest.mark.parametrize("wrong", [{"levels": 0}, {"bar": 1.1}, {"error": 1.0}, {"cost": -1.0}])
@@ -132,11 +137,11 @@ def test_a_recipe_of_ones_own_is_one_of_the_recipes() -> None:
     @recipe("always-first")
     def always_first(pool: AgentPool, corpus: Corpus | None = None, *, k: int = 0) -> Policy:
         """The first agent, always."""
-        return make_policy(f"static:{pool.ids[k]}", pool)
+        return make_policy(pool, f"static:{pool.ids[k]}")
 
     found = recipes()["always-first"]
     assert (found.summary, found.parameters) == ("The first agent, always.", {"k": 0})
-    assert make_policy("always-first:k=1", POOL).name == f"static:{POOL.ids[1]}"
+    assert make_policy(POOL, "always-first:k=1").name == f"static:{POOL.ids[1]}"
 
 
 def test_a_sentence_names_agent_complexity_and_load() -> None:
@@ -180,7 +185,7 @@ def alike(one: Policy, other: Policy, corpus: Corpus) -> None:
 
 @pytest.mark.parametrize("spec", specs())
 def test_a_policy_is_copied_and_pickled(spec: str, corpus: Corpus) -> None:
-    policy = make_policy(spec, POOL, corpus)
+    policy = make_policy(POOL, spec, corpus)
     for other in (
         copy.copy(policy), copy.deepcopy(policy), pickle.loads(pickle.dumps(policy)),
     ):  # fmt: skip
@@ -190,7 +195,7 @@ def test_a_policy_is_copied_and_pickled(spec: str, corpus: Corpus) -> None:
 
 def test_a_policy_from_a_plain_function_or_a_kernel_of_ones_own_is_pickled(corpus: Corpus) -> None:
     for mine in (last, plain_last):
-        policy = make_policy(mine, POOL)
+        policy = make_policy(POOL, mine)
         again = pickle.loads(pickle.dumps(policy))
         alike(policy, again, corpus)
         assert again.interpreted is policy.interpreted
@@ -216,7 +221,7 @@ def replayed(policy):
 if __name__ == "__main__":
     pool, corpus = rs.load_agents(), rs.load_corpus("tasks").head(40)
     given = ("threshold:calibrated", "thompson", mine)
-    policies = [make_policy(each, pool, corpus) for each in given]
+    policies = [make_policy(pool, each, corpus) for each in given]
     with multiprocessing.get_context("spawn").Pool(1) as processes:
         assert processes.map(replayed, policies) == [replayed(policy) for policy in policies]
     print("alike")

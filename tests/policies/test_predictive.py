@@ -1,4 +1,7 @@
-"""The policies on predicted quality: whom they choose, what they may know, what they refuse."""
+"""The policies by predicted quality: whom they choose, what they may know, what they refuse.
+
+How they are fitted to a corpus (crossfit.py) is tested here too.
+"""
 
 from typing import Any
 
@@ -116,7 +119,7 @@ def test_who_is_down_is_passed_over_and_no_prediction_means_the_mean(corpus: Cor
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_quality_alone_is_followed_into_the_longest_queue(kind: str, corpus: Corpus) -> None:
-    policy = make_policy(kind, POOL, corpus)
+    policy = make_policy(POOL, kind, corpus)
     assert policy.choose(task([0.51, 0.5]), seen(wait=(1e6, 0.0)), policy.memory) == 0
 
 
@@ -144,7 +147,7 @@ def test_a_corpus_is_predicted_from_folds_that_do_not_hold_the_task(
         frame = frame_of()
         frame["outcomes.sage.quality"] = (np.arange(len(frame)) % 3 > 0).astype(float)
         corpus = Corpus.from_frame(frame, "right or wrong")
-    policy = make_policy(kind, POOL, corpus)
+    policy = make_policy(POOL, kind, corpus)
     assert policy.predict is not None
     assert policy.fitted_on == ()
     texts, labels = corpus.tasks["text"].tolist(), corpus.tasks["category"].tolist()
@@ -156,7 +159,7 @@ def test_a_corpus_is_predicted_from_folds_that_do_not_hold_the_task(
     np.testing.assert_array_equal(mixed[[0, 2]], crossed[[7, 3]])
     np.testing.assert_array_equal(mixed[1:2], whole.predict(["a new sonnet of the moon"], [""]))
 
-    told = make_policy(f"{kind}:cross_fitted=false", POOL, corpus)
+    told = make_policy(POOL, f"{kind}:cross_fitted=false", corpus)
     assert told.predict is not None
     assert told.fitted_on == (corpus.sha256,)
     np.testing.assert_array_equal(told.predict(texts, labels), whole.predict(texts, labels))
@@ -199,7 +202,7 @@ def test_a_policy_of_one_corpus_serves_another(corpus: Corpus) -> None:
     frame.loc[:9, "text"] = [f"of another kind {n}" for n in range(10)]
     frame.loc[5:, "category"] = "botany"
     other = Corpus.from_frame(frame, "other")
-    policy = make_policy("ridge:cost_share=0.9", POOL, corpus)
+    policy = make_policy(POOL, "ridge:cost_share=0.9", corpus)
     assert policy.predict is not None
     result = replay(other, POOL, policy, arrivals=Poisson(0.1))
     assert result.overall["ok"] == 20
@@ -222,9 +225,9 @@ def test_a_policy_of_one_corpus_serves_another(corpus: Corpus) -> None:
     ],
 )
 def test_a_policy_goes_by_its_name(spec: str, corpus: Corpus) -> None:
-    policy = make_policy(spec, POOL, corpus)
+    policy = make_policy(POOL, spec, corpus)
     assert policy.name == spec
-    again = make_policy(policy.name, POOL, corpus)
+    again = make_policy(POOL, policy.name, corpus)
     assert (again.name, again.parameters) == (policy.name, policy.parameters)
     np.testing.assert_array_equal(policy.memory, again.memory)
     for agent in POOL:
@@ -275,21 +278,21 @@ def test_a_share_of_the_cost_is_kept_with_the_least_weight(corpus: Corpus, share
 
 def test_what_cannot_be_made_is_refused(corpus: Corpus) -> None:
     with pytest.raises(PolicyError, match="knn is fitted on recorded qualities: give a corpus"):
-        make_policy("knn", POOL)
+        make_policy(POOL, "knn")
     stranger = AgentPool((Agent(id="gpt", name="GPT", cost=0.1, latency=1.0),))
     with pytest.raises(PolicyError, match="topics records no outcome of 'gpt'"):
-        make_policy("ridge", stranger, corpus)
+        make_policy(stranger, "ridge", corpus)
     with pytest.raises(PolicyError, match="no predictor 'forest': there are ridge, knn"):
-        make_policy("utility:forest", POOL, corpus)
+        make_policy(POOL, "utility:forest", corpus)
     with pytest.raises(PolicyError, match=r"'w_latency': -1\.0.*weights of 0 or more"):
-        make_policy("utility:w_latency=-1", POOL, corpus)
+        make_policy(POOL, "utility:w_latency=-1", corpus)
     with pytest.raises(PolicyError, match=r"the cheapest agents take 0\.002; give a higher share"):
-        make_policy("knn:cost_share=0.01", POOL, corpus)
+        make_policy(POOL, "knn:cost_share=0.01", corpus)
     with pytest.raises(PolicyError, match="w_cost and cost_share: give one of them"):
-        make_policy("knn:cost_share=0.5,w_cost=1", POOL, corpus)
+        make_policy(POOL, "knn:cost_share=0.5,w_cost=1", corpus)
     for share in ("nan", "0"):
         with pytest.raises(PolicyError, match=f"cost_share={share}; a share above 0"):
-            make_policy(f"blend:cost_share={share}", POOL, corpus)
+            make_policy(POOL, f"blend:cost_share={share}", corpus)
     bare = Corpus.from_frame(frame_of().filter(["id", "text"]), "bare")
     with pytest.raises(PolicyError, match="bare records no outcome of 'sage'; it records nobody"):
         kmeans(POOL, bare)

@@ -47,7 +47,7 @@ def seen(
 
 
 def choice(spec: str, view: PoolView, d_var: float = 0.5, key: int = 1) -> str:
-    policy = make_policy(spec, POOL)
+    policy = make_policy(POOL, spec)
     return POOL.ids[policy.choose(task(d_var, key), view, policy.memory.copy())]
 
 
@@ -139,7 +139,7 @@ def corpus(request: pytest.FixtureRequest) -> Corpus:
 def test_calibrated_bounds_split_a_corpus_into_the_shares(
     corpus: Corpus, spec: str, shares: tuple[float, float, float]
 ) -> None:
-    policy = make_policy(spec, POOL, corpus)
+    policy = make_policy(POOL, spec, corpus)
     scores = score_column(corpus.texts)["d_var"].to_numpy()
     bands = np.digitize(scores, policy.memory[:2])
     split = np.bincount(bands, minlength=3) / len(corpus)
@@ -166,7 +166,7 @@ def test_static_stays_with_its_agent() -> None:
 
 
 def test_round_robin_takes_turns_and_skips_who_is_down() -> None:
-    policy = make_policy("round-robin", POOL)
+    policy = make_policy(POOL, "round-robin")
     memory = policy.memory.copy()
     turns = [policy.choose(task(), seen(), memory) for _ in range(7)]
     assert turns == [0, 1, 2, 3, 4, 0, 1]
@@ -202,7 +202,7 @@ def test_least_loaded_goes_by_share_of_slots() -> None:
             Agent(id="large", name="L", cost=0.0, latency=1.0, concurrency=10),
         )
     )
-    policy = make_policy("least-loaded", pool)
+    policy = make_policy(pool, "least-loaded")
     two = (np.array([0.0, 0.0]), np.ones(2), np.ones(2, np.int64))
     slots = np.array([1, 10])
 
@@ -265,7 +265,7 @@ def test_shortest_wait_adds_wait_and_service() -> None:
 )
 def test_reasons_are_sentences(spec: str, agent: str, d_var: float, expected: str) -> None:
     chosen = POOL.agents[POOL.index(agent)]
-    assert make_policy(spec, POOL).reason(chosen, d_var, 0.25) == expected
+    assert make_policy(POOL, spec).reason(chosen, d_var, 0.25) == expected
 
 
 # -- refused ------------------------------------------------------------------------
@@ -286,13 +286,13 @@ def test_reasons_are_sentences(spec: str, agent: str, d_var: float, expected: st
 )
 def test_parameters_that_make_no_rule_are_refused(written: str, said: str) -> None:
     with pytest.raises(PolicyError, match=said):
-        make_policy(written, POOL)
+        make_policy(POOL, written)
 
 
 @pytest.mark.parametrize("shares", ["1/2", "a/b/c", "-1/1/1", "0/0/0", "inf/1/1"])
 def test_shares_that_are_none_are_refused(corpus: Corpus, shares: str) -> None:
     with pytest.raises(PolicyError, match=f"shares='{shares}'; three numbers of 0 or more"):
-        make_policy(f"threshold:calibrated,shares={shares}", POOL, corpus)
+        make_policy(POOL, f"threshold:calibrated,shares={shares}", corpus)
 
 
 @pytest.mark.parametrize(
