@@ -320,7 +320,7 @@ def main() -> None:
     five = rs.AgentPool(
         (rs.Agent(id="a0", name="A", cost=0.01, latency=1, service="exponential", concurrency=5),)
     )
-    one = make_policy("static:a0", five)
+    one = make_policy(five, "static:a0")
     big, small = workload(many, 1, 4.0), workload(few, 1, 4.0)
     show(
         "M/M/5",
@@ -342,7 +342,7 @@ def main() -> None:
         }
         spill = threshold(agents, low=LOW, medium=MEDIUM, spill=1.0, bands=bands)
         big, small = workload(many, AGENTS, rate), workload(few, AGENTS, rate)
-        for policy, spilling in ((make_policy("least-loaded", agents), False), (spill, True)):
+        for policy, spilling in ((make_policy(agents, "least-loaded"), False), (spill, True)):
             runs = {
                 "routingsim": (many, ours(big, agents, policy, full)),
                 "routingsim reference": (few, ours(small, agents, policy, full, simulator.run)),
@@ -357,7 +357,7 @@ def main() -> None:
     if not quick:
         ten = workload(10_000_000, AGENTS, rate)
         agents = pool(full=True)
-        go = ours(ten, agents, make_policy("least-loaded", agents), full=True)
+        go = ours(ten, agents, make_policy(agents, "least-loaded"), full=True)
         seconds = [_seconds(go) for _ in range(times)]
         print(f"\nfull, 10 million tasks: {statistics.median(seconds):.2f} s")
         del ten

@@ -39,7 +39,7 @@ def main() -> None:
 
     def made(name: str, seed: int) -> rs.Policy:
         if name not in LEARNED:  # calibrated, where it is, on the training half too
-            return make_policy(name, pool, training)
+            return make_policy(pool, name, training)
         return train(
             LEARNED[name], training, pool, episodes=EPISODES, load=LOAD, seed=seed, progress=False
         )

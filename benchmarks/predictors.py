@@ -151,7 +151,7 @@ def in_parts(corpus: Corpus, pool: AgentPool, parts: int, seeds: Sequence[int]) 
 
 def choices(kind: str, learned: Corpus, asked: Corpus, pool: AgentPool) -> NDArray[np.intp]:
     """Agents of the texts asked, by a policy that was made with the learned ones alone."""
-    policy = make_policy(f"{kind}:cost_share={SHARE:g}", pool, learned)
+    policy = make_policy(pool, f"{kind}:cost_share={SHARE:g}", learned)
     assert policy.predict is not None
     told = policy.predict(asked.tasks["text"].tolist(), asked.tasks["category"].tolist())
     # As its kernel: USD of a call, and what each token of the prompt adds.
@@ -345,7 +345,7 @@ def goodput_table(corpus: Corpus, pool: AgentPool) -> pd.DataFrame:
     specs = ["utility", *PREDICTORS, *(f"{kind}:w_cost=1" for kind in PREDICTORS)]
     best = pool.ids[int(corpus.outcome("quality", [a.recorded_as for a in pool]).mean(0).argmax())]
     specs += [f"static:{best}", "threshold", "shortest-wait"]
-    policies = {spec: make_policy(spec, pool, corpus) for spec in specs}
+    policies = {spec: make_policy(pool, spec, corpus) for spec in specs}
     arrivals = Poisson(RHO * pool.capacity)
     goodput: dict[str, list[float]] = {}
     quality: dict[str, list[float]] = {}

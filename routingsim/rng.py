@@ -28,6 +28,7 @@ __all__ = [
     "THINK",
     "bits",
     "exponential",
+    "gamma",
     "integers",
     "normal",
     "normal_quantile",
@@ -125,6 +126,31 @@ def normal_quantile(p):
 def normal(key, index, part):
     """A standard normal draw, by inversion."""
     return normal_quantile(uniform(key, index, part))
+
+
+@njit("f8(u8, i8, i8, f8)", cache=True, nogil=True)
+def gamma(key, index, part, shape):
+    """A gamma draw of mean ``shape``, from the uniforms ``part``, ``part`` + 1, … of ``index``.
+
+    Marsaglia & Tsang, "A simple method for generating gamma variables", ACM Transactions
+    on Mathematical Software 26, 2000. The first uniform serves a shape below 1 only; then
+    each try takes two, of which at most one in twenty is rejected.
+    """
+    boosted = shape < 1.0
+    d = (shape + 1.0 if boosted else shape) - 1.0 / 3.0
+    c = 1.0 / math.sqrt(9.0 * d)
+    at = part + 1
+    while True:
+        x = normal(key, index, at)
+        v = (1.0 + c * x) ** 3
+        if v > 0.0:
+            bound = 0.5 * x * x + d * (1.0 - v + math.log(v))
+            if math.log(uniform(key, index, at + 1)) < bound:
+                break
+        at += 2
+    if boosted:
+        return d * v * uniform(key, index, part) ** (1.0 / shape)
+    return d * v
 
 
 @njit(cache=True, nogil=True)  # few runs need it, so it is compiled when first called

@@ -109,7 +109,7 @@ class TaskRouter:
         recent: int = 100,
     ) -> None:
         self.pool = load_agents() if pool is None else pool
-        self.policy = make_policy(policy, self.pool, corpus)
+        self.policy = make_policy(self.pool, policy, corpus)
         self.publisher = publisher
         self.memory = np.array(self.policy.memory, dtype=np.float64)
         agents = len(self.pool)

@@ -69,7 +69,7 @@ def test_every_policy_shows_itself(size: int) -> None:
     alone = {"static": f"static:{pool.ids[0]}"}
     needing_more = {"file", "blend", "kmeans", "knn", "logistic", "ridge", "utility"}
     for name in sorted(set(recipes()) - needing_more):
-        policy = make_policy(alone.get(name, name), pool)
+        policy = make_policy(pool, alone.get(name, name))
         assert len(policy._repr_html_().encode()) < 50_000
         assert len(repr(policy)) <= 80
 

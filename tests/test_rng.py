@@ -196,3 +196,24 @@ def test_integers_are_uniform_and_below_their_bound(below: int) -> None:
     if below > 1:
         assert stats.chisquare(np.bincount(drawn, minlength=below)).pvalue > 1e-4
     assert (rng.integers(stream(13, rng.ROW), 10, below) == drawn[:10]).all()
+
+
+@pytest.mark.parametrize("shape", [0.05, 0.5, 1.0, 2.5, 60.0])
+def test_gamma_draws_have_their_law(shape: float) -> None:
+    key = stream(7, rng.ARRIVAL)
+    drawn = [rng.gamma(key, i, 3, shape) for i in range(3000)]
+    assert stats.kstest(drawn, stats.gamma(shape).cdf).pvalue > 0.001
+
+
+def test_a_gamma_draw_is_the_one_of_marsaglia_and_tsang() -> None:
+    key, shape, d = stream(7, rng.ARRIVAL), 2.5, 2.5 - 1 / 3
+    first_tries = 0
+    for i in range(500):
+        x, u = rng.normal(key, i, 4), rng.uniform(key, i, 5)
+        v = max(1 + x / math.sqrt(9 * d), 0.0) ** 3
+        if v > 0 and math.log(u) < x * x / 2 + d - d * v + d * math.log(v):
+            first_tries += 1
+            assert rng.gamma(key, i, 3, shape) == pytest.approx(d * v, rel=1e-14)
+        else:
+            assert rng.gamma(key, i, 3, shape) == rng.gamma(key, i, 5, shape)
+    assert 475 <= first_tries < 500

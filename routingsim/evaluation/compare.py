@@ -25,7 +25,7 @@ from routingsim.evaluation.cell import Cell, gather
 from routingsim.evaluation.checkpoint import append_part, part_key, read_parts
 from routingsim.evaluation.controls.simulated import chosen_by, control_policies
 from routingsim.evaluation.study import Settings, Study
-from routingsim.policies.kernel import Kernel
+from routingsim.policies.kernel import Kernel, pickled_by_value
 from routingsim.policies.policy import Policy, make_policy
 from routingsim.policies.rules import cheapest, random
 from routingsim.simulation.arrivals import (
@@ -175,7 +175,7 @@ def _made(
     """The policies wanted, each under a name of its own."""
     made: dict[str, Policy] = {}
     for each in wanted:
-        policy = _renamed(make_policy(each, pool, corpus), made, "{} ({})")
+        policy = _renamed(make_policy(pool, each, corpus), made, "{} ({})")
         made[policy.name] = policy
     return list(made.values())
 
@@ -328,7 +328,8 @@ def _submit(executor: Executor, job: _Job) -> "Future[Cell]":
     # Policies hold functions made on the fly, which plain pickle refuses. What they
     # say of texts is in the scene already, and the predictors behind it are large.
     policy = replace(job.scene.policy, featurize=None, predict=None, parameters={})
-    packed = cloudpickle.dumps(replace(job, scene=replace(job.scene, policy=policy)))
+    with pickled_by_value():
+        packed = cloudpickle.dumps(replace(job, scene=replace(job.scene, policy=policy)))
     return executor.submit(_unpack_and_do, packed)
 
 

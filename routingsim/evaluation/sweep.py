@@ -140,7 +140,7 @@ def sweep(
     combinations = list(itertools.product(*tried.values()))
     for combination in combinations:
         sized = _sized(pool, dict(zip(tried, combination, strict=True)))
-        made = make_policy(policy, sized, corpus)
+        made = make_policy(sized, policy, corpus)
         scene = prepare(corpus, sized, made, retries=retries, service=service)
         runs = (scene.run(arrivals, seed=seed + r, tasks=tasks) for r in range(replications))
         rows.append(_row([_figures(run, objective) for run in runs], sized, rents, share))

@@ -1,12 +1,11 @@
-"""What the policies that learn have in common: rewards, exploration, forgetting, a budget.
+"""What the policies that learn share: rewards, exploration, forgetting, a budget.
 
-Their memory begins with a *head* of settings, at the positions named here. In bandits
-there follow *blocks* of one value an agent each: what was seen of it so far.
+Their memory begins with a *head* of settings, at the positions named here. In bandits it
+is followed by *blocks* of one value for each agent: what was seen of it so far.
 
 A try's **reward** is ``w_quality * quality - w_cost * cost - w_latency * latency``, with
-cost in USD of the try and latency in seconds since the task arrived. A try that was not
-answered has quality 0; so has an answer whose quality is not recorded, for which only the
-terms of cost and latency are left. A cost that is not known adds nothing.
+the try's cost in USD and the latency in seconds since the task arrived. Quality counts as 0
+where a try failed or its answer's quality is not recorded, and an unknown cost as 0.
 
 **Feedback is late**: a try is learned from when it completes. Until then it is *pending*.
 
@@ -57,18 +56,17 @@ __all__ = [
     "note_choice",
     "note_outcome",
     "reward",
-    "spelled",
     "toll",
 ]
 
-# The head: weights; the bounds that a reward is held to; forgetting; the budget, its step
+# The head: weights; the bounds that a reward is clipped to; forgetting; the budget, its step
 # and its price now; exploration (its start, its floor, the choices after which it is
-# halved); choices made.
+# halved); the number of choices made.
 QUALITY, COST, LATENCY, LEAST, MOST, GAMMA, BUDGET, PACE, PRICE = range(9)
 EXPLORE, FLOOR, DECAY, CHOICES, HEAD = range(9, 14)
 
-# The blocks, a value an agent each: tries pending; tries done, sum of their rewards and of
-# the squares of these; tries of known cost and what they cost (USD). All but the first fade.
+# The blocks, one value for each agent: tries pending; tries done, sum of their rewards and of
+# the rewards' squares; tries of known cost, and their cost (USD). All but the first fade.
 PENDING, DONE, REWARD, SQUARES, PRICED, SPENT, BLOCKS = range(7)
 
 _NOTHING = 1e-6  # tries that have faded to fewer than this are forgotten
@@ -92,7 +90,7 @@ _ALLOWED: Mapping[str, tuple[Callable[[float], bool], str]] = {
 
 
 def check(name: str, given: Mapping[str, Any]) -> None:
-    """Refuse parameters of the policy ``name`` that are out of their range.
+    """Refuse parameters of the policy ``name`` that are out of range.
 
     Raises
     ------
@@ -116,7 +114,7 @@ def head(
         ``w_quality``, ``w_cost`` and ``w_latency``; where the policy has them ``gamma``,
         ``budget`` and ``pace``; ``epsilon``, ``floor`` and ``decay``, or ``exploration``.
     least, most : float
-        Bounds that each reward is held to.
+        Bounds that each reward is clipped to.
     """
     made = np.zeros(HEAD)
     made[[QUALITY, COST, LATENCY]] = [given[key] for key in ("w_quality", "w_cost", "w_latency")]
@@ -130,24 +128,8 @@ def head(
     return made
 
 
-def spelled(name: str, given: Mapping[str, Any], maker: Callable[..., Policy]) -> str:
-    """The policy's name with those parameters that are not its maker's defaults."""
-    defaults = maker.__kwdefaults__ or {}
-    said = [f"{key}={_written(value)}" for key, value in given.items() if value != defaults[key]]
-    return f"{name}:{','.join(said)}" if said else name
-
-
-def _written(value: Any) -> str:
-    """As it can be given again on the command line, without losing a digit."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str):
-        return value
-    return f"{value:g}" if float(f"{value:g}") == value else repr(value)
-
-
 def explore(policy: Policy, exploration: float) -> Policy:
-    """The policy, whose memory must have a head, with this much exploration from now on."""
+    """The policy with a constant exploration from now on; its memory must have a head."""
     memory = np.array(policy.memory, dtype=np.float64)
     memory[[EXPLORE, FLOOR, DECAY]] = exploration, exploration, math.inf
     return replace(policy, memory=memory)
@@ -158,7 +140,7 @@ def explore(policy: Policy, exploration: float) -> Policy:
 
 @register_jitable
 def reward(outcome, memory):
-    """What a try was worth by the user's weights."""
+    """A try's reward by the user's weights."""
     worth = -memory[LATENCY] * outcome.latency
     if outcome.status == OK and not math.isnan(outcome.quality):
         worth += memory[QUALITY] * outcome.quality
@@ -169,7 +151,7 @@ def reward(outcome, memory):
 
 @register_jitable
 def epsilon(memory):
-    """Chance of exploring now: it is halved after DECAY choices, but for its floor."""
+    """Chance of exploring now: halved after DECAY choices, and not below its floor."""
     faded = memory[EXPLORE]
     if memory[DECAY] < math.inf:
         faded /= 1.0 + memory[CHOICES] / memory[DECAY]
@@ -178,7 +160,7 @@ def epsilon(memory):
 
 @register_jitable
 def any_up(task, pool):
-    """An agent that is up, each as likely as the next."""
+    """An agent that is up, drawn uniformly."""
     left = 0
     for a in range(pool.up.size):
         left += pool.up[a]

@@ -1,19 +1,17 @@
-"""Bandits: policies that learn from late feedback which agent is worth most, whatever the text.
+"""Bandits that look at no text: they learn from late feedback which agent earns most.
 
 Rewards, feedback, forgetting, the budget pacer and the layout of their memory (a head, and
-blocks of a value an agent each) are those of :mod:`routingsim.policies.bandit_base`. An agent
-that is down is never chosen; one that was never tried comes first.
+blocks of one value for each agent) are those of :mod:`routingsim.policies.bandit_base`. An
+agent that is down is never chosen; one that was never tried comes first.
 """
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numba.extending import register_jitable
 
 from routingsim import rng
-from routingsim.agents import Agent, AgentPool
+from routingsim.agents import AgentPool
 from routingsim.corpora.corpus import Corpus
 from routingsim.errors import PolicyError
 from routingsim.policies.bandit_base import (
@@ -31,18 +29,17 @@ from routingsim.policies.bandit_base import (
     mean_reward,
     note_choice,
     note_outcome,
-    spelled,
     toll,
 )
 from routingsim.policies.kernel import Kernel, choose_kernel, learn_kernel
-from routingsim.policies.policy import Policy, own_parameters, recipe
+from routingsim.policies.policy import Policy, own_parameters, recipe, sentence, spelled
 
-__all__ = ["epsilon_greedy", "gamma_draw", "learn_by_agent", "thompson", "ucb1"]
+__all__ = ["epsilon_greedy", "learn_by_agent", "thompson", "ucb1"]
 
 
 @learn_kernel
 def learn_by_agent(task, agent, outcome, pool, memory):
-    """Learn how worthy an agent is, from any of its tries."""
+    """Learn from one of the agent's tries."""
     note_outcome(task, agent, outcome, memory, pool.busy.size)
 
 
@@ -92,19 +89,18 @@ def epsilon_greedy(
     w_quality, w_cost, w_latency : float
         Reward of an answer of quality 1, and what a US dollar and a second take from it.
     gamma : float
-        By which a try counts for less at each later one; 1 forgets nothing.
+        Factor by which a try counts less at each later one; 1 forgets nothing.
     budget : float
         Ceiling of the mean cost of a task, USD.
     pace : float
-        Step by which the pacer's price follows the cost.
+        Step size with which the pacer's price follows the cost.
 
     Raises
     ------
     PolicyError
         If a parameter is out of its range.
     """
-    given = own_parameters(locals())
-    return _bandit("epsilon-greedy", epsilon_greedy, pool, _by_epsilon, given)
+    return _bandit("epsilon-greedy", pool, _by_epsilon, own_parameters(locals()))
 
 
 # -- UCB1 -----------------------------------------------------------------------------
@@ -167,32 +163,10 @@ def ucb1(
     PolicyError
         If a parameter is out of its range.
     """
-    given = own_parameters(locals())
-    return _bandit("ucb1", ucb1, pool, _by_upper_bound, given)
+    return _bandit("ucb1", pool, _by_upper_bound, own_parameters(locals()))
 
 
 # -- Thompson sampling ----------------------------------------------------------------
-
-
-@register_jitable
-def gamma_draw(key, shape, part):
-    """A gamma draw of ``shape`` 1 or more, from the task's draws ``part``, ``part`` + 1, …
-
-    Marsaglia & Tsang, "A simple method for generating gamma variables", ACM Transactions
-    on Mathematical Software 26, 2000. At most one proposal in twenty is rejected: that all
-    of 32 are does not happen.
-    """
-    d = shape - 1.0 / 3.0
-    drawn = d
-    for k in range(part, part + 64, 2):
-        x = rng.normal(key, 0, k)
-        v = 1.0 + x / math.sqrt(9.0 * d)
-        if v > 0.0:
-            v = v * v * v
-            if math.log(rng.uniform(key, 0, k + 1)) < 0.5 * x * x + d - d * v + d * math.log(v):
-                drawn = d * v
-                break
-    return drawn
 
 
 @choose_kernel
@@ -202,8 +176,8 @@ def _by_beta_draw(task, pool, memory):
     for a in range(agents):
         won = 1.0 + memory[HEAD + REWARD * agents + a]
         lost = 1.0 + max(0.0, memory[HEAD + DONE * agents + a] + 1.0 - won)
-        x = gamma_draw(task.key, won, 2 + 128 * a)
-        y = gamma_draw(task.key, lost, 66 + 128 * a)
+        x = rng.gamma(task.key, 0, 1 + 128 * a, won)
+        y = rng.gamma(task.key, 0, 65 + 128 * a, lost)
         mean = won / (won + lost)
         worth = mean + memory[EXPLORE] * (x / (x + y) - mean) - toll(memory, agents, a)
         if pool.up[a] and worth > highest:
@@ -254,15 +228,15 @@ def thompson(
 
     Thompson, Biometrika 25, 1933; Chapelle & Li, "An empirical evaluation of Thompson
     sampling", NeurIPS 2011, who find it robust to late feedback. ``beta`` adds a reward r
-    as r of a success and 1 - r of a failure to a uniform prior; it holds rewards to 0 to
-    1. ``gaussian`` takes rewards of any size: their variance is estimated over all agents.
+    as r of a success and 1 - r of a failure to a uniform prior; it clips rewards to [0, 1].
+    ``gaussian`` takes rewards of any size: their variance is estimated over all agents.
 
     Parameters
     ----------
     prior : {"auto", "beta", "gaussian"}
         ``auto`` is beta where the weights keep rewards in 0 to 1.
     exploration : float
-        By which a draw's distance from its mean is stretched; 0 takes the mean.
+        Factor on a draw's distance from its mean; 0 takes the mean.
     w_quality, w_cost, w_latency, gamma, budget, pace
         As :func:`epsilon_greedy`.
 
@@ -276,28 +250,19 @@ def thompson(
         raise PolicyError(f"thompson: prior={prior!r}; choose auto, beta or gaussian")
     bounded = w_quality <= 1 and w_cost == 0 and w_latency == 0
     if prior == "beta" or (prior == "auto" and bounded):
-        return _bandit("thompson", thompson, pool, _by_beta_draw, given, least=0.0, most=1.0)
-    return _bandit("thompson", thompson, pool, _by_normal_draw, given)
+        return _bandit("thompson", pool, _by_beta_draw, given, least=0.0, most=1.0)
+    return _bandit("thompson", pool, _by_normal_draw, given)
 
 
 def _bandit(
-    name: str,
-    maker: Callable[..., Policy],
-    pool: AgentPool,
-    choose: Kernel,
-    given: dict[str, Any],
-    **bounds: float,
+    name: str, pool: AgentPool, choose: Kernel, given: dict[str, Any], **bounds: float
 ) -> Policy:
     check(name, given)
-
-    def reason(agent: Agent, d_var: float, load: float) -> str:
-        return f"By the rewards of earlier tasks ({name}): Routed to {agent.name}"
-
     return Policy(
-        spelled(name, given, maker),
+        spelled(name, given),
         choose,
         learn_by_agent,
         memory=np.concatenate([head(given, **bounds), np.zeros(BLOCKS * len(pool))]),
-        reason=reason,
+        reason=sentence(f"By the rewards of earlier tasks ({name}): Routed to {{agent.name}}"),
         parameters=given,
     )

@@ -1,16 +1,18 @@
 """The predictors that come with routingsim: ridge, neighbours, k-means, logistic, and a blend.
 
-Each maker gives a :class:`QualityPredictor` that is not fitted. scikit-learn is imported
+Each function makes a :class:`QualityPredictor` that is not fitted. scikit-learn is imported
 when one is called.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from routingsim.errors import PolicyError
 from routingsim.policies.predictors import QualityPredictor
 
 __all__ = [
     "PREDICTORS",
+    "predictor_of",
     "tfidf_blend",
     "tfidf_kmeans",
     "tfidf_knn",
@@ -30,7 +32,7 @@ def tfidf_ridge(
         Penalty.
     categories : bool
         Learn from a task's category too. Not for corpora whose categories were made
-        from outcomes, or that nobody knows before the answer.
+        from outcomes, or are unknown before the answer.
     embedding : scikit-learn transformer, optional
         From a list of texts to vectors, in place of all these features.
     """
@@ -60,7 +62,7 @@ def tfidf_logistic(
 def tfidf_knn(
     *, k: int = 50, margin: float = 1.0, categories: bool = True, embedding: Any = None
 ) -> QualityPredictor:
-    """Nearest neighbours by the cosine of TF-IDF of words, surface and category, guarded.
+    """Nearest neighbours by the cosine of TF-IDF of words, surface and category.
 
     Parameters
     ----------
@@ -93,10 +95,10 @@ def tfidf_kmeans(
     ----------
     clusters : int
     shrink : float
-        Tasks that the overall mean counts for in each cluster.
+        Number of tasks that the overall mean counts as in each cluster.
     components : int
-        Dimensions of the SVD of the features that :func:`tfidf_knn` has, in which
-        points of unit length are clustered.
+        Dimensions of the SVD of the features of :func:`tfidf_knn`, in which points of
+        unit length are clustered.
     categories, embedding
         As :func:`tfidf_ridge`.
     """
@@ -112,15 +114,17 @@ def tfidf_kmeans(
 def tfidf_blend(
     *, alpha: float = 10.0, k: int = 50, categories: bool = True, embedding: Any = None
 ) -> QualityPredictor:
-    """The mean of :func:`tfidf_ridge` and :func:`tfidf_knn` without its guard.
+    """The mean of :func:`tfidf_ridge` and :func:`tfidf_knn` without its margin.
 
     On the corpora of ``docs/findings.md`` it orders tasks (APGR) at least as well as
-    ridge; of the agent to choose it knows no more.
+    ridge, and chooses agents no better.
 
     Parameters
     ----------
-    alpha, k, categories, embedding
-        As there.
+    alpha, categories, embedding
+        As :func:`tfidf_ridge`.
+    k : int
+        Neighbours.
     """
     from sklearn.pipeline import make_pipeline
 
@@ -133,10 +137,51 @@ def tfidf_blend(
     )
 
 
+def predictor_of(estimator: Any, *, categories: bool = True) -> QualityPredictor:
+    """A predictor from any scikit-learn estimator.
+
+    A pipeline gets the list of texts. Any other regressor or classifier gets the features
+    of :func:`tfidf_ridge`: sparse, or their first 100 dimensions (SVD) where it takes
+    dense input only.
+
+    Parameters
+    ----------
+    estimator : scikit-learn estimator or QualityPredictor
+        It is cloned, not changed, and fitted anew. A QualityPredictor is returned as it is.
+    categories : bool
+        Let the features include the tasks' categories.
+
+    Raises
+    ------
+    PolicyError
+        If it is not an estimator that can be fitted and asked.
+    """
+    from sklearn.base import is_classifier, is_regressor
+    from sklearn.pipeline import Pipeline
+    from sklearn.utils import get_tags
+
+    from routingsim.policies.estimators import UnitSVD
+
+    if isinstance(estimator, QualityPredictor):
+        return estimator
+    model = not isinstance(estimator, type) and hasattr(estimator, "__sklearn_tags__")
+    if not model or not (is_classifier(estimator) or is_regressor(estimator)):
+        raise PolicyError(
+            f"{estimator!r:.80} is not a predictor: give one of {', '.join(PREDICTORS)}, a "
+            "scikit-learn regressor or classifier, or a QualityPredictor"
+        )
+    if isinstance(estimator, Pipeline):
+        return QualityPredictor(estimator)
+    sparse = get_tags(estimator).input_tags.sparse
+    return _predictor(
+        [estimator] if sparse else [UnitSVD(), estimator], None, categories=categories
+    )
+
+
 def _predictor(
     steps: Sequence[Any], embedding: Any, *, characters: bool = True, categories: bool = True
 ) -> QualityPredictor:
-    """The steps on features of our own, or on an embedding."""
+    """The steps on the built-in features, or on an embedding."""
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import FunctionTransformer
 
@@ -156,4 +201,4 @@ PREDICTORS: Mapping[str, Callable[..., QualityPredictor]] = {
     "logistic": tfidf_logistic,
     "blend": tfidf_blend,
 }
-"""Makers of the shipped predictors, by the names that policies know them by."""
+"""What makes each predictor, by the name that policies know it by."""

@@ -1,12 +1,14 @@
-"""Cascades: try a cheap agent, judge its answer, go on to the next where it is wanting."""
+"""Cascades: try a cheap agent, judge its answer, and try the next if it is not good enough."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
 from routingsim.agents import Agent, AgentPool
 from routingsim.corpora.corpus import Corpus
 from routingsim.errors import PolicyError
+from routingsim.policies import grammar
 from routingsim.policies.kernel import choose_kernel
 from routingsim.policies.policy import Judge, Policy, recipe
 
@@ -37,11 +39,11 @@ def cascade(
     seconds: float = 0.0,
     cost: float = 0.0,
 ) -> Policy:
-    """Cheapest agent first; a judge sends wanting answers on to the next dearer one.
+    """Cheapest agent first; a judge sends answers that are not good enough on to the next.
 
     Every try's latency and cost count, and so do the judge's. In the simulator the
-    judge goes by the recorded quality; an answer without one is taken as it is. As
-    in FrugalGPT (Chen, Zaharia & Zou 2023, sec. 3), with the judge's accuracy as a
+    judge goes by the recorded quality; an answer without one is accepted. As in
+    FrugalGPT (Chen, Zaharia & Zou 2023, sec. 3), with the judge's accuracy as a
     parameter. Live, route the task again with ``attempt=1`` after your own judge.
 
     Parameters
@@ -54,7 +56,7 @@ def cascade(
     error : float
         Share of verdicts that are wrong, either way, in [0, 1).
     seconds, cost : float
-        Time (s) and price (USD) of a verdict; it is given in the agent's slot.
+        Time (s) and price (USD) of a verdict, which occupies the agent's slot.
 
     Raises
     ------
@@ -71,20 +73,18 @@ def cascade(
         )
     judge = Judge(levels=len(order), bar=bar, error=error, seconds=seconds, cost=cost)
 
-    def reason(agent: Agent, d_var: float, load: float) -> str:
-        level = line.index(agent.id) + 1 if agent.id in line else 1
-        return f"Level {level} of {len(line)} in the cascade: Routed to {agent.name}"
-
-    defaults = {"bar": 0.5, "error": 0.1, "seconds": 0.0, "cost": 0.0}
-    given = {"bar": bar, "error": error, "seconds": seconds, "cost": cost}
-    said = [] if line == by_price else ["/".join(line)]
-    said += [f"{key}={value!r}" for key, value in given.items() if value != defaults[key]]
-    name = "cascade" + (":" if said else "") + ",".join(said)
+    defaults = {"agents": by_price, "bar": 0.5, "error": 0.1, "seconds": 0.0, "cost": 0.0}
+    given = {"agents": line, "bar": bar, "error": error, "seconds": seconds, "cost": cost}
     return Policy(
-        name,
+        grammar.spelled("cascade", given, defaults, bare="agents"),
         _next_in_line,
         memory=np.array(order, dtype=np.float64),
-        reason=reason,
+        reason=partial(_level_reason, line),
         judge=judge,
-        parameters={"agents": line, **given},
+        parameters=given,
     )
+
+
+def _level_reason(line: Sequence[str], agent: Agent, d_var: float, load: float) -> str:
+    level = line.index(agent.id) + 1 if agent.id in line else 1
+    return f"Level {level} of {len(line)} in the cascade: Routed to {agent.name}"

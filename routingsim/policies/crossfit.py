@@ -12,10 +12,10 @@ from routingsim.corpora.corpus import Corpus
 from routingsim.policies.builtin_predictors import PREDICTORS
 from routingsim.policies.predictors import QualityPredictor
 
-__all__ = ["FOLDS", "Fits", "shipped_fits"]
+__all__ = ["FOLDS", "Fits", "builtin_fits"]
 
 FOLDS = 5
-"""Of the cross-validation."""
+"""Folds of the cross-validation."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,12 +25,12 @@ class Fits:
     Attributes
     ----------
     predictor : QualityPredictor
-        Not fitted; it stays so.
+        Not fitted, and not changed.
     corpus : Corpus
     agents : tuple of str
         Outcome names, a column each.
     seed : int
-        Of the folds.
+        Seed of the folds.
     """
 
     predictor: QualityPredictor
@@ -51,32 +51,32 @@ class Fits:
 
     @cached_property
     def rows(self) -> dict[str, int]:
-        """The row of each text; one that is there twice has one fold, and any row will do."""
+        """A row of each text. Equal texts are in one fold, so any of their rows will do."""
         return {text: row for row, text in enumerate(self.corpus.tasks["text"].tolist())}
 
-    def honestly(self, texts: Sequence[str], labels: Sequence[str]) -> NDArray[np.float64]:
-        """The corpus's own texts from folds without them, others from all of it."""
+    def cross_fitted(self, texts: Sequence[str], labels: Sequence[str]) -> NDArray[np.float64]:
+        """Predict the corpus's own texts from folds without them, and others from all of it."""
         row = np.array([self.rows.get(text, -1) for text in texts], dtype=np.intp)
         predicted = np.empty((row.size, len(self.agents)))
         own, new = row >= 0, np.flatnonzero(row < 0).tolist()
         if own.any():
             predicted[own] = self.crossed[row[own]]
         if new:
-            predicted[new] = self.as_fitted([texts[i] for i in new], [labels[i] for i in new])
+            predicted[new] = self.in_sample([texts[i] for i in new], [labels[i] for i in new])
         return predicted
 
-    def as_fitted(self, texts: Sequence[str], labels: Sequence[str]) -> NDArray[np.float64]:
-        """All texts from a fit on the whole corpus."""
+    def in_sample(self, texts: Sequence[str], labels: Sequence[str]) -> NDArray[np.float64]:
+        """Predict all texts from a fit on the whole corpus, its own texts too."""
         return self.whole.predict(texts, labels)
 
 
-@lru_cache(maxsize=8)  # a sweep makes its policies again and again: one fit serves them all
-def shipped_fits(
+@lru_cache(maxsize=8)  # a sweep makes the same policies many times
+def builtin_fits(
     kind: str,
     options: tuple[tuple[str, Any], ...],
     corpus: Corpus,
     agents: tuple[str, ...],
     seed: int,
 ) -> Fits:
-    """The fits of a shipped predictor, by its name and its maker's keyword arguments."""
+    """The fits of a built-in predictor, by its name and its maker's keyword arguments."""
     return Fits(PREDICTORS[kind](**dict(options)), corpus, agents, seed)

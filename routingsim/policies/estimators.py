@@ -1,8 +1,8 @@
-"""The scikit-learn estimators behind the shipped predictors.
+"""The scikit-learn estimators behind the built-in predictors.
 
 Texts become features in two steps. :func:`text_counts` learns nothing, so that a
-cross-validation runs it once for all folds; :func:`weights` learns from the training
-fold which counts say much. Importing this module imports scikit-learn;
+cross-validation runs it once for all folds; :func:`weights` learns the weights of the
+counts from the training fold. Importing this module imports scikit-learn;
 :mod:`routingsim.policies.predictors` does so only when a predictor is made.
 """
 
@@ -50,7 +50,7 @@ _SURFACE = slice(3 * _HASHED, 3 * _HASHED + 8)
 
 
 def surface_counts(texts: Sequence[str]) -> NDArray[np.float64]:
-    """What a text looks like, whatever its language: log(1 + n) of eight counts.
+    """Surface features of texts in any language: log(1 + n) of eight counts.
 
     Characters, words, different words, numbers, sentences or lines, commas,
     capitals, and line breaks.
@@ -76,7 +76,7 @@ def surface_counts(texts: Sequence[str]) -> NDArray[np.float64]:
 
 
 def text_counts(inputs: pd.DataFrame) -> sparse.csr_array:
-    """Columns "text" and "category" to one sparse matrix of counts, hashed.
+    """Hashed counts of the columns "text" and "category", as one sparse matrix.
 
     Words and pairs of them, 2 to 4 characters within words, the category, and
     :func:`surface_counts`. Nothing is fitted: a text has the same counts anywhere
@@ -89,7 +89,7 @@ def text_counts(inputs: pd.DataFrame) -> sparse.csr_array:
     return _counted(tuple(inputs["text"]), tuple(inputs["category"]))
 
 
-@lru_cache(maxsize=2)  # predictors of one corpus ask for the same
+@lru_cache(maxsize=2)  # predictors of one corpus need the same counts
 def _counted(texts: tuple[str, ...], categories: tuple[str, ...]) -> sparse.csr_array:
     plain: dict[str, Any] = {"n_features": _HASHED, "norm": None, "alternate_sign": False}
     words = HashingVectorizer(ngram_range=(1, 2), **plain)
@@ -104,14 +104,14 @@ def _counted(texts: tuple[str, ...], categories: tuple[str, ...]) -> sparse.csr_
 
 
 def _character_counts(texts: Sequence[str], **plain: Any) -> sparse.csr_array:
-    """Runs of 2 to 4 characters within words: hashed once a different word, not once a word."""
+    """Runs of 2 to 4 characters within words; each distinct word is hashed once."""
     numbers: dict[str, int] = {}
     columns: list[int] = []
     starts = [0]
     for text in texts:
         columns += [numbers.setdefault(word, len(numbers)) for word in text.lower().split()]
         starts.append(len(columns))
-    # Numbers of 32 bits, as scikit-learn's own: half the memory to go through.
+    # 32-bit indices, as scikit-learn's own: half the memory to read.
     place = np.array(columns, dtype=np.int32), np.array(starts, dtype=np.int32)
     words = sparse.csr_array((np.ones(len(columns)), *place), (len(texts), len(numbers)))
     runs = HashingVectorizer(analyzer="char_wb", ngram_range=(2, 4), **plain)
@@ -126,7 +126,7 @@ def dense(columns: Any) -> NDArray[np.float64]:
 
 
 def weights(*, characters: bool = True, categories: bool = True) -> FeatureUnion:
-    """:func:`text_counts` to features, by what is frequent in training.
+    """A transformer of :func:`text_counts` to features, which keeps what training has often.
 
     TF-IDF of words and, if ``characters``, of characters; the surface of the text,
     scaled and at a small weight; and, if ``categories``, a column a category.
@@ -152,7 +152,7 @@ def weights(*, characters: bool = True, categories: bool = True) -> FeatureUnion
     return FeatureUnion(parts, transformer_weights={"surface": _SURFACE_WEIGHT})
 
 
-# Not a ColumnTransformer, which keeps (and saves) a list of its hundred thousands of columns.
+# Not a ColumnTransformer, which keeps (and saves) a list of its hundreds of thousands of columns.
 class Columns(TransformerMixin, BaseEstimator):
     """The columns from ``start`` up to ``stop``."""
 
@@ -176,7 +176,7 @@ class Columns(TransformerMixin, BaseEstimator):
 
 
 class FrequentColumns(TransformerMixin, BaseEstimator):
-    """The columns that at least ``least`` rows have; where none is, those that most rows have."""
+    """The columns that at least ``least`` rows have or, if there is none, that most rows have."""
 
     def __init__(self, least: int = 2) -> None:
         self.least = least
@@ -186,7 +186,7 @@ class FrequentColumns(TransformerMixin, BaseEstimator):
         rows = np.bincount(X.tocsr().indices, minlength=X.shape[1])
         needed = max(1, min(self.least, int(rows.max())))
         self.columns_ = np.flatnonzero(rows >= needed)
-        if not self.columns_.size:  # not a word in any text: one column of zeros
+        if not self.columns_.size:  # no text has a word: keep one column of zeros
             self.columns_ = np.zeros(1, dtype=np.intp)
         return self
 
@@ -205,7 +205,7 @@ class UnitSVD(TransformerMixin, BaseEstimator):
     def fit(self, X: Any, y: object = None) -> Self:
         """Find the dimensions of ``X``, shape (tasks, features), which may be sparse."""
         size = min(self.components, X.shape[1])
-        with np.errstate(invalid="ignore"):  # points all alike have no variance to explain
+        with np.errstate(invalid="ignore"):  # equal points have no variance to explain
             self.svd_ = TruncatedSVD(size, n_iter=2, random_state=0).fit(X)
         return self
 
@@ -217,7 +217,7 @@ class UnitSVD(TransformerMixin, BaseEstimator):
 
 
 class GuardedNeighbors(MultiOutputMixin, RegressorMixin, BaseEstimator):
-    """Mean quality among the nearest neighbours by cosine, guarded against chance.
+    """Mean quality among the nearest neighbours by cosine, with a margin against chance.
 
     Few neighbours make some agent look better than the best single agent (that with
     the highest mean on the training data) by chance alone. The advantage of an agent
@@ -227,9 +227,9 @@ class GuardedNeighbors(MultiOutputMixin, RegressorMixin, BaseEstimator):
     the highest prediction falls back to the best single agent. Distances below it
     stand as the neighbours say.
 
-    Of points equally near, to nine decimals of the cosine, those that come first in the
-    training data count, so that the last digits of a product, which depend on the
-    machine, do not choose.
+    Of points equally near, to nine decimals of the cosine, the first in the training data
+    are taken, so that the last digits of a product, which depend on the machine, do not
+    decide.
 
     Parameters
     ----------
@@ -270,7 +270,7 @@ class GuardedNeighbors(MultiOutputMixin, RegressorMixin, BaseEstimator):
         size = others.shape[1]
         k = min(self.k, size)
         found = np.empty((asked.shape[0], k), dtype=np.intp)
-        first_wins = np.arange(size, 0, -1)  # makes every key a different one
+        first_wins = np.arange(size, 0, -1)  # makes every key distinct
         for begin in range(0, len(found), _TOGETHER):
             cosine = safe_sparse_dot(asked[begin : begin + _TOGETHER], others, dense_output=True)
             key = np.rint(cosine * 1e9).astype(np.int64) * (size + 1) + first_wins
@@ -289,7 +289,7 @@ class ClusterMeans(MultiOutputMixin, RegressorMixin, BaseEstimator):
     clusters : int
         At most as many as there are different training points.
     shrink : float
-        Tasks that the overall mean counts for.
+        Number of tasks that the overall mean counts as.
     """
 
     def __init__(self, clusters: int = 40, shrink: float = 20.0) -> None:
@@ -314,13 +314,13 @@ class ClusterMeans(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
 
 class MeanOf(MultiOutputMixin, RegressorMixin, BaseEstimator):
-    """The mean of what several regressors predict, each fitted on the same."""
+    """The mean of the predictions of several regressors that are fitted on the same data."""
 
     def __init__(self, regressors: Sequence[Any] = ()) -> None:
         self.regressors = regressors
 
     def fit(self, X: Any, y: ArrayLike) -> Self:
-        """Fit a clone of each on ``X``, any input that they take, and qualities (tasks, agents)."""
+        """Fit a clone of each to ``X``, any input that they take, and qualities (tasks, agents)."""
         copies: list[Any] = [clone(each) for each in self.regressors]
         self.fitted_ = [each.fit(X, y) for each in copies]
         return self

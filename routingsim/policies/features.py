@@ -1,4 +1,4 @@
-"""A few numbers that say what a text is about, made without any fitting.
+"""A few numbers that describe what a text is about, without any fitting.
 
 Words and categories are hashed to a fixed number of columns (Weinberger et al., "Feature
 hashing for large scale multitask learning", ICML 2009), so that a text has the same
@@ -46,7 +46,7 @@ def hashed_features(
             place = column.get(word)
             if place is None:
                 code = zlib.crc32(word.encode("utf-8", "surrogatepass"))
-                # Of a cyclic code the high bits are as good as the low: one gives the sign.
+                # The high bits of a cyclic code are as random as the low: one gives the sign.
                 place = column[word] = (code % words, 1.0 if code >> 31 else -1.0)
             counts[place[0]] += place[1]
     length = np.sqrt((features[:, CATEGORIES:] ** 2).sum(axis=1, keepdims=True))

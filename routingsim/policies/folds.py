@@ -1,10 +1,10 @@
-"""Folds that keep texts together that are alike, so that none is predicted from itself.
+"""Folds that keep similar texts together, so that none is predicted from itself.
 
 Two texts are *exactly* the same when they differ only in case, white space or
 Unicode form, and *nearly* the same when the sets of their runs of three words
 (shingles) have a Jaccard similarity at or above a threshold (Broder, "On the
-resemblance and containment of documents", 1997). Similarities are computed, not
-estimated: sparse matrix products are quick enough for some ten thousand texts.
+resemblance and containment of documents", 1997). Similarities are exact, not
+estimated: sparse matrix products are fast enough for some ten thousand texts.
 """
 
 import re
@@ -31,10 +31,10 @@ _WORDS = re.compile(r"\w+|[^\w\s]")
 def folds(
     texts: Sequence[str], k: int = 5, *, seed: int = 0, threshold: float = NEAR
 ) -> NDArray[np.intp]:
-    """Split texts at random into ``k`` folds with those that are alike in the same one.
+    """Split texts at random into ``k`` folds, with similar texts in the same fold.
 
-    What is exactly or nearly the same, also by way of a third text, stays together;
-    an empty text is like no other. Folds are of equal size as far as that allows.
+    Texts that are exactly or nearly the same, directly or through a third text, stay
+    together; an empty text is like no other. Folds are as equal in size as that allows.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def groups(texts: Sequence[str], threshold: float = NEAR) -> NDArray[np.intp]:
     return _groups(tuple(texts), threshold)
 
 
-@lru_cache(maxsize=2)  # each predictor of a corpus asks for the same, whatever its folds' seed
+@lru_cache(maxsize=2)  # the predictors of a corpus share them, whatever the folds' seed
 def _groups(texts: tuple[str, ...], threshold: float) -> NDArray[np.intp]:
     first: dict[str, int] = {}
     same = np.array(
@@ -101,12 +101,12 @@ def _groups(texts: tuple[str, ...], threshold: float) -> NDArray[np.intp]:
 
 
 def plain(text: str) -> str:
-    """The text without what makes no difference: case, white space, Unicode form."""
+    """The text with case, white space and Unicode form normalised."""
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
 def shingles(texts: Sequence[str]) -> sparse.csr_array:
-    """A row a text and a column a shingle, 1 where it occurs."""
+    """A matrix with a row for each text and a column for each shingle, 1 where it occurs."""
     numbers: dict[str, int] = {}
     words: list[int] = []
     runs = np.empty(len(texts), dtype=np.intp)
@@ -124,14 +124,14 @@ def shingles(texts: Sequence[str]) -> sparse.csr_array:
         run = np.unique(keys, return_inverse=True)[1]
     shape = (len(texts), int(run.max(initial=0)) + 1)
     table = sparse.csr_array(sparse.coo_array((np.ones(run.size), (text, run)), shape=shape))
-    table.data[:] = 1.0  # however often it occurs
+    table.data[:] = 1.0  # also where it occurs more than once
     return table
 
 
 def alike(
     ask: sparse.csr_array, have: sparse.csr_array, threshold: float
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]:
-    """Rows of ``ask`` that are like rows of ``have``: the row, the other, how much; in order."""
+    """Pairs of similar rows of ``ask`` and ``have``, in order: both rows, and the similarity."""
     asked, had = np.diff(ask.indptr), np.diff(have.indptr)
     columns = have.T.tocsr()
     found = [(np.zeros(0, np.intp), np.zeros(0, np.intp), np.zeros(0))]

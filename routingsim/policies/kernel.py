@@ -1,20 +1,23 @@
-"""The contract between a policy and whoever asks it: the live router or the simulator.
+"""The contract between a policy and its callers, the live router and the simulator.
 
 A policy is two small functions over numbers. ``choose(task, pool, memory)``
 returns the index of the agent that gets the task; ``learn(task, agent,
 outcome, pool, memory)`` is told how it went, when it is known. Both see the
-task as a :class:`TaskView`, the agents as columns of a :class:`PoolView`, and
-share ``memory``, a float64 array that is theirs to write.
+task as a :class:`TaskView` and the agents as a :class:`PoolView`, and share
+``memory``, a float64 array that only they write.
 
 Numba compiles a kernel once, under one explicit signature, so that the engine
 (compiled once, cached) takes any policy as a first-class function. Called from
 Python the same compiled kernel serves the live router.
 """
 
-from collections.abc import Callable
+import importlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, NamedTuple
+from functools import cached_property, reduce
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numba import njit, types
@@ -43,6 +46,7 @@ __all__ = [
     "draw",
     "learn_kernel",
     "no_learning",
+    "pickled_by_value",
 ]
 
 OK, FAILED, TIMED_OUT, SHED = range(4)
@@ -79,7 +83,7 @@ class TaskView(NamedTuple):
     predicted: NDArray[np.float64]
     """Predicted quality per agent, as the policy asked for it; may be empty."""
 
-    # Worked out when asked for: most policies draw nothing.
+    # Computed on access: most policies draw nothing.
     @property
     def key(self) -> int:
         """Key of the task's own random draws (uint64): ``draw(task, part)``."""
@@ -92,7 +96,7 @@ class TaskView(NamedTuple):
 
 
 class PoolView(NamedTuple):
-    """The agents now, a column a quantity, a row an agent."""
+    """The agents now: an array for each quantity, with an entry for each agent."""
 
     busy: NDArray[np.int64]
     """Slots in use."""
@@ -112,7 +116,7 @@ class PoolView(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """How a try ended, as a learning policy is told."""
+    """How a try ended, as the learn kernel is told."""
 
     status: int
     """``OK``, ``FAILED``, ``TIMED_OUT`` or ``SHED``."""
@@ -148,7 +152,7 @@ def draw(task, part):
     return rng.of_try(task.stream, task.index, task.attempt, part)
 
 
-# The two properties in compiled code, of a task handed by reference or as it is.
+# The two properties in compiled code, for a task passed by reference or by value.
 @overload_attribute(types.NamedTuple, "key")
 @overload_attribute(ByReference, "key")
 def _key_of(task):
@@ -166,6 +170,9 @@ class Kernel:
     """A choose or learn function, plain to read and compiled to run.
 
     Called, it runs the compiled form. ``python`` is the function as written.
+
+    A kernel pickles as the name of its function, by which another process finds it and
+    compiles it again (or takes it from numba's cache).
     """
 
     python: Callable[..., Any]
@@ -197,16 +204,70 @@ class Kernel:
 
     @property
     def entry(self) -> Any:
-        """:attr:`compiled` for callers in the interpreter, without a look at the types.
+        """:attr:`compiled` for callers in the interpreter, without a check of the types.
 
-        Numba's own look at two named tuples takes three times as long as a choice. The
-        caller answers for the arguments: arrays of the views' types, contiguous.
+        Numba's own check of two named tuples takes three times as long as a choice. The
+        caller must pass contiguous arrays of the views' types.
         """
         [compiled] = self.compiled.overloads.values()
         return compiled.entry_point
 
     def __call__(self, *args: Any) -> Any:
         return self.compiled(*args)
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Self:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        learn = self.signature == LEARN
+        name = getattr(self.python, "__qualname__", None)
+        if name is None:  # an object that is called, which pickles or not by itself
+            return _kernel, (self.python, learn)
+        module = self.python.__module__
+        try:
+            by_name = _found(module, name) in (self, self.python)
+        except (ImportError, AttributeError, ValueError):
+            by_name = False
+        if by_name and not (_by_value.get() and module == "__main__"):
+            return _kernel_named, (module, name, learn)
+        if _by_value.get():
+            return _kernel, (self.python, learn)
+        raise PolicyError(
+            f"kernel {self.name!r} cannot be pickled: {module} has no {name!r} by which another "
+            "process would find it; define the function at module level, under that name"
+        )
+
+
+_by_value: ContextVar[bool] = ContextVar("_by_value", default=False)
+
+
+@contextmanager
+def pickled_by_value() -> Iterator[None]:
+    """Let kernels that have no name at module level pickle with their functions.
+
+    For picklers that write a function's code, such as cloudpickle: plain pickle does not.
+    """
+    token = _by_value.set(True)
+    try:
+        yield
+    finally:
+        _by_value.reset(token)
+
+
+def _found(module: str, name: str) -> Any:
+    return reduce(getattr, name.split("."), importlib.import_module(module))
+
+
+def _kernel_named(module: str, name: str, learn: bool) -> Kernel:
+    found = _found(module, name)
+    return found if isinstance(found, Kernel) else _kernel(found, learn)
+
+
+def _kernel(function: Callable[..., Any], learn: bool) -> Kernel:
+    return Kernel(function, LEARN if learn else CHOOSE)
 
 
 def _compile(function: Callable[..., Any], signature: Any) -> Any:

@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 from numba.extending import register_jitable
 
-from routingsim.agents import Agent, AgentPool
+from routingsim.agents import AgentPool
 from routingsim.corpora.corpus import Corpus
 from routingsim.policies.bandit_base import (
     BLOCKS,
@@ -20,24 +20,23 @@ from routingsim.policies.bandit_base import (
     head,
     note_choice,
     note_outcome,
-    spelled,
     toll,
 )
 from routingsim.policies.features import CATEGORIES, hashed_features
 from routingsim.policies.kernel import choose_kernel, learn_kernel
-from routingsim.policies.policy import Policy, own_parameters, recipe
+from routingsim.policies.policy import Policy, own_parameters, recipe, sentence, spelled
 
 __all__ = ["layout", "learn_linear", "linucb"]
 
 # Memory, after the head and the blocks of the bandits: the size d of a context, the ridge,
-# the coordinate whose turn it is when A fades (see _forget); room for two vectors (d each);
+# the coordinate whose turn it is when A fades (see _forget); space for two vectors (d each);
 # then for each agent the weights theta (d) of its reward and the inverse of its matrix A,
 # by rows (d * d).
 _CONTEXT = 3  # of d: an intercept, d_var and length; the rest are features
 
 
 def layout(agents: int) -> slice:
-    """Where the memory for so many agents says how the rest of it is laid out."""
+    """The part of the memory, for so many agents, that gives the layout of the rest."""
     first = HEAD + BLOCKS * agents
     return slice(first, first + 1)
 
@@ -105,7 +104,7 @@ def _by_linear_bound(task, pool, memory):
 
 @learn_kernel
 def learn_linear(task, agent, outcome, pool, memory):
-    """Learn how worthy an agent is for tasks like this one (recursive least squares)."""
+    """Learn the agent's reward as a function of the context (recursive least squares)."""
     agents = pool.busy.size
     d, x, weights = _places(memory, agents)
     v = x + d
@@ -131,10 +130,10 @@ def learn_linear(task, agent, outcome, pool, memory):
 
 @register_jitable
 def _forget(memory, theta, v, d, k, ridge):
-    """Let A and what was learned fade by gamma, then give A's entry k, k its ridge back.
+    """Let A and what was learned fade by gamma, then restore the ridge of A's entry k, k.
 
-    The d entries take turns, so that each update is of rank one: A would need an inversion
-    to get the ridge that fades, (1 - gamma) * ridge, back on all its diagonal at once.
+    The d entries take turns, so that each update has rank one: restoring the faded ridge,
+    (1 - gamma) * ridge, on the whole diagonal at once would take an inversion of A.
     """
     inverse = theta + d
     for j in range(d * d):
@@ -196,19 +195,15 @@ def linucb(
     """
     given = own_parameters(locals())
     check("linucb", given)
-
-    def reason(agent: Agent, d_var: float, load: float) -> str:
-        return f"By the rewards of similar tasks (linucb): Routed to {agent.name}"
-
     d = _CONTEXT + CATEGORIES + words
     start = np.concatenate([np.zeros(d), (np.eye(d) / ridge).ravel()])
     parts = [head(given), np.zeros(BLOCKS * len(pool)), [d, ridge, 0.0], np.zeros(2 * d)]
     return Policy(
-        spelled("linucb", given, linucb),
+        spelled("linucb", given),
         _by_linear_bound,
         learn_linear,
         memory=np.concatenate([*parts, np.tile(start, len(pool))]),
-        reason=reason,
+        reason=sentence("By the rewards of similar tasks (linucb): Routed to {agent.name}"),
         featurize=partial(hashed_features, words=words),
         parameters=given,
     )

@@ -1,11 +1,12 @@
-"""Named tuples that compiled functions hand on by reference.
+"""Named tuples that compiled functions pass on by reference.
 
-By value, numba spreads a named tuple of arrays over its words: a task and a pool are
-seventy of them, written out at every call of a kernel, of which it reads a few. By
-reference they are two pointers. Written in Python nothing changes: the fields are read
-by name, and a caller in the interpreter passes the named tuple itself.
+By value, numba passes each word of a named tuple of arrays as an argument of its own: a task
+and a pool make seventy, written out at every call of a kernel that reads a few. By reference
+they are two pointers. The Python code stays the same: fields are read by name, and a caller
+in the interpreter passes the named tuple itself.
 
-The types are made with numba's extension API ("Low-level extension API" in its manual).
+The types use numba's low-level extension API and its internals (``numba.core``), which may
+change with any release. Tested up to numba 0.68; pyproject.toml bounds the version.
 """
 
 from typing import Any
@@ -84,7 +85,7 @@ def _refer_once(typingctx, view):  # pragma: no cover - compiled
 
 
 refer: Any = _refer_once
-"""``refer(view)``, in compiled code: a reference made once, for many calls."""
+"""``refer(view)``, in compiled code: make a reference once, for many calls."""
 
 
 @intrinsic
@@ -103,7 +104,7 @@ def _rewrite_each(typingctx, reference, view):  # pragma: no cover - compiled
 
 
 rewrite: Any = _rewrite_each
-"""``rewrite(reference, view)``, in compiled code: refer to ``view`` from now on.
+"""``rewrite(reference, view)``, in compiled code: let a reference refer to ``view``.
 
-Its arrays must have the shapes of those referred to so far: of an array, only where it
-begins is written."""
+The arrays of ``view`` must have the shapes of those referred to before: only the address of
+an array's data is written."""

@@ -7,14 +7,12 @@ registered under a name. ``"threshold:calibrated"`` or
 both go through :func:`make_policy`.
 """
 
-import importlib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
-from functools import cache
+from functools import cache, partial, wraps
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import Any, ParamSpec
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,34 +21,59 @@ from routingsim import display
 from routingsim.agents import Agent, AgentPool
 from routingsim.corpora.corpus import Corpus
 from routingsim.errors import PolicyError
+from routingsim.policies import grammar
 from routingsim.policies.kernel import Kernel, choose_kernel, no_learning
 
-__all__ = ["Judge", "Policy", "Recipe", "make_policy", "own_parameters", "recipe", "recipes"]
+__all__ = [
+    "Judge",
+    "Policy",
+    "Recipe",
+    "TextTable",
+    "check_pool",
+    "make_policy",
+    "own_parameters",
+    "recipe",
+    "recipes",
+    "sentence",
+    "spelled",
+]
 
 _ROWS = 40  # parameters that a notebook shows
 
-Memory = NDArray[np.float64]
+Parameters = ParamSpec("Parameters")
 TextTable = Callable[[Sequence[str], Sequence[str]], NDArray[np.float64]]
+"""From texts and their categories to numbers, a row a text."""
 
 
-def _say_name(agent: Agent, d_var: float, load: float) -> str:
-    return f"Routed to {agent.name}"
+def sentence(form: str) -> Callable[[Agent, float, float], str]:
+    """A policy's ``reason`` from a format string: it may name agent, d_var and load.
+
+    Unlike a function defined in a recipe, it can be pickled.
+    """
+    return partial(_format, form)
+
+
+def _format(form: str, agent: Agent, d_var: float, load: float) -> str:
+    return form.format(agent=agent, d_var=d_var, load=load)
+
+
+_ROUTED = sentence("Routed to {agent.name}")
 
 
 @dataclass(frozen=True)
 class Judge:
-    """Looks at every answer of a cascade but the last level's.
+    """Judges every answer of a cascade, except those of the last level.
 
     Parameters
     ----------
     levels : int
-        Tries a task may have.
+        Tries that a task may have.
     bar : float
         The least quality that is good enough, 0 to 1.
     error : float
         Share of verdicts that are wrong, either way, in [0, 1).
     seconds, cost : float
-        Of a verdict: s, in the agent's slot, and USD.
+        Time of a verdict, spent in the agent's slot (s), and its price (USD).
 
     Raises
     ------
@@ -75,7 +98,10 @@ class Judge:
 
 @dataclass(frozen=True)
 class Policy:
-    """Who gets the task: two kernels, the memory they start with, and words.
+    """Decides which agent gets a task: two kernels, and the memory they start with.
+
+    A policy can be copied and pickled if its kernels are defined at the top level of a
+    module, and its callables are.
 
     Parameters
     ----------
@@ -86,7 +112,8 @@ class Policy:
     memory : ndarray of float64
         What ``memory`` holds when a run begins. Every run works on a copy.
     reason : callable
-        ``reason(agent, d_var, load) -> str``, the words in a decision.
+        ``reason(agent, d_var, load) -> str``: why a task went to the agent, as decisions
+        say it.
     featurize : callable, optional
         ``featurize(texts, categories) -> (tasks, k)`` float64: what ``task.features`` holds.
     predict : callable, optional
@@ -95,19 +122,25 @@ class Policy:
     interpreted : bool
         Run ``choose`` and ``learn`` as plain Python, not compiled.
     judge : Judge, optional
-        Of a cascade: sends a task on after a wanting answer; the next choice sees
-        ``task.attempt`` one higher.
+        Makes the policy a cascade: an answer that is not good enough sends the task on,
+        and the next choice sees ``task.attempt`` one higher.
     fitted_on : tuple of str
-        Hashes of the corpora its parameters were fitted on, if any.
+        Hashes of the corpora that its parameters were fitted on: figures on these are
+        in-sample.
     parameters : mapping
-        For the reader.
+        Shown to the reader; the policy does not use them.
+
+    Raises
+    ------
+    PolicyError
+        If ``choose`` or ``learn`` is not a kernel.
     """
 
     name: str
     choose: Kernel
     learn: Kernel = no_learning
-    memory: Memory = field(default_factory=lambda: np.zeros(1))
-    reason: Callable[[Agent, float, float], str] = _say_name
+    memory: NDArray[np.float64] = field(default_factory=lambda: np.zeros(1))
+    reason: Callable[[Agent, float, float], str] = _ROUTED
     featurize: TextTable | None = None
     predict: TextTable | None = None
     interpreted: bool = False
@@ -115,19 +148,19 @@ class Policy:
     fitted_on: tuple[str, ...] = ()
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        for role in ("choose", "learn"):
+            found = getattr(self, role)
+            if not isinstance(found, Kernel):
+                raise PolicyError(
+                    f"Policy({self.name!r}): {role} is {found!r:.60}, not a kernel; decorate "
+                    f"the function with @{role}_kernel"
+                )
+
     @property
     def learns(self) -> bool:
-        """Whether it wants to be told how tasks went."""
+        """Whether it is to be told how tasks went."""
         return self.learn is not no_learning
-
-    def train(self, corpus: Corpus, pool: AgentPool, **options: Any) -> "Policy":
-        """The policy with what it learns in the simulator; ``options`` as for `train`.
-
-        See :func:`routingsim.simulation.training.train`, which stands a floor above and
-        is looked up when asked for.
-        """
-        training = importlib.import_module("routingsim.simulation.training")
-        return training.train(self, corpus, pool, **options)
 
     def __repr__(self) -> str:
         return f"Policy({self.name!r})"
@@ -163,14 +196,46 @@ class Recipe:
 _RECIPES: dict[str, Recipe] = {}
 
 
-def recipe(name: str) -> Callable[[Callable[..., Policy]], Callable[..., Policy]]:
-    """Register a function as the recipe ``name`` (a decorator)."""
+def recipe(
+    name: str,
+) -> Callable[[Callable[Parameters, Policy]], Callable[Parameters, Policy]]:
+    """Register a function as the recipe ``name`` (a decorator).
 
-    def register(make: Callable[..., Policy]) -> Callable[..., Policy]:
-        _RECIPES[name] = Recipe(name, make)
-        return make
+    The function it makes checks the types of what it is given first, and raises a
+    PolicyError where they are wrong.
+    """
+
+    def register(make: Callable[Parameters, Policy]) -> Callable[Parameters, Policy]:
+        checked = _checked(name, make)
+        _RECIPES[name] = Recipe(name, checked)
+        return checked
 
     return register
+
+
+def _checked(name: str, make: Callable[Parameters, Policy]) -> Callable[Parameters, Policy]:
+    """The recipe, with clear errors for arguments of wrong names and types."""
+    defaults = Recipe(name, make).parameters
+
+    @wraps(make)
+    def checked(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Policy:
+        given = {**dict(zip(("pool", "corpus"), args, strict=False)), **kwargs}
+        check_pool(name, "a pool and, optionally, a corpus", given.pop("pool", None))
+        if not isinstance(corpus := given.pop("corpus", None), Corpus | None):
+            raise PolicyError(f"{name}: corpus is a {type(corpus).__name__}, not a Corpus")
+        grammar.check_parameters(name, given, defaults)
+        return make(*args, **kwargs)
+
+    return checked
+
+
+def check_pool(function: str, takes: str, pool: object) -> None:
+    """Refuse arguments in another order than a function ``takes`` them, the pool first."""
+    if not isinstance(pool, AgentPool):
+        raise PolicyError(
+            f"{function} takes {takes}, in this order; its pool is a {type(pool).__name__}, not "
+            "an AgentPool"
+        )
 
 
 def own_parameters(named: Mapping[str, Any]) -> dict[str, Any]:
@@ -178,8 +243,16 @@ def own_parameters(named: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in named.items() if key not in ("pool", "corpus")}
 
 
+def spelled(name: str, given: Mapping[str, Any], *, bare: str = "") -> str:
+    """A recipe's name with the parameters that differ from their defaults.
+
+    See :func:`routingsim.policies.grammar.spelled`.
+    """
+    return grammar.spelled(name, given, _RECIPES[name].parameters, bare=bare)
+
+
 def recipes() -> dict[str, Recipe]:
-    """All recipes by name: those shipped, and those of installed plug-ins.
+    """All recipes by name: the built-in ones, your own, and those of installed plug-ins.
 
     A plug-in package names its recipes in the entry-point group
     ``routingsim.policies``: ``name = "package.module:function"``.
@@ -196,10 +269,10 @@ def _plugged_in() -> dict[str, Recipe]:
 
 
 def _loaded(point: EntryPoint) -> Callable[..., Policy]:
-    """A plug-in's recipe; one that cannot be loaded says so when it is used or listed."""
+    """A plug-in's recipe; if it cannot be loaded, one that says so when it is used or listed."""
     try:
-        return point.load()
-    except Exception as error:  # whatever a stranger's module does; the other policies work on
+        return _checked(point.name, point.load())
+    except Exception as error:  # any, since the other policies must go on working
         package = point.dist.name if point.dist else "a plug-in"
         said = f"cannot be loaded from {package} ({point.value}): {error}"
 
@@ -211,22 +284,22 @@ def _loaded(point: EntryPoint) -> Callable[..., Policy]:
 
 
 def make_policy(
-    wanted: "str | Policy | Kernel | Callable[..., int]",
     pool: AgentPool,
+    policy: "str | Policy | Kernel | Callable[..., int]",
     corpus: Corpus | None = None,
 ) -> Policy:
     """Make a policy for ``pool`` from what a user wrote.
 
     Parameters
     ----------
-    wanted
+    pool : AgentPool
+        The agents it chooses among.
+    policy
         A name with parameters, ``NAME[:WORD or KEY=VALUE, …]`` such as
         ``"threshold"``, ``"threshold:calibrated"``, ``"static:gpt-4"`` or
         ``"threshold:low=0.2,medium=0.4"``; or a :class:`Policy`; or a choose
         kernel; or a plain function ``(task, pool, memory) -> index``, which is
         then run interpreted.
-    pool : AgentPool
-        The agents it chooses among.
     corpus : Corpus, optional
         What fitted policies are fitted on.
 
@@ -237,53 +310,23 @@ def make_policy(
     AgentError
         If it names an agent that is not in the pool.
     """
-    if isinstance(wanted, Policy):
-        return wanted
-    if isinstance(wanted, Kernel):
-        return Policy(wanted.python.__name__, wanted)
-    if callable(wanted):
-        return Policy(
-            getattr(wanted, "__name__", "policy"), choose_kernel(wanted), interpreted=True
+    check_pool("make_policy", "a pool, a policy and, optionally, a corpus", pool)
+    if isinstance(policy, Policy):
+        return policy
+    if isinstance(policy, Kernel):
+        return Policy(policy.name, policy)
+    if callable(policy):
+        kernel = choose_kernel(policy)
+        return Policy(getattr(policy, "__name__", "policy"), kernel, interpreted=True)
+    if not isinstance(policy, str):
+        raise PolicyError(
+            f"{policy!r:.80} is a {type(policy).__name__}, not a policy: give a name such as "
+            "'threshold' or 'static:gpt-4', a Policy, a kernel, or a function of task, pool and "
+            "memory"
         )
-    name, _, rest = wanted.partition(":")
-    known = recipes()
+    known, (name, rest) = recipes(), grammar.split(policy)
     if name not in known:
-        near = get_close_matches(name, known, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = grammar.did_you_mean(name, known)
         raise PolicyError(f"no policy {name!r}: there are {', '.join(sorted(known))}{hint}")
     chosen = known[name]
-    return chosen.make(pool, corpus, **_parameters(chosen, rest, wanted))
-
-
-def _parameters(chosen: Recipe, text: str, wanted: str) -> dict[str, Any]:
-    """Read ``WORD or KEY=VALUE, …`` after a policy's name."""
-    allowed = chosen.parameters
-    first = next(iter(allowed), None)
-    has = ", ".join(f"{k}={v}" for k, v in allowed.items() if v is not None) or "no parameters"
-    given: dict[str, Any] = {}
-    for part in filter(None, (piece.strip() for piece in text.split(","))):
-        key, equals, value = (piece.strip() for piece in part.partition("="))
-        if not equals and allowed.get(key) is False:
-            given[key] = True
-        elif not equals and first is not None and isinstance(allowed[first], str):
-            given[first] = key
-        elif equals and key in allowed:
-            given[key] = _value(value, allowed[key], wanted, key)
-        else:
-            raise PolicyError(
-                f"policy {wanted!r}: {part!r} is not one of its parameters; {chosen.name} has {has}"
-            )
-    return given
-
-
-def _value(text: str, default: Any, wanted: str, key: str) -> Any:
-    """Read one parameter's value in the type of its default."""
-    if isinstance(default, str) or default is None:
-        return text
-    try:
-        if isinstance(default, bool):
-            return {"true": True, "false": False}[text.lower()]
-        return int(text) if isinstance(default, int) else float(text)
-    except (KeyError, ValueError):
-        kind = {bool: "true or false", int: "a whole number"}.get(type(default), "a number")
-        raise PolicyError(f"policy {wanted!r}: {key} is {text!r}; {kind} is needed") from None
+    return chosen.make(pool, corpus, **grammar.parse(rest, chosen.parameters))

@@ -1,30 +1,35 @@
-"""Predicted quality against cost and latency: the utility policy and its quality-only kin.
+"""Policies by predicted quality: ``utility`` weighs it against cost and latency.
 
 A predictor looks better on the corpus that it was fitted on than it is. So a policy made
 here predicts *the texts of its own corpus* by cross-validation, each from folds that hold
-neither it nor its likes, and any other text by a fit on the whole corpus: a replay of the
-corpus that the policy was made with is an honest one.
+neither it nor a similar text, and any other text by a fit on the whole corpus. A replay of
+the corpus that the policy was made with is therefore out-of-sample.
 """
 
+import inspect
 import math
 from collections.abc import Sequence
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from routingsim.agents import Agent, AgentPool
+from routingsim.agents import AgentPool
 from routingsim.corpora.corpus import Corpus, prompt_tokens
 from routingsim.errors import PolicyError
-from routingsim.policies.builtin_predictors import PREDICTORS
-from routingsim.policies.crossfit import FOLDS, Fits, shipped_fits
+from routingsim.policies.builtin_predictors import PREDICTORS, predictor_of
+from routingsim.policies.crossfit import FOLDS, Fits, builtin_fits
 from routingsim.policies.kernel import choose_kernel
-from routingsim.policies.policy import Policy, TextTable, own_parameters, recipe, recipes
+from routingsim.policies.policy import Policy, own_parameters, recipe, sentence, spelled
 from routingsim.policies.predictors import QualityPredictor
 
-__all__ = ["blend", "kmeans", "knn", "logistic", "ridge", "utility"]
+__all__ = ["QualityRecipe", "blend", "kmeans", "knn", "logistic", "ridge", "utility"]
 
-_NOT_FITTED = ("w_cost", "cost_share", "cross_fitted", "seed")  # no business of the predictor
+# Parameters of a policy that its predictor does not have.
+_OF_POLICY = frozenset(
+    ["predictor", "w_quality", "w_cost", "w_latency", "cost_share", "cross_fitted", "seed"]
+)
 
 
 # Memory: the weights of quality, cost and latency; then, a block of one value an agent
@@ -50,7 +55,7 @@ def utility(
     pool: AgentPool,
     corpus: Corpus | None = None,
     *,
-    predictor: str | QualityPredictor = "ridge",
+    predictor: Any = "ridge",
     w_quality: float = 1.0,
     w_cost: float = 1.0,
     w_latency: float = 0.03,
@@ -66,19 +71,21 @@ def utility(
 
     Parameters
     ----------
-    predictor : str or QualityPredictor
-        ``ridge``, ``knn``, ``kmeans``, ``logistic`` or ``blend``; or one of your own. One that is
-        fitted already predicts as it is, and ``corpus`` is read for costs only.
+    predictor : str, scikit-learn estimator or QualityPredictor
+        ``ridge``, ``knn``, ``kmeans``, ``logistic`` or ``blend``; or a regressor or classifier
+        of your own, which learns from the built-in features of the text, or a pipeline,
+        which gets the texts; or a QualityPredictor. A QualityPredictor that is fitted
+        predicts as it is, and ``corpus`` is read for costs only.
     w_quality, w_cost, w_latency : float
         Worth of an answer of quality 1, of a US dollar, and of a second.
     categories : bool
-        Let a shipped predictor learn from the tasks' categories.
+        Let the built-in features include the tasks' categories.
     cross_fitted : bool
         Predict the corpus's own texts from folds that they are not in, and any other
-        text by a fit on the whole corpus. If not, all by that fit: the corpus is then
-        in ``fitted_on``, and figures on it are marked.
+        text by a fit on the whole corpus. If not, predict all by that fit: the corpus is
+        then in ``fitted_on``, and figures on it are marked as in-sample.
     seed : int
-        Of the five folds.
+        Seed of the five folds.
 
     Raises
     ------
@@ -87,178 +94,104 @@ def utility(
         not a number of 0 or more.
     """
     given = own_parameters(locals())
-    del given["predictor"]
-
-    def reason(agent: Agent, d_var: float, load: float) -> str:
-        return f"Best of predicted quality, cost and latency: Routed to {agent.name}"
-
-    options = () if isinstance(predictor, QualityPredictor) else (("categories", categories),)
-    return _policy("utility", pool, corpus, predictor, options, given, reason)
+    if not isinstance(predictor, str):
+        given["predictor"] = predictor_of(predictor, categories=categories)
+    reason = "Best of predicted quality, cost and latency: Routed to {agent.name}"
+    return _policy("utility", pool, corpus, given, reason)
 
 
-@recipe("ridge")
-def ridge(
-    pool: AgentPool,
-    corpus: Corpus | None = None,
-    *,
-    w_cost: float = 0.0,
-    cost_share: float = math.inf,
-    alpha: float = 10.0,
-    categories: bool = True,
-    cross_fitted: bool = True,
-    seed: int = 0,
-) -> Policy:
-    """Highest quality predicted by ridge regression on words, characters and category.
+class QualityRecipe(Protocol):
+    """How the policies by predicted quality alone are called, :func:`ridge` and the others.
 
-    Parameters
-    ----------
-    w_cost : float
-        Quality that a US dollar is worth; 0 asks for quality only.
-    cost_share : float
-        In place of ``w_cost``: what a task may cost, as a share of the best single agent's
-        cost. ``w_cost`` is then the weight from which the choices for the corpus, by
-        cross-validated predictions, cost no more.
-    alpha : float
-        Penalty.
-    categories, cross_fitted, seed
-        As :func:`utility`.
+    Each has the parameters named here, and a few numbers of its predictor's (``own``).
     """
-    return _best("ridge", **locals())
+
+    def __call__(
+        self,
+        pool: AgentPool,
+        corpus: Corpus | None = None,
+        *,
+        w_cost: float = 0.0,
+        cost_share: float = math.inf,
+        categories: bool = True,
+        cross_fitted: bool = True,
+        seed: int = 0,
+        **own: float,
+    ) -> Policy: ...
 
 
-@recipe("knn")
-def knn(
-    pool: AgentPool,
-    corpus: Corpus | None = None,
-    *,
-    w_cost: float = 0.0,
-    cost_share: float = math.inf,
-    k: int = 50,
-    margin: float = 1.0,
-    categories: bool = True,
-    cross_fitted: bool = True,
-    seed: int = 0,
-) -> Policy:
-    """Highest mean quality among similar texts; the best single agent unless that is clear.
+_DOCSTRING = """{summary}
 
-    Parameters
-    ----------
-    w_cost : float
-        Quality that a US dollar is worth; 0 asks for quality only.
-    cost_share
-        As :func:`ridge`.
-    k : int
-        Neighbours.
-    margin : float
-        Standard errors from which an advantage over the best single agent is clear.
-    categories, cross_fitted, seed
-        As :func:`utility`.
-    """
-    return _best("knn", **locals())
+Parameters
+----------
+w_cost : float
+    Predicted quality that a US dollar is worth; 0 asks for quality only.
+cost_share : float
+    In place of ``w_cost``: what a task may cost, as a share of the best single agent's
+    cost. ``w_cost`` is then the lowest weight with which the choices for the corpus, by
+    cross-validated predictions, cost no more.
+{own}categories, cross_fitted, seed
+    As :func:`utility`.
+"""
 
 
-@recipe("kmeans")
-def kmeans(
-    pool: AgentPool,
-    corpus: Corpus | None = None,
-    *,
-    w_cost: float = 0.0,
-    cost_share: float = math.inf,
-    clusters: int = 40,
-    categories: bool = True,
-    cross_fitted: bool = True,
-    seed: int = 0,
-) -> Policy:
-    """Highest mean quality in the text's k-means cluster.
+def _by_quality(kind: str, summary: str, **own: tuple[float, str]) -> QualityRecipe:
+    """The recipe named as the predictor ``kind``; ``own`` has defaults and meanings."""
 
-    Parameters
-    ----------
-    w_cost : float
-        Quality that a US dollar is worth; 0 asks for quality only.
-    cost_share
-        As :func:`ridge`.
-    clusters : int
-        Clusters.
-    categories, cross_fitted, seed
-        As :func:`utility`.
-    """
-    return _best("kmeans", **locals())
+    def make(pool: AgentPool, corpus: Corpus | None = None, **given: Any) -> Policy:
+        reason = f"Highest predicted quality ({kind}): Routed to {{agent.name}}"
+        return _policy(kind, pool, corpus, {**defaults, **given}, reason)
 
-
-@recipe("logistic")
-def logistic(
-    pool: AgentPool,
-    corpus: Corpus | None = None,
-    *,
-    w_cost: float = 0.0,
-    cost_share: float = math.inf,
-    categories: bool = True,
-    cross_fitted: bool = True,
-    seed: int = 0,
-) -> Policy:
-    """Highest chance of being right (quality >= 0.5) by logistic regression.
-
-    Parameters
-    ----------
-    w_cost : float
-        Chance of being right that a US dollar is worth; 0 asks for quality only.
-    cost_share
-        As :func:`ridge`.
-    categories, cross_fitted, seed
-        As :func:`utility`.
-    """
-    return _best("logistic", **locals())
+    common = inspect.signature(QualityRecipe.__call__).parameters
+    first = [common[name] for name in ("pool", "corpus", "w_cost", "cost_share")]
+    last = [common[name] for name in ("categories", "cross_fitted", "seed")]
+    mine = [
+        inspect.Parameter(
+            name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=type(default)
+        )
+        for name, (default, _) in own.items()
+    ]
+    meanings = "".join(
+        f"{name} : {type(default).__name__}\n    {meaning}\n"
+        for name, (default, meaning) in own.items()
+    )
+    make.__name__ = make.__qualname__ = kind
+    make.__doc__ = _DOCSTRING.format(summary=summary, own=meanings)
+    signature = inspect.Signature([*first, *mine, *last], return_annotation=Policy)
+    make.__signature__ = signature  # pyright: ignore[reportFunctionMemberAccess]
+    defaults = {p.name: p.default for p in [*first, *mine, *last] if p.kind is p.KEYWORD_ONLY}
+    return recipe(kind)(make)
 
 
-@recipe("blend")
-def blend(
-    pool: AgentPool,
-    corpus: Corpus | None = None,
-    *,
-    w_cost: float = 0.0,
-    cost_share: float = math.inf,
-    alpha: float = 10.0,
-    k: int = 50,
-    categories: bool = True,
-    cross_fitted: bool = True,
-    seed: int = 0,
-) -> Policy:
-    """Highest quality predicted by the mean of ridge regression and nearest neighbours.
-
-    Parameters
-    ----------
-    w_cost : float
-        Quality that a US dollar is worth; 0 asks for quality only.
-    cost_share
-        As :func:`ridge`.
-    alpha : float
-        Penalty of the regression.
-    k : int
-        Neighbours.
-    categories, cross_fitted, seed
-        As :func:`utility`.
-    """
-    return _best("blend", **locals())
-
-
-def _best(kind: str, pool: AgentPool, corpus: Corpus | None, **given: Any) -> Policy:
-    """A policy that looks at quality, and at cost if asked, but not at the queues."""
-
-    def reason(agent: Agent, d_var: float, load: float) -> str:
-        return f"Highest predicted quality ({kind}): Routed to {agent.name}"
-
-    options = tuple((key, value) for key, value in given.items() if key not in _NOT_FITTED)
-    return _policy(kind, pool, corpus, kind, options, given, reason)
+ridge = _by_quality(
+    "ridge",
+    "Highest quality predicted by ridge regression on words, characters and category.",
+    alpha=(10.0, "Penalty."),
+)
+knn = _by_quality(
+    "knn",
+    "Highest mean quality among similar texts; the best single agent unless that is clear.",
+    k=(50, "Neighbours."),
+    margin=(1.0, "Standard errors from which an advantage over the best single agent is clear."),
+)
+kmeans = _by_quality(
+    "kmeans",
+    "Highest mean quality in the text's k-means cluster.",
+    clusters=(40, "Clusters."),
+)
+logistic = _by_quality(
+    "logistic", "Highest chance of being right (quality >= 0.5) by logistic regression."
+)
+blend = _by_quality(
+    "blend",
+    "Highest quality predicted by the mean of ridge regression and nearest neighbours.",
+    alpha=(10.0, "Penalty of the regression."),
+    k=(50, "Neighbours."),
+)
 
 
 def _policy(
-    name: str,
-    pool: AgentPool,
-    corpus: Corpus | None,
-    predictor: str | QualityPredictor,
-    options: tuple[tuple[str, Any], ...],
-    given: dict[str, Any],
-    reason: Any,
+    name: str, pool: AgentPool, corpus: Corpus | None, given: dict[str, Any], reason: str
 ) -> Policy:
     weights = [given.get("w_quality", 1.0), given["w_cost"], given.get("w_latency", 0.0)]
     if not all(0 <= weight < np.inf for weight in weights):
@@ -267,51 +200,100 @@ def _policy(
     share = given.get("cost_share", math.inf)
     if not share > 0:
         raise PolicyError(f"{name}: cost_share={share:g}; a share above 0 is needed")
+    predictor = given.get("predictor", name)
     names = tuple(agent.recorded_as for agent in pool)
-    predict, mean, fitted_on = _predictions(name, predictor, options, corpus, names, given)
-    costs = _costs(corpus, pool, names)
     parameters = {"predictor": predictor, **given, "folds": FOLDS}
-    if corpus is not None and share < math.inf:
+    fitted_on: tuple[str, ...] = ()
+    fits = None
+    if isinstance(predictor, QualityPredictor) and predictor.agents:
+        predict = partial(_predict_for, predictor, _columns(name, predictor, names))
+        mean, fitted_on = np.zeros(len(names)), (predictor.fitted_on,)
+    else:
+        fits = _fits(name, predictor, corpus, names, given)
+        quality, known = fits.predictor.check(fits.corpus, names)
+        mean = quality[known].mean(axis=0)
+        predict = fits.cross_fitted
+        if not given["cross_fitted"]:
+            predict, fitted_on = fits.in_sample, (fits.corpus.sha256,)
+    costs = _costs(corpus, pool, names)
+    if fits is not None and share < math.inf:
         if given["w_cost"]:
             raise PolicyError(f"{name}: w_cost and cost_share: give one of them")
-        fits = shipped_fits(name, options, corpus, names, given["seed"])
-        call, token = costs
-        expected = call + token * prompt_tokens(corpus)[:, np.newaxis]
-        recorded = corpus.outcome("cost", names)
-        paid = np.where(np.isnan(recorded), expected, recorded)
-        allowed = share * paid[:, mean.argmax()].mean()
-        weights[1] = _weight_to_pay(name, allowed, fits.crossed, expected, paid)
-        parameters["w_cost"] = weights[1]
+        weights[1] = parameters["w_cost"] = _weight_to_pay(name, share, fits, mean, costs)
+    shown = {"predictor": "own"} if isinstance(predictor, QualityPredictor) else {}
     return Policy(
-        _spelled(name, predictor, given),
+        spelled(name, {**given, **shown}, bare="predictor"),
         _by_utility,
         memory=np.concatenate([weights, mean, *costs]),
-        reason=reason,
+        reason=sentence(reason),
         predict=predict,
         fitted_on=fitted_on,
         parameters=parameters,
     )
 
 
+def _fits(
+    name: str,
+    predictor: str | QualityPredictor,
+    corpus: Corpus | None,
+    agents: tuple[str, ...],
+    given: dict[str, Any],
+) -> Fits:
+    """The fits of a predictor that is not fitted yet."""
+    if isinstance(predictor, str) and predictor not in PREDICTORS:
+        raise PolicyError(
+            f"{name}: no predictor {predictor!r}: there are {', '.join(PREDICTORS)}, or give a "
+            "scikit-learn estimator or a QualityPredictor"
+        )
+    if corpus is None:
+        raise PolicyError(f"{name} is fitted on recorded qualities: give a corpus that has them")
+    if isinstance(predictor, QualityPredictor):
+        return Fits(predictor, corpus, agents, given["seed"])
+    options = tuple((key, value) for key, value in given.items() if key not in _OF_POLICY)
+    return builtin_fits(predictor, options, corpus, agents, given["seed"])
+
+
+def _columns(name: str, predictor: QualityPredictor, agents: Sequence[str]) -> list[int]:
+    """The columns that a fitted predictor has for these agents."""
+    absent = [agent for agent in agents if agent not in predictor.agents]
+    if absent:
+        raise PolicyError(
+            f"{name}: {predictor!r} knows {', '.join(predictor.agents)}, and not {absent[0]!r}"
+        )
+    return [predictor.agents.index(agent) for agent in agents]
+
+
+def _predict_for(
+    predictor: QualityPredictor, columns: list[int], texts: Sequence[str], labels: Sequence[str]
+) -> NDArray[np.float64]:
+    return predictor.predict(texts, labels)[:, columns]
+
+
 def _weight_to_pay(
     name: str,
-    allowed: float,
-    predicted: NDArray[np.float64],
-    expected: NDArray[np.float64],
-    paid: NDArray[np.float64],
+    share: float,
+    fits: Fits,
+    quality: NDArray[np.float64],
+    costs: tuple[NDArray[np.float64], NDArray[np.float64]],
 ) -> float:
-    """The weight of cost from which the choices cost no more than allowed, by bisection.
+    """The lowest weight of cost with which the choices keep to a share of the cost.
 
-    Choices are by expected costs and pay what was recorded: dearer texts may go to the
-    dearer agents, so that the two means differ.
+    The share is of what the best single agent costs, by its mean ``quality``. Choices go by
+    expected costs and pay what was recorded: longer texts may go to the dearer agents, so
+    the two means differ. Found by bisection.
     """
+    call, token = costs
+    expected = call + token * prompt_tokens(fits.corpus)[:, np.newaxis]
+    recorded = fits.corpus.outcome("cost", fits.agents)
+    paid = np.where(np.isnan(recorded), expected, recorded)
+    allowed = share * paid[:, quality.argmax()].mean()
     every = np.arange(len(paid))
 
     def mean(chosen: NDArray[np.intp]) -> float:
         return float(paid[every, chosen].mean())
 
     def spent(weight: float) -> float:
-        return mean((predicted - weight * expected).argmax(axis=1))
+        return mean((fits.crossed - weight * expected).argmax(axis=1))
 
     least = mean(expected.argmin(axis=1))
     if not least <= allowed:
@@ -320,51 +302,12 @@ def _weight_to_pay(
             f"{least:.3g}; give a higher share"
         )
     low, high = 0.0, 0.0
-    while spent(high) > allowed * (1 + 1e-12):  # but for the last digits of a mean
+    while spent(high) > allowed * (1 + 1e-12):  # up to rounding
         low, high = high, 2 * high or 1e-3 / allowed
     for _ in range(40):
         middle = (low + high) / 2
         low, high = (middle, high) if spent(middle) > allowed else (low, middle)
     return high
-
-
-def _predictions(
-    name: str,
-    predictor: str | QualityPredictor,
-    options: tuple[tuple[str, Any], ...],
-    corpus: Corpus | None,
-    names: tuple[str, ...],
-    given: dict[str, Any],
-) -> tuple[TextTable, NDArray[np.float64], tuple[str, ...]]:
-    """How to predict, mean qualities, and the corpora whose outcomes the predictions know."""
-    if isinstance(predictor, QualityPredictor) and predictor.agents:
-        absent = [agent for agent in names if agent not in predictor.agents]
-        if absent:
-            raise PolicyError(
-                f"{name}: {predictor!r} knows {', '.join(predictor.agents)}, and not {absent[0]!r}"
-            )
-        columns = [predictor.agents.index(agent) for agent in names]
-
-        def as_fitted(texts: Sequence[str], labels: Sequence[str]) -> NDArray[np.float64]:
-            return predictor.predict(texts, labels)[:, columns]
-
-        return as_fitted, np.zeros(len(names)), (predictor.fitted_on,)
-    if corpus is None:
-        raise PolicyError(f"{name} is fitted on recorded qualities: give a corpus that has them")
-    if isinstance(predictor, QualityPredictor):
-        fits = Fits(predictor, corpus, names, given["seed"])
-    elif predictor in PREDICTORS:
-        fits = shipped_fits(predictor, options, corpus, names, given["seed"])
-    else:
-        raise PolicyError(
-            f"{name}: no predictor {predictor!r}: there are {', '.join(PREDICTORS)}, or give a "
-            "QualityPredictor"
-        )
-    quality, known = fits.predictor.check(corpus, names)
-    mean = quality[known].mean(axis=0)
-    if given["cross_fitted"]:
-        return fits.honestly, mean, ()
-    return fits.as_fitted, mean, (corpus.sha256,)
 
 
 def _costs(
@@ -385,16 +328,3 @@ def _costs(
         elif answers.size:
             call[a] = price[a] * answers.mean()
     return call, token
-
-
-def _spelled(name: str, predictor: str | QualityPredictor, given: dict[str, Any]) -> str:
-    """The policy's name with the parameters that are not the default."""
-    defaults = recipes()[name].parameters
-    parts = [f"{key}={_text(value)}" for key, value in given.items() if value != defaults[key]]
-    if name == "utility" and predictor != "ridge":
-        parts.insert(0, predictor if isinstance(predictor, str) else "own")
-    return f"{name}:{','.join(parts)}" if parts else name
-
-
-def _text(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else f"{value:g}"

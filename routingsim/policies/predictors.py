@@ -1,7 +1,7 @@
 """Quality per agent, predicted from the text by any scikit-learn estimator.
 
-scikit-learn takes a second to import, and most policies need none of it: it is
-imported where a predictor is made or read, not before.
+scikit-learn takes a second to import, and most policies do not need it: it is imported
+when a predictor is made or read.
 """
 
 import json
@@ -23,7 +23,7 @@ from routingsim.policies.folds import folds as grouped_folds
 __all__ = ["RIGHT", "TRUSTED", "QualityPredictor"]
 
 RIGHT = 0.5
-"""Quality from which an answer is right, for classifiers."""
+"""Quality from which an answer counts as right, for classifiers."""
 
 TRUSTED = (
     "routingsim.policies.estimators.ClusterMeans",
@@ -37,7 +37,7 @@ TRUSTED = (
     "scipy.sparse._csr.csr_array",  # read as numbers, by scipy's own reader
     "scipy.sparse._csr.csr_matrix",
 )
-"""Types in a saved predictor that are read besides those that skops trusts."""
+"""Types that a saved predictor may hold besides those that skops trusts."""
 
 _FORMAT = 1
 
@@ -64,7 +64,7 @@ class QualityPredictor:
     agents : tuple of str
         Outcome names of the columns predicted; empty before :meth:`fit`.
     fitted_on : str
-        Hash of the corpus; "" before :meth:`fit`.
+        Hash of the corpus, on which its predictions are in-sample; "" before :meth:`fit`.
     """
 
     def __init__(self, estimator: Any, *, categories: bool = False) -> None:
@@ -108,13 +108,13 @@ class QualityPredictor:
     def predict(
         self, texts: Sequence[str], categories: Sequence[str] | None = None
     ) -> NDArray[np.float64]:
-        """Predicted quality, shape (texts, agents); not held to 0 to 1.
+        """Predicted quality, shape (texts, agents), not clipped to [0, 1].
 
         Parameters
         ----------
         texts : sequence of str
         categories : sequence of str, optional
-            Those of the texts; "" (none) by default.
+            The texts' categories; "" (none) by default.
 
         Raises
         ------
@@ -139,8 +139,8 @@ class QualityPredictor:
 
         Texts that are alike are in the same fold (:mod:`routingsim.policies.folds`).
         First steps of a pipeline that need no fit (scikit-learn's tag ``requires_fit``),
-        such as an embedding, are run once for all folds. The predictor itself stays as
-        it is, fitted or not.
+        such as an embedding, are run once for all folds. The predictor itself is not
+        changed.
 
         Parameters
         ----------
@@ -149,7 +149,7 @@ class QualityPredictor:
         folds : int
             2 or more.
         seed : int
-            Of the folds.
+            Seed of the folds.
 
         Returns
         -------
@@ -158,7 +158,7 @@ class QualityPredictor:
         Raises
         ------
         PolicyError
-            As :meth:`fit`, also where it holds of the tasks outside a fold.
+            As :meth:`fit`, and for the tasks outside each fold.
         SimulationError, CorpusError
             If there cannot be so many folds.
         """
@@ -182,7 +182,7 @@ class QualityPredictor:
         Raises
         ------
         PolicyError
-            As :meth:`fit`, but for what only fitting can show.
+            As :meth:`fit`, except for what only fitting can show.
         """
         if not corpus.has_texts:
             raise PolicyError(f"{corpus.name} has no texts to predict quality from")
@@ -229,15 +229,15 @@ class QualityPredictor:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, trusted: Sequence[str] = ()) -> Self:
-        """Read a predictor that :meth:`save` wrote. Unknown types are refused, unread.
+        """Read a predictor that :meth:`save` wrote; a file with unknown types is refused.
 
         Parameters
         ----------
         path : path
         trusted : sequence of str
             Further types to accept besides :data:`TRUSTED` and those of numpy, scipy and
-            scikit-learn, as ``"my_package.MyTransformer"``. Name only code that you
-            know: it is run.
+            scikit-learn, as ``"my_package.MyTransformer"``. Their code is run: name only
+            code that you know.
 
         Raises
         ------
@@ -317,14 +317,14 @@ def _apply(fitted: Any, inputs: Any, size: int, agents: int) -> NDArray[np.float
 
 
 def _one_thread() -> Any:
-    """Linear algebra in one thread: many small products wait for each other in more."""
+    """Linear algebra in one thread: with small products, more threads are slower."""
     from threadpoolctl import threadpool_limits
 
     return threadpool_limits(1)
 
 
 def _run_first_steps(inputs: Any, estimator: Any) -> tuple[Any, Any]:
-    """What those first steps make of the inputs that learn nothing, and the steps left."""
+    """The inputs after the first steps that need no fit, and the steps that are left."""
     from sklearn.pipeline import Pipeline
     from sklearn.utils import get_tags
 

@@ -19,7 +19,7 @@ import numpy as np
 from numba.extending import register_jitable
 from numpy.typing import NDArray
 
-from routingsim.agents import Agent, AgentPool
+from routingsim.agents import AgentPool
 from routingsim.corpora.corpus import Corpus
 from routingsim.errors import PolicyError
 from routingsim.policies.bandit_base import (
@@ -30,20 +30,19 @@ from routingsim.policies.bandit_base import (
     epsilon,
     head,
     reward,
-    spelled,
 )
 from routingsim.policies.kernel import choose_kernel, learn_kernel
-from routingsim.policies.policy import Policy, own_parameters, recipe
+from routingsim.policies.policy import Policy, check_pool, own_parameters, recipe, sentence, spelled
 from routingsim.scoring.dvar import score_column
 
 __all__ = ["LAYOUT", "fs_qmix", "learn_table", "q_values"]
 
 # Memory, after the head: the learning rate, the discount, the number of bands, the number
 # of levels, 1 where an agent's own load makes its level; the bounds of the bands, one fewer
-# than bands; the last choices (SEEN), where task i stands at i modulo SEEN; and the table,
-# by band, level and agent. A choice is kept as task * cells + cell, -1 for none, so that
-# what is learned belongs to the very task, retries included. Of tasks in flight for longer
-# than SEEN later ones take to arrive nothing is learned.
+# than bands; the last SEEN choices, with task i at i modulo SEEN; and the table, by band,
+# level and agent. A choice is kept as task * cells + cell, -1 for none, so that a try
+# is learned from in the cell that its own task was chosen by, retries included. Nothing is
+# learned from a task that is still in flight when SEEN later ones have arrived.
 RATE, DISCOUNT, BANDS, LEVELS, OWN, BOUNDS = range(HEAD, HEAD + 6)
 SEEN = 4096
 
@@ -106,7 +105,7 @@ def _by_table(task, pool, memory):
 
 @learn_kernel
 def learn_table(task, agent, outcome, pool, memory):
-    """One step of Q-learning, when a try completes."""
+    """Do one step of Q-learning when a try completes."""
     seen = BOUNDS + int(memory[BANDS]) - 1
     cells = memory.size - seen - SEEN
     noted = int(memory[seen + task.index % SEEN])
@@ -178,25 +177,21 @@ def fs_qmix(
     check("fs-qmix", given)
     settings = [rate, discount, edges.size + 1, levels, float(own)]
     table = np.full((edges.size + 1) * levels * len(pool), w_quality / (1.0 - discount))
-
-    def reason(agent: Agent, d_var: float, load: float) -> str:
-        return (
-            f"Highest learned value at D_var={d_var:.3f} and this load (fs-qmix): "
-            f"Routed to {agent.name}"
-        )
-
+    reason = (
+        "Highest learned value at D_var={d_var:.3f} and this load (fs-qmix): Routed to {agent.name}"
+    )
     return Policy(
-        spelled("fs-qmix", given, fs_qmix),
+        spelled("fs-qmix", given),
         _by_table,
         learn_table,
         memory=np.concatenate([head(given), settings, edges, np.full(SEEN, -1.0), table]),
-        reason=reason,
+        reason=sentence(reason),
         fitted_on=(corpus.sha256,) if calibrated and corpus is not None else (),
         parameters=given,
     )
 
 
-def q_values(policy: Policy, pool: AgentPool) -> NDArray[np.float64]:
+def q_values(pool: AgentPool, policy: Policy) -> NDArray[np.float64]:
     """The table of an ``fs-qmix`` policy, shape (bands, levels, agents).
 
     Raises
@@ -204,6 +199,7 @@ def q_values(policy: Policy, pool: AgentPool) -> NDArray[np.float64]:
     PolicyError
         If it is another policy.
     """
+    check_pool("q_values", "a pool and a policy", pool)
     if policy.learn is not learn_table:
         raise PolicyError(f"{policy.name} has no table of values; fs-qmix has")
     bands, levels = int(policy.memory[BANDS]), int(policy.memory[LEVELS])
@@ -238,5 +234,5 @@ def _equal_shares(shares: int, corpus: Corpus | None) -> NDArray[np.float64]:
             "fs-qmix:bounds=calibrated sets its bounds by a corpus with texts, and none is at hand"
         )
     scores = score_column(corpus.texts)["d_var"].to_numpy()
-    # Three digits: a bound is read and spelled, and the next corpus has others anyway.
+    # Three digits: bounds are written in the policy's name.
     return np.unique(np.quantile(scores, np.arange(1, shares) / shares).round(3))

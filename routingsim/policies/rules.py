@@ -1,10 +1,11 @@
-"""Policies that follow a fixed rule: nothing is learned.
+"""Policies that follow a fixed rule and learn nothing.
 
-Among equals the agent named first wins. An agent that is down, or that has
-just failed the task, is passed over.
+Of equal agents the one that the pool names first is chosen. An agent that is down, or
+that has just failed the task, is passed over.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 from numba.extending import register_jitable
@@ -12,8 +13,9 @@ from numba.extending import register_jitable
 from routingsim.agents import Agent, AgentPool
 from routingsim.corpora.corpus import Corpus
 from routingsim.errors import PolicyError
+from routingsim.policies import grammar
 from routingsim.policies.kernel import choose_kernel, draw
-from routingsim.policies.policy import Policy, recipe
+from routingsim.policies.policy import Policy, recipe, sentence
 from routingsim.scoring.dvar import score_column
 
 __all__ = [
@@ -41,9 +43,9 @@ _PURPOSE = {
 
 @register_jitable
 def _less_loaded(pool, a, best, work, slots):
-    """Agent ``a`` where it is up and its load lower than the ``best``'s, work / slots.
+    """Agent ``a`` if it is up and its load is below the ``best``'s, which is work / slots.
 
-    Loads are compared without dividing; work 1 on 0 slots stands for nobody yet.
+    Loads are compared without dividing; work 1 on 0 slots stands for no agent yet.
     """
     load = pool.busy[a] + pool.queued[a]
     if load * slots < work * pool.slots[a] and pool.up[a]:
@@ -127,36 +129,33 @@ def threshold(
         indices = [pool.index(agent) for agent in chosen[band]]
         memory[3 + k * width : 3 + k * width + len(indices)] = indices
 
-    words = [
-        (f"{band.capitalize()} complexity", frozenset(chosen[band]), _PURPOSE[band])
-        for band in BANDS
-    ]
-
-    def reason(agent: Agent, d_var: float, load: float) -> str:
-        band, own, purpose = words[(d_var >= low) + (d_var >= medium)]
-        if agent.id in own:
-            return f"{band} (D_var={d_var:.3f}): Routed to {agent.name} for {purpose}"
-        return f"{band} (D_var={d_var:.3f}), its agents busy: Routed to {agent.name}"
-
-    parameters = {"low": low, "medium": medium, "spill": spill, "bands": chosen}
-    said = []
-    if calibrated:
-        said.append("calibrated")
-        if shares != "50/30/20":
-            said.append(f"shares={shares if isinstance(shares, str) else _joined(shares)}")
-    elif (low, medium) != (0.3, 0.5):
-        said += [f"low={_written(low)}", f"medium={_written(medium)}"]
-    if spill < np.inf:
-        said.append(f"spill={_written(spill)}")
-    name = "threshold" + (":" if said else "") + ",".join(said)
+    # Both bounds are written where one differs from its default.
+    bounds = {} if (low, medium) == (0.3, 0.5) else {"low": low, "medium": medium}
+    given = {"calibrated": True, "shares": shares} if calibrated else bounds
+    defaults = {"shares": "50/30/20", "spill": np.inf}
     return Policy(
-        name,
+        grammar.spelled("threshold", {**given, "spill": spill}, defaults, bare="calibrated"),
         _by_threshold,
         memory=memory,
-        reason=reason,
+        reason=partial(_band_reason, low, medium, chosen),
         fitted_on=fitted_on,
-        parameters=parameters,
+        parameters={"low": low, "medium": medium, "spill": spill, "bands": chosen},
     )
+
+
+def _band_reason(
+    low: float,
+    medium: float,
+    bands: Mapping[str, Sequence[str]],
+    agent: Agent,
+    d_var: float,
+    load: float,
+) -> str:
+    band = BANDS[(d_var >= low) + (d_var >= medium)]
+    said = f"{band.capitalize()} complexity (D_var={d_var:.3f})"
+    if agent.id in bands[band]:
+        return f"{said}: Routed to {agent.name} for {_PURPOSE[band]}"
+    return f"{said}, its agents busy: Routed to {agent.name}"
 
 
 def default_bands(pool: AgentPool) -> dict[str, tuple[str, ...]]:
@@ -173,16 +172,6 @@ def default_bands(pool: AgentPool) -> dict[str, tuple[str, ...]]:
         "medium": tuple(middle),
         "high": tuple(reversed(by_price[-third:])),
     }
-
-
-def _joined(numbers: Sequence[float]) -> str:
-    return "/".join(_written(number) for number in numbers)
-
-
-def _written(number: float) -> str:
-    """The number as short as it can be without losing a digit."""
-    short = f"{number:g}"
-    return short if float(short) == number else repr(float(number))
 
 
 def _shares(shares: str | Sequence[float]) -> tuple[float, float, float]:
@@ -211,7 +200,7 @@ def _calibrate(corpus: Corpus, shares: tuple[float, float, float]) -> tuple[floa
     return bounds[0], bounds[1]
 
 
-# Memory of an ordered rule: agents' indices, the favourite first.
+# Memory of an ordered rule: agents' indices in order of preference.
 @choose_kernel
 def _first_up(task, pool, memory):
     for k in range(memory.size):
@@ -225,22 +214,16 @@ def _first_up(task, pool, memory):
 def cheapest(pool: AgentPool, corpus: Corpus | None = None) -> Policy:
     """The agent with the lowest price per token that is up."""
     order = np.argsort(pool.column("cost"), kind="stable").astype(np.float64)
-
-    def reason(agent: Agent, d_var: float, load: float) -> str:
-        return f"Lowest price (USD {agent.cost:g} per 1,000 tokens): Routed to {agent.name}"
-
-    return Policy("cheapest", _first_up, memory=order, reason=reason)
+    reason = "Lowest price (USD {agent.cost:g} per 1,000 tokens): Routed to {agent.name}"
+    return Policy("cheapest", _first_up, memory=order, reason=sentence(reason))
 
 
 @recipe("fastest")
 def fastest(pool: AgentPool, corpus: Corpus | None = None) -> Policy:
     """The agent with the shortest mean service time that is up, whatever its queue."""
     order = np.argsort(pool.column("mean_service"), kind="stable").astype(np.float64)
-
-    def reason(agent: Agent, d_var: float, load: float) -> str:
-        return f"Shortest service time ({agent.mean_service:g} s): Routed to {agent.name}"
-
-    return Policy("fastest", _first_up, memory=order, reason=reason)
+    reason = "Shortest service time ({agent.mean_service:g} s): Routed to {agent.name}"
+    return Policy("fastest", _first_up, memory=order, reason=sentence(reason))
 
 
 @choose_kernel
@@ -254,10 +237,7 @@ def static(pool: AgentPool, corpus: Corpus | None = None, *, agent: str = "") ->
     if not agent:
         raise PolicyError(f"static needs an agent: static:{pool.ids[0]}, for one")
     index = pool.index(str(agent))
-
-    def reason(chosen: Agent, d_var: float, load: float) -> str:
-        return f"Always the same: Routed to {chosen.name}"
-
+    reason = sentence("Always the same: Routed to {agent.name}")
     return Policy(f"static:{agent}", _always, memory=np.array([float(index)]), reason=reason)
 
 
@@ -275,11 +255,7 @@ def _in_turn(task, pool, memory):
 @recipe("round-robin")
 def round_robin(pool: AgentPool, corpus: Corpus | None = None) -> Policy:
     """Each agent in turn."""
-
-    def reason(agent: Agent, d_var: float, load: float) -> str:
-        return f"Next in turn: Routed to {agent.name}"
-
-    return Policy("round-robin", _in_turn, reason=reason)
+    return Policy("round-robin", _in_turn, reason=sentence("Next in turn: Routed to {agent.name}"))
 
 
 # Memory of weighted choice: the agents' weights.
@@ -307,11 +283,8 @@ def _by_weight(task, pool, memory):
 
 @recipe("random")
 def random(pool: AgentPool, corpus: Corpus | None = None) -> Policy:
-    """Any agent, each as likely as the next."""
-
-    def reason(agent: Agent, d_var: float, load: float) -> str:
-        return f"Drawn at random: Routed to {agent.name}"
-
+    """Any agent, each with the same chance."""
+    reason = sentence("Drawn at random: Routed to {agent.name}")
     return Policy("random", _by_weight, memory=np.ones(len(pool)), reason=reason)
 
 
@@ -335,12 +308,8 @@ def weighted(
             f"weighted: weights={weights!r}; slots, capacity, or {len(pool)} numbers of 0 or "
             "more are needed, one an agent, as 3/1/1"
         )
-    shown = weights if isinstance(weights, str) else _joined(weights)
-
-    def reason(agent: Agent, d_var: float, load: float) -> str:
-        return f"Drawn by weight: Routed to {agent.name}"
-
-    return Policy(f"weighted:{shown}", _by_weight, memory=values, reason=reason)
+    reason = sentence("Drawn by weight: Routed to {agent.name}")
+    return Policy(f"weighted:{grammar.written(weights)}", _by_weight, memory=values, reason=reason)
 
 
 @choose_kernel
@@ -351,14 +320,11 @@ def _by_load(task, pool, memory):
     return best
 
 
-def _load_reason(agent: Agent, d_var: float, load: float) -> str:
-    return f"Lowest load ({load:.2f}): Routed to {agent.name}"
-
-
 @recipe("least-loaded")
 def least_loaded(pool: AgentPool, corpus: Corpus | None = None) -> Policy:
     """The agent with the lowest load, (busy + queued) / slots."""
-    return Policy("least-loaded", _by_load, reason=_load_reason)
+    reason = sentence("Lowest load ({load:.2f}): Routed to {agent.name}")
+    return Policy("least-loaded", _by_load, reason=reason)
 
 
 @choose_kernel
@@ -384,10 +350,7 @@ def _two_choices(task, pool, memory):
 @recipe("power-of-two")
 def power_of_two(pool: AgentPool, corpus: Corpus | None = None) -> Policy:
     """The less loaded of two agents drawn at random (Mitzenmacher, 2001)."""
-
-    def reason(agent: Agent, d_var: float, load: float) -> str:
-        return f"Less loaded of two drawn ({load:.2f}): Routed to {agent.name}"
-
+    reason = sentence("Less loaded of two drawn ({load:.2f}): Routed to {agent.name}")
     return Policy("power-of-two", _two_choices, reason=reason)
 
 
@@ -404,8 +367,5 @@ def _by_expected_latency(task, pool, memory):
 @recipe("shortest-wait")
 def shortest_wait(pool: AgentPool, corpus: Corpus | None = None) -> Policy:
     """The agent with the shortest expected wait and service together."""
-
-    def reason(agent: Agent, d_var: float, load: float) -> str:
-        return f"Shortest expected latency: Routed to {agent.name}"
-
+    reason = sentence("Shortest expected latency: Routed to {agent.name}")
     return Policy("shortest-wait", _by_expected_latency, reason=reason)

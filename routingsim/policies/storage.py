@@ -1,8 +1,8 @@
-"""A policy in a file: what it has learned, and what it takes to make it again.
+"""A policy in a file: what it has learned, and the name that makes it again.
 
 The file is a ``.npz`` archive of two members, ``memory.npy`` and ``policy.json``. It holds
-numbers and names, no code and no pickle: reading one from a stranger runs nothing. The
-kernels come from the recipe that ``policy.json`` names.
+numbers and names, no code and no pickle, so that reading a file from anyone runs no code of
+theirs. The kernels come from the recipe that ``policy.json`` names.
 """
 
 import os
@@ -19,8 +19,9 @@ from routingsim.agents import AgentPool
 from routingsim.corpora.corpus import Corpus
 from routingsim.errors import PolicyError, RoutingSimError
 from routingsim.files import written
+from routingsim.policies import grammar
 from routingsim.policies.linucb import layout, learn_linear
-from routingsim.policies.policy import Policy, make_policy, recipe
+from routingsim.policies.policy import Policy, check_pool, make_policy, recipe
 from routingsim.policies.qtable import LAYOUT, learn_table
 
 __all__ = ["file", "load_policy", "save_policy"]
@@ -38,27 +39,29 @@ class _About(msgspec.Struct, frozen=True):
     fitted_on: list[str]
 
 
-def save_policy(policy: Policy, path: str | os.PathLike[str], pool: AgentPool) -> None:
-    """Write a policy and all it has learned to a file.
+def save_policy(pool: AgentPool, policy: Policy, path: str | os.PathLike[str]) -> None:
+    """Write a policy and what it has learned to a file.
 
     Of a live router that is ``replace(router.policy, memory=router.memory)``, with no task
     in flight. Equal policies make equal files.
 
     Parameters
     ----------
+    pool : AgentPool
+        The pool that the policy was made for.
     policy : Policy
         Made by a recipe, so that its name makes it again.
     path : path
         Any name; ``.npz`` says what it is.
-    pool : AgentPool
-        That it was made for.
 
     Raises
     ------
     PolicyError
         If its name does not make it again, or the file cannot be written.
     """
-    name = policy.parameters.get("policy", policy.name)  # the former, if it was read from a file
+    check_pool("save_policy", "a pool, a policy and a path", pool)
+    # A policy that was read from a file is saved by the name that made it.
+    name = policy.parameters.get("policy", policy.name)
     _check_made_by(name, policy, pool)
     about = _About(_FORMAT, name, list(pool.ids), list(policy.fitted_on))
     with (
@@ -70,20 +73,21 @@ def save_policy(policy: Policy, path: str | os.PathLike[str], pool: AgentPool) -
             np.lib.format.write_array(member, policy.memory, allow_pickle=False)
 
 
-def load_policy(path: str | os.PathLike[str], pool: AgentPool) -> Policy:
+def load_policy(pool: AgentPool, path: str | os.PathLike[str]) -> Policy:
     """Read a policy that :func:`save_policy` wrote.
 
     Parameters
     ----------
-    path : path
     pool : AgentPool
-        With the agents that it was saved with, in that order.
+        The agents that it was saved with, in that order.
+    path : path
 
     Raises
     ------
     PolicyError
-        If it is not such a file, or of other agents.
+        If it is not such a file, or was saved with other agents.
     """
+    check_pool("load_policy", "a pool and a path", pool)
     try:
         with zipfile.ZipFile(path) as archive:
             about = msgspec.json.decode(archive.read(_ABOUT), type=_About)
@@ -100,12 +104,12 @@ def load_policy(path: str | os.PathLike[str], pool: AgentPool) -> Policy:
 
 @recipe("file")
 def file(pool: AgentPool, corpus: Corpus | None = None, *, path: str = "") -> Policy:
-    """A policy that was saved, with all that it had learned: ``file:PATH``.
+    """A policy that was saved, with what it had learned: ``file:PATH``.
 
     Parameters
     ----------
     path : str
-        Of a file that :func:`save_policy` wrote for these agents.
+        A file that :func:`save_policy` wrote for these agents.
 
     Raises
     ------
@@ -114,7 +118,7 @@ def file(pool: AgentPool, corpus: Corpus | None = None, *, path: str = "") -> Po
     """
     if not path:
         raise PolicyError("file needs the path of a saved policy: file:fs-qmix.npz, for one")
-    policy = load_policy(path, pool)
+    policy = load_policy(pool, path)
     parameters = {**policy.parameters, "policy": policy.name}
     return replace(policy, name=f"file:{path}", parameters=parameters)
 
@@ -123,7 +127,7 @@ _BROKEN = (
     *(OSError, zipfile.BadZipFile, zlib.error, EOFError),
     *(KeyError, ValueError, RuntimeError, msgspec.MsgspecError),
 )
-"""What reading something else, or half a file, can raise."""
+"""Errors that reading another or a damaged file can raise."""
 
 
 def _member(name: str) -> zipfile.ZipInfo:
@@ -137,7 +141,7 @@ def _check_made_by(name: str, policy: Policy, pool: AgentPool) -> None:
     if not policy.learns:
         raise PolicyError(f"{policy.name} learns nothing: its name is all there is to keep")
     try:
-        made = make_policy(name, pool)
+        made = make_policy(pool, name)
     except RoutingSimError as error:
         raise PolicyError(
             f"{policy.name} cannot be saved: a file holds the name of a recipe, and {name!r} "
@@ -160,13 +164,13 @@ def _made(path: str | os.PathLike[str], about: _About, pool: AgentPool) -> Polic
             f"{path}: saved for the agents {', '.join(about.agents)}, in that order; this pool "
             f"has {', '.join(pool.ids)}"
         )
-    if about.policy.partition(":")[0] == "file":
+    if grammar.split(about.policy)[0] == "file":
         raise PolicyError(f"{path}: names another file, {about.policy!r}, and not a recipe")
-    return make_policy(about.policy, pool)
+    return make_policy(pool, about.policy)
 
 
 def _read(path: str | os.PathLike[str], member: IO[bytes], policy: Policy) -> NDArray[np.float64]:
-    """The memory, if it is of the policy's shape: looked at before it is read."""
+    """Read the memory, if its header has the policy's shape and type."""
     if np.lib.format.read_magic(member) != (1, 0):
         raise ValueError(f"{_MEMORY} is not of version 1.0")
     shape, _, kind = np.lib.format.read_array_header_1_0(member)
@@ -182,7 +186,7 @@ def _read(path: str | os.PathLike[str], member: IO[bytes], policy: Policy) -> ND
 def _check_layout(
     path: str | os.PathLike[str], memory: NDArray[np.float64], policy: Policy, agents: int
 ) -> None:
-    """Hold numbers that a kernel finds its way by to what the recipe makes."""
+    """Refuse a memory whose layout, which kernels index by, is not the recipe's."""
     for learn, place in ((learn_table, LAYOUT), (learn_linear, layout(agents))):
         if policy.learn is learn and not np.array_equal(memory[place], policy.memory[place]):
             raise PolicyError(f"{path}: its memory is not laid out as that of {policy.name}")

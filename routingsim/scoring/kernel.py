@@ -1,15 +1,14 @@
 """The compiled half of :mod:`routingsim.scoring.dvar`: one pass over Arrow's string buffers.
 
 Importing this module loads numba and the kernel, so
-:func:`routingsim.scoring.dvar.score_column` does it when first called. All that it knows of
-Unicode comes from the running interpreter, so kernel and plain definition agree whatever
-the interpreter's Unicode version.
+:func:`routingsim.scoring.dvar.score_column` imports it when first called. Its Unicode tables
+come from the running interpreter, so the kernel agrees with the plain definition under any
+version of Unicode.
 
-Each text is copied to a buffer, which has a block of spaces behind it: words and blocks can then
-be read at any place of the text (:mod:`routingsim.scoring.simd`), and of Arrow's own buffer
-nothing but the text is read. Only a text that is not all ASCII is decoded, character by
-character; ASCII is folded and classified by the block, and tokens are hashed and compared by
-the word.
+Each text is copied to a buffer and followed by a block of spaces, so that words and blocks can be
+read at any place of the text (:mod:`routingsim.scoring.simd`) without reading beyond it in
+Arrow's buffer. A text that is not all ASCII is decoded character by character. ASCII is folded
+and classified by the block, and tokens are hashed and compared by the word.
 """
 
 import functools
@@ -50,7 +49,7 @@ _inlined = njit(forceinline=True)  # a call counts references to arrays, which c
 
 
 class CharacterTables(NamedTuple):
-    """What the kernel knows of Unicode beyond ASCII.
+    """Unicode properties that the kernel looks up.
 
     Attributes
     ----------
@@ -107,7 +106,7 @@ def count_texts(data: NDArray[np.uint8], offsets: NDArray[np.int64]) -> NDArray[
         Rows: length in code points, punctuation characters, unique case-folded tokens.
     """
     longest = int(np.diff(offsets).max(initial=0))
-    # A fold makes no more than seven bytes of two; behind a text is a block of spaces.
+    # A fold makes at most seven bytes of two. A block of spaces follows each text.
     most = 4 * longest + BLOCK
     buffer = np.empty(most + longest + BLOCK, np.uint8)
     borders = np.empty(longest + BLOCK, np.int64)
@@ -140,10 +139,10 @@ def _copy(data, start, size, buffer, first):
 
 @_inlined
 def _fold_unicode(buffer, at, stop, kinds, folds):
-    """Fold ``buffer[at:stop]``, but not its ASCII, to the buffer's start.
+    """Copy ``buffer[at:stop]`` to the buffer's start with all but its ASCII folded.
 
-    Return its size there, its characters, and those that are punctuation but not ASCII.
-    Whole words are written; what is too much of one is overwritten by the next.
+    Return its new size, its number of characters, and how many are punctuation outside ASCII.
+    Whole words are written: each overwrites the surplus bytes of the one before.
     """
     written = characters = marks = 0
     while at < stop:
@@ -180,8 +179,8 @@ def _fold_unicode(buffer, at, stop, kinds, folds):
 def _find_tokens(buffer, first, size, borders):
     """Fold the ASCII of ``buffer[first:first + size]``, which a block of spaces follows.
 
-    Return how many of its characters are punctuation, and how many ``borders`` it has: the
-    place where each token starts, and the one where it ends.
+    Return the number of its punctuation characters, and of its ``borders``: the places where
+    each token starts and ends, in turn.
     """
     marks = found = 0
     before = _ONE  # what comes before a block, as a bit: at first, white space
@@ -191,7 +190,7 @@ def _find_tokens(buffer, first, size, borders):
         changes = spaces ^ (spaces << _ONE | before)
         before = spaces >> _LAST
         last = found + count_bits(changes)
-        while found < last:  # eight at a time: how many there are is hard to foresee
+        while found < last:  # eight at a time, since a branch at each is hard to predict
             for place in range(found, found + 8):
                 borders[np.uint64(place)] = block + first_bit(changes)
                 changes &= changes - _ONE
@@ -207,9 +206,9 @@ def _mix(word):
 
 @_inlined
 def _digest(buffer, start, end):
-    """The token itself if it has up to eight bytes, else a number that no such token is.
+    """The token itself if it has up to eight bytes, else a hash that equals no such token.
 
-    A byte that is in no text fills up a short token, and is the first of a long one's digest.
+    A byte that occurs in no UTF-8 text pads a short token, and is the lowest byte of a hash.
     """
     word = load_word(buffer, start)
     if end - start <= WORD:
@@ -234,16 +233,17 @@ def _same_token(buffer, one, other, size):
 
 @_inlined
 def _add_token(buffer, start, end, starts, digests, shift, origin):
-    """Add a token to the set; return 1 if it is new to it, else 0.
+    """Add a token to the text's set; return 1 if it is new, else 0.
 
-    A hash set with open addressing, shared by all texts: where a token starts, and its digest.
-    Starts are stored plus ``origin + 1``, and ``origin`` grows with every text, so what an
-    earlier text left is not above it and counts as free: nothing to clear.
+    The set is a hash table with open addressing that holds where a token starts, and its
+    digest. All texts share it without clearing: starts are stored plus ``origin + 1``, and
+    ``origin`` grows with every text, so that entries of earlier texts are not above it and
+    count as free.
     """
     mask = _FULL >> shift
     digest = _digest(buffer, start, end)
     slot = _mix(digest) >> shift
-    # On while the slot is neither free nor has this digest: as one branch, which is foreseen.
+    # Go on while the slot is neither free nor has this digest: one branch, well predicted.
     while min(starts[slot] - min(starts[slot], origin), digests[slot] ^ digest):
         slot = (slot + _ONE) & mask
     if end - start > WORD:

@@ -76,7 +76,7 @@ def replay(
     pool = load_agents() if pool is None else pool
     outages = (outages,) if isinstance(outages, Outage) else outages
     _refuse_other_kinds(corpus, pool, retries, outages)
-    made = make_policy(policy, pool, corpus)
+    made = make_policy(pool, policy, corpus)
     scenario = prepare(corpus, pool, made, retries=retries, outages=outages, service=service)
     if isinstance(arrivals, str):
         arrivals = parse_arrivals(arrivals)

@@ -83,7 +83,7 @@ def train(
     SimulationError
         If the parts do not go together.
     """
-    made = make_policy(policy, pool, corpus)
+    made = make_policy(pool, policy, corpus)
     if not made.learns:
         raise PolicyError(f"{made.name} does not learn: there is nothing to train")
     if episodes < 1 or not load > 0 or not explore >= 0:

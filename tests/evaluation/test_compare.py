@@ -83,7 +83,7 @@ def coin(part: int) -> Policy:
 
 def test_a_policy_under_two_names_is_not_distinguishable_from_itself() -> None:
     one = static(pool(), agent="a1")
-    learner = make_policy("thompson", pool(), corpus())
+    learner = make_policy(pool(), "thompson", corpus())
     for policy in (one, learner, coin(3)):
         study = rs.compare(
             corpus(), pool(), [policy, replace(policy, name="twin")], replications=5, loads=[0.6]
@@ -161,12 +161,12 @@ def test_verdicts_on_equals_are_seldom_wrong(seed: int) -> None:
 def test_policies_meet_the_same_arrivals_order_and_noise() -> None:
     tasks, agents = corpus(), pool()
     runs = [
-        prepare(tasks, agents, make_policy(name, agents, tasks)).run(
+        prepare(tasks, agents, make_policy(agents, name, tasks)).run(
             rs.Poisson(2.0), seed=7, order="shuffled"
         )
         for name in ("random", "static:a1", "least-loaded")
     ]
-    again = prepare(tasks, agents, make_policy("random", agents, tasks)).run(
+    again = prepare(tasks, agents, make_policy(agents, "random", tasks)).run(
         rs.Poisson(2.0), seed=8, order="shuffled"
     )
     for run in runs[1:]:
@@ -185,7 +185,7 @@ def test_replications_are_the_replays_of_their_seeds() -> None:
     study = rs.compare(
         tasks, agents, ["thompson"], loads=[0.6], replications=3, seed=5, controls=False
     )
-    scene = prepare(tasks, agents, make_policy("thompson", agents, tasks))
+    scene = prepare(tasks, agents, make_policy(agents, "thompson", tasks))
     for r in range(3):
         alone = scene.run(rs.Poisson(0.6 * study.capacity), seed=5 + r, order="shuffled")
         assert study.values("thompson", 0.6, "cost")[r] == alone.log.cost.mean()
@@ -281,7 +281,7 @@ def test_recorded_times_are_scaled_by_those_a_run_meets() -> None:
     quick_first = np.concatenate([np.arange(60) * 0.1, 6 + np.arange(600.0)])
     trace = rs.Trace(quick_first)
     study = rs.compare(corpus(), pool(), ["random"], arrivals=trace, rates=[2.0], replications=2)
-    scene = prepare(corpus(), pool(), make_policy("random", pool()))
+    scene = prepare(corpus(), pool(), make_policy(pool(), "random"))
     run = scene.run(trace.scaled(2.0 / 10.0), seed=0, order="shuffled")
     assert study.values("random", study.loads[0], "cost")[0] == run.log.cost.mean()
     assert run.realised[0] == pytest.approx(2.0)

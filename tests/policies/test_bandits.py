@@ -1,13 +1,11 @@
-"""Bandits: what they are told, what they learn from it, and how soon."""
+"""Bandits, LinUCB among them: what they are told, what they learn from it, and how soon."""
 
-import math
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 import routingsim as rs
 from routingsim.agents import Agent, AgentPool
@@ -15,21 +13,15 @@ from routingsim.corpora.corpus import Corpus
 from routingsim.errors import PolicyError
 from routingsim.policies import make_policy
 from routingsim.policies.bandit_base import (
-    BLOCKS,
     CHOICES,
     DONE,
     HEAD,
     PENDING,
     PRICE,
     REWARD,
-    epsilon,
     explore,
-    head,
-    reward,
 )
-from routingsim.policies.bandits import gamma_draw
-from routingsim.policies.features import hashed_features
-from routingsim.policies.kernel import FAILED, OK, SHED, Outcome, TaskView
+from routingsim.policies.kernel import TaskView
 from routingsim.policies.policy import Policy
 from routingsim.simulation.result import ReplayResult
 
@@ -105,7 +97,7 @@ def test_compiled_and_interpreted_runs_are_the_same(name: str) -> None:
     pool = pool_of(3, latency=[1.0, 2.0, 9.0], concurrency=2, error_rate=0.1, patience=20.0)
     corpus = planted([0.2, 0.5, 0.9], cost=[0.001, 0.01, 0.1], tasks=600)
     wanted = f"{name}{',' if ':' in name else ':'}gamma=0.99,budget=0.02,w_latency=0.01,w_cost=1"
-    policy = make_policy(wanted, pool)
+    policy = make_policy(pool, wanted)
     options = {"seed": 5, "retries": rs.Retries(3), "outages": [rs.Outage("a1", 50.0, 90.0)]}
     compiled = run(corpus, pool, policy, **options)
     plain = run(corpus, pool, replace(policy, interpreted=True), **options)
@@ -154,7 +146,7 @@ def test_weights_make_the_reward(name: str) -> None:
 
 def test_thompson_is_gaussian_where_rewards_leave_0_to_1() -> None:
     pool = pool_of(2)
-    beta, gaussian = make_policy("thompson:beta", pool), make_policy("thompson:gaussian", pool)
+    beta, gaussian = make_policy(pool, "thompson:beta"), make_policy(pool, "thompson:gaussian")
     for name, expected in [
         ("thompson", beta),
         ("thompson:w_latency=0.1", gaussian),
@@ -162,7 +154,7 @@ def test_thompson_is_gaussian_where_rewards_leave_0_to_1() -> None:
         ("thompson:w_quality=2", gaussian),
         ("thompson:beta,w_cost=0.1", beta),
     ]:
-        assert make_policy(name, pool).choose is expected.choose
+        assert make_policy(pool, name).choose is expected.choose
 
 
 # -- drift, delay, budget -------------------------------------------------------------
@@ -227,95 +219,12 @@ def test_a_budget_above_all_costs_changes_nothing() -> None:
     np.testing.assert_array_equal(free.log.agent, held.log.agent)
 
 
-# -- LinUCB ---------------------------------------------------------------------------
-
-
-def contextual(by: str, tasks: int = 3000, seed: int = 4) -> Corpus:
-    """Tasks of two kinds, by their category or a word; each agent is good at one."""
-    rng = np.random.default_rng(seed)
-    kind = rng.integers(0, 2, tasks)
-    chance = np.where(kind[:, np.newaxis] == np.arange(2), 0.9, 0.3)
-    frame = planted(chance, tasks=tasks).to_frame()
-    names = np.array(["code", "poetry"])[kind]
-    frame[by] = names if by == "category" else [f"{a} {b}" for a, b in zip(
-        names, rng.choice(WORDS, tasks), strict=True)]  # fmt: skip
-    return Corpus.from_frame(frame)
-
-
-@pytest.mark.parametrize("by", ["category", "text"])
-def test_linucb_goes_by_the_text(by: str) -> None:
-    corpus, pool = contextual(by), pool_of(2)
-    linear, blind = run(corpus, pool, "linucb"), run(corpus, pool, "ucb1")
-    assert linear.quality[1500:].mean() > 0.85
-    assert blind.quality[1500:].mean() < 0.65
-
-
-def test_linucb_estimates_what_ridge_regression_does() -> None:
-    corpus, pool = contextual("category", tasks=500), pool_of(2)
-    result = run(corpus, pool, "linucb:ridge=2", seed=1)
-    tasks = corpus.tasks
-    features = hashed_features(tasks["text"].tolist(), tasks["category"].tolist())
-    d_var = rs.score_column(corpus.texts)["d_var"].to_numpy()
-    tokens = np.array([len(text) / 4 for text in tasks["text"]])
-    x = np.column_stack([np.ones(500), d_var, 0.1 * np.log1p(result.work.prompt_tokens), features])
-    np.testing.assert_allclose(result.work.prompt_tokens, tokens, atol=1.0)
-    d = x.shape[1]
-    weights = result.memory[HEAD + BLOCKS * 2 + 3 + 2 * d :].reshape(2, d + d * d)
-    for a in range(2):
-        mine = result.log.agent == a
-        matrix = x[mine].T @ x[mine] + 2 * np.eye(d)
-        np.testing.assert_allclose(weights[a, d:].reshape(d, d), np.linalg.inv(matrix), atol=1e-9)
-        theta = np.linalg.solve(matrix, x[mine].T @ result.quality[mine])
-        np.testing.assert_allclose(weights[a, :d], theta, atol=1e-9)
-
-
-def test_linucb_keeps_its_ridge_where_it_forgets() -> None:
-    """A fades to no less than its ridge, though most of its directions are never met."""
-    gamma, corpus, pool = 0.99, contextual("category"), pool_of(2)
-    result = run(corpus, pool, f"linucb:gamma={gamma}", seed=1)
-    d = int(result.memory[HEAD + BLOCKS * 2])
-    weights = result.memory[HEAD + BLOCKS * 2 + 3 + 2 * d :].reshape(2, d + d * d)
-    # What a coordinate's ridge fades to until its turn comes round, d updates later.
-    least = d * (1 - gamma) * gamma**d / (1 - gamma**d)
-    for matrix in weights[:, d:].reshape(2, d, d):
-        values = np.linalg.eigvalsh(np.linalg.inv(matrix))
-        assert least * (1 - 1e-6) <= values.min() <= 1.3
-        assert 50 < values.max() < 4 / (1 - gamma)  # an effective window of tries
-    assert result.quality[1500:].mean() > 0.75
-
-
-def test_linucb_routes_tasks_without_texts() -> None:
-    trace = Corpus.from_frame(planted([0.9, 0.1]).to_frame().assign(text=""))
-    assert share(run(trace, pool_of(2), "linucb"), 0, 0.75) > 0.9
-
-
-# -- parts ----------------------------------------------------------------------------
-
-
-def test_rewards_by_hand() -> None:
-    given = {"w_quality": 2.0, "w_cost": 10.0, "w_latency": 0.5, "exploration": 0.0}
-    memory = head(given)
-    answered = Outcome(OK, wait=1.0, service=2.0, latency=3.0, cost=0.01, quality=0.8)
-    assert reward(answered, memory) == pytest.approx(1.6 - 0.1 - 1.5)
-    assert reward(answered._replace(quality=math.nan), memory) == pytest.approx(-1.6)
-    assert reward(answered._replace(cost=math.nan), memory) == pytest.approx(0.1)
-    failed = answered._replace(status=FAILED, quality=math.nan)
-    assert reward(failed, memory) == pytest.approx(-1.6)
-    assert reward(Outcome(SHED, 0.0, 0.0, 0.0, 0.0, math.nan), memory) == 0.0
-    assert reward(answered._replace(latency=99.0), head(given, least=0.0, most=1.0)) == 0.0
-    assert reward(answered._replace(latency=0.0), head(given, least=0.0, most=1.0)) == 1.0
-
-
-def test_exploration_fades_to_its_floor() -> None:
-    memory = make_policy("epsilon-greedy:epsilon=0.8,decay=50,floor=0.1", pool_of(2)).memory.copy()
-    for choices, expected in [(0, 0.8), (50, 0.4), (150, 0.2), (10**6, 0.1)]:
-        memory[CHOICES] = choices
-        assert epsilon(memory) == pytest.approx(expected)
+# -- exploration and parameters -------------------------------------------------------
 
 
 def test_exploration_can_be_switched_off() -> None:
     pool = pool_of(3)
-    policy = explore(make_policy("epsilon-greedy:epsilon=1,decay=inf", pool), 0.0)
+    policy = explore(make_policy(pool, "epsilon-greedy:epsilon=1,decay=inf"), 0.0)
     counts = np.full(3, 10.0)
     block(policy.memory, DONE, 3)[:] = counts
     block(policy.memory, REWARD, 3)[:] = 1.0, 9.0, 5.0
@@ -329,12 +238,6 @@ def test_exploration_can_be_switched_off() -> None:
 
 def task(k: int) -> TaskView:
     return TaskView(k, 0, 0.0, np.uint64(9), 0.5, 10.0, -1, np.zeros(0), np.zeros(0))
-
-
-@pytest.mark.parametrize("shape", [1.0, 2.5, 60.0])
-def test_gamma_draws_have_their_law(shape: float) -> None:
-    drawn = [gamma_draw(task(k).key, shape, 2) for k in range(3000)]
-    assert stats.kstest(drawn, stats.gamma(shape).cdf).pvalue > 0.001
 
 
 @pytest.mark.parametrize(
@@ -354,10 +257,10 @@ def test_gamma_draws_have_their_law(shape: float) -> None:
 )
 def test_parameters_out_of_range_are_refused(wanted: str, said: str) -> None:
     with pytest.raises(PolicyError, match=said):
-        make_policy(wanted, pool_of(2))
+        make_policy(pool_of(2), wanted)
 
 
 def test_names_spell_what_is_not_default() -> None:
     name = "thompson:prior=beta,w_cost=0.1,gamma=0.999,budget=1e-05"
-    assert make_policy(name, pool_of(2)).name == name
-    assert make_policy("ucb1:gamma=1,budget=inf", pool_of(2)).name == "ucb1"
+    assert make_policy(pool_of(2), name).name == name
+    assert make_policy(pool_of(2), "ucb1:gamma=1,budget=inf").name == "ucb1"

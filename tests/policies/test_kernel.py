@@ -1,11 +1,14 @@
 """The contract that every registered policy keeps, and the kernels it is written in."""
 
+import copy
 import math
+import pickle
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numba import cloudpickle
 
 from routingsim.agents import Agent, AgentPool
 from routingsim.corpora.corpus import Corpus
@@ -24,7 +27,9 @@ from routingsim.policies.kernel import (
     TaskView,
     choose_kernel,
     draw,
+    learn_kernel,
     no_learning,
+    pickled_by_value,
 )
 from routingsim.policies.policy import Policy
 
@@ -62,7 +67,7 @@ def pool_of(size: int) -> AgentPool:
 
 def made(name: str, pool: AgentPool, corpus: Corpus) -> Policy:
     spec = f"static:{pool.ids[-1]}" if name == "static" else name
-    return make_policy(spec, pool, corpus)
+    return make_policy(pool, spec, corpus)
 
 
 def task_view(index: int = 0, attempt: int = 0, d_var: float = 0.5, key: int = 1) -> TaskView:
@@ -155,7 +160,7 @@ def test_a_policy_is_made_alike_twice_and_by_its_own_name(
 ) -> None:
     pool = pool_of(size)
     one, two = made(name, pool, corpus), made(name, pool, corpus)
-    again = make_policy(one.name, pool, corpus)
+    again = make_policy(pool, one.name, corpus)
     for other in (two, again):
         assert other.name == one.name
         assert other.choose is one.choose
@@ -232,3 +237,77 @@ def test_a_kernel_typed_at_a_prompt_compiles() -> None:
     space: dict = {}
     exec(compile(text, "<stdin>", "exec"), space)
     assert choose_kernel(space["last"])(task_view(), pool_view(pool_of(4)), np.zeros(1)) == 3
+
+
+# -- copied and pickled ---------------------------------------------------------------
+
+
+def undecorated(task, pool, memory):
+    return 1
+
+
+def forgetting(task, agent, outcome, pool, memory):
+    memory[:] = 0.0
+
+
+wrapped = choose_kernel(undecorated)
+unnamed = choose_kernel(lambda task, pool, memory: 0)
+
+
+class Fixed:
+    """A policy that is an object."""
+
+    def __init__(self, agent: int) -> None:
+        self.agent = agent
+
+    def __call__(self, task, pool, memory):
+        return self.agent
+
+
+@pytest.mark.parametrize("kernel", [counting, no_learning])
+def test_a_kernel_pickles_as_a_name(kernel: Kernel) -> None:
+    _ = kernel.compiled
+    packed = pickle.dumps(kernel)
+    assert len(packed) < 200
+    assert kernel.name.encode() in packed
+    assert pickle.loads(packed) is kernel
+    assert copy.deepcopy([kernel, copy.copy(kernel)]) == [kernel, kernel]
+
+
+def test_a_kernel_made_of_a_named_function_pickles() -> None:
+    again = pickle.loads(pickle.dumps(wrapped))
+    assert again == wrapped
+    assert again.python is undecorated
+    learner = learn_kernel(forgetting)
+    assert pickle.loads(pickle.dumps(learner)) == learner
+    assert learner.signature == LEARN
+
+
+def test_a_kernel_of_an_object_pickles_with_the_object() -> None:
+    again = pickle.loads(pickle.dumps(choose_kernel(Fixed(3))))
+    assert again.python.agent == 3
+
+
+def test_a_kernel_without_a_name_of_its_own_says_where_to_define_it() -> None:
+    @choose_kernel
+    def local(task, pool, memory):
+        return 0
+
+    space = {"__name__": "nowhere"}
+    exec("def stray(task, pool, memory):\n    return 0\n", space)
+    for kernel in (local, unnamed, choose_kernel(space["stray"])):  # pyright: ignore
+        with pytest.raises(PolicyError, match=r"cannot be pickled: .* at module level, under that"):
+            pickle.dumps(kernel)
+        assert copy.deepcopy(kernel) is kernel
+
+
+def test_cloudpickle_takes_kernels_without_a_name_by_value() -> None:
+    offset = 1
+    local = choose_kernel(lambda task, pool, memory: pool.busy.size - offset)
+    with pickled_by_value():
+        packed = cloudpickle.dumps([local, counting])
+    again, named = pickle.loads(packed)
+    assert again(task_view(), pool_view(pool_of(4)), np.zeros(1)) == 3
+    assert named is counting
+    with pytest.raises(PolicyError, match="cannot be pickled"):
+        cloudpickle.dumps(local)

@@ -1,12 +1,18 @@
-"""The policies on predicted quality: whom they choose, what they may know, what they refuse."""
+"""The policies by predicted quality: whom they choose, what they may know, what they refuse.
+
+How they are fitted to a corpus (crossfit.py) is tested here too.
+"""
+
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import Ridge
+from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 
 from routingsim.agents import Agent, AgentPool
@@ -14,7 +20,7 @@ from routingsim.corpora.corpus import Corpus, prompt_tokens
 from routingsim.errors import PolicyError
 from routingsim.policies import kmeans, knn, make_policy, ridge, utility
 from routingsim.policies.builtin_predictors import PREDICTORS
-from routingsim.policies.crossfit import shipped_fits
+from routingsim.policies.crossfit import builtin_fits
 from routingsim.policies.kernel import PoolView, TaskView
 from routingsim.policies.predictors import QualityPredictor
 from routingsim.simulation.arrivals import Poisson
@@ -113,7 +119,7 @@ def test_who_is_down_is_passed_over_and_no_prediction_means_the_mean(corpus: Cor
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_quality_alone_is_followed_into_the_longest_queue(kind: str, corpus: Corpus) -> None:
-    policy = make_policy(kind, POOL, corpus)
+    policy = make_policy(POOL, kind, corpus)
     assert policy.choose(task([0.51, 0.5]), seen(wait=(1e6, 0.0)), policy.memory) == 0
 
 
@@ -141,7 +147,7 @@ def test_a_corpus_is_predicted_from_folds_that_do_not_hold_the_task(
         frame = frame_of()
         frame["outcomes.sage.quality"] = (np.arange(len(frame)) % 3 > 0).astype(float)
         corpus = Corpus.from_frame(frame, "right or wrong")
-    policy = make_policy(kind, POOL, corpus)
+    policy = make_policy(POOL, kind, corpus)
     assert policy.predict is not None
     assert policy.fitted_on == ()
     texts, labels = corpus.tasks["text"].tolist(), corpus.tasks["category"].tolist()
@@ -153,20 +159,20 @@ def test_a_corpus_is_predicted_from_folds_that_do_not_hold_the_task(
     np.testing.assert_array_equal(mixed[[0, 2]], crossed[[7, 3]])
     np.testing.assert_array_equal(mixed[1:2], whole.predict(["a new sonnet of the moon"], [""]))
 
-    told = make_policy(f"{kind}:cross_fitted=false", POOL, corpus)
+    told = make_policy(POOL, f"{kind}:cross_fitted=false", corpus)
     assert told.predict is not None
     assert told.fitted_on == (corpus.sha256,)
     np.testing.assert_array_equal(told.predict(texts, labels), whole.predict(texts, labels))
 
 
 def test_one_fit_serves_all_policies_that_share_it(corpus: Corpus) -> None:
-    shipped_fits.cache_clear()
+    builtin_fits.cache_clear()
     for w_cost in (0.0, 1.0, 2.0):
         ridge(POOL, corpus, w_cost=w_cost)
-    assert shipped_fits.cache_info().misses == 1
+    assert builtin_fits.cache_info().misses == 1
     ridge(POOL, corpus, alpha=1.0)
     ridge(POOL, Corpus.from_frame(frame_of(60)))
-    assert shipped_fits.cache_info().misses == 3
+    assert builtin_fits.cache_info().misses == 3
 
 
 def test_a_predictor_of_ones_own_serves_fitted_or_not(corpus: Corpus) -> None:
@@ -196,7 +202,7 @@ def test_a_policy_of_one_corpus_serves_another(corpus: Corpus) -> None:
     frame.loc[:9, "text"] = [f"of another kind {n}" for n in range(10)]
     frame.loc[5:, "category"] = "botany"
     other = Corpus.from_frame(frame, "other")
-    policy = make_policy("ridge:cost_share=0.9", POOL, corpus)
+    policy = make_policy(POOL, "ridge:cost_share=0.9", corpus)
     assert policy.predict is not None
     result = replay(other, POOL, policy, arrivals=Poisson(0.1))
     assert result.overall["ok"] == 20
@@ -219,9 +225,9 @@ def test_a_policy_of_one_corpus_serves_another(corpus: Corpus) -> None:
     ],
 )
 def test_a_policy_goes_by_its_name(spec: str, corpus: Corpus) -> None:
-    policy = make_policy(spec, POOL, corpus)
+    policy = make_policy(POOL, spec, corpus)
     assert policy.name == spec
-    again = make_policy(policy.name, POOL, corpus)
+    again = make_policy(POOL, policy.name, corpus)
     assert (again.name, again.parameters) == (policy.name, policy.parameters)
     np.testing.assert_array_equal(policy.memory, again.memory)
     for agent in POOL:
@@ -243,7 +249,7 @@ def test_compiled_and_interpreted_agree(corpus: Corpus, seed: int) -> None:
 def test_replays_are_repeated_to_the_last_digit(corpus: Corpus) -> None:
     runs = []
     for _ in range(2):
-        shipped_fits.cache_clear()
+        builtin_fits.cache_clear()
         runs.append(replay(corpus, POOL, "utility:kmeans", seed=2).to_frame())
     pd.testing.assert_frame_equal(*runs)
 
@@ -252,7 +258,7 @@ def test_replays_are_repeated_to_the_last_digit(corpus: Corpus) -> None:
 def test_a_share_of_the_cost_is_kept_with_the_least_weight(corpus: Corpus, share: float) -> None:
     policy = ridge(POOL, corpus, cost_share=share)
     options = (("alpha", 10.0), ("categories", True))
-    guess = shipped_fits("ridge", options, corpus, ("sage", "poet"), 0).crossed
+    guess = builtin_fits("ridge", options, corpus, ("sage", "poet"), 0).crossed
     sage = 0.02 / 1000 * (500 + prompt_tokens(corpus))
     expected = np.column_stack([sage, np.full(len(corpus), 0.002)])
     paid = np.column_stack([sage, corpus.outcome("cost", ["poet"])[:, 0]])
@@ -272,24 +278,69 @@ def test_a_share_of_the_cost_is_kept_with_the_least_weight(corpus: Corpus, share
 
 def test_what_cannot_be_made_is_refused(corpus: Corpus) -> None:
     with pytest.raises(PolicyError, match="knn is fitted on recorded qualities: give a corpus"):
-        make_policy("knn", POOL)
+        make_policy(POOL, "knn")
     stranger = AgentPool((Agent(id="gpt", name="GPT", cost=0.1, latency=1.0),))
     with pytest.raises(PolicyError, match="topics records no outcome of 'gpt'"):
-        make_policy("ridge", stranger, corpus)
+        make_policy(stranger, "ridge", corpus)
     with pytest.raises(PolicyError, match="no predictor 'forest': there are ridge, knn"):
-        make_policy("utility:forest", POOL, corpus)
+        make_policy(POOL, "utility:forest", corpus)
     with pytest.raises(PolicyError, match=r"'w_latency': -1\.0.*weights of 0 or more"):
-        make_policy("utility:w_latency=-1", POOL, corpus)
+        make_policy(POOL, "utility:w_latency=-1", corpus)
     with pytest.raises(PolicyError, match=r"the cheapest agents take 0\.002; give a higher share"):
-        make_policy("knn:cost_share=0.01", POOL, corpus)
+        make_policy(POOL, "knn:cost_share=0.01", corpus)
     with pytest.raises(PolicyError, match="w_cost and cost_share: give one of them"):
-        make_policy("knn:cost_share=0.5,w_cost=1", POOL, corpus)
+        make_policy(POOL, "knn:cost_share=0.5,w_cost=1", corpus)
     for share in ("nan", "0"):
         with pytest.raises(PolicyError, match=f"cost_share={share}; a share above 0"):
-            make_policy(f"blend:cost_share={share}", POOL, corpus)
+            make_policy(POOL, f"blend:cost_share={share}", corpus)
     bare = Corpus.from_frame(frame_of().filter(["id", "text"]), "bare")
     with pytest.raises(PolicyError, match="bare records no outcome of 'sage'; it records nobody"):
         kmeans(POOL, bare)
     own = QualityPredictor(make_pipeline(TfidfVectorizer(), Ridge())).fit(corpus, ["poet"])
     with pytest.raises(PolicyError, match="knows poet, and not 'sage'"):
         utility(POOL, corpus, predictor=own)
+
+
+# -- scikit-learn estimators as they are ------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        Ridge(),
+        LogisticRegression(),
+        HistGradientBoostingRegressor(max_iter=5),  # takes dense input only
+        make_pipeline(TfidfVectorizer(), Ridge()),
+    ],
+)
+def test_a_scikit_learn_estimator_is_a_predictor(estimator: Any) -> None:
+    frame = frame_of()
+    maths = (frame["category"] == "maths").to_numpy()
+    frame["outcomes.sage.quality"] = np.where(maths, 0.9, 0.4)
+    corpus = Corpus.from_frame(frame, "topics")
+    policy = utility(POOL, corpus, predictor=estimator, w_cost=0.0, w_latency=0.0)
+    assert policy.name == "utility:own,w_cost=0,w_latency=0"
+    assert policy.fitted_on == ()
+    assert policy.predict is not None
+    predicted = policy.predict(frame["text"].tolist(), frame["category"].tolist())
+    assert predicted.shape == (len(frame), 2)
+    assert np.mean((predicted[:, 0] > predicted[:, 1]) == maths) > 0.9
+    assert not hasattr(estimator, "n_features_in_")  # a clone was fitted
+    assert replay(corpus, POOL, policy, arrivals=Poisson(0.1)).overall["ok"] == len(frame)
+
+
+def test_an_estimator_learns_from_the_built_in_features(corpus: Corpus) -> None:
+    own = utility(POOL, corpus, predictor=Ridge(alpha=10.0), categories=False)
+    builtin = utility(POOL, corpus, predictor="ridge", categories=False)
+    assert own.predict is not None
+    assert builtin.predict is not None
+    texts = corpus.tasks["text"].tolist()
+    np.testing.assert_array_equal(
+        own.predict(texts, [""] * len(texts)), builtin.predict(texts, [""] * len(texts))
+    )
+
+
+@pytest.mark.parametrize("wrong", [3, Ridge, TfidfVectorizer(), ["ridge"], None])
+def test_what_is_no_predictor_is_refused(wrong: Any, corpus: Corpus) -> None:
+    with pytest.raises(PolicyError, match=r"is not a predictor: give one of ridge, knn, .*, a sc"):
+        utility(POOL, corpus, predictor=wrong)

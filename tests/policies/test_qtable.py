@@ -47,7 +47,7 @@ def seen(busy: list[int], queued: list[int] | None = None, up: list[int] | None 
 
 
 def greedy(wanted: str, pool: AgentPool) -> Policy:
-    return explore(make_policy(wanted, pool), 0.0)
+    return explore(make_policy(pool, wanted), 0.0)
 
 
 def learned(policy: Policy, pool: AgentPool, view: PoolView, d_var: float) -> tuple[int, ...]:
@@ -56,8 +56,8 @@ def learned(policy: Policy, pool: AgentPool, view: PoolView, d_var: float) -> tu
     one = task(d_var=d_var)
     a = policy.choose(one, view, memory)
     policy.learn(one, a, ANSWER, view, memory)
-    before = q_values(policy, pool)
-    (cell,) = np.argwhere(q_values(replace(policy, memory=memory), pool) != before)
+    before = q_values(pool, policy)
+    (cell,) = np.argwhere(q_values(pool, replace(policy, memory=memory)) != before)
     assert cell[2] == a
     return tuple(cell.tolist())
 
@@ -106,21 +106,21 @@ def test_one_level_looks_at_no_load() -> None:
 
 def test_bands_can_be_calibrated_and_are_named_by_their_bounds() -> None:
     corpus, pool = rs.load_corpus("tasks"), pool_of(2)
-    policy = make_policy("fs-qmix:bounds=calibrated/4", pool, corpus)
+    policy = make_policy(pool, "fs-qmix:bounds=calibrated/4", corpus)
     edges = [float(edge) for edge in policy.parameters["bounds"].split("/")]
     scores = rs.score_column(corpus.texts)["d_var"]
     shares = np.bincount(np.searchsorted(edges, scores, side="right")) / len(corpus)
     np.testing.assert_allclose(shares, 0.25, atol=0.02)
     assert policy.fitted_on == (corpus.sha256,)
-    again = make_policy(policy.name, pool)
+    again = make_policy(pool, policy.name)
     np.testing.assert_array_equal(again.memory, policy.memory)
 
 
 @pytest.mark.parametrize("bounds", ["", "0.5", "0.1/0.2/0.3"])
 def test_any_number_of_bands(bounds: str) -> None:
     pool = pool_of(3)
-    policy = make_policy(f"fs-qmix:bounds={bounds}", pool)
-    assert q_values(policy, pool).shape == (len(bounds.split("/")) + bool(bounds), 5, 3)
+    policy = make_policy(pool, f"fs-qmix:bounds={bounds}")
+    assert q_values(pool, policy).shape == (len(bounds.split("/")) + bool(bounds), 5, 3)
 
 
 @pytest.mark.parametrize(
@@ -137,12 +137,12 @@ def test_any_number_of_bands(bounds: str) -> None:
 )
 def test_parameters_out_of_range_are_refused(wanted: str, said: str) -> None:
     with pytest.raises(PolicyError, match=said):
-        make_policy(wanted, pool_of(2))
+        make_policy(pool_of(2), wanted)
 
 
 def test_other_policies_have_no_table() -> None:
     with pytest.raises(PolicyError, match="ucb1 has no table of values"):
-        q_values(make_policy("ucb1", pool_of(2)), pool_of(2))
+        q_values(pool_of(2), make_policy(pool_of(2), "ucb1"))
 
 
 # -- the learning step ----------------------------------------------------------------
@@ -182,10 +182,10 @@ def test_outcomes_meet_the_very_choice_they_belong_to() -> None:
     policy.learn(early, a, ANSWER, view, memory)  # too late: nothing is learned
     np.testing.assert_array_equal(memory, before)
     policy.learn(late, b, ANSWER, view, memory)
-    values = q_values(replace(policy, memory=memory), pool)
+    values = q_values(pool, replace(policy, memory=memory))
     assert values[2, 1, b] == 0.25
     policy.learn(late, b, ANSWER._replace(status=FAILED, quality=math.nan), view, memory)
-    np.testing.assert_array_equal(q_values(replace(policy, memory=memory), pool), values)
+    np.testing.assert_array_equal(q_values(pool, replace(policy, memory=memory)), values)
 
 
 # -- what it learns -------------------------------------------------------------------
@@ -205,7 +205,7 @@ def planted(tasks: int = 2000) -> Corpus:
 
 
 def test_it_learns_which_agent_suits_which_complexity() -> None:
-    policy = make_policy("fs-qmix:rate=0.1,decay=100", pool_of(2))
+    policy = make_policy(pool_of(2), "fs-qmix:rate=0.1,decay=100")
     result = rs.replay(planted(), pool_of(2), policy, arrivals="poisson:1", seed=1)
     assert result.quality[1000:].mean() > 0.85
     assert result.quality[:200].mean() < 0.75
@@ -214,7 +214,7 @@ def test_it_learns_which_agent_suits_which_complexity() -> None:
 @pytest.mark.parametrize("wanted", ["fs-qmix", "fs-qmix:own=true,w_latency=0.1,discount=0.9"])
 def test_compiled_and_interpreted_runs_are_the_same(wanted: str) -> None:
     pool = pool_of(3, error_rate=0.2, concurrency=1)
-    policy = make_policy(wanted, pool)
+    policy = make_policy(pool, wanted)
     options = {
         "arrivals": "poisson:2.5", "seed": 5, "tasks": 800,
         "retries": rs.Retries(3), "outages": [rs.Outage("a1", 50.0, 90.0)],

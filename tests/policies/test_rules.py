@@ -12,10 +12,9 @@ from scipy import stats
 from routingsim.agents import Agent, AgentPool, load_agents
 from routingsim.corpora.corpus import Corpus
 from routingsim.corpora.datasets import load_corpus
-from routingsim.errors import AgentError, PolicyError
+from routingsim.errors import PolicyError
 from routingsim.policies import default_bands, make_policy, threshold
-from routingsim.policies.kernel import Kernel, PoolView, TaskView
-from routingsim.policies.policy import Policy
+from routingsim.policies.kernel import PoolView, TaskView
 from routingsim.policies.rules import BANDS
 from routingsim.scoring.dvar import score_column
 
@@ -48,7 +47,7 @@ def seen(
 
 
 def choice(spec: str, view: PoolView, d_var: float = 0.5, key: int = 1) -> str:
-    policy = make_policy(spec, POOL)
+    policy = make_policy(POOL, spec)
     return POOL.ids[policy.choose(task(d_var, key), view, policy.memory.copy())]
 
 
@@ -140,7 +139,7 @@ def corpus(request: pytest.FixtureRequest) -> Corpus:
 def test_calibrated_bounds_split_a_corpus_into_the_shares(
     corpus: Corpus, spec: str, shares: tuple[float, float, float]
 ) -> None:
-    policy = make_policy(spec, POOL, corpus)
+    policy = make_policy(POOL, spec, corpus)
     scores = score_column(corpus.texts)["d_var"].to_numpy()
     bands = np.digitize(scores, policy.memory[:2])
     split = np.bincount(bands, minlength=3) / len(corpus)
@@ -167,7 +166,7 @@ def test_static_stays_with_its_agent() -> None:
 
 
 def test_round_robin_takes_turns_and_skips_who_is_down() -> None:
-    policy = make_policy("round-robin", POOL)
+    policy = make_policy(POOL, "round-robin")
     memory = policy.memory.copy()
     turns = [policy.choose(task(), seen(), memory) for _ in range(7)]
     assert turns == [0, 1, 2, 3, 4, 0, 1]
@@ -203,7 +202,7 @@ def test_least_loaded_goes_by_share_of_slots() -> None:
             Agent(id="large", name="L", cost=0.0, latency=1.0, concurrency=10),
         )
     )
-    policy = make_policy("least-loaded", pool)
+    policy = make_policy(pool, "least-loaded")
     two = (np.array([0.0, 0.0]), np.ones(2), np.ones(2, np.int64))
     slots = np.array([1, 10])
 
@@ -266,41 +265,15 @@ def test_shortest_wait_adds_wait_and_service() -> None:
 )
 def test_reasons_are_sentences(spec: str, agent: str, d_var: float, expected: str) -> None:
     chosen = POOL.agents[POOL.index(agent)]
-    assert make_policy(spec, POOL).reason(chosen, d_var, 0.25) == expected
+    assert make_policy(POOL, spec).reason(chosen, d_var, 0.25) == expected
 
 
-# -- from what a user wrote ---------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("written", "name"),
-    [
-        ("threshold", "threshold"),
-        ("threshold: low = 0.2 , medium = 0.4", "threshold:low=0.2,medium=0.4"),
-        ("threshold:low=0.3,medium=0.5", "threshold"),
-        ("threshold:spill=2", "threshold:spill=2"),
-        ("threshold:low=0.1,spill=2", "threshold:low=0.1,medium=0.5,spill=2"),
-        ("static:gpt-4", "static:gpt-4"),
-        ("static:agent=gpt-4", "static:gpt-4"),
-        ("weighted", "weighted:slots"),
-        ("weighted:3/1/1/1/1", "weighted:3/1/1/1/1"),
-    ],
-)
-def test_names_are_written_in_one_way(written: str, name: str) -> None:
-    assert make_policy(written, POOL).name == name
-    assert make_policy(name, POOL).name == name
+# -- refused ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("written", "said"),
     [
-        ("treshold", r"no policy 'treshold': there are .*cheapest, .*; did you mean 'threshold'\?"),
-        ("", r"no policy ''"),
-        ("cheapest:fast", r"'fast' is not one of its parameters; cheapest has no parameters"),
-        ("threshold:high=0.9", r"'high=0.9' is not one of its parameters; threshold has low=0.3,"),
-        ("threshold:0.2", r"'0.2' is not one of its parameters"),
-        ("threshold:low=little", r"low is 'little'; a number is needed"),
-        ("threshold:calibrated=maybe", r"calibrated is 'maybe'; true or false is needed"),
         ("threshold:calibrated", r"sets its bounds by a corpus with texts"),
         ("threshold:low=0.6", r"low=0.6 is above medium=0.5"),
         ("threshold:low=nan", r"low=nan"),
@@ -311,15 +284,15 @@ def test_names_are_written_in_one_way(written: str, name: str) -> None:
         ("weighted:-1/1/1/1/1", r"weights='-1/1/1/1/1'"),
     ],
 )
-def test_what_makes_no_sense_is_refused(written: str, said: str) -> None:
+def test_parameters_that_make_no_rule_are_refused(written: str, said: str) -> None:
     with pytest.raises(PolicyError, match=said):
-        make_policy(written, POOL)
+        make_policy(POOL, written)
 
 
 @pytest.mark.parametrize("shares", ["1/2", "a/b/c", "-1/1/1", "0/0/0", "inf/1/1"])
 def test_shares_that_are_none_are_refused(corpus: Corpus, shares: str) -> None:
     with pytest.raises(PolicyError, match=f"shares='{shares}'; three numbers of 0 or more"):
-        make_policy(f"threshold:calibrated,shares={shares}", POOL, corpus)
+        make_policy(POOL, f"threshold:calibrated,shares={shares}", corpus)
 
 
 @pytest.mark.parametrize(
@@ -328,23 +301,3 @@ def test_shares_that_are_none_are_refused(corpus: Corpus, shares: str) -> None:
 def test_bands_without_agents_are_refused(bands: dict[str, list[str]]) -> None:
     with pytest.raises(PolicyError, match="low, medium, high, each with an agent or more"):
         threshold(POOL, bands=bands)
-
-
-def test_an_agent_that_is_not_in_the_pool_is_named() -> None:
-    with pytest.raises(AgentError, match=r"no agent 'gpt-5' in this pool: it has claude, gpt-4"):
-        make_policy("static:gpt-5", POOL)
-
-
-def test_policies_kernels_and_plain_functions_are_taken_as_they_are() -> None:
-    def mine(task, pool, memory):
-        return 2
-
-    policy = make_policy("random", POOL)
-    assert make_policy(policy, POOL) is policy
-    named = make_policy(policy.choose, POOL)
-    assert isinstance(named, Policy)
-    assert (named.name, named.interpreted, named.learns) == ("_by_weight", False, False)
-    plain = make_policy(mine, POOL)
-    assert (plain.name, plain.interpreted) == ("mine", True)
-    assert isinstance(plain.choose, Kernel)
-    assert plain.choose.python is mine

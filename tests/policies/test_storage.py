@@ -34,7 +34,7 @@ def pool() -> AgentPool:
 
 def taught(name: str, corpus: Corpus, pool: AgentPool) -> Policy:
     """A policy with something in its memory."""
-    policy = make_policy(name, pool, corpus)
+    policy = make_policy(pool, name, corpus)
     return replace(policy, memory=rs.replay(corpus, pool, policy, seed=1).memory)
 
 
@@ -43,8 +43,8 @@ def test_a_saved_policy_is_the_same_again(
     name: str, corpus: Corpus, pool: AgentPool, tmp_path: Path
 ) -> None:
     policy, path = taught(name, corpus, pool), tmp_path / "policy.npz"
-    save_policy(policy, path, pool)
-    again = load_policy(path, pool)
+    save_policy(pool, policy, path)
+    again = load_policy(pool, path)
     assert (again.name, again.fitted_on, again.parameters) == (
         policy.name, policy.fitted_on, policy.parameters,
     )  # fmt: skip
@@ -52,7 +52,7 @@ def test_a_saved_policy_is_the_same_again(
     np.testing.assert_array_equal(again.memory, policy.memory)
     before, after = (rs.replay(corpus, pool, each, seed=9) for each in (policy, again))
     np.testing.assert_array_equal(before.log.agent, after.log.agent)
-    save_policy(again, tmp_path / "again.npz", pool)
+    save_policy(pool, again, tmp_path / "again.npz")
     assert (tmp_path / "again.npz").read_bytes() == path.read_bytes()
     assert sorted(each.name for each in tmp_path.iterdir()) == ["again.npz", "policy.npz"]
 
@@ -62,9 +62,9 @@ def test_a_file_is_a_policy_and_is_served_live(
 ) -> None:
     path = tmp_path / "policy.npz"
     policy = taught("fs-qmix:epsilon=0,floor=0", corpus, pool)
-    save_policy(policy, path, pool)
+    save_policy(pool, policy, path)
     wanted = f"file:{path}"
-    assert make_policy(wanted, pool).name == wanted
+    assert make_policy(pool, wanted).name == wanted
     live, made = rs.TaskRouter(pool, wanted), rs.TaskRouter(pool, policy)
     texts = corpus.tasks["text"].tolist()[:30]
     chosen = [[r.route(text, task_id=str(k)).agent.id for k, text in enumerate(texts)]
@@ -75,16 +75,16 @@ def test_a_file_is_a_policy_and_is_served_live(
 
     second = tmp_path / "second.npz"
     path_then = path.read_bytes()
-    save_policy(replace(live.policy, memory=live.memory), second, pool)
+    save_policy(pool, replace(live.policy, memory=live.memory), second)
     path.unlink()
-    np.testing.assert_array_equal(load_policy(second, pool).memory, live.memory)
+    np.testing.assert_array_equal(load_policy(pool, second).memory, live.memory)
     assert second.read_bytes() != path_then
 
 
 def test_the_file_is_plain(corpus: Corpus, pool: AgentPool, tmp_path: Path) -> None:
     path = tmp_path / "policy.npz"
     policy = taught("ucb1", corpus, pool)
-    save_policy(policy, path, pool)
+    save_policy(pool, policy, path)
     with np.load(path, allow_pickle=False) as found:
         np.testing.assert_array_equal(found["memory"], policy.memory)
         about = json.loads(found["policy.json"])
@@ -120,9 +120,9 @@ def forged(path: Path, memory: bytes | np.ndarray, **about: object) -> Path:
 def test_a_file_of_something_else_says_so(
     about: dict, said: str, pool: AgentPool, tmp_path: Path
 ) -> None:
-    path = forged(tmp_path / "p.npz", make_policy("fs-qmix", pool).memory, **about)
+    path = forged(tmp_path / "p.npz", make_policy(pool, "fs-qmix").memory, **about)
     with pytest.raises(PolicyError, match=said):
-        load_policy(path, pool)
+        load_policy(pool, path)
 
 
 @pytest.mark.parametrize(
@@ -141,42 +141,42 @@ def test_a_memory_of_something_else_is_not_read(
 ) -> None:
     path = forged(tmp_path / "p.npz", memory)
     with pytest.raises(PolicyError, match=r"p\.npz: (not a saved policy|holds)"):
-        load_policy(path, pool)
+        load_policy(pool, path)
 
 
 @pytest.mark.parametrize("cut", [0, 10, 200, -30])
 def test_half_a_file_is_refused(cut: int, corpus: Corpus, pool: AgentPool, tmp_path: Path) -> None:
     path = tmp_path / "p.npz"
-    save_policy(taught("fs-qmix", corpus, pool), path, pool)
+    save_policy(pool, taught("fs-qmix", corpus, pool), path)
     path.write_bytes(path.read_bytes()[:cut])
     with pytest.raises(PolicyError, match="not a saved policy"):
-        load_policy(path, pool)
+        load_policy(pool, path)
 
 
 def test_a_damaged_byte_is_noticed(corpus: Corpus, pool: AgentPool, tmp_path: Path) -> None:
     path = tmp_path / "p.npz"
-    save_policy(taught("fs-qmix", corpus, pool), path, pool)
+    save_policy(pool, taught("fs-qmix", corpus, pool), path)
     damaged = bytearray(path.read_bytes())
     damaged[len(damaged) // 2] ^= 0xFF
     path.write_bytes(damaged)
     with pytest.raises(PolicyError, match="not a saved policy"):
-        load_policy(path, pool)
+        load_policy(pool, path)
 
 
 def test_a_layout_that_would_lead_a_kernel_astray_is_refused(
     pool: AgentPool, tmp_path: Path
 ) -> None:
-    memory = make_policy("fs-qmix", pool).memory.copy()
+    memory = make_policy(pool, "fs-qmix").memory.copy()
     memory[LAYOUT] = 1e6
     with pytest.raises(PolicyError, match="not laid out as that of fs-qmix"):
-        load_policy(forged(tmp_path / "p.npz", memory), pool)
+        load_policy(pool, forged(tmp_path / "p.npz", memory))
 
 
 def test_a_path_is_needed_and_must_exist(pool: AgentPool, tmp_path: Path) -> None:
     with pytest.raises(PolicyError, match="file needs the path of a saved policy"):
-        make_policy("file", pool)
+        make_policy(pool, "file")
     with pytest.raises(PolicyError, match=r"nothing\.npz: no such file"):
-        make_policy(f"file:{tmp_path / 'nothing.npz'}", pool)
+        make_policy(pool, f"file:{tmp_path / 'nothing.npz'}")
 
 
 def test_only_what_its_name_makes_again_is_saved(
@@ -187,13 +187,13 @@ def test_only_what_its_name_makes_again_is_saved(
     own = Policy("mine", choose, learn_kernel(lambda task, agent, outcome, pool, memory: None))
     small = AgentPool((Agent(id="one", name="One", cost=1.0, latency=1.0),))
     for policy, given, said in [
-        (make_policy("threshold:calibrated", pool, corpus), pool, "learns nothing"),
+        (make_policy(pool, "threshold:calibrated", corpus), pool, "learns nothing"),
         (own, pool, "'mine' makes no policy for this pool.*register yours with @recipe"),
-        (make_policy("ucb1", pool), small, "'ucb1' makes another policy for this pool"),
-        (replace(make_policy("ucb1", pool), name="linucb"), pool, "makes another policy"),
+        (make_policy(pool, "ucb1"), small, "'ucb1' makes another policy for this pool"),
+        (replace(make_policy(pool, "ucb1"), name="linucb"), pool, "makes another policy"),
     ]:
         with pytest.raises(PolicyError, match=said):
-            save_policy(policy, path, given)
+            save_policy(given, policy, path)
     with pytest.raises(PolicyError, match="cannot be written"):
-        save_policy(make_policy("ucb1", pool), tmp_path / "no" / "folder.npz", pool)
+        save_policy(pool, make_policy(pool, "ucb1"), tmp_path / "no" / "folder.npz")
     assert not list(tmp_path.iterdir())

@@ -203,7 +203,7 @@ def cases(draw: st.DrawFn) -> Case:
         memory = tape(len(pool), work.row.size * max(rules.attempts, rules.levels))
     else:
         spec = f"static:{pool.ids[-1]}" if named == "static" else named.replace("_", "-")
-        policy = make_policy(spec, pool)
+        policy = make_policy(pool, spec)
         choose, learn, memory = policy.choose, policy.learn, policy.memory
     broken = draw(outages(pool, unit) | st.just([]))
     return Case(

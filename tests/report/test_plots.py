@@ -134,7 +134,7 @@ def test_names_that_the_font_or_mathtext_cannot_draw(
     crowd: Callable[[int], AgentPool],
 ) -> None:
     pool = crowd(2)
-    policy = make_policy("random", pool)
+    policy = make_policy(pool, "random")
     odd = Policy("路由 🚀 $\\frac{$", policy.choose, memory=policy.memory)
     result = replay(None, pool, odd, tasks=50, arrivals="poisson:1")
     for plot in ONE:

@@ -353,7 +353,7 @@ def test_time_has_no_unit(seed: int) -> None:
         up=agents.up * 4,
         mean_service=agents.mean_service * 4,
     )
-    policy = make_policy("shortest-wait", pool)
+    policy = make_policy(pool, "shortest-wait")
     one = engine.run(
         workload(arrived, len(pool)), agents, rules, policy.choose, no_learning, np.zeros(1), seed
     )
@@ -372,7 +372,7 @@ def digest(seed: int) -> str:
     rng = np.random.default_rng(seed)
     pool, agents = random_system(rng)
     work = workload(np.cumsum(rng.exponential(1 / pool.capacity, 2000)), len(pool))
-    policy, rules = make_policy("round-robin", pool), Rules(3, 1.0, 2.0, 1, 0, 0.0, 0)
+    policy, rules = make_policy(pool, "round-robin"), Rules(3, 1.0, 2.0, 1, 0, 0.0, 0)
     memory = policy.memory.copy()
     log = engine.run(work, agents, rules, policy.choose, policy.learn, memory, seed)
     again = [column[: log.retries[0]] for column in log[7:11]]
@@ -418,7 +418,7 @@ def open_run(policy: str, seed: int, load: float = 0.6, tasks: int = 2000) -> tu
         cost=np.ones((500, 8)),
         quality=np.ones((500, 8)),
     )
-    made = make_policy(policy, pool)
+    made = make_policy(pool, policy)
     memory = made.memory.copy()
     return work, engine.run(work, system(pool), ONE_TRY, made.choose, made.learn, memory, seed)
 
@@ -471,7 +471,7 @@ def test_an_agent_that_does_not_exist_is_named(run, kernel: Kernel) -> None:
 
 @pytest.mark.parametrize("run", [engine.run, simulator.run], ids=["engine", "reference"])
 def test_a_run_without_tasks_is_empty(run) -> None:
-    policy = make_policy("random", eight_agents())
+    policy = make_policy(eight_agents(), "random")
     work = workload(np.empty(0), 8)
     log = run(work, system(eight_agents()), ONE_TRY, policy.choose, no_learning, policy.memory, 1)
     assert log.agent.size == log.retries[0] == 0

@@ -60,7 +60,7 @@ def interpreted(policy: Policy) -> Policy:
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_every_rule_runs_the_same_interpreted(corpus: Corpus, pool: AgentPool, name: str) -> None:
-    policy = make_policy(name, pool, corpus)
+    policy = make_policy(pool, name, corpus)
     compiled, plain = run(corpus, pool, policy), run(corpus, pool, interpreted(policy))
     pd.testing.assert_frame_equal(compiled.to_frame(), plain.to_frame())
     np.testing.assert_array_equal(compiled.memory, plain.memory)

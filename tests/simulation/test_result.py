@@ -182,7 +182,7 @@ def test_offered_load_has_the_judge_of_a_cascade_in_it() -> None:
     for agent, quality in (("a", [1.0, 0.0]), ("b", [1.0, 1.0])):
         frame[f"outcomes.{agent}.quality"] = quality
     policy = rs.policies.make_policy(
-        "cascade:error=0,seconds=2", pool, corpus := Corpus.from_frame(frame)
+        pool, "cascade:error=0,seconds=2", corpus := Corpus.from_frame(frame)
     )
     result = rs.replay(corpus, pool, policy, arrivals="deterministic:0.5", tasks=2_000)
     sent_on = float((result.log.attempts == 2).mean())

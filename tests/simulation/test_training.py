@@ -57,7 +57,7 @@ def test_training_pays(corpus: Corpus) -> None:
 
 
 def test_memory_is_carried_over_and_the_policy_given_stays_as_it_was(corpus: Corpus) -> None:
-    policy = make_policy("ucb1", POOL)
+    policy = make_policy(POOL, "ucb1")
     before, results = policy.memory.copy(), []
     trained = train(policy, corpus, POOL, episodes=3, explore=0.25, progress=False,
                     on_episode=results.append)  # fmt: skip
@@ -123,7 +123,7 @@ def test_what_cannot_be_trained_is_refused(corpus: Corpus) -> None:
 def test_a_trained_policy_that_was_read_from_a_file_can_go_on(corpus: Corpus, tmp_path) -> None:
     path = tmp_path / "p.npz"
     once = train("fs-qmix", corpus, POOL, episodes=1, explore=0.1, progress=False)
-    rs.policies.save_policy(once, path, POOL)
+    rs.policies.save_policy(POOL, once, path)
     direct = train(once, corpus, POOL, episodes=1, seed=5, progress=False)
     by_file = train(f"file:{path}", corpus, POOL, episodes=1, seed=5, progress=False)
     np.testing.assert_array_equal(by_file.memory, direct.memory)

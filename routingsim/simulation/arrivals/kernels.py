@@ -11,7 +11,8 @@ import math
 import numpy as np
 from numba import njit
 
-from routingsim.rng import exponential, normal, uniform
+from routingsim.rng import exponential, uniform
+from routingsim.rng import gamma as gamma_variate
 
 __all__ = ["diurnal", "gamma", "jitter", "poisson", "switching", "weibull"]
 
@@ -44,32 +45,12 @@ def weibull(key, n, rate, shape):
 
 
 @njit(cache=True, nogil=True)
-def _gamma_variate(key, i, shape):
-    """A Gamma variate of mean ``shape`` (Marsaglia & Tsang 2000), its tries keyed in turn."""
-    boosted = shape < 1.0
-    d = (shape + 1.0 if boosted else shape) - 1.0 / 3.0
-    c = 1.0 / math.sqrt(9.0 * d)
-    part = 1
-    while True:
-        x = normal(key, i, part)
-        v = (1.0 + c * x) ** 3
-        if v > 0.0:
-            bound = 0.5 * x * x + d * (1.0 - v + math.log(v))
-            if math.log(uniform(key, i, part + 1)) < bound:
-                break
-        part += 2
-    if boosted:
-        return d * v * uniform(key, i, 0) ** (1.0 / shape)
-    return d * v
-
-
-@njit(cache=True, nogil=True)
 def gamma(key, n, rate, shape):
     """``n`` arrivals with Gamma gaps."""
     times = np.empty(n)
     t = 0.0
     for i in range(n):
-        t += _gamma_variate(key, i, shape) / shape
+        t += gamma_variate(key, i, 0, shape) / shape
         times[i] = t / rate
     return times
 

@@ -1,0 +1,295 @@
+"""Policies and recipes: from what a user wrote, in another process, and from other packages."""
+
+import copy
+import os
+import pickle
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import routingsim as rs
+from routingsim.agents import AgentPool, load_agents
+from routingsim.corpora.corpus import Corpus
+from routingsim.errors import AgentError, PolicyError
+from routingsim.policies import cascade, make_policy, recipes, ridge, threshold, ucb1
+from routingsim.policies.kernel import Kernel, choose_kernel
+from routingsim.policies.policy import Judge, Policy, recipe, sentence
+
+POOL = load_agents()
+
+
+@pytest.fixture(scope="module")
+def corpus() -> Corpus:
+    """Some of our own tasks, with made-up qualities for policies that are fitted."""
+    tasks = rs.load_corpus("tasks").head(40)
+    qualities = np.random.default_rng(1).random((len(tasks), len(POOL)))
+    columns = {f"outcomes.{a}.quality": q for a, q in zip(POOL.ids, qualities.T, strict=True)}
+    return Corpus.from_frame(tasks.to_frame().assign(**columns), tasks.name)
+
+
+# -- from what a user wrote -----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("written", "name"),
+    [
+        ("threshold", "threshold"),
+        ("threshold: low = 0.2 , medium = 0.4", "threshold:low=0.2,medium=0.4"),
+        ("threshold:low=0.3,medium=0.5", "threshold"),
+        ("threshold:spill=2", "threshold:spill=2"),
+        ("threshold:low=0.1,spill=2", "threshold:low=0.1,medium=0.5,spill=2"),
+        ("static:gpt-4", "static:gpt-4"),
+        ("static:agent=gpt-4", "static:gpt-4"),
+        ("weighted", "weighted:slots"),
+        ("weighted:3/1/1/1/1", "weighted:3/1/1/1/1"),
+    ],
+)
+def test_names_are_written_in_one_way(written: str, name: str) -> None:
+    assert make_policy(POOL, written).name == name
+    assert make_policy(POOL, name).name == name
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("treshold", r"no policy 'treshold': there are .*cheapest, .*; did you mean 'threshold'\?"),
+        ("", r"no policy ''"),
+        ("cheapest:fast", r"cheapest has no parameter 'fast'; it has none$"),
+        ("threshold:high=0.9", r"no parameter 'high'; it has low=0.3, medium=0.5, .*spill=inf$"),
+        ("threshold:0.2", r"threshold has no parameter '0.2'"),
+        ("threshold:hihg=0.9,calibrate", r"no parameter 'hihg'"),
+        ("threshold:calibrate", r"no parameter 'calibrate'; .*; did you mean 'calibrated'\?"),
+        ("threshold:low=little", r"low is 'little'; a number is needed"),
+        ("threshold:calibrated=maybe", r"calibrated is 'maybe'; true or false is needed"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(written: str, said: str) -> None:
+    with pytest.raises(PolicyError, match=said):
+        make_policy(POOL, written)
+
+
+def test_an_agent_that_is_not_in_the_pool_is_named() -> None:
+    with pytest.raises(AgentError, match=r"no agent 'gpt-5' in this pool: it has claude, gpt-4"):
+        make_policy(POOL, "static:gpt-5")
+
+
+def test_policies_kernels_and_plain_functions_are_taken_as_they_are() -> None:
+    def mine(task, pool, memory):
+        return 2
+
+    policy = make_policy(POOL, "random")
+    assert make_policy(POOL, policy) is policy
+    named = make_policy(POOL, policy.choose)
+    assert isinstance(named, Policy)
+    assert (named.name, named.interpreted, named.learns) == ("_by_weight", False, False)
+    plain = make_policy(POOL, mine)
+    assert (plain.name, plain.interpreted) == ("mine", True)
+    assert isinstance(plain.choose, Kernel)
+    assert plain.choose.python is mine
+
+
+@pytest.mark.parametrize("wanted", [["threshold"], ("a", "b"), None, 3, b"threshold", {}])
+def test_what_is_no_policy_is_said_to_be_none(wanted: Any, corpus: Corpus) -> None:
+    said = f"is a {type(wanted).__name__}, not a policy: give a name such as 'threshold'"
+    with pytest.raises(PolicyError, match=said):
+        make_policy(POOL, wanted)
+    with pytest.raises(PolicyError, match=said):
+        rs.replay(corpus, POOL, wanted)
+
+
+def test_arguments_of_wrong_names_types_and_order_are_refused(corpus: Corpus) -> None:
+    wrong: Any = {"exploraton": 1.0}
+    with pytest.raises(PolicyError, match=r"ucb1 has no parameter .*mean 'exploration'\?"):
+        ucb1(POOL, **wrong)
+    wrong = {"exploration": "much"}
+    with pytest.raises(PolicyError, match="ucb1: exploration is 'much'; a number is needed"):
+        ucb1(POOL, **wrong)
+    swapped: Any = (corpus, POOL)
+    for make in (threshold, ridge, cascade):
+        with pytest.raises(
+            PolicyError,
+            match=r"pool and, optionally, a corpus, in this order; its pool is a Corpus",
+        ):
+            make(*swapped)
+    with pytest.raises(
+        PolicyError, match=r"make_policy takes a pool, .*; its pool is a list, not an"
+    ):
+        make_policy(["gpt-4"], "random")  # pyright: ignore[reportArgumentType]
+    plain: Any = len
+    with pytest.raises(PolicyError, match=r"choose is .*, not a kernel; .* with @choose_kernel"):
+        Policy("mine", plain)
+    with pytest.raises(PolicyError, match=r"learn is .*, not a kernel; .* with @learn_kernel"):
+        replace(make_policy(POOL, "random"), learn=plain)
+
+
+@pytest.mark.parametrize("wrong", [{"levels": 0}, {"bar": 1.1}, {"error": 1.0}, {"cost": -1.0}])
+def test_a_judge_out_of_range_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(PolicyError, match="are needed"):
+        Judge(**{"levels": 2, **wrong})
+
+
+def test_a_recipe_of_ones_own_is_one_of_the_recipes() -> None:
+    @recipe("always-first")
+    def always_first(pool: AgentPool, corpus: Corpus | None = None, *, k: int = 0) -> Policy:
+        """The first agent, always."""
+        return make_policy(pool, f"static:{pool.ids[k]}")
+
+    found = recipes()["always-first"]
+    assert (found.summary, found.parameters) == ("The first agent, always.", {"k": 0})
+    assert make_policy(POOL, "always-first:k=1").name == f"static:{POOL.ids[1]}"
+
+
+def test_a_sentence_names_agent_complexity_and_load() -> None:
+    said = sentence("{agent.id} at {d_var:.2f}, {load:.1f}")
+    assert said(POOL.agents[0], 0.456, 0.25) == f"{POOL.ids[0]} at 0.46, 0.2"
+
+
+# -- copied, and in another process ---------------------------------------------------
+
+
+@choose_kernel
+def last(task, pool, memory):
+    return pool.busy.size - 1
+
+
+def plain_last(task, pool, memory):
+    return pool.busy.size - 1
+
+
+def specs() -> list[str]:
+    names = sorted(set(recipes()) - {"file", "static", "always-first"})
+    return [*names, "static:gpt-4", "threshold:calibrated"]
+
+
+def alike(one: Policy, other: Policy, corpus: Corpus) -> None:
+    """Hold two policies to the same choices and the same words."""
+    assert (other.choose, other.learn) == (one.choose, one.learn)
+    assert other.choose.python is one.choose.python
+    assert (other.name, other.judge, other.learns, other.fitted_on) == (
+        one.name, one.judge, one.learns, one.fitted_on,
+    )  # fmt: skip
+    np.testing.assert_array_equal(other.memory, one.memory)
+    for agent in POOL:
+        assert other.reason(agent, 0.4, 0.5) == one.reason(agent, 0.4, 0.5)
+    texts = corpus.tasks["text"].tolist()[:5]
+    for ask, again in ((one.predict, other.predict), (one.featurize, other.featurize)):
+        assert (ask is None) == (again is None)
+        if ask is not None and again is not None:
+            np.testing.assert_array_equal(again(texts, [""] * 5), ask(texts, [""] * 5))
+
+
+@pytest.mark.parametrize("spec", specs())
+def test_a_policy_is_copied_and_pickled(spec: str, corpus: Corpus) -> None:
+    policy = make_policy(POOL, spec, corpus)
+    for other in (
+        copy.copy(policy), copy.deepcopy(policy), pickle.loads(pickle.dumps(policy)),
+    ):  # fmt: skip
+        alike(policy, other, corpus)
+    assert copy.deepcopy(policy).memory is not policy.memory
+
+
+def test_a_policy_from_a_plain_function_or_a_kernel_of_ones_own_is_pickled(corpus: Corpus) -> None:
+    for mine in (last, plain_last):
+        policy = make_policy(POOL, mine)
+        again = pickle.loads(pickle.dumps(policy))
+        alike(policy, again, corpus)
+        assert again.interpreted is policy.interpreted
+
+
+SPAWN = """
+import multiprocessing, sys
+import numpy as np
+import routingsim as rs
+from routingsim.policies import make_policy
+
+
+@rs.choose_kernel
+def mine(task, pool, memory):
+    return task.index % pool.busy.size
+
+
+def replayed(policy):
+    run = rs.replay(rs.load_corpus("tasks").head(40), rs.load_agents(), policy, seed=2)
+    return policy.name, run.log.agent.tolist()
+
+
+if __name__ == "__main__":
+    pool, corpus = rs.load_agents(), rs.load_corpus("tasks").head(40)
+    given = ("threshold:calibrated", "thompson", mine)
+    policies = [make_policy(pool, each, corpus) for each in given]
+    with multiprocessing.get_context("spawn").Pool(1) as processes:
+        assert processes.map(replayed, policies) == [replayed(policy) for policy in policies]
+    print("alike")
+"""
+
+
+def test_a_spawned_process_is_handed_policies(tmp_path: Path) -> None:
+    script = tmp_path / "spawn.py"
+    script.write_text(SPAWN)
+    done = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True, timeout=120
+    )
+    assert done.stdout == "alike\n", done.stderr
+
+
+# -- of other packages, by entry point: a real installed package, a real process ------
+
+
+MODULE = '''
+from routingsim.policies import Policy, choose_kernel
+
+
+@choose_kernel
+def last(task, pool, memory):
+    return pool.busy.size - 1
+
+
+def make(pool, corpus=None):
+    """Always the last agent."""
+    return Policy("always-last", last)
+'''
+
+
+def run(site: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The command line where ``site`` holds installed packages too."""
+    return subprocess.run(
+        [sys.executable, "-c", "from routingsim.cli import main; main()", *arguments],
+        env=os.environ | {"PYTHONPATH": str(site), "COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    """A folder with an installed package that names a policy."""
+    (tmp_path / "lastly.py").write_text(MODULE)
+    installed = tmp_path / "lastly-1.0.dist-info"
+    installed.mkdir()
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: lastly\nVersion: 1.0\n")
+    (installed / "entry_points.txt").write_text(
+        "[routingsim.policies]\nalways-last = lastly:make\n"
+    )
+    return tmp_path
+
+
+def test_a_plug_in_adds_a_policy(site: Path) -> None:
+    assert "Always the last agent." in run(site, "policies").stdout
+    routed = run(site, "route", "Hi", "--policy", "always-last")
+    assert routed.stdout.startswith("Routed to Mistral"), routed.stderr
+
+
+def test_a_broken_plug_in_is_named_and_harms_no_other(site: Path) -> None:
+    (site / "lastly.py").write_text("import a_module_that_is_not_there\n")
+    assert "cannot be loaded from lastly" in run(site, "policies").stdout
+    asked = run(site, "route", "Hi", "--policy", "always-last")
+    assert asked.returncode == 2
+    assert asked.stderr.startswith("error: policy 'always-last' cannot be loaded from lastly")
+    assert "Traceback" not in asked.stderr
+    assert run(site, "route", "Hi", "--policy", "cheapest").returncode == 0
