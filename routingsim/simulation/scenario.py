@@ -21,7 +21,7 @@ from routingsim.simulation.arrivals import (
     parse_arrivals,
     realised,
 )
-from routingsim.simulation.arrivals.process import is_finite, is_whole
+from routingsim.simulation.arrivals.checks import is_finite, is_whole
 from routingsim.simulation.faults import ONE_TRY, Outage, Retries
 from routingsim.simulation.result import ReplayResult
 from routingsim.simulation.service import system

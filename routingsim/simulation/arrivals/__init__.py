@@ -11,10 +11,9 @@ On the command line a process is a text such as ``poisson:4``, which
 
 from routingsim.simulation.arrivals.closed import ClosedLoop
 from routingsim.simulation.arrivals.grammar import GRAMMAR, parse_arrivals
-from routingsim.simulation.arrivals.process import Arrivals, realised
+from routingsim.simulation.arrivals.process import Arrivals, Superposition, realised
 from routingsim.simulation.arrivals.recorded import CorpusTimes, Trace
 from routingsim.simulation.arrivals.renewal import Deterministic, Gamma, Poisson, Weibull
-from routingsim.simulation.arrivals.superposition import Superposition
 from routingsim.simulation.arrivals.varying import MMPP, Diurnal, Piecewise, burst
 
 __all__ = [

@@ -12,10 +12,9 @@ from typing import Any
 
 from routingsim.errors import SimulationError
 from routingsim.simulation.arrivals.closed import ClosedLoop
-from routingsim.simulation.arrivals.process import Arrivals
+from routingsim.simulation.arrivals.process import Arrivals, Superposition
 from routingsim.simulation.arrivals.recorded import CorpusTimes, Trace
 from routingsim.simulation.arrivals.renewal import Deterministic, Gamma, Poisson, Weibull
-from routingsim.simulation.arrivals.superposition import Superposition
 from routingsim.simulation.arrivals.varying import MMPP, Diurnal, Piecewise, burst
 
 __all__ = ["GRAMMAR", "parse_arrivals"]

@@ -1,4 +1,4 @@
-"""Processes whose gaps are independent and alike.
+"""Renewal processes: independent gaps of one law.
 
 They begin with a gap: the first arrival is not at 0.
 """
@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from routingsim.simulation.arrivals.process import Rated, Times, compiled, number, numeral
+from routingsim.simulation.arrivals.checks import number, numeral
+from routingsim.simulation.arrivals.process import Rated, Times, kernels
 
 if TYPE_CHECKING:
     from routingsim.corpora.corpus import Corpus
@@ -29,12 +30,14 @@ class Poisson(Rated):
         Arrivals a second.
     """
 
+    _poisson = True
+
     @property
     def cv(self) -> float:
         return 1.0
 
     def _draw(self, n: int, key: np.uint64, corpus: Corpus | None) -> Times:
-        return compiled().poisson(key, n, self.rate)
+        return kernels().poisson(key, n, self.rate)
 
     def __str__(self) -> str:
         return f"poisson:{numeral(self.rate)}"
@@ -63,7 +66,7 @@ class Deterministic(Rated):
 
 @dataclass(frozen=True)
 class _Varied(Rated):
-    """Gaps given by their mean and their coefficient of variation."""
+    """A renewal process given by its rate and the coefficient of variation of its gaps."""
 
     cv: float  # pyright: ignore[reportIncompatibleMethodOverride]
 
@@ -89,12 +92,12 @@ class Gamma(_Varied):
     rate : float
         Arrivals a second.
     cv : float
-        Of the gaps, 0.001 to 1000: below 1 for regular arrivals, above 1 for
-        clustered ones. At 1 the gaps are exponential.
+        Coefficient of variation of the gaps, 0.001 to 1000: below 1 for regular
+        arrivals, above 1 for clustered ones. At 1 the gaps are exponential.
     """
 
     def _draw(self, n: int, key: np.uint64, corpus: Corpus | None) -> Times:
-        return compiled().gamma(key, n, self.rate, self.cv**-2)
+        return kernels().gamma(key, n, self.rate, self.cv**-2)
 
 
 @dataclass(frozen=True)
@@ -109,7 +112,7 @@ class Weibull(_Varied):
     rate : float
         Arrivals a second.
     cv : float
-        Of the gaps, 0.001 to 1000. At 1 the gaps are exponential.
+        Coefficient of variation of the gaps, 0.001 to 1000. At 1 they are exponential.
     """
 
     @property
@@ -125,7 +128,7 @@ class Weibull(_Varied):
         return high
 
     def _draw(self, n: int, key: np.uint64, corpus: Corpus | None) -> Times:
-        return compiled().weibull(key, n, self.rate, self.shape)
+        return kernels().weibull(key, n, self.rate, self.shape)
 
 
 def _weibull_cv(shape: float) -> float:

@@ -10,18 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from routingsim.errors import SimulationError
-from routingsim.simulation.arrivals.process import (
+from routingsim.simulation.arrivals.checks import (
     RATE,
-    Arrivals,
-    Rated,
-    Times,
     checked,
-    compiled,
     number,
     numeral,
     options,
     positive,
 )
+from routingsim.simulation.arrivals.process import Arrivals, Rated, Times, kernels
 
 if TYPE_CHECKING:
     from routingsim.corpora.corpus import Corpus
@@ -214,7 +211,7 @@ class Diurnal(Rated):
 
     def _draw(self, n: int, key: np.uint64, corpus: Corpus | None) -> Times:
         peak_at = self.period / 2 if self.peak_at is None else self.peak_at
-        return compiled().diurnal(key, n, self.rate, self.amplitude, self.period, peak_at)
+        return kernels().diurnal(key, n, self.rate, self.amplitude, self.period, peak_at)
 
     def __str__(self) -> str:
         said = f"diurnal:{numeral(self.rate)},amplitude={numeral(self.amplitude)}"
@@ -245,7 +242,7 @@ def _switching(
             f"some {changes:.0e} changes of state, where {_MOST_CHANGES:.0e} are allowed; let the "
             "states last longer, or raise their rates"
         )
-    return compiled().switching(key, n, rates, seconds, isinstance(process, MMPP))
+    return kernels().switching(key, n, rates, seconds, isinstance(process, MMPP))
 
 
 def _at_least_0(owner: str, name: str, values: Sequence[float]) -> tuple[float, ...]:
