@@ -11,9 +11,10 @@ import numpy as np
 from numba import from_dtype, types
 from numpy.typing import NDArray
 
-from routingsim.policies.kernel import SHED
+from routingsim.policies.kernel import SHED, STATUS_NAMES
 
 __all__ = [
+    "CALL_STATUS",
     "DETERMINISTIC",
     "EXPONENTIAL",
     "LOG",
@@ -106,7 +107,10 @@ class Log(NamedTuple):
 
 
 REJECTED = SHED + 1
-"""Status of a try whose answer the judge of a cascade sent on; never a task's last."""
+"""Status of a try whose answer the judge of a cascade rejected; never a task's last."""
+
+CALL_STATUS = (*STATUS_NAMES, "rejected")
+"""Names of the statuses of a try, by code."""
 
 
 _AGENT = np.dtype(
