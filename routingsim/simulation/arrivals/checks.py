@@ -10,6 +10,7 @@ from routingsim.errors import SimulationError
 
 __all__ = [
     "RATE",
+    "check_seed",
     "checked",
     "is_finite",
     "is_whole",
@@ -32,6 +33,18 @@ def is_finite(value: object) -> TypeGuard[float]:
     """Whether ``value`` is a real number that fits a float."""
     real = isinstance(value, Real) and not isinstance(value, bool)
     return real and bool(abs(value) <= sys.float_info.max)  # pyright: ignore
+
+
+def check_seed(seed: object) -> None:
+    """Check that ``seed`` is a whole number of 64 bits.
+
+    Raises
+    ------
+    SimulationError
+        If it is not.
+    """
+    if not is_whole(seed) or not -(2**63) <= seed < 2**63:
+        raise SimulationError(f"seed is {seed!r}, needs a whole number of at most 64 bits")
 
 
 def numeral(number: float) -> str:

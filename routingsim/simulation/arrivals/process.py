@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from routingsim.errors import SimulationError
-from routingsim.simulation.arrivals.checks import RATE, is_whole, number, positive
+from routingsim.simulation.arrivals.checks import RATE, check_seed, is_whole, number, positive
 
 if TYPE_CHECKING:
     from routingsim.corpora.corpus import Corpus
@@ -111,8 +111,7 @@ class Arrivals(ABC):
 
         if not is_whole(n) or n < 0:
             raise SimulationError(f"n is {n!r}, needs a whole number of at least 0 (arrivals)")
-        if not is_whole(seed) or not -(2**63) <= seed < 2**63:
-            raise SimulationError(f"seed is {seed!r}, needs a whole number of at most 64 bits")
+        check_seed(seed)
         return self._draw(int(n), np.uint64(rng.stream(seed, rng.ARRIVAL)), corpus)
 
     def __add__(self, other: Arrivals) -> Superposition:
