@@ -756,7 +756,7 @@ def test_bad_input_is_named(name: str, call: Callable[[Any], object], value: obj
     "law", [lambda s: math.exp(-2 * s), lambda s: 0.5 * math.exp(-s), lambda s: 1.0]
 )
 def test_a_transform_of_another_mean_is_refused(law: theory.Transform) -> None:
-    with pytest.raises(SimulationError, match="no transform of a law with mean 1"):
+    with pytest.raises(SimulationError, match="not the transform of a law with mean 1"):
         theory.gim1(0.5, 1, law)
 
 

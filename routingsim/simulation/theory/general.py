@@ -1,4 +1,4 @@
-"""Poisson arrivals, other service: M/G/1, and M/D/c exactly."""
+"""Poisson arrivals, non-exponential service: M/G/1 and M/D/c."""
 
 import math
 from dataclasses import dataclass, field
@@ -97,14 +97,14 @@ class MDc(Latencies):
 
 
 def mdc(rate: float, service: float, servers: int) -> MDc:
-    """M/D/c: Poisson arrivals, a service that always takes the same time, ``servers`` servers.
+    """M/D/c: Poisson arrivals, constant service time, ``servers`` servers, one FIFO queue.
 
-    Whoever is in service now has left one service time later, so the queue obeys
+    All tasks in service now have left one service time later, so the queue obeys
     ``Q' = max(Q + A - c, 0)`` with A Poisson(rate service): it is the maximum of a random walk
     with steps A - c, and Spitzer's identity gives ``E z**Q = exp(-sum_k g_k (1 - z**k))`` and
     ``E Q = sum_k k g_k`` with ``g_k = sum_n P(S_n = k) / n``. The ``g_k`` are the coefficients of
     ``-log(1 - z**-c E z**A)``, taken by FFT on the circle ``|z| = c / (rate service)``, where that
-    function is smooth and small, so that a tiny wait keeps its digits as well. The wait is
+    function is smooth and small, so that tiny waits are accurate too. The wait is
     Franx's: ``P(wait > t) = P(Q + Poisson(rate u) >= k c)`` with ``u = k service - t`` in
     (0, service]. Source: Crommelin 1932; Franx 2001, A simple solution for the M/D/c waiting
     time distribution, Oper. Res. Lett. 29; Asmussen, Applied Probability and Queues, 2nd ed.,

@@ -1,8 +1,8 @@
-"""What a model answers: named figures, and the distributions behind them.
+"""Results of the models: named figures, and distributions where they are known.
 
-A result is a frozen dataclass. Models whose distribution of the wait is known
-are :class:`Waits`, and get a distribution function and quantiles from the tail
-``P(wait > t)`` alone; those whose latency is known too are :class:`Latencies`.
+A result is a frozen dataclass. Models with a known distribution of the wait are
+:class:`Waits`: the distribution function and quantiles follow from the tail
+``P(wait > t)``. Models with a known latency too are :class:`Latencies`.
 """
 
 from collections.abc import Callable
@@ -32,7 +32,7 @@ __all__ = [
 Floats = NDArray[np.float64]
 
 Times = TypeVar("Times", float, Floats)
-"""A number or an array of them: what goes in comes out."""
+"""A number or an array of numbers; the result has the same type."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -110,10 +110,10 @@ class Latencies(Waits):
 
 @dataclass(frozen=True, repr=False)
 class ExponentialWaits(Latencies):
-    """Exponential service after a wait that is 0, or else exponential.
+    """Exponential service after a wait that is 0 or exponential, as in M/M/c and GI/M/c.
 
-    So it is in M/M/c and in GI/M/c: P(wait > t) = p_wait exp(-decay t), and the
-    latency adds an independent exponential service.
+    P(wait > t) = p_wait exp(-decay t), and the latency adds an independent exponential
+    service time.
     """
 
     rate: float
@@ -139,9 +139,9 @@ class ExponentialWaits(Latencies):
 
 
 def erlang_tail(t: Floats, found: Floats, completions: float) -> Floats:
-    """P(wait > t) for a task that finds all servers busy and ``j`` others queued
-    with probability ``found[j]``: it waits for ``j + 1`` completions, which come as
-    a Poisson process of rate ``completions``, hence for an Erlang(j + 1) time.
+    """P(wait > t) if an arrival finds all servers busy and ``j`` tasks queued with
+    probability ``found[j]``: it waits for ``j + 1`` completions of a Poisson process of
+    rate ``completions``, which take an Erlang(j + 1) time.
     """
     ahead = np.arange(1, found.size + 1)
     return np.array([gammaincc(ahead, completions * x) @ found for x in t])
