@@ -208,6 +208,14 @@ def test_a_backlog_that_grows_steadily_is_at_the_edge() -> None:
     assert backlog_of(range(GRID + 1), closed=True).verdict == "stable"
 
 
+def test_the_backlog_is_measured_in_256_cells() -> None:
+    """Two arrivals in each, three in the last, and none ends."""
+    arrived = (np.arange(2 * GRID + 1) / 2).tolist()
+    work = work_of(arrived, [0] * len(arrived), [[0.0]])
+    found = stability(work, log_of([0] * len(arrived), [1e9] * len(arrived)), one())
+    assert found.backlog_slope_t == slope_t([*range(258, 512, 2), 513])
+
+
 def test_a_backlog_that_shrinks_is_stable() -> None:
     """The first 128 tasks end one by one in the second half."""
     arrived = np.arange(GRID + 1.0)

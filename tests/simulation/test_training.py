@@ -1,5 +1,7 @@
 """Training in the simulator."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -115,9 +117,24 @@ def test_progress_is_shown_if_asked_for(corpus: Corpus, capsys: pytest.CaptureFi
 def test_what_cannot_be_trained_is_refused(corpus: Corpus) -> None:
     with pytest.raises(PolicyError, match="cheapest does not learn: there is nothing to train"):
         train(corpus, POOL, "cheapest")
-    for episodes, load, explore in [(0, 0.9, 0.0), (1, 0.0, 0.0), (1, 0.9, -1.0)]:
+    wrong: list[Any] = [(0, 0.9, 0.0), (1, 0.0, 0.0), (1, 0.9, -1.0), (2.5, 0.9, 0), (1, "1", 0)]
+    for episodes, load, explore in wrong:
         with pytest.raises(SimulationError, match="one episode or more, a load above 0"):
             train(corpus, POOL, "fs-qmix", episodes=episodes, load=load, explore=explore)
+
+
+def test_what_is_of_another_kind_is_named(corpus: Corpus) -> None:
+    wrong: list[tuple[Any, str]] = [
+        ({"corpus": "fs-qmix", "pool": corpus, "policy": POOL}, "corpus: 'fs-qmix' is a str; rs"),
+        ({"corpus": None}, r"train\(\) needs a corpus: rs\.load_corpus"),
+        ({"pool": [POOL[0]]}, "pool: .* is a list; rs.load_agents"),
+        ({"retries": 3}, "retries: 3 is a int; write rs.Retries"),
+        ({"seed": 1.5}, "seed is 1.5, needs a whole number"),
+        ({"arrivals": 4.0}, r"arrivals is a float: give .* rs\.Poisson\(4\)"),
+    ]
+    for given, said in wrong:
+        with pytest.raises(SimulationError, match=said):
+            train(**({"corpus": corpus, "pool": POOL, "policy": "fs-qmix"} | given))
 
 
 def test_a_trained_policy_that_was_read_from_a_file_can_go_on(corpus: Corpus, tmp_path) -> None:
