@@ -209,11 +209,11 @@ def test_a_backlog_that_grows_steadily_is_at_the_edge() -> None:
 
 
 def test_the_backlog_is_measured_in_256_cells() -> None:
-    """Two arrivals in each, three in the last, and none ends."""
-    arrived = (np.arange(2 * GRID + 1) / 2).tolist()
+    """Four arrivals in each, five in the last, and none ends."""
+    arrived = (np.arange(4 * GRID + 1) / 4).tolist()
     work = work_of(arrived, [0] * len(arrived), [[0.0]])
     found = stability(work, log_of([0] * len(arrived), [1e9] * len(arrived)), one())
-    assert found.backlog_slope_t == slope_t([*range(258, 512, 2), 513])
+    assert found.backlog_slope_t == slope_t([*range(516, 1024, 4), 1025])
 
 
 def test_a_backlog_that_shrinks_is_stable() -> None:
