@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from routingsim.agents import AgentPool
@@ -10,7 +11,7 @@ from routingsim.corpora.corpus import Corpus, prompt_tokens
 from routingsim.errors import SimulationError
 from routingsim.policies.policy import Policy, TextTable
 from routingsim.scoring.dvar import score_column
-from routingsim.simulation.service import cost_table, service_table, system
+from routingsim.simulation.service import cost_table, service_table
 from routingsim.simulation.state import Workload
 
 __all__ = ["Records", "records"]
@@ -45,22 +46,7 @@ def records(corpus: Corpus | None, pool: AgentPool, policy: Policy) -> Records:
     if corpus is None:
         if policy.featurize or policy.predict:
             raise SimulationError(f"policy {policy.name} reads texts: give a corpus")
-        prices = pool.column("cost") * pool.column("output_tokens") / 1000.0
-        return Records(
-            Workload(
-                arrived=np.zeros(0),
-                row=np.zeros(0, np.int32),
-                d_var=np.zeros(1),
-                prompt_tokens=np.zeros(1),
-                category=np.full(1, -1, np.int64),
-                features=np.zeros((1, 0)),
-                predicted=np.zeros((1, 0)),
-                service=_own(system(pool).mean_service[np.newaxis, :]),
-                cost=prices[np.newaxis, :],
-                quality=np.full((1, len(pool)), np.nan),
-            ),
-            1.0,
-        )
+        corpus = Corpus.from_frame(pd.DataFrame({"id": ["0"], "text": [""]}))
     cost, modelled = cost_table(corpus, pool)
     names = [agent.recorded_as for agent in pool]
     work = Workload(

@@ -17,7 +17,7 @@ from routingsim.simulation.arrivals.process import Rated, Times, kernels
 if TYPE_CHECKING:
     from routingsim.corpora.corpus import Corpus
 
-__all__ = ["Deterministic", "Gamma", "Poisson", "Weibull"]
+__all__ = ["Deterministic", "Gamma", "Poisson", "Weibull", "weibull_shape"]
 
 
 @dataclass(frozen=True)
@@ -118,20 +118,17 @@ class Weibull(_Varied):
     @property
     def shape(self) -> float:
         """The Weibull law's shape k."""
-        low, high = 0.05, 2000.0  # cv of 4e5 and 6e-4
-        for _ in range(100):  # halve to the last bit
-            middle = (low + high) / 2
-            if _weibull_cv(middle) > self.cv:
-                low = middle
-            else:
-                high = middle
-        return high
+        return weibull_shape(self.cv)
 
     def _draw(self, n: int, key: np.uint64, corpus: Corpus | None) -> Times:
         return kernels().weibull(key, n, self.rate, self.shape)
 
 
-def _weibull_cv(shape: float) -> float:
-    """Coefficient of variation of a Weibull law; falls as ``shape`` rises."""
-    exponent = math.lgamma(1 + 2 / shape) - 2 * math.lgamma(1 + 1 / shape)
-    return math.sqrt(math.expm1(exponent))
+def weibull_shape(cv: float) -> float:
+    """Shape of a Weibull law with this coefficient of variation, from 6e-4 to 4e5."""
+    low, high = 0.05, 2000.0
+    for _ in range(100):  # halve to the last bit
+        k = (low + high) / 2
+        excess = math.lgamma(1 + 2 / k) - 2 * math.lgamma(1 + 1 / k) - math.log1p(cv * cv)
+        low, high = (k, high) if excess > 0 else (low, k)
+    return high

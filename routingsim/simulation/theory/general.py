@@ -13,7 +13,13 @@ from routingsim.simulation.theory.inputs import (
     check_stable,
     check_whole,
 )
-from routingsim.simulation.theory.results import Floats, Latencies, Result, bisect
+from routingsim.simulation.theory.results import (
+    Floats,
+    Result,
+    UnlimitedQueue,
+    bisect,
+    queue_figures,
+)
 
 __all__ = ["MG1", "MDc", "md1", "mdc", "mg1"]
 
@@ -73,17 +79,9 @@ def mg1(rate: float, service: float, scv: float) -> MG1:
 
 
 @dataclass(frozen=True, repr=False)
-class MDc(Latencies):
+class MDc(UnlimitedQueue):
     """M/D/c in steady state; see :func:`mdc`."""
 
-    rate: float
-    service: float
-    servers: int
-    utilisation: float
-    p_wait: float
-    wait_mean: float
-    queue_mean: float
-    latency_mean: float
     queue_pmf: Floats = field(repr=False, compare=False)
     """P(j tasks are queued), j = 0, 1, …"""
 
@@ -136,17 +134,8 @@ def mdc(rate: float, service: float, servers: int) -> MDc:
     servers = check_whole("mdc", "servers", servers)
     check_stable("mdc", rate, service, servers)
     queue, pmf = _queue(rate * service / servers, servers)
-    return MDc(
-        rate=rate,
-        service=service,
-        servers=servers,
-        utilisation=rate * service / servers,
-        p_wait=_tail(0.0, rate, service, servers, pmf),
-        wait_mean=queue / rate,
-        queue_mean=queue,
-        latency_mean=queue / rate + service,
-        queue_pmf=pmf,
-    )
+    p_wait = _tail(0.0, rate, service, servers, pmf)
+    return MDc(**queue_figures(rate, service, servers, p_wait, queue / rate), queue_pmf=pmf)
 
 
 def md1(rate: float, service: float) -> MDc:

@@ -17,6 +17,7 @@ from routingsim.simulation.theory.results import (
     Result,
     Waits,
     erlang_tail,
+    queue_figures,
 )
 
 __all__ = [
@@ -129,18 +130,7 @@ def mmc(rate: float, service: float, servers: int) -> MMc:
     check_stable("mmc", rate, service, servers)
     p_wait = erlang_c(rate * service, servers)
     decay = servers / service - rate
-    wait = p_wait / decay
-    return MMc(
-        rate=rate,
-        service=service,
-        servers=servers,
-        utilisation=rate * service / servers,
-        p_wait=p_wait,
-        wait_mean=wait,
-        queue_mean=rate * wait,
-        latency_mean=wait + service,
-        decay=decay,
-    )
+    return MMc(**queue_figures(rate, service, servers, p_wait, p_wait / decay), decay=decay)
 
 
 @dataclass(frozen=True, repr=False)

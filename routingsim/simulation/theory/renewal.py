@@ -12,13 +12,14 @@ import numpy as np
 from scipy.special import expit, gammaln, logsumexp
 
 from routingsim.errors import SimulationError
+from routingsim.simulation.arrivals.renewal import weibull_shape
 from routingsim.simulation.theory.inputs import (
     check_number,
     check_positive,
     check_stable,
     check_whole,
 )
-from routingsim.simulation.theory.results import ExponentialWaits, bisect
+from routingsim.simulation.theory.results import ExponentialWaits, bisect, queue_figures
 
 __all__ = [
     "GIMc",
@@ -106,11 +107,7 @@ def weibull_lst(cv: float) -> Transform:
         If ``cv`` is outside its domain.
     """
     cv = check_number("weibull_lst", "cv", cv, low=0.01, high=400.0)
-
-    def narrow_enough(shape: float) -> bool:
-        return gammaln(1 + 2 / shape) - 2 * gammaln(1 + 1 / shape) <= math.log1p(cv * cv)
-
-    shape = bisect(narrow_enough, 0.05, 500.0)
+    shape = weibull_shape(cv)
     y = np.arange(-40.0, 7.0, 0.02)
     weights = np.exp(y - np.exp(y))
     weights /= weights.sum()
@@ -181,19 +178,8 @@ def gimc(rate: float, service: float, servers: int, interarrival: Transform) -> 
     sigma, above = _root(interarrival, rho)
     p_wait = sigma if servers == 1 else _p_wait(interarrival, rho, servers, above)
     decay = servers / service * above
-    wait = p_wait / decay
-    return GIMc(
-        rate=rate,
-        service=service,
-        servers=servers,
-        utilisation=rho,
-        p_wait=p_wait,
-        wait_mean=wait,
-        queue_mean=rate * wait,
-        latency_mean=wait + service,
-        decay=decay,
-        sigma=sigma,
-    )
+    figures = queue_figures(rate, service, servers, p_wait, p_wait / decay)
+    return GIMc(**figures, decay=decay, sigma=sigma)
 
 
 def gim1(rate: float, service: float, interarrival: Transform) -> GIMc:

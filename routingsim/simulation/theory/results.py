@@ -22,10 +22,12 @@ __all__ = [
     "Latencies",
     "Result",
     "Times",
+    "UnlimitedQueue",
     "Waits",
     "bisect",
     "erlang_tail",
     "quantile",
+    "queue_figures",
     "tail",
 ]
 
@@ -109,12 +111,8 @@ class Latencies(Waits):
 
 
 @dataclass(frozen=True, repr=False)
-class ExponentialWaits(Latencies):
-    """Exponential service after a wait that is 0 or exponential, as in M/M/c and GI/M/c.
-
-    P(wait > t) = p_wait exp(-decay t), and the latency adds an independent exponential
-    service time.
-    """
+class UnlimitedQueue(Latencies):
+    """Figures of a queue that takes and serves every task; see :func:`queue_figures`."""
 
     rate: float
     service: float
@@ -124,6 +122,32 @@ class ExponentialWaits(Latencies):
     wait_mean: float
     queue_mean: float
     latency_mean: float
+
+
+def queue_figures(
+    rate: float, service: float, servers: int, p_wait: float, wait: float
+) -> dict[str, Any]:
+    """Fields of an :class:`UnlimitedQueue` from its mean wait, by Little's law."""
+    return {
+        "rate": rate,
+        "service": service,
+        "servers": servers,
+        "utilisation": rate * service / servers,
+        "p_wait": p_wait,
+        "wait_mean": wait,
+        "queue_mean": rate * wait,
+        "latency_mean": wait + service,
+    }
+
+
+@dataclass(frozen=True, repr=False)
+class ExponentialWaits(UnlimitedQueue):
+    """Exponential service after a wait that is 0 or exponential, as in M/M/c and GI/M/c.
+
+    P(wait > t) = p_wait exp(-decay t), and the latency adds an independent exponential
+    service time.
+    """
+
     decay: float
     """Rate (1/s) at which the wait's tail falls."""
 
