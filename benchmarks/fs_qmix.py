@@ -41,7 +41,7 @@ def main() -> None:
         if name not in LEARNED:  # calibrated, where it is, on the training half too
             return make_policy(pool, name, training)
         return train(
-            LEARNED[name], training, pool, episodes=EPISODES, load=LOAD, seed=seed, progress=False
+            training, pool, LEARNED[name], episodes=EPISODES, load=LOAD, seed=seed, progress=False
         )
 
     rewards = {}

@@ -41,7 +41,7 @@ def play_live(results: "Sequence[ReplayResult]", speed: float, start: float) -> 
     from routingsim.live.publisher.playback import play
     from routingsim.live.settings import redacted
     from routingsim.live.stack import LiveStack
-    from routingsim.simulation.to_messages import broadcast
+    from routingsim.simulation.to_messages import to_messages
 
     with LiveStack(pool=results[0].pool) as stack, stack.listen() as listener:
         remark(f"live: watch at {stack.public.api}")
@@ -58,7 +58,7 @@ def play_live(results: "Sequence[ReplayResult]", speed: float, start: float) -> 
                     bar.update(now - bar.n)
 
                 played = play(
-                    broadcast(result),
+                    to_messages(result),
                     stack.publisher,
                     speed=speed,
                     start=start,

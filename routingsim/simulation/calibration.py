@@ -1,15 +1,14 @@
-"""From a log of calls to an agent: how fast it answers, how much that varies, how often it fails.
+"""Fit an agent's service from a log of its calls: speed, variation and error rate.
 
-A call's latency is modelled as the engine simulates it::
+The latency of a call is modelled as the engine simulates it::
 
     latency = (ttft + tokens / tokens_per_second) * noise
 
-with lognormal noise of mean 1, or, where token counts are not there or do not matter, as a
-lognormal of its own. Parameters are maximum-likelihood estimates
+with lognormal noise of mean 1. If token counts are missing or do not matter, latency itself
+is lognormal. Parameters are maximum-likelihood estimates
 (:mod:`routingsim.simulation.lognormal_fit`).
 """
 
-import html
 import math
 import re
 from collections.abc import Mapping
@@ -21,41 +20,42 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from routingsim import display
 from routingsim.agents import Agent, AgentPool
 from routingsim.errors import AgentError, CorpusError
-from routingsim.simulation.lognormal_fit import FAR, Estimate, Maximum, maximise
+from routingsim.simulation.lognormal_fit import FAR, FittedValue, LognormalFit, fit_lognormal
 
-__all__ = ["Estimate", "ServiceFit", "fit_pool", "fit_service"]
+__all__ = ["FittedValue", "ServiceFit", "fit_pool", "fit_service"]
 
-FEWEST = 5  # answered calls without which nothing is fitted
-FEW = 30  # answered calls below which the reader is warned
-POOR = 0.1  # distance between residuals and the lognormal law from which the reader is warned,
-LILLIEFORS = 1.031  # unless chance makes it: this over sqrt(n) in 1 % of fits (Lilliefors, 1967)
+FEWEST = 5  # fewest answered calls for a fit
+FEW = 30  # fewest answered calls without a warning
+POOR = 0.1  # largest distance between residuals and the lognormal law without a warning,
+LILLIEFORS = 1.031  # or this over sqrt(n), which chance exceeds in 1 % of fits (Lilliefors, 1967)
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, repr=False)
 class ServiceFit:
-    """An agent's service as its log shows it; :meth:`agent` makes an agent of it.
+    """The service of an agent, fitted to its log; :meth:`agent` makes an agent with it.
 
     Attributes
     ----------
     model : {"tokens", "lognormal"}
-        Whether token counts explain latency, or it is lognormal by itself.
-    latency : Estimate
+        Whether latency depends on token counts, or is lognormal by itself.
+    latency : FittedValue
         Mean seconds a call takes (``tokens``: at the log's mean number of tokens).
-    latency_cv : Estimate
+    latency_cv : FittedValue
         Coefficient of variation of the noise (``lognormal``: of latency).
-    ttft, tokens_per_second : Estimate or None
+    ttft, tokens_per_second : FittedValue or None
         Seconds before the first token, and speed after it; None for ``lognormal``.
     output_tokens : float or None
         Mean tokens of an answer, where recorded.
-    error_rate : Estimate
+    error_rate : FittedValue
         Share of calls that failed; 0 with error NaN where the log has no status.
     calls, failed, outliers, used : int
-        In the log; left out since they failed; left out since they are more than six
-        robust standard deviations off the model; and what the fit rests on.
+        Calls in the log; calls that failed; answered calls more than six robust
+        standard deviations off the model; and calls that the fit uses.
     r_squared : float
         Share of the variance of log latency that the token counts explain.
     median_error : float
@@ -63,27 +63,26 @@ class ServiceFit:
     ks : float
         Kolmogorov-Smirnov distance between the residuals and the lognormal law.
     warnings : tuple of str
-        What the reader should know before relying on it.
+        Reasons to doubt the fit.
 
     Notes
     -----
-    Standard errors are of the Fisher information; they hold where the model does, for
+    Standard errors come from the Fisher information; they hold if the model does, for
     which see ``ks``.
 
-    Of a ``tokens`` model, calls differ by their answers' lengths as well as by noise: replay
-    it on a corpus that records ``output_tokens`` (such as the log itself). Where a corpus
-    does not, or there is none, every answer has the mean length, so that service varies less
-    than in the log; for queueing alone, ``fit_service(log[["latency", "status"]])`` fits a
-    lognormal with all of the variation.
+    In a ``tokens`` model, calls differ by the lengths of answers as well as by noise. Replay
+    it on a corpus that records ``output_tokens``, such as the log itself: otherwise every
+    answer has the mean length, and service varies less than in the log. For queueing alone,
+    ``fit_service(log[["latency", "status"]])`` fits a lognormal with all of the variation.
     """
 
     model: Literal["tokens", "lognormal"]
-    latency: Estimate
-    latency_cv: Estimate
-    ttft: Estimate | None
-    tokens_per_second: Estimate | None
+    latency: FittedValue
+    latency_cv: FittedValue
+    ttft: FittedValue | None
+    tokens_per_second: FittedValue | None
     output_tokens: float | None
-    error_rate: Estimate
+    error_rate: FittedValue
     calls: int
     failed: int
     outliers: int
@@ -94,7 +93,7 @@ class ServiceFit:
     warnings: tuple[str, ...]
 
     def agent(self, *, id: str, cost: float, name: str | None = None, **fields: Any) -> Agent:
-        """An agent that serves as the log shows.
+        """An agent with the fitted service.
 
         Parameters
         ----------
@@ -104,7 +103,7 @@ class ServiceFit:
             USD per 1,000 tokens.
         **fields
             Any other field of an agent, such as ``concurrency``, which a log does not
-            tell. One that was fitted is replaced.
+            show. A fitted field that is given here is replaced.
 
         Raises
         ------
@@ -159,15 +158,9 @@ class ServiceFit:
         )
 
     def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><th style='text-align:left'>{name}</th><td>{value}</td></tr>"
-            for name, value in self._parameters.items()
-        )
-        warned = "".join(f"<br><b>warning:</b> {html.escape(said)}" for said in self.warnings)
-        return (
-            f"<table><caption>{self._headline}</caption><tbody>{rows}</tbody></table>"
-            f"<small>{self._goodness}{warned}</small>"
-        )
+        warned = [f"warning: {said}" for said in self.warnings]
+        table = display.table([], list(self._parameters.items()))
+        return display.card(self._headline, table, [self._goodness, *warned])
 
 
 def fit_service(log: pd.DataFrame) -> ServiceFit:
@@ -176,10 +169,10 @@ def fit_service(log: pd.DataFrame) -> ServiceFit:
     Parameters
     ----------
     log : DataFrame
-        A row a call: ``latency`` in seconds; optionally ``tokens``, of the answer; and
-        ``status``, "ok" (in any case) or any other word, or true or false. Failed calls
-        count for the error rate only, and need no latency. Calls given up after a while
-        are failed: where they are many, the agent is slower than its answers tell.
+        One row for each call: ``latency`` in seconds; optionally ``tokens``, the length of
+        the answer; and ``status``, "ok" (in any case) or any other word, or a boolean.
+        Failed calls count for the error rate only, and need no latency. Calls that timed
+        out count as failed: if there are many, the agent is slower than its answers show.
 
     Raises
     ------
@@ -193,15 +186,15 @@ def fit_service(log: pd.DataFrame) -> ServiceFit:
 def fit_pool(
     log: pd.DataFrame, by: str = "agent", *, cost: float | Mapping[Any, float], **fields: Any
 ) -> tuple[AgentPool, dict[str, ServiceFit]]:
-    """Fit every agent of a log, and make a pool of them.
+    """Fit every agent of a log, and make a pool of these agents.
 
     Parameters
     ----------
     log : DataFrame
-        As in :func:`fit_service`, with a column that names each call's agent.
+        As in :func:`fit_service`, with a column that names the agent of each call.
     by : str
-        That column. Agents are in the order in which they appear; what an id may not
-        have in it becomes a hyphen (``"GPT 4o"`` gets the id ``GPT-4o``).
+        That column. Agents are in order of appearance. Characters that an id must not
+        contain become hyphens (``"GPT 4o"`` gets the id ``GPT-4o``).
     cost : float or mapping
         USD per 1,000 tokens, of all agents or by agent.
     **fields
@@ -213,7 +206,7 @@ def fit_pool(
     pool : AgentPool
         The agents.
     fits : dict of str to ServiceFit
-        What each was made of, by id.
+        The fit of each agent, by id.
 
     Raises
     ------
@@ -254,7 +247,7 @@ def _of_agent(value: Any, agent: str, field: str) -> Any:
 
 
 class _Calls(NamedTuple):
-    """A log's columns, checked: NaN latency and tokens only where a call failed."""
+    """Checked columns of a log; latency and tokens are NaN for failed calls only."""
 
     latency: Floats
     tokens: Floats | None
@@ -294,7 +287,7 @@ def _column(log: pd.DataFrame, name: str) -> pd.Series:
 
 
 def _numbers(column: pd.Series) -> Floats:
-    """The column as float64, durations in seconds, NaN where a cell is empty."""
+    """The column as float64, durations in seconds, empty cells NaN."""
     if pd.api.types.is_timedelta64_dtype(column):
         column = column.dt.total_seconds()
     read = pd.Series(pd.to_numeric(column, errors="coerce"))
@@ -336,7 +329,7 @@ def _fit(calls: _Calls, whose: str) -> ServiceFit:
             f"{FEWEST} or more are needed to fit a service time"
         )
     rate = 1 - good / count
-    # Standard error as Agresti & Coull (1998) have it: none failed of 30 is no proof of 0.
+    # Standard error of Agresti & Coull (1998), above 0 even if no call failed.
     shrunk = (count - good + 2) / (count + 4)
     rate_error = math.nan if calls.ok is None else math.sqrt(shrunk * (1 - shrunk) / (count + 4))
     latency = calls.latency[answered]
@@ -348,14 +341,14 @@ def _fit(calls: _Calls, whose: str) -> ServiceFit:
     if found is None:
         if tokens is not None:
             warnings.append("tokens do not lengthen calls: latency is fitted without them")
-        found = maximise(latency, np.ones((good, 1)))
+        found = fit_lognormal(latency, np.ones((good, 1)))
         mean = found.at([1.0])
     else:
         assert tokens is not None
         intercept, slope = found.theta
         deviation = np.sqrt(np.diag(found.covariance))
-        ttft = Estimate(float(intercept), float(deviation[0]) if intercept else math.nan)
-        speed = Estimate(float(1 / slope), float(deviation[1] / slope**2))
+        ttft = FittedValue(float(intercept), float(deviation[0]) if intercept else math.nan)
+        speed = FittedValue(float(1 / slope), float(deviation[1] / slope**2))
         mean = found.at([1.0, tokens[found.kept].mean()])
         if not intercept:
             warnings.append("ttft is at its bound, 0: its error is not known")
@@ -380,7 +373,7 @@ def _fit(calls: _Calls, whose: str) -> ServiceFit:
         ttft=ttft,
         tokens_per_second=speed,
         output_tokens=mean_tokens,
-        error_rate=Estimate(rate, rate_error),
+        error_rate=FittedValue(rate, rate_error),
         calls=count,
         failed=count - good,
         outliers=good - used,
@@ -392,9 +385,9 @@ def _fit(calls: _Calls, whose: str) -> ServiceFit:
     )
 
 
-def _by_tokens(latency: Floats, tokens: Floats) -> Maximum | None:
-    """The token model, or None where latency does not rise with the tokens."""
+def _by_tokens(latency: Floats, tokens: Floats) -> LognormalFit | None:
+    """The token model, or None if latency does not rise with the tokens."""
     if np.ptp(tokens) == 0:
         return None
-    found = maximise(latency, np.column_stack([np.ones(tokens.size), tokens]))
+    found = fit_lognormal(latency, np.column_stack([np.ones(tokens.size), tokens]))
     return found if found.theta[1] > 0 else None

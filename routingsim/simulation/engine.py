@@ -1,19 +1,19 @@
 """The compiled event loop.
 
-Queues are first in, first out and a call's service time is known once its
-agent is, so everything about a try is known the moment it is sent: when it will
-start, when it will end and how. The loop therefore handles one event a try
-(its sending) and looks up the pool's state lazily: slots that have come free
-and tasks that have left a queue are noticed when the next task asks.
+Queues are first in, first out, and the service time of a call depends only on
+the task, the try and the agent. So all about a try is known when it is sent:
+when it will start, when it will end, and with what status. The loop handles one
+event for each try (its sending) and updates the pool's state lazily: freed slots
+and tasks that have left a queue are processed when the next task is sent.
 
-Three kinds of event come back later and wait in a heap, ordered by (time,
-kind, number): a try that *ended* (only kept when somebody must hear of it: a
-policy that learns, a retry, a cascade, a closed loop), a *retry* after its back-off, and a
-*return* of a user of a closed loop. Fresh arrivals come last among equal times.
+Three kinds of event wait in a heap, ordered by (time, kind, number): the *end* of
+a try (only if something follows: a policy that learns, a retry, a cascade, a
+closed loop), a *retry* after its back-off, and the *return* of a user of a closed
+loop. Among equal times, new arrivals come last.
 
-Times are seconds; tasks and agents are numbered from 0. An index that might be
-negative costs a test, for it would count from the end: so numbers of tasks are kept
-unsigned, or compared with 0 where the compiler cannot know.
+Times are in seconds; tasks and agents are numbered from 0. For an index that may be
+negative the compiler adds a test, as it would count from the end. So indices of
+tasks are unsigned, or compared with 0 where the compiler cannot know their sign.
 """
 
 import math
@@ -65,7 +65,7 @@ _KIND = 1 << 40  # an event's code is kind * _KIND + number
 
 @inlined
 def _refresh(s, system, log, now):
-    """Notice all that has happened to the agents up to and including ``now``."""
+    """Bring all agents up to date to ``now``, inclusive."""
     for a in range(s.due.size):
         if s.due[a] <= now:
             _refresh_agent(s, system, log, a, now)
@@ -81,7 +81,7 @@ def _refresh_agent(s, system, log, a, now):
             sink_time(s.ends_at[a], s.busy[a], s.ends_at[a, s.busy[a]])
     queued, head = s.queued[a], agent.head
     while queued and log.left[head] <= now:
-        # In service: never more of these than slots.
+        # In service: never more calls than slots.
         if agent.reserves and log.finished[head] > now:
             push_time(s.ends_at[a], s.busy[a], log.finished[head])
             s.busy[a] += 1
@@ -115,7 +115,7 @@ def _refresh_agent(s, system, log, a, now):
 
 @inlined
 def _note(s, agent, a):
-    """Bring what policies see of agent ``a`` up to date."""
+    """Update what policies see of agent ``a``."""
     if not agent.reserves:
         s.busy[a] = agent.given
     s.wait[a] = 0.0
@@ -125,7 +125,7 @@ def _note(s, agent, a):
 
 @inlined
 def _start(s, system, agent, a, now):
-    """When a call sent to agent ``a`` now would start."""
+    """When a call sent to agent ``a`` at ``now`` would start."""
     start = now if agent.given < agent.slots else s.free_at[a, 0]
     if agent.reserves:
         limit = agent.per_minute
@@ -140,7 +140,7 @@ def _start(s, system, agent, a, now):
 
 @inlined
 def _occupy(s, agent, a, now, start, end):
-    """Give a slot of agent ``a`` to a call."""
+    """Assign a slot of agent ``a`` to a call."""
     if agent.given < agent.slots:
         push_time(s.free_at[a], agent.given, end)
         agent.given += 1
@@ -167,7 +167,7 @@ def _enqueue(s, agent, a, i):
 
 @inlined
 def _draw(law, key, i, attempt):
-    """The draw behind a try's service time. It belongs to the task: every agent meets the same."""
+    """The random number of a try's service time, which is the same for every agent."""
     if law == LOGNORMAL:
         return rng.normal(key, i, attempt)
     if law == EXPONENTIAL:
@@ -177,7 +177,7 @@ def _draw(law, key, i, attempt):
 
 @inlined
 def _row(work, i):
-    """The record of task ``i``."""
+    """The corpus record of task ``i``."""
     return np.uint32(work.row[i])
 
 
@@ -211,7 +211,7 @@ def _choose(s, pool, system, log, rules, choose, memory, task):
     for b in range(s.up.size):
         if s.up[b]:
             nobody = False
-    if nobody:  # the task must wait somewhere: the policy chooses among all
+    if nobody:  # the task must wait somewhere, so the policy chooses among all
         for b in range(s.up.size):
             s.up[b] = 1
     a = choose(task, pool, memory)
@@ -225,9 +225,10 @@ def _choose(s, pool, system, log, rules, choose, memory, task):
 
 @inlined
 def _send(s, system, work, rules, log, keys, a, i, attempt, now, drawn):
-    """Send try ``attempt`` of task ``i`` to agent ``a``: all that will become of it.
+    """Send try ``attempt`` of task ``i`` to agent ``a`` and log how and when it will end.
 
-    ``drawn`` is for agents of the first one's law. Returns the try's status and when it ends.
+    ``drawn`` is the random number for agents whose service has the law of agent 0.
+    Returns the status of the try and the time of its end.
     """
     agent = s.agents[a]
     wait, cost = 0.0, 0.0
@@ -260,7 +261,7 @@ def _send(s, system, work, rules, log, keys, a, i, attempt, now, drawn):
             judged = not math.isnan(work.quality[row, a])
         if judged:
             end += rules.judge_seconds
-        if agent.reserves:  # an outage cuts off the calls it finds in service
+        if agent.reserves:  # an outage ends the calls in service
             for o in range(agent.outage, agent.outages_end):
                 if start < system.down[o] < end:
                     end = system.down[o]
@@ -318,10 +319,10 @@ def _note_retry(log, i):
 
 @inlined
 def _outcome(work, log, i):
-    """What a learning policy is told of the try of task ``i`` that has just ended."""
+    """What a learning policy is told about the try of task ``i`` that has just ended."""
     row, a, status = _row(work, i), log.agent[i], log.status[i]
     served = status != SHED and status != TIMED_OUT
-    if status == REJECTED:  # the judge's verdict is not the outcome's
+    if status == REJECTED:  # the verdict of the judge is not part of the outcome
         status = OK
     return Outcome(
         np.int64(status),  # pyright: ignore[reportArgumentType]
@@ -334,7 +335,7 @@ def _outcome(work, log, i):
 
 
 def pool_view(s, system):
-    """What policies see, over the state's own arrays."""
+    """What policies see: views of the arrays of the state."""
     return PoolView(s.busy, s.queued, system.slots, system.price, s.wait, system.mean_service, s.up)
 
 
@@ -358,8 +359,8 @@ def _think(rules, key, index, part):
     no_cfunc_wrapper=True,
 )
 def _run(s, work, system, rules, log, choose, learn, learns, memory, seed):
-    """The loop. Returns -1, or the task for which the policy named no agent there is."""
-    # By reference there is less to compile, and once inlined it is the same loop.
+    """The loop. Returns -1, or the task for which the policy returned no valid agent."""
+    # Passing by reference leaves less to compile; inlined, it makes the same loop.
     s, work, system, rules, log = refer(s), refer(work), refer(system), refer(rules), refer(log)
     n = work.row.size
     m = system.slots.size
@@ -385,7 +386,7 @@ def _run(s, work, system, rules, log, choose, learn, learns, memory, seed):
             return -1
         _refresh(s, system, log, now)
 
-        after, at = -1, 0.0  # the event that comes of this one, if any, and its time
+        after, at = -1, 0.0  # the event that follows from this one, if any, and its time
         if kind == ENDED:
             tried = log.attempts[i]
             if learns:
@@ -398,7 +399,7 @@ def _run(s, work, system, rules, log, choose, learn, learns, memory, seed):
                 after, at = RETRY * _KIND + i, now + pause
             elif rules.users:
                 after, at = RETURN * _KIND, now + _think(rules, keys.think, i, 0)
-        elif kind == RETRY or 0 <= fresh < n:  # a user back after the end finds no task
+        elif kind == RETRY or 0 <= fresh < n:  # after the last task, users return in vain
             attempt = 0
             if kind == RETRY:
                 attempt = np.int64(log.attempts[i])
@@ -406,7 +407,7 @@ def _run(s, work, system, rules, log, choose, learn, learns, memory, seed):
                 i = fresh
                 fresh += 1
                 work.arrived[i] = now
-            # Drawn ahead of the choice, on which it does not depend, to be ready when it is made.
+            # Does not depend on the choice; drawn before it, so that both run in parallel.
             drawn = _draw(s.agents[0].noise, keys.service, i, attempt)
             rewrite(task, _task_view(work, keys.choice, i, attempt, now))
             a = _choose(s, pool, system, log, rules, choose, memory, task)
@@ -436,21 +437,21 @@ def run(
     Parameters
     ----------
     work, system, rules
-        The tasks, the agents, and what happens after a failure. In a closed loop
-        ``work.arrived`` is written.
+        The tasks, the agents, and what happens after a failure. In a closed loop the
+        arrivals are written to ``work.arrived``.
     choose, learn : Kernel
         The policy. ``no_learning`` is not called.
     memory : ndarray of float64
-        The policy's memory; it is written to.
+        The policy's memory, which the policy changes.
     seed : int
-        Of every draw.
+        Seed of all random numbers.
     interpreted : bool
         Run ``choose`` and ``learn`` as plain Python functions.
 
     Raises
     ------
     PolicyError
-        If the policy names an agent that does not exist.
+        If the policy returns an agent that does not exist.
     """
     n, agents = work.row.size, system.slots.size
     state = empty_state(system, n, n + rules.users + 1)

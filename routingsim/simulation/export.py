@@ -5,27 +5,45 @@ import math
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 import numpy as np
 import pandas as pd
 
+from routingsim.agents import AgentPool
 from routingsim.errors import SimulationError
 from routingsim.files import written
 from routingsim.policies.kernel import SHED, TIMED_OUT
-from routingsim.simulation.result import CALL_STATUS, ReplayResult
+from routingsim.policies.policy import Policy
+from routingsim.simulation.state import CALL_STATUS
 
-__all__ = ["SUFFIXES", "write_table", "write_tasks", "write_trace"]
+__all__ = ["SUFFIXES", "Replayed", "write_table", "write_tasks", "write_trace"]
 
 SUFFIXES = (".csv", ".parquet", ".jsonl")
-"""The forms a table can be written in, each by the end of its file's name."""
+"""Suffixes of the formats that a table can be written in."""
+
+
+class Replayed(Protocol):
+    """What an export reads of a :class:`~routingsim.simulation.result.ReplayResult`."""
+
+    @property
+    def policy(self) -> Policy: ...
+
+    @property
+    def pool(self) -> AgentPool: ...
+
+    def task_ids(self) -> pd.Series: ...
+
+    def to_frame(self) -> pd.DataFrame: ...
+
+    def calls(self) -> pd.DataFrame: ...
 
 
 def write_table(frame: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
-    """Write a table as CSV, Parquet or JSON lines, by the end of the file's name.
+    """Write a table as CSV, Parquet or JSON lines, by the file's suffix.
 
-    Floats are written in full: read back they are the same. A figure that is absent
+    Floats are written in full, so that they read back the same. A missing figure
     is empty in CSV and null elsewhere.
 
     Returns
@@ -36,12 +54,12 @@ def write_table(frame: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
     Raises
     ------
     SimulationError
-        If the name ends otherwise, or the file cannot be written.
+        If the suffix is another, or the file cannot be written.
     """
     path = Path(path)
     form = path.suffix.lower()
     if form not in SUFFIXES:
-        raise SimulationError(f"{path}: a table is written to a file in {', '.join(SUFFIXES)}")
+        raise SimulationError(f"{path}: name a table with one of {', '.join(SUFFIXES)}")
     with written(path, SimulationError) as file:
         if form == ".csv":
             frame.to_csv(file, index=False, encoding="utf-8", lineterminator="\n")
@@ -54,10 +72,10 @@ def write_table(frame: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
     return path
 
 
-def write_tasks(results: Sequence[ReplayResult], path: str | os.PathLike[str]) -> Path:
-    """Write every task of some replays as one table, the policy in the first column.
+def write_tasks(results: Sequence[Replayed], path: str | os.PathLike[str]) -> Path:
+    """Write every task of some replays as one table, the policy's name in the first column.
 
-    Errors as of :func:`write_table`.
+    Result and errors are those of :func:`write_table`.
     """
     frames = []
     for result in results:
@@ -67,13 +85,13 @@ def write_tasks(results: Sequence[ReplayResult], path: str | os.PathLike[str]) -
     return write_table(pd.concat(frames, ignore_index=True), path)
 
 
-def write_trace(results: Sequence[ReplayResult], path: str | os.PathLike[str]) -> Path:
+def write_trace(results: Sequence[Replayed], path: str | os.PathLike[str]) -> Path:
     """Write the schedules of some replays as Chrome-trace JSON, to open in Perfetto.
 
-    A process an agent (of a policy), a thread a slot; a complete event a call that was
-    served, with its task, wait, attempt and status; an instant event for a task that was
-    turned away or gave up waiting. Times are microseconds of the run (the format:
-    Google, "Trace Event Format").
+    Each agent of a policy is a process, each of its slots a thread. A call that was
+    served is a complete event with its task, wait, attempt and status; a try that was
+    shed or timed out is an instant event. Times are microseconds of the run. The format
+    is Google's "Trace Event Format".
 
     Returns
     -------
@@ -95,7 +113,7 @@ def write_trace(results: Sequence[ReplayResult], path: str | os.PathLike[str]) -
     return path
 
 
-def _events(results: Sequence[ReplayResult]) -> Iterator[dict[str, Any]]:
+def _events(results: Sequence[Replayed]) -> Iterator[dict[str, Any]]:
     first = 1
     for result in results:
         policy = f"{result.policy.name}: " if len(results) > 1 else ""
@@ -112,7 +130,7 @@ def _named(what: str, pid: int, tid: int, name: str) -> dict[str, Any]:
     return {"ph": "M", "name": what, "pid": pid, "tid": tid, "args": {"name": name}}
 
 
-def _calls(result: ReplayResult, first: int) -> Iterator[dict[str, Any]]:
+def _calls(result: Replayed, first: int) -> Iterator[dict[str, Any]]:
     """The calls in order of their starts, each in the lowest slot that is free then."""
     calls = result.calls()
     calls = calls.iloc[np.lexsort((calls["ended_at"], calls["left_at"]))]

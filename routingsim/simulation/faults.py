@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from numbers import Real
 
 from routingsim.errors import SimulationError
-from routingsim.simulation.arrivals.process import is_finite, is_whole
+from routingsim.simulation.arrivals.checks import is_finite, is_whole
 
 __all__ = ["ONE_TRY", "Outage", "Retries"]
 

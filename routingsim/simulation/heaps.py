@@ -1,6 +1,6 @@
-"""Heaps of the compiled event loop: of times, and of the events to come.
+"""Binary heaps of the compiled event loop: one of times, one of events.
 
-Both are binary heaps in arrays of the loop's state, which has room for all they may hold.
+They lie in arrays of the loop's state, which are allocated at their largest size.
 """
 
 from collections.abc import Callable
@@ -13,12 +13,12 @@ __all__ = ["inlined", "pop_event", "push_event", "push_time", "sink_time"]
 
 
 def inlined(function: Callable[..., Any]) -> Any:
-    """Compile a part of the event loop, to be put where it is called.
+    """Compile a function of the event loop so that it is inlined where it is called.
 
-    Without reference counts (``_nrt``) and inlined, handing over the state costs nothing:
-    together these make the loop some thirty times as fast.
+    Inlined and without reference counts (``_nrt``), passing the state costs nothing. Both
+    together make the loop about thirty times as fast.
     """
-    compiler: Any = njit  # whose stubs do not know all of these
+    compiler: Any = njit  # its stubs lack some of these options
     return compiler(
         nogil=True, _nrt=False, forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True
     )(function)
@@ -39,7 +39,7 @@ def push_time(heap, size, value):
 
 @inlined
 def sink_time(heap, size, value):
-    """Replace the least of ``size`` times by ``value``."""
+    """Replace the smallest of ``size`` times by ``value``."""
     k = 0
     while True:
         child = 2 * k + 1
@@ -56,7 +56,7 @@ def sink_time(heap, size, value):
 
 @inlined
 def push_event(s, time, code):
-    """Add an event to those to come, which are ordered by (time, code)."""
+    """Add an event to the heap, which is ordered by (time, code)."""
     k = s.size[0]
     s.size[0] += 1
     while k > 0:
@@ -70,7 +70,7 @@ def push_event(s, time, code):
 
 @inlined
 def pop_event(s):
-    """Take the first event away: its time and code."""
+    """Remove the first event; returns its time and code."""
     first = s.time[0], s.code[0]
     s.size[0] -= 1
     size = s.size[0]

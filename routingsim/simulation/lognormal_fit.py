@@ -1,8 +1,8 @@
-"""Maximum likelihood of a mean that is linear in what is known, times lognormal noise.
+"""Maximum-likelihood fit of a linear mean with lognormal noise.
 
-``value = (design @ theta) * noise``, with noise of mean 1. With r the logarithm of a value over
-its modelled mean, r is normal of mean -s/2 and variance s = log(1 + cv²), and for given means
-the likelihood is greatest at s = 2 (sqrt(1 + mean r²) - 1).
+The model is ``value = (design @ theta) * noise``, with noise of mean 1. The logarithm r of a
+value over its modelled mean is normal with mean -s/2 and variance s = log(1 + cv²). For given
+means the likelihood is greatest at s = 2 (sqrt(1 + mean r²) - 1).
 """
 
 import math
@@ -14,18 +14,18 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize, special
 
-__all__ = ["FAR", "Estimate", "Maximum", "maximise"]
+__all__ = ["FAR", "FittedValue", "LognormalFit", "fit_lognormal"]
 
 FAR = 6.0
-"""Robust standard deviations from which a value is no noise: chance makes 2 in 10⁹ of them."""
+"""Robust standard deviations beyond which a value is an outlier; chance gives 2 in 10⁹."""
 
 NORMAL_MAD = 1.4826  # standard deviation of a normal law over its median absolute deviation
-LEAST = 1e-12  # of s, so that values without noise have a likelihood too
+LEAST = 1e-12  # lower bound of s, so that values without noise have a likelihood
 
 Floats = NDArray[np.float64]
 
 
-class Estimate(NamedTuple):
+class FittedValue(NamedTuple):
     """A fitted parameter and its standard error (NaN where it has none)."""
 
     value: float
@@ -36,41 +36,41 @@ class Estimate(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Maximum:
-    """Where the likelihood is greatest, and how well the model fits there.
+class LognormalFit:
+    """The maximum-likelihood fit, and how good it is.
 
     ``ks`` is the Kolmogorov-Smirnov distance between r and its normal law, ``r_squared`` the
     share of the logarithms' variance that the means explain, ``median_error`` the median of
     |value - mean| / value.
     """
 
-    theta: Floats  # (k,) 0 where at its bound
+    theta: Floats  # (k,) 0 if at its bound
     s: float  # variance of the noise's logarithm
-    covariance: Floats  # (k + 1, k + 1) of theta and s; 0 where at its bound
-    kept: NDArray[np.bool_]  # (values,) all but outliers
+    covariance: Floats  # (k + 1, k + 1) of theta and s; 0 if at its bound
+    kept: NDArray[np.bool_]  # (values,) False for outliers
     r_squared: float
     median_error: float
     ks: float
 
-    def at(self, design: Sequence[float]) -> Estimate:
+    def at(self, design: Sequence[float]) -> FittedValue:
         """The modelled mean of a value with this row of the design."""
         row = np.array(design)
         error = math.sqrt(row @ self.covariance[:-1, :-1] @ row)
-        return Estimate(float(row @ self.theta), error)
+        return FittedValue(float(row @ self.theta), error)
 
     @property
-    def cv(self) -> Estimate:
+    def cv(self) -> FittedValue:
         """Coefficient of variation of the noise."""
         cv = math.sqrt(math.expm1(self.s))
-        return Estimate(cv, math.sqrt(self.covariance[-1, -1]) * math.exp(self.s) / (2 * cv))
+        return FittedValue(cv, math.sqrt(self.covariance[-1, -1]) * math.exp(self.s) / (2 * cv))
 
 
-def maximise(values: Floats, design: Floats) -> Maximum:
-    """Fit ``values = (design @ theta) * noise``, theta of 0 or more.
+def fit_lognormal(values: Floats, design: Floats) -> LognormalFit:
+    """Fit ``values = (design @ theta) * noise``, with theta at least 0.
 
-    A robust fit (soft-L1 loss on the logarithms) comes first: it is the start, and values
-    more than :data:`FAR` robust standard deviations off it are left out. Standard errors are
-    of the Fisher information.
+    A robust fit (soft-L1 loss on the logarithms) comes first: it gives the starting point,
+    and values more than :data:`FAR` robust standard deviations off it are left out. Standard
+    errors come from the Fisher information.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def maximise(values: Floats, design: Floats) -> Maximum:
     scale = design.mean(axis=0)
     columns, logs = design / scale, np.log(values)
     typical = float(np.median(values))
-    bound = 1e-9 * typical  # not 0, whose logarithm a row of zeros but one would need
+    bound = 1e-9 * typical  # above 0, so that every mean has a logarithm
 
     def residuals(theta: Floats) -> Floats:
         return logs - np.log(columns @ theta)
@@ -125,7 +125,7 @@ def maximise(values: Floats, design: Floats) -> Maximum:
     theta = np.where(best <= 1e3 * bound, 0.0, best / scale)
     means = columns @ best
     noisy = s > LEAST
-    return Maximum(
+    return LognormalFit(
         theta=theta,
         s=s,
         covariance=_covariance(design / means[:, np.newaxis], s, theta > 0),
@@ -137,13 +137,13 @@ def maximise(values: Floats, design: Floats) -> Maximum:
 
 
 def _variance(r: Floats) -> float:
-    """The most likely variance of residuals whose mean is minus half of it."""
+    """Maximum-likelihood variance of residuals whose mean is minus half of it."""
     square = float(np.square(r).mean())
     return max(2 * square / (math.sqrt(1 + square) + 1), LEAST)  # = 2 (sqrt(1 + square) - 1)
 
 
 def _covariance(gradients: Floats, s: float, free: NDArray[np.bool_]) -> Floats:
-    """Inverse Fisher information of theta (its log mean's ``gradients`` a call) and s."""
+    """Inverse Fisher information of theta and s, from the gradients of the log means."""
     n, k = gradients.shape
     information = np.empty((k + 1, k + 1))
     information[:k, :k] = gradients.T @ gradients / s
@@ -151,7 +151,7 @@ def _covariance(gradients: Floats, s: float, free: NDArray[np.bool_]) -> Floats:
     information[k, k] = n * (1 / (2 * s * s) + 1 / (4 * s))
     use = np.flatnonzero([*free, True])
     covariance = np.zeros((k + 1, k + 1))
-    # By its diagonal first: seconds, seconds a token and a variance are of different sizes.
+    # Scaled by the diagonal first: the parameters differ by orders of magnitude.
     size = np.sqrt(np.diag(information)[use])
     inverse = np.linalg.pinv(information[np.ix_(use, use)] / np.outer(size, size))
     covariance[np.ix_(use, use)] = inverse / np.outer(size, size)

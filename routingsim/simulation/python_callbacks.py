@@ -1,9 +1,9 @@
-"""Plain Python functions in the place of compiled kernels.
+"""Policies written as plain Python functions, run by the compiled engine.
 
 The engine calls a small compiled kernel, the *trampoline*, which calls back into
-the interpreter. The addresses to call travel in the engine's ``memory``; the
-Python function gets its own. Only the task's number and its draws cross the
-border by value: everything else is read from columns made once a run.
+the interpreter. The addresses to call are in the engine's ``memory``; the Python
+function gets the policy's memory. Only the numbers of task and try and the time
+are passed by value: the rest is read from lists made once for each run.
 """
 
 import ctypes
@@ -29,7 +29,7 @@ _LEARN = ctypes.CFUNCTYPE(
 
 
 def _pointer_call(*kinds: Any) -> Callable[..., Any]:
-    """An intrinsic that calls the function at an address with numbers of these types."""
+    """An intrinsic that calls the C function at an address with arguments of these types."""
 
     @intrinsic
     def call(typing_context, address, arguments):  # pragma: no cover - compiled
@@ -68,7 +68,7 @@ def _learn_trampoline(task, agent, outcome, pool, memory):
 
 
 def _by_row(table: NDArray[np.float64]) -> Callable[[int], NDArray[np.float64]]:
-    """Rows of a table; a table without columns has one, which all share."""
+    """A function that returns rows of a table; without columns, all share an empty row."""
     if table.shape[1] == 0:
         none = np.zeros(0)
         return lambda row: none
@@ -76,20 +76,20 @@ def _by_row(table: NDArray[np.float64]) -> Callable[[int], NDArray[np.float64]]:
 
 
 class Callbacks:
-    """What the engine runs in place of two compiled kernels.
+    """Trampolines and addresses for one run of a policy in plain Python.
 
     Parameters
     ----------
     choose, learn : Kernel
-        Run as written.
+        The policy; its functions run as written.
     work : Workload
-        The tasks the run is about.
+        The tasks of the run.
     pool : PoolView
-        Over the engine's own arrays.
+        Views of the engine's arrays.
     memory : ndarray
-        What the functions get as their memory.
+        The policy's memory.
     stream : uint64
-        Key of the run's draws for policies.
+        Key of the run's random numbers for policies.
 
     Attributes
     ----------
@@ -98,7 +98,7 @@ class Callbacks:
     addresses : ndarray of float64
         The engine's memory for this run.
     error : BaseException or None
-        What a function raised; the run has ended early then.
+        What a function raised, which ends the run early.
     """
 
     kernels = _choose_trampoline, _learn_trampoline
@@ -127,7 +127,7 @@ class Callbacks:
                 return -1
             try:
                 return int(choose.python(view(*task), pool, memory))
-            except BaseException as error:  # nothing may be raised through compiled code
+            except BaseException as error:  # compiled code must not see an exception
                 self.error = error
                 return -1
 
@@ -138,11 +138,11 @@ class Callbacks:
                 try:
                     task = view(index, attempt, time)
                     learn.python(task, agent, Outcome(status, *rest), pool, memory)
-                except BaseException as error:  # nothing may be raised through compiled code
+                except BaseException as error:  # compiled code must not see an exception
                     self.error = error
             return 0
 
-        # Kept here: ctypes does not keep a callback alive while C holds its address.
+        # ctypes does not keep a callback alive while only C holds its address.
         self._alive = _CHOOSE(on_choose), _LEARN(on_learn)
         self.addresses = np.array(
             [float(ctypes.cast(f, ctypes.c_void_p).value or 0) for f in self._alive]

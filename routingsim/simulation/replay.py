@@ -1,22 +1,20 @@
 """``replay()``: one policy, one corpus, one pool, one seed."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from routingsim.agents import AgentPool, load_agents
 from routingsim.corpora.corpus import Corpus
-from routingsim.errors import SimulationError
 from routingsim.policies.kernel import Kernel
 from routingsim.policies.policy import Policy, make_policy
-from routingsim.simulation.arrivals import Arrivals, CorpusTimes, Poisson, parse_arrivals
+from routingsim.simulation.arrivals import Arrivals, CorpusTimes, Poisson, as_arrivals
 from routingsim.simulation.faults import ONE_TRY, Outage, Retries
 from routingsim.simulation.result import ReplayResult
-from routingsim.simulation.scenario import prepare
+from routingsim.simulation.scenario import check_kinds, prepare
 
 __all__ = ["DEFAULT_LOAD", "replay"]
 
 DEFAULT_LOAD = 0.7
-"""Load, as a share of the pool's capacity, where a corpus has no times and none are asked for."""
+"""Load, as a share of the pool's capacity, if no arrivals are given and the corpus has no times."""
 
 
 def replay(
@@ -38,26 +36,26 @@ def replay(
     ----------
     corpus : Corpus, optional
         The tasks. Without one, tasks have no text, no category and no recorded
-        outcome: queueing alone.
+        outcome, and only queueing is simulated.
     pool : AgentPool, optional
-        The agents; the five defaults if not given.
+        The agents; by default the five default agents.
     policy
-        Anything :func:`routingsim.policies.make_policy` takes.
+        Anything that :func:`routingsim.policies.make_policy` takes.
     arrivals : str or arrival process, optional
         When tasks arrive: ``"poisson:4"``, ``rs.Poisson(4)``, ``"corpus:2x"``, …
         By default the corpus's own times, or Poisson arrivals at 70 % of the
-        pool's capacity where it has none. With the corpus's own times each task
-        keeps its own, and only those in the window (``"corpus:start=600"``) are
-        run. Of a trace (``"trace:FILE"``) only the times are taken;
+        pool's capacity if it has none. With the corpus's own times each task
+        keeps its own, and only tasks in the window (``"corpus:start=600"``) are
+        run. A trace (``"trace:FILE"``) gives times only;
         :meth:`Corpus.with_arrivals` takes its token counts too.
     tasks : int, optional
         How many tasks to run. By default each of the corpus once, in its order.
-        More than the corpus has are drawn from it with replacement.
+        If more than the corpus has, they are drawn from it with replacement.
     seed : int
-        Of every draw. Two policies under one seed meet the same arrivals, texts,
-        service noise and failures.
+        Seed of all random numbers. Two policies under one seed get the same
+        arrivals, texts, service noise and failures.
     retries : Retries
-        What happens after a failed call; by default one try and no more.
+        What happens after a failed call; by default there is no retry.
     outages : Outage or sequence of Outage
         When which agent is down.
     service : str, optional
@@ -71,34 +69,17 @@ def replay(
     Raises
     ------
     SimulationError, PolicyError, AgentError
-        If the parts do not go together; the message says which and how to mend it.
+        If an argument is of the wrong type, or two do not suit each other; the
+        message says which and what to do.
     """
     pool = load_agents() if pool is None else pool
     outages = (outages,) if isinstance(outages, Outage) else outages
-    _refuse_other_kinds(corpus, pool, retries, outages)
+    check_kinds(corpus, pool, retries, outages)
     made = make_policy(pool, policy, corpus)
     scenario = prepare(corpus, pool, made, retries=retries, outages=outages, service=service)
-    if isinstance(arrivals, str):
-        arrivals = parse_arrivals(arrivals)
-    elif arrivals is None:
+    if arrivals is None:
         own = corpus is not None and corpus.has_arrivals
-        arrivals = CorpusTimes() if own else Poisson(DEFAULT_LOAD * scenario.capacity)
-    elif not isinstance(arrivals, Arrivals):
-        raise SimulationError(
-            f"arrivals is a {type(arrivals).__name__}: give a process such as rs.Poisson(4), a "
-            "text such as 'poisson:4', or times as rs.Trace(times)"
-        )
-    return scenario.run(arrivals, seed=seed, tasks=tasks, warm_up=warm_up)
-
-
-def _refuse_other_kinds(corpus: Any, pool: Any, retries: Any, outages: Any) -> None:
-    """Say what is wanted of what is given as something else."""
-    wanted = [
-        ("corpus", corpus, Corpus | None, "rs.load_corpus(...) gives one"),
-        ("pool", pool, AgentPool, "rs.load_agents(...) gives one, rs.AgentPool(agents) makes one"),
-        ("retries", retries, Retries, "write rs.Retries(attempts=3)"),
-        *(("outages", each, Outage, "write [rs.Outage('gpt-4', 600, 900)]") for each in outages),
-    ]
-    for name, value, kind, hint in wanted:
-        if not isinstance(value, kind):
-            raise SimulationError(f"{name}: {value!r:.60} is a {type(value).__name__}; {hint}")
+        process = CorpusTimes() if own else Poisson(DEFAULT_LOAD * scenario.capacity)
+    else:
+        process = as_arrivals(arrivals)
+    return scenario.run(process, seed=seed, tasks=tasks, warm_up=warm_up)

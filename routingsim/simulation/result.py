@@ -1,19 +1,18 @@
-"""What a replay returns: every task's fate, and summaries computed once from it.
+"""What a replay returns: the outcome of every task, and summaries of them.
 
-Statuses are never mixed: waits and latencies are of tasks answered (``ok``);
-failed, timed out and shed tasks are counted apart. Latency runs from the
+Statuses are never mixed: waits and latencies are those of answered tasks (``ok``);
+failed, timed-out and shed tasks are counted apart. Latency runs from the
 *intended* arrival to completion, so a stall shows in every task it delayed (no
-coordinated omission). A warm-up is left out of timing figures only; counts,
-costs and quality are of all tasks.
+coordinated omission). The warm-up is left out of timing figures only; counts,
+costs and quality cover all tasks.
 """
 
-import importlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -25,18 +24,19 @@ from routingsim.corpora.corpus import Corpus
 from routingsim.errors import SimulationError
 from routingsim.policies.kernel import FAILED, OK, SHED, STATUS_NAMES, TIMED_OUT
 from routingsim.policies.policy import Policy
+from routingsim.simulation.export import write_tasks, write_trace
 from routingsim.simulation.faults import Outage, Retries
 from routingsim.simulation.stability import Stability, stability
 from routingsim.simulation.state import Log, Workload
 from routingsim.simulation.statistics import Interval, batch_means, quantiles
 
-__all__ = ["CALL_STATUS", "QUANTILES", "ReplayResult"]
+if TYPE_CHECKING:  # the plotting library takes a second to load
+    from matplotlib.axes import Axes
+
+__all__ = ["QUANTILES", "ReplayResult"]
 
 QUANTILES = {"p50": 0.50, "p90": 0.90, "p95": 0.95, "p99": 0.99}
 """Quantiles in summaries, by column suffix."""
-
-CALL_STATUS = (*STATUS_NAMES, "rejected")
-"""What the codes of a call's status mean; "rejected" is a cascade's judge's verdict."""
 
 _SHOWN = (
     ("tasks", "tasks", "{:,.0f}"),
@@ -48,34 +48,39 @@ _SHOWN = (
     ("cost", "cost (USD)", "{:,.4g}"),
     ("quality", "quality", "{:.3f}"),
 )
+_HEADS = ["agent", *(head for _, head, _ in _SHOWN)]
 
 
 @dataclass(frozen=True, repr=False, eq=False)
 class ReplayResult:
     """One replay. ``summary()`` is the table to read first.
 
+    ``summary()`` has a row for each agent, ``to_frame()`` one for each task, ``calls()``
+    one for each try. ``to_markdown()`` and ``to_html()`` show the summary.
+
     Attributes
     ----------
     policy, pool, corpus
         What was run.
     arrivals : str
-        The arrival process, as it can be given again.
+        The arrival process, as text that ``replay`` reads.
     asked, realised : tuple of float or None
-        Mean rate (tasks/s) and cv of inter-arrival times, asked for and met.
+        Rate (tasks/s) and coefficient of variation of the gaps between arrivals: asked
+        for, and realised.
     seed : int
-        Of every draw.
+        Seed of all random numbers.
     retries, outages
-        What happened after failed calls, and which agent was down when.
+        What happened after failed calls, and when which agent was down.
     synthetic, closed : bool
-        Whether a model made the arrivals, and whether they waited for answers.
+        Whether a model made the arrivals, and whether they came from a closed loop.
     warm_up : float
         Share of the horizon left out of timing figures.
     notes : tuple of str
-        What the reader should know.
+        Remarks for the reader.
     work, log
-        The engine's own arrays, a row a task (see :mod:`routingsim.simulation.engine`).
+        Input and output of the engine (see :mod:`routingsim.simulation.state`).
     memory : ndarray
-        The policy's memory at the end: what it learned.
+        The policy's memory at the end: what it has learned.
     """
 
     policy: Policy
@@ -102,7 +107,7 @@ class ReplayResult:
 
     @cached_property
     def latency(self) -> NDArray[np.float64]:
-        """Seconds from intended arrival to the end, whatever the end was, shape (tasks,)."""
+        """Seconds from intended arrival to the end, with any status, shape (tasks,)."""
         return self.log.finished - self.work.arrived
 
     @cached_property
@@ -112,7 +117,7 @@ class ReplayResult:
         return np.where(self.log.status == OK, found, np.nan)
 
     def to_frame(self) -> pd.DataFrame:
-        """A row a task, in order of arrival; times in seconds, cost in USD."""
+        """One row for each task, in order of arrival; times in seconds, cost in USD."""
         served = self.log.status <= FAILED
         started = np.where(served, self.log.left, np.nan)
         frame = pd.DataFrame(
@@ -144,10 +149,11 @@ class ReplayResult:
         return pd.Series(self.corpus.tasks["id"]).take(self.work.row).reset_index(drop=True)
 
     def calls(self) -> pd.DataFrame:
-        """A row a try, retries included: task, attempt, agent, sent, left the queue, ended, status.
+        """One row for each try, in order of the tasks.
 
-        ``left_at`` is when the try left the queue: its start, unless it timed out or
-        was shed. ``status`` is a code, see :data:`CALL_STATUS`.
+        Columns: task and attempt (from 0); agent (index); sent_at; left_at, when the try
+        left the queue (its start, unless it timed out or was shed); ended_at; status, a
+        code of :data:`routingsim.simulation.state.CALL_STATUS`. Times in seconds.
         """
         log, again = self.log, int(self.log.retries[0])
         frame = pd.DataFrame(
@@ -167,7 +173,7 @@ class ReplayResult:
         tries = frame.groupby("task", sort=False)
         frame.insert(1, "attempt", tries.cumcount())
         pause = self.retries.backoff * self.retries.factor ** (frame["attempt"] - 1.0)
-        pause = pause.where(tries["status"].shift() == FAILED, 0.0)  # a judge does not wait
+        pause = pause.where(tries["status"].shift() == FAILED, 0.0)  # rejected: no back-off
         sent = tries["ended_at"].shift() + pause
         frame.insert(
             3,
@@ -180,7 +186,7 @@ class ReplayResult:
 
     @cached_property
     def window(self) -> tuple[float, float]:
-        """Begin and end, in seconds, of the time over which rates and loads are taken.
+        """Begin and end (s) of the interval over which rates and utilisation are measured.
 
         From the end of the warm-up to the last arrival for synthetic arrivals, to
         the last completion for a corpus's or trace's own times.
@@ -191,44 +197,40 @@ class ReplayResult:
 
     @cached_property
     def timed(self) -> NDArray[np.bool_]:
-        """Which tasks count in waits and latencies: answered, and arrived after the warm-up."""
+        """Tasks that count in waits and latencies: answered, and arrived after the warm-up."""
         return (self.log.status == OK) & (self.work.arrived >= self.window[0])
 
     @cached_property
     def utilisation(self) -> NDArray[np.float64]:
         """Share of each agent's slots in use over the window, shape (agents,)."""
-        begin, end = self.window
-        log, again = self.log, int(self.log.retries[0])
-        served = log.status <= FAILED
+        log, agents = self.log, len(self.pool)
+        served, again = log.status <= FAILED, slice(log.retries[0])
         busy = _overlap(
-            log.agent[served], log.left[served], log.finished[served], begin, end, len(self.pool)
+            log.agent[served], log.left[served], log.finished[served], self.window, agents
+        ) + _overlap(
+            log.retried_agent[again],
+            log.retried_left[again],
+            log.retried_ended[again],
+            self.window,
+            agents,
         )
-        if again:
-            busy += _overlap(
-                log.retried_agent[:again],
-                log.retried_left[:again],
-                log.retried_ended[:again],
-                begin,
-                end,
-                len(self.pool),
-            )
-        length = end - begin
+        length = self.window[1] - self.window[0]
         return busy / (self.pool.column("concurrency") * length) if length > 0 else busy * np.nan
 
     @cached_property
     def stability(self) -> Stability:
-        """The verdict to read before any percentile."""
+        """Whether waits and latencies mean anything; read it before any percentile."""
         return stability(
             self.work, self.log, self.pool, self.outages, self.policy.judge, closed=self.closed
         )
 
     def summary(self) -> pd.DataFrame:
-        """A row an agent and one, ``all``, for the whole.
+        """One row for each agent, and one, ``all``, for the whole.
 
         Columns: tasks, share, ok, failed, timed_out, shed (counts); utilisation;
         wait and latency of answered tasks (s): mean, p50, p90, p95, p99; throughput
-        (answers/s); cost (USD in all), cost_mean (USD a task); quality (mean of
-        answers where recorded).
+        (answers/s); cost (USD, total), cost_mean (USD per task); quality (mean of
+        the answers whose quality is recorded).
         """
         return self._summary.copy()
 
@@ -281,8 +283,14 @@ class ReplayResult:
     ) -> Interval:
         """95 % confidence interval of a mean in this one run, by batch means.
 
-        Of answered tasks after the warm-up, in order of arrival. It holds where a batch
-        is much longer than the queue's memory, which near saturation takes long runs.
+        It covers answered tasks after the warm-up, in order of arrival, and is valid if
+        a batch is much longer than the autocorrelation, which near saturation takes long
+        runs.
+
+        Raises
+        ------
+        SimulationError
+            If ``metric`` is neither.
         """
         if metric not in ("wait", "latency"):
             raise SimulationError(f"interval: no metric {metric!r}; there are wait and latency")
@@ -290,7 +298,7 @@ class ReplayResult:
         return batch_means(values[self.timed], batches)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain Python values, NaN as None: what ``--json`` prints for a policy."""
+        """The summary as plain Python values, NaN as None: ``--json`` prints it."""
         table = self._summary.astype(object).where(self._summary.notna(), None)
         rows = table.reset_index().to_dict("records")
         whole = rows.pop()
@@ -327,7 +335,7 @@ class ReplayResult:
 
     @property
     def _preface(self) -> list[str]:
-        """What to know before the figures: arrivals, stability, warm-up."""
+        """Remarks before the figures: arrivals, stability, warm-up."""
         met = f"{_rate_cv(self.realised)} met"
         asked = _rate_cv(self.asked)
         said = [f"arrivals: {asked} asked for, {met}" if asked else f"arrivals: {met}"]
@@ -341,7 +349,7 @@ class ReplayResult:
 
     @property
     def _remarks(self) -> list[str]:
-        """What to know after them: what was lost, and notes."""
+        """Remarks after the figures: tasks not answered, and notes."""
         lost = {name: int(self.overall[name]) for name in STATUS_NAMES[FAILED:]}
         said = ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in lost.items() if n)
         return [*([f"not answered: {said}"] if said else []), *(f"note: {n}" for n in self.notes)]
@@ -365,19 +373,15 @@ class ReplayResult:
             ]
         )
 
-    def _repr_html_(self) -> str:
+    def to_html(self) -> str:
+        """The summary as a notebook shows it: at most 40 agents, those with most tasks."""
         agents = self._summary.iloc[:-1]
-        shown = agents.loc[
-            agents.index[np.sort(np.argsort(-agents["tasks"], kind="stable")[: display.MOST_ROWS])]
-        ]
-        rows = [
-            [str(row["agent"]), *(_as_text(row[key], form) for key, _, form in _SHOWN)]
-            for row in pd.concat([shown, self._summary.iloc[-1:]]).reset_index().to_dict("records")
-        ]
-        more = len(agents) - len(shown)
+        most = np.sort(np.argsort(-agents["tasks"], kind="stable")[: display.MOST_ROWS])
+        rows = self._rows_as_text([*most, len(agents)])
+        more = len(agents) - len(most)
         return display.card(
             self._title,
-            display.table(["agent", *(head for _, head, _ in _SHOWN)], rows, strong=len(rows) - 1),
+            display.table(_HEADS, rows, strong=len(rows) - 1),
             [
                 *([f"{more:,} agents with fewer tasks"] if more else []),
                 *self._preface,
@@ -385,62 +389,97 @@ class ReplayResult:
             ],
         )
 
-    def plot_usage(self, ax: Any = None) -> Any:
-        """Share of tasks an agent; returns the Axes."""
-        return _plots().plot_usage(self, ax=ax)
+    _repr_html_ = to_html
 
-    def plot_latency(self, ax: Any = None) -> Any:
-        """Distribution of latency an agent (ECDF, percentiles marked); returns the Axes."""
-        return _plots().plot_latency(self, ax=ax)
+    def to_markdown(self) -> str:
+        """The summary as a table in GitHub's Markdown, with the columns of :meth:`to_html`."""
+        return display.markdown_table(_HEADS, self._rows_as_text(range(len(self._summary))))
 
-    def plot_queue(self, ax: Any = None) -> Any:
-        """Tasks waiting over time an agent; returns the Axes."""
-        return _plots().plot_queue(self, ax=ax)
+    def _rows_as_text(self, rows: Iterable[int]) -> list[list[str]]:
+        """Rows of the summary as people read them: the agent, then the columns of _SHOWN."""
+        records = self._summary.iloc[list(rows)].reset_index().to_dict("records")
+        return [
+            [str(row["agent"]), *(_as_text(row[key], form) for key, _, form in _SHOWN)]
+            for row in records
+        ]
 
-    def plot_frontier(self, ax: Any = None, *, against: str = "cost") -> Any:
-        """Quality against cost, or a latency, beside the controls; returns the Axes.
+    # The methods below import what uses this module, so only when they are called.
+
+    def plot_usage(self, ax: "Axes | None" = None) -> "Axes":
+        """Share of tasks and utilisation of each agent."""
+        from routingsim.report import plots
+
+        return plots.plot_usage(self, ax)
+
+    def plot_latency(self, ax: "Axes | None" = None) -> "Axes":
+        """Distribution of the latency of each agent (ECDF), percentiles marked."""
+        from routingsim.report import plots
+
+        return plots.plot_latency(self, ax)
+
+    def plot_queue(self, ax: "Axes | None" = None) -> "Axes":
+        """Tasks in each agent's queue over time."""
+        from routingsim.report import plots
+
+        return plots.plot_queue(self, ax)
+
+    def plot_frontier(self, ax: "Axes | None" = None, *, against: str = "cost") -> "Axes":
+        """Quality against cost, or a latency, of the policy and the controls.
 
         ``against`` is ``cost`` or ``latency_mean``, ``_p50``, ``_p95``, ``_p99``.
         """
-        return _plots().plot_beside_controls(self, ax=ax, against=against)
+        from routingsim.report import plots
+
+        return plots.plot_beside_controls(self, ax, against=against)
 
     # -- for other programs -------------------------------------------------------------
 
     def write(self, path: str | Path) -> Path:
-        """Write every task as a table, ``to_frame()`` with the policy before it.
+        """Write ``to_frame()`` to a file, the policy's name in the first column.
 
-        CSV, Parquet or JSON lines, by the end of the name (``.csv``, ``.parquet``,
-        ``.jsonl``).
+        The file's suffix sets the format: ``.csv``, ``.parquet`` or ``.jsonl``.
 
         Raises
         ------
         SimulationError
-            If the name ends otherwise, or the file cannot be written.
+            If the suffix is another, or the file cannot be written.
         """
-        return _export().write_tasks([self], path)
+        return write_tasks([self], path)
 
     def chrome_trace(self, path: str | Path) -> Path:
         """Write the schedule as Chrome-trace JSON, which Perfetto (ui.perfetto.dev) opens.
 
-        A process an agent, a thread a slot, an event a call.
+        Each agent is a process, each slot a thread, each call an event.
+
+        Raises
+        ------
+        SimulationError
+            If the file cannot be written.
         """
-        return _export().write_trace([self], path)
+        return write_trace([self], path)
 
     def report(self, path: str | Path) -> Path:
-        """Write the one-file report, HTML or by suffix ``.md`` or ``.json``; returns its path."""
-        return _report().write_report([self], path)
+        """Write the report as one file: HTML, or by suffix ``.md`` or ``.json``.
+
+        Raises
+        ------
+        SimulationError
+            If the file cannot be written.
+        """
+        from routingsim.report.html import write_report
+
+        return write_report([self], path)
 
 
 def _overlap(
     agent: NDArray[np.int16],
     begins: NDArray[np.float64],
     ends: NDArray[np.float64],
-    begin: float,
-    end: float,
+    window: tuple[float, float],
     agents: int,
 ) -> NDArray[np.float64]:
-    """Seconds of service an agent that lie between ``begin`` and ``end``."""
-    seconds = np.clip(ends, begin, end) - np.clip(begins, begin, end)
+    """Seconds of service of each agent within the window, shape (agents,)."""
+    seconds = np.clip(ends, *window) - np.clip(begins, *window)
     return np.bincount(agent, weights=seconds, minlength=agents).astype(np.float64, copy=False)
 
 
@@ -457,17 +496,3 @@ def _as_text(value: float, form: str) -> str:
 
 def _none(value: float | None) -> float | None:
     return None if value is None or not math.isfinite(value) else float(value)
-
-
-def _plots() -> Any:
-    """The plots stand a floor above: looked up when asked for, as pandas does."""
-    return importlib.import_module("routingsim.report.plots")
-
-
-def _export() -> Any:
-    """Exports stand on results: looked up when asked for."""
-    return importlib.import_module("routingsim.simulation.export")
-
-
-def _report() -> Any:
-    return importlib.import_module("routingsim.report.html")

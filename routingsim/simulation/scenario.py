@@ -1,6 +1,6 @@
-"""A corpus, a pool and a policy made ready: what stays the same from seed to seed."""
+"""A corpus, a pool and a policy, prepared once to be run under any arrivals and seed."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -21,24 +21,22 @@ from routingsim.simulation.arrivals import (
     parse_arrivals,
     realised,
 )
-from routingsim.simulation.arrivals.process import is_finite, is_whole
+from routingsim.simulation.arrivals.checks import check_seed, is_finite, is_whole
 from routingsim.simulation.faults import ONE_TRY, Outage, Retries
 from routingsim.simulation.result import ReplayResult
 from routingsim.simulation.service import system
 from routingsim.simulation.state import Rules, System, Workload
 from routingsim.simulation.workload import Records, records
 
-__all__ = ["Scenario", "other_agents", "prepare"]
+__all__ = ["Scenario", "check_kinds", "other_agents", "prepare"]
 
 WARM_UP = 0.1
-"""Share of the horizon left out of timing figures for synthetic arrivals."""
-
-Order = Literal["file", "shuffled"]
+"""Default share of the horizon left out of timing figures, for synthetic arrivals."""
 
 
 @dataclass(frozen=True, eq=False)
 class Scenario:
-    """All of a replay but its arrivals and its seed; made by :func:`prepare`."""
+    """A replay without its arrivals and seed; made by :func:`prepare`."""
 
     corpus: Corpus | None
     pool: AgentPool
@@ -50,7 +48,7 @@ class Scenario:
 
     @property
     def capacity(self) -> float:
-        """Tasks/s that all slots serve together when none idles, by mean service times."""
+        """Tasks/s that all slots serve when none is idle, by mean service times."""
         return float((self.system.slots / self.system.mean_service).sum())
 
     def run(
@@ -59,25 +57,28 @@ class Scenario:
         *,
         seed: int = 0,
         tasks: int | None = None,
-        order: Order = "file",
+        order: Literal["file", "shuffled"] = "file",
         warm_up: float | None = None,
     ) -> ReplayResult:
         """Simulate; see :func:`routingsim.replay` for the parameters.
 
-        ``order="shuffled"`` takes the corpus's records in an order drawn by the seed.
+        ``order="shuffled"`` takes the corpus's records in a random order set by the seed.
 
         Raises
         ------
         SimulationError, PolicyError
-            If the arrivals do not suit the corpus, or the policy names no agent there is.
+            If the arrivals do not suit the corpus, or the policy returns an agent that
+            does not exist.
         """
+        check_seed(seed)
         if warm_up is not None and not (is_finite(warm_up) and 0 <= warm_up < 1):
             raise SimulationError(
                 f"warm_up={warm_up!r}: a share of the horizon in [0, 1) is needed"
             )
         corpus = self.corpus
         count = _count(tasks, corpus)
-        times, closed = _times(arrivals, count, seed, corpus)
+        closed = arrivals if isinstance(arrivals, ClosedLoop) else None
+        times = np.zeros(count) if closed else arrivals.times(count, seed, corpus)
         notes = [said] if (said := other_agents(corpus, self.pool)) else []
         if times.size < count:
             notes.append(
@@ -91,7 +92,8 @@ class Scenario:
                 f"{count:,} tasks drawn with replacement from the {len(corpus or ()):,} there are"
             )
         elif order == "shuffled" and corpus is not None:
-            rows = _permutation(len(corpus), seed)[:count].astype(np.int32)
+            order_of_seed = np.random.default_rng([seed & (2**63 - 1), rng.ROW])
+            rows = order_of_seed.permutation(len(corpus))[:count].astype(np.int32)
         if self.records.modelled:
             notes.append(
                 "costs are modelled (price x tokens) where none is recorded: "
@@ -115,14 +117,14 @@ class Scenario:
         )
 
     def rerun(self, result: ReplayResult, row: NDArray[np.int32]) -> ReplayResult:
-        """Simulate the tasks of another run: the same times, seed and warm-up.
+        """Simulate the tasks of another run, at the same times and under the same seed.
 
         Parameters
         ----------
         result : ReplayResult
-            Of the same pool, retries and outages.
+            The other run, of the same pool, retries and outages.
         row : ndarray of int, shape (tasks,)
-            The record of this scenario's corpus behind each of its tasks.
+            Index of each task's record in this scenario's corpus.
         """
         process = parse_arrivals(result.arrivals) if result.closed else None
         closed = process if isinstance(process, ClosedLoop) else None
@@ -170,7 +172,7 @@ class Scenario:
         )
 
     def _one_length(self, agent: Agent, a: int) -> bool:
-        """Whether an agent's service depends on its answers' lengths, and all are the same."""
+        """Whether an agent's service depends on its answers' lengths, and these are all equal."""
         noisy = agent.service == "tokens" and agent.latency_cv > 0
         return noisy and bool(np.ptp(self.records.work.service[:, a]) == 0)
 
@@ -201,7 +203,7 @@ def prepare(
     outages: Sequence[Outage] = (),
     service: str | None = None,
 ) -> Scenario:
-    """Read texts, predict, price: all that does not depend on arrivals or seed.
+    """Compute everything that does not depend on arrivals or seed: scores, predictions, prices.
 
     Raises
     ------
@@ -229,8 +231,28 @@ def prepare(
     )
 
 
+def check_kinds(corpus: Any, pool: Any, retries: Any, outages: Any) -> None:
+    """Check the types of what a user gives.
+
+    Raises
+    ------
+    SimulationError
+        If one is of another type; the message says how to make what is needed.
+    """
+    wanted = [
+        ("corpus", corpus, Corpus | None, "rs.load_corpus(...) gives one"),
+        ("pool", pool, AgentPool, "rs.load_agents(...) gives one, rs.AgentPool(agents) makes one"),
+        ("retries", retries, Retries, "write rs.Retries(attempts=3)"),
+    ]
+    each = outages if isinstance(outages, Iterable) else [outages]
+    wanted += [("outages", o, Outage, "write [rs.Outage('gpt-4', 600, 900)]") for o in each]
+    for name, value, kind, hint in wanted:
+        if not isinstance(value, kind):
+            raise SimulationError(f"{name}: {value!r:.60} is a {type(value).__name__}; {hint}")
+
+
 def other_agents(corpus: Corpus | None, pool: AgentPool) -> str:
-    """What to mend where a corpus has outcomes, but of no agent of the pool; "" elsewhere."""
+    """What to do if a corpus has outcomes, but of no agent of the pool; "" otherwise."""
     if corpus is None or not corpus.agents or {a.recorded_as for a in pool} & set(corpus.agents):
         return ""
     named = ", ".join(corpus.agents[:8])
@@ -261,25 +283,12 @@ def _count(tasks: int | None, corpus: Corpus | None) -> int:
     return tasks
 
 
-def _times(
-    process: Arrivals, count: int, seed: int, corpus: Corpus | None
-) -> tuple[NDArray[np.float64], ClosedLoop | None]:
-    if isinstance(process, ClosedLoop):
-        return np.zeros(count), process
-    return process.times(count, seed, corpus), None
-
-
 def _rows(
     count: int, corpus: Corpus | None, seed: int, first: int
 ) -> tuple[NDArray[np.int32], bool]:
-    """The corpus record behind each task, and whether they were drawn."""
+    """The corpus record of each task, and whether they were drawn with replacement."""
     if corpus is None:
         return np.zeros(count, np.int32), False
     if first + count <= len(corpus):
         return np.arange(first, first + count, dtype=np.int32), False
     return rng.integers(np.uint64(rng.stream(seed, rng.ROW)), count, len(corpus)), True
-
-
-def _permutation(count: int, seed: int) -> NDArray[np.intp]:
-    """An order of ``count`` records drawn by the seed alone."""
-    return np.random.default_rng([seed & (2**63 - 1), rng.ROW]).permutation(count)

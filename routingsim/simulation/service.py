@@ -1,8 +1,8 @@
-"""From agents and a corpus to the numbers the engine runs on.
+"""Service times, costs and limits of agents, as the engine takes them.
 
-Service time and price of a call are tables with a row a corpus record and a
-column an agent. What a corpus records is used as it is; what it does not
-record is modelled from ``agents.toml``, and the result says so.
+Service time and cost of a call are tables with a row for each corpus record and
+a column for each agent. Figures that a corpus records are used as they are;
+others are modelled from ``agents.toml``, and the result says so.
 """
 
 import math
@@ -35,7 +35,7 @@ _MOST_CALLS = 10**7
 def output_token_table(corpus: Corpus, pool: AgentPool) -> NDArray[np.float64]:
     """Tokens of each agent's answer, shape (tasks, agents).
 
-    The agent's own recorded count, else the task's, else the agent's mean.
+    The agent's recorded count; without it the task's; without both the agent's mean.
     """
     own = corpus.outcome("output_tokens", [agent.recorded_as for agent in pool])
     task = corpus.tasks["output_tokens"].to_numpy(dtype=np.float64)[:, np.newaxis]
@@ -74,9 +74,9 @@ def _recorded_latency(corpus: Corpus, agent: Agent) -> NDArray[np.float64]:
 
 
 def cost_table(corpus: Corpus, pool: AgentPool) -> tuple[NDArray[np.float64], int]:
-    """USD of a call, shape (tasks, agents), and how many entries are modelled.
+    """USD per call, shape (tasks, agents), and the number of modelled entries.
 
-    A cost is recorded, or modelled as price x (prompt + output tokens) / 1,000.
+    A cost that is not recorded is modelled as price x (prompt + output tokens) / 1,000.
     """
     recorded = corpus.outcome("cost", [agent.recorded_as for agent in pool])
     missing = np.isnan(recorded)
@@ -88,7 +88,7 @@ def cost_table(corpus: Corpus, pool: AgentPool) -> tuple[NDArray[np.float64], in
 
 
 def lognormal_sigma(cv: float) -> float:
-    """Standard deviation of the logarithm of a lognormal with the given cv."""
+    """Standard deviation of the logarithm of a lognormal law with this cv."""
     return math.sqrt(math.log1p(cv * cv))
 
 
@@ -97,7 +97,7 @@ def system(
     outages: Iterable[Outage] = (),
     expected_service: NDArray[np.float64] | None = None,
 ) -> System:
-    """The engine's view of a pool.
+    """The agents as the engine takes them.
 
     Parameters
     ----------
@@ -106,14 +106,19 @@ def system(
     outages : iterable of Outage
         When which agent is down; outages of one agent must not overlap.
     expected_service : ndarray, shape (agents,), optional
-        Mean service times over the corpus at hand, for policies to see of agents whose
-        service depends on the task; by default what the pool says of them.
+        Mean service times over the corpus, which policies see for agents whose service
+        depends on the task; by default the pool's own.
+
+    Raises
+    ------
+    SimulationError
+        If outages overlap, or a number is too large for the engine.
     """
-    _refuse_too_many(pool)
+    _check_size(pool)
     noise, sigma = zip(*(_noise(agent) for agent in pool), strict=True)
-    first, down, up = _outage_columns(pool, list(outages))
+    first, down, up = _outage_arrays(pool, list(outages))
     mean = pool.column("mean_service")
-    if expected_service is not None:  # not of the others, whose mean over a corpus is rounded
+    if expected_service is not None:  # the others keep the exact mean of the pool
         by_task = [agent.service in ("tokens", "recorded") for agent in pool]
         mean = np.where(by_task, expected_service, mean)
     return System(
@@ -135,23 +140,23 @@ def system(
     )
 
 
-def _refuse_too_many(pool: AgentPool) -> None:
-    """Refuse what the engine's columns cannot number."""
+def _check_size(pool: AgentPool) -> None:
+    """Check that the pool fits the engine's integer types and memory."""
     if len(pool) > _MOST_AGENTS:
         raise SimulationError(
             f"a pool of {len(pool):,} agents; the simulator takes up to {_MOST_AGENTS:,}: "
-            "simulate a part of it, or agents alike as one with more slots"
+            "simulate a part of it, or merge equal agents into one with more slots"
         )
     for agent in pool:
         if agent.concurrency > _MOST_SLOTS:
             raise SimulationError(
                 f"agent {agent.id}: concurrency is {agent.concurrency}; the simulator takes up to "
-                f"{_MOST_SLOTS:,}, and one slot a task never makes anyone wait"
+                f"{_MOST_SLOTS:,}; with one slot per task nothing ever waits"
             )
-        if (agent.requests_per_minute or 0) > _MOST_CALLS:  # the last so many starts are kept
+        if (agent.requests_per_minute or 0) > _MOST_CALLS:  # so many starts are kept in memory
             raise SimulationError(
                 f"agent {agent.id}: requests_per_minute is {agent.requests_per_minute}; the "
-                f"simulator takes up to {_MOST_CALLS:,}: leave it out if it never holds a call back"
+                f"simulator takes up to {_MOST_CALLS:,}: leave it out if it never delays a call"
             )
 
 
@@ -164,7 +169,7 @@ def _noise(agent: Agent) -> tuple[int, float]:
     return LOGNORMAL, lognormal_sigma(agent.latency_cv)
 
 
-def _outage_columns(
+def _outage_arrays(
     pool: AgentPool, outages: Sequence[Outage]
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
     per_agent: list[list[Outage]] = [[] for _ in pool]

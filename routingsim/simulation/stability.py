@@ -1,4 +1,4 @@
-"""Whether waits and latencies of a run mean anything: the verdict to read before any percentile."""
+"""Whether a run was stable, so that its waits and latencies do not depend on its length."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,21 +17,27 @@ from routingsim.simulation.statistics import slope_t
 __all__ = ["Stability", "stability"]
 
 _EDGE = 0.95  # offered load from which waits are called unreliable
-_GRID = 256  # cells in which a backlog is watched
-_STEEP = 4.0  # t statistic from which a backlog is said to grow
+_GRID = 256  # points in time at which the backlog is measured
+_STEEP = 4.0  # t statistic above which the backlog is said to grow
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Stability:
-    """Whether waits and latencies of a run mean anything.
+    """Whether waits and latencies of a run mean anything; read it before any percentile.
 
-    ``offered`` is each agent's offered load after routing: work sent to it over what
-    its slots can do in the time that it is up, or calls over what its limit per minute
-    lets start, whichever is more. ``backlog_slope_t`` is the t statistic of the growth
-    of tasks in the system over the second half of the arrivals. A closed loop is always
-    stable: its users wait for answers.
+    Attributes
+    ----------
+    verdict : {"stable", "at the edge", "overloaded"}
+        A closed loop is always stable, as its users wait for answers.
+    offered : dict of str to float
+        Offered load of each agent after routing: the work sent to it over what its slots
+        can do while it is up, or the calls over what its limit per minute allows,
+        whichever is higher.
+    backlog_slope_t : float
+        t statistic of the slope of the number of tasks in the system, over the second
+        half of the arrivals.
     """
 
     verdict: Literal["stable", "at the edge", "overloaded"]
@@ -59,11 +65,20 @@ def stability(
     *,
     closed: bool = False,
 ) -> Stability:
-    """The verdict on a run, from what was sent to each agent and what became of it.
+    """The verdict on a run.
 
-    Overloaded is a run with an offered load of 1 or more; at the edge, one of 0.95 or
-    more, or whose backlog has grown in the second half by more than 10 tasks and than
-    there are slots, steadily (t above 4).
+    A run is overloaded if an agent's offered load is 1 or more. It is at the edge if one
+    is 0.95 or more, or if the backlog grew steadily (t above 4) over the second half of
+    the arrivals, by more than 10 tasks and by more than the number of slots.
+
+    Parameters
+    ----------
+    work, log
+        Input and output of the engine.
+    pool, outages, judge
+        The agents, when they were down, and the judge of a cascade, if any.
+    closed : bool
+        Whether the arrivals came from a closed loop.
     """
     begin, end = float(work.arrived[0]), float(work.arrived[-1])
     offered, t, grew = np.zeros(len(pool)), 0.0, False
@@ -94,38 +109,22 @@ def _offered(
     end: float,
 ) -> Floats:
     """Offered load of each agent, shape (agents,)."""
-    again = slice(int(log.retries[0]))
-    retried, retried_agent = log.retried[again], log.retried_agent[again]
-    load = _seconds(work, work.row, log.agent, len(pool))
-    load += _seconds(work, work.row[retried], retried_agent, len(pool))
-    if judge is not None and judge.seconds:
-        load += judge.seconds * _verdicts(work, log, judge, len(pool))
+    again, agents = slice(log.retries[0]), len(pool)
+    agent = np.concatenate([log.agent, log.retried_agent[again]])
+    row = np.concatenate([work.row, work.row[log.retried[again]]])
+    calls = np.bincount(agent, minlength=agents)
+    load = np.bincount(agent, weights=work.service[row, agent], minlength=agents)
+    if judge is not None:
+        rejected = log.retried_status[again] == REJECTED
+        recorded = ~np.isnan(work.quality[work.row, log.agent])
+        passed = (log.status == OK) & (log.attempts < judge.levels) & recorded
+        judged = np.concatenate([log.retried_agent[again][rejected], log.agent[passed]])
+        load += judge.seconds * np.bincount(judged, minlength=agents)
 
-    up = np.full(len(pool), end - begin)
+    up = np.full(agents, end - begin)
     for outage in outages:
         lost = min(outage.up, end) - max(outage.down, begin)
         up[pool.index(outage.agent)] -= max(lost, 0.0)
     slots, limit = pool.column("concurrency"), pool.column("requests_per_minute")
-    calls = _count(log.agent, len(pool)) + _count(retried_agent, len(pool))
-    with np.errstate(divide="ignore", invalid="ignore"):  # down all the time: inf, or nothing sent
+    with np.errstate(divide="ignore", invalid="ignore"):  # always down: inf, or 0 if nothing sent
         return np.nan_to_num(np.fmax(load / (slots * up), calls * 60 / (limit * up)), posinf=np.inf)
-
-
-def _seconds(
-    work: Workload, row: NDArray[np.int32], agent: NDArray[np.int16], agents: int
-) -> Floats:
-    """Mean seconds that these calls take, summed by agent."""
-    return np.bincount(agent, weights=work.service[row, agent], minlength=agents).astype(float)
-
-
-def _count(agent: NDArray[np.int16], agents: int) -> NDArray[np.intp]:
-    return np.bincount(agent, minlength=agents)
-
-
-def _verdicts(work: Workload, log: Log, judge: Judge, agents: int) -> NDArray[np.intp]:
-    """How many answers of each agent a cascade's judge looked at, in the agent's slots."""
-    again = slice(int(log.retries[0]))
-    sent_on = log.retried_agent[again][log.retried_status[again] == REJECTED]
-    known = ~np.isnan(work.quality[work.row, log.agent])
-    passed = (log.status == OK) & (log.attempts < judge.levels) & known
-    return _count(sent_on, agents) + _count(log.agent[passed], agents)

@@ -1,6 +1,6 @@
-"""What the engine runs on and what it returns: columns of numbers, no objects.
+"""Input, state and output of the engine, as arrays of numbers.
 
-Each NamedTuple of arrays has its numba type beside it, in capitals, for the engine's
+Each NamedTuple of arrays has its numba type below, in capitals, for the engine's
 signature.
 """
 
@@ -11,9 +11,10 @@ import numpy as np
 from numba import from_dtype, types
 from numpy.typing import NDArray
 
-from routingsim.policies.kernel import SHED
+from routingsim.policies.kernel import SHED, STATUS_NAMES
 
 __all__ = [
+    "CALL_STATUS",
     "DETERMINISTIC",
     "EXPONENTIAL",
     "LOG",
@@ -36,10 +37,10 @@ DETERMINISTIC, EXPONENTIAL, LOGNORMAL = range(3)
 
 
 class Workload(NamedTuple):
-    """The tasks (n of them) and the corpus records (rows) behind them, for m agents."""
+    """n tasks, the corpus records (rows) that they refer to, and their figures for m agents."""
 
-    arrived: NDArray[np.float64]  # (n,) intended arrivals; written as they happen in a closed loop
-    row: NDArray[np.int32]  # (n,) the record a task is
+    arrived: NDArray[np.float64]  # (n,) intended arrivals; in a closed loop the engine writes them
+    row: NDArray[np.int32]  # (n,) index of the task's record
     d_var: NDArray[np.float64]  # (rows,)
     prompt_tokens: NDArray[np.float64]  # (rows,)
     category: NDArray[np.int64]  # (rows,)
@@ -51,11 +52,11 @@ class Workload(NamedTuple):
 
 
 class System(NamedTuple):
-    """The agents (m of them), a column a quantity."""
+    """The m agents, one array for each quantity."""
 
     slots: NDArray[np.int64]
     noise: NDArray[np.int64]  # DETERMINISTIC, EXPONENTIAL or LOGNORMAL
-    sigma: NDArray[np.float64]  # of the lognormal's logarithm
+    sigma: NDArray[np.float64]  # standard deviation of the lognormal's logarithm
     queue_limit: NDArray[np.int64]
     patience: NDArray[np.float64]  # seconds, inf for none
     error_rate: NDArray[np.float64]
@@ -70,48 +71,51 @@ class System(NamedTuple):
 class Rules(NamedTuple):
     """What happens after a failure, and who sends the tasks."""
 
-    attempts: int  # tries a task has
+    attempts: int  # most tries of a task
     backoff: float  # seconds before the first retry
-    factor: float  # by which each further back-off is longer
-    fallback: int  # 1: a retry goes to another agent than the one that failed
-    users: int  # of a closed loop; 0 where arrivals are given
-    think: float  # seconds, mean
+    factor: float  # each further back-off is this many times as long
+    fallback: int  # 1: for a retry, the agent that failed counts as down
+    users: int  # users of a closed loop; 0 if arrivals are given
+    think: float  # mean think time, seconds
     think_cv: int  # 1: exponential think time, 0: constant
-    # A judge looks at every answer but the last a cascade allows, in the agent's slot, and
-    # sends the task on at once where it finds the answer wanting.
-    levels: int = 1  # tries of a cascade, 1 for none
-    bar: float = 0.0  # the least quality that is good enough
+    # The judge of a cascade assesses every answer except that of the last level, in the
+    # agent's slot. If the answer is not good enough, the task is sent on at once.
+    levels: int = 1  # most tries of a cascade, 1 for no cascade
+    bar: float = 0.0  # the lowest quality that is good enough
     judge_error: float = 0.0  # share of verdicts that are wrong
     judge_seconds: float = 0.0  # per verdict
     judge_cost: float = 0.0  # USD per verdict
 
 
 class Log(NamedTuple):
-    """What became of each task (n,)."""
+    """The outcome of each of n tasks, and of the tries that were followed by another."""
 
     agent: NDArray[np.int16]
     status: NDArray[np.int8]
     attempts: NDArray[np.int16]
-    left: NDArray[np.float64]  # the queue, on the last try: its start unless it timed out
+    left: NDArray[np.float64]  # when the last try left the queue: its start, unless timed out
     finished: NDArray[np.float64]
-    wait: NDArray[np.float64]  # in queues, over all tries
+    wait: NDArray[np.float64]  # seconds in queues, over all tries
     cost: NDArray[np.float64]  # USD, over all tries
-    # tries after which the task was tried again, in order of their ends
+    # tries that were followed by a retry, in order of their ends
     retried: NDArray[np.int32]  # the task
     retried_agent: NDArray[np.int16]
     retried_status: NDArray[np.int8]  # FAILED or REJECTED
     retried_left: NDArray[np.float64]
     retried_ended: NDArray[np.float64]
-    retries: NDArray[np.int64]  # (1,) how many
+    retries: NDArray[np.int64]  # (1,) number of these tries
 
 
 REJECTED = SHED + 1
-"""Status of a try whose answer the judge of a cascade sent on; never a task's last."""
+"""Status of a try whose answer the judge of a cascade rejected; never a task's last."""
+
+CALL_STATUS = (*STATUS_NAMES, "rejected")
+"""Names of the statuses of a try, by code."""
 
 
 _AGENT = np.dtype(
     [
-        # as asked
+        # parameters of the agent
         ("slots", np.int64),
         ("noise", np.int64),
         ("sigma", np.float64),
@@ -120,19 +124,19 @@ _AGENT = np.dtype(
         ("patience", np.float64),
         ("queue_limit", np.int64),
         ("per_minute", np.int64),
-        ("reserves", np.int64),  # 1 where a slot can stand reserved and idle
-        # the queue: the first and last of a linked list of tasks, in order of leaving
+        ("reserves", np.int64),  # 1 if a slot can be reserved while idle (limits, outages)
+        # the queue: first and last task of a linked list, in order of leaving
         ("head", np.uint32),
         ("tail", np.uint32),
-        # slots given to calls, and calls that have started (of agents limited per minute)
+        # assigned slots, and calls started (of agents with a limit per minute)
         ("given", np.int64),
         ("starts", np.int64),
-        # the next outage to begin or end, as of now, and the end of the agent's outages
+        # index of the current or next outage, and one past the agent's last
         ("outage", np.int64),
         ("outages_end", np.int64),
     ]
 )
-"""What the loop keeps of an agent, side by side: all of it is near once one of it is."""
+"""Record of an agent; its fields share cache lines."""
 
 
 class State(NamedTuple):
@@ -143,27 +147,27 @@ class State(NamedTuple):
     queued: NDArray[np.int64]
     wait: NDArray[np.float64]
     up: NDArray[np.int64]
-    # when each agent next changes by itself
+    # when each agent's state changes next
     due: NDArray[np.float64]
-    agents: NDArray[np.void]  # (m,) of records
-    # the times at which slots given to calls come free: a heap an agent
+    agents: NDArray[np.void]  # (m,) records
+    # times at which assigned slots become free: one heap for each agent
     free_at: NDArray[np.float64]
-    # the ends of calls in service, kept apart only for agents that reserve: a heap an agent
+    # ends of calls in service, for agents that reserve: one heap for each agent
     ends_at: NDArray[np.float64]
-    # the last starts of agents limited per minute: a ring an agent
+    # last starts, for agents with a limit per minute: one ring buffer for each agent
     started: NDArray[np.float64]
-    # the task behind each task in its queue
+    # the next task in the queue behind each task
     behind: NDArray[np.uint32]
-    # events to come: a heap ordered by (time, code)
+    # events: a heap ordered by (time, code)
     time: NDArray[np.float64]
     code: NDArray[np.int64]
     size: NDArray[np.int64]  # (1,)
 
 
 def empty_state(system: System, tasks: int, events: int) -> State:
-    """State of an idle pool, with room for ``tasks`` tasks and ``events`` events."""
+    """State of an idle pool, for up to ``tasks`` tasks and ``events`` events."""
     m = system.slots.size
-    deep = min(system.slots.max(), tasks)  # no more calls at once than tasks
+    deep = min(system.slots.max(), tasks)  # there are never more calls at once than tasks
     agents = np.zeros(m, _AGENT)
     for name in set(_AGENT.fields or ()) & set(System._fields):
         agents[name] = getattr(system, name)
@@ -188,7 +192,7 @@ def empty_state(system: System, tasks: int, events: int) -> State:
 
 
 def empty_log(tasks: int, attempts: int) -> Log:
-    """Room for what becomes of ``tasks`` tasks with ``attempts`` tries each."""
+    """An empty log for ``tasks`` tasks of up to ``attempts`` tries each."""
     again = tasks * (attempts - 1)
     ended = _side_by_side(tasks, np.int16, np.int8, np.int16, *[np.float64] * 4)
     retried = _side_by_side(again, np.int32, np.int16, np.int8, np.float64, np.float64)
@@ -198,10 +202,10 @@ def empty_log(tasks: int, attempts: int) -> Log:
 
 
 def _side_by_side(size: int, *kinds: type) -> list[NDArray[Any]]:
-    """Columns of ``size`` numbers in one block: a large one comes in pages of 2 MiB.
+    """Arrays of ``size`` numbers in one block of memory.
 
-    Each page that the system hands out costs it time, and a column alone may be too short
-    for the large ones: then that is a fifth of a run.
+    The system backs a large block by pages of 2 MiB. A single array may be too short for
+    these; the page faults of small pages would then take a fifth of a run.
     """
     room = [-(-size * np.dtype(kind).itemsize // 64) * 64 for kind in kinds]
     block = np.empty(sum(room), np.uint8)

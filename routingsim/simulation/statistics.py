@@ -1,4 +1,4 @@
-"""What one run says of itself: intervals, quantiles and slopes."""
+"""Statistics of a single run: confidence intervals, quantiles and slopes."""
 
 import math
 from dataclasses import dataclass
@@ -35,16 +35,16 @@ class Interval:
 def batch_means(values: ArrayLike, batches: int = 30, level: float = 0.95) -> Interval:
     """Confidence interval of the mean of one long, correlated series.
 
-    The series is cut into ``batches`` runs of equal length; their means are
-    nearly independent when a batch is much longer than the correlation, and a
-    t-interval is made of them (Law, *Simulation Modeling and Analysis*, 5th ed.,
-    sec. 9.5.3). NaNs are left out first; the first few values are dropped where
-    the length is not a multiple of ``batches``.
+    The series is divided into ``batches`` of equal length. Their means are nearly
+    independent if a batch is much longer than the autocorrelation, and give a
+    t-interval (Law, *Simulation Modeling and Analysis*, 5th ed., sec. 9.5.3). NaNs are
+    left out first; the first few values are dropped if the length is not a multiple of
+    ``batches``.
 
     Returns
     -------
     Interval
-        Half-width NaN where there are fewer than two values a batch.
+        Half-width NaN if there are fewer than two values per batch.
     """
     series = np.asarray(values, dtype=np.float64)
     series = series[~np.isnan(series)]
@@ -60,8 +60,8 @@ def batch_means(values: ArrayLike, batches: int = 30, level: float = 0.95) -> In
 def quantiles(values: ArrayLike, at: ArrayLike) -> NDArray[np.float64]:
     """Exact sample quantiles: the smallest value with at least a share ``at`` not above it.
 
-    NaNs are left out; NaN where nothing is left. (Hyndman & Fan 1996, type 1: always
-    a value that occurred, never one between two.)
+    NaNs are left out; the result is NaN where nothing is left. This is type 1 of Hyndman
+    & Fan (1996): always a value that occurred, never one between two.
     """
     series = np.asarray(values, dtype=np.float64)
     series = series[~np.isnan(series)]

@@ -1,4 +1,4 @@
-"""A replay as the messages a live router would have published."""
+"""A replay as the messages that a live router would have published."""
 
 import heapq
 from collections.abc import Iterator
@@ -19,25 +19,25 @@ from routingsim.policies.kernel import FAILED
 from routingsim.scoring.dvar import score_column
 from routingsim.simulation.result import ReplayResult
 
-__all__ = ["broadcast"]
+__all__ = ["to_messages"]
 
 _FACTORS = ("length", "punctuation", "unique_tokens")
 
 
-def broadcast(result: ReplayResult) -> Iterator[tuple[float, RoutingDecision | AgentStatus]]:
-    """Decisions and statuses of a replay, each with its time, in order of time.
+def to_messages(result: ReplayResult) -> Iterator[tuple[float, RoutingDecision | AgentStatus]]:
+    """Decisions and agent statuses of a replay, in order of time.
 
     Parameters
     ----------
     result : ReplayResult
-        A replay; a task's decision is the one of its last try.
+        A replay. The decision of a task is that of its last try.
 
     Yields
     ------
     (float, RoutingDecision or AgentStatus)
-        Seconds since the replay began, and the message, stamped with the same time in
-        ms. A status follows whenever an agent's load (slots in use over slots) changes,
-        or it goes down or comes up.
+        Seconds since the replay began, and the message, whose timestamp is the same time
+        in ms. There is a status whenever an agent's load (slots in use over slots)
+        changes, or the agent goes down or comes up.
     """
     calls = result.calls()
     yield from heapq.merge(_decisions(result, calls), _statuses(result, calls), key=itemgetter(0))
@@ -68,12 +68,12 @@ def _decisions(
 
 
 def _loads(result: ReplayResult, calls: pd.DataFrame) -> NDArray[np.float64]:
-    """What the policy saw of the agent it chose: slots in use and queue over slots."""
+    """Load of the chosen agent that the policy saw: (slots in use + queue) / slots."""
     loads = np.empty(len(calls))
     for a, agent in enumerate(result.pool):
         mine = calls.loc[calls["agent"] == a].sort_values(by="sent_at", kind="stable")
         sent, ended = mine["sent_at"].to_numpy(), mine["ended_at"].to_numpy()
-        stayed = ended > sent  # the others were shed
+        stayed = ended > sent  # false for shed tries
         before = stayed.cumsum() - stayed
         gone = np.searchsorted(np.sort(ended[stayed]), sent, side="right")
         loads[mine.index] = (before - gone) / agent.concurrency
@@ -94,7 +94,7 @@ def _statuses(result: ReplayResult, calls: pd.DataFrame) -> Iterator[tuple[float
     changes = changes.loc[changes["at"] <= calls["ended_at"].max()].sort_values(by=["at", "agent"])
     columns = (changes[name].tolist() for name in ("at", "agent", "busy", "down"))
     busy, down = [0] * len(result.pool), [0] * len(result.pool)
-    told: list[tuple[float, str]] = [(0.0, "available")] * len(result.pool)
+    last_status: list[tuple[float, str]] = [(0.0, "available")] * len(result.pool)
     for (at, a), moment in groupby(zip(*columns, strict=True), key=itemgetter(0, 1)):
         for _, _, more, out in moment:
             busy[a] += more
@@ -102,8 +102,8 @@ def _statuses(result: ReplayResult, calls: pd.DataFrame) -> Iterator[tuple[float
         agent = result.pool.agents[a]
         load = busy[a] / agent.concurrency
         word = "offline" if down[a] else "busy" if load >= 1.0 else "available"
-        if told[a] != (load, word):
-            told[a] = load, word
+        if last_status[a] != (load, word):
+            last_status[a] = load, word
             yield at, AgentStatus(agent.id, agent.name, word, load, int(at * 1000))
 
 

@@ -1,4 +1,4 @@
-"""Training: a learning policy replayed again and again, its memory carried over."""
+"""Training: a learning policy is replayed again and again and keeps its memory."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -7,7 +7,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from routingsim import rng
-from routingsim.agents import AgentPool
+from routingsim.agents import AgentPool, load_agents
 from routingsim.corpora.corpus import Corpus
 from routingsim.errors import PolicyError, SimulationError
 from routingsim.policies.bandit_base import explore as exploring
@@ -16,20 +16,21 @@ from routingsim.policies.kernel import OK
 from routingsim.policies.linucb import learn_linear
 from routingsim.policies.policy import Policy, make_policy
 from routingsim.policies.qtable import learn_table
-from routingsim.simulation.arrivals import Arrivals, Poisson, parse_arrivals
+from routingsim.simulation.arrivals import Arrivals, Poisson, as_arrivals
+from routingsim.simulation.arrivals.checks import check_seed, is_finite, is_whole
 from routingsim.simulation.faults import ONE_TRY, Retries
 from routingsim.simulation.result import ReplayResult
-from routingsim.simulation.scenario import prepare
+from routingsim.simulation.scenario import check_kinds, prepare
 
 __all__ = ["train"]
 
-_SHIPPED = (learn_by_agent, learn_linear, learn_table)
+_BUILTIN = (learn_by_agent, learn_linear, learn_table)
 
 
 def train(
-    policy: str | Policy,
     corpus: Corpus,
-    pool: AgentPool,
+    pool: AgentPool | None,
+    policy: str | Policy,
     *,
     episodes: int = 30,
     arrivals: str | Arrivals | None = None,
@@ -42,64 +43,71 @@ def train(
 ) -> Policy:
     """Let a policy learn from a corpus in the simulator.
 
-    Each episode replays the corpus once, its tasks in an order of its own, and begins with
-    what the one before had learned.
+    Each episode replays the corpus once, in a new random order, and starts with the
+    memory at the end of the episode before.
 
     Parameters
     ----------
+    corpus : Corpus
+        With recorded outcomes, from which rewards are computed.
+    pool : AgentPool or None
+        The agents; None for the five default agents.
     policy : str or Policy
         One that learns: ``"fs-qmix"``, ``"linucb:w_latency=0.01"``, …
-    corpus : Corpus
-        With recorded outcomes, of which rewards are made.
-    pool : AgentPool
     episodes : int
-        1 or more.
+        Number of episodes, at least 1.
     arrivals : str or arrival process, optional
-        Of every episode; Poisson at ``load`` by default.
+        Arrivals of every episode; by default Poisson at ``load``.
     load : float
-        Share of the pool's capacity, above 0, where ``arrivals`` are not given.
+        Share of the pool's capacity, above 0, used if ``arrivals`` is not given.
     seed : int
-        Episodes have seeds drawn from it, far from the small ones that replays have.
+        The seeds of the episodes are derived from it; they are large, so that they
+        differ from the small seeds of replays.
     retries : Retries
         What happens after a failed call.
     explore : float
-        How much a shipped policy explores afterwards, in place of its own ``epsilon`` or
-        ``exploration``. A policy of your own is handed back as it is.
+        How much a built-in policy explores afterwards, in place of its own ``epsilon``
+        or ``exploration``. Other policies are returned as they are.
     progress : bool
-        Show a bar, with the mean quality and latency of the latest episode.
+        Show a progress bar with the mean quality and latency of the latest episode.
     on_episode : callable, optional
         Called with the result of each episode.
 
     Returns
     -------
     Policy
-        The same with its new memory, and the corpus in ``fitted_on``. It goes on learning
-        wherever it is told how tasks went.
+        The policy with its new memory, and the corpus in ``fitted_on``. It continues to
+        learn wherever it is told how tasks went.
 
     Raises
     ------
     PolicyError
         If the policy does not learn.
     SimulationError
-        If the parts do not go together.
+        If an argument is of the wrong type, or two do not suit each other.
     """
+    if corpus is None:
+        raise SimulationError("train() needs a corpus: rs.load_corpus(...) gives one")
+    pool = load_agents() if pool is None else pool
+    check_kinds(corpus, pool, retries, ())
+    check_seed(seed)
     made = make_policy(pool, policy, corpus)
     if not made.learns:
         raise PolicyError(f"{made.name} does not learn: there is nothing to train")
-    if episodes < 1 or not load > 0 or not explore >= 0:
+    numbers = is_whole(episodes) and is_finite(load) and is_finite(explore)
+    if not (numbers and episodes >= 1 and load > 0 and explore >= 0):
         raise SimulationError(
-            f"episodes={episodes}, load={load}, explore={explore}: one episode or more, a load "
-            "above 0 and exploration of 0 or more are needed"
+            f"episodes={episodes!r}, load={load!r}, explore={explore!r}: one episode or more, a "
+            "load above 0 and exploration of 0 or more are needed"
         )
     scenario = prepare(corpus, pool, made, retries=retries)
-    if isinstance(arrivals, str):
-        arrivals = parse_arrivals(arrivals)
-    elif arrivals is None:
-        arrivals = Poisson(load * scenario.capacity)
-    order = "file" if not arrivals.synthetic else "shuffled"
+    process = Poisson(load * scenario.capacity) if arrivals is None else as_arrivals(arrivals)
+    order = "shuffled" if process.synthetic else "file"
     bar = tqdm(range(episodes), desc=made.name, unit="episode", disable=not progress)
+    seeds = rng.stream(seed, rng.ROW)
     for episode in bar:
-        result = scenario.run(arrivals, seed=_seed(seed, episode), order=order)
+        own_seed = int(rng.bits(seeds, episode, 0) >> np.uint64(1))
+        result = scenario.run(process, seed=own_seed, order=order)
         learned = replace(scenario.policy, memory=result.memory)
         scenario = replace(scenario, policy=learned)
         answered = result.log.status == OK
@@ -113,8 +121,4 @@ def train(
     trained = replace(
         scenario.policy, fitted_on=tuple(dict.fromkeys((*made.fitted_on, corpus.sha256)))
     )
-    return exploring(trained, explore) if made.learn in _SHIPPED else trained
-
-
-def _seed(seed: int, episode: int) -> int:
-    return int(rng.bits(rng.stream(seed, rng.ROW), episode, 0) >> np.uint64(1))
+    return exploring(trained, explore) if made.learn in _BUILTIN else trained

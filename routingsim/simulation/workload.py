@@ -1,8 +1,9 @@
-"""From a corpus and a pool to the columns the engine runs on."""
+"""The engine's input, from a corpus, a pool and a policy."""
 
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from routingsim.agents import AgentPool
@@ -10,7 +11,7 @@ from routingsim.corpora.corpus import Corpus, prompt_tokens
 from routingsim.errors import SimulationError
 from routingsim.policies.policy import Policy, TextTable
 from routingsim.scoring.dvar import score_column
-from routingsim.simulation.service import cost_table, service_table, system
+from routingsim.simulation.service import cost_table, service_table
 from routingsim.simulation.state import Workload
 
 __all__ = ["Records", "records"]
@@ -18,22 +19,21 @@ __all__ = ["Records", "records"]
 
 @dataclass(frozen=True)
 class Records:
-    """What is known of each corpus record before any task arrives.
+    """The engine's input without its tasks: all about each corpus record.
 
-    ``work`` holds it as the engine takes it, without tasks; ``modelled`` is the
-    share of its prices that are modelled rather than recorded.
+    ``modelled`` is the share of the costs that are modelled, not recorded.
     """
 
     work: Workload
     modelled: float
 
     def tasks(self, arrived: NDArray[np.float64], row: NDArray[np.int32]) -> Workload:
-        """The workload of tasks that arrive at these times and are these records."""
+        """The workload of tasks with these arrival times and records."""
         return self.work._replace(arrived=_own(arrived), row=np.ascontiguousarray(row, np.int32))
 
 
 def records(corpus: Corpus | None, pool: AgentPool, policy: Policy) -> Records:
-    """Columns of a corpus's records for a pool and a policy.
+    """The records of a corpus for a pool and a policy.
 
     Without a corpus there is one record, with no text, no category and no outcome.
 
@@ -46,22 +46,7 @@ def records(corpus: Corpus | None, pool: AgentPool, policy: Policy) -> Records:
     if corpus is None:
         if policy.featurize or policy.predict:
             raise SimulationError(f"policy {policy.name} reads texts: give a corpus")
-        prices = pool.column("cost") * pool.column("output_tokens") / 1000.0
-        return Records(
-            Workload(
-                arrived=np.zeros(0),
-                row=np.zeros(0, np.int32),
-                d_var=np.zeros(1),
-                prompt_tokens=np.zeros(1),
-                category=np.full(1, -1, np.int64),
-                features=np.zeros((1, 0)),
-                predicted=np.zeros((1, 0)),
-                service=_own(system(pool).mean_service[np.newaxis, :]),
-                cost=prices[np.newaxis, :],
-                quality=np.full((1, len(pool)), np.nan),
-            ),
-            1.0,
-        )
+        corpus = Corpus.from_frame(pd.DataFrame({"id": ["0"], "text": [""]}))
     cost, modelled = cost_table(corpus, pool)
     names = [agent.recorded_as for agent in pool]
     work = Workload(
@@ -86,7 +71,7 @@ def _scores(corpus: Corpus) -> NDArray[np.float64]:
 
 
 def _categories(corpus: Corpus) -> NDArray[np.int64]:
-    """Codes of the categories; -1 where there is none."""
+    """Codes of the categories; -1 if a task has none."""
     codes = corpus.category_codes
     return np.array([codes.get(name, -1) for name in corpus.tasks["category"]], dtype=np.int64)
 
@@ -99,5 +84,5 @@ def _table(make: TextTable | None, corpus: Corpus) -> NDArray[np.float64]:
 
 
 def _own(array: NDArray[np.float64]) -> NDArray[np.float64]:
-    """A copy as the engine takes it: C order, writable (what pandas hands out is not)."""
+    """A copy in C order that can be written, which the arrays of pandas cannot."""
     return np.array(array, dtype=np.float64, order="C")

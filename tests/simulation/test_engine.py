@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -387,7 +388,10 @@ def test_the_same_seed_gives_the_same_run_wherever_it_runs() -> None:
     with ThreadPoolExecutor(4) as threads:
         assert list(threads.map(digest, SYSTEMS)) == alone
     program = f"import runpy; print(runpy.run_path({__file__!r})['digest'](3))"
-    other = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    root = Path(__file__).resolve().parents[2]  # where Python finds `tests`
+    other = subprocess.run(
+        [sys.executable, "-c", program], cwd=root, capture_output=True, text=True
+    )
     assert other.stdout.strip() == alone[3], other.stderr
 
 

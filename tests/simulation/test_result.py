@@ -266,3 +266,20 @@ def test_shows_itself_in_a_notebook() -> None:
     assert len(shown.encode()) < 50_000
     assert "460 agents with fewer tasks" in shown
     assert "color:inherit" in shown
+
+
+def test_shows_itself_as_markdown() -> None:
+    """Two tasks at once, one slot: the second waits a second."""
+    assert run(one(), [0, 0]).to_markdown().splitlines() == [
+        r"| agent | tasks | share | utilisation | mean wait (s) | p50 (s) | p95 (s) | "
+        r"cost (USD) | quality |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+        r"| a | 2 | 100.0% | 100.0% | 0.50 | 1.00 | 2.00 | 0.6 | – |",
+        r"| all | 2 | 100.0% | 100.0% | 0.50 | 1.00 | 2.00 | 0.6 | – |",
+    ]
+
+
+def test_a_notebook_shows_the_html() -> None:
+    result = run(one(), [0, 0])
+    assert result._repr_html_() == result.to_html()
+    assert "<td style='text-align:right'>2.00</td>" in result.to_html()

@@ -10,7 +10,7 @@ import routingsim as rs
 from routingsim.agents import Agent, AgentPool
 from routingsim.messages import AgentStatus, RoutingDecision, decode, encode
 from routingsim.simulation.result import ReplayResult
-from routingsim.simulation.to_messages import broadcast
+from routingsim.simulation.to_messages import to_messages
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def result() -> ReplayResult:
 
 
 def test_messages_come_in_order_and_read_back(result: ReplayResult) -> None:
-    times, messages = zip(*broadcast(result), strict=True)
+    times, messages = zip(*to_messages(result), strict=True)
     assert list(times) == sorted(times)
     for at, message in zip(times, messages, strict=True):
         assert message.timestamp == int(at * 1000)
@@ -37,7 +37,7 @@ def test_messages_come_in_order_and_read_back(result: ReplayResult) -> None:
 
 def test_each_task_has_one_decision_that_of_its_last_try(result: ReplayResult) -> None:
     decisions = {
-        m.task_id: (at, m) for at, m in broadcast(result) if isinstance(m, RoutingDecision)
+        m.task_id: (at, m) for at, m in to_messages(result) if isinstance(m, RoutingDecision)
     }
     frame = result.to_frame()
     assert Counter(decisions.keys()) == Counter(frame["task_id"])
@@ -60,14 +60,14 @@ def test_reasons_tell_the_load_that_was(result: ReplayResult) -> None:
         others = calls[(calls["agent"] == mine["agent"]) & (calls["sent_at"] < mine["sent_at"])]
         agent = result.pool.agents[int(mine["agent"])]
         load = (others["ended_at"] > mine["sent_at"]).sum() / agent.concurrency
-        said = next(m.reason for _, m in broadcast(result)
+        said = next(m.reason for _, m in to_messages(result)
                     if isinstance(m, RoutingDecision) and m.task_id == ids[task])  # fmt: skip
         assert said == f"Lowest load ({load:.2f}): Routed to {agent.name}"
 
 
 def test_statuses_tell_each_change_and_no_other(result: ReplayResult) -> None:
     told: dict[str, tuple[str, float]] = {}
-    for at, message in broadcast(result):
+    for at, message in to_messages(result):
         if not isinstance(message, AgentStatus):
             continue
         now = message.status, message.load
@@ -85,8 +85,8 @@ def test_load_is_that_of_the_slots() -> None:
     pool = AgentPool((Agent(id="a", name="A", cost=0, latency=1, service="deterministic",
                             concurrency=2),))  # fmt: skip
     played = rs.replay(None, pool, "static:a", arrivals=rs.Trace([0, 0, 0, 5]), tasks=4)
-    loads = [(at, m.load) for at, m in broadcast(played) if isinstance(m, AgentStatus)]
+    loads = [(at, m.load) for at, m in to_messages(played) if isinstance(m, AgentStatus)]
     assert loads == [(0, 1.0), (1, 0.5), (2, 0.0), (5, 0.5), (6, 0.0)]
-    without_text = next(m for _, m in broadcast(played) if isinstance(m, RoutingDecision))
+    without_text = next(m for _, m in to_messages(played) if isinstance(m, RoutingDecision))
     assert without_text.complexity_score.d_var == 0
     assert np.isfinite(without_text.timestamp)

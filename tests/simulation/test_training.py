@@ -1,5 +1,7 @@
 """Training in the simulator."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -43,7 +45,7 @@ def worth(result: ReplayResult) -> float:
 
 def test_training_pays(corpus: Corpus) -> None:
     wanted = "fs-qmix:own=true,rate=0.05,w_latency=0.02"
-    trained = train(wanted, corpus, POOL, episodes=20, load=0.8, seed=3, progress=False)
+    trained = train(corpus, POOL, wanted, episodes=20, load=0.8, seed=3, progress=False)
     arrivals = f"poisson:{0.8 * 2.5}"
     runs = {
         name: np.mean([worth(rs.replay(corpus, POOL, policy, arrivals=arrivals, seed=seed))
@@ -59,7 +61,7 @@ def test_training_pays(corpus: Corpus) -> None:
 def test_memory_is_carried_over_and_the_policy_given_stays_as_it_was(corpus: Corpus) -> None:
     policy = make_policy(POOL, "ucb1")
     before, results = policy.memory.copy(), []
-    trained = train(policy, corpus, POOL, episodes=3, explore=0.25, progress=False,
+    trained = train(corpus, POOL, policy, episodes=3, explore=0.25, progress=False,
                     on_episode=results.append)  # fmt: skip
     np.testing.assert_array_equal(policy.memory, before)
     one, two = results[1], results[2]
@@ -78,7 +80,7 @@ def test_memory_is_carried_over_and_the_policy_given_stays_as_it_was(corpus: Cor
 
 def test_training_is_repeated_by_its_seed(corpus: Corpus) -> None:
     def memory(seed: int) -> np.ndarray:
-        return train("fs-qmix", corpus, POOL, episodes=2, seed=seed, progress=False).memory
+        return train(corpus, POOL, "fs-qmix", episodes=2, seed=seed, progress=False).memory
 
     np.testing.assert_array_equal(memory(1), memory(1))
     assert not np.array_equal(memory(1), memory(2))
@@ -94,19 +96,19 @@ def test_a_policy_of_your_own_is_trained_and_left_alone(corpus: Corpus) -> None:
         memory[0] += 1
 
     own = Policy("own", first, count, interpreted=True)
-    trained = train(own, corpus, POOL, episodes=2, load=0.1, progress=False)
+    trained = train(corpus, POOL, own, episodes=2, load=0.1, progress=False)
     assert trained.memory.tolist() == [600.0]
     again = train(
-        trained, corpus, POOL, arrivals="closed:users=5,think=1", episodes=1, progress=False
+        corpus, POOL, trained, arrivals="closed:users=5,think=1", episodes=1, progress=False
     )
     assert again.memory.tolist() == [900.0]
     assert again.fitted_on == (corpus.sha256,)
 
 
 def test_progress_is_shown_if_asked_for(corpus: Corpus, capsys: pytest.CaptureFixture[str]) -> None:
-    train("fs-qmix", corpus, POOL, episodes=2, progress=False)
+    train(corpus, POOL, "fs-qmix", episodes=2, progress=False)
     assert not any(capsys.readouterr())
-    train("fs-qmix", corpus, POOL, episodes=2)
+    train(corpus, POOL, "fs-qmix", episodes=2)
     said = capsys.readouterr().err
     assert "2/2" in said
     assert "quality 0." in said
@@ -114,17 +116,32 @@ def test_progress_is_shown_if_asked_for(corpus: Corpus, capsys: pytest.CaptureFi
 
 def test_what_cannot_be_trained_is_refused(corpus: Corpus) -> None:
     with pytest.raises(PolicyError, match="cheapest does not learn: there is nothing to train"):
-        train("cheapest", corpus, POOL)
-    for episodes, load, explore in [(0, 0.9, 0.0), (1, 0.0, 0.0), (1, 0.9, -1.0)]:
+        train(corpus, POOL, "cheapest")
+    wrong: list[Any] = [(0, 0.9, 0.0), (1, 0.0, 0.0), (1, 0.9, -1.0), (2.5, 0.9, 0), (1, "1", 0)]
+    for episodes, load, explore in wrong:
         with pytest.raises(SimulationError, match="one episode or more, a load above 0"):
-            train("fs-qmix", corpus, POOL, episodes=episodes, load=load, explore=explore)
+            train(corpus, POOL, "fs-qmix", episodes=episodes, load=load, explore=explore)
+
+
+def test_what_is_of_another_kind_is_named(corpus: Corpus) -> None:
+    wrong: list[tuple[Any, str]] = [
+        ({"corpus": "fs-qmix", "pool": corpus, "policy": POOL}, "corpus: 'fs-qmix' is a str; rs"),
+        ({"corpus": None}, r"train\(\) needs a corpus: rs\.load_corpus"),
+        ({"pool": [POOL[0]]}, "pool: .* is a list; rs.load_agents"),
+        ({"retries": 3}, "retries: 3 is a int; write rs.Retries"),
+        ({"seed": 1.5}, "seed is 1.5, needs a whole number"),
+        ({"arrivals": 4.0}, r"arrivals is a float: give .* rs\.Poisson\(4\)"),
+    ]
+    for given, said in wrong:
+        with pytest.raises(SimulationError, match=said):
+            train(**({"corpus": corpus, "pool": POOL, "policy": "fs-qmix"} | given))
 
 
 def test_a_trained_policy_that_was_read_from_a_file_can_go_on(corpus: Corpus, tmp_path) -> None:
     path = tmp_path / "p.npz"
-    once = train("fs-qmix", corpus, POOL, episodes=1, explore=0.1, progress=False)
+    once = train(corpus, POOL, "fs-qmix", episodes=1, explore=0.1, progress=False)
     rs.policies.save_policy(POOL, once, path)
-    direct = train(once, corpus, POOL, episodes=1, seed=5, progress=False)
-    by_file = train(f"file:{path}", corpus, POOL, episodes=1, seed=5, progress=False)
+    direct = train(corpus, POOL, once, episodes=1, seed=5, progress=False)
+    by_file = train(corpus, POOL, f"file:{path}", episodes=1, seed=5, progress=False)
     np.testing.assert_array_equal(by_file.memory, direct.memory)
     assert by_file.fitted_on == (corpus.sha256,)

@@ -1,20 +1,19 @@
-"""When tasks arrive: models, recorded traces, and what can be built of them.
+"""When tasks arrive: models, recorded traces, and sums of these.
 
 A process is a frozen value. ``process.times(n, seed)`` gives arrival times in
-seconds from 0. Draws are keyed (:mod:`routingsim.rng`): the same seed gives the
-same times, the first n are the same whatever n is, and two processes under one
-seed share their random numbers. Nothing is rescaled to end at a nice time.
+seconds from 0. Random numbers are keyed (:mod:`routingsim.rng`): the same seed
+gives the same times, the first n do not depend on n, and two processes under one
+seed share their random numbers.
 
 On the command line a process is a text such as ``poisson:4``, which
 :func:`parse_arrivals` reads and ``str(process)`` writes.
 """
 
 from routingsim.simulation.arrivals.closed import ClosedLoop
-from routingsim.simulation.arrivals.grammar import GRAMMAR, parse_arrivals
-from routingsim.simulation.arrivals.process import Arrivals, realised
+from routingsim.simulation.arrivals.grammar import GRAMMAR, as_arrivals, parse_arrivals
+from routingsim.simulation.arrivals.process import Arrivals, Superposition, realised
 from routingsim.simulation.arrivals.recorded import CorpusTimes, Trace
 from routingsim.simulation.arrivals.renewal import Deterministic, Gamma, Poisson, Weibull
-from routingsim.simulation.arrivals.superposition import Superposition
 from routingsim.simulation.arrivals.varying import MMPP, Diurnal, Piecewise, burst
 
 __all__ = [
@@ -31,6 +30,7 @@ __all__ = [
     "Superposition",
     "Trace",
     "Weibull",
+    "as_arrivals",
     "burst",
     "parse_arrivals",
     "realised",

@@ -1,4 +1,4 @@
-"""Arrivals that wait for answers."""
+"""The closed loop: arrivals that depend on the answers."""
 
 from __future__ import annotations
 
@@ -8,15 +8,8 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from routingsim.errors import SimulationError
-from routingsim.simulation.arrivals.process import (
-    Arrivals,
-    Times,
-    checked,
-    is_whole,
-    number,
-    options,
-    refuse,
-)
+from routingsim.simulation.arrivals.checks import checked, is_whole, number, options, refuse
+from routingsim.simulation.arrivals.process import Arrivals, Times
 
 if TYPE_CHECKING:
     from routingsim.corpora.corpus import Corpus
@@ -26,14 +19,14 @@ __all__ = ["ClosedLoop"]
 
 @dataclass(frozen=True)
 class ClosedLoop(Arrivals):
-    """A number of users, each sending its next task some time after its last came back.
+    """A fixed number of users; each thinks after an answer, then sends its next task.
 
-    The engine makes the arrivals as it goes: there are no times to ask for.
+    The engine makes the arrivals during the run, so :meth:`times` has none to give.
 
     Parameters
     ----------
     users : int
-        How many.
+        Number of users.
     think : float
         Mean seconds between an answer and the same user's next task.
     think_cv : {1, 0}
@@ -62,17 +55,20 @@ class ClosedLoop(Arrivals):
         return None
 
     def scaled(self, factor: float) -> Self:
-        """The same users thinking ``factor`` times as fast.
+        """The same users with think times ``factor`` times as short.
 
         Raises
         ------
         SimulationError
-            If they do not think at all: then only their number sets the load.
+            If the think time is 0: then only the number of users sets the load.
         """
         if self.think == 0:
             raise SimulationError(f"{self}: with think=0 only users sets the load; vary users")
         checked("ClosedLoop", "factor", factor, lambda x: x > 0, "a number above 0")
         return replace(self, think=self.think / factor)
+
+    def _parts(self) -> tuple[Arrivals, ...]:
+        return ()
 
     def _draw(self, n: int, key: np.uint64, corpus: Corpus | None) -> Times:
         raise SimulationError(

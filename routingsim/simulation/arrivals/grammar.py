@@ -1,7 +1,7 @@
-"""The grammar of arrival processes, for the command line.
+"""The grammar in which arrival processes are written as text.
 
-``parse_arrivals(str(process)) == process`` for every process but those that
-hold an array or a corpus of their own, which have no name to be read back by.
+``parse_arrivals(str(process)) == process``, except for a trace from an array or
+a corpus in memory, which has no name to be read by.
 """
 
 import inspect
@@ -12,27 +12,26 @@ from typing import Any
 
 from routingsim.errors import SimulationError
 from routingsim.simulation.arrivals.closed import ClosedLoop
-from routingsim.simulation.arrivals.process import Arrivals
+from routingsim.simulation.arrivals.process import Arrivals, Superposition
 from routingsim.simulation.arrivals.recorded import CorpusTimes, Trace
 from routingsim.simulation.arrivals.renewal import Deterministic, Gamma, Poisson, Weibull
-from routingsim.simulation.arrivals.superposition import Superposition
 from routingsim.simulation.arrivals.varying import MMPP, Diurnal, Piecewise, burst
 
-__all__ = ["GRAMMAR", "parse_arrivals"]
+__all__ = ["GRAMMAR", "as_arrivals", "parse_arrivals"]
 
 
 @dataclass(frozen=True)
 class _Form:
-    """One kind of process: how it is written, and what reads each of its parts."""
+    """One kind of process: its form as text, its constructor, and a reader per parameter."""
 
     written: str
     make: Callable[..., Arrivals]
     readers: Mapping[str, Callable[[str], Any]]
-    leads: bool = True  # the first part may stand without its name
+    leads: bool = True  # the first parameter may be given without its name
 
 
 class _NotA(ValueError):
-    """A part that its reader cannot read; says what it needs."""
+    """A value that its reader cannot read; the message says what is needed."""
 
 
 def _number(text: str) -> float:
@@ -58,7 +57,7 @@ def _speed(text: str) -> float:
 
 def _flag(text: str) -> bool:
     if text not in ("", "true", "false"):
-        raise _NotA("to stand alone, or true or false")
+        raise _NotA("no value, or true or false")
     return text != "false"
 
 
@@ -120,25 +119,43 @@ _FORMS = {
 }
 
 GRAMMAR = "\n".join([*(form.written for form in _FORMS.values()), "A + B"])
-"""Every form of a process, one a line."""
+"""The forms of all processes, one on each line."""
 
-# Without spaces around it a + may be part of a number or a name, unless a process follows.
+# A + without spaces may be part of a number or a name, unless a process follows it.
 _PLUS = rf"\s\+\s|\+(?=(?:{'|'.join(_FORMS)}):)"
 
 
-def parse_arrivals(text: str) -> Arrivals:
-    """Read an arrival process as it is written on the command line.
-
-    Parameters
-    ----------
-    text : str
-        One of the forms of :data:`GRAMMAR`. Rates are in arrivals a second. A
-        FILE is a path or a public corpus's name.
+def as_arrivals(given: str | Arrivals) -> Arrivals:
+    """The arrival process that a user gave as text or as itself.
 
     Raises
     ------
     SimulationError
-        If it is none of them, or a part of it is not allowed.
+        If it is neither, or the text is not allowed.
+    """
+    if isinstance(given, str):
+        return parse_arrivals(given)
+    if not isinstance(given, Arrivals):
+        raise SimulationError(
+            f"arrivals is a {type(given).__name__}: give a process such as rs.Poisson(4), a "
+            "text such as 'poisson:4', or times as rs.Trace(times)"
+        )
+    return given
+
+
+def parse_arrivals(text: str) -> Arrivals:
+    """Read an arrival process from text.
+
+    Parameters
+    ----------
+    text : str
+        One of the forms of :data:`GRAMMAR`. Rates are in arrivals per second. A
+        FILE is a path, or the name of a public corpus.
+
+    Raises
+    ------
+    SimulationError
+        If it has none of these forms, or a value is not allowed.
     """
     processes = [_process(term.strip()) for term in _split(text, _PLUS)]
     if len(processes) == 1:
@@ -183,7 +200,7 @@ def _process(text: str) -> Arrivals:
 
 
 def _split(text: str, separator: str) -> list[str]:
-    """Divide at the separator (a pattern), but not within double quotes."""
+    """Split at the separator (a pattern), except within double quotes."""
     parts = [""]
     for piece in re.split(r'("[^"]*")', text):
         first, *others = [piece] if piece.startswith('"') else re.split(separator, piece)
@@ -193,7 +210,7 @@ def _split(text: str, separator: str) -> list[str]:
 
 
 def _said(error: SimulationError) -> str:
-    """What a process's constructor said, without the class's name before it."""
+    """The message of a process's constructor, without the name of the class."""
     return str(error).partition(": ")[2]
 
 

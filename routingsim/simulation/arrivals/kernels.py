@@ -1,9 +1,9 @@
-"""The compiled parts of the arrival processes, loaded when the first of them is drawn.
+"""The compiled kernels of the arrival processes, imported when times are first drawn.
 
-Every kernel draws from the stream ``key`` alone and keys each draw by the
-arrival it belongs to, so the first n arrivals are the same whatever number is
-asked for. A kernel is compiled when first called. Times are in seconds, rates
-in arrivals a second; renewal processes count in mean gaps and divide last.
+A kernel takes its random numbers from the stream ``key`` alone, keyed by the
+index of the arrival, so the first n arrivals do not depend on n. A kernel is
+compiled when first called. Times are in seconds, rates in arrivals per second;
+renewal processes count in mean gaps and divide by the rate last.
 """
 
 import math
@@ -57,11 +57,10 @@ def gamma(key, n, rate, shape):
 
 @njit(cache=True, nogil=True)
 def switching(key, n, rates, seconds, by_chance):
-    """``n`` Poisson arrivals at rates that take turns, each for its ``seconds``.
+    """``n`` Poisson arrivals at cyclic rates, each held for its ``seconds``.
 
-    By chance, these are means of exponential sojourns, and the first state is
-    drawn by its share of time. A unit exponential is what each arrival needs of
-    the rate's integral.
+    With ``by_chance`` these are means of exponential sojourns, and the first state is
+    drawn by its share of time. The rate's integral between arrivals is a unit exponential.
     """
     times = np.empty(n)
     state = 0
@@ -90,8 +89,8 @@ def switching(key, n, rates, seconds, by_chance):
 def diurnal(key, n, rate, amplitude, period, peak_at):
     """``n`` arrivals at rate ``rate * (1 + amplitude * cos(2π(t − peak_at) / period))``.
 
-    Thinning: candidates come at the peak's rate and each is kept with the
-    probability that the rate has fallen to.
+    By thinning: candidates arrive at the peak rate, and each is kept with probability
+    rate / peak rate.
     """
     times = np.empty(n)
     t = 0.0

@@ -1,42 +1,25 @@
-"""What every arrival process is, and the checks they share."""
+"""What every arrival process is, and the superposition of several."""
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
-from numbers import Real
-from typing import TYPE_CHECKING, Any, NoReturn, Self
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from routingsim.errors import SimulationError
+from routingsim.simulation.arrivals.checks import RATE, check_seed, is_whole, number, positive
 
 if TYPE_CHECKING:
     from routingsim.corpora.corpus import Corpus
-    from routingsim.simulation.arrivals.superposition import Superposition
 
-__all__ = [
-    "RATE",
-    "Arrivals",
-    "Rated",
-    "Times",
-    "checked",
-    "compiled",
-    "is_finite",
-    "is_whole",
-    "number",
-    "numeral",
-    "options",
-    "positive",
-    "realised",
-    "refuse",
-]
+__all__ = ["Arrivals", "Rated", "Superposition", "Times", "kernels", "realised"]
 
-RATE = "arrivals a second"
-_RATES = 1e-12, 1e18  # beyond, times or their squares are no longer numbers
+_RATES = 1e-12, 1e18  # outside, times or their squares overflow
+_BRANCH = -1  # part of the draw that begins the stream of one part of a superposition
 Times = NDArray[np.float64]
 
 
@@ -67,22 +50,24 @@ def realised(times: ArrayLike) -> tuple[float, float]:
 
 
 class Arrivals(ABC):
-    """What every arrival process is."""
+    """An arrival process: a frozen value that gives arrival times."""
+
+    _poisson = False  # whether it is a Poisson process
 
     @property
     def synthetic(self) -> bool:
-        """Whether a model makes the times, none a corpus or trace: only then is there warm-up."""
+        """Whether a model makes the times; only then do runs have a warm-up by default."""
         return True
 
-    if TYPE_CHECKING:  # some have them as fields, which a real property would stand in the way of
+    if TYPE_CHECKING:  # at run time these would hide the fields of the same names
 
         @property
         def rate(self) -> float | None:
-            """Mean arrivals a second, nominal (for traces as recorded); None where not known."""
+            """Mean arrivals a second, nominal (for traces as recorded); None if unknown."""
 
         @property
         def cv(self) -> float | None:
-            """Coefficient of variation of the gaps, nominal; None where not known."""
+            """Coefficient of variation of the gaps, nominal; None if unknown."""
 
     @abstractmethod
     def scaled(self, factor: float) -> Arrivals:
@@ -92,6 +77,10 @@ class Arrivals(ABC):
     def _draw(self, n: int, key: np.uint64, corpus: Corpus | None) -> Times:
         """Times of the first ``n`` arrivals, from the stream ``key``."""
 
+    def _parts(self) -> tuple[Arrivals, ...]:
+        """The processes that this one adds to a superposition; none if it must stand alone."""
+        return (self,)
+
     def times(self, n: int, seed: int, corpus: Corpus | None = None) -> Times:
         """Times of the first ``n`` arrivals.
 
@@ -100,9 +89,9 @@ class Arrivals(ABC):
         n : int
             How many.
         seed : int
-            Names the draws, −2**63 to 2**63 − 1.
+            Seed of the random numbers, −2**63 to 2**63 − 1.
         corpus : Corpus, optional
-            Whose own times :class:`CorpusTimes` takes.
+            Its own times are those of :class:`CorpusTimes`.
 
         Returns
         -------
@@ -118,16 +107,15 @@ class Arrivals(ABC):
         CorpusError
             If a trace cannot be read.
         """
+        from routingsim import rng  # not at the top: this loads the compiler
+
         if not is_whole(n) or n < 0:
             raise SimulationError(f"n is {n!r}, needs a whole number of at least 0 (arrivals)")
-        if not is_whole(seed) or not -(2**63) <= seed < 2**63:
-            raise SimulationError(f"seed is {seed!r}, needs a whole number of at most 64 bits")
-        return self._draw(int(n), _stream(seed), corpus)
+        check_seed(seed)
+        return self._draw(int(n), np.uint64(rng.stream(seed, rng.ARRIVAL)), corpus)
 
     def __add__(self, other: Arrivals) -> Superposition:
-        """Both processes at once."""
-        from routingsim.simulation.arrivals.superposition import Superposition
-
+        """The superposition of both processes."""
         if not isinstance(other, Arrivals):
             return NotImplemented
         return Superposition((self, other))
@@ -135,7 +123,7 @@ class Arrivals(ABC):
 
 @dataclass(frozen=True)
 class Rated(Arrivals):
-    """A process that is given its mean rate first."""
+    """A process whose first parameter is its mean rate."""
 
     rate: float  # pyright: ignore[reportIncompatibleMethodOverride]
 
@@ -149,77 +137,87 @@ class Rated(Arrivals):
         return replace(self, rate=self.rate * factor)
 
 
-def compiled() -> Any:
-    """The kernels. Not imported at the top: this loads the compiler."""
-    from routingsim.simulation.arrivals import kernels
+@dataclass(frozen=True)
+class Superposition(Arrivals):
+    """The arrivals of several independent processes, merged.
 
-    return kernels
+    Each part draws from a stream of its own. A trace that is not looped ends,
+    and the others go on.
 
-
-def _stream(seed: int) -> np.uint64:
-    from routingsim import rng
-
-    return np.uint64(rng.stream(seed, rng.ARRIVAL))
-
-
-def is_whole(value: object) -> bool:
-    """Whether it is an integer of Python's or NumPy's."""
-    return hasattr(value, "__index__") and not isinstance(value, bool)
-
-
-def is_finite(value: object) -> bool:
-    """Whether it is a finite real number."""
-    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def numeral(number: float) -> str:
-    """Shortest text that reads back as the same number."""
-    return repr(float(number)).removesuffix(".0")
-
-
-def options(process: Arrivals, *names: str) -> list[str]:
-    """``name=value`` of the fields that differ from their defaults."""
-    defaults = {field.name: field.default for field in fields(process)}  # pyright: ignore
-    values = {name: getattr(process, name) for name in names}
-    return [
-        name if value is True else f"{name}={numeral(value)}"
-        for name, value in values.items()
-        if value != defaults[name]
-    ]
-
-
-def refuse(owner: str, name: str, value: object, needed: str) -> NoReturn:
-    """Raise the error that ``name`` of ``owner`` is not what is needed."""
-    shown = numeral(value) if isinstance(value, int | float) else repr(value)
-    raise SimulationError(f"{owner}: {name} is {shown}, needs {needed}")
-
-
-def checked(
-    owner: str, name: str, value: object, allowed: Callable[[float], bool], needed: str
-) -> float:
-    """``value`` as a float, if it is a finite number that is ``allowed``.
+    Parameters
+    ----------
+    parts : sequence of Arrivals
+        Models and traces. A superposition among them is replaced by its own parts.
 
     Raises
     ------
     SimulationError
-        If it is anything else; ``needed`` says what is.
+        If there are no parts, or one must stand alone.
     """
-    try:
-        found = float(value)  # pyright: ignore[reportArgumentType]
-    except (TypeError, ValueError):
-        found = math.nan
-    if not (math.isfinite(found) and allowed(found)):
-        refuse(owner, name, value, needed)
-    return found
+
+    parts: tuple[Arrivals, ...]
+
+    def __post_init__(self) -> None:
+        found: list[Arrivals] = []
+        for part in self.parts:
+            own = part._parts() if isinstance(part, Arrivals) else ()
+            if not own:
+                raise SimulationError(
+                    f"Superposition: {part} cannot be a part of one; needs models and traces"
+                )
+            found += own
+        if not found:
+            raise SimulationError("Superposition: no parts; needs one or more")
+        object.__setattr__(self, "parts", tuple(found))
+
+    @property
+    def synthetic(self) -> bool:
+        return all(part.synthetic for part in self.parts)
+
+    @property
+    def rate(self) -> float:
+        return math.fsum(part.rate or 0.0 for part in self.parts)
+
+    @property
+    def cv(self) -> float | None:
+        """1 where every part is Poisson, for then the superposition is; else unknown."""
+        return 1.0 if all(part._poisson for part in self.parts) else None
+
+    def scaled(self, factor: float) -> Self:
+        return type(self)(tuple(part.scaled(factor) for part in self.parts))
+
+    def _parts(self) -> tuple[Arrivals, ...]:
+        return self.parts
+
+    def _draw(self, n: int, key: np.uint64, corpus: Corpus | None) -> Times:
+        from routingsim.rng import bits
+
+        keys = [np.uint64(bits(key, k, _BRANCH)) for k in range(len(self.parts))]
+        counts = [min(n, n // len(keys) + 64)] * len(keys)
+        drawn = [np.empty(0)] * len(keys)
+        behind = range(len(keys))
+        while True:
+            for k in behind:
+                drawn[k] = self.parts[k]._draw(counts[k], keys[k], corpus)
+            merged = np.sort(np.concatenate(drawn), kind="stable")
+            last = merged[n - 1] if 0 < n <= merged.size else math.inf
+            # Parts that may have more arrivals before the last one.
+            behind = [
+                k
+                for k, times in enumerate(drawn)
+                if counts[k] < n and times.size == counts[k] and times[-1] < last
+            ]
+            if not behind:
+                return merged[:n]
+            for k in behind:
+                counts[k] = min(n, 2 * counts[k])
+
+    def __str__(self) -> str:
+        return " + ".join(map(str, self.parts))
 
 
-def number(process: Arrivals, name: str, allowed: Callable[[float], bool], needed: str) -> None:
-    """Hold the field ``name`` to what is allowed, and keep it as a float."""
-    value = getattr(process, name)
-    found = checked(type(process).__name__, name, value, allowed, needed)
-    object.__setattr__(process, name, found)
+def kernels() -> Any:
+    """The compiled kernels. Not imported at the top: this loads the compiler."""
+    from routingsim.simulation.arrivals import kernels
 
-
-def positive(process: Arrivals, name: str, unit: str) -> None:
-    """Hold the field ``name`` to a number above 0, and keep it as a float."""
-    number(process, name, lambda x: x > 0, f"a number above 0 ({unit})")
+    return kernels

@@ -1,4 +1,4 @@
-"""Arrivals as they were recorded: a trace's, or the corpus's own."""
+"""Recorded arrivals: those of a trace, or of the corpus that is replayed."""
 
 from __future__ import annotations
 
@@ -12,17 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from routingsim.errors import SimulationError
-from routingsim.simulation.arrivals.process import (
-    Arrivals,
-    Times,
-    compiled,
-    number,
-    numeral,
-    options,
-    positive,
-    realised,
-    refuse,
-)
+from routingsim.simulation.arrivals.checks import number, numeral, options, positive, refuse
+from routingsim.simulation.arrivals.process import Arrivals, Times, kernels, realised
 
 if TYPE_CHECKING:
     from routingsim.corpora.corpus import Corpus
@@ -34,7 +25,7 @@ _WINDOW = ("start", "stop")
 
 @dataclass(frozen=True, eq=False)
 class Trace(Arrivals):
-    """The arrivals of a recorded trace, as they were.
+    """The arrivals of a recorded trace.
 
     Time 0 is the first arrival, or ``start`` where one is given.
 
@@ -48,12 +39,11 @@ class Trace(Arrivals):
     start, stop : float, optional
         The part [start, stop) of the trace, in its own seconds.
     loop : bool
-        Whether it begins again at its end. A lap ends at ``stop``, or else one
-        mean gap after the last arrival.
+        Whether the trace repeats. A lap ends at ``stop``, or else one mean gap
+        after the last arrival.
     jitter : float
-        Width in the trace's own seconds of a uniform delay drawn for each
-        arrival, after which they are sorted again: for traces whose clock was
-        coarse.
+        Width in the trace's own seconds of a uniform delay added to each
+        arrival before they are sorted again, for traces with a coarse clock.
     """
 
     source: str | os.PathLike[str] | Corpus | ArrayLike
@@ -82,7 +72,7 @@ class Trace(Arrivals):
 
     @cached_property
     def _lap(self) -> tuple[Times, float]:
-        """The arrivals of one lap, in the trace's own seconds from its start, and its length."""
+        """Arrivals of one lap, in the trace's own seconds from its start, and its length."""
         stamps, name = self._stamps()
         stamps = stamps[_within(stamps, self.start, self.stop, name)]
         origin = float(stamps[0]) if self.start is None else self.start
@@ -127,7 +117,7 @@ class Trace(Arrivals):
             times = (np.arange(laps)[:, None] * length + times).ravel()
         if self.jitter:
             times = times.copy()
-            compiled().jitter(key, times, self.jitter)
+            kernels().jitter(key, times, self.jitter)
             times.sort()
         return times[:n] / self.speed
 
@@ -160,10 +150,10 @@ class Trace(Arrivals):
 
 @dataclass(frozen=True)
 class CorpusTimes(Arrivals):
-    """The own times of the corpus that is replayed.
+    """The recorded times of the corpus that is replayed.
 
-    Time 0 is the first arrival, or ``start`` where one is given. Where a window
-    is given, only the tasks in it are met: see :meth:`rows`.
+    Time 0 is the first arrival, or ``start`` where one is given. With a window
+    only the tasks in it are replayed: see :meth:`rows`.
 
     Parameters
     ----------
@@ -196,8 +186,11 @@ class CorpusTimes(Arrivals):
     def scaled(self, factor: float) -> Self:
         return replace(self, speed=self.speed * factor)
 
+    def _parts(self) -> tuple[Arrivals, ...]:
+        return ()
+
     def rows(self, corpus: Corpus) -> slice:
-        """Which of the corpus's tasks arrive, the first with the first of the times.
+        """The corpus's tasks that arrive, in the order of the times.
 
         Raises
         ------
@@ -208,7 +201,9 @@ class CorpusTimes(Arrivals):
 
     def _draw(self, n: int, key: np.uint64, corpus: Corpus | None) -> Times:
         if corpus is None:
-            raise SimulationError("the corpus's own times are asked for, and no corpus was given")
+            raise SimulationError(
+                'arrivals="corpus" takes the times of a corpus, and no corpus was given'
+            )
         times = _own_times(corpus)[self.rows(corpus)]
         origin = times[0] if self.start is None else self.start
         return (times[:n] - origin) / self.speed
@@ -230,7 +225,7 @@ def _window(process: Trace | CorpusTimes) -> None:
 
 
 def _within(stamps: Times, start: float | None, stop: float | None, name: str) -> slice:
-    """Where the stamps in [start, stop) are, of which there must be some."""
+    """The stamps in [start, stop), of which there must be one or more."""
     first = 0 if start is None else int(np.searchsorted(stamps, start))
     end = stamps.size if stop is None else int(np.searchsorted(stamps, stop))
     if first >= end:

@@ -1,4 +1,4 @@
-"""Processes whose gaps are independent and alike.
+"""Renewal processes: independent gaps of one law.
 
 They begin with a gap: the first arrival is not at 0.
 """
@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from routingsim.simulation.arrivals.process import Rated, Times, compiled, number, numeral
+from routingsim.simulation.arrivals.checks import number, numeral
+from routingsim.simulation.arrivals.process import Rated, Times, kernels
 
 if TYPE_CHECKING:
     from routingsim.corpora.corpus import Corpus
 
-__all__ = ["Deterministic", "Gamma", "Poisson", "Weibull"]
+__all__ = ["Deterministic", "Gamma", "Poisson", "Weibull", "weibull_shape"]
 
 
 @dataclass(frozen=True)
@@ -29,12 +30,14 @@ class Poisson(Rated):
         Arrivals a second.
     """
 
+    _poisson = True
+
     @property
     def cv(self) -> float:
         return 1.0
 
     def _draw(self, n: int, key: np.uint64, corpus: Corpus | None) -> Times:
-        return compiled().poisson(key, n, self.rate)
+        return kernels().poisson(key, n, self.rate)
 
     def __str__(self) -> str:
         return f"poisson:{numeral(self.rate)}"
@@ -63,7 +66,7 @@ class Deterministic(Rated):
 
 @dataclass(frozen=True)
 class _Varied(Rated):
-    """Gaps given by their mean and their coefficient of variation."""
+    """A renewal process given by its rate and the coefficient of variation of its gaps."""
 
     cv: float  # pyright: ignore[reportIncompatibleMethodOverride]
 
@@ -89,12 +92,12 @@ class Gamma(_Varied):
     rate : float
         Arrivals a second.
     cv : float
-        Of the gaps, 0.001 to 1000: below 1 for regular arrivals, above 1 for
-        clustered ones. At 1 the gaps are exponential.
+        Coefficient of variation of the gaps, 0.001 to 1000: below 1 for regular
+        arrivals, above 1 for clustered ones. At 1 the gaps are exponential.
     """
 
     def _draw(self, n: int, key: np.uint64, corpus: Corpus | None) -> Times:
-        return compiled().gamma(key, n, self.rate, self.cv**-2)
+        return kernels().gamma(key, n, self.rate, self.cv**-2)
 
 
 @dataclass(frozen=True)
@@ -109,26 +112,23 @@ class Weibull(_Varied):
     rate : float
         Arrivals a second.
     cv : float
-        Of the gaps, 0.001 to 1000. At 1 the gaps are exponential.
+        Coefficient of variation of the gaps, 0.001 to 1000. At 1 they are exponential.
     """
 
     @property
     def shape(self) -> float:
         """The Weibull law's shape k."""
-        low, high = 0.05, 2000.0  # cv of 4e5 and 6e-4
-        for _ in range(100):  # halve to the last bit
-            middle = (low + high) / 2
-            if _weibull_cv(middle) > self.cv:
-                low = middle
-            else:
-                high = middle
-        return high
+        return weibull_shape(self.cv)
 
     def _draw(self, n: int, key: np.uint64, corpus: Corpus | None) -> Times:
-        return compiled().weibull(key, n, self.rate, self.shape)
+        return kernels().weibull(key, n, self.rate, self.shape)
 
 
-def _weibull_cv(shape: float) -> float:
-    """Coefficient of variation of a Weibull law; falls as ``shape`` rises."""
-    exponent = math.lgamma(1 + 2 / shape) - 2 * math.lgamma(1 + 1 / shape)
-    return math.sqrt(math.expm1(exponent))
+def weibull_shape(cv: float) -> float:
+    """Shape of a Weibull law with this coefficient of variation, from 6e-4 to 4e5."""
+    low, high = 0.05, 2000.0
+    for _ in range(100):  # halve to the last bit
+        k = (low + high) / 2
+        excess = math.lgamma(1 + 2 / k) - 2 * math.lgamma(1 + 1 / k) - math.log1p(cv * cv)
+        low, high = (k, high) if excess > 0 else (low, k)
+    return high

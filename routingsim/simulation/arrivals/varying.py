@@ -1,4 +1,4 @@
-"""Poisson processes whose rate changes: by chance, by a plan, by the hour."""
+"""Poisson processes with a varying rate: random, piecewise constant or diurnal."""
 
 from __future__ import annotations
 
@@ -10,18 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from routingsim.errors import SimulationError
-from routingsim.simulation.arrivals.process import (
+from routingsim.simulation.arrivals.checks import (
     RATE,
-    Arrivals,
-    Rated,
-    Times,
     checked,
-    compiled,
     number,
     numeral,
     options,
     positive,
 )
+from routingsim.simulation.arrivals.process import Arrivals, Rated, Times, kernels
 
 if TYPE_CHECKING:
     from routingsim.corpora.corpus import Corpus
@@ -30,24 +27,23 @@ __all__ = ["MMPP", "Diurnal", "Piecewise", "burst"]
 
 _RATE = f"a number of at least 0 ({RATE})"
 _SECONDS = "a number above 0 (seconds)"
-_MOST_CHANGES = 1e10  # of state in one draw, some minutes
+_MOST_CHANGES = 1e10  # changes of state in one draw; these take some minutes
 
 
 @dataclass(frozen=True)
 class MMPP(Arrivals):
-    """Markov-modulated Poisson process whose states take turns.
+    """Markov-modulated Poisson process with cyclic states.
 
-    State j lasts an exponential time of mean ``sojourns[j]``, in which arrivals
-    come at ``rates[j]``; then comes state j + 1, and after the last the first.
-    The process is stationary: at time 0 it is in state j with the probability of
-    that state's share of time. See Fischer & Meier-Hellstern, "The
-    Markov-modulated Poisson process (MMPP) cookbook", Performance Evaluation 18
-    (1993).
+    State j lasts an exponential time of mean ``sojourns[j]``, during which arrivals
+    come at ``rates[j]``; then comes state j + 1, and after the last state the first.
+    The process is stationary: at time 0 it is in state j with a probability equal to
+    that state's share of time. See Fischer & Meier-Hellstern, "The Markov-modulated
+    Poisson process (MMPP) cookbook", Performance Evaluation 18 (1993).
 
     Parameters
     ----------
     rates : sequence of float
-        Arrivals a second in each state, 0 allowed but not everywhere.
+        Arrivals per second in each state, at least 0 and not all 0.
     sojourns : sequence of float
         Mean seconds in each state.
     """
@@ -56,8 +52,8 @@ class MMPP(Arrivals):
     sojourns: Sequence[float]
 
     def __post_init__(self) -> None:
-        rates = _at_least_0("MMPP", "rates", self.rates)
-        sojourns = _above_0("MMPP", "sojourns", self.sojourns)
+        rates = _rates("MMPP", "rates", self.rates)
+        sojourns = _lengths("MMPP", "sojourns", self.sojourns)
         if len(rates) != len(sojourns):
             raise SimulationError(
                 f"MMPP: {len(rates)} rates and {len(sojourns)} sojourns; needs one of each a state"
@@ -73,10 +69,10 @@ class MMPP(Arrivals):
 
     @property
     def cv(self) -> float:
-        """Of the gaps: cv² = 2 λ² φ (Λ − Q)⁻² 1 − 1.
+        """From cv² = 2 λ² φ (Λ − Q)⁻² 1 − 1.
 
-        Here Λ holds the rates, Q the rates of change between the states, λ is the
-        mean rate and φ the state an arrival finds (the cookbook, section 1.2).
+        Λ is the diagonal matrix of the rates, Q the generator of the states, λ the mean
+        rate and φ the distribution of the state at an arrival (the cookbook, section 1.2).
         """
         rates, leaving = np.array(self.rates), 1 / np.array(self.sojourns)
         change = np.diag(leaving) @ (np.roll(np.eye(rates.size), 1, axis=1) - np.eye(rates.size))
@@ -86,7 +82,7 @@ class MMPP(Arrivals):
         return float(np.sqrt(second * self.rate**2 - 1))
 
     def scaled(self, factor: float) -> Self:
-        """Arrivals ``factor`` times as fast, in states that last as long as before."""
+        """Arrivals ``factor`` times as fast; the states last as long as before."""
         return replace(self, rates=tuple(rate * factor for rate in self.rates))
 
     def _draw(self, n: int, key: np.uint64, corpus: Corpus | None) -> Times:
@@ -97,7 +93,7 @@ class MMPP(Arrivals):
 
 
 def burst(rate: float, peak: float, on: float, off: float) -> MMPP:
-    """Quiet spells and bursts of random length, in turn.
+    """Quiet periods and bursts of random length, alternating.
 
     ``burst(rate=2, peak=20, on=10, off=50)``: 2/s, and every 60 s on average a
     burst of 20/s that lasts 10 s on average. For fixed lengths see
@@ -106,14 +102,14 @@ def burst(rate: float, peak: float, on: float, off: float) -> MMPP:
     Parameters
     ----------
     rate, peak : float
-        Arrivals a second in quiet spells (0 allowed) and in bursts.
+        Arrivals per second in quiet periods (at least 0) and in bursts (above 0).
     on, off : float
-        Mean seconds that a burst and that a quiet spell last.
+        Mean seconds of a burst and of a quiet period.
 
     Returns
     -------
     MMPP
-        With a quiet and a bursting state.
+        With two states.
 
     Raises
     ------
@@ -129,7 +125,7 @@ def burst(rate: float, peak: float, on: float, off: float) -> MMPP:
 
 @dataclass(frozen=True)
 class Piecewise(Arrivals):
-    """Poisson arrivals at rates that follow a plan, which begins again at its end.
+    """Poisson arrivals at piecewise constant rates, repeated from the start after the end.
 
     Arrival i comes when the rate's integral reaches the ith arrival of a Poisson
     process of rate 1 (Çinlar, "Introduction to stochastic processes", 1975,
@@ -138,7 +134,7 @@ class Piecewise(Arrivals):
     Parameters
     ----------
     steps : sequence of (float, float)
-        Seconds, and arrivals a second during them: 0 allowed, but not everywhere.
+        Duration in seconds, and arrivals per second: at least 0 and not all 0.
     """
 
     steps: Sequence[tuple[float, float]]
@@ -150,8 +146,8 @@ class Piecewise(Arrivals):
             raise SimulationError(
                 f"Piecewise: steps is {self.steps!r}, needs pairs (seconds, rate)"
             ) from None
-        seconds = _above_0("Piecewise", "seconds", [pair[0] for pair in pairs])
-        rates = _at_least_0("Piecewise", "rates", [pair[1] for pair in pairs])
+        seconds = _lengths("Piecewise", "seconds", [pair[0] for pair in pairs])
+        rates = _rates("Piecewise", "rates", [pair[1] for pair in pairs])
         if not any(rates):
             raise SimulationError("Piecewise: no step has a rate above 0; needs one")
         object.__setattr__(self, "steps", tuple(zip(seconds, rates, strict=True)))
@@ -166,7 +162,7 @@ class Piecewise(Arrivals):
         return None
 
     def scaled(self, factor: float) -> Self:
-        """The same plan in time, at ``factor`` times the rates."""
+        """The same durations, at ``factor`` times the rates."""
         return replace(self, steps=tuple((seconds, rate * factor) for seconds, rate in self.steps))
 
     def _draw(self, n: int, key: np.uint64, corpus: Corpus | None) -> Times:
@@ -179,7 +175,7 @@ class Piecewise(Arrivals):
 
 @dataclass(frozen=True)
 class Diurnal(Rated):
-    """Poisson arrivals at a rate that swings: rate·(1 + amplitude·cos(2π(t − peak_at)/period)).
+    """Poisson arrivals at the rate rate·(1 + amplitude·cos(2π(t − peak_at)/period)).
 
     Drawn by thinning: Lewis & Shedler, "Simulation of nonhomogeneous Poisson
     processes by thinning", Naval Research Logistics Quarterly 26 (1979).
@@ -189,12 +185,12 @@ class Diurnal(Rated):
     rate : float
         Mean arrivals a second.
     amplitude : float
-        How far the rate swings, as a share of its mean, 0 to 1.
+        Amplitude as a share of the mean rate, 0 to 1.
     period : float
         Seconds from peak to peak.
     peak_at : float, optional
-        When a peak is, in seconds. Default: half a period, so that a day begins
-        at its lowest.
+        Time of a peak in seconds. By default half a period, so that the rate starts at
+        its minimum.
     """
 
     amplitude: float
@@ -214,17 +210,25 @@ class Diurnal(Rated):
 
     def _draw(self, n: int, key: np.uint64, corpus: Corpus | None) -> Times:
         peak_at = self.period / 2 if self.peak_at is None else self.peak_at
-        return compiled().diurnal(key, n, self.rate, self.amplitude, self.period, peak_at)
+        return kernels().diurnal(key, n, self.rate, self.amplitude, self.period, peak_at)
 
     def __str__(self) -> str:
         said = f"diurnal:{numeral(self.rate)},amplitude={numeral(self.amplitude)}"
         return ",".join([said, *options(self, "period", "peak_at")])
 
 
-def _above_0(owner: str, name: str, values: Sequence[float]) -> tuple[float, ...]:
-    """The values, if each is an allowed number of seconds."""
+def _lengths(owner: str, name: str, values: Sequence[float]) -> tuple[float, ...]:
+    """The values, each checked to be a number of seconds above 0."""
     return tuple(
         checked(owner, f"{name}[{k}]", value, lambda x: x > 0, _SECONDS)
+        for k, value in enumerate(values)
+    )
+
+
+def _rates(owner: str, name: str, values: Sequence[float]) -> tuple[float, ...]:
+    """The values, each checked to be a rate of at least 0."""
+    return tuple(
+        checked(owner, f"{name}[{k}]", value, lambda x: x >= 0, _RATE)
         for k, value in enumerate(values)
     )
 
@@ -236,24 +240,16 @@ def _switching(
     rates: NDArray[np.float64],
     seconds: NDArray[np.float64],
 ) -> Times:
-    """``n`` arrivals, unless states change so often between them that none would end."""
-    a_turn = float(np.dot(rates, seconds))
-    changes = n * len(rates) / max(a_turn, np.finfo(float).tiny)
+    """``n`` arrivals, unless states change so often that they would take too long to draw."""
+    per_cycle = float(np.dot(rates, seconds))
+    changes = n * len(rates) / max(per_cycle, np.finfo(float).tiny)
     if changes > _MOST_CHANGES:
         raise SimulationError(
-            f"{process}: a turn of all states brings {a_turn:g} arrivals, so {n:,} arrivals take "
-            f"some {changes:.0e} changes of state, where {_MOST_CHANGES:.0e} are allowed; let the "
+            f"{process}: a cycle of all states has {per_cycle:g} arrivals, so {n:,} arrivals take "
+            f"{changes:.0e} changes of state, and {_MOST_CHANGES:.0e} are allowed; let the "
             "states last longer, or raise their rates"
         )
-    return compiled().switching(key, n, rates, seconds, isinstance(process, MMPP))
-
-
-def _at_least_0(owner: str, name: str, values: Sequence[float]) -> tuple[float, ...]:
-    """The values, if each is an allowed rate."""
-    return tuple(
-        checked(owner, f"{name}[{k}]", value, lambda x: x >= 0, _RATE)
-        for k, value in enumerate(values)
-    )
+    return kernels().switching(key, n, rates, seconds, isinstance(process, MMPP))
 
 
 def _steps(pairs: Iterable[tuple[float, float]]) -> str:

@@ -1,7 +1,7 @@
-"""Exact results of queueing theory, to check a simulation by and to plan without one.
+"""Exact results of queueing theory, to check a simulation or to plan without one.
 
-Each function takes rates per second and times in seconds, and returns a frozen result
-with named figures, ``to_frame()``, and, where it is known, the distribution of the wait::
+Each function takes rates per second and times in seconds. It returns a frozen result with
+named figures, ``to_frame()``, and, if known, the distribution of the wait::
 
     from routingsim.simulation import theory
 
@@ -22,8 +22,8 @@ with named figures, ``to_frame()``, and, where it is known, the distribution of 
 :func:`gimc`           the same with several servers
 =====================  =========================================================
 
-Poisson arrivals that a policy splits at random, or by what does not depend on the
-queues, stay Poisson: treat each agent by itself, at its share of the rate.
+Poisson arrivals that a policy splits at random, or by anything independent of the queues,
+stay Poisson: treat each agent separately, at its share of the rate.
 """
 
 from routingsim.simulation.theory.closed import FiniteSource, finite_source

@@ -1,4 +1,4 @@
-"""A closed loop: few users, who think, ask, wait for the answer, and think again."""
+"""The closed loop: users who think, send a task, wait for the answer, and think again."""
 
 from dataclasses import dataclass, field
 

@@ -1,4 +1,4 @@
-"""Poisson arrivals, other service: M/G/1, and M/D/c exactly."""
+"""Poisson arrivals, non-exponential service: M/G/1 and M/D/c."""
 
 import math
 from dataclasses import dataclass, field
@@ -13,7 +13,13 @@ from routingsim.simulation.theory.inputs import (
     check_stable,
     check_whole,
 )
-from routingsim.simulation.theory.results import Floats, Latencies, Result, bisect
+from routingsim.simulation.theory.results import (
+    Floats,
+    Result,
+    UnlimitedQueue,
+    bisect,
+    queue_figures,
+)
 
 __all__ = ["MG1", "MDc", "md1", "mdc", "mg1"]
 
@@ -73,17 +79,9 @@ def mg1(rate: float, service: float, scv: float) -> MG1:
 
 
 @dataclass(frozen=True, repr=False)
-class MDc(Latencies):
+class MDc(UnlimitedQueue):
     """M/D/c in steady state; see :func:`mdc`."""
 
-    rate: float
-    service: float
-    servers: int
-    utilisation: float
-    p_wait: float
-    wait_mean: float
-    queue_mean: float
-    latency_mean: float
     queue_pmf: Floats = field(repr=False, compare=False)
     """P(j tasks are queued), j = 0, 1, …"""
 
@@ -97,14 +95,14 @@ class MDc(Latencies):
 
 
 def mdc(rate: float, service: float, servers: int) -> MDc:
-    """M/D/c: Poisson arrivals, a service that always takes the same time, ``servers`` servers.
+    """M/D/c: Poisson arrivals, constant service time, ``servers`` servers, one FIFO queue.
 
-    Whoever is in service now has left one service time later, so the queue obeys
+    All tasks in service now have left one service time later, so the queue obeys
     ``Q' = max(Q + A - c, 0)`` with A Poisson(rate service): it is the maximum of a random walk
     with steps A - c, and Spitzer's identity gives ``E z**Q = exp(-sum_k g_k (1 - z**k))`` and
     ``E Q = sum_k k g_k`` with ``g_k = sum_n P(S_n = k) / n``. The ``g_k`` are the coefficients of
     ``-log(1 - z**-c E z**A)``, taken by FFT on the circle ``|z| = c / (rate service)``, where that
-    function is smooth and small, so that a tiny wait keeps its digits as well. The wait is
+    function is smooth and small, so that tiny waits are accurate too. The wait is
     Franx's: ``P(wait > t) = P(Q + Poisson(rate u) >= k c)`` with ``u = k service - t`` in
     (0, service]. Source: Crommelin 1932; Franx 2001, A simple solution for the M/D/c waiting
     time distribution, Oper. Res. Lett. 29; Asmussen, Applied Probability and Queues, 2nd ed.,
@@ -136,17 +134,8 @@ def mdc(rate: float, service: float, servers: int) -> MDc:
     servers = check_whole("mdc", "servers", servers)
     check_stable("mdc", rate, service, servers)
     queue, pmf = _queue(rate * service / servers, servers)
-    return MDc(
-        rate=rate,
-        service=service,
-        servers=servers,
-        utilisation=rate * service / servers,
-        p_wait=_tail(0.0, rate, service, servers, pmf),
-        wait_mean=queue / rate,
-        queue_mean=queue,
-        latency_mean=queue / rate + service,
-        queue_pmf=pmf,
-    )
+    p_wait = _tail(0.0, rate, service, servers, pmf)
+    return MDc(**queue_figures(rate, service, servers, p_wait, queue / rate), queue_pmf=pmf)
 
 
 def md1(rate: float, service: float) -> MDc:

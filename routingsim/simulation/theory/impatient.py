@@ -18,7 +18,7 @@ _LONGEST_QUEUE = 1 << 23
 
 @dataclass(frozen=True, repr=False)
 class ImpatientWaits(Waits):
-    """What both models tell: ``wait`` is the time in queue of all, served or not."""
+    """Figures of both models; ``wait`` is the time in queue of all tasks, served or not."""
 
     rate: float
     service: float
@@ -77,10 +77,9 @@ class MMcTimeout(ImpatientWaits):
 
 
 def mmc_timeout(rate: float, service: float, servers: int, patience: float) -> MMcTimeout:
-    """M/M/c+D: as M/M/c, but a task leaves after ``patience`` seconds in the queue; none leaves
-    while it is served.
+    """M/M/c+D: as M/M/c, but a task leaves after ``patience`` seconds in the queue.
 
-    The offered wait V, how long a task of endless patience would queue, has the density
+    The offered wait V, the time that a task of infinite patience would queue, has the density
     ``rate p[c - 1] exp(-d x)`` up to the timeout and ``rate p[c - 1] exp(rate patience -
     c x / service)`` beyond, with ``d = c / service - rate`` and ``p[c - 1] = 1 / (1 / B(c - 1) +
     rate J)``, J the integral of the exponentials. A task times out if ``V > patience``, and its
@@ -158,7 +157,7 @@ class ErlangA(ImpatientWaits):
         decay = t / self.patience
         exponent = -self.rate * self.patience * np.expm1(-decay) - completions * t
         queued = np.arange(found.size)
-        with np.errstate(divide="ignore"):  # a state out of reach
+        with np.errstate(divide="ignore"):  # log 0 of an unreachable state
             weights = np.log(found)
         pairs = zip(exponent, decay, strict=True)
         return np.exp([logsumexp(weights + e - d * queued) for e, d in pairs])
@@ -207,8 +206,8 @@ def erlang_a(rate: float, service: float, servers: int, patience: float) -> Erla
     Raises
     ------
     SimulationError
-        If a parameter is outside its domain, or an overloaded queue so patient that it grows
-        to millions.
+        If a parameter is outside its domain, or an overloaded queue would hold millions of
+        tasks.
     """
     rate, service, patience = check_positive(
         "erlang_a", rate=rate, service=service, patience=patience
@@ -223,7 +222,7 @@ def erlang_a(rate: float, service: float, servers: int, patience: float) -> Erla
     queued = np.arange(found.size)
     wait = float(queued @ found) / rate
     lost = wait / patience
-    # Of those who find j queued, a share outlasts its wait, which then is shorter than V.
+    # Of tasks that find j queued, the share whose patience exceeds the wait is served.
     faster = completions + (queued + 1) / patience
     outlasting = found * completions / faster
     served_wait = float(outlasting @ np.cumsum(1 / faster)) / (1 - lost)
@@ -245,7 +244,7 @@ def erlang_a(rate: float, service: float, servers: int, patience: float) -> Erla
 
 
 def _growth(rate: float, completions: float, patience: float) -> Floats:
-    """log(p[c + j] / p[c]) for j = 0, 1, … to where it is negligible."""
+    """log(p[c + j] / p[c]) for j = 0, 1, … until it is negligible."""
     size = 64
     while size <= _LONGEST_QUEUE:
         departures = completions + np.arange(1, size) / patience

@@ -1,4 +1,4 @@
-"""What a queue may be asked: the checks every model shares."""
+"""Checks of parameters, shared by all models."""
 
 import math
 import operator
@@ -60,7 +60,7 @@ def check_whole(model: str, name: str, value: int, low: int = 1) -> int:
 
 
 def check_stable(model: str, rate: float, service: float, servers: int) -> None:
-    """Refuse a queue that would grow for ever.
+    """Check that the queue has a steady state.
 
     Raises
     ------

@@ -17,6 +17,7 @@ from routingsim.simulation.theory.results import (
     Result,
     Waits,
     erlang_tail,
+    queue_figures,
 )
 
 __all__ = [
@@ -35,8 +36,8 @@ __all__ = [
 def erlang_b(load: float, servers: int) -> float:
     """Erlang's loss formula: the share of arrivals that find every server busy and are lost.
 
-    ``B(0) = 1`` and ``B(n) = load B(n - 1) / (n + load B(n - 1))``, which adds positive terms
-    only and so keeps its digits for thousands of servers, where ``load**n / n!`` overflows.
+    ``B(0) = 1`` and ``B(n) = load B(n - 1) / (n + load B(n - 1))``: with positive terms only it
+    is accurate for thousands of servers, where ``load**n / n!`` overflows.
     Source: Cooper, Introduction to Queueing Theory, 2nd ed., sec. 3.3; Gross, Shortle, Thompson
     & Harris, Fundamentals of Queueing Theory, 4th ed., sec. 2.5 and problem 2.53.
 
@@ -60,7 +61,7 @@ def erlang_b(load: float, servers: int) -> float:
 
 
 def erlang_c(load: float, servers: int) -> float:
-    """Erlang's delay formula: the share of arrivals that wait, when none is lost.
+    """Erlang's delay formula: the share of arrivals that wait, if none is lost.
 
     ``C = B / (1 - rho (1 - B))`` with ``rho = load / servers`` and Erlang's ``B``. Source: Cooper,
     2nd ed., sec. 3.4; Gross et al., 4th ed., sec. 2.3.
@@ -90,7 +91,7 @@ class MMc(ExponentialWaits):
 
 
 def mmc(rate: float, service: float, servers: int) -> MMc:
-    """M/M/c: Poisson arrivals, exponential service, ``servers`` servers, one endless FIFO queue.
+    """M/M/c: Poisson arrivals, exponential service, ``servers`` servers, one unlimited FIFO queue.
 
     With ``rho = rate service / servers``, Erlang's ``C`` and ``d = servers / service - rate``:
     ``P(wait > t) = C exp(-d t)``, mean wait ``C / d``, mean queue ``rate C / d``, and the latency
@@ -129,18 +130,7 @@ def mmc(rate: float, service: float, servers: int) -> MMc:
     check_stable("mmc", rate, service, servers)
     p_wait = erlang_c(rate * service, servers)
     decay = servers / service - rate
-    wait = p_wait / decay
-    return MMc(
-        rate=rate,
-        service=service,
-        servers=servers,
-        utilisation=rate * service / servers,
-        p_wait=p_wait,
-        wait_mean=wait,
-        queue_mean=rate * wait,
-        latency_mean=wait + service,
-        decay=decay,
-    )
+    return MMc(**queue_figures(rate, service, servers, p_wait, p_wait / decay), decay=decay)
 
 
 @dataclass(frozen=True, repr=False)
@@ -250,7 +240,7 @@ class MMcRetry(Result):
     wait_mean: float
     latency_mean: float
     attempt: MMc = field(repr=False)
-    """One attempt: M/M/c at the rate of all attempts."""
+    """M/M/c at the rate of all attempts, as one attempt sees it."""
 
 
 def mmc_retry(

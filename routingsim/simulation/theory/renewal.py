@@ -1,7 +1,7 @@
 """Renewal arrivals, exponential service: GI/M/1 and GI/M/c.
 
 An interarrival law is given by its Laplace–Stieltjes transform in units of its mean: a callable
-``lst(s) = E exp(-s T)`` for ``s >= 0`` and a T of mean 1, so that ``rate`` alone sets the scale.
+``lst(s) = E exp(-s T)`` for ``s >= 0`` and T of mean 1; ``rate`` sets the scale.
 """
 
 import math
@@ -12,13 +12,14 @@ import numpy as np
 from scipy.special import expit, gammaln, logsumexp
 
 from routingsim.errors import SimulationError
+from routingsim.simulation.arrivals.renewal import weibull_shape
 from routingsim.simulation.theory.inputs import (
     check_number,
     check_positive,
     check_stable,
     check_whole,
 )
-from routingsim.simulation.theory.results import ExponentialWaits, bisect
+from routingsim.simulation.theory.results import ExponentialWaits, bisect, queue_figures
 
 __all__ = [
     "GIMc",
@@ -106,11 +107,7 @@ def weibull_lst(cv: float) -> Transform:
         If ``cv`` is outside its domain.
     """
     cv = check_number("weibull_lst", "cv", cv, low=0.01, high=400.0)
-
-    def narrow_enough(shape: float) -> bool:
-        return gammaln(1 + 2 / shape) - 2 * gammaln(1 + 1 / shape) <= math.log1p(cv * cv)
-
-    shape = bisect(narrow_enough, 0.05, 500.0)
+    shape = weibull_shape(cv)
     y = np.arange(-40.0, 7.0, 0.02)
     weights = np.exp(y - np.exp(y))
     weights /= weights.sum()
@@ -124,7 +121,7 @@ class GIMc(ExponentialWaits):
     """GI/M/c in steady state; see :func:`gimc`."""
 
     sigma: float
-    """Root of the interarrival transform: an arrival finds one more with this factor."""
+    """Root of the interarrival transform; P(an arrival finds n tasks) falls by this factor."""
 
 
 def gimc(rate: float, service: float, servers: int, interarrival: Transform) -> GIMc:
@@ -181,19 +178,8 @@ def gimc(rate: float, service: float, servers: int, interarrival: Transform) -> 
     sigma, above = _root(interarrival, rho)
     p_wait = sigma if servers == 1 else _p_wait(interarrival, rho, servers, above)
     decay = servers / service * above
-    wait = p_wait / decay
-    return GIMc(
-        rate=rate,
-        service=service,
-        servers=servers,
-        utilisation=rho,
-        p_wait=p_wait,
-        wait_mean=wait,
-        queue_mean=rate * wait,
-        latency_mean=wait + service,
-        decay=decay,
-        sigma=sigma,
-    )
+    figures = queue_figures(rate, service, servers, p_wait, p_wait / decay)
+    return GIMc(**figures, decay=decay, sigma=sigma)
 
 
 def gim1(rate: float, service: float, interarrival: Transform) -> GIMc:
@@ -212,8 +198,8 @@ def _check_transform(lst: Transform) -> None:
     tiny = 1e-8
     if abs(lst(0.0) - 1) > 1e-12 or abs((1 - lst(tiny)) / tiny - 1) > 0.05:
         raise SimulationError(
-            f"gimc: interarrival is no transform of a law with mean 1: at 0 it is {lst(0.0)!r} "
-            f"with slope {-(1 - lst(tiny)) / tiny:.3g}, and must be 1 with slope -1; "
+            f"gimc: interarrival is not the transform of a law with mean 1: at 0 it is "
+            f"{lst(0.0)!r} with slope {-(1 - lst(tiny)) / tiny:.3g}, and must be 1 with slope -1; "
             "divide the interarrival time by its mean, the rate sets its scale"
         )
 
@@ -241,7 +227,7 @@ def _p_wait(lst: Transform, rho: float, servers: int, above: float) -> float:
     points = j / (rho * servers)
     a = np.array([lst(float(s)) for s in points])
     quotient = np.array([1 + _slope(lst, above / rho, float(s)) / rho for s in points])
-    with np.errstate(divide="ignore"):  # a_j underflows to 0: nobody ever waits
+    with np.errstate(divide="ignore"):  # if a_j underflows to 0, no task ever waits
         log_terms = (
             gammaln(servers + 1)
             - gammaln(j + 1)
@@ -254,7 +240,7 @@ def _p_wait(lst: Transform, rho: float, servers: int, above: float) -> float:
 
 
 def _slope(lst: Transform, x: float, y: float) -> float:
-    """Divided difference of ``lst``; a five-point derivative where x and y all but coincide."""
+    """Divided difference of ``lst``; a five-point derivative if x and y nearly coincide."""
     if abs(x - y) > 1e-5 * y:
         return (lst(x) - lst(y)) / (x - y)
     middle = (x + y) / 2

@@ -1,8 +1,8 @@
-"""What a model answers: named figures, and the distributions behind them.
+"""Results of the models: named figures, and distributions where they are known.
 
-A result is a frozen dataclass. Models whose distribution of the wait is known
-are :class:`Waits`, and get a distribution function and quantiles from the tail
-``P(wait > t)`` alone; those whose latency is known too are :class:`Latencies`.
+A result is a frozen dataclass. Models with a known distribution of the wait are
+:class:`Waits`: the distribution function and quantiles follow from the tail
+``P(wait > t)``. Models with a known latency too are :class:`Latencies`.
 """
 
 from collections.abc import Callable
@@ -22,17 +22,19 @@ __all__ = [
     "Latencies",
     "Result",
     "Times",
+    "UnlimitedQueue",
     "Waits",
     "bisect",
     "erlang_tail",
     "quantile",
+    "queue_figures",
     "tail",
 ]
 
 Floats = NDArray[np.float64]
 
 Times = TypeVar("Times", float, Floats)
-"""A number or an array of them: what goes in comes out."""
+"""A number or an array of numbers; the result has the same type."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -109,12 +111,8 @@ class Latencies(Waits):
 
 
 @dataclass(frozen=True, repr=False)
-class ExponentialWaits(Latencies):
-    """Exponential service after a wait that is 0, or else exponential.
-
-    So it is in M/M/c and in GI/M/c: P(wait > t) = p_wait exp(-decay t), and the
-    latency adds an independent exponential service.
-    """
+class UnlimitedQueue(Latencies):
+    """Figures of a queue that takes and serves every task; see :func:`queue_figures`."""
 
     rate: float
     service: float
@@ -124,6 +122,32 @@ class ExponentialWaits(Latencies):
     wait_mean: float
     queue_mean: float
     latency_mean: float
+
+
+def queue_figures(
+    rate: float, service: float, servers: int, p_wait: float, wait: float
+) -> dict[str, Any]:
+    """Fields of an :class:`UnlimitedQueue` from its mean wait, by Little's law."""
+    return {
+        "rate": rate,
+        "service": service,
+        "servers": servers,
+        "utilisation": rate * service / servers,
+        "p_wait": p_wait,
+        "wait_mean": wait,
+        "queue_mean": rate * wait,
+        "latency_mean": wait + service,
+    }
+
+
+@dataclass(frozen=True, repr=False)
+class ExponentialWaits(UnlimitedQueue):
+    """Exponential service after a wait that is 0 or exponential, as in M/M/c and GI/M/c.
+
+    P(wait > t) = p_wait exp(-decay t), and the latency adds an independent exponential
+    service time.
+    """
+
     decay: float
     """Rate (1/s) at which the wait's tail falls."""
 
@@ -139,9 +163,9 @@ class ExponentialWaits(Latencies):
 
 
 def erlang_tail(t: Floats, found: Floats, completions: float) -> Floats:
-    """P(wait > t) for a task that finds all servers busy and ``j`` others queued
-    with probability ``found[j]``: it waits for ``j + 1`` completions, which come as
-    a Poisson process of rate ``completions``, hence for an Erlang(j + 1) time.
+    """P(wait > t) if an arrival finds all servers busy and ``j`` tasks queued with
+    probability ``found[j]``: it waits for ``j + 1`` completions of a Poisson process of
+    rate ``completions``, which take an Erlang(j + 1) time.
     """
     ahead = np.arange(1, found.size + 1)
     return np.array([gammaincc(ahead, completions * x) @ found for x in t])

@@ -1,0 +1,1 @@
+"""The tests, which import the reference simulator as ``tests.reference.simulator``."""

@@ -1,0 +1,53 @@
+"""Outages and retries."""
+
+import math
+from typing import Any
+
+import pytest
+
+from routingsim.errors import SimulationError
+from routingsim.simulation.faults import Outage, Retries
+
+
+@pytest.mark.parametrize(
+    ("down", "up"), [(-1, 1), (2, 2), (3, 2), (math.nan, 3), (1, math.inf), ("1", 2)]
+)
+def test_an_outage_begins_before_it_ends(down: Any, up: float) -> None:
+    with pytest.raises(SimulationError) as caught:
+        Outage("a", down, up)
+    assert str(caught.value) == (
+        f"outage of a: down at {down}, up at {up}; 0 <= down < up is needed, in seconds and finite"
+    )
+    assert Outage("a", 0, 0.1).up == 0.1
+
+
+def test_outages_as_text() -> None:
+    assert Outage.parse("gpt-4:600:900") == Outage("gpt-4", 600, 900)
+    for text in ("a", "a:1", "a:1:2:3", "a:x:2"):
+        with pytest.raises(SimulationError, match="AGENT:DOWN:UP"):
+            Outage.parse(text)
+
+
+@pytest.mark.parametrize(
+    "settings", [{"attempts": 0}, {"attempts": 1001}, {"backoff": -1.0}, {"factor": 0.0}]
+)
+def test_retries_are_checked(settings: dict[str, Any]) -> None:
+    with pytest.raises(SimulationError, match="attempts from 1 to 1000"):
+        Retries(**settings)
+
+
+@pytest.mark.parametrize(
+    "given", [{"attempts": 2.5}, {"attempts": "3"}, {"backoff": math.inf}, {"factor": 0}]
+)
+def test_retries_are_whole_and_finite(given: dict[str, Any]) -> None:
+    with pytest.raises(SimulationError, match="attempts from 1 to 1000"):
+        Retries(**given)
+
+
+def test_back_offs_end_within_what_a_clock_can_tell() -> None:
+    with pytest.raises(SimulationError, match="last back-off would be of more than 1e15 s"):
+        Retries(attempts=50, factor=1e9)
+    assert Retries(attempts=1000, backoff=0, factor=1e9).backoff == 0
+    assert Retries(attempts=17, backoff=1, factor=10).factor == 10  # the 15th back-off: 1e15 s
+    with pytest.raises(SimulationError, match="last back-off"):
+        Retries(attempts=18, backoff=1, factor=10)

@@ -1,0 +1,106 @@
+"""Which tasks run when, and the remarks on a prepared scenario."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import routingsim as rs
+from routingsim.agents import Agent, AgentPool
+from routingsim.corpora.corpus import Corpus
+from routingsim.errors import SimulationError
+
+
+def one(**fields) -> AgentPool:
+    """A pool of one agent that takes a second, to the dot."""
+    given: dict[str, Any] = {"latency": 1.0, "service": "deterministic", "concurrency": 1} | fields
+    return AgentPool((Agent(id="a", name="A", cost=0.0, **given),))
+
+
+def timed_corpus(times: list[float]) -> Corpus:
+    ids = [f"t{k}" for k in range(len(times))]
+    return Corpus.from_frame(
+        pd.DataFrame({"id": ids, "text": [f"text {k}" for k in ids], "arrived_at": times})
+    )
+
+
+@pytest.fixture(scope="module")
+def tasks() -> Corpus:
+    return rs.load_corpus("tasks")
+
+
+def test_tasks_of_a_window_keep_their_own_times() -> None:
+    corpus = timed_corpus([5, 6, 8, 20, 21, 40])
+    result = rs.replay(corpus, one(), arrivals="corpus:2x,start=7,stop=30")
+    assert result.task_ids().tolist() == ["t2", "t3", "t4"]
+    np.testing.assert_array_equal(result.work.arrived, [0.5, 6.5, 7.0])
+    assert result.notes[0] == "corpus:2x,start=7,stop=30 has 3 arrivals: 3 tasks left out"
+    frame = result.to_frame()
+    expected = rs.score_column(corpus.texts)["d_var"].to_numpy()[2:5]
+    np.testing.assert_array_equal(frame["d_var"], expected)
+
+
+def test_fewer_tasks_of_a_window_are_its_first() -> None:
+    result = rs.replay(timed_corpus([0, 1, 2, 3]), one(), arrivals="corpus:start=1", tasks=2)
+    assert result.task_ids().tolist() == ["t1", "t2"]
+    assert not any("left out" in note for note in result.notes)
+
+
+def test_more_tasks_than_a_corpus_has_are_drawn_from_it() -> None:
+    corpus = timed_corpus([0, 1, 2])
+    result = rs.replay(corpus, one(), arrivals="poisson:0.5", tasks=300)
+    assert set(result.task_ids()) == {"t0", "t1", "t2"}
+    assert "300 tasks drawn with replacement from the 3 there are" in result.notes
+
+
+def test_a_trace_gives_times_only() -> None:
+    result = rs.replay(timed_corpus([0, 1, 2, 3]), one(), arrivals=rs.Trace([10.0, 11.0, 15.0]))
+    np.testing.assert_array_equal(result.work.arrived, [0, 1, 5])
+    assert result.notes[0].endswith("has 3 arrivals: 1 tasks left out")
+    assert not result.synthetic
+
+
+def test_a_closed_loop_never_has_more_tasks_than_users() -> None:
+    result = rs.replay(None, one(concurrency=2), "static:a", arrivals="closed:users=5,think=1",
+                       tasks=500)  # fmt: skip
+    backlog = np.arange(500) - np.searchsorted(np.sort(result.log.finished), result.work.arrived)
+    assert backlog.max() <= 5
+    assert result.stability.verdict == "stable"
+    assert result.closed
+
+
+def test_answers_of_one_length_are_said_to_be_so(tasks: Corpus) -> None:
+    pool = one(service="tokens", tokens_per_second=50.0)
+    assert any("lengths of answers" in note for note in rs.replay(None, pool, tasks=9).notes)
+    varied = tasks.tasks.assign(output_tokens=np.arange(1.0, len(tasks) + 1))
+    notes = rs.replay(Corpus.from_frame(varied), pool, tasks=9).notes
+    assert not any("lengths of answers" in note for note in notes)
+
+
+def test_says_where_outcomes_are_of_other_agents() -> None:
+    frame = pd.DataFrame(
+        {"id": ["a", "b"], "text": ["one", "two"], "outcomes.mine.quality": [0.5, 1.0]}
+    )
+    corpus = rs.Corpus.from_frame(frame, "own")
+    notes = rs.replay(corpus, policy="cheapest", arrivals="poisson:1").notes
+    assert any("outcomes of mine, and of none of the agents claude" in note for note in notes)
+    own = rs.AgentPool((rs.Agent(id="x", name="X", cost=0.01, latency=1.0, outcome="mine"),))
+    notes = rs.replay(corpus, own, "cheapest", arrivals="poisson:1").notes
+    assert not any("outcomes of mine" in note for note in notes)
+
+
+def test_what_the_engine_cannot_number_is_refused_and_no_limit_is_too_high() -> None:
+    many = tuple(Agent(id=f"a{k}", name="A", cost=0, latency=1) for k in range(2**15))
+    with pytest.raises(SimulationError, match=r"a pool of 32,768 agents; .* up to 32,767"):
+        rs.replay(None, AgentPool(many), tasks=5)
+    with pytest.raises(SimulationError, match="agent a: concurrency is 1000000001"):
+        rs.replay(None, one(concurrency=10**9 + 1), "static:a", tasks=5)
+    with pytest.raises(SimulationError, match=r"requests_per_minute is 1\d+; .* leave it out"):
+        rs.replay(None, one(requests_per_minute=10**30), "static:a", tasks=5)
+    with pytest.raises(SimulationError, match=r"agent a .* without a corpus no latency"):
+        rs.replay(None, one(service="recorded"), "static:a", tasks=5)
+    free, limited = (
+        rs.replay(None, one(queue_limit=limit), "static:a", tasks=50) for limit in (None, 10**30)
+    )
+    pd.testing.assert_frame_equal(free.to_frame(), limited.to_frame())
