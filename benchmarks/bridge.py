@@ -46,7 +46,7 @@ from websockets.asyncio.server import broadcast, serve
 
 from routingsim.live.bridge.protocol import CHANNELS, Limits
 from routingsim.live.bridge.server import Bridge
-from routingsim.live.bridge.subscriber import Upstream
+from routingsim.live.bridge.subscriber import Subscriber
 from routingsim.live.broker import Broker, connect
 from routingsim.live.settings import Settings
 from routingsim.messages import DECISIONS
@@ -126,10 +126,10 @@ def run_broadcast(url: str, pipe: Connection) -> None:
             for each in data:
                 broadcast(self.connections, each.decode())
 
-        def hold(self, name: str) -> tuple[int, int]:
+        def begin_sync(self, name: str) -> tuple[int, int]:
             return (0, 0)
 
-        def settle(self, *_: Any) -> None: ...
+        def end_sync(self, *_: Any) -> None: ...
 
         def status(self, up: bool, reason: str) -> None: ...
 
@@ -143,7 +143,7 @@ def run_broadcast(url: str, pipe: Connection) -> None:
             await connection.wait_closed()
             everyone.connections.discard(connection)
 
-        upstream = asyncio.create_task(Upstream(url, CHANNELS, 1, cast(Any, everyone)).run())
+        upstream = asyncio.create_task(Subscriber(url, CHANNELS, 1, cast(Any, everyone)).run())
         async with serve(handler, "127.0.0.1", 0, compression=None, ping_interval=None) as server:
             pipe.send(server.sockets[0].getsockname()[1])
             await asyncio.to_thread(pipe.recv)

@@ -429,7 +429,7 @@ def test_clients_that_subscribe_and_vanish_leave_nothing_behind() -> None:
                     tasks = len(asyncio.all_tasks())
                     counts.append((handles, tasks, len(bridge._connections)))
                 assert counts[0] == counts[1]
-                assert bridge._hub._groups == {}
+                assert bridge._fanout._groups == {}
 
     run(main)
 

@@ -1,4 +1,4 @@
-"""One client's connection: websockets' own, with an outbox and a session."""
+"""One client's connection: websockets' own, with an queue and a session."""
 
 from typing import Any, Protocol
 
@@ -8,7 +8,7 @@ from websockets.protocol import CONNECTING, OPEN, Event
 
 from routingsim.live.bridge.metrics import ClientLag
 from routingsim.live.bridge.protocol import Close, Limits, Session
-from routingsim.live.bridge.send_queue import Outbox, SlowPolicy
+from routingsim.live.bridge.send_queue import SendQueue, SlowPolicy
 
 __all__ = ["Connection", "Owner"]
 
@@ -32,7 +32,7 @@ class Connection(ServerConnection):
 
     websockets' ``send`` waits until the transport has room and its ``close``
     until the client has answered, both for ever if the client does not read. So
-    messages go through an :class:`Outbox`, and :meth:`part` sets a deadline.
+    messages go through an :class:`SendQueue`, and :meth:`part` sets a deadline.
     """
 
     def __init__(self, owner: Owner, number: int, slow: SlowPolicy, *args: Any, **options: Any):
@@ -40,7 +40,7 @@ class Connection(ServerConnection):
         self.number = number
         self.address = "?"
         self.session = owner.new_session()
-        self.outbox: Outbox
+        self.queue: SendQueue
         self._owner = owner
         self._slow: SlowPolicy = slow
         self._parting = False
@@ -49,8 +49,8 @@ class Connection(ServerConnection):
 
     def lag(self) -> ClientLag:
         """How far this client is behind."""
-        outbox = self.outbox
-        return ClientLag(self.number, self.address, outbox.lag_messages, outbox.lag_bytes)
+        queue = self.queue
+        return ClientLag(self.number, self.address, queue.lag_messages, queue.lag_bytes)
 
     def part(self, code: int, reason: str, *, heed: bool = True) -> None:
         """Say goodbye, and cut the connection if the client has not answered in time.
@@ -73,8 +73,8 @@ class Connection(ServerConnection):
 
     def stalled(self, now: float) -> float:
         """Seconds for which the client has taken nothing although something waits."""
-        progress = self.outbox.progress
-        if progress != self._progress or self.outbox.lag_bytes == 0:
+        progress = self.queue.progress
+        if progress != self._progress or self.queue.lag_bytes == 0:
             self._progress, self._progressed = progress, now
         return now - self._progressed
 
@@ -83,7 +83,7 @@ class Connection(ServerConnection):
     def connection_made(self, transport: Any) -> None:
         peer = transport.get_extra_info("peername")
         self.address = str(peer[0]) if peer else "?"
-        self.outbox = Outbox(transport, self._owner.limits, self._slow)
+        self.queue = SendQueue(transport, self._owner.limits, self._slow)
         super().connection_made(transport)
         self._owner.opened(self)
 
@@ -94,15 +94,15 @@ class Connection(ServerConnection):
     def send_data(self) -> None:
         super().send_data()
         if self.protocol.state is not OPEN and self.protocol.state is not CONNECTING:
-            self.outbox.close()  # nothing may follow a close frame
+            self.queue.close()  # nothing may follow a close frame
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self.outbox.pause()
+        self.queue.pause()
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        self.outbox.resume()
+        self.queue.resume()
 
     def process_event(self, event: Event) -> None:
         # Pings count too, and are counted before anything queues up.

@@ -21,9 +21,9 @@ from routingsim.live.bridge.protocol import (
     upstream_status,
 )
 from routingsim.live.bridge.replay_buffer import Channel, Message
-from routingsim.live.bridge.send_queue import Batch, Outbox
+from routingsim.live.bridge.send_queue import FrameBatch, SendQueue
 
-__all__ = ["Hub"]
+__all__ = ["Fanout"]
 
 log = logging.getLogger(__name__)
 
@@ -37,19 +37,19 @@ class _Waiting:
     turn: int
 
 
-class Hub:
+class Fanout:
     """The channels and who gets what; the middle between upstream and clients.
 
     Parameters
     ----------
     limits
-        Bounds of the backlogs.
+        Bounds of the replay buffers.
     schedule
         Calls a function in the next turn of the event loop.
     resync
-        Asks the upstream to settle a channel again.
+        Asks the upstream to end_sync a channel again.
     evict
-        Called with the outbox of a client that is too slow.
+        Called with the queue of a client that is too slow.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Hub:
         *,
         schedule: Callable[[Callable[[], None]], object],
         resync: Callable[[str], None],
-        evict: Callable[[Outbox], None],
+        evict: Callable[[SendQueue], None],
         channels: Sequence[str] = CHANNELS,
     ) -> None:
         self.channels = {
@@ -73,53 +73,53 @@ class Hub:
         self._schedule = schedule
         self._resync = resync
         self._evict = evict
-        self._members: set[Outbox] = set()
-        self._groups: dict[frozenset[str], set[Outbox]] = {}
-        self._waiting: dict[str, dict[Outbox, _Waiting]] = {name: {} for name in channels}
+        self._members: set[SendQueue] = set()
+        self._groups: dict[frozenset[str], set[SendQueue]] = {}
+        self._waiting: dict[str, dict[SendQueue, _Waiting]] = {name: {} for name in channels}
         self._turns: Counter[str] = Counter()
         self._batch: list[tuple[str, Sequence[Message]]] = []
         self._scheduled = False
 
     # The clients' side
 
-    def add(self, outbox: Outbox) -> None:
+    def add(self, queue: SendQueue) -> None:
         """A client has come. It is told if Redis is away."""
-        self._members.add(outbox)
+        self._members.add(queue)
         if not self.up:
-            outbox.control(upstream_status(False))
+            queue.control(upstream_status(False))
 
-    def remove(self, outbox: Outbox) -> None:
+    def remove(self, queue: SendQueue) -> None:
         """A client has gone; harmless when it had before."""
         for waiting in self._waiting.values():
-            waiting.pop(outbox, None)
-        self._regroup(outbox, frozenset())
-        self._members.discard(outbox)
-        outbox.close()
+            waiting.pop(queue, None)
+        self._regroup(queue, frozenset())
+        self._members.discard(queue)
+        queue.close()
 
-    def subscribe(self, outbox: Outbox, request: Subscribe) -> None:
+    def subscribe(self, queue: SendQueue, request: Subscribe) -> None:
         """Confirm, send what was missed and then what comes; a second time, start anew."""
         self.flush()  # what came before the subscription is not for it
         name, channel = request.channel, self.channels[request.channel]
-        self.unsubscribe(outbox, name)
-        outbox.control(request.reply)
+        self.unsubscribe(queue, name)
+        queue.control(request.reply)
         if request.since is None and not request.history:
-            self._serve(outbox, channel, None, None)
+            self._serve(queue, channel, None, None)
             return
         ahead = request.since is not None and request.since > (channel.last or (0, 0))
-        if channel.settled and not ahead:
-            self._serve(outbox, channel, request.since, request.history)
+        if channel.synced and not ahead:
+            self._serve(queue, channel, request.since, request.history)
             return
         turn = self._turns[name]
-        self._waiting[name][outbox] = _Waiting(request.since, request.history, turn)
-        if channel.settled:
+        self._waiting[name][queue] = _Waiting(request.since, request.history, turn)
+        if channel.synced:
             # Another bridge was quicker with a message that is still on its way to us.
             self._resync(name)
 
-    def unsubscribe(self, outbox: Outbox, channel: str) -> None:
+    def unsubscribe(self, queue: SendQueue, channel: str) -> None:
         """No more of ``channel`` for this client."""
         self.flush()
-        self._waiting[channel].pop(outbox, None)
-        self._regroup(outbox, outbox.channels - {channel})
+        self._waiting[channel].pop(queue, None)
+        self._regroup(queue, queue.channels - {channel})
 
     # The upstream's side
 
@@ -133,33 +133,33 @@ class Hub:
         if self.channels[name].receive(messages):
             self._enqueue(name, messages)
 
-    def hold(self, name: str) -> MessageId:
+    def begin_sync(self, name: str) -> MessageId:
         """The upstream is about to read the stream; returns from where."""
         self._turns[name] += 1
-        return self.channels[name].hold()
+        return self.channels[name].begin_sync()
 
-    def settle(
+    def end_sync(
         self, name: str, stored: Sequence[Message], complete: bool, latest: Sequence[Message]
     ) -> None:
         """The upstream has read the stream: bring everybody up to date."""
         channel = self.channels[name]
-        settled = channel.settle(stored, complete, latest)
+        synced = channel.end_sync(stored, complete, latest)
         self.flush()
-        if settled.gap_since is not None:
-            log.warning("event=gap channel=%s since=%s", name, settled.gap_since)
-            notice = gap(name, settled.gap_since, settled.oldest)
-            for outbox in [outbox for outbox in self._members if name in outbox.channels]:
-                self._control(outbox, notice)
-        self._enqueue(name, settled.messages)
+        if synced.gap_since is not None:
+            log.warning("event=gap channel=%s since=%s", name, synced.gap_since)
+            notice = gap(name, synced.gap_since, synced.oldest)
+            for queue in [queue for queue in self._members if name in queue.channels]:
+                self._control(queue, notice)
+        self._enqueue(name, synced.messages)
         self.flush()
         again = False
-        for outbox, wish in list(self._waiting[name].items()):
+        for queue, wish in list(self._waiting[name].items()):
             ahead = wish.since is not None and wish.since > (channel.last or (0, 0))
             if ahead and wish.turn == self._turns[name]:
                 again = True
                 continue
-            del self._waiting[name][outbox]
-            self._serve(outbox, channel, wish.since, wish.history)
+            del self._waiting[name][queue]
+            self._serve(queue, channel, wish.since, wish.history)
         if again:
             self._resync(name)
 
@@ -173,9 +173,9 @@ class Hub:
         self.flush()
         if not up:
             for name in self.channels:
-                self.hold(name)
-        for outbox in list(self._members):
-            self._control(outbox, upstream_status(up))
+                self.begin_sync(name)
+        for queue in list(self._members):
+            self._control(queue, upstream_status(up))
 
     # Inside
 
@@ -185,7 +185,7 @@ class Hub:
         batch, self._batch = self._batch, []
         if not batch:
             return
-        late: list[Outbox] = []
+        late: list[SendQueue] = []
         for channels, members in self._groups.items():
             frames: list[bytes] = []
             counts: dict[str, int] = {}
@@ -196,11 +196,11 @@ class Hub:
             if not frames:
                 continue
             payload = b"".join(frames)
-            joined = Batch(payload, len(payload), counts, len(frames))
-            late += [outbox for outbox in members if not outbox.send(joined)]
+            joined = FrameBatch(payload, len(payload), counts, len(frames))
+            late += [queue for queue in members if not queue.send(joined)]
             self.delivered += len(frames) * len(members)
-        for outbox in late:
-            self._evict(outbox)
+        for queue in late:
+            self._evict(queue)
 
     def _enqueue(self, name: str, messages: Sequence[Message]) -> None:
         if messages:
@@ -209,26 +209,26 @@ class Hub:
             self._scheduled = True
             self._schedule(self.flush)
 
-    def _control(self, outbox: Outbox, text: bytes) -> None:
-        if not outbox.control(text):
-            self._evict(outbox)
+    def _control(self, queue: SendQueue, text: bytes) -> None:
+        if not queue.control(text):
+            self._evict(queue)
 
     def _serve(
-        self, outbox: Outbox, channel: Channel, since: MessageId | None, history: int | None
+        self, queue: SendQueue, channel: Channel, since: MessageId | None, history: int | None
     ) -> None:
         replay = channel.replay(since, history)
         if replay.gap and since is not None:
-            outbox.control(gap(channel.name, since, replay.oldest))
-        outbox.replay(channel.name, replay.frames)
+            queue.control(gap(channel.name, since, replay.oldest))
+        queue.replay(channel.name, replay.frames)
         self.delivered += len(replay.frames)
-        self._regroup(outbox, outbox.channels | {channel.name})
+        self._regroup(queue, queue.channels | {channel.name})
 
-    def _regroup(self, outbox: Outbox, channels: frozenset[str]) -> None:
-        group = self._groups.get(outbox.channels)
+    def _regroup(self, queue: SendQueue, channels: frozenset[str]) -> None:
+        group = self._groups.get(queue.channels)
         if group is not None:
-            group.discard(outbox)
+            group.discard(queue)
             if not group:
-                del self._groups[outbox.channels]
-        outbox.channels = channels
+                del self._groups[queue.channels]
+        queue.channels = channels
         if channels:
-            self._groups.setdefault(channels, set()).add(outbox)
+            self._groups.setdefault(channels, set()).add(queue)

@@ -11,12 +11,12 @@ from routingsim.live.bridge.metrics import BridgeStats, health, prometheus
 from routingsim.live.bridge.protocol import Limits
 from routingsim.live.security import Admission, bearer_matches, host_allowed, origin_allowed
 
-__all__ = ["Door"]
+__all__ = ["Handshake"]
 
 log = logging.getLogger(__name__)
 
 
-class Door:
+class Handshake:
     """Decides about opening handshakes.
 
     Parameters

@@ -12,7 +12,7 @@ from redis.asyncio.connection import parse_url
 from routingsim.errors import BrokerError
 from routingsim.live.broker import split_url
 
-__all__ = ["Address", "Wire", "moved", "open_wire", "read_url"]
+__all__ = ["Address", "RedisConnection", "moved", "open_connection", "read_url"]
 
 REACH_SECONDS = 1.0
 """Time for a server's machine to take a connection. A first packet that was lost is sent
@@ -36,7 +36,7 @@ _NOT_YET = object()
 _CONFIRMATIONS = (b"subscribe", b"ssubscribe")
 
 
-class Wire(asyncio.Protocol):
+class RedisConnection(asyncio.Protocol):
     """RESP3 over a stream: pushes go to ``receive``, replies to whoever called."""
 
     def __init__(self, receive: Receive, lost: Callable[[], None]) -> None:
@@ -193,7 +193,9 @@ def moved(address: Address, where: str) -> Address:
     return address._replace(host=host.strip("[]") or address.host, port=int(port), path=None)
 
 
-async def open_wire(address: Address, receive: Receive, lost: Callable[[], None]) -> Wire:
+async def open_connection(
+    address: Address, receive: Receive, lost: Callable[[], None]
+) -> RedisConnection:
     """Connect and log in.
 
     Raises
@@ -204,19 +206,24 @@ async def open_wire(address: Address, receive: Receive, lost: Callable[[], None]
     loop = asyncio.get_running_loop()
     async with asyncio.timeout(CONNECT_SECONDS):
         if address.path is not None:
-            _, wire = await loop.create_unix_connection(lambda: Wire(receive, lost), address.path)
+            _, connection = await loop.create_unix_connection(
+                lambda: RedisConnection(receive, lost), address.path
+            )
         else:
             # A handshake takes a server that is busy longer than taking the connection.
             patience = REACH_SECONDS if address.tls is None else CONNECT_SECONDS
             async with asyncio.timeout(patience):
-                _, wire = await loop.create_connection(
-                    lambda: Wire(receive, lost), address.host, address.port, ssl=address.tls
+                _, connection = await loop.create_connection(
+                    lambda: RedisConnection(receive, lost),
+                    address.host,
+                    address.port,
+                    ssl=address.tls,
                 )
     try:
-        await wire.call("HELLO", 3, *address.login, "SETNAME", "routingsim-bridge")
+        await connection.call("HELLO", 3, *address.login, "SETNAME", "routingsim-bridge")
         if address.database:
-            await wire.call("SELECT", address.database)
+            await connection.call("SELECT", address.database)
     except BaseException:
-        wire.abort()
+        connection.abort()
         raise
-    return wire
+    return connection

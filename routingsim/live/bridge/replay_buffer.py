@@ -7,9 +7,9 @@ a message could be lost or sent twice, and a thousand clients coming back at
 once cost Redis nothing.
 
 The one seam left is between bridge and Redis, at the start and after a lost
-connection: :meth:`Channel.hold` keeps what arrives meanwhile, the stream is
+connection: :meth:`Channel.begin_sync` keeps what arrives meanwhile, the stream is
 read from the last message known (included, as a proof that nothing between was
-lost), and :meth:`Channel.settle` joins the two by comparing ids. Pure: no I/O,
+lost), and :meth:`Channel.end_sync` joins the two by comparing ids. Pure: no I/O,
 no clock.
 """
 
@@ -22,7 +22,7 @@ import msgspec
 
 from routingsim.live.bridge.protocol import MessageId
 
-__all__ = ["START", "Backlog", "Channel", "Message", "Replay", "Settled"]
+__all__ = ["START", "Channel", "Message", "Replay", "ReplayBuffer", "Synced"]
 
 START: MessageId = (0, 0)
 """Before every message."""
@@ -53,7 +53,7 @@ class Replay(NamedTuple):
     oldest: MessageId | None
 
 
-class Settled(NamedTuple):
+class Synced(NamedTuple):
     """What subscribers missed while Redis was away, oldest first.
 
     ``gap_since`` is the last message before those that nobody can have any
@@ -65,7 +65,7 @@ class Settled(NamedTuple):
     oldest: MessageId | None
 
 
-class Backlog:
+class ReplayBuffer:
     """The last messages of a channel by id, bounded in number and bytes.
 
     ``floor`` is the id after which every message is here: ``START`` while none
@@ -98,7 +98,7 @@ class Backlog:
         self.floor = floor
 
     def extend(self, places: Sequence[MessageId], added: Sequence[bytes]) -> None:
-        """Add the newest messages; one that is not newer starts the backlog afresh."""
+        """Add the newest messages; one that is not newer starts the buffer afresh."""
         ids, frames = self._ids, self._frames
         before = [*(ids[-1:] or [BEFORE_ALL]), *places]
         if not all(map(lt, before, places)):
@@ -142,43 +142,43 @@ class Backlog:
 
 
 class Channel:
-    """One channel: its backlog, the latest status of each subject, and the seam."""
+    """One channel: its buffer, the latest status of each subject, and the seam."""
 
     def __init__(self, name: str, max_messages: int, max_bytes: int) -> None:
         self.name = name
-        self.backlog = Backlog(max_messages, max_bytes)
+        self.buffer = ReplayBuffer(max_messages, max_bytes)
         self.last: MessageId | None = None
-        """Newest id known, ``START`` if there is none; None before the first settling."""
-        self.settled = False
+        """Newest id known, ``START`` if there is none; None before the first synchronizing."""
+        self.synced = False
         """Whether in step with Redis: nothing is being held or missed."""
         self._latest: dict[str, Message] = {}
         self._held: list[Message] = []
 
-    def hold(self) -> MessageId:
+    def begin_sync(self) -> MessageId:
         """Keep live messages back from now on. Returns the id to read the stream from."""
-        self.settled = False
+        self.synced = False
         if self.last is not None:  # the stream has those, and tells who missed them
             self._held.clear()
         return self.last or START
 
     def receive(self, messages: Sequence[Message]) -> bool:
         """Take live messages. True: send them on now; False: they are held."""
-        if not self.settled:
+        if not self.synced:
             self._held += messages
             return False
         self._store(messages)
         return True
 
-    def settle(
+    def end_sync(
         self, stored: Sequence[Message], complete: bool, latest: Iterable[Message]
-    ) -> Settled:
+    ) -> Synced:
         """Join what the stream holds to what was held.
 
         Parameters
         ----------
         stored
             The stream's last messages, oldest first, from the id that
-            :meth:`hold` returned (included, if the stream still has it).
+            :meth:`begin_sync` returned (included, if the stream still has it).
         complete
             Whether the stream was never trimmed.
         latest
@@ -187,7 +187,7 @@ class Channel:
         since, first_time = self.last or START, self.last is None
         joined = complete if since == START else bool(stored) and stored[0].id == since
         if not joined:
-            self.backlog.clear(floor=START if complete else None)
+            self.buffer.clear(floor=START if complete else None)
             self.last = START
         fresh = [message for message in stored if message.id is None or message.id > since]
         self._store(fresh if joined else stored)
@@ -200,17 +200,17 @@ class Channel:
         late = [message for message in held if message.id is None or message.id > seen]
         self._store(late)
         self.last = self.last or START
-        self.settled = True
+        self.synced = True
         if first_time:  # whoever waits has missed what was said since we first heard something
             heard = next((message.id for message in held if message.id is not None), None)
             missed = [m for m in stored if heard and m.id is not None and m.id >= heard] + late
             trimmed = bool(missed) and heard is not None and missed[0].id != heard
-            return Settled(missed, START if trimmed else None, missed[0].id if trimmed else None)
+            return Synced(missed, START if trimmed else None, missed[0].id if trimmed else None)
         if joined:
-            return Settled(fresh + late, None, None)
+            return Synced(fresh + late, None, None)
         missed = fresh + late
         oldest = next((message.id for message in missed if message.id is not None), None)
-        return Settled(missed, since, oldest)
+        return Synced(missed, since, oldest)
 
     def replay(self, since: MessageId | None, history: int | None) -> Replay:
         """What to send a new subscriber before the live messages.
@@ -219,11 +219,11 @@ class Channel:
         get the latest status of each subject first, each message only once.
         """
         if since is not None:
-            replay = self.backlog.after(since)
+            replay = self.buffer.after(since)
             if not replay.gap:
                 return replay
         else:
-            replay = self.backlog.last(history or 0)
+            replay = self.buffer.last(history or 0)
         bound = replay.oldest
         older = [m for m in self._latest.values() if bound is None or m.id is None or m.id < bound]
         older.sort(key=_place)
@@ -233,7 +233,7 @@ class Channel:
         places = [message.id for message in messages if message.id is not None]
         if places:
             frames = [message.frame for message in messages if message.id is not None]
-            self.backlog.extend(places, frames)
+            self.buffer.extend(places, frames)
             self.last = places[-1]
         for message in messages:
             if message.subject is not None:

@@ -1,4 +1,4 @@
-"""What waits for one client: a bounded queue between the hub and a transport.
+"""What waits for one client: a bounded queue between the fanout and a transport.
 
 While the transport has room, batches go straight to it. While it is full they
 wait here, where the slow clients share them, and where they can be dropped.
@@ -13,7 +13,7 @@ import msgspec
 
 from routingsim.live.bridge.protocol import Limits, dropped
 
-__all__ = ["Batch", "Outbox", "SlowPolicy", "Transport", "text_frame"]
+__all__ = ["FrameBatch", "FrameWriter", "SendQueue", "SlowPolicy", "text_frame"]
 
 SlowPolicy = Literal["disconnect", "drop"]
 """What becomes of a client over its bound: closed with 4008, or spared messages."""
@@ -22,15 +22,15 @@ SLICE = 128
 """Messages of a replay that are joined into one write."""
 
 
-class Transport(Protocol):
-    """The part of :class:`asyncio.WriteTransport` that an outbox needs."""
+class FrameWriter(Protocol):
+    """The part of :class:`asyncio.WriteTransport` that an queue needs."""
 
     def write(self, data: bytes) -> None: ...
 
     def get_write_buffer_size(self) -> int: ...
 
 
-class Batch(msgspec.Struct, frozen=True):
+class FrameBatch(msgspec.Struct, frozen=True):
     """Frames that are written together. ``counts`` by channel; empty for control frames."""
 
     payload: bytes | Sequence[bytes]
@@ -53,7 +53,7 @@ def _head(size: int) -> bytes:
     return b"\x81\x7f%b" % size.to_bytes(8, "big")
 
 
-class Outbox:
+class SendQueue:
     """What waits for one client.
 
     Parameters
@@ -67,7 +67,7 @@ class Outbox:
         See :data:`SlowPolicy`.
     """
 
-    def __init__(self, transport: Transport, limits: Limits, slow: SlowPolicy) -> None:
+    def __init__(self, transport: FrameWriter, limits: Limits, slow: SlowPolicy) -> None:
         self.channels: frozenset[str] = frozenset()
         self.delivered = 0
         self.dropped = 0
@@ -76,7 +76,7 @@ class Outbox:
         self._slow = slow
         self._paused = False
         self._closed = False
-        self._queue: deque[Batch] = deque()
+        self._queue: deque[FrameBatch] = deque()
         self._messages = self._bytes = 0
         self._in_transport = 0
         self._extra_messages = self._extra_bytes = 0
@@ -105,7 +105,7 @@ class Outbox:
             or self.lag_bytes > self._limits.queue_bytes + self._extra_bytes
         )
 
-    def send(self, batch: Batch) -> bool:
+    def send(self, batch: FrameBatch) -> bool:
         """Write or queue a batch. False: the client is too slow and must go."""
         if self._put(batch) or not self.overdue:
             return True
@@ -116,13 +116,13 @@ class Outbox:
     def control(self, text: bytes) -> bool:
         """Write or queue one control frame, in its place between the messages."""
         frame = text_frame(text)
-        return self.send(Batch(frame, len(frame), {}, 0))
+        return self.send(FrameBatch(frame, len(frame), {}, 0))
 
     def replay(self, channel: str, frames: Sequence[bytes]) -> None:
         """Queue what the client asked for; its bound grows by that until it is taken."""
         for start in range(0, len(frames), SLICE):
             part = frames[start : start + SLICE]
-            batch = Batch(part, sum(map(len, part)), {channel: len(part)}, len(part))
+            batch = FrameBatch(part, sum(map(len, part)), {channel: len(part)}, len(part))
             if not self._put(batch):
                 self._extra_messages += batch.messages
                 self._extra_bytes += batch.size
@@ -152,7 +152,7 @@ class Outbox:
         self._queue.clear()
         self._messages = self._bytes = 0
 
-    def _put(self, batch: Batch) -> bool:
+    def _put(self, batch: FrameBatch) -> bool:
         """Write now if possible, else queue. Returns whether it was written (or not wanted)."""
         if self._closed:
             return True
@@ -164,7 +164,7 @@ class Outbox:
         self._bytes += batch.size
         return False
 
-    def _write(self, batch: Batch) -> None:
+    def _write(self, batch: FrameBatch) -> None:
         payload = batch.payload
         self._in_transport = batch.messages
         self._transport.write(payload if isinstance(payload, bytes) else b"".join(payload))
@@ -174,7 +174,7 @@ class Outbox:
 
     def _drop_oldest(self) -> None:
         """Make room: half the bound, so that the client is told of gaps seldom."""
-        kept: list[Batch] = []
+        kept: list[FrameBatch] = []
         while self._queue and (
             self._messages * 2 > self._limits.queue_messages
             or self._bytes * 2 > self._limits.queue_bytes

@@ -34,8 +34,8 @@ from websockets.http11 import Request, Response
 
 from routingsim.errors import BrokerError
 from routingsim.live.bridge.connection import Connection
-from routingsim.live.bridge.fanout import Hub
-from routingsim.live.bridge.handshake import Door
+from routingsim.live.bridge.fanout import Fanout
+from routingsim.live.bridge.handshake import Handshake
 from routingsim.live.bridge.metrics import BridgeStats
 from routingsim.live.bridge.protocol import (
     CHANNELS,
@@ -46,8 +46,8 @@ from routingsim.live.bridge.protocol import (
     Subscribe,
     Unsubscribe,
 )
-from routingsim.live.bridge.send_queue import Outbox, SlowPolicy
-from routingsim.live.bridge.subscriber import Upstream
+from routingsim.live.bridge.send_queue import SendQueue, SlowPolicy
+from routingsim.live.bridge.subscriber import Subscriber
 from routingsim.live.ports import who_holds
 from routingsim.live.security import is_loopback
 
@@ -61,7 +61,7 @@ FIRST_REPORT_SECONDS = 5.0
 SHORTEST_REST, LONGEST_REST = 0.0005, 0.002
 """Seconds between writing to all clients; asyncio's timers know no less than 1 ms."""
 WRITE_LIMIT = (64 * 2**10, 0)
-"""Bytes in a transport above which messages wait in the outbox instead, and below which
+"""Bytes in a transport above which messages wait in the queue instead, and below which
 they flow again."""
 
 log = logging.getLogger(__name__)
@@ -119,7 +119,7 @@ class Bridge:
         self._slow: SlowPolicy = slow
         self._token = token
         self._ssl = ssl
-        self._door = Door(
+        self._handshake = Handshake(
             self.limits,
             origins=origins or (),
             token=token,
@@ -127,16 +127,18 @@ class Bridge:
             tls=ssl is not None,
         )
         self._connections: set[Connection] = set()
-        self._clients: dict[Outbox, Connection] = {}
+        self._clients: dict[SendQueue, Connection] = {}
         self._numbers = itertools.count(1)
         self._accepted = self._evicted = self._abusive = self._dropped = 0
-        self._hub = Hub(
+        self._fanout = Fanout(
             self.limits,
             schedule=self._schedule,
-            resync=lambda channel: self._upstream.resync(channel),
+            resync=lambda channel: self._subscriber.resync(channel),
             evict=self._evict,
         )
-        self._upstream = Upstream(redis_url, CHANNELS, self.limits.history_messages, self._hub)
+        self._subscriber = Subscriber(
+            redis_url, CHANNELS, self.limits.history_messages, self._fanout
+        )
         self._next_flush = 0.0
         self._server: Server | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -169,9 +171,9 @@ class Bridge:
         except OSError as problem:
             raise BrokerError(self._cannot_listen(problem)) from problem
         first_report = asyncio.Event()
-        self._hub.on_report = first_report.set
+        self._fanout.on_report = first_report.set
         self._tasks = [
-            asyncio.create_task(self._upstream.run(), name="bridge upstream"),
+            asyncio.create_task(self._subscriber.run(), name="bridge upstream"),
             asyncio.create_task(self._sweep(), name="bridge sweep"),
         ]
         try:
@@ -181,7 +183,9 @@ class Bridge:
         except BaseException:  # cancelled: nobody else would stop what has begun
             await self.stop()
             raise
-        log.info("event=listening url=%s upstream=%s", self.url, "up" if self._hub.up else "down")
+        log.info(
+            "event=listening url=%s upstream=%s", self.url, "up" if self._fanout.up else "down"
+        )
         return self
 
     async def stop(self) -> None:
@@ -199,7 +203,7 @@ class Bridge:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(2 * self.limits.close_seconds):
                 await server.wait_closed()
-        log.info("event=stopped delivered=%d", self._hub.delivered)
+        log.info("event=stopped delivered=%d", self._fanout.delivered)
 
     async def run_until(self, stop: asyncio.Event) -> None:
         """Serve until ``stop`` is set, then close everything."""
@@ -233,18 +237,18 @@ class Bridge:
     @property
     def stats(self) -> BridgeStats:
         """Counters and state at this moment."""
-        clients = [client for client in self._clients.values() if client.outbox.lag_bytes]
+        clients = [client for client in self._clients.values() if client.queue.lag_bytes]
         return BridgeStats(
-            upstream=self._hub.up,
-            reason=self._hub.reason,
+            upstream=self._fanout.up,
+            reason=self._fanout.reason,
             clients=len(self._clients),
             lagging=len(clients),
-            received=self._hub.received.total(),
-            malformed=self._hub.malformed,
-            delivered=self._hub.delivered,
-            dropped=self._dropped + sum(outbox.dropped for outbox in self._clients),
+            received=self._fanout.received.total(),
+            malformed=self._fanout.malformed,
+            delivered=self._fanout.delivered,
+            dropped=self._dropped + sum(queue.dropped for queue in self._clients),
             accepted=self._accepted,
-            refused=self._door.refused,
+            refused=self._handshake.refused,
             evicted=self._evicted,
             abusive=self._abusive,
             lag=tuple(client.lag() for client in clients),
@@ -255,17 +259,17 @@ class Bridge:
     def opened(self, connection: Connection) -> None:
         """A TCP connection was made; its handshake is to come."""
         self._connections.add(connection)
-        if not self._door.enter(connection.address):
+        if not self._handshake.enter(connection.address):
             connection.transport.abort()
 
     def closed(self, connection: Connection) -> None:
         """A connection is gone, however."""
         self._connections.discard(connection)
-        self._door.leave(connection.address)
-        if self._clients.pop(connection.outbox, None) is not None:
-            self._dropped += connection.outbox.dropped
+        self._handshake.leave(connection.address)
+        if self._clients.pop(connection.queue, None) is not None:
+            self._dropped += connection.queue.dropped
             log.info("event=client_gone client=%d", connection.number)
-        self._hub.remove(connection.outbox)
+        self._fanout.remove(connection.queue)
 
     def abused(self, connection: Connection, close: Close) -> None:
         """A client broke the rules."""
@@ -276,7 +280,7 @@ class Bridge:
             connection.address,
             close.reason,
         )
-        self._hub.remove(connection.outbox)
+        self._fanout.remove(connection.queue)
         connection.part(close.code, close.reason, heed=False)
 
     def new_session(self) -> Session:
@@ -290,8 +294,8 @@ class Bridge:
         """From the handshake to the end of one client."""
         connection = cast(Connection, server_connection)
         self._accepted += 1
-        self._clients[connection.outbox] = connection
-        self._hub.add(connection.outbox)
+        self._clients[connection.queue] = connection
+        self._fanout.add(connection.queue)
         log.info("event=client client=%d address=%s", connection.number, connection.address)
         loop = asyncio.get_running_loop()
         patience = loop.call_later(self.limits.auth_seconds, self._check_token, connection)
@@ -306,16 +310,16 @@ class Bridge:
             patience.cancel()
 
     def _act(self, connection: Connection, action: Reply | Subscribe | Unsubscribe | Close) -> None:
-        outbox = connection.outbox
+        queue = connection.queue
         match action:
             case Reply(text):
-                if not outbox.control(text):
-                    self._evict(outbox)
+                if not queue.control(text):
+                    self._evict(queue)
             case Subscribe():
-                self._hub.subscribe(outbox, action)
+                self._fanout.subscribe(queue, action)
             case Unsubscribe(channel, reply):
-                self._hub.unsubscribe(outbox, channel)
-                outbox.control(reply)
+                self._fanout.unsubscribe(queue, channel)
+                queue.control(reply)
             case Close():
                 self.abused(connection, action)
 
@@ -324,9 +328,9 @@ class Bridge:
         if close is not None:
             self.abused(connection, close)
 
-    def _evict(self, outbox: Outbox) -> None:
+    def _evict(self, queue: SendQueue) -> None:
         """Close a client that does not keep up; it may come back with ``since``."""
-        connection = self._clients.get(outbox)
+        connection = self._clients.get(queue)
         if connection is None:
             return
         self._evicted += 1
@@ -338,7 +342,7 @@ class Bridge:
             lag.messages,
             lag.bytes,
         )
-        self._hub.remove(outbox)
+        self._fanout.remove(queue)
         connection.part(SLOW, "slow")
 
     def _schedule(self, flush: Callable[[], None]) -> None:
@@ -364,9 +368,9 @@ class Bridge:
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
             now = asyncio.get_running_loop().time()
-            for outbox, connection in list(self._clients.items()):
-                if outbox.overdue or connection.stalled(now) > self.limits.stall_seconds:
-                    self._evict(outbox)
+            for queue, connection in list(self._clients.items()):
+                if queue.overdue or connection.stalled(now) > self.limits.stall_seconds:
+                    self._evict(queue)
 
     def _cannot_listen(self, problem: OSError) -> str:
         place = f"{self.host} port {self._wanted_port}"
@@ -382,7 +386,7 @@ class Bridge:
         self, server_connection: ServerConnection, request: Request
     ) -> Response | None:
         connection = cast(Connection, server_connection)
-        answer = self._door.answer(request, connection.address, lambda: self.stats)
+        answer = self._handshake.answer(request, connection.address, lambda: self.stats)
         if isinstance(answer, Response):
             return answer
         connection.session.authenticated |= answer

@@ -22,12 +22,17 @@ import hiredis
 
 from routingsim.live.bridge.decoding import read_messages
 from routingsim.live.bridge.protocol import MessageId, format_id
-from routingsim.live.bridge.redis_connection import Wire, moved, open_wire, read_url
+from routingsim.live.bridge.redis_connection import (
+    RedisConnection,
+    moved,
+    open_connection,
+    read_url,
+)
 from routingsim.live.bridge.replay_buffer import START, Message
 from routingsim.live.redis_schema import FIELD, history_key, latest_key, with_id
 from routingsim.live.settings import redacted
 
-__all__ = ["Listener", "Upstream"]
+__all__ = ["Listener", "Subscriber"]
 
 HISTORY_SECONDS = 30.0
 """Time for the whole history, which may be megabytes."""
@@ -41,20 +46,20 @@ _LOST = (OSError, TimeoutError, EOFError, hiredis.HiredisError)
 
 
 class Listener(Protocol):
-    """Who is told what comes from Redis; see :class:`routingsim.live.bridge.fanout.Hub`."""
+    """Who is told what comes from Redis; see :class:`routingsim.live.bridge.fanout.Fanout`."""
 
     def messages(self, name: str, data: Sequence[bytes]) -> None: ...
 
-    def hold(self, name: str) -> MessageId: ...
+    def begin_sync(self, name: str) -> MessageId: ...
 
-    def settle(
+    def end_sync(
         self, name: str, stored: Sequence[Message], complete: bool, latest: Sequence[Message]
     ) -> None: ...
 
     def status(self, up: bool, reason: str) -> None: ...
 
 
-class Upstream:
+class Subscriber:
     """Keeps a listener in step with some channels of a Redis server, come what may.
 
     Parameters
@@ -99,17 +104,17 @@ class Upstream:
 class _Line:
     """One connection and its channels."""
 
-    def __init__(self, upstream: Upstream, channels: list[str], sharded: bool) -> None:
+    def __init__(self, upstream: Subscriber, channels: list[str], sharded: bool) -> None:
         self.channels = channels
         self.up = False
-        self._upstream = upstream
+        self._subscriber = upstream
         self._sharded = sharded
         self._names = {name.encode(): name for name in channels}
-        self._unsettled: set[str] = set()
+        self._unsynced: set[str] = set()
         self._wake = asyncio.Event()
 
     def resync(self, channel: str) -> None:
-        self._unsettled.add(channel)
+        self._unsynced.add(channel)
         self._wake.set()
 
     async def run(self) -> None:
@@ -128,65 +133,67 @@ class _Line:
                 )
                 told = reason
             self.up = False
-            self._upstream._report(reason)
+            self._subscriber._report(reason)
             # Jitter, so that bridges that lost one server do not come back as one.
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))
             pause = min(longest, pause * 2)
 
     async def _serve(self) -> None:
         """From connecting to losing the connection; always ends with an exception."""
-        address = self._upstream._address
+        address = self._subscriber._address
         async with contextlib.AsyncExitStack() as stack:
-            wire = await open_wire(address, self._receive, self._wake.set)
-            stack.callback(wire.abort)
+            connection = await open_connection(address, self._receive, self._wake.set)
+            stack.callback(connection.abort)
             try:
-                await self._subscribe(wire)
+                await self._subscribe(connection)
             except hiredis.ReplyError as problem:
                 if not str(problem).startswith("MOVED"):
                     raise
-                wire = await open_wire(moved(address, str(problem)), self._receive, self._wake.set)
-                stack.callback(wire.abort)
-                await self._subscribe(wire)
+                connection = await open_connection(
+                    moved(address, str(problem)), self._receive, self._wake.set
+                )
+                stack.callback(connection.abort)
+                await self._subscribe(connection)
             for channel in self.channels:
-                await self._settle(wire, channel)
+                await self._sync(connection, channel)
             self.up = True
             log.info("event=upstream_up channels=%s", ",".join(self.channels))
-            self._upstream._report("connected")
+            self._subscriber._report("connected")
             while True:
                 # Not wait_for: in Python 3.11 it forgets to be cancelled if woken just then.
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(HEARTBEAT_SECONDS):
                         await self._wake.wait()
                 self._wake.clear()
-                await wire.call("PING")
-                while self._unsettled:
-                    await self._settle(wire, self._unsettled.pop())
+                await connection.call("PING")
+                while self._unsynced:
+                    await self._sync(connection, self._unsynced.pop())
 
-    async def _subscribe(self, wire: Wire) -> None:
+    async def _subscribe(self, connection: RedisConnection) -> None:
         for channel in self.channels:
-            await wire.call("SSUBSCRIBE" if self._sharded else "SUBSCRIBE", channel)
+            await connection.call("SSUBSCRIBE" if self._sharded else "SUBSCRIBE", channel)
 
-    async def _settle(self, wire: Wire, channel: str) -> None:
-        listener = self._upstream._listener
-        since = listener.hold(channel)
-        stored, complete, latest = await self._read(wire, channel, since)
+    async def _sync(self, connection: RedisConnection, channel: str) -> None:
+        listener = self._subscriber._listener
+        since = listener.begin_sync(channel)
+        stored, complete, latest = await self._read(connection, channel, since)
         if since != START and not (stored and stored[0].id == since):
             # Trimmed, or another server's history, whose ids may lie before ours.
-            stored, complete, latest = await self._read(wire, channel, START)
-        listener.settle(channel, stored, complete, latest)
+            stored, complete, latest = await self._read(connection, channel, START)
+        listener.end_sync(channel, stored, complete, latest)
 
     async def _read(
-        self, wire: Wire, channel: str, since: MessageId
+        self, connection: RedisConnection, channel: str, since: MessageId
     ) -> tuple[list[Message], bool, list[Message]]:
         """What is stored from ``since`` on, whether that is all there ever was, the latest."""
         history = history_key(channel)
         # One transaction, so that its answers are of one moment.
-        wire.send("MULTI")
-        wire.send("XINFO", "STREAM", history)
-        limit = self._upstream._history + 1
-        wire.send("XREVRANGE", history, "+", format_id(since), "COUNT", limit)
-        wire.send("HVALS", latest_key(channel))
-        info, entries, latest = await wire.call("EXEC", seconds=HISTORY_SECONDS)
+        connection.send("MULTI")
+        connection.send("XINFO", "STREAM", history)
+        limit = self._subscriber._history + 1
+        connection.send("XREVRANGE", history, "+", format_id(since), "COUNT", limit)
+        connection.send("HVALS", latest_key(channel))
+        info, entries, latest = await connection.call("EXEC", seconds=HISTORY_SECONDS)
         for answer in (entries, latest):
             if isinstance(answer, hiredis.ReplyError):
                 raise answer
@@ -199,7 +206,7 @@ class _Line:
         for (kind, name), alike in groupby(pushes, itemgetter(0, 1)):
             if kind == b"message" or kind == b"smessage":
                 data = [push[2] for push in alike]
-                self._upstream._listener.messages(self._names[name], data)
+                self._subscriber._listener.messages(self._names[name], data)
             elif kind == b"sunsubscribe":
                 raise EOFError("the channel has moved to another node")
 

@@ -27,7 +27,7 @@ import msgspec
 from redis.backoff import FullJitterBackoff
 from redis.exceptions import AuthenticationError
 
-from routingsim.live.publisher.transport import Batch, Wire, wire_to
+from routingsim.live.publisher.transport import Batch, Transport, transport_to
 from routingsim.live.settings import Settings, load_settings, redacted
 from routingsim.messages import (
     AgentStatus,
@@ -161,7 +161,7 @@ class RedisPublisher:
         _publishers.add(self)
 
     def _reset(self) -> None:
-        self._wire: Wire = wire_to(self._url, self._history)
+        self._transport: Transport = transport_to(self._url, self._history)
         self._name = uuid4().hex
         self._waiting: deque[Body] = deque()
         # Guards what follows. Handing over takes it only when someone must be woken,
@@ -318,11 +318,11 @@ class RedisPublisher:
         failures = 0
         while not self._closed:
             try:
-                self._wire.open()
+                self._transport.open()
                 self._connected = True
                 self._connections += 1
                 for batch in self._sent:
-                    self._wire.send(batch, self._arrived[batch.channel])
+                    self._transport.send(batch, self._arrived[batch.channel])
                 for _ in self._exchanges():
                     failures = 0
                     self._report(None)
@@ -330,7 +330,7 @@ class RedisPublisher:
                 self._report(error)
             finally:
                 self._connected = False
-                self._wire.close()
+                self._transport.close()
             with self._changed:
                 self._changed.wait_for(lambda: self._closed, BACKOFF.compute(failures))
             failures += 1
@@ -340,20 +340,20 @@ class RedisPublisher:
         while not self._closed:
             # A further batch goes out before the last one's reply only if it is full:
             # few messages gain nothing from being sent as many small batches.
-            ready = len(self._waiting) >= BATCH and len(self._sent) < self._wire.depth
+            ready = len(self._waiting) >= BATCH and len(self._sent) < self._transport.depth
             if ready or (self._waiting and not self._sent):
                 batches = self._encode(self._take())
                 self._sent.extend(batches)  # all, before any sending can fail
                 for batch in batches:
-                    self._wire.send(batch, self._arrived[batch.channel])
+                    self._transport.send(batch, self._arrived[batch.channel])
             elif self._sent:
-                self._wire.receive(abandoned=lambda: self._closed)
+                self._transport.receive(abandoned=lambda: self._closed)
                 batch = self._sent.popleft()
                 self._arrived[batch.channel] = batch.number
                 self._settle(published=len(batch.messages))
                 yield
             elif not self._rest():
-                self._wire.ping()
+                self._transport.ping()
                 yield
 
     def _rest(self) -> bool:

@@ -21,7 +21,7 @@ from redis.retry import Retry
 from routingsim.live.broker import split_url
 from routingsim.live.redis_schema import PUBLISH, history_key, latest_key, publisher_key
 
-__all__ = ["Batch", "ClusterWire", "ServerWire", "Wire", "wire_to"]
+__all__ = ["Batch", "ClusterTransport", "ServerTransport", "Transport", "transport_to"]
 
 TIMEOUT = 5.0
 """Seconds that a server may take to accept a connection, or to answer."""
@@ -61,7 +61,7 @@ class Batch(msgspec.Struct, frozen=True):
         return ["EVAL", PUBLISH, len(keys), *keys, *head, *self.messages, *self.agents]
 
 
-class Wire(Protocol):
+class Transport(Protocol):
     """What the publisher needs of a connection. Any method may raise RedisError or OSError."""
 
     depth: int
@@ -88,7 +88,7 @@ class Wire(Protocol):
         ...
 
 
-class ServerWire:
+class ServerTransport:
     """One connection to one Redis or Valkey server."""
 
     depth = 4
@@ -123,7 +123,7 @@ class ServerWire:
         self._connection.disconnect()
 
 
-class ClusterWire:
+class ClusterTransport:
     """A client of a Redis Cluster: finds the node of each channel, follows it when it moves."""
 
     depth = 1
@@ -156,7 +156,7 @@ class ClusterWire:
             self._client = None
 
 
-def wire_to(url: str, history: int) -> Wire:
+def transport_to(url: str, history: int) -> Transport:
     """The wire that suits a URL; not yet connected.
 
     Raises
@@ -165,4 +165,4 @@ def wire_to(url: str, history: int) -> Wire:
         If ``url`` is not a URL of a Redis server.
     """
     plain, cluster = split_url(url)
-    return cast(Wire, (ClusterWire if cluster else ServerWire)(plain, history))
+    return cast(Transport, (ClusterTransport if cluster else ServerTransport)(plain, history))

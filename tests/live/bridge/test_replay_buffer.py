@@ -6,18 +6,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from routingsim.live.bridge.protocol import MessageId
-from routingsim.live.bridge.replay_buffer import START, Backlog, Channel, Message
+from routingsim.live.bridge.replay_buffer import START, Channel, Message, ReplayBuffer
 
 
 @given(count=st.integers(0, 60), most=st.integers(1, 20), since=st.integers(0, 70))
 def test_it_keeps_the_last_ones_and_knows_what_it_lost(count: int, most: int, since: int) -> None:
-    backlog = Backlog(most, 10**6)
+    buffer = ReplayBuffer(most, 10**6)
     for number in range(1, count + 1):
-        backlog.extend([(number, 0)], [b"%d" % number])
+        buffer.extend([(number, 0)], [b"%d" % number])
     kept = list(range(max(1, count - most + 1), count + 1))
-    assert len(backlog) == len(kept)
-    assert backlog.last(10**6).frames == [b"%d" % number for number in kept]
-    replay = backlog.after((since, 0))
+    assert len(buffer) == len(kept)
+    assert buffer.last(10**6).frames == [b"%d" % number for number in kept]
+    replay = buffer.after((since, 0))
     assert replay.frames == [b"%d" % number for number in kept if number > since]
     lost = since < count - most
     beyond = since > count
@@ -34,7 +34,7 @@ def test_many_at_once_are_as_one_after_the_other(
     places: list[MessageId], sizes: list[int], cuts: list[int], most: int
 ) -> None:
     """Whether or not they are in order, and however much has to go."""
-    one_by_one, together = Backlog(most, 40), Backlog(most, 40)
+    one_by_one, together = ReplayBuffer(most, 40), ReplayBuffer(most, 40)
     frames = [b"x" * size for size in sizes[: len(places)]]
     for place, frame in zip(places, frames, strict=True):
         one_by_one.extend([place], [frame])
@@ -46,22 +46,22 @@ def test_many_at_once_are_as_one_after_the_other(
 
 
 def test_bytes_are_bounded_but_one_message_is_always_kept() -> None:
-    backlog = Backlog(100, 10)
+    buffer = ReplayBuffer(100, 10)
     for number in range(1, 6):
-        backlog.extend([(number, 0)], [b"xxxx"])
-    assert len(backlog) == 2
-    assert backlog.bytes == 8
-    backlog.extend([(6, 0)], [b"x" * 50])
-    assert len(backlog) == 1
+        buffer.extend([(number, 0)], [b"xxxx"])
+    assert len(buffer) == 2
+    assert buffer.bytes == 8
+    buffer.extend([(6, 0)], [b"x" * 50])
+    assert len(buffer) == 1
 
 
 def test_what_arrives_while_the_stream_is_read_comes_once() -> None:
     channel = Channel("c", 100, 10**6)
-    assert channel.hold() == START
+    assert channel.begin_sync() == START
     messages = [Message((number, 0), b"%d" % number) for number in range(1, 6)]
     for message in messages[2:]:
         assert not channel.receive([message])
-    channel.settle(messages[:4], complete=True, latest=())
+    channel.end_sync(messages[:4], complete=True, latest=())
     assert channel.replay((1, 0), None).frames == [b"2", b"3", b"4", b"5"]
     assert channel.receive([Message((6, 0), b"6")])
 
@@ -71,16 +71,16 @@ def test_who_came_before_the_first_look_gets_what_came_before_it() -> None:
     messages = [Message((number, 0), b"%d" % number) for number in range(1, 7)]
     channel = Channel("c", 100, 10**6)
     channel.receive([messages[2]])
-    channel.hold()
+    channel.begin_sync()
     channel.receive([messages[4]])
-    assert channel.settle(messages[:4], complete=True, latest=()) == (messages[2:5], None, None)
+    assert channel.end_sync(messages[:4], complete=True, latest=()) == (messages[2:5], None, None)
 
     trimmed = Channel("c", 100, 10**6)
     trimmed.receive([messages[0]])
-    trimmed.hold()
-    settled = trimmed.settle(messages[3:], complete=False, latest=())
-    assert settled == (messages[3:], START, (4, 0))
+    trimmed.begin_sync()
+    synced = trimmed.end_sync(messages[3:], complete=False, latest=())
+    assert synced == (messages[3:], START, (4, 0))
 
     silent = Channel("c", 100, 10**6)
-    silent.hold()
-    assert silent.settle(messages, complete=True, latest=()).messages == []
+    silent.begin_sync()
+    assert silent.end_sync(messages, complete=True, latest=()).messages == []
