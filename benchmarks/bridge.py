@@ -143,11 +143,11 @@ def run_broadcast(url: str, pipe: Connection) -> None:
             await connection.wait_closed()
             everyone.connections.discard(connection)
 
-        upstream = asyncio.create_task(Subscriber(url, CHANNELS, 1, cast(Any, everyone)).run())
+        subscription = asyncio.create_task(Subscriber(url, CHANNELS, 1, cast(Any, everyone)).run())
         async with serve(handler, "127.0.0.1", 0, compression=None, ping_interval=None) as server:
             pipe.send(server.sockets[0].getsockname()[1])
             await asyncio.to_thread(pipe.recv)
-            upstream.cancel()
+            subscription.cancel()
             for connection in list(everyone.connections):
                 connection.transport.abort()
 

@@ -1,4 +1,4 @@
-"""One client's connection: websockets' own, with an queue and a session."""
+"""A client's connection: that of websockets, with a send queue and a protocol session."""
 
 from typing import Any, Protocol
 
@@ -14,7 +14,7 @@ __all__ = ["Connection", "Owner"]
 
 
 class Owner(Protocol):
-    """What a connection needs of its bridge."""
+    """The part of the bridge that a connection calls."""
 
     limits: Limits
 
@@ -22,7 +22,7 @@ class Owner(Protocol):
 
     def closed(self, connection: "Connection") -> None: ...
 
-    def abused(self, connection: "Connection", close: Close) -> None: ...
+    def violated(self, connection: "Connection", close: Close) -> None: ...
 
     def new_session(self) -> Session: ...
 
@@ -30,9 +30,9 @@ class Owner(Protocol):
 class Connection(ServerConnection):
     """A connection that never waits for its client.
 
-    websockets' ``send`` waits until the transport has room and its ``close``
-    until the client has answered, both for ever if the client does not read. So
-    messages go through an :class:`SendQueue`, and :meth:`part` sets a deadline.
+    ``send`` of websockets waits until the transport has room, and ``close`` until
+    the client has answered: forever, if the client does not read. Messages
+    therefore go through a :class:`SendQueue`, and :meth:`begin_close` sets a deadline.
     """
 
     def __init__(self, owner: Owner, number: int, slow: SlowPolicy, *args: Any, **options: Any):
@@ -43,36 +43,35 @@ class Connection(ServerConnection):
         self.queue: SendQueue
         self._owner = owner
         self._slow: SlowPolicy = slow
-        self._parting = False
+        self._closing = False
         self._progress: tuple[int, int] = (0, 0)
         self._progressed = self.loop.time()
 
     def lag(self) -> ClientLag:
         """How far this client is behind."""
-        queue = self.queue
-        return ClientLag(self.number, self.address, queue.lag_messages, queue.lag_bytes)
+        return ClientLag(self.number, self.address, self.queue.lag_messages, self.queue.lag_bytes)
 
-    def part(self, code: int, reason: str, *, heed: bool = True) -> None:
-        """Say goodbye, and cut the connection if the client has not answered in time.
+    def begin_close(self, code: int, reason: str, *, read: bool = True) -> None:
+        """Send a close frame, and abort the connection if no answer comes in time.
 
-        Messages that wait are forgotten: their client is the one who cannot
-        take them. With ``heed`` false nothing it still sends is looked at.
+        Queued messages are discarded. With ``read`` false, further frames from the
+        client are ignored.
         """
-        if self._parting:
+        if self._closing:
             return
-        self._parting = True
+        self._closing = True
         if self.protocol.state is not OPEN:
             self.transport.abort()
             return
-        if heed:
+        if read:
             self.protocol.send_close(code, reason)
         else:
             self.protocol.fail(code, reason)
         self.send_data()
         self.loop.call_later(self._owner.limits.close_seconds, self.transport.abort)
 
-    def stalled(self, now: float) -> float:
-        """Seconds for which the client has taken nothing although something waits."""
+    def stalled_seconds(self, now: float) -> float:
+        """Seconds for which data has waited and the client has read nothing."""
         progress = self.queue.progress
         if progress != self._progress or self.queue.lag_bytes == 0:
             self._progress, self._progressed = progress, now
@@ -105,12 +104,12 @@ class Connection(ServerConnection):
         self.queue.resume()
 
     def process_event(self, event: Event) -> None:
-        # Pings count too, and are counted before anything queues up.
+        # Counts pings too, and counts a frame before it is queued.
         if isinstance(event, Frame):
-            if self._parting:
+            if self._closing:
                 return
             close = self.session.admit(self.loop.time())
             if close is not None:
-                self._owner.abused(self, close)
+                self._owner.violated(self, close)
                 return
         super().process_event(event)
