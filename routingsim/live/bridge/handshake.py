@@ -4,12 +4,12 @@ import http
 import logging
 from collections.abc import Callable, Collection
 
-from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from websockets.datastructures import Headers, MultipleValuesError
 from websockets.http11 import Request, Response
 
 from routingsim.live.bridge.metrics import BridgeStats, health, metrics_registry
 from routingsim.live.bridge.protocol import Limits
+from routingsim.live.prometheus import CONTENT_TYPE, generate_latest
 from routingsim.live.security import Admission, bearer_matches, host_allowed, origin_allowed
 
 __all__ = ["Handshake"]
@@ -95,7 +95,7 @@ class Handshake:
         if plain:
             if token is not None and not known:
                 return self._refuse(address, 401, "send the token in an Authorization header")
-            return _response(200, generate_latest(self._metrics), CONTENT_TYPE_PLAIN_0_0_4)
+            return _response(200, generate_latest(self._metrics), CONTENT_TYPE)
         status = self._admission.refusal(address)
         if status is not None:
             return self._refuse(address, status, "too many connections")

@@ -1,12 +1,12 @@
 """The bridge's own figures: ``/health`` for load balancers, ``/metrics`` for Prometheus."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import msgspec
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
+from prometheus_client.core import Metric
+
+from routingsim.live.prometheus import metric, registry_of
 
 __all__ = ["BridgeStats", "ClientLag", "health", "metrics_registry"]
 
@@ -60,20 +60,20 @@ class BridgeStats(msgspec.Struct, frozen=True, kw_only=True):
     lag: tuple[ClientLag, ...] = ()
 
 
-_METRICS: tuple[tuple[str, type[Any], str, str], ...] = (
-    ("upstream", GaugeMetricFamily, "upstream_up", "Whether Redis is connected."),
-    ("clients", GaugeMetricFamily, "clients", "Clients connected."),
-    ("lagging", GaugeMetricFamily, "clients_lagging", "Clients with messages waiting."),
-    ("received", CounterMetricFamily, "received", "Messages from Redis."),
-    ("malformed", CounterMetricFamily, "malformed", "Messages that were not JSON objects."),
-    ("delivered", CounterMetricFamily, "delivered", "Messages handed to clients."),
-    ("dropped", CounterMetricFamily, "dropped", "Messages skipped for slow clients."),
-    ("accepted", CounterMetricFamily, "connections_accepted", "Connections accepted."),
-    ("refused", CounterMetricFamily, "connections_refused", "Connections refused."),
-    ("evicted", CounterMetricFamily, "clients_evicted", "Slow clients closed."),
-    ("abusive", CounterMetricFamily, "clients_abusive", "Clients closed for breaking the rules."),
-)
-"""Field of :class:`BridgeStats`, type, name and help of each metric without labels."""
+_METRICS = {
+    "upstream": ("upstream_up", "Whether Redis is connected."),
+    "clients": ("clients", "Clients connected."),
+    "lagging": ("clients_lagging", "Clients with messages waiting."),
+    "received": ("received_total", "Messages from Redis."),
+    "malformed": ("malformed_total", "Messages from Redis that were not JSON objects."),
+    "delivered": ("delivered_total", "Messages handed to clients."),
+    "dropped": ("dropped_total", "Messages dropped for slow clients."),
+    "accepted": ("connections_accepted_total", "Connections accepted."),
+    "refused": ("connections_refused_total", "Connections refused."),
+    "evicted": ("clients_evicted_total", "Clients closed for being slow."),
+    "abusive": ("clients_abusive_total", "Clients closed for breaking the rules."),
+}
+"""Name and help of the metric of each figure."""
 
 
 def health(stats: BridgeStats) -> bytes:
@@ -88,23 +88,15 @@ def health(stats: BridgeStats) -> bytes:
 
 
 def metrics_registry(stats: Callable[[], BridgeStats]) -> CollectorRegistry:
-    """A registry of one bridge's metrics, which reads ``stats`` at each scrape."""
-    registry = CollectorRegistry()
-    registry.register(_BridgeCollector(stats))
-    return registry
+    """A registry of one bridge's metrics, which calls ``stats`` at each scrape."""
 
-
-class _BridgeCollector(Collector):
-    def __init__(self, stats: Callable[[], BridgeStats]) -> None:
-        self._stats = stats
-
-    def collect(self) -> Iterator[Metric]:
-        stats = self._stats()
-        for field, family, name, text in _METRICS:
-            yield family(f"routingsim_bridge_{name}", text, value=getattr(stats, field))
+    def collect() -> Iterator[Metric]:
+        now = stats()
+        for figure, (name, text) in _METRICS.items():
+            yield metric(f"bridge_{name}", text, [((), getattr(now, figure))])
         for unit in ("messages", "bytes"):
-            name, text = f"routingsim_bridge_client_lag_{unit}", f"{unit.capitalize()} waiting."
-            lags = GaugeMetricFamily(name, text, labels=["client", "address"])
-            for lag in stats.lag:
-                lags.add_metric([str(lag.client), lag.address], getattr(lag, unit))
-            yield lags
+            lags = [((str(lag.client), lag.address), getattr(lag, unit)) for lag in now.lag]
+            text = f"{unit.capitalize()} that wait for a client."
+            yield metric(f"bridge_client_lag_{unit}", text, lags, ("client", "address"))
+
+    return registry_of(collect)
