@@ -1,4 +1,4 @@
-"""Playing messages at their times, on a clock of the test's own."""
+"""Playback of messages at their times, on a clock of the test's own."""
 
 import math
 from collections.abc import Iterator
