@@ -1,20 +1,20 @@
-"""How fast the bridge passes messages on, beside what others would do.
+"""Throughput and latency of the bridge, compared with other servers.
 
 Publisher process → Valkey → bridge process → one process with 100 clients,
 messages of 500 bytes. Prints, in one run, the medians of
 
-* deliveries a second to 100 clients, when the publisher sends all it can, for
-  this bridge, for ``websockets.broadcast()`` a message, and for Node's ``ws``
-  where it is installed (``NODE_PATH``, or ``--node-modules``);
+* deliveries per second to 100 clients at full load, for this bridge, for
+  ``websockets.broadcast()`` per message, and for Node's ``ws`` if it is installed
+  (``NODE_PATH``, or ``--node-modules``);
 * latency from publishing to receiving, at 5,000 messages/s to 100 clients and
   at 500 messages/s to 10;
-* messages a second that the bridge takes in, with one client, and what each costs it in
-  CPU time, the writing included.
+* messages per second that the bridge takes in, with one client, and its CPU time per
+  message, writing included.
 
-The publisher only sends what was made before, and the clients only count bytes; where
-latency is measured, ten of them also keep what came and when, to be looked at afterwards.
-They must not be what is measured. All processes share the machine, so that more cores give
-more; CPU time holds on a busy machine too.
+The publisher sends messages made before, and the clients only count bytes, so that
+neither limits the bridge. For latency, ten clients also keep what they received and when,
+for evaluation after the run. All processes share the machine: more cores give higher
+figures. CPU time is also valid on a busy machine.
 """
 
 import argparse
@@ -46,7 +46,7 @@ from websockets.asyncio.server import broadcast, serve
 
 from routingsim.live.bridge.protocol import CHANNELS, Limits
 from routingsim.live.bridge.server import Bridge
-from routingsim.live.bridge.subscriber import Upstream
+from routingsim.live.bridge.subscriber import Subscriber
 from routingsim.live.broker import Broker, connect
 from routingsim.live.settings import Settings
 from routingsim.messages import DECISIONS
@@ -63,7 +63,7 @@ spawn = multiprocessing.get_context("spawn")
 
 
 def message(number: int) -> bytes:
-    """A message of 500 bytes with the time of its making."""
+    """A message of 500 bytes with the time at which it was made."""
     tail = b'"},"id":"1700000000000-%d"}' % number
     start = HEAD + b"%019d" % time.time_ns() + b',"pad":"'
     return start + b"x" * (SIZE - len(start) - len(tail)) + tail
@@ -86,7 +86,7 @@ def publish(url: str, count: int, rate: float | None, first: int) -> None:
 
 
 def publish_all(url: str, commands: list[bytes]) -> None:
-    """Publish as fast as the server takes it, a thousand at a time, with little work here."""
+    """Publish as fast as the server takes it, in batches of a thousand."""
     place = urlsplit(url)
     with socket.create_connection((place.hostname, place.port)) as line:
         for at in range(0, len(commands), 1_000):
@@ -104,7 +104,7 @@ def command(number: int) -> bytes:
 
 
 def run_bridge(url: str, pipe: Connection) -> None:
-    """Ours."""
+    """Run routingsim's bridge."""
 
     async def main() -> None:
         limits = Limits(queue_messages=1_000_000, queue_bytes=2**30)
@@ -116,7 +116,7 @@ def run_bridge(url: str, pipe: Connection) -> None:
 
 
 def run_broadcast(url: str, pipe: Connection) -> None:
-    """websockets as its manual shows it, with our own way of reading from Redis."""
+    """Run websockets as in its manual, with this bridge's subscriber."""
 
     class Everyone:
         def __init__(self) -> None:
@@ -126,10 +126,10 @@ def run_broadcast(url: str, pipe: Connection) -> None:
             for each in data:
                 broadcast(self.connections, each.decode())
 
-        def hold(self, name: str) -> tuple[int, int]:
+        def begin_sync(self, name: str) -> tuple[int, int]:
             return (0, 0)
 
-        def settle(self, *_: Any) -> None: ...
+        def end_sync(self, *_: Any) -> None: ...
 
         def status(self, up: bool, reason: str) -> None: ...
 
@@ -143,11 +143,11 @@ def run_broadcast(url: str, pipe: Connection) -> None:
             await connection.wait_closed()
             everyone.connections.discard(connection)
 
-        upstream = asyncio.create_task(Upstream(url, CHANNELS, 1, cast(Any, everyone)).run())
+        subscription = asyncio.create_task(Subscriber(url, CHANNELS, 1, cast(Any, everyone)).run())
         async with serve(handler, "127.0.0.1", 0, compression=None, ping_interval=None) as server:
             pipe.send(server.sockets[0].getsockname()[1])
             await asyncio.to_thread(pipe.recv)
-            upstream.cancel()
+            subscription.cancel()
             for connection in list(everyone.connections):
                 connection.transport.abort()
 
@@ -157,7 +157,7 @@ def run_broadcast(url: str, pipe: Connection) -> None:
 def listen(
     port: int, clients: int, count: int, timeout: float, stamps: bool, pipe: Connection
 ) -> None:
-    """Count what ``clients`` sockets get; send (seconds, share delivered, latencies in ms)."""
+    """Count what ``clients`` sockets receive; send (seconds, share delivered, latencies in ms)."""
     chooser = selectors.DefaultSelector()
     came: dict[Any, list[tuple[int, bytes]]] = {}
     for number in range(clients):
@@ -188,7 +188,7 @@ def listen(
 
 
 def waited(parts: list[tuple[int, bytes]]) -> Iterator[np.ndarray]:
-    """Latencies in ms of what came to one client, given with the times."""
+    """Latencies in ms of what one client received, from data and times."""
     rest = b""
     for now, part in parts:
         data = rest + part
@@ -241,7 +241,7 @@ class Measured(NamedTuple):
 def bridge_process(
     kind: str, url: str, modules: Path | None
 ) -> Iterator[tuple[int, psutil.Process]]:
-    """A bridge of some kind in a process of its own; its port, and the process."""
+    """Run a bridge of this kind in a process; yields its port and the process."""
     if kind == "Node ws":
         script = Path(__file__).with_name("bridge_ws.cjs")
         environment = {**os.environ, "NODE_PATH": str(modules)}
@@ -263,7 +263,7 @@ def bridge_process(
 def measure(
     kind: str, url: str, clients: int, count: int, rate: float | None, modules: Path | None = None
 ) -> Measured:
-    """Let a bridge pass on ``count`` messages to so many clients."""
+    """Measure a bridge that passes on ``count`` messages to ``clients`` clients."""
     timeout = 60.0 + (count / rate if rate else 0.0)
     with bridge_process(kind, url, modules) as (port, process):
         here, there = spawn.Pipe()
@@ -283,9 +283,9 @@ def measure(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="How fast the bridge passes messages on")
+    parser = argparse.ArgumentParser(description="Throughput and latency of the bridge")
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--messages", type=int, default=20_000, help="a run of ours")
+    parser.add_argument("--messages", type=int, default=20_000, help="per run of routingsim")
     parser.add_argument("--node-modules", type=Path, default=os.environ.get("NODE_PATH"))
     options = parser.parse_args()
     print(

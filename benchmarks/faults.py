@@ -1,13 +1,14 @@
-"""What the bridge does when a client stalls and when Redis is away, in figures.
+"""The bridge with a stalled client, and without Redis.
 
-* One of six clients reads nothing while 10,000 messages of 500 bytes a second are
-  published: how much the bridge's memory grows, when the client is cut off after more
-  waits for it than may, and the others' latency before and meanwhile.
-* Redis is killed, and back after 0.5, 6 and 60 seconds with what it had on disk, while
-  decisions go on: how soon the bridge is subscribed again, and what a client missed.
+* One of six clients reads nothing while 10,000 messages of 500 bytes per second are
+  published: growth of the bridge's memory, time until the client is cut off because its
+  queue is over the limit, and the latency of the others before and meanwhile.
+* Redis is killed and restarted after 0.5, 6 and 60 seconds with its data on disk, while
+  decisions are published: time until the bridge is subscribed again, and what a client
+  missed.
 
-Run as ``python benchmarks/faults.py``; takes two minutes, ``--away 0.5 --seconds 4`` a
-quarter of one. Every process shares the machine.
+Run as ``python benchmarks/faults.py``; takes two minutes, with ``--away 0.5 --seconds 4``
+15 seconds. All processes share the machine.
 """
 
 import argparse
@@ -49,14 +50,14 @@ BOUND = 8 * 2**20
 """Bytes that may wait for a client."""
 READERS = 5
 TURN = 100
-"""Messages published together, a hundredth of a second's."""
+"""Messages published together, once every 10 ms."""
 FRAME = 504
 AGENT = AgentInfo("GPT-4", "gpt-4", ("code",), 0.03, 2.5)
 SCORE = ComplexityScore(0.652, ComplexityFactors(118, 2, 13))
 
 
 def run_bridge(url: str, pipe: Connection) -> None:
-    """The bridge in a process of its own; answers each word on the pipe with its figures."""
+    """Run the bridge in this process; answers each message on the pipe with its figures."""
 
     async def main() -> None:
         limits = Limits(queue_messages=1_000_000, queue_bytes=BOUND)
@@ -69,7 +70,7 @@ def run_bridge(url: str, pipe: Connection) -> None:
 
 
 def publish(url: str, seconds: float) -> None:
-    """Publish at the rate."""
+    """Publish ``RATE`` messages per second."""
     line = cast(redis.Redis, connect(url)).connection_pool.get_connection()
     began = time.perf_counter()
     for number in range(0, round(RATE * seconds), TURN):
@@ -80,7 +81,7 @@ def publish(url: str, seconds: float) -> None:
 
 
 def listen(port: int, seconds: float, pipe: Connection) -> None:
-    """Read as five healthy clients do; sends back when each message came and how late (ms)."""
+    """Read as five clients; sends back the time of each message and its latency (ms)."""
 
     async def client(at: list[np.ndarray]) -> None:
         loop = asyncio.get_running_loop()
@@ -109,7 +110,7 @@ def listen(port: int, seconds: float, pipe: Connection) -> None:
 
 
 def stalled_client(seconds: float) -> None:
-    """Half of the time without, half with a client that reads nothing."""
+    """Measure half of the time without, and half with a client that reads nothing."""
     unbounded = {"client-output-buffer-limit": "pubsub 0 0 0"}
     with Broker(Settings(redis_port=0), config=unbounded) as broker:
         here, there = spawn.Pipe()
@@ -163,7 +164,7 @@ def stalled_client(seconds: float) -> None:
 
 
 async def away(length: float) -> None:
-    """Kill the server for so many seconds."""
+    """Kill the server, and restart it after ``length`` seconds."""
     with tempfile.TemporaryDirectory() as folder, socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         settings = Settings(redis_port=probe.getsockname()[1])
@@ -223,7 +224,7 @@ async def away(length: float) -> None:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description="Measure a stalled client and a lost Redis.")
-    parser.add_argument("--seconds", type=float, default=16.0, help="with and without staller")
+    parser.add_argument("--seconds", type=float, default=16.0, help="both halves together")
     parser.add_argument("--away", type=float, nargs="*", default=[0.5, 6.0, 60.0])
     options = parser.parse_args()
     print(f"{platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}")

@@ -1,20 +1,19 @@
-"""How fast decisions get from the router's hands to the server.
+"""Throughput of the publisher, and its cost for the caller.
 
 Prints, in one run against one embedded server on this machine, the medians of
 
-* decisions a second from objects to the server, encoding included, through
+* decisions per second from objects to the server, encoding included, through
   :class:`routingsim.live.RedisPublisher`: handed over one by one and in bulk, each
   published and stored in the history;
 * the same for redis-py's ``publish()``, which only publishes: in a loop, with the same
   encoder and with the standard library's ``json``, and in pipelines of 1,000;
-* the whole way of ``TaskRouter.route_batch``, from texts to the server: scored, routed and
-  told why as well;
-* what handing one decision over costs the caller, in microseconds, while the sender is
-  at work and shares the interpreter with it; and what ``TaskRouter.route`` takes that
-  publishes, and that does not.
+* decisions per second of ``TaskRouter.route_batch``, from texts to the server, scoring,
+  choice and reason included;
+* microseconds that the caller spends to hand over a decision while the sender is at work
+  in the same interpreter, and in ``TaskRouter.route`` with and without publishing.
 
 Run as ``python benchmarks/publisher.py``; ``--rounds 1 --decisions 50000`` is short. Server,
-sender and caller share the machine: one with more cores gives more.
+sender and caller share the machine: more cores give higher figures.
 """
 
 import argparse

@@ -1,12 +1,13 @@
-"""A table of the last decisions in a notebook, which goes on by itself.
+"""A table of the last decisions for notebooks, updated live by the browser.
 
-What is displayed is a snapshot in plain HTML with a script that opens a WebSocket to the
-bridge from the browser. So it needs no widget library, no thread and no word from the
-kernel, and goes on while a cell is busy; where scripts do not run (a stored notebook,
-nbconvert, a page nobody trusts) the snapshot remains. The HTML holds neither times nor
-message ids: it is the same whenever the same was decided.
+The table is a snapshot in plain HTML, with a script that connects the browser to the
+bridge. It needs no widget library, no thread and no kernel, so it is updated while a cell
+is busy. Where scripts do not run (a stored notebook, nbconvert, an untrusted page) the
+snapshot remains. The HTML contains no times and no message ids, so it is the same for the
+same decisions.
 """
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,21 +26,21 @@ _templates = jinja2.Environment(
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Feed:
-    """The last decisions and the agents' states, for a notebook to display.
+    """The last decisions and the agents' statuses, for display in a notebook.
 
     Attributes
     ----------
     url
-        Where the browser finds the bridge: a URL, or a path on the notebook's host.
+        Address of the bridge for the browser: a URL, or a path on the notebook's host.
     decisions
-        The last ones, newest first.
+        The last decisions, newest first.
     statuses
-        The latest of each agent, by name.
+        The latest status of each agent, by name.
     rows
-        Decisions to show.
+        Number of decisions to show.
     locked
-        Whether the bridge wants a token. A notebook stores what it displays, so the token
-        is not given to it, and the snapshot is all there is.
+        Whether the bridge requires a token. A notebook stores its output, so the output
+        does not contain the token, and only the snapshot is shown.
     """
 
     url: str
@@ -52,15 +53,10 @@ class Feed:
         return f"<Feed of {self.url}: {len(self.decisions)} decisions>"
 
     def _repr_html_(self) -> str:
-        return _templates.get_template("feed.html").render(
-            url=self.url,
-            decisions=self.decisions,
-            statuses=self.statuses,
-            rows=self.rows,
-            locked=self.locked,
-            band=_band,
-        )
+        return _templates.get_template("feed.html").render(feed=self, band=_band)
 
 
-def _band(d_var: float) -> str:
-    return "low" if d_var < 0.30 else "medium" if d_var < 0.50 else "high"
+def _band(reason: str) -> str:
+    """The band that a decision's reason states, ``""`` if none; as in ``static/format.js``."""
+    match = re.match(r"(low|medium|high) complexity\b", reason, re.IGNORECASE | re.ASCII)
+    return match[1].lower() if match else ""

@@ -1,4 +1,4 @@
-"""The table for notebooks: its HTML, and what a browser makes of it."""
+"""The table for notebooks: its HTML, and its updates in a browser."""
 
 import http.server
 import threading
@@ -16,11 +16,15 @@ from routingsim.messages import (
     ComplexityScore,
     RoutingDecision,
 )
+from routingsim.routing import TaskRouter
 
 FACTORS = ComplexityFactors(118, 2, 13)
 
 
-def decision(task: str, reason: str = "because", d_var: float = 0.652) -> RoutingDecision:
+HIGH = "High complexity (D_var=0.652): Routed to GPT-4 for advanced reasoning"
+
+
+def decision(task: str, reason: str = HIGH, d_var: float = 0.652) -> RoutingDecision:
     agent = AgentInfo("GPT-4", "gpt-4", ("code",), 0.03, 2.5)
     return RoutingDecision(task, agent, ComplexityScore(d_var, FACTORS), reason, 1_699_564_800_000)
 
@@ -40,10 +44,23 @@ def test_the_snapshot_shows_what_was_decided() -> None:
 
 
 @pytest.mark.parametrize(
-    ("d_var", "band"), [(0.299, "low"), (0.3, "medium"), (0.499, "medium"), (0.5, "high")]
+    ("policy", "text", "band"),
+    [
+        ("threshold", "What time is it?", "medium"),  # D_var 0.325
+        ("threshold:low=0.33,medium=0.5", "What time is it?", "low"),
+        ("threshold:low=0.1,medium=0.32", "What time is it?", "high"),
+        ("random", "What time is it?", ""),
+    ],
 )
-def test_scores_are_coloured_by_band(d_var: float, band: str) -> None:
-    assert f'<b class="{band}">{d_var:.3f}</b>' in feed(decision("a", d_var=d_var))
+def test_scores_have_the_band_of_the_policy_that_decided(policy: str, text: str, band: str) -> None:
+    decided = TaskRouter(policy=policy).route(text)
+    score = decided.complexity_score.d_var
+    assert f'<b class="{band}">{score:.3f}</b>' in feed(decided)
+
+
+@pytest.mark.parametrize("reason", ["Highly unlikely", "A low complexity", "Lower complexity", ""])
+def test_other_reasons_state_no_band(reason: str) -> None:
+    assert '<b class="">0.652</b>' in feed(decision("a", reason))
 
 
 def test_texts_are_shown_not_run() -> None:
@@ -84,7 +101,7 @@ def page_at() -> Iterator[tuple[str, list[str]]]:
 
 @pytest.mark.browser
 @pytest.mark.system
-def test_in_a_browser_it_goes_on_by_itself(chromium: str, page_at: tuple[str, list[str]]) -> None:
+def test_a_browser_updates_it(chromium: str, page_at: tuple[str, list[str]]) -> None:
     address, shown = page_at
     with (
         LiveStack(Settings(), http=False, port=0) as live,
@@ -101,16 +118,20 @@ def test_in_a_browser_it_goes_on_by_itself(chromium: str, page_at: tuple[str, li
         state, tasks = page.get_by_role("status"), page.locator(".decisions tbody code")
         expect(state).to_have_text("Live.")
         expect(tasks).to_have_text(["first"])
-        for name in ("second", "third", "<i>4th", "fifth"):
-            live.publisher.publish_routing_decision(decision(name, "<i>because</i>"))
+        reasons = ("", HIGH, "<i>because</i>", "Low complexity (D_var=0.652): low=0.9 here")
+        for name, reason in zip(("second", "third", "<i>4th", "fifth"), reasons, strict=True):
+            live.publisher.publish_routing_decision(decision(name, reason))
         expect(tasks).to_have_text(["fifth", "<i>4th", "third"])
+        scores = page.locator(".decisions tbody b")
+        bands = scores.evaluate_all("scores => scores.map(score => score.className)")
+        assert bands == ["low", "", "high"]
         expect(page.locator(".decisions tbody i")).to_have_count(0)
         expect(page.locator(".agents tbody td").nth(0)).to_have_text("GPT-4")
 
-        # Where it cannot go on, the snapshot remains.
+        # Where it cannot connect, the snapshot remains.
         for html, said in (
             (feed(decision("first")), "no bridge at ws://127.0.0.1:1/"),
-            (feed(decision("first"), locked=True), "wants a token"),
+            (feed(decision("first"), locked=True), "requires a token"),
         ):
             shown[0] = html
             page.goto(address)

@@ -38,7 +38,10 @@ expect.set_options(timeout=20_000)  # a machine may be busy
 
 
 def decision(task_id: str, d_var: float = 0.652, **other: Any) -> RoutingDecision:
-    fields = {"agent": GPT, "reason": f"Routed {task_id}", "timestamp": int(time.time() * 1000)}
+    """A decision with the reason of the threshold policy."""
+    band = "Low" if d_var < 0.3 else "Medium" if d_var < 0.5 else "High"
+    reason = f"{band} complexity (D_var={d_var:.3f}): Routed {task_id}"
+    fields = {"agent": GPT, "reason": reason, "timestamp": int(time.time() * 1000)}
     score = ComplexityScore(d_var, FACTORS)
     return RoutingDecision(task_id=task_id, complexity_score=score, **(fields | other))
 
@@ -213,7 +216,7 @@ def test_decisions_appear_newest_first_in_their_colours(page: Page, live: Live) 
         assert cells[0] == task[:8]
         assert cells[1] == "GPT-4"
         assert cells[2].split() == [f"{d_var:.3f}", band]
-        assert cells[3] == f"Routed {task}"
+        assert cells[3] == f"{band.title()} complexity (D_var={d_var:.3f}): Routed {task}"
         assert cells[4] == "now" or cells[4].endswith(" s")
         color = row.locator(".score").evaluate("it => getComputedStyle(it).color")
         colors.setdefault(band, set()).add(color)
@@ -222,6 +225,20 @@ def test_decisions_appear_newest_first_in_their_colours(page: Page, live: Live) 
     assert green[0] > max(red[0], blue[0])
     assert red[2] > max(green[2], blue[2])
     assert red[1] > green[1] > blue[1]  # amber
+
+
+def test_bands_are_those_of_the_policy_that_decided(page: Page, live: Live) -> None:
+    """Not those of the API's policy, whose bounds are 0.3 and 0.5."""
+    text = "What time is it?"
+    for policy in ("threshold:low=0.1,medium=0.11", "threshold:low=0.9,medium=0.95", "random"):
+        TaskRouter(policy=policy, publisher=live.publisher).route(text)
+    assert live.publisher.flush(10)
+    expect(rows(page)).to_have_count(3)
+    d_var = TaskRouter().route(text).complexity_score.d_var
+    scores = [row.locator(".dvar").inner_text().split() for row in rows(page).all()]
+    assert scores == [[f"{d_var:.3f}"], [f"{d_var:.3f}", "low"], [f"{d_var:.3f}", "high"]]
+    label = page.locator("#bands")
+    expect(label).to_have_attribute("aria-label", "50 % low, 0 % medium, 50 % high")
 
 
 def test_agents_show_status_load_and_silence(page: Page, live: Live) -> None:
@@ -236,14 +253,14 @@ def test_agents_show_status_load_and_silence(page: Page, live: Live) -> None:
     expect(busy.locator(".status")).to_have_text("busy")
     expect(busy.get_by_role("meter", name="Load of GPT-4")).to_have_attribute("aria-valuenow", "65")
     expect(busy).not_to_have_class(re.compile("silent"))
-    expect(busy).to_have_attribute("title", re.compile(r"Last heard of .*\d:\d\d"))
+    expect(busy).to_have_attribute("title", re.compile(r"Last status: .*\d:\d\d"))
     silent = page.locator("#agents li", has_text="Llama")
     expect(silent).to_have_class(re.compile("silent"))
     expect(silent).to_contain_text(re.compile(r"silent for 3\d s"))
     expect(page.locator("#agents li", has_text="Newcomer").locator(".status")).to_have_text(
         "offline"
     )
-    expect(page.locator("#agents-note")).to_have_text("2 of 6 heard of in 30 s")
+    expect(page.locator("#agents-note")).to_have_text("2 of 6 reported in 30 s")
 
 
 def test_clocks_that_jump_do_not_age_anything(page: Page, live: Live) -> None:

@@ -1,4 +1,4 @@
-"""One client's connection: websockets' own, with an outbox and a session."""
+"""A client's connection: that of websockets, with a send queue and a protocol session."""
 
 from typing import Any, Protocol
 
@@ -8,13 +8,13 @@ from websockets.protocol import CONNECTING, OPEN, Event
 
 from routingsim.live.bridge.metrics import ClientLag
 from routingsim.live.bridge.protocol import Close, Limits, Session
-from routingsim.live.bridge.send_queue import Outbox, SlowPolicy
+from routingsim.live.bridge.send_queue import SendQueue, SlowPolicy
 
 __all__ = ["Connection", "Owner"]
 
 
 class Owner(Protocol):
-    """What a connection needs of its bridge."""
+    """The part of the bridge that a connection calls."""
 
     limits: Limits
 
@@ -22,7 +22,7 @@ class Owner(Protocol):
 
     def closed(self, connection: "Connection") -> None: ...
 
-    def abused(self, connection: "Connection", close: Close) -> None: ...
+    def violated(self, connection: "Connection", close: Close) -> None: ...
 
     def new_session(self) -> Session: ...
 
@@ -30,9 +30,9 @@ class Owner(Protocol):
 class Connection(ServerConnection):
     """A connection that never waits for its client.
 
-    websockets' ``send`` waits until the transport has room and its ``close``
-    until the client has answered, both for ever if the client does not read. So
-    messages go through an :class:`Outbox`, and :meth:`part` sets a deadline.
+    ``send`` of websockets waits until the transport has room, and ``close`` until
+    the client has answered: forever, if the client does not read. Messages
+    therefore go through a :class:`SendQueue`, and :meth:`begin_close` sets a deadline.
     """
 
     def __init__(self, owner: Owner, number: int, slow: SlowPolicy, *args: Any, **options: Any):
@@ -40,41 +40,40 @@ class Connection(ServerConnection):
         self.number = number
         self.address = "?"
         self.session = owner.new_session()
-        self.outbox: Outbox
+        self.queue: SendQueue
         self._owner = owner
         self._slow: SlowPolicy = slow
-        self._parting = False
+        self._closing = False
         self._progress: tuple[int, int] = (0, 0)
         self._progressed = self.loop.time()
 
     def lag(self) -> ClientLag:
         """How far this client is behind."""
-        outbox = self.outbox
-        return ClientLag(self.number, self.address, outbox.lag_messages, outbox.lag_bytes)
+        return ClientLag(self.number, self.address, self.queue.lag_messages, self.queue.lag_bytes)
 
-    def part(self, code: int, reason: str, *, heed: bool = True) -> None:
-        """Say goodbye, and cut the connection if the client has not answered in time.
+    def begin_close(self, code: int, reason: str, *, read: bool = True) -> None:
+        """Send a close frame, and abort the connection if no answer comes in time.
 
-        Messages that wait are forgotten: their client is the one who cannot
-        take them. With ``heed`` false nothing it still sends is looked at.
+        Queued messages are discarded. With ``read`` false, further frames from the
+        client are ignored.
         """
-        if self._parting:
+        if self._closing:
             return
-        self._parting = True
+        self._closing = True
         if self.protocol.state is not OPEN:
             self.transport.abort()
             return
-        if heed:
+        if read:
             self.protocol.send_close(code, reason)
         else:
             self.protocol.fail(code, reason)
         self.send_data()
         self.loop.call_later(self._owner.limits.close_seconds, self.transport.abort)
 
-    def stalled(self, now: float) -> float:
-        """Seconds for which the client has taken nothing although something waits."""
-        progress = self.outbox.progress
-        if progress != self._progress or self.outbox.lag_bytes == 0:
+    def stalled_seconds(self, now: float) -> float:
+        """Seconds for which data has waited and the client has read nothing."""
+        progress = self.queue.progress
+        if progress != self._progress or self.queue.lag_bytes == 0:
             self._progress, self._progressed = progress, now
         return now - self._progressed
 
@@ -83,7 +82,7 @@ class Connection(ServerConnection):
     def connection_made(self, transport: Any) -> None:
         peer = transport.get_extra_info("peername")
         self.address = str(peer[0]) if peer else "?"
-        self.outbox = Outbox(transport, self._owner.limits, self._slow)
+        self.queue = SendQueue(transport, self._owner.limits, self._slow)
         super().connection_made(transport)
         self._owner.opened(self)
 
@@ -94,23 +93,23 @@ class Connection(ServerConnection):
     def send_data(self) -> None:
         super().send_data()
         if self.protocol.state is not OPEN and self.protocol.state is not CONNECTING:
-            self.outbox.close()  # nothing may follow a close frame
+            self.queue.close()  # nothing may follow a close frame
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self.outbox.pause()
+        self.queue.pause()
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        self.outbox.resume()
+        self.queue.resume()
 
     def process_event(self, event: Event) -> None:
-        # Pings count too, and are counted before anything queues up.
+        # Counts pings too, and counts a frame before it is queued.
         if isinstance(event, Frame):
-            if self._parting:
+            if self._closing:
                 return
             close = self.session.admit(self.loop.time())
             if close is not None:
-                self._owner.abused(self, close)
+                self._owner.violated(self, close)
                 return
         super().process_event(event)

@@ -1,8 +1,7 @@
-"""What the bridge must know of the messages from Redis, read by the hundred.
+"""Decodes messages from Redis as far as the bridge needs, many at a time.
 
-Messages come in bursts. What can be done for all of a burst at once is: to check the
-encoding, to read the ids, and to look for anything odd. Only where something is odd is
-each message looked at on its own.
+Messages arrive in bursts. The encoding and the ids of a burst are checked together;
+only if that check fails is each message decoded on its own.
 """
 
 import re
@@ -36,39 +35,39 @@ _envelope = msgspec.json.Decoder(_Envelope).decode
 _status = msgspec.json.Decoder(_Status).decode
 
 _plain_ids = re.compile(r"(?:[1-9]\d{0,17}-(?:0|[1-9]\d{0,17})\n)+", re.ASCII).fullmatch
-"""Ids as a server writes them, a line each, of numbers that are JSON too."""
+"""Ids as Redis writes them, one per line, whose numbers are valid JSON numbers."""
 
 _pairs = msgspec.json.Decoder(list[MessageId]).decode
 
-_ODD = (UnicodeDecodeError, msgspec.MsgspecError, RecursionError)
+_INVALID = (UnicodeDecodeError, msgspec.MsgspecError, RecursionError)
 
 
 def read_messages(channel: str, data: Sequence[bytes]) -> tuple[list[Message], list[Exception]]:
-    """The messages with their frames, in order, and what is wrong with those left out.
+    """Messages with their frames, in order, and an error for each message left out.
 
-    Any JSON object will do: others may publish too, and their messages pass as
-    they are. Only an ``id`` as the publisher writes it takes part in resuming. What is
-    not a JSON object in UTF-8 is left out, since it would break browsers.
+    Any JSON object is a message: other programs may publish too, and their messages are
+    passed on unchanged. Only an ``id`` as the publisher writes it can be resumed from.
+    Data that is not a JSON object in UTF-8 is left out, since it would break browsers.
     """
     try:
         return _read(channel, data), []
-    except _ODD:
+    except _INVALID:
         messages: list[Message] = []
         problems: list[Exception] = []
         for each in data:
             try:
                 messages += _read(channel, [each])
-            except _ODD as problem:
+            except _INVALID as problem:
                 problems.append(problem)
         return messages, problems
 
 
 def _read(channel: str, data: Sequence[bytes]) -> list[Message]:
-    # Between lines no character of several bytes can begin or go on.
+    # A multi-byte character cannot extend over a line break.
     str(b"\n".join(data), "utf-8")
-    places = _places([_envelope(each).id for each in data])
+    ids = _message_ids([_envelope(each).id for each in data])
     subjects = map(_subject, data) if channel == STATUSES else repeat(None)
-    return list(map(Message, places, map(text_frame, data), subjects))
+    return list(map(Message, ids, map(text_frame, data), subjects))
 
 
 def _subject(data: bytes) -> str | None:
@@ -78,21 +77,21 @@ def _subject(data: bytes) -> str | None:
         return None
 
 
-def _places(given: list[Any]) -> Sequence[MessageId | None]:
-    """Messages' places by their ids; None for what is no id.
+def _message_ids(given: list[Any]) -> Sequence[MessageId | None]:
+    """Parsed ids; None for anything that is not an id.
 
-    The JSON decoder turns many digits into numbers five times faster than ``int`` does.
+    The JSON decoder converts long runs of digits five times faster than ``int``.
     """
     try:
         lines = "\n".join([*given, ""])
-    except TypeError:  # not all of them are text
-        return [_place(each) for each in given]
+    except TypeError:  # not all are strings
+        return [_message_id(each) for each in given]
     if lines.count("\n") == len(given) and _plain_ids(lines):
         return _pairs(f"[[{lines[:-1].replace('-', ',').replace(chr(10), '],[')}]]")
-    return [_place(each) for each in given]
+    return [_message_id(each) for each in given]
 
 
-def _place(given: Any) -> MessageId | None:
+def _message_id(given: Any) -> MessageId | None:
     try:
         return parse_id(given)
     except (TypeError, ValueError):

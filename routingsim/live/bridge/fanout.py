@@ -1,15 +1,14 @@
-"""From one stream of messages to many clients, one write a client and loop turn.
+"""Distributes one stream of messages to many clients, with one write per client and turn.
 
-What arrives from Redis in one turn of the event loop is joined once for all
-clients with the same subscriptions and written to each in one go. Frames from a
-server are not masked, so the bytes are the same for everybody. On the wire each
-message is still a frame of its own.
+Messages that arrive from Redis in one turn of the event loop are joined once for all
+clients with the same subscriptions, and written to each of these with one call. A
+server does not mask its frames, so all clients get the same bytes. Each message
+remains a WebSocket frame of its own.
 """
 
 import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from routingsim.live.bridge.decoding import read_messages
 from routingsim.live.bridge.protocol import (
@@ -20,36 +19,27 @@ from routingsim.live.bridge.protocol import (
     gap,
     upstream_status,
 )
-from routingsim.live.bridge.replay_buffer import Channel, Message
-from routingsim.live.bridge.send_queue import Batch, Outbox
+from routingsim.live.bridge.replay_buffer import START, Channel, Message
+from routingsim.live.bridge.send_queue import FrameBatch, SendQueue
 
-__all__ = ["Hub"]
+__all__ = ["Fanout"]
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(slots=True)
-class _Waiting:
-    """A subscription that cannot be served before the channel is in step with Redis."""
-
-    since: MessageId | None
-    history: int | None
-    turn: int
-
-
-class Hub:
-    """The channels and who gets what; the middle between upstream and clients.
+class Fanout:
+    """Channels and their subscribers, between the Redis subscriber and the clients.
 
     Parameters
     ----------
     limits
-        Bounds of the backlogs.
+        Bounds of the replay buffers.
     schedule
         Calls a function in the next turn of the event loop.
     resync
-        Asks the upstream to settle a channel again.
+        Asks the Redis subscriber to synchronize a channel again.
     evict
-        Called with the outbox of a client that is too slow.
+        Called with the send queue of a client that is too slow.
     """
 
     def __init__(
@@ -58,74 +48,71 @@ class Hub:
         *,
         schedule: Callable[[Callable[[], None]], object],
         resync: Callable[[str], None],
-        evict: Callable[[Outbox], None],
-        channels: Sequence[str] = CHANNELS,
+        evict: Callable[[SendQueue], None],
     ) -> None:
         self.channels = {
-            name: Channel(name, limits.history_messages, limits.history_bytes) for name in channels
+            name: Channel(name, limits.history_messages, limits.history_bytes) for name in CHANNELS
         }
         self.up = False
         self.reason = "not connected yet"
         self.on_report: Callable[[], None] = lambda: None
-        self.received: Counter[str] = Counter()
-        self.malformed = 0
-        self.delivered = 0
+        self.received = self.malformed = self.delivered = 0
         self._schedule = schedule
         self._resync = resync
         self._evict = evict
-        self._members: set[Outbox] = set()
-        self._groups: dict[frozenset[str], set[Outbox]] = {}
-        self._waiting: dict[str, dict[Outbox, _Waiting]] = {name: {} for name in channels}
-        self._turns: Counter[str] = Counter()
-        self._batch: list[tuple[str, Sequence[Message]]] = []
+        self._members: set[SendQueue] = set()
+        self._groups: dict[frozenset[str], set[SendQueue]] = {}
+        # Subscriptions to serve once the channel is synchronized, with the number of
+        # synchronizations begun before.
+        self._pending: dict[str, dict[SendQueue, tuple[Subscribe, int]]] = {
+            name: {} for name in CHANNELS
+        }
+        self._syncs: Counter[str] = Counter()
+        self._unsent: list[tuple[str, Sequence[Message]]] = []
         self._scheduled = False
 
-    # The clients' side
+    # Called for clients
 
-    def add(self, outbox: Outbox) -> None:
-        """A client has come. It is told if Redis is away."""
-        self._members.add(outbox)
+    def add(self, queue: SendQueue) -> None:
+        """Add a client, and tell it if Redis is away."""
+        self._members.add(queue)
         if not self.up:
-            outbox.control(upstream_status(False))
+            queue.control(upstream_status(False))
 
-    def remove(self, outbox: Outbox) -> None:
-        """A client has gone; harmless when it had before."""
-        for waiting in self._waiting.values():
-            waiting.pop(outbox, None)
-        self._regroup(outbox, frozenset())
-        self._members.discard(outbox)
-        outbox.close()
+    def remove(self, queue: SendQueue) -> None:
+        """Remove a client; without effect on one that was removed before."""
+        for pending in self._pending.values():
+            pending.pop(queue, None)
+        self._regroup(queue, frozenset())
+        self._members.discard(queue)
+        queue.close()
 
-    def subscribe(self, outbox: Outbox, request: Subscribe) -> None:
-        """Confirm, send what was missed and then what comes; a second time, start anew."""
-        self.flush()  # what came before the subscription is not for it
-        name, channel = request.channel, self.channels[request.channel]
-        self.unsubscribe(outbox, name)
-        outbox.control(request.reply)
-        if request.since is None and not request.history:
-            self._serve(outbox, channel, None, None)
+    def subscribe(self, queue: SendQueue, request: Subscribe) -> None:
+        """Confirm, send the replay, then live messages. A second subscription starts anew."""
+        self.flush()  # earlier messages are not for this subscription
+        channel = self.channels[request.channel]
+        self.unsubscribe(queue, channel.name)
+        queue.control(request.reply)
+        ahead = _is_ahead(request, channel)
+        if (request.since is None and not request.history) or (channel.synced and not ahead):
+            self._serve(queue, channel, request)
             return
-        ahead = request.since is not None and request.since > (channel.last or (0, 0))
-        if channel.settled and not ahead:
-            self._serve(outbox, channel, request.since, request.history)
-            return
-        turn = self._turns[name]
-        self._waiting[name][outbox] = _Waiting(request.since, request.history, turn)
-        if channel.settled:
-            # Another bridge was quicker with a message that is still on its way to us.
-            self._resync(name)
+        self._pending[channel.name][queue] = request, self._syncs[channel.name]
+        if channel.synced:
+            # The client got a message from another bridge that has not arrived here yet.
+            self._resync(channel.name)
 
-    def unsubscribe(self, outbox: Outbox, channel: str) -> None:
-        """No more of ``channel`` for this client."""
+    def unsubscribe(self, queue: SendQueue, channel: str) -> None:
+        """Send this client no more messages of ``channel``."""
         self.flush()
-        self._waiting[channel].pop(outbox, None)
-        self._regroup(outbox, outbox.channels - {channel})
+        self._pending[channel].pop(queue, None)
+        self._regroup(queue, queue.channels - {channel})
 
-    # The upstream's side
+    # Called by the Redis subscriber
 
     def messages(self, name: str, data: Sequence[bytes]) -> None:
-        """Messages were published."""
-        self.received[name] += len(data)
+        """Take messages published on channel ``name``."""
+        self.received += len(data)
         messages, problems = read_messages(name, data)
         for problem in problems:
             self.malformed += 1
@@ -133,38 +120,37 @@ class Hub:
         if self.channels[name].receive(messages):
             self._enqueue(name, messages)
 
-    def hold(self, name: str) -> MessageId:
-        """The upstream is about to read the stream; returns from where."""
-        self._turns[name] += 1
-        return self.channels[name].hold()
+    def begin_sync(self, name: str) -> MessageId:
+        """Prepare for reading the channel's stream; returns the id to read from."""
+        self._syncs[name] += 1
+        return self.channels[name].begin_sync()
 
-    def settle(
+    def end_sync(
         self, name: str, stored: Sequence[Message], complete: bool, latest: Sequence[Message]
     ) -> None:
-        """The upstream has read the stream: bring everybody up to date."""
+        """Take what was read, and send every subscriber the messages it missed."""
         channel = self.channels[name]
-        settled = channel.settle(stored, complete, latest)
+        synced = channel.end_sync(stored, complete, latest)
         self.flush()
-        if settled.gap_since is not None:
-            log.warning("event=gap channel=%s since=%s", name, settled.gap_since)
-            notice = gap(name, settled.gap_since, settled.oldest)
-            for outbox in [outbox for outbox in self._members if name in outbox.channels]:
-                self._control(outbox, notice)
-        self._enqueue(name, settled.messages)
+        if synced.gap_since is not None:
+            log.warning("event=gap channel=%s since=%s", name, synced.gap_since)
+            notice = gap(name, synced.gap_since, synced.oldest)
+            for queue in [queue for queue in self._members if name in queue.channels]:
+                self._control(queue, notice)
+        self._enqueue(name, synced.messages)
         self.flush()
         again = False
-        for outbox, wish in list(self._waiting[name].items()):
-            ahead = wish.since is not None and wish.since > (channel.last or (0, 0))
-            if ahead and wish.turn == self._turns[name]:
+        for queue, (request, syncs) in list(self._pending[name].items()):
+            if _is_ahead(request, channel) and syncs == self._syncs[name]:
                 again = True
                 continue
-            del self._waiting[name][outbox]
-            self._serve(outbox, channel, wish.since, wish.history)
+            del self._pending[name][queue]
+            self._serve(queue, channel, request)
         if again:
             self._resync(name)
 
     def status(self, up: bool, reason: str) -> None:
-        """The upstream was lost or is back; ``reason`` is for people."""
+        """Take whether Redis is connected; ``reason`` is a text for people."""
         self.reason = reason
         self.on_report()
         if up == self.up:
@@ -173,62 +159,65 @@ class Hub:
         self.flush()
         if not up:
             for name in self.channels:
-                self.hold(name)
-        for outbox in list(self._members):
-            self._control(outbox, upstream_status(up))
+                self.begin_sync(name)
+        for queue in list(self._members):
+            self._control(queue, upstream_status(up))
 
-    # Inside
+    # Sending
 
     def flush(self) -> None:
-        """Write what has gathered."""
+        """Write the messages that have gathered."""
         self._scheduled = False
-        batch, self._batch = self._batch, []
-        if not batch:
+        unsent, self._unsent = self._unsent, []
+        if not unsent:
             return
-        late: list[Outbox] = []
+        slow: list[SendQueue] = []
         for channels, members in self._groups.items():
             frames: list[bytes] = []
             counts: dict[str, int] = {}
-            for name, messages in batch:
+            for name, messages in unsent:
                 if name in channels:
                     frames += [message.frame for message in messages]
                     counts[name] = counts.get(name, 0) + len(messages)
             if not frames:
                 continue
             payload = b"".join(frames)
-            joined = Batch(payload, len(payload), counts, len(frames))
-            late += [outbox for outbox in members if not outbox.send(joined)]
+            batch = FrameBatch(payload, len(payload), counts, len(frames))
+            slow += [queue for queue in members if not queue.send(batch)]
             self.delivered += len(frames) * len(members)
-        for outbox in late:
-            self._evict(outbox)
+        for queue in slow:
+            self._evict(queue)
 
     def _enqueue(self, name: str, messages: Sequence[Message]) -> None:
         if messages:
-            self._batch.append((name, messages))
-        if self._batch and not self._scheduled:
+            self._unsent.append((name, messages))
+        if self._unsent and not self._scheduled:
             self._scheduled = True
             self._schedule(self.flush)
 
-    def _control(self, outbox: Outbox, text: bytes) -> None:
-        if not outbox.control(text):
-            self._evict(outbox)
+    def _control(self, queue: SendQueue, text: bytes) -> None:
+        if not queue.control(text):
+            self._evict(queue)
 
-    def _serve(
-        self, outbox: Outbox, channel: Channel, since: MessageId | None, history: int | None
-    ) -> None:
-        replay = channel.replay(since, history)
-        if replay.gap and since is not None:
-            outbox.control(gap(channel.name, since, replay.oldest))
-        outbox.replay(channel.name, replay.frames)
+    def _serve(self, queue: SendQueue, channel: Channel, request: Subscribe) -> None:
+        replay = channel.replay(request.since, request.history)
+        if replay.gap and request.since is not None:
+            queue.control(gap(channel.name, request.since, replay.oldest))
+        queue.replay(channel.name, replay.frames)
         self.delivered += len(replay.frames)
-        self._regroup(outbox, outbox.channels | {channel.name})
+        self._regroup(queue, queue.channels | {channel.name})
 
-    def _regroup(self, outbox: Outbox, channels: frozenset[str]) -> None:
-        group = self._groups.get(outbox.channels)
+    def _regroup(self, queue: SendQueue, channels: frozenset[str]) -> None:
+        group = self._groups.get(queue.channels)
         if group is not None:
-            group.discard(outbox)
+            group.discard(queue)
             if not group:
-                del self._groups[outbox.channels]
-        outbox.channels = channels
+                del self._groups[queue.channels]
+        queue.channels = channels
         if channels:
-            self._groups.setdefault(channels, set()).add(outbox)
+            self._groups.setdefault(channels, set()).add(queue)
+
+
+def _is_ahead(request: Subscribe, channel: Channel) -> bool:
+    """Whether the client knows a newer message than this bridge."""
+    return request.since is not None and request.since > (channel.last or START)

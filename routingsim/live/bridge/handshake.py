@@ -1,4 +1,4 @@
-"""The door of a bridge: plain HTTP is answered, strangers are turned away."""
+"""Opening handshakes of the bridge: who may connect, and answers to plain HTTP requests."""
 
 import http
 import logging
@@ -7,26 +7,29 @@ from collections.abc import Callable, Collection
 from websockets.datastructures import Headers, MultipleValuesError
 from websockets.http11 import Request, Response
 
-from routingsim.live.bridge.metrics import BridgeStats, health, prometheus
+from routingsim.live.bridge.metrics import BridgeStats, health, metrics_registry
 from routingsim.live.bridge.protocol import Limits
+from routingsim.live.prometheus import CONTENT_TYPE, generate_latest
 from routingsim.live.security import Admission, bearer_matches, host_allowed, origin_allowed
 
-__all__ = ["Door"]
+__all__ = ["Handshake"]
 
 log = logging.getLogger(__name__)
 
 
-class Door:
+class Handshake:
     """Decides about opening handshakes.
 
     Parameters
     ----------
     limits
-        ``connections`` and ``connections_per_address`` matter here.
+        Of these, ``connections`` and ``connections_per_address`` are applied.
+    stats
+        Returns the bridge's figures.
     origins
         Origins allowed besides loopback and the server's own.
     token
-        What to show; None if nothing.
+        The token that clients must send; None if none is needed.
     local, tls
         Whether the server listens on loopback only, and whether it speaks TLS.
     """
@@ -34,6 +37,7 @@ class Door:
     def __init__(
         self,
         limits: Limits,
+        stats: Callable[[], BridgeStats],
         *,
         origins: Collection[str],
         token: str | None,
@@ -41,6 +45,8 @@ class Door:
         tls: bool,
     ) -> None:
         self.refused = 0
+        self._stats = stats
+        self._metrics = metrics_registry(stats)
         self._origins = frozenset(origins)
         self._token = token
         self._local = local
@@ -48,25 +54,26 @@ class Door:
         self._admission = Admission(limits.connections, limits.connections_per_address)
 
     def enter(self, address: str) -> bool:
-        """Count a TCP connection. False: not even a refusal should be spent on it."""
+        """Count a TCP connection. False if it is to be cut without an answer: there are too many.
+
+        An answer would need memory and time for each of them.
+        """
         self._admission.enter(address)
         self.refused += self._admission.flooded
         return not self._admission.flooded
 
     def leave(self, address: str) -> None:
-        """The inverse of :meth:`enter`."""
+        """Count a TCP connection as closed."""
         self._admission.leave(address)
 
-    def answer(
-        self, request: Request, address: str, stats: Callable[[], BridgeStats]
-    ) -> Response | bool:
-        """What to answer a request.
+    def answer(self, request: Request, address: str) -> Response | bool:
+        """Decide about a request.
 
         Returns
         -------
         Response or bool
-            An HTTP response, or to let the client in: True if it has shown the
-            token, False if it has still to do so (or need not).
+            An HTTP response that ends the connection; or else whether the client,
+            which is accepted, has sent a valid token.
         """
         try:
             origin, host, authorization = (
@@ -75,20 +82,20 @@ class Door:
         except MultipleValuesError:
             return self._refuse(address, 400, "a header came twice")
         token, path = self._token, request.path.partition("?")[0]
-        # A connection names its origin, but these are read without one.
+        # WebSocket requests from browsers have an Origin; a page's GET of its own server has none.
         plain = path in ("/health", "/metrics") and request.method == "GET"
         if plain and self._local and not host_allowed(host or "", self._origins):
             return self._refuse(address, 403, f"host {host!r} is not allowed here")
         if plain and path == "/health":
-            figures = stats()
-            return _response(200 if figures.upstream else 503, health(figures), "application/json")
+            stats = self._stats()
+            return _response(200 if stats.upstream else 503, health(stats), "application/json")
         known = token is not None and bearer_matches(authorization or "", token)
         if token is not None and authorization is not None and not known:
             return self._refuse(address, 401, "wrong token")
         if plain:
             if token is not None and not known:
-                return self._refuse(address, 401, "show the token in an Authorization header")
-            return _response(200, prometheus(stats()), "text/plain; version=0.0.4; charset=utf-8")
+                return self._refuse(address, 401, "send the token in an Authorization header")
+            return _response(200, generate_latest(self._metrics), CONTENT_TYPE)
         status = self._admission.refusal(address)
         if status is not None:
             return self._refuse(address, status, "too many connections")

@@ -1,10 +1,14 @@
-"""A bridge's own figures: ``/health`` for balancers, ``/metrics`` for Prometheus."""
+"""The bridge's own figures: ``/health`` for load balancers, ``/metrics`` for Prometheus."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterator
 
 import msgspec
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import Metric
 
-__all__ = ["BridgeStats", "ClientLag", "health", "prometheus"]
+from routingsim.live.prometheus import metric, registry_of
+
+__all__ = ["BridgeStats", "ClientLag", "health", "metrics_registry"]
 
 
 class ClientLag(msgspec.Struct, frozen=True):
@@ -17,26 +21,26 @@ class ClientLag(msgspec.Struct, frozen=True):
 
 
 class BridgeStats(msgspec.Struct, frozen=True, kw_only=True):
-    """What a bridge has done since it started, and its state.
+    """State of a bridge, and its counts since it started.
 
     Attributes
     ----------
     upstream, reason
-        Whether Redis is there, and what it said last.
+        Whether Redis is connected, and the last message about that.
     clients, lagging
-        Clients connected, and those for whom something waits.
+        Clients connected, and those with messages waiting.
     received
         Messages from Redis.
     malformed
-        Messages from Redis that were no JSON objects and went to nobody.
+        Messages from Redis that were not JSON objects and went to nobody.
     delivered, dropped
-        Messages handed to clients' connections, and left out for slow ones.
+        Messages handed to clients' connections, and skipped for slow clients.
     accepted, refused
-        Connections let in, and turned away (limits, origin, token).
+        Connections accepted, and refused (limits, origin, token).
     evicted
-        Clients closed for being slow (4008).
+        Clients closed because they were slow (4008).
     abusive
-        Clients closed for sending too much or no token (1008).
+        Clients closed because they sent too many frames or no token (1008).
     lag
         One entry for each lagging client.
     """
@@ -56,23 +60,24 @@ class BridgeStats(msgspec.Struct, frozen=True, kw_only=True):
     lag: tuple[ClientLag, ...] = ()
 
 
-_HELP = {
-    "upstream": ("gauge", "upstream_up", "Whether Redis is connected."),
-    "clients": ("gauge", "clients", "Clients connected."),
-    "lagging": ("gauge", "clients_lagging", "Clients for whom something waits."),
-    "received": ("counter", "received_total", "Messages from Redis."),
-    "malformed": ("counter", "malformed_total", "Messages from Redis that were not JSON objects."),
-    "delivered": ("counter", "delivered_total", "Messages handed to clients."),
-    "dropped": ("counter", "dropped_total", "Messages left out for slow clients."),
-    "accepted": ("counter", "connections_accepted_total", "Connections let in."),
-    "refused": ("counter", "connections_refused_total", "Connections turned away."),
-    "evicted": ("counter", "clients_evicted_total", "Clients closed for being slow."),
-    "abusive": ("counter", "clients_abusive_total", "Clients closed for breaking the rules."),
+_METRICS = {
+    "upstream": ("upstream_up", "Whether Redis is connected."),
+    "clients": ("clients", "Clients connected."),
+    "lagging": ("clients_lagging", "Clients with messages waiting."),
+    "received": ("received_total", "Messages from Redis."),
+    "malformed": ("malformed_total", "Messages from Redis that were not JSON objects."),
+    "delivered": ("delivered_total", "Messages handed to clients."),
+    "dropped": ("dropped_total", "Messages dropped for slow clients."),
+    "accepted": ("connections_accepted_total", "Connections accepted."),
+    "refused": ("connections_refused_total", "Connections refused."),
+    "evicted": ("clients_evicted_total", "Clients closed for being slow."),
+    "abusive": ("clients_abusive_total", "Clients closed for breaking the rules."),
 }
+"""Name and help of the metric of each figure."""
 
 
 def health(stats: BridgeStats) -> bytes:
-    """JSON for ``/health``: is the bridge there, and does it have Redis."""
+    """JSON for ``/health``: whether the bridge has Redis."""
     return msgspec.json.encode(
         {
             "status": "ok" if stats.upstream else "degraded",
@@ -82,26 +87,16 @@ def health(stats: BridgeStats) -> bytes:
     )
 
 
-def prometheus(stats: BridgeStats) -> bytes:
-    """The text format of Prometheus, version 0.0.4."""
-    lines: list[str] = []
-    for field, (kind, name, text) in _HELP.items():
-        lines += _metric(
-            f"routingsim_bridge_{name}", kind, text, [("", int(getattr(stats, field)))]
-        )
-    for unit in ("messages", "bytes"):
-        samples = [
-            (f'{{client="{lag.client}",address="{lag.address}"}}', getattr(lag, unit))
-            for lag in stats.lag
-        ]
-        name = f"routingsim_bridge_client_lag_{unit}"
-        lines += _metric(name, "gauge", f"{unit.capitalize()} that wait for a client.", samples)
-    return "".join(f"{line}\n" for line in lines).encode()
+def metrics_registry(stats: Callable[[], BridgeStats]) -> CollectorRegistry:
+    """A registry of one bridge's metrics, which calls ``stats`` at each scrape."""
 
+    def collect() -> Iterator[Metric]:
+        now = stats()
+        for figure, (name, text) in _METRICS.items():
+            yield metric(f"bridge_{name}", text, [((), getattr(now, figure))])
+        for unit in ("messages", "bytes"):
+            lags = [((str(lag.client), lag.address), getattr(lag, unit)) for lag in now.lag]
+            text = f"{unit.capitalize()} that wait for a client."
+            yield metric(f"bridge_client_lag_{unit}", text, lags, ("client", "address"))
 
-def _metric(name: str, kind: str, text: str, samples: Iterable[tuple[str, int]]) -> list[str]:
-    return [
-        f"# HELP {name} {text}",
-        f"# TYPE {name} {kind}",
-        *(f"{name}{labels} {value}" for labels, value in samples),
-    ]
+    return registry_of(collect)

@@ -1,4 +1,4 @@
-"""What a WebSocket client may say and what it is told, without any I/O.
+"""The protocol between bridge and WebSocket client, without I/O.
 
 A client sends JSON objects in text frames::
 
@@ -9,25 +9,26 @@ A client sends JSON objects in text frames::
     {"type": "ping"}
     {"type": "auth", "token": "…"}
 
-The server sends each Redis message as it is, and between them
+The server passes on each Redis message unchanged. Its own frames are
 
 =====================================================  =============================
 ``{"type":"subscribed","channel":c}``                  subscribed; messages follow
 ``{"type":"unsubscribed","channel":c}``                no more messages of ``c``
 ``{"type":"pong"}``                                    answer to a ping
-``{"type":"authenticated"}``                           the token was right
-``{"type":"error","code":…,"message":…}``              the frame was not obeyed
-``{"type":"gap","channel":c,"since":id,"oldest":id}``  some after ``since`` are lost
-``{"type":"dropped","channel":c,"count":n}``           too slow: ``n`` were left out
+``{"type":"authenticated"}``                           the token is right
+``{"type":"error","code":…,"message":…}``              the frame was refused
+``{"type":"gap","channel":c,"since":id,"oldest":id}``  messages after ``since`` are lost
+``{"type":"dropped","channel":c,"count":n}``           slow client: ``n`` were skipped
 ``{"type":"status","upstream":"down"}``                the bridge has lost Redis
-``{"type":"status","upstream":"up"}``                  it has it back
+``{"type":"status","upstream":"up"}``                  the bridge is connected again
 =====================================================  =============================
 
-``oldest`` is the first message still there, null when there is none. A bad
-frame gets an error frame; too many frames close the connection with 1008.
+``oldest`` is the first message still stored, null if there is none. An invalid
+frame is answered with an error frame; too many frames close the connection with
+1008.
 
-:class:`Session` holds one client's side of this. It is fed with frames and a
-clock, and answers with actions for the caller to carry out.
+:class:`Session` keeps the state of one client. It takes frames and the time, and
+returns actions for the caller to carry out.
 """
 
 import hmac
@@ -63,14 +64,14 @@ CHANNELS = (DECISIONS, STATUSES, REPLAYS)
 POLICY_VIOLATION = 1008
 
 MessageId = tuple[int, int]
-"""A message's place in its channel: milliseconds since the epoch, and a counter within."""
+"""Id of a message in its channel: milliseconds since the epoch, and a counter."""
 
 _match_id = re.compile(r"(\d{1,20})(?:-(\d{1,20}))?", re.ASCII).fullmatch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What one client, and all of them together, may ask of a bridge.
+    """Limits on one client, and on all clients together.
 
     Attributes
     ----------
@@ -80,21 +81,21 @@ class Limits:
     subscriptions
         Channels a client may be subscribed to at once.
     frames_per_second, frame_burst
-        Frames a client may send in the long run, and at once before that
-        counts; beyond it is closed with 1008.
+        Rate and burst size of the frames that a client may send; a client that
+        exceeds them is closed with 1008.
     connections, connections_per_address
-        Open connections in all, and from one IP address. Those beyond are
+        Open connections in all, and from one IP address. Further ones are
         refused with 503 and 429.
     queue_messages, queue_bytes
         Messages and bytes that may wait for a slow client.
     history_messages, history_bytes
-        Messages and bytes a channel that the bridge keeps for those who come back.
+        Messages and bytes of each channel that the bridge keeps for replay.
     handshake_seconds, auth_seconds
         Time to finish the opening handshake, and to send the token after it.
     stall_seconds
-        A client that takes no byte for this long while some wait is cut off.
+        A client that reads nothing for this long while data waits is disconnected.
     close_seconds
-        Time a client has to answer a close frame.
+        Time for a client to answer a close frame.
     """
 
     frame_bytes: int = 65_536
@@ -127,10 +128,10 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Subscribe:
-    """Confirm with ``reply``, then send what was missed, then what comes.
+    """Confirm with ``reply``, then send the replay, then live messages.
 
-    ``since`` asks for all after that id, ``history`` for the last so many;
-    with neither the client gets only what comes.
+    ``since`` asks for all messages after that id, ``history`` for the last ones;
+    with neither there is no replay.
     """
 
     channel: str
@@ -201,12 +202,12 @@ def format_id(place: MessageId) -> str:
 
 
 def error(code: str, message: str) -> bytes:
-    """The error frame: ``code`` for programs, ``message`` for people."""
+    """An error frame: ``code`` for programs, ``message`` for people."""
     return _encode({"type": "error", "code": code, "message": message})
 
 
 def gap(channel: str, since: MessageId, oldest: MessageId | None) -> bytes:
-    """The notice that messages after ``since`` and before ``oldest`` cannot be had."""
+    """A notice that messages after ``since`` and before ``oldest`` are lost."""
     return _encode(
         {
             "type": "gap",
@@ -218,17 +219,17 @@ def gap(channel: str, since: MessageId, oldest: MessageId | None) -> bytes:
 
 
 def dropped(channel: str, count: int) -> bytes:
-    """The notice that a slow client was spared ``count`` messages."""
+    """A notice that ``count`` messages were skipped for a slow client."""
     return _encode({"type": "dropped", "channel": channel, "count": count})
 
 
 def upstream_status(up: bool) -> bytes:
-    """The notice that the bridge has lost Redis, or has it back."""
+    """A notice that the bridge has lost Redis, or is connected again."""
     return _encode({"type": "status", "upstream": "up" if up else "down"})
 
 
 class TokenBucket:
-    """At most ``burst`` at once and ``rate`` a second in the long run."""
+    """Rate limiter: ``burst`` tokens at most, refilled at ``rate`` per second."""
 
     __slots__ = ("burst", "rate", "tokens", "updated")
 
@@ -239,7 +240,7 @@ class TokenBucket:
         self.updated = now
 
     def take(self, now: float) -> bool:
-        """Take one token at time ``now`` (s); False if there is none."""
+        """Take one token at time ``now`` (s); False if none is left."""
         elapsed = max(0.0, now - self.updated)
         self.tokens = min(self.burst, self.tokens + elapsed * self.rate)
         self.updated = now
@@ -250,50 +251,39 @@ class TokenBucket:
 
 
 class Session:
-    """One client's side of the protocol.
+    """Protocol state of one client.
 
     Parameters
     ----------
     limits
         See :class:`Limits`.
     now
-        The clock at the time of connecting, in seconds.
+        The time of connecting, in seconds.
     token
-        What the client must show before anything else; None if nothing.
-    authenticated
-        Whether it already has, in a header.
+        The token that the client must send first; None if none is needed.
     """
 
-    def __init__(
-        self,
-        limits: Limits,
-        now: float,
-        *,
-        channels: tuple[str, ...] = CHANNELS,
-        token: str | None = None,
-        authenticated: bool = False,
-    ) -> None:
+    def __init__(self, limits: Limits, now: float, *, token: str | None = None) -> None:
         self.limits = limits
-        self.channels = channels
-        self.authenticated = authenticated or token is None
+        self.authenticated = token is None
         self.subscriptions: set[str] = set()
         self._token = token
         self._bucket = TokenBucket(limits.frames_per_second, limits.frame_burst, now)
 
     def admit(self, now: float) -> Close | None:
-        """Count a frame of any kind that came at ``now`` (s); Close if it is one too many."""
+        """Count a frame of any kind received at ``now`` (s); Close if it exceeds the rate."""
         if self._bucket.take(now):
             return None
         return Close(POLICY_VIOLATION, "too many frames")
 
     def auth_overdue(self) -> Close | None:
-        """What to do when the time for showing a token has passed."""
+        """Close if the client has not sent its token; called when ``auth_seconds`` are over."""
         return None if self.authenticated else Close(POLICY_VIOLATION, "authentication required")
 
     def receive(self, message: str | bytes) -> list[Action]:
-        """What to do about a message from the client, in this order. Never raises."""
+        """Actions that answer a message from the client, in order. Never raises."""
         if isinstance(message, bytes):
-            return self._refuse("binary", "binary frames are not understood: send JSON as text")
+            return self._refuse("binary", "binary frames are not supported: send JSON as text")
         try:
             frame = _decoder.decode(message)
         except msgspec.ValidationError as problem:
@@ -310,8 +300,8 @@ class Session:
             return self._refuse("unauthorized", "send an auth frame first")
         if isinstance(frame, _Ping):
             return [Reply(b'{"type":"pong"}')]
-        if frame.channel not in self.channels:
-            known = ", ".join(self.channels)
+        if frame.channel not in CHANNELS:
+            known = ", ".join(CHANNELS)
             return self._refuse(
                 "unknown_channel", f"no channel {frame.channel[:64]!r}; try {known}"
             )
@@ -348,7 +338,7 @@ class Session:
     def _refuse(self, code: str, message: str) -> list[Action]:
         if self.authenticated:
             return [Reply(error(code, message))]
-        # A stranger gets one frame, so that nobody can try tokens on one connection.
+        # One attempt per connection, so that tokens cannot be guessed quickly.
         return [
             Reply(error("unauthorized", message)),
             Close(POLICY_VIOLATION, "authentication required"),

@@ -1,4 +1,4 @@
-"""One RESP3 connection to Redis in the event loop, parsed by hiredis."""
+"""A RESP3 connection to Redis in the event loop, parsed by hiredis."""
 
 import asyncio
 import ssl
@@ -12,32 +12,32 @@ from redis.asyncio.connection import parse_url
 from routingsim.errors import BrokerError
 from routingsim.live.broker import split_url
 
-__all__ = ["Address", "Wire", "moved", "open_wire", "read_url"]
+__all__ = ["Address", "RedisConnection", "moved", "open_connection", "read_url"]
 
 REACH_SECONDS = 1.0
-"""Time for a server's machine to take a connection. A first packet that was lost is sent
-again only after a second or more: a new attempt is sooner there once it is back."""
+"""Time to open a TCP connection. TCP repeats a lost first packet only after a second or
+more, so a new attempt reaches a server sooner that has just come back."""
 
 CONNECT_SECONDS = 5.0
-"""Time for the connection and the login, TLS too."""
+"""Time to open a TCP connection with TLS."""
 
 REPLY_SECONDS = 3.0
-"""Silence while an answer is awaited after which a server counts as lost. One that sends
-much is heard, though its answer comes after all of it."""
+"""Time without any data, while a reply is awaited, after which the server counts as lost.
+A reply may come late, behind many messages, without the server being lost."""
 
 Receive = Callable[[Sequence[list[Any]]], None]
-"""Takes the pushes that came together, in order."""
+"""Takes the push messages that arrived together, in order."""
 
 SLICE = 16_384
-"""Bytes given to the parser at a time. It moves all it has not read yet to the front of its
-buffer with every kilobyte it has read: much at once makes that dear."""
+"""Bytes given to the parser at a time. After each kilobyte parsed, hiredis moves the rest of
+its buffer to the front, which takes long in a large buffer."""
 
 _NOT_YET = object()
 _CONFIRMATIONS = (b"subscribe", b"ssubscribe")
 
 
-class Wire(asyncio.Protocol):
-    """RESP3 over a stream: pushes go to ``receive``, replies to whoever called."""
+class RedisConnection(asyncio.Protocol):
+    """RESP3 over a stream: push messages go to ``receive``, replies to the caller."""
 
     def __init__(self, receive: Receive, lost: Callable[[], None]) -> None:
         self._reader = hiredis.Reader(notEnoughData=_NOT_YET)
@@ -72,25 +72,24 @@ class Wire(asyncio.Protocol):
             self.abort()
 
     def _read(self, data: bytes, pushes: list[list[Any]]) -> None:
-        """Answer the replies in ``data``, and gather the pushes."""
+        """Deliver the replies in ``data``, and collect the push messages."""
         reader, gets = self._reader, self._reader.gets
         for start in range(0, len(data), SLICE):
             reader.feed(data, start, min(SLICE, len(data) - start))
             while (reply := gets()) is not _NOT_YET:
-                if not isinstance(reply, hiredis.PushNotification):
-                    self._answer(reply)
-                elif reply[0] in _CONFIRMATIONS:
-                    self._answer(reply)  # in RESP3 the push is all the answer there is
-                else:
+                is_push = isinstance(reply, hiredis.PushNotification)
+                if is_push and reply[0] not in _CONFIRMATIONS:
                     pushes.append(reply)
+                else:  # in RESP3 the only reply to SUBSCRIBE is a push message
+                    self._answer(reply)
 
     def send(self, *command: str | int) -> None:
-        """Send a command whose answer is not awaited."""
+        """Send a command without waiting for its reply."""
         self._calls.append(None)
         self._transport.write(hiredis.pack_command(command))  # pyright: ignore
 
     async def call(self, *command: str | int, seconds: float = REPLY_SECONDS) -> Any:
-        """Send a command and wait for its answer; errors are raised."""
+        """Send a command and return its reply; raises the reply if it is an error."""
         if self._problem is not None:
             raise self._problem
         loop = asyncio.get_running_loop()
@@ -121,7 +120,7 @@ class Wire(asyncio.Protocol):
         elif future.done():
             return
         elif refused:
-            # EXECABORT says that a command in the transaction was refused, but not why.
+            # EXECABORT tells that a command in the transaction was refused, but not why.
             cause = self._refused if str(reply).startswith("EXECABORT") else None
             self._refused = None
             future.set_exception(cause or reply)
@@ -138,7 +137,7 @@ class Wire(asyncio.Protocol):
 
 
 class Address(NamedTuple):
-    """Where a server is and how to log in."""
+    """Address of a server, and the login."""
 
     host: str
     port: int
@@ -188,35 +187,35 @@ def _tls(options: dict[str, Any]) -> ssl.SSLContext:
 
 
 def moved(address: Address, where: str) -> Address:
-    """The node that a cluster's ``MOVED slot host:port`` points to."""
+    """The node named by a cluster's ``MOVED slot host:port``."""
     host, _, port = where.rpartition(" ")[2].rpartition(":")
     return address._replace(host=host.strip("[]") or address.host, port=int(port), path=None)
 
 
-async def open_wire(address: Address, receive: Receive, lost: Callable[[], None]) -> Wire:
+async def open_connection(
+    address: Address, receive: Receive, lost: Callable[[], None]
+) -> RedisConnection:
     """Connect and log in.
 
     Raises
     ------
     OSError, TimeoutError, hiredis.HiredisError
-        If there is no server, none that answers, or none that lets us in.
+        If there is no server, or it does not answer, or refuses the login.
     """
-    loop = asyncio.get_running_loop()
-    async with asyncio.timeout(CONNECT_SECONDS):
+    loop, connection = asyncio.get_running_loop(), RedisConnection(receive, lost)
+    # A busy server takes longer for a TLS handshake than for a TCP connection.
+    async with asyncio.timeout(REACH_SECONDS if address.tls is None else CONNECT_SECONDS):
         if address.path is not None:
-            _, wire = await loop.create_unix_connection(lambda: Wire(receive, lost), address.path)
+            await loop.create_unix_connection(lambda: connection, address.path)
         else:
-            # A handshake takes a server that is busy longer than taking the connection.
-            patience = REACH_SECONDS if address.tls is None else CONNECT_SECONDS
-            async with asyncio.timeout(patience):
-                _, wire = await loop.create_connection(
-                    lambda: Wire(receive, lost), address.host, address.port, ssl=address.tls
-                )
+            await loop.create_connection(
+                lambda: connection, address.host, address.port, ssl=address.tls
+            )
     try:
-        await wire.call("HELLO", 3, *address.login, "SETNAME", "routingsim-bridge")
+        await connection.call("HELLO", 3, *address.login, "SETNAME", "routingsim-bridge")
         if address.database:
-            await wire.call("SELECT", address.database)
+            await connection.call("SELECT", address.database)
     except BaseException:
-        wire.abort()
+        connection.abort()
         raise
-    return wire
+    return connection

@@ -1,16 +1,14 @@
-"""What a channel said lately, and the seam between that and what it says now.
+"""The last messages of each channel, for replay, and their synchronization with Redis.
 
-A bridge keeps each channel's last messages in memory, in step with the Redis
-stream behind it. A client that comes back is served from here, in one step of
-the event loop, so that there is no moment between "missed" and "live" in which
-a message could be lost or sent twice, and a thousand clients coming back at
-once cost Redis nothing.
+A bridge keeps the last messages of each channel in memory, as the Redis stream of
+the channel does. A returning client gets its replay from here, within one turn of
+the event loop: no message can be lost or sent twice between replay and live
+messages, and a thousand returning clients cause no load on Redis.
 
-The one seam left is between bridge and Redis, at the start and after a lost
-connection: :meth:`Channel.hold` keeps what arrives meanwhile, the stream is
-read from the last message known (included, as a proof that nothing between was
-lost), and :meth:`Channel.settle` joins the two by comparing ids. Pure: no I/O,
-no clock.
+Bridge and Redis are synchronized at the start and after a lost connection.
+:meth:`Channel.begin_sync` holds live messages back. The stream is then read from the
+last known message on; that this message is still there proves that nothing after it
+was lost. :meth:`Channel.end_sync` merges both by id. No I/O, no clock.
 """
 
 from bisect import bisect_right
@@ -22,7 +20,7 @@ import msgspec
 
 from routingsim.live.bridge.protocol import MessageId
 
-__all__ = ["START", "Backlog", "Channel", "Message", "Replay", "Settled"]
+__all__ = ["START", "Channel", "Message", "Replay", "ReplayBuffer", "Synced"]
 
 START: MessageId = (0, 0)
 """Before every message."""
@@ -31,9 +29,9 @@ BEFORE_ALL: MessageId = (-1, -1)
 
 
 class Message(msgspec.Struct, frozen=True, gc=False):
-    """A message ready to send: its id (None if its publisher gave none) and its frame.
+    """A message ready to send: its id (None if it has none) and its WebSocket frame.
 
-    ``subject`` is the agent that a status is about; None for any other message.
+    ``subject`` is the agent id of a status; None for any other message.
     """
 
     id: MessageId | None
@@ -41,23 +39,23 @@ class Message(msgspec.Struct, frozen=True, gc=False):
     subject: str | None = None
 
 
-def _place(message: Message) -> MessageId:
+def _order(message: Message) -> MessageId:
     return message.id or START
 
 
 class Replay(NamedTuple):
-    """What a client missed, oldest first. ``gap``: some before that are lost."""
+    """Frames that a client missed, oldest first. ``gap``: some before them are lost."""
 
     gap: bool
     frames: list[bytes]
     oldest: MessageId | None
 
 
-class Settled(NamedTuple):
-    """What subscribers missed while Redis was away, oldest first.
+class Synced(NamedTuple):
+    """Messages that subscribers missed while Redis was away, oldest first.
 
-    ``gap_since`` is the last message before those that nobody can have any
-    more, None if all are here; ``oldest`` the first message after the gap.
+    ``gap_since`` is the last message before the lost ones, None if none is lost;
+    ``oldest`` the first message after the gap.
     """
 
     messages: list[Message]
@@ -65,19 +63,19 @@ class Settled(NamedTuple):
     oldest: MessageId | None
 
 
-class Backlog:
+class ReplayBuffer:
     """The last messages of a channel by id, bounded in number and bytes.
 
-    ``floor`` is the id after which every message is here: ``START`` while none
-    was ever left out, None if it is not known what came before the first one.
+    ``complete_after`` is the id after which every message is here: ``START`` while none
+    was ever removed, None if it is not known what came before the first one.
     """
 
     def __init__(self, max_messages: int, max_bytes: int) -> None:
         self.max_messages = max_messages
         self.max_bytes = max_bytes
         self.bytes = 0
-        self.floor: MessageId | None = START
-        # Two lists with a moving start: binary search needs indexing, which a deque has not.
+        self.complete_after: MessageId | None = START
+        # Lists with a moving start, since binary search in a deque would be slow.
         self._ids: list[MessageId] = []
         self._frames: list[bytes] = []
         self._start = 0
@@ -90,27 +88,27 @@ class Backlog:
         """Id of the oldest message here."""
         return self._ids[self._start] if len(self) else None
 
-    def clear(self, floor: MessageId | None) -> None:
-        """Forget all; ``floor`` as in the class."""
+    def clear(self, complete_after: MessageId | None) -> None:
+        """Remove all messages."""
         self._ids.clear()
         self._frames.clear()
         self._start = self.bytes = 0
-        self.floor = floor
+        self.complete_after = complete_after
 
-    def extend(self, places: Sequence[MessageId], added: Sequence[bytes]) -> None:
-        """Add the newest messages; one that is not newer starts the backlog afresh."""
+    def extend(self, new_ids: Sequence[MessageId], added: Sequence[bytes]) -> None:
+        """Append messages; an id that does not rise clears the buffer before it."""
         ids, frames = self._ids, self._frames
-        before = [*(ids[-1:] or [BEFORE_ALL]), *places]
-        if not all(map(lt, before, places)):
-            afresh = max(at for at, place in enumerate(places) if place <= before[at])
-            places, added = places[afresh:], added[afresh:]
-            self.clear(floor=None)
-        ids += places
+        before = [*(ids[-1:] or [BEFORE_ALL]), *new_ids]
+        if not all(map(lt, before, new_ids)):
+            reset = max(i for i, new_id in enumerate(new_ids) if new_id <= before[i])
+            new_ids, added = new_ids[reset:], added[reset:]
+            self.clear(complete_after=None)
+        ids += new_ids
         frames += added
         self.bytes += sum(map(len, added))
         start, end = self._start, len(ids)
         while end - start > self.max_messages or (self.bytes > self.max_bytes and end - start > 1):
-            self.floor = ids[start]
+            self.complete_after = ids[start]
             self.bytes -= len(frames[start])
             frames[start] = b""
             start += 1
@@ -122,11 +120,12 @@ class Backlog:
     def reaches(self, since: MessageId) -> bool:
         """Whether every message after ``since`` is here.
 
-        An id outside what is here may belong to a history that a restarted
-        server has forgotten, so only ids within prove anything.
+        An id outside the buffer may be from before a restart in which the server lost
+        its history, so it proves nothing.
         """
         first = self.first
-        return since == self.floor or (first is not None and first <= since <= self._ids[-1])
+        inside = first is not None and first <= since <= self._ids[-1]
+        return inside or since == self.complete_after
 
     def after(self, since: MessageId) -> Replay:
         """All messages after ``since``."""
@@ -142,99 +141,99 @@ class Backlog:
 
 
 class Channel:
-    """One channel: its backlog, the latest status of each subject, and the seam."""
+    """A channel: replay buffer, latest status of each agent, synchronization with Redis."""
 
     def __init__(self, name: str, max_messages: int, max_bytes: int) -> None:
         self.name = name
-        self.backlog = Backlog(max_messages, max_bytes)
+        self.buffer = ReplayBuffer(max_messages, max_bytes)
         self.last: MessageId | None = None
-        """Newest id known, ``START`` if there is none; None before the first settling."""
-        self.settled = False
-        """Whether in step with Redis: nothing is being held or missed."""
+        """Newest id known, ``START`` if there is none; None before the first synchronization."""
+        self.synced = False
+        """Whether synchronized with Redis: no message is held back or missing."""
         self._latest: dict[str, Message] = {}
         self._held: list[Message] = []
 
-    def hold(self) -> MessageId:
-        """Keep live messages back from now on. Returns the id to read the stream from."""
-        self.settled = False
-        if self.last is not None:  # the stream has those, and tells who missed them
+    def begin_sync(self) -> MessageId:
+        """Hold live messages back from now on. Returns the id to read the stream from."""
+        self.synced = False
+        if self.last is not None:  # they are in the stream, which is read after this
             self._held.clear()
         return self.last or START
 
     def receive(self, messages: Sequence[Message]) -> bool:
-        """Take live messages. True: send them on now; False: they are held."""
-        if not self.settled:
+        """Take live messages. True: send them now; False: they are held back."""
+        if not self.synced:
             self._held += messages
             return False
         self._store(messages)
         return True
 
-    def settle(
+    def end_sync(
         self, stored: Sequence[Message], complete: bool, latest: Iterable[Message]
-    ) -> Settled:
-        """Join what the stream holds to what was held.
+    ) -> Synced:
+        """Merge the messages in the stream with those held back.
 
         Parameters
         ----------
         stored
-            The stream's last messages, oldest first, from the id that
-            :meth:`hold` returned (included, if the stream still has it).
+            The stream's last messages, oldest first, from the id on that
+            :meth:`begin_sync` returned (included, if the stream still has it).
         complete
             Whether the stream was never trimmed.
         latest
-            The latest status of each subject, in any order.
+            The latest status of each agent, in any order.
         """
         since, first_time = self.last or START, self.last is None
         joined = complete if since == START else bool(stored) and stored[0].id == since
         if not joined:
-            self.backlog.clear(floor=START if complete else None)
+            self.buffer.clear(complete_after=START if complete else None)
             self.last = START
         fresh = [message for message in stored if message.id is None or message.id > since]
         self._store(fresh if joined else stored)
         for message in latest:
             if message.subject is not None:
                 known = self._latest.get(message.subject, message)
-                self._latest[message.subject] = max(known, message, key=_place)
+                self._latest[message.subject] = max(known, message, key=_order)
         seen = self.last or START
         held, self._held = self._held, []
         late = [message for message in held if message.id is None or message.id > seen]
         self._store(late)
         self.last = self.last or START
-        self.settled = True
-        if first_time:  # whoever waits has missed what was said since we first heard something
+        self.synced = True
+        if first_time:  # subscribers have missed all since the first message held back
             heard = next((message.id for message in held if message.id is not None), None)
             missed = [m for m in stored if heard and m.id is not None and m.id >= heard] + late
             trimmed = bool(missed) and heard is not None and missed[0].id != heard
-            return Settled(missed, START if trimmed else None, missed[0].id if trimmed else None)
+            return Synced(missed, START if trimmed else None, missed[0].id if trimmed else None)
         if joined:
-            return Settled(fresh + late, None, None)
+            return Synced(fresh + late, None, None)
         missed = fresh + late
         oldest = next((message.id for message in missed if message.id is not None), None)
-        return Settled(missed, since, oldest)
+        return Synced(missed, since, oldest)
 
     def replay(self, since: MessageId | None, history: int | None) -> Replay:
-        """What to send a new subscriber before the live messages.
+        """Frames to send a new subscriber before the live messages.
 
-        Those who cannot have all they missed, or asked for no certain point,
-        get the latest status of each subject first, each message only once.
+        Without ``since``, or if not all messages after it are here, the latest status of
+        each agent comes first. No message comes twice.
         """
         if since is not None:
-            replay = self.backlog.after(since)
+            replay = self.buffer.after(since)
             if not replay.gap:
                 return replay
         else:
-            replay = self.backlog.last(history or 0)
+            replay = self.buffer.last(history or 0)
         bound = replay.oldest
         older = [m for m in self._latest.values() if bound is None or m.id is None or m.id < bound]
-        older.sort(key=_place)
+        older.sort(key=_order)
         return replay._replace(frames=[message.frame for message in older] + replay.frames)
 
     def _store(self, messages: Sequence[Message]) -> None:
-        places = [message.id for message in messages if message.id is not None]
-        if places:
+        ids = [message.id for message in messages if message.id is not None]
+        if ids:
             frames = [message.frame for message in messages if message.id is not None]
-            self.backlog.extend(places, frames)
-            self.last = places[-1]
+            self.buffer.extend(ids, frames)
+            self.last = ids[-1]
         for message in messages:
             if message.subject is not None:
                 self._latest[message.subject] = message

@@ -1,7 +1,7 @@
-"""What waits for one client: a bounded queue between the hub and a transport.
+"""A bounded queue of frames for one client, in front of its transport.
 
-While the transport has room, batches go straight to it. While it is full they
-wait here, where the slow clients share them, and where they can be dropped.
+Batches go straight to the transport while it has room. While it is full they wait
+here, where slow clients share the same bytes and messages can still be dropped.
 """
 
 from collections import Counter, deque
@@ -13,25 +13,25 @@ import msgspec
 
 from routingsim.live.bridge.protocol import Limits, dropped
 
-__all__ = ["Batch", "Outbox", "SlowPolicy", "Transport", "text_frame"]
+__all__ = ["FrameBatch", "FrameWriter", "SendQueue", "SlowPolicy", "text_frame"]
 
 SlowPolicy = Literal["disconnect", "drop"]
-"""What becomes of a client over its bound: closed with 4008, or spared messages."""
+"""What to do with a client over its limit: close it with 4008, or drop messages."""
 
 SLICE = 128
-"""Messages of a replay that are joined into one write."""
+"""Messages of a replay per write."""
 
 
-class Transport(Protocol):
-    """The part of :class:`asyncio.WriteTransport` that an outbox needs."""
+class FrameWriter(Protocol):
+    """The part of :class:`asyncio.WriteTransport` that a send queue needs."""
 
     def write(self, data: bytes) -> None: ...
 
     def get_write_buffer_size(self) -> int: ...
 
 
-class Batch(msgspec.Struct, frozen=True):
-    """Frames that are written together. ``counts`` by channel; empty for control frames."""
+class FrameBatch(msgspec.Struct, frozen=True):
+    """Frames written together, with message counts by channel (empty for control frames)."""
 
     payload: bytes | Sequence[bytes]
     size: int
@@ -40,7 +40,7 @@ class Batch(msgspec.Struct, frozen=True):
 
 
 def text_frame(text: bytes) -> bytes:
-    """A WebSocket text frame from a server: final, not masked (RFC 6455, section 5.2)."""
+    """A server's WebSocket text frame: final, not masked (RFC 6455, section 5.2)."""
     return _head(len(text)) + text
 
 
@@ -53,21 +53,21 @@ def _head(size: int) -> bytes:
     return b"\x81\x7f%b" % size.to_bytes(8, "big")
 
 
-class Outbox:
-    """What waits for one client.
+class SendQueue:
+    """The frames that wait for one client.
 
     Parameters
     ----------
     transport
         Where to write.
     limits
-        ``queue_messages`` and ``queue_bytes`` bound what may wait; a replay the
-        client asked for comes on top until it has been taken.
+        ``queue_messages`` and ``queue_bytes`` bound the queue. A replay that the client
+        asked for is allowed on top, until the queue is empty again.
     slow
         See :data:`SlowPolicy`.
     """
 
-    def __init__(self, transport: Transport, limits: Limits, slow: SlowPolicy) -> None:
+    def __init__(self, transport: FrameWriter, limits: Limits, slow: SlowPolicy) -> None:
         self.channels: frozenset[str] = frozenset()
         self.delivered = 0
         self.dropped = 0
@@ -76,37 +76,37 @@ class Outbox:
         self._slow = slow
         self._paused = False
         self._closed = False
-        self._queue: deque[Batch] = deque()
+        self._queue: deque[FrameBatch] = deque()
         self._messages = self._bytes = 0
         self._in_transport = 0
         self._extra_messages = self._extra_bytes = 0
-        self._untold: Counter[str] = Counter()
+        self._unreported: Counter[str] = Counter()  # dropped messages by channel
 
     @property
     def lag_messages(self) -> int:
-        """Messages that the client has not taken yet."""
+        """Messages that the client has not read yet."""
         return self._messages + self._in_transport
 
     @property
     def lag_bytes(self) -> int:
-        """Bytes that the client has not taken yet."""
+        """Bytes that the client has not read yet."""
         return self._bytes + self._transport.get_write_buffer_size()
 
     @property
     def progress(self) -> tuple[int, int]:
-        """Changes whenever a waiting client takes something."""
+        """A value that changes whenever the client has read something."""
         return self.delivered, self._transport.get_write_buffer_size()
 
     @property
     def overdue(self) -> bool:
-        """Whether more waits than may."""
+        """Whether the queue is over its limit."""
         return (
             self.lag_messages > self._limits.queue_messages + self._extra_messages
             or self.lag_bytes > self._limits.queue_bytes + self._extra_bytes
         )
 
-    def send(self, batch: Batch) -> bool:
-        """Write or queue a batch. False: the client is too slow and must go."""
+    def send(self, batch: FrameBatch) -> bool:
+        """Write or queue a batch. False: the client is too slow and must be closed."""
         if self._put(batch) or not self.overdue:
             return True
         if self._slow == "drop":
@@ -114,31 +114,31 @@ class Outbox:
         return not self.overdue
 
     def control(self, text: bytes) -> bool:
-        """Write or queue one control frame, in its place between the messages."""
+        """Write or queue a control frame, in order with the messages."""
         frame = text_frame(text)
-        return self.send(Batch(frame, len(frame), {}, 0))
+        return self.send(FrameBatch(frame, len(frame), {}, 0))
 
     def replay(self, channel: str, frames: Sequence[bytes]) -> None:
-        """Queue what the client asked for; its bound grows by that until it is taken."""
+        """Queue a replay; the limit is raised by its size until the queue is empty."""
         for start in range(0, len(frames), SLICE):
-            part = frames[start : start + SLICE]
-            batch = Batch(part, sum(map(len, part)), {channel: len(part)}, len(part))
+            some = frames[start : start + SLICE]
+            batch = FrameBatch(some, sum(map(len, some)), {channel: len(some)}, len(some))
             if not self._put(batch):
                 self._extra_messages += batch.messages
                 self._extra_bytes += batch.size
 
     def pause(self) -> None:
-        """The transport is full."""
+        """Stop writing: the transport is full."""
         self._paused = True
 
     def resume(self) -> None:
-        """The transport has room again."""
+        """Write on: the transport has room again."""
         self._paused = False
         self._in_transport = 0
         while self._queue and not self._paused:
-            for channel, count in self._untold.items():
+            for channel, count in self._unreported.items():
                 self._transport.write(text_frame(dropped(channel, count)))
-            self._untold.clear()
+            self._unreported.clear()
             batch = self._queue.popleft()
             self._messages -= batch.messages
             self._bytes -= batch.size
@@ -147,13 +147,13 @@ class Outbox:
             self._extra_messages = self._extra_bytes = 0
 
     def close(self) -> None:
-        """Forget what waits; nothing is sent any more."""
+        """Discard the queue, and ignore all further frames."""
         self._closed = True
         self._queue.clear()
         self._messages = self._bytes = 0
 
-    def _put(self, batch: Batch) -> bool:
-        """Write now if possible, else queue. Returns whether it was written (or not wanted)."""
+    def _put(self, batch: FrameBatch) -> bool:
+        """Write now if possible, else queue. False if it was queued."""
         if self._closed:
             return True
         if not self._paused and not self._queue:
@@ -164,7 +164,7 @@ class Outbox:
         self._bytes += batch.size
         return False
 
-    def _write(self, batch: Batch) -> None:
+    def _write(self, batch: FrameBatch) -> None:
         payload = batch.payload
         self._in_transport = batch.messages
         self._transport.write(payload if isinstance(payload, bytes) else b"".join(payload))
@@ -173,8 +173,8 @@ class Outbox:
             self._in_transport = 0
 
     def _drop_oldest(self) -> None:
-        """Make room: half the bound, so that the client is told of gaps seldom."""
-        kept: list[Batch] = []
+        """Drop messages down to half the limit, so that notices of drops are few."""
+        kept: list[FrameBatch] = []
         while self._queue and (
             self._messages * 2 > self._limits.queue_messages
             or self._bytes * 2 > self._limits.queue_bytes
@@ -185,6 +185,6 @@ class Outbox:
                 continue
             self._messages -= batch.messages
             self._bytes -= batch.size
-            self._untold.update(batch.counts)
+            self._unreported.update(batch.counts)
             self.dropped += batch.messages
         self._queue.extendleft(reversed(kept))

@@ -1,4 +1,4 @@
-"""The bridge: what is published on Redis goes to WebSocket clients.
+"""The bridge: a server that passes messages from Redis on to WebSocket clients.
 
 ::
 
@@ -6,16 +6,16 @@
         print(bridge.url)
         ...
 
-The wire protocol is that of :mod:`routingsim.live.bridge.protocol`; the path does not
-matter. While Redis is away clients stay connected, get
-``{"type":"status","upstream":"down"}``, and when it is back
-``{"type":"status","upstream":"up"}`` and what was published meanwhile.
+The protocol is described in :mod:`routingsim.live.bridge.protocol`; any path will do.
+While Redis is away, clients stay connected: they get
+``{"type":"status","upstream":"down"}`` and later the messages published meanwhile and
+``{"type":"status","upstream":"up"}``.
 
 The same port answers ``GET /health`` and ``GET /metrics`` (see
-:mod:`routingsim.live.bridge.metrics`; the latter asks for the token, if there is one).
+:mod:`routingsim.live.bridge.metrics`; the latter needs the token, if there is one).
 
 Close codes: 1001 shutdown, 1008 too many frames or no token, 1009 frame too
-large, 4008 too slow (come back with ``since``).
+large, 4008 too slow (reconnect with ``since``).
 """
 
 import asyncio
@@ -25,7 +25,6 @@ import itertools
 import logging
 import ssl as tls
 from collections.abc import Callable, Collection
-from types import TracebackType
 from typing import Any, Self, cast
 
 from websockets.asyncio.server import Server, ServerConnection, serve
@@ -34,8 +33,8 @@ from websockets.http11 import Request, Response
 
 from routingsim.errors import BrokerError
 from routingsim.live.bridge.connection import Connection
-from routingsim.live.bridge.fanout import Hub
-from routingsim.live.bridge.handshake import Door
+from routingsim.live.bridge.fanout import Fanout
+from routingsim.live.bridge.handshake import Handshake
 from routingsim.live.bridge.metrics import BridgeStats
 from routingsim.live.bridge.protocol import (
     CHANNELS,
@@ -46,8 +45,8 @@ from routingsim.live.bridge.protocol import (
     Subscribe,
     Unsubscribe,
 )
-from routingsim.live.bridge.send_queue import Outbox, SlowPolicy
-from routingsim.live.bridge.subscriber import Upstream
+from routingsim.live.bridge.send_queue import SendQueue, SlowPolicy
+from routingsim.live.bridge.subscriber import Subscriber
 from routingsim.live.ports import who_holds
 from routingsim.live.security import is_loopback
 
@@ -57,18 +56,19 @@ GOING_AWAY = 1001
 SLOW = 4008
 
 SWEEP_SECONDS = 0.25
+"""Time between searches for clients that read nothing."""
 FIRST_REPORT_SECONDS = 5.0
+"""Time that the start waits for the first attempt to reach Redis."""
 SHORTEST_REST, LONGEST_REST = 0.0005, 0.002
-"""Seconds between writing to all clients; asyncio's timers know no less than 1 ms."""
+"""Seconds between two flushes; the resolution of asyncio's timers is 1 ms."""
 WRITE_LIMIT = (64 * 2**10, 0)
-"""Bytes in a transport above which messages wait in the outbox instead, and below which
-they flow again."""
+"""Bytes in a transport's buffer at which it counts as full, and as free again."""
 
 log = logging.getLogger(__name__)
 
 
 class Bridge:
-    """A WebSocket server that passes on what is published on Redis.
+    """A WebSocket server that passes on the messages published on Redis.
 
     Parameters
     ----------
@@ -79,25 +79,25 @@ class Bridge:
     limits
         See :class:`~routingsim.live.bridge.protocol.Limits`.
     slow
-        What becomes of a client for whom too much waits: ``"disconnect"`` closes
-        it with 4008, ``"drop"`` leaves messages out and tells it how many.
+        What to do with a client whose queue is over its limit: ``"disconnect"`` closes
+        it with 4008, ``"drop"`` drops messages and tells it how many.
     origins
         Origins of pages that may connect, besides those of loopback and of this
-        very server; ``"*"`` for any.
+        server; ``"*"`` for any.
     by_host
-        Whether a bridge on loopback knows its own pages by their Host all the same;
-        only behind a proxy that asks who comes
+        Whether a bridge on loopback accepts pages whose origin matches the Host header;
+        only behind a proxy that authenticates users
         (see :class:`~routingsim.live.addresses.Public`).
     token
-        What clients must show, in an Authorization header or a first frame.
+        Token that clients must send, in an Authorization header or a first frame.
     ssl
         Certificate and key, to serve ``wss``.
 
     Raises
     ------
     BrokerError
-        If ``redis_url`` is not one. That no Redis is there is no error: the
-        bridge waits for it.
+        If ``redis_url`` is not the URL of a Redis server. A server that cannot be
+        reached is no error: the bridge waits for it.
     """
 
     def __init__(
@@ -119,29 +119,30 @@ class Bridge:
         self._slow: SlowPolicy = slow
         self._token = token
         self._ssl = ssl
-        self._door = Door(
+        self._handshake = Handshake(
             self.limits,
+            lambda: self.stats,
             origins=origins or (),
             token=token,
             local=is_loopback(host) and not by_host,
             tls=ssl is not None,
         )
         self._connections: set[Connection] = set()
-        self._clients: dict[Outbox, Connection] = {}
+        self._clients: dict[SendQueue, Connection] = {}
         self._numbers = itertools.count(1)
         self._accepted = self._evicted = self._abusive = self._dropped = 0
-        self._hub = Hub(
+        self._fanout = Fanout(
             self.limits,
             schedule=self._schedule,
-            resync=lambda channel: self._upstream.resync(channel),
+            resync=lambda channel: self._subscriber.resync(channel),
             evict=self._evict,
         )
-        self._upstream = Upstream(redis_url, CHANNELS, self.limits.history_messages, self._hub)
+        self._subscriber = Subscriber(
+            redis_url, CHANNELS, self.limits.history_messages, self._fanout
+        )
         self._next_flush = 0.0
         self._server: Server | None = None
         self._tasks: list[asyncio.Task[None]] = []
-
-    # Life
 
     async def start(self) -> Self:
         """Listen, and connect to Redis. Returns when that has succeeded or failed, or after 5 s.
@@ -149,7 +150,7 @@ class Bridge:
         Raises
         ------
         BrokerError
-            If the port is taken; the message says by whom, where that can be told.
+            If the port is taken; the message names the process where possible.
         """
         try:
             self._server = await serve(
@@ -157,7 +158,7 @@ class Bridge:
                 self.host,
                 self._wanted_port,
                 ssl=self._ssl,
-                compression=None,  # so that all clients get the same bytes
+                compression=None,  # all clients get the same bytes
                 process_request=self._process_request,
                 server_header=None,
                 open_timeout=self.limits.handshake_seconds,
@@ -169,19 +170,21 @@ class Bridge:
         except OSError as problem:
             raise BrokerError(self._cannot_listen(problem)) from problem
         first_report = asyncio.Event()
-        self._hub.on_report = first_report.set
+        self._fanout.on_report = first_report.set
         self._tasks = [
-            asyncio.create_task(self._upstream.run(), name="bridge upstream"),
+            asyncio.create_task(self._subscriber.run(), name="bridge subscriber"),
             asyncio.create_task(self._sweep(), name="bridge sweep"),
         ]
         try:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(FIRST_REPORT_SECONDS):
                     await first_report.wait()
-        except BaseException:  # cancelled: nobody else would stop what has begun
+        except BaseException:  # a cancelled start leaves nothing running
             await self.stop()
             raise
-        log.info("event=listening url=%s upstream=%s", self.url, "up" if self._hub.up else "down")
+        log.info(
+            "event=listening url=%s upstream=%s", self.url, "up" if self._fanout.up else "down"
+        )
         return self
 
     async def stop(self) -> None:
@@ -194,12 +197,12 @@ class Bridge:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         server.close(close_connections=False)
         for connection in list(self._connections):
-            connection.part(GOING_AWAY, "server is going away")
-        # Each connection has a deadline of its own; this one is for TLS handshakes on the way.
+            connection.begin_close(GOING_AWAY, "server is going away")
+        # Each connection has a deadline of its own; this one is for unfinished TLS handshakes.
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(2 * self.limits.close_seconds):
                 await server.wait_closed()
-        log.info("event=stopped delivered=%d", self._hub.delivered)
+        log.info("event=stopped delivered=%d", self._fanout.delivered)
 
     async def run_until(self, stop: asyncio.Event) -> None:
         """Serve until ``stop`` is set, then close everything."""
@@ -209,66 +212,61 @@ class Bridge:
     async def __aenter__(self) -> Self:
         return await self.start()
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *error: object) -> None:
         await self.stop()
 
     @property
     def port(self) -> int:
-        """The port listened on; once started."""
+        """The port it listens on, once started."""
         if self._server is None:
             return self._wanted_port
         return self._server.sockets[0].getsockname()[1]
 
     @property
     def url(self) -> str:
-        """Where clients connect to, such as ``ws://127.0.0.1:3001``."""
+        """Address for clients, such as ``ws://127.0.0.1:3001``."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{'ws' if self._ssl is None else 'wss'}://{host}:{self.port}"
 
     @property
     def stats(self) -> BridgeStats:
-        """Counters and state at this moment."""
-        clients = [client for client in self._clients.values() if client.outbox.lag_bytes]
+        """Current state and counts."""
+        clients = [client for client in self._clients.values() if client.queue.lag_bytes]
         return BridgeStats(
-            upstream=self._hub.up,
-            reason=self._hub.reason,
+            upstream=self._fanout.up,
+            reason=self._fanout.reason,
             clients=len(self._clients),
             lagging=len(clients),
-            received=self._hub.received.total(),
-            malformed=self._hub.malformed,
-            delivered=self._hub.delivered,
-            dropped=self._dropped + sum(outbox.dropped for outbox in self._clients),
+            received=self._fanout.received,
+            malformed=self._fanout.malformed,
+            delivered=self._fanout.delivered,
+            dropped=self._dropped + sum(queue.dropped for queue in self._clients),
             accepted=self._accepted,
-            refused=self._door.refused,
+            refused=self._handshake.refused,
             evicted=self._evicted,
             abusive=self._abusive,
             lag=tuple(client.lag() for client in clients),
         )
 
-    # Connections (see live.connection.Owner)
+    # Called by connections (see live.bridge.connection.Owner)
 
     def opened(self, connection: Connection) -> None:
-        """A TCP connection was made; its handshake is to come."""
+        """Take a new TCP connection, before its handshake."""
         self._connections.add(connection)
-        if not self._door.enter(connection.address):
+        if not self._handshake.enter(connection.address):
             connection.transport.abort()
 
     def closed(self, connection: Connection) -> None:
-        """A connection is gone, however."""
+        """Forget a connection that has ended."""
         self._connections.discard(connection)
-        self._door.leave(connection.address)
-        if self._clients.pop(connection.outbox, None) is not None:
-            self._dropped += connection.outbox.dropped
+        self._handshake.leave(connection.address)
+        if self._clients.pop(connection.queue, None) is not None:
+            self._dropped += connection.queue.dropped
             log.info("event=client_gone client=%d", connection.number)
-        self._hub.remove(connection.outbox)
+        self._fanout.remove(connection.queue)
 
-    def abused(self, connection: Connection, close: Close) -> None:
-        """A client broke the rules."""
+    def violated(self, connection: Connection, close: Close) -> None:
+        """Close a client that broke the rules."""
         self._abusive += 1
         log.warning(
             "event=client_abusive client=%d address=%s reason=%r",
@@ -276,25 +274,25 @@ class Bridge:
             connection.address,
             close.reason,
         )
-        self._hub.remove(connection.outbox)
-        connection.part(close.code, close.reason, heed=False)
+        self._fanout.remove(connection.queue)
+        connection.begin_close(close.code, close.reason, read=False)
 
     def new_session(self) -> Session:
-        """The protocol's state for one client."""
+        """Protocol state for a new client."""
         return Session(self.limits, asyncio.get_running_loop().time(), token=self._token)
 
     def _new_connection(self, *args: Any, **options: Any) -> Connection:
         return Connection(self, next(self._numbers), self._slow, *args, **options)
 
     async def _handle(self, server_connection: ServerConnection) -> None:
-        """From the handshake to the end of one client."""
+        """Serve one client, from its handshake until its connection ends."""
         connection = cast(Connection, server_connection)
         self._accepted += 1
-        self._clients[connection.outbox] = connection
-        self._hub.add(connection.outbox)
+        self._clients[connection.queue] = connection
+        self._fanout.add(connection.queue)
         log.info("event=client client=%d address=%s", connection.number, connection.address)
         loop = asyncio.get_running_loop()
-        patience = loop.call_later(self.limits.auth_seconds, self._check_token, connection)
+        deadline = loop.call_later(self.limits.auth_seconds, self._check_token, connection)
         try:
             while True:
                 message = await connection.recv()
@@ -303,30 +301,30 @@ class Bridge:
         except ConnectionClosed:
             pass
         finally:
-            patience.cancel()
+            deadline.cancel()
 
     def _act(self, connection: Connection, action: Reply | Subscribe | Unsubscribe | Close) -> None:
-        outbox = connection.outbox
+        queue = connection.queue
         match action:
             case Reply(text):
-                if not outbox.control(text):
-                    self._evict(outbox)
+                if not queue.control(text):
+                    self._evict(queue)
             case Subscribe():
-                self._hub.subscribe(outbox, action)
+                self._fanout.subscribe(queue, action)
             case Unsubscribe(channel, reply):
-                self._hub.unsubscribe(outbox, channel)
-                outbox.control(reply)
+                self._fanout.unsubscribe(queue, channel)
+                queue.control(reply)
             case Close():
-                self.abused(connection, action)
+                self.violated(connection, action)
 
     def _check_token(self, connection: Connection) -> None:
         close = connection.session.auth_overdue()
         if close is not None:
-            self.abused(connection, close)
+            self.violated(connection, close)
 
-    def _evict(self, outbox: Outbox) -> None:
-        """Close a client that does not keep up; it may come back with ``since``."""
-        connection = self._clients.get(outbox)
+    def _evict(self, queue: SendQueue) -> None:
+        """Close a client that is too slow; it may reconnect with ``since``."""
+        connection = self._clients.get(queue)
         if connection is None:
             return
         self._evicted += 1
@@ -338,14 +336,14 @@ class Bridge:
             lag.messages,
             lag.bytes,
         )
-        self._hub.remove(outbox)
-        connection.part(SLOW, "slow")
+        self._fanout.remove(queue)
+        connection.begin_close(SLOW, "slow")
 
     def _schedule(self, flush: Callable[[], None]) -> None:
-        """Write in the next turn, or after a rest as long as the last writing took.
+        """Flush in the next turn, or after a rest as long as the last flush took.
 
-        A thousand clients make a turn so long that more messages come meanwhile;
-        joining those too is better than to write without pause.
+        With a thousand clients a flush takes so long that more messages arrive meanwhile.
+        Joining these into one write per client is cheaper than to flush again at once.
         """
         loop = asyncio.get_running_loop()
 
@@ -360,13 +358,13 @@ class Bridge:
             loop.call_at(self._next_flush, timed)
 
     async def _sweep(self) -> None:
-        """Find the clients that stand still while nothing is sent to them."""
+        """Evict clients that read nothing, also while nothing is sent."""
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
             now = asyncio.get_running_loop().time()
-            for outbox, connection in list(self._clients.items()):
-                if outbox.overdue or connection.stalled(now) > self.limits.stall_seconds:
-                    self._evict(outbox)
+            for queue, connection in list(self._clients.items()):
+                if queue.overdue or connection.stalled_seconds(now) > self.limits.stall_seconds:
+                    self._evict(queue)
 
     def _cannot_listen(self, problem: OSError) -> str:
         place = f"{self.host} port {self._wanted_port}"
@@ -382,7 +380,7 @@ class Bridge:
         self, server_connection: ServerConnection, request: Request
     ) -> Response | None:
         connection = cast(Connection, server_connection)
-        answer = self._door.answer(request, connection.address, lambda: self.stats)
+        answer = self._handshake.answer(request, connection.address)
         if isinstance(answer, Response):
             return answer
         connection.session.authenticated |= answer

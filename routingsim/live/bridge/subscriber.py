@@ -1,12 +1,12 @@
-"""The bridge's line to Redis: subscribe, read what is stored, notice when it breaks.
+"""Subscribes to Redis: receives messages, reads the history, reconnects.
 
-One connection carries both the messages and the reading of the history (RESP3
-allows it), parsed by hiredis in the event loop. redis-py's pub/sub is not used:
-it spends 20 µs a message and gives up after a few failed reconnects.
+One RESP3 connection carries both the messages and the reading of the history.
+redis-py's pub/sub is not used: it takes 20 µs per message and gives up after a few
+failed attempts to reconnect.
 
 With a Redis Cluster (``rediscluster://`` or ``?cluster=true``) each channel is
-subscribed to on the node that owns it (sharded pub/sub), found by following the
-cluster's redirections.
+subscribed to on the node that owns it (sharded pub/sub), which is found by following
+the cluster's redirections.
 """
 
 import asyncio
@@ -22,40 +22,45 @@ import hiredis
 
 from routingsim.live.bridge.decoding import read_messages
 from routingsim.live.bridge.protocol import MessageId, format_id
-from routingsim.live.bridge.redis_connection import Wire, moved, open_wire, read_url
+from routingsim.live.bridge.redis_connection import (
+    RedisConnection,
+    moved,
+    open_connection,
+    read_url,
+)
 from routingsim.live.bridge.replay_buffer import START, Message
 from routingsim.live.redis_schema import FIELD, history_key, latest_key, with_id
 from routingsim.live.settings import redacted
 
-__all__ = ["Listener", "Upstream"]
+__all__ = ["MessageHandler", "Subscriber"]
 
 HISTORY_SECONDS = 30.0
-"""Time for the whole history, which may be megabytes."""
+"""Time to read the whole history, which may be megabytes."""
 HEARTBEAT_SECONDS = 1.0
 BACKOFF_SECONDS = (0.05, 0.5)
-"""First and longest pause between attempts to connect."""
+"""First and longest delay between attempts to connect."""
 
 log = logging.getLogger(__name__)
 
 _LOST = (OSError, TimeoutError, EOFError, hiredis.HiredisError)
 
 
-class Listener(Protocol):
-    """Who is told what comes from Redis; see :class:`routingsim.live.bridge.fanout.Hub`."""
+class MessageHandler(Protocol):
+    """Takes what comes from Redis; see :class:`routingsim.live.bridge.fanout.Fanout`."""
 
     def messages(self, name: str, data: Sequence[bytes]) -> None: ...
 
-    def hold(self, name: str) -> MessageId: ...
+    def begin_sync(self, name: str) -> MessageId: ...
 
-    def settle(
+    def end_sync(
         self, name: str, stored: Sequence[Message], complete: bool, latest: Sequence[Message]
     ) -> None: ...
 
     def status(self, up: bool, reason: str) -> None: ...
 
 
-class Upstream:
-    """Keeps a listener in step with some channels of a Redis server, come what may.
+class Subscriber:
+    """Keeps a handler synchronized with channels of a Redis server.
 
     Parameters
     ----------
@@ -64,133 +69,137 @@ class Upstream:
     channels
         Names of the channels.
     history
-        Most messages to read of a channel's history.
-    listener
-        Is told in the event loop, one call at a time.
+        Number of messages to read of a channel's history, at most.
+    handler
+        Is called in the event loop.
 
     Raises
     ------
     BrokerError
-        If ``url`` is not one that can be used.
+        If ``url`` is not the URL of a Redis server.
     """
 
-    def __init__(self, url: str, channels: Sequence[str], history: int, listener: Listener) -> None:
+    def __init__(
+        self, url: str, channels: Sequence[str], history: int, handler: MessageHandler
+    ) -> None:
         self._address, cluster = read_url(url)
         self._history = history
-        self._listener = listener
+        self._handler = handler
         groups = [[name] for name in channels] if cluster else [list(channels)]
-        self._lines = [_Line(self, group, cluster) for group in groups]
-        self._line_of = {name: line for line in self._lines for name in line.channels}
+        self._nodes = [_Node(self, group, cluster) for group in groups]
+        self._node_of = {name: node for node in self._nodes for name in node.channels}
 
     async def run(self) -> None:
-        """Connect, and connect again, until cancelled."""
+        """Connect, and reconnect, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            for line in self._lines:
-                tasks.create_task(line.run())
+            for node in self._nodes:
+                tasks.create_task(node.run())
 
     def resync(self, channel: str) -> None:
-        """Settle ``channel`` once more, soon."""
-        self._line_of[channel].resync(channel)
+        """Synchronize ``channel`` again, soon."""
+        self._node_of[channel].resync(channel)
 
     def _report(self, reason: str) -> None:
-        self._listener.status(all(line.up for line in self._lines), reason)
+        self._handler.status(all(node.up for node in self._nodes), reason)
 
 
-class _Line:
-    """One connection and its channels."""
+class _Node:
+    """The connection to one node, and the channels subscribed to on it."""
 
-    def __init__(self, upstream: Upstream, channels: list[str], sharded: bool) -> None:
+    def __init__(self, upstream: Subscriber, channels: list[str], sharded: bool) -> None:
         self.channels = channels
         self.up = False
-        self._upstream = upstream
+        self._subscriber = upstream
         self._sharded = sharded
         self._names = {name.encode(): name for name in channels}
-        self._unsettled: set[str] = set()
+        self._unsynced: set[str] = set()
         self._wake = asyncio.Event()
 
     def resync(self, channel: str) -> None:
-        self._unsettled.add(channel)
+        self._unsynced.add(channel)
         self._wake.set()
 
     async def run(self) -> None:
         shortest, longest = BACKOFF_SECONDS
-        pause, reason, told = shortest, "", ""
+        pause, reason, logged = shortest, "", ""
         while True:
             try:
                 await self._serve()
             except _LOST as problem:
                 reason = redacted(" ".join(str(problem).split())) or type(problem).__name__
             if self.up:
-                pause, told = shortest, ""
-            if reason != told:  # not at each attempt
+                pause, logged = shortest, ""
+            if reason != logged:  # not at each attempt
                 log.warning(
                     "event=upstream_down channels=%s reason=%r", ",".join(self.channels), reason
                 )
-                told = reason
+                logged = reason
             self.up = False
-            self._upstream._report(reason)
-            # Jitter, so that bridges that lost one server do not come back as one.
+            self._subscriber._report(reason)
+            # Jitter, so that all bridges of a server do not reconnect at the same time.
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))
             pause = min(longest, pause * 2)
 
     async def _serve(self) -> None:
-        """From connecting to losing the connection; always ends with an exception."""
-        address = self._upstream._address
+        """Connect and stay connected; ends with an exception when the connection is lost."""
+        address = self._subscriber._address
         async with contextlib.AsyncExitStack() as stack:
-            wire = await open_wire(address, self._receive, self._wake.set)
-            stack.callback(wire.abort)
+            connection = await open_connection(address, self._receive, self._wake.set)
+            stack.callback(connection.abort)
             try:
-                await self._subscribe(wire)
+                await self._subscribe(connection)
             except hiredis.ReplyError as problem:
                 if not str(problem).startswith("MOVED"):
                     raise
-                wire = await open_wire(moved(address, str(problem)), self._receive, self._wake.set)
-                stack.callback(wire.abort)
-                await self._subscribe(wire)
+                connection = await open_connection(
+                    moved(address, str(problem)), self._receive, self._wake.set
+                )
+                stack.callback(connection.abort)
+                await self._subscribe(connection)
             for channel in self.channels:
-                await self._settle(wire, channel)
+                await self._sync(connection, channel)
             self.up = True
             log.info("event=upstream_up channels=%s", ",".join(self.channels))
-            self._upstream._report("connected")
+            self._subscriber._report("connected")
             while True:
-                # Not wait_for: in Python 3.11 it forgets to be cancelled if woken just then.
+                # Not wait_for: in Python 3.11 it may swallow a cancellation.
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(HEARTBEAT_SECONDS):
                         await self._wake.wait()
                 self._wake.clear()
-                await wire.call("PING")
-                while self._unsettled:
-                    await self._settle(wire, self._unsettled.pop())
+                await connection.call("PING")
+                while self._unsynced:
+                    await self._sync(connection, self._unsynced.pop())
 
-    async def _subscribe(self, wire: Wire) -> None:
+    async def _subscribe(self, connection: RedisConnection) -> None:
         for channel in self.channels:
-            await wire.call("SSUBSCRIBE" if self._sharded else "SUBSCRIBE", channel)
+            await connection.call("SSUBSCRIBE" if self._sharded else "SUBSCRIBE", channel)
 
-    async def _settle(self, wire: Wire, channel: str) -> None:
-        listener = self._upstream._listener
-        since = listener.hold(channel)
-        stored, complete, latest = await self._read(wire, channel, since)
+    async def _sync(self, connection: RedisConnection, channel: str) -> None:
+        handler = self._subscriber._handler
+        since = handler.begin_sync(channel)
+        stored, complete, latest = await self._read(connection, channel, since)
         if since != START and not (stored and stored[0].id == since):
-            # Trimmed, or another server's history, whose ids may lie before ours.
-            stored, complete, latest = await self._read(wire, channel, START)
-        listener.settle(channel, stored, complete, latest)
+            # The stream was trimmed, or the server lost it and its ids may be lower now.
+            stored, complete, latest = await self._read(connection, channel, START)
+        handler.end_sync(channel, stored, complete, latest)
 
     async def _read(
-        self, wire: Wire, channel: str, since: MessageId
+        self, connection: RedisConnection, channel: str, since: MessageId
     ) -> tuple[list[Message], bool, list[Message]]:
-        """What is stored from ``since`` on, whether that is all there ever was, the latest."""
+        """Messages from ``since`` on, whether these are all there ever were, latest statuses."""
         history = history_key(channel)
-        # One transaction, so that its answers are of one moment.
-        wire.send("MULTI")
-        wire.send("XINFO", "STREAM", history)
-        limit = self._upstream._history + 1
-        wire.send("XREVRANGE", history, "+", format_id(since), "COUNT", limit)
-        wire.send("HVALS", latest_key(channel))
-        info, entries, latest = await wire.call("EXEC", seconds=HISTORY_SECONDS)
+        # One transaction, so that the replies are consistent.
+        connection.send("MULTI")
+        connection.send("XINFO", "STREAM", history)
+        limit = self._subscriber._history + 1
+        connection.send("XREVRANGE", history, "+", format_id(since), "COUNT", limit)
+        connection.send("HVALS", latest_key(channel))
+        info, entries, latest = await connection.call("EXEC", seconds=HISTORY_SECONDS)
         for answer in (entries, latest):
             if isinstance(answer, hiredis.ReplyError):
                 raise answer
-        # What is no message was counted when it came over the channel.
+        # Malformed messages were counted when they came over the channel.
         stored, _ = read_messages(channel, _bodies(entries))
         statuses, _ = read_messages(channel, latest)
         return stored, _is_complete(info, len(entries)), statuses
@@ -199,7 +208,7 @@ class _Line:
         for (kind, name), alike in groupby(pushes, itemgetter(0, 1)):
             if kind == b"message" or kind == b"smessage":
                 data = [push[2] for push in alike]
-                self._upstream._listener.messages(self._names[name], data)
+                self._subscriber._handler.messages(self._names[name], data)
             elif kind == b"sunsubscribe":
                 raise EOFError("the channel has moved to another node")
 
@@ -207,15 +216,15 @@ class _Line:
 def _bodies(entries: Sequence[Any]) -> list[bytes]:
     """Stream entries, newest first, as the messages that subscribers got, oldest first."""
     return [
-        with_id(dict(zip(fields[::2], fields[1::2], strict=True)).get(FIELD, b""), place)
-        for place, fields in reversed(entries)
+        with_id(dict(zip(fields[::2], fields[1::2], strict=True)).get(FIELD, b""), entry_id)
+        for entry_id, fields in reversed(entries)
     ]
 
 
 def _is_complete(info: Any, count: int) -> bool:
     """Whether ``count`` messages are all that the stream ever had.
 
-    ``info`` is the answer to XINFO STREAM, an error if there is no stream yet.
+    ``info`` is the reply to XINFO STREAM, an error if there is no stream yet.
     """
     if isinstance(info, hiredis.ReplyError):
         return count == 0

@@ -1,3 +1,3 @@
-"""The HTTP API and the dashboard."""
+"""The HTTP API, its dashboard, and the table for notebooks."""
 
 __all__: list[str] = []

@@ -6,28 +6,29 @@
 
 =============================  ===================================================
 ``POST /api/routing/test``     routes ``{"text": …}``
-``GET /api/routing/test``      what was routed since the start
-``GET /api/config``            what the dashboard needs to know
+``GET /api/routing/test``      counts and last decisions since the start
+``GET /api/config``            settings of the dashboard
 ``GET /``, ``GET /static/…``   the dashboard
-``GET /health``                whether all is well, for balancers
-``GET /metrics``               counters for Prometheus
-``GET /openapi.json``          all of this, for programs
+``GET /health``                whether bridge and API work, for load balancers
+``GET /metrics``               figures for Prometheus
+``GET /openapi.json``          the OpenAPI document
 =============================  ===================================================
 
-Whatever goes wrong is answered with ``{"success": false, "error": …}``. With a
-token, ``/api/…`` and ``/metrics`` ask for it.
+Every error is answered with ``{"success": false, "error": …}``. With a token,
+``/api/…`` and ``/metrics`` require it.
 """
 
 import asyncio
 import contextlib
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
 
 import msgspec
+from prometheus_client.core import Metric
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -37,20 +38,24 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from routingsim.errors import RoutingSimError
-from routingsim.live.http.middleware import Guard, failure, json_answer
+from routingsim.live.http.middleware import AccessMiddleware, failure, json_answer
 from routingsim.live.http.schemas import (
     LONGEST_BODY,
     LONGEST_TEXT,
+    ApiRoute,
     Config,
     ConfigAnswer,
     Health,
+    Operation,
     RouteAnswer,
     RoutedTask,
     RouteRequest,
     Stats,
     StatsAnswer,
     document,
+    failures,
 )
+from routingsim.live.prometheus import CONTENT_TYPE, generate_latest, metric, registry_of
 from routingsim.live.publisher.redis import RedisPublisher
 from routingsim.live.security import host_name
 from routingsim.messages import RoutingDecision
@@ -60,10 +65,10 @@ __all__ = ["create_app"]
 
 STATIC = Path(__file__).parent / "static"
 BODY_SECONDS = 10.0
-"""Time a client has to send its request's body."""
+"""Time for a client to send its request's body."""
 LONGEST_DISCARDED = 8 * LONGEST_BODY
-"""Bytes of a body that are read, if not kept, for the sake of clients that see the answer
-only once they have sent everything."""
+"""Bytes of a body to read, though not to keep, since some clients read no answer before
+they have sent everything."""
 
 _decode = msgspec.json.Decoder(RouteRequest).decode
 
@@ -82,50 +87,63 @@ def create_app(
     Parameters
     ----------
     router
-        Routes the tasks; its publisher tells the bridge. It may be shared.
+        Routes the tasks; its publisher informs the bridge. It may be shared.
     websocket
-        Where the page finds the bridge: a ``ws://`` or ``wss://`` URL, ``":port"`` on
-        the host that the page came from, or a path relative to the page, such as
-        ``"../3001/"``, behind a proxy.
+        Address of the bridge for the page: a ``ws://`` or ``wss://`` URL, ``":port"``
+        on the page's host, or a path relative to the page, such as ``"../3001/"``,
+        behind a proxy.
     host
-        The address that will be listened on. On loopback, only loopback's names and
-        those of ``origins`` are answered.
+        The address that the server listens on. On loopback, only requests for
+        loopback's names and those of ``origins`` are answered.
     origins
         Origins of pages that may use the API, besides its own and those of loopback,
         such as ``"https://hub.example.org"``; ``"*"`` for any.
     token
-        What clients must show in an Authorization header.
+        Token that clients must send in an Authorization header.
     bridge_up
-        Tells ``/health`` whether the bridge works; it must not block.
+        Returns whether the bridge works, for ``/health``; must not block.
     """
     answers: Counter[int] = Counter()
     service = _Service(router, websocket, bridge_up, answers)
     app = Starlette(
         routes=[
-            Route("/api/routing/test", service.routing, methods=["GET", "POST"]),
-            Route("/api/config", service.config),
-            Route("/health", service.health),
-            Route("/metrics", service.metrics),
+            ApiRoute(
+                "/api/routing/test",
+                GET=Operation(service.routing_stats, {200: StatsAnswer} | failures(401)),
+                POST=Operation(
+                    service.route_task,
+                    {200: RouteAnswer} | failures(400, 401, 408, 413, 415, 422),
+                    RouteRequest,
+                ),
+            ),
+            ApiRoute(
+                "/api/config",
+                GET=Operation(service.dashboard_config, {200: ConfigAnswer} | failures(401)),
+            ),
+            ApiRoute(
+                "/health", GET=Operation(service.health, {200: Health, 503: Health} | failures())
+            ),
+            ApiRoute("/metrics", GET=Operation(service.metrics, {200: str} | failures(401))),
             Route("/openapi.json", _openapi),
             Route("/", service.page),
             Mount("/static", StaticFiles(directory=STATIC)),
         ],
         middleware=[
-            Middleware(Guard, host=host, origins=origins, token=token, answers=answers),
+            Middleware(AccessMiddleware, host=host, origins=origins, token=token, answers=answers),
         ],
         exception_handlers={
-            HTTPException: _refused,
-            ClientDisconnect: _gone,
-            Exception: _failed,
+            HTTPException: _http_error,
+            ClientDisconnect: _disconnected,
+            Exception: _internal_error,
         },
         lifespan=service.lifespan,
     )
-    app.router.redirect_slashes = False  # its absolute addresses would lead past a proxy
+    app.router.redirect_slashes = False  # absolute redirects would bypass a proxy's path
     return app
 
 
 class _Service:
-    """The endpoints, around one router."""
+    """The endpoints of one router."""
 
     def __init__(
         self,
@@ -137,22 +155,27 @@ class _Service:
         self._router = router
         self._websocket = websocket
         self._bridge_up = bridge_up
-        self._answers = answers
+        self._metrics = registry_of(lambda: _collect(router, answers))
         self._working: dict[str, asyncio.TimerHandle] = {}
 
     @contextlib.asynccontextmanager
     async def lifespan(self, app: Starlette) -> AsyncIterator[None]:
-        """At the end, tasks that still hold a slot give it back."""
+        """At shutdown, complete the tasks that still hold a slot."""
         yield
         for task_id, timer in list(self._working.items()):
             timer.cancel()
             self._complete(task_id)
 
-    async def routing(self, request: Request) -> Response:
-        """Route a task, or say what was routed."""
-        if request.method != "POST":
-            stats = msgspec.convert(self._router.stats(), Stats)
-            return json_answer(StatsAnswer(stats=stats))
+    async def routing_stats(self, request: Request) -> Response:
+        """Counts and last decisions since the start."""
+        return json_answer(StatsAnswer(stats=msgspec.convert(self._router.stats(), Stats)))
+
+    async def route_task(self, request: Request) -> Response:
+        """Route a test task.
+
+        Nobody works on the task: it holds a slot of its agent for the agent's mean
+        latency, so that loads rise and fall as with real tasks.
+        """
         task = _read(await _body(request))
         decision = self._router.route(task.text)
         timer = asyncio.get_running_loop().call_later(
@@ -163,17 +186,17 @@ class _Service:
 
     def _complete(self, task_id: str) -> None:
         del self._working[task_id]
-        with contextlib.suppress(RoutingSimError):  # whoever shares the router was first
+        with contextlib.suppress(RoutingSimError):  # completed by another user of the router
             self._router.complete(task_id)
 
-    async def config(self, request: Request) -> Response:
-        """What the page needs to know."""
+    async def dashboard_config(self, request: Request) -> Response:
+        """Settings of the dashboard."""
         agents = [agent.info for agent in self._router.pool]
         config = Config(self._websocket, self._router.policy.name, agents)
         return json_answer(ConfigAnswer(config=config))
 
     async def health(self, request: Request) -> Response:
-        """For balancers: 200, or 503 while the bridge is down."""
+        """Whether bridge and API work; 503 while the bridge does not. Needs no token."""
         up = None if self._bridge_up is None else self._bridge_up()
         publisher = self._router.publisher
         connected = publisher.is_connected if isinstance(publisher, RedisPublisher) else None
@@ -185,35 +208,11 @@ class _Service:
         return json_answer(body, 503 if up is False else 200)
 
     async def metrics(self, request: Request) -> Response:
-        """For Prometheus."""
-        stats = self._router.stats()
-        lines = _metric(
-            "http_responses_total",
-            "counter",
-            "Answers by status.",
-            {f'status="{status}"': count for status, count in sorted(self._answers.items())},
-        )
-        lines += _metric(
-            "routes_total",
-            "counter",
-            "Tasks by the agent they were routed to.",
-            {f'agent="{agent}"': count for agent, count in stats["agentUsage"].items()},
-        )
-        lines += _metric(
-            "agent_load",
-            "gauge",
-            "Slots in use over slots.",
-            {f'agent="{status.agent_id}"': status.load for status in self._router.statuses()},
-        )
-        if isinstance(self._router.publisher, RedisPublisher):
-            sent = msgspec.structs.asdict(self._router.publisher.stats())
-            for field, name, kind, text in _PUBLISHER:
-                lines += _metric(f"publisher_{name}", kind, text, {"": sent[field]})
-        text = "".join(f"{line}\n" for line in lines)
-        return Response(text, media_type="text/plain; version=0.0.4")
+        """Figures for Prometheus, in its text format 0.0.4."""
+        return Response(generate_latest(self._metrics), media_type=CONTENT_TYPE)
 
     async def page(self, request: Request) -> Response:
-        """The dashboard, which may load and reach nothing but what is its own."""
+        """The dashboard, with a policy that allows connections to API and bridge only."""
         reach = _connect_source(self._websocket, request.headers.get("host", ""))
         policy = (
             "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
@@ -223,40 +222,54 @@ class _Service:
         return FileResponse(STATIC / "index.html", headers={"Content-Security-Policy": policy})
 
 
-_PUBLISHER = (
-    ("published", "published_total", "counter", "Messages that reached Redis."),
-    ("buffered", "buffered", "gauge", "Messages that wait for Redis."),
-    ("dropped", "dropped_total", "counter", "Messages given up for lack of room."),
-    ("undelivered", "undelivered_total", "counter", "Messages left over at the end."),
-    ("reconnects", "reconnects_total", "counter", "Connections to Redis made anew."),
-)
+_PUBLISHER = {
+    "published": ("published_total", "Messages that reached Redis."),
+    "buffered": ("buffered", "Messages that wait for Redis."),
+    "dropped": ("dropped_total", "Messages dropped because the buffer was full."),
+    "undelivered": ("undelivered_total", "Messages left over at the end."),
+    "reconnects": ("reconnects_total", "Times the connection to Redis was lost and made anew."),
+}
+"""Name and help of the metric of each of the publisher's figures."""
+
+
+def _collect(router: TaskRouter, answers: Counter[int]) -> Iterator[Metric]:
+    statuses = [((str(status),), count) for status, count in sorted(answers.items())]
+    yield metric("http_responses_total", "Answers by status.", statuses, ["status"])
+    routes = [((agent,), count) for agent, count in router.stats()["agentUsage"].items()]
+    yield metric("routes_total", "Tasks routed to each agent.", routes, ["agent"])
+    loads = [((status.agent_id,), status.load) for status in router.statuses()]
+    yield metric("agent_load", "Slots in use over slots.", loads, ["agent"])
+    if isinstance(router.publisher, RedisPublisher):
+        stats = router.publisher.stats()
+        for figure, (name, text) in _PUBLISHER.items():
+            yield metric(f"publisher_{name}", text, [((), getattr(stats, figure))])
 
 
 async def _openapi(request: Request) -> Response:
-    return JSONResponse(document())
+    return JSONResponse(document(request.app.routes))
 
 
-async def _refused(request: Request, error: Exception) -> Response:
+async def _http_error(request: Request, error: Exception) -> Response:
     error = cast(HTTPException, error)
     detail = error.detail
     if error.status_code == 404:
-        detail = f"nothing is at {request.url.path[:200]}; /openapi.json says what there is"
+        detail = f"no resource at {request.url.path[:200]}; /openapi.json lists all"
     elif error.status_code == 405:
         detail = f"{request.method} is not allowed on {request.url.path[:200]}; see Allow"
     return failure(error.status_code, detail, dict(error.headers or {}))
 
 
-async def _failed(request: Request, error: Exception) -> Response:
-    """Starlette raises the error again once this is sent, and the server logs it."""
-    return failure(500, "an error of ours: the server's log says more")
+async def _internal_error(request: Request, error: Exception) -> Response:
+    """Answer; Starlette then raises the error again, and the server logs it."""
+    return failure(500, "internal error; see the server's log")
 
 
-async def _gone(request: Request, error: Exception) -> Response:
-    return failure(400, "the connection ended before the body did")
+async def _disconnected(request: Request, error: Exception) -> Response:
+    return failure(400, "the connection ended before the body was complete")
 
 
 async def _body(request: Request) -> bytes:
-    """The body of a JSON request, never more than allowed of it."""
+    """The body of a JSON request; keeps no more than ``LONGEST_BODY`` bytes."""
     kind, *parameters = request.headers.get("content-type", "").lower().split(";")
     given = {
         name.strip(): value.strip(' "') for name, _, value in (p.partition("=") for p in parameters)
@@ -267,8 +280,8 @@ async def _body(request: Request) -> bytes:
         raise HTTPException(415, f"Content-Type is {found[:100]}: send application/json")
     coding = request.headers.get("content-encoding", "identity")
     if coding.lower() != "identity":
-        raise HTTPException(415, f"Content-Encoding is {coding[:100]}: send the body as it is")
-    end = {"Connection": "close"}  # with a body half read, it cannot go on
+        raise HTTPException(415, f"Content-Encoding is {coding[:100]}: send the body without one")
+    end = {"Connection": "close"}  # unusable after a partly read body
     too_long = HTTPException(413, f"the body may have {LONGEST_BODY} bytes at most", headers=end)
     if int(request.headers.get("content-length", 0)) > LONGEST_DISCARDED:
         raise too_long
@@ -283,7 +296,7 @@ async def _body(request: Request) -> bytes:
                     raise too_long
     except TimeoutError:
         raise HTTPException(
-            408, f"the body did not come within {BODY_SECONDS:g} s", headers=end
+            408, f"the body was not complete within {BODY_SECONDS:g} s", headers=end
         ) from None
     if length > LONGEST_BODY:
         raise too_long
@@ -296,7 +309,7 @@ def _read(body: bytes) -> RouteRequest:
         try:
             return _decode(body)
         except msgspec.ValidationError as error:
-            msgspec.json.decode(body)  # what is wrong here may be no JSON at all further on
+            msgspec.json.decode(body)  # the rest may not even be JSON
             raise HTTPException(
                 422,
                 f"{error}; allowed is an object with the field `text`: 1 to {LONGEST_TEXT:,} "
@@ -321,7 +334,7 @@ def _routed(decision: RoutingDecision) -> RoutedTask:
 
 
 def _connect_source(websocket: str, host: str) -> str:
-    """Where the page may connect to besides its own origin, for its security policy."""
+    """Sources that the page may connect to besides its own origin, for its security policy."""
     if websocket.startswith(("ws://", "wss://")):
         scheme, _, rest = websocket.partition("://")
         return f" {scheme}://{rest.partition('/')[0]}"
@@ -331,16 +344,4 @@ def _connect_source(websocket: str, host: str) -> str:
     if websocket.startswith(":"):
         # A policy cannot name an IPv6 address.
         return " ws: wss:" if "[" in name else f" ws://{name}{websocket} wss://{name}{websocket}"
-    return f" ws://{host} wss://{host}"  # its own origin, for browsers whose 'self' is http only
-
-
-def _metric(name: str, kind: str, text: str, samples: dict[str, float]) -> list[str]:
-    name = f"routingsim_{name}"
-    return [
-        f"# HELP {name} {text}",
-        f"# TYPE {name} {kind}",
-        *(
-            f"{name}{{{label}}} {value}" if label else f"{name} {value}"
-            for label, value in samples.items()
-        ),
-    ]
+    return f" ws://{host} wss://{host}"  # for browsers whose 'self' does not cover ws

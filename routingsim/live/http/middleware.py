@@ -1,8 +1,8 @@
-"""Who may use the HTTP API, and the headers that keep its page to itself.
+"""Access control of the HTTP API, and security headers.
 
-The rules are those of the bridge (:mod:`routingsim.live.security`): a page of
-another site is turned away by its Origin, or, on loopback, by its Host; a program
-without the token gets 401.
+The rules are those of the bridge (:mod:`routingsim.live.security`): a page of another
+site is refused because of its Origin, or, on loopback, of its Host; a program without
+the token gets 401.
 """
 
 from collections import Counter
@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from routingsim.live.http.schemas import Failure
 from routingsim.live.security import bearer_matches, host_allowed, is_loopback, origin_allowed
 
-__all__ = ["Guard", "failure", "json_answer"]
+__all__ = ["AccessMiddleware", "failure", "json_answer"]
 
 _ALWAYS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -24,7 +24,7 @@ _ALWAYS = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
-"""Headers of every answer that has not set them itself."""
+"""Headers of each answer that does not set them itself."""
 
 _PREFLIGHT = {
     "Access-Control-Allow-Methods": "GET, POST",
@@ -34,7 +34,7 @@ _PREFLIGHT = {
 
 
 def json_answer(body: msgspec.Struct, status: int = 200) -> Response:
-    """An answer in JSON."""
+    """A response in JSON."""
     return Response(msgspec.json.encode(body), status, media_type="application/json")
 
 
@@ -45,19 +45,19 @@ def failure(status: int, error: str, headers: dict[str, str] | None = None) -> R
     return response
 
 
-class Guard:
-    """ASGI middleware: lets in who belongs, adds headers, counts answers.
+class AccessMiddleware:
+    """ASGI middleware that refuses requests, adds headers and counts answers.
 
     Parameters
     ----------
     app
-        What is guarded.
+        The application.
     host
-        The address listened on.
+        The address that the server listens on.
     origins, token
         As for the bridge.
     answers
-        Counts answers by status.
+        Is given the number of answers by status.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Guard:
         refusal = self._refusal(scope, headers)
         origin = headers.get("origin") if refusal is None else None
 
-        async def tell(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 self._answers[message["status"]] += 1
                 given = MutableHeaders(scope=message)
@@ -98,7 +98,7 @@ class Guard:
 
         if refusal is None and _is_preflight(scope, headers):
             refusal = Response(status_code=204, headers=_PREFLIGHT)
-        await (refusal or self._app)(scope, receive, tell)
+        await (refusal or self._app)(scope, receive, send_with_headers)
 
     def _refusal(self, scope: Scope, headers: Headers) -> Response | None:
         host = headers.get("host", "")
@@ -123,7 +123,7 @@ class Guard:
             and not _is_preflight(scope, headers)
             and not bearer_matches(headers.get("authorization", ""), self._token)
         ):
-            error = "show the token: Authorization: Bearer <token>"
+            error = "send the token: Authorization: Bearer <token>"
             return failure(401, error, {"WWW-Authenticate": "Bearer"})
         return None
 

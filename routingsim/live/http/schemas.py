@@ -1,47 +1,57 @@
-"""What goes over HTTP, and the OpenAPI document that says so.
+"""Requests and answers of the HTTP API, and its OpenAPI document.
 
-The document's schemas are made from the very types that requests are decoded
-into and answers encoded from, so the two cannot disagree.
+The document is generated from the application's routes and from the message types that
+requests are decoded into and answers encoded from.
 """
 
+import inspect
+import re
+from collections.abc import Awaitable, Callable, Iterable
+from http import HTTPStatus
 from importlib.metadata import version
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
 
 from routingsim.messages import AgentInfo, ComplexityScore, RoutingDecision
 
 __all__ = [
     "LONGEST_BODY",
     "LONGEST_TEXT",
+    "ApiRoute",
     "Config",
     "ConfigAnswer",
     "Failure",
     "Health",
+    "Operation",
     "RouteAnswer",
     "RouteRequest",
     "RoutedTask",
     "Stats",
     "StatsAnswer",
     "document",
+    "failures",
 ]
 
 LONGEST_TEXT = 100_000
 """Characters of a task's text."""
 
 LONGEST_BODY = 12 * LONGEST_TEXT + 1024
-"""Bytes of a request: the longest text, every character a ``\\uD83D\\uDE00``."""
+"""Bytes of a request: the longest text, every character escaped as ``\\uD83D\\uDE00``."""
 
 
 class RouteRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The task to route. No other field is allowed, so that a misspelt one is noticed."""
+    """The task to route. Other fields are refused, so that a misspelt one is noticed."""
 
     text: Annotated[
         str,
         msgspec.Meta(
             min_length=1,
             max_length=LONGEST_TEXT,
-            pattern=r"[^\s\x1c-\x1f\x85\ufeff]",  # what Python or JavaScript call white space
+            pattern=r"[^\s\x1c-\x1f\x85\ufeff]",  # white space of Python and of JavaScript
             description="The task, with at least one character that is not white space.",
             examples=["Implement a binary search in Python with type hints"],
         ),
@@ -49,10 +59,10 @@ class RouteRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class RoutedTask(msgspec.Struct, frozen=True, rename="camel"):
-    """A decision as the API answers it; on the wire it is the message ``routing_decision``."""
+    """A decision; the bridge sends it as a message of type ``routing_decision``."""
 
-    id: Annotated[str, msgspec.Meta(description="Of this decision, a UUID.")]
-    task_id: Annotated[str, msgspec.Meta(description="Of the task, as on the wire.")]
+    id: Annotated[str, msgspec.Meta(description="UUID of this decision.")]
+    task_id: Annotated[str, msgspec.Meta(description="Id of the task, as the bridge sends it.")]
     selected_agent: AgentInfo
     complexity_score: ComplexityScore
     reason: str
@@ -67,38 +77,38 @@ class RoutedTask(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class RouteAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """Answer to a task."""
+    """The answer to a task."""
 
     success: Literal[True] = True
     decision: RoutedTask
 
 
 class Stats(msgspec.Struct, frozen=True, rename="camel"):
-    """What the router has done since it started."""
+    """Counts and last decisions of the router since it started."""
 
     total_routes: int
     agent_usage: Annotated[
-        dict[str, int], msgspec.Meta(description="Tasks by agent id, zeros too.")
+        dict[str, int], msgspec.Meta(description="Tasks by agent id, with zeros.")
     ]
     recent_decisions: Annotated[
-        list[RoutingDecision], msgspec.Meta(description="As on the wire, newest first.")
+        list[RoutingDecision], msgspec.Meta(description="As the bridge sends them, newest first.")
     ]
 
 
 class StatsAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """Answer to a question for statistics."""
+    """The answer to a request for statistics."""
 
     success: Literal[True] = True
     stats: Stats
 
 
 class Config(msgspec.Struct, frozen=True):
-    """What the dashboard needs to know."""
+    """Settings of the dashboard."""
 
     websocket: Annotated[
         str,
         msgspec.Meta(
-            description="Where the bridge is: a ws:// or wss:// URL, :port on the page's own "
+            description="Address of the bridge: a ws:// or wss:// URL, :port on the page's own "
             "host, or a path relative to the page."
         ),
     ]
@@ -107,14 +117,14 @@ class Config(msgspec.Struct, frozen=True):
 
 
 class ConfigAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """Answer to the dashboard's question for its settings."""
+    """The answer to a request for the dashboard's settings."""
 
     success: Literal[True] = True
     config: Config
 
 
 class Health(msgspec.Struct, frozen=True):
-    """Whether the API works, and what it knows of those it works with (null: nothing)."""
+    """Whether the API works, and the state of bridge and publisher (null: unknown)."""
 
     status: Literal["ok", "degraded"]
     bridge: Literal["up", "down"] | None
@@ -125,127 +135,95 @@ class Health(msgspec.Struct, frozen=True):
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
-    """Any answer but 200 and the health's 503: what was wrong, what is allowed."""
+    """Any answer but 200 and the 503 of /health: what was wrong and what is allowed."""
 
     success: Literal[False] = False
     error: str
 
 
-_STRUCTS = (RouteRequest, RouteAnswer, StatsAnswer, ConfigAnswer, Health, Failure)
+class Operation(NamedTuple):
+    """A method of a path: its endpoint, types of its answers by status, type of its body.
 
-_REFUSALS = {
-    400: "The body is not JSON in UTF-8, or holds lone surrogates.",
-    401: "A token is needed, or this one is wrong.",
-    403: "A page of this origin, or under this host name, is not welcome.",
-    404: "No such path.",
-    405: "No such method here; see the Allow header.",
-    408: "The body took too long to come.",
-    413: f"The body has more than {LONGEST_BODY} bytes.",
-    415: "The body is not application/json.",
-    422: "JSON, but not what is asked for; the error names the field.",
-    500: "An error of ours; the server's log has it.",
-}
+    The endpoint's docstring describes it. ``str`` is plain text.
+    """
+
+    endpoint: Callable[[Request], Awaitable[Response]]
+    answers: dict[int, type]
+    body: type[msgspec.Struct] | None = None
+
+    def described(self) -> dict[str, Any]:
+        """The operation object of OpenAPI."""
+        name = re.sub("_(.)", lambda match: match[1].upper(), self.endpoint.__name__)
+        summary, _, description = inspect.cleandoc(self.endpoint.__doc__ or "").partition("\n\n")
+        responses = {
+            str(status): {"description": HTTPStatus(status).phrase} | _content(answer)
+            for status, answer in sorted(self.answers.items())
+        }
+        body = {"requestBody": {"required": True} | _content(self.body)} if self.body else {}
+        return {
+            "operationId": name,
+            "summary": summary,
+            "description": description,
+            "responses": responses,
+        } | body
 
 
-def document() -> dict[str, Any]:
-    """The OpenAPI 3.1 document of the API."""
-    _, schemas = msgspec.json.schema_components(
-        _STRUCTS, ref_template="#/components/schemas/{name}"
-    )
-    for answer in (RouteAnswer, StatsAnswer, ConfigAnswer, Failure):
-        schemas[answer.__name__]["required"].append("success")  # its default is always sent
-    refusals = {
-        _name(status): {"description": text, "content": _json(Failure)}
-        for status, text in _REFUSALS.items()
-    }
-    refusals[_name(405)]["headers"] = {"Allow": {"schema": {"type": "string"}}}
-    refusals[_name(401)]["headers"] = {"WWW-Authenticate": {"schema": {"type": "string"}}}
+def failures(*statuses: int) -> dict[int, type]:
+    """The statuses that are answered with a :class:`Failure`, with those of every operation."""
+    return dict.fromkeys((*statuses, 403, 405, 500), Failure)
+
+
+class ApiRoute(Route):
+    """A route of the API, with an operation for each method."""
+
+    def __init__(self, path: str, **operations: Operation) -> None:
+        self.operations = operations
+        super().__init__(path, self._answer, methods=list(operations))
+
+    async def _answer(self, request: Request) -> Response:
+        method = "GET" if request.method == "HEAD" else request.method
+        return await self.operations[method].endpoint(request)
+
+
+def document(routes: Iterable[BaseRoute]) -> dict[str, Any]:
+    """The OpenAPI 3.1 document of an application's :class:`ApiRoute` routes."""
+    api = [route for route in routes if isinstance(route, ApiRoute)]
+    operations = [each for route in api for each in route.operations.values()]
+    types = {kind for each in operations for kind in (*each.answers.values(), each.body)}
+    structs = [kind for kind in types if kind not in (str, None)]
+    _, schemas = msgspec.json.schema_components(structs, ref_template=_REFERENCE)
+    for schema in schemas.values():
+        if "success" in schema["properties"]:  # its default is always sent
+            schema["required"].append("success")
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "routingsim",
             "version": version("routingsim"),
-            "description": "Routes tasks to AI agents as they come. Decisions also go out on the "
-            "WebSocket bridge, as messages of type routing_decision.",
+            "description": "Routes tasks to AI agents. The WebSocket bridge also sends each "
+            "decision, as a message of type routing_decision.",
             "license": {"name": "MIT", "identifier": "MIT"},
         },
-        "servers": [{"url": ".", "description": "Where this document came from."}],
+        "servers": [{"url": ".", "description": "The server of this document."}],
         "security": [{}, {"token": []}],
         "paths": {
-            "/api/routing/test": {
-                "post": _operation(
-                    "routeTask",
-                    "Route a test task.",
-                    _answer("The decision.", RouteAnswer),
-                    (400, 408, 413, 415, 422),
-                    description="Nobody works on the task: it holds a slot of its agent for the "
-                    "agent's mean latency, so that loads rise and fall as they would.",
-                    requestBody={"required": True, "content": _json(RouteRequest)},
-                ),
-                "get": _operation(
-                    "routingStats",
-                    "What was routed since the start.",
-                    _answer("The statistics.", StatsAnswer),
-                ),
-            },
-            "/api/config": {
-                "get": _operation(
-                    "dashboardConfig",
-                    "What the dashboard needs to know.",
-                    _answer("The settings.", ConfigAnswer),
-                )
-            },
-            "/health": {
-                "get": _operation(
-                    "health",
-                    "Whether API and bridge work. Needs no token.",
-                    _answer("They do.", Health),
-                    other={"503": _answer("The bridge does not.", Health)},
-                    security=[],
-                )
-            },
-            "/metrics": {
-                "get": _operation(
-                    "metrics",
-                    "Counters for Prometheus.",
-                    {
-                        "description": "Text format 0.0.4.",
-                        "content": {"text/plain": {"schema": {"type": "string"}}},
-                    },
-                )
-            },
+            route.path: {
+                method.lower(): each.described() for method, each in route.operations.items()
+            }
+            for route in api
         },
         "components": {
-            "schemas": schemas,
-            "responses": refusals,
+            "schemas": dict(sorted(schemas.items())),
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
     }
 
 
-def _operation(
-    name: str,
-    summary: str,
-    answer: dict[str, Any],
-    refusals: tuple[int, ...] = (),
-    *,
-    other: dict[str, Any] | None = None,
-    **more: Any,
-) -> dict[str, Any]:
-    always = () if "security" in more else (401,)
-    responses = {"200": answer} | (other or {})
-    for status in sorted((*refusals, *always, 403, 405, 500)):
-        responses[str(status)] = {"$ref": f"#/components/responses/{_name(status)}"}
-    return {"operationId": name, "summary": summary, **more, "responses": responses}
+_REFERENCE = "#/components/schemas/{name}"
 
 
-def _answer(description: str, body: type[msgspec.Struct]) -> dict[str, Any]:
-    return {"description": description, "content": _json(body)}
-
-
-def _json(body: type[msgspec.Struct]) -> dict[str, Any]:
-    return {"application/json": {"schema": {"$ref": f"#/components/schemas/{body.__name__}"}}}
-
-
-def _name(status: int) -> str:
-    return f"Refusal{status}"
+def _content(body: type) -> dict[str, Any]:
+    if body is str:
+        return {"content": {"text/plain": {"schema": {"type": "string"}}}}
+    schema = {"$ref": _REFERENCE.format(name=body.__name__)}
+    return {"content": {"application/json": {"schema": schema}}}

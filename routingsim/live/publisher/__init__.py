@@ -1,3 +1,3 @@
-"""From the router to Redis."""
+"""Publishers: send decisions, statuses and replay progress to Redis."""
 
 __all__: list[str] = []

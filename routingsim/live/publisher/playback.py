@@ -1,4 +1,4 @@
-"""Playing recorded or simulated messages to a publisher at the times meant for them."""
+"""Publishes recorded or simulated messages at their scheduled times."""
 
 import itertools
 import math
@@ -11,40 +11,23 @@ from typing import Protocol
 import msgspec
 
 from routingsim.errors import RoutingSimError
-from routingsim.live.publisher.redis import PublisherStats
-from routingsim.messages import AgentStatus, Body, ReplayProgress, RoutingDecision
+from routingsim.live.publisher.base import BasePublisher, PublisherStats
+from routingsim.messages import AgentStatus, Body, ReplayProgress
 
-__all__ = ["Pace", "Played", "Recipient", "check_pace", "play"]
+__all__ = ["Pace", "Played", "check_pace", "play"]
 
 SLICE = 1_000
-"""Overdue messages handed over before the publisher is given time to send them."""
+"""Overdue messages to publish before waiting for the publisher to send them."""
 
 FLUSH_SECONDS = 5.0
-"""Seconds to wait at the end for the last messages to go out."""
+"""Seconds to wait at the end for the last messages to be sent."""
 
 GLANCE = 0.1
 """Seconds between reports of progress while nothing is due."""
 
 
-class Recipient(Protocol):
-    """What pacing needs of a publisher; ``RedisPublisher`` and ``MemoryPublisher`` have it."""
-
-    def publish_routing_decision(self, decision: RoutingDecision) -> None: ...
-
-    def publish_agent_status(self, status: AgentStatus) -> None: ...
-
-    def publish_replay_progress(self, progress: ReplayProgress) -> None: ...
-
-    @property
-    def is_connected(self) -> bool: ...
-
-    def flush(self, timeout: float | None = None) -> bool: ...
-
-    def stats(self) -> PublisherStats: ...
-
-
 class Pace(Protocol):
-    """How to wait and when to give up: the part of :class:`threading.Event` that is used."""
+    """The part of :class:`threading.Event` that :func:`play` uses to wait and to stop."""
 
     def is_set(self) -> bool: ...
 
@@ -52,7 +35,7 @@ class Pace(Protocol):
 
 
 def check_pace(speed: float, start: float) -> None:
-    """Refuse a speed or a start at which nothing can be played.
+    """Check the speed and the start of a playback.
 
     Raises
     ------
@@ -67,20 +50,20 @@ def check_pace(speed: float, start: float) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """What became of a playing.
+    """Figures of a playback.
 
     Attributes
     ----------
     messages
-        Messages handed to the publisher, those on the progress among them.
+        Messages handed to the publisher, progress messages included.
     seconds
-        Wall-clock seconds it took.
+        Wall-clock seconds.
     lag_mean, lag_max
-        Seconds from the time meant for a message to its handing over.
+        Seconds by which messages were handed over after their scheduled times.
     undelivered
         Messages that the server has not confirmed: dropped, or still waiting at the end.
     finished
-        Whether all was played, rather than stopped before.
+        Whether all messages were played; False if it was stopped before.
     """
 
     messages: int
@@ -93,7 +76,7 @@ class Played:
 
 def play(
     timed: Iterable[tuple[float, Body]],
-    publisher: Recipient,
+    publisher: BasePublisher,
     *,
     speed: float = 1.0,
     start: float = 0.0,
@@ -103,39 +86,39 @@ def play(
     stop: Pace | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Played:
-    """Publish each message when its time has come.
+    """Publish each message at its scheduled time.
 
-    Times are counted from one beginning, so that delays do not add up. What is overdue goes
-    out at once. Each message gets the wall-clock time meant for it as its ``timestamp``.
+    All times count from the start, so that delays do not add up. Overdue messages are
+    published at once. Each message gets its scheduled wall-clock time as ``timestamp``.
 
     Parameters
     ----------
     timed
         Pairs of a time in seconds and a message, in order of time; may be a generator.
     publisher
-        Where to.
+        Publishes the messages.
     speed
         Seconds of ``timed`` to play in one second.
     start
-        Where in ``timed`` to begin, in seconds. What comes before is left out, except for
+        Time in ``timed`` to start at, in seconds. Earlier messages are left out, except for
         the latest status of each agent.
     title
-        What this is, in words. Pages then say that they show it, and how far it is and
-        how much it lags: they are told on the channel ``replay:progress`` once a second.
+        A name to show. With one, progress and lag are published once a second on the
+        channel ``replay:progress``, and pages show them.
     end
-        Length of ``timed`` in seconds, where it is known, to be told them as well.
+        Length of ``timed`` in seconds, if known, to be published with the progress.
     progress
         Called about ten times a second, with the time reached in ``timed`` and the number
         of messages handed over.
     stop
         A :class:`threading.Event`; playing ends soon after it is set.
     clock
-        Seconds, from any beginning.
+        Returns seconds since any fixed time.
 
     Raises
     ------
     RoutingSimError
-        If the times are not in order, or ``speed`` or ``start`` make no sense.
+        If the times are not in order, or ``speed`` or ``start`` is invalid.
 
     Examples
     --------
@@ -146,11 +129,11 @@ def play(
     check_pace(speed, start)
     timed = _from(start, timed)
     if title:
-        timed = _announced(timed, ReplayProgress(title, start, end, speed, 0.0, False, 0))
+        timed = _with_progress(timed, ReplayProgress(title, start, end, speed, 0.0, False, 0))
     stop = threading.Event() if stop is None else stop
     lost_before = _lost(publisher.stats())
     rest = iter(timed)
-    first = list(itertools.islice(rest, 1))  # it may take a while to make: not on our clock
+    first = list(itertools.islice(rest, 1))  # making it may take long: before the clock starts
     began, epoch = clock(), time.time()
     sent, lags, lag_max, overdue = 0, 0.0, 0.0, 0
     reached, reported = start, -math.inf
@@ -172,15 +155,17 @@ def play(
         if stop.is_set():
             break
         lag = -left
-        stamp = round((epoch + due) * 1000)
-        _publish(msgspec.structs.replace(body, timestamp=stamp), publisher, lag)
+        changes: dict[str, float] = {"timestamp": round((epoch + due) * 1000)}
+        if isinstance(body, ReplayProgress):
+            changes["lag"] = lag
+        publisher.publish(msgspec.structs.replace(body, **changes))
         sent, reached = sent + 1, at
         lags += lag
         lag_max = max(lag_max, lag)
         overdue += 1
         if overdue % SLICE == 0:
             report(at)
-            # Too fast for the server: better late than dropped. Not if there is none.
+            # The server is too slow: a late message is better than a dropped one.
             if publisher.is_connected:
                 publisher.flush(1.0)
     else:
@@ -195,29 +180,20 @@ def play(
         seconds=clock() - began,
         lag_mean=lags / sent if sent else 0.0,
         lag_max=lag_max,
-        # What an earlier play has left in the buffer is not counted again.
+        # Messages that an earlier playback left in the buffer are not counted again.
         undelivered=max(0, _lost(stats) - lost_before),
         finished=finished,
     )
 
 
-def _publish(body: Body, publisher: Recipient, lag: float) -> None:
-    if isinstance(body, RoutingDecision):
-        publisher.publish_routing_decision(body)
-    elif isinstance(body, AgentStatus):
-        publisher.publish_agent_status(body)
-    else:
-        publisher.publish_replay_progress(msgspec.structs.replace(body, lag=lag))
-
-
 def _from(start: float, timed: Iterable[tuple[float, Body]]) -> Iterable[tuple[float, Body]]:
-    """What to play from ``start``, the agents' states there first."""
+    """The messages from ``start`` on, preceded by the agents' statuses at that time."""
     states: dict[str, AgentStatus] = {}
     last = -math.inf
     for number, (at, body) in enumerate(timed, start=1):
         if not last <= at < math.inf:
             raise RoutingSimError(
-                f"message {number} is meant for {at!r} s, the one before for {last!r} s: "
+                f"message {number} is scheduled at {at!r} s, the one before at {last!r} s: "
                 "times must be finite and in order"
             )
         last = at
@@ -231,17 +207,17 @@ def _from(start: float, timed: Iterable[tuple[float, Body]]) -> Iterable[tuple[f
     yield from ((start, state) for state in states.values())
 
 
-def _announced(
-    timed: Iterable[tuple[float, Body]], word: ReplayProgress
+def _with_progress(
+    timed: Iterable[tuple[float, Body]], progress: ReplayProgress
 ) -> Iterable[tuple[float, Body]]:
-    """``timed`` with a word on how far it is at its beginning, each second, and at its end."""
-    due = at = word.at
+    """``timed`` with progress messages at the start, once a second, and at the end."""
+    due = at = progress.at
     for at, body in timed:
         while due <= at:
-            yield due, msgspec.structs.replace(word, at=due)
-            due += word.speed
+            yield due, msgspec.structs.replace(progress, at=due)
+            due += progress.speed
         yield at, body
-    yield at, msgspec.structs.replace(word, at=at, over=True)
+    yield at, msgspec.structs.replace(progress, at=at, over=True)
 
 
 def _lost(stats: PublisherStats) -> int:

@@ -1,13 +1,13 @@
-"""Publishing decisions, statuses and replays' progress without making the caller wait.
+"""A publisher on Redis that does not make its caller wait.
 
-The caller appends to a buffer and goes on. A thread in the background takes what has
-gathered, encodes it, and sends it in batches, each published and stored by one run of
-the script in :mod:`routingsim.live.redis_schema`.
+The caller appends to a buffer. A background thread, the sender, encodes the buffered
+messages and sends them in batches; a script in :mod:`routingsim.live.redis_schema`
+publishes and stores each batch.
 
-Each message goes out exactly once as long as the server keeps its memory: batches are
-numbered, one whose reply was lost is sent again, and the script knows it by its number.
-Only if a reply is lost and the server then loses its memory too (a restart, FLUSHALL)
-may subscribers see a batch twice.
+Each message is published exactly once, as long as the server keeps its data: batches are
+numbered, a batch whose reply was lost is sent again, and the script recognizes its number.
+Subscribers can get a batch twice only if its reply is lost and the server then loses its
+data, too (a restart, FLUSHALL).
 """
 
 import atexit
@@ -18,44 +18,35 @@ import time
 import weakref
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Iterator
-from types import TracebackType
-from typing import Literal, Self
+from typing import Literal
 from urllib.parse import unquote, urlsplit
 from uuid import uuid4
 
-import msgspec
 from redis.backoff import FullJitterBackoff
 from redis.exceptions import AuthenticationError
 
-from routingsim.live.publisher.transport import Batch, Wire, wire_to
+from routingsim.live.publisher.base import BasePublisher, PublisherStats, encoded
+from routingsim.live.publisher.transport import Batch, Transport, transport_to
 from routingsim.live.settings import Settings, load_settings, redacted
-from routingsim.messages import (
-    AgentStatus,
-    Body,
-    ReplayProgress,
-    RoutingDecision,
-    channel_of,
-    encode,
-    encode_all,
-)
+from routingsim.messages import AgentStatus, Body, RoutingDecision, channel_of, encode_all
 
-__all__ = ["PublisherStats", "RedisPublisher", "encoded"]
+__all__ = ["RedisPublisher"]
 
 BATCH = 500
-"""Messages a batch: for the 2 ms or so that one takes, the server does nothing else."""
+"""Messages per batch; the server does nothing else while it runs one, for about 2 ms."""
 
 BACKOFF = FullJitterBackoff(cap=1.0, base=0.05)
-"""Seconds between attempts to reach the server: at random up to 0.05, 0.1, 0.2, … 1."""
+"""Seconds between attempts to connect: random, up to 0.05, 0.1, 0.2, … 1."""
 
 TURN = 1e-4
-"""Seconds that a caller with full batches rests after each, so that the sender has a turn:
-the interpreter would let it wait for 5 ms whenever it comes back from the server."""
+"""Seconds that a caller sleeps after each full batch, to hand the interpreter's lock to the
+sender, which would otherwise wait 5 ms for it after each reply."""
 
 HEARTBEAT = 1.0
-"""Seconds without messages after which the connection is tried with a PING."""
+"""Seconds without messages after which a PING checks the connection."""
 
 EXIT_TIMEOUT = 2.0
-"""Seconds that a program's end waits for the last messages to go out."""
+"""Seconds that the interpreter's exit waits for the last messages."""
 
 log = logging.getLogger("routingsim.live")
 
@@ -70,46 +61,13 @@ def _start_afresh_in_child() -> None:
 os.register_at_fork(after_in_child=_start_afresh_in_child)
 
 
-class PublisherStats(msgspec.Struct, frozen=True):
-    """What became of the messages handed over; the first four add up to their number.
+class RedisPublisher(BasePublisher):
+    """Publishes messages on Redis, in the background.
 
-    Attributes
-    ----------
-    published
-        Messages that the server has confirmed.
-    buffered
-        Messages waiting, or on their way.
-    dropped
-        Oldest messages given up for want of room, and any that could not be encoded.
-    undelivered
-        Messages left over at ``disconnect``, or handed over after it.
-    reconnects
-        Times the connection was lost and made anew.
-    """
-
-    published: int
-    buffered: int
-    dropped: int
-    undelivered: int
-    reconnects: int
-
-
-def encoded(body: Body) -> bytes | None:
-    """The message, or None if there is something in it that cannot be encoded; logs that."""
-    try:
-        return encode(body)
-    except Exception as error:  # one bad message must not hold up the others
-        log.error("cannot publish %.200r: %s", body, error)
-        return None
-
-
-class RedisPublisher:
-    """Publishes decisions and statuses on Redis, in the background.
-
-    Connects at the first message, with one connection, and again whenever it is lost.
-    Publishing never raises, and never waits unless ``overflow`` says so. Messages of one
-    channel keep their order; between the two channels there is none. After a fork the
-    child's publisher starts empty, with a connection of its own.
+    Connects at the first message and reconnects whenever the connection is lost.
+    Publishing never raises, and blocks only with ``overflow="block"``. The order of
+    messages is kept within a channel, not between channels. After a fork the child's
+    publisher starts empty, with a connection of its own.
 
     Parameters
     ----------
@@ -119,16 +77,16 @@ class RedisPublisher:
     buffer
         Messages to keep while the server is slow or away.
     overflow
-        When the buffer is full: drop the oldest and count it, or block the caller until
-        there is room.
+        When the buffer is full: drop the oldest message and count it, or block the caller
+        until there is room.
     history
-        Messages to keep in each channel's history; by default what the settings say.
+        Messages to keep in each channel's history; by default as in the settings.
 
     Raises
     ------
     BrokerError
-        If ``server`` is not a URL of a Redis server. One that cannot be reached is no
-        error: the publisher logs that, and keeps trying.
+        If ``server`` is not the URL of a Redis server. A server that cannot be reached is
+        no error: the publisher logs it and tries again.
 
     Examples
     --------
@@ -161,11 +119,11 @@ class RedisPublisher:
         _publishers.add(self)
 
     def _reset(self) -> None:
-        self._wire: Wire = wire_to(self._url, self._history)
+        self._transport: Transport = transport_to(self._url, self._history)
         self._name = uuid4().hex
         self._waiting: deque[Body] = deque()
-        # Guards what follows. Handing over takes it only when someone must be woken,
-        # started or waited for, or something dropped.
+        # Guards the fields below. Publishing takes it only to wake, start or wait for the
+        # sender, or to drop messages.
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._idle = True
@@ -174,42 +132,31 @@ class RedisPublisher:
         self._connections = 0
         self._connected = False
         self._overflowing = False
-        # The sender's own.
+        # Used by the sender only.
         self._sent: deque[Batch] = deque()
         self._numbers: Counter[str] = Counter()
         self._arrived: Counter[str] = Counter()
         self._trouble: str | None = None
 
-    # Handing over: in the caller's thread.
-
-    def publish_routing_decision(self, decision: RoutingDecision) -> None:
-        """Hand one decision over to the background sender."""
-        self._publish(decision)
+    # In the caller's thread
 
     def publish_routing_decisions(self, decisions: Iterable[RoutingDecision]) -> None:
-        """Hand many decisions over at once."""
+        """Publish many decisions."""
         decisions = list(decisions)
         for start in range(0, len(decisions), BATCH):
             self._waiting.extend(decisions[start : start + BATCH])
             if self._idle or len(self._waiting) > self._room:
-                self._attend()
+                self._wake()
             if start + BATCH <= len(decisions):
                 time.sleep(TURN)
 
-    def publish_agent_status(self, status: AgentStatus) -> None:
-        """Hand one agent's status over to the background sender."""
-        self._publish(status)
-
-    def publish_replay_progress(self, progress: ReplayProgress) -> None:
-        """Hand over how far a replay is, for pages to say that they show one."""
-        self._publish(progress)
-
-    def _publish(self, body: Body) -> None:
+    def publish(self, body: Body) -> None:
+        """Hand a message over to the sender."""
         self._waiting.append(body)
         if self._idle or len(self._waiting) > self._room:
-            self._attend()
+            self._wake()
 
-    def _attend(self) -> None:
+    def _wake(self) -> None:
         """Wake the sender, or make room."""
         with self._changed:
             if self._closed:
@@ -217,7 +164,7 @@ class RedisPublisher:
                 self._waiting.clear()
                 return
             if self._thread is None:
-                self._begin()
+                self._start()
             elif self._idle:
                 self._idle = False
                 self._changed.notify_all()
@@ -235,8 +182,8 @@ class RedisPublisher:
                 "publisher's buffer of %d messages is full: dropping the oldest", self._buffer
             )
 
-    def _begin(self) -> None:
-        """Start the sender; where that is not possible, the next message tries again."""
+    def _start(self) -> None:
+        """Start the sender; if that fails, the next message tries again."""
         thread = threading.Thread(target=self._run, name="routingsim-publisher", daemon=True)
         try:
             thread.start()
@@ -247,15 +194,13 @@ class RedisPublisher:
         self._idle = False
         atexit.register(self.disconnect, EXIT_TIMEOUT)
 
-    # Looking after it.
-
     @property
     def is_connected(self) -> bool:
-        """Whether the server answered when last spoken to, at most a second ago."""
+        """Whether the server answered the last command, at most about a second ago."""
         return self._connected
 
     def stats(self) -> PublisherStats:
-        """Counts of what became of the messages handed over so far."""
+        """Counts of the messages handed over so far."""
         with self._changed:
             return PublisherStats(
                 published=self._published,
@@ -266,17 +211,17 @@ class RedisPublisher:
             )
 
     def flush(self, timeout: float | None = None) -> bool:
-        """Wait until the buffer is empty, at most ``timeout`` seconds; whether it is."""
+        """Wait until the buffer is empty, for at most ``timeout`` seconds; whether it is."""
         with self._changed:
             return self._changed.wait_for(
                 lambda: not self._waiting and not self._in_flight, timeout
             )
 
     def disconnect(self, timeout: float = 5.0) -> bool:
-        """Send what is left, for at most ``timeout`` seconds, and end the background sender.
+        """Send what is buffered, for at most ``timeout`` seconds, and end the sender.
 
-        Whatever could not be sent is counted as undelivered, and so is what is handed
-        over later. Called at the interpreter's exit too, with two seconds' time.
+        Messages that could not be sent count as undelivered, as do those handed over
+        later. Also called at the interpreter's exit, with two seconds' time.
 
         Returns
         -------
@@ -285,7 +230,7 @@ class RedisPublisher:
         """
         delivered = self.flush(timeout)
         with self._changed:
-            self._closed = self._idle = True  # idle: so that latecomers are attended to
+            self._closed = self._idle = True  # idle: so that later messages are counted
             self._changed.notify_all()
             thread = self._thread
         if thread is not None:
@@ -297,86 +242,75 @@ class RedisPublisher:
             self._in_flight = 0
         return delivered
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.disconnect()
-
     def __repr__(self) -> str:
         state = "connected" if self._connected else "closed" if self._closed else "not connected"
         return f"<RedisPublisher: {redacted(self._url)}, {state}>"
 
-    # Sending: in the background.
+    # In the sender's thread
 
     def _run(self) -> None:
         failures = 0
         while not self._closed:
             try:
-                self._wire.open()
+                self._transport.open()
                 self._connected = True
                 self._connections += 1
                 for batch in self._sent:
-                    self._wire.send(batch, self._arrived[batch.channel])
+                    self._transport.send(batch, self._arrived[batch.channel])
                 for _ in self._exchanges():
                     failures = 0
                     self._report(None)
-            except Exception as error:  # whatever it is, the sender must not end by it
+            except Exception as error:  # no error may end the sender
                 self._report(error)
             finally:
                 self._connected = False
-                self._wire.close()
+                self._transport.close()
             with self._changed:
                 self._changed.wait_for(lambda: self._closed, BACKOFF.compute(failures))
             failures += 1
 
     def _exchanges(self) -> Iterator[None]:
-        """Send and receive until closed; yields whenever the server has answered well."""
+        """Send batches and receive replies until closed; yields after each good reply."""
         while not self._closed:
-            # A further batch goes out before the last one's reply only if it is full:
-            # few messages gain nothing from being sent as many small batches.
-            ready = len(self._waiting) >= BATCH and len(self._sent) < self._wire.depth
+            # Only a full batch is sent before the reply to the last one, so that few
+            # messages do not become many small batches.
+            ready = len(self._waiting) >= BATCH and len(self._sent) < self._transport.depth
             if ready or (self._waiting and not self._sent):
                 batches = self._encode(self._take())
-                self._sent.extend(batches)  # all, before any sending can fail
+                self._sent.extend(batches)  # all of them, before any send can fail
                 for batch in batches:
-                    self._wire.send(batch, self._arrived[batch.channel])
+                    self._transport.send(batch, self._arrived[batch.channel])
             elif self._sent:
-                self._wire.receive(abandoned=lambda: self._closed)
+                self._transport.receive(abandoned=lambda: self._closed)
                 batch = self._sent.popleft()
                 self._arrived[batch.channel] = batch.number
-                self._settle(published=len(batch.messages))
+                self._count(published=len(batch.messages))
                 yield
             elif not self._rest():
-                self._wire.ping()
+                self._transport.ping()
                 yield
 
     def _rest(self) -> bool:
-        """Wait for messages, for a heartbeat at most; whether there is something to do."""
+        """Wait for messages, for at most ``HEARTBEAT`` seconds; whether there are any."""
         with self._changed:
-            self._idle = True  # before the look at the buffer: who appends later, wakes us
+            self._idle = True  # before looking at the buffer: a later append wakes the sender
             found = self._changed.wait_for(lambda: self._waiting or self._closed, HEARTBEAT)
             self._idle = self._closed
             return bool(found)
 
     def _take(self) -> list[Body]:
-        """The oldest messages, from the buffer to their way."""
+        """Take the oldest messages out of the buffer."""
         with self._changed:
-            # At most half of the buffer is on its way, so that the newest find room.
+            # At most half of the buffer is in flight, so that there is room for new messages.
             count = min(len(self._waiting), BATCH, max(1, self._buffer // 2 - self._in_flight))
             self._in_flight += count
             self._room = self._buffer - self._in_flight
             return [self._waiting.popleft() for _ in range(count)]
 
-    def _settle(self, *, published: int = 0, dropped: int = 0) -> None:
-        """Account for messages that are no longer on their way."""
+    def _count(self, *, published: int = 0, dropped: int = 0) -> None:
+        """Count messages that are no longer in flight."""
         with self._changed:
-            if self._closed:  # they have been counted as undelivered
+            if self._closed:  # already counted as undelivered
                 return
             self._published += published
             self._dropped += dropped
@@ -386,28 +320,28 @@ class RedisPublisher:
             self._changed.notify_all()
 
     def _encode(self, bodies: list[Body]) -> list[Batch]:
-        """A batch a channel; what cannot be encoded is dropped."""
+        """Batches by channel; messages that cannot be encoded are dropped."""
         kinds: defaultdict[type, list[Body]] = defaultdict(list)
         for body in bodies:
             kinds[type(body)].append(body)
         batches: list[Batch] = []
-        for alike in kinds.values():
+        for given in kinds.values():
             try:
-                messages = encode_all(alike)
-            except Exception:  # whatever it is: without those at fault, which are logged
-                good = [body for body in alike if encoded(body) is not None]
-                self._settle(dropped=len(alike) - len(good))
+                messages = encode_all(given)
+            except Exception:  # any error: leave out the messages that cause one
+                good = [body for body in given if encoded(body) is not None]
+                self._count(dropped=len(given) - len(good))
                 if not good:
                     continue
-                alike, messages = good, encode_all(good)
-            channel = channel_of(alike[0])
-            agents = [body.agent_id for body in alike if isinstance(body, AgentStatus)]
+                given, messages = good, encode_all(good)
+            channel = channel_of(given[0])
+            agents = [body.agent_id for body in given if isinstance(body, AgentStatus)]
             self._numbers[channel] += 1
             batches.append(Batch(channel, self._name, self._numbers[channel], messages, agents))
         return batches
 
     def _report(self, error: Exception | None) -> None:
-        """Log when publishing stops working, for another reason, or works again."""
+        """Log when publishing fails, fails for another reason, or works again."""
         trouble = None if error is None else type(error).__name__
         if trouble != self._trouble and not self._closed:
             place = redacted(self._url)

@@ -1,14 +1,9 @@
-"""How a numbered batch of messages travels to Redis, and its reply back.
-
-Two wires with the same few methods: one connection to one server, where replies may
-wait while further batches are sent, and a client of a Redis Cluster, which publishes
-through sharded pub/sub (``SPUBLISH``), one batch after the other.
-"""
+"""Sends numbered batches of messages to a Redis server or cluster, and receives replies."""
 
 import codecs
 import time
 from collections.abc import Callable
-from typing import Any, Protocol, cast
+from typing import Any
 
 import hiredis
 import msgspec
@@ -21,17 +16,17 @@ from redis.retry import Retry
 from routingsim.live.broker import split_url
 from routingsim.live.redis_schema import PUBLISH, history_key, latest_key, publisher_key
 
-__all__ = ["Batch", "ClusterWire", "ServerWire", "Wire", "wire_to"]
+__all__ = ["Batch", "ClusterTransport", "Transport", "transport_to"]
 
 TIMEOUT = 5.0
-"""Seconds that a server may take to accept a connection, or to answer."""
+"""Seconds for a server to accept a connection, and to answer."""
 
 GLANCE = 0.25
-"""Seconds between looks at whether the publisher wants to stop, while an answer is awaited."""
+"""Seconds between checks whether the publisher was closed, while a reply is awaited."""
 
 
-# Connecting looks this codec up. A fork while a thread is loading it would leave the child
-# without it for good, and so without connections; hence it is loaded now.
+# Connecting needs this codec. If the process forked while a thread was loading it, the child
+# could never load it nor connect; hence it is loaded now.
 codecs.lookup("idna")
 
 
@@ -51,8 +46,8 @@ class Batch(msgspec.Struct, frozen=True):
     def command(self, publish: str, history: int, arrived: int) -> list[Any]:
         """The batch as a Redis command.
 
-        EVAL rather than EVALSHA: beside a batch the script's kilobyte is nothing, and a
-        server that was restarted and has forgotten the script is no special case.
+        EVAL rather than EVALSHA: the script is small beside a batch, and a restarted server
+        that has lost the script is no special case.
         """
         keys = [history_key(self.channel), publisher_key(self.channel, self.publisher)]
         if self.agents:
@@ -61,58 +56,39 @@ class Batch(msgspec.Struct, frozen=True):
         return ["EVAL", PUBLISH, len(keys), *keys, *head, *self.messages, *self.agents]
 
 
-class Wire(Protocol):
-    """What the publisher needs of a connection. Any method may raise RedisError or OSError."""
+class Transport:
+    """One connection to one Redis or Valkey server.
 
-    depth: int
-    """Batches that may be on their way at once."""
-
-    def open(self) -> None:
-        """Connect, log in, and see the server answer."""
-        ...
-
-    def ping(self) -> None:
-        """See the server answer."""
-        ...
-
-    def send(self, batch: Batch, arrived: int) -> None:
-        """Send a batch; ``arrived`` is the last number of its channel known to be there."""
-        ...
-
-    def receive(self, abandoned: Callable[[], bool]) -> None:
-        """Await the reply to the oldest batch sent, for as long as it is not abandoned."""
-        ...
-
-    def close(self) -> None:
-        """Let go of the connection; harmless without one."""
-        ...
-
-
-class ServerWire:
-    """One connection to one Redis or Valkey server."""
+    Every method may raise RedisError or OSError.
+    """
 
     depth = 4
+    """Batches that may be in flight at once."""
 
     def __init__(self, url: str, history: int) -> None:
-        # Retries are the publisher's to decide, who knows what was in flight.
+        # The publisher repeats what failed: it knows which batches were in flight.
         options: Any = {"socket_timeout": TIMEOUT, "socket_connect_timeout": TIMEOUT}
         options["retry"] = Retry(NoBackoff(), 0)
         self._connection = Redis.from_url(url, **options).connection_pool.make_connection()
         self._history = history
 
     def open(self) -> None:
+        """Connect, log in and check that the server answers."""
         self._connection.connect()
         self.ping()
 
     def ping(self) -> None:
+        """Check that the server answers."""
         self._connection.send_command("PING")
         self._connection.read_response()
 
     def send(self, batch: Batch, arrived: int) -> None:
+        """Send a batch; ``arrived`` is the last number of its channel known to have arrived."""
         command = hiredis.pack_command(tuple(batch.command("PUBLISH", self._history, arrived)))
         self._connection.send_packed_command([command])
 
     def receive(self, abandoned: Callable[[], bool]) -> None:
+        """Wait for the reply to the oldest batch sent, until ``abandoned`` returns True."""
         deadline = time.monotonic() + TIMEOUT
         while not self._connection.can_read(timeout=GLANCE):
             if abandoned() or time.monotonic() > deadline:
@@ -120,11 +96,15 @@ class ServerWire:
         self._connection.read_response()
 
     def close(self) -> None:
+        """Close the connection, if there is one."""
         self._connection.disconnect()
 
 
-class ClusterWire:
-    """A client of a Redis Cluster: finds the node of each channel, follows it when it moves."""
+class ClusterTransport(Transport):
+    """A client of a Redis Cluster, which follows channels when they move between nodes.
+
+    It publishes through sharded pub/sub (``SPUBLISH``), and waits for each reply in ``send``.
+    """
 
     depth = 1
 
@@ -148,7 +128,7 @@ class ClusterWire:
         self._client.execute_command(*batch.command("SPUBLISH", self._history, arrived))
 
     def receive(self, abandoned: Callable[[], bool]) -> None:
-        """The reply came back from ``send``."""
+        pass
 
     def close(self) -> None:
         if self._client is not None:
@@ -156,13 +136,13 @@ class ClusterWire:
             self._client = None
 
 
-def wire_to(url: str, history: int) -> Wire:
-    """The wire that suits a URL; not yet connected.
+def transport_to(url: str, history: int) -> Transport:
+    """The transport for a URL, not yet connected.
 
     Raises
     ------
     BrokerError
-        If ``url`` is not a URL of a Redis server.
+        If ``url`` is not the URL of a Redis server.
     """
     plain, cluster = split_url(url)
-    return cast(Wire, (ClusterWire if cluster else ServerWire)(plain, history))
+    return (ClusterTransport if cluster else Transport)(plain, history)

@@ -16,10 +16,10 @@ from hypothesis.stateful import (
     rule,
 )
 
-from routingsim.live.bridge.fanout import Hub
+from routingsim.live.bridge.fanout import Fanout
 from routingsim.live.bridge.protocol import Limits, MessageId, Subscribe, format_id, parse_id
 from routingsim.live.bridge.replay_buffer import START, Message
-from routingsim.live.bridge.send_queue import Outbox, text_frame
+from routingsim.live.bridge.send_queue import SendQueue, text_frame
 from routingsim.messages import DECISIONS, STATUSES
 
 HISTORY = 6
@@ -34,13 +34,13 @@ class Client:
         self.data = b""
         self.room = True
         self.waiting = 0
-        self.outbox: Outbox
+        self.queue: SendQueue
 
     def write(self, data: bytes) -> None:
         self.data += data
         if not self.room:
             self.waiting += len(data)
-            self.outbox.pause()
+            self.queue.pause()
 
     def get_write_buffer_size(self) -> int:
         return self.waiting
@@ -48,7 +48,7 @@ class Client:
     def drain(self) -> None:
         self.waiting = 0
         self.room = True
-        self.outbox.resume()
+        self.queue.resume()
 
     @property
     def received(self) -> list[dict[str, Any]]:
@@ -71,7 +71,7 @@ class Client:
 
 def client(limits: Limits = LIMITS, slow: Any = "disconnect") -> Client:
     result = Client()
-    result.outbox = Outbox(result, limits, slow)
+    result.queue = SendQueue(result, limits, slow)
     return result
 
 
@@ -84,11 +84,11 @@ class Server:
     """A Redis channel of a model: what it stores, and the order in which things arrive."""
 
     name: str
-    hub: Hub
+    fanout: Fanout
     stored: list[MessageId] = field(default_factory=list)
     trimmed: bool = False
     subscribed: bool = False
-    wire: deque[Callable[[], None]] = field(default_factory=deque)
+    in_transit: deque[Callable[[], None]] = field(default_factory=deque)
     asked: list[MessageId] = field(default_factory=list)
 
     def publish(self, place: MessageId) -> None:
@@ -97,11 +97,11 @@ class Server:
             del self.stored[0]
             self.trimmed = True
         if self.subscribed:
-            self.wire.append(lambda: self.hub.messages(self.name, [body(place)]))
+            self.in_transit.append(lambda: self.fanout.messages(self.name, [body(place)]))
 
     def ask(self) -> None:
-        """The bridge sends its question; see Upstream._settle."""
-        self.asked.append(self.hub.hold(self.name))
+        """The bridge sends its question; see Subscriber._sync."""
+        self.asked.append(self.fanout.begin_sync(self.name))
 
     def answer(self) -> None:
         """The server answers, of this moment, behind what it sent before."""
@@ -111,13 +111,13 @@ class Server:
             found = list(self.stored)
         messages = [Message(place, text_frame(body(place))) for place in found]
         complete = not self.trimmed
-        self.wire.append(lambda: self.hub.settle(self.name, messages, complete, []))
+        self.in_transit.append(lambda: self.fanout.end_sync(self.name, messages, complete, []))
 
     def break_down(self) -> None:
         self.subscribed = False
-        self.wire.clear()
+        self.in_transit.clear()
         self.asked.clear()
-        self.hub.status(False, "gone")
+        self.fanout.status(False, "gone")
 
 
 class Seam(RuleBasedStateMachine):
@@ -127,13 +127,13 @@ class Seam(RuleBasedStateMachine):
         super().__init__()
         self.scheduled: list[Callable[[], None]] = []
         self.resyncs = 0
-        self.hub = Hub(
+        self.fanout = Fanout(
             LIMITS,
             schedule=self.scheduled.append,
             resync=self.resync,
-            evict=lambda outbox: pytest.fail("nobody is slow here"),
+            evict=lambda queue: pytest.fail("nobody is slow here"),
         )
-        self.server = Server(DECISIONS, self.hub)
+        self.server = Server(DECISIONS, self.fanout)
         self.published: list[MessageId] = []
         self.readers: list[Reader] = []
 
@@ -163,16 +163,16 @@ class Seam(RuleBasedStateMachine):
     def answer(self) -> None:
         self.server.answer()
 
-    @precondition(lambda self: self.server.wire)
+    @precondition(lambda self: self.server.in_transit)
     @rule(count=st.integers(1, 5))
     def arrive(self, count: int) -> None:
-        for _ in range(min(count, len(self.server.wire))):
-            self.server.wire.popleft()()
-            if self.hub.channels[DECISIONS].settled:
-                self.hub.status(True, "back")
+        for _ in range(min(count, len(self.server.in_transit))):
+            self.server.in_transit.popleft()()
+            if self.fanout.channels[DECISIONS].synced:
+                self.fanout.status(True, "back")
 
     @precondition(lambda self: self.resyncs and self.server.subscribed)
-    @precondition(lambda self: self.hub.channels[DECISIONS].settled)
+    @precondition(lambda self: self.fanout.channels[DECISIONS].synced)
     @rule()
     def ask_again(self) -> None:
         self.resyncs = 0
@@ -186,7 +186,7 @@ class Seam(RuleBasedStateMachine):
 
     @rule(history=st.integers(0, HISTORY + 2) | st.none())
     def come(self, history: int | None) -> None:
-        self.readers.append(Reader(self.hub, history, len(self.published)))
+        self.readers.append(Reader(self.fanout, history, len(self.published)))
 
     @precondition(lambda self: self.readers)
     @rule(data=st.data(), ahead=st.booleans())
@@ -206,10 +206,10 @@ class Seam(RuleBasedStateMachine):
     def teardown(self) -> None:
         if not self.server.subscribed:
             self.connect()
-        while self.server.wire or self.server.asked or self.resyncs:
+        while self.server.in_transit or self.server.asked or self.resyncs:
             if self.server.asked:
                 self.answer()
-            elif self.server.wire:
+            elif self.server.in_transit:
                 self.arrive(1)
             else:
                 self.ask_again()
@@ -222,8 +222,8 @@ class Seam(RuleBasedStateMachine):
 class Reader:
     """A client of the model over all its connections."""
 
-    def __init__(self, hub: Hub, history: int | None, published: int) -> None:
-        self.hub = hub
+    def __init__(self, fanout: Fanout, history: int | None, published: int) -> None:
+        self.fanout = fanout
         self.start = published
         self.before: list[MessageId] = []
         self.elsewhere: set[MessageId] = set()
@@ -232,15 +232,15 @@ class Reader:
 
     def _connect(self, since: MessageId | None, history: int | None) -> None:
         self.client = client()
-        self.hub.add(self.client.outbox)
-        self.hub.subscribe(self.client.outbox, Subscribe(DECISIONS, since, history, SUBSCRIBED))
+        self.fanout.add(self.client.queue)
+        self.fanout.subscribe(self.client.queue, Subscribe(DECISIONS, since, history, SUBSCRIBED))
 
     def come_back(self, elsewhere: MessageId | None) -> None:
         if self.last is None and elsewhere is None:
             return
         self._remember()
         since = max(self.last or START, elsewhere or START)
-        self.hub.remove(self.client.outbox)
+        self.fanout.remove(self.client.queue)
         if elsewhere is not None:
             self.elsewhere.add(elsewhere)
             self.before.append(elsewhere)
@@ -283,53 +283,55 @@ TestSeam = Seam.TestCase
 TestSeam.settings = settings(max_examples=100, stateful_step_count=50)
 
 
-def hub_of(*clients: Client, channel: str = DECISIONS) -> tuple[Hub, list[Outbox]]:
-    """A settled hub whose clients are subscribed, and whom it has evicted."""
-    evicted: list[Outbox] = []
-    hub = Hub(LIMITS, schedule=lambda flush: None, resync=lambda name: None, evict=evicted.append)
-    for name in hub.channels:
-        hub.hold(name)
-        hub.settle(name, [], True, [])
-    hub.status(True, "")
+def fanout_of(*clients: Client, channel: str = DECISIONS) -> tuple[Fanout, list[SendQueue]]:
+    """A synced fanout whose clients are subscribed, and whom it has evicted."""
+    evicted: list[SendQueue] = []
+    fanout = Fanout(
+        LIMITS, schedule=lambda flush: None, resync=lambda name: None, evict=evicted.append
+    )
+    for name in fanout.channels:
+        fanout.begin_sync(name)
+        fanout.end_sync(name, [], True, [])
+    fanout.status(True, "")
     for one in clients:
-        hub.add(one.outbox)
-        hub.subscribe(one.outbox, Subscribe(channel, None, None, SUBSCRIBED))
-    return hub, evicted
+        fanout.add(one.queue)
+        fanout.subscribe(one.queue, Subscribe(channel, None, None, SUBSCRIBED))
+    return fanout, evicted
 
 
 def test_one_write_a_turn_keeps_the_order_across_channels() -> None:
     both, one = client(), client()
-    hub, _ = hub_of(both, one)
-    hub.subscribe(both.outbox, Subscribe(STATUSES, None, None, SUBSCRIBED))
+    fanout, _ = fanout_of(both, one)
+    fanout.subscribe(both.queue, Subscribe(STATUSES, None, None, SUBSCRIBED))
     writes: list[bytes] = []
     both.write = writes.append  # type: ignore[method-assign]
     for number in range(4):
-        hub.messages(STATUSES if number % 2 else DECISIONS, [body((number, 0))])
-    hub.flush()
+        fanout.messages(STATUSES if number % 2 else DECISIONS, [body((number, 0))])
+    fanout.flush()
     assert len(writes) == 1
     both.data = writes[0]
     assert [message["id"] for message in both.received] == ["0-0", "1-0", "2-0", "3-0"]
     assert [message["id"] for message in one.of("m")] == ["0-0", "2-0"]
-    assert hub.delivered == 6
+    assert fanout.delivered == 6
 
 
 def test_messages_pass_byte_for_byte() -> None:
     one = client()
-    hub, _ = hub_of(one)
+    fanout, _ = fanout_of(one)
     data = '{ "type" :"x","é":"\\u00e9\\n", "id": 5 }'.encode()
-    hub.messages(DECISIONS, [data])
-    hub.flush()
+    fanout.messages(DECISIONS, [data])
+    fanout.flush()
     assert one.data.endswith(text_frame(data))
 
 
 @pytest.mark.parametrize("data", [b"", b"\xff", b'{"type":"\xff"}', b"[1]", b"{", b"[" * 9_999])
 def test_what_would_break_a_browser_goes_to_nobody(data: bytes) -> None:
     one = client()
-    hub, _ = hub_of(one)
-    hub.messages(DECISIONS, [data])
-    hub.flush()
+    fanout, _ = fanout_of(one)
+    fanout.messages(DECISIONS, [data])
+    fanout.flush()
     assert one.of("m") == []
-    assert hub.malformed == 1
+    assert fanout.malformed == 1
 
 
 @pytest.mark.parametrize("size", [0, 1, 125, 126, 65_535, 65_536, 200_000])
@@ -341,27 +343,27 @@ def test_frames_are_as_websockets_makes_them(size: int) -> None:
 
 
 def test_newcomers_see_the_latest_status_of_each_agent() -> None:
-    hub, _ = hub_of()
+    fanout, _ = fanout_of()
     for place, agent in enumerate(["a", "b", "a", "c"], start=1):
-        hub.messages(STATUSES, [body((place, 0), "agent_status", agentId=agent)])
+        fanout.messages(STATUSES, [body((place, 0), "agent_status", agentId=agent)])
     for history, expected in ((None, ["2-0", "3-0", "4-0"]), (2, ["2-0", "3-0", "4-0"])):
         one = client()
-        hub.add(one.outbox)
-        hub.subscribe(one.outbox, Subscribe(STATUSES, None, history, SUBSCRIBED))
+        fanout.add(one.queue)
+        fanout.subscribe(one.queue, Subscribe(STATUSES, None, history, SUBSCRIBED))
         assert [message["id"] for message in one.of("agent_status")] == expected
     back = client()
-    hub.add(back.outbox)
-    hub.subscribe(back.outbox, Subscribe(STATUSES, (2, 0), None, SUBSCRIBED))
+    fanout.add(back.queue)
+    fanout.subscribe(back.queue, Subscribe(STATUSES, (2, 0), None, SUBSCRIBED))
     assert [message["id"] for message in back.of("agent_status")] == ["3-0", "4-0"]
 
 
 def test_since_before_the_history_gets_a_gap_notice() -> None:
-    hub, _ = hub_of()
+    fanout, _ = fanout_of()
     for place in range(1, HISTORY + 4):
-        hub.messages(DECISIONS, [body((place, 0))])
+        fanout.messages(DECISIONS, [body((place, 0))])
     one = client()
-    hub.add(one.outbox)
-    hub.subscribe(one.outbox, Subscribe(DECISIONS, (1, 0), None, SUBSCRIBED))
+    fanout.add(one.queue)
+    fanout.subscribe(one.queue, Subscribe(DECISIONS, (1, 0), None, SUBSCRIBED))
     [notice] = one.of("gap")
     assert (notice["since"], notice["oldest"]) == ("1-0", "4-0")
     assert len(one.of("m")) == HISTORY
@@ -369,12 +371,12 @@ def test_since_before_the_history_gets_a_gap_notice() -> None:
 
 def test_a_restarted_server_without_history_is_a_gap() -> None:
     one = client()
-    hub, _ = hub_of(one)
-    hub.messages(DECISIONS, [body((10, 0))])
-    hub.status(False, "gone")
-    hub.hold(DECISIONS)
-    hub.settle(DECISIONS, [Message((20, 0), text_frame(body((20, 0))))], True, [])
-    hub.flush()
+    fanout, _ = fanout_of(one)
+    fanout.messages(DECISIONS, [body((10, 0))])
+    fanout.status(False, "gone")
+    fanout.begin_sync(DECISIONS)
+    fanout.end_sync(DECISIONS, [Message((20, 0), text_frame(body((20, 0))))], True, [])
+    fanout.flush()
     kinds = [(message["type"], message.get("id")) for message in one.received]
     assert kinds == [
         ("subscribed", None),
@@ -387,13 +389,13 @@ def test_a_restarted_server_without_history_is_a_gap() -> None:
 
 def test_a_server_whose_clock_went_back_is_followed() -> None:
     one = client()
-    hub, _ = hub_of(one)
-    hub.messages(DECISIONS, [body((10, 0))])
-    hub.status(False, "gone")
-    hub.hold(DECISIONS)
-    hub.settle(DECISIONS, [], True, [])
-    hub.messages(DECISIONS, [body((3, 0))])
-    hub.flush()
+    fanout, _ = fanout_of(one)
+    fanout.messages(DECISIONS, [body((10, 0))])
+    fanout.status(False, "gone")
+    fanout.begin_sync(DECISIONS)
+    fanout.end_sync(DECISIONS, [], True, [])
+    fanout.messages(DECISIONS, [body((3, 0))])
+    fanout.flush()
     assert [message["id"] for message in one.of("m")] == ["10-0", "3-0"]
     assert len(one.of("gap")) == 1
 
@@ -403,45 +405,45 @@ SMALL = Limits(queue_messages=10, queue_bytes=10_000)
 
 def test_a_stalled_client_is_evicted_at_its_bound_and_nobody_else() -> None:
     stalled, healthy = client(SMALL), client(SMALL)
-    hub, evicted = hub_of(stalled, healthy)
+    fanout, evicted = fanout_of(stalled, healthy)
     stalled.room = False
     for place in range(1, 14):
-        hub.messages(DECISIONS, [body((place, 0))])
-        hub.flush()
+        fanout.messages(DECISIONS, [body((place, 0))])
+        fanout.flush()
         assert bool(evicted) == (place > 10)
-    assert set(evicted) == {stalled.outbox}
+    assert set(evicted) == {stalled.queue}
     assert len(healthy.of("m")) == 13
 
 
 def test_bytes_are_bounded_too() -> None:
     stalled = client(SMALL)
-    hub, evicted = hub_of(stalled)
+    fanout, evicted = fanout_of(stalled)
     stalled.room = False
-    hub.messages(DECISIONS, [body((1, 0), text="x" * 6_000)])
-    hub.flush()
+    fanout.messages(DECISIONS, [body((1, 0), text="x" * 6_000)])
+    fanout.flush()
     assert not evicted
-    hub.messages(DECISIONS, [body((2, 0), text="x" * 6_000)])
-    hub.flush()
-    assert evicted == [stalled.outbox]
+    fanout.messages(DECISIONS, [body((2, 0), text="x" * 6_000)])
+    fanout.flush()
+    assert evicted == [stalled.queue]
 
 
 def test_a_slow_client_may_be_spared_messages_instead() -> None:
     slow = client(SMALL, "drop")
-    hub, evicted = hub_of(slow)
+    fanout, evicted = fanout_of(slow)
     slow.room = False
     for place in range(1, 31):
-        hub.messages(DECISIONS, [body((place, 0))])
-        hub.flush()
+        fanout.messages(DECISIONS, [body((place, 0))])
+        fanout.flush()
         if place == 15:
-            slow.outbox.control(b'{"type":"pong"}')
+            slow.queue.control(b'{"type":"pong"}')
     assert not evicted
-    assert slow.outbox.lag_messages <= SMALL.queue_messages
+    assert slow.queue.lag_messages <= SMALL.queue_messages
     slow.drain()
     numbers = [parse_id(message["id"])[0] for message in slow.of("m")]
     notices = slow.of("dropped")
     assert numbers == sorted(numbers)
     assert numbers[-1] == 30
-    assert sum(notice["count"] for notice in notices) == 30 - len(numbers) == slow.outbox.dropped
+    assert sum(notice["count"] for notice in notices) == 30 - len(numbers) == slow.queue.dropped
     assert len(slow.of("pong")) == 1
     # What was left out is told before what comes after it.
     order = [message["type"] for message in slow.received]
@@ -449,17 +451,17 @@ def test_a_slow_client_may_be_spared_messages_instead() -> None:
 
 
 def test_a_replay_does_not_count_against_its_reader() -> None:
-    hub, evicted = hub_of()
+    fanout, evicted = fanout_of()
     for place in range(1, HISTORY + 1):
-        hub.messages(DECISIONS, [body((place, 0), text="x" * 4_000)])
-    hub.flush()
+        fanout.messages(DECISIONS, [body((place, 0), text="x" * 4_000)])
+    fanout.flush()
     reader = client(SMALL)
-    hub.add(reader.outbox)
+    fanout.add(reader.queue)
     reader.room = False
-    hub.subscribe(reader.outbox, Subscribe(DECISIONS, START, None, SUBSCRIBED))
-    hub.messages(DECISIONS, [body((9, 0))])
-    hub.flush()
+    fanout.subscribe(reader.queue, Subscribe(DECISIONS, START, None, SUBSCRIBED))
+    fanout.messages(DECISIONS, [body((9, 0))])
+    fanout.flush()
     assert not evicted
     reader.drain()
     assert len(reader.of("m")) == HISTORY + 1
-    assert reader.outbox.lag_messages == 0
+    assert reader.queue.lag_messages == 0

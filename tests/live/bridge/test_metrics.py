@@ -1,9 +1,15 @@
-"""Figures for balancers and Prometheus."""
+"""Figures for load balancers and Prometheus."""
 
 import json
-import re
+from dataclasses import dataclass
 
-from routingsim.live.bridge.metrics import BridgeStats, ClientLag, health, prometheus
+import msgspec
+import prometheus_client
+import pytest
+from prometheus_client.exposition import generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from routingsim.live.bridge.metrics import BridgeStats, ClientLag, health, metrics_registry
 
 STATS = BridgeStats(
     upstream=False,
@@ -16,26 +22,70 @@ STATS = BridgeStats(
     dropped=2,
     accepted=5,
     refused=4,
-    evicted=1,
+    evicted=6,
     abusive=0,
-    lag=(ClientLag(7, "::1", 12, 3_400),),
+    lag=(ClientLag(7, "::1", 12, 3_400), ClientLag(8, 'an "odd\\" one', 1, 2)),
 )
 
 
-def test_health_says_what_is_missing() -> None:
-    assert json.loads(health(STATS)) == {"status": "degraded", "upstream": "down", "clients": 3}
+@pytest.mark.parametrize(
+    ("upstream", "expected"),
+    [
+        (False, {"status": "degraded", "upstream": "down", "clients": 3}),
+        (True, {"status": "ok", "upstream": "up", "clients": 3}),
+    ],
+)
+def test_health_tells_whether_redis_is_connected(
+    upstream: bool, expected: dict[str, object]
+) -> None:
+    assert json.loads(health(msgspec.structs.replace(STATS, upstream=upstream))) == expected
 
 
-def test_every_line_is_prometheus_text() -> None:
-    lines = prometheus(STATS).decode().splitlines()
-    names = set()
-    for line in lines:
-        help_or_type = re.fullmatch(r"# (?:HELP (\w+) \S.*|TYPE (\w+) (?:gauge|counter))", line)
-        sample = re.fullmatch(r'(\w+)(?:\{(?:\w+="[^"\\]*",?)+\})? \d+', line)
-        assert help_or_type or sample, line
-        if sample:
-            assert f"# TYPE {sample[1]} " in "\n".join(lines)
-            names.add(sample[1])
-    assert "routingsim_bridge_upstream_up 0" in lines
-    assert 'routingsim_bridge_client_lag_bytes{client="7",address="::1"} 3400' in lines
-    assert len(names) == 13
+def test_each_figure_is_a_metric_of_its_name_and_type() -> None:
+    text = generate_latest(metrics_registry(lambda: STATS)).decode()
+    types = dict(line.split()[2:] for line in text.splitlines() if line.startswith("# TYPE"))
+    samples = {
+        (sample.name, sample.labels.get("client"), sample.labels.get("address")): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+    plain = {
+        "upstream_up": ("gauge", 0),
+        "clients": ("gauge", 3),
+        "clients_lagging": ("gauge", 1),
+        "received_total": ("counter", 10),
+        "malformed_total": ("counter", 1),
+        "delivered_total": ("counter", 20),
+        "dropped_total": ("counter", 2),
+        "connections_accepted_total": ("counter", 5),
+        "connections_refused_total": ("counter", 4),
+        "clients_evicted_total": ("counter", 6),
+        "clients_abusive_total": ("counter", 0),
+    }
+    lags = {"client_lag_messages": (12, 1), "client_lag_bytes": (3_400, 2)}
+    prefix = "routingsim_bridge_"
+    assert types == {prefix + name: kind for name, (kind, _) in plain.items()} | {
+        prefix + name: "gauge" for name in lags
+    }
+    assert samples == {(prefix + name, None, None): n for name, (_, n) in plain.items()} | {
+        (prefix + name, *who): n
+        for name, both in lags.items()
+        for who, n in zip([("7", "::1"), ("8", 'an "odd\\" one')], both, strict=True)
+    }
+
+
+@dataclass
+class Bridge:
+    stats: BridgeStats
+
+
+def test_each_bridge_has_a_registry_of_its_own_that_reads_it_anew() -> None:
+    one, other = Bridge(STATS), Bridge(msgspec.structs.replace(STATS, clients=5))
+    first, second = (
+        metrics_registry(lambda bridge=bridge: bridge.stats) for bridge in (one, other)
+    )
+    name = "routingsim_bridge_clients"
+    assert (first.get_sample_value(name), second.get_sample_value(name)) == (3, 5)
+    one.stats = msgspec.structs.replace(STATS, clients=4)
+    assert (first.get_sample_value(name), second.get_sample_value(name)) == (4, 5)
+    assert prometheus_client.REGISTRY.get_sample_value(name) is None

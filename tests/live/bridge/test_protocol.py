@@ -16,9 +16,11 @@ from routingsim.live.bridge.protocol import (
     Subscribe,
     TokenBucket,
     Unsubscribe,
+    dropped,
     format_id,
     gap,
     parse_id,
+    upstream_status,
 )
 
 LIMITS = Limits()
@@ -60,7 +62,7 @@ def test_anything_gets_an_answer(message: str | bytes) -> None:
 
 
 @given(st.one_of(st.text(), st.binary(), frames.map(json.dumps)))
-def test_a_stranger_gets_nothing_but_the_door(message: str | bytes) -> None:
+def test_without_a_token_a_client_is_closed(message: str | bytes) -> None:
     session = Session(LIMITS, 0.0, token="right")
     *replies, close = session.receive(message)
     assert close == Close(1008, "authentication required")
@@ -123,7 +125,7 @@ def test_subscriptions_are_limited() -> None:
     assert isinstance(again, Subscribe)
 
 
-def test_the_token_opens_the_door() -> None:
+def test_a_token_authenticates_a_client() -> None:
     session = Session(LIMITS, 0.0, token="right")
     assert told(session, {"type": "auth", "token": "right"}) == {"type": "authenticated"}
     assert told(session, {"type": "ping"}) == {"type": "pong"}
@@ -167,13 +169,22 @@ def test_an_id_may_leave_out_its_counter() -> None:
     assert parse_id("12") == (12, 0)
 
 
-def test_the_gap_notice() -> None:
-    assert json.loads(gap("task:routing", (1, 2), None)) == {
-        "type": "gap",
-        "channel": "task:routing",
-        "since": "1-2",
-        "oldest": None,
-    }
+@pytest.mark.parametrize(
+    ("oldest", "expected"),
+    [
+        (None, b'{"type":"gap","channel":"task:routing","since":"1-2","oldest":null}'),
+        ((0, 0), b'{"type":"gap","channel":"task:routing","since":"1-2","oldest":"0-0"}'),
+        ((7, 3), b'{"type":"gap","channel":"task:routing","since":"1-2","oldest":"7-3"}'),
+    ],
+)
+def test_the_gap_notice(oldest: tuple[int, int] | None, expected: bytes) -> None:
+    assert gap("task:routing", (1, 2), oldest) == expected
+
+
+def test_the_other_notices() -> None:
+    assert dropped("task:routing", 3) == b'{"type":"dropped","channel":"task:routing","count":3}'
+    assert upstream_status(True) == b'{"type":"status","upstream":"up"}'
+    assert upstream_status(False) == b'{"type":"status","upstream":"down"}'
 
 
 def test_limits_are_positive() -> None:

@@ -1,4 +1,4 @@
-"""The wire to Redis: what comes over it, in whatever pieces."""
+"""The connection to Redis: what comes over it, in whatever pieces."""
 
 import asyncio
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from routingsim.live.bridge.redis_connection import SLICE, Wire
+from routingsim.live.bridge.redis_connection import SLICE, RedisConnection
 
 Reply = Any
 
@@ -63,14 +63,14 @@ class Line(asyncio.Transport):
 
 
 class Heard:
-    """A wire, and what came over it."""
+    """A connection, and what came over it."""
 
     def __init__(self) -> None:
         self.pushes: list[list[Any]] = []
         self.lost = 0
         self.line = Line()
-        self.wire = Wire(self.take, self.lose)
-        self.wire.connection_made(self.line)
+        self.connection = RedisConnection(self.take, self.lose)
+        self.connection.connection_made(self.line)
 
     def take(self, pushes: Sequence[list[Any]]) -> None:
         self.pushes += pushes
@@ -108,11 +108,13 @@ def test_what_comes_is_the_same_in_whatever_pieces(
     async def main() -> None:
         heard = Heard()
         asked = [
-            asyncio.ensure_future(heard.wire.call("PING")) for kind, _ in said if kind == "reply"
+            asyncio.ensure_future(heard.connection.call("PING"))
+            for kind, _ in said
+            if kind == "reply"
         ]
         await asyncio.sleep(0)
         for start, end in pairwise(ends):
-            heard.wire.data_received(stream[start:end])
+            heard.connection.data_received(stream[start:end])
         answers = await asyncio.gather(*asked, return_exceptions=True)
         assert heard.pushes == [[b"message", b"c", what] for kind, what in said if kind == "push"]
         for answer, what in zip(answers, (w for kind, w in said if kind == "reply"), strict=True):
@@ -130,16 +132,16 @@ def test_what_comes_is_the_same_in_whatever_pieces(
 def test_what_came_before_rubbish_is_heard_and_then_the_wire_is_cut(rubbish: bytes) -> None:
     async def main() -> None:
         heard = Heard()
-        asked = asyncio.ensure_future(heard.wire.call("PING"))
+        asked = asyncio.ensure_future(heard.connection.call("PING"))
         await asyncio.sleep(0)
-        heard.wire.data_received(push(b"message", b"c", b"one") + rubbish)
+        heard.connection.data_received(push(b"message", b"c", b"one") + rubbish)
         with pytest.raises(hiredis.ProtocolError):
             await asked
         assert heard.pushes == [[b"message", b"c", b"one"]]
         assert heard.line.cut
         assert heard.lost
         with pytest.raises(hiredis.ProtocolError):
-            await heard.wire.call("PING")
+            await heard.connection.call("PING")
 
     asyncio.run(main())
 
@@ -147,9 +149,9 @@ def test_what_came_before_rubbish_is_heard_and_then_the_wire_is_cut(rubbish: byt
 def test_a_confirmation_is_an_answer() -> None:
     async def main() -> None:
         heard = Heard()
-        asked = asyncio.ensure_future(heard.wire.call("SUBSCRIBE", "c"))
+        asked = asyncio.ensure_future(heard.connection.call("SUBSCRIBE", "c"))
         await asyncio.sleep(0)
-        heard.wire.data_received(push(b"subscribe", b"c", 1) + push(b"message", b"c", b"one"))
+        heard.connection.data_received(push(b"subscribe", b"c", 1) + push(b"message", b"c", b"one"))
         assert await asked == [b"subscribe", b"c", 1]
         assert heard.pushes == [[b"message", b"c", b"one"]]
 

@@ -1,23 +1,24 @@
-"""What a channel said lately."""
+"""Replay buffer and channel: what is kept, which gaps are found, what is merged."""
 
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from routingsim.live.bridge.protocol import MessageId
-from routingsim.live.bridge.replay_buffer import START, Backlog, Channel, Message
+from routingsim.live.bridge.replay_buffer import START, Channel, Message, ReplayBuffer
 
 
 @given(count=st.integers(0, 60), most=st.integers(1, 20), since=st.integers(0, 70))
 def test_it_keeps_the_last_ones_and_knows_what_it_lost(count: int, most: int, since: int) -> None:
-    backlog = Backlog(most, 10**6)
+    buffer = ReplayBuffer(most, 10**6)
     for number in range(1, count + 1):
-        backlog.extend([(number, 0)], [b"%d" % number])
+        buffer.extend([(number, 0)], [b"%d" % number])
     kept = list(range(max(1, count - most + 1), count + 1))
-    assert len(backlog) == len(kept)
-    assert backlog.last(10**6).frames == [b"%d" % number for number in kept]
-    replay = backlog.after((since, 0))
+    assert len(buffer) == len(kept)
+    assert buffer.last(10**6).frames == [b"%d" % number for number in kept]
+    replay = buffer.after((since, 0))
     assert replay.frames == [b"%d" % number for number in kept if number > since]
     lost = since < count - most
     beyond = since > count
@@ -34,7 +35,7 @@ def test_many_at_once_are_as_one_after_the_other(
     places: list[MessageId], sizes: list[int], cuts: list[int], most: int
 ) -> None:
     """Whether or not they are in order, and however much has to go."""
-    one_by_one, together = Backlog(most, 40), Backlog(most, 40)
+    one_by_one, together = ReplayBuffer(most, 40), ReplayBuffer(most, 40)
     frames = [b"x" * size for size in sizes[: len(places)]]
     for place, frame in zip(places, frames, strict=True):
         one_by_one.extend([place], [frame])
@@ -42,26 +43,71 @@ def test_many_at_once_are_as_one_after_the_other(
         together.extend(places[start:end], frames[start:end])
     assert together.last(99) == one_by_one.last(99)
     assert together.bytes == one_by_one.bytes == sum(map(len, together.last(99).frames))
-    assert together.floor == one_by_one.floor
+    assert together.complete_after == one_by_one.complete_after
+
+
+def filled(*numbers: int, most: int = 100) -> ReplayBuffer:
+    """A buffer to which messages with these ids were added one by one."""
+    buffer = ReplayBuffer(most, 10**6)
+    for number in numbers:
+        buffer.extend([(number, 0)], [b"%d" % number])
+    return buffer
+
+
+@pytest.mark.parametrize(
+    ("buffer", "complete_after", "gaps"),
+    [
+        # Nothing was ever removed: complete from the start on, but unknown beyond the end.
+        (filled(), START, {0: False, 1: True}),
+        (filled(3, 5), START, {0: False, 2: True, 3: False, 4: False, 5: False, 6: True}),
+        # 1 and 3 were removed for lack of room: complete after 3, the last of these.
+        (
+            filled(1, 3, 5, 7, most=2),
+            (3, 0),
+            {0: True, 1: True, 2: True, 3: False, 4: True, 5: False, 6: False, 7: False, 8: True},
+        ),
+        # An id that does not rise resets the buffer: what came before is unknown.
+        (filled(8, 9, 2), None, {0: True, 1: True, 2: False, 3: True, 8: True, 9: True}),
+        (filled(4, 4), None, {0: True, 3: True, 4: False, 5: True}),
+        # After a reset messages are removed for lack of room as before it.
+        (filled(9, 2, 3, 4, most=2), (2, 0), {0: True, 1: True, 2: False, 3: False, 9: True}),
+    ],
+    ids=["empty", "whole", "trimmed", "reset", "repeated", "reset-and-trimmed"],
+)
+def test_which_ids_have_a_gap_after_them(
+    buffer: ReplayBuffer, complete_after: MessageId | None, gaps: dict[int, bool]
+) -> None:
+    assert buffer.complete_after == complete_after
+    assert {since: buffer.after((since, 0)).gap for since in gaps} == gaps
+
+
+def test_a_reset_keeps_only_messages_from_the_reset_on() -> None:
+    buffer = ReplayBuffer(100, 10**6)
+    buffer.extend([(5, 0), (6, 0), (2, 0), (3, 0)], [b"five", b"six", b"two", b"three"])
+    assert buffer.last(10) == (False, [b"two", b"three"], (2, 0))
+    assert (len(buffer), buffer.bytes, buffer.first) == (2, 8, (2, 0))
+    assert buffer.after(START) == (True, [b"two", b"three"], (2, 0))
+    assert buffer.after((2, 0)) == (False, [b"three"], (3, 0))
+    assert buffer.after((3, 0)) == (False, [], None)
 
 
 def test_bytes_are_bounded_but_one_message_is_always_kept() -> None:
-    backlog = Backlog(100, 10)
+    buffer = ReplayBuffer(100, 10)
     for number in range(1, 6):
-        backlog.extend([(number, 0)], [b"xxxx"])
-    assert len(backlog) == 2
-    assert backlog.bytes == 8
-    backlog.extend([(6, 0)], [b"x" * 50])
-    assert len(backlog) == 1
+        buffer.extend([(number, 0)], [b"xxxx"])
+    assert len(buffer) == 2
+    assert buffer.bytes == 8
+    buffer.extend([(6, 0)], [b"x" * 50])
+    assert len(buffer) == 1
 
 
 def test_what_arrives_while_the_stream_is_read_comes_once() -> None:
     channel = Channel("c", 100, 10**6)
-    assert channel.hold() == START
+    assert channel.begin_sync() == START
     messages = [Message((number, 0), b"%d" % number) for number in range(1, 6)]
     for message in messages[2:]:
         assert not channel.receive([message])
-    channel.settle(messages[:4], complete=True, latest=())
+    channel.end_sync(messages[:4], complete=True, latest=())
     assert channel.replay((1, 0), None).frames == [b"2", b"3", b"4", b"5"]
     assert channel.receive([Message((6, 0), b"6")])
 
@@ -71,16 +117,77 @@ def test_who_came_before_the_first_look_gets_what_came_before_it() -> None:
     messages = [Message((number, 0), b"%d" % number) for number in range(1, 7)]
     channel = Channel("c", 100, 10**6)
     channel.receive([messages[2]])
-    channel.hold()
+    channel.begin_sync()
     channel.receive([messages[4]])
-    assert channel.settle(messages[:4], complete=True, latest=()) == (messages[2:5], None, None)
+    assert channel.end_sync(messages[:4], complete=True, latest=()) == (messages[2:5], None, None)
 
     trimmed = Channel("c", 100, 10**6)
     trimmed.receive([messages[0]])
-    trimmed.hold()
-    settled = trimmed.settle(messages[3:], complete=False, latest=())
-    assert settled == (messages[3:], START, (4, 0))
+    trimmed.begin_sync()
+    synced = trimmed.end_sync(messages[3:], complete=False, latest=())
+    assert synced == (messages[3:], START, (4, 0))
 
     silent = Channel("c", 100, 10**6)
-    silent.hold()
-    assert silent.settle(messages, complete=True, latest=()).messages == []
+    silent.begin_sync()
+    assert silent.end_sync(messages, complete=True, latest=()).messages == []
+
+
+def messages(*numbers: int) -> list[Message]:
+    return [Message((number, 0), b"%d" % number) for number in numbers]
+
+
+@pytest.mark.parametrize("complete", [True, False])
+def test_the_first_synchronization_knows_the_start_only_of_a_complete_stream(
+    complete: bool,
+) -> None:
+    channel = Channel("c", 100, 10**6)
+    assert channel.begin_sync() == START
+    assert channel.end_sync(messages(4, 5), complete, ()) == ([], None, None)
+    assert channel.replay(START, None) == (not complete, [b"4", b"5"], (4, 0))
+    assert channel.replay((4, 0), None) == (False, [b"5"], (5, 0))
+    assert channel.replay((3, 0), None) == (True, [b"4", b"5"], (4, 0))
+
+
+@pytest.mark.parametrize("complete", [True, False])
+def test_a_stream_that_still_has_the_last_message_has_no_gap(complete: bool) -> None:
+    """Whether or not it was trimmed before that message."""
+    channel = Channel("c", 100, 10**6)
+    channel.begin_sync()
+    channel.end_sync(messages(4, 5), True, ())
+    assert channel.begin_sync() == (5, 0)
+    assert not channel.receive(messages(7))
+    assert channel.end_sync(messages(5, 6), complete, ()) == (messages(6, 7), None, None)
+    assert channel.last == (7, 0)
+    assert channel.replay(START, None) == (False, [b"4", b"5", b"6", b"7"], (4, 0))
+
+
+@pytest.mark.parametrize("complete", [True, False])
+@pytest.mark.parametrize("stored", [(), (8, 9), (2, 3)], ids=["empty", "later", "earlier"])
+def test_a_stream_without_the_last_message_has_a_gap(
+    stored: tuple[int, ...], complete: bool
+) -> None:
+    """It was trimmed, or is that of a server that lost its history."""
+    channel = Channel("c", 100, 10**6)
+    channel.begin_sync()
+    channel.end_sync(messages(4, 5), True, ())
+    channel.begin_sync()
+    missed = messages(*(number for number in stored if number > 5))
+    oldest = missed[0].id if missed else None
+    assert channel.end_sync(messages(*stored), complete, ()) == (missed, (5, 0), oldest)
+    frames = [b"%d" % number for number in stored]
+    first = (stored[0], 0) if stored else None
+    assert channel.replay(START, None) == (not complete, frames, first)
+    assert channel.replay((5, 0), None).gap
+    assert channel.last == ((stored[-1], 0) if stored else START)
+
+
+def test_the_latest_statuses_come_first_where_the_replay_has_a_gap_and_only_there() -> None:
+    channel = Channel("c", 2, 10**6)
+    channel.begin_sync()
+    channel.end_sync([], True, ())
+    for number, agent in enumerate("abac", start=1):
+        channel.receive([Message((number, 0), b"%d" % number, agent)])
+    assert channel.replay((2, 0), None) == (False, [b"3", b"4"], (3, 0))
+    assert channel.replay((1, 0), None) == (True, [b"2", b"3", b"4"], (3, 0))
+    assert channel.replay(None, 1) == (False, [b"2", b"3", b"4"], (4, 0))
+    assert channel.replay(None, None) == (False, [b"2", b"3", b"4"], None)

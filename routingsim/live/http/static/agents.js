@@ -1,11 +1,10 @@
-// The panel of agents: status, load, and whether they have been heard of lately.
+// The panel of agents: status, load, and time of the last status.
 
-import { ago } from "./charts.js";
-import { element } from "./feed.js";
+import { ago, element } from "./format.js";
 
-const SILENT = 30; // s
+const SILENT = 30; // s without a status after which an agent is shown as silent
 
-/** Agents in the order of the pool, then in that of their coming. */
+/** Agents in the order of the pool; others follow in the order of their first message. */
 export function createAgents(list, note) {
   const known = [];
   const indexOf = new Map();
@@ -43,12 +42,12 @@ export function createAgents(list, note) {
   return {
     known,
 
-    /** The place of an agent, new or known. */
+    /** Index of an agent, which is added if it is new. */
     index(agent) {
       return indexOf.get(agent.id) ?? add(agent);
     },
 
-    /** Take a status that was heard at `heard` (ms, by the page's clock). */
+    /** Take a status, received at `heard` (ms). */
     receive(status, heard) {
       const agent = known[this.index({ id: status.agentId, name: status.name })];
       agent.status = status;
@@ -63,18 +62,18 @@ export function createAgents(list, note) {
         const { item, badge, meter, bar, load, status } = agent;
         const percent = status ? Math.round(100 * status.load) : 0;
         item.dataset.status = status?.status ?? "unknown";
-        badge.textContent = status?.status ?? "no word yet";
+        badge.textContent = status?.status ?? "no status yet";
         bar.style.transform = `scaleX(${Math.min(100, percent) / 100})`;
         load.textContent = status ? `${percent} %` : "–";
         meter.setAttribute("aria-valuenow", Math.min(100, percent));
         item.title = status
-          ? `Last heard of ${new Date(status.timestamp).toLocaleString()}`
-          : "Not heard of since this page was opened";
+          ? `Last status: ${new Date(status.timestamp).toLocaleString()}`
+          : "No status since this page was opened";
       }
       this.age(clock);
     },
 
-    /** Grey those that are silent; called once a second. */
+    /** Update the times, and grey out silent agents; called once a second. */
     age(clock) {
       let silent = 0;
       for (const { item, seen, status, heard } of known) {
@@ -85,7 +84,7 @@ export function createAgents(list, note) {
         const text = !status ? "" : isSilent ? `silent for ${ago(seconds)}` : seconds < 1.5 ? "now" : `${ago(seconds)} ago`;
         if (seen.textContent !== text) seen.textContent = text;
       }
-      const text = known.length ? `${known.length - silent} of ${known.length} heard of in ${SILENT} s` : "";
+      const text = known.length ? `${known.length - silent} of ${known.length} reported in ${SILENT} s` : "";
       if (note.textContent !== text) note.textContent = text;
     },
   };

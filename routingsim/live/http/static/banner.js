@@ -1,33 +1,33 @@
-// The banner that says that what is shown is a replay, how far it is, and how late.
+// The banner during a replay: its title, progress and lag.
 
-const SILENT = 5_000; // ms without a word after which it has ended, however it did
-const PROMPT = 0.05; // s of lag that nobody sees
+const SILENT = 5_000; // ms without progress after which the replay counts as ended
+const ON_TIME = 0.05; // s of lag that is not shown
 
 const minutes = (seconds) => `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
 
 export function createBanner(box) {
   const [title, facts, bar] = box.querySelectorAll("b, span, progress");
-  let word = null;
+  let current = null;
   let heard = 0;
 
   return {
-    /** How far it was at `published` (ms). */
+    /** Take the progress published at `published` (ms). */
     receive(progress, published) {
-      word = progress.over ? null : progress;
+      current = progress.over ? null : progress;
       heard = published;
     },
 
-    /** Whether a replay is on. */
+    /** Draw the banner; returns whether there is a replay. */
     draw(clock) {
-      if (word && clock - heard > SILENT) word = null;
-      box.hidden = !word;
-      if (!word) return false;
-      const { at, end, speed, lag } = word;
-      title.textContent = `Replay: ${word.title}`;
+      if (current && clock - heard > SILENT) current = null;
+      box.hidden = !current;
+      if (!current) return false;
+      const { at, end, speed, lag } = current;
+      title.textContent = `Replay: ${current.title}`;
       facts.textContent = [
         `${Number(speed.toPrecision(3))} × real time`,
         end === null ? minutes(at) : `${minutes(at)} of ${minutes(end)}`,
-        lag < PROMPT ? "on time" : `${lag.toFixed(lag < 10 ? 1 : 0)} s late`,
+        lag < ON_TIME ? "on time" : `${lag.toFixed(lag < 10 ? 1 : 0)} s late`,
       ].join(" · ");
       bar.hidden = end === null;
       bar.value = end ? Math.min(1, at / end) : 0;

@@ -1,4 +1,6 @@
-// Two charts on canvases, side by side in time: stacked columns, and a line.
+// Charts over time on canvases: stacked columns, or a line.
+
+import { ago } from "./format.js";
 
 const LEFT = 38;
 const RIGHT = 8;
@@ -8,9 +10,10 @@ const BOTTOM = 20;
 /**
  * Make a chart on a canvas.
  *
- * `values(bucket)` are what to draw of a bucket, as [{value, color}], stacked; null where
- * nothing is known. `line` draws one line instead. `describe(bucket)` are the lines of its
- * tooltip as [{text, color}]. `pointed(index)` is told when the reader points at a bucket.
+ * `values(bucket)` returns the values of a bucket as [{value, color}], drawn as a stack; null
+ * if they are unknown. With `line`, a line is drawn instead. `describe(bucket)` returns the
+ * lines of its tooltip as [{text, index}], with an agent's index or none. `pointed(index,
+ * canvas)` is called when the user points at a bucket; null when at none.
  */
 export function createChart(canvas, { values, line = false, unit, describe, pointed }) {
   const context = canvas.getContext("2d");
@@ -146,7 +149,7 @@ export function createChart(canvas, { values, line = false, unit, describe, poin
       at = index;
       draw();
     },
-    /** Lines of the tooltip of the bucket pointed at, and where to put it. */
+    /** Lines and position of the tooltip of the bucket pointed at. */
     tip() {
       const bucket = at === null ? null : data.buckets[at];
       if (!bucket) return null;
@@ -163,13 +166,4 @@ function niceStep(most) {
   const rough = most / 4;
   const power = 10 ** Math.floor(Math.log10(rough));
   return power * [1, 2, 5, 10].find((factor) => factor * power >= rough);
-}
-
-/** Seconds as "45 s", "5 min", "2 h" or "3 d". */
-export function ago(seconds) {
-  const whole = Math.max(0, Math.round(seconds));
-  if (whole < 60) return `${whole} s`;
-  if (whole < 3600) return `${Math.round(whole / 60)} min`;
-  if (whole < 86_400) return `${Math.round(whole / 3600)} h`;
-  return `${Math.round(whole / 86_400)} d`;
 }

@@ -1,16 +1,17 @@
-// The page: reads its settings, listens to the bridge, draws once a frame at most.
+// The dashboard: reads its settings, receives messages, draws at most once a frame.
 
 import { createAgents } from "./agents.js";
 import { createBanner } from "./banner.js";
-import { ago, createChart } from "./charts.js";
-import { BANDS, agentBadge, bandOf, createFeed, element, scoreBadge } from "./feed.js";
+import { createChart } from "./charts.js";
+import { agentBadge, createFeed, scoreBadge } from "./feed.js";
+import { BANDS, ago, bandOf, element } from "./format.js";
 import { createSeries } from "./series.js";
 import { bridgeAddress, openStream } from "./stream.js";
 
 const HISTORY = { "task:routing": 1000, "agent:status": 0, "replay:progress": 1 };
 const BUCKETS = 60;
-const FIGURES_EVERY = 100; // ms; nobody reads faster
-const CLOCK_OFF = 300_000; // ms from now at which a publisher's clock is not believed
+const FIGURES_EVERY = 100; // ms between updates of the figures
+const CLOCK_OFF = 300_000; // ms from now beyond which a publisher's timestamp is ignored
 const ANNOUNCE_EVERY = 30_000; // ms between summaries for screen readers
 
 const $ = (id) => document.getElementById(id);
@@ -29,21 +30,21 @@ const feed = createFeed({
 
 let stream = null;
 let token = takeToken();
-let offset = 0; // ms that the server's clock is ahead of ours, where that is much
+let offset = 0; // ms that the server's clock is ahead of ours, if that is much
 let total = 0;
 let seconds = 300;
 let scheduled = false;
-let drawn = -Infinity; // when the figures were, last
+let drawn = -Infinity; // time of the last update of the figures
 let state = { name: "connecting", until: 0 };
 let announced = { at: 0, total: 0 };
 
 const clock = () => Date.now() + offset;
-const parted = () => Date.now() - performance.now();
-let usual = parted(); // as long as nobody sets this computer's clock, and it is not asleep
+const clockDifference = () => Date.now() - performance.now();
+let usual = clockDifference(); // it changes when the clock is set, and after a sleep
 
 // Settings and token
 
-/** The token of the address (after #, so that it is never sent), or of this tab. */
+/** The token in the address (after #, so that it is not sent), or the one kept for this tab. */
 function takeToken() {
   const given = new URLSearchParams(location.hash.slice(1)).get("token");
   if (given) {
@@ -92,14 +93,14 @@ function setClock(response) {
   offset = Math.abs(ahead) > 5000 ? ahead : 0; // the header knows whole seconds only
 }
 
-/** Ask the server for the time if our clock was set, or stood still while we slept. */
+/** Ask the server for the time if our clock was set, or the computer was asleep. */
 async function checkClock() {
-  if (Math.abs(parted() - usual) < 2000) return;
-  usual = parted();
+  if (Math.abs(clockDifference() - usual) < 2000) return;
+  usual = clockDifference();
   try {
     setClock(await api("api/config"));
   } catch {
-    // Then by our own.
+    // Our own clock is used.
   }
 }
 
@@ -123,7 +124,7 @@ $("token").addEventListener("submit", (event) => {
 
 function receive({ type, id, payload }, isNew) {
   try {
-    // What is new was published now, whatever Redis' clock says.
+    // A new message was published now, whatever the clock of Redis says.
     const now = clock();
     const published = isNew ? now : Math.min(now, Number.parseInt(id, 10) || payload.timestamp);
     const isOff = Math.abs(published - payload.timestamp) > CLOCK_OFF;
@@ -134,13 +135,12 @@ function receive({ type, id, payload }, isNew) {
       banner.receive(payload, published);
     } else {
       const index = agents.index(payload.agent);
-      const dVar = payload.complexityScore.d_var;
       feed.add(payload, heard);
-      series.add(published, now, index, payload.agent, dVar, bandOf(dVar));
+      series.add(published, now, index, payload.agent, payload.complexityScore.d_var, bandOf(payload));
       total += 1;
     }
   } catch (error) {
-    console.warn("a message that cannot be shown", error); // others may publish here too
+    console.warn("a message that cannot be shown", error); // other programs may publish, too
     return;
   }
   schedule();
@@ -155,14 +155,14 @@ function schedule() {
 function draw(now) {
   scheduled = false;
   feed.draw(now, clock());
-  if (now - drawn < FIGURES_EVERY) return; // tick() comes back to the last of them
+  if (now - drawn < FIGURES_EVERY) return; // tick() draws the last figures
   drawn = now;
   agents.draw(clock());
   drawBanner();
   setText("total", total.toLocaleString());
 }
 
-/** The API's policy is not that of a replay, which the banner names. */
+/** Show the banner, or else the API's policy, which is not that of a replay. */
 function drawBanner() {
   $("policy").hidden = banner.draw(clock()) || !$("policy").lastElementChild.textContent;
 }
@@ -186,15 +186,16 @@ function drawCharts() {
   latency.update(data);
   drawTip();
   const { all } = data;
-  const lately = series.window(clock(), 10, 1).all.total / 9; // the tenth second is not over
+  const lately = series.window(clock(), 10, 1).all.total / 9; // the last second is not over
   setText("rate", lately ? lately.toPrecision(lately < 10 ? 2 : 3) : "0");
   setText("mean", all.total ? (all.dVar / all.total).toFixed(3) : "–");
   setText("latency", all.total ? `${(all.latency / all.total).toFixed(2)} s` : "–");
   setText("price", all.total ? `$${(all.cost / all.total).toFixed(4)}` : "–");
-  const shares = all.bands.map((count) => (all.total ? (100 * count) / all.total : 0));
+  const banded = all.bands.reduce((sum, count) => sum + count); // some policies have no bands
+  const shares = all.bands.map((count) => (banded ? (100 * count) / banded : 0));
   const mix = shares.map((share, band) => `${Math.round(share)} % ${BANDS[band]}`).join(", ");
-  $("bands").title = mix;
-  $("bands").setAttribute("aria-label", all.total ? mix : "No decisions in this window");
+  $("bands").title = banded ? mix : "";
+  $("bands").setAttribute("aria-label", banded ? mix : "No decisions with a band of complexity");
   [...$("bands").children].forEach((part, band) => (part.style.flexGrow = shares[band]));
   drawLegend(all);
 }
@@ -259,7 +260,7 @@ const latency = createChart($("latency-chart"), {
   pointed,
 });
 
-let pointedAt = null; // the chart under the pointer
+let pointedAt = null; // the chart that the user points at
 
 function pointed(index, source) {
   usage.show(index);
@@ -342,11 +343,12 @@ $("send").addEventListener("submit", async (event) => {
   }
 });
 
-function showAnswer({ taskId, selectedAgent, complexityScore, reason }, took) {
+function showAnswer(decision, took) {
+  const { taskId, selectedAgent, reason } = decision;
   const head = element("p", "head");
   head.append(
     agentBadge(agents.index(selectedAgent), selectedAgent.name),
-    scoreBadge(complexityScore.d_var),
+    scoreBadge(decision),
     element("span", "took", `answered in ${took < 10 ? took.toFixed(1) : Math.round(took)} ms`),
   );
   $("answer").replaceChildren(head, element("p", "why", reason));
@@ -375,7 +377,7 @@ for (const button of document.querySelectorAll("[data-text]")) {
   });
 }
 
-// What the reader sets
+// Theme and time window
 
 $("theme").value = document.documentElement.dataset.theme;
 $("theme").addEventListener("change", ({ target }) => {

@@ -1,58 +1,47 @@
-// The table of the last decisions: newest first, bounded, and still while it is read.
+// The table of the last decisions, newest first. It pauses while the pointer is over it.
 
-import { ago } from "./charts.js";
+import { BANDS, ago, bandOf, element } from "./format.js";
 
 const ROWS = 100;
-const CALM = 20; // new rows a second above which they come in gulps and without a highlight
-const GULP = 250; // ms
-const MOST = 30; // rows a gulp, the others when it is calm; a hundred take a slow machine 0.1 s
+const CALM = 20; // decisions per second above which rows are drawn in bursts, not highlighted
+const BURST_EVERY = 250; // ms
+const BURST_ROWS = 30; // others are drawn when it is calm; 100 rows take a slow machine 0.1 s
 
-/** The band of a complexity score, as the colours have it. */
-export function bandOf(dVar) {
-  return dVar < 0.3 ? 0 : dVar < 0.5 ? 1 : 2;
-}
-
-export const BANDS = ["low", "medium", "high"];
-
-/** An element with a class and a text; texts are never markup. */
-export function element(tag, className = "", text = "") {
-  const made = document.createElement(tag);
-  if (className) made.className = className;
-  if (text) made.textContent = text;
-  return made;
-}
-
-/** The name of an agent beside a patch of its colour. */
+/** An agent's name with its colour. */
 export function agentBadge(index, name) {
   const badge = element("span", `agent agent-${index % 10}`);
   badge.append(element("i"), element("span", "", name));
   return badge;
 }
 
-/** A score in the colour of its band, with the band's name. */
-export function scoreBadge(dVar) {
-  const band = BANDS[bandOf(dVar)];
+/** A decision's score, in the colour and with the name of its band, if it has one. */
+export function scoreBadge(decision) {
+  const band = BANDS[bandOf(decision)];
   const badge = element("span", "score");
-  badge.dataset.band = band;
-  badge.append(element("b", "", dVar.toFixed(3)), element("span", "", band));
+  badge.append(element("b", "", decision.complexityScore.d_var.toFixed(3)));
+  if (band) {
+    badge.dataset.band = band;
+    badge.append(element("span", "", band));
+  }
   return badge;
 }
 
 export function createFeed({ body, scroll, empty, button, note, agentIndex, resumed }) {
   let waiting = []; // newest last, at most ROWS
-  let held = 0; // how many came while paused
-  let chosen = false; // by the button
-  let hovered = false;
-  let last = 0;
-  let shown = []; // what the table holds, newest last, but for those left out in a hurry
-  let leftOut = false;
-  let aged = 0; // the server's time when the times were brought up to date
-  let recent = 0;
-  let mine = null;
+  let held = 0; // decisions received while paused
+  let chosen = false; // paused by the button
+  let hovered = false; // paused by the pointer
+  let last = 0; // time of the last drawing
+  let shown = []; // decisions that the table should show, newest last
+  let leftOut = false; // whether some of them were not drawn yet
+  let aged = 0; // time of the last update of the times
+  let recent = 0; // decisions in the current second
+  let mine = null; // id of the user's own task
 
   const isPaused = () => chosen || hovered;
 
-  function makeRow({ taskId, agent, complexityScore, reason, timestamp, heard }) {
+  function makeRow(decision) {
+    const { taskId, agent, complexityScore, reason, timestamp, heard } = decision;
     const row = element("tr");
     row.dataset.time = heard;
     row.dataset.task = taskId;
@@ -64,7 +53,7 @@ export function createFeed({ body, scroll, empty, button, note, agentIndex, resu
     who.append(agentBadge(agentIndex(agent), agent.name));
     const score = element("td", "dvar");
     const { length, punctuation, uniqueTokens } = complexityScore.factors;
-    score.append(scoreBadge(complexityScore.d_var));
+    score.append(scoreBadge(decision));
     score.title = `${length} characters, ${punctuation} punctuation, ${uniqueTokens} unique tokens`;
     const why = element("td", "why", reason);
     why.title = reason;
@@ -80,7 +69,7 @@ export function createFeed({ body, scroll, empty, button, note, agentIndex, resu
     row.cells[3].prepend(element("span", "yours", "yours"));
   }
 
-  function tellPause() {
+  function showPause() {
     body.closest("section").classList.toggle("is-paused", isPaused());
     note.hidden = !isPaused();
     note.textContent = held ? `Paused, ${held.toLocaleString()} more` : "Paused";
@@ -97,7 +86,7 @@ export function createFeed({ body, scroll, empty, button, note, agentIndex, resu
     }
   }
 
-  /** Draw the rows that were left out. */
+  /** Draw all rows, if some were left out. */
   function fill() {
     if (!leftOut) return;
     leftOut = false;
@@ -112,7 +101,7 @@ export function createFeed({ body, scroll, empty, button, note, agentIndex, resu
       held = 0;
       resumed();
     }
-    tellPause();
+    showPause();
   }
 
   scroll.addEventListener("pointerenter", (event) => {
@@ -122,11 +111,11 @@ export function createFeed({ body, scroll, empty, button, note, agentIndex, resu
   button.addEventListener("click", () => setPause(() => (chosen = !chosen)));
 
   return {
-    /** Take a decision heard at `heard` (ms); refuses what could not be drawn later. */
+    /** Take a decision received at `heard` (ms); throws if it could not be drawn later. */
     add(decision, heard) {
       const { d_var: dVar, factors } = decision.complexityScore;
       if (typeof decision.taskId !== "string" || typeof dVar !== "number" || !factors) {
-        throw new TypeError("no decision");
+        throw new TypeError("not a decision");
       }
       recent += 1;
       waiting.push({ ...decision, heard });
@@ -134,37 +123,37 @@ export function createFeed({ body, scroll, empty, button, note, agentIndex, resu
       if (isPaused()) held += 1;
     },
 
-    /** Draw what came since; called once a frame. */
+    /** Draw new decisions; called once a frame. */
     draw(now, clock) {
       if (isPaused()) {
-        if (held) tellPause();
+        if (held) showPause();
         return;
       }
-      const hurried = recent > CALM;
-      if (hurried && now - last < GULP) return;
+      const busy = recent > CALM;
+      if (busy && now - last < BURST_EVERY) return;
       if (!waiting.length) return fill();
       last = now;
-      const count = hurried && body.rows.length === ROWS ? MOST : ROWS;
+      const count = busy && body.rows.length === ROWS ? BURST_ROWS : ROWS;
       leftOut ||= waiting.length > count;
       shown = [...shown, ...waiting].slice(-ROWS);
       const rows = waiting.slice(-count).reverse().map(makeRow);
       waiting = [];
       empty.hidden = true;
-      if (!hurried) rows.forEach((row) => row.classList.add("fresh"));
+      if (!busy) rows.forEach((row) => row.classList.add("fresh"));
       body.prepend(...rows);
       while (body.rows.length > ROWS) body.lastElementChild.remove();
       age(clock);
     },
 
-    /** Bring the times up to date; called once a second. */
+    /** Update the times; called once a second. */
     age,
 
-    /** Forget how much came in the last second. */
+    /** Start counting a new second. */
     second() {
       recent = 0;
     },
 
-    /** Mark the reader's own task, here already or yet to come. */
+    /** Mark the user's own task, now or when it arrives. */
     claim(taskId) {
       mine = taskId;
       for (const row of body.rows) {

@@ -1,4 +1,4 @@
-// What was decided in each of the last 900 seconds, by agent.
+// Decisions in each of the last 900 seconds, by agent.
 
 export const SECONDS = 900;
 
@@ -14,7 +14,7 @@ export function createSeries() {
   }
 
   return {
-    /** Count one decision, made at `time` (ms). */
+    /** Count a decision made at `time` (ms), with its band or -1. */
     add(time, now, agent, { latency, cost }, dVar, band) {
       const second = Math.floor(time / 1000);
       const current = Math.floor(now / 1000);
@@ -25,10 +25,10 @@ export function createSeries() {
       slot.latency += latency;
       slot.cost += cost;
       slot.dVar += dVar;
-      slot.bands[band] += 1;
+      if (band >= 0) slot.bands[band] += 1;
     },
 
-    /** Sums over the last `seconds` whole seconds, and over equal buckets of `width` s. */
+    /** Sums over the last `seconds` whole seconds, and over buckets of `width` s each. */
     window(now, seconds, width) {
       const end = Math.floor(now / 1000); // the current second is not over yet
       const first = Math.floor(end / width) * width - seconds + width;
@@ -49,7 +49,7 @@ export function createSeries() {
           for (const name of ["total", "latency", "cost", "dVar"]) all[name] += slot[name];
           slot.bands.forEach((count, band) => (all.bands[band] += count));
         }
-        bucket.known = bucket.length * 2 >= width; // one just begun says too little
+        bucket.known = bucket.length * 2 >= width; // a bucket just begun has too few seconds
         buckets.push(bucket);
       }
       return { buckets, all, end, width, seconds };

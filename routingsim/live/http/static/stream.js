@@ -1,10 +1,11 @@
-// The bridge's messages: connected, reconnected, resumed where they broke off.
+// Client of the bridge for browsers: connects, reconnects, and resumes after the last message.
+// The dashboard imports it; the table for notebooks contains a copy (../feed.html).
 
-const FIRST_DELAY = 500; // ms, doubled at each failure
+const FIRST_DELAY = 500; // ms, doubled after each failure
 const LONGEST_DELAY = 15_000;
-const PING_EVERY = 15_000;
-const SILENCE = 10_000; // after a ping, before the connection counts as dead
-const CATCHING_UP = 2_000; // after which what comes is new
+const PING_EVERY = 15_000; // ms without a message
+const PING_TIMEOUT = 10_000; // ms after which the connection counts as lost
+const CATCHING_UP = 2_000; // ms after which messages are new
 
 const CHANNEL_OF = {
   routing_decision: "task:routing",
@@ -12,7 +13,7 @@ const CHANNEL_OF = {
   replay_progress: "replay:progress",
 };
 
-/** Where the bridge is, from the setting: a URL, ":port" on the page's host, or a path. */
+/** WebSocket address of the bridge, from a URL, ":port" on the page's host, or a path. */
 export function bridgeAddress(setting, page = document.baseURI) {
   const url = new URL(page);
   const base = setting.startsWith(":") ? `//${url.hostname}${setting}/` : setting;
@@ -23,24 +24,25 @@ export function bridgeAddress(setting, page = document.baseURI) {
 }
 
 /**
- * Keep a connection to the bridge.
+ * Connect to the bridge, and reconnect until `close` is called.
  *
- * `history` says how many messages of each channel to ask for at first; after a break, all
- * since the last one seen. `on.message(message, isNew)` gets each, where `isNew` says that it
- * was not published earlier, while we were away; `on.state(name, detail)` one of
- * connecting, live, degraded, waiting (detail: ms), unauthorized; `on.lost(text)` what cannot
- * be had any more.
+ * `history` is the number of messages of each channel to ask for at first; after a lost
+ * connection, all messages since the last one are asked for. Three functions are called:
+ * `on.message(message, isNew)` for each message, where `isNew` is false for those that may
+ * have been published before we connected; `on.state(name, delay)` with connecting, live,
+ * degraded, waiting (`delay` in ms) or unauthorized; and `on.lost(text)` when messages are
+ * lost for good.
  */
 export function openStream(address, token, history, on) {
   const last = {};
-  let socket, pulse, retry;
+  let socket, pingTimer, retryTimer;
   let failures = 0;
   let upstream = "up"; // whether the bridge has Redis
   let refused = false;
-  let since = Infinity; // the page's time at which we were last behind
+  let since = Infinity; // performance.now() when we last were behind
 
   function connect() {
-    clearTimeout(retry);
+    clearTimeout(retryTimer);
     on.state("connecting");
     socket = new WebSocket(address);
     socket.onopen = opened;
@@ -49,32 +51,32 @@ export function openStream(address, token, history, on) {
   }
 
   function opened() {
-    upstream = "up"; // if not, it says so before all else
+    upstream = "up"; // otherwise the bridge's first frame says so
     if (token) send({ type: "auth", token });
     for (const [channel, count] of Object.entries(history)) {
       const from = channel in last ? { since: last[channel] } : { history: count };
       send({ type: "subscribe", channel, ...from });
     }
-    pulse = setTimeout(ping, PING_EVERY);
+    pingTimer = setTimeout(ping, PING_EVERY);
   }
 
   function ping() {
     send({ type: "ping" });
     const current = socket;
-    pulse = setTimeout(() => {
+    pingTimer = setTimeout(() => {
       abandon(current);
       closed({ code: 1006 });
-    }, SILENCE);
+    }, PING_TIMEOUT);
   }
 
   function received(event) {
-    clearTimeout(pulse);
-    pulse = setTimeout(ping, PING_EVERY);
+    clearTimeout(pingTimer);
+    pingTimer = setTimeout(ping, PING_EVERY);
     let message;
     try {
       message = JSON.parse(event.data);
     } catch {
-      return; // anything may be published on a channel
+      return; // other programs may publish anything
     }
     const channel = CHANNEL_OF[message?.type];
     if (channel) {
@@ -86,39 +88,39 @@ export function openStream(address, token, history, on) {
       case "subscribed":
         failures = 0;
         since = performance.now();
-        tellState();
+        reportState();
         break;
       case "status":
         upstream = message.upstream;
         since = performance.now();
-        tellState();
+        reportState();
         break;
       case "gap":
-        on.lost("Some decisions were missed: the history no longer reaches back to them.");
+        on.lost("Some decisions were missed: the history no longer contains them.");
         break;
       case "dropped":
         on.lost(`This page was too slow: ${message.count} messages were left out.`);
         break;
       case "error":
         refused = message.code === "unauthorized";
-        if (!refused) on.lost(`The bridge says: ${message.message}`);
+        if (!refused) on.lost(`Error from the bridge: ${message.message}`);
     }
   }
 
-  function tellState() {
+  function reportState() {
     on.state(upstream === "up" ? "live" : "degraded");
   }
 
   function closed(event) {
-    clearTimeout(pulse);
+    clearTimeout(pingTimer);
     if (refused || (event.code === 1008 && !token)) {
       on.state("unauthorized");
       return;
     }
-    const whole = Math.min(LONGEST_DELAY, FIRST_DELAY * 2 ** failures++);
-    const delay = whole * (0.5 + Math.random() / 2);
+    const longest = Math.min(LONGEST_DELAY, FIRST_DELAY * 2 ** failures++);
+    const delay = longest * (0.5 + Math.random() / 2);
+    retryTimer = setTimeout(connect, delay);
     on.state("waiting", delay);
-    retry = setTimeout(connect, delay);
   }
 
   function abandon(old) {
@@ -130,11 +132,16 @@ export function openStream(address, token, history, on) {
     if (socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify(frame));
   }
 
+  function stop() {
+    clearTimeout(pingTimer);
+    clearTimeout(retryTimer);
+    abandon(socket);
+  }
+
   function reconnect() {
     failures = 0;
     refused = false;
-    clearTimeout(pulse);
-    abandon(socket);
+    stop();
     connect();
   }
 
@@ -145,6 +152,10 @@ export function openStream(address, token, history, on) {
     authorize(value) {
       token = value;
       reconnect();
+    },
+    close() {
+      removeEventListener("online", reconnect);
+      stop();
     },
   };
 }

@@ -1,2 +1,2 @@
-// Runs before the page is drawn, so that a chosen theme does not flash by as the other one.
+// Runs before the page is drawn, so that the other theme is never shown.
 document.documentElement.dataset.theme = localStorage.getItem("routingsim-theme") ?? "";

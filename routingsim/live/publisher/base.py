@@ -1,0 +1,95 @@
+"""What all publishers have in common."""
+
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from typing import Self
+
+import msgspec
+
+from routingsim.messages import AgentStatus, Body, ReplayProgress, RoutingDecision, encode
+
+__all__ = ["BasePublisher", "PublisherStats", "encoded"]
+
+log = logging.getLogger("routingsim.live")
+
+
+class PublisherStats(msgspec.Struct, frozen=True):
+    """Counts of the messages handed over; the first four add up to their number.
+
+    Attributes
+    ----------
+    published
+        Messages that the server has confirmed.
+    buffered
+        Messages that wait, or have been sent and not yet confirmed.
+    dropped
+        Messages dropped because the buffer was full, or that could not be encoded.
+    undelivered
+        Messages left over at ``disconnect``, or handed over after it.
+    reconnects
+        Times the connection was lost and made anew.
+    """
+
+    published: int
+    buffered: int
+    dropped: int
+    undelivered: int
+    reconnects: int
+
+
+class BasePublisher(ABC):
+    """A publisher of decisions, statuses and replay progress. Publishing never raises."""
+
+    def publish_routing_decision(self, decision: RoutingDecision) -> None:
+        """Publish a decision."""
+        self.publish(decision)
+
+    def publish_routing_decisions(self, decisions: Iterable[RoutingDecision]) -> None:
+        """Publish many decisions."""
+        for decision in decisions:
+            self.publish(decision)
+
+    def publish_agent_status(self, status: AgentStatus) -> None:
+        """Publish an agent's status."""
+        self.publish(status)
+
+    def publish_replay_progress(self, progress: ReplayProgress) -> None:
+        """Publish the progress of a replay, so that pages can show that there is one."""
+        self.publish(progress)
+
+    @abstractmethod
+    def publish(self, body: Body) -> None:
+        """Publish a message."""
+
+    @property
+    @abstractmethod
+    def is_connected(self) -> bool:
+        """Whether there is a connection to the server."""
+
+    @abstractmethod
+    def stats(self) -> PublisherStats:
+        """Counts of the messages handed over so far."""
+
+    @abstractmethod
+    def flush(self, timeout: float | None = None) -> bool:
+        """Wait until the buffer is empty, for at most ``timeout`` seconds; whether it is."""
+
+    @abstractmethod
+    def disconnect(self, timeout: float = 5.0) -> bool:
+        """Send what is buffered, for at most ``timeout`` seconds; whether all was sent."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.disconnect()
+
+
+def encoded(body: Body) -> bytes | None:
+    """The encoded message; None, with a line in the log, if it cannot be encoded."""
+    try:
+        return encode(body)
+    except Exception as error:  # one bad message must not stop the others
+        log.error("cannot publish %.200r: %s", body, error)
+        return None

@@ -1,0 +1,123 @@
+"""Access control and headers, as ASGI; over real sockets they are tested in test_app.py."""
+
+import asyncio
+import json
+from collections import Counter
+from typing import Any
+
+import pytest
+from starlette.responses import PlainTextResponse
+
+from routingsim.live.http.middleware import AccessMiddleware, failure, json_answer
+from routingsim.live.http.schemas import Failure
+
+BEARER = {"authorization": "Bearer sesame"}
+
+
+def ask(
+    path: str = "/api/config",
+    method: str = "GET",
+    *,
+    host: str = "127.0.0.1",
+    token: str | None = None,
+    headers: dict[str, str] | None = None,
+    more: tuple[tuple[str, str], ...] = (),
+) -> tuple[int, dict[str, str], bytes, Counter[int]]:
+    """Status, headers and body of the answer to a request, and the counts by status."""
+    answers: Counter[int] = Counter()
+    app = AccessMiddleware(
+        PlainTextResponse("inside", headers={"Referrer-Policy": "origin"}),
+        host=host,
+        origins=["https://hub.example.org"],
+        token=token,
+        answers=answers,
+    )
+    given = {"host": "localhost:3000"} | (headers or {})
+    scope: Any = {
+        "type": "http",
+        "method": method,
+        "path": path,
+        "scheme": "http",
+        "headers": [(k.encode(), v.encode()) for k, v in (*given.items(), *more)],
+    }
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    asyncio.run(app(scope, receive, send))
+    start, *bodies = sent
+    found = {k.decode().lower(): v.decode() for k, v in start["headers"]}
+    return start["status"], found, b"".join(each["body"] for each in bodies), answers
+
+
+def test_an_allowed_request_passes_with_headers_and_is_counted() -> None:
+    status, headers, body, answers = ask(headers={"origin": "http://localhost:8888"})
+    assert (status, body, answers) == (200, b"inside", Counter({200: 1}))
+    assert headers["access-control-allow-origin"] == "http://localhost:8888"
+    assert headers["vary"] == "Origin"
+    assert headers["cache-control"] == "no-store"
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["referrer-policy"] == "origin"  # the application's own is kept
+    assert "access-control-allow-origin" not in ask()[1]
+
+
+@pytest.mark.parametrize(
+    ("headers", "more", "error"),
+    [
+        ({"host": "evil.example"}, (), "host 'evil.example' is not allowed here"),
+        ({"origin": "https://evil.example"}, (), "origin 'https://evil.example' is not allowed"),
+        (
+            {"origin": "http://localhost"},
+            (("origin", "https://evil.example"),),
+            "origin 'http://localhost, https://evil.example' is not allowed",
+        ),
+    ],
+)
+def test_foreign_pages_are_refused(
+    headers: dict[str, str], more: tuple[tuple[str, str], ...], error: str
+) -> None:
+    status, found, body, answers = ask(headers=headers, more=more)
+    assert (status, answers) == (403, Counter({403: 1}))
+    assert json.loads(body)["error"].startswith(error)
+    assert "access-control-allow-origin" not in found
+
+
+def test_any_host_name_will_do_if_the_server_listens_on_other_addresses() -> None:
+    assert ask(host="0.0.0.0", headers={"host": "router.example"})[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "status"),
+    [
+        ("/api/config", {}, 401),
+        ("/api/config", {"authorization": "Bearer other"}, 401),
+        ("/api/config", BEARER, 200),
+        ("/metrics", {}, 401),
+        ("/metrics", BEARER, 200),
+        ("/health", {}, 200),
+        ("/", {}, 200),
+    ],
+)
+def test_the_token(path: str, headers: dict[str, str], status: int) -> None:
+    found, answer, _, _ = ask(path, token="sesame", headers=headers)
+    assert found == status
+    assert answer.get("www-authenticate") == ("Bearer" if status == 401 else None)
+
+
+def test_a_preflight_needs_no_token_and_does_not_reach_the_application() -> None:
+    headers = {"origin": "http://localhost:8888", "access-control-request-method": "POST"}
+    status, found, body, _ = ask(method="OPTIONS", token="sesame", headers=headers)
+    assert (status, body) == (204, b"")
+    assert found["access-control-allow-methods"] == "GET, POST"
+    assert ask(method="OPTIONS", token="sesame", headers={"origin": headers["origin"]})[0] == 401
+
+
+def test_answers_in_json() -> None:
+    response = json_answer(Failure(error="é"), 418)
+    assert (response.status_code, response.body) == (418, b'{"success":false,"error":"\xc3\xa9"}')
+    response = failure(405, "no", {"Allow": "GET"})
+    assert (response.status_code, response.headers["Allow"]) == (405, "GET")
