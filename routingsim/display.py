@@ -1,6 +1,6 @@
-"""How things show themselves: quiet HTML for notebooks, and text that fits a terminal.
+"""Representations of results: HTML for notebooks, Markdown, and text that fits a terminal.
 
-The HTML is in the page's own colours and has no scripts.
+The HTML is in the colours of the page around it and has no scripts.
 """
 
 import html
@@ -22,7 +22,7 @@ __all__ = [
 ]
 
 MOST_ROWS = 40
-"""Rows of a table that a notebook shows."""
+"""The most rows of a table that a notebook shows."""
 
 _COLUMNS = 79  # of a terminal, less one
 
@@ -33,14 +33,14 @@ _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~&$!])")
 
 
 def card(title: str, body: str, notes: Iterable[str] = ()) -> str:
-    """A title, some HTML, and remarks below it.
+    """HTML of a title, a body, and notes below it.
 
     Parameters
     ----------
     title : str
-        Text, as are the notes.
+        Plain text, as are the notes.
     body : str
-        HTML, of :func:`table`.
+        HTML, from :func:`table`.
     notes : iterable of str
     """
     said = "".join(f"<li>{html.escape(shorten(note))}</li>" for note in notes)
@@ -52,12 +52,12 @@ def card(title: str, body: str, notes: Iterable[str] = ()) -> str:
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, strong: int | None = None) -> str:
-    """A table of texts whose first column names the rows.
+    """An HTML table of plain texts whose first column names the rows.
 
     Parameters
     ----------
     heads : sequence of str
-        Of the columns; none for a table without.
+        The columns' names; none for a table without a head.
     rows : sequence of sequence of str
     strong : int, optional
         The row to set in bold.
@@ -108,18 +108,18 @@ def markdown_table(
 
 
 def shorten(text: str, most: int = 200) -> str:
-    """A text cut to so many characters."""
+    """A text cut to at most ``most`` characters."""
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def middle(text: str, most: int) -> str:
-    """A name cut to so many characters in its middle: names differ towards their ends, too."""
+    """A name cut in its middle to at most ``most`` characters, as names often differ in the end."""
     start = (most + 1) // 2
     return text if len(text) <= most else f"{text[:start]}…{text[start + 1 - most :]}"
 
 
 def parameter(value: object) -> str:
-    """A parameter's value as people write it: no more digits than it takes, no brackets."""
+    """A parameter's value as text: four digits at most, no brackets."""
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, Mapping):
@@ -130,21 +130,21 @@ def parameter(value: object) -> str:
 
 
 def wrapped(text: str, indent: str = "  ") -> str:
-    """A sentence in the lines of a terminal, all but the first one indented."""
+    """A text broken into lines that fit a terminal, all but the first one indented."""
     return textwrap.fill(
         text, _COLUMNS, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
     )
 
 
 def fitted(names: Sequence[str], render: Callable[[Sequence[str]], str]) -> str:
-    """A table as text, the names of its rows cut where it would not fit a terminal.
+    """A table as text; the names of its rows are cut if it does not fit a terminal.
 
     Parameters
     ----------
     names : sequence of str
         One or more.
     render : callable
-        From names to the table.
+        Makes the table from names.
     """
     text = render(names)
     over = max(map(len, text.splitlines())) - _COLUMNS

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Files: those that come with the package, and writing one whole or not at all."""
 
 import os
 import secrets
@@ -8,7 +8,17 @@ from pathlib import Path
 
 from routingsim.errors import RoutingSimError
 
-__all__ = ["written"]
+__all__ = ["bundled", "written"]
+
+
+def bundled(folder: str) -> Path:
+    """A folder that comes with routingsim: "data" or "notebooks".
+
+    It lies inside the package when installed, and beside it in a checkout.
+    """
+    package = Path(__file__).parent
+    inside = package / folder
+    return inside if inside.is_dir() else package.parent / folder
 
 
 @contextmanager

@@ -6,7 +6,12 @@ from pathlib import Path
 import pytest
 
 from routingsim.errors import CorpusError, RoutingSimError
-from routingsim.files import written
+from routingsim.files import bundled, written
+
+
+def test_folders_that_come_with_the_package() -> None:
+    assert (bundled("data") / "agents.toml").is_file()
+    assert (bundled("notebooks") / "report.ipynb").is_file()
 
 
 def test_a_file_takes_its_name_when_the_block_ends(tmp_path: Path) -> None:

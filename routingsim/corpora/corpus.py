@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Self
 
 import numpy as np
@@ -15,47 +17,52 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 
-from routingsim.corpora.corpus_view import corpus_html, corpus_text
+from routingsim import display
 from routingsim.corpora.readers import Skipped, rows_of_frame, shown
-from routingsim.corpora.validation import BASE, OUTCOMES, STRING, check, draft_own, outcome_arrays
+from routingsim.corpora.validation import (
+    BASE,
+    OUTCOMES,
+    STRING,
+    Draft,
+    check,
+    draft_own,
+    outcome_arrays,
+)
 from routingsim.corpora.writers import csv_bytes, write_frame
 from routingsim.errors import CorpusError
 
 __all__ = ["CHARACTERS_PER_TOKEN", "Corpus", "prompt_tokens"]
 
 CHARACTERS_PER_TOKEN = 4.0
-"""By which a prompt's tokens are estimated where they are not recorded."""
+"""Characters of a prompt for each of its tokens, where the tokens are not recorded."""
 
-_LISTED = 10
+_LISTED = 10  # skipped records that the notes list
+_SHOWN = 12  # agents and notes that the representations show
 
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Corpus:
-    """Tasks in the order they arrive, checked. A trace is a corpus without texts.
+    """Checked tasks in the order of their arrival. A trace is a corpus without texts.
 
-    Get one from :func:`routingsim.load_corpus` or :meth:`from_frame`. Methods that
-    change something return a new corpus.
+    Get one from :func:`routingsim.load_corpus` or :meth:`from_frame`. A corpus does not
+    change: methods that change something return a new one, and ``tasks`` is a copy.
 
     Attributes
     ----------
     name : str
         "tasks", the public corpus's name, or the file's stem.
-    tasks : DataFrame
-        A row a task: id, text, arrived_at (s, NaN where there is none), category
-        ("" where there is none), prompt_tokens, output_tokens (NaN where not
-        recorded). Not to be written to.
     agents : tuple of str
         The names under which outcomes are recorded.
     outcomes : mapping of str to ndarray, shape (tasks, agents)
         Recorded "quality" (0 to 1), "cost" (USD), "latency" (s) and
-        "output_tokens"; NaN where not recorded.
+        "output_tokens"; NaN where not recorded. Read-only.
     source : str
         The path or URL it came from.
     sha256 : str
         Of the file's bytes; for several files, of the concatenation in sorted
         order; for a DataFrame, of its canonical CSV; for a corpus joined with a
-        trace, of the two digests, in hexadecimal, one after the other. A selection
-        keeps the digest of what it was selected from.
+        trace, of the two hexadecimal digests, one after the other. A selection
+        keeps the digest of the whole corpus.
     notes : tuple of str
         What the reader should know: arrivals that were sorted, records skipped.
     skipped : tuple of Skipped
@@ -63,13 +70,18 @@ class Corpus:
     """
 
     name: str
-    tasks: pd.DataFrame
+    _tasks: pd.DataFrame
     agents: tuple[str, ...]
     outcomes: Mapping[str, NDArray[np.float64]]
     source: str
     sha256: str
     notes: tuple[str, ...] = ()
     skipped: tuple[Skipped, ...] = ()
+
+    def __post_init__(self) -> None:
+        for array in self.outcomes.values():
+            array.flags.writeable = False
+        object.__setattr__(self, "outcomes", MappingProxyType(dict(self.outcomes)))
 
     @classmethod
     def from_frame(
@@ -89,7 +101,7 @@ class Corpus:
             ``prompt_tokens``, ``output_tokens`` and
             ``outcomes.<agent>.quality|cost|latency|output_tokens``. It is not changed.
         name : str
-            What to call the corpus.
+            The corpus's name.
         on_error : {"raise", "skip"}
             Whether a bad row is an error, or is left out and listed in ``skipped``.
         agents : collection of str, optional
@@ -100,27 +112,37 @@ class Corpus:
         CorpusError
             If a column is missing or a value is not allowed; rows count from 1.
         """
-        draft = draft_own(rows_of_frame(frame, name))
-        table, skipped = check([draft], on_error=on_error, agents=agents)
-        corpus = cls.of_table(
-            table, name=name, source="DataFrame", sha256="", notes=draft.notes, skipped=skipped
+        drafts = [draft_own(rows_of_frame(frame, name))]
+        corpus = cls.from_drafts(
+            drafts, name=name, source="DataFrame", sha256="", on_error=on_error, agents=agents
         )
         digest = hashlib.sha256(csv_bytes(corpus.to_frame())).hexdigest()
         return corpus._with(sha256=digest)
 
     @classmethod
-    def of_table(
+    def from_drafts(
         cls,
-        table: pd.DataFrame,
+        drafts: Sequence[Draft],
         *,
         name: str,
         source: str,
         sha256: str,
+        on_error: str,
+        agents: Collection[str] | None,
         notes: Sequence[str] = (),
-        skipped: tuple[Skipped, ...] = (),
     ) -> Self:
-        """A corpus from a table that :func:`routingsim.corpora.validation.check` returned."""
-        said = list(notes)
+        """A corpus from the drafts of one or several files.
+
+        Parameters are those of :func:`routingsim.corpora.validation.check` and the
+        attributes of a corpus.
+
+        Raises
+        ------
+        CorpusError
+            If a record is bad and ``on_error`` is "raise", or if none is left.
+        """
+        table, skipped = check(drafts, on_error=on_error, agents=agents)
+        said = [*notes, *(note for draft in drafts for note in draft.notes)]
         if skipped:
             records = _count(len(skipped), "record was", "records were")
             said.append(f"{records} skipped; the first: {skipped[0]}")
@@ -129,29 +151,36 @@ class Corpus:
                 said.append(f"and {len(skipped) - _LISTED:,} more skipped, all in .skipped")
         arrived = table["arrived_at"].to_numpy()
         missing = int(np.isnan(arrived).sum())
+        late = int((arrived < np.maximum.accumulate(arrived)).sum())
         if 0 < missing < len(arrived):
             tasks = _count(missing, "task has", "tasks have")
             said.append(f"{tasks} no arrived_at: the corpus's own times cannot be replayed")
-        elif missing == 0 and (late := _out_of_order(arrived)):
+        elif late:
             said.append(f"{_count(late, 'arrival was', 'arrivals were')} unsorted: sorted")
             table = table.iloc[np.argsort(arrived, kind="stable")].reset_index(drop=True)
         blank = table["text"].tolist().count("")
         if 0 < blank < len(table):
             said.append(f"{_count(blank, 'task has', 'tasks have')} an empty text")
-        agents, outcomes = outcome_arrays(table)
+        recorded, outcomes = outcome_arrays(table)
         return cls(
-            name=name,
-            tasks=table.loc[:, list(BASE)].copy(),
-            agents=agents,
-            outcomes={key: _frozen(array) for key, array in outcomes.items()},
-            source=source,
-            sha256=sha256,
-            notes=tuple(said),
-            skipped=skipped,
+            name, table.loc[:, list(BASE)], recorded, outcomes, source, sha256, tuple(said), skipped
         )
 
+    @property
+    def tasks(self) -> pd.DataFrame:
+        """A row for each task; a change to the frame does not change the corpus.
+
+        Columns: id, text, arrived_at (s, NaN where there is none), category ("" where
+        there is none), prompt_tokens, output_tokens (NaN where not recorded).
+        """
+        return self._tasks.copy(deep=False)  # pandas copies what is written to
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Arrays that come from a pickle or a copy are made read-only again.
+        return type(self), tuple(self._fields().values())
+
     def __len__(self) -> int:
-        return len(self.tasks)
+        return len(self._tasks)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Corpus):
@@ -159,7 +188,7 @@ class Corpus:
         return (
             (self.name, self.agents, self.source, self.sha256)
             == (other.name, other.agents, other.source, other.sha256)
-            and self.tasks.equals(other.tasks)
+            and self._tasks.equals(other._tasks)
             and all(
                 np.array_equal(self.outcomes[key], other.outcomes[key], equal_nan=True)
                 for key in OUTCOMES
@@ -170,34 +199,37 @@ class Corpus:
         return hash((self.name, self.sha256, len(self)))
 
     def __repr__(self) -> str:
-        return corpus_text(self)
+        lines = [f"Corpus({display.shorten(self.name)!r}: {len(self):,} tasks)"]
+        lines += [f"  {name}: {value}" for name, value in self._facts()]
+        lines += [f"  note: {display.shorten(note)}" for note in self.notes[:_SHOWN]]
+        return "\n".join(display.wrapped(line, "    ") for line in lines)
 
     def _repr_html_(self) -> str:
-        return corpus_html(self)
+        return self.to_html()
 
     @cached_property
     def texts(self) -> pa.LargeStringArray:
-        """The texts as one Arrow array: no nulls, offset 0, UTF-8 in its buffers."""
-        return pa.array(self.tasks["text"].tolist(), type=pa.large_string())
+        """The texts as one Arrow array: no nulls, offset 0, UTF-8."""
+        return pa.array(self._tasks["text"].tolist(), type=pa.large_string())
 
     @property
     def has_arrivals(self) -> bool:
         """Whether every task has an arrival time; they are sorted then."""
-        return len(self) > 0 and not np.isnan(self.tasks["arrived_at"].to_numpy()).any()
+        return len(self) > 0 and not np.isnan(self._tasks["arrived_at"].to_numpy()).any()
 
     @property
     def has_texts(self) -> bool:
         """Whether any task has a text; a trace has none."""
-        return any(self.tasks["text"].tolist())
+        return any(self._tasks["text"].tolist())
 
     @cached_property
     def category_codes(self) -> Mapping[str, int]:
         """A number from 0 for each category, in order of their names; none for ""."""
-        names = sorted(set(self.tasks["category"].tolist()) - {""})
+        names = sorted(set(self._tasks["category"].tolist()) - {""})
         return {name: code for code, name in enumerate(names)}
 
     def outcome(self, field: str, agents: Sequence[str]) -> NDArray[np.float64]:
-        """What was recorded of these agents, in this order.
+        """A recorded outcome of these agents, in this order.
 
         Parameters
         ----------
@@ -253,8 +285,8 @@ class Corpus:
             [f"{len(chosen):,} of {len(self):,} tasks selected"] if len(chosen) < len(self) else []
         )
         return self._with(
-            tasks=self.tasks.iloc[chosen].reset_index(drop=True),
-            outcomes={key: _frozen(array[chosen]) for key, array in self.outcomes.items()},
+            _tasks=self._tasks.iloc[chosen].reset_index(drop=True),
+            outcomes={key: array[chosen] for key, array in self.outcomes.items()},
             notes=(*self.notes, *left_out),
         )
 
@@ -289,12 +321,12 @@ class Corpus:
         return self.select(np.sort(order[:cut])), self.select(np.sort(order[cut:]))
 
     def with_arrivals(self, trace: Corpus) -> Corpus:
-        """These tasks at the times of a trace, met in order.
+        """These tasks, in order, at the times of a trace.
 
-        The trace's token counts go with its arrivals and take the place of those
-        recorded here; where the trace has none, these stay. A longer trace goes
-        round the tasks again, and their ids end in "#2", "#3" from the second time
-        on; a shorter one leaves tasks out. Either is said in ``notes``.
+        The trace's token counts replace those recorded here; where the trace has none,
+        these stay. A trace with more arrivals than there are tasks repeats the tasks,
+        and the ids of repeats end in "#2", "#3", …; one with fewer leaves tasks out.
+        ``notes`` says so.
 
         Parameters
         ----------
@@ -304,35 +336,36 @@ class Corpus:
         Raises
         ------
         CorpusError
-            If the trace has no arrival times, or there is no task to meet them.
+            If the trace has no arrival times, or this corpus no tasks.
         """
         if not trace.has_arrivals:
             raise CorpusError(f"{trace.name} has no arrival times; expected a trace")
         if not len(self):
-            raise CorpusError(f"{self.name} has no tasks to meet the arrivals of {trace.name}")
+            raise CorpusError(f"{self.name} has no tasks for the arrivals of {trace.name}")
         size = len(trace)
-        met = np.arange(size) % len(self)
-        tasks = self.tasks.iloc[met].reset_index(drop=True)
-        again = np.arange(size) // len(self) + 1
+        again, row = np.divmod(np.arange(size), len(self))
+        tasks = self._tasks.iloc[row].reset_index(drop=True)
         ids = [
-            task if time == 1 else f"{task}#{time}"
+            f"{task}#{time + 1}" if time else task
             for task, time in zip(tasks["id"].tolist(), again.tolist(), strict=True)
         ]
         if len(set(ids)) < size:
-            raise CorpusError(f"{self.name}: ids that end in #2, #3, … stand in the way of repeats")
+            raise CorpusError(
+                f"{self.name}: ids that end in #2, #3, … are those of repeated tasks; rename them"
+            )
         tasks["id"] = pd.array(ids, dtype=STRING)
         for column in ("arrived_at", "prompt_tokens", "output_tokens"):
-            if not np.isnan(trace.tasks[column].to_numpy()).all():
-                tasks[column] = trace.tasks[column]
+            if not np.isnan(trace._tasks[column].to_numpy()).all():
+                tasks[column] = trace._tasks[column]
         note = f"arrivals of {trace.name} ({size:,})"
         if size > len(self):
-            note += f": its {len(self):,} tasks come round again, repeats have ids in #2, #3, …"
+            note += f": the {len(self):,} tasks are repeated, with ids in #2, #3, …"
         elif size < len(self):
             note += f": {len(self) - size:,} of {len(self):,} tasks left out"
         digest = hashlib.sha256((self.sha256 + trace.sha256).encode()).hexdigest()
         return self._with(
-            tasks=tasks,
-            outcomes={key: _frozen(array[met]) for key, array in self.outcomes.items()},
+            _tasks=tasks,
+            outcomes={key: array[row] for key, array in self.outcomes.items()},
             source=f"{self.source} + {trace.source}",
             sha256=digest,
             notes=(*self.notes, note, *(f"{trace.name}: {said}" for said in trace.notes)),
@@ -346,16 +379,40 @@ class Corpus:
             for key in OUTCOMES
             if not np.isnan(self.outcomes[key][:, column]).all()
         }
-        return pd.concat([self.tasks, pd.DataFrame(recorded, index=self.tasks.index)], axis=1)
+        return pd.concat([self._tasks, pd.DataFrame(recorded, index=self._tasks.index)], axis=1)
+
+    def to_dict(self) -> dict[str, Any]:
+        """What the corpus is, for JSON: name, number of tasks, agents, source and notes."""
+        return {
+            "name": self.name,
+            "tasks": len(self),
+            "categories": self._category_counts(),
+            "agents": list(self.agents),
+            "source": self.source,
+            "sha256": self.sha256,
+            "notes": list(self.notes),
+        }
+
+    def to_html(self) -> str:
+        """The corpus at a glance, as notebooks show it: HTML without scripts."""
+        return display.card(
+            f"{display.shorten(self.name, 180)} · {len(self):,} tasks",
+            display.table([], self._facts()),
+            self.notes[:_SHOWN],
+        )
+
+    def to_markdown(self) -> str:
+        """The corpus at a glance, as a Markdown table."""
+        rows = [("tasks", f"{len(self):,}"), *self._facts()]
+        return display.markdown_table(["corpus", self.name], rows, left=(0, 1))
 
     def write(self, path: str | os.PathLike[str]) -> None:
-        """Write it in our own format, by the suffix of the path.
+        """Write the corpus in our own format.
 
         Parameters
         ----------
         path : path
-            Ends in .jsonl, .csv (each optionally with .gz) or .parquet. The file is
-            written beside and renamed, so that no half of it is ever there.
+            Ends in .jsonl, .csv (each optionally with .gz) or .parquet.
 
         Raises
         ------
@@ -364,23 +421,48 @@ class Corpus:
         """
         write_frame(self.to_frame(), Path(path))
 
-    def _with(self, **changes: Any) -> Self:
-        # Not dataclasses.replace: the texts cached on this instance are no field.
+    def _fields(self) -> dict[str, Any]:
         fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return type(self)(**{**fields, **changes})
+        return fields | {"outcomes": dict(self.outcomes)}
 
+    def _with(self, **changes: Any) -> Self:
+        # Not dataclasses.replace, which takes no field whose name begins with "_".
+        return type(self)(**self._fields() | changes)
 
-def _frozen(array: NDArray[np.float64]) -> NDArray[np.float64]:
-    array.flags.writeable = False
-    return array
+    def _category_counts(self) -> dict[str, int]:
+        named = (name for name in self._tasks["category"].tolist() if name)
+        return dict(Counter(named).most_common())
+
+    def _facts(self) -> list[tuple[str, str]]:
+        """Names and values for people."""
+        facts = []
+        if counts := list(self._category_counts().items()):
+            listed = [f"{display.shorten(name, 30)} {count:,}" for name, count in counts[:6]]
+            more = [f"{len(counts) - 6} more"] if len(counts) > 6 else []
+            facts.append(("categories", ", ".join(listed + more)))
+        arrived = self._tasks["arrived_at"]
+        facts.append(
+            ("arrivals", f"{arrived.iloc[0]:,.1f} s to {arrived.iloc[-1]:,.1f} s")
+            if self.has_arrivals
+            else ("arrivals", "none")
+        )
+        if not self.has_texts:
+            facts.append(("texts", "none"))
+        agents = []
+        for column, agent in enumerate(self.agents[:_SHOWN]):
+            values = self.outcomes["quality"][:, column]
+            known = values[~np.isnan(values)]
+            mean = f"{known.mean():.3f}" if known.size else "quality not recorded"
+            agents.append(f"{display.shorten(agent, 60)} {mean}")
+        if len(self.agents) > _SHOWN:
+            agents.append(f"{len(self.agents) - _SHOWN} more")
+        facts.append(("recorded quality", ", ".join(agents) or "none"))
+        facts.append(("source", display.shorten(self.source)))
+        return facts
 
 
 def _count(number: int, one: str, many: str) -> str:
     return f"{number:,} {one if number == 1 else many}"
-
-
-def _out_of_order(arrived: NDArray[np.float64]) -> int:
-    return int((arrived < np.maximum.accumulate(arrived)).sum())
 
 
 def prompt_tokens(corpus: Corpus) -> NDArray[np.float64]:

@@ -1,16 +1,15 @@
-"""Corpora by name or path: the shipped one, the public ones, and the user's own.
+"""Corpora by name, from a file or from a DataFrame.
 
-Public corpora are fetched once from the commit named here, checked against their
-sha256 and kept in :func:`data_folder`. A file already there is checked the same
+Public corpora are fetched once from the commit in the catalogue, checked against their
+sha256 and kept in :func:`data_folder`. A file that is there already is checked the same
 way and never changed.
 """
 
 import hashlib
 import os
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from difflib import get_close_matches
-from importlib.resources import files
 from pathlib import Path
 
 import pandas as pd
@@ -20,37 +19,40 @@ from routingsim.corpora.catalogue import DATASETS, Dataset
 from routingsim.corpora.corpus import Corpus
 from routingsim.corpora.formats import draft
 from routingsim.corpora.readers import read_bytes, shown
-from routingsim.corpora.validation import Column, Draft, check
+from routingsim.corpora.validation import RawColumn
 from routingsim.errors import CorpusError
+from routingsim.files import bundled
 
 __all__ = ["data_folder", "list_corpora", "load_corpus"]
 
 MMLU_FILES = 57
-"""How many subjects MMLU has, one file each."""
+"""Number of MMLU's subjects, one file each."""
 
 
 def data_folder() -> Path:
-    """Where public corpora are kept: ``ROUTINGSIM_DATA``, or the user's cache folder."""
+    """The folder of public corpora: ``ROUTINGSIM_DATA``, or the user's cache folder."""
     return Path(os.environ.get("ROUTINGSIM_DATA") or pooch.os_cache("routingsim"))
 
 
 def load_corpus(
-    name_or_path: str | os.PathLike[str],
+    source: str | os.PathLike[str] | pd.DataFrame | Corpus,
     *,
     format: str | None = None,
     on_error: str = "raise",
     agents: Collection[str] | None = None,
 ) -> Corpus:
-    """A corpus or trace, by name or from a file.
+    """A corpus or trace, by name, from a file or from a DataFrame.
 
     Parameters
     ----------
-    name_or_path : str or path
-        "tasks" for the shipped corpus, a name of
+    source : str, path, DataFrame or Corpus
+        "tasks" for the corpus that comes with routingsim, a name of
         :data:`routingsim.corpora.catalogue.DATASETS`, or the path of a file, gzipped or
-        not. A name goes before a file of the same name.
+        not; a name takes precedence over a file of that name. A DataFrame has the columns
+        that :meth:`Corpus.from_frame` describes. A corpus is returned as it is.
     format : str, optional
-        One of :data:`routingsim.corpora.formats.FORMATS`. Default: by the file's content.
+        The format of a file, one of :data:`routingsim.corpora.formats.FORMATS`. Default:
+        by its content.
     on_error : {"raise", "skip"}
         Whether a bad record is an error, or is left out and listed in ``skipped``.
     agents : collection of str, optional
@@ -62,14 +64,23 @@ def load_corpus(
     CorpusError
         If there is no such corpus, it cannot be fetched, or a record is bad.
     """
-    name = os.fspath(name_or_path)
+    if isinstance(source, Corpus):
+        return source
+    if isinstance(source, pd.DataFrame):
+        return Corpus.from_frame(source, on_error=on_error, agents=agents)
+    if not isinstance(source, str | os.PathLike):
+        raise CorpusError(
+            f"corpus: expected a name, a path, a DataFrame or a Corpus, found {shown(source)} "
+            f"({type(source).__name__})"
+        )
+    name = os.fspath(source)
     if name == "mmlu":
         return _load_mmlu(DATASETS[name], on_error, agents)
     dataset = DATASETS.get(name)
     if dataset:
         path, source, format = _fetched(dataset), dataset.url, format or dataset.format
     elif name == "tasks":
-        path, source = _shipped(), "data/tasks.jsonl"
+        path, source = bundled("data") / "tasks.jsonl", "data/tasks.jsonl"
     else:
         path, source = Path(name), name
         if not path.exists():
@@ -84,19 +95,27 @@ def load_corpus(
             f"move it away to have it fetched from {dataset.url}, or load it by its path with "
             f"format={dataset.format!r}"
         )
-    return _corpus([draft(data, str(path), name, format)], name, source, digest, on_error, agents)
+    return Corpus.from_drafts(
+        [draft(data, str(path), name, format)],
+        name=name,
+        source=source,
+        sha256=digest,
+        on_error=on_error,
+        agents=agents,
+    )
 
 
 def list_corpora() -> pd.DataFrame:
-    """The shipped and the public corpora: a row each, with whether the file is here.
+    """A row for each corpus with a name, with whether its file is on this machine.
 
     Returns
     -------
     DataFrame
         Columns name, records (NA where not known), what, licence, present, file.
     """
-    shipped = _shipped()
-    rows = [("tasks", _count(shipped), "shipped: tasks of many kinds", "MIT", shipped)]
+    own = bundled("data") / "tasks.jsonl"
+    records = len(own.read_bytes().splitlines())
+    rows = [("tasks", records, "comes with routingsim: tasks of many kinds", "MIT", own)]
     rows += [
         (each.name, each.records, each.description, each.licence, data_folder() / each.file)
         for each in DATASETS.values()
@@ -108,33 +127,6 @@ def list_corpora() -> pd.DataFrame:
     return frame
 
 
-def _corpus(
-    drafts: Sequence[Draft],
-    name: str,
-    source: str,
-    sha256: str,
-    on_error: str,
-    agents: Collection[str] | None,
-    notes: Sequence[str] = (),
-) -> Corpus:
-    table, skipped = check(drafts, on_error=on_error, agents=agents)
-    said = [*notes, *(note for each in drafts for note in each.notes)]
-    return Corpus.of_table(
-        table, name=name, source=source, sha256=sha256, notes=said, skipped=skipped
-    )
-
-
-def _shipped() -> Path:
-    packed = Path(str(files("routingsim"))) / "data" / "tasks.jsonl"
-    return packed if packed.exists() else Path(__file__).parents[2] / "data" / "tasks.jsonl"
-
-
-def _count(path: Path) -> int | None:
-    return (
-        sum(1 for line in path.read_bytes().splitlines() if line.strip()) if path.exists() else None
-    )
-
-
 def _not_found(path: str) -> str:
     names = ["tasks", *DATASETS]
     near = get_close_matches(path, names, n=1)
@@ -143,9 +135,9 @@ def _not_found(path: str) -> str:
 
 
 def _fetched(dataset: Dataset) -> Path:
-    """The file of a public corpus, fetched and checked by its hash where it is not there."""
+    """The file of a public corpus; one that is not there is fetched and its hash checked."""
     path = data_folder() / dataset.file
-    # pooch would overwrite a file with another hash; one that is there is left alone.
+    # pooch would overwrite a file with another hash.
     if not path.exists():
         try:
             pooch.retrieve(
@@ -180,10 +172,18 @@ def _load_mmlu(dataset: Dataset, on_error: str, agents: Collection[str] | None) 
         digest.update(data)
         subject = path.stem.removeprefix("mmlu_")
         each = draft(data, str(path), f"mmlu-{subject}", dataset.format)
-        each.columns["category"] = Column("category", [subject] * len(each.rows))
+        each.columns["category"] = RawColumn("category", [subject] * len(each.rows))
         drafts.append(each)
     notes = []
     if len(paths) != MMLU_FILES:
         notes.append(f"{len(paths)} of {MMLU_FILES} subjects are in {folder}")
     url = f"https://github.com/{dataset.repository}/tree/{dataset.commit}/{dataset.path}"
-    return _corpus(drafts, "mmlu", url, digest.hexdigest(), on_error, agents, notes)
+    return Corpus.from_drafts(
+        drafts,
+        name="mmlu",
+        source=url,
+        sha256=digest.hexdigest(),
+        on_error=on_error,
+        agents=agents,
+        notes=notes,
+    )

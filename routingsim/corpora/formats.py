@@ -19,7 +19,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from routingsim.corpora.readers import Rows, parse, shown, unnest
-from routingsim.corpora.validation import Column, Draft, draft_own, require, seconds_from_earliest
+from routingsim.corpora.validation import (
+    Draft,
+    RawColumn,
+    draft_own,
+    require,
+    seconds_from_earliest,
+)
 from routingsim.errors import CorpusError
 
 __all__ = [
@@ -65,7 +71,7 @@ def draft_routellm(rows: Rows, name: str) -> Draft:
                     row, f"{model}: expected True or False, found {shown(value)}"
                 )
         agent = _RENAMED.get(model, model)
-        result.columns[f"outcomes.{agent}.quality"] = Column(model, right)
+        result.columns[f"outcomes.{agent}.quality"] = RawColumn(model, right)
     return result
 
 
@@ -86,7 +92,7 @@ def draft_paretobandit(rows: Rows, name: str) -> Draft:
         recorded = unnest(arms, label, result.problems)
         for ours, theirs in (("quality", "reward"), ("cost", "cost")):
             if theirs in recorded:
-                column = Column(f"{label}.{theirs}", recorded[theirs])
+                column = RawColumn(f"{label}.{theirs}", recorded[theirs])
                 result.columns[f"outcomes.{model}.{ours}"] = column
     return result
 
@@ -100,7 +106,7 @@ def draft_dcrouter(rows: Rows, name: str) -> Draft:
     require(rows, "question", "scores")
     result = _draft(rows, name, text="question")
     for model, scores in unnest(rows.columns["scores"], "scores", result.problems).items():
-        result.columns[f"outcomes.{model}.quality"] = Column(f"scores.{model}", scores)
+        result.columns[f"outcomes.{model}.quality"] = RawColumn(f"scores.{model}", scores)
     return result
 
 
@@ -108,9 +114,9 @@ def draft_azure(rows: Rows, name: str) -> Draft:
     """Arrivals in seconds from the earliest, prompt and output tokens; no texts."""
     require(rows, "TIMESTAMP", "ContextTokens", "GeneratedTokens")
     result = _draft_trace(rows, name, "ContextTokens", "GeneratedTokens")
-    stamps = Column("TIMESTAMP", rows.columns["TIMESTAMP"])
+    stamps = RawColumn("TIMESTAMP", rows.columns["TIMESTAMP"])
     seconds, _ = seconds_from_earliest(stamps, result.problems)
-    result.columns["arrived_at"] = Column("TIMESTAMP", seconds)
+    result.columns["arrived_at"] = RawColumn("TIMESTAMP", seconds)
     return result
 
 
@@ -118,23 +124,23 @@ def draft_mooncake(rows: Rows, name: str) -> Draft:
     """Arrivals (ms in the file), prompt and output tokens; no texts."""
     require(rows, "timestamp", "input_length", "output_length")
     result = _draft_trace(rows, name, "input_length", "output_length")
-    result.columns["arrived_at"] = Column("timestamp", rows.columns["timestamp"], divisor=1000.0)
+    result.columns["arrived_at"] = RawColumn("timestamp", rows.columns["timestamp"], divisor=1000.0)
     return result
 
 
 def _draft(rows: Rows, name: str, **labels: str) -> Draft:
     """A draft with ids made from record numbers, and columns taken over as they are."""
     ids = [f"{name}-{number:05d}" for number in rows.numbers]
-    columns = {"id": Column("id", ids)}
+    columns = {"id": RawColumn("id", ids)}
     for ours, theirs in labels.items():
         if theirs in rows.columns:
-            columns[ours] = Column(theirs, rows.columns[theirs])
+            columns[ours] = RawColumn(theirs, rows.columns[theirs])
     return Draft(rows, columns)
 
 
 def _draft_trace(rows: Rows, name: str, prompt_tokens: str, output_tokens: str) -> Draft:
     result = _draft(rows, name, prompt_tokens=prompt_tokens, output_tokens=output_tokens)
-    result.columns["text"] = Column("text", [""] * len(rows))
+    result.columns["text"] = RawColumn("text", [""] * len(rows))
     return result
 
 

@@ -1,8 +1,8 @@
 """Bytes to rows: JSON lines, a JSON array, CSV or Parquet, gzipped or not.
 
-Nothing is judged here but the form of a file. What could not be read at all is
-listed in :attr:`Rows.lost` with its line; the values themselves are the business
-of :mod:`routingsim.corpora.validation`.
+This module checks the form of a file only. Records that cannot be read at all are
+listed in :attr:`Rows.lost` with their line; :mod:`routingsim.corpora.validation`
+checks the values.
 """
 
 import codecs
@@ -12,9 +12,12 @@ import io
 import re
 import sys
 import zlib
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import pandas as pd
@@ -24,11 +27,23 @@ from tqdm import tqdm
 
 from routingsim.errors import CorpusError
 
-__all__ = ["KINDS", "Rows", "Skipped", "parse", "read_bytes", "rows_of_frame", "shown", "unnest"]
+__all__ = [
+    "KINDS",
+    "OutcomeRecord",
+    "Rows",
+    "Skipped",
+    "TaskRecord",
+    "parse",
+    "read_bytes",
+    "rows_of_frame",
+    "shown",
+    "unnest",
+]
 
 KINDS = ("json", "csv", "parquet")
 """The forms a table of tasks can have on disk."""
 
+_JSON_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 _ARCHIVES = {
@@ -38,6 +53,29 @@ _ARCHIVES = {
     b"\x28\xb5\x2f\xfd": "compressed by zstd; unpack it, or use gzip",
 }
 
+_Amount = Annotated[float, msgspec.Meta(ge=0)] | None
+
+
+class OutcomeRecord(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+    """What our own JSON format records of an agent on a task: 0 to 1, USD, seconds, tokens."""
+
+    quality: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
+    cost: _Amount = None
+    latency: _Amount = None
+    output_tokens: _Amount = None
+
+
+class TaskRecord(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+    """A task in our own JSON format. A file of nothing else is decoded at once."""
+
+    id: str
+    text: str
+    arrived_at: _Amount = None
+    category: str | None = None
+    prompt_tokens: _Amount = None
+    output_tokens: _Amount = None
+    outcomes: dict[str, OutcomeRecord | None] | None = None
+
 
 @dataclass(frozen=True)
 class Skipped:
@@ -46,14 +84,14 @@ class Skipped:
     Attributes
     ----------
     file : str
-        The file it stands in.
+        The file that holds it.
     line : int
         Its first line in a text file; its row in a JSON array, a Parquet file or
         a DataFrame. Both count from 1.
     reason : str
         The field, what was found there and what is allowed.
-    unit : str
-        ``"line"`` or ``"row"``: what ``line`` counts.
+    unit : {"line", "row"}
+        What ``line`` counts.
     """
 
     file: str
@@ -68,28 +106,31 @@ class Skipped:
 
 @dataclass
 class Rows:
-    """The records of one file, column by column, as they were found.
+    """The records of one file as columns of raw values.
 
     Attributes
     ----------
     file : str
-        What to call the file in messages.
+        The file's name in messages.
     kind : str
         One of :data:`KINDS`. Numbers in a CSV file are still text.
     columns : dict of str to list
-        Raw values under the file's own names; None where a record has none.
-    lines, numbers : list of int
-        Where each record starts (in ``unit``), and its place among all records,
-        readable or not; both from 1.
+        Values under the file's own names; None where a record has none.
+    lines : sequence of int
+        The line or row (see ``unit``) at which each record starts, from 1.
+    numbers : sequence of int
+        The place of each among all records, readable or not, from 1.
+    unit : {"line", "row"}
+        What ``lines`` counts.
     lost : list of Skipped
-        Records that could not be read at all.
+        Records that cannot be read at all.
     """
 
     file: str
     kind: str
     columns: dict[str, list[Any]]
-    lines: list[int]
-    numbers: list[int]
+    lines: Sequence[int]
+    numbers: Sequence[int]
     unit: str = "line"
     lost: list[Skipped] = field(default_factory=list)
 
@@ -98,12 +139,12 @@ class Rows:
 
 
 def read_bytes(path: Path) -> bytes:
-    """The bytes of a file as they are.
+    """The bytes of a file.
 
     Raises
     ------
     CorpusError
-        If it cannot be opened.
+        If it cannot be read.
     """
     try:
         return path.read_bytes()
@@ -119,14 +160,14 @@ def parse(data: bytes, file: str, kind: str | None = None) -> Rows:
     data : bytes
         The whole file, possibly gzipped.
     file : str
-        Its path or name: for messages, and its suffix for a guess at ``kind``.
+        Its path or name, for messages; its suffix says the form where ``kind`` does not.
     kind : {"json", "csv", "parquet"}, optional
         The form, where it is known.
 
     Raises
     ------
     CorpusError
-        If the file is empty, is in another form, or cannot be read as a whole.
+        If the file is empty, has another form, or cannot be read as a whole.
     """
     if data[:2] == b"\x1f\x8b":
         data = _gunzip(data, file)
@@ -151,38 +192,37 @@ def parse(data: bytes, file: str, kind: str | None = None) -> Rows:
 
 
 def rows_of_frame(frame: pd.DataFrame, file: str) -> Rows:
-    """Rows from a DataFrame; NaN, NaT, None and NA all mean "not there"."""
+    """Rows from a DataFrame. NaN, NaT, None and NA all stand for a missing value."""
     columns = {
-        str(name): [None if missing else value for value, missing in zip(values, gone, strict=True)]
-        for name, values, gone in (
-            (name, column.tolist(), column.isna().tolist()) for name, column in frame.items()
-        )
+        str(name): [
+            None if missing else value
+            for value, missing in zip(column.tolist(), column.isna().tolist(), strict=True)
+        ]
+        for name, column in frame.items()
     }
-    if len(columns) < frame.shape[1]:
+    return _numbered_rows(file, columns, frame.shape)
+
+
+def _numbered_rows(file: str, columns: dict[str, list[Any]], shape: tuple[int, int]) -> Rows:
+    """Rows of a table of this shape, which is neither text nor JSON."""
+    if len(columns) < shape[1]:
         raise CorpusError(f"{file}: two columns have the same name; rename one")
-    numbers = list(range(1, len(frame) + 1))
+    numbers = range(1, shape[0] + 1)
     return Rows(file, "parquet", columns, numbers, numbers, unit="row")
 
 
-def unnest(values: list[Any], label: str, problems: dict[int, str]) -> dict[str, list[Any]]:
+def unnest(values: Sequence[Any], label: str, problems: dict[int, str]) -> dict[str, list[Any]]:
     """Columns from a list of JSON objects, keys in the order first seen.
 
     A value that is neither an object nor None goes into ``problems`` under its
     position.
     """
-    columns: dict[str, list[Any]] = {}
     for row, value in enumerate(values):
-        if value is None:
-            continue
-        if type(value) is not dict:
+        if value is not None and type(value) is not dict:
             problems.setdefault(row, f"{label}: expected an object, found {shown(value)}")
-            continue
-        for key, inner in value.items():
-            column = columns.get(key)
-            if column is None:
-                column = columns[key] = [None] * len(values)
-            column[row] = inner
-    return columns
+    objects = [value if type(value) is dict else {} for value in values]
+    keys = dict.fromkeys(chain.from_iterable(objects))
+    return {key: [each.get(key) for each in objects] for key in keys}
 
 
 def shown(value: object) -> str:
@@ -218,49 +258,63 @@ def _gunzip(data: bytes, file: str) -> bytes:
 
 
 def _parse_json_lines(data: bytes, file: str) -> Rows:
+    # Lines end in LF, CRLF or CR; none of them can occur inside a JSON string.
+    lines = [
+        (line, text)
+        for line, text in enumerate(data.splitlines(), start=1)
+        if text and not text.isspace()
+    ]
+    with suppress(*_JSON_ERRORS):
+        decode = msgspec.json.Decoder(TaskRecord).decode
+        columns = _task_columns([decode(text) for _, text in lines])
+        return Rows(file, "json", columns, [line for line, _ in lines], range(1, len(lines) + 1))
+    # The file has another shape, or an error: read it record by record.
     decode = msgspec.json.Decoder().decode
     records: list[dict[str, Any]] = []
-    rows = Rows(file, "json", {}, [], [])
-    number = 0
-    # Lines end in LF, CRLF or CR; none of them can stand inside a JSON string.
-    lines = data.splitlines()
-    bar = _bar(file, len(lines))
-    for line, text in enumerate(lines, start=1):
-        bar.update()
-        if not text or text.isspace():
-            continue
-        number += 1
-        try:
-            record = decode(text)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            rows.lost.append(Skipped(file, line, _json_trouble(text, error)))
-            continue
-        if type(record) is not dict:
-            reason = f"expected one JSON object a line, found {shown(record)}"
-            rows.lost.append(Skipped(file, line, reason))
-            continue
-        records.append(record)
-        rows.lines.append(line)
-        rows.numbers.append(number)
-    bar.close()
-    rows.columns = unnest(records, "", {})
-    if not records and rows.lost and _is_one_object(data):
+    starts: list[int] = []
+    numbers: list[int] = []
+    lost: list[Skipped] = []
+    with _bar(file, len(lines)) as bar:
+        for number, (line, text) in enumerate(lines, start=1):
+            bar.update()
+            try:
+                record = decode(text)
+            except _JSON_ERRORS as error:
+                lost.append(Skipped(file, line, _json_trouble(text, error)))
+                continue
+            if type(record) is not dict:
+                reason = f"expected one JSON object a line, found {shown(record)}"
+                lost.append(Skipped(file, line, reason))
+                continue
+            records.append(record)
+            starts.append(line)
+            numbers.append(number)
+    if not records and lost and _is_one_object(data):
         raise CorpusError(
             f"{file}: is one JSON object over several lines; expected one object a task, "
             "each on a line of its own or all in one array"
         )
-    return rows
+    return Rows(file, "json", unnest(records, "", {}), starts, numbers, lost=lost)
+
+
+def _task_columns(tasks: Sequence[TaskRecord]) -> dict[str, list[Any]]:
+    """The fields of tasks as columns, outcomes as ``outcomes.<agent>.<field>``."""
+    *names, _ = TaskRecord.__struct_fields__
+    columns = {name: [getattr(task, name) for task in tasks] for name in names}
+    for agent, records in unnest([task.outcomes for task in tasks], "", {}).items():
+        for name in OutcomeRecord.__struct_fields__:
+            columns[f"outcomes.{agent}.{name}"] = [getattr(each, name, None) for each in records]
+    return {name: column for name, column in columns.items() if column.count(None) < len(column)}
 
 
 def _is_one_object(data: bytes) -> bool:
-    try:
+    with suppress(*_JSON_ERRORS):
         return type(msgspec.json.decode(data)) is dict
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return False
+    return False
 
 
 def _bar(file: str, total: int | None = None) -> tqdm:
-    """A progress bar for records read, at a terminal and once it has taken over a second."""
+    """A progress bar of records read, shown at a terminal after a second."""
     return tqdm(
         desc=f"reading {Path(file).name}",
         total=total,
@@ -274,10 +328,14 @@ def _bar(file: str, total: int | None = None) -> tqdm:
 
 
 def _parse_json_array(data: bytes, file: str) -> Rows:
+    with suppress(*_JSON_ERRORS):
+        tasks = msgspec.json.decode(data, type=list[TaskRecord])
+        numbers = range(1, len(tasks) + 1)
+        return Rows(file, "json", _task_columns(tasks), numbers, numbers, "row")
     try:
         records = msgspec.json.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        # Where one value of an array is broken, nothing after it can be trusted.
+    except _JSON_ERRORS as error:
+        # Nothing after a broken value in an array can be trusted.
         byte = re.search(r"\(byte (\d+)\)", str(error))
         line = data.count(b"\n", 0, int(byte[1]) if byte else len(data)) + 1
         raise CorpusError(f"{file}:{line}: {_json_trouble(data, error)}") from error
@@ -317,10 +375,10 @@ def _utf8_trouble(text: bytes) -> str:
 
 
 def _parse_csv(data: bytes, file: str) -> Rows:
-    # A process-wide limit of 128 kB a cell; texts may be longer. Only ever raised, so
-    # that two threads reading at once cannot lower it for one another.
+    # The limit of 128 kB a cell holds for the whole process; texts may be longer. It is only
+    # ever raised, so that two threads reading at once cannot lower it for one another.
     csv.field_size_limit(max(csv.field_size_limit(), 2**31 - 1))
-    # Bytes that are no UTF-8 become lone surrogates (0xff is U+DCFF), to be found cell by cell.
+    # A byte that is not UTF-8 becomes a lone surrogate (0xff is U+DCFF).
     decoded = data.decode("utf-8", "surrogateescape")
     is_utf8 = decoded.isascii() or not _SURROGATE.search(decoded)
     text = io.StringIO(decoded, newline="")
@@ -337,53 +395,53 @@ def _parse_csv(data: bytes, file: str) -> Rows:
     if reason := _header_trouble(header):
         raise CorpusError(f"{file}:1: {reason}")
     columns: list[list[str | None]] = [[] for _ in header]
-    rows = Rows(file, "csv", dict(zip(header, columns, strict=True)), [], [])
+    starts: list[int] = []
+    numbers: list[int] = []
+    lost: list[Skipped] = []
     number = 0
-    bar = _bar(file)
-    while True:
-        bar.update()
-        line = reader.line_num + 1
-        try:
-            record = next(reader)
-        except StopIteration:
-            break
-        except csv.Error as error:
+    with _bar(file) as bar:
+        while True:
+            bar.update()
+            line = reader.line_num + 1
+            reason = None
+            try:
+                record = next(reader)
+                if not record:
+                    continue
+                if len(record) != len(header):
+                    reason = f"expected {len(header)} cells as in the header, found {len(record)}"
+                elif not is_utf8:
+                    reason = _cell_trouble(header, record)
+            except StopIteration:
+                break
+            except csv.Error as error:
+                record = []
+                reason = (
+                    "a quote opened in this record is never closed; all after it is lost"
+                    if "end of data" in str(error)
+                    else f"broken quotes ({error}); double a quote inside a quoted cell"
+                )
             number += 1
-            reason = (
-                "a quote opened in this record is never closed; all after it is lost"
-                if "end of data" in str(error)
-                else f"broken quotes ({error}); double a quote inside a quoted cell"
-            )
-            rows.lost.append(Skipped(file, line, reason))
-            continue
-        if not record:
-            continue
-        number += 1
-        if len(record) != len(header):
-            reason = f"expected {len(header)} cells as in the header, found {len(record)}"
-            rows.lost.append(Skipped(file, line, reason))
-            continue
-        if not is_utf8 and (reason := _cell_trouble(header, record)):
-            rows.lost.append(Skipped(file, line, reason))
-            continue
-        for column, cell in zip(columns, record, strict=True):
-            column.append(cell or None)
-        rows.lines.append(line)
-        rows.numbers.append(number)
-    bar.close()
-    return rows
+            if reason:
+                lost.append(Skipped(file, line, reason))
+                continue
+            for column, cell in zip(columns, record, strict=True):
+                column.append(cell or None)
+            starts.append(line)
+            numbers.append(number)
+    named = dict(zip(header, columns, strict=True))
+    return Rows(file, "csv", named, starts, numbers, lost=lost)
 
 
 def _delimiter(header: str) -> str:
-    """What separates cells: a comma, or the semicolon or tab that a header has more of."""
+    """The delimiter: a comma, or a semicolon or tab where the header has more of them."""
     return max(",;\t", key=header.count)
 
 
 def _header_trouble(header: list[str]) -> str | None:
     for number, name in enumerate(header, start=1):
-        if wrong := _SURROGATE.search(name):
-            byte = ord(wrong[0]) - 0xDC00
-            return f"column {number}: invalid UTF-8 (byte 0x{byte:02x}); save the file as UTF-8"
+        if reason := _encoding_trouble(name):
+            return f"column {number}: {reason}"
         if "\0" in name:
             return f"column {number}: NUL byte; not text, or UTF-16, which is to be saved as UTF-8"
         if header.count(name) > 1:
@@ -394,10 +452,14 @@ def _header_trouble(header: list[str]) -> str | None:
 def _cell_trouble(header: list[str], record: list[str]) -> str | None:
     """What is wrong with the first cell that is not UTF-8, if there is one."""
     for name, cell in zip(header, record, strict=True):
-        if wrong := _SURROGATE.search(cell):
-            byte = ord(wrong[0]) - 0xDC00
-            return f"{name}: invalid UTF-8 (byte 0x{byte:02x}); save the file as UTF-8"
+        if reason := _encoding_trouble(cell):
+            return f"{name}: {reason}"
     return None
+
+
+def _encoding_trouble(text: str) -> str | None:
+    wrong = _SURROGATE.search(text)
+    return wrong and f"invalid UTF-8 (byte 0x{ord(wrong[0]) - 0xDC00:02x}); save the file as UTF-8"
 
 
 def _parse_parquet(data: bytes, file: str) -> Rows:
@@ -409,7 +471,4 @@ def _parse_parquet(data: bytes, file: str) -> Rows:
         }
     except (pa.ArrowException, OSError, ValueError) as error:
         raise CorpusError(f"{file}: damaged or cut-off Parquet file ({error})") from error
-    if len(columns) < table.num_columns:
-        raise CorpusError(f"{file}: two columns have the same name; rename one")
-    numbers = list(range(1, table.num_rows + 1))
-    return Rows(file, "parquet", columns, numbers, numbers, unit="row")
+    return _numbered_rows(file, columns, table.shape)

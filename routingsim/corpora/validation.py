@@ -1,8 +1,8 @@
-"""Rows to tasks: every value checked, every problem with its place.
+"""Rows to tasks: every value is checked, and every problem is reported with its place.
 
-A :class:`Draft` says which column of a file is which field of a task; :func:`check`
+A :class:`Draft` says which column of a file holds which field of a task. :func:`check`
 turns drafts into one table in our own format: the columns of :data:`BASE`, then
-``outcomes.<agent>.<field>`` for what was recorded.
+``outcomes.<agent>.<field>`` for recorded outcomes.
 """
 
 import math
@@ -17,17 +17,25 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from numpy.typing import NDArray
 
-from routingsim.corpora.readers import Rows, Skipped, shown, unnest
+from routingsim.corpora.readers import (
+    OutcomeRecord,
+    Rows,
+    Skipped,
+    TaskRecord,
+    shown,
+    unnest,
+)
 from routingsim.errors import CorpusError
 
 __all__ = [
     "BASE",
     "OUTCOMES",
     "STRING",
-    "Column",
     "Draft",
+    "RawColumn",
     "check",
     "draft_own",
     "outcome_arrays",
@@ -35,11 +43,11 @@ __all__ = [
     "seconds_from_earliest",
 ]
 
-BASE = ("id", "text", "arrived_at", "category", "prompt_tokens", "output_tokens")
-"""The columns of a task, in order."""
+BASE = TaskRecord.__struct_fields__[:-1]
+"""The columns of a task, in order: id, text, arrived_at, category, and two token counts."""
 
-OUTCOMES = ("quality", "cost", "latency", "output_tokens")
-"""What can be recorded of an agent on a task: 0 to 1, USD, seconds, tokens."""
+OUTCOMES = OutcomeRecord.__struct_fields__
+"""What can be recorded of an agent on a task: quality, cost, latency and output_tokens."""
 
 STRING = pd.StringDtype("pyarrow", na_value=np.nan)
 """The dtype of the text columns."""
@@ -48,7 +56,7 @@ _OTHER_NAMES = {
     "id": ("task_id", "taskid", "uuid", "key"),
     "text": ("prompt", "question", "query", "message", "input", "content", "instruction", "task"),
 }
-"""What others call the two columns that a task must have."""
+"""Other names in use for the two columns that a task must have."""
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d")
 _FAR = 1e11  # seconds since 1970 in the year 5138, milliseconds in 1973
@@ -57,17 +65,17 @@ _STRINGS = ("id", "text", "category")
 
 
 @dataclass(frozen=True)
-class Column:
+class RawColumn:
     """A column of a file that holds a field of the task.
 
     Attributes
     ----------
     label : str
-        What the file calls it, for messages.
-    values : list
-        The raw values, None where there are none.
+        Its name in the file, for messages.
+    values : sequence
+        The raw values; None where there is none.
     divisor : float
-        What to divide a number by to have it in our units.
+        Divides a number to give our unit.
     """
 
     label: str
@@ -77,24 +85,24 @@ class Column:
 
 @dataclass
 class Draft:
-    """One file's rows under our own column names, not yet checked.
+    """The rows of one file under our own column names, not yet checked.
 
-    ``problems`` holds the first thing wrong with a record, by its position.
+    ``problems`` holds the first problem of a record, by the record's position.
     """
 
     rows: Rows
-    columns: dict[str, Column]
+    columns: dict[str, RawColumn]
     problems: dict[int, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
 
 def require(rows: Rows, *names: str) -> None:
-    """Check that a file has these columns.
+    """Require a file to have these columns.
 
     Raises
     ------
     CorpusError
-        If one is missing, or if no record could be read at all.
+        If one is missing, or no record can be read at all.
     """
     if not rows.columns and rows.lost:
         raise CorpusError(_said(rows.lost))
@@ -105,12 +113,12 @@ def require(rows: Rows, *names: str) -> None:
         raise CorpusError(
             f"{rows.file}: column {', '.join(map(shown, missing))} is missing; found {found}"
             f"{_renaming(missing, rows.columns)}"
-            + ("; the first line is to name the columns" if bare else "")
+            + ("; the first line must name the columns" if bare else "")
         )
 
 
 def _renaming(missing: Sequence[str], columns: Collection[str]) -> str:
-    """Which column there may be the one that is missing."""
+    """A hint which of the columns may be the missing one."""
     likely = {
         name: column
         for name in missing
@@ -126,15 +134,15 @@ def _renaming(missing: Sequence[str], columns: Collection[str]) -> str:
 def draft_own(rows: Rows) -> Draft:
     """Our own format: the columns of :data:`BASE` and recorded outcomes.
 
-    Outcomes stand in an object ``outcomes: {agent: {field: value}}`` (JSON) or in
-    columns ``outcomes.<agent>.<field>``; an agent's name may hold dots.
+    Outcomes are in an object ``outcomes: {agent: {field: value}}`` (JSON) or in
+    columns ``outcomes.<agent>.<field>``; an agent's name may contain dots.
     """
     require(rows, "id", "text")
-    # An empty cell is the empty text; only a trace has such texts.
+    # An empty cell is an empty text, as in a trace.
     if rows.kind == "csv":
         rows.columns["text"] = [text or "" for text in rows.columns["text"]]
     draft = Draft(
-        rows, {name: Column(name, rows.columns[name]) for name in BASE if name in rows.columns}
+        rows, {name: RawColumn(name, rows.columns[name]) for name in BASE if name in rows.columns}
     )
     if "arrived_at" in draft.columns:
         _count_times(draft, draft.columns["arrived_at"])
@@ -158,12 +166,12 @@ def draft_own(rows: Rows) -> Draft:
     return draft
 
 
-def _count_times(draft: Draft, column: Column) -> None:
-    """Take arrivals that are dates and times as seconds from the earliest."""
+def _count_times(draft: Draft, column: RawColumn) -> None:
+    """Turn arrivals that are dates and times into seconds from the earliest."""
     first = next((value for value in column.values if value is not None), None)
     if isinstance(first, datetime) or (isinstance(first, str) and _TIME.match(first)):
         seconds, earliest = seconds_from_earliest(column, draft.problems)
-        draft.columns["arrived_at"] = Column(column.label, seconds)
+        draft.columns["arrived_at"] = RawColumn(column.label, seconds)
         draft.notes.append(f"{column.label}: times, counted in seconds from {earliest}")
     elif isinstance(first, int | float) and first > _FAR:
         draft.notes.append(
@@ -173,16 +181,16 @@ def _count_times(draft: Draft, column: Column) -> None:
 
 
 def seconds_from_earliest(
-    column: Column, problems: dict[int, str]
+    column: RawColumn, problems: dict[int, str]
 ) -> tuple[list[float | None], str]:
     """Dates and times as seconds from the earliest of them.
 
     Parameters
     ----------
-    column : Column
-        ISO 8601 texts or datetimes; one without a zone is in UTC.
+    column : RawColumn
+        ISO 8601 texts or datetimes; one without a time zone is in UTC.
     problems : dict of int to str
-        Takes what is neither, by its position.
+        Values that are neither are added here, by position.
 
     Returns
     -------
@@ -209,7 +217,7 @@ def seconds_from_earliest(
 def _add_outcome(draft: Draft, agent: str, key: str, values: list[Any]) -> None:
     name = f"outcomes.{agent}.{key}"
     if agent and key in OUTCOMES and name not in draft.columns:
-        draft.columns[name] = Column(name, values)
+        draft.columns[name] = RawColumn(name, values)
         return
     reason = (
         f"{name}: given twice, in an object and in a column of its own; leave one out"
@@ -224,23 +232,23 @@ def _add_outcome(draft: Draft, agent: str, key: str, values: list[Any]) -> None:
 def check(
     drafts: Sequence[Draft], *, on_error: str = "raise", agents: Collection[str] | None = None
 ) -> tuple[pd.DataFrame, tuple[Skipped, ...]]:
-    """Check every record; the valid ones as one table, and what was left out.
+    """Check every record.
 
     Parameters
     ----------
     drafts : sequence of Draft
         One a file.
     on_error : {"raise", "skip"}
-        Whether the first bad record is an error or is left out and listed.
+        Whether a bad record is an error, or is left out and listed.
     agents : collection of str, optional
         The names under which outcomes may be recorded. Default: any.
 
     Returns
     -------
     frame : DataFrame
-        Columns of :data:`BASE` and ``outcomes.<agent>.<field>``.
+        The valid records: columns of :data:`BASE` and ``outcomes.<agent>.<field>``.
     skipped : tuple of Skipped
-        What was left out, in the order of the files.
+        The others, in the order of the files.
 
     Raises
     ------
@@ -250,7 +258,7 @@ def check(
     if on_error not in ("raise", "skip"):
         raise CorpusError(f"on_error is {shown(on_error)}; allowed are 'raise' and 'skip'")
     frames, skipped = [], []
-    seen: dict[str, str] = {}
+    seen: dict[str, int] = {}
     for draft in drafts:
         frames.append(_checked(draft, agents, seen))
         rows = draft.rows
@@ -274,12 +282,12 @@ def check(
 def outcome_arrays(
     frame: pd.DataFrame,
 ) -> tuple[tuple[str, ...], dict[str, NDArray[np.float64]]]:
-    """The dotted columns of a checked table as one array an outcome.
+    """The dotted columns of a checked table as one array for each outcome.
 
     Returns
     -------
     agents : tuple of str
-        Those of whom anything was recorded, in the order of the columns.
+        Those with a recorded outcome, in the order of the columns.
     outcomes : dict of str to ndarray, shape (tasks, agents)
         One for each of :data:`OUTCOMES`; NaN where not recorded.
     """
@@ -297,7 +305,7 @@ def outcome_arrays(
 
 
 def _agent_and_field(name: str) -> tuple[str, str]:
-    # An agent's name may hold dots, a field has none.
+    # An agent's name may contain dots, a field has none.
     agent, _, key = name.removeprefix("outcomes.").rpartition(".")
     return agent, key
 
@@ -307,17 +315,14 @@ def _said(skipped: Sequence[Skipped]) -> str:
     return f"{skipped[0]}{more}"
 
 
-def _checked(draft: Draft, agents: Collection[str] | None, seen: dict[str, str]) -> pd.DataFrame:
-    """The good rows of a draft; the others go into its problems."""
+def _checked(draft: Draft, agents: Collection[str] | None, seen: dict[str, int]) -> pd.DataFrame:
+    """The valid rows of a draft; the others are added to its problems."""
     size, csv = len(draft.rows), draft.rows.kind == "csv"
     columns: dict[str, Any] = {}
     for name in BASE:
-        column = draft.columns.get(name)
+        column = draft.columns.get(name, RawColumn(name, [None] * size))
         if name in _STRINGS:
-            values = [None] * size if column is None else column.values
-            columns[name] = _strings(name, column, values, draft.problems)
-        elif column is None:
-            columns[name] = np.full(size, np.nan)
+            columns[name] = _strings(name, column, draft.problems)
         else:
             columns[name] = _numbers(column, math.inf, csv, draft.problems)
     for name, column in draft.columns.items():
@@ -329,40 +334,34 @@ def _checked(draft: Draft, agents: Collection[str] | None, seen: dict[str, str])
         columns[name] = _numbers(column, 1.0 if key == "quality" else math.inf, csv, draft.problems)
     _refuse_repeats(columns["id"], draft, seen)
     keep = np.delete(np.arange(size), list(draft.problems))
-    frame = {
-        name: pd.array(
-            [values[row] for row in keep] if draft.problems else list(values), dtype=STRING
-        )
-        if name in _STRINGS
-        else values[keep]
-        for name, values in columns.items()
-    }
-    return pd.DataFrame(frame, index=pd.RangeIndex(len(keep)))
+    for name, values in columns.items():
+        if name in _STRINGS:
+            kept = [values[row] for row in keep] if draft.problems else values
+            columns[name] = pd.array(pa.array(kept, pa.large_string()), dtype=STRING)
+        elif draft.problems:
+            columns[name] = values[keep]
+    return pd.DataFrame(columns, index=pd.RangeIndex(len(keep)))
 
 
-def _strings(
-    name: str, column: Column | None, values: Sequence[Any], problems: dict[int, str]
-) -> Sequence[str]:
+def _strings(name: str, column: RawColumn, problems: dict[int, str]) -> Sequence[str]:
+    values = column.values
+    if name == "category":
+        values = ["" if value is None else value for value in values]
     if _all_clean(values, name):
         return values
-    label = name if column is None else column.label
     result = []
     for row, value in enumerate(values):
-        text = value
-        if value is None and name == "category":
-            text = ""
-        elif name == "id" and type(value) is int:
-            text = str(value)
+        text = str(value) if name == "id" and type(value) is int else value
         reason = _string_trouble(text, name)
         if reason is not None:
-            problems.setdefault(row, f"{label}: {reason}")
+            problems.setdefault(row, f"{column.label}: {reason}")
             text = ""
         result.append(text)
     return result
 
 
 def _all_clean(values: Sequence[Any], name: str) -> bool:
-    """Whether a look at the whole column finds every value good, as in most files."""
+    """Whether every value is allowed, found by a look at the whole column."""
     if set(map(type, values)) != {str} or (name == "id" and not all(map(str.strip, values))):
         return False
     try:
@@ -388,9 +387,9 @@ def _string_trouble(text: Any, name: str) -> str | None:
 
 
 def _numbers(
-    column: Column, high: float, csv: bool, problems: dict[int, str]
+    column: RawColumn, high: float, csv: bool, problems: dict[int, str]
 ) -> NDArray[np.float64]:
-    """Float64 of a column, NaN where there is nothing or something wrong."""
+    """A column as float64, NaN where a value is missing or not allowed."""
     if (whole := _all_numbers(column, high, csv)) is not None:
         return whole
     result = np.full(len(column.values), np.nan)
@@ -412,8 +411,8 @@ def _numbers(
     return result
 
 
-def _all_numbers(column: Column, high: float, csv: bool) -> NDArray[np.float64] | None:
-    """The whole column at once, if every value in it is good, as in most files."""
+def _all_numbers(column: RawColumn, high: float, csv: bool) -> NDArray[np.float64] | None:
+    """The whole column at once, if every value in it is allowed."""
     values = column.values
     kinds = set(map(type, values)) - {type(None)}
     if not (kinds <= {float, int} or (csv and kinds == {str})):
@@ -428,7 +427,7 @@ def _all_numbers(column: Column, high: float, csv: bool) -> NDArray[np.float64] 
 
 
 def _refuse_agent(
-    agent: str, column: Column, agents: Collection[str], problems: dict[int, str]
+    agent: str, column: RawColumn, agents: Collection[str], problems: dict[int, str]
 ) -> None:
     near = get_close_matches(agent, agents, n=1)
     hint = f"; did you mean {shown(near[0])}?" if near else ""
@@ -438,16 +437,22 @@ def _refuse_agent(
             problems.setdefault(row, reason)
 
 
-def _refuse_repeats(ids: list[str], draft: Draft, seen: dict[str, str]) -> None:
+def _refuse_repeats(ids: Sequence[str], draft: Draft, seen: dict[str, int]) -> None:
+    """Report ids that occurred before; ``seen`` holds the line or row of each."""
     rows = draft.rows
-    label = draft.columns["id"].label if "id" in draft.columns else "id"
-    for row, name in enumerate(ids):
+    own = dict(zip(ids, rows.lines, strict=True))
+    if not draft.problems and len(own) == len(ids) and seen.keys().isdisjoint(own):
+        seen.update(own)
+        return
+    for row, (name, line) in enumerate(zip(ids, rows.lines, strict=True)):
         if row in draft.problems:
             continue
         if name in seen:
-            draft.problems[row] = f"{label}: {shown(name)} is already the id of {seen[name]}"
+            label = draft.columns["id"].label
+            first = f"{rows.unit} {seen[name]}"
+            draft.problems[row] = f"{label}: {shown(name)} is already the id of {first}"
         else:
-            seen[name] = f"{rows.unit} {rows.lines[row]}"
+            seen[name] = line
 
 
 def _list(names: Collection[str]) -> str:

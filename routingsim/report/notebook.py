@@ -3,12 +3,11 @@
 import json
 import os
 from collections.abc import Mapping
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from routingsim.errors import SimulationError
-from routingsim.files import written
+from routingsim.files import bundled, written
 
 __all__ = ["write_notebook"]
 
@@ -36,7 +35,7 @@ def write_notebook(path: str | os.PathLike[str], parameters: Mapping[str, Any]) 
     SimulationError
         If the file cannot be written.
     """
-    notebook = json.loads(_template().read_text(encoding="utf-8"))
+    notebook = json.loads((bundled("notebooks") / "report.ipynb").read_text(encoding="utf-8"))
     for cell in notebook["cells"]:
         if cell["cell_type"] == "code":
             cell.update(outputs=[], execution_count=None)
@@ -56,10 +55,3 @@ def _filled(line: str, parameters: Mapping[str, Any]) -> str:
         return line
     _, mark, said = line.rstrip("\n").partition("  # ")
     return f"{name} = {parameters[name]!r}{mark}{said}" + "\n" * line.endswith("\n")
-
-
-def _template() -> Path:
-    """Inside the package when installed, beside it in a checkout."""
-    package = Path(str(files("routingsim")))
-    inside = package / "notebooks"
-    return (inside if inside.is_dir() else package.parent / "notebooks") / "report.ipynb"

@@ -1,9 +1,11 @@
 """A corpus keeps what it was given, in order, and says what it changed."""
 
+import copy
 import gzip
 import hashlib
 import html.parser
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -159,6 +161,55 @@ def test_a_corpus_travels_to_another_process() -> None:
     assert pickle.loads(pickle.dumps(corpus)) == corpus
 
 
+@pytest.mark.parametrize(
+    "again", [copy.copy, copy.deepcopy, lambda corpus: pickle.loads(pickle.dumps(corpus))]
+)
+def test_copies_are_equal_and_as_frozen(again: Callable[[Corpus], Corpus]) -> None:
+    corpus = again(Corpus.from_frame(frame(), "mine"))
+    assert corpus == Corpus.from_frame(frame(), "mine")
+    assert corpus.outcomes["quality"].flags.writeable is False
+    with pytest.raises(TypeError, match="does not support item assignment"):
+        corpus.outcomes["quality"] = np.zeros((6, 2))  # pyright: ignore[reportIndexIssue]
+
+
+def test_tasks_are_a_copy() -> None:
+    corpus = Corpus.from_frame(frame())
+    tasks = corpus.tasks
+    tasks["text"] = "other"
+    tasks.loc[0, "id"] = "other"
+    tasks["arrived_at"] += 1.0
+    del tasks["category"]
+    assert corpus == Corpus.from_frame(frame())
+    assert corpus.texts[0].as_py() == corpus.tasks["text"].iloc[0] == "text, number\n0"
+    with pytest.raises(ValueError, match="read-only"):
+        corpus.tasks["prompt_tokens"].to_numpy()[0] = 1.0
+    with pytest.raises(AttributeError):
+        corpus.tasks = tasks  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_other_forms_of_a_corpus() -> None:
+    corpus = Corpus.from_frame(frame(2), "a|b")
+    assert corpus.to_dict() == {
+        "name": "a|b",
+        "tasks": 2,
+        "categories": {"maths": 1},
+        "agents": ["m.v1", "n"],
+        "source": "DataFrame",
+        "sha256": corpus.sha256,
+        "notes": [],
+    }
+    assert corpus.to_markdown().splitlines() == [
+        "| corpus | a\\|b |",
+        "| --- | --- |",
+        "| tasks | 2 |",
+        "| categories | maths 1 |",
+        "| arrivals | none |",
+        "| recorded quality | m.v1 0.050, n quality not recorded |",
+        "| source | DataFrame |",
+    ]
+    assert corpus.to_html() == corpus._repr_html_()
+
+
 # -- texts, arrivals, outcomes -------------------------------------------------------------------
 
 
@@ -277,7 +328,7 @@ def test_a_longer_trace_goes_round() -> None:
     joined = Corpus.from_frame(frame(2)).with_arrivals(trace([0.0, 1.0, 2.0, 3.0, 4.0]))
     assert ids(joined) == ["t0", "t1", "t0#2", "t1#2", "t0#3"]
     assert joined.outcomes["quality"][:, 0].tolist() == [0.0, 0.1, 0.0, 0.1, 0.0]
-    assert "its 2 tasks come round again" in joined.notes[0]
+    assert "the 2 tasks are repeated" in joined.notes[0]
 
 
 def test_a_shorter_trace_leaves_tasks_out() -> None:
@@ -301,7 +352,7 @@ def test_with_arrivals_refuses() -> None:
     corpus = Corpus.from_frame(frame(2))
     with pytest.raises(CorpusError, match="frame has no arrival times"):
         corpus.with_arrivals(corpus)
-    with pytest.raises(CorpusError, match="no tasks to meet"):
+    with pytest.raises(CorpusError, match="frame has no tasks for the arrivals"):
         corpus.head(0).with_arrivals(trace([0.0]))
     clash = frame(2)
     clash["id"] = ["a", "a#2"]

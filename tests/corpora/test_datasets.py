@@ -9,10 +9,12 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from routingsim.agents import load_agents
 from routingsim.corpora.catalogue import DATASETS, Dataset
+from routingsim.corpora.corpus import Corpus
 from routingsim.corpora.datasets import data_folder, list_corpora, load_corpus
 from routingsim.errors import CorpusError
 
@@ -161,7 +163,7 @@ def publish(
 
     def publish(data: bytes, sha256: str) -> None:
         (folder / "served.csv").write_bytes(data)
-        dataset = Dataset("served", "served.csv", "", "", "", sha256, "csv", "MIT", 1, "a test")
+        dataset = Dataset("served", "served.csv", "", "", "", "csv", "MIT", "a test", sha256, 1)
         monkeypatch.setitem(DATASETS, "served", dataset)  # type: ignore[arg-type]
         monkeypatch.setattr(Dataset, "url", f"{address}/served.csv")
 
@@ -254,6 +256,32 @@ def test_unknown_name_suggests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     Path("mine.csv").write_text("id,text\na,one\n")
     corpus = load_corpus("mine.csv")
     assert (corpus.name, corpus.source) == ("mine", "mine.csv")
+
+
+def test_a_frame_is_a_corpus() -> None:
+    frame = pd.DataFrame({"id": ["a", "b"], "text": ["one", "two"], "arrived_at": [0.0, -1.0]})
+    said = (
+        "frame, row 2: arrived_at: expected a finite number >= 0, found -1.0. Mend the file, or "
+        "leave such records out with on_error='skip' (--on-error skip)"
+    )
+    with pytest.raises(CorpusError) as caught:
+        load_corpus(frame)
+    assert str(caught.value) == said
+    corpus = load_corpus(frame, on_error="skip")
+    assert corpus == Corpus.from_frame(frame.head(1))
+    assert (corpus.name, corpus.source, corpus.tasks["id"].tolist()) == (
+        "frame",
+        "DataFrame",
+        ["a"],
+    )
+    assert load_corpus(corpus) is corpus
+
+
+def test_what_cannot_be_a_corpus_is_named() -> None:
+    with pytest.raises(CorpusError) as caught:
+        load_corpus(["one", "two"])  # pyright: ignore[reportArgumentType]
+    said = "corpus: expected a name, a path, a DataFrame or a Corpus, found an array (list)"
+    assert str(caught.value) == said
 
 
 def test_the_cache_folder(monkeypatch: pytest.MonkeyPatch) -> None:

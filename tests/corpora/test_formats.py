@@ -294,7 +294,7 @@ def test_csv_lines_count_through_quoted_newlines(write: Write) -> None:
         ("tasks.csv", b"id|text\na|one\n", r"'id', 'text' is missing; found 'id|text'"),
         ("tasks.csv", b"ID,Prompt\na,b\n", "rename 'ID' to 'id', rename 'Prompt' to 'text'"),
         ("tasks.csv", b"text\none\n", "'id' is missing; .*give every task an id of its own"),
-        ("tasks.csv", b"hello\nworld\n", "the first line is to name the columns"),
+        ("tasks.csv", b"hello\nworld\n", "the first line must name the columns"),
         ("tasks.csv", b"id,prompt\na,b\n", "no column of True and False.*call the columns id and"),
         ("tasks.xlsx", b"PK\x03\x04\x14\0\0", "is a zip archive or an Excel workbook"),
         ("tasks.jsonl.xz", b"\xfd7zXZ\0\0", "is compressed by xz; unpack it, or use gzip"),
