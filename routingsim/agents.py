@@ -1,14 +1,13 @@
-"""Agents and pools of them, and the TOML files they are written down in."""
+"""Agents and pools of them, and the TOML files that describe them."""
 
-import html
 import math
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
-from importlib import resources
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 import numpy as np
@@ -17,11 +16,13 @@ from numpy.typing import NDArray
 
 from routingsim import display
 from routingsim.errors import AgentError
+from routingsim.files import bundled
 from routingsim.messages import AgentInfo
 
-__all__ = ["Agent", "AgentPool", "load_agents", "shipped_pools"]
+__all__ = ["Agent", "AgentPool", "PoolLike", "builtin_pools", "load_agents"]
 
-_NAMED = 40  # agents that a pool's text names
+_NAMED = 40  # agents that a pool's representation names
+_HEADS = ("agent", "id", "USD / 1,000 tokens", "service (s)", "slots", "strengths")
 
 NonNegative = Annotated[float, msgspec.Meta(ge=0)]
 Positive = Annotated[float, msgspec.Meta(gt=0)]
@@ -32,7 +33,7 @@ Identifier = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$
 
 
 class _Fields(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What an agent is made of, and what each field allows."""
+    """The fields of an agent, and the values that each allows."""
 
     id: Identifier
     name: str
@@ -60,7 +61,7 @@ class Agent(
     Parameters
     ----------
     id, name, strengths
-        How routers and readers call it.
+        Its key for routers, its name for readers, and what it is good at.
     cost : float
         USD per 1,000 tokens, prompt and answer alike.
     latency : float
@@ -75,13 +76,13 @@ class Agent(
     ttft : float, optional
         Seconds to the first token (``tokens`` only).
     tokens_per_second : float, optional
-        Speed after the first token (``tokens`` only).
+        Tokens per second after the first (``tokens`` only).
     output_tokens : float
         Mean length of an answer in tokens, used where a corpus records none.
     concurrency : int
         Slots: calls that run at the same time.
     queue_limit : int, optional
-        Tasks that may wait; one more is shed. No limit by default.
+        Most tasks that may wait; a further one is shed. No limit by default.
     patience : float, optional
         Seconds a task waits before it gives up (timed out). No limit by default.
     error_rate : float
@@ -123,14 +124,14 @@ class Agent(
 
     @property
     def mean_service(self) -> float:
-        """Mean service time in seconds that may be counted on before any call."""
+        """Mean service time in seconds, as it is known before any call."""
         if self.service == "tokens" and self.tokens_per_second is not None:
             return (self.ttft or 0.0) + self.output_tokens / self.tokens_per_second
         return self.latency
 
     @property
     def info(self) -> AgentInfo:
-        """The agent as it goes over the wire."""
+        """The agent as messages describe it."""
         return AgentInfo(self.name, self.id, self.strengths, self.cost, self.latency)
 
     def __repr__(self) -> str:
@@ -147,31 +148,34 @@ class Agent(
         return "\n".join(line.rstrip() for line in lines)
 
     def _repr_html_(self) -> str:
-        return AgentPool((self,))._repr_html_()
+        return AgentPool((self,)).to_html()
 
 
 @dataclass(frozen=True)
 class AgentPool(Sequence[Agent]):
     """A fixed, ordered set of agents with different ids.
 
-    ``pool["gpt-4"]`` and ``pool[0]`` give an agent, ``pool.frame`` all of them
-    as a table.
+    ``pool["gpt-4"]`` and ``pool[0]`` give an agent, ``pool.to_frame()`` a table of all.
 
     Raises
     ------
     AgentError
-        If the pool is empty or two agents share an id.
+        If the pool is empty, two agents share an id, or something is not an agent.
     """
 
     agents: tuple[Agent, ...]
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "agents", tuple(self.agents))
+        if others := [each for each in self.agents if not isinstance(each, Agent)]:
+            raise AgentError(
+                f"a pool holds agents, not {others[0]!r:.60}; load_agents takes dicts too"
+            )
         if not self.agents:
             raise AgentError("a pool needs at least one agent, and this one has none")
         twice = sorted({a for a in self.ids if self.ids.count(a) > 1})
         if twice:
-            raise AgentError(f"agent id {twice[0]!r} is there twice: ids must differ")
+            raise AgentError(f"agent id {twice[0]!r} occurs twice: ids must differ")
 
     def __len__(self) -> int:
         return len(self.agents)
@@ -210,101 +214,136 @@ class AgentPool(Sequence[Agent]):
 
     @property
     def capacity(self) -> float:
-        """Tasks per second that all slots serve together when none idles."""
+        """Tasks per second that the slots serve when none is idle."""
         return float((self.column("concurrency") / self.column("mean_service")).sum())
 
-    @property
-    def frame(self) -> pd.DataFrame:
-        """A row an agent, a column a field."""
+    def to_frame(self) -> pd.DataFrame:
+        """A row for each agent, a column for each field."""
         return pd.DataFrame([msgspec.structs.asdict(agent) for agent in self.agents])
+
+    def to_dict(self) -> dict[str, Any]:
+        """The pool as an agents file has it, which :func:`load_agents` reads back."""
+        return {
+            "agents": [
+                {field: value for field, value in msgspec.to_builtins(agent).items()
+                 if value is not None}
+                for agent in self.agents
+            ]
+        }  # fmt: skip
+
+    def to_html(self) -> str:
+        """The table that notebooks show: HTML without scripts, of the first 40 agents."""
+        more = len(self) - display.MOST_ROWS
+        notes = [f"{more:,} more agents"] if more > 0 else []
+        rows = self._rows()[: display.MOST_ROWS]
+        return display.card(f"{len(self):,} agents", display.table(_HEADS, rows), notes)
+
+    def to_markdown(self) -> str:
+        """The same table of all agents in Markdown."""
+        return display.markdown(_HEADS, self._rows())
+
+    def _rows(self) -> list[tuple[str, ...]]:
+        return [
+            (
+                agent.name,
+                agent.id,
+                f"{agent.cost:g}",
+                f"{agent.latency:g} ± {agent.latency * agent.latency_cv:.2g}",
+                str(agent.concurrency),
+                ", ".join(agent.strengths),
+            )
+            for agent in self.agents
+        ]
 
     def __repr__(self) -> str:
         more = [f"{len(self) - _NAMED} more"] if len(self) > _NAMED else []
         return display.wrapped(f"AgentPool({', '.join([*self.ids[:_NAMED], *more])})", " " * 10)
 
     def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><th style='text-align:left'>{html.escape(a.name)}</th>"
-            f"<td><code>{html.escape(a.id)}</code></td><td>{a.cost:g}</td>"
-            f"<td>{a.latency:g} ± {a.latency * a.latency_cv:.2g}</td><td>{a.concurrency}</td>"
-            f"<td style='text-align:left'>{html.escape(', '.join(a.strengths))}</td></tr>"
-            for a in self.agents[: display.MOST_ROWS]
-        )
-        more = len(self) - display.MOST_ROWS
-        return (
-            "<table><thead><tr><th style='text-align:left'>agent</th><th>id</th>"
-            "<th>USD / 1,000 tokens</th><th>service (s)</th><th>slots</th>"
-            f"<th style='text-align:left'>strengths</th></tr></thead><tbody>{rows}</tbody></table>"
-            + (f"<p>{more:,} agents more</p>" if more > 0 else "")
-        )
+        return self.to_html()
 
 
 class _AgentsFile(msgspec.Struct, forbid_unknown_fields=True):
     agents: list[Agent]
 
 
-def load_agents(source: str | Path = "default") -> AgentPool:
-    """Read a pool of agents.
+PoolLike = str | os.PathLike[str] | Mapping[str, Any] | Iterable[Agent | Mapping[str, Any]]
+"""What :func:`load_agents` makes a pool of."""
+
+
+def load_agents(source: PoolLike | None = "default") -> AgentPool:
+    """A pool of agents, by name, from a TOML file, or from Python values.
 
     Parameters
     ----------
-    source
-        Path of a TOML file with an ``[[agents]]`` table for each agent, or the
-        name of a pool that is shipped: ``default`` (five agents), or one of
-        :func:`shipped_pools`.
+    source : str, path, AgentPool, dict, or list of Agent or dict
+        The path of a TOML file with an ``[[agents]]`` table for each agent; the name of a
+        pool that comes with routingsim, one of :func:`builtin_pools`; a dict with the
+        content of such a file; or a list of agents, each an :class:`Agent` or a dict of its
+        fields. A pool is returned as it is; None stands for the five default agents.
 
     Raises
     ------
     AgentError
-        If the file is absent or not TOML, or a field is unknown, missing or
-        out of its range; the message names file, agent and field.
+        If there is no such pool or file, or a field is unknown, missing or out of its
+        range; the message names file, agent and field.
     """
-    path = _pool_path(source)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        names = ", ".join(shipped_pools())
-        why = error.strerror if isinstance(error, OSError) else error
+    if isinstance(source, AgentPool):
+        return source
+    source = "default" if source is None else source
+    if isinstance(source, str | os.PathLike):
+        path = builtin_pools().get(str(source), Path(source))
+        return _pool(_toml(path), f"{path}: ")
+    if isinstance(source, Mapping):
+        return _pool(source, "agents: ")
+    if not isinstance(source, Iterable) or isinstance(source, pd.DataFrame | Agent | bytes):
         raise AgentError(
-            f"{source}: cannot be read as an agents file ({why}); "
-            f"give a TOML file, or a shipped pool: {names}"
-        ) from None
-    try:
-        return AgentPool(tuple(msgspec.toml.decode(text, type=_AgentsFile).agents))
-    except msgspec.MsgspecError as error:
-        raise AgentError(f"{path}: {_explain(str(error), text)}") from None
-    except AgentError as error:
-        raise AgentError(f"{path}: {error}") from None
+            "agents: expected a name, a path, a dict, or a list of agents, found "
+            f"{type(source).__name__}"
+        )
+    return _pool({"agents": list(source)}, "agents: ")
 
 
-def shipped_pools() -> dict[str, Path]:
+def builtin_pools() -> dict[str, Path]:
     """The pools that come with routingsim, by name: paths of their TOML files."""
     return {
         path.stem.removeprefix("agents").removeprefix("-") or "default": path
-        for path in sorted(_data_folder().glob("agents*.toml"))
+        for path in sorted(bundled("data").glob("agents*.toml"))
     }
 
 
-def _pool_path(source: str | Path) -> Path:
-    shipped = shipped_pools()
-    return shipped[source] if isinstance(source, str) and source in shipped else Path(source)
+def _toml(path: Path) -> Any:
+    try:
+        return msgspec.toml.decode(path.read_bytes())
+    except msgspec.MsgspecError as error:
+        raise AgentError(f"{path}: {error}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        names = ", ".join(builtin_pools())
+        why = error.strerror if isinstance(error, OSError) else error
+        raise AgentError(
+            f"{path}: cannot be read as an agents file ({why}); give a TOML file, or the name of "
+            f"a pool: {names}"
+        ) from None
 
 
-def _data_folder() -> Path:
-    """The data folder: inside the package when installed, beside it in a checkout."""
-    package = Path(str(resources.files("routingsim")))
-    inside = package / "data"
-    return inside if inside.is_dir() else package.parent / "data"
+def _pool(content: Any, place: str) -> AgentPool:
+    """A pool from the content of an agents file."""
+    try:
+        return AgentPool(tuple(msgspec.convert(content, _AgentsFile).agents))
+    except msgspec.MsgspecError as error:
+        raise AgentError(f"{place}{_explain(str(error), content)}") from None
+    except AgentError as error:
+        raise AgentError(f"{place}{error}") from None
 
 
-def _explain(message: str, text: str) -> str:
-    """Say which agent a msgspec error is about, by its id where it has one."""
+def _explain(message: str, content: Any) -> str:
+    """Say which agent an error of msgspec is about, by its id where it has one."""
     what, _, path = message.partition(" - at `$.")
     if not path.startswith("agents["):
         return message
     number = int(path[len("agents[") : path.index("]")])
-    record = msgspec.toml.decode(text)["agents"][number]
-    if not isinstance(record, dict):
+    record = content["agents"][number]
+    if not isinstance(record, Mapping):
         return f"agent {number + 1}: {what}"
     field = path.partition("].")[2].rstrip("`")
     where = f"agent {number + 1}" + (f" ({record['id']})" if record.get("id") else "")
@@ -314,7 +353,7 @@ def _explain(message: str, text: str) -> str:
 
 
 def _allowed(what: str) -> str:
-    """What msgspec says, with the names to choose from where it gives none."""
+    """A message of msgspec, with the allowed values where it names none."""
     if what.startswith("Invalid enum value"):  # only of `service`
         return f"Expected one of {', '.join(get_args(Service))}"
     return what

@@ -1,4 +1,4 @@
-"""The live router: score a text, choose an agent, explain, publish, learn, count."""
+"""The live router: it scores a text, chooses an agent, explains the choice and learns from it."""
 
 import math
 import os
@@ -16,9 +16,10 @@ from numba import njit, types
 from numba.extending import register_jitable
 from numpy.typing import NDArray
 
-from routingsim import rng
-from routingsim.agents import Agent, AgentPool, load_agents
+from routingsim import display, rng
+from routingsim.agents import Agent, PoolLike, load_agents
 from routingsim.corpora.corpus import CHARACTERS_PER_TOKEN, Corpus
+from routingsim.corpora.datasets import CorpusLike, load_corpus
 from routingsim.errors import PolicyError, RoutingSimError
 from routingsim.messages import (
     AgentStatus,
@@ -42,33 +43,33 @@ __all__ = ["Publisher", "TaskRouter", "status_of"]
 
 
 class Publisher(Protocol):
-    """Whoever tells the world: anything with these two methods."""
+    """Where decisions and statuses go: any object with these two methods."""
 
     def publish_routing_decision(self, decision: RoutingDecision) -> None:
-        """Hand over a decision; must not block."""
+        """Take a decision, without blocking."""
 
     def publish_agent_status(self, status: AgentStatus) -> None:
-        """Hand over a status; must not block."""
+        """Take a status, without blocking."""
 
 
 PART = 500
-"""Decisions of a batch that are handed to the publisher at once."""
+"""Decisions of a batch that the publisher gets in one call."""
 
 _FACTORS = ("length", "punctuation", "unique_tokens")
 
 _Table = NDArray[np.float64]
-_Columns = tuple[list[float], list[float], list[int], _Table, _Table]
-"""Tasks' d_var, prompt tokens, categories, features and predictions."""
+_State = tuple[list[float], list[float], list[int], _Table, _Table]
+"""The d_var, prompt tokens, categories, features and predictions of tasks."""
 
 _Row = tuple[float, float, int, _Table, _Table]
 """The same of one task."""
 
 _NOTHING = np.zeros(0)
-"""Features or predictions for a policy that asked for none."""
+"""Features or predictions for a policy without any."""
 
 
 class _InFlight(msgspec.Struct, frozen=True, gc=False):
-    """What is kept of a task until it completes."""
+    """A task in flight."""
 
     agent: int
     routed_at: float
@@ -76,40 +77,48 @@ class _InFlight(msgspec.Struct, frozen=True, gc=False):
 
 
 class TaskRouter:
-    """Routes tasks one by one or in batches, and publishes what it decides.
+    """Routes tasks one by one or in batches, and publishes its decisions.
 
-    The policy is the very object that the simulator runs. A task counts as in
-    flight (busy, or queued where all the agent's slots are in use) until
-    :meth:`complete` is called for it. Safe to use from several threads.
+    The policy is the same object that the simulator runs. A task is in flight (busy, or
+    queued where all the agent's slots are in use) until :meth:`complete` is called for it.
+    Several threads may use one router.
 
     Parameters
     ----------
-    pool : AgentPool, optional
-        The agents; the five defaults if not given.
+    pool : optional
+        The agents: anything :func:`routingsim.load_agents` takes; the five defaults if
+        not given.
     policy
         Anything :func:`routingsim.policies.make_policy` takes.
     publisher : Publisher, optional
         Where decisions and statuses go.
-    corpus : Corpus, optional
-        What fitted policies are fitted on, and the categories they know.
+    corpus : optional
+        The tasks on which fitted policies are fitted, and whose categories they know:
+        anything :func:`routingsim.load_corpus` takes.
     seed : int
-        Of the policy's own random draws.
+        Seed of the policy's own random numbers.
     recent : int
-        How many decisions :meth:`stats` remembers.
+        Number of decisions that :meth:`stats` lists.
+
+    Raises
+    ------
+    AgentError, CorpusError, PolicyError
+        If there is no such pool, corpus or policy, or they do not go together.
     """
 
     def __init__(
         self,
-        pool: AgentPool | None = None,
+        pool: PoolLike | None = None,
         policy: str | Policy | Kernel | Callable[..., int] = "threshold",
         *,
         publisher: Publisher | None = None,
-        corpus: Corpus | None = None,
+        corpus: CorpusLike | None = None,
         seed: int = 0,
         recent: int = 100,
     ) -> None:
-        self.pool = load_agents() if pool is None else pool
-        self.policy = make_policy(self.pool, policy, corpus)
+        self.pool = load_agents(pool)
+        known = None if corpus is None else load_corpus(corpus)
+        self.policy = make_policy(self.pool, policy, known)
         self.publisher = publisher
         self.memory = np.array(self.policy.memory, dtype=np.float64)
         agents = len(self.pool)
@@ -122,10 +131,11 @@ class TaskRouter:
             service=self.pool.column("mean_service"),
             up=np.ones(agents, np.int64),
         )
-        self._categories = {} if corpus is None else corpus.category_codes
+        self._categories = {} if known is None else known.category_codes
         self._infos = [agent.info for agent in self.pool]
-        kernel = self.policy.choose
-        self._choose = kernel.python if self.policy.interpreted else kernel.entry
+        choose, learn = self.policy.choose, self.policy.learn
+        self._choose = choose.python if self.policy.interpreted else choose.entry
+        self._learn: Any = learn.python if self.policy.interpreted else learn.compiled
         self._used = [0] * agents
         self._nobody = False  # whether every agent is offline
         self._recent: deque[RoutingDecision] = deque(maxlen=recent)
@@ -135,6 +145,13 @@ class TaskRouter:
         self._began = time.monotonic()
         self._lock = threading.Lock()
 
+    def __repr__(self) -> str:
+        publisher = type(self.publisher).__name__ if self.publisher else "no publisher"
+        return display.wrapped(
+            f"TaskRouter({self.policy.name}: {', '.join(self.pool.ids[:10])}"
+            f"{', …' * (len(self.pool) > 10)}; {publisher}; {self._routed:,} tasks routed)"
+        )
+
     def route(
         self, text: str, *, task_id: str | None = None, category: str = "", attempt: int = 0
     ) -> RoutingDecision:
@@ -143,11 +160,13 @@ class TaskRouter:
         Parameters
         ----------
         text : str
+            The task.
         task_id : str, optional
-            A new one if not given.
+            Its id; a random UUID if not given.
         category : str
+            Its category, for policies that know categories.
         attempt : int
-            0 for the first try; a cascade goes on to its next agent with 1, 2, …
+            0 for the first try; a cascade chooses its next agent with 1, 2, …
 
         Raises
         ------
@@ -167,43 +186,45 @@ class TaskRouter:
             self.publisher.publish_agent_status(status)
         return decision
 
-    def route_batch(self, tasks: Corpus | Sequence[str]) -> pd.DataFrame:
+    def route_batch(self, tasks: Corpus | pd.DataFrame | Sequence[str]) -> pd.DataFrame:
         """Choose an agent for each task in order, and publish the decisions.
 
         Parameters
         ----------
-        tasks : Corpus or sequence of str
-            A corpus (its ids are kept) or plain texts.
+        tasks : Corpus, DataFrame or sequence of str
+            A corpus, whose ids are kept, or plain texts.
 
         Returns
         -------
         DataFrame
-            A row a task: task_id, agent, d_var, reason, timestamp (ms since the epoch).
+            A row for each task: task_id, agent, d_var, reason, timestamp (ms since the epoch).
 
         Raises
         ------
         RoutingSimError
-            If an id is in flight already, or there twice; nothing is routed then.
+            If an id is in flight already, or occurs twice; no task is routed then.
         """
-        if isinstance(tasks, Corpus):
-            ids, texts, categories = (
-                tasks.tasks[column].tolist() for column in ("id", "text", "category")
-            )
+        has_ids = isinstance(tasks, Corpus | pd.DataFrame)
+        if isinstance(tasks, str):
+            raise RoutingSimError("route_batch takes a corpus or a list of texts; route takes one")
+        if has_ids:
+            frame = load_corpus(tasks).tasks
+            ids, texts, categories = (frame[name].tolist() for name in ("id", "text", "category"))
         else:
             texts, categories = list(tasks), [""] * len(tasks)
-            ids = _new_ids(len(texts))  # random: they differ from all others
+            ids = _new_ids(len(texts))
         table = score_column(texts)
         d_var, *counts = (table[name].tolist() for name in ("d_var", *_FACTORS))
         scores = map(ComplexityScore, d_var, map(ComplexityFactors, *counts))
-        columns = self._columns(texts, categories, d_var)
+        columns = self._state_of(texts, categories, d_var)
         with self._lock:
-            if isinstance(tasks, Corpus):
+            if has_ids:
                 self._check_new(ids)
             agents, loads = self._assign(ids, columns)
         stamp = _milliseconds()
         rows = zip(ids, scores, agents, loads, strict=True)
         decisions: list[RoutingDecision] = []
-        # By parts, so that the publisher's sender has work while the rest is written.
+        # In parts: the publisher can send the first while the others are made.
         while part := self._decisions(islice(rows, PART), stamp):
             self._publish(part)
             decisions += part
@@ -232,16 +253,16 @@ class TaskRouter:
         cost: float = math.nan,
         latency: float | None = None,
     ) -> None:
-        """Say how a task went: frees its slot and teaches a learning policy.
+        """Report the outcome of a task: its slot becomes free, and a learning policy learns.
 
         Parameters
         ----------
         task_id : str
-            Of a task in flight.
+            The id of a task in flight.
         status : {"ok", "failed", "timed_out", "shed"}
             How it ended.
         quality : float, optional
-            Of the answer, 0 to 1, where known.
+            Quality of the answer, 0 to 1, where known.
         cost : float, optional
             USD, where known.
         latency : float, optional
@@ -267,13 +288,13 @@ class TaskRouter:
             if flight.task is not None:
                 took = time.monotonic() - flight.routed_at if latency is None else latency
                 outcome = Outcome(STATUS_NAMES.index(status), 0.0, took, took, cost, quality)
-                self._call(self.policy.learn, flight.task, a, outcome, view, self.memory)
+                self._learn(flight.task, a, outcome, view, self.memory)
             told = self._status(a)
         if self.publisher is not None:
             self.publisher.publish_agent_status(told)
 
     def set_offline(self, agent: str, offline: bool = True) -> None:
-        """Take an agent out of the choice, or bring it back; its status is published."""
+        """Exclude an agent from the choice, or admit it again, and publish its status."""
         with self._lock:
             a = self.pool.index(agent)
             self._view.up[a] = int(not offline)
@@ -283,9 +304,9 @@ class TaskRouter:
             self.publisher.publish_agent_status(told)
 
     def stats(self) -> dict[str, Any]:
-        """``totalRoutes``, ``agentUsage`` (every agent, zeros too) and ``recentDecisions``.
+        """``totalRoutes``, ``agentUsage`` (of every agent) and ``recentDecisions``.
 
-        Recent decisions come newest first, as they go over the wire.
+        Recent decisions come newest first, in the form of their messages.
         """
         with self._lock:
             recent = list(reversed(self._recent))
@@ -297,14 +318,14 @@ class TaskRouter:
         }
 
     def statuses(self) -> list[AgentStatus]:
-        """Every agent's status now."""
+        """The present status of every agent."""
         with self._lock:
             return [self._status(a) for a in range(len(self.pool))]
 
-    # -- with the lock held ---------------------------------------------------------
+    # -- called with the lock held --------------------------------------------------
 
     def _assign_one(self, task_id: str, row: _Row, attempt: int) -> tuple[int, float]:
-        """Choose an agent for a task: its index, and its load before."""
+        """Choose an agent for a task; return its index and its load before the task."""
         if task_id in self._in_flight:
             raise RoutingSimError(f"task {task_id!r} is in flight already: ids must differ")
         now = time.monotonic()
@@ -317,12 +338,12 @@ class TaskRouter:
         self._in_flight[task_id] = _InFlight(a, now, task if self.policy.learns else None)
         return a, load
 
-    def _assign(self, ids: list[str], columns: _Columns) -> tuple[list[int], list[float]]:
-        """Choose an agent for each task in order: their indices, and their loads before."""
+    def _assign(self, ids: list[str], columns: _State) -> tuple[list[int], list[float]]:
+        """Choose an agent for each task in order; return their indices and loads before it."""
         policy, first, now = self.policy, self._routed, time.monotonic()
         at = now - self._began
         told = (self._view, self.memory, self._stream, first, at, self._nobody)
-        # To hand a kernel over to compiled code takes as long as some ten choices do.
+        # Handing a kernel over to compiled code takes as long as about ten choices.
         if policy.interpreted or len(ids) < 10:
             agents, loads = _choose_one_by_one(self._choose, *told, *columns)
         else:
@@ -337,7 +358,7 @@ class TaskRouter:
             for i, (task_id, *own) in enumerate(zip(ids, *columns, strict=True)):
                 task = TaskView(first + i, 0, at, self._stream, *own)
                 self._in_flight[task_id] = _InFlight(agents[i], now, task)
-        else:  # all that is kept is the same for all of an agent's
+        else:  # all tasks of an agent share one record
             kept = {a: _InFlight(a, now, None) for a in set(agents)}
             self._in_flight.update(zip(ids, map(kept.__getitem__, agents), strict=True))
         return agents, loads
@@ -354,19 +375,16 @@ class TaskRouter:
             raise RoutingSimError(f"task {first!r} is in flight already: ids must differ")
         if len(ids) > 1 and len(set(ids)) < len(ids):
             twice = next(each for each in ids if ids.count(each) > 1)
-            raise RoutingSimError(f"task {twice!r} is in this batch twice: ids must differ")
-
-    def _call(self, kernel: Kernel, *args: Any) -> Any:
-        return (kernel.python if self.policy.interpreted else kernel.compiled)(*args)
+            raise RoutingSimError(f"task {twice!r} occurs twice in this batch: ids must differ")
 
     def _status(self, a: int) -> AgentStatus:
         busy, slots = int(self._view.busy[a]), int(self._view.slots[a])
         return status_of(self.pool.agents[a], busy / slots, bool(self._view.up[a]))
 
-    # -- without the lock -----------------------------------------------------------
+    # -- called without the lock ----------------------------------------------------
 
-    def _columns(self, texts: list[str], categories: list[str], d_var: list[float]) -> _Columns:
-        """What a policy may know of tasks by their texts."""
+    def _state_of(self, texts: list[str], categories: list[str], d_var: list[float]) -> _State:
+        """What a policy may know of tasks from their texts."""
         featurize, predict = self.policy.featurize, self.policy.predict
         codes, nothing = self._categories, np.zeros((len(texts), 0))
         return (
@@ -378,7 +396,7 @@ class TaskRouter:
         )
 
     def _row(self, text: str, category: str, d_var: float) -> _Row:
-        """What :meth:`_columns` says, of one task."""
+        """The row of :meth:`_state_of` for one task, made without arrays of one element."""
         featurize, predict = self.policy.featurize, self.policy.predict
         return (
             d_var,
@@ -398,7 +416,7 @@ class TaskRouter:
         ]
 
     def _publish(self, decisions: list[RoutingDecision]) -> None:
-        """Hand decisions over, in one call where the publisher has one for many."""
+        """Publish decisions, in one call where the publisher has a method for many."""
         if many := getattr(self.publisher, "publish_routing_decisions", None):
             many(decisions)
         elif self.publisher is not None:
@@ -407,7 +425,7 @@ class TaskRouter:
 
 
 def status_of(agent: Agent, load: float, up: bool = True) -> AgentStatus:
-    """An agent's status message now, from its load (slots in use over slots)."""
+    """An agent's status message, from its load (slots in use over slots)."""
     word = "offline" if not up else "busy" if load >= 1.0 else "available"
     return AgentStatus(agent.id, agent.name, word, load, _milliseconds())
 
@@ -423,22 +441,22 @@ def _milliseconds() -> int:
 
 @register_jitable
 def _expect(view, a, busy, queued):
-    """Bring the expected wait at agent ``a`` up to date."""
+    """Update the expected wait at agent ``a``."""
     slots = int(view.slots[a])
     view.wait[a] = (queued + 1) * float(view.service[a]) / slots if busy + queued >= slots else 0.0
 
 
 @register_jitable
 def _choose(choose, view, memory, nobody, task):
-    """An agent for a task, and its load before; -1 for an agent that does not exist."""
-    if nobody:  # the task must go somewhere: the policy chooses among all
+    """An agent for a task, and its load before it; -1 for an agent that does not exist."""
+    if nobody:  # every agent is offline, and the policy chooses among all
         view.up[:] = 1
     a = int(choose(task, view, memory))
     if nobody:
         view.up[:] = 0
     if a < 0 or a >= view.slots.size:
         return -1, 0.0
-    # Interpreted, Python's own numbers are quicker than NumPy's.
+    # In interpreted code, Python's own numbers are quicker than NumPy's.
     busy, queued, slots = int(view.busy[a]), int(view.queued[a]), int(view.slots[a])
     load = (busy + queued) / slots
     if busy < slots:
@@ -452,7 +470,7 @@ def _choose(choose, view, memory, nobody, task):
 
 
 def _choose_one_by_one(choose, view, memory, stream, first, now, nobody, *columns):
-    """What :func:`_choose_in_turn` does, without compiled code around the kernel."""
+    """:func:`_choose_in_turn` without compiled code around the kernel."""
     agents: list[int] = []
     loads: list[float] = []
     for i, row in enumerate(zip(*columns, strict=True)):
@@ -482,7 +500,7 @@ def _choose_in_turn(
     choose, view, memory, stream, first, now, nobody,
     d_var, tokens, category, features, predicted,
 ):  # fmt: skip
-    """Choose an agent for each task, each choice seen by the next.
+    """Choose an agent for each task; each choice sees the loads that those before it made.
 
     Returns the agents and their loads before, up to the first choice of an agent
     that does not exist.
@@ -498,7 +516,7 @@ def _choose_in_turn(
 
 
 def _new_ids(count: int) -> list[str]:
-    """Random UUIDs (version 4), quicker by the hundred than by :func:`uuid.uuid4`."""
+    """Random UUIDs (version 4), quicker for many than :func:`uuid.uuid4`."""
     drawn = np.frombuffer(os.urandom(16 * count), np.uint8).reshape(count, 16).copy()
     drawn[:, 6] = drawn[:, 6] & 0x0F | 0x40  # the version
     drawn[:, 8] = drawn[:, 8] & 0x3F | 0x80  # the variant
@@ -511,11 +529,11 @@ def _new_ids(count: int) -> list[str]:
 
 _DIGITS = [at for at in range(36) if at not in (8, 13, 18, 23)]  # places without a dash
 _ids: list[str] = []
-os.register_at_fork(after_in_child=_ids.clear)  # a child must not give out its parent's
+os.register_at_fork(after_in_child=_ids.clear)  # a child must not use its parent's
 
 
 def _new_id() -> str:
-    """One id of a stock, which is made anew when it is used up."""
+    """A random UUID from a stock of 500."""
     while True:
         try:
             return _ids.pop()  # safe between threads

@@ -1,13 +1,17 @@
 """Agents, pools, and the files they are read from."""
 
+import copy
 import math
+import pickle
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
 
-from routingsim.agents import Agent, AgentPool, load_agents, shipped_pools
+from routingsim.agents import Agent, AgentPool, builtin_pools, load_agents
 from routingsim.errors import AgentError
 
 HEAD = '[[agents]]\nid = "a"\nname = "A"\ncost = 0.1\nlatency = 1.0\n'
@@ -17,7 +21,7 @@ def agent(name: str = "a", **knobs) -> Agent:
     return Agent(id=name, name=name.upper(), **{"cost": 0.5, "latency": 2.0, **knobs})
 
 
-# -- shipped pools ------------------------------------------------------------------
+# -- pools that come with routingsim ------------------------------------------------
 
 
 def test_the_five_default_agents() -> None:
@@ -29,12 +33,12 @@ def test_the_five_default_agents() -> None:
     assert load_agents("default") == pool
 
 
-@pytest.mark.parametrize("name", shipped_pools())
-def test_shipped_pools_load_by_name_and_by_path(name: str) -> None:
+@pytest.mark.parametrize("name", builtin_pools())
+def test_builtin_pools_load_by_name_and_by_path(name: str) -> None:
     pool = load_agents(name)
     assert len(pool) > 1
-    assert load_agents(shipped_pools()[name]) == pool
-    assert load_agents(str(shipped_pools()[name])) == pool
+    assert load_agents(builtin_pools()[name]) == pool
+    assert load_agents(str(builtin_pools()[name])) == pool
 
 
 # -- one agent ----------------------------------------------------------------------
@@ -98,7 +102,7 @@ def test_an_agent_that_is_not_there_is_named_with_those_that_are() -> None:
 def test_a_pool_has_agents_of_different_ids() -> None:
     with pytest.raises(AgentError, match="at least one agent"):
         AgentPool(())
-    with pytest.raises(AgentError, match="agent id 'b' is there twice"):
+    with pytest.raises(AgentError, match="agent id 'b' occurs twice"):
         AgentPool((agent("a"), agent("b"), agent("b")))
 
 
@@ -114,12 +118,75 @@ def test_capacity_is_what_all_slots_serve() -> None:
 
 def test_a_pool_shows_itself() -> None:
     pool = AgentPool((agent("a", strengths=("<b>code</b>",)), agent("b")))
-    assert list(pool.frame["id"]) == ["a", "b"]
-    assert set(pool.frame.columns) == set(Agent.__struct_fields__)
+    assert list(pool.to_frame()["id"]) == ["a", "b"]
+    assert set(pool.to_frame().columns) == set(Agent.__struct_fields__)
     shown = pool._repr_html_()
-    assert shown.count("<tr>") == 3
+    assert shown == pool.to_html()
+    assert shown.count("<tr") == 3
     assert "&lt;b&gt;code" in shown
-    assert "<code>a</code>" in agent()._repr_html_()
+    assert agent()._repr_html_() == AgentPool((agent(),)).to_html()
+    assert pool.to_markdown().splitlines() == [
+        "| agent | id | USD / 1,000 tokens | service (s) | slots | strengths |",
+        "| --- | --- | --- | --- | --- | --- |",
+        "| A | a | 0.5 | 2 ± 1 | 4 | \\<b\\>code\\</b\\> |",
+        "| B | b | 0.5 | 2 ± 1 | 4 |  |",
+    ]
+
+
+@pytest.mark.parametrize(
+    "again", [copy.copy, copy.deepcopy, lambda pool: pickle.loads(pickle.dumps(pool))]
+)
+def test_copies_of_a_pool_are_equal(again: Callable[[AgentPool], AgentPool]) -> None:
+    pool = AgentPool((agent("a", patience=3.0), agent("b")))
+    assert pool.ids == ("a", "b")
+    assert again(pool) == pool
+    assert again(pool).index("b") == 1
+
+
+# -- pools of Python values ---------------------------------------------------------
+
+
+def test_a_pool_is_made_of_what_describes_one() -> None:
+    pool = AgentPool((agent("a", strengths=("code",), patience=3.0), agent("b")))
+    fields = {"id": "b", "name": "B", "cost": 0.5, "latency": 2.0}
+    assert load_agents(pool) is pool
+    assert load_agents(pool.to_dict()) == pool
+    assert load_agents([pool.agents[0], fields]) == pool
+    assert load_agents(iter(pool)) == pool
+    assert pool.to_dict()["agents"][1] == fields | {
+        "strengths": (),
+        "latency_cv": 0.5,
+        "service": "lognormal",
+        "output_tokens": 300.0,
+        "concurrency": 4,
+        "error_rate": 0.0,
+    }
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        (3, "agents: expected a name, a path, a dict, or a list of agents, found int"),
+        (agent(), "agents: expected a name, a path, a dict, or a list of agents, found Agent"),
+        (["gpt-4"], "agents: agent 1: Expected `object`, got `str`"),
+        ([], "agents: a pool needs at least one agent, and this one has none"),
+        ([agent(), agent()], "agents: agent id 'a' occurs twice: ids must differ"),
+        ({"gpt-4": {}}, "agents: Object contains unknown field `gpt-4`"),
+        (
+            [agent(), {"id": "b", "name": "B", "cost": -1, "latency": 2}],
+            "agents: agent 2 (b), field cost: Expected `float` >= 0.0, found -1",
+        ),
+    ],
+)
+def test_what_cannot_be_a_pool_is_named(source: Any, said: str) -> None:
+    with pytest.raises(AgentError) as caught:
+        load_agents(source)
+    assert str(caught.value) == said
+
+
+def test_a_pool_holds_agents_only() -> None:
+    with pytest.raises(AgentError, match=r"^a pool holds agents, not 'gpt-4'; load_agents takes"):
+        AgentPool(("gpt-4",))  # pyright: ignore[reportArgumentType]
 
 
 # -- files --------------------------------------------------------------------------
@@ -184,7 +251,7 @@ SECOND = HEAD.replace('"a"', '"b"')
         (HEAD.replace("cost = 0.1\n", ""), r"agent 1 \(a\), record: .*required field `cost`"),
         (HEAD.replace('id = "a"\n', ""), r"agent 1, record: .*required field `id`"),
         (HEAD.replace('"a"', '"a b"'), r"agent 1 \(a b\), field id: .*matching regex"),
-        (HEAD + HEAD, r"agent id 'a' is there twice"),
+        (HEAD + HEAD, r"agent id 'a' occurs twice"),
         ("", r"missing required field `agents`"),
         ("agents = []\n", r"needs at least one agent"),
         ("agents = 3\n", r"Expected `array`, got `int`"),
@@ -201,9 +268,9 @@ def test_errors_name_file_agent_and_field(tmp_path: Path, text: str, said: str) 
 
 
 def test_a_file_that_is_not_there_is_said_so_with_the_pools_that_are(tmp_path: Path) -> None:
-    with pytest.raises(AgentError, match=r"cannot be read .* shipped pool: .*default") as caught:
+    with pytest.raises(AgentError, match=r"cannot be read .* of a pool: .*default") as caught:
         load_agents(tmp_path / "none.toml")
-    assert all(name in str(caught.value) for name in shipped_pools())
+    assert all(name in str(caught.value) for name in builtin_pools())
     (tmp_path / "latin.toml").write_bytes(HEAD.replace("A", "É").encode("latin-1"))
     with pytest.raises(AgentError, match=r"latin.toml: cannot be read .*utf-8"):
         load_agents(tmp_path / "latin.toml")

@@ -45,7 +45,7 @@ def agents(
     ] = "default",
 ) -> None:
     """Show a pool of agents, and list the pools that are shipped."""
-    from routingsim.agents import load_agents, shipped_pools
+    from routingsim.agents import builtin_pools, load_agents
 
     pool = load_agents(source)
     table = table_of("id", "name", "USD / 1,000 tokens", "service (s)", "cv", "slots", "strengths")
@@ -61,4 +61,4 @@ def agents(
         )
     out.print(table)
     out.print(f"Capacity: {pool.capacity:.3g} tasks/s with all slots in use", highlight=False)
-    out.print(f"Shipped pools: {', '.join(shipped_pools())}", highlight=False)
+    out.print(f"Shipped pools: {', '.join(builtin_pools())}", highlight=False)

@@ -23,7 +23,10 @@ from routingsim.corpora.validation import RawColumn
 from routingsim.errors import CorpusError
 from routingsim.files import bundled
 
-__all__ = ["data_folder", "list_corpora", "load_corpus"]
+__all__ = ["CorpusLike", "data_folder", "list_corpora", "load_corpus"]
+
+CorpusLike = str | os.PathLike[str] | pd.DataFrame | Corpus
+"""What :func:`load_corpus` makes a corpus of."""
 
 MMLU_FILES = 57
 """Number of MMLU's subjects, one file each."""
@@ -35,7 +38,7 @@ def data_folder() -> Path:
 
 
 def load_corpus(
-    source: str | os.PathLike[str] | pd.DataFrame | Corpus,
+    source: CorpusLike,
     *,
     format: str | None = None,
     on_error: str = "raise",

@@ -211,7 +211,7 @@ def test_names_that_are_no_ids_become_ids() -> None:
     log = pd.concat([a_log(40, 20).assign(agent="GPT 4o (mini)"), a_log(40, 21).assign(agent=7)])
     pool, fits = fit_pool(log, cost={"GPT 4o (mini)": 0.1, 7: 0.2})
     assert pool.ids == tuple(fits) == ("GPT-4o-mini", "7")
-    assert pool.frame["name"].tolist() == ["GPT 4o (mini)", "7"]
+    assert pool.to_frame()["name"].tolist() == ["GPT 4o (mini)", "7"]
 
 
 def test_a_pool_needs_names_and_prices() -> None:
