@@ -133,9 +133,8 @@ class TaskRouter:
         )
         self._categories = {} if known is None else known.category_codes
         self._infos = [agent.info for agent in self.pool]
-        choose, learn = self.policy.choose, self.policy.learn
-        self._choose = choose.python if self.policy.interpreted else choose.entry
-        self._learn: Any = learn.python if self.policy.interpreted else learn.compiled
+        kernel = self.policy.choose
+        self._choose = kernel.python if self.policy.interpreted else kernel.entry
         self._used = [0] * agents
         self._nobody = False  # whether every agent is offline
         self._recent: deque[RoutingDecision] = deque(maxlen=recent)
@@ -146,7 +145,7 @@ class TaskRouter:
         self._lock = threading.Lock()
 
     def __repr__(self) -> str:
-        publisher = type(self.publisher).__name__ if self.publisher else "no publisher"
+        publisher = "no publisher" if self.publisher is None else type(self.publisher).__name__
         return display.wrapped(
             f"TaskRouter({self.policy.name}: {', '.join(self.pool.ids[:10])}"
             f"{', …' * (len(self.pool) > 10)}; {publisher}; {self._routed:,} tasks routed)"
@@ -202,12 +201,12 @@ class TaskRouter:
         Raises
         ------
         RoutingSimError
-            If an id is in flight already, or occurs twice; no task is routed then.
+            If an id is in flight already, or the policy names an agent that does not
+            exist; no task is routed then.
         """
-        has_ids = isinstance(tasks, Corpus | pd.DataFrame)
         if isinstance(tasks, str):
             raise RoutingSimError("route_batch takes a corpus or a list of texts; route takes one")
-        if has_ids:
+        if isinstance(tasks, Corpus | pd.DataFrame):
             frame = load_corpus(tasks).tasks
             ids, texts, categories = (frame[name].tolist() for name in ("id", "text", "category"))
         else:
@@ -218,8 +217,8 @@ class TaskRouter:
         scores = map(ComplexityScore, d_var, map(ComplexityFactors, *counts))
         columns = self._state_of(texts, categories, d_var)
         with self._lock:
-            if has_ids:
-                self._check_new(ids)
+            if not self._in_flight.keys().isdisjoint(ids):
+                raise self._in_flight_already(next(each for each in ids if each in self._in_flight))
             agents, loads = self._assign(ids, columns)
         stamp = _milliseconds()
         rows = zip(ids, scores, agents, loads, strict=True)
@@ -288,7 +287,9 @@ class TaskRouter:
             if flight.task is not None:
                 took = time.monotonic() - flight.routed_at if latency is None else latency
                 outcome = Outcome(STATUS_NAMES.index(status), 0.0, took, took, cost, quality)
-                self._learn(flight.task, a, outcome, view, self.memory)
+                kernel: Any = self.policy.learn
+                learn = kernel.python if self.policy.interpreted else kernel.compiled
+                learn(flight.task, a, outcome, view, self.memory)
             told = self._status(a)
         if self.publisher is not None:
             self.publisher.publish_agent_status(told)
@@ -327,7 +328,7 @@ class TaskRouter:
     def _assign_one(self, task_id: str, row: _Row, attempt: int) -> tuple[int, float]:
         """Choose an agent for a task; return its index and its load before the task."""
         if task_id in self._in_flight:
-            raise RoutingSimError(f"task {task_id!r} is in flight already: ids must differ")
+            raise self._in_flight_already(task_id)
         now = time.monotonic()
         task = TaskView(self._routed, attempt, now - self._began, self._stream, *row)
         a, load = _choose(self._choose, self._view, self.memory, self._nobody, task)
@@ -342,7 +343,9 @@ class TaskRouter:
         """Choose an agent for each task in order; return their indices and loads before it."""
         policy, first, now = self.policy, self._routed, time.monotonic()
         at = now - self._began
-        told = (self._view, self.memory, self._stream, first, at, self._nobody)
+        view = self._view
+        before = [each.copy() for each in (view.busy, view.queued, view.wait)]
+        told = (view, self.memory, self._stream, first, at, self._nobody)
         # Handing a kernel over to compiled code takes as long as about ten choices.
         if policy.interpreted or len(ids) < 10:
             agents, loads = _choose_one_by_one(self._choose, *told, *columns)
@@ -350,6 +353,7 @@ class TaskRouter:
             found = _choose_in_turn(policy.choose.compiled, *told, *map(np.asarray, columns))
             agents, loads = found[0].tolist(), found[1].tolist()
         if len(agents) < len(ids):
+            view.busy[:], view.queued[:], view.wait[:] = before
             raise self._no_such_agent(ids[len(agents)])
         self._routed += len(ids)
         for a, count in Counter(agents).items():
@@ -369,13 +373,8 @@ class TaskRouter:
             f"{task_id!r}; allowed: 0 to {len(self.pool) - 1}"
         )
 
-    def _check_new(self, ids: list[str]) -> None:
-        if not self._in_flight.keys().isdisjoint(ids):
-            first = next(each for each in ids if each in self._in_flight)
-            raise RoutingSimError(f"task {first!r} is in flight already: ids must differ")
-        if len(ids) > 1 and len(set(ids)) < len(ids):
-            twice = next(each for each in ids if ids.count(each) > 1)
-            raise RoutingSimError(f"task {twice!r} occurs twice in this batch: ids must differ")
+    def _in_flight_already(self, task_id: str) -> RoutingSimError:
+        return RoutingSimError(f"task {task_id!r} is in flight already: ids must differ")
 
     def _status(self, a: int) -> AgentStatus:
         busy, slots = int(self._view.busy[a]), int(self._view.slots[a])

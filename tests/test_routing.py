@@ -1,20 +1,27 @@
-"""The live router: choices, counts, feedback, and what it tells the world."""
+"""The live router: choices, counts, feedback, and what it publishes."""
 
 import re
 import threading
+import time
+import uuid
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import numpy as np
+import pandas as pd
 import pytest
 
 import routingsim as rs
+from routingsim import rng
 from routingsim.agents import Agent, AgentPool
-from routingsim.errors import PolicyError, RoutingSimError
+from routingsim.errors import AgentError, CorpusError, PolicyError, RoutingSimError
 from routingsim.live.publisher.memory import MemoryPublisher
 from routingsim.messages import AgentStatus, Body, RoutingDecision, decode
 from routingsim.policies.kernel import choose_kernel, learn_kernel
 from routingsim.policies.policy import Policy
+from routingsim.routing import status_of
 
 RULES = ["threshold", "cheapest", "fastest", "round-robin", "least-loaded", "shortest-wait",
          "threshold:spill=0.5"]  # fmt: skip
@@ -238,12 +245,13 @@ def test_a_batch_is_published_whole_with_statuses_of_those_chosen() -> None:
     assert sorted(statuses) == sorted(frame["agent"].unique())
 
 
-def test_a_batch_with_an_id_twice_routes_nothing() -> None:
+def test_a_batch_with_an_id_in_flight_routes_nothing() -> None:
     corpus = rs.load_corpus("tasks").head(20)
     publisher = MemoryPublisher()
     router = rs.TaskRouter(publisher=publisher)
     router.route("x", task_id=corpus.tasks["id"].iloc[7])
-    with pytest.raises(RoutingSimError, match="in flight already"):
+    said = f"^task {corpus.tasks['id'].iloc[7]!r} is in flight already: ids must differ$"
+    with pytest.raises(RoutingSimError, match=said):
         router.route_batch(corpus)
     assert router.stats()["totalRoutes"] == 1
     assert len(publisher.messages) == 2
@@ -253,6 +261,355 @@ def test_an_empty_batch_is_an_empty_table() -> None:
     frame = rs.TaskRouter().route_batch([])
     assert len(frame) == 0
     assert "reason" in frame
+
+
+# -- what a policy sees, worked out by hand --------------------------------------------------------
+
+SEEN = ("index", "attempt", "uniform", "d_var", "tokens", "category", "feature", "predicted",
+        "busy 0", "busy 1", "queued 0", "queued 1", "wait 0", "wait 1", "up 0", "up 1",
+        "time")  # fmt: skip
+
+
+@choose_kernel
+def _observe(task, pool, memory):
+    """Write down all that is to be seen; send even tasks to the first agent, odd to the second."""
+    row = 1 + 17 * int(memory[0])
+    memory[0] += 1
+    memory[row] = task.index
+    memory[row + 1] = task.attempt
+    memory[row + 2] = task.uniform
+    memory[row + 3] = task.d_var
+    memory[row + 4] = task.prompt_tokens
+    memory[row + 5] = task.category
+    memory[row + 6] = task.features[1]
+    memory[row + 7] = task.predicted[0]
+    for a in range(2):
+        memory[row + 8 + a] = pool.busy[a]
+        memory[row + 10 + a] = pool.queued[a]
+        memory[row + 12 + a] = pool.wait[a]
+        memory[row + 14 + a] = pool.up[a]
+    memory[row + 16] = task.time
+    return task.index % 2
+
+
+def observer(interpreted: bool = False) -> Policy:
+    def featurize(texts, categories):
+        return np.array([[0, 10 * len(category)] for category in categories], float)
+
+    def predict(texts, categories):
+        return np.array([[len(text), 0] for text in texts], float)
+
+    return Policy(
+        "observe",
+        _observe,
+        memory=np.zeros(1 + 17 * 50),
+        reason=lambda agent, d_var, load: f"{agent.name}, {d_var:.3f}, load {load:g}",
+        featurize=featurize,
+        predict=predict,
+        interpreted=interpreted,
+    )
+
+
+def seen(router: rs.TaskRouter) -> pd.DataFrame:
+    rows = int(router.memory[0])
+    return pd.DataFrame(router.memory[1 : 1 + 17 * rows].reshape(rows, 17), columns=list(SEEN))
+
+
+TEXTS = ["", "a", "four", "fives", "Why? Because!", *"ghijklm"]
+KINDS = ["", "code", "verse", "", "code", "strange", *[""] * 6]
+# Even tasks go to an agent with one slot and a service time of 1 s, odd ones to an agent with two
+# slots and 2 s. What each task meets: busy, queued and expected wait at both, and the load of its
+# own agent before it.
+MET = [
+    (0, 0, 0, 0, 0, 0, "0"), (1, 0, 0, 0, 1, 0, "0"), (1, 1, 0, 0, 1, 0, "1"),
+    (1, 1, 1, 0, 2, 0, "0.5"), (1, 2, 1, 0, 2, 1, "2"), (1, 2, 2, 0, 3, 1, "1"),
+    (1, 2, 2, 1, 3, 2, "3"), (1, 2, 3, 1, 4, 2, "1.5"), (1, 2, 3, 2, 4, 3, "4"),
+    (1, 2, 4, 2, 5, 3, "2"), (1, 2, 4, 3, 5, 4, "5"), (1, 2, 5, 3, 6, 4, "2.5"),
+]  # fmt: skip
+
+
+def tasks(size: int = 12) -> pd.DataFrame:
+    ids = [f"t{k}" for k in range(size)]
+    return pd.DataFrame({"id": ids, "text": TEXTS[:size], "category": KINDS[:size]})
+
+
+@pytest.mark.parametrize("interpreted", [False, True], ids=["compiled", "interpreted"])
+@pytest.mark.parametrize("way", ["one by one", "small batches", "one batch"])
+def test_every_way_shows_a_policy_the_same(way: str, interpreted: bool) -> None:
+    known = tasks(3).assign(id=["x", "y", "z"])
+    router = rs.TaskRouter(two(), observer(interpreted), corpus=known, seed=5, recent=20)
+    before = time.time_ns() // 1_000_000
+    if way == "one by one":
+        made = [
+            router.route(text, task_id=name, category=kind)
+            for name, text, kind in tasks().itertuples(index=False)
+        ]
+        rows = [(d.task_id, d.agent.id, d.complexity_score.d_var, d.reason, d.timestamp)
+                for d in made]  # fmt: skip
+    else:
+        size = 6 if way == "small batches" else 12
+        frame = tasks()
+        batches = [router.route_batch(frame[at : at + size]) for at in range(0, 12, size)]
+        rows = [row for batch in batches for row in batch.itertuples(index=False, name=None)]
+    after = time.time_ns() // 1_000_000
+
+    table = seen(router)
+    assert table["index"].tolist() == list(range(12))
+    assert set(table["attempt"]) == {0}
+    stream = rng.stream(5, rng.CHOICE)
+    assert table["uniform"].tolist() == [rng.of_try(stream, k, 0, 0) for k in range(12)]
+    scores = [rs.score(text).d_var for text in TEXTS]
+    assert table["d_var"].tolist() == scores
+    assert table["tokens"].tolist() == [0, 1, 1, 2, 4, 1, 1, 1, 1, 1, 1, 1]  # a token is 4 letters
+    assert table["category"].tolist() == [-1, 0, 1, -1, 0, *[-1] * 7]
+    assert table["feature"].tolist() == [10 * len(kind) for kind in KINDS]
+    assert table["predicted"].tolist() == [len(text) for text in TEXTS]
+    assert table.iloc[:, 8:14].to_numpy().tolist() == [list(row[:6]) for row in MET]
+    assert set(table["up 0"]) == set(table["up 1"]) == {1}
+    assert table["time"].between(0, 60).all()
+    assert table["time"].is_monotonic_increasing
+
+    assert [row[:4] for row in rows] == [
+        (
+            f"t{k}",
+            ("dear", "cheap")[k % 2],
+            scores[k],
+            f"{('Dear', 'Cheap')[k % 2]}, {scores[k]:.3f}, load {MET[k][6]}",
+        )
+        for k in range(12)
+    ]
+    assert all(before <= row[4] <= after for row in rows)
+    stats = router.stats()
+    assert (stats["totalRoutes"], stats["agentUsage"]) == (12, {"dear": 6, "cheap": 6})
+    assert [each["taskId"] for each in stats["recentDecisions"]] == [
+        f"t{k}" for k in reversed(range(12))
+    ]
+    assert stats["recentDecisions"][0] == {
+        "taskId": "t11",
+        "agent": {"name": "Cheap", "id": "cheap", "strengths": (), "cost": 1.0, "latency": 2.0},
+        "complexityScore": msgspec.to_builtins(rs.score("m")),
+        "reason": rows[11][3],
+        "timestamp": rows[11][4],
+    }
+    for k in range(12):
+        router.complete(f"t{k}")
+    assert loads(router) == {"dear": 0, "cheap": 0}
+
+
+def test_without_a_corpus_no_category_is_known() -> None:
+    router = rs.TaskRouter(two(), observer())
+    router.route("x", category="code", attempt=3)
+    router.route_batch(tasks(2))
+    router.route_batch(["a", "b"])
+    assert seen(router)["category"].tolist() == [-1] * 5
+    assert seen(router)["attempt"].tolist() == [3, 0, 0, 0, 0]
+    assert seen(router)["feature"].tolist() == [40, 0, 40, 0, 0]
+    assert seen(router)["index"].tolist() == [0, 1, 2, 3, 4]
+    stream = rng.stream(0, rng.CHOICE)
+    assert seen(router)["uniform"].iloc[0] == rng.of_try(stream, 0, 3, 0)
+
+
+def test_with_all_agents_offline_a_policy_sees_all_of_them() -> None:
+    router = rs.TaskRouter(two(), observer())
+    router.set_offline("dear")
+    router.route("x")
+    router.set_offline("cheap")
+    router.route("x")
+    router.set_offline("dear", False)
+    router.route("x")
+    assert seen(router)[["up 0", "up 1"]].to_numpy().tolist() == [[0, 1], [1, 1], [1, 0]]
+    assert [each.status for each in router.statuses()] == ["busy", "offline"]
+
+
+@learn_kernel
+def _report(task, agent, outcome, pool, memory):
+    """Write down what is told of a task and the pool it leaves."""
+    memory[0] = task.index
+    memory[1] = task.prompt_tokens
+    memory[2] = agent
+    memory[3] = outcome.status
+    memory[4] = outcome.wait
+    memory[5] = outcome.service
+    memory[6] = outcome.latency
+    for a in range(2):
+        memory[7 + a] = pool.busy[a]
+        memory[9 + a] = pool.queued[a]
+        memory[11 + a] = pool.wait[a]
+
+
+@choose_kernel
+def _alternate(task, pool, memory):
+    return task.index % 2
+
+
+@pytest.mark.parametrize("interpreted", [False, True], ids=["compiled", "interpreted"])
+@pytest.mark.parametrize("batch", [False, True])
+def test_what_is_told_when_tasks_complete(batch: bool, interpreted: bool) -> None:
+    policy = Policy("report", _alternate, _report, np.zeros(13), interpreted=interpreted)
+    router = rs.TaskRouter(two(), policy)
+    router.route("before", task_id="before")
+    router.complete("before")
+    frame = tasks()  # even indices are now the odd tasks
+    if batch:
+        router.route_batch(frame)
+    else:
+        for name, text, _ in frame.itertuples(index=False):
+            router.route(text, task_id=name)
+    told = []
+    for name, status in [("t0", "ok"), ("t1", "failed"), ("t4", "shed"), ("t2", "timed_out")]:
+        router.complete(name, status=status, latency=2.5)
+        told.append(router.memory.tolist())
+    # Dear: 1 slot of 1 s, 6 tasks; cheap: 2 slots of 2 s, 6 tasks.
+    assert told == [
+        [1, 0, 1, 0, 0, 2.5, 2.5, 1, 2, 5, 3, 6, 4],
+        [2, 1, 0, 1, 0, 2.5, 2.5, 1, 2, 4, 3, 5, 4],
+        [5, 4, 1, 3, 0, 2.5, 2.5, 1, 2, 4, 2, 5, 3],
+        [3, 1, 1, 2, 0, 2.5, 2.5, 1, 2, 4, 1, 5, 2],
+    ]
+    for name in ("t6", "t8", "t10"):
+        router.complete(name)
+        told.append(router.memory.tolist())
+    assert [row[7:] for row in told[4:]] == [
+        [1, 2, 4, 0, 5, 1],  # both slots in use, nobody waits
+        [1, 1, 4, 0, 5, 0],
+        [1, 0, 4, 0, 5, 0],
+    ]
+    assert all(row[5] == row[6] and 0 <= row[5] < 60 for row in told[4:])
+
+
+@pytest.mark.parametrize("size", [2, 12])
+def test_a_batch_with_an_agent_that_does_not_exist_routes_nothing(size: int) -> None:
+    @choose_kernel
+    def second_task_to_nobody(task, pool, memory):
+        memory[0] += 1
+        return 2 if task.index == 1 else 0
+
+    router = rs.TaskRouter(two(), Policy("odd", second_task_to_nobody))
+    with pytest.raises(PolicyError) as caught:
+        router.route_batch(tasks(size))
+    assert str(caught.value) == (
+        "policy odd named an agent that does not exist for task 't1'; allowed: 0 to 1"
+    )
+    assert router.memory[0] == 2
+    assert loads(router) == {"dear": 0, "cheap": 0}
+    assert router.stats()["totalRoutes"] == 0
+    with pytest.raises(RoutingSimError, match=r"^task 't0' is not in flight: routed here"):
+        router.complete("t0")
+
+
+# -- ids, statuses and publishers ------------------------------------------------------------------
+
+
+def test_ids_are_random_uuids() -> None:
+    router = rs.TaskRouter(two(), "cheapest")
+    ids = [router.route("x").task_id for _ in range(1_100)]
+    ids += router.route_batch(["x"] * 900)["task_id"].tolist()
+    assert len(set(ids)) == 2_000
+    for each in ids:
+        parsed = uuid.UUID(each)
+        assert (str(parsed), parsed.version, parsed.variant) == (each, 4, uuid.RFC_4122)
+
+
+@pytest.mark.parametrize(
+    ("load", "up", "word"),
+    [(0.0, True, "available"), (0.99, True, "available"), (1.0, True, "busy"),
+     (0.5, False, "offline"), (1.0, False, "offline")],
+)  # fmt: skip
+def test_a_status_says_how_busy_an_agent_is(load: float, up: bool, word: str) -> None:
+    before = time.time_ns() // 1_000_000
+    status = status_of(two().agents[0], load, up)
+    assert before <= status.timestamp <= time.time_ns() // 1_000_000
+    assert msgspec.to_builtins(status) == {
+        "agentId": "dear", "name": "Dear", "status": word, "load": load,
+        "timestamp": status.timestamp,
+    }  # fmt: skip
+    assert status_of(two().agents[0], 0.0).status == "available"
+
+
+class Calls:
+    """A publisher that writes down how it is called, one decision at a time."""
+
+    def __init__(self) -> None:
+        self.calls: list[list[str]] = []
+
+    def publish_routing_decision(self, decision: RoutingDecision) -> None:
+        self.calls.append([decision.task_id])
+
+    def publish_agent_status(self, status: AgentStatus) -> None:
+        self.calls.append([f"{status.agent_id} {status.status} {status.load:g}"])
+
+
+class ManyCalls(Calls):
+    """One with a call for many decisions."""
+
+    def publish_routing_decisions(self, decisions: Sequence[RoutingDecision]) -> None:
+        self.calls.append([each.task_id for each in decisions])
+
+
+def test_a_batch_goes_to_the_publisher_in_parts_of_500() -> None:
+    many, single = ManyCalls(), Calls()
+    texts = ["x"] * 1_001
+    ids = rs.TaskRouter(two(), "static:cheap", publisher=many).route_batch(texts)["task_id"]
+    assert [len(call) for call in many.calls] == [500, 500, 1, 1]
+    assert [name for call in many.calls[:3] for name in call] == ids.tolist()
+    assert many.calls[3] == ["cheap busy 1"]
+    ids = rs.TaskRouter(two(), "static:cheap", publisher=single).route_batch(["x"])["task_id"]
+    assert single.calls == [ids.tolist(), ["cheap available 0.5"]]
+
+
+def test_statuses_follow_decisions_and_completions() -> None:
+    publisher = Calls()
+    router = rs.TaskRouter(two(), "static:dear", publisher=publisher)
+    router.route("x", task_id="a")
+    router.route("x", task_id="b")
+    router.complete("a")
+    router.set_offline("cheap")
+    router.complete("b")
+    router.set_offline("cheap", False)
+    assert [call[0] for call in publisher.calls] == [
+        "a", "dear busy 1", "b", "dear busy 1", "dear busy 1", "cheap offline 0",
+        "dear available 0", "cheap available 0",
+    ]  # fmt: skip
+
+
+def test_the_statistics_list_the_last_hundred_decisions() -> None:
+    router = rs.TaskRouter(two(), "cheapest")
+    router.route_batch(["x"] * 60)
+    router.route("x", task_id="last but 50")
+    frame = router.route_batch(["x"] * 50)
+    recent = [each["taskId"] for each in router.stats()["recentDecisions"]]
+    assert len(recent) == 100
+    assert recent[:51] == [*reversed(frame["task_id"].tolist()), "last but 50"]
+    assert router.stats()["totalRoutes"] == 111
+
+
+# -- what a router is made of ----------------------------------------------------------------------
+
+
+def test_pools_and_corpora_may_be_given_as_plain_values() -> None:
+    router = rs.TaskRouter(two().to_dict(), "cheapest", corpus=tasks())
+    assert router.pool == two()
+    assert rs.TaskRouter("routellm").pool == rs.load_agents("routellm")
+    assert rs.TaskRouter(list(two())).pool == two()
+    with pytest.raises(AgentError, match=r"^agents: expected a name, .*, found Corpus$"):
+        rs.TaskRouter(rs.load_corpus("tasks"))  # pyright: ignore[reportArgumentType]
+    with pytest.raises(CorpusError, match=r"^corpus: expected a name, .*, found 3 \(int\)$"):
+        rs.TaskRouter(corpus=3)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(RoutingSimError) as caught:
+        router.route_batch("a text")
+    said = "route_batch takes a corpus or a list of texts; route takes one"
+    assert str(caught.value) == said
+
+
+def test_a_router_shows_what_it_is_and_did() -> None:
+    router = rs.TaskRouter(two(), "cheapest")
+    router.route_batch(["x"] * 1_000)
+    assert repr(router) == "TaskRouter(cheapest: dear, cheap; no publisher; 1,000 tasks routed)"
+    many = AgentPool(tuple(Agent(id=f"a{k}", name="A", cost=1, latency=1) for k in range(11)))
+    assert repr(rs.TaskRouter(many, "cheapest", publisher=Calls())) == (
+        "TaskRouter(cheapest: a0, a1, a2, a3, a4, a5, a6, a7, a8, a9, …; Calls; 0 tasks\n  routed)"
+    )
+    assert "…" not in repr(rs.TaskRouter(many[:10], "cheapest"))
 
 
 # -- several threads -----------------------------------------------------------------------------
