@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args, overload
 
 import msgspec
 import numpy as np
@@ -183,7 +183,11 @@ class AgentPool(Sequence[Agent]):
     def __iter__(self) -> Iterator[Agent]:
         return iter(self.agents)
 
-    def __getitem__(self, key):  # type: ignore[override]
+    @overload
+    def __getitem__(self, key: str | int) -> Agent: ...
+    @overload
+    def __getitem__(self, key: slice) -> "AgentPool": ...
+    def __getitem__(self, key: str | int | slice) -> "Agent | AgentPool":
         if isinstance(key, str):
             return self.agents[self.index(key)]
         if isinstance(key, slice):

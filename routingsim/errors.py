@@ -1,17 +1,17 @@
-"""The errors a user can meet, all of them kinds of one.
+"""The errors for users; all are subclasses of one.
 
 ::
 
     RoutingSimError
-    ├── CorpusError       a corpus, trace or log that cannot be read as one
-    ├── AgentError        an agents file or pool that does not make sense
-    ├── PolicyError       an unknown policy, or one that cannot serve this pool
-    ├── SimulationError   arrivals, loads or settings no replay can be run with
-    ├── BrokerError       no Redis server to talk to
-    └── ProtocolError     a frame or message that breaks the wire protocol
+    ├── CorpusError       a corpus, trace or log that cannot be read
+    ├── AgentError        an agents file, agent or pool that is not valid
+    ├── PolicyError       an unknown policy, or one that does not fit the pool
+    ├── SimulationError   arrivals, loads or settings that no replay can be run with
+    ├── BrokerError       no Redis server can be reached
+    └── ProtocolError     a frame or message that breaks the protocol
 
-A message names what was read, where, what was found, what is allowed and how
-to mend it. The command line prints it on one line and exits with 2.
+A message says what was read, where, what was found, what is allowed, and how to
+correct it. The command line prints it on one line and exits with 2.
 """
 
 __all__ = [
@@ -26,7 +26,7 @@ __all__ = [
 
 
 class RoutingSimError(Exception):
-    """Any error that the user of routingsim can mend."""
+    """Any error that the user of routingsim can correct."""
 
 
 class CorpusError(RoutingSimError):
@@ -34,11 +34,11 @@ class CorpusError(RoutingSimError):
 
 
 class AgentError(RoutingSimError):
-    """An agents file, an agent or a pool that does not make sense."""
+    """An agents file, an agent or a pool that is not valid."""
 
 
 class PolicyError(RoutingSimError):
-    """An unknown policy, bad parameters, or a policy that cannot serve this pool."""
+    """An unknown policy, wrong parameters, or a policy that does not fit the pool."""
 
 
 class SimulationError(RoutingSimError):
@@ -50,4 +50,4 @@ class BrokerError(RoutingSimError):
 
 
 class ProtocolError(RoutingSimError):
-    """A frame or message that breaks the wire protocol."""
+    """A frame or message that breaks the protocol."""

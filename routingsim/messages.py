@@ -1,10 +1,10 @@
-"""What goes over the wire: camelCase outside, snake_case inside.
+"""The messages between router, broker and clients: camelCase in JSON, snake_case in Python.
 
-Three messages exist: a routing decision on the Redis channel ``task:routing``, an
-agent's status on ``agent:status``, and on ``replay:progress`` how far a replay is
-whose decisions and statuses are on the other two. All are JSON objects with a
-``type`` and a ``payload``; the broker adds a top-level ``id`` when it stores a message
-(see :mod:`routingsim.live`). Readers ignore fields they do not know.
+There are three: a routing decision on the Redis channel ``task:routing``, an agent's
+status on ``agent:status``, and on ``replay:progress`` the progress of a replay whose
+decisions and statuses are on the other two. All are JSON objects with a ``type`` and a
+``payload``; the broker adds a top-level ``id`` when it stores a message (see
+:mod:`routingsim.live`). Readers ignore fields they do not know.
 """
 
 import html
@@ -15,8 +15,8 @@ import msgspec
 
 from routingsim.errors import ProtocolError
 
-# None of these can be part of a cycle (gc=False): a router makes them by the hundred
-# thousand, and the collector need not look at them.
+# A router makes hundreds of thousands of these objects. None can be part of a reference cycle,
+# so the garbage collector need not track them (gc=False).
 
 __all__ = [
     "DECISIONS",
@@ -46,11 +46,11 @@ STATUSES = "agent:status"
 """Redis channel of agent statuses."""
 
 REPLAYS = "replay:progress"
-"""Redis channel that says so while a replay is on the other two."""
+"""Redis channel of a replay's progress."""
 
 
 class AgentInfo(msgspec.Struct, frozen=True, gc=False, rename="camel"):
-    """The agent a task went to, as a client shows it.
+    """The agent that got a task, as a client shows it.
 
     ``cost`` is in USD per 1,000 tokens, ``latency`` in seconds.
     """
@@ -71,7 +71,7 @@ class ComplexityFactors(msgspec.Struct, frozen=True, gc=False, rename="camel"):
 
 
 class ComplexityScore(msgspec.Struct, frozen=True, gc=False):
-    """A text's complexity ``d_var`` in [0, 1) and what it was computed from."""
+    """A text's complexity ``d_var`` in [0, 1), and the counts behind it."""
 
     d_var: float
     factors: ComplexityFactors
@@ -109,21 +109,21 @@ class AgentStatus(msgspec.Struct, frozen=True, gc=False, rename="camel"):
 
 
 class ReplayProgress(msgspec.Struct, frozen=True, gc=False, rename="camel"):
-    """How far a replay is, told about once a second while it is published.
+    """The progress of a replay, sent about once a second while it is published.
 
     Attributes
     ----------
-    title
-        What is replayed, in words.
-    at, end
-        Seconds of its own time that it has reached, and that it has (None: not known).
-    speed
-        Its own seconds a second.
-    lag
-        Seconds by which it is behind.
-    over
-        Whether this is the last word on it.
-    timestamp
+    title : str
+        A description of the replay.
+    at, end : float
+        Seconds of simulated time reached, and in all (None where not known).
+    speed : float
+        Simulated seconds per second.
+    lag : float
+        Seconds by which the replay is late.
+    over : bool
+        Whether this is the last message about it.
+    timestamp : int
         Milliseconds since the epoch.
     """
 
@@ -137,21 +137,21 @@ class ReplayProgress(msgspec.Struct, frozen=True, gc=False, rename="camel"):
 
 
 class DecisionMessage(msgspec.Struct, frozen=True, tag="routing_decision", omit_defaults=True):
-    """The frame around a decision."""
+    """A decision as a message."""
 
     payload: RoutingDecision
     id: str | None = None
 
 
 class StatusMessage(msgspec.Struct, frozen=True, tag="agent_status", omit_defaults=True):
-    """The frame around a status."""
+    """A status as a message."""
 
     payload: AgentStatus
     id: str | None = None
 
 
 class ReplayMessage(msgspec.Struct, frozen=True, tag="replay_progress", omit_defaults=True):
-    """The frame around a replay's progress."""
+    """A replay's progress as a message."""
 
     payload: ReplayProgress
     id: str | None = None
@@ -175,7 +175,7 @@ _CHANNELS: dict[type, str] = {
 
 
 def channel_of(body: Body) -> str:
-    """The Redis channel that a decision, status or progress belongs on.
+    """The Redis channel of a decision, a status or a replay's progress.
 
     Raises
     ------
@@ -186,7 +186,7 @@ def channel_of(body: Body) -> str:
 
 
 def encode(body: Body) -> bytes:
-    """JSON bytes of a decision, a status or a replay's progress, framed with its type.
+    """A decision, a status or a replay's progress as a message: JSON in bytes.
 
     Raises
     ------
@@ -203,7 +203,7 @@ def encode_all(bodies: Sequence[Body]) -> list[bytes]:
 
 
 def decode(data: bytes | str) -> Message:
-    """Read one message back.
+    """Read one message.
 
     Raises
     ------

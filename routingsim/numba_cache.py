@@ -1,8 +1,8 @@
-"""Where compiled code is kept when neither the package nor the user has a place for it.
+"""The folder for compiled code where numba finds none by itself.
 
-Numba keeps what it has compiled beside the source, or else in the user's cache folder, and
-refuses to start with neither: a package installed by root, run by a service without a home.
-The third place is a folder for this user alone among the temporary files.
+Numba keeps compiled code beside the source, or else in the user's cache folder. It raises an
+error if it can write to neither, as when a service without a home directory uses a package that
+root installed. Such a user gets a private folder among the temporary files.
 """
 
 import os
@@ -13,26 +13,26 @@ __all__ = ["keep_somewhere", "place"]
 
 
 def keep_somewhere() -> None:
-    """Name numba the third place, if that is the one; ``NUMBA_CACHE_DIR`` goes before it."""
+    """Set numba's folder if it finds none; ``NUMBA_CACHE_DIR`` takes precedence."""
     if os.environ.get("NUMBA_CACHE_DIR"):
         return
     folder = place(Path(__file__).parent)
     if folder is not None:
         os.environ["NUMBA_CACHE_DIR"] = folder
-        os.environ.setdefault("MPLCONFIGDIR", folder)  # matplotlib has the same need, and warns
-        if "numba" in sys.modules:  # it has read its settings
+        os.environ.setdefault("MPLCONFIGDIR", folder)  # matplotlib would warn for the same reason
+        if "numba" in sys.modules:  # it has read its settings already
             sys.modules["numba"].config.CACHE_DIR = folder
 
 
 def place(package: Path) -> str | None:
-    """A folder for what is compiled of ``package``; None where numba finds one by itself."""
+    """A folder for the compiled code of ``package``; None where numba finds one by itself."""
     beside = package / "__pycache__"
     user = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
     if any(map(_can_be_made, (beside, user))) or not hasattr(os, "getuid"):
         return None
-    import tempfile  # rarely needed, and slower to import than all of this
+    import tempfile  # rarely needed, and slow to import
 
-    # Code is run from there: nobody else may have put it there.
+    # Code is run from this folder: no other user may write to it.
     folder = os.path.join(tempfile.gettempdir(), f"routingsim-compiled-{os.getuid()}")
     try:
         os.mkdir(folder, 0o700)
@@ -44,6 +44,6 @@ def place(package: Path) -> str | None:
 
 
 def _can_be_made(folder: Path) -> bool:
-    """Whether a folder can be written to, or made."""
+    """Whether a folder can be written to, or created."""
     there = next((each for each in (folder, *folder.parents) if each.exists()), folder)
     return there.is_dir() and os.access(there, os.W_OK)

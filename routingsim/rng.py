@@ -1,4 +1,4 @@
-"""Keyed randomness: every draw is a function of (seed, purpose, index, part).
+"""Keyed randomness: every random draw is a function of (seed, purpose, index, part).
 
 A counter-based generator has no state: nothing is consumed, so a draw does not
 depend on the order of events, on threads or on what else was drawn. Two

@@ -349,7 +349,7 @@ def test_every_way_shows_a_policy_the_same(way: str, interpreted: bool) -> None:
     else:
         size = 6 if way == "small batches" else 12
         frame = tasks()
-        batches = [router.route_batch(frame[at : at + size]) for at in range(0, 12, size)]
+        batches = [router.route_batch(frame.iloc[at : at + size, :]) for at in range(0, 12, size)]
         rows = [row for batch in batches for row in batch.itertuples(index=False, name=None)]
     after = time.time_ns() // 1_000_000
 
@@ -456,7 +456,10 @@ def test_what_is_told_when_tasks_complete(batch: bool, interpreted: bool) -> Non
         for name, text, _ in frame.itertuples(index=False):
             router.route(text, task_id=name)
     told = []
-    for name, status in [("t0", "ok"), ("t1", "failed"), ("t4", "shed"), ("t2", "timed_out")]:
+    ends: list[tuple[str, Any]] = [
+        ("t0", "ok"), ("t1", "failed"), ("t4", "shed"), ("t2", "timed_out"),
+    ]  # fmt: skip
+    for name, status in ends:
         router.complete(name, status=status, latency=2.5)
         told.append(router.memory.tolist())
     # Dear: 1 slot of 1 s, 6 tasks; cheap: 2 slots of 2 s, 6 tasks.

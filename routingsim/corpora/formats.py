@@ -1,6 +1,6 @@
-"""Readers for the shapes in which others publish corpora and traces.
+"""The formats in which others publish corpora and traces.
 
-One function a shape, each from the file's rows to a draft in our own columns:
+Each has a function that makes a draft in our own columns from a file's rows:
 
 ===============  ====================================================================
 ``routellm``     CSV: ``prompt`` and a True/False column a model
@@ -11,7 +11,7 @@ One function a shape, each from the file's rows to a draft in our own columns:
 ===============  ====================================================================
 
 ``jsonl``, ``csv`` and ``parquet`` are our own format (:mod:`routingsim.corpora.validation`).
-These files carry no ids, so a task is called ``<corpus>-<number of the record>``.
+The files of others have no ids; a task's id is ``<corpus>-<number of the record>``.
 """
 
 from collections.abc import Callable, Mapping
@@ -40,15 +40,15 @@ __all__ = [
 ]
 
 _TRUTHS = {"true": 1.0, "false": 0.0}
-# How RouteLLM's files called a model at first, and call it now.
+# A model's name in earlier files of RouteLLM, and in its present ones.
 _RENAMED = {"mixtral-8x7b-instruct-v0.1": "mistralai/Mixtral-8x7B-Instruct-v0.1"}
 
 
 def draft_routellm(rows: Rows, name: str) -> Draft:
     """Whether each model answered right: quality 1 or 0.
 
-    A model is a column whose values are True or False; the answers' texts
-    (``<model>_response``) and all else is left alone.
+    Each column of True and False is a model; the answers' texts
+    (``<model>_response``) and other columns are ignored.
     """
     require(rows, "prompt")
     result = _draft(rows, name, text="prompt")
@@ -84,7 +84,7 @@ def _mostly_truths(values: list[Any]) -> bool:
 
 
 def draft_paretobandit(rows: Rows, name: str) -> Draft:
-    """Reward (0 to 1) and cost (USD a call) of each model; category is the source."""
+    """Reward (0 to 1) and cost (USD per call) of each model; the source is the category."""
     require(rows, "prompt", "arms")
     result = _draft(rows, name, text="prompt", category="source")
     for model, arms in unnest(rows.columns["arms"], "arms", result.problems).items():
@@ -98,10 +98,10 @@ def draft_paretobandit(rows: Rows, name: str) -> Draft:
 
 
 def draft_dcrouter(rows: Rows, name: str) -> Draft:
-    """Score (0 to 1) of each model. Costs: none.
+    """Score (0 to 1) of each model, without costs.
 
-    ``cluster_id`` is left out: the authors made it from the scores, so as a category
-    it would tell a policy what it must not know.
+    ``cluster_id`` is ignored: the authors made it from the scores, so as a category
+    it would tell a policy the outcomes.
     """
     require(rows, "question", "scores")
     result = _draft(rows, name, text="question")
@@ -129,7 +129,7 @@ def draft_mooncake(rows: Rows, name: str) -> Draft:
 
 
 def _draft(rows: Rows, name: str, **labels: str) -> Draft:
-    """A draft with ids made from record numbers, and columns taken over as they are."""
+    """A draft with ids from record numbers, and columns as they are in the file."""
     ids = [f"{name}-{number:05d}" for number in rows.numbers]
     columns = {"id": RawColumn("id", ids)}
     for ours, theirs in labels.items():
@@ -150,16 +150,16 @@ def _draft_own(rows: Rows, name: str) -> Draft:
 
 @dataclass(frozen=True)
 class Format:
-    """A shape a file can have.
+    """The format of a file.
 
     Attributes
     ----------
     kind : str
         Its form on disk, one of :data:`routingsim.corpora.readers.KINDS`.
     signs : tuple of str
-        Columns by which it is recognised.
+        The columns that identify it.
     draft : callable
-        From rows and the corpus's name to a draft.
+        Makes a draft from rows and the corpus's name.
     """
 
     kind: str
@@ -181,7 +181,7 @@ FORMATS: Mapping[str, Format] = {
 
 
 def draft(data: bytes, file: str, name: str, format: str | None = None) -> Draft:
-    """A draft from the bytes of a file, its format recognised where not given.
+    """A draft from the bytes of a file; its format is recognised where not given.
 
     Parameters
     ----------
@@ -207,5 +207,5 @@ def draft(data: bytes, file: str, name: str, format: str | None = None) -> Draft
     for known in FORMATS.values():
         if known.kind == rows.kind and all(sign in rows.columns for sign in known.signs):
             return known.draft(rows, name)
-    # None fits: our own format says best what is missing.
+    # None fits: the errors of our own format say what is missing.
     return draft_own(rows)
