@@ -244,7 +244,7 @@ class AgentPool(Sequence[Agent]):
 
     def to_markdown(self) -> str:
         """The same table of all agents in Markdown."""
-        return display.markdown(_HEADS, self._rows())
+        return display.markdown_table(_HEADS, self._rows(), left=(0, 1, 5))
 
     def _rows(self) -> list[tuple[str, ...]]:
         return [

@@ -62,24 +62,20 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, strong: int | 
     strong : int, optional
         The row to set in bold.
     """
+    side = "text-align:right" if heads else _LEFT
     top = "".join(
-        f"<th style='{_LEFT if not k else 'text-align:right'}'>{html.escape(head)}</th>"
+        f"<th style='{side if k else _LEFT}'>{html.escape(head)}</th>"
         for k, head in enumerate(heads)
     )
     body = "".join(
         f"<tr style='font-weight:{600 if k == strong else 400}'>"
         f"<th style='{_LEFT};font-weight:inherit'>{html.escape(shorten(name))}</th>"
-        + "".join(_cell(text, left=not heads) for text in rest)
+        + "".join(f"<td style='{side}'>{html.escape(shorten(text))}</td>" for text in rest)
         + "</tr>"
         for k, (name, *rest) in enumerate(rows)
     )
     head = f"<thead><tr>{top}</tr></thead>" if heads else ""
     return f"<table style='{_QUIET}'>{head}<tbody>{body}</tbody></table>"
-
-
-def _cell(text: str, left: bool) -> str:
-    side = "left" if left else "right"
-    return f"<td style='text-align:{side}'>{html.escape(shorten(text))}</td>"
 
 
 def markdown_text(text: str) -> str:

@@ -348,10 +348,11 @@ class TaskRouter:
         told = (view, self.memory, self._stream, first, at, self._nobody)
         # Handing a kernel over to compiled code takes as long as about ten choices.
         if policy.interpreted or len(ids) < 10:
-            agents, loads = _choose_one_by_one(self._choose, *told, *columns)
+            found: Any = _choose_in_turn.py_func(self._choose, *told, *columns)
         else:
             found = _choose_in_turn(policy.choose.compiled, *told, *map(np.asarray, columns))
-            agents, loads = found[0].tolist(), found[1].tolist()
+        agents: list[int] = found[0].tolist()
+        loads: list[float] = found[1].tolist()
         if len(agents) < len(ids):
             view.busy[:], view.queued[:], view.wait[:] = before
             raise self._no_such_agent(ids[len(agents)])
@@ -468,20 +469,6 @@ def _choose(choose, view, memory, nobody, task):
     return a, load
 
 
-def _choose_one_by_one(choose, view, memory, stream, first, now, nobody, *columns):
-    """:func:`_choose_in_turn` without compiled code around the kernel."""
-    agents: list[int] = []
-    loads: list[float] = []
-    for i, row in enumerate(zip(*columns, strict=True)):
-        task = TaskView(first + i, 0, now, stream, *row)
-        a, load = _choose(choose, view, memory, nobody, task)
-        if a < 0:
-            break
-        agents.append(a)
-        loads.append(load)
-    return agents, loads
-
-
 _f8, _i8 = types.Array(types.float64, 1, "C"), types.Array(types.int64, 1, "C")
 _table = types.Array(types.float64, 2, "C")
 
@@ -504,8 +491,8 @@ def _choose_in_turn(
     Returns the agents and their loads before, up to the first choice of an agent
     that does not exist.
     """
-    chosen, loads = np.empty(d_var.size, np.int64), np.empty(d_var.size)
-    for i in range(d_var.size):
+    chosen, loads = np.empty(len(d_var), np.int64), np.empty(len(d_var))
+    for i in range(len(d_var)):
         row = (d_var[i], tokens[i], category[i], features[i], predicted[i])
         task = TaskView(first + i, 0, now, stream, *row)
         chosen[i], loads[i] = _choose(choose, view, memory, nobody, task)

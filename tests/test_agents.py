@@ -127,7 +127,7 @@ def test_a_pool_shows_itself() -> None:
     assert agent()._repr_html_() == AgentPool((agent(),)).to_html()
     assert pool.to_markdown().splitlines() == [
         "| agent | id | USD / 1,000 tokens | service (s) | slots | strengths |",
-        "| --- | --- | --- | --- | --- | --- |",
+        "| --- | --- | ---: | ---: | ---: | --- |",
         "| A | a | 0.5 | 2 ± 1 | 4 | \\<b\\>code\\</b\\> |",
         "| B | b | 0.5 | 2 ± 1 | 4 |  |",
     ]

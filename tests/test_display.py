@@ -98,16 +98,6 @@ def test_plots_lead() -> None:
     ]  # fmt: skip
 
 
-def test_markdown_is_escaped() -> None:
-    rows = [["a|b", "<i>1</i>"], ["two\nlines", "*"]]
-    assert markdown(["name", "x_1"], rows).splitlines() == [
-        "| name | x\\_1 |",
-        "| --- | --- |",
-        "| a\\|b | \\<i\\>1\\</i\\> |",
-        "| two lines | \\* |",
-    ]
-
-
 def test_names_are_cut_only_where_they_must() -> None:
     assert middle("abcdefghijk", 10) == "abcde…hijk"
     rest = " " * 60

@@ -170,7 +170,10 @@ def parse(data: bytes, file: str, kind: str | None = None) -> Rows:
         If the file is empty, has another form, or cannot be read as a whole.
     """
     if data[:2] == b"\x1f\x8b":
-        data = _gunzip(data, file)
+        try:
+            data = gzip.decompress(data)
+        except (OSError, EOFError, zlib.error) as error:
+            raise CorpusError(f"{file}: damaged or cut-off gzip file ({error})") from error
     if data[:4] == b"PAR1":
         return _parse_parquet(data, file)
     for magic, what in _ARCHIVES.items():
@@ -240,21 +243,11 @@ def shown(value: object) -> str:
 
 
 def _guess_kind(data: bytes, file: str) -> str:
-    stem = file.removesuffix(".gz").lower()
-    if stem.endswith(".csv"):
-        return "csv"
-    if stem.endswith(".parquet"):
-        return "parquet"
-    if stem.endswith((".jsonl", ".json", ".ndjson")):
-        return "json"
-    return "json" if data.lstrip()[:1] in (b"{", b"[") else "csv"
-
-
-def _gunzip(data: bytes, file: str) -> bytes:
-    try:
-        return gzip.decompress(data)
-    except (OSError, EOFError, zlib.error) as error:
-        raise CorpusError(f"{file}: damaged or cut-off gzip file ({error})") from error
+    suffix = Path(file.removesuffix(".gz").lower()).suffix[1:]
+    if suffix in ("csv", "parquet"):
+        return suffix
+    is_json = suffix in ("jsonl", "json", "ndjson") or data.lstrip()[:1] in (b"{", b"[")
+    return "json" if is_json else "csv"
 
 
 def _parse_json_lines(data: bytes, file: str) -> Rows:
@@ -382,7 +375,8 @@ def _parse_csv(data: bytes, file: str) -> Rows:
     decoded = data.decode("utf-8", "surrogateescape")
     is_utf8 = decoded.isascii() or not _SURROGATE.search(decoded)
     text = io.StringIO(decoded, newline="")
-    delimiter = _delimiter(text.readline())
+    # A comma, or a semicolon or tab where the header has more of them.
+    delimiter = max(",;\t", key=text.readline().count)
     text.seek(0)
     reader = csv.reader(text, delimiter=delimiter, strict=True)
     try:
@@ -431,11 +425,6 @@ def _parse_csv(data: bytes, file: str) -> Rows:
             numbers.append(number)
     named = dict(zip(header, columns, strict=True))
     return Rows(file, "csv", named, starts, numbers, lost=lost)
-
-
-def _delimiter(header: str) -> str:
-    """The delimiter: a comma, or a semicolon or tab where the header has more of them."""
-    return max(",;\t", key=header.count)
 
 
 def _header_trouble(header: list[str]) -> str | None:
