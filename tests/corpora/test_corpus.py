@@ -1,7 +1,6 @@
 """A corpus keeps what it was given, in order, and says what it changed."""
 
 import copy
-import gzip
 import hashlib
 import html.parser
 import pickle
@@ -11,11 +10,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from routingsim.corpora.corpus import Corpus
-from routingsim.corpora.datasets import load_corpus
 from routingsim.errors import CorpusError
 
 
@@ -101,58 +97,6 @@ def test_sha256_of_a_frame_is_of_its_canonical_csv(tmp_path: Path) -> None:
     assert hash(corpus) == hash(Corpus.from_frame(frame()))
     assert corpus != Corpus.from_frame(frame(5))
     assert corpus != "corpus"
-
-
-@pytest.mark.parametrize("name", ["c.jsonl", "c.csv", "c.parquet", "c.jsonl.gz", "c.csv.gz"])
-@pytest.mark.parametrize("arrivals", [False, True])
-def test_written_and_read_back(tmp_path: Path, name: str, arrivals: bool) -> None:
-    corpus = Corpus.from_frame(frame(arrivals=arrivals))
-    corpus.write(tmp_path / name)
-    back = load_corpus(tmp_path / name)
-    pd.testing.assert_frame_equal(back.to_frame(), corpus.to_frame())
-    assert back.agents == corpus.agents
-    assert (back.name, back.notes) == ("c", ())
-    assert back.sha256 == hashlib.sha256((tmp_path / name).read_bytes()).hexdigest()
-    assert [path.name for path in tmp_path.iterdir()] == [name]
-    if name.endswith(".gz"):
-        assert gzip.decompress((tmp_path / name).read_bytes())
-
-
-@given(
-    st.lists(
-        st.tuples(
-            st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")),
-            st.floats(0, 1e300),
-            st.none() | st.floats(0, 1),
-        ),
-        min_size=1,
-        max_size=5,
-    )
-)
-@pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
-def test_any_text_and_number_survive(
-    tmp_path_factory: pytest.TempPathFactory,
-    suffix: str,
-    rows: list[tuple[str, float, float | None]],
-) -> None:
-    path = tmp_path_factory.mktemp("any") / f"c.{suffix}"
-    table = pd.DataFrame(rows, columns=["text", "arrived_at", "outcomes.m.quality"])
-    table.insert(0, "id", [f"t{i}" for i in range(len(table))])
-    corpus = Corpus.from_frame(table)
-    corpus.write(path)
-    pd.testing.assert_frame_equal(load_corpus(path).to_frame(), corpus.to_frame(), check_exact=True)
-
-
-def test_write_refuses_and_leaves_nothing(tmp_path: Path) -> None:
-    corpus = Corpus.from_frame(frame())
-    with pytest.raises(CorpusError, match=r"c\.xlsx: unknown suffix; allowed are \.jsonl"):
-        corpus.write(tmp_path / "c.xlsx")
-    with pytest.raises(CorpusError, match="cannot be written"):
-        corpus.write(tmp_path / "missing" / "c.csv")
-    (tmp_path / "c.csv").mkdir()
-    with pytest.raises(CorpusError, match="cannot be written"):
-        corpus.write(tmp_path / "c.csv")
-    assert [path.name for path in tmp_path.iterdir()] == ["c.csv"]
 
 
 def test_a_corpus_travels_to_another_process() -> None:
