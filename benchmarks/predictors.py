@@ -1,8 +1,8 @@
 """What D_var, length, labels and learned predictors are worth, and the utility policy under load.
 
 Prints the tables of ``docs/findings.md``, sections a and d, from the public corpora that
-are at hand (``ROUTINGSIM_DATA`` names their folder; those that are not there are said and
-left out). Every prediction is cross-validated: five folds, texts that are alike in the
+are at hand (``ROUTINGSIM_DATA`` names their folder; a missing one is named and left
+out). Every prediction is cross-validated: five folds, texts that are alike in the
 same fold, in-domain. Run as ``python benchmarks/predictors.py [gsm8k …]``.
 
 With ``--onto``, as ``python benchmarks/predictors.py paretobandit-val --onto
@@ -317,7 +317,7 @@ def aiq_table(predicted: dict[str, Array], quality: Array, cost: Array) -> pd.Da
 
 
 def choice_table(predicted: dict[str, Array], quality: Array, cost: Array) -> pd.DataFrame:
-    """Quality and cost of choices by prediction, against the best single agent in hindsight."""
+    """Quality and cost of choices by prediction, against the best single agent (in-sample)."""
     best, every = int(quality.mean(axis=0).argmax()), np.arange(len(quality))
     chosen = {
         f"{kind}:w_cost={weight:g}" if weight else kind: (

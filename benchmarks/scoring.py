@@ -60,7 +60,7 @@ def make_texts(*, all_languages: bool, seed: int = 1) -> list[str]:
 def rate(call: Callable[[], object], texts: int, repeats: int) -> float:
     """Median texts per second of ``call``, in time of this thread on the processor.
 
-    Thread time, not wall time: it does not count what neighbours on the machine take.
+    Thread time, not wall time, so that other processes on the machine do not count.
     """
     seconds = []
     for _ in range(repeats):
@@ -93,7 +93,7 @@ def main() -> None:
 
 
 def measure(texts: list[str]) -> None:
-    """Hold the two ways to each other, and print how fast each is."""
+    """Check that the two ways agree, and print how fast each is."""
     column = pd.Series(texts, dtype="str")
     mean = sum(map(len, texts)) / len(texts)
     foreign = sum(not text.isascii() for text in texts) / len(texts)

@@ -1,4 +1,4 @@
-"""Who gets the task: the kernel contract, and the policies that come with routingsim."""
+"""Routing policies: the kernel contract, and the policies that come with routingsim."""
 
 from routingsim.policies.bandits import epsilon_greedy, thompson, ucb1
 from routingsim.policies.cascade import cascade

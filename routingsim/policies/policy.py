@@ -196,13 +196,11 @@ class Recipe:
 _RECIPES: dict[str, Recipe] = {}
 
 
-def recipe(
-    name: str,
-) -> Callable[[Callable[Parameters, Policy]], Callable[Parameters, Policy]]:
+def recipe(name: str) -> Callable[[Callable[Parameters, Policy]], Callable[Parameters, Policy]]:
     """Register a function as the recipe ``name`` (a decorator).
 
-    The function it makes checks the types of what it is given first, and raises a
-    PolicyError where they are wrong.
+    Called, it first checks the names and types of its arguments, and raises a PolicyError
+    where they are wrong.
     """
 
     def register(make: Callable[Parameters, Policy]) -> Callable[Parameters, Policy]:

@@ -16,14 +16,13 @@ import re
 import string
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, TypeVar
 from unicodedata import category
 
 from routingsim.errors import CorpusError, PolicyError
 from routingsim.messages import ComplexityFactors, ComplexityScore
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
     import pyarrow as pa
     from numpy.typing import NDArray
@@ -77,20 +76,15 @@ DEFAULT_WEIGHTS = DvarWeights()
 """The weights and half-saturation points that D_var is defined with."""
 
 
-@overload
+_Counts = TypeVar("_Counts", float, "NDArray[Any]")
+
+
 def d_var(
-    length: float, punctuation: float, unique_tokens: float, weights: DvarWeights = ...
-) -> float: ...
-@overload
-def d_var(
-    length: "NDArray[Any]",
-    punctuation: "NDArray[Any]",
-    unique_tokens: "NDArray[Any]",
-    weights: DvarWeights = ...,
-) -> "NDArray[np.float64]": ...
-def d_var(
-    length: Any, punctuation: Any, unique_tokens: Any, weights: DvarWeights = DEFAULT_WEIGHTS
-) -> Any:
+    length: _Counts,
+    punctuation: _Counts,
+    unique_tokens: _Counts,
+    weights: DvarWeights = DEFAULT_WEIGHTS,
+) -> _Counts:
     """D_var of given counts: numbers, or arrays or Series of one shape.
 
     Parameters
@@ -98,7 +92,6 @@ def d_var(
     length, punctuation, unique_tokens : int or array of int
         Counts of characters, punctuation characters and unique tokens.
     weights : DvarWeights, optional
-        Weights and half-saturation points.
 
     Returns
     -------
@@ -117,7 +110,7 @@ _WORDS_AND_SPACES = re.compile(r"[^\W_]+|\s+")  # letters, numbers, white space:
 
 
 def score(text: str, weights: DvarWeights = DEFAULT_WEIGHTS) -> ComplexityScore:
-    """D_var of one text, as the definition says it.
+    """D_var of one text, by its definition.
 
     Parameters
     ----------
@@ -159,8 +152,8 @@ def score_column(
 ) -> "pd.DataFrame":
     """D_var of every text of a column: the same numbers as :func:`score`, faster.
 
-    A compiled kernel reads Arrow's buffers in place (``benchmarks/scoring.py`` measures it
-    beside the plain definition). It runs on the calling thread and releases the GIL.
+    A compiled kernel reads Arrow's buffers in place (``benchmarks/scoring.py`` compares it
+    with the plain definition). It runs on the calling thread and releases the GIL.
     The first call in a process loads the compiler, and the first ever compiles the kernel.
 
     Parameters
@@ -242,7 +235,7 @@ def _large_strings(texts: Any) -> "pa.ChunkedArray":
             "all: every row must be a text; drop them, or fill them with ''"
         )
     try:
-        column.validate(full=True)  # readers of Arrow and Parquet files do not; the kernel must
+        column.validate(full=True)  # readers of Arrow and Parquet files do not check UTF-8
     except pa.ArrowInvalid as error:
         raise CorpusError(f"the column to score is not valid UTF-8: {error}") from error
     return column.cast(pa.large_string())
