@@ -118,6 +118,7 @@ def test_a_title_fits(corpus: Corpus) -> None:
     for plot in (run.plot_usage, run.plot_latency, run.plot_queue):
         ax = plot(ax=small(2.6))
         figure = ax.get_figure(root=True)
+        assert figure is not None
         figure.draw_without_rendering()
         (title,) = (t for t in ax.findobj(Text) if t.get_text() == LONG[0])
         assert title.get_window_extent().x1 <= figure.bbox.x1

@@ -1,9 +1,13 @@
 """What a replay says of itself."""
 
+import copy
 import json
 import math
+import pickle
+from pathlib import Path
 from typing import Any
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -283,3 +287,26 @@ def test_a_notebook_shows_the_html() -> None:
     result = run(one(), [0, 0])
     assert result._repr_html_() == result.to_html()
     assert "<td style='text-align:right'>2.00</td>" in result.to_html()
+
+
+def same(found: ReplayResult, result: ReplayResult) -> None:
+    """Fail unless both say the same and a copy can be run and drawn like the first."""
+    pd.testing.assert_frame_equal(found.to_frame(), result.to_frame())
+    assert found.to_dict() == result.to_dict()
+    assert found.policy.learns == result.policy.learns
+    again = rs.replay(found.corpus, found.pool, found.policy, arrivals="poisson:3", seed=4)
+    np.testing.assert_array_equal(again.memory, result.memory)
+
+
+@pytest.mark.parametrize("policy", ["threshold:calibrated", "fs-qmix"])
+def test_results_pickle_and_copy(policy: str, tmp_path: Path) -> None:
+    corpus = rs.load_corpus("tasks")
+    result = rs.replay(corpus, None, policy, arrivals="poisson:3", seed=4)
+    for copied in (pickle.loads(pickle.dumps(result)), copy.copy(result), copy.deepcopy(result)):
+        same(copied, result)
+    result.report(tmp_path / "report.html")
+    for plot in (result.plot_usage, result.plot_latency, result.plot_queue, result.plot_frontier):
+        plot()
+    for copied in (pickle.loads(pickle.dumps(result)), copy.copy(result), copy.deepcopy(result)):
+        same(copied, result)
+    plt.close("all")
