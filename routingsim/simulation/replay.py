@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Sequence
 
-from routingsim.agents import AgentPool, load_agents
-from routingsim.corpora.corpus import Corpus
+from routingsim.agents import PoolLike, load_agents
+from routingsim.corpora.datasets import CorpusLike, load_corpus
 from routingsim.policies.kernel import Kernel
 from routingsim.policies.policy import Policy, make_policy
 from routingsim.simulation.arrivals import Arrivals, CorpusTimes, Poisson, as_arrivals
@@ -18,8 +18,8 @@ DEFAULT_LOAD = 0.7
 
 
 def replay(
-    corpus: Corpus | None = None,
-    pool: AgentPool | None = None,
+    corpus: CorpusLike | None = None,
+    pool: PoolLike | None = None,
     policy: str | Policy | Kernel | Callable[..., int] = "threshold",
     *,
     arrivals: str | Arrivals | None = None,
@@ -34,10 +34,10 @@ def replay(
 
     Parameters
     ----------
-    corpus : Corpus, optional
-        The tasks. Without one, tasks have no text, no category and no recorded
+    corpus : Corpus, or anything that ``load_corpus`` takes, optional
+        The tasks. Without any, tasks have no text, no category and no recorded
         outcome, and only queueing is simulated.
-    pool : AgentPool, optional
+    pool : AgentPool, or anything that ``load_agents`` takes, optional
         The agents; by default the five default agents.
     policy
         Anything that :func:`routingsim.policies.make_policy` takes.
@@ -68,13 +68,14 @@ def replay(
 
     Raises
     ------
-    SimulationError, PolicyError, AgentError
+    CorpusError, AgentError, PolicyError, SimulationError
         If an argument is of the wrong type, or two do not suit each other; the
         message says which and what to do.
     """
-    pool = load_agents() if pool is None else pool
+    corpus = None if corpus is None else load_corpus(corpus)
+    pool = load_agents(pool)
     outages = (outages,) if isinstance(outages, Outage) else outages
-    check_kinds(corpus, pool, retries, outages)
+    check_kinds(retries, outages)
     made = make_policy(pool, policy, corpus)
     scenario = prepare(corpus, pool, made, retries=retries, outages=outages, service=service)
     if arrivals is None:

@@ -231,7 +231,7 @@ def prepare(
     )
 
 
-def check_kinds(corpus: Any, pool: Any, retries: Any, outages: Any) -> None:
+def check_kinds(retries: Any, outages: Any) -> None:
     """Check the types of what a user gives.
 
     Raises
@@ -240,8 +240,6 @@ def check_kinds(corpus: Any, pool: Any, retries: Any, outages: Any) -> None:
         If one is of another type; the message says how to make what is needed.
     """
     wanted = [
-        ("corpus", corpus, Corpus | None, "rs.load_corpus(...) gives one"),
-        ("pool", pool, AgentPool, "rs.load_agents(...) gives one, rs.AgentPool(agents) makes one"),
         ("retries", retries, Retries, "write rs.Retries(attempts=3)"),
     ]
     each = outages if isinstance(outages, Iterable) else [outages]

