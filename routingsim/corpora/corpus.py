@@ -6,7 +6,7 @@ import hashlib
 import os
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -117,7 +117,7 @@ class Corpus:
             drafts, name=name, source="DataFrame", sha256="", on_error=on_error, agents=agents
         )
         digest = hashlib.sha256(csv_bytes(corpus.to_frame())).hexdigest()
-        return corpus._with(sha256=digest)
+        return replace(corpus, sha256=digest)
 
     @classmethod
     def from_drafts(
@@ -177,7 +177,8 @@ class Corpus:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Arrays that come from a pickle or a copy are made read-only again.
-        return type(self), tuple(self._fields().values())
+        fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return type(self), tuple((fields | {"outcomes": dict(self.outcomes)}).values())
 
     def __len__(self) -> int:
         return len(self._tasks)
@@ -284,7 +285,8 @@ class Corpus:
         left_out = (
             [f"{len(chosen):,} of {len(self):,} tasks selected"] if len(chosen) < len(self) else []
         )
-        return self._with(
+        return replace(
+            self,
             _tasks=self._tasks.iloc[chosen].reset_index(drop=True),
             outcomes={key: array[chosen] for key, array in self.outcomes.items()},
             notes=(*self.notes, *left_out),
@@ -363,7 +365,8 @@ class Corpus:
         elif size < len(self):
             note += f": {len(self) - size:,} of {len(self):,} tasks left out"
         digest = hashlib.sha256((self.sha256 + trace.sha256).encode()).hexdigest()
-        return self._with(
+        return replace(
+            self,
             _tasks=tasks,
             outcomes={key: array[row] for key, array in self.outcomes.items()},
             source=f"{self.source} + {trace.source}",
@@ -420,14 +423,6 @@ class Corpus:
             If the suffix is another one, or the file cannot be written.
         """
         write_frame(self.to_frame(), Path(path))
-
-    def _fields(self) -> dict[str, Any]:
-        fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return fields | {"outcomes": dict(self.outcomes)}
-
-    def _with(self, **changes: Any) -> Self:
-        # Not dataclasses.replace, which takes no field whose name begins with "_".
-        return type(self)(**self._fields() | changes)
 
     def _category_counts(self) -> dict[str, int]:
         named = (name for name in self._tasks["category"].tolist() if name)
