@@ -38,7 +38,7 @@ lint: $(READY) ## Check style, types, layers and notebooks
 	$(BIN)/lint-imports --no-logo --no-cache
 	$(if $(NOTEBOOKS),$(STRIP) --verify $(NOTEBOOKS))
 
-mutants: $(READY) ## Do the tests notice faults: make mutants MODULES="routing report/replay_text"
+mutants: $(READY) ## Do the tests notice faults: make mutants MODULES="routing report/text"
 	$(BIN)/python tests/mutants.py $(ARGS) $(MODULES)
 
 wheel: $(READY) ## Build the wheel, install it into a clean environment, replay with it

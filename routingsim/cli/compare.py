@@ -118,9 +118,9 @@ def compare(
     if runs_to is not None:
         remark(f"runs: {study.write(runs_to)}", style="")
     if report is not None:
-        from routingsim.report.html import write_study
+        from routingsim.report.html import write_report
 
-        remark(f"report: {write_study(study, report, command=as_typed())}", style="")
+        remark(f"report: {write_report(study, report, command=as_typed())}", style="")
 
 
 def _numbers(text: str | None, option: str) -> list[float] | None:

@@ -1,17 +1,12 @@
 """What to show others: plots, and the report in HTML, Markdown and JSON."""
 
-from routingsim.report.html import render, write_report, write_study
+from routingsim.report.frontier import plot_frontier
+from routingsim.report.html import render, write_report
 from routingsim.report.markdown import render_section
 from routingsim.report.notebook import write_notebook
-from routingsim.report.plots import (
-    plot_latencies,
-    plot_latency,
-    plot_queue,
-    plot_tradeoff,
-    plot_usage,
-)
+from routingsim.report.plots import plot_latencies, plot_latency, plot_queue, plot_usage
 from routingsim.report.replay_report import compose
-from routingsim.report.study_plots import plot_frontier, plot_load, plot_regret
+from routingsim.report.study_plots import plot_load, plot_regret
 from routingsim.report.study_report import compose_study
 
 __all__ = [
@@ -23,11 +18,9 @@ __all__ = [
     "plot_load",
     "plot_queue",
     "plot_regret",
-    "plot_tradeoff",
     "plot_usage",
     "render",
     "render_section",
     "write_notebook",
     "write_report",
-    "write_study",
 ]

@@ -1,4 +1,4 @@
-"""What all plots share: axes, their dress, scales and labels."""
+"""What all plots share: axes and their labels, scales, lines and legends."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -15,36 +15,33 @@ from routingsim.display import middle
 from routingsim.report.palette import GRID, INK, MUTED
 
 __all__ = [
-    "LONGEST",
-    "axes",
-    "dress",
-    "label",
+    "axes_or_new",
+    "drawable",
+    "label_axes",
     "legend_below",
     "legend_height",
     "log_axis",
     "nothing_to_show",
 ]
 
-LONGEST = 46
-"""Characters of a policy's name that a plot 8 cm wide has room for."""
-
+_LONGEST = 46  # characters of a policy's name that a plot 8 cm wide has room for
 _TO_LEGEND, _LEFT = 32, 34  # points below and left of the corner of the axes
 _WIDTH, _HEIGHT = 4.2, 3.0  # inches; everything stays legible down to 8 cm
 
 
-def axes(ax: Axes | None, height: float = _HEIGHT) -> Axes:
+def axes_or_new(ax: Axes | None, height: float = _HEIGHT) -> Axes:
     """The axes given, or those of a new pyplot figure, which a notebook shows."""
     if ax is not None:
         return ax
-    from matplotlib import pyplot  # only where wanted: it chooses a backend
+    from matplotlib import pyplot  # only where it is needed: the import chooses a backend
 
     return pyplot.subplots(figsize=(_WIDTH, height), layout="constrained")[1]
 
 
-def dress(ax: Axes, title: str, x: str, y: str, grid: Literal["x", "y", "both"] = "y") -> None:
-    """Title, axis labels with their units, a light grid, and no box."""
+def label_axes(ax: Axes, title: str, x: str, y: str, grid: Literal["x", "y", "both"] = "y") -> None:
+    """Set the title and the axis labels with their units; draw a light grid and no box."""
     size = 9.0 if len(title) <= 26 else 7.5 if len(title) <= 35 else 6.5  # each fits 8 cm
-    ax.set_title(label(title, 40), loc="left", fontsize=size, fontweight="bold", color=INK)
+    ax.set_title(drawable(title, 40), loc="left", fontsize=size, fontweight="bold", color=INK)
     ax.set_xlabel(x, fontsize=8, color=MUTED)
     ax.set_ylabel(y, fontsize=8, color=MUTED)
     ax.tick_params(which="both", colors=MUTED, labelsize=8, length=3, width=0.6)
@@ -74,7 +71,7 @@ def log_axis(ax: Axes, which: Literal["x", "y"] = "x") -> None:
 
 
 def nothing_to_show(ax: Axes, why: str) -> None:
-    """Say in the middle of empty axes why they are."""
+    """Write into the middle of empty axes why nothing is drawn."""
     ax.set(xticks=[], yticks=[])
     ax.text(
         0.5, 0.5, why, transform=ax.transAxes, ha="center", va="center", fontsize=8, color=MUTED
@@ -82,7 +79,7 @@ def nothing_to_show(ax: Axes, why: str) -> None:
 
 
 def legend_below(ax: Axes, *groups: Sequence[Line2D | Patch]) -> None:
-    """Legends under the axes, one under the other: never in front of the data."""
+    """Draw one legend a group under the axes, one under the other, so that none hides the data."""
     figure = ax.get_figure(root=True)
     assert figure is not None
     down = _TO_LEGEND
@@ -109,21 +106,20 @@ def legend_below(ax: Axes, *groups: Sequence[Line2D | Patch]) -> None:
 
 
 def legend_height(*groups: Sequence[str]) -> float:
-    """Inches that the legends of these names take, about."""
+    """About how many inches the legends of these names take."""
     return sum(0.04 + 0.16 * -(-len(names) // _columns(names)) for names in groups if names)
 
 
 def _columns(names: Sequence[str]) -> int:
-    """So many that they fit under a plot 8 cm wide."""
+    """How many columns of a legend fit under a plot 8 cm wide."""
     longest = max(map(len, names))
     return 3 if longest <= 12 else 2 if longest <= 22 else 1
 
 
-def label(text: str, most: int = LONGEST) -> str:
+def drawable(text: str, most: int = _LONGEST) -> str:
     """A name as matplotlib can draw it: short, no mathematics, no glyph that its font lacks."""
-    short = middle(text, most)
-    drawable = "".join(c if _font().get_char_index(ord(c)) else "?" for c in short)
-    return drawable.replace("$", r"\$")
+    known = (c if _font().get_char_index(ord(c)) else "?" for c in middle(text, most))
+    return "".join(known).replace("$", r"\$")
 
 
 @cache

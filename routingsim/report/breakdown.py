@@ -2,35 +2,21 @@
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from routingsim.corpora.corpus import Corpus
 from routingsim.policies.kernel import OK, STATUS_NAMES
 from routingsim.report.document import Block, Choice, Column, Kind, Section, Task, Tasks, table
+from routingsim.report.figures import Entry, Experiment
 from routingsim.report.formatting import percent
 from routingsim.report.palette import agent_colours
-from routingsim.simulation.result import ReplayResult
 
-__all__ = [
-    "MOST_TASKS",
-    "Measure",
-    "by_category",
-    "by_complexity",
-    "categories",
-    "complexity",
-    "disagreements",
-    "mean_known",
-    "most_apart",
-    "shortened",
-    "task_shown",
-]
+__all__ = ["MOST_TASKS", "categories", "complexity", "disagreements", "most_different", "shortened"]
 
 _CATEGORIES = 20
 _BANDS = 5
@@ -42,55 +28,46 @@ _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u20
 
 
 @dataclass(frozen=True)
-class Measure:
-    """A figure of groups of tasks: its table's title, and a mean or median a policy.
-
-    ``of`` gives, by policy, the figure of the tasks that a mask picks.
-    """
+class _Measure:
+    """A figure of groups of tasks: its title, a field of TaskFigures, and a mean or median."""
 
     title: str
     kind: Kind
-    of: Mapping[str, Callable[[NDArray[np.bool_]], float]]
+    field: str
+    average: Callable[[NDArray[np.float64]], np.floating]
+    scale: float = 1.0
 
 
-def categories(results: Sequence[ReplayResult]) -> Section | None:
-    """Median latency, cost and quality by category; None where no task has one."""
-    corpus = results[0].corpus
-    if corpus is None:
-        return None
-    return by_category(corpus, results[0].work.row, _measures(results))
+_MEASURES = (
+    _Measure("Median latency (s)", "seconds", "timed_latency", np.median),
+    _Measure("Cost (USD per 1,000 tasks)", "number", "cost", np.mean, 1000.0),
+    _Measure("Mean quality (0–1)", "quality", "quality", np.mean),
+)
 
 
-def complexity(results: Sequence[ReplayResult]) -> Section | None:
-    """The same by fifths of the tasks in order of D_var; None where there is no text."""
-    first = results[0]
-    if first.corpus is None or not first.corpus.has_texts:
-        return None
-    return by_complexity(first.work.d_var[first.work.row], _measures(results))
-
-
-def by_category(
-    corpus: Corpus, rows: NDArray[np.integer], measures: Sequence[Measure]
-) -> Section | None:
-    """Tables of the measures by category; ``rows`` are the tasks' records."""
-    if not any(corpus.tasks["category"].tolist()):
+def categories(experiment: Experiment) -> Section | None:
+    """Latency, cost and quality by category; None where no task has one."""
+    corpus = experiment.corpus
+    if corpus is None or not any(corpus.tasks["category"].tolist()):
         return None
     names = corpus.tasks["category"].replace("", "(none)")
-    by_task = names.take(rows).to_numpy(dtype=object)
+    by_task = names.take(experiment.rows).to_numpy(dtype=object)
     counts = pd.Series(by_task).value_counts(sort=False)
     kept = counts.sort_index().sort_values(ascending=False, kind="stable").index[:_CATEGORIES]
     text = (
-        (f"The {_CATEGORIES} most frequent of {counts.size} categories.",)
+        [f"The {_CATEGORIES} most frequent of {counts.size} categories."]
         if counts.size > _CATEGORIES
-        else ()
+        else []
     )
-    codes = pd.Categorical(by_task, categories=kept).codes.astype(np.int64)
-    blocks = _tables(measures, "category", list(kept), codes)
-    return Section("categories", "By category", text, blocks)
+    blocks = _tables(experiment, "category", list(kept), kept.get_indexer(by_task))
+    return Section("categories", "By category", (*text, *_at_load(experiment)), blocks)
 
 
-def by_complexity(d_var: NDArray[np.float64], measures: Sequence[Measure]) -> Section:
-    """Tables of the measures by fifths of the tasks in order of D_var."""
+def complexity(experiment: Experiment) -> Section | None:
+    """The same by fifths of the tasks in order of D_var; None where there is no text."""
+    if experiment.d_var is None:
+        return None
+    d_var = experiment.d_var[experiment.rows]
     bounds = np.unique(np.quantile(d_var, np.linspace(0, 1, _BANDS + 1), method="inverted_cdf"))
     codes = np.clip(np.searchsorted(bounds, d_var, side="left") - 1, 0, None)
     _, codes = np.unique(codes, return_inverse=True)
@@ -101,91 +78,90 @@ def by_complexity(d_var: NDArray[np.float64], measures: Sequence[Measure]) -> Se
     text = (
         "Tasks in order of their complexity score D_var, cut into fifths. D_var is from 0 to 1 "
         "and rises with the length of a text, its punctuation and its different words.",
+        *_at_load(experiment),
     )
-    return Section("complexity", "By complexity", text, _tables(measures, "D_var", names, codes))
+    blocks = _tables(experiment, "D_var", names, codes)
+    return Section("complexity", "By complexity", text, blocks)
 
 
-def _measures(results: Sequence[ReplayResult]) -> tuple[Measure, ...]:
-    def of(figure: Callable[..., float]) -> dict[str, Callable[..., float]]:
-        return {r.policy.name: partial(figure, r) for r in results}
-
-    return (
-        Measure("Median latency (s)", "seconds", of(_latency)),
-        Measure("Cost (USD per 1,000 tasks)", "number", of(_cost)),
-        Measure("Mean quality (0–1)", "quality", of(_quality)),
-    )
-
-
-def _latency(result: ReplayResult, mask: NDArray[np.bool_]) -> float:
-    values = result.latency[mask & result.timed]
-    return float(np.median(values)) if values.size else math.nan
-
-
-def _cost(result: ReplayResult, mask: NDArray[np.bool_]) -> float:
-    return 1000 * mean_known(result.log.cost[mask])
-
-
-def _quality(result: ReplayResult, mask: NDArray[np.bool_]) -> float:
-    return mean_known(result.quality[mask])
-
-
-def mean_known(values: NDArray[np.float64]) -> float:
-    """The mean of what is not NaN, NaN where nothing is."""
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if known.size else math.nan
+def _at_load(experiment: Experiment) -> list[str]:
+    load = experiment.last.load
+    return [] if load is None else [f"Means over all runs at load {load:g}."]
 
 
 def _tables(
-    measures: Sequence[Measure], by: str, names: list[str], codes: NDArray[np.int64]
+    experiment: Experiment, by: str, names: list[str], codes: NDArray[np.intp]
 ) -> tuple[Block, ...]:
-    """A table a measure: a row a group, a column a policy."""
+    """A table a measure: a row a group of tasks, a column a policy."""
     masks = [codes == group for group in range(len(names))]
-    blocks = []
-    for measure in measures:
-        found = [[figure(mask) for figure in measure.of.values()] for mask in masks]
+    policies, blocks = experiment.last.policies, []
+    for measure in _MEASURES:
+        by_policy = [getattr(entry.tasks, measure.field) for entry in policies]
+        if by_policy[0] is None:
+            continue
+        found = [[_average(measure, values[mask]) for mask in masks] for values in by_policy]
         if np.isnan(found).all():
             continue
-        columns = [
-            Column(by, kind="text"),
-            Column("tasks", kind="count"),
-            *(Column(name, kind=measure.kind) for name in measure.of),
+        columns: list[tuple[Column, Sequence[Any]]] = [
+            (Column(by, kind="text"), names),
+            (Column("tasks", kind="count"), [mask.sum() for mask in masks]),
         ]
-        rows = [
-            (name, int(mask.sum()), *row)
-            for name, mask, row in zip(names, masks, found, strict=True)
-        ]
-        blocks.append(table(f"{measure.title} by {by}", columns, rows))
+        heads = [Column(entry.name, kind=measure.kind) for entry in policies]
+        blocks.append(
+            table(f"{measure.title} by {by}", [*columns, *zip(heads, found, strict=True)])
+        )
     return tuple(blocks)
 
 
-def disagreements(results: Sequence[ReplayResult]) -> Section | None:
+def _average(measure: _Measure, values: NDArray[np.float64]) -> float:
+    """The mean or median of the values that are known, NaN where none is."""
+    known = values[~np.isnan(values)]
+    return measure.scale * float(measure.average(known)) if known.size else math.nan
+
+
+def disagreements(experiment: Experiment) -> Section | None:
     """The tasks on which policies differ most; None where there are not two policies or texts.
 
     A record that was drawn several times is shown once.
     """
-    first = results[0]
-    if len(results) < 2 or first.corpus is None:
+    at, corpus = experiment.last, experiment.corpus
+    tasks = [entry.tasks for entry in at.policies]
+    run = np.flatnonzero(np.all([each.agent >= 0 for each in tasks], axis=0))
+    if len(tasks) < 2 or corpus is None or not run.size:
         return None
-    order, alike = most_apart(
-        np.stack([r.log.agent for r in results]),
-        np.stack([r.quality for r in results]),
-        np.stack([r.log.cost for r in results]),
+    order, alike = most_different(
+        np.stack([each.agent[run] for each in tasks]),
+        np.stack([each.quality[run] for each in tasks]),
+        np.stack([each.cost[run] for each in tasks]),
     )
-    _, firsts = np.unique(first.work.row[order], return_index=True)
-    picked = order[np.sort(firsts)[:MOST_TASKS]]
-    same = percent(alike)
-    text = (f"All policies sent {same} of the tasks to the same agent.",)
-    blocks = (Tasks(tuple(_task(results, int(i)) for i in picked)),) if picked.size else ()
-    return Section("disagreements", "Where the policies disagree most", text, blocks)
+    _, firsts = np.unique(experiment.rows[run[order]], return_index=True)
+    picked = run[order[np.sort(firsts)[:MOST_TASKS]]].tolist()
+    text = [f"All policies sent {percent(alike)} of the tasks to the same agent."]
+    if at.load is not None:
+        text.append(
+            f"Agents are those of the first run at load {at.load:g}; cost and quality are means "
+            "over runs, in which the agent may have been another."
+        )
+    blocks = (Tasks(tuple(_task(experiment, task) for task in picked)),) if picked else ()
+    return Section("disagreements", "Where the policies disagree most", tuple(text), blocks)
 
 
-def most_apart(
+def most_different(
     agents: NDArray[np.integer], quality: NDArray[np.float64], cost: NDArray[np.float64]
 ) -> tuple[NDArray[np.intp], float]:
-    """Tasks on which policies differ, those most apart first, and the share that all send alike.
+    """Order tasks by how much policies differ on them.
 
-    All of shape (policies, tasks). Apart are those that went to the most different agents;
-    among these those with the widest range of quality, then of cost.
+    Parameters
+    ----------
+    agents, quality, cost : ndarray, shape (policies, tasks)
+
+    Returns
+    -------
+    order : ndarray of int
+        Tasks that went to two agents or more. Those with the most different agents come
+        first; among these those with the widest range of quality, then of cost.
+    alike : float
+        Share of the tasks that all policies sent to the same agent.
     """
     distinct = 1 + (np.diff(np.sort(agents, axis=0), axis=0) != 0).sum(axis=0)
     gap = np.fmax.reduce(quality) - np.fmin.reduce(quality)
@@ -194,47 +170,40 @@ def most_apart(
     return order[distinct[order] > 1], float((distinct == 1).mean())
 
 
-def _task(results: Sequence[ReplayResult], i: int) -> Task:
-    first = results[0]
-    assert first.corpus is not None
-    row = int(first.work.row[i])
-    record = first.corpus.tasks.iloc[row]
-    colours = agent_colours(len(first.pool))
-    choices = []
-    for result in results:
-        agent, status = int(result.log.agent[i]), int(result.log.status[i])
-        quality = float(result.quality[i])
-        choices.append(
-            Choice(
-                policy=result.policy.name,
-                agent=result.pool.ids[agent],
-                colour=colours[agent],
-                status="" if status == OK else STATUS_NAMES[status].replace("_", " "),
-                latency=float(result.latency[i]),
-                cost=float(result.log.cost[i]),
-                quality=None if math.isnan(quality) else quality,
-            )
-        )
-    d_var = float(first.work.d_var[row]) if first.corpus.has_texts else None
-    return task_shown(record, d_var, choices)
-
-
-def task_shown(record: Any, d_var: float | None, choices: Sequence[Choice]) -> Task:
-    """A task of the corpus, its texts shortened."""
+def _task(experiment: Experiment, task: int) -> Task:
+    """A task of the corpus, its texts shortened, and what each policy did with it."""
+    assert experiment.corpus is not None
+    row = int(experiment.rows[task])
+    record = experiment.corpus.tasks.iloc[row]
     return Task(
         id=shortened(record["id"], 60),
         text=shortened(record["text"], _CHARACTERS),
         category=shortened(record["category"], 60),
-        d_var=d_var,
-        choices=tuple(choices),
+        d_var=None if experiment.d_var is None else float(experiment.d_var[row]),
+        choices=tuple(_choice(experiment, entry, task) for entry in experiment.last.policies),
+    )
+
+
+def _choice(experiment: Experiment, entry: Entry, task: int) -> Choice:
+    tasks, pool = entry.tasks, experiment.pool
+    agent, quality = int(tasks.agent[task]), float(tasks.quality[task])
+    status = OK if tasks.status is None else int(tasks.status[task])
+    return Choice(
+        policy=entry.name,
+        agent=pool.ids[agent],
+        colour=agent_colours(len(pool))[agent],
+        status="" if status == OK else STATUS_NAMES[status].replace("_", " "),
+        latency=None if tasks.latency is None else float(tasks.latency[task]),
+        cost=float(tasks.cost[task]),
+        quality=None if math.isnan(quality) else quality,
     )
 
 
 def shortened(text: str, most: int) -> str:
     """A text on one line, cut to ``most`` characters; what no printer prints becomes U+FFFD.
 
-    Marks that turn the direction of writing are taken for unprintable: they would
-    reach beyond the text they came with.
+    Marks that turn the direction of writing are replaced too: they would change the order
+    of what stands after the text.
     """
     start = _UNPRINTABLE.sub("\ufffd", " ".join(text[: 4 * most].split()))
     if len(start) <= most and len(text) <= 4 * most:

@@ -1,28 +1,26 @@
-"""What each plot shows, in words: its point for all, the rest for those who do not see it."""
+"""Each plot in words: a caption for all readers, and a description for those who cannot see it."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
+from routingsim.report.figures import Comparison
 from routingsim.report.formatting import duration, joined, number, percent, usd
-from routingsim.report.plot_data import clock, leading_agents, waiting
+from routingsim.report.plot_data import time_unit, waiting
 from routingsim.simulation.result import QUANTILES, ReplayResult
 
 __all__ = [
+    "frontier_in_words",
     "latencies_in_words",
     "latency_in_words",
-    "latency_point",
+    "loads_in_words",
     "queue_in_words",
-    "tradeoff_in_words",
     "usage_in_words",
-    "usage_point",
 ]
 
-_NAMED = 6  # agents that a description names
 
-
-def usage_point(result: ReplayResult) -> str:
-    """Who gets most tasks, and who is busiest."""
-    rows = _rows(result)
+def usage_in_words(result: ReplayResult) -> str:
+    """What :func:`routingsim.report.plots.plot_usage` shows: most tasks, and who is busiest."""
+    rows = dict(zip(result.pool.ids, result.summary().to_dict("records"), strict=False))
     most = max(rows, key=lambda agent: rows[agent]["share"])
     busiest = max(rows, key=lambda agent: rows[agent]["utilisation"])
     return (
@@ -31,34 +29,13 @@ def usage_point(result: ReplayResult) -> str:
     )
 
 
-def usage_in_words(result: ReplayResult) -> str:
-    """What :func:`routingsim.report.plots.plot_usage` shows."""
-    parts = [
-        f"{agent} {percent(row['share'])} of tasks, {percent(row['utilisation'])} utilised"
-        for agent, row in _leading(result)
-    ]
-    return f"{'; '.join(parts)}{_and_more(result)}."
-
-
-def latency_point(result: ReplayResult) -> str:
+def latency_in_words(result: ReplayResult) -> str:
     """The percentiles over all agents."""
     if not result.timed.any():
         return "No task was answered."
     overall = result.overall
     said = (f"{q} {duration(overall[f'latency_{q}'])}" for q in QUANTILES)
     return f"{', '.join(said)}."
-
-
-def latency_in_words(result: ReplayResult) -> str:
-    """What :func:`routingsim.report.plots.plot_latency` shows."""
-    if not result.timed.any():
-        return "No task was answered."
-    parts = [
-        f"{agent} {duration(row['latency_p50'])}"
-        for agent, row in _leading(result)
-        if not math.isnan(row["latency_p50"])
-    ]
-    return f"{latency_point(result)} Medians: {joined(parts, 6)}{_and_more(result)}."
 
 
 def latencies_in_words(results: Sequence[ReplayResult]) -> str:
@@ -79,7 +56,7 @@ def queue_in_words(result: ReplayResult) -> str:
     peak = int(total.argmax())
     if total[peak] == 0:
         return "No task ever waited."
-    seconds, unit = clock(result)
+    seconds, unit = time_unit(result)
     agent = result.pool.ids[int(means[:, peak].argmax())]
     said = (
         f"{number(float(total.mean()), 2)} tasks waited on average, "
@@ -90,39 +67,26 @@ def queue_in_words(result: ReplayResult) -> str:
     return f"{said}; {joined(down)}." if down else f"{said}."
 
 
-def tradeoff_in_words(
-    results: Sequence[ReplayResult], controls: Mapping[str, ReplayResult], against: str
-) -> str:
-    """What :func:`routingsim.report.plots.plot_tradeoff` shows."""
-    runs = {result.policy.name: result for result in results} | dict(controls)
+def frontier_in_words(at: Comparison, against: str) -> str:
+    """What :func:`routingsim.report.frontier.draw_frontier` shows."""
     parts = []
-    for name, result in runs.items():
-        overall = result.overall
-        if math.isnan(overall["quality"]):
+    for entry in at.entries:
+        if math.isnan(entry.mean("quality")):
             continue
         if against == "cost":
-            said = f"at {usd(1000 * overall['cost_mean'])} per 1,000 tasks"
-        elif result.stability.verdict == "overloaded":
-            said = "overloaded"
+            where = f"at {usd(entry.mean('cost'))} per 1,000 tasks"
         else:
-            said = f"at {duration(overall[against])}"
-        parts.append(f"{name} quality {overall['quality']:.3f} {said}")
+            where = "overloaded" if entry.overloaded else f"at {duration(entry.mean(against))}"
+        parts.append(f"{entry.name} quality {entry.mean('quality'):.3f} {where}")
     return f"{'; '.join(parts)}."
 
 
-def _and_more(result: ReplayResult) -> str:
-    more = len(result.pool) - _NAMED
-    return f"; {more} more agents in the table" if more > 0 else ""
-
-
-def _rows(result: ReplayResult) -> dict[str, dict[str, float]]:
-    """The summary's row of each agent."""
-    table = result.summary()
-    return dict(zip(result.pool.ids, table.to_dict("records"), strict=False))
-
-
-def _leading(result: ReplayResult) -> list[tuple[str, dict[str, float]]]:
-    """The agents with the most tasks, each with its row."""
-    rows = _rows(result)
-    ids = [result.pool.ids[a] for a in leading_agents(result, _NAMED)]
-    return [(agent, rows[agent]) for agent in ids]
+def loads_in_words(comparisons: Sequence[Comparison], metric: str) -> str:
+    """What :func:`routingsim.report.study_plots.draw_load` shows: the lowest and highest load."""
+    parts = []
+    for position, entry in enumerate(comparisons[0].entries):
+        ends = [at.entries[position].mean(metric) for at in (comparisons[0], comparisons[-1])]
+        if not any(math.isnan(mean) for mean in ends):
+            shown = ["without bound" if math.isinf(mean) else number(mean) for mean in ends]
+            parts.append(f"{entry.name} {' to '.join(shown)}")
+    return f"{'; '.join(parts)}." if parts else "Nothing recorded."

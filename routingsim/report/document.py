@@ -1,4 +1,4 @@
-"""What a report consists of: plain data, which each renderer shows in its own way."""
+"""What a report consists of: plain data, which HTML, Markdown and JSON show each in its way."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -35,18 +35,23 @@ Kind = Literal["text", "count", "percent", "quality", "number", "seconds", "inte
 
 @dataclass(frozen=True)
 class Column:
-    """One column: how it is called, its unit ("" for none), and how its values are shown."""
+    """One column: its name, its unit ("" for none), and how its values are shown."""
 
     name: str
     unit: str = ""
     kind: Kind = "number"
+
+    @property
+    def title(self) -> str:
+        """Its name and its unit."""
+        return f"{self.name} ({self.unit})" if self.unit else self.name
 
 
 @dataclass(frozen=True)
 class Table:
     """Rows of plain values, None where there is none; the first column names the row.
 
-    ``colours`` are the rows' own (an agent's), or empty.
+    ``colours`` has the colour of each row's agent or policy, or is empty.
     """
 
     caption: str
@@ -55,7 +60,7 @@ class Table:
     colours: tuple[str, ...] = ()
 
     def texts(self) -> list[tuple[str, ...]]:
-        """The rows as a reader sees them."""
+        """The rows as they are shown."""
         by_column = zip(*self.rows, strict=True) if self.rows else ()
         shown = [cells(v, c.kind) for v, c in zip(by_column, self.columns, strict=False)]
         return list(zip(*shown, strict=True))
@@ -63,7 +68,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Facts:
-    """Terms and what there is to say of each."""
+    """Pairs of a term and what is known of it."""
 
     items: tuple[tuple[str, str], ...]
 
@@ -77,7 +82,7 @@ class Points:
 
 @dataclass(frozen=True)
 class Picture:
-    """A plot: its point, what it shows in words for those who do not see it, how to draw it."""
+    """A plot: its caption, its description for those who cannot see it, and how to draw it."""
 
     title: str
     point: str
@@ -87,7 +92,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Gallery:
-    """Plots side by side, alike in range; ``size`` of each in inches."""
+    """Plots side by side on the same scales; ``size`` is that of each in inches."""
 
     name: str
     pictures: tuple[Picture, ...]
@@ -120,7 +125,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Tasks:
-    """Tasks to read in full."""
+    """Tasks shown one by one."""
 
     items: tuple[Task, ...]
 
@@ -130,7 +135,7 @@ Block = Table | Facts | Points | Gallery | Tasks
 
 @dataclass(frozen=True)
 class Section:
-    """A heading, a few sentences, and what they speak of."""
+    """A heading, a few sentences, and the tables, plots and lists they are about."""
 
     id: str
     title: str
@@ -140,7 +145,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Card:
-    """A policy at a glance: its verdict, and figures as (name, value)."""
+    """A policy at a glance: the verdict on its stability, and figures as (name, value)."""
 
     policy: str
     verdict: str
@@ -150,7 +155,7 @@ class Card:
 
 @dataclass(frozen=True)
 class Summary:
-    """The run in words: whether it can be believed, what was found, and what to mind."""
+    """A report in words: whether waits can be believed, what was found, and what to mind."""
 
     verdict: str
     findings: tuple[str, ...]
@@ -159,7 +164,7 @@ class Summary:
 
 @dataclass(frozen=True)
 class Document:
-    """A report. ``data`` is what its results say of themselves, for machines, by name."""
+    """A report. ``data`` has the results' own figures for other programs, by name."""
 
     title: str
     subtitle: str
@@ -172,16 +177,13 @@ class Document:
 
 def table(
     caption: str,
-    columns: Sequence[Column],
-    rows: Sequence[Sequence[Any]],
+    columns: Sequence[tuple[Column, Sequence[Any]]],
     colours: Sequence[str] = (),
 ) -> Table:
-    """A table of plain values from whatever numpy and pandas gave; NaN becomes None."""
-    plain = tuple(
-        tuple(_plain(value, column.kind) for value, column in zip(row, columns, strict=True))
-        for row in rows
-    )
-    return Table(caption, tuple(columns), plain, tuple(colours))
+    """A table from its columns, whose values may be numpy's or pandas's; NaN becomes None."""
+    values = ([_plain(value, column.kind) for value in each] for column, each in columns)
+    rows = tuple(zip(*values, strict=True))
+    return Table(caption, tuple(column for column, _ in columns), rows, tuple(colours))
 
 
 def _plain(value: Any, kind: Kind) -> Any:

@@ -5,16 +5,27 @@ import unicodedata
 from collections.abc import Callable, Sequence
 from typing import Any
 
-__all__ = ["ABSENT", "cells", "count", "duration", "isolated", "joined", "number", "percent", "usd"]
+__all__ = [
+    "ABSENT",
+    "cells",
+    "count",
+    "duration",
+    "isolated",
+    "joined",
+    "number",
+    "percent",
+    "upper_first",
+    "usd",
+]
 
 ABSENT = "–"
-"""What stands where there is no figure."""
+"""What is shown where there is no figure."""
 
 _MOST_DECIMALS = 8
 
 
 def number(value: float, digits: int = 3) -> str:
-    """A number to so many significant digits, thousands apart: ``1,240``, ``0.0312``."""
+    """A number with so many significant digits, thousands set apart: ``1,240``, ``0.0312``."""
     return ABSENT if not math.isfinite(value) else f"{value:,.{_decimals(value, digits)}f}"
 
 
@@ -49,7 +60,7 @@ def count(value: int, one: str, many: str | None = None) -> str:
 
 
 def isolated(name: str) -> str:
-    """A name that, written from right to left, leaves the sentence around it in order."""
+    """A name that keeps the sentence around it in order if it is written from right to left."""
     if any(unicodedata.bidirectional(c) in ("R", "AL") for c in name):
         return f"\u2068{name}\u2069"
     return name
@@ -63,12 +74,17 @@ def joined(words: Sequence[str], most: int = 4) -> str:
     return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
 
 
-def cells(values: Sequence[Any], kind: str) -> list[str]:
-    """One column of a table, its numbers all with the same decimals.
+def upper_first(text: str) -> str:
+    """The text with a capital at its beginning."""
+    return text[:1].upper() + text[1:]
 
-    ``kind`` is "text", "count", "percent" (of a share), "quality", "number",
-    "seconds", a number that is shown to the millisecond at most, or "interval", a
-    pair of a mean and a half-width.
+
+def cells(values: Sequence[Any], kind: str) -> list[str]:
+    """The values of a table's column as texts, all numbers with as many decimals.
+
+    ``kind`` is "text", "count", "percent" (of a share), "quality", "number", "seconds" (a
+    number shown to the millisecond at most), or "interval" (a pair of a mean and a
+    half-width).
     """
     if kind == "interval":
         return [_interval(*pair) for pair in values]
@@ -94,7 +110,7 @@ def cells(values: Sequence[Any], kind: str) -> list[str]:
 
 
 def _interval(mean: float | None, width: float | None) -> str:
-    """A mean and its half-width, to two digits of that; three digits of a mean alone."""
+    """A mean and its half-width, with two digits of the latter; three digits of a mean alone."""
     if mean is None:
         return ABSENT
     if not width:

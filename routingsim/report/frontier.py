@@ -1,7 +1,7 @@
-"""Quality against what it costs, in USD or in time: policies, their controls, and the frontier."""
+"""Quality against cost or latency: policies, their controls, and the frontier."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -10,155 +10,147 @@ from numpy.typing import NDArray
 
 from routingsim.errors import SimulationError
 from routingsim.evaluation.metrics import non_decreasing_hull
+from routingsim.evaluation.study import Study
 from routingsim.report.axes import (
-    dress,
-    label,
+    axes_or_new,
+    drawable,
+    label_axes,
     legend_below,
     legend_height,
     log_axis,
     nothing_to_show,
 )
-from routingsim.report.palette import MUTED, Style
-
-__all__ = [
-    "ABOUT",
-    "AGAINST",
-    "FRONTIER",
-    "UNRECORDED",
-    "Point",
-    "check_against",
-    "draw_frontier",
-    "frontier_height",
-]
-
-AGAINST: Mapping[str, str] = {
-    "cost": "cost (USD per 1,000 tasks)",
-    "latency_mean": "mean latency (s)",
-    "latency_p50": "latency p50 (s)",
-    "latency_p95": "latency p95 (s)",
-    "latency_p99": "latency p99 (s)",
-}
-"""What quality can be shown against, with its axis."""
-
-FRONTIER = "Quality, cost and latency"
-"""What a report calls the section."""
-
-UNRECORDED = (
-    "Quality: not recorded. The corpus says nothing about how good the answers of these agents "
-    "to its tasks are, and no number is made up for it."
+from routingsim.report.figures import (
+    METRICS,
+    Comparison,
+    Entry,
+    axis_label,
+    of_replays,
+    of_study,
 )
-"""What stands in their place."""
+from routingsim.report.palette import MUTED
+from routingsim.simulation.result import ReplayResult
 
-ABOUT = (
-    "Up and to the left is better. Controls are grey and open: what cheap rules, chance and "
-    "hindsight (the oracle) reach. Against cost the line is the hull, which a coin between two "
-    "of the points under the oracle reaches; a policy is worth its rules where it lies above "
-    "the line that the others make. Against latency the steps join the points that no other "
-    "under the oracle beats in both."
-)
-"""How to read the plots."""
+__all__ = ["draw_frontier", "frontier_height", "plot_frontier"]
+
+_AGAINST = ("cost", "latency_mean", "latency_p50", "latency_p95", "latency_p99")
 
 
-@dataclass(frozen=True)
-class Point:
-    """A policy or control: where it lies, and half-widths of its intervals (0 for none).
+def plot_frontier(
+    shown: Study | Sequence[ReplayResult],
+    load: float | None = None,
+    ax: Axes | None = None,
+    *,
+    against: str = "cost",
+    controls: Mapping[str, ReplayResult] = MappingProxyType({}),
+) -> Axes:
+    """Mean quality (0–1) against mean cost (USD per 1,000 tasks) or a latency (s).
 
-    ``sure`` is false where queues grew, so that a latency says how long the run was:
-    such a point is named, and left out of a plot against latency.
-    """
+    Up and to the left is better. Against cost the line is the non-decreasing convex hull
+    (Hu et al., arXiv:2403.12031) of all but the oracle: what mixing two of them at random
+    reaches. Against latency, steps join the points that no other beats in both. Policies
+    without recorded quality are left out, and against a latency those that are overloaded:
+    theirs says only how long the run was.
 
-    name: str
-    style: Style
-    control: bool
-    x: float
-    y: float
-    x_width: float = 0.0
-    y_width: float = 0.0
-    sure: bool = True
-
-
-def frontier_height(policies: Sequence[str], controls: Sequence[str] = ()) -> float:
-    """Inches that the plot needs for its names, the axes being about square at 8 cm."""
-    return 2.6 + legend_height(policies, controls, ["hull"])
-
-
-def check_against(against: str) -> None:
-    """Refuse what quality cannot be shown against.
+    Parameters
+    ----------
+    shown : Study, or sequence of ReplayResult
+        A study, with 95 % intervals, or one result a policy.
+    load : float, optional
+        One of the study's; the highest by default.
+    ax : Axes, optional
+        Where to draw; a new pyplot figure by default.
+    against : {"cost", "latency_mean", "latency_p50", "latency_p95", "latency_p99"}
+    controls : mapping of str to ReplayResult, optional
+        Those of results, of :func:`routingsim.evaluation.control_replays`; a study has its
+        own. Drawn in grey.
 
     Raises
     ------
     SimulationError
-        With what it can.
+        If the study has no such load, or quality cannot be shown against that metric.
     """
-    if against not in AGAINST:
-        raise SimulationError(f"against={against!r}: choose one of {', '.join(AGAINST)}")
+    at = of_study(shown, load) if isinstance(shown, Study) else of_replays(shown, controls)
+    return draw_frontier(at, ax, against)
 
 
-def draw_frontier(ax: Axes, points: Sequence[Point], against: str, title: str) -> Axes:
-    """Draw the points, those without quality left out, and the frontier under the oracle."""
-    dress(ax, title, AGAINST[against], "mean quality (0–1)", grid="both")
-    points = [point for point in points if not np.isnan(point.y)]
-    if not points:
+def frontier_height(comparison: Comparison) -> float:
+    """Inches that the plot needs for its legends, the axes being about square at 8 cm."""
+    groups = ([e.name for e in part] for part in (comparison.policies, comparison.controls))
+    return 2.6 + legend_height(*groups, ["hull"])
+
+
+def draw_frontier(comparison: Comparison, ax: Axes | None, against: str) -> Axes:
+    """Draw what :func:`plot_frontier` shows."""
+    if against not in _AGAINST:
+        raise SimulationError(f"against={against!r}: choose one of {', '.join(_AGAINST)}")
+    ax = axes_or_new(ax, frontier_height(comparison))
+    at = "" if comparison.load is None else f" at load {comparison.load:g}"
+    title = f"Quality and {METRICS[against].name}{at}"
+    label_axes(ax, title, axis_label(against), axis_label("quality"), grid="both")
+    recorded = [e for e in comparison.entries if not np.isnan(e.mean("quality"))]
+    if not recorded:
         nothing_to_show(ax, "quality: not recorded")
         return ax
     timed = against != "cost"
-    shown = [p for p in points if not np.isnan(p.x) and (p.sure or not timed)]
-    for point in shown:
-        _mark(ax, point)
-    keys = [_key(point) for point in shown]
-    policies = [key for key, point in zip(keys, shown, strict=True) if not point.control]
-    controls = [key for key, point in zip(keys, shown, strict=True) if point.control]
-    others = []
+    shown = [e for e in recorded if not (np.isnan(e.mean(against)) or (timed and e.overloaded))]
+    points = np.array([_mark(ax, entry, against) for entry in shown])
+    lines = []
     if shown:
-        _range(ax, [point.x for point in shown], [point.y for point in shown])
-        reached = [point for point in shown if point.name != "oracle"]
-        if len(reached) > 1:
-            x, y = np.array([[p.x, p.y] for p in reached]).T
-            path = _steps(x, y) if timed else _hull(ax, x, y)
-            ax.plot(*path, color=MUTED, linewidth=1, zorder=2)
-            line = "not beaten by another" if timed else "hull"
-            others.append(Line2D([], [], color=MUTED, linewidth=1, label=line))
+        _set_range(ax, *points.T)
+        x, y = points[[entry.name != "oracle" for entry in shown]].T
+        if x.size > 1:
+            ax.plot(
+                *(_steps(x, y) if timed else _hull(ax, x, y)), color=MUTED, linewidth=1, zorder=2
+            )
+            name = "not beaten by another" if timed else "hull"
+            lines.append(Line2D([], [], color=MUTED, linewidth=1, label=name))
     else:
         nothing_to_show(ax, "every policy is overloaded")
-    if len(shown) < len(points):
-        left_out = f"{len(points) - len(shown)} overloaded"
-        others.append(Line2D([], [], linestyle="", label=left_out))
-    legend_below(ax, policies, controls, others)
+    if len(shown) < len(recorded):
+        left_out = f"{len(recorded) - len(shown)} overloaded"
+        lines.append(Line2D([], [], linestyle="", label=left_out))
+    policies = [_key(entry) for entry in shown if not entry.control]
+    legend_below(ax, policies, [_key(entry) for entry in shown if entry.control], lines)
     return ax
 
 
-def _mark(ax: Axes, point: Point) -> None:
+def _mark(ax: Axes, entry: Entry, against: str) -> tuple[float, float]:
+    """Draw one point, which is returned; controls are open and lighter."""
+    x, y = entry.shown(against), entry.shown("quality")
+    colour, open_mark = entry.style.colour, entry.control
     ax.errorbar(
-        point.x,
-        point.y,
-        xerr=np.nan_to_num(point.x_width),
-        yerr=np.nan_to_num(point.y_width),
-        fmt=point.style.marker,
-        color=point.style.colour,
-        markersize=5 if point.control else 7,
-        markerfacecolor="none" if point.control else point.style.colour,
-        markeredgecolor=point.style.colour if point.control else "white",
-        markeredgewidth=1.0 if point.control else 0.6,
-        elinewidth=0.6 if point.control else 1.0,
-        zorder=3 if point.control else 4,
+        x.mean,
+        y.mean,
+        xerr=np.nan_to_num(x.half_width),
+        yerr=np.nan_to_num(y.half_width),
+        fmt=entry.style.marker,
+        color=colour,
+        markersize=5 if open_mark else 7,
+        markerfacecolor="none" if open_mark else colour,
+        markeredgecolor=colour if open_mark else "white",
+        markeredgewidth=1.0 if open_mark else 0.6,
+        elinewidth=0.6 if open_mark else 1.0,
+        zorder=3 if open_mark else 4,
     )
+    return x.mean, y.mean
 
 
-def _key(point: Point) -> Line2D:
+def _key(entry: Entry) -> Line2D:
     return Line2D(
         [],
         [],
-        color=point.style.colour,
-        marker=point.style.marker,
-        markerfacecolor="none" if point.control else point.style.colour,
+        color=entry.style.colour,
+        marker=entry.style.marker,
+        markerfacecolor="none" if entry.control else entry.style.colour,
         markersize=5,
         linestyle="",
-        label=label(point.name),
+        label=drawable(entry.name),
     )
 
 
-def _range(ax: Axes, xs: Sequence[float], ys: Sequence[float]) -> None:
-    """Room around the points; a log axis where what they cost lies far apart."""
+def _set_range(ax: Axes, xs: Sequence[float], ys: Sequence[float]) -> None:
+    """Leave room around the points; take a log axis where costs or times lie far apart."""
     if min(xs) > 0 and max(xs) > 20 * min(xs):
         log_axis(ax)
         ax.set_xlim(min(xs) / 1.5, max(xs) * 1.5)
@@ -171,7 +163,7 @@ def _range(ax: Axes, xs: Sequence[float], ys: Sequence[float]) -> None:
 def _hull(
     ax: Axes, x: NDArray[np.float64], y: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The non-decreasing convex hull (Hu et al., arXiv:2403.12031), on to the axes' end."""
+    """The non-decreasing convex hull (Hu et al., arXiv:2403.12031), up to the axes' end."""
     hull = non_decreasing_hull(x, y)
     low, high = ax.get_xlim()
     # A chord is no straight line on a log axis.
@@ -183,12 +175,9 @@ def _hull(
 def _steps(
     x: NDArray[np.float64], y: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """From each point that no quicker one beats to the next, as corners of a staircase."""
+    """A staircase through the points that no quicker one equals or beats in quality."""
     order = np.lexsort((-y, x))
     best = np.maximum.accumulate(y[order])
     first = np.append(True, best[1:] > best[:-1])
     corners, heights = x[order][first], best[first]
-    return (
-        np.append(np.repeat(corners, 2)[1:], x.max()),
-        np.repeat(heights, 2),
-    )
+    return np.append(np.repeat(corners, 2)[1:], x.max()), np.repeat(heights, 2)

@@ -18,17 +18,17 @@ from routingsim.report.formatting import number
 from routingsim.report.markdown import render_json, render_markdown
 from routingsim.report.replay_report import compose
 from routingsim.report.study_report import compose_study
-from routingsim.report.svg import draw
+from routingsim.report.svg import svg_plots
 from routingsim.simulation.result import ReplayResult
 
 __all__ = ["Form", "render", "render_html", "write_report", "write_study"]
 
 Form = Literal["html", "md", "json"]
-"""What a report can be written as."""
+"""The formats of a report."""
 
 
 def write_report(
-    results: Sequence[ReplayResult],
+    shown: Sequence[ReplayResult] | Study,
     path: str | os.PathLike[str],
     *,
     command: str | None = None,
@@ -42,17 +42,17 @@ def write_report(
 
     Parameters
     ----------
-    results : sequence of ReplayResult
-        One a policy, all on the same corpus, agents, arrivals and seed; the first is
-        what the others are compared with.
+    shown : sequence of ReplayResult, or Study
+        One result a policy, all on the same corpus, agents, arrivals and seed; the first
+        is what the others are compared with. Or what :func:`routingsim.compare` returns.
     path : path
-        Where to.
+        The file to write.
     command : str, optional
-        What to type to get the report again; the calls of ``replay`` by default.
+        What to type to get the report again; the calls in Python by default.
     date : str or date, optional
         To print on it; today by default.
     form : {"html", "md", "json"}, optional
-        Whatever the path ends in.
+        By default what the path ends in.
 
     Returns
     -------
@@ -64,66 +64,36 @@ def write_report(
     SimulationError
         If results cannot be compared, or the file cannot be written.
     """
-    return _write(compose(results, command=command, date=date), Path(path), form)
+    path = Path(path)
+    if form is None:
+        endings: dict[str, Form] = {".md": "md", ".json": "json"}
+        form = endings.get(path.suffix.lower(), "html")
+    if isinstance(shown, Study):
+        document = compose_study(shown, command=command, date=date)
+    else:
+        document = compose(shown, command=command, date=date)
+    with written(path, SimulationError) as file:
+        file.write_text(render(document, form), encoding="utf-8", newline="\n")
+    return path
 
 
-def write_study(
-    study: Study,
-    path: str | os.PathLike[str],
-    *,
-    command: str | None = None,
-    date: str | datetime.date | None = None,
-) -> Path:
-    """Write a report on a study to one file, as :func:`write_report` does on replays.
-
-    Parameters
-    ----------
-    study : Study
-        Made by :func:`routingsim.compare`.
-    path : path
-        Where to.
-    command : str, optional
-        What to type to get the report again; the call of ``compare`` by default.
-    date : str or date, optional
-        To print on it; today by default.
-
-    Returns
-    -------
-    Path
-        Of the file.
-
-    Raises
-    ------
-    SimulationError
-        If the file cannot be written.
-    """
-    return _write(compose_study(study, command=command, date=date), Path(path))
+write_study = write_report  # TODO(rebase)
 
 
 def render(document: Document, form: Form) -> str:
-    """The document in one of the forms a report can have."""
+    """The document in one of the formats of a report."""
     renderers = {"html": render_html, "md": render_markdown, "json": render_json}
     return renderers[form](document)
 
 
-def _write(document: Document, path: Path, form: Form | None = None) -> Path:
-    if form is None:
-        endings: dict[str, Form] = {".md": "md", ".json": "json"}
-        form = endings.get(path.suffix.lower(), "html")
-    text = render(document, form)
-    with written(path, SimulationError) as file:
-        file.write_text(text, encoding="utf-8", newline="\n")
-    return path
-
-
 def render_html(document: Document) -> str:
-    """The page, drawings inline."""
+    """The document as one HTML page with its plots inline."""
     return _environment().get_template("report.html").render(document=document)
 
 
 def _drawings(gallery: Gallery) -> list[Markup]:
-    """SVG from matplotlib, the one markup in the page that is not escaped."""
-    svgs = draw([picture.draw for picture in gallery.pictures], gallery.name, gallery.size)
+    """The plots as SVG, the only markup in the page that is not escaped."""
+    svgs = svg_plots([picture.draw for picture in gallery.pictures], gallery.name, gallery.size)
     return [Markup(svg) for svg in svgs]
 
 

@@ -1,4 +1,4 @@
-"""The report as Markdown (GitHub's flavour) and as JSON: the same contents, other readers."""
+"""The report as Markdown (GitHub's flavour) and as JSON."""
 
 from collections.abc import Sequence
 
@@ -59,9 +59,8 @@ def _block(block: Block) -> list[str]:
 
 
 def _table(block: Table) -> str:
-    heads = [f"{c.name} ({c.unit})" if c.unit else c.name for c in block.columns]
     left = [k for k, column in enumerate(block.columns) if column.kind == "text"]
-    return markdown_table(heads, block.texts(), left=left)
+    return markdown_table([c.title for c in block.columns], block.texts(), left=left)
 
 
 def _tasks(block: Tasks) -> list[str]:
@@ -87,9 +86,9 @@ def _bullets(sentences: Sequence[str]) -> list[str]:
 
 
 def render_json(document: Document) -> str:
-    """The report as one JSON object: sentences, the results' own figures, and all tables.
+    """The report as one JSON object: sentences, the results' own figures, and the tables.
 
-    Figures are not rounded; one that is absent is null, an interval is its mean and
+    Figures are not rounded; an unknown one is null, an interval is a pair of its mean and
     half-width.
     """
     content = {

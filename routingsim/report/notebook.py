@@ -1,4 +1,4 @@
-"""The report as a notebook: for those who want to edit it."""
+"""The report as a notebook that can be run and edited."""
 
 import json
 import os
@@ -13,17 +13,16 @@ __all__ = ["write_notebook"]
 
 
 def write_notebook(path: str | os.PathLike[str], parameters: Mapping[str, Any]) -> Path:
-    """Write ``notebooks/report.ipynb`` with these parameters filled in, not yet run.
+    """Write a copy of ``notebooks/report.ipynb`` with these parameters, not yet run.
 
-    They take the place of what the cell tagged ``parameters`` holds, the tag by which
-    papermill finds it too.
+    They replace the values in the cell tagged ``parameters``, the tag that papermill uses.
 
     Parameters
     ----------
     path : path
-        Where to.
+        The file to write.
     parameters : mapping
-        Values of plain Python by name; those not given stay as they are.
+        Plain Python values by name; those not given stay as they are.
 
     Returns
     -------
@@ -49,7 +48,7 @@ def write_notebook(path: str | os.PathLike[str], parameters: Mapping[str, Any]) 
 
 
 def _filled(line: str, parameters: Mapping[str, Any]) -> str:
-    """The line ``name = value  # what it is`` with the value given for that name, if any."""
+    """The line ``name = value  # comment`` with the value given for that name, if any."""
     name = line.partition(" = ")[0]
     if name not in parameters:
         return line

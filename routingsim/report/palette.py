@@ -1,4 +1,4 @@
-"""One colour an agent and one style a policy, by position, in every plot and page."""
+"""The colour of each agent and the style of each policy, the same in every plot and page."""
 
 from typing import NamedTuple
 
@@ -17,18 +17,18 @@ __all__ = [
 ]
 
 AGENTS = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#8f2d62", "#999933")
-"""Colours of the first agents: Okabe and Ito's (2008) six that show on white and on black,
-a wine and an olive. No two look alike to the colour-blind (CIE76 difference of 13 or more
-under Machado's (2009) simulations)."""
+"""Colours of the first agents: the six of Okabe and Ito (2008) that show on white and on black,
+a wine red and an olive. People with colour blindness can tell any two apart (CIE76 difference
+of 13 or more under the simulations of Machado, 2009)."""
 
 POLICIES = ("#5b4fcf", "#b0285f", "#1b8a8f", "#a67c00")
-"""Colours of policies: others than the first agents', lest one be taken for the other."""
+"""Colours of policies, none of them an agent's."""
 
 INK, MUTED, GRID = "#1c2128", "#59636e", "#d1d9e0"
-"""Text and lines, lesser text, and rules. A page may put its own in their place."""
+"""Colours of text and lines, of lesser text, and of rules; a page replaces them by its own."""
 
 OTHERS = "#8c959f"
-"""Agents too many to be told apart, and controls."""
+"""The colour of controls, and of agents too many to be told apart."""
 
 _DASHES = ("-", "--", "-.", ":")
 _MARKERS = "osD^vPX*"
@@ -40,8 +40,8 @@ _ROUNDS = (0.0, -0.3, 0.4, -0.5, 0.65)
 def agent_colours(count: int) -> list[str]:
     """A colour for each of ``count`` agents; the first 40 differ.
 
-    From the ninth agent on, darker and lighter shades of the first eight: tell those
-    apart by :func:`agent_dashes` as well.
+    From the ninth agent on they are darker and lighter shades of the first eight;
+    :func:`agent_dashes` tells those apart, too.
     """
     return [
         _shade(AGENTS[a % len(AGENTS)], _ROUNDS[a // len(AGENTS) % len(_ROUNDS)])
@@ -55,7 +55,7 @@ def agent_dashes(count: int) -> list[str]:
 
 
 class Style(NamedTuple):
-    """How a policy is drawn: colour, line and mark together tell it from all others."""
+    """How a policy is drawn: no two policies share colour, line and mark."""
 
     colour: str
     dash: str
@@ -75,7 +75,7 @@ def policy_styles(count: int) -> list[Style]:
 
 
 def control_styles(count: int) -> list[Style]:
-    """A grey style for each of ``count`` controls, told apart by their marks."""
+    """A style for each of ``count`` controls: grey, with marks of their own."""
     return [Style(OTHERS, "-", _CONTROL_MARKERS[c % len(_CONTROL_MARKERS)]) for c in range(count)]
 
 

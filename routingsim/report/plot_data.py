@@ -1,20 +1,20 @@
-"""From a replay's arrays to the few hundred points that a plot can show."""
+"""The few hundred points that a plot shows, from a replay's arrays."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from routingsim.simulation.result import ReplayResult
 
-__all__ = ["clock", "ecdf", "leading_agents", "waiting"]
+__all__ = ["ecdf", "leading_agents", "time_unit", "waiting"]
 
 _CURVE = 200  # points of a distribution, besides those in its tails
-_SPELLS = 240  # of a run, in which waiting is averaged
+_INTERVALS = 240  # of a run, in which waiting is averaged
 
 
 def ecdf(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Empirical distribution function in percent, exact at every point shown.
 
-    Of a large sample some 300 points, closer together towards both ends.
+    Of a large sample about 300 points, closer together towards both ends.
 
     Parameters
     ----------
@@ -38,21 +38,21 @@ def ecdf(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.f
 
 
 def waiting(result: ReplayResult) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean number of tasks waiting at each agent, in equal spells of the run.
+    """Mean number of tasks waiting at each agent, in equal intervals of the run.
 
     Returns
     -------
-    edges : ndarray, shape (spells + 1,)
-        Bounds of the spells in seconds, from 0 to the last completion.
-    means : ndarray, shape (agents, spells)
-        Time averages, exact: what is shaded is all the waiting there was.
+    edges : ndarray, shape (intervals + 1,)
+        Bounds of the intervals in seconds, from 0 to the last completion.
+    means : ndarray, shape (agents, intervals)
+        Exact time averages: their integral is the total time waited.
     """
     calls = result.calls()
     agent = calls["agent"].to_numpy()
     sent, left = calls["sent_at"].to_numpy(), calls["left_at"].to_numpy()
     end = float(result.log.finished.max())
-    edges = np.linspace(0.0, end, _SPELLS + 1)
-    means = np.zeros((len(result.pool), _SPELLS))
+    edges = np.linspace(0.0, end, _INTERVALS + 1)
+    means = np.zeros((len(result.pool), _INTERVALS))
     if end > 0:
         waited = left > sent
         for a in np.unique(agent[waited]):
@@ -63,20 +63,20 @@ def waiting(result: ReplayResult) -> tuple[NDArray[np.float64], NDArray[np.float
 
 
 def _elapsed(moments: NDArray[np.float64], at: NDArray[np.float64]) -> NDArray[np.float64]:
-    """At each time, the seconds since each earlier moment, added up."""
+    """At each time, the sum of the seconds since each earlier moment."""
     ordered = np.sort(moments)
     before = np.searchsorted(ordered, at)
     return before * at - np.append(0.0, ordered.cumsum())[before]
 
 
 def leading_agents(result: ReplayResult, most: int) -> NDArray[np.intp]:
-    """Positions of the agents with the most tasks, at most so many, in the pool's order."""
+    """Positions of the ``most`` agents with the most tasks, in the pool's order."""
     tasks = np.bincount(result.log.agent, minlength=len(result.pool))
     return np.sort(np.argsort(-tasks, kind="stable")[:most])
 
 
-def clock(result: ReplayResult) -> tuple[float, str]:
-    """The unit, in seconds and by name, in which to show a run's time."""
+def time_unit(result: ReplayResult) -> tuple[float, str]:
+    """The unit in which to show a run's time: its length in seconds, and its name."""
     last = float(result.work.arrived[-1])
     for seconds, unit in ((86_400.0, "days"), (3_600.0, "h"), (60.0, "min")):
         if last >= 3 * seconds:

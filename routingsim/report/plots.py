@@ -1,12 +1,11 @@
-"""Plots of replays. Each takes data and ``ax=``, and returns the matplotlib Axes.
+"""Plots of replays. Each takes results and ``ax=``, and returns the matplotlib Axes.
 
-Without ``ax`` a pyplot figure is made, so that a notebook shows it. An agent has one
-colour throughout (:mod:`routingsim.report.palette`) and goes by its id; global
-settings are left alone.
+Without ``ax`` a pyplot figure is made, so that a notebook shows it. An agent has the same
+colour in all of them (:mod:`routingsim.report.palette`) and is named by its id;
+matplotlib's global settings stay as they are.
 """
 
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib import patches, ticker
@@ -14,27 +13,19 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
+from routingsim.evaluation.controls.simulated import controls_for_replays
 from routingsim.report.axes import (
-    axes,
-    dress,
-    label,
+    axes_or_new,
+    drawable,
+    label_axes,
     legend_below,
     legend_height,
     log_axis,
     nothing_to_show,
 )
-from routingsim.report.beside import controls_beside
-from routingsim.report.frontier import AGAINST, Point, check_against, draw_frontier, frontier_height
-from routingsim.report.palette import (
-    INK,
-    OTHERS,
-    Style,
-    agent_colours,
-    agent_dashes,
-    control_styles,
-    policy_styles,
-)
-from routingsim.report.plot_data import clock, ecdf, leading_agents, waiting
+from routingsim.report.frontier import plot_frontier
+from routingsim.report.palette import INK, OTHERS, agent_colours, agent_dashes, policy_styles
+from routingsim.report.plot_data import ecdf, leading_agents, time_unit, waiting
 from routingsim.simulation.result import ReplayResult
 from routingsim.simulation.statistics import quantiles
 
@@ -43,7 +34,6 @@ __all__ = [
     "plot_latencies",
     "plot_latency",
     "plot_queue",
-    "plot_tradeoff",
     "plot_usage",
 ]
 
@@ -68,7 +58,7 @@ def plot_usage(result: ReplayResult, ax: Axes | None = None) -> Axes:
     tasks = np.bincount(result.log.agent, minlength=agents) / len(result)
     used = result.utilisation
     colours = [agent_colours(agents)[a] for a in shown]
-    names = [label(result.pool.ids[a], 20) for a in shown]
+    names = [drawable(result.pool.ids[a], 20) for a in shown]
     shares, loads = [*tasks[shown]], [*used[shown]]
     if rest.size:
         slots = result.pool.column("concurrency")[rest]
@@ -77,7 +67,7 @@ def plot_usage(result: ReplayResult, ax: Axes | None = None) -> Axes:
         shares.append(tasks[rest].sum())
         loads.append(used[rest] @ slots / slots.sum())
 
-    ax = axes(ax, height=1.2 + 0.2 * max(len(names), 4))
+    ax = axes_or_new(ax, height=1.2 + 0.2 * max(len(names), 4))
     rows = np.arange(len(names))
     size = 8 if len(names) <= 12 else 6
     ax.barh(rows, 100 * np.array(shares), color=colours, height=0.62, label="share of tasks")
@@ -88,7 +78,7 @@ def plot_usage(result: ReplayResult, ax: Axes | None = None) -> Axes:
     ax.set_ylim(len(names) - 0.4, -0.6)
     ax.set_xlim(0, 100)
     ax.xaxis.set_major_locator(ticker.MultipleLocator(25))
-    dress(ax, result.policy.name, "share of tasks, utilisation (%)", "agent", grid="x")
+    label_axes(ax, result.policy.name, "share of tasks, utilisation (%)", "agent", grid="x")
     ax.tick_params(axis="y", length=0)
     keys = [
         patches.Patch(color=OTHERS, label="share of tasks"),
@@ -110,7 +100,7 @@ def plot_latency(result: ReplayResult, ax: Axes | None = None) -> Axes:
     ax : Axes, optional
         Where to draw; a new pyplot figure by default.
     """
-    ax = axes(ax)
+    ax = axes_or_new(ax)
     agents = len(result.pool)
     colours, dashes = agent_colours(agents), agent_dashes(agents)
     named = set(leading_agents(result, _NAMED).tolist())
@@ -127,7 +117,7 @@ def plot_latency(result: ReplayResult, ax: Axes | None = None) -> Axes:
             linewidth=1.2 if a in named else 0.6,
             zorder=3 if a in named else 2,
             drawstyle="steps-post",
-            label=label(result.pool.ids[a], 18),
+            label=drawable(result.pool.ids[a], 18),
         )
         if a in named:
             keys.append(line)
@@ -146,12 +136,12 @@ def plot_latency(result: ReplayResult, ax: Axes | None = None) -> Axes:
     else:
         nothing_to_show(ax, "no task was answered")
     ax.set_ylim(0, 101)
-    dress(ax, result.policy.name, "latency (s), log scale", "answers (%)")
+    label_axes(ax, result.policy.name, "latency (s), log scale", "answers (%)")
     return ax
 
 
 def _mark_percentiles(ax: Axes, values: NDArray[np.float64]) -> None:
-    """Mark p50, p95 and p99 on the curve and say them where a distribution leaves room."""
+    """Mark p50, p95 and p99 on the curve, with their values in the upper left corner."""
     found = quantiles(values, [float(name[1:]) / 100 for name in _MARKS])
     keys = [
         ax.plot(
@@ -183,7 +173,7 @@ def _mark_percentiles(ax: Axes, values: NDArray[np.float64]) -> None:
 def plot_queue(result: ReplayResult, ax: Axes | None = None) -> Axes:
     """Tasks waiting at each agent over time, stacked; outages are shaded.
 
-    Means over 240 equal spells of the run, so that no wait is lost to sampling.
+    Means over 240 equal intervals of the run, so that short waits count, too.
 
     Parameters
     ----------
@@ -192,14 +182,14 @@ def plot_queue(result: ReplayResult, ax: Axes | None = None) -> Axes:
     ax : Axes, optional
         Where to draw; a new pyplot figure by default.
     """
-    ax = axes(ax)
-    seconds, unit = clock(result)
+    ax = axes_or_new(ax)
+    seconds, unit = time_unit(result)
     edges, means = waiting(result)
     total = means.sum(axis=1)
     busiest = np.argsort(-total, kind="stable")[:_NAMED]
     named = np.sort(busiest[total[busiest] > 0])
     colours = agent_colours(len(result.pool))
-    bands = [(label(result.pool.ids[a], 18), colours[a], means[a]) for a in named]
+    bands = [(drawable(result.pool.ids[a], 18), colours[a], means[a]) for a in named]
     rest = means.sum(axis=0) - means[named].sum(axis=0)
     if np.count_nonzero(total) > named.size:
         bands.append(("other agents", OTHERS, rest))
@@ -222,11 +212,11 @@ def plot_queue(result: ReplayResult, ax: Axes | None = None) -> Axes:
             ax.axvspan(*span, facecolor=colour, alpha=0.2, linewidth=0, zorder=0)
     for agent in dict.fromkeys(outage.agent for outage in result.outages):
         colour = colours[result.pool.index(agent)]
-        keys.append(patches.Patch(color=colour, alpha=0.2, label=f"{label(agent, 18)} down"))
+        keys.append(patches.Patch(color=colour, alpha=0.2, label=f"{drawable(agent, 18)} down"))
     ax.set_xlim(0, max(float(edges[-1]) / seconds, 1e-9))
     ax.set_ylim(0, max(1.0, 1.08 * float(means.sum(axis=0).max())))
     ax.yaxis.set_major_locator(ticker.MaxNLocator(5, integer=True))
-    dress(ax, result.policy.name, f"time ({unit})", "tasks waiting (mean)")
+    label_axes(ax, result.policy.name, f"time ({unit})", "tasks waiting (mean)")
     legend_below(ax, keys)
     return ax
 
@@ -241,8 +231,8 @@ def plot_latencies(results: Sequence[ReplayResult], ax: Axes | None = None) -> A
     ax : Axes, optional
         Where to draw; a new pyplot figure by default.
     """
-    names = [label(result.policy.name) for result in results]
-    ax = axes(ax, height=2.4 + legend_height(names))
+    names = [drawable(result.policy.name) for result in results]
+    ax = axes_or_new(ax, height=2.4 + legend_height(names))
     keys = []
     styles = policy_styles(len(results))
     # Narrower lines over wider ones: of two that coincide both are seen.
@@ -250,7 +240,7 @@ def plot_latencies(results: Sequence[ReplayResult], ax: Axes | None = None) -> A
     for result, style, width in zip(results, styles, widths, strict=True):
         values = result.latency[result.timed]
         if values.size:
-            name = label(result.policy.name)
+            name = drawable(result.policy.name)
             keys += ax.plot(
                 *ecdf(values),
                 color=style.colour,
@@ -265,72 +255,16 @@ def plot_latencies(results: Sequence[ReplayResult], ax: Axes | None = None) -> A
     else:
         nothing_to_show(ax, "no task was answered")
     ax.set_ylim(0, 101)
-    dress(ax, "Latency by policy", "latency (s), log scale", "answers (%)")
+    label_axes(ax, "Latency by policy", "latency (s), log scale", "answers (%)")
     return ax
 
 
 def plot_beside_controls(
     result: ReplayResult, ax: Axes | None = None, *, against: str = "cost"
 ) -> Axes:
-    """One policy among its controls, as :func:`plot_tradeoff` shows them.
+    """:func:`~routingsim.report.frontier.plot_frontier` of one policy and its controls.
 
-    Parameters
-    ----------
-    result : ReplayResult
-        What to show; where no quality is recorded of all agents, without controls.
-    ax, against
-        As for :func:`plot_tradeoff`.
+    Without controls where the quality of an agent is not recorded.
     """
-    controls, _ = controls_beside([result])
-    return plot_tradeoff([result], ax, against=against, controls=controls)
-
-
-def plot_tradeoff(
-    results: Sequence[ReplayResult],
-    ax: Axes | None = None,
-    *,
-    against: str = "cost",
-    controls: Mapping[str, ReplayResult] = MappingProxyType({}),
-) -> Axes:
-    """Each policy's quality (0–1) against its cost (USD per 1,000 tasks) or a latency (s).
-
-    Up and to the left is better. Policies without recorded quality are left out. See
-    :func:`routingsim.report.study_plots.plot_frontier` for the line.
-
-    Parameters
-    ----------
-    results : sequence of ReplayResult
-        One a policy.
-    ax : Axes, optional
-        Where to draw; a new pyplot figure by default.
-    against : {"cost", "latency_mean", "latency_p50", "latency_p95", "latency_p99"}
-        Which latency leaves out policies that are overloaded.
-    controls : mapping of str to ReplayResult, optional
-        By :func:`routingsim.evaluation.control_replays`; drawn in grey.
-
-    Raises
-    ------
-    SimulationError
-        If there is nothing of that name to show quality against.
-    """
-    check_against(against)
-
-    def point(name: str, result: ReplayResult, style: Style, control: bool) -> Point:
-        overall = result.overall
-        x = 1000 * overall["cost_mean"] if against == "cost" else overall[against]
-        sure = result.stability.verdict != "overloaded"
-        return Point(name, style, control, x, overall["quality"], sure=sure)
-
-    points = [
-        point(result.policy.name, result, style, False)
-        for result, style in zip(results, policy_styles(len(results)), strict=True)
-    ]
-    points += [
-        point(name, result, style, True)
-        for (name, result), style in zip(
-            controls.items(), control_styles(len(controls)), strict=True
-        )
-    ]
-    height = frontier_height([result.policy.name for result in results], list(controls))
-    title = f"Quality and {AGAINST[against].partition(' (')[0]}"
-    return draw_frontier(axes(ax, height), points, against, title)
+    controls, _ = controls_for_replays([result])
+    return plot_frontier([result], ax=ax, against=against, controls=controls)

@@ -1,36 +1,40 @@
-"""The contents of a report on replays, computed once from their results."""
+"""The report on replays, computed once from their results."""
 
 import datetime
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
+import numpy as np
+
+from routingsim import display
 from routingsim.errors import SimulationError
-from routingsim.report import captions, plots, replay_text
+from routingsim.evaluation.block_bootstrap import BLOCKS, LEAST_TASKS
+from routingsim.evaluation.controls.simulated import controls_for_replays
+from routingsim.policies.kernel import FAILED, STATUS_NAMES
+from routingsim.report import captions, plots, sections
 from routingsim.report.axes import legend_height
-from routingsim.report.beside import controls_beside
 from routingsim.report.breakdown import categories, complexity, disagreements
 from routingsim.report.document import (
     Block,
-    Card,
     Column,
     Document,
     Gallery,
     Picture,
-    Points,
     Section,
+    Table,
     table,
 )
-from routingsim.report.formatting import ABSENT, duration, number, percent
-from routingsim.report.frontier import ABOUT, FRONTIER, UNRECORDED, frontier_height
-from routingsim.report.palette import agent_colours, control_styles, policy_styles
-from routingsim.report.provenance import corpus_digest, run
+from routingsim.report.figures import METRICS, Comparison, Entry, Experiment, of_replays
+from routingsim.report.formatting import ABSENT, count, duration, isolated, joined, number, percent
+from routingsim.report.palette import agent_colours
+from routingsim.report.provenance import corpus_call, run_section
+from routingsim.report.text import IN_SAMPLE, summary
 from routingsim.simulation.result import ReplayResult
 
 __all__ = ["compose"]
 
-_ENDS = (("failed", "failed"), ("timed_out", "timed out"), ("shed", "shed"))
-_QUALITY = Column("quality", "0–1", "quality")
+_FEW = 30  # answers below which a p99 is little more than the largest value
 
 
 def compose(
@@ -46,7 +50,7 @@ def compose(
     results : sequence of ReplayResult
         One a policy, all on the same corpus, agents, arrivals and seed.
     command : str, optional
-        What to type to get it again; the calls of ``replay`` by default.
+        What to type to get the report again; the calls of ``replay`` by default.
     date : str or date, optional
         To print on it; today by default.
 
@@ -57,27 +61,39 @@ def compose(
     """
     results = list(results)
     _check(results)
-    controls, why = controls_beside(results) if _quality_recorded(results) else ({}, "")
-    sections = [
-        _stability(results),
-        run(results, command),
-        _comparison(results),
+    first = results[0]
+    recorded = any(not math.isnan(result.overall["quality"]) for result in results)
+    controls, why = controls_for_replays(results) if recorded else ({}, "")
+    comparison = of_replays(results, controls)
+    has_texts = first.corpus is not None and first.corpus.has_texts
+    experiment = Experiment(
+        corpus=first.corpus,
+        pool=first.pool,
+        rows=first.work.row,
+        d_var=first.work.d_var if has_texts else None,
+        comparisons=(comparison,),
+        notes=tuple(note for result in results for note in result.notes),
+    )
+    found = [
+        sections.stability_section(experiment),
+        _run(results, command),
+        _comparison(comparison.policies),
         _usage(results),
         _latency(results),
         _queue(results),
-        _frontier(results, controls, why),
-        categories(results),
-        complexity(results),
-        disagreements(results),
-        Section("warnings", "Warnings", blocks=(Points(replay_text.warnings(results)),)),
+        _frontier(comparison, why),
+        categories(experiment),
+        complexity(experiment),
+        disagreements(experiment),
+        sections.warnings_section(experiment, _cautions(results)),
     ]
     return Document(
-        title=f"Routing report: {results[0].corpus.name if results[0].corpus else 'queueing'}",
-        subtitle=replay_text.subtitle(results),
+        title=f"Routing report: {first.corpus.name if first.corpus else 'queueing'}",
+        subtitle=_subtitle(results),
         date=str(date or datetime.date.today()),
-        summary=replay_text.summary(results, controls),
-        cards=tuple(_card(result) for result in results),
-        sections=tuple(section for section in sections if section is not None),
+        summary=summary(experiment, caveats=_caveats(results)),
+        cards=tuple(sections.card(comparison, entry) for entry in comparison.policies),
+        sections=tuple(section for section in found if section is not None),
         data={"policies": [result.to_dict() for result in results]},
     )
 
@@ -88,7 +104,7 @@ def _check(results: Sequence[ReplayResult]) -> None:
     first = results[0]
     for other in results[1:]:
         for what, one, two in (
-            ("corpus", corpus_digest(first), corpus_digest(other)),
+            ("corpus", _digest(first), _digest(other)),
             ("agents", first.pool.agents, other.pool.agents),
             ("arrivals", first.arrivals, other.arrivals),
             ("seed", first.seed, other.seed),
@@ -101,241 +117,249 @@ def _check(results: Sequence[ReplayResult]) -> None:
                 )
 
 
-def _card(result: ReplayResult) -> Card:
-    overall = result.overall
-    unsure = result.stability.verdict == "overloaded"
-    figures = [
-        ("Latency p50", duration(overall["latency_p50"])),
-        ("Latency p95", duration(overall["latency_p95"])),
-        ("USD per 1,000 tasks", number(1000 * overall["cost_mean"])),
-        ("Answered", percent(overall["ok"] / len(result))),
-        ("Quality", _recorded(overall["quality"])),
-    ]
-    if unsure or math.isnan(overall["latency_p50"]):
-        figures[:2] = [("Latency p50", ABSENT), ("Latency p95", ABSENT)]
-    return Card(
-        result.policy.name, result.stability.verdict, replay_text.stability(result), tuple(figures)
+def _digest(result: ReplayResult) -> str | None:
+    return result.corpus.sha256 if result.corpus else None
+
+
+def _subtitle(results: Sequence[ReplayResult]) -> str:
+    """What was run, in a line."""
+    first = results[0]
+    corpus = f"of the corpus “{isolated(first.corpus.name)}”" if first.corpus else "without text"
+    return (
+        f"{count(len(first), 'task')} {corpus} over {duration(float(first.work.arrived[-1]))}, "
+        f"{count(len(first.pool), 'agent')}, {count(len(results), 'policy', 'policies')}"
     )
 
 
-def _recorded(quality: float) -> str:
-    return "not recorded" if math.isnan(quality) else f"{quality:.3f}"
+def _caveats(results: Sequence[ReplayResult]) -> list[str]:
+    """What the intervals are worth, where there is something to compare."""
+    if len(results) == 1:
+        return []
+    if len(results[0]) < LEAST_TASKS:
+        return [
+            f"Fewer than {LEAST_TASKS} tasks: too few for intervals, so nothing is said of "
+            "differences in quality and latency."
+        ]
+    return [
+        "Intervals are over the tasks of this one run, by a bootstrap over "
+        f"{BLOCKS} blocks of consecutive tasks. They are too narrow where queues last as long as a "
+        "block, and say nothing about other arrivals: routingsim compare repeats the run."
+    ]
 
 
-def _quality_recorded(results: Sequence[ReplayResult]) -> bool:
-    return any(not math.isnan(result.overall["quality"]) for result in results)
+def _cautions(results: Sequence[ReplayResult]) -> list[str]:
+    """Warnings that only replays need."""
+    said = [few for result in results if (few := _few(result))]
+    if len(results) == 1:
+        said.append("One run under one seed: no confidence interval goes with these figures.")
+    return said
 
 
-def _stability(results: Sequence[ReplayResult]) -> Section:
-    rows = []
+def _few(result: ReplayResult) -> str:
+    """Which agents gave too few answers for a p99; "" where none did."""
+    answers = np.bincount(result.log.agent[result.timed], minlength=len(result.pool))
+    named = [
+        f"{agent} ({n})"
+        for agent, n in zip(result.pool.ids, answers.tolist(), strict=True)
+        if 0 < n < _FEW
+    ]
+    if not named:
+        return ""
+    return (
+        f"Under {result.policy.name} fewer than {_FEW} timed answers are behind the percentiles of "
+        f"{joined(named)}: their p95 and p99 are little more than the largest values."
+    )
+
+
+def _run(results: Sequence[ReplayResult], command: str | None) -> Section:
+    """What was run, and the call that repeats it."""
+    first = results[0]
+    asked, met = _rate(*first.asked), _rate(*first.realised)
+    facts = [
+        ("Tasks", f"{len(first):,}"),
+        ("Arrivals asked for", f"{first.arrivals} ({asked})" if asked else first.arrivals),
+        ("Arrivals met", f"{met}, over {duration(float(first.work.arrived[-1]))}"),
+        ("Seed", str(first.seed)),
+        (
+            "Warm-up",
+            f"first {percent(first.warm_up)} of the arrivals’ time left out of timing figures"
+            if first.warm_up
+            else "none",
+        ),
+        *(("Outage", f"{o.agent} down from {o.down:g} s to {o.up:g} s") for o in first.outages),
+    ]
     for result in results:
-        offered = result.stability.offered
-        worst = max(offered, key=lambda agent: offered[agent])
-        rows.append((result.policy.name, result.stability.verdict, offered[worst], worst))
-    columns = (
-        Column("policy", kind="text"),
-        Column("verdict", kind="text"),
-        Column("highest offered load", "%", "percent"),
-        Column("at agent", kind="text"),
-    )
-    text = (
-        "Read this before any percentile. Offered load is the work sent to an agent over what "
-        "its slots can do: from 100 % on its queue grows as long as the run lasts, and waits "
-        "say only how long that was.",
-    )
-    blocks = (table("Stability of each policy", columns, rows),)
-    return Section("stability", "Can the waits be believed?", text, blocks)
-
-
-def _comparison(results: Sequence[ReplayResult]) -> Section:
-    unanswered = [(key, name) for key, name in _ENDS if any(r.overall[key] for r in results)]
-    recorded = _quality_recorded(results)
-    columns = [
-        Column("policy", kind="text"),
-        Column("verdict", kind="text"),
-        Column("answered", "%", "percent"),
-        *(Column(name, "tasks", "count") for _, name in unanswered),
-        Column("mean wait", "s", "seconds"),
-        *(Column(f"latency {q}", "s", "seconds") for q in ("p50", "p95", "p99")),
-        Column("utilisation", "%", "percent"),
-        Column("cost", "USD"),
-        Column("cost", "USD per 1,000 tasks"),
-        *([_QUALITY] if recorded else []),
+        if again := int(result.log.retries[0]):
+            tries = count(again, "try", "tries")
+            facts.append((f"Retries under {result.policy.name}", f"{tries} more"))
+    policies = [result.policy for result in results]
+    parameters = [
+        "; ".join(f"{k} = {display.parameter(v)}" for k, v in policy.parameters.items())
+        for policy in policies
     ]
-    rows = []
-    for r in results:
-        o = r.overall
-        rows.append(
-            [
-                r.policy.name,
-                r.stability.verdict,
-                o["ok"] / len(r),
-                *(o[key] for key, _ in unanswered),
-                o["wait_mean"],
-                *(o[f"latency_{q}"] for q in ("p50", "p95", "p99")),
-                o["utilisation"],
-                o["cost"],
-                1000 * o["cost_mean"],
-                *([o["quality"]] if recorded else []),
-            ]
+    fitted = [
+        ", ".join(
+            "the corpus shown" if digest == _digest(first) else digest[:12]
+            for digest in policy.fitted_on
         )
-    title = "Policies compared" if len(results) > 1 else "The policy in figures"
+        for policy in policies
+    ]
+    learns = ["while it runs" if policy.learns else "no" for policy in policies]
+    columns = [
+        (Column("parameters", kind="text"), [shown or ABSENT for shown in parameters]),
+        (Column("learns", kind="text"), learns),
+        (Column("fitted on", kind="text"), [shown or ABSENT for shown in fitted]),
+    ]
+    table_of_policies = sections.entry_table("Policies", of_replays(results).entries, columns)
+    return run_section(
+        first.corpus, first.pool, facts, command or _call(results), table_of_policies
+    )
+
+
+def _rate(rate: float | None, cv: float | None) -> str:
+    """Rate of arrivals and cv of the gaps between them, as far as they are known."""
+    known = [] if rate is None or math.isnan(rate) else [f"{number(rate)} tasks/s"]
+    if cv is not None and not math.isnan(cv):
+        known.append(f"cv of gaps {cv:.2f}")
+    return ", ".join(known)
+
+
+def _call(results: Sequence[ReplayResult]) -> str:
+    """The same from Python, the agents being at hand as ``pool``."""
+    first = results[0]
+    corpus = corpus_call(first.corpus)
+    given = f"arrivals={first.arrivals!r}, tasks={len(first)}, seed={first.seed}"
+    if first.log.retries[0]:
+        given += f", retries={first.retries!r}"
+    if first.outages:
+        given += f", outages={list(first.outages)}"
+    if len(results) == 1:
+        return f"replay({corpus}, pool, {first.policy.name!r}, {given})"
+    names = [result.policy.name for result in results]
+    return f"[replay({corpus}, pool, policy, {given}) for policy in {names}]"
+
+
+def _comparison(policies: Sequence[Entry]) -> Section:
+    lost = {ending: [entry.lost[ending] for entry in policies] for ending in policies[0].lost}
+    metrics = ("wait_mean", "latency_p50", "latency_p95", "latency_p99", "utilisation")
+    columns = [
+        (Column("verdict", kind="text"), [entry.verdict for entry in policies]),
+        sections.mean_column(policies, "answered"),
+        *_lost_columns(lost),
+        *(sections.mean_column(policies, metric) for metric in (*metrics, "cost_total", "cost")),
+    ]
+    quality = sections.mean_column(policies, "quality")
+    if not np.isnan(quality[1]).all():
+        columns.append(quality)
+    title = "Policies compared" if len(policies) > 1 else "The policy in figures"
     text = ("Percentiles of a policy that is overloaded say only how long the run was.",)
-    bad = any(r.stability.verdict == "overloaded" for r in results)
-    return Section("comparison", title, text if bad else (), (table("All tasks", columns, rows),))
+    unsure = any(entry.overloaded for entry in policies)
+    blocks = (sections.entry_table("All tasks", policies, columns),)
+    return Section("comparison", title, text if unsure else (), blocks)
+
+
+def _lost_columns(lost: Mapping[str, Sequence[int]]) -> list[tuple[Column, Sequence[int]]]:
+    """Counts of tasks without an answer, a column for each ending that occurred."""
+    return [
+        (Column(ending.replace("_", " "), "tasks", "count"), tasks)
+        for ending, tasks in lost.items()
+        if any(tasks)
+    ]
 
 
 def _usage(results: Sequence[ReplayResult]) -> Section:
     rows = min(len(results[0].pool), 21)
-    gallery = _gallery(
-        "usage",
-        results,
-        plots.plot_usage,
-        captions.usage_point,
-        captions.usage_in_words,
-        height=1.3 + 0.2 * max(rows, 5),
-    )
+    height = 1.3 + 0.2 * max(rows, 5)
+    gallery = _gallery("usage", results, plots.plot_usage, captions.usage_in_words, height)
     text = (
-        "Bars are shares of tasks, diamonds the share of an agent’s slots in use. An agent may "
-        "get few tasks and still be busy, when its tasks take long or its slots are few.",
+        "Bars are shares of tasks, diamonds the share of an agent’s slots in use. An agent with "
+        "few tasks may still be busy, if its tasks take long or its slots are few.",
     )
     return Section("usage", "Usage", text, (gallery, *(_usage_table(r) for r in results)))
 
 
-def _usage_table(result: ReplayResult) -> Block:
+def _usage_table(result: ReplayResult) -> Table:
     summary = result.summary().iloc[:-1]
-    unanswered = [(key, name) for key, name in _ENDS if summary[key].any()]
-    recorded = _quality_recorded([result])
+    lost = {ending: summary[ending].tolist() for ending in STATUS_NAMES[FAILED:]}
+    offered = result.stability.offered
     columns = [
-        Column("agent", kind="text"),
-        Column("tasks", kind="count"),
-        Column("share", "%", "percent"),
-        Column("offered load", "%", "percent"),
-        Column("utilisation", "%", "percent"),
-        *(Column(name, "tasks", "count") for _, name in unanswered),
-        Column("cost", "USD"),
-        Column("cost", "USD per 1,000 tasks"),
-        *([_QUALITY] if recorded else []),
+        (Column("agent", kind="text"), result.pool.ids),
+        (Column("tasks", kind="count"), summary["tasks"]),
+        (Column("share", "%", "percent"), summary["share"]),
+        (Column("offered load", "%", "percent"), [offered[agent] for agent in result.pool.ids]),
+        (METRICS["utilisation"], summary["utilisation"]),
+        *_lost_columns(lost),
+        (METRICS["cost_total"], summary["cost"]),
+        (METRICS["cost"], 1000 * summary["cost_mean"]),
     ]
-    rows = [
-        [
-            agent,
-            row["tasks"],
-            row["share"],
-            result.stability.offered[agent],
-            row["utilisation"],
-            *(row[key] for key, _ in unanswered),
-            row["cost"],
-            1000 * row["cost_mean"],
-            *([row["quality"]] if recorded else []),
-        ]
-        for agent, row in zip(result.pool.ids, summary.to_dict("records"), strict=True)
-    ]
-    return table(f"Agents under {result.policy.name}", columns, rows, agent_colours(len(rows)))
+    if summary["quality"].notna().any():
+        columns.append((METRICS["quality"], summary["quality"]))
+    colours = agent_colours(len(result.pool))
+    return table(f"Agents under {result.policy.name}", columns, colours)
 
 
 def _latency(results: Sequence[ReplayResult]) -> Section:
     blocks: list[Block] = []
     if len(results) > 1:
         said = captions.latencies_in_words(results)
-        all_of_them = Picture(
-            "All policies",
-            said,
-            said,
-            partial(plots.plot_latencies, results),
-        )
-        size = 4.2, 2.4 + legend_height([r.policy.name for r in results])
-        blocks.append(Gallery("latencies", (all_of_them,), size))
-    blocks.append(
-        _gallery(
-            "latency",
-            results,
-            plots.plot_latency,
-            captions.latency_point,
-            captions.latency_in_words,
-        )
-    )
+        picture = Picture("All policies", said, said, partial(plots.plot_latencies, results))
+        size = 4.2, 2.4 + legend_height([result.policy.name for result in results])
+        blocks.append(Gallery("latencies", (picture,), size))
+    blocks.append(_gallery("latency", results, plots.plot_latency, captions.latency_in_words))
     blocks += [_latency_table(result) for result in results]
     text = (
-        "From the intended arrival of a task to the end of its answer, its wait included. A "
-        "curve shows how many answers took at most so long.",
+        "Latency is the time from a task’s intended arrival to the end of its answer, its wait "
+        "included. A curve shows which share of the answers took at most so long.",
     )
     return Section("latency", "Latency", text, tuple(blocks))
 
 
-def _latency_table(result: ReplayResult) -> Block:
+def _latency_table(result: ReplayResult) -> Table:
     names = [f"{m}_{q}" for m in ("wait", "latency") for q in ("mean", "p50", "p95", "p99")]
-    columns = [
-        Column("agent", kind="text"),
-        Column("timed answers", kind="count"),
-        *(Column(name.replace("_", " "), "s", "seconds") for name in names),
-    ]
     summary = result.summary()
-    timed = [int((result.timed & (result.log.agent == a)).sum()) for a in range(len(result.pool))]
-    rows = [
-        [agent, answers, *(summary[name][agent] for name in names)]
-        for agent, answers in zip(summary.index, [*timed, sum(timed)], strict=True)
+    timed = np.bincount(result.log.agent[result.timed], minlength=len(result.pool)).tolist()
+    columns = [
+        (Column("agent", kind="text"), summary.index),
+        (Column("timed answers", kind="count"), [*timed, sum(timed)]),
+        *((Column(name.replace("_", " "), "s", "seconds"), summary[name]) for name in names),
     ]
     colours = [*agent_colours(len(result.pool)), ""]
-    return table(f"Waits and latencies under {result.policy.name}", columns, rows, colours)
+    return table(f"Waits and latencies under {result.policy.name}", columns, colours)
 
 
 def _queue(results: Sequence[ReplayResult]) -> Section:
+    title = "Queues over time"
     if not any((result.calls()["left_at"] > result.calls()["sent_at"]).any() for result in results):
-        return Section("queue", "Queues over time", ("No task ever waited for a slot.",))
-    said = captions.queue_in_words
-    gallery = _gallery("queue", results, plots.plot_queue, said, said)
-    text = ("Tasks that wait for a slot, each agent’s on top of the other’s.",)
-    return Section("queue", "Queues over time", text, (gallery,))
-
-
-def _frontier(
-    results: Sequence[ReplayResult], controls: Mapping[str, ReplayResult], why: str
-) -> Section:
-    if not _quality_recorded(results):
-        return Section("quality", FRONTIER, (UNRECORDED,))
-    pictures = []
-    for against in ("cost", "latency_p95"):
-        said = captions.tradeoff_in_words(results, controls, against)
-        draw = partial(plots.plot_tradeoff, results, against=against, controls=controls)
-        pictures.append(Picture(f"Quality and {against.replace('_', ' ')}", "", said, draw))
-    text = (ABOUT, f"No controls: {why}.") if why else (ABOUT,)
-    size = 3.6, frontier_height([r.policy.name for r in results], list(controls))
-    blocks = (Gallery("quality", tuple(pictures), size), _controls_table(results, controls))
-    return Section("quality", FRONTIER, text, blocks)
-
-
-def _controls_table(results: Sequence[ReplayResult], controls: Mapping[str, ReplayResult]) -> Block:
-    columns = (
-        Column("policy", kind="text"),
-        Column("kind", kind="text"),
-        _QUALITY,
-        Column("cost", "USD per 1,000 tasks"),
-        Column("latency p95", "s", "seconds"),
-        Column("verdict", kind="text"),
-        Column("chosen in hindsight", kind="text"),
-    )
-    runs = [(r.policy.name, "policy", r) for r in results]
-    runs += [(name, "control", r) for name, r in controls.items()]
-    rows = []
-    for name, kind, r in runs:
-        o, sure = r.overall, r.stability.verdict != "overloaded"
-        fitted = r.corpus is not None and r.corpus.sha256 in r.policy.fitted_on
-        p95 = o["latency_p95"] if sure else math.nan
-        found = (o["quality"], 1000 * o["cost_mean"], p95, r.stability.verdict)
-        rows.append((name, kind, *found, "yes" if fitted else ABSENT))
-    styles = [*policy_styles(len(results)), *control_styles(len(controls))]
-    title = f"Policies, and controls of {results[0].policy.name}" if controls else "Policies"
-    return table(title, columns, rows, [style.colour for style in styles])
+        return Section("queue", title, ("No task ever waited for a slot.",))
+    gallery = _gallery("queue", results, plots.plot_queue, captions.queue_in_words)
+    return Section("queue", title, ("Tasks waiting for a slot, the agents stacked.",), (gallery,))
 
 
 def _gallery(
     name: str,
     results: Sequence[ReplayResult],
     plot: Callable[..., object],
-    point: Callable[[ReplayResult], str],
-    say: Callable[[ReplayResult], str],
+    words: Callable[[ReplayResult], str],
     height: float = 2.8,
 ) -> Gallery:
-    pictures = (Picture(r.policy.name, point(r), say(r), partial(plot, r)) for r in results)
+    pictures = (Picture(r.policy.name, words(r), words(r), partial(plot, r)) for r in results)
     return Gallery(name, tuple(pictures), (3.6, height))
+
+
+def _frontier(at: Comparison, why: str) -> Section:
+    """Policies beside their controls; ``why`` there are none, if so."""
+    p95 = [None if entry.overloaded else entry.mean("latency_p95") for entry in at.entries]
+    columns = [
+        sections.mean_column(at.entries, "quality"),
+        sections.mean_column(at.entries, "cost"),
+        (METRICS["latency_p95"], p95),
+        (Column("verdict", kind="text"), [entry.verdict for entry in at.entries]),
+        *sections.in_sample(at.entries),
+    ]
+    title = f"Policies, and controls of {at.baseline.name}" if at.controls else "Policies"
+    text = [f"No controls: {why}."] if why else []
+    if sections.in_sample(at.entries):
+        text.append(IN_SAMPLE)
+    return sections.frontier(
+        "quality", [at], text, [sections.entry_table(title, at.entries, columns)]
+    )

@@ -1,120 +1,41 @@
-"""Plots of studies: quality against cost, metrics against load, regret.
+"""Plots of studies: metrics against load, and regret.
 
-A policy has one colour, line and mark throughout; controls are grey. As in
+A policy has one colour, line and mark in all of them; controls are grey. As in
 :mod:`routingsim.report.plots` each takes ``ax=`` and returns the Axes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from numpy.typing import NDArray
 
 from routingsim.errors import SimulationError
-from routingsim.evaluation.cell import METRICS, POINTS
+from routingsim.evaluation import cell
 from routingsim.evaluation.study import Study
 from routingsim.report.axes import (
-    axes,
-    dress,
-    label,
+    axes_or_new,
+    drawable,
+    label_axes,
     legend_below,
     legend_height,
     log_axis,
     nothing_to_show,
 )
-from routingsim.report.frontier import AGAINST, Point, check_against, draw_frontier, frontier_height
-from routingsim.report.palette import Style, control_styles, policy_styles
+from routingsim.report.figures import METRICS, Comparison, Entry, axis_label, of_study
+from routingsim.report.formatting import upper_first
+from routingsim.report.frontier import plot_frontier
+from routingsim.report.palette import policy_styles
+from routingsim.simulation.statistics import Interval
 
-__all__ = ["AXES", "legend_space", "plot_frontier", "plot_load", "plot_regret", "study_styles"]
+__all__ = ["draw_load", "legend_space", "plot_frontier", "plot_load", "plot_regret"]
 
-AXES: Mapping[str, str] = {
-    "quality": "mean quality (0–1)",
-    "quality_in_time": "mean quality in time (0–1)",
-    "goodput": "right answers in time (1/s)",
-    "regret": "regret (quality lost, 0–1)",
-    **AGAINST,
-    "cost_per_right": "cost (USD per 1,000 right answers)",
-    "wait_mean": "mean wait (s)",
-    "answered": "tasks answered (%)",
-    "utilisation": "slots in use (%)",
-    "offered_max": "highest offered load (%)",
-}
-"""What to write on the axis of each metric, its unit included."""
-
-_SCALE = {"cost": 1000.0, "cost_per_right": 1000.0}
-_SCALE |= dict.fromkeys(("answered", "utilisation", "offered_max"), 100.0)
-
-
-def study_styles(study: Study) -> dict[str, Style]:
-    """The style of each policy and control, the same in every plot of the study."""
-    policies = [name for name in study.names if study.kinds[name] == "policy"]
-    controls = [name for name in study.names if study.kinds[name] != "policy"]
-    return dict(zip(policies, policy_styles(len(policies)), strict=True)) | dict(
-        zip(controls, control_styles(len(controls)), strict=True)
-    )
-
-
-def _load(study: Study, load: float | None) -> float:
-    """The load asked for, or the highest."""
-    if load is not None and load not in study.loads:
-        raise SimulationError(
-            f"no load {load:g} in this study: there are {', '.join(map(str, study.loads))}"
-        )
-    return study.loads[-1] if load is None else load
-
-
-def plot_frontier(
-    study: Study, load: float | None = None, ax: Axes | None = None, *, against: str = "cost"
-) -> Axes:
-    """Mean quality against mean cost (USD per 1,000 tasks) or latency (s), with 95 % intervals.
-
-    Up and to the left is better. Against cost the line is the non-decreasing convex hull
-    (Hu et al., arXiv:2403.12031) of all but the oracle: what a coin between two of them
-    reaches. Against latency, steps join the points that no other beats in both.
-
-    Parameters
-    ----------
-    study : Study
-        What to show.
-    load : float, optional
-        One of the study's; the highest by default.
-    ax : Axes, optional
-        Where to draw; a new pyplot figure by default.
-    against : {"cost", "latency_mean", "latency_p50", "latency_p95", "latency_p99"}
-        Which latency leaves out policies that are overloaded: theirs says how long
-        the run was.
-
-    Raises
-    ------
-    SimulationError
-        If the study has no such load, or there is nothing of that name.
-    """
-    load = _load(study, load)
-    check_against(against)
-    styles = study_styles(study)
-
-    def point(name: str) -> Point:
-        x, y = (study.interval(name, load, metric) for metric in (against, "quality"))
-        scale = _SCALE.get(against, 1.0)
-        return Point(
-            name,
-            styles[name],
-            study.kinds[name] != "policy",
-            scale * x.mean,
-            y.mean,
-            scale * x.half_width,
-            y.half_width,
-            study.cells[name, load].verdict != "overloaded",
-        )
-
-    title = f"Quality and {AXES[against].partition(' (')[0]} at load {load:g}"
-    points = [point(name) for name in study.names]
-    kinds = ([p.name for p in points if p.control is kind] for kind in (False, True))
-    return draw_frontier(axes(ax, frontier_height(*kinds)), points, against, title)
+_OF_ALL = {"aiq": "AIQ, answers in time (0–1)", "apgr": "APGR, answers in time"}
 
 
 def plot_load(study: Study, metric: str | None = None, ax: Axes | None = None) -> Axes:
-    """A metric against load, a line a policy with its 95 % interval, controls in grey.
+    """A metric against load: a line a policy with its 95 % interval, controls in grey.
 
     Parameters
     ----------
@@ -133,94 +54,52 @@ def plot_load(study: Study, metric: str | None = None, ax: Axes | None = None) -
     """
     metric = study.ranked_by if metric is None else metric
     if metric in _OF_ALL:
-        return _plot_of_all(study, metric, axes(ax))
-    if metric not in METRICS:
-        known = ", ".join([*METRICS, *_OF_ALL])
+        return _draw_of_all(study, metric, axes_or_new(ax))
+    if metric not in cell.METRICS:
+        known = ", ".join([*cell.METRICS, *_OF_ALL])
         raise SimulationError(f"no metric {metric!r}: there are {known}")
-    ax = axes(ax, legend_space(study))
-    styles, scale = study_styles(study), _SCALE.get(metric, 1.0)
-    x = 100 * np.array(study.loads)
-    keys, seen = [], []
-    for name in study.names:
-        found = [study.interval(name, load, metric) for load in study.loads]
-        y = scale * np.array([each.mean for each in found])
-        y[np.isinf(y)] = np.nan
-        if np.isnan(y).all():
+    return draw_load([of_study(study, load) for load in study.loads], metric, ax)
+
+
+def draw_load(comparisons: Sequence[Comparison], metric: str, ax: Axes | None = None) -> Axes:
+    """Draw one of ``METRICS`` of every entry against the comparisons' loads."""
+    ax = axes_or_new(ax, legend_space(comparisons[0]))
+    loads, keys, seen = _loads(ax, [c.load or 0.0 for c in comparisons]), [], []
+    label, scale = axis_label(metric), 100.0 if METRICS[metric].unit == "%" else 1.0
+    for position, entry in enumerate(comparisons[0].entries):
+        found = [comparison.entries[position].shown(metric) for comparison in comparisons]
+        means, low, high = scale * _bounds(found)
+        means[np.isinf(means)] = np.nan
+        if np.isnan(means).all():
             continue
-        seen.append(y)
-        style, policy = styles[name], study.kinds[name] == "policy"
-        (line,) = ax.plot(
-            x,
-            y,
-            color=style.colour,
-            linestyle=style.dash,
-            marker=style.marker if policy else "",
-            markersize=4.5,
-            linewidth=1.6 if policy else 0.7,
-            zorder=3 if policy else 2,
-            label=label(name) if policy else "controls",
-        )
-        if policy:
-            keys.append(line)
-            low, high = (scale * np.array([getattr(i, end) for i in found]) for end in _ENDS)
-            ax.fill_between(x, low, high, color=style.colour, alpha=0.15, linewidth=0)
-    ax.set_xticks(x, [f"{each:g}" for each in x])
+        seen.append(means)
+        keys.append((entry.control, _line(ax, loads, means, entry, markersize=4.5)))
+        if not entry.control:
+            ax.fill_between(loads, low, high, color=entry.style.colour, alpha=0.15, linewidth=0)
+    _legend(ax, keys)
     if seen:
-        _legend(ax, study, keys)
-        _heights(ax, np.concatenate(seen), metric)
-    else:
-        nothing_to_show(ax, "quality: not recorded")
-    what = AXES[metric].partition(" (")[0]
-    dress(ax, f"{what[0].upper()}{what[1:]}", "load (% of capacity)", AXES[metric])
+        _set_heights(ax, np.concatenate(seen), metric)
+    label_axes(ax, upper_first(label.partition(" (")[0]), "load (% of capacity)", label)
     return ax
 
 
-_ENDS = ("low", "high")
-_OF_ALL = {"aiq": "AIQ, answers in time (0–1)", "apgr": "APGR, answers in time"}
-
-
-def _plot_of_all(study: Study, metric: str, ax: Axes) -> Axes:
+def _draw_of_all(study: Study, metric: str, ax: Axes) -> Axes:
     """One line: what the study's policies reach together at each load."""
-    found = [getattr(study, metric)(load) for load in study.loads]
-    x, y = 100 * np.array(study.loads), [each.mean for each in found]
+    found = [study.aiq(load) if metric == "aiq" else study.apgr(load) for load in study.loads]
+    loads, (means, low, high) = _loads(ax, study.loads), _bounds(found)
     style = policy_styles(1)[0]
-    ax.plot(x, y, color=style.colour, marker=style.marker, markersize=4.5, linewidth=1.6)
-    low, high = ([getattr(each, end) for each in found] for end in _ENDS)
-    ax.fill_between(x, low, high, color=style.colour, alpha=0.15, linewidth=0)
-    ax.set_xticks(x, [f"{each:g}" for each in x])
-    what = _OF_ALL[metric]
-    dress(ax, what.partition(" (")[0], "load (% of capacity)", what)
+    ax.plot(loads, means, color=style.colour, marker=style.marker, markersize=4.5, linewidth=1.6)
+    ax.fill_between(loads, low, high, color=style.colour, alpha=0.15, linewidth=0)
+    name = _OF_ALL[metric]
+    label_axes(ax, name.partition(" (")[0], "load (% of capacity)", name)
     return ax
-
-
-def _heights(ax: Axes, values: np.ndarray, metric: str) -> None:
-    """A log axis for times that lie far apart; otherwise from 0, but for qualities."""
-    low, high = np.nanmin(values), np.nanmax(values)
-    if metric.startswith(("latency", "wait")) and low > 0 and high > 15 * low:
-        log_axis(ax, "y")
-    elif not metric.startswith("quality"):
-        ax.set_ylim(0, max(1.08 * high, ax.get_ylim()[1]) or 1)
-
-
-def legend_space(study: Study) -> float:
-    """Height in inches of a plot with a legend of the policies under it."""
-    policies = [label(name) for name in study.names if study.kinds[name] == "policy"]
-    return 2.4 + legend_height(policies, ["controls"])
-
-
-def _legend(ax: Axes, study: Study, keys: list[Line2D]) -> None:
-    if len(keys) < len(study.names):
-        grey = control_styles(1)[0].colour
-        legend_below(ax, keys, [Line2D([], [], color=grey, linewidth=0.7, label="controls")])
-    else:
-        legend_below(ax, keys)
 
 
 def plot_regret(study: Study, load: float | None = None, ax: Axes | None = None) -> Axes:
     """Quality lost so far against the best agent of each task, summed over tasks.
 
-    A policy that learns bends down; one that does not is a straight line. Means over
-    replications; a task without an answer has quality 0.
+    The line of a policy that learns bends down; that of one that does not is straight.
+    Means over replications; a task without an answer has quality 0.
 
     Parameters
     ----------
@@ -236,36 +115,77 @@ def plot_regret(study: Study, load: float | None = None, ax: Axes | None = None)
     SimulationError
         If the study has no such load.
     """
-    load = _load(study, load)
-    ax = axes(ax, legend_space(study))
-    styles = study_styles(study)
-    x = np.linspace(0, 100, POINTS)
-    keys = []
-    for name in study.names:
-        regret = study.cells[name, load].regret
-        if np.isnan(regret).all():
-            continue
-        style, policy = styles[name], study.kinds[name] == "policy"
-        (line,) = ax.plot(
-            x,
-            regret,
-            color=style.colour,
-            linestyle=style.dash,
-            marker=style.marker if policy else "",
-            markersize=4,
-            markevery=24,
-            linewidth=1.6 if policy else 0.7,
-            zorder=3 if policy else 2,
-            label=label(name),
-        )
-        if policy:
-            keys.append(line)
-    title = f"Regret at load {load:g}"
-    dress(ax, title, "tasks run (%)", "quality lost so far (0–1, sum)")
+    comparison = of_study(study, load)
+    ax = axes_or_new(ax, legend_space(comparison))
+    regrets = [study.cells[e.name, comparison.load or 0.0].regret for e in comparison.entries]
+    shares = np.linspace(0, 100, cell.POINTS)
+    keys = [
+        (entry.control, _line(ax, shares, regret, entry, markersize=4, markevery=24))
+        for entry, regret in zip(comparison.entries, regrets, strict=True)
+        if not np.isnan(regret).all()
+    ]
+    title = f"Regret at load {comparison.load:g}"
+    label_axes(ax, title, "tasks run (%)", "quality lost so far (0–1, sum)")
     ax.set_xlim(0, 100)
-    if ax.lines:
+    if keys:
         ax.set_ylim(bottom=0)
-        _legend(ax, study, keys)
-    else:
-        nothing_to_show(ax, "quality: not recorded")
+    _legend(ax, keys)
     return ax
+
+
+def legend_space(comparison: Comparison) -> float:
+    """Height in inches of a plot with a legend of the policies under it."""
+    return 2.4 + legend_height([drawable(e.name) for e in comparison.policies], ["controls"])
+
+
+def _loads(ax: Axes, loads: Sequence[float]) -> NDArray[np.float64]:
+    """The loads in percent, with a tick at each."""
+    percents = 100 * np.array(loads)
+    ax.set_xticks(percents, [f"{each:g}" for each in percents])
+    return percents
+
+
+def _bounds(found: Sequence[Interval]) -> NDArray[np.float64]:
+    """Means, lower and upper ends, shape (3, intervals)."""
+    return np.array([[each.mean, each.low, each.high] for each in found]).T
+
+
+def _line(
+    ax: Axes,
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    entry: Entry,
+    markersize: float,
+    markevery: int = 1,
+) -> Line2D:
+    """The line of one entry, with its marks unless it is a control."""
+    (line,) = ax.plot(
+        x,
+        y,
+        color=entry.style.colour,
+        linestyle=entry.style.dash,
+        marker="" if entry.control else entry.style.marker,
+        markersize=markersize,
+        markevery=markevery,
+        linewidth=0.7 if entry.control else 1.6,
+        zorder=2 if entry.control else 3,
+        label="controls" if entry.control else drawable(entry.name),
+    )
+    return line
+
+
+def _legend(ax: Axes, keys: Sequence[tuple[bool, Line2D]]) -> None:
+    """A key a policy, and one for all controls (True)."""
+    if not keys:
+        nothing_to_show(ax, "quality: not recorded")
+    policies = [line for control, line in keys if not control]
+    legend_below(ax, policies, [line for control, line in keys if control][:1])
+
+
+def _set_heights(ax: Axes, values: NDArray[np.float64], metric: str) -> None:
+    """A log axis for times that lie far apart; otherwise from 0, except for qualities."""
+    low, high = np.nanmin(values), np.nanmax(values)
+    if metric.startswith(("latency", "wait")) and low > 0 and high > 15 * low:
+        log_axis(ax, "y")
+    elif not metric.startswith("quality"):
+        ax.set_ylim(0, max(1.08 * high, ax.get_ylim()[1]) or 1)

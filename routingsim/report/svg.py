@@ -1,4 +1,4 @@
-"""Plots as inline SVG, the same bytes each time, that take a page's own ink."""
+"""Plots as inline SVG in a page's own colours, the same bytes each time."""
 
 import io
 import re
@@ -11,32 +11,32 @@ from matplotlib.figure import Figure
 
 from routingsim.report.palette import GRID, INK, MUTED
 
-__all__ = ["draw"]
+__all__ = ["svg_plots"]
 
 Drawing = Callable[[Axes], object]
 _THEMED = {INK: "var(--ink)", MUTED: "var(--muted)", GRID: "var(--rule)"}
 _METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
 
 
-def draw(
+def svg_plots(
     drawings: Sequence[Drawing], name: str, size: tuple[float, float] = (3.6, 2.8)
 ) -> list[str]:
-    """Draw each on axes of its own, alike in range where they are alike in unit.
+    """Draw each plot on axes of its own; axes with the same label get the same range.
 
     Parameters
     ----------
     drawings : sequence of callables
-        Each is given an Axes.
+        Each draws on the Axes it is given.
     name : str
-        Unique in the page: ids in the SVG begin with it.
+        Unique in the page; ids in the SVG begin with it.
     size : tuple of float
         Width and height in inches.
 
     Returns
     -------
     list of str
-        ``<svg>`` elements with a viewBox, without width and height, whose text is
-        drawn as paths and whose ink is the page's CSS variables --ink, --muted, --rule.
+        ``<svg>`` elements with a viewBox, without width and height. Text is drawn as paths;
+        colours of text and lines are the page's CSS variables --ink, --muted, --rule.
     """
     # The user's own matplotlib style must not change the report.
     with style.context("default", after_reset=True), mpl.rc_context({"svg.hashsalt": name}):
@@ -49,7 +49,7 @@ def draw(
 
 
 def _share(plots: Sequence[Axes]) -> None:
-    """The same limits on all axes, so that small multiples can be compared."""
+    """Set the same limits on all axes, so that plots side by side can be compared."""
     for axis in ("x", "y"):
         if len({getattr(plot, f"get_{axis}label")() for plot in plots}) > 1:
             continue
@@ -71,7 +71,7 @@ def _svg(figure: Figure, prefix: str) -> str:
     body = re.sub(r' id="', f' id="{prefix}-', body)
     body = re.sub(r'xlink:href="#', f'href="#{prefix}-', body)
     body = body.replace("url(#", f"url(#{prefix}-")
-    # matplotlib's own rule would hold for the whole page.
+    # matplotlib's own style rule would apply to the whole page.
     body = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", body, count=1, flags=re.DOTALL)
     for colour, variable in _THEMED.items():
         body = body.replace(colour, variable)

@@ -8,14 +8,12 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
-from matplotlib.text import Text
 
 from routingsim.corpora.corpus import Corpus
 from routingsim.errors import SimulationError
+from routingsim.evaluation.controls.simulated import controls_for_replays
 from routingsim.evaluation.study import Study
-from routingsim.report import compose, plots
-from routingsim.report.axes import label
-from routingsim.report.beside import controls_beside
+from routingsim.report import compose, plot_frontier, plot_latencies
 from routingsim.report.document import Gallery, Table
 from routingsim.simulation.replay import replay
 from routingsim.simulation.result import ReplayResult
@@ -37,7 +35,7 @@ def names(ax: Axes) -> list[str]:
 
 
 def test_controls_stand_beside_a_replay(results: list[ReplayResult]) -> None:
-    controls, why = controls_beside(results)
+    controls, why = controls_for_replays(results)
     assert not why
     # "static:gpt-4" is there already, under whatever name a control might have it.
     assert list(controls) == [
@@ -50,8 +48,8 @@ def test_controls_stand_beside_a_replay(results: list[ReplayResult]) -> None:
     assert len(gallery.pictures) == 2
     assert isinstance(table, Table)
     assert [row[0] for row in table.rows] == [*(r.policy.name for r in results), *controls]
-    hindsight = [row[0] for row in table.rows if row[-1] == "yes"]
-    assert hindsight == ["threshold:calibrated", "best-single", "zero-router", "oracle"]
+    in_sample = [row[0] for row in table.rows if row[-1] == "yes"]
+    assert in_sample == ["threshold:calibrated", "best-single", "zero-router", "oracle"]
     for row in table.rows:
         assert (row[4] is None) == (row[5] == "overloaded")
 
@@ -59,22 +57,22 @@ def test_controls_stand_beside_a_replay(results: list[ReplayResult]) -> None:
 def test_a_control_that_is_there_already_is_left_out(corpus: Corpus) -> None:
     one = replay(corpus, policy="static:llama", arrivals="poisson:4")
     other = replay(corpus, policy="random", arrivals="poisson:4")
-    controls, _ = controls_beside([one, other])
+    controls, _ = controls_for_replays([one, other])
     assert "random" not in controls
     assert "random (control)" not in controls
 
 
 def test_without_a_record_there_is_a_reason(odd: ReplayResult) -> None:
-    controls, why = controls_beside([odd])
+    controls, why = controls_for_replays([odd])
     assert not controls
     assert "quality" in why
 
 
 def test_the_overloaded_have_no_latency(results: list[ReplayResult]) -> None:
-    ax = plots.plot_tradeoff(results, ax=small(), against="latency_p95")
+    ax = plot_frontier(results, ax=small(), against="latency_p95")
     assert "static:gpt-4" not in names(ax)
     assert "1 overloaded" in names(ax)
-    assert "static:gpt-4" in names(plots.plot_tradeoff(results, ax=small()))
+    assert "static:gpt-4" in names(plot_frontier(results, ax=small()))
 
 
 def test_steps_are_above_none_that_they_leave_behind(study: Study) -> None:
@@ -97,7 +95,7 @@ def test_refuses_what_is_not_there(study: Study, results: list[ReplayResult]) ->
             plot(against="speed")
 
 
-@pytest.mark.parametrize("plot", [plots.plot_tradeoff, plots.plot_latencies])
+@pytest.mark.parametrize("plot", [plot_frontier, plot_latencies])
 def test_twelve_long_names_are_whole_and_apart(plot: Callable[..., Axes], corpus: Corpus) -> None:
     runs = [replay(corpus, policy=name, arrivals="poisson:1") for name in LONG]
     ax = plot(runs, ax=small())
@@ -111,19 +109,3 @@ def test_twelve_long_names_are_whole_and_apart(plot: Callable[..., Axes], corpus
     assert all(page.y0 <= box.y0 and box.y1 <= page.y1 for box in boxes)
     assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
     assert ax.bbox.height > 0.3 * page.height
-
-
-def test_a_title_fits(corpus: Corpus) -> None:
-    run = replay(corpus, policy=LONG[0], arrivals="poisson:1")
-    for plot in (run.plot_usage, run.plot_latency, run.plot_queue):
-        ax = plot(ax=small(2.6))
-        figure = ax.get_figure(root=True)
-        assert figure is not None
-        figure.draw_without_rendering()
-        (title,) = (t for t in ax.findobj(Text) if t.get_text() == LONG[0])
-        assert title.get_window_extent().x1 <= figure.bbox.x1
-
-
-def test_a_name_is_cut_in_its_middle() -> None:
-    assert label("abcdefghij", 10) == "abcdefghij"
-    assert label("abcdefghijk", 10) == "abcde…hijk"

@@ -12,7 +12,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from routingsim.evaluation.study import Study
-from routingsim.report import plots
+from routingsim.report import plot_frontier, plots
 from routingsim.simulation.result import ReplayResult
 
 # Texts are taken away, but the room that they took differs a little from font to font.
@@ -20,7 +20,7 @@ compared = partial(
     pytest.mark.mpl_image_compare, remove_text=True, tolerance=12, savefig_kwargs={"dpi": 60}
 )
 ONE = {"usage": plots.plot_usage, "latency": plots.plot_latency, "queue": plots.plot_queue}
-MANY = {"latencies": plots.plot_latencies, "tradeoff": plots.plot_tradeoff}
+MANY = {"latencies": plots.plot_latencies, "tradeoff": plot_frontier}
 AGAINST = ("cost", "latency_p95")
 METRICS = ("goodput", "quality", "cost", "latency_p95")
 

@@ -13,14 +13,14 @@ from matplotlib.patches import Rectangle
 
 from routingsim.agents import AgentPool
 from routingsim.policies.policy import Policy, make_policy
-from routingsim.report import plots
+from routingsim.report import plot_frontier, plots
 from routingsim.report.palette import agent_colours
 from routingsim.report.plot_data import waiting
 from routingsim.simulation.replay import replay
 from routingsim.simulation.result import ReplayResult
 
 ONE = [plots.plot_usage, plots.plot_latency, plots.plot_queue, plots.plot_beside_controls]
-MANY = [plots.plot_latencies, plots.plot_tradeoff]
+MANY = [plots.plot_latencies, plot_frontier]
 
 
 def small_axes() -> Axes:

@@ -25,7 +25,7 @@ from routingsim.simulation.result import ReplayResult
 from routingsim.simulation.scenario import prepare
 from routingsim.simulation.service import cost_table
 
-__all__ = ["assigned", "chosen_by", "control_policies", "control_replays"]
+__all__ = ["assigned", "chosen_by", "control_policies", "control_replays", "controls_for_replays"]
 
 
 # The one feature of a task is its agent.
@@ -185,3 +185,21 @@ def control_replays(result: ReplayResult) -> dict[str, ReplayResult]:
         return scene.rerun(result, row.astype(np.int32))
 
     return {name: run(policy) for name, policy in found.items()}
+
+
+def controls_for_replays(results: Sequence[ReplayResult]) -> tuple[dict[str, ReplayResult], str]:
+    """The controls of the first of several replays, by name, and why there are none if so.
+
+    A control that chose the same agents as one of the policies is left out; one with the
+    name of a policy is marked as a control.
+    """
+    try:
+        found = control_replays(results[0])
+    except CorpusError as error:
+        return {}, str(error)
+    names = {result.policy.name for result in results}
+    return {
+        f"{name} (control)" if name in names else name: run
+        for name, run in found.items()
+        if not any(np.array_equal(run.log.agent, result.log.agent) for result in results)
+    }, ""

@@ -5,19 +5,15 @@ import re
 from itertools import pairwise
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
-from matplotlib import pyplot
 from matplotlib.figure import Figure
 
-from routingsim.errors import SimulationError
-from routingsim.evaluation.cell import METRICS
 from routingsim.evaluation.study import Study
-from routingsim.report import compose_study, render, write_study
+from routingsim.report import compose_study, render, write_report
 from routingsim.report.document import Document, Table
 from routingsim.report.formatting import percent
-from routingsim.report.study_plots import AXES, plot_load, study_styles
+from routingsim.simulation.result import ReplayResult
 
 DATE = "2026-01-02"
 
@@ -73,8 +69,9 @@ def test_tables_hold_the_ranking_of_each_load(document: Document, study: Study) 
     for block, load in zip(ranking.blocks, reversed(study.loads), strict=True):
         assert isinstance(block, Table)
         frame = study.table(load)
-        names = [str(row[0]).removesuffix(" (control)") for row in block.rows]
-        assert names == [name.removesuffix(" (control)") for name in frame["policy"]]
+        assert [row[:2] for row in block.rows] == list(
+            zip(frame["policy"], frame["kind"], strict=True)
+        )
         quality = [column.name for column in block.columns].index("quality")
         assert [row[quality][0] for row in block.rows] == frame["quality"].tolist()
         assert ["yes" in row for row in block.rows] == frame["in_sample"].tolist()
@@ -97,7 +94,7 @@ def test_page_needs_nothing_else_and_is_escaped(page: str) -> None:
 
 
 def test_same_study_same_bytes(study: Study, tmp_path: Path) -> None:
-    one, two = (write_study(study, tmp_path / name, date=DATE) for name in ("a.html", "b.html"))
+    one, two = (write_report(study, tmp_path / name, date=DATE) for name in ("a.html", "b.html"))
     assert one.read_bytes() == two.read_bytes()
     assert f"{study.corpus.sha256}" in one.read_text(encoding="utf-8")
     assert "compare(load_corpus(" in one.read_text(encoding="utf-8")
@@ -121,39 +118,6 @@ def test_nothing_recorded(plain_study: Study) -> None:
     plain_study.plot_regret(ax=Figure().subplots())
 
 
-@pytest.mark.parametrize("metric", METRICS)
-def test_every_metric_has_its_unit_and_plot(metric: str, study: Study) -> None:
-    ax = Figure(figsize=(3.15, 2.4), layout="constrained").subplots()
-    assert plot_load(study, metric, ax=ax) is ax
-    assert ax.get_ylabel() == AXES[metric]
-    assert re.search(r"\((0–1|quality lost, 0–1|1/s|USD per .*|s|%)\)$", AXES[metric])
-    figure = ax.get_figure(root=True)
-    assert figure is not None
-    figure.draw_without_rendering()
-
-
-def test_lines_are_the_means(study: Study) -> None:
-    ax = study.plot_load("cost", ax=Figure().subplots())
-    drawn = {line.get_label(): line for line in ax.lines}
-    for name in ("threshold", "cheapest"):
-        means = [1000 * study.values(name, load, "cost").mean() for load in study.loads]
-        np.testing.assert_allclose(np.asarray(drawn[name].get_ydata()), means)
-        assert drawn[name].get_color() == study_styles(study)[name].colour
-
-
-def test_refuses_what_is_not_there(study: Study) -> None:
-    with pytest.raises(SimulationError, match="no metric 'speed'"):
-        study.plot_load("speed")
-    for plot in (study.plot_frontier, study.plot_regret):
-        with pytest.raises(SimulationError, match=r"no load 0\.5"):
-            plot(0.5)
-
-
-def test_without_axes_a_notebook_shows_the_figure(study: Study) -> None:
-    ax = study.plot_regret()
-    assert ax.get_figure() is pyplot.gcf()
-
-
 def test_shows_itself_in_a_notebook(study: Study) -> None:
     shown = study._repr_html_()
     assert "wild &lt;corpus&gt;" in shown
@@ -165,3 +129,8 @@ def test_shows_itself_in_a_notebook(study: Study) -> None:
 def test_runs_are_written(study: Study, tmp_path: Path) -> None:
     back = pd.read_parquet(study.write(tmp_path / "runs.parquet"))
     pd.testing.assert_frame_equal(back, study.runs, check_dtype=False)
+
+
+def test_results_fit_a_terminal(results: list[ReplayResult], study: Study) -> None:
+    for shown in (results[0], study):
+        assert max(map(len, repr(shown).splitlines()[1:])) <= 80

@@ -1,0 +1,315 @@
+"""The figures that reports and plots show, in one form for replays and for studies.
+
+A replay has one run of each policy, a study several at each of several loads. Both become
+:class:`Comparison` objects, so that each table, sentence and plot is written once.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache, partial
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from routingsim.agents import AgentPool
+from routingsim.corpora.corpus import Corpus
+from routingsim.errors import SimulationError
+from routingsim.evaluation.block_bootstrap import LEAST_TASKS, mean_difference, p95_difference
+from routingsim.evaluation.study import Study
+from routingsim.policies.kernel import FAILED, STATUS_NAMES
+from routingsim.report.document import Column
+from routingsim.report.palette import Style, control_styles, policy_styles
+from routingsim.simulation.result import ReplayResult
+from routingsim.simulation.statistics import Interval
+
+__all__ = [
+    "METRICS",
+    "Comparison",
+    "Entry",
+    "Experiment",
+    "TaskFigures",
+    "axis_label",
+    "busiest_agent",
+    "of_replays",
+    "of_study",
+]
+
+Floats = NDArray[np.float64]
+
+METRICS: Mapping[str, Column] = {
+    "quality": Column("quality", "0–1", "quality"),
+    "quality_in_time": Column("quality in time", "0–1", "quality"),
+    "goodput": Column("right answers in time", "1/s"),
+    "regret": Column("regret", "quality lost, 0–1"),
+    "cost": Column("cost", "USD per 1,000 tasks"),
+    "cost_total": Column("cost", "USD"),
+    "cost_per_right": Column("cost", "USD per 1,000 right answers"),
+    "wait_mean": Column("mean wait", "s", "seconds"),
+    "latency_mean": Column("mean latency", "s", "seconds"),
+    "latency_p50": Column("latency p50", "s", "seconds"),
+    "latency_p95": Column("latency p95", "s", "seconds"),
+    "latency_p99": Column("latency p99", "s", "seconds"),
+    "answered": Column("answered", "%", "percent"),
+    "utilisation": Column("utilisation", "%", "percent"),
+    "offered_max": Column("highest offered load", "%", "percent"),
+}
+"""How each metric is called in tables and on axes, and in which unit."""
+
+
+def axis_label(metric: str) -> str:
+    """The label of a metric's axis, its unit included."""
+    column = METRICS[metric]
+    return f"mean {column.title}" if column.kind == "quality" else column.title
+
+
+_THOUSANDS = ("cost", "cost_per_right")  # shown for 1,000 tasks or answers
+
+
+@dataclass(frozen=True, eq=False)
+class TaskFigures:
+    """What one policy did with each task; arrays of shape (tasks,), NaN where unknown.
+
+    Attributes
+    ----------
+    agent : ndarray of int
+        Positions in the pool; -1 for a task that was never run.
+    quality, cost : ndarray
+        Quality from 0 to 1, and USD; means over the runs of a study.
+    latency, timed_latency : ndarray, optional
+        Seconds from arrival to the end, of all tasks and of those answered after the
+        warm-up. A study keeps none.
+    status : ndarray of int, optional
+        How each task of a replay ended (:data:`~routingsim.policies.kernel.STATUS_NAMES`).
+    """
+
+    agent: NDArray[np.integer]
+    quality: Floats
+    cost: Floats
+    latency: Floats | None = None
+    timed_latency: Floats | None = None
+    status: NDArray[np.integer] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """A policy or a control at one load.
+
+    Attributes
+    ----------
+    name : str
+    control : bool
+    style : Style
+        How plots draw it.
+    in_sample : bool
+        Whether it was fitted or chosen on the very tasks it is scored on.
+    verdict : str
+        On its stability; that of most runs.
+    agreed, runs : int
+        Runs with that verdict, and runs in all.
+    figure : callable
+        From a metric to its interval; without a half-width (NaN) where there is one run.
+        Metrics are those of :data:`~routingsim.evaluation.cell.METRICS`, of a replay all
+        that need no latency objective.
+    tasks : TaskFigures
+    busiest : str
+        The agent with the highest offered load; "" for a study, whose runs may differ.
+    lost : mapping of str to int
+        Tasks without an answer by how they ended, where there is one run.
+    """
+
+    name: str
+    control: bool
+    style: Style
+    in_sample: bool
+    verdict: str
+    agreed: int
+    runs: int
+    figure: Callable[[str], Interval]
+    tasks: TaskFigures
+    busiest: str = ""
+    lost: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+
+    def mean(self, metric: str) -> float:
+        """A metric without its interval, in the unit of :data:`METRICS`; percent as a share."""
+        return self.shown(metric).mean
+
+    def shown(self, metric: str) -> Interval:
+        """A metric and its interval in the unit of :data:`METRICS`; percent as a share."""
+        found, scale = self.figure(metric), 1000.0 if metric in _THOUSANDS else 1.0
+        return Interval(scale * found.mean, scale * found.half_width, found.level)
+
+    @property
+    def overloaded(self) -> bool:
+        """Whether its latencies say only how long the run was."""
+        return self.verdict == "overloaded"
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Policies and their controls at one load.
+
+    Attributes
+    ----------
+    load : float or None
+        Share of capacity; None for replays.
+    entries : tuple of Entry
+        Policies, the baseline first, then controls.
+    difference : callable
+        From a metric ("cost", "quality" or "latency_p95") and an entry to the interval of
+        that entry less the baseline; None where there are too few tasks for one.
+    """
+
+    load: float | None
+    entries: tuple[Entry, ...]
+    difference: Callable[[str, Entry], Interval | None]
+
+    @property
+    def baseline(self) -> Entry:
+        """The policy that the others are compared with."""
+        return self.entries[0]
+
+    @property
+    def policies(self) -> tuple[Entry, ...]:
+        """Without the controls."""
+        return tuple(entry for entry in self.entries if not entry.control)
+
+    @property
+    def controls(self) -> tuple[Entry, ...]:
+        """Without the policies."""
+        return tuple(entry for entry in self.entries if entry.control)
+
+    @property
+    def recorded(self) -> bool:
+        """Whether the quality of any answer is recorded."""
+        return any(not np.isnan(entry.tasks.quality).all() for entry in self.entries)
+
+
+@dataclass(frozen=True, eq=False)
+class Experiment:
+    """All that a report shows.
+
+    Attributes
+    ----------
+    corpus, pool
+        What was run; no corpus where queueing alone was simulated.
+    rows : ndarray of int, shape (tasks,)
+        The record in the corpus of each task in the entries' :class:`TaskFigures`.
+    d_var : ndarray, shape (records,), optional
+        Complexity of each record; None where there is no text.
+    comparisons : tuple of Comparison
+        One a load, the lowest first.
+    notes : tuple of str
+        What the reader should know.
+    """
+
+    corpus: Corpus | None
+    pool: AgentPool
+    rows: NDArray[np.integer]
+    d_var: Floats | None
+    comparisons: tuple[Comparison, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def last(self) -> Comparison:
+        """The comparison at the highest load."""
+        return self.comparisons[-1]
+
+
+def of_replays(
+    results: Sequence[ReplayResult], controls: Mapping[str, ReplayResult] = MappingProxyType({})
+) -> Comparison:
+    """Replays of the same tasks as a comparison; the first is the baseline."""
+    named = [(result.policy.name, result) for result in results]
+    styles = (policy_styles(len(results)), control_styles(len(controls)))
+    entries = [
+        _replayed(name, result, style, control)
+        for control, group in enumerate((named, controls.items()))
+        for (name, result), style in zip(group, styles[control], strict=True)
+    ]
+
+    def difference(metric: str, entry: Entry) -> Interval | None:
+        ours, base = entry.tasks, entries[0].tasks
+        if ours.cost.size < LEAST_TASKS:
+            return None
+        if metric == "latency_p95":
+            assert ours.timed_latency is not None
+            assert base.timed_latency is not None
+            return p95_difference(ours.timed_latency, base.timed_latency)
+        return mean_difference(getattr(ours, metric), getattr(base, metric))
+
+    return Comparison(None, tuple(entries), difference)
+
+
+def _replayed(name: str, result: ReplayResult, style: Style, control: int) -> Entry:
+    overall, busiest = result.overall, busiest_agent(result)
+    figures = overall | {
+        "cost": overall["cost_mean"],
+        "cost_total": overall["cost"],
+        "answered": overall["ok"] / len(result),
+        "offered_max": result.stability.offered[busiest],
+    }
+    return Entry(
+        name=name,
+        control=bool(control),
+        style=style,
+        in_sample=result.corpus is not None and result.corpus.sha256 in result.policy.fitted_on,
+        verdict=result.stability.verdict,
+        agreed=1,
+        runs=1,
+        figure=lambda metric: Interval(float(figures[metric]), math.nan),
+        tasks=TaskFigures(
+            result.log.agent,
+            result.quality,
+            result.log.cost,
+            result.latency,
+            np.where(result.timed, result.latency, np.nan),
+            result.log.status,
+        ),
+        busiest=busiest,
+        lost={ending: int(overall[ending]) for ending in STATUS_NAMES[FAILED:]},
+    )
+
+
+def busiest_agent(result: ReplayResult) -> str:
+    """The agent with the highest offered load."""
+    offered = result.stability.offered
+    return max(offered, key=lambda agent: offered[agent])
+
+
+def of_study(study: Study, load: float | None = None) -> Comparison:
+    """A study at one load, the highest by default, as a comparison.
+
+    Raises
+    ------
+    SimulationError
+        If the study has no such load.
+    """
+    if load is not None and load not in study.loads:
+        raise SimulationError(
+            f"no load {load:g} in this study: there are {', '.join(map(str, study.loads))}"
+        )
+    at = study.loads[-1] if load is None else load
+    controls = sum(kind == "control" for kind in study.kinds.values())
+    styles = [*policy_styles(len(study.kinds) - controls), *control_styles(controls)]
+    entries = []
+    for (name, kind), style in zip(study.kinds.items(), styles, strict=True):
+        cell = study.cells[name, at]
+        entries.append(
+            Entry(
+                name=name,
+                control=kind == "control",
+                style=style,
+                in_sample=study.in_sample.get(name, False),
+                verdict=cell.verdict,
+                agreed=cell.verdicts.count(cell.verdict),
+                runs=len(cell.verdicts),
+                figure=cache(partial(study.interval, name, at)),
+                tasks=TaskFigures(cell.chosen, cell.quality, cell.cost),
+            )
+        )
+    differences = cache(partial(study.differences, load=at))  # each takes many bootstraps
+    return Comparison(
+        at, tuple(entries), lambda metric, entry: differences(metric)[entry.name].interval
+    )

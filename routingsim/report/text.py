@@ -1,0 +1,247 @@
+"""Sentences computed from an experiment's figures: what was found, and what to mind."""
+
+import math
+from collections.abc import Sequence
+
+from routingsim.report.differences import (
+    compare_costs,
+    cost_difference,
+    latency_difference,
+    quality_difference,
+    zero_router_difference,
+)
+from routingsim.report.document import Summary
+from routingsim.report.figures import Comparison, Entry, Experiment
+from routingsim.report.formatting import count, duration, joined, percent, upper_first, usd
+from routingsim.simulation.statistics import Interval
+
+__all__ = [
+    "IN_SAMPLE",
+    "are",
+    "compared",
+    "endings",
+    "loads_named",
+    "stability",
+    "summary",
+    "warnings",
+]
+
+IN_SAMPLE = (
+    "In-sample: fitted or chosen on the very tasks it is scored on, which makes it look better "
+    "than it would on new tasks."
+)
+"""What the word means; said where a table has a column of that name."""
+
+_CONSEQUENCES = {
+    "overloaded": "queues grow or tasks are lost, and waits say only how long the run was",
+    "at the edge": "waits depend on the length of the run",
+}
+
+
+def summary(
+    experiment: Experiment,
+    *,
+    leader: str = "",
+    findings: Sequence[str] = (),
+    caveats: Sequence[str] = (),
+) -> Summary:
+    """The experiment in a few sentences: stability, then each policy against the baseline.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    leader : str
+        A sentence on the best policy, to go with the verdict.
+    findings, caveats : sequence of str
+        To add at the end of each.
+    """
+    policies = experiment.last.policies
+    if not experiment.last.recorded:
+        unknown = "Quality: not recorded, so nothing is said about how good the answers are."
+        caveats = (unknown, *caveats)
+    verdict = (_kept_up(experiment), _answered(experiment.last), leader)
+    return Summary(
+        verdict=" ".join(filter(None, verdict)),
+        findings=(
+            *(compared(experiment, position) for position in range(1, len(policies))),
+            *([_alone(experiment.last)] if len(policies) == 1 else []),
+            *_against_zero_router(experiment.comparisons[0]),
+            *findings,
+        ),
+        caveats=tuple(caveats),
+    )
+
+
+def _kept_up(experiment: Experiment) -> str:
+    """Which policies were not stable at which load, or that all were."""
+    said = []
+    for at in experiment.comparisons:
+        for verdict, consequence in _CONSEQUENCES.items():
+            named = [f"{e.name} ({_highest(e)})" for e in at.policies if e.verdict == verdict]
+            if named:
+                who = f"{_opening(at)}{joined(named, 6)} {are(named)}"
+                said.append(f"{who} {verdict}: {consequence}.")
+        stable = sum(entry.verdict == "stable" for entry in at.policies)
+        if 0 < stable < len(at.policies):
+            others = "policy" if stable == 1 else f"{stable} policies"
+            said.append(upper_first(f"{_opening(at)}the other {others} kept up."))
+    if said:
+        return " ".join(said)
+    who = "The policy" if len(experiment.last.policies) == 1 else "Every policy"
+    load = "the load" if len(experiment.comparisons) == 1 else "every load"
+    return f"{who} kept up with {load}: queues were stable, so waits and latencies hold."
+
+
+def _highest(entry: Entry) -> str:
+    agent = f", at {entry.busiest}" if entry.busiest else ""
+    return f"highest offered load {percent(entry.mean('offered_max'))}{agent}"
+
+
+def stability(at: Comparison, entry: Entry) -> str:
+    """What a verdict on stability goes by, and what follows from it."""
+    of_runs = f" in {entry.agreed} of {count(entry.runs, 'run')}" if entry.runs > 1 else ""
+    said = f"{entry.verdict}{_where(at)}{of_runs} ({_highest(entry)})"
+    consequence = _CONSEQUENCES.get(entry.verdict)
+    return f"{said}: {consequence}" if consequence else said
+
+
+def _answered(at: Comparison) -> str:
+    short = [entry for entry in at.policies if entry.mean("answered") < 1]
+    if not short:
+        return upper_first(f"{_opening(at)}every task was answered.")
+    said = [upper_first(f"{_opening(at)}under {entry.name} {endings(entry)}.") for entry in short]
+    if len(short) < len(at.policies):
+        said.append("The other policies answered every task.")
+    return f"{' '.join(said)} Waits and latencies are those of answered tasks only."
+
+
+def endings(entry: Entry) -> str:
+    """How the tasks ended: ``97 % of the tasks were answered and 3 % failed``."""
+    words = {"failed": "failed", "timed_out": "timed out waiting", "shed": "met a full queue"}
+    lost = [
+        f"{percent(tasks / entry.tasks.agent.size)} {words[ending]}"
+        for ending, tasks in entry.lost.items()
+        if tasks
+    ]
+    return joined([f"{percent(entry.mean('answered'))} of the tasks were answered", *lost])
+
+
+def compared(experiment: Experiment, position: int) -> str:
+    """One policy against the baseline, at the highest load at which neither is overloaded.
+
+    A difference in quality is in points, hundredths on its scale from 0 to 1. Too few tasks
+    give no interval, and no sentence on what would need one.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    position : int
+        Of the policy among the entries.
+    """
+    borne = [
+        at
+        for at in experiment.comparisons
+        if not (at.entries[position].overloaded or at.baseline.overloaded)
+    ]
+    at = borne[-1] if borne else experiment.comparisons[0]
+    one, base = at.entries[position], at.baseline
+    costs, cost = (
+        (one.figure("cost").mean, base.figure("cost").mean, base.name),
+        at.difference("cost", one),
+    )
+    if cost is None:
+        return f"{one.name} {compare_costs(*costs)}."
+    said = f"{one.name} {cost_difference(*costs, cost)}"
+    quality = at.difference("quality", one) if at.recorded else None
+    if quality is not None and not math.isnan(quality.mean):
+        said += quality_difference(quality)
+    where = _where(at, "; ")
+    if not borne:
+        over = [entry.name for entry in (one, base) if entry.overloaded]
+        return f"{said}{where}; latency is not compared, as {joined(over)} {are(over)} overloaded."
+    p95 = at.difference("latency_p95", one)
+    if p95 is not None and not math.isnan(p95.mean):
+        said += f"; p95 {latency_difference(p95)}"
+    return f"{said}{where}{'' if at is experiment.last else ', the highest that both bear'}."
+
+
+def _alone(at: Comparison) -> str:
+    """The figures of an experiment's only policy."""
+    entry = at.baseline
+    in_all = f"{usd(entry.mean('cost_total'))} in all, " if at.load is None else ""
+    said = f"{entry.name} cost {in_all}{usd(entry.mean('cost'))} per 1,000 tasks"
+    if not math.isnan(entry.mean("quality")):
+        said += f", at a mean quality of {entry.mean('quality'):.3f}"
+    if not (entry.overloaded or math.isnan(entry.mean("latency_p50"))):
+        p50, p95 = (duration(entry.mean(f"latency_{q}")) for q in ("p50", "p95"))
+        said += f"; half of the answers took less than {p50}, 95 % less than {p95}"
+    return f"{_opening(at)}{said}."
+
+
+def _against_zero_router(at: Comparison) -> list[str]:
+    """The baseline against the control that has its cost and reads nothing of a task."""
+    zero = next((entry for entry in at.controls if entry.name == "zero-router"), None)
+    found = None if zero is None else at.difference("quality", zero)
+    if found is None or math.isnan(found.mean):
+        return []
+    ours = Interval(-found.mean, found.half_width)
+    return [f"{_opening(at)}{zero_router_difference(at.baseline.name, ours)}"]
+
+
+def warnings(experiment: Experiment, more: Sequence[str] = ()) -> tuple[str, ...]:
+    """What stands in the way of believing the figures, the gravest first.
+
+    ``more`` goes before the notes of the corpus and of the runs.
+    """
+    last, said = experiment.last, []
+    for verdict, consequence in _CONSEQUENCES.items():
+        for position in range(len(last.policies)):
+            found = [at for at in experiment.comparisons if at.entries[position].verdict == verdict]
+            if found:
+                entry = found[-1].entries[position]
+                loads = loads_named([at.load for at in found if at.load is not None])
+                at_loads = f" at {loads}" if loads else ""
+                said.append(
+                    f"{entry.name} is {verdict}{at_loads} ({_highest(entry)}): {consequence}."
+                )
+    unfit = [entry.name for entry in last.controls if entry.verdict != "stable"]
+    if unfit:
+        said.append(
+            f"Of the controls, {joined(unfit, 10)} {are(unfit)} not stable{_where(last)}: "
+            "read their quality and cost, not their latencies."
+        )
+    fitted = [entry.name for entry in last.entries if entry.in_sample]
+    if fitted:
+        said.append(
+            f"{joined(fitted, 8)} {are(fitted)} in-sample (fitted or chosen on the tasks shown "
+            "here): expect worse results on tasks not seen before."
+        )
+    return (
+        *said,
+        *more,
+        *(f"{upper_first(note)}." for note in dict.fromkeys(experiment.notes) if note),
+        "Latencies are simulated from each agent’s service model and queue, not measured on "
+        "the agents themselves.",
+    )
+
+
+def _opening(at: Comparison) -> str:
+    """``At load 0.8`` to begin a sentence with; nothing for replays."""
+    return "" if at.load is None else f"At load {at.load:g} "
+
+
+def _where(at: Comparison, before: str = " ") -> str:
+    """``at load 0.8`` to put into a sentence; nothing for replays."""
+    return "" if at.load is None else f"{before}at load {at.load:g}"
+
+
+def loads_named(loads: Sequence[float]) -> str:
+    """``load 0.8``, ``loads 0.2 and 0.8``; "" for none."""
+    if not loads:
+        return ""
+    return f"load{'s' if len(loads) > 1 else ''} {joined([f'{load:g}' for load in loads], 8)}"
+
+
+def are(names: Sequence[str]) -> str:
+    """The verb that goes with so many names."""
+    return "is" if len(names) == 1 else "are"

@@ -1,0 +1,141 @@
+"""The report on replays: sentences and facts by hand."""
+
+import datetime
+
+import pytest
+
+from routingsim.agents import Agent, AgentPool
+from routingsim.report import compose
+from routingsim.report.document import Document, Facts, Points, Section, Table
+from routingsim.simulation.replay import replay
+from routingsim.simulation.result import ReplayResult
+
+CAVEAT = (
+    "Intervals are over the tasks of this one run, by a bootstrap over 10 blocks of consecutive "
+    "tasks. They are too narrow where queues last as long as a block, and say nothing about other "
+    "arrivals: routingsim compare repeats the run."
+)
+
+
+def section(document: Document, ident: str) -> Section:
+    return next(section for section in document.sections if section.id == ident)
+
+
+def points(document: Document) -> tuple[str, ...]:
+    (block,) = section(document, "warnings").blocks
+    assert isinstance(block, Points)
+    return block.items
+
+
+def facts(document: Document) -> dict[str, str]:
+    block = section(document, "run").blocks[0]
+    assert isinstance(block, Facts)
+    return dict(block.items)
+
+
+@pytest.fixture(scope="module")
+def small() -> ReplayResult:
+    """Ten tasks, one a second, in turn to two agents that take 1 s and 2 s."""
+    agents = (
+        Agent(id=name, name=name, cost=0.001 * s, latency=s, service="deterministic")
+        for name, s in (("a", 1.0), ("b", 2.0))
+    )
+    pool = AgentPool(tuple(agents))
+    return replay(None, pool, "round-robin", arrivals="deterministic:1", tasks=10, seed=7)
+
+
+def test_a_small_run_word_for_word(small: ReplayResult) -> None:
+    document = compose([small], date=datetime.date(2026, 1, 2))
+    assert document.title == "Routing report: queueing"
+    assert document.date == "2026-01-02"
+    assert document.subtitle == "10 tasks without text over 10.0 s, 2 agents, 1 policy"
+    assert document.summary.verdict == (
+        "The policy kept up with the load: queues were stable, so waits and latencies hold. Every "
+        "task was answered."
+    )
+    assert document.summary.findings == (
+        "round-robin cost USD 0.00450 in all, USD 0.450 per 1,000 tasks; half of the answers took "
+        "less than 1.0 s, 95 % less than 2.0 s.",
+    )
+    assert points(document)[:2] == (
+        "Under round-robin fewer than 30 timed answers are behind the percentiles of a (5) and b "
+        "(5): their p95 and p99 are little more than the largest values.",
+        "One run under one seed: no confidence interval goes with these figures.",
+    )
+    known = facts(document)
+    assert known["Corpus"] == "none: queueing alone"
+    assert known["Tasks"] == "10"
+    assert known["Arrivals asked for"] == "deterministic:1 (1.00 tasks/s, cv of gaps 0.00)"
+    assert known["Arrivals met"] == "1.00 tasks/s, cv of gaps 0.00, over 10.0 s"
+    assert known["Seed"] == "7"
+    assert known["Warm-up"] == ("first 10 % of the arrivals’ time left out of timing figures")
+    assert known["To repeat"] == (
+        "replay(None, pool, 'round-robin', arrivals='deterministic:1', tasks=10, seed=7)"
+    )
+    (card,) = document.cards
+    assert card.figures == (
+        ("Quality", "not recorded"),
+        ("USD per 1,000 tasks", "0.450"),
+        ("Latency p50", "1.0 s"),
+        ("Latency p95", "2.0 s"),
+        ("Answered", "100 %"),
+    )
+    assert card.said == "stable (highest offered load 28 %, at b)"
+
+
+def test_tables_of_a_small_run(small: ReplayResult) -> None:
+    document = compose([small])
+    (stability,) = section(document, "stability").blocks
+    assert isinstance(stability, Table)
+    assert stability.rows == (("round-robin", "stable", pytest.approx(10 / 9 / 4), "b"),)
+    (_, usage) = section(document, "usage").blocks
+    assert isinstance(usage, Table)
+    assert [row[:3] for row in usage.rows] == [("a", 5, 0.5), ("b", 5, 0.5)]
+    latency = section(document, "latency").blocks[-1]
+    assert isinstance(latency, Table)
+    assert [row[:2] for row in latency.rows] == [("a", 5), ("b", 5), ("all", 10)]
+    assert section(document, "queue").text == ("No task ever waited for a slot.",)
+
+
+def test_two_policies(small: ReplayResult) -> None:
+    other = replay(None, small.pool, "cheapest", arrivals="deterministic:1", tasks=10, seed=7)
+    document = compose([small, other])
+    assert document.subtitle.endswith("2 agents, 2 policies")
+    assert document.summary.findings == ("cheapest costs 33 % less than round-robin.",)
+    assert document.summary.caveats == (
+        "Quality: not recorded, so nothing is said about how good the answers are.",
+        "Fewer than 100 tasks: too few for intervals, so nothing is said of differences in "
+        "quality and latency.",
+    )
+    assert facts(document)["To repeat"] == (
+        "[replay(None, pool, policy, arrivals='deterministic:1', tasks=10, seed=7) for policy in "
+        "['round-robin', 'cheapest']]"
+    )
+    assert "One run under one seed" not in " ".join(points(document))
+
+
+def test_the_run_itself_is_in_the_facts(results: list[ReplayResult]) -> None:
+    document = compose(results)
+    assert document.subtitle.startswith("120 tasks of the corpus “wild <corpus>” over ")
+    assert document.summary.caveats == (CAVEAT,)
+    known = facts(document)
+    assert known["Outage"] == "gpt-4 down from 5 s to 9 s"
+    assert "outages=[Outage(" in known["To repeat"]
+    policies = section(document, "run").blocks[-1]
+    assert isinstance(policies, Table)
+    assert [(row[0], row[-1]) for row in policies.rows] == [
+        ("threshold", "–"), ("threshold:calibrated", "the corpus shown"), ("static:gpt-4", "–"),
+    ]  # fmt: skip
+
+
+def test_no_warm_up_is_a_fact(small: ReplayResult) -> None:
+    run = replay(None, small.pool, "random", arrivals="poisson:1", tasks=50, warm_up=0.0)
+    assert facts(compose([run]))["Warm-up"] == "none"
+
+
+@pytest.mark.parametrize(("tasks", "said"), [(29, True), (30, False)])
+def test_few_answers_are_a_warning(tasks: int, said: bool) -> None:
+    pool = AgentPool((Agent(id="a", name="A", cost=1.0, latency=0.1),))
+    run = replay(None, pool, "cheapest", tasks=tasks, arrivals="deterministic:1", warm_up=0.0)
+    warned = points(compose([run]))[0]
+    assert ("percentiles of a (29): their p95 and p99" in warned) is said

@@ -1,0 +1,48 @@
+"""Plots of studies: units, lines, and what is refused."""
+
+import re
+
+import numpy as np
+import pytest
+from matplotlib import pyplot
+from matplotlib.figure import Figure
+
+from routingsim.errors import SimulationError
+from routingsim.evaluation import cell
+from routingsim.evaluation.study import Study
+from routingsim.report.figures import axis_label, of_study
+from routingsim.report.study_plots import plot_load
+
+
+@pytest.mark.parametrize("metric", cell.METRICS)
+def test_every_metric_has_its_unit_and_plot(metric: str, study: Study) -> None:
+    ax = Figure(figsize=(3.15, 2.4), layout="constrained").subplots()
+    assert plot_load(study, metric, ax=ax) is ax
+    assert ax.get_ylabel() == axis_label(metric)
+    assert re.search(r"\((0–1|quality lost, 0–1|1/s|USD per .*|s|%)\)$", axis_label(metric))
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    figure.draw_without_rendering()
+
+
+def test_lines_are_the_means(study: Study) -> None:
+    ax = study.plot_load("cost", ax=Figure().subplots())
+    styles = {entry.name: entry.style for entry in of_study(study).entries}
+    drawn = {line.get_label(): line for line in ax.lines}
+    for name in ("threshold", "cheapest"):
+        means = [1000 * study.values(name, load, "cost").mean() for load in study.loads]
+        np.testing.assert_allclose(np.asarray(drawn[name].get_ydata()), means)
+        assert drawn[name].get_color() == styles[name].colour
+
+
+def test_refuses_what_is_not_there(study: Study) -> None:
+    with pytest.raises(SimulationError, match="no metric 'speed'"):
+        study.plot_load("speed")
+    for plot in (study.plot_frontier, study.plot_regret):
+        with pytest.raises(SimulationError, match=r"no load 0\.5"):
+            plot(0.5)
+
+
+def test_without_axes_a_notebook_shows_the_figure(study: Study) -> None:
+    ax = study.plot_regret()
+    assert ax.get_figure() is pyplot.gcf()

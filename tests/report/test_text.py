@@ -1,0 +1,379 @@
+"""Whole sentences on two agents and a few policies, worked out by hand."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+
+from routingsim.agents import Agent, AgentPool
+from routingsim.report.figures import Comparison, Entry, Experiment, TaskFigures
+from routingsim.report.palette import policy_styles
+from routingsim.report.text import (
+    are,
+    compared,
+    endings,
+    loads_named,
+    stability,
+    summary,
+    warnings,
+)
+from routingsim.simulation.statistics import Interval
+
+POOL = AgentPool(
+    (
+        Agent(id="small", name="S", cost=0.1, latency=1.0),
+        Agent(id="big", name="B", cost=1.0, latency=2.0),
+    )
+)
+OVERLOADED = "queues grow or tasks are lost, and waits say only how long the run was"
+AT_THE_EDGE = "waits depend on the length of the run"
+SIMULATED = (
+    "Latencies are simulated from each agent’s service model and queue, not measured on the "
+    "agents themselves."
+)
+KEPT_UP = "Every policy kept up with the load: queues were stable, so waits and latencies hold."
+
+
+def entry(name: str, verdict: str = "stable", **changed: Any) -> Entry:
+    """200 tasks: USD 2 per 1,000, quality 0.5, p50 1 s, p95 3 s, 60 % load, all answered."""
+    figures: dict[str, float] = {
+        "cost": 0.002, "cost_total": 0.4, "quality": 0.5, "latency_p50": 1.0, "latency_p95": 3.0,
+        "offered_max": 0.6, "answered": 1.0,
+    }  # fmt: skip
+    figures |= {k: changed.pop(k) for k in list(changed) if k in figures}
+    known = not math.isnan(figures["quality"])
+    tasks = TaskFigures(
+        np.zeros(200, int), np.full(200, 0.5 if known else np.nan), np.full(200, 0.002)
+    )
+    fields = {"busiest": "big", "lost": {}, "agreed": 1, "runs": 1, "control": False} | changed
+    return Entry(
+        name=name,
+        style=policy_styles(1)[0],
+        in_sample=bool(fields.pop("in_sample", False)),
+        verdict=verdict,
+        figure=lambda metric: Interval(figures[metric], math.nan),
+        tasks=tasks,
+        **fields,
+    )
+
+
+def at(
+    *entries: Entry, load: float | None = None, differences: Mapping[str, Interval | None] = {}
+) -> Comparison:
+    """Entries at one load; those after the first differ from it as given, if not at all."""
+    return Comparison(
+        load, entries, lambda metric, entry: differences.get(metric, Interval(0.0, 0.0))
+    )
+
+
+def experiment(*comparisons: Comparison, notes: tuple[str, ...] = ()) -> Experiment:
+    return Experiment(None, POOL, np.arange(200), None, comparisons, notes)
+
+
+def verdict(*comparisons: Comparison, leader: str = "") -> str:
+    return summary(experiment(*comparisons), leader=leader).verdict
+
+
+# -- the verdict --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("entries", "expected"),
+    [
+        ([entry("a")],
+         "The policy kept up with the load: queues were stable, so waits and latencies hold."),
+        ([entry("a"), entry("b")], KEPT_UP),
+        ([entry("a", "overloaded", offered_max=1.48)],
+         f"a (highest offered load 148 %, at big) is overloaded: {OVERLOADED}."),
+        ([entry("a"), entry("b", "at the edge", offered_max=0.97, busiest="small")],
+         f"b (highest offered load 97 %, at small) is at the edge: {AT_THE_EDGE}. "
+         "The other policy kept up."),
+        ([entry("a"), entry("b", "overloaded"), entry("c")],
+         f"b (highest offered load 60 %, at big) is overloaded: {OVERLOADED}. "
+         "The other 2 policies kept up."),
+        ([entry("a", "overloaded"), entry("b", "at the edge"), entry("c", "overloaded")],
+         "a (highest offered load 60 %, at big) and c (highest offered load 60 %, at big) are "
+         f"overloaded: {OVERLOADED}. b (highest offered load 60 %, at big) is at the edge: "
+         f"{AT_THE_EDGE}."),
+    ],
+)  # fmt: skip
+def test_who_kept_up(entries: list[Entry], expected: str) -> None:
+    assert verdict(at(*entries)) == f"{expected} Every task was answered."
+
+
+def test_at_most_six_are_named() -> None:
+    named = [entry(f"p{k}", "overloaded", busiest="") for k in range(7)]
+    assert "p5 (highest offered load 60 %) and 1 more are overloaded" in verdict(at(*named))
+
+
+def test_controls_say_nothing_of_the_policies() -> None:
+    control = entry("c", "overloaded", control=True, answered=0.5)
+    alone = "The policy kept up with the load: queues were stable, so waits and latencies hold."
+    assert verdict(at(entry("a"), control)) == f"{alone} Every task was answered."
+
+
+def test_each_load_is_named() -> None:
+    calm, busy = (at(entry("a"), entry("b"), load=load) for load in (0.2, 0.8))
+    every = "Every policy kept up with every load: queues were stable, so waits and latencies hold."
+    assert verdict(calm, busy) == f"{every} At load 0.8 every task was answered."
+    busy = at(entry("a"), entry("b", "overloaded", busiest=""), load=0.8)
+    assert verdict(calm, busy, leader="At load 0.8 a is first.") == (
+        f"At load 0.8 b (highest offered load 60 %) is overloaded: {OVERLOADED}. At load 0.8 the "
+        "other policy kept up. At load 0.8 every task was answered. At load 0.8 a is first."
+    )
+
+
+@pytest.mark.parametrize(
+    ("entries", "expected"),
+    [
+        ([entry("a", answered=0.98, lost={"failed": 3, "timed_out": 0, "shed": 1}), entry("b")],
+         "Under a 98.0 % of the tasks were answered, 1.5 % failed and 0.50 % met a full queue. "
+         "The other policies answered every task. Waits and latencies are those of answered "
+         "tasks only."),
+        ([entry("a", answered=0.5, lost={"failed": 0, "timed_out": 100, "shed": 0})],
+         "Under a 50 % of the tasks were answered and 50 % timed out waiting. Waits and "
+         "latencies are those of answered tasks only."),
+        ([entry("a", answered=0.5), entry("b", answered=0.9)],
+         "Under a 50 % of the tasks were answered. Under b 90 % of the tasks were answered. "
+         "Waits and latencies are those of answered tasks only."),
+    ],
+)  # fmt: skip
+def test_what_was_answered(entries: list[Entry], expected: str) -> None:
+    kept = KEPT_UP if len(entries) > 1 else KEPT_UP.replace("Every", "The", 1)
+    assert verdict(at(*entries)) == f"{kept} {expected}"
+
+
+def test_what_was_answered_at_a_load() -> None:
+    one = at(entry("a", answered=0.5), entry("b"), load=0.8)
+    assert "holds" not in verdict(one)
+    assert verdict(one) == (
+        f"{KEPT_UP} At load 0.8 under a 50 % of the tasks were answered. The other policies "
+        "answered every task. Waits and latencies are those of answered tasks only."
+    )
+
+
+def test_endings_of_all_tasks() -> None:
+    assert endings(entry("a", answered=1.0, lost={"failed": 0})) == (
+        "100 % of the tasks were answered"
+    )
+    assert endings(entry("a", answered=0.0, lost={"failed": 200})) == (
+        "0 % of the tasks were answered and 100 % failed"
+    )
+
+
+# -- findings -----------------------------------------------------------------------------
+
+
+APART = {
+    "cost": Interval(-0.0005, 0.0001),
+    "quality": Interval(0.04, 0.01),
+    "latency_p95": Interval(1.5, 0.5),
+}
+COSTS = "b costs 25 % less than a (95 % CI 20–30 %)"
+BETTER = " at 4.0 points’ higher quality (95 % CI 3.0–5.0)"
+LATER = "; p95 1.5 s higher (95 % CI 1.0–2.0 s)"
+
+
+def test_a_policy_against_the_baseline() -> None:
+    both = entry("a"), entry("b", cost=0.0015)
+    shown = experiment(at(*both, differences=APART))
+    assert compared(shown, 1) == f"{COSTS}{BETTER}{LATER}."
+    assert summary(shown).findings == (f"{COSTS}{BETTER}{LATER}.",)
+    same = experiment(at(entry("a"), entry("b")))
+    assert compared(same, 1) == "b costs the same as a at the same quality; p95 the same."
+
+
+@pytest.mark.parametrize(
+    ("entries", "over"),
+    [
+        ([entry("a"), entry("b", "overloaded", cost=0.0015)], "b is"),
+        ([entry("a", "overloaded"), entry("b", cost=0.0015)], "a is"),
+        ([entry("a", "overloaded"), entry("b", "overloaded", cost=0.0015)], "b and a are"),
+    ],
+)
+def test_no_latency_of_the_overloaded(entries: list[Entry], over: str) -> None:
+    shown = experiment(at(*entries, differences=APART))
+    assert compared(shown, 1) == f"{COSTS}{BETTER}; latency is not compared, as {over} overloaded."
+
+
+def test_what_is_unknown_is_not_compared() -> None:
+    unknown = Interval(math.nan, math.nan)
+    both = entry("a", quality=math.nan), entry("b", cost=0.0015, quality=math.nan)
+    no_quality = experiment(at(*both, differences=APART))
+    assert compared(no_quality, 1) == f"{COSTS}{LATER}."
+    both = entry("a"), entry("b", cost=0.0015)
+    nothing = experiment(
+        at(*both, differences=APART | {"quality": unknown, "latency_p95": unknown})
+    )
+    assert compared(nothing, 1) == f"{COSTS}."
+    few = experiment(at(*both, differences=dict.fromkeys(APART)))
+    assert compared(few, 1) == "b costs 25 % less than a."
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "where"),
+    [
+        (("stable", "stable"), "; at load 0.8."),
+        (("stable", "at the edge"), "; at load 0.8."),
+        (("stable", "overloaded"), "; at load 0.2, the highest that both bear."),
+    ],
+)
+def test_the_highest_load_that_both_bear(verdicts: tuple[str, str], where: str) -> None:
+    shown = experiment(
+        *(
+            at(entry("a"), entry("b", verdict, cost=0.0015), load=load, differences=APART)
+            for load, verdict in zip((0.2, 0.8), verdicts, strict=True)
+        )
+    )
+    assert compared(shown, 1) == f"{COSTS}{BETTER}{LATER}{where}"
+
+
+def test_where_none_bears_a_load_the_lowest_is_compared() -> None:
+    shown = experiment(
+        *(
+            at(entry("a", "overloaded"), entry("b", cost=cost), load=load, differences=APART)
+            for load, cost in ((0.2, 0.0015), (0.8, 0.001))
+        )
+    )
+    assert compared(shown, 1) == (
+        f"{COSTS}{BETTER}; at load 0.2; latency is not compared, as a is overloaded."
+    )
+
+
+@pytest.mark.parametrize(
+    ("only", "load", "expected"),
+    [
+        (entry("a"), None,
+         "a cost USD 0.400 in all, USD 2.00 per 1,000 tasks, at a mean quality of 0.500; half of "
+         "the answers took less than 1.0 s, 95 % less than 3.0 s."),
+        (entry("a"), 0.8,
+         "At load 0.8 a cost USD 2.00 per 1,000 tasks, at a mean quality of 0.500; half of the "
+         "answers took less than 1.0 s, 95 % less than 3.0 s."),
+        (entry("a", quality=math.nan), None,
+         "a cost USD 0.400 in all, USD 2.00 per 1,000 tasks; half of the answers took less than "
+         "1.0 s, 95 % less than 3.0 s."),
+        (entry("a", "overloaded"), None,
+         "a cost USD 0.400 in all, USD 2.00 per 1,000 tasks, at a mean quality of 0.500."),
+        (entry("a", latency_p50=math.nan), None,
+         "a cost USD 0.400 in all, USD 2.00 per 1,000 tasks, at a mean quality of 0.500."),
+    ],
+)  # fmt: skip
+def test_a_policy_alone(only: Entry, load: float | None, expected: str) -> None:
+    assert summary(experiment(at(only, load=load))).findings == (expected,)
+
+
+def test_the_zero_router() -> None:
+    zero = entry("zero-router", control=True)
+    who = "zero-router, which reads no task and mixes single agents at its cost"
+
+    def found(load: float | None, quality: Interval | None) -> tuple[str, ...]:
+        shown = at(entry("a"), entry("b"), zero, load=load, differences={"quality": quality})
+        last = at(entry("a"), entry("b"), load=0.9)
+        return summary(experiment(shown, last)).findings[1:]
+
+    better = f"a has better answers than {who}, by 5.0 points (95 % CI 4.0–6.0)."
+    assert found(None, Interval(-0.05, 0.01)) == (better,)
+    assert found(0.2, Interval(-0.05, 0.01)) == (f"At load 0.2 {better}",)
+    assert found(None, Interval(0.05, 0.01)) == (better.replace("better", "worse"),)
+    assert found(None, None) == found(None, Interval(math.nan, math.nan)) == ()
+    other = at(entry("a"), entry("zero-router"), differences={"quality": Interval(0.05, 0.01)})
+    assert len(summary(experiment(other)).findings) == 1
+
+
+def test_findings_and_caveats_are_added() -> None:
+    shown = experiment(at(entry("a"), entry("b")))
+    said = summary(shown, findings=["More."], caveats=["Mind."])
+    assert said.findings[1:] == ("More.",)
+    assert said.caveats == ("Mind.",)
+    unknown = experiment(at(entry("a", quality=math.nan), entry("b", quality=math.nan)))
+    assert summary(unknown, caveats=["Mind."]).caveats == (
+        "Quality: not recorded, so nothing is said about how good the answers are.",
+        "Mind.",
+    )
+
+
+# -- one policy's stability ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("one", "load", "expected"),
+    [
+        (entry("a"), None, "stable (highest offered load 60 %, at big)"),
+        (entry("a", "overloaded", offered_max=2.0, busiest="small"), None,
+         f"overloaded (highest offered load 200 %, at small): {OVERLOADED}"),
+        (entry("a", "at the edge", agreed=2, runs=3, busiest=""), 0.8,
+         f"at the edge at load 0.8 in 2 of 3 runs (highest offered load 60 %): {AT_THE_EDGE}"),
+        (entry("a", agreed=2, runs=2, busiest=""), 0.8,
+         "stable at load 0.8 in 2 of 2 runs (highest offered load 60 %)"),
+    ],
+)  # fmt: skip
+def test_stability(one: Entry, load: float | None, expected: str) -> None:
+    assert stability(at(one, load=load), one) == expected
+
+
+# -- warnings -----------------------------------------------------------------------------
+
+
+def test_nothing_to_warn_of() -> None:
+    assert warnings(experiment(at(entry("a"), entry("b", control=True)))) == (SIMULATED,)
+
+
+def test_warnings_the_gravest_first() -> None:
+    shown = at(
+        entry("a", "at the edge"),
+        entry("b", "overloaded", in_sample=True),
+        entry("c", "overloaded", control=True),
+        entry("d", control=True, in_sample=True),
+        entry("e", "at the edge", control=True),
+    )
+    assert warnings(experiment(shown, notes=("one note", "", "one note", "x")), ["More."]) == (
+        f"b is overloaded (highest offered load 60 %, at big): {OVERLOADED}.",
+        f"a is at the edge (highest offered load 60 %, at big): {AT_THE_EDGE}.",
+        "Of the controls, c and e are not stable: read their quality and cost, not their "
+        "latencies.",
+        "b and d are in-sample (fitted or chosen on the tasks shown here): expect worse results on "
+        "tasks not seen before.",
+        "More.",
+        "One note.",
+        "X.",
+        SIMULATED,
+    )
+
+
+def test_warnings_name_the_loads() -> None:
+    control = {"control": True, "in_sample": True}
+    calm = at(entry("a", "overloaded", offered_max=1.1, busiest=""), entry("b"), load=0.2)
+    busy = at(
+        entry("a", "overloaded", offered_max=1.5, busiest=""),
+        entry("b", "at the edge", busiest=""),
+        entry("c", "at the edge", **control),
+        load=0.8,
+    )
+    assert warnings(experiment(calm, busy)) == (
+        f"a is overloaded at loads 0.2 and 0.8 (highest offered load 150 %): {OVERLOADED}.",
+        f"b is at the edge at load 0.8 (highest offered load 60 %): {AT_THE_EDGE}.",
+        "Of the controls, c is not stable at load 0.8: read their quality and cost, not their "
+        "latencies.",
+        "c is in-sample (fitted or chosen on the tasks shown here): expect worse results on tasks "
+        "not seen before.",
+        SIMULATED,
+    )
+
+
+def test_many_names_are_cut() -> None:
+    controls = [entry(f"c{k}", "overloaded", control=True, in_sample=True) for k in range(12)]
+    unfit, fitted, _ = warnings(experiment(at(entry("a"), *controls)))
+    assert "c8, c9 and 2 more are not stable" in unfit
+    assert "c6, c7 and 4 more are in-sample" in fitted
+
+
+def test_words() -> None:
+    assert loads_named([0.8]) == "load 0.8"
+    assert loads_named([k / 10 for k in range(1, 11)]) == (
+        "loads 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8 and 2 more"
+    )
+    assert loads_named([]) == ""
+    assert are(["a"]) == "is"
+    assert are(["a", "b"]) == "are"
