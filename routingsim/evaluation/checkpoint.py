@@ -16,7 +16,7 @@ import numpy as np
 
 from routingsim.errors import SimulationError
 from routingsim.evaluation.cell import METRICS, Cell
-from routingsim.evaluation.study import Settings
+from routingsim.evaluation.study import StudySettings
 from routingsim.policies.kernel import Kernel
 from routingsim.simulation.arrivals import Arrivals
 from routingsim.simulation.scenario import Scenario
@@ -27,7 +27,7 @@ _ARRAYS = ("figures", "quality", "cost", "chosen", "times", "regret")
 _BEGINNING = b'{"key": "'
 
 
-def part_key(scene: Scenario, process: Arrivals, settings: Settings) -> str:
+def part_key(scene: Scenario, process: Arrivals, settings: StudySettings) -> str:
     """Digest of all that shapes the figures of a policy at a load.
 
     Of a policy's own kernels it holds the code, of the corpus what the engine reads. A

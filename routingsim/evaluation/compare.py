@@ -24,7 +24,7 @@ from routingsim.errors import SimulationError
 from routingsim.evaluation.cell import Cell, gather
 from routingsim.evaluation.checkpoint import append_part, part_key, read_parts
 from routingsim.evaluation.controls.simulated import chosen_by, control_policies
-from routingsim.evaluation.study import Settings, Study
+from routingsim.evaluation.study import Study, StudySettings
 from routingsim.policies.kernel import Kernel
 from routingsim.policies.policy import Policy, make_policy
 from routingsim.policies.rules import cheapest, random
@@ -131,7 +131,7 @@ def compare(
     capacity = scenes[0].capacity
     shares = _shares(loads, rates, capacity)
     shape = parse_arrivals(arrivals) if isinstance(arrivals, str) else arrivals or Poisson(1.0)
-    settings = Settings(
+    settings = StudySettings(
         seed=seed,
         replications=replications,
         tasks=len(corpus) if tasks is None else tasks,
@@ -273,7 +273,7 @@ class _Job:
 
     scene: Scenario
     process: Arrivals
-    settings: Settings
+    settings: StudySettings
 
     def __call__(self) -> Cell:
         settings = self.settings

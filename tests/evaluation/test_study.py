@@ -13,7 +13,7 @@ from routingsim.errors import SimulationError
 from routingsim.evaluation import aiq, paired_bootstrap, text_use
 from routingsim.evaluation.cell import METRICS, POINTS, Cell
 from routingsim.evaluation.intervals import paired_two_way, two_way_interval
-from routingsim.evaluation.study import Settings, Study
+from routingsim.evaluation.study import Study, StudySettings
 
 TASKS, RUNS = 100, 20
 POOL = AgentPool(tuple(rs.Agent(id=f"a{k}", name=f"A{k}", cost=1, latency=1) for k in range(2)))
@@ -55,7 +55,7 @@ def study(tasks: rs.Corpus, cells: dict[str, Cell], load: float = 0.5) -> Study:
         loads=(load,),
         capacity=2.0,
         arrivals="poisson:1",
-        settings=Settings(0, RUNS, TASKS, 3.0, 0.5),
+        settings=StudySettings(0, RUNS, TASKS, 3.0, 0.5),
         cells={(name, load): each for name, each in cells.items()},
     )
 
