@@ -1,6 +1,7 @@
 """What results with a table have in common: Markdown, HTML and JSON-ready values."""
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass, fields
 from typing import Any
 
 import pandas as pd
@@ -15,6 +16,7 @@ def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     return frame.astype(object).where(frame.notna(), None).to_dict("records")
 
 
+@dataclass(frozen=True)
 class Tabular(ABC):
     """A result whose content is one table."""
 
@@ -23,8 +25,10 @@ class Tabular(ABC):
         """The table, its row labels as columns."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain Python values, ready for JSON: a summary, and the rows of the table."""
-        return {"summary": str(self), "rows": records(self.to_frame())}
+        """Plain Python values, ready for JSON: the result's numbers, and its table as ``rows``."""
+        named = {each.name: getattr(self, each.name) for each in fields(self)}
+        numbers = {name: value for name, value in named.items() if isinstance(value, int | float)}
+        return numbers | {"rows": records(self.to_frame())}
 
     def to_markdown(self) -> str:
         """The table in GitHub's Markdown."""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from routingsim.errors import CorpusError
-from routingsim.evaluation.controls import control_replays
+from routingsim.evaluation.controls.simulated import control_replays
 from routingsim.simulation.result import ReplayResult
 
 __all__ = ["controls_beside"]

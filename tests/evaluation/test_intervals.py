@@ -21,6 +21,7 @@ from routingsim.evaluation import (
     verdict,
     versus,
 )
+from routingsim.evaluation.intervals import paired_two_way, two_way_interval
 from routingsim.simulation.statistics import Interval
 
 NAN = math.nan
@@ -206,3 +207,38 @@ def test_bad_settings_are_refused() -> None:
         bootstrap(lambda rows: 0.0, 1)
     with pytest.raises(CorpusError, match="2 values for 3"):
         paired_t([1.0, 2, 3], [1.0, 2])
+
+
+# -- over tasks and runs -------------------------------------------------------------------
+
+TASKS, RUNS = 100, 20
+
+
+@pytest.mark.parametrize(("by_task", "by_run"), [(0.3, 0.0), (0.3, 0.02), (0.02, 0.1)])
+def test_intervals_cover_the_truth(by_task: float, by_run: float, seed: int) -> None:
+    """Known truth 0: tasks drawn from a population, runs that move all of their tasks."""
+    rng = np.random.default_rng(seed)
+    trials, covered, wrong = 150, 0, 0
+    for _ in range(trials):
+        tasks, runs = rng.normal(0, by_task, TASKS), rng.normal(0, by_run, RUNS)
+        noise = rng.normal(0, 0.1, (RUNS, TASKS)) * (by_run > 0)
+        values = tasks + runs[:, np.newaxis] + noise
+        both = values.mean(axis=0), values.mean(axis=1)
+        found = two_way_interval(*both)
+        covered += found.low <= 0 <= found.high
+        apart = paired_two_way(both, (np.zeros(TASKS), np.zeros(RUNS)))
+        wrong += apart.verdict != "not distinguishable"
+        assert apart.interval.half_width == pytest.approx(found.half_width)
+        assert (apart.p_value <= 0.05) == (apart.verdict != "not distinguishable")
+    four_errors = 4 * (trials * 0.05 * 0.95) ** 0.5
+    assert covered >= trials * 0.95 - four_errors
+    assert wrong <= trials * 0.05 + four_errors
+
+
+def test_runs_that_do_not_vary_leave_the_bootstrap_alone() -> None:
+    tasks = np.random.default_rng(0).normal(0.1, 0.3, TASKS)
+    zero = np.zeros(TASKS), np.zeros(RUNS)
+    alone = paired_two_way((tasks, np.full(RUNS, tasks.mean())), zero)
+    assert alone.method == "paired bootstrap over tasks"
+    single = paired_two_way((tasks, tasks[:1]), (zero[0], zero[1][:1]))
+    assert single == alone

@@ -1,4 +1,4 @@
-"""Controls on recorded outcomes, without a clock."""
+"""Controls on recorded outcomes, without simulated time."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class Control:
     name : str
         As in :mod:`routingsim.evaluation.controls`.
     quality, cost : ndarray, shape (tasks,)
-        Of each task; the expectation where a coin decides.
+        Of each task; in expectation if the choice is random.
     in_sample : bool
         Whether it was fitted or chosen on the very tasks it is scored on.
     """
@@ -45,24 +45,23 @@ def recorded_controls(
     categories: Sequence[str] | None = None,
     seed: int = 0,
 ) -> tuple[Control, ...]:
-    """All controls of a policy's choices that the data allow.
+    """All controls for a policy's choices that the data allow.
 
     Parameters
     ----------
     quality, cost : array_like, shape (tasks, agents)
-        Recorded outcomes, complete: select the tasks that have them first
-        (:func:`control_table` does).
+        Recorded outcomes without NaN (:func:`control_table` selects such tasks first).
     chosen : array_like of int, shape (tasks,)
         The policy's choices.
     texts, categories : sequence of str, shape (tasks,), optional
-        For the controls "length" and "category", which are left out without them.
+        Needed for the controls "length" and "category".
     seed : int
-        Of the folds of "category".
+        Assigns the tasks to the folds of "category".
 
     Raises
     ------
     CorpusError
-        If shapes do not fit or an outcome is missing.
+        If the shapes do not fit or an outcome is missing.
     """
     good = matrix("qualities", quality)
     paid = matrix("costs", cost, good.shape)
@@ -110,17 +109,17 @@ def control_table(
     Parameters
     ----------
     quality, cost, chosen, texts, categories, seed
-        As :func:`recorded_controls`, but tasks without a complete record are left out.
+        As for :func:`recorded_controls`, but tasks without a complete record are left out.
     level : float
-        Of the intervals.
+        Confidence level of the intervals.
 
     Returns
     -------
     DataFrame
-        A row for the policy and one for each control, by ``name``: quality and cost
-        (means), difference (the policy's quality less the control's), half_width (by
-        paired bootstrap over tasks), verdict (on the policy), in_sample. ``tasks``
-        and ``left_out`` are in every row.
+        A row for the policy and one for each control, indexed by ``name``: quality and
+        cost (means), difference (the policy's quality less the control's), half_width (by
+        paired bootstrap over tasks), verdict (on the policy), in_sample, and the numbers
+        of tasks and of those left_out.
     """
     good = matrix("qualities", quality)
     paid = matrix("costs", cost, good.shape)
