@@ -6,7 +6,12 @@ from routingsim.evaluation.controls.choices import (
     length_choice,
     shuffled,
 )
-from routingsim.evaluation.controls.offline import Control, control_table, recorded_controls
+from routingsim.evaluation.controls.offline import (
+    Control,
+    ControlTable,
+    control_table,
+    recorded_controls,
+)
 from routingsim.evaluation.controls.permutation import TextUse, text_use
 from routingsim.evaluation.controls.simulated import (
     assigned,
@@ -56,6 +61,7 @@ from routingsim.evaluation.sweep import Sweep, sweep
 
 __all__ = [
     "Control",
+    "ControlTable",
     "Difference",
     "Estimate",
     "Gains",

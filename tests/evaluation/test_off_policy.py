@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 
 import numpy as np
@@ -173,6 +173,8 @@ def test_the_whole_sentence() -> None:
     assert found.notes == ()
     half_width = Z95 * math.sqrt(200 * 0.25 / 199) / math.sqrt(200)
     assert str(found) == f"IPS: 0.5 ± {half_width:.2g}, worth 200 of 200 decisions"
+    with pytest.raises(FrozenInstanceError):
+        found.tasks = 1  # pyright: ignore[reportAttributeAccessIssue]
     noted = replace(found, notes=("first", "second"))
     assert str(noted) == f"{found}; first; second"
 
@@ -217,15 +219,18 @@ def test_weights_that_do_not_average_1_are_found_out(
 
 
 def test_a_mean_weight_within_four_standard_errors_of_1_passes() -> None:
-    # 525 and 475 of 1,000 under an even coin: weights 1.2 and 0.8 average 1.01, 1.6 standard
-    # errors from 1; 580 and 420 average 1.032, 5.1 from it.
-    for ones, noted in ((525, False), (580, True)):
+    # Of 1,000 decisions under an even coin with weights 1.2 and 0.8, k and 1,000 - k average
+    # 0.8 + 0.4 k / 1,000: 3.95 standard errors from 1 for 562, and 4.01 for 563.
+    for ones, noted in ((500, False), (562, False), (563, True), (437, True), (438, False)):
         chosen = np.repeat([0, 1], [ones, 1000 - ones])
         found = ips(chosen, np.full(1000, 0.5), np.ones(1000), np.tile([0.6, 0.4], (1000, 1)))
         assert bool(found.notes) == noted
 
 
 def test_a_log_without_weight_is_worth_nothing() -> None:
+    with pytest.raises(CorpusError, match="all weights are 0: the log never chose an agent"):
+        snips([0, 0], [1.0, 1.0], [1.0, 1.0], [[0.0, 1.0]] * 2)
+    assert snips([0, 0], [1.0, 1.0], [1.0, 1.0], [[0.5, 0.5]] * 2).interval.mean == 1.0
     found = ips([0, 0], [1.0, 1.0], [1.0, 1.0], [[0.0, 1.0]] * 2)
     assert (found.interval.mean, found.effective_sample_size) == (0.0, 0.0)
     assert found.notes == (
@@ -289,6 +294,7 @@ GOOD = ([0, 1], [0.5, 1.0], [1.0, 0.0], [[0.5, 0.5], [0.0, 1.0]])
         (0, [0, 2], "columns go from 0 to 1"),
         (1, [0.5, 0.0], "propensities: 0.0 at decision 1; a probability above 0 and up to 1"),
         (1, [-0.5, 0.5], "propensities: -0.5 at decision 0"),
+        (1, [0.0, 1.5], "propensities: 0.0 at decision 0"),
         (1, [0.5, np.nan], "nan at decision 1"),
         (1, [0.5, 1.5], "1.5 at decision 1"),
         (2, [np.nan, np.nan], "none is known"),

@@ -12,8 +12,9 @@ from routingsim.evaluation.controls.choices import category_choice, hull_mix, le
 from routingsim.evaluation.intervals import paired_bootstrap
 from routingsim.evaluation.metrics.routerbench import oracle, zero_router
 from routingsim.evaluation.outcomes import choices, complete, matrix, taken
+from routingsim.evaluation.tabular import Tabular
 
-__all__ = ["Control", "control_table", "recorded_controls"]
+__all__ = ["Control", "ControlTable", "control_table", "recorded_controls"]
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,35 @@ def recorded_controls(
     return tuple(found)
 
 
+@dataclass(frozen=True, eq=False, repr=False)
+class ControlTable(Tabular):
+    """A policy beside its controls.
+
+    Attributes
+    ----------
+    frame : DataFrame
+        A row for the policy and one for each control, indexed by ``name``. Columns:
+        quality and cost (means), difference (the policy's quality less the control's),
+        half_width (by paired bootstrap over tasks), verdict (on the policy), in_sample.
+    tasks, left_out : int
+        Tasks with a complete record, and those without.
+    """
+
+    frame: pd.DataFrame
+    tasks: int
+    left_out: int
+
+    def __repr__(self) -> str:
+        return (
+            f"ControlTable: a policy and {len(self.frame) - 1} controls on {self.tasks:,} tasks, "
+            f"{self.left_out:,} left out"
+        )
+
+    def to_frame(self) -> pd.DataFrame:
+        """``frame`` with the names as a column."""
+        return self.frame.reset_index()
+
+
 def control_table(
     quality: ArrayLike,
     cost: ArrayLike,
@@ -103,7 +133,7 @@ def control_table(
     categories: Sequence[str] | None = None,
     seed: int = 0,
     level: float = 0.95,
-) -> pd.DataFrame:
+) -> ControlTable:
     """A policy beside its controls, on recorded outcomes.
 
     Parameters
@@ -113,13 +143,10 @@ def control_table(
     level : float
         Confidence level of the intervals.
 
-    Returns
-    -------
-    DataFrame
-        A row for the policy and one for each control, indexed by ``name``: quality and
-        cost (means), difference (the policy's quality less the control's), half_width (by
-        paired bootstrap over tasks), verdict (on the policy), in_sample, and the numbers
-        of tasks and of those left_out.
+    Raises
+    ------
+    CorpusError
+        If the shapes do not fit or no task has a complete record.
     """
     good = matrix("qualities", quality)
     paid = matrix("costs", cost, good.shape)
@@ -152,7 +179,7 @@ def control_table(
         )
     columns = ["name", "quality", "cost", "difference", "half_width", "verdict", "in_sample"]
     frame = pd.DataFrame(rows, columns=columns).set_index("name")
-    return frame.assign(tasks=int(known.sum()), left_out=int((~known).sum()))
+    return ControlTable(frame, int(known.sum()), int((~known).sum()))
 
 
 def _pick(values: Sequence[str] | None, known: NDArray[np.bool_]) -> list[str] | None:

@@ -45,15 +45,19 @@ def test_control_table_leaves_out_and_counts_and_judges(made_up: Callable[..., C
     quality = corpus.outcome("quality", ["a", "b", "c"]).copy()
     cost = corpus.outcome("cost", ["a", "b", "c"])
     quality[:4, 2] = np.nan
-    table = control_table(
+    found = control_table(
         quality,
         cost,
         np.array([0, 1] * 30),
         texts=corpus.tasks["text"].tolist(),
         categories=corpus.tasks["category"].tolist(),
     )
-    assert set(table["tasks"]) == {56}
-    assert set(table["left_out"]) == {4}
+    assert (found.tasks, found.left_out) == (56, 4)
+    assert str(found) == "ControlTable: a policy and 8 controls on 56 tasks, 4 left out"
+    assert found.to_frame()["name"].tolist()[:2] == ["policy", "random"]
+    assert found.to_markdown().splitlines()[0].startswith("| name | quality | cost | difference |")
+    assert found.to_dict()["rows"][0]["name"] == "policy"
+    table = found.frame
     assert table.loc["policy", "quality"] == 1
     assert table.loc["shuffle", "verdict"] == "better"
     assert table.loc["oracle", "verdict"] == "not distinguishable"
@@ -73,7 +77,7 @@ def test_controls_of_the_oracle_on_real_data(pareto: Corpus) -> None:
         best,
         texts=pareto.tasks["text"].tolist(),
         categories=pareto.tasks["category"].tolist(),
-    )
+    ).frame
     assert table.loc["policy", "quality"] == pytest.approx(0.97195, abs=5e-6)
     assert table.loc["best-single", "quality"] == pytest.approx(0.93562, abs=5e-6)
     assert table.loc["cheapest", "quality"] == pytest.approx(0.78958, abs=5e-6)
