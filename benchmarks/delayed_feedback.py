@@ -1,17 +1,17 @@
-"""Bandits whose feedback waits in queues, against the same bandits told at once.
+"""Bandits whose feedback is delayed by queues, against the same bandits with none.
 
     python benchmarks/delayed_feedback.py [--replications 40] [--corpus NAME …]
 
-A bandit hears of an answer when it is there. The same bandits meet the same tasks in
-the same order under the same seeds, with the same services, once so slowly that each
-answer is there before the next task comes (load 0.001) and then at rising loads. The
-reward is quality alone, and no task is lost, so that only *when* a bandit hears
-differs: `random` shows it. Figures: regret (quality lost a task against the best agent
+A bandit learns from an answer when it is complete. The same bandits meet the same tasks in
+the same order under the same seeds, with the same service times: once so slowly that each
+answer is complete before the next task arrives (load 0.001), then at rising loads. The
+reward is quality alone, and no task is lost, so that only the time of feedback differs, as
+`random` confirms. Figures: regret (quality lost a task against the best agent
 of each task), and how much more it is than with feedback at once, with 95 % t-intervals
 of the paired differences over replications, Holm over all loads and bandits of a corpus.
 Delay is how many tasks would come between a decision and its feedback: arrival rate x
-mean latency; where that is more than the corpus has, most answers come when all is
-decided. Latencies are simulated with the shipped pools' service times.
+mean latency; where that exceeds the corpus, most answers are complete after the last
+decision. Latencies are simulated with the shipped pools' service times.
 """
 
 import argparse

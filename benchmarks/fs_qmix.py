@@ -1,8 +1,8 @@
 """Does FS-QMIX, trained in the simulator, beat policies that learn nothing?
 
-Trains on one half of a corpus under load and replays the other half, of which nothing was
-seen, under the same load: each policy under the same seeds, so that differences are paired.
-Each replication has a training of its own, so that intervals hold the luck of training too.
+Trains on one half of a corpus under load and replays the other half under the same load:
+each policy under the same seeds, so that differences are paired. Each replication trains
+anew, so that intervals include the variance of training.
 The reward of a task is its quality (0 where it was not answered) less ``W_LATENCY`` a
 second. Rates and levels were chosen on the training half.
 Run as ``python benchmarks/fs_qmix.py [CORPUS]``.

@@ -4,11 +4,11 @@
 
 Each policy replays the corpus at rising shares of its pool's capacity. A figure is the
 mean quality of a task where an answer later than the objective (three mean services of
-the slowest agent) or missing counts 0, so it is at most the quality that the policy is
-known for without a clock. Beside it: half the width of its 95 % t-interval over the
+the slowest agent) or missing counts 0, so it is at most the quality of the policy
+without time limits. Beside it: half the width of its 95 % t-interval over the
 replications, and its place, with the range of places over the replications. Policies
 meet the same arrivals and tasks. Predictors are cross-fitted: no text is predicted by
-a fit that knew it. Latencies are simulated with the shipped pools' service times.
+a model that was fitted on it. Latencies are simulated with the shipped pools' service times.
 """
 
 import argparse
@@ -59,7 +59,7 @@ def places(study: Study, load: float) -> np.ndarray:
 
 
 def show(study: Study) -> None:
-    """A row a policy, its figure and place at each load; then what changed."""
+    """A row a policy, its figure and place at each load; then what changes with load."""
     rows = []
     for k, name in enumerate(study.names):
         row = {"policy": name, "quality": f"{study.interval(name, LOADS[0], 'quality').mean:.4f}"}

@@ -1,4 +1,4 @@
-"""The command line: the same words as in Python."""
+"""The command line, with the same names as the Python interface."""
 
 import os
 import sys
@@ -22,9 +22,9 @@ app = typer.Typer(
     help="What would this routing policy do to my traffic, before I turn it on?",
     epilog="\n\n".join(
         [
-            "Start with [bold]routingsim report tasks[/], then give it a file of your own: CSV, "
+            "Start with [bold]routingsim report tasks[/], then use a file of your own: CSV, "
             "JSON lines or Parquet with columns [bold]id[/] and [bold]text[/].",
-            "Every command has examples: [bold]routingsim replay --help[/].",
+            "The help of every command has examples: [bold]routingsim replay --help[/].",
         ]
     ),
     no_args_is_help=True,
@@ -44,13 +44,13 @@ def _say_version(wanted: bool) -> None:
 def _general(
     version: Annotated[
         bool,
-        typer.Option("--version", callback=_say_version, is_eager=True, help="Say the version."),
+        typer.Option("--version", callback=_say_version, is_eager=True, help="Show the version."),
     ] = False,
 ) -> None:
     pass
 
 
-# By command, shown at the foot of its help.
+# Examples of each command, shown at the end of its help.
 EXAMPLES = {
     route: [
         'routingsim route "Implement a binary search in Python"',
@@ -83,12 +83,12 @@ for command, examples in EXAMPLES.items():
 
 
 def main() -> None:
-    """Run the command line: an error of the user's is one line and exit code 2."""
+    """Run the command line; a user's error is one line on standard error and exit code 2."""
     try:
         app()
     except RoutingSimError as error:
         remark(f"error: {' '.join(str(error).split())}", style="red")
         sys.exit(2)
-    except BrokenPipeError:  # the reader of our output has gone: head, less
+    except BrokenPipeError:  # head or less has closed our output
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)

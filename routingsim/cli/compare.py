@@ -1,4 +1,4 @@
-"""``routingsim compare``: policies at several loads, again and again."""
+"""``routingsim compare``: policies at several loads, with replications and controls."""
 
 import sys
 from pathlib import Path
@@ -8,12 +8,12 @@ import typer
 
 from routingsim.cli.console import print_study, remark, write_json
 from routingsim.cli.options import (
-    LOAD,
-    OUTPUT,
     Inputs,
     JsonOption,
     ReportOption,
     as_typed,
+    load_option,
+    output_option,
     spread,
 )
 from routingsim.errors import SimulationError
@@ -26,55 +26,61 @@ def compare(
     inputs: Inputs,
     loads: Annotated[
         str | None,
-        typer.Option(
+        load_option(
             metavar="SHARES",
-            help="Shares of the pool's capacity, separated by commas. Default: 0.3,0.6,0.9.",
-            rich_help_panel=LOAD,
+            help="Loads, as shares of the pool's capacity, separated by commas. Default: "
+            "0.3,0.6,0.9.",
         ),
     ] = None,
     rates: Annotated[
         str | None,
-        typer.Option(
+        load_option(
             metavar="RATES",
-            help="Tasks a second instead of loads, separated by commas.",
-            rich_help_panel=LOAD,
+            help="Instead of --loads: arrival rates (tasks/s), separated by commas.",
         ),
     ] = None,
     arrivals: Annotated[
         str | None,
-        typer.Option(
+        load_option(
             metavar="PROCESS",
-            help="Shape of the arrivals, scaled to each load: gamma:1,cv=2, corpus, trace:FILE, … "
+            help="Arrival process, scaled to each load: gamma:1,cv=2, corpus, trace:FILE, … "
             "Default: Poisson.",
-            rich_help_panel=LOAD,
         ),
     ] = None,
     replications: Annotated[
-        int, typer.Option(metavar="N", help="Runs of each policy at each load.")
+        int,
+        typer.Option(
+            metavar="N", help="Runs of each policy at each load, with seeds of their own."
+        ),
     ] = 20,
     objective: Annotated[
         float | None,
         typer.Option(
             metavar="SECONDS",
-            help="Seconds within which an answer counts for goodput. Default: 3 x the "
-            "slowest agent's mean service time.",
+            help="Latency within which an answer counts for goodput. Default: 3 times the mean "
+            "service time of the slowest agent.",
         ),
     ] = None,
     right: Annotated[
-        float, typer.Option(metavar="Q", help="Least quality of a right answer.")
+        float, typer.Option(metavar="Q", help="Lowest recorded quality of a right answer.")
     ] = 0.5,
-    controls: Annotated[bool, typer.Option(help="Run the controls beside the policies.")] = True,
+    controls: Annotated[
+        bool,
+        typer.Option(help="Also run the controls: random, cheapest, best single agent, oracle, …"),
+    ] = True,
     resume: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="File of finished parts, to go on with after a break."),
+        typer.Option(
+            metavar="FILE",
+            help="Checkpoint file: keep finished results in it, and resume from it after an "
+            "interruption.",
+        ),
     ] = None,
     report: ReportOption = None,
     runs_to: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Write every run here: .csv, .parquet or .jsonl, by the file's name.",
-            rich_help_panel=OUTPUT,
+        output_option(
+            metavar="FILE", help="Write a row per run to FILE.csv, FILE.parquet or FILE.jsonl."
         ),
     ] = None,
     json_to: JsonOption = None,

@@ -1,4 +1,4 @@
-"""What the command line prints: tables on standard output, remarks on standard error."""
+"""Output of the command line: tables on standard output, remarks on standard error."""
 
 import json
 import math
@@ -13,7 +13,7 @@ from rich.table import Table
 
 from routingsim.files import written
 
-if TYPE_CHECKING:  # the command line starts without the compiler
+if TYPE_CHECKING:  # imported when used, so that help is shown without loading the compiler
     from routingsim.evaluation.study import Study
     from routingsim.simulation.result import ReplayResult
 
@@ -28,22 +28,22 @@ __all__ = [
     "write_json",
 ]
 
-# No emoji: poisson:100: is a model of arrivals, and rich would draw a hundred.
+# Without emoji=False, rich replaces the ":100:" of "poisson:100:" by a picture.
 out, err = Console(emoji=False), Console(stderr=True, emoji=False)
 
 
 def one_line(text: str) -> str:
-    """The text on one line, with nothing in it read as markup."""
+    """The text on one line, its markup escaped."""
     return escape(" ".join(text.split()))
 
 
 def remark(line: str, style: str = "dim") -> None:
-    """A line on standard error."""
+    """Print a line on standard error."""
     err.print(line, style=style, highlight=False, markup=False, soft_wrap=True)
 
 
 def progress(items: Sequence[Any], unit: str) -> Iterator[Any]:
-    """Items with a progress bar on standard error that names the one at work, at a terminal."""
+    """Iterate with a progress bar on standard error, if that is a terminal."""
     from tqdm import tqdm
 
     bar = tqdm(items, unit=unit, leave=False, file=sys.stderr, disable=None)
@@ -69,7 +69,7 @@ def write_json(document: Any, path: Path) -> None:
 
 
 def table_of(*columns: str) -> Table:
-    """A plain table whose first column is never broken."""
+    """A plain table whose first column is not wrapped."""
     table = Table(box=None, header_style="bold", pad_edge=False)
     for k, column in enumerate(columns):
         table.add_column(column, overflow="fold", no_wrap=k == 0)
@@ -90,7 +90,7 @@ _SHOWN = (
 
 
 def print_results(results: "Sequence[ReplayResult]") -> None:
-    """A table a policy, its stability verdict above it."""
+    """Print a table per policy, its stability verdict above it."""
     for result in results:
         summary = result.summary()
         table = table_of("agent")
@@ -127,14 +127,14 @@ _SHORT = {"not distinguishable": "unclear"}
 
 
 def print_study(study: "Study") -> None:
-    """The ranking at each load."""
+    """Print the ranking at each load."""
     for load in study.loads:
         frame = study.table(load)
         shown = [each for each in _STUDIED if each[0] in frame]
-        if "goodput" in frame:  # for 80 columns
+        if "goodput" in frame:  # to fit 80 columns
             shown = [each for each in shown if each[0] != "latency_mean"]
         table = table_of()
-        table.add_column("policy", overflow="fold")  # the one that may take two lines
+        table.add_column("policy", overflow="fold")  # only this column is wrapped
         for _, title, _ in shown:
             table.add_column(title, justify="right", no_wrap=True)
         table.add_column("stability", no_wrap=True)
@@ -157,9 +157,9 @@ def print_study(study: "Study") -> None:
         )
         out.print(table)
     out.print(
-        "dim: controls; *: fitted on this corpus, so its figures flatter; verdicts are against "
-        f"{study.baseline}, together at 95 % (Holm), unclear: not distinguishable; latencies are "
-        "simulated.",
+        "dim: controls; *: in-sample, fitted or chosen on these very tasks, which flatters it; "
+        f"verdicts compare with {study.baseline} and hold together at 95 % (Holm); unclear: not "
+        "distinguishable; latencies are simulated.",
         style="dim",
         highlight=False,
     )

@@ -1,4 +1,4 @@
-"""``routingsim policies``, ``corpora`` and ``agents``: what there is to choose from."""
+"""``routingsim policies``, ``corpora`` and ``agents``: lists of what is available."""
 
 from typing import Annotated
 
@@ -10,7 +10,7 @@ __all__ = ["agents", "corpora", "policies"]
 
 
 def policies() -> None:
-    """List the policies, one line each, with their parameters."""
+    """List the routing policies with their parameters."""
     from routingsim.policies import recipes
 
     table = table_of("policy", "what it does", "parameters")
@@ -25,7 +25,7 @@ def policies() -> None:
 
 
 def corpora() -> None:
-    """List the corpora that can be replayed by name, and which are on this machine."""
+    """List the corpora available by name, and whether they are on this machine."""
     import pandas as pd
 
     from routingsim.corpora.datasets import data_folder, list_corpora
@@ -41,10 +41,11 @@ def corpora() -> None:
 
 def agents(
     source: Annotated[
-        str, typer.Argument(metavar="POOL", help="TOML file of agents, or a shipped pool by name.")
+        str,
+        typer.Argument(metavar="POOL", help="TOML file of agents, or the name of a built-in pool."),
     ] = "default",
 ) -> None:
-    """Show a pool of agents, and list the pools that are shipped."""
+    """Show a pool of agents, and list the built-in pools."""
     from routingsim.agents import builtin_pools, load_agents
 
     pool = load_agents(source)
@@ -61,4 +62,4 @@ def agents(
         )
     out.print(table)
     out.print(f"Capacity: {pool.capacity:.3g} tasks/s with all slots in use", highlight=False)
-    out.print(f"Shipped pools: {', '.join(builtin_pools())}", highlight=False)
+    out.print(f"Built-in pools: {', '.join(builtin_pools())}", highlight=False)

@@ -1,66 +1,64 @@
-"""What commands share: each option declared once, and given to a command as one object."""
+"""Options that commands share: each declared once, and passed to a command as one object."""
 
 import inspect
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import MISSING, dataclass, fields
 from enum import StrEnum
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
-from routingsim.cli.console import remark
+from routingsim.cli.console import progress, remark
 
-if TYPE_CHECKING:  # the command line starts without the compiler
+if TYPE_CHECKING:  # imported when used, so that help is shown without loading the compiler
     from routingsim.agents import AgentPool
     from routingsim.corpora.corpus import Corpus
+    from routingsim.simulation.result import ReplayResult
 
 __all__ = [
-    "LOAD",
-    "OUTPUT",
     "AgentsOption",
     "Inputs",
     "JsonOption",
     "OnError",
+    "ReplayInputs",
     "ReportOption",
     "as_typed",
+    "load_option",
+    "output_option",
     "spread",
 ]
 
-LOAD, OUTPUT = "Load and faults", "Output"
+load_option = partial(typer.Option, rich_help_panel="Load and faults")
+output_option = partial(typer.Option, rich_help_panel="Output")
 
 AgentsOption = Annotated[
     str,
     typer.Option(
         "--agents",
         metavar="POOL",
-        help="TOML file of agents, or a shipped pool: see [bold]routingsim agents[/].",
+        help="TOML file of agents, or the name of a built-in pool: see [bold]routingsim agents[/].",
     ),
 ]
 JsonOption = Annotated[
     Path | None,
-    typer.Option(
-        "--json",
-        metavar="FILE",
-        help="Write the result as one JSON document; - for standard output.",
-        rich_help_panel=OUTPUT,
+    output_option(
+        "--json", metavar="FILE", help="Write the result as one JSON document; - writes to stdout."
     ),
 ]
 ReportOption = Annotated[
     Path | None,
-    typer.Option(
-        metavar="FILE",
-        help="Write the report here: HTML, or .md or .json by the file's name.",
-        rich_help_panel=OUTPUT,
+    output_option(
+        metavar="FILE", help="Write a report: HTML, or Markdown or JSON for FILE.md or FILE.json."
     ),
 ]
 
 
 class OnError(StrEnum):
-    """What to do with a record that is not allowed."""
+    """What to do with an invalid record."""
 
     RAISE = "raise"
     SKIP = "skip"
@@ -68,14 +66,14 @@ class OnError(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """The tasks, the agents, the policies and the seed of any simulation."""
+    """The tasks, agents, policies and seed of any simulation."""
 
     corpus: Annotated[
         str,
         typer.Argument(
             metavar="CORPUS",
-            help="A file of tasks (CSV, JSON lines or Parquet, with columns id and text), or a "
-            "corpus by name: see [bold]routingsim corpora[/].",
+            help="File of tasks (CSV, JSON lines or Parquet, with columns id and text), or the "
+            "name of a public corpus: see [bold]routingsim corpora[/].",
         ),
     ]
     policy: Annotated[
@@ -84,34 +82,39 @@ class Inputs:
             "--policy",
             "-p",
             metavar="NAME",
-            help="A policy, of [bold]routingsim policies[/]; more than once, the baseline first.",
+            help="Routing policy: see [bold]routingsim policies[/]. Repeat it to compare "
+            "policies; the first is the baseline.",
         ),
     ] = None
     agents: AgentsOption = "default"
     tasks: Annotated[
         int | None,
         typer.Option(
-            metavar="N", help="How many tasks; more than the corpus has are drawn from it."
+            metavar="N",
+            help="Number of tasks. Default: the whole corpus. If N is larger, tasks are drawn from "
+            "it with replacement.",
         ),
     ] = None
     seed: Annotated[
         int,
-        typer.Option(metavar="N", help="Of every draw: one seed, one result, to the last digit."),
+        typer.Option(
+            metavar="N", help="Seed of the random numbers; the same seed gives the same result."
+        ),
     ] = 0
     service: Annotated[
         str | None,
         typer.Option(
             metavar="MODEL",
-            help="Service model of every agent: lognormal, exponential, deterministic, tokens or "
-            "recorded. Default: each agent's own.",
+            help="Service-time model of all agents: lognormal, exponential, deterministic, tokens "
+            "or recorded. Default: each agent's own model.",
         ),
     ] = None
-    on_error: Annotated[OnError, typer.Option(help="For records that are not allowed.")] = (
-        OnError.RAISE
-    )
+    on_error: Annotated[
+        OnError, typer.Option(help="On an invalid record: stop with an error, or skip it.")
+    ] = OnError.RAISE
 
     def read(self) -> "tuple[Corpus, AgentPool]":
-        """The corpus and the pool; what was noted in reading is said on standard error."""
+        """The corpus and the pool; notes on the corpus go to standard error."""
         from routingsim.agents import load_agents
         from routingsim.corpora.datasets import load_corpus
 
@@ -122,10 +125,73 @@ class Inputs:
         return corpus, pool
 
 
-def spread(command: Callable[..., None]) -> Callable[..., None]:
-    """A command whose first parameter, a dataclass, is given field by field on the command line.
+@dataclass(frozen=True, kw_only=True)
+class ReplayInputs(Inputs):
+    """The inputs of one replay per policy, for ``replay`` and ``report``."""
 
-    Typer reads options from a signature; so the fields take the parameter's place in it.
+    arrivals: Annotated[
+        str | None,
+        load_option(
+            metavar="PROCESS",
+            help="Arrival process: poisson:4 (tasks/s), gamma:4,cv=2, corpus, corpus:2x, "
+            "trace:FILE, closed:users=20,think=10, … Default: the corpus's own times, or Poisson "
+            "at 70 % of the pool's capacity.",
+        ),
+    ] = None
+    attempts: Annotated[
+        int, load_option(metavar="N", help="Attempts per task when calls fail.")
+    ] = 1
+    backoff: Annotated[
+        float, load_option(metavar="SECONDS", help="Seconds before the first retry.")
+    ] = 1.0
+    fallback: Annotated[
+        bool, load_option(help="Retry with another agent than the one that failed.")
+    ] = True
+    outage: Annotated[
+        list[str] | None,
+        load_option(
+            metavar="AGENT:DOWN:UP",
+            help="Take an agent down from second DOWN to second UP. Can be repeated.",
+        ),
+    ] = None
+    warm_up: Annotated[
+        float | None,
+        load_option(
+            metavar="SHARE",
+            help="Share of the run, from its start, left out of timing metrics. Default: 0.1, or 0 "
+            "for recorded arrival times.",
+        ),
+    ] = None
+
+    def run(self, policies: Sequence[str]) -> "list[ReplayResult]":
+        """Replay with a progress bar under each ``--policy``, or under ``policies`` if none."""
+        from routingsim.simulation.faults import Outage, Retries
+        from routingsim.simulation.replay import replay
+
+        corpus, pool = self.read()
+        retries = Retries(self.attempts, self.backoff, fallback=self.fallback)
+        outages = [Outage.parse(text) for text in self.outage or []]
+        return [
+            replay(
+                corpus,
+                pool,
+                name,
+                arrivals=self.arrivals,
+                tasks=self.tasks,
+                seed=self.seed,
+                service=self.service,
+                retries=retries,
+                outages=outages,
+                warm_up=self.warm_up,
+            )
+            for name in progress(self.policy or policies, "policies")
+        ]
+
+
+def spread(command: Callable[..., None]) -> Callable[..., None]:
+    """A command that takes each field of its first parameter, a dataclass, as an option.
+
+    Typer reads options from a function's signature, so the fields replace the parameter in it.
     """
     first, *others = inspect.signature(command).parameters.values()
     shared, hints = first.annotation, get_type_hints(first.annotation, include_extras=True)
@@ -148,5 +214,5 @@ def spread(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def as_typed() -> str:
-    """The command as typed, to be repeated."""
+    """The command line as typed, to repeat the run."""
     return shlex.join(["routingsim", *sys.argv[1:]])

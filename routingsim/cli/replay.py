@@ -1,63 +1,53 @@
-"""``routingsim replay``: a corpus through the agents, in virtual time."""
+"""``routingsim replay``: simulate a corpus under one or more policies."""
 
 import shlex
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from routingsim.cli.console import print_results, remark, write_json
 from routingsim.cli.live import play_live
-from routingsim.cli.options import OUTPUT, JsonOption, ReportOption, as_typed, spread
-from routingsim.cli.scenario import Scenario
+from routingsim.cli.options import (
+    JsonOption,
+    ReplayInputs,
+    ReportOption,
+    as_typed,
+    output_option,
+    spread,
+)
 
 __all__ = ["replay"]
 
 
 @spread
 def replay(
-    scenario: Scenario,
+    inputs: ReplayInputs,
     report: ReportOption = None,
     tasks_to: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Write every task here: .csv, .parquet or .jsonl, by the file's name.",
-            rich_help_panel=OUTPUT,
+        output_option(
+            metavar="FILE", help="Write a row per task to FILE.csv, FILE.parquet or FILE.jsonl."
         ),
     ] = None,
     trace_to: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Write the schedule here as Chrome-trace JSON, to open in Perfetto.",
-            rich_help_panel=OUTPUT,
+        output_option(
+            metavar="FILE", help="Write the schedule as Chrome-trace JSON, to open in Perfetto."
         ),
     ] = None,
     json_to: JsonOption = None,
     live: Annotated[
-        bool,
-        typer.Option(
-            "--live",
-            help="Publish the replay on Redis and WebSocket as it runs.",
-            rich_help_panel=OUTPUT,
-        ),
+        bool, output_option("--live", help="Publish the replay on Redis and WebSocket as it runs.")
     ] = False,
     speed: Annotated[
         float,
-        typer.Option(
-            metavar="TIMES",
-            help="With --live: times real time; 60 plays an hour in a minute.",
-            rich_help_panel=OUTPUT,
+        output_option(
+            metavar="FACTOR",
+            help="With --live: speed relative to real time; 60 plays an hour in a minute.",
         ),
     ] = 60.0,
     start: Annotated[
         float,
-        typer.Option(
-            metavar="SECONDS",
-            help="With --live: begin so many seconds into the replay.",
-            rich_help_panel=OUTPUT,
-        ),
+        output_option(metavar="SECONDS", help="With --live: start at this second of the replay."),
     ] = 0.0,
 ) -> None:
     """Replay a corpus through the agents under one or more policies, in virtual time."""
@@ -65,14 +55,14 @@ def replay(
         from routingsim.live.publisher.playback import check_pace
 
         check_pace(speed, start)
-    results = scenario.run(["threshold"])
+    results = inputs.run(["threshold"])
     if live:
         play_live(results, speed, start)
     corpus = results[0].corpus
     document = {
         "corpus": corpus.name if corpus is not None else None,
         "tasks": len(results[0]),
-        "seed": scenario.seed,
+        "seed": inputs.seed,
         "policies": [result.to_dict() for result in results],
     }
     if json_to is not None:
@@ -80,7 +70,7 @@ def replay(
     if json_to != Path("-"):
         print_results(results)
         if report is None:
-            _say_what_next(scenario)
+            _say_what_next(inputs)
     if tasks_to is not None or trace_to is not None:
         from routingsim.simulation.export import write_tasks, write_trace
 
@@ -94,11 +84,14 @@ def replay(
         remark(f"report: {write_report(results, report, command=as_typed())}", style="")
 
 
-def _say_what_next(scenario: Scenario) -> None:
-    """The two commands that most readers of a table want next, with their own corpus and agents."""
-    given = [scenario.corpus]
-    if scenario.agents != "default":
-        given += ["--agents", scenario.agents]
-    policies = [word for name in scenario.policy or [] for word in ("-p", name)]
-    for what, command in (("to show it", "report"), ("for intervals, at several loads", "compare")):
+def _say_what_next(inputs: ReplayInputs) -> None:
+    """Suggest the two commands that readers of a table need next, with the same inputs."""
+    given = [inputs.corpus]
+    if inputs.agents != "default":
+        given += ["--agents", inputs.agents]
+    policies = [word for name in inputs.policy or [] for word in ("-p", name)]
+    for what, command in (
+        ("as a report", "report"),
+        ("with intervals, at several loads", "compare"),
+    ):
         remark(f"{what}: {shlex.join(['routingsim', command, *given, *policies])}")

@@ -1,4 +1,4 @@
-"""``routingsim report``: a replay, written down to be shown."""
+"""``routingsim report``: simulate a corpus and write a report or a notebook."""
 
 import os
 import re
@@ -8,11 +8,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from routingsim.cli.console import remark
-from routingsim.cli.options import OUTPUT, as_typed, spread
-from routingsim.cli.scenario import Scenario
+from routingsim.cli.options import ReplayInputs, as_typed, output_option, spread
 from routingsim.errors import SimulationError
 
 __all__ = ["Form", "report"]
@@ -22,7 +19,7 @@ _NAMED_FILE = re.compile(r'(?<=\btrace:")[^"]+|(?:(?<=\btrace:)|(?<=\bfile:))[^"
 
 
 class Form(StrEnum):
-    """What a report is written as."""
+    """The format of a report."""
 
     HTML = "html"
     MD = "md"
@@ -31,31 +28,25 @@ class Form(StrEnum):
 
 @spread
 def report(
-    scenario: Scenario,
+    inputs: ReplayInputs,
     form: Annotated[
         Form | None,
-        typer.Option(
-            "--format",
-            help="Of the report; by default that of the file's name, or html.",
-            rich_help_panel=OUTPUT,
-        ),
+        output_option("--format", help="Format of the report. Default: by the suffix of --output."),
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option(
+        output_option(
             "--output",
             "-o",
             metavar="FILE",
-            help="File to write, - for standard output. Default: routing-report.",
-            rich_help_panel=OUTPUT,
+            help="File to write; - writes to stdout. Default: routing-report.html.",
         ),
     ] = None,
     notebook: Annotated[
         bool,
-        typer.Option(
+        output_option(
             "--notebook",
-            help="Write the report as a notebook to run and edit, with these options filled in.",
-            rich_help_panel=OUTPUT,
+            help="Write the report as a notebook with these options filled in, to run and edit.",
         ),
     ] = False,
 ) -> None:
@@ -63,12 +54,12 @@ def report(
     if notebook:
         if form is not None or output == Path("-"):
             raise SimulationError(
-                "--notebook goes with neither --format nor -o -: it writes a .ipynb file; "
-                "name it with -o FILE"
+                "--notebook writes a .ipynb file and allows neither --format nor -o -: name the "
+                "file with -o FILE"
             )
-        _write_notebook(scenario, output or Path("routing-report.ipynb"))
+        _write_notebook(inputs, output or Path("routing-report.ipynb"))
         return
-    results = scenario.run(POLICIES)
+    results = inputs.run(POLICIES)
     from routingsim.report import compose, render
     from routingsim.report.html import write_report
 
@@ -81,15 +72,15 @@ def report(
     remark(f"report: {written}", style="")
 
 
-def _write_notebook(scenario: Scenario, path: Path) -> None:
-    """The notebook, once its replays are known to run."""
+def _write_notebook(inputs: ReplayInputs, path: Path) -> None:
+    """Write the notebook, after running its replays to find errors."""
     from routingsim.report.notebook import write_notebook
 
-    scenario.run(POLICIES)
-    parameters = asdict(scenario) | {
-        "policies": scenario.policy or POLICIES,
-        "outages": scenario.outage or [],
-        "on_error": scenario.on_error.value,
+    inputs.run(POLICIES)
+    parameters = asdict(inputs) | {
+        "policies": inputs.policy or POLICIES,
+        "outages": inputs.outage or [],
+        "on_error": inputs.on_error.value,
     }
     folder = path.absolute().parent  # where the notebook's kernel starts
 
@@ -97,12 +88,12 @@ def _write_notebook(scenario: Scenario, path: Path) -> None:
         return os.path.relpath(name, folder) if Path(name).is_file() else name
 
     def within(text: str) -> str:
-        """The same for ``trace:FILE`` and ``file:FILE``, quoted or not, options after it."""
+        """The text with each ``trace:FILE`` and ``file:FILE`` relative to the notebook."""
         return _NAMED_FILE.sub(lambda found: from_there(found[0]), text)
 
     for name in ("corpus", "agents"):
         parameters[name] = from_there(parameters[name])
     parameters["policies"] = [within(name) for name in parameters["policies"]]
-    if scenario.arrivals is not None:
-        parameters["arrivals"] = within(scenario.arrivals)
+    if inputs.arrivals is not None:
+        parameters["arrivals"] = within(inputs.arrivals)
     remark(f"notebook: {write_notebook(path, parameters)}", style="")

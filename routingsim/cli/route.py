@@ -1,4 +1,4 @@
-"""``routingsim route``: one task, decided now."""
+"""``routingsim route``: choose the agent of one task."""
 
 import sys
 from typing import Annotated
@@ -13,15 +13,21 @@ __all__ = ["route"]
 
 def route(
     text: Annotated[
-        str, typer.Argument(metavar="TEXT", help="The task's text; - reads standard input.")
+        str, typer.Argument(metavar="TEXT", help="Text of the task; - reads standard input.")
     ],
     policy: Annotated[
-        str, typer.Option("--policy", "-p", metavar="NAME", help="See routingsim policies.")
-    ] = ("threshold"),
+        str,
+        typer.Option(
+            "--policy",
+            "-p",
+            metavar="NAME",
+            help="Routing policy: see [bold]routingsim policies[/].",
+        ),
+    ] = "threshold",
     agents: AgentsOption = "default",
     json_to: JsonOption = None,
 ) -> None:
-    """Say which agent would get one task, and why."""
+    """Show which agent would get one task, and why."""
     import msgspec
 
     from routingsim.agents import load_agents

@@ -1,19 +1,23 @@
-"""Was it good: metrics, controls, intervals, leaks, and estimates from logs."""
+"""Evaluation: metrics, controls, confidence intervals, leaks, and estimates from logs."""
 
-from routingsim.evaluation.controls import (
-    Control,
-    TextUse,
-    assigned,
+from routingsim.evaluation.controls.choices import (
     category_choice,
+    hull_mix,
+    length_choice,
+    shuffled,
+)
+from routingsim.evaluation.controls.offline import (
+    Control,
+    ControlTable,
+    control_table,
+    recorded_controls,
+)
+from routingsim.evaluation.controls.permutation import TextUse, text_use
+from routingsim.evaluation.controls.simulated import (
+    assigned,
     chosen_by,
     control_policies,
     control_replays,
-    control_table,
-    hull_mix,
-    length_choice,
-    recorded_controls,
-    shuffled,
-    text_use,
 )
 from routingsim.evaluation.intervals import (
     Difference,
@@ -27,38 +31,37 @@ from routingsim.evaluation.intervals import (
     versus,
 )
 from routingsim.evaluation.leakage import Leak, LeakReport, find_leaks, folds
-from routingsim.evaluation.metrics import (
-    Gains,
-    Hull,
-    Recovery,
-    Regret,
-    RoutingCurve,
-    Timed,
-    aiq,
-    apgr,
+from routingsim.evaluation.metrics.arena import (
     arena_score,
     cost_ratio,
     cost_score,
-    cpt,
+    optimal_selection,
+    robustness,
+)
+from routingsim.evaluation.metrics.regret import (
+    Gains,
+    Recovery,
+    Regret,
     cumulative_regret,
     gains,
-    non_decreasing_hull,
-    optimal_selection,
-    oracle,
-    pgr,
     recovery,
-    robustness,
-    routing_curve,
-    timed_quality,
-    timed_replay,
+)
+from routingsim.evaluation.metrics.routellm import RoutingCurve, apgr, cpt, pgr, routing_curve
+from routingsim.evaluation.metrics.routerbench import (
+    Hull,
+    aiq,
+    non_decreasing_hull,
+    oracle,
     zero_router,
 )
+from routingsim.evaluation.metrics.timed import Timed, timed_quality, timed_replay
 from routingsim.evaluation.off_policy import Estimate, doubly_robust, ips, snips
 from routingsim.evaluation.outcomes import Mean
 from routingsim.evaluation.sweep import Sweep, sweep
 
 __all__ = [
     "Control",
+    "ControlTable",
     "Difference",
     "Estimate",
     "Gains",

@@ -1,5 +1,6 @@
-"""The figures of one run that a study keeps, and their sums over replications."""
+"""The metrics of one run that a study keeps, and their sums over replications."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -15,11 +16,11 @@ __all__ = ["HIGHER_IS_BETTER", "METRICS", "POINTS", "Cell", "gather", "measure"]
 
 METRICS: dict[str, str] = {
     "quality": "mean recorded quality of answers",
-    "quality_in_time": "mean quality, an answer that is late or missing counting 0",
+    "quality_in_time": "mean quality, where a late or missing answer counts 0",
     "goodput": "right answers within the latency objective, per second",
-    "regret": "mean quality lost against the best agent of each task, a lost task losing all",
-    "cost": "USD per task, every try counted",
-    "cost_per_right": "USD per right answer within the objective; infinite where none was",
+    "regret": "mean quality lost against the best agent of each task; no answer counts 0",
+    "cost": "USD per task, all attempts counted",
+    "cost_per_right": "USD per right answer within the objective; infinite if there is none",
     "latency_mean": "mean latency of answers (s)",
     "latency_p50": "median latency of answers (s)",
     "latency_p95": "95th percentile of latency (s)",
@@ -29,13 +30,13 @@ METRICS: dict[str, str] = {
     "utilisation": "share of all slots in use",
     "offered_max": "highest offered load of an agent",
 }
-"""The figures of a run, and what they are. Latencies are simulated, not measured."""
+"""The metrics of a run, with their definitions. Latencies are simulated, not measured."""
 
 HIGHER_IS_BETTER = frozenset({"quality", "quality_in_time", "goodput", "answered"})
-"""Metrics of which more is better; of the others less is."""
+"""Metrics of which more is better; of the others less is better."""
 
 POINTS = 100
-"""Points of a regret curve."""
+"""Number of points of a regret curve."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,16 +48,16 @@ class Cell:
     figures : ndarray, shape (replications, metrics)
         In the order of ``METRICS``.
     verdicts : tuple of str
-        Of stability, a replication each.
+        The stability verdict of each replication.
     quality, cost : ndarray, shape (records,)
-        Means over replications of each corpus record; NaN where unknown.
+        Mean over replications for each corpus record; NaN where unknown.
     chosen : ndarray of int, shape (records,)
-        The agent of each record in the first replication it was in; -1 if never.
+        The agent of each record in the first replication that contains it; -1 if none does.
     times : ndarray of int, shape (records, agents)
         How often each record went to each agent, over all replications.
     regret : ndarray, shape (POINTS,)
-        Mean cumulative regret of quality against the best agent of each task, at
-        equal steps through the run; NaN without recorded quality.
+        Mean cumulative regret against the best agent of each task, at equal steps through
+        the run; NaN without recorded quality.
     """
 
     figures: NDArray[np.float64]
@@ -69,39 +70,41 @@ class Cell:
 
     @property
     def verdict(self) -> str:
-        """The verdict of most replications; of two as frequent the worse."""
+        """The verdict of most replications; in a tie, the worse one."""
         order = ("stable", "at the edge", "overloaded")
         return max(order, key=lambda each: (self.verdicts.count(each), order.index(each)))
 
 
 def measure(result: ReplayResult, objective: float, right: float) -> NDArray[np.float64]:
-    """The figures of one run, in the order of ``METRICS``; NaN where there is none."""
+    """The metrics of one run, in the order of ``METRICS``; NaN where undefined."""
     timed = timed_replay(result, objective, right=right)
-    counted = result.timed
-    latency = result.latency[counted]
+    latency, wait = result.latency[result.timed], result.log.wait[result.timed]
     answers = result.quality[~np.isnan(result.quality)]
     p50, p95, p99 = quantiles(latency, [0.5, 0.95, 0.99])
     slots = result.pool.column("concurrency")
-    nothing = float("nan")
-    recorded = answers.size > 0
-    lost = _lost(result)
     found = {
-        "quality": float(answers.mean()) if recorded else nothing,
-        "quality_in_time": timed.quality.value if recorded else nothing,
-        "goodput": timed.goodput if recorded else nothing,
-        "regret": float(lost.mean()) if lost.size else nothing,
+        "quality": _mean(answers),
+        "quality_in_time": timed.quality.value,
+        "goodput": timed.goodput,
+        "regret": _mean(_lost(result)),
         "cost": float(result.log.cost.mean()),
-        "cost_per_right": timed.cost_per_right if recorded else nothing,
-        "latency_mean": float(latency.mean()) if latency.size else nothing,
+        "cost_per_right": timed.cost_per_right,
+        "latency_mean": _mean(latency),
         "latency_p50": p50,
         "latency_p95": p95,
         "latency_p99": p99,
-        "wait_mean": float(result.log.wait[counted].mean()) if latency.size else nothing,
+        "wait_mean": _mean(wait),
         "answered": float((result.log.status == OK).mean()),
         "utilisation": float(result.utilisation @ slots / slots.sum()),
         "offered_max": max(result.stability.offered.values()),
     }
+    if not answers.size:
+        found |= dict.fromkeys(("quality_in_time", "goodput", "cost_per_right"), math.nan)
     return np.array([found[name] for name in METRICS])
+
+
+def _mean(values: NDArray[np.float64]) -> float:
+    return float(values.mean()) if values.size else math.nan
 
 
 def gather(results: Iterable[ReplayResult], objective: float, right: float) -> Cell:
@@ -127,7 +130,7 @@ def gather(results: Iterable[ReplayResult], objective: float, right: float) -> C
 
 
 class _Sums:
-    """Sums a corpus record over replications."""
+    """Sums over replications, for each corpus record."""
 
     def __init__(self, records: int, agents: int) -> None:
         self.total = {name: np.zeros(records) for name in ("quality", "cost")}
@@ -162,7 +165,7 @@ def _regret(result: ReplayResult) -> NDArray[np.float64]:
 
 
 def _lost(result: ReplayResult) -> NDArray[np.float64]:
-    """Quality lost against the best agent of each task with a complete record, in order.
+    """Quality lost against the best agent, for each task with a complete record, in order.
 
     A task without an answer has quality 0.
     """

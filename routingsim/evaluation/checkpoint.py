@@ -1,8 +1,7 @@
-"""The file of a study's finished parts, by which one that was interrupted goes on.
+"""The checkpoint file of a study: its finished cells, so that an interrupted study can resume.
 
-A JSON object a line: a key, and the figures of one policy at one load. The key is a
-digest of all that shapes these figures, so parts of several studies may share a file
-and none is taken for another's.
+Each line is a JSON object: a key, and the cell of one policy at one load. The key is a
+digest of everything that determines the cell, so several studies can share a file.
 """
 
 import hashlib
@@ -16,26 +15,26 @@ import numpy as np
 
 from routingsim.errors import SimulationError
 from routingsim.evaluation.cell import METRICS, Cell
-from routingsim.evaluation.study import Settings
+from routingsim.evaluation.study import StudySettings
 from routingsim.policies.kernel import Kernel
 from routingsim.simulation.arrivals import Arrivals
 from routingsim.simulation.scenario import Scenario
 
-__all__ = ["append_part", "part_key", "read_parts"]
+__all__ = ["append_cell", "cell_key", "read_cells"]
 
 _ARRAYS = ("figures", "quality", "cost", "chosen", "times", "regret")
 _BEGINNING = b'{"key": "'
 
 
-def part_key(scene: Scenario, process: Arrivals, settings: Settings) -> str:
-    """Digest of all that shapes the figures of a policy at a load.
+def cell_key(scene: Scenario, process: Arrivals, settings: StudySettings) -> str:
+    """Digest of everything that determines the cell of a policy at a load.
 
-    Of a policy's own kernels it holds the code, of the corpus what the engine reads. A
-    change in a function that a kernel calls does not show.
+    It contains the code of the policy's own kernels and what the engine reads of the
+    corpus. It does not contain the functions that a kernel calls.
     """
     policy = scene.policy
     digest = hashlib.sha256()
-    for said in (
+    for part in (
         version("routingsim"),
         tuple(METRICS),
         scene.pool.agents,
@@ -46,7 +45,7 @@ def part_key(scene: Scenario, process: Arrivals, settings: Settings) -> str:
         str(process),
         settings,
     ):
-        digest.update(repr(said).encode() + b"\n")
+        digest.update(repr(part).encode() + b"\n")
     digest.update(policy.memory.tobytes())
     for column in scene.records.work:
         digest.update(repr(column.shape).encode() + column.tobytes())
@@ -57,7 +56,7 @@ def part_key(scene: Scenario, process: Arrivals, settings: Settings) -> str:
 
 
 def _code(kernel: Kernel) -> str:
-    """What a kernel's function does: its bytecode, constants, defaults and closure."""
+    """The bytecode, constants, defaults and closure of a kernel's function."""
     function: Any = kernel.python
     cells = [cell.cell_contents for cell in function.__closure__ or ()]
     return repr((_body(function.__code__), function.__defaults__, cells))
@@ -68,56 +67,52 @@ def _body(code: CodeType) -> tuple[Any, ...]:
     return code.co_code, code.co_names, constants
 
 
-def read_parts(path: Path) -> dict[str, Cell]:
-    """Finished parts by key; the file is made if it is not there.
+def read_cells(path: Path) -> dict[str, Cell]:
+    """Finished cells by key; the file is created if it does not exist.
 
-    A last line that an interruption cut short is taken off the file.
+    A last line that an interruption cut short is removed from the file.
 
     Raises
     ------
     SimulationError
-        If the file cannot be read and written, or a line is not a part.
+        If the file cannot be read and written, or a line is not a cell.
     """
     try:
         with path.open("a+b") as file:
             file.seek(0)
             whole, newline, rest = file.read().rpartition(b"\n")
-            found = _parts(path, whole + newline)
+            lines = (whole + newline).splitlines()
+            cells = dict(_cell(path, number, line) for number, line in enumerate(lines, start=1))
             if rest:
                 if not (rest.startswith(_BEGINNING) or _BEGINNING.startswith(rest)):
-                    raise _not_a_part(path, (whole + newline).count(b"\n") + 1, "another beginning")
+                    raise _not_a_cell(path, len(lines) + 1, "it begins differently")
                 file.truncate(len(whole + newline))
     except OSError as error:
         raise SimulationError(
-            f"{path}: cannot be read and written ({error.strerror}); finished parts need a file "
-            "in a folder that is there"
+            f"{path}: cannot be read and written ({error.strerror}); a checkpoint is a file in a "
+            "folder that exists"
         ) from None
-    return found
+    return cells
 
 
-def _parts(path: Path, text: bytes) -> dict[str, Cell]:
-    found = {}
-    for number, line in enumerate(text.splitlines(), start=1):
-        try:
-            record = json.loads(line)
-            arrays: dict[str, Any] = {field: np.array(record[field]) for field in _ARRAYS}
-            found[record["key"]] = Cell(verdicts=tuple(record["verdicts"]), **arrays)
-        except (ValueError, KeyError, TypeError) as error:
-            raise _not_a_part(path, number, f"{type(error).__name__}: {error}") from None
-    return found
+def _cell(path: Path, number: int, line: bytes) -> tuple[str, Cell]:
+    try:
+        record = json.loads(line)
+        arrays: dict[str, Any] = {field: np.array(record[field]) for field in _ARRAYS}
+        return record["key"], Cell(verdicts=tuple(record["verdicts"]), **arrays)
+    except (ValueError, KeyError, TypeError) as error:
+        raise _not_a_cell(path, number, f"{type(error).__name__}: {error}") from None
 
 
-def _not_a_part(path: Path, line: int, why: str) -> SimulationError:
+def _not_a_cell(path: Path, line: int, why: str) -> SimulationError:
     return SimulationError(
-        f"{path}:{line}: not a part of a study ({why}); take the line out, or give another file "
-        "to resume"
+        f"{path}:{line}: not a line of a checkpoint ({why}); remove the line, or give another "
+        "file to resume"
     )
 
 
-def append_part(path: Path, key: str, cell: Cell) -> None:
-    """Add a finished part."""
-    record = {"key": key, "verdicts": cell.verdicts}
-    for field in _ARRAYS:
-        record[field] = getattr(cell, field).tolist()
+def append_cell(path: Path, key: str, cell: Cell) -> None:
+    """Add a finished cell to the file."""
+    arrays = {field: getattr(cell, field).tolist() for field in _ARRAYS}
     with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(record) + "\n")
+        file.write(json.dumps({"key": key, "verdicts": cell.verdicts} | arrays) + "\n")

@@ -1,16 +1,15 @@
 """``compare()``: policies x loads x replications, under common random numbers.
 
-Every policy meets the same arrivals, the same order of tasks, the same service
-noise and the same failures in replication r of a load, so that differences are
-of the policies and not of luck. The controls run beside them, always.
+In replication r of a load every policy meets the same arrivals, order of tasks, service
+noise and failures, so that differences come from the policies and not from chance. The
+controls run beside the policies.
 """
 
 import math
 import os
 import pickle
-import queue
-from collections.abc import Callable, Collection, Iterator, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from collections.abc import Callable, Collection, Iterable, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,9 +21,9 @@ from routingsim.agents import AgentPool, load_agents
 from routingsim.corpora.corpus import Corpus
 from routingsim.errors import SimulationError
 from routingsim.evaluation.cell import Cell, gather
-from routingsim.evaluation.checkpoint import append_part, part_key, read_parts
+from routingsim.evaluation.checkpoint import append_cell, cell_key, read_cells
 from routingsim.evaluation.controls.simulated import chosen_by, control_policies
-from routingsim.evaluation.study import Settings, Study
+from routingsim.evaluation.study import Study, StudySettings
 from routingsim.policies.kernel import Kernel, pickled_by_value
 from routingsim.policies.policy import Policy, make_policy
 from routingsim.policies.rules import cheapest, random
@@ -35,6 +34,7 @@ from routingsim.simulation.arrivals import (
     parse_arrivals,
     realised,
 )
+from routingsim.simulation.arrivals.checks import is_finite, is_whole
 from routingsim.simulation.faults import ONE_TRY, Outage, Retries
 from routingsim.simulation.scenario import Scenario, prepare
 
@@ -43,14 +43,17 @@ __all__ = ["DEFAULT_LOADS", "compare"]
 DEFAULT_LOADS = (0.3, 0.6, 0.9)
 """Loads, as shares of the pool's capacity."""
 
+Wanted = str | Policy | Kernel | Callable[..., int]
+"""What names or is a policy."""
+
 
 def compare(
     corpus: Corpus,
     pool: AgentPool | None = None,
-    policies: Sequence[str | Policy | Kernel | Callable[..., int]] = ("threshold", "least-loaded"),
+    policies: Wanted | Sequence[Wanted] = ("threshold", "least-loaded"),
     *,
-    loads: Sequence[float] | None = None,
-    rates: Sequence[float] | None = None,
+    loads: float | Sequence[float] | None = None,
+    rates: float | Sequence[float] | None = None,
     arrivals: str | Arrivals | None = None,
     replications: int = 20,
     tasks: int | None = None,
@@ -60,7 +63,7 @@ def compare(
     retries: Retries = ONE_TRY,
     outages: Sequence[Outage] = (),
     service: str | None = None,
-    controls: bool = True,
+    controls: bool | Sequence[str] = True,
     executor: Executor | None = None,
     progress: Callable[[int, int], object] | None = None,
     resume: str | Path | None = None,
@@ -70,78 +73,82 @@ def compare(
     Parameters
     ----------
     corpus : Corpus
-        The tasks; each replication takes all of them, in an order of its own. Where
-        none has a recorded quality of every agent, policies are compared on latency
-        and cost, and the controls are random and cheapest.
+        The tasks. Each replication takes all of them, in a new random order. If no task
+        has a recorded quality of every agent, policies are compared on latency and cost,
+        and the controls are random and cheapest.
     pool : AgentPool, optional
-        The five defaults if not given.
+        By default the five default agents.
     policies
-        Anything :func:`routingsim.policies.make_policy` takes; the first is the
-        baseline that verdicts are against. One that learns begins each run afresh.
-        A name that is there again is numbered: ``random (2)``.
-    loads : sequence of float, optional
-        Shares ρ of the pool's capacity (all slots over their mean service times);
-        the arrival rate is ρ times that. (0.3, 0.6, 0.9) if neither these nor
-        ``rates`` are given.
-    rates : sequence of float, optional
-        In place of ``loads``: arrivals a second.
+        One or several of what :func:`routingsim.policies.make_policy` takes. The first is
+        the baseline of all verdicts. A policy that learns starts each run anew. A name
+        that occurs twice is numbered: ``random (2)``.
+    loads : float or sequence of float, optional
+        Shares ρ of the pool's capacity (all slots divided by their mean service times);
+        the arrival rate is ρ times the capacity. By default (0.3, 0.6, 0.9).
+    rates : float or sequence of float, optional
+        Arrival rates (tasks/s), instead of ``loads``.
     arrivals : str or arrival process, optional
-        The shape of the arrivals, scaled to each load; Poisson if not given. With a
-        trace's or the corpus's own times every replication has the same arrivals,
-        with the tasks in another order.
+        The process that is scaled to each load; Poisson by default. With recorded times
+        (a trace, or the corpus's own) every replication has the same arrivals, with the
+        tasks in another order.
     replications : int
-        Runs of each policy at each load, 2 or more for an interval.
+        Runs of each policy at each load; an interval needs 2 or more.
     tasks : int, optional
-        Tasks of a run; all of the corpus if not given, drawn from it if more.
+        Tasks of a run. By default the whole corpus; if more, they are drawn from it.
     seed : int
-        Replication r uses seed + r.
+        Replication r uses ``seed + r``.
     objective : float, optional
-        Latency within which an answer counts for goodput, in seconds; three times
-        the pool's slowest mean service time if not given.
+        Latency (s) within which an answer counts for goodput. By default three times the
+        mean service time of the slowest agent.
     right : float
-        Least recorded quality of a right answer.
+        Lowest recorded quality of a right answer.
     retries, outages, service
         As for :func:`routingsim.replay`.
-    controls : bool
-        Run the controls beside the policies: random, cheapest, best single, zero
-        router, cost-matched shuffle, length, category and oracle. Zero router,
-        shuffle and length have the baseline's mix of agents, or its cost, at the
-        first load; :meth:`Study.uses_text` holds any policy against its own shuffle.
-        One that is a policy of the study anyway is not run again.
+    controls : bool or sequence of str
+        Run the controls beside the policies: all, none, or those named of random,
+        cheapest, best-single, zero-router, shuffle, length, category and oracle
+        (:mod:`routingsim.evaluation.controls`). Zero router, shuffle and length have the
+        baseline's mix of agents, or its cost, at the first load; for any other policy
+        there is :meth:`Study.uses_text`. A control that equals a policy of the study is
+        not run again.
     executor : concurrent.futures.Executor, optional
-        Where to run; by default threads, over kernels that release the
-        interpreter's lock. Process pools and clusters get the work pickled.
+        Where to run. By default in threads, as compiled kernels release the global
+        interpreter lock. Process pools and clusters get the work pickled.
     progress : callable, optional
-        ``progress(done, all)`` after each policy and load.
+        ``progress(done, all)``, called after each policy and load.
     resume : path, optional
-        File of finished parts: written as they finish, read at the start. A part
-        counts only for the very same policy, load, corpus, agents and settings, so
-        several studies may share a file.
+        A checkpoint file. Finished cells are added to it, and those already in it are not
+        run again. A cell is reused only for the same policy, load, corpus, agents and
+        settings, so several studies may share a file.
 
     Raises
     ------
     SimulationError, PolicyError
-        If the parts do not go together, or ``resume`` is not a file of parts.
+        If a parameter is out of its range or of the wrong type, the parameters do not go
+        together, or ``resume`` is not a checkpoint file.
     """
     pool = load_agents() if pool is None else pool
-    wanted = [policies] if isinstance(policies, str | Policy) else policies
-    _check(len(wanted), replications, objective)
+    wanted = _several(policies, str | Policy | Kernel | Callable)
+    _check(len(wanted), replications, objective, right)
     conditions: dict[str, Any] = {"retries": retries, "outages": outages, "service": service}
     scenes = [prepare(corpus, pool, p, **conditions) for p in _made(wanted, pool, corpus)]
     capacity = scenes[0].capacity
     shares = _shares(loads, rates, capacity)
     shape = parse_arrivals(arrivals) if isinstance(arrivals, str) else arrivals or Poisson(1.0)
-    settings = Settings(
+    settings = StudySettings(
         seed=seed,
         replications=replications,
         tasks=len(corpus) if tasks is None else tasks,
-        objective=_objective(scenes[0]) if objective is None else float(objective),
-        right=right,
+        objective=3.0 * float(scenes[0].system.mean_service.max())
+        if objective is None
+        else float(objective),
+        right=float(right),
     )
-    processes = _processes(shape, corpus, settings.tasks, [each * capacity for each in shares])
+    rate = _rate(shape, corpus, settings.tasks)
+    processes = [shape.scaled(share * capacity / rate) for share in shares]
     kinds = {scene.policy.name: "policy" for scene in scenes}
-    if controls:
-        beside = _controls(corpus, pool, scenes, shares[0] * capacity, seed)
+    if controls is not False:
+        beside = _controls(corpus, pool, scenes, shares[0] * capacity, seed, controls)
         kinds |= {policy.name: "control" for policy in beside}
         scenes += [prepare(corpus, pool, policy, **conditions) for policy in beside]
     jobs = [_Job(scene, process, settings) for scene in scenes for process in processes]
@@ -160,19 +167,25 @@ def compare(
     )
 
 
-def _check(policies: int, replications: int, objective: float | None) -> None:
-    if replications < 1 or not policies:
+def _several(given: Any, single: Any) -> list[Any]:
+    """One value as a list of one, several as a list."""
+    return [given] if isinstance(given, single) or not isinstance(given, Iterable) else list(given)
+
+
+def _check(policies: int, replications: int, objective: float | None, right: float) -> None:
+    if not is_whole(replications) or replications < 1 or not policies:
         raise SimulationError(
-            f"{policies} policies, {replications} replications: one of each or more is needed"
+            f"{policies} policies, replications={replications!r}: one policy or more and a whole "
+            "number of replications, 1 or more, are needed"
         )
-    if objective is not None and not 0 < objective < math.inf:
-        raise SimulationError(f"objective={objective}: seconds above 0 are needed")
+    if objective is not None and not (is_finite(objective) and objective > 0):
+        raise SimulationError(f"objective={objective!r}: a number of seconds above 0 is needed")
+    if not is_finite(right):
+        raise SimulationError(f"right={right!r}: a number is needed, the lowest right quality")
 
 
-def _made(
-    wanted: Sequence[str | Policy | Kernel | Callable[..., int]], pool: AgentPool, corpus: Corpus
-) -> list[Policy]:
-    """The policies wanted, each under a name of its own."""
+def _made(wanted: Sequence[Wanted], pool: AgentPool, corpus: Corpus) -> list[Policy]:
+    """The policies, each under a different name."""
     made: dict[str, Policy] = {}
     for each in wanted:
         policy = _renamed(make_policy(pool, each, corpus), made, "{} ({})")
@@ -181,7 +194,7 @@ def _made(
 
 
 def _renamed(policy: Policy, taken: Collection[str], form: str) -> Policy:
-    """The policy, under another name where its own is taken."""
+    """The policy, under a new name if its own is taken."""
     name, number = policy.name, 2
     while name in taken:
         name, number = form.format(policy.name, number), number + 1
@@ -190,7 +203,7 @@ def _renamed(policy: Policy, taken: Collection[str], form: str) -> Policy:
 
 
 def _same(one: Policy, other: Policy) -> bool:
-    """Whether two policies that read no text are one."""
+    """Whether two policies are equal and read no texts."""
     reads = (one.featurize, one.predict, other.featurize, other.predict)
     return (
         one.choose is other.choose
@@ -200,54 +213,57 @@ def _same(one: Policy, other: Policy) -> bool:
 
 
 def _shares(
-    loads: Sequence[float] | None, rates: Sequence[float] | None, capacity: float
+    loads: float | Sequence[float] | None, rates: float | Sequence[float] | None, capacity: float
 ) -> tuple[float, ...]:
     """Loads as shares of the capacity, in the order given."""
     if loads is not None and rates is not None:
         raise SimulationError("loads and rates: give one of them")
     name, given = ("loads", loads) if rates is None else ("rates", rates)
-    numbers = [float(each) for each in (DEFAULT_LOADS if given is None else given)]
-    if not numbers or not all(0 < each < math.inf for each in numbers):
-        raise SimulationError(f"{name}={numbers}: one or more numbers above 0 are needed")
+    numbers = _several(DEFAULT_LOADS if given is None else given, str)
+    if not numbers or not all(is_finite(each) and each > 0 for each in numbers):
+        raise SimulationError(f"{name}={given!r}: one or more numbers above 0 are needed")
     if len(set(numbers)) < len(numbers):
-        raise SimulationError(f"{name}={numbers}: one of them is there twice")
-    return tuple(each if rates is None else each / capacity for each in numbers)
+        raise SimulationError(f"{name}={given!r}: a number occurs twice")
+    return tuple(float(each) if rates is None else each / capacity for each in numbers)
 
 
 def _controls(
-    corpus: Corpus, pool: AgentPool, scenes: Sequence[Scenario], rate: float, seed: int
+    corpus: Corpus,
+    pool: AgentPool,
+    scenes: Sequence[Scenario],
+    rate: float,
+    seed: int,
+    names: bool | Sequence[str],
 ) -> list[Policy]:
-    """The controls that are not policies of the study anyway, each under a name of its own.
+    """The controls that equal no policy of the study, each under a different name.
 
-    Those that need recorded quality are left out where there is none.
+    Those that need recorded quality are left out if there is none.
     """
     made = {scene.policy.name: scene.policy for scene in scenes}
     if np.isfinite(scenes[0].records.work.quality).all(axis=1).any():
         pilot = scenes[0].run(Poisson(rate), seed=seed, order="shuffled")
-        found = list(control_policies(corpus, pool, chosen_by(pilot), seed=seed).values())
+        found = control_policies(corpus, pool, chosen_by(pilot), seed=seed)
     else:
-        found = [random(pool), cheapest(pool)]
+        found = {"random": random(pool), "cheapest": cheapest(pool)}
+    wanted = list(found) if names is True else _several(names, str)
+    if unknown := [name for name in wanted if name not in found]:
+        raise SimulationError(
+            f"controls={names!r}: no control {unknown[0]!r} for this corpus; there are "
+            f"{', '.join(found)}"
+        )
     controls: dict[str, Policy] = {}
-    for policy in found:
+    for policy in (found[name] for name in wanted):
         if policy.name not in made or not _same(policy, made[policy.name]):
             policy = _renamed(policy, {**made, **controls}, "{} (control)")
             controls[policy.name] = policy
     return list(controls.values())
 
 
-def _processes(
-    shape: Arrivals, corpus: Corpus, count: int, rates: Sequence[float]
-) -> list[Arrivals]:
-    """The shape scaled to each rate of arrivals, a second."""
-    rate = _rate(shape, corpus, count)
-    return [shape.scaled(each / rate) for each in rates]
-
-
 def _rate(shape: Arrivals, corpus: Corpus, count: int) -> float:
-    """Mean rate of the shape, by which it is scaled to a load.
+    """The mean rate of the arrival process, by which it is scaled to a load.
 
-    What was recorded may be quicker at its beginning than on the whole: there the
-    arrivals that a run meets count.
+    For recorded times it is the rate of the arrivals that a run meets: the beginning of a
+    record may be faster than the whole.
     """
     if isinstance(shape, ClosedLoop):
         raise SimulationError(
@@ -258,22 +274,18 @@ def _rate(shape: Arrivals, corpus: Corpus, count: int) -> float:
         rate = realised(shape.times(count, 0, corpus))[0]
     if not 0 < rate < math.inf:
         raise SimulationError(
-            f"{shape}: {count:,} tasks at once, or one alone, have no rate to scale to a load"
+            f"{shape}: {count:,} tasks at the same time have no rate to scale to a load"
         )
     return float(rate)
 
 
-def _objective(scene: Scenario) -> float:
-    return 3.0 * float(scene.system.mean_service.max())
-
-
 @dataclass(frozen=True, eq=False)
 class _Job:
-    """All replications of one policy at one load: what a worker does at a time."""
+    """All replications of one policy at one load: the unit of work of a worker."""
 
     scene: Scenario
     process: Arrivals
-    settings: Settings
+    settings: StudySettings
 
     def __call__(self) -> Cell:
         settings = self.settings
@@ -290,15 +302,15 @@ def _run(
     jobs: Sequence[_Job],
     executor: Executor | None,
     progress: Callable[[int, int], object] | None,
-    partial: Path | None,
+    checkpoint: Path | None,
 ) -> list[Cell]:
-    """Do all jobs, those found finished left out; cells in the jobs' order."""
-    keys = []
-    done = {}
-    if partial is not None:
-        keys = [part_key(job.scene, job.process, job.settings) for job in jobs]
-        done = read_parts(partial)
-    cells = [done.get(key) for key in keys] or [None] * len(jobs)
+    """Run all jobs but those in the checkpoint; cells in the order of the jobs."""
+    done: dict[str, Cell] = {}
+    keys = [""] * len(jobs)
+    if checkpoint is not None:
+        keys = [cell_key(job.scene, job.process, job.settings) for job in jobs]
+        done = read_cells(checkpoint)
+    cells = [done.get(key) for key in keys]
     todo = [k for k, cell in enumerate(cells) if cell is None]
     if progress is not None:
         progress(len(jobs) - len(todo), len(jobs))
@@ -307,15 +319,15 @@ def _run(
     try:
         for k in todo:
             futures[_submit(workers, jobs[k])] = k
-        for future in _as_completed(futures):
-            k = futures.pop(future)
+        for finished, future in enumerate(as_completed(futures), start=1):
+            k = futures[future]
             cells[k] = cell = future.result()
-            if partial is not None:
-                append_part(partial, keys[k], cell)
+            if checkpoint is not None:
+                append_cell(checkpoint, keys[k], cell)
             if progress is not None:
-                progress(len(jobs) - len(futures), len(jobs))
+                progress(len(jobs) - len(todo) + finished, len(jobs))
     finally:
-        for future in futures:  # an error has left some: a pool that is not ours must not run on
+        for future in futures:  # after an error: a user's own pool must not go on working
             future.cancel()
         if executor is None:
             workers.shutdown()
@@ -325,22 +337,13 @@ def _run(
 def _submit(executor: Executor, job: _Job) -> "Future[Cell]":
     if isinstance(executor, ThreadPoolExecutor):
         return executor.submit(job)
-    # Policies hold functions made on the fly, which plain pickle refuses. What they
-    # say of texts is in the scene already, and the predictors behind it are large.
+    # Pickle refuses functions made in a session. What the policy says of the texts is in
+    # the scene already, so its predictors, which may be large, stay here.
     policy = replace(job.scene.policy, featurize=None, predict=None, parameters={})
     with pickled_by_value():
         packed = cloudpickle.dumps(replace(job, scene=replace(job.scene, policy=policy)))
-    return executor.submit(_unpack_and_do, packed)
+    return executor.submit(_unpack_and_run, packed)
 
 
-def _unpack_and_do(packed: bytes) -> Cell:
+def _unpack_and_run(packed: bytes) -> Cell:
     return pickle.loads(packed)()
-
-
-def _as_completed(futures: "dict[Future[Cell], int]") -> "Iterator[Future[Cell]]":
-    """Futures as they finish, of any executor that calls back when they do."""
-    finished: queue.SimpleQueue[Future[Cell]] = queue.SimpleQueue()
-    for future in futures:
-        future.add_done_callback(finished.put)
-    for _ in range(len(futures)):
-        yield finished.get()

@@ -1,11 +1,11 @@
-"""Texts that are in both halves: found, reported, and kept together when splitting.
+"""Leaks: test texts that also occur in the training texts, exactly or nearly.
 
-A figure measured on texts that a policy was fitted on flatters it. Two texts are
-*exactly* the same when they differ only in case, white space or Unicode form, and
-*nearly* the same when the sets of their runs of three words (shingles) have a
-Jaccard similarity at or above a threshold (Broder, "On the resemblance and
-containment of documents", 1997). Similarities are computed, not estimated: sparse
-matrix products are quick enough for some ten thousand texts on each side.
+Metrics on texts that a policy was fitted on flatter the policy. Two texts are *exactly*
+the same when they differ only in case, white space or Unicode form, and *nearly* the same
+when the sets of their runs of three words (shingles) have a Jaccard similarity at or above
+a threshold (Broder, "On the resemblance and containment of documents", 1997). Similarities
+are computed, not estimated: sparse matrix products are fast enough for about ten thousand
+texts on each side.
 """
 
 from collections.abc import Sequence
@@ -17,13 +17,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from routingsim.errors import SimulationError
+from routingsim.evaluation.tabular import Tabular
 from routingsim.policies.folds import NEAR, alike, folds, plain, shingles
 
 __all__ = ["NEAR", "Leak", "LeakReport", "find_leaks", "folds"]
 
 
 class Leak(NamedTuple):
-    """A test text that training has seen: positions, likeness, and which kind."""
+    """A test text that occurs in training: both positions, their similarity, and the kind."""
 
     test: int
     train: int
@@ -32,18 +33,18 @@ class Leak(NamedTuple):
 
 
 @dataclass(frozen=True)
-class LeakReport:
-    """Test texts that are also in training.
+class LeakReport(Tabular):
+    """Test texts that also occur in the training texts.
 
     Attributes
     ----------
     leaks : tuple of Leak
-        One a test text that leaked, with the training text most like it, in order
+        One for each test text that leaked, with the most similar training text, in order
         of the test texts.
     train, test : int
-        How many texts were compared.
+        Numbers of texts compared.
     threshold : float
-        Similarity from which a text counts.
+        Lowest similarity of a near leak.
     """
 
     leaks: tuple[Leak, ...]
@@ -66,7 +67,7 @@ class LeakReport:
         return (
             f"leak: {len(self):,} of {self.test:,} test texts are among {self.train:,} training "
             f"texts ({exact:,} exactly, {len(self) - exact:,} nearly, similarity >= "
-            f"{self.threshold:g}); figures on them flatter what was fitted: leave them out "
+            f"{self.threshold:g}); metrics on them flatter what was fitted: leave them out "
             "(LeakReport.clean) or split with folds()"
         )
 
@@ -78,21 +79,21 @@ class LeakReport:
         return keep
 
     def to_frame(self) -> pd.DataFrame:
-        """A row a leak: test, train, similarity, kind."""
+        """A row per leak: test, train, similarity, kind."""
         return pd.DataFrame(list(self.leaks), columns=list(Leak._fields))
 
 
 def find_leaks(train: Sequence[str], test: Sequence[str], *, threshold: float = NEAR) -> LeakReport:
-    """Look for test texts in the training texts.
+    """Find test texts that occur in the training texts.
 
-    Empty texts are no leak. Texts shorter than three words are compared whole, and
-    text without spaces between words (Chinese, Japanese) sentence by sentence.
+    Empty texts do not leak. Texts shorter than three words are compared whole, and text
+    without spaces between words (Chinese, Japanese) sentence by sentence.
 
     Parameters
     ----------
     train, test : sequence of str
     threshold : float
-        Jaccard similarity, above 0 and up to 1.
+        Jaccard similarity from which two texts are nearly the same, above 0 and up to 1.
 
     Raises
     ------
@@ -115,7 +116,7 @@ def find_leaks(train: Sequence[str], test: Sequence[str], *, threshold: float = 
     texts = [plain_train[row] for row in known] + [plain_test[row] for row in rest]
     table = shingles(texts)
     asked, other, likeness = alike(table[len(known) :], table[: len(known)], threshold)
-    order = np.lexsort((other, -likeness, asked))  # the most alike of each first
+    order = np.lexsort((other, -likeness, asked))  # for each, the most similar first
     for pair in order[np.unique(asked[order], return_index=True)[1]].tolist():
         train_row, similarity = known[other[pair]], float(likeness[pair])
         leaks.append(Leak(rest[asked[pair]], train_row, similarity, "near"))

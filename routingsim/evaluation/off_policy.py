@@ -1,9 +1,9 @@
-"""What another policy would have earned, estimated from the log of this one.
+"""Off-policy evaluation: the mean reward of another policy, estimated from a log.
 
-For those who have decisions with their propensities and no outcome of the agents
-that were not chosen. The estimates stand on two conditions that the data cannot
-prove: propensities are what was really played, and every agent that the new policy
-may choose was sometimes chosen in the log.
+For logs that hold decisions with their propensities, but no outcome of the agents that
+were not chosen. The estimates rest on two conditions that the data cannot prove: the
+propensities are the probabilities with which agents were really chosen, and the log
+sometimes chose every agent that the new policy may choose.
 """
 
 import math
@@ -22,8 +22,8 @@ __all__ = ["SMALL_SAMPLE", "Estimate", "doubly_robust", "ips", "snips"]
 SMALL_SAMPLE = 100
 """Effective sample size below which an estimate comes with a warning."""
 
-_HEAVY = 0.1  # share of all weight on one decision from which it is said
-_UNBALANCED = 4.0  # standard errors of the mean weight from 1
+_HEAVY = 0.1  # share of all weight on one decision above which there is a warning
+_UNBALANCED = 4.0  # standard errors between the mean weight and 1 above which there is one
 
 
 @dataclass(frozen=True)
@@ -35,14 +35,14 @@ class Estimate:
     method : str
         "IPS", "SNIPS" or "doubly robust".
     interval : Interval
-        By the normal law; too narrow where ``notes`` warn of a small sample.
+        By the normal approximation; too narrow if ``notes`` warn of a small sample.
     effective_sample_size : float
-        (sum of weights)² / sum of squared weights (Kish, *Survey Sampling*,
-        1965): how many decisions of the new policy the log is worth.
+        (sum of weights)² / sum of squared weights (Kish, *Survey Sampling*, 1965): the
+        number of decisions of the new policy that the log is worth.
     tasks, left_out : int
-        Decisions used, and those left out for want of a reward.
+        Decisions used, and decisions left out because their reward is unknown.
     notes : tuple of str
-        Warnings; empty where there is nothing to warn of.
+        Warnings.
     """
 
     method: str
@@ -70,7 +70,7 @@ def ips(
 ) -> Estimate:
     """Inverse propensity scoring: the mean of w r with w = target / propensity.
 
-    Horvitz & Thompson, J. Am. Stat. Assoc. 47 (1952). Without bias; wide where
+    Horvitz & Thompson, J. Am. Stat. Assoc. 47 (1952). Unbiased; the interval is wide if
     weights are large.
 
     Parameters
@@ -78,11 +78,11 @@ def ips(
     chosen : array_like of int, shape (tasks,)
         The agent that the log chose, as a column of ``target``.
     propensity : array_like, shape (tasks,)
-        Probability, above 0, with which it was chosen.
+        The probability, above 0, with which that agent was chosen.
     reward : array_like, shape (tasks,)
-        What it earned. Decisions with NaN are left out and counted.
+        The reward of the decision. Decisions with NaN are left out and counted.
     target : array_like, shape (tasks, agents)
-        Probability with which the new policy chooses each agent; rows sum to 1.
+        The probability with which the new policy chooses each agent; rows sum to 1.
     level : float
         Confidence level.
 
@@ -106,11 +106,11 @@ def snips(
     """Self-normalised IPS: the sum of w r over the sum of w.
 
     Swaminathan & Joachims, "The Self-Normalized Estimator for Counterfactual
-    Learning" (NeurIPS 2015). A little biased, never outside the rewards seen, usually
-    narrower than IPS. The interval is by linearisation (delta method).
+    Learning" (NeurIPS 2015). Slightly biased, never outside the range of the rewards,
+    usually narrower than IPS. The interval is by linearisation (delta method).
 
-    Parameters and errors are those of :func:`ips`; also a CorpusError where all
-    weights are 0, because the log never chose what the new policy would.
+    Parameters and errors are those of :func:`ips`; also a CorpusError if all weights are
+    0, because the log never chose an agent that the new policy would choose.
     """
     log = _read(chosen, propensity, reward, target)
     total = log.weight.sum()
@@ -130,24 +130,24 @@ def doubly_robust(
     *,
     level: float = 0.95,
 ) -> Estimate:
-    """A prediction of every reward, corrected by IPS where the truth was seen.
+    """Doubly robust: a prediction of every reward, corrected by IPS where a reward is known.
 
     The mean of sum_a target(a) predicted(a) + w (r - predicted(chosen)) (Dudík,
-    Langford & Li, "Doubly Robust Policy Evaluation and Learning", ICML 2011). Without
-    bias where either the propensities or the predictions are right; narrow where the
-    predictions are good.
+    Langford & Li, "Doubly Robust Policy Evaluation and Learning", ICML 2011). Unbiased
+    if either the propensities or the predictions are right; narrow if the predictions are
+    good.
 
     Parameters
     ----------
     chosen, propensity, reward, target, level
-        As :func:`ips`.
+        As for :func:`ips`.
     predicted : array_like, shape (tasks, agents)
-        Predicted reward of every agent, from a model that did not see these rewards.
+        Predicted reward of every agent, from a model that was not fitted on these rewards.
 
     Raises
     ------
     CorpusError
-        As :func:`ips`; or if a prediction is NaN.
+        As for :func:`ips`; or if a prediction is NaN.
     """
     log = _read(chosen, propensity, reward, target)
     guess = matrix("predicted rewards", predicted, np.shape(target))
@@ -178,19 +178,19 @@ def _read(chosen: ArrayLike, propensity: ArrayLike, reward: ArrayLike, target: A
     wrong = np.flatnonzero(~((chance > 0) & (chance <= 1)))
     if wrong.size:
         raise CorpusError(
-            f"propensities: {chance[wrong[0]]} at decision {wrong[0]}; what was chosen had a "
-            "probability above 0 and up to 1"
+            f"propensities: {chance[wrong[0]]} at decision {wrong[0]}; a probability above 0 and "
+            "up to 1 is needed"
         )
     earned = column("rewards", reward, tasks)
     known = ~np.isnan(earned)
     if not known.any():
-        raise CorpusError("rewards: none is known; there is nothing to estimate from")
+        raise CorpusError("rewards: none is known; one or more are needed for an estimate")
     weight = taken(new, played) / chance
     return _Log(played[known], earned[known], new[known], weight[known], known)
 
 
 def _estimate(method: str, terms: NDArray[np.float64], log: _Log, level: float) -> Estimate:
-    """The mean of the terms with its interval, and what the weights give to worry about."""
+    """The mean of the terms with its interval, and warnings about the weights."""
     if not 0 < level < 1:
         raise SimulationError(f"level={level}: a confidence level between 0 and 1 is needed")
     tasks = terms.size
@@ -215,7 +215,7 @@ def _warnings(weight: NDArray[np.float64], size: float) -> tuple[str, ...]:
     if size < SMALL_SAMPLE:
         notes.append(
             f"effective sample size {size:.1f} of {weight.size:,}: below {SMALL_SAMPLE}, "
-            "the interval is not to be trusted"
+            "so the interval is unreliable"
         )
     total = float(weight.sum())
     if total and float(weight.max()) / total > _HEAVY:

@@ -1,9 +1,8 @@
-"""Outcome matrices and choices: the checks, and means that say what they leave out.
+"""Checks of outcome matrices and choices, and means that count the tasks they leave out.
 
-An outcome matrix has a row a task and a column an agent, NaN where nothing was
-recorded. Nothing is filled in and nothing dropped in silence: a figure over tasks
-comes with how many tasks went into it and how many were left out for want of an
-outcome.
+An outcome matrix has a row per task and a column per agent, with NaN where nothing was
+recorded. Nothing is imputed and nothing is dropped silently: a mean over tasks comes with
+the number of tasks in it and the number left out because an outcome is missing.
 """
 
 from dataclasses import dataclass
@@ -18,9 +17,9 @@ __all__ = ["Mean", "choices", "column", "complete", "matrix", "mean_of", "taken"
 
 @dataclass(frozen=True)
 class Mean:
-    """A mean over tasks, and on how many it stands.
+    """A mean over tasks, the number of tasks in it, and the number left out.
 
-    ``value`` is NaN where no task is left.
+    ``value`` is NaN if no task is left.
     """
 
     value: float
@@ -36,7 +35,7 @@ class Mean:
 
 
 def mean_of(values: NDArray[np.float64]) -> Mean:
-    """Mean of the values that are not NaN, the others counted as left out."""
+    """Mean of the values that are not NaN; the others are counted as left out."""
     known = values[~np.isnan(values)]
     value = float(known.mean()) if known.size else float("nan")
     return Mean(value, known.size, values.size - known.size)
@@ -50,14 +49,14 @@ def matrix(what: str, values: ArrayLike, shape: tuple[int, ...] | None = None) -
     CorpusError
         If they are not such a matrix, or not of ``shape``.
     """
-    array = np.asarray(values, dtype=np.float64)
+    array = _numbers(what, values)
     if array.ndim != 2 or 0 in array.shape:
         raise CorpusError(
-            f"{what}: shape {array.shape}; a row a task and a column an agent are needed"
+            f"{what}: shape {array.shape}; a row per task and a column per agent are needed"
         )
     if shape is not None and array.shape != shape:
-        raise CorpusError(f"{what}: shape {array.shape}; {shape} is needed, as the qualities have")
-    return _finite(what, array)
+        raise CorpusError(f"{what}: shape {array.shape}; {shape} is needed, as for the qualities")
+    return array
 
 
 def column(what: str, values: ArrayLike, tasks: int | None = None) -> NDArray[np.float64]:
@@ -66,17 +65,21 @@ def column(what: str, values: ArrayLike, tasks: int | None = None) -> NDArray[np
     Raises
     ------
     CorpusError
-        If they are not one value a task.
+        If they are not one value per task.
     """
-    array = np.asarray(values, dtype=np.float64)
+    array = _numbers(what, values)
     if array.ndim != 1 or array.size == 0:
-        raise CorpusError(f"{what}: shape {array.shape}; one value a task is needed")
+        raise CorpusError(f"{what}: shape {array.shape}; one value per task is needed")
     if tasks is not None and array.size != tasks:
         raise CorpusError(f"{what}: {array.size:,} values for {tasks:,} tasks")
-    return _finite(what, array)
+    return array
 
 
-def _finite(what: str, array: NDArray[np.float64]) -> NDArray[np.float64]:
+def _numbers(what: str, values: ArrayLike) -> NDArray[np.float64]:
+    try:
+        array = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise CorpusError(f"{what}: not an array of numbers ({error})") from None
     if np.isinf(array).any():
         where = tuple(int(i) for i in np.argwhere(np.isinf(array))[0])
         raise CorpusError(f"{what}: infinite at {where}; a number, or NaN for unknown, is needed")
@@ -84,12 +87,12 @@ def _finite(what: str, array: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def choices(chosen: ArrayLike, tasks: int, agents: int) -> NDArray[np.intp]:
-    """``chosen`` as an agent's index a task, shape (tasks,).
+    """``chosen`` as the index of an agent per task, shape (tasks,).
 
     Raises
     ------
     CorpusError
-        If there is not one whole number a task, from 0 to ``agents`` - 1.
+        If there is not one whole number per task, from 0 to ``agents`` - 1.
     """
     array = np.asarray(chosen)
     if array.shape != (tasks,) or not np.issubdtype(array.dtype, np.integer):
@@ -105,14 +108,13 @@ def choices(chosen: ArrayLike, tasks: int, agents: int) -> NDArray[np.intp]:
 
 
 def taken(values: NDArray[np.float64], chosen: NDArray[np.intp]) -> NDArray[np.float64]:
-    """What the chosen agents got, shape (tasks,)."""
+    """The values of the chosen agents, shape (tasks,)."""
     return values[np.arange(chosen.size), chosen]
 
 
 def complete(*matrices: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Which tasks have an outcome of every agent in every matrix, shape (tasks,).
 
-    Comparisons between agents use these alone, so that all sides stand on the
-    same tasks.
+    Comparisons between agents use only these, so that all sides have the same tasks.
     """
     return ~np.any([np.isnan(each).any(axis=1) for each in matrices], axis=0)

@@ -1,12 +1,11 @@
-"""What a comparison returns: tidy figures, ranked tables, verdicts and plots."""
+"""The result of ``compare()``: metrics of every run, ranked tables, verdicts and plots."""
 
-import importlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -28,21 +27,35 @@ from routingsim.evaluation.intervals import (
     versus,
 )
 from routingsim.evaluation.metrics.routerbench import aiq
+from routingsim.evaluation.tabular import Tabular, records
 from routingsim.simulation.export import write_table
 from routingsim.simulation.statistics import Interval
 
-__all__ = ["Settings", "Study"]
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
-_PER_TASK = ("quality", "cost")  # known task by task: the corpus is a sample, too
+__all__ = ["Study", "StudySettings"]
+
+_PER_TASK = ("quality", "cost")  # known for each task, so their intervals allow for the sample
 _INDEX = {name: k for k, name in enumerate(METRICS)}
 
 
 @dataclass(frozen=True)
-class Settings:
+class StudySettings:
     """What all runs of a study share.
 
-    Replication r uses ``seed + r``. ``objective`` is the latency in seconds within
-    which an answer counts for goodput, ``right`` the least quality of a right one.
+    Attributes
+    ----------
+    seed : int
+        Replication r uses ``seed + r``.
+    replications : int
+        Runs of each policy at each load.
+    tasks : int
+        Tasks of each run.
+    objective : float
+        Latency (s) within which an answer counts for goodput.
+    right : float
+        Lowest quality of a right answer.
     """
 
     seed: int
@@ -53,22 +66,22 @@ class Settings:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Study:
+class Study(Tabular):
     """Policies x loads x replications; made by :func:`routingsim.compare`.
 
     Attributes
     ----------
     kinds : mapping of str to str
-        Each name's kind, "policy" or "control", policies first; the first policy is
-        the baseline that verdicts are against, and whose mix of agents or cost the
-        controls zero router, shuffle and length have.
+        The kind of each name, "policy" or "control", policies first. The first policy is
+        the baseline: verdicts compare with it, and the controls zero router, shuffle and
+        length have its mix of agents or its cost.
     in_sample : mapping of str to bool
         Whether a policy was fitted or chosen on the very tasks it is scored on, which
         flatters it.
     loads : tuple of float
         Shares of ``capacity`` (tasks/s).
     arrivals : str
-        The shape that was scaled to each load.
+        The arrival process that was scaled to each load.
     cells : mapping
         ``(name, load)`` to its :class:`~routingsim.evaluation.cell.Cell`.
     """
@@ -80,11 +93,11 @@ class Study:
     loads: tuple[float, ...]
     capacity: float
     arrivals: str
-    settings: Settings
+    settings: StudySettings
     cells: Mapping[tuple[str, float], Cell]
     _tables: dict[tuple[float, str], pd.DataFrame] = field(default_factory=dict, init=False)
 
-    # -- figures --------------------------------------------------------------------
+    # -- metrics ------------------------------------------------------------------------
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -93,12 +106,12 @@ class Study:
 
     @property
     def baseline(self) -> str:
-        """The policy that verdicts are against."""
+        """The policy that verdicts compare with."""
         return self.names[0]
 
     @property
     def rates(self) -> tuple[float, ...]:
-        """Arrivals a second at each of the loads."""
+        """Arrival rate (tasks/s) at each of the loads."""
         return tuple(load * self.capacity for load in self.loads)
 
     @cached_property
@@ -108,22 +121,23 @@ class Study:
 
     @property
     def ranked_by(self) -> str:
-        """The metric of the ranking: goodput, or mean latency where no quality is recorded."""
+        """The metric of the ranking: goodput, or mean latency if no quality is recorded."""
         return "goodput" if self.recorded else "latency_mean"
 
     @cached_property
     def runs(self) -> pd.DataFrame:
-        """A row a run: policy, kind, load, rate, replication, verdict and every metric."""
+        """A row per run: policy, kind, load, rate, replication, verdict and every metric."""
         frames = []
         for (name, load), cell in self.cells.items():
-            frame = pd.DataFrame(cell.figures, columns=list(METRICS))
-            frame.insert(0, "verdict", list(cell.verdicts))
-            frame.insert(0, "replication", np.arange(len(frame)))
-            frame.insert(0, "rate", load * self.capacity)
-            frame.insert(0, "load", load)
-            frame.insert(0, "kind", self.kinds[name])
-            frame.insert(0, "policy", name)
-            frames.append(frame)
+            about = {
+                "policy": name,
+                "kind": self.kinds[name],
+                "load": load,
+                "rate": load * self.capacity,
+                "replication": np.arange(len(cell.figures)),
+                "verdict": list(cell.verdicts),
+            }
+            frames.append(pd.DataFrame(about | dict(zip(METRICS, cell.figures.T, strict=True))))
         return pd.concat(frames, ignore_index=True)
 
     def values(self, name: str, load: float, metric: str) -> NDArray[np.float64]:
@@ -131,9 +145,9 @@ class Study:
         return self._cell(name, load).figures[:, _position(metric)]
 
     def interval(self, name: str, load: float, metric: str) -> Interval:
-        """A metric's 95 % interval over replications; for quality and cost over tasks as well.
+        """The 95 % interval of a metric over replications; of quality and cost over tasks too.
 
-        Infinite, without a half-width, where a replication is (cost per right answer).
+        Infinite, with a half-width of NaN, if a replication is (cost per right answer).
         """
         values = self.values(name, load, metric)
         if np.isinf(values).any():
@@ -145,36 +159,33 @@ class Study:
     def differences(
         self, metric: str, load: float, *, baseline: str | None = None
     ) -> dict[str, Difference]:
-        """Every other policy and control less the baseline, with verdicts.
+        """The difference of every other policy and control from the baseline, with verdicts.
 
-        All are compared run by run under common random numbers (paired t); quality
-        and cost also task by task, by a paired bootstrap that allows for the corpus
-        being a sample (:func:`routingsim.evaluation.intervals.paired_two_way`). The
-        other metrics are of this corpus. The verdicts at one load hold together
-        (Holm). Pairs with an infinite value are left out and counted.
+        All are compared run by run under common random numbers (paired t); quality and
+        cost also task by task, which allows for the corpus being a sample
+        (:func:`routingsim.evaluation.intervals.paired_two_way`). The other metrics are of
+        this corpus. The verdicts at one load hold together (Holm). Pairs with an infinite
+        value are left out and counted.
         """
-        _position(metric)
-        against = self.baseline if baseline is None else baseline
-        others = [name for name in self.names if name != against]
+        per_task = metric in _PER_TASK
 
         def of(name: str) -> Any:
             found = self.values(name, load, metric)
             found = np.where(np.isinf(found), np.nan, found)
-            if metric not in _PER_TASK:
-                return found
-            return getattr(self._cell(name, load), metric), found
+            return (getattr(self._cell(name, load), metric), found) if per_task else found
 
+        against = self.baseline if baseline is None else baseline
         return versus(
             of(against),
-            {name: of(name) for name in others},
-            test=paired_two_way if metric in _PER_TASK else paired_t,
+            {name: of(name) for name in self.names if name != against},
+            test=paired_two_way if per_task else paired_t,
             higher_is_better=metric in HIGHER_IS_BETTER,
         )
 
     def uses_text(self, name: str, load: float | None = None) -> TextUse:
-        """Whether a policy's choices fit their tasks better than their shuffle does.
+        """Whether a policy's choices fit their tasks better than the same choices shuffled.
 
-        By the choices of all replications at a load, the first one by default.
+        Tests the choices of all replications at a load, by default the first.
 
         Raises
         ------
@@ -188,58 +199,59 @@ class Study:
     def _outcomes(self) -> NDArray[np.float64]:
         return self.corpus.outcome("quality", [agent.recorded_as for agent in self.pool])
 
+    @property
+    def _policies(self) -> list[str]:
+        return [name for name, kind in self.kinds.items() if kind == "policy"]
+
     def aiq(
         self, load: float, names: Sequence[str] | None = None, *, metric: str = "quality_in_time"
     ) -> Interval:
         """RouterBench's AIQ under load: mean quality of the hull over a range of costs.
 
-        By default the points are the policies (a router at several settings is as many
-        policies) and quality is that of answers in time. The range is the same at
-        every load, from the least to the highest mean cost of a point at any load, so
-        AIQs of one study compare. The interval is over replications.
+        The points are the policies (a router at several settings is several policies), or
+        those in ``names``. Quality is that of answers in time. The range of costs is the
+        same at every load, from the lowest to the highest mean cost of a point at any
+        load, so that AIQs of one study can be compared. The interval is over replications.
 
         Raises
         ------
         CorpusError
             If the corpus records no quality.
         """
-        points = [n for n, kind in self.kinds.items() if kind == "policy"]
-        points = points if names is None else list(names)
+        points = self._policies if names is None else list(names)
         means = [self.values(n, at, "cost").mean() for n in points for at in self.loads]
-        reached = [
-            aiq(
-                [self.values(n, load, "cost")[r] for n in points],
-                [self.values(n, load, metric)[r] for n in points],
-                c_min=min(means),
-                c_max=max(means),
-            )
-            for r in range(self.settings.replications)
-        ]
-        return t_interval(reached)
+        cost = np.array([self.values(n, load, "cost") for n in points])
+        quality = np.array([self.values(n, load, metric) for n in points])
+        return t_interval(
+            [
+                aiq(cost[:, r], quality[:, r], c_min=min(means), c_max=max(means))
+                for r in range(self.settings.replications)
+            ]
+        )
 
     def apgr(
         self, load: float, names: Sequence[str] | None = None, *, metric: str = "quality_in_time"
     ) -> Interval:
-        """RouteLLM's APGR under load, of a study of two agents.
+        """RouteLLM's APGR under load, for a study with two agents.
 
-        By default the points are the policies (a router at several settings is as many
-        policies), and quality is that of answers in time, against the share of tasks
-        that the strong agent gets. Either agent alone is at an end of the curve. The
-        gap that is recovered is that of recorded quality, without a clock and so the
-        same at every load: APGRs of one study compare, and with time to spare this is
-        :func:`routingsim.evaluation.apgr`. The interval is over replications.
+        The points are the policies, or those in ``names``: quality of answers in time
+        against the share of tasks sent to the strong agent. The curve ends at each agent
+        alone. The gap to be recovered is that of recorded quality, without time limits
+        and the same at every load, so that APGRs of one study can be compared; when all
+        answers are in time this is :func:`routingsim.evaluation.apgr`. The interval is
+        over replications.
 
         Raises
         ------
         SimulationError
-            If the pool has not two agents, or one of them alone is not in the study.
+            If the pool does not have two agents, or one of them alone is not in the study.
         CorpusError
             If the corpus records no quality.
         """
         if len(self.pool) != 2:
             raise SimulationError(
-                f"APGR is of two agents, and this pool has {len(self.pool)}: compare with a pool "
-                "of a weak and a strong one, or take aiq()"
+                f"APGR is defined for two agents, and this pool has {len(self.pool)}: compare "
+                "with a pool of a weak and a strong one, or use aiq()"
             )
         known = np.isfinite(self._outcomes).all(axis=1)
         if not known.any():
@@ -251,13 +263,12 @@ class Study:
         for name in self.names:
             sent = self._cell(name, load).times.sum(axis=0)
             share[name] = float(sent[strong] / sent.sum())
-        points = [n for n, kind in self.kinds.items() if kind == "policy"]
-        points = points if names is None else list(names)
+        points = self._policies if names is None else list(names)
         for end, agent in ((0.0, weak), (1.0, strong)):
             ends = [name for name in self.names if share[name] == end]
             if not ends:
                 raise SimulationError(
-                    "APGR needs either agent alone at the ends of the curve: add "
+                    "APGR needs each agent alone at an end of the curve: add "
                     f"'static:{self.pool.ids[agent]}' to the policies"
                 )
             points += [] if set(ends) & set(points) else ends[:1]
@@ -270,14 +281,13 @@ class Study:
         return t_interval((area - alone[weak]) / gap if gap > 0 else np.full(area.size, np.nan))
 
     def table(self, load: float | None = None, *, by: str | None = None) -> pd.DataFrame:
-        """The ranking at a load (the last one by default), best first.
+        """The ranking at a load (by default the last), best first.
 
-        Columns: rank, policy, kind, each of the main metrics with its half-width, the
-        share of tasks answered, the stability verdict of most replications, the
-        verdict against the baseline on the ranking metric ``by``, ``uses_text`` of
-        each policy (whether it beats its own shuffle at this load, Holm over the
-        policies; None for controls and where no quality is recorded), and
-        ``in_sample``.
+        Columns: rank, policy, kind; each of the main metrics with its half-width; the
+        share of tasks answered; the stability verdict of most replications; the verdict
+        against the baseline on the ranking metric ``by``; ``uses_text`` of each policy
+        (whether it beats its own choices shuffled at this load, Holm over the policies;
+        None for controls and if no quality is recorded); and ``in_sample``.
         """
         load = self.loads[-1] if load is None else load
         metric = self.ranked_by if by is None else by
@@ -309,9 +319,8 @@ class Study:
     def _text_users(self, load: float) -> dict[str, bool]:
         if not np.isfinite(self._outcomes).all(axis=1).any():
             return {}
-        names = [name for name, kind in self.kinds.items() if kind == "policy"]
-        p = holm([self.uses_text(name, load).p_value for name in names])
-        return dict(zip(names, (p <= 0.05).tolist(), strict=True))
+        p = holm([self.uses_text(name, load).p_value for name in self._policies])
+        return dict(zip(self._policies, (p <= 0.05).tolist(), strict=True))
 
     @property
     def _main(self) -> list[str]:
@@ -328,14 +337,15 @@ class Study:
                 f"loads {', '.join(map(str, self.loads))}"
             ) from None
 
-    # -- for machines and people --------------------------------------------------------
+    # -- for programs and people --------------------------------------------------------
+
+    def to_frame(self) -> pd.DataFrame:
+        """The rankings at all loads in one table, the load in the first column."""
+        frames = [self.table(load) for load in self.loads]
+        return pd.concat(frames, keys=self.loads, names=["load"]).reset_index(level="load")
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain Python values, NaN as None: what ``--json`` prints."""
-        tables = {}
-        for load in self.loads:
-            frame = self.table(load)
-            tables[str(load)] = frame.astype(object).where(frame.notna(), None).to_dict("records")
+        """Plain Python values, ready for JSON, NaN as None: what ``--json`` prints."""
         return {
             "corpus": self.corpus.name,
             "sha256": self.corpus.sha256,
@@ -347,7 +357,7 @@ class Study:
             "rates": dict(zip(map(str, self.loads), self.rates, strict=True)),
             "latencies": "simulated",
             "settings": asdict(self.settings),
-            "loads": tables,
+            "loads": {str(load): records(self.table(load)) for load in self.loads},
         }
 
     def __repr__(self) -> str:
@@ -367,18 +377,13 @@ class Study:
         def render(names: Sequence[str]) -> str:
             return table.assign(policy=names).to_string(index=False, float_format="%.3g")
 
-        return "\n".join(
-            [
-                display.wrapped(first),
-                display.wrapped(second),
-                display.fitted(table["policy"].tolist(), render),
-            ]
-        )
+        text = display.fitted(table["policy"].tolist(), render)
+        return "\n".join([display.wrapped(first), display.wrapped(second), text])
 
     @property
     def _title(self) -> tuple[str, str]:
-        """What was run, and what the table is of."""
-        policies = sum(kind == "policy" for kind in self.kinds.values())
+        """What was run, and what the table shows."""
+        policies = len(self._policies)
         return (
             f"Study: {policies} policies and {len(self.names) - policies} controls at loads "
             f"{', '.join(f'{load:g}' for load in self.loads)} x {self.settings.replications} "
@@ -387,9 +392,9 @@ class Study:
             "latencies are simulated:",
         )
 
-    def _repr_html_(self) -> str:
+    def to_html(self) -> str:
+        """What a notebook shows: the ranking at the last load."""
         first, second = self._title
-        frame = self.table()
         figures = list(dict.fromkeys([self.ranked_by, *self._main]))
         rows = [
             [
@@ -399,56 +404,58 @@ class Study:
                 row["stability"],
                 row["verdict"],
             ]
-            for row in frame.head(display.MOST_ROWS).to_dict("records")
+            for row in self.table().head(display.MOST_ROWS).to_dict("records")
         ]
         heads = ["policy", "kind", *(name.replace("_", " ") for name in figures)]
-        return display.card(
-            first,
-            display.table([*heads, "stability", f"against {self.baseline}"], rows),
-            [f"{second[:-1]}."],
-        )
+        heads += ["stability", f"against {self.baseline}"]
+        return display.card(first, display.table(heads, rows), [f"{second[:-1]}."])
+
+    # The report stands a layer above: these few methods import it when they are called.
 
     def plot_frontier(
-        self, load: float | None = None, ax: Any = None, *, against: str = "cost"
-    ) -> Any:
+        self, load: float | None = None, ax: "Axes | None" = None, *, against: str = "cost"
+    ) -> "Axes":
         """Quality against cost, or a latency, with the frontier and the controls; returns the Axes.
 
         ``against`` is ``cost`` or ``latency_mean``, ``_p50``, ``_p95``, ``_p99``.
         """
-        return _plots().plot_frontier(self, load=load, ax=ax, against=against)
+        from routingsim.report.frontier import plot_frontier
 
-    def plot_load(self, metric: str | None = None, ax: Any = None) -> Any:
-        """A metric against load, a line a policy with its interval; returns the Axes.
+        return plot_frontier(self, load, ax, against=against)
+
+    def plot_load(self, metric: str | None = None, ax: "Axes | None" = None) -> "Axes":
+        """A metric against load, a line per policy with its interval; returns the Axes.
 
         ``aiq`` and ``apgr`` are those of the policies together.
         """
-        return _plots().plot_load(self, metric=metric, ax=ax)
+        from routingsim.report import study_plots
 
-    def plot_regret(self, load: float | None = None, ax: Any = None) -> Any:
+        return study_plots.plot_load(self, metric, ax)
+
+    def plot_regret(self, load: float | None = None, ax: "Axes | None" = None) -> "Axes":
         """Cumulative regret over the run against the best agent of each task; returns the Axes."""
-        return _plots().plot_regret(self, load=load, ax=ax)
+        from routingsim.report import study_plots
+
+        return study_plots.plot_regret(self, load, ax)
+
+    def report(self, path: str | Path) -> Path:
+        """Write the one-file report: HTML, or Markdown or JSON for ``.md`` or ``.json``."""
+        from routingsim.report.html import write_study
+
+        return write_study(self, path)
 
     def write(self, path: str | Path) -> Path:
-        """Write ``runs``, a row a run, as CSV, Parquet or JSON lines by the end of the name.
+        """Write ``runs``, a row per run, as CSV, Parquet or JSON lines by the file's suffix.
 
         Raises
         ------
         SimulationError
-            If the name ends otherwise, or the file cannot be written.
+            If the suffix is another, or the file cannot be written.
         """
         return write_table(self.runs, path)
-
-    def report(self, path: str | Path) -> Path:
-        """Write the one-file report, HTML or by suffix ``.md`` or ``.json``; returns its path."""
-        return importlib.import_module("routingsim.report.html").write_study(self, path)
 
 
 def _position(metric: str) -> int:
     if metric not in _INDEX:
         raise SimulationError(f"no metric {metric!r}: there are {', '.join(METRICS)}")
     return _INDEX[metric]
-
-
-def _plots() -> Any:
-    """The plots stand a floor above: looked up when asked for, as pandas does."""
-    return importlib.import_module("routingsim.report.study_plots")

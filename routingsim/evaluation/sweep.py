@@ -1,7 +1,7 @@
-"""``sweep()``: how many slots of which agent for a latency objective and a budget.
+"""``sweep()``: how many slots each agent needs for a latency objective and a budget.
 
-Every combination of slots is replayed under the same seeds, so that two of them meet
-the same arrivals, texts and service noise and differ by their slots alone.
+Every combination of slots is replayed under the same seeds: all meet the same arrivals,
+texts and service noise, and differ only in their slots.
 """
 
 import itertools
@@ -17,9 +17,11 @@ from routingsim.agents import AgentPool
 from routingsim.corpora.corpus import Corpus
 from routingsim.errors import SimulationError
 from routingsim.evaluation.intervals import t_interval
+from routingsim.evaluation.tabular import Tabular
 from routingsim.policies.kernel import OK, Kernel
 from routingsim.policies.policy import Policy, make_policy
 from routingsim.simulation.arrivals import Arrivals, parse_arrivals
+from routingsim.simulation.arrivals.checks import is_finite, is_whole
 from routingsim.simulation.faults import ONE_TRY, Retries
 from routingsim.simulation.result import ReplayResult
 from routingsim.simulation.scenario import prepare
@@ -29,28 +31,28 @@ __all__ = ["Sweep", "sweep"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Sweep:
-    """What each combination of slots costs, and how quickly it answers.
+class Sweep(Tabular):
+    """Cost and latency of each combination of slots.
 
     Attributes
     ----------
     frame : DataFrame
-        A row a combination; the index has a level of slots for each agent that was
-        varied. Columns:
+        A row per combination; the index has a level for each agent that was varied, with
+        its number of slots. Columns:
 
         - slots: of the whole pool
         - usd_per_hour: tokens and rent
         - p95, p95_half_width: latency (s) of answers
-        - within, within_half_width: share of all tasks that arrived after the
-          warm-up and were answered within the objective; lost tasks were not
+        - within, within_half_width: share of all tasks that arrived after the warm-up and
+          were answered within the objective; lost tasks count as not answered
         - offered_max: highest offered load of an agent
-        - verdict: "met" where the whole interval of ``within`` is at or above
-          ``share`` and no agent's queue grows without end, "missed" where the whole
-          interval is below, else "open": more replications or tasks would tell
+        - verdict: "met" if the whole interval of ``within`` is at or above ``share`` and
+          no queue grows without bound, "missed" if the whole interval is below, else
+          "open": decided by more replications or tasks
     objective : float
         Latency in seconds.
     share : float
-        Of all tasks, to be answered within the objective.
+        Share of all tasks to be answered within the objective.
     """
 
     frame: pd.DataFrame
@@ -66,8 +68,12 @@ class Sweep:
             f"{self.objective:g} s: {said}"
         )
 
+    def to_frame(self) -> pd.DataFrame:
+        """``frame`` with the numbers of slots as columns."""
+        return self.frame.reset_index()
+
     def frontier(self) -> pd.DataFrame:
-        """The combinations that no other beats on cost and p95 at once, cheapest first."""
+        """The combinations that no other beats on both cost and p95, cheapest first."""
         ordered = self.frame.dropna(subset=["p95"]).sort_values(by=["usd_per_hour", "p95"])
         before = ordered["p95"].cummin().shift(fill_value=np.inf)
         return ordered.loc[ordered["p95"] < before, :]
@@ -78,7 +84,7 @@ class Sweep:
         Parameters
         ----------
         budget : float
-            USD an hour, at most.
+            Highest cost, in USD per hour.
         """
         good = (self.frame["verdict"] == "met") & (self.frame["usd_per_hour"] <= budget)
         return self.frame.loc[good, :].sort_values(by=["usd_per_hour", "p95"])
@@ -89,7 +95,7 @@ def sweep(
     pool: AgentPool,
     policy: str | Policy | Kernel | Callable[..., int] = "threshold",
     *,
-    slots: Mapping[str, Iterable[int]],
+    slots: Mapping[str, int | Iterable[int]],
     arrivals: str | Arrivals,
     objective: float,
     share: float = 0.95,
@@ -106,18 +112,18 @@ def sweep(
     ----------
     corpus, pool, policy, tasks, retries, service
         As for :func:`routingsim.replay`.
-    slots : mapping of str to iterable of int
+    slots : mapping of str to int or iterable of int
         The numbers of slots to try, by agent id. Other agents keep theirs.
     arrivals : str or arrival process
-        The same for all: what is to be served.
+        The traffic to be served, the same for all combinations.
     objective : float
         Latency in seconds.
     share : float
-        Of all tasks, to be answered within the objective; 0.95 asks for p95.
+        Share of all tasks to be answered within the objective; 0.95 asks for p95.
     rent : float or mapping of str to float
-        USD that a slot costs an hour, used or not; of all agents, or by id.
+        USD per slot and hour, used or not: of all agents, or by agent id.
     replications : int
-        Runs of each combination, 2 or more; replication r uses seed + r.
+        Runs of each combination, 2 or more; replication r uses ``seed + r``.
     seed : int
 
     Raises
@@ -125,15 +131,14 @@ def sweep(
     AgentError
         If ``slots`` or ``rent`` names an agent that is not in the pool.
     SimulationError
-        If a setting is out of its range.
+        If a parameter is out of its range or of the wrong type.
     """
-    tried = {agent: _counts(agent, counts, pool) for agent, counts in slots.items()}
-    if not tried or replications < 2 or not objective > 0 or not 0 < share < 1:
+    if not isinstance(slots, Mapping):
         raise SimulationError(
-            f"slots for {len(tried)} agents, replications={replications}, "
-            f"objective={objective}, share={share}: one agent or more, 2 replications or more, "
-            "an objective above 0 s and a share between 0 and 1 are needed"
+            f"slots={slots!r}: numbers of slots by agent are needed, as {{'{pool.ids[0]}': [2, 4]}}"
         )
+    tried = {agent: _counts(agent, counts, pool) for agent, counts in slots.items()}
+    _check(len(tried), replications, objective, share)
     rents = _rents(rent, pool)
     arrivals = parse_arrivals(arrivals) if isinstance(arrivals, str) else arrivals
     rows = []
@@ -142,10 +147,26 @@ def sweep(
         sized = _sized(pool, dict(zip(tried, combination, strict=True)))
         made = make_policy(sized, policy, corpus)
         scene = prepare(corpus, sized, made, retries=retries, service=service)
-        runs = (scene.run(arrivals, seed=seed + r, tasks=tasks) for r in range(replications))
-        rows.append(_row([_figures(run, objective) for run in runs], sized, rents, share))
+        runs = [
+            _figures(scene.run(arrivals, seed=seed + r, tasks=tasks), objective)
+            for r in range(replications)
+        ]
+        rows.append(_row(runs, sized, rents, share))
     index = pd.MultiIndex.from_tuples(combinations, names=list(tried))
     return Sweep(pd.DataFrame(rows, index=index), objective, share)
+
+
+def _check(agents: int, replications: int, objective: float, share: float) -> None:
+    if (
+        not (agents and is_whole(replications) and is_finite(objective) and is_finite(share))
+        or replications < 2
+        or not (objective > 0 and 0 < share < 1)
+    ):
+        raise SimulationError(
+            f"slots for {agents} agents, replications={replications!r}, "
+            f"objective={objective!r}, share={share!r}: one agent or more, 2 replications or more, "
+            "an objective above 0 s and a share between 0 and 1 are needed"
+        )
 
 
 class _Figures(NamedTuple):
@@ -175,9 +196,9 @@ def _row(
 ) -> dict[str, float | int | str]:
     p95 = t_interval([run.p95 for run in runs])
     within = t_interval([run.within for run in runs])
-    # Callers who give up, or are turned away, keep a queue from growing without end.
-    endless = any(agent.patience is None and agent.queue_limit is None for agent in pool)
-    grows = endless and any(run.overloaded for run in runs)
+    # With a patience or a queue limit, a queue cannot grow without bound.
+    unbounded = any(agent.patience is None and agent.queue_limit is None for agent in pool)
+    grows = unbounded and any(run.overloaded for run in runs)
     tokens = float(np.mean([run.usd_per_hour for run in runs]))
     return {
         "slots": int(pool.column("concurrency").sum()),
@@ -206,14 +227,15 @@ def _sized(pool: AgentPool, counts: Mapping[str, int]) -> AgentPool:
     )
 
 
-def _counts(agent: str, counts: Iterable[int], pool: AgentPool) -> list[int]:
-    pool.index(agent)  # or an error that names those there are
-    found = [int(count) for count in counts]
-    if not found or min(found) < 1 or len(set(found)) < len(found):
+def _counts(agent: str, counts: int | Iterable[int], pool: AgentPool) -> list[int]:
+    pool.index(agent)  # raises an AgentError that names the agents of the pool
+    found = list(counts) if isinstance(counts, Iterable) else [counts]
+    whole = bool(found) and all(is_whole(count) and count >= 1 for count in found)
+    if not whole or len(set(found)) < len(found):
         raise SimulationError(
-            f"slots of {agent}: {found}; different whole numbers of 1 or more are needed"
+            f"slots of {agent}: {counts!r}; different whole numbers of 1 or more are needed"
         )
-    return found
+    return [int(count) for count in found]
 
 
 def _rents(rent: float | Mapping[str, float], pool: AgentPool) -> dict[str, float]:
@@ -223,5 +245,5 @@ def _rents(rent: float | Mapping[str, float], pool: AgentPool) -> dict[str, floa
     rents = dict.fromkeys(pool.ids, 0.0) | rents
     wrong = [f"{agent}={usd}" for agent, usd in rents.items() if not 0 <= usd < np.inf]
     if wrong:
-        raise SimulationError(f"rent: {wrong[0]}; USD an hour of 0 or more is needed")
+        raise SimulationError(f"rent: {wrong[0]}; USD per hour of 0 or more are needed")
     return rents

@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from routingsim.errors import SimulationError
-from routingsim.evaluation.metrics import non_decreasing_hull
+from routingsim.evaluation.metrics.routerbench import non_decreasing_hull
 from routingsim.evaluation.study import Study
 from routingsim.report.axes import (
     axes_or_new,

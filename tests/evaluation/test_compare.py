@@ -2,14 +2,8 @@
 
 import json
 import multiprocessing
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -18,54 +12,13 @@ import pandas as pd
 import pytest
 
 import routingsim as rs
-from routingsim.cli import main
 from routingsim.errors import PolicyError, SimulationError
 from routingsim.evaluation.cell import METRICS
 from routingsim.evaluation.study import Study
 from routingsim.policies import Policy, choose_kernel, draw, make_policy, static
-from routingsim.simulation.faults import Retries
 from routingsim.simulation.scenario import prepare
 
-COSTS = (0.001, 0.01, 0.03)
-QUALITY = (0.5, 0.7, 0.9)
-
-
-def pool() -> rs.AgentPool:
-    """Three agents, the dearer the better and the slower."""
-    return rs.AgentPool(
-        tuple(
-            rs.Agent(id=f"a{k}", name=f"A{k}", cost=COSTS[k], latency=1.0 + k, concurrency=4)
-            for k in range(3)
-        )
-    )
-
-
-def corpus(tasks: int = 60, *, seed: int = 0, quality: bool = True, text: bool = True) -> rs.Corpus:
-    """Tasks right or wrong by each agent at random, in two categories."""
-    rng = np.random.default_rng(seed)
-    number = np.arange(tasks)
-    columns: dict[str, Any] = {"id": number.astype(str), "arrived_at": number // 3 * 1.0}
-    columns["text"] = [f"task {k} " + "word " * (k % 9) if text else "" for k in range(tasks)]
-    if text:
-        columns["category"] = ["xy"[k % 2] for k in range(tasks)]
-    if quality:
-        right = rng.random((tasks, 3)) < QUALITY
-        for a in range(3):
-            columns[f"outcomes.a{a}.quality"] = right[:, a] * 1.0
-            columns[f"outcomes.a{a}.cost"] = COSTS[a]
-    return rs.Corpus.from_frame(pd.DataFrame(columns))
-
-
-def same(one: Study, other: Study) -> bool:
-    """Whether all figures are the same, bit for bit."""
-    fields = ("figures", "quality", "cost", "chosen", "regret")
-    return list(one.cells) == list(other.cells) and all(
-        cell.verdicts == other.cells[key].verdicts
-        and all(
-            getattr(cell, f).tobytes() == getattr(other.cells[key], f).tobytes() for f in fields
-        )
-        for key, cell in one.cells.items()
-    )
+from .samples import COSTS, POLICIES, SMALL, corpus, pool, same
 
 
 @choose_kernel
@@ -194,19 +147,6 @@ def test_replications_are_the_replays_of_their_seeds() -> None:
 # -- wherever it ran -----------------------------------------------------------------------
 
 
-def typed(bound: float) -> Callable[..., int]:
-    """A policy as a user would type it: a function of no module that can be imported."""
-
-    def first(task, pool, memory):
-        return 0 if task.d_var < bound else 2
-
-    return first
-
-
-POLICIES = ["threshold", "least-loaded", "thompson", typed(0.3)]
-SMALL: dict[str, Any] = {"loads": [0.4, 0.9], "replications": 3}
-
-
 @pytest.fixture(scope="module")
 def in_threads() -> Study:
     return rs.compare(corpus(), pool(), POLICIES, **SMALL)
@@ -309,24 +249,43 @@ def test_rates_are_loads_of_the_capacity() -> None:
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"loads": [0.5], "rates": [1.0]}, "one of them"),
-        ({"loads": []}, "one or more"),
+        ({"loads": [0.5], "rates": [1.0]}, "give one of them"),
+        ({"loads": []}, r"loads=\[\]: one or more numbers above 0"),
         ({"loads": [0.0]}, "above 0"),
+        ({"loads": "0.5"}, "loads='0.5': one or more numbers above 0"),
+        ({"loads": [0.5, "high"]}, "one or more numbers above 0"),
         ({"rates": [float("nan")]}, "above 0"),
         ({"loads": [0.5, 0.5]}, "twice"),
-        ({"replications": 0}, "0 replications"),
+        ({"replications": 0}, "replications=0"),
+        ({"replications": 2.5}, "replications=2.5"),
+        ({"replications": True}, "replications=True"),
         ({"objective": 0.0}, "objective=0.0"),
         ({"objective": float("inf")}, "objective=inf"),
+        ({"objective": "3 s"}, "objective='3 s'"),
+        ({"right": None}, "right=None"),
         ({"policies": []}, "0 policies"),
         ({"arrivals": "closed:users=3,think=1"}, "closed loop"),
         ({"arrivals": rs.Trace([0.0, 0.0])}, "no rate"),
         ({"tasks": 0}, "tasks=0"),
+        ({"controls": ["dice"]}, "no control 'dice' for this corpus; there are random, cheapest"),
+        ({"controls": 1}, "no control 1 for this corpus"),
     ],
 )
 def test_what_makes_no_study_is_refused(wrong: dict[str, Any], said: str) -> None:
     given = {"policies": ["random"], **wrong}
     with pytest.raises(SimulationError, match=said):
         rs.compare(corpus(), pool(), **given)
+
+
+def test_one_value_stands_for_a_list_of_one() -> None:
+    few: dict[str, Any] = {"replications": 2, "seed": 3}
+    one = rs.compare(corpus(), pool(), "random", loads=0.5, controls="oracle", **few)
+    many = rs.compare(corpus(), pool(), ["random"], loads=[0.5], controls=["oracle"], **few)
+    assert one.names == ("random", "oracle")
+    assert same(one, many)
+    by_rate = rs.compare(corpus(), pool(), "random", rates=one.rates[0], controls=False, **few)
+    assert by_rate.loads == pytest.approx((0.5,))
+    assert by_rate.names == ("random",)
 
 
 def test_unknown_policies_are_refused_and_one_may_stand_alone() -> None:
@@ -376,170 +335,6 @@ def test_one_load_and_one_replication_give_figures_without_intervals() -> None:
     assert np.isnan(table["goodput_hw"].to_numpy()).all()
     assert set(table["verdict"]) == {"baseline", "not distinguishable"}
     json.dumps(study.to_dict(), allow_nan=False)
-
-
-# -- resume ------------------------------------------------------------------------------
-
-
-def _again(path: Path, **changes: Any) -> tuple[Study, list[tuple[int, int]]]:
-    seen: list[tuple[int, int]] = []
-    study = rs.compare(
-        corpus(), pool(), **{"policies": POLICIES, **SMALL, **changes},
-        resume=path, progress=lambda *at: seen.append(at),
-    )  # fmt: skip
-    return study, seen
-
-
-def test_a_finished_study_is_read_not_run(tmp_path: Path, in_threads: Study) -> None:
-    path = tmp_path / "study.jsonl"
-    first, counted = _again(path)
-    assert counted[0] == (0, 24)
-    again, counted = _again(path)
-    assert counted == [(24, 24)]
-    assert same(first, again)
-    assert same(again, in_threads)
-
-
-@pytest.mark.parametrize("cut", [1, 9, 200, -1])
-def test_a_line_cut_short_is_done_again(cut: int, tmp_path: Path, in_threads: Study) -> None:
-    path = tmp_path / "study.jsonl"
-    _again(path)
-    *whole, last = path.read_bytes().splitlines(keepends=True)
-    path.write_bytes(b"".join(whole) + last[:cut])
-    study, counted = _again(path)
-    assert counted == [(23, 24), (24, 24)]
-    assert same(study, in_threads)
-    assert _again(path)[1] == [(24, 24)], "the file is whole again"
-
-
-def test_a_corrupt_line_is_named(tmp_path: Path) -> None:
-    path = tmp_path / "study.jsonl"
-    _again(path)
-    lines = path.read_bytes().splitlines(keepends=True)
-    for bad in (b"{oops}\n", b'{"key": "k"}\n', b"[]\n", b"\xff\n"):
-        path.write_bytes(b"".join([*lines[:2], bad, *lines[2:]]))
-        with pytest.raises(SimulationError, match=r"study\.jsonl:3: not a part"):
-            _again(path)
-
-
-def test_a_file_that_is_something_else_is_left_alone(tmp_path: Path) -> None:
-    path = tmp_path / "notes.txt"
-    for text in ("milk", "milk\n", '{"id": 1}'):
-        path.write_text(text)
-        with pytest.raises(SimulationError, match=r"notes\.txt:1: not a part"):
-            _again(path)
-        assert path.read_text() == text
-    with pytest.raises(SimulationError, match="nowhere"):
-        _again(tmp_path / "nowhere" / "study.jsonl")
-
-
-def first(task, pool, memory):
-    return 2 if task.d_var < 0.3 else 0
-
-
-@pytest.mark.parametrize(
-    ("changes", "known"),
-    [
-        ({"seed": 1}, 0),
-        ({"replications": 2}, 0),
-        ({"objective": 2.0}, 0),
-        ({"right": 0.9}, 0),
-        ({"service": "exponential"}, 0),
-        ({"retries": Retries(2)}, 0),
-        ({"arrivals": "gamma:1,cv=2"}, 0),
-        ({"arrivals": rs.Trace(np.arange(60.0))}, 0),
-        ({"loads": [0.4, 0.5]}, 12),
-        ({"policies": [*POLICIES[:3], first]}, 22),
-        ({"policies": [*POLICIES[:3], typed(0.4)]}, 22),
-    ],
-)
-def test_parts_of_another_study_are_not_taken(
-    changes: dict[str, Any], known: int, tmp_path: Path
-) -> None:
-    path = tmp_path / "study.jsonl"
-    _again(path)
-    study, counted = _again(path, **changes)
-    assert counted[0] == (known, 24)
-    given = {"policies": POLICIES, **SMALL, **changes}
-    assert same(study, rs.compare(corpus(), pool(), **given))
-
-
-def test_traces_of_equal_length_are_told_apart(tmp_path: Path) -> None:
-    path = tmp_path / "study.jsonl"
-    _again(path, arrivals=rs.Trace(np.arange(60.0)))
-    other = rs.Trace(np.arange(60.0) ** 1.1)
-    assert _again(path, arrivals=other)[1][0] == (0, 24)
-
-
-def test_a_corpus_with_other_outcomes_is_told_apart(tmp_path: Path) -> None:
-    path = tmp_path / "study.jsonl"
-    rs.compare(corpus(), pool(), ["random"], controls=False, resume=path, **SMALL)
-    seen: list[tuple[int, int]] = []
-    rs.compare(
-        corpus(seed=1), pool(), ["random"], controls=False, resume=path,
-        progress=lambda *at: seen.append(at), **SMALL,
-    )  # fmt: skip
-    assert seen[0] == (0, 2)
-
-
-COMMAND = ["compare", "tasks", "-p", "threshold", "-p", "thompson", "--replications", "60"]
-
-
-def test_a_killed_command_goes_on_where_it_was(tmp_path: Path) -> None:
-    path = tmp_path / "study.jsonl"
-    start = [sys.executable, "-c", "from routingsim.cli import main; main()"]
-    running = subprocess.Popen(
-        [*start, *COMMAND, "--resume", str(path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-    try:
-        _until(lambda: running.poll() is not None or (path.exists() and path.stat().st_size > 0))
-        assert running.poll() is None, running.communicate()
-        running.send_signal(signal.SIGKILL)
-    finally:
-        running.communicate()
-    kept = path.read_bytes().count(b"\n")
-    assert 1 <= kept < 12
-    given: dict[str, Any] = {"policies": ["threshold", "thompson"], "replications": 60}
-    seen: list[tuple[int, int]] = []
-    resumed = rs.compare(
-        rs.load_corpus("tasks"), **given, resume=path, progress=lambda *at: seen.append(at)
-    )
-    assert seen[0] == (kept, 12)
-    assert same(resumed, rs.compare(rs.load_corpus("tasks"), **given))
-
-
-def _until(true: Callable[[], bool]) -> None:
-    patience = time.monotonic() + 60
-    while not true() and time.monotonic() < patience:
-        time.sleep(0.005)
-
-
-def test_the_command_says_an_error_in_one_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    path = tmp_path / "study.jsonl"
-    path.write_text("milk\n")
-    monkeypatch.setattr(sys, "argv", ["routingsim", *COMMAND, "--json", "-", "--resume", str(path)])
-    with pytest.raises(SystemExit) as stopped:
-        main()
-    said = capsys.readouterr()
-    assert stopped.value.code == 2
-    assert said.out == ""
-    assert said.err.count("\n") == 1
-    assert "study.jsonl:1: not a part" in said.err
-
-
-def test_the_command_prints_one_json_document(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    more = ["--json", "-", "--loads", "0.5", "--replications", "2"]
-    monkeypatch.setattr(sys, "argv", ["routingsim", *COMMAND[:4], *more])
-    with pytest.raises(SystemExit) as stopped:
-        main()
-    document = json.loads(capsys.readouterr().out)
-    assert stopped.value.code == 0
-    assert list(document["loads"]) == ["0.5"]
-    assert document["rates"]["0.5"] == pytest.approx(document["capacity"] / 2)
 
 
 def test_frames_are_tidy(in_threads: Study) -> None:

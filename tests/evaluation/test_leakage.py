@@ -45,6 +45,13 @@ def test_planted_leaks_are_caught(questions: list[str]) -> None:
     assert np.flatnonzero(~report.clean).tolist() == [5, 50, 200]
     assert str(report).startswith("leak: 3 of 419 test texts are among 900 training texts (2 exac")
     assert report.to_frame()["train"].tolist() == [17, 18, 19]
+    found = report.to_dict()
+    assert (found["train"], found["test"], len(found["rows"])) == (900, 419, 3)
+    assert found["rows"][0] == {"test": 5, "train": 17, "similarity": 1.0, "kind": "exact"}
+    lines = report.to_markdown().splitlines()
+    assert lines[0] == "| test | train | similarity | kind |"
+    assert lines[2] == "| 5 | 17 | 1 | exact |"
+    assert "3 of 419 test texts" in report.to_html()
 
 
 def test_symbols_count_and_other_questions_are_no_leak() -> None:

@@ -1,6 +1,8 @@
 """Estimates from logs against the true value, on the full outcome matrix of real data."""
 
 import math
+from collections.abc import Callable
+from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 
 import numpy as np
@@ -98,16 +100,144 @@ def test_right_predictions_outweigh_wrong_propensities(rewards: NDArray, target:
     assert found.interval.mean == pytest.approx(true, abs=1e-12)
 
 
-def test_by_hand() -> None:
-    chosen, propensity, reward = [0, 1, 1], [0.5, 0.25, 0.5], [1.0, 0.0, 0.5]
-    target = [[1.0, 0.0], [0.5, 0.5], [0.25, 0.75]]  # weights 2, 2, 1.5
-    assert ips(chosen, propensity, reward, target).interval.mean == pytest.approx(2.75 / 3)
-    found = snips(chosen, propensity, reward, target)
-    assert found.interval.mean == pytest.approx(2.75 / 5.5)
-    assert found.effective_sample_size == pytest.approx(5.5**2 / (4 + 4 + 2.25))
-    guess = [[0.5, 0.5]] * 3
-    robust = doubly_robust(chosen, propensity, reward, target, guess)
-    assert robust.interval.mean == pytest.approx((0.5 * 3 + 2 * 0.5 - 2 * 0.5 + 0) / 3)
+# Two agents, four decisions; the last reward is unknown. The weights target / propensity of
+# the first three are 1.0 / 0.5, 0.5 / 0.25 and 0.75 / 0.5.
+CHOSEN, PROPENSITY, REWARD = [0, 1, 1, 0], [0.5, 0.25, 0.5, 1.0], [1.0, 0.0, 0.5, math.nan]
+TARGET = [[1.0, 0.0], [0.5, 0.5], [0.25, 0.75], [1.0, 0.0]]
+PREDICTED = [[0.5, 0.25], [1.0, 0.5], [0.0, 1.0], [0.0, 0.0]]
+Z95, Z80 = 1.959963984540054, 1.2815515655446004
+
+
+@pytest.mark.parametrize(("level", "quantile"), [(0.95, Z95), (0.8, Z80)])
+def test_ips_by_hand(level: float, quantile: float) -> None:
+    found = ips(CHOSEN, PROPENSITY, REWARD, TARGET, level=level)
+    # Terms w r: 2, 0 and 0.75, whose mean is 11/12.
+    spread = math.sqrt(((13 / 12) ** 2 + (11 / 12) ** 2 + (2 / 12) ** 2) / 2)
+    assert found.method == "IPS"
+    assert found.interval.mean == pytest.approx(11 / 12, abs=1e-12)
+    assert found.interval.half_width == pytest.approx(quantile * spread / math.sqrt(3), rel=1e-12)
+    assert found.interval.level == level
+    assert (found.tasks, found.left_out) == (3, 1)
+
+
+@pytest.mark.parametrize(("level", "quantile"), [(0.95, Z95), (0.8, Z80)])
+def test_snips_by_hand(level: float, quantile: float) -> None:
+    found = snips(CHOSEN, PROPENSITY, REWARD, TARGET, level=level)
+    # 2.75 / 5.5 = 0.5; deviations w (r - 0.5) over the mean weight 5.5 / 3: 6/11, -6/11 and 0.
+    spread = math.sqrt(2 * (6 / 11) ** 2 / 2)
+    assert found.method == "SNIPS"
+    assert found.interval.mean == pytest.approx(0.5, abs=1e-12)
+    assert found.interval.half_width == pytest.approx(quantile * spread / math.sqrt(3), rel=1e-12)
+    assert found.interval.level == level
+    assert found.effective_sample_size == pytest.approx(5.5**2 / (4 + 4 + 2.25), rel=1e-12)
+    assert (found.tasks, found.left_out) == (3, 1)
+
+
+@pytest.mark.parametrize(("level", "quantile"), [(0.95, Z95), (0.8, Z80)])
+def test_doubly_robust_by_hand(level: float, quantile: float) -> None:
+    found = doubly_robust(CHOSEN, PROPENSITY, REWARD, TARGET, PREDICTED, level=level)
+    # Expected 0.5, 0.75 and 0.75; corrections 2 (1 - 0.5), 2 (0 - 0.5) and 1.5 (0.5 - 1):
+    # terms 1.5, -0.25 and 0, whose mean is 5/12.
+    spread = math.sqrt(((13 / 12) ** 2 + (8 / 12) ** 2 + (5 / 12) ** 2) / 2)
+    assert found.method == "doubly robust"
+    assert found.interval.mean == pytest.approx(5 / 12, abs=1e-12)
+    assert found.interval.half_width == pytest.approx(quantile * spread / math.sqrt(3), rel=1e-12)
+    assert found.interval.level == level
+    assert found.effective_sample_size == pytest.approx(5.5**2 / (4 + 4 + 2.25), rel=1e-12)
+    assert (found.tasks, found.left_out) == (3, 1)
+
+
+def test_one_decision_has_no_interval() -> None:
+    for found in (
+        ips([0], [0.5], [0.25], [[1.0, 0.0]]),
+        snips([0], [0.5], [0.25], [[1.0, 0.0]]),
+        doubly_robust([0], [0.5], [0.25], [[1.0, 0.0]], [[0.0, 0.0]]),
+    ):
+        assert found.interval.mean == (0.25 if found.method == "SNIPS" else 0.5)
+        assert math.isnan(found.interval.half_width)
+        assert (found.tasks, found.left_out, found.effective_sample_size) == (1, 0, 1.0)
+        assert found.notes == (
+            "effective sample size 1.0 of 1: below 100, so the interval is unreliable",
+            "one decision carries 100% of all weight",
+        )
+
+
+def test_two_decisions_have_one() -> None:
+    found = ips([0, 0], [0.5, 0.5], [0.0, 1.0], [[1.0, 0.0]] * 2)
+    assert found.interval.mean == 1.0
+    assert found.interval.half_width == pytest.approx(Z95 * math.sqrt(2) / math.sqrt(2))
+
+
+def test_the_whole_sentence() -> None:
+    found = ips([0, 1] * 100, [0.5] * 200, [1.0, 0.0] * 100, [[0.5, 0.5]] * 200)
+    assert found.notes == ()
+    half_width = Z95 * math.sqrt(200 * 0.25 / 199) / math.sqrt(200)
+    assert str(found) == f"IPS: 0.5 ± {half_width:.2g}, worth 200 of 200 decisions"
+    with pytest.raises(FrozenInstanceError):
+        found.tasks = 1  # pyright: ignore[reportAttributeAccessIssue]
+    noted = replace(found, notes=("first", "second"))
+    assert str(noted) == f"{found}; first; second"
+
+
+def constant(weights: list[float]) -> Estimate:
+    """The estimate of a log of one agent with these weights, each 1 or less."""
+    weight = np.array(weights)
+    target = np.column_stack([weight, 1 - weight])
+    return ips(np.zeros(weight.size, int), np.ones(weight.size), np.ones(weight.size), target)
+
+
+def test_the_warning_of_a_small_sample_begins_below_100() -> None:
+    assert constant([1.0] * SMALL_SAMPLE).notes == ()
+    (note,) = constant([1.0] * (SMALL_SAMPLE - 1)).notes
+    assert note == "effective sample size 99.0 of 99: below 100, so the interval is unreliable"
+
+
+def test_the_warning_of_one_heavy_decision_begins_above_a_tenth() -> None:
+    at, over = constant([1.0] * 10), constant([1.0] * 9)  # each carries a tenth, or a ninth
+    assert not any("one decision" in note for note in at.notes)
+    assert "one decision carries 11% of all weight" in over.notes
+
+
+@pytest.mark.parametrize(("agents", "said"), [((0.6, 0.4), True), ((0.5, 0.5), False)])
+def test_weights_that_do_not_average_1_are_found_out(
+    agents: tuple[float, float], said: bool
+) -> None:
+    # The log played 600 to 400; the propensities say even. Their weights under a target of
+    # these shares average 1.04 with a standard error of 0.0062, or 1 exactly.
+    chosen = np.repeat([0, 1], [600, 400])
+    found = ips(chosen, np.full(1000, 0.5), np.ones(1000), np.tile(agents, (1000, 1)))
+    mean = (600 * agents[0] + 400 * agents[1]) / 500
+    assert found.interval.mean == pytest.approx(mean)
+    assert found.notes == (
+        (
+            "weights average 1.040, not 1: propensities are wrong, or the policy would choose "
+            "agents that the log never does",
+        )
+        if said
+        else ()
+    )
+
+
+def test_a_mean_weight_within_four_standard_errors_of_1_passes() -> None:
+    # Of 1,000 decisions under an even coin with weights 1.2 and 0.8, k and 1,000 - k average
+    # 0.8 + 0.4 k / 1,000: 3.95 standard errors from 1 for 562, and 4.01 for 563.
+    for ones, noted in ((500, False), (562, False), (563, True), (437, True), (438, False)):
+        chosen = np.repeat([0, 1], [ones, 1000 - ones])
+        found = ips(chosen, np.full(1000, 0.5), np.ones(1000), np.tile([0.6, 0.4], (1000, 1)))
+        assert bool(found.notes) == noted
+
+
+def test_a_log_without_weight_is_worth_nothing() -> None:
+    with pytest.raises(CorpusError, match="all weights are 0: the log never chose an agent"):
+        snips([0, 0], [1.0, 1.0], [1.0, 1.0], [[0.0, 1.0]] * 2)
+    assert snips([0, 0], [1.0, 1.0], [1.0, 1.0], [[0.5, 0.5]] * 2).interval.mean == 1.0
+    found = ips([0, 0], [1.0, 1.0], [1.0, 1.0], [[0.0, 1.0]] * 2)
+    assert (found.interval.mean, found.effective_sample_size) == (0.0, 0.0)
+    assert found.notes == (
+        "effective sample size 0.0 of 2: below 100, so the interval is unreliable",
+        "weights average 0.000, not 1: propensities are wrong, or the policy would choose "
+        "agents that the log never does",
+    )
 
 
 def test_a_log_of_the_policy_itself_is_worth_all_of_it(rewards: NDArray) -> None:
@@ -155,22 +285,51 @@ def test_a_log_that_never_plays_an_agent_is_found_out(rewards: NDArray) -> None:
         snips(chosen, np.ones(len(rewards)), rewards[:, 0], never)
 
 
-def test_bad_logs_are_refused() -> None:
-    good = ([0, 1], [0.5, 0.5], [1.0, 0.0], [[0.5, 0.5], [0.5, 0.5]])
-    for position, value, said in [
+GOOD = ([0, 1], [0.5, 1.0], [1.0, 0.0], [[0.5, 0.5], [0.0, 1.0]])
+
+
+@pytest.mark.parametrize(
+    ("position", "value", "said"),
+    [
         (0, [0, 2], "columns go from 0 to 1"),
-        (1, [0.5, 0.0], "0.0 at decision 1"),
+        (1, [0.5, 0.0], "propensities: 0.0 at decision 1; a probability above 0 and up to 1"),
+        (1, [-0.5, 0.5], "propensities: -0.5 at decision 0"),
+        (1, [0.0, 1.5], "propensities: 0.0 at decision 0"),
         (1, [0.5, np.nan], "nan at decision 1"),
-        (1, [0.5, 1.5], "above 0 and up to 1"),
+        (1, [0.5, 1.5], "1.5 at decision 1"),
         (2, [np.nan, np.nan], "none is known"),
         (2, [1.0], "1 values for 2 tasks"),
         (3, [[0.5, 0.6], [0.5, 0.5]], "sum to 1"),
-    ]:
-        log = list(good)
-        log[position] = value
-        with pytest.raises(CorpusError, match=said):
-            ips(*log)
-    with pytest.raises(CorpusError, match="NaN"):
-        doubly_robust(*good, [[np.nan, 0], [0, 0]])
-    with pytest.raises(SimulationError, match="confidence level"):
-        ips(*good, level=2)
+        (3, [[0.5, 0.5], [0.5, 0.499998]], "sum to 1"),
+        (3, [[-0.1, 1.1], [0.5, 0.5]], "sum to 1"),
+        (3, [[math.nan, 1.0], [0.5, 0.5]], "sum to 1"),
+    ],
+)
+@pytest.mark.parametrize("method", [ips, snips])
+def test_bad_logs_are_refused(
+    method: Callable[..., Estimate], position: int, value: list[float], said: str
+) -> None:
+    assert method(*GOOD).tasks == 2
+    log = list(GOOD)
+    log[position] = value
+    with pytest.raises(CorpusError, match=said):
+        method(*log)
+    with pytest.raises(CorpusError, match=said):
+        doubly_robust(log[0], log[1], log[2], log[3], [[0.0, 0.0]] * 2)
+
+
+def test_rows_may_miss_1_by_rounding() -> None:
+    assert ips(*GOOD[:3], [[0.5, 0.5], [0.5, 0.4999995]]).tasks == 2
+
+
+def test_bad_predictions_are_refused() -> None:
+    with pytest.raises(CorpusError, match="predicted rewards: NaN; a prediction of every agent"):
+        doubly_robust(*GOOD, [[np.nan, 0], [0, 0]])
+    with pytest.raises(CorpusError, match=r"predicted rewards: shape \(1, 2\); \(2, 2\)"):
+        doubly_robust(*GOOD, [[0.0, 0.0]])
+
+
+@pytest.mark.parametrize("level", [0, 1, 2, -0.5, math.nan])
+def test_levels_out_of_range_are_refused(level: float) -> None:
+    with pytest.raises(SimulationError, match=f"level={level}: a confidence level between"):
+        ips(*GOOD, level=level)

@@ -1,6 +1,9 @@
 """A study's intervals cover, its tables say what they hold, its questions have answers."""
 
-from dataclasses import replace
+import copy
+import json
+import pickle
+from dataclasses import FrozenInstanceError, replace
 from typing import Any
 
 import numpy as np
@@ -12,8 +15,7 @@ from routingsim.agents import AgentPool
 from routingsim.errors import SimulationError
 from routingsim.evaluation import aiq, paired_bootstrap, text_use
 from routingsim.evaluation.cell import METRICS, POINTS, Cell
-from routingsim.evaluation.intervals import paired_two_way, two_way_interval
-from routingsim.evaluation.study import Settings, Study
+from routingsim.evaluation.study import Study, StudySettings
 
 TASKS, RUNS = 100, 20
 POOL = AgentPool(tuple(rs.Agent(id=f"a{k}", name=f"A{k}", cost=1, latency=1) for k in range(2)))
@@ -55,42 +57,12 @@ def study(tasks: rs.Corpus, cells: dict[str, Cell], load: float = 0.5) -> Study:
         loads=(load,),
         capacity=2.0,
         arrivals="poisson:1",
-        settings=Settings(0, RUNS, TASKS, 3.0, 0.5),
+        settings=StudySettings(0, RUNS, TASKS, 3.0, 0.5),
         cells={(name, load): each for name, each in cells.items()},
     )
 
 
 # -- intervals -------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(("by_task", "by_run"), [(0.3, 0.0), (0.3, 0.02), (0.02, 0.1)])
-def test_intervals_cover_the_truth(by_task: float, by_run: float, seed: int) -> None:
-    """Known truth 0: tasks drawn from a population, runs that move all of their tasks."""
-    rng = np.random.default_rng(seed)
-    trials, covered, wrong = 150, 0, 0
-    for _ in range(trials):
-        tasks, runs = rng.normal(0, by_task, TASKS), rng.normal(0, by_run, RUNS)
-        noise = rng.normal(0, 0.1, (RUNS, TASKS)) * (by_run > 0)
-        values = tasks + runs[:, np.newaxis] + noise
-        both = values.mean(axis=0), values.mean(axis=1)
-        found = two_way_interval(*both)
-        covered += found.low <= 0 <= found.high
-        apart = paired_two_way(both, (np.zeros(TASKS), np.zeros(RUNS)))
-        wrong += apart.verdict != "not distinguishable"
-        assert apart.interval.half_width == pytest.approx(found.half_width)
-        assert (apart.p_value <= 0.05) == (apart.verdict != "not distinguishable")
-    four_errors = 4 * (trials * 0.05 * 0.95) ** 0.5
-    assert covered >= trials * 0.95 - four_errors
-    assert wrong <= trials * 0.05 + four_errors
-
-
-def test_runs_that_do_not_vary_leave_the_bootstrap_alone() -> None:
-    tasks = np.random.default_rng(0).normal(0.1, 0.3, TASKS)
-    zero = np.zeros(TASKS), np.zeros(RUNS)
-    alone = paired_two_way((tasks, np.full(RUNS, tasks.mean())), zero)
-    assert alone.method == "paired bootstrap over tasks"
-    single = paired_two_way((tasks, tasks[:1]), (zero[0], zero[1][:1]))
-    assert single == alone
 
 
 def test_a_lucky_learner_is_not_called_better() -> None:
@@ -244,3 +216,38 @@ def test_aiq_falls_with_load() -> None:
     )
     assert found.aiq(0.2).low > found.aiq(0.9).high
     assert found.aiq(0.2, ["static:a1"]).mean <= 0.95
+
+
+# -- for programs and people -------------------------------------------------------------
+
+
+def test_a_study_pickles_and_copies(readers: Study) -> None:
+    for other in (pickle.loads(pickle.dumps(readers)), copy.deepcopy(readers), copy.copy(readers)):
+        assert other.to_dict() == readers.to_dict()
+        assert other.runs.equals(readers.runs)
+    with pytest.raises(FrozenInstanceError):
+        readers.loads = (1.0,)  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_all_rankings_make_one_table(readers: Study) -> None:
+    frame = readers.to_frame()
+    assert frame.columns[:3].tolist() == ["load", "rank", "policy"]
+    assert frame[["load", "rank", "policy"]].to_numpy().tolist() == [
+        [0.5, 1, "reader"],
+        [0.5, 2, "blind"],
+    ]
+    assert frame.drop(columns="load").reset_index(drop=True).equals(readers.table())
+
+
+def test_the_same_table_as_markdown_html_and_json(readers: Study) -> None:
+    head, rule, first, second = readers.to_markdown().splitlines()
+    assert head.startswith("| load | rank | policy | kind | goodput | goodput")
+    assert rule.count("|") == head.count("|")
+    assert first.startswith("| 0.5 | 1 | reader | policy | ")
+    assert second.startswith("| 0.5 | 2 | blind | policy | ")
+    assert readers._repr_html_() == readers.to_html()
+    body = readers.to_html().partition("<tbody>")[2]
+    assert 0 < body.index("reader") < body.index("blind")
+    document = json.loads(json.dumps(readers.to_dict(), allow_nan=False))
+    assert [row["policy"] for row in document["loads"]["0.5"]] == ["reader", "blind"]
+    assert document["settings"]["replications"] == RUNS

@@ -119,6 +119,19 @@ def test_frontier_and_meeting_hold_what_they_say() -> None:
     assert found.meeting(budget=met["usd_per_hour"].iloc[0]).shape[0] >= 1
     assert found.meeting(budget=0.0).empty
     assert "8 combinations" in repr(found)
+    assert found.to_frame().columns[:3].tolist() == ["gemini", "llama", "slots"]
+    said = found.to_dict()
+    assert (said["objective"], said["share"], len(said["rows"])) == (5.0, 0.95, 8)
+    assert [said["rows"][0][name] for name in ("gemini", "llama", "slots")] == [2, 2, 16]
+    assert found.to_markdown().splitlines()[2].startswith("| 2 | 2 | 16 | ")
+    assert "8 combinations" in found.to_html()
+
+
+def test_one_number_of_slots_stands_for_a_list_of_one() -> None:
+    settings: dict[str, Any] = {"arrivals": "poisson:1", "objective": 3.0, "tasks": 100}
+    one = sweep(None, _alone(), "static:a", slots={"a": 2}, **settings)
+    many = sweep(None, _alone(), "static:a", slots={"a": [2]}, **settings)
+    assert one.frame.equals(many.frame)
 
 
 def test_the_same_seeds_give_the_same_table() -> None:
@@ -134,6 +147,12 @@ def test_the_same_seeds_give_the_same_table() -> None:
     [
         ({"slots": {"b": [1]}}, AgentError, "no agent 'b'"),
         ({"slots": {"a": [0, 1]}}, SimulationError, "slots of a"),
+        ({"slots": {"a": [1.5]}}, SimulationError, r"slots of a: \[1.5\]"),
+        ({"slots": {"a": [2, 2]}}, SimulationError, "different whole numbers"),
+        ({"slots": {"a": 0}}, SimulationError, "slots of a: 0"),
+        ({"slots": [2, 4]}, SimulationError, "numbers of slots by agent"),
+        ({"replications": 2.5}, SimulationError, "replications=2.5"),
+        ({"objective": "5"}, SimulationError, "objective='5'"),
         ({"slots": {"a": []}}, SimulationError, "slots of a"),
         ({"slots": {}}, SimulationError, "one agent or more"),
         ({"replications": 1}, SimulationError, "2 replications or more"),

@@ -1,4 +1,4 @@
-"""What a policy must beat before its figures mean anything.
+"""Controls: simple policies that a policy must beat before its metrics mean anything.
 
 =============  ===================================================================
 random         every agent with the same probability
@@ -11,41 +11,11 @@ category       the best agent of each category, learned on other folds
 oracle         the best agent of each task, the cheapest among equals (in-sample)
 =============  ===================================================================
 
-In-sample: fitted or chosen on the very tasks it is scored on, so its figures flatter it.
+In-sample: fitted or chosen on the very tasks it is scored on, which flatters it.
 
-:func:`recorded_controls` has them on recorded outcomes, where those that toss a coin are
-taken at their expectation; :func:`control_policies` has them as policies for the
-simulator, and :func:`control_replays` runs them beside a replay. A policy that is not
-better than its shuffle does not use the text: :func:`text_use` tests it.
+:func:`~routingsim.evaluation.recorded_controls` computes them on recorded outcomes, the
+random ones in expectation; :func:`~routingsim.evaluation.control_policies` makes them
+policies for the simulator, and :func:`~routingsim.evaluation.control_replays` runs them
+beside a replay. A policy that is not better than its shuffle does not use the text:
+:func:`~routingsim.evaluation.text_use` tests it.
 """
-
-from routingsim.evaluation.controls.choices import (
-    category_choice,
-    hull_mix,
-    length_choice,
-    shuffled,
-)
-from routingsim.evaluation.controls.offline import Control, control_table, recorded_controls
-from routingsim.evaluation.controls.permutation import TextUse, text_use
-from routingsim.evaluation.controls.simulated import (
-    assigned,
-    chosen_by,
-    control_policies,
-    control_replays,
-)
-
-__all__ = [
-    "Control",
-    "TextUse",
-    "assigned",
-    "category_choice",
-    "chosen_by",
-    "control_policies",
-    "control_replays",
-    "control_table",
-    "hull_mix",
-    "length_choice",
-    "recorded_controls",
-    "shuffled",
-    "text_use",
-]

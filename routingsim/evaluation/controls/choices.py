@@ -1,4 +1,4 @@
-"""Choices that a control makes: an agent's column for each task."""
+"""The choices of controls: the column of an agent for each task."""
 
 from collections.abc import Sequence
 
@@ -12,23 +12,23 @@ from routingsim.evaluation.outcomes import matrix
 __all__ = ["FOLDS", "category_choice", "hull_mix", "length_choice", "shuffled"]
 
 FOLDS = 5
-"""Folds of "category": with fewer tasks there is no such control."""
+"""Folds of the control "category"; with fewer tasks it is left out."""
 
 
 def shuffled(chosen: ArrayLike, *, seed: int = 0) -> NDArray[np.intp]:
-    """The same choices dealt out to the tasks at random: the same mix, so the same price."""
+    """The same choices assigned to the tasks at random: the same mix, so the same mean cost."""
     return np.random.default_rng(seed).permutation(np.asarray(chosen, dtype=np.intp))
 
 
 def length_choice(texts: Sequence[str], mix: ArrayLike, mean_cost: ArrayLike) -> NDArray[np.intp]:
-    """Agents by length of text: the longest to the dearest, in the shares of ``mix``.
+    """Agents by length of text: the longest to the most expensive, in the shares of ``mix``.
 
     Parameters
     ----------
     texts : sequence of str
         Length is in characters; among equals the first counts as longer.
     mix : array_like, shape (agents,)
-        Share of tasks that each agent gets, rounded to whole tasks.
+        Share of tasks of each agent, rounded to whole tasks.
     mean_cost : array_like, shape (agents,)
 
     Returns
@@ -36,20 +36,20 @@ def length_choice(texts: Sequence[str], mix: ArrayLike, mean_cost: ArrayLike) ->
     ndarray of int, shape (tasks,)
     """
     longest_first = np.argsort([-len(text) for text in texts], kind="stable")
-    dearest_first = np.argsort(-np.asarray(mean_cost, dtype=np.float64), kind="stable")
-    ends = np.asarray(mix, dtype=np.float64)[dearest_first].cumsum() * len(texts)
+    costly_first = np.argsort(-np.asarray(mean_cost, dtype=np.float64), kind="stable")
+    ends = np.asarray(mix, dtype=np.float64)[costly_first].cumsum() * len(texts)
     chosen = np.empty(len(texts), dtype=np.intp)
     at = np.searchsorted(np.rint(ends), np.arange(len(texts)), side="right")
-    chosen[longest_first] = dearest_first[np.minimum(at, dearest_first.size - 1)]
+    chosen[longest_first] = costly_first[np.minimum(at, costly_first.size - 1)]
     return chosen
 
 
 def category_choice(
     quality: ArrayLike, categories: Sequence[str], *, folds: int = FOLDS, seed: int = 0
 ) -> NDArray[np.intp]:
-    """The best agent of each task's category, learned on the other folds only.
+    """The best agent of each task's category, learned only on the other folds.
 
-    Where the other folds do not have the category, their best agent over all.
+    If the other folds do not have the category, their best agent over all categories.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def category_choice(
     folds : int
         2 or more.
     seed : int
-        Of the folds.
+        Assigns the tasks to folds.
 
     Returns
     -------
@@ -91,7 +91,7 @@ def category_choice(
 
 
 def _best(quality: NDArray[np.float64]) -> int:
-    """The agent with the best mean over what is recorded."""
+    """The agent with the best mean recorded quality."""
     known = ~np.isnan(quality)
     count = known.sum(axis=0)
     sums = np.where(known, quality, 0.0).sum(axis=0)
@@ -99,17 +99,17 @@ def _best(quality: NDArray[np.float64]) -> int:
 
 
 def hull_mix(hull: Hull, cost: float, agents: int) -> NDArray[np.float64]:
-    """With which probability the zero router plays each agent at this mean cost.
+    """The probability with which the zero router chooses each agent, at a given mean cost.
 
     Parameters
     ----------
     hull : Hull
-        Of the single agents, by :func:`routingsim.evaluation.metrics.zero_router`.
+        The hull of the single agents: :func:`routingsim.evaluation.zero_router`.
     cost : float
-        Below the cheapest agent's, all goes to that agent; above the best one's, to
-        the best.
+        Mean cost per task. Below that of the cheapest agent, all tasks go to that agent;
+        above that of the best agent, to the best.
     agents : int
-        How many there are.
+        Number of agents.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Controls on recorded outcomes, without a clock."""
+"""Controls on recorded outcomes, without simulated time."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,8 +12,9 @@ from routingsim.evaluation.controls.choices import category_choice, hull_mix, le
 from routingsim.evaluation.intervals import paired_bootstrap
 from routingsim.evaluation.metrics.routerbench import oracle, zero_router
 from routingsim.evaluation.outcomes import choices, complete, matrix, taken
+from routingsim.evaluation.tabular import Tabular
 
-__all__ = ["Control", "control_table", "recorded_controls"]
+__all__ = ["Control", "ControlTable", "control_table", "recorded_controls"]
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Control:
     name : str
         As in :mod:`routingsim.evaluation.controls`.
     quality, cost : ndarray, shape (tasks,)
-        Of each task; the expectation where a coin decides.
+        Of each task; in expectation if the choice is random.
     in_sample : bool
         Whether it was fitted or chosen on the very tasks it is scored on.
     """
@@ -45,24 +46,23 @@ def recorded_controls(
     categories: Sequence[str] | None = None,
     seed: int = 0,
 ) -> tuple[Control, ...]:
-    """All controls of a policy's choices that the data allow.
+    """All controls for a policy's choices that the data allow.
 
     Parameters
     ----------
     quality, cost : array_like, shape (tasks, agents)
-        Recorded outcomes, complete: select the tasks that have them first
-        (:func:`control_table` does).
+        Recorded outcomes without NaN (:func:`control_table` selects such tasks first).
     chosen : array_like of int, shape (tasks,)
         The policy's choices.
     texts, categories : sequence of str, shape (tasks,), optional
-        For the controls "length" and "category", which are left out without them.
+        Needed for the controls "length" and "category".
     seed : int
-        Of the folds of "category".
+        Assigns the tasks to the folds of "category".
 
     Raises
     ------
     CorpusError
-        If shapes do not fit or an outcome is missing.
+        If the shapes do not fit or an outcome is missing.
     """
     good = matrix("qualities", quality)
     paid = matrix("costs", cost, good.shape)
@@ -95,6 +95,35 @@ def recorded_controls(
     return tuple(found)
 
 
+@dataclass(frozen=True, eq=False, repr=False)
+class ControlTable(Tabular):
+    """A policy beside its controls.
+
+    Attributes
+    ----------
+    frame : DataFrame
+        A row for the policy and one for each control, indexed by ``name``. Columns:
+        quality and cost (means), difference (the policy's quality less the control's),
+        half_width (by paired bootstrap over tasks), verdict (on the policy), in_sample.
+    tasks, left_out : int
+        Tasks with a complete record, and those without.
+    """
+
+    frame: pd.DataFrame
+    tasks: int
+    left_out: int
+
+    def __repr__(self) -> str:
+        return (
+            f"ControlTable: a policy and {len(self.frame) - 1} controls on {self.tasks:,} tasks, "
+            f"{self.left_out:,} left out"
+        )
+
+    def to_frame(self) -> pd.DataFrame:
+        """``frame`` with the names as a column."""
+        return self.frame.reset_index()
+
+
 def control_table(
     quality: ArrayLike,
     cost: ArrayLike,
@@ -104,23 +133,20 @@ def control_table(
     categories: Sequence[str] | None = None,
     seed: int = 0,
     level: float = 0.95,
-) -> pd.DataFrame:
+) -> ControlTable:
     """A policy beside its controls, on recorded outcomes.
 
     Parameters
     ----------
     quality, cost, chosen, texts, categories, seed
-        As :func:`recorded_controls`, but tasks without a complete record are left out.
+        As for :func:`recorded_controls`, but tasks without a complete record are left out.
     level : float
-        Of the intervals.
+        Confidence level of the intervals.
 
-    Returns
-    -------
-    DataFrame
-        A row for the policy and one for each control, by ``name``: quality and cost
-        (means), difference (the policy's quality less the control's), half_width (by
-        paired bootstrap over tasks), verdict (on the policy), in_sample. ``tasks``
-        and ``left_out`` are in every row.
+    Raises
+    ------
+    CorpusError
+        If the shapes do not fit or no task has a complete record.
     """
     good = matrix("qualities", quality)
     paid = matrix("costs", cost, good.shape)
@@ -153,7 +179,7 @@ def control_table(
         )
     columns = ["name", "quality", "cost", "difference", "half_width", "verdict", "in_sample"]
     frame = pd.DataFrame(rows, columns=columns).set_index("name")
-    return frame.assign(tasks=int(known.sum()), left_out=int((~known).sum()))
+    return ControlTable(frame, int(known.sum()), int((~known).sum()))
 
 
 def _pick(values: Sequence[str] | None, known: NDArray[np.bool_]) -> list[str] | None:

@@ -1,4 +1,4 @@
-"""Does a policy use the text: a permutation test against its own shuffle."""
+"""Whether a policy uses the text: a permutation test against its own choices shuffled."""
 
 from dataclasses import dataclass
 
@@ -13,16 +13,16 @@ __all__ = ["TextUse", "text_use"]
 
 @dataclass(frozen=True)
 class TextUse:
-    """Whether a policy is better than its own choices dealt out at random.
+    """Whether a policy is better than its own choices assigned to the tasks at random.
 
     Attributes
     ----------
     quality, shuffled : float
-        Mean quality of the policy, and of its shuffles.
+        Mean quality of the policy, and of its shuffled choices.
     p_value : float
-        Share of shuffles at least as good (one-sided permutation test).
+        Share of permutations at least as good (one-sided permutation test).
     uses_text : bool
-        Whether that is at most 1 - level.
+        Whether ``p_value`` is at most 1 - level.
     tasks, left_out : int
         Tasks with a complete record, and those without.
     """
@@ -50,23 +50,23 @@ def text_use(
     permutations: int = 1999,
     seed: int = 0,
 ) -> TextUse:
-    """Test whether a policy's choices fit their tasks better than their shuffle.
+    """Test whether a policy's choices fit their tasks better than the same choices shuffled.
 
-    Under the null hypothesis that choices have nothing to do with the tasks, every
-    permutation of them is as likely (Fisher 1935; Ernst, Stat. Sci. 19, 2004). The
-    text, its category or any other knowledge of the task can make the difference.
-    Over several runs of the same tasks a task's choices go together: each permutation
-    hands all of them to another task, so that what runs have in common is no evidence.
+    Under the null hypothesis that choices are independent of the tasks, every permutation
+    of them is equally likely (Fisher 1935; Ernst, Stat. Sci. 19, 2004). The text, its
+    category or any other knowledge of the task can make the difference. With several runs
+    of the same tasks, each permutation moves all choices of a task together to another
+    task, so that what the runs have in common is no evidence.
 
     Parameters
     ----------
     quality : array_like, shape (tasks, agents)
         Tasks without a complete record are left out and counted.
     chosen : array_like of int, shape (tasks,) or (tasks, agents)
-        The agent of each task; or how often it went to each, over several runs. Tasks
-        that were in no run are left out and counted.
+        The agent of each task; or how often the task went to each agent, over several
+        runs. Tasks that were in no run are left out and counted.
     level : float
-        Confidence with which "uses the text" is said.
+        Confidence level of ``uses_text``.
     permutations : int
     seed : int
 
@@ -75,7 +75,7 @@ def text_use(
     CorpusError
         If shapes do not fit or no task has a complete record.
     SimulationError
-        If ``level`` is out of reach with so few permutations.
+        If ``level`` needs more permutations.
     """
     good = matrix("qualities", quality)
     times = np.asarray(chosen)
@@ -83,24 +83,24 @@ def text_use(
         times = np.eye(good.shape[1])[choices(chosen, *good.shape)]
     share = matrix("choices", times, good.shape)
     if not (share >= 0).all():
-        raise CorpusError("choices: how often a task went to each agent is 0 or more")
+        raise CorpusError("choices: negative; how often a task went to each agent is 0 or more")
     known = complete(good) & (share.sum(axis=1) > 0)
     if not known.any():
         raise CorpusError("no task has a recorded quality of every agent")
     if not 0 < level < 1 or permutations < 1 / (1 - level) - 1:
-        raise SimulationError(f"level={level} cannot be had with {permutations} permutations")
+        raise SimulationError(f"level={level} cannot be reached with {permutations} permutations")
     good, share = good[known], share[known]
     share = share / share.sum(axis=1, keepdims=True)
     reached = float((good * share).sum(axis=1).mean())
     rng = np.random.default_rng(seed)
-    dealt = np.array(
+    reshuffled = np.array(
         [np.vdot(good, share[rng.permutation(len(share))]) for _ in range(permutations)]
     ) / len(share)
-    # Sums taken in another order differ in the last bits: that is no difference.
-    p = (1 + int((dealt >= reached - 1e-12).sum())) / (1 + permutations)
+    # Sums in another order differ in the last bits, which must not count as a difference.
+    p = (1 + int((reshuffled >= reached - 1e-12).sum())) / (1 + permutations)
     return TextUse(
         quality=reached,
-        shuffled=float(dealt.mean()),
+        shuffled=float(reshuffled.mean()),
         p_value=p,
         uses_text=p <= 1 - level,
         tasks=len(share),

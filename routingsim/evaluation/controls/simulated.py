@@ -45,25 +45,25 @@ def _as_assigned(task, pool, memory):
 def assigned(
     corpus: Corpus, pool: AgentPool, chosen: ArrayLike, *, name: str = "assigned"
 ) -> Policy:
-    """A policy that sends each task of this corpus to the agent given for it.
+    """A policy that sends each task of a corpus to a given agent.
 
-    The agent travels as the task's one feature, by its record in the corpus, so that
-    a task drawn twice, or tried again, has the same. One that is down, or has just
-    failed the task, is replaced by the least loaded.
+    The agent is the one feature of the corpus record, so a task that is drawn twice or
+    retried has the same agent. An agent that is down, or has just failed the task, is
+    replaced by the least loaded.
 
     Parameters
     ----------
     corpus : Corpus
-        The policy serves this corpus as it is, and no other text.
+        The only texts that the policy can route.
     pool : AgentPool
     chosen : array_like of int, shape (tasks,)
-        Position in the pool of each task's agent.
+        Index in the pool of each task's agent.
     name : str
 
     Raises
     ------
     CorpusError
-        If there is not one agent of the pool a task.
+        If there is not one agent of the pool per task.
     """
     table = choices(chosen, len(corpus), len(pool)).astype(np.float64)[:, np.newaxis]
     own = corpus.tasks["text"].tolist()
@@ -81,7 +81,7 @@ def assigned(
 
 
 def chosen_by(result: ReplayResult) -> NDArray[np.intp]:
-    """The agent that a replay's policy chose for each record of the corpus.
+    """The index of the agent chosen for each corpus record in a replay, shape (tasks,).
 
     Raises
     ------
@@ -92,8 +92,8 @@ def chosen_by(result: ReplayResult) -> NDArray[np.intp]:
     rows = result.work.row
     if not tasks or not np.array_equal(np.sort(rows), np.arange(tasks)):
         raise SimulationError(
-            f"a replay of {rows.size:,} tasks from a corpus of {tasks:,}: each must run once for "
-            "the policy to have one choice a task; leave out tasks="
+            f"a replay of {rows.size:,} tasks from a corpus of {tasks:,}: each must run once, so "
+            "that it has one choice; leave out tasks="
         )
     chosen = np.empty(tasks, dtype=np.intp)
     chosen[rows] = result.log.agent
@@ -105,19 +105,19 @@ def control_policies(
 ) -> dict[str, Policy]:
     """The controls as policies for the simulator, by name.
 
-    Costs are recorded, or modelled as the simulator models them. Those that know the
-    outcomes they are shown on have the corpus in ``fitted_on``.
+    Costs are recorded, or modelled as in the simulator. In-sample controls have the corpus
+    in ``fitted_on``.
 
     Parameters
     ----------
     corpus : Corpus
-        Replay it whole, or draw from it; the policies know no other texts.
+        The only texts that the policies can route, whole or drawn from.
     pool : AgentPool
     chosen : array_like of int, shape (tasks,), optional
-        A policy's choices (:func:`chosen_by`), for the controls that have its mix
-        and cost: "zero-router", "shuffle" and "length".
+        A policy's choices (:func:`chosen_by`), needed for the controls with its mix or
+        its cost: "zero-router", "shuffle" and "length".
     seed : int
-        Of the shuffle and of the folds.
+        Shuffles the choices and assigns the tasks to folds.
 
     Raises
     ------
@@ -130,7 +130,7 @@ def control_policies(
     if not known.any():
         raise CorpusError(
             f"{corpus.name}: no task has a recorded quality of all of {', '.join(pool.ids)}; "
-            "controls go by recorded outcomes (an agent's `outcome` names its record)"
+            "controls need recorded outcomes (an agent's `outcome` names its record)"
         )
     in_sample = (corpus.sha256,)
 
@@ -163,10 +163,10 @@ def control_policies(
 
 
 def control_replays(result: ReplayResult) -> dict[str, ReplayResult]:
-    """The controls of a replay's policy, run on the very tasks that it met, by name.
+    """The controls of a replay's policy, run on the same tasks, by name.
 
-    A record that was drawn several times has the agent of its first time in the
-    controls that have the policy's mix and cost.
+    In the controls that have the policy's mix or cost, a record that was drawn several
+    times has the agent of its first time.
 
     Raises
     ------
@@ -175,7 +175,7 @@ def control_replays(result: ReplayResult) -> dict[str, ReplayResult]:
     """
     corpus = result.corpus
     if corpus is None:
-        raise CorpusError("without a corpus no quality is recorded, which controls go by")
+        raise CorpusError("controls need recorded quality, and there is no corpus")
     drawn, first, row = np.unique(result.work.row, return_index=True, return_inverse=True)
     met = corpus if drawn.size == len(corpus) else corpus.select(drawn)
     found = control_policies(met, result.pool, result.log.agent[first], seed=result.seed)

@@ -1,7 +1,7 @@
 """RouterArena's score, optimality and robustness.
 
-Lu et al., "RouterArena: An Open Platform for Comprehensive Comparison of LLM
-Routers" (arXiv:2510.00202), on its metrics.
+Source: Lu et al., "RouterArena: An Open Platform for Comprehensive Comparison of LLM
+Routers" (arXiv:2510.00202), section on metrics.
 """
 
 import math
@@ -33,7 +33,7 @@ _BETA = 0.1  # weight of the cost against the accuracy
 
 
 def cost_score(cost: float) -> float:
-    """RouterArena's normalised cost C, from 1 (cheap) to 0 (dear).
+    """RouterArena's normalised cost C, from 1 (cheap) to 0 (expensive).
 
     C = (log2 200 - log2 c) / (log2 200 - log2 0.0044). Costs outside these bounds
     count as the nearer bound, as in the authors' code; a cost of 0 gives 1.
@@ -81,10 +81,10 @@ def arena_score(accuracy: float, cost: float) -> float:
 def optimal_selection(quality: ArrayLike, cost: ArrayLike, chosen: ArrayLike) -> Mean:
     """Share of tasks that went to the cheapest of the best agents.
 
-    Over tasks that some agent answers with a quality above 0: on the others every
-    choice is as wrong. An agent that equals the oracle's in quality and cost counts.
-    Tasks without a complete record are left out and counted, as are those that
-    nobody answers.
+    Only over tasks that some agent answers with a quality above 0: on the others all
+    choices are equally wrong. An agent that equals the oracle's in quality and cost
+    counts as optimal. Tasks without a complete record, and tasks that no agent answers,
+    are left out and counted.
     """
     good, paid, mine, best = _sides(quality, cost, chosen)
     answerable = complete(good, paid) & (np.nan_to_num(taken(good, best)) > 0)
@@ -93,11 +93,10 @@ def optimal_selection(quality: ArrayLike, cost: ArrayLike, chosen: ArrayLike) ->
 
 
 def cost_ratio(quality: ArrayLike, cost: ArrayLike, chosen: ArrayLike) -> Mean:
-    """What the oracle pays over what was paid, where the answer was as good as the oracle's.
+    """The oracle's cost over the cost paid, for tasks answered as well as by the oracle.
 
-    From 0 to 1; 1 where every answer as good as the best was also bought at the best
-    price (or all were free). Tasks with a worse answer, or without a complete record,
-    are left out and counted.
+    From 0 to 1; 1 if every such answer had the lowest possible cost (or all were free).
+    Tasks with a worse answer, or without a complete record, are left out and counted.
     """
     good, paid, mine, best = _sides(quality, cost, chosen)
     level = complete(good, paid) & (taken(good, mine) == taken(good, best))
@@ -119,7 +118,7 @@ def _sides(
 
 
 def robustness(chosen: ArrayLike, reworded: ArrayLike) -> Mean:
-    """Share of tasks that go to the same agent when their text is reworded.
+    """Share of tasks that are sent to the same agent when their text is reworded.
 
     1 - flips / tasks.
 
@@ -137,6 +136,6 @@ def robustness(chosen: ArrayLike, reworded: ArrayLike) -> Mean:
     if first.ndim != 1 or first.shape != second.shape or first.size == 0:
         raise CorpusError(
             f"choices of shape {first.shape} and, reworded, {second.shape}: "
-            "one a task is needed in both"
+            "one per task is needed in both"
         )
     return Mean(float((first == second).mean()), first.size)

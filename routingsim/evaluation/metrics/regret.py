@@ -1,6 +1,6 @@
-"""How far from the best: gains and gaps, regret, and recovery from a drift.
+"""Distance from the best choices: gains and gaps, regret, and recovery from a drift.
 
-Any reward will do in place of quality: quality less a weight times cost, say.
+Any reward can take the place of quality, for example quality less a weight times cost.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class Gains:
     Attributes
     ----------
     quality, random, best_single, oracle : float
-        Mean quality of each, all on the same tasks.
+        Mean quality of each, on the same tasks.
     over_random, over_best : float
         Gain@R = quality / random - 1 and Gain@B = quality / best_single - 1.
     to_oracle : float
@@ -45,7 +45,7 @@ def gains(quality: ArrayLike, chosen: ArrayLike) -> Gains:
     """Gain over random and over the best single agent, and the gap to the oracle.
 
     Li et al., "LLMRouterBench" (arXiv:2601.07206), sec. 3.2: relative to the mean
-    quality of the other side; NaN where that is 0. The best single agent is
+    quality of the other side; NaN if that is 0. The best single agent is
     in-sample: chosen on these very tasks.
 
     Parameters
@@ -80,18 +80,18 @@ def gains(quality: ArrayLike, chosen: ArrayLike) -> Gains:
 
 @dataclass(frozen=True)
 class Regret:
-    """What a policy lost, task after task.
+    """The cumulative regret of a policy, task by task.
 
     Attributes
     ----------
     against_oracle, against_best : ndarray, shape (tasks,)
         Cumulative regret against the best agent of each task, and against the one
-        agent that is best over all these tasks (this one can fall). A task
-        without a complete record adds nothing.
+        agent that is best over all tasks (this one can fall). A task without a complete
+        record adds nothing.
     best : int
-        That one agent.
+        The agent that is best over all tasks.
     optimal_share : float
-        Share of tasks that went to an agent with the task's best reward.
+        Share of tasks sent to an agent with the highest reward for the task.
     tasks, left_out : int
         Tasks with a complete record, and those without.
     """
@@ -136,9 +136,9 @@ def cumulative_regret(reward: ArrayLike, chosen: ArrayLike) -> Regret:
 
 @dataclass(frozen=True)
 class Recovery:
-    """How many tasks after a drift a policy was as good as the new best agent.
+    """How many tasks after a drift a policy is as good as the new best agent.
 
-    ``tasks`` is NaN where it never was; ``best`` is the best agent since the drift;
+    ``tasks`` is NaN if it never is; ``best`` is the best agent since the drift;
     ``left_out`` counts tasks since the drift without a complete record.
     """
 
@@ -157,9 +157,9 @@ def recovery(
 ) -> Recovery:
     """Tasks from a drift until the policy has caught up with the new best agent.
 
-    It has caught up at the end of the first ``window`` tasks, all after the drift,
-    over which its mean reward is within ``tolerance`` of that of the agent that is
-    best since the drift (in-sample). The least possible is ``window``.
+    It has caught up at the end of the first ``window`` tasks, all after the drift, whose
+    mean reward is within ``tolerance`` of that of the agent that is best since the drift
+    (in-sample). The smallest possible value is ``window``.
 
     Parameters
     ----------
@@ -170,7 +170,7 @@ def recovery(
     window : int
         Tasks over which rewards are averaged.
     tolerance : float
-        In units of the reward.
+        Largest allowed distance, in units of the reward.
 
     Raises
     ------
@@ -191,10 +191,10 @@ def recovery(
     behind = (value[:, best] - taken(value, mine))[since]
     sums = np.concatenate([[0.0], behind.cumsum()])
     trailing = (sums[window:] - sums[:-window]) / window
-    # A mean that equals the tolerance counts, whatever the last bit of the sums.
+    # A mean equal to the tolerance counts, whatever the rounding of the sums.
     reached = np.flatnonzero(trailing <= tolerance + 1e-12)
-    taken_up = float(reached[0] + window) if reached.size else float("nan")
-    return Recovery(taken_up, best, int((~known[drift:]).sum()))
+    caught_up = float(reached[0] + window) if reached.size else float("nan")
+    return Recovery(caught_up, best, int((~known[drift:]).sum()))
 
 
 def _played(

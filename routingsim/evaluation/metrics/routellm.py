@@ -1,8 +1,8 @@
-"""Two agents, one score: PGR, APGR and CPT of RouteLLM.
+"""RouteLLM's metrics of a score that routes between two agents: PGR, APGR and CPT.
 
-Ong et al., "RouteLLM: Learning to Route LLMs with Preference Data" (ICLR 2025;
-arXiv:2406.18665), "Metrics". Their code reads the curve at quantiles of the score
-and fails where scores tie; here it goes through every task.
+Source: Ong et al., "RouteLLM: Learning to Route LLMs with Preference Data" (ICLR 2025;
+arXiv:2406.18665), "Metrics". The authors' code reads the curve at quantiles of the score
+and fails if scores tie; here the curve has a point for every task.
 """
 
 from dataclasses import dataclass
@@ -19,10 +19,10 @@ __all__ = ["RoutingCurve", "apgr", "cpt", "pgr", "routing_curve"]
 
 @dataclass(frozen=True)
 class RoutingCurve:
-    """Quality against the share of tasks that the strong agent gets.
+    """Quality against the share of tasks sent to the strong agent.
 
-    :func:`routing_curve` makes one from recorded outcomes; one made by hand, from a
-    sweep of thresholds in the simulator, gives APGR as a function of load.
+    :func:`routing_curve` makes one from recorded outcomes. One made from a sweep of
+    thresholds in the simulator gives APGR as a function of load.
 
     Attributes
     ----------
@@ -31,7 +31,7 @@ class RoutingCurve:
     quality : ndarray, shape (points,)
         Mean quality at that share; linear in between.
     left_out : int
-        Tasks without an outcome of both agents, which the curve does not hold.
+        Tasks that are not in the curve because an agent's outcome is missing.
 
     Raises
     ------
@@ -61,18 +61,18 @@ def routing_curve(
     *,
     ties: Literal["order", "average"] = "order",
 ) -> RoutingCurve:
-    """The curve of a score: tasks go to the strong agent in falling order of it.
+    """The curve of a score: tasks go to the strong agent in descending order of score.
 
     Parameters
     ----------
     scores : array_like, shape (tasks,)
-        How much a task needs the strong agent; only their order counts.
+        How much a task needs the strong agent; only the order of scores matters.
     weak, strong : array_like, shape (tasks,)
         Recorded quality of the two agents. Tasks with a NaN are left out and
         counted in ``left_out``.
     ties : {"order", "average"}
-        Tasks with equal scores: in the order given, as published figures take them;
-        or all at once, which is the mean over all orders.
+        How tasks with equal scores are sent: in the order given, as in published
+        results; or all at once, which is the mean over all orders.
 
     Raises
     ------
@@ -84,10 +84,10 @@ def routing_curve(
     high = column("strong agent's qualities", strong, score.size)
     if np.isnan(score).any():
         where = int(np.flatnonzero(np.isnan(score))[0])
-        raise CorpusError(f"scores: NaN at task {where}; every task needs a score to be routed by")
+        raise CorpusError(f"scores: NaN at task {where}; every task needs a score")
     known = ~(np.isnan(low) | np.isnan(high))
     if not known.any():
-        raise CorpusError("no task has a recorded quality of both agents: there is no curve")
+        raise CorpusError("no task has a recorded quality of both agents")
     score, low, high = score[known], low[known], high[known]
     order = np.argsort(-score, kind="stable")
     gained = np.concatenate([[0.0], np.cumsum((high - low)[order])])
@@ -103,8 +103,8 @@ def pgr(curve: RoutingCurve) -> NDArray[np.float64]:
     """Performance gap recovered at each point of the curve, shape (points,).
 
     PGR = (quality - weak's) / (strong's - weak's) (Ong et al., "Metrics"): 0 for the
-    weak agent alone, 1 for the strong alone, above 1 where both together beat the
-    strong. NaN where the two agents are equally good.
+    weak agent alone, 1 for the strong alone, above 1 if both together beat the strong.
+    NaN if the two agents are equally good.
     """
     weak, strong = curve.quality[0], curve.quality[-1]
     if np.isclose(weak, strong, rtol=1e-12, atol=0):
@@ -115,8 +115,8 @@ def pgr(curve: RoutingCurve) -> NDArray[np.float64]:
 def apgr(curve: RoutingCurve) -> float:
     """Average performance gap recovered: the area under PGR over the share of calls.
 
-    Ong et al., "Metrics"; the exact area by the trapezoid through every point, where
-    they take ten. 0.5 for routing at random; NaN where PGR is.
+    Ong et al., "Metrics": the exact area by the trapezoidal rule through every point, not
+    only ten. 0.5 for routing at random; NaN if PGR is NaN.
     """
     return float(np.trapezoid(pgr(curve), curve.share))
 
@@ -124,9 +124,9 @@ def apgr(curve: RoutingCurve) -> float:
 def cpt(curve: RoutingCurve, recovered: float) -> float:
     """Call-performance threshold: the least share of strong calls with PGR >= ``recovered``.
 
-    Ong et al., "Metrics": CPT(50 %) is ``cpt(curve, 0.5)``. Where the curve is not
-    monotone it is the first crossing, on the straight line between two points.
-    NaN where the level is never reached, or PGR is NaN.
+    Ong et al., "Metrics": CPT(50 %) is ``cpt(curve, 0.5)``. If the curve is not monotone
+    it is the first crossing, on the straight line between two points. NaN if the level is
+    never reached or PGR is NaN.
     """
     values = pgr(curve)
     reached = np.flatnonzero(values >= recovered)

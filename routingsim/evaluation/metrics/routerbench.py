@@ -1,7 +1,7 @@
-"""Many agents in the plane of cost and quality: hull, AIQ, zero router and oracle.
+"""RouterBench's metrics in the cost-quality plane: hull, AIQ, zero router and oracle.
 
-Hu et al., "RouterBench: A Benchmark for Multi-LLM Routing System"
-(arXiv:2403.12031), on its mathematical framework.
+Source: Hu et al., "RouterBench: A Benchmark for Multi-LLM Routing System"
+(arXiv:2403.12031), section on the mathematical framework.
 """
 
 from dataclasses import dataclass
@@ -17,17 +17,17 @@ __all__ = ["Hull", "aiq", "non_decreasing_hull", "oracle", "zero_router"]
 
 @dataclass(frozen=True)
 class Hull:
-    """Best quality that mixing the given points at random reaches, by cost.
+    """The best quality at each cost that random mixes of the given points reach.
 
     Attributes
     ----------
     cost, quality : ndarray, shape (corners,)
-        Corners, both rising: from the cheapest point (the better of equals) to the
-        best (the cheaper of equals).
+        Corners, in increasing order of both: from the cheapest point (the better of
+        equals) to the best (the cheaper of equals).
     index : ndarray, shape (corners,)
-        Which of the given points each corner is.
+        Positions of the corners among the given points.
     left_out : int
-        Tasks without a complete record behind the points.
+        Tasks left out because their record is incomplete.
     """
 
     cost: NDArray[np.float64]
@@ -38,8 +38,8 @@ class Hull:
     def at(self, cost: ArrayLike) -> NDArray[np.float64]:
         """Quality at these costs, in the shape given.
 
-        Above the last corner money buys nothing more; below the first one the mix
-        is with the null router, which answers nothing at no cost (Hu et al., "Extrapolation").
+        Above the last corner quality is constant; below the first one the mix is with the
+        null router, which answers nothing at no cost (Hu et al., "Extrapolation").
         """
         at = np.asarray(cost, dtype=np.float64)
         if self.cost[0] == 0:
@@ -51,8 +51,8 @@ class Hull:
 def non_decreasing_hull(cost: ArrayLike, quality: ArrayLike) -> Hull:
     """The non-decreasing convex hull of points in the cost-quality plane.
 
-    Hu et al., "Non-decreasing convex hull": a router that picks one of two routers at random, by a
-    coin of any bias, reaches every point on the line between them.
+    Hu et al., "Non-decreasing convex hull": a router that chooses one of two routers at
+    random reaches every point on the line between them.
 
     Parameters
     ----------
@@ -96,22 +96,21 @@ def aiq(
     """Average improvement in quality of a router's points.
 
     AIQ = integral of the hull's quality from c_min to c_max, over c_max - c_min
-    (Hu et al., "Average improvement in quality"): the hull's mean quality over a range
-    of costs.
+    (Hu et al., "Average improvement in quality"): the mean quality of the hull over a
+    range of costs.
 
     Parameters
     ----------
     cost, quality : array_like, shape (points,)
         Mean cost and quality of the router at each of its settings.
     c_min, c_max : float, optional
-        The range. By default that of these points; give the same range to routers
-        that are to be compared. Where both ends are the same the AIQ is the hull's
-        quality there.
+        The range. By default that of these points; use the same range for all routers
+        that are compared. If both ends are equal the AIQ is the hull's quality there.
 
     Raises
     ------
     CorpusError
-        As :func:`non_decreasing_hull`; or if the range is not one.
+        As for :func:`non_decreasing_hull`; or if the range is empty or negative.
     """
     hull = non_decreasing_hull(cost, quality)
     low = float(np.min(cost)) if c_min is None else float(c_min)
@@ -126,9 +125,10 @@ def aiq(
 
 
 def zero_router(quality: ArrayLike, cost: ArrayLike) -> Hull:
-    """The router that reads nothing: the hull of the single agents (Hu et al., "Zero router").
+    """The zero router, which reads no text: the hull of the single agents.
 
-    A router has learned something where it lies above this hull at its own cost.
+    Hu et al., "Zero router": a router is useful where it lies above this hull at its own
+    mean cost.
 
     Parameters
     ----------
@@ -152,9 +152,9 @@ def zero_router(quality: ArrayLike, cost: ArrayLike) -> Hull:
 def oracle(quality: ArrayLike, cost: ArrayLike) -> NDArray[np.intp]:
     """The best agent of each task (in-sample), the cheapest among equals, shape (tasks,).
 
-    Hu et al., "Oracle router". Among equals in both, the first. An agent without a recorded
-    quality is not chosen; a task of which nothing is recorded goes to the cheapest
-    agent. A cost that is not recorded counts as the dearest.
+    Hu et al., "Oracle router". Among equals in quality and cost, the first. An agent
+    without a recorded quality is not chosen; a task without any goes to the cheapest
+    agent. A cost that is not recorded counts as the highest.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
-"""Quality that comes in time: goodput, quality within the objective, cost per right answer.
+"""Quality in time: goodput, quality within a latency objective, cost per right answer.
 
-The latencies of a replay are simulated, and what is computed from them is too.
+The latencies of a replay are simulated, and so are these metrics of it.
 """
 
 import math
@@ -19,7 +19,7 @@ __all__ = ["Timed", "timed_quality", "timed_replay"]
 
 @dataclass(frozen=True)
 class Timed:
-    """How good answers were that came within a latency objective.
+    """Metrics of the answers within a latency objective.
 
     Attributes
     ----------
@@ -30,10 +30,10 @@ class Timed:
     within : Mean
         Share of all tasks answered within the objective, right or wrong.
     quality : Mean
-        Mean quality where what is late, failed or not answered has quality 0.
+        Mean quality, where a late, failed or missing answer has quality 0.
     cost_per_right : float
-        USD spent on all tasks, over the answers that were right within the
-        objective; infinite where there was none.
+        USD spent on all tasks, divided by the number of right answers within the
+        objective; infinite if there is none.
 
     ``left_out`` of each mean counts tasks answered without a recorded quality.
     """
@@ -55,28 +55,27 @@ def timed_quality(
     seconds: float,
     right: float = 0.5,
 ) -> Timed:
-    """Goodput and its relatives, from a value a task.
+    """Goodput and the other metrics of :class:`Timed`, from one value per task.
 
-    Goodput as in Zhong et al., "DistServe" (OSDI 2024), with a right answer in place
-    of any answer.
+    Goodput as in Zhong et al., "DistServe" (OSDI 2024), but counting only right answers.
 
     Parameters
     ----------
     latency : array_like, shape (tasks,)
-        Seconds from intended arrival to the end.
+        Seconds from intended arrival to completion.
     quality : array_like, shape (tasks,)
-        From 0 to 1. A task that was answered, but of unknown quality (NaN), is left
-        out and counted; its cost is too, its latency is not looked at.
+        From 0 to 1. A task that was answered with unknown quality (NaN) is left out, with
+        its cost, and counted.
     cost : array_like, shape (tasks,)
-        USD, over all tries.
+        USD, over all attempts.
     answered : array_like of bool, shape (tasks,)
-        False for what failed, timed out or was shed: not right, whatever the rest.
+        False for tasks that failed, timed out or were shed; these are never right.
     objective : float
-        Seconds.
+        Latency in seconds.
     seconds : float
-        How long tasks arrived.
+        Length of the period in which the tasks arrived.
     right : float
-        Least quality of a right answer.
+        Lowest quality of a right answer.
 
     Raises
     ------
@@ -108,15 +107,15 @@ def timed_quality(
 
 
 def timed_replay(result: ReplayResult, objective: float, *, right: float = 0.5) -> Timed:
-    """Goodput and its relatives of a replay, over the tasks that arrived after its warm-up.
+    """Goodput and the other metrics of :class:`Timed` for a replay, after its warm-up.
 
     Parameters
     ----------
     result : ReplayResult
     objective : float
-        Seconds.
+        Latency in seconds.
     right : float
-        Least quality of a right answer.
+        Lowest quality of a right answer.
 
     Raises
     ------

@@ -1,0 +1,53 @@
+"""What results with a table have in common: Markdown, HTML and JSON-ready values."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, fields
+from typing import Any
+
+import pandas as pd
+
+from routingsim import display
+
+__all__ = ["Tabular", "records"]
+
+
+def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows as dicts of plain Python values, NaN as None."""
+    return frame.astype(object).where(frame.notna(), None).to_dict("records")
+
+
+@dataclass(frozen=True)
+class Tabular(ABC):
+    """A result whose content is one table."""
+
+    @abstractmethod
+    def to_frame(self) -> pd.DataFrame:
+        """The table, its row labels as columns."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain Python values, ready for JSON: the result's numbers, and its table as ``rows``."""
+        named = {each.name: getattr(self, each.name) for each in fields(self)}
+        numbers = {name: value for name, value in named.items() if isinstance(value, int | float)}
+        return numbers | {"rows": records(self.to_frame())}
+
+    def to_markdown(self) -> str:
+        """The table in GitHub's Markdown."""
+        return display.markdown_table(*_texts(self.to_frame()))
+
+    def to_html(self) -> str:
+        """What a notebook shows: the summary and the first rows."""
+        frame = self.to_frame()
+        more = len(frame) - display.MOST_ROWS
+        table = display.table(*_texts(frame.head(display.MOST_ROWS)))
+        return display.card(str(self), table, [f"{more:,} more rows"] if more > 0 else [])
+
+    def _repr_html_(self) -> str:
+        return self.to_html()
+
+
+def _texts(frame: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
+    rows = [
+        ["" if value is None else display.parameter(value) for value in row.values()]
+        for row in records(frame)
+    ]
+    return [str(name) for name in frame.columns], rows

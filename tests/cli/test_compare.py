@@ -1,0 +1,90 @@
+"""``routingsim compare``: resumed after a kill, its errors in one line, its runs written."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+import routingsim as rs
+from routingsim.cli import main
+
+from ..evaluation.samples import same
+from .running import invoke
+
+COMMAND = ["compare", "tasks", "-p", "threshold", "-p", "thompson", "--replications", "60"]
+
+
+def test_a_killed_command_goes_on_where_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "study.jsonl"
+    start = [sys.executable, "-c", "from routingsim.cli import main; main()"]
+    running = subprocess.Popen(
+        [*start, *COMMAND, "--resume", str(path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    try:
+        _until(lambda: running.poll() is not None or (path.exists() and path.stat().st_size > 0))
+        assert running.poll() is None, running.communicate()
+        running.send_signal(signal.SIGKILL)
+    finally:
+        running.communicate()
+    kept = path.read_bytes().count(b"\n")
+    assert 1 <= kept < 12
+    given: dict[str, Any] = {"policies": ["threshold", "thompson"], "replications": 60}
+    seen: list[tuple[int, int]] = []
+    resumed = rs.compare(
+        rs.load_corpus("tasks"), **given, resume=path, progress=lambda *at: seen.append(at)
+    )
+    assert seen[0] == (kept, 12)
+    assert same(resumed, rs.compare(rs.load_corpus("tasks"), **given))
+
+
+def _until(true: Callable[[], bool]) -> None:
+    patience = time.monotonic() + 60
+    while not true() and time.monotonic() < patience:
+        time.sleep(0.005)
+
+
+def test_the_command_says_an_error_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "study.jsonl"
+    path.write_text("milk\n")
+    monkeypatch.setattr(sys, "argv", ["routingsim", *COMMAND, "--json", "-", "--resume", str(path)])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    said = capsys.readouterr()
+    assert stopped.value.code == 2
+    assert said.out == ""
+    assert said.err.count("\n") == 1
+    assert "study.jsonl:1: not a line of a checkpoint" in said.err
+
+
+def test_the_command_prints_one_json_document(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    more = ["--json", "-", "--loads", "0.5", "--replications", "2"]
+    monkeypatch.setattr(sys, "argv", ["routingsim", *COMMAND[:4], *more])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    document = json.loads(capsys.readouterr().out)
+    assert stopped.value.code == 0
+    assert list(document["loads"]) == ["0.5"]
+    assert document["rates"]["0.5"] == pytest.approx(document["capacity"] / 2)
+
+
+def test_tasks_schedule_and_runs_are_written(own: Path) -> None:
+    tasks, trace, runs = (own.parent / name for name in ("t.csv", "t.json", "r.csv"))
+    invoke("replay", own, "-p", "random", "-p", "cheapest", "--arrivals", "poisson:2",
+           "--tasks-to", tasks, "--trace-to", trace)  # fmt: skip
+    assert pd.read_csv(tasks)["policy"].tolist() == ["random"] * 3 + ["cheapest"] * 3
+    events = json.loads(trace.read_text(encoding="utf-8"))["traceEvents"]
+    assert sum(event["ph"] == "X" for event in events) == 6
+    invoke("compare", own, "-p", "random", "--loads", "0.5", "--replications", "2",
+           "--runs-to", runs)  # fmt: skip
+    assert pd.read_csv(runs)["policy"].tolist().count("random") == 2

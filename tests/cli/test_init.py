@@ -1,0 +1,118 @@
+"""The commands help, end cleanly, and say an error in one line."""
+
+import os
+import shlex
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+from typer.core import TyperGroup
+from typer.main import get_command
+
+from routingsim.cli import EXAMPLES, app, main
+
+from .running import invoke, routingsim
+
+COMMANDS = [command.callback.__name__ for command in app.registered_commands if command.callback]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_helps(command: str) -> None:
+    result = invoke(command, "--help")
+    assert result.exit_code == 0
+    assert "Usage:" in result.stdout
+    assert f" {command} " in result.stdout
+
+
+@pytest.mark.parametrize("example", [each for some in EXAMPLES.values() for each in some])
+def test_examples_in_the_help_can_be_typed(example: str) -> None:
+    words = shlex.split(example.partition(" < ")[0].partition(" | ")[0])
+    command, *given = words[words.index("routingsim") + 1 :]
+    group = get_command(app)
+    assert isinstance(group, TyperGroup)
+    with group.commands[command].make_context(command, given) as context:
+        assert context.command_path == command
+    assert " ".join(example.split()) in " ".join(invoke(command, "--help").stdout.split())
+
+
+def test_help_lists_every_command() -> None:
+    said = invoke("--help").stdout
+    assert all(command in said for command in COMMANDS)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("replay", "no-such-corpus"), "no-such-corpus: no such file"),
+        (("replay", "tasks", "--policy", "nope"), "no policy 'nope'"),
+        (("replay", "tasks", "--policy", "static:nobody"), "no agent 'nobody'"),
+        (("replay", "tasks", "--agents", "nowhere.toml"), "nowhere.toml: cannot be read"),
+        (("replay", "tasks", "--arrivals", "often"), "no arrivals 'often'"),
+        (("replay", "tasks", "--outage", "gpt-4:5"), "AGENT:DOWN:UP"),
+        (("replay", "tasks", "--warm-up", "2"), "warm_up=2"),
+        (("route", "hello", "--policy", "nope"), "no policy 'nope'"),
+        (("agents", "nowhere.toml"), "cannot be read as an agents file"),
+        (("replay", "tasks", "--policy", "treshold"), "did you mean 'threshold'?"),
+        (("replay", "tasks", "--policy", "static:gpt4"), "did you mean 'gpt-4'?"),
+        (("replay", "tasks", "--arrivals", "poisson:100:"), "poisson:100:"),
+        (
+            ("replay", "tasks", "--live", "--speed", "0"),
+            "speed=0.0: must be a finite number above 0",
+        ),
+        (("replay", "tasks", "--live", "--start", "nan"), "start=nan: must be a finite number"),
+        (("replay", "tasks", "--json", "/nowhere/x.json"), "/nowhere/x.json: cannot be written"),
+    ],
+)
+def test_an_error_is_one_line_and_exit_code_2(
+    arguments: tuple[str, ...],
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["routingsim", *arguments])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1, err
+    assert err.startswith("error: ")
+    assert said in err
+
+
+def test_an_error_of_a_process_is_the_same() -> None:
+    ran = routingsim("replay", "no-such-corpus")
+    assert (ran.returncode, ran.stdout, ran.stderr.count("\n")) == (2, "", 1)
+
+
+def test_a_reader_that_leaves_is_no_crash() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-c", "from routingsim.cli import main; main()", "policies"]
+    with os.fdopen(write, "w") as pipe:
+        ran = subprocess.run(command, stdout=pipe, stderr=subprocess.PIPE, text=True, timeout=60)
+    assert ran.returncode == 1
+    assert "Traceback" not in ran.stderr
+    assert "BrokenPipe" not in ran.stderr
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    assert invoke("--version").stdout == f"routingsim {version('routingsim')}\n"
+
+
+def test_it_is_a_module_to_run_as_well() -> None:
+    command = [sys.executable, "-m", "routingsim", "--version"]
+    said = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert said.stdout == f"routingsim {version('routingsim')}\n"
+
+
+def test_who_interrupts_it_while_it_is_loading_sees_no_traceback(tmp_path: Path) -> None:
+    (tmp_path / "typer.py").write_text("raise KeyboardInterrupt")
+    said = subprocess.run(
+        [sys.executable, "-m", "routingsim", "agents"],
+        capture_output=True,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+    )
+    assert (said.returncode, said.stderr) == (130, b"")

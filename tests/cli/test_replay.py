@@ -1,0 +1,53 @@
+"""``routingsim replay``, as a user meets it."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from .running import routingsim
+
+KEYS = {"tasks", "throughput", "latency_mean", "latency_p50", "latency_p95", "latency_p99",
+        "wait_mean", "cost", "quality"}  # fmt: skip
+AGENT_KEYS = {"agent", "tasks", "share", "utilisation", "wait_mean", "latency_p50", "latency_p95",
+              "cost", "quality"}  # fmt: skip
+
+
+def test_json_is_one_document_and_nothing_else(own: Path) -> None:
+    ran = routingsim("replay", own, "-p", "threshold", "-p", "static:gpt-4", "--arrivals",
+                     "poisson:2", "--seed", "1", "--json", "-")  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.count("\n") == 1
+    said = json.loads(ran.stdout, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+    assert (said["corpus"], said["tasks"], said["seed"]) == ("mine", 3, 1)
+    assert [each["policy"] for each in said["policies"]] == ["threshold", "static:gpt-4"]
+    for each in said["policies"]:
+        assert each["overall"].keys() >= KEYS
+        assert [agent["agent"] for agent in each["agents"]] == [
+            "claude", "gpt-4", "gemini", "llama", "mistral",
+        ]  # fmt: skip
+        assert all(agent.keys() >= AGENT_KEYS for agent in each["agents"])
+    only = said["policies"][1]
+    assert only["overall"]["quality"] == 0.75
+    assert only["agents"][0]["latency_p50"] is None
+    assert isinstance(only["overall"]["tasks"], int)
+
+
+def test_a_seed_repeats_byte_for_byte(own: Path) -> None:
+    command = ("replay", own, "-p", "random", "--arrivals", "gamma:2,cv=2", "--json", "-")
+    first, again, other = (routingsim(*command, "--seed", seed).stdout for seed in "112")
+    assert first
+    assert first == again
+    assert first != other
+
+
+def test_bad_records_are_skipped_and_counted(own: Path) -> None:
+    with own.open("a") as file:
+        file.write("a,again,\nd,,2.5\n")
+    refused = routingsim("replay", own, "--arrivals", "poisson:2")
+    assert refused.returncode == 2
+    assert "mine.csv:5" in refused.stderr
+    ran = routingsim("replay", own, "--arrivals", "poisson:2", "--on-error", "skip", "--json", "-")
+    assert ran.returncode == 0, ran.stderr
+    assert json.loads(ran.stdout)["tasks"] == 3
+    assert "2 records were skipped" in ran.stderr

@@ -1,0 +1,153 @@
+"""PGR, APGR and CPT against naive recomputation, by hand, and by their invariances."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from routingsim.errors import CorpusError
+from routingsim.evaluation import (
+    RoutingCurve,
+    apgr,
+    cpt,
+    pgr,
+    routing_curve,
+)
+
+NAN = math.nan
+
+
+def naive_apgr(scores: list[float], weak: list[float], strong: list[float]) -> float:
+    """The area by hand: send one task more to the strong agent at a time."""
+    n = len(scores)
+    order = sorted(range(n), key=lambda task: -scores[task])  # stable: ties in file order
+    sent: set[int] = set()
+
+    def quality() -> float:
+        return sum(strong[t] if t in sent else weak[t] for t in range(n)) / n
+
+    points = [quality()]
+    for task in order:
+        sent.add(task)
+        points.append(quality())
+    recovered = [(p - points[0]) / (points[-1] - points[0]) for p in points]
+    return sum((recovered[k] + recovered[k + 1]) / 2 / n for k in range(n))
+
+
+two_agents = st.lists(
+    st.tuples(st.integers(0, 4), st.integers(0, 1), st.integers(0, 1)), min_size=2, max_size=30
+).filter(lambda rows: sum(r[1] for r in rows) != sum(r[2] for r in rows))
+
+
+@given(two_agents)
+def test_apgr_is_the_area_under_the_curve(rows: list[tuple[int, int, int]]) -> None:
+    scores, weak, strong = (list(map(float, each)) for each in zip(*rows, strict=True))
+    found = apgr(routing_curve(scores, weak, strong))
+    assert found == pytest.approx(naive_apgr(scores, weak, strong), abs=1e-9)
+
+
+@given(two_agents)
+def test_apgr_depends_on_the_order_of_scores_only(rows: list[tuple[int, int, int]]) -> None:
+    scores, weak, strong = np.array(rows, dtype=float).T
+    first = apgr(routing_curve(scores, weak, strong))
+    assert apgr(routing_curve(np.exp(scores) - 7, weak, strong)) == first
+    # A fairer scale of quality changes nothing either.
+    assert apgr(routing_curve(scores, 0.3 * weak + 0.1, 0.3 * strong + 0.1)) == pytest.approx(first)
+
+
+@given(two_agents, st.randoms(use_true_random=False))
+def test_averaged_ties_do_not_depend_on_the_order_of_the_file(rows, random) -> None:
+    scores, weak, strong = np.array(rows, dtype=float).T
+    mixed = list(range(len(rows)))
+    random.shuffle(mixed)
+    first = apgr(routing_curve(scores, weak, strong, ties="average"))
+    again = apgr(routing_curve(scores[mixed], weak[mixed], strong[mixed], ties="average"))
+    assert again == pytest.approx(first, abs=1e-9)
+
+
+def test_averaged_ties_are_the_mean_over_all_orders() -> None:
+    scores = np.array([2.0, 1, 1, 1, 0])
+    weak, strong = np.array([0.0, 1, 0, 0, 1]), np.array([1.0, 0, 1, 1, 1])
+    found = [
+        apgr(routing_curve(scores[list(p)], weak[list(p)], strong[list(p)]))
+        for p in itertools.permutations(range(5))
+    ]
+    averaged = apgr(routing_curve(scores, weak, strong, ties="average"))
+    assert averaged == pytest.approx(np.mean(found), abs=1e-12)
+
+
+@given(two_agents)
+def test_reversed_scores_mirror_the_curve(rows: list[tuple[int, int, int]]) -> None:
+    scores, weak, strong = np.array(rows, dtype=float).T
+    up = apgr(routing_curve(scores, weak, strong, ties="average"))
+    down = apgr(routing_curve(-scores, weak, strong, ties="average"))
+    assert up + down == pytest.approx(1.0, abs=1e-9)
+
+
+def test_tied_scores_go_in_file_order() -> None:
+    # By hand: PGR 0, 1, 1, 1, 1 for the first order and 0, 0, 0, 0, 1 for the second.
+    assert apgr(routing_curve([1] * 4, [0] * 4, [1, 0, 0, 0])) == pytest.approx(0.875)
+    assert apgr(routing_curve([1] * 4, [0] * 4, [0, 0, 0, 1])) == pytest.approx(0.125)
+
+
+def test_cpt_is_the_first_crossing_of_a_curve_that_falls_back() -> None:
+    # Quality 0, 1/5, 0, 1/5, 2/5, 2/5: PGR 0, .5, 0, .5, 1, 1.
+    curve = routing_curve([5, 4, 3, 2, 1], [0, 1, 0, 0, 0], [1, 0, 1, 1, 0])
+    assert pgr(curve) == pytest.approx([0, 0.5, 0, 0.5, 1, 1])
+    assert cpt(curve, 0.25) == pytest.approx(0.1)
+    assert cpt(curve, 0.5) == pytest.approx(0.2)
+    assert cpt(curve, 0.75) == pytest.approx(0.7)
+    assert cpt(curve, 1.0) == pytest.approx(0.8)
+    assert cpt(curve, 0.0) == 0.0
+    assert math.isnan(cpt(curve, 1.01))
+
+
+def test_both_together_can_beat_the_strong_agent() -> None:
+    curve = routing_curve([2, 1, 0], [0, 0, 1], [1, 1, 0])
+    assert pgr(curve) == pytest.approx([0, 1, 2, 1])
+    assert cpt(curve, 1.5) == pytest.approx(0.5)
+
+
+def test_equally_good_agents_have_no_gap_to_recover() -> None:
+    curve = routing_curve([1, 2], [0, 1], [1, 0])
+    assert np.isnan(pgr(curve)).all()
+    assert math.isnan(apgr(curve))
+    assert math.isnan(cpt(curve, 0.5))
+
+
+def test_tasks_without_both_outcomes_are_left_out_and_counted() -> None:
+    curve = routing_curve([4, 3, 2, 1], [0, NAN, 0, 1], [1, 1, NAN, 1])
+    assert curve.left_out == 2
+    whole = routing_curve([4, 1], [0, 1], [1, 1])
+    assert np.array_equal(curve.quality, whole.quality)
+
+
+def test_a_curve_can_come_from_a_sweep() -> None:
+    assert apgr(RoutingCurve(np.array([0, 0.5, 1]), np.array([0.2, 0.8, 0.6]))) == pytest.approx(
+        (0.25 * 1.5) + (0.25 * 2.5)
+    )
+
+
+@pytest.mark.parametrize(
+    ("scores", "weak", "strong", "said"),
+    [
+        ([1, NAN], [0, 1], [1, 1], "NaN at task 1"),
+        ([1, 2], [0, 1, 1], [1, 1], "3 values for 2 tasks"),
+        ([1, 2], [0, NAN], [NAN, 1], "no task has a recorded quality of both"),
+        ([], [], [], "one value per task"),
+        ([[1, 2]], [0, 1], [1, 1], r"shape \(1, 2\)"),
+        ([1, math.inf], [0, 1], [1, 1], "infinite"),
+    ],
+)
+def test_bad_curves_are_refused(scores, weak, strong, said: str) -> None:
+    with pytest.raises(CorpusError, match=said):
+        routing_curve(scores, weak, strong)
+
+
+@pytest.mark.parametrize("share", [[0, 0.5], [0.1, 1], [0, 0.7, 0.6, 1]])
+def test_a_sweep_must_rise_from_nothing_to_all(share: list[float]) -> None:
+    with pytest.raises(CorpusError, match="rise from 0 to 1"):
+        RoutingCurve(np.array(share), np.zeros(len(share)))

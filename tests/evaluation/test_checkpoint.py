@@ -1,0 +1,120 @@
+"""A study resumes from its checkpoint, and from nothing that is another study's."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import routingsim as rs
+from routingsim.errors import SimulationError
+from routingsim.evaluation.study import Study
+from routingsim.simulation.faults import Retries
+
+from .samples import POLICIES, SMALL, corpus, pool, same, typed
+
+
+@pytest.fixture(scope="module")
+def in_threads() -> Study:
+    return rs.compare(corpus(), pool(), POLICIES, **SMALL)
+
+
+def _again(path: Path, **changes: Any) -> tuple[Study, list[tuple[int, int]]]:
+    seen: list[tuple[int, int]] = []
+    study = rs.compare(
+        corpus(), pool(), **{"policies": POLICIES, **SMALL, **changes},
+        resume=path, progress=lambda *at: seen.append(at),
+    )  # fmt: skip
+    return study, seen
+
+
+def test_a_finished_study_is_read_not_run(tmp_path: Path, in_threads: Study) -> None:
+    path = tmp_path / "study.jsonl"
+    first, counted = _again(path)
+    assert counted[0] == (0, 24)
+    again, counted = _again(path)
+    assert counted == [(24, 24)]
+    assert same(first, again)
+    assert same(again, in_threads)
+
+
+@pytest.mark.parametrize("cut", [1, 9, 200, -1])
+def test_a_line_cut_short_is_done_again(cut: int, tmp_path: Path, in_threads: Study) -> None:
+    path = tmp_path / "study.jsonl"
+    _again(path)
+    *whole, last = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(whole) + last[:cut])
+    study, counted = _again(path)
+    assert counted == [(23, 24), (24, 24)]
+    assert same(study, in_threads)
+    assert _again(path)[1] == [(24, 24)], "the file is whole again"
+
+
+def test_a_corrupt_line_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "study.jsonl"
+    _again(path)
+    lines = path.read_bytes().splitlines(keepends=True)
+    for bad in (b"{oops}\n", b'{"key": "k"}\n', b"[]\n", b"\xff\n"):
+        path.write_bytes(b"".join([*lines[:2], bad, *lines[2:]]))
+        with pytest.raises(SimulationError, match=r"study\.jsonl:3: not a line of a checkpoint"):
+            _again(path)
+
+
+def test_a_file_that_is_something_else_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    for text in ("milk", "milk\n", '{"id": 1}'):
+        path.write_text(text)
+        with pytest.raises(SimulationError, match=r"notes\.txt:1: not a line of a checkpoint"):
+            _again(path)
+        assert path.read_text() == text
+    with pytest.raises(SimulationError, match="nowhere"):
+        _again(tmp_path / "nowhere" / "study.jsonl")
+
+
+def first(task, pool, memory):
+    return 2 if task.d_var < 0.3 else 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "known"),
+    [
+        ({"seed": 1}, 0),
+        ({"replications": 2}, 0),
+        ({"objective": 2.0}, 0),
+        ({"right": 0.9}, 0),
+        ({"service": "exponential"}, 0),
+        ({"retries": Retries(2)}, 0),
+        ({"arrivals": "gamma:1,cv=2"}, 0),
+        ({"arrivals": rs.Trace(np.arange(60.0))}, 0),
+        ({"loads": [0.4, 0.5]}, 12),
+        ({"policies": [*POLICIES[:3], first]}, 22),
+        ({"policies": [*POLICIES[:3], typed(0.4)]}, 22),
+    ],
+)
+def test_cells_of_another_study_are_not_taken(
+    changes: dict[str, Any], known: int, tmp_path: Path
+) -> None:
+    path = tmp_path / "study.jsonl"
+    _again(path)
+    study, counted = _again(path, **changes)
+    assert counted[0] == (known, 24)
+    given = {"policies": POLICIES, **SMALL, **changes}
+    assert same(study, rs.compare(corpus(), pool(), **given))
+
+
+def test_traces_of_equal_length_are_told_apart(tmp_path: Path) -> None:
+    path = tmp_path / "study.jsonl"
+    _again(path, arrivals=rs.Trace(np.arange(60.0)))
+    other = rs.Trace(np.arange(60.0) ** 1.1)
+    assert _again(path, arrivals=other)[1][0] == (0, 24)
+
+
+def test_a_corpus_with_other_outcomes_is_told_apart(tmp_path: Path) -> None:
+    path = tmp_path / "study.jsonl"
+    rs.compare(corpus(), pool(), ["random"], controls=False, resume=path, **SMALL)
+    seen: list[tuple[int, int]] = []
+    rs.compare(
+        corpus(seed=1), pool(), ["random"], controls=False, resume=path,
+        progress=lambda *at: seen.append(at), **SMALL,
+    )  # fmt: skip
+    assert seen[0] == (0, 2)
