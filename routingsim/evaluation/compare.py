@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 from numba import cloudpickle
 
-from routingsim.agents import AgentPool, load_agents
+from routingsim.agents import AgentPool, PoolLike, load_agents
 from routingsim.corpora.corpus import Corpus
+from routingsim.corpora.datasets import CorpusLike, load_corpus
 from routingsim.errors import SimulationError
 from routingsim.evaluation.cell import Cell, gather
 from routingsim.evaluation.checkpoint import append_cell, cell_key, read_cells
@@ -48,8 +49,8 @@ Wanted = str | Policy | Kernel | Callable[..., int]
 
 
 def compare(
-    corpus: Corpus,
-    pool: AgentPool | None = None,
+    corpus: CorpusLike,
+    pool: PoolLike | None = None,
     policies: Wanted | Sequence[Wanted] = ("threshold", "least-loaded"),
     *,
     loads: float | Sequence[float] | None = None,
@@ -72,11 +73,11 @@ def compare(
 
     Parameters
     ----------
-    corpus : Corpus
+    corpus : Corpus, or anything that ``load_corpus`` takes
         The tasks. Each replication takes all of them, in a new random order. If no task
         has a recorded quality of every agent, policies are compared on latency and cost,
         and the controls are random and cheapest.
-    pool : AgentPool, optional
+    pool : AgentPool, or anything that ``load_agents`` takes, optional
         By default the five default agents.
     policies
         One or several of what :func:`routingsim.policies.make_policy` takes. The first is
@@ -123,11 +124,11 @@ def compare(
 
     Raises
     ------
-    SimulationError, PolicyError
+    CorpusError, AgentError, SimulationError, PolicyError
         If a parameter is out of its range or of the wrong type, the parameters do not go
         together, or ``resume`` is not a checkpoint file.
     """
-    pool = load_agents() if pool is None else pool
+    corpus, pool = load_corpus(corpus), load_agents(pool)
     wanted = _several(policies, str | Policy | Kernel | Callable)
     _check(len(wanted), replications, objective, right)
     conditions: dict[str, Any] = {"retries": retries, "outages": outages, "service": service}

@@ -13,8 +13,8 @@ import msgspec
 import numpy as np
 import pandas as pd
 
-from routingsim.agents import AgentPool
-from routingsim.corpora.corpus import Corpus
+from routingsim.agents import AgentPool, PoolLike, load_agents
+from routingsim.corpora.datasets import CorpusLike, load_corpus
 from routingsim.errors import SimulationError
 from routingsim.evaluation.intervals import t_interval
 from routingsim.evaluation.tabular import Tabular
@@ -91,8 +91,8 @@ class Sweep(Tabular):
 
 
 def sweep(
-    corpus: Corpus | None,
-    pool: AgentPool,
+    corpus: CorpusLike | None,
+    pool: PoolLike | None,
     policy: str | Policy | Kernel | Callable[..., int] = "threshold",
     *,
     slots: Mapping[str, int | Iterable[int]],
@@ -133,6 +133,8 @@ def sweep(
     SimulationError
         If a parameter is out of its range or of the wrong type.
     """
+    corpus = None if corpus is None else load_corpus(corpus)
+    pool = load_agents(pool)
     if not isinstance(slots, Mapping):
         raise SimulationError(
             f"slots={slots!r}: numbers of slots by agent are needed, as {{'{pool.ids[0]}': [2, 4]}}"
