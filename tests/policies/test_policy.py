@@ -232,7 +232,7 @@ def test_a_spawned_process_is_handed_policies(tmp_path: Path) -> None:
     script = tmp_path / "spawn.py"
     script.write_text(SPAWN)
     done = subprocess.run(
-        [sys.executable, str(script)], capture_output=True, text=True, timeout=120
+        [sys.executable, str(script)], capture_output=True, text=True, timeout=300
     )
     assert done.stdout == "alike\n", done.stderr
 
