@@ -52,10 +52,7 @@ class Trace(Arrivals):
     stop: float | None = None
     loop: bool = False
     jitter: float = 0.0
-
-    @property
-    def synthetic(self) -> bool:
-        return False
+    synthetic = False
 
     def __post_init__(self) -> None:
         from routingsim.corpora.corpus import Corpus
@@ -125,11 +122,11 @@ class Trace(Arrivals):
         if not isinstance(other, Trace):
             return NotImplemented
         mine, its = self.source, other.source
-        if isinstance(mine, np.ndarray) and isinstance(its, np.ndarray):
-            same = np.array_equal(mine, its)
-        else:
-            same = type(mine) is type(its) and mine == its
-        return bool(same) and self._settings() == other._settings()
+        if type(mine) is not type(its) or self._settings() != other._settings():
+            return False
+        if isinstance(mine, np.ndarray):
+            return np.array_equal(mine, np.asarray(its))
+        return bool(mine == its)
 
     def __hash__(self) -> int:
         return hash(self._settings())
@@ -166,28 +163,15 @@ class CorpusTimes(Arrivals):
     speed: float = 1.0
     start: float | None = None
     stop: float | None = None
-
-    @property
-    def synthetic(self) -> bool:
-        return False
+    synthetic = False
+    _alone = True
 
     def __post_init__(self) -> None:
         positive(self, "speed", "times as fast")
         _window(self)
 
-    @property
-    def rate(self) -> None:
-        return None
-
-    @property
-    def cv(self) -> None:
-        return None
-
     def scaled(self, factor: float) -> Self:
         return replace(self, speed=self.speed * factor)
-
-    def _parts(self) -> tuple[Arrivals, ...]:
-        return ()
 
     def rows(self, corpus: Corpus) -> slice:
         """The corpus's tasks that arrive, in the order of the times.

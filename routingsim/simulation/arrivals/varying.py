@@ -15,7 +15,6 @@ from routingsim.simulation.arrivals.checks import (
     checked,
     number,
     numeral,
-    options,
     positive,
 )
 from routingsim.simulation.arrivals.process import Arrivals, Rated, Times, kernels
@@ -157,10 +156,6 @@ class Piecewise(Arrivals):
         seconds, rates = zip(*self.steps, strict=True)
         return float(np.dot(seconds, rates) / np.sum(seconds))
 
-    @property
-    def cv(self) -> None:
-        return None
-
     def scaled(self, factor: float) -> Self:
         """The same durations, at ``factor`` times the rates."""
         return replace(self, steps=tuple((seconds, rate * factor) for seconds, rate in self.steps))
@@ -204,17 +199,9 @@ class Diurnal(Rated):
         if self.peak_at is not None:
             number(self, "peak_at", lambda x: True, "a number (seconds)")
 
-    @property
-    def cv(self) -> None:
-        return None
-
     def _draw(self, n: int, key: np.uint64, corpus: Corpus | None) -> Times:
         peak_at = self.period / 2 if self.peak_at is None else self.peak_at
         return kernels().diurnal(key, n, self.rate, self.amplitude, self.period, peak_at)
-
-    def __str__(self) -> str:
-        said = f"diurnal:{numeral(self.rate)},amplitude={numeral(self.amplitude)}"
-        return ",".join([said, *options(self, "period", "peak_at")])
 
 
 def _lengths(owner: str, name: str, values: Sequence[float]) -> tuple[float, ...]:
