@@ -2,7 +2,7 @@
 
 A result is a frozen dataclass. Models with a known distribution of the wait are
 :class:`Waits`: the distribution function and quantiles follow from the tail
-``P(wait > t)``. Models with a known latency too are :class:`Latencies`.
+``P(wait > t)``.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,6 @@ from routingsim.errors import SimulationError
 __all__ = [
     "ExponentialWaits",
     "Floats",
-    "Latencies",
     "Result",
     "Times",
     "UnlimitedQueue",
@@ -77,8 +76,17 @@ class Waits(Result):
 
 
 @dataclass(frozen=True, repr=False)
-class Latencies(Waits):
-    """A result that knows the distribution of the latency too, from arrival to completion."""
+class UnlimitedQueue(Waits):
+    """A queue that takes and serves every task; the latency is from arrival to completion."""
+
+    rate: float
+    service: float
+    servers: int
+    utilisation: float
+    p_wait: float
+    wait_mean: float
+    queue_mean: float
+    latency_mean: float
 
     def _latency_tail(self, t: Floats) -> Floats:
         """P(latency > t) at a 1-D array of ``t >= 0``."""
@@ -95,20 +103,6 @@ class Latencies(Waits):
     def latency_quantile(self, q: Times) -> Times:
         """The smallest t (s) with P(latency <= t) >= q; a SimulationError unless q is in [0, 1)."""
         return quantile(self._latency_tail, q)
-
-
-@dataclass(frozen=True, repr=False)
-class UnlimitedQueue(Latencies):
-    """Figures of a queue that takes and serves every task."""
-
-    rate: float
-    service: float
-    servers: int
-    utilisation: float
-    p_wait: float
-    wait_mean: float
-    queue_mean: float
-    latency_mean: float
 
     @classmethod
     def of(
