@@ -143,24 +143,20 @@ class ServiceFit:
         return f"{self.model} model of {self.used:,} of {self.calls:,} calls ({left_out})"
 
     @property
-    def _goodness(self) -> str:
+    def _remarks(self) -> list[str]:
         explained = "" if math.isnan(self.r_squared) else f"R² {self.r_squared:.3f}, "
-        return (
-            f"{explained}median error {self.median_error:.1%}, "
-            f"distance from lognormal {self.ks:.3f}"
-        )
+        distance = f"distance from lognormal {self.ks:.3f}"
+        goodness = f"{explained}median error {self.median_error:.1%}, {distance}"
+        return [goodness, *(f"warning: {said}" for said in self.warnings)]
 
     def __repr__(self) -> str:
+        goodness, *warned = self._remarks
         parameters = [f"  {name:<18}{value}" for name, value in self._parameters.items()]
-        warned = [f"warning: {said}" for said in self.warnings]
-        return "\n".join(
-            [f"ServiceFit: {self._headline}", *parameters, f"  {self._goodness}", *warned]
-        )
+        return "\n".join([f"ServiceFit: {self._headline}", *parameters, f"  {goodness}", *warned])
 
     def _repr_html_(self) -> str:
-        warned = [f"warning: {said}" for said in self.warnings]
         table = display.table([], list(self._parameters.items()))
-        return display.card(self._headline, table, [self._goodness, *warned])
+        return display.card(self._headline, table, self._remarks)
 
 
 def fit_service(log: pd.DataFrame) -> ServiceFit:
@@ -263,16 +259,14 @@ def _read(log: pd.DataFrame) -> _Calls:
         raise CorpusError(f"a log is a DataFrame with a row a call, not a {type(log).__name__}")
     ok = _answered(_column(log, "status")) if "status" in log else None
     answered = np.ones(len(log), bool) if ok is None else ok
-    latency = _numbers(_column(log, "latency"))
-    good = np.isfinite(latency) & (latency > 0)
-    _refuse_first("latency", _column(log, "latency"), answered & ~good, "more than 0 seconds")
+    latency = _numbers(log, "latency")
+    bad = answered & ~(np.isfinite(latency) & (latency > 0))
+    _refuse_first("latency", _column(log, "latency"), bad, "more than 0 seconds")
     if "tokens" not in log:
         return _Calls(latency, None, ok)
-    tokens = _numbers(_column(log, "tokens"))
-    good = np.isfinite(tokens) & (tokens >= 0)
-    _refuse_first(
-        "tokens", _column(log, "tokens"), answered & ~good, "0 or more, for every answered call"
-    )
+    tokens = _numbers(log, "tokens")
+    bad = answered & ~(np.isfinite(tokens) & (tokens >= 0))
+    _refuse_first("tokens", _column(log, "tokens"), bad, "0 or more, for every answered call")
     return _Calls(latency, tokens, ok)
 
 
@@ -286,21 +280,19 @@ def _column(log: pd.DataFrame, name: str) -> pd.Series:
     return pd.Series(log[name])
 
 
-def _numbers(column: pd.Series) -> Floats:
-    """The column as float64, durations in seconds, empty cells NaN."""
+def _numbers(log: pd.DataFrame, name: str) -> Floats:
+    """A column as float64, durations in seconds, empty cells NaN."""
+    column = _column(log, name)
     if pd.api.types.is_timedelta64_dtype(column):
         column = column.dt.total_seconds()
     read = pd.Series(pd.to_numeric(column, errors="coerce"))
     numbers = read.to_numpy(dtype=np.float64, na_value=np.nan)
     unread = np.isnan(numbers) & column.notna().to_numpy()
-    _refuse_first(str(column.name), column, unread, "a number")
+    _refuse_first(name, column, unread, "a number")
     return numbers
 
 
 def _answered(status: pd.Series) -> NDArray[np.bool_]:
-    _refuse_first("status", status, status.isna().to_numpy(), '"ok" or another word, or a boolean')
-    if pd.api.types.is_bool_dtype(status):
-        return status.to_numpy(dtype=bool)
     word = np.array([isinstance(value, str | bool | np.bool_) for value in status], dtype=bool)
     _refuse_first("status", status, ~word, '"ok" or another word, or a boolean')
     return np.array([str(value).strip().lower() in ("ok", "true") for value in status], dtype=bool)

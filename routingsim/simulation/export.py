@@ -5,39 +5,24 @@ import math
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
 import pandas as pd
 
-from routingsim.agents import AgentPool
 from routingsim.errors import SimulationError
 from routingsim.files import written
 from routingsim.policies.kernel import SHED, TIMED_OUT
-from routingsim.policies.policy import Policy
 from routingsim.simulation.state import CALL_STATUS
 
-__all__ = ["SUFFIXES", "Replayed", "write_table", "write_tasks", "write_trace"]
+if TYPE_CHECKING:  # it imports this module
+    from routingsim.simulation.result import ReplayResult
+
+__all__ = ["SUFFIXES", "write_table", "write_tasks", "write_trace"]
 
 SUFFIXES = (".csv", ".parquet", ".jsonl")
 """Suffixes of the formats that a table can be written in."""
-
-
-class Replayed(Protocol):
-    """What an export reads of a :class:`~routingsim.simulation.result.ReplayResult`."""
-
-    @property
-    def policy(self) -> Policy: ...
-
-    @property
-    def pool(self) -> AgentPool: ...
-
-    def task_ids(self) -> pd.Series: ...
-
-    def to_frame(self) -> pd.DataFrame: ...
-
-    def calls(self) -> pd.DataFrame: ...
 
 
 def write_table(frame: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
@@ -66,13 +51,12 @@ def write_table(frame: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
         elif form == ".parquet":
             frame.to_parquet(file, index=False)
         else:
-            plain = frame.astype(object).where(frame.notna(), None)
-            encoder = msgspec.json.Encoder()
-            file.write_bytes(encoder.encode_lines(plain.to_dict("records")))
+            plain = frame.astype(object).where(frame.notna(), None).to_dict("records")
+            file.write_bytes(msgspec.json.Encoder().encode_lines(plain))
     return path
 
 
-def write_tasks(results: Sequence[Replayed], path: str | os.PathLike[str]) -> Path:
+def write_tasks(results: Sequence["ReplayResult"], path: str | os.PathLike[str]) -> Path:
     """Write every task of some replays as one table, the policy's name in the first column.
 
     Result and errors are those of :func:`write_table`.
@@ -85,7 +69,7 @@ def write_tasks(results: Sequence[Replayed], path: str | os.PathLike[str]) -> Pa
     return write_table(pd.concat(frames, ignore_index=True), path)
 
 
-def write_trace(results: Sequence[Replayed], path: str | os.PathLike[str]) -> Path:
+def write_trace(results: Sequence["ReplayResult"], path: str | os.PathLike[str]) -> Path:
     """Write the schedules of some replays as Chrome-trace JSON, to open in Perfetto.
 
     Each agent of a policy is a process, each of its slots a thread. A call that was
@@ -113,7 +97,7 @@ def write_trace(results: Sequence[Replayed], path: str | os.PathLike[str]) -> Pa
     return path
 
 
-def _events(results: Sequence[Replayed]) -> Iterator[dict[str, Any]]:
+def _events(results: Sequence["ReplayResult"]) -> Iterator[dict[str, Any]]:
     first = 1
     for result in results:
         policy = f"{result.policy.name}: " if len(results) > 1 else ""
@@ -130,7 +114,7 @@ def _named(what: str, pid: int, tid: int, name: str) -> dict[str, Any]:
     return {"ph": "M", "name": what, "pid": pid, "tid": tid, "args": {"name": name}}
 
 
-def _calls(result: Replayed, first: int) -> Iterator[dict[str, Any]]:
+def _calls(result: "ReplayResult", first: int) -> Iterator[dict[str, Any]]:
     """The calls in order of their starts, each in the lowest slot that is free then."""
     calls = result.calls()
     calls = calls.iloc[np.lexsort((calls["ended_at"], calls["left_at"]))]

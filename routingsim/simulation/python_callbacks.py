@@ -78,19 +78,6 @@ def _by_row(table: NDArray[np.float64]) -> Callable[[int], NDArray[np.float64]]:
 class Callbacks:
     """Trampolines and addresses for one run of a policy in plain Python.
 
-    Parameters
-    ----------
-    choose, learn : Kernel
-        The policy; its functions run as written.
-    work : Workload
-        The tasks of the run.
-    pool : PoolView
-        Views of the engine's arrays.
-    memory : ndarray
-        The policy's memory.
-    stream : uint64
-        Key of the run's random numbers for policies.
-
     Attributes
     ----------
     kernels : tuple

@@ -203,17 +203,13 @@ class ReplayResult:
     @cached_property
     def utilisation(self) -> NDArray[np.float64]:
         """Share of each agent's slots in use over the window, shape (agents,)."""
-        log, agents = self.log, len(self.pool)
-        served, again = log.status <= FAILED, slice(log.retries[0])
-        busy = _overlap(
-            log.agent[served], log.left[served], log.finished[served], self.window, agents
-        ) + _overlap(
-            log.retried_agent[again],
-            log.retried_left[again],
-            log.retried_ended[again],
-            self.window,
-            agents,
-        )
+        log, again = self.log, slice(self.log.retries[0])
+        last = (column[log.status <= FAILED] for column in (log.agent, log.left, log.finished))
+        others = (log.retried_agent, log.retried_left, log.retried_ended)
+        busy = np.zeros(len(self.pool))
+        for agent, begins, ends in (last, (column[again] for column in others)):
+            seconds = np.clip(ends, *self.window) - np.clip(begins, *self.window)
+            busy += np.bincount(agent, weights=seconds, minlength=busy.size)
         length = self.window[1] - self.window[0]
         return busy / (self.pool.column("concurrency") * length) if length > 0 else busy * np.nan
 
@@ -237,19 +233,17 @@ class ReplayResult:
     @cached_property
     def _summary(self) -> pd.DataFrame:
         counts = np.bincount(self.log.agent, minlength=len(self.pool))
+        slots, used = self.pool.column("concurrency"), self.utilisation
         rows = {
-            agent: self._row(self.log.agent == a) | {"utilisation": self.utilisation[a]}
-            for a, agent in enumerate(self.pool.ids)
+            agent: self._row(self.log.agent == a, used[a]) for a, agent in enumerate(self.pool.ids)
         }
-        slots = self.pool.column("concurrency")
-        whole = self._row(np.ones(len(self), bool))
-        whole["utilisation"] = float(self.utilisation @ slots / slots.sum())
+        whole = self._row(np.ones(len(self), bool), float(used @ slots / slots.sum()))
         frame = pd.DataFrame.from_dict({**rows, "all": whole}, orient="index")
         frame.insert(1, "share", [*(counts / len(self)), 1.0])
         frame.index.name = "agent"
         return frame
 
-    def _row(self, mine: NDArray[np.bool_]) -> dict[str, Any]:
+    def _row(self, mine: NDArray[np.bool_], utilisation: float) -> dict[str, Any]:
         """One row of the summary, without share."""
         status = np.bincount(self.log.status[mine], minlength=4)
         timed = mine & self.timed
@@ -258,17 +252,16 @@ class ReplayResult:
         done = np.count_nonzero((finished > begin) & (finished <= end))
         quality = self.quality[mine]
         tasks = int(mine.sum())
-        cost = float(self.log.cost[mine].sum())
         row: dict[str, Any] = {"tasks": tasks}
         row |= {STATUS_NAMES[s]: int(status[s]) for s in (OK, FAILED, TIMED_OUT, SHED)}
-        row["utilisation"] = math.nan
+        row["utilisation"] = utilisation
         for name, values in (("wait", self.log.wait[timed]), ("latency", self.latency[timed])):
             row[f"{name}_mean"] = float(values.mean()) if values.size else math.nan
             found = quantiles(values, list(QUANTILES.values()))
             row |= {f"{name}_{q}": float(v) for q, v in zip(QUANTILES, found, strict=True)}
         row["throughput"] = done / (end - begin) if end > begin else math.nan
-        row["cost"] = cost
-        row["cost_mean"] = cost / tasks if tasks else math.nan
+        row["cost"] = float(self.log.cost[mine].sum())
+        row["cost_mean"] = row["cost"] / tasks if tasks else math.nan
         recorded = ~np.isnan(quality)
         row["quality"] = float(quality[recorded].mean()) if recorded.any() else math.nan
         return row
@@ -336,10 +329,8 @@ class ReplayResult:
     @property
     def _preface(self) -> list[str]:
         """Remarks before the figures: arrivals, stability, warm-up."""
-        met = f"{_rate_cv(self.realised)} met"
-        asked = _rate_cv(self.asked)
-        said = [f"arrivals: {asked} asked for, {met}" if asked else f"arrivals: {met}"]
-        said.append(str(self.stability))
+        asked = f"{known} asked for, " if (known := _rate_cv(self.asked)) else ""
+        said = [f"arrivals: {asked}{_rate_cv(self.realised)} met", str(self.stability)]
         if self.warm_up:
             said.append(
                 f"timing figures from {self.window[0]:.4g} s on: the first {self.warm_up:.0%} "
@@ -403,34 +394,24 @@ class ReplayResult:
             for row in records
         ]
 
-    # The methods below import what uses this module, so only when they are called.
-
     def plot_usage(self, ax: "Axes | None" = None) -> "Axes":
         """Share of tasks and utilisation of each agent."""
-        from routingsim.report import plots
-
-        return plots.plot_usage(self, ax)
+        return _plots().plot_usage(self, ax)
 
     def plot_latency(self, ax: "Axes | None" = None) -> "Axes":
         """Distribution of the latency of each agent (ECDF), percentiles marked."""
-        from routingsim.report import plots
-
-        return plots.plot_latency(self, ax)
+        return _plots().plot_latency(self, ax)
 
     def plot_queue(self, ax: "Axes | None" = None) -> "Axes":
         """Tasks in each agent's queue over time."""
-        from routingsim.report import plots
-
-        return plots.plot_queue(self, ax)
+        return _plots().plot_queue(self, ax)
 
     def plot_frontier(self, ax: "Axes | None" = None, *, against: str = "cost") -> "Axes":
         """Quality against cost, or a latency, of the policy and the controls.
 
         ``against`` is ``cost`` or ``latency_mean``, ``_p50``, ``_p95``, ``_p99``.
         """
-        from routingsim.report import plots
-
-        return plots.plot_beside_controls(self, ax, against=against)
+        return _plots().plot_beside_controls(self, ax, against=against)
 
     # -- for other programs -------------------------------------------------------------
 
@@ -466,21 +447,15 @@ class ReplayResult:
         SimulationError
             If the file cannot be written.
         """
-        from routingsim.report.html import write_report
+        from routingsim.report.html import write_report  # not at the top: it uses this module
 
         return write_report([self], path)
 
 
-def _overlap(
-    agent: NDArray[np.int16],
-    begins: NDArray[np.float64],
-    ends: NDArray[np.float64],
-    window: tuple[float, float],
-    agents: int,
-) -> NDArray[np.float64]:
-    """Seconds of service of each agent within the window, shape (agents,)."""
-    seconds = np.clip(ends, *window) - np.clip(begins, *window)
-    return np.bincount(agent, weights=seconds, minlength=agents).astype(np.float64, copy=False)
+def _plots() -> Any:
+    from routingsim.report import plots  # not at the top: it uses this module
+
+    return plots
 
 
 def _rate_cv(pair: tuple[float | None, float | None]) -> str:

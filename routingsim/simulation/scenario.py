@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from routingsim import rng
-from routingsim.agents import Agent, AgentPool
+from routingsim.agents import AgentPool
 from routingsim.corpora.corpus import Corpus
 from routingsim.errors import AgentError, SimulationError
 from routingsim.policies.policy import Judge, Policy
@@ -99,7 +99,12 @@ class Scenario:
                 "costs are modelled (price x tokens) where none is recorded: "
                 f"{self.records.modelled:.0%} of calls"
             )
-        alike = [agent.id for a, agent in enumerate(self.pool) if self._one_length(agent, a)]
+        one_length = np.ptp(self.records.work.service, axis=0) == 0
+        alike = [
+            agent.id
+            for agent, same in zip(self.pool, one_length, strict=True)
+            if same and agent.service == "tokens" and agent.latency_cv > 0
+        ]
         if alike:
             notes.append(
                 f"no lengths of answers are recorded for {', '.join(alike)}: each is taken to be "
@@ -170,11 +175,6 @@ class Scenario:
             memory=memory,
             **said,
         )
-
-    def _one_length(self, agent: Agent, a: int) -> bool:
-        """Whether an agent's service depends on its answers' lengths, and these are all equal."""
-        noisy = agent.service == "tokens" and agent.latency_cv > 0
-        return noisy and bool(np.ptp(self.records.work.service[:, a]) == 0)
 
     def _rules(self, closed: ClosedLoop | None) -> Rules:
         judge = self.policy.judge or Judge(levels=1)

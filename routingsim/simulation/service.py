@@ -20,7 +20,6 @@ from routingsim.simulation.state import DETERMINISTIC, EXPONENTIAL, LOGNORMAL, S
 
 __all__ = [
     "cost_table",
-    "lognormal_sigma",
     "output_token_table",
     "service_table",
     "system",
@@ -85,11 +84,6 @@ def cost_table(corpus: Corpus, pool: AgentPool) -> tuple[NDArray[np.float64], in
     tokens = prompt_tokens(corpus)[:, np.newaxis] + output_token_table(corpus, pool)
     modelled = pool.column("cost") * tokens / 1000.0
     return np.where(missing, modelled, recorded), int(missing.sum())
-
-
-def lognormal_sigma(cv: float) -> float:
-    """Standard deviation of the logarithm of a lognormal law with this cv."""
-    return math.sqrt(math.log1p(cv * cv))
 
 
 def system(
@@ -166,7 +160,7 @@ def _noise(agent: Agent) -> tuple[int, float]:
         return EXPONENTIAL, 0.0
     if agent.service in ("deterministic", "recorded") or agent.latency_cv == 0:
         return DETERMINISTIC, 0.0
-    return LOGNORMAL, lognormal_sigma(agent.latency_cv)
+    return LOGNORMAL, math.sqrt(math.log1p(agent.latency_cv * agent.latency_cv))
 
 
 def _outage_arrays(

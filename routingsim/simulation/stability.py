@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from routingsim.agents import AgentPool
 from routingsim.policies.kernel import OK
@@ -19,8 +18,6 @@ __all__ = ["Stability", "stability"]
 _EDGE = 0.95  # offered load from which waits are called unreliable
 _GRID = 256  # points in time at which the backlog is measured
 _STEEP = 4.0  # t statistic above which the backlog is said to grow
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -80,36 +77,10 @@ def stability(
     closed : bool
         Whether the arrivals came from a closed loop.
     """
-    begin, end = float(work.arrived[0]), float(work.arrived[-1])
-    offered, t, grew = np.zeros(len(pool)), 0.0, False
-    if end > begin:
-        offered = _offered(work, log, pool, outages, judge, begin, end)
-        edges = np.linspace(begin, end, _GRID + 1)
-        came, went = (np.histogram(x, edges)[0].cumsum() for x in (work.arrived, log.finished))
-        backlog = (came - went)[_GRID // 2 :]
-        t = slope_t(backlog)
-        grew = backlog[-1] - backlog[0] > max(10.0, pool.column("concurrency").sum())
-    worst = float(offered.max())
-    verdict: Literal["stable", "at the edge", "overloaded"] = "stable"
-    if not closed:
-        if worst >= 1.0:
-            verdict = "overloaded"
-        elif worst >= _EDGE or (t > _STEEP and grew):
-            verdict = "at the edge"
-    return Stability(verdict, dict(zip(pool.ids, offered.tolist(), strict=True)), t)
-
-
-def _offered(
-    work: Workload,
-    log: Log,
-    pool: AgentPool,
-    outages: Sequence[Outage],
-    judge: Judge | None,
-    begin: float,
-    end: float,
-) -> Floats:
-    """Offered load of each agent, shape (agents,)."""
-    again, agents = slice(log.retries[0]), len(pool)
+    begin, end, agents = float(work.arrived[0]), float(work.arrived[-1]), len(pool)
+    if end == begin:
+        return Stability("stable", dict.fromkeys(pool.ids, 0.0), 0.0)
+    again = slice(log.retries[0])
     agent = np.concatenate([log.agent, log.retried_agent[again]])
     row = np.concatenate([work.row, work.row[log.retried[again]]])
     calls = np.bincount(agent, minlength=agents)
@@ -120,11 +91,25 @@ def _offered(
         passed = (log.status == OK) & (log.attempts < judge.levels) & recorded
         judged = np.concatenate([log.retried_agent[again][rejected], log.agent[passed]])
         load += judge.seconds * np.bincount(judged, minlength=agents)
-
     up = np.full(agents, end - begin)
     for outage in outages:
         lost = min(outage.up, end) - max(outage.down, begin)
         up[pool.index(outage.agent)] -= max(lost, 0.0)
     slots, limit = pool.column("concurrency"), pool.column("requests_per_minute")
     with np.errstate(divide="ignore", invalid="ignore"):  # always down: inf, or 0 if nothing sent
-        return np.nan_to_num(np.fmax(load / (slots * up), calls * 60 / (limit * up)), posinf=np.inf)
+        shares = np.fmax(load / (slots * up), calls * 60 / (limit * up))
+    offered = np.nan_to_num(shares, posinf=np.inf)
+
+    edges = np.linspace(begin, end, _GRID + 1)
+    came, went = (np.histogram(x, edges)[0].cumsum() for x in (work.arrived, log.finished))
+    backlog = (came - went)[_GRID // 2 :]
+    t = slope_t(backlog)
+    grew = backlog[-1] - backlog[0] > max(10.0, slots.sum())
+    worst = float(offered.max())
+    verdict: Literal["stable", "at the edge", "overloaded"] = "stable"
+    if not closed:
+        if worst >= 1.0:
+            verdict = "overloaded"
+        elif worst >= _EDGE or (t > _STEEP and grew):
+            verdict = "at the edge"
+    return Stability(verdict, dict(zip(pool.ids, offered.tolist(), strict=True)), t)

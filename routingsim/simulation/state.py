@@ -221,11 +221,8 @@ _i1, _i2, _i4, _u4, _i8, _f8 = (
 _table = types.Array(types.float64, 2, "C")
 WORKLOAD = types.NamedTuple([_f8, _i4, _f8, _f8, _i8, *[_table] * 5], Workload)
 SYSTEM = types.NamedTuple([_i8, _i8, _f8, _i8, _f8, _f8, _i8, _i8, _f8, _f8, _f8, _f8], System)
-RULES = types.NamedTuple(
-    (types.int64, *[types.float64] * 2, *[types.int64] * 2, types.float64, *[types.int64] * 2)
-    + (types.float64,) * 4,
-    Rules,
-)
+_scalars = {int: types.int64, float: types.float64}
+RULES = types.NamedTuple([_scalars[kind] for kind in Rules.__annotations__.values()], Rules)
 _agents = types.Array(from_dtype(_AGENT), 1, "C")
 STATE = types.NamedTuple(
     [_i8, _i8, _f8, _i8, _f8, _agents, _table, _table, _table, _u4, _f8, _i8, _i8], State

@@ -49,12 +49,13 @@ def records(corpus: Corpus | None, pool: AgentPool, policy: Policy) -> Records:
         corpus = Corpus.from_frame(pd.DataFrame({"id": ["0"], "text": [""]}))
     cost, modelled = cost_table(corpus, pool)
     names = [agent.recorded_as for agent in pool]
+    codes = corpus.category_codes  # a task without a category has the code -1
     work = Workload(
         arrived=np.zeros(0),
         row=np.zeros(0, np.int32),
         d_var=_own(_scores(corpus)),
         prompt_tokens=_own(prompt_tokens(corpus)),
-        category=_categories(corpus),
+        category=np.array([codes.get(name, -1) for name in corpus.tasks["category"]], np.int64),
         features=_own(_table(policy.featurize, corpus)),
         predicted=_own(_table(policy.predict, corpus)),
         service=_own(service_table(corpus, pool)),
@@ -70,17 +71,10 @@ def _scores(corpus: Corpus) -> NDArray[np.float64]:
     return score_column(corpus.texts)["d_var"].to_numpy(dtype=np.float64)
 
 
-def _categories(corpus: Corpus) -> NDArray[np.int64]:
-    """Codes of the categories; -1 if a task has none."""
-    codes = corpus.category_codes
-    return np.array([codes.get(name, -1) for name in corpus.tasks["category"]], dtype=np.int64)
-
-
 def _table(make: TextTable | None, corpus: Corpus) -> NDArray[np.float64]:
     if make is None:
         return np.zeros((len(corpus), 0))
-    texts, categories = corpus.tasks["text"].tolist(), corpus.tasks["category"].tolist()
-    return make(texts, categories)
+    return make(corpus.tasks["text"].tolist(), corpus.tasks["category"].tolist())
 
 
 def _own(array: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -36,13 +36,7 @@ def is_finite(value: object) -> TypeGuard[float]:
 
 
 def check_seed(seed: object) -> None:
-    """Check that ``seed`` is a whole number of 64 bits.
-
-    Raises
-    ------
-    SimulationError
-        If it is not.
-    """
+    """A SimulationError unless ``seed`` is a whole number of 64 bits."""
     if not is_whole(seed) or not -(2**63) <= seed < 2**63:
         raise SimulationError(f"seed is {seed!r}, needs a whole number of at most 64 bits")
 
@@ -72,13 +66,7 @@ def refuse(owner: str, name: str, value: object, needed: str) -> NoReturn:
 def checked(
     owner: str, name: str, value: object, allowed: Callable[[float], bool], needed: str
 ) -> float:
-    """``value`` as a float, if it is a finite number that is ``allowed``.
-
-    Raises
-    ------
-    SimulationError
-        If it is anything else; ``needed`` says what is allowed.
-    """
+    """``value`` as a float; unless it is finite and ``allowed``, an error says what is needed."""
     if not (is_finite(value) and allowed(float(value))):
         refuse(owner, name, value, needed)
     return float(value)

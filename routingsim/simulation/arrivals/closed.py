@@ -36,6 +36,7 @@ class ClosedLoop(Arrivals):
     users: int
     think: float
     think_cv: int = 1
+    _alone = True
 
     def __post_init__(self) -> None:
         if not is_whole(self.users) or self.users < 1:
@@ -45,14 +46,6 @@ class ClosedLoop(Arrivals):
             refuse("ClosedLoop", "think_cv", self.think_cv, "1 (exponential) or 0 (constant)")
         object.__setattr__(self, "users", int(self.users))
         object.__setattr__(self, "think_cv", int(self.think_cv))
-
-    @property
-    def rate(self) -> None:
-        return None
-
-    @property
-    def cv(self) -> None:
-        return None
 
     def scaled(self, factor: float) -> Self:
         """The same users with think times ``factor`` times as short.
@@ -66,9 +59,6 @@ class ClosedLoop(Arrivals):
             raise SimulationError(f"{self}: with think=0 only users sets the load; vary users")
         checked("ClosedLoop", "factor", factor, lambda x: x > 0, "a number above 0")
         return replace(self, think=self.think / factor)
-
-    def _parts(self) -> tuple[Arrivals, ...]:
-        return ()
 
     def _draw(self, n: int, key: np.uint64, corpus: Corpus | None) -> Times:
         raise SimulationError(

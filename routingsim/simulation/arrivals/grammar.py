@@ -30,77 +30,62 @@ class _Form:
     leads: bool = True  # the first parameter may be given without its name
 
 
-class _NotA(ValueError):
-    """A value that its reader cannot read; the message says what is needed."""
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise _NotA("a number") from None
-
-
-def _whole(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise _NotA("a whole number") from None
-
-
 def _speed(text: str) -> float:
-    try:
-        return float(text.removesuffix("x"))
-    except ValueError:
-        raise _NotA("a number of times as fast, such as 2x") from None
+    return float(text.removesuffix("x"))
 
 
 def _flag(text: str) -> bool:
-    if text not in ("", "true", "false"):
-        raise _NotA("no value, or true or false")
-    return text != "false"
+    return {"": True, "true": True, "false": False}[text]
 
 
 def _file(text: str) -> str:
     quoted = len(text) > 1 and text[0] == text[-1] == '"'
     name = text[1:-1] if quoted else text
     if not name or '"' in name:
-        raise _NotA('a file or a public corpus, within "" if it has a comma or " + " in it')
+        raise ValueError
     return name
 
 
 def _steps(text: str) -> list[tuple[float, float]]:
-    try:
-        pairs = [tuple(map(float, step.split("@"))) for step in text.split("/")]
-        return [(seconds, rate) for seconds, rate in pairs]
-    except ValueError:
-        raise _NotA("SECONDS@RATE, several divided by /") from None
+    pairs = [tuple(map(float, step.split("@"))) for step in text.split("/")]
+    return [(seconds, rate) for seconds, rate in pairs]
+
+
+_NEEDED = {
+    float: "a number",
+    int: "a whole number",
+    _speed: "a number of times as fast, such as 2x",
+    _flag: "no value, or true or false",
+    _file: 'a file or a public corpus, within "" if it has a comma or " + " in it',
+    _steps: "SECONDS@RATE, several divided by /",
+}
+"""What the text must be, by its reader, which raises an error for any other."""
 
 
 def _mmpp(states: list[tuple[float, float]]) -> MMPP:
     return MMPP(rates=[rate for _, rate in states], sojourns=[seconds for seconds, _ in states])
 
 
-_WINDOW = {"start": _number, "stop": _number}
-_RATE = {"rate": _number}
+_WINDOW = {"start": float, "stop": float}
+_RATE = {"rate": float}
 
 _FORMS = {
     "poisson": _Form("poisson:RATE", Poisson, _RATE),
-    "gamma": _Form("gamma:RATE,cv=CV", Gamma, {**_RATE, "cv": _number}),
-    "weibull": _Form("weibull:RATE,cv=CV", Weibull, {**_RATE, "cv": _number}),
+    "gamma": _Form("gamma:RATE,cv=CV", Gamma, {**_RATE, "cv": float}),
+    "weibull": _Form("weibull:RATE,cv=CV", Weibull, {**_RATE, "cv": float}),
     "deterministic": _Form("deterministic:RATE", Deterministic, _RATE),
     "mmpp": _Form("mmpp:MEAN_SECONDS@RATE/…", _mmpp, {"states": _steps}),
     "burst": _Form(
         "burst:rate=RATE,peak=RATE,on=MEAN_SECONDS,off=MEAN_SECONDS",
         burst,
-        {**_RATE, "peak": _number, "on": _number, "off": _number},
+        {**_RATE, "peak": float, "on": float, "off": float},
         leads=False,
     ),
     "piecewise": _Form("piecewise:SECONDS@RATE/…", Piecewise, {"steps": _steps}),
     "diurnal": _Form(
         "diurnal:RATE,amplitude=SHARE[,period=SECONDS][,peak_at=SECONDS]",
         Diurnal,
-        {**_RATE, "amplitude": _number, "period": _number, "peak_at": _number},
+        {**_RATE, "amplitude": float, "period": float, "peak_at": float},
     ),
     "corpus": _Form(
         "corpus[:SPEEDx][,start=SECONDS][,stop=SECONDS]", CorpusTimes, {"speed": _speed, **_WINDOW}
@@ -108,12 +93,12 @@ _FORMS = {
     "trace": _Form(
         "trace:FILE[,speed=FACTOR][,start=SECONDS][,stop=SECONDS][,loop][,jitter=SECONDS]",
         Trace,
-        {"source": _file, "speed": _speed, **_WINDOW, "loop": _flag, "jitter": _number},
+        {"source": _file, "speed": _speed, **_WINDOW, "loop": _flag, "jitter": float},
     ),
     "closed": _Form(
         "closed:users=N,think=SECONDS[,think_cv=1|0]",
         ClosedLoop,
-        {"users": _whole, "think": _number, "think_cv": _whole},
+        {"users": int, "think": float, "think_cv": int},
         leads=False,
     ),
 }
@@ -187,7 +172,8 @@ def _process(text: str) -> Arrivals:
             raise _wrong(form, text, f"{key} is given twice")
         try:
             given[key] = form.readers[key](value)
-        except _NotA as needed:
+        except (KeyError, ValueError):
+            needed = _NEEDED[form.readers[key]]
             raise _wrong(form, text, f"{key} is {value!r}, needs {needed}") from None
     wanted = inspect.signature(form.make).parameters.values()
     missing = [p.name for p in wanted if p.default is p.empty and p.name not in given]

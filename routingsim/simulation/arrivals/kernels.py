@@ -14,32 +14,22 @@ from numba import njit
 from routingsim.rng import exponential, uniform
 from routingsim.rng import gamma as gamma_variate
 
-__all__ = ["diurnal", "gamma", "jitter", "poisson", "switching", "weibull"]
+__all__ = ["diurnal", "gamma", "jitter", "switching", "weibull"]
 
 # Parts of a draw: what belongs to arrival i, and what belongs to a change of state i.
 _GAP, _SWITCH, _FIRST = range(3)
 
 
 @njit(cache=True, nogil=True)
-def poisson(key, n, rate):
-    """``n`` arrivals of a Poisson process."""
-    times = np.empty(n)
-    t = 0.0
-    for i in range(n):
-        t += exponential(key, i, _GAP)
-        times[i] = t / rate
-    return times
-
-
-@njit(cache=True, nogil=True)
 def weibull(key, n, rate, shape):
-    """``n`` arrivals with Weibull gaps, by inversion."""
+    """``n`` arrivals with Weibull gaps, by inversion; those of shape 1 are exponential."""
     times = np.empty(n)
     t = 0.0
     power = 1.0 / shape
     mean = math.gamma(1.0 + power)
     for i in range(n):
-        t += exponential(key, i, _GAP) ** power / mean
+        gap = exponential(key, i, _GAP)
+        t += gap if shape == 1.0 else gap**power / mean
         times[i] = t / rate
     return times
 

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from routingsim.errors import SimulationError
-from routingsim.simulation.arrivals.checks import RATE, check_seed, is_whole, number, positive
+from routingsim.simulation.arrivals.checks import (
+    RATE,
+    check_seed,
+    is_whole,
+    number,
+    numeral,
+    options,
+    positive,
+)
 
 if TYPE_CHECKING:
     from routingsim.corpora.corpus import Corpus
@@ -53,13 +61,12 @@ class Arrivals(ABC):
     """An arrival process: a frozen value that gives arrival times."""
 
     _poisson = False  # whether it is a Poisson process
+    _alone = False  # whether it cannot be part of a superposition
 
-    @property
-    def synthetic(self) -> bool:
-        """Whether a model makes the times; only then do runs have a warm-up by default."""
-        return True
+    synthetic = True
+    """Whether a model makes the times; only then do runs have a warm-up by default."""
 
-    if TYPE_CHECKING:  # at run time these would hide the fields of the same names
+    if TYPE_CHECKING:  # at run time a property would hide a field of the same name
 
         @property
         def rate(self) -> float | None:
@@ -69,6 +76,9 @@ class Arrivals(ABC):
         def cv(self) -> float | None:
             """Coefficient of variation of the gaps, nominal; None if unknown."""
 
+    else:
+        rate = cv = None
+
     @abstractmethod
     def scaled(self, factor: float) -> Arrivals:
         """The same process, ``factor`` times as fast, its shape kept."""
@@ -76,10 +86,6 @@ class Arrivals(ABC):
     @abstractmethod
     def _draw(self, n: int, key: np.uint64, corpus: Corpus | None) -> Times:
         """Times of the first ``n`` arrivals, from the stream ``key``."""
-
-    def _parts(self) -> tuple[Arrivals, ...]:
-        """The processes that this one adds to a superposition; none if it must stand alone."""
-        return (self,)
 
     def times(self, n: int, seed: int, corpus: Corpus | None = None) -> Times:
         """Times of the first ``n`` arrivals.
@@ -125,7 +131,7 @@ class Arrivals(ABC):
 class Rated(Arrivals):
     """A process whose first parameter is its mean rate."""
 
-    rate: float  # pyright: ignore[reportIncompatibleMethodOverride]
+    rate: float = field()  # pyright: ignore[reportIncompatibleMethodOverride]
 
     def __post_init__(self) -> None:
         positive(self, "rate", RATE)
@@ -135,6 +141,10 @@ class Rated(Arrivals):
 
     def scaled(self, factor: float) -> Self:
         return replace(self, rate=self.rate * factor)
+
+    def __str__(self) -> str:
+        others = options(self, *(each.name for each in fields(self)[1:]))
+        return ",".join([f"{type(self).__name__.lower()}:{numeral(self.rate)}", *others])
 
 
 @dataclass(frozen=True)
@@ -160,18 +170,17 @@ class Superposition(Arrivals):
     def __post_init__(self) -> None:
         found: list[Arrivals] = []
         for part in self.parts:
-            own = part._parts() if isinstance(part, Arrivals) else ()
-            if not own:
+            if not isinstance(part, Arrivals) or part._alone:
                 raise SimulationError(
                     f"Superposition: {part} cannot be a part of one; needs models and traces"
                 )
-            found += own
+            found += part.parts if isinstance(part, Superposition) else [part]
         if not found:
             raise SimulationError("Superposition: no parts; needs one or more")
         object.__setattr__(self, "parts", tuple(found))
 
     @property
-    def synthetic(self) -> bool:
+    def synthetic(self) -> bool:  # pyright: ignore
         return all(part.synthetic for part in self.parts)
 
     @property
@@ -185,9 +194,6 @@ class Superposition(Arrivals):
 
     def scaled(self, factor: float) -> Self:
         return type(self)(tuple(part.scaled(factor) for part in self.parts))
-
-    def _parts(self) -> tuple[Arrivals, ...]:
-        return self.parts
 
     def _draw(self, n: int, key: np.uint64, corpus: Corpus | None) -> Times:
         from routingsim.rng import bits

@@ -52,10 +52,7 @@ class Trace(Arrivals):
     stop: float | None = None
     loop: bool = False
     jitter: float = 0.0
-
-    @property
-    def synthetic(self) -> bool:
-        return False
+    synthetic = False
 
     def __post_init__(self) -> None:
         from routingsim.corpora.corpus import Corpus
@@ -74,7 +71,7 @@ class Trace(Arrivals):
     def _lap(self) -> tuple[Times, float]:
         """Arrivals of one lap, in the trace's own seconds from its start, and its length."""
         stamps, name = self._stamps()
-        stamps = stamps[_within(stamps, self.start, self.stop, name)]
+        stamps = stamps[_within(stamps, self, name)]
         origin = float(stamps[0]) if self.start is None else self.start
         if self.stop is not None:
             return stamps - origin, self.stop - origin
@@ -125,11 +122,11 @@ class Trace(Arrivals):
         if not isinstance(other, Trace):
             return NotImplemented
         mine, its = self.source, other.source
-        if isinstance(mine, np.ndarray) and isinstance(its, np.ndarray):
-            same = np.array_equal(mine, its)
-        else:
-            same = type(mine) is type(its) and mine == its
-        return bool(same) and self._settings() == other._settings()
+        if type(mine) is not type(its) or self._settings() != other._settings():
+            return False
+        if isinstance(mine, np.ndarray):
+            return np.array_equal(mine, np.asarray(its))
+        return bool(mine == its)
 
     def __hash__(self) -> int:
         return hash(self._settings())
@@ -166,28 +163,15 @@ class CorpusTimes(Arrivals):
     speed: float = 1.0
     start: float | None = None
     stop: float | None = None
-
-    @property
-    def synthetic(self) -> bool:
-        return False
+    synthetic = False
+    _alone = True
 
     def __post_init__(self) -> None:
         positive(self, "speed", "times as fast")
         _window(self)
 
-    @property
-    def rate(self) -> None:
-        return None
-
-    @property
-    def cv(self) -> None:
-        return None
-
     def scaled(self, factor: float) -> Self:
         return replace(self, speed=self.speed * factor)
-
-    def _parts(self) -> tuple[Arrivals, ...]:
-        return ()
 
     def rows(self, corpus: Corpus) -> slice:
         """The corpus's tasks that arrive, in the order of the times.
@@ -197,7 +181,7 @@ class CorpusTimes(Arrivals):
         SimulationError
             If the corpus has no arrival times, or none in the window.
         """
-        return _within(_own_times(corpus), self.start, self.stop, corpus.name)
+        return _within(_own_times(corpus), self, corpus.name)
 
     def _draw(self, n: int, key: np.uint64, corpus: Corpus | None) -> Times:
         if corpus is None:
@@ -224,16 +208,15 @@ def _window(process: Trace | CorpusTimes) -> None:
         refuse(owner, "stop", process.stop, f"a number above start, {above}")
 
 
-def _within(stamps: Times, start: float | None, stop: float | None, name: str) -> slice:
-    """The stamps in [start, stop), of which there must be one or more."""
+def _within(stamps: Times, process: Trace | CorpusTimes, name: str) -> slice:
+    """The stamps in the window, of which there must be one or more."""
+    start, stop = process.start, process.stop
     first = 0 if start is None else int(np.searchsorted(stamps, start))
     end = stamps.size if stop is None else int(np.searchsorted(stamps, stop))
     if first >= end:
-        window = (
-            f"[{'' if start is None else numeral(start)}, {'' if stop is None else numeral(stop)})"
-        )
+        begin, end = ("" if edge is None else numeral(edge) for edge in (start, stop))
         raise SimulationError(
-            f"{name}: no arrival in {window}; its times go "
+            f"{name}: no arrival in [{begin}, {end}); its times go "
             f"from {numeral(stamps[0])} to {numeral(stamps[-1])} s"
         )
     return slice(first, end)

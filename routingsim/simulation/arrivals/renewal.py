@@ -6,12 +6,12 @@ They begin with a gap: the first arrival is not at 0.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from routingsim.simulation.arrivals.checks import number, numeral
+from routingsim.simulation.arrivals.checks import number
 from routingsim.simulation.arrivals.process import Rated, Times, kernels
 
 if TYPE_CHECKING:
@@ -22,62 +22,35 @@ __all__ = ["Deterministic", "Gamma", "Poisson", "Weibull", "weibull_shape"]
 
 @dataclass(frozen=True)
 class Poisson(Rated):
-    """Exponential gaps of mean 1/rate, by inversion.
-
-    Parameters
-    ----------
-    rate : float
-        Arrivals a second.
-    """
+    """Exponential gaps of mean 1/rate, by inversion; ``rate`` in arrivals a second."""
 
     _poisson = True
-
-    @property
-    def cv(self) -> float:
-        return 1.0
+    cv = 1.0  # pyright: ignore
 
     def _draw(self, n: int, key: np.uint64, corpus: Corpus | None) -> Times:
-        return kernels().poisson(key, n, self.rate)
-
-    def __str__(self) -> str:
-        return f"poisson:{numeral(self.rate)}"
+        return kernels().weibull(key, n, self.rate, 1.0)
 
 
 @dataclass(frozen=True)
 class Deterministic(Rated):
-    """Equal gaps: arrival i, counted from 1, is at i/rate.
+    """Equal gaps: arrival i, counted from 1, is at i/rate; ``rate`` in arrivals a second."""
 
-    Parameters
-    ----------
-    rate : float
-        Arrivals a second.
-    """
-
-    @property
-    def cv(self) -> float:
-        return 0.0
+    cv = 0.0  # pyright: ignore
 
     def _draw(self, n: int, key: np.uint64, corpus: Corpus | None) -> Times:
         return np.arange(1, n + 1) / self.rate
-
-    def __str__(self) -> str:
-        return f"deterministic:{numeral(self.rate)}"
 
 
 @dataclass(frozen=True)
 class _Varied(Rated):
     """A renewal process given by its rate and the coefficient of variation of its gaps."""
 
-    cv: float  # pyright: ignore[reportIncompatibleMethodOverride]
+    cv: float = field()  # pyright: ignore[reportIncompatibleMethodOverride]
 
     def __post_init__(self) -> None:
         super().__post_init__()
         needed = "a number from 0.001 to 1000; for equal gaps take deterministic"
         number(self, "cv", lambda x: 0.001 <= x <= 1000, needed)
-
-    def __str__(self) -> str:
-        name = type(self).__name__.lower()
-        return f"{name}:{numeral(self.rate)},cv={numeral(self.cv)}"
 
 
 @dataclass(frozen=True)

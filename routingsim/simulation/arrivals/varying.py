@@ -15,7 +15,6 @@ from routingsim.simulation.arrivals.checks import (
     checked,
     number,
     numeral,
-    options,
     positive,
 )
 from routingsim.simulation.arrivals.process import Arrivals, Rated, Times, kernels
@@ -52,8 +51,8 @@ class MMPP(Arrivals):
     sojourns: Sequence[float]
 
     def __post_init__(self) -> None:
-        rates = _rates("MMPP", "rates", self.rates)
-        sojourns = _lengths("MMPP", "sojourns", self.sojourns)
+        rates = _each("MMPP", "rates", self.rates, above=False)
+        sojourns = _each("MMPP", "sojourns", self.sojourns, above=True)
         if len(rates) != len(sojourns):
             raise SimulationError(
                 f"MMPP: {len(rates)} rates and {len(sojourns)} sojourns; needs one of each a state"
@@ -146,8 +145,8 @@ class Piecewise(Arrivals):
             raise SimulationError(
                 f"Piecewise: steps is {self.steps!r}, needs pairs (seconds, rate)"
             ) from None
-        seconds = _lengths("Piecewise", "seconds", [pair[0] for pair in pairs])
-        rates = _rates("Piecewise", "rates", [pair[1] for pair in pairs])
+        seconds = _each("Piecewise", "seconds", [pair[0] for pair in pairs], above=True)
+        rates = _each("Piecewise", "rates", [pair[1] for pair in pairs], above=False)
         if not any(rates):
             raise SimulationError("Piecewise: no step has a rate above 0; needs one")
         object.__setattr__(self, "steps", tuple(zip(seconds, rates, strict=True)))
@@ -156,10 +155,6 @@ class Piecewise(Arrivals):
     def rate(self) -> float:
         seconds, rates = zip(*self.steps, strict=True)
         return float(np.dot(seconds, rates) / np.sum(seconds))
-
-    @property
-    def cv(self) -> None:
-        return None
 
     def scaled(self, factor: float) -> Self:
         """The same durations, at ``factor`` times the rates."""
@@ -204,31 +199,16 @@ class Diurnal(Rated):
         if self.peak_at is not None:
             number(self, "peak_at", lambda x: True, "a number (seconds)")
 
-    @property
-    def cv(self) -> None:
-        return None
-
     def _draw(self, n: int, key: np.uint64, corpus: Corpus | None) -> Times:
         peak_at = self.period / 2 if self.peak_at is None else self.peak_at
         return kernels().diurnal(key, n, self.rate, self.amplitude, self.period, peak_at)
 
-    def __str__(self) -> str:
-        said = f"diurnal:{numeral(self.rate)},amplitude={numeral(self.amplitude)}"
-        return ",".join([said, *options(self, "period", "peak_at")])
 
-
-def _lengths(owner: str, name: str, values: Sequence[float]) -> tuple[float, ...]:
-    """The values, each checked to be a number of seconds above 0."""
+def _each(owner: str, name: str, values: Sequence[float], *, above: bool) -> tuple[float, ...]:
+    """The values, each checked: seconds above 0, or rates of at least 0."""
+    needed = _SECONDS if above else _RATE
     return tuple(
-        checked(owner, f"{name}[{k}]", value, lambda x: x > 0, _SECONDS)
-        for k, value in enumerate(values)
-    )
-
-
-def _rates(owner: str, name: str, values: Sequence[float]) -> tuple[float, ...]:
-    """The values, each checked to be a rate of at least 0."""
-    return tuple(
-        checked(owner, f"{name}[{k}]", value, lambda x: x >= 0, _RATE)
+        checked(owner, f"{name}[{k}]", value, lambda x: x > 0 if above else x >= 0, needed)
         for k, value in enumerate(values)
     )
 

@@ -1,6 +1,7 @@
 """Exact results of queueing theory, to check a simulation or to plan without one.
 
-Each function takes rates per second and times in seconds. It returns a frozen result with
+Each function takes rates per second and times in seconds, and raises ``SimulationError`` if a
+parameter is outside its domain or there is no steady state. It returns a frozen result with
 named figures, ``to_frame()``, and, if known, the distribution of the wait::
 
     from routingsim.simulation import theory
@@ -26,15 +27,16 @@ Poisson arrivals that a policy splits at random, or by anything independent of t
 stay Poisson: treat each agent separately, at its share of the rate.
 """
 
-from routingsim.simulation.theory.closed import FiniteSource, finite_source
 from routingsim.simulation.theory.general import MG1, MDc, md1, mdc, mg1
 from routingsim.simulation.theory.impatient import ErlangA, MMcTimeout, erlang_a, mmc_timeout
 from routingsim.simulation.theory.markovian import (
+    FiniteSource,
     MMc,
     MMcK,
     MMcRetry,
     erlang_b,
     erlang_c,
+    finite_source,
     mmc,
     mmc_retry,
     mmcc,

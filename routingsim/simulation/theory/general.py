@@ -7,19 +7,8 @@ import numpy as np
 from scipy.special import expm1, exprel, gammainc, log1p
 
 from routingsim.errors import SimulationError
-from routingsim.simulation.theory.inputs import (
-    check_number,
-    check_positive,
-    check_stable,
-    check_whole,
-)
-from routingsim.simulation.theory.results import (
-    Floats,
-    Result,
-    UnlimitedQueue,
-    bisect,
-    queue_figures,
-)
+from routingsim.simulation.theory.inputs import check_number, check_queue
+from routingsim.simulation.theory.results import Floats, Result, UnlimitedQueue, bisect
 
 __all__ = ["MG1", "MDc", "md1", "mdc", "mg1"]
 
@@ -48,22 +37,14 @@ def mg1(rate: float, service: float, scv: float) -> MG1:
 
     Parameters
     ----------
-    rate
-        Arrivals per second, above 0.
-    service
-        Mean service time (s), above 0; ``rate * service < 1``.
+    rate, service
+        As in :func:`mmc`.
     scv
         Squared coefficient of variation of the service time, variance / mean**2, at least 0:
         0 deterministic, 1 exponential, ``exp(sigma**2) - 1`` lognormal.
-
-    Raises
-    ------
-    SimulationError
-        If a parameter is outside its domain, or there is no steady state.
     """
-    rate, service = check_positive("mg1", rate=rate, service=service)
     scv = check_number("mg1", "scv", scv)
-    check_stable("mg1", rate, service, 1)
+    rate, service, _ = check_queue("mg1", rate, service, 1, stable=True)
     rho = rate * service
     wait = rho * service * (1 + scv) / (2 * (1 - rho))
     return MG1(
@@ -110,32 +91,18 @@ def mdc(rate: float, service: float, servers: int) -> MDc:
 
     Parameters
     ----------
-    rate
-        Arrivals per second, above 0.
-    service
-        Service time (s), above 0.
-    servers
-        Number of servers, at least 1; the utilisation must be below 1 by 4e-5 or more.
+    rate, service, servers
+        As in :func:`mmc`; the utilisation must be below 1 by 4e-5 or more.
 
     Returns
     -------
     MDc
-        ``utilisation``, ``p_wait``, ``wait_mean``, ``queue_mean``, ``latency_mean``,
-        ``wait_sf``, ``wait_cdf``, ``wait_quantile``, ``latency_sf``, ``latency_cdf``,
-        ``latency_quantile``.
-
-    Raises
-    ------
-    SimulationError
-        If a parameter is outside its domain, there is no steady state, or the utilisation is
-        too close to 1.
+        With the figures and distributions of :func:`mmc`.
     """
-    rate, service = check_positive("mdc", rate=rate, service=service)
-    servers = check_whole("mdc", "servers", servers)
-    check_stable("mdc", rate, service, servers)
+    rate, service, servers = check_queue("mdc", rate, service, servers, stable=True)
     queue, pmf = _queue(rate * service / servers, servers)
     p_wait = _tail(0.0, rate, service, servers, pmf)
-    return MDc(**queue_figures(rate, service, servers, p_wait, queue / rate), queue_pmf=pmf)
+    return MDc.of(rate, service, servers, p_wait, queue / rate, queue_pmf=pmf)
 
 
 def md1(rate: float, service: float) -> MDc:

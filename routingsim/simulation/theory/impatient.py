@@ -2,12 +2,13 @@
 
 import math
 from dataclasses import dataclass, field
+from typing import Any, Self
 
 import numpy as np
 from scipy.special import exprel, hyp1f1, logsumexp
 
 from routingsim.errors import SimulationError
-from routingsim.simulation.theory.inputs import check_number, check_positive, check_whole
+from routingsim.simulation.theory.inputs import check_number, check_positive, check_queue
 from routingsim.simulation.theory.markovian import erlang_b
 from routingsim.simulation.theory.results import Floats, Times, Waits, quantile, tail
 
@@ -45,14 +46,23 @@ class ImpatientWaits(Waits):
         return 1 - self.served_wait_sf(t)
 
     def served_wait_quantile(self, q: Times) -> Times:
-        """The smallest t (s) with P(wait <= t) >= q among the served, for q in [0, 1).
-
-        Raises
-        ------
-        SimulationError
-            If a ``q`` is not in [0, 1).
-        """
+        """The smallest t (s) with P(wait <= t) >= q among the served, as ``wait_quantile``."""
         return quantile(self._served_tail, q)
+
+    @classmethod
+    def of(cls, rate: float, service: float, servers: int, lost: float, **own: Any) -> Self:
+        """The result for the share of tasks that leave the queue, and the model's own figures."""
+        throughput = rate * (1 - lost)
+        return cls(
+            rate=rate,
+            service=service,
+            servers=servers,
+            utilisation=throughput * service / servers,
+            throughput=throughput,
+            served_latency_mean=own["served_wait_mean"] + service,
+            queue_mean=rate * own["wait_mean"],
+            **own,
+        )
 
 
 @dataclass(frozen=True, repr=False)
@@ -89,12 +99,8 @@ def mmc_timeout(rate: float, service: float, servers: int, patience: float) -> M
 
     Parameters
     ----------
-    rate
-        Arrivals per second, above 0; a steady state exists for every rate.
-    service
-        Mean service time (s), above 0.
-    servers
-        Number of servers, at least 1.
+    rate, service, servers
+        As in :func:`mmc`; a steady state exists for every rate.
     patience
         Queue timeout (s), at least 0; 0 is the loss system :func:`mmcc`.
 
@@ -106,14 +112,8 @@ def mmc_timeout(rate: float, service: float, servers: int, patience: float) -> M
         ``wait_cdf``, ``wait_quantile``; of the served ``served_wait_mean``,
         ``served_latency_mean``, ``served_wait_sf``, ``served_wait_cdf``,
         ``served_wait_quantile``.
-
-    Raises
-    ------
-    SimulationError
-        If a parameter is outside its domain.
     """
-    rate, service = check_positive("mmc_timeout", rate=rate, service=service)
-    servers = check_whole("mmc_timeout", "servers", servers)
+    rate, service, servers = check_queue("mmc_timeout", rate, service, servers)
     patience = check_number("mmc_timeout", "patience", patience)
     drift = (servers / service - rate) * patience
     # Relative to the largest density, exp(-drift) in overload: nothing overflows.
@@ -126,20 +126,12 @@ def mmc_timeout(rate: float, service: float, servers: int, patience: float) -> M
     blocked = erlang_b(rate * service, servers - 1)
     density = rate * blocked / (scale + rate * blocked * (before + beyond))
     lost = density * beyond
-    wait = density * moment + patience * lost
-    served_wait = density * moment / (1 - lost)
-    return MMcTimeout(
-        rate=rate,
-        service=service,
-        servers=servers,
+    return MMcTimeout.of(
+        *(rate, service, servers, lost),
         patience=patience,
-        utilisation=rate * (1 - lost) * service / servers,
-        throughput=rate * (1 - lost),
         p_wait=density * (before + beyond),
-        wait_mean=wait,
-        served_wait_mean=served_wait,
-        served_latency_mean=served_wait + service,
-        queue_mean=rate * wait,
+        wait_mean=density * moment + patience * lost,
+        served_wait_mean=density * moment / (1 - lost),
         p_timed_out=lost,
         density=density,
     )
@@ -185,34 +177,23 @@ def erlang_a(rate: float, service: float, servers: int, patience: float) -> Erla
 
     Parameters
     ----------
-    rate
-        Arrivals per second, above 0; a steady state exists for every rate.
-    service
-        Mean service time (s), above 0.
-    servers
-        Number of servers, at least 1.
+    rate, service, servers
+        As in :func:`mmc`; a steady state exists for every rate.
     patience
         Mean patience (s), above 0.
 
     Returns
     -------
     ErlangA
-        ``p_abandon``, ``throughput`` (served, 1/s), ``utilisation``, ``queue_mean``; of all
-        arrivals ``p_wait`` (they find all servers busy), ``wait_mean``, ``wait_sf``,
-        ``wait_cdf``, ``wait_quantile``; of the served ``served_wait_mean``,
-        ``served_latency_mean``, ``served_wait_sf``, ``served_wait_cdf``,
-        ``served_wait_quantile``.
+        ``p_abandon``, and the other figures and distributions of :func:`mmc_timeout`.
 
     Raises
     ------
     SimulationError
-        If a parameter is outside its domain, or an overloaded queue would hold millions of
-        tasks.
+        If an overloaded queue would hold millions of tasks.
     """
-    rate, service, patience = check_positive(
-        "erlang_a", rate=rate, service=service, patience=patience
-    )
-    servers = check_whole("erlang_a", "servers", servers)
+    rate, service, servers = check_queue("erlang_a", rate, service, servers)
+    (patience,) = check_positive("erlang_a", patience=patience)
     completions = servers / service
     growth = _growth(rate, completions, patience)
     scale = growth.max()
@@ -225,19 +206,12 @@ def erlang_a(rate: float, service: float, servers: int, patience: float) -> Erla
     # Of tasks that find j queued, the share whose patience exceeds the wait is served.
     faster = completions + (queued + 1) / patience
     outlasting = found * completions / faster
-    served_wait = float(outlasting @ np.cumsum(1 / faster)) / (1 - lost)
-    return ErlangA(
-        rate=rate,
-        service=service,
-        servers=servers,
+    return ErlangA.of(
+        *(rate, service, servers, lost),
         patience=patience,
-        utilisation=rate * (1 - lost) * service / servers,
-        throughput=rate * (1 - lost),
         p_wait=float(found.sum()),
         wait_mean=wait,
-        served_wait_mean=served_wait,
-        served_latency_mean=served_wait + service,
-        queue_mean=rate * wait,
+        served_wait_mean=float(outlasting @ np.cumsum(1 / faster)) / (1 - lost),
         p_abandon=lost,
         found=found,
     )

@@ -6,19 +6,13 @@ from numbers import Real
 
 from routingsim.errors import SimulationError
 
-__all__ = ["check_number", "check_positive", "check_stable", "check_whole"]
+__all__ = ["check_number", "check_positive", "check_queue", "check_stable", "check_whole"]
 
 
 def check_number(
     model: str, name: str, value: float, low: float = 0.0, high: float = math.inf
 ) -> float:
-    """``value`` as a float, if it is a finite number from ``low`` up to, not including, ``high``.
-
-    Raises
-    ------
-    SimulationError
-        If it is anything else.
-    """
+    """``value`` as a float; a SimulationError unless it is a finite number in [low, high)."""
     number = float(value) if isinstance(value, Real) else math.nan
     if not (low <= number < high):
         bounds = f"at least {low:g}" + (f" and below {high:g}" if high < math.inf else "")
@@ -27,13 +21,7 @@ def check_number(
 
 
 def check_positive(model: str, **values: float) -> tuple[float, ...]:
-    """The values as floats, if each is a finite number above 0.
-
-    Raises
-    ------
-    SimulationError
-        If one of them is not.
-    """
+    """The values as floats; a SimulationError unless each is a finite number above 0."""
     for name, value in values.items():
         if check_number(model, name, value) == 0:
             raise SimulationError(f"{model}: {name} is {value!r}; it must be above 0")
@@ -41,13 +29,7 @@ def check_positive(model: str, **values: float) -> tuple[float, ...]:
 
 
 def check_whole(model: str, name: str, value: int, low: int = 1) -> int:
-    """``value`` as an int, if it is a whole number of at least ``low``.
-
-    Raises
-    ------
-    SimulationError
-        If it is smaller, or not an integer (5.0 is not one).
-    """
+    """``value`` as an int; a SimulationError unless it is an integer of at least ``low``."""
     try:
         number = operator.index(value)
     except TypeError:
@@ -59,14 +41,19 @@ def check_whole(model: str, name: str, value: int, low: int = 1) -> int:
     return number
 
 
-def check_stable(model: str, rate: float, service: float, servers: int) -> None:
-    """Check that the queue has a steady state.
+def check_queue(
+    model: str, rate: float, service: float, servers: int, *, stable: bool = False
+) -> tuple[float, float, int]:
+    """The three parameters of a queue, checked, and with ``stable`` its steady state too."""
+    rate, service = check_positive(model, rate=rate, service=service)
+    servers = check_whole(model, "servers", servers)
+    if stable:
+        check_stable(model, rate, service, servers)
+    return rate, service, servers
 
-    Raises
-    ------
-    SimulationError
-        If the offered load ``rate * service`` is not below ``servers``.
-    """
+
+def check_stable(model: str, rate: float, service: float, servers: int) -> None:
+    """A SimulationError unless the offered load ``rate * service`` is below ``servers``."""
     load = rate * service
     if load >= servers:
         raise SimulationError(

@@ -1,31 +1,28 @@
-"""Poisson arrivals, exponential service: M/M/c, its finite queues, and retries."""
+"""Exponential service: M/M/c, its finite queues, retries, and the closed loop."""
 
 import math
 from dataclasses import dataclass, field
 
 import numpy as np
+from scipy.special import gammaln, xlogy
 
-from routingsim.simulation.theory.inputs import (
-    check_number,
-    check_positive,
-    check_stable,
-    check_whole,
-)
+from routingsim.simulation.theory import inputs
 from routingsim.simulation.theory.results import (
     ExponentialWaits,
     Floats,
     Result,
     Waits,
     erlang_tail,
-    queue_figures,
 )
 
 __all__ = [
+    "FiniteSource",
     "MMc",
     "MMcK",
     "MMcRetry",
     "erlang_b",
     "erlang_c",
+    "finite_source",
     "mmc",
     "mmc_retry",
     "mmcc",
@@ -47,15 +44,10 @@ def erlang_b(load: float, servers: int) -> float:
         Offered load, arrival rate times mean service time (erlangs), above 0.
     servers
         Number of servers, at least 0.
-
-    Raises
-    ------
-    SimulationError
-        If a parameter is outside its domain.
     """
-    check_positive("erlang_b", load=load)
+    inputs.check_positive("erlang_b", load=load)
     blocked = 1.0
-    for n in range(1, check_whole("erlang_b", "servers", servers, low=0) + 1):
+    for n in range(1, inputs.check_whole("erlang_b", "servers", servers, low=0) + 1):
         blocked = load * blocked / (n + load * blocked)
     return blocked
 
@@ -72,15 +64,10 @@ def erlang_c(load: float, servers: int) -> float:
         Offered load (erlangs), above 0 and below ``servers``.
     servers
         Number of servers, at least 1.
-
-    Raises
-    ------
-    SimulationError
-        If a parameter is outside its domain.
     """
-    (load,) = check_positive("erlang_c", load=load)
-    servers = check_whole("erlang_c", "servers", servers)
-    check_stable("erlang_c", load, 1.0, servers)
+    (load,) = inputs.check_positive("erlang_c", load=load)
+    servers = inputs.check_whole("erlang_c", "servers", servers)
+    inputs.check_stable("erlang_c", load, 1.0, servers)
     blocked = erlang_b(load, servers)
     return blocked / (1 - load / servers * (1 - blocked))
 
@@ -125,12 +112,10 @@ def mmc(rate: float, service: float, servers: int) -> MMc:
     >>> round(queue.p_wait, 4), round(queue.wait_quantile(0.95), 4)
     (0.5541, 2.4053)
     """
-    rate, service = check_positive("mmc", rate=rate, service=service)
-    servers = check_whole("mmc", "servers", servers)
-    check_stable("mmc", rate, service, servers)
+    rate, service, servers = inputs.check_queue("mmc", rate, service, servers, stable=True)
     p_wait = erlang_c(rate * service, servers)
     decay = servers / service - rate
-    return MMc(**queue_figures(rate, service, servers, p_wait, p_wait / decay), decay=decay)
+    return MMc.of(rate, service, servers, p_wait, p_wait / decay, decay=decay)
 
 
 @dataclass(frozen=True, repr=False)
@@ -164,12 +149,8 @@ def mmck(rate: float, service: float, servers: int, capacity: int) -> MMcK:
 
     Parameters
     ----------
-    rate
-        Arrivals per second, above 0; a steady state exists for every rate.
-    service
-        Mean service time (s), above 0.
-    servers
-        Number of servers, at least 1.
+    rate, service, servers
+        As in :func:`mmc`; a steady state exists for every rate.
     capacity
         Most tasks in the system, in service and queued together: ``servers`` plus the queue
         limit; at least ``servers``.
@@ -180,15 +161,9 @@ def mmck(rate: float, service: float, servers: int, capacity: int) -> MMcK:
         ``p_rejected`` (of all arrivals), ``throughput`` (1/s), ``utilisation``, ``queue_mean``;
         and of the accepted ``p_wait``, ``wait_mean``, ``latency_mean``, ``wait_sf``,
         ``wait_cdf``, ``wait_quantile``.
-
-    Raises
-    ------
-    SimulationError
-        If a parameter is outside its domain.
     """
-    rate, service = check_positive("mmck", rate=rate, service=service)
-    servers = check_whole("mmck", "servers", servers)
-    capacity = check_whole("mmck", "capacity", capacity, low=servers)
+    rate, service, servers = inputs.check_queue("mmck", rate, service, servers)
+    capacity = inputs.check_whole("mmck", "capacity", capacity, low=servers)
     load = rate * service
     blocked = erlang_b(load, servers)
     queued = np.arange(capacity - servers + 1)
@@ -219,8 +194,7 @@ def mmcc(rate: float, service: float, servers: int) -> MMcK:
     """M/M/c/c, Erlang's loss system: no queue, an arrival that finds all servers busy is rejected.
 
     ``p_rejected`` is Erlang's ``B``, and holds for any service distribution of that mean.
-    Source: Gross et al., 4th ed., sec. 2.5. Parameters, result and errors as :func:`mmck` with
-    ``capacity = servers``.
+    Source: Gross et al., 4th ed., sec. 2.5. It is :func:`mmck` with ``capacity = servers``.
     """
     return mmck(rate, service, servers, capacity=servers)
 
@@ -257,12 +231,9 @@ def mmc_retry(
 
     Parameters
     ----------
-    rate
-        New tasks per second, above 0.
-    service
-        Mean service time (s) of an attempt, drawn anew each time, above 0.
-    servers
-        Number of servers, at least 1; ``rate * m * service < servers``.
+    rate, service, servers
+        As in :func:`mmc`, of new tasks and of one attempt, whose service time is drawn anew each
+        time; ``rate * m * service < servers``.
     p_retry
         Probability that an attempt fails, in [0, 1).
     max_attempts
@@ -274,17 +245,12 @@ def mmc_retry(
         ``attempts_mean``; per task, over all its attempts, ``wait_mean`` and ``latency_mean``;
         ``p_failed`` (0 without ``max_attempts``); ``utilisation``; and ``attempt``, the
         :class:`MMc` that one attempt sees.
-
-    Raises
-    ------
-    SimulationError
-        If a parameter is outside its domain, or there is no steady state with all attempts.
     """
-    rate, service = check_positive("mmc_retry", rate=rate, service=service)
-    p_retry = check_number("mmc_retry", "p_retry", p_retry, high=1.0)
+    rate, service = inputs.check_positive("mmc_retry", rate=rate, service=service)
+    p_retry = inputs.check_number("mmc_retry", "p_retry", p_retry, high=1.0)
     p_failed = 0.0
     if max_attempts is not None:
-        p_failed = p_retry ** check_whole("mmc_retry", "max_attempts", max_attempts)
+        p_failed = p_retry ** inputs.check_whole("mmc_retry", "max_attempts", max_attempts)
     attempts = (1 - p_failed) / (1 - p_retry)
     attempt = mmc(rate * attempts, service, servers)
     return MMcRetry(
@@ -299,4 +265,81 @@ def mmc_retry(
         wait_mean=attempts * attempt.wait_mean,
         latency_mean=attempts * attempt.latency_mean,
         attempt=attempt,
+    )
+
+
+@dataclass(frozen=True, repr=False)
+class FiniteSource(Waits):
+    """A closed loop in steady state; see :func:`finite_source`."""
+
+    users: int
+    think: float
+    service: float
+    servers: int
+    utilisation: float
+    throughput: float
+    p_wait: float
+    wait_mean: float
+    queue_mean: float
+    latency_mean: float
+    found: Floats = field(repr=False, compare=False)
+    """P(a task finds all servers busy and j tasks queued), j = 0, 1, …"""
+
+    def _wait_tail(self, t: Floats) -> Floats:
+        return erlang_tail(t, self.found, self.servers / self.service)
+
+
+def finite_source(users: int, think: float, service: float, servers: int) -> FiniteSource:
+    """M/M/c with a finite source (machine repair): each user thinks, then asks one task at a time.
+
+    A task finds the system as it is in steady state with one user less (arrival theorem):
+    ``p[n]`` proportional to ``N! / (N - n)! think**(N - n) service**n / product of min(k, c)``
+    with ``N = users - 1``, which gives its wait, and ``throughput = users / (think + latency)``.
+    Holds for any law of the think time with that mean. Source: Gross et al., 4th ed., sec. 2.7;
+    Kleinrock vol. 1, sec. 3.9; Lavenberg & Reiser 1980 (arrival theorem).
+
+    Parameters
+    ----------
+    users
+        Number of users, at least 1.
+    think
+        Mean think time (s) between an answer and the next task, at least 0.
+    service, servers
+        As in :func:`mmc`.
+
+    Returns
+    -------
+    FiniteSource
+        ``throughput`` (1/s), ``utilisation``, ``p_wait``, ``wait_mean``, ``queue_mean``,
+        ``latency_mean`` (the response time), ``wait_sf``, ``wait_cdf``, ``wait_quantile``.
+    """
+    users = inputs.check_whole("finite_source", "users", users)
+    think = inputs.check_number("finite_source", "think", think)
+    (service,) = inputs.check_positive("finite_source", service=service)
+    servers = inputs.check_whole("finite_source", "servers", servers)
+    n = np.arange(users)
+    others = users - 1
+    busy = np.minimum(np.maximum(n, 1), servers)
+    log_p = (
+        xlogy(others - n, think)
+        - gammaln(others - n + 1)
+        + n * np.log(service)
+        - np.cumsum(np.log(busy))
+    )
+    p = np.exp(log_p - log_p.max())
+    found = p[servers:] / p.sum()
+    wait = float(np.arange(1, found.size + 1) @ found) * service / servers
+    throughput = users / (think + wait + service)
+    return FiniteSource(
+        users=users,
+        think=think,
+        service=service,
+        servers=servers,
+        utilisation=throughput * service / servers,
+        throughput=throughput,
+        p_wait=float(found.sum()),
+        wait_mean=wait,
+        queue_mean=throughput * wait,
+        latency_mean=wait + service,
+        found=found,
     )

@@ -13,13 +13,8 @@ from scipy.special import expit, gammaln, logsumexp
 
 from routingsim.errors import SimulationError
 from routingsim.simulation.arrivals.renewal import weibull_shape
-from routingsim.simulation.theory.inputs import (
-    check_number,
-    check_positive,
-    check_stable,
-    check_whole,
-)
-from routingsim.simulation.theory.results import ExponentialWaits, bisect, queue_figures
+from routingsim.simulation.theory.inputs import check_number, check_positive, check_queue
+from routingsim.simulation.theory.results import ExponentialWaits, bisect
 
 __all__ = [
     "GIMc",
@@ -53,11 +48,6 @@ def gamma_lst(cv: float) -> Transform:
     ----------
     cv
         Coefficient of variation, above 0; 1 is the exponential law.
-
-    Raises
-    ------
-    SimulationError
-        If ``cv`` is outside its domain.
     """
     (cv,) = check_positive("gamma_lst", cv=cv)
     scv = cv * cv
@@ -75,11 +65,6 @@ def hyperexponential_lst(cv: float) -> Transform:
     ----------
     cv
         Coefficient of variation, at least 1.
-
-    Raises
-    ------
-    SimulationError
-        If ``cv`` is outside its domain.
     """
     scv = check_number("hyperexponential_lst", "cv", cv, low=1.0) ** 2
     p = (1 + math.sqrt((scv - 1) / (scv + 1))) / 2
@@ -100,11 +85,6 @@ def weibull_lst(cv: float) -> Transform:
     ----------
     cv
         Coefficient of variation, from 0.01 to 400; 1 is the exponential law.
-
-    Raises
-    ------
-    SimulationError
-        If ``cv`` is outside its domain.
     """
     cv = check_number("weibull_lst", "cv", cv, low=0.01, high=400.0)
     shape = weibull_shape(cv)
@@ -142,12 +122,8 @@ def gimc(rate: float, service: float, servers: int, interarrival: Transform) -> 
 
     Parameters
     ----------
-    rate
-        Arrivals per second, above 0.
-    service
-        Mean service time (s), above 0.
-    servers
-        Number of servers, at least 1; ``rate * service < servers``.
+    rate, service, servers
+        As in :func:`mmc`.
     interarrival
         Transform of the interarrival law in units of its mean: :func:`gamma_lst`,
         :func:`weibull_lst`, :func:`hyperexponential_lst`, :func:`deterministic_lst`, or any
@@ -156,36 +132,27 @@ def gimc(rate: float, service: float, servers: int, interarrival: Transform) -> 
     Returns
     -------
     GIMc
-        As :func:`~routingsim.simulation.theory.mmc`, and ``sigma``. ``p_wait`` is what an
+        With the figures and distributions of :func:`mmc`, and ``sigma``. ``p_wait`` is what an
         arrival meets, ``queue_mean`` is over time.
-
-    Raises
-    ------
-    SimulationError
-        If a parameter is outside its domain, ``interarrival`` is no transform of a law with
-        mean 1, or there is no steady state.
 
     Examples
     --------
     >>> round(gim1(0.8, 1, gamma_lst(cv=2)).wait_mean, 4)
     10.9552
     """
-    rate, service = check_positive("gimc", rate=rate, service=service)
-    servers = check_whole("gimc", "servers", servers)
-    check_stable("gimc", rate, service, servers)
+    rate, service, servers = check_queue("gimc", rate, service, servers, stable=True)
     _check_transform(interarrival)
     rho = rate * service / servers
     sigma, above = _root(interarrival, rho)
     p_wait = sigma if servers == 1 else _p_wait(interarrival, rho, servers, above)
     decay = servers / service * above
-    figures = queue_figures(rate, service, servers, p_wait, p_wait / decay)
-    return GIMc(**figures, decay=decay, sigma=sigma)
+    return GIMc.of(rate, service, servers, p_wait, p_wait / decay, decay=decay, sigma=sigma)
 
 
 def gim1(rate: float, service: float, interarrival: Transform) -> GIMc:
     """GI/M/1: :func:`gimc` with one server, ``p_wait = sigma``.
 
-    Source: Kleinrock vol. 1, sec. 6.4. Parameters, result and errors as :func:`gimc`.
+    Source: Kleinrock vol. 1, sec. 6.4.
     """
     return gimc(rate, service, 1, interarrival)
 

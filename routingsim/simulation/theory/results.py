@@ -2,12 +2,12 @@
 
 A result is a frozen dataclass. Models with a known distribution of the wait are
 :class:`Waits`: the distribution function and quantiles follow from the tail
-``P(wait > t)``. Models with a known latency too are :class:`Latencies`.
+``P(wait > t)``.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Any, TypeVar, cast
+from typing import Any, Self, TypeVar, cast
 
 import numpy as np
 import pandas as pd
@@ -19,7 +19,6 @@ from routingsim.errors import SimulationError
 __all__ = [
     "ExponentialWaits",
     "Floats",
-    "Latencies",
     "Result",
     "Times",
     "UnlimitedQueue",
@@ -27,7 +26,6 @@ __all__ = [
     "bisect",
     "erlang_tail",
     "quantile",
-    "queue_figures",
     "tail",
 ]
 
@@ -73,19 +71,22 @@ class Waits(Result):
         return 1 - self.wait_sf(t)
 
     def wait_quantile(self, q: Times) -> Times:
-        """The smallest t (s) with P(wait <= t) >= q, for q in [0, 1).
-
-        Raises
-        ------
-        SimulationError
-            If a ``q`` is not in [0, 1).
-        """
+        """The smallest t (s) with P(wait <= t) >= q; a SimulationError unless q is in [0, 1)."""
         return quantile(self._wait_tail, q)
 
 
 @dataclass(frozen=True, repr=False)
-class Latencies(Waits):
-    """A result that knows the distribution of the latency too, from arrival to completion."""
+class UnlimitedQueue(Waits):
+    """A queue that takes and serves every task; the latency is from arrival to completion."""
+
+    rate: float
+    service: float
+    servers: int
+    utilisation: float
+    p_wait: float
+    wait_mean: float
+    queue_mean: float
+    latency_mean: float
 
     def _latency_tail(self, t: Floats) -> Floats:
         """P(latency > t) at a 1-D array of ``t >= 0``."""
@@ -100,44 +101,25 @@ class Latencies(Waits):
         return 1 - self.latency_sf(t)
 
     def latency_quantile(self, q: Times) -> Times:
-        """The smallest t (s) with P(latency <= t) >= q, for q in [0, 1).
-
-        Raises
-        ------
-        SimulationError
-            If a ``q`` is not in [0, 1).
-        """
+        """The smallest t (s) with P(latency <= t) >= q; a SimulationError unless q is in [0, 1)."""
         return quantile(self._latency_tail, q)
 
-
-@dataclass(frozen=True, repr=False)
-class UnlimitedQueue(Latencies):
-    """Figures of a queue that takes and serves every task; see :func:`queue_figures`."""
-
-    rate: float
-    service: float
-    servers: int
-    utilisation: float
-    p_wait: float
-    wait_mean: float
-    queue_mean: float
-    latency_mean: float
-
-
-def queue_figures(
-    rate: float, service: float, servers: int, p_wait: float, wait: float
-) -> dict[str, Any]:
-    """Fields of an :class:`UnlimitedQueue` from its mean wait, by Little's law."""
-    return {
-        "rate": rate,
-        "service": service,
-        "servers": servers,
-        "utilisation": rate * service / servers,
-        "p_wait": p_wait,
-        "wait_mean": wait,
-        "queue_mean": rate * wait,
-        "latency_mean": wait + service,
-    }
+    @classmethod
+    def of(
+        cls, rate: float, service: float, servers: int, p_wait: float, wait: float, **own: Any
+    ) -> Self:
+        """The result for a mean wait, by Little's law."""
+        return cls(
+            rate=rate,
+            service=service,
+            servers=servers,
+            utilisation=rate * service / servers,
+            p_wait=p_wait,
+            wait_mean=wait,
+            queue_mean=rate * wait,
+            latency_mean=wait + service,
+            **own,
+        )
 
 
 @dataclass(frozen=True, repr=False)

@@ -1,4 +1,4 @@
-"""M/M/c, its finite queues and retries against other exact methods."""
+"""M/M/c, its finite queues, retries and the closed loop against other exact methods."""
 
 import heapq
 import itertools
@@ -95,6 +95,29 @@ def test_retries_with_an_end_against_the_whole_queue_written_out() -> None:
     lengths = np.array([len(state) for state in states])
     assert retry.latency_mean == pytest.approx(lengths @ p / rate, rel=1e-6)
     assert (retry.attempts_mean, retry.p_failed) == pytest.approx((1.5, 0.25))
+
+
+@pytest.mark.parametrize("think", [0.5, 10.0])
+@pytest.mark.parametrize(("users", "servers"), [(1, 1), (1, 3), (7, 2), (20, 1), (30, 30)])
+def test_finite_source_is_its_birth_and_death_process(
+    users: int, servers: int, think: float
+) -> None:
+    service = 1.3
+    p = stationary(
+        [(users - n) / think for n in range(users)],
+        [min(n, servers) / service for n in range(1, users + 1)],
+    )
+    n = np.arange(users + 1)
+    loop = theory.finite_source(users, think, service, servers)
+    throughput = (users - n) @ p / think
+    assert loop.throughput == pytest.approx(throughput, rel=1e-9)
+    assert loop.latency_mean == pytest.approx(n @ p / throughput, rel=1e-9)
+    assert loop.queue_mean == pytest.approx(np.maximum(n - servers, 0) @ p, rel=1e-9, abs=1e-15)
+
+
+def test_users_who_never_think_keep_the_servers_busy() -> None:
+    loop = theory.finite_source(users=7, think=0, service=2, servers=3)
+    assert (loop.utilisation, loop.throughput) == pytest.approx((1.0, 1.5))
 
 
 @pytest.mark.reference

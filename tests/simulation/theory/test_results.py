@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 
 from routingsim.simulation import theory
-from routingsim.simulation.theory.results import Latencies, Waits
+from routingsim.simulation.theory.results import UnlimitedQueue, Waits
 from tests.simulation.theory.queues import (
     LOOP,
     MM1,
@@ -57,7 +57,7 @@ def area(sf: Callable[[Floats], Floats], breaks: list[float]) -> float:
 def test_tails_integrate_to_means_and_quantiles_invert_them(result: Any) -> None:
     scale = result.service
     figures = ["wait"]
-    figures += ["latency"] * isinstance(result, Latencies)
+    figures += ["latency"] * isinstance(result, UnlimitedQueue)
     figures += ["served_wait"] * isinstance(result, (theory.MMcTimeout, theory.ErlangA))
     for figure in figures:
         sf, cdf, quantile, mean = (
