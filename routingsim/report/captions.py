@@ -53,7 +53,7 @@ def queue_in_words(result: ReplayResult) -> str:
     """What :func:`routingsim.report.plots.plot_queue` shows."""
     edges, means = waiting(result)
     total = means.sum(axis=0)
-    peak = int(total.argmax())
+    peak = int((total >= (1 - 1e-9) * total.max()).argmax())  # the first, whatever is rounded
     if total[peak] == 0:
         return "No task ever waited."
     seconds, unit = time_unit(result)

@@ -1,7 +1,7 @@
 """What a report consists of: plain data, which HTML, Markdown and JSON show each in its way."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -177,7 +177,7 @@ class Document:
 
 def table(
     caption: str,
-    columns: Sequence[tuple[Column, Sequence[Any]]],
+    columns: Sequence[tuple[Column, Iterable[Any]]],
     colours: Sequence[str] = (),
 ) -> Table:
     """A table from its columns, whose values may be numpy's or pandas's; NaN becomes None."""

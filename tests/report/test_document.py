@@ -1,0 +1,31 @@
+"""Tables of plain values, whatever numpy and pandas gave."""
+
+import math
+
+import numpy as np
+import pandas as pd
+
+from routingsim.report.document import Column, table
+
+
+def test_a_table_is_built_from_columns() -> None:
+    made = table(
+        "Caption",
+        [
+            (Column("name", kind="text"), pd.Index(["a", "b"])),
+            (Column("count", kind="count"), np.array([1.0, math.nan])),
+            (Column("share", "%", "percent"), pd.Series([0.5, math.inf])),
+            (Column("both", kind="interval"), [(np.float64(1.5), 0.25), (math.nan, math.nan)]),
+        ],
+        ["red", "blue"],
+    )
+    assert made.rows == (("a", 1, 0.5, (1.5, 0.25)), ("b", None, None, (None, None)))
+    assert type(made.rows[0][1]) is int
+    assert made.colours == ("red", "blue")
+    assert made.texts() == [("a", "1", "50.0", "1.50 ± 0.25"), ("b", "–", "–", "–")]
+    assert table("Caption", [(Column("name"), [])]).texts() == []
+
+
+def test_the_title_of_a_column() -> None:
+    assert Column("cost", "USD").title == "cost (USD)"
+    assert Column("cost").title == "cost"
