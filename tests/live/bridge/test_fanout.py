@@ -1,5 +1,6 @@
 """The fan-out: who gets what, in which order, and how much may wait."""
 
+import asyncio
 import json
 from collections import deque
 from collections.abc import Callable
@@ -27,7 +28,7 @@ LIMITS = Limits(history_messages=HISTORY)
 SUBSCRIBED = b'{"type":"subscribed"}'
 
 
-class Client:
+class Client(asyncio.WriteTransport):
     """A transport that a test can fill up, and what came through it."""
 
     def __init__(self) -> None:

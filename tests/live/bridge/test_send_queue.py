@@ -1,5 +1,7 @@
 """What waits for one client."""
 
+import asyncio
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -7,7 +9,7 @@ from routingsim.live.bridge.protocol import Limits
 from routingsim.live.bridge.send_queue import FrameBatch, SendQueue, text_frame
 
 
-class Transport:
+class Transport(asyncio.WriteTransport):
     """Takes so many bytes before it is full, like a socket whose peer stands still."""
 
     def __init__(self, room: int) -> None:
