@@ -52,7 +52,6 @@ log = logging.getLogger("routingsim.live")
 
 _publishers: "weakref.WeakSet[RedisPublisher]" = weakref.WeakSet()
 
-
 os.register_at_fork(after_in_child=lambda: [each._reset() for each in list(_publishers)])
 
 

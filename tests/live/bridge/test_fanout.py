@@ -37,7 +37,7 @@ class Client(asyncio.WriteTransport):
         self.waiting = 0
         self.queue: SendQueue
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: Any) -> None:
         self.data += data
         if not self.room:
             self.waiting += len(data)

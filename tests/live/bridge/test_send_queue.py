@@ -1,6 +1,7 @@
 """What waits for one client."""
 
 import asyncio
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,7 +18,7 @@ class Transport(asyncio.WriteTransport):
         self.written = b""
         self.queue: SendQueue
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: Any) -> None:
         self.written += data
         if self.get_write_buffer_size():
             self.queue.pause()
