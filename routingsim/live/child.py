@@ -24,13 +24,6 @@ def start_child(
 
     A signal to this process's group (ctrl-C in a terminal, Jupyter's interrupt) does not
     reach it.
-
-    Parameters
-    ----------
-    command
-        Program and arguments.
-    stdout, stderr
-        As :class:`subprocess.Popen` takes them.
     """
     child = subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=stdout, stderr=stderr, start_new_session=True

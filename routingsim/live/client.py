@@ -7,6 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
@@ -15,7 +16,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus, InvalidURI, W
 
 from routingsim.errors import BrokerError, ProtocolError
 from routingsim.live.bridge.protocol import CHANNELS, MessageId, parse_id
-from routingsim.messages import DECISIONS, STATUSES, Message, channel_of, decode
+from routingsim.messages import DECISIONS, REPLAYS, STATUSES, Message, channel_of, decode
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,6 +28,20 @@ BACKOFF_SECONDS = (0.05, 2.0)
 
 OPEN_SECONDS = 5.0
 """Time an attempt to connect may take."""
+
+_COLUMNS = {
+    DECISIONS: {
+        "task_id": "task_id",
+        "agent": "agent.id",
+        "d_var": "complexity_score.d_var",
+        "reason": "reason",
+    },
+    STATUSES: {"agent": "agent_id", "status": "status", "load": "load"},
+    REPLAYS: {name: name for name in ("title", "at", "end", "speed", "lag")},
+}
+"""Where a channel's messages have the columns of its table."""
+
+_TEXTS = {"task_id", "agent", "reason", "status", "title"}
 
 
 class Listener:
@@ -287,23 +302,9 @@ def to_frame(messages: Iterable[Message], channel: str = DECISIONS) -> "pd.DataF
         "id": pd.Series([message.id for message in kept], dtype="str"),
         "time": pd.Series(times, dtype="datetime64[ms, UTC]"),
     }
-    if channel == DECISIONS:
-        columns |= {
-            "task_id": pd.Series([p.task_id for p in payloads], dtype="str"),
-            "agent": pd.Series([p.agent.id for p in payloads], dtype="str"),
-            "d_var": pd.Series([p.complexity_score.d_var for p in payloads], dtype="float64"),
-            "reason": pd.Series([p.reason for p in payloads], dtype="str"),
-        }
-    elif channel == STATUSES:
-        columns |= {
-            "agent": pd.Series([p.agent_id for p in payloads], dtype="str"),
-            "status": pd.Series([p.status for p in payloads], dtype="str"),
-            "load": pd.Series([p.load for p in payloads], dtype="float64"),
-        }
-    else:
-        columns["title"] = pd.Series([p.title for p in payloads], dtype="str")
-        for name in ("at", "end", "speed", "lag"):
-            columns[name] = pd.Series([getattr(p, name) for p in payloads], dtype="float64")
+    for name, path in _COLUMNS.get(channel, _COLUMNS[REPLAYS]).items():
+        dtype = "str" if name in _TEXTS else "float64"
+        columns[name] = pd.Series([attrgetter(path)(p) for p in payloads], dtype=dtype)
     return pd.DataFrame(columns)
 
 

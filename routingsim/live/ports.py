@@ -1,43 +1,41 @@
 """Which process listens on a TCP port, for the error message that the port is taken."""
 
+import contextlib
+import errno
 import os
-import re
 from pathlib import Path
 
-__all__ = ["who_holds"]
+from routingsim.errors import BrokerError
+
+__all__ = ["cannot_listen", "who_holds"]
 
 _LISTENING = "0A"
 
 
+def cannot_listen(what: str, host: str, port: int, variable: str, problem: OSError) -> BrokerError:
+    """The error that ``what`` cannot listen on a port, which ``variable`` may change."""
+    place = f"{what} cannot listen on {host} port {port}"
+    if problem.errno != errno.EADDRINUSE:
+        return BrokerError(f"{place}: {problem.strerror or problem}")
+    return BrokerError(
+        f"{place}: it is taken by {who_holds(port) or 'another process'}. Stop that, or choose "
+        f"another port ({variable}; 0 for any free one)"
+    )
+
+
 def who_holds(port: int) -> str | None:
-    """The process that listens on a TCP port of this machine.
+    """The process that listens on a TCP port, such as ``"node (pid 4711)"``; None if not known.
 
     Reads ``/proc``: it finds no process outside Linux, nor one of another user.
-
-    Returns
-    -------
-    str or None
-        Such as ``"node (pid 4711)"``; None if it is not known.
     """
-    inodes = {inode for table in ("tcp", "tcp6") for inode in _listeners(table, port)}
-    if not inodes:
-        return None
-    links = {f"socket:[{inode}]" for inode in inodes}
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
+    links: set[str] = set()
+    for table in ("tcp", "tcp6"):
+        with contextlib.suppress(OSError):
+            rows = map(str.split, Path("/proc/net", table).read_text().splitlines()[1:])
+            ours = [row for row in rows if row[3] == _LISTENING and row[1].endswith(f":{port:04X}")]
+            links |= {f"socket:[{row[9]}]" for row in ours}
+    for process in Path("/proc").glob("[0-9]*") if links else ():
+        with contextlib.suppress(OSError):  # has ended, or is another user's
             if any(os.readlink(fd) in links for fd in (process / "fd").iterdir()):
-                name = (process / "comm").read_text().strip()
-                return f"{name} (pid {process.name})"
-        except OSError:  # has ended, or is another user's
-            continue
+                return f"{(process / 'comm').read_text().strip()} (pid {process.name})"
     return None
-
-
-def _listeners(table: str, port: int) -> list[str]:
-    """Inodes of the sockets that listen on ``port``."""
-    try:
-        lines = Path("/proc/net", table).read_text().splitlines()[1:]
-    except OSError:
-        return []
-    rows = [re.split(r"\s+", line.strip()) for line in lines]
-    return [row[9] for row in rows if row[3] == _LISTENING and row[1].endswith(f":{port:04X}")]

@@ -1,14 +1,15 @@
-"""Metrics in the text format of Prometheus, read from their source at each scrape."""
+"""Metrics in the text format of Prometheus."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from types import SimpleNamespace
+from typing import cast
 
-from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4 as CONTENT_TYPE
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
-__all__ = ["CONTENT_TYPE", "generate_latest", "metric", "registry_of"]
+__all__ = ["CONTENT_TYPE", "as_text", "metric"]
 
 
 def metric(
@@ -25,13 +26,6 @@ def metric(
     return family
 
 
-def registry_of(collect: Callable[[], Iterable[Metric]]) -> CollectorRegistry:
-    """A registry of its own, which calls ``collect`` at each scrape."""
-    registry = CollectorRegistry()
-    registry.register(_Collector(collect))
-    return registry
-
-
-class _Collector(Collector):
-    def __init__(self, collect: Callable[[], Iterable[Metric]]) -> None:
-        self.collect = collect
+def as_text(metrics: Iterable[Metric]) -> bytes:
+    """The metrics in the format of ``CONTENT_TYPE``."""
+    return generate_latest(cast(Collector, SimpleNamespace(collect=lambda: metrics)))

@@ -2,18 +2,17 @@
 
 import hmac
 import re
-from collections import Counter
 from collections.abc import Collection
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 __all__ = [
-    "Admission",
     "bearer_matches",
     "host_allowed",
     "host_name",
     "is_loopback",
     "origin_allowed",
+    "url_of",
 ]
 
 _HOST = re.compile(r"([\w.-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?", re.ASCII)
@@ -96,43 +95,9 @@ def bearer_matches(header: str, token: str) -> bool:
     return right and scheme.lower() == "bearer"
 
 
-class Admission:
-    """Counts connections, in all and by address.
-
-    Parameters
-    ----------
-    most, most_per_address
-        Numbers above which a connection is refused.
-    """
-
-    def __init__(self, most: int, most_per_address: int) -> None:
-        self.total = 0
-        self._most = most
-        self._most_per_address = most_per_address
-        self._by_address: Counter[str] = Counter()
-
-    def enter(self, address: str) -> None:
-        """Count a connection, even if it is to be refused."""
-        self.total += 1
-        self._by_address[address] += 1
-
-    def leave(self, address: str) -> None:
-        """Count it no longer, when it is closed."""
-        self.total -= 1
-        self._by_address[address] -= 1
-        if self._by_address[address] == 0:
-            del self._by_address[address]
-
-    def refusal(self, address: str) -> int | None:
-        """HTTP status with which to refuse a connection that is counted; None to accept it."""
-        if self._by_address[address] > self._most_per_address:
-            return 429
-        return 503 if self.total > self._most else None
-
-    @property
-    def flooded(self) -> bool:
-        """Whether there are too many connections to answer each that is refused."""
-        return self.total > 2 * self._most
+def url_of(scheme: str, host: str, port: int) -> str:
+    """The URL of a server; an IPv6 address as its host gets brackets."""
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def _place(url: str) -> tuple[str, int | None] | None:

@@ -16,6 +16,7 @@ import socket
 import ssl
 import sys
 from collections.abc import AsyncIterator, Callable, Generator
+from functools import partial
 from typing import Any, Literal
 
 import msgspec
@@ -25,11 +26,12 @@ from routingsim.errors import BrokerError, RoutingSimError
 from routingsim.live.addresses import Addresses, public_addresses
 from routingsim.live.bridge.server import Bridge
 from routingsim.live.broker import Broker
-from routingsim.live.ports import who_holds
+from routingsim.live.ports import cannot_listen
 from routingsim.live.publisher.redis import RedisPublisher
+from routingsim.live.security import url_of
 from routingsim.live.settings import Settings, load_settings
 
-__all__ = ["Only", "Plan", "Report", "main", "running", "serve"]
+__all__ = ["Only", "Plan", "main", "running", "serve"]
 
 Only = Literal["bridge", "api"]
 """The one part to run, of bridge and API."""
@@ -41,31 +43,16 @@ STARTUP_SECONDS = 0.01
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """What to run.
+    """What to run: both parts or ``only`` one.
 
-    Attributes
-    ----------
-    settings
-        Addresses, Redis server, token.
-    only
-        One part instead of both.
-    any_port
-        For bridge and API, whether to use a free port if the one in the settings is taken.
-    routing
-        Pool and policy of the API's router, pickled; empty for the defaults.
+    ``any_port`` is, for bridge and API, whether to use a free port if the one in the settings is
+    taken; ``routing`` the pool and policy of the API's router, pickled, empty for the defaults.
     """
 
     settings: Settings
     only: Only | None = None
     any_port: tuple[bool, bool] = (False, False)
     routing: bytes = b""
-
-
-class Report(msgspec.Struct, frozen=True):
-    """The worker's only message: where its parts listen, or why it did not start."""
-
-    addresses: Addresses | None = None
-    error: str = ""
 
 
 @contextlib.asynccontextmanager
@@ -90,7 +77,8 @@ async def running(plan: Plan) -> AsyncIterator[Addresses]:
         broker = stack.enter_context(Broker(settings))
         bridge = None
         if plan.only != "api":
-            bridge = await stack.enter_async_context(_bridge(plan, broker.private_url, tls))
+            bridge = await _bridge(plan, broker.private_url, tls)
+            stack.push_async_callback(bridge.stop)
         api = None
         if plan.only != "bridge":
             api = await stack.enter_async_context(_api(plan, broker.private_url, bridge))
@@ -138,28 +126,27 @@ def serve(
         signals.append(signal.SIGHUP)
 
     def started(addresses: Addresses, stop: asyncio.Event) -> None:
-        announce(f"Redis      {addresses.broker}")
-        if addresses.bridge:
-            announce(f"WebSocket  {addresses.bridge}")
-        if addresses.api:
-            announce(f"HTTP API   {addresses.api}")
+        at = {"Redis": addresses.broker, "WebSocket": addresses.bridge, "HTTP API": addresses.api}
+        for part, url in at.items():
+            if url:
+                announce(f"{part:<11}{url}")
 
     _run_until_stopped(plan, signals, started)
 
 
 def main() -> None:
-    """Run a :class:`Plan` from standard input, and answer with a :class:`Report`.
+    """Run a :class:`Plan` from standard input, and answer with addresses or an error's text.
 
-    Both are lines of JSON. The process ends when standard input does, that is, when the
+    All are lines of JSON. The process ends when standard input does, that is, when the
     process that started it closes the pipe or dies of whatever cause.
     """
     report_to = os.dup(1)
     os.dup2(2, 1)  # nothing else is written to where the report goes
     logging.basicConfig(level=logging.ERROR)
 
-    def report(report: Report) -> None:
+    def report(answer: Addresses | str) -> None:
         with contextlib.suppress(BrokenPipeError), open(report_to, "wb") as pipe:
-            pipe.write(msgspec.json.encode(report) + b"\n")
+            pipe.write(msgspec.json.encode(answer) + b"\n")
 
     def started(addresses: Addresses, stop: asyncio.Event) -> None:
         loop = asyncio.get_running_loop()
@@ -169,14 +156,14 @@ def main() -> None:
             stop.set()
 
         loop.add_reader(0, ended)
-        report(Report(addresses))
+        report(addresses)
 
     if line := sys.stdin.buffer.readline():
         plan = msgspec.json.decode(line, type=Plan)
         try:
             _run_until_stopped(plan, [signal.SIGINT, signal.SIGTERM], started)
         except RoutingSimError as error:
-            report(Report(error=str(error)))
+            report(str(error))
 
 
 class _Interrupted(KeyboardInterrupt):
@@ -214,32 +201,29 @@ def _run_until_stopped(
             signal.signal(number, handler)
 
 
-@contextlib.asynccontextmanager
-async def _bridge(plan: Plan, redis_url: str, tls: ssl.SSLContext | None) -> AsyncIterator[Bridge]:
+async def _bridge(plan: Plan, redis_url: str, tls: ssl.SSLContext | None) -> Bridge:
     settings = plan.settings
     public = public_addresses(
         settings,
-        _url("ws", settings.websocket_host, settings.websocket_port),
-        _url("http", settings.http_host, settings.http_port),
+        url_of("ws", settings.websocket_host, settings.websocket_port),
+        url_of("http", settings.http_host, settings.http_port),
     )
-    options: dict[str, Any] = {
-        "host": settings.websocket_host,
-        "origins": public.origins,
-        "by_host": public.by_host,
-        "token": settings.token,
-        "ssl": tls,
-    }
+    bridge = partial(
+        Bridge,
+        redis_url,
+        host=settings.websocket_host,
+        origins=public.origins,
+        by_host=public.by_host,
+        token=settings.token,
+        ssl=tls,
+    )
     try:
-        bridge = await Bridge(redis_url, port=settings.websocket_port, **options).start()
+        return await bridge(port=settings.websocket_port).start()
     except BrokerError as error:
         taken = getattr(error.__cause__, "errno", None) == errno.EADDRINUSE
         if not (taken and plan.any_port[0]):
             raise
-        bridge = await Bridge(redis_url, port=0, **options).start()
-    try:
-        yield bridge
-    finally:
-        await bridge.stop()
+        return await bridge(port=0).start()
 
 
 class _Server(uvicorn.Server):
@@ -263,8 +247,8 @@ async def _api(plan: Plan, redis_url: str, bridge: Bridge | None) -> AsyncIterat
         from routingsim.routing import TaskRouter
 
         secure = "s" if settings.tls_cert else ""
-        url = _url(f"http{secure}", settings.http_host, listener.getsockname()[1])
-        other = _url(f"ws{secure}", settings.websocket_host, settings.websocket_port)
+        url = url_of(f"http{secure}", settings.http_host, listener.getsockname()[1])
+        other = url_of(f"ws{secure}", settings.websocket_host, settings.websocket_port)
         public = public_addresses(settings, bridge.url if bridge else other, url)
         app = create_app(
             TaskRouter(pool, policy, publisher=publisher),
@@ -322,18 +306,6 @@ def _listen(host: str, port: int, any_port: bool) -> socket.socket:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family)
     except OSError as problem:
-        place = f"{host} port {port}"
-        if problem.errno != errno.EADDRINUSE:
-            reason = problem.strerror or problem
-            raise BrokerError(f"the HTTP API cannot listen on {place}: {reason}") from problem
-        if any_port:
+        if any_port and problem.errno == errno.EADDRINUSE:
             return _listen(host, 0, False)
-        holder = who_holds(port) or "another process"
-        raise BrokerError(
-            f"the HTTP API cannot listen on {place}: it is taken by {holder}. Stop that, or "
-            "choose another port (HTTP_PORT; 0 for any free one)"
-        ) from problem
-
-
-def _url(scheme: str, host: str, port: int) -> str:
-    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+        raise cannot_listen("the HTTP API", host, port, "HTTP_PORT", problem) from problem

@@ -1,42 +1,9 @@
 """Settings of the live part, from the environment and ``.env.local``.
 
-===================== ============================================= ===========
-variable              meaning                                       default
-===================== ============================================= ===========
-``REDIS_HOST``        Redis server to use; unset: an embedded one    unset
-``REDIS_PORT``        its port, or the preferred one of the embedded 6379
-``REDIS_USERNAME``    ACL user                                       unset
-``REDIS_PASSWORD``    password                                       unset
-``REDIS_URL``         all of the above in one; wins over REDIS_HOST  unset
-``REDIS_CA_FILE``     certificates to trust; REDIS_HOST then uses TLS unset
-``WEBSOCKET_HOST``    address the bridge listens on                  127.0.0.1
-``WEBSOCKET_PORT``    its port; 0: any free one                      3001
-``HTTP_HOST``         address the HTTP API listens on                127.0.0.1
-``HTTP_PORT``         its port; 0: any free one                      3000
-``ROUTINGSIM_TOKEN``  token that clients must present                unset
-``ROUTINGSIM_HISTORY`` messages kept for each channel                10000
-===================== ============================================= ===========
-
-To serve other machines, see docs/operations.md:
-
-========================== ==================================================
-variable                   meaning
-========================== ==================================================
-``ROUTINGSIM_TLS_CERT``    certificate chain (PEM): bridge and API serve TLS
-``ROUTINGSIM_TLS_KEY``     its private key, unless that is in the same file
-``ROUTINGSIM_ORIGINS``     origins of pages that may connect, separated by
-                           commas, such as ``https://hub.example.org``
-``ROUTINGSIM_PUBLIC_WS``   URL at which browsers find the bridge behind a
-                           proxy, such as ``wss://example.org/ws``;
-                           ``{port}`` stands for the bridge's port
-``ROUTINGSIM_PUBLIC_HTTP`` the same for the API, ``https://example.org/``
-========================== ==================================================
-
-The environment wins over the file; an empty value counts as unset. The file
-has the usual dotenv grammar: comments, quotes and ``export`` are allowed,
-``${NAME}`` is not expanded. ``REDIS_URL`` takes ``redis://``, ``rediss://``
-(TLS), ``unix://`` and, for a Redis Cluster, ``rediscluster://`` or
-``?cluster=true``.
+docs/operations.md lists the variables. The environment wins over the file; an empty value
+counts as unset. The file has the usual dotenv grammar: comments, quotes and ``export`` are
+allowed, ``${NAME}`` is not expanded. ``REDIS_URL`` takes ``redis://``, ``rediss://`` (TLS),
+``unix://`` and, for a Redis Cluster, ``rediscluster://`` or ``?cluster=true``.
 """
 
 import os
@@ -173,10 +140,7 @@ def redacted(url: str) -> str:
 def checked_url(url: str) -> str:
     """The URL unchanged, if it is the URL of a Redis server.
 
-    Raises
-    ------
-    ValueError
-        If it is not. The message may hold the password: do not show it.
+    The message of the ValueError for any other may hold the password: do not show it.
     """
     parts = urlsplit(url)
     place = parts.path if parts.scheme == "unix" else parts.hostname
@@ -214,7 +178,8 @@ def load_settings(
     found |= {name: (value, "environment") for name, value in environ.items()}
     values: dict[str, Any] = {}
     for field in msgspec.structs.fields(Settings):
-        name = _variable(field.name)
+        own = field.name.startswith(("redis_", "websocket_", "http_"))
+        name = ("" if own else "ROUTINGSIM_") + field.name.upper()
         text, place = found.get(name, ("", ""))
         if not text:
             continue
@@ -257,19 +222,8 @@ def _file_values(file: Path) -> Iterator[tuple[str, str, str]]:
             yield statement.key, statement.value or "", place
 
 
-def _variable(field: str) -> str:
-    own = field.startswith(("redis_", "websocket_", "http_"))
-    return field.upper() if own else f"ROUTINGSIM_{field.upper()}"
-
-
 def _convert(text: str, kind: Any) -> Any:
-    """The value of a field of this type.
-
-    Raises
-    ------
-    ValueError, msgspec.ValidationError
-        If the text is not allowed.
-    """
+    """The value of a field; ValueError or msgspec.ValidationError if the text is not allowed."""
     if _Origin in get_args(kind):
         parts = [part.strip().rstrip("/").lower() for part in text.split(",")]
         return msgspec.convert([part for part in parts if part], kind)

@@ -19,7 +19,7 @@ import msgspec
 from routingsim.errors import BrokerError
 from routingsim.live.addresses import Addresses
 from routingsim.live.child import start_child, stop_child
-from routingsim.live.serve import Plan, Report
+from routingsim.live.serve import Plan
 
 __all__ = ["Worker"]
 
@@ -36,20 +36,8 @@ _PROGRAM = (
 class Worker:
     """Runs a plan in a process of its own, until it is stopped or garbage.
 
-    Parameters
-    ----------
-    plan
-        What to run.
-
-    Raises
-    ------
-    BrokerError
-        If it cannot start; the message says why.
-
-    Attributes
-    ----------
-    addresses
-        Where the parts listen.
+    If it cannot start, the message of a BrokerError says why. ``addresses`` is where the parts
+    listen.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -91,10 +79,10 @@ class Worker:
                 f"the live process ended with code {code} before it was ready"
                 f"{'; its last line: ' + lines[-1] if lines else ''}"
             )
-        report = msgspec.json.decode(line, type=Report)
-        if report.addresses is None:
-            raise BrokerError(report.error)
-        return report.addresses
+        answer = msgspec.json.decode(line, type=Addresses | str)
+        if isinstance(answer, str):
+            raise BrokerError(answer)
+        return answer
 
 
 def _finish(process: subprocess.Popen[bytes], log: IO[bytes]) -> None:

@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from routingsim.live.security import (
-    Admission,
     bearer_matches,
     host_allowed,
     host_name,
@@ -146,30 +145,3 @@ def test_loopback(host: str, expected: bool) -> None:
 )
 def test_bearer_tokens(header: str, expected: bool) -> None:
     assert bearer_matches(header, "sésame") is expected
-
-
-def test_connections_are_counted_by_address() -> None:
-    admission = Admission(3, 2)
-    for address in "aab":
-        admission.enter(address)
-        assert admission.refusal(address) is None
-    admission.enter("a")  # the third of its address
-    assert admission.refusal("a") == 429
-    assert admission.refusal("b") == 503  # the fourth in all
-    admission.leave("a")
-    assert admission.refusal("a") is None
-    assert admission.refusal("b") is None
-    admission.enter("c")
-    assert admission.refusal("c") == 503
-    admission.enter("d")
-    admission.enter("d")
-    assert admission.total == 6
-    assert not admission.flooded
-    admission.enter("d")
-    assert admission.flooded
-    for address in "aabcddd":
-        admission.leave(address)
-    assert admission.total == 0
-    for address in "aa":  # counted afresh
-        admission.enter(address)
-        assert admission.refusal(address) is None

@@ -241,7 +241,11 @@ def test_a_server_with_full_memory_goes_on_when_it_has_room() -> None:
 SERVE = """\
 import asyncio, sys
 from routingsim.live.bridge.server import Bridge
-asyncio.run(Bridge(sys.argv[1], port=int(sys.argv[2])).run_until(asyncio.Event()))
+async def main():
+    async with Bridge(sys.argv[1], port=int(sys.argv[2])):
+        await asyncio.Event().wait()
+
+asyncio.run(main())
 """
 
 

@@ -1,30 +1,19 @@
 """A client's connection: that of websockets, with a send queue and a protocol session."""
 
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from websockets.asyncio.server import ServerConnection
 from websockets.frames import Frame
 from websockets.protocol import CONNECTING, OPEN, Event
 
 from routingsim.live.bridge.metrics import ClientLag
-from routingsim.live.bridge.protocol import Close, Limits, Session
+from routingsim.live.bridge.protocol import Session
 from routingsim.live.bridge.send_queue import SendQueue, SlowPolicy
 
-__all__ = ["Connection", "Owner"]
+if TYPE_CHECKING:
+    from routingsim.live.bridge.server import Bridge
 
-
-class Owner(Protocol):
-    """The part of the bridge that a connection calls."""
-
-    limits: Limits
-
-    def opened(self, connection: "Connection") -> None: ...
-
-    def closed(self, connection: "Connection") -> None: ...
-
-    def violated(self, connection: "Connection", close: Close) -> None: ...
-
-    def new_session(self) -> Session: ...
+__all__ = ["Connection"]
 
 
 class Connection(ServerConnection):
@@ -35,13 +24,21 @@ class Connection(ServerConnection):
     therefore go through a :class:`SendQueue`, and :meth:`begin_close` sets a deadline.
     """
 
-    def __init__(self, owner: Owner, number: int, slow: SlowPolicy, *args: Any, **options: Any):
+    def __init__(
+        self,
+        bridge: "Bridge",
+        session: Session,
+        number: int,
+        slow: SlowPolicy,
+        *args: Any,
+        **options: Any,
+    ) -> None:
         super().__init__(*args, **options)
         self.number = number
         self.address = "?"
-        self.session = owner.new_session()
+        self.session = session
         self.queue: SendQueue
-        self._owner = owner
+        self._bridge = bridge
         self._slow: SlowPolicy = slow
         self._closing = False
         self._progress: tuple[int, int] = (0, 0)
@@ -68,11 +65,11 @@ class Connection(ServerConnection):
         else:
             self.protocol.fail(code, reason)
         self.send_data()
-        self.loop.call_later(self._owner.limits.close_seconds, self.transport.abort)
+        self.loop.call_later(self._bridge.limits.close_seconds, self.transport.abort)
 
     def stalled_seconds(self, now: float) -> float:
         """Seconds for which data has waited and the client has read nothing."""
-        progress = self.queue.progress
+        progress = self.queue.delivered, self.transport.get_write_buffer_size()
         if progress != self._progress or self.queue.lag_bytes == 0:
             self._progress, self._progressed = progress, now
         return now - self._progressed
@@ -82,13 +79,13 @@ class Connection(ServerConnection):
     def connection_made(self, transport: Any) -> None:
         peer = transport.get_extra_info("peername")
         self.address = str(peer[0]) if peer else "?"
-        self.queue = SendQueue(transport, self._owner.limits, self._slow)
+        self.queue = SendQueue(transport, self._bridge.limits, self._slow)
         super().connection_made(transport)
-        self._owner.opened(self)
+        self._bridge.opened(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
-        self._owner.closed(self)
+        self._bridge.closed(self)
 
     def send_data(self) -> None:
         super().send_data()
@@ -110,6 +107,6 @@ class Connection(ServerConnection):
                 return
             close = self.session.admit(self.loop.time())
             if close is not None:
-                self._owner.violated(self, close)
+                self._bridge.violated(self, close)
                 return
         super().process_event(event)

@@ -6,6 +6,7 @@ server does not mask its frames, so all clients get the same bytes. Each message
 remains a WebSocket frame of its own.
 """
 
+import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -30,16 +31,9 @@ log = logging.getLogger(__name__)
 class Fanout:
     """Channels and their subscribers, between the Redis subscriber and the clients.
 
-    Parameters
-    ----------
-    limits
-        Bounds of the replay buffers.
-    schedule
-        Calls a function in the next turn of the event loop.
-    resync
-        Asks the Redis subscriber to synchronize a channel again.
-    evict
-        Called with the send queue of a client that is too slow.
+    ``limits`` bound the replay buffers. ``schedule`` calls a function in the next turn of the event
+    loop, ``resync`` asks the Redis subscriber to synchronize a channel again, and ``evict`` is
+    called with the send queue of a client that is too slow.
     """
 
     def __init__(
@@ -55,7 +49,7 @@ class Fanout:
         }
         self.up = False
         self.reason = "not connected yet"
-        self.on_report: Callable[[], None] = lambda: None
+        self.reported = asyncio.Event()
         self.received = self.malformed = self.delivered = 0
         self._schedule = schedule
         self._resync = resync
@@ -152,7 +146,7 @@ class Fanout:
     def status(self, up: bool, reason: str) -> None:
         """Take whether Redis is connected; ``reason`` is a text for people."""
         self.reason = reason
-        self.on_report()
+        self.reported.set()
         if up == self.up:
             return
         self.up = up

@@ -2,15 +2,16 @@
 
 import http
 import logging
+from collections import Counter
 from collections.abc import Callable, Collection
 
 from websockets.datastructures import Headers, MultipleValuesError
 from websockets.http11 import Request, Response
 
-from routingsim.live.bridge.metrics import BridgeStats, health, metrics_registry
+from routingsim.live.bridge.metrics import BridgeStats, health, metrics
 from routingsim.live.bridge.protocol import Limits
-from routingsim.live.prometheus import CONTENT_TYPE, generate_latest
-from routingsim.live.security import Admission, bearer_matches, host_allowed, origin_allowed
+from routingsim.live.prometheus import CONTENT_TYPE, as_text
+from routingsim.live.security import bearer_matches, host_allowed, origin_allowed
 
 __all__ = ["Handshake"]
 
@@ -20,18 +21,8 @@ log = logging.getLogger(__name__)
 class Handshake:
     """Decides about opening handshakes.
 
-    Parameters
-    ----------
-    limits
-        Of these, ``connections`` and ``connections_per_address`` are applied.
-    stats
-        Returns the bridge's figures.
-    origins
-        Origins allowed besides loopback and the server's own.
-    token
-        The token that clients must send; None if none is needed.
-    local, tls
-        Whether the server listens on loopback only, and whether it speaks TLS.
+    The parameters are those of the bridge; ``stats`` returns its figures, ``local`` and ``tls``
+    tell whether it listens on loopback only, and whether it speaks TLS.
     """
 
     def __init__(
@@ -46,34 +37,34 @@ class Handshake:
     ) -> None:
         self.refused = 0
         self._stats = stats
-        self._metrics = metrics_registry(stats)
+        self._limits = limits
         self._origins = frozenset(origins)
         self._token = token
         self._local = local
         self._tls = tls
-        self._admission = Admission(limits.connections, limits.connections_per_address)
+        self._open: Counter[str] = Counter()  # connections by address
 
     def enter(self, address: str) -> bool:
         """Count a TCP connection. False if it is to be cut without an answer: there are too many.
 
         An answer would need memory and time for each of them.
         """
-        self._admission.enter(address)
-        self.refused += self._admission.flooded
-        return not self._admission.flooded
+        self._open[address] += 1
+        flooded = self._open.total() > 2 * self._limits.connections
+        self.refused += flooded
+        return not flooded
 
     def leave(self, address: str) -> None:
         """Count a TCP connection as closed."""
-        self._admission.leave(address)
+        self._open[address] -= 1
+        if not self._open[address]:
+            del self._open[address]
 
     def answer(self, request: Request, address: str) -> Response | bool:
         """Decide about a request.
 
-        Returns
-        -------
-        Response or bool
-            An HTTP response that ends the connection; or else whether the client,
-            which is accepted, has sent a valid token.
+        Returns an HTTP response that ends the connection; or else whether the client, which is
+        accepted, has sent a valid token.
         """
         try:
             origin, host, authorization = (
@@ -95,10 +86,11 @@ class Handshake:
         if plain:
             if token is not None and not known:
                 return self._refuse(address, 401, "send the token in an Authorization header")
-            return _response(200, generate_latest(self._metrics), CONTENT_TYPE)
-        status = self._admission.refusal(address)
-        if status is not None:
-            return self._refuse(address, status, "too many connections")
+            return _response(200, as_text(metrics(self._stats())), CONTENT_TYPE)
+        if self._open[address] > self._limits.connections_per_address:
+            return self._refuse(address, 429, "too many connections")
+        if self._open.total() > self._limits.connections:
+            return self._refuse(address, 503, "too many connections")
         if not origin_allowed(
             origin, host or "", allowed=self._origins, local=self._local, tls=self._tls
         ):

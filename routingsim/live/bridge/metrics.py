@@ -1,14 +1,13 @@
 """The bridge's own figures: ``/health`` for load balancers, ``/metrics`` for Prometheus."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import msgspec
-from prometheus_client import CollectorRegistry
 from prometheus_client.core import Metric
 
-from routingsim.live.prometheus import metric, registry_of
+from routingsim.live.prometheus import metric
 
-__all__ = ["BridgeStats", "ClientLag", "health", "metrics_registry"]
+__all__ = ["BridgeStats", "ClientLag", "health", "metrics"]
 
 
 class ClientLag(msgspec.Struct, frozen=True):
@@ -21,28 +20,9 @@ class ClientLag(msgspec.Struct, frozen=True):
 
 
 class BridgeStats(msgspec.Struct, frozen=True, kw_only=True):
-    """State of a bridge, and its counts since it started.
+    """State of a bridge, and its counts since it started; ``_METRICS`` describes them.
 
-    Attributes
-    ----------
-    upstream, reason
-        Whether Redis is connected, and the last message about that.
-    clients, lagging
-        Clients connected, and those with messages waiting.
-    received
-        Messages from Redis.
-    malformed
-        Messages from Redis that were not JSON objects and went to nobody.
-    delivered, dropped
-        Messages handed to clients' connections, and skipped for slow clients.
-    accepted, refused
-        Connections accepted, and refused (limits, origin, token).
-    evicted
-        Clients closed because they were slow (4008).
-    abusive
-        Clients closed because they sent too many frames or no token (1008).
-    lag
-        One entry for each lagging client.
+    ``reason`` is the last message about Redis; ``lag`` has one entry for each lagging client.
     """
 
     upstream: bool
@@ -87,16 +67,11 @@ def health(stats: BridgeStats) -> bytes:
     )
 
 
-def metrics_registry(stats: Callable[[], BridgeStats]) -> CollectorRegistry:
-    """A registry of one bridge's metrics, which calls ``stats`` at each scrape."""
-
-    def collect() -> Iterator[Metric]:
-        now = stats()
-        for figure, (name, text) in _METRICS.items():
-            yield metric(f"bridge_{name}", text, [((), getattr(now, figure))])
-        for unit in ("messages", "bytes"):
-            lags = [((str(lag.client), lag.address), getattr(lag, unit)) for lag in now.lag]
-            text = f"{unit.capitalize()} that wait for a client."
-            yield metric(f"bridge_client_lag_{unit}", text, lags, ("client", "address"))
-
-    return registry_of(collect)
+def metrics(stats: BridgeStats) -> Iterator[Metric]:
+    """The figures for Prometheus."""
+    for figure, (name, text) in _METRICS.items():
+        yield metric(f"bridge_{name}", text, [((), getattr(stats, figure))])
+    for unit in ("messages", "bytes"):
+        lags = [((str(lag.client), lag.address), getattr(lag, unit)) for lag in stats.lag]
+        text = f"{unit.capitalize()} that wait for a client."
+        yield metric(f"bridge_client_lag_{unit}", text, lags, ("client", "address"))

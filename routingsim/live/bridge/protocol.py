@@ -1,31 +1,4 @@
-"""The protocol between bridge and WebSocket client, without I/O.
-
-A client sends JSON objects in text frames::
-
-    {"type": "subscribe", "channel": "task:routing"}
-    {"type": "subscribe", "channel": "task:routing", "since": "1699564800000-0"}
-    {"type": "subscribe", "channel": "task:routing", "history": 100}
-    {"type": "unsubscribe", "channel": "task:routing"}
-    {"type": "ping"}
-    {"type": "auth", "token": "…"}
-
-The server passes on each Redis message unchanged. Its own frames are
-
-=====================================================  =============================
-``{"type":"subscribed","channel":c}``                  subscribed; messages follow
-``{"type":"unsubscribed","channel":c}``                no more messages of ``c``
-``{"type":"pong"}``                                    answer to a ping
-``{"type":"authenticated"}``                           the token is right
-``{"type":"error","code":…,"message":…}``              the frame was refused
-``{"type":"gap","channel":c,"since":id,"oldest":id}``  messages after ``since`` are lost
-``{"type":"dropped","channel":c,"count":n}``           slow client: ``n`` were skipped
-``{"type":"status","upstream":"down"}``                the bridge has lost Redis
-``{"type":"status","upstream":"up"}``                  the bridge is connected again
-=====================================================  =============================
-
-``oldest`` is the first message still stored, null if there is none. An invalid
-frame is answered with an error frame; too many frames close the connection with
-1008.
+"""The protocol between bridge and WebSocket client, without I/O; docs/protocol.md has its frames.
 
 :class:`Session` keeps the state of one client. It takes frames and the time, and
 returns actions for the caller to carry out.
@@ -45,13 +18,10 @@ __all__ = [
     "Close",
     "Limits",
     "MessageId",
-    "Reply",
     "Session",
     "Subscribe",
-    "TokenBucket",
     "Unsubscribe",
     "dropped",
-    "error",
     "format_id",
     "gap",
     "parse_id",
@@ -120,13 +90,6 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
-    """Send this JSON text to the client."""
-
-    text: bytes
-
-
-@dataclass(frozen=True, slots=True)
 class Subscribe:
     """Confirm with ``reply``, then send the replay, then live messages.
 
@@ -156,7 +119,8 @@ class Close:
     reason: str
 
 
-Action = Reply | Subscribe | Unsubscribe | Close
+Action = bytes | Subscribe | Unsubscribe | Close
+"""What to do for a client; ``bytes`` are a JSON text to send."""
 
 
 class _Subscribe(msgspec.Struct, tag="subscribe"):
@@ -169,8 +133,7 @@ class _Unsubscribe(msgspec.Struct, tag="unsubscribe"):
     channel: str
 
 
-class _Ping(msgspec.Struct, tag="ping"):
-    pass
+class _Ping(msgspec.Struct, tag="ping"): ...
 
 
 class _Auth(msgspec.Struct, tag="auth"):
@@ -184,10 +147,7 @@ _encode = msgspec.json.Encoder().encode
 def parse_id(text: str) -> MessageId:
     """``"1699564800000-3"`` as ``(1699564800000, 3)``; the counter is 0 when left out.
 
-    Raises
-    ------
-    ValueError
-        If ``text`` is not a message id.
+    Raises ValueError for any other text.
     """
     match = _match_id(text)
     if match is None:
@@ -201,21 +161,10 @@ def format_id(place: MessageId) -> str:
     return f"{place[0]}-{place[1]}"
 
 
-def error(code: str, message: str) -> bytes:
-    """An error frame: ``code`` for programs, ``message`` for people."""
-    return _encode({"type": "error", "code": code, "message": message})
-
-
 def gap(channel: str, since: MessageId, oldest: MessageId | None) -> bytes:
     """A notice that messages after ``since`` and before ``oldest`` are lost."""
-    return _encode(
-        {
-            "type": "gap",
-            "channel": channel,
-            "since": format_id(since),
-            "oldest": None if oldest is None else format_id(oldest),
-        }
-    )
+    first = None if oldest is None else format_id(oldest)
+    return _encode({"type": "gap", "channel": channel, "since": format_id(since), "oldest": first})
 
 
 def dropped(channel: str, count: int) -> bytes:
@@ -228,39 +177,10 @@ def upstream_status(up: bool) -> bytes:
     return _encode({"type": "status", "upstream": "up" if up else "down"})
 
 
-class TokenBucket:
-    """Rate limiter: ``burst`` tokens at most, refilled at ``rate`` per second."""
-
-    __slots__ = ("burst", "rate", "tokens", "updated")
-
-    def __init__(self, rate: float, burst: float, now: float) -> None:
-        self.rate = rate
-        self.burst = burst
-        self.tokens = float(burst)
-        self.updated = now
-
-    def take(self, now: float) -> bool:
-        """Take one token at time ``now`` (s); False if none is left."""
-        elapsed = max(0.0, now - self.updated)
-        self.tokens = min(self.burst, self.tokens + elapsed * self.rate)
-        self.updated = now
-        if self.tokens < 1.0:
-            return False
-        self.tokens -= 1.0
-        return True
-
-
 class Session:
-    """Protocol state of one client.
+    """Protocol state of one client, who connects at ``now`` (s).
 
-    Parameters
-    ----------
-    limits
-        See :class:`Limits`.
-    now
-        The time of connecting, in seconds.
-    token
-        The token that the client must send first; None if none is needed.
+    ``token`` is what the client must send first; None if none is needed.
     """
 
     def __init__(self, limits: Limits, now: float, *, token: str | None = None) -> None:
@@ -268,13 +188,14 @@ class Session:
         self.authenticated = token is None
         self.subscriptions: set[str] = set()
         self._token = token
-        self._bucket = TokenBucket(limits.frames_per_second, limits.frame_burst, now)
+        self._tokens, self._refilled = float(limits.frame_burst), now
 
     def admit(self, now: float) -> Close | None:
         """Count a frame of any kind received at ``now`` (s); Close if it exceeds the rate."""
-        if self._bucket.take(now):
-            return None
-        return Close(POLICY_VIOLATION, "too many frames")
+        limits, elapsed = self.limits, max(0.0, now - self._refilled)
+        tokens = min(limits.frame_burst, self._tokens + elapsed * limits.frames_per_second)
+        self._tokens, self._refilled = tokens - (tokens >= 1.0), now
+        return None if tokens >= 1.0 else Close(POLICY_VIOLATION, "too many frames")
 
     def auth_overdue(self) -> Close | None:
         """Close if the client has not sent its token; called when ``auth_seconds`` are over."""
@@ -299,7 +220,7 @@ class Session:
         if not self.authenticated:
             return self._refuse("unauthorized", "send an auth frame first")
         if isinstance(frame, _Ping):
-            return [Reply(b'{"type":"pong"}')]
+            return [b'{"type":"pong"}']
         if frame.channel not in CHANNELS:
             known = ", ".join(CHANNELS)
             return self._refuse(
@@ -333,13 +254,11 @@ class Session:
             if not hmac.compare_digest(given, self._token.encode()):
                 return self._refuse("unauthorized", "wrong token")
             self.authenticated = True
-        return [Reply(b'{"type":"authenticated"}')]
+        return [b'{"type":"authenticated"}']
 
     def _refuse(self, code: str, message: str) -> list[Action]:
-        if self.authenticated:
-            return [Reply(error(code, message))]
+        code = code if self.authenticated else "unauthorized"
+        frame = _encode({"type": "error", "code": code, "message": message})
         # One attempt per connection, so that tokens cannot be guessed quickly.
-        return [
-            Reply(error("unauthorized", message)),
-            Close(POLICY_VIOLATION, "authentication required"),
-        ]
+        close = self.auth_overdue()
+        return [frame] if close is None else [frame, close]

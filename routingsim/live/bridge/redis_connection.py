@@ -4,7 +4,7 @@ import asyncio
 import ssl
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import hiredis
 from redis.asyncio.connection import parse_url
@@ -31,6 +31,9 @@ Receive = Callable[[Sequence[list[Any]]], None]
 SLICE = 16_384
 """Bytes given to the parser at a time. After each kilobyte parsed, hiredis moves the rest of
 its buffer to the front, which takes long in a large buffer."""
+
+Address = dict[str, Any]
+"""The parts of a URL by redis-py's names for them, and ``tls``, an SSLContext or None."""
 
 _NOT_YET = object()
 _CONFIRMATIONS = (b"subscribe", b"ssubscribe")
@@ -83,9 +86,9 @@ class RedisConnection(asyncio.Protocol):
                 else:  # in RESP3 the only reply to SUBSCRIBE is a push message
                     self._answer(reply)
 
-    def send(self, *command: str | int) -> None:
+    def send(self, *command: str | int, reply: asyncio.Future[Any] | None = None) -> None:
         """Send a command without waiting for its reply."""
-        self._calls.append(None)
+        self._calls.append(reply)
         self._transport.write(hiredis.pack_command(command))  # pyright: ignore
 
     async def call(self, *command: str | int, seconds: float = REPLY_SECONDS) -> Any:
@@ -94,8 +97,7 @@ class RedisConnection(asyncio.Protocol):
             raise self._problem
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
-        self._calls.append(future)
-        self._transport.write(hiredis.pack_command(command))  # pyright: ignore
+        self.send(*command, reply=future)
         self._heard = loop.time()
         try:
             while not future.done():
@@ -136,38 +138,15 @@ class RedisConnection(asyncio.Protocol):
         self._lost()
 
 
-class Address(NamedTuple):
-    """Address of a server, and the login."""
-
-    host: str
-    port: int
-    path: str | None
-    login: tuple[str, ...]
-    database: int
-    tls: ssl.SSLContext | None
-
-
 def read_url(url: str) -> tuple[Address, bool]:
     """The address in a URL (as in ``REDIS_URL``), and whether it is that of a cluster.
 
-    Raises
-    ------
-    BrokerError
-        If it is no such URL, or names TLS files that cannot be read.
+    BrokerError for any other URL, or one that names TLS files that cannot be read.
     """
     plain, cluster = split_url(url)
-    options: dict[str, Any] = dict(parse_url(plain))
-    login: tuple[str, ...] = ()
-    if password := options.get("password"):
-        login = ("AUTH", options.get("username") or "default", password)
-    address = Address(
-        host=options.get("host", "localhost"),
-        port=options.get("port", 6379),
-        path=options.get("path"),
-        login=login,
-        database=int(options.get("db", 0)),
-        tls=_tls(options) if plain.startswith("rediss:") else None,
-    )
+    address: Address = {"host": "localhost", "port": 6379, "tls": None, **parse_url(plain)}
+    if plain.startswith("rediss:"):
+        address["tls"] = _tls(address)
     return address, cluster
 
 
@@ -189,7 +168,7 @@ def _tls(options: dict[str, Any]) -> ssl.SSLContext:
 def moved(address: Address, where: str) -> Address:
     """The node named by a cluster's ``MOVED slot host:port``."""
     host, _, port = where.rpartition(" ")[2].rpartition(":")
-    return address._replace(host=host.strip("[]") or address.host, port=int(port), path=None)
+    return address | {"host": host.strip("[]") or address["host"], "port": int(port), "path": None}
 
 
 async def open_connection(
@@ -203,18 +182,19 @@ async def open_connection(
         If there is no server, or it does not answer, or refuses the login.
     """
     loop, connection = asyncio.get_running_loop(), RedisConnection(receive, lost)
+    tls, path, password = (address.get(name) for name in ("tls", "path", "password"))
     # A busy server takes longer for a TLS handshake than for a TCP connection.
-    async with asyncio.timeout(REACH_SECONDS if address.tls is None else CONNECT_SECONDS):
-        if address.path is not None:
-            await loop.create_unix_connection(lambda: connection, address.path)
+    async with asyncio.timeout(REACH_SECONDS if tls is None else CONNECT_SECONDS):
+        if path is not None:
+            await loop.create_unix_connection(lambda: connection, path)
         else:
-            await loop.create_connection(
-                lambda: connection, address.host, address.port, ssl=address.tls
-            )
+            host, port = address["host"], address["port"]
+            await loop.create_connection(lambda: connection, host, port, ssl=tls)
+    login = ("AUTH", address.get("username") or "default", password) if password else ()
     try:
-        await connection.call("HELLO", 3, *address.login, "SETNAME", "routingsim-bridge")
-        if address.database:
-            await connection.call("SELECT", address.database)
+        await connection.call("HELLO", 3, *login, "SETNAME", "routingsim-bridge")
+        if database := address.get("db"):
+            await connection.call("SELECT", database)
     except BaseException:
         connection.abort()
         raise

@@ -25,8 +25,6 @@ __all__ = ["START", "Channel", "Message", "Replay", "ReplayBuffer", "Synced"]
 START: MessageId = (0, 0)
 """Before every message."""
 
-BEFORE_ALL: MessageId = (-1, -1)
-
 
 class Message(msgspec.Struct, frozen=True, gc=False):
     """A message ready to send: its id (None if it has none) and its WebSocket frame.
@@ -83,11 +81,6 @@ class ReplayBuffer:
     def __len__(self) -> int:
         return len(self._ids) - self._start
 
-    @property
-    def first(self) -> MessageId | None:
-        """Id of the oldest message here."""
-        return self._ids[self._start] if len(self) else None
-
     def clear(self, complete_after: MessageId | None) -> None:
         """Remove all messages."""
         self._ids.clear()
@@ -98,7 +91,7 @@ class ReplayBuffer:
     def extend(self, new_ids: Sequence[MessageId], added: Sequence[bytes]) -> None:
         """Append messages; an id that does not rise clears the buffer before it."""
         ids, frames = self._ids, self._frames
-        before = [*(ids[-1:] or [BEFORE_ALL]), *new_ids]
+        before = [*(ids[-1:] or [(-1, -1)]), *new_ids]
         if not all(map(lt, before, new_ids)):
             reset = max(i for i, new_id in enumerate(new_ids) if new_id <= before[i])
             new_ids, added = new_ids[reset:], added[reset:]
@@ -117,19 +110,16 @@ class ReplayBuffer:
             start = 0
         self._start = start
 
-    def reaches(self, since: MessageId) -> bool:
-        """Whether every message after ``since`` is here.
+    def after(self, since: MessageId) -> Replay:
+        """All messages after ``since``.
 
         An id outside the buffer may be from before a restart in which the server lost
         its history, so it proves nothing.
         """
-        first = self.first
-        inside = first is not None and first <= since <= self._ids[-1]
-        return inside or since == self.complete_after
-
-    def after(self, since: MessageId) -> Replay:
-        """All messages after ``since``."""
-        return self._from(bisect_right(self._ids, since, lo=self._start), not self.reaches(since))
+        ids, start = self._ids, self._start
+        inside = start < len(ids) and ids[start] <= since <= ids[-1]
+        gap = not inside and since != self.complete_after
+        return self._from(bisect_right(ids, since, lo=start), gap)
 
     def last(self, count: int) -> Replay:
         """The last ``count`` messages, or all if there are fewer."""

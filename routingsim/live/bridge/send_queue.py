@@ -4,30 +4,23 @@ Batches go straight to the transport while it has room. While it is full they wa
 here, where slow clients share the same bytes and messages can still be dropped.
 """
 
+import asyncio
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Literal, Protocol
+from typing import Literal
 
 import msgspec
 
 from routingsim.live.bridge.protocol import Limits, dropped
 
-__all__ = ["FrameBatch", "FrameWriter", "SendQueue", "SlowPolicy", "text_frame"]
+__all__ = ["FrameBatch", "SendQueue", "SlowPolicy", "text_frame"]
 
 SlowPolicy = Literal["disconnect", "drop"]
 """What to do with a client over its limit: close it with 4008, or drop messages."""
 
 SLICE = 128
 """Messages of a replay per write."""
-
-
-class FrameWriter(Protocol):
-    """The part of :class:`asyncio.WriteTransport` that a send queue needs."""
-
-    def write(self, data: bytes) -> None: ...
-
-    def get_write_buffer_size(self) -> int: ...
 
 
 class FrameBatch(msgspec.Struct, frozen=True):
@@ -56,18 +49,11 @@ def _head(size: int) -> bytes:
 class SendQueue:
     """The frames that wait for one client.
 
-    Parameters
-    ----------
-    transport
-        Where to write.
-    limits
-        ``queue_messages`` and ``queue_bytes`` bound the queue. A replay that the client
-        asked for is allowed on top, until the queue is empty again.
-    slow
-        See :data:`SlowPolicy`.
+    ``queue_messages`` and ``queue_bytes`` of ``limits`` bound the queue. A replay that the client
+    asked for is allowed on top, until the queue is empty again.
     """
 
-    def __init__(self, transport: FrameWriter, limits: Limits, slow: SlowPolicy) -> None:
+    def __init__(self, transport: asyncio.WriteTransport, limits: Limits, slow: SlowPolicy) -> None:
         self.channels: frozenset[str] = frozenset()
         self.delivered = 0
         self.dropped = 0
@@ -91,11 +77,6 @@ class SendQueue:
     def lag_bytes(self) -> int:
         """Bytes that the client has not read yet."""
         return self._bytes + self._transport.get_write_buffer_size()
-
-    @property
-    def progress(self) -> tuple[int, int]:
-        """A value that changes whenever the client has read something."""
-        return self.delivered, self._transport.get_write_buffer_size()
 
     @property
     def overdue(self) -> bool:

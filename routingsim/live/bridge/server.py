@@ -6,49 +6,40 @@
         print(bridge.url)
         ...
 
-The protocol is described in :mod:`routingsim.live.bridge.protocol`; any path will do.
-While Redis is away, clients stay connected: they get
-``{"type":"status","upstream":"down"}`` and later the messages published meanwhile and
-``{"type":"status","upstream":"up"}``.
-
-The same port answers ``GET /health`` and ``GET /metrics`` (see
-:mod:`routingsim.live.bridge.metrics`; the latter needs the token, if there is one).
-
-Close codes: 1001 shutdown, 1008 too many frames or no token, 1009 frame too
-large, 4008 too slow (reconnect with ``since``).
+docs/protocol.md describes the protocol and the close codes; any path will do. While Redis is
+away, clients stay connected. The same port answers ``GET /health`` and ``GET /metrics``.
 """
 
 import asyncio
 import contextlib
-import errno
 import itertools
 import logging
 import ssl as tls
 from collections.abc import Callable, Collection
 from typing import Any, Self, cast
 
+import msgspec
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
-from routingsim.errors import BrokerError
 from routingsim.live.bridge.connection import Connection
 from routingsim.live.bridge.fanout import Fanout
 from routingsim.live.bridge.handshake import Handshake
 from routingsim.live.bridge.metrics import BridgeStats
 from routingsim.live.bridge.protocol import (
     CHANNELS,
+    Action,
     Close,
     Limits,
-    Reply,
     Session,
     Subscribe,
     Unsubscribe,
 )
 from routingsim.live.bridge.send_queue import SendQueue, SlowPolicy
 from routingsim.live.bridge.subscriber import Subscriber
-from routingsim.live.ports import who_holds
-from routingsim.live.security import is_loopback
+from routingsim.live.ports import cannot_listen
+from routingsim.live.security import is_loopback, url_of
 
 __all__ = ["Bridge"]
 
@@ -137,9 +128,8 @@ class Bridge:
             resync=lambda channel: self._subscriber.resync(channel),
             evict=self._evict,
         )
-        self._subscriber = Subscriber(
-            redis_url, CHANNELS, self.limits.history_messages, self._fanout
-        )
+        history = self.limits.history_messages
+        self._subscriber = Subscriber(redis_url, CHANNELS, history, self._fanout)
         self._next_flush = 0.0
         self._server: Server | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -168,9 +158,9 @@ class Bridge:
                 create_connection=cast(Any, self._new_connection),
             )
         except OSError as problem:
-            raise BrokerError(self._cannot_listen(problem)) from problem
-        first_report = asyncio.Event()
-        self._fanout.on_report = first_report.set
+            raise cannot_listen(
+                "the bridge", self.host, self._wanted_port, "WEBSOCKET_PORT", problem
+            ) from problem
         self._tasks = [
             asyncio.create_task(self._subscriber.run(), name="bridge subscriber"),
             asyncio.create_task(self._sweep(), name="bridge sweep"),
@@ -178,7 +168,7 @@ class Bridge:
         try:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(FIRST_REPORT_SECONDS):
-                    await first_report.wait()
+                    await self._fanout.reported.wait()
         except BaseException:  # a cancelled start leaves nothing running
             await self.stop()
             raise
@@ -204,11 +194,6 @@ class Bridge:
                 await server.wait_closed()
         log.info("event=stopped delivered=%d", self._fanout.delivered)
 
-    async def run_until(self, stop: asyncio.Event) -> None:
-        """Serve until ``stop`` is set, then close everything."""
-        async with self:
-            await stop.wait()
-
     async def __aenter__(self) -> Self:
         return await self.start()
 
@@ -225,8 +210,7 @@ class Bridge:
     @property
     def url(self) -> str:
         """Address for clients, such as ``ws://127.0.0.1:3001``."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{'ws' if self._ssl is None else 'wss'}://{host}:{self.port}"
+        return url_of("ws" if self._ssl is None else "wss", self.host, self.port)
 
     @property
     def stats(self) -> BridgeStats:
@@ -248,7 +232,7 @@ class Bridge:
             lag=tuple(client.lag() for client in clients),
         )
 
-    # Called by connections (see live.bridge.connection.Owner)
+    # Called by connections
 
     def opened(self, connection: Connection) -> None:
         """Take a new TCP connection, before its handshake."""
@@ -277,12 +261,9 @@ class Bridge:
         self._fanout.remove(connection.queue)
         connection.begin_close(close.code, close.reason, read=False)
 
-    def new_session(self) -> Session:
-        """Protocol state for a new client."""
-        return Session(self.limits, asyncio.get_running_loop().time(), token=self._token)
-
     def _new_connection(self, *args: Any, **options: Any) -> Connection:
-        return Connection(self, next(self._numbers), self._slow, *args, **options)
+        session = Session(self.limits, asyncio.get_running_loop().time(), token=self._token)
+        return Connection(self, session, next(self._numbers), self._slow, *args, **options)
 
     async def _handle(self, server_connection: ServerConnection) -> None:
         """Serve one client, from its handshake until its connection ends."""
@@ -303,11 +284,11 @@ class Bridge:
         finally:
             deadline.cancel()
 
-    def _act(self, connection: Connection, action: Reply | Subscribe | Unsubscribe | Close) -> None:
+    def _act(self, connection: Connection, action: Action) -> None:
         queue = connection.queue
         match action:
-            case Reply(text):
-                if not queue.control(text):
+            case bytes():
+                if not queue.control(action):
                     self._evict(queue)
             case Subscribe():
                 self._fanout.subscribe(queue, action)
@@ -328,13 +309,9 @@ class Bridge:
         if connection is None:
             return
         self._evicted += 1
-        lag = connection.lag()
         log.warning(
             "event=client_slow client=%d address=%s messages=%d bytes=%d",
-            lag.client,
-            lag.address,
-            lag.messages,
-            lag.bytes,
+            *msgspec.structs.astuple(connection.lag()),
         )
         self._fanout.remove(queue)
         connection.begin_close(SLOW, "slow")
@@ -365,16 +342,6 @@ class Bridge:
             for queue, connection in list(self._clients.items()):
                 if queue.overdue or connection.stalled_seconds(now) > self.limits.stall_seconds:
                     self._evict(queue)
-
-    def _cannot_listen(self, problem: OSError) -> str:
-        place = f"{self.host} port {self._wanted_port}"
-        if problem.errno != errno.EADDRINUSE:
-            return f"the bridge cannot listen on {place}: {problem.strerror or problem}"
-        holder = who_holds(self._wanted_port)
-        return (
-            f"the bridge cannot listen on {place}: it is taken by {holder or 'another process'}. "
-            "Stop that, or choose another port (WEBSOCKET_PORT; 0 for any free one)"
-        )
 
     def _process_request(
         self, server_connection: ServerConnection, request: Request

@@ -16,11 +16,12 @@ import random
 from collections.abc import Sequence
 from itertools import groupby
 from operator import itemgetter
-from typing import Any, Protocol
+from typing import Any
 
 import hiredis
 
 from routingsim.live.bridge.decoding import read_messages
+from routingsim.live.bridge.fanout import Fanout
 from routingsim.live.bridge.protocol import MessageId, format_id
 from routingsim.live.bridge.redis_connection import (
     RedisConnection,
@@ -32,7 +33,7 @@ from routingsim.live.bridge.replay_buffer import START, Message
 from routingsim.live.redis_schema import FIELD, history_key, latest_key, with_id
 from routingsim.live.settings import redacted
 
-__all__ = ["MessageHandler", "Subscriber"]
+__all__ = ["Subscriber"]
 
 HISTORY_SECONDS = 30.0
 """Time to read the whole history, which may be megabytes."""
@@ -45,46 +46,17 @@ log = logging.getLogger(__name__)
 _LOST = (OSError, TimeoutError, EOFError, hiredis.HiredisError)
 
 
-class MessageHandler(Protocol):
-    """Takes what comes from Redis; see :class:`routingsim.live.bridge.fanout.Fanout`."""
-
-    def messages(self, name: str, data: Sequence[bytes]) -> None: ...
-
-    def begin_sync(self, name: str) -> MessageId: ...
-
-    def end_sync(
-        self, name: str, stored: Sequence[Message], complete: bool, latest: Sequence[Message]
-    ) -> None: ...
-
-    def status(self, up: bool, reason: str) -> None: ...
-
-
 class Subscriber:
-    """Keeps a handler synchronized with channels of a Redis server.
+    """Keeps a fan-out synchronized with channels of a Redis server.
 
-    Parameters
-    ----------
-    url
-        As in ``REDIS_URL`` (see :mod:`routingsim.live.settings`).
-    channels
-        Names of the channels.
-    history
-        Number of messages to read of a channel's history, at most.
-    handler
-        Is called in the event loop.
-
-    Raises
-    ------
-    BrokerError
-        If ``url`` is not the URL of a Redis server.
+    ``url`` is as in ``REDIS_URL``, else there is a BrokerError; ``history`` is the number of
+    messages to read of a channel's history, at most.
     """
 
-    def __init__(
-        self, url: str, channels: Sequence[str], history: int, handler: MessageHandler
-    ) -> None:
+    def __init__(self, url: str, channels: Sequence[str], history: int, fanout: Fanout) -> None:
         self._address, cluster = read_url(url)
         self._history = history
-        self._handler = handler
+        self._fanout = fanout
         groups = [[name] for name in channels] if cluster else [list(channels)]
         self._nodes = [_Node(self, group, cluster) for group in groups]
         self._node_of = {name: node for node in self._nodes for name in node.channels}
@@ -100,7 +72,7 @@ class Subscriber:
         self._node_of[channel].resync(channel)
 
     def _report(self, reason: str) -> None:
-        self._handler.status(all(node.up for node in self._nodes), reason)
+        self._fanout.status(all(node.up for node in self._nodes), reason)
 
 
 class _Node:
@@ -176,13 +148,13 @@ class _Node:
             await connection.call("SSUBSCRIBE" if self._sharded else "SUBSCRIBE", channel)
 
     async def _sync(self, connection: RedisConnection, channel: str) -> None:
-        handler = self._subscriber._handler
-        since = handler.begin_sync(channel)
+        fanout = self._subscriber._fanout
+        since = fanout.begin_sync(channel)
         stored, complete, latest = await self._read(connection, channel, since)
         if since != START and not (stored and stored[0].id == since):
             # The stream was trimmed, or the server lost it and its ids may be lower now.
             stored, complete, latest = await self._read(connection, channel, START)
-        handler.end_sync(channel, stored, complete, latest)
+        fanout.end_sync(channel, stored, complete, latest)
 
     async def _read(
         self, connection: RedisConnection, channel: str, since: MessageId
@@ -199,33 +171,22 @@ class _Node:
         for answer in (entries, latest):
             if isinstance(answer, hiredis.ReplyError):
                 raise answer
-        # Malformed messages were counted when they came over the channel.
-        stored, _ = read_messages(channel, _bodies(entries))
+        # As subscribers got them. Malformed ones were counted when they came over the channel.
+        bodies = [
+            with_id(dict(zip(fields[::2], fields[1::2], strict=True)).get(FIELD, b""), entry_id)
+            for entry_id, fields in reversed(entries)
+        ]
+        stored, _ = read_messages(channel, bodies)
         statuses, _ = read_messages(channel, latest)
-        return stored, _is_complete(info, len(entries)), statuses
+        if isinstance(info, hiredis.ReplyError):  # there is no stream yet
+            return stored, not entries, statuses
+        complete = info.get(b"entries-added") == info.get(b"length") == len(entries)
+        return stored, complete, statuses
 
     def _receive(self, pushes: Sequence[list[Any]]) -> None:
         for (kind, name), alike in groupby(pushes, itemgetter(0, 1)):
             if kind == b"message" or kind == b"smessage":
                 data = [push[2] for push in alike]
-                self._subscriber._handler.messages(self._names[name], data)
+                self._subscriber._fanout.messages(self._names[name], data)
             elif kind == b"sunsubscribe":
                 raise EOFError("the channel has moved to another node")
-
-
-def _bodies(entries: Sequence[Any]) -> list[bytes]:
-    """Stream entries, newest first, as the messages that subscribers got, oldest first."""
-    return [
-        with_id(dict(zip(fields[::2], fields[1::2], strict=True)).get(FIELD, b""), entry_id)
-        for entry_id, fields in reversed(entries)
-    ]
-
-
-def _is_complete(info: Any, count: int) -> bool:
-    """Whether ``count`` messages are all that the stream ever had.
-
-    ``info`` is the reply to XINFO STREAM, an error if there is no stream yet.
-    """
-    if isinstance(info, hiredis.ReplyError):
-        return count == 0
-    return info.get(b"entries-added") == info.get(b"length") == count

@@ -23,7 +23,9 @@ import contextlib
 import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from email.message import Message
 from pathlib import Path
 from typing import cast
 
@@ -55,10 +57,9 @@ from routingsim.live.http.schemas import (
     document,
     failures,
 )
-from routingsim.live.prometheus import CONTENT_TYPE, generate_latest, metric, registry_of
+from routingsim.live.prometheus import CONTENT_TYPE, as_text, metric
 from routingsim.live.publisher.redis import RedisPublisher
 from routingsim.live.security import host_name
-from routingsim.messages import RoutingDecision
 from routingsim.routing import TaskRouter
 
 __all__ = ["create_app"]
@@ -103,8 +104,7 @@ def create_app(
     bridge_up
         Returns whether the bridge works, for ``/health``; must not block.
     """
-    answers: Counter[int] = Counter()
-    service = _Service(router, websocket, bridge_up, answers)
+    service = _Service(router, websocket, bridge_up)
     app = Starlette(
         routes=[
             ApiRoute(
@@ -129,7 +129,9 @@ def create_app(
             Mount("/static", StaticFiles(directory=STATIC)),
         ],
         middleware=[
-            Middleware(AccessMiddleware, host=host, origins=origins, token=token, answers=answers),
+            Middleware(
+                AccessMiddleware, host=host, origins=origins, token=token, answers=service.answers
+            ),
         ],
         exception_handlers={
             HTTPException: _http_error,
@@ -142,33 +144,27 @@ def create_app(
     return app
 
 
+@dataclass
 class _Service:
     """The endpoints of one router."""
 
-    def __init__(
-        self,
-        router: TaskRouter,
-        websocket: str,
-        bridge_up: Callable[[], bool] | None,
-        answers: Counter[int],
-    ) -> None:
-        self._router = router
-        self._websocket = websocket
-        self._bridge_up = bridge_up
-        self._metrics = registry_of(lambda: _collect(router, answers))
-        self._working: dict[str, asyncio.TimerHandle] = {}
+    router: TaskRouter
+    websocket: str
+    bridge_up: Callable[[], bool] | None
+    answers: Counter[int] = field(default_factory=Counter)
+    working: dict[str, asyncio.TimerHandle] = field(default_factory=dict)
 
     @contextlib.asynccontextmanager
     async def lifespan(self, app: Starlette) -> AsyncIterator[None]:
         """At shutdown, complete the tasks that still hold a slot."""
         yield
-        for task_id, timer in list(self._working.items()):
+        for task_id, timer in list(self.working.items()):
             timer.cancel()
             self._complete(task_id)
 
     async def routing_stats(self, request: Request) -> Response:
         """Counts and last decisions since the start."""
-        return json_answer(StatsAnswer(stats=msgspec.convert(self._router.stats(), Stats)))
+        return json_answer(StatsAnswer(stats=msgspec.convert(self.router.stats(), Stats)))
 
     async def route_task(self, request: Request) -> Response:
         """Route a test task.
@@ -177,28 +173,36 @@ class _Service:
         latency, so that loads rise and fall as with real tasks.
         """
         task = _read(await _body(request))
-        decision = self._router.route(task.text)
-        timer = asyncio.get_running_loop().call_later(
+        decision = self.router.route(task.text)
+        self.working[decision.task_id] = asyncio.get_running_loop().call_later(
             decision.agent.latency, self._complete, decision.task_id
         )
-        self._working[decision.task_id] = timer
-        return json_answer(RouteAnswer(decision=_routed(decision)))
+        when = datetime.fromtimestamp(decision.timestamp / 1000, UTC)
+        routed = RoutedTask(
+            id=str(uuid.uuid4()),
+            task_id=decision.task_id,
+            selected_agent=decision.agent,
+            complexity_score=decision.complexity_score,
+            reason=decision.reason,
+            timestamp=when.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        )
+        return json_answer(RouteAnswer(decision=routed))
 
     def _complete(self, task_id: str) -> None:
-        del self._working[task_id]
+        del self.working[task_id]
         with contextlib.suppress(RoutingSimError):  # completed by another user of the router
-            self._router.complete(task_id)
+            self.router.complete(task_id)
 
     async def dashboard_config(self, request: Request) -> Response:
         """Settings of the dashboard."""
-        agents = [agent.info for agent in self._router.pool]
-        config = Config(self._websocket, self._router.policy.name, agents)
+        agents = [agent.info for agent in self.router.pool]
+        config = Config(self.websocket, self.router.policy.name, agents)
         return json_answer(ConfigAnswer(config=config))
 
     async def health(self, request: Request) -> Response:
         """Whether bridge and API work; 503 while the bridge does not. Needs no token."""
-        up = None if self._bridge_up is None else self._bridge_up()
-        publisher = self._router.publisher
+        up = None if self.bridge_up is None else self.bridge_up()
+        publisher = self.router.publisher
         connected = publisher.is_connected if isinstance(publisher, RedisPublisher) else None
         body = Health(
             status="degraded" if up is False else "ok",
@@ -209,11 +213,12 @@ class _Service:
 
     async def metrics(self, request: Request) -> Response:
         """Figures for Prometheus, in its text format 0.0.4."""
-        return Response(generate_latest(self._metrics), media_type=CONTENT_TYPE)
+        figures = as_text(_collect(self.router, self.answers))
+        return Response(figures, media_type=CONTENT_TYPE)
 
     async def page(self, request: Request) -> Response:
         """The dashboard, with a policy that allows connections to API and bridge only."""
-        reach = _connect_source(self._websocket, request.headers.get("host", ""))
+        reach = _connect_source(self.websocket, request.headers.get("host", ""))
         policy = (
             "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
             f"connect-src 'self'{reach}; base-uri 'none'; form-action 'none'; "
@@ -270,13 +275,10 @@ async def _disconnected(request: Request, error: Exception) -> Response:
 
 async def _body(request: Request) -> bytes:
     """The body of a JSON request; keeps no more than ``LONGEST_BODY`` bytes."""
-    kind, *parameters = request.headers.get("content-type", "").lower().split(";")
-    given = {
-        name.strip(): value.strip(' "') for name, _, value in (p.partition("=") for p in parameters)
-    }
-    charset = given.get("charset", "utf-8")
-    if kind.strip() != "application/json" or charset not in ("utf-8", "utf8"):
-        found = request.headers.get("content-type", "none")
+    kind = Message()
+    kind["Content-Type"] = found = request.headers.get("content-type", "none")
+    charset = kind.get_content_charset("utf-8")
+    if kind.get_content_type() != "application/json" or charset not in ("utf-8", "utf8"):
         raise HTTPException(415, f"Content-Type is {found[:100]}: send application/json")
     coding = request.headers.get("content-encoding", "identity")
     if coding.lower() != "identity":
@@ -295,9 +297,8 @@ async def _body(request: Request) -> bytes:
                 elif length > LONGEST_DISCARDED:
                     raise too_long
     except TimeoutError:
-        raise HTTPException(
-            408, f"the body was not complete within {BODY_SECONDS:g} s", headers=end
-        ) from None
+        late = f"the body was not complete within {BODY_SECONDS:g} s"
+        raise HTTPException(408, late, headers=end) from None
     if length > LONGEST_BODY:
         raise too_long
     return bytes(body)
@@ -319,18 +320,6 @@ def _read(body: bytes) -> RouteRequest:
         raise HTTPException(400, f"the body is not JSON in UTF-8: {error}") from None
     except RecursionError:
         raise HTTPException(400, "the body is nested too deeply") from None
-
-
-def _routed(decision: RoutingDecision) -> RoutedTask:
-    when = datetime.fromtimestamp(decision.timestamp / 1000, UTC)
-    return RoutedTask(
-        id=str(uuid.uuid4()),
-        task_id=decision.task_id,
-        selected_agent=decision.agent,
-        complexity_score=decision.complexity_score,
-        reason=decision.reason,
-        timestamp=when.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-    )
 
 
 def _connect_source(websocket: str, host: str) -> str:

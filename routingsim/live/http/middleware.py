@@ -46,18 +46,10 @@ def failure(status: int, error: str, headers: dict[str, str] | None = None) -> R
 
 
 class AccessMiddleware:
-    """ASGI middleware that refuses requests, adds headers and counts answers.
+    """ASGI middleware that refuses requests, adds headers and counts ``answers`` by status.
 
-    Parameters
-    ----------
-    app
-        The application.
-    host
-        The address that the server listens on.
-    origins, token
-        As for the bridge.
-    answers
-        Is given the number of answers by status.
+    ``host`` is the address that the server listens on; ``origins`` and ``token`` are as for the
+    bridge.
     """
 
     def __init__(
@@ -81,7 +73,12 @@ class AccessMiddleware:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        refusal = self._refusal(scope, headers)
+        preflight = (
+            scope["method"] == "OPTIONS"
+            and "origin" in headers
+            and "access-control-request-method" in headers
+        )
+        refusal = self._refusal(scope, headers, preflight)
         origin = headers.get("origin") if refusal is None else None
 
         async def send_with_headers(message: Message) -> None:
@@ -96,11 +93,11 @@ class AccessMiddleware:
                     given.add_vary_header("Origin")
             await send(message)
 
-        if refusal is None and _is_preflight(scope, headers):
+        if refusal is None and preflight:
             refusal = Response(status_code=204, headers=_PREFLIGHT)
         await (refusal or self._app)(scope, receive, send_with_headers)
 
-    def _refusal(self, scope: Scope, headers: Headers) -> Response | None:
+    def _refusal(self, scope: Scope, headers: Headers, preflight: bool) -> Response | None:
         host = headers.get("host", "")
         if self._local and not host_allowed(host, self._origins):
             return failure(
@@ -120,17 +117,9 @@ class AccessMiddleware:
         if (
             self._token is not None
             and scope["path"].startswith(("/api/", "/metrics"))
-            and not _is_preflight(scope, headers)
+            and not preflight
             and not bearer_matches(headers.get("authorization", ""), self._token)
         ):
             error = "send the token: Authorization: Bearer <token>"
             return failure(401, error, {"WWW-Authenticate": "Bearer"})
         return None
-
-
-def _is_preflight(scope: Scope, headers: Headers) -> bool:
-    return (
-        scope["method"] == "OPTIONS"
-        and "origin" in headers
-        and "access-control-request-method" in headers
-    )

@@ -35,7 +35,6 @@ class MemoryPublisher(BasePublisher):
         return bool(self.messages) and not self._closed
 
     def stats(self) -> PublisherStats:
-        """Counts of the messages handed over so far."""
         return PublisherStats(len(self.messages), 0, self._dropped, self._undelivered, 0)
 
     def flush(self, timeout: float | None = None) -> bool:

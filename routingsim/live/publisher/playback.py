@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Protocol
 
 import msgspec
 
@@ -14,7 +13,7 @@ from routingsim.errors import RoutingSimError
 from routingsim.live.publisher.base import BasePublisher, PublisherStats
 from routingsim.messages import AgentStatus, Body, ReplayProgress
 
-__all__ = ["Pace", "Played", "check_pace", "play"]
+__all__ = ["Played", "check_pace", "play"]
 
 SLICE = 1_000
 """Overdue messages to publish before waiting for the publisher to send them."""
@@ -26,22 +25,8 @@ GLANCE = 0.1
 """Seconds between reports of progress while nothing is due."""
 
 
-class Pace(Protocol):
-    """The part of :class:`threading.Event` that :func:`play` uses to wait and to stop."""
-
-    def is_set(self) -> bool: ...
-
-    def wait(self, timeout: float | None = None) -> bool: ...
-
-
 def check_pace(speed: float, start: float) -> None:
-    """Check the speed and the start of a playback.
-
-    Raises
-    ------
-    RoutingSimError
-        If ``speed`` is not above 0, or one of them is not finite.
-    """
+    """Raise RoutingSimError if ``speed`` is not above 0, or one of them is not finite."""
     if not (math.isfinite(speed) and speed > 0):
         raise RoutingSimError(f"speed={speed!r}: must be a finite number above 0")
     if not math.isfinite(start):
@@ -83,7 +68,7 @@ def play(
     title: str = "",
     end: float | None = None,
     progress: Callable[[float, int], object] | None = None,
-    stop: Pace | None = None,
+    stop: threading.Event | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Played:
     """Publish each message at its scheduled time.
@@ -135,9 +120,8 @@ def play(
     rest = iter(timed)
     first = list(itertools.islice(rest, 1))  # making it may take long: before the clock starts
     began, epoch = clock(), time.time()
-    sent, lags, lag_max, overdue = 0, 0.0, 0.0, 0
+    sent, lags, lag_max, overdue, finished = 0, 0.0, 0.0, 0, True
     reached, reported = start, -math.inf
-    finished = False
 
     def report(at: float) -> None:
         nonlocal reached, reported
@@ -153,6 +137,7 @@ def play(
             report(start + (clock() - began) * speed)
             stop.wait(min(left, GLANCE))
         if stop.is_set():
+            finished = False
             break
         lag = -left
         changes: dict[str, float] = {"timestamp": round((epoch + due) * 1000)}
@@ -168,8 +153,6 @@ def play(
             # The server is too slow: a late message is better than a dropped one.
             if publisher.is_connected:
                 publisher.flush(1.0)
-    else:
-        finished = True
     if progress is not None:
         progress(reached, sent)
     if sent:

@@ -52,13 +52,7 @@ log = logging.getLogger("routingsim.live")
 
 _publishers: "weakref.WeakSet[RedisPublisher]" = weakref.WeakSet()
 
-
-def _start_afresh_in_child() -> None:
-    for publisher in list(_publishers):
-        publisher._reset()
-
-
-os.register_at_fork(after_in_child=_start_afresh_in_child)
+os.register_at_fork(after_in_child=lambda: [each._reset() for each in list(_publishers)])
 
 
 class RedisPublisher(BasePublisher):
@@ -141,7 +135,6 @@ class RedisPublisher(BasePublisher):
     # In the caller's thread
 
     def publish_routing_decisions(self, decisions: Iterable[RoutingDecision]) -> None:
-        """Publish many decisions."""
         decisions = list(decisions)
         for start in range(0, len(decisions), BATCH):
             self._waiting.extend(decisions[start : start + BATCH])
@@ -200,7 +193,6 @@ class RedisPublisher(BasePublisher):
         return self._connected
 
     def stats(self) -> PublisherStats:
-        """Counts of the messages handed over so far."""
         with self._changed:
             return PublisherStats(
                 published=self._published,
@@ -211,7 +203,6 @@ class RedisPublisher(BasePublisher):
             )
 
     def flush(self, timeout: float | None = None) -> bool:
-        """Wait until the buffer is empty, for at most ``timeout`` seconds; whether it is."""
         with self._changed:
             return self._changed.wait_for(
                 lambda: not self._waiting and not self._in_flight, timeout

@@ -7,13 +7,10 @@ from typing import Any
 
 import hiredis
 import msgspec
-from redis import Redis
-from redis.backoff import NoBackoff
 from redis.cluster import RedisCluster
 from redis.exceptions import TimeoutError as RedisTimeoutError
-from redis.retry import Retry
 
-from routingsim.live.broker import split_url
+from routingsim.live.broker import connect_once, split_url
 from routingsim.live.redis_schema import PUBLISH, history_key, latest_key, publisher_key
 
 __all__ = ["Batch", "ClusterTransport", "Transport", "transport_to"]
@@ -67,9 +64,7 @@ class Transport:
 
     def __init__(self, url: str, history: int) -> None:
         # The publisher repeats what failed: it knows which batches were in flight.
-        options: Any = {"socket_timeout": TIMEOUT, "socket_connect_timeout": TIMEOUT}
-        options["retry"] = Retry(NoBackoff(), 0)
-        self._connection = Redis.from_url(url, **options).connection_pool.make_connection()
+        self._connection = connect_once(url, TIMEOUT).connection_pool.make_connection()
         self._history = history
 
     def open(self) -> None:
@@ -137,12 +132,6 @@ class ClusterTransport(Transport):
 
 
 def transport_to(url: str, history: int) -> Transport:
-    """The transport for a URL, not yet connected.
-
-    Raises
-    ------
-    BrokerError
-        If ``url`` is not the URL of a Redis server.
-    """
+    """The transport for a URL, not yet connected; BrokerError if it is not that of a server."""
     plain, cluster = split_url(url)
     return (ClusterTransport if cluster else Transport)(plain, history)

@@ -42,16 +42,15 @@ class Owner:
         self.violations.append(close)
         connection.begin_close(close.code, close.reason, read=False)
 
-    def new_session(self) -> Session:
-        return Session(self.limits, asyncio.get_running_loop().time())
-
 
 @contextlib.asynccontextmanager
 async def serving() -> AsyncIterator[tuple[Owner, int]]:
     owner, numbers = Owner(), itertools.count(1)
 
     def new_connection(*args: Any, **options: Any) -> Connection:
-        return Connection(owner, next(numbers), "disconnect", *args, **options)
+        session = Session(LIMITS, asyncio.get_running_loop().time())
+        bridge = cast(Any, owner)
+        return Connection(bridge, session, next(numbers), "disconnect", *args, **options)
 
     async def handler(connection: Any) -> None:
         await connection.wait_closed()

@@ -1,5 +1,6 @@
 """The fan-out: who gets what, in which order, and how much may wait."""
 
+import asyncio
 import json
 from collections import deque
 from collections.abc import Callable
@@ -27,7 +28,7 @@ LIMITS = Limits(history_messages=HISTORY)
 SUBSCRIBED = b'{"type":"subscribed"}'
 
 
-class Client:
+class Client(asyncio.WriteTransport):
     """A transport that a test can fill up, and what came through it."""
 
     def __init__(self) -> None:
@@ -36,7 +37,7 @@ class Client:
         self.waiting = 0
         self.queue: SendQueue
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: Any) -> None:
         self.data += data
         if not self.room:
             self.waiting += len(data)

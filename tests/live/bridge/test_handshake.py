@@ -128,3 +128,7 @@ def test_connections_are_limited_by_address_in_all_and_beyond_that_cut() -> None
     before = crowded.refused
     assert not crowded.enter("::5")  # more than twice the limit: not answered
     assert crowded.refused == before + 1
+    for address in ("::1", "::2", "::3", "::4", "::5"):
+        crowded.leave(address)
+    assert crowded.enter("::1")  # counted afresh
+    assert crowded.answer(request(), "::1") is False

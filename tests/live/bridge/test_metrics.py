@@ -1,15 +1,13 @@
 """Figures for load balancers and Prometheus."""
 
 import json
-from dataclasses import dataclass
 
 import msgspec
-import prometheus_client
 import pytest
-from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from routingsim.live.bridge.metrics import BridgeStats, ClientLag, health, metrics_registry
+from routingsim.live.bridge.metrics import BridgeStats, ClientLag, health, metrics
+from routingsim.live.prometheus import as_text
 
 STATS = BridgeStats(
     upstream=False,
@@ -42,7 +40,7 @@ def test_health_tells_whether_redis_is_connected(
 
 
 def test_each_figure_is_a_metric_of_its_name_and_type() -> None:
-    text = generate_latest(metrics_registry(lambda: STATS)).decode()
+    text = as_text(metrics(STATS)).decode()
     types = dict(line.split()[2:] for line in text.splitlines() if line.startswith("# TYPE"))
     samples = {
         (sample.name, sample.labels.get("client"), sample.labels.get("address")): sample.value
@@ -72,20 +70,3 @@ def test_each_figure_is_a_metric_of_its_name_and_type() -> None:
         for name, both in lags.items()
         for who, n in zip([("7", "::1"), ("8", 'an "odd\\" one')], both, strict=True)
     }
-
-
-@dataclass
-class Bridge:
-    stats: BridgeStats
-
-
-def test_each_bridge_has_a_registry_of_its_own_that_reads_it_anew() -> None:
-    one, other = Bridge(STATS), Bridge(msgspec.structs.replace(STATS, clients=5))
-    first, second = (
-        metrics_registry(lambda bridge=bridge: bridge.stats) for bridge in (one, other)
-    )
-    name = "routingsim_bridge_clients"
-    assert (first.get_sample_value(name), second.get_sample_value(name)) == (3, 5)
-    one.stats = msgspec.structs.replace(STATS, clients=4)
-    assert (first.get_sample_value(name), second.get_sample_value(name)) == (4, 5)
-    assert prometheus_client.REGISTRY.get_sample_value(name) is None

@@ -1,5 +1,8 @@
 """What waits for one client."""
 
+import asyncio
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -7,7 +10,7 @@ from routingsim.live.bridge.protocol import Limits
 from routingsim.live.bridge.send_queue import FrameBatch, SendQueue, text_frame
 
 
-class Transport:
+class Transport(asyncio.WriteTransport):
     """Takes so many bytes before it is full, like a socket whose peer stands still."""
 
     def __init__(self, room: int) -> None:
@@ -15,7 +18,7 @@ class Transport:
         self.written = b""
         self.queue: SendQueue
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: Any) -> None:
         self.written += data
         if self.get_write_buffer_size():
             self.queue.pause()

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import os
 import socket
 import ssl
 import subprocess
@@ -580,22 +581,11 @@ async def test_shutdown_says_1001_and_does_not_wait_for_the_dead(url: str) -> No
 
 
 @live
-async def test_run_until(url: str) -> None:
-    stop = asyncio.Event()
-    b = Bridge(url, port=0, limits=LIMITS)
-    running = asyncio.create_task(b.run_until(stop))
-    await until(lambda: b.stats.upstream)
-    async with client(b) as ws:
-        await subscribe(ws)
-        stop.set()
-        assert await close_code(ws) == 1001
-    await running
-
-
-@live
 async def test_a_taken_port_names_its_holder(url: str) -> None:
     async with bridge(url) as b:
-        with pytest.raises(BrokerError, match=rf"port {b.port}: it is taken by \w+.*\(pid \d+\)"):
+        with pytest.raises(
+            BrokerError, match=rf"port {b.port}: it is taken by .+ \(pid {os.getpid()}\)"
+        ):
             await Bridge(url, port=b.port).start()
 
 

