@@ -440,9 +440,9 @@ class Study(Tabular):
 
     def report(self, path: str | Path) -> Path:
         """Write the one-file report: HTML, or Markdown or JSON for ``.md`` or ``.json``."""
-        from routingsim.report.html import write_study
+        from routingsim.report.html import write_report
 
-        return write_study(self, path)
+        return write_report(self, path)
 
     def write(self, path: str | Path) -> Path:
         """Write ``runs``, a row per run, as CSV, Parquet or JSON lines by the file's suffix.

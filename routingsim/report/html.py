@@ -21,7 +21,7 @@ from routingsim.report.study_report import compose_study
 from routingsim.report.svg import svg_plots
 from routingsim.simulation.result import ReplayResult
 
-__all__ = ["Form", "render", "render_html", "write_report", "write_study"]
+__all__ = ["Form", "render", "render_html", "write_report"]
 
 Form = Literal["html", "md", "json"]
 """The formats of a report."""
@@ -75,9 +75,6 @@ def write_report(
     with written(path, SimulationError) as file:
         file.write_text(render(document, form), encoding="utf-8", newline="\n")
     return path
-
-
-write_study = write_report  # TODO(rebase)
 
 
 def render(document: Document, form: Form) -> str:
