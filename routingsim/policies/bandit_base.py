@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 
 from routingsim.errors import PolicyError
 from routingsim.policies.kernel import OK, draw
-from routingsim.policies.policy import Policy
+from routingsim.policies.policy import Policy, own_parameters
 
 __all__ = [
     "BLOCKS",
@@ -48,7 +48,7 @@ __all__ = [
     "REWARD",
     "SQUARES",
     "any_up",
-    "check",
+    "checked",
     "epsilon",
     "explore",
     "head",
@@ -56,6 +56,7 @@ __all__ = [
     "note_choice",
     "note_outcome",
     "reward",
+    "sent",
     "toll",
 ]
 
@@ -89,42 +90,25 @@ _ALLOWED: Mapping[str, tuple[Callable[[float], bool], str]] = {
 }
 
 
-def check(name: str, given: Mapping[str, Any]) -> None:
-    """Refuse parameters of the policy ``name`` that are out of range.
-
-    Raises
-    ------
-    PolicyError
-        Naming the parameter and what it may be.
-    """
-    for key, value in given.items():
-        fits, needed = _ALLOWED.get(key, (None, ""))
-        if fits is not None and not fits(value):
-            raise PolicyError(f"{name}: {key}={value}; it must be {needed}")
+def checked(name: str, named: Mapping[str, Any]) -> dict[str, Any]:
+    """The policy's own parameters of a recipe's ``locals()``; a PolicyError if one is wrong."""
+    given = own_parameters(named)
+    for key, (fits, needed) in _ALLOWED.items():
+        if key in given and not fits(given[key]):
+            raise PolicyError(f"{name}: {key}={given[key]}; it must be {needed}")
+    return given
 
 
 def head(
     given: Mapping[str, Any], *, least: float = -math.inf, most: float = math.inf
 ) -> NDArray[np.float64]:
-    """The head of a memory from a policy's parameters, shape (HEAD,).
-
-    Parameters
-    ----------
-    given : mapping
-        ``w_quality``, ``w_cost`` and ``w_latency``; where the policy has them ``gamma``,
-        ``budget`` and ``pace``; ``epsilon``, ``floor`` and ``decay``, or ``exploration``.
-    least, most : float
-        Bounds that each reward is clipped to.
-    """
+    """The head of a memory, shape (HEAD,), from parameters and the bounds of a reward."""
     made = np.zeros(HEAD)
     made[[QUALITY, COST, LATENCY]] = [given[key] for key in ("w_quality", "w_cost", "w_latency")]
     made[[LEAST, MOST]] = least, most
-    made[GAMMA] = given.get("gamma", 1.0)
-    made[BUDGET] = given.get("budget", math.inf)
-    made[PACE] = given.get("pace", 1.0)
+    unset = {"gamma": 1.0, "budget": math.inf, "pace": 1.0, "floor": 0.0, "decay": math.inf}
+    made[[GAMMA, BUDGET, PACE, FLOOR, DECAY]] = [given.get(key, unset[key]) for key in unset]
     made[EXPLORE] = given["epsilon"] if "epsilon" in given else given["exploration"]
-    made[FLOOR] = given.get("floor", 0.0)
-    made[DECAY] = given.get("decay", math.inf)
     return made
 
 
@@ -161,16 +145,19 @@ def epsilon(memory):
 @register_jitable
 def any_up(task, pool):
     """An agent that is up, drawn uniformly."""
-    left = 0
-    for a in range(pool.up.size):
-        left += pool.up[a]
-    left = int(draw(task, 1) * left)
+    left = int(draw(task, 1) * pool.up.sum())
     for a in range(pool.up.size):
         if pool.up[a]:
             if left == 0:
                 return a
             left -= 1
     return 0
+
+
+@register_jitable
+def sent(memory, agents, a):
+    """The agent's tries, pending or done."""
+    return memory[HEAD + PENDING * agents + a] + memory[HEAD + DONE * agents + a]
 
 
 @register_jitable
@@ -193,9 +180,10 @@ def toll(memory, agents, a):
 
 @register_jitable
 def note_choice(memory, agents, a):
-    """Note that a try was sent to the agent."""
+    """Note that a try was sent to the agent, and return it."""
     memory[CHOICES] += 1.0
     memory[HEAD + PENDING * agents + a] += 1.0
+    return a
 
 
 @register_jitable

@@ -14,25 +14,9 @@ from routingsim import rng
 from routingsim.agents import AgentPool
 from routingsim.corpora.corpus import Corpus
 from routingsim.errors import PolicyError
-from routingsim.policies.bandit_base import (
-    BLOCKS,
-    DONE,
-    EXPLORE,
-    HEAD,
-    PENDING,
-    REWARD,
-    SQUARES,
-    any_up,
-    check,
-    epsilon,
-    head,
-    mean_reward,
-    note_choice,
-    note_outcome,
-    toll,
-)
+from routingsim.policies import bandit_base as base
 from routingsim.policies.kernel import Kernel, choose_kernel, learn_kernel
-from routingsim.policies.policy import Policy, own_parameters, recipe, sentence, spelled
+from routingsim.policies.policy import Policy, recipe, sentence, spelled
 
 __all__ = ["epsilon_greedy", "learn_by_agent", "thompson", "ucb1"]
 
@@ -40,23 +24,19 @@ __all__ = ["epsilon_greedy", "learn_by_agent", "thompson", "ucb1"]
 @learn_kernel
 def learn_by_agent(task, agent, outcome, pool, memory):
     """Learn from one of the agent's tries."""
-    note_outcome(task, agent, outcome, memory, pool.busy.size)
-
-
-# -- epsilon-greedy -------------------------------------------------------------------
+    base.note_outcome(task, agent, outcome, memory, pool.busy.size)
 
 
 @choose_kernel
 def _by_epsilon(task, pool, memory):
     agents = pool.busy.size
-    best, highest = any_up(task, pool), -math.inf
-    if task.uniform >= epsilon(memory):
+    best, highest = base.any_up(task, pool), -math.inf
+    if task.uniform >= base.epsilon(memory):
         for a in range(agents):
-            worth = mean_reward(memory, agents, a) - toll(memory, agents, a)
+            worth = base.mean_reward(memory, agents, a) - base.toll(memory, agents, a)
             if pool.up[a] and worth > highest:
                 best, highest = a, worth
-    note_choice(memory, agents, best)
-    return best
+    return base.note_choice(memory, agents, best)
 
 
 @recipe("epsilon-greedy")
@@ -100,10 +80,7 @@ def epsilon_greedy(
     PolicyError
         If a parameter is out of its range.
     """
-    return _bandit("epsilon-greedy", pool, _by_epsilon, own_parameters(locals()))
-
-
-# -- UCB1 -----------------------------------------------------------------------------
+    return _bandit("epsilon-greedy", pool, _by_epsilon, locals())
 
 
 @choose_kernel
@@ -111,22 +88,21 @@ def _by_upper_bound(task, pool, memory):
     agents = pool.busy.size
     tries = done = total = 0.0
     for a in range(agents):
-        tries += memory[HEAD + PENDING * agents + a] + memory[HEAD + DONE * agents + a]
-        done += memory[HEAD + DONE * agents + a]
-        total += memory[HEAD + REWARD * agents + a]
-    best, highest = any_up(task, pool), -math.inf
+        tries += base.sent(memory, agents, a)
+        done += memory[base.HEAD + base.DONE * agents + a]
+        total += memory[base.HEAD + base.REWARD * agents + a]
+    best, highest = base.any_up(task, pool), -math.inf
     for a in range(agents):
-        mine = memory[HEAD + PENDING * agents + a] + memory[HEAD + DONE * agents + a]
-        worth = mean_reward(memory, agents, a)
+        mine = base.sent(memory, agents, a)
+        worth = base.mean_reward(memory, agents, a)
         if mine > 0.0 and tries > 0.0:
             if worth == -math.inf:  # all its tries are pending: as good as any
                 worth = total / done if done > 0.0 else 0.0
-            worth += memory[EXPLORE] * math.sqrt(2.0 * math.log(1.0 + tries) / mine)
-        worth -= toll(memory, agents, a)
+            worth += memory[base.EXPLORE] * math.sqrt(2.0 * math.log(1.0 + tries) / mine)
+        worth -= base.toll(memory, agents, a)
         if pool.up[a] and worth > highest:
             best, highest = a, worth
-    note_choice(memory, agents, best)
-    return best
+    return base.note_choice(memory, agents, best)
 
 
 @recipe("ucb1")
@@ -163,27 +139,23 @@ def ucb1(
     PolicyError
         If a parameter is out of its range.
     """
-    return _bandit("ucb1", pool, _by_upper_bound, own_parameters(locals()))
-
-
-# -- Thompson sampling ----------------------------------------------------------------
+    return _bandit("ucb1", pool, _by_upper_bound, locals())
 
 
 @choose_kernel
 def _by_beta_draw(task, pool, memory):
     agents = pool.busy.size
-    best, highest = any_up(task, pool), -math.inf
+    best, highest = base.any_up(task, pool), -math.inf
     for a in range(agents):
-        won = 1.0 + memory[HEAD + REWARD * agents + a]
-        lost = 1.0 + max(0.0, memory[HEAD + DONE * agents + a] + 1.0 - won)
+        won = 1.0 + memory[base.HEAD + base.REWARD * agents + a]
+        lost = 1.0 + max(0.0, memory[base.HEAD + base.DONE * agents + a] + 1.0 - won)
         x = rng.gamma(task.key, 0, 1 + 128 * a, won)
         y = rng.gamma(task.key, 0, 65 + 128 * a, lost)
         mean = won / (won + lost)
-        worth = mean + memory[EXPLORE] * (x / (x + y) - mean) - toll(memory, agents, a)
+        worth = mean + memory[base.EXPLORE] * (x / (x + y) - mean) - base.toll(memory, agents, a)
         if pool.up[a] and worth > highest:
             best, highest = a, worth
-    note_choice(memory, agents, best)
-    return best
+    return base.note_choice(memory, agents, best)
 
 
 @choose_kernel
@@ -191,23 +163,22 @@ def _by_normal_draw(task, pool, memory):
     agents = pool.busy.size
     tries = total = squares = 0.0
     for a in range(agents):
-        tries += memory[HEAD + DONE * agents + a]
-        total += memory[HEAD + REWARD * agents + a]
-        squares += memory[HEAD + SQUARES * agents + a]
+        tries += memory[base.HEAD + base.DONE * agents + a]
+        total += memory[base.HEAD + base.REWARD * agents + a]
+        squares += memory[base.HEAD + base.SQUARES * agents + a]
     # The prior is one try more of each agent, of the mean and variance of all that were seen.
     mean = total / tries if tries > 0.0 else 0.0
     variance = squares / tries - mean * mean if tries >= 2.0 else 1.0
-    best, highest = any_up(task, pool), -math.inf
+    best, highest = base.any_up(task, pool), -math.inf
     for a in range(agents):
-        mine = 1.0 + memory[HEAD + DONE * agents + a]
+        mine = 1.0 + memory[base.HEAD + base.DONE * agents + a]
         deviation = math.sqrt(max(variance, 1e-12) / mine)
-        worth = (mean + memory[HEAD + REWARD * agents + a]) / mine
-        worth += memory[EXPLORE] * deviation * rng.normal(task.key, 0, 2 + a)
-        worth -= toll(memory, agents, a)
+        worth = (mean + memory[base.HEAD + base.REWARD * agents + a]) / mine
+        worth += memory[base.EXPLORE] * deviation * rng.normal(task.key, 0, 2 + a)
+        worth -= base.toll(memory, agents, a)
         if pool.up[a] and worth > highest:
             best, highest = a, worth
-    note_choice(memory, agents, best)
-    return best
+    return base.note_choice(memory, agents, best)
 
 
 @recipe("thompson")
@@ -245,24 +216,24 @@ def thompson(
     PolicyError
         If a parameter is out of its range.
     """
-    given = own_parameters(locals())
+    named = locals()
     if prior not in ("auto", "beta", "gaussian"):
         raise PolicyError(f"thompson: prior={prior!r}; choose auto, beta or gaussian")
     bounded = w_quality <= 1 and w_cost == 0 and w_latency == 0
     if prior == "beta" or (prior == "auto" and bounded):
-        return _bandit("thompson", pool, _by_beta_draw, given, least=0.0, most=1.0)
-    return _bandit("thompson", pool, _by_normal_draw, given)
+        return _bandit("thompson", pool, _by_beta_draw, named, least=0.0, most=1.0)
+    return _bandit("thompson", pool, _by_normal_draw, named)
 
 
 def _bandit(
-    name: str, pool: AgentPool, choose: Kernel, given: dict[str, Any], **bounds: float
+    name: str, pool: AgentPool, choose: Kernel, named: dict[str, Any], **bounds: float
 ) -> Policy:
-    check(name, given)
+    given = base.checked(name, named)
     return Policy(
         spelled(name, given),
         choose,
         learn_by_agent,
-        memory=np.concatenate([head(given, **bounds), np.zeros(BLOCKS * len(pool))]),
+        memory=np.concatenate([base.head(given, **bounds), np.zeros(base.BLOCKS * len(pool))]),
         reason=sentence(f"By the rewards of earlier tasks ({name}): Routed to {{agent.name}}"),
         parameters=given,
     )

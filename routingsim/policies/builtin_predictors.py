@@ -1,7 +1,11 @@
 """The predictors that come with routingsim: ridge, neighbours, k-means, logistic, and a blend.
 
 Each function makes a :class:`QualityPredictor` that is not fitted. scikit-learn is imported
-when one is called.
+when one is called. A function's own parameters are those of the policy of that name
+(:mod:`routingsim.policies.predictive`). All take ``categories``, to learn from a task's
+category too (not for corpora whose categories were made from outcomes, or are unknown before
+the answer), and ``embedding``, a transformer from a list of texts to vectors, in place of all
+features.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -21,120 +25,54 @@ __all__ = [
 ]
 
 
-def tfidf_ridge(
-    *, alpha: float = 10.0, categories: bool = True, embedding: Any = None
-) -> QualityPredictor:
-    """Ridge regression on words, characters, surface and category.
-
-    Parameters
-    ----------
-    alpha : float
-        Penalty.
-    categories : bool
-        Learn from a task's category too. Not for corpora whose categories were made
-        from outcomes, or are unknown before the answer.
-    embedding : scikit-learn transformer, optional
-        From a list of texts to vectors, in place of all these features.
-    """
+def tfidf_ridge(*, alpha: float = 10.0, **features: Any) -> QualityPredictor:
+    """Ridge regression on words, characters, surface and category."""
     from sklearn.linear_model import Ridge
 
-    return _predictor([Ridge(alpha=alpha)], embedding, categories=categories)
+    return _predictor([Ridge(alpha=alpha)], **features)
 
 
-def tfidf_logistic(
-    *, C: float = 0.5, categories: bool = True, embedding: Any = None
-) -> QualityPredictor:
+def tfidf_logistic(*, C: float = 0.5, **features: Any) -> QualityPredictor:
     """Logistic regression, one an agent, of whether its answer is right (quality >= 0.5).
 
-    Parameters
-    ----------
-    C : float
-        Inverse of the penalty.
-    categories, embedding
-        As :func:`tfidf_ridge`.
+    ``C`` is the inverse of the penalty.
     """
     from sklearn.linear_model import LogisticRegression
 
-    model = LogisticRegression(C=C, max_iter=1000)
-    return _predictor([model], embedding, categories=categories)
+    return _predictor([LogisticRegression(C=C, max_iter=1000)], **features)
 
 
-def tfidf_knn(
-    *, k: int = 50, margin: float = 1.0, categories: bool = True, embedding: Any = None
-) -> QualityPredictor:
-    """Nearest neighbours by the cosine of TF-IDF of words, surface and category.
-
-    Parameters
-    ----------
-    k : int
-        Neighbours.
-    margin : float
-        Standard errors by which an agent's neighbours must put it above the best
-        single agent (:class:`routingsim.policies.estimators.GuardedNeighbors`).
-    categories, embedding
-        As :func:`tfidf_ridge`.
-    """
+def tfidf_knn(*, k: int = 50, margin: float = 1.0, **features: Any) -> QualityPredictor:
+    """Nearest neighbours by the cosine of TF-IDF of words, surface and category."""
     from routingsim.policies.estimators import GuardedNeighbors
 
-    return _predictor(
-        [GuardedNeighbors(k, margin)], embedding, characters=False, categories=categories
-    )
+    return _predictor([GuardedNeighbors(k, margin)], characters=False, **features)
 
 
-def tfidf_kmeans(
-    *,
-    clusters: int = 40,
-    shrink: float = 20.0,
-    components: int = 100,
-    categories: bool = True,
-    embedding: Any = None,
-) -> QualityPredictor:
+def tfidf_kmeans(*, clusters: int = 40, **features: Any) -> QualityPredictor:
     """Mean quality in the text's k-means cluster, shrunk to the overall mean.
 
-    Parameters
-    ----------
-    clusters : int
-    shrink : float
-        Number of tasks that the overall mean counts as in each cluster.
-    components : int
-        Dimensions of the SVD of the features of :func:`tfidf_knn`, in which points of
-        unit length are clustered.
-    categories, embedding
-        As :func:`tfidf_ridge`.
+    Clustered are points of unit length in an SVD of the features of :func:`tfidf_knn`.
     """
     from routingsim.policies.estimators import ClusterMeans, UnitSVD
 
-    model = ClusterMeans(clusters, shrink)
-    if embedding is not None:
-        return _predictor([model], embedding)
-    steps = [UnitSVD(components), model]
-    return _predictor(steps, None, characters=False, categories=categories)
+    steps = [UnitSVD()] if features.get("embedding") is None else []
+    return _predictor([*steps, ClusterMeans(clusters)], characters=False, **features)
 
 
-def tfidf_blend(
-    *, alpha: float = 10.0, k: int = 50, categories: bool = True, embedding: Any = None
-) -> QualityPredictor:
+def tfidf_blend(*, alpha: float = 10.0, k: int = 50, **features: Any) -> QualityPredictor:
     """The mean of :func:`tfidf_ridge` and :func:`tfidf_knn` without its margin.
 
     On the corpora of ``docs/findings.md`` it orders tasks (APGR) at least as well as
     ridge, and chooses agents no better.
-
-    Parameters
-    ----------
-    alpha, categories, embedding
-        As :func:`tfidf_ridge`.
-    k : int
-        Neighbours.
     """
     from sklearn.pipeline import make_pipeline
 
     from routingsim.policies.estimators import MeanOf
 
-    one = tfidf_ridge(alpha=alpha, categories=categories, embedding=embedding).estimator
-    other = tfidf_knn(k=k, margin=0.0, categories=categories, embedding=embedding).estimator
-    return QualityPredictor(
-        make_pipeline(one[0], MeanOf([one[1:], other[1:]])), categories=embedding is None
-    )
+    one, other = tfidf_ridge(alpha=alpha, **features), tfidf_knn(k=k, margin=0.0, **features)
+    model = MeanOf([one.estimator[1:], other.estimator[1:]])
+    return QualityPredictor(make_pipeline(one.estimator[0], model), categories=one.categories)
 
 
 def predictor_of(estimator: Any, *, categories: bool = True) -> QualityPredictor:
@@ -142,19 +80,8 @@ def predictor_of(estimator: Any, *, categories: bool = True) -> QualityPredictor
 
     A pipeline gets the list of texts. Any other regressor or classifier gets the features
     of :func:`tfidf_ridge`: sparse, or their first 100 dimensions (SVD) where it takes
-    dense input only.
-
-    Parameters
-    ----------
-    estimator : scikit-learn estimator or QualityPredictor
-        It is cloned, not changed, and fitted anew. A QualityPredictor is returned as it is.
-    categories : bool
-        Let the features include the tasks' categories.
-
-    Raises
-    ------
-    PolicyError
-        If it is not an estimator that can be fitted and asked.
+    dense input only. The estimator is cloned, not changed; a QualityPredictor is returned as
+    it is, and what cannot be fitted and asked is refused (PolicyError).
     """
     from sklearn.base import is_classifier, is_regressor
     from sklearn.pipeline import Pipeline
@@ -173,13 +100,12 @@ def predictor_of(estimator: Any, *, categories: bool = True) -> QualityPredictor
     if isinstance(estimator, Pipeline):
         return QualityPredictor(estimator)
     sparse = get_tags(estimator).input_tags.sparse
-    return _predictor(
-        [estimator] if sparse else [UnitSVD(), estimator], None, categories=categories
-    )
+    steps = [estimator] if sparse else [UnitSVD(), estimator]
+    return _predictor(steps, categories=categories)
 
 
 def _predictor(
-    steps: Sequence[Any], embedding: Any, *, characters: bool = True, categories: bool = True
+    steps: Sequence[Any], *, embedding: Any = None, characters: bool = True, categories: bool = True
 ) -> QualityPredictor:
     """The steps on the built-in features, or on an embedding."""
     from sklearn.pipeline import make_pipeline

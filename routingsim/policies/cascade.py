@@ -8,9 +8,8 @@ import numpy as np
 from routingsim.agents import Agent, AgentPool
 from routingsim.corpora.corpus import Corpus
 from routingsim.errors import PolicyError
-from routingsim.policies import grammar
 from routingsim.policies.kernel import choose_kernel
-from routingsim.policies.policy import Judge, Policy, recipe
+from routingsim.policies.policy import Judge, Policy, own_parameters, recipe, spelled
 
 __all__ = ["cascade"]
 
@@ -63,6 +62,7 @@ def cascade(
     PolicyError
         If an agent is named twice, or a number is out of range.
     """
+    given = own_parameters(locals())
     by_price = [agent.id for agent in sorted(pool, key=lambda agent: agent.cost)]
     line = agents.split("/") if isinstance(agents, str) and agents else list(agents) or by_price
     order = [pool.index(agent) for agent in line]
@@ -71,17 +71,14 @@ def cascade(
             f"cascade: agents {'/'.join(line)}: one is there twice; name each once, in the order "
             "they are tried"
         )
-    judge = Judge(levels=len(order), bar=bar, error=error, seconds=seconds, cost=cost)
-
-    defaults = {"agents": by_price, "bar": 0.5, "error": 0.1, "seconds": 0.0, "cost": 0.0}
-    given = {"agents": line, "bar": bar, "error": error, "seconds": seconds, "cost": cost}
+    given["agents"] = "" if line == by_price else line
     return Policy(
-        grammar.spelled("cascade", given, defaults, bare="agents"),
+        spelled("cascade", given, bare="agents"),
         _next_in_line,
         memory=np.array(order, dtype=np.float64),
         reason=partial(_level_reason, line),
-        judge=judge,
-        parameters=given,
+        judge=Judge(levels=len(order), bar=bar, error=error, seconds=seconds, cost=cost),
+        parameters={**given, "agents": line},
     )
 
 

@@ -1,6 +1,7 @@
 """Predictions for a corpus by a predictor that learns from that same corpus."""
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
@@ -20,29 +21,17 @@ FOLDS = 5
 
 @dataclass(frozen=True, eq=False)
 class Fits:
-    """A predictor's fits to one corpus, made when first asked for.
-
-    Attributes
-    ----------
-    predictor : QualityPredictor
-        Not fitted, and not changed.
-    corpus : Corpus
-    agents : tuple of str
-        Outcome names, a column each.
-    seed : int
-        Seed of the folds.
-    """
+    """A predictor's fits to one corpus, made when first asked for. The predictor stays as it is."""
 
     predictor: QualityPredictor
     corpus: Corpus
-    agents: tuple[str, ...]
-    seed: int
+    agents: tuple[str, ...]  # outcome names, a column each
+    seed: int  # of the folds
 
     @cached_property
     def whole(self) -> QualityPredictor:
         """Fitted on the whole corpus."""
-        fresh = QualityPredictor(self.predictor.estimator, categories=self.predictor.categories)
-        return fresh.fit(self.corpus, self.agents)
+        return copy(self.predictor).fit(self.corpus, self.agents)
 
     @cached_property
     def crossed(self) -> NDArray[np.float64]:

@@ -2,7 +2,8 @@
 
 Texts become features in two steps. :func:`text_counts` learns nothing, so that a
 cross-validation runs it once for all folds; :func:`weights` learns the weights of the
-counts from the training fold. Importing this module imports scikit-learn;
+counts from the training fold. Regressors map features, shape (tasks, columns), to qualities,
+shape (tasks, agents). Importing this module imports scikit-learn;
 :mod:`routingsim.policies.predictors` does so only when a predictor is made.
 """
 
@@ -23,7 +24,6 @@ from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
 from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler, normalize
 from sklearn.utils.extmath import safe_sparse_dot
-from sklearn.utils.validation import check_is_fitted
 
 __all__ = [
     "ClusterMeans",
@@ -52,12 +52,8 @@ _SURFACE = slice(3 * _HASHED, 3 * _HASHED + 8)
 def surface_counts(texts: Sequence[str]) -> NDArray[np.float64]:
     """Surface features of texts in any language: log(1 + n) of eight counts.
 
-    Characters, words, different words, numbers, sentences or lines, commas,
-    capitals, and line breaks.
-
-    Returns
-    -------
-    ndarray of float64, shape (texts, 8)
+    Characters, words, different words, numbers, sentences or lines, commas, capitals, and
+    line breaks; shape (texts, 8).
     """
     counts = np.empty((len(texts), 8))
     for row, text in enumerate(texts):
@@ -81,10 +77,6 @@ def text_counts(inputs: pd.DataFrame) -> sparse.csr_array:
     Words and pairs of them, 2 to 4 characters within words, the category, and
     :func:`surface_counts`. Nothing is fitted: a text has the same counts anywhere
     (Weinberger et al., "Feature hashing for large scale multitask learning", ICML 2009).
-
-    Returns
-    -------
-    csr_array of float64, shape (texts, columns)
     """
     return _counted(tuple(inputs["text"]), tuple(inputs["category"]))
 
@@ -161,11 +153,9 @@ class Columns(TransformerMixin, BaseEstimator):
         self.stop = stop
 
     def fit(self, X: Any, y: object = None) -> Self:
-        """Learn nothing."""
         return self
 
     def transform(self, X: Any) -> Any:
-        """Those columns of ``X``, shape (tasks, stop - start)."""
         return X[:, self.start : self.stop]
 
     def __sklearn_tags__(self) -> Any:
@@ -182,7 +172,6 @@ class FrequentColumns(TransformerMixin, BaseEstimator):
         self.least = least
 
     def fit(self, X: Any, y: object = None) -> Self:
-        """Count rows by column."""
         rows = np.bincount(X.tocsr().indices, minlength=X.shape[1])
         needed = max(1, min(self.least, int(rows.max())))
         self.columns_ = np.flatnonzero(rows >= needed)
@@ -191,8 +180,6 @@ class FrequentColumns(TransformerMixin, BaseEstimator):
         return self
 
     def transform(self, X: Any) -> Any:
-        """The columns that were frequent."""
-        check_is_fitted(self)
         return X.tocsr()[:, self.columns_]
 
 
@@ -203,15 +190,12 @@ class UnitSVD(TransformerMixin, BaseEstimator):
         self.components = components
 
     def fit(self, X: Any, y: object = None) -> Self:
-        """Find the dimensions of ``X``, shape (tasks, features), which may be sparse."""
         size = min(self.components, X.shape[1])
         with np.errstate(invalid="ignore"):  # equal points have no variance to explain
             self.svd_ = TruncatedSVD(size, n_iter=2, random_state=0).fit(X)
         return self
 
     def transform(self, X: Any) -> NDArray[np.float64]:
-        """Points, shape (tasks, dimensions)."""
-        check_is_fitted(self)
         points: Any = normalize(self.svd_.transform(X))
         return points
 
@@ -229,14 +213,7 @@ class GuardedNeighbors(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     Of points equally near, to nine decimals of the cosine, the first in the training data
     are taken, so that the last digits of a product, which depend on the machine, do not
-    decide.
-
-    Parameters
-    ----------
-    k : int
-        Neighbours, at most as many as there are training points.
-    margin : float
-        Standard errors; 0 trusts every advantage.
+    decide. There are ``k`` of them, or as many as training points.
     """
 
     def __init__(self, k: int = 50, margin: float = 1.0) -> None:
@@ -244,15 +221,12 @@ class GuardedNeighbors(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self.margin = margin
 
     def fit(self, X: Any, y: ArrayLike) -> Self:
-        """Remember the points ``X``, shape (tasks, features), and qualities (tasks, agents)."""
         self.quality_ = np.asarray(y, dtype=np.float64)
         self.mean_ = self.quality_.mean(axis=0)
         self.points_ = normalize(X)
         return self
 
     def predict(self, X: Any) -> NDArray[np.float64]:
-        """Quality per agent, shape (tasks, agents)."""
-        check_is_fitted(self)
         nearest = self.quality_[self.nearest(X)]
         best = int(self.mean_.argmax())
         ahead = nearest - nearest[:, :, [best]]
@@ -282,14 +256,7 @@ class ClusterMeans(MultiOutputMixin, RegressorMixin, BaseEstimator):
     """Mean quality of each agent in the text's k-means cluster, shrunk to the overall mean.
 
     A cluster of n tasks with mean m predicts (n m + shrink M) / (n + shrink) where M
-    is the mean over all tasks.
-
-    Parameters
-    ----------
-    clusters : int
-        At most as many as there are different training points.
-    shrink : float
-        Number of tasks that the overall mean counts as.
+    is the mean over all tasks. There are no more clusters than different training points.
     """
 
     def __init__(self, clusters: int = 40, shrink: float = 20.0) -> None:
@@ -297,7 +264,6 @@ class ClusterMeans(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self.shrink = shrink
 
     def fit(self, X: Any, y: ArrayLike) -> Self:
-        """Cluster the points ``X``, shape (tasks, features), with qualities (tasks, agents)."""
         quality = np.asarray(y, dtype=np.float64)
         clusters = min(self.clusters, len(np.unique(np.asarray(X), axis=0)))
         starts: Any = 4  # its type is documented as str alone
@@ -308,8 +274,6 @@ class ClusterMeans(MultiOutputMixin, RegressorMixin, BaseEstimator):
         return self
 
     def predict(self, X: Any) -> NDArray[np.float64]:
-        """Quality per agent, shape (tasks, agents)."""
-        check_is_fitted(self)
         return self.table_[self.kmeans_.predict(X)]
 
 
@@ -320,13 +284,10 @@ class MeanOf(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self.regressors = regressors
 
     def fit(self, X: Any, y: ArrayLike) -> Self:
-        """Fit a clone of each to ``X``, any input that they take, and qualities (tasks, agents)."""
         copies: list[Any] = [clone(each) for each in self.regressors]
         self.fitted_ = [each.fit(X, y) for each in copies]
         return self
 
     def predict(self, X: Any) -> NDArray[np.float64]:
-        """Quality per agent, shape (tasks, agents)."""
-        check_is_fitted(self)
         guesses: Any = [each.predict(X) for each in self.fitted_]
         return np.mean(guesses, axis=0)

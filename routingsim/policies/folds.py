@@ -35,33 +35,15 @@ def folds(
 
     Texts that are exactly or nearly the same, directly or through a third text, stay
     together; an empty text is like no other. Folds are as equal in size as that allows.
-
-    Parameters
-    ----------
-    texts : sequence of str
-    k : int
-        2 or more.
-    seed : int
-    threshold : float
-        Jaccard similarity, above 0 and up to 1.
-
-    Returns
-    -------
-    ndarray of int, shape (texts,)
-        The fold of each text, from 0: ``fold != 2`` trains and ``fold == 2`` tests.
-
-    Raises
-    ------
-    SimulationError
-        If ``k`` or the threshold is out of its range.
-    CorpusError
-        If there are fewer texts that differ than folds.
+    The ``threshold`` is a Jaccard similarity. Returned is the fold of each text, from 0:
+    ``fold != 2`` trains and ``fold == 2`` tests. A ``k`` or a threshold out of its range
+    raises a SimulationError, and fewer texts that differ than folds a CorpusError.
     """
     if not 0 < threshold <= 1:
         raise SimulationError(f"threshold={threshold}: a similarity above 0 and up to 1 is needed")
     if k < 2:
         raise SimulationError(f"k={k}: two folds or more are needed")
-    group = groups([plain(text) for text in texts], threshold)
+    group = groups(tuple(map(plain, texts)), threshold)
     sizes = np.bincount(group) if group.size else np.zeros(0, dtype=np.intp)
     if sizes.size < k:
         raise CorpusError(
@@ -77,13 +59,9 @@ def folds(
     return fold[group]
 
 
-def groups(texts: Sequence[str], threshold: float = NEAR) -> NDArray[np.intp]:
-    """A number for each :func:`plain` text, the same for those that are alike."""
-    return _groups(tuple(texts), threshold)
-
-
 @lru_cache(maxsize=2)  # the predictors of a corpus share them, whatever the folds' seed
-def _groups(texts: tuple[str, ...], threshold: float) -> NDArray[np.intp]:
+def groups(texts: tuple[str, ...], threshold: float = NEAR) -> NDArray[np.intp]:
+    """A number for each :func:`plain` text, the same for those that are alike."""
     first: dict[str, int] = {}
     same = np.array(
         [first.setdefault(text, row) if text else row for row, text in enumerate(texts)],

@@ -12,7 +12,7 @@ from typing import Any
 
 from routingsim.errors import PolicyError
 
-__all__ = ["check_parameters", "did_you_mean", "parse", "spelled", "split", "written"]
+__all__ = ["check_parameters", "did_you_mean", "parse", "spelled", "written"]
 
 _NEEDED = {
     bool: (bool, "true or false"),
@@ -21,30 +21,12 @@ _NEEDED = {
 }
 
 
-def split(spec: str) -> tuple[str, str]:
-    """The name of a policy, and what follows its colon."""
-    name, _, rest = spec.partition(":")
-    return name, rest
-
-
 def parse(text: str, defaults: Mapping[str, Any]) -> dict[str, Any]:
     """Read what follows a policy's name.
 
     ``KEY=VALUE`` gives a parameter, in the type of its default. A WORD alone is a flag (a
     parameter whose default is False), or else the value of the first parameter if that one
-    is text.
-
-    Parameters
-    ----------
-    text : str
-        Such as ``"calibrated,shares=60/30/10"``.
-    defaults : mapping
-        The policy's parameters and their defaults.
-
-    Returns
-    -------
-    dict
-        What was given: :func:`check_parameters` says what of it is wrong.
+    is text: ``"calibrated,shares=60/30/10"``. :func:`check_parameters` says what is wrong.
     """
     first = next(iter(defaults), "")
     given: dict[str, Any] = {}
@@ -70,13 +52,7 @@ def _value(text: str, default: Any) -> Any:
 
 
 def check_parameters(name: str, given: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
-    """Refuse parameters that a policy does not have, and numbers and flags of a wrong type.
-
-    Raises
-    ------
-    PolicyError
-        Naming the parameter, and what there is or what is needed.
-    """
+    """Refuse parameters that a policy does not have, and numbers and flags of a wrong type."""
     for key, value in given.items():
         if key not in defaults:
             shown = [f"{k}={default}" for k, default in defaults.items() if default is not None]
@@ -101,13 +77,8 @@ def spelled(
 ) -> str:
     """The policy's name with the parameters that differ from their defaults.
 
-    Parameters
-    ----------
-    name : str
-    given, defaults : mapping
-        Parameters in the order to write them. One without a default is always written.
-    bare : str
-        The parameter that is written first and without ``KEY=``; if it is a flag, as its key.
+    One without a default is always written. The parameter ``bare`` is written first and
+    without ``KEY=``; if it is a flag, as its key.
     """
     parts = []
     for key, value in given.items():

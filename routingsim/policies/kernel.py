@@ -185,14 +185,7 @@ class Kernel:
 
     @cached_property
     def compiled(self) -> Any:
-        """The numba dispatcher for the one signature, compiled when first asked for.
-
-        Raises
-        ------
-        PolicyError
-            If numba cannot compile the function; the message says how to run it
-            interpreted instead.
-        """
+        """The numba dispatcher for the one signature, compiled when first asked for."""
         try:
             return _compile(self.python, self.signature)
         except NumbaError as error:

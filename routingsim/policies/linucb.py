@@ -8,23 +8,10 @@ from numba.extending import register_jitable
 
 from routingsim.agents import AgentPool
 from routingsim.corpora.corpus import Corpus
-from routingsim.policies.bandit_base import (
-    BLOCKS,
-    DONE,
-    EXPLORE,
-    GAMMA,
-    HEAD,
-    PENDING,
-    any_up,
-    check,
-    head,
-    note_choice,
-    note_outcome,
-    toll,
-)
+from routingsim.policies import bandit_base as base
 from routingsim.policies.features import CATEGORIES, hashed_features
 from routingsim.policies.kernel import choose_kernel, learn_kernel
-from routingsim.policies.policy import Policy, own_parameters, recipe, sentence, spelled
+from routingsim.policies.policy import Policy, recipe, sentence, spelled
 
 __all__ = ["layout", "learn_linear", "linucb"]
 
@@ -37,14 +24,14 @@ _CONTEXT = 3  # of d: an intercept, d_var and length; the rest are features
 
 def layout(agents: int) -> slice:
     """The part of the memory, for so many agents, that gives the layout of the rest."""
-    first = HEAD + BLOCKS * agents
+    first = base.HEAD + base.BLOCKS * agents
     return slice(first, first + 1)
 
 
 @register_jitable
 def _places(memory, agents):
     """Size of a context, and where the two vectors and the agents' weights begin."""
-    first = HEAD + BLOCKS * agents
+    first = base.HEAD + base.BLOCKS * agents
     d = int(memory[first])
     return d, first + 3, first + 3 + 2 * d
 
@@ -80,26 +67,25 @@ def _by_linear_bound(task, pool, memory):
     d, x, weights = _places(memory, agents)
     v = x + d
     _set_context(task, memory, x, d)
-    best, highest = any_up(task, pool), -math.inf
+    best, highest = base.any_up(task, pool), -math.inf
     for a in range(agents):
         if not pool.up[a]:
             continue
-        pending = memory[HEAD + PENDING * agents + a]
-        if pending <= 0.0 and memory[HEAD + DONE * agents + a] <= 0.0:
+        pending = memory[base.HEAD + base.PENDING * agents + a]
+        if pending <= 0.0 and memory[base.HEAD + base.DONE * agents + a] <= 0.0:
             best = a
             break
         theta = weights + a * (d + d * d)
-        worth = -toll(memory, agents, a)
+        worth = -base.toll(memory, agents, a)
         for k in range(d):
             worth += memory[theta + k] * memory[x + k]
         spread = _spread(memory, x, v, theta + d, d)
         # As if every pending try had been of a task like this one.
         spread /= 1.0 + spread * max(0.0, pending)
-        worth += memory[EXPLORE] * math.sqrt(spread)
+        worth += memory[base.EXPLORE] * math.sqrt(spread)
         if worth > highest:
             best, highest = a, worth
-    note_choice(memory, agents, best)
-    return best
+    return base.note_choice(memory, agents, best)
 
 
 @learn_kernel
@@ -108,9 +94,9 @@ def learn_linear(task, agent, outcome, pool, memory):
     agents = pool.busy.size
     d, x, weights = _places(memory, agents)
     v = x + d
-    worth = note_outcome(task, agent, outcome, memory, agents)
-    if memory[GAMMA] < 1.0:
-        turn = HEAD + BLOCKS * agents + 2
+    worth = base.note_outcome(task, agent, outcome, memory, agents)
+    if memory[base.GAMMA] < 1.0:
+        turn = base.HEAD + base.BLOCKS * agents + 2
         for a in range(agents):
             theta = weights + a * (d + d * d)
             _forget(memory, theta, v, d, int(memory[turn]) % d, memory[turn - 1])
@@ -137,8 +123,8 @@ def _forget(memory, theta, v, d, k, ridge):
     """
     inverse = theta + d
     for j in range(d * d):
-        memory[inverse + j] /= memory[GAMMA]
-    added = d * (1.0 - memory[GAMMA]) * ridge
+        memory[inverse + j] /= memory[base.GAMMA]
+    added = d * (1.0 - memory[base.GAMMA]) * ridge
     scale = added / (1.0 + added * memory[inverse + k * d + k])
     for j in range(d):
         memory[v + j] = memory[inverse + k * d + j]
@@ -193,11 +179,10 @@ def linucb(
     PolicyError
         If a parameter is out of its range.
     """
-    given = own_parameters(locals())
-    check("linucb", given)
+    given = base.checked("linucb", locals())
     d = _CONTEXT + CATEGORIES + words
     start = np.concatenate([np.zeros(d), (np.eye(d) / ridge).ravel()])
-    parts = [head(given), np.zeros(BLOCKS * len(pool)), [d, ridge, 0.0], np.zeros(2 * d)]
+    parts = [base.head(given), np.zeros(base.BLOCKS * len(pool)), [d, ridge, 0.0], np.zeros(2 * d)]
     return Policy(
         spelled("linucb", given),
         _by_linear_bound,

@@ -22,13 +22,7 @@ __all__ = ["ByReference", "refer", "rewrite"]
 
 
 class ByReference(types.Type):
-    """The numba type of a reference to a named tuple.
-
-    Parameters
-    ----------
-    held : numba.types.NamedTuple
-        What it refers to.
-    """
+    """The numba type of a reference to a named tuple, ``held``."""
 
     def __init__(self, held: types.NamedTuple) -> None:
         self.held: Any = held
@@ -76,20 +70,26 @@ def _unbox(reference, tuple_, c):
     return NativeValue(pointer, is_error=native.is_error, cleanup=native.cleanup)
 
 
-@intrinsic
-def _refer_once(typingctx, view):  # pragma: no cover - compiled
+_compiled: Any = intrinsic  # typed to take any arguments
+
+
+@_compiled
+def refer(typingctx, view):  # pragma: no cover - compiled
+    """Make a reference once, for many calls."""
+
     def codegen(context, builder, signature, arguments):
         return cgutils.alloca_once_value(builder, arguments[0])
 
     return ByReference(view)(view), codegen
 
 
-refer: Any = _refer_once
-"""``refer(view)``, in compiled code: make a reference once, for many calls."""
+@_compiled
+def rewrite(typingctx, reference, view):  # pragma: no cover - compiled
+    """Let a reference refer to ``view``, whose arrays have the shapes of those referred to before.
 
+    Only the address of an array's data is written.
+    """
 
-@intrinsic
-def _rewrite_each(typingctx, reference, view):  # pragma: no cover - compiled
     def codegen(context, builder, signature, arguments):
         pointer, values = arguments
         for k, kind in enumerate(view.types):
@@ -101,10 +101,3 @@ def _rewrite_each(typingctx, reference, view):  # pragma: no cover - compiled
         return context.get_dummy_value()
 
     return types.void(reference, view), codegen
-
-
-rewrite: Any = _rewrite_each
-"""``rewrite(reference, view)``, in compiled code: let a reference refer to ``view``.
-
-The arrays of ``view`` must have the shapes of those referred to before: only the address of
-an array's data is written."""

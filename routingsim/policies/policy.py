@@ -322,7 +322,7 @@ def make_policy(
             "'threshold' or 'static:gpt-4', a Policy, a kernel, or a function of task, pool and "
             "memory"
         )
-    known, (name, rest) = recipes(), grammar.split(policy)
+    known, (name, _, rest) = recipes(), policy.partition(":")
     if name not in known:
         hint = grammar.did_you_mean(name, known)
         raise PolicyError(f"no policy {name!r}: there are {', '.join(sorted(known))}{hint}")

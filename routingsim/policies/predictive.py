@@ -10,7 +10,7 @@ import inspect
 import math
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,7 @@ from routingsim.policies.kernel import choose_kernel
 from routingsim.policies.policy import Policy, own_parameters, recipe, sentence, spelled
 from routingsim.policies.predictors import QualityPredictor
 
-__all__ = ["QualityRecipe", "blend", "kmeans", "knn", "logistic", "ridge", "utility"]
+__all__ = ["blend", "kmeans", "knn", "logistic", "ridge", "utility"]
 
 # Parameters of a policy that its predictor does not have.
 _OF_POLICY = frozenset(
@@ -100,26 +100,6 @@ def utility(
     return _policy("utility", pool, corpus, given, reason)
 
 
-class QualityRecipe(Protocol):
-    """How the policies by predicted quality alone are called, :func:`ridge` and the others.
-
-    Each has the parameters named here, and a few numbers of its predictor's (``own``).
-    """
-
-    def __call__(
-        self,
-        pool: AgentPool,
-        corpus: Corpus | None = None,
-        *,
-        w_cost: float = 0.0,
-        cost_share: float = math.inf,
-        categories: bool = True,
-        cross_fitted: bool = True,
-        seed: int = 0,
-        **own: float,
-    ) -> Policy: ...
-
-
 _DOCSTRING = """{summary}
 
 Parameters
@@ -135,31 +115,43 @@ cost_share : float
 """
 
 
-def _by_quality(kind: str, summary: str, **own: tuple[float, str]) -> QualityRecipe:
+def _by_quality(kind: str, summary: str, **own: tuple[float, str]):
     """The recipe named as the predictor ``kind``; ``own`` has defaults and meanings."""
 
-    def make(pool: AgentPool, corpus: Corpus | None = None, **given: Any) -> Policy:
+    def make(
+        pool: AgentPool,
+        corpus: Corpus | None = None,
+        *,
+        w_cost: float = 0.0,
+        cost_share: float = math.inf,
+        categories: bool = True,
+        cross_fitted: bool = True,
+        seed: int = 0,
+        **mine: float,
+    ) -> Policy:
+        named = {**locals(), **mine}
+        given = {key: named.get(key, default) for key, default in defaults.items()}
         reason = f"Highest predicted quality ({kind}): Routed to {{agent.name}}"
-        return _policy(kind, pool, corpus, {**defaults, **given}, reason)
+        return _policy(kind, pool, corpus, given, reason)
 
-    common = inspect.signature(QualityRecipe.__call__).parameters
-    first = [common[name] for name in ("pool", "corpus", "w_cost", "cost_share")]
-    last = [common[name] for name in ("categories", "cross_fitted", "seed")]
-    mine = [
-        inspect.Parameter(
-            name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=type(default)
-        )
+    signature = inspect.signature(make)
+    *first, categories, cross_fitted, seed, _ = signature.parameters.values()
+    numbers = [
+        inspect.Parameter(name, seed.kind, default=default, annotation=type(default))
         for name, (default, _) in own.items()
     ]
-    meanings = "".join(
-        f"{name} : {type(default).__name__}\n    {meaning}\n"
-        for name, (default, meaning) in own.items()
-    )
+    parameters = [*first, *numbers, categories, cross_fitted, seed]
+    defaults = {each.name: each.default for each in parameters[2:]}
     make.__name__ = make.__qualname__ = kind
-    make.__doc__ = _DOCSTRING.format(summary=summary, own=meanings)
-    signature = inspect.Signature([*first, *mine, *last], return_annotation=Policy)
+    make.__doc__ = _DOCSTRING.format(
+        summary=summary,
+        own="".join(
+            f"{name} : {type(default).__name__}\n    {meaning}\n"
+            for name, (default, meaning) in own.items()
+        ),
+    )
+    signature = signature.replace(parameters=parameters)
     make.__signature__ = signature  # pyright: ignore[reportFunctionMemberAccess]
-    defaults = {p.name: p.default for p in [*first, *mine, *last] if p.kind is p.KEYWORD_ONLY}
     return recipe(kind)(make)
 
 
@@ -206,7 +198,13 @@ def _policy(
     fitted_on: tuple[str, ...] = ()
     fits = None
     if isinstance(predictor, QualityPredictor) and predictor.agents:
-        predict = partial(_predict_for, predictor, _columns(name, predictor, names))
+        absent = [agent for agent in names if agent not in predictor.agents]
+        if absent:
+            raise PolicyError(
+                f"{name}: {predictor!r} knows {', '.join(predictor.agents)}, and not {absent[0]!r}"
+            )
+        columns = [predictor.agents.index(agent) for agent in names]
+        predict = partial(_predict_for, predictor, columns)
         mean, fitted_on = np.zeros(len(names)), (predictor.fitted_on,)
     else:
         fits = _fits(name, predictor, corpus, names, given)
@@ -253,16 +251,6 @@ def _fits(
     return builtin_fits(predictor, options, corpus, agents, given["seed"])
 
 
-def _columns(name: str, predictor: QualityPredictor, agents: Sequence[str]) -> list[int]:
-    """The columns that a fitted predictor has for these agents."""
-    absent = [agent for agent in agents if agent not in predictor.agents]
-    if absent:
-        raise PolicyError(
-            f"{name}: {predictor!r} knows {', '.join(predictor.agents)}, and not {absent[0]!r}"
-        )
-    return [predictor.agents.index(agent) for agent in agents]
-
-
 def _predict_for(
     predictor: QualityPredictor, columns: list[int], texts: Sequence[str], labels: Sequence[str]
 ) -> NDArray[np.float64]:
@@ -289,13 +277,10 @@ def _weight_to_pay(
     allowed = share * paid[:, quality.argmax()].mean()
     every = np.arange(len(paid))
 
-    def mean(chosen: NDArray[np.intp]) -> float:
-        return float(paid[every, chosen].mean())
-
     def spent(weight: float) -> float:
-        return mean((fits.crossed - weight * expected).argmax(axis=1))
+        return paid[every, (fits.crossed - weight * expected).argmax(axis=1)].mean()
 
-    least = mean(expected.argmin(axis=1))
+    least = paid[every, expected.argmin(axis=1)].mean()
     if not least <= allowed:
         raise PolicyError(
             f"{name}: cost_share allows {allowed:.3g} USD a task, and the cheapest agents take "

@@ -14,6 +14,7 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from routingsim.corpora.corpus import Corpus
 from routingsim.errors import PolicyError
@@ -100,7 +101,7 @@ class QualityPredictor:
         names = corpus.agents if agents is None else tuple(agents)
         quality, known = self.check(corpus, names)
         rows = np.flatnonzero(known)
-        inputs = self._shape(_inputs(corpus).iloc[rows])
+        inputs = self._shape(corpus.tasks.iloc[rows])
         self._fitted = self._fit(self.estimator, inputs, quality[rows], names, corpus.name)
         self.agents, self.fitted_on = names, corpus.sha256
         return self
@@ -124,7 +125,7 @@ class QualityPredictor:
         if self._fitted is None:
             raise PolicyError(f"{self!r}: call fit(corpus, agents), or load one that is fitted")
         given = [""] * len(texts) if categories is None else list(categories)
-        inputs = self._shape(_frame(list(texts), given))
+        inputs = self._shape(pd.DataFrame({"text": list(texts), "category": given}, dtype=object))
         return _apply(self._fitted, inputs, len(texts), len(self.agents))
 
     def cross_predict(
@@ -165,7 +166,7 @@ class QualityPredictor:
         names = corpus.agents if agents is None else tuple(agents)
         quality, known = self.check(corpus, names)
         fold = grouped_folds(corpus.tasks["text"].tolist(), folds, seed=seed)
-        ready, model = _run_first_steps(self._shape(_inputs(corpus)), self.estimator)
+        ready, model = _run_first_steps(self._shape(corpus.tasks), self.estimator)
         predicted = np.empty_like(quality)
         for held in range(folds):
             train = np.flatnonzero(known & (fold != held))
@@ -177,13 +178,7 @@ class QualityPredictor:
     def check(
         self, corpus: Corpus, agents: Sequence[str]
     ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        """The qualities to learn, shape (tasks, agents), and which tasks have them all.
-
-        Raises
-        ------
-        PolicyError
-            As :meth:`fit`, except for what only fitting can show.
-        """
+        """The qualities to learn, shape (tasks, agents), and which tasks have them all."""
         if not corpus.has_texts:
             raise PolicyError(f"{corpus.name} has no texts to predict quality from")
         absent = [name for name in agents if name not in corpus.agents]
@@ -295,32 +290,26 @@ class QualityPredictor:
         elif not get_tags(model).target_tags.multi_output:
             model = _per_agent(model, MultiOutputRegressor)
         try:
-            with _one_thread():
+            with threadpool_limits(1):  # with small products, more threads are slower
                 return model.fit(inputs, target)
         except ValueError as error:
             raise PolicyError(
                 f"{self!r} cannot be fitted on {len(quality):,} tasks of {corpus}: {error}"
             ) from error
 
-    def _shape(self, inputs: pd.DataFrame) -> Any:
-        return inputs if self.categories else inputs["text"].tolist()
+    def _shape(self, tasks: pd.DataFrame) -> Any:
+        columns = tasks[["text", "category"]]
+        return columns.astype(object) if self.categories else columns["text"].tolist()
 
 
 def _apply(fitted: Any, inputs: Any, size: int, agents: int) -> NDArray[np.float64]:
     if not size:
         return np.empty((0, agents))
-    with _one_thread():
+    with threadpool_limits(1):
         if hasattr(fitted, "predict_proba"):
             chances = fitted.predict_proba(inputs)
             return np.column_stack([chance[:, 1] for chance in chances])
         return np.asarray(fitted.predict(inputs), dtype=np.float64).reshape(size, agents)
-
-
-def _one_thread() -> Any:
-    """Linear algebra in one thread: with small products, more threads are slower."""
-    from threadpoolctl import threadpool_limits
-
-    return threadpool_limits(1)
 
 
 def _run_first_steps(inputs: Any, estimator: Any) -> tuple[Any, Any]:
@@ -352,11 +341,3 @@ def _per_agent(model: Any, wrap: Callable[[Any], Any]) -> Any:
         name, last = model.steps[-1]
         return Pipeline([*model.steps[:-1], (name, _per_agent(last, wrap))])
     return wrap(model)
-
-
-def _inputs(corpus: Corpus) -> pd.DataFrame:
-    return _frame(corpus.tasks["text"].tolist(), corpus.tasks["category"].tolist())
-
-
-def _frame(texts: list[str], categories: list[str]) -> pd.DataFrame:
-    return pd.DataFrame({"text": texts, "category": categories}, dtype=object)

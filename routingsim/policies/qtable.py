@@ -22,18 +22,10 @@ from numpy.typing import NDArray
 from routingsim.agents import AgentPool
 from routingsim.corpora.corpus import Corpus
 from routingsim.errors import PolicyError
-from routingsim.policies.bandit_base import (
-    CHOICES,
-    HEAD,
-    any_up,
-    check,
-    epsilon,
-    head,
-    reward,
-)
+from routingsim.policies import bandit_base as base
 from routingsim.policies.kernel import choose_kernel, learn_kernel
-from routingsim.policies.policy import Policy, check_pool, own_parameters, recipe, sentence, spelled
-from routingsim.scoring.dvar import score_column
+from routingsim.policies.policy import Policy, check_pool, recipe, sentence, spelled
+from routingsim.policies.rules import scores_of
 
 __all__ = ["LAYOUT", "fs_qmix", "learn_table", "q_values"]
 
@@ -43,7 +35,7 @@ __all__ = ["LAYOUT", "fs_qmix", "learn_table", "q_values"]
 # level and agent. A choice is kept as task * cells + cell, -1 for none, so that a try
 # is learned from in the cell that its own task was chosen by, retries included. Nothing is
 # learned from a task that is still in flight when SEEN later ones have arrived.
-RATE, DISCOUNT, BANDS, LEVELS, OWN, BOUNDS = range(HEAD, HEAD + 6)
+RATE, DISCOUNT, BANDS, LEVELS, OWN, BOUNDS = range(base.HEAD, base.HEAD + 6)
 SEEN = 4096
 
 LAYOUT = slice(BANDS, OWN + 1)
@@ -94,11 +86,11 @@ def _by_table(task, pool, memory):
     seen = BOUNDS + int(memory[BANDS]) - 1
     cells = memory.size - seen - SEEN
     a, cell, _ = _best(task, pool, memory, seen)
-    if task.uniform < epsilon(memory):
-        a = any_up(task, pool)
+    if task.uniform < base.epsilon(memory):
+        a = base.any_up(task, pool)
         level = _level(pool, memory, a)
         cell = (_band(task, memory) * int(memory[LEVELS]) + level) * agents + a
-    memory[CHOICES] += 1.0
+    memory[base.CHOICES] += 1.0
     memory[seen + task.index % SEEN] = task.index * cells + cell
     return a
 
@@ -114,7 +106,7 @@ def learn_table(task, agent, outcome, pool, memory):
     memory[seen + task.index % SEEN] = -1.0
     place = seen + SEEN + noted % cells
     _, _, ahead = _best(task, pool, memory, seen)
-    target = reward(outcome, memory)
+    target = base.reward(outcome, memory)
     if ahead > -math.inf:
         target += memory[DISCOUNT] * ahead
     memory[place] += memory[RATE] * (target - memory[place])
@@ -171,10 +163,9 @@ def fs_qmix(
         If a parameter is out of its range, or bounds are to be calibrated and no corpus
         with texts is at hand.
     """
-    given = own_parameters(locals())
+    given = base.checked("fs-qmix", locals())
     edges, calibrated = _bounds(bounds, corpus)
     given["bounds"] = "/".join(f"{edge:g}" for edge in edges)
-    check("fs-qmix", given)
     settings = [rate, discount, edges.size + 1, levels, float(own)]
     table = np.full((edges.size + 1) * levels * len(pool), w_quality / (1.0 - discount))
     reason = (
@@ -184,7 +175,7 @@ def fs_qmix(
         spelled("fs-qmix", given),
         _by_table,
         learn_table,
-        memory=np.concatenate([head(given), settings, edges, np.full(SEEN, -1.0), table]),
+        memory=np.concatenate([base.head(given), settings, edges, np.full(SEEN, -1.0), table]),
         reason=sentence(reason),
         fitted_on=(corpus.sha256,) if calibrated and corpus is not None else (),
         parameters=given,
@@ -216,7 +207,10 @@ def _bounds(
             shares = int(rest[0]) if rest else 3
             if shares < 1 or len(rest) > 1:
                 raise ValueError
-            return _equal_shares(shares, corpus), True
+            scores = scores_of(corpus, "fs-qmix:bounds=calibrated")
+            # Three digits: bounds are written in the policy's name.
+            edges = np.quantile(scores, np.arange(1, shares) / shares)
+            return np.unique(edges.round(3)), True
         edges = np.array([float(edge) for edge in ([word, *rest] if word else rest)])
         if not np.isfinite(edges).all() or (np.diff(edges) <= 0).any():
             raise ValueError
@@ -226,13 +220,3 @@ def _bounds(
             f"fs-qmix: bounds={given!r}; rising numbers are needed, as 0.3/0.5, or calibrated, "
             "or calibrated/5 for five bands"
         ) from None
-
-
-def _equal_shares(shares: int, corpus: Corpus | None) -> NDArray[np.float64]:
-    if corpus is None or not corpus.has_texts:
-        raise PolicyError(
-            "fs-qmix:bounds=calibrated sets its bounds by a corpus with texts, and none is at hand"
-        )
-    scores = score_column(corpus.texts)["d_var"].to_numpy()
-    # Three digits: bounds are written in the policy's name.
-    return np.unique(np.quantile(scores, np.arange(1, shares) / shares).round(3))

@@ -9,6 +9,7 @@ from functools import partial
 
 import numpy as np
 from numba.extending import register_jitable
+from numpy.typing import NDArray
 
 from routingsim.agents import Agent, AgentPool
 from routingsim.corpora.corpus import Corpus
@@ -27,6 +28,7 @@ __all__ = [
     "power_of_two",
     "random",
     "round_robin",
+    "scores_of",
     "shortest_wait",
     "static",
     "threshold",
@@ -107,14 +109,8 @@ def threshold(
         If the bounds are not in order, a band is missing or empty, or
         ``calibrated`` has no corpus with texts to go by.
     """
-    fitted_on: tuple[str, ...] = ()
     if calibrated:
-        if corpus is None or not corpus.has_texts:
-            raise PolicyError(
-                "threshold:calibrated sets its bounds by a corpus with texts, and none is at hand"
-            )
-        low, medium = _calibrate(corpus, _shares(shares))
-        fitted_on = (corpus.sha256,)
+        low, medium = _calibrate(scores_of(corpus, "threshold:calibrated"), shares)
     if not low <= medium:
         raise PolicyError(f"threshold: low={low:g} is above medium={medium:g}")
     chosen = default_bands(pool) if bands is None else dict(bands)
@@ -138,7 +134,7 @@ def threshold(
         _by_threshold,
         memory=memory,
         reason=partial(_band_reason, low, medium, chosen),
-        fitted_on=fitted_on,
+        fitted_on=(corpus.sha256,) if calibrated and corpus is not None else (),
         parameters={"low": low, "medium": medium, "spill": spill, "bands": chosen},
     )
 
@@ -174,7 +170,15 @@ def default_bands(pool: AgentPool) -> dict[str, tuple[str, ...]]:
     }
 
 
-def _shares(shares: str | Sequence[float]) -> tuple[float, float, float]:
+def scores_of(corpus: Corpus | None, policy: str) -> NDArray[np.float64]:
+    """D_var of the corpus's texts, which the policy sets its bounds by."""
+    if corpus is None or not corpus.has_texts:
+        raise PolicyError(f"{policy} sets its bounds by a corpus with texts, and none is at hand")
+    return score_column(corpus.texts)["d_var"].to_numpy()
+
+
+def _calibrate(scores: NDArray[np.float64], shares: str | Sequence[float]) -> list[float]:
+    """Bounds between two scores such that the corpus splits into the shares."""
     try:
         parts = shares.split("/") if isinstance(shares, str) else shares
         low, medium, high = (float(part) for part in parts)
@@ -185,19 +189,14 @@ def _shares(shares: str | Sequence[float]) -> tuple[float, float, float]:
         raise PolicyError(
             f"threshold: shares={shares!r}; three numbers of 0 or more are needed, as 50/30/20"
         ) from None
-    return low / total, medium / total, high / total
-
-
-def _calibrate(corpus: Corpus, shares: tuple[float, float, float]) -> tuple[float, float]:
-    """Bounds between two scores such that the corpus splits into the shares."""
-    scores = np.sort(score_column(corpus.texts)["d_var"].to_numpy())
+    scores = np.sort(scores)
     bounds = []
-    for share in (shares[0], shares[0] + shares[1]):
+    for share in (low / total, low / total + medium / total):
         k = round(share * scores.size)
         below = scores[k - 1] if k > 0 else 0.0
         above = scores[k] if k < scores.size else 1.0
         bounds.append(float((below + above) / 2))
-    return bounds[0], bounds[1]
+    return bounds
 
 
 # Memory of an ordered rule: agents' indices in order of preference.

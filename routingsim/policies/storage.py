@@ -19,7 +19,6 @@ from routingsim.agents import AgentPool
 from routingsim.corpora.corpus import Corpus
 from routingsim.errors import PolicyError, RoutingSimError
 from routingsim.files import written
-from routingsim.policies import grammar
 from routingsim.policies.linucb import layout, learn_linear
 from routingsim.policies.policy import Policy, check_pool, make_policy, recipe
 from routingsim.policies.qtable import LAYOUT, learn_table
@@ -62,14 +61,30 @@ def save_policy(pool: AgentPool, policy: Policy, path: str | os.PathLike[str]) -
     check_pool("save_policy", "a pool, a policy and a path", pool)
     # A policy that was read from a file is saved by the name that made it.
     name = policy.parameters.get("policy", policy.name)
-    _check_made_by(name, policy, pool)
+    if not policy.learns:
+        raise PolicyError(f"{policy.name} learns nothing: its name is all there is to keep")
+    try:
+        made = make_policy(pool, name)
+    except RoutingSimError as error:
+        raise PolicyError(
+            f"{policy.name} cannot be saved: a file holds the name of a recipe, and {name!r} "
+            f"makes no policy for this pool ({error}); register yours with @recipe"
+        ) from error
+    same = (made.choose, made.learn) == (policy.choose, policy.learn)
+    if not same or made.memory.shape != policy.memory.shape:
+        raise PolicyError(
+            f"{policy.name} cannot be saved: {name!r} makes another policy for this pool; give "
+            "the pool that it was made for, and the name that makes it"
+        )
     about = _About(_FORMAT, name, list(pool.ids), list(policy.fitted_on))
     with (
         written(path, PolicyError) as temporary,
         zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive,
     ):
-        archive.writestr(_member(_ABOUT), msgspec.json.encode(about))
-        with archive.open(_member(_MEMORY), "w") as member:
+        # Opened by its name a member has no date, so that equal policies make equal files.
+        with archive.open(_ABOUT, "w") as member:
+            member.write(msgspec.json.encode(about))
+        with archive.open(_MEMORY, "w") as member:
             np.lib.format.write_array(member, policy.memory, allow_pickle=False)
 
 
@@ -91,14 +106,28 @@ def load_policy(pool: AgentPool, path: str | os.PathLike[str]) -> Policy:
     try:
         with zipfile.ZipFile(path) as archive:
             about = msgspec.json.decode(archive.read(_ABOUT), type=_About)
-            policy = _made(path, about, pool)
+            if about.format != _FORMAT:
+                raise PolicyError(
+                    f"{path}: saved in format {about.format}; this version reads {_FORMAT}"
+                )
+            if tuple(about.agents) != pool.ids:
+                raise PolicyError(
+                    f"{path}: saved for the agents {', '.join(about.agents)}, in that order; this "
+                    f"pool has {', '.join(pool.ids)}"
+                )
+            if about.policy.partition(":")[0] == "file":
+                raise PolicyError(f"{path}: names another file, {about.policy!r}, and not a recipe")
+            policy = make_policy(pool, about.policy)  # before it learned
             with archive.open(_MEMORY) as member:
                 memory = _read(path, member, policy)
     except FileNotFoundError:
         raise PolicyError(f"{path}: no such file; save_policy() writes one") from None
     except _BROKEN as error:
         raise PolicyError(f"{path}: not a saved policy: {error}") from error
-    _check_layout(path, memory, policy, len(pool))
+    # Kernels index the memory by its layout.
+    for learn, place in ((learn_table, LAYOUT), (learn_linear, layout(len(pool)))):
+        if policy.learn is learn and not np.array_equal(memory[place], policy.memory[place]):
+            raise PolicyError(f"{path}: its memory is not laid out as that of {policy.name}")
     return replace(policy, memory=memory, fitted_on=tuple(about.fitted_on))
 
 
@@ -130,45 +159,6 @@ _BROKEN = (
 """Errors that reading another or a damaged file can raise."""
 
 
-def _member(name: str) -> zipfile.ZipInfo:
-    """A member without a date, so that equal policies make equal files."""
-    info = zipfile.ZipInfo(name)
-    info.compress_type = zipfile.ZIP_DEFLATED
-    return info
-
-
-def _check_made_by(name: str, policy: Policy, pool: AgentPool) -> None:
-    if not policy.learns:
-        raise PolicyError(f"{policy.name} learns nothing: its name is all there is to keep")
-    try:
-        made = make_policy(pool, name)
-    except RoutingSimError as error:
-        raise PolicyError(
-            f"{policy.name} cannot be saved: a file holds the name of a recipe, and {name!r} "
-            f"makes no policy for this pool ({error}); register yours with @recipe"
-        ) from error
-    same = (made.choose, made.learn) == (policy.choose, policy.learn)
-    if not same or made.memory.shape != policy.memory.shape:
-        raise PolicyError(
-            f"{policy.name} cannot be saved: {name!r} makes another policy for this pool; give "
-            "the pool that it was made for, and the name that makes it"
-        )
-
-
-def _made(path: str | os.PathLike[str], about: _About, pool: AgentPool) -> Policy:
-    """The policy as it was before it learned."""
-    if about.format != _FORMAT:
-        raise PolicyError(f"{path}: saved in format {about.format}; this version reads {_FORMAT}")
-    if tuple(about.agents) != pool.ids:
-        raise PolicyError(
-            f"{path}: saved for the agents {', '.join(about.agents)}, in that order; this pool "
-            f"has {', '.join(pool.ids)}"
-        )
-    if grammar.split(about.policy)[0] == "file":
-        raise PolicyError(f"{path}: names another file, {about.policy!r}, and not a recipe")
-    return make_policy(pool, about.policy)
-
-
 def _read(path: str | os.PathLike[str], member: IO[bytes], policy: Policy) -> NDArray[np.float64]:
     """Read the memory, if its header has the policy's shape and type."""
     if np.lib.format.read_magic(member) != (1, 0):
@@ -181,12 +171,3 @@ def _read(path: str | os.PathLike[str], member: IO[bytes], policy: Policy) -> ND
             f"{expected}; it was changed, or saved by another version"
         )
     return np.frombuffer(member.read(), dtype=np.float64).reshape(expected).copy()
-
-
-def _check_layout(
-    path: str | os.PathLike[str], memory: NDArray[np.float64], policy: Policy, agents: int
-) -> None:
-    """Refuse a memory whose layout, which kernels index by, is not the recipe's."""
-    for learn, place in ((learn_table, LAYOUT), (learn_linear, layout(agents))):
-        if policy.learn is learn and not np.array_equal(memory[place], policy.memory[place]):
-            raise PolicyError(f"{path}: its memory is not laid out as that of {policy.name}")

@@ -181,25 +181,16 @@ def score_column(
     from routingsim.scoring.kernel import count_texts
 
     column = _large_strings(texts)
-    counts = np.empty((3, len(column)), np.int64)
-    first = 0
+    parts = [np.empty((3, 0), np.int64)]
     for chunk in column.chunks:
-        rows = len(chunk)
-        if rows:
+        if len(chunk):
             _, offsets, data = chunk.buffers()
-            counts[:, first : first + rows] = count_texts(
-                np.frombuffer(data, np.uint8) if data else np.empty(0, np.uint8),
-                np.frombuffer(offsets, np.int64)[chunk.offset : chunk.offset + rows + 1],
-            )
-        first += rows
-    length, punctuation, unique_tokens = counts
+            ends = np.frombuffer(offsets, np.int64)[chunk.offset : chunk.offset + len(chunk) + 1]
+            parts.append(count_texts(np.frombuffer(data or b"", np.uint8), ends))
+    counts = np.concatenate(parts, axis=1)
+    columns = dict(zip(ComplexityFactors.__struct_fields__, counts, strict=True))
     return pd.DataFrame(
-        {
-            "d_var": d_var(length, punctuation, unique_tokens, weights),
-            "length": length,
-            "punctuation": punctuation,
-            "unique_tokens": unique_tokens,
-        },
+        {"d_var": d_var(**columns, weights=weights), **columns},
         index=texts.index if isinstance(texts, pd.Series) else None,
     )
 
@@ -219,11 +210,7 @@ def _large_strings(texts: Any) -> "pa.ChunkedArray":
     if not isinstance(texts, pa.Array | pa.ChunkedArray):
         return pa.chunked_array([_from_list(list(texts))])
     column = texts if isinstance(texts, pa.ChunkedArray) else pa.chunked_array([texts])
-    if not (
-        pa.types.is_string(column.type)
-        or pa.types.is_large_string(column.type)
-        or pa.types.is_string_view(column.type)
-    ):
+    if column.type not in (pa.string(), pa.large_string(), pa.string_view()):
         raise CorpusError(
             f"the column to score is of type {column.type}: it must be string, large_string "
             "or string_view; if it holds texts, cast it"

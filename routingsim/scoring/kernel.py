@@ -20,21 +20,11 @@ import numpy as np
 from numba import njit, types
 from numpy.typing import NDArray
 
-from routingsim.scoring.simd import (
-    BLOCK,
-    WORD,
-    bit_length,
-    count_bits,
-    first_bit,
-    fold_block,
-    load_word,
-    store_word,
-)
+from routingsim.scoring import simd
 
 __all__ = ["CharacterTables", "character_tables", "count_texts"]
 
-# What `kinds` says of a code point: a flag, and above it a place in `folds`; and what `folds`
-# says: up to seven bytes, and above them how many.
+# CharacterTables: the flag in `kinds`, and the bits from which a place and a length begin.
 _PUNCTUATION, _FOLD_SHIFT, _LENGTH_SHIFT = 1, 1, 56
 
 _END = ord(" ")  # ends a folded token; no token holds a space
@@ -49,20 +39,14 @@ _inlined = njit(forceinline=True)  # a call counts references to arrays, which c
 
 
 class CharacterTables(NamedTuple):
-    """Unicode properties that the kernel looks up.
-
-    Attributes
-    ----------
-    kinds : array of uint16, shape (0x110000,)
-        By code point: bit 0, punctuation (categories P and S); from bit 1 on, a place in
-        ``folds``, 0 if it folds to itself.
-    folds : array of uint64
-        Case folds in UTF-8, the first byte lowest, and in the top byte how many bytes they
-        have. White space, as ``str.split`` has it, folds to a plain space.
-    """
+    """Unicode properties that the kernel looks up."""
 
     kinds: NDArray[np.uint16]
+    """By code point: bit 0, punctuation (categories P and S); from bit 1 on, a place in
+    ``folds``, 0 if it folds to itself."""
     folds: NDArray[np.uint64]
+    """Case folds in UTF-8, the first byte lowest, and in the top byte how many bytes they have.
+    White space, as ``str.split`` has it, folds to a plain space."""
 
 
 @functools.cache
@@ -91,25 +75,16 @@ def character_tables() -> CharacterTables:
 def count_texts(data: NDArray[np.uint8], offsets: NDArray[np.int64]) -> NDArray[np.int64]:
     """Count characters, punctuation and unique tokens of each text.
 
-    Exact: tokens of equal hash are compared. Single-threaded; the kernel releases the GIL.
-
-    Parameters
-    ----------
-    data : array of uint8
-        Valid UTF-8. Not checked here: anything else reads out of bounds.
-    offsets : array of int64, shape (texts + 1,)
-        Text ``i`` is ``data[offsets[i]:offsets[i + 1]]``, as in Arrow's ``large_string``.
-
-    Returns
-    -------
-    array of int64, shape (3, texts)
-        Rows: length in code points, punctuation characters, unique case-folded tokens.
+    Text ``i`` is ``data[offsets[i]:offsets[i + 1]]``, as in Arrow's ``large_string``. It must be
+    valid UTF-8, which is not checked: anything else reads out of bounds. Rows of the answer,
+    shape (3, texts), are length in code points, punctuation characters and unique case-folded
+    tokens: exact, since tokens of equal hash are compared.
     """
     longest = int(np.diff(offsets).max(initial=0))
     # A fold makes at most seven bytes of two. A block of spaces follows each text.
-    most = 4 * longest + BLOCK
-    buffer = np.empty(most + longest + BLOCK, np.uint8)
-    borders = np.empty(longest + BLOCK, np.int64)
+    most = 4 * longest + simd.BLOCK
+    buffer = np.empty(most + longest + simd.BLOCK, np.uint8)
+    borders = np.empty(longest + simd.BLOCK, np.int64)
     starts, digests = np.zeros((2, 2 << longest.bit_length()), np.uint64)
     counts = np.empty((3, offsets.size - 1), np.int64)
     _count(
@@ -122,13 +97,13 @@ def count_texts(data: NDArray[np.uint8], offsets: NDArray[np.int64]) -> NDArray[
 def _copy(data, start, size, buffer, first):
     """Copy a text to ``buffer[first:]``; return whether it is all ASCII."""
     seen = _ZERO
-    for at in range(0, size - WORD, WORD):
-        word = load_word(data, start + at)
-        store_word(buffer, first + at, word)
+    for at in range(0, size - simd.WORD, simd.WORD):
+        word = simd.load_word(data, start + at)
+        simd.store_word(buffer, first + at, word)
         seen |= word
-    if size >= WORD:  # the last word may overlap the one before
-        word = load_word(data, start + size - WORD)
-        store_word(buffer, first + size - WORD, word)
+    if size >= simd.WORD:  # the last word may overlap the one before
+        word = simd.load_word(data, start + size - simd.WORD)
+        simd.store_word(buffer, first + size - simd.WORD, word)
         return not (seen | word) & _NOT_ASCII
     for at in range(size):
         byte = data[np.uint64(start + at)]
@@ -146,12 +121,12 @@ def _fold_unicode(buffer, at, stop, kinds, folds):
     """
     written = characters = marks = 0
     while at < stop:
-        word = np.int64(load_word(buffer, at))
-        store_word(buffer, written, np.uint64(word))
+        word = np.int64(simd.load_word(buffer, at))
+        simd.store_word(buffer, written, np.uint64(word))
         lead = word & 0xFF
         if lead < 0x80:
             others = np.uint64(word) & _NOT_ASCII
-            run = min(first_bit(others) >> 3 if others else WORD, stop - at)
+            run = min(simd.first_bit(others) >> 3 if others else simd.WORD, stop - at)
             at += run
             written += run
             characters += run
@@ -169,7 +144,7 @@ def _fold_unicode(buffer, at, stop, kinds, folds):
         marks += kind & _PUNCTUATION
         if kind >> _FOLD_SHIFT:
             fold = folds[kind >> _FOLD_SHIFT]
-            store_word(buffer, written, fold)
+            simd.store_word(buffer, written, fold)
             width = np.int64(fold >> np.uint64(_LENGTH_SHIFT))
         written += width
     return written, characters, marks
@@ -184,15 +159,15 @@ def _find_tokens(buffer, first, size, borders):
     """
     marks = found = 0
     before = _ONE  # what comes before a block, as a bit: at first, white space
-    for block in range(first, first + size + 1, BLOCK):
-        spaces, more = fold_block(buffer, block)
+    for block in range(first, first + size + 1, simd.BLOCK):
+        spaces, more = simd.fold_block(buffer, block)
         marks += more
         changes = spaces ^ (spaces << _ONE | before)
         before = spaces >> _LAST
-        last = found + count_bits(changes)
+        last = found + simd.count_bits(changes)
         while found < last:  # eight at a time, since a branch at each is hard to predict
             for place in range(found, found + 8):
-                borders[np.uint64(place)] = block + first_bit(changes)
+                borders[np.uint64(place)] = block + simd.first_bit(changes)
                 changes &= changes - _ONE
             found += 8
         found = last
@@ -210,23 +185,23 @@ def _digest(buffer, start, end):
 
     A byte that occurs in no UTF-8 text pads a short token, and is the lowest byte of a hash.
     """
-    word = load_word(buffer, start)
-    if end - start <= WORD:
+    word = simd.load_word(buffer, start)
+    if end - start <= simd.WORD:
         return word | _FULL << np.uint64(8 * (end - start - 1)) << _BYTE
-    for at in range(start + WORD, end - WORD, WORD):
-        word = _mix(word) ^ load_word(buffer, at)
-    return _mix(_mix(word) ^ load_word(buffer, end - WORD)) | _NEVER
+    for at in range(start + simd.WORD, end - simd.WORD, simd.WORD):
+        word = _mix(word) ^ simd.load_word(buffer, at)
+    return _mix(_mix(word) ^ simd.load_word(buffer, end - simd.WORD)) | _NEVER
 
 
 @_inlined
 def _same_token(buffer, one, other, size):
     """Whether two tokens of more than eight bytes are equal; ``one`` has ``size``."""
-    last = size - WORD
-    for at in range(0, last, WORD):
-        if load_word(buffer, one + at) != load_word(buffer, other + at):
+    last = size - simd.WORD
+    for at in range(0, last, simd.WORD):
+        if simd.load_word(buffer, one + at) != simd.load_word(buffer, other + at):
             return False
     return (
-        load_word(buffer, one + last) == load_word(buffer, other + last)
+        simd.load_word(buffer, one + last) == simd.load_word(buffer, other + last)
         and buffer[np.uint64(other + size)] == _END
     )
 
@@ -246,7 +221,7 @@ def _add_token(buffer, start, end, starts, digests, shift, origin):
     # Go on while the slot is neither free nor has this digest: one branch, well predicted.
     while min(starts[slot] - min(starts[slot], origin), digests[slot] ^ digest):
         slot = (slot + _ONE) & mask
-    if end - start > WORD:
+    if end - start > simd.WORD:
         while starts[slot] > origin and (
             digests[slot] != digest
             or not _same_token(buffer, start, np.int64(starts[slot] - origin) - 1, end - start)
@@ -273,13 +248,13 @@ def _count(data, offsets, kinds, folds, most, buffer, borders, starts, digests, 
         first, size = most, offsets[row + 1] - offsets[row]
         # At least four times as many slots as there can be tokens, and few enough to stay in
         # cache.
-        shift = np.uint64(63 - bit_length(np.uint64(size) | _ONE))
+        shift = np.uint64(63 - simd.bit_length(np.uint64(size) | _ONE))
         characters, marks = size, 0
         if not _copy(data, offsets[row], size, buffer, first):
             size, characters, marks = _fold_unicode(buffer, first, first + size, kinds, folds)
             first = 0
-        for at in range(first + size, first + size + BLOCK, WORD):
-            store_word(buffer, at, _SPACES)
+        for at in range(first + size, first + size + simd.BLOCK, simd.WORD):
+            simd.store_word(buffer, at, _SPACES)
         ascii_marks, found = _find_tokens(buffer, first, size, borders)
         tokens = 0
         for place in range(_ZERO, np.uint64(found), _TWO):

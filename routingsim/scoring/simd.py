@@ -41,9 +41,7 @@ _FALSE = ir.Constant(ir.IntType(1), 0)
 _BUFFER = types.Array(types.uint8, 1, "C")
 
 
-def _emitted(function: Callable[..., Any]) -> Any:
-    """A numba intrinsic, typed to take any arguments."""
-    return intrinsic(function)
+_emitted: Any = intrinsic  # typed to take any arguments
 
 
 def _runs(belongs: Callable[[str], bool]) -> list[tuple[int, int]]:

@@ -21,7 +21,7 @@ TEXTS = [
 
 
 def test_alike_are_those_that_differ_in_case_space_or_a_word() -> None:
-    group = groups([plain(text) for text in TEXTS])
+    group = groups(tuple(map(plain, TEXTS)))
     assert group[0] == group[2] == group[3]
     assert len(set(group.tolist())) == 5
 
