@@ -10,6 +10,7 @@ study (:func:`routingsim.compare`), which repeats the run, has neither fault.
 """
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,8 +42,7 @@ def mean_difference(first: NDArray[np.float64], second: NDArray[np.float64]) -> 
     first, second : ndarray, shape (tasks,)
         A value of each task under two policies, in order of arrival. NaNs are left out.
     """
-    blocks, weights = _resamples(first.size)
-    return _interval(_means(first, blocks, weights) - _means(second, blocks, weights))
+    return _difference(_means, first, second)
 
 
 def p95_difference(first: NDArray[np.float64], second: NDArray[np.float64]) -> Interval:
@@ -53,19 +53,25 @@ def p95_difference(first: NDArray[np.float64], second: NDArray[np.float64]) -> I
     first, second : ndarray, shape (tasks,)
         As for :func:`mean_difference`.
     """
-    blocks, weights = _resamples(first.size)
-    return _interval(_p95s(first, blocks, weights) - _p95s(second, blocks, weights))
+    return _difference(_p95s, first, second)
 
 
-def _resamples(tasks: int) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """Each task's block, and how often each resample has each block.
+def _difference(
+    statistic: Callable[..., NDArray[np.float64]],
+    first: NDArray[np.float64],
+    second: NDArray[np.float64],
+) -> Interval:
+    """The symmetric bootstrap interval around the run's own difference.
 
-    Of shapes (tasks,) and (1 + resamples, blocks). The first row is the run itself; the
-    draws are the same for all runs of as many tasks.
+    The draws are the same for all runs of as many tasks.
     """
+    blocks = np.arange(first.size) * BLOCKS // first.size
     drawn = np.random.default_rng(0).multinomial(BLOCKS, [1 / BLOCKS] * BLOCKS, RESAMPLES)
-    weights = np.vstack([np.ones(BLOCKS, int), drawn]).astype(np.float64)
-    return np.arange(tasks) * BLOCKS // tasks, weights
+    weights = np.vstack([np.ones(BLOCKS, int), drawn]).astype(np.float64)  # the run itself first
+    found = statistic(first, blocks, weights) - statistic(second, blocks, weights)
+    centre = float(found[0])
+    width = float(np.quantile(np.abs(found[1:] - centre), 0.95, method="inverted_cdf"))
+    return Interval(centre, _FEW_BLOCKS * width, 0.95)
 
 
 def _means(
@@ -98,10 +104,3 @@ def _p95s(
         reached = (weights * below[middle]).sum(axis=1) >= enough
         low, high = np.where(reached, low, middle + 1), np.where(reached, middle, high)
     return grid[low]
-
-
-def _interval(found: NDArray[np.float64]) -> Interval:
-    """The symmetric bootstrap interval around the first value, which is the run's own."""
-    centre = float(found[0])
-    width = float(np.quantile(np.abs(found[1:] - centre), 0.95, method="inverted_cdf"))
-    return Interval(centre, _FEW_BLOCKS * width, 0.95)

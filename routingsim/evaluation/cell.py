@@ -109,51 +109,37 @@ def _mean(values: NDArray[np.float64]) -> float:
 
 def gather(results: Iterable[ReplayResult], objective: float, right: float) -> Cell:
     """All replications of a policy at a load as one :class:`Cell`."""
-    figures, verdicts, regrets = [], [], []
-    sums: _Sums | None = None
+    figures, verdicts, regrets, tasks = [], [], [], []
+    shape = (0, 0)
     for result in results:
-        sums = _Sums(*result.work.quality.shape) if sums is None else sums
-        sums.add(result)
         figures.append(measure(result, objective, right))
         verdicts.append(result.stability.verdict)
         regrets.append(_regret(result))
-    assert sums is not None
+        tasks.append((result.work.row, result.log.agent, result.quality, result.log.cost))
+        shape = result.work.quality.shape
+    row, agent, quality, cost = map(np.concatenate, zip(*tasks, strict=True))
+    chosen = np.full(shape[0], -1, dtype=np.int64)
+    for rows, agents, *_ in reversed(tasks):  # so that the first replication is written last
+        chosen[rows] = agents
     return Cell(
         figures=np.array(figures),
         verdicts=tuple(verdicts),
-        quality=sums.mean("quality"),
-        cost=sums.mean("cost"),
-        chosen=sums.chosen,
-        times=sums.times,
+        quality=_by_record(row, quality, shape[0]),
+        cost=_by_record(row, cost, shape[0]),
+        chosen=chosen,
+        times=np.bincount(row * shape[1] + agent, minlength=math.prod(shape)).reshape(shape),
         regret=np.mean(regrets, axis=0),
     )
 
 
-class _Sums:
-    """Sums over replications, for each corpus record."""
-
-    def __init__(self, records: int, agents: int) -> None:
-        self.total = {name: np.zeros(records) for name in ("quality", "cost")}
-        self.count = {name: np.zeros(records) for name in ("quality", "cost")}
-        self.chosen = np.full(records, -1, dtype=np.int64)
-        self.times = np.zeros((records, agents), dtype=np.int64)
-
-    def add(self, result: ReplayResult) -> None:
-        rows, records = result.work.row, self.chosen.size
-        for name, values in (("quality", result.quality), ("cost", result.log.cost)):
-            known = ~np.isnan(values)
-            self.total[name] += np.bincount(rows[known], values[known], minlength=records)
-            self.count[name] += np.bincount(rows[known], minlength=records)
-        new = self.chosen[rows] < 0
-        self.chosen[rows[new]] = result.log.agent[new]
-        places = rows * self.times.shape[1] + result.log.agent
-        self.times += np.bincount(places, minlength=self.times.size).reshape(self.times.shape)
-
-    def mean(self, name: str) -> NDArray[np.float64]:
-        unknown = np.full(self.chosen.size, np.nan)
-        return np.divide(
-            self.total[name], self.count[name], out=unknown, where=self.count[name] > 0
-        )
+def _by_record(
+    row: NDArray[np.int32], values: NDArray[np.float64], records: int
+) -> NDArray[np.float64]:
+    """The mean value of each corpus record, NaN where unknown."""
+    known = ~np.isnan(values)
+    with np.errstate(invalid="ignore"):
+        sums = np.bincount(row[known], values[known], records)
+        return sums / np.bincount(row[known], minlength=records)
 
 
 def _regret(result: ReplayResult) -> NDArray[np.float64]:

@@ -91,8 +91,8 @@ def ips(
     CorpusError
         If shapes do not fit, a probability is out of its range, or no reward is known.
     """
-    log = _read(chosen, propensity, reward, target)
-    return _estimate("IPS", log.weight * log.reward, log, level)
+    weight, earned = _read(chosen, propensity, reward, target)
+    return _estimate("IPS", weight * earned, weight, level)
 
 
 def snips(
@@ -112,13 +112,14 @@ def snips(
     Parameters and errors are those of :func:`ips`; also a CorpusError if all weights are
     0, because the log never chose an agent that the new policy would choose.
     """
-    log = _read(chosen, propensity, reward, target)
-    total = log.weight.sum()
+    weight, earned = _read(chosen, propensity, reward, target)
+    known = ~np.isnan(earned)
+    total = weight[known].sum()
     if total == 0:
         raise CorpusError("all weights are 0: the log never chose an agent that the policy would")
-    value = (log.weight * log.reward).sum() / total
-    spread = log.weight * (log.reward - value) / log.weight.mean()
-    return _estimate("SNIPS", value + spread, log, level)
+    value = (weight * earned)[known].sum() / total
+    spread = weight * (earned - value) / weight[known].mean()
+    return _estimate("SNIPS", value + spread, weight, level)
 
 
 def doubly_robust(
@@ -149,26 +150,19 @@ def doubly_robust(
     CorpusError
         As for :func:`ips`; or if a prediction is NaN.
     """
-    log = _read(chosen, propensity, reward, target)
+    weight, earned = _read(chosen, propensity, reward, target)
     guess = matrix("predicted rewards", predicted, np.shape(target))
     if np.isnan(guess).any():
         raise CorpusError("predicted rewards: NaN; a prediction of every agent is needed")
-    guess = guess[log.known]
-    expected = (log.target * guess).sum(axis=1)
-    terms = expected + log.weight * (log.reward - taken(guess, log.chosen))
-    return _estimate("doubly robust", terms, log, level)
+    expected = (np.asarray(target, dtype=np.float64) * guess).sum(axis=1)
+    terms = expected + weight * (earned - taken(guess, np.asarray(chosen)))
+    return _estimate("doubly robust", terms, weight, level)
 
 
-@dataclass(frozen=True)
-class _Log:
-    chosen: NDArray[np.intp]
-    reward: NDArray[np.float64]
-    target: NDArray[np.float64]
-    weight: NDArray[np.float64]
-    known: NDArray[np.bool_]
-
-
-def _read(chosen: ArrayLike, propensity: ArrayLike, reward: ArrayLike, target: ArrayLike) -> _Log:
+def _read(
+    chosen: ArrayLike, propensity: ArrayLike, reward: ArrayLike, target: ArrayLike
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The weight and the reward of each decision."""
     new = matrix("target", target)
     tasks, agents = new.shape
     if not (new >= 0).all() or not np.allclose(new.sum(axis=1), 1.0, rtol=0, atol=1e-6):
@@ -182,49 +176,38 @@ def _read(chosen: ArrayLike, propensity: ArrayLike, reward: ArrayLike, target: A
             "up to 1 is needed"
         )
     earned = column("rewards", reward, tasks)
-    known = ~np.isnan(earned)
-    if not known.any():
+    if np.isnan(earned).all():
         raise CorpusError("rewards: none is known; one or more are needed for an estimate")
-    weight = taken(new, played) / chance
-    return _Log(played[known], earned[known], new[known], weight[known], known)
+    return taken(new, played) / chance, earned
 
 
-def _estimate(method: str, terms: NDArray[np.float64], log: _Log, level: float) -> Estimate:
+def _estimate(
+    method: str, terms: NDArray[np.float64], weight: NDArray[np.float64], level: float
+) -> Estimate:
     """The mean of the terms with its interval, and warnings about the weights."""
     if not 0 < level < 1:
         raise SimulationError(f"level={level}: a confidence level between 0 and 1 is needed")
+    known = ~np.isnan(terms)
+    terms, weight, left_out = terms[known], weight[known], int((~known).sum())
     tasks = terms.size
-    half_width = math.nan
-    if tasks > 1:
-        z = stats.norm.ppf(0.5 + level / 2)
-        half_width = float(z * terms.std(ddof=1) / math.sqrt(tasks))
-    squares = float((log.weight**2).sum())
-    size = float(log.weight.sum()) ** 2 / squares if squares else 0.0
-    return Estimate(
-        method=method,
-        interval=Interval(float(terms.mean()), half_width, level),
-        effective_sample_size=size,
-        tasks=tasks,
-        left_out=log.known.size - tasks,
-        notes=_warnings(log.weight, size),
-    )
-
-
-def _warnings(weight: NDArray[np.float64], size: float) -> tuple[str, ...]:
+    z = stats.norm.ppf(0.5 + level / 2)
+    half_width = float(z * terms.std(ddof=1) / math.sqrt(tasks)) if tasks > 1 else math.nan
+    total, squares = float(weight.sum()), float((weight**2).sum())
+    size = total**2 / squares if squares else 0.0
     notes = []
     if size < SMALL_SAMPLE:
         notes.append(
-            f"effective sample size {size:.1f} of {weight.size:,}: below {SMALL_SAMPLE}, "
+            f"effective sample size {size:.1f} of {tasks:,}: below {SMALL_SAMPLE}, "
             "so the interval is unreliable"
         )
-    total = float(weight.sum())
     if total and float(weight.max()) / total > _HEAVY:
         notes.append(f"one decision carries {weight.max() / total:.0%} of all weight")
     mean = float(weight.mean())
-    error = float(weight.std(ddof=1)) / math.sqrt(weight.size) if weight.size > 1 else math.inf
+    error = float(weight.std(ddof=1)) / math.sqrt(tasks) if tasks > 1 else math.inf
     if abs(mean - 1) > max(_UNBALANCED * error, 1e-9):
         notes.append(
             f"weights average {mean:.3f}, not 1: propensities are wrong, or the policy would "
             "choose agents that the log never does"
         )
-    return tuple(notes)
+    interval = Interval(float(terms.mean()), half_width, level)
+    return Estimate(method, interval, size, tasks, left_out, tuple(notes))

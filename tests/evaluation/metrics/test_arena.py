@@ -60,5 +60,5 @@ def test_cost_ratio_where_nothing_or_everything_is_free() -> None:
 
 def test_robustness_counts_flips() -> None:
     assert float(robustness(["a", "b", "a", "c"], ["a", "b", "c", "c"])) == 0.75
-    with pytest.raises(CorpusError, match="one a task"):
+    with pytest.raises(CorpusError, match="one per task"):
         robustness([1, 2], [1])
