@@ -2,8 +2,6 @@
 
 import sys
 
-__all__ = ["main"]
-
 
 def main() -> None:
     """Run the command line; ctrl-C ends it without a traceback, from the first moment on."""

@@ -19,8 +19,6 @@ from routingsim.errors import AgentError
 from routingsim.files import bundled
 from routingsim.messages import AgentInfo
 
-__all__ = ["Agent", "AgentPool", "PoolLike", "builtin_pools", "load_agents"]
-
 _NAMED = 40  # agents that a pool's representation names
 _HEADS = ("agent", "id", "USD / 1,000 tokens", "service (s)", "slots", "strengths")
 

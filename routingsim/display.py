@@ -8,19 +8,6 @@ import re
 import textwrap
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
-__all__ = [
-    "MOST_ROWS",
-    "card",
-    "fitted",
-    "markdown_table",
-    "markdown_text",
-    "middle",
-    "parameter",
-    "shorten",
-    "table",
-    "wrapped",
-]
-
 MOST_ROWS = 40
 """The most rows of a table that a notebook shows."""
 

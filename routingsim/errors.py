@@ -14,16 +14,6 @@ A message says what was read, where, what was found, what is allowed, and how to
 correct it. The command line prints it on one line and exits with 2.
 """
 
-__all__ = [
-    "AgentError",
-    "BrokerError",
-    "CorpusError",
-    "PolicyError",
-    "ProtocolError",
-    "RoutingSimError",
-    "SimulationError",
-]
-
 
 class RoutingSimError(Exception):
     """Any error that the user of routingsim can correct."""

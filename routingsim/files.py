@@ -8,8 +8,6 @@ from pathlib import Path
 
 from routingsim.errors import RoutingSimError
 
-__all__ = ["bundled", "written"]
-
 
 def bundled(folder: str) -> Path:
     """A folder that comes with routingsim: "data" or "notebooks".

@@ -18,27 +18,6 @@ from routingsim.errors import ProtocolError
 # A router makes hundreds of thousands of these objects. None can be part of a reference cycle,
 # so the garbage collector need not track them (gc=False).
 
-__all__ = [
-    "DECISIONS",
-    "REPLAYS",
-    "STATUSES",
-    "AgentInfo",
-    "AgentStatus",
-    "Body",
-    "ComplexityFactors",
-    "ComplexityScore",
-    "DecisionMessage",
-    "Message",
-    "ReplayMessage",
-    "ReplayProgress",
-    "RoutingDecision",
-    "StatusMessage",
-    "channel_of",
-    "decode",
-    "encode",
-    "encode_all",
-]
-
 DECISIONS = "task:routing"
 """Redis channel of routing decisions."""
 

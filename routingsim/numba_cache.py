@@ -9,8 +9,6 @@ import os
 import sys
 from pathlib import Path
 
-__all__ = ["keep_somewhere", "place"]
-
 
 def keep_somewhere() -> None:
     """Set numba's folder if it finds none; ``NUMBA_CACHE_DIR`` takes precedence."""

@@ -18,25 +18,6 @@ from numba import njit
 from numpy.polynomial.chebyshev import cheb2poly
 from scipy.special import ndtri
 
-__all__ = [
-    "ARRIVAL",
-    "CHOICE",
-    "ERROR",
-    "JUDGE",
-    "ROW",
-    "SERVICE",
-    "THINK",
-    "bits",
-    "exponential",
-    "gamma",
-    "integers",
-    "normal",
-    "normal_quantile",
-    "of_try",
-    "stream",
-    "uniform",
-]
-
 ARRIVAL, SERVICE, ERROR, CHOICE, ROW, THINK, JUDGE = range(7)
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)

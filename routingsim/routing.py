@@ -39,8 +39,6 @@ from routingsim.policies.kernel import (
 from routingsim.policies.policy import Policy, make_policy
 from routingsim.scoring.dvar import score, score_column
 
-__all__ = ["Publisher", "TaskRouter", "status_of"]
-
 
 class Publisher(Protocol):
     """Where decisions and statuses go: any object with these two methods."""

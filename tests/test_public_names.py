@@ -1,4 +1,4 @@
-"""The public surface is explicit: every module lists its names, and each is documented."""
+"""Public names are documented, and packages list what users import from them."""
 
 import ast
 import importlib
@@ -36,18 +36,17 @@ def definitions(module_file: str) -> set[str]:
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_module_lists_and_documents_its_public_names(name: str) -> None:
+def test_module_documents_its_public_names(name: str) -> None:
     module = importlib.import_module(name)
     assert module.__doc__, f"{name} has no docstring"
-    listed = module.__all__
+    listed = getattr(module, "__all__", [])
     assert module.__file__
     if not Path(module.__file__).with_suffix(".pyi").exists():  # the list is made from the stub
         assert list(listed) == sorted(set(listed), key=ruff_order)
-    assert definitions(module.__file__) <= set(listed)
 
     undocumented = [
         each
-        for each in listed
+        for each in definitions(module.__file__) | set(listed)
         for value in [getattr(module, each)]
         if (inspect.isroutine(value) or inspect.isclass(value)) and not inspect.getdoc(value)
     ]

@@ -6,8 +6,6 @@ import msgspec
 
 from routingsim.files import bundled
 
-__all__ = ["DATASETS", "Dataset"]
-
 
 class Dataset(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A public corpus or trace.

@@ -31,8 +31,6 @@ from routingsim.corpora.validation import (
 from routingsim.corpora.writers import csv_bytes, write_frame
 from routingsim.errors import CorpusError
 
-__all__ = ["CHARACTERS_PER_TOKEN", "Corpus", "prompt_tokens"]
-
 CHARACTERS_PER_TOKEN = 4.0
 """Characters of a prompt for each of its tokens, where the tokens are not recorded."""
 

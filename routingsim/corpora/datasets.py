@@ -23,8 +23,6 @@ from routingsim.corpora.validation import RawColumn
 from routingsim.errors import CorpusError
 from routingsim.files import bundled
 
-__all__ = ["CorpusLike", "data_folder", "list_corpora", "load_corpus"]
-
 CorpusLike = str | os.PathLike[str] | pd.DataFrame | Corpus
 """What :func:`load_corpus` makes a corpus of."""
 

@@ -28,17 +28,6 @@ from routingsim.corpora.validation import (
 )
 from routingsim.errors import CorpusError
 
-__all__ = [
-    "FORMATS",
-    "Format",
-    "draft",
-    "draft_azure",
-    "draft_dcrouter",
-    "draft_mooncake",
-    "draft_paretobandit",
-    "draft_routellm",
-]
-
 _TRUTHS = {"true": 1.0, "false": 0.0}
 # A model's name in earlier files of RouteLLM, and in its present ones.
 _RENAMED = {"mixtral-8x7b-instruct-v0.1": "mistralai/Mixtral-8x7B-Instruct-v0.1"}

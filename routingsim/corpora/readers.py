@@ -27,19 +27,6 @@ from tqdm import tqdm
 
 from routingsim.errors import CorpusError
 
-__all__ = [
-    "KINDS",
-    "OutcomeRecord",
-    "Rows",
-    "Skipped",
-    "TaskRecord",
-    "parse",
-    "read_bytes",
-    "rows_of_frame",
-    "shown",
-    "unnest",
-]
-
 KINDS = ("json", "csv", "parquet")
 """The forms a table of tasks can have on disk."""
 

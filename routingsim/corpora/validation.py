@@ -30,19 +30,6 @@ from routingsim.corpora.readers import (
 )
 from routingsim.errors import CorpusError
 
-__all__ = [
-    "BASE",
-    "OUTCOMES",
-    "STRING",
-    "Draft",
-    "RawColumn",
-    "check",
-    "draft_own",
-    "outcome_arrays",
-    "require",
-    "seconds_from_earliest",
-]
-
 BASE = TaskRecord.__struct_fields__[:-1]
 """The columns of a task, in order: id, text, arrived_at, category, and two token counts."""
 

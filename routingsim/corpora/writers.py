@@ -12,8 +12,6 @@ from routingsim.corpora.validation import BASE
 from routingsim.errors import CorpusError
 from routingsim.files import written
 
-__all__ = ["csv_bytes", "write_frame"]
-
 
 def write_frame(frame: pd.DataFrame, path: Path) -> None:
     """Write a table in the form its path's suffix names.

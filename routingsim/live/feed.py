@@ -15,8 +15,6 @@ import jinja2
 
 from routingsim.messages import AgentStatus, RoutingDecision
 
-__all__ = ["Feed"]
-
 _templates = jinja2.Environment(
     loader=jinja2.FileSystemLoader(Path(__file__).parent / "http"),
     autoescape=True,

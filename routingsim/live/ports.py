@@ -7,8 +7,6 @@ from pathlib import Path
 
 from routingsim.errors import BrokerError
 
-__all__ = ["cannot_listen", "who_holds"]
-
 _LISTENING = "0A"
 
 

@@ -5,11 +5,10 @@ from types import SimpleNamespace
 from typing import cast
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4 as CONTENT_TYPE
-from prometheus_client.exposition import generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from prometheus_client.registry import Collector
 
-__all__ = ["CONTENT_TYPE", "as_text", "metric"]
+CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 
 
 def metric(

@@ -11,8 +11,6 @@ with its id; the stream holds the message without, in field ``m``, and :func:`wi
 byte for byte as subscribers got it.
 """
 
-__all__ = ["FIELD", "PUBLISH", "history_key", "latest_key", "publisher_key", "with_id"]
-
 FIELD = b"m"
 """Field of a stream entry that holds the message."""
 

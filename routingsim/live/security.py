@@ -6,15 +6,6 @@ from collections.abc import Collection
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-__all__ = [
-    "bearer_matches",
-    "host_allowed",
-    "host_name",
-    "is_loopback",
-    "origin_allowed",
-    "url_of",
-]
-
 _HOST = re.compile(r"([\w.-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?", re.ASCII)
 _DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 

@@ -31,8 +31,6 @@ from routingsim.live.publisher.redis import RedisPublisher
 from routingsim.live.security import url_of
 from routingsim.live.settings import Settings, load_settings
 
-__all__ = ["Only", "Plan", "main", "running", "serve"]
-
 Only = Literal["bridge", "api"]
 """The one part to run, of bridge and API."""
 

@@ -19,8 +19,6 @@ from msgspec import Meta
 
 from routingsim.errors import RoutingSimError
 
-__all__ = ["URL_ALLOWED", "Settings", "checked_url", "load_settings", "redacted"]
-
 SCHEMES = ("redis", "rediss", "unix", "rediscluster")
 URL_ALLOWED = "redis://, rediss:// or rediscluster:// and a host, or unix:///path"
 """What a Redis URL may look like, for error messages."""

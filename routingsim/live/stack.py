@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
     from routingsim.agents import AgentPool
 
-__all__ = ["LiveStack"]
-
 NOT_STARTED = "the live stack has not been started; call start() or use `with`"
 
 _running: "weakref.WeakValueDictionary[bytes, Worker]" = weakref.WeakValueDictionary()

@@ -21,8 +21,6 @@ from routingsim.live.addresses import Addresses
 from routingsim.live.child import start_child, stop_child
 from routingsim.live.serve import Plan
 
-__all__ = ["Worker"]
-
 STOP_SECONDS = 10.0
 """Time the process may take to stop before it is killed."""
 

@@ -35,31 +35,6 @@ from routingsim.errors import PolicyError
 from routingsim.policies.kernel import OK, draw
 from routingsim.policies.policy import Policy, own_parameters
 
-__all__ = [
-    "BLOCKS",
-    "CHOICES",
-    "DONE",
-    "EXPLORE",
-    "FLOOR",
-    "GAMMA",
-    "HEAD",
-    "PENDING",
-    "PRICE",
-    "REWARD",
-    "SQUARES",
-    "any_up",
-    "checked",
-    "epsilon",
-    "explore",
-    "head",
-    "mean_reward",
-    "note_choice",
-    "note_outcome",
-    "reward",
-    "sent",
-    "toll",
-]
-
 # The head: weights; the bounds that a reward is clipped to; forgetting; the budget, its step
 # and its price now; exploration (its start, its floor, the choices after which it is
 # halved); the number of choices made.

@@ -18,8 +18,6 @@ from routingsim.policies import bandit_base as base
 from routingsim.policies.kernel import Kernel, choose_kernel, learn_kernel
 from routingsim.policies.policy import Policy, recipe, sentence, spelled
 
-__all__ = ["epsilon_greedy", "learn_by_agent", "thompson", "ucb1"]
-
 
 @learn_kernel
 def learn_by_agent(task, agent, outcome, pool, memory):

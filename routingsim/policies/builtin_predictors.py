@@ -14,16 +14,6 @@ from typing import Any
 from routingsim.errors import PolicyError
 from routingsim.policies.predictors import QualityPredictor
 
-__all__ = [
-    "PREDICTORS",
-    "predictor_of",
-    "tfidf_blend",
-    "tfidf_kmeans",
-    "tfidf_knn",
-    "tfidf_logistic",
-    "tfidf_ridge",
-]
-
 
 def tfidf_ridge(*, alpha: float = 10.0, **features: Any) -> QualityPredictor:
     """Ridge regression on words, characters, surface and category."""

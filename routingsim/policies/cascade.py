@@ -11,8 +11,6 @@ from routingsim.errors import PolicyError
 from routingsim.policies.kernel import choose_kernel
 from routingsim.policies.policy import Judge, Policy, own_parameters, recipe, spelled
 
-__all__ = ["cascade"]
-
 
 # Memory: the agents' indices, in the order in which they are tried.
 @choose_kernel

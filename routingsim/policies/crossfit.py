@@ -13,8 +13,6 @@ from routingsim.corpora.corpus import Corpus
 from routingsim.policies.builtin_predictors import PREDICTORS
 from routingsim.policies.predictors import QualityPredictor
 
-__all__ = ["FOLDS", "Fits", "builtin_fits"]
-
 FOLDS = 5
 """Folds of the cross-validation."""
 

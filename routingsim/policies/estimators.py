@@ -25,19 +25,6 @@ from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler, normalize
 from sklearn.utils.extmath import safe_sparse_dot
 
-__all__ = [
-    "ClusterMeans",
-    "Columns",
-    "FrequentColumns",
-    "GuardedNeighbors",
-    "MeanOf",
-    "UnitSVD",
-    "dense",
-    "surface_counts",
-    "text_counts",
-    "weights",
-]
-
 _NUMBER = re.compile(r"\d[\d.,]*")
 _SENTENCE = re.compile(r"[.!?。！？]+(?:\s|$)|\n")
 _SURFACE_WEIGHT = 0.1

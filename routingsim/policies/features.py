@@ -11,8 +11,6 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["CATEGORIES", "hashed_features"]
-
 CATEGORIES = 8
 """Columns that categories are hashed to."""
 

@@ -18,8 +18,6 @@ from scipy import sparse
 
 from routingsim.errors import CorpusError, SimulationError
 
-__all__ = ["NEAR", "alike", "folds", "groups", "plain", "shingles"]
-
 NEAR = 0.8
 """Jaccard similarity of shingles from which two texts count as nearly the same."""
 

@@ -12,8 +12,6 @@ from typing import Any
 
 from routingsim.errors import PolicyError
 
-__all__ = ["check_parameters", "did_you_mean", "parse", "spelled", "written"]
-
 _NEEDED = {
     bool: (bool, "true or false"),
     int: (numbers.Integral, "a whole number"),

@@ -29,26 +29,6 @@ from routingsim import rng
 from routingsim.errors import PolicyError
 from routingsim.policies.numba_reference import ByReference
 
-__all__ = [
-    "CHOOSE",
-    "FAILED",
-    "LEARN",
-    "OK",
-    "POOL_VIEW",
-    "SHED",
-    "STATUS_NAMES",
-    "TIMED_OUT",
-    "Kernel",
-    "Outcome",
-    "PoolView",
-    "TaskView",
-    "choose_kernel",
-    "draw",
-    "learn_kernel",
-    "no_learning",
-    "pickled_by_value",
-]
-
 OK, FAILED, TIMED_OUT, SHED = range(4)
 STATUS_NAMES = ("ok", "failed", "timed_out", "shed")
 

@@ -13,8 +13,6 @@ from routingsim.policies.features import CATEGORIES, hashed_features
 from routingsim.policies.kernel import choose_kernel, learn_kernel
 from routingsim.policies.policy import Policy, recipe, sentence, spelled
 
-__all__ = ["layout", "learn_linear", "linucb"]
-
 # Memory, after the head and the blocks of the bandits: the size d of a context, the ridge,
 # the coordinate whose turn it is when A fades (see _forget); space for two vectors (d each);
 # then for each agent the weights theta (d) of its reward and the inverse of its matrix A,

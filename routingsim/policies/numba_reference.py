@@ -18,8 +18,6 @@ from numba.core.typeconv.castgraph import Conversion
 from numba.core.typing.templates import AttributeTemplate, infer_getattr
 from numba.extending import NativeValue, intrinsic, lower_cast, models, register_model, unbox
 
-__all__ = ["ByReference", "refer", "rewrite"]
-
 
 class ByReference(types.Type):
     """The numba type of a reference to a named tuple, ``held``."""

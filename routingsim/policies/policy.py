@@ -24,20 +24,6 @@ from routingsim.errors import PolicyError
 from routingsim.policies import grammar
 from routingsim.policies.kernel import Kernel, choose_kernel, no_learning
 
-__all__ = [
-    "Judge",
-    "Policy",
-    "Recipe",
-    "TextTable",
-    "check_pool",
-    "make_policy",
-    "own_parameters",
-    "recipe",
-    "recipes",
-    "sentence",
-    "spelled",
-]
-
 _ROWS = 40  # parameters that a notebook shows
 
 Parameters = ParamSpec("Parameters")

@@ -24,8 +24,6 @@ from routingsim.policies.kernel import choose_kernel
 from routingsim.policies.policy import Policy, own_parameters, recipe, sentence, spelled
 from routingsim.policies.predictors import QualityPredictor
 
-__all__ = ["blend", "kmeans", "knn", "logistic", "ridge", "utility"]
-
 # Parameters of a policy that its predictor does not have.
 _OF_POLICY = frozenset(
     ["predictor", "w_quality", "w_cost", "w_latency", "cost_share", "cross_fitted", "seed"]

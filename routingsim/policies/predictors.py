@@ -21,8 +21,6 @@ from routingsim.errors import PolicyError
 from routingsim.files import written
 from routingsim.policies.folds import folds as grouped_folds
 
-__all__ = ["RIGHT", "TRUSTED", "QualityPredictor"]
-
 RIGHT = 0.5
 """Quality from which an answer counts as right, for classifiers."""
 

@@ -27,8 +27,6 @@ from routingsim.policies.kernel import choose_kernel, learn_kernel
 from routingsim.policies.policy import Policy, check_pool, recipe, sentence, spelled
 from routingsim.policies.rules import scores_of
 
-__all__ = ["LAYOUT", "fs_qmix", "learn_table", "q_values"]
-
 # Memory, after the head: the learning rate, the discount, the number of bands, the number
 # of levels, 1 where an agent's own load makes its level; the bounds of the bands, one fewer
 # than bands; the last SEEN choices, with task i at i modulo SEEN; and the table, by band,

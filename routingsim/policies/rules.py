@@ -19,22 +19,6 @@ from routingsim.policies.kernel import choose_kernel, draw
 from routingsim.policies.policy import Policy, recipe, sentence
 from routingsim.scoring.dvar import score_column
 
-__all__ = [
-    "BANDS",
-    "cheapest",
-    "default_bands",
-    "fastest",
-    "least_loaded",
-    "power_of_two",
-    "random",
-    "round_robin",
-    "scores_of",
-    "shortest_wait",
-    "static",
-    "threshold",
-    "weighted",
-]
-
 BANDS = ("low", "medium", "high")
 _PURPOSE = {
     "low": "a fast, low-cost answer",

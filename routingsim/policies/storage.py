@@ -23,8 +23,6 @@ from routingsim.policies.linucb import layout, learn_linear
 from routingsim.policies.policy import Policy, check_pool, make_policy, recipe
 from routingsim.policies.qtable import LAYOUT, learn_table
 
-__all__ = ["file", "load_policy", "save_policy"]
-
 _FORMAT = 1
 _MEMORY, _ABOUT = "memory.npy", "policy.json"
 

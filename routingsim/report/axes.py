@@ -14,16 +14,6 @@ from matplotlib.transforms import ScaledTranslation
 from routingsim.display import middle
 from routingsim.report.palette import GRID, INK, MUTED
 
-__all__ = [
-    "axes_or_new",
-    "drawable",
-    "label_axes",
-    "legend_below",
-    "legend_height",
-    "log_axis",
-    "nothing_to_show",
-]
-
 _LONGEST = 46  # characters of a policy's name that a plot 8 cm wide has room for
 _TO_LEGEND, _LEFT = 32, 34  # points below and left of the corner of the axes
 _WIDTH, _HEIGHT = 4.2, 3.0  # inches; everything stays legible down to 8 cm

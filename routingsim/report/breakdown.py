@@ -16,8 +16,6 @@ from routingsim.report.figures import Entry, Experiment
 from routingsim.report.formatting import percent
 from routingsim.report.palette import agent_colours
 
-__all__ = ["MOST_TASKS", "categories", "complexity", "disagreements", "most_different", "shortened"]
-
 _CATEGORIES = 20
 _BANDS = 5
 _CHARACTERS = 280

@@ -8,15 +8,6 @@ from routingsim.report.formatting import duration, joined, number, percent, usd
 from routingsim.report.plot_data import time_unit, waiting
 from routingsim.simulation.result import QUANTILES, ReplayResult
 
-__all__ = [
-    "frontier_in_words",
-    "latencies_in_words",
-    "latency_in_words",
-    "loads_in_words",
-    "queue_in_words",
-    "usage_in_words",
-]
-
 
 def usage_in_words(result: ReplayResult) -> str:
     """What :func:`routingsim.report.plots.plot_usage` shows: most tasks, and who is busiest."""

@@ -9,14 +9,6 @@ import math
 from routingsim.report.formatting import duration, number, percent, usd
 from routingsim.simulation.statistics import Interval
 
-__all__ = [
-    "compare_costs",
-    "cost_difference",
-    "latency_difference",
-    "quality_difference",
-    "zero_router_difference",
-]
-
 
 def cost_difference(one: float, other: float, whose: str, interval: Interval) -> str:
     """A mean cost compared with that of the policy ``whose``, with the difference's interval."""

@@ -10,25 +10,6 @@ from matplotlib.axes import Axes
 
 from routingsim.report.formatting import cells
 
-__all__ = [
-    "Block",
-    "Card",
-    "Choice",
-    "Column",
-    "Document",
-    "Facts",
-    "Gallery",
-    "Kind",
-    "Picture",
-    "Points",
-    "Section",
-    "Summary",
-    "Table",
-    "Task",
-    "Tasks",
-    "table",
-]
-
 Kind = Literal["text", "count", "percent", "quality", "number", "seconds", "interval"]
 """How a column's values are shown: see :func:`routingsim.report.formatting.cells`."""
 

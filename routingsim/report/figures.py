@@ -24,18 +24,6 @@ from routingsim.report.palette import Style, control_styles, policy_styles
 from routingsim.simulation.result import ReplayResult
 from routingsim.simulation.statistics import Interval
 
-__all__ = [
-    "METRICS",
-    "Comparison",
-    "Entry",
-    "Experiment",
-    "TaskFigures",
-    "axis_label",
-    "busiest_agent",
-    "of_replays",
-    "of_study",
-]
-
 Floats = NDArray[np.float64]
 
 METRICS: Mapping[str, Column] = {

@@ -5,19 +5,6 @@ import unicodedata
 from collections.abc import Callable, Sequence
 from typing import Any
 
-__all__ = [
-    "ABSENT",
-    "cells",
-    "count",
-    "duration",
-    "isolated",
-    "joined",
-    "number",
-    "percent",
-    "upper_first",
-    "usd",
-]
-
 ABSENT = "–"
 """What is shown where there is no figure."""
 

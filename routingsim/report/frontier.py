@@ -31,8 +31,6 @@ from routingsim.report.figures import (
 from routingsim.report.palette import MUTED
 from routingsim.simulation.result import ReplayResult
 
-__all__ = ["draw_frontier", "frontier_height", "plot_frontier"]
-
 _AGAINST = ("cost", "latency_mean", "latency_p50", "latency_p95", "latency_p99")
 
 

@@ -21,8 +21,6 @@ from routingsim.report.study_report import compose_study
 from routingsim.report.svg import svg_plots
 from routingsim.simulation.result import ReplayResult
 
-__all__ = ["Form", "render", "render_html", "write_report"]
-
 Form = Literal["html", "md", "json"]
 """The formats of a report."""
 

@@ -18,8 +18,6 @@ from routingsim.report.document import (
 )
 from routingsim.report.formatting import ABSENT, number
 
-__all__ = ["render_json", "render_markdown", "render_section"]
-
 
 def render_markdown(document: Document) -> str:
     """The report as Markdown, each plot in words."""

@@ -9,8 +9,6 @@ from typing import Any
 from routingsim.errors import SimulationError
 from routingsim.files import bundled, written
 
-__all__ = ["write_notebook"]
-
 
 def write_notebook(path: str | os.PathLike[str], parameters: Mapping[str, Any]) -> Path:
     """Write a copy of ``notebooks/report.ipynb`` with these parameters, not yet run.

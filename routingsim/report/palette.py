@@ -2,20 +2,6 @@
 
 from typing import NamedTuple
 
-__all__ = [
-    "AGENTS",
-    "GRID",
-    "INK",
-    "MUTED",
-    "OTHERS",
-    "POLICIES",
-    "Style",
-    "agent_colours",
-    "agent_dashes",
-    "control_styles",
-    "policy_styles",
-]
-
 AGENTS = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#8f2d62", "#999933")
 """Colours of the first agents: the six of Okabe and Ito (2008) that show on white and on black,
 a wine red and an olive. People with colour blindness can tell any two apart (CIE76 difference

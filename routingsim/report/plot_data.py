@@ -5,8 +5,6 @@ from numpy.typing import NDArray
 
 from routingsim.simulation.result import ReplayResult
 
-__all__ = ["ecdf", "leading_agents", "time_unit", "waiting"]
-
 _CURVE = 200  # points of a distribution, besides those in its tails
 _INTERVALS = 240  # of a run, in which waiting is averaged
 

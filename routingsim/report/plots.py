@@ -29,14 +29,6 @@ from routingsim.report.plot_data import ecdf, leading_agents, time_unit, waiting
 from routingsim.simulation.result import ReplayResult
 from routingsim.simulation.statistics import quantiles
 
-__all__ = [
-    "plot_beside_controls",
-    "plot_latencies",
-    "plot_latency",
-    "plot_queue",
-    "plot_usage",
-]
-
 _NAMED = 8  # agents told apart in one plot; the rest are drawn as one
 _BARS = 20
 _MARKS = {"p50": "o", "p95": "s", "p99": "^"}

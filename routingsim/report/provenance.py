@@ -10,8 +10,6 @@ from routingsim.report.document import Column, Facts, Section, Table, table
 from routingsim.report.formatting import count, isolated
 from routingsim.report.palette import agent_colours
 
-__all__ = ["corpus_call", "run_section"]
-
 
 def run_section(
     corpus: Corpus | None,

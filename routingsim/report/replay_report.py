@@ -32,8 +32,6 @@ from routingsim.report.provenance import corpus_call, run_section
 from routingsim.report.text import IN_SAMPLE, summary
 from routingsim.simulation.result import ReplayResult
 
-__all__ = ["compose"]
-
 _FEW = 30  # answers below which a p99 is little more than the largest value
 
 

@@ -22,17 +22,6 @@ from routingsim.report.formatting import ABSENT, duration, number, percent
 from routingsim.report.frontier import draw_frontier, frontier_height
 from routingsim.report.text import stability, warnings
 
-__all__ = [
-    "card",
-    "entry_table",
-    "frontier",
-    "in_sample",
-    "interval_column",
-    "mean_column",
-    "stability_section",
-    "warnings_section",
-]
-
 _FRONTIER = "Quality, cost and latency"
 _UNRECORDED = (
     "Quality: not recorded. The corpus has no record of how good the answers of these agents "

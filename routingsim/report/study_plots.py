@@ -25,11 +25,8 @@ from routingsim.report.axes import (
 )
 from routingsim.report.figures import METRICS, Comparison, Entry, axis_label, of_study
 from routingsim.report.formatting import upper_first
-from routingsim.report.frontier import plot_frontier
 from routingsim.report.palette import policy_styles
 from routingsim.simulation.statistics import Interval
-
-__all__ = ["draw_load", "legend_space", "plot_frontier", "plot_load", "plot_regret"]
 
 _OF_ALL = {"aiq": "AIQ, answers in time (0–1)", "apgr": "APGR, answers in time"}
 

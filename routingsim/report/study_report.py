@@ -27,8 +27,6 @@ from routingsim.report.text import IN_SAMPLE, loads_named, summary
 from routingsim.scoring.dvar import score_column
 from routingsim.simulation.scenario import other_agents
 
-__all__ = ["compose_study"]
-
 _FEW = 10  # replications below which a half-width is itself a rough estimate
 _WIDE = 0.1  # half-width over mean above which an estimate is called imprecise
 

@@ -11,8 +11,6 @@ from matplotlib.figure import Figure
 
 from routingsim.report.palette import GRID, INK, MUTED
 
-__all__ = ["svg_plots"]
-
 Drawing = Callable[[Axes], object]
 _THEMED = {INK: "var(--ink)", MUTED: "var(--muted)", GRID: "var(--rule)"}
 _METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))

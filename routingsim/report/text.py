@@ -15,17 +15,6 @@ from routingsim.report.figures import Comparison, Entry, Experiment
 from routingsim.report.formatting import count, duration, joined, percent, upper_first, usd
 from routingsim.simulation.statistics import Interval
 
-__all__ = [
-    "IN_SAMPLE",
-    "are",
-    "compared",
-    "endings",
-    "loads_named",
-    "stability",
-    "summary",
-    "warnings",
-]
-
 IN_SAMPLE = (
     "In-sample: fitted or chosen on the very tasks it is scored on, which makes it look better "
     "than it would on new tasks."

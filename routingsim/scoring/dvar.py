@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-__all__ = ["DEFAULT_WEIGHTS", "DvarWeights", "d_var", "score", "score_column"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DvarWeights:

@@ -22,8 +22,6 @@ from numpy.typing import NDArray
 
 from routingsim.scoring import simd
 
-__all__ = ["CharacterTables", "character_tables", "count_texts"]
-
 # CharacterTables: the flag in `kinds`, and the bits from which a place and a length begin.
 _PUNCTUATION, _FOLD_SHIFT, _LENGTH_SHIFT = 1, 1, 56
 

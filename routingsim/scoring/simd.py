@@ -22,17 +22,6 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-__all__ = [
-    "BLOCK",
-    "WORD",
-    "bit_length",
-    "count_bits",
-    "first_bit",
-    "fold_block",
-    "load_word",
-    "store_word",
-]
-
 BLOCK, WORD = 64, 8  # bytes
 
 _INT64 = ir.IntType(64)

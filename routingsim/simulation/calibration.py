@@ -25,8 +25,6 @@ from routingsim.agents import Agent, AgentPool
 from routingsim.errors import AgentError, CorpusError
 from routingsim.simulation.lognormal_fit import FAR, FittedValue, LognormalFit, fit_lognormal
 
-__all__ = ["FittedValue", "ServiceFit", "fit_pool", "fit_service"]
-
 FEWEST = 5  # fewest answered calls for a fit
 FEW = 30  # fewest answered calls without a warning
 POOR = 0.1  # largest distance between residuals and the lognormal law without a warning,

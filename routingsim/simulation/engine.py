@@ -57,8 +57,6 @@ from routingsim.simulation.state import (
     empty_state,
 )
 
-__all__ = ["pool_view", "run"]
-
 ENDED, RETRY, RETURN = range(3)
 _KIND = 1 << 40  # an event's code is kind * _KIND + number
 

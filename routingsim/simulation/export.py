@@ -19,8 +19,6 @@ from routingsim.simulation.state import CALL_STATUS
 if TYPE_CHECKING:  # it imports this module
     from routingsim.simulation.result import ReplayResult
 
-__all__ = ["SUFFIXES", "write_table", "write_tasks", "write_trace"]
-
 SUFFIXES = (".csv", ".parquet", ".jsonl")
 """Suffixes of the formats that a table can be written in."""
 

@@ -7,8 +7,6 @@ from numbers import Real
 from routingsim.errors import SimulationError
 from routingsim.simulation.arrivals.checks import is_finite, is_whole
 
-__all__ = ["ONE_TRY", "Outage", "Retries"]
-
 _LONGEST = 15  # power of ten of a back-off in seconds; beyond it, times lose their seconds
 
 

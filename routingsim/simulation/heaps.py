@@ -9,8 +9,6 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-__all__ = ["inlined", "pop_event", "push_event", "push_time", "sink_time"]
-
 
 def inlined(function: Callable[..., Any]) -> Any:
     """Compile a function of the event loop so that it is inlined where it is called.

@@ -14,8 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize, special
 
-__all__ = ["FAR", "FittedValue", "LognormalFit", "fit_lognormal"]
-
 FAR = 6.0
 """Robust standard deviations beyond which a value is an outlier; chance gives 2 in 10⁹."""
 

@@ -19,8 +19,6 @@ from numpy.typing import NDArray
 from routingsim.policies.kernel import CHOOSE, LEARN, Kernel, Outcome, PoolView, TaskView
 from routingsim.simulation.state import Workload
 
-__all__ = ["Callbacks"]
-
 _TASK = (ctypes.c_int64, ctypes.c_int64, ctypes.c_double)
 _CHOOSE = ctypes.CFUNCTYPE(ctypes.c_int64, *_TASK)
 _LEARN = ctypes.CFUNCTYPE(

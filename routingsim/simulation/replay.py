@@ -11,8 +11,6 @@ from routingsim.simulation.faults import ONE_TRY, Outage, Retries
 from routingsim.simulation.result import ReplayResult
 from routingsim.simulation.scenario import check_kinds, prepare
 
-__all__ = ["DEFAULT_LOAD", "replay"]
-
 DEFAULT_LOAD = 0.7
 """Load, as a share of the pool's capacity, if no arrivals are given and the corpus has no times."""
 

@@ -33,8 +33,6 @@ from routingsim.simulation.statistics import Interval, batch_means, quantiles
 if TYPE_CHECKING:  # the plotting library takes a second to load
     from matplotlib.axes import Axes
 
-__all__ = ["QUANTILES", "ReplayResult"]
-
 QUANTILES = {"p50": 0.50, "p90": 0.90, "p95": 0.95, "p99": 0.99}
 """Quantiles in summaries, by column suffix."""
 

@@ -28,8 +28,6 @@ from routingsim.simulation.service import system
 from routingsim.simulation.state import Rules, System, Workload
 from routingsim.simulation.workload import Records, records
 
-__all__ = ["Scenario", "check_kinds", "other_agents", "prepare"]
-
 WARM_UP = 0.1
 """Default share of the horizon left out of timing figures, for synthetic arrivals."""
 

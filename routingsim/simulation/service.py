@@ -18,13 +18,6 @@ from routingsim.errors import SimulationError
 from routingsim.simulation.faults import Outage
 from routingsim.simulation.state import DETERMINISTIC, EXPONENTIAL, LOGNORMAL, System
 
-__all__ = [
-    "cost_table",
-    "output_token_table",
-    "service_table",
-    "system",
-]
-
 NO_LIMIT = np.iinfo(np.int64).max
 _MOST_AGENTS = np.iinfo(np.int16).max
 _MOST_SLOTS = 10**9

@@ -13,8 +13,6 @@ from routingsim.simulation.faults import Outage
 from routingsim.simulation.state import REJECTED, Log, Workload
 from routingsim.simulation.statistics import slope_t
 
-__all__ = ["Stability", "stability"]
-
 _EDGE = 0.95  # offered load from which waits are called unreliable
 _GRID = 256  # points in time at which the backlog is measured
 _STEEP = 4.0  # t statistic above which the backlog is said to grow

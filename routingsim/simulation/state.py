@@ -13,26 +13,6 @@ from numpy.typing import NDArray
 
 from routingsim.policies.kernel import SHED, STATUS_NAMES
 
-__all__ = [
-    "CALL_STATUS",
-    "DETERMINISTIC",
-    "EXPONENTIAL",
-    "LOG",
-    "LOGNORMAL",
-    "REJECTED",
-    "RULES",
-    "STATE",
-    "SYSTEM",
-    "WORKLOAD",
-    "Log",
-    "Rules",
-    "State",
-    "System",
-    "Workload",
-    "empty_log",
-    "empty_state",
-]
-
 DETERMINISTIC, EXPONENTIAL, LOGNORMAL = range(3)
 
 

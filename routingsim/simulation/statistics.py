@@ -7,8 +7,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special  # scipy.stats takes a second to import
 
-__all__ = ["Interval", "batch_means", "quantiles", "slope_t"]
-
 
 @dataclass(frozen=True)
 class Interval:

@@ -19,8 +19,6 @@ from routingsim.policies.kernel import FAILED
 from routingsim.scoring.dvar import score_column
 from routingsim.simulation.result import ReplayResult
 
-__all__ = ["to_messages"]
-
 _FACTORS = ("length", "punctuation", "unique_tokens")
 
 

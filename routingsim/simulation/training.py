@@ -22,8 +22,6 @@ from routingsim.simulation.faults import ONE_TRY, Retries
 from routingsim.simulation.result import ReplayResult
 from routingsim.simulation.scenario import check_kinds, prepare
 
-__all__ = ["train"]
-
 _BUILTIN = (learn_by_agent, learn_linear, learn_table)
 
 

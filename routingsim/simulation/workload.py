@@ -14,8 +14,6 @@ from routingsim.scoring.dvar import score_column
 from routingsim.simulation.service import cost_table, service_table
 from routingsim.simulation.state import Workload
 
-__all__ = ["Records", "records"]
-
 
 @dataclass(frozen=True)
 class Records:

@@ -1,5 +1,6 @@
 """The engine against the reference: small random systems, rich in ties, the same bits."""
 
+import inspect
 import math
 from functools import partial
 from itertools import pairwise
@@ -30,7 +31,14 @@ from routingsim.simulation.service import system
 from routingsim.simulation.state import Log, Rules, System, Workload
 from tests.reference import simulator
 
-BUILTIN = sorted(set(builtin.__all__) - {"BANDS", "default_bands", "static"})
+BUILTIN = sorted(
+    name
+    for name, each in vars(builtin).items()
+    if inspect.isfunction(each)
+    and each.__module__ == builtin.__name__
+    and name not in {"default_bands", "static"}
+    and not name.startswith("_")
+)
 """The rules by the names of their functions."""
 
 

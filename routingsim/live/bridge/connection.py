@@ -13,8 +13,6 @@ from routingsim.live.bridge.send_queue import SendQueue, SlowPolicy
 if TYPE_CHECKING:
     from routingsim.live.bridge.server import Bridge
 
-__all__ = ["Connection"]
-
 
 class Connection(ServerConnection):
     """A connection that never waits for its client.

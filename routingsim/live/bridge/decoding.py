@@ -16,8 +16,6 @@ from routingsim.live.bridge.replay_buffer import Message
 from routingsim.live.bridge.send_queue import text_frame
 from routingsim.messages import STATUSES
 
-__all__ = ["read_messages"]
-
 
 class _Envelope(msgspec.Struct, gc=False):
     id: Any = None

@@ -23,8 +23,6 @@ from routingsim.live.bridge.protocol import (
 from routingsim.live.bridge.replay_buffer import START, Channel, Message
 from routingsim.live.bridge.send_queue import FrameBatch, SendQueue
 
-__all__ = ["Fanout"]
-
 log = logging.getLogger(__name__)
 
 

@@ -13,8 +13,6 @@ from routingsim.live.bridge.protocol import Limits
 from routingsim.live.prometheus import CONTENT_TYPE, as_text
 from routingsim.live.security import bearer_matches, host_allowed, origin_allowed
 
-__all__ = ["Handshake"]
-
 log = logging.getLogger(__name__)
 
 

@@ -7,8 +7,6 @@ from prometheus_client.core import Metric
 
 from routingsim.live.prometheus import metric
 
-__all__ = ["BridgeStats", "ClientLag", "health", "metrics"]
-
 
 class ClientLag(msgspec.Struct, frozen=True):
     """How far one client is behind: messages and bytes that wait for it."""

@@ -12,22 +12,6 @@ import msgspec
 
 from routingsim.messages import DECISIONS, REPLAYS, STATUSES
 
-__all__ = [
-    "CHANNELS",
-    "Action",
-    "Close",
-    "Limits",
-    "MessageId",
-    "Session",
-    "Subscribe",
-    "Unsubscribe",
-    "dropped",
-    "format_id",
-    "gap",
-    "parse_id",
-    "upstream_status",
-]
-
 CHANNELS = (DECISIONS, STATUSES, REPLAYS)
 """The channels a client may subscribe to."""
 

@@ -12,8 +12,6 @@ from redis.asyncio.connection import parse_url
 from routingsim.errors import BrokerError
 from routingsim.live.broker import split_url
 
-__all__ = ["Address", "RedisConnection", "moved", "open_connection", "read_url"]
-
 REACH_SECONDS = 1.0
 """Time to open a TCP connection. TCP repeats a lost first packet only after a second or
 more, so a new attempt reaches a server sooner that has just come back."""

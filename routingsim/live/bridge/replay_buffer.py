@@ -20,8 +20,6 @@ import msgspec
 
 from routingsim.live.bridge.protocol import MessageId
 
-__all__ = ["START", "Channel", "Message", "Replay", "ReplayBuffer", "Synced"]
-
 START: MessageId = (0, 0)
 """Before every message."""
 

@@ -14,8 +14,6 @@ import msgspec
 
 from routingsim.live.bridge.protocol import Limits, dropped
 
-__all__ = ["FrameBatch", "SendQueue", "SlowPolicy", "text_frame"]
-
 SlowPolicy = Literal["disconnect", "drop"]
 """What to do with a client over its limit: close it with 4008, or drop messages."""
 

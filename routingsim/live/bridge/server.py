@@ -41,8 +41,6 @@ from routingsim.live.bridge.subscriber import Subscriber
 from routingsim.live.ports import cannot_listen
 from routingsim.live.security import is_loopback, url_of
 
-__all__ = ["Bridge"]
-
 GOING_AWAY = 1001
 SLOW = 4008
 

@@ -33,8 +33,6 @@ from routingsim.live.bridge.replay_buffer import START, Message
 from routingsim.live.redis_schema import FIELD, history_key, latest_key, with_id
 from routingsim.live.settings import redacted
 
-__all__ = ["Subscriber"]
-
 HISTORY_SECONDS = 30.0
 """Time to read the whole history, which may be megabytes."""
 HEARTBEAT_SECONDS = 1.0

@@ -62,8 +62,6 @@ from routingsim.live.publisher.redis import RedisPublisher
 from routingsim.live.security import host_name
 from routingsim.routing import TaskRouter
 
-__all__ = ["create_app"]
-
 STATIC = Path(__file__).parent / "static"
 BODY_SECONDS = 10.0
 """Time for a client to send its request's body."""

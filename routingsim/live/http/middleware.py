@@ -16,8 +16,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from routingsim.live.http.schemas import Failure
 from routingsim.live.security import bearer_matches, host_allowed, is_loopback, origin_allowed
 
-__all__ = ["AccessMiddleware", "failure", "json_answer"]
-
 _ALWAYS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Cross-Origin-Opener-Policy": "same-origin",

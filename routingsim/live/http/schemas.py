@@ -18,24 +18,6 @@ from starlette.routing import BaseRoute, Route
 
 from routingsim.messages import AgentInfo, ComplexityScore, RoutingDecision
 
-__all__ = [
-    "LONGEST_BODY",
-    "LONGEST_TEXT",
-    "ApiRoute",
-    "Config",
-    "ConfigAnswer",
-    "Failure",
-    "Health",
-    "Operation",
-    "RouteAnswer",
-    "RouteRequest",
-    "RoutedTask",
-    "Stats",
-    "StatsAnswer",
-    "document",
-    "failures",
-]
-
 LONGEST_TEXT = 100_000
 """Characters of a task's text."""
 

@@ -9,8 +9,6 @@ import msgspec
 
 from routingsim.messages import AgentStatus, Body, ReplayProgress, RoutingDecision, encode
 
-__all__ = ["BasePublisher", "PublisherStats", "encoded"]
-
 log = logging.getLogger("routingsim.live")
 
 

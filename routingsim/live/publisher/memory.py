@@ -3,8 +3,6 @@
 from routingsim.live.publisher.base import BasePublisher, PublisherStats, encoded
 from routingsim.messages import Body, channel_of
 
-__all__ = ["MemoryPublisher"]
-
 
 class MemoryPublisher(BasePublisher):
     """Replaces :class:`~routingsim.live.publisher.redis.RedisPublisher` without a server.

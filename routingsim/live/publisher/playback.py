@@ -13,8 +13,6 @@ from routingsim.errors import RoutingSimError
 from routingsim.live.publisher.base import BasePublisher, PublisherStats
 from routingsim.messages import AgentStatus, Body, ReplayProgress
 
-__all__ = ["Played", "check_pace", "play"]
-
 SLICE = 1_000
 """Overdue messages to publish before waiting for the publisher to send them."""
 

@@ -30,8 +30,6 @@ from routingsim.live.publisher.transport import Batch, Transport, transport_to
 from routingsim.live.settings import Settings, load_settings, redacted
 from routingsim.messages import AgentStatus, Body, RoutingDecision, channel_of, encode_all
 
-__all__ = ["RedisPublisher"]
-
 BATCH = 500
 """Messages per batch; the server does nothing else while it runs one, for about 2 ms."""
 

@@ -13,8 +13,6 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from routingsim.live.broker import connect_once, split_url
 from routingsim.live.redis_schema import PUBLISH, history_key, latest_key, publisher_key
 
-__all__ = ["Batch", "ClusterTransport", "Transport", "transport_to"]
-
 TIMEOUT = 5.0
 """Seconds for a server to accept a connection, and to answer."""
 

@@ -8,19 +8,6 @@ from typing import Any, NoReturn, TypeGuard
 
 from routingsim.errors import SimulationError
 
-__all__ = [
-    "RATE",
-    "check_seed",
-    "checked",
-    "is_finite",
-    "is_whole",
-    "number",
-    "numeral",
-    "options",
-    "positive",
-    "refuse",
-]
-
 RATE = "arrivals a second"
 
 

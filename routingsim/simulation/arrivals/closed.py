@@ -14,8 +14,6 @@ from routingsim.simulation.arrivals.process import Arrivals, Times
 if TYPE_CHECKING:
     from routingsim.corpora.corpus import Corpus
 
-__all__ = ["ClosedLoop"]
-
 
 @dataclass(frozen=True)
 class ClosedLoop(Arrivals):

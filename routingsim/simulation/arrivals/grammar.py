@@ -17,8 +17,6 @@ from routingsim.simulation.arrivals.recorded import CorpusTimes, Trace
 from routingsim.simulation.arrivals.renewal import Deterministic, Gamma, Poisson, Weibull
 from routingsim.simulation.arrivals.varying import MMPP, Diurnal, Piecewise, burst
 
-__all__ = ["GRAMMAR", "as_arrivals", "parse_arrivals"]
-
 
 @dataclass(frozen=True)
 class _Form:

@@ -14,8 +14,6 @@ from numba import njit
 from routingsim.rng import exponential, uniform
 from routingsim.rng import gamma as gamma_variate
 
-__all__ = ["diurnal", "gamma", "jitter", "switching", "weibull"]
-
 # Parts of a draw: what belongs to arrival i, and what belongs to a change of state i.
 _GAP, _SWITCH, _FIRST = range(3)
 

@@ -24,8 +24,6 @@ from routingsim.simulation.arrivals.checks import (
 if TYPE_CHECKING:
     from routingsim.corpora.corpus import Corpus
 
-__all__ = ["Arrivals", "Rated", "Superposition", "Times", "kernels", "realised"]
-
 _RATES = 1e-12, 1e18  # outside, times or their squares overflow
 _BRANCH = -1  # part of the draw that begins the stream of one part of a superposition
 Times = NDArray[np.float64]

@@ -18,8 +18,6 @@ from routingsim.simulation.arrivals.process import Arrivals, Times, kernels, rea
 if TYPE_CHECKING:
     from routingsim.corpora.corpus import Corpus
 
-__all__ = ["CorpusTimes", "Trace"]
-
 _WINDOW = ("start", "stop")
 
 

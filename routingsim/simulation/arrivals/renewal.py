@@ -17,8 +17,6 @@ from routingsim.simulation.arrivals.process import Rated, Times, kernels
 if TYPE_CHECKING:
     from routingsim.corpora.corpus import Corpus
 
-__all__ = ["Deterministic", "Gamma", "Poisson", "Weibull", "weibull_shape"]
-
 
 @dataclass(frozen=True)
 class Poisson(Rated):

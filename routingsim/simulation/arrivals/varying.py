@@ -22,8 +22,6 @@ from routingsim.simulation.arrivals.process import Arrivals, Rated, Times, kerne
 if TYPE_CHECKING:
     from routingsim.corpora.corpus import Corpus
 
-__all__ = ["MMPP", "Diurnal", "Piecewise", "burst"]
-
 _RATE = f"a number of at least 0 ({RATE})"
 _SECONDS = "a number above 0 (seconds)"
 _MOST_CHANGES = 1e10  # changes of state in one draw; these take some minutes

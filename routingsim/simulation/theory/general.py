@@ -10,8 +10,6 @@ from routingsim.errors import SimulationError
 from routingsim.simulation.theory.inputs import check_number, check_queue
 from routingsim.simulation.theory.results import Floats, Result, UnlimitedQueue, bisect
 
-__all__ = ["MG1", "MDc", "md1", "mdc", "mg1"]
-
 _LARGEST_TRANSFORM = 1 << 22
 
 

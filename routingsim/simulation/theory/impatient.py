@@ -12,8 +12,6 @@ from routingsim.simulation.theory.inputs import check_number, check_positive, ch
 from routingsim.simulation.theory.markovian import erlang_b
 from routingsim.simulation.theory.results import Floats, Times, Waits, quantile, tail
 
-__all__ = ["ErlangA", "ImpatientWaits", "MMcTimeout", "erlang_a", "mmc_timeout"]
-
 _LONGEST_QUEUE = 1 << 23
 
 

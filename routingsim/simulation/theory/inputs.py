@@ -6,8 +6,6 @@ from numbers import Real
 
 from routingsim.errors import SimulationError
 
-__all__ = ["check_number", "check_positive", "check_queue", "check_stable", "check_whole"]
-
 
 def check_number(
     model: str, name: str, value: float, low: float = 0.0, high: float = math.inf

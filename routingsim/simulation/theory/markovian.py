@@ -15,20 +15,6 @@ from routingsim.simulation.theory.results import (
     erlang_tail,
 )
 
-__all__ = [
-    "FiniteSource",
-    "MMc",
-    "MMcK",
-    "MMcRetry",
-    "erlang_b",
-    "erlang_c",
-    "finite_source",
-    "mmc",
-    "mmc_retry",
-    "mmcc",
-    "mmck",
-]
-
 
 def erlang_b(load: float, servers: int) -> float:
     """Erlang's loss formula: the share of arrivals that find every server busy and are lost.

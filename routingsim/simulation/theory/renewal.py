@@ -16,17 +16,6 @@ from routingsim.simulation.arrivals.renewal import weibull_shape
 from routingsim.simulation.theory.inputs import check_number, check_positive, check_queue
 from routingsim.simulation.theory.results import ExponentialWaits, bisect
 
-__all__ = [
-    "GIMc",
-    "Transform",
-    "deterministic_lst",
-    "gamma_lst",
-    "gim1",
-    "gimc",
-    "hyperexponential_lst",
-    "weibull_lst",
-]
-
 Transform = Callable[[float], float]
 """``lst(s) = E exp(-s T)`` of a law with mean 1."""
 

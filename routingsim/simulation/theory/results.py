@@ -16,19 +16,6 @@ from scipy.special import exprel, gammaincc
 
 from routingsim.errors import SimulationError
 
-__all__ = [
-    "ExponentialWaits",
-    "Floats",
-    "Result",
-    "Times",
-    "UnlimitedQueue",
-    "Waits",
-    "bisect",
-    "erlang_tail",
-    "quantile",
-    "tail",
-]
-
 Floats = NDArray[np.float64]
 
 Times = TypeVar("Times", float, Floats)
