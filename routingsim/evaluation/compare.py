@@ -32,12 +32,12 @@ from routingsim.simulation.arrivals import (
     Arrivals,
     ClosedLoop,
     Poisson,
-    parse_arrivals,
+    as_arrivals,
     realised,
 )
 from routingsim.simulation.arrivals.checks import is_finite, is_whole
 from routingsim.simulation.faults import ONE_TRY, Outage, Retries
-from routingsim.simulation.scenario import Scenario, prepare
+from routingsim.simulation.scenario import Scenario, check_kinds, prepare
 
 __all__ = ["DEFAULT_LOADS", "compare"]
 
@@ -62,7 +62,7 @@ def compare(
     objective: float | None = None,
     right: float = 0.5,
     retries: Retries = ONE_TRY,
-    outages: Sequence[Outage] = (),
+    outages: Outage | Sequence[Outage] = (),
     service: str | None = None,
     controls: bool | Sequence[str] = True,
     executor: Executor | None = None,
@@ -78,7 +78,7 @@ def compare(
         has a recorded quality of every agent, policies are compared on latency and cost,
         and the controls are random and cheapest.
     pool : AgentPool, or anything that ``load_agents`` takes, optional
-        By default the five default agents.
+        The agents; by default the five default agents.
     policies
         One or several of what :func:`routingsim.policies.make_policy` takes. The first is
         the baseline of all verdicts. A policy that learns starts each run anew. A name
@@ -124,18 +124,20 @@ def compare(
 
     Raises
     ------
-    CorpusError, AgentError, SimulationError, PolicyError
+    CorpusError, AgentError, PolicyError, SimulationError
         If a parameter is out of its range or of the wrong type, the parameters do not go
         together, or ``resume`` is not a checkpoint file.
     """
     corpus, pool = load_corpus(corpus), load_agents(pool)
+    outages = (outages,) if isinstance(outages, Outage) else outages
+    check_kinds(retries, outages)
     wanted = _several(policies, str | Policy | Kernel | Callable)
     _check(len(wanted), replications, objective, right)
     conditions: dict[str, Any] = {"retries": retries, "outages": outages, "service": service}
     scenes = [prepare(corpus, pool, p, **conditions) for p in _made(wanted, pool, corpus)]
     capacity = scenes[0].capacity
     shares = _shares(loads, rates, capacity)
-    shape = parse_arrivals(arrivals) if isinstance(arrivals, str) else arrivals or Poisson(1.0)
+    shape = Poisson(1.0) if arrivals is None else as_arrivals(arrivals)
     settings = StudySettings(
         seed=seed,
         replications=replications,

@@ -20,11 +20,11 @@ from routingsim.evaluation.intervals import t_interval
 from routingsim.evaluation.tabular import Tabular
 from routingsim.policies.kernel import OK, Kernel
 from routingsim.policies.policy import Policy, make_policy
-from routingsim.simulation.arrivals import Arrivals, parse_arrivals
+from routingsim.simulation.arrivals import Arrivals, as_arrivals
 from routingsim.simulation.arrivals.checks import is_finite, is_whole
 from routingsim.simulation.faults import ONE_TRY, Retries
 from routingsim.simulation.result import ReplayResult
-from routingsim.simulation.scenario import prepare
+from routingsim.simulation.scenario import check_kinds, prepare
 from routingsim.simulation.statistics import Interval, quantiles
 
 __all__ = ["Sweep", "sweep"]
@@ -92,7 +92,7 @@ class Sweep(Tabular):
 
 def sweep(
     corpus: CorpusLike | None,
-    pool: PoolLike | None,
+    pool: PoolLike | None = None,
     policy: str | Policy | Kernel | Callable[..., int] = "threshold",
     *,
     slots: Mapping[str, int | Iterable[int]],
@@ -130,11 +130,12 @@ def sweep(
     ------
     AgentError
         If ``slots`` or ``rent`` names an agent that is not in the pool.
-    SimulationError
+    CorpusError, PolicyError, SimulationError
         If a parameter is out of its range or of the wrong type.
     """
     corpus = None if corpus is None else load_corpus(corpus)
     pool = load_agents(pool)
+    check_kinds(retries, ())
     if not isinstance(slots, Mapping):
         raise SimulationError(
             f"slots={slots!r}: numbers of slots by agent are needed, as {{'{pool.ids[0]}': [2, 4]}}"
@@ -142,7 +143,7 @@ def sweep(
     tried = {agent: _counts(agent, counts, pool) for agent, counts in slots.items()}
     _check(len(tried), replications, objective, share)
     rents = _rents(rent, pool)
-    arrivals = parse_arrivals(arrivals) if isinstance(arrivals, str) else arrivals
+    process = as_arrivals(arrivals)
     rows = []
     combinations = list(itertools.product(*tried.values()))
     for combination in combinations:
@@ -150,7 +151,7 @@ def sweep(
         made = make_policy(sized, policy, corpus)
         scene = prepare(corpus, sized, made, retries=retries, service=service)
         runs = [
-            _figures(scene.run(arrivals, seed=seed + r, tasks=tasks), objective)
+            _figures(scene.run(process, seed=seed + r, tasks=tasks), objective)
             for r in range(replications)
         ]
         rows.append(_row(runs, sized, rents, share))

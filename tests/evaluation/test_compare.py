@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 import routingsim as rs
-from routingsim.errors import PolicyError, SimulationError
+from routingsim.errors import AgentError, CorpusError, PolicyError, SimulationError
 from routingsim.evaluation.cell import METRICS
 from routingsim.evaluation.study import Study
 from routingsim.policies import Policy, choose_kernel, draw, make_policy, static
@@ -275,6 +275,31 @@ def test_what_makes_no_study_is_refused(wrong: dict[str, Any], said: str) -> Non
     given = {"policies": ["random"], **wrong}
     with pytest.raises(SimulationError, match=said):
         rs.compare(corpus(), pool(), **given)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error", "said"),
+    [
+        ({"corpus": 3}, CorpusError, "corpus: expected a name, a path, a DataFrame or a Corpus"),
+        ({"pool": 3}, AgentError, "agents: expected a name, a path, a dict, or a list of agents"),
+        ({"policies": [["random"]]}, PolicyError, "is a list, not a policy"),
+        ({"policies": 3}, PolicyError, "3 is a int, not a policy"),
+        ({"arrivals": 4.0}, SimulationError, "arrivals is a float: give a process"),
+        ({"retries": 3}, SimulationError, r"retries: 3 is a int; write rs.Retries\(attempts=3\)"),
+        ({"outages": ["a1:1:2"]}, SimulationError, "outages: 'a1:1:2' is a str"),
+    ],
+)
+def test_a_wrong_type_is_named(wrong: dict[str, Any], error: type[Exception], said: str) -> None:
+    given = {"corpus": corpus(), "pool": pool(), "policies": "random", "loads": 0.5, **wrong}
+    with pytest.raises(error, match=said):
+        rs.compare(**given)
+
+
+def test_a_frame_is_a_corpus_and_a_list_of_agents_a_pool() -> None:
+    few: dict[str, Any] = {"loads": 0.5, "replications": 2, "controls": False}
+    frame = pd.DataFrame({"id": list("abc"), "text": ["one", "two", "three"]})
+    one = rs.compare(frame, list(pool().agents), "random", **few)
+    assert same(one, rs.compare(rs.Corpus.from_frame(frame), pool(), ["random"], **few))
 
 
 def test_one_value_stands_for_a_list_of_one() -> None:

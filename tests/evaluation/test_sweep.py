@@ -155,6 +155,8 @@ def test_the_same_seeds_give_the_same_table() -> None:
         ({"objective": "5"}, SimulationError, "objective='5'"),
         ({"slots": {"a": []}}, SimulationError, "slots of a"),
         ({"slots": {}}, SimulationError, "one agent or more"),
+        ({"arrivals": 4.0}, SimulationError, "arrivals is a float"),
+        ({"retries": 3}, SimulationError, "retries: 3 is a int"),
         ({"replications": 1}, SimulationError, "2 replications or more"),
         ({"objective": 0.0}, SimulationError, "above 0 s"),
         ({"share": 1.0}, SimulationError, "between 0 and 1"),

@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from routingsim.agents import AgentPool
-from routingsim.corpora.corpus import Corpus
+from routingsim.agents import PoolLike, load_agents
+from routingsim.corpora.datasets import CorpusLike, load_corpus
 from routingsim.errors import CorpusError, PolicyError, SimulationError
 from routingsim.evaluation.controls.choices import (
     FOLDS,
@@ -43,7 +43,7 @@ def _as_assigned(task, pool, memory):
 
 
 def assigned(
-    corpus: Corpus, pool: AgentPool, chosen: ArrayLike, *, name: str = "assigned"
+    corpus: CorpusLike, pool: PoolLike, chosen: ArrayLike, *, name: str = "assigned"
 ) -> Policy:
     """A policy that sends each task of a corpus to a given agent.
 
@@ -53,9 +53,9 @@ def assigned(
 
     Parameters
     ----------
-    corpus : Corpus
+    corpus : Corpus, or anything that ``load_corpus`` takes
         The only texts that the policy can route.
-    pool : AgentPool
+    pool : AgentPool, or anything that ``load_agents`` takes
     chosen : array_like of int, shape (tasks,)
         Index in the pool of each task's agent.
     name : str
@@ -65,6 +65,7 @@ def assigned(
     CorpusError
         If there is not one agent of the pool per task.
     """
+    corpus, pool = load_corpus(corpus), load_agents(pool)
     table = choices(chosen, len(corpus), len(pool)).astype(np.float64)[:, np.newaxis]
     own = corpus.tasks["text"].tolist()
 
@@ -101,7 +102,7 @@ def chosen_by(result: ReplayResult) -> NDArray[np.intp]:
 
 
 def control_policies(
-    corpus: Corpus, pool: AgentPool, chosen: ArrayLike | None = None, *, seed: int = 0
+    corpus: CorpusLike, pool: PoolLike, chosen: ArrayLike | None = None, *, seed: int = 0
 ) -> dict[str, Policy]:
     """The controls as policies for the simulator, by name.
 
@@ -110,9 +111,9 @@ def control_policies(
 
     Parameters
     ----------
-    corpus : Corpus
+    corpus : Corpus, or anything that ``load_corpus`` takes
         The only texts that the policies can route, whole or drawn from.
-    pool : AgentPool
+    pool : AgentPool, or anything that ``load_agents`` takes
     chosen : array_like of int, shape (tasks,), optional
         A policy's choices (:func:`chosen_by`), needed for the controls with its mix or
         its cost: "zero-router", "shuffle" and "length".
@@ -124,6 +125,7 @@ def control_policies(
     CorpusError
         If no task has a recorded quality of every agent of the pool.
     """
+    corpus, pool = load_corpus(corpus), load_agents(pool)
     good = corpus.outcome("quality", [agent.recorded_as for agent in pool])
     paid, _ = cost_table(corpus, pool)
     known = complete(good)
@@ -188,7 +190,7 @@ def control_replays(result: ReplayResult) -> dict[str, ReplayResult]:
 
 
 def controls_for_replays(results: Sequence[ReplayResult]) -> tuple[dict[str, ReplayResult], str]:
-    """The controls of the first of several replays, by name, and why there are none if so.
+    """The controls of the first of several replays, by name; and the reason if there are none.
 
     A control that chose the same agents as one of the policies is left out; one with the
     name of a policy is marked as a control.
