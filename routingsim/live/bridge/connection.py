@@ -1,6 +1,6 @@
 """A client's connection: that of websockets, with a send queue and a protocol session."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from websockets.asyncio.server import ServerConnection
 from websockets.frames import Frame
@@ -9,9 +9,6 @@ from websockets.protocol import CONNECTING, OPEN, Event
 from routingsim.live.bridge.metrics import ClientLag
 from routingsim.live.bridge.protocol import Session
 from routingsim.live.bridge.send_queue import SendQueue, SlowPolicy
-
-if TYPE_CHECKING:
-    from routingsim.live.bridge.server import Bridge
 
 
 class Connection(ServerConnection):
@@ -24,7 +21,7 @@ class Connection(ServerConnection):
 
     def __init__(
         self,
-        bridge: "Bridge",
+        bridge: Any,  # a Bridge, whose module imports this one
         session: Session,
         number: int,
         slow: SlowPolicy,
