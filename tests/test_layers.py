@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "routingsim"
 
 UPWARD = {
+    ("routingsim.evaluation.study", "routingsim.report.frontier"),
     ("routingsim.evaluation.study", "routingsim.report.html"),
     ("routingsim.evaluation.study", "routingsim.report.study_plots"),
     ("routingsim.simulation.result", "routingsim.report.html"),

@@ -5,22 +5,37 @@ import math
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import msgspec
 import numpy as np
 import pandas as pd
 
+from routingsim.agents import AgentPool
 from routingsim.errors import SimulationError
 from routingsim.files import written
 from routingsim.policies.kernel import SHED, TIMED_OUT
+from routingsim.policies.policy import Policy
 from routingsim.simulation.state import CALL_STATUS
-
-if TYPE_CHECKING:  # it imports this module
-    from routingsim.simulation.result import ReplayResult
 
 SUFFIXES = (".csv", ".parquet", ".jsonl")
 """Suffixes of the formats that a table can be written in."""
+
+
+class Replayed(Protocol):
+    """What an export reads of a :class:`~routingsim.simulation.result.ReplayResult`."""
+
+    @property
+    def policy(self) -> Policy: ...
+
+    @property
+    def pool(self) -> AgentPool: ...
+
+    def task_ids(self) -> pd.Series: ...
+
+    def to_frame(self) -> pd.DataFrame: ...
+
+    def calls(self) -> pd.DataFrame: ...
 
 
 def write_table(frame: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
@@ -54,7 +69,7 @@ def write_table(frame: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
     return path
 
 
-def write_tasks(results: Sequence["ReplayResult"], path: str | os.PathLike[str]) -> Path:
+def write_tasks(results: Sequence[Replayed], path: str | os.PathLike[str]) -> Path:
     """Write every task of some replays as one table, the policy's name in the first column.
 
     Result and errors are those of :func:`write_table`.
@@ -67,7 +82,7 @@ def write_tasks(results: Sequence["ReplayResult"], path: str | os.PathLike[str])
     return write_table(pd.concat(frames, ignore_index=True), path)
 
 
-def write_trace(results: Sequence["ReplayResult"], path: str | os.PathLike[str]) -> Path:
+def write_trace(results: Sequence[Replayed], path: str | os.PathLike[str]) -> Path:
     """Write the schedules of some replays as Chrome-trace JSON, to open in Perfetto.
 
     Each agent of a policy is a process, each of its slots a thread. A call that was
@@ -95,7 +110,7 @@ def write_trace(results: Sequence["ReplayResult"], path: str | os.PathLike[str])
     return path
 
 
-def _events(results: Sequence["ReplayResult"]) -> Iterator[dict[str, Any]]:
+def _events(results: Sequence[Replayed]) -> Iterator[dict[str, Any]]:
     first = 1
     for result in results:
         policy = f"{result.policy.name}: " if len(results) > 1 else ""
@@ -112,7 +127,7 @@ def _named(what: str, pid: int, tid: int, name: str) -> dict[str, Any]:
     return {"ph": "M", "name": what, "pid": pid, "tid": tid, "args": {"name": name}}
 
 
-def _calls(result: "ReplayResult", first: int) -> Iterator[dict[str, Any]]:
+def _calls(result: Replayed, first: int) -> Iterator[dict[str, Any]]:
     """The calls in order of their starts, each in the lowest slot that is free then."""
     calls = result.calls()
     calls = calls.iloc[np.lexsort((calls["ended_at"], calls["left_at"]))]

@@ -62,7 +62,7 @@ def test_the_command_fills_in_every_parameter_and_the_cells_run(
 
 @pytest.mark.parametrize("more", [["--format", "md"], ["-o", "-"]])
 def test_a_notebook_has_one_form(more: list[str]) -> None:
-    with pytest.raises(SimulationError, match="--notebook goes with neither"):
+    with pytest.raises(SimulationError, match="and allows neither --format"):
         CliRunner().invoke(app, ["report", "tasks", "--notebook", *more], catch_exceptions=False)
 
 
