@@ -4,8 +4,6 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from routingsim.cli.console import print_study, remark, write_json
 from routingsim.cli.options import (
     Inputs,
@@ -13,6 +11,7 @@ from routingsim.cli.options import (
     ReportOption,
     as_typed,
     load_option,
+    option,
     output_option,
     spread,
 )
@@ -27,61 +26,49 @@ def compare(
     loads: Annotated[
         str | None,
         load_option(
-            metavar="SHARES",
-            help="Loads, as shares of the pool's capacity, separated by commas. Default: "
-            "0.3,0.6,0.9.",
+            "SHARES",
+            "Loads, as shares of the pool's capacity, separated by commas. Default: 0.3,0.6,0.9.",
         ),
     ] = None,
     rates: Annotated[
         str | None,
-        load_option(
-            metavar="RATES",
-            help="Instead of --loads: arrival rates (tasks/s), separated by commas.",
-        ),
+        load_option("RATES", "Instead of --loads: arrival rates (tasks/s), separated by commas."),
     ] = None,
     arrivals: Annotated[
         str | None,
         load_option(
-            metavar="PROCESS",
-            help="Arrival process, scaled to each load: gamma:1,cv=2, corpus, trace:FILE, … "
+            "PROCESS",
+            "Arrival process, scaled to each load: gamma:1,cv=2, corpus, trace:FILE, … "
             "Default: Poisson.",
         ),
     ] = None,
     replications: Annotated[
-        int,
-        typer.Option(
-            metavar="N", help="Runs of each policy at each load, with seeds of their own."
-        ),
+        int, option("N", "Runs of each policy at each load, with seeds of their own.")
     ] = 20,
     objective: Annotated[
         float | None,
-        typer.Option(
-            metavar="SECONDS",
-            help="Latency within which an answer counts for goodput. Default: 3 times the mean "
+        option(
+            "SECONDS",
+            "Latency within which an answer counts for goodput. Default: 3 times the mean "
             "service time of the slowest agent.",
         ),
     ] = None,
-    right: Annotated[
-        float, typer.Option(metavar="Q", help="Lowest recorded quality of a right answer.")
-    ] = 0.5,
+    right: Annotated[float, option("Q", "Lowest recorded quality of a right answer.")] = 0.5,
     controls: Annotated[
-        bool,
-        typer.Option(help="Also run the controls: random, cheapest, best single agent, oracle, …"),
+        bool, option(None, "Also run the controls: random, cheapest, best single agent, oracle, …")
     ] = True,
     resume: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Checkpoint file: keep finished results in it, and resume from it after an "
+        option(
+            "FILE",
+            "Checkpoint file: keep finished results in it, and resume from it after an "
             "interruption.",
         ),
     ] = None,
     report: ReportOption = None,
     runs_to: Annotated[
         Path | None,
-        output_option(
-            metavar="FILE", help="Write a row per run to FILE.csv, FILE.parquet or FILE.jsonl."
-        ),
+        output_option("FILE", "Write a row per run to FILE.csv, FILE.parquet or FILE.jsonl."),
     ] = None,
     json_to: JsonOption = None,
 ) -> None:

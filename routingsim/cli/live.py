@@ -3,28 +3,23 @@
 from collections.abc import Sequence
 from contextlib import suppress
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Annotated
 
 from routingsim.cli.console import remark
+from routingsim.cli.options import option
 
 if TYPE_CHECKING:
     from routingsim.simulation.result import ReplayResult
 
-__all__ = ["Only", "play_live", "serve"]
+__all__ = ["play_live", "serve"]
 
 
-class Only(StrEnum):
-    """One part of ``routingsim serve``."""
-
-    BRIDGE = "bridge"
-    API = "api"
+Only = StrEnum("Only", {"BRIDGE": "bridge", "API": "api"})
 
 
 def serve(
     only: Annotated[
-        Only | None, typer.Option(help="Start only this part, beside a Redis server of your own.")
+        Only | None, option(None, "Start only this part, beside a Redis server of your own.")
     ] = None,
 ) -> None:
     """Start broker, WebSocket bridge, HTTP API and dashboard; ctrl-C stops them."""
@@ -53,10 +48,6 @@ def play_live(results: "Sequence[ReplayResult]", speed: float, start: float) -> 
             tasks = result.corpus.name if result.corpus else "synthetic tasks"
             form = "{desc}: {percentage:3.0f}% |{bar}| {n:,.0f} of {total:,.0f} s{postfix}"
             with tqdm(total=seconds, desc=result.policy.name, bar_format=form, disable=None) as bar:
-
-                def show(now: float, _: int, bar: Any = bar) -> None:
-                    bar.update(now - bar.n)
-
                 played = play(
                     to_messages(result),
                     stack.publisher,
@@ -64,7 +55,7 @@ def play_live(results: "Sequence[ReplayResult]", speed: float, start: float) -> 
                     start=start,
                     title=f"{tasks}, policy {result.policy.name}",
                     end=seconds,
-                    progress=show,
+                    progress=lambda now, _, bar=bar: bar.update(now - bar.n),
                 )
                 bar.update(seconds - bar.n)
             sent += played.messages

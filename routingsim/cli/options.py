@@ -23,45 +23,42 @@ __all__ = [
     "AgentsOption",
     "Inputs",
     "JsonOption",
-    "OnError",
     "ReplayInputs",
     "ReportOption",
     "as_typed",
     "load_option",
+    "option",
     "output_option",
     "spread",
 ]
 
-load_option = partial(typer.Option, rich_help_panel="Load and faults")
-output_option = partial(typer.Option, rich_help_panel="Output")
+
+def option(metavar: str | None, said: str, *names: str, panel: str | None = None) -> Any:
+    """An option of a command: the name of its value, its help, and its own names, if any."""
+    return typer.Option(*names, metavar=metavar, help=said, rich_help_panel=panel)
+
+
+load_option = partial(option, panel="Load and faults")
+output_option = partial(option, panel="Output")
 
 AgentsOption = Annotated[
     str,
-    typer.Option(
-        "--agents",
-        metavar="POOL",
-        help="TOML file of agents, or the name of a built-in pool: see [bold]routingsim agents[/].",
+    option(
+        "POOL",
+        "TOML file of agents, or the name of a built-in pool: see [bold]routingsim agents[/].",
     ),
 ]
 JsonOption = Annotated[
     Path | None,
-    output_option(
-        "--json", metavar="FILE", help="Write the result as one JSON document; - writes to stdout."
-    ),
+    output_option("FILE", "Write the result as one JSON document; - writes to stdout.", "--json"),
 ]
 ReportOption = Annotated[
     Path | None,
-    output_option(
-        metavar="FILE", help="Write a report: HTML, or Markdown or JSON for FILE.md or FILE.json."
-    ),
+    output_option("FILE", "Write a report: HTML, or Markdown or JSON for FILE.md or FILE.json."),
 ]
 
 
-class OnError(StrEnum):
-    """What to do with an invalid record."""
-
-    RAISE = "raise"
-    SKIP = "skip"
+OnError = StrEnum("OnError", ["RAISE", "SKIP"])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,39 +75,36 @@ class Inputs:
     ]
     policy: Annotated[
         list[str] | None,
-        typer.Option(
+        option(
+            "NAME",
+            "Routing policy: see [bold]routingsim policies[/]. Repeat it to compare "
+            "policies; the first is the baseline.",
             "--policy",
             "-p",
-            metavar="NAME",
-            help="Routing policy: see [bold]routingsim policies[/]. Repeat it to compare "
-            "policies; the first is the baseline.",
         ),
     ] = None
     agents: AgentsOption = "default"
     tasks: Annotated[
         int | None,
-        typer.Option(
-            metavar="N",
-            help="Number of tasks. Default: the whole corpus. If N is larger, tasks are drawn from "
+        option(
+            "N",
+            "Number of tasks. Default: the whole corpus. If N is larger, tasks are drawn from "
             "it with replacement.",
         ),
     ] = None
     seed: Annotated[
-        int,
-        typer.Option(
-            metavar="N", help="Seed of the random numbers; the same seed gives the same result."
-        ),
+        int, option("N", "Seed of the random numbers; the same seed gives the same result.")
     ] = 0
     service: Annotated[
         str | None,
-        typer.Option(
-            metavar="MODEL",
-            help="Service-time model of all agents: lognormal, exponential, deterministic, tokens "
+        option(
+            "MODEL",
+            "Service-time model of all agents: lognormal, exponential, deterministic, tokens "
             "or recorded. Default: each agent's own model.",
         ),
     ] = None
     on_error: Annotated[
-        OnError, typer.Option(help="On an invalid record: stop with an error, or skip it.")
+        OnError, option(None, "On an invalid record: stop with an error, or skip it.")
     ] = OnError.RAISE
 
     def read(self) -> "tuple[Corpus, AgentPool]":
@@ -119,7 +113,7 @@ class Inputs:
         from routingsim.corpora.datasets import load_corpus
 
         pool = load_agents(self.agents)
-        corpus = load_corpus(self.corpus, on_error=self.on_error.value)
+        corpus = load_corpus(self.corpus, on_error=self.on_error)
         for note in corpus.notes:
             remark(f"{corpus.name}: {note}", style="yellow")
         return corpus, pool
@@ -132,33 +126,28 @@ class ReplayInputs(Inputs):
     arrivals: Annotated[
         str | None,
         load_option(
-            metavar="PROCESS",
-            help="Arrival process: poisson:4 (tasks/s), gamma:4,cv=2, corpus, corpus:2x, "
+            "PROCESS",
+            "Arrival process: poisson:4 (tasks/s), gamma:4,cv=2, corpus, corpus:2x, "
             "trace:FILE, closed:users=20,think=10, … Default: the corpus's own times, or Poisson "
             "at 70 % of the pool's capacity.",
         ),
     ] = None
-    attempts: Annotated[
-        int, load_option(metavar="N", help="Attempts per task when calls fail.")
-    ] = 1
-    backoff: Annotated[
-        float, load_option(metavar="SECONDS", help="Seconds before the first retry.")
-    ] = 1.0
+    attempts: Annotated[int, load_option("N", "Attempts per task when calls fail.")] = 1
+    backoff: Annotated[float, load_option("SECONDS", "Seconds before the first retry.")] = 1.0
     fallback: Annotated[
-        bool, load_option(help="Retry with another agent than the one that failed.")
+        bool, load_option(None, "Retry with another agent than the one that failed.")
     ] = True
     outage: Annotated[
         list[str] | None,
         load_option(
-            metavar="AGENT:DOWN:UP",
-            help="Take an agent down from second DOWN to second UP. Can be repeated.",
+            "AGENT:DOWN:UP", "Take an agent down from second DOWN to second UP. Can be repeated."
         ),
     ] = None
     warm_up: Annotated[
         float | None,
         load_option(
-            metavar="SHARE",
-            help="Share of the run, from its start, left out of timing metrics. Default: 0.1, or 0 "
+            "SHARE",
+            "Share of the run, from its start, left out of timing metrics. Default: 0.1, or 0 "
             "for recorded arrival times.",
         ),
     ] = None

@@ -24,30 +24,24 @@ def replay(
     report: ReportOption = None,
     tasks_to: Annotated[
         Path | None,
-        output_option(
-            metavar="FILE", help="Write a row per task to FILE.csv, FILE.parquet or FILE.jsonl."
-        ),
+        output_option("FILE", "Write a row per task to FILE.csv, FILE.parquet or FILE.jsonl."),
     ] = None,
     trace_to: Annotated[
         Path | None,
-        output_option(
-            metavar="FILE", help="Write the schedule as Chrome-trace JSON, to open in Perfetto."
-        ),
+        output_option("FILE", "Write the schedule as Chrome-trace JSON, to open in Perfetto."),
     ] = None,
     json_to: JsonOption = None,
     live: Annotated[
-        bool, output_option("--live", help="Publish the replay on Redis and WebSocket as it runs.")
+        bool, output_option(None, "Publish the replay on Redis and WebSocket as it runs.", "--live")
     ] = False,
     speed: Annotated[
         float,
         output_option(
-            metavar="FACTOR",
-            help="With --live: speed relative to real time; 60 plays an hour in a minute.",
+            "FACTOR", "With --live: speed relative to real time; 60 plays an hour in a minute."
         ),
     ] = 60.0,
     start: Annotated[
-        float,
-        output_option(metavar="SECONDS", help="With --live: start at this second of the replay."),
+        float, output_option("SECONDS", "With --live: start at this second of the replay.")
     ] = 0.0,
 ) -> None:
     """Replay a corpus through the agents under one or more policies, in virtual time."""
@@ -69,8 +63,14 @@ def replay(
         write_json(document, json_to)
     if json_to != Path("-"):
         print_results(results)
-        if report is None:
-            _say_what_next(inputs)
+        if report is None:  # suggest what readers of a table need next, of the same inputs
+            given = [inputs.corpus]
+            if inputs.agents != "default":
+                given += ["--agents", inputs.agents]
+            given += [word for name in inputs.policy or [] for word in ("-p", name)]
+            remark(f"as a report: {shlex.join(['routingsim', 'report', *given])}")
+            again = shlex.join(["routingsim", "compare", *given])
+            remark(f"with intervals, at several loads: {again}")
     if tasks_to is not None or trace_to is not None:
         from routingsim.simulation.export import write_tasks, write_trace
 
@@ -82,16 +82,3 @@ def replay(
         from routingsim.report.html import write_report
 
         remark(f"report: {write_report(results, report, command=as_typed())}", style="")
-
-
-def _say_what_next(inputs: ReplayInputs) -> None:
-    """Suggest the two commands that readers of a table need next, with the same inputs."""
-    given = [inputs.corpus]
-    if inputs.agents != "default":
-        given += ["--agents", inputs.agents]
-    policies = [word for name in inputs.policy or [] for word in ("-p", name)]
-    for what, command in (
-        ("as a report", "report"),
-        ("with intervals, at several loads", "compare"),
-    ):
-        remark(f"{what}: {shlex.join(['routingsim', command, *given, *policies])}")

@@ -12,18 +12,13 @@ from routingsim.cli.console import remark
 from routingsim.cli.options import ReplayInputs, as_typed, output_option, spread
 from routingsim.errors import SimulationError
 
-__all__ = ["Form", "report"]
+__all__ = ["report"]
 
 POLICIES = ["threshold", "threshold:calibrated", "least-loaded"]
 _NAMED_FILE = re.compile(r'(?<=\btrace:")[^"]+|(?:(?<=\btrace:)|(?<=\bfile:))[^",]+?(?=,|\s\+\s|$)')
 
 
-class Form(StrEnum):
-    """The format of a report."""
-
-    HTML = "html"
-    MD = "md"
-    JSON = "json"
+Form = StrEnum("Form", {"HTML": "html", "MD": "md", "JSON": "json"})
 
 
 @spread
@@ -31,22 +26,25 @@ def report(
     inputs: ReplayInputs,
     form: Annotated[
         Form | None,
-        output_option("--format", help="Format of the report. Default: by the suffix of --output."),
+        output_option(
+            None, "Format of the report. Default: by the suffix of --output.", "--format"
+        ),
     ] = None,
     output: Annotated[
         Path | None,
         output_option(
+            "FILE",
+            "File to write; - writes to stdout. Default: routing-report.html.",
             "--output",
             "-o",
-            metavar="FILE",
-            help="File to write; - writes to stdout. Default: routing-report.html.",
         ),
     ] = None,
     notebook: Annotated[
         bool,
         output_option(
+            None,
+            "Write the report as a notebook with these options filled in, to run and edit.",
             "--notebook",
-            help="Write the report as a notebook with these options filled in, to run and edit.",
         ),
     ] = False,
 ) -> None:
@@ -80,7 +78,7 @@ def _write_notebook(inputs: ReplayInputs, path: Path) -> None:
     parameters = asdict(inputs) | {
         "policies": inputs.policy or POLICIES,
         "outages": inputs.outage or [],
-        "on_error": inputs.on_error.value,
+        "on_error": str(inputs.on_error),
     }
     folder = path.absolute().parent  # where the notebook's kernel starts
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from routingsim.cli.console import out, write_json
-from routingsim.cli.options import AgentsOption, JsonOption
+from routingsim.cli.options import AgentsOption, JsonOption, option
 
 __all__ = ["route"]
 
@@ -16,13 +16,7 @@ def route(
         str, typer.Argument(metavar="TEXT", help="Text of the task; - reads standard input.")
     ],
     policy: Annotated[
-        str,
-        typer.Option(
-            "--policy",
-            "-p",
-            metavar="NAME",
-            help="Routing policy: see [bold]routingsim policies[/].",
-        ),
+        str, option("NAME", "Routing policy: see [bold]routingsim policies[/].", "--policy", "-p")
     ] = "threshold",
     agents: AgentsOption = "default",
     json_to: JsonOption = None,

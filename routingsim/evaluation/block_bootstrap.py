@@ -68,7 +68,12 @@ def _difference(
     blocks = np.arange(first.size) * BLOCKS // first.size
     drawn = np.random.default_rng(0).multinomial(BLOCKS, [1 / BLOCKS] * BLOCKS, RESAMPLES)
     weights = np.vstack([np.ones(BLOCKS, int), drawn]).astype(np.float64)  # the run itself first
-    found = statistic(first, blocks, weights) - statistic(second, blocks, weights)
+
+    def of(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        known = ~np.isnan(values)
+        return statistic(values[known], blocks[known], weights)
+
+    found = of(first) - of(second)
     centre = float(found[0])
     width = float(np.quantile(np.abs(found[1:] - centre), 0.95, method="inverted_cdf"))
     return Interval(centre, _FEW_BLOCKS * width, 0.95)
@@ -78,23 +83,21 @@ def _means(
     values: NDArray[np.float64], blocks: NDArray[np.intp], weights: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """The mean of each resample, NaN where it has no value."""
-    known = ~np.isnan(values)
-    sums = np.bincount(blocks[known], values[known], BLOCKS)
+    sums, counts = np.bincount(blocks, values, BLOCKS), np.bincount(blocks, minlength=BLOCKS)
     with np.errstate(invalid="ignore"):
-        return (weights @ sums) / (weights @ np.bincount(blocks[known], minlength=BLOCKS))
+        return (weights @ sums) / (weights @ counts)
 
 
 def _p95s(
     values: NDArray[np.float64], blocks: NDArray[np.intp], weights: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """The 95th percentile of each resample, on a grid of the values; NaN where there is none."""
-    known = ~np.isnan(values)
-    if not known.any():
+    if not values.size:
         return np.full(len(weights), np.nan)
-    levels = np.linspace(0, 1, min(int(known.sum()), _GRID) + 1)
-    grid = np.unique(np.quantile(values[known], levels, method="inverted_cdf"))
+    levels = np.linspace(0, 1, min(values.size, _GRID) + 1)
+    grid = np.unique(np.quantile(values, levels, method="inverted_cdf"))
     counts = np.zeros((BLOCKS, grid.size))
-    np.add.at(counts, (blocks[known], np.searchsorted(grid, values[known])), 1)
+    np.add.at(counts, (blocks, np.searchsorted(grid, values)), 1)
     below = counts.cumsum(axis=1).T  # tasks at or below each value of the grid, by block
     enough = 0.95 * (weights @ below[-1])
     # Bisection for the first value with enough tasks at or below it, all resamples at a time.

@@ -137,9 +137,9 @@ def _by_record(
 ) -> NDArray[np.float64]:
     """The mean value of each corpus record, NaN where unknown."""
     known = ~np.isnan(values)
-    with np.errstate(invalid="ignore"):
-        sums = np.bincount(row[known], values[known], records)
-        return sums / np.bincount(row[known], minlength=records)
+    sums = np.bincount(row[known], values[known], records)
+    counts = np.bincount(row[known], minlength=records)
+    return np.divide(sums, counts, out=np.full(records, np.nan), where=counts > 0)
 
 
 def _regret(result: ReplayResult) -> NDArray[np.float64]:

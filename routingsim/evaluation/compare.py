@@ -10,7 +10,7 @@ import os
 import pickle
 from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +28,7 @@ from routingsim.evaluation.study import Study, StudySettings
 from routingsim.policies.kernel import Kernel, pickled_by_value
 from routingsim.policies.policy import Policy, make_policy
 from routingsim.policies.rules import cheapest, random
-from routingsim.simulation.arrivals import (
-    Arrivals,
-    ClosedLoop,
-    Poisson,
-    as_arrivals,
-    realised,
-)
+from routingsim.simulation.arrivals import Arrivals, ClosedLoop, Poisson, as_arrivals, realised
 from routingsim.simulation.arrivals.checks import is_finite, is_whole
 from routingsim.simulation.faults import ONE_TRY, Outage, Retries
 from routingsim.simulation.scenario import Scenario, check_kinds, prepare
@@ -134,7 +128,11 @@ def compare(
     wanted = _several(policies, str | Policy | Kernel | Callable)
     _check(len(wanted), replications, objective, right)
     conditions: dict[str, Any] = {"retries": retries, "outages": outages, "service": service}
-    scenes = [prepare(corpus, pool, p, **conditions) for p in _made(wanted, pool, corpus)]
+    made: dict[str, Policy] = {}
+    for each in wanted:
+        policy = _renamed(make_policy(pool, each, corpus), made, "{} ({})")
+        made[policy.name] = policy
+    scenes = [prepare(corpus, pool, policy, **conditions) for policy in made.values()]
     capacity = scenes[0].capacity
     shares = _shares(loads, rates, capacity)
     shape = Poisson(1.0) if arrivals is None else as_arrivals(arrivals)
@@ -154,7 +152,7 @@ def compare(
         beside = _controls(corpus, pool, scenes, shares[0] * capacity, seed, controls)
         kinds |= {policy.name: "control" for policy in beside}
         scenes += [prepare(corpus, pool, policy, **conditions) for policy in beside]
-    jobs = [_Job(scene, process, settings) for scene in scenes for process in processes]
+    jobs = [(scene, process, settings) for scene in scenes for process in processes]
     cells = _run(jobs, executor, progress, None if resume is None else Path(resume))
     keys = [(name, share) for name in kinds for share in shares]
     return Study(
@@ -187,15 +185,6 @@ def _check(policies: int, replications: int, objective: float | None, right: flo
         raise SimulationError(f"right={right!r}: a number is needed, the lowest right quality")
 
 
-def _made(wanted: Sequence[Wanted], pool: AgentPool, corpus: Corpus) -> list[Policy]:
-    """The policies, each under a different name."""
-    made: dict[str, Policy] = {}
-    for each in wanted:
-        policy = _renamed(make_policy(pool, each, corpus), made, "{} ({})")
-        made[policy.name] = policy
-    return list(made.values())
-
-
 def _renamed(policy: Policy, taken: Collection[str], form: str) -> Policy:
     """The policy, under a new name if its own is taken."""
     name, number = policy.name, 2
@@ -208,11 +197,8 @@ def _renamed(policy: Policy, taken: Collection[str], form: str) -> Policy:
 def _same(one: Policy, other: Policy) -> bool:
     """Whether two policies are equal and read no texts."""
     reads = (one.featurize, one.predict, other.featurize, other.predict)
-    return (
-        one.choose is other.choose
-        and np.array_equal(one.memory, other.memory)
-        and all(each is None for each in reads)
-    )
+    equal = one.choose is other.choose and np.array_equal(one.memory, other.memory)
+    return equal and all(each is None for each in reads)
 
 
 def _shares(
@@ -282,37 +268,24 @@ def _rate(shape: Arrivals, corpus: Corpus, count: int) -> float:
     return float(rate)
 
 
-@dataclass(frozen=True, eq=False)
-class _Job:
-    """All replications of one policy at one load: the unit of work of a worker."""
-
-    scene: Scenario
-    process: Arrivals
-    settings: StudySettings
-
-    def __call__(self) -> Cell:
-        settings = self.settings
-        results = (
-            self.scene.run(
-                self.process, seed=settings.seed + r, tasks=settings.tasks, order="shuffled"
-            )
-            for r in range(settings.replications)
-        )
-        return gather(results, settings.objective, settings.right)
+def _simulate(scene: Scenario, process: Arrivals, settings: StudySettings) -> Cell:
+    """Run all replications of one policy at one load: the unit of work of a worker."""
+    results = (
+        scene.run(process, seed=settings.seed + r, tasks=settings.tasks, order="shuffled")
+        for r in range(settings.replications)
+    )
+    return gather(results, settings.objective, settings.right)
 
 
 def _run(
-    jobs: Sequence[_Job],
+    jobs: Sequence[tuple[Scenario, Arrivals, StudySettings]],
     executor: Executor | None,
     progress: Callable[[int, int], object] | None,
     checkpoint: Path | None,
 ) -> list[Cell]:
     """Run all jobs but those in the checkpoint; cells in the order of the jobs."""
-    done: dict[str, Cell] = {}
-    keys = [""] * len(jobs)
-    if checkpoint is not None:
-        keys = [cell_key(job.scene, job.process, job.settings) for job in jobs]
-        done = read_cells(checkpoint)
+    keys = [cell_key(*job) for job in jobs] if checkpoint else [""] * len(jobs)
+    done = read_cells(checkpoint) if checkpoint else {}
     cells = [done.get(key) for key in keys]
     todo = [k for k, cell in enumerate(cells) if cell is None]
     if progress is not None:
@@ -321,7 +294,7 @@ def _run(
     futures: dict[Future[Cell], int] = {}
     try:
         for k in todo:
-            futures[_submit(workers, jobs[k])] = k
+            futures[_submit(workers, *jobs[k])] = k
         for finished, future in enumerate(as_completed(futures), start=1):
             k = futures[future]
             cells[k] = cell = future.result()
@@ -337,16 +310,18 @@ def _run(
     return [cell for cell in cells if cell is not None]
 
 
-def _submit(executor: Executor, job: _Job) -> "Future[Cell]":
+def _submit(
+    executor: Executor, scene: Scenario, process: Arrivals, settings: StudySettings
+) -> "Future[Cell]":
     if isinstance(executor, ThreadPoolExecutor):
-        return executor.submit(job)
+        return executor.submit(_simulate, scene, process, settings)
     # Pickle refuses functions made in a session. What the policy says of the texts is in
     # the scene already, so its predictors, which may be large, stay here.
-    policy = replace(job.scene.policy, featurize=None, predict=None, parameters={})
+    policy = replace(scene.policy, featurize=None, predict=None, parameters={})
     with pickled_by_value():
-        packed = cloudpickle.dumps(replace(job, scene=replace(job.scene, policy=policy)))
+        packed = cloudpickle.dumps((replace(scene, policy=policy), process, settings))
     return executor.submit(_unpack_and_run, packed)
 
 
 def _unpack_and_run(packed: bytes) -> Cell:
-    return pickle.loads(packed)()
+    return _simulate(*pickle.loads(packed))

@@ -183,10 +183,8 @@ def verdict(interval: Interval, *, higher_is_better: bool = True) -> Verdict:
 
     "not distinguishable" where it includes 0 or its half-width is NaN.
     """
-    if interval.low > 0:
-        return "better" if higher_is_better else "worse"
-    if interval.high < 0:
-        return "worse" if higher_is_better else "better"
+    if interval.low > 0 or interval.high < 0:
+        return "better" if (interval.low > 0) == higher_is_better else "worse"
     return "not distinguishable"
 
 
@@ -285,8 +283,8 @@ def two_way_interval(tasks: ArrayLike, runs: ArrayLike, *, level: float = 0.95) 
     level : float
         Confidence level.
     """
-    sizes = [_known("values", each).size for each in (tasks, runs)]
     over_tasks, over_runs = bootstrap_mean(tasks, level=level), t_interval(runs, level)
+    sizes = _known("values", tasks).size, _known("values", runs).size
     return _added(over_tasks, sizes[0], over_runs, sizes[1])[0]
 
 

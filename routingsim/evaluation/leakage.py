@@ -55,9 +55,6 @@ class LeakReport(Tabular):
     def __len__(self) -> int:
         return len(self.leaks)
 
-    def __bool__(self) -> bool:
-        return bool(self.leaks)
-
     def __str__(self) -> str:
         if not self:
             return (

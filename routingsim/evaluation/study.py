@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 __all__ = ["Study", "StudySettings"]
 
 _PER_TASK = ("quality", "cost")  # known for each task, so their intervals allow for the sample
-_INDEX = {name: k for k, name in enumerate(METRICS)}
 
 
 @dataclass(frozen=True)
@@ -97,8 +96,6 @@ class Study(Tabular):
     cells: Mapping[tuple[str, float], Cell]
     _tables: dict[tuple[float, str], pd.DataFrame] = field(default_factory=dict, init=False)
 
-    # -- metrics ------------------------------------------------------------------------
-
     @property
     def names(self) -> tuple[str, ...]:
         """Policies, then controls."""
@@ -142,7 +139,9 @@ class Study(Tabular):
 
     def values(self, name: str, load: float, metric: str) -> NDArray[np.float64]:
         """A metric of each replication, shape (replications,)."""
-        return self._cell(name, load).figures[:, _position(metric)]
+        if metric not in METRICS:
+            raise SimulationError(f"no metric {metric!r}: there are {', '.join(METRICS)}")
+        return self._cell(name, load).figures[:, list(METRICS).index(metric)]
 
     def interval(self, name: str, load: float, metric: str) -> Interval:
         """The 95 % interval of a metric over replications; of quality and cost over tasks too.
@@ -259,10 +258,8 @@ class Study(Tabular):
         alone = self._outcomes[known].mean(axis=0)
         strong = int(alone.argmax())
         weak = 1 - strong
-        share = {}
-        for name in self.names:
-            sent = self._cell(name, load).times.sum(axis=0)
-            share[name] = float(sent[strong] / sent.sum())
+        sent = {name: self._cell(name, load).times.sum(axis=0) for name in self.names}
+        share = {name: float(times[strong] / times.sum()) for name, times in sent.items()}
         points = self._policies if names is None else list(names)
         for end, agent in ((0.0, weak), (1.0, strong)):
             ends = [name for name in self.names if share[name] == end]
@@ -337,8 +334,6 @@ class Study(Tabular):
                 f"loads {', '.join(map(str, self.loads))}"
             ) from None
 
-    # -- for programs and people --------------------------------------------------------
-
     def to_frame(self) -> pd.DataFrame:
         """The rankings at all loads in one table, the load in the first column."""
         frames = [self.table(load) for load in self.loads]
@@ -395,19 +390,13 @@ class Study(Tabular):
     def to_html(self) -> str:
         """What a notebook shows: the ranking at the last load."""
         first, second = self._title
-        figures = list(dict.fromkeys([self.ranked_by, *self._main]))
+        shown = dict.fromkeys(["policy", "kind", self.ranked_by, *self._main, "stability"])
+        frame = self.table().head(display.MOST_ROWS)[[*shown, "verdict"]]
         rows = [
-            [
-                row["policy"],
-                row["kind"],
-                *(f"{row[name]:.4g}" for name in figures),
-                row["stability"],
-                row["verdict"],
-            ]
-            for row in self.table().head(display.MOST_ROWS).to_dict("records")
+            [cell if isinstance(cell, str) else f"{cell:.4g}" for cell in row]
+            for row in frame.itertuples(index=False)
         ]
-        heads = ["policy", "kind", *(name.replace("_", " ") for name in figures)]
-        heads += ["stability", f"against {self.baseline}"]
+        heads = [*(name.replace("_", " ") for name in shown), f"against {self.baseline}"]
         return display.card(first, display.table(heads, rows), [f"{second[:-1]}."])
 
     # The report stands a layer above: these few methods import it when they are called.
@@ -453,9 +442,3 @@ class Study(Tabular):
             If the suffix is another, or the file cannot be written.
         """
         return write_table(self.runs, path)
-
-
-def _position(metric: str) -> int:
-    if metric not in _INDEX:
-        raise SimulationError(f"no metric {metric!r}: there are {', '.join(METRICS)}")
-    return _INDEX[metric]

@@ -7,7 +7,6 @@ texts and service noise, and differ only in their slots.
 import itertools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -25,7 +24,7 @@ from routingsim.simulation.arrivals.checks import is_finite, is_whole
 from routingsim.simulation.faults import ONE_TRY, Retries
 from routingsim.simulation.result import ReplayResult
 from routingsim.simulation.scenario import check_kinds, prepare
-from routingsim.simulation.statistics import Interval, quantiles
+from routingsim.simulation.statistics import quantiles
 
 __all__ = ["Sweep", "sweep"]
 
@@ -141,13 +140,26 @@ def sweep(
             f"slots={slots!r}: numbers of slots by agent are needed, as {{'{pool.ids[0]}': [2, 4]}}"
         )
     tried = {agent: _counts(agent, counts, pool) for agent, counts in slots.items()}
-    _check(len(tried), replications, objective, share)
+    if not (
+        (tried and is_whole(replications) and is_finite(objective) and is_finite(share))
+        and (replications >= 2 and objective > 0 and 0 < share < 1)
+    ):
+        raise SimulationError(
+            f"slots for {len(tried)} agents, replications={replications!r}, "
+            f"objective={objective!r}, share={share!r}: one agent or more, 2 replications or more, "
+            "an objective above 0 s and a share between 0 and 1 are needed"
+        )
     rents = _rents(rent, pool)
     process = as_arrivals(arrivals)
-    rows = []
-    combinations = list(itertools.product(*tried.values()))
+    rows, combinations = [], list(itertools.product(*tried.values()))
     for combination in combinations:
-        sized = _sized(pool, dict(zip(tried, combination, strict=True)))
+        counts = dict(zip(tried, combination, strict=True))
+        sized = AgentPool(
+            tuple(
+                msgspec.structs.replace(a, concurrency=counts.get(a.id, a.concurrency))
+                for a in pool
+            )
+        )
         made = make_policy(sized, policy, corpus)
         scene = prepare(corpus, sized, made, retries=retries, service=service)
         runs = [
@@ -159,75 +171,37 @@ def sweep(
     return Sweep(pd.DataFrame(rows, index=index), objective, share)
 
 
-def _check(agents: int, replications: int, objective: float, share: float) -> None:
-    if (
-        not (agents and is_whole(replications) and is_finite(objective) and is_finite(share))
-        or replications < 2
-        or not (objective > 0 and 0 < share < 1)
-    ):
-        raise SimulationError(
-            f"slots for {agents} agents, replications={replications!r}, "
-            f"objective={objective!r}, share={share!r}: one agent or more, 2 replications or more, "
-            "an objective above 0 s and a share between 0 and 1 are needed"
-        )
-
-
-class _Figures(NamedTuple):
-    """What is kept of a run."""
-
-    p95: float
-    within: float
-    usd_per_hour: float  # of tokens
-    offered_max: float
-    overloaded: bool
-
-
-def _figures(result: ReplayResult, objective: float) -> _Figures:
+def _figures(result: ReplayResult, objective: float) -> list[float]:
+    """Of a run: p95, share within the objective, USD of tokens per hour, offered load, overload."""
     counted = result.work.arrived >= result.window[0]
     prompt = (result.log.status == OK) & (result.latency <= objective)
-    return _Figures(
-        p95=float(quantiles(result.latency[result.timed], 0.95)),
-        within=float(prompt[counted].mean()),
-        usd_per_hour=3600 * result.realised[0] * float(result.log.cost.mean()),
-        offered_max=max(result.stability.offered.values()),
-        overloaded=result.stability.verdict == "overloaded",
-    )
+    return [
+        float(quantiles(result.latency[result.timed], 0.95)),
+        float(prompt[counted].mean()),
+        3600 * result.realised[0] * float(result.log.cost.mean()),
+        max(result.stability.offered.values()),
+        result.stability.verdict == "overloaded",
+    ]
 
 
 def _row(
-    runs: list[_Figures], pool: AgentPool, rents: Mapping[str, float], share: float
+    runs: list[list[float]], pool: AgentPool, rents: Mapping[str, float], share: float
 ) -> dict[str, float | int | str]:
-    p95 = t_interval([run.p95 for run in runs])
-    within = t_interval([run.within for run in runs])
+    p95s, shares, tokens, offered, overloaded = np.array(runs).T
+    p95, within = t_interval(p95s), t_interval(shares)
     # With a patience or a queue limit, a queue cannot grow without bound.
     unbounded = any(agent.patience is None and agent.queue_limit is None for agent in pool)
-    grows = unbounded and any(run.overloaded for run in runs)
-    tokens = float(np.mean([run.usd_per_hour for run in runs]))
+    met = within.low >= share and not (unbounded and overloaded.any())
     return {
         "slots": int(pool.column("concurrency").sum()),
-        "usd_per_hour": tokens + sum(rents[a.id] * a.concurrency for a in pool),
+        "usd_per_hour": float(tokens.mean()) + sum(rents[a.id] * a.concurrency for a in pool),
         "p95": p95.mean,
         "p95_half_width": p95.half_width,
         "within": within.mean,
         "within_half_width": within.half_width,
-        "offered_max": float(np.mean([run.offered_max for run in runs])),
-        "verdict": _verdict(within, share, grows),
+        "offered_max": float(offered.mean()),
+        "verdict": "missed" if within.high < share else "met" if met else "open",
     }
-
-
-def _verdict(within: Interval, share: float, grows: bool) -> str:
-    if within.high < share:
-        return "missed"
-    return "met" if within.low >= share and not grows else "open"
-
-
-def _sized(pool: AgentPool, counts: Mapping[str, int]) -> AgentPool:
-    return AgentPool(
-        tuple(
-            msgspec.structs.replace(agent, concurrency=counts.get(agent.id, agent.concurrency))
-            for agent in pool
-        )
-    )
 
 
 def _counts(agent: str, counts: int | Iterable[int], pool: AgentPool) -> list[int]:
@@ -244,8 +218,8 @@ def _counts(agent: str, counts: int | Iterable[int], pool: AgentPool) -> list[in
 def _rents(rent: float | Mapping[str, float], pool: AgentPool) -> dict[str, float]:
     if not isinstance(rent, Mapping):
         rent = dict.fromkeys(pool.ids, float(rent))
-    rents = {pool.ids[pool.index(agent)]: usd for agent, usd in rent.items()}
-    rents = dict.fromkeys(pool.ids, 0.0) | rents
+    given = {pool.ids[pool.index(agent)]: usd for agent, usd in rent.items()}
+    rents = dict.fromkeys(pool.ids, 0.0) | given
     wrong = [f"{agent}={usd}" for agent, usd in rents.items() if not 0 <= usd < np.inf]
     if wrong:
         raise SimulationError(f"rent: {wrong[0]}; USD per hour of 0 or more are needed")

@@ -166,17 +166,8 @@ def control_table(
     rows = [("policy", reached.mean(), spent.mean(), 0.0, 0.0, "", False)]
     for each in found:
         ahead = paired_bootstrap(reached, each.quality, level=level, seed=seed)
-        rows.append(
-            (
-                each.name,
-                each.quality.mean(),
-                each.cost.mean(),
-                ahead.interval.mean,
-                ahead.interval.half_width,
-                ahead.verdict,
-                each.in_sample,
-            )
-        )
+        apart = (ahead.interval.mean, ahead.interval.half_width, ahead.verdict)
+        rows.append((each.name, each.quality.mean(), each.cost.mean(), *apart, each.in_sample))
     columns = ["name", "quality", "cost", "difference", "half_width", "verdict", "in_sample"]
     frame = pd.DataFrame(rows, columns=columns).set_index("name")
     return ControlTable(frame, int(known.sum()), int((~known).sum()))

@@ -134,34 +134,31 @@ def control_policies(
             f"{corpus.name}: no task has a recorded quality of all of {', '.join(pool.ids)}; "
             "controls need recorded outcomes (an agent's `outcome` names its record)"
         )
-    in_sample = (corpus.sha256,)
-
-    cheapest = static(pool, agent=pool.ids[int(paid[known].mean(axis=0).argmin())])
-    best = static(pool, agent=pool.ids[int(good[known].mean(axis=0).argmax())])
+    cheap, best = paid[known].mean(axis=0).argmin(), good[known].mean(axis=0).argmax()
     found = {
         "random": random(pool),
-        "cheapest": replace(cheapest, name="cheapest"),
-        "best-single": replace(best, name="best-single", fitted_on=in_sample),
+        "cheapest": static(pool, agent=pool.ids[cheap]),
+        "best-single": static(pool, agent=pool.ids[best]),
     }
+    by_task: dict[str, NDArray[np.intp]] = {}
     if chosen is not None:
         mine = choices(chosen, *good.shape)
         mix = np.bincount(mine, minlength=len(pool)) / mine.size
         cost = float(taken(paid, mine)[known].mean())
         coin = hull_mix(zero_router(good[known], paid[known]), cost, len(pool))
-        found["zero-router"] = replace(
-            weighted(pool, weights=coin.tolist()), name="zero-router", fitted_on=in_sample
-        )
-        found["shuffle"] = assigned(corpus, pool, shuffled(mine, seed=seed), name="shuffle")
+        found["zero-router"] = weighted(pool, weights=coin.tolist())
+        by_task["shuffle"] = shuffled(mine, seed=seed)
         if corpus.has_texts:
-            by_length = length_choice(corpus.tasks["text"].tolist(), mix, paid.mean(axis=0))
-            found["length"] = assigned(corpus, pool, by_length, name="length")
+            texts = corpus.tasks["text"].tolist()
+            by_task["length"] = length_choice(texts, mix, paid.mean(axis=0))
     if corpus.category_codes and len(corpus) >= FOLDS:
-        labels = corpus.tasks["category"].tolist()
-        by_category = category_choice(good, labels, seed=seed)
-        found["category"] = assigned(corpus, pool, by_category, name="category")
-    best_each = assigned(corpus, pool, oracle(good, paid), name="oracle")
-    found["oracle"] = replace(best_each, fitted_on=in_sample)
-    return found
+        by_task["category"] = category_choice(good, corpus.tasks["category"].tolist(), seed=seed)
+    by_task["oracle"] = oracle(good, paid)
+    found |= {name: assigned(corpus, pool, agent, name=name) for name, agent in by_task.items()}
+    for name in ("best-single", "zero-router", "oracle"):
+        if name in found:
+            found[name] = replace(found[name], fitted_on=(corpus.sha256,))
+    return {name: replace(policy, name=name) for name, policy in found.items()}
 
 
 def control_replays(result: ReplayResult) -> dict[str, ReplayResult]:

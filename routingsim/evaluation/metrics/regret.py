@@ -148,12 +148,7 @@ class Recovery:
 
 
 def recovery(
-    reward: ArrayLike,
-    chosen: ArrayLike,
-    drift: int,
-    *,
-    window: int = 50,
-    tolerance: float = 0.05,
+    reward: ArrayLike, chosen: ArrayLike, drift: int, *, window: int = 50, tolerance: float = 0.05
 ) -> Recovery:
     """Tasks from a drift until the policy has caught up with the new best agent.
 

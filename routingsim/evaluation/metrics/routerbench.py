@@ -72,26 +72,19 @@ def non_decreasing_hull(cost: ArrayLike, quality: ArrayLike) -> Hull:
     for point in np.lexsort((-y, x)).tolist():
         if corners and y[point] <= y[corners[-1]]:
             continue
-        while len(corners) > 1 and _below(x, y, corners[-2], corners[-1], point):
+        while len(corners) > 1:
+            first, middle = corners[-2:]
+            chord = (y[point] - y[first]) * (x[middle] - x[first])
+            if (y[middle] - y[first]) * (x[point] - x[first]) > chord:
+                break
             corners.pop()
         corners.append(point)
     index = np.array(corners, dtype=np.intp)
     return Hull(x[index], y[index], index)
 
 
-def _below(x: NDArray, y: NDArray, first: int, middle: int, last: int) -> bool:
-    """Whether the middle one of three points, ordered by x, is not above the chord."""
-    return (y[middle] - y[first]) * (x[last] - x[first]) <= (y[last] - y[first]) * (
-        x[middle] - x[first]
-    )
-
-
 def aiq(
-    cost: ArrayLike,
-    quality: ArrayLike,
-    *,
-    c_min: float | None = None,
-    c_max: float | None = None,
+    cost: ArrayLike, quality: ArrayLike, *, c_min: float | None = None, c_max: float | None = None
 ) -> float:
     """Average improvement in quality of a router's points.
 
