@@ -17,8 +17,6 @@ from routingsim.cli.options import (
 )
 from routingsim.errors import SimulationError
 
-__all__ = ["compare"]
-
 
 @spread
 def compare(

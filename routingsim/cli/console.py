@@ -17,17 +17,6 @@ if TYPE_CHECKING:  # imported when used, so that help is shown without loading t
     from routingsim.evaluation.study import Study
     from routingsim.simulation.result import ReplayResult
 
-__all__ = [
-    "one_line",
-    "out",
-    "print_results",
-    "print_study",
-    "progress",
-    "remark",
-    "table_of",
-    "write_json",
-]
-
 # Without emoji=False, rich replaces the ":100:" of "poisson:100:" by a picture.
 out, err = Console(emoji=False), Console(stderr=True, emoji=False)
 

@@ -6,8 +6,6 @@ import typer
 
 from routingsim.cli.console import out, table_of
 
-__all__ = ["agents", "corpora", "policies"]
-
 
 def policies() -> None:
     """List the routing policies with their parameters."""

@@ -11,9 +11,6 @@ from routingsim.cli.options import option
 if TYPE_CHECKING:
     from routingsim.simulation.result import ReplayResult
 
-__all__ = ["play_live", "serve"]
-
-
 Only = StrEnum("Only", {"BRIDGE": "bridge", "API": "api"})
 
 

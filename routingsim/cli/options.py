@@ -19,19 +19,6 @@ if TYPE_CHECKING:  # imported when used, so that help is shown without loading t
     from routingsim.corpora.corpus import Corpus
     from routingsim.simulation.result import ReplayResult
 
-__all__ = [
-    "AgentsOption",
-    "Inputs",
-    "JsonOption",
-    "ReplayInputs",
-    "ReportOption",
-    "as_typed",
-    "load_option",
-    "option",
-    "output_option",
-    "spread",
-]
-
 
 def option(metavar: str | None, said: str, *names: str, panel: str | None = None) -> Any:
     """An option of a command: the name of its value, its help, and its own names, if any."""

@@ -15,8 +15,6 @@ from routingsim.cli.options import (
     spread,
 )
 
-__all__ = ["replay"]
-
 
 @spread
 def replay(

@@ -12,8 +12,6 @@ from routingsim.cli.console import remark
 from routingsim.cli.options import ReplayInputs, as_typed, output_option, spread
 from routingsim.errors import SimulationError
 
-__all__ = ["report"]
-
 POLICIES = ["threshold", "threshold:calibrated", "least-loaded"]
 _NAMED_FILE = re.compile(r'(?<=\btrace:")[^"]+|(?:(?<=\btrace:)|(?<=\bfile:))[^",]+?(?=,|\s\+\s|$)')
 

@@ -8,8 +8,6 @@ import typer
 from routingsim.cli.console import out, write_json
 from routingsim.cli.options import AgentsOption, JsonOption, option
 
-__all__ = ["route"]
-
 
 def route(
     text: Annotated[

@@ -19,8 +19,6 @@ from scipy.special import ndtri, stdtrit
 from routingsim.evaluation.intervals import RESAMPLES
 from routingsim.simulation.statistics import Interval
 
-__all__ = ["BLOCKS", "LEAST_TASKS", "mean_difference", "p95_difference"]
-
 BLOCKS = 10
 """Blocks of consecutive tasks that a replay is cut into: few, so that each outlasts a queue."""
 

@@ -12,8 +12,6 @@ from routingsim.policies.kernel import OK
 from routingsim.simulation.result import ReplayResult
 from routingsim.simulation.statistics import quantiles
 
-__all__ = ["HIGHER_IS_BETTER", "METRICS", "POINTS", "Cell", "gather", "measure"]
-
 METRICS: dict[str, str] = {
     "quality": "mean recorded quality of answers",
     "quality_in_time": "mean quality, where a late or missing answer counts 0",

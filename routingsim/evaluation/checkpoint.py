@@ -20,8 +20,6 @@ from routingsim.policies.kernel import Kernel
 from routingsim.simulation.arrivals import Arrivals
 from routingsim.simulation.scenario import Scenario
 
-__all__ = ["append_cell", "cell_key", "read_cells"]
-
 _ARRAYS = ("figures", "quality", "cost", "chosen", "times", "regret")
 _BEGINNING = b'{"key": "'
 

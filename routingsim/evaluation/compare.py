@@ -33,8 +33,6 @@ from routingsim.simulation.arrivals.checks import is_finite, is_whole
 from routingsim.simulation.faults import ONE_TRY, Outage, Retries
 from routingsim.simulation.scenario import Scenario, check_kinds, prepare
 
-__all__ = ["DEFAULT_LOADS", "compare"]
-
 DEFAULT_LOADS = (0.3, 0.6, 0.9)
 """Loads, as shares of the pool's capacity."""
 

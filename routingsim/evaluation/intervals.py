@@ -20,22 +20,6 @@ from routingsim.errors import CorpusError, SimulationError
 from routingsim.evaluation.outcomes import column
 from routingsim.simulation.statistics import Interval
 
-__all__ = [
-    "RESAMPLES",
-    "Difference",
-    "Verdict",
-    "bootstrap",
-    "bootstrap_mean",
-    "holm",
-    "paired_bootstrap",
-    "paired_t",
-    "paired_two_way",
-    "t_interval",
-    "two_way_interval",
-    "verdict",
-    "versus",
-]
-
 Verdict = Literal["better", "worse", "not distinguishable"]
 
 RESAMPLES = 1999

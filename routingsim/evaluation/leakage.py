@@ -18,9 +18,7 @@ from numpy.typing import NDArray
 
 from routingsim.errors import SimulationError
 from routingsim.evaluation.tabular import Tabular
-from routingsim.policies.folds import NEAR, alike, folds, plain, shingles
-
-__all__ = ["NEAR", "Leak", "LeakReport", "find_leaks", "folds"]
+from routingsim.policies.folds import NEAR, alike, plain, shingles
 
 
 class Leak(NamedTuple):

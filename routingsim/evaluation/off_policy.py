@@ -17,8 +17,6 @@ from routingsim.errors import CorpusError, SimulationError
 from routingsim.evaluation.outcomes import choices, column, matrix, taken
 from routingsim.simulation.statistics import Interval
 
-__all__ = ["SMALL_SAMPLE", "Estimate", "doubly_robust", "ips", "snips"]
-
 SMALL_SAMPLE = 100
 """Effective sample size below which an estimate comes with a warning."""
 

@@ -12,8 +12,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from routingsim.errors import CorpusError
 
-__all__ = ["Mean", "choices", "column", "complete", "matrix", "mean_of", "taken"]
-
 
 @dataclass(frozen=True)
 class Mean:

@@ -34,8 +34,6 @@ from routingsim.simulation.statistics import Interval
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["Study", "StudySettings"]
-
 _PER_TASK = ("quality", "cost")  # known for each task, so their intervals allow for the sample
 
 

@@ -26,8 +26,6 @@ from routingsim.simulation.result import ReplayResult
 from routingsim.simulation.scenario import check_kinds, prepare
 from routingsim.simulation.statistics import quantiles
 
-__all__ = ["Sweep", "sweep"]
-
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Sweep(Tabular):

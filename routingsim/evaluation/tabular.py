@@ -8,8 +8,6 @@ import pandas as pd
 
 from routingsim import display
 
-__all__ = ["Tabular", "records"]
-
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """The rows as dicts of plain Python values, NaN as None."""

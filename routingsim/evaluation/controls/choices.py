@@ -9,8 +9,6 @@ from routingsim.errors import CorpusError, SimulationError
 from routingsim.evaluation.metrics.routerbench import Hull
 from routingsim.evaluation.outcomes import matrix
 
-__all__ = ["FOLDS", "category_choice", "hull_mix", "length_choice", "shuffled"]
-
 FOLDS = 5
 """Folds of the control "category"; with fewer tasks it is left out."""
 

@@ -14,8 +14,6 @@ from routingsim.evaluation.metrics.routerbench import oracle, zero_router
 from routingsim.evaluation.outcomes import choices, complete, matrix, taken
 from routingsim.evaluation.tabular import Tabular
 
-__all__ = ["Control", "ControlTable", "control_table", "recorded_controls"]
-
 
 @dataclass(frozen=True)
 class Control:

@@ -8,8 +8,6 @@ from numpy.typing import ArrayLike
 from routingsim.errors import CorpusError, SimulationError
 from routingsim.evaluation.outcomes import choices, complete, matrix
 
-__all__ = ["TextUse", "text_use"]
-
 
 @dataclass(frozen=True)
 class TextUse:

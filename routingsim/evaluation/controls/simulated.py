@@ -25,8 +25,6 @@ from routingsim.simulation.result import ReplayResult
 from routingsim.simulation.scenario import prepare
 from routingsim.simulation.service import cost_table
 
-__all__ = ["assigned", "chosen_by", "control_policies", "control_replays", "controls_for_replays"]
-
 
 # The one feature of a task is its agent.
 @choose_kernel

@@ -13,16 +13,6 @@ from routingsim.errors import CorpusError
 from routingsim.evaluation.metrics.routerbench import oracle
 from routingsim.evaluation.outcomes import Mean, choices, complete, matrix, mean_of, taken
 
-__all__ = [
-    "C_MAX",
-    "C_MIN",
-    "arena_score",
-    "cost_ratio",
-    "cost_score",
-    "optimal_selection",
-    "robustness",
-]
-
 C_MAX = 200.0
 """USD per 1,000 queries at which the cost score is 0."""
 

@@ -11,8 +11,6 @@ from numpy.typing import ArrayLike, NDArray
 from routingsim.errors import CorpusError
 from routingsim.evaluation.outcomes import choices, complete, matrix, taken
 
-__all__ = ["Gains", "Recovery", "Regret", "cumulative_regret", "gains", "recovery"]
-
 
 @dataclass(frozen=True)
 class Gains:

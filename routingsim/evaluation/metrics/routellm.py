@@ -14,8 +14,6 @@ from numpy.typing import ArrayLike, NDArray
 from routingsim.errors import CorpusError
 from routingsim.evaluation.outcomes import column
 
-__all__ = ["RoutingCurve", "apgr", "cpt", "pgr", "routing_curve"]
-
 
 @dataclass(frozen=True)
 class RoutingCurve:

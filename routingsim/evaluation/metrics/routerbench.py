@@ -12,8 +12,6 @@ from numpy.typing import ArrayLike, NDArray
 from routingsim.errors import CorpusError
 from routingsim.evaluation.outcomes import column, complete, matrix
 
-__all__ = ["Hull", "aiq", "non_decreasing_hull", "oracle", "zero_router"]
-
 
 @dataclass(frozen=True)
 class Hull:

@@ -14,8 +14,6 @@ from routingsim.evaluation.outcomes import Mean, column
 from routingsim.policies.kernel import OK
 from routingsim.simulation.result import ReplayResult
 
-__all__ = ["Timed", "timed_quality", "timed_replay"]
-
 
 @dataclass(frozen=True)
 class Timed:
