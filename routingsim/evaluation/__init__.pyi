@@ -1,6 +1,5 @@
 """The public names of evaluation."""
 
-from ..policies.folds import folds as folds
 from .controls.choices import category_choice as category_choice
 from .controls.choices import hull_mix as hull_mix
 from .controls.choices import length_choice as length_choice
@@ -26,7 +25,7 @@ from .intervals import verdict as verdict
 from .intervals import versus as versus
 from .leakage import Leak as Leak
 from .leakage import LeakReport as LeakReport
-from .leakage import find_leaks as find_leaks
+from .leakage import folds as folds
 from .metrics.arena import arena_score as arena_score
 from .metrics.arena import cost_ratio as cost_ratio
 from .metrics.arena import cost_score as cost_score

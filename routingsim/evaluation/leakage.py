@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from routingsim.errors import SimulationError
 from routingsim.evaluation.tabular import Tabular
 from routingsim.policies.folds import NEAR, alike, plain, shingles
+from routingsim.policies.folds import folds as folds  # offered beside find_leaks
 
 
 class Leak(NamedTuple):
