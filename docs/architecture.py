@@ -8,6 +8,7 @@ import ast
 import re
 import tomllib
 from pathlib import Path
+from typing import Any
 from xml.sax.saxutils import escape
 
 import grimp
@@ -29,18 +30,29 @@ STYLE = """
 """
 
 
-def layers() -> list[list[str]]:
-    """Top-level modules and packages a layer, the highest first."""
+def contract() -> dict[str, Any]:
+    """The contract on layers in pyproject.toml."""
     pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     contracts = {each["id"]: each for each in pyproject["tool"]["importlinter"]["contracts"]}
+    return contracts["layers"]
+
+
+def layers() -> list[list[str]]:
+    """Top-level modules and packages a layer, the highest first."""
     here = {path.stem for path in (ROOT / "routingsim").iterdir()}
-    named = [re.findall(r"\w+", layer) for layer in contracts["layers"]["layers"]]
+    named = [re.findall(r"\w+", layer) for layer in contract()["layers"]]
     return [present for layer in named if (present := [each for each in layer if each in here])]
 
 
 def imports(names: list[str]) -> dict[str, set[str]]:
     """Which of these each imports, leaving out what it also reaches by way of another."""
     graph = grimp.build_graph("routingsim", cache_dir=None, exclude_type_checking_imports=True)
+    for each in contract()["ignore_imports"]:  # the conveniences that climb, inside methods
+        importer, imported = each.split(" -> ")
+        if not imported.endswith("*") and graph.direct_import_exists(
+            importer=importer, imported=imported
+        ):
+            graph.remove_import(importer=importer, imported=imported)
     direct: dict[str, set[str]] = {}
     for name in names:
         inside = {f"routingsim.{name}"} | graph.find_descendants(f"routingsim.{name}")

@@ -49,9 +49,10 @@ def agents(
     pool = load_agents(source)
     table = table_of("id", "name", "USD / 1,000 tokens", "service (s)", "cv", "slots", "strengths")
     for agent in pool:
-        numbers = (agent.cost, agent.latency, agent.latency_cv, agent.concurrency)
+        numbers = (agent.cost, agent.latency, agent.latency_cv)
         strengths = ", ".join(agent.strengths)
-        table.add_row(agent.id, agent.name, *(f"{each:g}" for each in numbers), strengths)
+        slots = str(agent.concurrency)
+        table.add_row(agent.id, agent.name, *(f"{each:g}" for each in numbers), slots, strengths)
     out.print(table)
     out.print(f"Capacity: {pool.capacity:.3g} tasks/s with all slots in use", highlight=False)
     out.print(f"Built-in pools: {', '.join(builtin_pools())}", highlight=False)
