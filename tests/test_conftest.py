@@ -22,6 +22,7 @@ def run_pytest(folder: Path, test: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "leak",
     [
@@ -38,6 +39,7 @@ def test_a_leak_fails_the_test_that_left_it(tmp_path: Path, leak: str) -> None:
     assert "left behind by this test" in done.stdout
 
 
+@pytest.mark.slow
 def test_what_a_wider_fixture_keeps_running_is_no_leak(tmp_path: Path) -> None:
     done = run_pytest(
         tmp_path,

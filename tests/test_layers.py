@@ -9,6 +9,7 @@ from pathlib import Path
 
 import grimp
 import numpy as np
+import pytest
 from scipy.sparse.csgraph import connected_components
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -42,11 +43,13 @@ def lint_imports(folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_layers_hold() -> None:
     done = lint_imports(ROOT)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_imports_that_break_a_layer_are_found(tmp_path: Path) -> None:
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     shutil.copytree(ROOT / "routingsim", tmp_path / "routingsim")

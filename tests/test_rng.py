@@ -59,6 +59,7 @@ def drawn() -> dict[str, NDArray[np.float64]]:
     return sequences(20_240_607)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
 def test_draws_are_uniform(drawn: dict[str, NDArray[np.float64]], way: str) -> None:
     assert stats.kstest(drawn[way], "uniform").pvalue > 1e-4

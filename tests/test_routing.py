@@ -127,6 +127,7 @@ def keep(task, agent, outcome, pool, memory):
     memory[6] = outcome.cost
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("interpreted", [False, True])
 def test_a_learning_policy_is_told(interpreted: bool) -> None:
     policy = Policy("keep", to_the_first, keep, np.zeros(7), interpreted=interpreted)
@@ -181,6 +182,7 @@ def _by_features(task, pool, memory):
     return int(task.features[1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("interpreted", [True, False])
 def test_features_of_any_kind_of_number_are_read_right(interpreted: bool) -> None:
     def featurize(texts, categories):
@@ -333,6 +335,7 @@ def tasks(size: int = 12) -> pd.DataFrame:
     return pd.DataFrame({"id": ids, "text": TEXTS[:size], "category": KINDS[:size]})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("interpreted", [False, True], ids=["compiled", "interpreted"])
 @pytest.mark.parametrize("way", ["one by one", "small batches", "one batch"])
 def test_every_way_shows_a_policy_the_same(way: str, interpreted: bool) -> None:
@@ -442,6 +445,7 @@ def _alternate(task, pool, memory):
     return task.index % 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("interpreted", [False, True], ids=["compiled", "interpreted"])
 @pytest.mark.parametrize("batch", [False, True])
 def test_what_is_told_when_tasks_complete(batch: bool, interpreted: bool) -> None:
@@ -480,6 +484,7 @@ def test_what_is_told_when_tasks_complete(batch: bool, interpreted: bool) -> Non
     assert all(row[5] == row[6] and 0 <= row[5] < 60 for row in told[4:])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [2, 12])
 def test_a_batch_with_an_agent_that_does_not_exist_routes_nothing(size: int) -> None:
     @choose_kernel

@@ -25,6 +25,7 @@ from .intervals import verdict as verdict
 from .intervals import versus as versus
 from .leakage import Leak as Leak
 from .leakage import LeakReport as LeakReport
+from .leakage import find_leaks as find_leaks
 from .leakage import folds as folds
 from .metrics.arena import arena_score as arena_score
 from .metrics.arena import cost_ratio as cost_ratio

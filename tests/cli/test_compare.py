@@ -21,6 +21,7 @@ from .running import invoke
 COMMAND = ["compare", "tasks", "-p", "threshold", "-p", "thompson", "--replications", "60"]
 
 
+@pytest.mark.slow
 def test_a_killed_command_goes_on_where_it_was(tmp_path: Path) -> None:
     path = tmp_path / "study.jsonl"
     start = [sys.executable, "-c", "from routingsim.cli import main; main()"]

@@ -82,11 +82,13 @@ def test_an_error_is_one_line_and_exit_code_2(
     assert said in err
 
 
+@pytest.mark.slow
 def test_an_error_of_a_process_is_the_same() -> None:
     ran = routingsim("replay", "no-such-corpus")
     assert (ran.returncode, ran.stdout, ran.stderr.count("\n")) == (2, "", 1)
 
 
+@pytest.mark.slow
 def test_a_reader_that_leaves_is_no_crash() -> None:
     read, write = os.pipe()
     os.close(read)
@@ -102,12 +104,14 @@ def test_the_version_is_that_of_the_package() -> None:
     assert invoke("--version").stdout == f"routingsim {version('routingsim')}\n"
 
 
+@pytest.mark.slow
 def test_it_is_a_module_to_run_as_well() -> None:
     command = [sys.executable, "-m", "routingsim", "--version"]
     said = subprocess.run(command, capture_output=True, text=True, check=True)
     assert said.stdout == f"routingsim {version('routingsim')}\n"
 
 
+@pytest.mark.slow
 def test_who_interrupts_it_while_it_is_loading_sees_no_traceback(tmp_path: Path) -> None:
     (tmp_path / "typer.py").write_text("raise KeyboardInterrupt")
     said = subprocess.run(

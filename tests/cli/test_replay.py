@@ -13,6 +13,7 @@ AGENT_KEYS = {"agent", "tasks", "share", "utilisation", "wait_mean", "latency_p5
               "cost", "quality"}  # fmt: skip
 
 
+@pytest.mark.slow
 def test_json_is_one_document_and_nothing_else(own: Path) -> None:
     ran = routingsim("replay", own, "-p", "threshold", "-p", "static:gpt-4", "--arrivals",
                      "poisson:2", "--seed", "1", "--json", "-")  # fmt: skip
@@ -33,6 +34,7 @@ def test_json_is_one_document_and_nothing_else(own: Path) -> None:
     assert isinstance(only["overall"]["tasks"], int)
 
 
+@pytest.mark.slow
 def test_a_seed_repeats_byte_for_byte(own: Path) -> None:
     command = ("replay", own, "-p", "random", "--arrivals", "gamma:2,cv=2", "--json", "-")
     first, again, other = (routingsim(*command, "--seed", seed).stdout for seed in "112")
@@ -41,6 +43,7 @@ def test_a_seed_repeats_byte_for_byte(own: Path) -> None:
     assert first != other
 
 
+@pytest.mark.slow
 def test_bad_records_are_skipped_and_counted(own: Path) -> None:
     with own.open("a") as file:
         file.write("a,again,\nd,,2.5\n")

@@ -138,6 +138,7 @@ def publish(
     thread.join()
 
 
+@pytest.mark.slow
 def test_fetched_once_and_kept(cache: Path, publish: Callable[[bytes, str], None]) -> None:
     data = b"id,text\na,one\n"
     publish(data, hashlib.sha256(data).hexdigest())
@@ -149,6 +150,7 @@ def test_fetched_once_and_kept(cache: Path, publish: Callable[[bytes, str], None
     assert snapshot(cache) == before
 
 
+@pytest.mark.slow
 def test_a_download_with_another_hash_is_not_kept(
     cache: Path, publish: Callable[[bytes, str], None]
 ) -> None:

@@ -51,6 +51,7 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=named)
 def test_blocks_of_a_page_run(page: Path, desk: Path) -> None:
     namespace: dict[str, Any] = {"__name__": "__main__"}
@@ -149,6 +150,7 @@ def test_what_is_generated_is_current() -> None:
     assert reference.PAGE.read_text(encoding="utf-8") == reference.page(), "run `make docs`"
 
 
+@pytest.mark.slow
 def test_site_builds_without_a_warning_and_documents_every_public_name(tmp_path: Path) -> None:
     build = [sys.executable, "-m", "sphinx", "--quiet", "--fail-on-warning", "--keep-going"]
     folders = ["-d", str(tmp_path / "doctrees"), str(DOCS), str(tmp_path / "site")]

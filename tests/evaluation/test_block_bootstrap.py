@@ -123,6 +123,7 @@ def sojourns(draws: int, tasks: int) -> tuple[np.ndarray, np.ndarray]:
     return found[0], found[1]
 
 
+@pytest.mark.slow
 def test_intervals_hold_what_they_say() -> None:
     """Of 400 runs, 95 % of the intervals hold the truth, to the width of a proportion's own."""
     draws, tasks = 400, 1_800

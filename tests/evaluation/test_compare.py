@@ -34,6 +34,7 @@ def coin(part: int) -> Policy:
 # -- verdicts ----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_policy_under_two_names_is_not_distinguishable_from_itself() -> None:
     one = static(pool(), agent="a1")
     learner = make_policy(pool(), "thompson", corpus())
@@ -86,6 +87,7 @@ def test_what_costs_less_is_better() -> None:
     assert study.differences("latency_mean", 0.2)["static:a0"].verdict == "better"
 
 
+@pytest.mark.slow
 def test_verdicts_on_equals_are_seldom_wrong(seed: int) -> None:
     """Family-wise, over studies of four policies that differ in their dice alone."""
     tasks, agents, trials = corpus(40), pool(), 80
@@ -158,6 +160,7 @@ def test_any_number_of_threads_gives_the_same(workers: int, in_threads: Study) -
         assert same(rs.compare(corpus(), pool(), POLICIES, executor=executor, **SMALL), in_threads)
 
 
+@pytest.mark.slow
 def test_processes_give_the_same(in_threads: Study) -> None:
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=context) as executor:
@@ -173,6 +176,7 @@ def in_dask() -> Study:
         return rs.compare(corpus(), pool(), POLICIES, executor=client.get_executor(), **SMALL)
 
 
+@pytest.mark.slow
 def test_a_dask_cluster_gives_the_same(in_dask: Study, in_threads: Study) -> None:
     assert same(in_dask, in_threads)
 

@@ -9,6 +9,7 @@ import pytest
 from routingsim.live.ports import who_holds
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc, which only Linux has")
 @pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])
 def test_the_holder_is_named(family: socket.AddressFamily) -> None:

@@ -70,6 +70,7 @@ def block(memory: NDArray[np.float64], which: int, agents: int) -> NDArray[np.fl
 # -- what they learn ------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BANDITS)
 def test_the_best_agent_is_found_and_regret_flattens(name: str) -> None:
     chances = np.array([0.3, 0.5, 0.9, 0.4])

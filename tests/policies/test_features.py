@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -44,6 +45,7 @@ def test_signs_are_balanced() -> None:
     assert counts.min() > 80  # 125 each by chance
 
 
+@pytest.mark.slow
 def test_features_are_the_same_in_another_process() -> None:
     code = (
         "from routingsim.policies.features import hashed_features as f;"

@@ -125,6 +125,7 @@ def fitted(request: pytest.FixtureRequest, corpus: Corpus) -> list[tuple[AgentPo
     return [(pool, made(request.param, pool, corpus)) for pool in pools]
 
 
+@pytest.mark.slow
 @given(seed=st.integers(0, 2**32))
 def test_compiled_and_interpreted_agree(fitted: list[tuple[AgentPool, Policy]], seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -199,6 +200,7 @@ def counting(task, pool, memory):
     return int(memory[0]) % pool.busy.size
 
 
+@pytest.mark.slow
 def test_a_kernel_is_plain_to_read_and_compiled_to_run() -> None:
     memory = np.zeros(1)
     view = pool_view(pool_of(3))
@@ -215,6 +217,7 @@ def test_not_learning_changes_nothing() -> None:
     assert memory.tolist() == [0, 1, 2]
 
 
+@pytest.mark.slow
 def test_what_numba_cannot_compile_is_said_to_run_interpreted() -> None:
     @choose_kernel
     def wordy(task, pool, memory):
@@ -224,6 +227,7 @@ def test_what_numba_cannot_compile_is_said_to_run_interpreted() -> None:
         wordy(task_view(), pool_view(pool_of(2)), np.zeros(1))
 
 
+@pytest.mark.slow
 def test_a_learn_kernel_must_not_answer() -> None:
     def answering(task, agent, outcome, pool, memory):
         return 1
@@ -232,6 +236,7 @@ def test_a_learn_kernel_must_not_answer() -> None:
         _ = Kernel(answering, LEARN).compiled
 
 
+@pytest.mark.slow
 def test_a_kernel_typed_at_a_prompt_compiles() -> None:
     text = "def last(task, pool, memory):\n    return pool.busy.size - 1\n"
     space: dict = {}
@@ -301,6 +306,7 @@ def test_a_kernel_without_a_name_of_its_own_says_where_to_define_it() -> None:
         assert copy.deepcopy(kernel) is kernel
 
 
+@pytest.mark.slow
 def test_cloudpickle_takes_kernels_without_a_name_by_value() -> None:
     offset = 1
     local = choose_kernel(lambda task, pool, memory: pool.busy.size - offset)

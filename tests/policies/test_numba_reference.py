@@ -1,6 +1,7 @@
 """References to named tuples in compiled code: read, made once, and pointed elsewhere."""
 
 import numpy as np
+import pytest
 from numba import njit, types
 
 from routingsim.policies.kernel import POOL_VIEW, PoolView
@@ -30,6 +31,7 @@ def test_fields_are_read_by_name_and_the_tuple_itself_is_taken() -> None:
     assert read(view(10)) == 11 + 12 + 3
 
 
+@pytest.mark.slow
 def test_a_reference_is_made_once_and_rewritten() -> None:
     assert read_both(view(0), view(10)) == (6.0, 26.0)
     one, other = ByReference(POOL_VIEW), ByReference(POOL_VIEW)

@@ -183,6 +183,7 @@ def alike(one: Policy, other: Policy, corpus: Corpus) -> None:
             np.testing.assert_array_equal(again(texts, [""] * 5), ask(texts, [""] * 5))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spec", specs())
 def test_a_policy_is_copied_and_pickled(spec: str, corpus: Corpus) -> None:
     policy = make_policy(POOL, spec, corpus)
@@ -228,6 +229,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_a_spawned_process_is_handed_policies(tmp_path: Path) -> None:
     script = tmp_path / "spawn.py"
     script.write_text(SPAWN)
@@ -279,12 +281,14 @@ def site(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_plug_in_adds_a_policy(site: Path) -> None:
     assert "Always the last agent." in run(site, "policies").stdout
     routed = run(site, "route", "Hi", "--policy", "always-last")
     assert routed.stdout.startswith("Routed to Mistral"), routed.stderr
 
 
+@pytest.mark.slow
 def test_a_broken_plug_in_is_named_and_harms_no_other(site: Path) -> None:
     (site / "lastly.py").write_text("import a_module_that_is_not_there\n")
     assert "cannot be loaded from lastly" in run(site, "policies").stdout

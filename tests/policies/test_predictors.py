@@ -57,6 +57,7 @@ def is_maths(corpus: Corpus) -> NDArray[np.bool_]:
     return (corpus.tasks["category"] == "maths").to_numpy(dtype=bool)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", PREDICTORS)
 def test_a_shipped_predictor_learns_who_is_good_at_what(kind: str) -> None:
     learned, asked = corpus_of(), corpus_of(40, seed=1)

@@ -36,7 +36,7 @@ BUILTIN = sorted(
     for name, each in vars(builtin).items()
     if inspect.isfunction(each)
     and each.__module__ == builtin.__name__
-    and name not in {"default_bands", "static"}
+    and name not in {"default_bands", "scores_of", "static"}
     and not name.startswith("_")
 )
 """The rules by the names of their functions."""
@@ -219,6 +219,7 @@ def cases(draw: st.DrawFn) -> Case:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("interpreted", [False, True], ids=["compiled", "interpreted"])
 @settings(max_examples=150)
 @given(case=cases())

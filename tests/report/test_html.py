@@ -65,6 +65,7 @@ def page(results: list[ReplayResult], tmp_path_factory: pytest.TempPathFactory) 
     return Page(path)
 
 
+@pytest.mark.slow
 def test_says_what_the_results_say(page: Page, results: list[ReplayResult]) -> None:
     first = results[0]
     assert first.corpus is not None
@@ -141,6 +142,7 @@ def test_is_accessible(page: Page) -> None:
     assert {one or other for one, other in used} <= set(ids)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::UserWarning:matplotlib.font_manager")
 def test_same_results_give_the_same_bytes(results: list[ReplayResult], tmp_path: Path) -> None:
     one = write_report(results, tmp_path / "one.html", date=DATE)
@@ -176,6 +178,7 @@ def test_retries_and_closed_loops(tmp_path: Path) -> None:
     assert str(users) in Page(write_report(loops, tmp_path / "loops.html")).text
 
 
+@pytest.mark.slow
 def test_a_million_tasks_stay_small(tmp_path: Path) -> None:
     big = [
         replay(None, policy=policy, tasks=1_000_000, arrivals="poisson:9", seed=1)
@@ -193,6 +196,7 @@ def test_refuses_what_cannot_be_compared(results: list[ReplayResult], tmp_path: 
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_leaves_no_half_of_a_file(results: list[ReplayResult], tmp_path: Path) -> None:
     with pytest.raises(SimulationError, match="cannot be written"):
         write_report(results, tmp_path / "absent" / "x.html")
@@ -202,6 +206,7 @@ def test_leaves_no_half_of_a_file(results: list[ReplayResult], tmp_path: Path) -
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
 
 
+@pytest.mark.slow
 def test_same_bytes_from_other_processes_and_folders(tmp_path: Path) -> None:
     written = []
     for salt in ("1", "2"):

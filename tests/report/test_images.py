@@ -32,6 +32,7 @@ def figure() -> Figure:
     return made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ONE)
 @compared()
 def test_one(name: str, results: list[ReplayResult]) -> Figure:

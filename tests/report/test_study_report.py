@@ -77,6 +77,7 @@ def test_tables_hold_the_ranking_of_each_load(document: Document, study: Study) 
         assert ["yes" in row for row in block.rows] == frame["in_sample"].tolist()
 
 
+@pytest.mark.slow
 def test_page_needs_nothing_else_and_is_escaped(page: str) -> None:
     assert "//" not in page
     assert "<script" not in page
@@ -93,6 +94,7 @@ def test_page_needs_nothing_else_and_is_escaped(page: str) -> None:
     assert all(len(said) > 20 for said in re.findall(r'role="img" aria-label="([^"]*)"', page))
 
 
+@pytest.mark.slow
 def test_same_study_same_bytes(study: Study, tmp_path: Path) -> None:
     one, two = (write_report(study, tmp_path / name, date=DATE) for name in ("a.html", "b.html"))
     assert one.read_bytes() == two.read_bytes()

@@ -239,6 +239,7 @@ def test_one_text_is_not_a_column_and_a_number_not_a_text():
         score(5)  # pyright: ignore[reportArgumentType]
 
 
+@pytest.mark.slow
 def test_scoring_one_text_does_not_load_the_compiler():
     code = (
         "import sys; from routingsim.scoring.dvar import score; score('é!'); "

@@ -36,6 +36,7 @@ def column_counts(column) -> list[tuple[int, int, int]]:
     return list(score_column(column)[COUNTS].itertuples(index=False, name=None))
 
 
+@pytest.mark.slow
 def test_every_code_point_alone_and_folded():
     chars = [chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000]
     # Alone; then between letters, beside its own fold: one token, two, or white space.
@@ -66,6 +67,7 @@ def test_tokens_of_every_length_at_every_place():
     assert column_counts(column) == list(map(definition, column))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("one", "other"),
     # Found by running the digest's arithmetic backwards from words drawn at random. They differ
@@ -98,6 +100,7 @@ def test_texts_do_not_see_each_other():
     assert score_column(["a b", "a b", "b a", "c"])["unique_tokens"].tolist() == [2, 2, 2, 1]
 
 
+@pytest.mark.slow
 def test_the_kernel_stays_within_its_buffers(tmp_path):
     # One text a call, so that it sizes the buffers: dense tokens, folds that grow the text.
     # On the plainest processor of its kind, too.

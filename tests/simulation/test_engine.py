@@ -179,6 +179,7 @@ def run(request: pytest.FixtureRequest) -> Run:
 # -- one run ------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_every_task_ends_in_exactly_one_way(run: Run) -> None:
     log, tries = run.log, run.tries
     assert set(log.status) <= {OK, FAILED, TIMED_OUT, SHED}
@@ -381,6 +382,7 @@ def digest(seed: int) -> str:
     return hashlib.sha256(b"".join(column.tobytes() for column in columns)).hexdigest()
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_run_wherever_it_runs() -> None:
     alone = [digest(seed) for seed in SYSTEMS]
     assert [digest(seed) for seed in SYSTEMS] == alone
@@ -465,6 +467,7 @@ def beyond(task, pool, memory):
     return pool.busy.size if task.index == 2 else 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("run", [engine.run, simulator.run], ids=["engine", "reference"])
 @pytest.mark.parametrize("kernel", [below, beyond], ids=lambda kernel: kernel.python.__name__)
 def test_an_agent_that_does_not_exist_is_named(run, kernel: Kernel) -> None:

@@ -66,6 +66,7 @@ def test_every_rule_runs_the_same_interpreted(corpus: Corpus, pool: AgentPool, n
     np.testing.assert_array_equal(compiled.memory, plain.memory)
 
 
+@pytest.mark.slow
 def test_a_learning_policy_learns_the_same_interpreted(corpus: Corpus, pool: AgentPool) -> None:
     policy = Policy("greedy", greedy, remember, memory=np.zeros(2 * len(pool)))
     compiled, plain = run(corpus, pool, policy), run(corpus, pool, interpreted(policy))

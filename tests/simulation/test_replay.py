@@ -136,6 +136,7 @@ def test_a_stall_shows_in_every_task_it_delays(slots: int, p99: float, p999: flo
     assert result.overall["latency_p99"] == pytest.approx(p99, abs=1e-9)
 
 
+@pytest.mark.slow
 def test_batch_means_intervals_cover_the_exact_mean() -> None:
     """M/M/4 at load 0.6: 95 % intervals from 400 runs of 20,000 tasks hold the exact wait.
 
@@ -181,6 +182,7 @@ def resident(tasks: int) -> int:
     return int(ran.stdout) * (1 if sys.platform == "darwin" else 1024)
 
 
+@pytest.mark.slow
 def test_a_million_tasks_take_no_more_than_their_share_of_memory() -> None:
     """Ten million in 1.5 GB: 0.3 GB for the process, then 120 bytes a task."""
     assert resident(1_000_000) - resident(1_000) < 120e6

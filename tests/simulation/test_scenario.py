@@ -90,6 +90,7 @@ def test_says_where_outcomes_are_of_other_agents() -> None:
     assert not any("outcomes of mine" in note for note in notes)
 
 
+@pytest.mark.slow
 def test_what_the_engine_cannot_number_is_refused_and_no_limit_is_too_high() -> None:
     many = tuple(Agent(id=f"a{k}", name="A", cost=0, latency=1) for k in range(2**15))
     with pytest.raises(SimulationError, match=r"a pool of 32,768 agents; .* up to 32,767"):

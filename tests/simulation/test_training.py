@@ -86,6 +86,7 @@ def test_training_is_repeated_by_its_seed(corpus: Corpus) -> None:
     assert not np.array_equal(memory(1), memory(2))
 
 
+@pytest.mark.slow
 def test_a_policy_of_your_own_is_trained_and_left_alone(corpus: Corpus) -> None:
     @choose_kernel
     def first(task, pool, memory):

@@ -49,6 +49,7 @@ def test_apgr_is_the_area_under_the_curve(rows: list[tuple[int, int, int]]) -> N
     assert found == pytest.approx(naive_apgr(scores, weak, strong), abs=1e-9)
 
 
+@pytest.mark.slow
 @given(two_agents)
 def test_apgr_depends_on_the_order_of_scores_only(rows: list[tuple[int, int, int]]) -> None:
     scores, weak, strong = np.array(rows, dtype=float).T

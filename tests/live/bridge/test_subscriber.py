@@ -122,6 +122,7 @@ def test_a_password_with_odd_characters_will_do() -> None:
         asyncio.run(main(broker.url))
 
 
+@pytest.mark.slow
 def test_what_the_server_forbids_is_said() -> None:
     with Broker(Settings(redis_port=0)) as broker:
         with contextlib.closing(connect(broker.url)) as client:
@@ -174,6 +175,7 @@ def test_a_server_whose_answer_comes_after_much_else_is_not_lost() -> None:
     assert len(heard) == 15
 
 
+@pytest.mark.slow
 def test_what_is_no_redis_is_said_to_be_none() -> None:
     async def main() -> None:
         async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

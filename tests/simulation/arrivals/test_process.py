@@ -43,6 +43,7 @@ def test_every_process_is_among_the_examples() -> None:
     assert all(type(each) is kind for kind, examples in MODELS.items() for each in examples)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("process", EXAMPLES, ids=str)
 @pytest.mark.parametrize("n", [0, 1, 2, 1000])
 def test_times_are_sorted_positive_and_as_many_as_asked_for(process: Arrivals, n: int) -> None:
@@ -125,6 +126,7 @@ def test_seeds_are_independent() -> None:
     hold(serial, 0, 1 / math.sqrt(n), "correlation of neighbours")
 
 
+@pytest.mark.slow
 def test_importing_compiles_nothing() -> None:
     code = "import sys, routingsim.simulation.arrivals; sys.exit('numba' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
