@@ -17,7 +17,7 @@ SUPPORTED := import sys; sys.exit(sys.version_info < (3, 11))
 # imported. Forbidden to, every process would compile them again, numba alone for a second.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test lint check mutants wheel lab notebooks html docs bench soak lock clean
+.PHONY: help demo test lint check quick mutants wheel lab notebooks html docs bench soak lock clean
 
 help: ## Show this list
 	@echo "routingsim: make TARGET, where TARGET is one of"
@@ -38,8 +38,12 @@ lint: $(READY) ## Check style, types, layers and notebooks
 	$(BIN)/lint-imports --no-logo --no-cache
 	$(if $(NOTEBOOKS),$(STRIP) --verify $(NOTEBOOKS))
 
-check: lint ## Lint, and the tests that start no process and compile nothing new
-	$(BIN)/pytest -q -n 2 --dist loadscope -m "not (soak or slow or system or browser or reference)" $(ARGS) tests
+check: $(READY) ## In a minute: lint, and the quick tests, which start and compile nothing
+	@$(MAKE) --no-print-directory -j 2 lint quick
+
+quick: $(READY)
+	$(BIN)/pytest -q -n 2 --dist loadscope \
+		-m "not (soak or slow or system or browser or reference)" $(ARGS) tests
 
 mutants: $(READY) ## Do the tests notice faults: make mutants MODULES="routing report/text"
 	$(BIN)/python tests/mutants.py $(ARGS) $(MODULES)

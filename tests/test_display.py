@@ -49,6 +49,7 @@ def things() -> list[Any]:
     return shown()
 
 
+@pytest.mark.slow
 def test_text_fits_a_terminal(things: list[Any]) -> None:
     for thing in things:
         text = repr(thing)

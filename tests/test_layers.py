@@ -96,6 +96,7 @@ def imports_by_name(tree: ast.AST) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 def test_no_module_imports_its_own_package_by_name() -> None:
     said = """
 importlib.import_module("routingsim.report")
@@ -111,6 +112,7 @@ found("routingsim")
             assert not name.startswith(("routingsim", ".")), f"{path}: {name}"
 
 
+@pytest.mark.slow
 def test_upward_imports_are_these_and_stand_inside_functions() -> None:
     assert exceptions() == UPWARD
     for importer, imported in UPWARD:

@@ -1,5 +1,6 @@
 """Messages as bytes."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -32,6 +33,7 @@ BODIES = st.one_of(
 )
 
 
+@pytest.mark.slow
 @given(bodies=st.lists(BODIES, max_size=5))
 def test_many_at_once_are_encoded_as_each_alone(bodies: list[Body]) -> None:
     messages = encode_all(bodies)

@@ -623,6 +623,7 @@ def test_a_router_shows_what_it_is_and_did() -> None:
 # -- several threads -----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_eight_threads_lose_nothing() -> None:
     publisher = MemoryPublisher()
     pool = rs.load_agents()

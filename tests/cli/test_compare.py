@@ -79,6 +79,7 @@ def test_the_command_prints_one_json_document(
     assert document["rates"]["0.5"] == pytest.approx(document["capacity"] / 2)
 
 
+@pytest.mark.slow
 def test_tasks_schedule_and_runs_are_written(own: Path) -> None:
     tasks, trace, runs = (own.parent / name for name in ("t.csv", "t.json", "r.csv"))
     invoke("replay", own, "-p", "random", "-p", "cheapest", "--arrivals", "poisson:2",

@@ -4,9 +4,12 @@ import json
 import re
 from pathlib import Path
 
+import pytest
+
 from .running import invoke
 
 
+@pytest.mark.slow
 def test_files_are_written_beside_and_renamed(own: Path) -> None:
     report, document = own.parent / "report.html", own.parent / "result.json"
     for path in (report, document):

@@ -18,6 +18,7 @@ from .running import invoke, routingsim
 COMMANDS = [command.callback.__name__ for command in app.registered_commands if command.callback]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_helps(command: str) -> None:
     result = invoke(command, "--help")

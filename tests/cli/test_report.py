@@ -7,6 +7,7 @@ import pytest
 from .running import invoke
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("named", "form", "begins"),
     [

@@ -114,6 +114,7 @@ def test_gsm8k(shared_data: Path) -> None:
     assert set(corpus.tasks["category"]) == {""}
 
 
+@pytest.mark.slow
 def test_paretobandit(shared_data: Path) -> None:
     corpus = load_corpus(shared_data / "paretobandit_val_k4.jsonl")
     assert len(corpus) == 1766
@@ -130,6 +131,7 @@ def test_paretobandit(shared_data: Path) -> None:
     assert corpus.tasks["category"].tolist().count("gsm8k") == 360
 
 
+@pytest.mark.slow
 def test_dcrouter(shared_data: Path) -> None:
     path = shared_data / "dcrouter_train.json"
     corpus = load_corpus(path)
@@ -153,6 +155,7 @@ def test_azure(shared_data: Path) -> None:
     assert first.tolist() == [[0.0, 4808.0, 10.0], [0.052, 3180.0, 8.0]]
 
 
+@pytest.mark.slow
 def test_mooncake(shared_data: Path) -> None:
     corpus = load_corpus(shared_data / "mooncake_conversation_trace.jsonl")
     assert len(corpus) == 12031

@@ -117,6 +117,7 @@ def test_csv_as_spreadsheets_save_it(write: Write, delimiter: str) -> None:
     assert corpus.notes == ("ignored columns: column 4",)
 
 
+@pytest.mark.slow
 def test_ten_megabytes_of_text(write: Write) -> None:
     text = "wörd " * 2_000_000
     path = write(json.dumps({"id": "a", "text": text}) + '\n{"id": "b", "text": "two"}')
@@ -218,6 +219,7 @@ def test_parquet_errors_name_the_row(tmp_path: Path) -> None:
         load_corpus(path)
 
 
+@pytest.mark.slow
 @given(data=st.data())
 @pytest.mark.parametrize("suffix", ["jsonl", "json", "csv", "parquet", "jsonl.gz"])
 def test_damaged_files_never_crash(

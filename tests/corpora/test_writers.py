@@ -44,6 +44,7 @@ def test_written_and_read_back(tmp_path: Path, name: str, arrivals: bool) -> Non
         assert gzip.decompress((tmp_path / name).read_bytes())
 
 
+@pytest.mark.slow
 @given(
     st.lists(
         st.tuples(

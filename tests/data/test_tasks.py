@@ -117,6 +117,7 @@ def test_languages(language: str, texts: list[str]) -> None:
     assert sum(len(frequent.intersection(words(text))) >= 2 for text in texts) >= least
 
 
+@pytest.mark.slow
 def test_no_near_duplicates(texts: list[str]) -> None:
     sets = sorted(((shingles(text), text) for text in texts), key=lambda pair: len(pair[0]))
     alike: list[tuple[float, str, str]] = []

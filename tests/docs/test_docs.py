@@ -143,6 +143,7 @@ def test_no_block_escapes_by_its_language(page: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_what_is_generated_is_current() -> None:
     drawn, reference = script("architecture"), script("policies")
     assert drawn.PICTURE.read_text(encoding="utf-8") == drawn.picture(), "run `make docs`"

@@ -46,6 +46,7 @@ def test_an_unknown_name_is_one_clear_error(
     assert said in capsys.readouterr().err.splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_a_share_of_the_cost_is_kept_on_what_was_held_back(benchmark: ModuleType) -> None:
     rng = np.random.default_rng(0)
     kind = rng.integers(0, 2, 160)

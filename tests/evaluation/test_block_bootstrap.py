@@ -40,6 +40,7 @@ def plain(
     return Interval(centre, float(WIDER) * away[math.ceil(0.95 * RESAMPLES) - 1])
 
 
+@pytest.mark.slow
 def test_means_by_hand() -> None:
     one = np.repeat(np.arange(10.0), 10)
     found = mean_difference(one, np.zeros(100))
@@ -69,6 +70,7 @@ def test_what_both_share_cancels() -> None:
     assert constant.half_width == pytest.approx(0, abs=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("tasks", "off"), [(100, 1e-12), (430, 1e-12), (1_990, 1e-3)])
 def test_percentiles_are_those_of_each_resample(tasks: int, off: float) -> None:
     rng = np.random.default_rng(tasks)

@@ -28,6 +28,7 @@ def _again(path: Path, **changes: Any) -> tuple[Study, list[tuple[int, int]]]:
     return study, seen
 
 
+@pytest.mark.slow
 def test_a_finished_study_is_read_not_run(tmp_path: Path, in_threads: Study) -> None:
     path = tmp_path / "study.jsonl"
     first, counted = _again(path)
@@ -38,6 +39,7 @@ def test_a_finished_study_is_read_not_run(tmp_path: Path, in_threads: Study) -> 
     assert same(again, in_threads)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cut", [1, 9, 200, -1])
 def test_a_line_cut_short_is_done_again(cut: int, tmp_path: Path, in_threads: Study) -> None:
     path = tmp_path / "study.jsonl"
@@ -50,6 +52,7 @@ def test_a_line_cut_short_is_done_again(cut: int, tmp_path: Path, in_threads: St
     assert _again(path)[1] == [(24, 24)], "the file is whole again"
 
 
+@pytest.mark.slow
 def test_a_corrupt_line_is_named(tmp_path: Path) -> None:
     path = tmp_path / "study.jsonl"
     _again(path)
@@ -60,6 +63,7 @@ def test_a_corrupt_line_is_named(tmp_path: Path) -> None:
             _again(path)
 
 
+@pytest.mark.slow
 def test_a_file_that_is_something_else_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     for text in ("milk", "milk\n", '{"id": 1}'):
@@ -75,6 +79,7 @@ def first(task, pool, memory):
     return 2 if task.d_var < 0.3 else 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "known"),
     [
@@ -102,6 +107,7 @@ def test_cells_of_another_study_are_not_taken(
     assert same(study, rs.compare(corpus(), pool(), **given))
 
 
+@pytest.mark.slow
 def test_traces_of_equal_length_are_told_apart(tmp_path: Path) -> None:
     path = tmp_path / "study.jsonl"
     _again(path, arrivals=rs.Trace(np.arange(60.0)))

@@ -70,6 +70,7 @@ def test_a_control_is_another_than_the_policy_of_its_name() -> None:
     assert costs == pytest.approx([COSTS[1], COSTS[0]])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("metric", ["quality", "goodput", "quality_in_time", "regret"])
 def test_a_policy_that_is_better_is_said_to_be(metric: str) -> None:
     study = rs.compare(
@@ -79,6 +80,7 @@ def test_a_policy_that_is_better_is_said_to_be(metric: str) -> None:
     assert study.differences(metric, 0.1, baseline="static:a2")["static:a0"].verdict == "worse"
 
 
+@pytest.mark.slow
 def test_what_costs_less_is_better() -> None:
     study = rs.compare(corpus(), pool(), ["static:a2", "static:a0"], loads=[0.2], replications=9)
     cost = study.differences("cost", 0.2)["static:a0"]
@@ -154,6 +156,7 @@ def in_threads() -> Study:
     return rs.compare(corpus(), pool(), POLICIES, **SMALL)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 3])
 def test_any_number_of_threads_gives_the_same(workers: int, in_threads: Study) -> None:
     with ThreadPoolExecutor(workers) as executor:
@@ -181,6 +184,7 @@ def test_a_dask_cluster_gives_the_same(in_dask: Study, in_threads: Study) -> Non
     assert same(in_dask, in_threads)
 
 
+@pytest.mark.slow
 def test_the_seed_makes_the_difference(in_threads: Study) -> None:
     assert same(rs.compare(corpus(), pool(), POLICIES, **SMALL), in_threads)
     assert not same(rs.compare(corpus(), pool(), POLICIES, seed=1, **SMALL), in_threads)
@@ -208,6 +212,7 @@ def test_progress_goes_to_the_end() -> None:
 # -- loads and shapes ---------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "shape",
     ["gamma:1,cv=4", "corpus", "burst:rate=1,peak=5,on=2,off=8", "weibull:3,cv=2"],
@@ -231,6 +236,7 @@ def test_recorded_times_are_scaled_by_those_a_run_meets() -> None:
     assert run.realised[0] == pytest.approx(2.0)
 
 
+@pytest.mark.slow
 def test_a_trace_shorter_than_the_corpus_serves() -> None:
     study = rs.compare(
         corpus(), pool(), ["random"], arrivals=rs.Trace(np.arange(20.0)), loads=[0.5]
@@ -238,6 +244,7 @@ def test_a_trace_shorter_than_the_corpus_serves() -> None:
     assert "shuffle" in study.kinds
 
 
+@pytest.mark.slow
 def test_rates_are_loads_of_the_capacity() -> None:
     by_rate = rs.compare(corpus(), pool(), ["random"], rates=[2.0, 4.0], replications=2)
     capacity = 4 + 4 / 2 + 4 / 3

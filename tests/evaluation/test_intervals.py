@@ -27,6 +27,7 @@ from routingsim.simulation.statistics import Interval
 NAN = math.nan
 
 
+@pytest.mark.slow
 def test_t_interval_covers_as_often_as_it_says(seed: int) -> None:
     rng = np.random.default_rng(seed)
     draws = rng.normal(3.0, 2.0, (4000, 10))
@@ -36,6 +37,7 @@ def test_t_interval_covers_as_often_as_it_says(seed: int) -> None:
     assert 0.935 < hits < 0.965
 
 
+@pytest.mark.slow
 def test_bootstrap_covers_as_often_as_it_says(seed: int) -> None:
     rng = np.random.default_rng(seed)
     hits = 0
@@ -47,6 +49,7 @@ def test_bootstrap_covers_as_often_as_it_says(seed: int) -> None:
     assert 0.92 < hits / 800 < 0.98
 
 
+@pytest.mark.slow
 def test_paired_comparisons_of_equals_are_seldom_called_different(seed: int) -> None:
     rng = np.random.default_rng(seed)
     called = {"t": 0, "bootstrap": 0}
@@ -110,6 +113,7 @@ def test_too_little_to_tell(test) -> None:
     assert (empty.pairs, empty.verdict) == (0, "not distinguishable")
 
 
+@pytest.mark.slow
 @given(st.lists(st.floats(-1, 1), min_size=2, max_size=40), st.integers(0, 5))
 def test_bootstrap_verdict_and_p_value_agree(values: list[float], seed: int) -> None:
     found = paired_bootstrap(values, np.zeros(len(values)), resamples=199, seed=seed)
@@ -162,6 +166,7 @@ def test_holm_by_hand() -> None:
         holm([0.5, 1.5])
 
 
+@pytest.mark.slow
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=10))
 def test_holm_lies_between_one_comparison_and_bonferroni(p_values: list[float]) -> None:
     p = np.array(p_values)
@@ -171,6 +176,7 @@ def test_holm_lies_between_one_comparison_and_bonferroni(p_values: list[float]) 
     assert (np.diff(adjusted[np.argsort(p, kind="stable")]) >= 0).all()
 
 
+@pytest.mark.slow
 def test_many_equals_are_seldom_called_different(seed: int) -> None:
     rng = np.random.default_rng(seed)
     false_calls = 0
@@ -214,6 +220,7 @@ def test_bad_settings_are_refused() -> None:
 TASKS, RUNS = 100, 20
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("by_task", "by_run"), [(0.3, 0.0), (0.3, 0.02), (0.02, 0.1)])
 def test_intervals_cover_the_truth(by_task: float, by_run: float, seed: int) -> None:
     """Known truth 0: tasks drawn from a population, runs that move all of their tasks."""

@@ -61,6 +61,7 @@ def test_estimates_meet_the_true_value(rewards: NDArray, target: NDArray) -> Non
         assert found.notes == ()
 
 
+@pytest.mark.slow
 def test_estimates_are_unbiased_and_intervals_cover(rewards: NDArray, target: NDArray) -> None:
     # Tasks are drawn anew as well: the interval is of the mean over all such tasks.
     true = float((target * rewards).sum(axis=1).mean())

@@ -22,6 +22,7 @@ def _alone(**fields: Any) -> AgentPool:
     return AgentPool((Agent(id="a", name="A", **(settings | fields)),))
 
 
+@pytest.mark.slow
 def test_the_slots_that_meet_an_objective_are_those_of_theory() -> None:
     rate, objective = 4.0, 3.6
     found = sweep(
@@ -40,6 +41,7 @@ def test_the_slots_that_meet_an_objective_are_those_of_theory() -> None:
     assert {"met", "missed"} <= set(found["verdict"])
 
 
+@pytest.mark.slow
 def test_one_more_slot_never_hurts_since_all_else_is_the_same() -> None:
     found = sweep(
         *(None, _alone(), "static:a"),
@@ -92,6 +94,7 @@ def test_an_endless_queue_is_never_met_however_short_the_run() -> None:
     assert found.meeting().empty
 
 
+@pytest.mark.slow
 def test_frontier_and_meeting_hold_what_they_say() -> None:
     pool = load_agents()
     found = sweep(

@@ -4,6 +4,7 @@ That the server's script splices the same bytes is tested with the publisher.
 """
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,6 +21,7 @@ statuses = st.builds(
 )
 
 
+@pytest.mark.slow
 @given(statuses, st.integers(0, 2**48), st.integers(0, 2**31))
 def test_a_message_with_an_id_is_the_same_message(status: AgentStatus, ms: int, seq: int) -> None:
     spliced = with_id(encode(status), b"%d-%d" % (ms, seq))

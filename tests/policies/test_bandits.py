@@ -82,6 +82,7 @@ def test_the_best_agent_is_found_and_regret_flattens(name: str) -> None:
     assert early < 0.25 * (0.9 - chances.mean()) * 1500 * 2  # half of what chance would lose
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BANDITS)
 def test_regret_against_the_best_agent_grows_more_slowly_than_the_run(name: str) -> None:
     corpus, pool = planted([0.6, 0.75, 0.9], tasks=8000), pool_of(3)
@@ -93,6 +94,7 @@ def test_regret_against_the_best_agent_grows_more_slowly_than_the_run(name: str)
     assert lost[7] / 8000 < 0.03  # a task; by chance it were 0.15
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BANDITS)
 def test_compiled_and_interpreted_runs_are_the_same(name: str) -> None:
     pool = pool_of(3, latency=[1.0, 2.0, 9.0], concurrency=2, error_rate=0.1, patience=20.0)
@@ -161,6 +163,7 @@ def test_thompson_is_gaussian_where_rewards_leave_0_to_1() -> None:
 # -- drift, delay, budget -------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["epsilon-greedy:", "ucb1:exploration=0.2,", "thompson:",
                                   "thompson:gaussian,", "linucb:"])  # fmt: skip
 def test_forgetting_recovers_after_drift(name: str) -> None:
@@ -176,6 +179,7 @@ def test_forgetting_recovers_after_drift(name: str) -> None:
     assert after[1] > after[0] + 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BANDITS)
 def test_late_feedback_slows_learning(name: str) -> None:
     corpus = planted([0.9, 0.5, 0.3], tasks=1500)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from routingsim.policies.features import CATEGORIES, hashed_features
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.text(), st.text()), max_size=8), st.integers(1, 20))
 def test_a_text_has_its_features_whatever_stands_beside_it(
     tasks: list[tuple[str, str]], words: int

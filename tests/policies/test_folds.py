@@ -26,6 +26,7 @@ def test_alike_are_those_that_differ_in_case_space_or_a_word() -> None:
     assert len(set(group.tolist())) == 5
 
 
+@pytest.mark.slow
 @given(
     rows=st.lists(st.sampled_from(TEXTS), min_size=12, max_size=40),
     k=st.integers(2, 3),

@@ -52,6 +52,7 @@ def test_values_are_written_shortly(value: Any, text: str) -> None:
     assert grammar.written(value) == text
 
 
+@pytest.mark.slow
 @given(
     share=st.floats(allow_nan=False), levels=st.integers(-(10**6), 10**6), own=st.booleans(),
     warm=st.booleans(),

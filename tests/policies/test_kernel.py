@@ -142,6 +142,7 @@ def test_compiled_and_interpreted_agree(fitted: list[tuple[AgentPool, Policy]], 
             np.testing.assert_array_equal(compiled, plain)
 
 
+@pytest.mark.slow
 @given(seed=st.integers(0, 2**32))
 def test_the_agent_exists_and_is_up(fitted: list[tuple[AgentPool, Policy]], seed: int) -> None:
     rng = np.random.default_rng(seed)

@@ -55,6 +55,7 @@ def contextual(by: str, tasks: int = 3000, seed: int = 4) -> Corpus:
     return Corpus.from_frame(frame)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by", ["category", "text"])
 def test_linucb_goes_by_the_text(by: str) -> None:
     corpus, pool = contextual(by), pool_of(2)
@@ -82,6 +83,7 @@ def test_linucb_estimates_what_ridge_regression_does() -> None:
         np.testing.assert_allclose(weights[a, :d], theta, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_linucb_keeps_its_ridge_where_it_forgets() -> None:
     """A fades to no less than its ridge, though most of its directions are never met."""
     gamma, corpus, pool = 0.99, contextual("category"), pool_of(2)

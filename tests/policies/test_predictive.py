@@ -123,6 +123,7 @@ def test_quality_alone_is_followed_into_the_longest_queue(kind: str, corpus: Cor
     assert policy.choose(task([0.51, 0.5]), seen(wait=(1e6, 0.0)), policy.memory) == 0
 
 
+@pytest.mark.slow
 def test_under_load_utility_spreads_and_quality_alone_queues(corpus: Corpus) -> None:
     def run(policy: str):
         return replay(corpus, POOL, policy, arrivals=Poisson(2.5), tasks=3000, seed=4)
@@ -139,6 +140,7 @@ def test_under_load_utility_spreads_and_quality_alone_queues(corpus: Corpus) -> 
 # -- what it may know -----------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_corpus_is_predicted_from_folds_that_do_not_hold_the_task(
     kind: str, corpus: Corpus
@@ -175,6 +177,7 @@ def test_one_fit_serves_all_policies_that_share_it(corpus: Corpus) -> None:
     assert builtin_fits.cache_info().misses == 3
 
 
+@pytest.mark.slow
 def test_a_predictor_of_ones_own_serves_fitted_or_not(corpus: Corpus) -> None:
     own = QualityPredictor(make_pipeline(TfidfVectorizer(), Ridge()))
     policy = utility(POOL, corpus, predictor=own)
@@ -196,6 +199,7 @@ def test_a_predictor_of_ones_own_serves_fitted_or_not(corpus: Corpus) -> None:
 # -- the contract ---------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_policy_of_one_corpus_serves_another(corpus: Corpus) -> None:
     """Some texts and categories are of one alone, some texts of both."""
     frame = frame_of().head(20).assign(id=[f"new{n}" for n in range(20)])
@@ -211,6 +215,7 @@ def test_a_policy_of_one_corpus_serves_another(corpus: Corpus) -> None:
     np.testing.assert_array_equal(told[10:], crossed)  # seen in training: from other folds
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "spec",
     [
@@ -246,6 +251,7 @@ def test_compiled_and_interpreted_agree(corpus: Corpus, seed: int) -> None:
     assert policy.choose(*asked, policy.memory) == policy.choose.python(*asked, policy.memory)
 
 
+@pytest.mark.slow
 def test_replays_are_repeated_to_the_last_digit(corpus: Corpus) -> None:
     runs = []
     for _ in range(2):
@@ -254,6 +260,7 @@ def test_replays_are_repeated_to_the_last_digit(corpus: Corpus) -> None:
     pd.testing.assert_frame_equal(*runs)
 
 
+@pytest.mark.slow
 @given(share=st.floats(0.4, 1.0))
 def test_a_share_of_the_cost_is_kept_with_the_least_weight(corpus: Corpus, share: float) -> None:
     policy = ridge(POOL, corpus, cost_share=share)
@@ -304,6 +311,7 @@ def test_what_cannot_be_made_is_refused(corpus: Corpus) -> None:
 # -- scikit-learn estimators as they are ------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "estimator",
     [
@@ -329,6 +337,7 @@ def test_a_scikit_learn_estimator_is_a_predictor(estimator: Any) -> None:
     assert replay(corpus, POOL, policy, arrivals=Poisson(0.1)).overall["ok"] == len(frame)
 
 
+@pytest.mark.slow
 def test_an_estimator_learns_from_the_built_in_features(corpus: Corpus) -> None:
     own = utility(POOL, corpus, predictor=Ridge(alpha=10.0), categories=False)
     builtin = utility(POOL, corpus, predictor="ridge", categories=False)

@@ -118,6 +118,7 @@ def test_cross_prediction_never_sees_the_text_that_it_predicts() -> None:
     assert (remembered >= 0).all()
 
 
+@pytest.mark.slow
 def test_cross_prediction_covers_tasks_without_outcomes_and_depends_on_the_seed_alone() -> None:
     corpus = corpus_of()
     frame = corpus.to_frame()
@@ -181,6 +182,7 @@ class Counting(Letters):
         return super().transform(X)
 
 
+@pytest.mark.slow
 def test_an_embedding_that_needs_no_fit_is_run_once_for_all_folds() -> None:
     corpus = corpus_of(60)
     Counting.asked.clear()
@@ -194,6 +196,7 @@ def test_an_embedding_that_needs_no_fit_is_run_once_for_all_folds() -> None:
 # -- saved and loaded -----------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", PREDICTORS)
 def test_what_is_loaded_predicts_what_was_saved(kind: str, tmp_path: Path) -> None:
     corpus = corpus_of()
@@ -277,6 +280,7 @@ def test_what_scikit_learn_refuses_is_passed_on_with_the_corpus() -> None:
         rare.fit(corpus_of().head(1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", sorted(set(PREDICTORS) - {"logistic"}))
 def test_few_tasks_are_enough_to_fit_on(kind: str) -> None:
     for size in (1, 2, 15):

@@ -105,6 +105,7 @@ def test_default_bands_go_by_price() -> None:
     }
 
 
+@pytest.mark.slow
 @given(st.lists(st.sampled_from([0.0, 0.5, 1.0, 2.0]), min_size=1, max_size=40))
 def test_default_bands_cover_any_pool_and_rise_in_price(prices: list[float]) -> None:
     pool = AgentPool(
@@ -174,6 +175,7 @@ def test_round_robin_takes_turns_and_skips_who_is_down() -> None:
     assert [policy.choose(task(), up, memory) for _ in range(4)] == [3, 4, 0, 1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("spec", "down", "weights"),
     [
@@ -215,6 +217,7 @@ def test_least_loaded_goes_by_share_of_slots() -> None:
     assert chosen([1, 10], [0, 1]) == 0
 
 
+@pytest.mark.slow
 def test_power_of_two_never_takes_the_most_loaded_of_all() -> None:
     loads = by_id(claude=4, gpt4=3, gemini=2, llama=1, mistral=0)
     counts = Counter(choice("power-of-two", seen(busy=loads), key=key) for key in range(N))

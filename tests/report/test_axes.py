@@ -1,5 +1,6 @@
 """Titles and names fit a plot 8 cm wide."""
 
+import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
@@ -10,6 +11,7 @@ from routingsim.simulation.replay import replay
 LONG = "threshold:low=0.21,medium=0.55,spill=0"
 
 
+@pytest.mark.slow
 def test_a_title_fits(corpus: Corpus) -> None:
     run = replay(corpus, policy=LONG, arrivals="poisson:1")
     for plot in (run.plot_usage, run.plot_latency, run.plot_queue):

@@ -109,6 +109,7 @@ def test_controls_come_last_in_grey(results: list[ReplayResult]) -> None:
     assert [entry.style for entry in at.entries] == [*policy_styles(2), *control_styles(1)]
 
 
+@pytest.mark.slow
 def test_a_study_in_the_same_form(study: Study) -> None:
     at = of_study(study, 0.2)
     assert at.load == 0.2

@@ -34,6 +34,7 @@ def names(ax: Axes) -> list[str]:
     return [text.get_text() for legend in legends(ax) for text in legend.get_texts()]
 
 
+@pytest.mark.slow
 def test_controls_stand_beside_a_replay(results: list[ReplayResult]) -> None:
     controls, why = controls_for_replays(results)
     assert not why
@@ -95,6 +96,7 @@ def test_refuses_what_is_not_there(study: Study, results: list[ReplayResult]) ->
             plot(against="speed")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("plot", [plot_frontier, plot_latencies])
 def test_twelve_long_names_are_whole_and_apart(plot: Callable[..., Axes], corpus: Corpus) -> None:
     runs = [replay(corpus, policy=name, arrivals="poisson:1") for name in LONG]

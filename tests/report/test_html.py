@@ -103,6 +103,7 @@ def test_an_overloaded_policy_has_no_latency_to_boast_of(page: Page) -> None:
     assert "costs are modelled" in warnings.lower()
 
 
+@pytest.mark.slow
 def test_texts_are_escaped_and_shortened(wild: list[ReplayResult], tmp_path: Path) -> None:
     page = Page(write_report(wild, tmp_path / "wild.html"))
     assert "<script" not in page.source
@@ -157,6 +158,7 @@ def test_same_results_give_the_same_bytes(results: list[ReplayResult], tmp_path:
     assert one.read_text().replace(DATE, "2027-01-01") == three.read_text()
 
 
+@pytest.mark.slow
 def test_any_run(odd: ReplayResult, tmp_path: Path) -> None:
     page = Page(odd.report(tmp_path / "odd.html"))
     assert "Quality: not recorded" in page.text
@@ -166,6 +168,7 @@ def test_any_run(odd: ReplayResult, tmp_path: Path) -> None:
         assert "0 % of the tasks were answered" in page.text
 
 
+@pytest.mark.slow
 def test_retries_and_closed_loops(tmp_path: Path) -> None:
     shaky = AgentPool(tuple(msgspec.structs.replace(a, error_rate=0.3) for a in load_agents()))
     run = replay(None, shaky, "random", arrivals="poisson:2", tasks=300, retries=Retries(3))

@@ -49,6 +49,7 @@ def test_many(name: str, results: list[ReplayResult]) -> Figure:
     return made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("metric", METRICS)
 @compared()
 def test_load(metric: str, study: Study) -> Figure:
@@ -57,6 +58,7 @@ def test_load(metric: str, study: Study) -> Figure:
     return made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("against", AGAINST)
 @compared()
 def test_frontier(against: str, study: Study) -> Figure:
@@ -65,6 +67,7 @@ def test_frontier(against: str, study: Study) -> Figure:
     return made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("against", AGAINST)
 @compared()
 def test_beside_controls(against: str, results: list[ReplayResult]) -> Figure:

@@ -36,6 +36,7 @@ def test_markdown_is_escaped(wild: list[ReplayResult]) -> None:
     assert r"\<script\>" in text
 
 
+@pytest.mark.slow
 def test_json_holds_the_figures_unrounded(results: list[ReplayResult]) -> None:
     report = json.loads(
         render(compose(results, date="2026-01-02"), "json"), parse_constant=pytest.fail

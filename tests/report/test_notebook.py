@@ -36,6 +36,7 @@ def test_it_is_written_without_outputs(tmp_path: Path) -> None:
     assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in cells)
 
 
+@pytest.mark.slow
 def test_the_command_fills_in_every_parameter_and_the_cells_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -44,6 +44,7 @@ def check(ax: Axes) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("plot", ONE)
 def test_one_result_on_given_axes(plot: Callable[..., Axes], results: list[ReplayResult]) -> None:
     ax = small_axes()
@@ -54,6 +55,7 @@ def test_one_result_on_given_axes(plot: Callable[..., Axes], results: list[Repla
     assert pyplot.get_fignums() == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("plot", MANY)
 def test_several_results_on_given_axes(
     plot: Callable[..., Axes], results: list[ReplayResult]
@@ -70,6 +72,7 @@ def test_without_axes_a_notebook_shows_the_figure(results: list[ReplayResult]) -
     assert ax.get_figure() is pyplot.gcf()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("plot", ONE)
 def test_any_run(plot: Callable[..., Axes], odd: ReplayResult) -> None:
     check(plot(odd, ax=small_axes()))
@@ -108,6 +111,7 @@ def test_an_agent_has_one_colour(results: list[ReplayResult]) -> None:
             assert lines[agent].get_color() == colour
 
 
+@pytest.mark.slow
 def test_a_crowd_is_summed_up(crowd: Callable[[int], AgentPool]) -> None:
     result = replay(None, crowd(40), "random", tasks=2_000, arrivals="poisson:10")
     ax = plots.plot_usage(result, ax=small_axes())
@@ -130,6 +134,7 @@ def test_outages_are_named(results: list[ReplayResult]) -> None:
     assert "gpt-4 down" in [text.get_text() for text in legend.get_texts()]
 
 
+@pytest.mark.slow
 def test_names_that_the_font_or_mathtext_cannot_draw(
     crowd: Callable[[int], AgentPool],
 ) -> None:

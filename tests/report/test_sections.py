@@ -101,6 +101,7 @@ def test_the_frontier_has_no_latency_where_all_are_overloaded(
     assert frontier("x", [of_study(plain_study)]).text[0].startswith("Quality: not recorded.")
 
 
+@pytest.mark.slow
 def test_percentiles_of_the_overloaded_come_with_a_warning(results: list[ReplayResult]) -> None:
     for shown, warned in ((results, True), (results[:1], False)):
         section = next(each for each in compose(shown).sections if each.id == "comparison")

@@ -14,6 +14,7 @@ from routingsim.report.figures import axis_label, of_study
 from routingsim.report.study_plots import plot_load
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("metric", cell.METRICS)
 def test_every_metric_has_its_unit_and_plot(metric: str, study: Study) -> None:
     ax = Figure(figsize=(3.15, 2.4), layout="constrained").subplots()

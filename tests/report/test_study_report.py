@@ -28,6 +28,7 @@ def page(document: Document) -> str:
     return render(document, "html")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["threshold:calibrated", "cheapest"])
 def test_compares_with_the_baseline_in_words_with_intervals(
     name: str, document: Document, study: Study
@@ -102,6 +103,7 @@ def test_same_study_same_bytes(study: Study, tmp_path: Path) -> None:
     assert "compare(load_corpus(" in one.read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_suffix_chooses_the_form(study: Study, tmp_path: Path) -> None:
     text = study.report(tmp_path / "study.md").read_text(encoding="utf-8")
     assert text.startswith(r"# Routing study: wild \<corpus\>")

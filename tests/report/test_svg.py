@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 
+import pytest
 from matplotlib.axes import Axes
 
 from routingsim.report.palette import GRID, INK, MUTED
@@ -19,6 +20,7 @@ def line(height: float, reverse: bool = False) -> tuple[Callable[[Axes], None], 
     return draw, drawn
 
 
+@pytest.mark.slow
 def test_colours_are_the_pages_and_ids_unique() -> None:
     draw, _ = line(1.0)
     one, two = svg_plots([draw, draw], "name")
@@ -31,6 +33,7 @@ def test_colours_are_the_pages_and_ids_unique() -> None:
     assert svg_plots([draw, draw], "name") == [one, two]
 
 
+@pytest.mark.slow
 def test_plots_side_by_side_have_one_scale() -> None:
     (low, first), (high, second) = line(1.0), line(4.0)
     svg_plots([low, high], "a")
@@ -40,6 +43,7 @@ def test_plots_side_by_side_have_one_scale() -> None:
     assert first[0].get_ylim() == second[0].get_ylim() == (4, 0)
 
 
+@pytest.mark.slow
 def test_other_labels_other_scales() -> None:
     def draw(ax: Axes) -> None:
         ax.set(ylabel=f"y{len(drawn)}", ylim=(0, len(drawn) + 1))

@@ -93,6 +93,7 @@ def test_known_texts(text, expected):
     assert column_counts([text]) == [expected]
 
 
+@pytest.mark.slow
 @given(st.lists(texts, max_size=6))
 def test_the_column_equals_the_definition(column):
     assert [counts(text) for text in column] == [definition(text) for text in column]

@@ -32,6 +32,7 @@ def z_scores(fit: ServiceFit) -> list[float]:
     return [(found.value - PLANTED[name]) / found.error for name, found in estimates.items()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("calls", [30, 1_000, 100_000])
 def test_planted_parameters_come_back_within_their_standard_errors(calls: int) -> None:
     fit = fit_service(a_log(calls, seed=calls + 1))
@@ -41,6 +42,7 @@ def test_planted_parameters_come_back_within_their_standard_errors(calls: int) -
     assert any("are few" in said for said in fit.warnings) == (fit.used < 30)
 
 
+@pytest.mark.slow
 def test_standard_errors_are_as_long_as_errors_are() -> None:
     """The mean square of z is 1; over 40 fits it is within 0.5 and 1.8 but once in 10,000."""
     z = np.array([z_scores(fit_service(a_log(300, seed))) for seed in range(40)])
@@ -182,6 +184,7 @@ def test_an_agent_is_made_of_a_fit() -> None:
         fit.agent(id="a b", cost=0.01)
 
 
+@pytest.mark.slow
 def test_a_replay_of_the_fitted_agent_is_fitted_the_same() -> None:
     """Round trip: what the engine simulates from a fit gives that fit again."""
     truth = Agent(id="a", name="A", cost=0, latency=2.0, latency_cv=0.7, error_rate=0.2)
@@ -193,6 +196,7 @@ def test_a_replay_of_the_fitted_agent_is_fitted_the_same() -> None:
         assert abs(found.value - getattr(truth, name)) < 4 * found.error, name
 
 
+@pytest.mark.slow
 def test_a_pool_is_made_of_a_log() -> None:
     log = pd.concat(
         {"fast": a_log(400, 13, speed=90.0), "slow": a_log(300, 14, speed=20.0)}, names=["agent"]
@@ -214,6 +218,7 @@ def test_names_that_are_no_ids_become_ids() -> None:
     assert pool.to_frame()["name"].tolist() == ["GPT 4o (mini)", "7"]
 
 
+@pytest.mark.slow
 def test_a_pool_needs_names_and_prices() -> None:
     log = a_log(40, seed=16).assign(agent="a")
     with pytest.raises(AgentError, match="cost: nothing for agent 'a'; there is one for b"):

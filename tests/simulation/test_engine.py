@@ -248,6 +248,7 @@ def test_a_call_that_waited_starts_at_the_first_moment_it_can(run: Run) -> None:
         assert set(mine.left[mine.left > mine.sent]) <= openings
 
 
+@pytest.mark.slow
 def test_policies_see_what_the_log_says_was_there(run: Run) -> None:
     seen = run.seen
     known = seen.merge(run.tries, on=["task", "attempt"])  # in the order of the decisions
@@ -444,6 +445,7 @@ def test_under_one_seed_policies_meet_the_same_noise() -> None:
     np.testing.assert_allclose(noise[2], noise[0], rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_common_seeds_make_differences_between_policies_sharper() -> None:
     def mean_latency(policy: str, seed: int) -> float:
         work, log = open_run(policy, seed, load=0.9)

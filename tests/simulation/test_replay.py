@@ -95,6 +95,7 @@ def test_outages_may_be_whole_numbers() -> None:
 # -- figures known beforehand --------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("pool", "policy", "corpus"),
     [
@@ -153,6 +154,7 @@ def test_batch_means_intervals_cover_the_exact_mean() -> None:
     assert 0.92 <= covered <= 0.98, covered
 
 
+@pytest.mark.slow
 def test_two_policies_meet_the_same_tasks(tasks: Corpus) -> None:
     """Common random numbers: differences vary at least 5 times less than between seeds."""
     pool = rs.load_agents()

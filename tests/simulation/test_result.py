@@ -43,6 +43,7 @@ def test_a_frame_by_hand() -> None:
     assert frame["task_id"].tolist() == ["0", "1", "2", "3"]
 
 
+@pytest.mark.slow
 def test_statuses_are_kept_apart() -> None:
     times = [0.0] * 5
     row = run(one(queue_limit=2, patience=1.5), times).summary().loc["a"]
@@ -62,6 +63,7 @@ def test_utilisation_and_window_by_hand() -> None:
     np.testing.assert_allclose(result.utilisation, 4 / 18)
 
 
+@pytest.mark.slow
 def test_utilisation_and_wait_against_exact_values() -> None:
     pool = one(service="exponential", concurrency=3)
     result = rs.replay(None, pool, "static:a", arrivals="poisson:2.1", tasks=400_000, seed=5)
@@ -298,6 +300,7 @@ def same(found: ReplayResult, result: ReplayResult) -> None:
     np.testing.assert_array_equal(again.memory, result.memory)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", ["threshold:calibrated", "fs-qmix"])
 def test_results_pickle_and_copy(policy: str, tmp_path: Path) -> None:
     corpus = rs.load_corpus("tasks")

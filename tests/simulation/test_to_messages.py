@@ -50,6 +50,7 @@ def test_each_task_has_one_decision_that_of_its_last_try(result: ReplayResult) -
         assert decision.complexity_score.d_var == d_var
 
 
+@pytest.mark.slow
 def test_reasons_tell_the_load_that_was(result: ReplayResult) -> None:
     """Counted anew, try by try: who was sent earlier and has not ended."""
     calls = result.calls()

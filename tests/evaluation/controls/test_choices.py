@@ -20,6 +20,7 @@ from routingsim.evaluation import (
 choice_lists = st.lists(st.integers(0, 3), min_size=1, max_size=50)
 
 
+@pytest.mark.slow
 @given(choice_lists, st.integers(0, 9))
 def test_shuffle_keeps_the_mix(chosen: list[int], seed: int) -> None:
     dealt = shuffled(chosen, seed=seed)
@@ -27,6 +28,7 @@ def test_shuffle_keeps_the_mix(chosen: list[int], seed: int) -> None:
     assert np.array_equal(dealt, shuffled(chosen, seed=seed))
 
 
+@pytest.mark.slow
 @given(choice_lists, st.permutations([0.1, 0.2, 0.3, 0.4]))
 def test_length_keeps_the_mix_and_sends_the_longest_to_the_dearest(chosen, prices) -> None:
     texts = ["y" * ((7 * k) % 13) for k in range(len(chosen))]
@@ -38,6 +40,7 @@ def test_length_keeps_the_mix_and_sends_the_longest_to_the_dearest(chosen, price
     assert paid == sorted(paid, reverse=True)
 
 
+@pytest.mark.slow
 def test_category_learns_on_other_folds_only(made_up: Callable[..., Corpus]) -> None:
     corpus = made_up()
     quality = corpus.outcome("quality", ["a", "b", "c"])

@@ -68,6 +68,7 @@ def test_control_table_leaves_out_and_counts_and_judges(made_up: Callable[..., C
         recorded_controls(quality, cost, np.zeros(60, int))
 
 
+@pytest.mark.slow
 def test_controls_of_the_oracle_on_real_data(pareto: Corpus) -> None:
     quality, cost = pareto.outcomes["quality"], pareto.outcomes["cost"]
     best = oracle(quality, cost)

@@ -29,6 +29,7 @@ def test_one_agent_for_all_does_not_use_the_text() -> None:
     assert (found.p_value, found.uses_text) == (1.0, False)
 
 
+@pytest.mark.slow
 def test_blind_policies_are_seldom_said_to_read(seed: int) -> None:
     rng = np.random.default_rng(seed)
     quality = rng.random((200, 3))

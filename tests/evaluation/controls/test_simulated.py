@@ -77,6 +77,7 @@ def test_assigned_serves_its_own_corpus_only(
         assigned(corpus, pool, np.full(60, 3))
 
 
+@pytest.mark.slow
 def test_control_policies_replay_as_they_were_computed(pareto: Corpus, pool: AgentPool) -> None:
     quality, cost = pareto.outcomes["quality"], pareto.outcomes["cost"]
     rng = np.random.default_rng(8)

@@ -27,6 +27,7 @@ outcomes = st.integers(2, 4).flatmap(
 )
 
 
+@pytest.mark.slow
 @given(outcomes)
 def test_regret_and_gains_by_the_slow_way(rows) -> None:
     quality, chosen = [list(row) for row, _ in rows], [agent for _, agent in rows]

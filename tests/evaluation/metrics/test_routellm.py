@@ -42,6 +42,7 @@ two_agents = st.lists(
 ).filter(lambda rows: sum(r[1] for r in rows) != sum(r[2] for r in rows))
 
 
+@pytest.mark.slow
 @given(two_agents)
 def test_apgr_is_the_area_under_the_curve(rows: list[tuple[int, int, int]]) -> None:
     scores, weak, strong = (list(map(float, each)) for each in zip(*rows, strict=True))
@@ -59,6 +60,7 @@ def test_apgr_depends_on_the_order_of_scores_only(rows: list[tuple[int, int, int
     assert apgr(routing_curve(scores, 0.3 * weak + 0.1, 0.3 * strong + 0.1)) == pytest.approx(first)
 
 
+@pytest.mark.slow
 @given(two_agents, st.randoms(use_true_random=False))
 def test_averaged_ties_do_not_depend_on_the_order_of_the_file(rows, random) -> None:
     scores, weak, strong = np.array(rows, dtype=float).T
@@ -80,6 +82,7 @@ def test_averaged_ties_are_the_mean_over_all_orders() -> None:
     assert averaged == pytest.approx(np.mean(found), abs=1e-12)
 
 
+@pytest.mark.slow
 @given(two_agents)
 def test_reversed_scores_mirror_the_curve(rows: list[tuple[int, int, int]]) -> None:
     scores, weak, strong = np.array(rows, dtype=float).T

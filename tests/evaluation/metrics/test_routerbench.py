@@ -24,6 +24,7 @@ coarse = st.integers(0, 1000).map(lambda n: n / 100), st.integers(0, 64).map(lam
 points = st.lists(st.tuples(*coarse), min_size=1, max_size=12)
 
 
+@pytest.mark.slow
 @given(points)
 def test_hull_contains_all_points_and_is_reached_by_mixing(rows: list[tuple[float, float]]) -> None:
     cost, quality = np.array(rows).T
@@ -39,6 +40,7 @@ def test_hull_contains_all_points_and_is_reached_by_mixing(rows: list[tuple[floa
         assert (rises[1:] * widths[:-1] <= rises[:-1] * widths[1:] + 1e-12).all()  # concave
 
 
+@pytest.mark.slow
 @given(points, st.floats(0, 10))
 def test_hull_is_the_best_mix_of_two_points(rows: list[tuple[float, float]], at: float) -> None:
     cost, quality = np.array(rows).T
@@ -52,6 +54,7 @@ def test_hull_is_the_best_mix_of_two_points(rows: list[tuple[float, float]], at:
     assert float(non_decreasing_hull(cost, quality).at(at)) == pytest.approx(best, abs=1e-6)
 
 
+@pytest.mark.slow
 @given(points)
 def test_aiq_lies_between_the_hull_ends(rows: list[tuple[float, float]]) -> None:
     cost, quality = np.array(rows).T

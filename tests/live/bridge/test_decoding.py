@@ -45,6 +45,7 @@ WRONG = st.sampled_from([b"[1]", b"null", *NOT_JSON, *NOT_UTF8])
 MESSAGES = st.lists(VALID | WRONG, max_size=8)
 
 
+@pytest.mark.slow
 @given(data=MESSAGES, channel=st.sampled_from([DECISIONS, STATUSES]))
 def test_many_at_once_are_read_as_each_alone(data: list[bytes], channel: str) -> None:
     alone = [read_messages(channel, [each]) for each in data]

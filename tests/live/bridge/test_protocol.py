@@ -45,6 +45,7 @@ def told(session: Session, frame: object) -> dict[str, object]:
     return json.loads(action)
 
 
+@pytest.mark.slow
 @given(st.one_of(st.text(), st.binary(), json_values.map(json.dumps), frames.map(json.dumps)))
 def test_anything_gets_an_answer(message: str | bytes) -> None:
     session = Session(LIMITS, 0.0)
@@ -59,6 +60,7 @@ def test_anything_gets_an_answer(message: str | bytes) -> None:
             assert reply["message"]
 
 
+@pytest.mark.slow
 @given(st.one_of(st.text(), st.binary(), frames.map(json.dumps)))
 def test_without_a_token_a_client_is_closed(message: str | bytes) -> None:
     session = Session(LIMITS, 0.0, token="right")

@@ -82,6 +82,7 @@ class Heard:
 ERRORS = st.sampled_from([Failed("ERR no"), Failed("MOVED 1 h:2")])
 
 
+@pytest.mark.slow
 @given(
     said=st.lists(
         st.tuples(st.just("push"), TEXTS | BIG)

@@ -25,6 +25,7 @@ def test_it_keeps_the_last_ones_and_knows_what_it_lost(count: int, most: int, si
     assert replay.gap == (lost or beyond)
 
 
+@pytest.mark.slow
 @given(
     places=st.lists(st.tuples(st.integers(1, 9), st.integers(0, 3)), max_size=30),
     sizes=st.lists(st.integers(0, 9), min_size=30, max_size=30),

@@ -93,6 +93,7 @@ def test_timestamps_are_the_wall_clock_times_meant() -> None:
     assert first > 1_600_000_000_000
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.floats(0, 100), max_size=30).map(sorted),
     st.floats(0.1, 1000),

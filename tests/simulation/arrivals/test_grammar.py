@@ -77,6 +77,7 @@ PROCESSES = st.one_of(
 )
 
 
+@pytest.mark.slow
 @given(PROCESSES)
 def test_what_is_written_reads_back_the_same(process: Arrivals) -> None:
     assert parse_arrivals(str(process)) == process

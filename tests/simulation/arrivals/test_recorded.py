@@ -102,6 +102,7 @@ def test_a_bursty_trace_is_as_it_was_recorded(shared_data: Path) -> None:
     assert minute.rate == inside.size / 60
 
 
+@pytest.mark.slow
 def test_jitter_takes_the_steps_out_of_a_coarse_trace(shared_data: Path) -> None:
     path = shared_data / "mooncake_conversation_trace.jsonl"
     coarse = Trace(path).times(20_000, seed=1)

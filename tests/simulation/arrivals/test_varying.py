@@ -34,6 +34,7 @@ def mmpp2_dispersion(process: MMPP, window: float) -> float:
     return 1 + limit * (1 - (1 - math.exp(-total * window)) / (total * window))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("window", [0.1, 2.0, 10.0])
 def test_a_burst_has_the_dispersion_of_its_formula(window: float) -> None:
     process = burst(rate=1, peak=10, on=1, off=3)

@@ -14,6 +14,7 @@ from tests.simulation.theory.queues import (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rho", [0.001, 0.1, 0.8, 0.99, 0.9999])
 def test_md1_is_pollaczek_khinchine(rho: float) -> None:
     exact, queue = theory.mg1(rho / 3, 3, scv=0), theory.md1(rho / 3, 3)
@@ -21,6 +22,7 @@ def test_md1_is_pollaczek_khinchine(rho: float) -> None:
     assert queue.p_wait == pytest.approx(exact.p_wait, rel=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("rho", "servers"), [(0.2, 2), (0.5, 10), (0.8, 5), (0.9, 3), (0.7, 60)])
 def test_mdc_is_the_fixed_point_of_its_recursion(rho: float, servers: int) -> None:
     """The number in the system, one service time later, on a truncated state space."""

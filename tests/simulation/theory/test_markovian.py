@@ -21,6 +21,7 @@ from tests.simulation.theory.queues import (
 )
 
 
+@pytest.mark.slow
 @given(load=st.fractions(Fraction(1, 50), 60, max_denominator=50), servers=st.integers(1, 60))
 def test_erlang_formulas_equal_their_sums(load: Fraction, servers: int) -> None:
     terms = [load**n / math.factorial(n) for n in range(servers + 1)]
@@ -70,6 +71,7 @@ def test_retries_without_end_are_a_slower_server() -> None:
     assert retry.p_failed == 0
 
 
+@pytest.mark.slow
 def test_retries_with_an_end_against_the_whole_queue_written_out() -> None:
     """One server, two attempts: a state is the queue's attempts in order, up to 12 tasks."""
     rate, p_retry, top = 0.15, 0.5, 12

@@ -19,6 +19,7 @@ from tests.simulation.theory.queues import (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "law",
     [theory.gamma_lst(cv=1), theory.weibull_lst(cv=1), theory.hyperexponential_lst(cv=1)],

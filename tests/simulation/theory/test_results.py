@@ -53,6 +53,7 @@ def area(sf: Callable[[Floats], Floats], breaks: list[float]) -> float:
     return float(total)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("result", DISTRIBUTIONS, ids=repr)
 def test_tails_integrate_to_means_and_quantiles_invert_them(result: Any) -> None:
     scale = result.service

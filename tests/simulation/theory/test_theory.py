@@ -74,6 +74,7 @@ def test_every_row_of_the_reference_file(shared_reference: Path) -> None:
     assert rows == {key: published for key, (_, published) in REFERENCE.items()}
 
 
+@pytest.mark.slow
 @given(stable)
 def test_models_without_their_bound_are_mmc(system: tuple[int, float]) -> None:
     servers, rho = system
@@ -103,6 +104,7 @@ def test_figures_survive_extremes() -> None:
     assert theory.erlang_a(1, 1, 2_000, patience=3).wait_sf(1.0) == 0
 
 
+@pytest.mark.slow
 @given(stable, st.floats(0.01, 100))
 def test_units_of_time_do_not_matter(system: tuple[int, float], unit: float) -> None:
     servers, rho = system
@@ -136,6 +138,7 @@ def test_units_of_time_do_not_matter(system: tuple[int, float], unit: float) -> 
         )
 
 
+@pytest.mark.slow
 @given(st.integers(1, 30), st.floats(0.05, 0.95))
 def test_less_variable_systems_wait_less(servers: int, rho: float) -> None:
     rate = rho * servers
@@ -154,6 +157,7 @@ def test_examples_in_the_docstrings() -> None:
         assert outcome.failed == 0
 
 
+@pytest.mark.slow
 def test_what_cannot_be_computed_is_refused() -> None:
     with pytest.raises(SimulationError, match="too close to 1"):
         theory.md1(1 - 1e-7, 1)
