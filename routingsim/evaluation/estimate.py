@@ -1,0 +1,256 @@
+"""The expected quality of policies, estimated from a log with one answer a task.
+
+A production log knows the outcome of the agent that served a task and of no other. Raw
+means over what is recorded compare agents on different tasks, and can reverse the truth.
+Here each policy is estimated over all tasks by a cross-fitted doubly robust estimator
+(Dudík, Langford & Li, ICML 2011; Chernozhukov et al., Econometrics Journal 21, 2018):
+
+    mean over tasks of  sum_a target(a) m(a) + target(A) / propensity(A) * (Y - m(A))
+
+with the agent A that the log chose, its outcome Y, and a model m that did not see the
+task. Weights are not clipped. Errors are those of :mod:`routingsim.evaluation.policy_value`.
+Each estimate has a verdict (:mod:`routingsim.evaluation.support`); where the log cannot
+answer there is no figure.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+
+from routingsim.errors import CorpusError, SimulationError
+from routingsim.evaluation.choice_log import ChoiceLog, choice_probabilities
+from routingsim.evaluation.outcome_model import Features, cross_predict
+from routingsim.evaluation.outcomes import column, taken
+from routingsim.evaluation.policy_difference import PolicyDifference, policy_differences
+from routingsim.evaluation.policy_value import PolicyEstimate, Side, policy_estimate, side_of
+from routingsim.evaluation.sensitivity import GAMMAS, Arm, Sensitivity, sensitivity
+from routingsim.evaluation.support import Weights, judge
+
+
+@dataclass(frozen=True, eq=False)
+class Estimates:
+    """Estimates of several policies from one log, and of all their differences.
+
+    Attributes
+    ----------
+    policies : dict of str to PolicyEstimate
+        In the order given: they are not ranked.
+    differences : dict of (str, str) to PolicyDifference
+        Of each pair, in that order.
+    tasks, unserved, missing : int
+        Tasks that the log served, which the estimates are about; tasks that no agent
+        served, which are left out; served tasks without a recorded outcome, for which
+        the others of the same agent stand.
+    level : float
+    """
+
+    policies: dict[str, PolicyEstimate]
+    differences: dict[tuple[str, str], PolicyDifference]
+    tasks: int
+    unserved: int
+    missing: int
+    level: float
+    _weights: Weights
+    _sides: dict[str, Side]
+    _rest: NDArray[np.float64]
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, [*self.policies.values(), *self.differences.values()]))
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row a policy: value, low, high, error, degrees, verdict, diagnostics, reasons."""
+        rows = {
+            name: {
+                "value": each.value,
+                "low": each.interval.low,
+                "high": each.interval.high,
+                "error": each.error,
+                "degrees": each.degrees,
+                "verdict": each.verdict,
+                "planned": each.support.planned,
+                "realised": each.support.realised,
+                "rare": each.support.rare,
+                "mean_weight": each.support.mean_weight,
+                "reasons": "; ".join(each.support.reasons),
+            }
+            for name, each in self.policies.items()
+        }
+        return pd.DataFrame.from_dict(rows, orient="index")
+
+    def sensitivity(
+        self, first: str, second: str | None = None, *, gammas: tuple[float, ...] = GAMMAS
+    ) -> Sensitivity:
+        """How far hidden confounding could move a policy's value or a difference.
+
+        Parameters
+        ----------
+        first, second : str
+            Policies; the difference first less second, or the value of ``first`` alone.
+        gammas : tuple of float
+            From 1 upward.
+
+        Returns
+        -------
+        Sensitivity
+            NaN throughout where the log cannot answer.
+
+        Raises
+        ------
+        SimulationError
+            If there is no such policy or difference, or a Γ is below 1.
+        """
+        if not gammas or min(gammas) < 1:
+            raise SimulationError(f"gammas={gammas}: values from 1 upward are needed")
+        if second is None:
+            if first not in self.policies:
+                raise SimulationError(f"no estimate of {first!r}; there are {list(self.policies)}")
+            one = self.policies[first]
+            arm = self._arm(self._sides[first])
+            return sensitivity(one.value, one.interval.half_width, arm, gammas=gammas)
+        if (first, second) in self.differences:
+            difference = self.differences[first, second]
+            value = difference.value
+        elif (second, first) in self.differences:
+            difference = self.differences[second, first]
+            value = -difference.value
+        else:
+            raise SimulationError(f"no difference of {first!r} and {second!r}")
+        plus, minus = self._arms(self._sides[first], self._sides[second])
+        return sensitivity(
+            value, difference.interval.half_width, plus, minus, gammas=gammas, against=0.0
+        )
+
+    def _arm(self, side: Side) -> Arm:
+        share = taken(side.target, self._weights.chosen)
+        # Nothing is hidden of a policy that chose as the log did.
+        return self._arm_of(np.zeros_like(share) if side.support.repeats else share, 1.0)
+
+    def _arms(self, one: Side, other: Side) -> tuple[Arm, Arm]:
+        if one.support.repeats or other.support.repeats:
+            return self._arm(one), self._arm(other)
+        apart = one.target - other.target
+        mine = taken(apart, self._weights.chosen)
+        mass = float(np.maximum(apart, 0.0).sum(axis=1).mean())
+        return (
+            self._arm_of(np.maximum(mine, 0.0), mass),
+            self._arm_of(np.maximum(-mine, 0.0), mass),
+        )
+
+    def _arm_of(self, share: NDArray[np.float64], mass: float) -> Arm:
+        known = self._weights.known
+        seen = self._weights.seen[known]
+        return Arm(share[known], 1 / seen - 1, self._rest[known], mass)
+
+
+def estimate(
+    log: ChoiceLog,
+    outcome: ArrayLike,
+    policies: Mapping[str, ArrayLike],
+    *,
+    level: float = 0.95,
+    higher_is_better: bool = True,
+    bounds: tuple[float, float] | None = None,
+) -> Estimates:
+    """Estimate the mean outcome of policies from what the log recorded.
+
+    Parameters
+    ----------
+    log : ChoiceLog
+    outcome : array_like, shape (tasks,)
+        Quality, cost or another figure of the agent that served the task; NaN where it is
+        not recorded. Rows of unserved tasks are not read.
+    policies : mapping of str to array_like
+        Choices of each, as :func:`routingsim.evaluation.choice_log.choice_probabilities`
+        takes them.
+    level : float
+        Confidence level.
+    higher_is_better : bool
+        False for costs and latencies.
+    bounds : tuple of float, optional
+        The least and the largest possible outcome, (0, 1) for a quality: intervals then
+        allow for failures too rare to have been seen.
+
+    Raises
+    ------
+    CorpusError
+        If shapes do not fit, a probability is out of its range, or no outcome is known.
+    SimulationError
+        If the level is not between 0 and 1.
+    """
+    if not 0 < level < 1:
+        raise SimulationError(f"level={level}: a confidence level between 0 and 1 is needed")
+    tasks, agents = log.chosen.size, len(log.agents)
+    span = 0.0
+    served = log.chosen >= 0
+    y = np.where(served, column("outcomes", outcome, tasks), np.nan)
+    if np.isnan(y).all():
+        raise CorpusError("outcomes: none is known; there is nothing to estimate from")
+    if bounds is not None:
+        low, high = bounds
+        span = high - low
+        if not low <= float(np.nanmin(y)) <= float(np.nanmax(y)) <= high:
+            raise CorpusError(
+                f"outcomes: from {np.nanmin(y):g} to {np.nanmax(y):g}; from {low:g} to {high:g} is "
+                "needed"
+            )
+    targets = {
+        name: choice_probabilities(each, tasks, agents)[served] for name, each in policies.items()
+    }
+    predicted = cross_predict(log.features.values, log.fold, log.chosen, y, agents)[served]
+    y, chosen = y[served], log.chosen[served]
+    known = ~np.isnan(y)
+    full = log.propensities.full
+    weights = Weights(
+        chosen=chosen,
+        mine=log.propensities.chosen[served],
+        full=None if full is None else full[served],
+        shown=_shares(chosen, known, agents),
+        known=known,
+    )
+    rest = np.where(known, y, 0.0) - np.where(known, taken(predicted, chosen), 0.0)
+    features = Features(log.features.values[served], log.features.names)
+    even = _evenly_missing(chosen, known, agents)
+    sides = {
+        name: side_of(
+            target,
+            judge(target, weights, log.propensities, log.calibration, features, even),
+            weights,
+            predicted,
+            rest,
+        )
+        for name, target in targets.items()
+    }
+    return Estimates(
+        policies={name: policy_estimate(name, side, level, span) for name, side in sides.items()},
+        differences=policy_differences(sides, weights, rest, level, higher_is_better, span),
+        tasks=chosen.size,
+        unserved=tasks - chosen.size,
+        missing=int((~known).sum()),
+        level=level,
+        _weights=weights,
+        _sides=sides,
+        _rest=rest,
+    )
+
+
+def _shares(chosen: NDArray[np.intp], known: NDArray[np.bool_], agents: int) -> NDArray[np.float64]:
+    """Share of each agent's outcomes that are recorded; 1 for one that was never chosen."""
+    times = np.bincount(chosen, minlength=agents)
+    there = np.bincount(chosen[known], minlength=agents)
+    return np.where(times > 0, there / np.maximum(times, 1), 1.0)
+
+
+def _evenly_missing(chosen: NDArray[np.intp], known: NDArray[np.bool_], agents: int) -> bool:
+    """Whether agents' shares of missing outcomes differ no more than by chance (chi-square)."""
+    times = np.bincount(chosen, minlength=agents)
+    there = np.bincount(chosen[known], minlength=agents)
+    table = np.vstack([there, times - there])[:, times > 0]
+    if known.all() or table.shape[1] < 2:
+        return True
+    found: Any = stats.chi2_contingency(table, correction=False)
+    return bool(found.pvalue > 0.01)

@@ -1,0 +1,275 @@
+"""What a log can say of a policy: how many of its choices the log saw, and a verdict.
+
+Nothing here looks at outcomes, so that a verdict does not depend on the answer.
+"""
+
+import math
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from routingsim.evaluation.outcome_model import Features
+from routingsim.evaluation.outcomes import taken
+from routingsim.evaluation.propensities import Calibration, Propensities, weights_balanced
+
+SupportVerdict = Literal["answered", "weak", "cannot"]
+
+ENOUGH = 50.0
+"""Planned effective sample from which a log may answer."""
+
+RARE = 0.01
+"""Propensity below which a choice is rare."""
+
+_ORDER: tuple[SupportVerdict, ...] = ("answered", "weak", "cannot")
+_WORTH = (ENOUGH, 15.0)  # planned effective sample: answered from, cannot below
+_SAMPLE = (25.0, 7.5)  # realised effective sample, likewise
+_SHARE = (0.01, 0.05)  # rare choices: answered up to, cannot above
+_MISSING = 0.05  # share of outcomes missing up to which an estimate may be answered
+_ERRORS = 3.0  # of the mean weight from 1
+_ROUNDING = 1e-9
+
+
+@dataclass(frozen=True)
+class Support:
+    """The verdict on one policy, and what it stands on.
+
+    Attributes
+    ----------
+    verdict : {"answered", "weak", "cannot"}
+    reasons : tuple of str
+        Why it is not better; empty where it is "answered".
+    tasks, missing : int
+        Tasks that the log served, and how many of them have no recorded outcome.
+    planned : float
+        Effective sample that the propensities promise: tasks over the mean of
+        sum_a target(a)² / propensity(a).
+    realised : float
+        Effective sample of the weights in the log (Kish, *Survey Sampling*, 1965).
+    rare, unsupported : float
+        Share of the policy's choices that the log makes with a propensity below .01, and
+        that it never makes.
+    mean_weight, weight_error : float
+        1 is expected, within the standard error.
+    repeats : bool
+        Whether the policy chooses as the log did on every task.
+    calibration : Calibration or None
+        None where propensities are estimated or the policy repeats the log.
+    """
+
+    verdict: SupportVerdict
+    reasons: tuple[str, ...]
+    tasks: int
+    missing: int
+    planned: float
+    realised: float
+    rare: float
+    unsupported: float
+    mean_weight: float
+    weight_error: float
+    repeats: bool
+    calibration: Calibration | None
+
+
+@dataclass(frozen=True, eq=False)
+class Weights:
+    """The served tasks of a log, seen from where weights are made.
+
+    Attributes
+    ----------
+    chosen : ndarray of int, shape (tasks,)
+    mine : ndarray, shape (tasks,)
+        Propensity of the agent chosen.
+    full : ndarray, shape (tasks, agents), or None
+    shown : ndarray, shape (agents,)
+        Share of the agent's outcomes that are recorded.
+    known : ndarray of bool, shape (tasks,)
+        Where the outcome is recorded.
+    """
+
+    chosen: NDArray[np.intp]
+    mine: NDArray[np.float64]
+    full: NDArray[np.float64] | None
+    shown: NDArray[np.float64]
+    known: NDArray[np.bool_]
+
+    @property
+    def seen(self) -> NDArray[np.float64]:
+        """Probability of the agent's choice and of its record, shape (tasks,)."""
+        return self.mine * self.shown[self.chosen]
+
+    def of(self, target: NDArray[np.float64]) -> NDArray[np.float64]:
+        """target / probability of the record, 0 where nothing is recorded, shape (tasks,)."""
+        share = taken(target, self.chosen)
+        return np.divide(share, self.seen, out=np.zeros(share.size), where=self.known)
+
+    def demand(self, target: NDArray[np.float64]) -> float:
+        """Mean of sum_a target(a)² / propensity(a); 1 for the log's own policy.
+
+        Choices that the log never makes are left out. Where only propensities of chosen
+        agents are known it is estimated by the weights' sum of squares over their sum, but
+        no less than what the probability that is left over to the other agents allows.
+        """
+        squares = target**2
+        if self.full is not None:
+            return float(_over(squares, self.full * self.shown).sum(axis=1).mean())
+        rest = np.repeat((1 - self.mine)[:, np.newaxis], target.shape[1], axis=1)
+        rest[np.arange(self.mine.size), self.chosen] = self.mine
+        least = float(_over(squares, rest * self.shown).sum(axis=1).mean())
+        weight = self.of(target)
+        total = float(np.abs(weight).sum())
+        if not total:
+            return least
+        share = float(np.abs(target).sum(axis=1).mean())
+        return max(share * float((weight**2).sum()) / total, least)
+
+    def rare(self, target: NDArray[np.float64]) -> tuple[float, float]:
+        """Share of the target's choices with a propensity below .01, and with none."""
+        if self.full is not None:
+            few = (target * (self.full < RARE - _ROUNDING)).sum(axis=1).mean()
+            return float(few), float((target * (self.full <= 0)).sum(axis=1).mean())
+        rest = (1 - self.mine)[:, np.newaxis] * np.ones(target.shape[1])
+        rest[np.arange(self.mine.size), self.chosen] = 1.0
+        least = float((target * (rest < RARE - _ROUNDING)).sum(axis=1).mean())
+        never = float((target * (rest <= _ROUNDING)).sum(axis=1).mean())
+        seen = float((self.of(target) * (self.mine < RARE - _ROUNDING)).mean())
+        return max(least, seen), never
+
+
+def _over(top: NDArray[np.float64], bottom: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.divide(top, bottom, out=np.zeros_like(top), where=bottom > 0)
+
+
+def judge(
+    target: NDArray[np.float64],
+    weights: Weights,
+    propensities: Propensities,
+    checked: Calibration | None,
+    features: Features,
+    missing_at_random: bool,
+) -> Support:
+    """The verdict on a policy by the rules of this module.
+
+    Parameters
+    ----------
+    target : ndarray, shape (tasks, agents)
+        Of the served tasks.
+    weights : Weights
+    propensities : Propensities
+    checked : Calibration or None
+        Of the whole log, where all propensities are recorded.
+    features : Features
+        Of the served tasks.
+    missing_at_random : bool
+        Whether missing outcomes are spread evenly over the agents.
+    """
+    tasks = weights.chosen.size
+    missing = int((~weights.known).sum())
+    lacking = _missing_reasons(missing, tasks, missing_at_random)
+    if (taken(target, weights.chosen) >= 1 - _ROUNDING).all():
+        size = float(tasks - missing)
+        verdict: SupportVerdict = "cannot" if size < 2 else "weak" if lacking else "answered"
+        reasons = (*(["fewer than two outcomes are recorded"] if size < 2 else []), *lacking)
+        return Support(verdict, reasons, tasks, missing, size, size, 0.0, 0.0, 1.0, 0.0, True, None)
+    weight = weights.of(target)
+    demand = weights.demand(target)
+    rare, never = weights.rare(target)
+    squares = float((weight**2).sum())
+    realised = float(weight.sum()) ** 2 / squares if squares else 0.0
+    exact = propensities.recorded and weights.full is not None
+    spread = demand - 1 if exact else float(weight.var())
+    found = Support(
+        verdict="answered",
+        reasons=(),
+        tasks=tasks,
+        missing=missing,
+        planned=tasks / demand if demand else 0.0,
+        realised=realised,
+        rare=rare,
+        unsupported=never,
+        mean_weight=float(weight.mean()),
+        weight_error=math.sqrt(max(spread, 0.0) / tasks),
+        repeats=False,
+        calibration=checked,
+    )
+    if propensities.recorded and checked is None:
+        found = replace(found, calibration=weights_balanced(weight, features))
+    hard = _hard_reasons(found, propensities.deterministic)
+    soft = [*hard, *_soft_reasons(found, propensities.recorded), *lacking]
+    verdict = "cannot" if hard else "weak" if soft else "answered"
+    return replace(found, verdict=verdict, reasons=tuple(soft))
+
+
+def _missing_reasons(missing: int, tasks: int, at_random: bool) -> list[str]:
+    reasons = []
+    if missing > _MISSING * tasks:
+        reasons.append(
+            f"{missing:,} of {tasks:,} outcomes ({missing / tasks:.0%}) are missing, and the log "
+            "cannot tell whether by chance"
+        )
+    if missing and not at_random:
+        reasons.append("outcomes are missing more often of some agents than of others")
+    return reasons
+
+
+def _hard_reasons(found: Support, deterministic: bool) -> list[str]:
+    reasons = []
+    if deterministic and found.unsupported > 0:
+        reasons.append(
+            "the log left nothing to chance: it tells of no policy but its own, which this "
+            f"one leaves on {found.unsupported:.1%} of tasks"
+        )
+    if found.planned < _WORTH[1] - _ROUNDING:
+        reasons.append(
+            f"the log is worth {found.planned:.1f} tasks served by this policy; 15 are the least"
+        )
+    if found.realised < _SAMPLE[1]:
+        reasons.append(
+            f"the log's own choices agree with the policy on an effective {found.realised:.1f} "
+            "tasks; 7.5 are the least"
+        )
+    if found.rare > _SHARE[1] + _ROUNDING:
+        reasons.append(
+            f"{found.rare:.1%} of the policy's choices were hardly ever made in the log "
+            f"(propensity below {RARE:g}); at most 5 % may be"
+        )
+    return reasons
+
+
+def _soft_reasons(found: Support, recorded: bool) -> list[str]:
+    reasons = []
+    if not recorded:
+        reasons.append(
+            "the log does not record with which probability it chose; that is estimated from "
+            "the texts, and no check can see what else the router knew"
+        )
+    if _WORTH[1] - _ROUNDING <= found.planned < _WORTH[0] - _ROUNDING:
+        reasons.append(
+            f"the log is worth {found.planned:.0f} tasks served by this policy; an answer needs 50"
+        )
+    if _SAMPLE[1] <= found.realised < _SAMPLE[0]:
+        reasons.append(
+            f"the log's own choices agree with the policy on an effective {found.realised:.0f} "
+            "tasks; an answer needs 25"
+        )
+    if _SHARE[0] + _ROUNDING < found.rare <= _SHARE[1] + _ROUNDING:
+        reasons.append(
+            f"{found.rare:.1%} of the policy's choices were hardly ever made in the log "
+            f"(propensity below {RARE:g}); an answer allows 1 %"
+        )
+    if 0 < found.unsupported <= _SHARE[1]:
+        reasons.append(f"{found.unsupported:.2%} of the policy's choices were never made")
+    if abs(found.mean_weight - 1) > _ERRORS * found.weight_error + _ROUNDING:
+        reasons.append(
+            f"the weights average {found.mean_weight:.3f} ± {found.weight_error:.3f}, not 1: "
+            "the propensities are wrong, or the log never makes some of the choices"
+        )
+    if recorded and found.calibration is not None and not found.calibration.passed:
+        reasons.append(str(found.calibration))
+    return reasons
+
+
+def worst(*verdicts: SupportVerdict) -> SupportVerdict:
+    """The worst of several verdicts."""
+    return max(verdicts, key=_ORDER.index)
