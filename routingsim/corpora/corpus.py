@@ -52,8 +52,8 @@ class Corpus:
     agents : tuple of str
         The names under which outcomes are recorded.
     outcomes : mapping of str to ndarray, shape (tasks, agents)
-        Recorded "quality" (0 to 1), "cost" (USD), "latency" (s) and
-        "output_tokens"; NaN where not recorded. Read-only.
+        Recorded "quality" (0 to 1), "cost" (USD), "latency" (s), "output_tokens" and
+        "failed" (1 where the call failed, else 0); NaN where not recorded. Read-only.
     source : str
         The path or URL it came from.
     sha256 : str
@@ -96,8 +96,8 @@ class Corpus:
         ----------
         frame : DataFrame
             Columns ``id`` and ``text``; optionally ``arrived_at`` (s), ``category``,
-            ``prompt_tokens``, ``output_tokens`` and
-            ``outcomes.<agent>.quality|cost|latency|output_tokens``. It is not changed.
+            ``prompt_tokens``, ``output_tokens``, ``propensity`` and
+            ``outcomes.<agent>.quality|cost|latency|output_tokens|failed``. It is not changed.
         name : str
             The corpus's name.
         on_error : {"raise", "skip"}
@@ -169,7 +169,9 @@ class Corpus:
         """A row for each task; a change to the frame does not change the corpus.
 
         Columns: id, text, arrived_at (s, NaN where there is none), category ("" where
-        there is none), prompt_tokens, output_tokens (NaN where not recorded).
+        there is none), prompt_tokens, output_tokens (NaN where not recorded), propensity
+        (the probability with which the agent that served the task was chosen, above 0 and
+        up to 1; NaN where unknown).
         """
         return self._tasks.copy(deep=False)  # pandas copies what is written to
 
@@ -232,8 +234,8 @@ class Corpus:
 
         Parameters
         ----------
-        field : {"quality", "cost", "latency", "output_tokens"}
-            Which outcome: 0 to 1, USD, s, tokens.
+        field : {"quality", "cost", "latency", "output_tokens", "failed"}
+            Which outcome: 0 to 1, USD, s, tokens, 1 or 0.
         agents : sequence of str
             Outcome names; one the corpus does not know gives a column of NaN.
 
@@ -373,14 +375,20 @@ class Corpus:
         )
 
     def to_frame(self) -> pd.DataFrame:
-        """One table, as :meth:`from_frame` takes it: outcomes in dotted columns."""
+        """One table, as :meth:`from_frame` takes it: outcomes in dotted columns.
+
+        A propensity or an outcome that no task has is left out.
+        """
+        tasks = self._tasks
+        if np.isnan(tasks["propensity"].to_numpy()).all():
+            tasks = tasks.drop(columns="propensity")
         recorded = {
             f"outcomes.{agent}.{key}": self.outcomes[key][:, column]
             for column, agent in enumerate(self.agents)
             for key in OUTCOMES
             if not np.isnan(self.outcomes[key][:, column]).all()
         }
-        return pd.concat([self._tasks, pd.DataFrame(recorded, index=self._tasks.index)], axis=1)
+        return pd.concat([tasks, pd.DataFrame(recorded, index=tasks.index)], axis=1)
 
     def to_dict(self) -> dict[str, Any]:
         """What the corpus is, for JSON: name, number of tasks, agents, source and notes."""

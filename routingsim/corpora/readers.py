@@ -44,12 +44,16 @@ _Amount = Annotated[float, msgspec.Meta(ge=0)] | None
 
 
 class OutcomeRecord(msgspec.Struct, gc=False, forbid_unknown_fields=True):
-    """What our own JSON format records of an agent on a task: 0 to 1, USD, seconds, tokens."""
+    """What our own JSON format records of an agent on a task.
+
+    Quality (0 to 1), cost (USD), latency (s), output tokens, and whether the call failed.
+    """
 
     quality: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
     cost: _Amount = None
     latency: _Amount = None
     output_tokens: _Amount = None
+    failed: bool | Annotated[int, msgspec.Meta(ge=0, le=1)] | None = None
 
 
 class TaskRecord(msgspec.Struct, gc=False, forbid_unknown_fields=True):
@@ -61,6 +65,7 @@ class TaskRecord(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     category: str | None = None
     prompt_tokens: _Amount = None
     output_tokens: _Amount = None
+    propensity: Annotated[float, msgspec.Meta(gt=0, le=1)] | None = None
     outcomes: dict[str, OutcomeRecord | None] | None = None
 
 

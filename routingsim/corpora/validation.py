@@ -5,13 +5,10 @@ turns drafts into one table in our own format: the columns of :data:`BASE`, then
 ``outcomes.<agent>.<field>`` for recorded outcomes.
 """
 
-import math
 import re
 from collections.abc import Collection, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from decimal import Decimal
 from difflib import get_close_matches
 from typing import Any
 
@@ -20,6 +17,7 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from routingsim.corpora.numbers import RawColumn, allowed, read_numbers
 from routingsim.corpora.readers import (
     OutcomeRecord,
     Rows,
@@ -31,10 +29,10 @@ from routingsim.corpora.readers import (
 from routingsim.errors import CorpusError
 
 BASE = TaskRecord.__struct_fields__[:-1]
-"""The columns of a task, in order: id, text, arrived_at, category, and two token counts."""
+"""The columns of a task, in order: id, text, arrived_at, category, two token counts, propensity."""
 
 OUTCOMES = OutcomeRecord.__struct_fields__
-"""What can be recorded of an agent on a task: quality, cost, latency and output_tokens."""
+"""What can be recorded of an agent on a task: quality, cost, latency, output_tokens and failed."""
 
 STRING = pd.StringDtype("pyarrow", na_value=np.nan)
 """The dtype of the text columns."""
@@ -49,25 +47,6 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d")
 _FAR = 1e11  # seconds since 1970 in the year 5138, milliseconds in 1973
 
 _STRINGS = ("id", "text", "category")
-
-
-@dataclass(frozen=True)
-class RawColumn:
-    """A column of a file that holds a field of the task.
-
-    Attributes
-    ----------
-    label : str
-        Its name in the file, for messages.
-    values : sequence
-        The raw values; None where there is none.
-    divisor : float
-        Divides a number to give our unit.
-    """
-
-    label: str
-    values: Sequence[Any]
-    divisor: float = 1.0
 
 
 @dataclass
@@ -311,14 +290,14 @@ def _checked(draft: Draft, agents: Collection[str] | None, seen: dict[str, int])
         if name in _STRINGS:
             columns[name] = _strings(name, column, draft.problems)
         else:
-            columns[name] = _numbers(column, math.inf, csv, draft.problems)
+            columns[name] = read_numbers(column, allowed(name), csv, draft.problems)
     for name, column in draft.columns.items():
         if name in BASE:
             continue
         agent, key = _agent_and_field(name)
         if agents is not None and agent not in agents:
             _refuse_agent(agent, column, agents, draft.problems)
-        columns[name] = _numbers(column, 1.0 if key == "quality" else math.inf, csv, draft.problems)
+        columns[name] = read_numbers(column, allowed(key), csv, draft.problems)
     _refuse_repeats(columns["id"], draft, seen)
     keep = np.delete(np.arange(size), list(draft.problems))
     for name, values in columns.items():
@@ -371,46 +350,6 @@ def _string_trouble(text: Any, name: str) -> str | None:
     except UnicodeEncodeError as error:
         return f"U+{ord(text[error.start]):04X} is half a character; it cannot be written as UTF-8"
     return None
-
-
-def _numbers(
-    column: RawColumn, high: float, csv: bool, problems: dict[int, str]
-) -> NDArray[np.float64]:
-    """A column as float64, NaN where a value is missing or not allowed."""
-    if (whole := _all_numbers(column, high, csv)) is not None:
-        return whole
-    result = np.full(len(column.values), np.nan)
-    for row, value in enumerate(column.values):
-        if value is None:
-            continue
-        number = math.nan
-        number_like = (
-            isinstance(value, float | int | np.number | Decimal) and type(value) is not bool
-        )
-        if number_like or (csv and isinstance(value, str)):
-            with suppress(ValueError, OverflowError):
-                number = float(value)
-        if 0 <= number <= high and number != math.inf:
-            result[row] = number / column.divisor
-        else:
-            allowed = "a finite number >= 0" if high == math.inf else f"a number from 0 to {high:g}"
-            problems.setdefault(row, f"{column.label}: expected {allowed}, found {shown(value)}")
-    return result
-
-
-def _all_numbers(column: RawColumn, high: float, csv: bool) -> NDArray[np.float64] | None:
-    """The whole column at once, if every value in it is allowed."""
-    values = column.values
-    kinds = set(map(type, values)) - {type(None)}
-    if not (kinds <= {float, int} or (csv and kinds == {str})):
-        return None
-    try:
-        numbers = np.array(values, dtype=np.float64)
-    except (ValueError, OverflowError):
-        return None
-    good = (numbers >= 0) & (numbers <= high) & (numbers != math.inf)
-    given = len(values) - values.count(None)
-    return numbers / column.divisor if np.count_nonzero(good) == given else None
 
 
 def _refuse_agent(

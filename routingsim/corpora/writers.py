@@ -69,6 +69,7 @@ def _jsonl_bytes(frame: pd.DataFrame) -> bytes:
                 record[name] = value
             else:
                 agent, _, key = name.removeprefix("outcomes.").rpartition(".")
+                value = bool(value) if key == "failed" else value
                 record.setdefault("outcomes", {}).setdefault(agent, {})[key] = value
         lines += encoder.encode(record) + b"\n"
     return bytes(lines)

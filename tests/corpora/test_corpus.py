@@ -304,6 +304,19 @@ def test_with_arrivals_refuses() -> None:
         Corpus.from_frame(clash).with_arrivals(trace([0.0, 1.0, 2.0]))
 
 
+def test_propensities_are_kept_and_written_only_where_there_are_any() -> None:
+    table = frame(3).assign(propensity=[0.5, np.nan, 1.0])
+    corpus = Corpus.from_frame(table)
+    assert corpus.select([2, 0]).tasks["propensity"].tolist() == [1.0, 0.5]
+    joined = corpus.head(1).with_arrivals(trace([0.0, 1.0]))
+    assert joined.tasks["propensity"].tolist() == [0.5, 0.5]
+    assert corpus.to_frame()["propensity"].tolist()[::2] == [0.5, 1.0]
+    assert "propensity" not in corpus.select([1]).to_frame()
+    assert Corpus.from_frame(frame(3)).sha256 == (
+        "094fdc3e6617d430aa20e776cdc5f2d17758027a8f579e28f68ce5fabe5ed580"
+    )
+
+
 # -- at a glance -----------------------------------------------------------------------------------
 
 

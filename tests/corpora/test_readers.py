@@ -31,9 +31,10 @@ FULL = {
     "category": "chit-chat",
     "prompt_tokens": 12,
     "output_tokens": 40,
+    "propensity": 0.25,
     "outcomes": {
         "org/model-1.5": {"quality": 0.5, "cost": 0.001, "latency": 2, "output_tokens": 41},
-        "other": {"quality": 1},
+        "other": {"quality": 1, "failed": False},
     },
 }
 
@@ -46,12 +47,14 @@ def flat(record: dict) -> pd.DataFrame:
 
 
 def check_full(corpus: Corpus) -> None:
-    assert corpus.tasks.iloc[0].tolist() == ["a", "Héllo, wörld", 1.5, "chit-chat", 12.0, 40.0]
+    assert corpus.tasks.iloc[0].tolist() == ["a", "Héllo, wörld", 1.5, "chit-chat", 12, 40, 0.25]
     assert corpus.agents == ("org/model-1.5", "other")
     assert corpus.outcomes["quality"].tolist() == [[0.5, 1.0]]
     for key, value in (("cost", 0.001), ("latency", 2.0), ("output_tokens", 41.0)):
         assert corpus.outcomes[key][0, 0] == value
         assert np.isnan(corpus.outcomes[key][0, 1])
+    assert np.isnan(corpus.outcomes["failed"][0, 0])
+    assert corpus.outcomes["failed"][0, 1] == 0.0
     assert corpus.notes == ()
 
 

@@ -1,6 +1,7 @@
 """Every value is checked, and every bad record named."""
 
 import json
+import math
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -76,6 +77,15 @@ BAD_JSONL = {
     "negative cost": (line(outcomes={"m": {"cost": -0.5}}), ["outcomes.m.cost", "-0.5"]),
     "quality over 1": (line(outcomes={"m": {"quality": 85}}), ["m.quality", "from 0 to 1", "85"]),
     "number as text": (line(arrived_at="soon"), ["arrived_at", "'soon'"]),
+    "propensity 0": (
+        line(propensity=0),
+        ["propensity: expected a probability, above 0", "found 0"],
+    ),
+    "propensity over 1": (line(propensity=1.5), ["a probability, above 0 and up to 1, found 1.5"]),
+    "failed 2": (
+        line(outcomes={"m": {"failed": 2}}),
+        ["outcomes.m.failed: expected true or false, found 2"],
+    ),
     "truth as number": (line(output_tokens=True), ["output_tokens", "True"]),
     "text is a number": (line(text=5), ["text", "expected text", "5"]),
     "text is null": (line(text=None), ["text", "missing"]),
@@ -133,6 +143,19 @@ def test_errors_count_what_else_is_wrong(write: Write) -> None:
     notes = load_corpus(many, on_error="skip").notes
     assert notes[-1] == "and 20 more skipped, all in .skipped"
     assert len(notes) == 11
+
+
+def test_whether_a_call_failed(write: Write) -> None:
+    rows = "a,x,true,\nb,y,False,1\nc,z,1,0.5\nd,w,0,0\ne,v,,1\n"
+    corpus = load_corpus(write("id,text,outcomes.m.failed,outcomes.m.quality\n" + rows, "c.csv"))
+    failed = corpus.outcome("failed", ["m"])[:, 0].tolist()
+    assert failed[:4] == [1.0, 0.0, 1.0, 0.0]
+    assert math.isnan(failed[4])
+    assert math.isnan(corpus.outcome("quality", ["m"])[0, 0])
+    table = pd.DataFrame({"id": ["a", "b"], "text": "x", "outcomes.m.failed": [True, None]})
+    assert Corpus.from_frame(table).outcome("failed", ["m"])[0, 0] == 1.0
+    with pytest.raises(CorpusError, match=r":2: outcomes\.m\.failed: .* true or false, found 'no'"):
+        load_corpus(write("id,text,outcomes.m.failed\na,x,no\n", "c.csv"))
 
 
 def test_unknown_agent(write: Write) -> None:

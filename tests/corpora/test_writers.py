@@ -25,6 +25,8 @@ def frame(size: int = 6, arrivals: bool = False) -> pd.DataFrame:
             "arrived_at": [float(i) if arrivals else np.nan for i in range(size)],
             "outcomes.m.v1.quality": [i % 11 / 10 for i in range(size)],
             "outcomes.n.cost": [0.1 * i if i % 2 else np.nan for i in range(size)],
+            "outcomes.n.failed": [i % 4 == 1 if i % 2 else np.nan for i in range(size)],
+            "propensity": [0.25 * (i % 4) or np.nan for i in range(size)],
         }
     )
 
