@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,11 +14,14 @@ from routingsim.simulation.result import ReplayResult
 from routingsim.simulation.statistics import quantiles
 
 METRICS: dict[str, str] = {
-    "quality": "mean recorded quality of answers",
+    "quality": "mean quality of answers, of those recorded",
+    "quality_all": "mean quality of all tasks; one without an answer counts 0",
+    "recorded": "share of answers whose quality is recorded",
     "quality_in_time": "mean quality, where a late or missing answer counts 0",
     "goodput": "right answers within the latency objective, per second",
     "regret": "mean quality lost against the best agent of each task; no answer counts 0",
     "cost": "USD per task, all attempts counted",
+    "cost_recorded": "share of tasks whose cost is recorded, not modelled",
     "cost_per_right": "USD per right answer within the objective; infinite if there is none",
     "latency_mean": "mean latency of answers (s)",
     "latency_p50": "median latency of answers (s)",
@@ -30,8 +34,15 @@ METRICS: dict[str, str] = {
 }
 """The metrics of a run, with their definitions. Latencies are simulated, not measured."""
 
-HIGHER_IS_BETTER = frozenset({"quality", "quality_in_time", "goodput", "answered"})
+HIGHER_IS_BETTER = frozenset(
+    {"quality", "quality_all", "quality_in_time", "goodput", "answered", "recorded"}
+)
 """Metrics of which more is better; of the others less is better."""
+
+OF_RECORDS = frozenset(
+    {"quality", "quality_all", "quality_in_time", "goodput", "regret", "cost_per_right"}
+)
+"""Metrics that rest on recorded qualities."""
 
 POINTS = 100
 """Number of points of a regret curve."""
@@ -47,8 +58,11 @@ class Cell:
         In the order of ``METRICS``.
     verdicts : tuple of str
         The stability verdict of each replication.
-    quality, cost : ndarray, shape (records,)
+    quality, quality_all, cost : ndarray, shape (records,)
         Mean over replications for each corpus record; NaN where unknown.
+    unknown : ndarray of bool, shape (records,)
+        Records that were answered, in some replication, by an agent whose quality is not
+        recorded, or that are not among those on which qualities are compared.
     chosen : ndarray of int, shape (records,)
         The agent of each record in the first replication that contains it; -1 if none does.
     times : ndarray of int, shape (records, agents)
@@ -61,7 +75,9 @@ class Cell:
     figures: NDArray[np.float64]
     verdicts: tuple[str, ...]
     quality: NDArray[np.float64]
+    quality_all: NDArray[np.float64]
     cost: NDArray[np.float64]
+    unknown: NDArray[np.bool_]
     chosen: NDArray[np.int64]
     times: NDArray[np.int64]
     regret: NDArray[np.float64]
@@ -77,27 +93,32 @@ def measure(result: ReplayResult, objective: float, right: float) -> NDArray[np.
     """The metrics of one run, in the order of ``METRICS``; NaN where undefined."""
     timed = timed_replay(result, objective, right=right)
     latency, wait = result.latency[result.timed], result.log.wait[result.timed]
+    answered = result.log.status == OK
     answers = result.quality[~np.isnan(result.quality)]
+    paid = result.log.cost[result.cost_basis.rows[result.work.row]]
     p50, p95, p99 = quantiles(latency, [0.5, 0.95, 0.99])
     slots = result.pool.column("concurrency")
     found = {
         "quality": _mean(answers),
+        "quality_all": _mean(answers) * float(answered.mean()) if answered.any() else 0.0,
+        "recorded": answers.size / answered.sum() if answered.any() else math.nan,
         "quality_in_time": timed.quality.value,
         "goodput": timed.goodput,
         "regret": _mean(_lost(result)),
-        "cost": float(result.log.cost.mean()),
+        "cost": _mean(paid),
+        "cost_recorded": float(result.cost_recorded.mean()),
         "cost_per_right": timed.cost_per_right,
         "latency_mean": _mean(latency),
         "latency_p50": p50,
         "latency_p95": p95,
         "latency_p99": p99,
         "wait_mean": _mean(wait),
-        "answered": float((result.log.status == OK).mean()),
+        "answered": float(answered.mean()),
         "utilisation": float(result.utilisation @ slots / slots.sum()),
         "offered_max": max(result.stability.offered.values()),
     }
-    if not answers.size:
-        found |= dict.fromkeys(("quality_in_time", "goodput", "cost_per_right"), math.nan)
+    if result.basis.kind == "none" or (answered.any() and not answers.size):
+        found |= dict.fromkeys(OF_RECORDS - {"regret"}, math.nan)
     return np.array([found[name] for name in METRICS])
 
 
@@ -113,21 +134,34 @@ def gather(results: Iterable[ReplayResult], objective: float, right: float) -> C
         figures.append(measure(result, objective, right))
         verdicts.append(result.stability.verdict)
         regrets.append(_regret(result))
-        tasks.append((result.work.row, result.log.agent, result.quality, result.log.cost))
+        tasks.append((result.work.row, result.log.agent, *_by_task(result)))
         shape = result.work.quality.shape
-    row, agent, quality, cost = map(np.concatenate, zip(*tasks, strict=True))
+    row, agent, quality, of_all, cost, unknown = map(np.concatenate, zip(*tasks, strict=True))
     chosen = np.full(shape[0], -1, dtype=np.int64)
     for rows, agents, *_ in reversed(tasks):  # so that the first replication is written last
         chosen[rows] = agents
+    vague = np.bincount(row[unknown], minlength=shape[0]) > 0
     return Cell(
         figures=np.array(figures),
         verdicts=tuple(verdicts),
         quality=_by_record(row, quality, shape[0]),
+        quality_all=np.where(vague, np.nan, _by_record(row, of_all, shape[0])),
         cost=_by_record(row, cost, shape[0]),
+        unknown=vague,
         chosen=chosen,
         times=np.bincount(row * shape[1] + agent, minlength=math.prod(shape)).reshape(shape),
         regret=np.mean(regrets, axis=0),
     )
+
+
+def _by_task(result: ReplayResult) -> tuple[NDArray[Any], ...]:
+    """Quality of answers and of all, cost, and whether the quality is unknown, of each task."""
+    row = result.work.row
+    answered = result.log.status == OK
+    unknown = (answered & np.isnan(result.quality)) | ~result.basis.rows[row]
+    of_all = np.where(answered, result.quality, 0.0)
+    cost = np.where(result.cost_basis.rows[row], result.log.cost, np.nan)
+    return result.quality, np.where(unknown, np.nan, of_all), cost, unknown
 
 
 def _by_record(
@@ -154,5 +188,5 @@ def _lost(result: ReplayResult) -> NDArray[np.float64]:
     A task without an answer has quality 0.
     """
     table = result.work.quality[result.work.row]
-    known = ~np.isnan(table).any(axis=1)
+    known = ~np.isnan(table).any(axis=1)  # every policy is measured on the same tasks
     return table[known].max(axis=1) - np.nan_to_num(result.quality[known], nan=0.0)

@@ -6,6 +6,7 @@ digest of everything that determines the cell, so several studies can share a fi
 
 import hashlib
 import json
+from dataclasses import fields
 from importlib.metadata import version
 from pathlib import Path
 from types import CodeType
@@ -20,7 +21,7 @@ from routingsim.policies.kernel import Kernel
 from routingsim.simulation.arrivals import Arrivals
 from routingsim.simulation.scenario import Scenario
 
-_ARRAYS = ("figures", "quality", "cost", "chosen", "times", "regret")
+_ARRAYS = tuple(each.name for each in fields(Cell) if each.name != "verdicts")
 _BEGINNING = b'{"key": "'
 
 

@@ -253,6 +253,8 @@ def _send(s, system, work, rules, log, keys, a, i, attempt, now, drawn):
             noise = -math.log(noise)
         left, end = start, start + work.service[row, a] * noise
         rate = agent.error_rate
+        if work.failed.size and not attempt and not math.isnan(work.failed[row, a]):
+            rate = work.failed[row, a]  # what is recorded is of the first call
         failed = rate > 0.0 and rng.uniform(keys.error, i, attempt) < rate
         judged = attempt + 1 < rules.levels and not failed
         if judged:

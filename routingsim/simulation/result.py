@@ -5,6 +5,10 @@ failed, timed-out and shed tasks are counted apart. Latency runs from the
 *intended* arrival to completion, so a stall shows in every task it delayed (no
 coordinated omission). The warm-up is left out of timing figures only; counts,
 costs and quality cover all tasks.
+
+Quality is that of the answers whose quality is recorded for the agent chosen; ``recorded``
+is their share of the answers. Where it is below 1, two policies' means are of different
+tasks unless the corpus records all agents on the same (:mod:`routingsim.simulation.recorded`).
 """
 
 import math
@@ -26,6 +30,7 @@ from routingsim.policies.kernel import FAILED, OK, SHED, STATUS_NAMES, TIMED_OUT
 from routingsim.policies.policy import Policy
 from routingsim.simulation.export import write_tasks, write_trace
 from routingsim.simulation.faults import Outage, Retries
+from routingsim.simulation.recorded import Basis, basis
 from routingsim.simulation.stability import Stability, stability
 from routingsim.simulation.state import Log, Workload
 from routingsim.simulation.statistics import Interval, batch_means, quantiles
@@ -109,10 +114,31 @@ class ReplayResult:
         return self.log.finished - self.work.arrived
 
     @cached_property
+    def basis(self) -> Basis:
+        """The records of the corpus on which figures of quality rest."""
+        return basis(self.corpus, self.pool)
+
+    @cached_property
+    def cost_basis(self) -> Basis:
+        """The records of the corpus on which comparisons of cost rest."""
+        return basis(self.corpus, self.pool, "cost")
+
+    @cached_property
     def quality(self) -> NDArray[np.float64]:
-        """Recorded quality of each answer, shape (tasks,); NaN if unrecorded or unanswered."""
+        """Recorded quality of each answer, shape (tasks,); NaN if unrecorded or unanswered.
+
+        Where agents are recorded on different tasks, only on those of the ``basis``.
+        """
         found = self.work.quality[self.work.row, self.log.agent]
-        return np.where(self.log.status == OK, found, np.nan)
+        return np.where((self.log.status == OK) & self.basis.rows[self.work.row], found, np.nan)
+
+    @cached_property
+    def cost_recorded(self) -> NDArray[np.bool_]:
+        """Whether the cost of each task's last call is recorded, not modelled, shape (tasks,)."""
+        if self.corpus is None:
+            return np.zeros(len(self), dtype=bool)
+        known = self.corpus.outcome("cost", [agent.recorded_as for agent in self.pool])
+        return ~np.isnan(known[self.work.row, self.log.agent])
 
     def to_frame(self) -> pd.DataFrame:
         """One row for each task, in order of arrival; times in seconds, cost in USD."""
@@ -223,8 +249,10 @@ class ReplayResult:
 
         Columns: tasks, share, ok, failed, timed_out, shed (counts); utilisation;
         wait and latency of answered tasks (s): mean, p50, p90, p95, p99; throughput
-        (answers/s); cost (USD, total), cost_mean (USD per task); quality (mean of
-        the answers whose quality is recorded).
+        (answers/s); cost (USD, total), cost_mean (USD per task), cost_recorded (share of
+        tasks with a recorded cost; the others' is modelled); quality (mean of the answers
+        whose quality is recorded), quality_all (of all tasks: one without an answer counts
+        0), recorded (share of the answers whose quality is).
         """
         return self._summary.copy()
 
@@ -260,8 +288,12 @@ class ReplayResult:
         row["throughput"] = done / (end - begin) if end > begin else math.nan
         row["cost"] = float(self.log.cost[mine].sum())
         row["cost_mean"] = row["cost"] / tasks if tasks else math.nan
-        recorded = ~np.isnan(quality)
-        row["quality"] = float(quality[recorded].mean()) if recorded.any() else math.nan
+        row["cost_recorded"] = float(self.cost_recorded[mine].mean()) if tasks else math.nan
+        recorded = quality[~np.isnan(quality)]
+        row["quality"] = float(recorded.mean()) if recorded.size else math.nan
+        answers = int(status[OK])
+        row["quality_all"] = row["quality"] * answers / tasks if tasks else math.nan
+        row["recorded"] = recorded.size / answers if answers else math.nan
         return row
 
     @property

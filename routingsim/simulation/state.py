@@ -29,6 +29,8 @@ class Workload(NamedTuple):
     service: NDArray[np.float64]  # (rows, m) mean service time of a call, seconds
     cost: NDArray[np.float64]  # (rows, m) USD of a call
     quality: NDArray[np.float64]  # (rows, m) NaN where not recorded
+    # (rows, m) 1 if the recorded call failed, 0 if not, NaN if unknown; (0, 0) if none is recorded
+    failed: NDArray[np.float64] = np.zeros((0, 0))
 
 
 class System(NamedTuple):
@@ -199,7 +201,7 @@ _i1, _i2, _i4, _u4, _i8, _f8 = (
     for t in (types.int8, types.int16, types.int32, types.uint32, types.int64, types.float64)
 )
 _table = types.Array(types.float64, 2, "C")
-WORKLOAD = types.NamedTuple([_f8, _i4, _f8, _f8, _i8, *[_table] * 5], Workload)
+WORKLOAD = types.NamedTuple([_f8, _i4, _f8, _f8, _i8, *[_table] * 6], Workload)
 SYSTEM = types.NamedTuple([_i8, _i8, _f8, _i8, _f8, _f8, _i8, _i8, _f8, _f8, _f8, _f8], System)
 _scalars = {int: types.int64, float: types.float64}
 RULES = types.NamedTuple([_scalars[kind] for kind in Rules.__annotations__.values()], Rules)

@@ -11,6 +11,7 @@ from routingsim.corpora.corpus import Corpus, prompt_tokens
 from routingsim.errors import SimulationError
 from routingsim.policies.policy import Policy, TextTable
 from routingsim.scoring.dvar import score_column
+from routingsim.simulation.recorded import check_failures, failure_table
 from routingsim.simulation.service import cost_table, service_table
 from routingsim.simulation.state import Workload
 
@@ -47,6 +48,8 @@ def records(corpus: Corpus | None, pool: AgentPool, policy: Policy) -> Records:
         corpus = Corpus.from_frame(pd.DataFrame({"id": ["0"], "text": [""]}))
     cost, modelled = cost_table(corpus, pool)
     names = [agent.recorded_as for agent in pool]
+    quality, failed = _own(corpus.outcome("quality", names)), failure_table(corpus, pool)
+    check_failures(corpus, pool, quality, failed)
     codes = corpus.category_codes  # a task without a category has the code -1
     work = Workload(
         arrived=np.zeros(0),
@@ -58,7 +61,8 @@ def records(corpus: Corpus | None, pool: AgentPool, policy: Policy) -> Records:
         predicted=_own(_table(policy.predict, corpus)),
         service=_own(service_table(corpus, pool)),
         cost=_own(cost),
-        quality=_own(corpus.outcome("quality", names)),
+        quality=quality,
+        failed=failed,
     )
     return Records(work, modelled / cost.size)
 

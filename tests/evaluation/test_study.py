@@ -34,13 +34,18 @@ def corpus(quality: np.ndarray) -> rs.Corpus:
 def cell(outcomes: np.ndarray, chosen: np.ndarray, **figures: Any) -> Cell:
     """Of the outcomes of each run and task, shape (runs, tasks)."""
     table = np.ones((len(outcomes), len(METRICS)))
-    table[:, list(METRICS).index("quality")] = outcomes.mean(axis=1)
+    for metric in ("quality", "quality_all"):
+        table[:, list(METRICS).index(metric)] = outcomes.mean(axis=1)
+    for metric in ("answered", "recorded"):
+        table[:, list(METRICS).index(metric)] = 1.0
     for name, values in figures.items():
         table[:, list(METRICS).index(name)] = values
     return Cell(
         figures=table,
         verdicts=("stable",) * len(outcomes),
         quality=outcomes.mean(axis=0),
+        quality_all=outcomes.mean(axis=0),
+        unknown=np.zeros(outcomes.shape[1], dtype=bool),
         cost=np.full(outcomes.shape[1], 0.1),
         chosen=chosen,
         times=np.eye(2, dtype=np.int64)[chosen],

@@ -235,7 +235,11 @@ class _Simulation:
         task.wait += now - task.sent
         task.cost += float(self.work.cost[row, a])
         task.ends = now + self.service(i)
-        task.fails = rng.uniform(self.error_key, i, task.attempt) < self.system.error_rate[a]
+        rate = self.system.error_rate[a]
+        if self.work.failed.size and task.attempt == 0:
+            recorded = self.work.failed[row, a]
+            rate = rate if math.isnan(recorded) else recorded
+        task.fails = rng.uniform(self.error_key, i, task.attempt) < rate
         last = task.attempt + 1 >= self.rules.levels
         task.judged = not (last or task.fails or math.isnan(self.work.quality[row, a]))
         if task.judged:

@@ -178,6 +178,7 @@ def workloads(draw: st.DrawFn, agents: int, unit: float) -> Workload:
         service=table(0.0, 0.5, 1.0, 2.0, 7.0, 30.0) * unit,
         cost=table(0.0, 0.1, 1.0),
         quality=table(math.nan, 0.0, 0.7),
+        failed=draw(st.just(np.zeros((0, 0))) | st.just(table(math.nan, 0.0, 1.0))),
     )
 
 

@@ -33,7 +33,8 @@ class Timed:
         USD spent on all tasks, divided by the number of right answers within the
         objective; infinite if there is none.
 
-    ``left_out`` of each mean counts tasks answered without a recorded quality.
+    ``left_out`` of the quality counts tasks answered without a recorded quality. Those in
+    time are taken to be as often right, and as good, as those that are recorded.
     """
 
     objective: float
@@ -62,8 +63,7 @@ def timed_quality(
     latency : array_like, shape (tasks,)
         Seconds from intended arrival to completion.
     quality : array_like, shape (tasks,)
-        From 0 to 1. A task that was answered with unknown quality (NaN) is left out, with
-        its cost, and counted.
+        From 0 to 1; NaN where an answer's is unknown.
     cost : array_like, shape (tasks,)
         USD, over all attempts.
     answered : array_like of bool, shape (tasks,)
@@ -91,17 +91,26 @@ def timed_quality(
             f"objective={objective} s over {seconds} s of arrivals: both must be above 0"
         )
     known = ~(done & np.isnan(good))
-    tasks, left_out = int(known.sum()), int((~known).sum())
     prompt = done & (took <= objective)
-    correct = int((prompt & (good >= right))[known].sum())
-    spent = float(paid[known].sum())
+    judged = prompt & known
+    # Known tasks in time stand for all tasks in time; where all are known they are all.
+    scale = _share(prompt.sum(), int(judged.sum())) if prompt.any() else 1.0
+    correct = scale * int((judged & (good >= right)).sum())
     return Timed(
         objective=objective,
         goodput=correct / seconds,
-        within=Mean(_share(prompt[known].sum(), tasks), tasks, left_out),
-        quality=Mean(_share(good[known & prompt].sum(), tasks), tasks, left_out),
-        cost_per_right=spent / correct if correct else math.inf,
+        within=Mean(_share(prompt.sum(), took.size), took.size),
+        quality=Mean(
+            scale * float(good[judged].sum()) / took.size if took.size else math.nan,
+            int(known.sum()),
+            int((~known).sum()),
+        ),
+        cost_per_right=_per_right(float(paid.sum()), correct),
     )
+
+
+def _per_right(spent: float, correct: float) -> float:
+    return math.inf if correct == 0 else spent / correct
 
 
 def timed_replay(result: ReplayResult, objective: float, *, right: float = 0.5) -> Timed:

@@ -25,10 +25,25 @@ def test_timed_quality_by_hand() -> None:
         objective=2,
         seconds=4,
     )
-    assert found.goodput == 0.5  # tasks 0 and 5 in four seconds
-    assert (found.within.value, found.within.tasks, found.within.left_out) == (0.6, 5, 1)
-    assert found.quality.value == pytest.approx((1 + 0.2 + 0.5) / 5)
-    assert found.cost_per_right == 3
+    # Four of six are in time, three of them are judged, two of these are right.
+    assert found.goodput == pytest.approx(4 * (2 / 3) / 4)
+    assert (found.within.value, found.within.tasks, found.within.left_out) == (4 / 6, 6, 0)
+    assert found.quality.value == pytest.approx(4 / 6 * (1 + 0.2 + 0.5) / 3)
+    assert (found.quality.tasks, found.quality.left_out) == (5, 1)
+    assert found.cost_per_right == pytest.approx(11 / (4 * 2 / 3))
+
+
+def test_an_agent_judged_on_a_third_of_its_answers_is_as_good_as_its_equal() -> None:
+    """An answer that nobody judged is neither right nor wrong, and a lost task is wrong."""
+    quality = np.array([1.0, 1.0, 0.0] * 30)
+    judged = np.where(np.arange(90) % 9 < 3, quality, math.nan)
+    done = np.arange(90) >= 18  # a fifth is never answered
+    plain = dict(latency=np.ones(90), cost=np.ones(90), answered=done, objective=2, seconds=9)
+    whole, third = (timed_quality(quality=q, **plain) for q in (quality, judged))
+    assert whole.goodput == pytest.approx(72 * (2 / 3) / 9)
+    assert third.goodput == pytest.approx(whole.goodput)
+    assert third.quality.value == pytest.approx(whole.quality.value)
+    assert third.cost_per_right == pytest.approx(whole.cost_per_right)
 
 
 def test_no_right_answer_has_no_price() -> None:
@@ -47,16 +62,17 @@ def test_goodput_of_a_replay(tasks_corpus: Corpus) -> None:
     found = timed_replay(result, 4.0)
     frame = result.to_frame()
     late = frame[frame["arrived_at"] >= result.window[0]]
-    known = late[(late["status"] != "ok") | pd.notna(late["quality"])]
-    prompt = known[(known["status"] == "ok") & (known["latency"] <= 4.0)]
-    right = prompt[prompt["quality"] >= 0.5]
+    prompt = late[(late["status"] == "ok") & (late["latency"] <= 4.0)]
+    judged = prompt["quality"].dropna()
+    right = len(prompt) * (judged >= 0.5).mean()
     seconds = result.window[1] - result.window[0]
-    assert len(right) > 50
-    assert found.goodput == pytest.approx(len(right) / seconds)
-    assert found.quality.value == pytest.approx(prompt["quality"].sum() / len(known))
-    assert found.within.value == pytest.approx(len(prompt) / len(known))
-    assert found.cost_per_right == pytest.approx(known["cost"].sum() / len(right))
-    assert found.within.left_out == len(late) - len(known)
+    assert right > 50
+    assert 0.7 * len(prompt) < len(judged) < 0.9 * len(prompt)  # recorded for all five agents
+    assert found.goodput == pytest.approx(right / seconds)
+    assert found.quality.value == pytest.approx(len(prompt) / len(late) * judged.mean())
+    assert found.within.value == pytest.approx(len(prompt) / len(late))
+    assert found.cost_per_right == pytest.approx(late["cost"].sum() / right)
+    assert found.quality.left_out == (late["status"].eq("ok") & late["quality"].isna()).sum()
 
 
 @pytest.fixture(scope="module")

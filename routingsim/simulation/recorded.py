@@ -1,0 +1,109 @@
+"""What a corpus records of its agents, and on which tasks figures of it may rest.
+
+Agents are compared on the same tasks or not at all. A corpus that records every agent on
+every task is *complete*. One that lacks some is compared on the *common* tasks, those
+recorded for all agents of which anything is recorded. A *log* has one answer a task: means
+of its agents are of different tasks, and only an estimate can compare them
+(:mod:`routingsim.evaluation.estimate`). A task of which a failed call is recorded counts as
+recorded.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from routingsim.agents import AgentPool
+from routingsim.corpora.corpus import Corpus
+from routingsim.errors import SimulationError
+
+Kind = Literal["complete", "common", "log", "none"]
+
+_SEVERAL = 0.05  # share of a log's tasks that may have answers of several agents
+_LIKELY = 0.02  # error rate from which zeros are asked about
+_ERRORS = 3.0  # standard errors by which a share of zeros may be below an error rate
+
+
+@dataclass(frozen=True, eq=False)
+class Basis:
+    """The tasks on which figures of an outcome rest.
+
+    Attributes
+    ----------
+    kind : {"complete", "common", "log", "none"}
+    rows : ndarray of bool, shape (records,)
+        The records that count: all but for "common".
+    """
+
+    kind: Kind
+    rows: NDArray[np.bool_]
+
+
+def basis(
+    corpus: Corpus | None, pool: AgentPool, field: Literal["quality", "cost"] = "quality"
+) -> Basis:
+    """What kind of record a corpus has of a pool, and the tasks that figures of it rest on."""
+    if corpus is None:
+        return Basis("none", np.ones(1, dtype=bool))
+    every = np.ones(len(corpus), dtype=bool)
+    known = _known(corpus, field, [agent.recorded_as for agent in pool])
+    seen = known.any(axis=0)
+    if not seen.any():
+        return Basis("none", every)
+    whole = known.sum(axis=1) == seen.sum()
+    if whole.all():
+        return Basis("complete", every)
+    others = _known(corpus, field, corpus.agents)  # those of the pool may not be all
+    answers = others.sum(axis=1)
+    if others.any(axis=0).sum() > 1 and (answers > 1).sum() <= _SEVERAL * (answers > 0).sum():
+        return Basis("log", every)
+    return Basis("common", whole)
+
+
+def _known(corpus: Corpus, field: str, agents: Sequence[str]) -> NDArray[np.bool_]:
+    """Where an outcome is recorded, shape (tasks, agents); a failed call needs no quality."""
+    names = list(dict.fromkeys(agents))  # several agents may share a record
+    known = np.isfinite(corpus.outcome(field, names))
+    return known | (corpus.outcome("failed", names) == 1) if field == "quality" else known
+
+
+def failure_table(corpus: Corpus, pool: AgentPool) -> NDArray[np.float64]:
+    """Which recorded calls failed, shape (tasks, agents); (0, 0) where none is recorded."""
+    failed = corpus.outcome("failed", [agent.recorded_as for agent in pool])
+    return failed if np.isfinite(failed).any() else np.zeros((0, 0))
+
+
+def check_failures(
+    corpus: Corpus, pool: AgentPool, quality: NDArray[np.float64], failed: NDArray[np.float64]
+) -> None:
+    """Refuse to count failures twice: as recorded zeros, and by an error rate.
+
+    Where an agent has an error rate, and its recorded qualities contain at least as many
+    zeros as that, the zeros may be the failed calls.
+
+    Raises
+    ------
+    SimulationError
+        If so, and the corpus does not say which calls failed.
+    """
+    for a, agent in enumerate(pool):
+        rate = agent.error_rate
+        known = quality[~np.isnan(quality[:, a]), a]
+        marked = failed.size and np.isfinite(failed[:, a]).any()
+        if rate < _LIKELY or marked or not known.size:
+            continue
+        zeros = float((known == 0).mean())
+        error = math.sqrt(rate * (1 - rate) / known.size)
+        if zeros < rate - _ERRORS * error:
+            continue
+        once, twice = float(known.mean()), (1 - rate) * float(known.mean())
+        raise SimulationError(
+            f"agent {agent.id} fails {rate:.1%} of its calls (error_rate), and {corpus.name} "
+            f"records quality 0 on {zeros:.1%} of its tasks: if these are the failed calls, "
+            f"they count twice ({twice:.3f} instead of {once:.3f}). Say which calls failed in "
+            f"outcomes.{agent.recorded_as}.failed (true or false), or set error_rate = 0 for "
+            f"{agent.id}; all false says that the zeros are wrong answers"
+        )
