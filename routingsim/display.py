@@ -65,6 +65,15 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, strong: int | 
     return f"<table style='{_QUIET}'>{head}<tbody>{body}</tbody></table>"
 
 
+def free_name(name: str, taken: Collection[str], form: str = "{} ({})") -> str:
+    """The name, or if it is taken ``form`` of it and a number: ``random (2)``."""
+    found, number = name, 2
+    while found in taken:
+        found, number = form.format(name, number), number + 1
+        form = "{} ({})"
+    return found
+
+
 def markdown_text(text: str) -> str:
     """A text on one line, in which Markdown and HTML find no markup."""
     return _MARKDOWN.sub(r"\\\1", " ".join(text.split()))

@@ -74,7 +74,6 @@ def compare(
     from tqdm import tqdm
 
     from routingsim.evaluation.compare import compare as run
-    from routingsim.simulation.scenario import other_agents
 
     corpus, pool = inputs.read()
     with tqdm(unit="cell", delay=1.0, file=sys.stderr, disable=None) as bar:
@@ -104,8 +103,6 @@ def compare(
         write_json(study.to_dict(), json_to)
     if json_to != Path("-"):
         print_study(study)
-        if said := other_agents(corpus, pool):
-            remark(f"note: {said}")
     if runs_to is not None:
         remark(f"runs: {study.write(runs_to)}", style="")
     if report is not None:

@@ -14,6 +14,7 @@ from rich.table import Table
 from routingsim.files import written
 
 if TYPE_CHECKING:  # imported when used, so that help is shown without loading the compiler
+    from routingsim.evaluation.estimate import Estimates
     from routingsim.evaluation.study import Study
     from routingsim.simulation.result import ReplayResult
 
@@ -74,7 +75,6 @@ _SHOWN = (
     ("latency_p95", "p95 s", "{:.2f}"),
     ("latency_p99", "p99 s", "{:.2f}"),
     ("cost", "USD", "{:,.4g}"),
-    ("quality", "quality", "{:.4f}"),
 )
 
 
@@ -83,10 +83,11 @@ def print_results(results: "Sequence[ReplayResult]") -> None:
     for result in results:
         summary = result.summary()
         table = table_of("agent")
-        for _, title, _ in _SHOWN:
+        columns = (*_SHOWN, *result.quality_columns)
+        for _, title, _ in columns:
             table.add_column(title, justify="right", no_wrap=True)
         for row in summary.reset_index().to_dict("records"):
-            cells = [_cell(row[key], form) for key, _, form in _SHOWN]
+            cells = [_cell(row[key], form) for key, _, form in columns]
             table.add_row(row["agent"], *cells, style="bold" if row["agent"] == "all" else "")
         out.print()
         out.print(f"[bold]{one_line(result.policy.name)}[/]  {one_line(str(result.stability))}")
@@ -95,24 +96,53 @@ def print_results(results: "Sequence[ReplayResult]") -> None:
         if any(unanswered.values()):
             said = ", ".join(f"{n:,} {k.replace('_', ' ')}" for k, n in unanswered.items() if n)
             out.print(f"not answered: {said}", highlight=False)
-        if math.isnan(result.overall["quality"]):
+        if result.basis.kind == "none":
             out.print("quality: not recorded in this corpus", style="dim")
     for note in dict.fromkeys(note for result in results for note in result.notes):
         out.print(f"note: {note}", style="dim", highlight=False, markup=False)
 
 
-def _cell(value: float, form: str) -> str:
-    return "-" if math.isnan(value) else form.format(value)
+def print_estimates(found: "Estimates", field: str) -> None:
+    """Print the estimates of a log with one answer a task, and differences from the first."""
+    from routingsim.evaluation.partial import advice, said, verdict_of
+
+    out.print()
+    out.print(
+        f"[bold]{field} over all {found.tasks:,} tasks, estimated[/] from a log with one answer "
+        "a task (95 % intervals):",
+        highlight=False,
+    )
+    table = table_of("policy", "estimate")
+    for name in found.policies:
+        table.add_row(one_line(name), one_line(said(found, name)))
+    out.print(table)
+    first = next(iter(found.policies))
+    for pair in found.differences.values():
+        if pair.first == first:
+            out.print(str(pair), highlight=False, markup=False)
+    reasons = dict.fromkeys(r for each in found.policies.values() for r in each.support.reasons)
+    for reason in reasons:
+        out.print(f"note: {reason}", style="dim", highlight=False, markup=False)
+    if verdict_of(found) != "answered":
+        out.print(advice(len(found.agents)), style="dim", highlight=False, markup=False)
+
+
+def _cell(value: float | str, form: str) -> str:
+    unknown = not isinstance(value, str) and math.isnan(value)
+    return "-" if unknown else form.format(value)
 
 
 _STUDIED = (
     ("goodput", "goodput/s", "{:.3g}"),
     ("quality", "quality", "{:.4f}"),
+    ("estimate", "estimated", "{}"),
+    ("quality_all", "of all", "{:.4f}"),
+    ("recorded", "known", "{:.0%}"),
     ("cost", "USD/task", "{:.3g}"),
     ("latency_mean", "mean s", "{:.2f}"),
     ("latency_p95", "p95 s", "{:.2f}"),
 )
-_SHORT = {"not distinguishable": "unclear"}
+_SHORT = {"not distinguishable": "unclear", "not comparable": "-"}
 
 
 def print_study(study: "Study") -> None:
@@ -120,7 +150,7 @@ def print_study(study: "Study") -> None:
     for load in study.loads:
         frame = study.table(load)
         shown = [each for each in _STUDIED if each[0] in frame]
-        if "goodput" in frame:  # to fit 80 columns
+        if {"goodput", "estimate"} & set(frame):  # to fit 80 columns
             shown = [each for each in shown if each[0] != "latency_mean"]
         table = table_of()
         table.add_column("policy", overflow="fold")  # only this column is wrapped
@@ -130,7 +160,8 @@ def print_study(study: "Study") -> None:
         table.add_column("verdict", no_wrap=True)
         for row in frame.to_dict("records"):
             cells = [
-                _cell(row[key], form) + (f" ±{row[key + '_hw']:.2g}" if key == by else "")
+                _cell(row[key], form)
+                + (f" ±{row[key + '_hw']:.2g}" if key == by and row[key] == row[key] else "")
                 for by in [study.ranked_by]
                 for key, _, form in shown
             ]
@@ -141,7 +172,8 @@ def print_study(study: "Study") -> None:
         out.print()
         out.print(
             f"[bold]load {load:g}[/]  {load * study.capacity:.3g} tasks/s, "
-            f"{study.settings.replications} replications, ranked by {study.ranked_by}",
+            f"{study.settings.replications} replications, ranked by "
+            f"{'estimated ' * ('estimate' in frame)}{study.ranked_by}",
             highlight=False,
         )
         out.print(table)
@@ -152,3 +184,7 @@ def print_study(study: "Study") -> None:
         style="dim",
         highlight=False,
     )
+    for note in study.notes:
+        out.print(f"note: {note}", style="dim", highlight=False, markup=False)
+    if (found := study.estimates()) is not None:
+        print_estimates(found, "quality")

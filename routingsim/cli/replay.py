@@ -2,9 +2,9 @@
 
 import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from routingsim.cli.console import print_results, remark, write_json
+from routingsim.cli.console import print_estimates, print_results, remark, write_json
 from routingsim.cli.live import play_live
 from routingsim.cli.options import (
     JsonOption,
@@ -51,16 +51,24 @@ def replay(
     if live:
         play_live(results, speed, start)
     corpus = results[0].corpus
-    document = {
+    document: dict[str, Any] = {
         "corpus": corpus.name if corpus is not None else None,
         "tasks": len(results[0]),
         "seed": inputs.seed,
         "policies": [result.to_dict() for result in results],
     }
+    from routingsim.evaluation.partial import replay_estimates
+
+    found = {field: replay_estimates(results, field) for field in ("quality", "cost")}
+    estimates = {field: each for field, each in found.items() if each is not None}
+    if estimates:
+        document["estimates"] = {field: each.to_dict() for field, each in estimates.items()}
     if json_to is not None:
         write_json(document, json_to)
     if json_to != Path("-"):
         print_results(results)
+        for field, each in estimates.items():
+            print_estimates(each, field)
         if report is None:  # suggest what readers of a table need next, of the same inputs
             given = [inputs.corpus]
             if inputs.agents != "default":

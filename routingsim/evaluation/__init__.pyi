@@ -1,5 +1,7 @@
 """The public names of evaluation."""
 
+from .choice_log import ChoiceLog as ChoiceLog
+from .choice_log import choice_log as choice_log
 from .controls.choices import category_choice as category_choice
 from .controls.choices import hull_mix as hull_mix
 from .controls.choices import length_choice as length_choice
@@ -14,6 +16,8 @@ from .controls.simulated import assigned as assigned
 from .controls.simulated import chosen_by as chosen_by
 from .controls.simulated import control_policies as control_policies
 from .controls.simulated import control_replays as control_replays
+from .estimate import Estimates as Estimates
+from .estimate import estimate as estimate
 from .intervals import Difference as Difference
 from .intervals import bootstrap as bootstrap
 from .intervals import bootstrap_mean as bootstrap_mean
@@ -27,6 +31,8 @@ from .leakage import Leak as Leak
 from .leakage import LeakReport as LeakReport
 from .leakage import find_leaks as find_leaks
 from .leakage import folds as folds
+from .log_size import LogSize as LogSize
+from .log_size import log_size as log_size
 from .metrics.arena import arena_score as arena_score
 from .metrics.arena import cost_ratio as cost_ratio
 from .metrics.arena import cost_score as cost_score
@@ -56,5 +62,9 @@ from .off_policy import doubly_robust as doubly_robust
 from .off_policy import ips as ips
 from .off_policy import snips as snips
 from .outcomes import Mean as Mean
+from .partial import replay_estimates as replay_estimates
+from .policy_difference import PolicyDifference as PolicyDifference
+from .policy_value import PolicyEstimate as PolicyEstimate
+from .sensitivity import Sensitivity as Sensitivity
 from .sweep import Sweep as Sweep
 from .sweep import sweep as sweep

@@ -8,7 +8,7 @@ controls run beside the policies.
 import math
 import os
 import pickle
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +20,7 @@ from numba import cloudpickle
 from routingsim.agents import AgentPool, PoolLike, load_agents
 from routingsim.corpora.corpus import Corpus
 from routingsim.corpora.datasets import CorpusLike, load_corpus
+from routingsim.display import free_name
 from routingsim.errors import SimulationError
 from routingsim.evaluation.cell import Cell, gather
 from routingsim.evaluation.checkpoint import append_cell, cell_key, read_cells
@@ -128,8 +129,9 @@ def compare(
     conditions: dict[str, Any] = {"retries": retries, "outages": outages, "service": service}
     made: dict[str, Policy] = {}
     for each in wanted:
-        policy = _renamed(make_policy(pool, each, corpus), made, "{} ({})")
-        made[policy.name] = policy
+        policy = make_policy(pool, each, corpus)
+        name = free_name(policy.name, made)
+        made[name] = replace(policy, name=name)
     scenes = [prepare(corpus, pool, policy, **conditions) for policy in made.values()]
     capacity = scenes[0].capacity
     shares = _shares(loads, rates, capacity)
@@ -183,15 +185,6 @@ def _check(policies: int, replications: int, objective: float | None, right: flo
         raise SimulationError(f"right={right!r}: a number is needed, the lowest right quality")
 
 
-def _renamed(policy: Policy, taken: Collection[str], form: str) -> Policy:
-    """The policy, under a new name if its own is taken."""
-    name, number = policy.name, 2
-    while name in taken:
-        name, number = form.format(policy.name, number), number + 1
-        form = "{} ({})"
-    return policy if name == policy.name else replace(policy, name=name)
-
-
 def _same(one: Policy, other: Policy) -> bool:
     """Whether two policies are equal and read no texts."""
     reads = (one.featurize, one.predict, other.featurize, other.predict)
@@ -241,8 +234,8 @@ def _controls(
     controls: dict[str, Policy] = {}
     for policy in (found[name] for name in wanted):
         if policy.name not in made or not _same(policy, made[policy.name]):
-            policy = _renamed(policy, {**made, **controls}, "{} (control)")
-            controls[policy.name] = policy
+            name = free_name(policy.name, {**made, **controls}, "{} (control)")
+            controls[name] = replace(policy, name=name)
     return list(controls.values())
 
 

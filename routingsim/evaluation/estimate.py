@@ -30,6 +30,7 @@ from routingsim.evaluation.policy_difference import PolicyDifference, policy_dif
 from routingsim.evaluation.policy_value import PolicyEstimate, Side, policy_estimate, side_of
 from routingsim.evaluation.sensitivity import GAMMAS, Arm, Sensitivity, sensitivity
 from routingsim.evaluation.support import Weights, judge
+from routingsim.evaluation.tabular import records
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +39,8 @@ class Estimates:
 
     Attributes
     ----------
+    agents : tuple of str
+        Of the log.
     policies : dict of str to PolicyEstimate
         In the order given: they are not ranked.
     differences : dict of (str, str) to PolicyDifference
@@ -49,6 +52,7 @@ class Estimates:
     level : float
     """
 
+    agents: tuple[str, ...]
     policies: dict[str, PolicyEstimate]
     differences: dict[tuple[str, str], PolicyDifference]
     tasks: int
@@ -81,6 +85,28 @@ class Estimates:
             for name, each in self.policies.items()
         }
         return pd.DataFrame.from_dict(rows, orient="index")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Policies and differences as plain Python values, NaN as None: what ``--json`` prints."""
+        pairs = [
+            {
+                "policy": each.first,
+                "against": each.second,
+                "value": each.value,
+                "low": each.interval.low,
+                "high": each.interval.high,
+                "p_value": each.p_value,
+                "comparison": "not comparable" if each.verdict == "cannot" else each.comparison,
+                "verdict": each.verdict,
+            }
+            for each in self.differences.values()
+        ]
+        return {
+            "tasks": self.tasks,
+            "level": self.level,
+            "policies": records(self.to_frame().reset_index(names="policy")),
+            "differences": records(pd.DataFrame(pairs)),
+        }
 
     def sensitivity(
         self, first: str, second: str | None = None, *, gammas: tuple[float, ...] = GAMMAS
@@ -226,6 +252,7 @@ def estimate(
         for name, target in targets.items()
     }
     return Estimates(
+        agents=log.agents,
         policies={name: policy_estimate(name, side, level, span) for name, side in sides.items()},
         differences=policy_differences(sides, weights, rest, level, higher_is_better, span),
         tasks=chosen.size,

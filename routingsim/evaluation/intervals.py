@@ -20,7 +20,7 @@ from routingsim.errors import CorpusError, SimulationError
 from routingsim.evaluation.outcomes import column
 from routingsim.simulation.statistics import Interval
 
-Verdict = Literal["better", "worse", "not distinguishable"]
+Verdict = Literal["better", "worse", "not distinguishable", "not comparable"]
 
 RESAMPLES = 1999
 """Resamples of a bootstrap: one less than a round number, so that p-values are round."""
@@ -140,7 +140,8 @@ class Difference:
         Two-sided; adjusted where ``correction`` names a method.
     verdict : str
         Whether the first is "better" or "worse" than the second, or the two are
-        "not distinguishable".
+        "not distinguishable"; "not comparable" where their figures rest on different
+        tasks, and there is no interval.
     method : str
         The test behind interval and p-value.
     pairs, left_out : int
@@ -160,6 +161,11 @@ class Difference:
 
     def __str__(self) -> str:
         return f"{self.interval} ({self.verdict}, p = {self.p_value:.2g})"
+
+
+def not_comparable(why: str, level: float = 0.95) -> Difference:
+    """No difference, for a reason."""
+    return Difference(Interval(math.nan, math.nan, level), math.nan, "not comparable", why, 0)
 
 
 def verdict(interval: Interval, *, higher_is_better: bool = True) -> Verdict:

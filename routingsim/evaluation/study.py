@@ -15,11 +15,14 @@ from routingsim import display
 from routingsim.agents import AgentPool
 from routingsim.corpora.corpus import Corpus
 from routingsim.errors import CorpusError, SimulationError
-from routingsim.evaluation.cell import HIGHER_IS_BETTER, METRICS, Cell
+from routingsim.evaluation import partial
+from routingsim.evaluation.cell import HIGHER_IS_BETTER, METRICS, OF_RECORDS, Cell
 from routingsim.evaluation.controls.permutation import TextUse, text_use
+from routingsim.evaluation.estimate import Estimates
 from routingsim.evaluation.intervals import (
     Difference,
     holm,
+    not_comparable,
     paired_t,
     paired_two_way,
     t_interval,
@@ -29,12 +32,20 @@ from routingsim.evaluation.intervals import (
 from routingsim.evaluation.metrics.routerbench import aiq
 from routingsim.evaluation.tabular import Tabular, records
 from routingsim.simulation.export import write_table
+from routingsim.simulation.recorded import Basis, basis, basis_notes
+from routingsim.simulation.scenario import other_agents
 from routingsim.simulation.statistics import Interval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_PER_TASK = ("quality", "cost")  # known for each task, so their intervals allow for the sample
+_PER_TASK = ("quality", "quality_all", "cost")  # their intervals allow for the sample of tasks
+_ESTIMATED: dict[str, partial.Field] = {
+    "quality": "quality",
+    "quality_all": "quality",
+    "cost": "cost",
+}
+_MISSING = 0.05  # share of tasks recorded for one policy alone that pairs may leave out
 
 
 @dataclass(frozen=True)
@@ -93,6 +104,7 @@ class Study(Tabular):
     settings: StudySettings
     cells: Mapping[tuple[str, float], Cell]
     _tables: dict[tuple[float, str], pd.DataFrame] = field(default_factory=dict, init=False)
+    _found: dict[tuple[float, str], Estimates | None] = field(default_factory=dict, init=False)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -114,10 +126,49 @@ class Study(Tabular):
         """Whether the corpus records any quality of these agents."""
         return any(np.isfinite(cell.quality).any() for cell in self.cells.values())
 
+    @cached_property
+    def basis(self) -> Basis:
+        """What kind of record the corpus has of the qualities of these agents."""
+        return basis(self.corpus, self.pool)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the reader of the figures should know of agents, records and corpus."""
+        others = other_agents(self.corpus, self.pool)
+        records = basis_notes(self.corpus, self.pool)
+        return (*([others] if others else []), *records, *self.corpus.notes)
+
     @property
     def ranked_by(self) -> str:
-        """The metric of the ranking: goodput, or mean latency if no quality is recorded."""
-        return "goodput" if self.recorded else "latency_mean"
+        """The metric of the ranking.
+
+        Goodput; estimated quality for a log with one answer a task; mean latency if no
+        quality is recorded.
+        """
+        if not self.recorded:
+            return "latency_mean"
+        return "quality" if self.basis.kind == "log" else "goodput"
+
+    def estimates(self, load: float | None = None, metric: str = "quality") -> Estimates | None:
+        """Estimates of quality or cost where the corpus is a log with one answer a task.
+
+        None for any other corpus, and any other metric. By default at the last load.
+        """
+        at = self.loads[-1] if load is None else load
+        field = _ESTIMATED.get(metric)
+        if field is None:
+            return None
+        if (at, field) not in self._found:
+            times = {name: self._cell(name, at).times for name in self.names}
+            self._found[at, field] = partial.log_estimates(self.corpus, self.pool, times, field)
+        return self._found[at, field]
+
+    def _apart(self, metric: str, load: float, one: str, other: str) -> bool:
+        """Whether two policies' figures rest on different tasks."""
+        if metric not in OF_RECORDS or metric == "regret":  # regret: where all are recorded
+            return False
+        unknown = self._cell(one, load).unknown ^ self._cell(other, load).unknown
+        return bool(unknown.mean() > (_MISSING if metric in _PER_TASK else 0.0))
 
     @cached_property
     def runs(self) -> pd.DataFrame:
@@ -144,9 +195,15 @@ class Study(Tabular):
     def interval(self, name: str, load: float, metric: str) -> Interval:
         """The 95 % interval of a metric over replications; of quality and cost over tasks too.
 
-        Infinite, with a half-width of NaN, if a replication is (cost per right answer).
+        Infinite, with a half-width of NaN, if a replication is (cost per right answer). For
+        a log with one answer a task quality and cost are estimates (:meth:`estimates`), and
+        NaN where the log cannot answer, as are the other metrics that rest on qualities.
         """
+        if (found := self.estimates(load, metric)) is not None:
+            return found.policies[name].interval
         values = self.values(name, load, metric)
+        if self.basis.kind == "log" and metric in OF_RECORDS:
+            return Interval(math.nan, math.nan)
         if np.isinf(values).any():
             return Interval(math.inf, math.nan)
         if metric in _PER_TASK:
@@ -162,7 +219,9 @@ class Study(Tabular):
         cost also task by task, which allows for the corpus being a sample
         (:func:`routingsim.evaluation.intervals.paired_two_way`). The other metrics are of
         this corpus. The verdicts at one load hold together (Holm). Pairs with an infinite
-        value are left out and counted.
+        value are left out and counted. Policies whose figures rest on different tasks are
+        "not comparable"; for a log with one answer a task quality and cost are compared by
+        estimates (:meth:`estimates`).
         """
         per_task = metric in _PER_TASK
 
@@ -172,12 +231,17 @@ class Study(Tabular):
             return (getattr(self._cell(name, load), metric), found) if per_task else found
 
         against = self.baseline if baseline is None else baseline
-        return versus(
+        others = [name for name in self.names if name != against]
+        if (found := self.estimates(load, metric)) is not None:
+            return {name: partial.difference_of(found, name, against) for name in others}
+        compared = versus(
             of(against),
-            {name: of(name) for name in self.names if name != against},
+            {name: of(name) for name in others if not self._apart(metric, load, name, against)},
             test=paired_two_way if per_task else paired_t,
             higher_is_better=metric in HIGHER_IS_BETTER,
         )
+        missing = not_comparable("rests on other tasks than the baseline")
+        return {name: compared.get(name, missing) for name in others}
 
     def uses_text(self, name: str, load: float | None = None) -> TextUse:
         """Whether a policy's choices fit their tasks better than the same choices shuffled.
@@ -215,7 +279,7 @@ class Study(Tabular):
         CorpusError
             If the corpus records no quality.
         """
-        points = self._policies if names is None else list(names)
+        points = self._together(load, names, metric)
         means = [self.values(n, at, "cost").mean() for n in points for at in self.loads]
         cost = np.array([self.values(n, load, "cost") for n in points])
         quality = np.array([self.values(n, load, metric) for n in points])
@@ -258,7 +322,7 @@ class Study(Tabular):
         weak = 1 - strong
         sent = {name: self._cell(name, load).times.sum(axis=0) for name in self.names}
         share = {name: float(times[strong] / times.sum()) for name, times in sent.items()}
-        points = self._policies if names is None else list(names)
+        points = self._together(load, names, metric)
         for end, agent in ((0.0, weak), (1.0, strong)):
             ends = [name for name in self.names if share[name] == end]
             if not ends:
@@ -275,14 +339,31 @@ class Study(Tabular):
         gap = alone[strong] - alone[weak]
         return t_interval((area - alone[weak]) / gap if gap > 0 else np.full(area.size, np.nan))
 
+    def _together(self, load: float, names: Sequence[str] | None, metric: str) -> list[str]:
+        """Policies, or the points named, if their figures rest on the same tasks."""
+        points = self._policies if names is None else list(names)
+        for name in points:
+            if self.basis.kind == "log" or self._apart(metric, load, points[0], name):
+                raise CorpusError(
+                    f"{metric} of {points[0]} and {name} rest on different tasks: the corpus does "
+                    "not record all agents on the same; see estimates() and table()"
+                )
+        return points
+
     def table(self, load: float | None = None, *, by: str | None = None) -> pd.DataFrame:
         """The ranking at a load (by default the last), best first.
 
         Columns: rank, policy, kind; each of the main metrics with its half-width; the
+        share of answers whose quality is ``recorded`` where it is below 1 for any; the
         share of tasks answered; the stability verdict of most replications; the verdict
         against the baseline on the ranking metric ``by``; ``uses_text`` of each policy
         (whether it beats its own choices shuffled at this load, Holm over the policies;
         None for controls and if no quality is recorded); and ``in_sample``.
+
+        For a log with one answer a task quality is estimated, ``estimate`` says how well
+        ("answered", "weak" or "cannot"), and a rank is 1 more than the number of policies
+        that are better by the intervals of all differences together. Policies whose
+        figures rest on other tasks than the baseline's have no rank.
         """
         load = self.loads[-1] if load is None else load
         metric = self.ranked_by if by is None else by
@@ -293,26 +374,36 @@ class Study(Tabular):
     def _table(self, load: float, metric: str) -> pd.DataFrame:
         apart = self.differences(metric, load)
         uses = self._text_users(load)
+        found = self.estimates(load, metric)
+        partly = any(self.values(name, load, "recorded").min() < 1 for name in self.names)
         rows = []
         for name in self.names:
             row: dict[str, Any] = {"policy": name, "kind": self.kinds[name]}
             for shown in dict.fromkeys([metric, *self._main]):
-                found = self.interval(name, load, shown)
-                row[shown], row[f"{shown}_hw"] = found.mean, found.half_width
+                interval = self.interval(name, load, shown)
+                row[shown], row[f"{shown}_hw"] = interval.mean, interval.half_width
+            if found is not None:
+                row["estimate"] = found.policies[name].verdict
+            if partly and self.recorded:
+                row["recorded"] = self.values(name, load, "recorded").mean()
             row["answered"] = self.values(name, load, "answered").mean()
             row["stability"] = self._cell(name, load).verdict
             row["verdict"] = "baseline" if name not in apart else apart[name].verdict
             row["uses_text"] = uses.get(name)
             row["in_sample"] = self.in_sample.get(name, False)
             rows.append(row)
-        frame = pd.DataFrame(rows).sort_values(
-            metric, ascending=metric not in HIGHER_IS_BETTER, kind="stable", ignore_index=True
-        )
-        frame.insert(0, "rank", np.arange(1, len(frame) + 1))
-        return frame
+        frame = pd.DataFrame(rows)
+        if found is None:
+            ranked = (frame["verdict"] != "not comparable") & frame[metric].notna()
+            order = frame[metric].where(ranked)
+            order = order.rank(method="first", ascending=metric not in HIGHER_IS_BETTER)
+        else:
+            order = frame["policy"].map(partial.ranks(found))
+        frame.insert(0, "rank", order.astype("Int64"))
+        return frame.sort_values("rank", kind="stable", ignore_index=True)
 
     def _text_users(self, load: float) -> dict[str, bool]:
-        if not np.isfinite(self._outcomes).all(axis=1).any():
+        if self.basis.kind == "log" or not np.isfinite(self._outcomes).all(axis=1).any():
             return {}
         p = holm([self.uses_text(name, load).p_value for name in self._policies])
         return dict(zip(self._policies, (p <= 0.05).tolist(), strict=True))
@@ -320,7 +411,10 @@ class Study(Tabular):
     @property
     def _main(self) -> list[str]:
         timing = ["cost", "latency_mean", "latency_p95"]
-        return ["quality", *timing] if self.recorded else timing
+        if not self.recorded:
+            return timing
+        lost = any((self.values(*key, "answered") < 1).any() for key in self.cells)
+        return ["quality", *(["quality_all"] if lost else []), *timing]
 
     def _cell(self, name: str, load: float) -> Cell:
         near = (at for at in self.loads if math.isclose(at, load, rel_tol=1e-9))
@@ -349,8 +443,10 @@ class Study(Tabular):
             "ranked_by": self.ranked_by,
             "rates": dict(zip(map(str, self.loads), self.rates, strict=True)),
             "latencies": "simulated",
+            "recorded": self.basis.kind,
             "settings": asdict(self.settings),
             "loads": {str(load): records(self.table(load)) for load in self.loads},
+            "notes": list(self.notes),
         }
 
     def __repr__(self) -> str:

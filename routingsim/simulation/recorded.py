@@ -63,6 +63,35 @@ def basis(
     return Basis("common", whole)
 
 
+def basis_notes(corpus: Corpus | None, pool: AgentPool) -> list[str]:
+    """What the reader of figures should know of the tasks that they rest on."""
+    found = basis(corpus, pool)
+    if corpus is None or found.kind == "none":
+        return []
+    names = list(dict.fromkeys(agent.recorded_as for agent in pool))
+    known = _known(corpus, "quality", names)
+    share = dict(zip(names, known.mean(axis=0).tolist(), strict=True))
+    said = []
+    if missing := [agent.id for agent in pool if not share[agent.recorded_as]]:
+        said.append(f"no quality is recorded of {', '.join(missing)}: nothing is known of theirs")
+    if found.kind == "log":
+        served = ", ".join(f"{name} {part:.1%}" for name, part in share.items() if part)
+        said.append(
+            f"{corpus.name} is a log with one answer a task ({served}): of the agents that did not "
+            "serve a task nothing is recorded, so means of recorded qualities are of other tasks "
+            "for each policy; estimates stand in their place"
+        )
+    if found.kind == "common":
+        count = int(found.rows.sum())
+        each = ", ".join(f"{name} {part:.1%}" for name, part in share.items() if 0 < part < 1)
+        said.append(
+            f"quality is recorded on a part of the tasks only ({each}): figures of quality rest on "
+            f"the {count:,} of {len(corpus):,} tasks recorded for every agent of which anything "
+            "is; a call that failed is recorded by outcomes.AGENT.failed"
+        )
+    return said
+
+
 def _known(corpus: Corpus, field: str, agents: Sequence[str]) -> NDArray[np.bool_]:
     """Where an outcome is recorded, shape (tasks, agents); a failed call needs no quality."""
     names = list(dict.fromkeys(agents))  # several agents may share a record

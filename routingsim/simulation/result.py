@@ -49,9 +49,7 @@ _SHOWN = (
     ("latency_p50", "p50 (s)", "{:.2f}"),
     ("latency_p95", "p95 (s)", "{:.2f}"),
     ("cost", "cost (USD)", "{:,.4g}"),
-    ("quality", "quality", "{:.3f}"),
 )
-_HEADS = ["agent", *(head for _, head, _ in _SHOWN)]
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -297,6 +295,22 @@ class ReplayResult:
         return row
 
     @property
+    def quality_columns(self) -> tuple[tuple[str, str, str], ...]:
+        """Columns of the summary that say how good the answers are: key, title, format.
+
+        The share recorded is among them where it is below 1, and the quality of all tasks
+        where some have no answer. A log with one answer a task has no mean to show.
+        """
+        whole = self.overall
+        found = [("quality", "quality", "{:.3f}")]
+        if whole["ok"] < len(self):
+            found.append(("quality_all", "of all tasks", "{:.3f}"))
+        if whole["recorded"] < 1 and self.basis.kind != "none":
+            found = [] if self.basis.kind == "log" else found
+            found.append(("recorded", "quality known", "{:.1%}"))
+        return tuple(found)
+
+    @property
     def overall(self) -> dict[str, Any]:
         """The summary's last row as a dict."""
         return self._summary.loc["all"].to_dict()
@@ -341,6 +355,7 @@ class ReplayResult:
                 "verdict": self.stability.verdict,
                 "offered": {a: _none(load) for a, load in self.stability.offered.items()},
             },
+            "recorded": self.basis.kind,
             "overall": whole,
             "agents": rows,
             "notes": list(self.notes),
@@ -373,13 +388,23 @@ class ReplayResult:
         """Remarks after the figures: tasks not answered, and notes."""
         lost = {name: int(self.overall[name]) for name in STATUS_NAMES[FAILED:]}
         said = ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in lost.items() if n)
-        return [*([f"not answered: {said}"] if said else []), *(f"note: {n}" for n in self.notes)]
+        remarks = [f"not answered: {said}"] if said else []
+        whole = self.overall
+        if self.basis.kind == "log" and whole["recorded"] < 1:
+            remarks.append(
+                f"quality: known for {whole['recorded']:.1%} of the answers, those of the agent "
+                "that served the task in the log; their mean is not this policy's quality, which "
+                "routingsim.evaluation.replay_estimates(result) estimates"
+            )
+        return [*remarks, *(f"note: {n}" for n in self.notes)]
 
     def __repr__(self) -> str:
         shown = ["tasks", "share", "utilisation", "wait_mean", "latency_p50", "latency_p95", "cost"]
         short = {"utilisation": "used", "wait_mean": "wait s", "cost": "USD"}
         short |= {f"latency_{q}": f"{q} s" for q in QUANTILES}
-        table = pd.DataFrame(self._summary, columns=[*shown, "quality"]).rename(columns=short)
+        short |= {"quality_all": "of all", "recorded": "known"}
+        shown += [key for key, *_ in self.quality_columns]
+        table = pd.DataFrame(self._summary, columns=shown).rename(columns=short)
 
         def render(names: Sequence[str]) -> str:
             named = table.set_axis(pd.Index(names, name="agent"))
@@ -402,7 +427,7 @@ class ReplayResult:
         more = len(agents) - len(most)
         return display.card(
             self._title,
-            display.table(_HEADS, rows, strong=len(rows) - 1),
+            display.table(self._heads, rows, strong=len(rows) - 1),
             [
                 *([f"{more:,} agents with fewer tasks"] if more else []),
                 *self._preface,
@@ -414,13 +439,18 @@ class ReplayResult:
 
     def to_markdown(self) -> str:
         """The summary as a table in GitHub's Markdown, with the columns of :meth:`to_html`."""
-        return display.markdown_table(_HEADS, self._rows_as_text(range(len(self._summary))))
+        return display.markdown_table(self._heads, self._rows_as_text(range(len(self._summary))))
+
+    @property
+    def _heads(self) -> list[str]:
+        return ["agent", *(head for _, head, _ in (*_SHOWN, *self.quality_columns))]
 
     def _rows_as_text(self, rows: Iterable[int]) -> list[list[str]]:
-        """Rows of the summary as people read them: the agent, then the columns of _SHOWN."""
+        """Rows of the summary as people read them: the agent, then what is shown of it."""
+        columns = (*_SHOWN, *self.quality_columns)
         records = self._summary.iloc[list(rows)].reset_index().to_dict("records")
         return [
-            [str(row["agent"]), *(_as_text(row[key], form) for key, _, form in _SHOWN)]
+            [str(row["agent"]), *(_as_text(row[key], form) for key, _, form in columns)]
             for row in records
         ]
 

@@ -23,6 +23,7 @@ from routingsim.simulation.arrivals import (
 )
 from routingsim.simulation.arrivals.checks import check_seed, is_finite, is_whole
 from routingsim.simulation.faults import ONE_TRY, Outage, Retries
+from routingsim.simulation.recorded import basis_notes
 from routingsim.simulation.result import ReplayResult
 from routingsim.simulation.service import system
 from routingsim.simulation.state import Rules, System, Workload
@@ -78,6 +79,7 @@ class Scenario:
         closed = arrivals if isinstance(arrivals, ClosedLoop) else None
         times = np.zeros(count) if closed else arrivals.times(count, seed, corpus)
         notes = [said] if (said := other_agents(corpus, self.pool)) else []
+        notes += basis_notes(corpus, self.pool)
         if times.size < count:
             notes.append(
                 f"{arrivals} has {times.size:,} arrivals: {count - times.size:,} tasks left out"
