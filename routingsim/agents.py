@@ -47,6 +47,7 @@ class _Fields(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     queue_limit: Annotated[int, msgspec.Meta(ge=0)] | None = None
     patience: NonNegative | None = None
     error_rate: Share = 0.0
+    failures: Literal["recorded", "drawn"] | None = None
     requests_per_minute: Count | None = None
     outcome: str | None = None
 
@@ -85,6 +86,12 @@ class Agent(
         Seconds a task waits before it gives up (timed out). No limit by default.
     error_rate : float
         Share of calls that fail, in [0, 1).
+    failures : {"recorded", "drawn"}, optional
+        Which calls fail where a corpus records this agent. ``recorded``: those that it marks
+        in ``outcomes.AGENT.failed``, and no other at the first try. ``drawn``: by
+        ``error_rate``, and recorded qualities are those of answers. By default ``recorded``
+        where the corpus marks any, else ``drawn``; but recorded zeros that may be the
+        failed calls are then refused.
     requests_per_minute : int, optional
         Calls that may start in any 60 seconds. No limit by default.
     outcome : str, optional

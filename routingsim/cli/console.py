@@ -78,14 +78,19 @@ _SHOWN = (
 )
 
 
+_TITLES = {"quality known": "known", "of all tasks": "of all"}
+
+
 def print_results(results: "Sequence[ReplayResult]") -> None:
     """Print a table per policy, its stability verdict above it."""
     for result in results:
         summary = result.summary()
         table = table_of("agent")
-        columns = (*_SHOWN, *result.quality_columns)
+        more = result.quality_columns
+        columns = [each for each in _SHOWN if each[0] != "latency_p99" or len(more) < 2]
+        columns += more  # in 80 columns
         for _, title, _ in columns:
-            table.add_column(title, justify="right", no_wrap=True)
+            table.add_column(_TITLES.get(title, title), justify="right", no_wrap=True)
         for row in summary.reset_index().to_dict("records"):
             cells = [_cell(row[key], form) for key, _, form in columns]
             table.add_row(row["agent"], *cells, style="bold" if row["agent"] == "all" else "")

@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from routingsim.agents import AgentPool
+from routingsim.agents import Agent, AgentPool
 from routingsim.corpora.corpus import Corpus
 from routingsim.errors import SimulationError
 
@@ -100,39 +100,41 @@ def _known(corpus: Corpus, field: str, agents: Sequence[str]) -> NDArray[np.bool
 
 
 def failure_table(corpus: Corpus, pool: AgentPool) -> NDArray[np.float64]:
-    """Which recorded calls failed, shape (tasks, agents); (0, 0) where none is recorded."""
-    failed = corpus.outcome("failed", [agent.recorded_as for agent in pool])
-    return failed if np.isfinite(failed).any() else np.zeros((0, 0))
+    """Which first calls fail, shape (tasks, agents); (0, 0) where no corpus decides it.
 
-
-def check_failures(
-    corpus: Corpus, pool: AgentPool, quality: NDArray[np.float64], failed: NDArray[np.float64]
-) -> None:
-    """Refuse to count failures twice: as recorded zeros, and by an error rate.
-
-    Where an agent has an error rate, and its recorded qualities contain at least as many
-    zeros as that, the zeros may be the failed calls.
+    1 or 0 as recorded; NaN where the agent's error rate decides.
 
     Raises
     ------
     SimulationError
-        If so, and the corpus does not say which calls failed.
+        If failures may count twice: an agent has an error rate, its recorded qualities
+        contain at least as many zeros as that, and nothing says which calls failed.
     """
+    names = [agent.recorded_as for agent in pool]
+    quality, failed = corpus.outcome("quality", names), corpus.outcome("failed", names)
     for a, agent in enumerate(pool):
-        rate = agent.error_rate
-        known = quality[~np.isnan(quality[:, a]), a]
-        marked = failed.size and np.isfinite(failed[:, a]).any()
-        if rate < _LIKELY or marked or not known.size:
-            continue
-        zeros = float((known == 0).mean())
-        error = math.sqrt(rate * (1 - rate) / known.size)
-        if zeros < rate - _ERRORS * error:
-            continue
-        once, twice = float(known.mean()), (1 - rate) * float(known.mean())
-        raise SimulationError(
-            f"agent {agent.id} fails {rate:.1%} of its calls (error_rate), and {corpus.name} "
-            f"records quality 0 on {zeros:.1%} of its tasks: if these are the failed calls, "
-            f"they count twice ({twice:.3f} instead of {once:.3f}). Say which calls failed in "
-            f"outcomes.{agent.recorded_as}.failed (true or false), or set error_rate = 0 for "
-            f"{agent.id}; all false says that the zeros are wrong answers"
-        )
+        if agent.failures == "drawn":
+            failed[:, a] = np.nan
+        elif agent.failures == "recorded":
+            failed[np.isnan(failed[:, a]) & np.isfinite(quality[:, a]), a] = 0.0
+        elif np.isnan(failed[:, a]).all():
+            _check_zeros(corpus, agent, quality[:, a])
+    return failed if np.isfinite(failed).any() else np.zeros((0, 0))
+
+
+def _check_zeros(corpus: Corpus, agent: Agent, quality: NDArray[np.float64]) -> None:
+    rate, known = agent.error_rate, quality[~np.isnan(quality)]
+    if rate < _LIKELY or not known.size:
+        return
+    zeros = float((known == 0).mean())
+    if zeros < rate - _ERRORS * math.sqrt(rate * (1 - rate) / known.size):
+        return
+    once, twice = float(known.mean()), (1 - rate) * float(known.mean())
+    raise SimulationError(
+        f"agent {agent.id} fails {rate:.1%} of its calls (error_rate), and {corpus.name} records "
+        f"quality 0 on {zeros:.1%} of its tasks: if these are the failed calls, they count twice "
+        f"(quality {twice:.3f} of all tasks instead of {once:.3f}). Mark the failed calls in "
+        f"outcomes.{agent.recorded_as}.failed, or say in the agents' file, for {agent.id}, "
+        'failures = "recorded" (the zeros are the failures, no other call fails) or '
+        'failures = "drawn" (the zeros are wrong answers, further calls fail)'
+    )

@@ -11,7 +11,7 @@ from routingsim.corpora.corpus import Corpus, prompt_tokens
 from routingsim.errors import SimulationError
 from routingsim.policies.policy import Policy, TextTable
 from routingsim.scoring.dvar import score_column
-from routingsim.simulation.recorded import check_failures, failure_table
+from routingsim.simulation.recorded import failure_table
 from routingsim.simulation.service import cost_table, service_table
 from routingsim.simulation.state import Workload
 
@@ -48,8 +48,6 @@ def records(corpus: Corpus | None, pool: AgentPool, policy: Policy) -> Records:
         corpus = Corpus.from_frame(pd.DataFrame({"id": ["0"], "text": [""]}))
     cost, modelled = cost_table(corpus, pool)
     names = [agent.recorded_as for agent in pool]
-    quality, failed = _own(corpus.outcome("quality", names)), failure_table(corpus, pool)
-    check_failures(corpus, pool, quality, failed)
     codes = corpus.category_codes  # a task without a category has the code -1
     work = Workload(
         arrived=np.zeros(0),
@@ -61,8 +59,8 @@ def records(corpus: Corpus | None, pool: AgentPool, policy: Policy) -> Records:
         predicted=_own(_table(policy.predict, corpus)),
         service=_own(service_table(corpus, pool)),
         cost=_own(cost),
-        quality=quality,
-        failed=failed,
+        quality=_own(corpus.outcome("quality", names)),
+        failed=failure_table(corpus, pool),
     )
     return Records(work, modelled / cost.size)
 

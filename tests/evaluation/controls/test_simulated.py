@@ -58,7 +58,7 @@ def test_assigned_goes_elsewhere_when_it_must(
     policy = assigned(corpus, pool, np.zeros(len(corpus), int))
     down = replay(corpus, pool, policy, arrivals="poisson:5", outages=[Outage("a", 0.0, 1e9)])
     assert not (down.log.agent == 0).any()
-    failing = small_pool(error_rate=0.5)
+    failing = small_pool(error_rate=0.5, failures="drawn")
     again = replay(corpus, failing, policy, arrivals="poisson:5", retries=Retries(attempts=2))
     assert (again.log.agent[again.log.attempts == 2] != 0).all()
     assert (again.log.attempts == 2).any()

@@ -38,8 +38,10 @@ def test_an_agent_judged_on_a_third_of_its_answers_is_as_good_as_its_equal() -> 
     quality = np.array([1.0, 1.0, 0.0] * 30)
     judged = np.where(np.arange(90) % 9 < 3, quality, math.nan)
     done = np.arange(90) >= 18  # a fifth is never answered
-    plain = dict(latency=np.ones(90), cost=np.ones(90), answered=done, objective=2, seconds=9)
-    whole, third = (timed_quality(quality=q, **plain) for q in (quality, judged))
+    ones = np.ones(90)
+    whole, third = (
+        timed_quality(ones, q, ones, done, objective=2, seconds=9) for q in (quality, judged)
+    )
     assert whole.goodput == pytest.approx(72 * (2 / 3) / 9)
     assert third.goodput == pytest.approx(whole.goodput)
     assert third.quality.value == pytest.approx(whole.quality.value)
