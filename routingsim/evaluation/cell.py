@@ -94,7 +94,7 @@ def measure(result: ReplayResult, objective: float, right: float) -> NDArray[np.
     timed = timed_replay(result, objective, right=right)
     latency, wait = result.latency[result.timed], result.log.wait[result.timed]
     answered = result.log.status == OK
-    answers = result.quality[~np.isnan(result.quality)]
+    answers = result.compared_quality[~np.isnan(result.compared_quality)]
     paid = result.log.cost[result.cost_basis.rows[result.work.row]]
     p50, p95, p99 = quantiles(latency, [0.5, 0.95, 0.99])
     slots = result.pool.column("concurrency")
@@ -156,12 +156,12 @@ def gather(results: Iterable[ReplayResult], objective: float, right: float) -> C
 
 def _by_task(result: ReplayResult) -> tuple[NDArray[Any], ...]:
     """Quality of answers and of all, cost, and whether the quality is unknown, of each task."""
-    row = result.work.row
+    row, quality = result.work.row, result.compared_quality
     answered = result.log.status == OK
-    unknown = (answered & np.isnan(result.quality)) | ~result.basis.rows[row]
-    of_all = np.where(answered, result.quality, 0.0)
+    unknown = (answered & np.isnan(quality)) | ~result.basis.rows[row]
+    of_all = np.where(answered, quality, 0.0)
     cost = np.where(result.cost_basis.rows[row], result.log.cost, np.nan)
-    return result.quality, np.where(unknown, np.nan, of_all), cost, unknown
+    return quality, np.where(unknown, np.nan, of_all), cost, unknown
 
 
 def _by_record(

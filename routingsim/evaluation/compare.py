@@ -68,8 +68,9 @@ def compare(
     ----------
     corpus : Corpus, or anything that ``load_corpus`` takes
         The tasks. Each replication takes all of them, in a new random order. If no task
-        has a recorded quality of every agent, policies are compared on latency and cost,
-        and the controls are random and cheapest.
+        has a recorded quality of every agent, the controls are random and cheapest;
+        policies are compared on latency and cost, and for a log with one answer a task on
+        estimated quality (:meth:`Study.estimates`).
     pool : AgentPool, or anything that ``load_agents`` takes, optional
         The agents; by default the five default agents.
     policies

@@ -123,12 +123,14 @@ class ReplayResult:
 
     @cached_property
     def quality(self) -> NDArray[np.float64]:
-        """Recorded quality of each answer, shape (tasks,); NaN if unrecorded or unanswered.
-
-        Where agents are recorded on different tasks, only on those of the ``basis``.
-        """
+        """Recorded quality of each answer, shape (tasks,); NaN if unrecorded or unanswered."""
         found = self.work.quality[self.work.row, self.log.agent]
-        return np.where((self.log.status == OK) & self.basis.rows[self.work.row], found, np.nan)
+        return np.where(self.log.status == OK, found, np.nan)
+
+    @cached_property
+    def compared_quality(self) -> NDArray[np.float64]:
+        """The same, NaN for tasks that are not in the ``basis``: summaries rest on it."""
+        return np.where(self.basis.rows[self.work.row], self.quality, np.nan)
 
     @cached_property
     def cost_recorded(self) -> NDArray[np.bool_]:
@@ -274,7 +276,7 @@ class ReplayResult:
         begin, end = self.window
         finished = self.log.finished[mine & (self.log.status == OK)]
         done = np.count_nonzero((finished > begin) & (finished <= end))
-        quality = self.quality[mine]
+        quality = self.compared_quality[mine]
         tasks = int(mine.sum())
         row: dict[str, Any] = {"tasks": tasks}
         row |= {STATUS_NAMES[s]: int(status[s]) for s in (OK, FAILED, TIMED_OUT, SHED)}

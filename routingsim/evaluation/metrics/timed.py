@@ -133,7 +133,7 @@ def timed_replay(result: ReplayResult, objective: float, *, right: float = 0.5) 
     counted = result.work.arrived >= begin
     return timed_quality(
         result.latency[counted],
-        result.quality[counted],
+        result.compared_quality[counted],
         result.log.cost[counted],
         result.log.status[counted] == OK,
         objective=objective,
