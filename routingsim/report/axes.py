@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import cache
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib import font_manager, ft2font, ticker
@@ -13,6 +13,9 @@ from matplotlib.transforms import ScaledTranslation
 
 from routingsim.display import middle
 from routingsim.report.palette import GRID, INK, MUTED
+
+Look = dict[str, Any]
+"""How matplotlib draws a line, a mark or an area, by its own names."""
 
 _LONGEST = 46  # characters of a policy's name that a plot 8 cm wide has room for
 _TO_LEGEND, _LEFT = 32, 34  # points below and left of the corner of the axes
@@ -44,8 +47,8 @@ def finish(
     """
     if empty:
         ax.set(xticks=[], yticks=[])
-        middle = {"transform": ax.transAxes, "ha": "center", "va": "center"}
-        ax.text(0.5, 0.5, empty, fontsize=8, color=MUTED, **middle)
+        at = {"transform": ax.transAxes, "ha": "center", "va": "center"}
+        ax.text(0.5, 0.5, empty, at, fontsize=8, color=MUTED)
     size = 9.0 if len(title) <= 26 else 7.5 if len(title) <= 35 else 6.5  # each fits 8 cm
     ax.set_title(drawable(title, 40), loc="left", fontsize=size, fontweight="bold", color=INK)
     ax.set_xlabel(x, fontsize=8, color=MUTED)

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from routingsim.errors import SimulationError
 from routingsim.evaluation.metrics.routerbench import non_decreasing_hull
 from routingsim.evaluation.study import Study
-from routingsim.report.axes import axes_or_new, drawable, finish, legend_height, log_axis
+from routingsim.report.axes import Look, axes_or_new, drawable, finish, legend_height, log_axis
 from routingsim.report.figures import METRICS, Comparison, Entry, axis_label, of_replays, of_study
 from routingsim.report.palette import MUTED
 from routingsim.simulation.result import ReplayResult
@@ -98,7 +97,7 @@ def draw_frontier(comparison: Comparison, ax: Axes | None, against: str) -> Axes
     return finish(ax, *labels, *legends, lines, grid="both", empty=empty)
 
 
-def _look(entry: Entry, size: float) -> dict[str, Any]:
+def _look(entry: Entry, size: float) -> Look:
     """How an entry's mark looks; that of a control is open."""
     return {
         "color": entry.style.colour,

@@ -16,7 +16,7 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from routingsim.evaluation.controls.simulated import controls_for_replays
-from routingsim.report.axes import axes_or_new, drawable, finish, legend_height, log_axis
+from routingsim.report.axes import Look, axes_or_new, drawable, finish, legend_height, log_axis
 from routingsim.report.frontier import plot_frontier
 from routingsim.report.palette import INK, OTHERS, agent_colours, agent_dashes, policy_styles
 from routingsim.report.plot_data import ecdf, leading_agents, time_unit, waiting
@@ -56,7 +56,7 @@ def plot_usage(result: ReplayResult, ax: Axes | None = None) -> Axes:
     rows = np.arange(len(names))
     size = 8 if len(names) <= 12 else 6
     ax.barh(rows, 100 * np.array(shares), color=colours, height=0.62)
-    marks = {"color": INK, "marker": "D", "linestyle": ""}
+    marks: Look = {"color": INK, "marker": "D", "linestyle": ""}
     ax.plot(100 * np.array(loads), rows, markersize=size / 2, clip_on=False, zorder=4, **marks)
     ax.set_yticks(rows, names, fontsize=size)
     ax.set_ylim(len(names) - 0.4, -0.6)
@@ -89,7 +89,7 @@ def plot_latency(result: ReplayResult, ax: Axes | None = None) -> Axes:
     named = leading_agents(result, _NAMED).tolist()
     keys: list[Line2D] = []
     for a in range(agents):
-        look = {"color": OTHERS, "linewidth": 0.6, "zorder": 2}
+        look: Look = {"color": OTHERS, "linewidth": 0.6, "zorder": 2}
         if a in named:
             look = {"color": colours[a], "linewidth": 1.2, "zorder": 3}
         name = drawable(result.pool.ids[a], 18)
@@ -122,10 +122,11 @@ def _mark_percentiles(ax: Axes, values: NDArray[np.float64]) -> None:
     """Mark p50, p95 and p99 on the curve, with their values in the upper left corner."""
     shares = [float(name[1:]) for name in _MARKS]
     found = quantiles(values, [share / 100 for share in shares])
-    look = {"color": INK, "markersize": 4.5, "markeredgecolor": "white", "markeredgewidth": 0.6}
+    look: Look = {"color": INK, "markersize": 4.5, "markeredgecolor": "white"}
+    look |= {"markeredgewidth": 0.6, "zorder": 5}
     keys = []
     for value, share, (name, mark) in zip(found, shares, _MARKS.items(), strict=True):
-        keys += ax.plot(value, share, mark, zorder=5, label=f"{name}  {value:.3g} s", **look)
+        keys += ax.plot(value, share, mark, label=f"{name}  {value:.3g} s", **look)
     box = ax.legend(
         handles=keys,
         loc="upper left",
@@ -176,8 +177,8 @@ def plot_queue(result: ReplayResult, ax: Axes | None = None) -> Axes:
     for outage in result.outages:
         up = min(outage.up, end)
         if outage.down < up:
-            look = {"facecolor": colours[outage.agent], "alpha": 0.2, "linewidth": 0, "zorder": 0}
-            ax.axvspan(outage.down / seconds, up / seconds, **look)
+            span, colour = (outage.down / seconds, up / seconds), colours[outage.agent]
+            ax.axvspan(*span, facecolor=colour, alpha=0.2, linewidth=0, zorder=0)
     for agent in dict.fromkeys(outage.agent for outage in result.outages):
         keys.append(Patch(color=colours[agent], alpha=0.2, label=f"{drawable(agent, 18)} down"))
     ax.set_xlim(0, max(end / seconds, 1e-9))
