@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
+import pandas as pd
 
 from routingsim import display
 from routingsim.errors import SimulationError
@@ -28,7 +29,7 @@ from routingsim.report.figures import METRICS, Comparison, Entry, Experiment, of
 from routingsim.report.formatting import ABSENT, count, duration, isolated, joined, number, percent
 from routingsim.report.palette import agent_colours
 from routingsim.report.provenance import corpus_call, run_section
-from routingsim.report.text import IN_SAMPLE, summary
+from routingsim.report.text import IN_SAMPLE
 from routingsim.simulation.result import ReplayResult
 
 _FEW = 30  # answers below which a p99 is little more than the largest value
@@ -72,7 +73,7 @@ def compose(
         notes=tuple(note for result in results for note in result.notes),
     )
     corpus = f"of the corpus “{isolated(first.corpus.name)}”" if first.corpus else "without text"
-    policies = count(len(results), "policy", "policies")
+    agents, policies = count(len(first.pool), "agent"), count(len(results), "policy", "policies")
     return sections.assemble(
         experiment,
         [
@@ -85,9 +86,9 @@ def compose(
         ],
         title=f"Routing report: {first.corpus.name if first.corpus else 'queueing'}",
         subtitle=f"{count(len(first), 'task')} {corpus} over {_length(first)}, "
-        f"{count(len(first.pool), 'agent')}, {policies}",
+        f"{agents}, {policies}",
         date=date,
-        summary=summary(experiment, caveats=_caveats(results)),
+        caveats=_caveats(results),
         cautions=_cautions(results),
         data={"policies": [result.to_dict() for result in results]},
     )
@@ -215,7 +216,7 @@ def _comparison(policies: Sequence[Entry]) -> Section:
     columns = [
         ("verdict", [entry.verdict for entry in policies]),
         "answered",
-        *_lost(lambda ending: [entry.lost[ending] for entry in policies]),
+        *_lost(pd.DataFrame([entry.lost for entry in policies])),
         *("wait_mean", "latency_p50", "latency_p95", "latency_p99"),
         *("utilisation", "cost_total", "cost"),
     ]
@@ -228,12 +229,12 @@ def _comparison(policies: Sequence[Entry]) -> Section:
     return Section("comparison", title, text if unsure else (), blocks)
 
 
-def _lost(tasks: Callable[[str], Sequence[int]]) -> list[Cells]:
+def _lost(tasks: pd.DataFrame) -> list[Cells]:
     """Counts of tasks without an answer, a column for each ending that occurred."""
     return [
-        (Column(ending.replace("_", " "), "tasks", "count"), tasks(ending))
+        (Column(ending.replace("_", " "), "tasks", "count"), tasks[ending])
         for ending in STATUS_NAMES[FAILED:]
-        if any(tasks(ending))
+        if sum(tasks[ending])
     ]
 
 
@@ -250,7 +251,7 @@ def _usage(results: Sequence[ReplayResult]) -> Section:
             (Column("share", "%", "percent"), found["share"]),
             (Column("offered load", "%", "percent"), [offered[a] for a in result.pool.ids]),
             (METRICS["utilisation"], found["utilisation"]),
-            *_lost(lambda ending, found=found: found[ending].tolist()),
+            *_lost(found),
             (METRICS["cost_total"], found["cost"]),
             (METRICS["cost"], 1000 * found["cost_mean"]),
         ]

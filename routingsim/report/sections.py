@@ -17,14 +17,13 @@ from routingsim.report.document import (
     Picture,
     Points,
     Section,
-    Summary,
     Table,
     table,
 )
 from routingsim.report.figures import METRICS, Comparison, Entry, Experiment
 from routingsim.report.formatting import ABSENT, duration, number, percent
 from routingsim.report.frontier import draw_frontier, frontier_height
-from routingsim.report.text import stability, warnings
+from routingsim.report.text import stability, summary, warnings
 
 _FRONTIER = "Quality, cost and latency"
 _UNRECORDED = (
@@ -47,14 +46,16 @@ def assemble(
     title: str,
     subtitle: str,
     date: str | datetime.date | None,
-    summary: Summary,
+    leader: str = "",
+    findings: Sequence[str] = (),
+    caveats: Sequence[str],
     cautions: Sequence[str],
     data: dict[str, Any],
 ) -> Document:
     """A report: the sections that all have, those of one kind of experiment among them.
 
-    ``own`` follow the section on stability; ``last`` come at the end. ``cautions`` are the
-    warnings of one kind.
+    ``own`` follow the section on stability; ``last`` come at the end. ``leader``, ``findings``
+    and ``caveats`` go into the summary, ``cautions`` among the warnings.
     """
     found = [
         stability_section(experiment),
@@ -70,7 +71,7 @@ def assemble(
         title=title,
         subtitle=subtitle,
         date=str(date or datetime.date.today()),
-        summary=summary,
+        summary=summary(experiment, leader=leader, findings=findings, caveats=caveats),
         cards=tuple(card(at, entry) for entry in at.policies),
         sections=tuple(section for section in found if section is not None),
         data=data,

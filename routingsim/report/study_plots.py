@@ -101,13 +101,12 @@ def plot_regret(study: Study, load: float | None = None, ax: Axes | None = None)
     """
     comparison = of_study(study, load)
     ax = axes_or_new(ax, legend_space(comparison))
-    regrets = [study.cells[e.name, comparison.load or 0.0].regret for e in comparison.entries]
-    shares = np.linspace(0, 100, cell.POINTS)
-    keys = [
-        (entry.control, _line(ax, shares, regret, entry, markersize=4, markevery=24))
-        for entry, regret in zip(comparison.entries, regrets, strict=True)
-        if not np.isnan(regret).all()
-    ]
+    shares, keys = np.linspace(0, 100, cell.POINTS), []
+    for entry in comparison.entries:
+        regret = study.cells[entry.name, comparison.load or 0.0].regret
+        if not np.isnan(regret).all():
+            line = _line(ax, shares, regret, entry, markersize=4, markevery=24)
+            keys.append((entry.control, line))
     ax.set_xlim(0, 100)
     if keys:
         ax.set_ylim(bottom=0)

@@ -16,7 +16,7 @@ from routingsim.report.document import Column, Document, Gallery, Picture, Secti
 from routingsim.report.figures import METRICS, Comparison, Experiment, axis_label, of_study
 from routingsim.report.formatting import ABSENT, count, duration, isolated, joined, number
 from routingsim.report.provenance import corpus_call, run_section
-from routingsim.report.text import IN_SAMPLE, loads_named, summary
+from routingsim.report.text import IN_SAMPLE, loads_named
 from routingsim.scoring.dvar import score_column
 from routingsim.simulation.scenario import other_agents
 
@@ -30,17 +30,7 @@ def compose_study(
     command: str | None = None,
     date: str | datetime.date | None = None,
 ) -> Document:
-    """Compute a report on a study.
-
-    Parameters
-    ----------
-    study : Study
-        Made by :func:`routingsim.compare`.
-    command : str, optional
-        What to type to get the report again; the call of ``compare`` by default.
-    date : str or date, optional
-        To print on it; today by default.
-    """
+    """Compute a report on a study; parameters as of :func:`routingsim.report.compose`."""
     corpus = study.corpus
     d_var = score_column(corpus.texts)["d_var"].to_numpy() if corpus.has_texts else None
     experiment = Experiment(
@@ -51,38 +41,33 @@ def compose_study(
         comparisons=tuple(of_study(study, load) for load in study.loads),
         notes=(other_agents(corpus, study.pool), *corpus.notes),
     )
-    comparisons, at = experiment.comparisons, experiment.last
-    ends = [comparisons[0], at] if len(comparisons) > 1 else [at]
+    at, ends = experiment.last, dict.fromkeys((experiment.comparisons[0], experiment.last))
     ranking = study.table(at.load)
     uses = dict(zip(ranking["policy"], ranking["uses_text"], strict=True))
     uses_text = {entry.name: uses[entry.name] for entry in at.policies}
-    replications, tasks = study.settings.replications, study.settings.tasks
-    policies = count(len(at.policies), "policy", "policies")
+    settings, policies = study.settings, count(len(at.policies), "policy", "policies")
     return sections.assemble(
         experiment,
         [
-            _ranking(study, comparisons),
-            sections.frontier("frontier", ends),
-            _loads(study, comparisons),
+            _ranking(study, experiment),
+            sections.frontier("frontier", list(ends)),
+            _loads(study, experiment),
             _regret(study, at),
             _text_use(study, at, uses_text),
         ],
         _run(study, at, command),
         title=f"Routing study: {corpus.name}",
         subtitle=f"{policies} and {count(len(at.controls), 'control')} at "
-        f"{loads_named(study.loads)}, {count(replications, 'replication')} of "
-        f"{count(tasks, 'task')} of the corpus “{isolated(corpus.name)}”, "
+        f"{loads_named(study.loads)}, {count(settings.replications, 'replication')} of "
+        f"{count(settings.tasks, 'task')} of the corpus “{isolated(corpus.name)}”, "
         f"{count(len(study.pool), 'agent')}",
         date=date,
-        summary=summary(
-            experiment,
-            leader=_leader(study, at, ranking),
-            findings=_blind([name for name, uses in uses_text.items() if uses is False]),
-            caveats=[
-                "Intervals are of 95 % confidence. Latencies are simulated from each agent’s "
-                "service model and queue."
-            ],
-        ),
+        leader=_leader(study, at, ranking),
+        findings=_blind([name for name, uses in uses_text.items() if uses is False]),
+        caveats=[
+            "Intervals are of 95 % confidence. Latencies are simulated from each agent’s "
+            "service model and queue."
+        ],
         cautions=_cautions(study, at),
         data={"study": study.to_dict()},
     )
@@ -105,12 +90,8 @@ def _leader(study: Study, at: Comparison, ranking: pd.DataFrame) -> str:
 
 def _blind(names: Sequence[str]) -> list[str]:
     """The policies that do no better than their shuffle, in a sentence."""
-    if not names:
-        return []
-    return [
-        f"{joined(names, 6)} {'does' if len(names) == 1 else 'do'} not use the text: no better "
-        "than the same agents dealt out at random."
-    ]
+    said = f"{joined(names, 6)} {'does' if len(names) == 1 else 'do'} not use the text"
+    return [f"{said}: no better than the same agents dealt out at random."] if names else []
 
 
 def _cautions(study: Study, at: Comparison) -> list[str]:
@@ -131,7 +112,7 @@ def _cautions(study: Study, at: Comparison) -> list[str]:
     return said
 
 
-def _ranking(study: Study, comparisons: Sequence[Comparison]) -> Section:
+def _ranking(study: Study, experiment: Experiment) -> Section:
     settings = study.settings
     by = "mean latency"
     if study.recorded:
@@ -145,12 +126,12 @@ def _ranking(study: Study, comparisons: Sequence[Comparison]) -> Section:
         "for their number (Holm). Controls show what simple rules and chance reach, and the most "
         "that any choice of agents could (the oracle)."
     ]
-    if sections.in_sample(comparisons[-1].entries):
+    if sections.in_sample(experiment.last.entries):
         text.append(IN_SAMPLE)
     metrics = ["latency_mean", "latency_p95"]
     metrics = ["goodput", "quality", "cost", *metrics] if study.recorded else ["cost", *metrics]
     blocks = []
-    for at in reversed(comparisons):
+    for at in reversed(experiment.comparisons):
         frame = study.table(at.load)
         entries = {entry.name: entry for entry in at.entries}
         ranked = [entries[name] for name in frame["policy"]]
@@ -167,19 +148,16 @@ def _ranking(study: Study, comparisons: Sequence[Comparison]) -> Section:
     return Section("ranking", "Ranking", tuple(text), tuple(blocks))
 
 
-def _loads(study: Study, comparisons: Sequence[Comparison]) -> Section | None:
+def _loads(study: Study, experiment: Experiment) -> Section | None:
+    comparisons = experiment.comparisons
     if len(comparisons) < 2:
         return None
     metrics = ["goodput", "quality"] if study.recorded else ["latency_mean"]
-    pictures = [
-        Picture(
-            axis_label(metric),
-            "",
-            loads_in_words(comparisons, metric),
-            partial(study_plots.draw_load, comparisons, metric),
-        )
-        for metric in (*metrics, "latency_p95", "cost")
-    ]
+    pictures = []
+    for metric in (*metrics, "latency_p95", "cost"):
+        draw = partial(study_plots.draw_load, comparisons, metric)
+        words = loads_in_words(comparisons, metric)
+        pictures.append(Picture(axis_label(metric), "", words, draw))
     text = (
         "From the lowest load to the highest. Bands are 95 % intervals; controls are thin and "
         "grey.",
@@ -193,12 +171,8 @@ def _regret(study: Study, at: Comparison) -> Section | None:
     shown = [f"{name} {number(end)}" for name, end in ends.items() if not math.isnan(end)]
     if not shown:
         return None
-    picture = Picture(
-        "Regret",
-        "",
-        f"Quality lost by the end of the run: {'; '.join(shown)}.",
-        partial(study_plots.plot_regret, study, at.load),
-    )
+    words = f"Quality lost by the end of the run: {'; '.join(shown)}."
+    picture = Picture("Regret", "", words, partial(study_plots.plot_regret, study, at.load))
     text = (
         "Quality lost so far against the best agent of each task, on average over runs. The line "
         "of a policy that learns bends down; that of one that does not is straight.",
