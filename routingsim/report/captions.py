@@ -63,10 +63,9 @@ def frontier_in_words(at: Comparison, against: str) -> str:
     for entry in at.entries:
         if math.isnan(entry.mean("quality")):
             continue
+        where = "overloaded" if entry.overloaded else f"at {duration(entry.mean(against))}"
         if against == "cost":
             where = f"at {usd(entry.mean('cost'))} per 1,000 tasks"
-        else:
-            where = "overloaded" if entry.overloaded else f"at {duration(entry.mean(against))}"
         parts.append(f"{entry.name} quality {entry.mean('quality'):.3f} {where}")
     return f"{'; '.join(parts)}."
 

@@ -81,8 +81,6 @@ class Entry:
 
     Attributes
     ----------
-    name : str
-    control : bool
     style : Style
         How plots draw it.
     in_sample : bool
@@ -95,7 +93,6 @@ class Entry:
         From a metric to its interval; without a half-width (NaN) where there is one run.
         Metrics are those of :data:`~routingsim.evaluation.cell.METRICS`, of a replay all
         that need no latency objective.
-    tasks : TaskFigures
     busiest : str
         The agent with the highest offered load; "" for a study, whose runs may differ.
     lost : mapping of str to int

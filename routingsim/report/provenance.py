@@ -36,16 +36,7 @@ def run_section(
 ) -> Section:
     """Corpus, settings, versions, agents and policies: all it takes to run it again.
 
-    Parameters
-    ----------
-    corpus, pool
-        What was run.
-    facts : sequence of (str, str)
-        Settings by name.
-    command : str
-        What to type to get the report again.
-    policies : Table
-        What the policies are.
+    ``facts`` are settings by name; ``command`` is what to type to get the report again.
     """
     used = [f"{name} {version(name)}" for name in ("routingsim", "numpy", "numba")]
     versions = ", ".join([f"Python {platform.python_version()}", *used])

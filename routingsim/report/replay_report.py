@@ -165,17 +165,13 @@ def _run(
     """What was run, and the call that repeats it, the agents being at hand as ``pool``."""
     first = results[0]
     asked, met = _rate(*first.asked), _rate(*first.realised)
+    warm_up = f"first {percent(first.warm_up)} of the arrivals’ time left out of timing figures"
     facts = [
         ("Tasks", f"{len(first):,}"),
         ("Arrivals asked for", f"{first.arrivals} ({asked})" if asked else first.arrivals),
         ("Arrivals met", f"{met}, over {_length(first)}"),
         ("Seed", str(first.seed)),
-        (
-            "Warm-up",
-            f"first {percent(first.warm_up)} of the arrivals’ time left out of timing figures"
-            if first.warm_up
-            else "none",
-        ),
+        ("Warm-up", warm_up if first.warm_up else "none"),
         *(("Outage", f"{o.agent} down from {o.down:g} s to {o.up:g} s") for o in first.outages),
     ]
     call = f"arrivals={first.arrivals!r}, tasks={len(first)}, seed={first.seed}"
@@ -240,9 +236,8 @@ def _lost(tasks: pd.DataFrame) -> list[Cells]:
 
 def _usage(results: Sequence[ReplayResult]) -> Section:
     height = 1.3 + 0.2 * min(max(len(results[0].pool), 5), 21)
-    blocks: list[Block] = [
-        _gallery("usage", results, plots.plot_usage, captions.usage_in_words, height)
-    ]
+    gallery = _gallery("usage", results, plots.plot_usage, captions.usage_in_words, height)
+    blocks: list[Block] = [gallery]
     for result in results:
         found, offered = result.summary().iloc[:-1], result.stability.offered
         columns = [

@@ -114,12 +114,9 @@ def _cautions(study: Study, at: Comparison) -> list[str]:
 
 def _ranking(study: Study, experiment: Experiment) -> Section:
     settings = study.settings
-    by = "mean latency"
-    if study.recorded:
-        by = (
-            f"right answers a second within {duration(settings.objective)} (right: quality of "
-            f"{settings.right:g} or more)"
-        )
+    objective, right = duration(settings.objective), f"quality of {settings.right:g} or more"
+    by = f"right answers a second within {objective} (right: {right})"
+    by = by if study.recorded else "mean latency"
     text = [
         f"Means with half-widths of 95 % intervals, best first by {by}. A verdict says "
         f"whether a policy differs from {study.baseline} in that; the verdicts at one load allow "

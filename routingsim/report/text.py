@@ -37,13 +37,8 @@ def summary(
 ) -> Summary:
     """The experiment in a few sentences: stability, then each policy against the baseline.
 
-    Parameters
-    ----------
-    experiment : Experiment
-    leader : str
-        A sentence on the best policy, to go with the verdict.
-    findings, caveats : sequence of str
-        To add at the end of each.
+    ``leader`` says which policy is best, after the verdict; ``findings`` and ``caveats``
+    come after the others.
     """
     policies = experiment.last.policies
     if not experiment.last.recorded:
