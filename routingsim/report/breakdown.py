@@ -121,19 +121,11 @@ def disagreements(experiment: Experiment) -> Section | None:
 def most_different(
     agents: NDArray[np.integer], quality: NDArray[np.float64], cost: NDArray[np.float64]
 ) -> tuple[NDArray[np.intp], float]:
-    """Order tasks by how much policies differ on them.
+    """Tasks that went to two agents or more in order of how much policies differ on them.
 
-    Parameters
-    ----------
-    agents, quality, cost : ndarray, shape (policies, tasks)
-
-    Returns
-    -------
-    order : ndarray of int
-        Tasks that went to two agents or more. Those with the most different agents come
-        first; among these those with the widest range of quality, then of cost.
-    alike : float
-        Share of the tasks that all policies sent to the same agent.
+    Of arrays of shape (policies, tasks). Tasks with the most different agents come first;
+    among these those with the widest range of quality, then of cost. With the order comes
+    the share of the tasks that all policies sent to the same agent.
     """
     distinct = 1 + (np.diff(np.sort(agents, axis=0), axis=0) != 0).sum(axis=0)
     gap = np.fmax.reduce(quality) - np.fmin.reduce(quality)

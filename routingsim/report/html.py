@@ -63,9 +63,8 @@ def write_report(
         If results cannot be compared, or the file cannot be written.
     """
     path = Path(path)
-    if form is None:
-        endings: dict[str, Form] = {".md": "md", ".json": "json"}
-        form = endings.get(path.suffix.lower(), "html")
+    endings: dict[str, Form] = {".md": "md", ".json": "json"}
+    form = form or endings.get(path.suffix.lower(), "html")
     if isinstance(shown, Study):
         document = compose_study(shown, command=command, date=date)
     else:
