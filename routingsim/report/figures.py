@@ -28,10 +28,13 @@ Floats = NDArray[np.float64]
 
 METRICS: Mapping[str, Column] = {
     "quality": Column("quality", "0–1", "quality"),
+    "quality_all": Column("quality of all tasks", "0–1", "quality"),
+    "recorded": Column("answers with recorded quality", "%", "percent"),
     "quality_in_time": Column("quality in time", "0–1", "quality"),
     "goodput": Column("right answers in time", "1/s"),
     "regret": Column("regret", "quality lost, 0–1"),
     "cost": Column("cost", "USD per 1,000 tasks"),
+    "cost_recorded": Column("tasks with recorded cost", "%", "percent"),
     "cost_total": Column("cost", "USD"),
     "cost_per_right": Column("cost", "USD per 1,000 right answers"),
     "wait_mean": Column("mean wait", "s", "seconds"),
