@@ -7,6 +7,7 @@ import pytest
 
 from routingsim.agents import Agent, AgentPool
 from routingsim.errors import SimulationError
+from routingsim.evaluation import cell
 from routingsim.evaluation.block_bootstrap import mean_difference, p95_difference
 from routingsim.evaluation.study import Study
 from routingsim.report.figures import METRICS, of_replays, of_study
@@ -143,5 +144,6 @@ def test_a_load_that_is_not_there(study: Study) -> None:
 
 
 def test_units() -> None:
+    assert set(cell.METRICS) <= set(METRICS)
     assert METRICS["cost"].title == "cost (USD per 1,000 tasks)"
     assert METRICS["answered"].title == "answered (%)"
