@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import cache
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib import font_manager, ft2font, ticker
@@ -13,6 +13,9 @@ from matplotlib.transforms import ScaledTranslation
 
 from routingsim.display import middle
 from routingsim.report.palette import GRID, INK, MUTED
+
+Look = dict[str, Any]
+"""How matplotlib draws a line, a mark or an area, by its own names."""
 
 _LONGEST = 46  # characters of a policy's name that a plot 8 cm wide has room for
 _TO_LEGEND, _LEFT = 32, 34  # points below and left of the corner of the axes
@@ -28,8 +31,24 @@ def axes_or_new(ax: Axes | None, height: float = _HEIGHT) -> Axes:
     return pyplot.subplots(figsize=(_WIDTH, height), layout="constrained")[1]
 
 
-def label_axes(ax: Axes, title: str, x: str, y: str, grid: Literal["x", "y", "both"] = "y") -> None:
-    """Set the title and the axis labels with their units; draw a light grid and no box."""
+def finish(
+    ax: Axes,
+    title: str,
+    x: str,
+    y: str,
+    *legends: Sequence[Line2D | Patch],
+    grid: Literal["x", "y", "both"] = "y",
+    empty: str = "",
+) -> Axes:
+    """Set the title and the axis labels with their units; draw a light grid and no box.
+
+    Each group of keys becomes a legend below the axes. ``empty`` is why nothing is drawn,
+    to be written into the middle.
+    """
+    if empty:
+        ax.set(xticks=[], yticks=[])
+        at = {"transform": ax.transAxes, "ha": "center", "va": "center"}
+        ax.text(0.5, 0.5, empty, at, fontsize=8, color=MUTED)
     size = 9.0 if len(title) <= 26 else 7.5 if len(title) <= 35 else 6.5  # each fits 8 cm
     ax.set_title(drawable(title, 40), loc="left", fontsize=size, fontweight="bold", color=INK)
     ax.set_xlabel(x, fontsize=8, color=MUTED)
@@ -37,43 +56,20 @@ def label_axes(ax: Axes, title: str, x: str, y: str, grid: Literal["x", "y", "bo
     ax.tick_params(which="both", colors=MUTED, labelsize=8, length=3, width=0.6)
     ax.tick_params(which="minor", length=0)
     ax.spines[["top", "right"]].set_visible(False)
-    for side in ("left", "bottom"):
-        ax.spines[side].set(color=GRID, linewidth=0.8)
+    ax.spines[["left", "bottom"]].set(color=GRID, linewidth=0.8)
     ax.set_axisbelow(True)
     ax.grid(visible=False)
     ax.grid(visible=True, axis=grid, color=GRID, linewidth=0.5)
+    _legends(ax, [keys for keys in legends if keys])
+    return ax
 
 
-def log_axis(ax: Axes, which: Literal["x", "y"] = "x") -> None:
-    """A log axis with plain numbers at 1, 2 and 5 or, over many decades, at powers of ten."""
-
-    def form(value: float, _: object) -> str:
-        low, high = getattr(ax, f"get_{which}lim")()
-        decades = np.log10(high / low)
-        power = np.isclose(np.log10(value) % 1, [0, 1]).any()
-        return f"{value:g}" if power or decades < 2.8 else ""
-
-    getattr(ax, f"set_{which}scale")("log")
-    axis = ax.xaxis if which == "x" else ax.yaxis
-    axis.set_major_locator(ticker.LogLocator(subs=(1.0, 2.0, 5.0)))
-    axis.set_major_formatter(ticker.FuncFormatter(form))
-    axis.set_minor_locator(ticker.NullLocator())
-
-
-def nothing_to_show(ax: Axes, why: str) -> None:
-    """Write into the middle of empty axes why nothing is drawn."""
-    ax.set(xticks=[], yticks=[])
-    ax.text(
-        0.5, 0.5, why, transform=ax.transAxes, ha="center", va="center", fontsize=8, color=MUTED
-    )
-
-
-def legend_below(ax: Axes, *groups: Sequence[Line2D | Patch]) -> None:
-    """Draw one legend a group under the axes, one under the other, so that none hides the data."""
+def _legends(ax: Axes, groups: Sequence[Sequence[Line2D | Patch]]) -> None:
+    """Draw legends under the axes, one under the other, so that none hides the data."""
     figure = ax.get_figure(root=True)
     assert figure is not None
     down = _TO_LEGEND
-    for keys in filter(None, groups):
+    for keys in groups:
         if (above := ax.get_legend()) is not None and down > _TO_LEGEND:
             ax.add_artist(above)
         to = ScaledTranslation(-_LEFT / 72, -down / 72, figure.dpi_scale_trans)
@@ -93,6 +89,22 @@ def legend_below(ax: Axes, *groups: Sequence[Line2D | Patch]) -> None:
             labelspacing=0.4,
         )
         down += legend.get_window_extent().height * 72 / figure.dpi + 4
+
+
+def log_axis(ax: Axes, which: Literal["x", "y"] = "x") -> None:
+    """A log axis with plain numbers at 1, 2 and 5 or, over many decades, at powers of ten."""
+
+    def form(value: float, _: object) -> str:
+        low, high = getattr(ax, f"get_{which}lim")()
+        decades = np.log10(high / low)
+        power = np.isclose(np.log10(value) % 1, [0, 1]).any()
+        return f"{value:g}" if power or decades < 2.8 else ""
+
+    getattr(ax, f"set_{which}scale")("log")
+    axis = ax.xaxis if which == "x" else ax.yaxis
+    axis.set_major_locator(ticker.LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.set_major_formatter(ticker.FuncFormatter(form))
+    axis.set_minor_locator(ticker.NullLocator())
 
 
 def legend_height(*groups: Sequence[str]) -> float:

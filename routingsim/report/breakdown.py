@@ -2,17 +2,14 @@
 
 import math
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from routingsim.policies.kernel import OK, STATUS_NAMES
-from routingsim.report.document import Block, Choice, Column, Kind, Section, Task, Tasks, table
-from routingsim.report.figures import Entry, Experiment
+from routingsim.report.document import Block, Choice, Column, Section, Task, Tasks, table
+from routingsim.report.figures import Experiment
 from routingsim.report.formatting import percent
 from routingsim.report.palette import agent_colours
 
@@ -25,22 +22,12 @@ MOST_TASKS = 8
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
 
 
-@dataclass(frozen=True)
-class _Measure:
-    """A figure of groups of tasks: its title, a field of TaskFigures, and a mean or median."""
-
-    title: str
-    kind: Kind
-    field: str
-    average: Callable[[NDArray[np.float64]], np.floating]
-    scale: float = 1.0
-
-
 _MEASURES = (
-    _Measure("Median latency (s)", "seconds", "timed_latency", np.median),
-    _Measure("Cost (USD per 1,000 tasks)", "number", "cost", np.mean, 1000.0),
-    _Measure("Mean quality (0–1)", "quality", "quality", np.mean),
+    (Column("Median latency", "s", "seconds"), "timed_latency", np.median, 1.0),
+    (Column("Cost", "USD per 1,000 tasks"), "cost", np.mean, 1000.0),
+    (Column("Mean quality", "0–1", "quality"), "quality", np.mean, 1.0),
 )
+"""Figures of groups of tasks, each with its field of TaskFigures, an average and a scale."""
 
 
 def categories(experiment: Experiment) -> Section | None:
@@ -52,13 +39,11 @@ def categories(experiment: Experiment) -> Section | None:
     by_task = names.take(experiment.rows).to_numpy(dtype=object)
     counts = pd.Series(by_task).value_counts(sort=False)
     kept = counts.sort_index().sort_values(ascending=False, kind="stable").index[:_CATEGORIES]
-    text = (
-        [f"The {_CATEGORIES} most frequent of {counts.size} categories."]
-        if counts.size > _CATEGORIES
-        else []
-    )
+    text = _at_load(experiment)
+    if counts.size > _CATEGORIES:
+        text.insert(0, f"The {_CATEGORIES} most frequent of {counts.size} categories.")
     blocks = _tables(experiment, "category", list(kept), kept.get_indexer(by_task))
-    return Section("categories", "By category", (*text, *_at_load(experiment)), blocks)
+    return Section("categories", "By category", tuple(text), blocks)
 
 
 def complexity(experiment: Experiment) -> Section | None:
@@ -93,28 +78,20 @@ def _tables(
     """A table a measure: a row a group of tasks, a column a policy."""
     masks = [codes == group for group in range(len(names))]
     policies, blocks = experiment.last.policies, []
-    for measure in _MEASURES:
-        by_policy = [getattr(entry.tasks, measure.field) for entry in policies]
-        if by_policy[0] is None:
-            continue
-        found = [[_average(measure, values[mask]) for mask in masks] for values in by_policy]
-        if np.isnan(found).all():
-            continue
-        columns: list[tuple[Column, Sequence[Any]]] = [
-            (Column(by, kind="text"), names),
-            (Column("tasks", kind="count"), [mask.sum() for mask in masks]),
-        ]
-        heads = [Column(entry.name, kind=measure.kind) for entry in policies]
-        blocks.append(
-            table(f"{measure.title} by {by}", [*columns, *zip(heads, found, strict=True)])
-        )
+    for measure, field, average, scale in _MEASURES:
+        columns = [(by, names), (Column("tasks", kind="count"), [mask.sum() for mask in masks])]
+        known = False
+        for entry in policies:
+            values = getattr(entry.tasks, field)
+            if values is None:
+                break
+            groups = [values[mask & ~np.isnan(values)] for mask in masks]
+            found = [scale * average(group) if group.size else math.nan for group in groups]
+            known = known or any(group.size for group in groups)
+            columns.append((Column(entry.name, kind=measure.kind), found))
+        if known:
+            blocks.append(table(f"{measure.title} by {by}", columns))
     return tuple(blocks)
-
-
-def _average(measure: _Measure, values: NDArray[np.float64]) -> float:
-    """The mean or median of the values that are known, NaN where none is."""
-    known = values[~np.isnan(values)]
-    return measure.scale * float(measure.average(known)) if known.size else math.nan
 
 
 def disagreements(experiment: Experiment) -> Section | None:
@@ -127,11 +104,8 @@ def disagreements(experiment: Experiment) -> Section | None:
     run = np.flatnonzero(np.all([each.agent >= 0 for each in tasks], axis=0))
     if len(tasks) < 2 or corpus is None or not run.size:
         return None
-    order, alike = most_different(
-        np.stack([each.agent[run] for each in tasks]),
-        np.stack([each.quality[run] for each in tasks]),
-        np.stack([each.cost[run] for each in tasks]),
-    )
+    stacked = (np.stack([getattr(t, f)[run] for t in tasks]) for f in ("agent", "quality", "cost"))
+    order, alike = most_different(*stacked)
     _, firsts = np.unique(experiment.rows[run[order]], return_index=True)
     picked = run[order[np.sort(firsts)[:MOST_TASKS]]].tolist()
     text = [f"All policies sent {percent(alike)} of the tasks to the same agent."]
@@ -147,19 +121,11 @@ def disagreements(experiment: Experiment) -> Section | None:
 def most_different(
     agents: NDArray[np.integer], quality: NDArray[np.float64], cost: NDArray[np.float64]
 ) -> tuple[NDArray[np.intp], float]:
-    """Order tasks by how much policies differ on them.
+    """Tasks that went to two agents or more in order of how much policies differ on them.
 
-    Parameters
-    ----------
-    agents, quality, cost : ndarray, shape (policies, tasks)
-
-    Returns
-    -------
-    order : ndarray of int
-        Tasks that went to two agents or more. Those with the most different agents come
-        first; among these those with the widest range of quality, then of cost.
-    alike : float
-        Share of the tasks that all policies sent to the same agent.
+    Of arrays of shape (policies, tasks). Tasks with the most different agents come first;
+    among these those with the widest range of quality, then of cost. With the order comes
+    the share of the tasks that all policies sent to the same agent.
     """
     distinct = 1 + (np.diff(np.sort(agents, axis=0), axis=0) != 0).sum(axis=0)
     gap = np.fmax.reduce(quality) - np.fmin.reduce(quality)
@@ -171,29 +137,29 @@ def most_different(
 def _task(experiment: Experiment, task: int) -> Task:
     """A task of the corpus, its texts shortened, and what each policy did with it."""
     assert experiment.corpus is not None
-    row = int(experiment.rows[task])
+    row, pool = int(experiment.rows[task]), experiment.pool
     record = experiment.corpus.tasks.iloc[row]
+    choices = []
+    for entry in experiment.last.policies:
+        tasks = entry.tasks
+        agent, quality = int(tasks.agent[task]), float(tasks.quality[task])
+        status = OK if tasks.status is None else int(tasks.status[task])
+        choice = Choice(
+            policy=entry.name,
+            agent=pool.ids[agent],
+            colour=agent_colours(len(pool))[agent],
+            status="" if status == OK else STATUS_NAMES[status].replace("_", " "),
+            latency=None if tasks.latency is None else float(tasks.latency[task]),
+            cost=float(tasks.cost[task]),
+            quality=None if math.isnan(quality) else quality,
+        )
+        choices.append(choice)
     return Task(
         id=shortened(record["id"], 60),
         text=shortened(record["text"], _CHARACTERS),
         category=shortened(record["category"], 60),
         d_var=None if experiment.d_var is None else float(experiment.d_var[row]),
-        choices=tuple(_choice(experiment, entry, task) for entry in experiment.last.policies),
-    )
-
-
-def _choice(experiment: Experiment, entry: Entry, task: int) -> Choice:
-    tasks, pool = entry.tasks, experiment.pool
-    agent, quality = int(tasks.agent[task]), float(tasks.quality[task])
-    status = OK if tasks.status is None else int(tasks.status[task])
-    return Choice(
-        policy=entry.name,
-        agent=pool.ids[agent],
-        colour=agent_colours(len(pool))[agent],
-        status="" if status == OK else STATUS_NAMES[status].replace("_", " "),
-        latency=None if tasks.latency is None else float(tasks.latency[task]),
-        cost=float(tasks.cost[task]),
-        quality=None if math.isnan(quality) else quality,
+        choices=tuple(choices),
     )
 
 

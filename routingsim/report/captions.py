@@ -31,12 +31,11 @@ def latency_in_words(result: ReplayResult) -> str:
 
 def latencies_in_words(results: Sequence[ReplayResult]) -> str:
     """What :func:`routingsim.report.plots.plot_latencies` shows."""
-    parts = [
-        f"{r.policy.name} p50 {duration(r.overall['latency_p50'])}, "
-        f"p95 {duration(r.overall['latency_p95'])}"
-        for r in results
-        if r.timed.any()
-    ]
+    parts = []
+    for result in results:
+        if result.timed.any():
+            p50, p95 = (duration(result.overall[f"latency_{q}"]) for q in ("p50", "p95"))
+            parts.append(f"{result.policy.name} p50 {p50}, p95 {p95}")
     return f"{'; '.join(parts)}." if parts else "No task was answered."
 
 
@@ -64,10 +63,9 @@ def frontier_in_words(at: Comparison, against: str) -> str:
     for entry in at.entries:
         if math.isnan(entry.mean("quality")):
             continue
+        where = "overloaded" if entry.overloaded else f"at {duration(entry.mean(against))}"
         if against == "cost":
             where = f"at {usd(entry.mean('cost'))} per 1,000 tasks"
-        else:
-            where = "overloaded" if entry.overloaded else f"at {duration(entry.mean(against))}"
         parts.append(f"{entry.name} quality {entry.mean('quality'):.3f} {where}")
     return f"{'; '.join(parts)}."
 

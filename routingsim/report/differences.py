@@ -14,10 +14,10 @@ def cost_difference(one: float, other: float, whose: str, interval: Interval) ->
     """A mean cost compared with that of the policy ``whose``, with the difference's interval."""
     if one != other and _may_be_chance(interval):
         said = f"costs as much as {whose}, as far as can be told"
-        if other == 0 or math.isnan(interval.half_width):
+        if other == 0:
             return said
         low, high = (100 * end / other for end in (interval.low, interval.high))
-        return f"{said} (95 % CI {max(low, -100):+.0f} to {high:+.0f} %)"
+        return said + _ends(max(low, -100), high, "+.0f", "%")
     said = compare_costs(one, other, whose)
     if one == other or other == 0:
         return said
@@ -50,9 +50,7 @@ def quality_difference(interval: Interval) -> str:
         return " at the same quality"
     if _may_be_chance(interval):
         said = ", at a quality that cannot be told apart"
-        if math.isnan(interval.half_width):
-            return said
-        return f"{said} (95 % CI {100 * interval.low:+.1f} to {100 * interval.high:+.1f} points)"
+        return said + _ends(100 * interval.low, 100 * interval.high, "+.1f", "points")
     low, high = _sizes(interval, 100)
     more = "higher" if interval.mean > 0 else "lower"
     return (
@@ -76,10 +74,7 @@ def latency_difference(interval: Interval) -> str:
     if interval.mean == 0 and interval.half_width == 0:
         return "the same"
     if _may_be_chance(interval):
-        said = "cannot be told apart"
-        if math.isnan(interval.half_width):
-            return said
-        return f"{said} (95 % CI {interval.low:+.2g} to {interval.high:+.2g} s)"
+        return "cannot be told apart" + _ends(interval.low, interval.high, "+.2g", "s")
     low, high = _sizes(interval, 1)
     more = "higher" if interval.mean > 0 else "lower"
     return f"{duration(abs(interval.mean))} {more} (95 % CI {_range(low, high)} s)"
@@ -88,6 +83,11 @@ def latency_difference(interval: Interval) -> str:
 def _may_be_chance(interval: Interval) -> bool:
     """Whether the interval contains 0, or has no width to tell by."""
     return not (interval.low > 0 or interval.high < 0)
+
+
+def _ends(low: float, high: float, form: str, unit: str) -> str:
+    """The interval of a difference that may be chance, if it has a width."""
+    return "" if math.isnan(high) else f" (95 % CI {low:{form}} to {high:{form}} {unit})"
 
 
 def _sizes(interval: Interval, scale: float) -> tuple[float, float]:

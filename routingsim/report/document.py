@@ -28,6 +28,10 @@ class Column:
         return f"{self.name} ({self.unit})" if self.unit else self.name
 
 
+Cells = tuple[Column | str, Iterable[Any]]
+"""A column and its values; a name alone is that of a column of texts."""
+
+
 @dataclass(frozen=True)
 class Table:
     """Rows of plain values, None where there is none; the first column names the row.
@@ -156,15 +160,14 @@ class Document:
     data: dict[str, Any]
 
 
-def table(
-    caption: str,
-    columns: Sequence[tuple[Column, Iterable[Any]]],
-    colours: Sequence[str] = (),
-) -> Table:
+def table(caption: str, columns: Sequence[Cells], colours: Sequence[str] = ()) -> Table:
     """A table from its columns, whose values may be numpy's or pandas's; NaN becomes None."""
-    values = ([_plain(value, column.kind) for value in each] for column, each in columns)
-    rows = tuple(zip(*values, strict=True))
-    return Table(caption, tuple(column for column, _ in columns), rows, tuple(colours))
+    heads = [Column(c, kind="text") if isinstance(c, str) else c for c, _ in columns]
+    values = (
+        [_plain(value, head.kind) for value in each]
+        for head, (_, each) in zip(heads, columns, strict=True)
+    )
+    return Table(caption, tuple(heads), tuple(zip(*values, strict=True)), tuple(colours))
 
 
 def _plain(value: Any, kind: Kind) -> Any:

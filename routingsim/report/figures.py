@@ -28,10 +28,13 @@ Floats = NDArray[np.float64]
 
 METRICS: Mapping[str, Column] = {
     "quality": Column("quality", "0–1", "quality"),
+    "quality_all": Column("quality of all tasks", "0–1", "quality"),
+    "recorded": Column("answers with recorded quality", "%", "percent"),
     "quality_in_time": Column("quality in time", "0–1", "quality"),
     "goodput": Column("right answers in time", "1/s"),
     "regret": Column("regret", "quality lost, 0–1"),
     "cost": Column("cost", "USD per 1,000 tasks"),
+    "cost_recorded": Column("tasks with recorded cost", "%", "percent"),
     "cost_total": Column("cost", "USD"),
     "cost_per_right": Column("cost", "USD per 1,000 right answers"),
     "wait_mean": Column("mean wait", "s", "seconds"),
@@ -52,9 +55,6 @@ def axis_label(metric: str) -> str:
     return f"mean {column.title}" if column.kind == "quality" else column.title
 
 
-_THOUSANDS = ("cost", "cost_per_right")  # shown for 1,000 tasks or answers
-
-
 @dataclass(frozen=True, eq=False)
 class TaskFigures:
     """What one policy did with each task; arrays of shape (tasks,), NaN where unknown.
@@ -65,11 +65,9 @@ class TaskFigures:
         Positions in the pool; -1 for a task that was never run.
     quality, cost : ndarray
         Quality from 0 to 1, and USD; means over the runs of a study.
-    latency, timed_latency : ndarray, optional
-        Seconds from arrival to the end, of all tasks and of those answered after the
-        warm-up. A study keeps none.
-    status : ndarray of int, optional
-        How each task of a replay ended (:data:`~routingsim.policies.kernel.STATUS_NAMES`).
+    latency, timed_latency, status : ndarray, optional
+        Of replays only: seconds from arrival to the end, those of tasks answered after the
+        warm-up, and a position in :data:`~routingsim.policies.kernel.STATUS_NAMES`.
     """
 
     agent: NDArray[np.integer]
@@ -86,8 +84,6 @@ class Entry:
 
     Attributes
     ----------
-    name : str
-    control : bool
     style : Style
         How plots draw it.
     in_sample : bool
@@ -100,7 +96,6 @@ class Entry:
         From a metric to its interval; without a half-width (NaN) where there is one run.
         Metrics are those of :data:`~routingsim.evaluation.cell.METRICS`, of a replay all
         that need no latency objective.
-    tasks : TaskFigures
     busiest : str
         The agent with the highest offered load; "" for a study, whose runs may differ.
     lost : mapping of str to int
@@ -125,7 +120,7 @@ class Entry:
 
     def shown(self, metric: str) -> Interval:
         """A metric and its interval in the unit of :data:`METRICS`; percent as a share."""
-        found, scale = self.figure(metric), 1000.0 if metric in _THOUSANDS else 1.0
+        found, scale = self.figure(metric), 1000.0 if "1,000" in METRICS[metric].unit else 1.0
         return Interval(scale * found.mean, scale * found.half_width, found.level)
 
     @property
@@ -209,61 +204,50 @@ def of_replays(
     results: Sequence[ReplayResult], controls: Mapping[str, ReplayResult] = MappingProxyType({})
 ) -> Comparison:
     """Replays of the same tasks as a comparison; the first is the baseline."""
-    named = [(result.policy.name, result) for result in results]
-    styles = (policy_styles(len(results)), control_styles(len(controls)))
-    entries = [
-        _replayed(name, result, style, control)
-        for control, group in enumerate((named, controls.items()))
-        for (name, result), style in zip(group, styles[control], strict=True)
-    ]
+    policies = zip(policy_styles(len(results)), results, strict=True)
+    beside = zip(control_styles(len(controls)), controls.items(), strict=True)
+    entries = (
+        *(_replayed(result.policy.name, result, style, False) for style, result in policies),
+        *(_replayed(name, result, style, True) for style, (name, result) in beside),
+    )
 
     def difference(metric: str, entry: Entry) -> Interval | None:
         ours, base = entry.tasks, entries[0].tasks
         if ours.cost.size < LEAST_TASKS:
             return None
-        if metric == "latency_p95":
-            assert ours.timed_latency is not None
-            assert base.timed_latency is not None
-            return p95_difference(ours.timed_latency, base.timed_latency)
-        return mean_difference(getattr(ours, metric), getattr(base, metric))
+        if metric != "latency_p95":
+            return mean_difference(getattr(ours, metric), getattr(base, metric))
+        assert ours.timed_latency is not None
+        assert base.timed_latency is not None
+        return p95_difference(ours.timed_latency, base.timed_latency)
 
-    return Comparison(None, tuple(entries), difference)
+    return Comparison(None, entries, difference)
 
 
-def _replayed(name: str, result: ReplayResult, style: Style, control: int) -> Entry:
-    overall, busiest = result.overall, busiest_agent(result)
+def _replayed(name: str, result: ReplayResult, style: Style, control: bool) -> Entry:
+    overall, offered = result.overall, result.stability.offered
+    busiest = max(offered, key=lambda agent: offered[agent])
     figures = overall | {
         "cost": overall["cost_mean"],
         "cost_total": overall["cost"],
         "answered": overall["ok"] / len(result),
-        "offered_max": result.stability.offered[busiest],
+        "offered_max": offered[busiest],
     }
+    timed = np.where(result.timed, result.latency, np.nan)
+    log = result.log
     return Entry(
         name=name,
-        control=bool(control),
+        control=control,
         style=style,
         in_sample=result.corpus is not None and result.corpus.sha256 in result.policy.fitted_on,
         verdict=result.stability.verdict,
         agreed=1,
         runs=1,
         figure=lambda metric: Interval(float(figures[metric]), math.nan),
-        tasks=TaskFigures(
-            result.log.agent,
-            result.quality,
-            result.log.cost,
-            result.latency,
-            np.where(result.timed, result.latency, np.nan),
-            result.log.status,
-        ),
+        tasks=TaskFigures(log.agent, result.quality, log.cost, result.latency, timed, log.status),
         busiest=busiest,
         lost={ending: int(overall[ending]) for ending in STATUS_NAMES[FAILED:]},
     )
-
-
-def busiest_agent(result: ReplayResult) -> str:
-    """The agent with the highest offered load."""
-    offered = result.stability.offered
-    return max(offered, key=lambda agent: offered[agent])
 
 
 def of_study(study: Study, load: float | None = None) -> Comparison:
@@ -284,20 +268,17 @@ def of_study(study: Study, load: float | None = None) -> Comparison:
     entries = []
     for (name, kind), style in zip(study.kinds.items(), styles, strict=True):
         cell = study.cells[name, at]
-        entries.append(
-            Entry(
-                name=name,
-                control=kind == "control",
-                style=style,
-                in_sample=study.in_sample.get(name, False),
-                verdict=cell.verdict,
-                agreed=cell.verdicts.count(cell.verdict),
-                runs=len(cell.verdicts),
-                figure=cache(partial(study.interval, name, at)),
-                tasks=TaskFigures(cell.chosen, cell.quality, cell.cost),
-            )
+        made = Entry(
+            name=name,
+            control=kind == "control",
+            style=style,
+            in_sample=study.in_sample.get(name, False),
+            verdict=cell.verdict,
+            agreed=cell.verdicts.count(cell.verdict),
+            runs=len(cell.verdicts),
+            figure=cache(partial(study.interval, name, at)),
+            tasks=TaskFigures(cell.chosen, cell.quality, cell.cost),
         )
-    differences = cache(partial(study.differences, load=at))  # each takes many bootstraps
-    return Comparison(
-        at, tuple(entries), lambda metric, entry: differences(metric)[entry.name].interval
-    )
+        entries.append(made)
+    found = cache(partial(study.differences, load=at))  # each takes many bootstraps
+    return Comparison(at, tuple(entries), lambda metric, entry: found(metric)[entry.name].interval)

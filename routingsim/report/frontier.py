@@ -11,23 +11,8 @@ from numpy.typing import NDArray
 from routingsim.errors import SimulationError
 from routingsim.evaluation.metrics.routerbench import non_decreasing_hull
 from routingsim.evaluation.study import Study
-from routingsim.report.axes import (
-    axes_or_new,
-    drawable,
-    label_axes,
-    legend_below,
-    legend_height,
-    log_axis,
-    nothing_to_show,
-)
-from routingsim.report.figures import (
-    METRICS,
-    Comparison,
-    Entry,
-    axis_label,
-    of_replays,
-    of_study,
-)
+from routingsim.report.axes import Look, axes_or_new, drawable, finish, legend_height, log_axis
+from routingsim.report.figures import METRICS, Comparison, Entry, axis_label, of_replays, of_study
 from routingsim.report.palette import MUTED
 from routingsim.simulation.result import ReplayResult
 
@@ -83,14 +68,8 @@ def draw_frontier(comparison: Comparison, ax: Axes | None, against: str) -> Axes
     if against not in _AGAINST:
         raise SimulationError(f"against={against!r}: choose one of {', '.join(_AGAINST)}")
     ax = axes_or_new(ax, frontier_height(comparison))
-    at = "" if comparison.load is None else f" at load {comparison.load:g}"
-    title = f"Quality and {METRICS[against].name}{at}"
-    label_axes(ax, title, axis_label(against), axis_label("quality"), grid="both")
-    recorded = [e for e in comparison.entries if not np.isnan(e.mean("quality"))]
-    if not recorded:
-        nothing_to_show(ax, "quality: not recorded")
-        return ax
     timed = against != "cost"
+    recorded = [e for e in comparison.entries if not np.isnan(e.mean("quality"))]
     shown = [e for e in recorded if not (np.isnan(e.mean(against)) or (timed and e.overloaded))]
     points = np.array([_mark(ax, entry, against) for entry in shown])
     lines = []
@@ -98,53 +77,52 @@ def draw_frontier(comparison: Comparison, ax: Axes | None, against: str) -> Axes
         _set_range(ax, *points.T)
         x, y = points[[entry.name != "oracle" for entry in shown]].T
         if x.size > 1:
-            ax.plot(
-                *(_steps(x, y) if timed else _hull(ax, x, y)), color=MUTED, linewidth=1, zorder=2
-            )
+            line = _steps(x, y) if timed else _hull(ax, x, y)
             name = "not beaten by another" if timed else "hull"
-            lines.append(Line2D([], [], color=MUTED, linewidth=1, label=name))
-    else:
-        nothing_to_show(ax, "every policy is overloaded")
+            lines += ax.plot(*line, color=MUTED, linewidth=1, zorder=2, label=name)
     if len(shown) < len(recorded):
         left_out = f"{len(recorded) - len(shown)} overloaded"
         lines.append(Line2D([], [], linestyle="", label=left_out))
-    policies = [_key(entry) for entry in shown if not entry.control]
-    legend_below(ax, policies, [_key(entry) for entry in shown if entry.control], lines)
-    return ax
+    empty = "" if shown else "every policy is overloaded" if recorded else "quality: not recorded"
+    at = "" if comparison.load is None else f" at load {comparison.load:g}"
+    labels = f"Quality and {METRICS[against].name}{at}", axis_label(against), axis_label("quality")
+    legends = [
+        [
+            Line2D([], [], linestyle="", label=drawable(entry.name), **_look(entry, 5))
+            for entry in shown
+            if entry.control is control
+        ]
+        for control in (False, True)
+    ]
+    return finish(ax, *labels, *legends, lines, grid="both", empty=empty)
+
+
+def _look(entry: Entry, size: float) -> Look:
+    """How an entry's mark looks; that of a control is open."""
+    return {
+        "color": entry.style.colour,
+        "marker": entry.style.marker,
+        "markerfacecolor": "none" if entry.control else entry.style.colour,
+        "markersize": size,
+    }
 
 
 def _mark(ax: Axes, entry: Entry, against: str) -> tuple[float, float]:
-    """Draw one point, which is returned; controls are open and lighter."""
+    """Draw one point, which is returned; controls are lighter."""
     x, y = entry.shown(against), entry.shown("quality")
-    colour, open_mark = entry.style.colour, entry.control
     ax.errorbar(
         x.mean,
         y.mean,
         xerr=np.nan_to_num(x.half_width),
         yerr=np.nan_to_num(y.half_width),
-        fmt=entry.style.marker,
-        color=colour,
-        markersize=5 if open_mark else 7,
-        markerfacecolor="none" if open_mark else colour,
-        markeredgecolor=colour if open_mark else "white",
-        markeredgewidth=1.0 if open_mark else 0.6,
-        elinewidth=0.6 if open_mark else 1.0,
-        zorder=3 if open_mark else 4,
+        linestyle="",
+        markeredgecolor=entry.style.colour if entry.control else "white",
+        markeredgewidth=1.0 if entry.control else 0.6,
+        elinewidth=0.6 if entry.control else 1.0,
+        zorder=3 if entry.control else 4,
+        **_look(entry, 5 if entry.control else 7),
     )
     return x.mean, y.mean
-
-
-def _key(entry: Entry) -> Line2D:
-    return Line2D(
-        [],
-        [],
-        color=entry.style.colour,
-        marker=entry.style.marker,
-        markerfacecolor="none" if entry.control else entry.style.colour,
-        markersize=5,
-        linestyle="",
-        label=drawable(entry.name),
-    )
 
 
 def _set_range(ax: Axes, xs: Sequence[float], ys: Sequence[float]) -> None:

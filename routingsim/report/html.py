@@ -63,9 +63,8 @@ def write_report(
         If results cannot be compared, or the file cannot be written.
     """
     path = Path(path)
-    if form is None:
-        endings: dict[str, Form] = {".md": "md", ".json": "json"}
-        form = endings.get(path.suffix.lower(), "html")
+    endings: dict[str, Form] = {".md": "md", ".json": "json"}
+    form = form or endings.get(path.suffix.lower(), "html")
     if isinstance(shown, Study):
         document = compose_study(shown, command=command, date=date)
     else:
@@ -76,20 +75,16 @@ def write_report(
 
 
 def render(document: Document, form: Form) -> str:
-    """The document in one of the formats of a report."""
-    renderers = {"html": render_html, "md": render_markdown, "json": render_json}
-    return renderers[form](document)
-
-
-def render_html(document: Document) -> str:
-    """The document as one HTML page with its plots inline."""
-    return _environment().get_template("report.html").render(document=document)
+    """The document in one of the formats of a report; an HTML page has its plots inline."""
+    if form == "html":
+        return _environment().get_template("report.html").render(document=document)
+    return render_markdown(document) if form == "md" else render_json(document)
 
 
 def _drawings(gallery: Gallery) -> list[Markup]:
     """The plots as SVG, the only markup in the page that is not escaped."""
-    svgs = svg_plots([picture.draw for picture in gallery.pictures], gallery.name, gallery.size)
-    return [Markup(svg) for svg in svgs]
+    drawings = [picture.draw for picture in gallery.pictures]
+    return list(map(Markup, svg_plots(drawings, gallery.name, gallery.size)))
 
 
 @cache

@@ -27,10 +27,9 @@ def render_markdown(document: Document) -> str:
         "## Summary",
         _plain(document.summary.verdict),
         *_bullets(document.summary.findings),
-        *(_plain(caveat) for caveat in document.summary.caveats),
+        *map(_plain, document.summary.caveats),
+        *map(render_section, document.sections),
     ]
-    for section in document.sections:
-        lines.append(render_section(section))
     return "\n\n".join(lines) + "\n"
 
 

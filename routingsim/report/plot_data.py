@@ -12,19 +12,9 @@ _INTERVALS = 240  # of a run, in which waiting is averaged
 def ecdf(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Empirical distribution function in percent, exact at every point shown.
 
-    Of a large sample about 300 points, closer together towards both ends.
-
-    Parameters
-    ----------
-    values : ndarray, shape (n,)
-        A sample, n ≥ 1.
-
-    Returns
-    -------
-    x : ndarray
-        Values, rising.
-    y : ndarray
-        Percentage of the sample at or below ``x``; the curve begins at 0.
+    Of a sample, shape (n,) with n ≥ 1, its values, rising, and the percentage of the sample
+    at or below each, from 0. Of a large sample about 300 points, closer together towards both
+    ends.
     """
     ordered = np.sort(values)
     n = ordered.size
@@ -38,12 +28,8 @@ def ecdf(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.f
 def waiting(result: ReplayResult) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mean number of tasks waiting at each agent, in equal intervals of the run.
 
-    Returns
-    -------
-    edges : ndarray, shape (intervals + 1,)
-        Bounds of the intervals in seconds, from 0 to the last completion.
-    means : ndarray, shape (agents, intervals)
-        Exact time averages: their integral is the total time waited.
+    Bounds of the intervals in seconds, shape (intervals + 1,), from 0 to the last completion;
+    and exact time averages, shape (agents, intervals): their integral is the total time waited.
     """
     calls = result.calls()
     agent = calls["agent"].to_numpy()

@@ -6,23 +6,17 @@ matplotlib's global settings stay as they are.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
-from matplotlib import patches, ticker
+from matplotlib import ticker
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from routingsim.evaluation.controls.simulated import controls_for_replays
-from routingsim.report.axes import (
-    axes_or_new,
-    drawable,
-    label_axes,
-    legend_below,
-    legend_height,
-    log_axis,
-    nothing_to_show,
-)
+from routingsim.report.axes import Look, axes_or_new, drawable, finish, legend_height, log_axis
 from routingsim.report.frontier import plot_frontier
 from routingsim.report.palette import INK, OTHERS, agent_colours, agent_dashes, policy_styles
 from routingsim.report.plot_data import ecdf, leading_agents, time_unit, waiting
@@ -46,37 +40,34 @@ def plot_usage(result: ReplayResult, ax: Axes | None = None) -> Axes:
     """
     agents = len(result.pool)
     shown = leading_agents(result, _BARS)
-    rest = np.setdiff1d(np.arange(agents), shown)
     tasks = np.bincount(result.log.agent, minlength=agents) / len(result)
-    used = result.utilisation
-    colours = [agent_colours(agents)[a] for a in shown]
     names = [drawable(result.pool.ids[a], 20) for a in shown]
-    shares, loads = [*tasks[shown]], [*used[shown]]
+    colours = [agent_colours(agents)[a] for a in shown]
+    shares, loads = [*tasks[shown]], [*result.utilisation[shown]]
+    rest = np.setdiff1d(np.arange(agents), shown)
     if rest.size:
         slots = result.pool.column("concurrency")[rest]
         names.append(f"{rest.size} others")
         colours.append(OTHERS)
         shares.append(tasks[rest].sum())
-        loads.append(used[rest] @ slots / slots.sum())
+        loads.append(result.utilisation[rest] @ slots / slots.sum())
 
     ax = axes_or_new(ax, height=1.2 + 0.2 * max(len(names), 4))
     rows = np.arange(len(names))
     size = 8 if len(names) <= 12 else 6
-    ax.barh(rows, 100 * np.array(shares), color=colours, height=0.62, label="share of tasks")
-    ax.plot(
-        100 * np.array(loads), rows, "D", color=INK, markersize=size / 2, clip_on=False, zorder=4
-    )
+    ax.barh(rows, 100 * np.array(shares), color=colours, height=0.62)
+    marks: Look = {"color": INK, "marker": "D", "linestyle": ""}
+    ax.plot(100 * np.array(loads), rows, markersize=size / 2, clip_on=False, zorder=4, **marks)
     ax.set_yticks(rows, names, fontsize=size)
     ax.set_ylim(len(names) - 0.4, -0.6)
     ax.set_xlim(0, 100)
     ax.xaxis.set_major_locator(ticker.MultipleLocator(25))
-    label_axes(ax, result.policy.name, "share of tasks, utilisation (%)", "agent", grid="x")
-    ax.tick_params(axis="y", length=0)
     keys = [
-        patches.Patch(color=OTHERS, label="share of tasks"),
-        Line2D([], [], color=INK, marker="D", linestyle="", markersize=4, label="utilisation"),
+        Patch(color=OTHERS, label="share of tasks"),
+        Line2D([], [], markersize=4, label="utilisation", **marks),
     ]
-    legend_below(ax, keys)
+    finish(ax, result.policy.name, "share of tasks, utilisation (%)", "agent", keys, grid="x")
+    ax.tick_params(axis="y", length=0)
     return ax
 
 
@@ -95,60 +86,47 @@ def plot_latency(result: ReplayResult, ax: Axes | None = None) -> Axes:
     ax = axes_or_new(ax)
     agents = len(result.pool)
     colours, dashes = agent_colours(agents), agent_dashes(agents)
-    named = set(leading_agents(result, _NAMED).tolist())
+    named = leading_agents(result, _NAMED).tolist()
     keys: list[Line2D] = []
     for a in range(agents):
-        values = result.latency[result.timed & (result.log.agent == a)]
-        if not values.size:
-            continue
-        colour = colours[a] if a in named else OTHERS
-        (line,) = ax.plot(
-            *ecdf(values),
-            color=colour,
-            linestyle=dashes[a],
-            linewidth=1.2 if a in named else 0.6,
-            zorder=3 if a in named else 2,
-            drawstyle="steps-post",
-            label=drawable(result.pool.ids[a], 18),
-        )
+        look: Look = {"color": OTHERS, "linewidth": 0.6, "zorder": 2}
         if a in named:
-            keys.append(line)
+            look = {"color": colours[a], "linewidth": 1.2, "zorder": 3}
+        name = drawable(result.pool.ids[a], 18)
+        values = result.latency[result.timed & (result.log.agent == a)]
+        curve = _distribution(ax, values, linestyle=dashes[a], label=name, **look)
+        keys += curve if a in named else []
     whole = result.latency[result.timed]
+    keys = _distribution(ax, whole, color=INK, linewidth=2.4, zorder=2.5, label="all") + keys
     if whole.size:
-        x, y = ecdf(whole)
-        (line,) = ax.plot(
-            x, y, color=INK, linewidth=2.4, zorder=2.5, drawstyle="steps-post", label="all"
-        )
-        keys.insert(0, line)
         _mark_percentiles(ax, whole)
-        log_axis(ax)
         if agents > len(named):
             keys.append(Line2D([], [], color=OTHERS, linewidth=0.6, label="other agents"))
-        legend_below(ax, keys)
-    else:
-        nothing_to_show(ax, "no task was answered")
+    return _finish_distributions(ax, result.policy.name, keys)
+
+
+def _distribution(ax: Axes, values: NDArray[np.float64], **look: Any) -> list[Line2D]:
+    """Draw how latencies are distributed; nothing where there is none."""
+    return ax.plot(*ecdf(values), drawstyle="steps-post", **look) if values.size else []
+
+
+def _finish_distributions(ax: Axes, title: str, keys: Sequence[Line2D]) -> Axes:
+    if keys:
+        log_axis(ax)
     ax.set_ylim(0, 101)
-    label_axes(ax, result.policy.name, "latency (s), log scale", "answers (%)")
-    return ax
+    labels = title, "latency (s), log scale", "answers (%)"
+    return finish(ax, *labels, keys, empty="" if keys else "no task was answered")
 
 
 def _mark_percentiles(ax: Axes, values: NDArray[np.float64]) -> None:
     """Mark p50, p95 and p99 on the curve, with their values in the upper left corner."""
-    found = quantiles(values, [float(name[1:]) / 100 for name in _MARKS])
-    keys = [
-        ax.plot(
-            value,
-            float(name[1:]),
-            mark,
-            color=INK,
-            markersize=4.5,
-            markeredgecolor="white",
-            markeredgewidth=0.6,
-            zorder=5,
-            label=f"{name}  {value:.3g} s",
-        )[0]
-        for value, (name, mark) in zip(found, _MARKS.items(), strict=True)
-    ]
+    shares = [float(name[1:]) for name in _MARKS]
+    found = quantiles(values, [share / 100 for share in shares])
+    look: Look = {"color": INK, "markersize": 4.5, "markeredgecolor": "white"}
+    look |= {"markeredgewidth": 0.6, "zorder": 5}
+    keys = []
+    for value, share, (name, mark) in zip(found, shares, _MARKS.items(), strict=True):
+        keys += ax.plot(value, share, mark, label=f"{name}  {value:.3g} s", **look)
     box = ax.legend(
         handles=keys,
         loc="upper left",
@@ -177,39 +155,37 @@ def plot_queue(result: ReplayResult, ax: Axes | None = None) -> Axes:
     ax = axes_or_new(ax)
     seconds, unit = time_unit(result)
     edges, means = waiting(result)
-    total = means.sum(axis=1)
-    busiest = np.argsort(-total, kind="stable")[:_NAMED]
-    named = np.sort(busiest[total[busiest] > 0])
-    colours = agent_colours(len(result.pool))
-    bands = [(drawable(result.pool.ids[a], 18), colours[a], means[a]) for a in named]
-    rest = means.sum(axis=0) - means[named].sum(axis=0)
-    if np.count_nonzero(total) > named.size:
-        bands.append(("other agents", OTHERS, rest))
+    of_agent, end = means.sum(axis=1), float(edges[-1])
+    busiest = np.argsort(-of_agent, kind="stable")[:_NAMED]
+    named = np.sort(busiest[of_agent[busiest] > 0])
+    colours = dict(zip(result.pool.ids, agent_colours(len(result.pool)), strict=True))
+    bands = [(result.pool.ids[a], means[a]) for a in named]
+    keys: list[Patch] = [
+        Patch(color=colours[agent], label=drawable(agent, 18)) for agent, _ in bands
+    ]
+    if np.count_nonzero(of_agent) > named.size:
+        bands.append(("other agents", means.sum(axis=0) - means[named].sum(axis=0)))
+        keys.append(Patch(color=OTHERS, label="other agents"))
     if bands:
         ax.stackplot(
             edges / seconds,
-            np.array([np.append(band, band[-1]) for _, _, band in bands]),
+            np.array([np.append(band, band[-1]) for _, band in bands]),
             step="post",
-            colors=[colour for _, colour, _ in bands],
+            colors=[key.get_facecolor() for key in keys],
             linewidth=0,
         )
-    else:
-        nothing_to_show(ax, "no task ever waited")
-    keys: list[patches.Patch] = [patches.Patch(color=c, label=name) for name, c, _ in bands]
     for outage in result.outages:
-        colour = colours[result.pool.index(outage.agent)]
-        up = min(outage.up, float(edges[-1]))
+        up = min(outage.up, end)
         if outage.down < up:
-            span = (outage.down / seconds, up / seconds)
+            span, colour = (outage.down / seconds, up / seconds), colours[outage.agent]
             ax.axvspan(*span, facecolor=colour, alpha=0.2, linewidth=0, zorder=0)
     for agent in dict.fromkeys(outage.agent for outage in result.outages):
-        colour = colours[result.pool.index(agent)]
-        keys.append(patches.Patch(color=colour, alpha=0.2, label=f"{drawable(agent, 18)} down"))
-    ax.set_xlim(0, max(float(edges[-1]) / seconds, 1e-9))
+        keys.append(Patch(color=colours[agent], alpha=0.2, label=f"{drawable(agent, 18)} down"))
+    ax.set_xlim(0, max(end / seconds, 1e-9))
     ax.set_ylim(0, max(1.0, 1.08 * float(means.sum(axis=0).max())))
+    labels = result.policy.name, f"time ({unit})", "tasks waiting (mean)"
+    finish(ax, *labels, keys, empty="" if bands else "no task ever waited")
     ax.yaxis.set_major_locator(ticker.MaxNLocator(5, integer=True))
-    label_axes(ax, result.policy.name, f"time ({unit})", "tasks waiting (mean)")
-    legend_below(ax, keys)
     return ax
 
 
@@ -229,26 +205,10 @@ def plot_latencies(results: Sequence[ReplayResult], ax: Axes | None = None) -> A
     styles = policy_styles(len(results))
     # Narrower lines over wider ones: of two that coincide both are seen.
     widths = np.linspace(3.0 if len(results) > 1 else 1.6, 1.2, len(results))
-    for result, style, width in zip(results, styles, widths, strict=True):
-        values = result.latency[result.timed]
-        if values.size:
-            name = drawable(result.policy.name)
-            keys += ax.plot(
-                *ecdf(values),
-                color=style.colour,
-                linestyle=style.dash,
-                linewidth=width,
-                drawstyle="steps-post",
-                label=name,
-            )
-    if keys:
-        log_axis(ax)
-        legend_below(ax, keys)
-    else:
-        nothing_to_show(ax, "no task was answered")
-    ax.set_ylim(0, 101)
-    label_axes(ax, "Latency by policy", "latency (s), log scale", "answers (%)")
-    return ax
+    for result, name, style, width in zip(results, names, styles, widths, strict=True):
+        look = {"color": style.colour, "linestyle": style.dash, "linewidth": width}
+        keys += _distribution(ax, result.latency[result.timed], label=name, **look)
+    return _finish_distributions(ax, "Latency by policy", keys)
 
 
 def plot_beside_controls(

@@ -10,6 +10,22 @@ from routingsim.report.document import Column, Facts, Section, Table, table
 from routingsim.report.formatting import count, isolated
 from routingsim.report.palette import agent_colours
 
+_KNOWN = {
+    "id": Column("agent", kind="text"),
+    "name": Column("name", kind="text"),
+    "cost": Column("price", "USD per 1,000 tokens"),
+    "latency": Column("mean service", "s", "seconds"),
+    "latency_cv": Column("cv"),
+    "service": Column("service model", kind="text"),
+    "concurrency": Column("slots", kind="count"),
+}
+_LIMITS = {
+    "queue_limit": Column("queue limit", "tasks", "count"),
+    "patience": Column("patience", "s", "seconds"),
+    "error_rate": Column("errors", "% of calls", "percent"),
+    "requests_per_minute": Column("limit", "calls/min", "count"),
+}
+
 
 def run_section(
     corpus: Corpus | None,
@@ -20,18 +36,11 @@ def run_section(
 ) -> Section:
     """Corpus, settings, versions, agents and policies: all it takes to run it again.
 
-    Parameters
-    ----------
-    corpus, pool
-        What was run.
-    facts : sequence of (str, str)
-        Settings by name.
-    command : str
-        What to type to get the report again.
-    policies : Table
-        What the policies are.
+    ``facts`` are settings by name; ``command`` is what to type to get the report again.
     """
-    known = [*_corpus_facts(corpus), *facts, ("Versions", _versions()), ("To repeat", command)]
+    used = [f"{name} {version(name)}" for name in ("routingsim", "numpy", "numba")]
+    versions = ", ".join([f"Python {platform.python_version()}", *used])
+    known = [*_corpus_facts(corpus), *facts, ("Versions", versions), ("To repeat", command)]
     blocks = (Facts(tuple(known)), _agents(pool), policies)
     return Section("run", "What was run", blocks=blocks)
 
@@ -47,12 +56,6 @@ def _corpus_facts(corpus: Corpus | None) -> list[tuple[str, str]]:
     ]
 
 
-def _versions() -> str:
-    """Of all that figures depend on."""
-    names = ("routingsim", "numpy", "numba")
-    return ", ".join([f"Python {platform.python_version()}", *(f"{n} {version(n)}" for n in names)])
-
-
 def corpus_call(corpus: Corpus | None) -> str:
     """The Python expression that loads a corpus."""
     if corpus is None:
@@ -63,22 +66,9 @@ def corpus_call(corpus: Corpus | None) -> str:
 
 def _agents(pool: AgentPool) -> Table:
     """The agents and their limits, as far as there are any."""
-    known = (
-        ("id", Column("agent", kind="text")),
-        ("name", Column("name", kind="text")),
-        ("cost", Column("price", "USD per 1,000 tokens")),
-        ("latency", Column("mean service", "s", "seconds")),
-        ("latency_cv", Column("cv")),
-        ("service", Column("service model", kind="text")),
-        ("concurrency", Column("slots", kind="count")),
-    )
-    limits = (
-        ("queue_limit", Column("queue limit", "tasks", "count")),
-        ("patience", Column("patience", "s", "seconds")),
-        ("error_rate", Column("errors", "% of calls", "percent")),
-        ("requests_per_minute", Column("limit", "calls/min", "count")),
-    )
-    columns = [(column, [getattr(agent, field) for agent in pool]) for field, column in known]
-    given = [(column, [getattr(agent, field) for agent in pool]) for field, column in limits]
-    columns += [(column, values) for column, values in given if any(values)]
+    columns = [
+        (column, [getattr(agent, field) for agent in pool])
+        for field, column in (_KNOWN | _LIMITS).items()
+        if field in _KNOWN or any(getattr(agent, field) for agent in pool)
+    ]
     return table("Agents", columns, agent_colours(len(pool)))

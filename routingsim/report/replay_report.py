@@ -2,10 +2,11 @@
 
 import datetime
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
+import pandas as pd
 
 from routingsim import display
 from routingsim.errors import SimulationError
@@ -14,22 +15,21 @@ from routingsim.evaluation.controls.simulated import controls_for_replays
 from routingsim.policies.kernel import FAILED, STATUS_NAMES
 from routingsim.report import captions, plots, sections
 from routingsim.report.axes import legend_height
-from routingsim.report.breakdown import categories, complexity, disagreements
 from routingsim.report.document import (
     Block,
+    Cells,
     Column,
     Document,
     Gallery,
     Picture,
     Section,
-    Table,
     table,
 )
 from routingsim.report.figures import METRICS, Comparison, Entry, Experiment, of_replays
 from routingsim.report.formatting import ABSENT, count, duration, isolated, joined, number, percent
 from routingsim.report.palette import agent_colours
 from routingsim.report.provenance import corpus_call, run_section
-from routingsim.report.text import IN_SAMPLE, summary
+from routingsim.report.text import IN_SAMPLE
 from routingsim.simulation.result import ReplayResult
 
 _FEW = 30  # answers below which a p99 is little more than the largest value
@@ -72,26 +72,24 @@ def compose(
         comparisons=(comparison,),
         notes=tuple(note for result in results for note in result.notes),
     )
-    found = [
-        sections.stability_section(experiment),
-        _run(results, command),
-        _comparison(comparison.policies),
-        _usage(results),
-        _latency(results),
-        _queue(results),
-        _frontier(comparison, why),
-        categories(experiment),
-        complexity(experiment),
-        disagreements(experiment),
-        sections.warnings_section(experiment, _cautions(results)),
-    ]
-    return Document(
+    corpus = f"of the corpus “{isolated(first.corpus.name)}”" if first.corpus else "without text"
+    agents, policies = count(len(first.pool), "agent"), count(len(results), "policy", "policies")
+    return sections.assemble(
+        experiment,
+        [
+            _run(results, comparison.policies, command),
+            _comparison(comparison.policies),
+            _usage(results),
+            _latency(results),
+            _queue(results),
+            _frontier(comparison, why),
+        ],
         title=f"Routing report: {first.corpus.name if first.corpus else 'queueing'}",
-        subtitle=_subtitle(results),
-        date=str(date or datetime.date.today()),
-        summary=summary(experiment, caveats=_caveats(results)),
-        cards=tuple(sections.card(comparison, entry) for entry in comparison.policies),
-        sections=tuple(section for section in found if section is not None),
+        subtitle=f"{count(len(first), 'task')} {corpus} over {_length(first)}, "
+        f"{agents}, {policies}",
+        date=date,
+        caveats=_caveats(results),
+        cautions=_cautions(results),
         data={"policies": [result.to_dict() for result in results]},
     )
 
@@ -119,14 +117,8 @@ def _digest(result: ReplayResult) -> str | None:
     return result.corpus.sha256 if result.corpus else None
 
 
-def _subtitle(results: Sequence[ReplayResult]) -> str:
-    """What was run, in a line."""
-    first = results[0]
-    corpus = f"of the corpus “{isolated(first.corpus.name)}”" if first.corpus else "without text"
-    return (
-        f"{count(len(first), 'task')} {corpus} over {duration(float(first.work.arrived[-1]))}, "
-        f"{count(len(first.pool), 'agent')}, {count(len(results), 'policy', 'policies')}"
-    )
+def _length(result: ReplayResult) -> str:
+    return duration(float(result.work.arrived[-1]))
 
 
 def _caveats(results: Sequence[ReplayResult]) -> list[str]:
@@ -146,72 +138,66 @@ def _caveats(results: Sequence[ReplayResult]) -> list[str]:
 
 
 def _cautions(results: Sequence[ReplayResult]) -> list[str]:
-    """Warnings that only replays need."""
-    said = [few for result in results if (few := _few(result))]
+    """Warnings that only replays need: percentiles of few answers, and a single run."""
+    said = []
+    for result in results:
+        answers = zip(result.pool.ids, _timed(result), strict=True)
+        named = [f"{agent} ({n})" for agent, n in answers if 0 < n < _FEW]
+        if named:
+            said.append(
+                f"Under {result.policy.name} fewer than {_FEW} timed answers are behind the "
+                f"percentiles of {joined(named)}: their p95 and p99 are little more than the "
+                "largest values."
+            )
     if len(results) == 1:
         said.append("One run under one seed: no confidence interval goes with these figures.")
     return said
 
 
-def _few(result: ReplayResult) -> str:
-    """Which agents gave too few answers for a p99; "" where none did."""
-    answers = np.bincount(result.log.agent[result.timed], minlength=len(result.pool))
-    named = [
-        f"{agent} ({n})"
-        for agent, n in zip(result.pool.ids, answers.tolist(), strict=True)
-        if 0 < n < _FEW
-    ]
-    if not named:
-        return ""
-    return (
-        f"Under {result.policy.name} fewer than {_FEW} timed answers are behind the percentiles of "
-        f"{joined(named)}: their p95 and p99 are little more than the largest values."
-    )
+def _timed(result: ReplayResult) -> list[int]:
+    """Answers of each agent after the warm-up."""
+    return np.bincount(result.log.agent[result.timed], minlength=len(result.pool)).tolist()
 
 
-def _run(results: Sequence[ReplayResult], command: str | None) -> Section:
-    """What was run, and the call that repeats it."""
+def _run(
+    results: Sequence[ReplayResult], policies: Sequence[Entry], command: str | None
+) -> Section:
+    """What was run, and the call that repeats it, the agents being at hand as ``pool``."""
     first = results[0]
     asked, met = _rate(*first.asked), _rate(*first.realised)
+    warm_up = f"first {percent(first.warm_up)} of the arrivals’ time left out of timing figures"
     facts = [
         ("Tasks", f"{len(first):,}"),
         ("Arrivals asked for", f"{first.arrivals} ({asked})" if asked else first.arrivals),
-        ("Arrivals met", f"{met}, over {duration(float(first.work.arrived[-1]))}"),
+        ("Arrivals met", f"{met}, over {_length(first)}"),
         ("Seed", str(first.seed)),
-        (
-            "Warm-up",
-            f"first {percent(first.warm_up)} of the arrivals’ time left out of timing figures"
-            if first.warm_up
-            else "none",
-        ),
+        ("Warm-up", warm_up if first.warm_up else "none"),
         *(("Outage", f"{o.agent} down from {o.down:g} s to {o.up:g} s") for o in first.outages),
     ]
+    call = f"arrivals={first.arrivals!r}, tasks={len(first)}, seed={first.seed}"
+    if first.log.retries[0]:
+        call += f", retries={first.retries!r}"
+    if first.outages:
+        call += f", outages={list(first.outages)}"
+    names = [result.policy.name for result in results]
+    policy = repr(names[0]) if len(results) == 1 else "policy"
+    call = f"replay({corpus_call(first.corpus)}, pool, {policy}, {call})"
+    if len(results) > 1:
+        call = f"[{call} for policy in {names}]"
+    parameters, learns, fitted = [], [], []
     for result in results:
+        policy = result.policy
         if again := int(result.log.retries[0]):
             tries = count(again, "try", "tries")
-            facts.append((f"Retries under {result.policy.name}", f"{tries} more"))
-    policies = [result.policy for result in results]
-    parameters = [
-        "; ".join(f"{k} = {display.parameter(v)}" for k, v in policy.parameters.items())
-        for policy in policies
-    ]
-    fitted = [
-        ", ".join(
-            "the corpus shown" if digest == _digest(first) else digest[:12]
-            for digest in policy.fitted_on
-        )
-        for policy in policies
-    ]
-    learns = ["while it runs" if policy.learns else "no" for policy in policies]
-    columns = [
-        (Column("parameters", kind="text"), [shown or ABSENT for shown in parameters]),
-        (Column("learns", kind="text"), learns),
-        (Column("fitted on", kind="text"), [shown or ABSENT for shown in fitted]),
-    ]
-    table_of_policies = sections.entry_table("Policies", of_replays(results).entries, columns)
-    return run_section(
-        first.corpus, first.pool, facts, command or _call(results), table_of_policies
-    )
+            facts.append((f"Retries under {policy.name}", f"{tries} more"))
+        shown = [f"{name} = {display.parameter(v)}" for name, v in policy.parameters.items()]
+        parameters.append("; ".join(shown) or ABSENT)
+        learns.append("while it runs" if policy.learns else "no")
+        on = ["the corpus shown" if d == _digest(first) else d[:12] for d in policy.fitted_on]
+        fitted.append(", ".join(on) or ABSENT)
+    columns = [("parameters", parameters), ("learns", learns), ("fitted on", fitted)]
+    shown = sections.entry_table("Policies", policies, columns)
+    return run_section(first.corpus, first.pool, facts, command or call, shown)
 
 
 def _rate(rate: float | None, cv: float | None) -> str:
@@ -222,33 +208,16 @@ def _rate(rate: float | None, cv: float | None) -> str:
     return ", ".join(known)
 
 
-def _call(results: Sequence[ReplayResult]) -> str:
-    """The same from Python, the agents being at hand as ``pool``."""
-    first = results[0]
-    corpus = corpus_call(first.corpus)
-    given = f"arrivals={first.arrivals!r}, tasks={len(first)}, seed={first.seed}"
-    if first.log.retries[0]:
-        given += f", retries={first.retries!r}"
-    if first.outages:
-        given += f", outages={list(first.outages)}"
-    if len(results) == 1:
-        return f"replay({corpus}, pool, {first.policy.name!r}, {given})"
-    names = [result.policy.name for result in results]
-    return f"[replay({corpus}, pool, policy, {given}) for policy in {names}]"
-
-
 def _comparison(policies: Sequence[Entry]) -> Section:
-    lost = {ending: [entry.lost[ending] for entry in policies] for ending in policies[0].lost}
-    metrics = ("wait_mean", "latency_p50", "latency_p95", "latency_p99", "utilisation")
     columns = [
-        (Column("verdict", kind="text"), [entry.verdict for entry in policies]),
-        sections.mean_column(policies, "answered"),
-        *_lost_columns(lost),
-        *(sections.mean_column(policies, metric) for metric in (*metrics, "cost_total", "cost")),
+        ("verdict", [entry.verdict for entry in policies]),
+        "answered",
+        *_lost(pd.DataFrame([entry.lost for entry in policies])),
+        *("wait_mean", "latency_p50", "latency_p95", "latency_p99"),
+        *("utilisation", "cost_total", "cost"),
     ]
-    quality = sections.mean_column(policies, "quality")
-    if not np.isnan(quality[1]).all():
-        columns.append(quality)
+    if not all(math.isnan(entry.mean("quality")) for entry in policies):
+        columns.append("quality")
     title = "Policies compared" if len(policies) > 1 else "The policy in figures"
     text = ("Percentiles of a policy that is overloaded say only how long the run was.",)
     unsure = any(entry.overloaded for entry in policies)
@@ -256,44 +225,40 @@ def _comparison(policies: Sequence[Entry]) -> Section:
     return Section("comparison", title, text if unsure else (), blocks)
 
 
-def _lost_columns(lost: Mapping[str, Sequence[int]]) -> list[tuple[Column, Sequence[int]]]:
+def _lost(tasks: pd.DataFrame) -> list[Cells]:
     """Counts of tasks without an answer, a column for each ending that occurred."""
     return [
-        (Column(ending.replace("_", " "), "tasks", "count"), tasks)
-        for ending, tasks in lost.items()
-        if any(tasks)
+        (Column(ending.replace("_", " "), "tasks", "count"), tasks[ending])
+        for ending in STATUS_NAMES[FAILED:]
+        if sum(tasks[ending])
     ]
 
 
 def _usage(results: Sequence[ReplayResult]) -> Section:
-    rows = min(len(results[0].pool), 21)
-    height = 1.3 + 0.2 * max(rows, 5)
+    height = 1.3 + 0.2 * min(max(len(results[0].pool), 5), 21)
     gallery = _gallery("usage", results, plots.plot_usage, captions.usage_in_words, height)
+    blocks: list[Block] = [gallery]
+    for result in results:
+        found, offered = result.summary().iloc[:-1], result.stability.offered
+        columns = [
+            ("agent", result.pool.ids),
+            (Column("tasks", kind="count"), found["tasks"]),
+            (Column("share", "%", "percent"), found["share"]),
+            (Column("offered load", "%", "percent"), [offered[a] for a in result.pool.ids]),
+            (METRICS["utilisation"], found["utilisation"]),
+            *_lost(found),
+            (METRICS["cost_total"], found["cost"]),
+            (METRICS["cost"], 1000 * found["cost_mean"]),
+        ]
+        if found["quality"].notna().any():
+            columns.append((METRICS["quality"], found["quality"]))
+        colours = agent_colours(len(result.pool))
+        blocks.append(table(f"Agents under {result.policy.name}", columns, colours))
     text = (
         "Bars are shares of tasks, diamonds the share of an agent’s slots in use. An agent with "
         "few tasks may still be busy, if its tasks take long or its slots are few.",
     )
-    return Section("usage", "Usage", text, (gallery, *(_usage_table(r) for r in results)))
-
-
-def _usage_table(result: ReplayResult) -> Table:
-    summary = result.summary().iloc[:-1]
-    lost = {ending: summary[ending].tolist() for ending in STATUS_NAMES[FAILED:]}
-    offered = result.stability.offered
-    columns = [
-        (Column("agent", kind="text"), result.pool.ids),
-        (Column("tasks", kind="count"), summary["tasks"]),
-        (Column("share", "%", "percent"), summary["share"]),
-        (Column("offered load", "%", "percent"), [offered[agent] for agent in result.pool.ids]),
-        (METRICS["utilisation"], summary["utilisation"]),
-        *_lost_columns(lost),
-        (METRICS["cost_total"], summary["cost"]),
-        (METRICS["cost"], 1000 * summary["cost_mean"]),
-    ]
-    if summary["quality"].notna().any():
-        columns.append((METRICS["quality"], summary["quality"]))
-    colours = agent_colours(len(result.pool))
-    return table(f"Agents under {result.policy.name}", columns, colours)
+    return Section("usage", "Usage", text, tuple(blocks))
 
 
 def _latency(results: Sequence[ReplayResult]) -> Section:
@@ -304,25 +269,22 @@ def _latency(results: Sequence[ReplayResult]) -> Section:
         size = 4.2, 2.4 + legend_height([result.policy.name for result in results])
         blocks.append(Gallery("latencies", (picture,), size))
     blocks.append(_gallery("latency", results, plots.plot_latency, captions.latency_in_words))
-    blocks += [_latency_table(result) for result in results]
+    figures = [f"{m}_{q}" for m in ("wait", "latency") for q in ("mean", "p50", "p95", "p99")]
+    for result in results:
+        found, timed = result.summary(), _timed(result)
+        columns = [
+            ("agent", found.index),
+            (Column("timed answers", kind="count"), [*timed, sum(timed)]),
+            *((Column(name.replace("_", " "), "s", "seconds"), found[name]) for name in figures),
+        ]
+        colours = [*agent_colours(len(result.pool)), ""]
+        title = f"Waits and latencies under {result.policy.name}"
+        blocks.append(table(title, columns, colours))
     text = (
         "Latency is the time from a task’s intended arrival to the end of its answer, its wait "
         "included. A curve shows which share of the answers took at most so long.",
     )
     return Section("latency", "Latency", text, tuple(blocks))
-
-
-def _latency_table(result: ReplayResult) -> Table:
-    names = [f"{m}_{q}" for m in ("wait", "latency") for q in ("mean", "p50", "p95", "p99")]
-    summary = result.summary()
-    timed = np.bincount(result.log.agent[result.timed], minlength=len(result.pool)).tolist()
-    columns = [
-        (Column("agent", kind="text"), summary.index),
-        (Column("timed answers", kind="count"), [*timed, sum(timed)]),
-        *((Column(name.replace("_", " "), "s", "seconds"), summary[name]) for name in names),
-    ]
-    colours = [*agent_colours(len(result.pool)), ""]
-    return table(f"Waits and latencies under {result.policy.name}", columns, colours)
 
 
 def _queue(results: Sequence[ReplayResult]) -> Section:
@@ -348,16 +310,14 @@ def _frontier(at: Comparison, why: str) -> Section:
     """Policies beside their controls; ``why`` there are none, if so."""
     p95 = [None if entry.overloaded else entry.mean("latency_p95") for entry in at.entries]
     columns = [
-        sections.mean_column(at.entries, "quality"),
-        sections.mean_column(at.entries, "cost"),
+        *("quality", "cost"),
         (METRICS["latency_p95"], p95),
-        (Column("verdict", kind="text"), [entry.verdict for entry in at.entries]),
-        *sections.in_sample(at.entries),
+        ("verdict", [entry.verdict for entry in at.entries]),
+        *(marked := sections.in_sample(at.entries)),
     ]
     title = f"Policies, and controls of {at.baseline.name}" if at.controls else "Policies"
     text = [f"No controls: {why}."] if why else []
-    if sections.in_sample(at.entries):
+    if marked:
         text.append(IN_SAMPLE)
-    return sections.frontier(
-        "quality", [at], text, [sections.entry_table(title, at.entries, columns)]
-    )
+    shown = sections.entry_table(title, at.entries, columns)
+    return sections.frontier("quality", [at], text, [shown])

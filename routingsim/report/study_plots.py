@@ -5,6 +5,7 @@ A policy has one colour, line and mark in all of them; controls are grey. As in
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -14,21 +15,14 @@ from numpy.typing import NDArray
 from routingsim.errors import SimulationError
 from routingsim.evaluation import cell
 from routingsim.evaluation.study import Study
-from routingsim.report.axes import (
-    axes_or_new,
-    drawable,
-    label_axes,
-    legend_below,
-    legend_height,
-    log_axis,
-    nothing_to_show,
-)
+from routingsim.report.axes import axes_or_new, drawable, finish, legend_height, log_axis
 from routingsim.report.figures import METRICS, Comparison, Entry, axis_label, of_study
 from routingsim.report.formatting import upper_first
 from routingsim.report.palette import policy_styles
 from routingsim.simulation.statistics import Interval
 
 _OF_ALL = {"aiq": "AIQ, answers in time (0–1)", "apgr": "APGR, answers in time"}
+_LOAD = "load (% of capacity)"
 
 
 def plot_load(study: Study, metric: str | None = None, ax: Axes | None = None) -> Axes:
@@ -50,22 +44,29 @@ def plot_load(study: Study, metric: str | None = None, ax: Axes | None = None) -
         If there is no such metric.
     """
     metric = study.ranked_by if metric is None else metric
-    if metric in _OF_ALL:
-        return _draw_of_all(study, metric, axes_or_new(ax))
-    if metric not in cell.METRICS:
+    if metric in cell.METRICS:
+        return draw_load([of_study(study, load) for load in study.loads], metric, ax)
+    if metric not in _OF_ALL:
         known = ", ".join([*cell.METRICS, *_OF_ALL])
         raise SimulationError(f"no metric {metric!r}: there are {known}")
-    return draw_load([of_study(study, load) for load in study.loads], metric, ax)
+    found = [study.aiq(load) if metric == "aiq" else study.apgr(load) for load in study.loads]
+    ax, style = axes_or_new(ax), policy_styles(1)[0]
+    loads, (means, low, high) = _loads(ax, study.loads), _bounds(found)
+    ax.plot(loads, means, color=style.colour, marker=style.marker, markersize=4.5, linewidth=1.6)
+    ax.fill_between(loads, low, high, color=style.colour, alpha=0.15, linewidth=0)
+    name = _OF_ALL[metric]
+    return finish(ax, name.partition(" (")[0], _LOAD, name)
 
 
 def draw_load(comparisons: Sequence[Comparison], metric: str, ax: Axes | None = None) -> Axes:
     """Draw one of ``METRICS`` of every entry against the comparisons' loads."""
     ax = axes_or_new(ax, legend_space(comparisons[0]))
-    loads, keys, seen = _loads(ax, [c.load or 0.0 for c in comparisons]), [], []
+    loads, keys, seen = _loads(ax, [at.load or 0.0 for at in comparisons]), [], []
     label, scale = axis_label(metric), 100.0 if METRICS[metric].unit == "%" else 1.0
     for position, entry in enumerate(comparisons[0].entries):
-        found = [comparison.entries[position].shown(metric) for comparison in comparisons]
-        means, low, high = scale * _bounds(found)
+        means, low, high = scale * _bounds(
+            [at.entries[position].shown(metric) for at in comparisons]
+        )
         means[np.isinf(means)] = np.nan
         if np.isnan(means).all():
             continue
@@ -73,23 +74,9 @@ def draw_load(comparisons: Sequence[Comparison], metric: str, ax: Axes | None = 
         keys.append((entry.control, _line(ax, loads, means, entry, markersize=4.5)))
         if not entry.control:
             ax.fill_between(loads, low, high, color=entry.style.colour, alpha=0.15, linewidth=0)
-    _legend(ax, keys)
     if seen:
         _set_heights(ax, np.concatenate(seen), metric)
-    label_axes(ax, upper_first(label.partition(" (")[0]), "load (% of capacity)", label)
-    return ax
-
-
-def _draw_of_all(study: Study, metric: str, ax: Axes) -> Axes:
-    """One line: what the study's policies reach together at each load."""
-    found = [study.aiq(load) if metric == "aiq" else study.apgr(load) for load in study.loads]
-    loads, (means, low, high) = _loads(ax, study.loads), _bounds(found)
-    style = policy_styles(1)[0]
-    ax.plot(loads, means, color=style.colour, marker=style.marker, markersize=4.5, linewidth=1.6)
-    ax.fill_between(loads, low, high, color=style.colour, alpha=0.15, linewidth=0)
-    name = _OF_ALL[metric]
-    label_axes(ax, name.partition(" (")[0], "load (% of capacity)", name)
-    return ax
+    return _finish(ax, upper_first(label.partition(" (")[0]), _LOAD, label, keys)
 
 
 def plot_regret(study: Study, load: float | None = None, ax: Axes | None = None) -> Axes:
@@ -114,20 +101,17 @@ def plot_regret(study: Study, load: float | None = None, ax: Axes | None = None)
     """
     comparison = of_study(study, load)
     ax = axes_or_new(ax, legend_space(comparison))
-    regrets = [study.cells[e.name, comparison.load or 0.0].regret for e in comparison.entries]
-    shares = np.linspace(0, 100, cell.POINTS)
-    keys = [
-        (entry.control, _line(ax, shares, regret, entry, markersize=4, markevery=24))
-        for entry, regret in zip(comparison.entries, regrets, strict=True)
-        if not np.isnan(regret).all()
-    ]
-    title = f"Regret at load {comparison.load:g}"
-    label_axes(ax, title, "tasks run (%)", "quality lost so far (0–1, sum)")
+    shares, keys = np.linspace(0, 100, cell.POINTS), []
+    for entry in comparison.entries:
+        regret = study.cells[entry.name, comparison.load or 0.0].regret
+        if not np.isnan(regret).all():
+            line = _line(ax, shares, regret, entry, markersize=4, markevery=24)
+            keys.append((entry.control, line))
     ax.set_xlim(0, 100)
     if keys:
         ax.set_ylim(bottom=0)
-    _legend(ax, keys)
-    return ax
+    title = f"Regret at load {comparison.load:g}"
+    return _finish(ax, title, "tasks run (%)", "quality lost so far (0–1, sum)", keys)
 
 
 def legend_space(comparison: Comparison) -> float:
@@ -148,35 +132,24 @@ def _bounds(found: Sequence[Interval]) -> NDArray[np.float64]:
 
 
 def _line(
-    ax: Axes,
-    x: NDArray[np.float64],
-    y: NDArray[np.float64],
-    entry: Entry,
-    markersize: float,
-    markevery: int = 1,
+    ax: Axes, x: NDArray[np.float64], y: NDArray[np.float64], entry: Entry, **look: Any
 ) -> Line2D:
     """The line of one entry, with its marks unless it is a control."""
-    (line,) = ax.plot(
-        x,
-        y,
-        color=entry.style.colour,
-        linestyle=entry.style.dash,
-        marker="" if entry.control else entry.style.marker,
-        markersize=markersize,
-        markevery=markevery,
-        linewidth=0.7 if entry.control else 1.6,
-        zorder=2 if entry.control else 3,
-        label="controls" if entry.control else drawable(entry.name),
-    )
-    return line
+    colour, dash, marker = entry.style
+    if entry.control:
+        look |= {"marker": "", "linewidth": 0.7, "zorder": 2, "label": "controls"}
+    else:
+        name = drawable(entry.name)
+        look |= {"marker": marker, "linewidth": 1.6, "zorder": 3, "label": name}
+    return ax.plot(x, y, color=colour, linestyle=dash, **look)[0]
 
 
-def _legend(ax: Axes, keys: Sequence[tuple[bool, Line2D]]) -> None:
-    """A key a policy, and one for all controls (True)."""
-    if not keys:
-        nothing_to_show(ax, "quality: not recorded")
+def _finish(ax: Axes, title: str, x: str, y: str, keys: Sequence[tuple[bool, Line2D]]) -> Axes:
+    """Finish with a key a policy, and one for all controls (True)."""
     policies = [line for control, line in keys if not control]
-    legend_below(ax, policies, [line for control, line in keys if control][:1])
+    controls = [line for control, line in keys if control][:1]
+    empty = "" if keys else "quality: not recorded"
+    return finish(ax, title, x, y, policies, controls, empty=empty)
 
 
 def _set_heights(ax: Axes, values: NDArray[np.float64], metric: str) -> None:

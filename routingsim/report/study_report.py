@@ -2,28 +2,21 @@
 
 import datetime
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import numpy as np
+import pandas as pd
 
 from routingsim.errors import CorpusError
 from routingsim.evaluation.study import Study
 from routingsim.report import sections, study_plots
-from routingsim.report.breakdown import categories, complexity, disagreements
 from routingsim.report.captions import loads_in_words
-from routingsim.report.document import Column, Document, Gallery, Picture, Section, Table
-from routingsim.report.figures import Comparison, Experiment, axis_label, of_study
-from routingsim.report.formatting import (
-    ABSENT,
-    count,
-    duration,
-    isolated,
-    joined,
-    number,
-)
+from routingsim.report.document import Column, Document, Gallery, Picture, Section
+from routingsim.report.figures import METRICS, Comparison, Experiment, axis_label, of_study
+from routingsim.report.formatting import ABSENT, count, duration, isolated, joined, number
 from routingsim.report.provenance import corpus_call, run_section
-from routingsim.report.text import IN_SAMPLE, loads_named, summary
+from routingsim.report.text import IN_SAMPLE, loads_named
 from routingsim.scoring.dvar import score_column
 from routingsim.simulation.scenario import other_agents
 
@@ -37,17 +30,7 @@ def compose_study(
     command: str | None = None,
     date: str | datetime.date | None = None,
 ) -> Document:
-    """Compute a report on a study.
-
-    Parameters
-    ----------
-    study : Study
-        Made by :func:`routingsim.compare`.
-    command : str, optional
-        What to type to get the report again; the call of ``compare`` by default.
-    date : str or date, optional
-        To print on it; today by default.
-    """
+    """Compute a report on a study; parameters as of :func:`routingsim.report.compose`."""
     corpus = study.corpus
     d_var = score_column(corpus.texts)["d_var"].to_numpy() if corpus.has_texts else None
     experiment = Experiment(
@@ -58,80 +41,57 @@ def compose_study(
         comparisons=tuple(of_study(study, load) for load in study.loads),
         notes=(other_agents(corpus, study.pool), *corpus.notes),
     )
-    comparisons, last = experiment.comparisons, experiment.last
-    ends = [comparisons[0], last] if len(comparisons) > 1 else [last]
-    found = [
-        sections.stability_section(experiment),
-        _ranking(study, comparisons),
-        sections.frontier("frontier", ends),
-        _loads(study, comparisons),
-        _regret(study, last),
-        _text_use(study, last),
-        categories(experiment),
-        complexity(experiment),
-        disagreements(experiment),
-        sections.warnings_section(experiment, _cautions(study, last)),
-        _run(study, last, command),
-    ]
-    return Document(
+    at, ends = experiment.last, dict.fromkeys((experiment.comparisons[0], experiment.last))
+    ranking = study.table(at.load)
+    uses = dict(zip(ranking["policy"], ranking["uses_text"], strict=True))
+    uses_text = {entry.name: uses[entry.name] for entry in at.policies}
+    settings, policies = study.settings, count(len(at.policies), "policy", "policies")
+    return sections.assemble(
+        experiment,
+        [
+            _ranking(study, experiment),
+            sections.frontier("frontier", list(ends)),
+            _loads(study, experiment),
+            _regret(study, at),
+            _text_use(study, at, uses_text),
+        ],
+        _run(study, at, command),
         title=f"Routing study: {corpus.name}",
-        subtitle=_subtitle(study, last),
-        date=str(date or datetime.date.today()),
-        summary=summary(
-            experiment,
-            leader=_leader(study, last),
-            findings=_blind(study, last),
-            caveats=[
-                "Intervals are of 95 % confidence. Latencies are simulated from each agent’s "
-                "service model and queue."
-            ],
-        ),
-        cards=tuple(sections.card(last, entry) for entry in last.policies),
-        sections=tuple(section for section in found if section is not None),
+        subtitle=f"{policies} and {count(len(at.controls), 'control')} at "
+        f"{loads_named(study.loads)}, {count(settings.replications, 'replication')} of "
+        f"{count(settings.tasks, 'task')} of the corpus “{isolated(corpus.name)}”, "
+        f"{count(len(study.pool), 'agent')}",
+        date=date,
+        leader=_leader(study, at, ranking),
+        findings=_blind([name for name, uses in uses_text.items() if uses is False]),
+        caveats=[
+            "Intervals are of 95 % confidence. Latencies are simulated from each agent’s "
+            "service model and queue."
+        ],
+        cautions=_cautions(study, at),
         data={"study": study.to_dict()},
     )
 
 
-def _subtitle(study: Study, at: Comparison) -> str:
-    """What was run, in a line."""
-    return (
-        f"{count(len(at.policies), 'policy', 'policies')} and "
-        f"{count(len(at.controls), 'control')} at {loads_named(study.loads)}, "
-        f"{count(study.settings.replications, 'replication')} of "
-        f"{count(study.settings.tasks, 'task')} of the corpus “{isolated(study.corpus.name)}”, "
-        f"{count(len(study.pool), 'agent')}"
-    )
-
-
-def _leader(study: Study, at: Comparison) -> str:
+def _leader(study: Study, at: Comparison, ranking: pd.DataFrame) -> str:
     """The policy that ranks first at the highest load."""
-    table = study.table(at.load)
-    name = table.loc[table["kind"] == "policy", "policy"].iloc[0]
+    name = ranking.loc[ranking["kind"] == "policy", "policy"].iloc[0]
     found = next(entry for entry in at.policies if entry.name == name).figure(study.ranked_by)
     shown = number(found.mean)
     if not math.isnan(found.half_width):
         shown += f" ± {number(found.half_width, 2)}"
     if study.recorded:
-        objective = duration(study.settings.objective)
-        shown = f"{shown} right answers a second within {objective}"
+        shown += f" right answers a second within {duration(study.settings.objective)}"
     else:
         shown = f"a mean latency of {shown} s"
     first = "is first of the policies with" if len(at.policies) > 1 else "has"
     return f"At load {at.load:g} {name} {first} {shown}."
 
 
-def _blind(study: Study, at: Comparison) -> list[str]:
+def _blind(names: Sequence[str]) -> list[str]:
     """The policies that do no better than their shuffle, in a sentence."""
-    table = study.table(at.load)
-    uses = dict(zip(table["policy"], table["uses_text"], strict=True))
-    blind = [entry.name for entry in at.policies if uses[entry.name] is False]
-    if not blind:
-        return []
-    verb = "does" if len(blind) == 1 else "do"
-    return [
-        f"{joined(blind, 6)} {verb} not use the text: no better than the same agents dealt "
-        "out at random."
-    ]
+    said = f"{joined(names, 6)} {'does' if len(names) == 1 else 'do'} not use the text"
+    return [f"{said}: no better than the same agents dealt out at random."] if names else []
 
 
 def _cautions(study: Study, at: Comparison) -> list[str]:
@@ -152,58 +112,49 @@ def _cautions(study: Study, at: Comparison) -> list[str]:
     return said
 
 
-def _ranking(study: Study, comparisons: Sequence[Comparison]) -> Section:
+def _ranking(study: Study, experiment: Experiment) -> Section:
     settings = study.settings
-    by = "mean latency"
-    if study.recorded:
-        by = (
-            f"right answers a second within {duration(settings.objective)} (right: quality of "
-            f"{settings.right:g} or more)"
-        )
+    objective, right = duration(settings.objective), f"quality of {settings.right:g} or more"
+    by = f"right answers a second within {objective} (right: {right})"
+    by = by if study.recorded else "mean latency"
     text = [
         f"Means with half-widths of 95 % intervals, best first by {by}. A verdict says "
         f"whether a policy differs from {study.baseline} in that; the verdicts at one load allow "
         "for their number (Holm). Controls show what simple rules and chance reach, and the most "
         "that any choice of agents could (the oracle)."
     ]
-    if sections.in_sample(comparisons[-1].entries):
+    if sections.in_sample(experiment.last.entries):
         text.append(IN_SAMPLE)
-    blocks = tuple(_ranked(study, at) for at in reversed(comparisons))
-    return Section("ranking", "Ranking", tuple(text), blocks)
-
-
-def _ranked(study: Study, at: Comparison) -> Table:
-    """The ranking at one load, best first."""
-    frame = study.table(at.load)
-    entries = {entry.name: entry for entry in at.entries}
-    ranked = [entries[name] for name in frame["policy"]]
     metrics = ["latency_mean", "latency_p95"]
     metrics = ["goodput", "quality", "cost", *metrics] if study.recorded else ["cost", *metrics]
-    columns = [
-        (Column("rank", kind="count"), frame["rank"]),
-        *(sections.interval_column(ranked, metric) for metric in metrics),
-        sections.mean_column(ranked, "answered"),
-        (Column("stability", kind="text"), [entry.verdict for entry in ranked]),
-        (Column(f"against {study.baseline}", kind="text"), frame["verdict"]),
-        *sections.in_sample(ranked),
-    ]
-    title = f"At load {at.load:g}: {number((at.load or 0.0) * study.capacity)} tasks/s"
-    return sections.entry_table(title, ranked, columns)
+    blocks = []
+    for at in reversed(experiment.comparisons):
+        frame = study.table(at.load)
+        entries = {entry.name: entry for entry in at.entries}
+        ranked = [entries[name] for name in frame["policy"]]
+        columns = [
+            (Column("rank", kind="count"), frame["rank"]),
+            *(sections.interval_column(ranked, metric) for metric in metrics),
+            "answered",
+            ("stability", [entry.verdict for entry in ranked]),
+            (f"against {study.baseline}", frame["verdict"]),
+            *sections.in_sample(ranked),
+        ]
+        title = f"At load {at.load:g}: {number((at.load or 0.0) * study.capacity)} tasks/s"
+        blocks.append(sections.entry_table(title, ranked, columns))
+    return Section("ranking", "Ranking", tuple(text), tuple(blocks))
 
 
-def _loads(study: Study, comparisons: Sequence[Comparison]) -> Section | None:
+def _loads(study: Study, experiment: Experiment) -> Section | None:
+    comparisons = experiment.comparisons
     if len(comparisons) < 2:
         return None
     metrics = ["goodput", "quality"] if study.recorded else ["latency_mean"]
-    pictures = [
-        Picture(
-            axis_label(metric),
-            "",
-            loads_in_words(comparisons, metric),
-            partial(study_plots.draw_load, comparisons, metric),
-        )
-        for metric in (*metrics, "latency_p95", "cost")
-    ]
+    pictures = []
+    for metric in (*metrics, "latency_p95", "cost"):
+        draw = partial(study_plots.draw_load, comparisons, metric)
+        words = loads_in_words(comparisons, metric)
+        pictures.append(Picture(axis_label(metric), "", words, draw))
     text = (
         "From the lowest load to the highest. Bands are 95 % intervals; controls are thin and "
         "grey.",
@@ -217,12 +168,8 @@ def _regret(study: Study, at: Comparison) -> Section | None:
     shown = [f"{name} {number(end)}" for name, end in ends.items() if not math.isnan(end)]
     if not shown:
         return None
-    picture = Picture(
-        "Regret",
-        "",
-        f"Quality lost by the end of the run: {'; '.join(shown)}.",
-        partial(study_plots.plot_regret, study, at.load),
-    )
+    words = f"Quality lost by the end of the run: {'; '.join(shown)}."
+    picture = Picture("Regret", "", words, partial(study_plots.plot_regret, study, at.load))
     text = (
         "Quality lost so far against the best agent of each task, on average over runs. The line "
         "of a policy that learns bends down; that of one that does not is straight.",
@@ -231,7 +178,7 @@ def _regret(study: Study, at: Comparison) -> Section | None:
     return Section("regret", "Regret", text, (Gallery("regret", (picture,), size),))
 
 
-def _text_use(study: Study, at: Comparison) -> Section | None:
+def _text_use(study: Study, at: Comparison, uses_text: Mapping[str, bool | None]) -> Section | None:
     if not study.recorded:
         return None
     title = "Do the policies use the text?"
@@ -245,12 +192,10 @@ def _text_use(study: Study, at: Comparison) -> Section | None:
         f"does not use the text. By the choices of all runs at load {at.load:g}; p is of the one "
         "policy, findings allow for the number of policies (Holm).",
     )
-    frame = study.table(at.load)
-    uses = dict(zip(frame["policy"], frame["uses_text"], strict=True))
-    said = ["uses the text" if uses[e.name] else "does not use the text" for e in at.policies]
+    said = ["uses the text" if uses else "does not use the text" for uses in uses_text.values()]
     columns = [
-        (Column("finding", kind="text"), said),
-        (Column("quality", "0–1", "quality"), [use.quality for use in found]),
+        ("finding", said),
+        (METRICS["quality"], [use.quality for use in found]),
         (Column("of its shuffles", "0–1", "quality"), [use.shuffled for use in found]),
         (Column("p"), [use.p_value for use in found]),
         (Column("tasks", kind="count"), [use.tasks for use in found]),
@@ -260,7 +205,7 @@ def _text_use(study: Study, at: Comparison) -> Section | None:
 
 
 def _run(study: Study, at: Comparison, command: str | None) -> Section:
-    """What was run, and the call that repeats it."""
+    """What was run, and the call that repeats it, the agents being at hand as ``pool``."""
     settings = study.settings
     last = settings.seed + settings.replications - 1
     loads = [f"{load:g} ({number(load * study.capacity)} tasks/s)" for load in study.loads]
@@ -275,18 +220,12 @@ def _run(study: Study, at: Comparison, command: str | None) -> Section:
         ("Right answer", f"quality of {settings.right:g} or more"),
     ]
     fitted = ["the corpus shown" if entry.in_sample else ABSENT for entry in at.entries]
-    column = (Column("fitted on", kind="text"), fitted)
-    policies = sections.entry_table("Policies and controls", at.entries, [column])
-    return run_section(study.corpus, study.pool, facts, command or _call(study, at), policies)
-
-
-def _call(study: Study, at: Comparison) -> str:
-    """The same from Python, the agents being at hand as ``pool``."""
-    s = study.settings
-    controls = "" if at.controls else ", controls=False"
-    return (
+    policies = sections.entry_table("Policies and controls", at.entries, [("fitted on", fitted)])
+    call = (
         f"compare({corpus_call(study.corpus)}, pool, {[entry.name for entry in at.policies]}, "
         f"loads={list(study.loads)}, arrivals={study.arrivals!r}, "
-        f"replications={s.replications}, tasks={s.tasks}, seed={s.seed}, "
-        f"objective={s.objective:g}, right={s.right:g}{controls})"
+        f"replications={settings.replications}, tasks={settings.tasks}, seed={settings.seed}, "
+        f"objective={settings.objective:g}, right={settings.right:g}"
+        f"{'' if at.controls else ', controls=False'})"
     )
+    return run_section(study.corpus, study.pool, facts, command or call, policies)

@@ -21,20 +21,10 @@ def svg_plots(
 ) -> list[str]:
     """Draw each plot on axes of its own; axes with the same label get the same range.
 
-    Parameters
-    ----------
-    drawings : sequence of callables
-        Each draws on the Axes it is given.
-    name : str
-        Unique in the page; ids in the SVG begin with it.
-    size : tuple of float
-        Width and height in inches.
-
-    Returns
-    -------
-    list of str
-        ``<svg>`` elements with a viewBox, without width and height. Text is drawn as paths;
-        colours of text and lines are the page's CSS variables --ink, --muted, --rule.
+    ``name`` is unique in the page, and ids in the SVG begin with it; ``size`` is width and
+    height in inches. Returned are ``<svg>`` elements with a viewBox, without width and height.
+    Text is drawn as paths; colours of text and lines are the page's CSS variables --ink,
+    --muted, --rule.
     """
     # The user's own matplotlib style must not change the report.
     with style.context("default", after_reset=True), mpl.rc_context({"svg.hashsalt": name}):

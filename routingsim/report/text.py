@@ -21,6 +21,7 @@ IN_SAMPLE = (
 )
 """What the word means; said where a table has a column of that name."""
 
+_OPENING = "At load {:g} "
 _CONSEQUENCES = {
     "overloaded": "queues grow or tasks are lost, and waits say only how long the run was",
     "at the edge": "waits depend on the length of the run",
@@ -36,27 +37,19 @@ def summary(
 ) -> Summary:
     """The experiment in a few sentences: stability, then each policy against the baseline.
 
-    Parameters
-    ----------
-    experiment : Experiment
-    leader : str
-        A sentence on the best policy, to go with the verdict.
-    findings, caveats : sequence of str
-        To add at the end of each.
+    ``leader`` says which policy is best, after the verdict; ``findings`` and ``caveats``
+    come after the others.
     """
     policies = experiment.last.policies
     if not experiment.last.recorded:
         unknown = "Quality: not recorded, so nothing is said about how good the answers are."
         caveats = (unknown, *caveats)
     verdict = (_kept_up(experiment), _answered(experiment.last), leader)
+    said = [compared(experiment, position) for position in range(1, len(policies))]
+    said = said or [_alone(experiment.last)]
     return Summary(
         verdict=" ".join(filter(None, verdict)),
-        findings=(
-            *(compared(experiment, position) for position in range(1, len(policies))),
-            *([_alone(experiment.last)] if len(policies) == 1 else []),
-            *_against_zero_router(experiment.comparisons[0]),
-            *findings,
-        ),
+        findings=(*said, *_against_zero_router(experiment.comparisons[0]), *findings),
         caveats=tuple(caveats),
     )
 
@@ -68,12 +61,12 @@ def _kept_up(experiment: Experiment) -> str:
         for verdict, consequence in _CONSEQUENCES.items():
             named = [f"{e.name} ({_highest(e)})" for e in at.policies if e.verdict == verdict]
             if named:
-                who = f"{_opening(at)}{joined(named, 6)} {are(named)}"
+                who = f"{_at(at, _OPENING)}{joined(named, 6)} {are(named)}"
                 said.append(f"{who} {verdict}: {consequence}.")
         stable = sum(entry.verdict == "stable" for entry in at.policies)
         if 0 < stable < len(at.policies):
             others = "policy" if stable == 1 else f"{stable} policies"
-            said.append(upper_first(f"{_opening(at)}the other {others} kept up."))
+            said.append(upper_first(f"{_at(at, _OPENING)}the other {others} kept up."))
     if said:
         return " ".join(said)
     who = "The policy" if len(experiment.last.policies) == 1 else "Every policy"
@@ -89,7 +82,7 @@ def _highest(entry: Entry) -> str:
 def stability(at: Comparison, entry: Entry) -> str:
     """What a verdict on stability goes by, and what follows from it."""
     of_runs = f" in {entry.agreed} of {count(entry.runs, 'run')}" if entry.runs > 1 else ""
-    said = f"{entry.verdict}{_where(at)}{of_runs} ({_highest(entry)})"
+    said = f"{entry.verdict}{_at(at)}{of_runs} ({_highest(entry)})"
     consequence = _CONSEQUENCES.get(entry.verdict)
     return f"{said}: {consequence}" if consequence else said
 
@@ -97,8 +90,10 @@ def stability(at: Comparison, entry: Entry) -> str:
 def _answered(at: Comparison) -> str:
     short = [entry for entry in at.policies if entry.mean("answered") < 1]
     if not short:
-        return upper_first(f"{_opening(at)}every task was answered.")
-    said = [upper_first(f"{_opening(at)}under {entry.name} {endings(entry)}.") for entry in short]
+        return upper_first(f"{_at(at, _OPENING)}every task was answered.")
+    said = [
+        upper_first(f"{_at(at, _OPENING)}under {entry.name} {endings(entry)}.") for entry in short
+    ]
     if len(short) < len(at.policies):
         said.append("The other policies answered every task.")
     return f"{' '.join(said)} Waits and latencies are those of answered tasks only."
@@ -107,25 +102,18 @@ def _answered(at: Comparison) -> str:
 def endings(entry: Entry) -> str:
     """How the tasks ended: ``97 % of the tasks were answered and 3 % failed``."""
     words = {"failed": "failed", "timed_out": "timed out waiting", "shed": "met a full queue"}
-    lost = [
-        f"{percent(tasks / entry.tasks.agent.size)} {words[ending]}"
-        for ending, tasks in entry.lost.items()
-        if tasks
-    ]
-    return joined([f"{percent(entry.mean('answered'))} of the tasks were answered", *lost])
+    said = [f"{percent(entry.mean('answered'))} of the tasks were answered"]
+    for ending, tasks in entry.lost.items():
+        if tasks:
+            said.append(f"{percent(tasks / entry.tasks.agent.size)} {words[ending]}")
+    return joined(said)
 
 
 def compared(experiment: Experiment, position: int) -> str:
-    """One policy against the baseline, at the highest load at which neither is overloaded.
+    """One policy, by its position, against the baseline at the highest load that both bear.
 
     A difference in quality is in points, hundredths on its scale from 0 to 1. Too few tasks
     give no interval, and no sentence on what would need one.
-
-    Parameters
-    ----------
-    experiment : Experiment
-    position : int
-        Of the policy among the entries.
     """
     borne = [
         at
@@ -134,17 +122,15 @@ def compared(experiment: Experiment, position: int) -> str:
     ]
     at = borne[-1] if borne else experiment.comparisons[0]
     one, base = at.entries[position], at.baseline
-    costs, cost = (
-        (one.figure("cost").mean, base.figure("cost").mean, base.name),
-        at.difference("cost", one),
-    )
+    costs = one.figure("cost").mean, base.figure("cost").mean, base.name
+    cost = at.difference("cost", one)
     if cost is None:
         return f"{one.name} {compare_costs(*costs)}."
     said = f"{one.name} {cost_difference(*costs, cost)}"
     quality = at.difference("quality", one) if at.recorded else None
     if quality is not None and not math.isnan(quality.mean):
         said += quality_difference(quality)
-    where = _where(at, "; ")
+    where = _at(at, "; at load {:g}")
     if not borne:
         over = [entry.name for entry in (one, base) if entry.overloaded]
         return f"{said}{where}; latency is not compared, as {joined(over)} {are(over)} overloaded."
@@ -164,7 +150,7 @@ def _alone(at: Comparison) -> str:
     if not (entry.overloaded or math.isnan(entry.mean("latency_p50"))):
         p50, p95 = (duration(entry.mean(f"latency_{q}")) for q in ("p50", "p95"))
         said += f"; half of the answers took less than {p50}, 95 % less than {p95}"
-    return f"{_opening(at)}{said}."
+    return f"{_at(at, _OPENING)}{said}."
 
 
 def _against_zero_router(at: Comparison) -> list[str]:
@@ -174,7 +160,7 @@ def _against_zero_router(at: Comparison) -> list[str]:
     if found is None or math.isnan(found.mean):
         return []
     ours = Interval(-found.mean, found.half_width)
-    return [f"{_opening(at)}{zero_router_difference(at.baseline.name, ours)}"]
+    return [f"{_at(at, _OPENING)}{zero_router_difference(at.baseline.name, ours)}"]
 
 
 def warnings(experiment: Experiment, more: Sequence[str] = ()) -> tuple[str, ...]:
@@ -190,13 +176,12 @@ def warnings(experiment: Experiment, more: Sequence[str] = ()) -> tuple[str, ...
                 entry = found[-1].entries[position]
                 loads = loads_named([at.load for at in found if at.load is not None])
                 at_loads = f" at {loads}" if loads else ""
-                said.append(
-                    f"{entry.name} is {verdict}{at_loads} ({_highest(entry)}): {consequence}."
-                )
+                who = f"{entry.name} is {verdict}{at_loads}"
+                said.append(f"{who} ({_highest(entry)}): {consequence}.")
     unfit = [entry.name for entry in last.controls if entry.verdict != "stable"]
     if unfit:
         said.append(
-            f"Of the controls, {joined(unfit, 10)} {are(unfit)} not stable{_where(last)}: "
+            f"Of the controls, {joined(unfit, 10)} {are(unfit)} not stable{_at(last)}: "
             "read their quality and cost, not their latencies."
         )
     fitted = [entry.name for entry in last.entries if entry.in_sample]
@@ -214,14 +199,9 @@ def warnings(experiment: Experiment, more: Sequence[str] = ()) -> tuple[str, ...
     )
 
 
-def _opening(at: Comparison) -> str:
-    """``At load 0.8`` to begin a sentence with; nothing for replays."""
-    return "" if at.load is None else f"At load {at.load:g} "
-
-
-def _where(at: Comparison, before: str = " ") -> str:
-    """``at load 0.8`` to put into a sentence; nothing for replays."""
-    return "" if at.load is None else f"{before}at load {at.load:g}"
+def _at(at: Comparison, form: str = " at load {:g}") -> str:
+    """The load, to put into a sentence; nothing for replays."""
+    return "" if at.load is None else form.format(at.load)
 
 
 def loads_named(loads: Sequence[float]) -> str:
