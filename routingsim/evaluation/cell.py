@@ -134,7 +134,7 @@ def gather(results: Iterable[ReplayResult], objective: float, right: float) -> C
         figures.append(measure(result, objective, right))
         verdicts.append(result.stability.verdict)
         regrets.append(_regret(result))
-        tasks.append((result.work.row, result.log.agent, *_by_task(result)))
+        tasks.append((result.work.row, result.log.agent, *by_task(result)))
         shape = result.work.quality.shape
     row, agent, quality, of_all, cost, unknown = map(np.concatenate, zip(*tasks, strict=True))
     chosen = np.full(shape[0], -1, dtype=np.int64)
@@ -154,7 +154,7 @@ def gather(results: Iterable[ReplayResult], objective: float, right: float) -> C
     )
 
 
-def _by_task(result: ReplayResult) -> tuple[NDArray[Any], ...]:
+def by_task(result: ReplayResult) -> tuple[NDArray[Any], ...]:
     """Quality of answers and of all, cost, and whether the quality is unknown, of each task."""
     row, quality = result.work.row, result.compared_quality
     answered = result.log.status == OK
@@ -189,4 +189,6 @@ def _lost(result: ReplayResult) -> NDArray[np.float64]:
     """
     table = result.work.quality[result.work.row]
     known = ~np.isnan(table).any(axis=1)  # every policy is measured on the same tasks
+    if result.basis.kind == "log":  # a few tasks may have several answers
+        known[:] = False
     return table[known].max(axis=1) - np.nan_to_num(result.quality[known], nan=0.0)

@@ -32,6 +32,7 @@ from routingsim.policies.rules import cheapest, random
 from routingsim.simulation.arrivals import Arrivals, ClosedLoop, Poisson, as_arrivals, realised
 from routingsim.simulation.arrivals.checks import is_finite, is_whole
 from routingsim.simulation.faults import ONE_TRY, Outage, Retries
+from routingsim.simulation.recorded import basis
 from routingsim.simulation.scenario import Scenario, check_kinds, prepare
 
 DEFAULT_LOADS = (0.3, 0.6, 0.9)
@@ -221,7 +222,8 @@ def _controls(
     Those that need recorded quality are left out if there is none.
     """
     made = {scene.policy.name: scene.policy for scene in scenes}
-    if np.isfinite(scenes[0].records.work.quality).all(axis=1).any():
+    known = np.isfinite(scenes[0].records.work.quality).all(axis=1).any()
+    if known and basis(corpus, pool).kind != "log":
         pilot = scenes[0].run(Poisson(rate), seed=seed, order="shuffled")
         found = control_policies(corpus, pool, chosen_by(pilot), seed=seed)
     else:

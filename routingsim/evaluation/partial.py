@@ -5,6 +5,7 @@ it, and the column ``propensity``, where there is one, says with which probabili
 chosen. The estimates are those of :mod:`routingsim.evaluation.estimate`.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -138,14 +139,22 @@ def replay_estimates(
     Estimates or None
         By the policies' names; None where the corpus is not such a log.
     """
-    several = [results] if isinstance(results, ReplayResult) else list(results)
-    times: dict[str, NDArray[np.int64]] = {}
-    for result in several:
+    named: dict[str, ReplayResult] = {}
+    for result in [results] if isinstance(results, ReplayResult) else results:
+        named[free_name(result.policy.name, named)] = result
+    return named_estimates(named, field)
+
+
+def named_estimates(results: Mapping[str, ReplayResult], field: Field) -> Estimates | None:
+    """The same of replays with names of their own."""
+    first, times = next(iter(results.values())), {}
+    if basis(first.corpus, first.pool, field).kind != "log":
+        return None
+    for name, result in results.items():
         shape = result.work.quality.shape
         code = result.work.row.astype(np.int64) * shape[1] + result.log.agent
-        counts = np.bincount(code, minlength=shape[0] * shape[1]).reshape(shape)
-        times[free_name(result.policy.name, times)] = counts
-    return log_estimates(several[0].corpus, several[0].pool, times, field)
+        times[name] = np.bincount(code, minlength=math.prod(shape)).reshape(shape)
+    return log_estimates(first.corpus, first.pool, times, field)
 
 
 def said(estimates: Estimates, name: str) -> str:
@@ -176,6 +185,18 @@ def ranks(estimates: Estimates) -> dict[str, int | None]:
         name: None if estimates.policies[name].verdict == "cannot" else 1 + count
         for name, count in behind.items()
     }
+
+
+def ahead_of_all(estimates: Estimates, names: Sequence[str]) -> str | None:
+    """The one of these policies that is better than each other of them, if there is one."""
+    if len(names) < 2:
+        return None
+    better = dict.fromkeys(names, 0)
+    for difference in estimates.differences.values():
+        pair = difference.first, difference.second
+        if set(pair) <= set(names) and difference.comparison in ("better", "worse"):
+            better[pair[difference.comparison == "worse"]] += 1
+    return next((name for name, count in better.items() if count == len(names) - 1), None)
 
 
 def difference_of(estimates: Estimates, name: str, baseline: str) -> Difference:

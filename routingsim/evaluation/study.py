@@ -40,12 +40,15 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _PER_TASK = ("quality", "quality_all", "cost")  # their intervals allow for the sample of tasks
-_ESTIMATED: dict[str, partial.Field] = {
+ESTIMATED: dict[str, partial.Field] = {
     "quality": "quality",
     "quality_all": "quality",
     "cost": "cost",
 }
-_MISSING = 0.05  # share of tasks recorded for one policy alone that pairs may leave out
+"""Metrics that are estimated for a log with one answer a task, and of which outcome."""
+
+MISSING = 0.05
+"""Share of tasks recorded for one of two policies alone that pairs may leave out."""
 
 
 @dataclass(frozen=True)
@@ -155,7 +158,7 @@ class Study(Tabular):
         None for any other corpus, and any other metric. By default at the last load.
         """
         at = self.loads[-1] if load is None else load
-        field = _ESTIMATED.get(metric)
+        field = ESTIMATED.get(metric)
         if field is None:
             return None
         if (at, field) not in self._found:
@@ -168,7 +171,7 @@ class Study(Tabular):
         if metric not in OF_RECORDS or metric == "regret":  # regret: where all are recorded
             return False
         unknown = self._cell(one, load).unknown ^ self._cell(other, load).unknown
-        return bool(unknown.mean() > (_MISSING if metric in _PER_TASK else 0.0))
+        return bool(unknown.mean() > (MISSING if metric in _PER_TASK else 0.0))
 
     @cached_property
     def runs(self) -> pd.DataFrame:

@@ -83,8 +83,8 @@ def _tables(
         known = False
         for entry in policies:
             values = getattr(entry.tasks, field)
-            if values is None:
-                break
+            if values is None or (field == "quality" and entry.estimated):
+                break  # a log's answers are of other tasks under each policy
             groups = [values[mask & ~np.isnan(values)] for mask in masks]
             found = [scale * average(group) if group.size else math.nan for group in groups]
             known = known or any(group.size for group in groups)

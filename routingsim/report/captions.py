@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from routingsim.report.figures import Comparison
 from routingsim.report.formatting import duration, joined, number, percent, usd
 from routingsim.report.plot_data import time_unit, waiting
+from routingsim.report.text import quality_in_words
 from routingsim.simulation.result import QUANTILES, ReplayResult
 
 
@@ -66,7 +67,7 @@ def frontier_in_words(at: Comparison, against: str) -> str:
         where = "overloaded" if entry.overloaded else f"at {duration(entry.mean(against))}"
         if against == "cost":
             where = f"at {usd(entry.mean('cost'))} per 1,000 tasks"
-        parts.append(f"{entry.name} quality {entry.mean('quality'):.3f} {where}")
+        parts.append(f"{entry.name} quality {quality_in_words(entry)} {where}")
     return f"{'; '.join(parts)}."
 
 

@@ -44,18 +44,20 @@ def compare_costs(one: float, other: float, whose: str) -> str:
     return f"costs {percent(abs(change))} {'more' if change > 0 else 'less'} than {whose}"
 
 
-def quality_difference(interval: Interval) -> str:
-    """How much better or worse the answers are, in points: hundredths of the scale from 0 to 1."""
+def quality_difference(interval: Interval, of: str = "", how: str = "") -> str:
+    """How much better or worse the answers are, in points: hundredths of the scale from 0 to 1.
+
+    ``of`` says of which tasks (`` of all tasks``); ``how`` how it is known (``; estimated``).
+    """
     if interval.mean == 0 and interval.half_width == 0:
-        return " at the same quality"
+        return f" at the same quality{of}"
     if _may_be_chance(interval):
-        said = ", at a quality that cannot be told apart"
-        return said + _ends(100 * interval.low, 100 * interval.high, "+.1f", "points")
+        said = f", at a quality{of} that cannot be told apart"
+        return said + _ends(100 * interval.low, 100 * interval.high, "+.1f", f"points{how}")
     low, high = _sizes(interval, 100)
     more = "higher" if interval.mean > 0 else "lower"
-    return (
-        f" at {abs(100 * interval.mean):.1f} points’ {more} quality (95 % CI {low:.1f}–{high:.1f})"
-    )
+    size = f"{abs(100 * interval.mean):.1f} points’"
+    return f" at {size} {more} quality{of} (95 % CI {low:.1f}–{high:.1f}{how})"
 
 
 def zero_router_difference(name: str, interval: Interval) -> str:

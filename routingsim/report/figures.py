@@ -6,7 +6,7 @@ A replay has one run of each policy, a study several at each of several loads. B
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from types import MappingProxyType
 
@@ -15,9 +15,14 @@ from numpy.typing import NDArray
 
 from routingsim.agents import AgentPool
 from routingsim.corpora.corpus import Corpus
+from routingsim.display import free_name
 from routingsim.errors import SimulationError
+from routingsim.evaluation import partial as logs
 from routingsim.evaluation.block_bootstrap import LEAST_TASKS, mean_difference, p95_difference
-from routingsim.evaluation.study import Study
+from routingsim.evaluation.cell import by_task
+from routingsim.evaluation.estimate import Estimates
+from routingsim.evaluation.policy_value import PolicyEstimate
+from routingsim.evaluation.study import ESTIMATED, MISSING, Study
 from routingsim.policies.kernel import FAILED, STATUS_NAMES
 from routingsim.report.document import Column
 from routingsim.report.palette import Style, control_styles, policy_styles
@@ -25,6 +30,8 @@ from routingsim.simulation.result import ReplayResult
 from routingsim.simulation.statistics import Interval
 
 Floats = NDArray[np.float64]
+
+_FIELDS: tuple[logs.Field, ...] = ("quality", "cost")
 
 METRICS: Mapping[str, Column] = {
     "quality": Column("quality", "0–1", "quality"),
@@ -49,10 +56,18 @@ METRICS: Mapping[str, Column] = {
 """How each metric is called in tables and on axes, and in which unit."""
 
 
-def axis_label(metric: str) -> str:
-    """The label of a metric's axis, its unit included."""
+def column_of(entries: Sequence["Entry"], metric: str) -> Column:
+    """A metric's column, called estimated where it is."""
     column = METRICS[metric]
-    return f"mean {column.title}" if column.kind == "quality" else column.title
+    estimated = any(metric in entry.estimated for entry in entries)
+    return replace(column, name=f"estimated {column.name}") if estimated else column
+
+
+def axis_label(metric: str, entries: Sequence["Entry"] = ()) -> str:
+    """The label of a metric's axis, its unit included."""
+    column = column_of(entries, metric)
+    said = column.kind == "quality" and column is METRICS[metric]
+    return f"mean {column.title}" if said else column.title
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,10 +79,12 @@ class TaskFigures:
     agent : ndarray of int
         Positions in the pool; -1 for a task that was never run.
     quality, cost : ndarray
-        Quality from 0 to 1, and USD; means over the runs of a study.
-    latency, timed_latency, status : ndarray, optional
+        Quality from 0 to 1, and USD; means over the runs of a study. NaN where figures do
+        not rest on the task.
+    latency, timed_latency, status, quality_all : ndarray, optional
         Of replays only: seconds from arrival to the end, those of tasks answered after the
-        warm-up, and a position in :data:`~routingsim.policies.kernel.STATUS_NAMES`.
+        warm-up, a position in :data:`~routingsim.policies.kernel.STATUS_NAMES`, and
+        quality with 0 for a task without an answer.
     """
 
     agent: NDArray[np.integer]
@@ -76,6 +93,7 @@ class TaskFigures:
     latency: Floats | None = None
     timed_latency: Floats | None = None
     status: NDArray[np.integer] | None = None
+    quality_all: Floats | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,6 +118,8 @@ class Entry:
         The agent with the highest offered load; "" for a study, whose runs may differ.
     lost : mapping of str to int
         Tasks without an answer by how they ended, where there is one run.
+    estimated : mapping of str to PolicyEstimate
+        By metric: what is estimated from a log with one answer a task, not measured.
     """
 
     name: str
@@ -113,6 +133,7 @@ class Entry:
     tasks: TaskFigures
     busiest: str = ""
     lost: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    estimated: Mapping[str, PolicyEstimate] = field(default_factory=lambda: MappingProxyType({}))
 
     def mean(self, metric: str) -> float:
         """A metric without its interval, in the unit of :data:`METRICS`; percent as a share."""
@@ -140,13 +161,17 @@ class Comparison:
     entries : tuple of Entry
         Policies, the baseline first, then controls.
     difference : callable
-        From a metric ("cost", "quality" or "latency_p95") and an entry to the interval of
-        that entry less the baseline; None where there are too few tasks for one.
+        From a metric ("cost", "quality_all" or "latency_p95") and an entry to the interval
+        of that entry less the baseline; None where there are too few tasks for one, NaN
+        where the two rest on different tasks or the log cannot answer.
+    estimates : mapping of str to Estimates
+        By metric; empty unless the corpus is a log with one answer a task.
     """
 
     load: float | None
     entries: tuple[Entry, ...]
     difference: Callable[[str, Entry], Interval | None]
+    estimates: Mapping[str, Estimates] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
     def baseline(self) -> Entry:
@@ -204,27 +229,48 @@ def of_replays(
     results: Sequence[ReplayResult], controls: Mapping[str, ReplayResult] = MappingProxyType({})
 ) -> Comparison:
     """Replays of the same tasks as a comparison; the first is the baseline."""
-    policies = zip(policy_styles(len(results)), results, strict=True)
+    named: dict[str, ReplayResult] = {}
+    for result in results:
+        named[free_name(result.policy.name, named)] = result
+    found = {name: logs.named_estimates(named | dict(controls), name) for name in _FIELDS}
+    estimates = {name: each for name, each in found.items() if each is not None}
+    policies = zip(policy_styles(len(named)), named.items(), strict=True)
     beside = zip(control_styles(len(controls)), controls.items(), strict=True)
     entries = (
-        *(_replayed(result.policy.name, result, style, False) for style, result in policies),
-        *(_replayed(name, result, style, True) for style, (name, result) in beside),
+        *(_replayed(name, result, style, False, estimates) for style, (name, result) in policies),
+        *(_replayed(name, result, style, True, estimates) for style, (name, result) in beside),
     )
 
     def difference(metric: str, entry: Entry) -> Interval | None:
         ours, base = entry.tasks, entries[0].tasks
+        if (by_log := estimates.get(ESTIMATED.get(metric, ""))) is not None:
+            return logs.difference_of(by_log, entry.name, entries[0].name).interval
         if ours.cost.size < LEAST_TASKS:
             return None
         if metric != "latency_p95":
-            return mean_difference(getattr(ours, metric), getattr(base, metric))
+            one, other = getattr(ours, metric), getattr(base, metric)
+            if (np.isnan(one) ^ np.isnan(other)).mean() > MISSING:
+                return Interval(math.nan, math.nan)
+            return mean_difference(one, other)
         assert ours.timed_latency is not None
         assert base.timed_latency is not None
         return p95_difference(ours.timed_latency, base.timed_latency)
 
-    return Comparison(None, entries, difference)
+    return Comparison(None, entries, difference, estimates)
 
 
-def _replayed(name: str, result: ReplayResult, style: Style, control: bool) -> Entry:
+def _estimated(estimates: Mapping[str, Estimates], name: str) -> dict[str, PolicyEstimate]:
+    """The estimates of one policy, by metric."""
+    return {
+        metric: estimates[field].policies[name]
+        for metric, field in ESTIMATED.items()
+        if field in estimates
+    }
+
+
+def _replayed(
+    name: str, result: ReplayResult, style: Style, control: bool, found: Mapping[str, Estimates]
+) -> Entry:
     overall, offered = result.overall, result.stability.offered
     busiest = max(offered, key=lambda agent: offered[agent])
     figures = overall | {
@@ -234,7 +280,14 @@ def _replayed(name: str, result: ReplayResult, style: Style, control: bool) -> E
         "offered_max": offered[busiest],
     }
     timed = np.where(result.timed, result.latency, np.nan)
-    log = result.log
+    log, estimated = result.log, _estimated(found, name)
+    quality, of_all, cost, _ = by_task(result)
+
+    def figure(metric: str) -> Interval:
+        if metric in estimated:
+            return estimated[metric].interval
+        return Interval(float(figures[metric]), math.nan)
+
     return Entry(
         name=name,
         control=control,
@@ -243,10 +296,11 @@ def _replayed(name: str, result: ReplayResult, style: Style, control: bool) -> E
         verdict=result.stability.verdict,
         agreed=1,
         runs=1,
-        figure=lambda metric: Interval(float(figures[metric]), math.nan),
-        tasks=TaskFigures(log.agent, result.quality, log.cost, result.latency, timed, log.status),
+        figure=figure,
+        tasks=TaskFigures(log.agent, quality, cost, result.latency, timed, log.status, of_all),
         busiest=busiest,
         lost={ending: int(overall[ending]) for ending in STATUS_NAMES[FAILED:]},
+        estimated=estimated,
     )
 
 
@@ -265,6 +319,8 @@ def of_study(study: Study, load: float | None = None) -> Comparison:
     at = study.loads[-1] if load is None else load
     controls = sum(kind == "control" for kind in study.kinds.values())
     styles = [*policy_styles(len(study.kinds) - controls), *control_styles(controls)]
+    fields = {field: study.estimates(at, field) for field in _FIELDS}
+    estimates = {field: each for field, each in fields.items() if each is not None}
     entries = []
     for (name, kind), style in zip(study.kinds.items(), styles, strict=True):
         cell = study.cells[name, at]
@@ -278,7 +334,10 @@ def of_study(study: Study, load: float | None = None) -> Comparison:
             runs=len(cell.verdicts),
             figure=cache(partial(study.interval, name, at)),
             tasks=TaskFigures(cell.chosen, cell.quality, cell.cost),
+            estimated=_estimated(estimates, name),
         )
         entries.append(made)
     found = cache(partial(study.differences, load=at))  # each takes many bootstraps
-    return Comparison(at, tuple(entries), lambda metric, entry: found(metric)[entry.name].interval)
+    return Comparison(
+        at, tuple(entries), lambda metric, entry: found(metric)[entry.name].interval, estimates
+    )

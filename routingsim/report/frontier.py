@@ -33,7 +33,8 @@ def plot_frontier(
     (Hu et al., arXiv:2403.12031) of all but the oracle: what mixing two of them at random
     reaches. Against latency, steps join the points that no other beats in both. Policies
     without recorded quality are left out, and against a latency those that are overloaded:
-    theirs says only how long the run was.
+    theirs says only how long the run was. Qualities that are estimated from a log with one
+    answer a task have no such line.
 
     Parameters
     ----------
@@ -76,7 +77,7 @@ def draw_frontier(comparison: Comparison, ax: Axes | None, against: str) -> Axes
     if shown:
         _set_range(ax, *points.T)
         x, y = points[[entry.name != "oracle" for entry in shown]].T
-        if x.size > 1:
+        if x.size > 1 and not comparison.estimates:
             line = _steps(x, y) if timed else _hull(ax, x, y)
             name = "not beaten by another" if timed else "hull"
             lines += ax.plot(*line, color=MUTED, linewidth=1, zorder=2, label=name)
@@ -85,7 +86,8 @@ def draw_frontier(comparison: Comparison, ax: Axes | None, against: str) -> Axes
         lines.append(Line2D([], [], linestyle="", label=left_out))
     empty = "" if shown else "every policy is overloaded" if recorded else "quality: not recorded"
     at = "" if comparison.load is None else f" at load {comparison.load:g}"
-    labels = f"Quality and {METRICS[against].name}{at}", axis_label(against), axis_label("quality")
+    title = f"Quality and {METRICS[against].name}{at}"
+    labels = title, axis_label(against, shown), axis_label("quality", shown)
     legends = [
         [
             Line2D([], [], linestyle="", label=drawable(entry.name), **_look(entry, 5))

@@ -216,8 +216,8 @@ def _comparison(policies: Sequence[Entry]) -> Section:
         *("wait_mean", "latency_p50", "latency_p95", "latency_p99"),
         *("utilisation", "cost_total", "cost"),
     ]
-    if not all(math.isnan(entry.mean("quality")) for entry in policies):
-        columns.append("quality")
+    if any(e.estimated or not math.isnan(e.mean("quality")) for e in policies):
+        columns += sections.quality_columns(policies)
     title = "Policies compared" if len(policies) > 1 else "The policy in figures"
     text = ("Percentiles of a policy that is overloaded say only how long the run was.",)
     unsure = any(entry.overloaded for entry in policies)
@@ -250,8 +250,9 @@ def _usage(results: Sequence[ReplayResult]) -> Section:
             (METRICS["cost_total"], found["cost"]),
             (METRICS["cost"], 1000 * found["cost_mean"]),
         ]
-        if found["quality"].notna().any():
-            columns.append((METRICS["quality"], found["quality"]))
+        for key, *_ in result.quality_columns:
+            if found[key].notna().any():
+                columns.append((METRICS[key], found[key]))
         colours = agent_colours(len(result.pool))
         blocks.append(table(f"Agents under {result.policy.name}", columns, colours))
     text = (
@@ -310,7 +311,8 @@ def _frontier(at: Comparison, why: str) -> Section:
     """Policies beside their controls; ``why`` there are none, if so."""
     p95 = [None if entry.overloaded else entry.mean("latency_p95") for entry in at.entries]
     columns = [
-        *("quality", "cost"),
+        *sections.quality_columns(at.entries),
+        "cost",
         (METRICS["latency_p95"], p95),
         ("verdict", [entry.verdict for entry in at.entries]),
         *(marked := sections.in_sample(at.entries)),

@@ -20,10 +20,11 @@ from routingsim.report.document import (
     Table,
     table,
 )
-from routingsim.report.figures import METRICS, Comparison, Entry, Experiment
+from routingsim.report.estimates import advice_section, estimates_section
+from routingsim.report.figures import Comparison, Entry, Experiment, column_of
 from routingsim.report.formatting import ABSENT, duration, number, percent
 from routingsim.report.frontier import draw_frontier, frontier_height
-from routingsim.report.text import stability, summary, warnings
+from routingsim.report.text import quality_of, stability, summary, warnings
 
 _FRONTIER = "Quality, cost and latency"
 _UNRECORDED = (
@@ -36,6 +37,11 @@ _ABOUT = (
     "line is the hull: what mixing two of the points at random reaches, the oracle left out. A "
     "policy is worth its rules where it lies above the line that the others make. Against "
     "latency the steps join the points that no other beats in both, the oracle left out."
+)
+
+_ESTIMATED = (
+    "Up and to the left is better. Qualities are estimates from a log with one answer a task; "
+    "bars are their 95 % intervals. No frontier is drawn through estimates."
 )
 
 
@@ -59,12 +65,14 @@ def assemble(
     """
     found = [
         stability_section(experiment),
+        estimates_section(experiment.last),
         *own,
         categories(experiment),
         complexity(experiment),
         disagreements(experiment),
         Section("warnings", "Warnings", blocks=(Points(warnings(experiment, cautions)),)),
         *last,
+        advice_section(experiment.last),
     ]
     at = experiment.last
     return Document(
@@ -80,14 +88,31 @@ def assemble(
 
 def mean_column(entries: Sequence[Entry], metric: str) -> Cells:
     """A metric of each entry, as a column of a table."""
-    return METRICS[metric], [entry.mean(metric) for entry in entries]
+    return column_of(entries, metric), [entry.mean(metric) for entry in entries]
 
 
 def interval_column(entries: Sequence[Entry], metric: str) -> Cells:
     """A metric of each entry with the half-width of its interval."""
     found = [entry.shown(metric) for entry in entries]
     pairs = [(each.mean, each.half_width) for each in found]
-    return replace(METRICS[metric], kind="interval"), pairs
+    return replace(column_of(entries, metric), kind="interval"), pairs
+
+
+def quality_columns(entries: Sequence[Entry]) -> list[str | Cells]:
+    """Quality and what it rests on: the share recorded, all tasks, or the estimate's verdict."""
+    found = [entry.estimated.get("quality") for entry in entries]
+    if known := [each for each in found if each is not None]:
+        verdicts = [each.verdict for each in known]
+        return [interval_column(entries, "quality"), ("estimate", verdicts), "recorded"]
+    shown = ["quality"]
+    if any(entry.mean("answered") < 1 for entry in entries):
+        shown.append("quality_all")
+    runs = max(entry.runs for entry in entries)
+    column = interval_column if runs > 1 else mean_column
+    columns: list[str | Cells] = [column(entries, metric) for metric in shown]
+    if any(entry.mean("recorded") < 1 for entry in entries):
+        columns.append("recorded")
+    return columns
 
 
 def entry_table(caption: str, entries: Sequence[Entry], columns: Sequence[str | Cells]) -> Table:
@@ -110,15 +135,14 @@ def in_sample(entries: Sequence[Entry]) -> list[Cells]:
 
 def card(at: Comparison, entry: Entry) -> Card:
     """A policy at a glance; no latency of one that is overloaded."""
-    quality, figures = entry.mean("quality"), {"Quality": "not recorded"}
-    if not math.isnan(quality):
-        figures["Quality"] = f"{quality:.3f}"
+    shown, how = quality_of(entry)
+    figures = {f"Quality, {how}" if how else "Quality": shown}
     figures["USD per 1,000 tasks"] = number(entry.mean("cost"))
     for q in ("p50", "p95"):
         seconds = math.nan if entry.overloaded else entry.mean(f"latency_{q}")
         figures[f"Latency {q}"] = ABSENT if math.isnan(seconds) else duration(seconds)
     figures["Answered"] = percent(entry.mean("answered"))
-    if at.load is not None and at.recorded:
+    if at.load is not None and at.recorded and not entry.estimated:
         figures["Right in time, 1/s"] = number(entry.mean("goodput"))
     return Card(entry.name, entry.verdict, stability(at, entry), tuple(figures.items()))
 
@@ -173,4 +197,5 @@ def frontier(
         ]
         galleries.append(Gallery(name, tuple(pictures), (3.6, frontier_height(at))))
     bars = "" if comparisons[0].load is None else " Bars are 95 % intervals."
-    return Section(ident, _FRONTIER, (f"{_ABOUT}{bars}", *text), (*galleries, *blocks))
+    about = _ESTIMATED if comparisons[0].estimates else f"{_ABOUT}{bars}"
+    return Section(ident, _FRONTIER, (about, *text), (*galleries, *blocks))

@@ -62,7 +62,8 @@ def draw_load(comparisons: Sequence[Comparison], metric: str, ax: Axes | None = 
     """Draw one of ``METRICS`` of every entry against the comparisons' loads."""
     ax = axes_or_new(ax, legend_space(comparisons[0]))
     loads, keys, seen = _loads(ax, [at.load or 0.0 for at in comparisons]), [], []
-    label, scale = axis_label(metric), 100.0 if METRICS[metric].unit == "%" else 1.0
+    label = axis_label(metric, comparisons[0].entries)
+    scale = 100.0 if METRICS[metric].unit == "%" else 1.0
     for position, entry in enumerate(comparisons[0].entries):
         means, low, high = scale * _bounds(
             [at.entries[position].shown(metric) for at in comparisons]

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from routingsim.errors import CorpusError
+from routingsim.evaluation import partial as logs
 from routingsim.evaluation.study import Study
 from routingsim.report import sections, study_plots
 from routingsim.report.captions import loads_in_words
@@ -18,7 +19,6 @@ from routingsim.report.formatting import ABSENT, count, duration, isolated, join
 from routingsim.report.provenance import corpus_call, run_section
 from routingsim.report.text import IN_SAMPLE, loads_named
 from routingsim.scoring.dvar import score_column
-from routingsim.simulation.scenario import other_agents
 
 _FEW = 10  # replications below which a half-width is itself a rough estimate
 _WIDE = 0.1  # half-width over mean above which an estimate is called imprecise
@@ -39,7 +39,7 @@ def compose_study(
         rows=np.arange(len(corpus)),
         d_var=d_var,
         comparisons=tuple(of_study(study, load) for load in study.loads),
-        notes=(other_agents(corpus, study.pool), *corpus.notes),
+        notes=study.notes,
     )
     at, ends = experiment.last, dict.fromkeys((experiment.comparisons[0], experiment.last))
     ranking = study.table(at.load)
@@ -75,6 +75,12 @@ def compose_study(
 
 def _leader(study: Study, at: Comparison, ranking: pd.DataFrame) -> str:
     """The policy that ranks first at the highest load."""
+    if found := at.estimates.get("quality"):
+        ahead = logs.ahead_of_all(found, [entry.name for entry in at.policies])
+        if ahead is None:
+            return f"At load {at.load:g} no policy's estimated quality is above all others'."
+        said = logs.said(found, ahead)
+        return f"At load {at.load:g} {ahead} has the highest quality of the policies, {said}."
     name = ranking.loc[ranking["kind"] == "policy", "policy"].iloc[0]
     found = next(entry for entry in at.policies if entry.name == name).figure(study.ranked_by)
     shown = number(found.mean)
@@ -113,10 +119,11 @@ def _cautions(study: Study, at: Comparison) -> list[str]:
 
 
 def _ranking(study: Study, experiment: Experiment) -> Section:
-    settings = study.settings
+    settings, at_log = study.settings, bool(experiment.last.estimates)
     objective, right = duration(settings.objective), f"quality of {settings.right:g} or more"
     by = f"right answers a second within {objective} (right: {right})"
     by = by if study.recorded else "mean latency"
+    by = "estimated quality, by the intervals of all differences" if at_log else by
     text = [
         f"Means with half-widths of 95 % intervals, best first by {by}. A verdict says "
         f"whether a policy differs from {study.baseline} in that; the verdicts at one load allow "
@@ -125,15 +132,16 @@ def _ranking(study: Study, experiment: Experiment) -> Section:
     ]
     if sections.in_sample(experiment.last.entries):
         text.append(IN_SAMPLE)
-    metrics = ["latency_mean", "latency_p95"]
-    metrics = ["goodput", "quality", "cost", *metrics] if study.recorded else ["cost", *metrics]
-    blocks = []
+    first = ["goodput"] if study.recorded and not at_log else []
+    metrics, blocks = ("cost", "latency_mean", "latency_p95"), []
     for at in reversed(experiment.comparisons):
         frame = study.table(at.load)
         entries = {entry.name: entry for entry in at.entries}
         ranked = [entries[name] for name in frame["policy"]]
         columns = [
             (Column("rank", kind="count"), frame["rank"]),
+            *(sections.interval_column(ranked, metric) for metric in first),
+            *(sections.quality_columns(ranked) if study.recorded else []),
             *(sections.interval_column(ranked, metric) for metric in metrics),
             "answered",
             ("stability", [entry.verdict for entry in ranked]),
@@ -150,11 +158,13 @@ def _loads(study: Study, experiment: Experiment) -> Section | None:
     if len(comparisons) < 2:
         return None
     metrics = ["goodput", "quality"] if study.recorded else ["latency_mean"]
+    metrics = ["quality"] if experiment.last.estimates else metrics
     pictures = []
     for metric in (*metrics, "latency_p95", "cost"):
         draw = partial(study_plots.draw_load, comparisons, metric)
         words = loads_in_words(comparisons, metric)
-        pictures.append(Picture(axis_label(metric), "", words, draw))
+        label = axis_label(metric, comparisons[0].entries)
+        pictures.append(Picture(label, "", words, draw))
     text = (
         "From the lowest load to the highest. Bands are 95 % intervals; controls are thin and "
         "grey.",

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+from routingsim.evaluation.support import worst
 from routingsim.report.differences import (
     compare_costs,
     cost_difference,
@@ -44,7 +45,12 @@ def summary(
     if not experiment.last.recorded:
         unknown = "Quality: not recorded, so nothing is said about how good the answers are."
         caveats = (unknown, *caveats)
-    verdict = (_kept_up(experiment), _answered(experiment.last), leader)
+    verdict = (
+        _rests_on(experiment),
+        _kept_up(experiment),
+        _answered(experiment.last),
+        leader,
+    )
     said = [compared(experiment, position) for position in range(1, len(policies))]
     said = said or [_alone(experiment.last)]
     return Summary(
@@ -52,6 +58,48 @@ def summary(
         findings=(*said, *_against_zero_router(experiment.comparisons[0]), *findings),
         caveats=tuple(caveats),
     )
+
+
+def _rests_on(experiment: Experiment) -> str:
+    """What the qualities stand on, where it is less than a record of every answer."""
+    at = experiment.last
+    if found := at.estimates.get("quality"):
+        weak, cannot = (
+            [e.name for e in at.policies if e.estimated["quality"].verdict == verdict]
+            for verdict in ("weak", "cannot")
+        )
+        said = (
+            f"The corpus is a log with one answer a task, so qualities are estimates from its "
+            f"{found.tasks:,} tasks"
+        )
+        said += f"; weak ones for {joined(weak, 6)}" if weak else ""
+        said += f"; for {joined(cannot, 6)} the log cannot answer" if cannot else ""
+        return f"{said}."
+    partly = [e for e in at.policies if e.mean("recorded") < 1]
+    if not at.recorded or not partly:
+        return ""
+    shares = sorted({percent(entry.mean("recorded")) for entry in partly})
+    who = "" if len(partly) == len(at.policies) else f" of {joined([e.name for e in partly], 6)}"
+    return f"Quality is known for {joined(shares)} of the answers{who}, and rests on these."
+
+
+def quality_of(entry: Entry) -> tuple[str, str]:
+    """A policy's quality and what it rests on: ``0.548 ± 0.058`` and ``estimated, weak``."""
+    found = entry.shown("quality")
+    if known := entry.estimated.get("quality"):
+        if known.verdict == "cannot":
+            return "not known", "the log cannot answer"
+        return f"{found.mean:.3f} ± {found.half_width:.3f}", f"estimated, {known.verdict}"
+    if math.isnan(found.mean):
+        return "not recorded", ""
+    share = entry.mean("recorded")
+    return f"{found.mean:.3f}", f"known for {percent(share)}" if share < 1 else ""
+
+
+def quality_in_words(entry: Entry) -> str:
+    """The same on one line: ``0.548 ± 0.058 (estimated, weak)``."""
+    shown, how = quality_of(entry)
+    return f"{shown} ({how})" if how else shown
 
 
 def _kept_up(experiment: Experiment) -> str:
@@ -127,9 +175,13 @@ def compared(experiment: Experiment, position: int) -> str:
     if cost is None:
         return f"{one.name} {compare_costs(*costs)}."
     said = f"{one.name} {cost_difference(*costs, cost)}"
-    quality = at.difference("quality", one) if at.recorded else None
-    if quality is not None and not math.isnan(quality.mean):
-        said += quality_difference(quality)
+    quality = at.difference("quality_all", one) if at.recorded else None
+    if quality is not None and math.isnan(quality.mean):
+        said += ", and their qualities cannot be compared"
+        said += ": the log cannot answer" if one.estimated else ", as other tasks are recorded"
+    elif quality is not None:
+        lost = one.mean("answered") < 1 or base.mean("answered") < 1
+        said += quality_difference(quality, " of all tasks" if lost else "", _how(one, base))
     where = _at(at, "; at load {:g}")
     if not borne:
         over = [entry.name for entry in (one, base) if entry.overloaded]
@@ -140,13 +192,22 @@ def compared(experiment: Experiment, position: int) -> str:
     return f"{said}{where}{'' if at is experiment.last else ', the highest that both bear'}."
 
 
+def _how(one: Entry, base: Entry) -> str:
+    """That a difference in quality is an estimate, and how good a one; "" where it is not."""
+    if "quality" not in one.estimated:
+        return ""
+    return f"; estimated, {worst(*(each.estimated['quality'].verdict for each in (one, base)))}"
+
+
 def _alone(at: Comparison) -> str:
     """The figures of an experiment's only policy."""
     entry = at.baseline
     in_all = f"{usd(entry.mean('cost_total'))} in all, " if at.load is None else ""
     said = f"{entry.name} cost {in_all}{usd(entry.mean('cost'))} per 1,000 tasks"
-    if not math.isnan(entry.mean("quality")):
-        said += f", at a mean quality of {entry.mean('quality'):.3f}"
+    if entry.estimated or not math.isnan(entry.mean("quality")):
+        said += f", at a mean quality of {quality_in_words(entry)}"
+        if entry.mean("answered") < 1 and not entry.estimated:
+            said += f", {entry.mean('quality_all'):.3f} of all tasks"
     if not (entry.overloaded or math.isnan(entry.mean("latency_p50"))):
         p50, p95 = (duration(entry.mean(f"latency_{q}")) for q in ("p50", "p95"))
         said += f"; half of the answers took less than {p50}, 95 % less than {p95}"
@@ -156,7 +217,7 @@ def _alone(at: Comparison) -> str:
 def _against_zero_router(at: Comparison) -> list[str]:
     """The baseline against the control that has its cost and reads nothing of a task."""
     zero = next((entry for entry in at.controls if entry.name == "zero-router"), None)
-    found = None if zero is None else at.difference("quality", zero)
+    found = None if zero is None else at.difference("quality_all", zero)
     if found is None or math.isnan(found.mean):
         return []
     ours = Interval(-found.mean, found.half_width)

@@ -74,7 +74,7 @@ def at(load: float, **figures: tuple[float, float, float]) -> Comparison:
     """Entries by name with quality, cost (USD a task) and p95 (s); b is overloaded."""
 
     def entry(name: str, quality: float, cost: float, p95: float) -> Entry:
-        known = {"quality": quality, "cost": cost, "latency_p95": p95}
+        known = {"quality": quality, "cost": cost, "latency_p95": p95, "recorded": 1.0}
         tasks = TaskFigures(np.zeros(1, int), np.array([quality]), np.array([cost]))
         return Entry(name, False, policy_styles(1)[0], False,
                      "overloaded" if name == "b" else "stable", 1, 1,

@@ -2,12 +2,16 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from routingsim.agents import Agent, AgentPool
+from routingsim.evaluation.policy_value import PolicyEstimate
+from routingsim.evaluation.support import Support, SupportVerdict
 from routingsim.report.figures import Comparison, Entry, Experiment, TaskFigures
 from routingsim.report.palette import policy_styles
 from routingsim.report.text import (
@@ -15,6 +19,7 @@ from routingsim.report.text import (
     compared,
     endings,
     loads_named,
+    quality_in_words,
     stability,
     summary,
     warnings,
@@ -40,7 +45,7 @@ def entry(name: str, verdict: str = "stable", **changed: Any) -> Entry:
     """200 tasks: USD 2 per 1,000, quality 0.5, p50 1 s, p95 3 s, 60 % load, all answered."""
     figures: dict[str, float] = {
         "cost": 0.002, "cost_total": 0.4, "quality": 0.5, "latency_p50": 1.0, "latency_p95": 3.0,
-        "offered_max": 0.6, "answered": 1.0,
+        "offered_max": 0.6, "answered": 1.0, "recorded": 1.0, "quality_all": 0.5,
     }  # fmt: skip
     figures |= {k: changed.pop(k) for k in list(changed) if k in figures}
     known = not math.isnan(figures["quality"])
@@ -168,7 +173,7 @@ def test_endings_of_all_tasks() -> None:
 
 APART = {
     "cost": Interval(-0.0005, 0.0001),
-    "quality": Interval(0.04, 0.01),
+    "quality_all": Interval(0.04, 0.01),
     "latency_p95": Interval(1.5, 0.5),
 }
 COSTS = "b costs 25 % less than a (95 % CI 20–30 %)"
@@ -205,9 +210,10 @@ def test_what_is_unknown_is_not_compared() -> None:
     assert compared(no_quality, 1) == f"{COSTS}{LATER}."
     both = entry("a"), entry("b", cost=0.0015)
     nothing = experiment(
-        at(*both, differences=APART | {"quality": unknown, "latency_p95": unknown})
+        at(*both, differences=APART | {"quality_all": unknown, "latency_p95": unknown})
     )
-    assert compared(nothing, 1) == f"{COSTS}."
+    apart = ", and their qualities cannot be compared, as other tasks are recorded"
+    assert compared(nothing, 1) == f"{COSTS}{apart}."
     few = experiment(at(*both, differences=dict.fromkeys(APART)))
     assert compared(few, 1) == "b costs 25 % less than a."
 
@@ -269,7 +275,7 @@ def test_the_zero_router() -> None:
     who = "zero-router, which reads no task and mixes single agents at its cost"
 
     def found(load: float | None, quality: Interval | None) -> tuple[str, ...]:
-        shown = at(entry("a"), entry("b"), zero, load=load, differences={"quality": quality})
+        shown = at(entry("a"), entry("b"), zero, load=load, differences={"quality_all": quality})
         last = at(entry("a"), entry("b"), load=0.9)
         return summary(experiment(shown, last)).findings[1:]
 
@@ -278,7 +284,7 @@ def test_the_zero_router() -> None:
     assert found(0.2, Interval(-0.05, 0.01)) == (f"At load 0.2 {better}",)
     assert found(None, Interval(0.05, 0.01)) == (better.replace("better", "worse"),)
     assert found(None, None) == found(None, Interval(math.nan, math.nan)) == ()
-    other = at(entry("a"), entry("zero-router"), differences={"quality": Interval(0.05, 0.01)})
+    other = at(entry("a"), entry("zero-router"), differences={"quality_all": Interval(0.05, 0.01)})
     assert len(summary(experiment(other)).findings) == 1
 
 
@@ -377,3 +383,60 @@ def test_words() -> None:
     assert loads_named([]) == ""
     assert are(["a"]) == "is"
     assert are(["a", "b"]) == "are"
+
+
+def estimated(name: str, value: float, verdict: SupportVerdict, **changed: Any) -> Entry:
+    support = Support(verdict, (), 900, 0, 90.0, 60.0, 0.0, 0.0, 1.0, 0.1, False, None)
+    half = math.nan if math.isnan(value) else 0.05
+    found = PolicyEstimate(name, value, 0.02, 15.0, Interval(value, half), support)
+    made = entry(name, recorded=0.4, quality=value, **changed)
+
+    def figure(metric: str) -> Interval:
+        return found.interval if metric == "quality" else made.figure(metric)
+
+    return replace(made, figure=figure, estimated={"quality": found, "quality_all": found})
+
+
+def test_estimates_are_called_so() -> None:
+    a, b = estimated("a", 0.55, "weak"), estimated("b", 0.91, "answered", cost=0.0015)
+    shown = at(a, b, differences=APART)
+    shown = replace(shown, estimates={"quality": SimpleNamespace(tasks=900)})
+    said = summary(experiment(shown))
+    assert said.verdict.startswith(
+        "The corpus is a log with one answer a task, so qualities are estimates from its 900 "
+        "tasks; weak ones for a. Every policy kept up"
+    )
+    assert said.findings[0].startswith(
+        f"{COSTS} at 4.0 points’ higher quality (95 % CI 3.0–5.0; estimated, weak)"
+    )
+    assert quality_in_words(a) == "0.550 ± 0.050 (estimated, weak)"
+
+
+def test_a_log_that_cannot_answer_shows_no_quality() -> None:
+    a, b = estimated("a", 0.55, "weak"), estimated("b", math.nan, "cannot", cost=0.0015)
+    unknown = {"quality_all": Interval(math.nan, math.nan)}
+    shown = at(a, b, differences=APART | unknown)
+    shown = replace(shown, estimates={"quality": SimpleNamespace(tasks=900)})
+    said = summary(experiment(shown))
+    assert "weak ones for a; for b the log cannot answer." in said.verdict
+    assert "their qualities cannot be compared: the log cannot answer; p95" in said.findings[0]
+    assert quality_in_words(b) == "not known (the log cannot answer)"
+
+
+def test_the_share_recorded_is_said_first() -> None:
+    shown = at(entry("a", recorded=0.33), entry("b", recorded=0.33))
+    assert summary(experiment(shown)).verdict.startswith(
+        "Quality is known for 33 % of the answers, and rests on these. Every policy"
+    )
+    assert quality_in_words(entry("a", recorded=0.33)) == "0.500 (known for 33 %)"
+    one = at(entry("a"), entry("b", recorded=0.33))
+    assert summary(experiment(one)).verdict.startswith(
+        "Quality is known for 33 % of the answers of b, and rests on these."
+    )
+
+
+def test_quality_of_all_tasks_where_some_have_no_answer() -> None:
+    shown = at(entry("a"), entry("b", answered=0.7, cost=0.0015), differences=APART)
+    assert " at 4.0 points’ higher quality of all tasks (95 % CI" in compared(experiment(shown), 1)
+    alone = summary(experiment(at(entry("a", answered=0.7, quality_all=0.35)))).findings[0]
+    assert "at a mean quality of 0.500, 0.350 of all tasks" in alone

@@ -21,6 +21,7 @@ from routingsim.evaluation.outcomes import choices, complete, taken
 from routingsim.policies.kernel import choose_kernel
 from routingsim.policies.policy import Policy
 from routingsim.policies.rules import random, static, weighted
+from routingsim.simulation.recorded import basis
 from routingsim.simulation.result import ReplayResult
 from routingsim.simulation.scenario import prepare
 from routingsim.simulation.service import cost_table
@@ -127,6 +128,11 @@ def control_policies(
     good = corpus.outcome("quality", [agent.recorded_as for agent in pool])
     paid, _ = cost_table(corpus, pool)
     known = complete(good)
+    if basis(corpus, pool).kind == "log":
+        raise CorpusError(
+            f"{corpus.name} is a log with one answer a task, and controls need the recorded "
+            "quality of every agent on the same tasks"
+        )
     if not known.any():
         raise CorpusError(
             f"{corpus.name}: no task has a recorded quality of all of {', '.join(pool.ids)}; "
