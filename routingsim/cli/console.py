@@ -109,7 +109,7 @@ def print_results(results: "Sequence[ReplayResult]") -> None:
 
 def print_estimates(found: "Estimates", field: str) -> None:
     """Print the estimates of a log with one answer a task, and differences from the first."""
-    from routingsim.evaluation.partial import advice, said, verdict_of
+    from routingsim.evaluation.partial import advice, reasons, said, verdict_of
 
     out.print()
     out.print(
@@ -125,8 +125,7 @@ def print_estimates(found: "Estimates", field: str) -> None:
     for pair in found.differences.values():
         if pair.first == first:
             out.print(str(pair), highlight=False, markup=False)
-    reasons = dict.fromkeys(r for each in found.policies.values() for r in each.support.reasons)
-    for reason in reasons:
+    for reason in reasons(found):
         out.print(f"note: {reason}", style="dim", highlight=False, markup=False)
     if verdict_of(found) != "answered":
         out.print(advice(len(found.agents)), style="dim", highlight=False, markup=False)

@@ -165,6 +165,19 @@ def said(estimates: Estimates, name: str) -> str:
     return f"{found.value:.3f} ± {found.interval.half_width:.3f} (estimated, {found.verdict})"
 
 
+def reasons(estimates: Estimates) -> list[str]:
+    """Why estimates are not better, with the policies that each reason is about."""
+    found: dict[str, list[str]] = {}
+    for name, each in estimates.policies.items():
+        for reason in each.support.reasons:
+            found.setdefault(reason, []).append(name)
+    every = len(estimates.policies)
+    return [
+        reason if len(names) == every else f"{', '.join(names)}: {reason}"
+        for reason, names in found.items()
+    ]
+
+
 def verdict_of(estimates: Estimates) -> SupportVerdict:
     """The worst verdict on a policy."""
     return worst(*(each.verdict for each in estimates.policies.values()))
@@ -187,16 +200,15 @@ def ranks(estimates: Estimates) -> dict[str, int | None]:
     }
 
 
-def ahead_of_all(estimates: Estimates, names: Sequence[str]) -> str | None:
-    """The one of these policies that is better than each other of them, if there is one."""
-    if len(names) < 2:
-        return None
-    better = dict.fromkeys(names, 0)
-    for difference in estimates.differences.values():
-        pair = difference.first, difference.second
-        if set(pair) <= set(names) and difference.comparison in ("better", "worse"):
-            better[pair[difference.comparison == "worse"]] += 1
-    return next((name for name, count in better.items() if count == len(names) - 1), None)
+def best_of(estimates: Estimates, names: Sequence[str]) -> list[str]:
+    """The policy with the highest estimate, and those that it is not better than."""
+    known = [name for name in names if estimates.policies[name].verdict != "cannot"]
+    if not known:
+        return []
+    first = max(known, key=lambda name: estimates.policies[name].value)
+    rest = (name for name in known if name != first)
+    apart = {name: difference_of(estimates, first, name).verdict for name in rest}
+    return [first, *(name for name, verdict in apart.items() if verdict != "better")]
 
 
 def difference_of(estimates: Estimates, name: str, baseline: str) -> Difference:

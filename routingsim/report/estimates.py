@@ -68,8 +68,7 @@ def estimates_section(at: Comparison) -> Section | None:
         ),
         ("estimate", [pair.verdict for pair in pairs]),
     ]
-    reasons = dict.fromkeys(reason for one in each for reason in one.support.reasons)
-    text = [_ABOUT, _VERDICTS, *(f"{upper_first(reason)}." for reason in reasons)]
+    text = [_ABOUT, _VERDICTS, *(f"{upper_first(reason)}." for reason in logs.reasons(found))]
     if found.unserved:
         text.append(f"{found.unserved:,} tasks that no one agent served are left out.")
     blocks = [table(f"Estimates over {found.tasks:,} tasks", columns)]

@@ -76,11 +76,12 @@ def compose_study(
 def _leader(study: Study, at: Comparison, ranking: pd.DataFrame) -> str:
     """The policy that ranks first at the highest load."""
     if found := at.estimates.get("quality"):
-        ahead = logs.ahead_of_all(found, [entry.name for entry in at.policies])
-        if ahead is None:
-            return f"At load {at.load:g} no policy's estimated quality is above all others'."
-        said = logs.said(found, ahead)
-        return f"At load {at.load:g} {ahead} has the highest quality of the policies, {said}."
+        best = logs.best_of(found, [entry.name for entry in at.policies])
+        if len(best) == 1 < len(at.policies):
+            said = f"{best[0]} has the highest quality of the policies"
+            return f"At load {at.load:g} {said}, {logs.said(found, best[0])}."
+        said = "the best by estimated quality cannot be told apart"
+        return f"At load {at.load:g} {said}: {joined(best, 6)}." if best[1:] else ""
     name = ranking.loc[ranking["kind"] == "policy", "policy"].iloc[0]
     found = next(entry for entry in at.policies if entry.name == name).figure(study.ranked_by)
     shown = number(found.mean)

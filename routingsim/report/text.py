@@ -196,7 +196,8 @@ def _how(one: Entry, base: Entry) -> str:
     """That a difference in quality is an estimate, and how good a one; "" where it is not."""
     if "quality" not in one.estimated:
         return ""
-    return f"; estimated, {worst(*(each.estimated['quality'].verdict for each in (one, base)))}"
+    verdict = worst(one.estimated["quality"].verdict, base.estimated["quality"].verdict)
+    return f"; estimated, {verdict}"
 
 
 def _alone(at: Comparison) -> str:

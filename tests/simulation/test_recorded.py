@@ -1,6 +1,7 @@
 """Which tasks figures rest on, and failures that are counted once."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,7 +22,7 @@ def corpus_of(**columns: list[float]) -> rs.Corpus:
     return rs.Corpus.from_frame(frame, "mine")
 
 
-def pool_of(*ids: str, **fields: object) -> rs.AgentPool:
+def pool_of(*ids: str, **fields: Any) -> rs.AgentPool:
     return rs.load_agents(
         [rs.Agent(id=id, name=id, cost=1.0, latency=1.0, concurrency=9, **fields) for id in ids]
     )
@@ -108,7 +109,7 @@ def test_zeros_that_may_be_the_failures_are_not_counted_twice() -> None:
         'failures = "drawn" (the zeros are wrong answers, further calls fail)'
     )
 
-    def quality_of(corpus: rs.Corpus, **fields: object) -> float:
+    def quality_of(corpus: rs.Corpus, **fields: Any) -> float:
         pool = pool_of("a", error_rate=0.2, **fields)
         return rs.replay(corpus, pool, "static:a", arrivals="poisson:1").overall["quality_all"]
 
