@@ -180,7 +180,8 @@ def reasons(estimates: Estimates) -> list[str]:
 
 def verdict_of(estimates: Estimates) -> SupportVerdict:
     """The worst verdict on a policy."""
-    return worst(*(each.verdict for each in estimates.policies.values()))
+    verdicts: list[SupportVerdict] = [each.verdict for each in estimates.policies.values()]
+    return worst(*verdicts)
 
 
 def ranks(estimates: Estimates) -> dict[str, int | None]:

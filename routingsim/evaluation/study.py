@@ -401,7 +401,8 @@ class Study(Tabular):
             order = frame[metric].where(ranked)
             order = order.rank(method="first", ascending=metric not in HIGHER_IS_BETTER)
         else:
-            order = frame["policy"].map(partial.ranks(found))
+            ranks = partial.ranks(found)
+            order = pd.Series([ranks[name] for name in frame["policy"]], dtype="Int64")
         frame.insert(0, "rank", order.astype("Int64"))
         return frame.sort_values("rank", kind="stable", ignore_index=True)
 

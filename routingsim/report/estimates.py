@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from routingsim.evaluation import partial as logs
 from routingsim.evaluation.sensitivity import GAMMAS, Sensitivity
 from routingsim.report.axes import axes_or_new, drawable, finish, legend_height
-from routingsim.report.document import Column, Gallery, Picture, Section, table
+from routingsim.report.document import Block, Column, Gallery, Picture, Section, table
 from routingsim.report.figures import Comparison, Entry
 from routingsim.report.formatting import upper_first
 
@@ -71,7 +71,7 @@ def estimates_section(at: Comparison) -> Section | None:
     text = [_ABOUT, _VERDICTS, *(f"{upper_first(reason)}." for reason in logs.reasons(found))]
     if found.unserved:
         text.append(f"{found.unserved:,} tasks that no one agent served are left out.")
-    blocks = [table(f"Estimates over {found.tasks:,} tasks", columns)]
+    blocks: list[Block] = [table(f"Estimates over {found.tasks:,} tasks", columns)]
     if pairs:
         blocks.append(table("All differences, with intervals that hold together", differences))
     curves = _curves(at)

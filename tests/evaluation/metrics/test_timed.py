@@ -13,6 +13,8 @@ from routingsim.evaluation import (
     timed_quality,
     timed_replay,
 )
+from routingsim.evaluation.outcomes import complete
+from routingsim.policies.kernel import OK
 from routingsim.simulation.replay import replay
 
 
@@ -62,20 +64,20 @@ def test_goodput_of_a_replay(tasks_corpus: Corpus) -> None:
     pool = load_agents()
     result = replay(tasks_corpus, pool, "random", arrivals="poisson:6", seed=3)
     found = timed_replay(result, 4.0)
-    frame = result.to_frame()
-    late = frame[frame["arrived_at"] >= result.window[0]]
-    prompt = late[(late["status"] == "ok") & (late["latency"] <= 4.0)]
-    whole = np.isfinite(tasks_corpus.outcome("quality", pool.ids)).all(axis=1)
-    judged = prompt["quality"][whole[result.work.row[prompt.index]]]
-    right = len(prompt) * (judged >= 0.5).mean()
-    seconds = result.window[1] - result.window[0]
+    begin, end = result.window
+    late = result.work.arrived >= begin
+    answered = late & (result.log.status == OK)
+    prompt = answered & (result.latency <= 4.0)
+    whole = complete(tasks_corpus.outcome("quality", pool.ids))
+    judged = result.quality[prompt & whole[result.work.row]]  # recorded for all five agents
+    right = prompt.sum() * (judged >= 0.5).mean()
     assert right > 50
-    assert 0.7 * len(prompt) < len(judged) < 0.9 * len(prompt)  # recorded for all five agents
-    assert found.goodput == pytest.approx(right / seconds)
-    assert found.quality.value == pytest.approx(len(prompt) / len(late) * judged.mean())
-    assert found.within.value == pytest.approx(len(prompt) / len(late))
-    assert found.cost_per_right == pytest.approx(late["cost"].sum() / right)
-    assert found.quality.left_out > (late["status"].eq("ok") & late["quality"].isna()).sum()
+    assert 0.7 * prompt.sum() < judged.size < 0.9 * prompt.sum()
+    assert found.goodput == pytest.approx(right / (end - begin))
+    assert found.quality.value == pytest.approx(prompt.sum() / late.sum() * judged.mean())
+    assert found.within.value == pytest.approx(prompt.sum() / late.sum())
+    assert found.cost_per_right == pytest.approx(result.log.cost[late].sum() / right)
+    assert found.quality.left_out == (answered & ~whole[result.work.row]).sum()
 
 
 @pytest.fixture(scope="module")
