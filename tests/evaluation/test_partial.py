@@ -116,7 +116,7 @@ def test_a_study_of_a_certain_log_ranks_nobody() -> None:
     corpus = logged(0.0)
     study = rs.compare(corpus, POOL, ["static:small", "static:big"], loads=0.3, replications=2)
     table = study.table()
-    assert table["rank"].tolist() == [pd.NA] * 3
+    assert table["rank"].count() == 0
     assert table["estimate"].tolist() == ["cannot"] * 3
     assert np.isnan(table["quality"].to_numpy()).all()
     assert table["verdict"].tolist() == ["baseline", *["not comparable"] * 2]
