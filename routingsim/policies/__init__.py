@@ -6,9 +6,11 @@ from routingsim.policies.kernel import (
     Outcome,
     PoolView,
     TaskView,
+    certain,
     choose_kernel,
     draw,
     learn_kernel,
+    probability_kernel,
 )
 from routingsim.policies.linucb import linucb
 from routingsim.policies.policy import Policy, Recipe, make_policy, recipe, recipes
@@ -39,6 +41,7 @@ __all__ = [
     "TaskView",
     "blend",
     "cascade",
+    "certain",
     "cheapest",
     "choose_kernel",
     "default_bands",
@@ -55,6 +58,7 @@ __all__ = [
     "logistic",
     "make_policy",
     "power_of_two",
+    "probability_kernel",
     "q_values",
     "random",
     "recipe",

@@ -130,6 +130,20 @@ def any_up(task, pool):
 
 
 @register_jitable
+def put_probabilities(pool, best, chance, out):
+    """Put into ``out``: any agent that is up with probability ``chance``, else ``best``.
+
+    With ``best`` -1 it is any agent that is up.
+    """
+    drawn = chance if best >= 0 else 1.0
+    up = max(1, pool.up.sum())
+    for a in range(pool.up.size):
+        out[a] = drawn / up if pool.up[a] else 0.0
+    if best >= 0:
+        out[best] += 1.0 - chance
+
+
+@register_jitable
 def sent(memory, agents, a):
     """The agent's tries, pending or done."""
     return memory[HEAD + PENDING * agents + a] + memory[HEAD + DONE * agents + a]

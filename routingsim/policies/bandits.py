@@ -9,13 +9,21 @@ import math
 from typing import Any
 
 import numpy as np
+from numba.extending import register_jitable
 
 from routingsim import rng
 from routingsim.agents import AgentPool
 from routingsim.corpora.corpus import Corpus
 from routingsim.errors import PolicyError
 from routingsim.policies import bandit_base as base
-from routingsim.policies.kernel import Kernel, choose_kernel, learn_kernel
+from routingsim.policies.kernel import (
+    Kernel,
+    certain,
+    choose_kernel,
+    learn_kernel,
+    probability_kernel,
+    unknown,
+)
 from routingsim.policies.policy import Policy, recipe, sentence, spelled
 
 
@@ -25,16 +33,28 @@ def learn_by_agent(task, agent, outcome, pool, memory):
     base.note_outcome(task, agent, outcome, memory, pool.busy.size)
 
 
+@register_jitable
+def _greedy(pool, memory, agents):
+    """The agent of the highest mean reward that is up; -1 where all tries are pending."""
+    best, highest = -1, -math.inf
+    for a in range(agents):
+        worth = base.mean_reward(memory, agents, a) - base.toll(memory, agents, a)
+        if pool.up[a] and worth > highest:
+            best, highest = a, worth
+    return best
+
+
 @choose_kernel
 def _by_epsilon(task, pool, memory):
     agents = pool.busy.size
-    best, highest = base.any_up(task, pool), -math.inf
-    if task.uniform >= base.epsilon(memory):
-        for a in range(agents):
-            worth = base.mean_reward(memory, agents, a) - base.toll(memory, agents, a)
-            if pool.up[a] and worth > highest:
-                best, highest = a, worth
-    return base.note_choice(memory, agents, best)
+    best = _greedy(pool, memory, agents) if task.uniform >= base.epsilon(memory) else -1
+    return base.note_choice(memory, agents, best if best >= 0 else base.any_up(task, pool))
+
+
+@probability_kernel
+def _epsilon_probabilities(task, pool, memory, out):
+    best = _greedy(pool, memory, pool.busy.size)
+    base.put_probabilities(pool, best, base.epsilon(memory), out)
 
 
 @recipe("epsilon-greedy")
@@ -78,7 +98,7 @@ def epsilon_greedy(
     PolicyError
         If a parameter is out of its range.
     """
-    return _bandit("epsilon-greedy", pool, _by_epsilon, locals())
+    return _bandit("epsilon-greedy", pool, _by_epsilon, locals(), _epsilon_probabilities)
 
 
 @choose_kernel
@@ -137,7 +157,7 @@ def ucb1(
     PolicyError
         If a parameter is out of its range.
     """
-    return _bandit("ucb1", pool, _by_upper_bound, locals())
+    return _bandit("ucb1", pool, _by_upper_bound, locals(), certain)
 
 
 @choose_kernel
@@ -224,7 +244,12 @@ def thompson(
 
 
 def _bandit(
-    name: str, pool: AgentPool, choose: Kernel, named: dict[str, Any], **bounds: float
+    name: str,
+    pool: AgentPool,
+    choose: Kernel,
+    named: dict[str, Any],
+    probabilities: Kernel = unknown,
+    **bounds: float,
 ) -> Policy:
     given = base.checked(name, named)
     return Policy(
@@ -234,4 +259,5 @@ def _bandit(
         memory=np.concatenate([base.head(given, **bounds), np.zeros(base.BLOCKS * len(pool))]),
         reason=sentence(f"By the rewards of earlier tasks ({name}): Routed to {{agent.name}}"),
         parameters=given,
+        probabilities=probabilities,
     )

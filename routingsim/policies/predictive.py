@@ -20,7 +20,7 @@ from routingsim.corpora.corpus import Corpus, prompt_tokens
 from routingsim.errors import PolicyError
 from routingsim.policies.builtin_predictors import PREDICTORS, predictor_of
 from routingsim.policies.crossfit import FOLDS, Fits, builtin_fits
-from routingsim.policies.kernel import choose_kernel
+from routingsim.policies.kernel import certain, choose_kernel
 from routingsim.policies.policy import Policy, own_parameters, recipe, sentence, spelled
 from routingsim.policies.predictors import QualityPredictor
 
@@ -225,6 +225,7 @@ def _policy(
         predict=predict,
         fitted_on=fitted_on,
         parameters=parameters,
+        probabilities=certain,
     )
 
 
