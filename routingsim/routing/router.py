@@ -39,7 +39,6 @@ from routingsim.routing.task_ids import new_id, new_ids
 from routingsim.routing.task_state import Row, State, row_of, state_of
 from routingsim.scoring.dvar import score, score_column
 
-
 _FACTORS = ("length", "punctuation", "unique_tokens")
 
 
