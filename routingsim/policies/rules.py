@@ -273,13 +273,16 @@ def _by_weight(task, pool, memory):
 
 @probability_kernel
 def _weight_probabilities(task, pool, memory, out):
-    total, first = 0.0, -1
-    for a in range(memory.size):
-        total += memory[a] * pool.up[a]
-        if pool.up[a] and first < 0:
+    total, first = 0.0, 0
+    for a in range(memory.size - 1, -1, -1):
+        out[a] = memory[a] * pool.up[a]
+        total += out[a]
+        if pool.up[a]:
             first = a
-    for a in range(memory.size):
-        out[a] = memory[a] * pool.up[a] / total if total > 0 else float(a == first)
+    if total > 0:
+        out[:] = out / total
+    else:  # all that have a weight are down
+        out[first] = 1.0
 
 
 def _by_weights(name: str, weights: NDArray[np.float64], reason: str) -> Policy:
@@ -370,7 +373,8 @@ def _two_probabilities(task, pool, memory, out):
     for first in range(agents):
         for k in range(seconds):
             chosen = _of_two(pool, first, k + 1 if k >= first else k)
-            out[chosen] += 1.0 / (agents * seconds)
+            out[chosen] += 1.0
+    out[:] = out / (agents * seconds)
 
 
 @recipe("power-of-two")

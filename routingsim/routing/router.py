@@ -333,14 +333,13 @@ class TaskRouter:
         task = TaskView(self._routed, attempt, now - self._began, self._stream, *row)
         kernels = (self._choose, self._probabilities, self._plan)
         pool = (self._view, self.memory, self._own, self._nobody)
-        choice = Choice(*choose_one(*kernels, *pool, task))
-        a = choice.agent
+        a, load, propensity, at_random = choose_one(*kernels, *pool, task)
         if a < 0:
             raise self._no_such_agent(task_id)
         self._routed += 1
         self._used[a] += 1
         self._in_flight[task_id] = _InFlight(a, now, task if self.policy.learns else None)
-        return choice
+        return Choice(a, load, float(propensity), bool(at_random))
 
     def _assign(self, ids: list[str], columns: State) -> list[Choice]:
         """Choose an agent for each task in order."""
