@@ -1,5 +1,6 @@
 """Routing policies: the kernel contract, and the policies that come with routingsim."""
 
+from routingsim.policies.assignment import logged
 from routingsim.policies.bandits import epsilon_greedy, thompson, ucb1
 from routingsim.policies.cascade import cascade
 from routingsim.policies.kernel import (
@@ -55,6 +56,7 @@ __all__ = [
     "least_loaded",
     "linucb",
     "load_policy",
+    "logged",
     "logistic",
     "make_policy",
     "power_of_two",

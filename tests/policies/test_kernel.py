@@ -36,8 +36,8 @@ from routingsim.policies.kernel import (
 from routingsim.policies.policy import Policy
 
 VARIANTS = ("threshold:calibrated", "threshold:low=0.2,medium=0.4,spill=1", "weighted:capacity")
-# "file" loads a saved policy: tests/policies/test_storage.py.
-RECIPES = sorted(set(recipes()) - {"file"})
+# "file" loads a saved policy (test_storage.py), "logged" reads a log (test_assignment.py).
+RECIPES = sorted(set(recipes()) - {"file", "logged"})
 POLICIES = sorted({*RECIPES, *VARIANTS})
 SIZES = (1, 2, 5, 40)
 
