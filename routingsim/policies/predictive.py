@@ -194,6 +194,7 @@ def _policy(
     names = tuple(agent.recorded_as for agent in pool)
     parameters = {"predictor": predictor, **given, "folds": FOLDS}
     fitted_on: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     fits = None
     if isinstance(predictor, QualityPredictor) and predictor.agents:
         absent = [agent for agent in names if agent not in predictor.agents]
@@ -206,16 +207,17 @@ def _policy(
         mean, fitted_on = np.zeros(len(names)), (predictor.fitted_on,)
     else:
         fits = _fits(name, predictor, corpus, names, given)
-        quality, known = fits.predictor.check(fits.corpus, names)
-        mean = quality[known].mean(axis=0)
+        mean, notes = fits.mean(), fits.notes(name)
         predict = fits.cross_fitted
-        if not given["cross_fitted"]:
+        if not given["cross_fitted"] or fits.uncrossed:
             predict, fitted_on = fits.in_sample, (fits.corpus.sha256,)
     costs = _costs(corpus, pool, names)
     if fits is not None and share < math.inf:
         if given["w_cost"]:
             raise PolicyError(f"{name}: w_cost and cost_share: give one of them")
-        weights[1] = parameters["w_cost"] = _weight_to_pay(name, share, fits, mean, costs)
+        # Means over different tasks do not say who is best; predictions for all tasks do.
+        means = fits.crossed.mean(axis=0) if fits.apart else mean
+        weights[1] = parameters["w_cost"] = _weight_to_pay(name, share, fits, means, costs)
     shown = {"predictor": "own"} if isinstance(predictor, QualityPredictor) else {}
     return Policy(
         spelled(name, {**given, **shown}, bare="predictor"),
@@ -226,6 +228,7 @@ def _policy(
         fitted_on=fitted_on,
         parameters=parameters,
         probabilities=certain,
+        notes=notes,
     )
 
 
