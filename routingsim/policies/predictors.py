@@ -205,7 +205,7 @@ class QualityPredictor:
                 f"{corpus.name}: no task has a recorded quality of any of "
                 f"{', '.join(agents) or 'no agents'}; it records {recorded}"
             )
-        whole = known.all(axis=1)
+        whole = np.asarray(known.all(axis=1))
         if whole.sum() >= WHOLE * known.any(axis=1).sum():
             return quality, np.repeat(whole[:, np.newaxis], len(agents), axis=1)
         tasks = dict(zip(agents, known.sum(axis=0).tolist(), strict=True))
