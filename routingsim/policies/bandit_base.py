@@ -31,6 +31,8 @@ import numpy as np
 from numba.extending import register_jitable
 from numpy.typing import NDArray
 
+from routingsim.agents import AgentPool
+from routingsim.corpora.corpus import Corpus
 from routingsim.errors import PolicyError
 from routingsim.policies.kernel import OK, draw
 from routingsim.policies.policy import Policy, own_parameters
@@ -85,6 +87,22 @@ def head(
     made[[GAMMA, BUDGET, PACE, FLOOR, DECAY]] = [given.get(key, unset[key]) for key in unset]
     made[EXPLORE] = given["epsilon"] if "epsilon" in given else given["exploration"]
     return made
+
+
+def notes(
+    name: str, given: Mapping[str, Any], pool: AgentPool, corpus: Corpus | None
+) -> tuple[str, ...]:
+    """What a reader should know of a policy that learns on a corpus recorded in part."""
+    if corpus is None or not given["w_quality"]:
+        return ()
+    known = ~np.isnan(corpus.outcome("quality", [agent.recorded_as for agent in pool]))
+    if known.all() or not known.any():
+        return ()
+    seen = ", ".join(f"{a} {n:,}" for a, n in zip(pool.ids, known.sum(axis=0), strict=True))
+    return (
+        f"{name}: it learns from recorded qualities, and an answer without one counts as 0 "
+        f"(recorded of {len(corpus):,} tasks: {seen}); train() learns from predictions instead",
+    )
 
 
 def explore(policy: Policy, exploration: float) -> Policy:

@@ -98,7 +98,7 @@ def epsilon_greedy(
     PolicyError
         If a parameter is out of its range.
     """
-    return _bandit("epsilon-greedy", pool, _by_epsilon, locals(), _epsilon_probabilities)
+    return _bandit("epsilon-greedy", pool, corpus, _by_epsilon, locals(), _epsilon_probabilities)
 
 
 @choose_kernel
@@ -157,7 +157,7 @@ def ucb1(
     PolicyError
         If a parameter is out of its range.
     """
-    return _bandit("ucb1", pool, _by_upper_bound, locals(), certain)
+    return _bandit("ucb1", pool, corpus, _by_upper_bound, locals(), certain)
 
 
 @choose_kernel
@@ -239,13 +239,14 @@ def thompson(
         raise PolicyError(f"thompson: prior={prior!r}; choose auto, beta or gaussian")
     bounded = w_quality <= 1 and w_cost == 0 and w_latency == 0
     if prior == "beta" or (prior == "auto" and bounded):
-        return _bandit("thompson", pool, _by_beta_draw, named, least=0.0, most=1.0)
-    return _bandit("thompson", pool, _by_normal_draw, named)
+        return _bandit("thompson", pool, corpus, _by_beta_draw, named, least=0.0, most=1.0)
+    return _bandit("thompson", pool, corpus, _by_normal_draw, named)
 
 
 def _bandit(
     name: str,
     pool: AgentPool,
+    corpus: Corpus | None,
     choose: Kernel,
     named: dict[str, Any],
     probabilities: Kernel = unknown,
@@ -260,4 +261,5 @@ def _bandit(
         reason=sentence(f"By the rewards of earlier tasks ({name}): Routed to {{agent.name}}"),
         parameters=given,
         probabilities=probabilities,
+        notes=base.notes(name, given, pool, corpus),
     )

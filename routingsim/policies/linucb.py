@@ -190,4 +190,5 @@ def linucb(
         featurize=partial(hashed_features, words=words),
         parameters=given,
         probabilities=certain,
+        notes=base.notes("linucb", given, pool, corpus),
     )

@@ -184,6 +184,7 @@ def fs_qmix(
         fitted_on=(corpus.sha256,) if calibrated and corpus is not None else (),
         parameters=given,
         probabilities=_table_probabilities,
+        notes=base.notes("fs-qmix", given, pool, corpus),
     )
 
 
