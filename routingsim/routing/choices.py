@@ -45,16 +45,18 @@ class Exploration(NamedTuple):
     """Whether the policy learns."""
 
 
-class Choice(NamedTuple):
-    """An agent for a task."""
+Choice = tuple[int, float, float, bool]
+"""An agent (-1 where the policy named one that does not exist), its load before the task,
+(busy + queued) / slots, its propensity, and whether it was drawn, not chosen by the policy."""
 
-    agent: int
-    """-1 where the policy named one that does not exist."""
-    load: float
-    """(busy + queued) / slots of the agent, before the task."""
-    propensity: float
-    at_random: bool
-    """Whether the agent was drawn, and not chosen by the policy."""
+
+class Choices(NamedTuple):
+    """The same of several tasks, a list each."""
+
+    agents: list[int]
+    loads: list[float]
+    propensities: list[float]
+    at_random: list[bool]
 
 
 def exploration(policy: Policy, explore: float | None, seed: int) -> Exploration:
@@ -142,8 +144,7 @@ def choose_one(choose, probabilities, plan, view, memory, own, nobody, task):
 
     Returns
     -------
-    tuple
-        As :class:`Choice`.
+    Choice
     """
     if nobody:
         view.up[:] = 1
@@ -205,7 +206,7 @@ def choose_in_turn(
     memory: NDArray[np.float64],
     told: tuple[Any, ...],
     columns: tuple[Any, ...],
-) -> list[Choice]:
+) -> Choices:
     """Choose an agent for each task; each choice sees the loads that those before it made.
 
     Parameters
@@ -222,7 +223,7 @@ def choose_in_turn(
 
     Returns
     -------
-    list of Choice
+    Choices
         Up to the first choice of an agent that does not exist.
     """
     # Handing kernels over to compiled code takes as long as about ten choices.
@@ -232,4 +233,4 @@ def choose_in_turn(
     else:
         kernels = (policy.choose.compiled, policy.probabilities.compiled)
         found = compiled(*kernels, plan, view, memory, *told, *map(np.asarray, columns))
-    return list(map(Choice, *(each.tolist() for each in found)))
+    return Choices(*(each.tolist() for each in found))

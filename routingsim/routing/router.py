@@ -27,7 +27,9 @@ from routingsim.messages import (
 from routingsim.policies.kernel import STATUS_NAMES, Kernel, Outcome, PoolView, TaskView
 from routingsim.policies.policy import Policy, make_policy
 from routingsim.routing.choices import (
+    UNKNOWN,
     Choice,
+    Choices,
     callables,
     choose_in_turn,
     choose_one,
@@ -128,6 +130,10 @@ class TaskRouter:
         self._categories = {} if known is None else known.category_codes
         self._infos = [agent.info for agent in self.pool]
         self._plan = exploration(self.policy, explore, seed)
+        # A propensity that no decision carries need not be found.
+        self._plan_of_one = (
+            self._plan if explore is not None else self._plan._replace(known=UNKNOWN)
+        )
         self._choose, self._probabilities = callables(self.policy)
         self._own = np.empty(agents)
         self._used = [0] * agents
@@ -173,9 +179,9 @@ class TaskRouter:
         row = row_of(self.policy, self._categories, text, category, scored.d_var)
         with self._lock:
             choice = self._assign_one(name, row, attempt)
-            [decision] = self._decisions([(name, scored, choice)], milliseconds())
+            [decision] = self._decisions([(name, scored, *choice)], milliseconds())
             self._recent.append(decision)
-            status = self._status(choice.agent)
+            status = self._status(choice[0])
         if self.publisher is not None:
             self.publisher.publish_routing_decision(decision)
             self.publisher.publish_agent_status(status)
@@ -219,8 +225,8 @@ class TaskRouter:
                 raise self._in_flight_already(next(each for each in ids if each in self._in_flight))
             choices = self._assign(ids, columns)
         stamp = milliseconds()
-        agents = [choice.agent for choice in choices]
-        rows = zip(ids, scores, choices, strict=True)
+        agents = choices.agents
+        rows = zip(ids, scores, *choices, strict=True)
         decisions: list[RoutingDecision] = []
         # In parts: the publisher can send the first while the others are made.
         while part := self._decisions(islice(rows, PART), stamp):
@@ -239,7 +245,7 @@ class TaskRouter:
                 "d_var": d_var,
                 "reason": [d.reason for d in decisions],
                 "timestamp": np.full(len(ids), stamp),
-                "propensity": np.array([choice.propensity for choice in choices]),
+                "propensity": np.array(choices.propensities),
             }
         )
 
@@ -331,17 +337,18 @@ class TaskRouter:
             raise self._in_flight_already(task_id)
         now = time.monotonic()
         task = TaskView(self._routed, attempt, now - self._began, self._stream, *row)
-        kernels = (self._choose, self._probabilities, self._plan)
-        pool = (self._view, self.memory, self._own, self._nobody)
-        a, load, propensity, at_random = choose_one(*kernels, *pool, task)
+        a, load, propensity, at_random = choose_one(
+            *(self._choose, self._probabilities, self._plan_of_one),
+            *(self._view, self.memory, self._own, self._nobody, task),
+        )
         if a < 0:
             raise self._no_such_agent(task_id)
         self._routed += 1
         self._used[a] += 1
         self._in_flight[task_id] = _InFlight(a, now, task if self.policy.learns else None)
-        return Choice(a, load, float(propensity), bool(at_random))
+        return a, load, float(propensity), bool(at_random)
 
-    def _assign(self, ids: list[str], columns: State) -> list[Choice]:
+    def _assign(self, ids: list[str], columns: State) -> Choices:
         """Choose an agent for each task in order."""
         policy, first, now = self.policy, self._routed, time.monotonic()
         at = now - self._began
@@ -349,10 +356,10 @@ class TaskRouter:
         before = [each.copy() for each in (view.busy, view.queued, view.wait)]
         told = (self._stream, first, at, self._nobody)
         choices = choose_in_turn(policy, self._plan, view, self.memory, told, columns)
-        if len(choices) < len(ids):
+        agents = choices.agents
+        if len(agents) < len(ids):
             view.busy[:], view.queued[:], view.wait[:] = before
-            raise self._no_such_agent(ids[len(choices)])
-        agents = [choice.agent for choice in choices]
+            raise self._no_such_agent(ids[len(agents)])
         self._routed += len(ids)
         for a, count in Counter(agents).items():
             self._used[a] += count
@@ -381,7 +388,7 @@ class TaskRouter:
     # -- called without the lock ----------------------------------------------------
 
     def _decisions(
-        self, rows: Iterable[tuple[str, ComplexityScore, Choice]], stamp: int
+        self, rows: Iterable[tuple[str, ComplexityScore, int, float, float, bool]], stamp: int
     ) -> list[RoutingDecision]:
         agents, infos, reason = self.pool.agents, self._infos, self.policy.reason
         told = self.explore is not None
@@ -394,7 +401,7 @@ class TaskRouter:
                 stamp,
                 propensity if told and propensity == propensity else None,  # NaN is not known
             )
-            for task_id, scored, (a, load, propensity, at_random) in rows
+            for task_id, scored, a, load, propensity, at_random in rows
         ]
 
     def _drawn(self, agent: Agent) -> str:
