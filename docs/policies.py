@@ -69,6 +69,11 @@ WHEN = {
         "Where agents are alike in quality and the queue is what hurts.",
         "",
     ),
+    "logged": (
+        "As the baseline of a log with one answer a task: what the router that made it does, in "
+        "virtual time. Only a replay can use it.",
+        "",
+    ),
     "logistic": ("Where recorded qualities are right or wrong, 1 or 0.", ""),
     "power-of-two": (
         "Where asking every agent for its load is dear: nearly as good as least-loaded with two "

@@ -56,14 +56,20 @@ class ComplexityScore(msgspec.Struct, frozen=True, gc=False):
     factors: ComplexityFactors
 
 
-class RoutingDecision(msgspec.Struct, frozen=True, gc=False, rename="camel"):
-    """Which agent got a task, and why. ``timestamp`` is in ms since the epoch."""
+class RoutingDecision(msgspec.Struct, frozen=True, gc=False, rename="camel", omit_defaults=True):
+    """Which agent got a task, and why. ``timestamp`` is in ms since the epoch.
+
+    ``propensity`` is the probability with which the agent was chosen, of a router that
+    explores (:class:`routingsim.TaskRouter`); None, and not in the message, where it is not
+    known.
+    """
 
     task_id: str
     agent: AgentInfo
     complexity_score: ComplexityScore
     reason: str
     timestamp: int
+    propensity: float | None = None
 
     def __repr__(self) -> str:
         return f"<RoutingDecision: {self.agent.id}, D_var {self.complexity_score.d_var:.3f}>"

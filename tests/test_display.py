@@ -68,7 +68,7 @@ def test_html_is_small_and_has_no_scripts(things: list[Any]) -> None:
 def test_every_policy_shows_itself(size: int) -> None:
     pool = load_agents() if size == 5 else crowd(size)
     alone = {"static": f"static:{pool.ids[0]}"}
-    needing_more = {"file", "blend", "kmeans", "knn", "logistic", "ridge", "utility"}
+    needing_more = {"file", "logged", "blend", "kmeans", "knn", "logistic", "ridge", "utility"}
     for name in sorted(set(recipes()) - needing_more):
         policy = make_policy(pool, alone.get(name, name))
         assert len(policy._repr_html_().encode()) < 50_000

@@ -11,6 +11,7 @@ from routingsim.cli.compare import compare
 from routingsim.cli.console import remark
 from routingsim.cli.lists import agents, corpora, policies
 from routingsim.cli.live import serve
+from routingsim.cli.log_size import log_size
 from routingsim.cli.replay import replay
 from routingsim.cli.report import report
 from routingsim.cli.route import route
@@ -72,6 +73,11 @@ EXAMPLES = {
         "routingsim compare tasks",
         "routingsim compare mine.csv -p static:gpt-4 -p threshold --loads 0.5,0.8",
         "routingsim compare mine.csv --rates 1,2,4 --arrivals gamma:1,cv=3 --report study.html",
+    ],
+    log_size: [
+        "routingsim log-size --agents 4 --explore 0.1",
+        "routingsim log-size --agents 4 --explore 0.1 --half-width 0.05",
+        "routingsim log-size --agents 4 --explore 0.1 --tasks 1000 --json -",
     ],
     policies: ["routingsim policies"],
     corpora: ["routingsim corpora"],

@@ -167,6 +167,7 @@ def compare(
         arrivals=str(shape),
         settings=settings,
         cells=dict(zip(keys, cells, strict=True)),
+        policy_notes=tuple(dict.fromkeys(note for each in made.values() for note in each.notes)),
     )
 
 

@@ -95,6 +95,8 @@ class Study(Tabular):
         The arrival process that was scaled to each load.
     cells : mapping
         ``(name, load)`` to its :class:`~routingsim.evaluation.cell.Cell`.
+    policy_notes : tuple of str
+        What the policies say of themselves.
     """
 
     corpus: Corpus
@@ -106,6 +108,7 @@ class Study(Tabular):
     arrivals: str
     settings: StudySettings
     cells: Mapping[tuple[str, float], Cell]
+    policy_notes: tuple[str, ...] = ()
     _tables: dict[tuple[float, str], pd.DataFrame] = field(default_factory=dict, init=False)
     _found: dict[tuple[float, str], Estimates | None] = field(default_factory=dict, init=False)
 
@@ -139,7 +142,8 @@ class Study(Tabular):
         """What the reader of the figures should know of agents, records and corpus."""
         others = other_agents(self.corpus, self.pool)
         records = basis_notes(self.corpus, self.pool)
-        return (*([others] if others else []), *records, *self.corpus.notes)
+        own = self.policy_notes
+        return (*([others] if others else []), *records, *own, *self.corpus.notes)
 
     @property
     def ranked_by(self) -> str:

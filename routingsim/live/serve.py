@@ -249,7 +249,7 @@ async def _api(plan: Plan, redis_url: str, bridge: Bridge | None) -> AsyncIterat
         other = url_of(f"ws{secure}", settings.websocket_host, settings.websocket_port)
         public = public_addresses(settings, bridge.url if bridge else other, url)
         app = create_app(
-            TaskRouter(pool, policy, publisher=publisher),
+            TaskRouter(pool, policy, publisher=publisher, explore=settings.explore),
             websocket=public.from_page,
             host="" if public.by_host else settings.http_host,  # "": any Host is accepted
             origins=public.origins,

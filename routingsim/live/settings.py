@@ -51,6 +51,7 @@ _RedisPort = Annotated[int, Meta(ge=0, le=65535, description="a whole number fro
 _History = Annotated[
     int, Meta(ge=1, le=10_000_000, description="a whole number from 1 to 10000000")
 ]
+_Probability = Annotated[float, Meta(ge=0, le=1, description="a probability from 0 to 1")]
 _File = Annotated[str, Meta(description="the path of a file that exists")]
 _RedisURL = Annotated[str, Meta(description=URL_ALLOWED)]
 _Origin = Annotated[
@@ -85,6 +86,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     origins: tuple[_Origin, ...] = ()
     public_ws: Annotated[str, _public_url("ws")] | None = None
     public_http: Annotated[str, _public_url("http")] | None = None
+    explore: _Probability | None = None
 
     @property
     def configured(self) -> bool:

@@ -1,14 +1,17 @@
 """Routing policies: the kernel contract, and the policies that come with routingsim."""
 
+from routingsim.policies.assignment import logged
 from routingsim.policies.bandits import epsilon_greedy, thompson, ucb1
 from routingsim.policies.cascade import cascade
 from routingsim.policies.kernel import (
     Outcome,
     PoolView,
     TaskView,
+    certain,
     choose_kernel,
     draw,
     learn_kernel,
+    probability_kernel,
 )
 from routingsim.policies.linucb import linucb
 from routingsim.policies.policy import Policy, Recipe, make_policy, recipe, recipes
@@ -39,6 +42,7 @@ __all__ = [
     "TaskView",
     "blend",
     "cascade",
+    "certain",
     "cheapest",
     "choose_kernel",
     "default_bands",
@@ -52,9 +56,11 @@ __all__ = [
     "least_loaded",
     "linucb",
     "load_policy",
+    "logged",
     "logistic",
     "make_policy",
     "power_of_two",
+    "probability_kernel",
     "q_values",
     "random",
     "recipe",

@@ -31,6 +31,8 @@ import numpy as np
 from numba.extending import register_jitable
 from numpy.typing import NDArray
 
+from routingsim.agents import AgentPool
+from routingsim.corpora.corpus import Corpus
 from routingsim.errors import PolicyError
 from routingsim.policies.kernel import OK, draw
 from routingsim.policies.policy import Policy, own_parameters
@@ -87,6 +89,22 @@ def head(
     return made
 
 
+def notes(
+    name: str, given: Mapping[str, Any], pool: AgentPool, corpus: Corpus | None
+) -> tuple[str, ...]:
+    """What a reader should know of a policy that learns on a corpus recorded in part."""
+    if corpus is None or not given["w_quality"]:
+        return ()
+    known = ~np.isnan(corpus.outcome("quality", [agent.recorded_as for agent in pool]))
+    if known.all() or not known.any():
+        return ()
+    seen = ", ".join(f"{a} {n:,}" for a, n in zip(pool.ids, known.sum(axis=0), strict=True))
+    return (
+        f"{name}: it learns from recorded qualities, and an answer without one counts as 0 "
+        f"(recorded of {len(corpus):,} tasks: {seen}); train() learns from predictions instead",
+    )
+
+
 def explore(policy: Policy, exploration: float) -> Policy:
     """The policy with a constant exploration from now on; its memory must have a head."""
     memory = np.array(policy.memory, dtype=np.float64)
@@ -127,6 +145,20 @@ def any_up(task, pool):
                 return a
             left -= 1
     return 0
+
+
+@register_jitable
+def put_probabilities(pool, best, chance, out):
+    """Put into ``out``: any agent that is up with probability ``chance``, else ``best``.
+
+    With ``best`` -1 it is any agent that is up.
+    """
+    drawn = chance if best >= 0 else 1.0
+    up = max(1, pool.up.sum())
+    for a in range(pool.up.size):
+        out[a] = drawn / up if pool.up[a] else 0.0
+    if best >= 0:
+        out[best] += 1.0 - chance
 
 
 @register_jitable

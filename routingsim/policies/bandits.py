@@ -9,13 +9,21 @@ import math
 from typing import Any
 
 import numpy as np
+from numba.extending import register_jitable
 
 from routingsim import rng
 from routingsim.agents import AgentPool
 from routingsim.corpora.corpus import Corpus
 from routingsim.errors import PolicyError
 from routingsim.policies import bandit_base as base
-from routingsim.policies.kernel import Kernel, choose_kernel, learn_kernel
+from routingsim.policies.kernel import (
+    Kernel,
+    certain,
+    choose_kernel,
+    learn_kernel,
+    probability_kernel,
+    unknown,
+)
 from routingsim.policies.policy import Policy, recipe, sentence, spelled
 
 
@@ -25,16 +33,28 @@ def learn_by_agent(task, agent, outcome, pool, memory):
     base.note_outcome(task, agent, outcome, memory, pool.busy.size)
 
 
+@register_jitable
+def _greedy(pool, memory, agents):
+    """The agent of the highest mean reward that is up; -1 where all tries are pending."""
+    best, highest = -1, -math.inf
+    for a in range(agents):
+        worth = base.mean_reward(memory, agents, a) - base.toll(memory, agents, a)
+        if pool.up[a] and worth > highest:
+            best, highest = a, worth
+    return best
+
+
 @choose_kernel
 def _by_epsilon(task, pool, memory):
     agents = pool.busy.size
-    best, highest = base.any_up(task, pool), -math.inf
-    if task.uniform >= base.epsilon(memory):
-        for a in range(agents):
-            worth = base.mean_reward(memory, agents, a) - base.toll(memory, agents, a)
-            if pool.up[a] and worth > highest:
-                best, highest = a, worth
-    return base.note_choice(memory, agents, best)
+    best = _greedy(pool, memory, agents) if task.uniform >= base.epsilon(memory) else -1
+    return base.note_choice(memory, agents, best if best >= 0 else base.any_up(task, pool))
+
+
+@probability_kernel
+def _epsilon_probabilities(task, pool, memory, out):
+    best = _greedy(pool, memory, pool.busy.size)
+    base.put_probabilities(pool, best, base.epsilon(memory), out)
 
 
 @recipe("epsilon-greedy")
@@ -78,7 +98,7 @@ def epsilon_greedy(
     PolicyError
         If a parameter is out of its range.
     """
-    return _bandit("epsilon-greedy", pool, _by_epsilon, locals())
+    return _bandit("epsilon-greedy", pool, corpus, _by_epsilon, locals(), _epsilon_probabilities)
 
 
 @choose_kernel
@@ -137,7 +157,7 @@ def ucb1(
     PolicyError
         If a parameter is out of its range.
     """
-    return _bandit("ucb1", pool, _by_upper_bound, locals())
+    return _bandit("ucb1", pool, corpus, _by_upper_bound, locals(), certain)
 
 
 @choose_kernel
@@ -219,12 +239,18 @@ def thompson(
         raise PolicyError(f"thompson: prior={prior!r}; choose auto, beta or gaussian")
     bounded = w_quality <= 1 and w_cost == 0 and w_latency == 0
     if prior == "beta" or (prior == "auto" and bounded):
-        return _bandit("thompson", pool, _by_beta_draw, named, least=0.0, most=1.0)
-    return _bandit("thompson", pool, _by_normal_draw, named)
+        return _bandit("thompson", pool, corpus, _by_beta_draw, named, least=0.0, most=1.0)
+    return _bandit("thompson", pool, corpus, _by_normal_draw, named)
 
 
 def _bandit(
-    name: str, pool: AgentPool, choose: Kernel, named: dict[str, Any], **bounds: float
+    name: str,
+    pool: AgentPool,
+    corpus: Corpus | None,
+    choose: Kernel,
+    named: dict[str, Any],
+    probabilities: Kernel = unknown,
+    **bounds: float,
 ) -> Policy:
     given = base.checked(name, named)
     return Policy(
@@ -234,4 +260,6 @@ def _bandit(
         memory=np.concatenate([base.head(given, **bounds), np.zeros(base.BLOCKS * len(pool))]),
         reason=sentence(f"By the rewards of earlier tasks ({name}): Routed to {{agent.name}}"),
         parameters=given,
+        probabilities=probabilities,
+        notes=base.notes(name, given, pool, corpus),
     )

@@ -8,7 +8,7 @@ import numpy as np
 from routingsim.agents import Agent, AgentPool
 from routingsim.corpora.corpus import Corpus
 from routingsim.errors import PolicyError
-from routingsim.policies.kernel import choose_kernel
+from routingsim.policies.kernel import certain, choose_kernel
 from routingsim.policies.policy import Judge, Policy, own_parameters, recipe, spelled
 
 
@@ -77,6 +77,7 @@ def cascade(
         reason=partial(_level_reason, line),
         judge=Judge(levels=len(order), bar=bar, error=error, seconds=seconds, cost=cost),
         parameters={**given, "agents": line},
+        probabilities=certain,
     )
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from routingsim.corpora.corpus import Corpus
 from routingsim.policies.builtin_predictors import PREDICTORS
+from routingsim.policies.folds import NEAR, groups, plain
 from routingsim.policies.predictors import QualityPredictor
 
 FOLDS = 5
@@ -33,8 +34,63 @@ class Fits:
 
     @cached_property
     def crossed(self) -> NDArray[np.float64]:
-        """Predictions for the corpus by cross-validation, shape (tasks, agents)."""
+        """Predictions for the corpus by cross-validation, shape (tasks, agents).
+
+        Of a log in which too few texts differ for that, by the fit on the whole corpus.
+        """
+        if self.uncrossed:
+            tasks = self.corpus.tasks
+            return self.in_sample(tasks["text"].tolist(), tasks["category"].tolist())
         return self.predictor.cross_predict(self.corpus, self.agents, folds=FOLDS, seed=self.seed)
+
+    @cached_property
+    def known(self) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """The qualities, and which of them are learned from, shape (tasks, agents) each."""
+        return self.predictor.check(self.corpus, self.agents)
+
+    @property
+    def apart(self) -> bool:
+        """Whether agents are learned from different tasks, each by a fit of its own."""
+        known = self.known[1]
+        return not (known == known[:, :1]).all()
+
+    @cached_property
+    def uncrossed(self) -> bool:
+        """Whether agents are apart, and fewer texts differ than there are folds."""
+        if not self.apart:
+            return False
+        texts = tuple(map(plain, self.corpus.tasks["text"].tolist()))
+        return np.unique(groups(texts, NEAR)).size < FOLDS
+
+    def mean(self) -> NDArray[np.float64]:
+        """Mean quality of each agent over the tasks that it is learned from."""
+        quality, known = self.known
+        if not self.apart:
+            return quality[known[:, 0]].mean(axis=0)
+        return np.array([mine[each].mean() for mine, each in zip(quality.T, known.T, strict=True)])
+
+    def notes(self, name: str) -> tuple[str, ...]:
+        """What a reader should know of the fits of the policy ``name`` to a partial record."""
+        known = self.known[1]
+        if known.all():
+            return ()
+        saw = zip(self.agents, known.sum(axis=0).tolist(), strict=True)
+        said = [
+            f"{name}: quality models of {', '.join(f'{a} saw {n:,}' for a, n in saw)} of "
+            f"{len(self.corpus):,} tasks"
+        ]
+        steps = getattr(self.predictor.estimator, "steps", None)
+        if self.apart and steps and getattr(steps[-1][1], "margin", 0):
+            said.append(
+                f"{name}: its margin compares agents on the same tasks, and these are recorded on "
+                "different ones: it has no effect"
+            )
+        if self.uncrossed:
+            said.append(
+                f"{name}: too few texts differ for {FOLDS} folds: it is fitted on the tasks that "
+                "it predicts, and its figures are in-sample"
+            )
+        return tuple(said)
 
     @cached_property
     def rows(self) -> dict[str, int]:

@@ -276,5 +276,5 @@ class MeanOf(MultiOutputMixin, RegressorMixin, BaseEstimator):
         return self
 
     def predict(self, X: Any) -> NDArray[np.float64]:
-        guesses: Any = [each.predict(X) for each in self.fitted_]
+        guesses: Any = [each.predict(X).reshape(X.shape[0], -1) for each in self.fitted_]
         return np.mean(guesses, axis=0)

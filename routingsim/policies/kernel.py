@@ -4,7 +4,8 @@ A policy is two small functions over numbers. ``choose(task, pool, memory)``
 returns the index of the agent that gets the task; ``learn(task, agent,
 outcome, pool, memory)`` is told how it went, when it is known. Both see the
 task as a :class:`TaskView` and the agents as a :class:`PoolView`, and share
-``memory``, a float64 array that only they write.
+``memory``, a float64 array that only they write. A third says, before the choice,
+how likely each agent is: ``probabilities(task, pool, memory, out)``.
 
 Numba compiles a kernel once, under one explicit signature, so that the engine
 (compiled once, cached) takes any policy as a first-class function. Called from
@@ -12,6 +13,7 @@ Python the same compiled kernel serves the live router.
 """
 
 import importlib
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -124,6 +126,8 @@ _outcome = types.NamedTuple((types.int64, *[types.float64] * 5), Outcome)
 _any_task, _any_pool = ByReference(_task), ByReference(POOL_VIEW)
 CHOOSE = types.int64(_any_task, _any_pool, _floats)
 LEARN = types.void(_any_task, types.int64, _outcome, _any_pool, _floats)
+PROBABILITIES = types.void(_any_task, _any_pool, _floats, _floats)
+_SIGNATURES = {"choose": CHOOSE, "learn": LEARN, "probabilities": PROBABILITIES}
 
 
 @njit(cache=True)
@@ -147,7 +151,7 @@ def _uniform_of(task):
 
 @dataclass(frozen=True)
 class Kernel:
-    """A choose or learn function, plain to read and compiled to run.
+    """A choose, learn or probability function, plain to read and compiled to run.
 
     Called, it runs the compiled form. ``python`` is the function as written.
 
@@ -195,19 +199,19 @@ class Kernel:
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:
-        learn = self.signature == LEARN
+        [role] = [role for role, each in _SIGNATURES.items() if each == self.signature]
         name = getattr(self.python, "__qualname__", None)
         if name is None:  # an object that is called, which pickles or not by itself
-            return _kernel, (self.python, learn)
+            return _kernel, (self.python, role)
         module = self.python.__module__
         try:
             by_name = _found(module, name) in (self, self.python)
         except (ImportError, AttributeError, ValueError):
             by_name = False
         if by_name and not (_by_value.get() and module == "__main__"):
-            return _kernel_named, (module, name, learn)
+            return _kernel_named, (module, name, role)
         if _by_value.get():
-            return _kernel, (self.python, learn)
+            return _kernel, (self.python, role)
         raise PolicyError(
             f"kernel {self.name!r} cannot be pickled: {module} has no {name!r} by which another "
             "process would find it; define the function at module level, under that name"
@@ -234,13 +238,13 @@ def _found(module: str, name: str) -> Any:
     return reduce(getattr, name.split("."), importlib.import_module(module))
 
 
-def _kernel_named(module: str, name: str, learn: bool) -> Kernel:
+def _kernel_named(module: str, name: str, role: str) -> Kernel:
     found = _found(module, name)
-    return found if isinstance(found, Kernel) else _kernel(found, learn)
+    return found if isinstance(found, Kernel) else _kernel(found, role)
 
 
-def _kernel(function: Callable[..., Any], learn: bool) -> Kernel:
-    return Kernel(function, LEARN if learn else CHOOSE)
+def _kernel(function: Callable[..., Any], role: str) -> Kernel:
+    return Kernel(function, _SIGNATURES[role])
 
 
 def _compile(function: Callable[..., Any], signature: Any) -> Any:
@@ -261,6 +265,28 @@ def learn_kernel(function: Callable[..., None]) -> Kernel:
     return Kernel(function, LEARN)
 
 
+def probability_kernel(function: Callable[..., None]) -> Kernel:
+    """Make ``function(task, pool, memory, out)`` a kernel (a decorator).
+
+    It is asked before the choice, and writes into ``out`` the probability with which the
+    choose kernel is about to return each agent, over the task's random numbers. It writes
+    nothing else.
+    """
+    return Kernel(function, PROBABILITIES)
+
+
 @learn_kernel
 def no_learning(task, agent, outcome, pool, memory):
     """The learn kernel of a policy that does not learn."""
+
+
+@probability_kernel
+def unknown(task, pool, memory, out):
+    """The probabilities of a policy of which nothing is known: NaN."""
+    out[:] = math.nan
+
+
+@probability_kernel
+def certain(task, pool, memory, out):
+    """The mark of a policy that draws nothing: callers take 1 for the agent it returns."""
+    out[:] = 0.0

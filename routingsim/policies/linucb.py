@@ -10,7 +10,7 @@ from routingsim.agents import AgentPool
 from routingsim.corpora.corpus import Corpus
 from routingsim.policies import bandit_base as base
 from routingsim.policies.features import CATEGORIES, hashed_features
-from routingsim.policies.kernel import choose_kernel, learn_kernel
+from routingsim.policies.kernel import certain, choose_kernel, learn_kernel
 from routingsim.policies.policy import Policy, recipe, sentence, spelled
 
 # Memory, after the head and the blocks of the bandits: the size d of a context, the ridge,
@@ -189,4 +189,6 @@ def linucb(
         reason=sentence("By the rewards of similar tasks (linucb): Routed to {agent.name}"),
         featurize=partial(hashed_features, words=words),
         parameters=given,
+        probabilities=certain,
+        notes=base.notes("linucb", given, pool, corpus),
     )

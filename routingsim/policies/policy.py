@@ -22,9 +22,14 @@ from routingsim.agents import Agent, AgentPool
 from routingsim.corpora.corpus import Corpus
 from routingsim.errors import PolicyError
 from routingsim.policies import grammar
-from routingsim.policies.kernel import Kernel, choose_kernel, no_learning
+from routingsim.policies.kernel import Kernel, choose_kernel, no_learning, unknown
 
 _ROWS = 40  # parameters that a notebook shows
+_KERNELS = {
+    "choose": "choose_kernel",
+    "learn": "learn_kernel",
+    "probabilities": "probability_kernel",
+}
 
 Parameters = ParamSpec("Parameters")
 TextTable = Callable[[Sequence[str], Sequence[str]], NDArray[np.float64]]
@@ -115,11 +120,20 @@ class Policy:
         in-sample.
     parameters : mapping
         Shown to the reader; the policy does not use them.
+    probabilities : Kernel
+        With which probability ``choose`` returns each agent, for the propensities of a live
+        router: :data:`~routingsim.policies.kernel.certain` where it draws nothing at
+        random, or a :func:`~routingsim.policies.kernel.probability_kernel`. Not known by
+        default.
+    replay_only : bool
+        Whether it knows the tasks of one corpus only, so that no live router can use it.
+    notes : tuple of str
+        What the reader of its results should know.
 
     Raises
     ------
     PolicyError
-        If ``choose`` or ``learn`` is not a kernel.
+        If ``choose``, ``learn`` or ``probabilities`` is not a kernel.
     """
 
     name: str
@@ -133,14 +147,17 @@ class Policy:
     judge: Judge | None = None
     fitted_on: tuple[str, ...] = ()
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    probabilities: Kernel = unknown
+    replay_only: bool = False
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for role in ("choose", "learn"):
+        for role, made_by in _KERNELS.items():
             found = getattr(self, role)
             if not isinstance(found, Kernel):
                 raise PolicyError(
                     f"Policy({self.name!r}): {role} is {found!r:.60}, not a kernel; decorate "
-                    f"the function with @{role}_kernel"
+                    f"the function with @{made_by}"
                 )
 
     @property
@@ -157,7 +174,7 @@ class Policy:
         ]
         rows.append(("learns", "while it runs" if self.learns else "no"))
         rows += [("fitted on", digest[:12]) for digest in self.fitted_on[:_ROWS]]
-        return display.card(self.name, display.table([], rows))
+        return display.card(self.name, display.table([], rows), self.notes)
 
 
 @dataclass(frozen=True)

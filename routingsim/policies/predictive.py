@@ -20,7 +20,7 @@ from routingsim.corpora.corpus import Corpus, prompt_tokens
 from routingsim.errors import PolicyError
 from routingsim.policies.builtin_predictors import PREDICTORS, predictor_of
 from routingsim.policies.crossfit import FOLDS, Fits, builtin_fits
-from routingsim.policies.kernel import choose_kernel
+from routingsim.policies.kernel import certain, choose_kernel
 from routingsim.policies.policy import Policy, own_parameters, recipe, sentence, spelled
 from routingsim.policies.predictors import QualityPredictor
 
@@ -194,6 +194,7 @@ def _policy(
     names = tuple(agent.recorded_as for agent in pool)
     parameters = {"predictor": predictor, **given, "folds": FOLDS}
     fitted_on: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     fits = None
     if isinstance(predictor, QualityPredictor) and predictor.agents:
         absent = [agent for agent in names if agent not in predictor.agents]
@@ -206,16 +207,17 @@ def _policy(
         mean, fitted_on = np.zeros(len(names)), (predictor.fitted_on,)
     else:
         fits = _fits(name, predictor, corpus, names, given)
-        quality, known = fits.predictor.check(fits.corpus, names)
-        mean = quality[known].mean(axis=0)
+        mean, notes = fits.mean(), fits.notes(name)
         predict = fits.cross_fitted
-        if not given["cross_fitted"]:
+        if not given["cross_fitted"] or fits.uncrossed:
             predict, fitted_on = fits.in_sample, (fits.corpus.sha256,)
     costs = _costs(corpus, pool, names)
     if fits is not None and share < math.inf:
         if given["w_cost"]:
             raise PolicyError(f"{name}: w_cost and cost_share: give one of them")
-        weights[1] = parameters["w_cost"] = _weight_to_pay(name, share, fits, mean, costs)
+        # Means over different tasks do not say who is best; predictions for all tasks do.
+        means = fits.crossed.mean(axis=0) if fits.apart else mean
+        weights[1] = parameters["w_cost"] = _weight_to_pay(name, share, fits, means, costs)
     shown = {"predictor": "own"} if isinstance(predictor, QualityPredictor) else {}
     return Policy(
         spelled(name, {**given, **shown}, bare="predictor"),
@@ -225,6 +227,8 @@ def _policy(
         predict=predict,
         fitted_on=fitted_on,
         parameters=parameters,
+        probabilities=certain,
+        notes=notes,
     )
 
 

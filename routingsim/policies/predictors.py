@@ -24,6 +24,12 @@ from routingsim.policies.folds import folds as grouped_folds
 RIGHT = 0.5
 """Quality from which an answer counts as right, for classifiers."""
 
+LEAST = 5
+"""Tasks that must be recorded of an agent, where agents are recorded on different tasks."""
+
+WHOLE = 0.95
+"""Share of the recorded tasks that must record all agents for a fit on these alone."""
+
 TRUSTED = (
     "routingsim.policies.estimators.ClusterMeans",
     "routingsim.policies.estimators.Columns",
@@ -47,6 +53,10 @@ class QualityPredictor:
     A regressor learns the qualities as they are. A classifier learns whether each
     agent is right (quality >= 0.5) and predicts the probability. An estimator of a
     single output is fitted once an agent.
+
+    All agents are learned from the tasks that record all of them, where these are 95 % or
+    more of the tasks that record any. In other corpora, such as a log with one answer a
+    task, each agent has a fit of its own, on the tasks that record it.
 
     Parameters
     ----------
@@ -80,7 +90,7 @@ class QualityPredictor:
         return f"QualityPredictor({type(shown).__name__}, {fitted})"
 
     def fit(self, corpus: Corpus, agents: Sequence[str] | None = None) -> Self:
-        """Learn from the tasks of which the quality of all agents is recorded.
+        """Learn from the tasks of which quality is recorded.
 
         Parameters
         ----------
@@ -92,15 +102,14 @@ class QualityPredictor:
         Raises
         ------
         PolicyError
-            If nothing is recorded of an agent, the corpus has no texts, a classifier
-            meets an agent that is always right or always wrong, or the estimator
-            cannot be fitted.
+            If nothing is recorded of an agent, or on fewer than five tasks where agents are
+            recorded on different ones; the corpus has no texts, a classifier meets an agent
+            that is always right or always wrong, or the estimator cannot be fitted.
         """
         names = corpus.agents if agents is None else tuple(agents)
         quality, known = self.check(corpus, names)
-        rows = np.flatnonzero(known)
-        inputs = self._shape(corpus.tasks.iloc[rows])
-        self._fitted = self._fit(self.estimator, inputs, quality[rows], names, corpus.name)
+        inputs = self._shape(corpus.tasks)
+        self._fitted = self._fit_known(self.estimator, inputs, quality, known, names, corpus.name)
         self.agents, self.fitted_on = names, corpus.sha256
         return self
 
@@ -167,16 +176,19 @@ class QualityPredictor:
         ready, model = _run_first_steps(self._shape(corpus.tasks), self.estimator)
         predicted = np.empty_like(quality)
         for held in range(folds):
-            train = np.flatnonzero(known & (fold != held))
+            train = known & (fold != held)[:, np.newaxis]
             test = np.flatnonzero(fold == held)
-            fitted = self._fit(model, _rows(ready, train), quality[train], names, corpus.name)
+            fitted = self._fit_known(model, ready, quality, train, names, corpus.name)
             predicted[test] = _apply(fitted, _rows(ready, test), test.size, len(names))
         return predicted
 
     def check(
         self, corpus: Corpus, agents: Sequence[str]
     ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        """The qualities to learn, shape (tasks, agents), and which tasks have them all."""
+        """The qualities, and which of them to learn from, shape (tasks, agents) each.
+
+        Columns of the second are equal where all agents are learned from the same tasks.
+        """
         if not corpus.has_texts:
             raise PolicyError(f"{corpus.name} has no texts to predict quality from")
         absent = [name for name in agents if name not in corpus.agents]
@@ -187,11 +199,21 @@ class QualityPredictor:
                 "agent's `outcome` names its record)"
             )
         quality = corpus.outcome("quality", agents)
-        known = np.asarray(~np.isnan(quality).any(axis=1))
+        known = np.asarray(~np.isnan(quality))
         if not agents or not known.any():
             raise PolicyError(
-                f"{corpus.name}: no task has a recorded quality of all of "
+                f"{corpus.name}: no task has a recorded quality of any of "
                 f"{', '.join(agents) or 'no agents'}; it records {recorded}"
+            )
+        whole = np.asarray(known.all(axis=1))
+        if whole.sum() >= WHOLE * known.any(axis=1).sum():
+            return quality, np.repeat(whole[:, np.newaxis], len(agents), axis=1)
+        tasks = dict(zip(agents, known.sum(axis=0).tolist(), strict=True))
+        if few := [name for name, count in tasks.items() if count < LEAST]:
+            counts = ", ".join(f"{name} {count:,}" for name, count in tasks.items())
+            raise PolicyError(
+                f"{corpus.name}: the quality of {few[0]} is recorded on {tasks[few[0]]} tasks, too "
+                f"few to learn from; {LEAST} or more are needed of each agent (recorded: {counts})"
             )
         return quality, known
 
@@ -253,11 +275,39 @@ class QualityPredictor:
             raise PolicyError(f"{path}: not a saved predictor ({error})") from error
         if not isinstance(content, dict) or content.get("format") != _FORMAT:
             raise PolicyError(f"{path}: not a predictor saved in format {_FORMAT}")
-        predictor = cls(content["estimator"], categories=content["categories"])
-        predictor._fitted = content["estimator"]
+        fitted = content["estimator"]
+        one = fitted[0] if isinstance(fitted, list) else fitted
+        predictor = cls(one, categories=content["categories"])
+        predictor._fitted = fitted
         predictor.agents = tuple(content["agents"])
         predictor.fitted_on = content["fitted_on"]
         return predictor
+
+    def _fit_known(
+        self,
+        estimator: Any,
+        inputs: Any,
+        quality: NDArray[np.float64],
+        known: NDArray[np.bool_],
+        names: Sequence[str],
+        corpus: str,
+    ) -> Any:
+        """A fit for all agents where they are known on the same tasks, else a list of fits."""
+        if (known == known[:, :1]).all():
+            rows = np.flatnonzero(known[:, 0])
+            return self._fit(estimator, _rows(inputs, rows), quality[rows], names, corpus)
+        fits = []
+        for a, name in enumerate(names):
+            rows = np.flatnonzero(known[:, a])
+            if not rows.size:
+                raise PolicyError(
+                    f"{corpus}: all tasks that record the quality of {name} have texts that are "
+                    "alike, and cannot be predicted from each other; give cross_fitted=false, or a "
+                    "log with more texts"
+                )
+            mine = quality[rows, a : a + 1]
+            fits.append(self._fit(estimator, _rows(inputs, rows), mine, [name], corpus))
+        return fits
 
     def _fit(
         self,
@@ -303,6 +353,8 @@ class QualityPredictor:
 def _apply(fitted: Any, inputs: Any, size: int, agents: int) -> NDArray[np.float64]:
     if not size:
         return np.empty((0, agents))
+    if isinstance(fitted, list):
+        return np.hstack([_apply(each, inputs, size, 1) for each in fitted])
     with threadpool_limits(1):
         if hasattr(fitted, "predict_proba"):
             chances = fitted.predict_proba(inputs)

@@ -23,7 +23,7 @@ from routingsim.agents import AgentPool
 from routingsim.corpora.corpus import Corpus
 from routingsim.errors import PolicyError
 from routingsim.policies import bandit_base as base
-from routingsim.policies.kernel import choose_kernel, learn_kernel
+from routingsim.policies.kernel import choose_kernel, learn_kernel, probability_kernel
 from routingsim.policies.policy import Policy, check_pool, recipe, sentence, spelled
 from routingsim.policies.rules import scores_of
 
@@ -91,6 +91,12 @@ def _by_table(task, pool, memory):
     memory[base.CHOICES] += 1.0
     memory[seen + task.index % SEEN] = task.index * cells + cell
     return a
+
+
+@probability_kernel
+def _table_probabilities(task, pool, memory, out):
+    best, _, _ = _best(task, pool, memory, BOUNDS + int(memory[BANDS]) - 1)
+    base.put_probabilities(pool, best, base.epsilon(memory), out)
 
 
 @learn_kernel
@@ -177,6 +183,8 @@ def fs_qmix(
         reason=sentence(reason),
         fitted_on=(corpus.sha256,) if calibrated and corpus is not None else (),
         parameters=given,
+        probabilities=_table_probabilities,
+        notes=base.notes("fs-qmix", given, pool, corpus),
     )
 
 

@@ -15,7 +15,7 @@ from routingsim.agents import Agent, AgentPool
 from routingsim.corpora.corpus import Corpus
 from routingsim.errors import PolicyError
 from routingsim.policies import grammar
-from routingsim.policies.kernel import choose_kernel, draw
+from routingsim.policies.kernel import certain, choose_kernel, draw, probability_kernel
 from routingsim.policies.policy import Policy, recipe, sentence
 from routingsim.scoring.dvar import score_column
 
@@ -120,6 +120,7 @@ def threshold(
         reason=partial(_band_reason, low, medium, chosen),
         fitted_on=(corpus.sha256,) if calibrated and corpus is not None else (),
         parameters={"low": low, "medium": medium, "spill": spill, "bands": chosen},
+        probabilities=certain,
     )
 
 
@@ -198,7 +199,9 @@ def cheapest(pool: AgentPool, corpus: Corpus | None = None) -> Policy:
     """The agent with the lowest price per token that is up."""
     order = np.argsort(pool.column("cost"), kind="stable").astype(np.float64)
     reason = "Lowest price (USD {agent.cost:g} per 1,000 tokens): Routed to {agent.name}"
-    return Policy("cheapest", _first_up, memory=order, reason=sentence(reason))
+    return Policy(
+        "cheapest", _first_up, memory=order, reason=sentence(reason), probabilities=certain
+    )
 
 
 @recipe("fastest")
@@ -206,7 +209,9 @@ def fastest(pool: AgentPool, corpus: Corpus | None = None) -> Policy:
     """The agent with the shortest mean service time that is up, whatever its queue."""
     order = np.argsort(pool.column("mean_service"), kind="stable").astype(np.float64)
     reason = "Shortest service time ({agent.mean_service:g} s): Routed to {agent.name}"
-    return Policy("fastest", _first_up, memory=order, reason=sentence(reason))
+    return Policy(
+        "fastest", _first_up, memory=order, reason=sentence(reason), probabilities=certain
+    )
 
 
 @choose_kernel
@@ -221,7 +226,8 @@ def static(pool: AgentPool, corpus: Corpus | None = None, *, agent: str = "") ->
         raise PolicyError(f"static needs an agent: static:{pool.ids[0]}, for one")
     index = pool.index(str(agent))
     reason = sentence("Always the same: Routed to {agent.name}")
-    return Policy(f"static:{agent}", _always, memory=np.array([float(index)]), reason=reason)
+    memory = np.array([float(index)])
+    return Policy(f"static:{agent}", _always, memory=memory, reason=reason, probabilities=certain)
 
 
 @choose_kernel
@@ -238,7 +244,8 @@ def _in_turn(task, pool, memory):
 @recipe("round-robin")
 def round_robin(pool: AgentPool, corpus: Corpus | None = None) -> Policy:
     """Each agent in turn."""
-    return Policy("round-robin", _in_turn, reason=sentence("Next in turn: Routed to {agent.name}"))
+    reason = sentence("Next in turn: Routed to {agent.name}")
+    return Policy("round-robin", _in_turn, reason=reason, probabilities=certain)
 
 
 # Memory of weighted choice: the agents' weights.
@@ -264,11 +271,34 @@ def _by_weight(task, pool, memory):
     return last
 
 
+@probability_kernel
+def _weight_probabilities(task, pool, memory, out):
+    total, first = 0.0, 0
+    for a in range(memory.size - 1, -1, -1):
+        out[a] = memory[a] * pool.up[a]
+        total += out[a]
+        if pool.up[a]:
+            first = a
+    if total > 0:
+        out[:] = out / total
+    else:  # all that have a weight are down
+        out[first] = 1.0
+
+
+def _by_weights(name: str, weights: NDArray[np.float64], reason: str) -> Policy:
+    return Policy(
+        name,
+        _by_weight,
+        memory=weights,
+        reason=sentence(reason),
+        probabilities=_weight_probabilities,
+    )
+
+
 @recipe("random")
 def random(pool: AgentPool, corpus: Corpus | None = None) -> Policy:
     """Any agent, each with the same chance."""
-    reason = sentence("Drawn at random: Routed to {agent.name}")
-    return Policy("random", _by_weight, memory=np.ones(len(pool)), reason=reason)
+    return _by_weights("random", np.ones(len(pool)), "Drawn at random: Routed to {agent.name}")
 
 
 @recipe("weighted")
@@ -291,8 +321,8 @@ def weighted(
             f"weighted: weights={weights!r}; slots, capacity, or {len(pool)} numbers of 0 or "
             "more are needed, one an agent, as 3/1/1"
         )
-    reason = sentence("Drawn by weight: Routed to {agent.name}")
-    return Policy(f"weighted:{grammar.written(weights)}", _by_weight, memory=values, reason=reason)
+    name = f"weighted:{grammar.written(weights)}"
+    return _by_weights(name, values, "Drawn by weight: Routed to {agent.name}")
 
 
 @choose_kernel
@@ -307,16 +337,13 @@ def _by_load(task, pool, memory):
 def least_loaded(pool: AgentPool, corpus: Corpus | None = None) -> Policy:
     """The agent with the lowest load, (busy + queued) / slots."""
     reason = sentence("Lowest load ({load:.2f}): Routed to {agent.name}")
-    return Policy("least-loaded", _by_load, reason=reason)
+    return Policy("least-loaded", _by_load, reason=reason, probabilities=certain)
 
 
-@choose_kernel
-def _two_choices(task, pool, memory):
+@register_jitable
+def _of_two(pool, first, second):
+    """The less loaded of two agents, or another where both are down."""
     agents = pool.busy.size
-    first = int(task.uniform * agents)
-    second = int(draw(task, 1) * (agents - 1))
-    if second >= first:
-        second += 1
     if second >= agents or not pool.up[second]:
         second = first
     if not pool.up[first]:
@@ -330,11 +357,31 @@ def _two_choices(task, pool, memory):
     return second if two < one else first
 
 
+@choose_kernel
+def _two_choices(task, pool, memory):
+    agents = pool.busy.size
+    first = int(task.uniform * agents)
+    second = int(draw(task, 1) * (agents - 1))
+    return _of_two(pool, first, second + 1 if second >= first else second)
+
+
+@probability_kernel
+def _two_probabilities(task, pool, memory, out):
+    agents = pool.busy.size
+    seconds = max(1, agents - 1)  # a single agent is its own second
+    out[:] = 0.0
+    for first in range(agents):
+        for k in range(seconds):
+            chosen = _of_two(pool, first, k + 1 if k >= first else k)
+            out[chosen] += 1.0
+    out[:] = out / (agents * seconds)
+
+
 @recipe("power-of-two")
 def power_of_two(pool: AgentPool, corpus: Corpus | None = None) -> Policy:
     """The less loaded of two agents drawn at random (Mitzenmacher, 2001)."""
     reason = sentence("Less loaded of two drawn ({load:.2f}): Routed to {agent.name}")
-    return Policy("power-of-two", _two_choices, reason=reason)
+    return Policy("power-of-two", _two_choices, reason=reason, probabilities=_two_probabilities)
 
 
 @choose_kernel
@@ -351,4 +398,4 @@ def _by_expected_latency(task, pool, memory):
 def shortest_wait(pool: AgentPool, corpus: Corpus | None = None) -> Policy:
     """The agent with the shortest expected wait and service together."""
     reason = sentence("Shortest expected latency: Routed to {agent.name}")
-    return Policy("shortest-wait", _by_expected_latency, reason=reason)
+    return Policy("shortest-wait", _by_expected_latency, reason=reason, probabilities=certain)

@@ -80,6 +80,7 @@ class Scenario:
         times = np.zeros(count) if closed else arrivals.times(count, seed, corpus)
         notes = [said] if (said := other_agents(corpus, self.pool)) else []
         notes += basis_notes(corpus, self.pool)
+        notes += self.policy.notes
         if times.size < count:
             notes.append(
                 f"{arrivals} has {times.size:,} arrivals: {count - times.size:,} tasks left out"

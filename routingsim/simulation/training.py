@@ -10,8 +10,10 @@ from routingsim import rng
 from routingsim.agents import PoolLike, load_agents
 from routingsim.corpora.datasets import CorpusLike, load_corpus
 from routingsim.errors import PolicyError, SimulationError
+from routingsim.policies.bandit_base import QUALITY
 from routingsim.policies.bandit_base import explore as exploring
 from routingsim.policies.bandits import learn_by_agent
+from routingsim.policies.crossfit import builtin_fits
 from routingsim.policies.kernel import OK
 from routingsim.policies.linucb import learn_linear
 from routingsim.policies.policy import Policy, make_policy
@@ -20,7 +22,7 @@ from routingsim.simulation.arrivals import Arrivals, Poisson, as_arrivals
 from routingsim.simulation.arrivals.checks import check_seed, is_finite, is_whole
 from routingsim.simulation.faults import ONE_TRY, Retries
 from routingsim.simulation.result import ReplayResult
-from routingsim.simulation.scenario import check_kinds, prepare
+from routingsim.simulation.scenario import Scenario, check_kinds, prepare
 
 _BUILTIN = (learn_by_agent, learn_linear, learn_table)
 
@@ -42,7 +44,10 @@ def train(
     """Let a policy learn from a corpus in the simulator.
 
     Each episode replays the corpus once, in a new random order, and starts with the
-    memory at the end of the episode before.
+    memory at the end of the episode before. Where a corpus records the quality of some
+    agents on some tasks, such as a log with one answer a task, a built-in policy learns
+    from predictions in place of what is not recorded: ridge regression, cross-fitted, on
+    what is recorded of each agent; a note of the policy counts them.
 
     Parameters
     ----------
@@ -80,7 +85,7 @@ def train(
     Raises
     ------
     PolicyError
-        If the policy does not learn.
+        If the policy does not learn, or what is not recorded cannot be predicted.
     SimulationError
         If an argument is of the wrong type, or two do not suit each other.
     """
@@ -96,7 +101,7 @@ def train(
             f"episodes={episodes!r}, load={load!r}, explore={explore!r}: one episode or more, a "
             "load above 0 and exploration of 0 or more are needed"
         )
-    scenario = prepare(corpus, pool, made, retries=retries)
+    scenario = _with_predictions(prepare(corpus, pool, made, retries=retries), seed)
     process = Poisson(load * scenario.capacity) if arrivals is None else as_arrivals(arrivals)
     order = "shuffled" if process.synthetic else "file"
     bar = tqdm(range(episodes), desc=made.name, unit="episode", disable=not progress)
@@ -118,3 +123,29 @@ def train(
         scenario.policy, fitted_on=tuple(dict.fromkeys((*made.fitted_on, corpus.sha256)))
     )
     return exploring(trained, explore) if made.learn in _BUILTIN else trained
+
+
+def _with_predictions(scenario: Scenario, seed: int) -> Scenario:
+    """The scenario with predicted qualities where a part of them is not recorded."""
+    policy, corpus, quality = scenario.policy, scenario.corpus, scenario.records.work.quality
+    missing = np.isnan(quality)
+    learns = policy.learn in _BUILTIN and policy.memory[QUALITY] > 0
+    if corpus is None or not learns or missing.all() or not missing.any():
+        return scenario
+    agents = tuple(agent.recorded_as for agent in scenario.pool)
+    fits = builtin_fits("ridge", (), corpus, agents, seed)
+    work = scenario.records.work._replace(
+        quality=np.where(missing, np.clip(fits.crossed, 0.0, 1.0), quality)
+    )
+    counts = ", ".join(
+        f"{agent} {n:,}" for agent, n in zip(scenario.pool.ids, missing.sum(axis=0), strict=True)
+    )
+    note = (
+        f"{policy.name}: trained on qualities of which those that are not recorded were predicted "
+        f"by ridge regression (of {len(corpus):,} tasks: {counts})"
+    )
+    return replace(
+        scenario,
+        records=replace(scenario.records, work=work),
+        policy=replace(policy, notes=(note,)),
+    )

@@ -15,7 +15,11 @@ from routingsim.cli import EXAMPLES, app, main
 
 from .running import invoke, routingsim
 
-COMMANDS = [command.callback.__name__ for command in app.registered_commands if command.callback]
+COMMANDS = [
+    command.callback.__name__.replace("_", "-")
+    for command in app.registered_commands
+    if command.callback
+]
 
 
 @pytest.mark.slow
@@ -53,6 +57,8 @@ def test_help_lists_every_command() -> None:
         (("replay", "tasks", "--arrivals", "often"), "no arrivals 'often'"),
         (("replay", "tasks", "--outage", "gpt-4:5"), "AGENT:DOWN:UP"),
         (("replay", "tasks", "--warm-up", "2"), "warm_up=2"),
+        (("log-size", "--agents", "4", "--explore", "2"), "0 < explore <= 1"),
+        (("log-size", "--agents", "4", "--explore", "0.01"), "explore=0.04 or more is needed"),
         (("route", "hello", "--policy", "nope"), "no policy 'nope'"),
         (("agents", "nowhere.toml"), "cannot be read as an agents file"),
         (("replay", "tasks", "--policy", "treshold"), "did you mean 'threshold'?"),

@@ -216,3 +216,16 @@ def test_repr_and_errors_show_no_secret(tmp_path: Path) -> None:
 @pytest.mark.parametrize("url", ["redis://db", "rediscluster://a:1", "unix:///x", "rediss://[::1]"])
 def test_every_kind_of_redis_url_is_accepted(url: str) -> None:
     assert checked_url(url) == url
+
+
+def test_exploring_is_a_probability() -> None:
+    assert load_settings({"ROUTINGSIM_EXPLORE": "0.05"}, NO_FILE).explore == 0.05
+    assert load_settings({"ROUTINGSIM_EXPLORE": "0"}, NO_FILE).explore == 0.0
+    assert load_settings({"ROUTINGSIM_EXPLORE": ""}, NO_FILE).explore is None
+    for wrong in ("1.5", "-0.1", "often"):
+        with pytest.raises(RoutingSimError) as caught:
+            load_settings({"ROUTINGSIM_EXPLORE": wrong}, NO_FILE)
+        assert str(caught.value) == (
+            f"ROUTINGSIM_EXPLORE (environment): found {wrong!r}, allowed is a probability from 0 "
+            "to 1"
+        )

@@ -188,7 +188,8 @@ def test_messages_can_be_limited_and_told_apart() -> None:
 
 
 def test_the_api_routes_and_the_bridge_tells() -> None:
-    with stack(http=True, policy="cheapest") as live, live.listen() as listener:
+    asked = Settings(explore=1.0)
+    with stack(asked, http=True, policy="cheapest") as live, live.listen() as listener:
         assert live.http_url
         with urllib.request.urlopen(
             urllib.request.Request(
@@ -200,6 +201,7 @@ def test_the_api_routes_and_the_bridge_tells() -> None:
             said = msgspec.json.decode(answer.read())["decision"]
         listener.wait_for(1, channel=DECISIONS)
         assert listener.to_frame()["task_id"].tolist() == [said["taskId"]]
+        assert said["propensity"] == 1 / 5  # of five agents, all alike
         with urllib.request.urlopen(f"{live.http_url}/api/config") as answer:
             config = answer.read().decode()
         assert "cheapest" in config

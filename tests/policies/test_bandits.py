@@ -31,7 +31,7 @@ WORDS = ["alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "
 
 def pool_of(agents: int, *, latency: ArrayLike = 1.0, **fields) -> AgentPool:
     """Agents with slots for all, each recorded under its own id."""
-    fields = {"concurrency": 4000, "service": "deterministic"} | fields
+    fields = {"concurrency": 4000, "service": "deterministic", "failures": "drawn"} | fields
     return AgentPool(
         tuple(
             Agent(id=f"a{a}", name=f"Agent {a}", cost=0.0, latency=float(seconds), **fields)

@@ -25,17 +25,19 @@ from routingsim.policies.kernel import (
     Outcome,
     PoolView,
     TaskView,
+    certain,
     choose_kernel,
     draw,
     learn_kernel,
     no_learning,
     pickled_by_value,
+    unknown,
 )
 from routingsim.policies.policy import Policy
 
 VARIANTS = ("threshold:calibrated", "threshold:low=0.2,medium=0.4,spill=1", "weighted:capacity")
-# "file" loads a saved policy: tests/policies/test_storage.py.
-RECIPES = sorted(set(recipes()) - {"file"})
+# "file" loads a saved policy (test_storage.py), "logged" reads a log (test_assignment.py).
+RECIPES = sorted(set(recipes()) - {"file", "logged"})
 POLICIES = sorted({*RECIPES, *VARIANTS})
 SIZES = (1, 2, 5, 40)
 
@@ -155,6 +157,45 @@ def test_the_agent_exists_and_is_up(fitted: list[tuple[AgentPool, Policy]], seed
             assert seen.up[chosen] or policy.name.startswith("static:")
 
 
+@pytest.mark.slow
+@given(seed=st.integers(0, 2**32))
+def test_probabilities_are_those_of_the_choices(
+    fitted: list[tuple[AgentPool, Policy]], seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    for pool, policy in fitted:
+        memory = policy.memory.copy()
+        for _ in range(6):  # a state that is met
+            task, seen = moment(rng, pool)
+            chosen = policy.choose(task, seen, memory)
+            outcome = Outcome(OK, 0.5, 1.0, 1.5, 0.1, float(rng.random()))
+            policy.learn(task, chosen, outcome, seen, memory)
+        task, seen = moment(rng, pool)
+        out, plain, draws = np.empty(len(pool)), np.empty(len(pool)), 400
+        before = memory.copy()
+        policy.probabilities(task, seen, memory, out)
+        policy.probabilities.python(task, seen, memory, plain)
+        np.testing.assert_array_equal(out, plain)
+        np.testing.assert_array_equal(memory, before)
+        keys = rng.integers(2**64, size=draws, dtype=np.uint64)
+        tasks = [task._replace(stream=key) for key in keys]
+        found = [policy.choose(each, seen, memory.copy()) for each in tasks]
+        share = np.bincount(found, minlength=len(pool)) / draws
+        if policy.probabilities is certain:
+            assert share.max() == 1.0
+        elif policy.probabilities is unknown:
+            assert np.isnan(out).all()
+        else:
+            assert out.sum() == pytest.approx(1.0)
+            assert (np.abs(share - out) <= 6 * np.sqrt(out * (1 - out) / draws) + 0.01).all()
+
+
+def test_only_posterior_draws_have_no_known_probabilities(corpus: Corpus) -> None:
+    pool = pool_of(5)
+    found = {name for name in RECIPES if made(name, pool, corpus).probabilities is unknown}
+    assert found == {"thompson"}
+
+
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("name", POLICIES)
 def test_a_policy_is_made_alike_twice_and_by_its_own_name(
@@ -270,7 +311,7 @@ class Fixed:
         return self.agent
 
 
-@pytest.mark.parametrize("kernel", [counting, no_learning])
+@pytest.mark.parametrize("kernel", [counting, no_learning, certain])
 def test_a_kernel_pickles_as_a_name(kernel: Kernel) -> None:
     _ = kernel.compiled
     packed = pickle.dumps(kernel)

@@ -162,7 +162,7 @@ def plain_last(task, pool, memory):
 
 
 def specs() -> list[str]:
-    names = sorted(set(recipes()) - {"file", "static", "always-first"})
+    names = sorted(set(recipes()) - {"file", "static", "always-first", "logged"})
     return [*names, "static:gpt-4", "threshold:calibrated"]
 
 

@@ -18,6 +18,7 @@ from sklearn.pipeline import make_pipeline
 from routingsim.agents import Agent, AgentPool
 from routingsim.corpora.corpus import Corpus, prompt_tokens
 from routingsim.errors import PolicyError
+from routingsim.evaluation.compare import compare
 from routingsim.policies import kmeans, knn, make_policy, ridge, utility
 from routingsim.policies.builtin_predictors import PREDICTORS
 from routingsim.policies.crossfit import builtin_fits
@@ -34,6 +35,7 @@ POOL = AgentPool(
 )
 WORDS = {"maths": "sum integral matrix prime proof", "poetry": "rhyme moon verse ode sonnet"}
 KINDS = sorted(PREDICTORS)
+POOL_NAMES = ("sage", "poet")
 
 
 def frame_of(size: int = 80) -> pd.DataFrame:
@@ -194,6 +196,85 @@ def test_a_predictor_of_ones_own_serves_fitted_or_not(corpus: Corpus) -> None:
     np.testing.assert_array_equal(
         fitted.predict(texts[:3], [""] * 3), own.predict(texts[:3])[:, ::-1]
     )
+
+
+# -- logs with one answer a task ------------------------------------------------------
+
+
+def log_of(size: int = 80) -> Corpus:
+    """Sage has the even tasks, the poet the odd ones."""
+    frame = frame_of(size).drop(columns="outcomes.poet.cost")
+    frame.loc[1::2, "outcomes.sage.quality"] = np.nan
+    frame.loc[::2, "outcomes.poet.quality"] = np.nan
+    return Corpus.from_frame(frame, "log")
+
+
+def test_a_log_with_one_answer_a_task_is_learned_from_with_a_note() -> None:
+    log = log_of()
+    policy = ridge(POOL, log)
+    said = "ridge: quality models of sage saw 40, poet saw 40 of 80 tasks"
+    assert policy.notes == (said,)
+    assert policy.fitted_on == ()
+    assert policy.predict is not None
+    predicted = policy.predict(log.tasks["text"].tolist(), log.tasks["category"].tolist())
+    np.testing.assert_array_equal(predicted, PREDICTORS["ridge"]().cross_predict(log, POOL_NAMES))
+    maths = (log.tasks["category"] == "maths").to_numpy()
+    assert np.mean((predicted[:, 0] > predicted[:, 1]) == maths) > 0.8
+    quality = log.outcome("quality", POOL_NAMES)
+    np.testing.assert_allclose(policy.memory[3:5], np.nanmean(quality, axis=0))
+    assert said in replay(log, POOL, policy, arrivals=Poisson(0.1)).notes
+    study = compare(log, POOL, [policy, "random"], loads=0.3, replications=2, controls=False)
+    assert said in study.notes
+
+
+def test_a_complete_corpus_needs_no_note(corpus: Corpus) -> None:
+    for kind in ("ridge", "knn", "utility"):
+        assert make_policy(POOL, kind, corpus).notes == ()
+
+
+def test_a_margin_without_common_tasks_is_said_to_have_no_effect() -> None:
+    assert knn(POOL, log_of()).notes[1:] == (
+        "knn: its margin compares agents on the same tasks, and these are recorded on different "
+        "ones: it has no effect",
+    )
+    assert len(knn(POOL, log_of(), margin=0.0).notes) == 1
+
+
+@pytest.mark.slow
+def test_a_share_of_the_cost_is_that_of_the_agent_predicted_best() -> None:
+    """Sage is better over all; the means of a log that gave it the hard ones say otherwise."""
+    frame = frame_of(400)
+    maths = (frame["category"] == "maths").to_numpy()
+    frame["outcomes.poet.quality"] = np.where(maths, 0.85, 0.1)
+    frame["outcomes.sage.quality"] = np.where(maths, 0.9, 0.2)
+    served = np.where(maths, np.arange(400) % 8 == 0, np.arange(400) % 8 > 0)  # by sage
+    frame.loc[~served, "outcomes.sage.quality"] = np.nan
+    frame.loc[served, "outcomes.poet.quality"] = np.nan
+    log = Corpus.from_frame(frame.drop(columns="outcomes.poet.cost"), "log")
+    raw = np.nanmean(log.outcome("quality", POOL_NAMES), axis=0)
+    assert raw[0] < raw[1]
+    policy = ridge(POOL, log, cost_share=0.99, alpha=0.1)
+    # 99 % of the poet's cost, a third of sage's, would be less than anybody takes.
+    assert replay(log, POOL, policy, arrivals=Poisson(0.1)).summary().loc["sage", "share"] > 0.9
+
+
+@pytest.mark.slow
+def test_too_few_texts_for_folds_make_the_figures_in_sample() -> None:
+    frame = frame_of()
+    frame["text"] = np.where(frame["category"] == "maths", "prove this sum", "rhyme on the moon")
+    frame.loc[1::2, "outcomes.sage.quality"] = np.nan
+    frame.loc[::2, "outcomes.poet.quality"] = np.nan
+    log = Corpus.from_frame(frame, "log")
+    for spec in ("ridge", "ridge:cost_share=0.9"):
+        policy = make_policy(POOL, spec, log)
+        assert policy.fitted_on == (log.sha256,)
+        assert policy.notes[-1] == (
+            "ridge: too few texts differ for 5 folds: it is fitted on the tasks that it predicts, "
+            "and its figures are in-sample"
+        )
+        assert policy.predict is not None
+        predicted = policy.predict(["prove this sum", "rhyme on the moon"], ["maths", "poetry"])
+        assert (predicted.argmax(axis=1) == [0, 1]).all()
 
 
 # -- the contract ---------------------------------------------------------------------

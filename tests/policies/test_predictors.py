@@ -15,6 +15,7 @@ import pytest
 import skops.io
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin, TransformerMixin
+from sklearn.dummy import DummyRegressor
 from sklearn.ensemble import GradientBoostingRegressor
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression, Ridge
@@ -25,6 +26,7 @@ from routingsim.corpora.corpus import Corpus
 from routingsim.errors import PolicyError
 from routingsim.evaluation import apgr, routing_curve
 from routingsim.policies.builtin_predictors import PREDICTORS, tfidf_knn, tfidf_ridge
+from routingsim.policies.folds import folds
 from routingsim.policies.predictors import QualityPredictor
 
 TOPICS = {"maths": "sum integral matrix prime proof", "poetry": "rhyme moon verse ode sonnet"}
@@ -193,6 +195,86 @@ def test_an_embedding_that_needs_no_fit_is_run_once_for_all_folds() -> None:
     )
 
 
+# -- agents that are recorded on different tasks ---------------------------------------
+
+
+def log_of(size: int = 120) -> Corpus:
+    """Of each task the answer of one agent: sage has two in three, of both topics."""
+    frame = corpus_of(size).to_frame()
+    frame.loc[::3, "outcomes.sage.quality"] = np.nan
+    frame.loc[frame["outcomes.sage.quality"].notna(), "outcomes.bard.quality"] = np.nan
+    return Corpus.from_frame(frame, "log")
+
+
+def test_each_agent_is_learned_from_the_tasks_that_record_it() -> None:
+    log = log_of()
+    quality = log.outcome("quality", ("sage", "bard"))
+    means = np.nanmean(quality, axis=0)
+    predictor = QualityPredictor(DummyRegressor()).fit(log)
+    np.testing.assert_allclose(predictor.predict(["a", "b"]), [means, means], rtol=1e-12)
+    crossed = QualityPredictor(DummyRegressor()).cross_predict(log, folds=4, seed=2)
+    fold = folds(log.tasks["text"].tolist(), 4, seed=2)
+    for held in range(4):
+        others = np.nanmean(quality[fold != held], axis=0)
+        np.testing.assert_allclose(crossed[fold == held], [others] * (fold == held).sum())
+
+
+def test_all_agents_are_learned_from_the_same_tasks_where_nearly_all_record_all() -> None:
+    frame = corpus_of(100).to_frame()
+    frame.loc[:4, "outcomes.bard.quality"] = np.nan  # 95 of 100 are whole
+    whole = corpus_of(100).select(np.arange(5, 100)).outcome("quality", ("sage", "bard"))
+    predicted = QualityPredictor(DummyRegressor()).fit(Corpus.from_frame(frame)).predict(["a"])
+    np.testing.assert_allclose(predicted[0], whole.mean(axis=0), rtol=1e-12)
+    frame.loc[5, "outcomes.bard.quality"] = np.nan  # 94 of 100
+    predicted = QualityPredictor(DummyRegressor()).fit(Corpus.from_frame(frame)).predict(["a"])
+    every = [frame["outcomes.sage.quality"].mean(), whole[1:, 1].mean()]
+    np.testing.assert_allclose(predicted[0], every, rtol=1e-12)
+
+
+@pytest.mark.parametrize("kind", PREDICTORS)
+def test_tasks_without_any_record_change_nothing(kind: str) -> None:
+    frame = corpus_of(right_wrong=True).to_frame()
+    frame.loc[::2, ["outcomes.sage.quality", "outcomes.bard.quality"]] = np.nan
+    half = Corpus.from_frame(frame)
+    same = half.select(np.arange(1, 120, 2))
+    texts = half.tasks["text"].tolist()
+    one, other = (PREDICTORS[kind]().fit(each).predict(texts) for each in (half, same))
+    np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", PREDICTORS)
+def test_a_log_with_one_answer_a_task_teaches_who_is_good_at_what(
+    kind: str, tmp_path: Path
+) -> None:
+    log = log_of(240)
+    asked = corpus_of(40, seed=1)
+    predictor = PREDICTORS[kind](categories=False).fit(log)
+    texts = asked.tasks["text"].tolist()
+    predicted = predictor.predict(texts)
+    assert np.mean((predicted[:, 0] > predicted[:, 1]) == is_maths(asked)) > 0.8
+    assert predictor.predict([]).shape == (0, 2)
+    predictor.save(tmp_path / "model.skops")
+    again = QualityPredictor.load(tmp_path / "model.skops")
+    np.testing.assert_array_equal(again.predict(texts), predicted)
+    crossed = PREDICTORS[kind](categories=False).cross_predict(log)
+    assert np.mean((crossed[:, 0] > crossed[:, 1]) == is_maths(log)) > 0.8
+
+
+def test_cross_prediction_of_a_log_never_sees_the_text_that_it_predicts() -> None:
+    log = log_of(60)
+    assert (QualityPredictor(Remember()).cross_predict(log, folds=4, seed=2) == -1).all()
+    frame = log.to_frame()
+    frame.loc[::3, "text"] = "the only text that the bard ever got"
+    one = Corpus.from_frame(frame, "one")
+    with pytest.raises(PolicyError) as caught:
+        QualityPredictor(Remember()).cross_predict(one)
+    assert str(caught.value) == (
+        "one: all tasks that record the quality of bard have texts that are alike, and cannot be "
+        "predicted from each other; give cross_fitted=false, or a log with more texts"
+    )
+
+
 # -- saved and loaded -----------------------------------------------------------------
 
 
@@ -254,11 +336,19 @@ def test_what_cannot_be_learned_is_refused() -> None:
         tfidf_knn().fit(corpus, ("sage", "gpt"))
     with pytest.raises(PolicyError, match="no outcome of 'sage'; it records nobody"):
         tfidf_knn().fit(Corpus.from_frame(frame.filter(["id", "text"])), ("sage",))
-    apart = frame.copy()
-    apart.loc[::2, "outcomes.sage.quality"] = np.nan
-    apart.loc[1::2, "outcomes.bard.quality"] = np.nan
-    with pytest.raises(PolicyError, match="no task has a recorded quality of all of"):
-        tfidf_ridge().fit(Corpus.from_frame(apart))
+    costs = frame.filter(["id", "text"]).assign(**{"outcomes.sage.cost": 0.1})
+    with pytest.raises(PolicyError, match="no task has a recorded quality of any of sage; it rec"):
+        tfidf_ridge().fit(Corpus.from_frame(costs))
+    few = frame.copy()
+    few.loc[4:, "outcomes.bard.quality"] = np.nan
+    with pytest.raises(PolicyError) as caught:
+        tfidf_ridge().fit(Corpus.from_frame(few, "few"))
+    assert str(caught.value) == (
+        "few: the quality of bard is recorded on 4 tasks, too few to learn from; 5 or more are "
+        "needed of each agent (recorded: sage 120, bard 4)"
+    )
+    few.loc[4, "outcomes.bard.quality"] = 0.5
+    assert tfidf_ridge().fit(Corpus.from_frame(few)).agents == ("sage", "bard")
     with pytest.raises(PolicyError, match="has no texts"):
         tfidf_ridge().fit(Corpus.from_frame(frame.assign(text="")))
     with pytest.raises(PolicyError, match=r"call fit\(corpus, agents\)"):

@@ -11,7 +11,7 @@ from routingsim.agents import Agent, AgentPool
 from routingsim.corpora.corpus import Corpus
 from routingsim.errors import PolicyError, SimulationError
 from routingsim.policies import make_policy
-from routingsim.policies.bandit_base import DONE, EXPLORE, FLOOR, HEAD
+from routingsim.policies.bandit_base import DONE, EXPLORE, FLOOR, HEAD, REWARD
 from routingsim.policies.kernel import choose_kernel, learn_kernel
 from routingsim.policies.policy import Policy
 from routingsim.simulation.result import ReplayResult
@@ -41,6 +41,56 @@ def corpus() -> Corpus:
 
 def worth(result: ReplayResult) -> float:
     return float(result.quality.mean() - 0.02 * result.latency.mean())
+
+
+def log_of(corpus: Corpus) -> Corpus:
+    """The good agent served nine tasks in ten."""
+    frame = corpus.to_frame()
+    frame.loc[::10, "outcomes.good.quality"] = np.nan
+    frame.loc[frame["outcomes.good.quality"].notna(), "outcomes.quick.quality"] = np.nan
+    return Corpus.from_frame(frame, "log")
+
+
+@pytest.mark.parametrize("name", ["epsilon-greedy", "ucb1", "linucb", "thompson", "fs-qmix"])
+def test_a_log_is_trained_on_with_predictions_of_what_it_does_not_record(
+    corpus: Corpus, name: str
+) -> None:
+    log = log_of(corpus)
+    note = (
+        f"{name}: it learns from recorded qualities, and an answer without one counts as 0 "
+        "(recorded of 300 tasks: quick 30, good 270); train() learns from predictions instead"
+    )
+    assert make_policy(POOL, name, log).notes == (note,)
+    assert make_policy(POOL, name, corpus).notes == ()
+    trained = train(log, POOL, name, episodes=1, load=0.5, progress=False)
+    assert trained.notes == (
+        f"{name}: trained on qualities of which those that are not recorded were predicted by "
+        "ridge regression (of 300 tasks: quick 270, good 30)",
+    )
+    assert trained.fitted_on == (log.sha256,)
+    costly = name + ":w_quality=0,w_cost=1"
+    assert train(log, POOL, costly, episodes=1, load=0.5, progress=False).notes == ()
+
+
+def test_rewards_of_a_log_are_not_zeros(corpus: Corpus) -> None:
+    log, wanted = log_of(corpus), "epsilon-greedy:decay=inf"  # draws all along
+
+    def mean_rewards(memory: np.ndarray) -> np.ndarray:
+        return memory[HEAD + REWARD * 2 :][:2] / memory[HEAD + DONE * 2 :][:2]
+
+    trained = train(log, POOL, wanted, episodes=3, load=0.5, progress=False)
+    whole = corpus.outcome("quality", POOL.ids).mean(axis=0)
+    np.testing.assert_allclose(mean_rewards(trained.memory), whole, atol=0.1)
+    replayed = rs.replay(log, POOL, wanted, arrivals="poisson:1")
+    assert (mean_rewards(replayed.memory) < [0.15, 0.95]).all()  # as its note says
+    assert make_policy(POOL, wanted, log).notes[0] in replayed.notes
+
+
+def test_what_cannot_be_predicted_is_not_trained_on(corpus: Corpus) -> None:
+    frame = log_of(corpus).to_frame()
+    frame.loc[20:, "outcomes.quick.quality"] = np.nan
+    with pytest.raises(PolicyError, match="the quality of quick is recorded on 2 tasks, too few"):
+        train(Corpus.from_frame(frame), POOL, "ucb1", episodes=1, progress=False)
 
 
 def test_training_pays(corpus: Corpus) -> None:

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from routingsim.agents import PoolLike, load_agents
 from routingsim.corpora.datasets import CorpusLike, load_corpus
-from routingsim.errors import CorpusError, PolicyError, SimulationError
+from routingsim.errors import CorpusError, SimulationError
 from routingsim.evaluation.controls.choices import (
     FOLDS,
     category_choice,
@@ -18,27 +18,13 @@ from routingsim.evaluation.controls.choices import (
 )
 from routingsim.evaluation.metrics.routerbench import oracle, zero_router
 from routingsim.evaluation.outcomes import choices, complete, taken
-from routingsim.policies.kernel import choose_kernel
+from routingsim.policies.assignment import assign
 from routingsim.policies.policy import Policy
 from routingsim.policies.rules import random, static, weighted
 from routingsim.simulation.recorded import basis
 from routingsim.simulation.result import ReplayResult
 from routingsim.simulation.scenario import prepare
 from routingsim.simulation.service import cost_table
-
-
-# The one feature of a task is its agent.
-@choose_kernel
-def _as_assigned(task, pool, memory):
-    wanted = int(task.features[0])
-    if pool.up[wanted]:
-        return wanted
-    best, lowest = wanted, np.inf
-    for a in range(pool.busy.size):
-        load = (pool.busy[a] + pool.queued[a]) / pool.slots[a]
-        if pool.up[a] and load < lowest:
-            best, lowest = a, load
-    return best
 
 
 def assigned(
@@ -65,19 +51,7 @@ def assigned(
         If there is not one agent of the pool per task.
     """
     corpus, pool = load_corpus(corpus), load_agents(pool)
-    table = choices(chosen, len(corpus), len(pool)).astype(np.float64)[:, np.newaxis]
-    own = corpus.tasks["text"].tolist()
-
-    def look_up(texts: Sequence[str], categories: Sequence[str]) -> NDArray[np.float64]:
-        if list(texts) != own:
-            raise PolicyError(
-                f"policy {name} has an agent for each of the {len(own):,} tasks of "
-                f"{corpus.name}, and was asked about {len(texts):,} other texts; replay that "
-                "corpus, whole and in its order"
-            )
-        return table
-
-    return Policy(name, _as_assigned, featurize=look_up)
+    return assign(corpus, choices(chosen, len(corpus), len(pool)), name)
 
 
 def chosen_by(result: ReplayResult) -> NDArray[np.intp]:

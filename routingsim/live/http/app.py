@@ -183,6 +183,7 @@ class _Service:
             complexity_score=decision.complexity_score,
             reason=decision.reason,
             timestamp=when.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            propensity=decision.propensity,
         )
         return json_answer(RouteAnswer(decision=routed))
 

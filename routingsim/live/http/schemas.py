@@ -40,7 +40,7 @@ class RouteRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ]
 
 
-class RoutedTask(msgspec.Struct, frozen=True, rename="camel"):
+class RoutedTask(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """A decision; the bridge sends it as a message of type ``routing_decision``."""
 
     id: Annotated[str, msgspec.Meta(description="UUID of this decision.")]
@@ -56,6 +56,13 @@ class RoutedTask(msgspec.Struct, frozen=True, rename="camel"):
             examples=["2023-11-09T21:20:00.000Z"],
         ),
     ]
+    propensity: Annotated[
+        float | None,
+        msgspec.Meta(
+            description="Probability with which the agent was chosen; absent if the router "
+            "does not explore, or it is not known."
+        ),
+    ] = None
 
 
 class RouteAnswer(msgspec.Struct, frozen=True, kw_only=True):

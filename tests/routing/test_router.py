@@ -1,4 +1,7 @@
-"""The live router: choices, counts, feedback, and what it publishes."""
+"""The live router: choices, counts, feedback, and what it publishes.
+
+What a policy may know (task_state.py), ids (task_ids.py) and publishing.py are tested here too.
+"""
 
 import re
 import threading
@@ -613,6 +616,10 @@ def test_a_router_shows_what_it_is_and_did() -> None:
     router = rs.TaskRouter(two(), "cheapest")
     router.route_batch(["x"] * 1_000)
     assert repr(router) == "TaskRouter(cheapest: dear, cheap; no publisher; 1,000 tasks routed)"
+    asked = rs.TaskRouter(two(), "cheapest", explore=0.05)
+    assert repr(asked) == (
+        "TaskRouter(cheapest: dear, cheap; explore=0.05; no publisher; 0 tasks routed)"
+    )
     many = AgentPool(tuple(Agent(id=f"a{k}", name="A", cost=1, latency=1) for k in range(11)))
     assert repr(rs.TaskRouter(many, "cheapest", publisher=Calls())) == (
         "TaskRouter(cheapest: a0, a1, a2, a3, a4, a5, a6, a7, a8, a9, …; Calls; 0 tasks\n  routed)"

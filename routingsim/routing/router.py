@@ -1,24 +1,21 @@
 """The live router: it scores a text, chooses an agent, explains the choice and learns from it."""
 
 import math
-import os
 import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
-from typing import Any, Literal, Protocol
+from numbers import Real
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
 import pandas as pd
-from numba import njit, types
-from numba.extending import register_jitable
-from numpy.typing import NDArray
 
 from routingsim import display, rng
 from routingsim.agents import Agent, PoolLike, load_agents
-from routingsim.corpora.corpus import CHARACTERS_PER_TOKEN, Corpus
+from routingsim.corpora.corpus import Corpus
 from routingsim.corpora.datasets import CorpusLike, load_corpus
 from routingsim.errors import PolicyError, RoutingSimError
 from routingsim.messages import (
@@ -27,43 +24,24 @@ from routingsim.messages import (
     ComplexityScore,
     RoutingDecision,
 )
-from routingsim.policies.kernel import (
-    CHOOSE,
-    POOL_VIEW,
-    STATUS_NAMES,
-    Kernel,
-    Outcome,
-    PoolView,
-    TaskView,
-)
+from routingsim.policies.kernel import STATUS_NAMES, Kernel, Outcome, PoolView, TaskView
 from routingsim.policies.policy import Policy, make_policy
+from routingsim.routing.choices import (
+    UNKNOWN,
+    Choice,
+    Choices,
+    callables,
+    choose_in_turn,
+    choose_one,
+    expect,
+    exploration,
+)
+from routingsim.routing.publishing import PART, Publisher, milliseconds, publish, status_of
+from routingsim.routing.task_ids import new_id, new_ids
+from routingsim.routing.task_state import Row, State, row_of, state_of
 from routingsim.scoring.dvar import score, score_column
 
-
-class Publisher(Protocol):
-    """Where decisions and statuses go: any object with these two methods."""
-
-    def publish_routing_decision(self, decision: RoutingDecision) -> None:
-        """Take a decision, without blocking."""
-
-    def publish_agent_status(self, status: AgentStatus) -> None:
-        """Take a status, without blocking."""
-
-
-PART = 500
-"""Decisions of a batch that the publisher gets in one call."""
-
 _FACTORS = ("length", "punctuation", "unique_tokens")
-
-_Table = NDArray[np.float64]
-_State = tuple[list[float], list[float], list[int], _Table, _Table]
-"""The d_var, prompt tokens, categories, features and predictions of tasks."""
-
-_Row = tuple[float, float, int, _Table, _Table]
-"""The same of one task."""
-
-_NOTHING = np.zeros(0)
-"""Features or predictions for a policy without any."""
 
 
 class _InFlight(msgspec.Struct, frozen=True, gc=False):
@@ -94,14 +72,21 @@ class TaskRouter:
         The tasks on which fitted policies are fitted, and whose categories they know:
         anything :func:`routingsim.load_corpus` takes.
     seed : int
-        Seed of the policy's own random numbers.
+        Seed of the policy's own random numbers, and of those of ``explore``.
     recent : int
         Number of decisions that :meth:`stats` lists.
+    explore : float, optional
+        Probability with which an agent is drawn at random, all alike, among those that are
+        up; else the policy chooses. Each decision then carries its ``propensity``, so that
+        the log can be asked about other policies
+        (:mod:`routingsim.routing.choices`). 0 draws none, and logs the propensities of the
+        policy alone; None, the default, leaves decisions without.
 
     Raises
     ------
     AgentError, CorpusError, PolicyError
-        If there is no such pool, corpus or policy, or they do not go together.
+        If there is no such pool, corpus or policy, or they do not go together;
+        if ``explore`` is not a probability, or no live router can use the policy.
     """
 
     def __init__(
@@ -113,10 +98,23 @@ class TaskRouter:
         corpus: CorpusLike | None = None,
         seed: int = 0,
         recent: int = 100,
+        explore: float | None = None,
     ) -> None:
+        number = isinstance(explore, Real) and not isinstance(explore, bool)
+        if explore is not None and not (number and 0 <= explore <= 1):
+            raise PolicyError(
+                f"explore={explore!r}: a probability from 0 to 1 is needed, or None to log no "
+                "propensities"
+            )
         self.pool = load_agents(pool)
         known = None if corpus is None else load_corpus(corpus)
         self.policy = make_policy(self.pool, policy, known)
+        if self.policy.replay_only:
+            raise PolicyError(
+                f"policy {self.policy.name} knows the tasks of one corpus only: replay that corpus "
+                "with it, and give a live router another policy"
+            )
+        self.explore = explore
         self.publisher = publisher
         self.memory = np.array(self.policy.memory, dtype=np.float64)
         agents = len(self.pool)
@@ -131,8 +129,13 @@ class TaskRouter:
         )
         self._categories = {} if known is None else known.category_codes
         self._infos = [agent.info for agent in self.pool]
-        kernel = self.policy.choose
-        self._choose = kernel.python if self.policy.interpreted else kernel.entry
+        self._plan = exploration(self.policy, explore, seed)
+        # A propensity that no decision carries need not be found.
+        self._plan_of_one = (
+            self._plan if explore is not None else self._plan._replace(known=UNKNOWN)
+        )
+        self._choose, self._probabilities = callables(self.policy)
+        self._own = np.empty(agents)
         self._used = [0] * agents
         self._nobody = False  # whether every agent is offline
         self._recent: deque[RoutingDecision] = deque(maxlen=recent)
@@ -144,9 +147,10 @@ class TaskRouter:
 
     def __repr__(self) -> str:
         publisher = "no publisher" if self.publisher is None else type(self.publisher).__name__
+        explore = "" if self.explore is None else f"; explore={self.explore:g}"
         return display.wrapped(
             f"TaskRouter({self.policy.name}: {', '.join(self.pool.ids[:10])}"
-            f"{', …' * (len(self.pool) > 10)}; {publisher}; {self._routed:,} tasks routed)"
+            f"{', …' * (len(self.pool) > 10)}{explore}; {publisher}; {self._routed:,} tasks routed)"
         )
 
     def route(
@@ -170,14 +174,14 @@ class TaskRouter:
         RoutingSimError
             If ``task_id`` is in flight already.
         """
-        name = _new_id() if task_id is None else task_id
+        name = new_id() if task_id is None else task_id
         scored = score(text)
-        row = self._row(text, category, scored.d_var)
+        row = row_of(self.policy, self._categories, text, category, scored.d_var)
         with self._lock:
-            a, load = self._assign_one(name, row, attempt)
-            [decision] = self._decisions([(name, scored, a, load)], _milliseconds())
+            choice = self._assign_one(name, row, attempt)
+            [decision] = self._decisions([(name, scored, *choice)], milliseconds())
             self._recent.append(decision)
-            status = self._status(a)
+            status = self._status(choice[0])
         if self.publisher is not None:
             self.publisher.publish_routing_decision(decision)
             self.publisher.publish_agent_status(status)
@@ -194,7 +198,9 @@ class TaskRouter:
         Returns
         -------
         DataFrame
-            A row for each task: task_id, agent, d_var, reason, timestamp (ms since the epoch).
+            A row for each task: task_id, agent, d_var, reason, timestamp (ms since the
+            epoch), and propensity, the probability with which the agent was chosen; NaN
+            where the policy's own are not known.
 
         Raises
         ------
@@ -209,21 +215,22 @@ class TaskRouter:
             ids, texts, categories = (frame[name].tolist() for name in ("id", "text", "category"))
         else:
             texts, categories = list(tasks), [""] * len(tasks)
-            ids = _new_ids(len(texts))
+            ids = new_ids(len(texts))
         table = score_column(texts)
         d_var, *counts = (table[name].tolist() for name in ("d_var", *_FACTORS))
         scores = map(ComplexityScore, d_var, map(ComplexityFactors, *counts))
-        columns = self._state_of(texts, categories, d_var)
+        columns = state_of(self.policy, self._categories, texts, categories, d_var)
         with self._lock:
             if not self._in_flight.keys().isdisjoint(ids):
                 raise self._in_flight_already(next(each for each in ids if each in self._in_flight))
-            agents, loads = self._assign(ids, columns)
-        stamp = _milliseconds()
-        rows = zip(ids, scores, agents, loads, strict=True)
+            choices = self._assign(ids, columns)
+        stamp = milliseconds()
+        agents = choices.agents
+        rows = zip(ids, scores, *choices, strict=True)
         decisions: list[RoutingDecision] = []
         # In parts: the publisher can send the first while the others are made.
         while part := self._decisions(islice(rows, PART), stamp):
-            self._publish(part)
+            publish(self.publisher, part)
             decisions += part
         with self._lock:
             self._recent.extend(decisions)
@@ -238,6 +245,7 @@ class TaskRouter:
                 "d_var": d_var,
                 "reason": [d.reason for d in decisions],
                 "timestamp": np.full(len(ids), stamp),
+                "propensity": np.array(choices.propensities),
             }
         )
 
@@ -281,7 +289,7 @@ class TaskRouter:
                 view.queued[a] -= 1
             else:
                 view.busy[a] -= 1
-            _expect(view, a, int(view.busy[a]), int(view.queued[a]))
+            expect(view, a, int(view.busy[a]), int(view.queued[a]))
             if flight.task is not None:
                 took = time.monotonic() - flight.routed_at if latency is None else latency
                 outcome = Outcome(STATUS_NAMES.index(status), 0.0, took, took, cost, quality)
@@ -323,34 +331,32 @@ class TaskRouter:
 
     # -- called with the lock held --------------------------------------------------
 
-    def _assign_one(self, task_id: str, row: _Row, attempt: int) -> tuple[int, float]:
-        """Choose an agent for a task; return its index and its load before the task."""
+    def _assign_one(self, task_id: str, row: Row, attempt: int) -> Choice:
+        """Choose an agent for a task."""
         if task_id in self._in_flight:
             raise self._in_flight_already(task_id)
         now = time.monotonic()
         task = TaskView(self._routed, attempt, now - self._began, self._stream, *row)
-        a, load = _choose(self._choose, self._view, self.memory, self._nobody, task)
+        a, load, propensity, at_random = choose_one(
+            *(self._choose, self._probabilities, self._plan_of_one),
+            *(self._view, self.memory, self._own, self._nobody, task),
+        )
         if a < 0:
             raise self._no_such_agent(task_id)
         self._routed += 1
         self._used[a] += 1
         self._in_flight[task_id] = _InFlight(a, now, task if self.policy.learns else None)
-        return a, load
+        return a, load, float(propensity), bool(at_random)
 
-    def _assign(self, ids: list[str], columns: _State) -> tuple[list[int], list[float]]:
-        """Choose an agent for each task in order; return their indices and loads before it."""
+    def _assign(self, ids: list[str], columns: State) -> Choices:
+        """Choose an agent for each task in order."""
         policy, first, now = self.policy, self._routed, time.monotonic()
         at = now - self._began
         view = self._view
         before = [each.copy() for each in (view.busy, view.queued, view.wait)]
-        told = (view, self.memory, self._stream, first, at, self._nobody)
-        # Handing a kernel over to compiled code takes as long as about ten choices.
-        if policy.interpreted or len(ids) < 10:
-            found: Any = _choose_in_turn.py_func(self._choose, *told, *columns)
-        else:
-            found = _choose_in_turn(policy.choose.compiled, *told, *map(np.asarray, columns))
-        agents: list[int] = found[0].tolist()
-        loads: list[float] = found[1].tolist()
+        told = (self._stream, first, at, self._nobody)
+        choices = choose_in_turn(policy, self._plan, view, self.memory, told, columns)
+        agents = choices.agents
         if len(agents) < len(ids):
             view.busy[:], view.queued[:], view.wait[:] = before
             raise self._no_such_agent(ids[len(agents)])
@@ -364,7 +370,7 @@ class TaskRouter:
         else:  # all tasks of an agent share one record
             kept = {a: _InFlight(a, now, None) for a in set(agents)}
             self._in_flight.update(zip(ids, map(kept.__getitem__, agents), strict=True))
-        return agents, loads
+        return choices
 
     def _no_such_agent(self, task_id: str) -> PolicyError:
         return PolicyError(
@@ -381,145 +387,22 @@ class TaskRouter:
 
     # -- called without the lock ----------------------------------------------------
 
-    def _state_of(self, texts: list[str], categories: list[str], d_var: list[float]) -> _State:
-        """What a policy may know of tasks from their texts."""
-        featurize, predict = self.policy.featurize, self.policy.predict
-        codes, nothing = self._categories, np.zeros((len(texts), 0))
-        return (
-            d_var,
-            [float(-(-size // CHARACTERS_PER_TOKEN)) for size in map(len, texts)],
-            [codes.get(each, -1) for each in categories] if codes else [-1] * len(texts),
-            _floats(featurize(texts, categories)) if featurize else nothing,
-            _floats(predict(texts, categories)) if predict else nothing,
-        )
-
-    def _row(self, text: str, category: str, d_var: float) -> _Row:
-        """The row of :meth:`_state_of` for one task, made without arrays of one element."""
-        featurize, predict = self.policy.featurize, self.policy.predict
-        return (
-            d_var,
-            float(-(-len(text) // CHARACTERS_PER_TOKEN)),
-            self._categories.get(category, -1),
-            _floats(featurize([text], [category]))[0] if featurize else _NOTHING,
-            _floats(predict([text], [category]))[0] if predict else _NOTHING,
-        )
-
     def _decisions(
-        self, rows: Iterable[tuple[str, ComplexityScore, int, float]], stamp: int
+        self, rows: Iterable[tuple[str, ComplexityScore, int, float, float, bool]], stamp: int
     ) -> list[RoutingDecision]:
         agents, infos, reason = self.pool.agents, self._infos, self.policy.reason
+        told = self.explore is not None
         return [
-            RoutingDecision(task_id, infos[a], scored, reason(agents[a], scored.d_var, load), stamp)
-            for task_id, scored, a, load in rows
+            RoutingDecision(
+                task_id,
+                infos[a],
+                scored,
+                self._drawn(agents[a]) if at_random else reason(agents[a], scored.d_var, load),
+                stamp,
+                propensity if told and propensity == propensity else None,  # NaN is not known
+            )
+            for task_id, scored, a, load, propensity, at_random in rows
         ]
 
-    def _publish(self, decisions: list[RoutingDecision]) -> None:
-        """Publish decisions, in one call where the publisher has a method for many."""
-        if many := getattr(self.publisher, "publish_routing_decisions", None):
-            many(decisions)
-        elif self.publisher is not None:
-            for decision in decisions:
-                self.publisher.publish_routing_decision(decision)
-
-
-def status_of(agent: Agent, load: float, up: bool = True) -> AgentStatus:
-    """An agent's status message, from its load (slots in use over slots)."""
-    word = "offline" if not up else "busy" if load >= 1.0 else "available"
-    return AgentStatus(agent.id, agent.name, word, load, _milliseconds())
-
-
-def _floats(table: NDArray[Any]) -> _Table:
-    return np.ascontiguousarray(table, np.float64)
-
-
-def _milliseconds() -> int:
-    """Milliseconds since the epoch."""
-    return time.time_ns() // 1_000_000
-
-
-@register_jitable
-def _expect(view, a, busy, queued):
-    """Update the expected wait at agent ``a``."""
-    slots = int(view.slots[a])
-    view.wait[a] = (queued + 1) * float(view.service[a]) / slots if busy + queued >= slots else 0.0
-
-
-@register_jitable
-def _choose(choose, view, memory, nobody, task):
-    """An agent for a task, and its load before it; -1 for an agent that does not exist."""
-    if nobody:  # every agent is offline, and the policy chooses among all
-        view.up[:] = 1
-    a = int(choose(task, view, memory))
-    if nobody:
-        view.up[:] = 0
-    if a < 0 or a >= view.slots.size:
-        return -1, 0.0
-    # In interpreted code, Python's own numbers are quicker than NumPy's.
-    busy, queued, slots = int(view.busy[a]), int(view.queued[a]), int(view.slots[a])
-    load = (busy + queued) / slots
-    if busy < slots:
-        busy += 1
-        view.busy[a] = busy
-    else:
-        queued += 1
-        view.queued[a] = queued
-    _expect(view, a, busy, queued)
-    return a, load
-
-
-_f8, _i8 = types.Array(types.float64, 1, "C"), types.Array(types.int64, 1, "C")
-_table = types.Array(types.float64, 2, "C")
-
-
-@njit(
-    types.Tuple((_i8, _f8))(
-        *(types.FunctionType(CHOOSE), POOL_VIEW, _f8, types.uint64),
-        *(types.int64, types.float64, types.boolean),
-        *(_f8, _f8, _i8, _table, _table),
-    ),
-    cache=True,
-    nogil=True,
-)
-def _choose_in_turn(
-    choose, view, memory, stream, first, now, nobody,
-    d_var, tokens, category, features, predicted,
-):  # fmt: skip
-    """Choose an agent for each task; each choice sees the loads that those before it made.
-
-    Returns the agents and their loads before, up to the first choice of an agent
-    that does not exist.
-    """
-    chosen, loads = np.empty(len(d_var), np.int64), np.empty(len(d_var))
-    for i in range(len(d_var)):
-        row = (d_var[i], tokens[i], category[i], features[i], predicted[i])
-        task = TaskView(first + i, 0, now, stream, *row)
-        chosen[i], loads[i] = _choose(choose, view, memory, nobody, task)
-        if chosen[i] < 0:
-            return chosen[:i], loads[:i]
-    return chosen, loads
-
-
-def _new_ids(count: int) -> list[str]:
-    """Random UUIDs (version 4), quicker for many than :func:`uuid.uuid4`."""
-    drawn = np.frombuffer(os.urandom(16 * count), np.uint8).reshape(count, 16).copy()
-    drawn[:, 6] = drawn[:, 6] & 0x0F | 0x40  # the version
-    drawn[:, 8] = drawn[:, 8] & 0x3F | 0x80  # the variant
-    digits = np.frombuffer(drawn.tobytes().hex().encode(), np.uint8).reshape(count, 32)
-    written = np.full((count, 36), ord("-"), np.uint8)
-    written[:, _DIGITS] = digits
-    text = written.tobytes().decode()
-    return [text[at : at + 36] for at in range(0, len(text), 36)]
-
-
-_DIGITS = [at for at in range(36) if at not in (8, 13, 18, 23)]  # places without a dash
-_ids: list[str] = []
-os.register_at_fork(after_in_child=_ids.clear)  # a child must not use its parent's
-
-
-def _new_id() -> str:
-    """A random UUID from a stock of 500."""
-    while True:
-        try:
-            return _ids.pop()  # safe between threads
-        except IndexError:
-            _ids.extend(_new_ids(500))
+    def _drawn(self, agent: Agent) -> str:
+        return f"Drawn at random (explore={self.explore:g}): Routed to {agent.name}"

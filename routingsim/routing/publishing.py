@@ -1,0 +1,41 @@
+"""What a live router publishes: decisions, in parts of a batch, and agents' statuses."""
+
+import time
+from typing import Protocol
+
+from routingsim.agents import Agent
+from routingsim.messages import AgentStatus, RoutingDecision
+
+
+class Publisher(Protocol):
+    """Where decisions and statuses go: any object with these two methods."""
+
+    def publish_routing_decision(self, decision: RoutingDecision) -> None:
+        """Take a decision, without blocking."""
+
+    def publish_agent_status(self, status: AgentStatus) -> None:
+        """Take a status, without blocking."""
+
+
+PART = 500
+"""Decisions of a batch that the publisher gets in one call."""
+
+
+def publish(publisher: Publisher | None, decisions: list[RoutingDecision]) -> None:
+    """Publish decisions, in one call where the publisher has a method for many."""
+    if many := getattr(publisher, "publish_routing_decisions", None):
+        many(decisions)
+    elif publisher is not None:
+        for decision in decisions:
+            publisher.publish_routing_decision(decision)
+
+
+def status_of(agent: Agent, load: float, up: bool = True) -> AgentStatus:
+    """An agent's status message, from its load (slots in use over slots)."""
+    word = "offline" if not up else "busy" if load >= 1.0 else "available"
+    return AgentStatus(agent.id, agent.name, word, load, milliseconds())
+
+
+def milliseconds() -> int:
+    """Milliseconds since the epoch."""
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,249 @@
+"""Choices at random and their propensities, worked out by hand; and a log that can be asked."""
+
+import math
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pandas as pd
+import pytest
+
+import routingsim as rs
+from routingsim import rng
+from routingsim.agents import Agent, AgentPool
+from routingsim.errors import PolicyError
+from routingsim.evaluation.choice_log import choice_log
+from routingsim.evaluation.estimate import estimate
+from routingsim.messages import encode
+from routingsim.policies import bandit_base, certain
+from routingsim.policies.kernel import choose_kernel
+from routingsim.policies.policy import Policy
+
+SEED = 3
+TEXTS = [f"What is {k} and {k}?" for k in range(400)]
+
+
+def pool_of(size: int = 4) -> AgentPool:
+    return AgentPool(
+        tuple(
+            Agent(id=f"a{k}", name=f"A{k}", cost=1.0 + k, latency=1.0, concurrency=500)
+            for k in range(size)
+        )
+    )
+
+
+def drawn(explore: float, up: list[int], size: int = len(TEXTS)) -> list[int | None]:
+    """The agents drawn for tasks 0, 1, …; None where the policy chooses."""
+    stream = rng.stream(SEED, rng.EXPLORE)
+    return [
+        up[int(rng.of_try(stream, k, 0, 1) * len(up))]
+        if rng.of_try(stream, k, 0, 0) < explore
+        else None
+        for k in range(size)
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ["one by one", "small batches", "one batch"])
+def test_each_choice_is_drawn_or_the_policys_and_says_how_likely_it_was(way: str) -> None:
+    router = rs.TaskRouter(pool_of(), "static:a1", seed=SEED, explore=0.2, recent=400)
+    if way == "one by one":
+        made = [router.route(text) for text in TEXTS]
+        found = [(d.agent.id, d.propensity, d.reason) for d in made]
+    else:
+        size = 8 if way == "small batches" else 400
+        frame = pd.concat([router.route_batch(TEXTS[k : k + size]) for k in range(0, 400, size)])
+        found = list(frame[["agent", "propensity", "reason"]].itertuples(index=False, name=None))
+    expected = []
+    for a in drawn(0.2, [0, 1, 2, 3]):
+        agent = 1 if a is None else a
+        said = "Always the same" if a is None else "Drawn at random (explore=0.2)"
+        # 0.2 / 4 for all, and 0.8 more for the policy's own agent, drawn or not.
+        propensity = 0.2 / 4 + 0.8 if agent == 1 else 0.2 / 4
+        expected.append((f"a{agent}", propensity, f"{said}: Routed to A{agent}"))
+    assert found == expected
+    assert 60 < sum("at random" in row[2] for row in found) < 100
+    told = [each["propensity"] for each in reversed(router.stats()["recentDecisions"])]
+    assert told == [row[1] for row in expected]
+
+
+def test_only_agents_that_are_up_are_drawn() -> None:
+    router = rs.TaskRouter(pool_of(), "static:a1", seed=SEED, explore=0.5)
+    router.set_offline("a0")
+    router.set_offline("a1")  # static goes there all the same
+    frame = router.route_batch(TEXTS[:8])
+    expected = [1 if a is None else a for a in drawn(0.5, [2, 3], 8)]
+    assert frame["agent"].tolist() == [f"a{a}" for a in expected]
+    assert frame["propensity"].tolist() == [0.5 if a == 1 else 0.25 for a in expected]
+    assert {1, 2, 3} == set(expected)
+    router.set_offline("a2")
+    router.set_offline("a3")
+    assert router.route("all are offline, and all may be chosen").propensity in (0.125, 0.625)
+
+
+@pytest.mark.parametrize(
+    ("policy", "explore", "expected"),
+    [
+        ("random", 0.0, {"a0": 0.25, "a1": 0.25, "a2": 0.25, "a3": 0.25}),
+        ("weighted:3/1/0/0", 0.0, {"a0": 0.75, "a1": 0.25}),
+        ("weighted:3/1/0/0", 0.2, {"a0": 0.65, "a1": 0.25, "a2": 0.05, "a3": 0.05}),
+        ("cheapest", 0.0, {"a0": 1.0}),
+        ("cheapest", 1.0, {"a0": 0.25, "a1": 0.25, "a2": 0.25, "a3": 0.25}),
+        ("thompson", 1.0, {"a0": 0.25, "a1": 0.25, "a2": 0.25, "a3": 0.25}),
+    ],
+)
+def test_a_policys_own_probabilities_count(
+    policy: str, explore: float, expected: dict[str, float]
+) -> None:
+    frame = rs.TaskRouter(pool_of(), policy, seed=SEED, explore=explore).route_batch(TEXTS)
+    found = {str(a): p for a, p in zip(frame["agent"], frame["propensity"], strict=True)}
+    assert found == pytest.approx(expected)
+    for agent, count in Counter(frame["agent"]).items():
+        assert count / 400 == pytest.approx(expected[agent], abs=0.11)
+
+
+def test_epsilon_greedys_is_that_of_its_state() -> None:
+    router = rs.TaskRouter(
+        pool_of(2), "epsilon-greedy:epsilon=0.4,decay=inf", seed=SEED, explore=0.5
+    )
+    for k, quality in enumerate((1.0, 0.0)):  # each agent once, a1 first or second
+        name = router.route("x", task_id=f"first {k}").agent.id
+        router.complete(f"first {k}", quality=quality if name == "a0" else 0.0)
+    done = router.memory[bandit_base.HEAD + bandit_base.DONE * 2 :][:2]
+    reward = router.memory[bandit_base.HEAD + bandit_base.REWARD * 2 :][:2]
+    means = np.where(done > 0, reward / np.maximum(done, 1), np.inf)
+    greedy = int(means.argmax())
+    frame = router.route_batch(TEXTS[:1])
+    chosen = frame["agent"].tolist() == [f"a{greedy}"]
+    mine = 0.5 / 2 + 0.5 * (0.4 / 2 + 0.6 * chosen)
+    assert frame["propensity"].tolist() == pytest.approx([mine])
+
+
+def test_what_is_not_known_is_not_said() -> None:
+    router = rs.TaskRouter(pool_of(), "thompson", seed=SEED, explore=0.5)
+    assert np.isnan(router.route_batch(TEXTS)["propensity"]).all()
+    decision = router.route("x")
+    assert decision.propensity is None
+    assert b"propensity" not in encode(decision)
+    own = rs.TaskRouter(pool_of(), lambda task, pool, memory: 2, explore=0.0)
+    assert np.isnan(own.route_batch(["x"])["propensity"].to_numpy()).all()  # it may draw
+
+
+@choose_kernel
+def _to_the_last(task, pool, memory):
+    return 3
+
+
+def test_a_policy_of_ones_own_may_say_that_it_draws_nothing() -> None:
+    policy = Policy("last", _to_the_last, probabilities=certain)
+    assert rs.TaskRouter(pool_of(), policy, explore=0.0).route("x").propensity == 1.0
+    wrong: Any = 1.0
+    with pytest.raises(PolicyError, match="decorate the function with @probability_kernel"):
+        Policy("last", _to_the_last, probabilities=wrong)
+
+
+def test_a_router_that_does_not_explore_sends_messages_as_before() -> None:
+    decision = rs.TaskRouter(pool_of(), "cheapest").route("x", task_id="t")
+    assert list(msgspec.to_builtins(decision)) == [
+        "taskId", "agent", "complexityScore", "reason", "timestamp",
+    ]  # fmt: skip
+    logged = rs.TaskRouter(pool_of(), "cheapest", explore=0.0).route("x", task_id="t")
+    assert (decision.propensity, logged.propensity) == (None, 1.0)
+    assert encode(logged).endswith(b',"propensity":1.0}}')
+    frame = rs.TaskRouter(pool_of(), "cheapest").route_batch(["x"])
+    assert frame["propensity"].tolist() == [1.0]  # known, though not published
+
+
+@pytest.mark.parametrize("explore", [-0.1, 1.5, math.nan, "0.1", True])
+def test_explore_is_a_probability(explore: Any) -> None:
+    with pytest.raises(PolicyError) as caught:
+        rs.TaskRouter(pool_of(), explore=explore)
+    assert str(caught.value) == (
+        f"explore={explore!r}: a probability from 0 to 1 is needed, or None to log no propensities"
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["ucb1", "linucb:words=4", "epsilon-greedy", "thompson"])
+def test_a_learning_policy_learns_from_what_was_drawn(name: str) -> None:
+    router = rs.TaskRouter(pool_of(), name, seed=SEED, explore=0.5)
+    for k, text in enumerate(TEXTS[:60]):
+        router.route(text, task_id=str(k))
+    for k in range(60):
+        router.complete(str(k), quality=0.5)
+    blocks = router.memory[bandit_base.HEAD :][: 4 * bandit_base.BLOCKS].reshape(-1, 4)
+    assert blocks[bandit_base.PENDING].tolist() == [0, 0, 0, 0]
+    assert blocks[bandit_base.DONE].tolist() == list(router.stats()["agentUsage"].values())
+    assert router.memory[bandit_base.CHOICES] == 60
+
+
+def test_a_draw_leaves_no_trace_in_a_policy_that_does_not_learn() -> None:
+    router = rs.TaskRouter(pool_of(), "round-robin", seed=SEED, explore=0.5)
+    frame = router.route_batch(TEXTS[:40])
+    own = [a for a, at_random in zip(frame["agent"], drawn(0.5, [0, 1, 2, 3]), strict=False)
+           if at_random is None]  # fmt: skip
+    assert own == [f"a{k % 4}" for k in range(len(own))]
+
+
+@pytest.mark.slow
+def test_what_was_explored_can_be_asked(tmp_path: Path) -> None:
+    """Routed, written in our own format, read again, and asked about other policies."""
+    size, pool = 4000, pool_of(3)
+    random = np.random.default_rng(11)
+    hard = random.random(size) < 0.4
+    words = random.integers(0, 200, (size, 6))
+    texts = [
+        ("Prove " if is_hard else "Name ") + " ".join(f"w{word}" for word in row)
+        for is_hard, row in zip(hard, words, strict=True)
+    ]
+    chances = np.column_stack(
+        [np.where(hard, 0.3, 0.9), np.where(hard, 0.6, 0.8), np.full(size, 0.7)]
+    )
+    quality = (random.random((size, 3)) < chances).astype(float)
+    tasks = pd.DataFrame({"id": [f"t{k}" for k in range(size)], "text": texts})
+
+    def by_first_word(task, pool, memory):  # what a router may know of the text
+        return int(task.features[0])
+
+    router = rs.TaskRouter(
+        pool,
+        Policy(
+            "by-first-word",
+            choose_kernel(by_first_word),
+            featurize=lambda texts, _: np.array([[float(t[0] == "P")] for t in texts]),
+            interpreted=True,
+            probabilities=certain,
+        ),
+        seed=SEED,
+        explore=0.2,
+    )
+    frame = router.route_batch(tasks)
+    chosen = frame["agent"].cat.codes.to_numpy()
+    log = tasks.assign(propensity=frame["propensity"])
+    for a, agent in enumerate(pool):
+        log[f"outcomes.{agent.id}.quality"] = np.where(chosen == a, quality[:, a], np.nan)
+    log.to_csv(tmp_path / "log.csv", index=False)
+
+    read = rs.load_corpus(tmp_path / "log.csv")
+    assert read.notes == ()
+    recorded = read.outcome("quality", pool.ids)
+    assert (np.isfinite(recorded).sum(axis=1) == 1).all()
+    served = np.isfinite(recorded).argmax(axis=1)
+    assert (served == chosen).all()
+    asked = choice_log(
+        served,
+        pool.ids,
+        texts=read.tasks["text"].tolist(),
+        propensity=read.tasks["propensity"].to_numpy(),
+    )
+    policies = {agent.id: np.full(size, a) for a, agent in enumerate(pool)}
+    found = estimate(asked, np.nanmax(recorded, axis=1), policies, bounds=(0, 1))
+    for a, agent in enumerate(pool):
+        each = found.policies[agent.id]
+        assert each.verdict == "answered", str(each)
+        assert each.interval.low <= quality[:, a].mean() <= each.interval.high
+        assert each.interval.half_width < 0.1
+    raw = np.nanmean(recorded, axis=0)
+    assert raw[1] < found.policies["a1"].interval.low  # it was given the hard ones
