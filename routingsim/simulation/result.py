@@ -355,6 +355,7 @@ class ReplayResult:
             "window": {"begin": begin, "end": end, "warm_up": self.warm_up},
             "stability": {
                 "verdict": self.stability.verdict,
+                "reason": self.stability.reason,
                 "offered": {a: _none(load) for a, load in self.stability.offered.items()},
             },
             "recorded": self.basis.kind,
@@ -377,7 +378,8 @@ class ReplayResult:
     def _preface(self) -> list[str]:
         """Remarks before the figures: arrivals, stability, warm-up."""
         asked = f"{known} asked for, " if (known := _rate_cv(self.asked)) else ""
-        said = [f"arrivals: {asked}{_rate_cv(self.realised)} met", str(self.stability)]
+        met = f"{_rate_cv(self.realised) or 'no rate'} met"
+        said = [f"arrivals: {asked}{met}", str(self.stability)]
         if self.warm_up:
             said.append(
                 f"timing figures from {self.window[0]:.4g} s on: the first {self.warm_up:.0%} "
