@@ -14,6 +14,7 @@ from routingsim.report.differences import (
 from routingsim.report.document import Summary
 from routingsim.report.figures import Comparison, Entry, Experiment
 from routingsim.report.formatting import count, duration, joined, percent, upper_first, usd
+from routingsim.simulation.remarks import other_agents
 from routingsim.simulation.statistics import Interval
 
 IN_SAMPLE = (
@@ -40,13 +41,15 @@ def summary(
     """The experiment in a few sentences: stability, then each policy against the baseline.
 
     ``leader`` says which policy is best, after the verdict; ``findings`` and ``caveats``
-    come after the others.
+    come after the others. That the pool is not the corpus's, if so, comes before all.
     """
     policies = experiment.last.policies
     if not experiment.last.recorded:
         unknown = "Quality: not recorded, so nothing is said about how good the answers are."
         caveats = (unknown, *caveats)
+    foremost = other_agents(experiment.corpus, experiment.pool)
     verdict = (
+        f"{upper_first(foremost)}." if foremost else "",
         _rests_on(experiment),
         _kept_up(experiment),
         _answered(experiment.last),
