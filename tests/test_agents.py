@@ -304,6 +304,7 @@ def test_every_field_and_every_text_is_read_back_the_same(tmp_path: Path) -> Non
         queue_limit=0,
         patience=2.5,
         error_rate=0.5,
+        failures="recorded",
         requests_per_minute=10**12,
         outcome=odd,
     )

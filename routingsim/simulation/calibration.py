@@ -33,6 +33,7 @@ from routingsim.simulation.call_log import (
     refuse_first,
 )
 from routingsim.simulation.fit_notes import about_times, ceiling
+from routingsim.simulation.gamma_fit import fit_gamma
 from routingsim.simulation.lognormal_fit import FAR, FittedValue, LognormalFit, Z, fit_lognormal
 
 FEWEST = 5  # fewest answered calls for a fit
@@ -348,7 +349,7 @@ def _fit(calls: Calls, whose: str) -> ServiceFit:
     return ServiceFit(
         model="lognormal" if fit.speed is None else "tokens",
         latency=fit.mean,
-        latency_cv=found.cv,
+        latency_cv=fit.cv,
         ttft=fit.ttft,
         tokens_per_second=fit.speed,
         output_tokens=fit.tokens,
@@ -373,9 +374,11 @@ class _Service:
     found: LognormalFit
     mean: FittedValue
     censored: int
+    cv: FittedValue
     ttft: FittedValue | None = None
     speed: FittedValue | None = None
     tokens: float | None = None
+    law: str = "lognormal"  # the likelier of lognormal and gamma
 
 
 def _service(
@@ -402,11 +405,16 @@ def _service(
     if fit is None:
         use = answered | given_up
         found = fit_lognormal(latency[use], np.ones((int(use.sum()), 1)), given_up[use])
-        mean, least = found.at([1.0]), float(latency[use][found.kept].mean())
-        if cut:  # longer times are not seen: the interval begins below where all end at once
-            beyond = max(mean.value - least, 0.0) / Z
+        mean, cv, law = found.at([1.0]), found.cv, "lognormal"
+        if cut:
+            times, longer = latency[use][found.kept], given_up[use][found.kept]
+            gamma = fit_gamma(times, longer)
+            if gamma.log_likelihood > found.log_likelihood:
+                mean, cv, law = gamma.mean, gamma.cv, "gamma"
+            # Longer times are not seen: the interval begins below where all end at once.
+            beyond = max(mean.value - float(times.mean()), 0.0) / Z
             mean = mean._replace(error=math.hypot(mean.error, beyond))
-        fit = _Service(found, mean, cut, tokens=mean_tokens)
+        fit = _Service(found, mean, cut, cv, tokens=mean_tokens, law=law)
     if fit.censored:
         times = latency[given_up]
         low, high = float(times.min()), float(times.max())
@@ -418,8 +426,8 @@ def _service(
         )
         if fit.speed is None:
             said += (
-                ". Longer times are not seen: the mean follows from the lognormal law, and its "
-                "error allows for another one"
+                f". Longer times are not seen: the mean follows from the {fit.law} law, which is "
+                "the likelier of gamma and lognormal, and its error allows for another one"
             )
         else:
             said += ". Their tokens are taken to be those of the whole answer"
@@ -449,6 +457,7 @@ def _by_tokens(
         found,
         mean._replace(error=math.hypot(mean.error, of_tokens)),
         int(given_up.sum()),
+        found.cv,
         ttft=FittedValue(float(intercept), error, size),
         speed=FittedValue(float(1 / slope), float(deviation[1] / slope**2), size),
         tokens=float(kept.mean()),

@@ -61,6 +61,7 @@ class LognormalFit:
     r_squared: float
     median_error: float
     ks: float
+    log_likelihood: float
     size: int  # values behind the fit, censored ones included
 
     def at(self, design: Sequence[float]) -> FittedValue:
@@ -148,7 +149,9 @@ def fit_lognormal(
     unit = np.append(scale, 1.0)
     r, seen = residuals(best), ~cut
     means = (columns @ best)[seen]
-    share = special.ndtr((r[seen] + s / 2) / math.sqrt(s))
+    z = (r + s / 2) / math.sqrt(s)
+    likely = -logs[seen] - 0.5 * z[seen] ** 2 - 0.5 * math.log(2 * math.pi * s)
+    share = special.ndtr(z[seen])
     if cut.any():  # the law of what can be seen: cut at the largest time of giving up
         highest = logs[cut].max() - np.log(means)
         share = np.minimum(share / special.ndtr((highest + s / 2) / math.sqrt(s)), 1.0)
@@ -160,6 +163,7 @@ def fit_lognormal(
         r_squared=float(1 - r[seen].var() / logs[seen].var()) if logs[seen].var() > 0 else math.nan,
         median_error=float(np.median(np.abs(values[seen] - means) / values[seen])),
         ks=_distance(share) if s > LEAST else 0.0,
+        log_likelihood=float(likely.sum() + special.log_ndtr(-z[cut]).sum()),
         size=int(kept.sum()),
     )
 
