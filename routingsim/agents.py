@@ -1,9 +1,10 @@
 """Agents and pools of them, and the TOML files that describe them."""
 
+import json
 import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from routingsim import display
 from routingsim.errors import AgentError
-from routingsim.files import bundled
+from routingsim.files import bundled, written
 from routingsim.messages import AgentInfo
 
 _NAMED = 40  # agents that a pool's representation names
@@ -160,7 +161,15 @@ class Agent(
 class AgentPool(Sequence[Agent]):
     """A fixed, ordered set of agents with different ids.
 
-    ``pool["gpt-4"]`` and ``pool[0]`` give an agent, ``pool.to_frame()`` a table of all.
+    ``pool["gpt-4"]`` and ``pool[0]`` give an agent, ``pool.to_frame()`` a table of all, and
+    ``pool.save(path)`` writes the file that :func:`load_agents` reads.
+
+    Parameters
+    ----------
+    agents : tuple of Agent
+    comments : mapping of str to mapping of str to str, optional
+        By an agent's id and a field, where its value comes from; the field ``""`` stands
+        for the agent. They are written to the file, and do not count for equality.
 
     Raises
     ------
@@ -169,6 +178,9 @@ class AgentPool(Sequence[Agent]):
     """
 
     agents: tuple[Agent, ...]
+    comments: Mapping[str, Mapping[str, str]] = field(
+        default_factory=dict, compare=False, repr=False
+    )
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "agents", tuple(self.agents))
@@ -196,7 +208,7 @@ class AgentPool(Sequence[Agent]):
         if isinstance(key, str):
             return self.agents[self.index(key)]
         if isinstance(key, slice):
-            return AgentPool(self.agents[key])
+            return AgentPool(self.agents[key], self.comments)
         return self.agents[key]
 
     @cached_property
@@ -240,6 +252,43 @@ class AgentPool(Sequence[Agent]):
             ]
         }  # fmt: skip
 
+    def to_toml(self) -> str:
+        """The pool as the text of an agents file, with its comments."""
+        blocks = []
+        for agent, fields in zip(self.agents, self.to_dict()["agents"], strict=True):
+            said = self.comments.get(agent.id, {})
+            lines = [_comment(said[""])] if "" in said else []
+            lines.append("[[agents]]")
+            for name, value in fields.items():
+                comment = f"  {_comment(said[name])}" if name in said else ""
+                lines.append(f"{name} = {_toml_value(value)}{comment}")
+            blocks.append("\n".join(lines) + "\n")
+        return "\n".join(blocks)
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the pool as an agents file, whole or not at all.
+
+        Returns
+        -------
+        Path
+            Of the file, which :func:`load_agents` and ``--agents`` read: an equal pool.
+
+        Raises
+        ------
+        AgentError
+            If the path does not end in ``.toml``, or the file cannot be written.
+        """
+        path = Path(path)
+        if path.suffix.lower() != ".toml":
+            raise AgentError(f"{path}: name an agents file with .toml at its end")
+        try:
+            content = self.to_toml().encode()
+        except UnicodeEncodeError as error:
+            raise AgentError(f"{path}: a field cannot be written ({error})") from None
+        with written(path, AgentError) as file:
+            file.write_bytes(content)
+        return path
+
     def to_html(self) -> str:
         """The table that notebooks show: HTML without scripts, of the first 40 agents."""
         more = len(self) - display.MOST_ROWS
@@ -270,6 +319,19 @@ class AgentPool(Sequence[Agent]):
 
     def _repr_html_(self) -> str:
         return self.to_html()
+
+
+def _comment(text: str) -> str:
+    return f"# {' '.join(text.split())}"
+
+
+def _toml_value(value: Any) -> str:
+    """A field's value in TOML: its basic strings are JSON's, but for the delete character."""
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_toml_value, value))}]"
+    return repr(float(value) if isinstance(value, float) else int(value))
 
 
 class _AgentsFile(msgspec.Struct, forbid_unknown_fields=True):

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 MOST_ROWS = 40
 """The most rows of a table that a notebook shows."""
 
+_NOTE = 600  # characters of a note
 _COLUMNS = 79  # of a terminal, less one
 
 _QUIET = "color:inherit;background:transparent"
@@ -19,7 +20,7 @@ _LEFT = "text-align:left"
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~&$!])")
 
 
-def card(title: str, body: str, notes: Iterable[str] = ()) -> str:
+def card(title: str, body: str, notes: Iterable[str] = (), *, first: Iterable[str] = ()) -> str:
     """HTML of a title, a body, and notes below it.
 
     Parameters
@@ -29,10 +30,13 @@ def card(title: str, body: str, notes: Iterable[str] = ()) -> str:
     body : str
         HTML, from :func:`table`.
     notes : iterable of str
+    first : iterable of str
+        Notes that stand above the body, as figures are not to be read without them.
     """
-    said = "".join(f"<li>{html.escape(shorten(note))}</li>" for note in notes)
+    said = "".join(f"<li>{html.escape(shorten(note, _NOTE))}</li>" for note in notes)
+    above = "".join(f"<p><b>{html.escape(shorten(note, _NOTE))}</b></p>" for note in first)
     return (
-        f"<div style='{_QUIET}'><b>{html.escape(shorten(title))}</b>{body}"
+        f"<div style='{_QUIET}'><b>{html.escape(shorten(title))}</b>{above}{body}"
         + (f"<ul style='opacity:.75'>{said}</ul>" if said else "")
         + "</div>"
     )

@@ -274,3 +274,63 @@ def test_a_file_that_is_not_there_is_said_so_with_the_pools_that_are(tmp_path: P
     (tmp_path / "latin.toml").write_bytes(HEAD.replace("A", "É").encode("latin-1"))
     with pytest.raises(AgentError, match=r"latin.toml: cannot be read .*utf-8"):
         load_agents(tmp_path / "latin.toml")
+
+
+# -- saving -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", builtin_pools())
+def test_a_saved_pool_is_read_back_the_same(name: str, tmp_path: Path) -> None:
+    pool = load_agents(name)
+    path = pool.save(tmp_path / "mine.toml")
+    assert path == tmp_path / "mine.toml"
+    assert load_agents(path) == pool
+
+
+def test_every_field_and_every_text_is_read_back_the_same(tmp_path: Path) -> None:
+    odd = 'a "b" \\ c\n\t\x7f\x00 é 👍 # =[]'
+    full = Agent(
+        id="a/b.c_1",
+        name=odd,
+        strengths=(odd, ""),
+        cost=1e-300,
+        latency=0.1 + 0.2,
+        latency_cv=0,
+        service="tokens",
+        ttft=1e20,
+        tokens_per_second=1 / 3,
+        output_tokens=7.0,
+        concurrency=3,
+        queue_limit=0,
+        patience=2.5,
+        error_rate=0.5,
+        failures="recorded",
+        requests_per_minute=10**12,
+        outcome=odd,
+    )
+    pool = AgentPool((full, agent("b")))
+    assert load_agents(pool.save(tmp_path / "x.toml")) == pool
+
+
+def test_comments_stand_beside_their_fields_and_do_not_count() -> None:
+    comments = {"a": {"": "made\nup", "latency": "measured"}, "z": {"": "nobody"}}
+    pool = AgentPool((agent("a"), agent("b")), comments)
+    assert pool == AgentPool((agent("a"), agent("b")))
+    one, two = pool.to_toml().split("\n\n")
+    assert one.startswith('# made up\n[[agents]]\nid = "a"\nname = "A"\ncost = 0.5\n')
+    assert "\nlatency = 2.0  # measured\n" in one
+    assert "#" not in two
+    assert pool[:1].to_toml() == one + "\n"
+
+
+def test_a_pool_is_saved_whole_or_not_at_all(tmp_path: Path) -> None:
+    pool = AgentPool((agent("a"),))
+    kept = pool.save(tmp_path / "mine.toml").read_text()
+    with pytest.raises(AgentError, match=r"mine.csv: name an agents file with .toml at its end"):
+        pool.save(tmp_path / "mine.csv")
+    with pytest.raises(AgentError, match="cannot be written"):
+        pool.save(tmp_path / "none" / "mine.toml")
+    with pytest.raises(AgentError, match="a field cannot be written"):
+        AgentPool((agent("b", strengths=("\ud800",)),)).save(tmp_path / "mine.toml")
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.toml"]
+    assert (tmp_path / "mine.toml").read_text() == kept

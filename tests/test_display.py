@@ -6,7 +6,7 @@ import pytest
 
 from routingsim.agents import Agent, AgentPool, load_agents
 from routingsim.corpora.datasets import load_corpus
-from routingsim.display import fitted, markdown_table, middle, wrapped
+from routingsim.display import card, fitted, markdown_table, middle, wrapped
 from routingsim.evaluation.compare import compare
 from routingsim.policies import make_policy, recipes
 from routingsim.routing import TaskRouter
@@ -106,3 +106,13 @@ def test_names_are_cut_only_where_they_must() -> None:
     cut = fitted(["a-name-of-thirty-characters-abc"], lambda names: names[0] + rest)
     assert len(cut) == 79
     assert max(map(len, wrapped("word " * 50).splitlines())) <= 79
+
+
+def test_notes_of_a_card_stand_below_it_but_for_the_first() -> None:
+    shown = card("title", "<table></table>", ["below <b>"], first=["above <i>"])
+    assert shown.index("title") < shown.index("above &lt;i&gt;") < shown.index("<table>")
+    assert shown.index("<table>") < shown.index("<li>below &lt;b&gt;</li>")
+    assert "<p>" not in card("title", "<table></table>", ["below"])
+    long = card("title", "", ["x" * 700], first=["y" * 700])
+    assert "x" * 599 + "…" in long
+    assert "y" * 599 + "…" in long

@@ -3,7 +3,7 @@
 import json
 import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -83,6 +83,11 @@ _TITLES = {"quality known": "known", "of all tasks": "of all"}
 
 def print_results(results: "Sequence[ReplayResult]") -> None:
     """Print a table per policy, its stability verdict above it."""
+    from routingsim.simulation.remarks import other_agents
+
+    first = results[0]
+    foremost = other_agents(first.corpus, first.pool)
+    _foremost(foremost)
     for result in results:
         summary = result.summary()
         table = table_of("agent")
@@ -103,7 +108,18 @@ def print_results(results: "Sequence[ReplayResult]") -> None:
             out.print(f"not answered: {said}", highlight=False)
         if result.basis.kind == "none":
             out.print("quality: not recorded in this corpus", style="dim")
-    for note in dict.fromkeys(note for result in results for note in result.notes):
+    _notes(note for result in results for note in result.notes if note != foremost)
+
+
+def _foremost(note: str) -> None:
+    """Print the note without which figures are not to be read, if there is one."""
+    if note:
+        out.print()
+        out.print(f"note: {note}", style="bold", highlight=False, markup=False)
+
+
+def _notes(notes: Iterable[str]) -> None:
+    for note in dict.fromkeys(notes):
         out.print(f"note: {note}", style="dim", highlight=False, markup=False)
 
 
@@ -151,6 +167,10 @@ _SHORT = {"not distinguishable": "unclear", "not comparable": "-"}
 
 def print_study(study: "Study") -> None:
     """Print the ranking at each load."""
+    from routingsim.simulation.remarks import other_agents
+
+    foremost = other_agents(study.corpus, study.pool)
+    _foremost(foremost)
     for load in study.loads:
         frame = study.table(load)
         shown = [each for each in _STUDIED if each[0] in frame]
@@ -188,7 +208,6 @@ def print_study(study: "Study") -> None:
         style="dim",
         highlight=False,
     )
-    for note in study.notes:
-        out.print(f"note: {note}", style="dim", highlight=False, markup=False)
+    _notes(note for note in study.notes if note != foremost)
     if (found := study.estimates()) is not None:
         print_estimates(found, "quality")

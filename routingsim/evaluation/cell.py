@@ -85,7 +85,7 @@ class Cell:
     @property
     def verdict(self) -> str:
         """The verdict of most replications; in a tie, the worse one."""
-        order = ("stable", "at the edge", "overloaded")
+        order = ("stable", "at the edge", "no rate", "overloaded")
         return max(order, key=lambda each: (self.verdicts.count(each), order.index(each)))
 
 

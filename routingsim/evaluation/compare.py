@@ -8,7 +8,7 @@ controls run beside the policies.
 import math
 import os
 import pickle
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
 from dataclasses import replace
 from pathlib import Path
@@ -33,6 +33,7 @@ from routingsim.simulation.arrivals import Arrivals, ClosedLoop, Poisson, as_arr
 from routingsim.simulation.arrivals.checks import is_finite, is_whole
 from routingsim.simulation.faults import ONE_TRY, Outage, Retries
 from routingsim.simulation.recorded import basis
+from routingsim.simulation.remarks import no_texts, one_for_all
 from routingsim.simulation.scenario import Scenario, check_kinds, prepare
 
 DEFAULT_LOADS = (0.3, 0.6, 0.9)
@@ -157,6 +158,7 @@ def compare(
     jobs = [(scene, process, settings) for scene in scenes for process in processes]
     cells = _run(jobs, executor, progress, None if resume is None else Path(resume))
     keys = [(name, share) for name in kinds for share in shares]
+    found = dict(zip(keys, cells, strict=True))
     return Study(
         corpus=corpus,
         pool=pool,
@@ -166,9 +168,25 @@ def compare(
         capacity=capacity,
         arrivals=str(shape),
         settings=settings,
-        cells=dict(zip(keys, cells, strict=True)),
-        policy_notes=tuple(dict.fromkeys(note for each in made.values() for note in each.notes)),
+        cells=found,
+        remarks=_remarks(scenes[: len(made)], found),
     )
+
+
+def _remarks(
+    scenes: Sequence[Scenario], cells: Mapping[tuple[str, float], Cell]
+) -> tuple[str, ...]:
+    """Remarks on each policy, as a replay has them."""
+    said = []
+    for scene in scenes:
+        policy, d_var = scene.policy, scene.records.work.d_var
+        mine = [cell.times for (name, _), cell in cells.items() if name == policy.name]
+        said += [
+            *policy.notes,
+            no_texts(scene.corpus, policy),
+            one_for_all(policy, scene.pool, d_var, np.sum(mine, axis=(0, 1))),
+        ]
+    return tuple(filter(None, dict.fromkeys(said)))
 
 
 def _several(given: Any, single: Any) -> list[Any]:

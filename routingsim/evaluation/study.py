@@ -33,7 +33,7 @@ from routingsim.evaluation.metrics.routerbench import aiq
 from routingsim.evaluation.tabular import Tabular, records
 from routingsim.simulation.export import write_table
 from routingsim.simulation.recorded import Basis, basis, basis_notes
-from routingsim.simulation.scenario import other_agents
+from routingsim.simulation.remarks import other_agents
 from routingsim.simulation.statistics import Interval
 
 if TYPE_CHECKING:
@@ -95,8 +95,8 @@ class Study(Tabular):
         The arrival process that was scaled to each load.
     cells : mapping
         ``(name, load)`` to its :class:`~routingsim.evaluation.cell.Cell`.
-    policy_notes : tuple of str
-        What the policies say of themselves.
+    remarks : tuple of str
+        What the reader should know of the policies; among the ``notes``.
     """
 
     corpus: Corpus
@@ -108,7 +108,7 @@ class Study(Tabular):
     arrivals: str
     settings: StudySettings
     cells: Mapping[tuple[str, float], Cell]
-    policy_notes: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
     _tables: dict[tuple[float, str], pd.DataFrame] = field(default_factory=dict, init=False)
     _found: dict[tuple[float, str], Estimates | None] = field(default_factory=dict, init=False)
 
@@ -139,11 +139,18 @@ class Study(Tabular):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the reader of the figures should know of agents, records and corpus."""
+        """What the reader of the figures should know of agents, records, policies and corpus.
+
+        That the pool is not the corpus's comes first, and is shown before the figures.
+        """
+        above, below = self._notes
+        return (*above, *below, *self.corpus.notes)
+
+    @property
+    def _notes(self) -> tuple[list[str], list[str]]:
+        """Notes that stand before the figures, and those below them; without the corpus's own."""
         others = other_agents(self.corpus, self.pool)
-        records = basis_notes(self.corpus, self.pool)
-        own = self.policy_notes
-        return (*([others] if others else []), *records, *own, *self.corpus.notes)
+        return [others] if others else [], [*basis_notes(self.corpus, self.pool), *self.remarks]
 
     @property
     def ranked_by(self) -> str:
@@ -475,7 +482,9 @@ class Study(Tabular):
             return table.assign(policy=names).to_string(index=False, float_format="%.3g")
 
         text = display.fitted(table["policy"].tolist(), render)
-        return "\n".join([display.wrapped(first), display.wrapped(second), text])
+        above, below = ([f"note: {note}" for note in notes] for notes in self._notes)
+        lines = [*map(display.wrapped, (first, *above, second)), text]
+        return "\n".join([*lines, *map(display.wrapped, below)])
 
     @property
     def _title(self) -> tuple[str, str]:
@@ -499,7 +508,10 @@ class Study(Tabular):
             for row in frame.itertuples(index=False)
         ]
         heads = [*(name.replace("_", " ") for name in shown), f"against {self.baseline}"]
-        return display.card(first, display.table(heads, rows), [f"{second[:-1]}."])
+        above, below = ([f"note: {note}" for note in notes] for notes in self._notes)
+        return display.card(
+            first, display.table(heads, rows), [f"{second[:-1]}.", *below], first=above
+        )
 
     # The report stands a layer above: these few methods import it when they are called.
 

@@ -115,7 +115,8 @@ class Entry:
         Metrics are those of :data:`~routingsim.evaluation.cell.METRICS`, of a replay all
         that need no latency objective.
     busiest : str
-        The agent with the highest offered load; "" for a study, whose runs may differ.
+        The agent with the highest offered load; "" for a study, whose runs may differ, and
+        where no rate can be told.
     lost : mapping of str to int
         Tasks without an answer by how they ended, where there is one run.
     estimated : mapping of str to PolicyEstimate
@@ -298,7 +299,7 @@ def _replayed(
         runs=1,
         figure=figure,
         tasks=TaskFigures(log.agent, quality, cost, result.latency, timed, log.status, of_all),
-        busiest=busiest,
+        busiest="" if result.stability.verdict == "no rate" else busiest,
         lost={ending: int(overall[ending]) for ending in STATUS_NAMES[FAILED:]},
         estimated=estimated,
     )

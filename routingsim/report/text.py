@@ -14,6 +14,7 @@ from routingsim.report.differences import (
 from routingsim.report.document import Summary
 from routingsim.report.figures import Comparison, Entry, Experiment
 from routingsim.report.formatting import count, duration, joined, percent, upper_first, usd
+from routingsim.simulation.remarks import other_agents
 from routingsim.simulation.statistics import Interval
 
 IN_SAMPLE = (
@@ -26,6 +27,7 @@ _OPENING = "At load {:g} "
 _CONSEQUENCES = {
     "overloaded": "queues grow or tasks are lost, and waits say only how long the run was",
     "at the edge": "waits depend on the length of the run",
+    "no rate": "tasks arrive as a batch, and waits depend on how many come together",
 }
 
 
@@ -39,13 +41,15 @@ def summary(
     """The experiment in a few sentences: stability, then each policy against the baseline.
 
     ``leader`` says which policy is best, after the verdict; ``findings`` and ``caveats``
-    come after the others.
+    come after the others. That the pool is not the corpus's, if so, comes before all.
     """
     policies = experiment.last.policies
     if not experiment.last.recorded:
         unknown = "Quality: not recorded, so nothing is said about how good the answers are."
         caveats = (unknown, *caveats)
+    foremost = other_agents(experiment.corpus, experiment.pool)
     verdict = (
+        f"{upper_first(foremost)}." if foremost else "",
         _rests_on(experiment),
         _kept_up(experiment),
         _answered(experiment.last),
@@ -107,10 +111,10 @@ def _kept_up(experiment: Experiment) -> str:
     said = []
     for at in experiment.comparisons:
         for verdict, consequence in _CONSEQUENCES.items():
-            named = [f"{e.name} ({_highest(e)})" for e in at.policies if e.verdict == verdict]
+            named = [f"{e.name}{_highest(e)}" for e in at.policies if e.verdict == verdict]
             if named:
-                who = f"{_at(at, _OPENING)}{joined(named, 6)} {are(named)}"
-                said.append(f"{who} {verdict}: {consequence}.")
+                who = f"{_at(at, _OPENING)}{joined(named, 6)} {_found(named, verdict)}"
+                said.append(f"{who}: {consequence}.")
         stable = sum(entry.verdict == "stable" for entry in at.policies)
         if 0 < stable < len(at.policies):
             others = "policy" if stable == 1 else f"{stable} policies"
@@ -123,14 +127,23 @@ def _kept_up(experiment: Experiment) -> str:
 
 
 def _highest(entry: Entry) -> str:
+    """The highest offered load in brackets, as far as one can be told."""
+    load = entry.mean("offered_max")
     agent = f", at {entry.busiest}" if entry.busiest else ""
-    return f"highest offered load {percent(entry.mean('offered_max'))}{agent}"
+    return "" if math.isnan(load) else f" (highest offered load {percent(load)}{agent})"
+
+
+def _found(names: Sequence[str], verdict: str) -> str:
+    """The verdict on these names, with its verb."""
+    if verdict == "no rate":
+        return "has no rate" if len(names) == 1 else "have no rate"
+    return f"{are(names)} {verdict}"
 
 
 def stability(at: Comparison, entry: Entry) -> str:
     """What a verdict on stability goes by, and what follows from it."""
     of_runs = f" in {entry.agreed} of {count(entry.runs, 'run')}" if entry.runs > 1 else ""
-    said = f"{entry.verdict}{_at(at)}{of_runs} ({_highest(entry)})"
+    said = f"{entry.verdict}{_at(at)}{of_runs}{_highest(entry)}"
     consequence = _CONSEQUENCES.get(entry.verdict)
     return f"{said}: {consequence}" if consequence else said
 
@@ -238,8 +251,8 @@ def warnings(experiment: Experiment, more: Sequence[str] = ()) -> tuple[str, ...
                 entry = found[-1].entries[position]
                 loads = loads_named([at.load for at in found if at.load is not None])
                 at_loads = f" at {loads}" if loads else ""
-                who = f"{entry.name} is {verdict}{at_loads}"
-                said.append(f"{who} ({_highest(entry)}): {consequence}.")
+                who = f"{entry.name} {_found([entry.name], verdict)}{at_loads}"
+                said.append(f"{who}{_highest(entry)}: {consequence}.")
     unfit = [entry.name for entry in last.controls if entry.verdict != "stable"]
     if unfit:
         said.append(

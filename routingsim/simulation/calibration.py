@@ -6,14 +6,15 @@ The latency of a call is modelled as the engine simulates it::
 
 with lognormal noise of mean 1. If token counts are missing or do not matter, latency itself
 is lognormal. Parameters are maximum-likelihood estimates
-(:mod:`routingsim.simulation.lognormal_fit`).
+(:mod:`routingsim.simulation.lognormal_fit`). Calls that were given up are known to take longer
+than they were seen to: they are fitted as censored.
 """
 
 import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -23,12 +24,24 @@ from numpy.typing import NDArray
 from routingsim import display
 from routingsim.agents import Agent, AgentPool
 from routingsim.errors import AgentError, CorpusError
-from routingsim.simulation.lognormal_fit import FAR, FittedValue, LognormalFit, fit_lognormal
+from routingsim.simulation.call_log import (
+    ANSWERED,
+    GIVEN_UP,
+    Calls,
+    named_column,
+    read_calls,
+    refuse_first,
+)
+from routingsim.simulation.fit_notes import about_times, ceiling
+from routingsim.simulation.gamma_fit import fit_gamma
+from routingsim.simulation.lognormal_fit import FAR, FittedValue, LognormalFit, Z, fit_lognormal
 
 FEWEST = 5  # fewest answered calls for a fit
-FEW = 30  # fewest answered calls without a warning
-POOR = 0.1  # largest distance between residuals and the lognormal law without a warning,
+FEW = 30  # fewest answered calls without a note
+POOR = 0.1  # largest distance between residuals and the lognormal law without a note,
 LILLIEFORS = 1.031  # or this over sqrt(n), which chance exceeds in 1 % of fits (Lilliefors, 1967)
+RARE = 0.01  # share of calls given up below which a fit by tokens may leave them out
+SLOPE = 2.0  # standard errors that seconds per token are above 0, or tokens are put aside
 
 Floats = NDArray[np.float64]
 
@@ -42,7 +55,8 @@ class ServiceFit:
     model : {"tokens", "lognormal"}
         Whether latency depends on token counts, or is lognormal by itself.
     latency : FittedValue
-        Mean seconds a call takes (``tokens``: at the log's mean number of tokens).
+        Mean seconds a call takes (``tokens``: at the log's mean number of tokens, whose own
+        error is counted in). ``latency.interval`` is its 95 % interval.
     latency_cv : FittedValue
         Coefficient of variation of the noise (``lognormal``: of latency).
     ttft, tokens_per_second : FittedValue or None
@@ -50,18 +64,20 @@ class ServiceFit:
     output_tokens : float or None
         Mean tokens of an answer, where recorded.
     error_rate : FittedValue
-        Share of calls that failed; 0 with error NaN where the log has no status.
-    calls, failed, outliers, used : int
-        Calls in the log; calls that failed; answered calls more than six robust
-        standard deviations off the model; and calls that the fit uses.
+        Share of calls without an answer, those given up included; 0 with error NaN where
+        the log has no status.
+    calls, failed, empty, outliers, used, given_up : int
+        Calls in the log; calls without an answer; answered calls of 0 tokens, left out;
+        answered calls more than six robust standard deviations off the model, left out;
+        calls whose time the fit uses; and calls of which it uses that they take longer.
     r_squared : float
         Share of the variance of log latency that the token counts explain.
     median_error : float
         Median of |latency - modelled mean| / latency.
     ks : float
         Kolmogorov-Smirnov distance between the residuals and the lognormal law.
-    warnings : tuple of str
-        Reasons to doubt the fit.
+    notes : tuple of str
+        How the log was read, what the fit did not see, and reasons to doubt it.
 
     Notes
     -----
@@ -83,12 +99,14 @@ class ServiceFit:
     error_rate: FittedValue
     calls: int
     failed: int
+    empty: int
     outliers: int
     used: int
+    given_up: int
     r_squared: float
     median_error: float
     ks: float
-    warnings: tuple[str, ...]
+    notes: tuple[str, ...]
 
     def agent(self, *, id: str, cost: float, name: str | None = None, **fields: Any) -> Agent:
         """An agent with the fitted service.
@@ -125,7 +143,8 @@ class ServiceFit:
             raise AgentError(f"agent {id!r}: {error}") from None
 
     @property
-    def _parameters(self) -> dict[str, str]:
+    def _parameters(self) -> list[tuple[str, str]]:
+        """Name and value of each parameter, and the calls behind it."""
         rows = {
             "latency (s)": self.latency,
             "ttft (s)": self.ttft,
@@ -133,28 +152,52 @@ class ServiceFit:
             "cv of the noise" if self.model == "tokens" else "cv of latency": self.latency_cv,
             "error rate": self.error_rate,
         }
-        return {name: str(estimate) for name, estimate in rows.items() if estimate is not None}
+        return [(name, f"{of} ({of.calls:,} calls)") for name, of in rows.items() if of is not None]
 
     @property
     def _headline(self) -> str:
         left_out = f"{self.failed:,} failed, {self.outliers:,} far off the model"
-        return f"{self.model} model of {self.used:,} of {self.calls:,} calls ({left_out})"
+        left_out += f", {self.empty:,} of 0 tokens" if self.empty else ""
+        longer = f", {self.given_up:,} more known to take longer" if self.given_up else ""
+        return f"{self.model} model of {self.used:,} of {self.calls:,} calls ({left_out}){longer}"
 
     @property
     def _remarks(self) -> list[str]:
-        explained = "" if math.isnan(self.r_squared) else f"R² {self.r_squared:.3f}, "
+        explained = "" if self.model == "lognormal" else f"R² {self.r_squared:.3f}, "
         distance = f"distance from lognormal {self.ks:.3f}"
         goodness = f"{explained}median error {self.median_error:.1%}, {distance}"
-        return [goodness, *(f"warning: {said}" for said in self.warnings)]
+        return [goodness, *(f"note: {said}" for said in self.notes)]
 
     def __repr__(self) -> str:
-        goodness, *warned = self._remarks
-        parameters = [f"  {name:<18}{value}" for name, value in self._parameters.items()]
-        return "\n".join([f"ServiceFit: {self._headline}", *parameters, f"  {goodness}", *warned])
+        goodness, *noted = self._remarks
+        parameters = [f"  {name:<18}{value}" for name, value in self._parameters]
+        return "\n".join(
+            [
+                display.wrapped(f"ServiceFit: {self._headline}"),
+                *parameters,
+                f"  {goodness}",
+                *map(display.wrapped, noted),
+            ]
+        )
 
     def _repr_html_(self) -> str:
-        table = display.table([], list(self._parameters.items()))
+        table = display.table([], self._parameters)
         return display.card(self._headline, table, self._remarks)
+
+    @property
+    def _comments(self) -> dict[str, str]:
+        """What an agents file says beside each fitted field, and of the agent ("")."""
+        fitted = {
+            "latency": self.latency,
+            "latency_cv": self.latency_cv,
+            "ttft": self.ttft,
+            "tokens_per_second": self.tokens_per_second,
+            "error_rate": self.error_rate,
+        }
+        said = {name: f"fitted: {of}, {of.calls:,} calls" for name, of in fitted.items() if of}
+        if self.output_tokens:
+            said["output_tokens"] = f"mean of the log, {self.used + self.given_up:,} calls"
+        return {"": f"service fitted: {self._headline}"} | said
 
 
 def fit_service(log: pd.DataFrame) -> ServiceFit:
@@ -163,10 +206,15 @@ def fit_service(log: pd.DataFrame) -> ServiceFit:
     Parameters
     ----------
     log : DataFrame
-        One row for each call: ``latency`` in seconds; optionally ``tokens``, the length of
-        the answer; and ``status``, "ok" (in any case) or any other word, or a boolean.
-        Failed calls count for the error rate only, and need no latency. Calls that timed
-        out count as failed: if there are many, the agent is slower than its answers show.
+        One row for each call: ``latency`` in seconds, of the whole call; optionally
+        ``tokens``, the length of the answer; and how it ended, in the first of the columns
+        ``status``, ``status_code``, ``success``, ``error`` and ``level`` that there is:
+        words such as ok, failed and timeout, HTTP codes, or booleans; of ``error`` an empty
+        cell is an answer. Failed calls count for the error rate only, and need no latency.
+
+        Calls that timed out count as failed too, but say that the agent is slower than its
+        answers show: their latency is fitted as one that is exceeded. So are calls that
+        pile up at one largest latency, if the log has no status or says that they failed.
 
     Raises
     ------
@@ -174,7 +222,7 @@ def fit_service(log: pd.DataFrame) -> ServiceFit:
         If a column is missing, a value is not allowed (the message names column and
         row), or too few calls were answered.
     """
-    return _fit(_read(log), "the log")
+    return _fit(read_calls(log), "the log")
 
 
 def fit_pool(
@@ -188,7 +236,8 @@ def fit_pool(
         As in :func:`fit_service`, with a column that names the agent of each call.
     by : str
         That column. Agents are in order of appearance. Characters that an id must not
-        contain become hyphens (``"GPT 4o"`` gets the id ``GPT-4o``).
+        contain become hyphens (``"GPT 4o"`` gets the id ``GPT-4o``, and ``outcome`` keeps
+        the name, under which a corpus of that log records it).
     cost : float or mapping
         USD per 1,000 tokens, of all agents or by agent.
     **fields
@@ -198,7 +247,7 @@ def fit_pool(
     Returns
     -------
     pool : AgentPool
-        The agents.
+        The agents. ``pool.save(path)`` writes them, each fitted field with its calls.
     fits : dict of str to ServiceFit
         The fit of each agent, by id.
 
@@ -209,9 +258,9 @@ def fit_pool(
     AgentError
         If a field is out of its range or not given for every agent.
     """
-    names = _column(log, by).astype(object)
-    _refuse_first(by, names, names.isna().to_numpy(), "an agent's name")
-    calls = _read(log)
+    calls = read_calls(log, by)
+    names = named_column(log, by).astype(object)
+    refuse_first(by, names, names.isna().to_numpy(), "an agent's name")
     fits: dict[str, ServiceFit] = {}
     agents: list[Agent] = []
     for name in names.unique():
@@ -224,8 +273,14 @@ def fit_pool(
         id = re.sub(r"[^A-Za-z0-9._/-]+", "-", str(name)).strip("-._/") or "agent"
         fits[id] = fit
         given.setdefault("name", str(name))
+        if id != str(name):
+            given.setdefault("outcome", str(name))
         agents.append(fit.agent(id=id, **given))
-    return AgentPool(tuple(agents)), fits
+    comments = {
+        id: {field: said for field, said in fit._comments.items() if field not in fields}
+        for id, fit in fits.items()
+    }
+    return AgentPool(tuple(agents), comments), fits
 
 
 def _of_agent(value: Any, agent: str, field: str) -> Any:
@@ -237,147 +292,174 @@ def _of_agent(value: Any, agent: str, field: str) -> Any:
     return value[agent]
 
 
-# -- reading ----------------------------------------------------------------------------
-
-
-class _Calls(NamedTuple):
-    """Checked columns of a log; latency and tokens are NaN for failed calls only."""
-
-    latency: Floats
-    tokens: Floats | None
-    ok: NDArray[np.bool_] | None
-
-    def where(self, mine: NDArray[np.bool_]) -> "_Calls":
-        tokens = None if self.tokens is None else self.tokens[mine]
-        return _Calls(self.latency[mine], tokens, None if self.ok is None else self.ok[mine])
-
-
-def _read(log: pd.DataFrame) -> _Calls:
-    if not isinstance(log, pd.DataFrame):
-        raise CorpusError(f"a log is a DataFrame with a row a call, not a {type(log).__name__}")
-    ok = _answered(_column(log, "status")) if "status" in log else None
-    answered = np.ones(len(log), bool) if ok is None else ok
-    latency = _numbers(log, "latency")
-    bad = answered & ~(np.isfinite(latency) & (latency > 0))
-    _refuse_first("latency", _column(log, "latency"), bad, "more than 0 seconds")
-    if "tokens" not in log:
-        return _Calls(latency, None, ok)
-    tokens = _numbers(log, "tokens")
-    bad = answered & ~(np.isfinite(tokens) & (tokens >= 0))
-    _refuse_first("tokens", _column(log, "tokens"), bad, "0 or more, for every answered call")
-    return _Calls(latency, tokens, ok)
-
-
-def _column(log: pd.DataFrame, name: str) -> pd.Series:
-    count = list(log.columns).count(name)
-    if count != 1:
-        has = ", ".join(map(str, log.columns)) or "none"
-        raise CorpusError(
-            f"the log has {count or 'no'} column{'s' if count else ''} {name!r}; it has {has}"
-        )
-    return pd.Series(log[name])
-
-
-def _numbers(log: pd.DataFrame, name: str) -> Floats:
-    """A column as float64, durations in seconds, empty cells NaN."""
-    column = _column(log, name)
-    if pd.api.types.is_timedelta64_dtype(column):
-        column = column.dt.total_seconds()
-    read = pd.Series(pd.to_numeric(column, errors="coerce"))
-    numbers = read.to_numpy(dtype=np.float64, na_value=np.nan)
-    unread = np.isnan(numbers) & column.notna().to_numpy()
-    _refuse_first(name, column, unread, "a number")
-    return numbers
-
-
-def _answered(status: pd.Series) -> NDArray[np.bool_]:
-    word = np.array([isinstance(value, str | bool | np.bool_) for value in status], dtype=bool)
-    _refuse_first("status", status, ~word, '"ok" or another word, or a boolean')
-    return np.array([str(value).strip().lower() in ("ok", "true") for value in status], dtype=bool)
-
-
-def _refuse_first(name: str, column: pd.Series, bad: NDArray[np.bool_], needed: str) -> None:
-    if bad.any():
-        row = int(bad.argmax())
-        found = column.iloc[row]
-        raise CorpusError(
-            f"{name}, row {row} (from 0): {getattr(found, 'item', lambda: found)()!r} found, "
-            f"needs {needed}" + (f"; so for {bad.sum():,} rows in all" if bad.sum() > 1 else "")
-        )
-
-
 # -- fitting ----------------------------------------------------------------------------
 
 
-def _fit(calls: _Calls, whose: str) -> ServiceFit:
-    count = calls.latency.size
-    answered = np.ones(count, bool) if calls.ok is None else calls.ok
+def _fit(calls: Calls, whose: str) -> ServiceFit:
+    count, notes = calls.latency.size, list(calls.notes)
+    limit, said = ceiling(calls)
+    notes += said
+    given_up = (calls.ended == GIVEN_UP) | limit
+    failed, answered = calls.ended != ANSWERED, (calls.ended == ANSWERED) & ~limit
     good = int(answered.sum())
     if good < FEWEST:
         raise CorpusError(
-            f'{whose}: {good} of {count} calls are answered (status "ok" or true); '
-            f"{FEWEST} or more are needed to fit a service time"
+            f"{whose}: {good} of {count} calls are answered; {FEWEST} or more are needed to fit a "
+            "service time"
         )
-    rate = 1 - good / count
-    # Standard error of Agresti & Coull (1998), above 0 even if no call failed.
-    shrunk = (count - good + 2) / (count + 4)
-    rate_error = math.nan if calls.ok is None else math.sqrt(shrunk * (1 - shrunk) / (count + 4))
-    latency = calls.latency[answered]
-    tokens = None if calls.tokens is None else calls.tokens[answered]
-    warnings = [] if good >= FEW else [f"{good} answered calls are few: errors are rough"]
+    timed = given_up & np.isfinite(calls.latency) & (calls.latency > 0)
+    if unknown := int((given_up & ~timed).sum()):
+        notes.append(f"{unknown:,} calls given up have no latency: they count as failed only")
 
-    found = None if tokens is None else _by_tokens(latency, tokens)
-    ttft = speed = mean_tokens = None
-    if found is None:
-        if tokens is not None:
-            warnings.append("tokens do not lengthen calls: latency is fitted without them")
-        found = fit_lognormal(latency, np.ones((good, 1)))
-        mean = found.at([1.0])
-    else:
-        assert tokens is not None
-        intercept, slope = found.theta
-        deviation = np.sqrt(np.diag(found.covariance))
-        ttft = FittedValue(float(intercept), float(deviation[0]) if intercept else math.nan)
-        speed = FittedValue(float(1 / slope), float(deviation[1] / slope**2))
-        mean = found.at([1.0, tokens[found.kept].mean()])
-        if not intercept:
-            warnings.append("ttft is at its bound, 0: its error is not known")
-    if tokens is not None:
-        mean_tokens = float(tokens[found.kept].mean())
-
-    used = int(found.kept.sum())
-    if used < good:
-        warnings.append(
-            f"{good - used:,} answered calls are more than {FAR:g} standard deviations off the "
+    tokens = calls.tokens
+    empty = answered & (tokens == 0) if tokens is not None else np.zeros(count, bool)
+    if (answered & ~empty).sum() < FEWEST:
+        empty[:], tokens = False, None
+        notes.append("hardly any answer has tokens: latency is fitted without them")
+    elif zeros := int(empty.sum()):
+        notes.append(
+            f"{zeros:,} answered calls of 0 tokens are left out: they are no instant answers; if "
+            "they failed, say so in the status"
+        )
+    if tokens is not None and (zeros := int((failed & ~given_up & (tokens == 0)).sum())):
+        notes.append(f"{zeros:,} failed calls of 0 tokens are left out of the fit")
+    answered &= ~empty
+    if answered.sum() < FEW:
+        notes.append(f"{answered.sum()} answered calls are few: errors are rough")
+    notes += about_times(calls.latency[answered], None if tokens is None else tokens[answered])
+    fit, said = _service(calls.latency, tokens, answered, timed)
+    notes += said
+    found, censored = fit.found, fit.censored
+    used, out = int(found.kept.sum() - censored), int((~found.kept).sum())
+    if out:
+        notes.append(
+            f"{out:,} answered calls are more than {FAR:g} standard deviations off the "
             "model and left out: stalls, or calls of another kind?"
         )
     if found.ks > max(POOR, LILLIEFORS / math.sqrt(used)):
-        warnings.append(
+        notes.append(
             f"residuals are far from lognormal (distance {found.ks:.2f}): look at the log "
             "before trusting percentiles"
         )
+    lost, error = int(failed.sum()), math.nan
+    if calls.has_status:
+        # Standard error of Agresti & Coull (1998), above 0 even if no call failed.
+        shrunk = (lost + 2) / (count + 4)
+        error = math.sqrt(shrunk * (1 - shrunk) / (count + 4))
     return ServiceFit(
-        model="lognormal" if speed is None else "tokens",
-        latency=mean,
-        latency_cv=found.cv,
-        ttft=ttft,
-        tokens_per_second=speed,
-        output_tokens=mean_tokens,
-        error_rate=FittedValue(rate, rate_error),
+        model="lognormal" if fit.speed is None else "tokens",
+        latency=fit.mean,
+        latency_cv=fit.cv,
+        ttft=fit.ttft,
+        tokens_per_second=fit.speed,
+        output_tokens=fit.tokens,
+        error_rate=FittedValue(lost / count, error, count),
         calls=count,
-        failed=count - good,
-        outliers=good - used,
+        failed=lost,
+        empty=int(empty.sum()),
+        outliers=out,
         used=used,
+        given_up=censored,
         r_squared=found.r_squared,
         median_error=found.median_error,
         ks=found.ks,
-        warnings=tuple(warnings),
+        notes=tuple(notes),
     )
 
 
-def _by_tokens(latency: Floats, tokens: Floats) -> LognormalFit | None:
-    """The token model, or None if latency does not rise with the tokens."""
-    if np.ptp(tokens) == 0:
-        return None
-    found = fit_lognormal(latency, np.column_stack([np.ones(tokens.size), tokens]))
-    return found if found.theta[1] > 0 else None
+@dataclass(frozen=True)
+class _Service:
+    """A fitted service time; ``censored`` counts the calls that it knows to take longer."""
+
+    found: LognormalFit
+    mean: FittedValue
+    censored: int
+    cv: FittedValue
+    ttft: FittedValue | None = None
+    speed: FittedValue | None = None
+    tokens: float | None = None
+    law: str = "lognormal"  # the likelier of lognormal and gamma
+
+
+def _service(
+    latency: Floats,
+    tokens: Floats | None,
+    answered: NDArray[np.bool_],
+    given_up: NDArray[np.bool_],
+) -> tuple[_Service, list[str]]:
+    """The service time by tokens if they lengthen calls, else a lognormal; and notes on it."""
+    notes, fit, cut = [], None, int(given_up.sum())
+    mean_tokens = None if tokens is None else float(tokens[answered].mean())
+    if tokens is not None:
+        with_tokens = given_up & np.isfinite(tokens) & (tokens > 0)
+        share = (cut - with_tokens.sum()) / (cut + answered.sum())
+        if share <= RARE:
+            fit, notes = _by_tokens(latency, tokens, answered, with_tokens)
+            if left := cut - int(with_tokens.sum()):
+                notes.append(f"{left:,} calls given up have no tokens: left out of the fit")
+        else:
+            notes.append(
+                "calls that were given up have no tokens, and longer answers are given up more "
+                "often: latency is fitted without tokens"
+            )
+    if fit is None:
+        use = answered | given_up
+        found = fit_lognormal(latency[use], np.ones((int(use.sum()), 1)), given_up[use])
+        mean, cv, law = found.at([1.0]), found.cv, "lognormal"
+        if cut:
+            times, longer = latency[use][found.kept], given_up[use][found.kept]
+            gamma = fit_gamma(times, longer)
+            if gamma.log_likelihood > found.log_likelihood:
+                mean, cv, law = gamma.mean, gamma.cv, "gamma"
+            # Longer times are not seen: the interval begins below where all end at once.
+            beyond = max(mean.value - float(times.mean()), 0.0) / Z
+            mean = mean._replace(error=math.hypot(mean.error, beyond))
+        fit = _Service(found, mean, cut, cv, tokens=mean_tokens, law=law)
+    if fit.censored:
+        times = latency[given_up]
+        low, high = float(times.min()), float(times.max())
+        at = f"at {high:.4g} s" if high < 1.01 * low else f"after {low:.4g} to {high:.4g} s"
+        said = (
+            f"{cut:,} of {cut + answered.sum():,} calls were given up {at}: they are fitted as "
+            f"calls that take longer, with a mean of {fit.mean.value:.4g} s; answers alone have "
+            f"{latency[answered].mean():.4g} s"
+        )
+        if fit.speed is None:
+            said += (
+                f". Longer times are not seen: the mean follows from the {fit.law} law, which is "
+                "the likelier of gamma and lognormal, and its error allows for another one"
+            )
+        else:
+            said += ". Their tokens are taken to be those of the whole answer"
+        notes.append(said)
+    return fit, notes
+
+
+def _by_tokens(
+    latency: Floats, tokens: Floats, answered: NDArray[np.bool_], given_up: NDArray[np.bool_]
+) -> tuple[_Service | None, list[str]]:
+    """The token model, None if latency does not rise with the tokens; and notes on it."""
+    use = answered | given_up
+    aside = "tokens do not lengthen calls: latency is fitted without them"
+    if np.ptp(tokens[use]) == 0:
+        return None, [aside]
+    design = np.column_stack([np.ones(int(use.sum())), tokens[use]])
+    found = fit_lognormal(latency[use], design, given_up[use])
+    intercept, slope = found.theta
+    deviation = np.sqrt(np.diag(found.covariance))
+    if not slope > SLOPE * deviation[1]:
+        return None, [aside]
+    size, kept = found.size, tokens[use][found.kept]
+    mean = found.at([1.0, kept.mean()])
+    of_tokens = float(slope * kept.std() / math.sqrt(size))
+    error = float(deviation[0]) if intercept else math.nan
+    fit = _Service(
+        found,
+        mean._replace(error=math.hypot(mean.error, of_tokens)),
+        int(given_up.sum()),
+        found.cv,
+        ttft=FittedValue(float(intercept), error, size),
+        speed=FittedValue(float(1 / slope), float(deviation[1] / slope**2), size),
+        tokens=float(kept.mean()),
+    )
+    return fit, [] if intercept else ["ttft is at its bound, 0: its error is not known"]

@@ -31,6 +31,7 @@ from routingsim.policies.policy import Policy
 from routingsim.simulation.export import write_tasks, write_trace
 from routingsim.simulation.faults import Outage, Retries
 from routingsim.simulation.recorded import Basis, basis
+from routingsim.simulation.remarks import other_agents
 from routingsim.simulation.stability import Stability, stability
 from routingsim.simulation.state import Log, Workload
 from routingsim.simulation.statistics import Interval, batch_means, quantiles
@@ -77,7 +78,8 @@ class ReplayResult:
     warm_up : float
         Share of the horizon left out of timing figures.
     notes : tuple of str
-        Remarks for the reader.
+        Remarks for the reader. That the pool is not the corpus's comes first, and stands
+        before the figures wherever they are shown.
     work, log
         Input and output of the engine (see :mod:`routingsim.simulation.state`).
     memory : ndarray
@@ -355,6 +357,7 @@ class ReplayResult:
             "window": {"begin": begin, "end": end, "warm_up": self.warm_up},
             "stability": {
                 "verdict": self.stability.verdict,
+                "reason": self.stability.reason,
                 "offered": {a: _none(load) for a, load in self.stability.offered.items()},
             },
             "recorded": self.basis.kind,
@@ -374,10 +377,16 @@ class ReplayResult:
         )
 
     @property
+    def _other_agents(self) -> list[str]:
+        """That the pool is not the corpus's, if so."""
+        return [said for said in (other_agents(self.corpus, self.pool),) if said]
+
+    @property
     def _preface(self) -> list[str]:
-        """Remarks before the figures: arrivals, stability, warm-up."""
+        """Remarks on how to read the figures: arrivals, stability, warm-up."""
         asked = f"{known} asked for, " if (known := _rate_cv(self.asked)) else ""
-        said = [f"arrivals: {asked}{_rate_cv(self.realised)} met", str(self.stability)]
+        met = f"{_rate_cv(self.realised) or 'no rate'} met"
+        said = [f"arrivals: {asked}{met}", str(self.stability)]
         if self.warm_up:
             said.append(
                 f"timing figures from {self.window[0]:.4g} s on: the first {self.warm_up:.0%} "
@@ -398,7 +407,8 @@ class ReplayResult:
                 "that served the task in the log; their mean is not this policy's quality, which "
                 "routingsim.evaluation.replay_estimates(result) estimates"
             )
-        return [*remarks, *(f"note: {n}" for n in self.notes)]
+        notes = [note for note in self.notes if note not in self._other_agents]
+        return [*remarks, *(f"note: {n}" for n in notes)]
 
     def __repr__(self) -> str:
         shown = ["tasks", "share", "utilisation", "wait_mean", "latency_p50", "latency_p95", "cost"]
@@ -415,6 +425,7 @@ class ReplayResult:
         return "\n".join(
             [
                 display.wrapped(f"ReplayResult: {self._title}"),
+                *(display.wrapped(f"note: {said}") for said in self._other_agents),
                 *map(display.wrapped, self._preface),
                 display.fitted([str(name) for name in table.index], render),
                 *map(display.wrapped, self._remarks),
@@ -435,6 +446,7 @@ class ReplayResult:
                 *self._preface,
                 *self._remarks,
             ],
+            first=[f"note: {said}" for said in self._other_agents],
         )
 
     _repr_html_ = to_html

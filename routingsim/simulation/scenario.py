@@ -1,7 +1,7 @@
 """A corpus, a pool and a policy, prepared once to be run under any arrivals and seed."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import msgspec
@@ -24,6 +24,7 @@ from routingsim.simulation.arrivals import (
 from routingsim.simulation.arrivals.checks import check_seed, is_finite, is_whole
 from routingsim.simulation.faults import ONE_TRY, Outage, Retries
 from routingsim.simulation.recorded import basis_notes
+from routingsim.simulation.remarks import no_texts, one_for_all, other_agents
 from routingsim.simulation.result import ReplayResult
 from routingsim.simulation.service import system
 from routingsim.simulation.state import Rules, System, Workload
@@ -78,7 +79,7 @@ class Scenario:
         count = _count(tasks, corpus)
         closed = arrivals if isinstance(arrivals, ClosedLoop) else None
         times = np.zeros(count) if closed else arrivals.times(count, seed, corpus)
-        notes = [said] if (said := other_agents(corpus, self.pool)) else []
+        notes = [*filter(None, (other_agents(corpus, self.pool), no_texts(corpus, self.policy)))]
         notes += basis_notes(corpus, self.pool)
         notes += self.policy.notes
         if times.size < count:
@@ -111,7 +112,7 @@ class Scenario:
                 f"no lengths of answers are recorded for {', '.join(alike)}: each is taken to be "
                 "the mean, so service varies by its noise alone"
             )
-        return self._play(
+        result = self._play(
             self.records.tasks(times, rows),
             closed,
             seed=seed,
@@ -121,6 +122,10 @@ class Scenario:
             warm_up=(WARM_UP if arrivals.synthetic else 0.0) if warm_up is None else warm_up,
             notes=tuple(notes),
         )
+        sent = np.bincount(result.log.agent, minlength=len(self.pool))
+        if said := one_for_all(self.policy, self.pool, result.work.d_var[result.work.row], sent):
+            result = replace(result, notes=(*result.notes, said))
+        return result
 
     def rerun(self, result: ReplayResult, row: NDArray[np.int32]) -> ReplayResult:
         """Simulate the tasks of another run, at the same times and under the same seed.
@@ -248,18 +253,6 @@ def check_kinds(retries: Any, outages: Any) -> None:
     for name, value, kind, hint in wanted:
         if not isinstance(value, kind):
             raise SimulationError(f"{name}: {value!r:.60} is a {type(value).__name__}; {hint}")
-
-
-def other_agents(corpus: Corpus | None, pool: AgentPool) -> str:
-    """What to do if a corpus has outcomes, but of no agent of the pool; "" otherwise."""
-    if corpus is None or not corpus.agents or {a.recorded_as for a in pool} & set(corpus.agents):
-        return ""
-    named = ", ".join(corpus.agents[:8])
-    return (
-        f"the corpus has outcomes of {named}, and of none of the agents {', '.join(pool.ids[:8])}: "
-        "give those agents (--agents FILE), or name each one's record in the agents' file "
-        f'(outcome = "{corpus.agents[0]}")'
-    )
 
 
 def _with_service(pool: AgentPool, service: str) -> AgentPool:

@@ -1,10 +1,12 @@
 """Whether a run was stable, so that its waits and latencies do not depend on its length."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from routingsim.agents import AgentPool
 from routingsim.policies.kernel import OK
@@ -17,6 +19,8 @@ _EDGE = 0.95  # offered load from which waits are called unreliable
 _GRID = 256  # points in time at which the backlog is measured
 _STEEP = 4.0  # t statistic above which the backlog is said to grow
 
+Verdict = Literal["stable", "at the edge", "overloaded", "no rate"]
+
 
 @dataclass(frozen=True)
 class Stability:
@@ -24,22 +28,31 @@ class Stability:
 
     Attributes
     ----------
-    verdict : {"stable", "at the edge", "overloaded"}
-        A closed loop is always stable, as its users wait for answers.
+    verdict : {"stable", "at the edge", "overloaded", "no rate"}
+        A closed loop is always stable, as its users wait for answers. Where the arrivals
+        are a batch, no rate can be told.
     offered : dict of str to float
         Offered load of each agent after routing: the work sent to it over what its slots
         can do while it is up, or the calls over what its limit per minute allows,
-        whichever is higher.
+        whichever is higher. NaN where no rate can be told.
     backlog_slope_t : float
         t statistic of the slope of the number of tasks in the system, over the second
-        half of the arrivals.
+        half of the arrivals; NaN where no rate can be told.
+    reason : str
+        Why no rate can be told; "" where one can.
     """
 
-    verdict: Literal["stable", "at the edge", "overloaded"]
+    verdict: Verdict
     offered: dict[str, float]
     backlog_slope_t: float
+    reason: str = ""
 
     def __str__(self) -> str:
+        if self.verdict == "no rate":
+            return (
+                f"no rate can be told: {self.reason}; waits depend on how many come together, read "
+                "percentiles with care"
+            )
         worst = max(self.offered, key=lambda agent: self.offered[agent])
         load = self.offered[worst]
         shown = f"{load:.2f}" if load < 1000 else f"{load:.3g}"
@@ -66,6 +79,11 @@ def stability(
     is 0.95 or more, or if the backlog grew steadily (t above 4) over the second half of
     the arrivals, by more than 10 tasks and by more than the number of slots.
 
+    No rate can be told, unless the run is overloaded, if fewer than three different times
+    of arrival are there, if more than half of the tasks arrive at one time, or if all
+    arrive within the mean service time of a call: the work of a batch over the time in which
+    it came is no load.
+
     Parameters
     ----------
     work, log
@@ -77,7 +95,7 @@ def stability(
     """
     begin, end, agents = float(work.arrived[0]), float(work.arrived[-1]), len(pool)
     if end == begin:
-        return Stability("stable", dict.fromkeys(pool.ids, 0.0), 0.0)
+        return _no_rate(pool, _batch(work.arrived, 0.0))
     again = slice(log.retries[0])
     agent = np.concatenate([log.agent, log.retried_agent[again]])
     row = np.concatenate([work.row, work.row[log.retried[again]]])
@@ -89,6 +107,7 @@ def stability(
         passed = (log.status == OK) & (log.attempts < judge.levels) & recorded
         judged = np.concatenate([log.retried_agent[again][rejected], log.agent[passed]])
         load += judge.seconds * np.bincount(judged, minlength=agents)
+    batch = "" if closed else _batch(work.arrived, load.sum() / calls.sum())
     up = np.full(agents, end - begin)
     for outage in outages:
         lost = min(outage.up, end) - max(outage.down, begin)
@@ -104,10 +123,37 @@ def stability(
     t = slope_t(backlog)
     grew = backlog[-1] - backlog[0] > max(10.0, slots.sum())
     worst = float(offered.max())
-    verdict: Literal["stable", "at the edge", "overloaded"] = "stable"
+    verdict: Verdict = "stable"
     if not closed:
         if worst >= 1.0:
             verdict = "overloaded"
+        elif batch:
+            return _no_rate(pool, batch)
         elif worst >= _EDGE or (t > _STEEP and grew):
             verdict = "at the edge"
     return Stability(verdict, dict(zip(pool.ids, offered.tolist(), strict=True)), t)
+
+
+def _no_rate(pool: AgentPool, reason: str) -> Stability:
+    return Stability("no rate", dict.fromkeys(pool.ids, math.nan), math.nan, reason)
+
+
+def _batch(arrived: NDArray[np.float64], service: float) -> str:
+    """Why no rate can be told from these times of arrival, in order; "" if one can."""
+    tasks, span = arrived.size, float(arrived[-1] - arrived[0])
+    if tasks == 1:
+        return "there is one task"
+    if span == 0:
+        return f"all {tasks:,} tasks arrive at the same time"
+    times, together = np.unique(arrived, return_counts=True)
+    if times.size == 2:
+        return f"the {tasks:,} tasks arrive at two times"
+    most = int(together.max())
+    if most > tasks / 2:
+        return f"{most:,} of {tasks:,} tasks arrive at the same time"
+    if span < service:
+        return (
+            f"all {tasks:,} tasks arrive within {span:.3g} s, and a call takes {service:.3g} s on "
+            "average"
+        )
+    return ""

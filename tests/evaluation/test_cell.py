@@ -1,5 +1,6 @@
 """The figures of a run are those that can be counted by hand."""
 
+import dataclasses
 import math
 from typing import Any
 
@@ -111,3 +112,18 @@ def test_records_that_never_ran_are_unknown() -> None:
     assert cell.chosen.tolist() == [0, 0, -1, -1]
     assert np.isnan(cell.quality[2:]).all()
     assert np.isnan(cell.cost[2:]).all()
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "verdict"),
+    [
+        (("stable", "no rate", "no rate"), "no rate"),
+        (("stable", "stable", "no rate"), "stable"),
+        (("at the edge", "no rate"), "no rate"),
+        (("no rate", "overloaded"), "overloaded"),
+    ],
+)
+def test_the_verdict_of_most_and_in_a_tie_the_worse(
+    verdicts: tuple[str, ...], verdict: str
+) -> None:
+    assert dataclasses.replace(gather([run()], 5.0, 0.5), verdicts=verdicts).verdict == verdict

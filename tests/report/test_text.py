@@ -34,6 +34,7 @@ POOL = AgentPool(
 )
 OVERLOADED = "queues grow or tasks are lost, and waits say only how long the run was"
 AT_THE_EDGE = "waits depend on the length of the run"
+NO_RATE = "tasks arrive as a batch, and waits depend on how many come together"
 SIMULATED = (
     "Latencies are simulated from each agent’s service model and queue, not measured on the "
     "agents themselves."
@@ -106,6 +107,18 @@ def verdict(*comparisons: Comparison, leader: str = "") -> str:
 )  # fmt: skip
 def test_who_kept_up(entries: list[Entry], expected: str) -> None:
     assert verdict(at(*entries)) == f"{expected} Every task was answered."
+
+
+def test_a_batch_has_no_rate() -> None:
+    batch = {"offered_max": math.nan, "busiest": ""}
+    a, b = entry("a", "no rate", **batch), entry("b", "no rate", **batch)
+    assert verdict(at(a)) == f"a has no rate: {NO_RATE}. Every task was answered."
+    assert verdict(at(a, b)) == f"a and b have no rate: {NO_RATE}. Every task was answered."
+    assert verdict(at(a, entry("c"))) == (
+        f"a has no rate: {NO_RATE}. The other policy kept up. Every task was answered."
+    )
+    assert warnings(experiment(at(a)))[0] == f"a has no rate: {NO_RATE}."
+    assert stability(at(a), a) == f"no rate: {NO_RATE}"
 
 
 def test_at_most_six_are_named() -> None:

@@ -233,8 +233,13 @@ def test_an_interval_is_of_wait_or_latency() -> None:
 @pytest.mark.parametrize("times", [[0.0], [3.0, 3.0, 3.0]])
 def test_a_dict_is_json_whatever_happened(times: list[float]) -> None:
     """All at once, the rate is infinite; of one task there is no rate: null both."""
-    text = json.dumps(run(one(), times).to_dict(), allow_nan=False)
-    assert json.loads(text)["arrivals"]["rate"] is None
+    result = run(one(), times)
+    said = json.loads(json.dumps(result.to_dict(), allow_nan=False))
+    assert said["arrivals"]["rate"] is None
+    reason = "there is one task" if len(times) == 1 else "all 3 tasks arrive at the same time"
+    assert said["stability"] == {"verdict": "no rate", "reason": reason, "offered": {"a": None}}
+    shown = " ".join(repr(result).split())
+    assert f"arrivals: no rate met no rate can be told: {reason}; waits depend on" in shown
 
 
 def test_a_dict_keeps_counts_whole() -> None:

@@ -78,18 +78,6 @@ def test_answers_of_one_length_are_said_to_be_so(tasks: Corpus) -> None:
     assert not any("lengths of answers" in note for note in notes)
 
 
-def test_says_where_outcomes_are_of_other_agents() -> None:
-    frame = pd.DataFrame(
-        {"id": ["a", "b"], "text": ["one", "two"], "outcomes.mine.quality": [0.5, 1.0]}
-    )
-    corpus = rs.Corpus.from_frame(frame, "own")
-    notes = rs.replay(corpus, policy="cheapest", arrivals="poisson:1").notes
-    assert any("outcomes of mine, and of none of the agents claude" in note for note in notes)
-    own = rs.AgentPool((rs.Agent(id="x", name="X", cost=0.01, latency=1.0, outcome="mine"),))
-    notes = rs.replay(corpus, own, "cheapest", arrivals="poisson:1").notes
-    assert not any("outcomes of mine" in note for note in notes)
-
-
 @pytest.mark.slow
 def test_what_the_engine_cannot_number_is_refused_and_no_limit_is_too_high() -> None:
     many = tuple(Agent(id=f"a{k}", name="A", cost=0, latency=1) for k in range(2**15))

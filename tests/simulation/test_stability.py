@@ -174,17 +174,72 @@ def test_rejected_answers_were_judged_and_failed_calls_were_not() -> None:
     ],
 )
 def test_the_highest_load_decides(load: float, verdict: str) -> None:
-    """Two tasks, one second apart, the work at the second agent."""
-    work = work_of([2, 3], [0, 1], [[0.1, load], [0.1, 0.0]])
-    found = stability(work, log_of([1, 1]), two())
+    """Eleven tasks, each 0.1 s after the last, the work of the first at the second agent."""
+    times = np.linspace(2, 3, 11).tolist()
+    work = work_of(times, [0] + [1] * 10, [[0.1, load], [0.1, 0.0]])
+    found = stability(work, log_of([1] * 11), two())
     assert found.offered == {"a": 0.0, "b": load}
     assert found.verdict == verdict
-    assert stability(work, log_of([1, 1]), two(), closed=True).verdict == "stable"
+    assert stability(work, log_of([1] * 11), two(), closed=True).verdict == "stable"
 
 
-def test_tasks_all_at_once_have_no_load() -> None:
-    found = stability(work_of([3, 3], [0, 1]), log_of([0, 1]), two())
-    assert found == Stability("stable", {"a": 0.0, "b": 0.0}, 0.0)
+@pytest.mark.parametrize(
+    ("arrived", "seconds", "reason"),
+    [
+        ([3], 1.0, "there is one task"),
+        ([3] * 50, 1.0, "all 50 tasks arrive at the same time"),
+        ([3, 3, 900, 900], 1.0, "the 4 tasks arrive at two times"),
+        ([3, 900], 1.0, "the 2 tasks arrive at two times"),
+        ([0] * 6 + [100, 200, 300, 400, 500], 1.0, "6 of 11 tasks arrive at the same time"),
+        ([0, 100, 200] + [900] * 4, 1.0, "4 of 7 tasks arrive at the same time"),
+        (
+            [0, 1, 2, 3, 4],
+            5.0,
+            "all 5 tasks arrive within 4 s, and a call takes 5 s on average",
+        ),
+    ],
+)
+def test_a_batch_has_no_rate(arrived: list[float], seconds: float, reason: str) -> None:
+    """Enough slots for no overload."""
+    work = work_of(arrived, [0] * len(arrived), [[seconds]])
+    log = log_of([0] * len(arrived), (np.array(arrived) + seconds).tolist())
+    found = stability(work, log, one(slots=100))
+    assert (found.verdict, found.reason) == ("no rate", reason)
+    assert math.isnan(found.offered["a"])
+    assert math.isnan(found.backlog_slope_t)
+    assert str(found) == (
+        f"no rate can be told: {reason}; waits depend on how many come together, read percentiles "
+        "with care"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arrived", "seconds", "slots", "verdict", "load"),
+    [
+        ([0] * 5 + [100, 200, 300, 400, 500], 1.0, 1, "stable", 10 / 500),  # half at one time
+        ([0, 1, 2, 3, 5], 5.0, 100, "stable", 25 / 500),  # in the time of one call
+        ([0, 1, 2, 3, 4], 5.0, 1, "overloaded", 25 / 4),  # in less, and more than can be done
+        ([0, 0, 0, 5], 5.0, 1, "overloaded", 20 / 5),
+        ([0] * 40 + [1, 2, 3], 10.0, 1, "overloaded", 430 / 3),
+    ],
+)
+def test_arrivals_that_have_a_rate(
+    arrived: list[float], seconds: float, slots: int, verdict: str, load: float
+) -> None:
+    work = work_of(arrived, [0] * len(arrived), [[seconds]])
+    log = log_of([0] * len(arrived), (np.array(arrived) + seconds).tolist())
+    found = stability(work, log, one(slots))
+    assert found.verdict == verdict
+    assert found.offered == {"a": pytest.approx(load)}
+    assert found.reason == ""
+
+
+def test_a_closed_loop_of_a_batch_is_stable() -> None:
+    """Its users ask again after each answer, so that a rate comes of itself."""
+    work = work_of([0, 0, 0, 10], [0] * 4, [[1.0]])
+    log = log_of([0] * 4, [1, 1, 1, 11])
+    assert stability(work, log, one(9), closed=True).verdict == "stable"
+    assert stability(work, log, one(9)).verdict == "no rate"
 
 
 def backlog_of(unfinished: Sequence[int], slots: int = 1, **options: Any) -> Stability:

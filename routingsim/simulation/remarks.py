@@ -1,0 +1,155 @@
+"""Remarks on a corpus, a pool and a policy that do not suit each other."""
+
+from collections.abc import Mapping, Sequence
+from types import CodeType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from routingsim.agents import AgentPool
+from routingsim.corpora.corpus import Corpus
+from routingsim.policies.policy import Policy
+
+NEARLY_ALL = 0.99
+"""Share of the tasks from which one agent, or one band, is said to get nearly all."""
+
+_NAMED = 8  # agents that a remark names
+_READ = ("d_var", "prompt_tokens", "features", "predicted")  # what a task tells of its text
+
+
+def other_agents(corpus: Corpus | None, pool: AgentPool) -> str:
+    """What to do if a corpus has outcomes, but of no agent of the pool; "" otherwise."""
+    if corpus is None or not corpus.agents or {a.recorded_as for a in pool} & set(corpus.agents):
+        return ""
+    return (
+        f"the corpus has outcomes of {_named(corpus.agents)}, and of none of the agents "
+        f"{_named(pool.ids)}: the figures are of other agents than the corpus's; give those agents "
+        "(--agents FILE), or name each one's record in the agents' file "
+        f'(outcome = "{corpus.agents[0]}")'
+    )
+
+
+def _named(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"{', '.join(names[:_NAMED])}{more}"
+
+
+def no_texts(corpus: Corpus | None, policy: Policy) -> str:
+    """What a policy makes of texts that are not there; "" if it reads none, or there are some."""
+    if corpus is not None and corpus.has_texts:
+        return ""
+    read = reads(policy)
+    lengths = corpus is not None and bool(corpus.tasks["prompt_tokens"].notna().all())
+    of_text = {
+        "lengths of prompts": "prompt_tokens" in read and not lengths,
+        "features": policy.featurize is not None,
+        "predicted qualities": policy.predict is not None,
+        "D_var, which is 0 for every task": "d_var" in read,
+    }
+    found = [name for name, is_read in of_text.items() if is_read]
+    if not found:
+        return ""
+    listed = " and ".join(filter(None, (", ".join(found[:-1]), found[-1])))
+    return (
+        f"{policy.name} goes by texts, and there are none "
+        f"({'in this corpus' if corpus is not None else 'without a corpus'}): it reads "
+        f"{listed}; give a corpus with texts, or a policy that reads none"
+    )
+
+
+def one_for_all(
+    policy: Policy, pool: AgentPool, d_var: NDArray[np.float64], sent: NDArray[np.integer]
+) -> str:
+    """That a policy by D_var sends nearly all tasks the same way; "" if it does not.
+
+    Parameters
+    ----------
+    policy, pool
+        What was run.
+    d_var : ndarray, shape (tasks,)
+        D_var of each task.
+    sent : ndarray of int, shape (agents,)
+        How many tasks went to each agent.
+    """
+    tasks = int(sent.sum())
+    if len(pool) < 2 or tasks < 2 or not d_var.any() or "d_var" not in reads(policy):
+        return ""
+    bounds, bands = _bounds(policy), policy.parameters.get("bands")
+    counts = np.bincount(np.searchsorted(bounds, d_var, side="right"))
+    alike = counts.max() / d_var.size
+    if bounds and alike >= NEARLY_ALL:
+        said = f"finds {_share(alike)} of the tasks in one band"
+        if isinstance(bands, Mapping):
+            name, agents = list(bands.items())[int(counts.argmax())]
+            to = agents[0] if len(agents) == 1 else f"its band {name} ({_named(agents)})"
+            said = f"sends {_share(alike)} of the tasks to {to}"
+    elif sent.max() >= NEARLY_ALL * tasks:
+        said = f"sends {_share(sent.max() / tasks)} of the tasks to {pool.ids[int(sent.argmax())]}"
+    else:
+        return ""
+    low, median, high = np.quantile(d_var, [0.05, 0.5, 0.95])
+    said = (
+        f"{policy.name} {said}: D_var of these texts is {low:.3f} at its 5 %, {median:.3f} at its "
+        f"50 % and {high:.3f} at its 95 % quantile"
+    )
+    if not bounds:
+        return said
+    said += f", and the bounds are {' and '.join(f'{bound:.3g}' for bound in bounds)}"
+    if policy.fitted_on or alike < NEARLY_ALL:
+        return said
+    remedy = "threshold:calibrated" if bands else "bounds=calibrated"
+    return f"{said}; {remedy} sets them by the corpus"
+
+
+def _bounds(policy: Policy) -> list[float]:
+    """The bounds of a policy between bands of D_var; none if it has none."""
+    known = policy.parameters
+    if {"low", "medium", "bands"} <= set(known):
+        return [float(known["low"]), float(known["medium"])]
+    bounds = known.get("bounds", ())
+    try:
+        return [float(each) for each in (bounds.split("/") if isinstance(bounds, str) else bounds)]
+    except (TypeError, ValueError):  # another policy's word for something else
+        return []
+
+
+def _share(share: float) -> str:
+    return "all" if share == 1 else f"{100 * share:.1f} %"
+
+
+def reads(policy: Policy) -> set[str]:
+    """What a policy's choice reads of a task's text: names of fields of a TaskView.
+
+    It is found in the code of the function and of those that it calls.
+    """
+    found: set[str] = set()
+    seen: set[CodeType] = set()
+    todo: list[Any] = [policy.choose.python]
+    while todo:
+        function = _plain(todo.pop())
+        if function is None or function.__code__ in seen:
+            continue
+        code = function.__code__
+        seen.add(code)
+        found |= set(code.co_names) & set(_READ)
+        known = function.__globals__
+        todo += [known[name] for name in code.co_names if name in known]
+        todo += [cell.cell_contents for cell in function.__closure__ or () if _filled(cell)]
+    return found
+
+
+def _plain(value: Any) -> Any:
+    """The Python function behind a function or a compiled one; None for anything else."""
+    value = getattr(value, "py_func", value)
+    if callable(value) and not isinstance(value, type) and not hasattr(value, "__code__"):
+        value = getattr(type(value).__call__, "__func__", type(value).__call__)
+    ours = str(getattr(value, "__module__", "")).partition(".")[0] not in ("numpy", "numba")
+    return value if ours and hasattr(value, "__code__") else None
+
+
+def _filled(cell: Any) -> bool:
+    try:
+        return cell.cell_contents is not None
+    except ValueError:  # not assigned yet
+        return False
