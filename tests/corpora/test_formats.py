@@ -41,7 +41,8 @@ ARMS = {"m": {"reward": 0.5, "cost": 0.01}, "n": {"reward": 1, "cost": 0}}
 
 FOREIGN = {
     "routellm": (
-        "prompt,m,n,m_response\nhi,True,False,x\nyo,Maybe,True,y\nho,True,True,z\n",
+        "prompt,m,n,m_response,n_response\nhi,True,False,x,x\nyo,Maybe,True,y,y\n"
+        "ho,True,True,z,z\n",
         ["m"],
     ),
     "paretobandit": (
@@ -52,7 +53,12 @@ FOREIGN = {
         ["arms.m.reward", "from 0 to 1", "1.5"],
     ),
     "dcrouter": (
-        json.dumps([{"question": "q", "scores": {"m": score}} for score in (0.5, "good", 1)]),
+        json.dumps(
+            [
+                {"question": "q", "scores": {"m": score}, "cluster_id": 3}
+                for score in (0.5, "good", 1)
+            ]
+        ),
         ["scores.m", "'good'"],
     ),
     "azure": (
@@ -62,7 +68,7 @@ FOREIGN = {
     ),
     "mooncake": (
         "\n".join(
-            json.dumps({"timestamp": stamp, "input_length": 1, "output_length": 2})
+            json.dumps({"timestamp": stamp, "input_length": 1, "output_length": 2, "hash_ids": [0]})
             for stamp in (0, -5, 1250)
         ),
         ["timestamp", ">= 0", "-5"],
@@ -91,17 +97,53 @@ def test_unsorted_trace_counts_from_its_earliest_time(write: Write) -> None:
     corpus = load_corpus(write("TIMESTAMP,ContextTokens,GeneratedTokens\n" + rows, "t.csv"))
     assert corpus.tasks["arrived_at"].tolist() == [0.0, 2.0000001]
     assert corpus.tasks["prompt_tokens"].tolist() == [3.0, 1.0]
-    assert corpus.notes == ("1 arrival was unsorted: sorted",)
+    assert corpus.notes == (
+        "format azure: id from the record's number, no texts",
+        "1 arrival was unsorted: sorted",
+    )
 
 
 def test_routellm_takes_only_columns_of_truths_for_models(write: Write) -> None:
     content = "Unnamed: 0,prompt,answer,m\n0,hi,B,true\n1,yo,A,False\n2,ho,C,\n"
-    corpus = load_corpus(write(content, "r.csv"))
+    corpus = load_corpus(write(content, "r.csv"), format="routellm")
     assert corpus.agents == ("m",)
+    assert corpus.notes == (
+        "format routellm: id from the record's number, text from prompt; 2 columns were left: "
+        "Unnamed: 0, answer",
+    )
     assert corpus.outcomes["quality"][:2, 0].tolist() == [1.0, 0.0]
     assert np.isnan(corpus.outcomes["quality"][2, 0])
     with pytest.raises(CorpusError, match=r"no column of True and False.*found 'prompt', 'answer'"):
-        load_corpus(write("prompt,answer\nhi,B\n", "r.csv"))
+        load_corpus(write("prompt,answer\nhi,B\n", "r.csv"), format="routellm")
+
+
+def test_columns_of_truths_alone_are_no_models(write: Write) -> None:
+    content = "prompt,success,stream\nhi,True,False\nho,False,False\n"
+    with pytest.raises(CorpusError, match="rename 'prompt' to 'text', give every task an id"):
+        load_corpus(write(content, "log.csv"))
+    assert load_corpus(write(content, "log.csv"), format="routellm").agents == ("success", "stream")
+    published = content.replace("success", "gpt-4-1106-preview")
+    with pytest.raises(CorpusError, match="rename 'prompt' to 'text'"):
+        load_corpus(write(published, "r.csv"))
+    published = published.replace("stream", "mixtral-8x7b-instruct-v0.1")
+    assert load_corpus(write(published, "r.csv")).agents == (
+        "gpt-4-1106-preview",
+        "mistralai/Mixtral-8x7B-Instruct-v0.1",
+    )
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"prompt": "p", "source": "s", "arms": {"m": {"score": 1}}},
+        {"prompt": "p", "arms": {"m": {"reward": 1, "cost": 1}}},
+        {"question": "q", "scores": {"faithfulness": 0.7}},
+        {"timestamp": 1745226000000, "input_length": 10, "output_length": 3},
+    ],
+)
+def test_a_part_of_a_signature_is_not_enough(write: Write, record: dict) -> None:
+    with pytest.raises(CorpusError, match=r"column 'id', 'text' is missing; .*to start from: "):
+        load_corpus(write(json.dumps(record)))
 
 
 def test_gsm8k(shared_data: Path) -> None:
@@ -112,6 +154,10 @@ def test_gsm8k(shared_data: Path) -> None:
     assert corpus.texts[0].as_py().startswith("Janet’s ducks lay 16 eggs")
     assert (ids(corpus)[0], ids(corpus)[-1]) == ("gsm8k_responses-00001", "gsm8k_responses-01319")
     assert set(corpus.tasks["category"]) == {""}
+    assert corpus.notes == (
+        "format routellm: id from the record's number, text from prompt; 2 columns were left: "
+        "mistralai/Mixtral-8x7B-Instruct-v0.1_response, gpt-4-1106-preview_response",
+    )
 
 
 @pytest.mark.slow
