@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from routingsim.evaluation.metrics.timed import timed_replay
+from routingsim.evaluation.outcomes import complete
 from routingsim.policies.kernel import OK
 from routingsim.simulation.result import ReplayResult
 from routingsim.simulation.statistics import quantiles
@@ -188,7 +189,7 @@ def _lost(result: ReplayResult) -> NDArray[np.float64]:
     A task without an answer has quality 0.
     """
     table = result.work.quality[result.work.row]
-    known = ~np.isnan(table).any(axis=1)  # every policy is measured on the same tasks
+    known = complete(table)  # every policy is measured on the same tasks
     if result.basis.kind == "log":  # a few tasks may have several answers
-        known[:] = False
+        known = np.zeros_like(known)
     return table[known].max(axis=1) - np.nan_to_num(result.quality[known], nan=0.0)
