@@ -268,10 +268,11 @@ class Study(Tabular):
             If no task has a recorded quality of every agent.
         """
         cell = self._cell(name, self.loads[0] if load is None else load)
-        return text_use(self._outcomes, cell.times)
+        return text_use(self.outcomes, cell.times)
 
     @cached_property
-    def _outcomes(self) -> NDArray[np.float64]:
+    def outcomes(self) -> NDArray[np.float64]:
+        """Recorded qualities of the pool's agents, shape (tasks, agents)."""
         return self.corpus.outcome("quality", [agent.recorded_as for agent in self.pool])
 
     @property
@@ -328,10 +329,10 @@ class Study(Tabular):
                 f"APGR is defined for two agents, and this pool has {len(self.pool)}: compare "
                 "with a pool of a weak and a strong one, or use aiq()"
             )
-        known = np.isfinite(self._outcomes).all(axis=1)
+        known = np.isfinite(self.outcomes).all(axis=1)
         if not known.any():
             raise CorpusError("no task has a recorded quality of both agents")
-        alone = self._outcomes[known].mean(axis=0)
+        alone = self.outcomes[known].mean(axis=0)
         strong = int(alone.argmax())
         weak = 1 - strong
         sent = {name: self._cell(name, load).times.sum(axis=0) for name in self.names}
@@ -418,7 +419,7 @@ class Study(Tabular):
         return frame.sort_values("rank", kind="stable", ignore_index=True)
 
     def _text_users(self, load: float) -> dict[str, bool]:
-        if self.basis.kind == "log" or not np.isfinite(self._outcomes).all(axis=1).any():
+        if self.basis.kind == "log" or not np.isfinite(self.outcomes).all(axis=1).any():
             return {}
         p = holm([self.uses_text(name, load).p_value for name in self._policies])
         return dict(zip(self._policies, (p <= 0.05).tolist(), strict=True))
@@ -466,16 +467,19 @@ class Study(Tabular):
 
     def __repr__(self) -> str:
         first, second = self._title
-        shown = ["policy", self.ranked_by, *self._main, "stability", "verdict"]
+        ranking = self.table()
         short = {
             "latency_mean": "mean s",
             "latency_p95": "p95 s",
             "cost": "USD",
             "goodput": "good/s",
+            "quality_all": "of all",
+            "recorded": "known",
         }
-        table = pd.DataFrame(self.table(), columns=list(dict.fromkeys(shown)))
-        table = table.rename(columns=short).replace(
-            {"verdict": {"not distinguishable": "unclear", "baseline": "base"}}
+        table = (
+            ranking[["policy", *self._shown(ranking), "verdict"]]
+            .rename(columns=short)
+            .replace({"verdict": {"not distinguishable": "unclear", "baseline": "base"}})
         )
 
         def render(names: Sequence[str]) -> str:
@@ -494,15 +498,24 @@ class Study(Tabular):
             f"Study: {policies} policies and {len(self.names) - policies} controls at loads "
             f"{', '.join(f'{load:g}' for load in self.loads)} x {self.settings.replications} "
             f"replications of {self.settings.tasks:,} tasks ({self.corpus.name})",
-            f"At load {self.loads[-1]:g} ({self.rates[-1]:.3g} tasks/s), by {self.ranked_by}; "
+            f"At load {self.loads[-1]:g} ({self.rates[-1]:.3g} tasks/s), by "
+            f"{'estimated ' * (self.ranked_by == 'quality')}{self.ranked_by}; "
             "latencies are simulated:",
+        )
+
+    def _shown(self, ranking: pd.DataFrame) -> list[str]:
+        """The columns of a ranking that people read, with what qualities rest on."""
+        basis = [name for name in ("estimate", "recorded") if name in ranking]
+        return list(
+            dict.fromkeys([self.ranked_by, *self._main[:1], *basis, *self._main[1:], "stability"])
         )
 
     def to_html(self) -> str:
         """What a notebook shows: the ranking at the last load."""
         first, second = self._title
-        shown = dict.fromkeys(["policy", "kind", self.ranked_by, *self._main, "stability"])
-        frame = self.table().head(display.MOST_ROWS)[[*shown, "verdict"]]
+        ranking = self.table()
+        shown = ["policy", "kind", *self._shown(ranking)]
+        frame = ranking.head(display.MOST_ROWS)[[*shown, "verdict"]]
         rows = [
             [cell if isinstance(cell, str) else f"{cell:.4g}" for cell in row]
             for row in frame.itertuples(index=False)

@@ -25,6 +25,7 @@ from routingsim.evaluation.policy_value import PolicyEstimate
 from routingsim.evaluation.study import ESTIMATED, MISSING, Study
 from routingsim.policies.kernel import FAILED, STATUS_NAMES
 from routingsim.report.document import Column
+from routingsim.report.formatting import percent
 from routingsim.report.palette import Style, control_styles, policy_styles
 from routingsim.simulation.result import ReplayResult
 from routingsim.simulation.statistics import Interval
@@ -66,8 +67,11 @@ def column_of(entries: Sequence["Entry"], metric: str) -> Column:
 def axis_label(metric: str, entries: Sequence["Entry"] = ()) -> str:
     """The label of a metric's axis, its unit included."""
     column = column_of(entries, metric)
-    said = column.kind == "quality" and column is METRICS[metric]
-    return f"mean {column.title}" if said else column.title
+    if column.kind != "quality" or column is not METRICS[metric]:
+        return column.title
+    known = [entry.mean("recorded") for entry in entries]
+    rest = f", known for {percent(min(known))}" if known and min(known) < 1 else ""
+    return f"mean {column.title}{rest}"
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from routingsim.errors import SimulationError
 from routingsim.evaluation import cell
+from routingsim.evaluation.outcomes import complete
 from routingsim.evaluation.study import Study
 from routingsim.report.axes import axes_or_new, drawable, finish, legend_height, log_axis
 from routingsim.report.figures import METRICS, Comparison, Entry, axis_label, of_study
-from routingsim.report.formatting import upper_first
+from routingsim.report.formatting import percent, upper_first
 from routingsim.report.palette import policy_styles
 from routingsim.simulation.statistics import Interval
 
@@ -111,8 +112,10 @@ def plot_regret(study: Study, load: float | None = None, ax: Axes | None = None)
     ax.set_xlim(0, 100)
     if keys:
         ax.set_ylim(bottom=0)
-    title = f"Regret at load {comparison.load:g}"
-    return _finish(ax, title, "tasks run (%)", "quality lost so far (0–1, sum)", keys)
+    title, label = f"Regret at load {comparison.load:g}", "quality lost so far (0–1, sum)"
+    known = float(complete(study.outcomes).mean())
+    label += f", on {percent(known)} of tasks" if known < 1 else ""
+    return _finish(ax, title, "tasks run (%)", label, keys)
 
 
 def legend_space(comparison: Comparison) -> float:
