@@ -46,6 +46,7 @@ ReportOption = Annotated[
 
 
 OnError = StrEnum("OnError", ["RAISE", "SKIP"])
+Dates = StrEnum("Dates", {"MONTH_FIRST": "month first", "DAY_FIRST": "day first"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +94,9 @@ class Inputs:
     on_error: Annotated[
         OnError, option(None, "On an invalid record: stop with an error, or skip it.")
     ] = OnError.RAISE
+    dates: Annotated[
+        Dates | None, option(None, "The order in dates such as 10/6/2023 in the corpus.")
+    ] = None
 
     def read(self) -> "tuple[Corpus, AgentPool]":
         """The corpus and the pool; notes on the corpus go to standard error."""
@@ -100,7 +104,7 @@ class Inputs:
         from routingsim.corpora.datasets import load_corpus
 
         pool = load_agents(self.agents)
-        corpus = load_corpus(self.corpus, on_error=self.on_error)
+        corpus = load_corpus(self.corpus, on_error=self.on_error, dates=self.dates)
         for note in corpus.notes:
             remark(f"{corpus.name}: {note}", style="yellow")
         return corpus, pool

@@ -77,6 +77,7 @@ def _write_notebook(inputs: ReplayInputs, path: Path) -> None:
         "policies": inputs.policy or POLICIES,
         "outages": inputs.outage or [],
         "on_error": str(inputs.on_error),
+        "dates": inputs.dates and str(inputs.dates),
     }
     folder = path.absolute().parent  # where the notebook's kernel starts
 

@@ -18,14 +18,16 @@ import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 
 from routingsim import display
-from routingsim.corpora.readers import Skipped, rows_of_frame, shown
+from routingsim.corpora.own_format import draft_own
+from routingsim.corpora.plausibility import latency_notes
+from routingsim.corpora.readers import rows_of_frame
+from routingsim.corpora.rows import Skipped, shown
 from routingsim.corpora.validation import (
     BASE,
     OUTCOMES,
     STRING,
     Draft,
     check,
-    draft_own,
     outcome_arrays,
 )
 from routingsim.corpora.writers import csv_bytes, write_frame
@@ -89,6 +91,7 @@ class Corpus:
         *,
         on_error: str = "raise",
         agents: Collection[str] | None = None,
+        dates: str | None = None,
     ) -> Self:
         """A corpus from a DataFrame with the columns of our CSV format.
 
@@ -104,13 +107,15 @@ class Corpus:
             Whether a bad row is an error, or is left out and listed in ``skipped``.
         agents : collection of str, optional
             The names under which outcomes may be recorded. Default: any.
+        dates : {None, "month first", "day first"}
+            The order in dates such as 10/6/2023, which are an error without it.
 
         Raises
         ------
         CorpusError
             If a column is missing or a value is not allowed; rows count from 1.
         """
-        drafts = [draft_own(rows_of_frame(frame, name))]
+        drafts = [draft_own(rows_of_frame(frame, name), dates)]
         corpus = cls.from_drafts(
             drafts, name=name, source="DataFrame", sha256="", on_error=on_error, agents=agents
         )
@@ -140,7 +145,7 @@ class Corpus:
             If a record is bad and ``on_error`` is "raise", or if none is left.
         """
         table, skipped = check(drafts, on_error=on_error, agents=agents)
-        said = [*notes, *(note for draft in drafts for note in draft.notes)]
+        said = [*notes, *dict.fromkeys(note for draft in drafts for note in draft.notes)]
         if skipped:
             records = _count(len(skipped), "record was", "records were")
             said.append(f"{records} skipped; the first: {skipped[0]}")
@@ -160,6 +165,7 @@ class Corpus:
         if 0 < blank < len(table):
             said.append(f"{_count(blank, 'task has', 'tasks have')} an empty text")
         recorded, outcomes = outcome_arrays(table)
+        said += latency_notes(recorded, outcomes, table["output_tokens"].to_numpy())
         return cls(
             name, table.loc[:, list(BASE)], recorded, outcomes, source, sha256, tuple(said), skipped
         )

@@ -18,8 +18,9 @@ import pooch
 from routingsim.corpora.catalogue import DATASETS, Dataset
 from routingsim.corpora.corpus import Corpus
 from routingsim.corpora.formats import draft
-from routingsim.corpora.readers import read_bytes, shown
-from routingsim.corpora.validation import RawColumn
+from routingsim.corpora.numbers import RawColumn
+from routingsim.corpora.readers import read_bytes
+from routingsim.corpora.rows import shown
 from routingsim.errors import CorpusError
 from routingsim.files import bundled
 
@@ -41,6 +42,7 @@ def load_corpus(
     format: str | None = None,
     on_error: str = "raise",
     agents: Collection[str] | None = None,
+    dates: str | None = None,
 ) -> Corpus:
     """A corpus or trace, by name, from a file or from a DataFrame.
 
@@ -59,6 +61,8 @@ def load_corpus(
     agents : collection of str, optional
         The names under which outcomes may be recorded; another is a bad record.
         Default: any.
+    dates : {None, "month first", "day first"}
+        The order in dates such as 10/6/2023, which are an error without it.
 
     Raises
     ------
@@ -68,7 +72,7 @@ def load_corpus(
     if isinstance(source, Corpus):
         return source
     if isinstance(source, pd.DataFrame):
-        return Corpus.from_frame(source, on_error=on_error, agents=agents)
+        return Corpus.from_frame(source, on_error=on_error, agents=agents, dates=dates)
     if not isinstance(source, str | os.PathLike):
         raise CorpusError(
             f"corpus: expected a name, a path, a DataFrame or a Corpus, found {shown(source)} "
@@ -97,7 +101,7 @@ def load_corpus(
             f"format={dataset.format!r}"
         )
     return Corpus.from_drafts(
-        [draft(data, str(path), name, format)],
+        [draft(data, str(path), name, format, dates)],
         name=name,
         source=source,
         sha256=digest,

@@ -3,55 +3,55 @@
 Each has a function that makes a draft in our own columns from a file's rows:
 
 ===============  ====================================================================
-``routellm``     CSV: ``prompt`` and a True/False column a model
+``routellm``     CSV: ``prompt``, a True/False column a model, ``<model>_response``
 ``paretobandit`` JSON lines: ``prompt``, ``source``, ``arms.<model>.reward|cost``
 ``dcrouter``     JSON array: ``question``, ``cluster_id``, ``scores.<model>``
 ``azure``        CSV trace: ``TIMESTAMP``, ``ContextTokens``, ``GeneratedTokens``
-``mooncake``     JSON lines trace: ``timestamp`` (ms), ``input_length``, ``output_length``
+``mooncake``     JSON lines trace: ``timestamp`` (ms), ``input_length``, ``output_length``,
+                 ``hash_ids``
 ===============  ====================================================================
 
-``jsonl``, ``csv`` and ``parquet`` are our own format (:mod:`routingsim.corpora.validation`).
-The files of others have no ids; a task's id is ``<corpus>-<number of the record>``.
+``jsonl``, ``csv`` and ``parquet`` are our own format (:mod:`routingsim.corpora.own_format`). A
+file with ``id`` and ``text`` is of our own format, whatever else it holds; a foreign format is
+recognised only by all the fields that it always has. The files of others have no ids; a task's
+id is ``<corpus>-<number of the record>``. A note says what was taken from where.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from routingsim.corpora.readers import Rows, parse, shown, unnest
-from routingsim.corpora.validation import (
-    Draft,
-    RawColumn,
-    draft_own,
-    require,
-    seconds_from_earliest,
-)
+from routingsim.corpora.numbers import RawColumn
+from routingsim.corpora.own_format import draft_own, left_columns
+from routingsim.corpora.readers import parse
+from routingsim.corpora.rows import Rows, shown, unnest
+from routingsim.corpora.times import seconds_from_earliest
+from routingsim.corpora.validation import Draft, require
 from routingsim.errors import CorpusError
 
 _TRUTHS = {"true": 1.0, "false": 0.0}
 # A model's name in earlier files of RouteLLM, and in its present ones.
 _RENAMED = {"mixtral-8x7b-instruct-v0.1": "mistralai/Mixtral-8x7B-Instruct-v0.1"}
+_ROUTELLM = {*_RENAMED, *_RENAMED.values(), "gpt-4-1106-preview"}
+# How a table's row numbers are called when it is saved by pandas.
+_ROW_NUMBERS = ("column 1", "Unnamed: 0")
 
 
 def draft_routellm(rows: Rows, name: str) -> Draft:
     """Whether each model answered right: quality 1 or 0.
 
     Each column of True and False is a model; the answers' texts
-    (``<model>_response``) and other columns are ignored.
+    (``<model>_response``) and other columns are left.
     """
     require(rows, "prompt")
-    result = _draft(rows, name, text="prompt")
-    models = [
-        column
-        for column, values in rows.columns.items()
-        if column != "prompt" and not column.endswith("_response") and _mostly_truths(values)
-    ]
+    models = _routellm_models(rows)
     if not models:
         raise CorpusError(
             f"{rows.file}: no column of True and False; expected one a model, with whether it "
-            f"answered right; found {', '.join(map(shown, list(rows.columns)[:12]))}; for tasks "
+            f"answered right; found {', '.join(map(shown, rows.columns))}; for tasks "
             "of your own, call the columns id and text"
         )
+    result = _draft(rows, name, "routellm", models, text="prompt")
     for model in models:
         right = [_truth(value) for value in rows.columns[model]]
         for row, value in enumerate(rows.columns[model]):
@@ -64,18 +64,41 @@ def draft_routellm(rows: Rows, name: str) -> Draft:
     return result
 
 
+def _is_routellm(rows: Rows) -> bool:
+    """Whether there is nothing but prompts, models and their answers.
+
+    A log may hold prompts and flags too: the models are those that RouteLLM publishes, or have
+    an answer each.
+    """
+    if "prompt" not in rows.columns:
+        return False
+    models = _routellm_models(rows)
+    answers = {f"{model}_response" for model in models}
+    rest = rows.columns.keys() - {"prompt", *_ROW_NUMBERS, *models, *answers}
+    known = [model in _ROUTELLM or f"{model}_response" in rows.columns for model in models]
+    return not rest and any(known)
+
+
+def _routellm_models(rows: Rows) -> list[str]:
+    return [
+        column
+        for column, values in rows.columns.items()
+        if column != "prompt" and not column.endswith("_response") and _mostly_truths(values)
+    ]
+
+
 def _truth(value: Any) -> float | None:
     return _TRUTHS.get(str(value).lower())
 
 
-def _mostly_truths(values: list[Any]) -> bool:
+def _mostly_truths(values: Sequence[Any]) -> bool:
     return 2 * sum(_truth(value) is not None for value in values) > len(values)
 
 
 def draft_paretobandit(rows: Rows, name: str) -> Draft:
     """Reward (0 to 1) and cost (USD per call) of each model; the source is the category."""
     require(rows, "prompt", "arms")
-    result = _draft(rows, name, text="prompt", category="source")
+    result = _draft(rows, name, "paretobandit", ["arms"], text="prompt", category="source")
     for model, arms in unnest(rows.columns["arms"], "arms", result.problems).items():
         label = f"arms.{model}"
         recorded = unnest(arms, label, result.problems)
@@ -86,14 +109,22 @@ def draft_paretobandit(rows: Rows, name: str) -> Draft:
     return result
 
 
+def _has_arms(rows: Rows) -> bool:
+    """Whether the arms of some record have rewards and costs."""
+    arms = next((each for each in rows.columns["arms"] if isinstance(each, dict) and each), {})
+    return any(
+        isinstance(each, dict) and {"reward", "cost"} <= each.keys() for each in arms.values()
+    )
+
+
 def draft_dcrouter(rows: Rows, name: str) -> Draft:
     """Score (0 to 1) of each model, without costs.
 
-    ``cluster_id`` is ignored: the authors made it from the scores, so as a category
+    ``cluster_id`` is left: the authors made it from the scores, so as a category
     it would tell a policy the outcomes.
     """
     require(rows, "question", "scores")
-    result = _draft(rows, name, text="question")
+    result = _draft(rows, name, "dcrouter", ["scores"], text="question")
     for model, scores in unnest(rows.columns["scores"], "scores", result.problems).items():
         result.columns[f"outcomes.{model}.quality"] = RawColumn(f"scores.{model}", scores)
     return result
@@ -102,7 +133,7 @@ def draft_dcrouter(rows: Rows, name: str) -> Draft:
 def draft_azure(rows: Rows, name: str) -> Draft:
     """Arrivals in seconds from the earliest, prompt and output tokens; no texts."""
     require(rows, "TIMESTAMP", "ContextTokens", "GeneratedTokens")
-    result = _draft_trace(rows, name, "ContextTokens", "GeneratedTokens")
+    result = _draft_trace(rows, name, "azure", "TIMESTAMP", "ContextTokens", "GeneratedTokens")
     stamps = RawColumn("TIMESTAMP", rows.columns["TIMESTAMP"])
     seconds, _ = seconds_from_earliest(stamps, result.problems)
     result.columns["arrived_at"] = RawColumn("TIMESTAMP", seconds)
@@ -112,29 +143,35 @@ def draft_azure(rows: Rows, name: str) -> Draft:
 def draft_mooncake(rows: Rows, name: str) -> Draft:
     """Arrivals (ms in the file), prompt and output tokens; no texts."""
     require(rows, "timestamp", "input_length", "output_length")
-    result = _draft_trace(rows, name, "input_length", "output_length")
+    result = _draft_trace(rows, name, "mooncake", "timestamp", "input_length", "output_length")
     result.columns["arrived_at"] = RawColumn("timestamp", rows.columns["timestamp"], divisor=1000.0)
     return result
 
 
-def _draft(rows: Rows, name: str, **labels: str) -> Draft:
-    """A draft with ids from record numbers, and columns as they are in the file."""
+def _draft(rows: Rows, name: str, format: str, others: Sequence[str], **labels: str) -> Draft:
+    """A draft with ids from record numbers, columns as they are in the file, and a note.
+
+    ``others`` are columns that the caller reads.
+    """
     ids = [f"{name}-{number:05d}" for number in rows.numbers]
     columns = {"id": RawColumn("id", ids)}
     for ours, theirs in labels.items():
         if theirs in rows.columns:
             columns[ours] = RawColumn(theirs, rows.columns[theirs])
-    return Draft(rows, columns)
+    text = f"text from {labels['text']}" if "text" in labels else "no texts"
+    note = f"format {format}: id from the record's number, {text}"
+    unused = [each for each in rows.columns if each not in (*others, *labels.values())]
+    return Draft(rows, columns, notes=[f"{note}; {left_columns(unused)}" if unused else note])
 
 
-def _draft_trace(rows: Rows, name: str, prompt_tokens: str, output_tokens: str) -> Draft:
-    result = _draft(rows, name, prompt_tokens=prompt_tokens, output_tokens=output_tokens)
+def _draft_trace(
+    rows: Rows, name: str, format: str, time: str, prompt_tokens: str, output_tokens: str
+) -> Draft:
+    result = _draft(
+        rows, name, format, [time], prompt_tokens=prompt_tokens, output_tokens=output_tokens
+    )
     result.columns["text"] = RawColumn("text", [""] * len(rows))
     return result
-
-
-def _draft_own(rows: Rows, name: str) -> Draft:
-    return draft_own(rows)
 
 
 @dataclass(frozen=True)
@@ -144,32 +181,48 @@ class Format:
     Attributes
     ----------
     kind : str
-        Its form on disk, one of :data:`routingsim.corpora.readers.KINDS`.
-    signs : tuple of str
-        The columns that identify it.
+        Its form on disk, one of :data:`routingsim.corpora.rows.KINDS`.
     draft : callable
-        Makes a draft from rows and the corpus's name.
+        Makes a draft from rows and the corpus's name; None for our own format.
+    always : tuple of str
+        The columns that it always has.
+    fits : callable, optional
+        Whether rows with these columns are of this format.
     """
 
     kind: str
-    signs: tuple[str, ...]
-    draft: Callable[[Rows, str], Draft]
+    draft: Callable[[Rows, str], Draft] | None = None
+    always: tuple[str, ...] = ()
+    fits: Callable[[Rows], bool] | None = None
+
+    def recognises(self, rows: Rows) -> bool:
+        """Whether a file is surely of this format."""
+        return (
+            self.draft is not None
+            and self.kind == rows.kind
+            and all(each in rows.columns for each in self.always)
+            and (self.fits is None or self.fits(rows))
+        )
 
 
 FORMATS: Mapping[str, Format] = {
-    "paretobandit": Format("json", ("prompt", "arms"), draft_paretobandit),
-    "dcrouter": Format("json", ("question", "scores"), draft_dcrouter),
-    "mooncake": Format("json", ("timestamp", "input_length", "output_length"), draft_mooncake),
-    "azure": Format("csv", ("TIMESTAMP", "ContextTokens", "GeneratedTokens"), draft_azure),
-    "routellm": Format("csv", ("prompt",), draft_routellm),
-    "jsonl": Format("json", ("id", "text"), _draft_own),
-    "csv": Format("csv", ("id", "text"), _draft_own),
-    "parquet": Format("parquet", ("id", "text"), _draft_own),
+    "paretobandit": Format("json", draft_paretobandit, ("prompt", "source", "arms"), _has_arms),
+    "dcrouter": Format("json", draft_dcrouter, ("question", "cluster_id", "scores")),
+    "mooncake": Format(
+        "json", draft_mooncake, ("timestamp", "input_length", "output_length", "hash_ids")
+    ),
+    "azure": Format("csv", draft_azure, ("TIMESTAMP", "ContextTokens", "GeneratedTokens")),
+    "routellm": Format("csv", draft_routellm, ("prompt",), _is_routellm),
+    "jsonl": Format("json"),
+    "csv": Format("csv"),
+    "parquet": Format("parquet"),
 }
 """Every format by its name."""
 
 
-def draft(data: bytes, file: str, name: str, format: str | None = None) -> Draft:
+def draft(
+    data: bytes, file: str, name: str, format: str | None = None, dates: str | None = None
+) -> Draft:
     """A draft from the bytes of a file; its format is recognised where not given.
 
     Parameters
@@ -182,19 +235,22 @@ def draft(data: bytes, file: str, name: str, format: str | None = None) -> Draft
         The corpus's name, for ids where the file has none.
     format : str, optional
         One of :data:`FORMATS`.
+    dates : {None, "month first", "day first"}
+        The order in dates such as 10/6/2023, in our own format.
 
     Raises
     ------
     CorpusError
         If the format is unknown or the file does not have it.
     """
-    if format is not None:
-        if format not in FORMATS:
-            raise CorpusError(f"format is {shown(format)}; allowed are {', '.join(FORMATS)}")
-        return FORMATS[format].draft(parse(data, file, FORMATS[format].kind), name)
-    rows = parse(data, file)
-    for known in FORMATS.values():
-        if known.kind == rows.kind and all(sign in rows.columns for sign in known.signs):
-            return known.draft(rows, name)
-    # None fits: the errors of our own format say what is missing.
-    return draft_own(rows)
+    if format is not None and format not in FORMATS:
+        raise CorpusError(f"format is {shown(format)}; allowed are {', '.join(FORMATS)}")
+    rows = parse(data, file, FORMATS[format].kind if format else None)
+    if format:
+        foreign = FORMATS[format].draft
+    elif "id" in rows.columns and "text" in rows.columns:
+        foreign = None
+    else:
+        foreign = next((each.draft for each in FORMATS.values() if each.recognises(rows)), None)
+    # Where none fits, the errors of our own format say what is missing.
+    return foreign(rows, name) if foreign else draft_own(rows, dates)

@@ -1,6 +1,7 @@
 """Columns of numbers: what each field allows, and reading a file's values as float64."""
 
 import math
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -8,11 +9,22 @@ from decimal import Decimal
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
-from routingsim.corpora.readers import shown
+from routingsim.corpora.rows import TextColumn, shown
 
-_FLAGS = {"true": 1.0, "false": 0.0}
+_FLAGS = ("true", "false")
+NOTHING = {"null", "none", "nan", "nat", "na", "n/a", "#n/a", "<na>", "nil", "-", "--"}
+"""What stands for a value that was not recorded, in lower case."""
+
+_COMMA_GROUPS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d+)?")
+_POINT_GROUPS = re.compile(r"[+-]?[1-9]\d{0,2}(\.\d{3})+(,\d+)?")
+_SPACE_GROUPS = re.compile(
+    r"[+-]?[1-9]\d{0,2}(?P<space>[ '\u2019\u00a0\u202f])\d{3}((?P=space)\d{3})*([.,]\d+)?"
+)
+_COMMA_NUMBER = re.compile(r"[+-]?\d+,\d+")
+_POINT_NUMBER = re.compile(r"[+-]?\d*\.\d+([eE][+-]?\d+)?")
 
 
 @dataclass(frozen=True)
@@ -48,12 +60,18 @@ class Allowed:
         Whether 0 is not allowed.
     flag : bool
         Whether only true (1) and false (0) are.
+    truths : bool
+        Whether true and false are read as 1 and 0.
+    whole : bool
+        Whether it is a count.
     """
 
     said: str
     high: float = math.inf
     above_zero: bool = False
     flag: bool = False
+    truths: bool = False
+    whole: bool = False
 
     def holds(self, numbers: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Whether each number is allowed."""
@@ -66,8 +84,10 @@ class Allowed:
 AMOUNT = Allowed("a finite number >= 0")
 _ALLOWED = {
     "propensity": Allowed("a probability, above 0 and up to 1", 1.0, above_zero=True),
-    "quality": Allowed("a number from 0 to 1", 1.0),
+    "quality": Allowed("a number from 0 to 1", 1.0, truths=True),
     "failed": Allowed("true or false", flag=True),
+    "prompt_tokens": Allowed(AMOUNT.said, whole=True),
+    "output_tokens": Allowed(AMOUNT.said, whole=True),
 }
 
 
@@ -77,7 +97,12 @@ def allowed(field: str) -> Allowed:
 
 
 def read_numbers(
-    column: RawColumn, allowed: Allowed, csv: bool, problems: dict[int, str]
+    column: RawColumn,
+    allowed: Allowed,
+    problems: dict[int, str],
+    notes: list[str],
+    *,
+    comma_decimals: bool = False,
 ) -> NDArray[np.float64]:
     """A column as float64, NaN where a value is missing or not allowed.
 
@@ -86,48 +111,160 @@ def read_numbers(
     column : RawColumn
     allowed : Allowed
         What the field allows.
-    csv : bool
-        Whether numbers are text in this file.
     problems : dict of int to str
         Values that are not allowed are added here, by position.
+    notes : list of str
+        What was read otherwise than it is written is added here, with a count.
+    comma_decimals : bool
+        Whether the file may write 0.5 as "0,5": one whose cells are not separated by commas.
     """
-    if (whole := _all_numbers(column, allowed, csv)) is not None:
+    if (whole := _all_numbers(column, allowed, comma_decimals)) is not None:
         return whole
+    read = _Spelling.of(column.values, allowed, comma_decimals=comma_decimals)
     result = np.full(len(column.values), np.nan)
+    seen: dict[str, list[Any]] = {}
     for row, value in enumerate(column.values):
         if value is None:
             continue
-        number = _number(value, allowed, csv)
-        if allowed.holds(np.float64(number)):
+        try:
+            number, how = read.number(value)
+        except ValueError as error:
+            problems.setdefault(
+                row, f"{column.label}: expected {allowed.said}, found {shown(value)}{error}"
+            )
+            continue
+        if how:
+            seen.setdefault(how, []).append(value)
+        if number is None:
+            continue
+        if allowed.holds(np.array([number]))[0]:
             result[row] = number / column.divisor
         else:
             problems.setdefault(
                 row, f"{column.label}: expected {allowed.said}, found {shown(value)}"
             )
+    said = [
+        f"{len(values):,} {'value' if len(values) == 1 else 'values'} read {how}, as "
+        f"{shown(values[0])}"
+        for how, values in seen.items()
+    ]
+    if said:
+        notes.append(f"{column.label}: {'; '.join(said)}")
     return result
 
 
-def _number(value: Any, allowed: Allowed, csv: bool) -> float:
-    """A value as a number; NaN where it is none."""
-    if allowed.flag and (isinstance(value, bool | np.bool_) or (csv and value.lower() in _FLAGS)):
-        return _FLAGS[str(value).lower()]
-    number_like = isinstance(value, float | int | np.number | Decimal) and type(value) is not bool
-    if number_like or (csv and isinstance(value, str)):
-        with suppress(ValueError, OverflowError):
-            return float(value)
-    return math.nan
+@dataclass(frozen=True)
+class _Spelling:
+    """How a column writes its numbers, judged from all of its values.
+
+    ``mark`` is the decimal mark where a value shows which it is: in "0,5" it can only be
+    the comma, in "1,234.5" only the point, and "1,234" does not show it.
+    """
+
+    allowed: Allowed
+    mark: str
+    comma_decimals: bool
+
+    @classmethod
+    def of(cls, values: Sequence[Any], allowed: Allowed, *, comma_decimals: bool) -> "_Spelling":
+        texts = [value.strip() for value in values if isinstance(value, str)]
+        comma = any(_shows_comma(text) for text in texts)
+        point = any(_shows_point(text) for text in texts)
+        mark = "both" if comma and point else "," if comma else "." if point else ""
+        return cls(allowed, mark, comma_decimals)
+
+    def number(self, value: Any) -> tuple[float | None, str]:
+        """A value as a number, None where it stands for none, and how it was read.
+
+        Raises
+        ------
+        ValueError
+            If it is not a number; it says why, or nothing.
+        """
+        if isinstance(value, bool | np.bool_):
+            return self._truth(bool(value))
+        if isinstance(value, float | int | np.number | Decimal):
+            with suppress(OverflowError):
+                return float(value), ""
+        if not isinstance(value, str):
+            raise ValueError
+        text = value.strip()
+        if text.casefold() in NOTHING:
+            return None, "as not recorded"
+        if text.casefold() in _FLAGS:
+            return self._truth(text.casefold() == "true")
+        return self._written(text)
+
+    def _truth(self, value: bool) -> tuple[float, str]:
+        if self.allowed.flag:
+            return float(value), ""
+        if self.allowed.truths:
+            return float(value), "with true as 1 and false as 0"
+        raise ValueError
+
+    def _written(self, text: str) -> tuple[float, str]:
+        if spaced := _SPACE_GROUPS.fullmatch(text):
+            plain = text.replace(spaced["space"], "").replace(",", ".")
+            return float(plain), "without thousands separators"
+        comma_groups, point_groups = _COMMA_GROUPS.fullmatch(text), _POINT_GROUPS.fullmatch(text)
+        if comma_groups and self.mark in (".", "") and (self.mark or self.allowed.whole):
+            return float(text.replace(",", "")), "with the comma as thousands separator"
+        if comma_groups and not self.mark:
+            readings = f"{text.replace(',', '')} or {text.replace(',', '.')}"
+            raise ValueError(f", which can be {readings}; write it without a comma")
+        if self.mark == "," and (point_groups or _COMMA_NUMBER.fullmatch(text)):
+            if self.comma_decimals:
+                plain = text.replace(".", "").replace(",", ".")
+                return float(plain), "with the comma as decimal mark"
+            raise ValueError("; write a decimal point, or separate cells by semicolons or tabs")
+        if point_groups and not self.mark and self.allowed.whole and self.comma_decimals:
+            return float(text.replace(".", "")), "with the point as thousands separator"
+        if self.mark == "both" and "," in text:
+            raise ValueError("; other values of the column have another decimal mark; write points")
+        try:
+            return float(text), ""
+        except ValueError:
+            raise ValueError from None
 
 
-def _all_numbers(column: RawColumn, allowed: Allowed, csv: bool) -> NDArray[np.float64] | None:
-    """The whole column at once, if every value in it is allowed."""
+def _shows_comma(text: str) -> bool:
+    """Whether the decimal mark of this number can only be a comma."""
+    groups = _POINT_GROUPS.fullmatch(text)
+    if groups:
+        return "," in text or text.count(".") > 1
+    return bool(_COMMA_NUMBER.fullmatch(text)) and not _COMMA_GROUPS.fullmatch(text)
+
+
+def _shows_point(text: str) -> bool:
+    """Whether the decimal mark of this number can only be a point."""
+    groups = _COMMA_GROUPS.fullmatch(text)
+    if groups:
+        return "." in text or text.count(",") > 1
+    return bool(_POINT_NUMBER.fullmatch(text)) and not _POINT_GROUPS.fullmatch(text)
+
+
+def _all_numbers(
+    column: RawColumn, allowed: Allowed, comma_decimals: bool
+) -> NDArray[np.float64] | None:
+    """The whole column at once, if every value in it is a plain number that is allowed."""
     values = column.values
-    kinds = set(map(type, values)) - {type(None)}
-    plain = kinds <= {float, int} or (allowed.flag and kinds <= {bool, float, int})
-    if not (plain or (csv and kinds == {str})):
+    if isinstance(values, TextColumn):
+        try:
+            numbers = values.arrow.cast(pa.float64()).to_numpy()
+        except pa.ArrowInvalid:
+            return None
+        given = len(values) - values.arrow.null_count
+        if allowed.whole and comma_decimals and np.any(numbers[~np.isnan(numbers)] % 1):
+            return None  # "1.234" is 1,234 tokens
+    else:
+        kinds = set(map(type, values)) - {type(None)}
+        if not (kinds <= {float, int} or (allowed.flag and kinds <= {bool, float, int})):
+            return None
+        try:
+            numbers = np.array(values, dtype=np.float64)
+        except OverflowError:
+            return None
+        given = len(values) - list(values).count(None)
+    if np.count_nonzero(allowed.holds(numbers)) != given:
         return None
-    try:
-        numbers = np.array(values, dtype=np.float64)
-    except (ValueError, OverflowError):
-        return None
-    given = len(values) - values.count(None)
-    return numbers / column.divisor if np.count_nonzero(allowed.holds(numbers)) == given else None
+    return numbers / column.divisor

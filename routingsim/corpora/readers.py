@@ -1,21 +1,15 @@
 """Bytes to rows: JSON lines, a JSON array, CSV or Parquet, gzipped or not.
 
 This module checks the form of a file only. Records that cannot be read at all are
-listed in :attr:`Rows.lost` with their line; :mod:`routingsim.corpora.validation`
-checks the values.
+listed in ``Rows.lost`` with their line; :mod:`routingsim.corpora.validation` checks the values.
 """
 
 import codecs
-import csv
 import gzip
-import io
 import re
-import sys
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
-from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,15 +17,13 @@ import msgspec
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from tqdm import tqdm
 
+from routingsim.corpora.csv_reader import parse_csv
+from routingsim.corpora.mapping import foreign_tool
+from routingsim.corpora.rows import Rows, Skipped, progress, shown, unnest
 from routingsim.errors import CorpusError
 
-KINDS = ("json", "csv", "parquet")
-"""The forms a table of tasks can have on disk."""
-
 _JSON_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
-_SURROGATE = re.compile("[\ud800-\udfff]")
 
 _ARCHIVES = {
     b"PK\x03\x04": "a zip archive or an Excel workbook; unpack it, or save the sheet as CSV UTF-8",
@@ -67,67 +59,6 @@ class TaskRecord(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     output_tokens: _Amount = None
     propensity: Annotated[float, msgspec.Meta(gt=0, le=1)] | None = None
     outcomes: dict[str, OutcomeRecord | None] | None = None
-
-
-@dataclass(frozen=True)
-class Skipped:
-    """A record that was left out, and why.
-
-    Attributes
-    ----------
-    file : str
-        The file that holds it.
-    line : int
-        Its first line in a text file; its row in a JSON array, a Parquet file or
-        a DataFrame. Both count from 1.
-    reason : str
-        The field, what was found there and what is allowed.
-    unit : {"line", "row"}
-        What ``line`` counts.
-    """
-
-    file: str
-    line: int
-    reason: str
-    unit: str = "line"
-
-    def __str__(self) -> str:
-        place = f":{self.line}" if self.unit == "line" else f", row {self.line}"
-        return f"{self.file}{place}: {self.reason}"
-
-
-@dataclass
-class Rows:
-    """The records of one file as columns of raw values.
-
-    Attributes
-    ----------
-    file : str
-        The file's name in messages.
-    kind : str
-        One of :data:`KINDS`. Numbers in a CSV file are still text.
-    columns : dict of str to list
-        Values under the file's own names; None where a record has none.
-    lines : sequence of int
-        The line or row (see ``unit``) at which each record starts, from 1.
-    numbers : sequence of int
-        The place of each among all records, readable or not, from 1.
-    unit : {"line", "row"}
-        What ``lines`` counts.
-    lost : list of Skipped
-        Records that cannot be read at all.
-    """
-
-    file: str
-    kind: str
-    columns: dict[str, list[Any]]
-    lines: Sequence[int]
-    numbers: Sequence[int]
-    unit: str = "line"
-    lost: list[Skipped] = field(default_factory=list)
-
-    def __len__(self) -> int:
-        return len(self.lines)
 
 
 def read_bytes(path: Path) -> bytes:
@@ -178,7 +109,7 @@ def parse(data: bytes, file: str, kind: str | None = None) -> Rows:
         raise CorpusError(f"{file}: is empty; a corpus needs at least one task")
     kind = kind or _guess_kind(data, file)
     if kind == "csv":
-        return _parse_csv(data, file)
+        return parse_csv(data, file)
     if kind == "parquet":
         raise CorpusError(f"{file}: is not a Parquet file (it does not begin with PAR1)")
     if data.lstrip().startswith(b"["):
@@ -198,40 +129,12 @@ def rows_of_frame(frame: pd.DataFrame, file: str) -> Rows:
     return _numbered_rows(file, columns, frame.shape)
 
 
-def _numbered_rows(file: str, columns: dict[str, list[Any]], shape: tuple[int, int]) -> Rows:
+def _numbered_rows(file: str, columns: Mapping[str, Sequence[Any]], shape: tuple[int, int]) -> Rows:
     """Rows of a table of this shape, which is neither text nor JSON."""
     if len(columns) < shape[1]:
         raise CorpusError(f"{file}: two columns have the same name; rename one")
     numbers = range(1, shape[0] + 1)
     return Rows(file, "parquet", columns, numbers, numbers, unit="row")
-
-
-def unnest(values: Sequence[Any], label: str, problems: dict[int, str]) -> dict[str, list[Any]]:
-    """Columns from a list of JSON objects, keys in the order first seen.
-
-    A value that is neither an object nor None goes into ``problems`` under its
-    position.
-    """
-    for row, value in enumerate(values):
-        if value is not None and type(value) is not dict:
-            problems.setdefault(row, f"{label}: expected an object, found {shown(value)}")
-    objects = [value if type(value) is dict else {} for value in values]
-    keys = dict.fromkeys(chain.from_iterable(objects))
-    return {key: [each.get(key) for each in objects] for key in keys}
-
-
-def shown(value: object) -> str:
-    """A value as an error message quotes it: short, on one line."""
-    if value is None:
-        return "nothing"
-    if isinstance(value, dict):
-        return "an object"
-    if isinstance(value, list):
-        return "an array"
-    if isinstance(value, str | bytes) and len(value) > 40:
-        return f"{value[:40]!r}… ({len(value):,} characters)"
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:60]}…"
 
 
 def _guess_kind(data: bytes, file: str) -> str:
@@ -259,7 +162,7 @@ def _parse_json_lines(data: bytes, file: str) -> Rows:
     starts: list[int] = []
     numbers: list[int] = []
     lost: list[Skipped] = []
-    with _bar(file, len(lines)) as bar:
+    with progress(file, len(lines)) as bar:
         for number, (line, text) in enumerate(lines, start=1):
             bar.update()
             try:
@@ -274,15 +177,15 @@ def _parse_json_lines(data: bytes, file: str) -> Rows:
             records.append(record)
             starts.append(line)
             numbers.append(number)
-    if not records and lost and _is_one_object(data):
+    if not records and lost and (whole := _one_object(data)) is not None:
         raise CorpusError(
             f"{file}: is one JSON object over several lines; expected one object a task, "
-            "each on a line of its own or all in one array"
+            f"each on a line of its own or all in one array{foreign_tool(whole)}"
         )
     return Rows(file, "json", unnest(records, "", {}), starts, numbers, lost=lost)
 
 
-def _task_columns(tasks: Sequence[TaskRecord]) -> dict[str, list[Any]]:
+def _task_columns(tasks: Sequence[TaskRecord]) -> dict[str, Sequence[Any]]:
     """The fields of tasks as columns, outcomes as ``outcomes.<agent>.<field>``."""
     *names, _ = TaskRecord.__struct_fields__
     columns = {name: [getattr(task, name) for task in tasks] for name in names}
@@ -292,24 +195,11 @@ def _task_columns(tasks: Sequence[TaskRecord]) -> dict[str, list[Any]]:
     return {name: column for name, column in columns.items() if column.count(None) < len(column)}
 
 
-def _is_one_object(data: bytes) -> bool:
+def _one_object(data: bytes) -> dict[str, Any] | None:
     with suppress(*_JSON_ERRORS):
-        return type(msgspec.json.decode(data)) is dict
-    return False
-
-
-def _bar(file: str, total: int | None = None) -> tqdm:
-    """A progress bar of records read, shown at a terminal after a second."""
-    return tqdm(
-        desc=f"reading {Path(file).name}",
-        total=total,
-        unit=" records",
-        unit_scale=True,
-        delay=1.0,
-        leave=False,
-        file=sys.stderr,
-        disable=None,
-    )
+        whole = msgspec.json.decode(data)
+        return whole if type(whole) is dict else None
+    return None
 
 
 def _parse_json_array(data: bytes, file: str) -> Rows:
@@ -357,90 +247,6 @@ def _utf8_trouble(text: bytes) -> str:
     except UnicodeDecodeError as error:
         return f"invalid UTF-8 (byte 0x{text[error.start]:02x}); save the file as UTF-8"
     return "invalid UTF-8; save the file as UTF-8"
-
-
-def _parse_csv(data: bytes, file: str) -> Rows:
-    # The limit of 128 kB a cell holds for the whole process; texts may be longer. It is only
-    # ever raised, so that two threads reading at once cannot lower it for one another.
-    csv.field_size_limit(max(csv.field_size_limit(), 2**31 - 1))
-    # A byte that is not UTF-8 becomes a lone surrogate (0xff is U+DCFF).
-    decoded = data.decode("utf-8", "surrogateescape")
-    is_utf8 = decoded.isascii() or not _SURROGATE.search(decoded)
-    text = io.StringIO(decoded, newline="")
-    # A comma, or a semicolon or tab where the header has more of them.
-    delimiter = max(",;\t", key=text.readline().count)
-    text.seek(0)
-    reader = csv.reader(text, delimiter=delimiter, strict=True)
-    try:
-        # Spreadsheets save columns without a name to the right of a table.
-        header = [
-            name.strip() or f"column {number}" for number, name in enumerate(next(reader), start=1)
-        ]
-    except csv.Error as error:
-        raise CorpusError(f"{file}:1: not a CSV header ({error})") from error
-    if reason := _header_trouble(header):
-        raise CorpusError(f"{file}:1: {reason}")
-    columns: list[list[str | None]] = [[] for _ in header]
-    starts: list[int] = []
-    numbers: list[int] = []
-    lost: list[Skipped] = []
-    number = 0
-    with _bar(file) as bar:
-        while True:
-            bar.update()
-            line = reader.line_num + 1
-            reason = None
-            try:
-                record = next(reader)
-                if not record:
-                    continue
-                if len(record) != len(header):
-                    reason = f"expected {len(header)} cells as in the header, found {len(record)}"
-                elif not is_utf8:
-                    reason = _cell_trouble(header, record)
-            except StopIteration:
-                break
-            except csv.Error as error:
-                record = []
-                reason = (
-                    "a quote opened in this record is never closed; all after it is lost"
-                    if "end of data" in str(error)
-                    else f"broken quotes ({error}); double a quote inside a quoted cell"
-                )
-            number += 1
-            if reason:
-                lost.append(Skipped(file, line, reason))
-                continue
-            for column, cell in zip(columns, record, strict=True):
-                column.append(cell or None)
-            starts.append(line)
-            numbers.append(number)
-    named = dict(zip(header, columns, strict=True))
-    return Rows(file, "csv", named, starts, numbers, lost=lost)
-
-
-def _header_trouble(header: list[str]) -> str | None:
-    for number, name in enumerate(header, start=1):
-        if reason := _encoding_trouble(name):
-            return f"column {number}: {reason}"
-        if "\0" in name:
-            return f"column {number}: NUL byte; not text, or UTF-16, which is to be saved as UTF-8"
-        if header.count(name) > 1:
-            return f"column {shown(name)} appears twice; rename one"
-    return None
-
-
-def _cell_trouble(header: list[str], record: list[str]) -> str | None:
-    """What is wrong with the first cell that is not UTF-8, if there is one."""
-    for name, cell in zip(header, record, strict=True):
-        if reason := _encoding_trouble(cell):
-            return f"{name}: {reason}"
-    return None
-
-
-def _encoding_trouble(text: str) -> str | None:
-    wrong = _SURROGATE.search(text)
-    return wrong and f"invalid UTF-8 (byte 0x{ord(wrong[0]) - 0xDC00:02x}); save the file as UTF-8"
 
 
 def _parse_parquet(data: bytes, file: str) -> Rows:

@@ -5,10 +5,8 @@ turns drafts into one table in our own format: the columns of :data:`BASE`, then
 ``outcomes.<agent>.<field>`` for recorded outcomes.
 """
 
-import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from difflib import get_close_matches
 from typing import Any
 
@@ -17,15 +15,10 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from routingsim.corpora.mapping import renaming
 from routingsim.corpora.numbers import RawColumn, allowed, read_numbers
-from routingsim.corpora.readers import (
-    OutcomeRecord,
-    Rows,
-    Skipped,
-    TaskRecord,
-    shown,
-    unnest,
-)
+from routingsim.corpora.readers import OutcomeRecord, TaskRecord
+from routingsim.corpora.rows import Rows, Skipped, TextColumn, any_match, shown
 from routingsim.errors import CorpusError
 
 BASE = TaskRecord.__struct_fields__[:-1]
@@ -37,14 +30,7 @@ OUTCOMES = OutcomeRecord.__struct_fields__
 STRING = pd.StringDtype("pyarrow", na_value=np.nan)
 """The dtype of the text columns."""
 
-_OTHER_NAMES = {
-    "id": ("task_id", "taskid", "uuid", "key"),
-    "text": ("prompt", "question", "query", "message", "input", "content", "instruction", "task"),
-}
-"""Other names in use for the two columns that a task must have."""
-
-_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d")
-_FAR = 1e11  # seconds since 1970 in the year 5138, milliseconds in 1973
+_BLANK = r"^[\s\x0b\x1c-\x1f\x{85}\p{Z}]*$"
 
 _STRINGS = ("id", "text", "category")
 
@@ -74,125 +60,30 @@ def require(rows: Rows, *names: str) -> None:
         raise CorpusError(_said(rows.lost))
     missing = [name for name in names if name not in rows.columns]
     if missing:
-        found = ", ".join(map(shown, list(rows.columns)[:12])) or "none"
-        bare = rows.kind == "csv" and set(missing) == set(names)
+        found = ", ".join(map(shown, rows.columns)) or "none"
         raise CorpusError(
             f"{rows.file}: column {', '.join(map(shown, missing))} is missing; found {found}"
-            f"{_renaming(missing, rows.columns)}"
-            + ("; the first line must name the columns" if bare else "")
+            f"{_remedy(rows, missing)}"
         )
 
 
-def _renaming(missing: Sequence[str], columns: Collection[str]) -> str:
-    """A hint which of the columns may be the missing one."""
-    likely = {
-        name: column
-        for name in missing
-        for column in columns
-        if column.casefold() == name.casefold() or column.casefold() in _OTHER_NAMES.get(name, ())
-    }
-    said = [f"rename {shown(column)} to {shown(name)}" for name, column in likely.items()]
-    if "id" in missing and "id" not in likely:
-        said.append("give every task an id of its own, such as its number")
-    return f"; {', '.join(said)}" if said else ""
+def _remedy(rows: Rows, missing: Sequence[str]) -> str:
+    names = list(rows.columns)
+    if rows.kind == "csv" and len(names) == 1 and "|" in names[0]:
+        return "; separate the cells by commas, semicolons or tabs"
+    if hint := renaming(missing, rows.columns):
+        return hint
+    if len(rows) == 1:  # a result with the records inside
+        for name, (value,) in rows.columns.items():
+            if isinstance(value, list) and value and isinstance(value[0], dict):
+                return f"; make a line of each of the {len(value):,} objects in {shown(name)}"
+    bare = rows.kind == "csv" and (len(names) == 1 or any(map(_is_no_name, names)))
+    return "; the first line must name the columns" if bare else ""
 
 
-def draft_own(rows: Rows) -> Draft:
-    """Our own format: the columns of :data:`BASE` and recorded outcomes.
-
-    Outcomes are in an object ``outcomes: {agent: {field: value}}`` (JSON) or in
-    columns ``outcomes.<agent>.<field>``; an agent's name may contain dots.
-    """
-    require(rows, "id", "text")
-    # An empty cell is an empty text, as in a trace.
-    if rows.kind == "csv":
-        rows.columns["text"] = [text or "" for text in rows.columns["text"]]
-    draft = Draft(
-        rows, {name: RawColumn(name, rows.columns[name]) for name in BASE if name in rows.columns}
-    )
-    if "arrived_at" in draft.columns:
-        _count_times(draft, draft.columns["arrived_at"])
-    ignored = []
-    for name, values in rows.columns.items():
-        if name == "outcomes":
-            for agent, recorded in unnest(values, name, draft.problems).items():
-                label = f"outcomes.{agent}"
-                for key, inner in unnest(recorded, label, draft.problems).items():
-                    _add_outcome(draft, agent, key, inner)
-        elif name.startswith("outcomes."):
-            agent, key = _agent_and_field(name)
-            _add_outcome(draft, agent, key, values)
-        elif name not in BASE:
-            ignored.append(name)
-    if ignored:
-        more = f" and {len(ignored) - 8} more" if len(ignored) > 8 else ""
-        hint = "; outcomes are read from outcomes.AGENT.quality, .cost and .latency"
-        like = any(word in name.casefold() for name in ignored for word in OUTCOMES)
-        draft.notes.append(f"ignored columns: {', '.join(ignored[:8])}{more}{hint if like else ''}")
-    return draft
-
-
-def _count_times(draft: Draft, column: RawColumn) -> None:
-    """Turn arrivals that are dates and times into seconds from the earliest."""
-    first = next((value for value in column.values if value is not None), None)
-    if isinstance(first, datetime) or (isinstance(first, str) and _TIME.match(first)):
-        seconds, earliest = seconds_from_earliest(column, draft.problems)
-        draft.columns["arrived_at"] = RawColumn(column.label, seconds)
-        draft.notes.append(f"{column.label}: times, counted in seconds from {earliest}")
-    elif isinstance(first, int | float) and first > _FAR:
-        draft.notes.append(
-            f"{column.label}: read as seconds; if {first:.0f} is milliseconds since 1970, divide "
-            "by 1,000"
-        )
-
-
-def seconds_from_earliest(
-    column: RawColumn, problems: dict[int, str]
-) -> tuple[list[float | None], str]:
-    """Dates and times as seconds from the earliest of them.
-
-    Parameters
-    ----------
-    column : RawColumn
-        ISO 8601 texts or datetimes; one without a time zone is in UTC.
-    problems : dict of int to str
-        Values that are neither are added here, by position.
-
-    Returns
-    -------
-    seconds : list of float or None
-    earliest : str
-        In ISO 8601.
-    """
-    texts = [None if value is None else str(value) for value in column.values]
-    stamps = pd.Series(texts, dtype="str")
-    times = pd.to_datetime(stamps, format="ISO8601", errors="coerce", utc=True)
-    earliest = times.min()
-    seconds: list[float | None] = ((times - earliest) / pd.Timedelta(seconds=1)).tolist()
-    for row in np.flatnonzero(times.isna()).tolist():
-        seconds[row] = None
-        if column.values[row] is not None:
-            problems.setdefault(
-                row,
-                f"{column.label}: expected a time like 2023-11-16 18:17:03.9799600, "
-                f"found {shown(column.values[row])}",
-            )
-    return seconds, earliest.isoformat() if pd.notna(earliest) else "none"
-
-
-def _add_outcome(draft: Draft, agent: str, key: str, values: list[Any]) -> None:
-    name = f"outcomes.{agent}.{key}"
-    if agent and key in OUTCOMES and name not in draft.columns:
-        draft.columns[name] = RawColumn(name, values)
-        return
-    reason = (
-        f"{name}: given twice, in an object and in a column of its own; leave one out"
-        if name in draft.columns
-        else f"{name}: unknown; expected outcomes.<agent>.<field> with a field of {_list(OUTCOMES)}"
-    )
-    for row, value in enumerate(values):
-        if value is not None:
-            draft.problems.setdefault(row, reason)
+def _is_no_name(cell: str) -> bool:
+    """Whether a cell of the first line is rather a value: a number, a date or a sentence."""
+    return cell[:1].isdigit() or len(cell) > 40 or cell[-1:] in ".?!"
 
 
 def check(
@@ -224,7 +115,7 @@ def check(
     if on_error not in ("raise", "skip"):
         raise CorpusError(f"on_error is {shown(on_error)}; allowed are 'raise' and 'skip'")
     frames, skipped = [], []
-    seen: dict[str, int] = {}
+    seen: list[tuple[Draft, pa.ChunkedArray]] = []
     for draft in drafts:
         frames.append(_checked(draft, agents, seen))
         rows = draft.rows
@@ -261,7 +152,7 @@ def outcome_arrays(
     for name in frame.columns[len(BASE) :]:
         values = frame[name].to_numpy(dtype=np.float64, na_value=np.nan)
         if not np.isnan(values).all():
-            agent, key = _agent_and_field(name)
+            agent, key = agent_and_field(name)
             recorded.setdefault(agent, {})[key] = values
     outcomes = {key: np.full((len(frame), len(recorded)), np.nan) for key in OUTCOMES}
     for column, fields in enumerate(recorded.values()):
@@ -270,8 +161,8 @@ def outcome_arrays(
     return tuple(recorded), outcomes
 
 
-def _agent_and_field(name: str) -> tuple[str, str]:
-    # An agent's name may contain dots, a field has none.
+def agent_and_field(name: str) -> tuple[str, str]:
+    """The parts of a column ``outcomes.<agent>.<field>``; only the agent's name has dots."""
     agent, _, key = name.removeprefix("outcomes.").rpartition(".")
     return agent, key
 
@@ -281,40 +172,50 @@ def _said(skipped: Sequence[Skipped]) -> str:
     return f"{skipped[0]}{more}"
 
 
-def _checked(draft: Draft, agents: Collection[str] | None, seen: dict[str, int]) -> pd.DataFrame:
+def _checked(
+    draft: Draft, agents: Collection[str] | None, seen: list[tuple[Draft, pa.ChunkedArray]]
+) -> pd.DataFrame:
     """The valid rows of a draft; the others are added to its problems."""
-    size, csv = len(draft.rows), draft.rows.kind == "csv"
+    size = len(draft.rows)
     columns: dict[str, Any] = {}
-    for name in BASE:
-        column = draft.columns.get(name, RawColumn(name, [None] * size))
-        if name in _STRINGS:
-            columns[name] = _strings(name, column, draft.problems)
-        else:
-            columns[name] = read_numbers(column, allowed(name), csv, draft.problems)
-    for name, column in draft.columns.items():
-        if name in BASE:
-            continue
-        agent, key = _agent_and_field(name)
-        if agents is not None and agent not in agents:
+    for name in dict.fromkeys((*BASE, *draft.columns)):
+        column = draft.columns.get(name)
+        agent, key = ("", name) if name in BASE else agent_and_field(name)
+        if column and agent and agents is not None and agent not in agents:
             _refuse_agent(agent, column, agents, draft.problems)
-        columns[name] = read_numbers(column, allowed(key), csv, draft.problems)
-    _refuse_repeats(columns["id"], draft, seen)
-    keep = np.delete(np.arange(size), list(draft.problems))
-    for name, values in columns.items():
         if name in _STRINGS:
-            kept = [values[row] for row in keep] if draft.problems else values
-            columns[name] = pd.array(pa.array(kept, pa.large_string()), dtype=STRING)
-        elif draft.problems:
-            columns[name] = values[keep]
-    return pd.DataFrame(columns, index=pd.RangeIndex(len(keep)))
+            columns[name] = _strings(name, column or RawColumn(name, [None] * size), draft.problems)
+        elif column is None:
+            columns[name] = np.full(size, np.nan)
+        else:
+            columns[name] = read_numbers(
+                column,
+                allowed(key),
+                draft.problems,
+                draft.notes,
+                comma_decimals=draft.rows.delimiter in (";", "\t"),
+            )
+    _refuse_repeats(columns["id"], draft, seen)
+    if draft.problems:
+        keep = np.delete(np.arange(size), list(draft.problems))
+        columns = {name: values.take(keep) for name, values in columns.items()}
+    size -= len(draft.problems)
+    for name in _STRINGS:
+        columns[name] = pd.array(columns[name], dtype=STRING)
+    return pd.DataFrame(columns, index=pd.RangeIndex(size))
 
 
-def _strings(name: str, column: RawColumn, problems: dict[int, str]) -> Sequence[str]:
+def _strings(name: str, column: RawColumn, problems: dict[int, str]) -> pa.ChunkedArray:
+    """A column of texts, empty where one is not allowed."""
     values = column.values
     if name == "category":
-        values = ["" if value is None else value for value in values]
-    if _all_clean(values, name):
-        return values
+        values = (
+            values.filled()
+            if isinstance(values, TextColumn)
+            else ["" if value is None else value for value in values]
+        )
+    if (clean := _all_clean(values, name)) is not None:
+        return clean
     result = []
     for row, value in enumerate(values):
         text = str(value) if name == "id" and type(value) is int else value
@@ -323,17 +224,24 @@ def _strings(name: str, column: RawColumn, problems: dict[int, str]) -> Sequence
             problems.setdefault(row, f"{column.label}: {reason}")
             text = ""
         result.append(text)
-    return result
+    return pa.chunked_array([pa.array(result, pa.large_string())])
 
 
-def _all_clean(values: Sequence[Any], name: str) -> bool:
-    """Whether every value is allowed, found by a look at the whole column."""
-    if set(map(type, values)) != {str} or (name == "id" and not all(map(str.strip, values))):
-        return False
-    try:
-        return b"\0" not in "".join(values).encode()
-    except UnicodeEncodeError:
-        return False
+def _all_clean(values: Sequence[Any], name: str) -> pa.ChunkedArray | None:
+    """The whole column at once, if every value in it is allowed."""
+    if isinstance(values, TextColumn):
+        texts = values.arrow
+    elif set(map(type, values)) <= {str}:
+        try:
+            texts = pa.chunked_array([pa.array(values, pa.large_string())])
+        except UnicodeEncodeError:
+            return None
+    else:
+        return None
+    bad = rf"\x00|{_BLANK}" if name == "id" else r"\x00"
+    if texts.null_count or any_match(texts, bad):
+        return None
+    return texts
 
 
 def _string_trouble(text: Any, name: str) -> str | None:
@@ -357,30 +265,36 @@ def _refuse_agent(
 ) -> None:
     near = get_close_matches(agent, agents, n=1)
     hint = f"; did you mean {shown(near[0])}?" if near else ""
-    reason = f"{column.label}: unknown agent {shown(agent)}; allowed are {_list(agents)}{hint}"
+    reason = f"{column.label}: unknown agent {shown(agent)}; allowed are {listed(agents)}{hint}"
     for row, value in enumerate(column.values):
         if value is not None:
             problems.setdefault(row, reason)
 
 
-def _refuse_repeats(ids: Sequence[str], draft: Draft, seen: dict[str, int]) -> None:
-    """Report ids that occurred before; ``seen`` holds the line or row of each."""
-    rows = draft.rows
-    own = dict(zip(ids, rows.lines, strict=True))
-    if not draft.problems and len(own) == len(ids) and seen.keys().isdisjoint(own):
-        seen.update(own)
+def _refuse_repeats(
+    ids: pa.ChunkedArray, draft: Draft, seen: list[tuple[Draft, pa.ChunkedArray]]
+) -> None:
+    """Report ids that occurred before; ``seen`` holds earlier drafts with their ids."""
+    seen.append((draft, ids))
+    every = pa.chunked_array([chunk for _, each in seen for chunk in each.chunks], ids.type)
+    if not draft.problems and len(every.unique()) == len(every):
         return
-    for row, (name, line) in enumerate(zip(ids, rows.lines, strict=True)):
-        if row in draft.problems:
-            continue
-        if name in seen:
-            label = draft.columns["id"].label
-            first = f"{rows.unit} {seen[name]}"
-            draft.problems[row] = f"{label}: {shown(name)} is already the id of {first}"
-        else:
-            seen[name] = line
+    first: dict[str, str] = {}
+    for each, names in seen:
+        rows = each.rows
+        for row, (name, line) in enumerate(zip(names.to_pylist(), rows.lines, strict=True)):
+            if row in each.problems:
+                continue
+            if name not in first:
+                first[name] = f"{rows.unit} {line}"
+                if rows is not draft.rows:
+                    first[name] += f" of {rows.file}"
+            elif each is draft:
+                label = draft.columns["id"].label
+                each.problems[row] = f"{label}: {shown(name)} is already the id of {first[name]}"
 
 
-def _list(names: Collection[str]) -> str:
+def listed(names: Collection[str]) -> str:
+    """The first dozen of these names, and how many more there are."""
     some = ", ".join(list(names)[:12])
     return some if len(names) <= 12 else f"{some} and {len(names) - 12} more"

@@ -370,4 +370,4 @@ def test_milliseconds_are_told_from_seconds():
 
     assert not notes([1_700_000_000, 1_700_000_002])
     [note] = notes([1_700_000_000_000, 1_700_000_001_500])
-    assert "read as seconds; if 1700000000000 is milliseconds since 1970, divide by 1,000" in note
+    assert note == "arrived_at: milliseconds since 1970, divided by 1,000 to give seconds"

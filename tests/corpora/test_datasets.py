@@ -180,7 +180,12 @@ def test_mmlu_from_its_folder(cache: Path) -> None:
     assert corpus.agents == ("weak", "strong")
     assert corpus.outcomes["quality"].tolist() == [[1, 0], [0, 1], [0, 1]]
     assert corpus.sha256 == hashlib.sha256(anatomy + virology).hexdigest()
-    assert corpus.notes == (f"2 of 57 subjects are in {folder}",)
+    assert corpus.notes == (
+        f"2 of 57 subjects are in {folder}",
+        "format routellm: id from the record's number, text from prompt",
+        "format routellm: id from the record's number, text from prompt; 1 column was left: "
+        "column 1",
+    )
     (folder / "mmlu_virology.csv").write_bytes(virology + b"1,Who?,True,Maybe\n2,Me?,True,True\n")
     with pytest.raises(CorpusError, match=r"mmlu_virology\.csv:3: strong: expected True or False"):
         load_corpus("mmlu")

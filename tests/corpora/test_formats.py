@@ -52,7 +52,12 @@ FOREIGN = {
         ["arms.m.reward", "from 0 to 1", "1.5"],
     ),
     "dcrouter": (
-        json.dumps([{"question": "q", "scores": {"m": score}} for score in (0.5, "good", 1)]),
+        json.dumps(
+            [
+                {"question": "q", "scores": {"m": score}, "cluster_id": 3}
+                for score in (0.5, "good", 1)
+            ]
+        ),
         ["scores.m", "'good'"],
     ),
     "azure": (
@@ -62,7 +67,7 @@ FOREIGN = {
     ),
     "mooncake": (
         "\n".join(
-            json.dumps({"timestamp": stamp, "input_length": 1, "output_length": 2})
+            json.dumps({"timestamp": stamp, "input_length": 1, "output_length": 2, "hash_ids": [0]})
             for stamp in (0, -5, 1250)
         ),
         ["timestamp", ">= 0", "-5"],
@@ -91,17 +96,24 @@ def test_unsorted_trace_counts_from_its_earliest_time(write: Write) -> None:
     corpus = load_corpus(write("TIMESTAMP,ContextTokens,GeneratedTokens\n" + rows, "t.csv"))
     assert corpus.tasks["arrived_at"].tolist() == [0.0, 2.0000001]
     assert corpus.tasks["prompt_tokens"].tolist() == [3.0, 1.0]
-    assert corpus.notes == ("1 arrival was unsorted: sorted",)
+    assert corpus.notes == (
+        "format azure: id from the record's number, no texts",
+        "1 arrival was unsorted: sorted",
+    )
 
 
 def test_routellm_takes_only_columns_of_truths_for_models(write: Write) -> None:
     content = "Unnamed: 0,prompt,answer,m\n0,hi,B,true\n1,yo,A,False\n2,ho,C,\n"
-    corpus = load_corpus(write(content, "r.csv"))
+    corpus = load_corpus(write(content, "r.csv"), format="routellm")
     assert corpus.agents == ("m",)
+    assert corpus.notes == (
+        "format routellm: id from the record's number, text from prompt; 2 columns were left: "
+        "Unnamed: 0, answer",
+    )
     assert corpus.outcomes["quality"][:2, 0].tolist() == [1.0, 0.0]
     assert np.isnan(corpus.outcomes["quality"][2, 0])
     with pytest.raises(CorpusError, match=r"no column of True and False.*found 'prompt', 'answer'"):
-        load_corpus(write("prompt,answer\nhi,B\n", "r.csv"))
+        load_corpus(write("prompt,answer\nhi,B\n", "r.csv"), format="routellm")
 
 
 def test_gsm8k(shared_data: Path) -> None:

@@ -27,7 +27,9 @@ def test_numbers_as_ids(write: Write) -> None:
 
 def test_ignored_columns_are_said(write: Write) -> None:
     corpus = load_corpus(write('{"id": "a", "text": "one", "arived_at": 3}'))
-    assert corpus.notes == ("ignored columns: arived_at",)
+    assert corpus.notes == (
+        "1 column was left: arived_at; to use it, rename arived_at to arrived_at",
+    )
 
 
 def test_arrivals_as_dates_and_times(write: Write, tmp_path: Path) -> None:

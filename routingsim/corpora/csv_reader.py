@@ -1,0 +1,193 @@
+"""CSV to rows: a sound file as whole columns, a faulty one record by record.
+
+Arrow reads a sound file. Where it finds fault, or where the quotes are such that it might not
+find the fault that there is, Python's strict reader reads the file again and names each record
+that is wrong.
+"""
+
+import csv
+import io
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+
+from routingsim.corpora.rows import Rows, Skipped, TextColumn, progress, shown
+from routingsim.errors import CorpusError
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_QUOTE, _LF, _CR = b'"\n\r'
+
+
+def parse_csv(data: bytes, file: str) -> Rows:
+    """Rows from the bytes of a CSV file, without a byte-order mark.
+
+    Raises
+    ------
+    CorpusError
+        If the header cannot be read, or names a column twice.
+    """
+    # The limit of 128 kB a cell holds for the whole process; texts may be longer. It is only
+    # ever raised, so that two threads reading at once cannot lower it for one another.
+    csv.field_size_limit(max(csv.field_size_limit(), 2**31 - 1))
+    return _by_columns(data, file) or _by_records(data, file)
+
+
+def _by_columns(data: bytes, file: str) -> Rows | None:
+    """The whole file at once; None where it is to be read record by record."""
+    end = re.search(rb"\r\n?|\n", data)
+    first = data[: end.end()] if end else data
+    if b'"' in first or not first.isascii():
+        return None
+    text = first.decode()
+    delimiter = _delimiter(text)
+    header = _header(csv.reader([text], delimiter=delimiter, strict=True), file)
+    body = data[len(first) :]
+    quoted = b'"' in body
+    if quoted and not _is_well_quoted(body, delimiter):
+        return None
+    names = [str(number) for number in range(len(header))]
+    with suppress(pa.ArrowException):
+        table = pyarrow.csv.read_csv(
+            pa.BufferReader(body),
+            read_options=pyarrow.csv.ReadOptions(column_names=names),
+            parse_options=pyarrow.csv.ParseOptions(
+                delimiter=delimiter, quote_char='"' if quoted else False, newlines_in_values=quoted
+            ),
+            convert_options=pyarrow.csv.ConvertOptions(
+                column_types=dict.fromkeys(names, pa.large_string()),
+                null_values=[""],
+                strings_can_be_null=True,
+            ),
+        )
+        columns = {
+            name: TextColumn(column) for name, column in zip(header, table.columns, strict=True)
+        }
+        lines = _Lines(data, file, len(table))
+        return Rows(file, "csv", columns, lines, range(1, len(table) + 1), delimiter=delimiter)
+    return None
+
+
+def _is_well_quoted(body: bytes, delimiter: str) -> bool:
+    """Whether every quote opens a cell, closes one, or is doubled inside one."""
+    single = np.frombuffer(b"\n" + body.replace(b'""', b"") + b"\n", dtype=np.uint8)
+    quotes = np.flatnonzero(single == _QUOTE)
+    if quotes.size % 2:
+        return False
+    around = np.stack((single[quotes[::2] - 1], single[quotes[1::2] + 1]))
+    return bool(np.isin(around, (ord(delimiter), _LF, _CR)).all())
+
+
+class _Lines(Sequence[int]):
+    """The line at which each record starts, found when one is first asked for."""
+
+    def __init__(self, data: bytes, file: str, size: int) -> None:
+        self._data, self._file, self._size = data, file, size
+
+    @cached_property
+    def _found(self) -> Sequence[int]:
+        return _by_records(self._data, self._file).lines
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._found[index]
+
+
+def _by_records(data: bytes, file: str) -> Rows:
+    # A byte that is not UTF-8 becomes a lone surrogate (0xff is U+DCFF).
+    decoded = data.decode("utf-8", "surrogateescape")
+    is_utf8 = decoded.isascii() or not _SURROGATE.search(decoded)
+    text = io.StringIO(decoded, newline="")
+    delimiter = _delimiter(text.readline())
+    text.seek(0)
+    reader = csv.reader(text, delimiter=delimiter, strict=True)
+    header = _header(reader, file)
+    columns: list[list[str | None]] = [[] for _ in header]
+    starts: list[int] = []
+    numbers: list[int] = []
+    lost: list[Skipped] = []
+    number = 0
+    with progress(file) as bar:
+        while True:
+            bar.update()
+            line = reader.line_num + 1
+            reason = None
+            try:
+                record = next(reader)
+                if not record:
+                    continue
+                if len(record) != len(header):
+                    reason = f"expected {len(header)} cells as in the header, found {len(record)}"
+                elif not is_utf8:
+                    reason = _cell_trouble(header, record)
+            except StopIteration:
+                break
+            except csv.Error as error:
+                record = []
+                reason = (
+                    "a quote opened in this record is never closed; all after it is lost"
+                    if "end of data" in str(error)
+                    else f"broken quotes ({error}); double a quote inside a quoted cell"
+                )
+            number += 1
+            if reason:
+                lost.append(Skipped(file, line, reason))
+                continue
+            for column, cell in zip(columns, record, strict=True):
+                column.append(cell or None)
+            starts.append(line)
+            numbers.append(number)
+    named = {
+        name: TextColumn(pa.chunked_array([pa.array(column, pa.large_string())]))
+        for name, column in zip(header, columns, strict=True)
+    }
+    return Rows(file, "csv", named, starts, numbers, lost=lost, delimiter=delimiter)
+
+
+def _delimiter(first: str) -> str:
+    """A comma, or a semicolon or tab where the first line has more of them."""
+    return max(",;\t", key=first.count)
+
+
+def _header(reader: Iterator[list[str]], file: str) -> list[str]:
+    try:
+        # Spreadsheets save columns without a name to the right of a table.
+        header = [
+            name.strip() or f"column {number}" for number, name in enumerate(next(reader), start=1)
+        ]
+    except csv.Error as error:
+        raise CorpusError(f"{file}:1: not a CSV header ({error})") from error
+    if reason := _header_trouble(header):
+        raise CorpusError(f"{file}:1: {reason}")
+    return header
+
+
+def _header_trouble(header: list[str]) -> str | None:
+    for number, name in enumerate(header, start=1):
+        if reason := _encoding_trouble(name):
+            return f"column {number}: {reason}"
+        if "\0" in name:
+            return f"column {number}: NUL byte; not text, or UTF-16, which is to be saved as UTF-8"
+        if header.count(name) > 1:
+            return f"column {shown(name)} appears twice; rename one"
+    return None
+
+
+def _cell_trouble(header: list[str], record: list[str]) -> str | None:
+    """What is wrong with the first cell that is not UTF-8, if there is one."""
+    for name, cell in zip(header, record, strict=True):
+        if reason := _encoding_trouble(cell):
+            return f"{name}: {reason}"
+    return None
+
+
+def _encoding_trouble(text: str) -> str | None:
+    wrong = _SURROGATE.search(text)
+    return wrong and f"invalid UTF-8 (byte 0x{ord(wrong[0]) - 0xDC00:02x}); save the file as UTF-8"

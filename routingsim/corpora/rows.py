@@ -1,0 +1,159 @@
+"""The records of a file as columns of raw values, before any is checked."""
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from tqdm import tqdm
+
+KINDS = ("json", "csv", "parquet")
+"""The forms a table of tasks can have on disk."""
+
+
+class TextColumn(Sequence[str | None]):
+    """A column of a CSV file: texts in an Arrow array, null where a cell is empty.
+
+    A whole column is looked at through :attr:`arrow`; single values are made Python's own
+    when one is first asked for.
+    """
+
+    def __init__(self, arrow: pa.ChunkedArray) -> None:
+        self.arrow = arrow
+
+    @cached_property
+    def values(self) -> list[str | None]:
+        """All values as Python's own."""
+        return self.arrow.to_pylist()
+
+    def filled(self) -> "TextColumn":
+        """The column with an empty text for each null."""
+        return TextColumn(self.arrow.fill_null("")) if self.arrow.null_count else self
+
+    def __len__(self) -> int:
+        return len(self.arrow)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.values[index]
+
+    def __iter__(self) -> Iterator[str | None]:
+        return iter(self.values)
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A record that was left out, and why.
+
+    Attributes
+    ----------
+    file : str
+        The file that holds it.
+    line : int
+        Its first line in a text file; its row in a JSON array, a Parquet file or
+        a DataFrame. Both count from 1.
+    reason : str
+        The field, what was found there and what is allowed.
+    unit : {"line", "row"}
+        What ``line`` counts.
+    """
+
+    file: str
+    line: int
+    reason: str
+    unit: str = "line"
+
+    def __str__(self) -> str:
+        place = f":{self.line}" if self.unit == "line" else f", row {self.line}"
+        return f"{self.file}{place}: {self.reason}"
+
+
+@dataclass
+class Rows:
+    """The records of one file as columns of raw values.
+
+    Attributes
+    ----------
+    file : str
+        The file's name in messages.
+    kind : str
+        One of :data:`KINDS`. Numbers in a CSV file are still text.
+    columns : mapping of str to sequence
+        Values under the file's own names; None where a record has none. A list, or a
+        :class:`TextColumn`.
+    lines : sequence of int
+        The line or row (see ``unit``) at which each record starts, from 1.
+    numbers : sequence of int
+        The place of each among all records, readable or not, from 1.
+    unit : {"line", "row"}
+        What ``lines`` counts.
+    lost : list of Skipped
+        Records that cannot be read at all.
+    delimiter : str
+        What separates the cells of a CSV file; "" for other forms.
+    """
+
+    file: str
+    kind: str
+    columns: Mapping[str, Sequence[Any]]
+    lines: Sequence[int]
+    numbers: Sequence[int]
+    unit: str = "line"
+    lost: list[Skipped] = field(default_factory=list)
+    delimiter: str = ""
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+
+def any_match(texts: pa.ChunkedArray, pattern: str) -> bool:
+    """Whether a regular expression (of RE2) is found in any of the texts."""
+    options = pc.MatchSubstringOptions(pattern)
+    found = pc.call_function("match_substring_regex", [texts], options)
+    return bool(pc.call_function("any", [found]).as_py())
+
+
+def unnest(values: Sequence[Any], label: str, problems: dict[int, str]) -> dict[str, Sequence[Any]]:
+    """Columns from a list of JSON objects, keys in the order first seen.
+
+    A value that is neither an object nor None goes into ``problems`` under its
+    position.
+    """
+    for row, value in enumerate(values):
+        if value is not None and type(value) is not dict:
+            problems.setdefault(row, f"{label}: expected an object, found {shown(value)}")
+    objects = [value if type(value) is dict else {} for value in values]
+    keys = dict.fromkeys(chain.from_iterable(objects))
+    return {key: [each.get(key) for each in objects] for key in keys}
+
+
+def shown(value: object) -> str:
+    """A value as an error message quotes it: short, on one line."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, dict):
+        return "an object"
+    if isinstance(value, list):
+        return "an array"
+    if isinstance(value, str | bytes) and len(value) > 40:
+        return f"{value[:40]!r}… ({len(value):,} characters)"
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:60]}…"
+
+
+def progress(file: str, total: int | None = None) -> tqdm:
+    """A progress bar of records read, shown at a terminal after a second."""
+    return tqdm(
+        desc=f"reading {Path(file).name}",
+        total=total,
+        unit=" records",
+        unit_scale=True,
+        delay=1.0,
+        leave=False,
+        file=sys.stderr,
+        disable=None,
+    )

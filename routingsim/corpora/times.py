@@ -1,0 +1,226 @@
+"""When tasks arrived: seconds, clocks that count from 1970, and dates, each made seconds."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from routingsim.corpora.numbers import NOTHING, RawColumn
+from routingsim.corpora.rows import TextColumn, shown
+
+DATE_ORDERS = ("month first", "day first")
+"""What dates such as 10/6/2023 can be."""
+
+_UNITS = {"milliseconds": 1e3, "microseconds": 1e6, "nanoseconds": 1e9}
+_SINCE_1970 = (5e8, 5e9)  # seconds: from 1985 to 2128
+_DATE = re.compile(r"\s*\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}(\D|$)")
+_NUMERIC_DATE = re.compile(
+    r"\s*(\d{1,2})([/.-])(\d{1,2})\2(\d{4})"
+    r"(?:,?[ T]+(\d{1,2}):(\d\d)(?::(\d\d(?:\.\d+)?))?\s*(?:([AaPp])\.?[Mm]\.?)?)?\s*"
+)
+
+
+def read_arrivals(
+    column: RawColumn, problems: dict[int, str], notes: list[str], dates: str | None
+) -> RawColumn:
+    """Arrivals as numbers with a divisor that gives seconds.
+
+    Numbers that count milliseconds, microseconds or nanoseconds since 1970 get that
+    divisor. Dates and times become seconds from the earliest. All else is left as it is.
+
+    Parameters
+    ----------
+    column : RawColumn
+    problems : dict of int to str
+        Values that do not fit the others are added here, by position.
+    notes : list of str
+        How the column was read is added here.
+    dates : {None, "month first", "day first"}
+        The order in dates such as 10/6/2023.
+    """
+    numbers = _numbers(column.values)
+    given = len(column.values) - _missing(column.values)
+    for unit, factor in _UNITS.items():
+        low, high = (each * factor for each in _SINCE_1970)
+        fits = (numbers >= low) & (numbers < high)
+        if 2 * np.count_nonzero(fits) > given:
+            for row in np.flatnonzero(~fits & ~np.isnan(numbers)).tolist():
+                reason = f"expected {unit} since 1970 as in other rows"
+                found = shown(column.values[row])
+                problems.setdefault(row, f"{column.label}: {reason}, found {found}")
+            notes.append(
+                f"{column.label}: {unit} since 1970, divided by {factor:,.0f} to give seconds"
+            )
+            return replace(column, divisor=factor)
+    if 2 * np.count_nonzero(~np.isnan(numbers)) > given or not _any_date(column.values):
+        return column
+    texts = _iso_texts(column, problems, notes, dates)
+    read = RawColumn(column.label, texts)
+    _note_repeated_hour(texts, column.label, notes)
+    seconds, earliest = seconds_from_earliest(read, problems)
+    notes.append(f"{column.label}: times, counted in seconds from {earliest}")
+    return RawColumn(column.label, seconds)
+
+
+def seconds_from_earliest(
+    column: RawColumn, problems: dict[int, str]
+) -> tuple[list[float | None], str]:
+    """Dates and times as seconds from the earliest of them.
+
+    Parameters
+    ----------
+    column : RawColumn
+        ISO 8601 texts or datetimes; one without a time zone is in UTC.
+    problems : dict of int to str
+        Values that are neither are added here, by position.
+
+    Returns
+    -------
+    seconds : list of float or None
+    earliest : str
+        In ISO 8601.
+    """
+    texts = [None if value is None else str(value) for value in column.values]
+    stamps = pd.Series(texts, dtype="str")
+    times = pd.to_datetime(stamps, format="ISO8601", errors="coerce", utc=True)
+    earliest = times.min()
+    seconds: list[float | None] = ((times - earliest) / pd.Timedelta(seconds=1)).tolist()
+    for row in np.flatnonzero(times.isna()).tolist():
+        seconds[row] = None
+        if column.values[row] is not None:
+            problems.setdefault(
+                row,
+                f"{column.label}: expected a time like 2023-11-16 18:17:03.9799600, "
+                f"found {shown(column.values[row])}",
+            )
+    return seconds, earliest.isoformat() if pd.notna(earliest) else "none"
+
+
+def _numbers(values: Sequence[Any]) -> NDArray[np.float64]:
+    """The values that are plain numbers; NaN for others."""
+    if isinstance(values, TextColumn):
+        try:
+            return values.arrow.cast(pa.float64()).to_numpy()
+        except pa.ArrowInvalid:
+            pass
+    elif set(map(type, values)) <= {int, float, type(None)}:
+        try:
+            return np.array(values, dtype=np.float64)
+        except OverflowError:
+            pass
+    return np.array([_number(value) for value in values], dtype=np.float64)
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool):
+        return np.nan
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        return np.nan
+
+
+def _missing(values: Sequence[Any]) -> int:
+    return values.arrow.null_count if isinstance(values, TextColumn) else list(values).count(None)
+
+
+def _any_date(values: Sequence[Any]) -> bool:
+    return any(
+        isinstance(value, date) or (isinstance(value, str) and _DATE.match(value))
+        for value in values
+    )
+
+
+def _iso_texts(
+    column: RawColumn, problems: dict[int, str], notes: list[str], dates: str | None
+) -> list[str | None]:
+    """Each value as ISO 8601 writes it, where it is known what it means."""
+    texts: list[str | None] = [
+        None if value is None else str(value).strip() for value in column.values
+    ]
+    missing = [row for row, text in enumerate(texts) if text and text.casefold() in NOTHING]
+    if missing:
+        values = "value" if len(missing) == 1 else "values"
+        notes.append(
+            f"{column.label}: {len(missing):,} {values} read as not recorded, as "
+            f"{shown(texts[missing[0]])}"
+        )
+        for row in missing:
+            texts[row] = None
+    numeric = {
+        row: found
+        for row, text in enumerate(texts)
+        if text is not None and (found := _NUMERIC_DATE.fullmatch(text))
+    }
+    order = dates or _order_shown(numeric, column.label, notes)
+    for row, found in numeric.items():
+        first, second = int(found[1]), int(found[3])
+        by_month, by_day = _iso(found, first, second), _iso(found, second, first)
+        texts[row] = by_month if order == "month first" else by_day
+        if order is None:
+            problems.setdefault(
+                row,
+                f"{column.label}: {shown(found[0])} can be {by_month} or {by_day}; write it so, "
+                "or say which with dates='month first' or dates='day first' (--dates)",
+            )
+    # As databases print times; ISO 8601 has a "Z" and hyphens.
+    return [
+        None
+        if text is None
+        else re.sub(r"\s*(UTC|GMT)$", "Z", re.sub(r"^(\d{4})/(\d\d?)/(\d\d?)", _hyphens, text))
+        for text in texts
+    ]
+
+
+def _hyphens(found: re.Match[str]) -> str:
+    return f"{found[1]}-{int(found[2]):02d}-{int(found[3]):02d}"
+
+
+def _order_shown(numeric: dict[int, re.Match[str]], label: str, notes: list[str]) -> str | None:
+    """The order of dates that one of them shows: 13 is no month, and points stand in dates
+    that begin with the day."""
+    by_day = next((each[0] for each in numeric.values() if int(each[1]) > 12), None) or next(
+        (each[0] for each in numeric.values() if each[2] == "."), None
+    )
+    by_month = next((each[0] for each in numeric.values() if int(each[3]) > 12), None)
+    if bool(by_day) == bool(by_month):
+        return None
+    order = "day first" if by_day else "month first"
+    notes.append(f"{label}: dates read {order}, as {shown(by_day or by_month)} shows")
+    return order
+
+
+def _iso(found: re.Match[str], month: int, day: int) -> str:
+    hour = int(found[5] or 0)
+    if found[8]:
+        hour = hour % 12 + (12 if found[8] in "Pp" else 0)
+    text = f"{found[4]}-{month:02d}-{day:02d}"
+    return f"{text} {hour:02d}:{found[6]}:{found[7] or '00'}" if found[5] else text
+
+
+def _note_repeated_hour(texts: list[str | None], label: str, notes: list[str]) -> None:
+    """Say where times without a zone go back as they do when clocks are set back.
+
+    Clocks go back by up to an hour in a night to Sunday.
+    """
+    local = [text for text in texts if text and not _has_zone(text)]
+    times = pd.to_datetime(local, format="ISO8601", errors="coerce").dropna().to_numpy()
+    back = np.flatnonzero(np.diff(times) < np.timedelta64(0))
+    if back.size != 1:
+        return
+    before, after = (pd.Timestamp(times[int(back[0]) + step]) for step in (0, 1))
+    if after.dayofweek == 6 and after.hour < 4 and before - after <= pd.Timedelta(hours=1):
+        notes.append(
+            f"{label}: times without a zone are read as UTC; {after} comes after {before}, as "
+            f"when clocks are set back: if they were, write times with their zone, as {after}+01:00"
+        )
+
+
+def _has_zone(text: str) -> bool:
+    return bool(re.search(r"(Z|[+-]\d\d(:?\d\d)?)$", text[10:]))
