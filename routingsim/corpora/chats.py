@@ -2,15 +2,21 @@
 
 import ast
 import json
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
 import pyarrow as pa
 
-from routingsim.corpora.rows import TextColumn, any_match
+from routingsim.corpora.rows import TextColumn, any_match, counted
 
 _OPENINGS = ("[", "{")
+_LISTS = ("messages", "contents", "conversations", "conversation")
+_CONTENTS = ("content", "parts", "value")
+_USER = ("user", "human")
+_ROLES = (*_USER, "system", "developer", "assistant", "ai", "gpt", "model", "tool", "function")
+_ROLE = re.compile(r"""(["'])(role|from|type)\1""")
 
 
 def last_user_messages(values: Sequence[Any], label: str) -> tuple[Sequence[Any], str]:
@@ -19,8 +25,9 @@ def last_user_messages(values: Sequence[Any], label: str) -> tuple[Sequence[Any]
     Parameters
     ----------
     values : sequence
-        Texts; chat messages are a list of objects with ``role`` and ``content`` (or
-        ``parts``), or an object with such a list as ``messages``, as values or as JSON.
+        Texts; chat messages are a list of objects with a role and a content, or an object
+        with such a list as ``messages``, as values or as JSON. The names of OpenAI,
+        Anthropic, Gemini, OpenTelemetry, LangChain and ShareGPT are known.
     label : str
         The column's name, for the note.
 
@@ -39,8 +46,8 @@ def last_user_messages(values: Sequence[Any], label: str) -> tuple[Sequence[Any]
         chat, offered = _chat(value)
         if not chat:
             continue
-        texts = [(message["role"], _text(message)) for message in chat]
-        said = [text for role, text in texts if role in ("user", "human") and text]
+        texts = [(_role(message), _text(message)) for message in chat]
+        said = [text for role, text in texts if role in _USER and text]
         result[row] = said[-1] if said else next((text for _, text in reversed(texts) if text), "")
         chats += 1
         messages += len(chat)
@@ -49,11 +56,11 @@ def last_user_messages(values: Sequence[Any], label: str) -> tuple[Sequence[Any]
     if not chats:
         return values, ""
     note = (
-        f"{label}: chat messages in {chats:,} of {len(result):,} rows: the text is the last user "
-        f"message ({messages:,} messages, {tools:,} tools)"
+        f"{label}: chat messages in {chats:,} of {counted(len(result), 'row')}: the text is the "
+        f"last user message ({counted(messages, 'message')}, {counted(tools, 'tool')})"
     )
     if others:
-        note += f", or the last message in {others:,} rows without one"
+        note += f", or the last message in {counted(others, 'row')} without one"
     return result, note
 
 
@@ -68,22 +75,21 @@ def _chat(value: Any) -> tuple[list[dict[str, Any]], int]:
             return [], 0
         value = _parsed(value)
     offered = 0
-    if isinstance(value, dict) and isinstance(value.get("messages"), list):
+    if isinstance(value, dict):
         tools = value.get("tools") or value.get("functions")
         offered = len(tools) if isinstance(tools, list) else 0
-        value = value["messages"]
-    elif isinstance(value, dict):
-        value = [value]
+        value = next((value[name] for name in _LISTS if name in value), [value])
     if not isinstance(value, list) or not value or not all(map(_is_message, value)):
         return [], 0
     return value, offered
 
 
 def _parsed(text: str) -> Any:
-    if '"role"' in text:
+    named = _ROLE.search(text)
+    if named and named[1] == '"':
         with suppress(ValueError, RecursionError):
             return json.loads(text)
-    if "'role'" in text:  # as Python prints a list of messages
+    elif named:  # as Python prints a list of messages
         with suppress(ValueError, SyntaxError, RecursionError, MemoryError):
             return ast.literal_eval(text.strip())
     return None
@@ -92,14 +98,18 @@ def _parsed(text: str) -> Any:
 def _is_message(value: Any) -> bool:
     return (
         isinstance(value, dict)
-        and isinstance(value.get("role"), str)
-        and any(key in value for key in ("content", "parts", "tool_calls"))
+        and _role(value) in _ROLES
+        and any(key in value for key in (*_CONTENTS, "tool_calls"))
     )
+
+
+def _role(message: dict[str, Any]) -> Any:
+    return next((message[name] for name in ("role", "from", "type") if name in message), None)
 
 
 def _text(message: dict[str, Any]) -> str:
     """The text of a message: its content, or the parts of it that are text."""
-    content = message.get("content") if message.get("content") is not None else message.get("parts")
+    content = next((message[name] for name in _CONTENTS if message.get(name) is not None), None)
     if isinstance(content, str):
         return content
     parts = content if isinstance(content, list) else []
@@ -108,5 +118,7 @@ def _text(message: dict[str, Any]) -> str:
 
 
 def _part_text(part: Any) -> str:
-    text = (part.get("text") or part.get("content")) if isinstance(part, dict) else None
+    if not isinstance(part, dict):
+        return ""
+    text = part.get("text") or (part.get("content") if part.get("type") == "text" else None)
     return text if isinstance(text, str) else ""

@@ -110,6 +110,9 @@ def renaming(missing: Iterable[str], columns: Mapping[str, Sequence[Any]]) -> st
         for ours, names in _TASK.items()
         if ours not in columns and (found := _first(names, ids if ours == "id" else own))
     }
+    other_id = next((ids[name] for name in ids if name.endswith("id")), None)
+    if "id" in missing and other_id:
+        likely.setdefault("id", other_id)
     said = [f"rename {shown(theirs)} to {shown(ours)}" for ours, theirs in likely.items()]
     if "id" in missing and "id" not in likely and (likely or "text" not in missing):
         said.append("give every task an id of its own, such as its number")
@@ -123,8 +126,8 @@ def renaming(missing: Iterable[str], columns: Mapping[str, Sequence[Any]]) -> st
     ]
     if agent and outcomes:
         said.append(
-            f"and of each {shown(agent)} AGENT make columns {', '.join(outcomes)}, empty in the rows "
-            "of other agents"
+            f"and of each {shown(agent)} AGENT make columns {', '.join(outcomes)}, empty in the "
+            "rows of other agents"
         )
     return f"{tool}; to start from: {', '.join(said)}" if said else tool
 

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from routingsim.corpora.rows import TextColumn, shown
+from routingsim.corpora.rows import TextColumn, counted, shown
 
 _FLAGS = ("true", "false")
 NOTHING = {"null", "none", "nan", "nat", "na", "n/a", "#n/a", "<na>", "nil", "-", "--"}
@@ -23,6 +23,7 @@ _POINT_GROUPS = re.compile(r"[+-]?[1-9]\d{0,2}(\.\d{3})+(,\d+)?")
 _SPACE_GROUPS = re.compile(
     r"[+-]?[1-9]\d{0,2}(?P<space>[ '\u2019\u00a0\u202f])\d{3}((?P=space)\d{3})*([.,]\d+)?"
 )
+_MARKED_NUMBER = re.compile(r"[^\w\s]?\s*\d[\d.,]*\s*(%|[^\W\d_]{1,12}|[€$£])?")
 _COMMA_NUMBER = re.compile(r"[+-]?\d+,\d+")
 _POINT_NUMBER = re.compile(r"[+-]?\d*\.\d+([eE][+-]?\d+)?")
 
@@ -144,8 +145,7 @@ def read_numbers(
                 row, f"{column.label}: expected {allowed.said}, found {shown(value)}"
             )
     said = [
-        f"{len(values):,} {'value' if len(values) == 1 else 'values'} read {how}, as "
-        f"{shown(values[0])}"
+        f"{counted(len(values), 'value')} read {how}, as {shown(values[0])}"
         for how, values in seen.items()
     ]
     if said:
@@ -224,7 +224,8 @@ class _Spelling:
         try:
             return float(text), ""
         except ValueError:
-            raise ValueError from None
+            marked = _MARKED_NUMBER.fullmatch(text)
+            raise ValueError("; write the number alone" if marked else "") from None
 
 
 def _shows_comma(text: str) -> bool:

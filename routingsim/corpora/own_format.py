@@ -6,7 +6,7 @@ from typing import Any
 from routingsim.corpora.chats import last_user_messages
 from routingsim.corpora.mapping import suggestions
 from routingsim.corpora.numbers import RawColumn
-from routingsim.corpora.rows import Rows, TextColumn, shown, unnest
+from routingsim.corpora.rows import Rows, TextColumn, counted, shown, unnest
 from routingsim.corpora.times import DATE_ORDERS, read_arrivals
 from routingsim.corpora.validation import (
     BASE,
@@ -71,8 +71,8 @@ def draft_own(rows: Rows, dates: str | None = None) -> Draft:
 
 def left_columns(names: Sequence[str]) -> str:
     """How many columns were not used, and which."""
-    count = "1 column was" if len(names) == 1 else f"{len(names):,} columns were"
-    return f"{count} left: {', '.join(names)}"
+    was = "was" if len(names) == 1 else "were"
+    return f"{counted(len(names), 'column')} {was} left: {', '.join(names)}"
 
 
 def _add_texts(draft: Draft, values: Sequence[Any]) -> None:

@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 _LONG = 100.0  # seconds: few calls of a model take so long at the median
-_VERY_LONG = 1000.0
-_SLOW = 1.0  # output tokens a second: models write tens, and a thousandth of that in milliseconds
+_SLOW = 1.0  # output tokens a second: models write tens
+# From which median on, in seconds, latencies are rather in this unit; the largest first.
+_UNITS = ((1e8, "nanoseconds", 1e9), (1e5, "microseconds", 1e6), (_LONG, "milliseconds", 1e3))
 
 
 def latency_notes(
@@ -15,11 +16,10 @@ def latency_notes(
     outcomes: Mapping[str, NDArray[np.float64]],
     output_tokens: NDArray[np.float64],
 ) -> list[str]:
-    """Name the agents whose recorded latencies are probably milliseconds.
+    """Name the agents whose recorded latencies are probably milliseconds, or finer.
 
-    Latencies are probably milliseconds where their median is at least 100 s and, taken
-    as seconds, less than 1 output token a second was written at the median. Without
-    tokens, the latencies are whole numbers or their median is at least 1,000 s.
+    Taken as seconds, their median is at least 100 s, and less than 1 output token a second
+    was written at the median, or no tokens are recorded.
 
     Parameters
     ----------
@@ -39,13 +39,10 @@ def latency_notes(
         with np.errstate(divide="ignore", invalid="ignore"):
             rates = np.where(np.isnan(own), output_tokens, own) / latency
         rates = rates[~np.isnan(rates)]
-        if rates.size:
-            probable = float(np.median(rates)) < _SLOW
-        else:
-            probable = median >= _VERY_LONG or not np.any(known % 1)
-        if probable:
+        if not rates.size or float(np.median(rates)) < _SLOW:
+            unit, factor = next((unit, factor) for low, unit, factor in _UNITS if median >= low)
             notes.append(
                 f"outcomes.{agent}.latency: read as seconds, with a median of {median:,.6g} s; "
-                "these are probably milliseconds: divide them by 1,000"
+                f"these are probably {unit}: divide them by {factor:,.0f}"
             )
     return notes

@@ -110,6 +110,11 @@ class Rows:
         return len(self.lines)
 
 
+def counted(number: int, noun: str) -> str:
+    """A number of things: "1 row", "2,000 rows"."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
 def any_match(texts: pa.ChunkedArray, pattern: str) -> bool:
     """Whether a regular expression (of RE2) is found in any of the texts."""
     options = pc.MatchSubstringOptions(pattern)

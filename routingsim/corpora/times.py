@@ -12,14 +12,16 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from routingsim.corpora.numbers import NOTHING, RawColumn
-from routingsim.corpora.rows import TextColumn, shown
+from routingsim.corpora.rows import TextColumn, counted, shown
 
 DATE_ORDERS = ("month first", "day first")
 """What dates such as 10/6/2023 can be."""
 
 _UNITS = {"milliseconds": 1e3, "microseconds": 1e6, "nanoseconds": 1e9}
 _SINCE_1970 = (5e8, 5e9)  # seconds: from 1985 to 2128
-_DATE = re.compile(r"\s*\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}(\D|$)")
+_DATE = re.compile(
+    r"\s*(\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}(\D|$)|\d{8}T\d|(\w+,? )?(\d+ )?[A-Z][a-z]{2,8}\.? \d)"
+)
 _NUMERIC_DATE = re.compile(
     r"\s*(\d{1,2})([/.-])(\d{1,2})\2(\d{4})"
     r"(?:,?[ T]+(\d{1,2}):(\d\d)(?::(\d\d(?:\.\d+)?))?\s*(?:([AaPp])\.?[Mm]\.?)?)?\s*"
@@ -61,10 +63,9 @@ def read_arrivals(
     if 2 * np.count_nonzero(~np.isnan(numbers)) > given or not _any_date(column.values):
         return column
     texts = _iso_texts(column, problems, notes, dates)
-    read = RawColumn(column.label, texts)
-    _note_repeated_hour(texts, column.label, notes)
-    seconds, earliest = seconds_from_earliest(read, problems)
+    seconds, earliest = seconds_from_earliest(RawColumn(column.label, texts), problems)
     notes.append(f"{column.label}: times, counted in seconds from {earliest}")
+    _note_zones(texts, column.label, notes)
     return RawColumn(column.label, seconds)
 
 
@@ -108,7 +109,8 @@ def _numbers(values: Sequence[Any]) -> NDArray[np.float64]:
         try:
             return values.arrow.cast(pa.float64()).to_numpy()
         except pa.ArrowInvalid:
-            pass
+            numbers = pd.to_numeric(pd.Series(values.values, dtype="str"), errors="coerce")
+            return np.asarray(numbers, dtype=np.float64)
     elif set(map(type, values)) <= {int, float, type(None)}:
         try:
             return np.array(values, dtype=np.float64)
@@ -146,36 +148,33 @@ def _iso_texts(
     ]
     missing = [row for row, text in enumerate(texts) if text and text.casefold() in NOTHING]
     if missing:
-        values = "value" if len(missing) == 1 else "values"
         notes.append(
-            f"{column.label}: {len(missing):,} {values} read as not recorded, as "
+            f"{column.label}: {counted(len(missing), 'value')} read as not recorded, as "
             f"{shown(texts[missing[0]])}"
         )
         for row in missing:
             texts[row] = None
-    numeric = {
-        row: found
-        for row, text in enumerate(texts)
-        if text is not None and (found := _NUMERIC_DATE.fullmatch(text))
-    }
+    stamps = pd.to_datetime(
+        pd.Series(texts, dtype="str"), format="ISO8601", errors="coerce", utc=True
+    )
+    others = {row: texts[row] or "" for row in np.flatnonzero(stamps.isna()).tolist() if texts[row]}
+    numeric = {row: found for row in others if (found := _NUMERIC_DATE.fullmatch(others[row]))}
     order = dates or _order_shown(numeric, column.label, notes)
     for row, found in numeric.items():
         first, second = int(found[1]), int(found[3])
         by_month, by_day = _iso(found, first, second), _iso(found, second, first)
-        texts[row] = by_month if order == "month first" else by_day
-        if order is None:
+        if order is None and first <= 12 and second <= 12:
             problems.setdefault(
                 row,
                 f"{column.label}: {shown(found[0])} can be {by_month} or {by_day}; write it so, "
                 "or say which with dates='month first' or dates='day first' (--dates)",
             )
-    # As databases print times; ISO 8601 has a "Z" and hyphens.
-    return [
-        None
-        if text is None
-        else re.sub(r"\s*(UTC|GMT)$", "Z", re.sub(r"^(\d{4})/(\d\d?)/(\d\d?)", _hyphens, text))
-        for text in texts
-    ]
+        elif order:
+            texts[row] = by_month if order == "month first" else by_day
+    for row in others.keys() - numeric.keys():  # as databases print times
+        with_hyphens = re.sub(r"^(\d{4})/(\d\d?)/(\d\d?)", _hyphens, others[row])
+        texts[row] = re.sub(r"\s*(UTC|GMT)$", "Z", with_hyphens)
+    return texts
 
 
 def _hyphens(found: re.Match[str]) -> str:
@@ -204,23 +203,28 @@ def _iso(found: re.Match[str], month: int, day: int) -> str:
     return f"{text} {hour:02d}:{found[6]}:{found[7] or '00'}" if found[5] else text
 
 
-def _note_repeated_hour(texts: list[str | None], label: str, notes: list[str]) -> None:
-    """Say where times without a zone go back as they do when clocks are set back.
+def _note_zones(texts: list[str | None], label: str, notes: list[str]) -> None:
+    """Say that times without a zone are read as UTC, where it can matter.
 
-    Clocks go back by up to an hour in a night to Sunday.
+    It does where others have a zone, and where times go back as they do when clocks are
+    set back: by up to an hour, in a night to Sunday.
     """
-    local = [text for text in texts if text and not _has_zone(text)]
-    times = pd.to_datetime(local, format="ISO8601", errors="coerce").dropna().to_numpy()
-    back = np.flatnonzero(np.diff(times) < np.timedelta64(0))
-    if back.size != 1:
-        return
-    before, after = (pd.Timestamp(times[int(back[0]) + step]) for step in (0, 1))
-    if after.dayofweek == 6 and after.hour < 4 and before - after <= pd.Timedelta(hours=1):
+    given = pd.Series(texts, dtype="str").dropna()
+    zoned = given.str.slice(10).str.contains(r"Z$|[+-]\d\d(?::?\d\d)?$").to_numpy(dtype=bool)
+    local = pd.to_datetime(given[~zoned], format="ISO8601", errors="coerce").dropna().to_numpy()
+    if local.size and zoned.any():
+        notes.append(f"{label}: {counted(local.size, 'time')} without a zone read as UTC")
+    steps = np.diff(local)
+    back = np.flatnonzero(steps < np.timedelta64(0)).tolist()
+    nights = [pd.Timestamp(local[row + 1]) for row in back]
+    hour, minute = np.timedelta64(1, "h"), np.timedelta64(1, "m")
+    if (
+        nights
+        and all(night.dayofweek == 6 and night.hour < 4 for night in nights)
+        and all(minute <= -steps[row] <= hour for row in back)
+        and len({night.date() for night in nights}) == len(nights)
+    ):
         notes.append(
-            f"{label}: times without a zone are read as UTC; {after} comes after {before}, as "
-            f"when clocks are set back: if they were, write times with their zone, as {after}+01:00"
+            f"{label}: {nights[0]} comes after {pd.Timestamp(local[back[0]])}, as when clocks are "
+            f"set back; if they were, write times with their zone, as {nights[0]}+01:00"
         )
-
-
-def _has_zone(text: str) -> bool:
-    return bool(re.search(r"(Z|[+-]\d\d(:?\d\d)?)$", text[10:]))

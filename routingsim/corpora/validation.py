@@ -76,7 +76,7 @@ def _remedy(rows: Rows, missing: Sequence[str]) -> str:
     if len(rows) == 1:  # a result with the records inside
         for name, (value,) in rows.columns.items():
             if isinstance(value, list) and value and isinstance(value[0], dict):
-                return f"; make a line of each of the {len(value):,} objects in {shown(name)}"
+                return f"; make each object in {shown(name)} a line of its own"
     bare = rows.kind == "csv" and (len(names) == 1 or any(map(_is_no_name, names)))
     return "; the first line must name the columns" if bare else ""
 
