@@ -220,7 +220,7 @@ def _note_zones(texts: list[str | None], label: str, notes: list[str]) -> None:
     hour, minute = np.timedelta64(1, "h"), np.timedelta64(1, "m")
     if (
         nights
-        and all(night.dayofweek == 6 and night.hour < 4 for night in nights)
+        and all(night.weekday() == 6 and night.hour < 4 for night in nights)
         and all(minute <= -steps[row] <= hour for row in back)
         and len({night.date() for night in nights}) == len(nights)
     ):
