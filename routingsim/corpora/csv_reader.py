@@ -75,12 +75,18 @@ def _by_columns(data: bytes, file: str) -> Rows | None:
 
 def _is_well_quoted(body: bytes, delimiter: str) -> bool:
     """Whether every quote opens a cell, closes one, or is doubled inside one."""
-    single = np.frombuffer(b"\n" + body.replace(b'""', b"") + b"\n", dtype=np.uint8)
-    quotes = np.flatnonzero(single == _QUOTE)
-    if quotes.size % 2:
-        return False
-    around = np.stack((single[quotes[::2] - 1], single[quotes[1::2] + 1]))
-    return bool(np.isin(around, (ord(delimiter), _LF, _CR)).all())
+    text = np.frombuffer(b"\n" + body + b"\n", dtype=np.uint8)
+    quotes = np.flatnonzero(text == _QUOTE)
+    # Quotes that follow one another: an even number of them neither opens nor closes a cell,
+    # or does both.
+    gaps = np.flatnonzero(np.diff(quotes) != 1)
+    first, last = quotes[np.append(0, gaps + 1)], quotes[np.append(gaps, -1)]
+    odd = (last - first) % 2 == 0
+    inside = (np.cumsum(odd) - odd) % 2 == 1
+    separators = (ord(delimiter), _LF, _CR)
+    before, after = np.isin(text[first - 1], separators), np.isin(text[last + 1], separators)
+    sound = np.where(inside, ~odd | after, before & (odd | after))
+    return bool(sound.all()) and np.count_nonzero(odd) % 2 == 0
 
 
 class _Lines(Sequence[int]):

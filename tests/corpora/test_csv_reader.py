@@ -31,6 +31,8 @@ FAULTY = {
     "a quote in a quoted cell": b'id,text\n1,"t"wo\n2,two\n',
     "a quote in a cell": b'id,text\n1,5" wide\n2,6" wide\n',
     "text before a quote": b'id,text\n1,a "b", c\n',
+    "text after an empty cell": b'id,text\n1,"" \n2,two\n',
+    "text after a doubled quote": b'id,text\n1,"""" \n2,two\n',
     "a space before a quote": b'id,text\n1, "b"\n',
     "invalid UTF-8": b"id,text\n1,\xff\n2,two\n",
     "a line of spaces": b"id,text\n1,one\n  \n2,two\n",
