@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from routingsim.corpora.rows import TextColumn, any_match, counted
@@ -75,13 +76,19 @@ def _chat(value: Any) -> tuple[list[dict[str, Any]], int]:
             return [], 0
         value = _parsed(value)
     offered = 0
+    value = _listed(value)
     if isinstance(value, dict):
         tools = value.get("tools") or value.get("functions")
         offered = len(tools) if isinstance(tools, list) else 0
-        value = next((value[name] for name in _LISTS if name in value), [value])
+        value = _listed(next((value[name] for name in _LISTS if name in value), [value]))
     if not isinstance(value, list) or not value or not all(map(_is_message, value)):
         return [], 0
     return value, offered
+
+
+def _listed(value: Any) -> Any:
+    """An array, as pandas reads lists from Parquet, as a list."""
+    return value.tolist() if isinstance(value, np.ndarray) else value
 
 
 def _parsed(text: str) -> Any:
@@ -112,6 +119,7 @@ def _text(message: dict[str, Any]) -> str:
     content = next((message[name] for name in _CONTENTS if message.get(name) is not None), None)
     if isinstance(content, str):
         return content
+    content = _listed(content)
     parts = content if isinstance(content, list) else []
     texts = [part if isinstance(part, str) else _part_text(part) for part in parts]
     return "\n".join(text for text in texts if text)

@@ -21,7 +21,7 @@ from routingsim import display
 from routingsim.corpora.own_format import draft_own
 from routingsim.corpora.plausibility import latency_notes
 from routingsim.corpora.readers import rows_of_frame
-from routingsim.corpora.rows import Skipped, shown
+from routingsim.corpora.rows import Skipped, counted, shown
 from routingsim.corpora.validation import (
     BASE,
     OUTCOMES,
@@ -147,7 +147,7 @@ class Corpus:
         table, skipped = check(drafts, on_error=on_error, agents=agents)
         said = [*notes, *dict.fromkeys(note for draft in drafts for note in draft.notes)]
         if skipped:
-            records = _count(len(skipped), "record was", "records were")
+            records = counted(len(skipped), "record was", "records were")
             said.append(f"{records} skipped; the first: {skipped[0]}")
             said += [f"also skipped: {each}" for each in skipped[1:_LISTED]]
             if len(skipped) > _LISTED:
@@ -156,14 +156,14 @@ class Corpus:
         missing = int(np.isnan(arrived).sum())
         late = int((arrived < np.maximum.accumulate(arrived)).sum())
         if 0 < missing < len(arrived):
-            tasks = _count(missing, "task has", "tasks have")
+            tasks = counted(missing, "task has", "tasks have")
             said.append(f"{tasks} no arrived_at: the corpus's own times cannot be replayed")
         elif late:
-            said.append(f"{_count(late, 'arrival was', 'arrivals were')} unsorted: sorted")
+            said.append(f"{counted(late, 'arrival was', 'arrivals were')} unsorted: sorted")
             table = table.iloc[np.argsort(arrived, kind="stable")].reset_index(drop=True)
         blank = table["text"].tolist().count("")
         if 0 < blank < len(table):
-            said.append(f"{_count(blank, 'task has', 'tasks have')} an empty text")
+            said.append(f"{counted(blank, 'task has', 'tasks have')} an empty text")
         recorded, outcomes = outcome_arrays(table)
         said += latency_notes(recorded, outcomes, table["output_tokens"].to_numpy())
         return cls(
@@ -466,10 +466,6 @@ class Corpus:
         facts.append(("recorded quality", ", ".join(agents) or "none"))
         facts.append(("source", display.shorten(self.source)))
         return facts
-
-
-def _count(number: int, one: str, many: str) -> str:
-    return f"{number:,} {one if number == 1 else many}"
 
 
 def prompt_tokens(corpus: Corpus) -> NDArray[np.float64]:

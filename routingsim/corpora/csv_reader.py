@@ -42,9 +42,12 @@ def _by_columns(data: bytes, file: str) -> Rows | None:
     """The whole file at once; None where it is to be read record by record."""
     end = re.search(rb"\r\n?|\n", data)
     first = data[: end.end()] if end else data
-    if b'"' in first or not first.isascii():
+    try:
+        text = first.decode()
+    except UnicodeDecodeError:
         return None
-    text = first.decode()
+    if text.count('"') % 2:  # a name with a line break
+        return None
     delimiter = _delimiter(text)
     header = _header(csv.reader([text], delimiter=delimiter, strict=True), file)
     body = data[len(first) :]

@@ -67,8 +67,8 @@ def draft_routellm(rows: Rows, name: str) -> Draft:
 def _is_routellm(rows: Rows) -> bool:
     """Whether there is nothing but prompts, models and their answers.
 
-    A log may hold prompts and flags too: the models are those that RouteLLM publishes, or have
-    an answer each.
+    A log may hold prompts and flags too: each model is one that RouteLLM publishes, or has
+    a column of answers.
     """
     if "prompt" not in rows.columns:
         return False
@@ -76,7 +76,7 @@ def _is_routellm(rows: Rows) -> bool:
     answers = {f"{model}_response" for model in models}
     rest = rows.columns.keys() - {"prompt", *_ROW_NUMBERS, *models, *answers}
     known = [model in _ROUTELLM or f"{model}_response" in rows.columns for model in models]
-    return not rest and any(known)
+    return not rest and bool(known) and all(known)
 
 
 def _routellm_models(rows: Rows) -> list[str]:

@@ -71,8 +71,7 @@ def draft_own(rows: Rows, dates: str | None = None) -> Draft:
 
 def left_columns(names: Sequence[str]) -> str:
     """How many columns were not used, and which."""
-    was = "was" if len(names) == 1 else "were"
-    return f"{counted(len(names), 'column')} {was} left: {', '.join(names)}"
+    return f"{counted(len(names), 'column was', 'columns were')} left: {', '.join(names)}"
 
 
 def _add_texts(draft: Draft, values: Sequence[Any]) -> None:

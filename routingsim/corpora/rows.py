@@ -110,9 +110,9 @@ class Rows:
         return len(self.lines)
 
 
-def counted(number: int, noun: str) -> str:
-    """A number of things: "1 row", "2,000 rows"."""
-    return f"{number:,} {noun}{'s' * (number != 1)}"
+def counted(number: int, one: str, many: str = "") -> str:
+    """A number of things: "1 row", "2,000 rows", "2 rows were"."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def any_match(texts: pa.ChunkedArray, pattern: str) -> bool:

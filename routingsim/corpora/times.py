@@ -173,7 +173,8 @@ def _iso_texts(
             texts[row] = by_month if order == "month first" else by_day
     for row in others.keys() - numeric.keys():  # as databases print times
         with_hyphens = re.sub(r"^(\d{4})/(\d\d?)/(\d\d?)", _hyphens, others[row])
-        texts[row] = re.sub(r"\s*(UTC|GMT)$", "Z", with_hyphens)
+        with_points = re.sub(r"(:\d\d),(\d+)", r"\1.\2", with_hyphens)
+        texts[row] = re.sub(r"\s*(UTC|GMT)$", "Z", with_points)
     return texts
 
 

@@ -44,6 +44,17 @@ def test_a_seed_repeats_byte_for_byte(own: Path) -> None:
 
 
 @pytest.mark.slow
+def test_the_order_of_dates_is_an_option(own: Path) -> None:
+    own.write_text("id,text,arrived_at\n1,a,10/6/2023 12:37 AM\n2,b,10/7/2023 12:37 AM\n")
+    refused = routingsim("replay", own)
+    assert refused.returncode == 2
+    assert "can be 2023-10-06 00:37:00 or 2023-06-10 00:37:00" in refused.stderr
+    ran = routingsim("replay", own, "--dates", "day first", "--json", "-")
+    assert ran.returncode == 0, ran.stderr
+    assert "counted in seconds from 2023-06-10T00:37:00+00:00" in ran.stderr
+
+
+@pytest.mark.slow
 def test_bad_records_are_skipped_and_counted(own: Path) -> None:
     with own.open("a") as file:
         file.write("a,again,\nd,,2.5\n")

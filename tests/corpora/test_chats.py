@@ -87,6 +87,13 @@ def test_other_texts_stay(write: Write, text: str) -> None:
     assert (corpus.texts.to_pylist(), corpus.notes) == ([text], ())
 
 
+def test_chats_of_parquet(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"id": ["a"], "text": [[{"role": "user", "content": PARTS}]]})
+    frame.to_parquet(path := tmp_path / "chats.parquet")
+    assert load_corpus(path).texts.to_pylist() == ["one\ntwo"]
+    assert load_corpus(pd.read_parquet(path)).texts.to_pylist() == ["one\ntwo"]
+
+
 def test_chats_among_texts_are_counted(write: Write) -> None:
     texts = ["plain", json.dumps([{"role": "user", "content": "hi"}])]
     pd.DataFrame({"id": ["a", "b"], "text": texts}).to_csv(path := write("", "t.csv"), index=False)

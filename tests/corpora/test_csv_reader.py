@@ -18,6 +18,8 @@ SOUND = {
     "CRLF": b"id,text\r\n1,one\r\n2,two\r\n",
     "semicolons": b"id;text\n1;one, or two\n2;\n",
     "quotes": b'id,text\n1,"one, ""two"""\n2,""\n"3",""""\n',
+    "a quoted header": b'"id","text"\n"1","one"\n"2","two"\n',
+    "names that are not ASCII": "id,text,größe\n1,one,3\n".encode(),
     "newlines in cells": 'id,text\n1,"one\n\ntwo\r\nthree\r"\n2,zwölf\n'.encode(),
     "empty cells": b"id,text\n1,\n,\n",
     "spaces": b"id,text\n 1 , one \n2,\t\n",
@@ -26,6 +28,7 @@ SOUND = {
 }
 
 FAULTY = {
+    "a line break in a name": b'id,text,"a\nb"\n1,one,2\n',
     "ragged": b"id,text\n1,one\n2\n3,three,more\n",
     "an open quote": b'id,text\n1,"one\n2,two\n',
     "a quote in a quoted cell": b'id,text\n1,"t"wo\n2,two\n',

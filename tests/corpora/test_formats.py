@@ -41,7 +41,8 @@ ARMS = {"m": {"reward": 0.5, "cost": 0.01}, "n": {"reward": 1, "cost": 0}}
 
 FOREIGN = {
     "routellm": (
-        "prompt,m,n,m_response\nhi,True,False,x\nyo,Maybe,True,y\nho,True,True,z\n",
+        "prompt,m,n,m_response,n_response\nhi,True,False,x,x\nyo,Maybe,True,y,y\n"
+        "ho,True,True,z,z\n",
         ["m"],
     ),
     "paretobandit": (
@@ -116,6 +117,35 @@ def test_routellm_takes_only_columns_of_truths_for_models(write: Write) -> None:
         load_corpus(write("prompt,answer\nhi,B\n", "r.csv"), format="routellm")
 
 
+def test_columns_of_truths_alone_are_no_models(write: Write) -> None:
+    content = "prompt,success,stream\nhi,True,False\nho,False,False\n"
+    with pytest.raises(CorpusError, match="rename 'prompt' to 'text', give every task an id"):
+        load_corpus(write(content, "log.csv"))
+    assert load_corpus(write(content, "log.csv"), format="routellm").agents == ("success", "stream")
+    published = content.replace("success", "gpt-4-1106-preview")
+    with pytest.raises(CorpusError, match="rename 'prompt' to 'text'"):
+        load_corpus(write(published, "r.csv"))
+    published = published.replace("stream", "mixtral-8x7b-instruct-v0.1")
+    assert load_corpus(write(published, "r.csv")).agents == (
+        "gpt-4-1106-preview",
+        "mistralai/Mixtral-8x7B-Instruct-v0.1",
+    )
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"prompt": "p", "source": "s", "arms": {"m": {"score": 1}}},
+        {"prompt": "p", "arms": {"m": {"reward": 1, "cost": 1}}},
+        {"question": "q", "scores": {"faithfulness": 0.7}},
+        {"timestamp": 1745226000000, "input_length": 10, "output_length": 3},
+    ],
+)
+def test_a_part_of_a_signature_is_not_enough(write: Write, record: dict) -> None:
+    with pytest.raises(CorpusError, match=r"column 'id', 'text' is missing; .*to start from: "):
+        load_corpus(write(json.dumps(record)))
+
+
 def test_gsm8k(shared_data: Path) -> None:
     corpus = load_corpus(shared_data / "gsm8k_responses.csv")
     assert len(corpus) == 1319
@@ -124,6 +154,10 @@ def test_gsm8k(shared_data: Path) -> None:
     assert corpus.texts[0].as_py().startswith("Janet’s ducks lay 16 eggs")
     assert (ids(corpus)[0], ids(corpus)[-1]) == ("gsm8k_responses-00001", "gsm8k_responses-01319")
     assert set(corpus.tasks["category"]) == {""}
+    assert corpus.notes == (
+        "format routellm: id from the record's number, text from prompt; 2 columns were left: "
+        "mistralai/Mixtral-8x7B-Instruct-v0.1_response, gpt-4-1106-preview_response",
+    )
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Files of every form are read alike, and damaged ones named."""
+"""Files of every form are read alike into ``rows``, and damaged ones named."""
 
 import gzip
 import json
