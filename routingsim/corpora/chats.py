@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from routingsim.corpora.rows import TextColumn, any_match, counted
 
-_OPENINGS = ("[", "{")
+_BEGINNINGS = ("[", "{", " ", "\n", "\r", "\t")
 _LISTS = ("messages", "contents", "conversations", "conversation")
 _CONTENTS = ("content", "parts", "value")
 _USER = ("user", "human")
@@ -44,6 +44,8 @@ def last_user_messages(values: Sequence[Any], label: str) -> tuple[Sequence[Any]
     result = list(values)
     chats = messages = tools = others = 0
     for row, value in enumerate(result):
+        if isinstance(value, str) and value[:1] not in _BEGINNINGS:
+            continue
         chat, offered = _chat(value)
         if not chat:
             continue
@@ -72,8 +74,6 @@ def _may_hold_chats(texts: pa.ChunkedArray) -> bool:
 def _chat(value: Any) -> tuple[list[dict[str, Any]], int]:
     """The messages of a value and the number of tools they name; none where it is no chat."""
     if isinstance(value, str):
-        if not value.lstrip().startswith(_OPENINGS):
-            return [], 0
         value = _parsed(value)
     offered = 0
     value = _listed(value)

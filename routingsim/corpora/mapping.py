@@ -13,7 +13,8 @@ _TASK = {
     "queryid questionid promptid exampleid sampleid callid runid logid eventid recordid rowid uuid "
     "uid guid key index sessionid",
     "text": "text prompt question query userinput userprompt usermessage message messages input "
-    "content instruction task prompttext inputtext request utterance body",
+    "inputs conversation conversations content instruction task prompttext inputtext request "
+    "utterance body",
     "arrived_at": "arrivedat timestamp createdat startedat starttime requesttime receivedat "
     "created time datetime date ts arrivaltime starttimeunixnano",
     "category": "category taskname tasktype dataset topic subject source",

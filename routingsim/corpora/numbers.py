@@ -255,7 +255,7 @@ def _all_numbers(
         except pa.ArrowInvalid:
             return None
         given = len(values) - values.arrow.null_count
-        if allowed.whole and comma_decimals and np.any(numbers[~np.isnan(numbers)] % 1):
+        if allowed.whole and comma_decimals and np.any(numbers[np.isfinite(numbers)] % 1):
             return None  # "1.234" is 1,234 tokens
     else:
         kinds = set(map(type, values)) - {type(None)}

@@ -109,7 +109,9 @@ def _numbers(values: Sequence[Any]) -> NDArray[np.float64]:
         try:
             return values.arrow.cast(pa.float64()).to_numpy()
         except pa.ArrowInvalid:
-            numbers = pd.to_numeric(pd.Series(values.values, dtype="str"), errors="coerce")
+            texts = pd.Series(values.values, dtype="str")
+            bare = texts.str.replace(r"(?<=\d),(?=\d{3})", "", regex=True)
+            numbers = pd.to_numeric(bare, errors="coerce")
             return np.asarray(numbers, dtype=np.float64)
     elif set(map(type, values)) <= {int, float, type(None)}:
         try:

@@ -117,6 +117,10 @@ REFUSED = {
         ("prompt_tokens", ["true"]),
         "prompt_tokens: expected a finite number >= 0, found 'true'",
     ),
+    "infinity of a count": (
+        ("prompt_tokens", ["inf"], ";"),
+        "prompt_tokens: expected a finite number >= 0, found 'inf'",
+    ),
     "infinity": (
         ("outcomes.a.cost", ["inf"]),
         "outcomes.a.cost: expected a finite number >= 0, found 'inf'",

@@ -43,6 +43,15 @@ def test_epochs_in_any_unit_are_the_same_traffic(write: Write, unit: str, form: 
     )
 
 
+def test_milliseconds_with_thousands_separators(write: Write) -> None:
+    corpus = load_corpus(write(table(['"1,745,226,000,067"']), "tasks.csv"))
+    assert arrivals(corpus) == [1745226000.067]
+    assert corpus.notes == (
+        "arrived_at: milliseconds since 1970, divided by 1,000 to give seconds",
+        "arrived_at: 1 value read with the comma as thousands separator, as '1,745,226,000,067'",
+    )
+
+
 def test_seconds_stay_as_they_are(write: Write) -> None:
     corpus = load_corpus(write(table(SECONDS), "tasks.csv"))
     assert arrivals(corpus) == SECONDS
