@@ -45,14 +45,14 @@ def test_the_command_fills_in_every_parameter_and_the_cells_run(
     monkeypatch.chdir(tmp_path)
     command = ["report", "mine.csv", "-p", "random", "-p", "cheapest", "--arrivals", "poisson:2",
                "--outage", "gpt-4:1:2", "--attempts", "2", "--seed", "3", "--notebook",
-               "-o", "out/n.ipynb"]  # fmt: skip
+               "--dates", "day first", "-o", "out/n.ipynb"]  # fmt: skip
     CliRunner().invoke(app, command, catch_exceptions=False)
     found = parameters(tmp_path / "out" / "n.ipynb")
     assert found == {
         "corpus": "../mine.csv", "policies": ["random", "cheapest"], "agents": "default",
         "arrivals": "poisson:2", "tasks": None, "seed": 3, "service": None, "attempts": 2,
         "backoff": 1.0, "fallback": True, "outages": ["gpt-4:1:2"], "warm_up": None,
-        "on_error": "raise",
+        "on_error": "raise", "dates": "day first",
     }  # fmt: skip
     monkeypatch.chdir(tmp_path / "out")
     names: dict[str, object] = {}
