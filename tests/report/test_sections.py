@@ -113,6 +113,6 @@ def test_percentiles_of_the_overloaded_come_with_a_warning(results: list[ReplayR
         assert names[:4] == ["policy", "verdict", "answered", "failed"]
         for row, result in zip(table.rows, shown, strict=True):
             assert row[3] == result.overall["failed"]
-            assert row[-1] == result.overall["quality"]
-            assert row[-2] == pytest.approx(1000 * result.overall["cost_mean"])
+            assert row[-2:] == (result.overall["quality"], result.overall["quality_all"])
+            assert row[-3] == pytest.approx(1000 * result.overall["cost_mean"])
             assert math.isclose(row[2], result.overall["ok"] / len(result))
