@@ -28,6 +28,7 @@ from routingsim.evaluation.outcome_model import Features, cross_predict
 from routingsim.evaluation.outcomes import column, taken
 from routingsim.evaluation.policy_difference import PolicyDifference, policy_differences
 from routingsim.evaluation.policy_value import PolicyEstimate, Side, policy_estimate, side_of
+from routingsim.evaluation.propensities import balance
 from routingsim.evaluation.sensitivity import GAMMAS, Arm, Sensitivity, sensitivity
 from routingsim.evaluation.support import Weights, judge
 from routingsim.evaluation.tabular import records
@@ -239,12 +240,12 @@ def estimate(
         known=known,
     )
     rest = np.where(known, y, 0.0) - np.where(known, taken(predicted, chosen), 0.0)
-    features = Features(log.features.values[served], log.features.names)
+    beside = balance(Features(log.features.values[served], log.features.names))
     even = _evenly_missing(chosen, known, agents)
     sides = {
         name: side_of(
             target,
-            judge(target, weights, log.propensities, log.calibration, features, even),
+            judge(target, weights, log.propensities, log.calibration, beside, even),
             weights,
             predicted,
             rest,

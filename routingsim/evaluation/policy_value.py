@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 from routingsim.evaluation.outcomes import taken
 from routingsim.evaluation.support import Support, SupportVerdict, Weights
@@ -147,7 +147,7 @@ def policy_estimate(name: str, side: Side, level: float, span: float = 0.0) -> P
             degrees_of(side.support.planned, side.terms),
         )
     value = float(side.terms.mean())
-    half_width = float(stats.t.ppf(0.5 + level / 2, degrees)) * error
+    half_width = float(special.stdtrit(degrees, 0.5 + level / 2)) * error
     half_width = max(half_width, least_half_width(span, side.support.planned, level))
     interval = Interval(value, half_width, level)
     return PolicyEstimate(name, value, error, degrees, interval, side.support)

@@ -12,10 +12,10 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy import special
 
 from routingsim.errors import CorpusError
-from routingsim.evaluation.outcome_model import Features
+from routingsim.evaluation.outcome_model import COMPONENTS, Features
 from routingsim.evaluation.outcomes import taken
 
 ALPHA = 0.01
@@ -244,24 +244,44 @@ def _tested_features(
     features: Features, rows: NDArray[np.intp]
 ) -> tuple[list[str], NDArray[np.float64]]:
     """The number of choices, and features but for the later text components."""
-    late = {f"text component {each + 1}" for each in range(_COMPONENTS, 1000)}
+    late = {f"text component {each + 1}" for each in range(_COMPONENTS, COMPONENTS)}
     kept = [number for number, name in enumerate(features.names) if name not in late]
     names = ["number of choices", *(features.names[number] for number in kept)]
     return names, np.column_stack([np.ones(rows.size), features.values[rows][:, kept]])
 
 
-def weights_balanced(weight: NDArray[np.float64], features: Features) -> Calibration:
+@dataclass(frozen=True, eq=False)
+class Balance:
+    """The features beside which weights are to average 1; those of few tasks are left out.
+
+    Attributes
+    ----------
+    names : tuple of str
+    columns : ndarray, shape (tasks, names)
+    squares : ndarray, shape (names,)
+        Of each column, summed.
+    """
+
+    names: tuple[str, ...]
+    columns: NDArray[np.float64]
+    squares: NDArray[np.float64]
+
+
+def balance(features: Features) -> Balance:
+    """Prepare features for :func:`weights_balanced`, which asks for each policy."""
+    names, columns = _tested_features(features, np.arange(len(features.values)))
+    smooth = [n for n, name in enumerate(names) if not name.startswith(("category", "length g"))]
+    columns = columns[:, smooth]
+    return Balance(tuple(names[n] for n in smooth), columns, (columns**2).sum(axis=0))
+
+
+def weights_balanced(weight: NDArray[np.float64], beside: Balance) -> Calibration:
     """Whether weights average 1 overall and beside each feature, for one policy.
 
     The check that is left where only the propensity of the agent chosen is recorded.
-    Features of few tasks are left out.
     """
-    names, columns = _tested_features(features, np.arange(weight.size))
-    smooth = [n for n, name in enumerate(names) if not name.startswith(("category", "length g"))]
-    columns = columns[:, smooth]
-    apart = columns * (weight - 1)[:, np.newaxis]
-    error = np.sqrt(np.maximum((weight**2).mean() - 1, 1e-12) * (columns**2).sum(axis=0))
-    z = np.abs(apart.sum(axis=0)) / np.maximum(error, 1e-12)
-    p_value = min(1.0, float(2 * stats.norm.sf(z.max())) * z.size)
-    largest = names[smooth[int(z.argmax())]]
-    return Calibration(p_value > ALPHA / 10, p_value, largest)
+    apart = weight - 1
+    error = np.sqrt(max(float((weight**2).mean()) - 1, 1e-12) * beside.squares)
+    z = np.abs(apart @ beside.columns) / np.maximum(error, 1e-12)
+    p_value = min(1.0, float(2 * special.ndtr(-z.max())) * z.size)
+    return Calibration(p_value > ALPHA / 10, p_value, beside.names[int(z.argmax())])

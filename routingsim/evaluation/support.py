@@ -5,14 +5,19 @@ Nothing here looks at outcomes, so that a verdict does not depend on the answer.
 
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from routingsim.evaluation.outcome_model import Features
 from routingsim.evaluation.outcomes import taken
-from routingsim.evaluation.propensities import Calibration, Propensities, weights_balanced
+from routingsim.evaluation.propensities import (
+    Balance,
+    Calibration,
+    Propensities,
+    weights_balanced,
+)
 
 SupportVerdict = Literal["answered", "weak", "cannot"]
 
@@ -112,33 +117,47 @@ class Weights:
         no less than what the probability that is left over to the other agents allows.
         """
         squares = target**2
+        least = float(np.vdot(squares, self._inverse)) / self.mine.size
         if self.full is not None:
-            return float(_over(squares, self.full * self.shown).sum(axis=1).mean())
-        rest = np.repeat((1 - self.mine)[:, np.newaxis], target.shape[1], axis=1)
-        rest[np.arange(self.mine.size), self.chosen] = self.mine
-        least = float(_over(squares, rest * self.shown).sum(axis=1).mean())
+            return least
         weight = self.of(target)
         total = float(np.abs(weight).sum())
         if not total:
             return least
-        share = float(np.abs(target).sum(axis=1).mean())
-        return max(share * float((weight**2).sum()) / total, least)
+        share = float(np.abs(target).sum()) / self.mine.size
+        return max(share * float(weight @ weight) / total, least)
 
     def rare(self, target: NDArray[np.float64]) -> tuple[float, float]:
         """Share of the target's choices with a propensity below .01, and with none."""
+        few, never = (float(target[each].sum()) / self.mine.size for each in self._few)
+        if self.full is None:
+            seen = float((self.of(target) * (self.mine < RARE - _ROUNDING)).mean())
+            few = max(few, seen)
+        return few, never
+
+    @cached_property
+    def _most(self) -> NDArray[np.float64]:
+        """Propensities, or what those of the agents chosen leave at most to each other."""
         if self.full is not None:
-            few = (target * (self.full < RARE - _ROUNDING)).sum(axis=1).mean()
-            return float(few), float((target * (self.full <= 0)).sum(axis=1).mean())
-        rest = (1 - self.mine)[:, np.newaxis] * np.ones(target.shape[1])
-        rest[np.arange(self.mine.size), self.chosen] = 1.0
-        least = float((target * (rest < RARE - _ROUNDING)).sum(axis=1).mean())
-        never = float((target * (rest <= _ROUNDING)).sum(axis=1).mean())
-        seen = float((self.of(target) * (self.mine < RARE - _ROUNDING)).mean())
-        return max(least, seen), never
+            return self.full
+        most = np.repeat((1 - self.mine)[:, np.newaxis], self.shown.size, axis=1)
+        most[np.arange(self.mine.size), self.chosen] = self.mine
+        return most
 
+    @cached_property
+    def _inverse(self) -> NDArray[np.float64]:
+        """1 / probability of a record of each agent, 0 where there can be none."""
+        seen = self._most * self.shown
+        return np.divide(1.0, seen, out=np.zeros_like(seen), where=seen > 0)
 
-def _over(top: NDArray[np.float64], bottom: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.divide(top, bottom, out=np.zeros_like(top), where=bottom > 0)
+    @cached_property
+    def _few(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Where each agent is chosen with a propensity below .01, and never."""
+        if self.full is not None:
+            return self.full < RARE - _ROUNDING, self.full <= 0
+        most = self._most.copy()
+        most[np.arange(self.mine.size), self.chosen] = 1.0
+        return most < RARE - _ROUNDING, most <= _ROUNDING
 
 
 def judge(
@@ -146,7 +165,7 @@ def judge(
     weights: Weights,
     propensities: Propensities,
     checked: Calibration | None,
-    features: Features,
+    beside: Balance,
     missing_at_random: bool,
 ) -> Support:
     """The verdict on a policy by the rules of this module.
@@ -159,7 +178,7 @@ def judge(
     propensities : Propensities
     checked : Calibration or None
         Of the whole log, where all propensities are recorded.
-    features : Features
+    beside : Balance
         Of the served tasks.
     missing_at_random : bool
         Whether missing outcomes are spread evenly over the agents.
@@ -194,7 +213,7 @@ def judge(
         calibration=checked,
     )
     if propensities.recorded and checked is None:
-        found = replace(found, calibration=weights_balanced(weight, features))
+        found = replace(found, calibration=weights_balanced(weight, beside))
     hard = _hard_reasons(found, propensities.deterministic)
     soft = [*hard, *_soft_reasons(found, propensities.recorded), *lacking]
     verdict = "cannot" if hard else "weak" if soft else "answered"

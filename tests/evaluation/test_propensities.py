@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 from routingsim.errors import CorpusError
 from routingsim.evaluation.outcome_model import Features
 from routingsim.evaluation.propensities import (
+    balance,
     calibration,
     estimated,
     read_propensities,
@@ -104,11 +105,11 @@ def test_nothing_left_to_chance_passes() -> None:
 def test_weights_are_balanced_beside_features() -> None:
     rng = np.random.default_rng(7)
     x = rng.standard_normal(4000)
-    features = Features(x[:, np.newaxis], ("hardness",))
+    beside = balance(Features(x[:, np.newaxis], ("hardness",)))
     right = (rng.random(4000) < 0.2) / 0.2
-    assert weights_balanced(right, features).passed
+    assert weights_balanced(right, beside).passed
     tilted = (rng.random(4000) < 0.2 + 0.1 * np.sign(x)) / 0.2
-    found = weights_balanced(tilted, features)
+    found = weights_balanced(tilted, beside)
     assert not found.passed
     assert found.largest == "hardness"
-    assert not weights_balanced(np.zeros(4000), features).passed
+    assert not weights_balanced(np.zeros(4000), beside).passed
