@@ -9,9 +9,8 @@ own tasks, and 50 of those are an answer (:mod:`routingsim.evaluation.support`).
 import math
 from dataclasses import dataclass
 
-from scipy import special
-
 from routingsim.errors import SimulationError
+from routingsim.evaluation.policy_value import degrees_of, quantile
 from routingsim.evaluation.support import ENOUGH, RARE
 
 
@@ -124,5 +123,4 @@ def log_size(
 
 def _half_width(tasks: int, agents: int, explore: float, spread: float, level: float) -> float:
     worth = tasks * explore / agents
-    t = special.stdtrit(max(worth / 6, 2.0), 0.5 + level / 2)
-    return float(t) * spread / math.sqrt(worth)
+    return quantile(degrees_of(worth), level, 0.0) * spread / math.sqrt(worth)

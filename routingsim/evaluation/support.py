@@ -1,6 +1,7 @@
 """What a log can say of a policy: how many of its choices the log saw, and a verdict.
 
-Nothing here looks at outcomes, so that a verdict does not depend on the answer.
+Nothing here looks at outcomes but for whether they are skewed, so that a verdict does not
+depend on the answer.
 """
 
 import math
@@ -24,12 +25,18 @@ SupportVerdict = Literal["answered", "weak", "cannot"]
 ENOUGH = 50.0
 """Planned effective sample from which a log may answer."""
 
+ENOUGH_SKEWED = 400.0
+"""The same for outcomes without bounds that are skewed, as costs are.
+
+25 times the squared skewness, which is to be 4 (Cochran, *Sampling Techniques*, 1977, 2.15).
+The skewness is not taken from the log: a log without large costs looks the less skewed.
+"""
+
 RARE = 0.01
 """Propensity below which a choice is rare."""
 
 _ORDER: tuple[SupportVerdict, ...] = ("answered", "weak", "cannot")
-_WORTH = (ENOUGH, 15.0)  # planned effective sample: answered from, cannot below
-_SAMPLE = (25.0, 7.5)  # realised effective sample, likewise
+_LEAST = 15.0  # planned effective sample below which the log cannot answer; half of it realised
 _SHARE = (0.01, 0.05)  # rare choices: answered up to, cannot above
 _MISSING = 0.05  # share of outcomes missing up to which an estimate may be answered
 _ERRORS = 3.0  # of the mean weight from 1
@@ -167,6 +174,7 @@ def judge(
     checked: Calibration | None,
     beside: Balance,
     missing_at_random: bool,
+    enough: float = ENOUGH,
 ) -> Support:
     """The verdict on a policy by the rules of this module.
 
@@ -182,6 +190,8 @@ def judge(
         Of the served tasks.
     missing_at_random : bool
         Whether missing outcomes are spread evenly over the agents.
+    enough : float
+        Planned effective sample from which the log may answer; half of it realised.
     """
     tasks = weights.chosen.size
     missing = int((~weights.known).sum())
@@ -215,7 +225,7 @@ def judge(
     if propensities.recorded and checked is None:
         found = replace(found, calibration=weights_balanced(weight, beside))
     hard = _hard_reasons(found, propensities.deterministic)
-    soft = [*hard, *_soft_reasons(found, propensities.recorded), *lacking]
+    soft = [*hard, *_soft_reasons(found, propensities.recorded, enough), *lacking]
     verdict = "cannot" if hard else "weak" if soft else "answered"
     return replace(found, verdict=verdict, reasons=tuple(soft))
 
@@ -239,11 +249,11 @@ def _hard_reasons(found: Support, deterministic: bool) -> list[str]:
             "the log left nothing to chance: it tells of no policy but its own, which this "
             f"one leaves on {found.unsupported:.1%} of tasks"
         )
-    if found.planned < _WORTH[1] - _ROUNDING:
+    if found.planned < _LEAST - _ROUNDING:
         reasons.append(
             f"the log is worth {found.planned:.1f} tasks served by this policy; 15 are the least"
         )
-    if found.realised < _SAMPLE[1]:
+    if found.realised < _LEAST / 2:
         reasons.append(
             f"the log's own choices agree with the policy on an effective {found.realised:.1f} "
             "tasks; 7.5 are the least"
@@ -256,21 +266,23 @@ def _hard_reasons(found: Support, deterministic: bool) -> list[str]:
     return reasons
 
 
-def _soft_reasons(found: Support, recorded: bool) -> list[str]:
+def _soft_reasons(found: Support, recorded: bool, enough: float) -> list[str]:
     reasons = []
     if not recorded:
         reasons.append(
             "the log does not record with which probability it chose; that is estimated from "
             "the texts, and no check can see what else the router knew"
         )
-    if _WORTH[1] - _ROUNDING <= found.planned < _WORTH[0] - _ROUNDING:
+    kind = " about skewed outcomes without bounds" if enough > ENOUGH else ""
+    if _LEAST - _ROUNDING <= found.planned < enough - _ROUNDING:
         reasons.append(
-            f"the log is worth {found.planned:.0f} tasks served by this policy; an answer needs 50"
+            f"the log is worth {found.planned:.0f} tasks served by this policy; an answer{kind} "
+            f"needs {enough:.0f}"
         )
-    if _SAMPLE[1] <= found.realised < _SAMPLE[0]:
+    if _LEAST / 2 <= found.realised < enough / 2:
         reasons.append(
             f"the log's own choices agree with the policy on an effective {found.realised:.0f} "
-            "tasks; an answer needs 25"
+            f"tasks; an answer{kind} needs {enough / 2:.0f}"
         )
     if _SHARE[0] + _ROUNDING < found.rare <= _SHARE[1] + _ROUNDING:
         reasons.append(
