@@ -213,31 +213,29 @@ def calibration(
     slope = np.sqrt((odds**2 * spread).sum(axis=0))[tested]
     slope = np.where(slope > 1e-6 * math.sqrt(rows.size), slope, np.inf)
 
-    def scores(drawn: NDArray[np.intp]) -> NDArray[np.float64]:
-        hit = drawn[:, np.newaxis] == tested
-        rest = hit - p[:, tested]
-        by_feature = columns.T @ rest / squares
-        by_odds = (odds[:, tested] * rest).sum(axis=0) / slope
-        return np.vstack([by_feature, by_odds])
-
     squares = np.where(squares > 1e-9, squares, np.inf)
-    found = np.abs(scores(mine))
-    edges = p.cumsum(axis=1)[:, :-1]
+    # What is expected, from which each drawn log is apart.
+    by_feature, by_odds = columns.T @ p, (odds * p).sum(axis=0)
+
+    def scores(drawn: NDArray[np.intp]) -> NDArray[np.float64]:
+        hit = np.zeros_like(p)
+        hit[np.arange(drawn.size), drawn] = 1.0
+        along = np.bincount(drawn, taken(odds, drawn), len(agents))
+        feature = (columns.T @ hit - by_feature)[:, tested] / squares
+        return np.abs(np.vstack([feature, (along - by_odds)[tested] / slope]))
+
+    found = scores(mine)
+    edges = np.ascontiguousarray(p.cumsum(axis=1)[:, :-1].T)
     rng = np.random.default_rng(seed)
     p_value, larger = 1.0, 0
     for draws in range(1, _DRAWS + 1):
-        larger += bool(np.abs(scores(_drawn(edges, rng))).max() >= found.max())
+        larger += bool(scores((rng.random(mine.size) > edges).sum(axis=0)).max() >= found.max())
         p_value = (1 + larger) / (1 + draws) if larger < _ENOUGH else larger / draws
         if larger == _ENOUGH:
             break
     row, agent = np.unravel_index(int(found.argmax()), found.shape)
     where = [*names, "its own propensity"][row]
     return Calibration(p_value > ALPHA, p_value, f"agent {agents[tested[agent]]}, {where}")
-
-
-def _drawn(edges: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.intp]:
-    """One agent a task, drawn from the propensities whose cumulative sums are given."""
-    return (rng.random((len(edges), 1)) > edges).sum(axis=1)
 
 
 def _tested_features(
