@@ -123,4 +123,4 @@ def log_size(
 
 def _half_width(tasks: int, agents: int, explore: float, spread: float, level: float) -> float:
     worth = tasks * explore / agents
-    return quantile(degrees_of(worth), level, 0.0) * spread / math.sqrt(worth)
+    return quantile(degrees_of(worth), level, 0.0, bounded=True) * spread / math.sqrt(worth)

@@ -81,11 +81,11 @@ class _Gap:
     planned: float
     distance: float  # share of choices in which the policies differ
 
-    @property
-    def p_value(self) -> float:
+    def p_value(self, bounded: bool) -> float:
         if self.error == 0:
             return 1.0
-        return p_value(abs(self.terms.mean()) / self.error, self.degrees, self.skewness)
+        errors = abs(float(self.terms.mean())) / self.error
+        return p_value(errors, self.degrees, self.skewness, bounded=bounded)
 
 
 def policy_differences(
@@ -119,6 +119,7 @@ def policy_differences(
     }
     least = _least_p_values([gap for gap in gaps.values() if gap.error > 0])
     alpha = float(np.quantile(least, 1 - level)) if least.size else 1 - level
+    bounded = span > 0
     found = {}
     for pair in pairs:
         one, other = sides[pair[0]].support, sides[pair[1]].support
@@ -129,11 +130,11 @@ def policy_differences(
             value = error = degrees = half_width = p = math.nan
         else:
             value, error, degrees = float(gap.terms.mean()), gap.error, gap.degrees
-            half_width = quantile(degrees, 1 - alpha, gap.skewness) * error
+            half_width = quantile(degrees, 1 - alpha, gap.skewness, bounded=bounded) * error
             least_width = least_half_width(span, gap.planned, 1 - alpha)
             half_width = max(half_width, gap.distance * least_width)
-            p = float((least <= gap.p_value).mean()) if least.size else 1.0
-            p = max(p, gap.p_value)
+            alone = gap.p_value(bounded)
+            p = max(float((least <= alone).mean()) if least.size else 1.0, alone)
             if error > 0 and gap.planned < enough - 1e-6:
                 verdict = worst(verdict, "weak")
                 reasons += (

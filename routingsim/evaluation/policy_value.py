@@ -7,23 +7,30 @@ The variance is the larger of that of the terms of the estimator and of
 with s² the mean square of the residuals where log and policy agree. The interval is
 Student's t with a quarter of the planned effective sample as degrees of freedom, and no
 fewer than 2. Outcomes that are skewed, as costs are, make the mean of a sample fall short
-on one side more often than t allows. The quantile of that side is that of Johnson (J. Am.
-Stat. Assoc. 73, 1978; Hall, J. R. Stat. Soc. B 54, 1992), to first order
+on one side more often than t allows. The quantile of that side is, to first order,
 
-    t + skewness of the estimate (2 t² + 1) / 6,
+    t + k (2 t² + 1) / 6
 
-and the interval is as wide on the other. The skewness of the estimate is that of the
-residuals times sum |w|³ / (sum w²)^1.5 with the weights w. Residuals are standardised agent
-by agent, and the larger counts of the skewness of all records, since what one policy shares
-with the log is too little to see a tail, and of those where log and policy agree.
+(Johnson, J. Am. Stat. Assoc. 73, 1978) with k the skewness of the estimate, and that of an
+interval as wide on both sides, to second order,
+
+    t + k² (t⁵ + 2 t³ - 3 t) / 18
+
+(Hall, *The Bootstrap and Edgeworth Expansion*, 1992, 2.6). Where outcomes have bounds the
+smaller is taken; where they have none a log has not seen all of the tail, and the interval
+is as wide as its worse side. The skewness of the estimate is that of the residuals times
+sum |w|³ / (sum w²)^1.5 with the weights w. Residuals are standardised agent by agent, and
+the larger counts of the skewness of all records, since what one policy shares with the log
+is too little to see a tail, and of those where log and policy agree.
 """
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
+from scipy import optimize, special
 
 from routingsim.evaluation.outcomes import taken
 from routingsim.evaluation.support import Support, SupportVerdict, Weights
@@ -218,7 +225,7 @@ def policy_estimate(name: str, side: Side, level: float, span: float = 0.0) -> P
         by_model = float(side.expected.var(ddof=1)) + side.residual * tasks / planned
         variance, degrees = max(variance, by_model), degrees_of(planned)
     value, error = float(side.terms.mean()), math.sqrt(variance / tasks)
-    half_width = quantile(degrees, level, side.skewness) * error
+    half_width = quantile(degrees, level, side.skewness, bounded=span > 0) * error
     half_width = max(half_width, least_half_width(span, planned, level))
     interval = Interval(value, half_width, level)
     return PolicyEstimate(name, value, error, degrees, interval, side.support)
@@ -238,14 +245,31 @@ def degrees_of(planned: float) -> float:
     return max(planned / 4, 2.0)
 
 
-def quantile(degrees: float, level: float, skewness: float) -> float:
-    """Errors to the side on which a skewed estimate falls short the more often."""
-    t = float(special.stdtrit(degrees, 0.5 + level / 2))
-    return t + skewness * (2 * t**2 + 1) / 6
+def quantile(degrees: float, level: float, skewness: float, *, bounded: bool) -> float:
+    """Half the width of an interval, in errors.
+
+    Parameters
+    ----------
+    degrees, level : float
+    skewness : float
+        Of the estimate; 0 or more.
+    bounded : bool
+        Whether outcomes have bounds.
+    """
+    return _widened(float(special.stdtrit(degrees, 0.5 + level / 2)), skewness, bounded)
 
 
-def p_value(errors: float, degrees: float, skewness: float) -> float:
+def p_value(errors: float, degrees: float, skewness: float, *, bounded: bool) -> float:
     """1 less the level at which :func:`quantile` is ``errors``."""
-    beyond = max(errors - skewness / 6, 0.0)
-    t = 2 * beyond / (1 + math.sqrt(1 + 4 / 3 * skewness * beyond))
+
+    def beyond(t: float) -> float:
+        return _widened(t, skewness, bounded) - errors
+
+    t: Any = 0.0 if beyond(0.0) >= 0 else optimize.brentq(beyond, 0.0, errors)
     return float(2 * special.stdtr(degrees, -t))
+
+
+def _widened(t: float, skewness: float, bounded: bool) -> float:
+    one = skewness * (2 * t**2 + 1) / 6
+    both = skewness**2 * max(t**5 + 2 * t**3 - 3 * t, 0.0) / 18
+    return t + (min(one, both) if bounded else one)
