@@ -79,11 +79,18 @@ class World:
 
 @lru_cache(maxsize=2)
 def world(corpus: str, figure: str) -> World:
-    """The corpus and its policies; their choices know nothing of a log."""
+    """A corpus and policies on it."""
     read = load_corpus(corpus)
-    outcome = read.outcome(figure, read.agents)
-    quality = read.outcome("quality", read.agents)
-    texts, labels = read.tasks["text"].tolist(), read.tasks["category"].tolist()
+    return world_of(
+        read.outcome(figure, read.agents),
+        read.outcome("quality", read.agents),
+        read.tasks["text"].tolist(),
+        read.tasks["category"].tolist(),
+    )
+
+
+def world_of(outcome: Array, quality: Array, texts: list[str], labels: list[str]) -> World:
+    """Policies on outcomes, shape (tasks, agents); their choices know nothing of a log."""
     tasks, agents = quality.shape
     every = np.eye(agents)
     rank = np.argsort(np.argsort([len(text) for text in texts])) / tasks
@@ -223,7 +230,7 @@ def _written(
 
 def cells_of(setting: Setting, logs: int) -> pd.DataFrame:
     """Draw logs; a row a policy: how many were answered, how many intervals held, how wide."""
-    rows = pd.DataFrame([each for seed in range(logs) for each in one_log(setting, seed)])
+    rows: Any = pd.DataFrame([each for seed in range(logs) for each in one_log(setting, seed)])
     rows = rows.reindex(columns=[*rows.columns.union(["false"], sort=False)])
     cells = []
     for what, group in rows.groupby("what", sort=False):
@@ -301,6 +308,10 @@ def tables(cells: Any) -> None:
     print(sums[["held", "false"]].div(sums["answered"], axis=0).round(4).to_string())
 
 
+def _read(path: Path) -> pd.DataFrame:
+    return pd.read_csv(path, converters={"wrong": str})
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -311,17 +322,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--tables", action="store_true", help="of what --out has; draw nothing")
     options = parser.parse_args(arguments)
     if options.tables:
-        tables(pd.read_csv(options.out, keep_default_na=False, na_values=["nan", ""]))
+        if not options.out.is_file():
+            parser.error(f"{options.out}: no such file; --out FILE without --tables writes it")
+        tables(_read(options.out))
         return 0
+    if unknown := [name for name in options.corpus if name not in CORPORA]:
+        parser.error(f"found {unknown}; some of {', '.join(CORPORA)} are allowed")
     listed = list_corpora()
     present = dict(zip(listed["name"], listed["present"], strict=True))
-    corpora = [name for name in options.corpus or CORPORA if present.get(name)]
-    for name in sorted({*CORPORA, *options.corpus} - set(corpora)):
-        print(f"{name}: not asked for or not at hand, left out")
+    corpora = [name for name in options.corpus or CORPORA if present[name]]
+    for name in options.corpus or CORPORA:
+        if name not in corpora:
+            print(f"{name}: not at hand, left out")
     if not corpora:
         parser.exit(2, "no corpus is at hand; ROUTINGSIM_DATA names their folder\n")
-    found = [pd.read_csv(options.out)] if options.out.exists() else []
-    done = {tuple(row) for each in found for row in each.fillna("")[KEYS[:-1]].to_numpy().tolist()}
+    found = [_read(options.out)] if options.out.exists() else []
+    done = {tuple(row) for each in found for row in each[KEYS[:-1]].to_numpy().tolist()}
     work = list(settings(corpora, quick=options.quick))
     start = time.monotonic()
     for number, setting in enumerate(work, 1):
@@ -330,7 +346,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         cells = cells_of(setting, options.logs)
         cells.to_csv(options.out, mode="a", header=not options.out.exists(), index=False)
         found.append(cells)
-        one = cells[(cells["what"] != ALL) & ~cells["repeats"]]
+        one: Any = cells[(cells["what"] != ALL) & ~cells["repeats"]]
         answered = int(one["answered"].sum())
         share = one["held"].sum() / answered if answered else math.nan
         print(
