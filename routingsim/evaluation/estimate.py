@@ -209,7 +209,7 @@ def estimate(
     bounds : tuple of float, optional
         The least and the largest possible outcome, (0, 1) for a quality: intervals then
         allow for failures too rare to have been seen. Without bounds, as for costs, skewed
-        outcomes need a log eight times as large before it answers.
+        outcomes need a log twenty times as large before it answers.
 
     Raises
     ------

@@ -4,7 +4,7 @@ A router that mixes in random choices with probability ``explore`` gives every a
 propensity of at least explore / agents. The policy that is hardest to estimate never
 chooses what the router would: the log is then worth tasks x explore / agents of its
 own tasks, and 50 of those are an answer about a quality
-(:mod:`routingsim.evaluation.support`); costs, which are skewed, need eight times as many.
+(:mod:`routingsim.evaluation.support`); costs, which are skewed, need twenty times as many.
 """
 
 import math

@@ -139,7 +139,7 @@ def policy_differences(
                 verdict = worst(verdict, "weak")
                 reasons += (
                     "where the two policies differ the log is worth "
-                    f"{gap.planned:.0f} tasks; an answer needs {enough:.0f}",
+                    f"{gap.planned:,.0f} tasks; an answer needs {enough:,.0f}",
                 )
         interval = Interval(value, half_width, level)
         found[pair] = PolicyDifference(

@@ -69,7 +69,7 @@ def test_without_bias_and_honest_on_a_known_world(drawn_log: DrawLog) -> None:
 
 
 def coverage(count: int, tasks: int, figure: str) -> tuple[float, float]:
-    """Of policies of one agent: share answered, and of those the share whose interval holds."""
+    """Of policies of one agent: the share answered, and the share whose interval holds."""
     errors, spread = np.array([0.8, 1.0, 1.2]), np.array([1.5, 2.5, 3.5])
     answered, held = [], []
     for seed in range(count):
@@ -100,21 +100,22 @@ def coverage(count: int, tasks: int, figure: str) -> tuple[float, float]:
         for each, true in zip(found.policies.values(), truth, strict=False):
             answered.append(each.verdict == "answered")
             held.append(abs(each.value - true) <= each.interval.half_width)
-    return float(np.mean(answered)), float(np.mean(np.array(held)[answered]))
+    return float(np.mean(answered)), float(np.mean(held))
 
 
 @pytest.mark.slow
 def test_intervals_hold_as_often_as_they_say() -> None:
     # Rare failures from the least log that answers, 50 x 3 / .3 tasks, and log-normal costs,
-    # skewed by 3.7 and 6.2, from one eight times as large; benchmarks/partial_logs.py has real
-    # tasks. With fixed seeds .983 and .975 hold; without the correction for skewness .935 and
-    # .942 would, without the variance by the model .959 and .967.
+    # skewed by 3.7 and 6.2, from one eight times as large, which is too little for these;
+    # benchmarks/partial_logs.py has real tasks. With fixed seeds .983 and .975 hold; without
+    # the correction for skewness .937 and .942 would, without the variance by the model .960
+    # and .967.
     answered, held = coverage(150, 500, "quality")
     assert answered >= 0.95
-    assert 0.965 <= held <= 0.995
+    assert 0.97 <= held <= 0.995
     answered, held = coverage(60, 4000, "cost")
-    assert answered >= 0.95
-    assert 0.968 <= held <= 0.995
+    assert answered == 0
+    assert 0.97 <= held <= 0.995
 
 
 @pytest.mark.slow

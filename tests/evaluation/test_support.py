@@ -160,22 +160,22 @@ def test_right_propensities_pass_at_the_promised_rate(drawn_log: DrawLog) -> Non
 @pytest.mark.parametrize(
     ("tasks", "hits", "bounds", "verdict", "reason"),
     [
-        (8000, 400, None, "answered", ""),
+        (20_000, 1000, None, "answered", ""),
         (
-            7980,
-            399,
+            19_980,
+            999,
             None,
             "weak",
-            "the log is worth 399 tasks served by this policy; an answer about skewed outcomes "
-            "without bounds needs 400",
+            "the log is worth 999 tasks served by this policy; an answer about skewed outcomes "
+            "without bounds needs 1,000",
         ),
         (
-            8000,
-            199,
+            20_000,
+            499,
             None,
             "weak",
-            "the log's own choices agree with the policy on an effective 199 tasks; an answer "
-            "about skewed outcomes without bounds needs 200",
+            "the log's own choices agree with the policy on an effective 499 tasks; an answer "
+            "about skewed outcomes without bounds needs 500",
         ),
         (1000, 50, (0, 1), "answered", ""),
     ],
