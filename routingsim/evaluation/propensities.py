@@ -23,6 +23,7 @@ ALPHA = 0.01
 
 _DRAWS = 399  # logs drawn from the propensities; their least p-value is below ALPHA
 _ENOUGH = 10  # larger discrepancies among them after which no more are drawn
+_FREQUENT = 50  # choices from which an agent's weights are looked at by themselves
 _COMPONENTS = 8  # text components that the check looks at
 
 
@@ -256,30 +257,44 @@ class Balance:
     ----------
     names : tuple of str
     columns : ndarray, shape (tasks, names)
-    squares : ndarray, shape (names,)
-        Of each column, summed.
     """
 
     names: tuple[str, ...]
     columns: NDArray[np.float64]
-    squares: NDArray[np.float64]
 
 
 def balance(features: Features) -> Balance:
     """Prepare features for :func:`weights_balanced`, which asks for each policy."""
     names, columns = _tested_features(features, np.arange(len(features.values)))
     smooth = [n for n, name in enumerate(names) if not name.startswith(("category", "length g"))]
-    columns = columns[:, smooth]
-    return Balance(tuple(names[n] for n in smooth), columns, (columns**2).sum(axis=0))
+    return Balance(tuple(names[n] for n in smooth), columns[:, smooth])
 
 
-def weights_balanced(weight: NDArray[np.float64], beside: Balance) -> Calibration:
-    """Whether weights average 1 overall and beside each feature, for one policy.
+def weights_balanced(
+    weight: NDArray[np.float64],
+    target: NDArray[np.float64],
+    chosen: NDArray[np.intp],
+    beside: Balance,
+) -> Calibration:
+    """Whether weights average 1, and those of each agent what the policy gives it.
 
-    The check that is left where only the propensity of the agent chosen is recorded.
+    The check that is left where only the propensity of the agent chosen is recorded, overall
+    and beside each feature. Agents that are chosen fewer than 50 times are left out: a
+    weight of theirs may be large.
+
+    Parameters
+    ----------
+    weight : ndarray, shape (tasks,)
+    target : ndarray, shape (tasks, agents)
+    chosen : ndarray of int, shape (tasks,)
+    beside : Balance
     """
-    apart = weight - 1
-    error = np.sqrt(max(float((weight**2).mean()) - 1, 1e-12) * beside.squares)
-    z = np.abs(apart @ beside.columns) / np.maximum(error, 1e-12)
+    times = np.bincount(chosen[weight > 0], minlength=target.shape[1])
+    apart = -target
+    apart[np.arange(chosen.size), chosen] += weight
+    apart = np.column_stack([weight - target.sum(axis=1), apart[:, times >= _FREQUENT]])
+    error = np.sqrt((apart**2).T @ beside.columns**2)
+    z = np.abs(apart.T @ beside.columns) / np.maximum(error, 1e-12)
     p_value = min(1.0, float(2 * special.ndtr(-z.max())) * z.size)
-    return Calibration(p_value > ALPHA / 10, p_value, beside.names[int(z.argmax())])
+    largest = beside.names[int(z.max(axis=0).argmax())]
+    return Calibration(p_value > ALPHA / 10, p_value, largest)

@@ -224,7 +224,7 @@ def judge(
         calibration=checked,
     )
     if propensities.recorded and checked is None:
-        found = replace(found, calibration=weights_balanced(weight, beside))
+        found = replace(found, calibration=weights_balanced(weight, target, weights.chosen, beside))
     hard = _hard_reasons(found, propensities.deterministic)
     soft = [*hard, *_soft_reasons(found, propensities.recorded, enough), *lacking]
     verdict = "cannot" if hard else "weak" if soft else "answered"
