@@ -23,7 +23,7 @@ ALPHA = 0.01
 
 _DRAWS = 399  # logs drawn from the propensities; their least p-value is below ALPHA
 _ENOUGH = 10  # larger discrepancies among them after which no more are drawn
-_FREQUENT = 50  # choices from which an agent's weights are looked at by themselves
+_FREQUENT = 50  # choices of an agent, at the least, for its weights to be looked at alone
 _COMPONENTS = 8  # text components that the check looks at
 
 
@@ -274,27 +274,34 @@ def weights_balanced(
     weight: NDArray[np.float64],
     target: NDArray[np.float64],
     chosen: NDArray[np.intp],
+    least: float,
     beside: Balance,
 ) -> Calibration:
     """Whether weights average 1, and those of each agent what the policy gives it.
 
     The check that is left where only the propensity of the agent chosen is recorded, overall
-    and beside each feature. Agents that are chosen fewer than 50 times are left out: a
-    weight of theirs may be large.
+    and beside each feature. How much an agent's weights vary is not known without the
+    propensities of agents that were not chosen; it is at most what the least propensity in the
+    log allows, which is exact where a log was recorded as uniform.
 
     Parameters
     ----------
     weight : ndarray, shape (tasks,)
     target : ndarray, shape (tasks, agents)
     chosen : ndarray of int, shape (tasks,)
+    least : float
+        The least propensity in the log.
     beside : Balance
     """
-    times = np.bincount(chosen[weight > 0], minlength=target.shape[1])
-    apart = -target
-    apart[np.arange(chosen.size), chosen] += weight
-    apart = np.column_stack([weight - target.sum(axis=1), apart[:, times >= _FREQUENT]])
-    error = np.sqrt((apart**2).T @ beside.columns**2)
-    z = np.abs(apart.T @ beside.columns) / np.maximum(error, 1e-12)
+    squares = beside.columns**2
+    error = max(float((weight**2).mean()) - 1, 1e-12) * squares.sum(axis=0)
+    z = np.abs((weight - 1) @ beside.columns) / np.sqrt(np.maximum(error, 1e-12))
+    if _FREQUENT / weight.size <= least < 1:
+        apart = -target
+        apart[np.arange(chosen.size), chosen] += weight
+        error = (1 / least - 1) * (target**2).T @ squares
+        of_agents = np.abs(apart.T @ beside.columns) / np.sqrt(np.maximum(error, 1e-12))
+        z = np.vstack([z, of_agents[target.any(axis=0)]])
     p_value = min(1.0, float(2 * special.ndtr(-z.max())) * z.size)
-    largest = beside.names[int(z.max(axis=0).argmax())]
+    largest = beside.names[int(np.atleast_2d(z).max(axis=0).argmax())]
     return Calibration(p_value > ALPHA / 10, p_value, largest)

@@ -224,7 +224,9 @@ def judge(
         calibration=checked,
     )
     if propensities.recorded and checked is None:
-        found = replace(found, calibration=weights_balanced(weight, target, weights.chosen, beside))
+        least = float(weights.mine.min())
+        balanced = weights_balanced(weight, target, weights.chosen, least, beside)
+        found = replace(found, calibration=balanced)
     hard = _hard_reasons(found, propensities.deterministic)
     soft = [*hard, *_soft_reasons(found, propensities.recorded, enough), *lacking]
     verdict = "cannot" if hard else "weak" if soft else "answered"

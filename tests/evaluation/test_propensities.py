@@ -111,7 +111,7 @@ def test_weights_are_balanced_beside_features() -> None:
     always = np.tile([0.0, 1.0], (4000, 1))
 
     def found(chosen: NDArray, weight: float = 5.0) -> Calibration:
-        return weights_balanced(weight * chosen, always, chosen, beside)
+        return weights_balanced(weight * chosen, always, chosen, 0.2, beside)
 
     assert found((rng.random(4000) < 0.2).astype(int)).passed
     tilted = found((rng.random(4000) < 0.2 + 0.1 * np.sign(x)).astype(int))
@@ -130,9 +130,9 @@ def test_weights_that_are_all_1_are_looked_at_agent_by_agent() -> None:
     beside = balance(Features(x[:, np.newaxis], ("hardness",)))
     uniform = np.full((3000, 3), 1 / 3)
     right = drawn(uniform, 4)
-    assert weights_balanced(np.ones(3000), uniform, right, beside).passed
+    assert weights_balanced(np.ones(3000), uniform, right, 1 / 3, beside).passed
     tilted = uniform + np.column_stack([np.zeros(3000), 0.1 * np.sign(x), -0.1 * np.sign(x)])
-    wrong = weights_balanced(np.ones(3000), uniform, drawn(tilted, 4), beside)
+    wrong = weights_balanced(np.ones(3000), uniform, drawn(tilted, 4), 1 / 3, beside)
     assert not wrong.passed
     assert wrong.largest == "hardness"
 
@@ -149,5 +149,5 @@ def test_right_weights_pass_at_the_promised_rate() -> None:
         target = np.tile([0.0, 0.0, 1.0], (600, 1))
         weight = (chosen == 2) / played[:, 2]
         beside = balance(Features(x[:, np.newaxis], ("hardness",)))
-        failed += not weights_balanced(weight, target, chosen, beside).passed
+        failed += not weights_balanced(weight, target, chosen, 0.1, beside).passed
     assert failed <= 6
