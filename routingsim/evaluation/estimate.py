@@ -27,10 +27,19 @@ from routingsim.evaluation.choice_log import ChoiceLog, choice_probabilities
 from routingsim.evaluation.outcome_model import Features, cross_predict
 from routingsim.evaluation.outcomes import column, taken
 from routingsim.evaluation.policy_difference import PolicyDifference, policy_differences
-from routingsim.evaluation.policy_value import PolicyEstimate, Side, policy_estimate, side_of
+from routingsim.evaluation.policy_value import (
+    PolicyEstimate,
+    Side,
+    policy_estimate,
+    residuals_of,
+    side_of,
+)
+from routingsim.evaluation.propensities import balance
 from routingsim.evaluation.sensitivity import GAMMAS, Arm, Sensitivity, sensitivity
-from routingsim.evaluation.support import Weights, judge
+from routingsim.evaluation.support import ENOUGH, ENOUGH_SKEWED, Weights, judge
 from routingsim.evaluation.tabular import records
+
+_SKEWED = 1.0  # skewness of residuals above which outcomes without bounds count as skewed
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,7 +208,8 @@ def estimate(
         False for costs and latencies.
     bounds : tuple of float, optional
         The least and the largest possible outcome, (0, 1) for a quality: intervals then
-        allow for failures too rare to have been seen.
+        allow for failures too rare to have been seen. Without bounds, as for costs, skewed
+        outcomes need a log twenty times as large before it answers.
 
     Raises
     ------
@@ -238,13 +248,15 @@ def estimate(
         shown=_shares(chosen, known, agents),
         known=known,
     )
-    rest = np.where(known, y, 0.0) - np.where(known, taken(predicted, chosen), 0.0)
-    features = Features(log.features.values[served], log.features.names)
+    rest = residuals_of(y, predicted, chosen)
+    skewed = bounds is None and abs(rest.skewness) > _SKEWED
+    enough = ENOUGH_SKEWED if skewed else ENOUGH
+    beside = balance(Features(log.features.values[served], log.features.names))
     even = _evenly_missing(chosen, known, agents)
     sides = {
         name: side_of(
             target,
-            judge(target, weights, log.propensities, log.calibration, features, even),
+            judge(target, weights, log.propensities, log.calibration, beside, even, enough),
             weights,
             predicted,
             rest,
@@ -254,14 +266,14 @@ def estimate(
     return Estimates(
         agents=log.agents,
         policies={name: policy_estimate(name, side, level, span) for name, side in sides.items()},
-        differences=policy_differences(sides, weights, rest, level, higher_is_better, span),
+        differences=policy_differences(sides, weights, rest, level, higher_is_better, span, enough),
         tasks=chosen.size,
         unserved=tasks - chosen.size,
         missing=int((~known).sum()),
         level=level,
         _weights=weights,
         _sides=sides,
-        _rest=rest,
+        _rest=rest.values,
     )
 
 

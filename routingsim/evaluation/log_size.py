@@ -3,15 +3,15 @@
 A router that mixes in random choices with probability ``explore`` gives every agent a
 propensity of at least explore / agents. The policy that is hardest to estimate never
 chooses what the router would: the log is then worth tasks x explore / agents of its
-own tasks, and 50 of those are an answer (:mod:`routingsim.evaluation.support`).
+own tasks, and 50 of those are an answer about a quality
+(:mod:`routingsim.evaluation.support`); costs, which are skewed, need twenty times as many.
 """
 
 import math
 from dataclasses import dataclass
 
-from scipy import special
-
 from routingsim.errors import SimulationError
+from routingsim.evaluation.policy_value import degrees_of, quantile
 from routingsim.evaluation.support import ENOUGH, RARE
 
 
@@ -124,5 +124,4 @@ def log_size(
 
 def _half_width(tasks: int, agents: int, explore: float, spread: float, level: float) -> float:
     worth = tasks * explore / agents
-    t = special.stdtrit(max(worth / 6, 2.0), 0.5 + level / 2)
-    return float(t) * spread / math.sqrt(worth)
+    return quantile(degrees_of(worth), level, 0.0, bounded=True) * spread / math.sqrt(worth)

@@ -140,31 +140,69 @@ def cross_predict(
         An agent without a record in the other folds gets the mean of all that is there.
     """
     y = np.asarray(outcome, dtype=np.float64)
-    known = ~np.isnan(y) & (chosen >= 0)
-    overall = float(y[known].mean()) if known.any() else 0.0
-    predicted = np.full((y.size, agents), overall)
-    for held in np.unique(fold).tolist():
-        test = np.flatnonzero(fold == held)
-        train = known & (fold != held)
-        for agent in range(agents):
-            rows = np.flatnonzero(train & (chosen == agent))
-            if rows.size:
-                predicted[test, agent] = _ridge(features[rows], y[rows], features[test])
+    known = np.flatnonzero(~np.isnan(y) & (chosen >= 0))
+    numbers, place = np.unique(fold, return_inverse=True)
+    moments = _moments(features[known], y[known], chosen[known], place[known], agents, numbers.size)
+    # Sums over the folds that each fold is predicted from.
+    others = 1.0 - np.eye(numbers.size)
+    count, centre, mean, slope = _ridge(np.einsum("fg,agij->afij", others, moments))
+    overall = float(y[known].mean()) if known.size else 0.0
+    predicted = np.empty((y.size, agents))
+    for each in range(numbers.size):
+        rows = place == each
+        start = mean[:, each] - (centre[:, each] * slope[:, each]).sum(axis=1)
+        line = start + features[rows] @ slope[:, each].T
+        predicted[rows] = np.where(count[:, each] > 0, line, overall)
     return predicted
 
 
-def _ridge(
-    x: NDArray[np.float64], y: NDArray[np.float64], asked: NDArray[np.float64]
+def _moments(
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    chosen: NDArray[np.intp],
+    place: NDArray[np.intp],
+    agents: int,
+    folds: int,
 ) -> NDArray[np.float64]:
-    """Fit on ``x`` and ``y``, the penalty by generalised cross-validation; predict ``asked``."""
-    centre, mean = x.mean(axis=0), y.mean()
-    apart, rest = x - centre, y - mean
-    values, vectors = np.linalg.eigh(apart.T @ apart)
-    values = np.maximum(values, 0.0)
-    along = vectors.T @ (apart.T @ rest)
+    """Sums of products of (1, x, y) over the records of each agent in each fold."""
+    table = np.column_stack([np.ones(y.size), x, y])
+    cell = chosen * folds + place
+    order = np.argsort(cell, kind="stable")
+    ends = np.searchsorted(cell[order], np.arange(1, agents * folds))
+    parts = [part.T @ part for part in np.split(table[order], ends)]
+    return np.reshape(parts, (agents, folds, table.shape[1], table.shape[1]))
+
+
+def _ridge(
+    moments: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Ridge regressions from sums of products, the penalties by generalised cross-validation.
+
+    Parameters
+    ----------
+    moments : ndarray, shape (..., 1 + features + 1, 1 + features + 1)
+
+    Returns
+    -------
+    count : ndarray, shape (...)
+    centre : ndarray, shape (..., features)
+    mean : ndarray, shape (...)
+    slope : ndarray, shape (..., features)
+    """
+    count = moments[..., 0, 0]
+    least = np.maximum(count, 1.0)
+    centre = moments[..., 0, 1:-1] / least[..., np.newaxis]
+    mean = moments[..., 0, -1] / least
+    gram = moments[..., 1:-1, 1:-1] - np.einsum("...i,...j->...ij", moments[..., 0, 1:-1], centre)
+    cross = moments[..., 1:-1, -1] - moments[..., 0, 1:-1] * mean[..., np.newaxis]
+    square = np.maximum(moments[..., -1, -1] - moments[..., 0, -1] * mean, 0.0)
+    values, vectors = np.linalg.eigh(gram)
+    values = np.maximum(values, 0.0)[..., np.newaxis, :]
+    along = (vectors.mT @ cross[..., np.newaxis]).mT  # (..., 1, features)
     shrunk = along / (values + _PENALTIES[:, np.newaxis])  # a row a penalty
-    squares = rest @ rest - 2 * shrunk @ along + shrunk**2 @ values
-    used = 1 + (values / (values + _PENALTIES[:, np.newaxis])).sum(axis=1)
-    left = np.maximum(1 - used / y.size, 1e-6)
-    best = shrunk[int((squares / left**2).argmin())]
-    return mean + (asked - centre) @ (vectors @ best)
+    squares = square[..., np.newaxis] + ((shrunk * values - 2 * along) * shrunk).sum(axis=-1)
+    used = 1 + (values / (values + _PENALTIES[:, np.newaxis])).sum(axis=-1)
+    left = np.maximum(1 - used / least[..., np.newaxis], 1e-6)
+    best = (squares / left**2).argmin(axis=-1)[..., np.newaxis, np.newaxis]
+    slope = (vectors @ np.take_along_axis(shrunk, best, axis=-2).mT)[..., 0]
+    return count, centre, mean, slope

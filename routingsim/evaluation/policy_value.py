@@ -4,20 +4,33 @@ The variance is the larger of that of the terms of the estimator and of
 
     [Var(sum_a target(a) m(a)) + s² mean(sum_a target(a)² / propensity(a))] / tasks,
 
-with s² the mean square of the residuals where log and policy agree, as they are or by
-squared weights, whichever is larger. The interval is Student's t. Its degrees of freedom
-are a sixth of the planned effective sample, but no more than tasks / (kurtosis of the
-terms - 1), half of what the error of a variance is worth (O'Neill, "Some useful moment
-results in sampling problems", American Statistician 68, 2014), and no fewer than 2: rare
-failures with large weights make a variance look certain that is not.
+with s² the mean square of the residuals where log and policy agree. The interval is
+Student's t with a quarter of the planned effective sample as degrees of freedom, and no
+fewer than 2. Outcomes that are skewed, as costs are, make the mean of a sample fall short
+on one side more often than t allows. The quantile of that side is, to first order,
+
+    t + k (2 t² + 1) / 6
+
+(Johnson, J. Am. Stat. Assoc. 73, 1978) with k the skewness of the estimate, and that of an
+interval as wide on both sides, to second order,
+
+    t + k² (t⁵ + 2 t³ - 3 t) / 18
+
+(Hall, *The Bootstrap and Edgeworth Expansion*, 1992, 2.6). Where outcomes have bounds the
+smaller is taken; where they have none a log has not seen all of the tail, and the interval
+is as wide as its worse side. The skewness of the estimate is that of the residuals times
+sum |w|³ / (sum w²)^1.5 with the weights w. Residuals are standardised agent by agent, and
+the larger counts of the skewness of all records, since what one policy shares with the log
+is too little to see a tail, and of those where log and policy agree.
 """
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import optimize, special
 
 from routingsim.evaluation.outcomes import taken
 from routingsim.evaluation.support import Support, SupportVerdict, Weights
@@ -74,6 +87,8 @@ class Side:
         Whose mean is the estimate.
     residual : float
         Mean square where log and policy agree.
+    skewness : float
+        Of the estimate; 0 or more.
     """
 
     target: NDArray[np.float64]
@@ -82,6 +97,51 @@ class Side:
     expected: NDArray[np.float64]
     terms: NDArray[np.float64]
     residual: float
+    skewness: float
+
+
+@dataclass(frozen=True, eq=False)
+class Residuals:
+    """Recorded outcomes less those of the model.
+
+    Attributes
+    ----------
+    values : ndarray, shape (tasks,)
+        0 where no outcome is recorded.
+    cubes : ndarray, shape (tasks,)
+        Third powers of the values, standardised agent by agent.
+    skewness : float
+        Of all records: the mean of the cubes.
+    """
+
+    values: NDArray[np.float64]
+    cubes: NDArray[np.float64]
+    skewness: float
+
+
+def residuals_of(
+    outcome: NDArray[np.float64], predicted: NDArray[np.float64], chosen: NDArray[np.intp]
+) -> Residuals:
+    """What the model left unexplained.
+
+    Parameters
+    ----------
+    outcome : ndarray, shape (tasks,)
+        NaN where it is not recorded.
+    predicted : ndarray, shape (tasks, agents)
+    chosen : ndarray of int, shape (tasks,)
+    """
+    known = ~np.isnan(outcome)
+    agents = predicted.shape[1]
+    rest, mine = (outcome - taken(predicted, chosen))[known], chosen[known]
+    times = np.maximum(np.bincount(mine, minlength=agents), 1)
+    apart = rest - (np.bincount(mine, rest, agents) / times)[mine]
+    spread = np.sqrt(np.bincount(mine, apart**2, agents) / times)[mine]
+    least = 1e-12 * float(np.abs(outcome[known]).max())  # what rounding leaves of outcomes alike
+    standard = np.divide(apart, spread, out=np.zeros_like(apart), where=spread > least)
+    values, cubes = np.zeros((2, outcome.size))
+    values[known], cubes[known] = rest, standard**3
+    return Residuals(values, cubes, float(cubes[known].mean()))
 
 
 def side_of(
@@ -89,7 +149,7 @@ def side_of(
     support: Support,
     weights: Weights,
     predicted: NDArray[np.float64],
-    rest: NDArray[np.float64],
+    rest: Residuals,
 ) -> Side:
     """Weights and terms of a policy.
 
@@ -100,23 +160,47 @@ def side_of(
     weights : Weights
     predicted : ndarray, shape (tasks, agents)
         Outcomes by the model.
-    rest : ndarray, shape (tasks,)
-        Recorded outcome less the predicted; 0 where none is recorded.
+    rest : Residuals
     """
-    share = taken(target, weights.chosen)
+    share = taken(target, weights.chosen) * weights.known
     if support.repeats:  # its outcome is known: no weight is needed but for missing ones
         weight = weights.known / np.maximum(weights.shown[weights.chosen], 1e-12)
     else:
         weight = weights.of(target)
     expected = (target * predicted).sum(axis=1)
-    squares = max(mean_square(share * weights.known, rest), mean_square(weight**2, rest))
-    return Side(target, support, weight, expected, expected + weight * rest, squares)
+    return Side(
+        target=target,
+        support=support,
+        weight=weight,
+        expected=expected,
+        terms=expected + weight * rest.values,
+        residual=mean_square(share, rest.values),
+        skewness=skewness_of(weight, share, rest),
+    )
 
 
 def mean_square(weight: NDArray[np.float64], rest: NDArray[np.float64]) -> float:
     """Weighted mean of squares; 0 without weight."""
     total = float(weight.sum())
     return float(weight @ rest**2) / total if total else 0.0
+
+
+def skewness_of(weight: NDArray[np.float64], share: NDArray[np.float64], rest: Residuals) -> float:
+    """Skewness of an estimate with these weights, in either direction.
+
+    Parameters
+    ----------
+    weight : ndarray, shape (tasks,)
+    share : ndarray, shape (tasks,)
+        How far log and policy agree on the records.
+    rest : Residuals
+    """
+    size, total = np.abs(weight), float(share.sum())
+    squares = float(size @ size)
+    if not squares or not total:
+        return 0.0
+    own = float(share @ rest.cubes) / total
+    return max(abs(rest.skewness), abs(own)) * float(size**2 @ size) / squares**1.5
 
 
 def policy_estimate(name: str, side: Side, level: float, span: float = 0.0) -> PolicyEstimate:
@@ -135,20 +219,14 @@ def policy_estimate(name: str, side: Side, level: float, span: float = 0.0) -> P
     if side.support.verdict == "cannot":
         empty = Interval(nothing, nothing, level)
         return PolicyEstimate(name, nothing, nothing, nothing, empty, side.support)
-    tasks = side.terms.size
-    by_terms = float(side.terms.var(ddof=1)) / tasks
-    demand = tasks / side.support.planned
-    planned = (float(side.expected.var(ddof=1)) + side.residual * demand) / tasks
-    if side.support.repeats:
-        error, degrees = math.sqrt(by_terms), side.support.planned - 1
-    else:
-        error, degrees = (
-            math.sqrt(max(by_terms, planned)),
-            degrees_of(side.support.planned, side.terms),
-        )
-    value = float(side.terms.mean())
-    half_width = float(stats.t.ppf(0.5 + level / 2, degrees)) * error
-    half_width = max(half_width, least_half_width(span, side.support.planned, level))
+    tasks, planned = side.terms.size, side.support.planned
+    variance, degrees = float(side.terms.var(ddof=1)), planned - 1
+    if not side.support.repeats:
+        by_model = float(side.expected.var(ddof=1)) + side.residual * tasks / planned
+        variance, degrees = max(variance, by_model), degrees_of(planned)
+    value, error = float(side.terms.mean()), math.sqrt(variance / tasks)
+    half_width = quantile(degrees, level, side.skewness, bounded=span > 0) * error
+    half_width = max(half_width, least_half_width(span, planned, level))
     interval = Interval(value, half_width, level)
     return PolicyEstimate(name, value, error, degrees, interval, side.support)
 
@@ -162,10 +240,36 @@ def least_half_width(span: float, planned: float, level: float) -> float:
     return -math.log(1 - level) * span / planned
 
 
-def degrees_of(planned: float, terms: NDArray[np.float64]) -> float:
-    """Degrees of freedom of an estimate with these terms."""
-    squares = (terms - terms.mean()) ** 2
-    mean = float(squares.mean())
-    tails = float((squares**2).mean()) / mean**2 - 1 if mean else 0.0
-    known = terms.size / tails if tails > 0 else math.inf
-    return max(min(planned / 6, known), 2.0)
+def degrees_of(planned: float) -> float:
+    """Degrees of freedom of an estimate that the log is worth ``planned`` tasks for."""
+    return max(planned / 4, 2.0)
+
+
+def quantile(degrees: float, level: float, skewness: float, *, bounded: bool) -> float:
+    """Half the width of an interval, in errors.
+
+    Parameters
+    ----------
+    degrees, level : float
+    skewness : float
+        Of the estimate; 0 or more.
+    bounded : bool
+        Whether outcomes have bounds.
+    """
+    return _widened(float(special.stdtrit(degrees, 0.5 + level / 2)), skewness, bounded)
+
+
+def p_value(errors: float, degrees: float, skewness: float, *, bounded: bool) -> float:
+    """1 less the level at which :func:`quantile` is ``errors``."""
+
+    def beyond(t: float) -> float:
+        return _widened(t, skewness, bounded) - errors
+
+    t: Any = 0.0 if beyond(0.0) >= 0 else optimize.brentq(beyond, 0.0, errors)
+    return float(2 * special.stdtr(degrees, -t))
+
+
+def _widened(t: float, skewness: float, bounded: bool) -> float:
+    one = skewness * (2 * t**2 + 1) / 6
+    both = skewness**2 * max(t**5 + 2 * t**3 - 3 * t, 0.0) / 18
+    return t + (min(one, both) if bounded else one)

@@ -12,10 +12,10 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy import special
 
 from routingsim.errors import CorpusError
-from routingsim.evaluation.outcome_model import Features
+from routingsim.evaluation.outcome_model import COMPONENTS, Features
 from routingsim.evaluation.outcomes import taken
 
 ALPHA = 0.01
@@ -23,6 +23,7 @@ ALPHA = 0.01
 
 _DRAWS = 399  # logs drawn from the propensities; their least p-value is below ALPHA
 _ENOUGH = 10  # larger discrepancies among them after which no more are drawn
+_FREQUENT = 50  # choices of an agent, at the least, for its weights to be looked at alone
 _COMPONENTS = 8  # text components that the check looks at
 
 
@@ -213,20 +214,23 @@ def calibration(
     slope = np.sqrt((odds**2 * spread).sum(axis=0))[tested]
     slope = np.where(slope > 1e-6 * math.sqrt(rows.size), slope, np.inf)
 
-    def scores(drawn: NDArray[np.intp]) -> NDArray[np.float64]:
-        hit = drawn[:, np.newaxis] == tested
-        rest = hit - p[:, tested]
-        by_feature = columns.T @ rest / squares
-        by_odds = (odds[:, tested] * rest).sum(axis=0) / slope
-        return np.vstack([by_feature, by_odds])
-
     squares = np.where(squares > 1e-9, squares, np.inf)
-    found = np.abs(scores(mine))
-    edges = p.cumsum(axis=1)[:, :-1]
+    # What is expected, from which each drawn log is apart.
+    by_feature, by_odds = columns.T @ p, (odds * p).sum(axis=0)
+
+    def scores(drawn: NDArray[np.intp]) -> NDArray[np.float64]:
+        hit = np.zeros_like(p)
+        hit[np.arange(drawn.size), drawn] = 1.0
+        along = np.bincount(drawn, taken(odds, drawn), len(agents))
+        feature = (columns.T @ hit - by_feature)[:, tested] / squares
+        return np.abs(np.vstack([feature, (along - by_odds)[tested] / slope]))
+
+    found = scores(mine)
+    edges = np.ascontiguousarray(p.cumsum(axis=1)[:, :-1].T)
     rng = np.random.default_rng(seed)
     p_value, larger = 1.0, 0
     for draws in range(1, _DRAWS + 1):
-        larger += bool(np.abs(scores(_drawn(edges, rng))).max() >= found.max())
+        larger += bool(scores((rng.random(mine.size) > edges).sum(axis=0)).max() >= found.max())
         p_value = (1 + larger) / (1 + draws) if larger < _ENOUGH else larger / draws
         if larger == _ENOUGH:
             break
@@ -235,33 +239,69 @@ def calibration(
     return Calibration(p_value > ALPHA, p_value, f"agent {agents[tested[agent]]}, {where}")
 
 
-def _drawn(edges: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.intp]:
-    """One agent a task, drawn from the propensities whose cumulative sums are given."""
-    return (rng.random((len(edges), 1)) > edges).sum(axis=1)
-
-
 def _tested_features(
     features: Features, rows: NDArray[np.intp]
 ) -> tuple[list[str], NDArray[np.float64]]:
     """The number of choices, and features but for the later text components."""
-    late = {f"text component {each + 1}" for each in range(_COMPONENTS, 1000)}
+    late = {f"text component {each + 1}" for each in range(_COMPONENTS, COMPONENTS)}
     kept = [number for number, name in enumerate(features.names) if name not in late]
     names = ["number of choices", *(features.names[number] for number in kept)]
     return names, np.column_stack([np.ones(rows.size), features.values[rows][:, kept]])
 
 
-def weights_balanced(weight: NDArray[np.float64], features: Features) -> Calibration:
-    """Whether weights average 1 overall and beside each feature, for one policy.
+@dataclass(frozen=True, eq=False)
+class Balance:
+    """The features beside which weights are to average 1; those of few tasks are left out.
 
-    The check that is left where only the propensity of the agent chosen is recorded.
-    Features of few tasks are left out.
+    Attributes
+    ----------
+    names : tuple of str
+    columns : ndarray, shape (tasks, names)
     """
-    names, columns = _tested_features(features, np.arange(weight.size))
+
+    names: tuple[str, ...]
+    columns: NDArray[np.float64]
+
+
+def balance(features: Features) -> Balance:
+    """Prepare features for :func:`weights_balanced`, which asks for each policy."""
+    names, columns = _tested_features(features, np.arange(len(features.values)))
     smooth = [n for n, name in enumerate(names) if not name.startswith(("category", "length g"))]
-    columns = columns[:, smooth]
-    apart = columns * (weight - 1)[:, np.newaxis]
-    error = np.sqrt(np.maximum((weight**2).mean() - 1, 1e-12) * (columns**2).sum(axis=0))
-    z = np.abs(apart.sum(axis=0)) / np.maximum(error, 1e-12)
-    p_value = min(1.0, float(2 * stats.norm.sf(z.max())) * z.size)
-    largest = names[smooth[int(z.argmax())]]
+    return Balance(tuple(names[n] for n in smooth), columns[:, smooth])
+
+
+def weights_balanced(
+    weight: NDArray[np.float64],
+    target: NDArray[np.float64],
+    chosen: NDArray[np.intp],
+    least: float,
+    beside: Balance,
+) -> Calibration:
+    """Whether weights average 1, and those of each agent what the policy gives it.
+
+    The check that is left where only the propensity of the agent chosen is recorded, overall
+    and beside each feature. How much an agent's weights vary is not known without the
+    propensities of agents that were not chosen; it is at most what the least propensity in the
+    log allows, which is exact where a log was recorded as uniform.
+
+    Parameters
+    ----------
+    weight : ndarray, shape (tasks,)
+    target : ndarray, shape (tasks, agents)
+    chosen : ndarray of int, shape (tasks,)
+    least : float
+        The least propensity in the log.
+    beside : Balance
+    """
+    squares = beside.columns**2
+    error = max(float((weight**2).mean()) - 1, 1e-12) * squares.sum(axis=0)
+    z = np.abs((weight - 1) @ beside.columns) / np.sqrt(np.maximum(error, 1e-12))
+    if _FREQUENT / weight.size <= least < 1:
+        apart = -target
+        apart[np.arange(chosen.size), chosen] += weight
+        error = (1 / least - 1) * (target**2).T @ squares
+        of_agents = np.abs(apart.T @ beside.columns) / np.sqrt(np.maximum(error, 1e-12))
+        z = np.vstack([z, of_agents[target.any(axis=0)]])
+    p_value = min(1.0, float(2 * special.ndtr(-z.max())) * z.size)
+    largest = beside.names[int(np.atleast_2d(z).max(axis=0).argmax())]
     return Calibration(p_value > ALPHA / 10, p_value, largest)

@@ -1,30 +1,43 @@
 """What a log can say of a policy: how many of its choices the log saw, and a verdict.
 
-Nothing here looks at outcomes, so that a verdict does not depend on the answer.
+Nothing here looks at outcomes but for whether they are skewed, so that a verdict does not
+depend on the answer.
 """
 
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from routingsim.evaluation.outcome_model import Features
 from routingsim.evaluation.outcomes import taken
-from routingsim.evaluation.propensities import Calibration, Propensities, weights_balanced
+from routingsim.evaluation.propensities import (
+    Balance,
+    Calibration,
+    Propensities,
+    weights_balanced,
+)
 
 SupportVerdict = Literal["answered", "weak", "cannot"]
 
 ENOUGH = 50.0
 """Planned effective sample from which a log may answer."""
 
+ENOUGH_SKEWED = 1000.0
+"""The same for outcomes without bounds that are skewed, as costs are.
+
+25 times the squared skewness (Cochran, *Sampling Techniques*, 1977, 2.15), which for the
+costs of language models is 4 to 10; 6.3 is taken. It is not taken from the log: a log without
+large costs looks the less skewed, and its estimate is too low.
+"""
+
 RARE = 0.01
 """Propensity below which a choice is rare."""
 
 _ORDER: tuple[SupportVerdict, ...] = ("answered", "weak", "cannot")
-_WORTH = (ENOUGH, 15.0)  # planned effective sample: answered from, cannot below
-_SAMPLE = (25.0, 7.5)  # realised effective sample, likewise
+_LEAST = 15.0  # planned effective sample below which the log cannot answer; half of it realised
 _SHARE = (0.01, 0.05)  # rare choices: answered up to, cannot above
 _MISSING = 0.05  # share of outcomes missing up to which an estimate may be answered
 _ERRORS = 3.0  # of the mean weight from 1
@@ -112,33 +125,47 @@ class Weights:
         no less than what the probability that is left over to the other agents allows.
         """
         squares = target**2
+        least = float(np.vdot(squares, self._inverse)) / self.mine.size
         if self.full is not None:
-            return float(_over(squares, self.full * self.shown).sum(axis=1).mean())
-        rest = np.repeat((1 - self.mine)[:, np.newaxis], target.shape[1], axis=1)
-        rest[np.arange(self.mine.size), self.chosen] = self.mine
-        least = float(_over(squares, rest * self.shown).sum(axis=1).mean())
+            return least
         weight = self.of(target)
         total = float(np.abs(weight).sum())
         if not total:
             return least
-        share = float(np.abs(target).sum(axis=1).mean())
-        return max(share * float((weight**2).sum()) / total, least)
+        share = float(np.abs(target).sum()) / self.mine.size
+        return max(share * float(weight @ weight) / total, least)
 
     def rare(self, target: NDArray[np.float64]) -> tuple[float, float]:
         """Share of the target's choices with a propensity below .01, and with none."""
+        few, never = (float(target[each].sum()) / self.mine.size for each in self._few)
+        if self.full is None:
+            seen = float((self.of(target) * (self.mine < RARE - _ROUNDING)).mean())
+            few = max(few, seen)
+        return few, never
+
+    @cached_property
+    def _most(self) -> NDArray[np.float64]:
+        """Propensities, or what those of the agents chosen leave at most to each other."""
         if self.full is not None:
-            few = (target * (self.full < RARE - _ROUNDING)).sum(axis=1).mean()
-            return float(few), float((target * (self.full <= 0)).sum(axis=1).mean())
-        rest = (1 - self.mine)[:, np.newaxis] * np.ones(target.shape[1])
-        rest[np.arange(self.mine.size), self.chosen] = 1.0
-        least = float((target * (rest < RARE - _ROUNDING)).sum(axis=1).mean())
-        never = float((target * (rest <= _ROUNDING)).sum(axis=1).mean())
-        seen = float((self.of(target) * (self.mine < RARE - _ROUNDING)).mean())
-        return max(least, seen), never
+            return self.full
+        most = np.repeat((1 - self.mine)[:, np.newaxis], self.shown.size, axis=1)
+        most[np.arange(self.mine.size), self.chosen] = self.mine
+        return most
 
+    @cached_property
+    def _inverse(self) -> NDArray[np.float64]:
+        """1 / probability of a record of each agent, 0 where there can be none."""
+        seen = self._most * self.shown
+        return np.divide(1.0, seen, out=np.zeros_like(seen), where=seen > 0)
 
-def _over(top: NDArray[np.float64], bottom: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.divide(top, bottom, out=np.zeros_like(top), where=bottom > 0)
+    @cached_property
+    def _few(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Where each agent is chosen with a propensity below .01, and never."""
+        if self.full is not None:
+            return self.full < RARE - _ROUNDING, self.full <= 0
+        most = self._most.copy()
+        most[np.arange(self.mine.size), self.chosen] = 1.0
+        return most < RARE - _ROUNDING, most <= _ROUNDING
 
 
 def judge(
@@ -146,8 +173,9 @@ def judge(
     weights: Weights,
     propensities: Propensities,
     checked: Calibration | None,
-    features: Features,
+    beside: Balance,
     missing_at_random: bool,
+    enough: float = ENOUGH,
 ) -> Support:
     """The verdict on a policy by the rules of this module.
 
@@ -159,10 +187,12 @@ def judge(
     propensities : Propensities
     checked : Calibration or None
         Of the whole log, where all propensities are recorded.
-    features : Features
+    beside : Balance
         Of the served tasks.
     missing_at_random : bool
         Whether missing outcomes are spread evenly over the agents.
+    enough : float
+        Planned effective sample from which the log may answer; half of it realised.
     """
     tasks = weights.chosen.size
     missing = int((~weights.known).sum())
@@ -194,9 +224,11 @@ def judge(
         calibration=checked,
     )
     if propensities.recorded and checked is None:
-        found = replace(found, calibration=weights_balanced(weight, features))
+        least = float(weights.mine.min())
+        balanced = weights_balanced(weight, target, weights.chosen, least, beside)
+        found = replace(found, calibration=balanced)
     hard = _hard_reasons(found, propensities.deterministic)
-    soft = [*hard, *_soft_reasons(found, propensities.recorded), *lacking]
+    soft = [*hard, *_soft_reasons(found, propensities.recorded, enough), *lacking]
     verdict = "cannot" if hard else "weak" if soft else "answered"
     return replace(found, verdict=verdict, reasons=tuple(soft))
 
@@ -220,11 +252,11 @@ def _hard_reasons(found: Support, deterministic: bool) -> list[str]:
             "the log left nothing to chance: it tells of no policy but its own, which this "
             f"one leaves on {found.unsupported:.1%} of tasks"
         )
-    if found.planned < _WORTH[1] - _ROUNDING:
+    if found.planned < _LEAST - _ROUNDING:
         reasons.append(
             f"the log is worth {found.planned:.1f} tasks served by this policy; 15 are the least"
         )
-    if found.realised < _SAMPLE[1]:
+    if found.realised < _LEAST / 2:
         reasons.append(
             f"the log's own choices agree with the policy on an effective {found.realised:.1f} "
             "tasks; 7.5 are the least"
@@ -237,21 +269,23 @@ def _hard_reasons(found: Support, deterministic: bool) -> list[str]:
     return reasons
 
 
-def _soft_reasons(found: Support, recorded: bool) -> list[str]:
+def _soft_reasons(found: Support, recorded: bool, enough: float) -> list[str]:
     reasons = []
     if not recorded:
         reasons.append(
             "the log does not record with which probability it chose; that is estimated from "
             "the texts, and no check can see what else the router knew"
         )
-    if _WORTH[1] - _ROUNDING <= found.planned < _WORTH[0] - _ROUNDING:
+    kind = " about skewed outcomes without bounds" if enough > ENOUGH else ""
+    if _LEAST - _ROUNDING <= found.planned < enough - _ROUNDING:
         reasons.append(
-            f"the log is worth {found.planned:.0f} tasks served by this policy; an answer needs 50"
+            f"the log is worth {found.planned:,.0f} tasks served by this policy; an answer{kind} "
+            f"needs {enough:,.0f}"
         )
-    if _SAMPLE[1] <= found.realised < _SAMPLE[0]:
+    if _LEAST / 2 <= found.realised < enough / 2:
         reasons.append(
             f"the log's own choices agree with the policy on an effective {found.realised:.0f} "
-            "tasks; an answer needs 25"
+            f"tasks; an answer{kind} needs {enough / 2:.0f}"
         )
     if _SHARE[0] + _ROUNDING < found.rare <= _SHARE[1] + _ROUNDING:
         reasons.append(

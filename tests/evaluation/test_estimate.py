@@ -42,10 +42,13 @@ def test_by_hand() -> None:
     assert support.realised == pytest.approx(25 / 7)
     assert support.mean_weight == pytest.approx(1.25)
     assert support.verdict == "cannot"
-    # Squares of residuals .6, -.8, -.6, .8 by squared weights are more than as they are.
-    assert side.residual == pytest.approx((0.36 + 4 * 0.64 + 0.36 + 0.64) / 7)
+    # Residuals .6, -.8, -.6, .8, on half of whose choices log and policy agree.
+    assert side.residual == pytest.approx(0.5)
+    # Each agent's residuals are symmetric.
+    assert side.skewness == pytest.approx(0)
 
 
+@pytest.mark.slow
 def test_without_bias_and_honest_on_a_known_world(drawn_log: DrawLog) -> None:
     # 150 logs of 1,000 tasks: each estimate's mean error is within chance of 0, coverage high.
     targets = {"a": static(0, 1000), "b": static(1, 1000), "c": static(2, 1000)}
@@ -65,6 +68,71 @@ def test_without_bias_and_honest_on_a_known_world(drawn_log: DrawLog) -> None:
     assert 0.92 <= np.mean(held) <= 0.995
 
 
+def coverage(count: int, tasks: int, figure: str) -> tuple[float, float]:
+    """Of policies of one agent: the share answered, and the share whose interval holds."""
+    errors, spread = np.array([0.8, 1.0, 1.2]), np.array([1.5, 2.5, 3.5])
+    answered, held = [], []
+    for seed in range(count):
+        rng = np.random.default_rng([20, seed])
+        x = rng.standard_normal((tasks, 1))
+        played = 0.7 * np.eye(3)[np.digitize(x[:, 0], [-0.43, 0.43])] + 0.1
+        chosen = (rng.random((tasks, 1)) > played.cumsum(axis=1)[:, :-1]).sum(axis=1)
+        if figure == "quality":
+            chance = 1 / (1 + np.exp(x - spread))
+            every, truth = (rng.random((tasks, 3)) < chance).astype(float), chance.mean(axis=0)
+        else:
+            every = np.exp(0.3 * x + errors * rng.standard_normal((tasks, 3)))
+            truth = np.exp((0.09 + errors**2) / 2)  # mean of a log-normal
+        log = choice_log(
+            chosen,
+            ["a", "b", "c"],
+            propensity=played,
+            features=Features(x - x.mean(), ("x",)),
+            fold=np.arange(tasks) % 5,
+            seed=seed,
+        )
+        found = estimate(
+            log,
+            every[np.arange(tasks), chosen],
+            {name: static(number, tasks) for number, name in enumerate(log.agents[:2])},
+            bounds=(0, 1) if figure == "quality" else None,
+        )
+        for each, true in zip(found.policies.values(), truth, strict=False):
+            answered.append(each.verdict == "answered")
+            held.append(abs(each.value - true) <= each.interval.half_width)
+    return float(np.mean(answered)), float(np.mean(held))
+
+
+@pytest.mark.slow
+def test_intervals_hold_as_often_as_they_say() -> None:
+    # Rare failures from the least log that answers, 50 x 3 / .3 tasks, and log-normal costs,
+    # skewed by 3.7 and 6.2, from one eight times as large, which is too little for these;
+    # benchmarks/partial_logs.py has real tasks. With fixed seeds .983 and .975 hold; without
+    # the correction for skewness .937 and .942 would, without the variance by the model .960
+    # and .967.
+    answered, held = coverage(150, 500, "quality")
+    assert answered >= 0.95
+    assert 0.97 <= held <= 0.995
+    answered, held = coverage(60, 4000, "cost")
+    assert answered == 0
+    assert 0.97 <= held <= 0.995
+
+
+@pytest.mark.slow
+def test_nothing_is_answered_without_recorded_chance(drawn_log: DrawLog) -> None:
+    for seed in range(20):
+        log, outcome, _ = drawn_log(seed, 500)
+        targets = {"a": static(0, 500), "c": static(2, 500), "uniform": np.full((500, 3), 1 / 3)}
+        for propensity in (None, np.ones(500)):
+            again = choice_log(
+                log.chosen, log.agents, propensity=propensity, features=log.features, seed=seed
+            )
+            found = estimate(again, outcome, targets, bounds=(0, 1))
+            assert all(each.verdict != "answered" for each in found.policies.values())
+            assert all(each.verdict != "answered" for each in found.differences.values())
+
+
+@pytest.mark.slow
 def test_a_log_that_misleads() -> None:
     # The old router sent hard tasks to big: raw means turn the decision round.
     log, outcome, chosen = misleading_log()

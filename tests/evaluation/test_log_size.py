@@ -11,7 +11,7 @@ def test_the_size_that_answers() -> None:
     found = log_size(4, 0.1)
     assert (found.tasks, found.answers) == (2000, True)
     assert found.worth == pytest.approx(50)
-    t = stats.t.ppf(0.975, 50 / 6)
+    t = stats.t.ppf(0.975, 50 / 4)
     assert found.half_width == pytest.approx(t * 0.5 / math.sqrt(50))
     assert found.difference == pytest.approx(math.sqrt(2) * found.half_width)
     assert log_size(3, 0.07).tasks == 2143  # 2,142.9 rounded up

@@ -4,17 +4,22 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from scipy import stats
 
 from routingsim.evaluation.choice_log import ChoiceLog, choice_log
 from routingsim.evaluation.estimate import estimate
-from routingsim.evaluation.outcome_model import Features
+from routingsim.evaluation.outcome_model import Features, cross_predict
+from routingsim.evaluation.policy_value import Residuals, quantile, residuals_of, skewness_of
 
 DrawLog = Callable[..., tuple[ChoiceLog, NDArray, NDArray]]
 
 
 def static(agent: int, tasks: int) -> NDArray:
     return np.full(tasks, agent)
+
+
+def residuals(log: ChoiceLog, outcome: NDArray) -> Residuals:
+    predicted = cross_predict(log.features.values, log.fold, log.chosen, outcome, 3)
+    return residuals_of(outcome, predicted, log.chosen)
 
 
 def test_differences_are_paired_and_simultaneous(drawn_log: DrawLog) -> None:
@@ -32,12 +37,26 @@ def test_differences_are_paired_and_simultaneous(drawn_log: DrawLog) -> None:
     assert (same.value, same.interval.half_width, same.comparison) == (0, 0, "not distinguishable")
     alone = estimate(log, outcome, {"c": c, "a": static(0, 2000)}).differences["c", "a"]
     together = found.differences["c", "a"]
-    t = stats.t.ppf(0.975, alone.degrees)
-    assert alone.interval.half_width == pytest.approx(t * alone.error, rel=1e-3)
+    apart = found._sides["c"].weight - found._sides["a"].weight
+    skewness = skewness_of(apart, (apart != 0).astype(float), residuals(log, outcome))
+    wide = quantile(alone.degrees, 0.95, skewness, bounded=False)
+    assert alone.interval.half_width == pytest.approx(wide * alone.error, rel=1e-3)
     assert together.error == pytest.approx(alone.error)
-    bonferroni = stats.t.ppf(1 - 0.05 / 12, alone.degrees) * alone.error
+    bonferroni = quantile(alone.degrees, 1 - 0.05 / 6, skewness, bounded=False) * alone.error
     assert alone.interval.half_width < together.interval.half_width < bonferroni
     assert (together.comparison, together.verdict) == ("better", "answered")
+
+
+@pytest.mark.parametrize("bounds", [None, (0, 1)])
+def test_p_value_and_interval_agree(bounds: tuple[float, float] | None, drawn_log: DrawLog) -> None:
+    # At the level 1 - p the interval ends at 0.
+    log, outcome, _ = drawn_log(6, 600)
+    policies = {"b": static(1, 600), "c": static(2, 600)}
+    one = estimate(log, outcome, policies, bounds=bounds).differences["b", "c"]
+    assert 0.001 < one.p_value < 0.9
+    level = 1 - one.p_value
+    again = estimate(log, outcome, policies, level=level, bounds=bounds).differences["b", "c"]
+    assert again.interval.half_width == pytest.approx(abs(one.value), rel=0.02)
 
 
 def test_a_difference_on_few_tasks_is_weak(drawn_log: DrawLog) -> None:

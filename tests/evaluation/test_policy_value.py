@@ -8,6 +8,13 @@ from scipy import stats
 
 from routingsim.evaluation.choice_log import ChoiceLog
 from routingsim.evaluation.estimate import estimate
+from routingsim.evaluation.policy_value import (
+    degrees_of,
+    p_value,
+    quantile,
+    residuals_of,
+    skewness_of,
+)
 
 DrawLog = Callable[..., tuple[ChoiceLog, NDArray, NDArray]]
 
@@ -23,16 +30,77 @@ def test_variance_is_the_larger_and_degrees_follow_the_planned_sample(drawn_log:
     demand = (1 / log.propensities.full[:, 2]).mean()  # type: ignore[index]
     by_terms = side.terms.var(ddof=1)
     agreed = log.chosen == 2
-    rest, weight = found._rest[agreed], side.weight[agreed]
-    residual = max((rest**2).mean(), weight**2 @ rest**2 / (weight**2).sum())
-    by_model = side.expected.var(ddof=1) + residual * demand
+    weight = side.weight[agreed]
+    by_model = side.expected.var(ddof=1) + (found._rest[agreed] ** 2).mean() * demand
     assert one.value == pytest.approx(side.terms.mean())
     assert one.error == pytest.approx(math.sqrt(max(by_terms, by_model) / 2000))
     assert one.support.planned == pytest.approx(2000 / demand)
-    kurtosis = stats.kurtosis(side.terms, fisher=False)
-    assert one.degrees == pytest.approx(min(2000 / demand / 6, 2000 / (kurtosis - 1)))
+    assert one.degrees == pytest.approx(2000 / demand / 4)
+    # Residuals of c are the most skewed, so that their own skewness counts.
+    alike = [found._rest[log.chosen == agent] for agent in range(3)]
+    standard = np.concatenate([(each - each.mean()) / each.std() for each in alike])
+    own = stats.skew(alike[2])
+    assert abs(own) > abs((standard**3).mean())
+    skewness = abs(own) * (weight**3).sum() / (weight**2).sum() ** 1.5
+    assert side.skewness == pytest.approx(skewness)
     t = stats.t.ppf(0.975, one.degrees)
-    assert one.interval.half_width == pytest.approx(t * one.error)
+    wide = t + skewness * (2 * t**2 + 1) / 6
+    assert one.interval.half_width == pytest.approx(wide * one.error)
+    bounded = estimate(log, outcome, {"c": static(2, 2000)}, bounds=(0, 1)).policies["c"]
+    wide = t + skewness**2 * (t**5 + 2 * t**3 - 3 * t) / 18
+    assert bounded.interval.half_width == pytest.approx(wide * one.error)
+    assert bounded.interval.half_width < one.interval.half_width
+
+
+def test_quantile_by_hand() -> None:
+    # Student's t with 2 degrees of freedom: (2 q - 1) sqrt(2 / (4 q (1 - q))).
+    t = 0.95 * math.sqrt(2 / (4 * 0.975 * 0.025))
+    for bounded in (False, True):
+        assert quantile(2, 0.95, 0.0, bounded=bounded) == pytest.approx(t)
+    one, both = 2 * t**2 + 1, t**5 + 2 * t**3 - 3 * t  # 38.0 and 1,621
+    assert quantile(2, 0.95, 0.6, bounded=False) == pytest.approx(t + one / 10)
+    assert quantile(2, 0.95, 0.03, bounded=True) == pytest.approx(t + both / 20_000)
+    assert quantile(2, 0.95, 0.6, bounded=True) == pytest.approx(t + one / 10)  # both is 32.4
+    assert quantile(1e9, 0.5, 0.3, bounded=True) == pytest.approx(0.67449, abs=1e-5)
+    assert (degrees_of(50), degrees_of(6)) == (12.5, 2)
+
+
+@pytest.mark.parametrize("bounded", [False, True])
+@pytest.mark.parametrize("skewness", [0.0, 0.2, 1.5])
+@pytest.mark.parametrize("level", [0.5, 0.95, 0.999])
+def test_p_value_is_the_other_way_round(level: float, skewness: float, bounded: bool) -> None:
+    errors = quantile(12.5, level, skewness, bounded=bounded)
+    assert p_value(errors, 12.5, skewness, bounded=bounded) == pytest.approx(1 - level)
+    assert p_value(0.0, 12.5, skewness, bounded=bounded) == 1
+
+
+def test_skewness_by_hand() -> None:
+    # Right in one of four is skewed by (1 - 2 p) / sqrt(p (1 - p)) = .5 / sqrt(.1875).
+    outcome = np.array([1, 0, 0, 0, np.nan, 0, 1, 1, 1])
+    chosen = np.array([0] * 5 + [1] * 4)
+    rest = residuals_of(outcome, np.full((9, 2), 0.25), chosen)
+    assert rest.values.tolist() == [0.75, -0.25, -0.25, -0.25, 0, -0.25, 0.75, 0.75, 0.75]
+    right = 0.5 / math.sqrt(0.1875)
+    assert rest.cubes[:5].mean() * 5 / 4 == pytest.approx(right)
+    assert rest.skewness == pytest.approx(0)  # of all: the other agent is wrong in one of four
+    weight = np.where(chosen == 0, [2.0, 2, 2, 2, 0, 0, 0, 0, 0], 0)
+    # 4 x 8 / (4 x 4)^1.5 = 1/2, and with the skewness of what log and policy agree on.
+    assert skewness_of(weight, (weight > 0).astype(float), rest) == pytest.approx(right / 2)
+    assert skewness_of(-weight, (weight > 0).astype(float), rest) == pytest.approx(right / 2)
+    assert skewness_of(weight, np.ones(9), rest) == pytest.approx(0)
+    assert skewness_of(0 * weight, np.ones(9), rest) == 0
+    alone = residuals_of(outcome[:5], np.full((5, 1), 0.25), chosen[:5])
+    assert alone.skewness == pytest.approx(right)
+    # Three wrong answers alone show no tail; that of all four records counts.
+    assert skewness_of(np.ones(5), np.array([0.0, 1, 1, 1, 0]), alone) == pytest.approx(
+        right / math.sqrt(5)
+    )
+
+
+def test_outcomes_alike_have_no_skewness() -> None:
+    outcome, chosen = np.full(7, 0.1), np.zeros(7, dtype=int)
+    predicted = np.array([[0.1 + 1e-17 * row] for row in range(7)])
+    assert residuals_of(outcome, predicted, chosen).skewness == 0
 
 
 def test_own_choices_of_an_exploring_log_have_the_plain_mean(drawn_log: DrawLog) -> None:

@@ -5,6 +5,8 @@ from numpy.typing import NDArray
 from routingsim.errors import CorpusError
 from routingsim.evaluation.outcome_model import Features
 from routingsim.evaluation.propensities import (
+    Calibration,
+    balance,
     calibration,
     estimated,
     read_propensities,
@@ -39,6 +41,7 @@ def test_rows_without_an_agent_are_not_read() -> None:
         read_propensities([1.5, 0.5], np.array([0, 1]), 2)
 
 
+@pytest.mark.slow
 def test_estimates_recover_what_was_played() -> None:
     x = np.random.default_rng(0).standard_normal((4000, 1))
     odds = np.exp(np.column_stack([np.zeros(4000), x[:, 0], -1 - x[:, 0]]))
@@ -104,11 +107,47 @@ def test_nothing_left_to_chance_passes() -> None:
 def test_weights_are_balanced_beside_features() -> None:
     rng = np.random.default_rng(7)
     x = rng.standard_normal(4000)
-    features = Features(x[:, np.newaxis], ("hardness",))
-    right = (rng.random(4000) < 0.2) / 0.2
-    assert weights_balanced(right, features).passed
-    tilted = (rng.random(4000) < 0.2 + 0.1 * np.sign(x)) / 0.2
-    found = weights_balanced(tilted, features)
-    assert not found.passed
-    assert found.largest == "hardness"
-    assert not weights_balanced(np.zeros(4000), features).passed
+    beside = balance(Features(x[:, np.newaxis], ("hardness",)))
+    always = np.tile([0.0, 1.0], (4000, 1))
+
+    def found(chosen: NDArray, weight: float = 5.0) -> Calibration:
+        return weights_balanced(weight * chosen, always, chosen, 0.2, beside)
+
+    assert found((rng.random(4000) < 0.2).astype(int)).passed
+    tilted = found((rng.random(4000) < 0.2 + 0.1 * np.sign(x)).astype(int))
+    assert not tilted.passed
+    assert tilted.largest == "hardness"
+    often = found((rng.random(4000) < 0.3).astype(int))
+    assert not often.passed
+    assert often.largest == "number of choices"
+    assert not found(np.zeros(4000, dtype=int)).passed
+
+
+def test_weights_that_are_all_1_are_looked_at_agent_by_agent() -> None:
+    # Recorded as uniform: the weights of a uniform policy are 1 whatever was chosen.
+    rng = np.random.default_rng(8)
+    x = rng.standard_normal(3000)
+    beside = balance(Features(x[:, np.newaxis], ("hardness",)))
+    uniform = np.full((3000, 3), 1 / 3)
+    right = drawn(uniform, 4)
+    assert weights_balanced(np.ones(3000), uniform, right, 1 / 3, beside).passed
+    tilted = uniform + np.column_stack([np.zeros(3000), 0.1 * np.sign(x), -0.1 * np.sign(x)])
+    wrong = weights_balanced(np.ones(3000), uniform, drawn(tilted, 4), 1 / 3, beside)
+    assert not wrong.passed
+    assert wrong.largest == "hardness"
+
+
+@pytest.mark.slow
+def test_right_weights_pass_at_the_promised_rate() -> None:
+    # 1,000 logs of a router that follows the feature; .001 are to fail by chance.
+    rng = np.random.default_rng(9)
+    failed = 0
+    for _ in range(1000):
+        x = rng.standard_normal(600)
+        played = 0.7 * np.eye(3)[np.digitize(x, [-0.43, 0.43])] + 0.1
+        chosen = (rng.random((600, 1)) > played.cumsum(axis=1)[:, :-1]).sum(axis=1)
+        target = np.tile([0.0, 0.0, 1.0], (600, 1))
+        weight = (chosen == 2) / played[:, 2]
+        beside = balance(Features(x[:, np.newaxis], ("hardness",)))
+        failed += not weights_balanced(weight, target, chosen, 0.1, beside).passed
+    assert failed <= 6

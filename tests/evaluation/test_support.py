@@ -150,7 +150,42 @@ def test_wrong_propensities_are_found_out(drawn_log: DrawLog) -> None:
         assert estimate(log, outcome, targets).policies["c"].verdict != "answered", name
 
 
+@pytest.mark.slow
 def test_right_propensities_pass_at_the_promised_rate(drawn_log: DrawLog) -> None:
     # 300 logs; at most 1 % are to fail by chance: more than 9 have a probability of 0.001.
     checks = [drawn_log(seed, 300)[0].calibration for seed in range(300)]
     assert sum(check is None or not check.passed for check in checks) <= 9
+
+
+@pytest.mark.parametrize(
+    ("tasks", "hits", "bounds", "verdict", "reason"),
+    [
+        (20_000, 1000, None, "answered", ""),
+        (
+            19_980,
+            999,
+            None,
+            "weak",
+            "the log is worth 999 tasks served by this policy; an answer about skewed outcomes "
+            "without bounds needs 1,000",
+        ),
+        (
+            20_000,
+            499,
+            None,
+            "weak",
+            "the log's own choices agree with the policy on an effective 499 tasks; an answer "
+            "about skewed outcomes without bounds needs 500",
+        ),
+        (1000, 50, (0, 1), "answered", ""),
+    ],
+)
+def test_skewed_outcomes_without_bounds_need_more(
+    tasks: int, hits: int, bounds: tuple[float, float] | None, verdict: str, reason: str
+) -> None:
+    log = exact_log(tasks, hits, 0.05)
+    # One outcome of twenty is 1: a skewness of .9 / sqrt(.0475) = 4.1.
+    skewed = (np.arange(tasks) % 20 == 3).astype(float)
+    one = estimate(log, skewed, {"b": static(1, tasks)}, bounds=bounds).policies["b"]
+    assert one.verdict == verdict, one
+    assert reason in "; ".join(one.support.reasons)
