@@ -187,12 +187,14 @@ def compare(
         settings=settings,
         cells=found,
         group=group,
-        remarks=_remarks(scenes[: len(made)], found),
+        remarks=_remarks(scenes[: len(made)], found, settings),
     )
 
 
 def _remarks(
-    scenes: Sequence[Scenario], cells: Mapping[tuple[str, float], Cell]
+    scenes: Sequence[Scenario],
+    cells: Mapping[tuple[str, float], Cell],
+    settings: StudySettings,
 ) -> tuple[str, ...]:
     """Remarks on each policy, as a replay has them."""
     said = []
@@ -204,6 +206,12 @@ def _remarks(
             no_texts(scene.corpus, policy),
             one_for_all(policy, scene.pool, d_var, np.sum(mine, axis=(0, 1))),
         ]
+    fitted = [s.policy.name for s in scenes if s.policy.predict or s.policy.fitted_on]
+    if fitted and settings.sampled:
+        said.append(
+            f"the fit of {', '.join(fitted)} is taken as it is: intervals leave out what it would "
+            "have learned from another corpus"
+        )
     return tuple(filter(None, dict.fromkeys(said)))
 
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from routingsim.evaluation.cell import METRICS, PER_TASK, Cell
 from routingsim.evaluation.intervals import (
     Difference,
+    combined,
     exact_difference,
     no_verdict,
     verdict,
@@ -28,7 +28,7 @@ class Runs:
     """A metric of each run of these very tasks, shape (runs,); NaN where unknown."""
 
     runs: NDArray[np.float64]
-    method = "Hall's t over replications"
+    method = "paired t over replications"
 
     def less(self, other: "Runs") -> "Runs":
         """The differences from another policy, run by run."""
@@ -42,37 +42,15 @@ class Runs:
     def interval(self, level: float = 0.95) -> tuple[Interval, float]:
         """Of the mean over runs of these tasks, and the p-value of a mean of 0.
 
-        :func:`hall_t` of the known values.
+        Student's t (Law, *Simulation Modeling and Analysis*, 5th ed., sec. 10.2.1).
         """
-        return hall_t(self.runs[self.known], level)
-
-
-def hall_t(values: NDArray[np.float64], level: float = 0.95) -> tuple[Interval, float]:
-    """Interval of the mean of skewed values, and the p-value of a mean of 0.
-
-    Few runs of a loaded queue are skewed, and Student's t then misses on the side of the long
-    tail. Hall ("On the removal of skewness by transformation", J. R. Stat. Soc. B 54, 1992)
-    transforms t by a cubic that removes the skewness g of n values:
-
-        q = t + g t² / (3 √n) + g² t³ / (27 n) + g / (6 √n)
-
-    An interval has one half-width, so it is that of the wider side, of the long tail.
-    """
-    n = values.size
-    mean = float(values.mean()) if n else math.nan
-    if n < 2:
-        return Interval(mean, math.nan, level), math.nan
-    spread = float(values.std(ddof=1))
-    if spread == 0:
-        return Interval(mean, 0.0, level), 1.0 if mean == 0 else 0.0
-    error = spread / math.sqrt(n)
-    skew = abs(float((((values - mean) / values.std()) ** 3).mean())) / math.sqrt(n)
-    quantile = float(stats.t.ppf(0.5 + level / 2, n - 1))
-    t = abs(mean) / error
-    # The wider side: -t of values whose long tail is on the right.
-    q = t - skew * t**2 / 3 + skew**2 * t**3 / 27 - skew / 6
-    wide = quantile if skew < 1e-6 else 3 / skew * (1 - np.cbrt(1 - skew * (quantile + skew / 6)))
-    return Interval(mean, float(wide) * error, level), min(1.0, float(2 * stats.t.sf(q, n - 1)))
+        runs = self.runs[self.known]
+        if runs.size < 2:
+            return Interval(
+                float(runs.mean()) if runs.size else math.nan, math.nan, level
+            ), math.nan
+        error = float(runs.var(ddof=1)) / runs.size
+        return combined(float(runs.mean()), ((error, runs.size - 1),), level=level)
 
 
 Evidence = Runs | Sampled | TwoWay

@@ -50,6 +50,8 @@ ESTIMATED: dict[str, partial.Field] = {
 ONE_RUN, TOO_FEW = "one run", "too few tasks"
 """Why there is no verdict."""
 
+_GROWING = {"overloaded", "growing"}  # runs whose figures say only how long they were
+
 MISSING = 0.05
 """Share of tasks recorded for one of two policies alone that pairs may leave out."""
 
@@ -284,7 +286,7 @@ class Study(Tabular):
         if self.settings.sampled and self._prompts(metric, load) < resampling.LEAST:
             return TOO_FEW
         if metric == "cost_per_right":
-            if any("overloaded" in self._cell(name, load).verdicts for name in names):
+            if any(_GROWING & set(self._cell(name, load).verdicts) for name in names):
                 return "runs are overloaded"
             if any(np.isinf(self.values(name, load, metric)).any() for name in names):
                 return "a run has no right answer"
@@ -357,11 +359,12 @@ class Study(Tabular):
         at = self.loads[-1] if load is None else load
         metric = self.ranked_by if by is None else by
         found, where = self.leader(at, by=metric), f"At load {at:g}"
+        called = {"latency_mean": "mean latency"}.get(metric, metric.replace("_", " "))
         if len(self._policies) < 2 or not found:
             return ""
         if found.first:
-            return f"{where} {found.first} is first of the policies by {metric}."
-        said = f"{where} the best by {metric} cannot be told apart"
+            return f"{where} {found.first} is first of the policies by {called}."
+        said = f"{where} the best by {called} cannot be told apart"
         if found.why == TOO_FEW:
             counted = self._prompts(metric, at)
             return f"{said}: {counted} different tasks, and {resampling.LEAST} are needed."
@@ -490,11 +493,10 @@ class Study(Tabular):
             return np.divide(area, gap, out=np.full(area.shape, np.nan), where=gap > 0)
 
         of_runs, of_resamples = self._figures(points, load, metric)
-        drawn = resampling.stand_ins(self.group, self.settings.seed)
-        means = np.array([self._outcomes[each[known[each]]].mean(axis=0) for each in drawn])
-        return self._joint(
-            load, recovered(of_runs, alone), recovered(of_resamples, means.T[..., np.newaxis])
-        )
+        drawn = resampling.stand_ins(self.group, self.settings.seed)[: of_resamples.shape[1]]
+        means = [self.outcomes[each[known[each]]].mean(axis=0) for each in drawn]
+        resampled = np.reshape(means, (-1, 2)).T[..., np.newaxis]
+        return self._joint(load, recovered(of_runs, alone), recovered(of_resamples, resampled))
 
     def _together(self, load: float, names: Sequence[str] | None, metric: str) -> list[str]:
         """Policies, or the points named, if their figures rest on the same tasks."""
@@ -509,6 +511,10 @@ class Study(Tabular):
 
     def table(self, load: float | None = None, *, by: str | None = None) -> pd.DataFrame:
         """The ranking at a load (by default the last), best first.
+
+        A rank is 1 more than the number of policies and controls that are shown to be
+        better (:func:`routingsim.evaluation.ranking.ranks`), so those that cannot be told
+        apart may share it; within a rank the better mean comes first.
 
         Columns: rank, policy, kind; each of the main metrics with its half-width; the
         share of answers whose quality is ``recorded`` where it is below 1 for any; the
@@ -552,22 +558,24 @@ class Study(Tabular):
         frame = pd.DataFrame(rows)
         if found is None:
             ranked = (frame["verdict"] != "not comparable") & frame[metric].notna()
-            order = frame["policy"].where(ranked).map(self._ranks(load, metric))
+            found_ranks = self._ranks(load, metric)
+            names = zip(frame["policy"], ranked, strict=True)
+            order = [found_ranks.get(name) if has else None for name, has in names]
+            order = pd.Series(order, dtype="Int64")
         else:
             ranks = partial.ranks(found)
             order = pd.Series([ranks[name] for name in frame["policy"]], dtype="Int64")
         frame.insert(0, "rank", order.astype("Int64"))
-        sign = -1 if metric in HIGHER_IS_BETTER else 1
-        means = (sign * frame[metric]).rename("mean")
-        best_first = pd.concat([frame["rank"], means], axis=1).sort_values(
-            ["rank", "mean"], kind="stable"
+        frame["mean"] = (-1 if metric in HIGHER_IS_BETTER else 1) * frame[metric]
+        return frame.sort_values(["rank", "mean"], kind="stable", ignore_index=True).drop(
+            columns="mean"
         )
-        return frame.loc[best_first.index].reset_index(drop=True)
 
     def _ranks(self, load: float, metric: str) -> dict[str, int]:
         controls = [name for name, kind in self.kinds.items() if kind == "control"]
-        ordered = (self._by_mean(names, load, metric) for names in (self._policies, controls))
-        return ranking.ranks(*ordered, lambda *both: self._difference(metric, load, *both))
+        policies = self._by_mean(self._policies, load, metric)
+        beside = self._by_mean(controls, load, metric)
+        return ranking.ranks(policies, beside, lambda *both: self._difference(metric, load, *both))
 
     def _text_users(self, load: float) -> dict[str, bool]:
         if self.basis.kind == "log" or not np.isfinite(self.outcomes).all(axis=1).any():
@@ -612,6 +620,7 @@ class Study(Tabular):
             "latencies": "simulated",
             "recorded": self.basis.kind,
             "settings": asdict(self.settings),
+            "leaders": {str(load): list(self.leader(load).names) for load in self.loads},
             "loads": {str(load): records(self.table(load)) for load in self.loads},
             "notes": list(self.notes),
         }
@@ -638,7 +647,8 @@ class Study(Tabular):
 
         text = display.fitted(table["policy"].tolist(), render)
         above, below = ([f"note: {note}" for note in notes] for notes in self._notes)
-        lines = [*map(display.wrapped, (first, *above, second)), text]
+        leading = filter(None, [self.leading()])
+        lines = [*map(display.wrapped, (first, *above, *leading, second)), text]
         return "\n".join([*lines, *map(display.wrapped, below)])
 
     @property
@@ -674,7 +684,10 @@ class Study(Tabular):
         heads = [*(name.replace("_", " ") for name in shown), f"against {self.baseline}"]
         above, below = ([f"note: {note}" for note in notes] for notes in self._notes)
         return display.card(
-            first, display.table(heads, rows), [f"{second[:-1]}.", *below], first=above
+            first,
+            display.table(heads, rows),
+            [f"{second[:-1]}.", *filter(None, [self.leading()]), *below],
+            first=above,
         )
 
     # The report stands a layer above: these few methods import it when they are called.

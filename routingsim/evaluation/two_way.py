@@ -33,7 +33,7 @@ class TwoWay:
         Mean over runs; NaN where unknown.
     halves : ndarray, shape (2, records)
         Mean over the first and over the second half of the runs; NaN where unknown.
-    met : ndarray, shape (2, records)
+    met : ndarray of int, shape (2, records)
         How often each record was met in each half.
     runs : ndarray, shape (runs,)
         Mean over tasks; NaN where unknown.
@@ -43,7 +43,7 @@ class TwoWay:
 
     tasks: NDArray[np.float64]
     halves: NDArray[np.float64]
-    met: NDArray[np.float64]
+    met: NDArray[np.int64]
     runs: NDArray[np.float64]
     group: NDArray[np.intp]
     method = "two-way variance over tasks and replications"
