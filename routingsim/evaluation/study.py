@@ -514,7 +514,7 @@ class Study(Tabular):
 
         A rank is 1 more than the number of policies and controls that are shown to be
         better (:func:`routingsim.evaluation.ranking.ranks`), so those that cannot be told
-        apart may share it; within a rank the better mean comes first.
+        apart may share it. Rows are in the order of the means.
 
         Columns: rank, policy, kind; each of the main metrics with its half-width; the
         share of answers whose quality is ``recorded`` where it is below 1 for any; the
@@ -566,10 +566,10 @@ class Study(Tabular):
             ranks = partial.ranks(found)
             order = pd.Series([ranks[name] for name in frame["policy"]], dtype="Int64")
         frame.insert(0, "rank", order.astype("Int64"))
-        frame["mean"] = (-1 if metric in HIGHER_IS_BETTER else 1) * frame[metric]
-        return frame.sort_values(["rank", "mean"], kind="stable", ignore_index=True).drop(
-            columns="mean"
-        )
+        if found is not None:
+            return frame.sort_values("rank", kind="stable", ignore_index=True)
+        frame["mean"] = ((-1 if metric in HIGHER_IS_BETTER else 1) * frame[metric]).where(ranked)
+        return frame.sort_values("mean", kind="stable", ignore_index=True).drop(columns="mean")
 
     def _ranks(self, load: float, metric: str) -> dict[str, int]:
         controls = [name for name, kind in self.kinds.items() if kind == "control"]
