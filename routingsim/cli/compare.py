@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 from routingsim.cli.console import print_study, remark, write_json
 from routingsim.cli.options import (
@@ -16,6 +16,9 @@ from routingsim.cli.options import (
     spread,
 )
 from routingsim.errors import SimulationError
+
+if TYPE_CHECKING:
+    from routingsim.evaluation.study import Population
 
 
 @spread
@@ -43,6 +46,14 @@ def compare(
     replications: Annotated[
         int, option("N", "Runs of each policy at each load, with seeds of their own.")
     ] = 20,
+    population: Annotated[
+        str,
+        option(
+            "WHICH",
+            "What intervals and verdicts are about: 'tasks like these', of which the corpus is a "
+            "sample (40 more runs of each policy and load), or 'these tasks' alone.",
+        ),
+    ] = "tasks like these",
     objective: Annotated[
         float | None,
         option(
@@ -92,6 +103,7 @@ def compare(
             replications=replications,
             tasks=inputs.tasks,
             seed=inputs.seed,
+            population=cast("Population", population),
             objective=objective,
             right=right,
             service=inputs.service,

@@ -162,7 +162,7 @@ _STUDIED = (
     ("latency_mean", "mean s", "{:.2f}"),
     ("latency_p95", "p95 s", "{:.2f}"),
 )
-_SHORT = {"not distinguishable": "unclear", "not comparable": "-"}
+_SHORT = {"not distinguishable": "unclear", "not comparable": "-", "no verdict": "-"}
 
 
 def print_study(study: "Study") -> None:
@@ -185,7 +185,11 @@ def print_study(study: "Study") -> None:
         for row in frame.to_dict("records"):
             cells = [
                 _cell(row[key], form)
-                + (f" ±{row[key + '_hw']:.2g}" if key == by and row[key] == row[key] else "")
+                + (
+                    f" ±{row[key + '_hw']:.2g}"
+                    if key == by and not math.isnan(row[key + "_hw"])
+                    else ""
+                )
                 for by in [study.ranked_by]
                 for key, _, form in shown
             ]
@@ -194,6 +198,8 @@ def print_study(study: "Study") -> None:
             verdict = _SHORT.get(row["verdict"], row["verdict"])
             table.add_row(name, *cells, row["stability"], verdict, style=style)
         out.print()
+        if leading := study.leading(load):
+            out.print(leading, highlight=False, markup=False)
         out.print(
             f"[bold]load {load:g}[/]  {load * study.capacity:.3g} tasks/s, "
             f"{study.settings.replications} replications, ranked by "
@@ -203,8 +209,8 @@ def print_study(study: "Study") -> None:
         out.print(table)
     out.print(
         "dim: controls; *: in-sample, fitted or chosen on these very tasks, which flatters it; "
-        f"verdicts compare with {study.baseline} and hold together at 95 % (Holm); unclear: not "
-        "distinguishable; latencies are simulated.",
+        f"verdicts compare with {study.baseline}, on {study.settings.population}, and hold "
+        "together at 95 % (Holm); unclear: not distinguishable; latencies are simulated.",
         style="dim",
         highlight=False,
     )

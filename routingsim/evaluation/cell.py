@@ -1,7 +1,7 @@
 """The metrics of one run that a study keeps, and their sums over replications."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,6 +45,12 @@ OF_RECORDS = frozenset(
 )
 """Metrics that rest on recorded qualities."""
 
+NO_RESAMPLES: NDArray[np.float64] = np.empty((0, 1, len(METRICS)))
+"""The figures of no resampled corpus."""
+
+PER_TASK = ("quality", "quality_all", "cost")
+"""Metrics that are known of each task in each run."""
+
 POINTS = 100
 """Number of points of a regret curve."""
 
@@ -61,6 +67,15 @@ class Cell:
         The stability verdict of each replication.
     quality, quality_all, cost : ndarray, shape (records,)
         Mean over replications for each corpus record; NaN where unknown.
+    halves : ndarray, shape (2, PER_TASK, records)
+        The same over the first and over the second half of the replications.
+    met : ndarray of int, shape (2, records)
+        How often each record was met in each half.
+    resampled : ndarray, shape (resamples, repeated replications, metrics)
+        The figures on resampled corpora (:mod:`routingsim.evaluation.resampling`), of none
+        where a study asks about its own tasks only.
+    scale : float
+        By what their variance is multiplied.
     unknown : ndarray of bool, shape (records,)
         Records that were answered, in some replication, by an agent whose quality is not
         recorded, or that are not among those on which qualities are compared.
@@ -78,6 +93,10 @@ class Cell:
     quality: NDArray[np.float64]
     quality_all: NDArray[np.float64]
     cost: NDArray[np.float64]
+    halves: NDArray[np.float64]
+    met: NDArray[np.int64]
+    resampled: NDArray[np.float64]
+    scale: float
     unknown: NDArray[np.bool_]
     chosen: NDArray[np.int64]
     times: NDArray[np.int64]
@@ -127,9 +146,30 @@ def _mean(values: NDArray[np.float64]) -> float:
     return float(values.mean()) if values.size else math.nan
 
 
-def gather(results: Iterable[ReplayResult], objective: float, right: float) -> Cell:
-    """All replications of a policy at a load as one :class:`Cell`."""
-    figures, verdicts, regrets, tasks = [], [], [], []
+def gather(
+    results: Iterable[ReplayResult],
+    objective: float,
+    right: float,
+    again: Callable[[ReplayResult], Iterable[ReplayResult]] = lambda result: (),
+    repeated: int = 0,
+    scale: Callable[[list[NDArray[np.int32]]], float] = lambda rows: 1.0,
+) -> Cell:
+    """All replications of a policy at a load as one :class:`Cell`.
+
+    Parameters
+    ----------
+    results : iterable of ReplayResult
+    objective : float
+        Latency (s) within which an answer counts for goodput.
+    right : float
+        Lowest quality of a right answer.
+    again : callable
+        The runs of a replication on resampled corpora, of the first ``repeated``.
+    repeated : int
+    scale : callable
+        From the records of the repeated runs' tasks to :attr:`Cell.scale`.
+    """
+    figures, verdicts, regrets, tasks, resampled = [], [], [], [], []
     shape = (0, 0)
     for result in results:
         figures.append(measure(result, objective, right))
@@ -137,17 +177,34 @@ def gather(results: Iterable[ReplayResult], objective: float, right: float) -> C
         regrets.append(_regret(result))
         tasks.append((result.work.row, result.log.agent, *by_task(result)))
         shape = result.work.quality.shape
+        if len(resampled) < repeated:
+            resampled.append([measure(each, objective, right) for each in again(result)])
+    records = shape[0]
     row, agent, quality, of_all, cost, unknown = map(np.concatenate, zip(*tasks, strict=True))
-    chosen = np.full(shape[0], -1, dtype=np.int64)
+    chosen = np.full(records, -1, dtype=np.int64)
     for rows, agents, *_ in reversed(tasks):  # so that the first replication is written last
         chosen[rows] = agents
-    vague = np.bincount(row[unknown], minlength=shape[0]) > 0
+    vague = np.bincount(row[unknown], minlength=records) > 0
+    middle = sum(rows.size for rows, *_ in tasks[: len(tasks) // 2])
+    halves = [
+        [_by_record(row[half], values[half], records) for values in (quality, of_all, cost)]
+        for half in (slice(middle), slice(middle, None))
+    ]
     return Cell(
         figures=np.array(figures),
         verdicts=tuple(verdicts),
-        quality=_by_record(row, quality, shape[0]),
-        quality_all=np.where(vague, np.nan, _by_record(row, of_all, shape[0])),
-        cost=_by_record(row, cost, shape[0]),
+        quality=_by_record(row, quality, records),
+        quality_all=np.where(vague, np.nan, _by_record(row, of_all, records)),
+        cost=_by_record(row, cost, records),
+        halves=np.array(halves),
+        met=np.array(
+            [
+                np.bincount(row[:middle], minlength=records),
+                np.bincount(row[middle:], minlength=records),
+            ]
+        ),
+        resampled=np.array(resampled).swapaxes(0, 1) if resampled else NO_RESAMPLES,
+        scale=scale([rows for rows, *_ in tasks[:repeated]]) if repeated else 1.0,
         unknown=vague,
         chosen=chosen,
         times=np.bincount(row * shape[1] + agent, minlength=math.prod(shape)).reshape(shape),

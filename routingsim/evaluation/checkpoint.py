@@ -13,20 +13,25 @@ from types import CodeType
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from routingsim.errors import SimulationError
-from routingsim.evaluation.cell import METRICS, Cell
+from routingsim.evaluation.cell import METRICS, NO_RESAMPLES, Cell
 from routingsim.evaluation.study import StudySettings
 from routingsim.policies.kernel import Kernel
 from routingsim.simulation.arrivals import Arrivals
 from routingsim.simulation.scenario import Scenario
 
-_ARRAYS = tuple(each.name for each in fields(Cell) if each.name != "verdicts")
+_ARRAYS = tuple(each.name for each in fields(Cell) if each.name not in ("verdicts", "scale"))
 _BEGINNING = b'{"key": "'
 
 
-def cell_key(scene: Scenario, process: Arrivals, settings: StudySettings) -> str:
+def cell_key(
+    scene: Scenario, process: Arrivals, settings: StudySettings, group: NDArray[np.intp]
+) -> str:
     """Digest of everything that determines the cell of a policy at a load.
+
+    ``group`` has the same number for records with the same prompt.
 
     It contains the code of the policy's own kernels and what the engine reads of the
     corpus. It does not contain the functions that a kernel calls.
@@ -46,6 +51,7 @@ def cell_key(scene: Scenario, process: Arrivals, settings: StudySettings) -> str
     ):
         digest.update(repr(part).encode() + b"\n")
     digest.update(policy.memory.tobytes())
+    digest.update(np.asarray(group, dtype=np.int64).tobytes())
     for column in scene.records.work:
         digest.update(repr(column.shape).encode() + column.tobytes())
     if not process.synthetic:
@@ -98,7 +104,10 @@ def _cell(path: Path, number: int, line: bytes) -> tuple[str, Cell]:
     try:
         record = json.loads(line)
         arrays: dict[str, Any] = {field: np.array(record[field]) for field in _ARRAYS}
-        return record["key"], Cell(verdicts=tuple(record["verdicts"]), **arrays)
+        if not arrays["resampled"].size:
+            arrays["resampled"] = NO_RESAMPLES
+        verdicts, scale = tuple(record["verdicts"]), float(record["scale"])
+        return record["key"], Cell(verdicts=verdicts, scale=scale, **arrays)
     except (ValueError, KeyError, TypeError) as error:
         raise _not_a_cell(path, number, f"{type(error).__name__}: {error}") from None
 
@@ -114,4 +123,6 @@ def append_cell(path: Path, key: str, cell: Cell) -> None:
     """Add a finished cell to the file."""
     arrays = {field: getattr(cell, field).tolist() for field in _ARRAYS}
     with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps({"key": key, "verdicts": cell.verdicts} | arrays) + "\n")
+        file.write(
+            json.dumps({"key": key, "verdicts": cell.verdicts, "scale": cell.scale} | arrays) + "\n"
+        )

@@ -8,14 +8,16 @@ controls run beside the policies.
 import math
 import os
 import pickle
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numba import cloudpickle
+from numpy.typing import NDArray
 
 from routingsim.agents import AgentPool, PoolLike, load_agents
 from routingsim.corpora.corpus import Corpus
@@ -25,7 +27,8 @@ from routingsim.errors import SimulationError
 from routingsim.evaluation.cell import Cell, gather
 from routingsim.evaluation.checkpoint import append_cell, cell_key, read_cells
 from routingsim.evaluation.controls.simulated import chosen_by, control_policies
-from routingsim.evaluation.study import Study, StudySettings
+from routingsim.evaluation.resampling import LEAST, RUNS, independent, prompts, scale, stand_ins
+from routingsim.evaluation.study import Population, Study, StudySettings
 from routingsim.policies.kernel import Kernel, pickled_by_value
 from routingsim.policies.policy import Policy, make_policy
 from routingsim.policies.rules import cheapest, random
@@ -34,10 +37,14 @@ from routingsim.simulation.arrivals.checks import is_finite, is_whole
 from routingsim.simulation.faults import ONE_TRY, Outage, Retries
 from routingsim.simulation.recorded import basis
 from routingsim.simulation.remarks import no_texts, one_for_all
+from routingsim.simulation.result import ReplayResult
 from routingsim.simulation.scenario import Scenario, check_kinds, prepare
 
 DEFAULT_LOADS = (0.3, 0.6, 0.9)
 """Loads, as shares of the pool's capacity."""
+
+Job = tuple[Scenario, Arrivals, StudySettings, NDArray[np.intp]]
+"""What a worker runs, and the prompt of each record."""
 
 Wanted = str | Policy | Kernel | Callable[..., int]
 """What names or is a policy."""
@@ -54,6 +61,7 @@ def compare(
     replications: int = 20,
     tasks: int | None = None,
     seed: int = 0,
+    population: Population = "tasks like these",
     objective: float | None = None,
     right: float = 0.5,
     retries: Retries = ONE_TRY,
@@ -89,11 +97,18 @@ def compare(
         (a trace, or the corpus's own) every replication has the same arrivals, with the
         tasks in another order.
     replications : int
-        Runs of each policy at each load; an interval needs 2 or more.
+        Runs of each policy at each load; an interval needs 2 or more. More runs make
+        figures of these tasks more exact; what other tasks would show, only more tasks tell.
     tasks : int, optional
         Tasks of a run. By default the whole corpus; if more, they are drawn from it.
     seed : int
-        Replication r uses ``seed + r``.
+        The seeds of the replications are derived from it (``StudySettings.seeds``).
+    population : {"tasks like these", "these tasks"}
+        What intervals and verdicts are about. By default the corpus is a sample, and they
+        hold for other tasks of its kind: each policy and load is run 40 times more, on
+        corpora drawn from it (:mod:`routingsim.evaluation.resampling`), and a corpus of
+        fewer than 50 different prompts gives none. Or of these very tasks alone, whose
+        intervals are narrower and say nothing of others.
     objective : float, optional
         Latency (s) within which an answer counts for goodput. By default three times the
         mean service time of the slowest agent.
@@ -128,7 +143,7 @@ def compare(
     outages = (outages,) if isinstance(outages, Outage) else outages
     check_kinds(retries, outages)
     wanted = _several(policies, str | Policy | Kernel | Callable)
-    _check(len(wanted), replications, objective, right)
+    _check(len(wanted), replications, objective, right, population)
     conditions: dict[str, Any] = {"retries": retries, "outages": outages, "service": service}
     made: dict[str, Policy] = {}
     for each in wanted:
@@ -147,6 +162,7 @@ def compare(
         if objective is None
         else float(objective),
         right=float(right),
+        population=population,
     )
     rate = _rate(shape, corpus, settings.tasks)
     processes = [shape.scaled(share * capacity / rate) for share in shares]
@@ -155,7 +171,8 @@ def compare(
         beside = _controls(corpus, pool, scenes, shares[0] * capacity, seed, controls)
         kinds |= {policy.name: "control" for policy in beside}
         scenes += [prepare(corpus, pool, policy, **conditions) for policy in beside]
-    jobs = [(scene, process, settings) for scene in scenes for process in processes]
+    group = prompts(corpus)
+    jobs = [(scene, process, settings, group) for scene in scenes for process in processes]
     cells = _run(jobs, executor, progress, None if resume is None else Path(resume))
     keys = [(name, share) for name in kinds for share in shares]
     found = dict(zip(keys, cells, strict=True))
@@ -169,12 +186,15 @@ def compare(
         arrivals=str(shape),
         settings=settings,
         cells=found,
-        remarks=_remarks(scenes[: len(made)], found),
+        group=group,
+        remarks=_remarks(scenes[: len(made)], found, settings),
     )
 
 
 def _remarks(
-    scenes: Sequence[Scenario], cells: Mapping[tuple[str, float], Cell]
+    scenes: Sequence[Scenario],
+    cells: Mapping[tuple[str, float], Cell],
+    settings: StudySettings,
 ) -> tuple[str, ...]:
     """Remarks on each policy, as a replay has them."""
     said = []
@@ -186,6 +206,12 @@ def _remarks(
             no_texts(scene.corpus, policy),
             one_for_all(policy, scene.pool, d_var, np.sum(mine, axis=(0, 1))),
         ]
+    fitted = [s.policy.name for s in scenes if s.policy.predict or s.policy.fitted_on]
+    if fitted and settings.sampled:
+        said.append(
+            f"the fit of {', '.join(fitted)} is taken as it is: intervals leave out what it would "
+            "have learned from another corpus"
+        )
     return tuple(filter(None, dict.fromkeys(said)))
 
 
@@ -194,7 +220,9 @@ def _several(given: Any, single: Any) -> list[Any]:
     return [given] if isinstance(given, single) or not isinstance(given, Iterable) else list(given)
 
 
-def _check(policies: int, replications: int, objective: float | None, right: float) -> None:
+def _check(
+    policies: int, replications: int, objective: float | None, right: float, population: str
+) -> None:
     if not is_whole(replications) or replications < 1 or not policies:
         raise SimulationError(
             f"{policies} policies, replications={replications!r}: one policy or more and a whole "
@@ -204,6 +232,9 @@ def _check(policies: int, replications: int, objective: float | None, right: flo
         raise SimulationError(f"objective={objective!r}: a number of seconds above 0 is needed")
     if not is_finite(right):
         raise SimulationError(f"right={right!r}: a number is needed, the lowest right quality")
+    if population not in get_args(Population):
+        allowed = " or ".join(map(repr, get_args(Population)))
+        raise SimulationError(f"population={population!r}: {allowed} is needed")
 
 
 def _same(one: Policy, other: Policy) -> bool:
@@ -281,17 +312,26 @@ def _rate(shape: Arrivals, corpus: Corpus, count: int) -> float:
     return float(rate)
 
 
-def _simulate(scene: Scenario, process: Arrivals, settings: StudySettings) -> Cell:
+def _simulate(job: Job) -> Cell:
     """Run all replications of one policy at one load: the unit of work of a worker."""
+    scene, process, settings, group = job
+    drawn = stand_ins(group, settings.seed)
+
+    def again(result: ReplayResult) -> Iterator[ReplayResult]:
+        return (scene.rerun(result, each[result.work.row]) for each in drawn)
+
     results = (
-        scene.run(process, seed=settings.seed + r, tasks=settings.tasks, order="shuffled")
-        for r in range(settings.replications)
+        scene.run(process, seed=seed, tasks=settings.tasks, order="shuffled")
+        for seed in settings.seeds
     )
-    return gather(results, settings.objective, settings.right)
+    asked = settings.sampled and settings.replications >= RUNS
+    repeated = RUNS if asked and independent(group) >= LEAST else 0
+    scaled = partial(scale, group, drawn)
+    return gather(results, settings.objective, settings.right, again, repeated, scaled)
 
 
 def _run(
-    jobs: Sequence[tuple[Scenario, Arrivals, StudySettings]],
+    jobs: Sequence[Job],
     executor: Executor | None,
     progress: Callable[[int, int], object] | None,
     checkpoint: Path | None,
@@ -307,7 +347,7 @@ def _run(
     futures: dict[Future[Cell], int] = {}
     try:
         for k in todo:
-            futures[_submit(workers, *jobs[k])] = k
+            futures[_submit(workers, jobs[k])] = k
         for finished, future in enumerate(as_completed(futures), start=1):
             k = futures[future]
             cells[k] = cell = future.result()
@@ -323,18 +363,17 @@ def _run(
     return [cell for cell in cells if cell is not None]
 
 
-def _submit(
-    executor: Executor, scene: Scenario, process: Arrivals, settings: StudySettings
-) -> "Future[Cell]":
+def _submit(executor: Executor, job: Job) -> "Future[Cell]":
     if isinstance(executor, ThreadPoolExecutor):
-        return executor.submit(_simulate, scene, process, settings)
+        return executor.submit(_simulate, job)
     # Pickle refuses functions made in a session. What the policy says of the texts is in
     # the scene already, so its predictors, which may be large, stay here.
+    scene, *rest = job
     policy = replace(scene.policy, featurize=None, predict=None, parameters={})
     with pickled_by_value():
-        packed = cloudpickle.dumps((replace(scene, policy=policy), process, settings))
+        packed = cloudpickle.dumps((replace(scene, policy=policy), *rest))
     return executor.submit(_unpack_and_run, packed)
 
 
 def _unpack_and_run(packed: bytes) -> Cell:
-    return _simulate(*pickle.loads(packed))
+    return _simulate(pickle.loads(packed))

@@ -4,13 +4,14 @@ Two sources of chance need two tests. Replications of a simulation under common 
 numbers differ by their seeds: a t-interval of the differences, seed by seed. Recorded
 outcomes differ by which tasks happen to be in the corpus: a bootstrap of the
 differences, task by task. Quality and cost depend on both (a bandit that settles on the
-wrong agent does so for all tasks of that run): :func:`two_way_interval` adds the variances.
+wrong agent does so for all tasks of that run), as do figures of time: their variances are
+added (:mod:`routingsim.evaluation.two_way`, :mod:`routingsim.evaluation.resampling`).
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,14 +21,15 @@ from routingsim.errors import CorpusError, SimulationError
 from routingsim.evaluation.outcomes import column
 from routingsim.simulation.statistics import Interval
 
-Verdict = Literal["better", "worse", "not distinguishable", "not comparable"]
+Verdict = Literal["better", "worse", "not distinguishable", "not comparable", "no verdict"]
+
+K = TypeVar("K")
 
 RESAMPLES = 1999
 """Resamples of a bootstrap: one less than a round number, so that p-values are round."""
 
 _CELLS = 4_000_000  # values resampled at a time, 32 MB
 _NOISE = 1e-12  # relative difference below which two values are the same number
-_NO_SPREAD = 1e-9  # share of the tasks' half-width below which runs do not differ
 
 
 def t_interval(values: ArrayLike, level: float = 0.95) -> Interval:
@@ -141,9 +143,9 @@ class Difference:
     verdict : str
         Whether the first is "better" or "worse" than the second, or the two are
         "not distinguishable"; "not comparable" where their figures rest on different
-        tasks, and there is no interval.
+        tasks, and "no verdict" where there is too little to tell by: both without interval.
     method : str
-        The test behind interval and p-value.
+        The test behind interval and p-value, or why there is none.
     pairs, left_out : int
         Pairs compared, and pairs left out because a side is NaN.
     correction : str
@@ -166,6 +168,12 @@ class Difference:
 def not_comparable(why: str, level: float = 0.95) -> Difference:
     """No difference, for a reason."""
     return Difference(Interval(math.nan, math.nan, level), math.nan, "not comparable", why, 0)
+
+
+def no_verdict(why: str, mean: float, pairs: int = 0, left_out: int = 0) -> Difference:
+    """A difference of which nothing can be said, for a reason."""
+    interval = Interval(mean, math.nan)
+    return Difference(interval, math.nan, "no verdict", why, pairs, left_out)
 
 
 def verdict(interval: Interval, *, higher_is_better: bool = True) -> Verdict:
@@ -249,78 +257,43 @@ def _apart(first: ArrayLike, second: ArrayLike) -> tuple[NDArray[np.float64], in
     """The known differences, rounding noise set to 0, and the number of unknown ones."""
     one = column("first", first)
     other = column("second", second, one.size)
-    apart = one - other
-    apart[np.abs(apart) <= _NOISE * np.maximum(np.abs(one), np.abs(other))] = 0.0
+    apart = exact_difference(one, other)
     known = ~np.isnan(apart)
     return apart[known], int((~known).sum())
 
 
-def two_way_interval(tasks: ArrayLike, runs: ArrayLike, *, level: float = 0.95) -> Interval:
-    """Interval of a mean that varies from task to task and from run to run.
+def exact_difference(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The first less the second, element by element, rounding noise set to 0."""
+    apart = one - other
+    apart[np.abs(apart) <= _NOISE * np.maximum(np.abs(one), np.abs(other))] = 0.0
+    return apart
 
-    A bootstrap over tasks alone misses the variance between runs, a t-interval over runs
-    that between tasks. Here both are added, with the degrees of freedom of Satterthwaite
-    (Biometrics Bulletin 2, 1946). Variance that belongs to neither alone is counted in
-    both, so the interval is rather too wide than too narrow.
+
+def combined(
+    mean: float, parts: Sequence[tuple[float, float]], *, level: float = 0.95
+) -> tuple[Interval, float]:
+    """Interval of a mean whose variance is a sum, and the p-value of a mean of 0.
+
+    Student's t with the degrees of freedom of Satterthwaite (Biometrics Bulletin 2, 1946).
 
     Parameters
     ----------
-    tasks : array_like, shape (tasks,)
-        Mean over runs of each task; NaN where unknown.
-    runs : array_like, shape (runs,)
-        Mean over tasks of each run. With fewer than two runs, or runs that do not
-        differ, this is the bootstrap over tasks alone.
+    mean : float
+    parts : sequence of (float, float)
+        Each variance of the mean, and its degrees of freedom. A sum below 0 counts as 0.
     level : float
         Confidence level.
     """
-    over_tasks, over_runs = bootstrap_mean(tasks, level=level), t_interval(runs, level)
-    sizes = _known("values", tasks).size, _known("values", runs).size
-    return _added(over_tasks, sizes[0], over_runs, sizes[1])[0]
-
-
-def paired_two_way(
-    first: tuple[ArrayLike, ArrayLike],
-    second: tuple[ArrayLike, ArrayLike],
-    *,
-    level: float = 0.95,
-    higher_is_better: bool = True,
-) -> Difference:
-    """Compare two policies task by task and run by run, as :func:`two_way_interval` does.
-
-    Parameters
-    ----------
-    first, second : tuple of array_like
-        A metric's means over runs, shape (tasks,), and over tasks, shape (runs,). With
-        fewer than two runs, or the same difference in every run, this is the paired
-        bootstrap over tasks alone.
-    level, higher_is_better
-        As for :func:`paired_t`.
-    """
-    tasks = paired_bootstrap(first[0], second[0], level=level, higher_is_better=higher_is_better)
-    runs = paired_t(first[1], second[1], level=level)
-    interval, p = _added(tasks.interval, tasks.pairs, runs.interval, runs.pairs)
-    if p is None:
-        return tasks
-    said = verdict(interval, higher_is_better=higher_is_better)
-    method = f"{tasks.method}, {runs.method}"
-    return replace(tasks, interval=interval, p_value=p, verdict=said, method=method)
-
-
-def _added(
-    tasks: Interval, count: int, runs: Interval, times: int
-) -> tuple[Interval, float | None]:
-    """The interval with both variances and its p-value; None where the runs add nothing."""
-    if not runs.half_width > _NO_SPREAD * tasks.half_width:
-        return tasks, None
-    upper = 0.5 + tasks.level / 2
-    of_tasks = (tasks.half_width / stats.t.ppf(upper, count - 1)) ** 2
-    of_runs = (runs.half_width / stats.t.ppf(upper, times - 1)) ** 2
-    both = of_tasks + of_runs
-    freedom = both**2 / (of_tasks**2 / (count - 1) + of_runs**2 / (times - 1))
-    error = math.sqrt(both)
-    half_width = float(stats.t.ppf(upper, freedom) * error)
-    p = float(2 * stats.t.sf(abs(tasks.mean) / error, freedom))
-    return Interval(tasks.mean, half_width, tasks.level), p
+    _check(level)
+    variance = max(sum(part for part, _ in parts), 0.0)
+    if math.isnan(mean) or math.isnan(variance) or any(freedom < 1 for _, freedom in parts):
+        return Interval(mean, math.nan, level), math.nan
+    if variance <= (_NOISE * mean) ** 2:  # equal values, but for rounding
+        return Interval(mean, 0.0, level), 1.0 if mean == 0 else 0.0
+    error = math.sqrt(variance)
+    freedom = variance**2 / sum(part**2 / freedom for part, freedom in parts)
+    half_width = float(stats.t.ppf(0.5 + level / 2, freedom) * error)
+    return Interval(mean, half_width, level), float(2 * stats.t.sf(abs(mean) / error, freedom))
 
 
 def holm(p_values: ArrayLike) -> NDArray[np.float64]:
@@ -380,17 +353,29 @@ def versus(
         name: test(values, baseline, level=level, higher_is_better=higher_is_better)
         for name, values in others.items()
     }
-    adjusted = holm([each.p_value for each in found.values()])
-    correction = f"Holm over {len(found)}" if len(found) > 1 else ""
-    return {
-        name: replace(
+    return together(found, level)
+
+
+def together(found: Mapping[K, Difference], level: float = 0.95) -> dict[K, Difference]:
+    """Differences whose verdicts hold together, their p-values adjusted by :func:`holm`.
+
+    Those without a p-value stay as they are, and do not count.
+    """
+    tested = {key: each for key, each in found.items() if not math.isnan(each.p_value)}
+    if not tested:
+        return dict(found)
+    adjusted = holm([each.p_value for each in tested.values()])
+    correction = f"Holm over {len(tested)}" if len(tested) > 1 else ""
+    held = {
+        key: replace(
             each,
             p_value=float(p),
             verdict=each.verdict if p <= 1 - level + _NOISE else "not distinguishable",
             correction=correction,
         )
-        for (name, each), p in zip(found.items(), adjusted, strict=True)
+        for (key, each), p in zip(tested.items(), adjusted, strict=True)
     }
+    return {key: held.get(key, each) for key, each in found.items()}
 
 
 def _check(level: float, resamples: int | None = None) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -15,19 +15,17 @@ from routingsim import display
 from routingsim.agents import AgentPool
 from routingsim.corpora.corpus import Corpus
 from routingsim.errors import CorpusError, SimulationError
-from routingsim.evaluation import partial
-from routingsim.evaluation.cell import HIGHER_IS_BETTER, METRICS, OF_RECORDS, Cell
+from routingsim.evaluation import partial, ranking, resampling
+from routingsim.evaluation.cell import HIGHER_IS_BETTER, METRICS, OF_RECORDS, PER_TASK, Cell
 from routingsim.evaluation.controls.permutation import TextUse, text_use
 from routingsim.evaluation.estimate import Estimates
+from routingsim.evaluation.evidence import Evidence, Runs, difference, evidence
 from routingsim.evaluation.intervals import (
     Difference,
     holm,
+    no_verdict,
     not_comparable,
-    paired_t,
-    paired_two_way,
-    t_interval,
-    two_way_interval,
-    versus,
+    together,
 )
 from routingsim.evaluation.metrics.routerbench import aiq
 from routingsim.evaluation.tabular import Tabular, records
@@ -39,13 +37,20 @@ from routingsim.simulation.statistics import Interval
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_PER_TASK = ("quality", "quality_all", "cost")  # their intervals allow for the sample of tasks
+Population = Literal["tasks like these", "these tasks"]
+"""What the intervals and verdicts of a study are about."""
+
 ESTIMATED: dict[str, partial.Field] = {
     "quality": "quality",
     "quality_all": "quality",
     "cost": "cost",
 }
 """Metrics that are estimated for a log with one answer a task, and of which outcome."""
+
+ONE_RUN, TOO_FEW = "one run", "too few tasks"
+"""Why there is no verdict."""
+
+_GROWING = {"overloaded", "growing"}  # runs whose figures say only how long they were
 
 MISSING = 0.05
 """Share of tasks recorded for one of two policies alone that pairs may leave out."""
@@ -58,7 +63,7 @@ class StudySettings:
     Attributes
     ----------
     seed : int
-        Replication r uses ``seed + r``.
+        That from which :attr:`seeds` are derived.
     replications : int
         Runs of each policy at each load.
     tasks : int
@@ -67,6 +72,8 @@ class StudySettings:
         Latency (s) within which an answer counts for goodput.
     right : float
         Lowest quality of a right answer.
+    population : {"tasks like these", "these tasks"}
+        What intervals and verdicts are about.
     """
 
     seed: int
@@ -74,6 +81,17 @@ class StudySettings:
     tasks: int
     objective: float
     right: float
+    population: Population = "tasks like these"
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seed of each replication, as :func:`routingsim.replay` takes it."""
+        return resampling.replication_seeds(self.seed, self.replications)
+
+    @property
+    def sampled(self) -> bool:
+        """Whether the corpus counts as a sample of tasks."""
+        return self.population == "tasks like these"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -95,6 +113,8 @@ class Study(Tabular):
         The arrival process that was scaled to each load.
     cells : mapping
         ``(name, load)`` to its :class:`~routingsim.evaluation.cell.Cell`.
+    group : ndarray of int, shape (records,)
+        The same number for records with the same or nearly the same prompt.
     remarks : tuple of str
         What the reader should know of the policies; among the ``notes``.
     """
@@ -108,9 +128,11 @@ class Study(Tabular):
     arrivals: str
     settings: StudySettings
     cells: Mapping[tuple[str, float], Cell]
+    group: NDArray[np.intp]
     remarks: tuple[str, ...] = ()
     _tables: dict[tuple[float, str], pd.DataFrame] = field(default_factory=dict, init=False)
     _found: dict[tuple[float, str], Estimates | None] = field(default_factory=dict, init=False)
+    _counts: dict[tuple[float, str], int] = field(default_factory=dict, init=False)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -150,7 +172,24 @@ class Study(Tabular):
     def _notes(self) -> tuple[list[str], list[str]]:
         """Notes that stand before the figures, and those below them; without the corpus's own."""
         others = other_agents(self.corpus, self.pool)
-        return [others] if others else [], [*basis_notes(self.corpus, self.pool), *self.remarks]
+        below = [*basis_notes(self.corpus, self.pool), *self._on_whom, *self.remarks]
+        return [others] if others else [], below
+
+    @property
+    def _on_whom(self) -> list[str]:
+        """Of which tasks the intervals and verdicts are, where it is not of others like these."""
+        if not self.settings.sampled:
+            return [
+                f"intervals and verdicts are of these {len(self.corpus):,} tasks alone, and say "
+                "nothing of others like them"
+            ]
+        counted = min(self._prompts("goodput", load) for load in self.loads)
+        if counted >= resampling.LEAST:
+            return []
+        return [
+            f"{counted} different tasks: intervals and verdicts on tasks like these need "
+            f'{resampling.LEAST} or more; population="these tasks" asks about these alone'
+        ]
 
     @property
     def ranked_by(self) -> str:
@@ -182,7 +221,7 @@ class Study(Tabular):
         if metric not in OF_RECORDS or metric == "regret":  # regret: where all are recorded
             return False
         unknown = self._cell(one, load).unknown ^ self._cell(other, load).unknown
-        return bool(unknown.mean() > (MISSING if metric in _PER_TASK else 0.0))
+        return bool(unknown.mean() > (MISSING if metric in PER_TASK else 0.0))
 
     @cached_property
     def runs(self) -> pd.DataFrame:
@@ -207,11 +246,12 @@ class Study(Tabular):
         return self._cell(name, load).figures[:, list(METRICS).index(metric)]
 
     def interval(self, name: str, load: float, metric: str) -> Interval:
-        """The 95 % interval of a metric over replications; of quality and cost over tasks too.
+        """The 95 % interval of a metric, over replications and, by default, over corpora.
 
-        Infinite, with a half-width of NaN, if a replication is (cost per right answer). For
-        a log with one answer a task quality and cost are estimates (:meth:`estimates`), and
-        NaN where the log cannot answer, as are the other metrics that rest on qualities.
+        Without a half-width (NaN) where there is too little to tell by, as for one run or
+        too few tasks. Infinite if a replication is (cost per right answer). For a log with
+        one answer a task quality and cost are estimates (:meth:`estimates`), and NaN where
+        the log cannot answer, as are the other metrics that rest on qualities.
         """
         if (found := self.estimates(load, metric)) is not None:
             return found.policies[name].interval
@@ -220,42 +260,115 @@ class Study(Tabular):
             return Interval(math.nan, math.nan)
         if np.isinf(values).any():
             return Interval(math.inf, math.nan)
-        if metric in _PER_TASK:
-            return two_way_interval(getattr(self._cell(name, load), metric), values)
-        return t_interval(values)
+        interval, _ = self._evidence(name, load, metric).interval()
+        if self._withheld(metric, load, name):
+            return Interval(interval.mean, math.nan)
+        return interval
+
+    def _evidence(self, name: str, load: float, metric: str) -> Evidence:
+        self.values(name, load, metric)  # says what there is, if there is no such metric
+        cell, prompts = self._cell(name, load), self._prompts(metric, load)
+        return evidence(cell, metric, self.group, prompts, sampled=self.settings.sampled)
+
+    def _prompts(self, metric: str, load: float) -> int:
+        """Independent prompts on which a metric rests."""
+        key = load, "all" if metric not in OF_RECORDS else "recorded"
+        if key not in self._counts:
+            met = self._cell(self.baseline, load).met.sum(axis=0) > 0
+            rows = met & self.basis.rows if metric in OF_RECORDS else met
+            self._counts[key] = resampling.independent(self.group[rows])
+        return self._counts[key]
+
+    def _withheld(self, metric: str, load: float, *names: str) -> str:
+        """Why there is no interval or verdict; "" where there is one."""
+        if self.settings.replications < 2:
+            return ONE_RUN
+        if self.settings.sampled and self._prompts(metric, load) < resampling.LEAST:
+            return TOO_FEW
+        if metric == "cost_per_right":
+            if any(_GROWING & set(self._cell(name, load).verdicts) for name in names):
+                return "runs are overloaded"
+            if any(np.isinf(self.values(name, load, metric)).any() for name in names):
+                return "a run has no right answer"
+        return ""
+
+    def _difference(self, metric: str, load: float, one: str, other: str) -> Difference:
+        """One policy less another, with the verdict of this one comparison."""
+        if (found := self.estimates(load, metric)) is not None:
+            return partial.difference_of(found, one, other)
+        if self._apart(metric, load, one, other):
+            return not_comparable("rests on other tasks than the baseline")
+        both = [self._evidence(name, load, metric) for name in (one, other)]
+        found = difference(*both, higher_is_better=metric in HIGHER_IS_BETTER)
+        if why := self._withheld(metric, load, one, other):
+            return no_verdict(why, found.interval.mean, found.pairs, found.left_out)
+        return found
 
     def differences(
         self, metric: str, load: float, *, baseline: str | None = None
     ) -> dict[str, Difference]:
         """The difference of every other policy and control from the baseline, with verdicts.
 
-        All are compared run by run under common random numbers (paired t); quality and
-        cost also task by task, which allows for the corpus being a sample
-        (:func:`routingsim.evaluation.intervals.paired_two_way`). The other metrics are of
-        this corpus. The verdicts at one load hold together (Holm). Pairs with an infinite
-        value are left out and counted. Policies whose figures rest on different tasks are
+        All are compared run by run under common random numbers, and allow for the corpus
+        being a sample of tasks unless the study is about ``"these tasks"`` only: quality
+        and cost by their variance over tasks (:mod:`routingsim.evaluation.two_way`), all
+        other metrics by resampled corpora (:mod:`routingsim.evaluation.resampling`). The
+        verdicts at one load hold together (Holm). There is "no verdict" with one run or
+        with fewer than 50 different prompts, nor on the cost per right answer where runs
+        are overloaded or one has none. Policies whose figures rest on different tasks are
         "not comparable"; for a log with one answer a task quality and cost are compared by
         estimates (:meth:`estimates`).
         """
-        per_task = metric in _PER_TASK
-
-        def of(name: str) -> Any:
-            found = self.values(name, load, metric)
-            found = np.where(np.isinf(found), np.nan, found)
-            return (getattr(self._cell(name, load), metric), found) if per_task else found
-
         against = self.baseline if baseline is None else baseline
-        others = [name for name in self.names if name != against]
-        if (found := self.estimates(load, metric)) is not None:
-            return {name: partial.difference_of(found, name, against) for name in others}
-        compared = versus(
-            of(against),
-            {name: of(name) for name in others if not self._apart(metric, load, name, against)},
-            test=paired_two_way if per_task else paired_t,
-            higher_is_better=metric in HIGHER_IS_BETTER,
-        )
-        missing = not_comparable("rests on other tasks than the baseline")
-        return {name: compared.get(name, missing) for name in others}
+        self.values(against, load, metric)
+        found = {
+            name: self._difference(metric, load, name, against)
+            for name in self.names
+            if name != against
+        }
+        return found if self.estimates(load, metric) is not None else together(found)
+
+    def leader(self, load: float | None = None, *, by: str | None = None) -> ranking.Leader:
+        """The policy that is first at a load, or those of which each may be the best.
+
+        By the ranking metric and at the last load unless others are named. First is a
+        policy of which each difference from another is significant by itself; behind are
+        those that differ after Holm's correction for all pairs
+        (:mod:`routingsim.evaluation.ranking`).
+        """
+        at = self.loads[-1] if load is None else load
+        metric = self.ranked_by if by is None else by
+        if (found := self.estimates(at, metric)) is not None:
+            return ranking.Leader(tuple(partial.best_of(found, self._policies)))
+        ordered = self._by_mean(self._policies, at, metric)
+        return ranking.find_leader(ordered, lambda *both: self._difference(metric, at, *both))
+
+    def _by_mean(self, names: Sequence[str], load: float, metric: str) -> list[str]:
+        """Those of the names that can be compared with the baseline, best first."""
+        means = {
+            name: self.interval(name, load, metric).mean
+            for name in names
+            if name == self.baseline or not self._apart(metric, load, name, self.baseline)
+        }
+        known = [name for name, mean in means.items() if not math.isnan(mean)]
+        sign = -1 if metric in HIGHER_IS_BETTER else 1
+        return sorted(known, key=lambda name: sign * means[name])
+
+    def leading(self, load: float | None = None, *, by: str | None = None) -> str:
+        """The same in a sentence; "" where there is one policy, or none to tell of."""
+        at = self.loads[-1] if load is None else load
+        metric = self.ranked_by if by is None else by
+        found, where = self.leader(at, by=metric), f"At load {at:g}"
+        called = {"latency_mean": "mean latency"}.get(metric, metric.replace("_", " "))
+        if len(self._policies) < 2 or not found:
+            return ""
+        if found.first:
+            return f"{where} {found.first} is first of the policies by {called}."
+        said = f"{where} the best by {called} cannot be told apart"
+        if found.why == TOO_FEW:
+            counted = self._prompts(metric, at)
+            return f"{said}: {counted} different tasks, and {resampling.LEAST} are needed."
+        return f"{said}: {found.why or ', '.join(found.names)}."
 
     def uses_text(self, name: str, load: float | None = None) -> TextUse:
         """Whether a policy's choices fit their tasks better than the same choices shuffled.
@@ -287,7 +400,8 @@ class Study(Tabular):
         The points are the policies (a router at several settings is several policies), or
         those in ``names``. Quality is that of answers in time. The range of costs is the
         same at every load, from the lowest to the highest mean cost of a point at any
-        load, so that AIQs of one study can be compared. The interval is over replications.
+        load, so that AIQs of one study can be compared. The interval is that of the study's
+        other figures (:meth:`interval`).
 
         Raises
         ------
@@ -296,14 +410,37 @@ class Study(Tabular):
         """
         points = self._together(load, names, metric)
         means = [self.values(n, at, "cost").mean() for n in points for at in self.loads]
-        cost = np.array([self.values(n, load, "cost") for n in points])
-        quality = np.array([self.values(n, load, metric) for n in points])
-        return t_interval(
-            [
-                aiq(cost[:, r], quality[:, r], c_min=min(means), c_max=max(means))
-                for r in range(self.settings.replications)
-            ]
+
+        def area(cost: NDArray[np.float64], quality: NDArray[np.float64]) -> float:
+            return aiq(cost, quality, c_min=min(means), c_max=max(means))
+
+        of = np.vectorize(area, signature="(n),(n)->()", otypes=[np.float64])
+        figures = zip(
+            self._figures(points, load, "cost"), self._figures(points, load, metric), strict=True
         )
+        return self._joint(load, *(of(cost.T, quality.T).T for cost, quality in figures))
+
+    def _figures(
+        self, names: Sequence[str], load: float, metric: str
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """A metric of several policies by run, and by resample and run, policies first."""
+        at, cells = list(METRICS).index(metric), [self._cell(name, load) for name in names]
+        return (
+            np.array([cell.figures[:, at] for cell in cells]),
+            np.array([cell.resampled[..., at] for cell in cells]),
+        )
+
+    def _joint(
+        self, load: float, runs: NDArray[np.float64], resamples: NDArray[np.float64]
+    ) -> Interval:
+        """The interval of what several policies reach together, by run and by resample."""
+        if self._withheld("quality", load):
+            return Interval(float(runs.mean()), math.nan)
+        if not self.settings.sampled:
+            return Runs(runs).interval()[0]
+        scale = self._cell(self.baseline, load).scale
+        prompts = self._prompts("quality", load)
+        return resampling.Sampled(runs, resamples, scale, prompts).interval()[0]
 
     def apgr(
         self, load: float, names: Sequence[str] | None = None, *, metric: str = "quality_in_time"
@@ -315,7 +452,7 @@ class Study(Tabular):
         alone. The gap to be recovered is that of recorded quality, without time limits
         and the same at every load, so that APGRs of one study can be compared; when all
         answers are in time this is :func:`routingsim.evaluation.apgr`. The interval is
-        over replications.
+        that of the study's other figures (:meth:`interval`).
 
         Raises
         ------
@@ -347,12 +484,19 @@ class Study(Tabular):
                 )
             points += [] if set(ends) & set(points) else ends[:1]
         x = np.array([share[name] for name in points])
-        y = np.array([self.values(name, load, metric) for name in points])
         at = np.unique(x)
-        curve = np.array([y[x == each].mean(axis=0) for each in at])
-        area = np.trapezoid(curve, at, axis=0)
-        gap = alone[strong] - alone[weak]
-        return t_interval((area - alone[weak]) / gap if gap > 0 else np.full(area.size, np.nan))
+
+        def recovered(y: NDArray[np.float64], alone: NDArray[np.float64]) -> NDArray[np.float64]:
+            curve = np.array([y[x == each].mean(axis=0) for each in at])
+            gap = alone[strong] - alone[weak]
+            area = np.trapezoid(curve, at, axis=0) - alone[weak]
+            return np.divide(area, gap, out=np.full(area.shape, np.nan), where=gap > 0)
+
+        of_runs, of_resamples = self._figures(points, load, metric)
+        drawn = resampling.stand_ins(self.group, self.settings.seed)[: of_resamples.shape[1]]
+        means = [self.outcomes[each[known[each]]].mean(axis=0) for each in drawn]
+        resampled = np.reshape(means, (-1, 2)).T[..., np.newaxis]
+        return self._joint(load, recovered(of_runs, alone), recovered(of_resamples, resampled))
 
     def _together(self, load: float, names: Sequence[str] | None, metric: str) -> list[str]:
         """Policies, or the points named, if their figures rest on the same tasks."""
@@ -367,6 +511,10 @@ class Study(Tabular):
 
     def table(self, load: float | None = None, *, by: str | None = None) -> pd.DataFrame:
         """The ranking at a load (by default the last), best first.
+
+        A rank is 1 more than the number of policies and controls that are shown to be
+        better (:func:`routingsim.evaluation.ranking.ranks`), so those that cannot be told
+        apart may share it. Rows are in the order of the means.
 
         Columns: rank, policy, kind; each of the main metrics with its half-width; the
         share of answers whose quality is ``recorded`` where it is below 1 for any; the
@@ -410,13 +558,24 @@ class Study(Tabular):
         frame = pd.DataFrame(rows)
         if found is None:
             ranked = (frame["verdict"] != "not comparable") & frame[metric].notna()
-            order = frame[metric].where(ranked)
-            order = order.rank(method="first", ascending=metric not in HIGHER_IS_BETTER)
+            found_ranks = self._ranks(load, metric)
+            names = zip(frame["policy"], ranked, strict=True)
+            order = [found_ranks.get(name) if has else None for name, has in names]
+            order = pd.Series(order, dtype="Int64")
         else:
             ranks = partial.ranks(found)
             order = pd.Series([ranks[name] for name in frame["policy"]], dtype="Int64")
         frame.insert(0, "rank", order.astype("Int64"))
-        return frame.sort_values("rank", kind="stable", ignore_index=True)
+        if found is not None:
+            return frame.sort_values("rank", kind="stable", ignore_index=True)
+        frame["mean"] = ((-1 if metric in HIGHER_IS_BETTER else 1) * frame[metric]).where(ranked)
+        return frame.sort_values("mean", kind="stable", ignore_index=True).drop(columns="mean")
+
+    def _ranks(self, load: float, metric: str) -> dict[str, int]:
+        controls = [name for name, kind in self.kinds.items() if kind == "control"]
+        policies = self._by_mean(self._policies, load, metric)
+        beside = self._by_mean(controls, load, metric)
+        return ranking.ranks(policies, beside, lambda *both: self._difference(metric, load, *both))
 
     def _text_users(self, load: float) -> dict[str, bool]:
         if self.basis.kind == "log" or not np.isfinite(self.outcomes).all(axis=1).any():
@@ -461,6 +620,7 @@ class Study(Tabular):
             "latencies": "simulated",
             "recorded": self.basis.kind,
             "settings": asdict(self.settings),
+            "leaders": {str(load): list(self.leader(load).names) for load in self.loads},
             "loads": {str(load): records(self.table(load)) for load in self.loads},
             "notes": list(self.notes),
         }
@@ -487,7 +647,8 @@ class Study(Tabular):
 
         text = display.fitted(table["policy"].tolist(), render)
         above, below = ([f"note: {note}" for note in notes] for notes in self._notes)
-        lines = [*map(display.wrapped, (first, *above, second)), text]
+        leading = filter(None, [self.leading()])
+        lines = [*map(display.wrapped, (first, *above, *leading, second)), text]
         return "\n".join([*lines, *map(display.wrapped, below)])
 
     @property
@@ -523,7 +684,10 @@ class Study(Tabular):
         heads = [*(name.replace("_", " ") for name in shown), f"against {self.baseline}"]
         above, below = ([f"note: {note}" for note in notes] for notes in self._notes)
         return display.card(
-            first, display.table(heads, rows), [f"{second[:-1]}.", *below], first=above
+            first,
+            display.table(heads, rows),
+            [f"{second[:-1]}.", *filter(None, [self.leading()]), *below],
+            first=above,
         )
 
     # The report stands a layer above: these few methods import it when they are called.

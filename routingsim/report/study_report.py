@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 import numpy as np
-import pandas as pd
 
 from routingsim.errors import CorpusError
 from routingsim.evaluation import partial as logs
@@ -62,19 +61,19 @@ def compose_study(
         f"{count(settings.tasks, 'task')} of the corpus “{isolated(corpus.name)}”, "
         f"{count(len(study.pool), 'agent')}",
         date=date,
-        leader=_leader(study, at, ranking),
+        leader=_leader(study, at),
         findings=_blind([name for name, uses in uses_text.items() if uses is False]),
         caveats=[
-            "Intervals are of 95 % confidence. Latencies are simulated from each agent’s "
-            "service model and queue."
+            f"Intervals are of 95 % confidence, on {settings.population}. Latencies are simulated "
+            "from each agent’s service model and queue."
         ],
         cautions=_cautions(study, at),
         data={"study": study.to_dict()},
     )
 
 
-def _leader(study: Study, at: Comparison, ranking: pd.DataFrame) -> str:
-    """The policy that ranks first at the highest load."""
+def _leader(study: Study, at: Comparison) -> str:
+    """The policy that is first at the highest load, or those that may be the best."""
     if found := at.estimates.get("quality"):
         best = logs.best_of(found, [entry.name for entry in at.policies])
         if len(best) == 1 < len(at.policies):
@@ -82,17 +81,19 @@ def _leader(study: Study, at: Comparison, ranking: pd.DataFrame) -> str:
             return f"At load {at.load:g} {said}, {logs.said(found, best[0])}."
         said = "the best by estimated quality cannot be told apart"
         return f"At load {at.load:g} {said}: {joined(best, 6)}." if best[1:] else ""
-    name = ranking.loc[ranking["kind"] == "policy", "policy"].iloc[0]
-    found = next(entry for entry in at.policies if entry.name == name).figure(study.ranked_by)
-    shown = number(found.mean)
-    if not math.isnan(found.half_width):
-        shown += f" ± {number(found.half_width, 2)}"
+    found, where = study.leader(at.load), f"At load {at.load:g}"
+    if not found.first:
+        return study.leading(at.load)
+    figure = next(e for e in at.policies if e.name == found.first).figure(study.ranked_by)
+    shown = number(figure.mean)
+    if not math.isnan(figure.half_width):
+        shown += f" ± {number(figure.half_width, 2)}"
     if study.recorded:
         shown += f" right answers a second within {duration(study.settings.objective)}"
     else:
         shown = f"a mean latency of {shown} s"
     first = "is first of the policies with" if len(at.policies) > 1 else "has"
-    return f"At load {at.load:g} {name} {first} {shown}."
+    return f"{where} {found.first} {first} {shown}."
 
 
 def _blind(names: Sequence[str]) -> list[str]:
@@ -126,9 +127,11 @@ def _ranking(study: Study, experiment: Experiment) -> Section:
     by = by if study.recorded else "mean latency"
     by = "estimated quality, by the intervals of all differences" if at_log else by
     text = [
-        f"Means with half-widths of 95 % intervals, best first by {by}. A verdict says "
-        f"whether a policy differs from {study.baseline} in that; the verdicts at one load allow "
-        "for their number (Holm). Controls show what simple rules and chance reach, and the most "
+        f"Means with half-widths of 95 % intervals on {settings.population}, best first by {by}. "
+        "A rank is 1 more than the number of those shown to be better, so that those that cannot "
+        f"be told apart may share it. A verdict says whether a policy differs from "
+        f"{study.baseline}; the verdicts at one load allow for their number (Holm). "
+        "Controls show what simple rules and chance reach, and the most "
         "that any choice of agents could (the oracle)."
     ]
     if sections.in_sample(experiment.last.entries):
@@ -218,7 +221,6 @@ def _text_use(study: Study, at: Comparison, uses_text: Mapping[str, bool | None]
 def _run(study: Study, at: Comparison, command: str | None) -> Section:
     """What was run, and the call that repeats it, the agents being at hand as ``pool``."""
     settings = study.settings
-    last = settings.seed + settings.replications - 1
     loads = [f"{load:g} ({number(load * study.capacity)} tasks/s)" for load in study.loads]
     facts = [
         ("Tasks of a run", f"{settings.tasks:,}, in an order of its own"),
@@ -226,7 +228,8 @@ def _run(study: Study, at: Comparison, command: str | None) -> Section:
         ("Capacity", f"{number(study.capacity)} tasks/s with all slots in use"),
         ("Arrivals", f"{study.arrivals}, scaled to each load"),
         ("Replications", f"{settings.replications}, under common random numbers"),
-        ("Seeds", f"{settings.seed} to {last}" if last > settings.seed else f"{settings.seed}"),
+        ("Seed", f"{settings.seed}, from which those of the replications are derived"),
+        ("Intervals and verdicts", f"on {settings.population}"),
         ("Latency objective", duration(settings.objective)),
         ("Right answer", f"quality of {settings.right:g} or more"),
     ]
@@ -236,6 +239,7 @@ def _run(study: Study, at: Comparison, command: str | None) -> Section:
         f"compare({corpus_call(study.corpus)}, pool, {[entry.name for entry in at.policies]}, "
         f"loads={list(study.loads)}, arrivals={study.arrivals!r}, "
         f"replications={settings.replications}, tasks={settings.tasks}, seed={settings.seed}, "
+        f"{'' if settings.sampled else f'population={settings.population!r}, '}"
         f"objective={settings.objective:g}, right={settings.right:g}"
         f"{'' if at.controls else ', controls=False'})"
     )

@@ -41,7 +41,7 @@ def corpus(tasks: int = 60, *, seed: int = 0, quality: bool = True, text: bool =
 
 def same(one: Study, other: Study) -> bool:
     """Whether all figures are the same, bit for bit."""
-    fields = ("figures", "quality", "cost", "chosen", "regret")
+    fields = ("figures", "quality", "cost", "halves", "resampled", "chosen", "regret")
     return list(one.cells) == list(other.cells) and all(
         cell.verdicts == other.cells[key].verdicts
         and all(

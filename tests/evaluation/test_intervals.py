@@ -21,7 +21,6 @@ from routingsim.evaluation import (
     verdict,
     versus,
 )
-from routingsim.evaluation.intervals import paired_two_way, two_way_interval
 from routingsim.simulation.statistics import Interval
 
 NAN = math.nan
@@ -213,68 +212,3 @@ def test_bad_settings_are_refused() -> None:
         bootstrap(lambda rows: 0.0, 1)
     with pytest.raises(CorpusError, match="2 values for 3"):
         paired_t([1.0, 2, 3], [1.0, 2])
-
-
-# -- over tasks and runs -------------------------------------------------------------------
-
-TASKS, RUNS = 100, 20
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("by_task", "by_run"), [(0.3, 0.0), (0.3, 0.02), (0.02, 0.1)])
-def test_intervals_cover_the_truth(by_task: float, by_run: float, seed: int) -> None:
-    """Known truth 0: tasks drawn from a population, runs that move all of their tasks."""
-    rng = np.random.default_rng(seed)
-    trials, covered, wrong = 150, 0, 0
-    for _ in range(trials):
-        tasks, runs = rng.normal(0, by_task, TASKS), rng.normal(0, by_run, RUNS)
-        noise = rng.normal(0, 0.1, (RUNS, TASKS)) * (by_run > 0)
-        values = tasks + runs[:, np.newaxis] + noise
-        both = values.mean(axis=0), values.mean(axis=1)
-        found = two_way_interval(*both)
-        covered += found.low <= 0 <= found.high
-        apart = paired_two_way(both, (np.zeros(TASKS), np.zeros(RUNS)))
-        wrong += apart.verdict != "not distinguishable"
-        assert apart.interval.half_width == pytest.approx(found.half_width)
-        assert (apart.p_value <= 0.05) == (apart.verdict != "not distinguishable")
-    four_errors = 4 * (trials * 0.05 * 0.95) ** 0.5
-    assert covered >= trials * 0.95 - four_errors
-    assert wrong <= trials * 0.05 + four_errors
-
-
-def test_runs_that_do_not_vary_leave_the_bootstrap_alone() -> None:
-    tasks = np.random.default_rng(0).normal(0.1, 0.3, TASKS)
-    zero = np.zeros(TASKS), np.zeros(RUNS)
-    alone = paired_two_way((tasks, np.full(RUNS, tasks.mean())), zero)
-    assert alone.method == "paired bootstrap over tasks"
-    single = paired_two_way((tasks, tasks[:1]), (zero[0], zero[1][:1]))
-    assert single == alone
-
-
-@pytest.mark.parametrize("level", [0.95, 0.8])
-def test_the_variances_over_tasks_and_over_runs_are_added(level: float) -> None:
-    rng = np.random.default_rng(5)
-    tasks, runs = rng.normal(0.1, 0.3, 30), rng.normal(0.1, 0.1, 6)
-    upper = 0.5 + level / 2
-    over_tasks = bootstrap_mean(tasks, level=level).half_width / stats.t.ppf(upper, 29)
-    over_runs = t_interval(runs, level).half_width / stats.t.ppf(upper, 5)
-    error = math.hypot(over_tasks, over_runs)
-    freedom = error**4 / (over_tasks**4 / 29 + over_runs**4 / 5)
-    found = two_way_interval([*tasks, NAN], [NAN, *runs], level=level)
-    assert found.mean == tasks.mean()
-    assert found.half_width == pytest.approx(stats.t.ppf(upper, freedom) * error, rel=1e-12)
-    assert found.level == level
-    apart = paired_two_way((tasks, runs), (np.zeros(30), np.zeros(6)), level=level)
-    assert apart.interval == found
-    assert apart.p_value == pytest.approx(2 * stats.t.sf(tasks.mean() / error, freedom), rel=1e-12)
-    assert apart.method == "paired bootstrap over tasks, paired t over replications"
-    assert (apart.pairs, apart.left_out) == (30, 0)
-
-
-def test_a_difference_of_both_is_better_only_where_more_is_better() -> None:
-    rng = np.random.default_rng(6)
-    ours = rng.normal(1.0, 0.1, 30), rng.normal(1.0, 0.1, 6)
-    none = np.zeros(30), np.zeros(6)
-    assert paired_two_way(ours, none).verdict == "better"
-    assert paired_two_way(none, ours).verdict == "worse"
-    assert paired_two_way(ours, none, higher_is_better=False).verdict == "worse"

@@ -13,7 +13,7 @@ import pytest
 import routingsim as rs
 from routingsim.agents import AgentPool
 from routingsim.errors import SimulationError
-from routingsim.evaluation import aiq, paired_bootstrap, text_use
+from routingsim.evaluation import aiq, paired_bootstrap, resampling, text_use
 from routingsim.evaluation.cell import METRICS, POINTS, Cell
 from routingsim.evaluation.study import Study, StudySettings
 
@@ -47,10 +47,19 @@ def cell(outcomes: np.ndarray, chosen: np.ndarray, **figures: Any) -> Cell:
         quality_all=outcomes.mean(axis=0),
         unknown=np.zeros(outcomes.shape[1], dtype=bool),
         cost=np.full(outcomes.shape[1], 0.1),
+        halves=np.array([_by_half(half) for half in np.array_split(outcomes, 2)]),
+        met=np.full((2, outcomes.shape[1]), len(outcomes) // 2),
+        resampled=np.repeat(table[np.newaxis, :2], resampling.CORPORA, axis=0),
+        scale=1.0,
         chosen=chosen,
         times=np.eye(2, dtype=np.int64)[chosen],
         regret=np.zeros(POINTS),
     )
+
+
+def _by_half(outcomes: np.ndarray) -> list[np.ndarray]:
+    """Quality, quality of all, and cost of each task."""
+    return [outcomes.mean(axis=0), outcomes.mean(axis=0), np.full(outcomes.shape[1], 0.1)]
 
 
 def study(tasks: rs.Corpus, cells: dict[str, Cell], load: float = 0.5) -> Study:
@@ -64,6 +73,7 @@ def study(tasks: rs.Corpus, cells: dict[str, Cell], load: float = 0.5) -> Study:
         arrivals="poisson:1",
         settings=StudySettings(0, RUNS, TASKS, 3.0, 0.5),
         cells={(name, load): each for name, each in cells.items()},
+        group=np.arange(len(tasks)),
     )
 
 
@@ -83,7 +93,7 @@ def test_a_lucky_learner_is_not_called_better() -> None:
     found = study(corpus(np.full((TASKS, 2), 0.5)), cells).differences("quality", 0.5)["other"]
     assert found.interval.mean == pytest.approx(0.03)
     assert found.verdict == "not distinguishable"
-    assert found.method == "paired bootstrap over tasks, paired t over replications"
+    assert found.method == "two-way variance over tasks and replications"
 
 
 # -- tables ------------------------------------------------------------------------------
@@ -192,7 +202,7 @@ def test_infinite_costs_are_said_and_not_averaged() -> None:
     assert found.interval("b", 0.5, "cost_per_right").mean == np.inf
     apart = found.differences("cost_per_right", 0.5)["b"]
     assert (apart.pairs, apart.left_out) == (RUNS - 3, 3)
-    assert apart.verdict == "better"
+    assert (apart.verdict, apart.method) == ("no verdict", "a run has no right answer")
 
 
 # -- quality and cost under load ---------------------------------------------------------

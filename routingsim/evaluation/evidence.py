@@ -1,0 +1,99 @@
+"""What a study has seen of a metric, and which differences it shows.
+
+Three kinds: a metric of each run, where the question is about these tasks alone; one of each
+run and of resampled corpora; and one of each task and run.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from routingsim.evaluation.cell import METRICS, PER_TASK, Cell
+from routingsim.evaluation.intervals import (
+    Difference,
+    combined,
+    exact_difference,
+    no_verdict,
+    verdict,
+)
+from routingsim.evaluation.resampling import Sampled
+from routingsim.evaluation.two_way import TwoWay
+from routingsim.simulation.statistics import Interval
+
+
+@dataclass(frozen=True, eq=False)
+class Runs:
+    """A metric of each run of these very tasks, shape (runs,); NaN where unknown."""
+
+    runs: NDArray[np.float64]
+    method = "paired t over replications"
+
+    def less(self, other: "Runs") -> "Runs":
+        """The differences from another policy, run by run."""
+        return Runs(exact_difference(self.runs, other.runs))
+
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        """Which runs have a value."""
+        return ~np.isnan(self.runs)
+
+    def interval(self, level: float = 0.95) -> tuple[Interval, float]:
+        """Of the mean over runs of these tasks, and the p-value of a mean of 0.
+
+        Student's t (Law, *Simulation Modeling and Analysis*, 5th ed., sec. 10.2.1).
+        """
+        runs = self.runs[self.known]
+        if runs.size < 2:
+            return Interval(
+                float(runs.mean()) if runs.size else math.nan, math.nan, level
+            ), math.nan
+        error = float(runs.var(ddof=1)) / runs.size
+        return combined(float(runs.mean()), ((error, runs.size - 1),), level=level)
+
+
+Evidence = Runs | Sampled | TwoWay
+
+
+def evidence(
+    cell: Cell, metric: str, group: NDArray[np.intp], prompts: int, *, sampled: bool
+) -> Evidence:
+    """What a cell has seen of a metric.
+
+    Parameters
+    ----------
+    cell : Cell
+    metric : str
+        One of ``METRICS``. Infinite values count as unknown.
+    group : ndarray of int, shape (records,)
+        The same number for records with the same prompt.
+    prompts : int
+        How many there are.
+    sampled : bool
+        Whether the question is about other tasks like these.
+    """
+    at = list(METRICS).index(metric)
+    runs = _finite(cell.figures[:, at])
+    if not sampled:
+        return Runs(runs)
+    if metric in PER_TASK:
+        halves = cell.halves[:, PER_TASK.index(metric)]
+        return TwoWay(getattr(cell, metric), halves, cell.met, runs, group)
+    return Sampled(runs, _finite(cell.resampled[..., at]), cell.scale, prompts)
+
+
+def _finite(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.where(np.isinf(values), np.nan, values)
+
+
+def difference(one: Evidence, other: Evidence, *, higher_is_better: bool) -> Difference:
+    """The first less the second, of the same kind, with the verdict of this one comparison."""
+    apart = one.less(other)  # pyright: ignore[reportArgumentType]
+    known = apart.known
+    pairs, left_out = int(known.sum()), int((~known).sum())
+    interval, p = apart.interval()
+    if math.isnan(p):
+        return no_verdict("too little is known", interval.mean, pairs, left_out)
+    said = verdict(interval, higher_is_better=higher_is_better)
+    return Difference(interval, p, said, apart.method, pairs, left_out)
