@@ -18,7 +18,7 @@ from numba import njit
 from numpy.polynomial.chebyshev import cheb2poly
 from scipy.special import ndtri
 
-ARRIVAL, SERVICE, ERROR, CHOICE, ROW, THINK, JUDGE, EXPLORE = range(8)
+ARRIVAL, SERVICE, ERROR, CHOICE, ROW, THINK, JUDGE, EXPLORE, REPLICATION = range(9)
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _ODD = np.uint64(0xD1342543DE82EF95)

@@ -225,11 +225,6 @@ def test_what_was_not_asked_is_not_said() -> None:
     assert "asked for" not in repr(closed)
 
 
-def test_an_interval_is_of_wait_or_latency() -> None:
-    with pytest.raises(SimulationError, match="no metric 'cost'; there are wait and latency"):
-        run(one(), [0, 1]).interval("cost")  # pyright: ignore[reportArgumentType]
-
-
 @pytest.mark.parametrize("times", [[0.0], [3.0, 3.0, 3.0]])
 def test_a_dict_is_json_whatever_happened(times: list[float]) -> None:
     """All at once, the rate is infinite; of one task there is no rate: null both."""
