@@ -57,7 +57,7 @@ def look_independent(values: NDArray[np.float64], error: float = _ERROR) -> bool
     """
     n = values.size
     variance = float(values.var())
-    if n < 3 or variance == 0:
+    if n < 3 or math.sqrt(variance) <= 1e-12 * float(np.abs(values).max()):  # rounding
         return n >= 3
     ratio = float((np.diff(values) ** 2).mean()) / variance
     # Of independent values the ratio is nearly normal, of mean 2n/(n - 1).

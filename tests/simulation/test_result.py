@@ -15,7 +15,6 @@ import pytest
 import routingsim as rs
 from routingsim.agents import Agent, AgentPool
 from routingsim.corpora.corpus import Corpus
-from routingsim.errors import SimulationError
 from routingsim.simulation import theory
 from routingsim.simulation.result import ReplayResult
 
