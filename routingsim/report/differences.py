@@ -82,6 +82,11 @@ def latency_difference(interval: Interval) -> str:
     return f"{duration(abs(interval.mean))} {more} (95 % CI {_range(low, high)} s)"
 
 
+def interval_ends(interval: Interval) -> str:
+    """The ends of an interval of a positive figure: ``1.2–2.4``."""
+    return _range(interval.low, interval.high)
+
+
 def _may_be_chance(interval: Interval) -> bool:
     """Whether the interval contains 0, or has no width to tell by."""
     return not (interval.low > 0 or interval.high < 0)

@@ -18,11 +18,11 @@ from routingsim.corpora.corpus import Corpus
 from routingsim.display import free_name
 from routingsim.errors import SimulationError
 from routingsim.evaluation import partial as logs
-from routingsim.evaluation.block_bootstrap import LEAST_TASKS, mean_difference, p95_difference
 from routingsim.evaluation.cell import by_task
 from routingsim.evaluation.estimate import Estimates
 from routingsim.evaluation.policy_value import PolicyEstimate
-from routingsim.evaluation.study import ESTIMATED, MISSING, Study
+from routingsim.evaluation.replay_difference import replay_difference
+from routingsim.evaluation.study import ESTIMATED, Study
 from routingsim.policies.kernel import FAILED, STATUS_NAMES
 from routingsim.report.document import Column
 from routingsim.report.formatting import percent
@@ -85,10 +85,9 @@ class TaskFigures:
     quality, cost : ndarray
         Quality from 0 to 1, and USD; means over the runs of a study. NaN where figures do
         not rest on the task.
-    latency, timed_latency, status, quality_all : ndarray, optional
+    latency, timed_latency, status : ndarray, optional
         Of replays only: seconds from arrival to the end, those of tasks answered after the
-        warm-up, a position in :data:`~routingsim.policies.kernel.STATUS_NAMES`, and
-        quality with 0 for a task without an answer.
+        warm-up, and a position in :data:`~routingsim.policies.kernel.STATUS_NAMES`.
     """
 
     agent: NDArray[np.integer]
@@ -97,7 +96,6 @@ class TaskFigures:
     latency: Floats | None = None
     timed_latency: Floats | None = None
     status: NDArray[np.integer] | None = None
-    quality_all: Floats | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,7 +145,7 @@ class Entry:
     def shown(self, metric: str) -> Interval:
         """A metric and its interval in the unit of :data:`METRICS`; percent as a share."""
         found, scale = self.figure(metric), 1000.0 if "1,000" in METRICS[metric].unit else 1.0
-        return Interval(scale * found.mean, scale * found.half_width, found.level)
+        return found.scaled(scale)
 
     @property
     def overloaded(self) -> bool:
@@ -167,8 +165,8 @@ class Comparison:
         Policies, the baseline first, then controls.
     difference : callable
         From a metric ("cost", "quality_all" or "latency_p95") and an entry to the interval
-        of that entry less the baseline; None where there are too few tasks for one, NaN
-        where the two rest on different tasks or the log cannot answer.
+        of that entry less the baseline; None where no honest one can be had, NaN where the
+        two rest on different tasks or the log cannot answer.
     estimates : mapping of str to Estimates
         By metric; empty unless the corpus is a log with one answer a task.
     """
@@ -246,20 +244,13 @@ def of_replays(
         *(_replayed(name, result, style, True, estimates) for style, (name, result) in beside),
     )
 
+    runs = named | dict(controls)
+
+    @cache  # further runs are made when a difference is asked for
     def difference(metric: str, entry: Entry) -> Interval | None:
-        ours, base = entry.tasks, entries[0].tasks
         if (by_log := estimates.get(ESTIMATED.get(metric, ""))) is not None:
             return logs.difference_of(by_log, entry.name, entries[0].name).interval
-        if ours.cost.size < LEAST_TASKS:
-            return None
-        if metric != "latency_p95":
-            one, other = getattr(ours, metric), getattr(base, metric)
-            if (np.isnan(one) ^ np.isnan(other)).mean() > MISSING:
-                return Interval(math.nan, math.nan)
-            return mean_difference(one, other)
-        assert ours.timed_latency is not None
-        assert base.timed_latency is not None
-        return p95_difference(ours.timed_latency, base.timed_latency)
+        return replay_difference(metric, runs[entry.name], runs[entries[0].name])
 
     return Comparison(None, entries, difference, estimates)
 
@@ -286,7 +277,7 @@ def _replayed(
     }
     timed = np.where(result.timed, result.latency, np.nan)
     log, estimated = result.log, _estimated(found, name)
-    quality, of_all, cost, _ = by_task(result)
+    quality, _, cost, _ = by_task(result)
 
     def figure(metric: str) -> Interval:
         if metric in estimated:
@@ -302,7 +293,7 @@ def _replayed(
         agreed=1,
         runs=1,
         figure=figure,
-        tasks=TaskFigures(log.agent, quality, cost, result.latency, timed, log.status, of_all),
+        tasks=TaskFigures(log.agent, quality, cost, result.latency, timed, log.status),
         busiest="" if result.stability.verdict == "no rate" else busiest,
         lost={ending: int(overall[ending]) for ending in STATUS_NAMES[FAILED:]},
         estimated=estimated,

@@ -10,11 +10,12 @@ import pandas as pd
 
 from routingsim import display
 from routingsim.errors import SimulationError
-from routingsim.evaluation.block_bootstrap import BLOCKS, LEAST_TASKS
 from routingsim.evaluation.controls.simulated import controls_for_replays
+from routingsim.evaluation.replay_difference import LEAST_TASKS, distinct_tasks
 from routingsim.policies.kernel import FAILED, STATUS_NAMES
 from routingsim.report import captions, plots, sections
 from routingsim.report.axes import legend_height
+from routingsim.report.differences import interval_ends
 from routingsim.report.document import (
     Block,
     Cells,
@@ -30,6 +31,7 @@ from routingsim.report.formatting import ABSENT, count, duration, isolated, join
 from routingsim.report.palette import agent_colours
 from routingsim.report.provenance import corpus_call, run_section
 from routingsim.report.text import IN_SAMPLE
+from routingsim.simulation.replications import REPLICATIONS
 from routingsim.simulation.result import ReplayResult
 
 _FEW = 30  # answers below which a p99 is little more than the largest value
@@ -88,7 +90,7 @@ def compose(
         subtitle=f"{count(len(first), 'task')} {corpus} over {_length(first)}, "
         f"{agents}, {policies}",
         date=date,
-        caveats=_caveats(results),
+        caveats=[*filter(None, _caveats(results))],
         cautions=_cautions(results),
         data={"policies": [result.to_dict() for result in results]},
     )
@@ -122,23 +124,46 @@ def _length(result: ReplayResult) -> str:
 
 
 def _caveats(results: Sequence[ReplayResult]) -> list[str]:
-    """What the intervals are worth, where there is something to compare."""
+    """How the intervals were made, which question they answer, and where there are none."""
+    first, said = results[0], []
     if len(results) == 1:
-        return []
-    if len(results[0]) < LEAST_TASKS:
-        return [
-            f"Fewer than {LEAST_TASKS} tasks: too few for intervals, so nothing is said of "
-            "differences in quality and latency."
-        ]
-    return [
-        "Intervals are over the tasks of this one run, by a bootstrap over "
-        f"{BLOCKS} blocks of consecutive tasks. They are too narrow where queues last as long as a "
-        "block, and say nothing about other arrivals: routingsim compare repeats the run."
-    ]
+        return [_over_runs(first)] if first.stability.verdict != "overloaded" else []
+    if first.corpus is not None and distinct_tasks(first) < LEAST_TASKS:
+        said.append(
+            f"Fewer than {LEAST_TASKS} different tasks: too few for intervals of quality and cost, "
+            "so nothing is said of differences in quality."
+        )
+    sample = (
+        ""
+        if first.corpus is None
+        else "; those of quality and cost take the tasks as a sample, too"
+    )
+    if all(result.long for result in results):
+        made = "batches of this one run, which is long enough for them"
+    else:
+        made = (
+            f"{REPLICATIONS} further runs of each policy under other seeds, the same for all: "
+            f"{first.question()}"
+        )
+    said.append(
+        f"Differences and their intervals are of {made}{sample}. Tables and plots show this run."
+    )
+    return said
+
+
+def _over_runs(result: ReplayResult) -> str:
+    """The intervals of the latencies of a report's only policy."""
+    names = ("mean", "p95")
+    found = [result.interval(f"latency_{name}") for name in names]
+    shown = [
+        f"{name} {interval_ends(each)} s" for name, each in zip(names, found, strict=True)
+        if not math.isnan(each.half_width)
+    ]  # fmt: skip
+    return f"Latency, 95 % CI: {joined(shown)} ({found[0].method})." if shown else ""
 
 
 def _cautions(results: Sequence[ReplayResult]) -> list[str]:
-    """Warnings that only replays need: percentiles of few answers, and a single run."""
+    """Warnings that only replays need: percentiles of few answers."""
     said = []
     for result in results:
         answers = zip(result.pool.ids, _timed(result), strict=True)
@@ -149,8 +174,6 @@ def _cautions(results: Sequence[ReplayResult]) -> list[str]:
                 f"percentiles of {joined(named)}: their p95 and p99 are little more than the "
                 "largest values."
             )
-    if len(results) == 1:
-        said.append("One run under one seed: no confidence interval goes with these figures.")
     return said
 
 

@@ -15,7 +15,6 @@ from routingsim.report.document import Summary
 from routingsim.report.figures import Comparison, Entry, Experiment
 from routingsim.report.formatting import count, duration, joined, percent, upper_first, usd
 from routingsim.simulation.remarks import other_agents
-from routingsim.simulation.statistics import Interval
 
 IN_SAMPLE = (
     "In-sample: fitted or chosen on the very tasks it is scored on, which makes it look better "
@@ -173,8 +172,8 @@ def endings(entry: Entry) -> str:
 def compared(experiment: Experiment, position: int) -> str:
     """One policy, by its position, against the baseline at the highest load that both bear.
 
-    A difference in quality is in points, hundredths on its scale from 0 to 1. Too few tasks
-    give no interval, and no sentence on what would need one.
+    A difference in quality is in points, hundredths on its scale from 0 to 1. Where there is
+    no interval, nothing is said of what would need one.
     """
     borne = [
         at
@@ -183,11 +182,13 @@ def compared(experiment: Experiment, position: int) -> str:
     ]
     at = borne[-1] if borne else experiment.comparisons[0]
     one, base = at.entries[position], at.baseline
-    costs = one.figure("cost").mean, base.figure("cost").mean, base.name
+    ours, theirs = one.figure("cost").mean, base.figure("cost").mean
     cost = at.difference("cost", one)
     if cost is None:
-        return f"{one.name} {compare_costs(*costs)}."
-    said = f"{one.name} {cost_difference(*costs, cost)}"
+        said = f"{one.name} {compare_costs(ours, theirs, base.name)}"
+    else:  # the middle of further runs is not the one run shown
+        ours = theirs + cost.mean if math.isfinite(cost.mean) else ours
+        said = f"{one.name} {cost_difference(ours, theirs, base.name, cost)}"
     quality = at.difference("quality_all", one) if at.recorded else None
     if quality is not None and math.isnan(quality.mean):
         said += ", and their qualities cannot be compared"
@@ -234,8 +235,8 @@ def _against_zero_router(at: Comparison) -> list[str]:
     found = None if zero is None else at.difference("quality_all", zero)
     if found is None or math.isnan(found.mean):
         return []
-    ours = Interval(-found.mean, found.half_width)
-    return [f"{_at(at, _OPENING)}{zero_router_difference(at.baseline.name, ours)}"]
+    said = zero_router_difference(at.baseline.name, found.scaled(-1.0))
+    return [f"{_at(at, _OPENING)}{said}"]
 
 
 def warnings(experiment: Experiment, more: Sequence[str] = ()) -> tuple[str, ...]:

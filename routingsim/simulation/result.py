@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -28,19 +28,30 @@ from routingsim.corpora.corpus import Corpus
 from routingsim.errors import SimulationError
 from routingsim.policies.kernel import FAILED, OK, SHED, STATUS_NAMES, TIMED_OUT
 from routingsim.policies.policy import Policy
+from routingsim.simulation.batches import batch_interval, long_enough
 from routingsim.simulation.export import write_tasks, write_trace
 from routingsim.simulation.faults import Outage, Retries
 from routingsim.simulation.recorded import Basis, basis
 from routingsim.simulation.remarks import other_agents
+from routingsim.simulation.replications import MOST, REPLICATIONS, Again, Replications
 from routingsim.simulation.stability import Stability, stability
 from routingsim.simulation.state import Log, Workload
-from routingsim.simulation.statistics import Interval, batch_means, quantiles
+from routingsim.simulation.statistics import Interval, quantiles
 
 if TYPE_CHECKING:  # the plotting library takes a second to load
     from matplotlib.axes import Axes
 
 QUANTILES = {"p50": 0.50, "p90": 0.90, "p95": 0.95, "p99": 0.99}
 """Quantiles in summaries, by column suffix."""
+
+_MEANS = {"latency": "latency_mean", "wait": "wait_mean"}
+_TIMES = ("mean", *QUANTILES)
+
+INTERVALS = (
+    *(f"{time}_{each}" for time in ("latency", "wait") for each in _TIMES),
+    *("utilisation", "throughput", "cost", "cost_mean", "quality", "quality_all"),
+)
+"""Figures of the summary that :meth:`ReplayResult.interval` takes, beside latency and wait."""
 
 _SHOWN = (
     ("tasks", "tasks", "{:,.0f}"),
@@ -84,6 +95,8 @@ class ReplayResult:
         Input and output of the engine (see :mod:`routingsim.simulation.state`).
     memory : ndarray
         The policy's memory at the end: what it has learned.
+    again : callable or None
+        Runs the replay again under another seed (:mod:`routingsim.simulation.replications`).
     """
 
     policy: Policy
@@ -102,6 +115,7 @@ class ReplayResult:
     work: Workload
     log: Log
     memory: NDArray[np.float64]
+    again: Again | None = None
 
     def __len__(self) -> int:
         return self.log.agent.size
@@ -261,15 +275,20 @@ class ReplayResult:
     @cached_property
     def _summary(self) -> pd.DataFrame:
         counts = np.bincount(self.log.agent, minlength=len(self.pool))
-        slots, used = self.pool.column("concurrency"), self.utilisation
+        used = self.utilisation
         rows = {
             agent: self._row(self.log.agent == a, used[a]) for a, agent in enumerate(self.pool.ids)
         }
-        whole = self._row(np.ones(len(self), bool), float(used @ slots / slots.sum()))
-        frame = pd.DataFrame.from_dict({**rows, "all": whole}, orient="index")
+        frame = pd.DataFrame.from_dict({**rows, "all": self.whole}, orient="index")
         frame.insert(1, "share", [*(counts / len(self)), 1.0])
         frame.index.name = "agent"
         return frame
+
+    @cached_property
+    def whole(self) -> dict[str, Any]:
+        """The summary's last row without share, computed without the others."""
+        slots = self.pool.column("concurrency")
+        return self._row(np.ones(len(self), bool), float(self.utilisation @ slots / slots.sum()))
 
     def _row(self, mine: NDArray[np.bool_], utilisation: float) -> dict[str, Any]:
         """One row of the summary, without share."""
@@ -320,23 +339,126 @@ class ReplayResult:
         return self._summary.loc["all"].to_dict()
 
     def interval(
-        self, metric: Literal["wait", "latency"] = "latency", batches: int = 30
+        self,
+        metric: str = "latency",
+        *,
+        replications: int = REPLICATIONS,
+        precision: float | None = None,
+        most: int = MOST,
+        days: bool = False,
+        progress: bool = False,
     ) -> Interval:
-        """95 % confidence interval of a mean in this one run, by batch means.
+        """95 % confidence interval of a figure, from further runs under other seeds.
 
-        It covers answered tasks after the warm-up, in order of arrival, and is valid if
-        a batch is much longer than the autocorrelation, which near saturation takes long
-        runs.
+        The runs are made when they are asked for, in threads, and kept: what they draw anew
+        is said in ``method``. With arrivals of a model they are other days with the same
+        tasks; with recorded arrivals, the same tasks at the same times, with other service
+        times, failures and draws of the policy. Means and percentiles of one run that is long
+        enough (:mod:`routingsim.simulation.batches`) need no further ones. Of waits and
+        latencies of a policy that is overloaded, and from fewer than three runs, there is no
+        interval: its half-width is NaN, and ``method`` says why.
+
+        Parameters
+        ----------
+        metric : str
+            "latency" or "wait" (means, s), or a figure of the summary: latency or wait with
+            ``_mean``, ``_p50``, ``_p90``, ``_p95`` or ``_p99``, utilisation, throughput,
+            cost, cost_mean, quality or quality_all.
+        replications : int
+            Further runs.
+        precision : float, optional
+            Half-width wished for, as a share of the mean: 0.05 makes further runs until the
+            interval is so narrow. ``method`` says whether it was.
+        most : int
+            Further runs at most, with ``precision``.
+        days : bool
+            Recorded arrivals only: answer for other days like this one. Blocks of
+            consecutive tasks are drawn from the record, which takes its hours to be alike.
+        progress : bool
+            Show a progress bar.
 
         Raises
         ------
         SimulationError
-            If ``metric`` is neither.
+            If there is no such metric, a setting is out of its range, or two do not go
+            together.
         """
-        if metric not in ("wait", "latency"):
-            raise SimulationError(f"interval: no metric {metric!r}; there are wait and latency")
-        values = self.log.wait if metric == "wait" else self.latency
-        return batch_means(values[self.timed], batches)
+        name = _MEANS.get(metric, metric)
+        if name not in INTERVALS:
+            raise SimulationError(
+                f"interval: no metric {metric!r}; there are latency, wait, {', '.join(INTERVALS)}"
+            )
+        if days and self.synthetic:
+            raise SimulationError(
+                f"interval: days=True draws days from recorded times, and {self.arrivals} makes "
+                "its own: each further run is another day already; leave it out"
+            )
+        if name.startswith(("latency", "wait")):
+            if self.stability.verdict == "overloaded":
+                why = "none: overloaded, so it says only how long the run was"
+                return Interval(float(self.whole[name]), math.nan, method=why)
+            found = None if days else self.batch_interval(name)
+            if found is not None and (
+                precision is None or found.half_width <= precision * found.mean
+            ):
+                return found
+        if self.replications is None:
+            return Interval(float(self.whole[name]), math.nan, method="none: one run alone")
+        found = self.replications.interval(
+            _whole,
+            name,
+            count=replications,
+            precision=precision,
+            most=most,
+            days=days,
+            progress=progress,
+            question=self.question(days=days),
+        )
+        return found.within(0.0, 1.0 if name.startswith("quality") else math.inf)
+
+    @cached_property
+    def replications(self) -> Replications | None:
+        """The further runs; None where the replay cannot be run again by itself."""
+        return None if self.again is None else Replications(self.again, self.seed, len(self))
+
+    def question(self, *, days: bool = False) -> str:
+        """What further runs draw anew, in words."""
+        if days:
+            return "other days like this one (blocks of recorded tasks)"
+        if self.synthetic and self.corpus is not None and len(self) > len(self.corpus):
+            return "other days with tasks drawn anew from the corpus"
+        if self.synthetic:
+            return "other days with the same tasks"
+        return "the same tasks at the same times"
+
+    def batch_interval(self, name: str) -> Interval | None:
+        """The interval of a wait or latency from this one run; None where it is too short."""
+        if not self.long:
+            return None
+        return batch_interval(
+            self.times(name)[self.timed], quantile=QUANTILES.get(name.partition("_")[2])
+        )
+
+    def times(self, name: str) -> NDArray[np.float64]:
+        """The waits or latencies (s) behind a figure such as ``wait_p95``, shape (tasks,)."""
+        return self.log.wait if name.startswith("wait") else self.latency
+
+    @cached_property
+    def long(self) -> bool:
+        """Whether the run is steady, and long against the time in which its queues forget."""
+        steady = self.stability.verdict == "stable" and not (self.closed or self.outages)
+        if not (steady and self.synthetic) or self.policy.learns:
+            return False
+        agents = len(self.pool)
+        served = self.log.status <= FAILED
+        agent, took = self.log.agent[served], (self.log.finished - self.log.left)[served]
+        calls = np.bincount(agent, minlength=agents)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            mean = np.bincount(agent, took, agents) / calls
+            square = np.bincount(agent, took**2, agents) / calls
+            varied = (square / mean**2 - 1 + self.realised[1] ** 2) / 2
+        load = np.array([self.stability.offered[each] for each in self.pool.ids])
+        return long_enough(calls, load, np.nan_to_num(varied))
 
     def to_dict(self) -> dict[str, Any]:
         """The summary as plain Python values, NaN as None: ``--json`` prints it."""
@@ -524,6 +646,11 @@ class ReplayResult:
         from routingsim.report.html import write_report  # not at the top: it uses this module
 
         return write_report([self], path)
+
+
+def _whole(result: ReplayResult) -> dict[str, Any]:
+    """The figures of a further run."""
+    return result.whole
 
 
 def _plots() -> Any:

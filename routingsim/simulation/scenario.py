@@ -1,7 +1,8 @@
 """A corpus, a pool and a policy, prepared once to be run under any arrivals and seed."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal
 
 import msgspec
@@ -25,6 +26,7 @@ from routingsim.simulation.arrivals.checks import check_seed, is_finite, is_whol
 from routingsim.simulation.faults import ONE_TRY, Outage, Retries
 from routingsim.simulation.recorded import basis_notes
 from routingsim.simulation.remarks import no_texts, one_for_all, other_agents
+from routingsim.simulation.replications import Again, another_day
 from routingsim.simulation.result import ReplayResult
 from routingsim.simulation.service import system
 from routingsim.simulation.state import Rules, System, Workload
@@ -121,25 +123,60 @@ class Scenario:
             synthetic=arrivals.synthetic,
             warm_up=(WARM_UP if arrivals.synthetic else 0.0) if warm_up is None else warm_up,
             notes=tuple(notes),
+            again=None,
         )
+        once_more = partial(self.run, arrivals, tasks=tasks, order=order, warm_up=warm_up)
+        result = replace(result, again=partial(self._again, once_more, result))
         sent = np.bincount(result.log.agent, minlength=len(self.pool))
         if said := one_for_all(self.policy, self.pool, result.work.d_var[result.work.row], sent):
             result = replace(result, notes=(*result.notes, said))
         return result
 
-    def rerun(self, result: ReplayResult, row: NDArray[np.int32]) -> ReplayResult:
+    def _again(
+        self,
+        once_more: Callable[..., ReplayResult],
+        first: ReplayResult,
+        seed: int,
+        *,
+        days: bool = False,
+    ) -> ReplayResult:
+        """The same call under another seed, or the first run's tasks on another day."""
+        if not days:
+            return once_more(seed=seed)
+        drawn, times = another_day(first.work.arrived, seed)
+        return self._play(
+            self.records.tasks(times, first.work.row[drawn]),
+            None,
+            seed=seed,
+            arrivals=first.arrivals,
+            asked=first.asked,
+            synthetic=first.synthetic,
+            warm_up=first.warm_up,
+            notes=(),
+            again=None,
+        )
+
+    def rerun(
+        self, result: ReplayResult, records: NDArray[np.integer] | None = None
+    ) -> ReplayResult:
         """Simulate the tasks of another run, at the same times and under the same seed.
 
         Parameters
         ----------
         result : ReplayResult
             The other run, of the same pool, retries and outages.
-        row : ndarray of int, shape (tasks,)
-            Index of each task's record in this scenario's corpus.
+        records : ndarray of int, shape (records,), optional
+            Of each record of this scenario's corpus, its index in that of the other run,
+            ascending; not needed where the corpus is the same. Further runs of the other,
+            which may draw other records, are then no further runs of this one.
         """
         process = parse_arrivals(result.arrivals) if result.closed else None
         closed = process if isinstance(process, ClosedLoop) else None
         times = np.zeros(len(result)) if closed else result.work.arrived
+        row = result.work.row
+        if records is not None:
+            row = np.searchsorted(records, row).astype(np.int32)
+        other = result.again if records is None else None
         return self._play(
             self.records.tasks(times, row),
             closed,
@@ -149,7 +186,11 @@ class Scenario:
             synthetic=result.synthetic,
             warm_up=result.warm_up,
             notes=(),
+            again=None if other is None else partial(self._rerun_again, other),
         )
+
+    def _rerun_again(self, other: Again, seed: int, *, days: bool = False) -> ReplayResult:
+        return self.rerun(other(seed=seed, days=days))
 
     def _play(
         self, work: Workload, closed: ClosedLoop | None, *, seed: int, **said: Any

@@ -15,7 +15,6 @@ import pytest
 import routingsim as rs
 from routingsim.agents import Agent, AgentPool
 from routingsim.corpora.corpus import Corpus
-from routingsim.errors import SimulationError
 from routingsim.simulation import theory
 from routingsim.simulation.result import ReplayResult
 
@@ -223,11 +222,6 @@ def test_what_was_not_asked_is_not_said() -> None:
         one(), "static:a"))  # fmt: skip
     closed = rs.replay(None, one(), "static:a", arrivals="closed:users=2,think=1", tasks=50)
     assert "asked for" not in repr(closed)
-
-
-def test_an_interval_is_of_wait_or_latency() -> None:
-    with pytest.raises(SimulationError, match="no metric 'cost'; there are wait and latency"):
-        run(one(), [0, 1]).interval("cost")  # pyright: ignore[reportArgumentType]
 
 
 @pytest.mark.parametrize("times", [[0.0], [3.0, 3.0, 3.0]])

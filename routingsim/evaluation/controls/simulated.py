@@ -153,13 +153,16 @@ def control_replays(result: ReplayResult) -> dict[str, ReplayResult]:
     corpus = result.corpus
     if corpus is None:
         raise CorpusError("controls need recorded quality, and there is no corpus")
-    drawn, first, row = np.unique(result.work.row, return_index=True, return_inverse=True)
+    drawn, first = np.unique(result.work.row, return_index=True)
     met = corpus if drawn.size == len(corpus) else corpus.select(drawn)
     found = control_policies(met, result.pool, result.log.agent[first], seed=result.seed)
 
     def run(policy: Policy) -> ReplayResult:
-        scene = prepare(met, result.pool, policy, retries=result.retries, outages=result.outages)
-        return scene.rerun(result, row.astype(np.int32))
+        # Policies that read no task can route records that this run did not meet.
+        whole = met is corpus or not (policy.featurize or policy.predict)
+        scene = prepare(corpus if whole else met, result.pool, policy, retries=result.retries,
+                        outages=result.outages)  # fmt: skip
+        return scene.rerun(result, None if whole else drawn)
 
     return {name: run(policy) for name, policy in found.items()}
 

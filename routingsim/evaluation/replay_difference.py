@@ -1,0 +1,112 @@
+"""Differences between two replays of one scenario, from further runs of both.
+
+Each policy is run again under the same ten further seeds
+(:mod:`routingsim.simulation.replications`), so that run by run both meet the same arrivals,
+service times and failures. A difference in latency is that of other such days; differences in
+quality and cost take the tasks as a sample, too. Replays that are long enough for batches of
+their own (:mod:`routingsim.simulation.batches`) need no further runs.
+"""
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from routingsim.evaluation.cell import by_task
+from routingsim.evaluation.intervals import paired_two_way
+from routingsim.evaluation.study import MISSING
+from routingsim.simulation.batches import batch_interval
+from routingsim.simulation.replications import of_runs
+from routingsim.simulation.result import QUANTILES, ReplayResult
+from routingsim.simulation.statistics import Interval
+
+LEAST_TASKS = 50
+"""Different tasks below which nothing is said of differences in quality and cost."""
+
+_COLUMN = {"quality": 0, "quality_all": 1, "cost": 2}  # of what `by_task` returns
+
+
+def replay_difference(metric: str, first: ReplayResult, second: ReplayResult) -> Interval | None:
+    """A figure of one replay less that of another, with a 95 % interval.
+
+    Parameters
+    ----------
+    metric : str
+        "quality", "quality_all" or "cost" (USD per task), or a wait or latency with
+        ``_mean``, ``_p50``, ``_p90``, ``_p95`` or ``_p99``.
+    first, second : ReplayResult
+        Of the same corpus, agents, arrivals and seed.
+
+    Returns
+    -------
+    Interval or None
+        None where no honest interval can be had: of quality and cost with too few different
+        tasks, of times where a replay is overloaded, and of replays that cannot be run again
+        by themselves. NaN where the two rest on different tasks.
+    """
+    if metric in _COLUMN:
+        return _of_tasks(_COLUMN[metric], first, second)
+    if "overloaded" in (first.stability.verdict, second.stability.verdict):
+        return None
+    if first.long and second.long and np.array_equal(first.timed, second.timed):
+        series = (run.times(metric)[run.timed] for run in (first, second))
+        found = batch_interval(*series, quantile=QUANTILES.get(metric.partition("_")[2]))
+        if found is not None:
+            return found
+    runs = _further(first), _further(second)
+    found = of_runs(
+        [one.whole[metric] - other.whole[metric] for one, other in zip(*runs, strict=True)]
+    )
+    return None if math.isnan(found.half_width) else found
+
+
+def distinct_tasks(result: ReplayResult) -> int:
+    """Different records of the corpus that a replay ran; all tasks where there is no corpus."""
+    return len(result) if result.corpus is None else np.unique(result.work.row).size
+
+
+def _of_tasks(column: int, first: ReplayResult, second: ReplayResult) -> Interval | None:
+    values = [by_task(run)[column] for run in (first, second)]
+    if (np.isnan(values[0]) ^ np.isnan(values[1])).mean() > MISSING:
+        return Interval(math.nan, math.nan)
+    if first.corpus is not None and distinct_tasks(first) < LEAST_TASKS:
+        return None
+    if first.long and second.long:
+        if first.corpus is None:
+            return batch_interval(*values)
+        runs = [[_run(first)], [_run(second)]]
+    else:
+        runs = [_further(first), _further(second)]
+    if not all(runs):
+        return None
+    sums, counts = (
+        np.array([[run.by_record[column][k] for run in each] for each in runs]) for k in (0, 1)
+    )
+    with np.errstate(invalid="ignore"):
+        tasks, means = (sums.sum(axis=a) / counts.sum(axis=a) for a in (1, 2))
+    if first.corpus is None:  # all tasks are alike
+        return of_runs(means[0] - means[1])
+    return paired_two_way((tasks[0], means[0]), (tasks[1], means[1])).interval
+
+
+class _Run(NamedTuple):
+    """What is kept of a run."""
+
+    whole: dict[str, Any]
+    by_record: list[tuple[NDArray[np.float64], NDArray[np.float64]]]
+    """For each column of `by_task` the sum and number of values of each record."""
+
+
+def _further(result: ReplayResult) -> list[_Run]:
+    """The further runs of a replay, none if it cannot be run again by itself."""
+    return [] if result.replications is None else result.replications.measured(_run)
+
+
+def _run(result: ReplayResult) -> _Run:
+    row, records, found = result.work.row, len(result.work.service), []
+    for values in by_task(result)[: len(_COLUMN)]:
+        known = ~np.isnan(values)
+        sums = np.bincount(row[known], values[known], records)
+        found.append((sums, np.bincount(row[known], minlength=records).astype(np.float64)))
+    return _Run(result.whole, found)

@@ -1,0 +1,230 @@
+"""Further runs of one replay, and the intervals they give.
+
+One run cannot tell how far its mean wait is from that of another day: waits hang together for
+longer than most runs last. So an interval comes from further runs of the same call, each under a
+seed of its own, by Hall's transformed t (:func:`~routingsim.simulation.statistics.hall_interval`).
+They are made when an interval is asked for.
+
+Which question an interval answers depends on what the runs draw anew:
+
+- arrivals of a model: other days with the same tasks;
+- recorded arrivals: the same tasks at the same times, with other service times, failures and
+  draws of the policy;
+- recorded arrivals and ``days``: other days like this one. Blocks of consecutive tasks are drawn,
+  with the gaps between them (Künsch, "The jackknife and the bootstrap for general stationary
+  observations", Ann. Stat. 17, 1989). There is one record of days, so more runs do not narrow
+  this interval.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from os import cpu_count
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+from tqdm.auto import tqdm
+
+from routingsim import rng
+from routingsim.errors import SimulationError
+from routingsim.simulation.arrivals.checks import is_finite, is_whole
+from routingsim.simulation.statistics import Interval, hall_interval
+
+REPLICATIONS = 10
+"""Further runs behind an interval."""
+
+MOST = 400
+"""Further runs at most, where a precision is asked for."""
+
+_BLOCKS = (
+    10  # of recorded tasks that a day is put together from: few, so that each outlasts a queue
+)
+_AT_A_TIME = 2_000_000  # tasks that are run side by side: about 250 MB
+
+
+class Again(Protocol):
+    """Runs a replay again under another seed; with ``days`` on a day drawn from its own."""
+
+    def __call__(self, *, seed: int, days: bool = ...) -> Any: ...
+
+
+def further_seeds(seed: int, count: int) -> list[int]:
+    """Seeds of further runs: large, so that they differ from those that people choose."""
+    key = rng.stream(seed, rng.REPLICATION)
+    return [int(rng.bits(key, k, 0) >> np.uint64(1)) for k in range(count)]
+
+
+def another_day(
+    arrived: NDArray[np.float64], seed: int
+) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Positions of the tasks of another day, and the times at which they arrive.
+
+    The record is taken as a ring, whose last gap is the mean one, so that every task is as
+    likely as any other to be drawn.
+
+    Parameters
+    ----------
+    arrived : ndarray, shape (tasks,)
+        Recorded times (s), sorted.
+    seed : int
+
+    Returns
+    -------
+    positions : ndarray of int, shape (tasks,)
+    times : ndarray, shape (tasks,)
+        From the first recorded time on.
+    """
+    count = arrived.size
+    mean = (arrived[-1] - arrived[0]) / max(count - 1, 1)
+    gaps = np.diff(arrived, prepend=arrived[0] - mean)
+    length = math.ceil(count / _BLOCKS)
+    key = np.uint64(rng.stream(seed, rng.REPLICATION))
+    begins = rng.integers(key, math.ceil(count / length), count).astype(np.intp)
+    drawn = ((begins[:, None] + np.arange(length)) % count).ravel()[:count]
+    times = arrived[0] + np.concatenate([[0.0], np.cumsum(gaps[drawn[1:]])])
+    return drawn, times
+
+
+class Replications:
+    """The further runs of one replay, each reduced to what is asked of it and made once.
+
+    Parameters
+    ----------
+    again : Again
+        Runs the replay again.
+    seed : int
+        Of the replay; seeds of further runs follow from it, the same for every policy.
+    tasks : int
+        Of a run.
+    """
+
+    def __init__(self, again: Again, seed: int, tasks: int) -> None:
+        self._again, self._seed, self._tasks = again, seed, tasks
+        self._known: dict[tuple[Callable[[Any], Any], bool], list[Any]] = {}
+
+    def measured(
+        self,
+        measure: Callable[[Any], Any],
+        count: int = REPLICATIONS,
+        *,
+        days: bool = False,
+        done: Callable[[], object] = lambda: None,
+    ) -> list[Any]:
+        """What ``measure`` says of each of the first ``count`` further runs.
+
+        Runs go in threads, as compiled kernels release the global interpreter lock.
+        ``done()`` is called after each run.
+        """
+        known = self._known.setdefault((measure, days), [])
+        seeds = further_seeds(self._seed, count)[len(known) :]
+        if not seeds:
+            return known[:count]
+
+        def one(seed: int) -> Any:
+            return measure(self._again(seed=seed, days=days))
+
+        workers = min(cpu_count() or 1, max(1, _AT_A_TIME // self._tasks))
+        with ThreadPoolExecutor(workers) as pool:
+            for value in pool.map(one, seeds):
+                known.append(value)
+                done()
+        return known[:count]
+
+    def interval(
+        self,
+        measure: Callable[[Any], Any],
+        metric: str,
+        *,
+        count: int = REPLICATIONS,
+        precision: float | None = None,
+        most: int = MOST,
+        days: bool = False,
+        progress: bool = False,
+        question: str,
+    ) -> Interval:
+        """The interval of a metric, ``measure(run)[metric]``.
+
+        Parameters
+        ----------
+        measure, metric
+            What to take of each run; runs for which it is NaN are left out.
+        count, precision, most, days, progress
+            As for :meth:`routingsim.simulation.result.ReplayResult.interval`.
+        question : str
+            What the runs draw anew, in words.
+        """
+        _check(count, precision, most, days)
+        bar = tqdm(total=count, desc=metric, unit="run", disable=not progress)
+
+        def found(wanted: int) -> Interval:
+            runs = self.measured(measure, wanted, days=days, done=bar.update)
+            return of_runs([run[metric] for run in runs], days=days)
+
+        with bar:
+            interval = found(count)
+            while precision is not None and count < most and not _met(interval, precision):
+                count = min(most, _next(interval, precision, count))
+                bar.total = count
+                interval = found(count)
+        said = f"{interval.runs} further runs, {question}"
+        if precision is not None:
+            met = "to" if _met(interval, precision) else "not to"
+            said += f"; {met} {precision:.3g} of the mean"
+        return _with(interval, said)
+
+
+def of_runs(values: Sequence[float], *, days: bool = False) -> Interval:
+    """The interval of a figure from its values in independent runs.
+
+    With ``days`` the runs are bootstrapped days: what varies between them is how far the one
+    record may be from another, however many runs there are.
+    """
+    if not days:
+        return hall_interval(values)
+    known = np.asarray(values, dtype=np.float64)
+    known = known[~np.isnan(known)]
+    mean = float(known.mean()) if known.size else math.nan
+    if known.size < 3:
+        return Interval(mean, math.nan, runs=known.size)
+    t = float(special.stdtrit(known.size - 1, 0.975))
+    # So few blocks vary less than days do, by (blocks - 1) / blocks.
+    spread = float(known.std(ddof=1)) * math.sqrt(_BLOCKS / (_BLOCKS - 1))
+    return Interval(mean, t * spread, runs=known.size)
+
+
+def _with(interval: Interval, method: str) -> Interval:
+    return replace(interval, method=method)
+
+
+def _met(interval: Interval, precision: float) -> bool:
+    return interval.half_width <= precision * abs(interval.mean)
+
+
+def _next(interval: Interval, precision: float, count: int) -> int:
+    """How many runs to try next: as many as the width so far asks for, twice as many at most."""
+    ratio = interval.half_width / (precision * abs(interval.mean)) if interval.mean else math.inf
+    enough = count * ratio**2 if math.isfinite(ratio) else math.inf
+    return math.ceil(min(max(enough, 1.1 * count), 2 * count))
+
+
+def _check(count: int, precision: float | None, most: int, days: bool) -> None:
+    if not is_whole(count) or count < 1:
+        raise SimulationError(f"interval: replications={count!r}; a whole number above 0 is needed")
+    if not is_whole(most) or most < count:
+        raise SimulationError(
+            f"interval: most={most!r}; a whole number of at least replications={count} is needed"
+        )
+    if precision is None:
+        return
+    if not is_finite(precision) or precision <= 0:
+        raise SimulationError(
+            f"interval: precision={precision!r}; a share of the mean above 0 is needed, as 0.05"
+        )
+    if days:
+        raise SimulationError(
+            "interval: precision goes with no days=True, for more runs of days drawn from one "
+            "record do not narrow it; replay a longer record, or leave out one of the two"
+        )

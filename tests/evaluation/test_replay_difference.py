@@ -1,0 +1,125 @@
+"""Differences between replays: by hand, paired, and in the long run."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import routingsim as rs
+from routingsim.agents import Agent, AgentPool
+from routingsim.corpora.corpus import Corpus
+from routingsim.evaluation.controls.simulated import control_replays
+from routingsim.evaluation.intervals import paired_bootstrap
+from routingsim.evaluation.replay_difference import (
+    LEAST_TASKS,
+    distinct_tasks,
+    replay_difference,
+)
+from routingsim.simulation.replications import of_runs
+from routingsim.simulation.result import ReplayResult
+
+METRICS = ("cost", "quality", "quality_all", "latency_p95")
+
+
+def pool() -> AgentPool:
+    return AgentPool(
+        tuple(
+            Agent(id=i, name=i, cost=c, latency=s, service="exponential", concurrency=2)
+            for i, c, s in (("a", 1.0, 1.0), ("b", 2.0, 1.2))
+        )
+    )
+
+
+def corpus(tasks: int) -> Corpus:
+    rng = np.random.default_rng(tasks)
+    names = [f"word {k}" for k in range(tasks)]
+    frame = pd.DataFrame({"id": names, "text": names})
+    for agent, share in (("a", 0.5), ("b", 0.8)):
+        frame[f"outcomes.{agent}.quality"] = (rng.uniform(size=tasks) < share).astype(float)
+    return Corpus.from_frame(frame)
+
+
+def both(given: Corpus | None, **settings: Any) -> tuple[ReplayResult, ReplayResult]:
+    """Agent b alone, and agent a alone."""
+    scene: dict[str, Any] = {"arrivals": "poisson:1", "seed": 2} | settings
+    first, second = (rs.replay(given, pool(), f"static:{agent}", **scene) for agent in "ba")
+    return first, second
+
+
+def test_latency_differs_run_by_run() -> None:
+    first, second = both(None, tasks=200)
+    assert first.replications is not None
+    assert second.replications is not None
+    p95 = [
+        [run["latency_p95"] for run in each.replications.measured(lambda run: run.whole)]
+        for each in (first, second)
+    ]
+    found = replay_difference("latency_p95", first, second)
+    assert found == of_runs(np.subtract(*p95).tolist())
+    assert found.runs == 10
+    apart = [each.interval("latency_p95").half_width for each in (first, second)]
+    assert found.half_width < math.hypot(*apart)  # pairs share arrivals and noise
+
+
+def test_quality_takes_tasks_as_a_sample() -> None:
+    """Each agent alone has the same quality in all runs, so what varies is the tasks."""
+    first, second = both(corpus(80))
+    found = replay_difference("quality_all", first, second)
+    assert found == paired_bootstrap(first.quality, second.quality).interval
+    assert 0.05 < found.half_width < 0.2
+    assert replay_difference("quality", first, second) == found
+
+
+@pytest.mark.parametrize(("tasks", "known"), [(49, False), (50, True)])
+def test_few_different_tasks_have_no_difference_in_quality(tasks: int, known: bool) -> None:
+    assert LEAST_TASKS == 50
+    first, second = both(corpus(tasks), tasks=400)
+    assert distinct_tasks(first) == tasks
+    for metric in ("cost", "quality", "quality_all"):
+        assert (replay_difference(metric, first, second) is not None) is known
+    assert replay_difference("latency_p95", first, second) is not None  # days can be had
+
+
+def test_tasks_drawn_often_are_no_more_tasks() -> None:
+    once, often = both(corpus(100)), both(corpus(100), tasks=4_000)
+    widths = []
+    for runs in (once, often):
+        found = replay_difference("quality_all", *runs)
+        assert found is not None
+        widths.append(found.half_width)
+    assert widths[1] > 0.85 * widths[0]
+
+
+def test_the_overloaded_have_no_difference_in_latency() -> None:
+    runs = both(None, tasks=300, arrivals="poisson:1.9")
+    assert runs[0].stability.verdict == "overloaded"
+    assert replay_difference("latency_p95", *runs) is None
+    cost = replay_difference("cost", *runs)
+    assert cost is not None
+    assert cost.half_width == 0  # the same calls on any day
+
+
+def test_long_runs_need_no_further_ones() -> None:
+    first, second = both(None, tasks=60_000, arrivals="poisson:0.8", seed=3)
+    assert first.long
+    assert second.long
+    for metric in ("cost", "latency_mean"):
+        found = replay_difference(metric, first, second)
+        assert found is not None
+        assert found.runs == 0
+    assert not vars(first).get("replications")  # none was made
+
+
+def test_controls_are_compared_by_further_runs_too() -> None:
+    for tasks in (None, 400):  # each once, and drawn with replacement
+        result = rs.replay(corpus(60), pool(), "round-robin", arrivals="poisson:1", tasks=tasks)
+        control = control_replays(result)
+        found = replay_difference("quality_all", control["zero-router"], result)
+        assert found is not None
+        assert found.half_width > 0
+        # A choice by task is known for the tasks of this run alone.
+        assert (control["oracle"].replications is None) is (
+            tasks is not None and distinct_tasks(result) < 60
+        )
