@@ -318,7 +318,7 @@ def _simulate(job: Job) -> Cell:
     drawn = stand_ins(group, settings.seed)
 
     def again(result: ReplayResult) -> Iterator[ReplayResult]:
-        return (scene.rerun(result, each[result.work.row]) for each in drawn)
+        return (scene.rerun_rows(result, each[result.work.row]) for each in drawn)
 
     results = (
         scene.run(process, seed=seed, tasks=settings.tasks, order="shuffled")

@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from routingsim.evaluation.cell import by_task
-from routingsim.evaluation.intervals import paired_two_way
+from routingsim.evaluation.resampling import prompts
 from routingsim.evaluation.study import MISSING
+from routingsim.evaluation.two_way import TwoWay
 from routingsim.simulation.batches import batch_interval
 from routingsim.simulation.replications import of_runs
 from routingsim.simulation.result import QUANTILES, ReplayResult
@@ -80,14 +81,30 @@ def _of_tasks(column: int, first: ReplayResult, second: ReplayResult) -> Interva
         runs = [_further(first), _further(second)]
     if not all(runs):
         return None
-    sums, counts = (
-        np.array([[run.by_record[column][k] for run in each] for each in runs]) for k in (0, 1)
-    )
+    corpus = first.corpus
+    group = np.arange(len(first.work.service)) if corpus is None else prompts(corpus)
+    one, other = (_two_way(each, column, group) for each in runs)
+    apart = one.less(other)
+    if corpus is None:  # all tasks are alike
+        return of_runs(apart.runs)
+    if len(runs[0]) == 1:
+        return apart.interval_of_one_run()
+    return apart.interval()[0]
+
+
+def _two_way(runs: "list[_Run]", column: int, group: NDArray[np.intp]) -> TwoWay:
+    """A column of `by_task` by record and by run."""
+    sums, counts = (np.array([run.by_record[column][k] for run in runs]) for k in (0, 1))
+    half = len(runs) // 2
+    halves = [slice(None, half), slice(half, None)]
     with np.errstate(invalid="ignore"):
-        tasks, means = (sums.sum(axis=a) / counts.sum(axis=a) for a in (1, 2))
-    if first.corpus is None:  # all tasks are alike
-        return of_runs(means[0] - means[1])
-    return paired_two_way((tasks[0], means[0]), (tasks[1], means[1])).interval
+        return TwoWay(
+            tasks=sums.sum(axis=0) / counts.sum(axis=0),
+            halves=np.array([sums[h].sum(axis=0) / counts[h].sum(axis=0) for h in halves]),
+            met=np.array([counts[h].sum(axis=0) for h in halves]).astype(np.int64),
+            runs=sums.sum(axis=1) / counts.sum(axis=1),
+            group=group,
+        )
 
 
 class _Run(NamedTuple):

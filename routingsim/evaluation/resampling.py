@@ -37,19 +37,6 @@ RUNS = 2
 LEAST = 50
 """Independent tasks or prompts below which a corpus says nothing of other tasks."""
 
-_SHORT = np.uint64(16)  # bits dropped from a seed, so that it has 48
-
-
-def replication_seeds(seed: int, count: int) -> tuple[int, ...]:
-    """The seeds of the replications of a study, derived from its own.
-
-    Two studies with different seeds share none, where ``seed``, ``seed + 1``, … would share
-    all but one. Each is a whole number below 2**48, and can be given to
-    :func:`routingsim.replay`.
-    """
-    key = np.uint64(rng.stream(seed, rng.REPLICATION))
-    return tuple(int(rng.bits(key, r, 0) >> _SHORT) for r in range(count))
-
 
 def prompts(corpus: Corpus) -> NDArray[np.intp]:
     """A number for each record, the same for those with the same or nearly the same prompt."""

@@ -32,6 +32,7 @@ from routingsim.evaluation.tabular import Tabular, records
 from routingsim.simulation.export import write_table
 from routingsim.simulation.recorded import Basis, basis, basis_notes
 from routingsim.simulation.remarks import other_agents
+from routingsim.simulation.replications import replication_seeds
 from routingsim.simulation.statistics import Interval
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ class StudySettings:
     @property
     def seeds(self) -> tuple[int, ...]:
         """The seed of each replication, as :func:`routingsim.replay` takes it."""
-        return resampling.replication_seeds(self.seed, self.replications)
+        return replication_seeds(self.seed, self.replications)
 
     @property
     def sampled(self) -> bool:

@@ -79,6 +79,12 @@ class TwoWay:
         parts = (of_tasks, prompts - 1), (of_runs, runs.size - 1)
         return combined(mean, parts, level=level)
 
+    def interval_of_one_run(self, level: float = 0.95) -> Interval:
+        """The same where a single run is long enough to stand for others."""
+        values = self.tasks[self.known]
+        between, prompts = _between(values, self.group[self.known])
+        return combined(float(values.mean()), [(between, prompts - 1)], level=level)[0]
+
     def _residual(self) -> float:
         """The part of the variance between tasks that is theirs in single runs only."""
         apart = self.halves[0] - self.halves[1]

@@ -42,6 +42,7 @@ MOST = 400
 _BLOCKS = (
     10  # of recorded tasks that a day is put together from: few, so that each outlasts a queue
 )
+_SHORT = np.uint64(16)  # bits dropped from a seed, so that it has 48
 _AT_A_TIME = 2_000_000  # tasks that are run side by side: about 250 MB
 
 
@@ -51,10 +52,15 @@ class Again(Protocol):
     def __call__(self, *, seed: int, days: bool = ...) -> Any: ...
 
 
-def further_seeds(seed: int, count: int) -> list[int]:
-    """Seeds of further runs: large, so that they differ from those that people choose."""
-    key = rng.stream(seed, rng.REPLICATION)
-    return [int(rng.bits(key, k, 0) >> np.uint64(1)) for k in range(count)]
+def replication_seeds(seed: int, count: int) -> tuple[int, ...]:
+    """The seeds of the replications of a run or a study, derived from its own.
+
+    Two runs or studies with different seeds share none, where ``seed``, ``seed + 1``, … would share
+    all but one. Each is a whole number below 2**48, and can be given to
+    :func:`routingsim.replay`.
+    """
+    key = np.uint64(rng.stream(seed, rng.REPLICATION))
+    return tuple(int(rng.bits(key, r, 0) >> _SHORT) for r in range(count))
 
 
 def another_day(
@@ -119,7 +125,7 @@ class Replications:
         ``done()`` is called after each run.
         """
         known = self._known.setdefault((measure, days), [])
-        seeds = further_seeds(self._seed, count)[len(known) :]
+        seeds = replication_seeds(self._seed, count)[len(known) :]
         if not seeds:
             return known[:count]
 

@@ -170,15 +170,18 @@ class Scenario:
             ascending; not needed where the corpus is the same. Further runs of the other,
             which may draw other records, are then no further runs of this one.
         """
+        if records is not None:
+            return self.rerun_rows(result, np.searchsorted(records, result.work.row))
+        found, other = self.rerun_rows(result, result.work.row), result.again
+        return found if other is None else replace(found, again=partial(self._rerun_again, other))
+
+    def rerun_rows(self, result: ReplayResult, row: NDArray[np.integer]) -> ReplayResult:
+        """The same with other records, one for each task, shape (tasks,)."""
         process = parse_arrivals(result.arrivals) if result.closed else None
         closed = process if isinstance(process, ClosedLoop) else None
         times = np.zeros(len(result)) if closed else result.work.arrived
-        row = result.work.row
-        if records is not None:
-            row = np.searchsorted(records, row).astype(np.int32)
-        other = result.again if records is None else None
         return self._play(
-            self.records.tasks(times, row),
+            self.records.tasks(times, row.astype(np.int32)),
             closed,
             seed=result.seed,
             arrivals=result.arrivals,
@@ -186,7 +189,7 @@ class Scenario:
             synthetic=result.synthetic,
             warm_up=result.warm_up,
             notes=(),
-            again=None if other is None else partial(self._rerun_again, other),
+            again=None,
         )
 
     def _rerun_again(self, other: Again, seed: int, *, days: bool = False) -> ReplayResult:

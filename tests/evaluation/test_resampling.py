@@ -13,19 +13,11 @@ from routingsim.evaluation.resampling import (
     Sampled,
     independent,
     prompts,
-    replication_seeds,
     scale,
     stand_ins,
 )
 
 NAN = float("nan")
-
-
-def test_studies_with_other_seeds_share_no_replication() -> None:
-    seeds = [set(replication_seeds(seed, 200)) for seed in (0, 1, 2, -1, 2**62)]
-    assert len(set.union(*seeds)) == 5 * 200
-    assert replication_seeds(7, 3) == replication_seeds(7, 20)[:3]
-    assert all(0 <= each < 2**48 for each in seeds[0])
 
 
 @pytest.mark.parametrize("records", [50, 501])

@@ -18,8 +18,8 @@ from routingsim.simulation.replications import (
     REPLICATIONS,
     Replications,
     another_day,
-    further_seeds,
     of_runs,
+    replication_seeds,
 )
 from routingsim.simulation.result import ReplayResult
 from routingsim.simulation.statistics import batch_means
@@ -50,7 +50,7 @@ def as_figures(value: float) -> dict[str, float]:
 
 
 def replications(values: list[float]) -> tuple[Replications, Counted]:
-    again = Counted(dict(zip(further_seeds(5, len(values)), values, strict=True)))
+    again = Counted(dict(zip(replication_seeds(5, len(values)), values, strict=True)))
     return Replications(again, 5, 1), again
 
 
@@ -58,10 +58,10 @@ def replications(values: list[float]) -> tuple[Replications, Counted]:
 
 
 def test_seeds_of_neighbours_have_none_in_common() -> None:
-    seeds = [further_seeds(seed, 400) for seed in range(-3, 30)]
+    seeds = [replication_seeds(seed, 400) for seed in range(-3, 30)]
     assert len({each for some in seeds for each in some}) == 33 * 400
     assert all(2**31 < each < 2**63 for some in seeds for each in some)
-    assert further_seeds(7, 3) == further_seeds(7, 10)[:3]
+    assert replication_seeds(7, 3) == replication_seeds(7, 10)[:3]
 
 
 def test_runs_are_made_when_asked_for_and_once() -> None:
@@ -70,12 +70,12 @@ def test_runs_are_made_when_asked_for_and_once() -> None:
     assert made.measured(as_figures, 10) == [{"x": float(k)} for k in range(10)]
     assert made.measured(as_figures, 3) == [{"x": 0.0}, {"x": 1.0}, {"x": 2.0}]
     made.measured(as_figures, 12)
-    assert sorted(again.asked) == sorted(further_seeds(5, 12))
+    assert sorted(again.asked) == sorted(replication_seeds(5, 12))
 
 
 def test_a_further_run_is_the_replay_under_that_seed() -> None:
     result = run(seed=3, tasks=300)
-    seeds = further_seeds(3, REPLICATIONS)
+    seeds = replication_seeds(3, REPLICATIONS)
     latencies = [run(seed=seed, tasks=300).overall["latency_mean"] for seed in seeds]
     found = result.interval()
     assert found.mean == pytest.approx(np.mean(latencies), rel=1e-12)
