@@ -67,6 +67,16 @@ def test_other_unicode_forms_are_the_same_text() -> None:
     assert [leak.kind for leak in report.leaks] == ["exact"]
 
 
+def naive_alike(one: str, other: str) -> bool:
+    """By shingles or, where one is shared, word by word."""
+    similarity = naive_similarity(one, other)
+    a, b = one.split(), other.split()
+    if similarity >= 0.5 or not similarity or len(a) != len(b) or len(a) < 9:
+        return similarity >= 0.5
+    differ = sum(x != y for x, y in zip(a, b, strict=True))
+    return differ <= 4 and 3 * differ <= len(a)
+
+
 words = st.lists(st.sampled_from("abcd"), min_size=1, max_size=12).map(" ".join)
 
 
@@ -90,7 +100,7 @@ def test_folds_keep_what_is_alike_together(texts: list[str], seed: int) -> None:
         reached, edge = {0}, [0]
         while edge:
             at = edge.pop()
-            near = {k for k, t in enumerate(texts) if naive_similarity(texts[at], t) >= 0.5}
+            near = {k for k, t in enumerate(texts) if naive_alike(texts[at], t)}
             edge += near - reached
             reached |= near
         assert len(reached) == len(texts)
@@ -98,7 +108,7 @@ def test_folds_keep_what_is_alike_together(texts: list[str], seed: int) -> None:
     assert set(fold) == {0, 1}
     for a, one in enumerate(texts):
         for b, other in enumerate(texts):
-            if naive_similarity(one, other) >= 0.5:
+            if naive_alike(one, other):
                 assert fold[a] == fold[b]
 
 
