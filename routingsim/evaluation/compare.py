@@ -29,6 +29,7 @@ from routingsim.evaluation.checkpoint import append_cell, cell_key, read_cells
 from routingsim.evaluation.controls.simulated import chosen_by, control_policies
 from routingsim.evaluation.resampling import LEAST, RUNS, independent, prompts, scale, stand_ins
 from routingsim.evaluation.study import Population, Study, StudySettings
+from routingsim.policies.fitted import in_sample
 from routingsim.policies.kernel import Kernel, pickled_by_value
 from routingsim.policies.policy import Policy, make_policy
 from routingsim.policies.rules import cheapest, random
@@ -36,7 +37,7 @@ from routingsim.simulation.arrivals import Arrivals, ClosedLoop, Poisson, as_arr
 from routingsim.simulation.arrivals.checks import is_finite, is_whole
 from routingsim.simulation.faults import ONE_TRY, Outage, Retries
 from routingsim.simulation.recorded import basis
-from routingsim.simulation.remarks import no_texts, one_for_all
+from routingsim.simulation.remarks import judge_assumed, no_texts, one_for_all
 from routingsim.simulation.result import ReplayResult
 from routingsim.simulation.scenario import Scenario, check_kinds, prepare
 

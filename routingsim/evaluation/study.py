@@ -104,9 +104,8 @@ class Study(Tabular):
         The kind of each name, "policy" or "control", policies first. The first policy is
         the baseline: verdicts compare with it, and the controls zero router, shuffle and
         length have its mix of agents or its cost.
-    in_sample : mapping of str to bool
-        Whether a policy was fitted or chosen on the very tasks it is scored on, which
-        flatters it.
+    in_sample : mapping of str to float
+        Share of the tasks whose texts a policy was fitted or chosen on, which flatters it.
     loads : tuple of float
         Shares of ``capacity`` (tasks/s).
     arrivals : str
@@ -122,7 +121,7 @@ class Study(Tabular):
     corpus: Corpus
     pool: AgentPool
     kinds: Mapping[str, str]
-    in_sample: Mapping[str, bool]
+    in_sample: Mapping[str, float]
     loads: tuple[float, ...]
     capacity: float
     arrivals: str
@@ -521,7 +520,8 @@ class Study(Tabular):
         share of tasks answered; the stability verdict of most replications; the verdict
         against the baseline on the ranking metric ``by``; ``uses_text`` of each policy
         (whether it beats its own choices shuffled at this load, Holm over the policies;
-        None for controls and if no quality is recorded); and ``in_sample``.
+        None for controls and if no quality is recorded); and ``in_sample``, the share of the
+        tasks whose texts it was fitted or chosen on.
 
         For a log with one answer a task quality is estimated, ``estimate`` says how well
         ("answered", "weak" or "cannot"), and a rank is 1 more than the number of policies
@@ -553,7 +553,7 @@ class Study(Tabular):
             row["stability"] = self._cell(name, load).verdict
             row["verdict"] = "baseline" if name not in apart else apart[name].verdict
             row["uses_text"] = uses.get(name)
-            row["in_sample"] = self.in_sample.get(name, False)
+            row["in_sample"] = self.in_sample.get(name, 0.0)
             rows.append(row)
         frame = pd.DataFrame(rows)
         if found is None:

@@ -23,6 +23,7 @@ from routingsim.agents import AgentPool
 from routingsim.corpora.corpus import Corpus
 from routingsim.errors import PolicyError
 from routingsim.policies import bandit_base as base
+from routingsim.policies.fitted import FittedTexts
 from routingsim.policies.kernel import choose_kernel, learn_kernel, probability_kernel
 from routingsim.policies.policy import Policy, check_pool, recipe, sentence, spelled
 from routingsim.policies.rules import scores_of
@@ -181,7 +182,7 @@ def fs_qmix(
         learn_table,
         memory=np.concatenate([base.head(given), settings, edges, np.full(SEEN, -1.0), table]),
         reason=sentence(reason),
-        fitted_on=(corpus.sha256,) if calibrated and corpus is not None else (),
+        fitted_on=(FittedTexts.of(corpus),) if calibrated and corpus is not None else (),
         parameters=given,
         probabilities=_table_probabilities,
         notes=base.notes("fs-qmix", given, pool, corpus),

@@ -13,6 +13,7 @@ from routingsim.corpora.corpus import Corpus
 from routingsim.errors import PolicyError
 from routingsim.policies import make_policy, q_values
 from routingsim.policies.bandit_base import explore
+from routingsim.policies.fitted import FittedTexts
 from routingsim.policies.kernel import FAILED, OK, Outcome, PoolView, TaskView
 from routingsim.policies.policy import Policy
 
@@ -111,7 +112,7 @@ def test_bands_can_be_calibrated_and_are_named_by_their_bounds() -> None:
     scores = rs.score_column(corpus.texts)["d_var"]
     shares = np.bincount(np.searchsorted(edges, scores, side="right")) / len(corpus)
     np.testing.assert_allclose(shares, 0.25, atol=0.02)
-    assert policy.fitted_on == (corpus.sha256,)
+    assert policy.fitted_on == (FittedTexts.of(corpus),)
     again = make_policy(pool, policy.name)
     np.testing.assert_array_equal(again.memory, policy.memory)
 
