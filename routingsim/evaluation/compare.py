@@ -181,7 +181,7 @@ def compare(
         corpus=corpus,
         pool=pool,
         kinds=kinds,
-        in_sample={s.policy.name: corpus.sha256 in s.policy.fitted_on for s in scenes},
+        in_sample={s.policy.name: in_sample(corpus, s.policy.fitted_on) for s in scenes},
         loads=shares,
         capacity=capacity,
         arrivals=str(shape),
@@ -204,6 +204,7 @@ def _remarks(
         mine = [cell.times for (name, _), cell in cells.items() if name == policy.name]
         said += [
             *policy.notes,
+            *judge_assumed(policy, scene.pool, scene.records.work.quality),
             no_texts(scene.corpus, policy),
             one_for_all(policy, scene.pool, d_var, np.sum(mine, axis=(0, 1))),
         ]

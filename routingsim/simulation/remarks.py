@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from routingsim.agents import AgentPool
 from routingsim.corpora.corpus import Corpus
+from routingsim.policies.cascade import line_of
+from routingsim.policies.judged import ERRORS, expected_quality, turning
 from routingsim.policies.policy import Policy
 
 NEARLY_ALL = 0.99
@@ -116,6 +118,52 @@ def _bounds(policy: Policy) -> list[float]:
 
 def _share(share: float) -> str:
     return "all" if share == 1 else f"{100 * share:.1f} %"
+
+
+def judge_assumed(policy: Policy, pool: AgentPool, quality: NDArray[np.float64]) -> tuple[str, ...]:
+    """Which judge a cascade is taken to have, and at which error of it the answer turns.
+
+    Parameters
+    ----------
+    policy, pool
+        What is run; () for a policy without a judge.
+    quality : ndarray, shape (records, agents)
+        Recorded qualities, NaN where unknown.
+    """
+    judge = policy.judge
+    if judge is None:
+        return ()
+    price = f"costs USD {judge.cost:g}" if judge.cost else "is free"
+    time = f"takes {judge.seconds:g} s" if judge.seconds else "takes no time"
+    said = (
+        f"{policy.name}: its judge is assumed, not measured: it knows the recorded quality (good "
+        f"enough from {judge.bar:g}), errs in {100 * judge.error:g} % of its verdicts, "
+        f"{price} and {time}; set error, cost and seconds to those of your own judge"
+    )
+    line = line_of(policy)
+    known = ~np.isnan(quality).any(axis=1)
+    if not known.any():
+        accepted = "where no quality is recorded it accepts the answer"
+        return (f"{said}; {accepted}",)
+    if line is None:
+        return (said,)
+    tried, alone = quality[np.ix_(known, line)], quality[known].mean(axis=0)
+    best = int(alone.argmax())
+    grid = np.linspace(0.0, max(ERRORS), 51)
+    gains = [expected_quality(tried, judge, e).mean() - alone[best] for e in grid.tolist()]
+    now = expected_quality(tried, judge, judge.error).mean()
+    found = turning(grid, np.array(gains))
+    turn = f"is no longer above that from a judge's error of {100 * found:.0f} % on"
+    if np.isnan(found):
+        turn = "is not above that even with a perfect judge"
+    elif np.isinf(found):
+        turn = f"stays above that up to a judge's error of {100 * max(ERRORS):g} %"
+    return (
+        said,
+        f"{policy.name}: on the recorded answers its expected quality is {now:.3f}, and that of "
+        f"the best single agent ({pool.ids[best]}) {alone[best]:.3f}; it {turn} "
+        "(evaluation.judge_errors compares with any policy, and costs)",
+    )
 
 
 def reads(policy: Policy) -> set[str]:
