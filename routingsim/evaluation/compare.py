@@ -37,7 +37,13 @@ from routingsim.simulation.arrivals import Arrivals, ClosedLoop, Poisson, as_arr
 from routingsim.simulation.arrivals.checks import is_finite, is_whole
 from routingsim.simulation.faults import ONE_TRY, Outage, Retries
 from routingsim.simulation.recorded import basis
-from routingsim.simulation.remarks import judge_assumed, no_texts, one_for_all
+from routingsim.simulation.remarks import (
+    judge_assumed,
+    met_before,
+    no_texts,
+    one_for_all,
+    repeated_prompts,
+)
 from routingsim.simulation.result import ReplayResult
 from routingsim.simulation.scenario import Scenario, check_kinds, prepare
 
@@ -202,8 +208,11 @@ def _remarks(
     for scene in scenes:
         policy, d_var = scene.policy, scene.records.work.d_var
         mine = [cell.times for (name, _), cell in cells.items() if name == policy.name]
+        unseen = sum(cell.unseen for (name, _), cell in cells.items() if name == policy.name)
         said += [
             *policy.notes,
+            repeated_prompts(scene.corpus),
+            met_before(policy, scene.corpus, settings.tasks, _fresh(unseen, scene.records.work.quality)),
             *judge_assumed(policy, scene.pool, scene.records.work.quality),
             no_texts(scene.corpus, policy),
             one_for_all(policy, scene.pool, d_var, np.sum(mine, axis=(0, 1))),
@@ -215,6 +224,12 @@ def _remarks(
             "have learned from another corpus"
         )
     return tuple(filter(None, dict.fromkeys(said)))
+
+
+def _fresh(unseen: Any, quality: NDArray[np.float64]) -> float:
+    """Mean recorded quality of choices, given how often each was made; NaN for none."""
+    known = np.where(np.isnan(quality), 0, unseen)
+    return float((known * np.nan_to_num(quality)).sum() / known.sum()) if known.any() else math.nan
 
 
 def _several(given: Any, single: Any) -> list[Any]:

@@ -29,6 +29,7 @@ from routingsim.evaluation.intervals import (
 )
 from routingsim.evaluation.metrics.routerbench import aiq
 from routingsim.evaluation.tabular import Tabular, records
+from routingsim.policies.folds import prompts
 from routingsim.simulation.export import write_table
 from routingsim.simulation.recorded import Basis, basis, basis_notes
 from routingsim.simulation.remarks import other_agents
@@ -372,7 +373,9 @@ class Study(Tabular):
     def uses_text(self, name: str, load: float | None = None) -> TextUse:
         """Whether a policy's choices fit their tasks better than the same choices shuffled.
 
-        Tests the choices of all replications at a load, by default the first.
+        Tests the choices of all replications at a load, by default the first; those for tasks
+        with the same or alike texts together (:func:`routingsim.policies.folds.prompts`),
+        and of a policy that learns only the choices for texts that were new to the run.
 
         Raises
         ------
@@ -380,7 +383,7 @@ class Study(Tabular):
             If no task has a recorded quality of every agent.
         """
         cell = self._cell(name, self.loads[0] if load is None else load)
-        return text_use(self.outcomes, cell.times)
+        return text_use(self.outcomes, cell.unseen, groups=prompts(self.corpus))
 
     @cached_property
     def outcomes(self) -> NDArray[np.float64]:

@@ -1,5 +1,6 @@
 """Remarks on a corpus, a pool and a policy that do not suit each other."""
 
+import math
 from collections.abc import Mapping, Sequence
 from types import CodeType
 from typing import Any
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from routingsim.agents import AgentPool
 from routingsim.corpora.corpus import Corpus
 from routingsim.policies.cascade import line_of
+from routingsim.policies.folds import prompts
 from routingsim.policies.judged import ERRORS, expected_quality, turning
 from routingsim.policies.policy import Policy
 
@@ -118,6 +120,50 @@ def _bounds(policy: Policy) -> list[float]:
 
 def _share(share: float) -> str:
     return "all" if share == 1 else f"{100 * share:.1f} %"
+
+
+def repeated_prompts(corpus: Corpus | None) -> str:
+    """That a corpus asks few prompts often; "" where nine tasks in ten differ.
+
+    Intervals and tests count prompts then, and not tasks.
+    """
+    if corpus is None or not corpus.has_texts:
+        return ""
+    count = int(prompts(corpus).max()) + 1
+    if count > 0.9 * len(corpus):
+        return ""
+    return (
+        f"the {len(corpus):,} tasks are {count:,} prompts, as texts that are the same or alike "
+        f"count as one: each is met {len(corpus) / count:.3g} times on average, and tests of what "
+        "a policy makes of the text count prompts, not tasks"
+    )
+
+
+def met_before(policy: Policy, corpus: Corpus | None, tasks: int, fresh: float = math.nan) -> str:
+    """That a policy which learns from texts while it runs meets them again; "" if not.
+
+    Parameters
+    ----------
+    policy, corpus
+        What is run.
+    tasks : int
+        Tasks of a run.
+    fresh : float
+        Mean recorded quality of the agents chosen for prompts that were new to the run;
+        NaN where it is not known.
+    """
+    if corpus is None or not (policy.learns and policy.featurize) or not corpus.has_texts:
+        return ""
+    count = int(prompts(corpus).max()) + 1
+    times = tasks / count
+    if times < 1.1:
+        return ""
+    return (
+        f"{policy.name} learns while it runs, and meets each of {count:,} prompts {times:.3g} "
+        "times on average: it has seen most of them before, so its quality is that on prompts that "
+        "come again as often; on new prompts it may gain nothing"
+        f"{'' if math.isnan(fresh) else f' (on those new to the run it is {fresh:.3f})'}"
+    )
 
 
 def judge_assumed(policy: Policy, pool: AgentPool, quality: NDArray[np.float64]) -> tuple[str, ...]:
