@@ -22,6 +22,7 @@ from routingsim.evaluation.estimate import Estimates
 from routingsim.evaluation.evidence import Evidence, Runs, difference, evidence
 from routingsim.evaluation.intervals import (
     Difference,
+    bootstrap_mean,
     holm,
     no_verdict,
     not_comparable,
@@ -454,7 +455,8 @@ class Study(Tabular):
         alone. The gap to be recovered is that of recorded quality, without time limits
         and the same at every load, so that APGRs of one study can be compared; when all
         answers are in time this is :func:`routingsim.evaluation.apgr`. The interval is
-        that of the study's other figures (:meth:`interval`).
+        that of the study's other figures (:meth:`interval`). NaN where chance
+        can explain the gap.
 
         Raises
         ------
@@ -494,6 +496,11 @@ class Study(Tabular):
             area = np.trapezoid(curve, at, axis=0) - alone[weak]
             return np.divide(area, gap, out=np.full(area.shape, np.nan), where=gap > 0)
 
+        apart = bootstrap_mean(
+            self.outcomes[known] @ np.array([-1.0, 1.0]), groups=self.group[known]
+        )
+        if apart.low <= 0 <= apart.high or math.isnan(apart.half_width):
+            return Interval(math.nan, math.nan)
         of_runs, of_resamples = self._figures(points, load, metric)
         drawn = resampling.stand_ins(self.group, self.settings.seed)[: of_resamples.shape[1]]
         means = [self.outcomes[each[known[each]]].mean(axis=0) for each in drawn]

@@ -12,7 +12,7 @@ estimated: sparse matrix products are fast enough for some ten thousand texts.
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -41,26 +41,41 @@ _ROWS = 256  # texts compared with all others at a time
 _WORDS = re.compile(r"\w+|[^\w\s]")
 
 
+def texts_of(what: str, given: Corpus | Sequence[str]) -> list[str]:
+    """Texts, or those of a corpus; a SimulationError for anything else."""
+    if isinstance(given, Corpus):
+        return given.tasks["text"].tolist()
+    texts = None if isinstance(given, str | bytes) or not isinstance(given, Iterable) else [*given]
+    if texts is None or not all(isinstance(text, str) for text in texts):
+        wrong = next((each for each in texts or () if not isinstance(each, str)), given)
+        raise SimulationError(
+            f"{what}: {wrong!r:.60} is a {type(wrong).__name__}; a corpus or a list of texts is "
+            "needed"
+        )
+    return texts
+
+
 def folds(
-    texts: Sequence[str], k: int = 5, *, seed: int = 0, threshold: float = ALIKE
+    texts: Corpus | Sequence[str], k: int = 5, *, seed: int = 0, threshold: float = ALIKE
 ) -> NDArray[np.intp]:
     """Split texts at random into ``k`` folds, with similar texts in the same fold.
 
     Texts that are the same or alike (:func:`groups`), directly or through a third text,
-    stay together; an empty text is like no other. Folds are as equal in size as that
-    allows. Returned is the fold of each text, from 0: ``fold != 2`` trains and ``fold ==
-    2`` tests. A ``k`` or a threshold out of its range raises a SimulationError, and fewer
-    texts that differ than folds a CorpusError.
+    stay together; an empty text is like no other. A corpus stands for its texts. Folds are
+    as equal in size as that allows. Returned is the fold of each text, from 0: ``fold !=
+    2`` trains and ``fold == 2`` tests. A ``k`` or a threshold out of its range raises a
+    SimulationError, and fewer texts that differ than folds a CorpusError.
     """
     if not 0 < threshold <= 1:
         raise SimulationError(f"threshold={threshold}: a similarity above 0 and up to 1 is needed")
     if k < 2:
         raise SimulationError(f"k={k}: two folds or more are needed")
-    group = groups(tuple(map(plain, texts)), threshold)
+    given = texts_of("texts", texts)
+    group = groups(tuple(map(plain, given)), threshold)
     sizes = np.bincount(group) if group.size else np.zeros(0, dtype=np.intp)
     if sizes.size < k:
         raise CorpusError(
-            f"{len(texts):,} texts, of which {sizes.size} differ: too few for {k} folds"
+            f"{len(given):,} texts, of which {sizes.size} differ: too few for {k} folds"
         )
     order = np.random.default_rng(seed).permutation(sizes.size)
     order = order[np.argsort(-sizes[order], kind="stable")]

@@ -3,10 +3,12 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from routingsim.corpora.corpus import Corpus
 from routingsim.corpora.datasets import load_corpus
 from routingsim.errors import CorpusError, SimulationError
 from routingsim.evaluation import find_leaks, folds
@@ -137,3 +139,22 @@ def test_bad_settings_are_refused() -> None:
         folds(["a", "b"], 1)
     with pytest.raises(CorpusError, match="3 texts, of which 1 differ"):
         folds(["a", "A", " a"], 2)
+
+
+def test_corpora_are_taken_and_what_is_no_text_is_refused() -> None:
+    def corpus(*texts: str) -> Corpus:
+        return Corpus.from_frame(pd.DataFrame({"id": list("abc"[: len(texts)]), "text": texts}))
+
+    train, test = corpus("one text", "two", "three"), corpus("four", "ONE  text")
+    assert find_leaks(train, test).leaks == find_leaks(["one text"], ["four", "one text"]).leaks
+    assert (len(find_leaks(train, ["two"])), find_leaks(train, test).train) == (1, 3)
+    assert sorted(folds(train, 3).tolist()) == [0, 1, 2]
+    for wrong, said in (
+        ("one text", "train: 'one text' is a str; a corpus or a list of texts is needed"),
+        (3, "train: 3 is a int;"),
+        (["one", None], "train: None is a NoneType;"),
+    ):
+        with pytest.raises(SimulationError, match=said):
+            find_leaks(wrong, test)  # type: ignore[arg-type]
+    with pytest.raises(SimulationError, match="texts: 7 is a int"):
+        folds([7])  # type: ignore[list-item]
