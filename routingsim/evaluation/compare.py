@@ -27,9 +27,10 @@ from routingsim.errors import SimulationError
 from routingsim.evaluation.cell import Cell, gather
 from routingsim.evaluation.checkpoint import append_cell, cell_key, read_cells
 from routingsim.evaluation.controls.simulated import chosen_by, control_policies
-from routingsim.evaluation.resampling import LEAST, RUNS, independent, prompts, scale, stand_ins
+from routingsim.evaluation.resampling import LEAST, RUNS, independent, scale, stand_ins
 from routingsim.evaluation.study import Population, Study, StudySettings
 from routingsim.policies.fitted import in_sample
+from routingsim.policies.folds import prompts
 from routingsim.policies.kernel import Kernel, pickled_by_value
 from routingsim.policies.policy import Policy, make_policy
 from routingsim.policies.rules import cheapest, random
@@ -209,10 +210,11 @@ def _remarks(
         policy, d_var = scene.policy, scene.records.work.d_var
         mine = [cell.times for (name, _), cell in cells.items() if name == policy.name]
         unseen = sum(cell.unseen for (name, _), cell in cells.items() if name == policy.name)
+        fresh = _fresh(unseen, scene.records.work.quality)
         said += [
             *policy.notes,
             repeated_prompts(scene.corpus),
-            met_before(policy, scene.corpus, settings.tasks, _fresh(unseen, scene.records.work.quality)),
+            met_before(policy, scene.corpus, settings.tasks, fresh),
             *judge_assumed(policy, scene.pool, scene.records.work.quality),
             no_texts(scene.corpus, policy),
             one_for_all(policy, scene.pool, d_var, np.sum(mine, axis=(0, 1))),

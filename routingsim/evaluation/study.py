@@ -30,7 +30,6 @@ from routingsim.evaluation.intervals import (
 )
 from routingsim.evaluation.metrics.routerbench import aiq
 from routingsim.evaluation.tabular import Tabular, records
-from routingsim.policies.folds import prompts
 from routingsim.simulation.export import write_table
 from routingsim.simulation.recorded import Basis, basis, basis_notes
 from routingsim.simulation.remarks import other_agents
@@ -384,7 +383,7 @@ class Study(Tabular):
             If no task has a recorded quality of every agent.
         """
         cell = self._cell(name, self.loads[0] if load is None else load)
-        return text_use(self.outcomes, cell.unseen, groups=prompts(self.corpus))
+        return text_use(self.outcomes, cell.unseen, groups=self.group)
 
     @cached_property
     def outcomes(self) -> NDArray[np.float64]:

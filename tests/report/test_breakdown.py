@@ -77,7 +77,8 @@ def test_by_category() -> None:
             ("code", 60, 2.0, 2.0), ("(none)", 20, 2.0, 2.0), ("maths", 20, 4.0, 4.0),
         ],
         "Cost (USD per 1,000 tasks) by category": [
-            ("code", 60, pytest.approx(3.0), pytest.approx(1.0)), ("(none)", 20, pytest.approx(2.0), pytest.approx(1.0)),
+            ("code", 60, pytest.approx(3.0), pytest.approx(1.0)),
+            ("(none)", 20, pytest.approx(2.0), pytest.approx(1.0)),
             ("maths", 20, pytest.approx(4.0), pytest.approx(1.0)),
         ],
         "Mean quality (0–1) by category": [
