@@ -27,6 +27,8 @@ from .intervals import paired_t as paired_t
 from .intervals import t_interval as t_interval
 from .intervals import verdict as verdict
 from .intervals import versus as versus
+from .judge_errors import JudgeErrors as JudgeErrors
+from .judge_errors import judge_errors as judge_errors
 from .leakage import Leak as Leak
 from .leakage import LeakReport as LeakReport
 from .leakage import find_leaks as find_leaks

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from routingsim.evaluation.metrics.timed import timed_replay
 from routingsim.evaluation.outcomes import complete
+from routingsim.policies.folds import prompts
 from routingsim.policies.kernel import OK
 from routingsim.simulation.result import ReplayResult
 from routingsim.simulation.statistics import quantiles
@@ -83,6 +84,9 @@ class Cell:
         The agent of each record in the first replication that contains it; -1 if none does.
     times : ndarray of int, shape (records, agents)
         How often each record went to each agent, over all replications.
+    unseen : ndarray of int, shape (records, agents)
+        The same, of a policy that learns only for tasks whose text, or one alike, had not
+        been met in the run before.
     regret : ndarray, shape (POINTS,)
         Mean cumulative regret against the best agent of each task, at equal steps through
         the run; NaN without recorded quality.
@@ -100,6 +104,7 @@ class Cell:
     unknown: NDArray[np.bool_]
     chosen: NDArray[np.int64]
     times: NDArray[np.int64]
+    unseen: NDArray[np.int64]
     regret: NDArray[np.float64]
 
     @property
@@ -175,15 +180,18 @@ def gather(
         figures.append(measure(result, objective, right))
         verdicts.append(result.stability.verdict)
         regrets.append(_regret(result))
-        tasks.append((result.work.row, result.log.agent, *by_task(result)))
+        tasks.append((result.work.row, result.log.agent, *by_task(result), _unseen(result)))
         shape = result.work.quality.shape
         if len(resampled) < repeated:
             resampled.append([measure(each, objective, right) for each in again(result)])
     records = shape[0]
-    row, agent, quality, of_all, cost, unknown = map(np.concatenate, zip(*tasks, strict=True))
+    row, agent, quality, of_all, cost, unknown, unseen = (
+        np.concatenate(each) for each in zip(*tasks, strict=True)
+    )
     chosen = np.full(records, -1, dtype=np.int64)
     for rows, agents, *_ in reversed(tasks):  # so that the first replication is written last
         chosen[rows] = agents
+    went = row * shape[1] + agent
     vague = np.bincount(row[unknown], minlength=records) > 0
     middle = sum(rows.size for rows, *_ in tasks[: len(tasks) // 2])
     halves = [
@@ -207,7 +215,8 @@ def gather(
         scale=scale([rows for rows, *_ in tasks[:repeated]]) if repeated else 1.0,
         unknown=vague,
         chosen=chosen,
-        times=np.bincount(row * shape[1] + agent, minlength=math.prod(shape)).reshape(shape),
+        times=np.bincount(went, minlength=math.prod(shape)).reshape(shape),
+        unseen=np.bincount(went[unseen], minlength=math.prod(shape)).reshape(shape),
         regret=np.mean(regrets, axis=0),
     )
 
@@ -220,6 +229,16 @@ def by_task(result: ReplayResult) -> tuple[NDArray[Any], ...]:
     of_all = np.where(answered, quality, 0.0)
     cost = np.where(result.cost_basis.rows[row], result.log.cost, np.nan)
     return quality, np.where(unknown, np.nan, of_all), cost, unknown
+
+
+def _unseen(result: ReplayResult) -> NDArray[np.bool_]:
+    """Which tasks a policy that learns cannot have met before; all of another policy."""
+    row = result.work.row
+    if not result.policy.learns or result.corpus is None:
+        return np.ones(row.size, dtype=bool)
+    first = np.zeros(row.size, dtype=bool)
+    first[np.unique(prompts(result.corpus)[row], return_index=True)[1]] = True
+    return first
 
 
 def _by_record(

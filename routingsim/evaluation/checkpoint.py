@@ -9,7 +9,6 @@ import json
 from dataclasses import fields
 from importlib.metadata import version
 from pathlib import Path
-from types import CodeType
 from typing import Any
 
 import numpy as np
@@ -17,8 +16,8 @@ from numpy.typing import NDArray
 
 from routingsim.errors import SimulationError
 from routingsim.evaluation.cell import METRICS, NO_RESAMPLES, Cell
+from routingsim.evaluation.fingerprint import fingerprint
 from routingsim.evaluation.study import StudySettings
-from routingsim.policies.kernel import Kernel
 from routingsim.simulation.arrivals import Arrivals
 from routingsim.simulation.scenario import Scenario
 
@@ -33,8 +32,9 @@ def cell_key(
 
     ``group`` has the same number for records with the same prompt.
 
-    It contains the code of the policy's own kernels and what the engine reads of the
-    corpus. It does not contain the functions that a kernel calls.
+    It contains the code of the policy's kernels with all that they call and read
+    (:func:`routingsim.evaluation.fingerprint.fingerprint`), and what the engine reads of
+    the corpus.
     """
     policy = scene.policy
     digest = hashlib.sha256()
@@ -43,7 +43,7 @@ def cell_key(
         tuple(METRICS),
         scene.pool.agents,
         (policy.name, policy.interpreted, policy.judge),
-        (_code(policy.choose), _code(policy.learn)),
+        fingerprint(policy.choose, policy.learn),
         scene.retries,
         scene.outages,
         str(process),
@@ -58,18 +58,6 @@ def cell_key(
         count = len(scene.corpus or ())
         digest.update(process.times(count, settings.seed, scene.corpus).tobytes())
     return digest.hexdigest()
-
-
-def _code(kernel: Kernel) -> str:
-    """The bytecode, constants, defaults and closure of a kernel's function."""
-    function: Any = kernel.python
-    cells = [cell.cell_contents for cell in function.__closure__ or ()]
-    return repr((_body(function.__code__), function.__defaults__, cells))
-
-
-def _body(code: CodeType) -> tuple[Any, ...]:
-    constants = [_body(c) if isinstance(c, CodeType) else c for c in code.co_consts]
-    return code.co_code, code.co_names, constants
 
 
 def read_cells(path: Path) -> dict[str, Cell]:

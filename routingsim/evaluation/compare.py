@@ -27,8 +27,10 @@ from routingsim.errors import SimulationError
 from routingsim.evaluation.cell import Cell, gather
 from routingsim.evaluation.checkpoint import append_cell, cell_key, read_cells
 from routingsim.evaluation.controls.simulated import chosen_by, control_policies
-from routingsim.evaluation.resampling import LEAST, RUNS, independent, prompts, scale, stand_ins
+from routingsim.evaluation.resampling import LEAST, RUNS, independent, scale, stand_ins
 from routingsim.evaluation.study import Population, Study, StudySettings
+from routingsim.policies.fitted import in_sample
+from routingsim.policies.folds import prompts
 from routingsim.policies.kernel import Kernel, pickled_by_value
 from routingsim.policies.policy import Policy, make_policy
 from routingsim.policies.rules import cheapest, random
@@ -36,7 +38,13 @@ from routingsim.simulation.arrivals import Arrivals, ClosedLoop, Poisson, as_arr
 from routingsim.simulation.arrivals.checks import is_finite, is_whole
 from routingsim.simulation.faults import ONE_TRY, Outage, Retries
 from routingsim.simulation.recorded import basis
-from routingsim.simulation.remarks import no_texts, one_for_all
+from routingsim.simulation.remarks import (
+    judge_assumed,
+    met_before,
+    no_texts,
+    one_for_all,
+    repeated_prompts,
+)
 from routingsim.simulation.result import ReplayResult
 from routingsim.simulation.scenario import Scenario, check_kinds, prepare
 
@@ -180,7 +188,7 @@ def compare(
         corpus=corpus,
         pool=pool,
         kinds=kinds,
-        in_sample={s.policy.name: corpus.sha256 in s.policy.fitted_on for s in scenes},
+        in_sample={s.policy.name: in_sample(corpus, s.policy.fitted_on) for s in scenes},
         loads=shares,
         capacity=capacity,
         arrivals=str(shape),
@@ -201,8 +209,13 @@ def _remarks(
     for scene in scenes:
         policy, d_var = scene.policy, scene.records.work.d_var
         mine = [cell.times for (name, _), cell in cells.items() if name == policy.name]
+        unseen = sum(cell.unseen for (name, _), cell in cells.items() if name == policy.name)
+        fresh = _fresh(unseen, scene.records.work.quality)
         said += [
             *policy.notes,
+            repeated_prompts(scene.corpus),
+            met_before(policy, scene.corpus, settings.tasks, fresh),
+            *judge_assumed(policy, scene.pool, scene.records.work.quality),
             no_texts(scene.corpus, policy),
             one_for_all(policy, scene.pool, d_var, np.sum(mine, axis=(0, 1))),
         ]
@@ -213,6 +226,12 @@ def _remarks(
             "have learned from another corpus"
         )
     return tuple(filter(None, dict.fromkeys(said)))
+
+
+def _fresh(unseen: Any, quality: NDArray[np.float64]) -> float:
+    """Mean recorded quality of choices, given how often each was made; NaN for none."""
+    known = np.where(np.isnan(quality), 0, unseen)
+    return float((known * np.nan_to_num(quality)).sum() / known.sum()) if known.any() else math.nan
 
 
 def _several(given: Any, single: Any) -> list[Any]:

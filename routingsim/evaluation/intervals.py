@@ -55,6 +55,7 @@ def bootstrap(
     statistic: Callable[[NDArray[np.intp]], float],
     tasks: int,
     *,
+    groups: ArrayLike | None = None,
     resamples: int = RESAMPLES,
     level: float = 0.95,
     seed: int = 0,
@@ -73,8 +74,12 @@ def bootstrap(
         Resamples for which it is NaN are left out.
     tasks : int
         Number of tasks.
+    groups : array_like of int, shape (tasks,), optional
+        The number of each task's group, such as its prompt
+        (:func:`routingsim.policies.folds.prompts`). Groups are then drawn whole, as many
+        as there are: tasks of one group are no independent evidence.
     resamples : int
-        How often the tasks are drawn with replacement.
+        How often the tasks, or groups, are drawn with replacement.
     level : float
         Confidence level.
     seed : int
@@ -84,40 +89,80 @@ def bootstrap(
     ------
     SimulationError
         If a setting is out of its range.
+    CorpusError
+        If there is not a group for each task.
     """
     _check(level, resamples)
     if tasks < 2:
         raise SimulationError(f"a bootstrap over {tasks} tasks: two or more are needed")
+    group = _grouped(groups, tasks)
+    members = np.split(np.argsort(group, kind="stable"), np.bincount(group).cumsum()[:-1])
+    if len(members) < 2:
+        raise SimulationError(f"{tasks:,} tasks of one group: a bootstrap needs two or more")
     rng = np.random.default_rng(seed)
     centre = float(statistic(np.arange(tasks)))
-    found = np.array([statistic(rng.integers(0, tasks, tasks)) for _ in range(resamples)])
+
+    def drawn() -> NDArray[np.intp]:
+        picked = rng.integers(0, len(members), len(members))
+        return picked if groups is None else np.concatenate([members[k] for k in picked.tolist()])
+
+    found = np.array([statistic(drawn()) for _ in range(resamples)])
     return Interval(centre, _half_width(np.abs(found - centre), level), level)
 
 
 def bootstrap_mean(
-    values: ArrayLike, *, resamples: int = RESAMPLES, level: float = 0.95, seed: int = 0
+    values: ArrayLike,
+    *,
+    groups: ArrayLike | None = None,
+    resamples: int = RESAMPLES,
+    level: float = 0.95,
+    seed: int = 0,
 ) -> Interval:
     """Interval of a mean over tasks: what :func:`bootstrap` gives for the mean, but faster.
 
-    NaNs are left out. The half-width is NaN where fewer than two values are left.
+    NaNs are left out. The half-width is NaN where fewer than two values, or groups, are left.
     """
-    return _resampled(_known("values", values), resamples, level, seed)[0]
+    array = column("values", values)
+    known = ~np.isnan(array)
+    group = _grouped(groups, array.size)[known]
+    return _resampled(array[known], group, resamples, level, seed)[0]
+
+
+def _grouped(groups: ArrayLike | None, tasks: int) -> NDArray[np.intp]:
+    """A number from 0 for each task's group; each task is one where none are given."""
+    if groups is None:
+        return np.arange(tasks)
+    given = np.asarray(groups)
+    if given.shape != (tasks,):
+        raise CorpusError(f"groups: shape {given.shape} for {tasks:,} tasks; one a task is needed")
+    return np.unique(given, return_inverse=True)[1].astype(np.intp)
 
 
 def _resampled(
-    known: NDArray[np.float64], resamples: int, level: float, seed: int
+    known: NDArray[np.float64],
+    group: NDArray[np.intp],
+    resamples: int,
+    level: float,
+    seed: int,
 ) -> tuple[Interval, float]:
-    """Bootstrap interval of a mean, and the p-value of the hypothesis that it is 0."""
+    """Bootstrap interval of a mean, and the p-value of the hypothesis that it is 0.
+
+    Of a resample of groups the mean is that of the tasks in it.
+    """
     _check(level, resamples)
     mean = float(known.mean()) if known.size else math.nan
-    if known.size < 2:
+    _, group, sizes = np.unique(group, return_inverse=True, return_counts=True)
+    if sizes.size < 2:
         return Interval(mean, math.nan, level), 1.0
+    apart, alone = np.bincount(group, known - mean), bool((sizes == 1).all())
     rng = np.random.default_rng(seed)
     found = np.empty(resamples)
-    step = max(1, _CELLS // known.size)
+    step = max(1, _CELLS // sizes.size)
     for first in range(0, resamples, step):
         part = found[first : first + step]
-        part[:] = (known - mean)[rng.integers(0, known.size, (part.size, known.size))].mean(axis=1)
+        drawn = rng.integers(0, sizes.size, (part.size, sizes.size))
+        sums, tasks = apart[drawn].mean(axis=1), 1.0 if alone else sizes[drawn].mean(axis=1)
+        part[:] = sums / tasks
     deviations = np.abs(found)
     p = (1 + int((deviations >= abs(mean)).sum())) / (1 + resamples)
     return Interval(mean, _half_width(deviations, level), level), p
@@ -222,6 +267,7 @@ def paired_bootstrap(
     first: ArrayLike,
     second: ArrayLike,
     *,
+    groups: ArrayLike | None = None,
     resamples: int = RESAMPLES,
     level: float = 0.95,
     seed: int = 0,
@@ -234,6 +280,8 @@ def paired_bootstrap(
     first, second : array_like, shape (tasks,)
         The same metric of both policies on the same tasks. A task with a NaN on either
         side is left out and counted.
+    groups : array_like of int, shape (tasks,), optional
+        As for :func:`bootstrap`: tasks of one group are drawn together.
     resamples : int
         The smallest possible p-value is 1 / (resamples + 1).
     level, higher_is_better
@@ -247,19 +295,28 @@ def paired_bootstrap(
     SimulationError
         If a setting is out of its range.
     """
-    apart, left_out = _apart(first, second)
-    interval, p = _resampled(apart, resamples, level, seed)
+    apart = _differences(first, second)
+    known = ~np.isnan(apart)
+    group = _grouped(groups, apart.size)[known]
+    interval, p = _resampled(apart[known], group, resamples, level, seed)
     said = verdict(interval, higher_is_better=higher_is_better)
-    return Difference(interval, p, said, "paired bootstrap over tasks", apart.size, left_out)
+    by = "tasks" if groups is None else f"{np.unique(group).size:,} groups of tasks"
+    pairs = int(known.sum())
+    return Difference(interval, p, said, f"paired bootstrap over {by}", pairs, apart.size - pairs)
 
 
 def _apart(first: ArrayLike, second: ArrayLike) -> tuple[NDArray[np.float64], int]:
-    """The known differences, rounding noise set to 0, and the number of unknown ones."""
-    one = column("first", first)
-    other = column("second", second, one.size)
-    apart = exact_difference(one, other)
+    """The known differences, and the number of unknown ones."""
+    apart = _differences(first, second)
     known = ~np.isnan(apart)
     return apart[known], int((~known).sum())
+
+
+def _differences(first: ArrayLike, second: ArrayLike) -> NDArray[np.float64]:
+    """The differences, rounding noise set to 0, NaN where one is unknown."""
+    one = column("first", first)
+    other = column("second", second, one.size)
+    return exact_difference(one, other)
 
 
 def exact_difference(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:

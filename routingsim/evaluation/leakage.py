@@ -16,9 +16,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from routingsim.corpora.corpus import Corpus
 from routingsim.errors import SimulationError
 from routingsim.evaluation.tabular import Tabular
-from routingsim.policies.folds import NEAR, alike, plain, shingles
+from routingsim.policies.folds import NEAR, alike, plain, shingles, texts_of
 from routingsim.policies.folds import folds as folds  # offered beside find_leaks
 
 
@@ -79,7 +80,9 @@ class LeakReport(Tabular):
         return pd.DataFrame(list(self.leaks), columns=list(Leak._fields))
 
 
-def find_leaks(train: Sequence[str], test: Sequence[str], *, threshold: float = NEAR) -> LeakReport:
+def find_leaks(
+    train: Corpus | Sequence[str], test: Corpus | Sequence[str], *, threshold: float = NEAR
+) -> LeakReport:
     """Find test texts that occur in the training texts.
 
     Empty texts do not leak. Texts shorter than three words are compared whole, and text
@@ -87,20 +90,20 @@ def find_leaks(train: Sequence[str], test: Sequence[str], *, threshold: float = 
 
     Parameters
     ----------
-    train, test : sequence of str
+    train, test : Corpus or sequence of str
     threshold : float
         Jaccard similarity from which two texts are nearly the same, above 0 and up to 1.
 
     Raises
     ------
     SimulationError
-        If the threshold is out of its range.
+        If the threshold is out of its range, or what is given is no texts.
     """
     if not 0 < threshold <= 1:
         raise SimulationError(f"threshold={threshold}: a similarity above 0 and up to 1 is needed")
     seen: dict[str, int] = {}
-    plain_train = [plain(text) for text in train]
-    plain_test = [plain(text) for text in test]
+    plain_train = [plain(text) for text in texts_of("train", train)]
+    plain_test = [plain(text) for text in texts_of("test", test)]
     for row, text in enumerate(plain_train):
         if text:
             seen.setdefault(text, row)
@@ -116,4 +119,4 @@ def find_leaks(train: Sequence[str], test: Sequence[str], *, threshold: float = 
     for pair in order[np.unique(asked[order], return_index=True)[1]].tolist():
         train_row, similarity = known[other[pair]], float(likeness[pair])
         leaks.append(Leak(rest[asked[pair]], train_row, similarity, "near"))
-    return LeakReport(tuple(sorted(leaks)), len(train), len(test), threshold)
+    return LeakReport(tuple(sorted(leaks)), len(plain_train), len(plain_test), threshold)

@@ -23,9 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from routingsim import rng
-from routingsim.corpora.corpus import Corpus
 from routingsim.evaluation.intervals import combined, exact_difference
-from routingsim.policies.folds import groups, plain
 from routingsim.simulation.statistics import Interval
 
 CORPORA = 20
@@ -36,13 +34,6 @@ RUNS = 2
 
 LEAST = 50
 """Independent tasks or prompts below which a corpus says nothing of other tasks."""
-
-
-def prompts(corpus: Corpus) -> NDArray[np.intp]:
-    """A number for each record, the same for those with the same or nearly the same prompt."""
-    if not corpus.has_texts:
-        return np.arange(len(corpus))
-    return groups(tuple(map(plain, corpus.tasks["text"].tolist())))
 
 
 def independent(group: NDArray[np.intp]) -> int:
@@ -91,7 +82,7 @@ def scale(
     Parameters
     ----------
     group : ndarray of int, shape (records,)
-        As :func:`prompts` gives it.
+        As :func:`routingsim.policies.folds.prompts` gives it.
     drawn : ndarray of int, shape (resamples, records)
         As :func:`stand_ins` gives it.
     rows : list of ndarray of int

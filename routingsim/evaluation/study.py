@@ -22,6 +22,7 @@ from routingsim.evaluation.estimate import Estimates
 from routingsim.evaluation.evidence import Evidence, Runs, difference, evidence
 from routingsim.evaluation.intervals import (
     Difference,
+    bootstrap_mean,
     holm,
     no_verdict,
     not_comparable,
@@ -105,9 +106,8 @@ class Study(Tabular):
         The kind of each name, "policy" or "control", policies first. The first policy is
         the baseline: verdicts compare with it, and the controls zero router, shuffle and
         length have its mix of agents or its cost.
-    in_sample : mapping of str to bool
-        Whether a policy was fitted or chosen on the very tasks it is scored on, which
-        flatters it.
+    in_sample : mapping of str to float
+        Share of the tasks whose texts a policy was fitted or chosen on, which flatters it.
     loads : tuple of float
         Shares of ``capacity`` (tasks/s).
     arrivals : str
@@ -123,7 +123,7 @@ class Study(Tabular):
     corpus: Corpus
     pool: AgentPool
     kinds: Mapping[str, str]
-    in_sample: Mapping[str, bool]
+    in_sample: Mapping[str, float]
     loads: tuple[float, ...]
     capacity: float
     arrivals: str
@@ -374,7 +374,9 @@ class Study(Tabular):
     def uses_text(self, name: str, load: float | None = None) -> TextUse:
         """Whether a policy's choices fit their tasks better than the same choices shuffled.
 
-        Tests the choices of all replications at a load, by default the first.
+        Tests the choices of all replications at a load, by default the first; those for tasks
+        with the same or alike texts together (:func:`routingsim.policies.folds.prompts`),
+        and of a policy that learns only the choices for texts that were new to the run.
 
         Raises
         ------
@@ -382,7 +384,7 @@ class Study(Tabular):
             If no task has a recorded quality of every agent.
         """
         cell = self._cell(name, self.loads[0] if load is None else load)
-        return text_use(self.outcomes, cell.times)
+        return text_use(self.outcomes, cell.unseen, groups=self.group)
 
     @cached_property
     def outcomes(self) -> NDArray[np.float64]:
@@ -453,7 +455,8 @@ class Study(Tabular):
         alone. The gap to be recovered is that of recorded quality, without time limits
         and the same at every load, so that APGRs of one study can be compared; when all
         answers are in time this is :func:`routingsim.evaluation.apgr`. The interval is
-        that of the study's other figures (:meth:`interval`).
+        that of the study's other figures (:meth:`interval`). NaN where chance
+        can explain the gap.
 
         Raises
         ------
@@ -493,6 +496,11 @@ class Study(Tabular):
             area = np.trapezoid(curve, at, axis=0) - alone[weak]
             return np.divide(area, gap, out=np.full(area.shape, np.nan), where=gap > 0)
 
+        apart = bootstrap_mean(
+            self.outcomes[known] @ np.array([-1.0, 1.0]), groups=self.group[known]
+        )
+        if apart.low <= 0 <= apart.high or math.isnan(apart.half_width):
+            return Interval(math.nan, math.nan)
         of_runs, of_resamples = self._figures(points, load, metric)
         drawn = resampling.stand_ins(self.group, self.settings.seed)[: of_resamples.shape[1]]
         means = [self.outcomes[each[known[each]]].mean(axis=0) for each in drawn]
@@ -522,7 +530,8 @@ class Study(Tabular):
         share of tasks answered; the stability verdict of most replications; the verdict
         against the baseline on the ranking metric ``by``; ``uses_text`` of each policy
         (whether it beats its own choices shuffled at this load, Holm over the policies;
-        None for controls and if no quality is recorded); and ``in_sample``.
+        None for controls and if no quality is recorded); and ``in_sample``, the share of the
+        tasks whose texts it was fitted or chosen on.
 
         For a log with one answer a task quality is estimated, ``estimate`` says how well
         ("answered", "weak" or "cannot"), and a rank is 1 more than the number of policies
@@ -554,7 +563,7 @@ class Study(Tabular):
             row["stability"] = self._cell(name, load).verdict
             row["verdict"] = "baseline" if name not in apart else apart[name].verdict
             row["uses_text"] = uses.get(name)
-            row["in_sample"] = self.in_sample.get(name, False)
+            row["in_sample"] = self.in_sample.get(name, 0.0)
             rows.append(row)
         frame = pd.DataFrame(rows)
         if found is None:

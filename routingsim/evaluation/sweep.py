@@ -16,6 +16,7 @@ from routingsim.agents import AgentPool, PoolLike, load_agents
 from routingsim.corpora.datasets import CorpusLike, load_corpus
 from routingsim.errors import SimulationError
 from routingsim.evaluation.intervals import t_interval
+from routingsim.evaluation.metrics.timed import in_time
 from routingsim.evaluation.tabular import Tabular
 from routingsim.policies.kernel import OK, Kernel
 from routingsim.policies.policy import Policy, make_policy
@@ -172,7 +173,8 @@ def sweep(
 def _figures(result: ReplayResult, objective: float) -> list[float]:
     """Of a run: p95, share within the objective, USD of tokens per hour, offered load, overload."""
     counted = result.work.arrived >= result.window[0]
-    prompt = (result.log.status == OK) & (result.latency <= objective)
+    on_time = in_time(result.latency, objective, result.window[1])
+    prompt = (result.log.status == OK) & on_time
     return [
         float(quantiles(result.latency[result.timed], 0.95)),
         float(prompt[counted].mean()),

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
+from numpy.typing import NDArray
 
 from routingsim.agents import Agent, AgentPool
 from routingsim.corpora.corpus import Corpus
@@ -41,7 +42,9 @@ def cascade(
     Every try's latency and cost count, and so do the judge's. In the simulator the
     judge goes by the recorded quality; an answer without one is accepted. As in
     FrugalGPT (Chen, Zaharia & Zou 2023, sec. 3), with the judge's accuracy as a
-    parameter. Live, route the task again with ``attempt=1`` after your own judge.
+    parameter: it is assumed, and a note beside every figure says so.
+    :func:`routingsim.evaluation.judge_errors` says at which error the answer turns. Live,
+    route the task again with ``attempt=1`` after your own judge.
 
     Parameters
     ----------
@@ -79,6 +82,11 @@ def cascade(
         parameters={**given, "agents": line},
         probabilities=certain,
     )
+
+
+def line_of(policy: Policy) -> NDArray[np.intp] | None:
+    """Positions of the agents of a ``cascade`` in the order they are tried; None for another."""
+    return policy.memory.astype(np.intp) if policy.choose is _next_in_line else None
 
 
 def _level_reason(line: Sequence[str], agent: Agent, d_var: float, load: float) -> str:

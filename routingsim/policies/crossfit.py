@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from routingsim.corpora.corpus import Corpus
 from routingsim.policies.builtin_predictors import PREDICTORS
-from routingsim.policies.folds import NEAR, groups, plain
+from routingsim.policies.folds import plain, prompts
 from routingsim.policies.predictors import QualityPredictor
 
 FOLDS = 5
@@ -59,8 +59,7 @@ class Fits:
         """Whether agents are apart, and fewer texts differ than there are folds."""
         if not self.apart:
             return False
-        texts = tuple(map(plain, self.corpus.tasks["text"].tolist()))
-        return np.unique(groups(texts, NEAR)).size < FOLDS
+        return np.unique(prompts(self.corpus)).size < FOLDS
 
     def mean(self) -> NDArray[np.float64]:
         """Mean quality of each agent over the tasks that it is learned from."""
@@ -94,12 +93,13 @@ class Fits:
 
     @cached_property
     def rows(self) -> dict[str, int]:
-        """A row of each text. Equal texts are in one fold, so any of their rows will do."""
-        return {text: row for row, text in enumerate(self.corpus.tasks["text"].tolist())}
+        """A row of each plain text. Equal texts are in one fold, so any of their rows will do."""
+        texts = self.corpus.tasks["text"].tolist()
+        return {plain(text): row for row, text in enumerate(texts)}
 
     def cross_fitted(self, texts: Sequence[str], labels: Sequence[str]) -> NDArray[np.float64]:
         """Predict the corpus's own texts from folds without them, and others from all of it."""
-        row = np.array([self.rows.get(text, -1) for text in texts], dtype=np.intp)
+        row = np.array([self.rows.get(plain(text), -1) for text in texts], dtype=np.intp)
         predicted = np.empty((row.size, len(self.agents)))
         own, new = row >= 0, np.flatnonzero(row < 0).tolist()
         if own.any():

@@ -22,6 +22,7 @@ from routingsim.agents import Agent, AgentPool
 from routingsim.corpora.corpus import Corpus
 from routingsim.errors import PolicyError
 from routingsim.policies import grammar
+from routingsim.policies.fitted import FittedTexts
 from routingsim.policies.kernel import Kernel, choose_kernel, no_learning, unknown
 
 _ROWS = 40  # parameters that a notebook shows
@@ -115,9 +116,9 @@ class Policy:
     judge : Judge, optional
         Makes the policy a cascade: an answer that is not good enough sends the task on,
         and the next choice sees ``task.attempt`` one higher.
-    fitted_on : tuple of str
-        Hashes of the corpora that its parameters were fitted on: figures on these are
-        in-sample.
+    fitted_on : tuple of FittedTexts
+        The texts that its parameters were fitted on: figures on these are in-sample
+        (:func:`routingsim.policies.fitted.in_sample`).
     parameters : mapping
         Shown to the reader; the policy does not use them.
     probabilities : Kernel
@@ -145,7 +146,7 @@ class Policy:
     predict: TextTable | None = None
     interpreted: bool = False
     judge: Judge | None = None
-    fitted_on: tuple[str, ...] = ()
+    fitted_on: tuple[FittedTexts, ...] = ()
     parameters: Mapping[str, Any] = field(default_factory=dict)
     probabilities: Kernel = unknown
     replay_only: bool = False
@@ -173,7 +174,7 @@ class Policy:
             (key, display.parameter(value)) for key, value in list(self.parameters.items())[:_ROWS]
         ]
         rows.append(("learns", "while it runs" if self.learns else "no"))
-        rows += [("fitted on", digest[:12]) for digest in self.fitted_on[:_ROWS]]
+        rows += [("fitted on", each.sha256[:12]) for each in self.fitted_on[:_ROWS]]
         return display.card(self.name, display.table([], rows), self.notes)
 
 

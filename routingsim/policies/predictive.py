@@ -20,6 +20,7 @@ from routingsim.corpora.corpus import Corpus, prompt_tokens
 from routingsim.errors import PolicyError
 from routingsim.policies.builtin_predictors import PREDICTORS, predictor_of
 from routingsim.policies.crossfit import FOLDS, Fits, builtin_fits
+from routingsim.policies.fitted import FittedTexts
 from routingsim.policies.kernel import certain, choose_kernel
 from routingsim.policies.policy import Policy, own_parameters, recipe, sentence, spelled
 from routingsim.policies.predictors import QualityPredictor
@@ -80,8 +81,8 @@ def utility(
         Let the built-in features include the tasks' categories.
     cross_fitted : bool
         Predict the corpus's own texts from folds that they are not in, and any other
-        text by a fit on the whole corpus. If not, predict all by that fit: the corpus is
-        then in ``fitted_on``, and figures on it are marked as in-sample.
+        text by a fit on the whole corpus. If not, predict all by that fit: its texts are
+        then in ``fitted_on``, and figures on them are marked as in-sample.
     seed : int
         Seed of the five folds.
 
@@ -193,7 +194,7 @@ def _policy(
     predictor = given.get("predictor", name)
     names = tuple(agent.recorded_as for agent in pool)
     parameters = {"predictor": predictor, **given, "folds": FOLDS}
-    fitted_on: tuple[str, ...] = ()
+    fitted_on: tuple[FittedTexts, ...] = ()
     notes: tuple[str, ...] = ()
     fits = None
     if isinstance(predictor, QualityPredictor) and predictor.agents:
@@ -204,13 +205,15 @@ def _policy(
             )
         columns = [predictor.agents.index(agent) for agent in names]
         predict = partial(_predict_for, predictor, columns)
-        mean, fitted_on = np.zeros(len(names)), (predictor.fitted_on,)
+        mean = np.zeros(len(names))
+        fitted_on = (predictor.fitted_on,) if predictor.fitted_on else ()
     else:
         fits = _fits(name, predictor, corpus, names, given)
         mean, notes = fits.mean(), fits.notes(name)
         predict = fits.cross_fitted
         if not given["cross_fitted"] or fits.uncrossed:
-            predict, fitted_on = fits.in_sample, (fits.corpus.sha256,)
+            learned_from = fits.known[1].any(axis=1)
+            predict, fitted_on = fits.in_sample, (FittedTexts.of(fits.corpus, learned_from),)
     costs = _costs(corpus, pool, names)
     if fits is not None and share < math.inf:
         if given["w_cost"]:

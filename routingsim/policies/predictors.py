@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
+import msgspec
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from threadpoolctl import threadpool_limits
 from routingsim.corpora.corpus import Corpus
 from routingsim.errors import PolicyError
 from routingsim.files import written
+from routingsim.policies.fitted import FittedTexts
 from routingsim.policies.folds import folds as grouped_folds
 
 RIGHT = 0.5
@@ -44,7 +46,7 @@ TRUSTED = (
 )
 """Types that a saved predictor may hold besides those that skops trusts."""
 
-_FORMAT = 1
+_FORMAT = 2
 
 
 class QualityPredictor:
@@ -72,15 +74,16 @@ class QualityPredictor:
     ----------
     agents : tuple of str
         Outcome names of the columns predicted; empty before :meth:`fit`.
-    fitted_on : str
-        Hash of the corpus, on which its predictions are in-sample; "" before :meth:`fit`.
+    fitted_on : FittedTexts or None
+        The texts that it learned from, on which its predictions are in-sample; None before
+        :meth:`fit`.
     """
 
     def __init__(self, estimator: Any, *, categories: bool = False) -> None:
         self.estimator = estimator
         self.categories = categories
         self.agents: tuple[str, ...] = ()
-        self.fitted_on = ""
+        self.fitted_on: FittedTexts | None = None
         self._fitted: Any = None
 
     def __repr__(self) -> str:
@@ -110,7 +113,7 @@ class QualityPredictor:
         quality, known = self.check(corpus, names)
         inputs = self._shape(corpus.tasks)
         self._fitted = self._fit_known(self.estimator, inputs, quality, known, names, corpus.name)
-        self.agents, self.fitted_on = names, corpus.sha256
+        self.agents, self.fitted_on = names, FittedTexts.of(corpus, known.any(axis=1))
         return self
 
     def predict(
@@ -234,7 +237,7 @@ class QualityPredictor:
             "estimator": self._fitted,
             "categories": self.categories,
             "agents": list(self.agents),
-            "fitted_on": self.fitted_on,
+            "fitted_on": msgspec.to_builtins(self.fitted_on),
         }
         try:
             with written(path, PolicyError) as file:
@@ -280,7 +283,7 @@ class QualityPredictor:
         predictor = cls(one, categories=content["categories"])
         predictor._fitted = fitted
         predictor.agents = tuple(content["agents"])
-        predictor.fitted_on = content["fitted_on"]
+        predictor.fitted_on = msgspec.convert(content["fitted_on"], FittedTexts)
         return predictor
 
     def _fit_known(

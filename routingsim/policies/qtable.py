@@ -23,6 +23,7 @@ from routingsim.agents import AgentPool
 from routingsim.corpora.corpus import Corpus
 from routingsim.errors import PolicyError
 from routingsim.policies import bandit_base as base
+from routingsim.policies.fitted import FittedTexts
 from routingsim.policies.kernel import choose_kernel, learn_kernel, probability_kernel
 from routingsim.policies.policy import Policy, check_pool, recipe, sentence, spelled
 from routingsim.policies.rules import scores_of
@@ -51,14 +52,14 @@ def _band(task, memory):
 
 @register_jitable
 def _level(pool, memory, a):
-    """Level of the pool's load (agents that are up), or of agent ``a``'s own."""
+    """Level of the pool's load (agents that are up, the highest if none is), or of ``a``'s own."""
     steps = int(memory[LEVELS]) - 1
     used = slots = 0
     for b in range(pool.up.size):
         if b == a if memory[OWN] > 0.0 else pool.up[b] > 0:
             used += pool.busy[b] + pool.queued[b]
             slots += pool.slots[b]
-    return min(used * steps // slots, steps)
+    return min(used * steps // slots, steps) if slots else steps
 
 
 @register_jitable
@@ -89,7 +90,7 @@ def _by_table(task, pool, memory):
         level = _level(pool, memory, a)
         cell = (_band(task, memory) * int(memory[LEVELS]) + level) * agents + a
     memory[base.CHOICES] += 1.0
-    memory[seen + task.index % SEEN] = task.index * cells + cell
+    memory[seen + task.index % SEEN] = task.index * cells + cell if cell >= 0 else -1.0
     return a
 
 
@@ -181,7 +182,7 @@ def fs_qmix(
         learn_table,
         memory=np.concatenate([base.head(given), settings, edges, np.full(SEEN, -1.0), table]),
         reason=sentence(reason),
-        fitted_on=(corpus.sha256,) if calibrated and corpus is not None else (),
+        fitted_on=(FittedTexts.of(corpus),) if calibrated and corpus is not None else (),
         parameters=given,
         probabilities=_table_probabilities,
         notes=base.notes("fs-qmix", given, pool, corpus),

@@ -15,6 +15,7 @@ from routingsim.agents import Agent, AgentPool
 from routingsim.corpora.corpus import Corpus
 from routingsim.errors import PolicyError
 from routingsim.policies import grammar
+from routingsim.policies.fitted import FittedTexts
 from routingsim.policies.kernel import certain, choose_kernel, draw, probability_kernel
 from routingsim.policies.policy import Policy, recipe, sentence
 from routingsim.scoring.dvar import score_column
@@ -118,7 +119,7 @@ def threshold(
         _by_threshold,
         memory=memory,
         reason=partial(_band_reason, low, medium, chosen),
-        fitted_on=(corpus.sha256,) if calibrated and corpus is not None else (),
+        fitted_on=(FittedTexts.of(corpus),) if calibrated and corpus is not None else (),
         parameters={"low": low, "medium": medium, "spill": spill, "bands": chosen},
         probabilities=certain,
     )

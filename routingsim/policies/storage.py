@@ -19,11 +19,12 @@ from routingsim.agents import AgentPool
 from routingsim.corpora.corpus import Corpus
 from routingsim.errors import PolicyError, RoutingSimError
 from routingsim.files import written
+from routingsim.policies.fitted import FittedTexts
 from routingsim.policies.linucb import layout, learn_linear
 from routingsim.policies.policy import Policy, check_pool, make_policy, recipe
 from routingsim.policies.qtable import LAYOUT, learn_table
 
-_FORMAT = 1
+_FORMAT = 2
 _MEMORY, _ABOUT = "memory.npy", "policy.json"
 
 
@@ -33,7 +34,7 @@ class _About(msgspec.Struct, frozen=True):
     format: int
     policy: str  # the name that makes it, untrained
     agents: list[str]
-    fitted_on: list[str]
+    fitted_on: list[FittedTexts]
 
 
 def save_policy(pool: AgentPool, policy: Policy, path: str | os.PathLike[str]) -> None:

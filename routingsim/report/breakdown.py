@@ -13,6 +13,9 @@ from routingsim.report.figures import Experiment
 from routingsim.report.formatting import percent
 from routingsim.report.palette import agent_colours
 
+LEAST = 20
+"""Tasks of a group below which its mean is not shown: chance moves it too far."""
+
 _CATEGORIES = 20
 _BANDS = 5
 _CHARACTERS = 280
@@ -22,6 +25,7 @@ MOST_TASKS = 8
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
 
 
+_TASKS = Column("tasks", kind="count")
 _MEASURES = (
     (Column("Median latency", "s", "seconds"), "timed_latency", np.median, 1.0),
     (Column("Cost", "USD per 1,000 tasks"), "cost", np.mean, 1000.0),
@@ -39,10 +43,11 @@ def categories(experiment: Experiment) -> Section | None:
     by_task = names.take(experiment.rows).to_numpy(dtype=object)
     counts = pd.Series(by_task).value_counts(sort=False)
     kept = counts.sort_index().sort_values(ascending=False, kind="stable").index[:_CATEGORIES]
-    text = _at_load(experiment)
+    codes = kept.get_indexer(by_task)
+    text = [*_few(codes), *_at_load(experiment)]
     if counts.size > _CATEGORIES:
         text.insert(0, f"The {_CATEGORIES} most frequent of {counts.size} categories.")
-    blocks = _tables(experiment, "category", list(kept), kept.get_indexer(by_task))
+    blocks = _tables(experiment, "category", list(kept), codes)
     return Section("categories", "By category", tuple(text), blocks)
 
 
@@ -61,10 +66,20 @@ def complexity(experiment: Experiment) -> Section | None:
     text = (
         "Tasks in order of their complexity score D_var, cut into fifths. D_var is from 0 to 1 "
         "and rises with the length of a text, its punctuation and its different words.",
+        *_few(codes),
         *_at_load(experiment),
     )
     blocks = _tables(experiment, "D_var", names, codes)
     return Section("complexity", "By complexity", text, blocks)
+
+
+def _few(codes: NDArray[np.intp]) -> list[str]:
+    """That figures of groups of few tasks are left out, if there are any."""
+    small = int((np.bincount(codes[codes >= 0]) < LEAST).sum())
+    if not small:
+        return []
+    groups = "one group has" if small == 1 else f"{small} groups have"
+    return [f"Figures of fewer than {LEAST} tasks are left out ({groups} so few)."]
 
 
 def _at_load(experiment: Experiment) -> list[str]:
@@ -79,19 +94,24 @@ def _tables(
     masks = [codes == group for group in range(len(names))]
     policies, blocks = experiment.last.policies, []
     for measure, field, average, scale in _MEASURES:
-        columns = [(by, names), (Column("tasks", kind="count"), [mask.sum() for mask in masks])]
+        columns = [(by, names), (_TASKS, [mask.sum() for mask in masks])]
         known = False
         for entry in policies:
             values = getattr(entry.tasks, field)
             if values is None or (field == "quality" and entry.estimated):
                 break  # a log's answers are of other tasks under each policy
             groups = [values[mask & ~np.isnan(values)] for mask in masks]
-            found = [scale * average(group) if group.size else math.nan for group in groups]
-            known = known or any(group.size for group in groups)
+            shown = [group.size >= LEAST for group in groups]
+            found = [
+                scale * average(group) if enough else math.nan
+                for group, enough in zip(groups, shown, strict=True)
+            ]
+            known = known or any(shown)
             columns.append((Column(entry.name, kind=measure.kind), found))
         if known:
             blocks.append(table(f"{measure.title} by {by}", columns))
-    return tuple(blocks)
+    counted = table(f"Tasks by {by}", [(by, names), (_TASKS, [int(m.sum()) for m in masks])])
+    return tuple(blocks) or (counted,)
 
 
 def disagreements(experiment: Experiment) -> Section | None:

@@ -23,6 +23,7 @@ from routingsim.evaluation.estimate import Estimates
 from routingsim.evaluation.policy_value import PolicyEstimate
 from routingsim.evaluation.replay_difference import replay_difference
 from routingsim.evaluation.study import ESTIMATED, Study
+from routingsim.policies.fitted import in_sample
 from routingsim.policies.kernel import FAILED, STATUS_NAMES
 from routingsim.report.document import Column
 from routingsim.report.formatting import percent
@@ -106,8 +107,8 @@ class Entry:
     ----------
     style : Style
         How plots draw it.
-    in_sample : bool
-        Whether it was fitted or chosen on the very tasks it is scored on.
+    in_sample : float
+        Share of the tasks it is scored on whose texts it was fitted or chosen on.
     verdict : str
         On its stability; that of most runs.
     agreed, runs : int
@@ -128,7 +129,7 @@ class Entry:
     name: str
     control: bool
     style: Style
-    in_sample: bool
+    in_sample: float
     verdict: str
     agreed: int
     runs: int
@@ -288,7 +289,7 @@ def _replayed(
         name=name,
         control=control,
         style=style,
-        in_sample=result.corpus is not None and result.corpus.sha256 in result.policy.fitted_on,
+        in_sample=in_sample(result.corpus, result.policy.fitted_on, result.work.row),
         verdict=result.stability.verdict,
         agreed=1,
         runs=1,
@@ -324,7 +325,7 @@ def of_study(study: Study, load: float | None = None) -> Comparison:
             name=name,
             control=kind == "control",
             style=style,
-            in_sample=study.in_sample.get(name, False),
+            in_sample=study.in_sample.get(name, 0.0),
             verdict=cell.verdict,
             agreed=cell.verdicts.count(cell.verdict),
             runs=len(cell.verdicts),

@@ -12,6 +12,7 @@ from routingsim import display
 from routingsim.errors import SimulationError
 from routingsim.evaluation.controls.simulated import controls_for_replays
 from routingsim.evaluation.replay_difference import LEAST_TASKS, distinct_tasks
+from routingsim.policies.fitted import in_sample
 from routingsim.policies.kernel import FAILED, STATUS_NAMES
 from routingsim.report import captions, plots, sections
 from routingsim.report.axes import legend_height
@@ -216,7 +217,11 @@ def _run(
         shown = [f"{name} = {display.parameter(v)}" for name, v in policy.parameters.items()]
         parameters.append("; ".join(shown) or ABSENT)
         learns.append("while it runs" if policy.learns else "no")
-        on = ["the corpus shown" if d == _digest(first) else d[:12] for d in policy.fitted_on]
+        on = [
+            f"{each.corpus} ({sections.fitted_on(share)})" if share else each.corpus
+            for each in policy.fitted_on
+            for share in [in_sample(first.corpus, [each], first.work.row)]
+        ]
         fitted.append(", ".join(on) or ABSENT)
     columns = [("parameters", parameters), ("learns", learns), ("fitted on", fitted)]
     shown = sections.entry_table("Policies", policies, columns)

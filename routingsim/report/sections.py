@@ -128,9 +128,15 @@ def entry_table(caption: str, entries: Sequence[Entry], columns: Sequence[str | 
 
 
 def in_sample(entries: Sequence[Entry]) -> list[Cells]:
-    """The column that marks entries as in-sample; none where no entry is."""
-    marks = ["yes" if entry.in_sample else ABSENT for entry in entries]
-    return [("in-sample", marks)] if "yes" in marks else []
+    """The column of the shares that are in-sample; none where no entry has one."""
+    shares = [entry.in_sample for entry in entries]
+    marks = [percent(share) if share else ABSENT for share in shares]
+    return [("in-sample", marks)] if any(shares) else []
+
+
+def fitted_on(share: float) -> str:
+    """What share of the tasks' texts something was fitted on, in the words of a table."""
+    return f"{percent(share)} of the texts shown" if share else ABSENT
 
 
 def card(at: Comparison, entry: Entry) -> Card:

@@ -14,7 +14,7 @@ from routingsim.report import sections, study_plots
 from routingsim.report.captions import loads_in_words
 from routingsim.report.document import Column, Document, Gallery, Picture, Section
 from routingsim.report.figures import METRICS, Comparison, Experiment, axis_label, of_study
-from routingsim.report.formatting import ABSENT, count, duration, isolated, joined, number
+from routingsim.report.formatting import count, duration, isolated, joined, number
 from routingsim.report.provenance import corpus_call, run_section
 from routingsim.report.text import IN_SAMPLE, loads_named
 from routingsim.scoring.dvar import score_column
@@ -233,7 +233,7 @@ def _run(study: Study, at: Comparison, command: str | None) -> Section:
         ("Latency objective", duration(settings.objective)),
         ("Right answer", f"quality of {settings.right:g} or more"),
     ]
-    fitted = ["the corpus shown" if entry.in_sample else ABSENT for entry in at.entries]
+    fitted = [sections.fitted_on(entry.in_sample) for entry in at.entries]
     policies = sections.entry_table("Policies and controls", at.entries, [("fitted on", fitted)])
     call = (
         f"compare({corpus_call(study.corpus)}, pool, {[entry.name for entry in at.policies]}, "

@@ -17,8 +17,8 @@ from routingsim.report.formatting import count, duration, joined, percent, upper
 from routingsim.simulation.remarks import other_agents
 
 IN_SAMPLE = (
-    "In-sample: fitted or chosen on the very tasks it is scored on, which makes it look better "
-    "than it would on new tasks."
+    "In-sample: the share of the tasks shown here whose texts it was fitted or chosen on, which "
+    "makes it look better than it would on new tasks."
 )
 """What the word means; said where a table has a column of that name."""
 
@@ -260,11 +260,11 @@ def warnings(experiment: Experiment, more: Sequence[str] = ()) -> tuple[str, ...
             f"Of the controls, {joined(unfit, 10)} {are(unfit)} not stable{_at(last)}: "
             "read their quality and cost, not their latencies."
         )
-    fitted = [entry.name for entry in last.entries if entry.in_sample]
-    if fitted:
+    for share in sorted({entry.in_sample for entry in last.entries} - {0.0}, reverse=True):
+        fitted = [entry.name for entry in last.entries if entry.in_sample == share]
         said.append(
-            f"{joined(fitted, 8)} {are(fitted)} in-sample (fitted or chosen on the tasks shown "
-            "here): expect worse results on tasks not seen before."
+            f"{joined(fitted, 8)} {are(fitted)} in-sample (fitted or chosen on {percent(share)} of "
+            "these tasks’ texts): expect worse results on tasks not seen before."
         )
     return (
         *said,

@@ -1,5 +1,6 @@
 """Remarks on a corpus, a pool and a policy that do not suit each other."""
 
+import math
 from collections.abc import Mapping, Sequence
 from types import CodeType
 from typing import Any
@@ -9,6 +10,9 @@ from numpy.typing import NDArray
 
 from routingsim.agents import AgentPool
 from routingsim.corpora.corpus import Corpus
+from routingsim.policies.cascade import line_of
+from routingsim.policies.folds import prompts
+from routingsim.policies.judged import ERRORS, expected_quality, turning
 from routingsim.policies.policy import Policy
 
 NEARLY_ALL = 0.99
@@ -116,6 +120,96 @@ def _bounds(policy: Policy) -> list[float]:
 
 def _share(share: float) -> str:
     return "all" if share == 1 else f"{100 * share:.1f} %"
+
+
+def repeated_prompts(corpus: Corpus | None) -> str:
+    """That a corpus asks few prompts often; "" where nine tasks in ten differ.
+
+    Intervals and tests count prompts then, and not tasks.
+    """
+    if corpus is None or not corpus.has_texts:
+        return ""
+    count = int(prompts(corpus).max()) + 1
+    if count > 0.9 * len(corpus):
+        return ""
+    return (
+        f"the {len(corpus):,} tasks are {count:,} prompts, as texts that are the same or alike "
+        f"count as one: each is met {len(corpus) / count:.3g} times on average, and tests of what "
+        "a policy makes of the text count prompts, not tasks"
+    )
+
+
+def met_before(policy: Policy, corpus: Corpus | None, tasks: int, fresh: float = math.nan) -> str:
+    """That a policy which learns from texts while it runs meets them again; "" if not.
+
+    Parameters
+    ----------
+    policy, corpus
+        What is run.
+    tasks : int
+        Tasks of a run.
+    fresh : float
+        Mean recorded quality of the agents chosen for prompts that were new to the run;
+        NaN where it is not known.
+    """
+    if corpus is None or not (policy.learns and policy.featurize) or not corpus.has_texts:
+        return ""
+    count = int(prompts(corpus).max()) + 1
+    times = tasks / count
+    if times < 1.1:
+        return ""
+    return (
+        f"{policy.name} learns while it runs, and meets each of {count:,} prompts {times:.3g} "
+        "times on average: it has seen most of them before, so its quality is that on prompts that "
+        "come again as often; on new prompts it may gain nothing"
+        f"{'' if math.isnan(fresh) else f' (on those new to the run it is {fresh:.3f})'}"
+    )
+
+
+def judge_assumed(policy: Policy, pool: AgentPool, quality: NDArray[np.float64]) -> tuple[str, ...]:
+    """Which judge a cascade is taken to have, and at which error of it the answer turns.
+
+    Parameters
+    ----------
+    policy, pool
+        What is run; () for a policy without a judge.
+    quality : ndarray, shape (records, agents)
+        Recorded qualities, NaN where unknown.
+    """
+    judge = policy.judge
+    if judge is None:
+        return ()
+    price = f"costs USD {judge.cost:g}" if judge.cost else "is free"
+    time = f"takes {judge.seconds:g} s" if judge.seconds else "takes no time"
+    said = (
+        f"{policy.name}: its judge is assumed, not measured: it knows the recorded quality (good "
+        f"enough from {judge.bar:g}), errs in {100 * judge.error:g} % of its verdicts, "
+        f"{price} and {time}; set error, cost and seconds to those of your own judge"
+    )
+    line = line_of(policy)
+    known = ~np.isnan(quality).any(axis=1)
+    if not known.any():
+        accepted = "where no quality is recorded it accepts the answer"
+        return (f"{said}; {accepted}",)
+    if line is None:
+        return (said,)
+    tried, alone = quality[np.ix_(known, line)], quality[known].mean(axis=0)
+    best = int(alone.argmax())
+    grid = np.linspace(0.0, max(ERRORS), 51)
+    gains = [expected_quality(tried, judge, e).mean() - alone[best] for e in grid.tolist()]
+    now = expected_quality(tried, judge, judge.error).mean()
+    found = turning(grid, np.array(gains))
+    turn = f"is no longer above that from a judge's error of {100 * found:.0f} % on"
+    if np.isnan(found):
+        turn = "is not above that even with a perfect judge"
+    elif np.isinf(found):
+        turn = f"stays above that up to a judge's error of {100 * max(ERRORS):g} %"
+    return (
+        said,
+        f"{policy.name}: on the recorded answers its expected quality is {now:.3f}, and that of "
+        f"the best single agent ({pool.ids[best]}) {alone[best]:.3f}; it {turn} "
+        "(evaluation.judge_errors compares with any policy, and costs)",
+    )
 
 
 def reads(policy: Policy) -> set[str]:

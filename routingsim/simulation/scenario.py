@@ -25,7 +25,13 @@ from routingsim.simulation.arrivals import (
 from routingsim.simulation.arrivals.checks import check_seed, is_finite, is_whole
 from routingsim.simulation.faults import ONE_TRY, Outage, Retries
 from routingsim.simulation.recorded import basis_notes
-from routingsim.simulation.remarks import no_texts, one_for_all, other_agents
+from routingsim.simulation.remarks import (
+    judge_assumed,
+    met_before,
+    no_texts,
+    one_for_all,
+    other_agents,
+)
 from routingsim.simulation.replications import Again, another_day
 from routingsim.simulation.result import ReplayResult
 from routingsim.simulation.service import system
@@ -84,6 +90,8 @@ class Scenario:
         notes = [*filter(None, (other_agents(corpus, self.pool), no_texts(corpus, self.policy)))]
         notes += basis_notes(corpus, self.pool)
         notes += self.policy.notes
+        notes += filter(None, [met_before(self.policy, corpus, count)])
+        notes += judge_assumed(self.policy, self.pool, self.records.work.quality)
         if times.size < count:
             notes.append(
                 f"{arrivals} has {times.size:,} arrivals: {count - times.size:,} tasks left out"

@@ -14,6 +14,7 @@ from routingsim.policies.bandit_base import QUALITY
 from routingsim.policies.bandit_base import explore as exploring
 from routingsim.policies.bandits import learn_by_agent
 from routingsim.policies.crossfit import builtin_fits
+from routingsim.policies.fitted import FittedTexts
 from routingsim.policies.kernel import OK
 from routingsim.policies.linucb import learn_linear
 from routingsim.policies.policy import Policy, make_policy
@@ -79,7 +80,7 @@ def train(
     Returns
     -------
     Policy
-        The policy with its new memory, and the corpus in ``fitted_on``. It continues to
+        The policy with its new memory, and the corpus's texts in ``fitted_on``. It continues to
         learn wherever it is told how tasks went.
 
     Raises
@@ -119,9 +120,8 @@ def train(
             bar.set_postfix_str(f"quality {quality:.3f}, latency {latency:.3g} s")
         if on_episode is not None:
             on_episode(result)
-    trained = replace(
-        scenario.policy, fitted_on=tuple(dict.fromkeys((*made.fitted_on, corpus.sha256)))
-    )
+    known = (*made.fitted_on, FittedTexts.of(corpus))
+    trained = replace(scenario.policy, fitted_on=tuple(dict.fromkeys(known)))
     return exploring(trained, explore) if made.learn in _BUILTIN else trained
 
 

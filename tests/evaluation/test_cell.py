@@ -127,3 +127,26 @@ def test_the_verdict_of_most_and_in_a_tie_the_worse(
     verdicts: tuple[str, ...], verdict: str
 ) -> None:
     assert dataclasses.replace(gather([run()], 5.0, 0.5), verdicts=verdicts).verdict == verdict
+
+
+def test_a_policy_that_learns_has_met_a_prompt_before() -> None:
+    texts = ["one prompt", "ONE prompt ", "two", "one prompt", "two", ""]
+    corpus = rs.Corpus.from_frame(
+        pd.DataFrame(
+            {
+                "id": list("abcdef"),
+                "text": texts,
+                "arrived_at": np.arange(6.0),
+                "outcomes.a.quality": 1.0,
+                "outcomes.b.quality": 0.0,
+            }
+        )
+    )
+    pool = rs.AgentPool(tuple(rs.Agent(id=a, name=a, cost=1, latency=1.0) for a in "ab"))
+    cells = [
+        gather([rs.replay(corpus, pool, policy, arrivals="corpus", seed=1)], 5.0, 0.5)
+        for policy in ("linucb", "static:a")
+    ]
+    assert cells[0].unseen.sum(axis=1).tolist() == [1, 0, 1, 0, 0, 1]
+    assert cells[0].times.sum(axis=1).tolist() == [1] * 6
+    assert (cells[1].unseen == cells[1].times).all()

@@ -212,3 +212,49 @@ def test_bad_settings_are_refused() -> None:
         bootstrap(lambda rows: 0.0, 1)
     with pytest.raises(CorpusError, match="2 values for 3"):
         paired_t([1.0, 2, 3], [1.0, 2])
+
+
+def test_groups_are_drawn_whole_by_hand() -> None:
+    # Two groups, of means 0 and 1: a resample has a mean of 0, 0.5 or 1.
+    values, group = [0.0, 0.0, 1.0, 1.0], [5, 5, 2, 2]
+    found = bootstrap_mean(values, groups=group)
+    assert (found.mean, found.half_width) == (0.5, 0.5)
+    same = paired_bootstrap(values, [0.0] * 4, groups=group)
+    assert (same.interval, same.method) == (found, "paired bootstrap over 2 groups of tasks")
+    assert (same.pairs, same.left_out, same.verdict) == (4, 0, "not distinguishable")
+    one = paired_bootstrap(values, [0.5] * 4, groups=[1] * 4)
+    assert math.isnan(one.interval.half_width)
+    assert one.verdict == "not distinguishable"
+    # Groups of unequal size weigh by their tasks, and NaNs leave their group's others.
+    rows = np.array([1.0, 2.0, 3.0, NAN, 7.0, 8.0])
+    assert bootstrap_mean(rows, groups=[1, 1, 1, 2, 2, 3]).mean == pytest.approx(4.2)
+    assert bootstrap_mean(rows, groups=range(6)) == bootstrap_mean(rows)
+    with pytest.raises(CorpusError, match=r"groups: shape \(2,\) for 4 tasks"):
+        bootstrap_mean(values, groups=[1, 2])
+    with pytest.raises(SimulationError, match="4 tasks of one group"):
+        bootstrap(lambda rows: float(rows.size), 4, groups=[1] * 4)
+
+
+def test_the_bootstrap_of_groups_is_the_general_one_quicker() -> None:
+    rng = np.random.default_rng(5)
+    values, group = rng.random(60), rng.integers(0, 12, 60)
+    quick = bootstrap_mean(values, groups=group, seed=3)
+    slow = bootstrap(lambda rows: float(values[rows].mean()), 60, groups=group, seed=3)
+    assert quick.mean == pytest.approx(slow.mean)
+    assert quick.half_width == pytest.approx(slow.half_width)
+
+
+@pytest.mark.slow
+def test_equals_on_few_prompts_are_seldom_called_different(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    prompt = np.repeat(np.arange(200), 100)
+    by_prompt = by_task = 0
+    for _ in range(200):
+        one, other = (rng.random((2, 200)) < 0.7).astype(float)[:, prompt]
+        groups = {"groups": prompt, "resamples": 199}
+        by_prompt += paired_bootstrap(one, other, **groups).verdict != "not distinguishable"
+        lead = (one - other).mean() / (one - other).std() * math.sqrt(one.size)
+        by_task += abs(lead) > 1.96
+    print(f"false, of 200: by prompts {by_prompt}, by tasks {by_task}; seed {seed}")
+    assert by_prompt <= 24
+    assert by_task > 100

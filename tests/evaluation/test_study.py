@@ -53,6 +53,7 @@ def cell(outcomes: np.ndarray, chosen: np.ndarray, **figures: Any) -> Cell:
         scale=1.0,
         chosen=chosen,
         times=np.eye(2, dtype=np.int64)[chosen],
+        unseen=np.eye(2, dtype=np.int64)[chosen],
         regret=np.zeros(POINTS),
     )
 
@@ -132,7 +133,9 @@ def test_luck_of_one_run_does_not_read(readers: Study) -> None:
     for _ in range(40):
         times += np.eye(2, dtype=np.int64)[rng.permutation(lucky)]
     one = cell(np.repeat(quality.max(axis=1)[np.newaxis], RUNS, 0), lucky)
-    found = study(readers.corpus, {"blind": replace(one, times=times)}).uses_text("blind")
+    found = study(readers.corpus, {"blind": replace(one, times=times, unseen=times)}).uses_text(
+        "blind"
+    )
     assert not text_use(quality, times - np.eye(2, dtype=np.int64)[lucky]).uses_text
     assert text_use(quality, lucky).uses_text
     assert found.tasks == TASKS

@@ -22,6 +22,7 @@ from routingsim.evaluation.compare import compare
 from routingsim.policies import kmeans, knn, make_policy, ridge, utility
 from routingsim.policies.builtin_predictors import PREDICTORS
 from routingsim.policies.crossfit import builtin_fits
+from routingsim.policies.fitted import FittedTexts
 from routingsim.policies.kernel import PoolView, TaskView
 from routingsim.policies.predictors import QualityPredictor
 from routingsim.simulation.arrivals import Poisson
@@ -165,7 +166,7 @@ def test_a_corpus_is_predicted_from_folds_that_do_not_hold_the_task(
 
     told = make_policy(POOL, f"{kind}:cross_fitted=false", corpus)
     assert told.predict is not None
-    assert told.fitted_on == (corpus.sha256,)
+    assert told.fitted_on == (FittedTexts.of(corpus),)
     np.testing.assert_array_equal(told.predict(texts, labels), whole.predict(texts, labels))
 
 
@@ -192,7 +193,7 @@ def test_a_predictor_of_ones_own_serves_fitted_or_not(corpus: Corpus) -> None:
     own.fit(corpus, ("poet", "sage"))
     fitted = utility(POOL, predictor=own)
     assert fitted.predict is not None
-    assert fitted.fitted_on == (corpus.sha256,)
+    assert fitted.fitted_on == (FittedTexts.of(corpus),)
     np.testing.assert_array_equal(
         fitted.predict(texts[:3], [""] * 3), own.predict(texts[:3])[:, ::-1]
     )
@@ -267,7 +268,7 @@ def test_too_few_texts_for_folds_make_the_figures_in_sample() -> None:
     log = Corpus.from_frame(frame, "log")
     for spec in ("ridge", "ridge:cost_share=0.9"):
         policy = make_policy(POOL, spec, log)
-        assert policy.fitted_on == (log.sha256,)
+        assert policy.fitted_on == (FittedTexts.of(log),)
         assert policy.notes[-1] == (
             "ridge: too few texts differ for 5 folds: it is fitted on the tasks that it predicts, "
             "and its figures are in-sample"

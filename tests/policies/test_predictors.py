@@ -26,6 +26,7 @@ from routingsim.corpora.corpus import Corpus
 from routingsim.errors import PolicyError
 from routingsim.evaluation import apgr, routing_curve
 from routingsim.policies.builtin_predictors import PREDICTORS, tfidf_knn, tfidf_ridge
+from routingsim.policies.fitted import FittedTexts
 from routingsim.policies.folds import folds
 from routingsim.policies.predictors import QualityPredictor
 
@@ -69,7 +70,7 @@ def test_a_shipped_predictor_learns_who_is_good_at_what(kind: str) -> None:
     assert predicted.dtype == np.float64
     assert np.mean((predicted[:, 1] > predicted[:, 0]) == is_maths(asked)) > 0.9
     assert predictor.agents == ("bard", "sage")
-    assert predictor.fitted_on == learned.sha256
+    assert predictor.fitted_on == FittedTexts.of(learned)
     assert predictor.predict([]).shape == (0, 2)
     again = PREDICTORS[kind](categories=False).fit(learned, ("bard", "sage"))
     np.testing.assert_array_equal(predicted, again.predict(asked.tasks["text"].tolist()))

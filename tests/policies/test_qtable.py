@@ -13,6 +13,7 @@ from routingsim.corpora.corpus import Corpus
 from routingsim.errors import PolicyError
 from routingsim.policies import make_policy, q_values
 from routingsim.policies.bandit_base import explore
+from routingsim.policies.fitted import FittedTexts
 from routingsim.policies.kernel import FAILED, OK, Outcome, PoolView, TaskView
 from routingsim.policies.policy import Policy
 
@@ -111,7 +112,7 @@ def test_bands_can_be_calibrated_and_are_named_by_their_bounds() -> None:
     scores = rs.score_column(corpus.texts)["d_var"]
     shares = np.bincount(np.searchsorted(edges, scores, side="right")) / len(corpus)
     np.testing.assert_allclose(shares, 0.25, atol=0.02)
-    assert policy.fitted_on == (corpus.sha256,)
+    assert policy.fitted_on == (FittedTexts.of(corpus),)
     again = make_policy(pool, policy.name)
     np.testing.assert_array_equal(again.memory, policy.memory)
 
@@ -241,3 +242,19 @@ def test_an_agent_that_is_down_is_not_chosen() -> None:
     arrived = result.work.arrived
     assert not (result.log.agent[(arrived >= 500) & (arrived < 1500)] == 0).any()
     assert (result.log.agent[arrived >= 1500] == 0).any()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("spec", ["fs-qmix", "fs-qmix:own=true", "fs-qmix:floor=0,epsilon=0"])
+def test_when_every_agent_is_down_it_waits_and_learns_on(spec: str) -> None:
+    corpus, pool = rs.load_corpus("tasks"), rs.load_agents()
+    outages = [rs.Outage(agent, 5.0, 50.0) for agent in pool.ids]
+    result = rs.replay(corpus, pool, spec, arrivals="poisson:4", seed=1, outages=outages)
+    assert result.overall["ok"] > 500
+    policy = make_policy(pool, spec)
+    count, none = np.zeros(len(pool), np.int64), np.zeros(0)
+    nobody = PoolView(count, count, count + 4, none, none, none, count)
+    memory = policy.memory.copy()
+    task = TaskView(0, 0, 0.0, np.uint64(1), 0.5, 10.0, -1, none, none)
+    for choose in (policy.choose, policy.choose.python):
+        assert 0 <= choose(task, nobody, memory) < len(pool)

@@ -14,6 +14,7 @@ from routingsim.corpora.corpus import Corpus
 from routingsim.corpora.datasets import load_corpus
 from routingsim.errors import PolicyError
 from routingsim.policies import default_bands, make_policy, threshold
+from routingsim.policies.fitted import FittedTexts
 from routingsim.policies.kernel import PoolView, TaskView
 from routingsim.policies.rules import BANDS
 from routingsim.scoring.dvar import score_column
@@ -146,7 +147,7 @@ def test_calibrated_bounds_split_a_corpus_into_the_shares(
     split = np.bincount(bands, minlength=3) / len(corpus)
     np.testing.assert_allclose(split, shares, atol=0.01)
     assert policy.name == spec
-    assert policy.fitted_on == (corpus.sha256,)
+    assert policy.fitted_on == (FittedTexts.of(corpus),)
     served = {POOL.ids[policy.choose(task(d), seen(), policy.memory)] for d in scores}
     expected = zip(("llama", "gemini", "gpt-4"), shares, strict=True)
     assert served == {agent for agent, share in expected if share}

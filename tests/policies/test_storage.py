@@ -88,7 +88,7 @@ def test_the_file_is_plain(corpus: Corpus, pool: AgentPool, tmp_path: Path) -> N
     with np.load(path, allow_pickle=False) as found:
         np.testing.assert_array_equal(found["memory"], policy.memory)
         about = json.loads(found["policy.json"])
-    assert about == {"format": 1, "policy": "ucb1", "agents": list(pool.ids), "fitted_on": []}
+    assert about == {"format": 2, "policy": "ucb1", "agents": list(pool.ids), "fitted_on": []}
 
 
 # -- what is refused ------------------------------------------------------------------
@@ -99,7 +99,7 @@ def forged(path: Path, memory: bytes | np.ndarray, **about: object) -> Path:
         buffer = io.BytesIO()
         np.save(buffer, memory)
         memory = buffer.getvalue()
-    fields = {"format": 1, "policy": "fs-qmix", "agents": list(rs.load_agents().ids)}
+    fields = {"format": 2, "policy": "fs-qmix", "agents": list(rs.load_agents().ids)}
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("policy.json", json.dumps(fields | {"fitted_on": []} | about))
         archive.writestr("memory.npy", memory)
@@ -109,7 +109,7 @@ def forged(path: Path, memory: bytes | np.ndarray, **about: object) -> Path:
 @pytest.mark.parametrize(
     ("about", "said"),
     [
-        ({"format": 2}, "saved in format 2; this version reads 1"),
+        ({"format": 1}, "saved in format 1; this version reads 2"),
         ({"agents": ["a", "b"]}, "saved for the agents a, b, in that order; this pool has claude"),
         ({"agents": 3}, "not a saved policy: Expected `array`"),
         ({"policy": "nobody"}, "no policy 'nobody'"),

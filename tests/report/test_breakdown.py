@@ -27,8 +27,10 @@ CORPUS = Corpus.from_frame(
 NAN = np.nan
 
 
-def experiment(load: float | None = None, *, policies: int = 2, timed: bool = True) -> Experiment:
-    """Two policies, five tasks of four records: the third record is drawn twice."""
+def experiment(
+    load: float | None = None, *, policies: int = 2, timed: bool = True, times: int = 1
+) -> Experiment:
+    """Two policies, five tasks of four records, all several times: the third is drawn twice."""
     timing = (
         (np.array([1.0, 2, 3, 4, 9]), np.array([1.0, 2, 3, 4, NAN]), np.array([OK] * 4 + [FAILED]))
         if timed
@@ -40,13 +42,25 @@ def experiment(load: float | None = None, *, policies: int = 2, timed: bool = Tr
         TaskFigures(np.array([0, 1, 1, 0, 1]), np.array([0.2, NAN, 0.9, 0.7, 0.4]),
                     np.array([0.001, 0.001, 0.001, 0.001, 0.001]), *timing),
     )  # fmt: skip
+    figures = [
+        TaskFigures(
+            **{
+                field: None
+                if getattr(each, field) is None
+                else np.tile(getattr(each, field), times)
+                for field in each.__dataclass_fields__
+            }
+        )
+        for each in figures
+    ]
     entries = [
-        Entry(name, False, style, False, "stable", 1, 1, lambda _: Interval(0.0, 0.0), tasks)
+        Entry(name, False, style, 0.0, "stable", 1, 1, lambda _: Interval(0.0, 0.0), tasks)
         for name, style, tasks in zip("ab", policy_styles(2), figures, strict=True)
     ]
     at = Comparison(load, tuple(entries[:policies]), lambda *_: None)
     d_var = np.array([0.1, 0.2, 0.3, 0.4])
-    return Experiment(CORPUS, POOL, np.array([0, 1, 2, 3, 2]), d_var, (at,), ())
+    rows = np.tile(np.array([0, 1, 2, 3, 2]), times)
+    return Experiment(CORPUS, POOL, rows, d_var, (at,), ())
 
 
 def rows(section: object) -> dict[str, list[tuple[object, ...]]]:
@@ -55,19 +69,21 @@ def rows(section: object) -> dict[str, list[tuple[object, ...]]]:
 
 
 def test_by_category() -> None:
-    section = categories(experiment())
+    section = categories(experiment(times=20))
     assert section is not None
     assert section.text == ()
     assert rows(section) == {
         "Median latency (s) by category": [
-            ("code", 3, 2.0, 2.0), ("(none)", 1, 2.0, 2.0), ("maths", 1, 4.0, 4.0),
+            ("code", 60, 2.0, 2.0), ("(none)", 20, 2.0, 2.0), ("maths", 20, 4.0, 4.0),
         ],
         "Cost (USD per 1,000 tasks) by category": [
-            ("code", 3, pytest.approx(3.0), 1.0), ("(none)", 1, 2.0, 1.0), ("maths", 1, 4.0, 1.0),
+            ("code", 60, pytest.approx(3.0), pytest.approx(1.0)),
+            ("(none)", 20, pytest.approx(2.0), pytest.approx(1.0)),
+            ("maths", 20, pytest.approx(4.0), pytest.approx(1.0)),
         ],
         "Mean quality (0–1) by category": [
-            ("code", 3, pytest.approx(1 / 3), 0.5), ("(none)", 1, None, None),
-            ("maths", 1, 0.6, 0.7),
+            ("code", 60, pytest.approx(1 / 3), pytest.approx(0.5)), ("(none)", 20, None, None),
+            ("maths", 20, pytest.approx(0.6), pytest.approx(0.7)),
         ],
     }  # fmt: skip
     table = section.blocks[0]
@@ -76,10 +92,13 @@ def test_by_category() -> None:
 
 
 def test_a_study_has_no_latency_a_task_and_names_its_load() -> None:
-    for section in (categories(experiment(0.8, timed=False)), complexity(experiment(0.8))):
+    for section in (
+        categories(experiment(0.8, timed=False, times=20)),
+        complexity(experiment(0.8, times=20)),
+    ):
         assert section is not None
         assert section.text[-1] == "Means over all runs at load 0.8."
-    found = categories(experiment(0.8, timed=False))
+    found = categories(experiment(0.8, timed=False, times=20))
     assert found is not None
     assert list(rows(found)) == [
         "Cost (USD per 1,000 tasks) by category", "Mean quality (0–1) by category",
@@ -87,29 +106,30 @@ def test_a_study_has_no_latency_a_task_and_names_its_load() -> None:
 
 
 def test_by_complexity() -> None:
-    section = complexity(experiment())
+    section = complexity(experiment(times=20))
     assert section is not None
     assert rows(section)["Cost (USD per 1,000 tasks) by D_var"] == [
-        ("0.100 to 0.200", 2, 1.5, 1.0), ("0.300 to 0.300", 2, 4.0, 1.0),
-        ("0.400 to 0.400", 1, 4.0, 1.0),
+        ("0.100 to 0.200", 40, pytest.approx(1.5), pytest.approx(1.0)),
+        ("0.300 to 0.300", 40, pytest.approx(4.0), pytest.approx(1.0)),
+        ("0.400 to 0.400", 20, pytest.approx(4.0), pytest.approx(1.0)),
     ]  # fmt: skip
 
 
 def test_the_most_frequent_categories() -> None:
     names = [f"c{k:02}" for k in range(21)] + ["c20"]
-    frame = pd.DataFrame({"id": range(22), "text": "x", "category": names}).astype(str)
+    frame = pd.DataFrame({"id": range(440), "text": "x", "category": names * 20}).astype(str)
     plain = experiment()
-    tasks = TaskFigures(np.zeros(22, int), np.full(22, 0.5), np.full(22, 0.001))
-    entry = Entry("a", False, policy_styles(1)[0], False, "stable", 1, 1,
+    tasks = TaskFigures(np.zeros(440, int), np.full(440, 0.5), np.full(440, 0.001))
+    entry = Entry("a", False, policy_styles(1)[0], 0.0, "stable", 1, 1,
                   lambda _: Interval(0.0, 0.0), tasks)  # fmt: skip
     at = Comparison(None, (entry,), plain.last.difference)
-    shown = Experiment(Corpus.from_frame(frame), POOL, np.arange(22), None, (at,), ())
+    shown = Experiment(Corpus.from_frame(frame), POOL, np.arange(440), None, (at,), ())
     section = categories(shown)
     assert section is not None
     assert section.text == ("The 20 most frequent of 21 categories.",)
     cost = rows(section)["Cost (USD per 1,000 tasks) by category"]
     assert [row[0] for row in cost] == ["c20", *names[:19]]
-    assert cost[0] == ("c20", 2, 1.0)
+    assert cost[0] == ("c20", 40, pytest.approx(1.0))
     assert complexity(shown) is None
 
 
@@ -180,3 +200,21 @@ def test_shortened() -> None:
     assert shortened("one two three four", 10) == "one two th … (18 characters)"
     assert shortened("\x00\u202e", 10) == "\ufffd\ufffd"
     assert shortened(" " * 100, 10) == "… (100 characters)"
+
+
+def test_groups_of_few_tasks_are_counted_and_have_no_figures() -> None:
+    section = categories(experiment(times=7))  # 21 tasks of code, and 7 of each other
+    assert section is not None
+    assert section.text == ("Figures of fewer than 20 tasks are left out (2 groups have so few).",)
+    assert rows(section)["Mean quality (0–1) by category"] == [
+        ("code", 21, pytest.approx(1 / 3), pytest.approx(0.5)),
+        ("(none)", 7, None, None),
+        ("maths", 7, None, None),
+    ]
+    few = categories(experiment(0.8))
+    assert few is not None
+    assert few.text == (
+        "Figures of fewer than 20 tasks are left out (3 groups have so few).",
+        "Means over all runs at load 0.8.",
+    )
+    assert rows(few) == {"Tasks by category": [("code", 3), ("(none)", 1), ("maths", 1)]}

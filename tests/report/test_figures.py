@@ -36,7 +36,7 @@ def test_a_replay_worked_out_by_hand(slow: str) -> None:
     (entry,) = at.entries
     assert at.load is None
     assert at.baseline is entry
-    assert (entry.name, entry.control, entry.in_sample) == ("round-robin", False, False)
+    assert (entry.name, entry.control, entry.in_sample) == ("round-robin", False, 0.0)
     assert (entry.verdict, entry.agreed, entry.runs) == ("overloaded", 1, 1)
     assert entry.overloaded
     assert entry.busiest == slow
@@ -78,7 +78,7 @@ def test_what_was_lost() -> None:
 
 def test_a_difference_is_the_entry_less_the_baseline(results: list[ReplayResult]) -> None:
     at = of_replays(results)
-    assert [entry.in_sample for entry in at.entries] == [False, True, False]
+    assert [entry.in_sample for entry in at.entries] == [0.0, 1.0, 0.0]
     one = at.entries[1]
     for metric in ("cost", "quality_all"):
         found = at.difference(metric, one)

@@ -49,7 +49,7 @@ def test_controls_stand_beside_a_replay(results: list[ReplayResult]) -> None:
     assert len(gallery.pictures) == 2
     assert isinstance(table, Table)
     assert [row[0] for row in table.rows] == [*(r.policy.name for r in results), *controls]
-    in_sample = [row[0] for row in table.rows if row[-1] == "yes"]
+    in_sample = [row[0] for row in table.rows if row[-1] == "100 %"]
     assert in_sample == ["threshold:calibrated", "best-single", "zero-router", "oracle"]
     for row in table.rows:
         assert (row[4] is None) == (row[5] == "overloaded")

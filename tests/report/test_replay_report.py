@@ -127,8 +127,10 @@ def test_the_run_itself_is_in_the_facts(results: list[ReplayResult]) -> None:
     policies = section(document, "run").blocks[-1]
     assert isinstance(policies, Table)
     assert [(row[0], row[-1]) for row in policies.rows] == [
-        ("threshold", "–"), ("threshold:calibrated", "the corpus shown"), ("static:gpt-4", "–"),
-    ]  # fmt: skip
+        ("threshold", "–"),
+        ("threshold:calibrated", "wild <corpus> (100 % of the texts shown)"),
+        ("static:gpt-4", "–"),
+    ]
 
 
 def test_no_warm_up_is_a_fact(small: ReplayResult) -> None:

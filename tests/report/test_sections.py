@@ -46,7 +46,7 @@ def test_a_kind_stands_where_there_are_controls(results: list[ReplayResult]) -> 
 
 def test_in_sample_is_marked_where_something_is(results: list[ReplayResult]) -> None:
     entries = of_replays(results).entries
-    assert in_sample(entries) == [("in-sample", ["–", "yes", "–"])]
+    assert in_sample(entries) == [("in-sample", ["–", "100 %", "–"])]
     assert in_sample(entries[:1]) == []
 
 

@@ -75,7 +75,7 @@ def test_tables_hold_the_ranking_of_each_load(document: Document, study: Study) 
         )
         quality = [column.name for column in block.columns].index("quality")
         assert [row[quality][0] for row in block.rows] == frame["quality"].tolist()
-        assert ["yes" in row for row in block.rows] == frame["in_sample"].tolist()
+        assert ["100 %" in row for row in block.rows] == (frame["in_sample"] > 0).tolist()
 
 
 @pytest.mark.slow

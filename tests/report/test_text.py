@@ -57,7 +57,7 @@ def entry(name: str, verdict: str = "stable", **changed: Any) -> Entry:
     return Entry(
         name=name,
         style=policy_styles(1)[0],
-        in_sample=bool(fields.pop("in_sample", False)),
+        in_sample=float(fields.pop("in_sample", 0.0)),
         verdict=verdict,
         figure=lambda metric: Interval(figures[metric], math.nan),
         tasks=tasks,
@@ -342,9 +342,9 @@ def test_nothing_to_warn_of() -> None:
 def test_warnings_the_gravest_first() -> None:
     shown = at(
         entry("a", "at the edge"),
-        entry("b", "overloaded", in_sample=True),
+        entry("b", "overloaded", in_sample=1.0),
         entry("c", "overloaded", control=True),
-        entry("d", control=True, in_sample=True),
+        entry("d", control=True, in_sample=1.0),
         entry("e", "at the edge", control=True),
     )
     assert warnings(experiment(shown, notes=("one note", "", "one note", "x")), ["More."]) == (
@@ -352,8 +352,8 @@ def test_warnings_the_gravest_first() -> None:
         f"a is at the edge (highest offered load 60 %, at big): {AT_THE_EDGE}.",
         "Of the controls, c and e are not stable: read their quality and cost, not their "
         "latencies.",
-        "b and d are in-sample (fitted or chosen on the tasks shown here): expect worse results on "
-        "tasks not seen before.",
+        "b and d are in-sample (fitted or chosen on 100 % of these tasks’ texts): expect worse "
+        "results on tasks not seen before.",
         "More.",
         "One note.",
         "X.",
@@ -362,7 +362,7 @@ def test_warnings_the_gravest_first() -> None:
 
 
 def test_warnings_name_the_loads() -> None:
-    control = {"control": True, "in_sample": True}
+    control = {"control": True, "in_sample": 1.0}
     calm = at(entry("a", "overloaded", offered_max=1.1, busiest=""), entry("b"), load=0.2)
     busy = at(
         entry("a", "overloaded", offered_max=1.5, busiest=""),
@@ -375,14 +375,14 @@ def test_warnings_name_the_loads() -> None:
         f"b is at the edge at load 0.8 (highest offered load 60 %): {AT_THE_EDGE}.",
         "Of the controls, c is not stable at load 0.8: read their quality and cost, not their "
         "latencies.",
-        "c is in-sample (fitted or chosen on the tasks shown here): expect worse results on tasks "
-        "not seen before.",
+        "c is in-sample (fitted or chosen on 100 % of these tasks’ texts): expect worse results on "
+        "tasks not seen before.",
         SIMULATED,
     )
 
 
 def test_many_names_are_cut() -> None:
-    controls = [entry(f"c{k}", "overloaded", control=True, in_sample=True) for k in range(12)]
+    controls = [entry(f"c{k}", "overloaded", control=True, in_sample=1.0) for k in range(12)]
     unfit, fitted, _ = warnings(experiment(at(entry("a"), *controls)))
     assert "c8, c9 and 2 more are not stable" in unfit
     assert "c6, c7 and 4 more are in-sample" in fitted

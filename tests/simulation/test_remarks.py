@@ -8,13 +8,20 @@ import pandas as pd
 import pytest
 
 import routingsim as rs
-from routingsim.agents import Agent, AgentPool
+from routingsim.agents import Agent, AgentPool, load_agents
 from routingsim.corpora.corpus import Corpus
 from routingsim.policies.kernel import choose_kernel
 from routingsim.policies.policy import Policy, make_policy
 from routingsim.report.replay_report import compose
 from routingsim.report.study_report import compose_study
-from routingsim.simulation.remarks import no_texts, one_for_all, other_agents, reads
+from routingsim.simulation.remarks import (
+    met_before,
+    no_texts,
+    one_for_all,
+    other_agents,
+    reads,
+    repeated_prompts,
+)
 
 from ..cli.running import invoke
 
@@ -270,3 +277,33 @@ def test_what_a_policy_reads_is_found_in_what_it_calls() -> None:
     assert reads(make_policy(pool, Called())) == {"prompt_tokens"}
     assert reads(make_policy(pool, blind)) == set()
     assert reads(make_policy(pool, "linucb")) == {"d_var", "prompt_tokens", "features"}
+
+
+def _asked(texts: list[str]) -> Corpus:
+    frame = {"id": [str(k) for k in range(len(texts))], "text": texts}
+    return Corpus.from_frame(pd.DataFrame(frame))
+
+
+def test_few_prompts_played_often_are_said_to_be_few() -> None:
+    few = _asked(["one prompt", "another"] * 40)
+    assert repeated_prompts(few) == (
+        "the 80 tasks are 2 prompts, as texts that are the same or alike count as one: each is met "
+        "40 times on average, and tests of what a policy makes of the text count prompts, not tasks"
+    )
+    assert repeated_prompts(_asked([f"{k}" for k in range(80)])) == ""
+    assert repeated_prompts(_asked([""] * 9)) == repeated_prompts(None) == ""
+
+
+def test_a_policy_that_learns_from_texts_has_met_them_before() -> None:
+    few, pool = _asked(["one prompt", "another"] * 40), load_agents()
+    linucb = make_policy(pool, "linucb")
+    assert met_before(linucb, few, 80, 0.4871) == (
+        "linucb learns while it runs, and meets each of 2 prompts 40 times on average: it has seen "
+        "most of them before, so its quality is that on prompts that come again as often; on new "
+        "prompts it may gain nothing (on those new to the run it is 0.487)"
+    )
+    assert met_before(linucb, few, 80).endswith("gain nothing")
+    assert met_before(linucb, _asked([f"{k}" for k in range(80)]), 80) == ""
+    assert "5 times" in met_before(linucb, _asked([f"{k}" for k in range(80)]), 400)
+    assert met_before(make_policy(pool, "ucb1"), few, 80) == ""  # it reads no text
+    assert met_before(make_policy(pool, "threshold"), few, 80) == ""

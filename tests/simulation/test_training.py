@@ -12,6 +12,7 @@ from routingsim.corpora.corpus import Corpus
 from routingsim.errors import PolicyError, SimulationError
 from routingsim.policies import make_policy
 from routingsim.policies.bandit_base import DONE, EXPLORE, FLOOR, HEAD, REWARD
+from routingsim.policies.fitted import FittedTexts
 from routingsim.policies.kernel import choose_kernel, learn_kernel
 from routingsim.policies.policy import Policy
 from routingsim.simulation.result import ReplayResult
@@ -67,7 +68,7 @@ def test_a_log_is_trained_on_with_predictions_of_what_it_does_not_record(
         f"{name}: trained on qualities of which those that are not recorded were predicted by "
         "ridge regression (of 300 tasks: quick 270, good 30)",
     )
-    assert trained.fitted_on == (log.sha256,)
+    assert trained.fitted_on == (FittedTexts.of(log),)
     costly = name + ":w_quality=0,w_cost=1"
     assert train(log, POOL, costly, episodes=1, load=0.5, progress=False).notes == ()
 
@@ -104,7 +105,7 @@ def test_training_pays(corpus: Corpus) -> None:
     }  # fmt: skip
     assert runs["trained"] > runs["untrained"] + 0.05
     assert runs["trained"] > runs["random"] + 0.05
-    assert trained.fitted_on == (corpus.sha256,)
+    assert trained.fitted_on == (FittedTexts.of(corpus),)
     assert trained.memory[EXPLORE] == trained.memory[FLOOR] == 0.0
 
 
@@ -153,7 +154,7 @@ def test_a_policy_of_your_own_is_trained_and_left_alone(corpus: Corpus) -> None:
         corpus, POOL, trained, arrivals="closed:users=5,think=1", episodes=1, progress=False
     )
     assert again.memory.tolist() == [900.0]
-    assert again.fitted_on == (corpus.sha256,)
+    assert again.fitted_on == (FittedTexts.of(corpus),)
 
 
 def test_progress_is_shown_if_asked_for(corpus: Corpus, capsys: pytest.CaptureFixture[str]) -> None:
@@ -195,4 +196,4 @@ def test_a_trained_policy_that_was_read_from_a_file_can_go_on(corpus: Corpus, tm
     direct = train(corpus, POOL, once, episodes=1, seed=5, progress=False)
     by_file = train(corpus, POOL, f"file:{path}", episodes=1, seed=5, progress=False)
     np.testing.assert_array_equal(by_file.memory, direct.memory)
-    assert by_file.fitted_on == (corpus.sha256,)
+    assert by_file.fitted_on == (FittedTexts.of(corpus),)

@@ -13,9 +13,10 @@ from routingsim.evaluation.intervals import paired_bootstrap
 from routingsim.evaluation.metrics.routerbench import oracle, zero_router
 from routingsim.evaluation.outcomes import choices, complete, matrix, taken
 from routingsim.evaluation.tabular import Tabular
+from routingsim.policies.folds import groups, plain
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Control:
     """One control on recorded outcomes.
 
@@ -102,19 +103,25 @@ class ControlTable(Tabular):
     frame : DataFrame
         A row for the policy and one for each control, indexed by ``name``. Columns:
         quality and cost (means), difference (the policy's quality less the control's),
-        half_width (by paired bootstrap over tasks), verdict (on the policy), in_sample.
+        half_width (by paired bootstrap over prompts), verdict (on the policy), in_sample.
+        A control that is as good and costs as much as another on every task has no row:
+        its name is in the column ``same`` of that one. The oracle has its own.
     tasks, left_out : int
         Tasks with a complete record, and those without.
+    prompts : int
+        Different prompts among them; as many as tasks where no texts are given.
     """
 
     frame: pd.DataFrame
     tasks: int
     left_out: int
+    prompts: int
 
     def __repr__(self) -> str:
+        prompts = f" of {self.prompts:,} prompts" if self.prompts < self.tasks else ""
         return (
-            f"ControlTable: a policy and {len(self.frame) - 1} controls on {self.tasks:,} tasks, "
-            f"{self.left_out:,} left out"
+            f"ControlTable: a policy and {len(self.frame) - 1} controls on {self.tasks:,} tasks"
+            f"{prompts}, {self.left_out:,} left out"
         )
 
     def to_frame(self) -> pd.DataFrame:
@@ -160,15 +167,41 @@ def control_table(
         categories=_pick(categories, known),
         seed=seed,
     )
+    group = np.arange(known.size)
+    if texts is not None:
+        group = groups(tuple(map(plain, texts)))
+    group = group[known]
     reached, spent = taken(good, mine)[known], taken(paid, mine)[known]
-    rows = [("policy", reached.mean(), spent.mean(), 0.0, 0.0, "", False)]
-    for each in found:
-        ahead = paired_bootstrap(reached, each.quality, level=level, seed=seed)
+    rows = [("policy", reached.mean(), spent.mean(), 0.0, 0.0, "", False, "")]
+    while found:
+        each, *others = found
+        same = [o for o in others if o.name != "oracle" and _same(each, o)]
+        found = [other for other in others if other not in same]
+        ahead = paired_bootstrap(reached, each.quality, groups=group, level=level, seed=seed)
         apart = (ahead.interval.mean, ahead.interval.half_width, ahead.verdict)
-        rows.append((each.name, each.quality.mean(), each.cost.mean(), *apart, each.in_sample))
-    columns = ["name", "quality", "cost", "difference", "half_width", "verdict", "in_sample"]
+        names = ", ".join(other.name for other in same)
+        rows.append(
+            (each.name, each.quality.mean(), each.cost.mean(), *apart, each.in_sample, names)
+        )
+    columns = [
+        "name",
+        "quality",
+        "cost",
+        "difference",
+        "half_width",
+        "verdict",
+        "in_sample",
+        "same",
+    ]
     frame = pd.DataFrame(rows, columns=columns).set_index("name")
-    return ControlTable(frame, int(known.sum()), int((~known).sum()))
+    return ControlTable(frame, int(known.sum()), int((~known).sum()), np.unique(group).size)
+
+
+def _same(one: Control, other: Control) -> bool:
+    """Whether two controls do the same with every task."""
+    return np.allclose(one.quality, other.quality, rtol=1e-12, atol=0) and np.allclose(
+        one.cost, other.cost, rtol=1e-12, atol=0
+    )
 
 
 def _pick(values: Sequence[str] | None, known: NDArray[np.bool_]) -> list[str] | None:

@@ -23,6 +23,9 @@ class TextUse:
         Whether ``p_value`` is at most 1 - level.
     tasks, left_out : int
         Tasks with a complete record, and those without.
+    prompts : int
+        Groups of these tasks, which are shuffled whole; as many as tasks where none
+        are given.
     """
 
     quality: float
@@ -31,12 +34,14 @@ class TextUse:
     uses_text: bool
     tasks: int
     left_out: int
+    prompts: int
 
     def __str__(self) -> str:
         said = "uses the text" if self.uses_text else "does not use the text"
+        prompts = f" of {self.prompts:,} prompts" if self.prompts < self.tasks else ""
         return (
             f"{said}: quality {self.quality:.4f} against {self.shuffled:.4f} for the same mix of "
-            f"agents at random (p = {self.p_value:.2g}, {self.tasks:,} tasks)"
+            f"agents at random (p = {self.p_value:.2g}, {self.tasks:,} tasks{prompts})"
         )
 
 
@@ -44,6 +49,7 @@ def text_use(
     quality: ArrayLike,
     chosen: ArrayLike,
     *,
+    groups: ArrayLike | None = None,
     level: float = 0.95,
     permutations: int = 1999,
     seed: int = 0,
@@ -54,7 +60,9 @@ def text_use(
     of them is equally likely (Fisher 1935; Ernst, Stat. Sci. 19, 2004). The text, its
     category or any other knowledge of the task can make the difference. With several runs
     of the same tasks, each permutation moves all choices of a task together to another
-    task, so that what the runs have in common is no evidence.
+    task, so that what the runs have in common is no evidence. With groups, the choices of
+    a group of tasks move together, by their mean, to another group: what a policy does
+    with a prompt again and again is one piece of evidence.
 
     Parameters
     ----------
@@ -63,6 +71,9 @@ def text_use(
     chosen : array_like of int, shape (tasks,) or (tasks, agents)
         The agent of each task; or how often the task went to each agent, over several
         runs. Tasks that were in no run are left out and counted.
+    groups : array_like of int, shape (tasks,), optional
+        The number of each task's group, such as its prompt
+        (:func:`routingsim.policies.folds.prompts`).
     level : float
         Confidence level of ``uses_text``.
     permutations : int
@@ -87,20 +98,31 @@ def text_use(
         raise CorpusError("no task has a recorded quality of every agent")
     if not 0 < level < 1 or permutations < 1 / (1 - level) - 1:
         raise SimulationError(f"level={level} cannot be reached with {permutations} permutations")
-    good, share = good[known], share[known]
+    group = np.arange(len(good)) if groups is None else np.asarray(groups)
+    if group.shape != known.shape:
+        raise CorpusError(f"groups: shape {group.shape} for {len(good):,} tasks; one a task")
+    good, share, group = good[known], share[known], group[known]
+    tasks = len(share)
     share = share / share.sum(axis=1, keepdims=True)
     reached = float((good * share).sum(axis=1).mean())
+    # A group is one row: the sum of its qualities, and its mean share of choices.
+    _, group, sizes = np.unique(group, return_inverse=True, return_counts=True)
+    good, share = (np.array([np.bincount(group, c) for c in each.T]).T for each in (good, share))
+    share /= sizes[:, np.newaxis]
+    own = np.vdot(good, share) / tasks
     rng = np.random.default_rng(seed)
-    reshuffled = np.array(
-        [np.vdot(good, share[rng.permutation(len(share))]) for _ in range(permutations)]
-    ) / len(share)
+    reshuffled = (
+        np.array([np.vdot(good, share[rng.permutation(sizes.size)]) for _ in range(permutations)])
+        / tasks
+    )
     # Sums in another order differ in the last bits, which must not count as a difference.
-    p = (1 + int((reshuffled >= reached - 1e-12).sum())) / (1 + permutations)
+    p = (1 + int((reshuffled >= own - 1e-12).sum())) / (1 + permutations)
     return TextUse(
         quality=reached,
         shuffled=float(reshuffled.mean()),
         p_value=p,
         uses_text=p <= 1 - level,
-        tasks=len(share),
+        tasks=tasks,
         left_out=int((~known).sum()),
+        prompts=sizes.size,
     )

@@ -19,6 +19,7 @@ from routingsim.evaluation.controls.choices import (
 from routingsim.evaluation.metrics.routerbench import oracle, zero_router
 from routingsim.evaluation.outcomes import choices, complete, taken
 from routingsim.policies.assignment import assign
+from routingsim.policies.fitted import FittedTexts
 from routingsim.policies.policy import Policy
 from routingsim.policies.rules import random, static, weighted
 from routingsim.simulation.recorded import basis
@@ -79,8 +80,8 @@ def control_policies(
 ) -> dict[str, Policy]:
     """The controls as policies for the simulator, by name.
 
-    Costs are recorded, or modelled as in the simulator. In-sample controls have the corpus
-    in ``fitted_on``.
+    Costs are recorded, or modelled as in the simulator. In-sample controls have the texts
+    that they were chosen on in ``fitted_on``.
 
     Parameters
     ----------
@@ -135,7 +136,7 @@ def control_policies(
     found |= {name: assigned(corpus, pool, agent, name=name) for name, agent in by_task.items()}
     for name in ("best-single", "zero-router", "oracle"):
         if name in found:
-            found[name] = replace(found[name], fitted_on=(corpus.sha256,))
+            found[name] = replace(found[name], fitted_on=(FittedTexts.of(corpus, known),))
     return {name: replace(policy, name=name) for name, policy in found.items()}
 
 

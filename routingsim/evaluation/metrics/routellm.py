@@ -5,6 +5,7 @@ arXiv:2406.18665), "Metrics". The authors' code reads the curve at quantiles of 
 and fails if scores tie; here the curve has a point for every task.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,6 +14,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from routingsim.errors import CorpusError
 from routingsim.evaluation.outcomes import column
+
+_NOISE = 1.96
+"""Standard errors of a gap within which chance explains it."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,8 @@ class RoutingCurve:
         Mean quality at that share; linear in between.
     left_out : int
         Tasks that are not in the curve because an agent's outcome is missing.
+    error : float
+        Standard error of the gap between the two agents over the tasks; 0 where unknown.
 
     Raises
     ------
@@ -40,6 +46,7 @@ class RoutingCurve:
     share: NDArray[np.float64]
     quality: NDArray[np.float64]
     left_out: int = 0
+    error: float = 0.0
 
     def __post_init__(self) -> None:
         share = column("shares", self.share)
@@ -94,7 +101,9 @@ def routing_curve(
     if ties == "average":
         ends = np.concatenate([[True], np.diff(score[order]) != 0, [True]])
         share, quality = share[ends], quality[ends]
-    return RoutingCurve(share, quality, int((~known).sum()))
+    gaps = high - low
+    error = float(gaps.std(ddof=1)) / math.sqrt(gaps.size) if gaps.size > 1 else 0.0
+    return RoutingCurve(share, quality, int((~known).sum()), error)
 
 
 def pgr(curve: RoutingCurve) -> NDArray[np.float64]:
@@ -102,11 +111,23 @@ def pgr(curve: RoutingCurve) -> NDArray[np.float64]:
 
     PGR = (quality - weak's) / (strong's - weak's) (Ong et al., "Metrics"): 0 for the
     weak agent alone, 1 for the strong alone, above 1 if both together beat the strong.
-    NaN if the two agents are equally good.
+    NaN if chance can explain the gap: if it is within 1.96 of its standard errors.
+
+    Raises
+    ------
+    CorpusError
+        If the agent called strong is the weaker one: a good score would recover less than
+        nothing, and its opposite more than all.
     """
     weak, strong = curve.quality[0], curve.quality[-1]
-    if np.isclose(weak, strong, rtol=1e-12, atol=0):
+    equal = np.isclose(weak, strong, rtol=1e-12, atol=0)
+    if equal or abs(strong - weak) <= _NOISE * curve.error:
         return np.full(curve.quality.size, np.nan)
+    if strong < weak:
+        raise CorpusError(
+            f"the agent called strong is the weaker one (quality {strong:.4f}, and {weak:.4f} of "
+            "the weak): swap the two, and turn the sign of the scores"
+        )
     return (curve.quality - weak) / (strong - weak)
 
 

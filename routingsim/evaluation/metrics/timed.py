@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from routingsim.errors import CorpusError
 from routingsim.evaluation.outcomes import Mean, column
@@ -91,7 +91,7 @@ def timed_quality(
             f"objective={objective} s over {seconds} s of arrivals: both must be above 0"
         )
     known = ~(done & np.isnan(good))
-    prompt = done & (took <= objective)
+    prompt = done & in_time(took, objective, seconds)
     judged = prompt & known
     # Known tasks in time stand for all tasks in time; where all are known they are all.
     scale = _share(prompt.sum(), int(judged.sum())) if prompt.any() else 1.0
@@ -107,6 +107,24 @@ def timed_quality(
         ),
         cost_per_right=_per_right(float(paid.sum()), correct),
     )
+
+
+def in_time(latency: NDArray[np.float64], objective: float, seconds: float) -> NDArray[np.bool_]:
+    """Which latencies are within an objective, up to the rounding of the clock.
+
+    A latency is the difference of two times of a run, which are rounded in their last bits:
+    of many tasks that take exactly the objective a share would be late.
+
+    Parameters
+    ----------
+    latency : ndarray
+        In seconds.
+    objective : float
+        In seconds; one that equals the latency holds.
+    seconds : float
+        Length of the run, by which times are rounded.
+    """
+    return latency <= objective + max(1e-9 * objective, 4 * float(np.spacing(seconds)))
 
 
 def _per_right(spent: float, correct: float) -> float:

@@ -53,7 +53,8 @@ def test_control_table_leaves_out_and_counts_and_judges(made_up: Callable[..., C
         categories=corpus.tasks["category"].tolist(),
     )
     assert (found.tasks, found.left_out) == (56, 4)
-    assert str(found) == "ControlTable: a policy and 8 controls on 56 tasks, 4 left out"
+    assert (found.prompts, found.frame.loc["best-single", "same"]) == (56, "zero-router")
+    assert str(found) == "ControlTable: a policy and 7 controls on 56 tasks, 4 left out"
     assert found.to_frame()["name"].tolist()[:2] == ["policy", "random"]
     assert found.to_markdown().splitlines()[0].startswith("| name | quality | cost | difference |")
     assert found.to_dict()["rows"][0]["name"] == "policy"
@@ -92,3 +93,27 @@ def test_controls_of_the_oracle_on_real_data(pareto: Corpus) -> None:
         float(zero_router(quality, cost).at(spent))
     )
     assert set(table["verdict"].drop(["policy", "oracle"])) == {"better"}
+
+
+def test_controls_that_do_the_same_have_one_row_that_names_them() -> None:
+    # The cheapest is chosen for every task: what has its mix, or its cost, is the cheapest.
+    quality = np.tile([[1.0, 0.0], [0.0, 1.0], [0.0, 1.0]], (20, 1))
+    cost = np.tile([1.0, 2.0], (60, 1))
+    texts = [f"a{k} b{k} c{k}" for k in range(60)]
+    table = control_table(quality, cost, np.zeros(60, int), texts=texts).frame
+    assert table.index.tolist() == ["policy", "random", "cheapest", "best-single", "oracle"]
+    assert table["same"].tolist() == ["", "", "zero-router, shuffle, length", "", ""]
+
+
+def test_a_control_table_counts_prompts() -> None:
+    quality = np.tile([[1.0, 0.0], [0.0, 1.0]], (40, 1))
+    cost, chosen = np.ones((80, 2)), np.tile([0, 1], 40)
+    texts = ["the first prompt", "another one"] * 40
+    found = control_table(quality, cost, chosen, texts=texts)
+    assert (found.tasks, found.prompts) == (80, 2)
+    assert str(found).endswith("controls on 80 tasks of 2 prompts, 0 left out")
+    assert found.frame.loc["random", "verdict"] == "not distinguishable" or (
+        found.frame.loc["random", "half_width"] == 0  # every prompt leads by the same
+    )
+    apart = control_table(quality, cost, chosen, texts=[f"{k}" for k in range(80)])
+    assert apart.prompts == 80

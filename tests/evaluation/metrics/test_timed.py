@@ -6,13 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from routingsim.agents import load_agents
+from routingsim.agents import Agent, AgentPool, load_agents
 from routingsim.corpora.corpus import Corpus
 from routingsim.errors import CorpusError
 from routingsim.evaluation import (
     timed_quality,
     timed_replay,
 )
+from routingsim.evaluation.metrics.timed import in_time
 from routingsim.evaluation.outcomes import complete
 from routingsim.policies.kernel import OK
 from routingsim.simulation.replay import replay
@@ -90,3 +91,22 @@ def tasks_corpus() -> Corpus:
         right = (rng.random(400) < 0.5 + a / 10).astype(float)
         frame[f"outcomes.{agent.id}.quality"] = np.where(rng.random(400) < 0.05, np.nan, right)
     return Corpus.from_frame(frame)
+
+
+@pytest.mark.slow
+def test_an_objective_that_equals_the_service_time_is_kept() -> None:
+    frame = pd.DataFrame(
+        {"id": range(2_000), "text": "x", "arrived_at": 3.7 * np.arange(2_000)}
+    ).astype({"id": str})
+    pool = AgentPool((Agent(id="a", name="A", cost=1, latency=0.7085, service="deterministic"),))
+    result = replay(Corpus.from_frame(frame), pool, "static:a", arrivals="corpus", seed=1)
+    assert (result.latency > 0.7085).any()  # in the last bits, by the rounding of the clock
+    assert timed_replay(result, 0.7085).within.value == 1.0
+    assert timed_replay(result, 0.7084).within.value == 0.0
+
+
+def test_in_time_allows_for_rounding_and_no_more() -> None:
+    late = np.array([1.0, 1.0 + 1e-12, 1.0 + 1e-8])
+    assert in_time(late, 1.0, 10.0).tolist() == [True, True, False]
+    # At 10 million seconds a clock is exact to 2e-9 s.
+    assert in_time(np.array([1.0 + 5e-9, 1.0 + 1e-7]), 1.0, 1e7).tolist() == [True, False]
