@@ -13,13 +13,8 @@ where a try failed or its answer's quality is not recorded, and an unknown cost 
 times as much (Garivier & Moulines, "On upper-confidence bound policies for switching
 bandit problems", ALT 2011).
 
-**The budget pacer** holds the mean cost of a task at ``budget`` by a price: a choice is
-charged ``price * expected cost / budget``, in units of reward, and at each completed try
-``price = max(0, price + pace * (cost / budget - first))``, where ``first`` is 1 for a
-task's first try and 0 for a retry (dual ascent: Agrawal & Devanur, "Bandits with concave
-rewards and convex knapsacks", EC 2014; for language models, the ParetoBandit paper,
-arXiv:2604.00136). Summed up: over T tasks the mean cost exceeds the budget by no more than
-the share ``price / (pace * T)``.
+**The budget**, a ceiling of the mean cost of a task, is held by
+:mod:`routingsim.policies.pacer`. Choices made to explore obey it too.
 """
 
 import math
@@ -34,17 +29,19 @@ from numpy.typing import NDArray
 from routingsim.agents import AgentPool
 from routingsim.corpora.corpus import Corpus
 from routingsim.errors import PolicyError
+from routingsim.policies import pacer
 from routingsim.policies.kernel import OK, draw
 from routingsim.policies.policy import Policy, own_parameters
 
-# The head: weights; the bounds that a reward is clipped to; forgetting; the budget, its step
+# The head: weights; the bounds that a reward is clipped to; forgetting; the budget, its pace
 # and its price now; exploration (its start, its floor, the choices after which it is
 # halved); the number of choices made.
 QUALITY, COST, LATENCY, LEAST, MOST, GAMMA, BUDGET, PACE, PRICE = range(9)
 EXPLORE, FLOOR, DECAY, CHOICES, HEAD = range(9, 14)
 
 # The blocks, one value for each agent: tries pending; tries done, sum of their rewards and of
-# the rewards' squares; tries of known cost, and their cost (USD). All but the first fade.
+# the rewards' squares; tries of known cost, and their cost (USD). All but the first fade; the
+# last two no further than to _NOTHING, so that a mean cost is never forgotten.
 PENDING, DONE, REWARD, SQUARES, PRICED, SPENT, BLOCKS = range(7)
 
 _NOTHING = 1e-6  # tries that have faded to fewer than this are forgotten
@@ -136,27 +133,44 @@ def epsilon(memory):
 
 
 @register_jitable
-def any_up(task, pool):
-    """An agent that is up, drawn uniformly."""
-    left = int(draw(task, 1) * pool.up.sum())
-    for a in range(pool.up.size):
-        if pool.up[a]:
-            if left == 0:
-                return a
-            left -= 1
-    return 0
+def _weight(pool, memory, a, cover, cheapest):
+    """How often the agent is drawn: one that costs k budgets a k-th as often as a cheap one."""
+    if not may_be_chosen(pool, memory, a, cover, cheapest):
+        return 0.0
+    mean = mean_cost(memory, pool.up.size, a)
+    return 1.0 / mean if 1.0 < mean < math.inf else 1.0
 
 
 @register_jitable
-def put_probabilities(pool, best, chance, out):
-    """Put into ``out``: any agent that is up with probability ``chance``, else ``best``.
-
-    With ``best`` -1 it is any agent that is up.
-    """
-    drawn = chance if best >= 0 else 1.0
-    up = max(1, pool.up.sum())
+def any_covered(task, pool, memory):
+    """An agent that is up and that the budget covers, drawn at random; 0 where none is up."""
+    cover, cheapest = covered(task, pool, memory)
+    total = 0.0
     for a in range(pool.up.size):
-        out[a] = drawn / up if pool.up[a] else 0.0
+        total += _weight(pool, memory, a, cover, cheapest)
+    left, last = draw(task, 1) * total, 0
+    for a in range(pool.up.size):
+        weight = _weight(pool, memory, a, cover, cheapest)
+        if weight > 0.0:
+            left, last = left - weight, a
+            if left < 0.0:
+                break
+    return last
+
+
+@register_jitable
+def put_probabilities(task, pool, memory, best, chance, out):
+    """Put into ``out``: what :func:`any_covered` draws with ``chance``, else ``best``.
+
+    With ``best`` -1 it is drawn always.
+    """
+    cover, cheapest = covered(task, pool, memory)
+    total = 0.0
+    for a in range(pool.up.size):
+        out[a] = _weight(pool, memory, a, cover, cheapest)
+        total += out[a]
+    for a in range(pool.up.size):
+        out[a] *= (chance if best >= 0 else 1.0) / max(total, 1e-300)
     if best >= 0:
         out[best] += 1.0 - chance
 
@@ -177,29 +191,100 @@ def mean_reward(memory, agents, a):
 
 
 @register_jitable
-def toll(memory, agents, a):
-    """What the pacer charges for the agent, in units of reward."""
-    tries = memory[HEAD + PRICED * agents + a]
-    if memory[PRICE] == 0.0 or tries <= _NOTHING:
+def mean_cost(memory, agents, a):
+    """Mean cost of the agent's tries, in budgets; infinite while its first are pending.
+
+    It is 0 before the first, without a budget, and where tries are done whose cost is unknown.
+    """
+    if memory[BUDGET] == math.inf:
         return 0.0
-    return memory[PRICE] * memory[HEAD + SPENT * agents + a] / (tries * memory[BUDGET])
+    tries = memory[HEAD + PRICED * agents + a]
+    if tries > 0.0:
+        return memory[HEAD + SPENT * agents + a] / (tries * memory[BUDGET])
+    untold = memory[HEAD + PENDING * agents + a] > 0.0
+    return math.inf if untold and memory[HEAD + DONE * agents + a] <= 0.0 else 0.0
 
 
 @register_jitable
-def note_choice(memory, agents, a):
+def _to_spare(memory, agents):
+    """What is in the account, in budgets, less what the pending tries should cost."""
+    left = pacer.account(memory, agents)
+    for a in range(agents):
+        mean = mean_cost(memory, agents, a)
+        if mean < math.inf:
+            left -= max(0.0, memory[HEAD + PENDING * agents + a]) * mean
+    return left
+
+
+@register_jitable
+def covered(task, pool, memory):
+    """The mean cost, in budgets, that the account or the task covers, and the cheapest agent."""
+    agents = pool.up.size
+    if memory[BUDGET] == math.inf:
+        return math.inf, -1
+    own = 1.0 if task.attempt == 0 else 0.0
+    cheapest, least = -1, math.inf
+    for a in range(agents):
+        mean = mean_cost(memory, agents, a)
+        as_cheap = mean == least and cheapest >= 0 and pool.cost[a] < pool.cost[cheapest]
+        if pool.up[a] and (cheapest < 0 or mean < least or as_cheap):
+            cheapest, least = a, mean
+    return max(0.0, _to_spare(memory, agents)) + own, cheapest
+
+
+@register_jitable
+def may_be_chosen(pool, memory, a, cover, cheapest):
+    """Whether the agent is up, and the budget covers it or it is the cheapest."""
+    if not pool.up[a]:
+        return False
+    return a == cheapest or mean_cost(memory, pool.up.size, a) <= cover
+
+
+@register_jitable
+def net(pool, memory, a, worth, cost, cover, cheapest):
+    """The worth less the price of the expected cost (in budgets); -inf for who may not be chosen."""
+    if not may_be_chosen(pool, memory, a, cover, cheapest):
+        return -math.inf
+    return worth - memory[PRICE] * cost if 0.0 < memory[PRICE] and cost < math.inf else worth
+
+
+@register_jitable
+def offer(pool, memory, a, worth, cost):
+    """Note for the pacer what the agent is worth for the task, and its expected cost."""
+    if memory[BUDGET] < math.inf:
+        known = pool.up[a] and cost < math.inf
+        pacer.offer(memory, pool.up.size, a, worth if known else -math.inf, cost)
+
+
+@register_jitable
+def note_choice(task, memory, agents, a):
     """Note that a try was sent to the agent, and return it."""
+    if memory[BUDGET] < math.inf:
+        spare, most = _to_spare(memory, agents), 1.0 / memory[PACE]
+        if pacer.noted(memory, agents):
+            full = min(1.0, max(0.0, spare / most))
+            memory[PRICE] = pacer.price_of(memory, agents, 0.5 + full) * min(1.0, 2.0 - 2.0 * full)
+        if task.attempt == 0:
+            for k in range(agents):
+                mean = mean_cost(memory, agents, k)
+                most = max(most, mean if mean < math.inf else 0.0)
+            pacer.pay_in(memory, agents, most - spare)
     memory[CHOICES] += 1.0
     memory[HEAD + PENDING * agents + a] += 1.0
     return a
 
 
 @register_jitable
-def note_outcome(task, a, outcome, memory, agents):
+def note_outcome(a, outcome, memory, agents):
     """Note how a try went, and return its reward."""
     worth = reward(outcome, memory)
     if memory[GAMMA] < 1.0:
-        for k in range(HEAD + DONE * agents, HEAD + BLOCKS * agents):
+        for k in range(HEAD + DONE * agents, HEAD + PRICED * agents):
             memory[k] *= memory[GAMMA]
+        for k in range(HEAD + PRICED * agents, HEAD + SPENT * agents):
+            if memory[k] > _NOTHING:
+                memory[k] *= memory[GAMMA]
+                memory[k + agents] *= memory[GAMMA]
     memory[HEAD + PENDING * agents + a] -= 1.0
     memory[HEAD + DONE * agents + a] += 1.0
     memory[HEAD + REWARD * agents + a] += worth
@@ -208,7 +293,5 @@ def note_outcome(task, a, outcome, memory, agents):
         memory[HEAD + PRICED * agents + a] += 1.0
         memory[HEAD + SPENT * agents + a] += outcome.cost
         if memory[BUDGET] < math.inf:
-            due = 1.0 if task.attempt == 0 else 0.0
-            step = memory[PACE] * (outcome.cost / memory[BUDGET] - due)
-            memory[PRICE] = max(0.0, memory[PRICE] + step)
+            pacer.take_out(memory, agents, outcome.cost / memory[BUDGET])
     return worth

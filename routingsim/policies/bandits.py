@@ -16,6 +16,7 @@ from routingsim.agents import AgentPool
 from routingsim.corpora.corpus import Corpus
 from routingsim.errors import PolicyError
 from routingsim.policies import bandit_base as base
+from routingsim.policies import pacer
 from routingsim.policies.kernel import (
     Kernel,
     certain,
@@ -30,16 +31,19 @@ from routingsim.policies.policy import Policy, recipe, sentence, spelled
 @learn_kernel
 def learn_by_agent(task, agent, outcome, pool, memory):
     """Learn from one of the agent's tries."""
-    base.note_outcome(task, agent, outcome, memory, pool.busy.size)
+    base.note_outcome(agent, outcome, memory, pool.busy.size)
 
 
 @register_jitable
-def _greedy(pool, memory, agents):
+def _greedy(task, pool, memory):
     """The agent of the highest mean reward that is up; -1 where all tries are pending."""
+    agents = pool.busy.size
     best, highest = -1, -math.inf
+    cover, cheapest = base.covered(task, pool, memory)
     for a in range(agents):
-        worth = base.mean_reward(memory, agents, a) - base.toll(memory, agents, a)
-        if pool.up[a] and worth > highest:
+        worth, cost = base.mean_reward(memory, agents, a), base.mean_cost(memory, agents, a)
+        worth = base.net(pool, memory, a, worth, cost, cover, cheapest)
+        if worth > highest:
             best, highest = a, worth
     return best
 
@@ -47,14 +51,19 @@ def _greedy(pool, memory, agents):
 @choose_kernel
 def _by_epsilon(task, pool, memory):
     agents = pool.busy.size
-    best = _greedy(pool, memory, agents) if task.uniform >= base.epsilon(memory) else -1
-    return base.note_choice(memory, agents, best if best >= 0 else base.any_up(task, pool))
+    best = _greedy(task, pool, memory) if task.uniform >= base.epsilon(memory) else -1
+    if best < 0:
+        best = base.any_covered(task, pool, memory)
+    for a in range(agents):
+        worth, cost = base.mean_reward(memory, agents, a), base.mean_cost(memory, agents, a)
+        base.offer(pool, memory, a, worth, cost)
+    return base.note_choice(task, memory, agents, best)
 
 
 @probability_kernel
 def _epsilon_probabilities(task, pool, memory, out):
-    best = _greedy(pool, memory, pool.busy.size)
-    base.put_probabilities(pool, best, base.epsilon(memory), out)
+    best = _greedy(task, pool, memory)
+    base.put_probabilities(task, pool, memory, best, base.epsilon(memory), out)
 
 
 @recipe("epsilon-greedy")
@@ -89,9 +98,9 @@ def epsilon_greedy(
     gamma : float
         Factor by which a try counts less at each later one; 1 forgets nothing.
     budget : float
-        Ceiling of the mean cost of a task, USD.
+        Ceiling of the mean cost of a task, USD (:mod:`routingsim.policies.pacer`).
     pace : float
-        Step size with which the pacer's price follows the cost.
+        What is not spent is kept for dearer tasks, up to ``1 / pace`` tasks' budgets.
 
     Raises
     ------
@@ -109,7 +118,8 @@ def _by_upper_bound(task, pool, memory):
         tries += base.sent(memory, agents, a)
         done += memory[base.HEAD + base.DONE * agents + a]
         total += memory[base.HEAD + base.REWARD * agents + a]
-    best, highest = base.any_up(task, pool), -math.inf
+    best, highest = base.any_covered(task, pool, memory), -math.inf
+    cover, cheapest = base.covered(task, pool, memory)
     for a in range(agents):
         mine = base.sent(memory, agents, a)
         worth = base.mean_reward(memory, agents, a)
@@ -117,10 +127,12 @@ def _by_upper_bound(task, pool, memory):
             if worth == -math.inf:  # all its tries are pending: as good as any
                 worth = total / done if done > 0.0 else 0.0
             worth += memory[base.EXPLORE] * math.sqrt(2.0 * math.log(1.0 + tries) / mine)
-        worth -= base.toll(memory, agents, a)
-        if pool.up[a] and worth > highest:
+        cost = base.mean_cost(memory, agents, a)
+        base.offer(pool, memory, a, worth, cost)
+        worth = base.net(pool, memory, a, worth, cost, cover, cheapest)
+        if worth > highest:
             best, highest = a, worth
-    return base.note_choice(memory, agents, best)
+    return base.note_choice(task, memory, agents, best)
 
 
 @recipe("ucb1")
@@ -163,17 +175,21 @@ def ucb1(
 @choose_kernel
 def _by_beta_draw(task, pool, memory):
     agents = pool.busy.size
-    best, highest = base.any_up(task, pool), -math.inf
+    best, highest = base.any_covered(task, pool, memory), -math.inf
+    cover, cheapest = base.covered(task, pool, memory)
     for a in range(agents):
         won = 1.0 + memory[base.HEAD + base.REWARD * agents + a]
         lost = 1.0 + max(0.0, memory[base.HEAD + base.DONE * agents + a] + 1.0 - won)
         x = rng.gamma(task.key, 0, 1 + 128 * a, won)
         y = rng.gamma(task.key, 0, 65 + 128 * a, lost)
         mean = won / (won + lost)
-        worth = mean + memory[base.EXPLORE] * (x / (x + y) - mean) - base.toll(memory, agents, a)
-        if pool.up[a] and worth > highest:
+        worth = mean + memory[base.EXPLORE] * (x / (x + y) - mean)
+        cost = base.mean_cost(memory, agents, a)
+        base.offer(pool, memory, a, worth, cost)
+        worth = base.net(pool, memory, a, worth, cost, cover, cheapest)
+        if worth > highest:
             best, highest = a, worth
-    return base.note_choice(memory, agents, best)
+    return base.note_choice(task, memory, agents, best)
 
 
 @choose_kernel
@@ -187,16 +203,19 @@ def _by_normal_draw(task, pool, memory):
     # The prior is one try more of each agent, of the mean and variance of all that were seen.
     mean = total / tries if tries > 0.0 else 0.0
     variance = squares / tries - mean * mean if tries >= 2.0 else 1.0
-    best, highest = base.any_up(task, pool), -math.inf
+    best, highest = base.any_covered(task, pool, memory), -math.inf
+    cover, cheapest = base.covered(task, pool, memory)
     for a in range(agents):
         mine = 1.0 + memory[base.HEAD + base.DONE * agents + a]
         deviation = math.sqrt(max(variance, 1e-12) / mine)
         worth = (mean + memory[base.HEAD + base.REWARD * agents + a]) / mine
         worth += memory[base.EXPLORE] * deviation * rng.normal(task.key, 0, 2 + a)
-        worth -= base.toll(memory, agents, a)
-        if pool.up[a] and worth > highest:
+        cost = base.mean_cost(memory, agents, a)
+        base.offer(pool, memory, a, worth, cost)
+        worth = base.net(pool, memory, a, worth, cost, cover, cheapest)
+        if worth > highest:
             best, highest = a, worth
-    return base.note_choice(memory, agents, best)
+    return base.note_choice(task, memory, agents, best)
 
 
 @recipe("thompson")
@@ -253,11 +272,15 @@ def _bandit(
     **bounds: float,
 ) -> Policy:
     given = base.checked(name, named)
+    parts = [
+        *(base.head(given, **bounds), np.zeros(base.BLOCKS * len(pool))),
+        pacer.fresh(len(pool), given["budget"]),
+    ]
     return Policy(
         spelled(name, given),
         choose,
         learn_by_agent,
-        memory=np.concatenate([base.head(given, **bounds), np.zeros(base.BLOCKS * len(pool))]),
+        memory=np.concatenate(parts),
         reason=sentence(f"By the rewards of earlier tasks ({name}): Routed to {{agent.name}}"),
         parameters=given,
         probabilities=probabilities,

@@ -9,6 +9,7 @@ from numba.extending import register_jitable
 from routingsim.agents import AgentPool
 from routingsim.corpora.corpus import Corpus
 from routingsim.policies import bandit_base as base
+from routingsim.policies import pacer
 from routingsim.policies.features import CATEGORIES, hashed_features
 from routingsim.policies.kernel import certain, choose_kernel, learn_kernel
 from routingsim.policies.policy import Policy, recipe, sentence, spelled
@@ -16,8 +17,10 @@ from routingsim.policies.policy import Policy, recipe, sentence, spelled
 # Memory, after the head and the blocks of the bandits: the size d of a context, the ridge,
 # the coordinate whose turn it is when A fades (see _forget); space for two vectors (d each);
 # then for each agent the weights theta (d) of its reward and the inverse of its matrix A,
-# by rows (d * d).
+# by rows (d * d); the mean reward that theta is drawn to; with a budget, for each agent the
+# weights (d) of its cost less its mean cost, in budgets; and the pacer's.
 _CONTEXT = 3  # of d: an intercept, d_var and length; the rest are features
+_RANGE = 5.0  # an expected cost is taken to be within this factor of the agent's mean
 
 
 def layout(agents: int) -> slice:
@@ -32,6 +35,12 @@ def _places(memory, agents):
     first = base.HEAD + base.BLOCKS * agents
     d = int(memory[first])
     return d, first + 3, first + 3 + 2 * d
+
+
+@register_jitable
+def _ends(memory, agents, d):
+    """Where the agents' weights end."""
+    return base.HEAD + base.BLOCKS * agents + 3 + 2 * d + agents * (d + d * d)
 
 
 @register_jitable
@@ -59,31 +68,48 @@ def _spread(memory, x, v, inverse, d):
     return max(spread, 0.0)
 
 
+@register_jitable
+def _expected_cost(memory, agents, a, x, d):
+    """Of a task with the context at ``x``, in budgets."""
+    mean = base.mean_cost(memory, agents, a)
+    if 0.0 < mean < math.inf:
+        more = _ends(memory, agents, d) + 1 + a * d
+        cost = mean
+        for k in range(d):
+            cost += memory[more + k] * memory[x + k]
+        return min(max(cost, mean / _RANGE), mean * _RANGE)
+    return mean
+
+
 @choose_kernel
 def _by_linear_bound(task, pool, memory):
     agents = pool.busy.size
     d, x, weights = _places(memory, agents)
     v = x + d
     _set_context(task, memory, x, d)
-    best, highest = base.any_up(task, pool), -math.inf
+    best, highest = base.any_covered(task, pool, memory), -math.inf
+    cover, cheapest = base.covered(task, pool, memory)
     for a in range(agents):
-        if not pool.up[a]:
-            continue
         pending = memory[base.HEAD + base.PENDING * agents + a]
-        if pending <= 0.0 and memory[base.HEAD + base.DONE * agents + a] <= 0.0:
-            best = a
-            break
+        if pool.up[a] and pending <= 0.0 and memory[base.HEAD + base.DONE * agents + a] <= 0.0:
+            if base.may_be_chosen(pool, memory, a, cover, cheapest):
+                best = a
+                base.offer(pool, memory, a, math.inf, 0.0)
+                break
         theta = weights + a * (d + d * d)
-        worth = -base.toll(memory, agents, a)
+        worth = 0.0
         for k in range(d):
             worth += memory[theta + k] * memory[x + k]
         spread = _spread(memory, x, v, theta + d, d)
         # As if every pending try had been of a task like this one.
         spread /= 1.0 + spread * max(0.0, pending)
         worth += memory[base.EXPLORE] * math.sqrt(spread)
+        cost = _expected_cost(memory, agents, a, x, d)
+        base.offer(pool, memory, a, worth, cost)
+        worth = base.net(pool, memory, a, worth, cost, cover, cheapest)
         if worth > highest:
             best, highest = a, worth
-    return base.note_choice(memory, agents, best)
+    return base.note_choice(task, memory, agents, best)
 
 
 @learn_kernel
@@ -92,12 +118,12 @@ def learn_linear(task, agent, outcome, pool, memory):
     agents = pool.busy.size
     d, x, weights = _places(memory, agents)
     v = x + d
-    worth = base.note_outcome(task, agent, outcome, memory, agents)
+    worth = base.note_outcome(agent, outcome, memory, agents)
+    ends = _ends(memory, agents, d)
     if memory[base.GAMMA] < 1.0:
         turn = base.HEAD + base.BLOCKS * agents + 2
         for a in range(agents):
-            theta = weights + a * (d + d * d)
-            _forget(memory, theta, v, d, int(memory[turn]) % d, memory[turn - 1])
+            _forget(memory, agents, a, d, int(memory[turn]) % d)
         memory[turn] = (memory[turn] + 1.0) % d
     theta = weights + agent * (d + d * d)
     inverse = theta + d
@@ -108,27 +134,67 @@ def learn_linear(task, agent, outcome, pool, memory):
         error -= memory[theta + k] * memory[x + k]
     for i in range(d):
         memory[theta + i] += scale * error * memory[v + i]
+    if memory[base.BUDGET] < math.inf and not math.isnan(outcome.cost):
+        more = ends + 1 + agent * d
+        error = outcome.cost / memory[base.BUDGET] - base.mean_cost(memory, agents, agent)
+        for k in range(d):
+            error -= memory[more + k] * memory[x + k]
+        for i in range(d):
+            memory[more + i] += scale * error * memory[v + i]
+    for i in range(d):
         for j in range(d):
             memory[inverse + i * d + j] -= scale * memory[v + i] * memory[v + j]
+    _draw_to_mean(memory, agents, d)
 
 
 @register_jitable
-def _forget(memory, theta, v, d, k, ridge):
+def _draw_to_mean(memory, agents, d):
+    """Draw the intercepts, by the ridge, to the mean reward of all tries instead of the last.
+
+    What little is known of an agent, or has faded, is then that it is like the others: drawn
+    to 0 it would be the worst, and with a narrow bound never be tried again.
+    """
+    _, _, weights = _places(memory, agents)
+    ends = _ends(memory, agents, d)
+    tries = total = 0.0
+    for a in range(agents):
+        tries += memory[base.HEAD + base.DONE * agents + a]
+        total += memory[base.HEAD + base.REWARD * agents + a]
+    mean = total / tries
+    step = memory[base.HEAD + base.BLOCKS * agents + 1] * (mean - memory[ends])
+    for a in range(agents):
+        theta = weights + a * (d + d * d)
+        for k in range(d):
+            memory[theta + k] += step * memory[theta + d + k]
+    memory[ends] = mean
+
+
+@register_jitable
+def _forget(memory, agents, a, d, k):
     """Let A and what was learned fade by gamma, then restore the ridge of A's entry k, k.
 
     The d entries take turns, so that each update has rank one: restoring the faded ridge,
     (1 - gamma) * ridge, on the whole diagonal at once would take an inversion of A.
     """
+    _, x, weights = _places(memory, agents)
+    theta, v, ends = weights + a * (d + d * d), x + d, _ends(memory, agents, d)
     inverse = theta + d
     for j in range(d * d):
         memory[inverse + j] /= memory[base.GAMMA]
+    ridge = memory[base.HEAD + base.BLOCKS * agents + 1]
     added = d * (1.0 - memory[base.GAMMA]) * ridge
     scale = added / (1.0 + added * memory[inverse + k * d + k])
     for j in range(d):
         memory[v + j] = memory[inverse + k * d + j]
-    weight = memory[theta + k]
+    weight = memory[theta + k] - (memory[ends] if k == 0 else 0.0)
     for i in range(d):
         memory[theta + i] -= scale * weight * memory[v + i]
+    if memory[base.BUDGET] < math.inf:
+        more = ends + 1 + a * d
+        weight = memory[more + k]
+        for i in range(d):
+            memory[more + i] -= scale * weight * memory[v + i]
+    for i in range(d):
         for j in range(d):
             memory[inverse + i * d + j] -= scale * memory[v + i] * memory[v + j]
 
@@ -138,8 +204,8 @@ def linucb(
     pool: AgentPool,
     corpus: Corpus | None = None,
     *,
-    exploration: float = 0.5,
-    ridge: float = 1.0,
+    exploration: float = 0.25,
+    ridge: float = 5.0,
     words: int = 16,
     w_quality: float = 1.0,
     w_cost: float = 0.0,
@@ -158,8 +224,13 @@ def linucb(
     recommendation", WWW 2010, disjoint models), with A^-1 kept by Sherman & Morrison's
     formula. Tries are learned from when they complete; a pending one narrows its agent's
     bound as if it had been of a task like this one. An agent never tried comes first.
-    With ``gamma`` below 1, A fades, but for its ridge (after Russac, Vernade & Cappé,
-    "Weighted linear bandits for non-stationary environments", NeurIPS 2019).
+    The ridge draws the intercept to the mean reward of all tries, and all else to 0: of an
+    agent little is known of, or of which little is left, the most likely is that it is like
+    the others. With ``gamma`` below 1, A fades, but for its ridge (after Russac, Vernade &
+    Cappé, "Weighted linear bandits for non-stationary environments", NeurIPS 2019).
+
+    With a budget, a task's cost by an agent is estimated as its reward is, within a factor of
+    5 of the agent's mean, so that dear agents are kept for tasks that are cheap for them.
 
     Parameters
     ----------
@@ -180,12 +251,16 @@ def linucb(
     given = base.checked("linucb", locals())
     d = _CONTEXT + CATEGORIES + words
     start = np.concatenate([np.zeros(d), (np.eye(d) / ridge).ravel()])
-    parts = [base.head(given), np.zeros(base.BLOCKS * len(pool)), [d, ridge, 0.0], np.zeros(2 * d)]
+    parts = [
+        *(base.head(given), np.zeros(base.BLOCKS * len(pool)), [d, ridge, 0.0], np.zeros(2 * d)),
+        *(np.tile(start, len(pool)), [0.0], np.zeros(d * len(pool) if budget < math.inf else 0)),
+        pacer.fresh(len(pool), budget),
+    ]
     return Policy(
         spelled("linucb", given),
         _by_linear_bound,
         learn_linear,
-        memory=np.concatenate([*parts, np.tile(start, len(pool))]),
+        memory=np.concatenate(parts),
         reason=sentence("By the rewards of similar tasks (linucb): Routed to {agent.name}"),
         featurize=partial(hashed_features, words=words),
         parameters=given,

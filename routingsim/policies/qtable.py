@@ -86,7 +86,7 @@ def _by_table(task, pool, memory):
     cells = memory.size - seen - SEEN
     a, cell, _ = _best(task, pool, memory, seen)
     if task.uniform < base.epsilon(memory):
-        a = base.any_up(task, pool)
+        a = base.any_covered(task, pool, memory)
         level = _level(pool, memory, a)
         cell = (_band(task, memory) * int(memory[LEVELS]) + level) * agents + a
     memory[base.CHOICES] += 1.0
@@ -97,7 +97,7 @@ def _by_table(task, pool, memory):
 @probability_kernel
 def _table_probabilities(task, pool, memory, out):
     best, _, _ = _best(task, pool, memory, BOUNDS + int(memory[BANDS]) - 1)
-    base.put_probabilities(pool, best, base.epsilon(memory), out)
+    base.put_probabilities(task, pool, memory, best, base.epsilon(memory), out)
 
 
 @learn_kernel
