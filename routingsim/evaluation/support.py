@@ -145,10 +145,14 @@ class Weights:
 
     @cached_property
     def _most(self) -> NDArray[np.float64]:
-        """Propensities, or what those of the agents chosen leave at most to each other."""
+        """Propensities, or what those of the agents chosen leave at most to each other.
+
+        Nothing is left to an agent that the log never chose.
+        """
         if self.full is not None:
             return self.full
-        most = np.repeat((1 - self.mine)[:, np.newaxis], self.shown.size, axis=1)
+        ever = np.bincount(self.chosen, minlength=self.shown.size) > 0
+        most = np.outer(1 - self.mine, ever)
         most[np.arange(self.mine.size), self.chosen] = self.mine
         return most
 

@@ -189,3 +189,20 @@ def test_skewed_outcomes_without_bounds_need_more(
     one = estimate(log, skewed, {"b": static(1, tasks)}, bounds=bounds).policies["b"]
     assert one.verdict == verdict, one
     assert reason in "; ".join(one.support.reasons)
+
+
+def test_agent_never_chosen_is_not_extrapolated_to() -> None:
+    # Chosen propensities alone leave a half to agent c, which the log never chose.
+    log = exact_log(2000, 1000, 0.5, full=False)
+    outcome = np.arange(2000) % 2 * 1.0
+    third = np.tile([0.45, 0.45, 0.1], (2000, 1))
+    little = np.tile([0.49, 0.48, 0.03], (2000, 1))
+    found = estimate(
+        log, outcome, {"third": third, "little": little, "half": [[0.5, 0.5, 0]] * 2000}
+    )
+    support = {name: each.support for name, each in found.policies.items()}
+    assert (support["third"].verdict, support["third"].rare) == ("cannot", pytest.approx(0.1))
+    assert support["third"].unsupported == pytest.approx(0.1)
+    assert "10.0% of the policy's choices were hardly ever made" in support["third"].reasons[0]
+    assert (support["little"].verdict, support["little"].rare) == ("weak", pytest.approx(0.03))
+    assert (support["half"].verdict, support["half"].rare) == ("answered", 0.0)
