@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from routingsim.evaluation.cell import by_task
-from routingsim.evaluation.resampling import prompts
 from routingsim.evaluation.study import MISSING
 from routingsim.evaluation.two_way import TwoWay
+from routingsim.policies.folds import prompts
 from routingsim.simulation.batches import batch_interval
 from routingsim.simulation.replications import of_runs
 from routingsim.simulation.result import QUANTILES, ReplayResult

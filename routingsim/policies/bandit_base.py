@@ -245,7 +245,7 @@ def net(pool, memory, a, worth, cost, cover, cheapest):
     """The worth less the price of the expected cost (in budgets); -inf for who may not be chosen."""
     if not may_be_chosen(pool, memory, a, cover, cheapest):
         return -math.inf
-    return worth - memory[PRICE] * cost if 0.0 < memory[PRICE] and cost < math.inf else worth
+    return worth - memory[PRICE] * cost if memory[PRICE] > 0.0 and cost < math.inf else worth
 
 
 @register_jitable

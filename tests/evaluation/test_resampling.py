@@ -12,10 +12,10 @@ from routingsim.evaluation.resampling import (
     CORPORA,
     Sampled,
     independent,
-    prompts,
     scale,
     stand_ins,
 )
+from routingsim.policies.folds import prompts
 
 NAN = float("nan")
 
