@@ -35,8 +35,8 @@ def test_five_controls_that_are_the_cheapest_have_no_rows_of_their_own() -> None
     study = rs.compare(corpus(), POOL, ["static:cheap"], loads=0.3, replications=2)
     assert set(study.names) == {"static:cheap", "random", "best-single", "oracle"}
     assert (
-        "of the controls, zero-router, shuffle, length did exactly as static:cheap: no row of "
-        "their own"
+        "of the controls, cheapest, zero-router, shuffle, length did exactly as static:cheap: no "
+        "row of their own"
     ) in study.notes
     assert set(study.in_sample) == set(study.names)
     mixed = rs.compare(corpus(), POOL, ["random"], loads=0.3, replications=2)
