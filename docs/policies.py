@@ -22,7 +22,8 @@ WHEN = {
     ),
     "cascade": (
         "Where a wrong answer can be recognised cheaply, and the latency of a second try can be "
-        "borne.",
+        "borne. What it gains stands and falls with the judge, which is assumed: see "
+        "`evaluation.judge_errors`.",
         "FrugalGPT, Chen, Zaharia & Zou (arXiv:2305.05176)",
     ),
     "epsilon-greedy": (

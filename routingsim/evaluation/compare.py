@@ -26,6 +26,7 @@ from routingsim.display import free_name
 from routingsim.errors import SimulationError
 from routingsim.evaluation.cell import Cell, gather
 from routingsim.evaluation.checkpoint import append_cell, cell_key, read_cells
+from routingsim.evaluation.controls.identical import identical, said_of
 from routingsim.evaluation.controls.simulated import chosen_by, control_policies
 from routingsim.evaluation.resampling import LEAST, RUNS, independent, scale, stand_ins
 from routingsim.evaluation.study import Population, Study, StudySettings
@@ -130,7 +131,7 @@ def compare(
         (:mod:`routingsim.evaluation.controls`). Zero router, shuffle and length have the
         baseline's mix of agents, or its cost, at the first load; for any other policy
         there is :meth:`Study.uses_text`. A control that equals a policy of the study is
-        not run again.
+        not run again, and one that did exactly as another has no row; a note names it.
     executor : concurrent.futures.Executor, optional
         Where to run. By default in threads, as compiled kernels release the global
         interpreter lock. Process pools and clusters get the work pickled.
@@ -184,18 +185,26 @@ def compare(
     cells = _run(jobs, executor, progress, None if resume is None else Path(resume))
     keys = [(name, share) for name in kinds for share in shares]
     found = dict(zip(keys, cells, strict=True))
+    twins = identical(kinds, found)
+    for name in (each for others in twins.values() for each in others):
+        del kinds[name]
+        found = {key: cell for key, cell in found.items() if key[0] != name}
     return Study(
         corpus=corpus,
         pool=pool,
         kinds=kinds,
-        in_sample={s.policy.name: in_sample(corpus, s.policy.fitted_on) for s in scenes},
+        in_sample={
+            s.policy.name: in_sample(corpus, s.policy.fitted_on)
+            for s in scenes
+            if s.policy.name in kinds
+        },
         loads=shares,
         capacity=capacity,
         arrivals=str(shape),
         settings=settings,
         cells=found,
         group=group,
-        remarks=_remarks(scenes[: len(made)], found, settings),
+        remarks=(*_remarks(scenes[: len(made)], found, settings), *said_of(twins)),
     )
 
 

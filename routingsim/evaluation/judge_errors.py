@@ -49,7 +49,7 @@ class JudgeErrors(Tabular):
         return self.frame.copy()
 
     def __str__(self) -> str:
-        largest = float(self.frame["error"].max())
+        largest = float(self.frame["error"].to_numpy(dtype=np.float64).max())
         quality = _said("quality", self.quality_turns, largest)
         cost = _said("cost", self.cost_turns, largest)
         return (

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from routingsim import rng
 from routingsim.evaluation.intervals import combined, exact_difference
+from routingsim.policies.folds import prompts as prompts  # offered beside independent()
 from routingsim.simulation.statistics import Interval
 
 CORPORA = 20

@@ -212,7 +212,7 @@ def _policy(
         mean, notes = fits.mean(), fits.notes(name)
         predict = fits.cross_fitted
         if not given["cross_fitted"] or fits.uncrossed:
-            learned_from = fits.known[1].any(axis=1)
+            learned_from = np.asarray(fits.known[1].any(axis=1))
             predict, fitted_on = fits.in_sample, (FittedTexts.of(fits.corpus, learned_from),)
     costs = _costs(corpus, pool, names)
     if fits is not None and share < math.inf:

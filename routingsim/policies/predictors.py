@@ -113,7 +113,7 @@ class QualityPredictor:
         quality, known = self.check(corpus, names)
         inputs = self._shape(corpus.tasks)
         self._fitted = self._fit_known(self.estimator, inputs, quality, known, names, corpus.name)
-        self.agents, self.fitted_on = names, FittedTexts.of(corpus, known.any(axis=1))
+        self.agents, self.fitted_on = names, FittedTexts.of(corpus, np.asarray(known.any(axis=1)))
         return self
 
     def predict(

@@ -172,15 +172,25 @@ def controls_for_replays(results: Sequence[ReplayResult]) -> tuple[dict[str, Rep
     """The controls of the first of several replays, by name; and the reason if there are none.
 
     A control that chose the same agents as one of the policies is left out; one with the
-    name of a policy is marked as a control.
+    name of a policy is marked as a control. Controls that chose the same agents as each
+    other are one: it has the name of the first, and the others in brackets after it.
     """
     try:
         found = control_replays(results[0])
     except CorpusError as error:
         return {}, str(error)
     names = {result.policy.name for result in results}
-    return {
-        f"{name} (control)" if name in names else name: run
-        for name, run in found.items()
-        if not any(np.array_equal(run.log.agent, result.log.agent) for result in results)
-    }, ""
+    kept: dict[str, ReplayResult] = {}
+    same: dict[str, list[str]] = {}
+    for name, run in found.items():
+        if any(np.array_equal(run.log.agent, result.log.agent) for result in results):
+            continue
+        twin = next((o for o in kept if np.array_equal(run.log.agent, kept[o].log.agent)), None)
+        if twin is None or name == "oracle":
+            kept[name] = run
+        else:
+            same.setdefault(twin, []).append(name)
+    shown = {name: f"{name} (control)" if name in names else name for name in kept}
+    for name, others in same.items():
+        shown[name] += f" (= {', '.join(others)})"
+    return {shown[name]: run for name, run in kept.items()}, ""
