@@ -18,9 +18,8 @@ from routingsim.evaluation.study import MISSING
 from routingsim.evaluation.two_way import TwoWay
 from routingsim.policies.folds import prompts
 from routingsim.simulation.batches import batch_interval
-from routingsim.simulation.replications import of_runs
 from routingsim.simulation.result import QUANTILES, ReplayResult
-from routingsim.simulation.statistics import Interval
+from routingsim.simulation.statistics import Interval, hall_interval
 
 LEAST_TASKS = 50
 """Different tasks below which nothing is said of differences in quality and cost."""
@@ -56,7 +55,7 @@ def replay_difference(metric: str, first: ReplayResult, second: ReplayResult) ->
         if found is not None:
             return found
     runs = _further(first), _further(second)
-    found = of_runs(
+    found = hall_interval(
         [one.whole[metric] - other.whole[metric] for one, other in zip(*runs, strict=True)]
     )
     return None if math.isnan(found.half_width) else found
@@ -86,7 +85,7 @@ def _of_tasks(column: int, first: ReplayResult, second: ReplayResult) -> Interva
     one, other = (_two_way(each, column, group) for each in runs)
     apart = one.less(other)
     if corpus is None:  # all tasks are alike
-        return of_runs(apart.runs)
+        return hall_interval(apart.runs)
     if len(runs[0]) == 1:
         return apart.interval_of_one_run()
     return apart.interval()[0]

@@ -17,8 +17,8 @@ from routingsim.evaluation.replay_difference import (
     distinct_tasks,
     replay_difference,
 )
-from routingsim.simulation.replications import of_runs
 from routingsim.simulation.result import ReplayResult
+from routingsim.simulation.statistics import hall_interval
 
 METRICS = ("cost", "quality", "quality_all", "latency_p95")
 
@@ -57,7 +57,7 @@ def test_latency_differs_run_by_run() -> None:
         for each in (first, second)
     ]
     found = replay_difference("latency_p95", first, second)
-    assert found == of_runs(np.subtract(*p95).tolist())
+    assert found == hall_interval(np.subtract(*p95).tolist())
     assert found.runs == 10
     apart = [each.interval("latency_p95").half_width for each in (first, second)]
     assert found.half_width < math.hypot(*apart)  # pairs share arrivals and noise
