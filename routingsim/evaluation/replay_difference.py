@@ -14,15 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from routingsim.evaluation.cell import by_task
+from routingsim.evaluation.resampling import LEAST, independent
 from routingsim.evaluation.study import MISSING
 from routingsim.evaluation.two_way import TwoWay
 from routingsim.policies.folds import prompts
 from routingsim.simulation.batches import batch_interval
 from routingsim.simulation.result import QUANTILES, ReplayResult
 from routingsim.simulation.statistics import Interval, hall_interval
-
-LEAST_TASKS = 50
-"""Different tasks below which nothing is said of differences in quality and cost."""
 
 _COLUMN = {"quality": 0, "quality_all": 1, "cost": 2}  # of what `by_task` returns
 
@@ -61,16 +59,18 @@ def replay_difference(metric: str, first: ReplayResult, second: ReplayResult) ->
     return None if math.isnan(found.half_width) else found
 
 
-def distinct_tasks(result: ReplayResult) -> int:
-    """Different records of the corpus that a replay ran; all tasks where there is no corpus."""
-    return len(result) if result.corpus is None else np.unique(result.work.row).size
+def different_tasks(result: ReplayResult) -> int:
+    """The independent prompts that a replay ran; all tasks where there is no corpus."""
+    if result.corpus is None:
+        return len(result)
+    return independent(prompts(result.corpus)[np.unique(result.work.row)])
 
 
 def _of_tasks(column: int, first: ReplayResult, second: ReplayResult) -> Interval | None:
     values = [by_task(run)[column] for run in (first, second)]
     if (np.isnan(values[0]) ^ np.isnan(values[1])).mean() > MISSING:
         return Interval(math.nan, math.nan)
-    if first.corpus is not None and distinct_tasks(first) < LEAST_TASKS:
+    if first.corpus is not None and different_tasks(first) < LEAST:
         return None
     if first.long and second.long:
         if first.corpus is None:

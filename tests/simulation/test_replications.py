@@ -18,8 +18,8 @@ from routingsim.simulation.replications import (
     REPLICATIONS,
     Replications,
     another_day,
-    replication_seeds,
     of_days,
+    replication_seeds,
 )
 from routingsim.simulation.result import ReplayResult
 from routingsim.simulation.statistics import batch_means, hall_interval
