@@ -187,9 +187,9 @@ class Replications:
 def of_days(same: Sequence[float], other: Sequence[float]) -> Interval:
     """The interval of a figure over days of which one is recorded.
 
-    What varies between days drawn from the record is how far the record may be from another
-    day, and stays however many runs there are. Chance within a day is taken out of it, by half
-    at most, for both are known from a few runs only.
+    The variance between days drawn from the record says how far the record may be from another
+    day, and is not divided by the number of runs. Chance within a day is in it, too, so the
+    interval is rather too wide than too narrow.
 
     Parameters
     ----------
@@ -204,8 +204,7 @@ def of_days(same: Sequence[float], other: Sequence[float]) -> Interval:
         return Interval(mean, math.nan, runs=runs)
     within, between = known.var(axis=1, ddof=1)
     # So few blocks vary less than days do, by (blocks - 1) / blocks.
-    variance = _BLOCKS / (_BLOCKS - 1) * between
-    variance = max(variance - within, variance / 2) + within / runs
+    variance = _BLOCKS / (_BLOCKS - 1) * between + within / runs
     t = float(special.stdtrit(runs - 1, 0.975))
     return Interval(mean, t * math.sqrt(variance), runs=runs)
 

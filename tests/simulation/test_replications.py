@@ -136,13 +136,10 @@ def test_another_day_keeps_tasks_with_the_gaps_before_them() -> None:
 
 
 def test_days_by_hand() -> None:
-    """Variances 1 within a day and 9 between: 10/9 of 9 less 1, and a third of 1 for three runs."""
-    t = stats.t.ppf(0.975, 2)
+    """Variances 1 within a day and 9 between: 10/9 of 9, and a third of 1 for three runs."""
     found = of_days([4.0, 5.0, 6.0], [1.0, 4.0, 7.0])
     assert (found.mean, found.runs) == (5.0, 3)
-    assert found.half_width == pytest.approx(t * math.sqrt(10 - 1 + 1 / 3))
-    alike = of_days([4.0, 5.0, 6.0], [5.0, 6.0, 7.0])  # no more than within: half is left
-    assert alike.half_width == pytest.approx(t * math.sqrt(10 / 9 / 2 + 1 / 3))
+    assert found.half_width == pytest.approx(stats.t.ppf(0.975, 2) * math.sqrt(10 + 1 / 3))
     assert of_days([4.0, 5.0, 6.0, math.nan], [1.0, 4.0, 7.0, 9.0]) == found
     assert math.isnan(of_days([4.0, 5.0], [1.0, 4.0]).half_width)
 
