@@ -17,9 +17,7 @@ from routingsim.evaluation.replay_difference import (
     replay_difference,
 )
 from routingsim.simulation.result import ReplayResult
-from routingsim.simulation.statistics import hall_interval
-
-METRICS = ("cost", "quality", "quality_all", "latency_p95")
+from routingsim.simulation.statistics import Interval, hall_interval
 
 
 def pool() -> AgentPool:
@@ -47,30 +45,36 @@ def both(given: Corpus | None, **settings: Any) -> tuple[ReplayResult, ReplayRes
     return first, second
 
 
+def apart(metric: str, first: ReplayResult, second: ReplayResult) -> Interval:
+    found = replay_difference(metric, first, second)
+    assert found is not None
+    return found
+
+
+def further(result: ReplayResult, metric: str) -> np.ndarray:
+    assert result.replications is not None
+    return np.array([run[metric] for run in result.replications.measured(lambda run: run.whole)])
+
+
 def test_latency_differs_run_by_run() -> None:
     first, second = both(None, tasks=200)
-    assert first.replications is not None
-    assert second.replications is not None
-    p95 = [
-        [run["latency_p95"] for run in each.replications.measured(lambda run: run.whole)]
-        for each in (first, second)
-    ]
-    found = replay_difference("latency_p95", first, second)
-    assert found == hall_interval(np.subtract(*p95).tolist())
+    found = apart("latency_p95", first, second)
+    both_ways = further(first, "latency_p95") - further(second, "latency_p95")
+    assert found == hall_interval(both_ways)
     assert found.runs == 10
-    apart = [each.interval("latency_p95").half_width for each in (first, second)]
-    assert found.half_width < math.hypot(*apart)  # pairs share arrivals and noise
+    alone = [each.interval("latency_p95").half_width for each in (first, second)]
+    assert found.half_width < math.hypot(*alone)  # pairs share arrivals and noise
 
 
 def test_quality_takes_tasks_as_a_sample() -> None:
     """Each agent alone has the same quality in all runs, so what varies is the tasks."""
     first, second = both(corpus(80))
-    found = replay_difference("quality_all", first, second)
+    found = apart("quality_all", first, second)
     tasks = paired_t(first.quality, second.quality).interval  # 80 tasks, no two alike
     assert found.mean == pytest.approx(tasks.mean)
     assert found.half_width == pytest.approx(tasks.half_width, rel=1e-6)
     assert found.half_width > 0.05
-    assert replay_difference("quality", first, second) == found
+    assert apart("quality", first, second) == found
 
 
 @pytest.mark.parametrize(("tasks", "known"), [(49, False), (50, True)])
