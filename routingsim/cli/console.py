@@ -3,7 +3,7 @@
 import json
 import math
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # imported when used, so that help is shown without loading t
     from routingsim.evaluation.estimate import Estimates
     from routingsim.evaluation.study import Study
     from routingsim.simulation.result import ReplayResult
+    from routingsim.simulation.statistics import Interval
 
 # Without emoji=False, rich replaces the ":100:" of "poisson:100:" by a picture.
 out, err = Console(emoji=False), Console(stderr=True, emoji=False)
@@ -109,6 +110,20 @@ def print_results(results: "Sequence[ReplayResult]") -> None:
         if result.basis.kind == "none":
             out.print("quality: not recorded in this corpus", style="dim")
     _notes(note for result in results for note in result.notes if note != foremost)
+
+
+def print_intervals(name: str, intervals: "Mapping[str, Interval]") -> None:
+    """Print the intervals of a replay's times, those that are made alike on one line."""
+    made: dict[str, list[str]] = {}
+    for metric, found in intervals.items():
+        shown = f"{metric.replace('_', ' ')} {found.mean:.4g}"
+        if not math.isnan(found.half_width):
+            shown += f" ({found.low:.4g} to {found.high:.4g})"
+        made.setdefault(found.method, []).append(shown)
+    for method, shown in made.items():
+        out.print(
+            f"{name}, 95 % CI in s: {', '.join(shown)}; {method}", highlight=False, markup=False
+        )
 
 
 def _foremost(note: str) -> None:

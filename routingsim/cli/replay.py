@@ -4,7 +4,14 @@ import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
-from routingsim.cli.console import print_estimates, print_results, remark, write_json
+from routingsim.cli.console import (
+    err,
+    print_estimates,
+    print_intervals,
+    print_results,
+    remark,
+    write_json,
+)
 from routingsim.cli.live import play_live
 from routingsim.cli.options import (
     JsonOption,
@@ -14,6 +21,9 @@ from routingsim.cli.options import (
     output_option,
     spread,
 )
+from routingsim.errors import SimulationError
+
+_SHOWN = ("wait_mean", "latency_mean", "latency_p50", "latency_p95", "latency_p99")
 
 
 @spread
@@ -29,6 +39,26 @@ def replay(
         output_option("FILE", "Write the schedule as Chrome-trace JSON, to open in Perfetto."),
     ] = None,
     json_to: JsonOption = None,
+    intervals: Annotated[
+        bool,
+        output_option(
+            None, "Run each policy again under further seeds, for 95 % intervals.", "--intervals"
+        ),
+    ] = False,
+    precision: Annotated[
+        float | None,
+        output_option(
+            "SHARE",
+            "With --intervals: add runs until each half-width is this share of its mean.",
+            "--precision",
+        ),
+    ] = None,
+    days: Annotated[
+        bool,
+        output_option(
+            None, "With --intervals and recorded arrivals: of other days like this.", "--days"
+        ),
+    ] = False,
     live: Annotated[
         bool, output_option(None, "Publish the replay on Redis and WebSocket as it runs.", "--live")
     ] = False,
@@ -43,6 +73,8 @@ def replay(
     ] = 0.0,
 ) -> None:
     """Replay a corpus through the agents under one or more policies, in virtual time."""
+    if (precision is not None or days) and not intervals:
+        raise SimulationError("--precision and --days are of --intervals: add --intervals")
     if live:
         from routingsim.live.publisher.playback import check_pace
 
@@ -59,14 +91,23 @@ def replay(
     }
     from routingsim.evaluation.partial import replay_estimates
 
-    found = {field: replay_estimates(results, field) for field in ("quality", "cost")}
-    estimates = {field: each for field, each in found.items() if each is not None}
+    estimated = {field: replay_estimates(results, field) for field in ("quality", "cost")}
+    estimates = {field: each for field, each in estimated.items() if each is not None}
     if estimates:
         document["estimates"] = {field: each.to_dict() for field, each in estimates.items()}
+    asked: dict[str, Any] = {"precision": precision, "days": days, "progress": err.is_terminal}
+    found = [
+        {metric: each.interval(metric, **asked) for metric in _SHOWN}
+        for each in (results if intervals else [])
+    ]
+    for policy, each in zip(document["policies"], found, strict=False):
+        policy["intervals"] = {metric: interval.to_dict() for metric, interval in each.items()}
     if json_to is not None:
         write_json(document, json_to)
     if json_to != Path("-"):
         print_results(results)
+        for result, each in zip(results, found, strict=False):
+            print_intervals(result.policy.name, each)
         for field, each in estimates.items():
             print_estimates(each, field)
         if report is None:  # suggest what readers of a table need next, of the same inputs

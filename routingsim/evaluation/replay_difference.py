@@ -14,16 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from routingsim.evaluation.cell import by_task
+from routingsim.evaluation.resampling import LEAST, independent
 from routingsim.evaluation.study import MISSING
 from routingsim.evaluation.two_way import TwoWay
 from routingsim.policies.folds import prompts
 from routingsim.simulation.batches import batch_interval
-from routingsim.simulation.replications import of_runs
 from routingsim.simulation.result import QUANTILES, ReplayResult
-from routingsim.simulation.statistics import Interval
-
-LEAST_TASKS = 50
-"""Different tasks below which nothing is said of differences in quality and cost."""
+from routingsim.simulation.statistics import Interval, hall_interval
 
 _COLUMN = {"quality": 0, "quality_all": 1, "cost": 2}  # of what `by_task` returns
 
@@ -56,22 +53,24 @@ def replay_difference(metric: str, first: ReplayResult, second: ReplayResult) ->
         if found is not None:
             return found
     runs = _further(first), _further(second)
-    found = of_runs(
+    found = hall_interval(
         [one.whole[metric] - other.whole[metric] for one, other in zip(*runs, strict=True)]
     )
     return None if math.isnan(found.half_width) else found
 
 
-def distinct_tasks(result: ReplayResult) -> int:
-    """Different records of the corpus that a replay ran; all tasks where there is no corpus."""
-    return len(result) if result.corpus is None else np.unique(result.work.row).size
+def different_tasks(result: ReplayResult) -> int:
+    """The independent prompts that a replay ran; all tasks where there is no corpus."""
+    if result.corpus is None:
+        return len(result)
+    return independent(prompts(result.corpus)[np.unique(result.work.row)])
 
 
 def _of_tasks(column: int, first: ReplayResult, second: ReplayResult) -> Interval | None:
     values = [by_task(run)[column] for run in (first, second)]
     if (np.isnan(values[0]) ^ np.isnan(values[1])).mean() > MISSING:
         return Interval(math.nan, math.nan)
-    if first.corpus is not None and distinct_tasks(first) < LEAST_TASKS:
+    if first.corpus is not None and different_tasks(first) < LEAST:
         return None
     if first.long and second.long:
         if first.corpus is None:
@@ -86,7 +85,7 @@ def _of_tasks(column: int, first: ReplayResult, second: ReplayResult) -> Interva
     one, other = (_two_way(each, column, group) for each in runs)
     apart = one.less(other)
     if corpus is None:  # all tasks are alike
-        return of_runs(apart.runs)
+        return hall_interval(apart.runs)
     if len(runs[0]) == 1:
         return apart.interval_of_one_run()
     return apart.interval()[0]

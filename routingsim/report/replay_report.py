@@ -11,7 +11,8 @@ import pandas as pd
 from routingsim import display
 from routingsim.errors import SimulationError
 from routingsim.evaluation.controls.simulated import controls_for_replays
-from routingsim.evaluation.replay_difference import LEAST_TASKS, distinct_tasks
+from routingsim.evaluation.replay_difference import different_tasks
+from routingsim.evaluation.resampling import LEAST
 from routingsim.policies.fitted import in_sample
 from routingsim.policies.kernel import FAILED, STATUS_NAMES
 from routingsim.report import captions, plots, sections
@@ -129,9 +130,9 @@ def _caveats(results: Sequence[ReplayResult]) -> list[str]:
     first, said = results[0], []
     if len(results) == 1:
         return [_over_runs(first)] if first.stability.verdict != "overloaded" else []
-    if first.corpus is not None and distinct_tasks(first) < LEAST_TASKS:
+    if first.corpus is not None and different_tasks(first) < LEAST:
         said.append(
-            f"Fewer than {LEAST_TASKS} different tasks: too few for intervals of quality and cost, "
+            f"Fewer than {LEAST} different tasks: too few for intervals of quality and cost, "
             "so nothing is said of differences in quality."
         )
     sample = (

@@ -23,7 +23,7 @@ LONG = 10_000
 """What the tasks of an agent, times (1 - load)², must come to."""
 
 _PARTS = 8  # of a batch, whose means must look independent too
-_ERROR = 0.1  # probability with which independent batches are refused, in each of both tests
+_ERROR = 0.02  # probability with which independent batches are refused, in each of both tests
 
 
 def long_enough(

@@ -163,11 +163,13 @@ class Replications:
             What the runs draw anew, in words.
         """
         _check(count, precision, most, days)
-        bar = tqdm(total=count, desc=metric, unit="run", disable=not progress)
+        sets = (False, True) if days else (False,)
+        bar = tqdm(total=count * len(sets), desc=metric, unit="run", disable=not progress)
 
         def found(wanted: int) -> Interval:
-            runs = self.measured(measure, wanted, days=days, done=bar.update)
-            return of_runs([run[metric] for run in runs], days=days)
+            runs = [self.measured(measure, wanted, days=d, done=bar.update) for d in sets]
+            values = [[run[metric] for run in each] for each in runs]
+            return of_days(*values) if days else hall_interval(values[0])
 
         with bar:
             interval = found(count)
@@ -182,23 +184,29 @@ class Replications:
         return _with(interval, said)
 
 
-def of_runs(values: Sequence[float], *, days: bool = False) -> Interval:
-    """The interval of a figure from its values in independent runs.
+def of_days(same: Sequence[float], other: Sequence[float]) -> Interval:
+    """The interval of a figure over days of which one is recorded.
 
-    With ``days`` the runs are bootstrapped days: what varies between them is how far the one
-    record may be from another, however many runs there are.
+    The variance between days drawn from the record says how far the record may be from another
+    day, and is not divided by the number of runs. Chance within a day is in it, too, so the
+    interval is rather too wide than too narrow.
+
+    Parameters
+    ----------
+    same, other : sequence of float
+        The figure in runs at the recorded times, and in as many on days drawn from them.
     """
-    if not days:
-        return hall_interval(values)
-    known = np.asarray(values, dtype=np.float64)
-    known = known[~np.isnan(known)]
-    mean = float(known.mean()) if known.size else math.nan
-    if known.size < 3:
-        return Interval(mean, math.nan, runs=known.size)
-    t = float(special.stdtrit(known.size - 1, 0.975))
+    known = np.array([same, other], dtype=np.float64)
+    known = known[:, ~np.isnan(known).any(axis=0)]
+    runs = known.shape[1]
+    mean = float(known[0].mean()) if runs else math.nan
+    if runs < 3:
+        return Interval(mean, math.nan, runs=runs)
+    within, between = known.var(axis=1, ddof=1)
     # So few blocks vary less than days do, by (blocks - 1) / blocks.
-    spread = float(known.std(ddof=1)) * math.sqrt(_BLOCKS / (_BLOCKS - 1))
-    return Interval(mean, t * spread, runs=known.size)
+    variance = _BLOCKS / (_BLOCKS - 1) * between + within / runs
+    t = float(special.stdtrit(runs - 1, 0.975))
+    return Interval(mean, t * math.sqrt(variance), runs=runs)
 
 
 def _with(interval: Interval, method: str) -> Interval:

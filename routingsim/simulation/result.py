@@ -53,6 +53,8 @@ INTERVALS = (
 )
 """Figures of the summary that :meth:`ReplayResult.interval` takes, beside latency and wait."""
 
+_WINDOWS = 240  # in which arrivals are counted
+
 _SHOWN = (
     ("tasks", "tasks", "{:,.0f}"),
     ("share", "share", "{:.1%}"),
@@ -456,9 +458,17 @@ class ReplayResult:
         with np.errstate(divide="ignore", invalid="ignore"):
             mean = np.bincount(agent, took, agents) / calls
             square = np.bincount(agent, took**2, agents) / calls
-            varied = (square / mean**2 - 1 + self.realised[1] ** 2) / 2
+            varied = (square / mean**2 - 1 + max(self.realised[1] ** 2, self._clumping)) / 2
         load = np.array([self.stability.offered[each] for each in self.pool.ids])
         return long_enough(calls, load, np.nan_to_num(varied))
+
+    @property
+    def _clumping(self) -> float:
+        """Index of dispersion of the arrivals: the variance of their number in a window over
+        its mean, 1 for a Poisson process and more where rates rise and fall."""
+        edges = np.linspace(self.work.arrived[0], self.work.arrived[-1], _WINDOWS + 1)
+        counts = np.diff(np.searchsorted(self.work.arrived, edges))
+        return float(counts.var() / counts.mean())
 
     def to_dict(self) -> dict[str, Any]:
         """The summary as plain Python values, NaN as None: ``--json`` prints it."""

@@ -59,6 +59,12 @@ class Interval:
             return self
         return replace(self, half_width=(high - low) / 2, shift=(high + low) / 2 - self.mean)
 
+    def to_dict(self) -> dict[str, float | int | str | None]:
+        """The interval as plain Python values, NaN as None."""
+        values = {"mean": self.mean, "low": self.low, "high": self.high, "level": self.level}
+        known = {name: v if math.isfinite(v) else None for name, v in values.items()}
+        return {**known, "runs": self.runs, "method": self.method}
+
     def __str__(self) -> str:
         if math.isnan(self.half_width):
             return f"{self.mean:.4g}"

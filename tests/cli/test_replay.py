@@ -35,6 +35,46 @@ def test_json_is_one_document_and_nothing_else(own: Path) -> None:
 
 
 @pytest.mark.slow
+def test_intervals_are_made_when_asked_for(own: Path) -> None:
+    command = "replay", own, "-p", "cheapest", "--arrivals", "poisson:2"
+    assert "95 % CI" not in routingsim(*command).stdout
+    ran = routingsim(*command, "--intervals")
+    assert ran.returncode == 0, ran.stderr
+    said = " ".join(ran.stdout.split())
+    assert "cheapest, 95 % CI in s: wait mean " in said
+    assert "; 10 further runs, other days with the same tasks" in said
+    document = json.loads(
+        routingsim(*command, "--intervals", "--precision", "0.5", "--json", "-").stdout
+    )
+    found = document["policies"][0]["intervals"]["latency_p95"]
+    assert found["low"] < found["mean"] < found["high"]
+    assert found["high"] - found["low"] <= found["mean"]
+    assert found["runs"] >= 10
+    assert found["method"].endswith("; to 0.5 of the mean")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (("--days",), "--precision and --days are of --intervals: add --intervals"),
+        (("--intervals", "--precision", "0"), "precision=0.0; a share of the mean above 0"),
+        (
+            ("--intervals", "--days"),
+            "days=True draws days from recorded times, and poisson:2 makes",
+        ),
+    ],
+)
+def test_intervals_that_cannot_be_had_are_an_error_in_one_line(
+    own: Path, given: tuple[str, ...], said: str
+) -> None:
+    ran = routingsim("replay", own, "--arrivals", "poisson:2", *given)
+    assert ran.returncode == 2
+    assert said in ran.stderr
+    assert ran.stderr.count("\n") == 1
+
+
+@pytest.mark.slow
 def test_a_seed_repeats_byte_for_byte(own: Path) -> None:
     command = ("replay", own, "-p", "random", "--arrivals", "gamma:2,cv=2", "--json", "-")
     first, again, other = (routingsim(*command, "--seed", seed).stdout for seed in "112")

@@ -6,21 +6,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import stats
 
 import routingsim as rs
 from routingsim.agents import Agent, AgentPool
 from routingsim.corpora.corpus import Corpus
 from routingsim.evaluation.controls.simulated import control_replays
+from routingsim.evaluation.intervals import paired_t
 from routingsim.evaluation.replay_difference import (
-    LEAST_TASKS,
-    distinct_tasks,
+    different_tasks,
     replay_difference,
 )
-from routingsim.simulation.replications import of_runs
 from routingsim.simulation.result import ReplayResult
-
-METRICS = ("cost", "quality", "quality_all", "latency_p95")
+from routingsim.simulation.statistics import Interval, hall_interval
 
 
 def pool() -> AgentPool:
@@ -48,39 +45,42 @@ def both(given: Corpus | None, **settings: Any) -> tuple[ReplayResult, ReplayRes
     return first, second
 
 
+def apart(metric: str, first: ReplayResult, second: ReplayResult) -> Interval:
+    found = replay_difference(metric, first, second)
+    assert found is not None
+    return found
+
+
+def further(result: ReplayResult, metric: str) -> np.ndarray:
+    assert result.replications is not None
+    return np.array([run[metric] for run in result.replications.measured(lambda run: run.whole)])
+
+
 def test_latency_differs_run_by_run() -> None:
     first, second = both(None, tasks=200)
-    assert first.replications is not None
-    assert second.replications is not None
-    p95 = [
-        [run["latency_p95"] for run in each.replications.measured(lambda run: run.whole)]
-        for each in (first, second)
-    ]
-    found = replay_difference("latency_p95", first, second)
-    assert found == of_runs(np.subtract(*p95).tolist())
+    found = apart("latency_p95", first, second)
+    both_ways = further(first, "latency_p95") - further(second, "latency_p95")
+    assert found == hall_interval(both_ways)
     assert found.runs == 10
-    apart = [each.interval("latency_p95").half_width for each in (first, second)]
-    assert found.half_width < math.hypot(*apart)  # pairs share arrivals and noise
+    alone = [each.interval("latency_p95").half_width for each in (first, second)]
+    assert found.half_width < math.hypot(*alone)  # pairs share arrivals and noise
 
 
 def test_quality_takes_tasks_as_a_sample() -> None:
     """Each agent alone has the same quality in all runs, so what varies is the tasks."""
     first, second = both(corpus(80))
-    found = replay_difference("quality_all", first, second)
-    apart = first.quality - second.quality
-    assert found is not None
-    assert found.mean == pytest.approx(apart.mean())
-    error = apart.std(ddof=1) / np.sqrt(80)
-    assert found.half_width == pytest.approx(stats.t.ppf(0.975, 79) * error)
-    assert 0.05 < found.half_width < 0.2
-    assert replay_difference("quality", first, second) == found
+    found = apart("quality_all", first, second)
+    tasks = paired_t(first.quality, second.quality).interval  # 80 tasks, no two alike
+    assert found.mean == pytest.approx(tasks.mean)
+    assert found.half_width == pytest.approx(tasks.half_width, rel=1e-6)
+    assert found.half_width > 0.05
+    assert apart("quality", first, second) == found
 
 
 @pytest.mark.parametrize(("tasks", "known"), [(49, False), (50, True)])
 def test_few_different_tasks_have_no_difference_in_quality(tasks: int, known: bool) -> None:
-    assert LEAST_TASKS == 50
     first, second = both(corpus(tasks), tasks=400)
-    assert distinct_tasks(first) == tasks
+    assert different_tasks(first) == tasks
     for metric in ("cost", "quality", "quality_all"):
         assert (replay_difference(metric, first, second) is not None) is known
     assert replay_difference("latency_p95", first, second) is not None  # days can be had
@@ -125,5 +125,5 @@ def test_controls_are_compared_by_further_runs_too() -> None:
         assert found.half_width > 0
         # A choice by task is known for the tasks of this run alone.
         assert (control["oracle"].replications is None) is (
-            tasks is not None and distinct_tasks(result) < 60
+            tasks is not None and different_tasks(result) < 60
         )

@@ -40,9 +40,9 @@ def test_von_neumann_by_hand() -> None:
     assert not look_independent(np.ones(2))
     rng = np.random.default_rng(3)
     passed = np.mean([look_independent(rng.normal(size=30)) for _ in range(4_000)])
-    assert passed == pytest.approx(0.9, abs=0.02)
+    assert passed == pytest.approx(0.98, abs=0.01)
     walks = [np.convolve(rng.normal(size=32), [1, 1, 1], "valid") for _ in range(200)]
-    assert np.mean([look_independent(each) for each in walks]) < 0.05
+    assert np.mean([look_independent(each) for each in walks]) < 0.2
 
 
 def test_an_interval_by_hand() -> None:
@@ -80,6 +80,7 @@ def test_which_replays_are_long() -> None:
     assert run(45_000).long
     assert not run(5_000).long
     assert not run(45_000, load=0.8).long
+    assert not run(45_000, arrivals="mmpp:100@0.2/100@0.8").long  # at the same load
     times = rs.Poisson(0.5).times(45_000, 1)
     assert not run(45_000, arrivals=rs.Trace(times)).long  # one record of times
     assert not run(45_000, policy="ucb1").long  # what it learns differs from run to run

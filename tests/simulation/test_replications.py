@@ -18,11 +18,11 @@ from routingsim.simulation.replications import (
     REPLICATIONS,
     Replications,
     another_day,
-    of_runs,
+    of_days,
     replication_seeds,
 )
 from routingsim.simulation.result import ReplayResult
-from routingsim.simulation.statistics import batch_means
+from routingsim.simulation.statistics import batch_means, hall_interval
 
 
 def one(**fields: Any) -> AgentPool:
@@ -79,7 +79,7 @@ def test_a_further_run_is_the_replay_under_that_seed() -> None:
     latencies = [run(seed=seed, tasks=300).overall["latency_mean"] for seed in seeds]
     found = result.interval()
     assert found.mean == pytest.approx(np.mean(latencies), rel=1e-12)
-    assert found == of_runs(latencies)
+    assert found == hall_interval(latencies)
     assert found.runs == 10
     assert found.method == "10 further runs, other days with the same tasks"
 
@@ -135,13 +135,24 @@ def test_another_day_keeps_tasks_with_the_gaps_before_them() -> None:
     assert (single.tolist(), at.tolist()) == ([0], [3.0])
 
 
+def test_days_by_hand() -> None:
+    """Variances 1 within a day and 9 between: 10/9 of 9, and a third of 1 for three runs."""
+    found = of_days([4.0, 5.0, 6.0], [1.0, 4.0, 7.0])
+    assert (found.mean, found.runs) == (5.0, 3)
+    assert found.half_width == pytest.approx(stats.t.ppf(0.975, 2) * math.sqrt(10 + 1 / 3))
+    assert of_days([4.0, 5.0, 6.0, math.nan], [1.0, 4.0, 7.0, 9.0]) == found
+    assert math.isnan(of_days([4.0, 5.0], [1.0, 4.0]).half_width)
+
+
 def test_days_do_not_narrow_with_more_runs() -> None:
-    values = np.random.default_rng(0).normal(5, 1, 200)
-    few, many = of_runs(values[:20], days=True), of_runs(values, days=True)
-    spread = values.std(ddof=1) * math.sqrt(10 / 9)
-    assert many.half_width == pytest.approx(stats.t.ppf(0.975, 199) * spread)
+    rng = np.random.default_rng(0)
+    same, other = rng.normal(5, 1, 200), rng.normal(5, 3, 200)
+    few, many = (
+        of_days(same[:20].tolist(), other[:20].tolist()),
+        of_days(same.tolist(), other.tolist()),
+    )
     assert many.half_width > 0.7 * few.half_width
-    assert of_runs(values).half_width < 0.2 * many.half_width
+    assert hall_interval(same).half_width < 0.1 * many.half_width
 
 
 # -- precision -----------------------------------------------------------------------------
