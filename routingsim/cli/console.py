@@ -105,7 +105,7 @@ def print_results(results: "Sequence[ReplayResult]") -> None:
         out.print(table)
         unanswered = {k: result.overall[k] for k in ("failed", "timed_out", "shed")}
         if any(unanswered.values()):
-            said = ", ".join(f"{n:,} {k.replace('_', ' ')}" for k, n in unanswered.items() if n)
+            said = ", ".join(f"{n:,.0f} {k.replace('_', ' ')}" for k, n in unanswered.items() if n)
             out.print(f"not answered: {said}", highlight=False)
         if result.basis.kind == "none":
             out.print("quality: not recorded in this corpus", style="dim")
@@ -159,7 +159,7 @@ def print_estimates(found: "Estimates", field: str) -> None:
     for reason in reasons(found):
         out.print(f"note: {reason}", style="dim", highlight=False, markup=False)
     if verdict_of(found) != "answered":
-        out.print(advice(len(found.agents)), style="dim", highlight=False, markup=False)
+        out.print(advice(found), style="dim", highlight=False, markup=False)
 
 
 def _cell(value: float | str, form: str) -> str:
@@ -189,6 +189,8 @@ def print_study(study: "Study") -> None:
     for load in study.loads:
         frame = study.table(load)
         shown = [each for each in _STUDIED if each[0] in frame]
+        if "estimate" in frame:  # of all tasks
+            shown = [each for each in shown if each[0] != "quality_all"]
         if {"goodput", "estimate"} & set(frame):  # to fit 80 columns
             shown = [each for each in shown if each[0] != "latency_mean"]
         table = table_of()

@@ -225,7 +225,8 @@ class _Spelling:
             return float(text), ""
         except ValueError:
             marked = _MARKED_NUMBER.fullmatch(text)
-            raise ValueError("; write the number alone" if marked else "") from None
+            alone = "divide by 100" if text.endswith("%") else "write the number alone"
+            raise ValueError(f"; {alone}" if marked else "") from None
 
 
 def _shows_comma(text: str) -> bool:

@@ -60,6 +60,11 @@ def read_arrivals(
                 f"{column.label}: {unit} since 1970, divided by {factor:,.0f} to give seconds"
             )
             return replace(column, divisor=factor)
+    since = (numbers >= _SINCE_1970[0]) & (numbers < _SINCE_1970[1])
+    if since.any() and 2 * np.count_nonzero(since) >= given:
+        for row in np.flatnonzero(numbers >= _SINCE_1970[0] * _UNITS["milliseconds"]).tolist():
+            reason = "expected seconds since 1970 as in other rows"
+            problems.setdefault(row, f"{column.label}: {reason}, found {shown(column.values[row])}")
     if 2 * np.count_nonzero(~np.isnan(numbers)) > given or not _any_date(column.values):
         return column
     texts = _iso_texts(column, problems, notes, dates)

@@ -73,6 +73,8 @@ def _remedy(rows: Rows, missing: Sequence[str]) -> str:
         return "; separate the cells by commas, semicolons or tabs"
     if hint := renaming(missing, rows.columns):
         return hint
+    if list(missing) == ["text"]:
+        return "; give every task its text, or an empty one where only its tokens are known"
     if len(rows) == 1:  # a result with the records inside
         for name, (value,) in rows.columns.items():
             if isinstance(value, list) and value and isinstance(value[0], dict):

@@ -22,7 +22,7 @@ from routingsim.evaluation.choice_log import ChoiceLog, choice_log
 from routingsim.evaluation.estimate import Estimates, estimate
 from routingsim.evaluation.intervals import Difference, Verdict, not_comparable
 from routingsim.evaluation.log_size import log_size
-from routingsim.evaluation.support import SupportVerdict, worst
+from routingsim.evaluation.support import MISSING, SupportVerdict, worst
 from routingsim.simulation.recorded import basis
 from routingsim.simulation.result import ReplayResult
 from routingsim.simulation.statistics import Interval
@@ -73,13 +73,16 @@ def served_log(corpus: Corpus, others: tuple[str, ...] = ()) -> ServedLog:
         raise CorpusError(f"{corpus.name}: no task has the outcome of exactly one agent")
     tasks = corpus.tasks
     propensity = tasks["propensity"].to_numpy(dtype=np.float64)
+    share = float(np.isfinite(propensity[chosen >= 0]).mean())
     log = choice_log(
         chosen,
         (*corpus.agents, *others),
         texts=tasks["text"].tolist(),
         categories=tasks["category"].tolist(),
-        propensity=None if np.isnan(propensity[chosen >= 0]).any() else propensity,
+        propensity=propensity if share == 1 else None,
     )
+    if share < 1:
+        log = replace(log, propensities=replace(log.propensities, known=share))
     return ServedLog(log, int((answers > 1).sum()))
 
 
@@ -158,11 +161,11 @@ def named_estimates(results: Mapping[str, ReplayResult], field: Field) -> Estima
 
 
 def said(estimates: Estimates, name: str) -> str:
-    """A policy's estimate in words: ``0.548 ± 0.058 (estimated, weak)``."""
+    """A policy's estimate in words: ``0.5478 ± 0.058 (estimated, weak)``."""
     found = estimates.policies[name]
     if found.verdict == "cannot":
         return "not known: the log cannot answer this"
-    return f"{found.value:.3f} ± {found.interval.half_width:.3f} (estimated, {found.verdict})"
+    return f"{found.interval} (estimated, {found.verdict})"
 
 
 def reasons(estimates: Estimates) -> list[str]:
@@ -234,12 +237,22 @@ def difference_of(estimates: Estimates, name: str, baseline: str) -> Difference:
     )
 
 
-def advice(agents: int) -> str:
-    """How to make a log that answers."""
-    size = log_size(agents, EXPLORE)
-    return (
-        "To have a log that answers, let the router choose at random for a small share of the "
-        f"tasks and record the probabilities: TaskRouter(…, explore={EXPLORE:g}) does so, and "
-        f"{size.tasks:,} tasks of {agents} agents are enough "
-        f"(routingsim log-size --agents {agents} --explore {EXPLORE:g})."
-    )
+def advice(estimates: Estimates) -> str:
+    """How to make a log that answers, where an estimate is not "answered"."""
+    said, agents = [], len(estimates.agents)
+    found = [reason for each in estimates.policies.values() for reason in each.support.reasons]
+    lacking = [reason for reason in found if reason.startswith(MISSING)]
+    if lacking:
+        said.append(
+            "To have a log that answers, record how good every answer was, and mark the calls that "
+            "failed (outcomes.AGENT.failed)."
+        )
+    if len(lacking) < len(found):
+        size = log_size(agents, EXPLORE)
+        said.append(
+            "To have a log that answers, let the router choose at random for a small share of the "
+            f"tasks and record the probabilities: TaskRouter(…, explore={EXPLORE:g}) does so, and "
+            f"{size.tasks:,} tasks of {agents} agents are enough "
+            f"(routingsim log-size --agents {agents} --explore {EXPLORE:g})."
+        )
+    return " ".join(said)

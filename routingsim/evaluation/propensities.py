@@ -39,11 +39,14 @@ class Propensities:
         Of every agent, where that is known.
     recorded : bool
         Whether the log has them. They are estimated otherwise.
+    known : float
+        Share of the tasks for which the log has one, where they are estimated.
     """
 
     chosen: NDArray[np.float64]
     full: NDArray[np.float64] | None
     recorded: bool
+    known: float = 0.0
 
     @cached_property
     def deterministic(self) -> bool:

@@ -33,6 +33,9 @@ costs of language models is 4 to 10; 6.3 is taken. It is not taken from the log:
 large costs looks the less skewed, and its estimate is too low.
 """
 
+MISSING = "outcomes are missing"
+"""How the reasons begin that better propensities do not mend."""
+
 RARE = 0.01
 """Propensity below which a choice is rare."""
 
@@ -232,7 +235,7 @@ def judge(
         balanced = weights_balanced(weight, target, weights.chosen, least, beside)
         found = replace(found, calibration=balanced)
     hard = _hard_reasons(found, propensities.deterministic)
-    soft = [*hard, *_soft_reasons(found, propensities.recorded, enough), *lacking]
+    soft = [*hard, *_soft_reasons(found, propensities, enough), *lacking]
     verdict = "cannot" if hard else "weak" if soft else "answered"
     return replace(found, verdict=verdict, reasons=tuple(soft))
 
@@ -241,11 +244,11 @@ def _missing_reasons(missing: int, tasks: int, at_random: bool) -> list[str]:
     reasons = []
     if missing > _MISSING * tasks:
         reasons.append(
-            f"{missing:,} of {tasks:,} outcomes ({missing / tasks:.0%}) are missing, and the log "
-            "cannot tell whether by chance"
+            f"{MISSING}: {missing:,} of {tasks:,} ({missing / tasks:.0%}), and the log cannot tell "
+            "whether by chance"
         )
     if missing and not at_random:
-        reasons.append("outcomes are missing more often of some agents than of others")
+        reasons.append(f"{MISSING} more often of some agents than of others")
     return reasons
 
 
@@ -273,12 +276,13 @@ def _hard_reasons(found: Support, deterministic: bool) -> list[str]:
     return reasons
 
 
-def _soft_reasons(found: Support, recorded: bool, enough: float) -> list[str]:
+def _soft_reasons(found: Support, propensities: Propensities, enough: float) -> list[str]:
     reasons = []
-    if not recorded:
+    if not propensities.recorded:
+        part = f" on {1 - propensities.known:.1%} of its tasks" if propensities.known else ""
         reasons.append(
-            "the log does not record with which probability it chose; that is estimated from "
-            "the texts, and no check can see what else the router knew"
+            f"the log does not record with which probability it chose{part}; that is estimated "
+            "from the texts, and no check can see what else the router knew"
         )
     kind = " about skewed outcomes without bounds" if enough > ENOUGH else ""
     if _LEAST - _ROUNDING <= found.planned < enough - _ROUNDING:
@@ -303,7 +307,7 @@ def _soft_reasons(found: Support, recorded: bool, enough: float) -> list[str]:
             f"the weights average {found.mean_weight:.3f} ± {found.weight_error:.3f}, not 1: "
             "the propensities are wrong, or the log never makes some of the choices"
         )
-    if recorded and found.calibration is not None and not found.calibration.passed:
+    if propensities.recorded and found.calibration is not None and not found.calibration.passed:
         reasons.append(str(found.calibration))
     return reasons
 

@@ -119,8 +119,8 @@ def logged(pool: AgentPool, corpus: Corpus | None = None) -> Policy:
     if several:
         raise PolicyError(
             f"logged: {several:,} {tasks} have outcomes of several agents, so that the corpus "
-            "does not say where the log sent them; keep the outcome of the agent that served "
-            "each, or compare policies that choose, since every answer is known"
+            "does not say where the log sent them; keep the outcome of the agent that each was "
+            "sent to first, or compare policies that choose if all agents answered every task"
         )
     if none > FEW * len(corpus):
         others = none - int((~_recorded(corpus, corpus.agents).any(axis=1)).sum())

@@ -98,7 +98,7 @@ def _tables(
         known = False
         for entry in policies:
             values = getattr(entry.tasks, field)
-            if values is None or (field == "quality" and entry.estimated):
+            if values is None or field in entry.estimated:
                 break  # a log's answers are of other tasks under each policy
             groups = [values[mask & ~np.isnan(values)] for mask in masks]
             shown = [group.size >= LEAST for group in groups]

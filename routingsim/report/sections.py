@@ -143,7 +143,8 @@ def card(at: Comparison, entry: Entry) -> Card:
     """A policy at a glance; no latency of one that is overloaded."""
     shown, how = quality_of(entry)
     figures = {f"Quality, {how}" if how else "Quality": shown}
-    figures["USD per 1,000 tasks"] = number(entry.mean("cost"))
+    cost = f"USD per 1,000 tasks{', estimated' * ('cost' in entry.estimated)}"
+    figures[cost] = number(entry.mean("cost"))
     for q in ("p50", "p95"):
         seconds = math.nan if entry.overloaded else entry.mean(f"latency_{q}")
         figures[f"Latency {q}"] = ABSENT if math.isnan(seconds) else duration(seconds)

@@ -189,6 +189,8 @@ def compared(experiment: Experiment, position: int) -> str:
     else:  # the middle of further runs is not the one run shown
         ours = theirs + cost.mean if math.isfinite(cost.mean) else ours
         said = f"{one.name} {cost_difference(ours, theirs, base.name, cost)}"
+    if how := _how(one, base, "cost"):
+        said = f"{said[:-1]}{how})" if said.endswith(")") else f"{said} ({how[2:]})"
     quality = at.difference("quality_all", one) if at.recorded else None
     if quality is not None and math.isnan(quality.mean):
         said += ", and their qualities cannot be compared"
@@ -206,19 +208,22 @@ def compared(experiment: Experiment, position: int) -> str:
     return f"{said}{where}{'' if at is experiment.last else ', the highest that both bear'}."
 
 
-def _how(one: Entry, base: Entry) -> str:
-    """That a difference in quality is an estimate, and how good a one; "" where it is not."""
-    if "quality" not in one.estimated:
+def _how(one: Entry, base: Entry, metric: str = "quality") -> str:
+    """That a difference is an estimate, and how good a one; "" where it is not."""
+    if metric not in one.estimated:
         return ""
-    verdict = worst(one.estimated["quality"].verdict, base.estimated["quality"].verdict)
+    verdict = worst(one.estimated[metric].verdict, base.estimated[metric].verdict)
     return f"; estimated, {verdict}"
 
 
 def _alone(at: Comparison) -> str:
     """The figures of an experiment's only policy."""
     entry = at.baseline
-    in_all = f"{usd(entry.mean('cost_total'))} in all, " if at.load is None else ""
+    total = entry.mean("cost_total") if at.load is None else math.nan
+    in_all = "" if math.isnan(total) else f"{usd(total)} in all, "
     said = f"{entry.name} cost {in_all}{usd(entry.mean('cost'))} per 1,000 tasks"
+    if "cost" in entry.estimated:
+        said += f" (estimated, {entry.estimated['cost'].verdict})"
     if entry.estimated or not math.isnan(entry.mean("quality")):
         said += f", at a mean quality of {quality_in_words(entry)}"
         if entry.mean("answered") < 1 and not entry.estimated:

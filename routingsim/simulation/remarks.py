@@ -47,7 +47,7 @@ def no_texts(corpus: Corpus | None, policy: Policy) -> str:
     lengths = corpus is not None and bool(corpus.tasks["prompt_tokens"].notna().all())
     of_text = {
         "lengths of prompts": "prompt_tokens" in read and not lengths,
-        "features": policy.featurize is not None,
+        "features": policy.featurize is not None and not policy.replay_only,
         "predicted qualities": policy.predict is not None,
         "D_var, which is 0 for every task": "d_var" in read,
     }

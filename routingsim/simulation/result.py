@@ -268,7 +268,8 @@ class ReplayResult:
         Columns: tasks, share, ok, failed, timed_out, shed (counts); utilisation;
         wait and latency of answered tasks (s): mean, p50, p90, p95, p99; throughput
         (answers/s); cost (USD, total), cost_mean (USD per task), cost_recorded (share of
-        tasks with a recorded cost; the others' is modelled); quality (mean of the answers
+        tasks with a recorded cost; the others' is modelled, and of a log with one answer a
+        task there is no cost unless it is 1); quality (mean of the answers
         whose quality is recorded), quality_all (of all tasks: one without an answer counts
         0), recorded (share of the answers whose quality is).
         """
@@ -309,9 +310,11 @@ class ReplayResult:
             found = quantiles(values, list(QUANTILES.values()))
             row |= {f"{name}_{q}": float(v) for q, v in zip(QUANTILES, found, strict=True)}
         row["throughput"] = done / (end - begin) if end > begin else math.nan
-        row["cost"] = float(self.log.cost[mine].sum())
-        row["cost_mean"] = row["cost"] / tasks if tasks else math.nan
         row["cost_recorded"] = float(self.cost_recorded[mine].mean()) if tasks else math.nan
+        row["cost"] = float(self.log.cost[mine].sum())
+        if row["cost_recorded"] < 1 and self.cost_basis.kind == "log":
+            row["cost"] = math.nan  # the records are of other tasks for each policy
+        row["cost_mean"] = row["cost"] / tasks if tasks else math.nan
         recorded = quality[~np.isnan(quality)]
         row["quality"] = float(recorded.mean()) if recorded.size else math.nan
         answers = int(status[OK])

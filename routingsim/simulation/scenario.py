@@ -106,11 +106,6 @@ class Scenario:
         elif order == "shuffled" and corpus is not None:
             order_of_seed = np.random.default_rng([seed & (2**63 - 1), rng.ROW])
             rows = order_of_seed.permutation(len(corpus))[:count].astype(np.int32)
-        if self.records.modelled:
-            notes.append(
-                "costs are modelled (price x tokens) where none is recorded: "
-                f"{self.records.modelled:.0%} of calls"
-            )
         one_length = np.ptp(self.records.work.service, axis=0) == 0
         alike = [
             agent.id
@@ -136,9 +131,14 @@ class Scenario:
         once_more = partial(self.run, arrivals, tasks=tasks, order=order, warm_up=warm_up)
         result = replace(result, again=partial(self._again, once_more, result))
         sent = np.bincount(result.log.agent, minlength=len(self.pool))
-        if said := one_for_all(self.policy, self.pool, result.work.d_var[result.work.row], sent):
-            result = replace(result, notes=(*result.notes, said))
-        return result
+        d_var = result.work.d_var[result.work.row]
+        modelled = _modelled(result) if self.records.modelled else ""
+        said = [
+            modelled,
+            _unknown_failures(result),
+            one_for_all(self.policy, self.pool, d_var, sent),
+        ]
+        return replace(result, notes=(*result.notes, *filter(None, said)))
 
     def _again(
         self,
@@ -315,6 +315,33 @@ def _with_service(pool: AgentPool, service: str) -> AgentPool:
         return AgentPool(tuple(msgspec.structs.replace(agent, service=service) for agent in pool))
     except AgentError as error:
         raise SimulationError(f"service={service!r} does not suit this pool: {error}") from None
+
+
+def _unknown_failures(result: ReplayResult) -> str:
+    """On how many of a run's calls nothing says whether they fail; "" if on none, or on all."""
+    table, row, agent = result.work.failed, result.work.row, result.log.agent
+    if not table.size:
+        return ""
+    never = result.pool.column("error_rate")[agent] == 0
+    share = float((np.isnan(table[row, agent]) & never).mean())
+    if not share:
+        return ""
+    return (
+        f"whether a call fails is not recorded for {share:.0%} of {result.policy.name}'s calls: "
+        "they are taken not to fail, so counts of failures are too low (give the agents an "
+        "error_rate, as fit_pool does)"
+    )
+
+
+def _modelled(result: ReplayResult) -> str:
+    """On how many of a run's calls the cost is not recorded; "" if on none."""
+    share = 1 - float(result.cost_recorded.mean())
+    if not share:
+        return ""
+    calls = "calls" if share == 1 else f"{result.policy.name}'s calls"
+    if result.cost_basis.kind == "log":
+        return f"costs are not recorded for {share:.0%} of {calls}: estimates stand in their place"
+    return f"costs are modelled (price x tokens) where none is recorded: {share:.0%} of {calls}"
 
 
 def _count(tasks: int | None, corpus: Corpus | None) -> int:

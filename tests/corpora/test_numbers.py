@@ -111,7 +111,7 @@ REFUSED = {
     ),
     "per cent": (
         ("outcomes.a.quality", ["85%"]),
-        "outcomes.a.quality: expected a number from 0 to 1, found '85%'; write the number alone",
+        "outcomes.a.quality: expected a number from 0 to 1, found '85%'; divide by 100",
     ),
     "a truth as a count": (
         ("prompt_tokens", ["true"]),

@@ -174,3 +174,14 @@ def test_missing_and_wrong_times_among_dates(write: Write) -> None:
     path = write(table(["21 Apr 2025", "22 Apr 2025"]), "tasks.csv")
     with pytest.raises(CorpusError, match=r"expected a time like 2023-11-16 18:17:03\.97.*'21 Apr"):
         load_corpus(path)
+
+
+def test_a_clock_of_two_units_is_refused() -> None:
+    frame = {"id": ["x", "y"], "text": ["a", "b"], "arrived_at": [1745226000, 1745226001000]}
+    with pytest.raises(
+        CorpusError,
+        match=r"arrived_at: expected seconds since 1970 as in other rows, found 1745226001000",
+    ):
+        Corpus.from_frame(pd.DataFrame(frame))
+    frame["arrived_at"] = [1745226000, 1745226001]
+    assert Corpus.from_frame(pd.DataFrame(frame)).tasks["arrived_at"].iloc[1] == 1745226001

@@ -192,7 +192,7 @@ def test_unserved_tasks_and_missing_outcomes_are_counted(drawn_log: DrawLog) -> 
     many = estimate(part, outcome, {"c": static(2, 2000), "own": np.maximum(chosen, 0)})
     assert many.policies["c"].verdict == many.policies["own"].verdict == "weak"
     assert any(
-        "160 of 1,960 outcomes (8%) are missing" in r for r in many.policies["c"].support.reasons
+        "outcomes are missing: 160 of 1,960 (8%)" in r for r in many.policies["c"].support.reasons
     )
 
 

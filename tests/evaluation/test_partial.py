@@ -193,3 +193,40 @@ def test_a_recorded_cost_of_the_served_agent_alone_is_estimated(tmp_path: Path) 
     assert study.interval("static:big", 0.3, "cost").mean == pytest.approx(4.0, abs=0.01)
     apart = study.differences("cost", 0.3)["static:big"]
     assert (apart.verdict, apart.interval.mean) == ("worse", pytest.approx(3.0, abs=0.01))
+
+
+def test_probabilities_recorded_in_part_are_counted() -> None:
+    frame = logged(0.1).to_frame()
+    frame.loc[: len(frame) // 4 - 1, "propensity"] = np.nan
+    found = ev.replay_estimates(
+        rs.replay(rs.Corpus.from_frame(frame, "log"), POOL, "static:big", arrivals="poisson:9")
+    )
+    assert found is not None
+    assert found.policies["static:big"].support.reasons[0] == (
+        "the log does not record with which probability it chose on 25.0% of its tasks; that is "
+        "estimated from the texts, and no check can see what else the router knew"
+    )
+
+
+def test_advice_goes_by_what_is_lacking() -> None:
+    frame = logged(0.1).to_frame()
+    for agent in TRUTH:  # every fifth outcome
+        frame.loc[::5, f"outcomes.{agent}.quality"] = np.nan
+        frame.loc[::5, f"outcomes.{agent}.cost"] = 0.01
+    frame["outcomes.big.cost"] = frame["outcomes.big.cost"].where(frame.index % 2 == 0)
+    frame["outcomes.small.cost"] = frame["outcomes.small.cost"].where(frame.index % 2 == 1)
+    corpus = rs.Corpus.from_frame(frame, "log")
+    found = ev.replay_estimates(rs.replay(corpus, POOL, "static:big", arrivals="poisson:9"))
+    assert found is not None
+    assert partial.verdict_of(found) == "weak"
+    assert partial.advice(found) == (
+        "To have a log that answers, record how good every answer was, and mark the calls that "
+        "failed (outcomes.AGENT.failed)."
+    )
+    silent = logged(0.1, propensities=False)
+    other = ev.replay_estimates(rs.replay(silent, POOL, "static:big", arrivals="poisson:9"))
+    assert other is not None
+    assert partial.advice(other).endswith(
+        "1,000 tasks of 2 agents are enough (routingsim log-size --agents 2 --explore 0.1)."
+    )
+    assert "how good every answer was" not in partial.advice(other)

@@ -102,8 +102,8 @@ def refused(log: Corpus | None, pool: AgentPool | None = None) -> str:
 def test_what_is_no_log_is_refused_with_counts() -> None:
     assert refused(log_of([1, 1, NAN], [1, NAN, 1])) == (
         "logged: 1 of 3 tasks of log have outcomes of several agents, so that the corpus does not "
-        "say where the log sent them; keep the outcome of the agent that served each, or compare "
-        "policies that choose, since every answer is known"
+        "say where the log sent them; keep the outcome of the agent that each was sent to first, "
+        "or compare policies that choose if all agents answered every task"
     )
     assert refused(log_of([1, NAN, NAN], [NAN, NAN, NAN])) == (
         "logged: 2 of 3 tasks of log have no outcome of small, big; add the agents that served "

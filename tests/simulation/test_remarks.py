@@ -219,6 +219,9 @@ def test_a_policy_that_reads_texts_says_where_there_are_none() -> None:
     assert no_texts(corpus_of(TEXTS), POLICY) == ""
     for name in ("least-loaded", "static:a", "round-robin", "ucb1", "cascade"):
         assert no_texts(silent, make_policy(pool_of(), name)) == ""
+    records = silent.tasks.assign(**{"outcomes.a.quality": 1.0})
+    served = Corpus.from_frame(records)
+    assert no_texts(served, make_policy(pool_of(), "logged", served)) == ""
 
 
 def test_all_that_a_policy_reads_of_texts_is_named() -> None:

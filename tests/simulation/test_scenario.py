@@ -93,3 +93,47 @@ def test_what_the_engine_cannot_number_is_refused_and_no_limit_is_too_high() -> 
         rs.replay(None, one(queue_limit=limit), "static:a", tasks=50) for limit in (None, 10**30)
     )
     pd.testing.assert_frame_equal(free.to_frame(), limited.to_frame())
+
+
+def served_log(**fields) -> tuple[Corpus, AgentPool]:
+    """Agent a served two tasks, of which one call failed, and agent b the third."""
+    nothing = np.nan
+    frame = pd.DataFrame({"id": ["x", "y", "z"], "text": ["x"] * 3, "arrived_at": [0.0, 10, 20],
+                          "outcomes.a.quality": [1.0, nothing, nothing],
+                          "outcomes.a.cost": [0.25, 0.5, nothing],
+                          "outcomes.a.failed": [0.0, 1, nothing],
+                          "outcomes.b.quality": [nothing, nothing, 0.5],
+                          "outcomes.b.cost": [nothing, nothing, 2.0],
+                          "outcomes.b.failed": [nothing, nothing, 0.0]})  # fmt: skip
+    each: dict[str, Any] = {"cost": 1.0, "latency": 1.0, "service": "deterministic"} | fields
+    pool = AgentPool(tuple(Agent(id=a, name=a, **each) for a in "ab"))
+    return Corpus.from_frame(frame, "log"), pool
+
+
+def test_costs_of_a_log_have_no_sum_over_other_tasks() -> None:
+    corpus, pool = served_log()
+    result = rs.replay(corpus, pool, "static:a")
+    assert np.isnan(result.overall["cost"])
+    assert np.isnan(result.overall["cost_mean"])
+    assert result.overall["cost_recorded"] == pytest.approx(2 / 3)
+    said = "costs are not recorded for 33% of static:a's calls: estimates stand in their place"
+    assert said in result.notes
+    own = rs.replay(corpus, pool, "logged")
+    assert (own.overall["cost"], own.overall["cost_recorded"]) == (2.75, 1.0)
+    assert not [note for note in own.notes if note.startswith("cost")]
+
+
+def test_calls_of_which_no_failure_is_recorded_are_counted() -> None:
+    corpus, pool = served_log()
+    said = (
+        "whether a call fails is not recorded for 33% of static:a's calls: they are taken not to "
+        "fail, so counts of failures are too low (give the agents an error_rate, as fit_pool does)"
+    )
+    assert said in rs.replay(corpus, pool, "static:a").notes
+    assert said.split(":")[0] not in " ".join(rs.replay(corpus, pool, "logged").notes)
+    rated = rs.replay(*served_log(error_rate=0.01), "static:a")
+    assert "whether a call" not in " ".join(rated.notes)
+    whole = timed_corpus([0, 1])
+    assert "whether a call" not in " ".join(rs.replay(whole, one(), "static:a").notes)
+    note = "costs are modelled (price x tokens) where none is recorded: 100% of calls"
+    assert rs.replay(whole, one(), "static:a").notes == (note,)
