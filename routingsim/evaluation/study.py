@@ -87,7 +87,7 @@ class StudySettings:
 
     @property
     def seeds(self) -> tuple[int, ...]:
-        """The seed of each replication, as :func:`routingsim.replay` takes it."""
+        """The seed of each replication."""
         return replication_seeds(self.seed, self.replications)
 
     @property
