@@ -58,6 +58,11 @@ MISSING = 0.05
 """Share of tasks recorded for one of two policies alone that pairs may leave out."""
 
 
+def _either_side(interval: Interval) -> Interval:
+    """The interval as a mean and a half-width: that of the wider side, where it is skewed."""
+    return Interval(interval.mean, interval.half_width + abs(interval.shift), interval.level)
+
+
 @dataclass(frozen=True)
 class StudySettings:
     """What all runs of a study share.
@@ -264,7 +269,7 @@ class Study(Tabular):
         interval, _ = self._evidence(name, load, metric).interval()
         if self._withheld(metric, load, name):
             return Interval(interval.mean, math.nan)
-        return interval
+        return _either_side(interval)
 
     def _evidence(self, name: str, load: float, metric: str) -> Evidence:
         self.values(name, load, metric)  # says what there is, if there is no such metric
@@ -440,7 +445,7 @@ class Study(Tabular):
         if self._withheld("quality", load):
             return Interval(float(runs.mean()), math.nan)
         if not self.settings.sampled:
-            return Runs(runs).interval()[0]
+            return _either_side(Runs(runs).interval()[0])
         scale = self._cell(self.baseline, load).scale
         prompts = self._prompts("quality", load)
         return resampling.Sampled(runs, resamples, scale, prompts).interval()[0]
