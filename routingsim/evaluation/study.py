@@ -508,7 +508,7 @@ class Study(Tabular):
             return Interval(math.nan, math.nan)
         of_runs, of_resamples = self._figures(points, load, metric)
         drawn = resampling.stand_ins(self.group, self.settings.seed)[: of_resamples.shape[1]]
-        means = [self.outcomes[each[known[each]]].mean(axis=0) for each in drawn]
+        means = [self.outcomes[each[np.take(known, each)]].mean(axis=0) for each in drawn]
         resampled = np.reshape(means, (-1, 2)).T[..., np.newaxis]
         return self._joint(load, recovered(of_runs, alone), recovered(of_resamples, resampled))
 
@@ -571,8 +571,8 @@ class Study(Tabular):
             row["in_sample"] = self.in_sample.get(name, 0.0)
             rows.append(row)
         frame = pd.DataFrame(rows)
+        ranked = (frame["verdict"] != "not comparable") & frame[metric].notna()
         if found is None:
-            ranked = (frame["verdict"] != "not comparable") & frame[metric].notna()
             found_ranks = self._ranks(load, metric)
             names = zip(frame["policy"], ranked, strict=True)
             order = [found_ranks.get(name) if has else None for name, has in names]

@@ -104,7 +104,7 @@ def test_the_command_says_of_which_tasks_and_who_is_first(
         with pytest.raises(SystemExit) as stopped:
             main()
         shown = capsys.readouterr()
-        return stopped.value.code or 0, " ".join(shown.out.split()), shown.err
+        return int(stopped.value.code or 0), " ".join(shown.out.split()), shown.err
 
     code, out, _ = said("4")
     assert (code, "on tasks like these, and hold together" in out) == (0, True)

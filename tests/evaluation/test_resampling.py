@@ -13,7 +13,6 @@ from routingsim.evaluation.resampling import (
     scale,
     stand_ins,
 )
-from routingsim.policies.folds import prompts
 
 NAN = float("nan")
 
