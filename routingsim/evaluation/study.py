@@ -58,6 +58,11 @@ MISSING = 0.05
 """Share of tasks recorded for one of two policies alone that pairs may leave out."""
 
 
+def _either_side(interval: Interval) -> Interval:
+    """The interval as a mean and a half-width: that of the wider side, where it is skewed."""
+    return Interval(interval.mean, interval.half_width + abs(interval.shift), interval.level)
+
+
 @dataclass(frozen=True)
 class StudySettings:
     """What all runs of a study share.
@@ -87,7 +92,7 @@ class StudySettings:
 
     @property
     def seeds(self) -> tuple[int, ...]:
-        """The seed of each replication, as :func:`routingsim.replay` takes it."""
+        """The seed of each replication."""
         return replication_seeds(self.seed, self.replications)
 
     @property
@@ -264,7 +269,7 @@ class Study(Tabular):
         interval, _ = self._evidence(name, load, metric).interval()
         if self._withheld(metric, load, name):
             return Interval(interval.mean, math.nan)
-        return interval
+        return _either_side(interval)
 
     def _evidence(self, name: str, load: float, metric: str) -> Evidence:
         self.values(name, load, metric)  # says what there is, if there is no such metric
@@ -440,7 +445,7 @@ class Study(Tabular):
         if self._withheld("quality", load):
             return Interval(float(runs.mean()), math.nan)
         if not self.settings.sampled:
-            return Runs(runs).interval()[0]
+            return _either_side(Runs(runs).interval()[0])
         scale = self._cell(self.baseline, load).scale
         prompts = self._prompts("quality", load)
         return resampling.Sampled(runs, resamples, scale, prompts).interval()[0]
@@ -503,7 +508,7 @@ class Study(Tabular):
             return Interval(math.nan, math.nan)
         of_runs, of_resamples = self._figures(points, load, metric)
         drawn = resampling.stand_ins(self.group, self.settings.seed)[: of_resamples.shape[1]]
-        means = [self.outcomes[each[known[each]]].mean(axis=0) for each in drawn]
+        means = [self.outcomes[each[np.take(known, each)]].mean(axis=0) for each in drawn]
         resampled = np.reshape(means, (-1, 2)).T[..., np.newaxis]
         return self._joint(load, recovered(of_runs, alone), recovered(of_resamples, resampled))
 
@@ -566,8 +571,8 @@ class Study(Tabular):
             row["in_sample"] = self.in_sample.get(name, 0.0)
             rows.append(row)
         frame = pd.DataFrame(rows)
+        ranked = (frame["verdict"] != "not comparable") & frame[metric].notna()
         if found is None:
-            ranked = (frame["verdict"] != "not comparable") & frame[metric].notna()
             found_ranks = self._ranks(load, metric)
             names = zip(frame["policy"], ranked, strict=True)
             order = [found_ranks.get(name) if has else None for name, has in names]

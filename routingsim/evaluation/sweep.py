@@ -23,6 +23,7 @@ from routingsim.policies.policy import Policy, make_policy
 from routingsim.simulation.arrivals import Arrivals, as_arrivals
 from routingsim.simulation.arrivals.checks import is_finite, is_whole
 from routingsim.simulation.faults import ONE_TRY, Retries
+from routingsim.simulation.replications import replication_seeds
 from routingsim.simulation.result import ReplayResult
 from routingsim.simulation.scenario import check_kinds, prepare
 from routingsim.simulation.statistics import quantiles
@@ -121,8 +122,9 @@ def sweep(
     rent : float or mapping of str to float
         USD per slot and hour, used or not: of all agents, or by agent id.
     replications : int
-        Runs of each combination, 2 or more; replication r uses ``seed + r``.
+        Runs of each combination, 2 or more.
     seed : int
+        The seeds of the replications are derived from it, as those of a study.
 
     Raises
     ------
@@ -162,8 +164,8 @@ def sweep(
         made = make_policy(sized, policy, corpus)
         scene = prepare(corpus, sized, made, retries=retries, service=service)
         runs = [
-            _figures(scene.run(process, seed=seed + r, tasks=tasks), objective)
-            for r in range(replications)
+            _figures(scene.run(process, seed=own, tasks=tasks), objective)
+            for own in replication_seeds(seed, replications)
         ]
         rows.append(_row(runs, sized, rents, share))
     index = pd.MultiIndex.from_tuples(combinations, names=list(tried))

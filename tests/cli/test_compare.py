@@ -90,3 +90,37 @@ def test_tasks_schedule_and_runs_are_written(own: Path) -> None:
     invoke("compare", own, "-p", "random", "--loads", "0.5", "--replications", "2",
            "--runs-to", runs)  # fmt: skip
     assert pd.read_csv(runs)["policy"].tolist().count("random") == 2
+
+
+@pytest.mark.slow
+def test_the_command_says_of_which_tasks_and_who_is_first(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    start = ["routingsim", "compare", "tasks", "-p", "random", "-p", "least-loaded"]
+    rest = ["--no-controls", "--loads", "0.5", "--replications"]
+
+    def said(*more: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", [*start, *rest, *more])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        shown = capsys.readouterr()
+        return int(stopped.value.code or 0), " ".join(shown.out.split()), shown.err
+
+    code, out, _ = said("4")
+    assert (code, "on tasks like these, and hold together" in out) == (0, True)
+    assert "At load 0.5 least-loaded is first of the policies by mean latency. load 0.5" in out
+    assert "±" in out
+    assert "nan" not in out
+    code, out, _ = said("4", "--population", "these tasks")
+    assert code == 0
+    assert "verdicts compare with random, on these tasks, and hold together" in out
+    assert "of these 542 tasks alone, and say nothing of others like them" in out
+    code, out, _ = said("1")
+    assert code == 0
+    assert "At load 0.5 the best by mean latency cannot be told apart: one run." in out
+    assert "±" not in out
+    assert "nan" not in out
+    assert "better" not in out
+    code, out, err = said("4", "--population", "all")
+    assert (code, out) == (2, "")
+    assert err == "error: population='all': 'tasks like these' or 'these tasks' is needed\n"

@@ -28,7 +28,7 @@ def corpus(tasks: int = 60, *, seed: int = 0, quality: bool = True, text: bool =
     rng = np.random.default_rng(seed)
     number = np.arange(tasks)
     columns: dict[str, Any] = {"id": number.astype(str), "arrived_at": number // 3 * 1.0}
-    columns["text"] = [f"task {k} " + "word " * (k % 9) if text else "" for k in range(tasks)]
+    columns["text"] = [f"task {k} " + f"word{k} " * (k % 9) if text else "" for k in range(tasks)]
     if text:
         columns["category"] = ["xy"[k % 2] for k in range(tasks)]
     if quality:

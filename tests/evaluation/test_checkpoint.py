@@ -85,6 +85,7 @@ def first(task, pool, memory):
     [
         ({"seed": 1}, 0),
         ({"replications": 2}, 0),
+        ({"population": "these tasks"}, 0),
         ({"objective": 2.0}, 0),
         ({"right": 0.9}, 0),
         ({"service": "exponential"}, 0),

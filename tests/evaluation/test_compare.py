@@ -184,7 +184,8 @@ def test_with_fewer_than_fifty_prompts_there_is_no_verdict() -> None:
     often = rs.compare(often, agents, policies, **given)
     assert often.differences("goodput", 0.15)["static:b"].method == "too few tasks"
     these = rs.compare(tasks, agents, policies, population="these tasks", **given)
-    assert these.differences("goodput", 0.15)["static:b"].method == "paired t over replications"
+    found = these.differences("goodput", 0.15)["static:b"]
+    assert found.method == "paired Hall's t over replications"
     assert these.cells["static:a", 0.15].resampled.size == 0
     assert any(note.endswith("say nothing of others like them") for note in these.notes)
     assert these.to_dict()["settings"]["population"] == "these tasks"

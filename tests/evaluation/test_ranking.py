@@ -1,11 +1,5 @@
 """Who is called first, and who shares a rank: by differences of known p-values."""
 
-import math
-
-import numpy as np
-import pytest
-
-from routingsim.evaluation.evidence import Runs, difference
 from routingsim.evaluation.intervals import Difference, no_verdict
 from routingsim.evaluation.ranking import Leader, Pair, find_leader, ranks
 from routingsim.simulation.statistics import Interval
@@ -59,14 +53,3 @@ def test_who_is_first_is_alone_in_its_rank() -> None:
     """First by each pair's own p-value, though corrected for three pairs none is shown."""
     apart = {"ab": 0.04, "ac": 0.04, "bc": 0.5}
     assert ranks("abc", "", pairs(apart)) == {"a": 1, "b": 2, "c": 2}
-
-
-def test_runs_of_these_tasks_are_compared_by_student() -> None:
-    """Differences 1, 2, 3: mean 2, error 1 / sqrt(3), t of 2 degrees of freedom 4.303."""
-    one, other = Runs(np.array([2.0, 4.0, 6.0, math.nan])), Runs(np.array([1.0, 2.0, 3.0, 4.0]))
-    found = difference(one, other, higher_is_better=True)
-    assert found.interval.mean == 2
-    assert found.interval.half_width == pytest.approx(4.302653 / 3**0.5)
-    assert (found.pairs, found.left_out) == (3, 1)
-    assert (found.verdict, found.p_value) == ("not distinguishable", pytest.approx(0.0741799))
-    assert found.method == "paired t over replications"

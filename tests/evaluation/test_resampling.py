@@ -3,11 +3,9 @@
 import math
 
 import numpy as np
-import pandas as pd
 import pytest
 from scipy import stats
 
-import routingsim as rs
 from routingsim.evaluation.resampling import (
     CORPORA,
     Sampled,
@@ -15,7 +13,6 @@ from routingsim.evaluation.resampling import (
     scale,
     stand_ins,
 )
-from routingsim.policies.folds import prompts
 
 NAN = float("nan")
 
@@ -58,16 +55,6 @@ def test_the_same_seed_draws_the_same() -> None:
 )
 def test_prompts_count_by_how_often_they_are_asked(group: list[int], count: int) -> None:
     assert independent(np.array(group, dtype=np.intp)) == count
-
-
-def test_prompts_are_alike_by_their_words_and_without_texts_by_nothing() -> None:
-    words = "please summarise the letter from the bank about the loan and the rate"
-    texts = [words, words.upper(), words + " now", "What is the capital of Peru?"]
-    frame = pd.DataFrame({"id": list("abcd"), "text": texts})
-    one, two, three, four = prompts(rs.Corpus.from_frame(frame))
-    assert one == two == three != four
-    bare = rs.Corpus.from_frame(frame.assign(text=""))
-    assert len(set(prompts(bare).tolist())) == 4
 
 
 def test_the_scale_of_whole_runs_is_n_over_n_less_one() -> None:
