@@ -96,8 +96,8 @@ def compare(
         the baseline of all verdicts. A policy that learns starts each run anew. A name
         that occurs twice is numbered: ``random (2)``.
     loads : float or sequence of float, optional
-        Shares ρ of the pool's capacity (all slots divided by their mean service times);
-        the arrival rate is ρ times the capacity. By default (0.3, 0.6, 0.9).
+        Shares ρ of the pool's capacity (what the slots of all agents serve, or their limits of
+        requests per minute); the arrival rate is ρ times the capacity. By default (0.3, 0.6, 0.9).
     rates : float or sequence of float, optional
         Arrival rates (tasks/s), instead of ``loads``.
     arrivals : str or arrival process, optional
@@ -296,7 +296,7 @@ def _controls(
         pilot = scenes[0].run(Poisson(rate), seed=seed, order="shuffled")
         found = control_policies(corpus, pool, chosen_by(pilot), seed=seed)
     else:
-        found = {"random": random(pool), "cheapest": cheapest(pool)}
+        found = {"random": random(pool), "cheapest": cheapest(pool, corpus)}
     wanted = list(found) if names is True else _several(names, str)
     if unknown := [name for name in wanted if name not in found]:
         raise SimulationError(
