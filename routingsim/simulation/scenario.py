@@ -56,8 +56,11 @@ class Scenario:
 
     @property
     def capacity(self) -> float:
-        """Tasks/s that all slots serve when none is idle, by mean service times."""
-        return float((self.system.slots / self.system.mean_service).sum())
+        """Tasks/s at most: of each agent what its slots serve, by its mean service time, or its
+        limit of requests per minute if that is less."""
+        limits = self.system.per_minute
+        most = np.where(limits > 0, limits / 60.0, np.inf)
+        return float(np.minimum(self.system.slots / self.system.mean_service, most).sum())
 
     def run(
         self,
