@@ -2,13 +2,15 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import cache
 from types import CodeType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from routingsim.agents import AgentPool
+from routingsim.agents import Agent, AgentPool, builtin_pools, load_agents
+from routingsim.corpora.catalogue import DATASETS
 from routingsim.corpora.corpus import Corpus
 from routingsim.policies.cascade import line_of
 from routingsim.policies.folds import prompts
@@ -32,6 +34,41 @@ def other_agents(corpus: Corpus | None, pool: AgentPool) -> str:
         "(--agents FILE), or name each one's record in the agents' file "
         f'(outcome = "{corpus.agents[0]}")'
     )
+
+
+def assumed_pool(corpus: Corpus | None, pool: AgentPool) -> str:
+    """That the agents come with routingsim and the tasks do not; "" otherwise."""
+    if corpus is None or _published(corpus):
+        return ""
+    for name, agents in _shipped().items():
+        if {_figures(agent) for agent in pool} <= agents:
+            return (
+                f"the agents are of the pool {name!r} that comes with routingsim, and the tasks "
+                "are your own: prices, speeds and slots are assumptions, not those of your agents; "
+                "describe yours in a file (--agents FILE), or fit them to a log (fit_pool)"
+            )
+    return ""
+
+
+def whose_agents(corpus: Corpus | None, pool: AgentPool) -> str:
+    """What is said before any figure, if the agents are not known to be the corpus's."""
+    return other_agents(corpus, pool) or assumed_pool(corpus, pool)
+
+
+@cache
+def _shipped() -> dict[str, frozenset[tuple[str, float, float]]]:
+    return {name: frozenset(map(_figures, load_agents(name))) for name in builtin_pools()}
+
+
+def _figures(agent: Agent) -> tuple[str, float, float]:
+    return agent.id, agent.cost, agent.latency
+
+
+def _published(corpus: Corpus) -> bool:
+    """Whether the tasks come with routingsim or are a public corpus."""
+    known = ("data/tasks.jsonl", *(each.url for each in DATASETS.values()))
+    mmlu = f"https://github.com/{DATASETS['mmlu'].repository}/"
+    return all(part in known or part.startswith(mmlu) for part in corpus.source.split(" + "))
 
 
 def _named(names: Sequence[str]) -> str:
