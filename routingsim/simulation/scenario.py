@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Literal
 
 import msgspec
@@ -13,6 +13,7 @@ from routingsim import rng
 from routingsim.agents import AgentPool
 from routingsim.corpora.corpus import Corpus
 from routingsim.errors import AgentError, SimulationError
+from routingsim.policies.category import Category, categories
 from routingsim.policies.policy import Judge, Policy
 from routingsim.simulation import engine
 from routingsim.simulation.arrivals import (
@@ -220,6 +221,7 @@ class Scenario:
                 *(work, self.system, self._rules(closed)),
                 *(self.policy.choose, self.policy.learn, memory, seed),
                 interpreted=self.policy.interpreted,
+                categories=self._categories if self.policy.interpreted else None,
             )
         except MemoryError as error:
             tries = max(self.retries.attempts, self._rules(closed).levels)
@@ -241,6 +243,13 @@ class Scenario:
             memory=memory,
             **said,
         )
+
+    @cached_property
+    def _categories(self) -> list[Category]:
+        """The category of each record, for a policy in plain Python."""
+        corpus = self.corpus
+        names = [""] if corpus is None else corpus.tasks["category"].tolist()
+        return categories(names, {} if corpus is None else corpus.category_codes)
 
     def _rules(self, closed: ClosedLoop | None) -> Rules:
         judge = self.policy.judge or Judge(levels=1)

@@ -12,6 +12,7 @@ from routingsim.agents import Agent, AgentPool, load_agents
 from routingsim.corpora.corpus import Corpus
 from routingsim.policies.kernel import choose_kernel
 from routingsim.policies.policy import Policy, make_policy
+from routingsim.policies.reads import reads
 from routingsim.report.replay_report import compose
 from routingsim.report.study_report import compose_study
 from routingsim.simulation.remarks import (
@@ -20,7 +21,6 @@ from routingsim.simulation.remarks import (
     no_texts,
     one_for_all,
     other_agents,
-    reads,
     repeated_prompts,
     whose_agents,
 )
