@@ -136,6 +136,13 @@ class Agent(
         return self.latency
 
     @property
+    def capacity(self) -> float:
+        """Calls per second at most: what its slots serve, or its request limit if that is less."""
+        by_slots = self.concurrency / self.mean_service
+        limit = self.requests_per_minute
+        return by_slots if limit is None else min(by_slots, limit / 60.0)
+
+    @property
     def info(self) -> AgentInfo:
         """The agent as messages describe it."""
         return AgentInfo(self.name, self.id, self.strengths, self.cost, self.latency)
@@ -235,8 +242,8 @@ class AgentPool(Sequence[Agent]):
 
     @property
     def capacity(self) -> float:
-        """Tasks per second that the slots serve when none is idle."""
-        return float((self.column("concurrency") / self.column("mean_service")).sum())
+        """Tasks per second at most: the sum of what each agent serves (:attr:`Agent.capacity`)."""
+        return float(sum(agent.capacity for agent in self.agents))
 
     def to_frame(self) -> pd.DataFrame:
         """A row for each agent, a column for each field."""

@@ -84,10 +84,10 @@ _TITLES = {"quality known": "known", "of all tasks": "of all"}
 
 def print_results(results: "Sequence[ReplayResult]") -> None:
     """Print a table per policy, its stability verdict above it."""
-    from routingsim.simulation.remarks import other_agents
+    from routingsim.simulation.remarks import whose_agents
 
     first = results[0]
-    foremost = other_agents(first.corpus, first.pool)
+    foremost = whose_agents(first.corpus, first.pool)
     _foremost(foremost)
     for result in results:
         summary = result.summary()
@@ -182,9 +182,9 @@ _SHORT = {"not distinguishable": "unclear", "not comparable": "-", "no verdict":
 
 def print_study(study: "Study") -> None:
     """Print the ranking at each load."""
-    from routingsim.simulation.remarks import other_agents
+    from routingsim.simulation.remarks import whose_agents
 
-    foremost = other_agents(study.corpus, study.pool)
+    foremost = whose_agents(study.corpus, study.pool)
     _foremost(foremost)
     for load in study.loads:
         frame = study.table(load)

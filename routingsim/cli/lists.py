@@ -54,5 +54,5 @@ def agents(
         slots = str(agent.concurrency)
         table.add_row(agent.id, agent.name, *(f"{each:g}" for each in numbers), slots, strengths)
     out.print(table)
-    out.print(f"Capacity: {pool.capacity:.3g} tasks/s with all slots in use", highlight=False)
+    out.print(f"Capacity: {pool.capacity:.3g} tasks/s at most", highlight=False)
     out.print(f"Built-in pools: {', '.join(builtin_pools())}", highlight=False)

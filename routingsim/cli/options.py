@@ -76,8 +76,9 @@ class Inputs:
         int | None,
         option(
             "N",
-            "Number of tasks. Default: the whole corpus. If N is larger, tasks are drawn from "
-            "it with replacement.",
+            "Number of tasks. Default: the whole corpus. Fewer are drawn at random, in proportion "
+            "to their categories (with the corpus's own times: the first N); more are drawn with "
+            "replacement.",
         ),
     ] = None
     seed: Annotated[

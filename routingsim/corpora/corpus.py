@@ -7,6 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -67,6 +68,9 @@ class Corpus:
         What the reader should know: arrivals that were sorted, records skipped.
     skipped : tuple of Skipped
         The records left out, each with file, line and reason.
+    categories : tuple of str
+        Names of categories in the order of their codes, which are those of the names in
+        order. A selection keeps the codes of the whole corpus.
     """
 
     name: str
@@ -77,8 +81,12 @@ class Corpus:
     sha256: str
     notes: tuple[str, ...] = ()
     skipped: tuple[Skipped, ...] = ()
+    categories: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
+        if self.categories is None:
+            names = sorted(set(self._tasks["category"].tolist()) - {""})
+            object.__setattr__(self, "categories", tuple(names))
         for array in self.outcomes.values():
             array.flags.writeable = False
         object.__setattr__(self, "outcomes", MappingProxyType(dict(self.outcomes)))
@@ -232,8 +240,19 @@ class Corpus:
     @cached_property
     def category_codes(self) -> Mapping[str, int]:
         """A number from 0 for each category, in order of their names; none for ""."""
-        names = sorted(set(self._tasks["category"].tolist()) - {""})
-        return {name: code for code, name in enumerate(names)}
+        return {name: code for code, name in enumerate(self.categories or ())}
+
+    def category(self, name: str) -> int:
+        """The code of a category, as a policy sees it in ``task.category``.
+
+        Raises
+        ------
+        CorpusError
+            If no task of the corpus, or of the one that it was selected from, has it.
+        """
+        if name not in self.category_codes:
+            raise CorpusError(f"{self.name}: {no_such_category(name, self.category_codes)}")
+        return self.category_codes[name]
 
     def outcome(self, field: str, agents: Sequence[str]) -> NDArray[np.float64]:
         """A recorded outcome of these agents, in this order.
@@ -466,6 +485,17 @@ class Corpus:
         facts.append(("recorded quality", ", ".join(agents) or "none"))
         facts.append(("source", display.shorten(self.source)))
         return facts
+
+
+def no_such_category(name: str, known: Collection[str]) -> str:
+    """That there is no category of this name, which there are, and which may be meant."""
+    if not known:
+        return f"no category {shown(name)}: the corpus has none"
+    near = get_close_matches(str(name), known, n=1)
+    hint = f"; did you mean {shown(near[0])}?" if near else ""
+    names = [shown(each) for each in known]
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return f"no category {shown(name)}: there are {', '.join(names[:_SHOWN])}{more}{hint}"
 
 
 def prompt_tokens(corpus: Corpus) -> NDArray[np.float64]:

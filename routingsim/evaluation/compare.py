@@ -28,6 +28,8 @@ from routingsim.evaluation.cell import Cell, gather
 from routingsim.evaluation.checkpoint import append_cell, cell_key, read_cells
 from routingsim.evaluation.controls.identical import identical, said_of
 from routingsim.evaluation.controls.simulated import chosen_by, control_policies
+from routingsim.evaluation.objective import default_objective
+from routingsim.evaluation.order import order_note, order_tests
 from routingsim.evaluation.resampling import LEAST, RUNS, independent, scale, stand_ins
 from routingsim.evaluation.study import Population, Study, StudySettings
 from routingsim.policies.fitted import in_sample
@@ -35,7 +37,14 @@ from routingsim.policies.folds import prompts
 from routingsim.policies.kernel import Kernel, pickled_by_value
 from routingsim.policies.policy import Policy, make_policy
 from routingsim.policies.rules import cheapest, random
-from routingsim.simulation.arrivals import Arrivals, ClosedLoop, Poisson, as_arrivals, realised
+from routingsim.simulation.arrivals import (
+    Arrivals,
+    ClosedLoop,
+    CorpusTimes,
+    Poisson,
+    as_arrivals,
+    realised,
+)
 from routingsim.simulation.arrivals.checks import is_finite, is_whole
 from routingsim.simulation.faults import ONE_TRY, Outage, Retries
 from routingsim.simulation.recorded import basis
@@ -47,7 +56,8 @@ from routingsim.simulation.remarks import (
     repeated_prompts,
 )
 from routingsim.simulation.result import ReplayResult
-from routingsim.simulation.scenario import Scenario, check_kinds, prepare
+from routingsim.simulation.scenario import Order, Scenario, check_kinds, prepare
+from routingsim.simulation.task_choice import drawn_note, window_note
 
 DEFAULT_LOADS = (0.3, 0.6, 0.9)
 """Loads, as shares of the pool's capacity."""
@@ -86,7 +96,8 @@ def compare(
     Parameters
     ----------
     corpus : Corpus, or anything that ``load_corpus`` takes
-        The tasks. Each replication takes all of them, in a new random order. If no task
+        The tasks. Each replication takes all of them, in a new random order, unless they have
+        times of their own and ``arrivals`` plays these. If no task
         has a recorded quality of every agent, the controls are random and cheapest;
         policies are compared on latency and cost, and for a log with one answer a task on
         estimated quality (:meth:`Study.estimates`).
@@ -97,19 +108,24 @@ def compare(
         the baseline of all verdicts. A policy that learns starts each run anew. A name
         that occurs twice is numbered: ``random (2)``.
     loads : float or sequence of float, optional
-        Shares ρ of the pool's capacity (all slots divided by their mean service times);
-        the arrival rate is ρ times the capacity. By default (0.3, 0.6, 0.9).
+        Shares ρ of the pool's capacity (what the slots of all agents serve, or their limits of
+        requests per minute); the arrival rate is ρ times the capacity. By default (0.3, 0.6, 0.9).
     rates : float or sequence of float, optional
         Arrival rates (tasks/s), instead of ``loads``.
     arrivals : str or arrival process, optional
-        The process that is scaled to each load; Poisson by default. With recorded times
-        (a trace, or the corpus's own) every replication has the same arrivals, with the
-        tasks in another order.
+        The process that is scaled to each load; Poisson by default. A trace gives every
+        replication the same arrivals, with the tasks in another order. With the corpus's own
+        times each task keeps its own: a replication resamples the log in blocks of tasks and
+        times together (:mod:`routingsim.simulation.log_blocks`), or, if a policy of the study
+        learns, plays it as it is. Other times are dealt to the tasks at random, and a note
+        says if these go with their order (:mod:`routingsim.evaluation.order`); the order of
+        the file is then kept if a policy learns.
     replications : int
         Runs of each policy at each load; an interval needs 2 or more. More runs make
         figures of these tasks more exact; what other tasks would show, only more tasks tell.
     tasks : int, optional
-        Tasks of a run. By default the whole corpus; if more, they are drawn from it.
+        Tasks of a run. By default the whole corpus. Fewer or more are drawn from it as by
+        :func:`routingsim.replay`, in each replication anew, the same for every policy.
     seed : int
         The seeds of the replications are derived from it (``StudySettings.seeds``).
     population : {"tasks like these", "these tasks"}
@@ -119,8 +135,9 @@ def compare(
         fewer than 50 different prompts gives none. Or of these very tasks alone, whose
         intervals are narrower and say nothing of others.
     objective : float, optional
-        Latency (s) within which an answer counts for goodput. By default three times the
-        mean service time of the slowest agent.
+        Latency (s) within which an answer counts for goodput. By default
+        :func:`routingsim.evaluation.objective.default_objective`: three times the mean service
+        time of the slowest agent that a policy of the study uses.
     right : float
         Lowest recorded quality of a right answer.
     retries, outages, service
@@ -163,18 +180,22 @@ def compare(
     capacity = scenes[0].capacity
     shares = _shares(loads, rates, capacity)
     shape = Poisson(1.0) if arrivals is None else as_arrivals(arrivals)
+    order, of_order = _order(scenes, corpus, shape)
+    count = len(corpus) if tasks is None else tasks
+    rate = _rate(shape, corpus, count)
+    processes = [shape.scaled(share * capacity / rate) for share in shares]
+    if objective is None:
+        pilots = (scene.run(processes[0], seed=seed, tasks=count, order=order) for scene in scenes)
+        objective = default_objective(pilots, scenes[0].system.mean_service)
     settings = StudySettings(
         seed=seed,
         replications=replications,
-        tasks=len(corpus) if tasks is None else tasks,
-        objective=3.0 * float(scenes[0].system.mean_service.max())
-        if objective is None
-        else float(objective),
+        tasks=count,
+        objective=float(objective),
         right=float(right),
         population=population,
+        order=order,
     )
-    rate = _rate(shape, corpus, settings.tasks)
-    processes = [shape.scaled(share * capacity / rate) for share in shares]
     kinds = {scene.policy.name: "policy" for scene in scenes}
     if controls is not False:
         beside = _controls(corpus, pool, scenes, shares[0] * capacity, seed, controls)
@@ -204,8 +225,37 @@ def compare(
         settings=settings,
         cells=found,
         group=group,
-        remarks=(*_remarks(scenes[: len(made)], found, settings), *said_of(twins)),
+        remarks=(
+            *filter(None, (of_order, _of_choice(corpus, shape, count))),
+            *_remarks(scenes[: len(made)], found, settings),
+            *said_of(twins),
+        ),
     )
+
+
+def _order(scenes: Sequence[Scenario], corpus: Corpus, shape: Arrivals) -> tuple[Order, str]:
+    """In which order the runs of a study take the tasks, and what is said of it."""
+    learns = [scene.policy.name for scene in scenes if scene.policy.learns]
+    if isinstance(shape, CorpusTimes):
+        if not learns:
+            return "blocks", "each run resamples the log in blocks, each task with its own time"
+        return "file", (
+            f"each run has the log's tasks at their own times and in their order, as "
+            f"{', '.join(learns)} learn{'s' * (len(learns) == 1)}: intervals leave out how another "
+            "log would differ"
+        )
+    tests = order_tests(corpus, scenes[0].pool, scenes[0].records.work)
+    kept = bool(tests and learns)
+    note = order_note(tests, kept=kept, has_arrivals=corpus.has_arrivals)
+    return "file" if kept else "shuffled", note
+
+
+def _of_choice(corpus: Corpus, shape: Arrivals, count: int) -> str:
+    """Which tasks a run takes, where these are not all."""
+    if not isinstance(shape, CorpusTimes):
+        return drawn_note(corpus, count)
+    played = shape.rows(corpus)
+    return window_note(corpus, slice(played.start, min(played.stop, played.start + count)))
 
 
 def _remarks(
@@ -305,7 +355,7 @@ def _controls(
         pilot = scenes[0].run(Poisson(rate), seed=seed, order="shuffled")
         found = control_policies(corpus, pool, chosen_by(pilot), seed=seed)
     else:
-        found = {"random": random(pool), "cheapest": cheapest(pool)}
+        found = {"random": random(pool), "cheapest": cheapest(pool, corpus)}
     wanted = list(found) if names is True else _several(names, str)
     if unknown := [name for name in wanted if name not in found]:
         raise SimulationError(
@@ -349,7 +399,7 @@ def _simulate(job: Job) -> Cell:
         return (scene.rerun_rows(result, each[result.work.row]) for each in drawn)
 
     results = (
-        scene.run(process, seed=seed, tasks=settings.tasks, order="shuffled")
+        scene.run(process, seed=seed, tasks=settings.tasks, order=settings.order)
         for seed in settings.seeds
     )
     asked = settings.sampled and settings.replications >= RUNS

@@ -32,8 +32,9 @@ from routingsim.evaluation.metrics.routerbench import aiq
 from routingsim.evaluation.tabular import Tabular, records
 from routingsim.simulation.export import write_table
 from routingsim.simulation.recorded import Basis, basis, basis_notes
-from routingsim.simulation.remarks import other_agents
+from routingsim.simulation.remarks import whose_agents
 from routingsim.simulation.replications import replication_seeds
+from routingsim.simulation.scenario import Order
 from routingsim.simulation.statistics import Interval
 
 if TYPE_CHECKING:
@@ -81,6 +82,9 @@ class StudySettings:
         Lowest quality of a right answer.
     population : {"tasks like these", "these tasks"}
         What intervals and verdicts are about.
+    order : {"shuffled", "blocks", "file"}
+        How a run takes the tasks: in a random order; a recorded log in blocks, each task with
+        its time (:mod:`routingsim.simulation.log_blocks`); or in the order of the file.
     """
 
     seed: int
@@ -89,6 +93,7 @@ class StudySettings:
     objective: float
     right: float
     population: Population = "tasks like these"
+    order: Order = "shuffled"
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -177,7 +182,7 @@ class Study(Tabular):
     @property
     def _notes(self) -> tuple[list[str], list[str]]:
         """Notes that stand before the figures, and those below them; without the corpus's own."""
-        others = other_agents(self.corpus, self.pool)
+        others = whose_agents(self.corpus, self.pool)
         below = [*basis_notes(self.corpus, self.pool), *self._on_whom, *self.remarks]
         return [others] if others else [], below
 

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from routingsim.agents import Agent, AgentPool
 from routingsim.corpora.corpus import Corpus
 from routingsim.errors import PolicyError
-from routingsim.policies.kernel import certain, choose_kernel
+from routingsim.policies.kernel import choose_kernel, probability_kernel
 from routingsim.policies.policy import Policy, recipe, sentence
+from routingsim.policies.rules import least_loaded_of_all, put_least_loaded
 
 FEW = 0.01
 """Share of a log's tasks that no agent may have served: they go to the least loaded."""
@@ -29,12 +30,17 @@ def _as_assigned(task, pool, memory):
     wanted = int(task.features[0])
     if wanted >= 0 and pool.up[wanted]:
         return wanted
-    best, lowest = max(wanted, 0), np.inf
-    for a in range(pool.busy.size):
-        load = (pool.busy[a] + pool.queued[a]) / pool.slots[a]
-        if pool.up[a] and load < lowest:
-            best, lowest = a, load
-    return best
+    return least_loaded_of_all(task, pool)
+
+
+@probability_kernel
+def _probabilities(task, pool, memory, out):
+    wanted = int(task.features[0])
+    if wanted >= 0 and pool.up[wanted]:
+        out[:] = 0.0
+        out[wanted] = 1.0
+    else:
+        put_least_loaded(pool, out)
 
 
 def assign(
@@ -63,7 +69,7 @@ def assign(
         _as_assigned,
         reason=reason,
         featurize=partial(_look_up, name, corpus.name, own, table),
-        probabilities=certain,
+        probabilities=_probabilities,
         replay_only=True,
         notes=notes,
     )

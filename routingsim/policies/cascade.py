@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from routingsim.agents import Agent, AgentPool
 from routingsim.corpora.corpus import Corpus
 from routingsim.errors import PolicyError
+from routingsim.policies.costs import cost_order
 from routingsim.policies.kernel import certain, choose_kernel
 from routingsim.policies.policy import Judge, Policy, own_parameters, recipe, spelled
 
@@ -50,7 +51,8 @@ def cascade(
     ----------
     agents : str or sequence of str
         Agents in the order they are tried, as ``llama/gemini/gpt-4``; all of the pool
-        by price where not given.
+        by the expected cost of a task where not given
+        (:func:`routingsim.policies.costs.cost_order`).
     bar : float
         The least quality that is good enough, 0 to 1.
     error : float
@@ -64,15 +66,15 @@ def cascade(
         If an agent is named twice, or a number is out of range.
     """
     given = own_parameters(locals())
-    by_price = [agent.id for agent in sorted(pool, key=lambda agent: agent.cost)]
-    line = agents.split("/") if isinstance(agents, str) and agents else list(agents) or by_price
+    by_cost = cost_order(pool, corpus)
+    line = agents.split("/") if isinstance(agents, str) and agents else list(agents) or by_cost
     order = [pool.index(agent) for agent in line]
     if len(set(order)) < len(order):
         raise PolicyError(
             f"cascade: agents {'/'.join(line)}: one is there twice; name each once, in the order "
             "they are tried"
         )
-    given["agents"] = "" if line == by_price else line
+    given["agents"] = "" if line == by_cost else line
     return Policy(
         spelled("cascade", given, bare="agents"),
         _next_in_line,

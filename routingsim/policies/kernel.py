@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 
 from routingsim import rng
 from routingsim.errors import PolicyError
+from routingsim.policies.category import refuse_text
 from routingsim.policies.numba_reference import ByReference
 
 OK, FAILED, TIMED_OUT, SHED = range(4)
@@ -59,7 +60,10 @@ class TaskView(NamedTuple):
     prompt_tokens: float
     """Length of the prompt in tokens (recorded, or characters / 4)."""
     category: int
-    """Code of the task's category, from 0; -1 where it has none."""
+    """Code of the task's category (:meth:`routingsim.Corpus.category`); -1 where it has none.
+
+    In plain Python it equals its name too (:class:`~routingsim.policies.category.Category`).
+    """
     features: NDArray[np.float64]
     """Features of the text, as the policy asked for them; may be empty."""
     predicted: NDArray[np.float64]
@@ -171,6 +175,7 @@ class Kernel:
     def compiled(self) -> Any:
         """The numba dispatcher for the one signature, compiled when first asked for."""
         try:
+            refuse_text(self.python, self.signature)
             return _compile(self.python, self.signature)
         except NumbaError as error:
             reason = str(error).strip().splitlines()[0]

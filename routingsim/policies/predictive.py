@@ -13,17 +13,20 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from numba.extending import register_jitable
 from numpy.typing import NDArray
 
 from routingsim.agents import AgentPool
 from routingsim.corpora.corpus import Corpus, prompt_tokens
 from routingsim.errors import PolicyError
 from routingsim.policies.builtin_predictors import PREDICTORS, predictor_of
+from routingsim.policies.costs import expected_costs
 from routingsim.policies.crossfit import FOLDS, Fits, builtin_fits
 from routingsim.policies.fitted import FittedTexts
-from routingsim.policies.kernel import certain, choose_kernel
+from routingsim.policies.kernel import choose_kernel, probability_kernel
 from routingsim.policies.policy import Policy, own_parameters, recipe, sentence, spelled
 from routingsim.policies.predictors import QualityPredictor
+from routingsim.policies.ties import even, lower, which
 
 # Parameters of a policy that its predictor does not have.
 _OF_POLICY = frozenset(
@@ -33,20 +36,46 @@ _OF_POLICY = frozenset(
 
 # Memory: the weights of quality, cost and latency; then, a block of one value an agent
 # each: mean quality, cost of a call (USD), and what each token of the prompt adds (USD).
+@register_jitable
+def _burden(task, pool, memory, a):
+    """What agent ``a`` costs and takes, less its quality, each by its weight."""
+    agents = pool.busy.size
+    quality = memory[3 + a]
+    if task.predicted.size == agents:
+        quality = task.predicted[a]
+    cost = memory[3 + agents + a] + memory[3 + 2 * agents + a] * task.prompt_tokens
+    latency = pool.wait[a] + pool.service[a]
+    return memory[1] * cost + memory[2] * latency - memory[0] * quality
+
+
+@register_jitable
+def _worthiest(task, pool, memory):
+    best, lowest, ties = 0, np.inf, 0
+    for a in range(pool.busy.size):
+        if pool.up[a]:
+            best, lowest, ties = lower(a, _burden(task, pool, memory, a), best, lowest, ties)
+    return best, lowest, ties
+
+
 @choose_kernel
 def _by_utility(task, pool, memory):
-    agents = pool.busy.size
-    best, highest = 0, -np.inf
-    for a in range(agents):
-        quality = memory[3 + a]
-        if task.predicted.size == agents:
-            quality = task.predicted[a]
-        cost = memory[3 + agents + a] + memory[3 + 2 * agents + a] * task.prompt_tokens
-        latency = pool.wait[a] + pool.service[a]
-        worth = memory[0] * quality - memory[1] * cost - memory[2] * latency
-        if pool.up[a] and worth > highest:
-            best, highest = a, worth
+    best, lowest, ties = _worthiest(task, pool, memory)
+    if ties > 1:
+        left = which(task, ties)
+        for a in range(best, pool.busy.size):
+            if pool.up[a] and _burden(task, pool, memory, a) == lowest:
+                if left == 0:
+                    return a
+                left -= 1
     return best
+
+
+@probability_kernel
+def _utility_probabilities(task, pool, memory, out):
+    best, lowest, _ = _worthiest(task, pool, memory)
+    for a in range(pool.busy.size):
+        out[a] = 1.0 if pool.up[a] and _burden(task, pool, memory, a) == lowest else 0.0
+    even(out, best)
 
 
 @recipe("utility")
@@ -66,7 +95,8 @@ def utility(
 
     Expected latency is the agent's expected wait, as its queue stands, plus its mean
     service time. Expected cost is the agent's mean over the corpus or, where none is
-    recorded, its price times the prompt's tokens and its mean answer's.
+    recorded, its price times the prompt's tokens and its mean answer's
+    (:mod:`routingsim.policies.costs`).
 
     Parameters
     ----------
@@ -214,7 +244,7 @@ def _policy(
         if not given["cross_fitted"] or fits.uncrossed:
             learned_from = np.asarray(fits.known[1].any(axis=1))
             predict, fitted_on = fits.in_sample, (FittedTexts.of(fits.corpus, learned_from),)
-    costs = _costs(corpus, pool, names)
+    costs = expected_costs(pool, corpus)
     if fits is not None and share < math.inf:
         if given["w_cost"]:
             raise PolicyError(f"{name}: w_cost and cost_share: give one of them")
@@ -230,7 +260,7 @@ def _policy(
         predict=predict,
         fitted_on=fitted_on,
         parameters=parameters,
-        probabilities=certain,
+        probabilities=_utility_probabilities,
         notes=notes,
     )
 
@@ -298,23 +328,3 @@ def _weight_to_pay(
         middle = (low + high) / 2
         low, high = (middle, high) if spent(middle) > allowed else (low, middle)
     return high
-
-
-def _costs(
-    corpus: Corpus | None, pool: AgentPool, names: tuple[str, ...]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """USD of a call, and USD that each token of its prompt adds, shape (agents,) each."""
-    answer = pool.column("output_tokens")
-    price = pool.column("cost") / 1000.0
-    call, token = price * answer, price.copy()
-    if corpus is None:
-        return call, token
-    recorded = corpus.outcome("cost", names)
-    tokens = corpus.outcome("output_tokens", names)
-    for a in range(len(pool)):
-        paid, answers = (each[~np.isnan(each)] for each in (recorded[:, a], tokens[:, a]))
-        if paid.size:
-            call[a], token[a] = paid.mean(), 0.0
-        elif answers.size:
-            call[a] = price[a] * answers.mean()
-    return call, token

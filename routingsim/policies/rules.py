@@ -1,7 +1,8 @@
 """Policies that follow a fixed rule and learn nothing.
 
-Of equal agents the one that the pool names first is chosen. An agent that is down, or
-that has just failed the task, is passed over.
+Of equal agents each is chosen with the same chance, by the task's own draw
+(:mod:`routingsim.policies.ties`). An agent that is down, or that has just failed the task, is
+passed over.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,9 +16,11 @@ from routingsim.agents import Agent, AgentPool
 from routingsim.corpora.corpus import Corpus
 from routingsim.errors import PolicyError
 from routingsim.policies import grammar
+from routingsim.policies.costs import expected_costs
 from routingsim.policies.fitted import FittedTexts
 from routingsim.policies.kernel import certain, choose_kernel, draw, probability_kernel
 from routingsim.policies.policy import Policy, recipe, sentence
+from routingsim.policies.ties import any_up, even, lower, which
 from routingsim.scoring.dvar import score_column
 
 BANDS = ("low", "medium", "high")
@@ -29,34 +32,91 @@ _PURPOSE = {
 
 
 @register_jitable
-def _less_loaded(pool, a, best, work, slots):
-    """Agent ``a`` if it is up and its load is below the ``best``'s, which is work / slots.
+def _less_loaded(pool, a, best, work, slots, ties):
+    """The first of the least loaded, its load, work / slots, and its equals, with ``a`` seen too.
 
-    Loads are compared without dividing; work 1 on 0 slots stands for no agent yet.
+    It begins with -1, 1, 0 and 0. Loads are compared without dividing; work 1 on 0 slots
+    stands for no agent yet.
     """
     load = pool.busy[a] + pool.queued[a]
-    if load * slots < work * pool.slots[a] and pool.up[a]:
-        return a, load, pool.slots[a]
-    return best, work, slots
+    mine, least = load * slots, work * pool.slots[a]
+    if pool.up[a] and mine <= least:
+        if mine < least:
+            return a, load, pool.slots[a], 1
+        ties += 1
+    return best, work, slots, ties
+
+
+@register_jitable
+def _as_loaded(pool, a, b):
+    """Whether agent ``a`` is up and its load is that of agent ``b``."""
+    mine, its = pool.busy[a] + pool.queued[a], pool.busy[b] + pool.queued[b]
+    return pool.up[a] > 0 and mine * pool.slots[b] == its * pool.slots[a]
 
 
 # Memory of threshold: two bounds, the load at which to spill over, then the
 # three bands, each a list of agents' indices ended by -1.
+@register_jitable
+def _band(task, pool, memory):
+    """Where the list of the task's band begins in the memory."""
+    band = 0 if task.d_var < memory[0] else 1 if task.d_var < memory[1] else 2
+    return 3 + band * (pool.busy.size + 1)
+
+
+@register_jitable
+def _of_band(task, pool, memory):
+    """The first of the least loaded, its equals, and whether they are not of the task's band."""
+    best, work, slots, ties = -1, 1, 0, 0
+    k = _band(task, pool, memory)
+    while memory[k] >= 0:
+        best, work, slots, ties = _less_loaded(pool, int(memory[k]), best, work, slots, ties)
+        k += 1
+    if best >= 0 and work / slots < memory[2]:
+        return best, ties, False
+    other, less, on, others = best, work, slots, 0
+    for a in range(pool.busy.size):
+        other, less, on, others = _less_loaded(pool, a, other, less, on, others)
+    if less * slots < work * on or best < 0:  # the band keeps a task where its agents are as good
+        return other, others, True
+    return best, ties, False
+
+
 @choose_kernel
 def _by_threshold(task, pool, memory):
-    band = 0 if task.d_var < memory[0] else 1 if task.d_var < memory[1] else 2
-    width = pool.busy.size + 1
-    first = 3 + band * width
-    best, work, slots = -1, 1, 0
-    for k in range(first, first + width):
+    best, ties, spilled = _of_band(task, pool, memory)
+    if ties < 2:
+        return best
+    left = which(task, ties)
+    if spilled:
+        for a in range(best, pool.busy.size):
+            if _as_loaded(pool, a, best):
+                if left == 0:
+                    return a
+                left -= 1
+    k = _band(task, pool, memory)
+    while memory[k] >= 0:
         a = int(memory[k])
-        if a < 0:
-            break
-        best, work, slots = _less_loaded(pool, a, best, work, slots)
-    if best < 0 or work / slots >= memory[2]:
-        for a in range(pool.busy.size):
-            best, work, slots = _less_loaded(pool, a, best, work, slots)
+        if _as_loaded(pool, a, best):
+            if left == 0:
+                return a
+            left -= 1
+        k += 1
     return best
+
+
+@probability_kernel
+def _threshold_probabilities(task, pool, memory, out):
+    best, _, spilled = _of_band(task, pool, memory)
+    out[:] = 0.0
+    if spilled:
+        for a in range(pool.busy.size):
+            out[a] = 1.0 if _as_loaded(pool, a, best) else 0.0
+    else:
+        k = _band(task, pool, memory)
+        while memory[k] >= 0:
+            out[int(memory[k])] = 1.0 if _as_loaded(pool, int(memory[k]), best) else 0.0
+            k += 1
+    even(out, best)
 
 
 @recipe("threshold")
@@ -121,7 +181,7 @@ def threshold(
         reason=partial(_band_reason, low, medium, chosen),
         fitted_on=(FittedTexts.of(corpus),) if calibrated and corpus is not None else (),
         parameters={"low": low, "medium": medium, "spill": spill, "bands": chosen},
-        probabilities=certain,
+        probabilities=_threshold_probabilities,
     )
 
 
@@ -143,10 +203,10 @@ def _band_reason(
 def default_bands(pool: AgentPool) -> dict[str, tuple[str, ...]]:
     """Bands by price: the cheapest third, the dearest third (dearest first), and the rest.
 
-    A third is rounded up. Where nothing is left for the middle, the agent or two in
-    the middle of the price list serve it.
+    Equal prices are in the order of the agents' ids. A third is rounded up. Where nothing is
+    left for the middle, the agent or two in the middle of the price list serve it.
     """
-    by_price = [agent.id for agent in sorted(pool, key=lambda agent: agent.cost)]
+    by_price = [agent.id for agent in sorted(pool, key=lambda agent: (agent.cost, agent.id))]
     third = -(-len(pool) // 3)
     middle = by_price[third:-third] or by_price[(len(pool) - 1) // 2 : len(pool) // 2 + 1]
     return {
@@ -185,33 +245,103 @@ def _calibrate(scores: NDArray[np.float64], shares: str | Sequence[float]) -> li
     return bounds
 
 
-# Memory of an ordered rule: agents' indices in order of preference.
-@choose_kernel
-def _first_up(task, pool, memory):
-    for k in range(memory.size):
-        a = int(memory[k])
+# Memory of a rule by one figure: that of each agent.
+@register_jitable
+def _least(pool, memory):
+    best, lowest, ties = 0, np.inf, 0
+    for a in range(memory.size):
         if pool.up[a]:
-            return a
-    return int(memory[0])
+            best, lowest, ties = lower(a, memory[a], best, lowest, ties)
+    return best, ties
+
+
+@choose_kernel
+def _by_figure(task, pool, memory):
+    best, ties = _least(pool, memory)
+    if ties > 1:
+        left = which(task, ties)
+        for a in range(best, memory.size):
+            if pool.up[a] and memory[a] == memory[best]:
+                if left == 0:
+                    return a
+                left -= 1
+    return best
+
+
+@probability_kernel
+def _figure_probabilities(task, pool, memory, out):
+    best, _ = _least(pool, memory)
+    for a in range(memory.size):
+        out[a] = 1.0 if pool.up[a] and memory[a] == memory[best] else 0.0
+    even(out, best)
+
+
+# Memory of a rule by cost: what a call costs of each agent, then what each token of the
+# prompt adds.
+@register_jitable
+def _cost(task, memory, a):
+    return memory[a] + memory[memory.size // 2 + a] * task.prompt_tokens
+
+
+@register_jitable
+def _least_cost(task, pool, memory):
+    best, lowest, ties = 0, np.inf, 0
+    for a in range(pool.busy.size):
+        if pool.up[a]:
+            best, lowest, ties = lower(a, _cost(task, memory, a), best, lowest, ties)
+    return best, ties
+
+
+@choose_kernel
+def _by_cost(task, pool, memory):
+    best, ties = _least_cost(task, pool, memory)
+    if ties > 1:
+        left = which(task, ties)
+        for a in range(best, pool.busy.size):
+            if pool.up[a] and _cost(task, memory, a) == _cost(task, memory, best):
+                if left == 0:
+                    return a
+                left -= 1
+    return best
+
+
+@probability_kernel
+def _cost_probabilities(task, pool, memory, out):
+    best, _ = _least_cost(task, pool, memory)
+    for a in range(pool.busy.size):
+        same = _cost(task, memory, a) == _cost(task, memory, best)
+        out[a] = 1.0 if pool.up[a] and same else 0.0
+    even(out, best)
 
 
 @recipe("cheapest")
 def cheapest(pool: AgentPool, corpus: Corpus | None = None) -> Policy:
-    """The agent with the lowest price per token that is up."""
-    order = np.argsort(pool.column("cost"), kind="stable").astype(np.float64)
-    reason = "Lowest price (USD {agent.cost:g} per 1,000 tokens): Routed to {agent.name}"
-    return Policy(
-        "cheapest", _first_up, memory=order, reason=sentence(reason), probabilities=certain
-    )
+    """The agent with the lowest expected cost of the task that is up.
+
+    That is the agent's mean cost over the corpus or, where none is recorded, its price times
+    the prompt's tokens and its mean answer's (:mod:`routingsim.policies.costs`).
+    """
+    call, token = expected_costs(pool, corpus)
+    reason = sentence("Lowest expected cost: Routed to {agent.name}")
+    order = np.lexsort((token, call))
+    dearer, steeper = np.diff(call[order]) > 0, np.diff(token[order])
+    if (steeper >= 0).all() and dearer[steeper > 0].all():
+        # The order is the same for prompts of any length, and none is read.
+        choose, memory, chances = _by_figure, call, _figure_probabilities
+    else:
+        choose, memory, chances = _by_cost, np.concatenate([call, token]), _cost_probabilities
+    return Policy("cheapest", choose, memory=memory, reason=reason, probabilities=chances)
 
 
 @recipe("fastest")
 def fastest(pool: AgentPool, corpus: Corpus | None = None) -> Policy:
     """The agent with the shortest mean service time that is up, whatever its queue."""
-    order = np.argsort(pool.column("mean_service"), kind="stable").astype(np.float64)
-    reason = "Shortest service time ({agent.mean_service:g} s): Routed to {agent.name}"
     return Policy(
-        "fastest", _first_up, memory=order, reason=sentence(reason), probabilities=certain
+        "fastest",
+        _by_figure,
+        memory=pool.column("mean_service"),
+        reason=sentence("Shortest service time ({agent.mean_service:g} s): Routed to {agent.name}"),
+        probabilities=_figure_probabilities,
     )
 
 
@@ -264,26 +394,22 @@ def _by_weight(task, pool, memory):
             if mark < weight:
                 return a
             mark -= weight
-    a = 0
-    while last < 0:  # all that have a weight are down
-        if pool.up[a]:
-            last = a
-        a += 1
+    if last < 0:  # all that have a weight are down
+        last = any_up(task, pool, 1)
     return last
 
 
 @probability_kernel
 def _weight_probabilities(task, pool, memory, out):
-    total, first = 0.0, 0
-    for a in range(memory.size - 1, -1, -1):
+    total = 0.0
+    for a in range(memory.size):
         out[a] = memory[a] * pool.up[a]
         total += out[a]
-        if pool.up[a]:
-            first = a
     if total > 0:
         out[:] = out / total
     else:  # all that have a weight are down
-        out[first] = 1.0
+        out[:] = pool.up
+        even(out, 0)
 
 
 def _by_weights(name: str, weights: NDArray[np.float64], reason: str) -> Policy:
@@ -306,11 +432,11 @@ def random(pool: AgentPool, corpus: Corpus | None = None) -> Policy:
 def weighted(
     pool: AgentPool, corpus: Corpus | None = None, *, weights: str | Sequence[float] = "slots"
 ) -> Policy:
-    """Any agent, drawn by weight: ``slots``, ``capacity`` (slots / service time) or ``3/1/1``."""
+    """Any agent, drawn by weight: ``slots``, ``capacity`` (calls a second) or ``3/1/1``."""
     if weights == "slots":
         values = pool.column("concurrency")
     elif weights == "capacity":
-        values = pool.column("concurrency") / pool.column("mean_service")
+        values = np.array([agent.capacity for agent in pool])
     else:
         try:
             parts = weights.split("/") if isinstance(weights, str) else weights
@@ -326,33 +452,64 @@ def weighted(
     return _by_weights(name, values, "Drawn by weight: Routed to {agent.name}")
 
 
+@register_jitable
+def _least_load(pool):
+    best, work, slots, ties = -1, 1, 0, 0
+    for a in range(pool.busy.size):
+        best, work, slots, ties = _less_loaded(pool, a, best, work, slots, ties)
+    return max(best, 0), ties
+
+
+@register_jitable
+def least_loaded_of_all(task, pool):
+    """The agent with the lowest load that is up; the first where none is."""
+    best, ties = _least_load(pool)
+    if ties > 1:
+        left = which(task, ties)
+        for a in range(best, pool.busy.size):
+            if _as_loaded(pool, a, best):
+                if left == 0:
+                    return a
+                left -= 1
+    return best
+
+
 @choose_kernel
 def _by_load(task, pool, memory):
-    best, work, slots = 0, 1, 0
+    return least_loaded_of_all(task, pool)
+
+
+@register_jitable
+def put_least_loaded(pool, out):
+    """Put the probability with which each agent is :func:`least_loaded_of_all` into ``out``."""
+    best, _ = _least_load(pool)
     for a in range(pool.busy.size):
-        best, work, slots = _less_loaded(pool, a, best, work, slots)
-    return best
+        out[a] = 1.0 if _as_loaded(pool, a, best) else 0.0
+    even(out, best)
+
+
+@probability_kernel
+def _load_probabilities(task, pool, memory, out):
+    put_least_loaded(pool, out)
 
 
 @recipe("least-loaded")
 def least_loaded(pool: AgentPool, corpus: Corpus | None = None) -> Policy:
     """The agent with the lowest load, (busy + queued) / slots."""
     reason = sentence("Lowest load ({load:.2f}): Routed to {agent.name}")
-    return Policy("least-loaded", _by_load, reason=reason, probabilities=certain)
+    return Policy("least-loaded", _by_load, reason=reason, probabilities=_load_probabilities)
 
 
 @register_jitable
 def _of_two(pool, first, second):
-    """The less loaded of two agents, or another where both are down."""
+    """The less loaded of two agents; -1 where both are down."""
     agents = pool.busy.size
     if second >= agents or not pool.up[second]:
         second = first
     if not pool.up[first]:
         first = second
     if not pool.up[first]:
-        for a in range(agents):
-            if pool.up[a]:
-                return a
+        return -1
     one = (pool.busy[first] + pool.queued[first]) / pool.slots[first]
     two = (pool.busy[second] + pool.queued[second]) / pool.slots[second]
     return second if two < one else first
@@ -363,7 +520,8 @@ def _two_choices(task, pool, memory):
     agents = pool.busy.size
     first = int(task.uniform * agents)
     second = int(draw(task, 1) * (agents - 1))
-    return _of_two(pool, first, second + 1 if second >= first else second)
+    chosen = _of_two(pool, first, second + 1 if second >= first else second)
+    return chosen if chosen >= 0 else any_up(task, pool, 2)
 
 
 @probability_kernel
@@ -374,7 +532,10 @@ def _two_probabilities(task, pool, memory, out):
     for first in range(agents):
         for k in range(seconds):
             chosen = _of_two(pool, first, k + 1 if k >= first else k)
-            out[chosen] += 1.0
+            if chosen >= 0:
+                out[chosen] += 1.0
+            else:
+                out += pool.up / max(1, pool.up.sum())
     out[:] = out / (agents * seconds)
 
 
@@ -385,18 +546,42 @@ def power_of_two(pool: AgentPool, corpus: Corpus | None = None) -> Policy:
     return Policy("power-of-two", _two_choices, reason=reason, probabilities=_two_probabilities)
 
 
+@register_jitable
+def _soonest(pool):
+    best, lowest, ties = 0, np.inf, 0
+    for a in range(pool.busy.size):
+        if pool.up[a]:
+            best, lowest, ties = lower(a, pool.wait[a] + pool.service[a], best, lowest, ties)
+    return best, lowest, ties
+
+
 @choose_kernel
 def _by_expected_latency(task, pool, memory):
-    best, lowest = 0, np.inf
-    for a in range(pool.busy.size):
-        latency = pool.wait[a] + pool.service[a]
-        if pool.up[a] and latency < lowest:
-            best, lowest = a, latency
+    best, lowest, ties = _soonest(pool)
+    if ties > 1:
+        left = which(task, ties)
+        for a in range(best, pool.busy.size):
+            if pool.up[a] and pool.wait[a] + pool.service[a] == lowest:
+                if left == 0:
+                    return a
+                left -= 1
     return best
+
+
+@probability_kernel
+def _latency_probabilities(task, pool, memory, out):
+    best, lowest, _ = _soonest(pool)
+    for a in range(pool.busy.size):
+        out[a] = 1.0 if pool.up[a] and pool.wait[a] + pool.service[a] == lowest else 0.0
+    even(out, best)
 
 
 @recipe("shortest-wait")
 def shortest_wait(pool: AgentPool, corpus: Corpus | None = None) -> Policy:
     """The agent with the shortest expected wait and service together."""
-    reason = sentence("Shortest expected latency: Routed to {agent.name}")
-    return Policy("shortest-wait", _by_expected_latency, reason=reason, probabilities=certain)
+    return Policy(
+        "shortest-wait",
+        _by_expected_latency,
+        reason=sentence("Shortest expected latency: Routed to {agent.name}"),
+        probabilities=_latency_probabilities,
+    )

@@ -225,7 +225,7 @@ def _run(study: Study, at: Comparison, command: str | None) -> Section:
     facts = [
         ("Tasks of a run", f"{settings.tasks:,}, in an order of its own"),
         ("Loads", ", ".join(loads)),
-        ("Capacity", f"{number(study.capacity)} tasks/s with all slots in use"),
+        ("Capacity", f"{number(study.capacity)} tasks/s at most"),
         ("Arrivals", f"{study.arrivals}, scaled to each load"),
         ("Replications", f"{settings.replications}, under common random numbers"),
         ("Seed", f"{settings.seed}, from which those of the replications are derived"),

@@ -14,7 +14,7 @@ from routingsim.report.differences import (
 from routingsim.report.document import Summary
 from routingsim.report.figures import Comparison, Entry, Experiment
 from routingsim.report.formatting import count, duration, joined, percent, upper_first, usd
-from routingsim.simulation.remarks import other_agents
+from routingsim.simulation.remarks import whose_agents
 
 IN_SAMPLE = (
     "In-sample: the share of the tasks shown here whose texts it was fitted or chosen on, which "
@@ -46,7 +46,7 @@ def summary(
     if not experiment.last.recorded:
         unknown = "Quality: not recorded, so nothing is said about how good the answers are."
         caveats = (unknown, *caveats)
-    foremost = other_agents(experiment.corpus, experiment.pool)
+    foremost = whose_agents(experiment.corpus, experiment.pool)
     verdict = (
         f"{upper_first(foremost)}." if foremost else "",
         _rests_on(experiment),

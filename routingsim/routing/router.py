@@ -38,7 +38,7 @@ from routingsim.routing.choices import (
 )
 from routingsim.routing.publishing import PART, Publisher, milliseconds, publish, status_of
 from routingsim.routing.task_ids import new_id, new_ids
-from routingsim.routing.task_state import Row, State, row_of, state_of
+from routingsim.routing.task_state import Row, State, category_reader, row_of, state_of
 from routingsim.scoring.dvar import score, score_column
 
 _FACTORS = ("length", "punctuation", "unique_tokens")
@@ -127,7 +127,8 @@ class TaskRouter:
             service=self.pool.column("mean_service"),
             up=np.ones(agents, np.int64),
         )
-        self._categories = {} if known is None else known.category_codes
+        codes = None if known is None else known.category_codes
+        self._read_categories = category_reader(self.policy, codes)
         self._infos = [agent.info for agent in self.pool]
         self._plan = exploration(self.policy, explore, seed)
         # A propensity that no decision carries need not be found.
@@ -165,18 +166,20 @@ class TaskRouter:
         task_id : str, optional
             Its id; a random UUID if not given.
         category : str
-            Its category, for policies that know categories.
+            Its category, for policies that know categories: their codes are those of the
+            router's corpus.
         attempt : int
             0 for the first try; a cascade chooses its next agent with 1, 2, …
 
         Raises
         ------
         RoutingSimError
-            If ``task_id`` is in flight already.
+            If ``task_id`` is in flight already; if the policy goes by codes of categories and
+            the router has no corpus that says them.
         """
         name = new_id() if task_id is None else task_id
         scored = score(text)
-        row = row_of(self.policy, self._categories, text, category, scored.d_var)
+        row = row_of(self.policy, self._read_categories, text, category, scored.d_var)
         with self._lock:
             choice = self._assign_one(name, row, attempt)
             [decision] = self._decisions([(name, scored, *choice)], milliseconds())
@@ -219,7 +222,7 @@ class TaskRouter:
         table = score_column(texts)
         d_var, *counts = (table[name].tolist() for name in ("d_var", *_FACTORS))
         scores = map(ComplexityScore, d_var, map(ComplexityFactors, *counts))
-        columns = state_of(self.policy, self._categories, texts, categories, d_var)
+        columns = state_of(self.policy, self._read_categories, texts, categories, d_var)
         with self._lock:
             if not self._in_flight.keys().isdisjoint(ids):
                 raise self._in_flight_already(next(each for each in ids if each in self._in_flight))

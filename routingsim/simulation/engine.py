@@ -17,6 +17,7 @@ tasks are unsigned, or compared with 0 where the compiler cannot know their sign
 """
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -431,6 +432,7 @@ def run(
     seed: int,
     *,
     interpreted: bool = False,
+    categories: Sequence[int] | None = None,
 ) -> Log:
     """Run all tasks of ``work`` through the agents of ``system``.
 
@@ -447,6 +449,9 @@ def run(
         Seed of all random numbers.
     interpreted : bool
         Run ``choose`` and ``learn`` as plain Python functions.
+    categories : sequence of int, optional
+        What ``task.category`` is in plain Python, one a record
+        (:func:`routingsim.policies.category.categories`); by default its code.
 
     Raises
     ------
@@ -461,7 +466,8 @@ def run(
         from routingsim.simulation.python_callbacks import Callbacks
 
         stream = np.uint64(rng.stream(seed, rng.CHOICE))
-        callbacks = Callbacks(choose, learn, work, pool_view(state, system), memory, stream)
+        named = work.category.tolist() if categories is None else categories
+        callbacks = Callbacks(choose, learn, work, pool_view(state, system), memory, stream, named)
         kernels, handed = callbacks.kernels, callbacks.addresses
     else:
         callbacks = None

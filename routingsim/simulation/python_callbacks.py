@@ -7,7 +7,7 @@ are passed by value: the rest is read from lists made once for each run.
 """
 
 import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -96,15 +96,16 @@ class Callbacks:
         pool: PoolView,
         memory: NDArray[np.float64],
         stream: np.uint64,
+        categories: Sequence[int],
     ) -> None:
         self.error: BaseException | None = None
         row_of, tokens = work.row.item, work.prompt_tokens.tolist()
-        d_var, category = work.d_var.tolist(), work.category.tolist()
+        d_var = work.d_var.tolist()
         features, predicted = _by_row(work.features), _by_row(work.predicted)
 
         def view(index: int, attempt: int, time: float) -> TaskView:
             row = row_of(index)
-            known = d_var[row], tokens[row], category[row], features(row), predicted(row)
+            known = d_var[row], tokens[row], categories[row], features(row), predicted(row)
             return TaskView(index, attempt, time, stream, *known)
 
         def on_choose(*task: Any) -> int:

@@ -2,24 +2,24 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from types import CodeType
-from typing import Any
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from routingsim.agents import AgentPool
+from routingsim.agents import Agent, AgentPool, builtin_pools, load_agents
+from routingsim.corpora.catalogue import DATASETS
 from routingsim.corpora.corpus import Corpus
 from routingsim.policies.cascade import line_of
 from routingsim.policies.folds import prompts
 from routingsim.policies.judged import ERRORS, expected_quality, turning
 from routingsim.policies.policy import Policy
+from routingsim.policies.reads import reads
 
 NEARLY_ALL = 0.99
 """Share of the tasks from which one agent, or one band, is said to get nearly all."""
 
 _NAMED = 8  # agents that a remark names
-_READ = ("d_var", "prompt_tokens", "features", "predicted")  # what a task tells of its text
 
 
 def other_agents(corpus: Corpus | None, pool: AgentPool) -> str:
@@ -32,6 +32,41 @@ def other_agents(corpus: Corpus | None, pool: AgentPool) -> str:
         "(--agents FILE), or name each one's record in the agents' file "
         f'(outcome = "{corpus.agents[0]}")'
     )
+
+
+def assumed_pool(corpus: Corpus | None, pool: AgentPool) -> str:
+    """That the agents come with routingsim and the tasks do not; "" otherwise."""
+    if corpus is None or _published(corpus):
+        return ""
+    for name, agents in _shipped().items():
+        if {_figures(agent) for agent in pool} <= agents:
+            return (
+                f"the agents are of the pool {name!r} that comes with routingsim, and the tasks "
+                "are your own: prices, speeds and slots are assumptions, not those of your agents; "
+                "describe yours in a file (--agents FILE), or fit them to a log (fit_pool)"
+            )
+    return ""
+
+
+def whose_agents(corpus: Corpus | None, pool: AgentPool) -> str:
+    """What is said before any figure, if the agents are not known to be the corpus's."""
+    return other_agents(corpus, pool) or assumed_pool(corpus, pool)
+
+
+@cache
+def _shipped() -> dict[str, frozenset[tuple[str, float, float]]]:
+    return {name: frozenset(map(_figures, load_agents(name))) for name in builtin_pools()}
+
+
+def _figures(agent: Agent) -> tuple[str, float, float]:
+    return agent.id, agent.cost, agent.latency
+
+
+def _published(corpus: Corpus) -> bool:
+    """Whether the tasks come with routingsim or are a public corpus."""
+    known = ("data/tasks.jsonl", *(each.url for each in DATASETS.values()))
+    mmlu = f"https://github.com/{DATASETS['mmlu'].repository}/"
+    return all(part in known or part.startswith(mmlu) for part in corpus.source.split(" + "))
 
 
 def _named(names: Sequence[str]) -> str:
@@ -210,40 +245,3 @@ def judge_assumed(policy: Policy, pool: AgentPool, quality: NDArray[np.float64])
         f"the best single agent ({pool.ids[best]}) {alone[best]:.3f}; it {turn} "
         "(evaluation.judge_errors compares with any policy, and costs)",
     )
-
-
-def reads(policy: Policy) -> set[str]:
-    """What a policy's choice reads of a task's text: names of fields of a TaskView.
-
-    It is found in the code of the function and of those that it calls.
-    """
-    found: set[str] = set()
-    seen: set[CodeType] = set()
-    todo: list[Any] = [policy.choose.python]
-    while todo:
-        function = _plain(todo.pop())
-        if function is None or function.__code__ in seen:
-            continue
-        code = function.__code__
-        seen.add(code)
-        found |= set(code.co_names) & set(_READ)
-        known = function.__globals__
-        todo += [known[name] for name in code.co_names if name in known]
-        todo += [cell.cell_contents for cell in function.__closure__ or () if _filled(cell)]
-    return found
-
-
-def _plain(value: Any) -> Any:
-    """The Python function behind a function or a compiled one; None for anything else."""
-    value = getattr(value, "py_func", value)
-    if callable(value) and not isinstance(value, type) and not hasattr(value, "__code__"):
-        value = getattr(type(value).__call__, "__func__", type(value).__call__)
-    ours = str(getattr(value, "__module__", "")).partition(".")[0] not in ("numpy", "numba")
-    return value if ours and hasattr(value, "__code__") else None
-
-
-def _filled(cell: Any) -> bool:
-    try:
-        return cell.cell_contents is not None
-    except ValueError:  # not assigned yet
-        return False

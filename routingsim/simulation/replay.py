@@ -47,8 +47,10 @@ def replay(
         run. A trace (``"trace:FILE"``) gives times only;
         :meth:`Corpus.with_arrivals` takes its token counts too.
     tasks : int, optional
-        How many tasks to run. By default each of the corpus once, in its order.
-        If more than the corpus has, they are drawn from it with replacement.
+        How many tasks to run. By default each of the corpus once, in its order. Fewer are
+        drawn at random without replacement, in proportion to their categories, and played in
+        the corpus's order; with the corpus's own times they are the first of the window, and
+        a note says how these differ from all. More are drawn with replacement.
     seed : int
         Seed of all random numbers. Two policies under one seed get the same
         arrivals, texts, service noise and failures.

@@ -32,7 +32,7 @@ from routingsim.simulation.batches import batch_interval, long_enough
 from routingsim.simulation.export import write_tasks, write_trace
 from routingsim.simulation.faults import Outage, Retries
 from routingsim.simulation.recorded import Basis, basis
-from routingsim.simulation.remarks import other_agents
+from routingsim.simulation.remarks import whose_agents
 from routingsim.simulation.replications import MOST, REPLICATIONS, Again, Replications
 from routingsim.simulation.stability import Stability, stability
 from routingsim.simulation.state import Log, Workload
@@ -512,9 +512,9 @@ class ReplayResult:
         )
 
     @property
-    def _other_agents(self) -> list[str]:
+    def _foremost(self) -> list[str]:
         """That the pool is not the corpus's, if so."""
-        return [said for said in (other_agents(self.corpus, self.pool),) if said]
+        return [said for said in (whose_agents(self.corpus, self.pool),) if said]
 
     @property
     def _preface(self) -> list[str]:
@@ -542,7 +542,7 @@ class ReplayResult:
                 "that served the task in the log; their mean is not this policy's quality, which "
                 "routingsim.evaluation.replay_estimates(result) estimates"
             )
-        notes = [note for note in self.notes if note not in self._other_agents]
+        notes = [note for note in self.notes if note not in self._foremost]
         return [*remarks, *(f"note: {n}" for n in notes)]
 
     def __repr__(self) -> str:
@@ -560,7 +560,7 @@ class ReplayResult:
         return "\n".join(
             [
                 display.wrapped(f"ReplayResult: {self._title}"),
-                *(display.wrapped(f"note: {said}") for said in self._other_agents),
+                *(display.wrapped(f"note: {said}") for said in self._foremost),
                 *map(display.wrapped, self._preface),
                 display.fitted([str(name) for name in table.index], render),
                 *map(display.wrapped, self._remarks),
@@ -581,7 +581,7 @@ class ReplayResult:
                 *self._preface,
                 *self._remarks,
             ],
-            first=[f"note: {said}" for said in self._other_agents],
+            first=[f"note: {said}" for said in self._foremost],
         )
 
     _repr_html_ = to_html

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Literal
 
 import msgspec
@@ -13,6 +13,7 @@ from routingsim import rng
 from routingsim.agents import AgentPool
 from routingsim.corpora.corpus import Corpus
 from routingsim.errors import AgentError, SimulationError
+from routingsim.policies.category import Category, categories
 from routingsim.policies.policy import Judge, Policy
 from routingsim.simulation import engine
 from routingsim.simulation.arrivals import (
@@ -24,19 +25,24 @@ from routingsim.simulation.arrivals import (
 )
 from routingsim.simulation.arrivals.checks import check_seed, is_finite, is_whole
 from routingsim.simulation.faults import ONE_TRY, Outage, Retries
+from routingsim.simulation.log_blocks import another_log
 from routingsim.simulation.recorded import basis_notes
 from routingsim.simulation.remarks import (
     judge_assumed,
     met_before,
     no_texts,
     one_for_all,
-    other_agents,
+    whose_agents,
 )
 from routingsim.simulation.replications import Again, another_day
 from routingsim.simulation.result import ReplayResult
 from routingsim.simulation.service import system
 from routingsim.simulation.state import Rules, System, Workload
+from routingsim.simulation.task_choice import drawn_note, drawn_rows, trace_note, window_note
 from routingsim.simulation.workload import Records, records
+
+Order = Literal["file", "shuffled", "blocks"]
+"""How a run takes the tasks: see :meth:`Scenario.run`."""
 
 WARM_UP = 0.1
 """Default share of the horizon left out of timing figures, for synthetic arrivals."""
@@ -56,8 +62,11 @@ class Scenario:
 
     @property
     def capacity(self) -> float:
-        """Tasks/s that all slots serve when none is idle, by mean service times."""
-        return float((self.system.slots / self.system.mean_service).sum())
+        """Tasks/s at most: of each agent what its slots serve, by its mean service time, or its
+        limit of requests per minute if that is less."""
+        limits = self.system.per_minute
+        most = np.where(limits > 0, limits / 60.0, np.inf)
+        return float(np.minimum(self.system.slots / self.system.mean_service, most).sum())
 
     def run(
         self,
@@ -65,12 +74,14 @@ class Scenario:
         *,
         seed: int = 0,
         tasks: int | None = None,
-        order: Literal["file", "shuffled"] = "file",
+        order: Order = "file",
         warm_up: float | None = None,
     ) -> ReplayResult:
         """Simulate; see :func:`routingsim.replay` for the parameters.
 
-        ``order="shuffled"`` takes the corpus's records in a random order set by the seed.
+        ``order="shuffled"`` takes the records in a random order set by the seed; "blocks" takes
+        recorded tasks with their times, resampled in blocks
+        (:func:`routingsim.simulation.log_blocks.another_log`).
 
         Raises
         ------
@@ -87,7 +98,7 @@ class Scenario:
         count = _count(tasks, corpus)
         closed = arrivals if isinstance(arrivals, ClosedLoop) else None
         times = np.zeros(count) if closed else arrivals.times(count, seed, corpus)
-        notes = [*filter(None, (other_agents(corpus, self.pool), no_texts(corpus, self.policy)))]
+        notes = [*filter(None, (whose_agents(corpus, self.pool), no_texts(corpus, self.policy)))]
         notes += basis_notes(corpus, self.pool)
         notes += self.policy.notes
         notes += filter(None, [met_before(self.policy, corpus, count)])
@@ -97,15 +108,13 @@ class Scenario:
                 f"{arrivals} has {times.size:,} arrivals: {count - times.size:,} tasks left out"
             )
             count = times.size
-        first = arrivals.rows(corpus).start if corpus and isinstance(arrivals, CorpusTimes) else 0
-        rows, resampled = _rows(count, corpus, seed, first)
-        if resampled:
-            notes.append(
-                f"{count:,} tasks drawn with replacement from the {len(corpus or ()):,} there are"
-            )
-        elif order == "shuffled" and corpus is not None:
-            order_of_seed = np.random.default_rng([seed & (2**63 - 1), rng.ROW])
-            rows = order_of_seed.permutation(len(corpus))[:count].astype(np.int32)
+        rows, chosen = _rows(count, corpus, arrivals, seed, order)
+        notes += chosen
+        if order == "blocks":
+            positions, times = another_log(times, seed)
+            rows = rows[positions]
+        if tasks is not None and not (arrivals.synthetic or isinstance(arrivals, CorpusTimes)):
+            notes.append(trace_note(str(arrivals), float(times[-1]), count))
         one_length = np.ptp(self.records.work.service, axis=0) == 0
         alike = [
             agent.id
@@ -212,6 +221,7 @@ class Scenario:
                 *(work, self.system, self._rules(closed)),
                 *(self.policy.choose, self.policy.learn, memory, seed),
                 interpreted=self.policy.interpreted,
+                categories=self._categories if self.policy.interpreted else None,
             )
         except MemoryError as error:
             tries = max(self.retries.attempts, self._rules(closed).levels)
@@ -233,6 +243,13 @@ class Scenario:
             memory=memory,
             **said,
         )
+
+    @cached_property
+    def _categories(self) -> list[Category]:
+        """The category of each record, for a policy in plain Python."""
+        corpus = self.corpus
+        names = [""] if corpus is None else corpus.tasks["category"].tolist()
+        return categories(names, {} if corpus is None else corpus.category_codes)
 
     def _rules(self, closed: ClosedLoop | None) -> Rules:
         judge = self.policy.judge or Judge(levels=1)
@@ -355,11 +372,30 @@ def _count(tasks: int | None, corpus: Corpus | None) -> int:
 
 
 def _rows(
-    count: int, corpus: Corpus | None, seed: int, first: int
-) -> tuple[NDArray[np.int32], bool]:
-    """The corpus record of each task, and whether they were drawn with replacement."""
+    count: int,
+    corpus: Corpus | None,
+    arrivals: Arrivals,
+    seed: int,
+    order: Order,
+) -> tuple[NDArray[np.int32], list[str]]:
+    """The corpus record of each task, and what is said of their choice."""
     if corpus is None:
-        return np.zeros(count, np.int32), False
-    if first + count <= len(corpus):
-        return np.arange(first, first + count, dtype=np.int32), False
-    return rng.integers(np.uint64(rng.stream(seed, rng.ROW)), count, len(corpus)), True
+        return np.zeros(count, np.int32), []
+    size = len(corpus)
+    said: list[str] = []
+    if count > size:
+        rows = rng.integers(np.uint64(rng.stream(seed, rng.ROW)), count, size)
+        return rows, [f"{count:,} tasks drawn with replacement from the {size:,} there are"]
+    if isinstance(arrivals, CorpusTimes):
+        first = arrivals.rows(corpus).start
+        rows = np.arange(first, first + count, dtype=np.int32)
+        said.append(window_note(corpus, slice(first, first + count)))
+    elif count < size:
+        rows = drawn_rows(corpus, count, seed)
+        said.append(drawn_note(corpus, count))
+    else:
+        rows = np.arange(count, dtype=np.int32)
+    if order == "shuffled":
+        generator = np.random.default_rng([seed & (2**63 - 1), rng.ROW])
+        rows = rows[generator.permutation(count)]
+    return rows, list(filter(None, said))

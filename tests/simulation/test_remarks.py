@@ -12,15 +12,17 @@ from routingsim.agents import Agent, AgentPool, load_agents
 from routingsim.corpora.corpus import Corpus
 from routingsim.policies.kernel import choose_kernel
 from routingsim.policies.policy import Policy, make_policy
+from routingsim.policies.reads import reads
 from routingsim.report.replay_report import compose
 from routingsim.report.study_report import compose_study
 from routingsim.simulation.remarks import (
+    assumed_pool,
     met_before,
     no_texts,
     one_for_all,
     other_agents,
-    reads,
     repeated_prompts,
+    whose_agents,
 )
 
 from ..cli.running import invoke
@@ -310,3 +312,27 @@ def test_a_policy_that_learns_from_texts_has_met_them_before() -> None:
     assert "5 times" in met_before(linucb, _asked([f"{k}" for k in range(80)]), 400)
     assert met_before(make_policy(pool, "ucb1"), few, 80) == ""  # it reads no text
     assert met_before(make_policy(pool, "threshold"), few, 80) == ""
+
+
+# -- assumed agents ---------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_a_shipped_pool_on_ones_own_tasks_is_said_first_to_be_an_assumption() -> None:
+    assumed = (
+        "the agents are of the pool 'default' that comes with routingsim, and the tasks are your "
+        "own: prices, speeds and slots are assumptions, not those of your agents; describe yours "
+        "in a file (--agents FILE), or fit them to a log (fit_pool)"
+    )
+    own, pool = corpus_of(TEXTS), rs.load_agents()
+    assert assumed_pool(own, pool) == assumed_pool(own, pool[:2]) == assumed
+    assert whose_agents(corpus_of(TEXTS, "xy"), pool) == other_agents(corpus_of(TEXTS, "xy"), pool)
+    assert assumed_pool(own, pool_of()) == ""
+    assert assumed_pool(rs.load_corpus("tasks"), pool) == assumed_pool(None, pool) == ""
+    result = rs.replay(own, pool, "random", arrivals="poisson:1", service="exponential")
+    assert result.notes[0] == assumed
+    words = " ".join(repr(result).split())
+    assert words.index(assumed) < words.index("arrivals:")
+    assert compose([result]).summary.verdict.startswith(f"T{assumed[1:]}. ")
+    mine = rs.replay(own, pool_of(), "random", arrivals="poisson:1")
+    assert not any("comes with routingsim" in note for note in mine.notes)

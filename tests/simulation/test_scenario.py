@@ -10,6 +10,8 @@ import routingsim as rs
 from routingsim.agents import Agent, AgentPool
 from routingsim.corpora.corpus import Corpus
 from routingsim.errors import SimulationError
+from routingsim.policies.policy import make_policy
+from routingsim.simulation.scenario import prepare
 
 
 def one(**fields) -> AgentPool:
@@ -137,3 +139,17 @@ def test_calls_of_which_no_failure_is_recorded_are_counted() -> None:
     assert "whether a call" not in " ".join(rs.replay(whole, one(), "static:a").notes)
     note = "costs are modelled (price x tokens) where none is recorded: 100% of calls"
     assert rs.replay(whole, one(), "static:a").notes == (note,)
+
+
+def test_capacity_is_what_slots_serve_or_a_limit_of_requests_if_that_is_less() -> None:
+    def agent(name: str, limit: int | None = None) -> Agent:
+        return Agent(
+            id=name, name="A", cost=0.0, latency=0.25, concurrency=4, requests_per_minute=limit
+        )
+
+    free, limited, loose = agent("free"), agent("limited", 60), agent("loose", 1200)
+    assert [each.capacity for each in (free, limited, loose)] == [16.0, 1.0, 16.0]
+    assert AgentPool((free, limited)).capacity == 17.0
+    for each, capacity in ((free, 16.0), (limited, 1.0), (loose, 16.0)):
+        pool = AgentPool((each,))
+        assert prepare(None, pool, make_policy(pool, "random")).capacity == capacity

@@ -2,7 +2,7 @@
 
 =============  ===================================================================
 random         every agent with the same probability
-cheapest       always the agent with the lowest mean cost
+cheapest       the agent with the lowest expected cost: on recorded costs, the lowest mean
 best-single    always the agent with the highest mean quality (in-sample)
 zero-router    a random mix of two agents, at the policy's own mean cost (in-sample)
 shuffle        the policy's own choices, assigned to the tasks at random

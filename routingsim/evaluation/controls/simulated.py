@@ -21,7 +21,7 @@ from routingsim.evaluation.outcomes import choices, complete, taken
 from routingsim.policies.assignment import assign
 from routingsim.policies.fitted import FittedTexts
 from routingsim.policies.policy import Policy
-from routingsim.policies.rules import random, static, weighted
+from routingsim.policies.rules import cheapest, random, static, weighted
 from routingsim.simulation.recorded import basis
 from routingsim.simulation.result import ReplayResult
 from routingsim.simulation.scenario import prepare
@@ -113,10 +113,10 @@ def control_policies(
             f"{corpus.name}: no task has a recorded quality of all of {', '.join(pool.ids)}; "
             "controls need recorded outcomes (an agent's `outcome` names its record)"
         )
-    cheap, best = paid[known].mean(axis=0).argmin(), good[known].mean(axis=0).argmax()
+    best = good[known].mean(axis=0).argmax()
     found = {
         "random": random(pool),
-        "cheapest": static(pool, agent=pool.ids[cheap]),
+        "cheapest": cheapest(pool, corpus),
         "best-single": static(pool, agent=pool.ids[best]),
     }
     by_task: dict[str, NDArray[np.intp]] = {}

@@ -1,0 +1,63 @@
+"""Ties: of equal agents each is chosen with the same chance, by the task's own draw.
+
+The order in which a pool names its agents decides nothing. A rule finds the first of the best
+agents and how many are as good; where there are several, it takes the one that the task's key
+falls on. The key is read only then.
+"""
+
+import numpy as np
+from numba.extending import register_jitable
+
+from routingsim.policies.kernel import draw
+
+_HALF = np.uint64(32)
+
+
+@register_jitable
+def which(task, ties):
+    """Which of so many equals a task goes to, from 0, each with the same chance.
+
+    The upper half of the task's key times ``ties``, without its lower half (Lemire, "Fast
+    random integer generation in an interval", ACM Transactions on Modeling and Computer
+    Simulation 29, 2019).
+    """
+    return int(((np.uint64(task.key) >> _HALF) * np.uint64(ties)) >> _HALF)
+
+
+@register_jitable
+def lower(a, value, best, lowest, ties):
+    """The first of the best agents, its value and the number of its equals, with ``a`` seen too.
+
+    It begins with 0, infinity and 0.
+    """
+    if value < lowest:
+        return a, value, 1
+    if value == lowest:
+        ties += 1
+    return best, lowest, ties
+
+
+@register_jitable
+def even(out, best):
+    """Make marks above 0 the same probability each; where there is none, ``best`` has 1."""
+    marked = 0
+    for a in range(out.size):
+        if out[a] > 0.0:
+            marked += 1
+    if marked == 0:
+        out[best] = 1.0
+        marked = 1
+    for a in range(out.size):
+        out[a] = 1.0 / marked if out[a] > 0.0 else 0.0
+
+
+@register_jitable
+def any_up(task, pool, part):
+    """An agent that is up, drawn uniformly by the task's number ``part``; 0 where none is."""
+    left = int(draw(task, part) * pool.up.sum())
+    for a in range(pool.up.size):
+        if pool.up[a]:
+            if left == 0:
+                return a
+            left -= 1
+    return 0
