@@ -34,6 +34,7 @@ from routingsim.policies.folds import prompts
 from routingsim.policies.kernel import Kernel, pickled_by_value
 from routingsim.policies.policy import Policy, make_policy
 from routingsim.policies.rules import cheapest, random
+from routingsim.simulation.arrival_notes import unlike_asked
 from routingsim.simulation.arrivals import Arrivals, ClosedLoop, Poisson, as_arrivals, realised
 from routingsim.simulation.arrivals.checks import is_finite, is_whole
 from routingsim.simulation.faults import ONE_TRY, Outage, Retries
@@ -195,8 +196,23 @@ def compare(
         settings=settings,
         cells=found,
         group=group,
+        unlike=_unlike(corpus, capacity, dict(zip(shares, processes, strict=True)), settings),
         remarks=_remarks(scenes[: len(made)], found, settings),
     )
+
+
+def _unlike(
+    corpus: Corpus, capacity: float, processes: Mapping[float, Arrivals], settings: StudySettings
+) -> tuple[str, ...]:
+    """At which load the arrivals met are not those asked for, each in a sentence."""
+    said = []
+    for load, process in processes.items():
+        runs = range(settings.seed, settings.seed + settings.replications)
+        times = [process.times(settings.tasks, seed, corpus) for seed in runs]
+        spans = [float(each[-1]) for each in times]
+        if found := unlike_asked(process, load * capacity, times[0].size, spans):
+            said.append(f"at load {load:.3g} {found}")
+    return tuple(said)
 
 
 def _remarks(
