@@ -44,6 +44,7 @@ _Z = 1.96  # of a 95 % interval
 _CERTAIN = 2.33  # standard errors above 1 from which a load is said to be above capacity
 _FULL = 0.95  # share of an agent's time in use from which a closed loop is saturated
 _BATCHES = 20
+_MOST = 1e5  # times as many tasks as there were, beyond which no number is named
 _LEAST = 30  # answers of a steady run
 _MOST_RUNS = 20  # more runs do not make up for the beginning of each, in which queues are empty
 
@@ -302,34 +303,34 @@ def _precision(
     batches = batch_means(latency, _BATCHES).half_width / mean if tasks >= 10 * _BATCHES else 0.0
     served = float((latency - wait).var()) / tasks
 
-    def of(loads: NDArray[np.float64]) -> float:
-        """By the length of the run in relaxation times."""
-        answers = np.maximum(np.bincount(agent, minlength=len(pool)), 1)
-        waits = np.bincount(agent, weights=wait, minlength=len(pool)) / answers
-        squares = np.bincount(agent, weights=wait * wait, minlength=len(pool)) / answers
-        variance = np.maximum(squares - waits**2, 0.0)
+    answers = np.maximum(np.bincount(agent, minlength=len(pool)), 1)
+    waits = np.bincount(agent, weights=wait, minlength=len(pool)) / answers
+    squares = np.bincount(agent, weights=wait * wait, minlength=len(pool)) / answers
+    spread = (answers / tasks) ** 2 * np.maximum(squares - waits**2, 0.0)
+    per_slot = load.service / pool.column("concurrency") * load.variation
+
+    def half_width_of(times: float) -> float:
+        """That of a run so many times as long."""
+        loads = load.mean + load.error / math.sqrt(times)
         with np.errstate(divide="ignore", invalid="ignore"):
-            forgets = load.service / pool.column("concurrency") * (1 + loads) * load.variation
-            forgets = np.where(loads < 1, forgets / (1 - loads) ** 2, np.inf)
-            each = np.fmax(2 * np.maximum(load.service, forgets) / length, 1 / answers)
-            each = (answers / tasks) ** 2 * variance * each
-        each = np.where(variance > 0, each, 0.0)
-        return _Z * math.sqrt(served + float(each.sum())) / mean
+            forgets = np.where(loads < 1, per_slot * (1 + loads) / (1 - loads) ** 2, np.inf)
+            each = spread * np.fmax(2 * np.maximum(load.service, forgets) / length, 1 / answers)
+        variance = served + float(np.where(spread > 0, each, 0.0).sum())
+        return max(_Z * math.sqrt(variance) / mean, batches) / math.sqrt(times)
 
     count = max(log.agent.size, _LEAST)
     if closed:
         half_width = max(_Z * math.sqrt(served) / mean, batches)
         return half_width, _round_up(count * max(half_width / TOLERANCE, 1.0) ** 2)
-    half_width = max(of(load.mean + load.error), batches)
-    if half_width <= TOLERANCE:
-        return half_width, count
-    # Enough tasks to tell each load from 1, and below 1 for the half-width at these loads.
-    known = np.isfinite(load.mean)
-    apart = np.maximum(np.abs(1 - load.mean[known]), 0.01)
-    wanted = float((_CERTAIN * load.error[known] / apart).max(initial=0.0))
-    if (load.mean < 1).all():
-        wanted = max(wanted, of(np.minimum(load.mean, 0.99)) / TOLERANCE, batches / TOLERANCE)
-    return half_width, max(_round_up(log.agent.size * max(wanted, 1.0) ** 2), _LEAST)
+    half_width, times = half_width_of(1.0), 1.0
+    if (load.mean[spread > 0] < 1).all():
+        while half_width_of(times) > TOLERANCE and times < _MOST:
+            times *= 1.1
+    else:  # until the load can be told from 1
+        known = np.isfinite(load.mean) & (load.mean >= 1)
+        error = _CERTAIN * load.error[known] / np.maximum(load.mean[known] - 1, 0.01)
+        times = max(float(error.max(initial=1.0)) ** 2, 1.1)
+    return half_width, max(_round_up(log.agent.size * times), _LEAST) if times < _MOST else 0
 
 
 def _round_up(tasks: float) -> int:
