@@ -118,8 +118,8 @@ def verdict(*comparisons: Comparison, leader: str = "") -> str:
         ([entry("a", "overloaded"), entry("b", "growing"), entry("c", "overloaded", above=0.5)],
          "b (highest offered load 60 %, at big; 30 tasks waiting at the end) is growing: "
          f"{GROWING}. a (highest offered load 60 %, at big; up to 40 tasks waiting) is overloaded "
-         f"in 25 % of the time: {OVERLOADED}. c (highest offered load 60 %, at big; up to 40 tasks waiting) "
-         f"is overloaded in 50 % of the time: {OVERLOADED}."),
+         f"in 25 % of the time: {OVERLOADED}. c (highest offered load 60 %, at big; up to 40 tasks "
+         f"waiting) is overloaded in 50 % of the time: {OVERLOADED}."),
     ],
 )  # fmt: skip
 def test_who_kept_up(entries: list[Entry], expected: str) -> None:

@@ -268,7 +268,7 @@ def test_office_hours_above_capacity_are_told_by_their_share() -> None:
         f"{found.offered['a']:.2f} ± {1.96 * found.error['a']:.2f} (a); up to {found.peak:,} tasks "
         f"wait{left_of(found)}, and percentiles say how long that lasts"
     )
-    calm = run(OFFICE.replace("@6", "@3"), 275_000, slots=4)
+    calm = run(OFFICE.replace("@6", "@3"), 293_760, slots=4)
     assert (calm.verdict, calm.above) == ("steady", 0.0)
 
 
