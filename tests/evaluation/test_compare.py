@@ -1,6 +1,7 @@
 """Comparisons: what is equal is said to be, what is better too, wherever it ran."""
 
 import json
+import math
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import replace
@@ -484,3 +485,44 @@ def test_frames_are_tidy(in_threads: Study) -> None:
     assert list(runs.columns[:6]) == ["policy", "kind", "load", "rate", "replication", "verdict"]
     assert set(METRICS) <= set(runs.columns)
     assert isinstance(in_threads.table(), pd.DataFrame)
+
+
+def test_the_load_asked_for_is_met_or_it_is_said_first() -> None:
+    shape = "diurnal:1,amplitude=0.8"
+    study = rs.compare(
+        corpus(), pool(), "random", rates=[0.2], arrivals=shape, replications=2, controls=False
+    )
+    (said,) = study.unlike
+    load = f"{study.loads[0]:.3g}"
+    assert study.notes[: len(study.foremost)] == tuple(study.foremost)
+    assert said.startswith(f"at load {load} {len(corpus()):,} tasks take ")
+    assert said.endswith("tasks/s arrive, and 0.2 are asked for; 17,280 tasks make a whole period")
+    rate, span = study.met(study.loads[0])
+    assert rate < 0.1
+    assert study.arrivals_at(study.loads[0]) == (
+        f"0.2 tasks/s asked for, {rate:.3g} met over {span:,.0f} s"
+    )
+    assert study.to_dict()["met"] == {str(study.loads[0]): {"rate": rate, "span": span}}
+    assert set(study.table()["stability"]) == {"too short to say"}
+    assert study.arrivals_at(study.loads[0]) in " ".join(repr(study).split())
+    even = rs.compare(corpus(), pool(), "random", rates=[0.2], replications=2, controls=False)
+    assert even.unlike == ()
+
+
+def test_what_grows_has_no_goodput_and_no_rank() -> None:
+    """a2 alone takes ten times what it can do; a0 alone keeps up."""
+    study = rs.compare(
+        corpus(), pool(), ["static:a0", "static:a2"], loads=[0.1, 3.0], replications=4,
+        controls=False,
+    )  # fmt: skip
+    table = study.table(3.0).set_index("policy")
+    assert table.loc["static:a2", "stability"] == "growing"
+    assert math.isnan(table.loc["static:a2", "goodput"])
+    assert math.isnan(study.interval("static:a2", 3.0, "cost_per_right").mean)
+    for metric in ("goodput", "latency_p95", "wait_mean", "quality_in_time"):
+        assert study.differences(metric, 3.0)["static:a2"].verdict == "not comparable", metric
+    assert study.differences("cost", 3.0)["static:a2"].verdict != "not comparable"
+    assert pd.isna(table.loc["static:a2", "rank"])
+    calm = study.table(0.1).set_index("policy")
+    assert not math.isnan(calm.loc["static:a0", "goodput"])
+    assert not pd.isna(calm.loc["static:a0", "rank"])
