@@ -84,10 +84,7 @@ _TITLES = {"quality known": "known", "of all tasks": "of all"}
 
 def print_results(results: "Sequence[ReplayResult]") -> None:
     """Print a table per policy, its stability verdict above it."""
-    from routingsim.simulation.remarks import whose_agents
-
-    first = results[0]
-    foremost = whose_agents(first.corpus, first.pool)
+    foremost = results[0].foremost
     _foremost(foremost)
     for result in results:
         summary = result.summary()
@@ -102,6 +99,7 @@ def print_results(results: "Sequence[ReplayResult]") -> None:
             table.add_row(row["agent"], *cells, style="bold" if row["agent"] == "all" else "")
         out.print()
         out.print(f"[bold]{one_line(result.policy.name)}[/]  {one_line(str(result.stability))}")
+        out.print(result.arrivals_in_words, highlight=False, markup=False)
         out.print(table)
         unanswered = {k: result.overall[k] for k in ("failed", "timed_out", "shed")}
         if any(unanswered.values()):
@@ -109,7 +107,7 @@ def print_results(results: "Sequence[ReplayResult]") -> None:
             out.print(f"not answered: {said}", highlight=False)
         if result.basis.kind == "none":
             out.print("quality: not recorded in this corpus", style="dim")
-    _notes(note for result in results for note in result.notes if note != foremost)
+    _notes(note for result in results for note in result.notes if note not in foremost)
 
 
 def print_intervals(name: str, intervals: "Mapping[str, Interval]") -> None:
@@ -126,9 +124,9 @@ def print_intervals(name: str, intervals: "Mapping[str, Interval]") -> None:
         )
 
 
-def _foremost(note: str) -> None:
-    """Print the note without which figures are not to be read, if there is one."""
-    if note:
+def _foremost(notes: Iterable[str]) -> None:
+    """Print the notes without which figures are not to be read, if there are any."""
+    for note in notes:
         out.print()
         out.print(f"note: {note}", style="bold", highlight=False, markup=False)
 
@@ -177,15 +175,17 @@ _STUDIED = (
     ("latency_mean", "mean s", "{:.2f}"),
     ("latency_p95", "p95 s", "{:.2f}"),
 )
-_SHORT = {"not distinguishable": "unclear", "not comparable": "-", "no verdict": "-"}
+_SHORT = {
+    "not distinguishable": "unclear",
+    "not comparable": "-",
+    "no verdict": "-",
+    "too short to say": "too short",
+}
 
 
 def print_study(study: "Study") -> None:
     """Print the ranking at each load."""
-    from routingsim.simulation.remarks import whose_agents
-
-    foremost = whose_agents(study.corpus, study.pool)
-    _foremost(foremost)
+    _foremost(study.foremost)
     for load in study.loads:
         frame = study.table(load)
         shown = [each for each in _STUDIED if each[0] in frame]
@@ -213,12 +213,13 @@ def print_study(study: "Study") -> None:
             style = "dim" if row["kind"] == "control" else ""
             name = row["policy"] + (" *" if row["in_sample"] else "")
             verdict = _SHORT.get(row["verdict"], row["verdict"])
-            table.add_row(name, *cells, row["stability"], verdict, style=style)
+            stability = _SHORT.get(row["stability"], row["stability"])
+            table.add_row(name, *cells, stability, verdict, style=style)
         out.print()
         if leading := study.leading(load):
             out.print(leading, highlight=False, markup=False)
         out.print(
-            f"[bold]load {load:g}[/]  {load * study.capacity:.3g} tasks/s, "
+            f"[bold]load {load:g}[/]  {study.arrivals_at(load)}, "
             f"{study.settings.replications} replications, ranked by "
             f"{'estimated ' * ('estimate' in frame)}{study.ranked_by}",
             highlight=False,
@@ -231,6 +232,6 @@ def print_study(study: "Study") -> None:
         style="dim",
         highlight=False,
     )
-    _notes(note for note in study.notes if note != foremost)
+    _notes(note for note in study.notes if note not in study.foremost)
     if (found := study.estimates()) is not None:
         print_estimates(found, "quality")

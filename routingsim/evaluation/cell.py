@@ -13,6 +13,7 @@ from routingsim.evaluation.outcomes import complete
 from routingsim.policies.folds import prompts
 from routingsim.policies.kernel import OK
 from routingsim.simulation.result import ReplayResult
+from routingsim.simulation.stability import VERDICTS, lasts, over_runs
 from routingsim.simulation.statistics import quantiles
 
 METRICS: dict[str, str] = {
@@ -33,6 +34,12 @@ METRICS: dict[str, str] = {
     "answered": "share of tasks answered",
     "utilisation": "share of all slots in use",
     "offered_max": "highest offered load of an agent",
+    "rate_met": "tasks that arrived per second",
+    "span": "seconds from the first arrival to the last",
+    "above": "share of the time in which an agent was sent more than it can do",
+    "peak": "most tasks that waited at one time",
+    "left": "tasks that waited at the last arrival",
+    "enough": "tasks with which a run would be long enough; 0 where that is not known",
 }
 """The metrics of a run, with their definitions. Latencies are simulated, not measured."""
 
@@ -65,7 +72,8 @@ class Cell:
     figures : ndarray, shape (replications, metrics)
         In the order of ``METRICS``.
     verdicts : tuple of str
-        The stability verdict of each replication.
+        The stability verdict of each replication, by what all of them tell
+        (:func:`routingsim.simulation.stability.over_runs`).
     quality, quality_all, cost : ndarray, shape (records,)
         Mean over replications for each corpus record; NaN where unknown.
     halves : ndarray, shape (2, PER_TASK, records)
@@ -110,8 +118,13 @@ class Cell:
     @property
     def verdict(self) -> str:
         """The verdict of most replications; in a tie, the worse one."""
-        order = ("stable", "at the edge", "no rate", "overloaded")
-        return max(order, key=lambda each: (self.verdicts.count(each), order.index(each)))
+        return max(VERDICTS, key=lambda each: (self.verdicts.count(each), VERDICTS.index(each)))
+
+    @property
+    def lasts(self) -> bool:
+        """Whether most runs end before their backlog, so that rates say how long they were."""
+        peak, left = self.figures[:, [list(METRICS).index("peak"), list(METRICS).index("left")]].T
+        return lasts(self.verdict, float(np.mean(peak)), float(np.mean(left)))
 
 
 def measure(result: ReplayResult, objective: float, right: float) -> NDArray[np.float64]:
@@ -141,6 +154,12 @@ def measure(result: ReplayResult, objective: float, right: float) -> NDArray[np.
         "answered": float(answered.mean()),
         "utilisation": float(result.utilisation @ slots / slots.sum()),
         "offered_max": max(result.stability.offered.values()),
+        "rate_met": result.realised[0],
+        "span": float(np.ptp(result.work.arrived)),
+        "above": result.stability.above,
+        "peak": result.stability.peak,
+        "left": result.stability.left,
+        "enough": result.stability.enough,
     }
     if result.basis.kind == "none" or (answered.any() and not answers.size):
         found |= dict.fromkeys(OF_RECORDS - {"regret"}, math.nan)
@@ -174,11 +193,11 @@ def gather(
     scale : callable
         From the records of the repeated runs' tasks to :attr:`Cell.scale`.
     """
-    figures, verdicts, regrets, tasks, resampled = [], [], [], [], []
+    figures, stabilities, regrets, tasks, resampled = [], [], [], [], []
     shape = (0, 0)
     for result in results:
         figures.append(measure(result, objective, right))
-        verdicts.append(result.stability.verdict)
+        stabilities.append(result.stability)
         regrets.append(_regret(result))
         tasks.append((result.work.row, result.log.agent, *by_task(result), _unseen(result)))
         shape = result.work.quality.shape
@@ -200,7 +219,7 @@ def gather(
     ]
     return Cell(
         figures=np.array(figures),
-        verdicts=tuple(verdicts),
+        verdicts=over_runs(stabilities),
         quality=_by_record(row, quality, records),
         quality_all=np.where(vague, np.nan, _by_record(row, of_all, records)),
         cost=_by_record(row, cost, records),

@@ -37,6 +37,7 @@ from routingsim.policies.folds import prompts
 from routingsim.policies.kernel import Kernel, pickled_by_value
 from routingsim.policies.policy import Policy, make_policy
 from routingsim.policies.rules import cheapest, random
+from routingsim.simulation.arrival_notes import unlike_asked
 from routingsim.simulation.arrivals import (
     Arrivals,
     ClosedLoop,
@@ -225,6 +226,7 @@ def compare(
         settings=settings,
         cells=found,
         group=group,
+        unlike=_unlike(corpus, capacity, dict(zip(shares, processes, strict=True)), settings),
         remarks=(
             *filter(None, (of_order, _of_choice(corpus, shape, count))),
             *_remarks(scenes[: len(made)], found, settings),
@@ -256,6 +258,19 @@ def _of_choice(corpus: Corpus, shape: Arrivals, count: int) -> str:
         return drawn_note(corpus, count)
     played = shape.rows(corpus)
     return window_note(corpus, slice(played.start, min(played.stop, played.start + count)))
+
+
+def _unlike(
+    corpus: Corpus, capacity: float, processes: Mapping[float, Arrivals], settings: StudySettings
+) -> tuple[str, ...]:
+    """At which load the arrivals met are not those asked for, each in a sentence."""
+    said = []
+    for load, process in processes.items():
+        times = [process.times(settings.tasks, seed, corpus) for seed in settings.seeds]
+        spans = [float(each[-1]) for each in times]
+        if found := unlike_asked(process, load * capacity, times[0].size, spans):
+            said.append(f"at load {load:.3g} {found}")
+    return tuple(said)
 
 
 def _remarks(

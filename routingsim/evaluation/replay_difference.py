@@ -45,7 +45,7 @@ def replay_difference(metric: str, first: ReplayResult, second: ReplayResult) ->
     """
     if metric in _COLUMN:
         return _of_tasks(_COLUMN[metric], first, second)
-    if "overloaded" in (first.stability.verdict, second.stability.verdict):
+    if first.stability.lasts or second.stability.lasts:
         return None
     if first.long and second.long and np.array_equal(first.timed, second.timed):
         series = (run.times(metric)[run.timed] for run in (first, second))

@@ -30,11 +30,13 @@ from routingsim.evaluation.intervals import (
 )
 from routingsim.evaluation.metrics.routerbench import aiq
 from routingsim.evaluation.tabular import Tabular, records
+from routingsim.simulation.arrival_notes import seconds
 from routingsim.simulation.export import write_table
 from routingsim.simulation.recorded import Basis, basis, basis_notes
 from routingsim.simulation.remarks import whose_agents
 from routingsim.simulation.replications import replication_seeds
 from routingsim.simulation.scenario import Order
+from routingsim.simulation.stability import ABOVE
 from routingsim.simulation.statistics import Interval
 
 if TYPE_CHECKING:
@@ -43,6 +45,16 @@ if TYPE_CHECKING:
 Population = Literal["tasks like these", "these tasks"]
 """What the intervals and verdicts of a study are about."""
 
+_RATES = ("goodput", "cost_per_right")  # not known where a run ends before its backlog
+_LATENCIES = ("mean", "p50", "p95", "p99")
+_TIMED = (*_RATES, "quality_in_time", "wait_mean", *(f"latency_{q}" for q in _LATENCIES))
+_SHORT = {  # to fit a terminal
+    "not distinguishable": "unclear",
+    "not comparable": "-",
+    "no verdict": "-",
+    "baseline": "base",
+    "too short to say": "too short",
+}
 ESTIMATED: dict[str, partial.Field] = {
     "quality": "quality",
     "quality_all": "quality",
@@ -53,7 +65,6 @@ ESTIMATED: dict[str, partial.Field] = {
 ONE_RUN, TOO_FEW = "one run", "too few tasks"
 """Why there is no verdict."""
 
-_GROWING = {"overloaded", "growing"}  # runs whose figures say only how long they were
 
 MISSING = 0.05
 """Share of tasks recorded for one of two policies alone that pairs may leave out."""
@@ -128,6 +139,9 @@ class Study(Tabular):
         The same number for records with the same or nearly the same prompt.
     remarks : tuple of str
         What the reader should know of the policies; among the ``notes``.
+    unlike : tuple of str
+        At which load the arrivals met are not those asked for, and how many tasks would do;
+        among the ``notes``.
     """
 
     corpus: Corpus
@@ -141,6 +155,7 @@ class Study(Tabular):
     cells: Mapping[tuple[str, float], Cell]
     group: NDArray[np.intp]
     remarks: tuple[str, ...] = ()
+    unlike: tuple[str, ...] = ()
     _tables: dict[tuple[float, str], pd.DataFrame] = field(default_factory=dict, init=False)
     _found: dict[tuple[float, str], Estimates | None] = field(default_factory=dict, init=False)
     _counts: dict[tuple[float, str], int] = field(default_factory=dict, init=False)
@@ -157,8 +172,19 @@ class Study(Tabular):
 
     @property
     def rates(self) -> tuple[float, ...]:
-        """Arrival rate (tasks/s) at each of the loads."""
+        """Arrival rate (tasks/s) asked for at each of the loads."""
         return tuple(load * self.capacity for load in self.loads)
+
+    def met(self, load: float) -> tuple[float, float]:
+        """Tasks/s that arrived at a load, and seconds from first to last: means over runs."""
+        rate, span = (self.values(self.baseline, load, name) for name in ("rate_met", "span"))
+        return float(rate.mean()), float(span.mean())
+
+    def arrivals_at(self, load: float) -> str:
+        """The rate asked for at a load beside that met: ``3 tasks/s asked for, 2.97 met …``."""
+        rate, span = self.met(load)
+        asked = f"{load * self.capacity:.3g} tasks/s asked for"
+        return f"{asked}, {rate:.3g} met over {seconds(span)}"
 
     @cached_property
     def recorded(self) -> bool:
@@ -174,17 +200,28 @@ class Study(Tabular):
     def notes(self) -> tuple[str, ...]:
         """What the reader of the figures should know of agents, records, policies and corpus.
 
-        That the pool is not the corpus's comes first, and is shown before the figures.
+        Those that stand before all figures come first.
         """
-        above, below = self._notes
-        return (*above, *below, *self.corpus.notes)
+        return (*self.foremost, *self._below, *self.corpus.notes)
 
     @property
-    def _notes(self) -> tuple[list[str], list[str]]:
-        """Notes that stand before the figures, and those below them; without the corpus's own."""
-        others = whose_agents(self.corpus, self.pool)
-        below = [*basis_notes(self.corpus, self.pool), *self._on_whom, *self.remarks]
-        return [others] if others else [], below
+    def foremost(self) -> list[str]:
+        """Notes without which no figure is to be read, and which stand before all.
+
+        That the pool is not the corpus's, and that the arrivals are not those asked for.
+        """
+        return [*filter(None, (whose_agents(self.corpus, self.pool), *self.unlike))]
+
+    @property
+    def _below(self) -> list[str]:
+        """Notes that stand below the figures, without the corpus's own."""
+        return [*basis_notes(self.corpus, self.pool), *self._on_whom, *self.remarks]
+
+    @property
+    def _noted(self) -> tuple[list[str], list[str]]:
+        """The notes before the figures and those below them, as they are shown."""
+        above, below = self.foremost, self._below
+        return [f"note: {note}" for note in above], [f"note: {note}" for note in below]
 
     @property
     def _on_whom(self) -> list[str]:
@@ -234,6 +271,10 @@ class Study(Tabular):
         unknown = self._cell(one, load).unknown ^ self._cell(other, load).unknown
         return bool(unknown.mean() > (MISSING if metric in PER_TASK else 0.0))
 
+    def _last(self, metric: str, load: float, *names: str) -> bool:
+        """Whether a metric of one of these says only how long its runs were."""
+        return metric in _TIMED and any(self._cell(name, load).lasts for name in names)
+
     @cached_property
     def runs(self) -> pd.DataFrame:
         """A row per run: policy, kind, load, rate, replication, verdict and every metric."""
@@ -260,14 +301,17 @@ class Study(Tabular):
         """The 95 % interval of a metric, over replications and, by default, over corpora.
 
         Without a half-width (NaN) where there is too little to tell by, as for one run or
-        too few tasks. Infinite if a replication is (cost per right answer). For a log with
-        one answer a task quality and cost are estimates (:meth:`estimates`), and NaN where
+        too few tasks. Infinite if a replication is (cost per right answer). NaN for goodput
+        and cost per right answer of runs that end before their backlog. For a log with one
+        answer a task quality and cost are estimates (:meth:`estimates`), and NaN where
         the log cannot answer, as are the other metrics that rest on qualities.
         """
         if (found := self.estimates(load, metric)) is not None:
             return found.policies[name].interval
         values = self.values(name, load, metric)
         if self.basis.kind == "log" and metric in OF_RECORDS:
+            return Interval(math.nan, math.nan)
+        if metric in _RATES and self._last(metric, load, name):
             return Interval(math.nan, math.nan)
         if np.isinf(values).any():
             return Interval(math.inf, math.nan)
@@ -297,7 +341,7 @@ class Study(Tabular):
         if self.settings.sampled and self._prompts(metric, load) < resampling.LEAST:
             return TOO_FEW
         if metric == "cost_per_right":
-            if any(_GROWING & set(self._cell(name, load).verdicts) for name in names):
+            if any(set(ABOVE) & set(self._cell(name, load).verdicts) for name in names):
                 return "runs are overloaded"
             if any(np.isinf(self.values(name, load, metric)).any() for name in names):
                 return "a run has no right answer"
@@ -309,6 +353,8 @@ class Study(Tabular):
             return partial.difference_of(found, one, other)
         if self._apart(metric, load, one, other):
             return not_comparable("rests on other tasks than the baseline")
+        if self._last(metric, load, one, other):
+            return not_comparable("runs end before their backlog")
         both = [self._evidence(name, load, metric) for name in (one, other)]
         found = difference(*both, higher_is_better=metric in HIGHER_IS_BETTER)
         if why := self._withheld(metric, load, one, other):
@@ -327,8 +373,9 @@ class Study(Tabular):
         verdicts at one load hold together (Holm). There is "no verdict" with one run or
         with fewer than 50 different prompts, nor on the cost per right answer where runs
         are overloaded or one has none. Policies whose figures rest on different tasks are
-        "not comparable"; for a log with one answer a task quality and cost are compared by
-        estimates (:meth:`estimates`).
+        "not comparable", and so are rates, latencies and waits of policies whose runs end
+        before their backlog (:func:`routingsim.simulation.stability.lasts`); for a log with
+        one answer a task quality and cost are compared by estimates (:meth:`estimates`).
         """
         against = self.baseline if baseline is None else baseline
         self.values(against, load, metric)
@@ -360,6 +407,7 @@ class Study(Tabular):
             name: self.interval(name, load, metric).mean
             for name in names
             if name == self.baseline or not self._apart(metric, load, name, self.baseline)
+            if not self._last(metric, load, name)
         }
         known = [name for name, mean in means.items() if not math.isnan(mean)]
         sign = -1 if metric in HIGHER_IS_BETTER else 1
@@ -546,7 +594,8 @@ class Study(Tabular):
         For a log with one answer a task quality is estimated, ``estimate`` says how well
         ("answered", "weak" or "cannot"), and a rank is 1 more than the number of policies
         that are better by the intervals of all differences together. Policies whose
-        figures rest on other tasks than the baseline's have no rank.
+        figures rest on other tasks than the baseline's have no rank, and by a rate or a
+        latency those whose runs end before their backlog have none.
         """
         load = self.loads[-1] if load is None else load
         metric = self.ranked_by if by is None else by
@@ -578,17 +627,20 @@ class Study(Tabular):
         frame = pd.DataFrame(rows)
         ranked = (frame["verdict"] != "not comparable") & frame[metric].notna()
         if found is None:
-            found_ranks = self._ranks(load, metric)
-            names = zip(frame["policy"], ranked, strict=True)
-            order = [found_ranks.get(name) if has else None for name, has in names]
-            order = pd.Series(order, dtype="Int64")
+            shown = frame["policy"][ranked].tolist()
+            ranks = {
+                name: rank for name, rank in self._ranks(load, metric).items() if name in shown
+            }
+            order = pd.Series([ranks.get(name) for name in frame["policy"]], dtype="Int64")
         else:
             ranks = partial.ranks(found)
             order = pd.Series([ranks[name] for name in frame["policy"]], dtype="Int64")
         frame.insert(0, "rank", order.astype("Int64"))
         if found is not None:
             return frame.sort_values("rank", kind="stable", ignore_index=True)
-        frame["mean"] = ((-1 if metric in HIGHER_IS_BETTER else 1) * frame[metric]).where(ranked)
+        frame["mean"] = ((-1 if metric in HIGHER_IS_BETTER else 1) * frame[metric]).where(
+            [name in ranks for name in frame["policy"]]
+        )
         return frame.sort_values("mean", kind="stable", ignore_index=True).drop(columns="mean")
 
     def _ranks(self, load: float, metric: str) -> dict[str, int]:
@@ -637,6 +689,10 @@ class Study(Tabular):
             "baseline": self.baseline,
             "ranked_by": self.ranked_by,
             "rates": dict(zip(map(str, self.loads), self.rates, strict=True)),
+            "met": {
+                str(load): dict(zip(("rate", "span"), self.met(load), strict=True))
+                for load in self.loads
+            },
             "latencies": "simulated",
             "recorded": self.basis.kind,
             "settings": asdict(self.settings),
@@ -659,14 +715,14 @@ class Study(Tabular):
         table = (
             ranking[["policy", *self._shown(ranking), "verdict"]]
             .rename(columns=short)
-            .replace({"verdict": {"not distinguishable": "unclear", "baseline": "base"}})
+            .replace({"verdict": _SHORT, "stability": _SHORT})
         )
 
         def render(names: Sequence[str]) -> str:
             return table.assign(policy=names).to_string(index=False, float_format="%.3g")
 
         text = display.fitted(table["policy"].tolist(), render)
-        above, below = ([f"note: {note}" for note in notes] for notes in self._notes)
+        above, below = self._noted
         leading = filter(None, [self.leading()])
         lines = [*map(display.wrapped, (first, *above, *leading, second)), text]
         return "\n".join([*lines, *map(display.wrapped, below)])
@@ -679,7 +735,7 @@ class Study(Tabular):
             f"Study: {policies} policies and {len(self.names) - policies} controls at loads "
             f"{', '.join(f'{load:g}' for load in self.loads)} x {self.settings.replications} "
             f"replications of {self.settings.tasks:,} tasks ({self.corpus.name})",
-            f"At load {self.loads[-1]:g} ({self.rates[-1]:.3g} tasks/s), by "
+            f"At load {self.loads[-1]:g} ({self.arrivals_at(self.loads[-1])}), by "
             f"{'estimated ' * (self.ranked_by == 'quality')}{self.ranked_by}; "
             "latencies are simulated:",
         )
@@ -698,11 +754,14 @@ class Study(Tabular):
         shown = ["policy", "kind", *self._shown(ranking)]
         frame = ranking.head(display.MOST_ROWS)[[*shown, "verdict"]]
         rows = [
-            [cell if isinstance(cell, str) else f"{cell:.4g}" for cell in row]
+            [
+                cell if isinstance(cell, str) else "–" if math.isnan(cell) else f"{cell:.4g}"
+                for cell in row
+            ]
             for row in frame.itertuples(index=False)
         ]
         heads = [*(name.replace("_", " ") for name in shown), f"against {self.baseline}"]
-        above, below = ([f"note: {note}" for note in notes] for notes in self._notes)
+        above, below = self._noted
         return display.card(
             first,
             display.table(heads, rows),

@@ -5,7 +5,7 @@ texts and service noise, and differ only in their slots.
 """
 
 import itertools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from routingsim.agents import AgentPool, PoolLike, load_agents
+from routingsim.corpora.corpus import Corpus
 from routingsim.corpora.datasets import CorpusLike, load_corpus
 from routingsim.errors import SimulationError
 from routingsim.evaluation.intervals import t_interval
@@ -20,7 +21,8 @@ from routingsim.evaluation.metrics.timed import in_time
 from routingsim.evaluation.tabular import Tabular
 from routingsim.policies.kernel import OK, Kernel
 from routingsim.policies.policy import Policy, make_policy
-from routingsim.simulation.arrivals import Arrivals, as_arrivals
+from routingsim.simulation.arrival_notes import seconds, unlike_asked
+from routingsim.simulation.arrivals import Arrivals, ClosedLoop, as_arrivals
 from routingsim.simulation.arrivals.checks import is_finite, is_whole
 from routingsim.simulation.faults import ONE_TRY, Retries
 from routingsim.simulation.replications import replication_seeds
@@ -45,18 +47,23 @@ class Sweep(Tabular):
         - within, within_half_width: share of all tasks that arrived after the warm-up and
           were answered within the objective; lost tasks count as not answered
         - offered_max: highest offered load of an agent
+        - rate_met, span: tasks that arrived per second, and seconds from the first arrival to
+          the last
         - verdict: "met" if the whole interval of ``within`` is at or above ``share`` and
-          no queue grows without bound, "missed" if the whole interval is below, else
+          no queue grows at the end of a run, "missed" if the whole interval is below, else
           "open": decided by more replications or tasks
     objective : float
         Latency in seconds.
     share : float
         Share of all tasks to be answered within the objective.
+    asked : float or None
+        Rate asked for (tasks/s); None if there is none.
     """
 
     frame: pd.DataFrame
     objective: float
     share: float
+    asked: float | None = None
 
     def __repr__(self) -> str:
         counts = self.frame["verdict"].value_counts()
@@ -64,8 +71,15 @@ class Sweep(Tabular):
         return (
             f"Sweep: {len(self.frame):,} combinations of slots for "
             f"{', '.join(map(str, self.frame.index.names))}; {self.share:.0%} of tasks within "
-            f"{self.objective:g} s: {said}"
+            f"{self.objective:g} s: {said}; {self._arrivals}"
         )
+
+    @property
+    def _arrivals(self) -> str:
+        """The rate asked for, and that met, with the span of a run."""
+        asked = "" if self.asked is None else f"{self.asked:.3g} tasks/s asked for, "
+        met, span = self.frame[["rate_met", "span"]].mean()
+        return f"{asked}{met:.3g} met over {seconds(span)}"
 
     def to_frame(self) -> pd.DataFrame:
         """``frame`` with the numbers of slots as columns."""
@@ -131,7 +145,8 @@ def sweep(
     AgentError
         If ``slots`` or ``rent`` names an agent that is not in the pool.
     CorpusError, PolicyError, SimulationError
-        If a parameter is out of its range or of the wrong type.
+        If a parameter is out of its range or of the wrong type, or the runs do not meet the
+        arrivals asked for: shorter than a period, or at another rate than their error allows.
     """
     corpus = None if corpus is None else load_corpus(corpus)
     pool = load_agents(pool)
@@ -152,6 +167,7 @@ def sweep(
         )
     rents = _rents(rent, pool)
     process = as_arrivals(arrivals)
+    _check_met(process, corpus, tasks, range(seed, seed + replications))
     rows, combinations = [], list(itertools.product(*tried.values()))
     for combination in combinations:
         counts = dict(zip(tried, combination, strict=True))
@@ -169,11 +185,24 @@ def sweep(
         ]
         rows.append(_row(runs, sized, rents, share))
     index = pd.MultiIndex.from_tuples(combinations, names=list(tried))
-    return Sweep(pd.DataFrame(rows, index=index), objective, share)
+    return Sweep(pd.DataFrame(rows, index=index), objective, share, process.rate)
+
+
+def _check_met(
+    process: Arrivals, corpus: Corpus | None, tasks: int | None, seeds: Sequence[int]
+) -> None:
+    """A SimulationError unless the runs meet the arrivals asked for."""
+    if isinstance(process, ClosedLoop) or (tasks is None and corpus is None):
+        return
+    count = len(corpus or ()) if tasks is None else tasks
+    times = [process.times(count, seed, corpus) for seed in seeds]
+    spans = [float(each[-1]) for each in times if each.size]
+    if spans and (said := unlike_asked(process, process.rate, times[0].size, spans)):
+        raise SimulationError(f"{process}: no capacity can be told, as {said}")
 
 
 def _figures(result: ReplayResult, objective: float) -> list[float]:
-    """Of a run: p95, share within the objective, USD of tokens per hour, offered load, overload."""
+    """Of a run: p95, share within the objective, USD of tokens per hour, load, growth, arrivals."""
     counted = result.work.arrived >= result.window[0]
     on_time = in_time(result.latency, objective, result.window[1])
     prompt = (result.log.status == OK) & on_time
@@ -182,18 +211,18 @@ def _figures(result: ReplayResult, objective: float) -> list[float]:
         float(prompt[counted].mean()),
         3600 * result.realised[0] * float(result.log.cost.mean()),
         max(result.stability.offered.values()),
-        result.stability.verdict == "overloaded",
+        result.stability.verdict == "growing",
+        result.realised[0],
+        result.span,
     ]
 
 
 def _row(
     runs: list[list[float]], pool: AgentPool, rents: Mapping[str, float], share: float
 ) -> dict[str, float | int | str]:
-    p95s, shares, tokens, offered, overloaded = np.array(runs).T
+    p95s, shares, tokens, offered, growing, met, span = np.array(runs).T
     p95, within = t_interval(p95s), t_interval(shares)
-    # With a patience or a queue limit, a queue cannot grow without bound.
-    unbounded = any(agent.patience is None and agent.queue_limit is None for agent in pool)
-    met = within.low >= share and not (unbounded and overloaded.any())
+    good = within.low >= share and not growing.any()
     return {
         "slots": int(pool.column("concurrency").sum()),
         "usd_per_hour": float(tokens.mean()) + sum(rents[a.id] * a.concurrency for a in pool),
@@ -202,7 +231,9 @@ def _row(
         "within": within.mean,
         "within_half_width": within.half_width,
         "offered_max": float(offered.mean()),
-        "verdict": "missed" if within.high < share else "met" if met else "open",
+        "rate_met": float(met.mean()),
+        "span": float(span.mean()),
+        "verdict": "missed" if within.high < share else "met" if good else "open",
     }
 
 

@@ -64,7 +64,7 @@ def frontier_in_words(at: Comparison, against: str) -> str:
     for entry in at.entries:
         if math.isnan(entry.mean("quality")):
             continue
-        where = "overloaded" if entry.overloaded else f"at {duration(entry.mean(against))}"
+        where = entry.state if entry.overloaded else f"at {duration(entry.mean(against))}"
         if against == "cost":
             where = f"at {usd(entry.mean('cost'))} per 1,000 tasks"
         parts.append(f"{entry.name} quality {quality_in_words(entry)} {where}")

@@ -29,10 +29,12 @@ from routingsim.report.document import Column
 from routingsim.report.formatting import percent
 from routingsim.report.palette import Style, control_styles, policy_styles
 from routingsim.simulation.result import ReplayResult
+from routingsim.simulation.stability import ABOVE, in_words, lasts
 from routingsim.simulation.statistics import Interval
 
 Floats = NDArray[np.float64]
 
+_OF_STABILITY = ("above", "peak", "left", "enough")
 _FIELDS: tuple[logs.Field, ...] = ("quality", "cost")
 
 METRICS: Mapping[str, Column] = {
@@ -54,6 +56,12 @@ METRICS: Mapping[str, Column] = {
     "answered": Column("answered", "%", "percent"),
     "utilisation": Column("utilisation", "%", "percent"),
     "offered_max": Column("highest offered load", "%", "percent"),
+    "rate_met": Column("arrivals met", "1/s"),
+    "span": Column("first arrival to last", "s", "seconds"),
+    "above": Column("time above capacity", "%", "percent"),
+    "peak": Column("most tasks waiting", kind="count"),
+    "left": Column("tasks waiting at the end", kind="count"),
+    "enough": Column("tasks that would do", kind="count"),
 }
 """How each metric is called in tables and on axes, and in which unit."""
 
@@ -151,7 +159,12 @@ class Entry:
     @property
     def overloaded(self) -> bool:
         """Whether its latencies say only how long the run was."""
-        return self.verdict == "overloaded"
+        return self.verdict in ABOVE and lasts(self.verdict, self.mean("peak"), self.mean("left"))
+
+    @property
+    def state(self) -> str:
+        """The verdict in words: ``overloaded in 33 % of the time``."""
+        return in_words(self.verdict, self.mean("above")) if self.verdict in ABOVE else self.verdict
 
 
 @dataclass(frozen=True, eq=False)
@@ -214,6 +227,8 @@ class Experiment:
         One a load, the lowest first.
     notes : tuple of str
         What the reader should know.
+    foremost : tuple of str
+        Those of the notes that stand before all figures.
     """
 
     corpus: Corpus | None
@@ -222,6 +237,7 @@ class Experiment:
     d_var: Floats | None
     comparisons: tuple[Comparison, ...]
     notes: tuple[str, ...]
+    foremost: tuple[str, ...] = ()
 
     @property
     def last(self) -> Comparison:
@@ -275,7 +291,10 @@ def _replayed(
         "cost_total": overall["cost"],
         "answered": overall["ok"] / len(result),
         "offered_max": offered[busiest],
+        "rate_met": result.realised[0],
+        "span": result.span,
     }
+    figures |= {name: getattr(result.stability, name) for name in _OF_STABILITY}
     timed = np.where(result.timed, result.latency, np.nan)
     log, estimated = result.log, _estimated(found, name)
     quality, _, cost, _ = by_task(result)
@@ -295,7 +314,7 @@ def _replayed(
         runs=1,
         figure=figure,
         tasks=TaskFigures(log.agent, quality, cost, result.latency, timed, log.status),
-        busiest="" if result.stability.verdict == "no rate" else busiest,
+        busiest=result.stability.busiest,
         lost={ending: int(overall[ending]) for ending in STATUS_NAMES[FAILED:]},
         estimated=estimated,
     )

@@ -32,8 +32,8 @@ def plot_frontier(
     Up and to the left is better. Against cost the line is the non-decreasing convex hull
     (Hu et al., arXiv:2403.12031) of all but the oracle: what mixing two of them at random
     reaches. Against latency, steps join the points that no other beats in both. Policies
-    without recorded quality are left out, and against a latency those that are overloaded:
-    theirs says only how long the run was. Qualities that are estimated from a log with one
+    without recorded quality are left out, and against a latency those whose backlog outlasts
+    the run: theirs says only how long the run was. Qualities that are estimated from a log with one
     answer a task have no such line.
 
     Parameters
@@ -82,9 +82,10 @@ def draw_frontier(comparison: Comparison, ax: Axes | None, against: str) -> Axes
             name = "not beaten by another" if timed else "hull"
             lines += ax.plot(*line, color=MUTED, linewidth=1, zorder=2, label=name)
     if len(shown) < len(recorded):
-        left_out = f"{len(recorded) - len(shown)} overloaded"
+        left_out = f"{len(recorded) - len(shown)} above capacity"
         lines.append(Line2D([], [], linestyle="", label=left_out))
-    empty = "" if shown else "every policy is overloaded" if recorded else "quality: not recorded"
+    why = "every policy is above capacity" if recorded else "quality: not recorded"
+    empty = "" if shown else why
     at = "" if comparison.load is None else f" at load {comparison.load:g}"
     title = f"Quality and {METRICS[against].name}{at}"
     labels = title, axis_label(against, shown), axis_label("quality", shown)

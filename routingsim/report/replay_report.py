@@ -75,6 +75,7 @@ def compose(
         d_var=first.work.d_var if has_texts else None,
         comparisons=(comparison,),
         notes=tuple(note for result in results for note in result.notes),
+        foremost=tuple(first.foremost),
     )
     corpus = f"of the corpus “{isolated(first.corpus.name)}”" if first.corpus else "without text"
     agents, policies = count(len(first.pool), "agent"), count(len(results), "policy", "policies")
@@ -129,7 +130,7 @@ def _caveats(results: Sequence[ReplayResult]) -> list[str]:
     """How the intervals were made, which question they answer, and where there are none."""
     first, said = results[0], []
     if len(results) == 1:
-        return [_over_runs(first)] if first.stability.verdict != "overloaded" else []
+        return [_over_runs(first)] if not first.stability.lasts else []
     if first.corpus is not None and different_tasks(first) < LEAST:
         said.append(
             f"Fewer than {LEAST} different tasks: too few for intervals of quality and cost, "
@@ -239,7 +240,7 @@ def _rate(rate: float | None, cv: float | None) -> str:
 
 def _comparison(policies: Sequence[Entry]) -> Section:
     columns = [
-        ("verdict", [entry.verdict for entry in policies]),
+        ("verdict", [entry.state for entry in policies]),
         "answered",
         *_lost(pd.DataFrame([entry.lost for entry in policies])),
         *("wait_mean", "latency_p50", "latency_p95", "latency_p99"),
@@ -248,7 +249,7 @@ def _comparison(policies: Sequence[Entry]) -> Section:
     if any(e.estimated or not math.isnan(e.mean("quality")) for e in policies):
         columns += sections.quality_columns(policies)
     title = "Policies compared" if len(policies) > 1 else "The policy in figures"
-    text = ("Percentiles of a policy that is overloaded say only how long the run was.",)
+    text = ("Percentiles of a policy whose backlog outlasts the run say only how long that was.",)
     unsure = any(entry.overloaded for entry in policies)
     blocks = (sections.entry_table("All tasks", policies, columns),)
     return Section("comparison", title, text if unsure else (), blocks)
@@ -343,7 +344,7 @@ def _frontier(at: Comparison, why: str) -> Section:
         *sections.quality_columns(at.entries),
         "cost",
         (METRICS["latency_p95"], p95),
-        ("verdict", [entry.verdict for entry in at.entries]),
+        ("verdict", [entry.state for entry in at.entries]),
         *(marked := sections.in_sample(at.entries)),
     ]
     title = f"Policies, and controls of {at.baseline.name}" if at.controls else "Policies"

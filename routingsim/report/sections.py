@@ -140,7 +140,7 @@ def fitted_on(share: float) -> str:
 
 
 def card(at: Comparison, entry: Entry) -> Card:
-    """A policy at a glance; no latency of one that is overloaded."""
+    """A policy at a glance; no latency of one whose backlog outlasts the run."""
     shown, how = quality_of(entry)
     figures = {f"Quality, {how}" if how else "Quality": shown}
     cost = f"USD per 1,000 tasks{', estimated' * ('cost' in entry.estimated)}"
@@ -151,7 +151,7 @@ def card(at: Comparison, entry: Entry) -> Card:
     figures["Answered"] = percent(entry.mean("answered"))
     if at.load is not None and at.recorded and not entry.estimated:
         figures["Right in time, 1/s"] = number(entry.mean("goodput"))
-    return Card(entry.name, entry.verdict, stability(at, entry), tuple(figures.items()))
+    return Card(entry.name, entry.state, stability(at, entry), tuple(figures.items()))
 
 
 def stability_section(experiment: Experiment) -> Section:
@@ -159,17 +159,20 @@ def stability_section(experiment: Experiment) -> Section:
     columns: list[str | Cells] = []
     for at in experiment.comparisons:
         verdicts = [
-            e.verdict if e.agreed == e.runs else f"{e.verdict} ({e.agreed} of {e.runs})"
+            e.state if e.agreed == e.runs else f"{e.state} ({e.agreed} of {e.runs})"
             for e in at.entries
         ]
         title = "verdict" if at.load is None else f"at load {at.load:g}"
         columns += [(title, verdicts), mean_column(at.entries, "offered_max")]
+        if any(entry.mean("peak") for entry in at.entries):
+            columns.append(mean_column(at.entries, "peak"))
         if any(entry.busiest for entry in at.entries):
             columns.append(("at agent", [entry.busiest for entry in at.entries]))
     text = (
         "Read this before any percentile. Offered load is the work sent to an agent divided by "
-        "what its slots can do; shown is that of the busiest agent. From 100 % on, its queue "
-        "grows as long as the run lasts, and waits say only how long that was.",
+        "what its slots can do; shown is that of the busiest agent. “Steady” means that a longer "
+        "run would have the same mean latency within 20 %; from a load of 100 % on, a queue grows "
+        "as long as the run lasts, and waits say only how long that was.",
     )
     blocks = (entry_table("Stability", experiment.last.entries, columns),)
     return Section("stability", "Can the waits be believed?", text, blocks)
@@ -196,7 +199,9 @@ def frontier(
         pictures = [
             Picture(
                 f"Quality and {against.replace('_', ' ')}{title}",
-                "All are overloaded, so there is no latency to show." if no_latency else "",
+                "All backlogs outlast the run, so there is no latency to show."
+                if no_latency
+                else "",
                 frontier_in_words(at, against),
                 partial(draw_frontier, at, against=against),
             )

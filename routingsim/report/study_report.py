@@ -39,6 +39,7 @@ def compose_study(
         d_var=d_var,
         comparisons=tuple(of_study(study, load) for load in study.loads),
         notes=study.notes,
+        foremost=tuple(study.foremost),
     )
     at, ends = experiment.last, dict.fromkeys((experiment.comparisons[0], experiment.last))
     ranking = study.table(at.load)
@@ -140,19 +141,20 @@ def _ranking(study: Study, experiment: Experiment) -> Section:
     metrics, blocks = ("cost", "latency_mean", "latency_p95"), []
     for at in reversed(experiment.comparisons):
         frame = study.table(at.load)
+        ranks = frame["rank"].notna()
         entries = {entry.name: entry for entry in at.entries}
         ranked = [entries[name] for name in frame["policy"]]
         columns = [
-            (Column("rank", kind="count"), frame["rank"]),
+            (Column("rank", kind="count"), frame["rank"].astype(object).where(ranks, None)),
             *(sections.interval_column(ranked, metric) for metric in first),
             *(sections.quality_columns(ranked) if study.recorded else []),
             *(sections.interval_column(ranked, metric) for metric in metrics),
             "answered",
-            ("stability", [entry.verdict for entry in ranked]),
+            ("stability", [entry.state for entry in ranked]),
             (f"against {study.baseline}", frame["verdict"]),
             *sections.in_sample(ranked),
         ]
-        title = f"At load {at.load:g}: {number((at.load or 0.0) * study.capacity)} tasks/s"
+        title = f"At load {at.load or 0.0:g}: {study.arrivals_at(at.load or 0.0)}"
         blocks.append(sections.entry_table(title, ranked, columns))
     return Section("ranking", "Ranking", tuple(text), tuple(blocks))
 
@@ -221,10 +223,10 @@ def _text_use(study: Study, at: Comparison, uses_text: Mapping[str, bool | None]
 def _run(study: Study, at: Comparison, command: str | None) -> Section:
     """What was run, and the call that repeats it, the agents being at hand as ``pool``."""
     settings = study.settings
-    loads = [f"{load:g} ({number(load * study.capacity)} tasks/s)" for load in study.loads]
+    loads = [f"{load:g} ({study.arrivals_at(load)})" for load in study.loads]
     facts = [
         ("Tasks of a run", f"{settings.tasks:,}, in an order of its own"),
-        ("Loads", ", ".join(loads)),
+        ("Loads", "; ".join(loads)),
         ("Capacity", f"{number(study.capacity)} tasks/s at most"),
         ("Arrivals", f"{study.arrivals}, scaled to each load"),
         ("Replications", f"{settings.replications}, under common random numbers"),

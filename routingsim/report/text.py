@@ -14,7 +14,7 @@ from routingsim.report.differences import (
 from routingsim.report.document import Summary
 from routingsim.report.figures import Comparison, Entry, Experiment
 from routingsim.report.formatting import count, duration, joined, percent, upper_first, usd
-from routingsim.simulation.remarks import whose_agents
+from routingsim.simulation.stability import CONSEQUENCES
 
 IN_SAMPLE = (
     "In-sample: the share of the tasks shown here whose texts it was fitted or chosen on, which "
@@ -23,11 +23,6 @@ IN_SAMPLE = (
 """What the word means; said where a table has a column of that name."""
 
 _OPENING = "At load {:g} "
-_CONSEQUENCES = {
-    "overloaded": "queues grow or tasks are lost, and waits say only how long the run was",
-    "at the edge": "waits depend on the length of the run",
-    "no rate": "tasks arrive as a batch, and waits depend on how many come together",
-}
 
 
 def summary(
@@ -40,15 +35,14 @@ def summary(
     """The experiment in a few sentences: stability, then each policy against the baseline.
 
     ``leader`` says which policy is best, after the verdict; ``findings`` and ``caveats``
-    come after the others. That the pool is not the corpus's, if so, comes before all.
+    come after the others. The experiment's foremost notes come before all.
     """
     policies = experiment.last.policies
     if not experiment.last.recorded:
         unknown = "Quality: not recorded, so nothing is said about how good the answers are."
         caveats = (unknown, *caveats)
-    foremost = whose_agents(experiment.corpus, experiment.pool)
     verdict = (
-        f"{upper_first(foremost)}." if foremost else "",
+        *(f"{upper_first(note)}." for note in experiment.foremost),
         _rests_on(experiment),
         _kept_up(experiment),
         _answered(experiment.last),
@@ -106,44 +100,60 @@ def quality_in_words(entry: Entry) -> str:
 
 
 def _kept_up(experiment: Experiment) -> str:
-    """Which policies were not stable at which load, or that all were."""
+    """Which policies were not steady at which load, or that all were."""
     said = []
     for at in experiment.comparisons:
-        for verdict, consequence in _CONSEQUENCES.items():
-            named = [f"{e.name}{_highest(e)}" for e in at.policies if e.verdict == verdict]
-            if named:
-                who = f"{_at(at, _OPENING)}{joined(named, 6)} {_found(named, verdict)}"
-                said.append(f"{who}: {consequence}.")
-        stable = sum(entry.verdict == "stable" for entry in at.policies)
-        if 0 < stable < len(at.policies):
-            others = "policy" if stable == 1 else f"{stable} policies"
+        for verdict, consequence in CONSEQUENCES.items():
+            alike: dict[str, list[str]] = {}
+            for entry in at.policies:
+                if entry.verdict == verdict:
+                    alike.setdefault(entry.state, []).append(f"{entry.name}{_highest(entry)}")
+            said += [
+                f"{_found(_at(at, _OPENING), joined(named, 6), len(named), state)}: {consequence}."
+                for state, named in alike.items()
+            ]
+        steady = sum(entry.verdict == "steady" for entry in at.policies)
+        if 0 < steady < len(at.policies):
+            others = "policy" if steady == 1 else f"{steady} policies"
             said.append(upper_first(f"{_at(at, _OPENING)}the other {others} kept up."))
     if said:
         return " ".join(said)
     who = "The policy" if len(experiment.last.policies) == 1 else "Every policy"
     load = "the load" if len(experiment.comparisons) == 1 else "every load"
-    return f"{who} kept up with {load}: queues were stable, so waits and latencies hold."
+    return f"{who} kept up with {load}: queues were steady, so waits and latencies hold."
 
 
 def _highest(entry: Entry) -> str:
-    """The highest offered load in brackets, as far as one can be told."""
+    """In brackets the highest offered load, as far as one can be told, and the backlog."""
     load = entry.mean("offered_max")
-    agent = f", at {entry.busiest}" if entry.busiest else ""
-    return "" if math.isnan(load) else f" (highest offered load {percent(load)}{agent})"
+    if math.isnan(load):
+        return ""
+    said = [f"highest offered load {percent(load)}{f', at {entry.busiest}' * bool(entry.busiest)}"]
+    if entry.verdict in ("overloaded", "saturated"):
+        said.append(f"up to {count(round(entry.mean('peak')), 'task')} waiting")
+    elif entry.verdict == "growing":
+        said.append(f"{count(round(entry.mean('left')), 'task')} waiting at the end")
+    elif entry.verdict == "too short to say" and entry.mean("enough"):
+        said.append(f"about {round(entry.mean('enough')):,} tasks would do")
+    return f" ({'; '.join(said)})"
 
 
-def _found(names: Sequence[str], verdict: str) -> str:
-    """The verdict on these names, with its verb."""
-    if verdict == "no rate":
-        return "has no rate" if len(names) == 1 else "have no rate"
-    return f"{are(names)} {verdict}"
+def _found(opening: str, who: str, names: int, state: str) -> str:
+    """The state of those named, with its verb, after an opening or none."""
+    be = "is" if names == 1 else "are"
+    if state == "too short to say":
+        the = "the" if opening else "The"
+        return f"{opening}{the} run is too short to say whether {who} {be} steady"
+    if state == "no rate":
+        return f"{opening}{who} {'has' if names == 1 else 'have'} no rate"
+    return f"{opening}{who} {be} {state}"
 
 
 def stability(at: Comparison, entry: Entry) -> str:
     """What a verdict on stability goes by, and what follows from it."""
     of_runs = f" in {entry.agreed} of {count(entry.runs, 'run')}" if entry.runs > 1 else ""
-    said = f"{entry.verdict}{_at(at)}{of_runs}{_highest(entry)}"
-    consequence = _CONSEQUENCES.get(entry.verdict)
+    said = f"{entry.state}{_at(at)}{of_runs}{_highest(entry)}"
+    consequence = CONSEQUENCES.get(entry.verdict)
     return f"{said}: {consequence}" if consequence else said
 
 
@@ -201,7 +211,10 @@ def compared(experiment: Experiment, position: int) -> str:
     where = _at(at, "; at load {:g}")
     if not borne:
         over = [entry.name for entry in (one, base) if entry.overloaded]
-        return f"{said}{where}; latency is not compared, as {joined(over)} {are(over)} overloaded."
+        return (
+            f"{said}{where}; latency is not compared, as the backlog of {joined(over)} outlasts "
+            "the run."
+        )
     p95 = at.difference("latency_p95", one)
     if p95 is not None and not math.isnan(p95.mean):
         said += f"; p95 {latency_difference(p95)}"
@@ -250,19 +263,19 @@ def warnings(experiment: Experiment, more: Sequence[str] = ()) -> tuple[str, ...
     ``more`` goes before the notes of the corpus and of the runs.
     """
     last, said = experiment.last, []
-    for verdict, consequence in _CONSEQUENCES.items():
+    for verdict, consequence in CONSEQUENCES.items():
         for position in range(len(last.policies)):
             found = [at for at in experiment.comparisons if at.entries[position].verdict == verdict]
             if found:
                 entry = found[-1].entries[position]
                 loads = loads_named([at.load for at in found if at.load is not None])
-                at_loads = f" at {loads}" if loads else ""
-                who = f"{entry.name} {_found([entry.name], verdict)}{at_loads}"
-                said.append(f"{who}{_highest(entry)}: {consequence}.")
-    unfit = [entry.name for entry in last.controls if entry.verdict != "stable"]
+                opening = f"At {loads} " if loads else ""
+                who = f"{entry.name}{_highest(entry)}"
+                said.append(f"{_found(opening, who, 1, entry.state)}: {consequence}.")
+    unfit = [entry.name for entry in last.controls if entry.verdict != "steady"]
     if unfit:
         said.append(
-            f"Of the controls, {joined(unfit, 10)} {are(unfit)} not stable{_at(last)}: "
+            f"Of the controls, {joined(unfit, 10)} {are(unfit)} not steady{_at(last)}: "
             "read their quality and cost, not their latencies."
         )
     for share in sorted({entry.in_sample for entry in last.entries} - {0.0}, reverse=True):

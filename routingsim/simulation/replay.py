@@ -63,8 +63,9 @@ def replay(
         ``lognormal``, ``deterministic``, ``tokens`` or ``recorded``.
     warm_up : float, optional
         Share of the horizon, from its beginning, left out of wait, latency,
-        utilisation and throughput. By default 0.1 for synthetic arrivals and 0
-        for a corpus's or trace's own times.
+        utilisation and throughput. By default 0.1 for arrivals of a stationary
+        model without outages, and 0 for all others: recorded times, and rates
+        that change. What a warm-up should not leave out is named in the notes.
 
     Raises
     ------

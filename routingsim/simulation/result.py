@@ -13,7 +13,7 @@ tasks unless the corpus records all agents on the same (:mod:`routingsim.simulat
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +28,7 @@ from routingsim.corpora.corpus import Corpus
 from routingsim.errors import SimulationError
 from routingsim.policies.kernel import FAILED, OK, SHED, STATUS_NAMES, TIMED_OUT
 from routingsim.policies.policy import Policy
+from routingsim.simulation.arrival_notes import seconds
 from routingsim.simulation.batches import batch_interval, long_enough
 from routingsim.simulation.export import write_tasks, write_trace
 from routingsim.simulation.faults import Outage, Retries
@@ -99,6 +100,9 @@ class ReplayResult:
         The policy's memory at the end: what it has learned.
     again : callable or None
         Runs the replay again under another seed (:mod:`routingsim.simulation.replications`).
+    unlike : str
+        That the arrivals met are not those asked for, and how many tasks would do; "" if they
+        are. Among the ``notes``.
     """
 
     policy: Policy
@@ -118,6 +122,7 @@ class ReplayResult:
     log: Log
     memory: NDArray[np.float64]
     again: Again | None = None
+    unlike: str = ""
 
     def __len__(self) -> int:
         return self.log.agent.size
@@ -257,10 +262,16 @@ class ReplayResult:
 
     @cached_property
     def stability(self) -> Stability:
-        """Whether waits and latencies mean anything; read it before any percentile."""
-        return stability(
+        """Whether waits and latencies mean anything; read it before any percentile.
+
+        A run that did not meet the arrivals asked for is never steady.
+        """
+        found = stability(
             self.work, self.log, self.pool, self.outages, self.policy.judge, closed=self.closed
         )
+        if self.unlike and found.verdict == "steady":
+            found = replace(found, verdict="too short to say", half_width=math.inf, enough=0)
+        return found
 
     def summary(self) -> pd.DataFrame:
         """One row for each agent, and one, ``all``, for the whole.
@@ -399,8 +410,8 @@ class ReplayResult:
                 "its own: each further run is another day already; leave it out"
             )
         if name.startswith(("latency", "wait")):
-            if self.stability.verdict == "overloaded":
-                why = "none: overloaded, so it says only how long the run was"
+            if self.stability.lasts:
+                why = f"none: {self.stability.verdict}, so it says only how long the run was"
                 return Interval(float(self.whole[name]), math.nan, method=why)
             found = None if days else self.batch_interval(name)
             if found is not None and (
@@ -451,7 +462,7 @@ class ReplayResult:
     @cached_property
     def long(self) -> bool:
         """Whether the run is steady, and long against the time in which its queues forget."""
-        steady = self.stability.verdict == "stable" and not (self.closed or self.outages)
+        steady = self.stability.verdict == "steady" and not (self.closed or self.outages)
         if not (steady and self.synthetic) or self.policy.learns:
             return False
         agents = len(self.pool)
@@ -488,12 +499,19 @@ class ReplayResult:
                 "cv": _none(self.realised[1]),
                 "rate_asked": _none(self.asked[0]),
                 "cv_asked": _none(self.asked[1]),
+                "span": self.span,
             },
             "window": {"begin": begin, "end": end, "warm_up": self.warm_up},
             "stability": {
                 "verdict": self.stability.verdict,
                 "reason": self.stability.reason,
                 "offered": {a: _none(load) for a, load in self.stability.offered.items()},
+                "error": {a: _none(error) for a, error in self.stability.error.items()},
+                "half_width": _none(self.stability.half_width),
+                "enough": self.stability.enough,
+                "above": self.stability.above,
+                "peak": self.stability.peak,
+                "left": self.stability.left,
             },
             "recorded": self.basis.kind,
             "overall": whole,
@@ -512,16 +530,29 @@ class ReplayResult:
         )
 
     @property
-    def _foremost(self) -> list[str]:
-        """That the pool is not the corpus's, if so."""
-        return [said for said in (whose_agents(self.corpus, self.pool),) if said]
+    def span(self) -> float:
+        """Seconds from the first arrival to the last."""
+        return float(self.work.arrived[-1] - self.work.arrived[0])
+
+    @property
+    def arrivals_in_words(self) -> str:
+        """The rate asked for beside that met, with the span of the run."""
+        asked = f"{known} asked for, " if (known := _rate_cv(self.asked)) else ""
+        met = f"{_rate_cv(self.realised) or 'no rate'} met"
+        return f"arrivals: {asked}{met} over {seconds(self.span)}"
+
+    @property
+    def foremost(self) -> list[str]:
+        """Notes without which no figure is to be read, and which stand before all.
+
+        That the pool is not the corpus's, and that the arrivals are not those asked for.
+        """
+        return [*filter(None, (whose_agents(self.corpus, self.pool), self.unlike))]
 
     @property
     def _preface(self) -> list[str]:
         """Remarks on how to read the figures: arrivals, stability, warm-up."""
-        asked = f"{known} asked for, " if (known := _rate_cv(self.asked)) else ""
-        met = f"{_rate_cv(self.realised) or 'no rate'} met"
-        said = [f"arrivals: {asked}{met}", str(self.stability)]
+        said = [self.arrivals_in_words, str(self.stability)]
         if self.warm_up:
             said.append(
                 f"timing figures from {self.window[0]:.4g} s on: the first {self.warm_up:.0%} "
@@ -542,7 +573,7 @@ class ReplayResult:
                 "that served the task in the log; their mean is not this policy's quality, which "
                 "routingsim.evaluation.replay_estimates(result) estimates"
             )
-        notes = [note for note in self.notes if note not in self._foremost]
+        notes = [note for note in self.notes if note not in self.foremost]
         return [*remarks, *(f"note: {n}" for n in notes)]
 
     def __repr__(self) -> str:
@@ -560,7 +591,7 @@ class ReplayResult:
         return "\n".join(
             [
                 display.wrapped(f"ReplayResult: {self._title}"),
-                *(display.wrapped(f"note: {said}") for said in self._foremost),
+                *(display.wrapped(f"note: {said}") for said in self.foremost),
                 *map(display.wrapped, self._preface),
                 display.fitted([str(name) for name in table.index], render),
                 *map(display.wrapped, self._remarks),
@@ -581,7 +612,7 @@ class ReplayResult:
                 *self._preface,
                 *self._remarks,
             ],
-            first=[f"note: {said}" for said in self._foremost],
+            first=[f"note: {said}" for said in self.foremost],
         )
 
     _repr_html_ = to_html

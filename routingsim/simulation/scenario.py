@@ -16,6 +16,7 @@ from routingsim.errors import AgentError, SimulationError
 from routingsim.policies.category import Category, categories
 from routingsim.policies.policy import Judge, Policy
 from routingsim.simulation import engine
+from routingsim.simulation.arrival_notes import left_out, unlike_asked
 from routingsim.simulation.arrivals import (
     Arrivals,
     ClosedLoop,
@@ -45,7 +46,10 @@ Order = Literal["file", "shuffled", "blocks"]
 """How a run takes the tasks: see :meth:`Scenario.run`."""
 
 WARM_UP = 0.1
-"""Default share of the horizon left out of timing figures, for synthetic arrivals."""
+"""Default share of the horizon left out of timing figures.
+
+For arrivals of a stationary model without outages; for all others it is 0.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +102,11 @@ class Scenario:
         count = _count(tasks, corpus)
         closed = arrivals if isinstance(arrivals, ClosedLoop) else None
         times = np.zeros(count) if closed else arrivals.times(count, seed, corpus)
-        notes = [*filter(None, (whose_agents(corpus, self.pool), no_texts(corpus, self.policy)))]
+        unlike = ""
+        if not closed:
+            unlike = unlike_asked(arrivals, arrivals.rate, times.size, times[-1:].tolist())
+        said = (whose_agents(corpus, self.pool), unlike, no_texts(corpus, self.policy))
+        notes = [*filter(None, said)]
         notes += basis_notes(corpus, self.pool)
         notes += self.policy.notes
         notes += filter(None, [met_before(self.policy, corpus, count)])
@@ -133,10 +141,14 @@ class Scenario:
             arrivals=str(arrivals),
             asked=(arrivals.rate, arrivals.cv),
             synthetic=arrivals.synthetic,
-            warm_up=(WARM_UP if arrivals.synthetic else 0.0) if warm_up is None else warm_up,
+            warm_up=self._warm_up(arrivals) if warm_up is None else float(warm_up),
             notes=tuple(notes),
             again=None,
+            unlike=unlike,
         )
+        if warm_up:
+            told = left_out(result.work.arrived, self.outages, warm_up)
+            result = replace(result, notes=(*result.notes, *told))
         once_more = partial(self.run, arrivals, tasks=tasks, order=order, warm_up=warm_up)
         result = replace(result, again=partial(self._again, once_more, result))
         sent = np.bincount(result.log.agent, minlength=len(self.pool))
@@ -148,6 +160,10 @@ class Scenario:
             one_for_all(self.policy, self.pool, d_var, sent),
         ]
         return replace(result, notes=(*result.notes, *filter(None, said)))
+
+    def _warm_up(self, arrivals: Arrivals) -> float:
+        """The warm-up of a run where none is given: none where an event may lie in it."""
+        return WARM_UP if arrivals.synthetic and arrivals.stationary and not self.outages else 0.0
 
     def _again(
         self,
@@ -207,6 +223,7 @@ class Scenario:
             warm_up=result.warm_up,
             notes=(),
             again=None,
+            unlike=result.unlike,
         )
 
     def _rerun_again(self, other: Again, seed: int, *, days: bool = False) -> ReplayResult:

@@ -1,9 +1,12 @@
-"""Whether a run was stable, so that its waits and latencies do not depend on its length."""
+"""Whether the waits and latencies of a run would be those of a longer one: the verdict on it.
+
+The words of verdicts and their order are here, and nowhere else.
+"""
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,14 +15,38 @@ from routingsim.agents import AgentPool
 from routingsim.policies.kernel import OK
 from routingsim.policies.policy import Judge
 from routingsim.simulation.faults import Outage
-from routingsim.simulation.state import REJECTED, Log, Workload
-from routingsim.simulation.statistics import slope_t
+from routingsim.simulation.offered_load import OfferedLoad, offered_load
+from routingsim.simulation.state import Log, Workload
+from routingsim.simulation.statistics import batch_means
 
-_EDGE = 0.95  # offered load from which waits are called unreliable
-_GRID = 256  # points in time at which the backlog is measured
-_STEEP = 4.0  # t statistic above which the backlog is said to grow
+Verdict = Literal["steady", "too short to say", "no rate", "saturated", "overloaded", "growing"]
+"""The words of verdicts, from the best to the worst."""
 
-Verdict = Literal["stable", "at the edge", "overloaded", "no rate"]
+VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
+"""The same, as a tuple."""
+
+ABOVE: tuple[Verdict, ...] = ("overloaded", "growing")
+"""Verdicts on runs in which more came than could be done."""
+
+CONSEQUENCES: dict[str, str] = {
+    "growing": "queues grow for as long as tasks come, and waits say only how long the run was",
+    "overloaded": "more comes than can be done, and waits say how long that lasts",
+    "saturated": "slots are always in use, and more users add waits, not answers",
+    "no rate": "tasks arrive as a batch, and waits depend on how many come together",
+    "too short to say": "the waits of a longer run may differ",
+}
+"""What follows from each verdict but "steady", the gravest first."""
+
+TOLERANCE = 0.2
+"""Half-width of the 95 % interval of the mean latency, as a share of it, of a steady run."""
+
+_Z = 1.96  # of a 95 % interval
+_CERTAIN = 2.33  # standard errors above 1 from which a load is said to be above capacity
+_FULL = 0.95  # share of an agent's time in use from which a closed loop is saturated
+_BATCHES = 20
+_MOST = 1e5  # times as many tasks as there were, beyond which no number is named
+_LEAST = 30  # answers of a steady run
+_MOST_RUNS = 20  # more runs do not make up for the beginning of each, in which queues are empty
 
 
 @dataclass(frozen=True)
@@ -28,24 +55,63 @@ class Stability:
 
     Attributes
     ----------
-    verdict : {"stable", "at the edge", "overloaded", "no rate"}
-        A closed loop is always stable, as its users wait for answers. Where the arrivals
-        are a batch, no rate can be told.
+    verdict : str
+        One of :data:`VERDICTS`. "steady": the mean latency of a longer run would be the
+        same, within ``half_width``, which is at most 20 %. "too short to say": it may
+        differ by more; ``enough`` tasks would do. "overloaded": in the share ``above`` of
+        the time an agent was sent more work than it can do. "growing": it still was at the
+        end, on average over the run or in the last half of it, and its queue has no bound.
+        "saturated": a closed loop whose users wait for slots that are always in use. "no
+        rate": the arrivals are a batch.
     offered : dict of str to float
         Offered load of each agent after routing: the work sent to it over what its slots
         can do while it is up, or the calls over what its limit per minute allows,
         whichever is higher. NaN where no rate can be told.
-    backlog_slope_t : float
-        t statistic of the slope of the number of tasks in the system, over the second
-        half of the arrivals; NaN where no rate can be told.
+    error : dict of str to float
+        Standard error of each offered load.
+    half_width : float
+        Half-width of the 95 % interval of the mean latency as a share of it, by the length
+        of the run in relaxation times of its queues (:func:`stability`); infinite where a
+        load cannot be told from 1, NaN where no rate can be told.
+    enough : int
+        Tasks with which ``half_width`` would be 20 %, 30 at least; 0 where that is not known.
+    above : float
+        Share of the time in which an agent was sent more than it can do: that of the agent
+        with the most.
+    peak, left : int
+        Most tasks that waited at one time, and those that waited at the last arrival.
+    bounded : bool
+        Whether the queue of the agent with the highest load has a limit, or its tasks a
+        patience.
+    tasks : int
+        Tasks of the run.
     reason : str
         Why no rate can be told; "" where one can.
     """
 
     verdict: Verdict
     offered: dict[str, float]
-    backlog_slope_t: float
+    error: dict[str, float]
+    half_width: float = math.nan
+    enough: int = 0
+    above: float = 0.0
+    peak: int = 0
+    left: int = 0
+    bounded: bool = False
+    tasks: int = 0
     reason: str = ""
+
+    @property
+    def busiest(self) -> str:
+        """The agent with the highest offered load; "" where no rate can be told."""
+        if self.verdict == "no rate":
+            return ""
+        return max(self.offered, key=lambda agent: self.offered[agent])
+
+    @property
+    def lasts(self) -> bool:
+        """Whether the run ends before its backlog does: see :func:`lasts`."""
+        return lasts(self.verdict, self.peak, self.left)
 
     def __str__(self) -> str:
         if self.verdict == "no rate":
@@ -53,15 +119,58 @@ class Stability:
                 f"no rate can be told: {self.reason}; waits depend on how many come together, read "
                 "percentiles with care"
             )
-        worst = max(self.offered, key=lambda agent: self.offered[agent])
-        load = self.offered[worst]
+        load, error = self.offered[self.busiest], self.error[self.busiest]
         shown = f"{load:.2f}" if load < 1000 else f"{load:.3g}"
-        said = f"{self.verdict}: highest offered load {shown} ({worst})"
-        if self.verdict == "stable":
-            return said
-        if self.verdict == "at the edge":
-            return f"{said}; waits depend on the length of the run, read percentiles with care"
-        return f"{said}; queues grow or tasks are lost, percentiles say how long the run was"
+        shown += f" ± {_Z * error:.2f}" if 0 < error < 100 else ""
+        said = (
+            f"{in_words(self.verdict, self.above)}: highest offered load {shown} ({self.busiest})"
+        )
+        return f"{said}; {consequence(self)}"
+
+
+def in_words(verdict: str, above: float = math.nan) -> str:
+    """The verdict as it is said: ``overloaded in 33 % of the time``."""
+    if verdict != "overloaded" or math.isnan(above):
+        return verdict
+    percent = 100 * above
+    return (
+        f"overloaded in {percent:.0f} % of the time"
+        if percent >= 1
+        else (f"overloaded in {percent:.1g} % of the time")
+    )
+
+
+def consequence(found: Stability) -> str:
+    """What follows from a verdict, with its figures."""
+    if found.verdict == "steady":
+        return f"a longer run's mean latency is within {100 * found.half_width:.0f} %"
+    if found.verdict == "too short to say":
+        said = f"the mean latency of {found.tasks:,} tasks may be "
+        off = f"{100 * found.half_width:.0f} %" if found.half_width < 1 else "far"
+        said += f"{off} off that of a longer run"
+        return f"{said}, about {found.enough:,} tasks would do" if found.enough else said
+    if found.verdict == "saturated":
+        return (
+            f"its slots are always in use and up to {found.peak:,} users wait: more users add "
+            "waits, not answers"
+        )
+    if found.verdict == "growing":
+        return (
+            f"{found.left:,} tasks wait at the end and more would in a longer run, so percentiles "
+            "say how long the run was"
+        )
+    waits = f"up to {found.peak:,} tasks wait" if found.peak else "tasks are lost"
+    left = f", {found.left:,} of them at the end" if found.left and not found.bounded else ""
+    return f"{waits}{left}, and percentiles say how long that lasts"
+
+
+def lasts(verdict: str, peak: float, left: float) -> bool:
+    """Whether a run ends before its backlog does, so that its figures say how long it was.
+
+    That is so of "growing", and of "overloaded" where half of the most tasks that waited at
+    one time still wait at the end.
+    """
+    return verdict == "growing" or (verdict == "overloaded" and left >= peak / 2)
 
 
 def stability(
@@ -75,13 +184,23 @@ def stability(
 ) -> Stability:
     """The verdict on a run.
 
-    A run is overloaded if an agent's offered load is 1 or more. It is at the edge if one
-    is 0.95 or more, or if the backlog grew steadily (t above 4) over the second half of
-    the arrivals, by more than 10 tasks and by more than the number of slots.
+    A load is above capacity if it is by more than 2.33 standard errors above 1, or in spells
+    that chance does not explain (:func:`~routingsim.simulation.offered_load.offered_load`).
 
-    No rate can be told, unless the run is overloaded, if fewer than three different times
-    of arrival are there, if more than half of the tasks arrive at one time, or if all
-    arrive within the mean service time of a call: the work of a batch over the time in which
+    The variance of the mean latency is that of the service times over the number of tasks,
+    and for each agent that of its waits over T / 2τ, the number of independent observations
+    in T seconds. τ is the time in which a queue forgets: for c slots, mean service time s
+    and load ρ
+
+        τ = max(s, s (1 + ρ) / (c (1 − ρ)²) · (c_a² + c_s²) / 2),
+
+    exact for the number of tasks in an M/M/1 queue, and in heavy traffic for others (Whitt,
+    "Planning queueing simulations", Management Science 35 (1989), sec. 4). ρ is taken one
+    standard error above its estimate. Batch means are taken where they are wider.
+
+    No rate can be told if fewer than three different times of arrival are there, if more
+    than half of the tasks arrive at one time, or if all arrive within the mean service time
+    of a call and the load is not above capacity: the work of a batch over the time in which
     it came is no load.
 
     Parameters
@@ -93,67 +212,159 @@ def stability(
     closed : bool
         Whether the arrivals came from a closed loop.
     """
-    begin, end, agents = float(work.arrived[0]), float(work.arrived[-1]), len(pool)
-    if end == begin:
-        return _no_rate(pool, _batch(work.arrived, 0.0))
-    again = slice(log.retries[0])
-    agent = np.concatenate([log.agent, log.retried_agent[again]])
-    row = np.concatenate([work.row, work.row[log.retried[again]]])
-    calls = np.bincount(agent, minlength=agents)
-    load = np.bincount(agent, weights=work.service[row, agent], minlength=agents)
-    if judge is not None:
-        rejected = log.retried_status[again] == REJECTED
-        recorded = ~np.isnan(work.quality[work.row, log.agent])
-        passed = (log.status == OK) & (log.attempts < judge.levels) & recorded
-        judged = np.concatenate([log.retried_agent[again][rejected], log.agent[passed]])
-        load += judge.seconds * np.bincount(judged, minlength=agents)
-    batch = "" if closed else _batch(work.arrived, load.sum() / calls.sum())
-    up = np.full(agents, end - begin)
-    for outage in outages:
-        lost = min(outage.up, end) - max(outage.down, begin)
-        up[pool.index(outage.agent)] -= max(lost, 0.0)
-    slots, limit = pool.column("concurrency"), pool.column("requests_per_minute")
-    with np.errstate(divide="ignore", invalid="ignore"):  # always down: inf, or 0 if nothing sent
-        shares = np.fmax(load / (slots * up), calls * 60 / (limit * up))
-    offered = np.nan_to_num(shares, posinf=np.inf)
+    begin, end = float(work.arrived[0]), float(work.arrived[-1])
+    batch = "" if closed and end > begin else _batch(work.arrived)
+    if batch:
+        return _no_rate(pool, batch)
+    load = offered_load(work, log, pool, outages, judge)
+    peak, left = _waiting(log, begin, end)
+    worst = int(load.mean.argmax())
+    bounds = [agent.patience is not None or agent.queue_limit is not None for agent in pool]
+    half_width, enough = _precision(work, log, pool, load, end - begin, closed=closed)
+    found = Stability(
+        verdict="steady",
+        offered=dict(zip(pool.ids, load.mean.tolist(), strict=True)),
+        error=dict(zip(pool.ids, load.error.tolist(), strict=True)),
+        half_width=half_width,
+        enough=enough,
+        above=float(load.above.max()),
+        peak=peak,
+        left=left,
+        bounded=bounds[worst],
+        tasks=log.agent.size,
+    )
+    if closed:
+        full = load.mean[worst] >= _FULL and peak > 0
+        return replace(found, verdict="saturated") if full else _by_precision(found)
+    waited = peak > 0 or bool((log.status != OK).any() or (log.wait > 0).any())
+    beyond = (load.mean - 1 > _CERTAIN * np.nan_to_num(load.error, posinf=0.0)) & waited
+    unbounded = ~np.array(bounds)
+    if (unbounded & (beyond | (load.last_spell >= 0.5))).any() and left:
+        return replace(found, verdict="growing")
+    if beyond.any() or found.above:
+        return replace(found, verdict="overloaded", above=found.above or 1.0)
+    mean_service = float(load.service @ np.bincount(log.agent, minlength=len(pool)))
+    mean_service /= log.agent.size
+    if end - begin < mean_service:
+        return _no_rate(
+            pool,
+            f"all {log.agent.size:,} tasks arrive within {end - begin:.3g} s, and a call takes "
+            f"{mean_service:.3g} s on average",
+        )
+    return _by_precision(found)
 
-    edges = np.linspace(begin, end, _GRID + 1)
-    came, went = (np.histogram(x, edges)[0].cumsum() for x in (work.arrived, log.finished))
-    backlog = (came - went)[_GRID // 2 :]
-    t = slope_t(backlog)
-    grew = backlog[-1] - backlog[0] > max(10.0, slots.sum())
-    worst = float(offered.max())
-    verdict: Verdict = "stable"
-    if not closed:
-        if worst >= 1.0:
-            verdict = "overloaded"
-        elif batch:
-            return _no_rate(pool, batch)
-        elif worst >= _EDGE or (t > _STEEP and grew):
-            verdict = "at the edge"
-    return Stability(verdict, dict(zip(pool.ids, offered.tolist(), strict=True)), t)
+
+def _by_precision(found: Stability, runs: int = 1) -> Stability:
+    wide = not found.half_width / math.sqrt(runs) <= TOLERANCE or found.tasks * runs < _LEAST
+    return replace(found, verdict="too short to say" if wide else "steady")
+
+
+def over_runs(found: Sequence[Stability]) -> tuple[Verdict, ...]:
+    """The verdict on each of several runs that differ in their seeds alone.
+
+    What one run leaves open several may tell: the half-width of their mean is 1/√R of one's.
+    More than 20 runs count as 20, as each begins with empty queues.
+    """
+    runs = min(len(found), _MOST_RUNS)
+    rated = [each for each in found if each.verdict != "no rate"]
+    verdicts = []
+    for each in found:
+        if each.verdict not in ("steady", "too short to say"):
+            verdicts.append(each.verdict)
+            continue
+        above = False
+        for agent in each.offered:
+            mean = np.mean([other.offered[agent] for other in rated])
+            error = np.mean([other.error[agent] for other in rated]) / math.sqrt(len(rated))
+            above |= bool(mean - 1 > _CERTAIN * error)
+        if above and each.peak:
+            verdicts.append("overloaded" if each.bounded else "growing")
+        else:
+            verdicts.append(_by_precision(each, runs).verdict)
+    return tuple(verdicts)
+
+
+def _precision(
+    work: Workload,
+    log: Log,
+    pool: AgentPool,
+    load: OfferedLoad,
+    length: float,
+    *,
+    closed: bool,
+) -> tuple[float, int]:
+    """Half-width of the mean latency as a share of it, and how many tasks would do."""
+    ok = log.status == OK
+    agent, wait = log.agent[ok], log.wait[ok]
+    latency = (log.finished - work.arrived)[ok]
+    tasks, mean = agent.size, float(latency.mean()) if agent.size else 0.0
+    if tasks < 2 or mean <= 0:
+        return math.inf, 0
+    batches = batch_means(latency, _BATCHES).half_width / mean if tasks >= 10 * _BATCHES else 0.0
+    served = float((latency - wait).var()) / tasks
+
+    answers = np.maximum(np.bincount(agent, minlength=len(pool)), 1)
+    waits = np.bincount(agent, weights=wait, minlength=len(pool)) / answers
+    squares = np.bincount(agent, weights=wait * wait, minlength=len(pool)) / answers
+    spread = (answers / tasks) ** 2 * np.maximum(squares - waits**2, 0.0)
+    per_slot = load.service / pool.column("concurrency") * load.variation
+
+    def half_width_of(times: float) -> float:
+        """That of a run so many times as long."""
+        loads = load.mean + load.error / math.sqrt(times)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            forgets = np.where(loads < 1, per_slot * (1 + loads) / (1 - loads) ** 2, np.inf)
+            each = spread * np.fmax(2 * np.maximum(load.service, forgets) / length, 1 / answers)
+        variance = served + float(np.where(spread > 0, each, 0.0).sum())
+        return max(_Z * math.sqrt(variance) / mean, batches) / math.sqrt(times)
+
+    count = max(log.agent.size, _LEAST)
+    if closed:
+        half_width = max(_Z * math.sqrt(served) / mean, batches)
+        return half_width, _round_up(count * max(half_width / TOLERANCE, 1.0) ** 2)
+    half_width, times = half_width_of(1.0), 1.0
+    if (load.mean[spread > 0] < 1).all():
+        while half_width_of(times) > TOLERANCE and times < _MOST:
+            times *= 1.1
+    else:  # until the load can be told from 1
+        known = np.isfinite(load.mean) & (load.mean >= 1)
+        error = _CERTAIN * load.error[known] / np.maximum(load.mean[known] - 1, 0.01)
+        times = max(float(error.max(initial=1.0)) ** 2, 1.1)
+    return half_width, max(_round_up(log.agent.size * times), _LEAST) if times < _MOST else 0
+
+
+def _round_up(tasks: float) -> int:
+    """The number, rounded up to two digits."""
+    unit = 10 ** max(math.floor(math.log10(max(tasks, 1))) - 1, 0)
+    return math.ceil(tasks / unit) * unit
+
+
+def _waiting(log: Log, begin: float, end: float) -> tuple[int, int]:
+    """Most tasks that waited at one time until ``end``, and how many did then."""
+    cells = int(np.clip(log.left.size, 16, 4096))
+    entered = log.left - log.wait
+    came = np.histogram(entered, cells, (begin, end))[0].cumsum()
+    gone = np.histogram(log.left, cells, (begin, end))[0].cumsum()
+    waiting = came - gone
+    return int(waiting.max()), int(waiting[-1])
 
 
 def _no_rate(pool: AgentPool, reason: str) -> Stability:
-    return Stability("no rate", dict.fromkeys(pool.ids, math.nan), math.nan, reason)
+    unknown = dict.fromkeys(pool.ids, math.nan)
+    return Stability("no rate", unknown, unknown, reason=reason)
 
 
-def _batch(arrived: NDArray[np.float64], service: float) -> str:
+def _batch(arrived: NDArray[np.float64]) -> str:
     """Why no rate can be told from these times of arrival, in order; "" if one can."""
-    tasks, span = arrived.size, float(arrived[-1] - arrived[0])
+    tasks = arrived.size
     if tasks == 1:
         return "there is one task"
-    if span == 0:
+    if arrived[0] == arrived[-1]:
         return f"all {tasks:,} tasks arrive at the same time"
-    times, together = np.unique(arrived, return_counts=True)
-    if times.size == 2:
+    later = np.flatnonzero(np.diff(arrived)) + 1
+    if later.size == 1:
         return f"the {tasks:,} tasks arrive at two times"
-    most = int(together.max())
+    most = int(np.diff(later, prepend=0, append=tasks).max())
     if most > tasks / 2:
         return f"{most:,} of {tasks:,} tasks arrive at the same time"
-    if span < service:
-        return (
-            f"all {tasks:,} tasks arrive within {span:.3g} s, and a call takes {service:.3g} s on "
-            "average"
-        )
     return ""

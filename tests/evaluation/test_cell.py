@@ -93,7 +93,7 @@ def test_a_cell_joins_runs_by_their_records() -> None:
     assert cell.quality.tolist() == RIGHT
     np.testing.assert_allclose(cell.cost, [0.1, 0.2, 0.3, 0.4])
     assert cell.chosen.tolist() == [0, 0, 0, 0]
-    assert cell.verdicts == ("stable", "stable")
+    assert cell.verdicts == ("too short to say", "too short to say")
 
 
 def test_the_regret_curve_ends_at_the_sum() -> None:
@@ -117,10 +117,11 @@ def test_records_that_never_ran_are_unknown() -> None:
 @pytest.mark.parametrize(
     ("verdicts", "verdict"),
     [
-        (("stable", "no rate", "no rate"), "no rate"),
-        (("stable", "stable", "no rate"), "stable"),
-        (("at the edge", "no rate"), "no rate"),
+        (("steady", "no rate", "no rate"), "no rate"),
+        (("steady", "steady", "no rate"), "steady"),
+        (("too short to say", "no rate"), "no rate"),
         (("no rate", "overloaded"), "overloaded"),
+        (("growing", "overloaded"), "growing"),
     ],
 )
 def test_the_verdict_of_most_and_in_a_tie_the_worse(

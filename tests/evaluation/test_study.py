@@ -42,7 +42,7 @@ def cell(outcomes: np.ndarray, chosen: np.ndarray, **figures: Any) -> Cell:
         table[:, list(METRICS).index(name)] = values
     return Cell(
         figures=table,
-        verdicts=("stable",) * len(outcomes),
+        verdicts=("steady",) * len(outcomes),
         quality=outcomes.mean(axis=0),
         quality_all=outcomes.mean(axis=0),
         unknown=np.zeros(outcomes.shape[1], dtype=bool),

@@ -172,3 +172,22 @@ def test_bad_settings_are_named(change: dict[str, Any], error: type[Exception], 
     settings |= {"objective": 3.0, "tasks": 10}
     with pytest.raises(error, match=said):
         sweep(None, _alone(), "static:a", **(settings | change))
+
+
+def test_no_capacity_of_a_run_that_is_not_what_was_asked_for() -> None:
+    """41 minutes from midnight say nothing of a day; a whole period of it does."""
+    given = {"slots": {"claude": [1, 2]}, "objective": 10.0, "replications": 2}
+    with pytest.raises(
+        SimulationError,
+        match=r"^diurnal:3,amplitude=0.8: no capacity can be told, as 1,500 tasks take 2,\d\d\d s "
+        r"of the 86,400 s after which the arrivals repeat: 0.6\d* tasks/s arrive, and 3 are asked "
+        r"for; 259,200 tasks make a whole period$",
+    ):
+        sweep(None, None, "least-loaded", arrivals="diurnal:3,amplitude=0.8", tasks=1500, **given)
+    hour = "diurnal:3,amplitude=0.8,period=1000"
+    found = sweep(None, None, "least-loaded", arrivals=hour, tasks=3000, **given)
+    assert found.asked == 3
+    assert found.frame["rate_met"].to_numpy() == pytest.approx(3, rel=0.2)
+    assert found.frame["span"].to_numpy() == pytest.approx(1000, rel=0.2)
+    met, span = found.frame[["rate_met", "span"]].mean()
+    assert repr(found).endswith(f"; 3 tasks/s asked for, {met:.3g} met over {span:,.0f} s")

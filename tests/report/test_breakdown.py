@@ -54,7 +54,7 @@ def experiment(
         for each in figures
     ]
     entries = [
-        Entry(name, False, style, 0.0, "stable", 1, 1, lambda _: Interval(0.0, 0.0), tasks)
+        Entry(name, False, style, 0.0, "steady", 1, 1, lambda _: Interval(0.0, 0.0), tasks)
         for name, style, tasks in zip("ab", policy_styles(2), figures, strict=True)
     ]
     at = Comparison(load, tuple(entries[:policies]), lambda *_: None)
@@ -120,7 +120,7 @@ def test_the_most_frequent_categories() -> None:
     frame = pd.DataFrame({"id": range(440), "text": "x", "category": names * 20}).astype(str)
     plain = experiment()
     tasks = TaskFigures(np.zeros(440, int), np.full(440, 0.5), np.full(440, 0.001))
-    entry = Entry("a", False, policy_styles(1)[0], 0.0, "stable", 1, 1,
+    entry = Entry("a", False, policy_styles(1)[0], 0.0, "steady", 1, 1,
                   lambda _: Interval(0.0, 0.0), tasks)  # fmt: skip
     at = Comparison(None, (entry,), plain.last.difference)
     shown = Experiment(Corpus.from_frame(frame), POOL, np.arange(440), None, (at,), ())

@@ -75,9 +75,10 @@ def at(load: float, **figures: tuple[float, float, float]) -> Comparison:
 
     def entry(name: str, quality: float, cost: float, p95: float) -> Entry:
         known = {"quality": quality, "cost": cost, "latency_p95": p95, "recorded": 1.0}
+        known |= {"above": 0.5, "peak": 4.0, "left": 4.0}
         tasks = TaskFigures(np.zeros(1, int), np.array([quality]), np.array([cost]))
         return Entry(name, False, policy_styles(1)[0], False,
-                     "overloaded" if name == "b" else "stable", 1, 1,
+                     "overloaded" if name == "b" else "steady", 1, 1,
                      lambda metric: Interval(known[metric], math.nan), tasks)  # fmt: skip
 
     entries = tuple(entry(name, *each) for name, each in figures.items())
@@ -90,7 +91,7 @@ def test_frontier() -> None:
         "a quality 0.500 at USD 2.00 per 1,000 tasks; b quality 0.250 at USD 1.00 per 1,000 tasks."
     )
     assert frontier_in_words(shown, "latency_p95") == (
-        "a quality 0.500 at 3.0 s; b quality 0.250 overloaded."
+        "a quality 0.500 at 3.0 s; b quality 0.250 overloaded in 50 % of the time."
     )
 
 

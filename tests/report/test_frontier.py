@@ -72,7 +72,7 @@ def test_without_a_record_there_is_a_reason(odd: ReplayResult) -> None:
 def test_the_overloaded_have_no_latency(results: list[ReplayResult]) -> None:
     ax = plot_frontier(results, ax=small(), against="latency_p95")
     assert "static:gpt-4" not in names(ax)
-    assert "1 overloaded" in names(ax)
+    assert "1 above capacity" in names(ax)
     assert "static:gpt-4" in names(plot_frontier(results, ax=small()))
 
 
@@ -83,7 +83,7 @@ def test_steps_are_above_none_that_they_leave_behind(study: Study) -> None:
     assert (np.diff(x) >= 0).all()
     assert (np.diff(y) >= 0).all()
     for name in study.names:
-        if study.cells[name, 0.2].verdict == "overloaded" or name == "oracle":
+        if study.cells[name, 0.2].lasts or name == "oracle":
             continue
         at = study.values(name, 0.2, "latency_p95").mean()
         reached = y[x <= at + 1e-9].max()

@@ -81,23 +81,27 @@ def test_stability_says_how_many_runs_agree(study: Study) -> None:
     (table,) = stability_section(unsure).blocks
     assert isinstance(table, Table)
     assert [column.name for column in table.columns] == [
-        "policy", "kind", "at load 0.2", "highest offered load",
+        "policy", "kind", "at load 0.2", "highest offered load", "most tasks waiting",
     ]  # fmt: skip
     for row, entry in zip(table.rows, at.entries, strict=True):
         agreed = "" if entry.agreed == entry.runs else f" ({entry.agreed} of {entry.runs})"
-        assert row[2] == f"{entry.verdict}{agreed}"
+        assert row[2] == f"{entry.state}{agreed}"
 
 
 def test_the_frontier_has_no_latency_where_all_are_overloaded(
     study: Study, plain_study: Study
 ) -> None:
-    section = frontier("frontier", [of_study(study, 0.2), of_study(study, 0.8)])
+    busy = of_study(study, 0.8)
+    busy = replace(busy, entries=tuple(replace(e, verdict="growing") for e in busy.entries))
+    section = frontier("frontier", [of_study(study, 0.2), busy])
     galleries = [block for block in section.blocks if isinstance(block, Gallery)]
     assert [gallery.name for gallery in galleries] == ["frontier-0.2", "frontier-0.8"]
     assert [len(gallery.pictures) for gallery in galleries] == [2, 1]
     assert galleries[0].pictures[0].title == "Quality and cost at load 0.2"
     assert galleries[0].pictures[1].title == "Quality and latency p95 at load 0.2"
-    assert galleries[1].pictures[0].point == "All are overloaded, so there is no latency to show."
+    assert galleries[1].pictures[0].point == (
+        "All backlogs outlast the run, so there is no latency to show."
+    )
     assert section.text[0].endswith("Bars are 95 % intervals.")
     assert frontier("x", [of_study(plain_study)]).text[0].startswith("Quality: not recorded.")
 

@@ -32,21 +32,27 @@ POOL = AgentPool(
         Agent(id="big", name="B", cost=1.0, latency=2.0),
     )
 )
-OVERLOADED = "queues grow or tasks are lost, and waits say only how long the run was"
-AT_THE_EDGE = "waits depend on the length of the run"
+GROWING = "queues grow for as long as tasks come, and waits say only how long the run was"
+OVERLOADED = "more comes than can be done, and waits say how long that lasts"
+TOO_SHORT = "the waits of a longer run may differ"
+SATURATED = "slots are always in use, and more users add waits, not answers"
 NO_RATE = "tasks arrive as a batch, and waits depend on how many come together"
 SIMULATED = (
     "Latencies are simulated from each agent’s service model and queue, not measured on the "
     "agents themselves."
 )
-KEPT_UP = "Every policy kept up with the load: queues were stable, so waits and latencies hold."
+KEPT_UP = "Every policy kept up with the load: queues were steady, so waits and latencies hold."
 
 
-def entry(name: str, verdict: str = "stable", **changed: Any) -> Entry:
-    """200 tasks: USD 2 per 1,000, quality 0.5, p50 1 s, p95 3 s, 60 % load, all answered."""
+def entry(name: str, verdict: str = "steady", **changed: Any) -> Entry:
+    """200 tasks: USD 2 per 1,000, quality 0.5, p50 1 s, p95 3 s, 60 % load, all answered.
+
+    At most 40 tasks wait, and 30 at the end.
+    """
     figures: dict[str, float] = {
         "cost": 0.002, "cost_total": 0.4, "quality": 0.5, "latency_p50": 1.0, "latency_p95": 3.0,
         "offered_max": 0.6, "answered": 1.0, "recorded": 1.0, "quality_all": 0.5,
+        "above": 0.25, "peak": 40, "left": 30, "enough": 5000,
     }  # fmt: skip
     figures |= {k: changed.pop(k) for k in list(changed) if k in figures}
     known = not math.isnan(figures["quality"])
@@ -89,20 +95,31 @@ def verdict(*comparisons: Comparison, leader: str = "") -> str:
     ("entries", "expected"),
     [
         ([entry("a")],
-         "The policy kept up with the load: queues were stable, so waits and latencies hold."),
+         "The policy kept up with the load: queues were steady, so waits and latencies hold."),
         ([entry("a"), entry("b")], KEPT_UP),
-        ([entry("a", "overloaded", offered_max=1.48)],
-         f"a (highest offered load 148 %, at big) is overloaded: {OVERLOADED}."),
-        ([entry("a"), entry("b", "at the edge", offered_max=0.97, busiest="small")],
-         f"b (highest offered load 97 %, at small) is at the edge: {AT_THE_EDGE}. "
-         "The other policy kept up."),
-        ([entry("a"), entry("b", "overloaded"), entry("c")],
-         f"b (highest offered load 60 %, at big) is overloaded: {OVERLOADED}. "
+        ([entry("a", "growing", offered_max=1.48)],
+         "a (highest offered load 148 %, at big; 30 tasks waiting at the end) is growing: "
+         f"{GROWING}."),
+        ([entry("a", "overloaded", offered_max=0.51)],
+         "a (highest offered load 51 %, at big; up to 40 tasks waiting) is overloaded in 25 % of "
+         f"the time: {OVERLOADED}."),
+        ([entry("a", "saturated")],
+         "a (highest offered load 60 %, at big; up to 40 tasks waiting) is saturated: "
+         f"{SATURATED}."),
+        ([entry("a"), entry("b", "too short to say", offered_max=0.97, busiest="small")],
+         "The run is too short to say whether b (highest offered load 97 %, at small; about 5,000 "
+         f"tasks would do) is steady: {TOO_SHORT}. The other policy kept up."),
+        ([entry("a", "too short to say", enough=0), entry("b", "too short to say", enough=0)],
+         "The run is too short to say whether a (highest offered load 60 %, at big) and b (highest "
+         f"offered load 60 %, at big) are steady: {TOO_SHORT}."),
+        ([entry("a"), entry("b", "growing", left=1), entry("c")],
+         f"b (highest offered load 60 %, at big; 1 task waiting at the end) is growing: {GROWING}. "
          "The other 2 policies kept up."),
-        ([entry("a", "overloaded"), entry("b", "at the edge"), entry("c", "overloaded")],
-         "a (highest offered load 60 %, at big) and c (highest offered load 60 %, at big) are "
-         f"overloaded: {OVERLOADED}. b (highest offered load 60 %, at big) is at the edge: "
-         f"{AT_THE_EDGE}."),
+        ([entry("a", "overloaded"), entry("b", "growing"), entry("c", "overloaded", above=0.5)],
+         "b (highest offered load 60 %, at big; 30 tasks waiting at the end) is growing: "
+         f"{GROWING}. a (highest offered load 60 %, at big; up to 40 tasks waiting) is overloaded "
+         f"in 25 % of the time: {OVERLOADED}. c (highest offered load 60 %, at big; up to 40 tasks "
+         f"waiting) is overloaded in 50 % of the time: {OVERLOADED}."),
     ],
 )  # fmt: skip
 def test_who_kept_up(entries: list[Entry], expected: str) -> None:
@@ -122,24 +139,25 @@ def test_a_batch_has_no_rate() -> None:
 
 
 def test_at_most_six_are_named() -> None:
-    named = [entry(f"p{k}", "overloaded", busiest="") for k in range(7)]
-    assert "p5 (highest offered load 60 %) and 1 more are overloaded" in verdict(at(*named))
+    named = [entry(f"p{k}", "too short to say", busiest="", enough=0) for k in range(7)]
+    assert "p5 (highest offered load 60 %) and 1 more are steady" in verdict(at(*named))
 
 
 def test_controls_say_nothing_of_the_policies() -> None:
     control = entry("c", "overloaded", control=True, answered=0.5)
-    alone = "The policy kept up with the load: queues were stable, so waits and latencies hold."
+    alone = "The policy kept up with the load: queues were steady, so waits and latencies hold."
     assert verdict(at(entry("a"), control)) == f"{alone} Every task was answered."
 
 
 def test_each_load_is_named() -> None:
     calm, busy = (at(entry("a"), entry("b"), load=load) for load in (0.2, 0.8))
-    every = "Every policy kept up with every load: queues were stable, so waits and latencies hold."
+    every = "Every policy kept up with every load: queues were steady, so waits and latencies hold."
     assert verdict(calm, busy) == f"{every} At load 0.8 every task was answered."
-    busy = at(entry("a"), entry("b", "overloaded", busiest=""), load=0.8)
+    busy = at(entry("a"), entry("b", "growing", busiest=""), load=0.8)
     assert verdict(calm, busy, leader="At load 0.8 a is first.") == (
-        f"At load 0.8 b (highest offered load 60 %) is overloaded: {OVERLOADED}. At load 0.8 the "
-        "other policy kept up. At load 0.8 every task was answered. At load 0.8 a is first."
+        "At load 0.8 b (highest offered load 60 %; 30 tasks waiting at the end) is growing: "
+        f"{GROWING}. At load 0.8 the other policy kept up. At load 0.8 every task was answered. At "
+        "load 0.8 a is first."
     )
 
 
@@ -206,14 +224,22 @@ def test_a_policy_against_the_baseline() -> None:
 @pytest.mark.parametrize(
     ("entries", "over"),
     [
-        ([entry("a"), entry("b", "overloaded", cost=0.0015)], "b is"),
-        ([entry("a", "overloaded"), entry("b", cost=0.0015)], "a is"),
-        ([entry("a", "overloaded"), entry("b", "overloaded", cost=0.0015)], "b and a are"),
+        ([entry("a"), entry("b", "growing", cost=0.0015)], "b"),
+        ([entry("a", "overloaded"), entry("b", cost=0.0015)], "a"),
+        ([entry("a", "growing"), entry("b", "overloaded", left=20, cost=0.0015)], "b and a"),
     ],
 )
-def test_no_latency_of_the_overloaded(entries: list[Entry], over: str) -> None:
+def test_no_latency_where_the_backlog_outlasts_the_run(entries: list[Entry], over: str) -> None:
     shown = experiment(at(*entries, differences=APART))
-    assert compared(shown, 1) == f"{COSTS}{BETTER}; latency is not compared, as {over} overloaded."
+    assert compared(shown, 1) == (
+        f"{COSTS}{BETTER}; latency is not compared, as the backlog of {over} outlasts the run."
+    )
+
+
+def test_a_backlog_that_was_worked_off_is_part_of_the_latency() -> None:
+    """19 of 40 tasks that waited are left: fewer than half."""
+    both = entry("a"), entry("b", "overloaded", left=19, cost=0.0015)
+    assert compared(experiment(at(*both, differences=APART)), 1) == f"{COSTS}{BETTER}{LATER}."
 
 
 def test_what_is_unknown_is_not_compared() -> None:
@@ -234,9 +260,9 @@ def test_what_is_unknown_is_not_compared() -> None:
 @pytest.mark.parametrize(
     ("verdicts", "where"),
     [
-        (("stable", "stable"), "; at load 0.8."),
-        (("stable", "at the edge"), "; at load 0.8."),
-        (("stable", "overloaded"), "; at load 0.2, the highest that both bear."),
+        (("steady", "steady"), "; at load 0.8."),
+        (("steady", "too short to say"), "; at load 0.8."),
+        (("steady", "growing"), "; at load 0.2, the highest that both bear."),
     ],
 )
 def test_the_highest_load_that_both_bear(verdicts: tuple[str, str], where: str) -> None:
@@ -252,12 +278,13 @@ def test_the_highest_load_that_both_bear(verdicts: tuple[str, str], where: str) 
 def test_where_none_bears_a_load_the_lowest_is_compared() -> None:
     shown = experiment(
         *(
-            at(entry("a", "overloaded"), entry("b", cost=cost), load=load, differences=APART)
+            at(entry("a", "growing"), entry("b", cost=cost), load=load, differences=APART)
             for load, cost in ((0.2, 0.0015), (0.8, 0.001))
         )
     )
     assert compared(shown, 1) == (
-        f"{COSTS}{BETTER}; at load 0.2; latency is not compared, as a is overloaded."
+        f"{COSTS}{BETTER}; at load 0.2; latency is not compared, as the backlog of a outlasts the "
+        "run."
     )
 
 
@@ -319,13 +346,15 @@ def test_findings_and_caveats_are_added() -> None:
 @pytest.mark.parametrize(
     ("one", "load", "expected"),
     [
-        (entry("a"), None, "stable (highest offered load 60 %, at big)"),
+        (entry("a"), None, "steady (highest offered load 60 %, at big)"),
         (entry("a", "overloaded", offered_max=2.0, busiest="small"), None,
-         f"overloaded (highest offered load 200 %, at small): {OVERLOADED}"),
-        (entry("a", "at the edge", agreed=2, runs=3, busiest=""), 0.8,
-         f"at the edge at load 0.8 in 2 of 3 runs (highest offered load 60 %): {AT_THE_EDGE}"),
+         "overloaded in 25 % of the time (highest offered load 200 %, at small; up to 40 tasks "
+         f"waiting): {OVERLOADED}"),
+        (entry("a", "too short to say", agreed=2, runs=3, busiest=""), 0.8,
+         "too short to say at load 0.8 in 2 of 3 runs (highest offered load 60 %; about 5,000 "
+         f"tasks would do): {TOO_SHORT}"),
         (entry("a", agreed=2, runs=2, busiest=""), 0.8,
-         "stable at load 0.8 in 2 of 2 runs (highest offered load 60 %)"),
+         "steady at load 0.8 in 2 of 2 runs (highest offered load 60 %)"),
     ],
 )  # fmt: skip
 def test_stability(one: Entry, load: float | None, expected: str) -> None:
@@ -341,16 +370,18 @@ def test_nothing_to_warn_of() -> None:
 
 def test_warnings_the_gravest_first() -> None:
     shown = at(
-        entry("a", "at the edge"),
-        entry("b", "overloaded", in_sample=1.0),
-        entry("c", "overloaded", control=True),
+        entry("a", "too short to say"),
+        entry("b", "growing", in_sample=1.0),
+        entry("c", "growing", control=True),
         entry("d", control=True, in_sample=1.0),
-        entry("e", "at the edge", control=True),
+        entry("e", "too short to say", control=True),
     )
     assert warnings(experiment(shown, notes=("one note", "", "one note", "x")), ["More."]) == (
-        f"b is overloaded (highest offered load 60 %, at big): {OVERLOADED}.",
-        f"a is at the edge (highest offered load 60 %, at big): {AT_THE_EDGE}.",
-        "Of the controls, c and e are not stable: read their quality and cost, not their "
+        "b (highest offered load 60 %, at big; 30 tasks waiting at the end) is growing: "
+        f"{GROWING}.",
+        "The run is too short to say whether a (highest offered load 60 %, at big; about 5,000 "
+        f"tasks would do) is steady: {TOO_SHORT}.",
+        "Of the controls, c and e are not steady: read their quality and cost, not their "
         "latencies.",
         "b and d are in-sample (fitted or chosen on 100 % of these tasks’ texts): expect worse "
         "results on tasks not seen before.",
@@ -363,17 +394,19 @@ def test_warnings_the_gravest_first() -> None:
 
 def test_warnings_name_the_loads() -> None:
     control = {"control": True, "in_sample": 1.0}
-    calm = at(entry("a", "overloaded", offered_max=1.1, busiest=""), entry("b"), load=0.2)
+    calm = at(entry("a", "growing", offered_max=1.1, busiest=""), entry("b"), load=0.2)
     busy = at(
-        entry("a", "overloaded", offered_max=1.5, busiest=""),
-        entry("b", "at the edge", busiest=""),
-        entry("c", "at the edge", **control),
+        entry("a", "growing", offered_max=1.5, busiest=""),
+        entry("b", "too short to say", busiest="", enough=0),
+        entry("c", "too short to say", **control),
         load=0.8,
     )
     assert warnings(experiment(calm, busy)) == (
-        f"a is overloaded at loads 0.2 and 0.8 (highest offered load 150 %): {OVERLOADED}.",
-        f"b is at the edge at load 0.8 (highest offered load 60 %): {AT_THE_EDGE}.",
-        "Of the controls, c is not stable at load 0.8: read their quality and cost, not their "
+        "At loads 0.2 and 0.8 a (highest offered load 150 %; 30 tasks waiting at the end) is "
+        f"growing: {GROWING}.",
+        "At load 0.8 the run is too short to say whether b (highest offered load 60 %) is steady: "
+        f"{TOO_SHORT}.",
+        "Of the controls, c is not steady at load 0.8: read their quality and cost, not their "
         "latencies.",
         "c is in-sample (fitted or chosen on 100 % of these tasks’ texts): expect worse results on "
         "tasks not seen before.",
@@ -384,7 +417,7 @@ def test_warnings_name_the_loads() -> None:
 def test_many_names_are_cut() -> None:
     controls = [entry(f"c{k}", "overloaded", control=True, in_sample=1.0) for k in range(12)]
     unfit, fitted, _ = warnings(experiment(at(entry("a"), *controls)))
-    assert "c8, c9 and 2 more are not stable" in unfit
+    assert "c8, c9 and 2 more are not steady" in unfit
     assert "c6, c7 and 4 more are in-sample" in fitted
 
 

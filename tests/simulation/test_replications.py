@@ -193,7 +193,7 @@ def test_where_no_interval_can_be_had_there_is_none() -> None:
         found = over.interval(metric)
         assert math.isnan(found.half_width)
         assert found.runs == 0
-        assert found.method == "none: overloaded, so it says only how long the run was"
+        assert found.method == "none: growing, so it says only how long the run was"
     assert over.interval("latency").mean == over.overall["latency_mean"]
     assert over.interval("cost").half_width == 0  # the same 200 calls on any day
     assert math.isnan(run().interval("quality").half_width)  # none is recorded

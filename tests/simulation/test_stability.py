@@ -1,22 +1,34 @@
 """The verdict on a run, on small runs worked out by hand."""
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
+import routingsim as rs
 from routingsim.agents import Agent, AgentPool
 from routingsim.policies.kernel import FAILED, OK, SHED
 from routingsim.policies.policy import Judge
 from routingsim.simulation.faults import Outage
-from routingsim.simulation.stability import Stability, stability
+from routingsim.simulation.offered_load import offered_load
+from routingsim.simulation.stability import (
+    CONSEQUENCES,
+    TOLERANCE,
+    VERDICTS,
+    Stability,
+    in_words,
+    lasts,
+    over_runs,
+    stability,
+)
 from routingsim.simulation.state import REJECTED, Log, Workload, empty_log
-from routingsim.simulation.statistics import slope_t
+from routingsim.simulation.theory import mmc
 
 SERVICE = [[1.0, 3.0], [2.0, 5.0]]  # seconds of the two records at the agents a and b
-GRID = 256
 
 
 def two(**fields: Any) -> AgentPool:
@@ -66,6 +78,7 @@ def log_of(
     log.status[:] = [OK] * len(agent) if status is None else status
     log.attempts[:] = [1] * len(agent) if attempts is None else attempts
     log.finished[:] = finished if len(finished) else 0.0
+    log.left[:] = log.wait[:] = 0.0
     log.retried[:], log.retried_agent[:], log.retried_status[:] = 0, 1, REJECTED  # not in use
     for k, (task, where, how) in enumerate(retried):
         log.retried[k], log.retried_agent[k], log.retried_status[k] = task, where, how
@@ -84,7 +97,9 @@ def offered(
     outages: Sequence[Outage] = (),
     judge: Judge | None = None,
 ) -> dict[str, float]:
-    return stability(work, log, pool or two(), outages, judge).offered
+    pool = pool or two()
+    found = offered_load(work, log, pool, outages, judge).mean
+    return dict(zip(pool.ids, found.tolist(), strict=True))
 
 
 # -- offered load -----------------------------------------------------------------------
@@ -159,28 +174,20 @@ def test_rejected_answers_were_judged_and_failed_calls_were_not() -> None:
     assert offered(log, judge=judge) == {"a": (1 + 2 + 4) / 40, "b": (3 + 5 + 3 + 3 + 4) / 20}
 
 
+def test_the_error_of_a_load() -> None:
+    """Gaps 2 and 4 s have c² = 1/9, services of 1 and 3 s (mean 2) have c² = 1/4; three calls."""
+    work = work_of([0, 2, 6], [0, 0, 0], [[2.0]])
+    log = log_of([0, 0, 0], [1.0, 5.0, 8.0])
+    log.left[:] = [0.0, 2.0, 6.0]
+    services = np.array([1.0, 3.0, 2.0])
+    found = offered_load(work, log, one())
+    assert found.mean.tolist() == [1.0]
+    both = 1 / 9 + services.var() / 4
+    assert found.variation[0] == pytest.approx(both / 2)
+    assert found.error[0] == pytest.approx(math.sqrt(both / 3))
+
+
 # -- the verdict ------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("load", "verdict"),
-    [
-        (0.0, "stable"),
-        (0.9499, "stable"),
-        (0.95, "at the edge"),
-        (0.9999, "at the edge"),
-        (1.0, "overloaded"),
-        (7.0, "overloaded"),
-    ],
-)
-def test_the_highest_load_decides(load: float, verdict: str) -> None:
-    """Eleven tasks, each 0.1 s after the last, the work of the first at the second agent."""
-    times = np.linspace(2, 3, 11).tolist()
-    work = work_of(times, [0] + [1] * 10, [[0.1, load], [0.1, 0.0]])
-    found = stability(work, log_of([1] * 11), two())
-    assert found.offered == {"a": 0.0, "b": load}
-    assert found.verdict == verdict
-    assert stability(work, log_of([1] * 11), two(), closed=True).verdict == "stable"
 
 
 @pytest.mark.parametrize(
@@ -204,145 +211,231 @@ def test_a_batch_has_no_rate(arrived: list[float], seconds: float, reason: str) 
     work = work_of(arrived, [0] * len(arrived), [[seconds]])
     log = log_of([0] * len(arrived), (np.array(arrived) + seconds).tolist())
     found = stability(work, log, one(slots=100))
-    assert (found.verdict, found.reason) == ("no rate", reason)
+    assert (found.verdict, found.reason, found.busiest) == ("no rate", reason, "")
     assert math.isnan(found.offered["a"])
-    assert math.isnan(found.backlog_slope_t)
     assert str(found) == (
         f"no rate can be told: {reason}; waits depend on how many come together, read percentiles "
         "with care"
     )
 
 
+def one_agent(slots: int = 1, **fields: Any) -> AgentPool:
+    """Agent a with exponential services of 1 s."""
+    agent = Agent(id="a", name="A", cost=0.1, latency=1.0, concurrency=slots, **fields)
+    return AgentPool((msgspec.structs.replace(agent, service="exponential"),))
+
+
+def run(arrivals: Any, tasks: int, slots: int = 1, seed: int = 1, **given: Any) -> Stability:
+    fields = {k: given.pop(k) for k in list(given) if k in ("patience", "queue_limit")}
+    pool = one_agent(slots, **fields)
+    return rs.replay(
+        None, pool, "static:a", arrivals=arrivals, tasks=tasks, seed=seed, **given
+    ).stability
+
+
+def test_a_load_above_one_grows_if_more_than_its_error_above() -> None:
+    """0.5 s and 0.8 s between tasks of 1 s: each waits longer than the last."""
+    fast = run("deterministic:2", 200)
+    assert (fast.verdict, fast.above, fast.lasts) == ("growing", pytest.approx(1, abs=0.02), True)
+    assert fast.left > 80
+    few = run("poisson:1.2", 100)
+    assert few.verdict == "too short to say"
+    assert abs(few.offered["a"] - 1) < 2.33 * few.error["a"]
+
+
+def test_a_few_tasks_that_never_wait_are_no_overload() -> None:
+    found = run(rs.Trace([0.0, 0.2, 0.4, 3.0]), 4, slots=4, service="deterministic")
+    assert found.peak == 0
+    assert found.verdict == "too short to say"
+    assert found.enough == 30
+    two = run(rs.Trace([0.0, 0.2]), 2, slots=4)
+    assert two.verdict == "no rate"
+
+
+OFFICE = "piecewise:32400@0.2/28800@6/25200@0.2"  # 1.5 of the capacity of four slots for 8 h
+
+
+def test_office_hours_above_capacity_are_told_by_their_share() -> None:
+    """8 of 24 h, on each of three days; the nights work the backlog off."""
+    found = run(OFFICE, 552_960, slots=4)  # 3 x (57,600 x 0.2 + 28,800 x 6)
+    assert found.verdict == "overloaded"
+    assert found.above == pytest.approx(1 / 3, abs=0.01)
+    assert found.offered["a"] == pytest.approx(0.533, abs=0.01)
+    assert found.peak == pytest.approx(28_800 * 2, rel=0.05)
+    assert not found.lasts
+    assert str(found) == (
+        f"overloaded in {100 * found.above:.0f} % of the time: highest offered load "
+        f"{found.offered['a']:.2f} ± {1.96 * found.error['a']:.2f} (a); up to {found.peak:,} tasks "
+        f"wait{left_of(found)}, and percentiles say how long that lasts"
+    )
+    calm = run(OFFICE.replace("@6", "@3"), 293_760, slots=4)
+    assert (calm.verdict, calm.above) == ("steady", 0.0)
+
+
+def left_of(found: Stability) -> str:
+    return f", {found.left:,} of them at the end" if found.left else ""
+
+
+def test_an_outage_is_a_spell_above_capacity() -> None:
+    down = run("poisson:1", 900, slots=4, outages=rs.Outage("a", 20, 120))
+    assert down.verdict == "overloaded"
+    assert down.above == pytest.approx(100 / 900, abs=0.03)
+    assert down.peak == pytest.approx(100, abs=30)
+    assert run("poisson:1", 900, slots=4).verdict == "steady"
+
+
+def test_a_bounded_queue_is_overloaded_and_does_not_grow() -> None:
+    found = run("poisson:1.3", 5_000, queue_limit=10)
+    assert (found.verdict, found.bounded, found.peak) == ("overloaded", True, 10)
+    assert found.above == pytest.approx(1, abs=0.05)
+    assert run("poisson:1.3", 5_000).verdict == "growing"
+    assert run("poisson:0.5", 5_000, queue_limit=10).verdict == "steady"
+
+
+def test_a_full_closed_loop_is_saturated() -> None:
+    full = run("closed:users=40,think=1", 2_000, slots=4)
+    assert full.verdict == "saturated"
+    assert str(full) == (
+        f"saturated: highest offered load {full.offered['a']:.2f} ± {1.96 * full.error['a']:.2f} "
+        f"(a); its slots are always in use and up to {full.peak} users wait: more users add waits, "
+        "not answers"
+    )
+    assert full.peak in range(30, 37)
+    assert run("closed:users=4,think=10", 2_000, slots=4).verdict == "steady"
+    assert run("closed:users=4,think=10", 40, slots=4).verdict == "too short to say"
+
+
+def test_a_short_run_near_capacity_is_not_steady() -> None:
+    """Of 540 tasks at .9 the mean latency is often half of that of a long run."""
+    found = [run("poisson:0.9", 540, seed=seed) for seed in range(20)]
+    assert {each.verdict for each in found} == {"too short to say"}
+    assert np.median([each.enough for each in found]) > 10_000
+    assert run("poisson:0.9", 100_000).verdict == "steady"
+    assert run("poisson:0.3", 1_000).verdict == "steady"
+
+
+def test_as_many_tasks_as_are_said_would_do() -> None:
+    short = run("poisson:0.6", 500)
+    assert (short.verdict, short.tasks) == ("too short to say", 500)
+    assert str(short) == (
+        f"too short to say: highest offered load {short.offered['a']:.2f} ± "
+        f"{1.96 * short.error['a']:.2f} (a); the mean latency of 500 tasks may be "
+        f"{100 * short.half_width:.0f} % off that of a longer run, about {short.enough:,} tasks "
+        "would do"
+    )
+    assert 600 < short.enough < 3_000
+    assert run("poisson:0.6", 3 * short.enough).verdict == "steady"
+
+
+def test_the_half_width_by_relaxation_time() -> None:
+    """M/M/1: variance of services over n, and of waits over T / 2τ, τ = (1 + ρ) / (1 − ρ)²."""
+    pool = one_agent()
+    result = rs.replay(None, pool, "static:a", arrivals="poisson:0.5", tasks=150, seed=3)
+    found = offered_load(result.work, result.log, pool)
+    load = found.mean[0] + found.error[0]
+    forgets = found.service[0] * (1 + load) / (1 - load) ** 2 * found.variation[0]
+    observed = np.ptp(result.work.arrived) / (2 * forgets)
+    served = (result.latency - result.log.wait).var() / 150
+    variance = served + result.log.wait.var() / observed
+    expected = 1.96 * math.sqrt(variance) / result.latency.mean()
+    assert result.stability.half_width == pytest.approx(expected)
+
+
+def test_what_several_runs_tell_together() -> None:
+    """Twenty runs of 540 tasks at .6: each too short, their mean within 20 %."""
+    short = [run("poisson:0.6", 540, seed=seed) for seed in range(20)]
+    assert [each.verdict for each in short].count("too short to say") > 15
+    assert set(over_runs(short)) == {"steady"}
+    busy = [run("poisson:1.1", 300, seed=seed) for seed in range(20)]
+    assert [each.verdict for each in busy].count("too short to say") > 15
+    assert set(over_runs(busy)) == {"growing"}
+    assert over_runs(busy[:1]) == (busy[0].verdict,)
+
+
 @pytest.mark.parametrize(
-    ("arrived", "seconds", "slots", "verdict", "load"),
+    ("verdict", "peak", "left", "expected"),
     [
-        ([0] * 5 + [100, 200, 300, 400, 500], 1.0, 1, "stable", 10 / 500),  # half at one time
-        ([0, 1, 2, 3, 5], 5.0, 100, "stable", 25 / 500),  # in the time of one call
-        ([0, 1, 2, 3, 4], 5.0, 1, "overloaded", 25 / 4),  # in less, and more than can be done
-        ([0, 0, 0, 5], 5.0, 1, "overloaded", 20 / 5),
-        ([0] * 40 + [1, 2, 3], 10.0, 1, "overloaded", 430 / 3),
+        ("growing", 9, 0, True),
+        ("overloaded", 9, 5, True),
+        ("overloaded", 10, 4, False),
+        ("steady", 9, 9, False),
+        ("too short to say", 9, 9, False),
     ],
 )
-def test_arrivals_that_have_a_rate(
-    arrived: list[float], seconds: float, slots: int, verdict: str, load: float
-) -> None:
-    work = work_of(arrived, [0] * len(arrived), [[seconds]])
-    log = log_of([0] * len(arrived), (np.array(arrived) + seconds).tolist())
-    found = stability(work, log, one(slots))
-    assert found.verdict == verdict
-    assert found.offered == {"a": pytest.approx(load)}
-    assert found.reason == ""
+def test_whose_backlog_outlasts_the_run(verdict: str, peak: int, left: int, expected: bool) -> None:
+    assert lasts(verdict, peak, left) is expected
 
 
-def test_a_closed_loop_of_a_batch_is_stable() -> None:
-    """Its users ask again after each answer, so that a rate comes of itself."""
-    work = work_of([0, 0, 0, 10], [0] * 4, [[1.0]])
-    log = log_of([0] * 4, [1, 1, 1, 11])
-    assert stability(work, log, one(9), closed=True).verdict == "stable"
-    assert stability(work, log, one(9)).verdict == "no rate"
-
-
-def backlog_of(unfinished: Sequence[int], slots: int = 1, **options: Any) -> Stability:
-    """One arrival in each of the 256 cells, two in the last; those in ``unfinished`` stay.
-
-    All others end at once, so the number in the system is that of the unfinished so far.
-    """
-    arrived = np.arange(GRID + 1.0)
-    finished = arrived.copy()
-    finished[list(unfinished)] = 1e9
-    work = work_of(arrived.tolist(), [0] * arrived.size, [[0.0]])
-    return stability(work, log_of([0] * arrived.size, finished.tolist()), one(slots), **options)
-
-
-def test_a_backlog_that_grows_steadily_is_at_the_edge() -> None:
-    found = backlog_of(range(GRID + 1))
-    assert found.verdict == "at the edge"
-    assert found.offered == {"a": 0.0}
-    # In cells 128 to 255 there are 129, 130, ..., 255 tasks, and 257 with the two of the last.
-    assert found.backlog_slope_t == slope_t([*range(129, 256), 257])
-    assert backlog_of(range(GRID + 1), closed=True).verdict == "stable"
-
-
-def test_the_backlog_is_measured_in_256_cells() -> None:
-    """Four arrivals in each, five in the last, and none ends."""
-    arrived = (np.arange(4 * GRID + 1) / 4).tolist()
-    work = work_of(arrived, [0] * len(arrived), [[0.0]])
-    found = stability(work, log_of([0] * len(arrived), [1e9] * len(arrived)), one())
-    assert found.backlog_slope_t == slope_t([*range(516, 1024, 4), 1025])
-
-
-def test_a_backlog_that_shrinks_is_stable() -> None:
-    """The first 128 tasks end one by one in the second half."""
-    arrived = np.arange(GRID + 1.0)
-    finished = arrived.copy()
-    finished[:128] = 128.0 + np.arange(128)
-    work = work_of(arrived.tolist(), [0] * arrived.size, [[0.0]])
-    found = stability(work, log_of([0] * arrived.size, finished.tolist()), one())
-    assert found.verdict == "stable"
-    assert found.backlog_slope_t < -100
-
-
-def test_growth_in_the_first_half_does_not_count() -> None:
-    found = backlog_of(range(128))
-    assert (found.verdict, found.backlog_slope_t) == ("stable", 0.0)
-
-
-@pytest.mark.parametrize(("slots", "verdict"), [(127, "at the edge"), (128, "stable")])
-def test_growth_within_the_slots_is_stable(slots: int, verdict: str) -> None:
-    """From 129 tasks to 257 it is 128."""
-    assert backlog_of(range(GRID + 1), slots).verdict == verdict
-
-
-@pytest.mark.parametrize(("tasks", "verdict"), [(10, "stable"), (11, "at the edge")])
-def test_growth_by_ten_tasks_is_stable(tasks: int, verdict: str) -> None:
-    """One more task every ten cells, from cell 135."""
-    assert backlog_of(range(135, 135 + 10 * tasks, 10)).verdict == verdict
-
-
-@pytest.mark.parametrize(
-    ("first", "verdict"), [(255, "stable"), (251, "stable"), (250, "at the edge")]
-)
-def test_growth_that_is_not_steady_is_stable(first: int, verdict: str) -> None:
-    """Twenty tasks arrive in one cell and stay: the later, the lower is t."""
-    arrived = np.concatenate([np.arange(GRID + 1.0), np.full(20, first + 0.5)])
-    finished = np.concatenate([np.arange(GRID + 1.0), np.full(20, 1e9)])
-    order = np.argsort(arrived, kind="stable")
-    work = work_of(arrived[order].tolist(), [0] * arrived.size, [[0.0]])
-    found = stability(work, log_of([0] * arrived.size, finished[order].tolist()), one())
-    assert found.backlog_slope_t == slope_t([0] * (first - 128) + [20] * (GRID - first))
-    assert found.verdict == verdict
+def test_the_words_and_their_order() -> None:
+    assert VERDICTS == (
+        "steady", "too short to say", "no rate", "saturated", "overloaded", "growing",
+    )  # fmt: skip
+    assert set(CONSEQUENCES) == set(VERDICTS[1:])
+    assert in_words("overloaded", 0.325) == "overloaded in 32 % of the time"
+    assert in_words("overloaded", 0.004) == "overloaded in 0.4 % of the time"
+    assert in_words("growing", 0.5) == "growing"
 
 
 # -- as text ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("verdict", "offered", "text"),
+    ("found", "text"),
     [
         (
-            "stable",
-            {"a": 0.5, "b": 0.704, "c": 0.1},
-            "stable: highest offered load 0.70 (b)",
+            Stability("steady", {"a": 0.5, "b": 0.704}, {"a": 0.1, "b": 0.01}, half_width=0.123),
+            "steady: highest offered load 0.70 ± 0.02 (b); a longer run's mean latency is within "
+            "12 %",
         ),
         (
-            "at the edge",
-            {"a": 0.97, "b": 0.2},
-            "at the edge: highest offered load 0.97 (a); waits depend on the length of the run, "
-            "read percentiles with care",
+            Stability("too short to say", {"a": 0.97}, {"a": 0.05}, math.inf, 41_000, tasks=1_200),
+            "too short to say: highest offered load 0.97 ± 0.10 (a); the mean latency of 1,200 "
+            "tasks may be far off that of a longer run, about 41,000 tasks would do",
         ),
         (
-            "overloaded",
-            {"a": 1.0, "b": 999.994},
-            "overloaded: highest offered load 999.99 (b); queues grow or tasks are lost, "
-            "percentiles say how long the run was",
+            Stability("growing", {"a": 1000.0}, {"a": 0.0}, left=1234),
+            "growing: highest offered load 1e+03 (a); 1,234 tasks wait at the end and more would "
+            "in a longer run, so percentiles say how long the run was",
         ),
         (
-            "overloaded",
-            {"a": 1000.0},
-            "overloaded: highest offered load 1e+03 (a); queues grow or tasks are lost, "
-            "percentiles say how long the run was",
+            Stability(
+                "overloaded", {"a": 1.2}, {"a": 0.0}, above=1.0, peak=10, left=9, bounded=True
+            ),
+            "overloaded in 100 % of the time: highest offered load 1.20 (a); up to 10 tasks wait, "
+            "and percentiles say how long that lasts",
+        ),
+        (
+            Stability("overloaded", {"a": 1.2}, {"a": 0.0}, above=0.25, bounded=True),
+            "overloaded in 25 % of the time: highest offered load 1.20 (a); tasks are lost, and "
+            "percentiles say how long that lasts",
         ),
     ],
 )
-def test_the_sentence(verdict: Any, offered: dict[str, float], text: str) -> None:
-    assert str(Stability(verdict, offered, 0.0)) == text
+def test_the_sentence(found: Stability, text: str) -> None:
+    assert str(found) == text
+
+
+# -- against theory ---------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_steady_runs_are_near_theory() -> None:
+    """The short form of benchmarks/stability.py, at fixed seeds."""
+    steady, wrong, grows, short = 0, 0, 0, 0
+    for load, tasks, slots in itertools.product((0.3, 0.6, 0.9), (540, 5_000, 20_000), (1, 4)):
+        truth = mmc(load * slots, 1.0, slots).latency_mean
+        for seed in range(8):
+            result = rs.replay(
+                None, one_agent(slots), "static:a", arrivals=rs.Poisson(load * slots), tasks=tasks,
+                seed=seed,
+            )  # fmt: skip
+            found = result.stability
+            grows += found.verdict in ("growing", "overloaded")
+            if found.verdict == "steady":
+                steady += 1
+                wrong += abs(result.overall["latency_mean"] / truth - 1) > TOLERANCE
+            short += load == 0.9 and tasks == 540 and found.verdict == "steady"
+    assert steady > 80
+    assert wrong <= 0.05 * steady
+    assert (grows, short) == (0, 0)
+    assert {run(rs.Poisson(1.2), 5_000, seed=seed).verdict for seed in range(8)} == {"growing"}

@@ -62,7 +62,11 @@ class Arrivals(ABC):
     _alone = False  # whether it cannot be part of a superposition
 
     synthetic = True
-    """Whether a model makes the times; only then do runs have a warm-up by default."""
+    """Whether a model makes the times."""
+
+    stationary = True
+    """Whether arrivals have the same law at all times; only then do runs of a model have a
+    warm-up by default."""
 
     if TYPE_CHECKING:  # at run time a property would hide a field of the same name
 
@@ -74,8 +78,19 @@ class Arrivals(ABC):
         def cv(self) -> float | None:
             """Coefficient of variation of the gaps, nominal; None if unknown."""
 
+        @property
+        def period(self) -> float | None:
+            """Seconds after which it repeats, of random states on average; None if it does not."""
+
+        @property
+        def dispersion(self) -> float | None:
+            """Variance over mean of the number of arrivals in a long time; None if unknown.
+
+            Of what repeats in whole periods.
+            """
+
     else:
-        rate = cv = None
+        rate = cv = period = dispersion = None
 
     @abstractmethod
     def scaled(self, factor: float) -> Arrivals:
@@ -189,6 +204,22 @@ class Superposition(Arrivals):
     def cv(self) -> float | None:
         """1 where every part is Poisson, for then the superposition is; else unknown."""
         return 1.0 if all(part._poisson for part in self.parts) else None
+
+    @property
+    def stationary(self) -> bool:  # pyright: ignore
+        return all(part.stationary for part in self.parts)
+
+    @property
+    def period(self) -> float | None:
+        """The longest of its parts' periods."""
+        return max((part.period for part in self.parts if part.period), default=None)
+
+    @property
+    def dispersion(self) -> float | None:
+        """The mean of its parts', by their rates."""
+        known = [(part.rate, part.dispersion) for part in self.parts]
+        weighed = [rate * each for rate, each in known if rate is not None and each is not None]
+        return math.fsum(weighed) / self.rate if len(weighed) == len(known) else None
 
     def scaled(self, factor: float) -> Self:
         return type(self)(tuple(part.scaled(factor) for part in self.parts))

@@ -50,7 +50,7 @@ class Trace(Arrivals):
     stop: float | None = None
     loop: bool = False
     jitter: float = 0.0
-    synthetic = False
+    synthetic = stationary = False
 
     def __post_init__(self) -> None:
         from routingsim.corpora.corpus import Corpus
@@ -100,6 +100,16 @@ class Trace(Arrivals):
     @property
     def cv(self) -> float | None:
         return None if self.jitter else realised(self._lap[0])[1]
+
+    @property
+    def period(self) -> float | None:
+        """Seconds of a lap of a trace that repeats."""
+        return self._lap[1] / self.speed if self.loop else None
+
+    @property
+    def dispersion(self) -> float | None:
+        """cv², as if gaps were independent."""
+        return None if self.cv is None else self.cv**2
 
     def scaled(self, factor: float) -> Self:
         return replace(self, speed=self.speed * factor)
@@ -161,7 +171,7 @@ class CorpusTimes(Arrivals):
     speed: float = 1.0
     start: float | None = None
     stop: float | None = None
-    synthetic = False
+    synthetic = stationary = False
     _alone = True
 
     def __post_init__(self) -> None:

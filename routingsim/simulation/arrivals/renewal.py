@@ -23,7 +23,7 @@ class Poisson(Rated):
     """Exponential gaps of mean 1/rate, by inversion; ``rate`` in arrivals a second."""
 
     _poisson = True
-    cv = 1.0  # pyright: ignore
+    cv = dispersion = 1.0  # pyright: ignore
 
     def _draw(self, n: int, key: np.uint64, corpus: Corpus | None) -> Times:
         return kernels().weibull(key, n, self.rate, 1.0)
@@ -33,7 +33,7 @@ class Poisson(Rated):
 class Deterministic(Rated):
     """Equal gaps: arrival i, counted from 1, is at i/rate; ``rate`` in arrivals a second."""
 
-    cv = 0.0  # pyright: ignore
+    cv = dispersion = 0.0  # pyright: ignore
 
     def _draw(self, n: int, key: np.uint64, corpus: Corpus | None) -> Times:
         return np.arange(1, n + 1) / self.rate
@@ -49,6 +49,11 @@ class _Varied(Rated):
         super().__post_init__()
         needed = "a number from 0.001 to 1000; for equal gaps take deterministic"
         number(self, "cv", lambda x: 0.001 <= x <= 1000, needed)
+
+    @property
+    def dispersion(self) -> float:
+        """cv², as of every renewal process (Cox, "Renewal theory", 1962, section 4.2)."""
+        return self.cv**2
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
@@ -78,6 +79,24 @@ class MMPP(Arrivals):
         second = 2 * seen @ np.linalg.solve(waits, np.linalg.solve(waits, np.ones(rates.size)))
         return float(np.sqrt(second * self.rate**2 - 1))
 
+    @property
+    def period(self) -> float:
+        """Mean seconds of a cycle of all states."""
+        return float(np.sum(self.sojourns))
+
+    @property
+    def dispersion(self) -> float:
+        """From 1 + 2 π Λ (1π − Q)⁻¹ Λ 1 / λ − 2 λ.
+
+        Λ is the diagonal matrix of the rates, Q the generator of the states, π the share of
+        time in each and λ the mean rate (the cookbook, section 1.3).
+        """
+        rates, leaving = np.array(self.rates), 1 / np.array(self.sojourns)
+        change = np.diag(leaving) @ (np.roll(np.eye(rates.size), 1, axis=1) - np.eye(rates.size))
+        time = np.array(self.sojourns) / self.period
+        known = np.linalg.solve(np.tile(time, (rates.size, 1)) - change, rates)
+        return float(1 + 2 * (time * rates) @ known / self.rate - 2 * self.rate)
+
     def scaled(self, factor: float) -> Self:
         """Arrivals ``factor`` times as fast; the states last as long as before."""
         return replace(self, rates=tuple(rate * factor for rate in self.rates))
@@ -135,6 +154,7 @@ class Piecewise(Arrivals):
     """
 
     steps: Sequence[tuple[float, float]]
+    dispersion = 1.0  # pyright: ignore
 
     def __post_init__(self) -> None:
         try:
@@ -153,6 +173,15 @@ class Piecewise(Arrivals):
     def rate(self) -> float:
         seconds, rates = zip(*self.steps, strict=True)
         return float(np.dot(seconds, rates) / np.sum(seconds))
+
+    @property
+    def stationary(self) -> bool:  # pyright: ignore
+        return len({rate for _, rate in self.steps}) == 1
+
+    @property
+    def period(self) -> float | None:
+        """Seconds of all steps; None where they have one rate."""
+        return None if self.stationary else math.fsum(seconds for seconds, _ in self.steps)
 
     def scaled(self, factor: float) -> Self:
         """The same durations, at ``factor`` times the rates."""
@@ -187,8 +216,10 @@ class Diurnal(Rated):
     """
 
     amplitude: float
-    period: float = 86400.0
+    period: float = 86400.0  # pyright: ignore[reportIncompatibleMethodOverride]
     peak_at: float | None = None
+    stationary = False
+    dispersion = 1.0  # pyright: ignore
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -1,0 +1,193 @@
+"""The load offered to each agent: its mean, its error, and the time above capacity."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from routingsim.agents import AgentPool
+from routingsim.policies.kernel import FAILED, OK
+from routingsim.policies.policy import Judge
+from routingsim.simulation.faults import Outage
+from routingsim.simulation.state import REJECTED, Log, Workload
+
+_CELLS = 4096  # most cells of time over which work is summed
+_FEWEST = 16
+_TASKS = 8  # of a cell, on average
+_RARE = 1e-3  # probability that a queue with a steady state shows a spell above capacity
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class OfferedLoad:
+    """What was offered to each agent between the first arrival and the last; shape (agents,).
+
+    Attributes
+    ----------
+    mean : ndarray
+        Work over what the slots can do while the agent is up, or calls over what its limit
+        per minute allows, whichever is higher. Infinite where work came and none was done.
+    error : ndarray
+        Standard error of ``mean``, for the number of calls and their times being random.
+    variation : ndarray
+        (c_a² + c_s²) / 2, with the coefficients of variation of the gaps between the
+        agent's calls and of their service times: 1 for an M/M/c queue.
+    service : ndarray
+        Mean seconds of a call.
+    above : ndarray
+        Share of the time in which more came than could be done: see :func:`offered_load`.
+    last_spell : ndarray
+        Share of the time since the load rose above capacity for the last time; 0 where the
+        run does not end above capacity.
+    """
+
+    mean: Floats
+    error: Floats
+    variation: Floats
+    service: Floats
+    above: Floats
+    last_spell: Floats
+
+
+def offered_load(
+    work: Workload,
+    log: Log,
+    pool: AgentPool,
+    outages: Sequence[Outage] = (),
+    judge: Judge | None = None,
+) -> OfferedLoad:
+    """The load offered to each agent of a run whose tasks do not all arrive at once.
+
+    The relative variance of a load is (c_a² + c_s²) / n for n calls, as that of a sum of n
+    independent amounts of work in n independent gaps.
+
+    A spell above capacity is a rise of the work that has come less the work that could have
+    been done, by more than chance gives: the work in a queue with a steady state is above x
+    with a probability of about exp(−θ x), θ = 2 (1 − ρ) / (ρ s (c_a² + c_s²)) for a mean
+    service time s (Kingman's heavy-traffic bound, Kleinrock, *Queueing Systems* vol. 2, 1976,
+    sec. 2.4), so that a rise counts from (log(1 + T θ/s) + log 1000) / θ on in a run of T
+    seconds of work, and from the work of ten tasks. It ends where the difference has fallen
+    by as much.
+
+    Parameters
+    ----------
+    work, log
+        Input and output of the engine.
+    pool, outages, judge
+        The agents, when they were down, and the judge of a cascade, if any.
+    """
+    begin, end, agents = float(work.arrived[0]), float(work.arrived[-1]), len(pool)
+    again = slice(log.retries[0])
+    agent = np.concatenate([log.agent, log.retried_agent[again]])
+    row = np.concatenate([work.row, work.row[log.retried[again]]])
+    arrived = np.concatenate([work.arrived, work.arrived[log.retried[again]]])
+    seconds = work.service[row, agent]
+    if judge is not None:
+        recorded = ~np.isnan(work.quality[work.row, log.agent])
+        passed = (log.status == OK) & (log.attempts < judge.levels) & recorded
+        judged = np.concatenate([passed, log.retried_status[again] == REJECTED])
+        seconds = seconds + judge.seconds * judged
+    calls = np.bincount(agent, minlength=agents)
+    load = np.bincount(agent, weights=seconds, minlength=agents)
+    cells = int(np.clip(agent.size // _TASKS, _FEWEST, _CELLS))
+    edges = np.linspace(begin, end, cells + 1)
+    up = _up(edges, pool, outages)
+    slots, limit = pool.column("concurrency"), pool.column("requests_per_minute")
+    with np.errstate(divide="ignore", invalid="ignore"):  # always down: inf, or 0 if nothing sent
+        by_slots, by_limit = load / (slots * up[:, -1]), calls * 60 / (limit * up[:, -1])
+        service = np.nan_to_num(load / calls)
+    limited = by_limit > by_slots
+    mean = np.nan_to_num(np.fmax(by_slots, by_limit), posinf=np.inf)
+    gaps = _squared_variation(arrived, agent, agents)
+    lengths = np.where(limited, 0.0, _squared_service(log, agents))
+    variation = (gaps + lengths) / 2
+    error = mean * np.sqrt(2 * variation / np.maximum(calls, 1))
+    above, last = np.zeros(agents), np.zeros(agents)
+    cell = np.minimum((arrived - begin) * (cells / (end - begin)), cells - 1)
+    place = agent * np.int64(cells) + cell.astype(np.int64)
+    came = np.bincount(place, weights=seconds, minlength=agents * cells).reshape(agents, cells)
+    if limited.any():
+        starts = np.bincount(place, minlength=agents * cells).reshape(agents, cells)
+        came[limited] = (starts * 60.0 / limit[:, None])[limited]
+    for a in np.flatnonzero(calls):
+        unit = 60.0 / limit[a] if limited[a] else service[a]
+        rate = 1.0 if limited[a] else float(slots[a])
+        excess = np.concatenate([[0.0], came[a].cumsum()]) - rate * up[a]
+        rise = _unlikely_rise(mean[a], error[a], variation[a], unit, rate * (end - begin))
+        above[a], last[a] = _rising(excess, max(rise, unit * max(10.0, rate)))
+    return OfferedLoad(mean, error, variation, service, above, last)
+
+
+def _up(edges: Floats, pool: AgentPool, outages: Sequence[Outage]) -> Floats:
+    """Seconds for which each agent was up until each edge, shape (agents, edges)."""
+    up = np.tile(edges - edges[0], (len(pool), 1))
+    for outage in outages:
+        down = np.clip(edges, outage.down, outage.up) - max(outage.down, edges[0])
+        up[pool.index(outage.agent)] -= np.maximum(down, 0.0)
+    return up
+
+
+def _squared_variation(arrived: Floats, agent: NDArray[np.integer], agents: int) -> Floats:
+    """The squared coefficient of variation of the gaps between each agent's calls."""
+    order = np.argsort(agent, kind="stable")  # few small numbers: a radix sort
+    ordered, times = agent[order], arrived[order]
+    if np.any(np.diff(times) < 0):  # retries are listed after the others
+        order = np.lexsort((times, ordered))
+        ordered, times = ordered[order], times[order]
+    found = np.ones(agents)
+    for a in range(agents):
+        begin, end = np.searchsorted(ordered, [a, a + 1])
+        gaps = np.diff(times[begin:end])
+        if gaps.size > 1 and (mean := gaps.mean()) > 0:
+            found[a] = gaps.var() / mean**2
+    return found
+
+
+def _squared_service(log: Log, agents: int) -> Floats:
+    """The squared coefficient of variation of each agent's service times, as they were."""
+    served = log.status <= FAILED
+    agent, took = log.agent[served], (log.finished - log.left)[served]
+    calls = np.maximum(np.bincount(agent, minlength=agents), 1)
+    mean = np.bincount(agent, weights=took, minlength=agents) / calls
+    square = np.bincount(agent, weights=took * took, minlength=agents) / calls
+    return np.divide(
+        np.maximum(square - mean**2, 0.0), mean**2, out=np.zeros(agents), where=mean > 0
+    )
+
+
+def _unlikely_rise(
+    mean: float, error: float, variation: float, unit: float, length: float
+) -> float:
+    """Work by which a queue of this load, if it has a steady state, hardly ever rises."""
+    load = min(mean, 1 - error)
+    if not 0 < load < 1 or not math.isfinite(mean):
+        return 0.0 if math.isinf(mean) else math.inf
+    if variation == 0:
+        return 0.0
+    decay = (1 - load) / (load * unit * variation)
+    return (math.log1p(length * decay) - math.log(_RARE)) / decay
+
+
+def _rising(excess: Floats, least: float) -> tuple[float, float]:
+    """Shares of the steps in rises of ``least`` or more: in all, and in one still going on."""
+    steps = excess.size - 1
+    if (excess - np.minimum.accumulate(excess)).max() < least:
+        return 0.0, 0.0
+    values = excess.tolist()
+    up, low, high, rising = 0, 0, 0, False  # low, high: places of the last trough and peak
+    for k, value in enumerate(values):
+        if rising:
+            if value >= values[high]:
+                high = k
+            elif values[high] - value >= least:
+                up, low, rising = up + high - low, k, False
+        elif value <= values[low]:
+            low = k
+        elif value - values[low] >= least:
+            high, rising = k, True
+    if rising:
+        up += high - low
+    return up / steps, (steps - low) / steps if rising else 0.0
