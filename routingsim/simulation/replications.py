@@ -43,7 +43,7 @@ _BLOCKS = (
     10  # of recorded tasks that a day is put together from: few, so that each outlasts a queue
 )
 _SHORT = np.uint64(16)  # bits dropped from a seed, so that it has 48
-_AT_A_TIME = 2_000_000  # tasks that are run side by side: about 250 MB
+_AT_A_TIME = 1_000_000  # tasks that are run side by side: about 120 MB
 
 
 class Again(Protocol):

@@ -177,7 +177,7 @@ def resident(tasks: int) -> int:
         "import resource, routingsim as rs\n"
         f"result = rs.replay(None, rs.load_agents(), 'least-loaded', tasks={tasks}, seed=1)\n"
         f"assert result.overall['tasks'] == {tasks}\n"
-        "result.interval(), result.stability\n"
+        "result.stability, result.long and result.interval()  # not the memory of further runs\n"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
     )
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
