@@ -218,5 +218,5 @@ def plot_beside_controls(
 
     Without controls where the quality of an agent is not recorded.
     """
-    controls, _ = controls_for_replays([result])
+    controls, *_ = controls_for_replays([result])
     return plot_frontier([result], ax=ax, against=against, controls=controls)

@@ -29,7 +29,16 @@ from routingsim.report.document import (
     table,
 )
 from routingsim.report.figures import METRICS, Comparison, Entry, Experiment, of_replays
-from routingsim.report.formatting import ABSENT, count, duration, isolated, joined, number, percent
+from routingsim.report.formatting import (
+    ABSENT,
+    count,
+    duration,
+    isolated,
+    joined,
+    number,
+    percent,
+    upper_first,
+)
 from routingsim.report.palette import agent_colours
 from routingsim.report.provenance import corpus_call, run_section
 from routingsim.report.text import IN_SAMPLE
@@ -65,7 +74,7 @@ def compose(
     _check(results)
     first = results[0]
     recorded = any(not math.isnan(result.overall["quality"]) for result in results)
-    controls, why = controls_for_replays(results) if recorded else ({}, "")
+    controls, why, same = controls_for_replays(results) if recorded else ({}, "", [])
     comparison = of_replays(results, controls)
     has_texts = first.corpus is not None and first.corpus.has_texts
     experiment = Experiment(
@@ -87,7 +96,7 @@ def compose(
             _usage(results),
             _latency(results),
             _queue(results),
-            _frontier(comparison, why),
+            _frontier(comparison, why, same),
         ],
         title=f"Routing report: {first.corpus.name if first.corpus else 'queueing'}",
         subtitle=f"{count(len(first), 'task')} {corpus} over {_length(first)}, "
@@ -337,8 +346,8 @@ def _gallery(
     return Gallery(name, tuple(pictures), (3.6, height))
 
 
-def _frontier(at: Comparison, why: str) -> Section:
-    """Policies beside their controls; ``why`` there are none, if so."""
+def _frontier(at: Comparison, why: str, same: Sequence[str]) -> Section:
+    """Policies beside their controls; ``why`` there are none, and which are the ``same``."""
     p95 = [None if entry.overloaded else entry.mean("latency_p95") for entry in at.entries]
     columns = [
         *sections.quality_columns(at.entries),
@@ -349,6 +358,7 @@ def _frontier(at: Comparison, why: str) -> Section:
     ]
     title = f"Policies, and controls of {at.baseline.name}" if at.controls else "Policies"
     text = [f"No controls: {why}."] if why else []
+    text += [f"{upper_first(each)}." for each in same]
     if marked:
         text.append(IN_SAMPLE)
     shown = sections.entry_table(title, at.entries, columns)

@@ -36,7 +36,7 @@ def names(ax: Axes) -> list[str]:
 
 @pytest.mark.slow
 def test_controls_stand_beside_a_replay(results: list[ReplayResult]) -> None:
-    controls, why = controls_for_replays(results)
+    controls, why, _ = controls_for_replays(results)
     assert not why
     # "static:gpt-4" is there already, under whatever name a control might have it.
     assert list(controls) == [
@@ -58,13 +58,14 @@ def test_controls_stand_beside_a_replay(results: list[ReplayResult]) -> None:
 def test_a_control_that_is_there_already_is_left_out(corpus: Corpus) -> None:
     one = replay(corpus, policy="static:llama", arrivals="poisson:4")
     other = replay(corpus, policy="random", arrivals="poisson:4")
-    controls, _ = controls_for_replays([one, other])
+    controls, _, same = controls_for_replays([one, other])
     assert "random" not in controls
     assert "random (control)" not in controls
+    assert "of the controls, random did exactly as random: no row of its own" in same
 
 
 def test_without_a_record_there_is_a_reason(odd: ReplayResult) -> None:
-    controls, why = controls_for_replays([odd])
+    controls, why, _ = controls_for_replays([odd])
     assert not controls
     assert "quality" in why
 

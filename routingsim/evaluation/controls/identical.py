@@ -13,7 +13,7 @@ def identical(
     """Names, and the controls that did the same with every task at every load.
 
     Where the baseline is the cheapest agent, for one, the controls with its mix and its
-    cost are that agent, too. The oracle, which is a bound, is always left its own row.
+    cost are that agent, too.
 
     Parameters
     ----------
@@ -26,16 +26,23 @@ def identical(
     found: dict[str, list[str]] = {}
     kept: list[str] = []
     for name, kind in kinds.items():
-        twin = None
-        if kind == "control" and not name.startswith("oracle"):
-            twin = next(
-                (o for o in kept if all(_same(cells[o, at], cells[name, at]) for at in loads)), None
-            )
-        if twin is None:
-            kept.append(name)
+        twins = [o for o in kept if all(_same(cells[o, at], cells[name, at]) for at in loads)]
+        if kind == "control" and (twins := allowed(name, twins, kinds)):
+            found.setdefault(twins[0], []).append(name)
         else:
-            found.setdefault(twin, []).append(name)
+            kept.append(name)
     return found
+
+
+def allowed(name: str, twins: list[str], kinds: Mapping[str, str]) -> list[str]:
+    """Those whose row may stand for a control's.
+
+    The oracle, which is a bound, has its own, and so has the zero router, unless it is a
+    policy: sentences compare with it.
+    """
+    if name.startswith("oracle"):
+        return []
+    return [o for o in twins if kinds[o] == "policy" or not name.startswith("zero-router")]
 
 
 def _same(one: Cell, other: Cell) -> bool:

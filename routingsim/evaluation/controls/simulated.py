@@ -16,6 +16,7 @@ from routingsim.evaluation.controls.choices import (
     length_choice,
     shuffled,
 )
+from routingsim.evaluation.controls.identical import allowed, said_of
 from routingsim.evaluation.metrics.routerbench import oracle, zero_router
 from routingsim.evaluation.outcomes import choices, complete, taken
 from routingsim.policies.assignment import assign
@@ -168,29 +169,28 @@ def control_replays(result: ReplayResult) -> dict[str, ReplayResult]:
     return {name: run(policy) for name, policy in found.items()}
 
 
-def controls_for_replays(results: Sequence[ReplayResult]) -> tuple[dict[str, ReplayResult], str]:
-    """The controls of the first of several replays, by name; and the reason if there are none.
+def controls_for_replays(
+    results: Sequence[ReplayResult],
+) -> tuple[dict[str, ReplayResult], str, list[str]]:
+    """The controls of the first of several replays, by name; the reason if there are none.
 
-    A control that chose the same agents as one of the policies is left out; one with the
-    name of a policy is marked as a control. Controls that chose the same agents as each
-    other are one: it has the name of the first, and the others in brackets after it.
+    A control that chose the same agents as one of the policies, or as another control, is
+    left out, and a sentence names it. One with the name of a policy is marked as a control.
     """
     try:
         found = control_replays(results[0])
     except CorpusError as error:
-        return {}, str(error)
-    names = {result.policy.name for result in results}
-    kept: dict[str, ReplayResult] = {}
+        return {}, str(error), []
+    policies = {result.policy.name: result for result in results}
+    kinds = dict.fromkeys(policies, "policy")
+    shown: dict[str, ReplayResult] = {}
     same: dict[str, list[str]] = {}
     for name, run in found.items():
-        if any(np.array_equal(run.log.agent, result.log.agent) for result in results):
-            continue
-        twin = next((o for o in kept if np.array_equal(run.log.agent, kept[o].log.agent)), None)
-        if twin is None or name == "oracle":
-            kept[name] = run
+        before = {**policies, **shown}
+        twins = [o for o in before if np.array_equal(run.log.agent, before[o].log.agent)]
+        if twins := allowed(name, twins, kinds):
+            same.setdefault(twins[0], []).append(name)
         else:
-            same.setdefault(twin, []).append(name)
-    shown = {name: f"{name} (control)" if name in names else name for name in kept}
-    for name, others in same.items():
-        shown[name] += f" (= {', '.join(others)})"
-    return {shown[name]: run for name, run in kept.items()}, ""
+            label = f"{name} (control)" if name in policies else name
+            shown[label], kinds[label] = run, "control"
+    return shown, "", said_of(same)
