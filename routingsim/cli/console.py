@@ -140,10 +140,13 @@ def print_estimates(found: "Estimates", field: str) -> None:
     """Print the estimates of a log with one answer a task, and differences from the first."""
     from routingsim.evaluation.partial import advice, reasons, said, verdict_of
 
+    of = f"all {found.tasks:,}"
+    if found.unserved:
+        of = f"{found.tasks:,} of {found.tasks + found.unserved:,}"
     out.print()
     out.print(
-        f"[bold]{field} over all {found.tasks:,} tasks, estimated[/] from a log with one answer "
-        "a task (95 % intervals):",
+        f"[bold]{field} over {of} tasks, estimated[/] from a log with one answer a task (95 % "
+        "intervals):",
         highlight=False,
     )
     table = table_of("policy", "estimate")
@@ -154,7 +157,13 @@ def print_estimates(found: "Estimates", field: str) -> None:
     for pair in found.differences.values():
         if pair.first == first:
             out.print(str(pair), highlight=False, markup=False)
-    for reason in reasons(found):
+    many = (
+        "task that no one agent served is"
+        if found.unserved == 1
+        else "tasks that no one agent served are"
+    )
+    left = f"{found.unserved:,} {many} left out"
+    for reason in [left] * bool(found.unserved) + reasons(found):
         out.print(f"note: {reason}", style="dim", highlight=False, markup=False)
     if verdict_of(found) != "answered":
         out.print(advice(found), style="dim", highlight=False, markup=False)

@@ -32,3 +32,23 @@ def test_a_table_for_people(own: Path) -> None:
     assert re.search(r"^cheapest\s+stable: highest offered load", said, re.MULTILINE)
     for word in ("gpt-4", "all", "share", "p95 s", "quality"):
         assert word in said
+
+
+@pytest.mark.slow
+def test_tasks_and_failures_that_no_figure_rests_on_are_counted(tmp_path: Path) -> None:
+    agents = "".join(
+        f'[[agents]]\nid = "{a}"\nname = "{a}"\ncost = 0.0\nlatency = 1.0\n' for a in "ab"
+    )
+    (tmp_path / "ab.toml").write_text(agents)
+    rows = ["id,text,outcomes.a.quality,outcomes.b.quality,outcomes.a.failed,propensity"]
+    rows += [f"{k},hello {k},1,,{int(k % 3 == 0)},0.5" for k in range(0, 80, 2)]
+    rows += [f"{k},hello {k},,0,,0.5" for k in range(1, 80, 2)]
+    rows += ["80,hello,1,0,0,0.5"]  # two answers
+    log = tmp_path / "log.csv"
+    log.write_text("\n".join(rows) + "\n")
+    given = ["replay", log, "--agents", tmp_path / "ab.toml", "--arrivals", "poisson:0.1"]
+    said = " ".join(invoke(*given, "-p", "static:a").stdout.split())
+    assert "not answered: 14 failed" in said
+    assert "quality over 80 of 81 tasks, estimated from a log with one answer a task" in said
+    assert "note: 1 task that no one agent served is left out" in said
+    assert "whether a call fails is not recorded for 49% of static:a's calls" in said

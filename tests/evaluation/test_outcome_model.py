@@ -97,3 +97,19 @@ def test_missing_outcomes_are_not_learnt_from() -> None:
     np.testing.assert_array_equal(
         cross_predict(x, fold, chosen, gone, 2), cross_predict(x, fold, unserved, y, 2)
     )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("texts", "components"),
+    [
+        ([f"hello {number}" for number in range(60)], 4),  # of 9, what is not constant
+        (["?", "!"] * 30, 0),
+        ([""] * 60, 0),
+        (["the same words"] * 60, 0),
+    ],
+    ids=["few words", "no word", "no text", "one text"],
+)
+def test_texts_of_few_words_have_few_components(texts: list[str], components: int) -> None:
+    names = text_features(texts).names
+    assert sum(name.startswith("text component") for name in names) == components
