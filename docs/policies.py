@@ -66,8 +66,8 @@ WHEN = {
         "kNN routing as in Hu et al., RouterBench (arXiv:2403.12031)",
     ),
     "least-loaded": (
-        "Where agents are alike in quality and the queue is what hurts. Idle agents are equals, and "
-        "each gets its share.",
+        "Where agents are alike in quality and the queue is what hurts. Idle agents are equals, "
+        "and each gets its share.",
         "",
     ),
     "logged": (

@@ -167,10 +167,9 @@ _SHORT = {"not distinguishable": "unclear", "not comparable": "-", "no verdict":
 
 def print_study(study: "Study") -> None:
     """Print the ranking at each load."""
-    from routingsim.simulation.remarks import whose_agents
-
-    foremost = whose_agents(study.corpus, study.pool)
-    _foremost(foremost)
+    first = study.foremost
+    for note in first:
+        _foremost(note)
     for load in study.loads:
         frame = study.table(load)
         shown = [each for each in _STUDIED if each[0] in frame]
@@ -214,6 +213,6 @@ def print_study(study: "Study") -> None:
         style="dim",
         highlight=False,
     )
-    _notes(note for note in study.notes if note != foremost)
+    _notes(note for note in study.notes if note not in first)
     if (found := study.estimates()) is not None:
         print_estimates(found, "quality")

@@ -216,10 +216,8 @@ def compare(
         settings=settings,
         cells=found,
         group=group,
-        remarks=(
-            *filter(None, (of_order, _of_choice(corpus, shape, count))),
-            *_remarks(scenes[: len(made)], found, settings),
-        ),
+        remarks=_remarks(scenes[: len(made)], found, settings),
+        cautions=tuple(filter(None, (of_order, _of_choice(corpus, shape, count)))),
     )
 
 

@@ -123,6 +123,9 @@ class Study(Tabular):
         The same number for records with the same or nearly the same prompt.
     remarks : tuple of str
         What the reader should know of the policies; among the ``notes``.
+    cautions : tuple of str
+        What the reader should know before the figures: which tasks the runs take, and in
+        which order; among the ``notes``.
     """
 
     corpus: Corpus
@@ -136,6 +139,7 @@ class Study(Tabular):
     cells: Mapping[tuple[str, float], Cell]
     group: NDArray[np.intp]
     remarks: tuple[str, ...] = ()
+    cautions: tuple[str, ...] = ()
     _tables: dict[tuple[float, str], pd.DataFrame] = field(default_factory=dict, init=False)
     _found: dict[tuple[float, str], Estimates | None] = field(default_factory=dict, init=False)
     _counts: dict[tuple[float, str], int] = field(default_factory=dict, init=False)
@@ -169,17 +173,22 @@ class Study(Tabular):
     def notes(self) -> tuple[str, ...]:
         """What the reader of the figures should know of agents, records, policies and corpus.
 
-        That the pool is not the corpus's comes first, and is shown before the figures.
+        Those of :attr:`foremost` come first.
         """
         above, below = self._notes
         return (*above, *below, *self.corpus.notes)
+
+    @property
+    def foremost(self) -> tuple[str, ...]:
+        """The notes without which the figures are not to be read: they are shown before them."""
+        return tuple(self._notes[0])
 
     @property
     def _notes(self) -> tuple[list[str], list[str]]:
         """Notes that stand before the figures, and those below them; without the corpus's own."""
         others = whose_agents(self.corpus, self.pool)
         below = [*basis_notes(self.corpus, self.pool), *self._on_whom, *self.remarks]
-        return [others] if others else [], below
+        return [*filter(None, [others]), *self.cautions], below
 
     @property
     def _on_whom(self) -> list[str]:
