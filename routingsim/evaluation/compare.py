@@ -226,12 +226,11 @@ def compare(
         settings=settings,
         cells=found,
         group=group,
-        unlike=_unlike(corpus, capacity, dict(zip(shares, processes, strict=True)), settings),
-        remarks=(
+        cautions=(
+            *_unlike(corpus, capacity, dict(zip(shares, processes, strict=True)), settings),
             *filter(None, (of_order, _of_choice(corpus, shape, count))),
-            *_remarks(scenes[: len(made)], found, settings),
-            *said_of(twins),
         ),
+        remarks=(*_remarks(scenes[: len(made)], found, settings), *said_of(twins)),
     )
 
 

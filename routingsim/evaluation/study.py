@@ -139,9 +139,9 @@ class Study(Tabular):
         The same number for records with the same or nearly the same prompt.
     remarks : tuple of str
         What the reader should know of the policies; among the ``notes``.
-    unlike : tuple of str
-        At which load the arrivals met are not those asked for, and how many tasks would do;
-        among the ``notes``.
+    cautions : tuple of str
+        What the reader should know before the figures: at which load the arrivals met are not
+        those asked for, which tasks the runs take, and in which order; among the ``notes``.
     """
 
     corpus: Corpus
@@ -155,7 +155,7 @@ class Study(Tabular):
     cells: Mapping[tuple[str, float], Cell]
     group: NDArray[np.intp]
     remarks: tuple[str, ...] = ()
-    unlike: tuple[str, ...] = ()
+    cautions: tuple[str, ...] = ()
     _tables: dict[tuple[float, str], pd.DataFrame] = field(default_factory=dict, init=False)
     _found: dict[tuple[float, str], Estimates | None] = field(default_factory=dict, init=False)
     _counts: dict[tuple[float, str], int] = field(default_factory=dict, init=False)
@@ -208,9 +208,9 @@ class Study(Tabular):
     def foremost(self) -> list[str]:
         """Notes without which no figure is to be read, and which stand before all.
 
-        That the pool is not the corpus's, and that the arrivals are not those asked for.
+        That the pool is not the corpus's, and the ``cautions``.
         """
-        return [*filter(None, (whose_agents(self.corpus, self.pool), *self.unlike))]
+        return [*filter(None, (whose_agents(self.corpus, self.pool), *self.cautions))]
 
     @property
     def _below(self) -> list[str]:
