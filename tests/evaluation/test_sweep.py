@@ -176,12 +176,12 @@ def test_bad_settings_are_named(change: dict[str, Any], error: type[Exception], 
 
 def test_no_capacity_of_a_run_that_is_not_what_was_asked_for() -> None:
     """41 minutes from midnight say nothing of a day; a whole period of it does."""
-    given = {"slots": {"claude": [1, 2]}, "objective": 10.0, "replications": 2}
+    given: dict[str, Any] = {"slots": {"claude": [1, 2]}, "objective": 10.0, "replications": 2}
     with pytest.raises(
         SimulationError,
-        match=r"^diurnal:3,amplitude=0.8: no capacity can be told, as 1,500 tasks take 2,\d\d\d s of "
-        r"the 86,400 s after which the arrivals repeat: 0.6\d* tasks/s arrive, and 3 are asked for; "
-        r"259,200 tasks make a whole period$",
+        match=r"^diurnal:3,amplitude=0.8: no capacity can be told, as 1,500 tasks take 2,\d{3} s "
+        r"of the 86,400 s after which the arrivals repeat: 0.6\d* tasks/s arrive, and 3 are asked "
+        r"for; 259,200 tasks make a whole period$",
     ):
         sweep(None, None, "least-loaded", arrivals="diurnal:3,amplitude=0.8", tasks=1500, **given)
     hour = "diurnal:3,amplitude=0.8,period=1000"
