@@ -97,7 +97,7 @@ def table(runs: pd.DataFrame, by: str) -> pd.DataFrame:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="How often a verdict on a run is false.")
     parser.add_argument("--seeds", type=int, default=14, help="runs of each world")
     runs = judged(parser.parse_args().seeds)
     for by in ("tasks", "load"):

@@ -47,7 +47,7 @@ Population = Literal["tasks like these", "these tasks"]
 
 _RATES = ("goodput", "cost_per_right")  # not known where a run ends before its backlog
 _LATENCIES = ("mean", "p50", "p95", "p99")
-_TIMED = (*_RATES, "quality_in_time", "wait_mean", *(f"latency_{q}" for q in _LATENCIES))
+_TIMED = ("goodput", "quality_in_time", "wait_mean", *(f"latency_{q}" for q in _LATENCIES))
 _SHORT = {  # to fit a terminal
     "not distinguishable": "unclear",
     "not comparable": "-",
@@ -311,7 +311,7 @@ class Study(Tabular):
         values = self.values(name, load, metric)
         if self.basis.kind == "log" and metric in OF_RECORDS:
             return Interval(math.nan, math.nan)
-        if metric in _RATES and self._last(metric, load, name):
+        if metric in _RATES and self._cell(name, load).lasts:
             return Interval(math.nan, math.nan)
         if np.isinf(values).any():
             return Interval(math.inf, math.nan)

@@ -29,7 +29,8 @@ def test_files_are_written_beside_and_renamed(own: Path) -> None:
 
 def test_a_table_for_people(own: Path) -> None:
     said = invoke("replay", own, "--arrivals", "poisson:2", "-p", "cheapest").stdout
-    assert re.search(r"^cheapest\s+stable: highest offered load", said, re.MULTILINE)
+    assert re.search(r"^cheapest\s+too short to say: highest offered load", said, re.MULTILINE)
+    assert re.search(r"^arrivals: 2/s \(cv 1\) asked for, .* met over ", said, re.MULTILINE)
     for word in ("gpt-4", "all", "share", "p95 s", "quality"):
         assert word in said
 

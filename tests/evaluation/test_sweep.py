@@ -176,7 +176,7 @@ def test_bad_settings_are_named(change: dict[str, Any], error: type[Exception], 
 
 def test_no_capacity_of_a_run_that_is_not_what_was_asked_for() -> None:
     """41 minutes from midnight say nothing of a day; a whole period of it does."""
-    given = {"slots": {"claude": [1, 2]}, "objective": 10.0, "replications": 2}
+    given: dict[str, Any] = {"slots": {"claude": [1, 2]}, "objective": 10.0, "replications": 2}
     with pytest.raises(
         SimulationError,
         match=r"^diurnal:3,amplitude=0.8: no capacity can be told, as 1,500 tasks take 2,\d\d\d s "
