@@ -38,9 +38,10 @@ def _places(memory, agents):
 
 
 @register_jitable
-def _ends(memory, agents, d):
-    """Where the agents' weights end."""
-    return base.HEAD + base.BLOCKS * agents + 3 + 2 * d + agents * (d + d * d)
+def weights_end(memory, agents):
+    """Where in the memory, for so many agents, their weights end."""
+    d, _, weights = _places(memory, agents)
+    return weights + agents * (d + d * d)
 
 
 @register_jitable
@@ -73,7 +74,7 @@ def _expected_cost(memory, agents, a, x, d):
     """Of a task with the context at ``x``, in budgets."""
     mean = base.mean_cost(memory, agents, a)
     if 0.0 < mean < math.inf:
-        more = _ends(memory, agents, d) + 1 + a * d
+        more = weights_end(memory, agents) + 1 + a * d
         cost = mean
         for k in range(d):
             cost += memory[more + k] * memory[x + k]
@@ -91,11 +92,11 @@ def _by_linear_bound(task, pool, memory):
     cover, cheapest = base.covered(task, pool, memory)
     for a in range(agents):
         pending = memory[base.HEAD + base.PENDING * agents + a]
-        if pool.up[a] and pending <= 0.0 and memory[base.HEAD + base.DONE * agents + a] <= 0.0:
-            if base.may_be_chosen(pool, memory, a, cover, cheapest):
-                best = a
-                base.offer(pool, memory, a, math.inf, 0.0)
-                break
+        untried = pending <= 0.0 and memory[base.HEAD + base.DONE * agents + a] <= 0.0
+        if untried and base.may_be_chosen(pool, memory, a, cover, cheapest):
+            best = a
+            base.offer(pool, memory, a, math.inf, 0.0)
+            break
         theta = weights + a * (d + d * d)
         worth = 0.0
         for k in range(d):
@@ -119,7 +120,7 @@ def learn_linear(task, agent, outcome, pool, memory):
     d, x, weights = _places(memory, agents)
     v = x + d
     worth = base.note_outcome(agent, outcome, memory, agents)
-    ends = _ends(memory, agents, d)
+    ends = weights_end(memory, agents)
     if memory[base.GAMMA] < 1.0:
         turn = base.HEAD + base.BLOCKS * agents + 2
         for a in range(agents):
@@ -155,7 +156,7 @@ def _draw_to_mean(memory, agents, d):
     to 0 it would be the worst, and with a narrow bound never be tried again.
     """
     _, _, weights = _places(memory, agents)
-    ends = _ends(memory, agents, d)
+    ends = weights_end(memory, agents)
     tries = total = 0.0
     for a in range(agents):
         tries += memory[base.HEAD + base.DONE * agents + a]
@@ -177,7 +178,7 @@ def _forget(memory, agents, a, d, k):
     (1 - gamma) * ridge, on the whole diagonal at once would take an inversion of A.
     """
     _, x, weights = _places(memory, agents)
-    theta, v, ends = weights + a * (d + d * d), x + d, _ends(memory, agents, d)
+    theta, v, ends = weights + a * (d + d * d), x + d, weights_end(memory, agents)
     inverse = theta + d
     for j in range(d * d):
         memory[inverse + j] /= memory[base.GAMMA]
@@ -204,8 +205,8 @@ def linucb(
     pool: AgentPool,
     corpus: Corpus | None = None,
     *,
-    exploration: float = 0.25,
-    ridge: float = 5.0,
+    exploration: float = 0.35,
+    ridge: float = 10.0,
     words: int = 16,
     w_quality: float = 1.0,
     w_cost: float = 0.0,

@@ -74,12 +74,14 @@ def test_linucb_estimates_what_ridge_regression_does() -> None:
     x = np.column_stack([np.ones(500), d_var, 0.1 * np.log1p(result.work.prompt_tokens), features])
     np.testing.assert_allclose(result.work.prompt_tokens, tokens, atol=1.0)
     d = x.shape[1]
-    weights = result.memory[HEAD + BLOCKS * 2 + 3 + 2 * d :].reshape(2, d + d * d)
+    weights = result.memory[HEAD + BLOCKS * 2 + 3 + 2 * d : -1].reshape(2, d + d * d)
     for a in range(2):
         mine = result.log.agent == a
         matrix = x[mine].T @ x[mine] + 2 * np.eye(d)
         np.testing.assert_allclose(weights[a, d:].reshape(d, d), np.linalg.inv(matrix), atol=1e-9)
-        theta = np.linalg.solve(matrix, x[mine].T @ result.quality[mine])
+        # The ridge draws the intercept to the mean reward of all tries.
+        drawn = np.append(2 * result.quality.mean(), np.zeros(d - 1))
+        theta = np.linalg.solve(matrix, x[mine].T @ result.quality[mine] + drawn)
         np.testing.assert_allclose(weights[a, :d], theta, atol=1e-9)
 
 
@@ -87,9 +89,9 @@ def test_linucb_estimates_what_ridge_regression_does() -> None:
 def test_linucb_keeps_its_ridge_where_it_forgets() -> None:
     """A fades to no less than its ridge, though most of its directions are never met."""
     gamma, corpus, pool = 0.99, contextual("category"), pool_of(2)
-    result = run(corpus, pool, f"linucb:gamma={gamma}", seed=1)
+    result = run(corpus, pool, f"linucb:gamma={gamma},ridge=1", seed=1)
     d = int(result.memory[HEAD + BLOCKS * 2])
-    weights = result.memory[HEAD + BLOCKS * 2 + 3 + 2 * d :].reshape(2, d + d * d)
+    weights = result.memory[HEAD + BLOCKS * 2 + 3 + 2 * d : -1].reshape(2, d + d * d)
     # What a coordinate's ridge fades to until its turn comes round, d updates later.
     least = d * (1 - gamma) * gamma**d / (1 - gamma**d)
     for matrix in weights[:, d:].reshape(2, d, d):
