@@ -17,7 +17,8 @@ from routingsim.policies.policy import Policy, recipe, sentence, spelled
 # Memory, after the head and the blocks of the bandits: the size d of a context, the ridge,
 # the coordinate whose turn it is when A fades (see _forget); space for two vectors (d each);
 # then for each agent the weights theta (d) of its reward and the inverse of its matrix A,
-# by rows (d * d); the mean reward that theta is drawn to; with a budget, for each agent the
+# by rows (d * d); the mean reward that theta is drawn to, and what is left in A of the ridge
+# that draws it; with a budget, for each agent the
 # weights (d) of its cost less its mean cost, in budgets; and the pacer's.
 _CONTEXT = 3  # of d: an intercept, d_var and length; the rest are features
 _RANGE = 5.0  # an expected cost is taken to be within this factor of the agent's mean
@@ -74,7 +75,7 @@ def _expected_cost(memory, agents, a, x, d):
     """Of a task with the context at ``x``, in budgets."""
     mean = base.mean_cost(memory, agents, a)
     if 0.0 < mean < math.inf:
-        more = weights_end(memory, agents) + 1 + a * d
+        more = weights_end(memory, agents) + 2 + a * d
         cost = mean
         for k in range(d):
             cost += memory[more + k] * memory[x + k]
@@ -125,6 +126,9 @@ def learn_linear(task, agent, outcome, pool, memory):
         turn = base.HEAD + base.BLOCKS * agents + 2
         for a in range(agents):
             _forget(memory, agents, a, d, int(memory[turn]) % d)
+        memory[ends + 1] *= memory[base.GAMMA]
+        if int(memory[turn]) % d == 0:
+            memory[ends + 1] += d * (1.0 - memory[base.GAMMA]) * memory[turn - 1]
         memory[turn] = (memory[turn] + 1.0) % d
     theta = weights + agent * (d + d * d)
     inverse = theta + d
@@ -136,7 +140,7 @@ def learn_linear(task, agent, outcome, pool, memory):
     for i in range(d):
         memory[theta + i] += scale * error * memory[v + i]
     if memory[base.BUDGET] < math.inf and not math.isnan(outcome.cost):
-        more = ends + 1 + agent * d
+        more = ends + 2 + agent * d
         error = outcome.cost / memory[base.BUDGET] - base.mean_cost(memory, agents, agent)
         for k in range(d):
             error -= memory[more + k] * memory[x + k]
@@ -162,7 +166,7 @@ def _draw_to_mean(memory, agents, d):
         tries += memory[base.HEAD + base.DONE * agents + a]
         total += memory[base.HEAD + base.REWARD * agents + a]
     mean = total / tries
-    step = memory[base.HEAD + base.BLOCKS * agents + 1] * (mean - memory[ends])
+    step = memory[ends + 1] * (mean - memory[ends])
     for a in range(agents):
         theta = weights + a * (d + d * d)
         for k in range(d):
@@ -191,7 +195,7 @@ def _forget(memory, agents, a, d, k):
     for i in range(d):
         memory[theta + i] -= scale * weight * memory[v + i]
     if memory[base.BUDGET] < math.inf:
-        more = ends + 1 + a * d
+        more = ends + 2 + a * d
         weight = memory[more + k]
         for i in range(d):
             memory[more + i] -= scale * weight * memory[v + i]
@@ -254,7 +258,11 @@ def linucb(
     start = np.concatenate([np.zeros(d), (np.eye(d) / ridge).ravel()])
     parts = [
         *(base.head(given), np.zeros(base.BLOCKS * len(pool)), [d, ridge, 0.0], np.zeros(2 * d)),
-        *(np.tile(start, len(pool)), [0.0], np.zeros(d * len(pool) if budget < math.inf else 0)),
+        *(
+            np.tile(start, len(pool)),
+            [0.0, ridge],
+            np.zeros(d * len(pool) if budget < math.inf else 0),
+        ),
         pacer.fresh(len(pool), budget),
     ]
     return Policy(

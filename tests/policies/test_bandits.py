@@ -210,10 +210,7 @@ def test_a_budget_above_all_costs_changes_nothing() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("budget", ["", ",budget=0.01"])
 def test_linucb_that_forgets_does_not_lock_in(budget: str) -> None:
-    """Narrow bounds and forgetting: what has faded is as good as the mean, not as bad as 0.
-
-    Drawn to 0, an agent not chosen for a while looked worse than any bound could make up for.
-    """
+    """Narrow bounds and forgetting: the agent that has become the better one is found."""
     swapped = np.repeat([[0.9, 0.8], [0.7, 0.95]], 2500, axis=0)
     corpus = planted(swapped, cost=[0.001, 0.002], tasks=5000)
     for seed in range(4):
