@@ -1,6 +1,7 @@
 """The budget pacer: a price by hand, and a ceiling that no sequence of costs breaks."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -224,3 +225,36 @@ def test_the_ceiling_is_used_and_held_in_a_replay(name: str) -> None:
         assert 0.95 * 0.004 < run.log.cost.mean() <= 0.004
         # A third of the tasks can be had of the good agent: 0.5 + 0.4 / 3.
         assert run.quality.mean() == pytest.approx(0.5 + 0.4 / 3, abs=0.03)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("given", "budget", "least"),
+    [
+        ("", 2.3e-4, 0.860),  # published for other tasks of the kind: .8588
+        ("", 6.6e-4, 0.910),  # .8978; dual ascent had .892
+        ("gamma=0.997,exploration=0.05,", 1.9e-3, 0.915),  # .9172; locked in it had .907
+    ],
+)
+def test_on_public_tasks_the_budget_buys_what_was_published(
+    shared_data: Path, given: str, budget: float, least: float
+) -> None:
+    path = shared_data / "paretobandit_val_k3.jsonl"
+    if not path.exists():
+        pytest.skip(f"{path.name} is not in the folder of corpora")
+    corpus = rs.load_corpus(path)
+    three = [each for each in rs.load_agents("paretobandit") if each.id != "gemini-2.5-flash"]
+    drawn = np.random.default_rng(0).permutation(len(corpus))
+    met = np.concatenate([drawn[:892], drawn[:892], drawn[892:]])
+    frame = corpus.to_frame().iloc[met].assign(id=[f"t{k}" for k in range(len(met))])
+    run = rs.replay(
+        Corpus.from_frame(frame),
+        AgentPool(tuple(three)),
+        f"linucb:{given}budget={budget}",
+        arrivals=rs.Deterministic(0.001),
+        seed=0,
+    )
+    measured = slice(2 * 892, None)
+    assert run.quality[measured].mean() > least
+    assert 0.93 < run.log.cost[measured].mean() / budget < 1.05
+    assert run.log.cost.mean() <= budget
