@@ -222,14 +222,15 @@ def covered(task, pool, memory):
     agents = pool.up.size
     if memory[BUDGET] == math.inf:
         return math.inf, -1
-    own = 1.0 if task.attempt == 0 else 0.0
+    spare = _to_spare(memory, agents)
+    own = 1.0 if task.attempt == 0 and spare > -1.0 / memory[PACE] else 0.0
     cheapest, least = -1, math.inf
     for a in range(agents):
         mean = mean_cost(memory, agents, a)
         as_cheap = mean == least and cheapest >= 0 and pool.cost[a] < pool.cost[cheapest]
         if pool.up[a] and (cheapest < 0 or mean < least or as_cheap):
             cheapest, least = a, mean
-    return max(0.0, _to_spare(memory, agents)) + own, cheapest
+    return max(0.0, spare) + own, cheapest
 
 
 @register_jitable
@@ -242,7 +243,7 @@ def may_be_chosen(pool, memory, a, cover, cheapest):
 
 @register_jitable
 def net(pool, memory, a, worth, cost, cover, cheapest):
-    """The worth less the price of the expected cost (in budgets); -inf for who may not be chosen."""
+    """The worth less the price of the expected cost (budgets); -inf where it may not be chosen."""
     if not may_be_chosen(pool, memory, a, cover, cheapest):
         return -math.inf
     return worth - memory[PRICE] * cost if memory[PRICE] > 0.0 and cost < math.inf else worth
@@ -290,8 +291,11 @@ def note_outcome(a, outcome, memory, agents):
     memory[HEAD + REWARD * agents + a] += worth
     memory[HEAD + SQUARES * agents + a] += worth * worth
     if not math.isnan(outcome.cost):
-        memory[HEAD + PRICED * agents + a] += 1.0
-        memory[HEAD + SPENT * agents + a] += outcome.cost
         if memory[BUDGET] < math.inf:
             pacer.take_out(memory, agents, outcome.cost / memory[BUDGET])
+            if memory[HEAD + PRICED * agents + a] >= 1.0 / memory[PACE]:
+                memory[HEAD + PRICED * agents + a] *= max(0.0, 1.0 - memory[PACE])
+                memory[HEAD + SPENT * agents + a] *= max(0.0, 1.0 - memory[PACE])
+        memory[HEAD + PRICED * agents + a] += 1.0
+        memory[HEAD + SPENT * agents + a] += outcome.cost
     return worth

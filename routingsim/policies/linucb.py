@@ -17,7 +17,8 @@ from routingsim.policies.policy import Policy, recipe, sentence, spelled
 # Memory, after the head and the blocks of the bandits: the size d of a context, the ridge,
 # the coordinate whose turn it is when A fades (see _forget); space for two vectors (d each);
 # then for each agent the weights theta (d) of its reward and the inverse of its matrix A,
-# by rows (d * d); the mean reward that theta is drawn to; with a budget, for each agent the
+# by rows (d * d); the mean reward that theta is drawn to, and what is left in A of the ridge
+# that draws it; with a budget, for each agent the
 # weights (d) of its cost less its mean cost, in budgets; and the pacer's.
 _CONTEXT = 3  # of d: an intercept, d_var and length; the rest are features
 _RANGE = 5.0  # an expected cost is taken to be within this factor of the agent's mean
@@ -38,9 +39,10 @@ def _places(memory, agents):
 
 
 @register_jitable
-def _ends(memory, agents, d):
-    """Where the agents' weights end."""
-    return base.HEAD + base.BLOCKS * agents + 3 + 2 * d + agents * (d + d * d)
+def weights_end(memory, agents):
+    """Where in the memory, for so many agents, their weights end."""
+    d, _, weights = _places(memory, agents)
+    return weights + agents * (d + d * d)
 
 
 @register_jitable
@@ -73,7 +75,7 @@ def _expected_cost(memory, agents, a, x, d):
     """Of a task with the context at ``x``, in budgets."""
     mean = base.mean_cost(memory, agents, a)
     if 0.0 < mean < math.inf:
-        more = _ends(memory, agents, d) + 1 + a * d
+        more = weights_end(memory, agents) + 2 + a * d
         cost = mean
         for k in range(d):
             cost += memory[more + k] * memory[x + k]
@@ -91,11 +93,11 @@ def _by_linear_bound(task, pool, memory):
     cover, cheapest = base.covered(task, pool, memory)
     for a in range(agents):
         pending = memory[base.HEAD + base.PENDING * agents + a]
-        if pool.up[a] and pending <= 0.0 and memory[base.HEAD + base.DONE * agents + a] <= 0.0:
-            if base.may_be_chosen(pool, memory, a, cover, cheapest):
-                best = a
-                base.offer(pool, memory, a, math.inf, 0.0)
-                break
+        untried = pending <= 0.0 and memory[base.HEAD + base.DONE * agents + a] <= 0.0
+        if untried and base.may_be_chosen(pool, memory, a, cover, cheapest):
+            best = a
+            base.offer(pool, memory, a, math.inf, 0.0)
+            break
         theta = weights + a * (d + d * d)
         worth = 0.0
         for k in range(d):
@@ -119,11 +121,14 @@ def learn_linear(task, agent, outcome, pool, memory):
     d, x, weights = _places(memory, agents)
     v = x + d
     worth = base.note_outcome(agent, outcome, memory, agents)
-    ends = _ends(memory, agents, d)
+    ends = weights_end(memory, agents)
     if memory[base.GAMMA] < 1.0:
         turn = base.HEAD + base.BLOCKS * agents + 2
         for a in range(agents):
             _forget(memory, agents, a, d, int(memory[turn]) % d)
+        memory[ends + 1] *= memory[base.GAMMA]
+        if int(memory[turn]) % d == 0:
+            memory[ends + 1] += d * (1.0 - memory[base.GAMMA]) * memory[turn - 1]
         memory[turn] = (memory[turn] + 1.0) % d
     theta = weights + agent * (d + d * d)
     inverse = theta + d
@@ -135,7 +140,7 @@ def learn_linear(task, agent, outcome, pool, memory):
     for i in range(d):
         memory[theta + i] += scale * error * memory[v + i]
     if memory[base.BUDGET] < math.inf and not math.isnan(outcome.cost):
-        more = ends + 1 + agent * d
+        more = ends + 2 + agent * d
         error = outcome.cost / memory[base.BUDGET] - base.mean_cost(memory, agents, agent)
         for k in range(d):
             error -= memory[more + k] * memory[x + k]
@@ -155,13 +160,13 @@ def _draw_to_mean(memory, agents, d):
     to 0 it would be the worst, and with a narrow bound never be tried again.
     """
     _, _, weights = _places(memory, agents)
-    ends = _ends(memory, agents, d)
+    ends = weights_end(memory, agents)
     tries = total = 0.0
     for a in range(agents):
         tries += memory[base.HEAD + base.DONE * agents + a]
         total += memory[base.HEAD + base.REWARD * agents + a]
     mean = total / tries
-    step = memory[base.HEAD + base.BLOCKS * agents + 1] * (mean - memory[ends])
+    step = memory[ends + 1] * (mean - memory[ends])
     for a in range(agents):
         theta = weights + a * (d + d * d)
         for k in range(d):
@@ -177,7 +182,7 @@ def _forget(memory, agents, a, d, k):
     (1 - gamma) * ridge, on the whole diagonal at once would take an inversion of A.
     """
     _, x, weights = _places(memory, agents)
-    theta, v, ends = weights + a * (d + d * d), x + d, _ends(memory, agents, d)
+    theta, v, ends = weights + a * (d + d * d), x + d, weights_end(memory, agents)
     inverse = theta + d
     for j in range(d * d):
         memory[inverse + j] /= memory[base.GAMMA]
@@ -190,7 +195,7 @@ def _forget(memory, agents, a, d, k):
     for i in range(d):
         memory[theta + i] -= scale * weight * memory[v + i]
     if memory[base.BUDGET] < math.inf:
-        more = ends + 1 + a * d
+        more = ends + 2 + a * d
         weight = memory[more + k]
         for i in range(d):
             memory[more + i] -= scale * weight * memory[v + i]
@@ -204,8 +209,8 @@ def linucb(
     pool: AgentPool,
     corpus: Corpus | None = None,
     *,
-    exploration: float = 0.25,
-    ridge: float = 5.0,
+    exploration: float = 0.35,
+    ridge: float = 10.0,
     words: int = 16,
     w_quality: float = 1.0,
     w_cost: float = 0.0,
@@ -253,7 +258,11 @@ def linucb(
     start = np.concatenate([np.zeros(d), (np.eye(d) / ridge).ravel()])
     parts = [
         *(base.head(given), np.zeros(base.BLOCKS * len(pool)), [d, ridge, 0.0], np.zeros(2 * d)),
-        *(np.tile(start, len(pool)), [0.0], np.zeros(d * len(pool) if budget < math.inf else 0)),
+        *(
+            np.tile(start, len(pool)),
+            [0.0, ridge],
+            np.zeros(d * len(pool) if budget < math.inf else 0),
+        ),
         pacer.fresh(len(pool), budget),
     ]
     return Policy(

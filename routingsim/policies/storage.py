@@ -19,12 +19,18 @@ from routingsim.agents import AgentPool
 from routingsim.corpora.corpus import Corpus
 from routingsim.errors import PolicyError, RoutingSimError
 from routingsim.files import written
+from routingsim.policies import bandit_base
+from routingsim.policies.bandits import learn_by_agent
 from routingsim.policies.fitted import FittedTexts
-from routingsim.policies.linucb import layout, learn_linear
+from routingsim.policies.linucb import layout, learn_linear, weights_end
 from routingsim.policies.policy import Policy, check_pool, make_policy, recipe
 from routingsim.policies.qtable import LAYOUT, learn_table
 
 _FORMAT = 2
+_FORMATS = (1, 2)
+# Format 1 has none of what stands at the end of a bandit's memory now, and its names leave
+# out what were then the defaults.
+_THEN = {"linucb": "exploration=0.5,ridge=1"}
 _MEMORY, _ABOUT = "memory.npy", "policy.json"
 
 
@@ -34,7 +40,7 @@ class _About(msgspec.Struct, frozen=True):
     format: int
     policy: str  # the name that makes it, untrained
     agents: list[str]
-    fitted_on: list[FittedTexts]
+    fitted_on: list[FittedTexts | str]  # the file's hash alone, in format 1
 
 
 def save_policy(pool: AgentPool, policy: Policy, path: str | os.PathLike[str]) -> None:
@@ -105,9 +111,16 @@ def load_policy(pool: AgentPool, path: str | os.PathLike[str]) -> Policy:
     try:
         with zipfile.ZipFile(path) as archive:
             about = msgspec.json.decode(archive.read(_ABOUT), type=_About)
-            if about.format != _FORMAT:
+            if about.format not in _FORMATS:
                 raise PolicyError(
-                    f"{path}: saved in format {about.format}; this version reads {_FORMAT}"
+                    f"{path}: saved in format {about.format}; this version reads "
+                    f"{' and '.join(map(str, _FORMATS))}"
+                )
+            fitted_on = tuple(each for each in about.fitted_on if isinstance(each, FittedTexts))
+            if len(fitted_on) < len(about.fitted_on):
+                raise PolicyError(
+                    f"{path}: saved in format 1, which does not say on which texts it was fitted; "
+                    "fit it again and save it"
                 )
             if tuple(about.agents) != pool.ids:
                 raise PolicyError(
@@ -116,9 +129,9 @@ def load_policy(pool: AgentPool, path: str | os.PathLike[str]) -> Policy:
                 )
             if about.policy.partition(":")[0] == "file":
                 raise PolicyError(f"{path}: names another file, {about.policy!r}, and not a recipe")
-            policy = make_policy(pool, about.policy)  # before it learned
+            policy = make_policy(pool, _name_now(about))  # before it learned
             with archive.open(_MEMORY) as member:
-                memory = _read(path, member, policy)
+                memory = _read(path, member, policy, len(pool), about.format)
     except FileNotFoundError:
         raise PolicyError(f"{path}: no such file; save_policy() writes one") from None
     except _BROKEN as error:
@@ -127,7 +140,7 @@ def load_policy(pool: AgentPool, path: str | os.PathLike[str]) -> Policy:
     for learn, place in ((learn_table, LAYOUT), (learn_linear, layout(len(pool)))):
         if policy.learn is learn and not np.array_equal(memory[place], policy.memory[place]):
             raise PolicyError(f"{path}: its memory is not laid out as that of {policy.name}")
-    return replace(policy, memory=memory, fitted_on=tuple(about.fitted_on))
+    return replace(policy, memory=memory, fitted_on=fitted_on)
 
 
 @recipe("file")
@@ -158,15 +171,35 @@ _BROKEN = (
 """Errors that reading another or a damaged file can raise."""
 
 
-def _read(path: str | os.PathLike[str], member: IO[bytes], policy: Policy) -> NDArray[np.float64]:
-    """Read the memory, if its header has the policy's shape and type."""
+def _name_now(about: _About) -> str:
+    """The name that makes the policy as it was saved, whatever the defaults are now."""
+    name, _, given = about.policy.partition(":")
+    if about.format == 1 and name in _THEN:
+        return f"{name}:{_THEN[name]},{given}"
+    return about.policy
+
+
+def _read(
+    path: str | os.PathLike[str], member: IO[bytes], policy: Policy, agents: int, version: int
+) -> NDArray[np.float64]:
+    """Read the memory, if its header has the policy's shape and type; complete an older one."""
     if np.lib.format.read_magic(member) != (1, 0):
         raise ValueError(f"{_MEMORY} is not of version 1.0")
     shape, _, kind = np.lib.format.read_array_header_1_0(member)
-    expected = policy.memory.shape
+    expected = (_size(policy, agents, version),)
     if shape != expected or kind != np.float64:
         raise PolicyError(
             f"{path}: holds {kind} of shape {shape} and {policy.name} needs float64 of shape "
             f"{expected}; it was changed, or saved by another version"
         )
-    return np.frombuffer(member.read(), dtype=np.float64).reshape(expected).copy()
+    read = np.frombuffer(member.read(), dtype=np.float64).reshape(expected)
+    return np.concatenate([read, policy.memory[read.size :]])
+
+
+def _size(policy: Policy, agents: int, version: int) -> int:
+    """Of the policy's memory, in a file of this format."""
+    if version == 1 and policy.learn is learn_by_agent:
+        return bandit_base.HEAD + bandit_base.BLOCKS * agents
+    if version == 1 and policy.learn is learn_linear:
+        return weights_end(policy.memory, agents)
+    return policy.memory.size

@@ -17,7 +17,6 @@ from routingsim.policies.bandit_base import (
     DONE,
     HEAD,
     PENDING,
-    PRICE,
     REWARD,
     explore,
 )
@@ -192,20 +191,6 @@ def test_late_feedback_slows_learning(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", BANDITS)
-@pytest.mark.parametrize(("rate", "pace"), [(0.5, 0.05), (20.0, 0.002)])
-def test_the_pacer_holds_the_mean_cost_at_the_ceiling(name: str, rate: float, pace: float) -> None:
-    """At once and 20 tasks late: the later feedback is, the shorter steps must be."""
-    corpus, pool = planted([0.5, 0.9], cost=[0.001, 0.010]), pool_of(2)
-    comma = "," if ":" in name else ":"
-    free = run(corpus, pool, name, rate)
-    held = run(corpus, pool, f"{name}{comma}budget=0.004,pace={pace}", rate)
-    assert free.log.cost.mean() > 0.008
-    assert held.log.cost[1000:].mean() == pytest.approx(0.004, rel=0.05)
-    assert held.quality.mean() > 0.55
-    assert held.quality.mean() < free.quality.mean()
-
-
-@pytest.mark.parametrize("name", BANDITS)
 def test_the_pacer_counts_retries_to_their_task(name: str) -> None:
     corpus = planted([0.5, 0.9], cost=[0.001, 0.010])
     pool = pool_of(2, error_rate=0.3)
@@ -213,15 +198,24 @@ def test_the_pacer_counts_retries_to_their_task(name: str) -> None:
     wanted = f"{name}{comma}budget=0.006,pace=0.05"
     result = run(corpus, pool, wanted, retries=rs.Retries(3), seed=2)
     assert result.log.attempts.max() == 3
-    surplus = result.memory[PRICE] / (0.05 * len(result))
-    assert result.log.cost.mean() <= 0.006 * (1 + surplus) * (1 + 1e-9)
-    assert result.log.cost.mean() > 0.0055
+    assert 0.0055 < result.log.cost.mean() <= 0.006
 
 
 def test_a_budget_above_all_costs_changes_nothing() -> None:
     corpus, pool = planted([0.5, 0.9], cost=[0.001, 0.010]), pool_of(2)
     free, held = run(corpus, pool, "ucb1"), run(corpus, pool, "ucb1:budget=1")
     np.testing.assert_array_equal(free.log.agent, held.log.agent)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("budget", ["", ",budget=0.01"])
+def test_linucb_that_forgets_does_not_lock_in(budget: str) -> None:
+    """Narrow bounds and forgetting: the agent that has become the better one is found."""
+    swapped = np.repeat([[0.9, 0.8], [0.7, 0.95]], 2500, axis=0)
+    corpus = planted(swapped, cost=[0.001, 0.002], tasks=5000)
+    for seed in range(4):
+        result = run(corpus, pool_of(2), f"linucb:gamma=0.997,exploration=0.05{budget}", seed=seed)
+        assert share(result, 1, 0.8) > 0.8, seed
 
 
 # -- exploration and parameters -------------------------------------------------------

@@ -74,12 +74,14 @@ def test_linucb_estimates_what_ridge_regression_does() -> None:
     x = np.column_stack([np.ones(500), d_var, 0.1 * np.log1p(result.work.prompt_tokens), features])
     np.testing.assert_allclose(result.work.prompt_tokens, tokens, atol=1.0)
     d = x.shape[1]
-    weights = result.memory[HEAD + BLOCKS * 2 + 3 + 2 * d :].reshape(2, d + d * d)
+    weights = result.memory[HEAD + BLOCKS * 2 + 3 + 2 * d : -2].reshape(2, d + d * d)
     for a in range(2):
         mine = result.log.agent == a
         matrix = x[mine].T @ x[mine] + 2 * np.eye(d)
         np.testing.assert_allclose(weights[a, d:].reshape(d, d), np.linalg.inv(matrix), atol=1e-9)
-        theta = np.linalg.solve(matrix, x[mine].T @ result.quality[mine])
+        # The ridge draws the intercept to the mean reward of all tries.
+        drawn = np.append(2 * result.quality.mean(), np.zeros(d - 1))
+        theta = np.linalg.solve(matrix, x[mine].T @ result.quality[mine] + drawn)
         np.testing.assert_allclose(weights[a, :d], theta, atol=1e-9)
 
 
@@ -87,9 +89,9 @@ def test_linucb_estimates_what_ridge_regression_does() -> None:
 def test_linucb_keeps_its_ridge_where_it_forgets() -> None:
     """A fades to no less than its ridge, though most of its directions are never met."""
     gamma, corpus, pool = 0.99, contextual("category"), pool_of(2)
-    result = run(corpus, pool, f"linucb:gamma={gamma}", seed=1)
+    result = run(corpus, pool, f"linucb:gamma={gamma},ridge=1", seed=1)
     d = int(result.memory[HEAD + BLOCKS * 2])
-    weights = result.memory[HEAD + BLOCKS * 2 + 3 + 2 * d :].reshape(2, d + d * d)
+    weights = result.memory[HEAD + BLOCKS * 2 + 3 + 2 * d : -2].reshape(2, d + d * d)
     # What a coordinate's ridge fades to until its turn comes round, d updates later.
     least = d * (1 - gamma) * gamma**d / (1 - gamma**d)
     for matrix in weights[:, d:].reshape(2, d, d):
@@ -97,6 +99,20 @@ def test_linucb_keeps_its_ridge_where_it_forgets() -> None:
         assert least * (1 - 1e-6) <= values.min() <= 1.3
         assert 50 < values.max() < 4 / (1 - gamma)  # an effective window of tries
     assert result.quality[1500:].mean() > 0.75
+
+
+@pytest.mark.parametrize("gamma", [1.0, 0.9])
+def test_an_agent_never_tried_is_taken_to_be_like_the_others(gamma: float) -> None:
+    """Its intercept is the mean reward of all tries; it was 0, and worse than any."""
+    corpus = contextual("category", tasks=200)
+    pool = pool_of(2)
+    outage = [rs.Outage("a1", 0.0, 1e6)]
+    result = run(corpus, pool, f"linucb:gamma={gamma},exploration=0.05", outages=outage)
+    d = int(result.memory[HEAD + BLOCKS * 2])
+    theta = result.memory[HEAD + BLOCKS * 2 + 3 + 2 * d + d + d * d :][:d]
+    weights = gamma ** np.arange(199, -1, -1)
+    assert theta[0] == pytest.approx((weights * result.quality).sum() / weights.sum(), abs=1e-6)
+    np.testing.assert_allclose(theta[1:], 0.0, atol=1e-12)
 
 
 def test_linucb_routes_tasks_without_texts() -> None:
