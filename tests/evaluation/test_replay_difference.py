@@ -17,6 +17,7 @@ from routingsim.evaluation.replay_difference import (
     replay_difference,
 )
 from routingsim.simulation.result import ReplayResult
+from routingsim.simulation.stability import ABOVE
 from routingsim.simulation.statistics import Interval, hall_interval
 
 
@@ -97,8 +98,8 @@ def test_tasks_drawn_often_are_no_more_tasks() -> None:
 
 
 def test_the_overloaded_have_no_difference_in_latency() -> None:
-    runs = both(None, tasks=300, arrivals="poisson:1.9")
-    assert runs[0].stability.verdict == "overloaded"
+    runs = both(None, tasks=3_000, arrivals="poisson:1.9")
+    assert runs[0].stability.verdict in ABOVE
     assert replay_difference("latency_p95", *runs) is None
     cost = replay_difference("cost", *runs)
     assert cost is not None
