@@ -85,8 +85,8 @@ def test_a_few_that_nobody_served_are_counted_and_go_to_the_least_loaded() -> No
     assert policy.notes == (said,)
     result = rs.replay(log, pool_of(), policy, arrivals="poisson:0.01")
     assert said in result.notes
-    sent = result.to_frame()["agent"]
-    assert (sent[1:] == "small").all()  # as recorded; the first task goes to either, both idle
+    sent = result.to_frame()["agent"].tolist()
+    assert set(sent[1:]) == {"small"}  # as recorded; the first task goes to either, both idle
     both_down = rs.replay(
         log.head(1), pool_of(), assign(log.head(1), np.array([-1]), "nobody"),
         arrivals="poisson:1", outages=[Outage("small", 0, 100)],

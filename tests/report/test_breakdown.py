@@ -43,13 +43,13 @@ def experiment(
                     np.array([0.001, 0.001, 0.001, 0.001, 0.001]), *timing),
     )  # fmt: skip
     figures = [
-        TaskFigures(
+        replace(
+            each,
             **{
-                field: None
-                if getattr(each, field) is None
-                else np.tile(getattr(each, field), times)
-                for field in each.__dataclass_fields__
-            }
+                name: np.tile(values, times)
+                for name, values in vars(each).items()
+                if values is not None
+            },
         )
         for each in figures
     ]
