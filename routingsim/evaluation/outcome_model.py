@@ -8,6 +8,7 @@ the penalty chosen by generalised cross-validation (Golub, Heath & Wahba, Techno
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -89,8 +90,8 @@ def _components(texts: Sequence[str]) -> NDArray[np.float64]:
 
     counts = text_counts(pd.DataFrame({"text": list(texts), "category": ""}, dtype=object))
     with threadpool_limits(1), np.errstate(invalid="ignore", divide="ignore"):
-        words = weights(characters=False, categories=False).fit_transform(counts)
-        size = min(COMPONENTS, len(set(texts)) - 1, np.shape(words)[1])  # texts may share few words
+        words: Any = weights(characters=False, categories=False).fit_transform(counts)
+        size = min(COMPONENTS, len(set(texts)) - 1, words.shape[1])  # texts may share few words
         if size < 1:
             return np.zeros((len(texts), 0))
         return TruncatedSVD(size, random_state=0).fit_transform(words)

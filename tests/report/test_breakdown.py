@@ -1,5 +1,7 @@
 """Where policies differ: orders and averages worked out by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
