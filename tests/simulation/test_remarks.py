@@ -46,6 +46,10 @@ def corpus_of(texts: list[str], agents: str = "") -> Corpus:
     return Corpus.from_frame(pd.DataFrame(columns), "mine")
 
 
+FEW = (
+    "{} different tasks: intervals and verdicts on tasks like these need 50 or more; "
+    'population="these tasks" asks about these alone'
+)
 TEXTS = [f"What is {k} and {k + 1} in words?" for k in range(20)]
 POLICY = make_policy(pool_of(), "threshold")
 
@@ -89,15 +93,15 @@ def test_other_agents_come_before_the_figures_of_a_replay() -> None:
 def test_other_agents_come_before_the_figures_of_a_study() -> None:
     given: dict[str, Any] = {"loads": 0.5, "replications": 2, "controls": False}
     study = rs.compare(corpus_of(TEXTS, "xy"), pool_of(), "least-loaded", **given)
-    assert study.notes == (OTHERS,)
-    assert study.to_dict()["notes"] == [OTHERS]
+    assert study.notes == (OTHERS, FEW.format(20))
+    assert study.to_dict()["notes"] == [OTHERS, FEW.format(20)]
     words = " ".join(repr(study).split())
     assert words.index(OTHERS) < words.index("At load 0.5")
     html = study.to_html()
     assert 0 < html.index("outcomes of x, y") < html.index("<table")
     assert compose_study(study).summary.verdict.startswith(f"T{OTHERS[1:]}. ")
     own = rs.compare(corpus_of(TEXTS, "abc"), pool_of(), "least-loaded", **given)
-    assert own.notes == ()
+    assert own.notes == (FEW.format(20),)
     assert "outcomes of" not in repr(own) + own.to_html()
 
 
@@ -201,10 +205,13 @@ def test_replays_and_studies_say_that_all_went_to_one_agent() -> None:
     assert result.overall["tasks"] == result.to_dict()["agents"][0]["tasks"]
     given: dict[str, Any] = {"loads": 0.3, "replications": 2, "controls": False}
     study = rs.compare(corpus, pool_of(), [easy, "least-loaded"], **given)
-    assert len(study.notes) == 1
-    assert study.notes[0].startswith(said)
+    few, mine = study.notes
+    assert few == FEW.format(20)
+    assert mine.startswith(said)
     assert said in " ".join(repr(study).split())
-    assert rs.compare(corpus, pool_of(), "threshold:calibrated", **given).notes == ()
+    fitted = rs.compare(corpus, pool_of(), "threshold:calibrated", **given)
+    assert not any("D_var of these texts" in note for note in fitted.notes)
+    assert fitted.notes[0] == few
 
 
 # -- no texts ---------------------------------------------------------------------------
@@ -242,7 +249,7 @@ def test_replays_and_studies_say_that_there_are_no_texts() -> None:
     said = "threshold goes by texts, and there are none (in this corpus)"
     assert rs.replay(silent, pool_of(), "threshold", arrivals="poisson:1").notes[0].startswith(said)
     given: dict[str, Any] = {"loads": 0.3, "replications": 2, "controls": False}
-    [note] = rs.compare(silent, pool_of(), ["threshold", "least-loaded"], **given).notes
+    *_, note = rs.compare(silent, pool_of(), ["threshold", "least-loaded"], **given).notes
     assert note.startswith(said)
 
 
