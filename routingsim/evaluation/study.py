@@ -713,7 +713,7 @@ class Study(Tabular):
             "recorded": "known",
         }
         table = (
-            ranking[["policy", *self._shown(ranking), "verdict"]]
+            pd.DataFrame(ranking, columns=["policy", *self._shown(ranking), "verdict"])
             .rename(columns=short)
             .replace({"verdict": _SHORT, "stability": _SHORT})
         )
