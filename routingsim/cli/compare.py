@@ -96,7 +96,7 @@ def compare(
         study = run(
             corpus,
             pool,
-            inputs.policy or ["threshold", "threshold:calibrated", "least-loaded"],
+            inputs.policies(corpus, pool, ["threshold", "threshold:calibrated", "least-loaded"]),
             loads=_numbers(loads, "--loads"),
             rates=_numbers(rates, "--rates"),
             arrivals=arrivals,

@@ -4,6 +4,7 @@ import inspect
 import shlex
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import MISSING, dataclass, fields
 from enum import StrEnum
 from functools import partial, wraps
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import typer
 
 from routingsim.cli.console import progress, remark
+from routingsim.errors import RoutingSimError
 
 if TYPE_CHECKING:  # imported when used, so that help is shown without loading the compiler
     from routingsim.agents import AgentPool
@@ -99,6 +101,19 @@ class Inputs:
         Dates | None, option(None, "The order in dates such as 10/6/2023 in the corpus.")
     ] = None
 
+    def policies(self, corpus: "Corpus", pool: "AgentPool", default: Sequence[str]) -> list[str]:
+        """Those of ``--policy``, or the default, with ``logged`` first where there is a log."""
+        from routingsim.policies.policy import make_policy
+        from routingsim.simulation.recorded import basis
+
+        if self.policy:
+            return self.policy
+        if basis(corpus, pool).kind == "log":
+            with suppress(RoutingSimError):  # a log that cannot be repeated
+                make_policy(pool, "logged", corpus)
+                return ["logged", *default]
+        return list(default)
+
     def read(self) -> "tuple[Corpus, AgentPool]":
         """The corpus and the pool; notes on the corpus go to standard error."""
         from routingsim.agents import load_agents
@@ -145,7 +160,7 @@ class ReplayInputs(Inputs):
     ] = None
 
     def run(self, policies: Sequence[str]) -> "list[ReplayResult]":
-        """Replay with a progress bar under each ``--policy``, or under ``policies`` if none."""
+        """Replay with a progress bar under each ``--policy``, or by default under ``policies``."""
         from routingsim.simulation.faults import Outage, Retries
         from routingsim.simulation.replay import replay
 
@@ -165,7 +180,7 @@ class ReplayInputs(Inputs):
                 outages=outages,
                 warm_up=self.warm_up,
             )
-            for name in progress(self.policy or policies, "policies")
+            for name in progress(self.policies(corpus, pool, policies), "policies")
         ]
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from .running import routingsim
+from .running import invoke, routingsim
 
 KEYS = {"tasks", "throughput", "latency_mean", "latency_p50", "latency_p95", "latency_p99",
         "wait_mean", "cost", "quality"}  # fmt: skip
@@ -105,3 +105,19 @@ def test_bad_records_are_skipped_and_counted(own: Path) -> None:
     assert ran.returncode == 0, ran.stderr
     assert json.loads(ran.stdout)["tasks"] == 3
     assert "2 records were skipped" in ran.stderr
+
+
+def test_what_a_log_did_is_its_first_policy(tmp_path: Path) -> None:
+    """Where no policy is asked for, as a baseline; nowhere else."""
+    log, agents = tmp_path / "log.csv", tmp_path / "agents.toml"
+    rows = ["id,text,outcomes.a.quality,outcomes.b.quality"]
+    rows += [f"{k},say {k},{'1,' if k % 2 else ',0.5'}" for k in range(60)]
+    log.write_text("\n".join(rows) + "\n")
+    agents.write_text(
+        "".join(f'[[agents]]\nid="{a}"\nname="{a}"\ncost=1.0\nlatency=1.0\n' for a in "ab")
+    )
+    given = ("replay", log, "--agents", agents, "--arrivals", "poisson:1", "--json", "-")
+    names = [each["policy"] for each in json.loads(invoke(*given).stdout)["policies"]]
+    assert names == ["logged", "threshold"]
+    asked = json.loads(invoke(*given, "-p", "random").stdout)["policies"]
+    assert [each["policy"] for each in asked] == ["random"]
