@@ -10,6 +10,9 @@ BENCHMARKS := $(wildcard benchmarks/*.py)
 STRIP := $(BIN)/nbstripout --keep-output --keep-count --keep-id \
 	--extra-keys "metadata.language_info.version"
 
+# Tests that start processes wait for them: one worker more than there are cores is busy.
+WORKERS = $(shell $(BIN)/python -c 'import os; print((os.cpu_count() or 1) + 1)')
+
 PYTHONS := $(or $(PYTHON),python3 python3.13 python3.12 python3.11)
 SUPPORTED := import sys; sys.exit(sys.version_info < (3, 11))
 
@@ -28,7 +31,7 @@ demo: $(READY) ## Replay our corpus live under three policies; leaves routing-re
 		--policy least-loaded --arrivals corpus:40x --live --speed 40 --seed 7 --report routing-report.html
 
 test: $(READY) ## Run every test, the notebooks too
-	$(BIN)/pytest -n auto --dist loadscope $(ARGS) tests \
+	$(BIN)/pytest -n $(WORKERS) --dist loadscope $(ARGS) tests \
 		$(if $(NOTEBOOKS),--nbval --nbval-sanitize-with tests/notebooks/sanitize.cfg notebooks)
 
 lint: $(READY) ## Check style, types, layers and notebooks

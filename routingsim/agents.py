@@ -3,6 +3,7 @@
 import json
 import math
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -197,7 +198,7 @@ class AgentPool(Sequence[Agent]):
             )
         if not self.agents:
             raise AgentError("a pool needs at least one agent, and this one has none")
-        twice = sorted({a for a in self.ids if self.ids.count(a) > 1})
+        twice = sorted(name for name, count in Counter(self.ids).items() if count > 1)
         if twice:
             raise AgentError(f"agent id {twice[0]!r} occurs twice: ids must differ")
 
@@ -223,12 +224,16 @@ class AgentPool(Sequence[Agent]):
         """The agents' ids, in order."""
         return tuple(agent.id for agent in self.agents)
 
+    @cached_property
+    def _positions(self) -> dict[str, int]:
+        return {name: position for position, name in enumerate(self.ids)}
+
     def index(self, value, start: int = 0, stop: int | None = None) -> int:  # type: ignore[override]
         """Position of an agent, given as an id or as an :class:`Agent`."""
         wanted = value.id if isinstance(value, Agent) else value
         try:
-            return self.ids.index(wanted)
-        except ValueError:
+            return self._positions[wanted]
+        except (KeyError, TypeError):
             near = get_close_matches(str(wanted), self.ids, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise AgentError(

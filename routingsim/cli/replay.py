@@ -2,7 +2,7 @@
 
 import shlex
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from routingsim.cli.console import (
     err,
@@ -24,6 +24,10 @@ from routingsim.cli.options import (
 from routingsim.errors import SimulationError
 
 _SHOWN = ("wait_mean", "latency_mean", "latency_p50", "latency_p95", "latency_p99")
+
+
+if TYPE_CHECKING:
+    pass
 
 
 @spread
@@ -89,11 +93,12 @@ def replay(
         "seed": inputs.seed,
         "policies": [result.to_dict() for result in results],
     }
-    from routingsim.evaluation.partial import replay_estimates
+    estimates = {}
+    if "log" in (results[0].basis.kind, results[0].cost_basis.kind):
+        from routingsim.evaluation.partial import replay_estimates  # takes a second to load
 
-    estimated = {field: replay_estimates(results, field) for field in ("quality", "cost")}
-    estimates = {field: each for field, each in estimated.items() if each is not None}
-    if estimates:
+        found = {field: replay_estimates(results, field) for field in ("quality", "cost")}
+        estimates = {field: each for field, each in found.items() if each is not None}
         document["estimates"] = {field: each.to_dict() for field, each in estimates.items()}
     asked: dict[str, Any] = {"precision": precision, "days": days, "progress": err.is_terminal}
     found = [

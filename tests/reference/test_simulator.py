@@ -24,7 +24,7 @@ from routingsim.policies.kernel import (
     learn_kernel,
     no_learning,
 )
-from routingsim.policies.policy import make_policy
+from routingsim.policies.policy import Policy, make_policy
 from routingsim.simulation import engine
 from routingsim.simulation.faults import Outage
 from routingsim.simulation.service import system
@@ -36,8 +36,9 @@ BUILTIN = sorted(
     for name, each in vars(builtin).items()
     if inspect.isfunction(each)
     and each.__module__ == builtin.__name__
-    and name not in {"default_bands", "scores_of", "static"}
+    and inspect.signature(each).return_annotation is Policy
     and not name.startswith("_")
+    and name != "static"
 )
 """The rules by the names of their functions."""
 
