@@ -140,7 +140,8 @@ def _caveats(results: Sequence[ReplayResult]) -> list[str]:
     first, said = results[0], []
     if len(results) == 1:
         return [_over_runs(first)] if not first.stability.lasts else []
-    if first.corpus is not None and different_tasks(first) < LEAST:
+    few = first.corpus is not None and different_tasks(first) < LEAST
+    if few and first.basis.kind != "log":  # estimates say themselves what they rest on
         said.append(
             f"Fewer than {LEAST} different tasks: too few for intervals of quality and cost, "
             "so nothing is said of differences in quality."

@@ -15,10 +15,11 @@ import pytest
 from routingsim.agents import AgentPool, load_agents
 from routingsim.errors import SimulationError
 from routingsim.evaluation.replay_difference import replay_difference
-from routingsim.report import write_report
+from routingsim.report import html, write_report
 from routingsim.simulation.arrivals import ClosedLoop
 from routingsim.simulation.replay import Retries, replay
 from routingsim.simulation.result import ReplayResult
+from routingsim.simulation.stability import VERDICTS
 
 DATE = "2026-01-02"
 VOID = {"meta", "br", "hr", "img", "input", "link"}
@@ -233,3 +234,9 @@ def test_same_bytes_from_other_processes_and_folders(tmp_path: Path) -> None:
         page = (folder / "report.html").read_text(encoding="utf-8")
         written.append(re.sub(r"\d{4}-\d\d-\d\d", "", page))
     assert written[0] == written[1]
+
+
+def test_every_verdict_has_a_colour() -> None:
+    css = (Path(html.__file__).parent / "templates" / "report.css").read_text(encoding="utf-8")
+    for verdict in VERDICTS:
+        assert f".{verdict.replace(' ', '-')}" in css
