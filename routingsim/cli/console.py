@@ -177,7 +177,7 @@ def _cell(value: float | str, form: str) -> str:
 _STUDIED = (
     ("goodput", "goodput/s", "{:.3g}"),
     ("quality", "quality", "{:.4f}"),
-    ("estimate", "estimated", "{}"),
+    ("estimate", "est.", "{}"),
     ("quality_all", "of all", "{:.4f}"),
     ("recorded", "known", "{:.0%}"),
     ("cost", "USD/task", "{:.3g}"),
@@ -204,13 +204,15 @@ def print_study(study: "Study") -> None:
             shown = [each for each in shown if each[0] != "latency_mean"]
         table = table_of()
         table.add_column("policy", overflow="fold")  # only this column is wrapped
-        for _, title, _ in shown:
+        estimated = "cost_estimate" in frame
+        for key, title, _ in shown:
+            title = "USD est." if key == "cost" and estimated else title
             table.add_column(title, justify="right", no_wrap=True)
         table.add_column("stability", no_wrap=True)
         table.add_column("verdict", no_wrap=True)
         for row in frame.to_dict("records"):
             cells = [
-                _cell(row[key], form)
+                _cell(row[key], "{:.3f}" if key == "quality" and "estimate" in row else form)
                 + (
                     f" ±{row[key + '_hw']:.2g}"
                     if key == by and not math.isnan(row[key + "_hw"])
@@ -242,5 +244,6 @@ def print_study(study: "Study") -> None:
         highlight=False,
     )
     _notes(note for note in study.notes if note not in study.foremost)
-    if (found := study.estimates()) is not None:
-        print_estimates(found, "quality")
+    for field in ("quality", "cost"):
+        if (found := study.estimates(metric=field)) is not None:
+            print_estimates(found, field)

@@ -419,6 +419,7 @@ class Study(Tabular):
         metric = self.ranked_by if by is None else by
         found, where = self.leader(at, by=metric), f"At load {at:g}"
         called = {"latency_mean": "mean latency"}.get(metric, metric.replace("_", " "))
+        called = f"estimated {called}" if self.estimates(at, metric) is not None else called
         if len(self._policies) < 2 or not found:
             return ""
         if found.first:
@@ -593,7 +594,8 @@ class Study(Tabular):
 
         For a log with one answer a task quality is estimated, ``estimate`` says how well
         ("answered", "weak" or "cannot"), and a rank is 1 more than the number of policies
-        that are better by the intervals of all differences together. Policies whose
+        that are better by the intervals of all differences together. ``cost_estimate`` says the
+        same of costs where these are estimated. Policies whose
         figures rest on other tasks than the baseline's have no rank, and by a rate or a
         latency those whose runs end before their backlog have none.
         """
@@ -606,7 +608,7 @@ class Study(Tabular):
     def _table(self, load: float, metric: str) -> pd.DataFrame:
         apart = self.differences(metric, load)
         uses = self._text_users(load)
-        found = self.estimates(load, metric)
+        found, cost = self.estimates(load, metric), self.estimates(load, "cost")
         partly = any(self.values(name, load, "recorded").min() < 1 for name in self.names)
         rows = []
         for name in self.names:
@@ -616,6 +618,8 @@ class Study(Tabular):
                 row[shown], row[f"{shown}_hw"] = interval.mean, interval.half_width
             if found is not None:
                 row["estimate"] = found.policies[name].verdict
+            if cost is not None:
+                row["cost_estimate"] = cost.policies[name].verdict
             if partly and self.recorded:
                 row["recorded"] = self.values(name, load, "recorded").mean()
             row["answered"] = self.values(name, load, "answered").mean()
@@ -707,7 +711,7 @@ class Study(Tabular):
         short = {
             "latency_mean": "mean s",
             "latency_p95": "p95 s",
-            "cost": "USD",
+            "cost": "USD est." if "cost_estimate" in ranking else "USD",
             "goodput": "good/s",
             "quality_all": "of all",
             "recorded": "known",
@@ -760,7 +764,11 @@ class Study(Tabular):
             ]
             for row in frame.itertuples(index=False)
         ]
-        heads = [*(name.replace("_", " ") for name in shown), f"against {self.baseline}"]
+        marks = {"quality": "estimate", "quality_all": "estimate", "cost": "cost_estimate"}
+        heads = [
+            "estimated " * (marks.get(name) in ranking) + name.replace("_", " ") for name in shown
+        ]
+        heads.append(f"against {self.baseline}")
         above, below = self._noted
         return display.card(
             first,

@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 
 from routingsim import rng
 
+BLOCKS = 10
+"""Blocks that a day is put together from: few, so that each outlasts a queue."""
+
 
 def another_log(
     arrived: NDArray[np.float64], seed: int
@@ -41,6 +44,39 @@ def another_log(
     shifts = generator.integers(-length, length, places.size, endpoint=True)
     begins = np.clip(places + shifts, 0, max(0, count - length))
     drawn = (begins[:, np.newaxis] + np.arange(length)).ravel()[:count]
-    mean = (arrived[-1] - arrived[0]) / max(count - 1, 1)
+    return drawn, _times(arrived, drawn)
+
+
+def another_day(
+    arrived: NDArray[np.float64], seed: int
+) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Positions of the tasks of another day, and the times at which they arrive.
+
+    The record is taken as a ring, whose last gap is the mean one, so that every task is as
+    likely as any other to be drawn.
+
+    Parameters
+    ----------
+    arrived : ndarray, shape (tasks,)
+        Recorded times (s), sorted.
+    seed : int
+
+    Returns
+    -------
+    positions : ndarray of int, shape (tasks,)
+    times : ndarray, shape (tasks,)
+        From the first recorded time on.
+    """
+    count = arrived.size
+    length = math.ceil(count / BLOCKS)
+    key = np.uint64(rng.stream(seed, rng.REPLICATION))
+    begins = rng.integers(key, math.ceil(count / length), count).astype(np.intp)
+    drawn = ((begins[:, None] + np.arange(length)) % count).ravel()[:count]
+    return drawn, _times(arrived, drawn)
+
+
+def _times(arrived: NDArray[np.float64], drawn: NDArray[np.intp]) -> NDArray[np.float64]:
+    """When the tasks drawn arrive, each after its own gap; that of the first is the mean one."""
+    mean = (arrived[-1] - arrived[0]) / max(arrived.size - 1, 1)
     gaps = np.diff(arrived, prepend=arrived[0] - mean)
-    return drawn, arrived[0] + np.concatenate([[0.0], np.cumsum(gaps[drawn[1:]])])
+    return arrived[0] + np.concatenate([[0.0], np.cumsum(gaps[drawn[1:]])])

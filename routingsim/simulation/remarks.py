@@ -169,8 +169,8 @@ def repeated_prompts(corpus: Corpus | None) -> str:
         return ""
     return (
         f"the {len(corpus):,} tasks are {count:,} prompts, as texts that are the same or alike "
-        f"count as one: each is met {len(corpus) / count:.3g} times on average, and tests of what "
-        "a policy makes of the text count prompts, not tasks"
+        f"count as one: each is met {_times(len(corpus) / count)} times on average, and tests of "
+        "what a policy makes of the text count prompts, not tasks"
     )
 
 
@@ -194,7 +194,7 @@ def met_before(policy: Policy, corpus: Corpus | None, tasks: int, fresh: float =
     if times < 1.1:
         return ""
     return (
-        f"{policy.name} learns while it runs, and meets each of {count:,} prompts {times:.3g} "
+        f"{policy.name} learns while it runs, and meets each of {count:,} prompts {_times(times)} "
         "times on average: it has seen most of them before, so its quality is that on prompts that "
         "come again as often; on new prompts it may gain nothing"
         f"{'' if math.isnan(fresh) else f' (on those new to the run it is {fresh:.3f})'}"
@@ -245,3 +245,8 @@ def judge_assumed(policy: Policy, pool: AgentPool, quality: NDArray[np.float64])
         f"the best single agent ({pool.ids[best]}) {alone[best]:.3f}; it {turn} "
         "(evaluation.judge_errors compares with any policy, and costs)",
     )
+
+
+def _times(mean: float) -> str:
+    """How often, as people read it: ``1.4``, ``40``, ``1,000``."""
+    return f"{mean:,.0f}" if mean >= 10 else f"{mean:.2g}"

@@ -24,13 +24,13 @@ from os import cpu_count
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import special
 from tqdm.auto import tqdm
 
 from routingsim import rng
 from routingsim.errors import SimulationError
 from routingsim.simulation.arrivals.checks import is_finite, is_whole
+from routingsim.simulation.log_blocks import BLOCKS
 from routingsim.simulation.statistics import Interval, hall_interval
 
 REPLICATIONS = 10
@@ -39,9 +39,6 @@ REPLICATIONS = 10
 MOST = 400
 """Further runs at most, where a precision is asked for."""
 
-_BLOCKS = (
-    10  # of recorded tasks that a day is put together from: few, so that each outlasts a queue
-)
 _SHORT = np.uint64(16)  # bits dropped from a seed, so that it has 48
 _AT_A_TIME = 1_000_000  # tasks that are run side by side: about 120 MB
 
@@ -61,37 +58,6 @@ def replication_seeds(seed: int, count: int) -> tuple[int, ...]:
     """
     key = np.uint64(rng.stream(seed, rng.REPLICATION))
     return tuple(int(rng.bits(key, r, 0) >> _SHORT) for r in range(count))
-
-
-def another_day(
-    arrived: NDArray[np.float64], seed: int
-) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """Positions of the tasks of another day, and the times at which they arrive.
-
-    The record is taken as a ring, whose last gap is the mean one, so that every task is as
-    likely as any other to be drawn.
-
-    Parameters
-    ----------
-    arrived : ndarray, shape (tasks,)
-        Recorded times (s), sorted.
-    seed : int
-
-    Returns
-    -------
-    positions : ndarray of int, shape (tasks,)
-    times : ndarray, shape (tasks,)
-        From the first recorded time on.
-    """
-    count = arrived.size
-    mean = (arrived[-1] - arrived[0]) / max(count - 1, 1)
-    gaps = np.diff(arrived, prepend=arrived[0] - mean)
-    length = math.ceil(count / _BLOCKS)
-    key = np.uint64(rng.stream(seed, rng.REPLICATION))
-    begins = rng.integers(key, math.ceil(count / length), count).astype(np.intp)
-    drawn = ((begins[:, None] + np.arange(length)) % count).ravel()[:count]
-    times = arrived[0] + np.concatenate([[0.0], np.cumsum(gaps[drawn[1:]])])
-    return drawn, times
 
 
 class Replications:
@@ -204,7 +170,7 @@ def of_days(same: Sequence[float], other: Sequence[float]) -> Interval:
         return Interval(mean, math.nan, runs=runs)
     within, between = known.var(axis=1, ddof=1)
     # So few blocks vary less than days do, by (blocks - 1) / blocks.
-    variance = _BLOCKS / (_BLOCKS - 1) * between + within / runs
+    variance = BLOCKS / (BLOCKS - 1) * between + within / runs
     t = float(special.stdtrit(runs - 1, 0.975))
     return Interval(mean, t * math.sqrt(variance), runs=runs)
 

@@ -26,7 +26,7 @@ from routingsim.simulation.arrivals import (
 )
 from routingsim.simulation.arrivals.checks import check_seed, is_finite, is_whole
 from routingsim.simulation.faults import ONE_TRY, Outage, Retries
-from routingsim.simulation.log_blocks import another_log
+from routingsim.simulation.log_blocks import another_day, another_log
 from routingsim.simulation.recorded import basis_notes
 from routingsim.simulation.remarks import (
     judge_assumed,
@@ -35,7 +35,7 @@ from routingsim.simulation.remarks import (
     one_for_all,
     whose_agents,
 )
-from routingsim.simulation.replications import Again, another_day
+from routingsim.simulation.replications import Again
 from routingsim.simulation.result import ReplayResult
 from routingsim.simulation.service import system
 from routingsim.simulation.state import Rules, System, Workload

@@ -1,4 +1,4 @@
-"""Statistics of runs: confidence intervals, quantiles and slopes."""
+"""Statistics of runs: confidence intervals and quantiles."""
 
 import math
 from dataclasses import dataclass, field, replace
@@ -153,16 +153,3 @@ def quantiles(values: ArrayLike, at: ArrayLike) -> NDArray[np.float64]:
     shares = np.asarray(at, dtype=np.float64)
     # The series is a copy of our own.
     return np.quantile(series, shares, method="inverted_cdf", overwrite_input=True)
-
-
-def slope_t(values: ArrayLike) -> float:
-    """t statistic of the slope of equally spaced values; 0 where they are constant."""
-    series = np.asarray(values, dtype=np.float64)
-    if series.size < 3 or np.ptp(series) == 0:
-        return 0.0
-    x = np.arange(series.size) - (series.size - 1) / 2
-    squares = x @ x
-    slope = float(x @ series / squares)
-    rest = series - series.mean() - slope * x
-    error = math.sqrt(rest @ rest / (series.size - 2) / squares)
-    return slope / error if error > 0 else math.copysign(math.inf, slope)

@@ -190,6 +190,13 @@ def test_a_recorded_cost_of_the_served_agent_alone_is_estimated(tmp_path: Path) 
     corpus = rs.load_corpus(tmp_path / "log.csv")
     study = rs.compare(corpus, POOL, ["static:small", "static:big"], loads=0.3, replications=2)
     assert study.interval("static:big", 0.3, "cost").mean == pytest.approx(4.0, abs=0.01)
+    costs, table = study.estimates(0.3, "cost"), study.table()
+    assert costs is not None
+    verdicts = [costs.policies[name].verdict for name in table["policy"]]
+    assert table["cost_estimate"].tolist() == verdicts
+    assert "USD est." in repr(study)
+    assert "estimated cost" in study.to_html()
+    assert "estimated quality" in study.to_html()
     apart = study.differences("cost", 0.3)["static:big"]
     assert (apart.verdict, apart.interval.mean) == ("worse", pytest.approx(3.0, abs=0.01))
 

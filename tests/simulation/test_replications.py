@@ -14,10 +14,10 @@ import routingsim as rs
 from routingsim.agents import Agent, AgentPool
 from routingsim.corpora.corpus import Corpus
 from routingsim.errors import SimulationError
+from routingsim.simulation.log_blocks import another_day
 from routingsim.simulation.replications import (
     REPLICATIONS,
     Replications,
-    another_day,
     of_days,
     replication_seeds,
 )

@@ -11,7 +11,6 @@ from routingsim.simulation.statistics import (
     batch_means,
     hall_interval,
     quantiles,
-    slope_t,
 )
 
 
@@ -109,11 +108,3 @@ def test_hall_intervals_hold_where_students_do_not(law: str) -> None:
     print(law, held, student)
     assert student < held - 0.03
     assert held > (0.93 if law == "exponential" else 0.9)
-
-
-def test_slope_against_the_textbook() -> None:
-    """Of 0, 1, 2, 4: slope 1.3, residual variance 0.15, so t = 1.3 / sqrt(0.15 / 5)."""
-    assert slope_t([0, 1, 2, 4]) == pytest.approx(1.3 / math.sqrt(0.15 / 5))
-    assert slope_t([5, 5, 5, 5]) == 0
-    assert slope_t([1, 2]) == 0
-    assert slope_t([3, 2, 1]) < -1e6
