@@ -146,11 +146,11 @@ def _caveats(results: Sequence[ReplayResult]) -> list[str]:
             f"Fewer than {LEAST} different tasks: too few for intervals of quality and cost, "
             "so nothing is said of differences in quality."
         )
-    sample = (
-        ""
-        if first.corpus is None
-        else "; those of quality and cost take the tasks as a sample, too"
-    )
+    sample = ""
+    if first.basis.kind == "log":
+        sample = "; those of quality are estimates from the log"
+    elif first.corpus is not None:
+        sample = "; those of quality and cost take the tasks as a sample, too"
     if all(result.long for result in results):
         made = "batches of this one run, which is long enough for them"
     else:
