@@ -1,6 +1,6 @@
 """The budget pacer: it holds the mean cost of a task at a ceiling.
 
-It has two parts, for a dear call must neither break the ceiling nor spoil the price.
+It has two parts, so that one costly call neither breaks the ceiling nor distorts the price.
 
 **The account** is a hard stop. Every task pays 99.5 % of ``budget`` in when it is sent, and
 every try takes out what it cost when it completes; a pending one is reckoned at its agent's
@@ -16,7 +16,7 @@ other can be. So T tasks cost at most about ``budget * (T + 1 / pace)``, one cal
 under way and the agents' first, where the cheapest agent costs no more than the budget. This
 holds for choices made to explore too.
 
-**The price** decides which tasks are worth a dear agent: a choice is charged ``price *
+**The price** decides which tasks are worth a costly agent: a choice is charged ``price *
 expected cost / budget``, in units of reward. It is the lowest price, looked for anew at each
 eighth choice, at which the last 64 tasks would have cost no more, each by its own expected
 rewards and costs, than the target: from half the budget where the account is empty to one
