@@ -18,7 +18,7 @@ from routingsim.cli.options import (
 from routingsim.errors import SimulationError
 
 if TYPE_CHECKING:
-    from routingsim.evaluation.study import Population
+    from routingsim.evaluation.study_record import Population
 
 
 @spread

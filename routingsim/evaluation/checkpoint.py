@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from routingsim.errors import SimulationError
 from routingsim.evaluation.cell import METRICS, NO_RESAMPLES, Cell
 from routingsim.evaluation.fingerprint import fingerprint
-from routingsim.evaluation.study import StudySettings
+from routingsim.evaluation.study_record import StudySettings
 from routingsim.simulation.arrivals import Arrivals
 from routingsim.simulation.scenario import Scenario
 

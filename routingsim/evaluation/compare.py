@@ -31,7 +31,8 @@ from routingsim.evaluation.controls.simulated import chosen_by, control_policies
 from routingsim.evaluation.objective import default_objective
 from routingsim.evaluation.order import order_note, order_tests
 from routingsim.evaluation.resampling import LEAST, RUNS, independent, scale, stand_ins
-from routingsim.evaluation.study import Population, Study, StudySettings
+from routingsim.evaluation.study import Study
+from routingsim.evaluation.study_record import Population, StudySettings
 from routingsim.policies.fitted import in_sample
 from routingsim.policies.folds import prompts
 from routingsim.policies.kernel import Kernel, pickled_by_value

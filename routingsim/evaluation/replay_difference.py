@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from routingsim.evaluation.cell import by_task
 from routingsim.evaluation.resampling import LEAST, independent
-from routingsim.evaluation.study import MISSING
+from routingsim.evaluation.study_record import MISSING
 from routingsim.evaluation.two_way import TwoWay
 from routingsim.policies.folds import prompts
 from routingsim.simulation.batches import batch_interval

@@ -22,7 +22,8 @@ from routingsim.evaluation.cell import by_task
 from routingsim.evaluation.estimate import Estimates
 from routingsim.evaluation.policy_value import PolicyEstimate
 from routingsim.evaluation.replay_difference import replay_difference
-from routingsim.evaluation.study import ESTIMATED, Study
+from routingsim.evaluation.study import Study
+from routingsim.evaluation.study_record import ESTIMATED
 from routingsim.policies.fitted import in_sample
 from routingsim.policies.kernel import FAILED, STATUS_NAMES
 from routingsim.report.document import Column
