@@ -19,7 +19,8 @@ from routingsim.evaluation.study_record import MISSING
 from routingsim.evaluation.two_way import TwoWay
 from routingsim.policies.folds import prompts
 from routingsim.simulation.batches import batch_interval
-from routingsim.simulation.result import QUANTILES, ReplayResult
+from routingsim.simulation.result import ReplayResult
+from routingsim.simulation.run_summary import QUANTILES
 from routingsim.simulation.statistics import Interval, hall_interval
 
 _COLUMN = {"quality": 0, "quality_all": 1, "cost": 2}  # of what `by_task` returns

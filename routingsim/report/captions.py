@@ -7,7 +7,8 @@ from routingsim.report.figures import Comparison
 from routingsim.report.formatting import duration, joined, number, percent, usd
 from routingsim.report.plot_data import time_unit, waiting
 from routingsim.report.text import quality_in_words
-from routingsim.simulation.result import QUANTILES, ReplayResult
+from routingsim.simulation.result import ReplayResult
+from routingsim.simulation.run_summary import QUANTILES
 
 
 def usage_in_words(result: ReplayResult) -> str:

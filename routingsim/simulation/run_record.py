@@ -1,0 +1,160 @@
+"""One replay: what was run, and what the engine recorded of every task."""
+
+import math
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from routingsim.agents import AgentPool
+from routingsim.corpora.corpus import Corpus
+from routingsim.policies.kernel import FAILED, OK
+from routingsim.policies.policy import Policy
+from routingsim.simulation.batches import long_enough
+from routingsim.simulation.faults import Outage, Retries
+from routingsim.simulation.recorded import Basis, basis
+from routingsim.simulation.replications import Again, Replications
+from routingsim.simulation.stability import Stability, stability
+from routingsim.simulation.state import Log, Workload
+
+_WINDOWS = 240  # in which arrivals are counted
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class RunRecord:
+    """What was run, and what came of it; :class:`~routingsim.simulation.result.ReplayResult`
+    describes its attributes."""
+
+    policy: Policy
+    pool: AgentPool
+    corpus: Corpus | None
+    arrivals: str
+    asked: tuple[float | None, float | None]
+    realised: tuple[float, float]
+    seed: int
+    retries: Retries
+    outages: tuple[Outage, ...]
+    synthetic: bool
+    closed: bool
+    warm_up: float
+    notes: tuple[str, ...]
+    work: Workload
+    log: Log
+    memory: NDArray[np.float64]
+    again: Again | None = None
+    unlike: str = ""
+
+    def __len__(self) -> int:
+        return self.log.agent.size
+
+    @cached_property
+    def latency(self) -> NDArray[np.float64]:
+        """Seconds from intended arrival to the end, with any status, shape (tasks,)."""
+        return self.log.finished - self.work.arrived
+
+    @cached_property
+    def basis(self) -> Basis:
+        """The records of the corpus on which figures of quality rest."""
+        return basis(self.corpus, self.pool)
+
+    @cached_property
+    def cost_basis(self) -> Basis:
+        """The records of the corpus on which comparisons of cost rest."""
+        return basis(self.corpus, self.pool, "cost")
+
+    @cached_property
+    def quality(self) -> NDArray[np.float64]:
+        """Recorded quality of each answer, shape (tasks,); NaN if unrecorded or unanswered."""
+        found = self.work.quality[self.work.row, self.log.agent]
+        return np.where(self.log.status == OK, found, np.nan)
+
+    @cached_property
+    def compared_quality(self) -> NDArray[np.float64]:
+        """The same, NaN for tasks that are not in the ``basis``: summaries rest on it."""
+        return np.where(self.basis.rows[self.work.row], self.quality, np.nan)
+
+    @cached_property
+    def cost_recorded(self) -> NDArray[np.bool_]:
+        """Whether the cost of each task's last call is recorded, not modelled, shape (tasks,)."""
+        if self.corpus is None:
+            return np.zeros(len(self), dtype=bool)
+        known = self.corpus.outcome("cost", [agent.recorded_as for agent in self.pool])
+        return ~np.isnan(known[self.work.row, self.log.agent])
+
+    @cached_property
+    def window(self) -> tuple[float, float]:
+        """Begin and end (s) of the interval over which rates and utilisation are measured.
+
+        From the end of the warm-up to the last arrival for synthetic arrivals, to
+        the last completion for a corpus's or trace's own times.
+        """
+        last_arrival = float(self.work.arrived[-1])
+        end = last_arrival if self.synthetic else float(self.log.finished.max())
+        return self.warm_up * last_arrival, end
+
+    @property
+    def span(self) -> float:
+        """Seconds from the first arrival to the last."""
+        return float(self.work.arrived[-1] - self.work.arrived[0])
+
+    @cached_property
+    def timed(self) -> NDArray[np.bool_]:
+        """Tasks that count in waits and latencies: answered, and arrived after the warm-up."""
+        return (self.log.status == OK) & (self.work.arrived >= self.window[0])
+
+    @cached_property
+    def utilisation(self) -> NDArray[np.float64]:
+        """Share of each agent's slots in use over the window, shape (agents,)."""
+        log, again = self.log, slice(self.log.retries[0])
+        last = (column[log.status <= FAILED] for column in (log.agent, log.left, log.finished))
+        others = (log.retried_agent, log.retried_left, log.retried_ended)
+        busy = np.zeros(len(self.pool))
+        for agent, begins, ends in (last, (column[again] for column in others)):
+            seconds = np.clip(ends, *self.window) - np.clip(begins, *self.window)
+            busy += np.bincount(agent, weights=seconds, minlength=busy.size)
+        length = self.window[1] - self.window[0]
+        return busy / (self.pool.column("concurrency") * length) if length > 0 else busy * np.nan
+
+    @cached_property
+    def stability(self) -> Stability:
+        """Whether waits and latencies mean anything; read it before any percentile.
+
+        A run that did not meet the arrivals asked for is never steady.
+        """
+        found = stability(
+            self.work, self.log, self.pool, self.outages, self.policy.judge, closed=self.closed
+        )
+        if self.unlike and found.verdict == "steady":
+            found = replace(found, verdict="too short to say", half_width=math.inf, enough=0)
+        return found
+
+    @cached_property
+    def replications(self) -> Replications | None:
+        """The further runs; None where the replay cannot be run again by itself."""
+        return None if self.again is None else Replications(self.again, self.seed, len(self))
+
+    @cached_property
+    def long(self) -> bool:
+        """Whether the run is steady, and long against the time in which its queues forget."""
+        steady = self.stability.verdict == "steady" and not (self.closed or self.outages)
+        if not (steady and self.synthetic) or self.policy.learns:
+            return False
+        agents = len(self.pool)
+        served = self.log.status <= FAILED
+        agent, took = self.log.agent[served], (self.log.finished - self.log.left)[served]
+        calls = np.bincount(agent, minlength=agents)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            mean = np.bincount(agent, took, agents) / calls
+            square = np.bincount(agent, took**2, agents) / calls
+            varied = (square / mean**2 - 1 + max(self.realised[1] ** 2, self._clumping)) / 2
+        load = np.array([self.stability.offered[each] for each in self.pool.ids])
+        return long_enough(calls, load, np.nan_to_num(varied))
+
+    @property
+    def _clumping(self) -> float:
+        """Index of dispersion of the arrivals: the variance of their number in a window over
+        its mean, 1 for a Poisson process and more where rates rise and fall."""
+        edges = np.linspace(self.work.arrived[0], self.work.arrived[-1], _WINDOWS + 1)
+        counts = np.diff(np.searchsorted(self.work.arrived, edges))
+        return float(counts.var() / counts.mean())

@@ -1,0 +1,76 @@
+"""Tables of a replay: a row for each task, and a row for each try."""
+
+import numpy as np
+import pandas as pd
+
+from routingsim.policies.kernel import FAILED, STATUS_NAMES
+from routingsim.simulation.run_record import RunRecord
+
+
+def tasks(run: RunRecord) -> pd.DataFrame:
+    """One row for each task, in order of arrival; times in seconds, cost in USD."""
+    served = run.log.status <= FAILED
+    started = np.where(served, run.log.left, np.nan)
+    frame = pd.DataFrame(
+        {
+            "task_id": task_ids(run),
+            "agent": pd.Categorical.from_codes(run.log.agent, categories=list(run.pool.ids)),
+            "arrived_at": run.work.arrived,
+            "started_at": started,
+            "finished_at": run.log.finished,
+            "wait": run.log.wait,
+            "service": np.where(served, run.log.finished - run.log.left, np.nan),
+            "latency": run.latency,
+            "status": pd.Categorical.from_codes(run.log.status, categories=list(STATUS_NAMES)),
+            "attempts": run.log.attempts,
+            "cost": run.log.cost,
+            "quality": run.quality,
+            "d_var": run.work.d_var[run.work.row],
+        }
+    )
+    if run.corpus is not None:
+        category = run.corpus.tasks["category"].astype("category")
+        frame["category"] = category.take(run.work.row).reset_index(drop=True)
+    return frame
+
+
+def task_ids(run: RunRecord) -> pd.Series:
+    """The corpus's id of each task, in order of arrival; numbers without a corpus."""
+    if run.corpus is None:
+        return pd.Series(np.arange(len(run))).astype("string")
+    return pd.Series(run.corpus.tasks["id"]).take(run.work.row).reset_index(drop=True)
+
+
+def calls(run: RunRecord) -> pd.DataFrame:
+    """One row for each try, in order of the tasks.
+
+    Columns: task and attempt (from 0); agent (index); sent_at; left_at, when the try
+    left the queue (its start, unless it timed out or was shed); ended_at; status, a
+    code of :data:`routingsim.simulation.state.CALL_STATUS`. Times in seconds.
+    """
+    log, again = run.log, int(run.log.retries[0])
+    frame = pd.DataFrame(
+        {
+            "task": np.concatenate([log.retried[:again], np.arange(len(run))]),
+            "agent": np.concatenate([log.retried_agent[:again], log.agent]),
+            "left_at": np.concatenate([log.retried_left[:again], log.left]),
+            "ended_at": np.concatenate([log.retried_ended[:again], log.finished]),
+            "status": np.concatenate([log.retried_status[:again], log.status]),
+        }
+    )
+    if not again:
+        frame.insert(1, "attempt", 0)
+        frame.insert(3, "sent_at", run.work.arrived)
+        return frame
+    frame = frame.sort_values("task", kind="stable", ignore_index=True)
+    tries = frame.groupby("task", sort=False)
+    frame.insert(1, "attempt", tries.cumcount())
+    pause = run.retries.backoff * run.retries.factor ** (frame["attempt"] - 1.0)
+    pause = pause.where(tries["status"].shift() == FAILED, 0.0)  # rejected: no back-off
+    sent = tries["ended_at"].shift() + pause
+    frame.insert(
+        3,
+        "sent_at",
+        sent.fillna(pd.Series(run.work.arrived).take(frame["task"]).set_axis(frame.index)),
+    )
+    return frame

@@ -1,0 +1,181 @@
+"""A replay in words and in its short tables: what a terminal, a notebook and JSON show."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from routingsim import display
+from routingsim.policies.kernel import FAILED, STATUS_NAMES
+from routingsim.simulation.arrival_notes import seconds
+from routingsim.simulation.remarks import whose_agents
+from routingsim.simulation.run_record import RunRecord
+from routingsim.simulation.run_summary import QUANTILES, quality_columns
+
+_SHOWN = (
+    ("tasks", "tasks", "{:,.0f}"),
+    ("share", "share", "{:.1%}"),
+    ("utilisation", "utilisation", "{:.1%}"),
+    ("wait_mean", "mean wait (s)", "{:.2f}"),
+    ("latency_p50", "p50 (s)", "{:.2f}"),
+    ("latency_p95", "p95 (s)", "{:.2f}"),
+    ("cost", "cost (USD)", "{:,.4g}"),
+)
+
+
+def as_dict(run: RunRecord, summary: pd.DataFrame) -> dict[str, Any]:
+    """The summary as plain Python values, NaN as None: ``--json`` prints it."""
+    table = summary.astype(object).where(summary.notna(), None)
+    rows = table.reset_index().to_dict("records")
+    whole = rows.pop()
+    del whole["agent"]
+    begin, end = run.window
+    return {
+        "policy": run.policy.name,
+        "arrivals": {
+            "process": run.arrivals,
+            "rate": _none(run.realised[0]),
+            "cv": _none(run.realised[1]),
+            "rate_asked": _none(run.asked[0]),
+            "cv_asked": _none(run.asked[1]),
+            "span": run.span,
+        },
+        "window": {"begin": begin, "end": end, "warm_up": run.warm_up},
+        "stability": {
+            "verdict": run.stability.verdict,
+            "reason": run.stability.reason,
+            "offered": {a: _none(load) for a, load in run.stability.offered.items()},
+            "error": {a: _none(error) for a, error in run.stability.error.items()},
+            "half_width": _none(run.stability.half_width),
+            "enough": run.stability.enough,
+            "above": run.stability.above,
+            "peak": run.stability.peak,
+            "left": run.stability.left,
+        },
+        "recorded": run.basis.kind,
+        "overall": whole,
+        "agents": rows,
+        "notes": list(run.notes),
+    }
+
+
+def title(run: RunRecord) -> str:
+    """What was run, in a line."""
+    name = run.corpus.name if run.corpus is not None else "no corpus"
+    return f"{len(run):,} tasks ({name}) under {run.policy.name}, {run.arrivals}, seed {run.seed}"
+
+
+def arrivals_in_words(run: RunRecord) -> str:
+    """The rate asked for beside that met, with the span of the run."""
+    asked = f"{known} asked for, " if (known := _rate_cv(run.asked)) else ""
+    met = f"{_rate_cv(run.realised) or 'no rate'} met"
+    return f"arrivals: {asked}{met} over {seconds(run.span)}"
+
+
+def foremost(run: RunRecord) -> list[str]:
+    """Notes without which no figure is to be read, and which stand before all.
+
+    That the pool is not the corpus's, and that the arrivals are not those asked for.
+    """
+    return [*filter(None, (whose_agents(run.corpus, run.pool), run.unlike))]
+
+
+def _preface(run: RunRecord) -> list[str]:
+    """Remarks on how to read the figures: arrivals, stability, warm-up."""
+    said = [arrivals_in_words(run), str(run.stability)]
+    if run.warm_up:
+        said.append(
+            f"timing figures from {run.window[0]:.4g} s on: the first {run.warm_up:.0%} is warm-up"
+        )
+    return said
+
+
+def _remarks(run: RunRecord, whole: Mapping[str, Any]) -> list[str]:
+    """Remarks after the figures: tasks not answered, and notes."""
+    lost = {name: int(whole[name]) for name in STATUS_NAMES[FAILED:]}
+    said = ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in lost.items() if n)
+    remarks = [f"not answered: {said}"] if said else []
+    if run.basis.kind == "log" and whole["recorded"] < 1:
+        remarks.append(
+            f"quality: known for {whole['recorded']:.1%} of the answers, those of the agent "
+            "that served the task in the log; their mean is not this policy's quality, which "
+            "routingsim.evaluation.replay_estimates(result) estimates"
+        )
+    notes = [note for note in run.notes if note not in foremost(run)]
+    return [*remarks, *(f"note: {n}" for n in notes)]
+
+
+def plain(run: RunRecord, summary: pd.DataFrame) -> str:
+    """What a terminal shows: the summary with remarks around it."""
+    shown = ["tasks", "share", "utilisation", "wait_mean", "latency_p50", "latency_p95", "cost"]
+    short = {"utilisation": "used", "wait_mean": "wait s", "cost": "USD"}
+    short |= {f"latency_{q}": f"{q} s" for q in QUANTILES}
+    short |= {"quality_all": "of all", "recorded": "known"}
+    shown += [key for key, *_ in quality_columns(run, summary.loc["all"])]
+    table = pd.DataFrame(summary, columns=shown).rename(columns=short)
+
+    def render(names: Sequence[str]) -> str:
+        named = table.set_axis(pd.Index(names, name="agent"))
+        return named.to_string(float_format="%.3g", na_rep="-")
+
+    return "\n".join(
+        [
+            display.wrapped(f"ReplayResult: {title(run)}"),
+            *(display.wrapped(f"note: {said}") for said in foremost(run)),
+            *map(display.wrapped, _preface(run)),
+            display.fitted([str(name) for name in table.index], render),
+            *map(display.wrapped, _remarks(run, summary.loc["all"])),
+        ]
+    )
+
+
+def html(run: RunRecord, summary: pd.DataFrame) -> str:
+    """The summary as a notebook shows it: at most 40 agents, those with most tasks."""
+    agents = summary.iloc[:-1]
+    most = np.sort(np.argsort(-agents["tasks"], kind="stable")[: display.MOST_ROWS])
+    heads, rows = _as_texts(run, summary, [*most, len(agents)])
+    more = len(agents) - len(most)
+    return display.card(
+        title(run),
+        display.table(heads, rows, strong=len(rows) - 1),
+        [
+            *([f"{more:,} agents with fewer tasks"] if more else []),
+            *_preface(run),
+            *_remarks(run, summary.loc["all"]),
+        ],
+        first=[f"note: {said}" for said in foremost(run)],
+    )
+
+
+def markdown(run: RunRecord, summary: pd.DataFrame) -> str:
+    """The summary as a table in GitHub's Markdown, with the columns of :func:`html`."""
+    return display.markdown_table(*_as_texts(run, summary, range(len(summary))))
+
+
+def _as_texts(
+    run: RunRecord, summary: pd.DataFrame, rows: Iterable[int]
+) -> tuple[list[str], list[list[str]]]:
+    """Heads and rows of the summary as people read them: the agent, then what is shown of it."""
+    columns = (*_SHOWN, *quality_columns(run, summary.loc["all"]))
+    records = summary.iloc[list(rows)].reset_index().to_dict("records")
+    return ["agent", *(head for _, head, _ in columns)], [
+        [str(row["agent"]), *(_as_text(row[key], form) for key, _, form in columns)]
+        for row in records
+    ]
+
+
+def _rate_cv(pair: tuple[float | None, float | None]) -> str:
+    """Rate and cv of arrivals in words, as far as they are known."""
+    rate, cv = (_none(value) for value in pair)
+    said = [] if rate is None else [f"{rate:.3g}/s"]
+    return " ".join([*said, *([] if cv is None else [f"(cv {cv:.3g})"])])
+
+
+def _as_text(value: float, form: str) -> str:
+    return "–" if math.isnan(value) else form.format(value)
+
+
+def _none(value: float | None) -> float | None:
+    return None if value is None or not math.isfinite(value) else float(value)
