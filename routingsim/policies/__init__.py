@@ -14,24 +14,14 @@ from routingsim.policies.kernel import (
     probability_kernel,
 )
 from routingsim.policies.linucb import linucb
+from routingsim.policies.load_balancing import least_loaded, power_of_two, shortest_wait
 from routingsim.policies.policy import Policy, Recipe, make_policy, recipe, recipes
 from routingsim.policies.predictive import blend, kmeans, knn, logistic, ridge, utility
 from routingsim.policies.predictors import QualityPredictor
 from routingsim.policies.qtable import fs_qmix, q_values
-from routingsim.policies.rules import (
-    cheapest,
-    default_bands,
-    fastest,
-    least_loaded,
-    power_of_two,
-    random,
-    round_robin,
-    shortest_wait,
-    static,
-    threshold,
-    weighted,
-)
+from routingsim.policies.rules import cheapest, fastest, random, round_robin, static, weighted
 from routingsim.policies.storage import load_policy, save_policy
+from routingsim.policies.threshold import default_bands, threshold
 
 __all__ = [
     "Outcome",

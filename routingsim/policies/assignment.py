@@ -15,8 +15,8 @@ from routingsim.agents import Agent, AgentPool
 from routingsim.corpora.corpus import Corpus
 from routingsim.errors import PolicyError
 from routingsim.policies.kernel import choose_kernel, probability_kernel
+from routingsim.policies.load_balancing import least_loaded_of_all, put_least_loaded
 from routingsim.policies.policy import Policy, recipe, sentence
-from routingsim.policies.rules import least_loaded_of_all, put_least_loaded
 
 FEW = 0.01
 """Share of a log's tasks that no agent may have served: they go to the least loaded."""

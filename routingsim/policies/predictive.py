@@ -26,7 +26,7 @@ from routingsim.policies.fitted import FittedTexts
 from routingsim.policies.kernel import choose_kernel, probability_kernel
 from routingsim.policies.policy import Policy, own_parameters, recipe, sentence, spelled
 from routingsim.policies.predictors import QualityPredictor
-from routingsim.policies.ties import even, lower, which
+from routingsim.policies.ties import choose_lowest, put_lowest
 
 # Parameters of a policy that its predictor does not have.
 _OF_POLICY = frozenset(
@@ -48,34 +48,14 @@ def _burden(task, pool, memory, a):
     return memory[1] * cost + memory[2] * latency - memory[0] * quality
 
 
-@register_jitable
-def _worthiest(task, pool, memory):
-    best, lowest, ties = 0, np.inf, 0
-    for a in range(pool.busy.size):
-        if pool.up[a]:
-            best, lowest, ties = lower(a, _burden(task, pool, memory, a), best, lowest, ties)
-    return best, lowest, ties
-
-
 @choose_kernel
 def _by_utility(task, pool, memory):
-    best, lowest, ties = _worthiest(task, pool, memory)
-    if ties > 1:
-        left = which(task, ties)
-        for a in range(best, pool.busy.size):
-            if pool.up[a] and _burden(task, pool, memory, a) == lowest:
-                if left == 0:
-                    return a
-                left -= 1
-    return best
+    return choose_lowest(_burden, task, pool, memory)
 
 
 @probability_kernel
 def _utility_probabilities(task, pool, memory, out):
-    best, lowest, _ = _worthiest(task, pool, memory)
-    for a in range(pool.busy.size):
-        out[a] = 1.0 if pool.up[a] and _burden(task, pool, memory, a) == lowest else 0.0
-    even(out, best)
+    put_lowest(_burden, task, pool, memory, out)
 
 
 @recipe("utility")

@@ -26,7 +26,7 @@ from routingsim.policies import bandit_base as base
 from routingsim.policies.fitted import FittedTexts
 from routingsim.policies.kernel import choose_kernel, learn_kernel, probability_kernel
 from routingsim.policies.policy import Policy, check_pool, recipe, sentence, spelled
-from routingsim.policies.rules import scores_of
+from routingsim.policies.threshold import scores_of
 
 # Memory, after the head: the learning rate, the discount, the number of bands, the number
 # of levels, 1 where an agent's own load makes its level; the bounds of the bands, one fewer

@@ -52,6 +52,42 @@ def even(out, best):
 
 
 @register_jitable
+def lowest(figure, task, pool, memory):
+    """The first of the agents up with the lowest figure, that figure, and how many have it.
+
+    ``figure(task, pool, memory, a)`` is that of agent ``a``; 0, infinity and 0 where none is up.
+    """
+    best, least, ties = 0, np.inf, 0
+    for a in range(pool.busy.size):
+        if pool.up[a]:
+            best, least, ties = lower(a, figure(task, pool, memory, a), best, least, ties)
+    return best, least, ties
+
+
+@register_jitable
+def choose_lowest(figure, task, pool, memory):
+    """The agent up with the lowest ``figure``, of equals each with the same chance."""
+    best, least, ties = lowest(figure, task, pool, memory)
+    if ties > 1:
+        left = which(task, ties)
+        for a in range(best, pool.busy.size):
+            if pool.up[a] and figure(task, pool, memory, a) == least:
+                if left == 0:
+                    return a
+                left -= 1
+    return best
+
+
+@register_jitable
+def put_lowest(figure, task, pool, memory, out):
+    """Put the probability with which each agent is :func:`choose_lowest` into ``out``."""
+    best, least, _ = lowest(figure, task, pool, memory)
+    for a in range(pool.busy.size):
+        out[a] = 1.0 if pool.up[a] and figure(task, pool, memory, a) == least else 0.0
+    even(out, best)
+
+
+@register_jitable
 def any_up(task, pool, part):
     """An agent that is up, drawn uniformly by the task's number ``part``; 0 where none is."""
     left = int(draw(task, part) * pool.up.sum())

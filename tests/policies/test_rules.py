@@ -16,7 +16,7 @@ from routingsim.errors import PolicyError
 from routingsim.policies import default_bands, make_policy, threshold
 from routingsim.policies.fitted import FittedTexts
 from routingsim.policies.kernel import PoolView, TaskView
-from routingsim.policies.rules import BANDS
+from routingsim.policies.threshold import BANDS
 from routingsim.scoring.dvar import score_column
 
 POOL = load_agents()
