@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -19,14 +17,15 @@ import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 
 from routingsim import display
+from routingsim.corpora.corpus_text import SHOWN, category_counts, facts, no_such_category
 from routingsim.corpora.own_format import draft_own
 from routingsim.corpora.plausibility import latency_notes
 from routingsim.corpora.readers import rows_of_frame
 from routingsim.corpora.rows import Skipped, counted, shown
+from routingsim.corpora.selection import at_times, positions
 from routingsim.corpora.validation import (
     BASE,
     OUTCOMES,
-    STRING,
     Draft,
     check,
     outcome_arrays,
@@ -38,7 +37,6 @@ CHARACTERS_PER_TOKEN = 4.0
 """Characters of a prompt for each of its tokens, where the tokens are not recorded."""
 
 _LISTED = 10  # skipped records that the notes list
-_SHOWN = 12  # agents and notes that the representations show
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -216,7 +214,7 @@ class Corpus:
     def __repr__(self) -> str:
         lines = [f"Corpus({display.shorten(self.name)!r}: {len(self):,} tasks)"]
         lines += [f"  {name}: {value}" for name, value in self._facts()]
-        lines += [f"  note: {display.shorten(note)}" for note in self.notes[:_SHOWN]]
+        lines += [f"  note: {display.shorten(note)}" for note in self.notes[:SHOWN]]
         return "\n".join(display.wrapped(line, "    ") for line in lines)
 
     def _repr_html_(self) -> str:
@@ -292,19 +290,7 @@ class Corpus:
         CorpusError
             If a position does not exist or is given twice.
         """
-        chosen = np.asarray(indices)
-        if chosen.dtype == np.bool_:
-            if chosen.shape != (len(self),):
-                raise CorpusError(f"a mask of shape {chosen.shape} for {len(self):,} tasks")
-            chosen = np.flatnonzero(chosen)
-        if chosen.size == 0:
-            chosen = np.empty(0, dtype=np.intp)
-        if chosen.ndim != 1 or not np.issubdtype(chosen.dtype, np.integer):
-            raise CorpusError("expected a list of positions or a mask, one value a task")
-        if chosen.size and (chosen.min() < 0 or chosen.max() >= len(self)):
-            raise CorpusError(f"positions go from 0 to {len(self) - 1}")
-        if len(np.unique(chosen)) < len(chosen):
-            raise CorpusError("a position is given twice; a task can be selected once")
+        chosen = positions(indices, len(self))
         if self.has_arrivals:
             chosen = np.sort(chosen)
         left_out = (
@@ -369,26 +355,7 @@ class Corpus:
             raise CorpusError(f"{trace.name} has no arrival times; expected a trace")
         if not len(self):
             raise CorpusError(f"{self.name} has no tasks for the arrivals of {trace.name}")
-        size = len(trace)
-        again, row = np.divmod(np.arange(size), len(self))
-        tasks = self._tasks.iloc[row].reset_index(drop=True)
-        ids = [
-            f"{task}#{time + 1}" if time else task
-            for task, time in zip(tasks["id"].tolist(), again.tolist(), strict=True)
-        ]
-        if len(set(ids)) < size:
-            raise CorpusError(
-                f"{self.name}: ids that end in #2, #3, … are those of repeated tasks; rename them"
-            )
-        tasks["id"] = pd.array(ids, dtype=STRING)
-        for column in ("arrived_at", "prompt_tokens", "output_tokens"):
-            if not np.isnan(trace._tasks[column].to_numpy()).all():
-                tasks[column] = trace._tasks[column]
-        note = f"arrivals of {trace.name} ({size:,})"
-        if size > len(self):
-            note += f": the {len(self):,} tasks are repeated, with ids in #2, #3, …"
-        elif size < len(self):
-            note += f": {len(self) - size:,} of {len(self):,} tasks left out"
+        tasks, row, note = at_times(self.name, self._tasks, trace.name, trace._tasks)
         digest = hashlib.sha256((self.sha256 + trace.sha256).encode()).hexdigest()
         return replace(
             self,
@@ -432,7 +399,7 @@ class Corpus:
         return display.card(
             f"{display.shorten(self.name, 180)} · {len(self):,} tasks",
             display.table([], self._facts()),
-            self.notes[:_SHOWN],
+            self.notes[:SHOWN],
         )
 
     def to_markdown(self) -> str:
@@ -456,46 +423,14 @@ class Corpus:
         write_frame(self.to_frame(), Path(path))
 
     def _category_counts(self) -> dict[str, int]:
-        named = (name for name in self._tasks["category"].tolist() if name)
-        return dict(Counter(named).most_common())
+        return category_counts(self._tasks)
 
     def _facts(self) -> list[tuple[str, str]]:
         """Names and values for people."""
-        facts = []
-        if counts := list(self._category_counts().items()):
-            listed = [f"{display.shorten(name, 30)} {count:,}" for name, count in counts[:6]]
-            more = [f"{len(counts) - 6} more"] if len(counts) > 6 else []
-            facts.append(("categories", ", ".join(listed + more)))
-        arrived = self._tasks["arrived_at"]
-        facts.append(
-            ("arrivals", f"{arrived.iloc[0]:,.1f} s to {arrived.iloc[-1]:,.1f} s")
-            if self.has_arrivals
-            else ("arrivals", "none")
-        )
-        if not self.has_texts:
-            facts.append(("texts", "none"))
-        agents = []
-        for column, agent in enumerate(self.agents[:_SHOWN]):
-            values = self.outcomes["quality"][:, column]
-            known = values[~np.isnan(values)]
-            mean = f"{known.mean():.3f}" if known.size else "quality not recorded"
-            agents.append(f"{display.shorten(agent, 60)} {mean}")
-        if len(self.agents) > _SHOWN:
-            agents.append(f"{len(self.agents) - _SHOWN} more")
-        facts.append(("recorded quality", ", ".join(agents) or "none"))
-        facts.append(("source", display.shorten(self.source)))
-        return facts
-
-
-def no_such_category(name: str, known: Collection[str]) -> str:
-    """That there is no category of this name, which there are, and which may be meant."""
-    if not known:
-        return f"no category {shown(name)}: the corpus has none"
-    near = get_close_matches(str(name), known, n=1)
-    hint = f"; did you mean {shown(near[0])}?" if near else ""
-    names = [shown(each) for each in known]
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return f"no category {shown(name)}: there are {', '.join(names[:_SHOWN])}{more}{hint}"
+        span = tuple(self._tasks["arrived_at"].iloc[[0, -1]]) if self.has_arrivals else None
+        quality = dict(zip(self.agents, self.outcomes["quality"].T, strict=True))
+        counts = self._category_counts()
+        return facts(counts, span, quality, self.source, has_texts=self.has_texts)
 
 
 def prompt_tokens(corpus: Corpus) -> NDArray[np.float64]:

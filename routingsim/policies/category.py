@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from numba import njit, types
 
-from routingsim.corpora.corpus import no_such_category
+from routingsim.corpora.corpus_text import no_such_category
 from routingsim.errors import PolicyError
 
 
