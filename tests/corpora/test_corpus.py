@@ -1,4 +1,7 @@
-"""A corpus keeps what it was given, in order, and says what it changed."""
+"""A corpus keeps what it was given, in order, and says what it changed.
+
+Tests of ``corpus``, ``corpus_text`` and ``selection``.
+"""
 
 import copy
 import hashlib

@@ -1,4 +1,8 @@
-"""A study's intervals cover, its tables say what they hold, its questions have answers."""
+"""A study's intervals cover, its tables say what they hold, its questions have answers.
+
+Tests of ``study`` and of the functions of its record: ``study_record``, ``study_intervals``,
+``study_areas``, ``study_table`` and ``study_text``.
+"""
 
 import copy
 import json

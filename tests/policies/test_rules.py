@@ -1,4 +1,7 @@
-"""The fixed rules: whom they choose, what they say, and what they refuse."""
+"""The fixed rules: whom they choose, what they say, and what they refuse.
+
+Tests of ``rules``, ``threshold`` and ``load_balancing``.
+"""
 
 from collections import Counter
 

@@ -1,4 +1,8 @@
-"""What a replay says of itself."""
+"""What a replay says of itself.
+
+Tests of ``result`` and of the functions of its record: ``run_record``, ``run_tables``,
+``run_summary``, ``run_intervals`` and ``run_text``.
+"""
 
 import copy
 import json
