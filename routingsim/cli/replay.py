@@ -27,7 +27,11 @@ _SHOWN = ("wait_mean", "latency_mean", "latency_p50", "latency_p95", "latency_p9
 
 
 if TYPE_CHECKING:
-    pass
+    from collections.abc import Mapping, Sequence
+
+    from routingsim.evaluation.estimate import Estimates
+    from routingsim.simulation.result import ReplayResult
+    from routingsim.simulation.statistics import Interval
 
 
 @spread
@@ -86,51 +90,74 @@ def replay(
     results = inputs.run(["threshold"])
     if live:
         play_live(results, speed, start)
-    corpus = results[0].corpus
-    document: dict[str, Any] = {
-        "corpus": corpus.name if corpus is not None else None,
-        "tasks": len(results[0]),
-        "seed": inputs.seed,
-        "policies": [result.to_dict() for result in results],
-    }
-    estimates = {}
-    if "log" in (results[0].basis.kind, results[0].cost_basis.kind):
-        from routingsim.evaluation.partial import replay_estimates  # takes a second to load
-
-        found = {field: replay_estimates(results, field) for field in ("quality", "cost")}
-        estimates = {field: each for field, each in found.items() if each is not None}
-        document["estimates"] = {field: each.to_dict() for field, each in estimates.items()}
+    estimates = _estimates(results)
     asked: dict[str, Any] = {"precision": precision, "days": days, "progress": err.is_terminal}
     found = [
         {metric: each.interval(metric, **asked) for metric in _SHOWN}
         for each in (results if intervals else [])
     ]
-    for policy, each in zip(document["policies"], found, strict=False):
-        policy["intervals"] = {metric: interval.to_dict() for metric, interval in each.items()}
     if json_to is not None:
-        write_json(document, json_to)
+        write_json(_document(results, inputs.seed, estimates, found), json_to)
     if json_to != Path("-"):
         print_results(results)
         for result, each in zip(results, found, strict=False):
             print_intervals(result.policy.name, each)
         for field, each in estimates.items():
             print_estimates(each, field)
-        if report is None:  # suggest what readers of a table need next, of the same inputs
-            given = [inputs.corpus]
-            if inputs.agents != "default":
-                given += ["--agents", inputs.agents]
-            given += [word for name in inputs.policy or [] for word in ("-p", name)]
-            remark(f"as a report: {shlex.join(['routingsim', 'report', *given])}")
-            again = shlex.join(["routingsim", "compare", *given])
-            remark(f"with intervals, at several loads: {again}")
-    if tasks_to is not None or trace_to is not None:
-        from routingsim.simulation.export import write_tasks, write_trace
+        if report is None:
+            _suggest(inputs)
+    if tasks_to is not None:
+        from routingsim.simulation.export import write_tasks
 
-        if tasks_to is not None:
-            remark(f"tasks: {write_tasks(results, tasks_to)}", style="")
-        if trace_to is not None:
-            remark(f"trace: {write_trace(results, trace_to)}", style="")
+        remark(f"tasks: {write_tasks(results, tasks_to)}", style="")
+    if trace_to is not None:
+        from routingsim.simulation.export import write_trace
+
+        remark(f"trace: {write_trace(results, trace_to)}", style="")
     if report is not None:
         from routingsim.report.html import write_report
 
         remark(f"report: {write_report(results, report, command=as_typed())}", style="")
+
+
+def _estimates(results: "list[ReplayResult]") -> "dict[str, Estimates]":
+    """Estimates of quality and of cost, where the corpus is a log with one answer a task."""
+    if "log" not in (results[0].basis.kind, results[0].cost_basis.kind):
+        return {}
+    from routingsim.evaluation.partial import replay_estimates  # takes a second to load
+
+    found = {field: replay_estimates(results, field) for field in ("quality", "cost")}
+    return {field: each for field, each in found.items() if each is not None}
+
+
+def _document(
+    results: "list[ReplayResult]",
+    seed: int,
+    estimates: "Mapping[str, Estimates]",
+    intervals: "Sequence[Mapping[str, Interval]]",
+) -> dict[str, Any]:
+    """What ``--json`` writes."""
+    corpus = results[0].corpus
+    policies = [result.to_dict() for result in results]
+    for policy, each in zip(policies, intervals, strict=False):
+        policy["intervals"] = {metric: found.to_dict() for metric, found in each.items()}
+    document = {
+        "corpus": corpus.name if corpus is not None else None,
+        "tasks": len(results[0]),
+        "seed": seed,
+        "policies": policies,
+    }
+    if estimates:
+        document["estimates"] = {field: each.to_dict() for field, each in estimates.items()}
+    return document
+
+
+def _suggest(inputs: ReplayInputs) -> None:
+    """Name what readers of a table need next, of the same inputs."""
+    given = [inputs.corpus]
+    if inputs.agents != "default":
+        given += ["--agents", inputs.agents]
+    given += [word for name in inputs.policy or [] for word in ("-p", name)]
+    remark(f"as a report: {shlex.join(['routingsim', 'report', *given])}")
+    again = shlex.join(["routingsim", "compare", *given])
+    remark(f"with intervals, at several loads: {again}")

@@ -6,43 +6,34 @@ controls run beside the policies.
 """
 
 import math
-import os
-import pickle
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Executor
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
-from numba import cloudpickle
-from numpy.typing import NDArray
 
 from routingsim.agents import AgentPool, PoolLike, load_agents
 from routingsim.corpora.corpus import Corpus
 from routingsim.corpora.datasets import CorpusLike, load_corpus
 from routingsim.display import free_name
 from routingsim.errors import SimulationError
-from routingsim.evaluation.cell import Cell, gather
-from routingsim.evaluation.checkpoint import append_cell, cell_key, read_cells
 from routingsim.evaluation.controls.identical import identical, said_of
 from routingsim.evaluation.controls.simulated import chosen_by, control_policies
+from routingsim.evaluation.jobs import run
 from routingsim.evaluation.objective import default_objective
-from routingsim.evaluation.order import order_note, order_tests
-from routingsim.evaluation.resampling import LEAST, RUNS, independent, scale, stand_ins
 from routingsim.evaluation.study import Study
+from routingsim.evaluation.study_notes import of_choice, order_of, remarks_on, unlike
 from routingsim.evaluation.study_record import Population, StudySettings
 from routingsim.policies.fitted import in_sample
 from routingsim.policies.folds import prompts
-from routingsim.policies.kernel import Kernel, pickled_by_value
+from routingsim.policies.kernel import Kernel
 from routingsim.policies.policy import Policy, make_policy
 from routingsim.policies.rules import cheapest, random
-from routingsim.simulation.arrival_notes import unlike_asked
 from routingsim.simulation.arrivals import (
     Arrivals,
     ClosedLoop,
-    CorpusTimes,
     Poisson,
     as_arrivals,
     realised,
@@ -50,22 +41,10 @@ from routingsim.simulation.arrivals import (
 from routingsim.simulation.arrivals.checks import is_finite, is_whole
 from routingsim.simulation.faults import ONE_TRY, Outage, Retries
 from routingsim.simulation.recorded import basis
-from routingsim.simulation.remarks import (
-    judge_assumed,
-    met_before,
-    no_texts,
-    one_for_all,
-    repeated_prompts,
-)
-from routingsim.simulation.result import ReplayResult
-from routingsim.simulation.scenario import Order, Scenario, check_kinds, prepare
-from routingsim.simulation.task_choice import drawn_note, window_note
+from routingsim.simulation.scenario import Scenario, check_kinds, prepare
 
 DEFAULT_LOADS = (0.3, 0.6, 0.9)
 """Loads, as shares of the pool's capacity."""
-
-Job = tuple[Scenario, Arrivals, StudySettings, NDArray[np.intp]]
-"""What a worker runs, and the prompt of each record."""
 
 Wanted = str | Policy | Kernel | Callable[..., int]
 """What names or is a policy."""
@@ -173,139 +152,65 @@ def compare(
     wanted = _several(policies, str | Policy | Kernel | Callable)
     _check(len(wanted), replications, objective, right, population)
     conditions: dict[str, Any] = {"retries": retries, "outages": outages, "service": service}
-    made: dict[str, Policy] = {}
-    for each in wanted:
-        policy = make_policy(pool, each, corpus)
-        name = free_name(policy.name, made)
-        made[name] = replace(policy, name=name)
-    scenes = [prepare(corpus, pool, policy, **conditions) for policy in made.values()]
+    made = _made(pool, wanted, corpus)
+    scenes = [prepare(corpus, pool, policy, **conditions) for policy in made]
     capacity = scenes[0].capacity
     shares = _shares(loads, rates, capacity)
     shape = Poisson(1.0) if arrivals is None else as_arrivals(arrivals)
-    order, of_order = _order(scenes, corpus, shape)
+    order, of_order = order_of(scenes, corpus, shape)
     count = len(corpus) if tasks is None else tasks
     rate = _rate(shape, corpus, count)
-    processes = [shape.scaled(share * capacity / rate) for share in shares]
+    processes = {share: shape.scaled(share * capacity / rate) for share in shares}
     if objective is None:
-        pilots = (scene.run(processes[0], seed=seed, tasks=count, order=order) for scene in scenes)
+        first = processes[shares[0]]
+        pilots = (scene.run(first, seed=seed, tasks=count, order=order) for scene in scenes)
         objective = default_objective(pilots, scenes[0].system.mean_service)
     settings = StudySettings(
-        seed=seed,
-        replications=replications,
-        tasks=count,
-        objective=float(objective),
-        right=float(right),
-        population=population,
-        order=order,
+        seed, replications, count, float(objective), float(right), population, order
     )
-    kinds = {scene.policy.name: "policy" for scene in scenes}
     if controls is not False:
         beside = _controls(corpus, pool, scenes, shares[0] * capacity, seed, controls)
-        kinds |= {policy.name: "control" for policy in beside}
         scenes += [prepare(corpus, pool, policy, **conditions) for policy in beside]
     group = prompts(corpus)
-    jobs = [(scene, process, settings, group) for scene in scenes for process in processes]
-    cells = _run(jobs, executor, progress, None if resume is None else Path(resume))
-    keys = [(name, share) for name in kinds for share in shares]
-    found = dict(zip(keys, cells, strict=True))
-    twins = identical(kinds, found)
-    for name in (each for others in twins.values() for each in others):
-        del kinds[name]
-        found = {key: cell for key, cell in found.items() if key[0] != name}
+    jobs = [(scene, each, settings, group) for scene in scenes for each in processes.values()]
+    done = run(jobs, executor, progress, None if resume is None else Path(resume))
+    keys = [(scene.policy.name, share) for scene in scenes for share in shares]
+    cells = dict(zip(keys, done, strict=True))
+    names = [scene.policy.name for scene in scenes]
+    kinds = {name: "policy" if k < len(made) else "control" for k, name in enumerate(names)}
+    twins = identical(kinds, cells)
+    shown = set(names) - {name for others in twins.values() for name in others}
     return Study(
         corpus=corpus,
         pool=pool,
-        kinds=kinds,
+        kinds={name: kind for name, kind in kinds.items() if name in shown},
         in_sample={
-            s.policy.name: in_sample(corpus, s.policy.fitted_on)
-            for s in scenes
-            if s.policy.name in kinds
+            scene.policy.name: in_sample(corpus, scene.policy.fitted_on)
+            for scene in scenes
+            if scene.policy.name in shown
         },
         loads=shares,
         capacity=capacity,
         arrivals=str(shape),
         settings=settings,
-        cells=found,
+        cells={key: cell for key, cell in cells.items() if key[0] in shown},
         group=group,
         cautions=(
-            *_unlike(corpus, capacity, dict(zip(shares, processes, strict=True)), settings),
-            *filter(None, (of_order, _of_choice(corpus, shape, count))),
+            *unlike(corpus, capacity, processes, settings),
+            *filter(None, (of_order, of_choice(corpus, shape, count))),
         ),
-        remarks=(*_remarks(scenes[: len(made)], found, settings), *said_of(twins)),
+        remarks=(*remarks_on(scenes[: len(made)], cells, settings), *said_of(twins)),
     )
 
 
-def _order(scenes: Sequence[Scenario], corpus: Corpus, shape: Arrivals) -> tuple[Order, str]:
-    """In which order the runs of a study take the tasks, and what is said of it."""
-    learns = [scene.policy.name for scene in scenes if scene.policy.learns]
-    if isinstance(shape, CorpusTimes):
-        if not learns:
-            return "blocks", "each run resamples the log in blocks, each task with its own time"
-        return "file", (
-            f"each run has the log's tasks at their own times and in their order, as "
-            f"{', '.join(learns)} learn{'s' * (len(learns) == 1)}: intervals leave out how another "
-            "log would differ"
-        )
-    tests = order_tests(corpus, scenes[0].pool, scenes[0].records.work)
-    kept = bool(tests and learns)
-    note = order_note(tests, kept=kept, has_arrivals=corpus.has_arrivals)
-    return "file" if kept else "shuffled", note
-
-
-def _of_choice(corpus: Corpus, shape: Arrivals, count: int) -> str:
-    """Which tasks a run takes, where these are not all."""
-    if not isinstance(shape, CorpusTimes):
-        return drawn_note(corpus, count)
-    played = shape.rows(corpus)
-    return window_note(corpus, slice(played.start, min(played.stop, played.start + count)))
-
-
-def _unlike(
-    corpus: Corpus, capacity: float, processes: Mapping[float, Arrivals], settings: StudySettings
-) -> tuple[str, ...]:
-    """At which load the arrivals met are not those asked for, each in a sentence."""
-    said = []
-    for load, process in processes.items():
-        times = [process.times(settings.tasks, seed, corpus) for seed in settings.seeds]
-        spans = [float(each[-1]) for each in times]
-        if found := unlike_asked(process, load * capacity, times[0].size, spans):
-            said.append(f"at load {load:.3g} {found}")
-    return tuple(said)
-
-
-def _remarks(
-    scenes: Sequence[Scenario],
-    cells: Mapping[tuple[str, float], Cell],
-    settings: StudySettings,
-) -> tuple[str, ...]:
-    """Remarks on each policy, as a replay has them."""
-    said = []
-    for scene in scenes:
-        policy, d_var = scene.policy, scene.records.work.d_var
-        mine = [cell.times for (name, _), cell in cells.items() if name == policy.name]
-        unseen = sum(cell.unseen for (name, _), cell in cells.items() if name == policy.name)
-        fresh = _fresh(unseen, scene.records.work.quality)
-        said += [
-            *policy.notes,
-            repeated_prompts(scene.corpus),
-            met_before(policy, scene.corpus, settings.tasks, fresh),
-            *judge_assumed(policy, scene.pool, scene.records.work.quality),
-            no_texts(scene.corpus, policy),
-            one_for_all(policy, scene.pool, d_var, np.sum(mine, axis=(0, 1))),
-        ]
-    fitted = [s.policy.name for s in scenes if s.policy.predict or s.policy.fitted_on]
-    if fitted and settings.sampled:
-        said.append(
-            f"the fit of {', '.join(fitted)} is taken as it is: intervals leave out what it would "
-            "have learned from another corpus"
-        )
-    return tuple(filter(None, dict.fromkeys(said)))
-
-
-def _fresh(unseen: Any, quality: NDArray[np.float64]) -> float:
-    """Mean recorded quality of choices, given how often each was made; NaN for none."""
-    known = np.where(np.isnan(quality), 0, unseen)
-    return float((known * np.nan_to_num(quality)).sum() / known.sum()) if known.any() else math.nan
+def _made(pool: AgentPool, wanted: Sequence[Wanted], corpus: Corpus) -> list[Policy]:
+    """The policies, each under a name of its own."""
+    made: dict[str, Policy] = {}
+    for each in wanted:
+        policy = make_policy(pool, each, corpus)
+        name = free_name(policy.name, made)
+        made[name] = replace(policy, name=name)
+    return list(made.values())
 
 
 def _several(given: Any, single: Any) -> list[Any]:
@@ -403,70 +308,3 @@ def _rate(shape: Arrivals, corpus: Corpus, count: int) -> float:
             f"{shape}: {count:,} tasks at the same time have no rate to scale to a load"
         )
     return float(rate)
-
-
-def _simulate(job: Job) -> Cell:
-    """Run all replications of one policy at one load: the unit of work of a worker."""
-    scene, process, settings, group = job
-    drawn = stand_ins(group, settings.seed)
-
-    def again(result: ReplayResult) -> Iterator[ReplayResult]:
-        return (scene.rerun_rows(result, each[result.work.row]) for each in drawn)
-
-    results = (
-        scene.run(process, seed=seed, tasks=settings.tasks, order=settings.order)
-        for seed in settings.seeds
-    )
-    asked = settings.sampled and settings.replications >= RUNS
-    repeated = RUNS if asked and independent(group) >= LEAST else 0
-    scaled = partial(scale, group, drawn)
-    return gather(results, settings.objective, settings.right, again, repeated, scaled)
-
-
-def _run(
-    jobs: Sequence[Job],
-    executor: Executor | None,
-    progress: Callable[[int, int], object] | None,
-    checkpoint: Path | None,
-) -> list[Cell]:
-    """Run all jobs but those in the checkpoint; cells in the order of the jobs."""
-    keys = [cell_key(*job) for job in jobs] if checkpoint else [""] * len(jobs)
-    done = read_cells(checkpoint) if checkpoint else {}
-    cells = [done.get(key) for key in keys]
-    todo = [k for k, cell in enumerate(cells) if cell is None]
-    if progress is not None:
-        progress(len(jobs) - len(todo), len(jobs))
-    workers = ThreadPoolExecutor(os.cpu_count()) if executor is None else executor
-    futures: dict[Future[Cell], int] = {}
-    try:
-        for k in todo:
-            futures[_submit(workers, jobs[k])] = k
-        for finished, future in enumerate(as_completed(futures), start=1):
-            k = futures[future]
-            cells[k] = cell = future.result()
-            if checkpoint is not None:
-                append_cell(checkpoint, keys[k], cell)
-            if progress is not None:
-                progress(len(jobs) - len(todo) + finished, len(jobs))
-    finally:
-        for future in futures:  # after an error: a user's own pool must not go on working
-            future.cancel()
-        if executor is None:
-            workers.shutdown()
-    return [cell for cell in cells if cell is not None]
-
-
-def _submit(executor: Executor, job: Job) -> "Future[Cell]":
-    if isinstance(executor, ThreadPoolExecutor):
-        return executor.submit(_simulate, job)
-    # Pickle refuses functions made in a session. What the policy says of the texts is in
-    # the scene already, so its predictors, which may be large, stay here.
-    scene, *rest = job
-    policy = replace(scene.policy, featurize=None, predict=None, parameters={})
-    with pickled_by_value():
-        packed = cloudpickle.dumps((replace(scene, policy=policy), *rest))
-    return executor.submit(_unpack_and_run, packed)
-
-
-def _unpack_and_run(packed: bytes) -> Cell:
-    return _simulate(pickle.loads(packed))

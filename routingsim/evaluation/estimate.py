@@ -221,38 +221,20 @@ def estimate(
     if not 0 < level < 1:
         raise SimulationError(f"level={level}: a confidence level between 0 and 1 is needed")
     tasks, agents = log.chosen.size, len(log.agents)
-    span = 0.0
     served = log.chosen >= 0
-    y = np.where(served, column("outcomes", outcome, tasks), np.nan)
-    if np.isnan(y).all():
-        raise CorpusError("outcomes: none is known; there is nothing to estimate from")
-    if bounds is not None:
-        low, high = bounds
-        span = high - low
-        if not low <= float(np.nanmin(y)) <= float(np.nanmax(y)) <= high:
-            raise CorpusError(
-                f"outcomes: from {np.nanmin(y):g} to {np.nanmax(y):g}; from {low:g} to {high:g} is "
-                "needed"
-            )
+    outcomes = np.where(served, column("outcomes", outcome, tasks), np.nan)
+    span = _span(outcomes, bounds)
     targets = {
         name: choice_probabilities(each, tasks, agents)[served] for name, each in policies.items()
     }
-    predicted = cross_predict(log.features.values, log.fold, log.chosen, y, agents)[served]
-    y, chosen = y[served], log.chosen[served]
-    known = ~np.isnan(y)
-    full = log.propensities.full
-    weights = Weights(
-        chosen=chosen,
-        mine=log.propensities.chosen[served],
-        full=None if full is None else full[served],
-        shown=_shares(chosen, known, agents),
-        known=known,
-    )
-    rest = residuals_of(y, predicted, chosen)
+    features = log.features.values
+    predicted = cross_predict(features, log.fold, log.chosen, outcomes, agents)[served]
+    chosen, weights = log.chosen[served], _weights(log, outcomes)
+    rest = residuals_of(outcomes[served], predicted, chosen)
     skewed = bounds is None and abs(rest.skewness) > _SKEWED
     enough = ENOUGH_SKEWED if skewed else ENOUGH
-    beside = balance(Features(log.features.values[served], log.features.names))
-    even = _evenly_missing(chosen, known, agents)
+    beside = balance(Features(features[served], log.features.names))
+    even = _evenly_missing(chosen, weights.known, agents)
     sides = {
         name: side_of(
             target,
@@ -269,11 +251,39 @@ def estimate(
         differences=policy_differences(sides, weights, rest, level, higher_is_better, span, enough),
         tasks=chosen.size,
         unserved=tasks - chosen.size,
-        missing=int((~known).sum()),
+        missing=int((~weights.known).sum()),
         level=level,
         _weights=weights,
         _sides=sides,
         _rest=rest.values,
+    )
+
+
+def _span(outcomes: NDArray[np.float64], bounds: tuple[float, float] | None) -> float:
+    """How far outcomes may be apart, 0 where nothing is said of it."""
+    if np.isnan(outcomes).all():
+        raise CorpusError("outcomes: none is known; there is nothing to estimate from")
+    if bounds is None:
+        return 0.0
+    low, high = bounds
+    least, most = np.nanmin(outcomes), np.nanmax(outcomes)
+    if not low <= least <= most <= high:
+        raise CorpusError(
+            f"outcomes: from {least:g} to {most:g}; from {low:g} to {high:g} is needed"
+        )
+    return high - low
+
+
+def _weights(log: ChoiceLog, outcomes: NDArray[np.float64]) -> Weights:
+    """What the served tasks of a log are weighted by."""
+    served, full = log.chosen >= 0, log.propensities.full
+    chosen, known = log.chosen[served], ~np.isnan(outcomes[served])
+    return Weights(
+        chosen=chosen,
+        mine=log.propensities.chosen[served],
+        full=None if full is None else full[served],
+        shown=_shares(chosen, known, len(log.agents)),
+        known=known,
     )
 
 

@@ -96,12 +96,7 @@ def train(
     made = make_policy(pool, policy, corpus)
     if not made.learns:
         raise PolicyError(f"{made.name} does not learn: there is nothing to train")
-    numbers = is_whole(episodes) and is_finite(load) and is_finite(explore)
-    if not (numbers and episodes >= 1 and load > 0 and explore >= 0):
-        raise SimulationError(
-            f"episodes={episodes!r}, load={load!r}, explore={explore!r}: one episode or more, a "
-            "load above 0 and exploration of 0 or more are needed"
-        )
+    _check(episodes, load, explore)
     scenario = _with_predictions(prepare(corpus, pool, made, retries=retries), seed)
     process = Poisson(load * scenario.capacity) if arrivals is None else as_arrivals(arrivals)
     order = "shuffled" if process.synthetic else "file"
@@ -112,17 +107,30 @@ def train(
         result = scenario.run(process, seed=own_seed, order=order)
         learned = replace(scenario.policy, memory=result.memory)
         scenario = replace(scenario, policy=learned)
-        answered = result.log.status == OK
-        if progress and answered.any():
-            recorded = result.quality[~np.isnan(result.quality)]
-            quality = recorded.mean() if recorded.size else np.nan
-            latency = result.latency[answered].mean()
-            bar.set_postfix_str(f"quality {quality:.3f}, latency {latency:.3g} s")
+        if progress and (result.log.status == OK).any():
+            bar.set_postfix_str(_reached(result))
         if on_episode is not None:
             on_episode(result)
     known = (*made.fitted_on, FittedTexts.of(corpus))
     trained = replace(scenario.policy, fitted_on=tuple(dict.fromkeys(known)))
     return exploring(trained, explore) if made.learn in _BUILTIN else trained
+
+
+def _check(episodes: int, load: float, explore: float) -> None:
+    numbers = is_whole(episodes) and is_finite(load) and is_finite(explore)
+    if not (numbers and episodes >= 1 and load > 0 and explore >= 0):
+        raise SimulationError(
+            f"episodes={episodes!r}, load={load!r}, explore={explore!r}: one episode or more, a "
+            "load above 0 and exploration of 0 or more are needed"
+        )
+
+
+def _reached(result: ReplayResult) -> str:
+    """Mean quality and latency of an episode with answers."""
+    recorded = result.quality[~np.isnan(result.quality)]
+    quality = recorded.mean() if recorded.size else np.nan
+    latency = result.latency[result.log.status == OK].mean()
+    return f"quality {quality:.3f}, latency {latency:.3g} s"
 
 
 def _with_predictions(scenario: Scenario, seed: int) -> Scenario:

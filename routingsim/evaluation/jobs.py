@@ -1,0 +1,92 @@
+"""The runs of a study as jobs: where they run, and which a checkpoint has already."""
+
+import os
+import pickle
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numba import cloudpickle
+from numpy.typing import NDArray
+
+from routingsim.evaluation.cell import Cell, gather
+from routingsim.evaluation.checkpoint import append_cell, cell_key, read_cells
+from routingsim.evaluation.resampling import LEAST, RUNS, independent, scale, stand_ins
+from routingsim.evaluation.study_record import StudySettings
+from routingsim.policies.kernel import pickled_by_value
+from routingsim.simulation.arrivals import Arrivals
+from routingsim.simulation.result import ReplayResult
+from routingsim.simulation.scenario import Scenario
+
+Job = tuple[Scenario, Arrivals, StudySettings, NDArray[np.intp]]
+"""What a worker runs, and the prompt of each record."""
+
+
+def _simulate(job: Job) -> Cell:
+    """Run all replications of one policy at one load: the unit of work of a worker."""
+    scene, process, settings, group = job
+    drawn = stand_ins(group, settings.seed)
+
+    def again(result: ReplayResult) -> Iterator[ReplayResult]:
+        return (scene.rerun_rows(result, each[result.work.row]) for each in drawn)
+
+    results = (
+        scene.run(process, seed=seed, tasks=settings.tasks, order=settings.order)
+        for seed in settings.seeds
+    )
+    asked = settings.sampled and settings.replications >= RUNS
+    repeated = RUNS if asked and independent(group) >= LEAST else 0
+    scaled = partial(scale, group, drawn)
+    return gather(results, settings.objective, settings.right, again, repeated, scaled)
+
+
+def run(
+    jobs: Sequence[Job],
+    executor: Executor | None,
+    progress: Callable[[int, int], object] | None,
+    checkpoint: Path | None,
+) -> list[Cell]:
+    """Run all jobs but those in the checkpoint; cells in the order of the jobs."""
+    keys = [cell_key(*job) for job in jobs] if checkpoint else [""] * len(jobs)
+    done = read_cells(checkpoint) if checkpoint else {}
+    cells = [done.get(key) for key in keys]
+    todo = [k for k, cell in enumerate(cells) if cell is None]
+    if progress is not None:
+        progress(len(jobs) - len(todo), len(jobs))
+    workers = ThreadPoolExecutor(os.cpu_count()) if executor is None else executor
+    futures: dict[Future[Cell], int] = {}
+    try:
+        for k in todo:
+            futures[_submit(workers, jobs[k])] = k
+        for finished, future in enumerate(as_completed(futures), start=1):
+            k = futures[future]
+            cells[k] = cell = future.result()
+            if checkpoint is not None:
+                append_cell(checkpoint, keys[k], cell)
+            if progress is not None:
+                progress(len(jobs) - len(todo) + finished, len(jobs))
+    finally:
+        for future in futures:  # after an error: a user's own pool must not go on working
+            future.cancel()
+        if executor is None:
+            workers.shutdown()
+    return [cell for cell in cells if cell is not None]
+
+
+def _submit(executor: Executor, job: Job) -> "Future[Cell]":
+    if isinstance(executor, ThreadPoolExecutor):
+        return executor.submit(_simulate, job)
+    # Pickle refuses functions made in a session. What the policy says of the texts is in
+    # the scene already, so its predictors, which may be large, stay here.
+    scene, *rest = job
+    policy = replace(scene.policy, featurize=None, predict=None, parameters={})
+    with pickled_by_value():
+        packed = cloudpickle.dumps((replace(scene, policy=policy), *rest))
+    return executor.submit(_unpack_and_run, packed)
+
+
+def _unpack_and_run(packed: bytes) -> Cell:
+    return _simulate(pickle.loads(packed))
