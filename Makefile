@@ -26,9 +26,10 @@ help: ## Show this list
 	@echo "routingsim: make TARGET, where TARGET is one of"
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-demo: $(READY) ## Replay our corpus live under three policies; leaves routing-report.html
-	$(BIN)/routingsim replay tasks --policy threshold --policy threshold:calibrated \
-		--policy least-loaded --arrivals corpus:40x --live --speed 40 --seed 7 --report routing-report.html
+demo: $(READY) ## Replay recorded answers live under five policies; leaves routing-report.html
+	$(BIN)/routingsim replay paretobandit --agents paretobandit --policy threshold \
+		--policy threshold:calibrated --policy least-loaded --policy ridge --policy utility \
+		--live --speed 100 --seed 7 --report routing-report.html
 
 test: $(READY) ## Run every test, the notebooks too
 	$(BIN)/pytest -n $(WORKERS) --dist loadscope $(ARGS) tests \

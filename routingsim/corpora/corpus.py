@@ -24,11 +24,11 @@ from routingsim.corpora.readers import rows_of_frame
 from routingsim.corpora.rows import Skipped, counted, shown
 from routingsim.corpora.selection import at_times, positions
 from routingsim.corpora.validation import (
-    BASE,
     OUTCOMES,
     Draft,
     check,
     outcome_arrays,
+    task_columns,
 )
 from routingsim.corpora.writers import csv_bytes, write_frame
 from routingsim.errors import CorpusError
@@ -105,7 +105,8 @@ class Corpus:
         ----------
         frame : DataFrame
             Columns ``id`` and ``text``; optionally ``arrived_at`` (s), ``category``,
-            ``prompt_tokens``, ``output_tokens``, ``propensity`` and
+            ``prompt_tokens``, ``output_tokens``, ``propensity``; where no task has a text,
+            ``d_var``, ``length``, ``punctuation`` and ``unique_tokens``; and
             ``outcomes.<agent>.quality|cost|latency|output_tokens|failed``. It is not changed.
         name : str
             The corpus's name.
@@ -173,7 +174,14 @@ class Corpus:
         recorded, outcomes = outcome_arrays(table)
         said += latency_notes(recorded, outcomes, table["output_tokens"].to_numpy())
         return cls(
-            name, table.loc[:, list(BASE)], recorded, outcomes, source, sha256, tuple(said), skipped
+            name,
+            table.loc[:, task_columns(table)],
+            recorded,
+            outcomes,
+            source,
+            sha256,
+            tuple(said),
+            skipped,
         )
 
     @property
@@ -183,7 +191,8 @@ class Corpus:
         Columns: id, text, arrived_at (s, NaN where there is none), category ("" where
         there is none), prompt_tokens, output_tokens (NaN where not recorded), propensity
         (the probability with which the agent that served the task was chosen, above 0 and
-        up to 1; NaN where unknown).
+        up to 1; NaN where unknown). A corpus without texts may record ``d_var``, ``length``,
+        ``punctuation`` and ``unique_tokens`` as well.
         """
         return self._tasks.copy(deep=False)  # pandas copies what is written to
 
@@ -234,6 +243,11 @@ class Corpus:
     def has_texts(self) -> bool:
         """Whether any task has a text; a trace has none."""
         return any(self._tasks["text"].tolist())
+
+    @property
+    def has_scores(self) -> bool:
+        """Whether tasks have a complexity score: by their texts, or recorded."""
+        return self.has_texts or "d_var" in self._tasks
 
     @cached_property
     def category_codes(self) -> Mapping[str, int]:
@@ -430,7 +444,8 @@ class Corpus:
         span = tuple(self._tasks["arrived_at"].iloc[[0, -1]]) if self.has_arrivals else None
         quality = dict(zip(self.agents, self.outcomes["quality"].T, strict=True))
         counts = self._category_counts()
-        return facts(counts, span, quality, self.source, has_texts=self.has_texts)
+        silent = "none, D_var is recorded" if self.has_scores else "none"
+        return facts(counts, span, quality, self.source, "" if self.has_texts else silent)
 
 
 def prompt_tokens(corpus: Corpus) -> NDArray[np.float64]:

@@ -26,8 +26,7 @@ def facts(
     span: tuple[float, float] | None,
     quality: Mapping[str, NDArray[np.float64]],
     source: str,
-    *,
-    has_texts: bool,
+    texts: str,
 ) -> list[tuple[str, str]]:
     """Names and values for people.
 
@@ -39,8 +38,8 @@ def facts(
         First and last arrival (s), where all are known.
     quality : mapping of str to ndarray, shape (tasks,)
         Recorded quality of each agent; NaN where there is none.
-    source : str
-    has_texts : bool
+    source, texts : str
+        Where it came from, and what takes the place of texts that are not there; "" if they are.
     """
     found = []
     if counts := list(categories.items()):
@@ -49,8 +48,8 @@ def facts(
         found.append(("categories", ", ".join(listed + more)))
     arrivals = "none" if span is None else f"{span[0]:,.1f} s to {span[1]:,.1f} s"
     found.append(("arrivals", arrivals))
-    if not has_texts:
-        found.append(("texts", "none"))
+    if texts:
+        found.append(("texts", texts))
     agents = []
     for agent, values in list(quality.items())[:SHOWN]:
         known = values[~np.isnan(values)]

@@ -27,6 +27,16 @@ from routingsim.files import bundled
 CorpusLike = str | os.PathLike[str] | pd.DataFrame | Corpus
 """What :func:`load_corpus` makes a corpus of."""
 
+SHIPPED = {
+    "tasks": ("tasks.jsonl", "comes with routingsim: texts of many kinds, no outcomes", "MIT"),
+    "paretobandit": (
+        "paretobandit.csv",
+        "comes with routingsim: quality and cost of four models in paretobandit-val, no texts",
+        "Apache-2.0",
+    ),
+}
+"""The corpora that come with routingsim, by name: file, what it is, licence."""
+
 MMLU_FILES = 57
 """Number of MMLU's subjects, one file each."""
 
@@ -49,7 +59,7 @@ def load_corpus(
     Parameters
     ----------
     source : str, path, DataFrame or Corpus
-        "tasks" for the corpus that comes with routingsim, a name of
+        "tasks" or "paretobandit", the corpora that come with routingsim, a name of
         :data:`routingsim.corpora.catalogue.DATASETS`, or the path of a file, gzipped or
         not; a name takes precedence over a file of that name. A DataFrame has the columns
         that :meth:`Corpus.from_frame` describes. A corpus is returned as it is.
@@ -84,8 +94,9 @@ def load_corpus(
     dataset = DATASETS.get(name)
     if dataset:
         path, source, format = _fetched(dataset), dataset.url, format or dataset.format
-    elif name == "tasks":
-        path, source = bundled("data") / "tasks.jsonl", "data/tasks.jsonl"
+    elif name in SHIPPED:
+        file = SHIPPED[name][0]
+        path, source = bundled("data") / file, f"data/{file}"
     else:
         path, source = Path(name), name
         if not path.exists():
@@ -118,9 +129,11 @@ def list_corpora() -> pd.DataFrame:
     DataFrame
         Columns name, records (NA where not known), what, licence, present, file.
     """
-    own = bundled("data") / "tasks.jsonl"
-    records = len(own.read_bytes().splitlines())
-    rows = [("tasks", records, "comes with routingsim: tasks of many kinds", "MIT", own)]
+    rows: list[tuple[str, int | None, str, str, Path]] = []
+    for name, (file, what, licence) in SHIPPED.items():
+        path = bundled("data") / file
+        lines = len(path.read_bytes().splitlines())
+        rows.append((name, lines - file.endswith(".csv"), what, licence, path))
     rows += [
         (each.name, each.records, each.description, each.licence, data_folder() / each.file)
         for each in DATASETS.values()
@@ -133,7 +146,7 @@ def list_corpora() -> pd.DataFrame:
 
 
 def _not_found(path: str) -> str:
-    names = ["tasks", *DATASETS]
+    names = [*SHIPPED, *DATASETS]
     near = get_close_matches(path, names, n=1)
     hint = f"; did you mean {shown(near[0])}?" if near else ""
     return f"{path}: no such file, nor a corpus of that name; names are {', '.join(names)}{hint}"

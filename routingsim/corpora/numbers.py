@@ -89,6 +89,10 @@ _ALLOWED = {
     "failed": Allowed("true or false", flag=True),
     "prompt_tokens": Allowed(AMOUNT.said, whole=True),
     "output_tokens": Allowed(AMOUNT.said, whole=True),
+    "d_var": Allowed("a number from 0 to below 1", np.nextafter(1.0, 0.0)),
+    "length": Allowed(AMOUNT.said, whole=True),
+    "punctuation": Allowed(AMOUNT.said, whole=True),
+    "unique_tokens": Allowed(AMOUNT.said, whole=True),
 }
 
 

@@ -11,6 +11,7 @@ from routingsim.corpora.times import DATE_ORDERS, read_arrivals
 from routingsim.corpora.validation import (
     BASE,
     OUTCOMES,
+    SCORES,
     Draft,
     agent_and_field,
     listed,
@@ -46,11 +47,11 @@ def draft_own(rows: Rows, dates: str | None = None) -> Draft:
         rows, {name: RawColumn(name, rows.columns[name]) for name in BASE if name in rows.columns}
     )
     _add_texts(draft, rows.columns["text"])
+    unused = _add_scores(draft, rows)
     if "arrived_at" in draft.columns:
         draft.columns["arrived_at"] = read_arrivals(
             draft.columns["arrived_at"], draft.problems, draft.notes, dates
         )
-    unused = []
     for name, values in rows.columns.items():
         if name == "outcomes":
             for agent, recorded in unnest(values, name, draft.problems).items():
@@ -60,7 +61,7 @@ def draft_own(rows: Rows, dates: str | None = None) -> Draft:
         elif name.startswith("outcomes."):
             agent, key = agent_and_field(name)
             _add_outcome(draft, agent, key, values)
-        elif name not in BASE:
+        elif name not in BASE and name not in SCORES:
             unused.append(name)
     if unused:
         like = any(word in name.casefold() for name in unused for word in OUTCOMES)
@@ -82,6 +83,15 @@ def _add_texts(draft: Draft, values: Sequence[Any]) -> None:
     draft.columns["text"] = RawColumn("text", values)
     if note:
         draft.notes.append(note)
+
+
+def _add_scores(draft: Draft, rows: Rows) -> list[str]:
+    """Take recorded scores where no task has a text; else return the columns, which are left."""
+    found = [name for name in SCORES if name in rows.columns]
+    if any(draft.columns["text"].values):
+        return found
+    draft.columns |= {name: RawColumn(name, rows.columns[name]) for name in found}
+    return []
 
 
 def _add_outcome(draft: Draft, agent: str, key: str, values: Sequence[Any]) -> None:

@@ -21,7 +21,12 @@ from routingsim.corpora.readers import OutcomeRecord, TaskRecord
 from routingsim.corpora.rows import Rows, Skipped, TextColumn, any_match, shown
 from routingsim.errors import CorpusError
 
-BASE = TaskRecord.__struct_fields__[:-1]
+SCORES = ("d_var", "length", "punctuation", "unique_tokens")
+"""The complexity score of a text that is not there, and the counts behind it."""
+
+_TASK = TaskRecord.__struct_fields__[:-1]
+
+BASE = tuple(name for name in _TASK if name not in SCORES)
 """The columns of a task, in order: id, text, arrived_at, category, two token counts, propensity."""
 
 OUTCOMES = OutcomeRecord.__struct_fields__
@@ -151,7 +156,7 @@ def outcome_arrays(
         One for each of :data:`OUTCOMES`; NaN where not recorded.
     """
     recorded: dict[str, dict[str, NDArray[np.float64]]] = {}
-    for name in frame.columns[len(BASE) :]:
+    for name in frame.columns[len(task_columns(frame)) :]:
         values = frame[name].to_numpy(dtype=np.float64, na_value=np.nan)
         if not np.isnan(values).all():
             agent, key = agent_and_field(name)
@@ -161,6 +166,11 @@ def outcome_arrays(
         for key, values in fields.items():
             outcomes[key][:, column] = values
     return tuple(recorded), outcomes
+
+
+def task_columns(frame: pd.DataFrame) -> list[str]:
+    """The columns of a checked table that are not outcomes."""
+    return [name for name in _TASK if name in frame.columns]
 
 
 def agent_and_field(name: str) -> tuple[str, str]:
@@ -180,9 +190,10 @@ def _checked(
     """The valid rows of a draft; the others are added to its problems."""
     size = len(draft.rows)
     columns: dict[str, Any] = {}
-    for name in dict.fromkeys((*BASE, *draft.columns)):
+    scored = [name for name in SCORES if name in draft.columns]
+    for name in dict.fromkeys((*BASE, *scored, *draft.columns)):
         column = draft.columns.get(name)
-        agent, key = ("", name) if name in BASE else agent_and_field(name)
+        agent, key = ("", name) if name in _TASK else agent_and_field(name)
         if column and agent and agents is not None and agent not in agents:
             _refuse_agent(agent, column, agents, draft.problems)
         if name in _STRINGS:

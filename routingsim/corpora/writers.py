@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pandas as pd
 
-from routingsim.corpora.validation import BASE
+from routingsim.corpora.validation import BASE, SCORES
 from routingsim.errors import CorpusError
 from routingsim.files import written
 
@@ -65,7 +65,7 @@ def _jsonl_bytes(frame: pd.DataFrame) -> bytes:
             # NaN is the one value unlike itself; "" is the category of no category.
             if value != value or (name == "category" and not value):
                 continue
-            if name in BASE:
+            if name in BASE or name in SCORES:
                 record[name] = value
             else:
                 agent, _, key = name.removeprefix("outcomes.").rpartition(".")

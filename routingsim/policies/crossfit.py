@@ -98,7 +98,13 @@ class Fits:
         return {plain(text): row for row, text in enumerate(texts)}
 
     def cross_fitted(self, texts: Sequence[str], labels: Sequence[str]) -> NDArray[np.float64]:
-        """Predict the corpus's own texts from folds without them, and others from all of it."""
+        """Predict the corpus's own texts from folds without them, and others from all of it.
+
+        The tasks of a corpus without texts are known as its own where all are asked, in order.
+        """
+        if not self.corpus.has_texts:
+            own = list(labels) == self.corpus.tasks["category"].tolist() and not any(texts)
+            return self.crossed if own else self.in_sample(texts, labels)
         row = np.array([self.rows.get(plain(text), -1) for text in texts], dtype=np.intp)
         predicted = np.empty((row.size, len(self.agents)))
         own, new = row >= 0, np.flatnonzero(row < 0).tolist()

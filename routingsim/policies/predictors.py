@@ -192,8 +192,11 @@ class QualityPredictor:
 
         Columns of the second are equal where all agents are learned from the same tasks.
         """
-        if not corpus.has_texts:
-            raise PolicyError(f"{corpus.name} has no texts to predict quality from")
+        if not (corpus.has_texts or (self.categories and corpus.category_codes)):
+            raise PolicyError(
+                f"{corpus.name} has no texts to predict quality from"
+                f"{', nor categories' if self.categories else ''}"
+            )
         absent = [name for name in agents if name not in corpus.agents]
         recorded = ", ".join(corpus.agents) or "nobody"
         if absent:

@@ -16,7 +16,7 @@ from routingsim.policies.kernel import choose_kernel, probability_kernel
 from routingsim.policies.load_balancing import as_loaded, less_loaded
 from routingsim.policies.policy import Policy, recipe
 from routingsim.policies.ties import even, which
-from routingsim.scoring.dvar import score_column
+from routingsim.scoring.corpora import corpus_scores
 
 BANDS = ("low", "medium", "high")
 _PURPOSE = {
@@ -189,10 +189,14 @@ def default_bands(pool: AgentPool) -> dict[str, tuple[str, ...]]:
 
 
 def scores_of(corpus: Corpus | None, policy: str) -> NDArray[np.float64]:
-    """D_var of the corpus's texts, which the policy sets its bounds by."""
-    if corpus is None or not corpus.has_texts:
-        raise PolicyError(f"{policy} sets its bounds by a corpus with texts, and none is at hand")
-    return score_column(corpus.texts)["d_var"].to_numpy()
+    """D_var of the corpus's tasks, which the policy sets its bounds by."""
+    scores = corpus_scores(corpus) if corpus is not None else None
+    if scores is None:
+        raise PolicyError(
+            f"{policy} sets its bounds by a corpus with texts, or recorded d_var, and none is at "
+            "hand"
+        )
+    return scores["d_var"].to_numpy()
 
 
 def _calibrate(scores: NDArray[np.float64], shares: str | Sequence[float]) -> list[float]:

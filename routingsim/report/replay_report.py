@@ -76,12 +76,12 @@ def compose(
     recorded = any(not math.isnan(result.overall["quality"]) for result in results)
     controls, why, same = controls_for_replays(results) if recorded else ({}, "", [])
     comparison = of_replays(results, controls)
-    has_texts = first.corpus is not None and first.corpus.has_texts
+    scored = first.corpus is not None and first.corpus.has_scores
     experiment = Experiment(
         corpus=first.corpus,
         pool=first.pool,
         rows=first.work.row,
-        d_var=first.work.d_var if has_texts else None,
+        d_var=first.work.d_var if scored else None,
         comparisons=(comparison,),
         notes=tuple(note for result in results for note in result.notes),
         foremost=tuple(first.foremost),

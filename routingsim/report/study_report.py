@@ -17,7 +17,7 @@ from routingsim.report.figures import METRICS, Comparison, Experiment, axis_labe
 from routingsim.report.formatting import count, duration, isolated, joined, number
 from routingsim.report.provenance import corpus_call, run_section
 from routingsim.report.text import IN_SAMPLE, loads_named
-from routingsim.scoring.dvar import score_column
+from routingsim.scoring.corpora import corpus_scores
 
 _FEW = 10  # replications below which a half-width is itself a rough estimate
 _WIDE = 0.1  # half-width over mean above which an estimate is called imprecise
@@ -31,12 +31,12 @@ def compose_study(
 ) -> Document:
     """Compute a report on a study; parameters as of :func:`routingsim.report.compose`."""
     corpus = study.corpus
-    d_var = score_column(corpus.texts)["d_var"].to_numpy() if corpus.has_texts else None
+    scores = corpus_scores(corpus)
     experiment = Experiment(
         corpus=corpus,
         pool=study.pool,
         rows=np.arange(len(corpus)),
-        d_var=d_var,
+        d_var=None if scores is None else scores["d_var"].to_numpy(),
         comparisons=tuple(of_study(study, load) for load in study.loads),
         notes=study.notes,
         foremost=tuple(study.foremost),

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from routingsim.agents import Agent, AgentPool, builtin_pools, load_agents
 from routingsim.corpora.catalogue import DATASETS
 from routingsim.corpora.corpus import Corpus
+from routingsim.corpora.datasets import SHIPPED
 from routingsim.policies.cascade import line_of
 from routingsim.policies.folds import prompts
 from routingsim.policies.judged import ERRORS, expected_quality, turning
@@ -64,7 +65,8 @@ def _figures(agent: Agent) -> tuple[str, float, float]:
 
 def _published(corpus: Corpus) -> bool:
     """Whether the tasks come with routingsim or are a public corpus."""
-    known = ("data/tasks.jsonl", *(each.url for each in DATASETS.values()))
+    shipped = (f"data/{file}" for file, _, _ in SHIPPED.values())
+    known = (*shipped, *(each.url for each in DATASETS.values()))
     mmlu = f"https://github.com/{DATASETS['mmlu'].repository}/"
     return all(part in known or part.startswith(mmlu) for part in corpus.source.split(" + "))
 
@@ -80,15 +82,21 @@ def no_texts(corpus: Corpus | None, policy: Policy) -> str:
         return ""
     read = reads(policy)
     lengths = corpus is not None and bool(corpus.tasks["prompt_tokens"].notna().all())
+    features = policy.featurize is not None and not policy.replay_only
+    by_text = features or policy.predict is not None
+    named = corpus is not None and bool(corpus.category_codes)
     of_text = {
         "lengths of prompts": "prompt_tokens" in read and not lengths,
-        "features": policy.featurize is not None and not policy.replay_only,
-        "predicted qualities": policy.predict is not None,
-        "D_var, which is 0 for every task": "d_var" in read,
+        "features": features and not named,
+        "predicted qualities": policy.predict is not None and not named,
+        "D_var, which is 0 for every task": "d_var" in read
+        and not (corpus is not None and corpus.has_scores),
     }
     found = [name for name, is_read in of_text.items() if is_read]
     if not found:
-        return ""
+        if not by_text:
+            return ""
+        return f"{policy.name} goes by the tasks' categories alone: there are no texts"
     listed = " and ".join(filter(None, (", ".join(found[:-1]), found[-1])))
     return (
         f"{policy.name} goes by texts, and there are none "

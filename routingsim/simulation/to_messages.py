@@ -16,7 +16,7 @@ from routingsim.messages import (
     RoutingDecision,
 )
 from routingsim.policies.kernel import FAILED
-from routingsim.scoring.dvar import score_column
+from routingsim.scoring.corpora import corpus_scores
 from routingsim.simulation.result import ReplayResult
 
 _FACTORS = ("length", "punctuation", "unique_tokens")
@@ -111,8 +111,9 @@ def _changes(at: ArrayLike, agent: ArrayLike, busy: int = 0, down: int = 0) -> p
 
 
 def _scores(result: ReplayResult) -> list[ComplexityScore]:
-    if result.corpus is None:
-        return [ComplexityScore(0.0, ComplexityFactors(0, 0, 0))]
-    columns = score_column(result.corpus.texts)
+    columns = corpus_scores(result.corpus) if result.corpus is not None else None
+    if columns is None:
+        tasks = len(result.corpus) if result.corpus is not None else 1
+        return [ComplexityScore(0.0, ComplexityFactors(0, 0, 0))] * tasks
     rows = zip(*(columns[c].tolist() for c in ("d_var", *_FACTORS)), strict=True)
     return [ComplexityScore(d, ComplexityFactors(*counts)) for d, *counts in rows]

@@ -10,7 +10,7 @@ from routingsim.agents import AgentPool
 from routingsim.corpora.corpus import Corpus, prompt_tokens
 from routingsim.errors import SimulationError
 from routingsim.policies.policy import Policy, TextTable
-from routingsim.scoring.dvar import score_column
+from routingsim.scoring.corpora import corpus_scores
 from routingsim.simulation.recorded import failure_table
 from routingsim.simulation.service import cost_table, service_table
 from routingsim.simulation.state import Workload
@@ -66,9 +66,8 @@ def records(corpus: Corpus | None, pool: AgentPool, policy: Policy) -> Records:
 
 
 def _scores(corpus: Corpus) -> NDArray[np.float64]:
-    if not corpus.has_texts:
-        return np.zeros(len(corpus))
-    return score_column(corpus.texts)["d_var"].to_numpy(dtype=np.float64)
+    scores = corpus_scores(corpus)
+    return np.zeros(len(corpus)) if scores is None else scores["d_var"].to_numpy()
 
 
 def _table(make: TextTable | None, corpus: Corpus) -> NDArray[np.float64]:

@@ -268,8 +268,8 @@ def test_corpora_lists_all(cache: Path) -> None:
     (cache / "dcrouter_test.json").write_text("[]")
     table = list_corpora()
     assert table.columns.tolist() == ["name", "records", "what", "licence", "present", "file"]
-    assert table["name"].tolist() == ["tasks", *DATASETS]
-    public = table[1:]
+    assert table["name"].tolist() == ["tasks", "paretobandit", *DATASETS]
+    public = table[2:]
     assert public.loc[public["present"], "name"].tolist() == ["dcrouter-test"]
 
 

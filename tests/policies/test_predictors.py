@@ -350,8 +350,9 @@ def test_what_cannot_be_learned_is_refused() -> None:
     )
     few.loc[4, "outcomes.bard.quality"] = 0.5
     assert tfidf_ridge().fit(Corpus.from_frame(few)).agents == ("sage", "bard")
-    with pytest.raises(PolicyError, match="has no texts"):
-        tfidf_ridge().fit(Corpus.from_frame(frame.assign(text="")))
+    silent = frame.assign(text="").drop(columns="category", errors="ignore")
+    with pytest.raises(PolicyError, match="has no texts to predict quality from, nor categories"):
+        tfidf_ridge().fit(Corpus.from_frame(silent))
     with pytest.raises(PolicyError, match=r"call fit\(corpus, agents\)"):
         tfidf_ridge().predict(["a"])
     with pytest.raises(PolicyError, match="before save"):

@@ -228,6 +228,12 @@ def test_a_policy_that_reads_texts_says_where_there_are_none() -> None:
     assert no_texts(corpus_of(TEXTS), POLICY) == ""
     for name in ("least-loaded", "static:a", "round-robin", "ucb1", "cascade"):
         assert no_texts(silent, make_policy(pool_of(), name)) == ""
+    scored = Corpus.from_frame(silent.tasks.assign(d_var=0.4))
+    assert no_texts(scored, POLICY) == ""
+    linucb = make_policy(pool_of(), "linucb")
+    frame = silent.tasks.assign(prompt_tokens=7, d_var=0.4, category=list("xyxyx"))
+    alone = "linucb goes by the tasks' categories alone: there are no texts"
+    assert no_texts(Corpus.from_frame(frame), linucb) == alone
     records = silent.tasks.assign(**{"outcomes.a.quality": 1.0})
     served = Corpus.from_frame(records)
     assert no_texts(served, make_policy(pool_of(), "logged", served)) == ""

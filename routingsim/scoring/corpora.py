@@ -1,0 +1,28 @@
+"""D_var of a corpus's tasks: worked out from their texts, or recorded where there are none."""
+
+import pandas as pd
+
+from routingsim.corpora.corpus import Corpus
+from routingsim.messages import ComplexityFactors
+from routingsim.scoring.dvar import score_column
+
+
+def corpus_scores(corpus: Corpus) -> pd.DataFrame | None:
+    """The complexity score of every task and the counts behind it.
+
+    Returns
+    -------
+    DataFrame or None
+        A row a task, columns ``d_var`` (float64), ``length``, ``punctuation`` and
+        ``unique_tokens`` (int64), by :func:`routingsim.scoring.score_column`; of a corpus
+        without texts what it records, 0 where a value is missing; None where it records no
+        ``d_var``.
+    """
+    if corpus.has_texts:
+        return score_column(corpus.texts)
+    tasks = corpus.tasks
+    if "d_var" not in tasks:
+        return None
+    counts = list(ComplexityFactors.__struct_fields__)
+    recorded = tasks.reindex(columns=["d_var", *counts], fill_value=0.0).fillna(0.0)
+    return recorded.astype(dict.fromkeys(counts, "int64"))
