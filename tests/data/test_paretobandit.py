@@ -1,7 +1,4 @@
-"""The shipped figures are those of the public corpus, as ``data/README.md`` says.
-
-Tests that need the public file are left out where it is not on this machine.
-"""
+"""The shipped figures are those of the public corpus, as ``data/README.md`` says."""
 
 import csv
 from pathlib import Path
@@ -12,14 +9,11 @@ import pytest
 
 import routingsim as rs
 from routingsim.corpora.corpus import prompt_tokens
-from routingsim.corpora.datasets import DATASETS, data_folder
 from routingsim.scoring import d_var, score_column
 
 FILE = Path(__file__).parents[2] / "data" / "paretobandit.csv"
 SPELLS = np.array([(100, 1), (60, 3), (120, 1), (60, 3), (80, 1), (30, 0.2), (50, 3), (100, 1)])
 """Length (s) and relative rate of each spell of arrivals."""
-
-PUBLIC = data_folder() / DATASETS["paretobandit-val"].file
 
 
 def arrivals(size: int, rng: np.random.Generator) -> np.ndarray:
@@ -49,8 +43,10 @@ def test_times_are_drawn_as_the_readme_says() -> None:
     assert np.array_equal(tasks["arrived_at"], arrivals(1766, rng))
 
 
-@pytest.mark.skipif(not PUBLIC.exists(), reason=f"{PUBLIC} is not here")
-def test_every_figure_is_that_of_the_public_corpus() -> None:
+def test_every_figure_is_that_of_the_public_corpus(
+    shared_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ROUTINGSIM_DATA", str(shared_data))
     public = rs.load_corpus("paretobandit-val")
     order = np.random.default_rng(2026).permutation(len(public))
     shipped = rs.load_corpus("paretobandit")
