@@ -4,7 +4,6 @@ import csv
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 
 import routingsim as rs
@@ -55,7 +54,8 @@ def test_every_figure_is_that_of_the_public_corpus(
         assert np.array_equal(shipped.outcome(field, public.agents), expected)
         assert not np.isnan(expected).any()
     mine, theirs = shipped.tasks, public.tasks.iloc[order].reset_index(drop=True)
-    pd.testing.assert_frame_equal(mine[["id", "category"]], theirs[["id", "category"]])
+    for name in ("id", "category"):
+        assert mine[name].tolist() == theirs[name].tolist()
     assert np.array_equal(mine["prompt_tokens"], prompt_tokens(public)[order])
     scores = score_column(public.texts).iloc[order].reset_index(drop=True)
     for name in scores:
