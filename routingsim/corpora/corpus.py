@@ -239,7 +239,7 @@ class Corpus:
         """Whether every task has an arrival time; they are sorted then."""
         return len(self) > 0 and not np.isnan(self._tasks["arrived_at"].to_numpy()).any()
 
-    @property
+    @cached_property
     def has_texts(self) -> bool:
         """Whether any task has a text; a trace has none."""
         return any(self._tasks["text"].tolist())

@@ -1,7 +1,7 @@
 """The metrics of one run that a study keeps, and their sums over replications."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,11 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from routingsim.evaluation.metrics.timed import timed_replay
-from routingsim.evaluation.outcomes import complete
 from routingsim.policies.folds import prompts
 from routingsim.policies.kernel import OK
 from routingsim.simulation.result import ReplayResult
-from routingsim.simulation.stability import VERDICTS, lasts, over_runs
+from routingsim.simulation.stability import VERDICTS, lasts, load_and_queue, over_runs
 from routingsim.simulation.statistics import quantiles
 
 METRICS: dict[str, str] = {
@@ -56,6 +55,9 @@ OF_RECORDS = frozenset(
 NO_RESAMPLES: NDArray[np.float64] = np.empty((0, 1, len(METRICS)))
 """The figures of no resampled corpus."""
 
+OF_RUNS_ONLY = frozenset({"above", "enough"})
+"""Metrics of the assessment of a run, which is not made of resampled corpora: NaN there."""
+
 PER_TASK = ("quality", "quality_all", "cost")
 """Metrics that are known of each task in each run."""
 
@@ -82,7 +84,7 @@ class Cell:
         How often each record was met in each half.
     resampled : ndarray, shape (resamples, repeated replications, metrics)
         The figures on resampled corpora (:mod:`routingsim.evaluation.resampling`), of none
-        where a study asks about its own tasks only.
+        where a study asks about its own tasks only; NaN for those ``OF_RUNS_ONLY``.
     scale : float
         By what their variance is multiplied.
     unknown : ndarray of bool, shape (records,)
@@ -127,8 +129,28 @@ class Cell:
         return lasts(self.verdict, float(np.mean(peak)), float(np.mean(left)))
 
 
-def measure(result: ReplayResult, objective: float, right: float) -> NDArray[np.float64]:
-    """The metrics of one run, in the order of ``METRICS``; NaN where undefined."""
+def measure(
+    result: ReplayResult,
+    objective: float,
+    right: float,
+    best: NDArray[np.float64] | None = None,
+    *,
+    resampled: bool = False,
+) -> NDArray[np.float64]:
+    """The metrics of one run, in the order of ``METRICS``; NaN where undefined.
+
+    Parameters
+    ----------
+    result : ReplayResult
+    objective : float
+        Latency (s) within which an answer counts for goodput.
+    right : float
+        Lowest quality of a right answer.
+    best : ndarray, shape (records,), optional
+        As :func:`best_recorded` gives it, which is the same for all runs of a policy.
+    resampled : bool
+        Whether it is a run on a resampled corpus: those ``OF_RUNS_ONLY`` are left out.
+    """
     timed = timed_replay(result, objective, right=right)
     latency, wait = result.latency[result.timed], result.log.wait[result.timed]
     answered = result.log.status == OK
@@ -136,13 +158,21 @@ def measure(result: ReplayResult, objective: float, right: float) -> NDArray[np.
     paid = result.log.cost[result.cost_basis.rows[result.work.row]]
     p50, p95, p99 = quantiles(latency, [0.5, 0.95, 0.99])
     slots = result.pool.column("concurrency")
+    if resampled:
+        of_run = (result.work, result.log, result.pool, result.outages, result.policy.judge)
+        offered, peak, left = load_and_queue(*of_run, closed=result.closed)
+        above, enough = math.nan, math.nan
+    else:
+        stable = result.stability
+        offered, peak, left = max(stable.offered.values()), stable.peak, stable.left
+        above, enough = stable.above, stable.enough
     found = {
         "quality": _mean(answers),
         "quality_all": _mean(answers) * float(answered.mean()) if answered.any() else 0.0,
         "recorded": answers.size / answered.sum() if answered.any() else math.nan,
         "quality_in_time": timed.quality.value,
         "goodput": timed.goodput,
-        "regret": _mean(_lost(result)),
+        "regret": _mean(_lost(result, best_recorded(result) if best is None else best)),
         "cost": _mean(paid),
         "cost_recorded": float(result.cost_recorded.mean()),
         "cost_per_right": timed.cost_per_right,
@@ -153,13 +183,13 @@ def measure(result: ReplayResult, objective: float, right: float) -> NDArray[np.
         "wait_mean": _mean(wait),
         "answered": float(answered.mean()),
         "utilisation": float(result.utilisation @ slots / slots.sum()),
-        "offered_max": max(result.stability.offered.values()),
+        "offered_max": offered,
         "rate_met": result.realised[0],
         "span": float(np.ptp(result.work.arrived)),
-        "above": result.stability.above,
-        "peak": result.stability.peak,
-        "left": result.stability.left,
-        "enough": result.stability.enough,
+        "above": above,
+        "peak": peak,
+        "left": left,
+        "enough": enough,
     }
     if result.basis.kind == "none" or (answered.any() and not answers.size):
         found |= dict.fromkeys(OF_RECORDS - {"regret"}, math.nan)
@@ -176,13 +206,14 @@ def gather(
     right: float,
     again: Callable[[ReplayResult], Iterable[ReplayResult]] = lambda result: (),
     repeated: int = 0,
-    scale: Callable[[list[NDArray[np.int32]]], float] = lambda rows: 1.0,
+    scale: Callable[[Sequence[NDArray[np.int32]]], float] = lambda rows: 1.0,
 ) -> Cell:
     """All replications of a policy at a load as one :class:`Cell`.
 
     Parameters
     ----------
     results : iterable of ReplayResult
+        Of one policy, corpus and pool.
     objective : float
         Latency (s) within which an answer counts for goodput.
     right : float
@@ -194,15 +225,17 @@ def gather(
         From the records of the repeated runs' tasks to :attr:`Cell.scale`.
     """
     figures, stabilities, regrets, tasks, resampled = [], [], [], [], []
-    shape = (0, 0)
+    shape, best = (0, 0), np.zeros(0)
     for result in results:
-        figures.append(measure(result, objective, right))
+        if not figures:
+            shape, best = result.work.quality.shape, best_recorded(result)
+        figures.append(measure(result, objective, right, best))
         stabilities.append(result.stability)
-        regrets.append(_regret(result))
+        regrets.append(_regret(result, best))
         tasks.append((result.work.row, result.log.agent, *by_task(result), _unseen(result)))
-        shape = result.work.quality.shape
         if len(resampled) < repeated:
-            resampled.append([measure(each, objective, right) for each in again(result)])
+            runs = (measure(run, objective, right, best, resampled=True) for run in again(result))
+            resampled.append(list(runs))
     records = shape[0]
     row, agent, quality, of_all, cost, unknown, unseen = (
         np.concatenate(each) for each in zip(*tasks, strict=True)
@@ -270,21 +303,28 @@ def _by_record(
     return np.divide(sums, counts, out=np.full(records, np.nan), where=counts > 0)
 
 
-def _regret(result: ReplayResult) -> NDArray[np.float64]:
+def _regret(result: ReplayResult, best: NDArray[np.float64]) -> NDArray[np.float64]:
     """Cumulative regret at equal steps; NaN without recorded quality."""
-    lost = _lost(result)
+    lost = _lost(result, best)
     if not lost.size:
         return np.full(POINTS, np.nan)
     return np.cumsum(lost)[np.linspace(0, lost.size - 1, POINTS).round().astype(int)]
 
 
-def _lost(result: ReplayResult) -> NDArray[np.float64]:
+def best_recorded(result: ReplayResult) -> NDArray[np.float64]:
+    """The highest quality of each record, shape (records,); NaN where it lacks an agent's."""
+    quality = result.work.quality
+    if result.basis.kind == "log":  # a few tasks may have several answers
+        return np.full(len(quality), np.nan)
+    return quality.max(axis=1)  # NaN if any is: every policy is measured on the same tasks
+
+
+def _lost(result: ReplayResult, best: NDArray[np.float64]) -> NDArray[np.float64]:
     """Quality lost against the best agent, for each task with a complete record, in order.
 
     A task without an answer has quality 0.
     """
-    table = result.work.quality[result.work.row]
-    known = complete(table)  # every policy is measured on the same tasks
-    if result.basis.kind == "log":  # a few tasks may have several answers
-        known = np.zeros_like(known)
-    return table[known].max(axis=1) - np.nan_to_num(result.quality[known], nan=0.0)
+    of_task = best[result.work.row]
+    known = ~np.isnan(of_task)
+    quality = result.quality[known]
+    return of_task[known] - np.where(np.isnan(quality), 0.0, quality)

@@ -23,6 +23,7 @@ from routingsim.evaluation.controls.identical import identical, said_of
 from routingsim.evaluation.controls.simulated import chosen_by, control_policies
 from routingsim.evaluation.jobs import run
 from routingsim.evaluation.objective import default_objective
+from routingsim.evaluation.resampling import Resamples
 from routingsim.evaluation.study import Study
 from routingsim.evaluation.study_notes import of_choice, order_of, remarks_on, unlike
 from routingsim.evaluation.study_record import Population, StudySettings
@@ -172,7 +173,8 @@ def compare(
         beside = _controls(corpus, pool, scenes, shares[0] * capacity, seed, controls)
         scenes += [prepare(corpus, pool, policy, **conditions) for policy in beside]
     group = prompts(corpus)
-    jobs = [(scene, each, settings, group) for scene in scenes for each in processes.values()]
+    drawn = Resamples(group, seed)
+    jobs = [(scene, each, settings, drawn) for scene in scenes for each in processes.values()]
     done = run(jobs, executor, progress, None if resume is None else Path(resume))
     keys = [(scene.policy.name, share) for scene in scenes for share in shares]
     cells = dict(zip(keys, done, strict=True))

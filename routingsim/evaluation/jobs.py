@@ -5,42 +5,37 @@ import pickle
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
-import numpy as np
 from numba import cloudpickle
-from numpy.typing import NDArray
 
 from routingsim.evaluation.cell import Cell, gather
 from routingsim.evaluation.checkpoint import append_cell, cell_key, read_cells
-from routingsim.evaluation.resampling import LEAST, RUNS, independent, scale, stand_ins
+from routingsim.evaluation.resampling import LEAST, RUNS, Resamples
 from routingsim.evaluation.study_record import StudySettings
 from routingsim.policies.kernel import pickled_by_value
 from routingsim.simulation.arrivals import Arrivals
 from routingsim.simulation.result import ReplayResult
 from routingsim.simulation.scenario import Scenario
 
-Job = tuple[Scenario, Arrivals, StudySettings, NDArray[np.intp]]
-"""What a worker runs, and the prompt of each record."""
+Job = tuple[Scenario, Arrivals, StudySettings, Resamples]
+"""What a worker runs."""
 
 
 def _simulate(job: Job) -> Cell:
     """Run all replications of one policy at one load: the unit of work of a worker."""
-    scene, process, settings, group = job
-    drawn = stand_ins(group, settings.seed)
+    scene, process, settings, resamples = job
 
     def again(result: ReplayResult) -> Iterator[ReplayResult]:
-        return (scene.rerun_rows(result, each[result.work.row]) for each in drawn)
+        return (scene.rerun_rows(result, each[result.work.row]) for each in resamples.drawn)
 
     results = (
         scene.run(process, seed=seed, tasks=settings.tasks, order=settings.order)
         for seed in settings.seeds
     )
     asked = settings.sampled and settings.replications >= RUNS
-    repeated = RUNS if asked and independent(group) >= LEAST else 0
-    scaled = partial(scale, group, drawn)
-    return gather(results, settings.objective, settings.right, again, repeated, scaled)
+    repeated = RUNS if asked and resamples.independent >= LEAST else 0
+    return gather(results, settings.objective, settings.right, again, repeated, resamples.scale)
 
 
 def run(
@@ -50,7 +45,9 @@ def run(
     checkpoint: Path | None,
 ) -> list[Cell]:
     """Run all jobs but those in the checkpoint; cells in the order of the jobs."""
-    keys = [cell_key(*job) for job in jobs] if checkpoint else [""] * len(jobs)
+    keys = [""] * len(jobs)
+    if checkpoint:
+        keys = [cell_key(*each, resamples.group) for *each, resamples in jobs]
     done = read_cells(checkpoint) if checkpoint else {}
     cells = [done.get(key) for key in keys]
     todo = [k for k, cell in enumerate(cells) if cell is None]

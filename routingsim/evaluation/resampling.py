@@ -17,7 +17,9 @@ runs. The first part belongs to the corpus and no number of runs makes it smalle
 """
 
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,7 +74,7 @@ def stand_ins(group: NDArray[np.intp], seed: int) -> NDArray[np.int32]:
 
 
 def scale(
-    group: NDArray[np.intp], drawn: NDArray[np.int32], rows: list[NDArray[np.int32]]
+    group: NDArray[np.intp], drawn: NDArray[np.int32], rows: Sequence[NDArray[np.int32]]
 ) -> float:
     """By what the variance between resamples is multiplied to be that between corpora.
 
@@ -97,6 +99,40 @@ def scale(
     )
     between = float(shares.var(axis=0, ddof=1).sum())
     return float((share**2).sum()) / between if between > 0 else 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class Resamples:
+    """The corpora drawn for a study, once for all its policies and loads.
+
+    Attributes
+    ----------
+    group : ndarray of int, shape (records,)
+        As :func:`routingsim.policies.folds.prompts` gives it.
+    seed : int
+        Of the study.
+    """
+
+    group: NDArray[np.intp]
+    seed: int
+    _scales: dict[bytes, float] = field(default_factory=dict, init=False, repr=False)
+
+    @cached_property
+    def drawn(self) -> NDArray[np.int32]:
+        """As :func:`stand_ins` gives it, when first asked for."""
+        return stand_ins(self.group, self.seed)
+
+    @cached_property
+    def independent(self) -> int:
+        """Independent prompts: :func:`independent`."""
+        return independent(self.group)
+
+    def scale(self, rows: Sequence[NDArray[np.int32]]) -> float:
+        """As :func:`scale` gives it: the runs of all policies take the same tasks."""
+        key = b"".join(each.tobytes() for each in rows)
+        if key not in self._scales:
+            self._scales[key] = scale(self.group, self.drawn, rows)
+        return self._scales[key]
 
 
 @dataclass(frozen=True, eq=False)

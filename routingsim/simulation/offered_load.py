@@ -52,6 +52,63 @@ class OfferedLoad:
     last_spell: Floats
 
 
+@dataclass(frozen=True, eq=False)
+class SentWork:
+    """The calls of a run and the load that they are, without how it varies.
+
+    Attributes
+    ----------
+    agent : ndarray of int, shape (calls,)
+        Each task's last call, then those that were tried again.
+    arrived, seconds : ndarray, shape (calls,)
+        When each call's task arrived, and the mean service time of the call.
+    calls, service, mean : ndarray, shape (agents,)
+        Calls, mean seconds of a call, and the offered load as in :class:`OfferedLoad`.
+    limited : ndarray of bool, shape (agents,)
+        Whether the limit per minute is what decides.
+    """
+
+    agent: NDArray[np.integer]
+    arrived: Floats
+    seconds: Floats
+    calls: NDArray[np.intp]
+    service: Floats
+    mean: Floats
+    limited: NDArray[np.bool_]
+
+
+def sent_work(
+    work: Workload,
+    log: Log,
+    pool: AgentPool,
+    outages: Sequence[Outage] = (),
+    judge: Judge | None = None,
+) -> SentWork:
+    """What was sent to each agent; parameters as for :func:`offered_load`."""
+    agents, again = len(pool), int(log.retries[0])
+    agent, row, arrived = log.agent, work.row, work.arrived
+    if again:
+        tried = log.retried[:again]
+        agent = np.concatenate([agent, log.retried_agent[:again]])
+        row = np.concatenate([row, row[tried]])
+        arrived = np.concatenate([arrived, arrived[tried]])
+    seconds = work.service[row, agent]
+    if judge is not None:
+        recorded = ~np.isnan(work.quality[work.row, log.agent])
+        passed = (log.status == OK) & (log.attempts < judge.levels) & recorded
+        judged = np.concatenate([passed, log.retried_status[:again] == REJECTED])
+        seconds = seconds + judge.seconds * judged
+    calls = np.bincount(agent, minlength=agents)
+    load = np.bincount(agent, weights=seconds, minlength=agents)
+    up = _up(work.arrived[[0, -1]], pool, outages)[:, -1]
+    slots, limit = pool.column("concurrency"), pool.column("requests_per_minute")
+    with np.errstate(divide="ignore", invalid="ignore"):  # always down: inf, or 0 if nothing sent
+        by_slots, by_limit = load / (slots * up), calls * 60 / (limit * up)
+        service = np.nan_to_num(load / calls)
+    mean = np.nan_to_num(np.fmax(by_slots, by_limit), posinf=np.inf)
+    return SentWork(agent, arrived, seconds, calls, service, mean, by_limit > by_slots)
+
+
 def offered_load(
     work: Workload,
     log: Log,
@@ -80,27 +137,12 @@ def offered_load(
         The agents, when they were down, and the judge of a cascade, if any.
     """
     begin, end, agents = float(work.arrived[0]), float(work.arrived[-1]), len(pool)
-    again = slice(log.retries[0])
-    agent = np.concatenate([log.agent, log.retried_agent[again]])
-    row = np.concatenate([work.row, work.row[log.retried[again]]])
-    arrived = np.concatenate([work.arrived, work.arrived[log.retried[again]]])
-    seconds = work.service[row, agent]
-    if judge is not None:
-        recorded = ~np.isnan(work.quality[work.row, log.agent])
-        passed = (log.status == OK) & (log.attempts < judge.levels) & recorded
-        judged = np.concatenate([passed, log.retried_status[again] == REJECTED])
-        seconds = seconds + judge.seconds * judged
-    calls = np.bincount(agent, minlength=agents)
-    load = np.bincount(agent, weights=seconds, minlength=agents)
+    sent = sent_work(work, log, pool, outages, judge)
+    agent, arrived, calls = sent.agent, sent.arrived, sent.calls
+    service, mean, limited = sent.service, sent.mean, sent.limited
     cells = int(np.clip(agent.size // _TASKS, _FEWEST, _CELLS))
-    edges = np.linspace(begin, end, cells + 1)
-    up = _up(edges, pool, outages)
+    up = _up(np.linspace(begin, end, cells + 1), pool, outages)
     slots, limit = pool.column("concurrency"), pool.column("requests_per_minute")
-    with np.errstate(divide="ignore", invalid="ignore"):  # always down: inf, or 0 if nothing sent
-        by_slots, by_limit = load / (slots * up[:, -1]), calls * 60 / (limit * up[:, -1])
-        service = np.nan_to_num(load / calls)
-    limited = by_limit > by_slots
-    mean = np.nan_to_num(np.fmax(by_slots, by_limit), posinf=np.inf)
     gaps = _squared_variation(arrived, agent, agents)
     lengths = np.where(limited, 0.0, _squared_service(log, agents))
     variation = (gaps + lengths) / 2
@@ -108,7 +150,7 @@ def offered_load(
     above, last = np.zeros(agents), np.zeros(agents)
     cell = np.minimum((arrived - begin) * (cells / (end - begin)), cells - 1)
     place = agent * np.int64(cells) + cell.astype(np.int64)
-    came = np.bincount(place, weights=seconds, minlength=agents * cells).reshape(agents, cells)
+    came = np.bincount(place, weights=sent.seconds, minlength=agents * cells).reshape(agents, cells)
     if limited.any():
         starts = np.bincount(place, minlength=agents * cells).reshape(agents, cells)
         came[limited] = (starts * 60.0 / limit[:, None])[limited]

@@ -11,6 +11,7 @@ recorded.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -42,6 +43,7 @@ class Basis:
     rows: NDArray[np.bool_]
 
 
+@lru_cache(maxsize=4)  # asked for again by every run of a study
 def basis(
     corpus: Corpus | None, pool: AgentPool, field: Literal["quality", "cost"] = "quality"
 ) -> Basis:
@@ -61,6 +63,14 @@ def basis(
     if others.any(axis=0).sum() > 1 and (answers > 1).sum() <= _SEVERAL * (answers > 0).sum():
         return Basis("log", every)
     return Basis("common", whole)
+
+
+@lru_cache(maxsize=4)
+def recorded_costs(corpus: Corpus | None, pool: AgentPool) -> NDArray[np.bool_]:
+    """Where the cost of a call is recorded, shape (records, agents); of no corpus nowhere."""
+    if corpus is None:
+        return np.zeros((1, len(pool)), dtype=bool)
+    return ~np.isnan(corpus.outcome("cost", [agent.recorded_as for agent in pool]))
 
 
 def basis_notes(corpus: Corpus | None, pool: AgentPool) -> list[str]:

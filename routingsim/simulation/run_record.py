@@ -13,7 +13,7 @@ from routingsim.policies.kernel import FAILED, OK
 from routingsim.policies.policy import Policy
 from routingsim.simulation.batches import long_enough
 from routingsim.simulation.faults import Outage, Retries
-from routingsim.simulation.recorded import Basis, basis
+from routingsim.simulation.recorded import Basis, basis, recorded_costs
 from routingsim.simulation.replications import Again, Replications
 from routingsim.simulation.stability import Stability, stability
 from routingsim.simulation.state import Log, Workload
@@ -77,10 +77,7 @@ class RunRecord:
     @cached_property
     def cost_recorded(self) -> NDArray[np.bool_]:
         """Whether the cost of each task's last call is recorded, not modelled, shape (tasks,)."""
-        if self.corpus is None:
-            return np.zeros(len(self), dtype=bool)
-        known = self.corpus.outcome("cost", [agent.recorded_as for agent in self.pool])
-        return ~np.isnan(known[self.work.row, self.log.agent])
+        return recorded_costs(self.corpus, self.pool)[self.work.row, self.log.agent]
 
     @cached_property
     def window(self) -> tuple[float, float]:

@@ -105,12 +105,9 @@ class Scenario:
         unlike = ""
         if not closed:
             unlike = unlike_asked(arrivals, arrivals.rate, times.size, times[-1:].tolist())
-        said = (whose_agents(corpus, self.pool), unlike, no_texts(corpus, self.policy))
-        notes = [*filter(None, said)]
-        notes += basis_notes(corpus, self.pool)
-        notes += self.policy.notes
-        notes += filter(None, [met_before(self.policy, corpus, count)])
-        notes += judge_assumed(self.policy, self.pool, self.records.work.quality)
+        first, of_records, of_judge, alike = self._always_said
+        notes = [first, unlike, *of_records, met_before(self.policy, corpus, count), *of_judge]
+        notes = [*filter(None, notes)]
         if times.size < count:
             notes.append(
                 f"{arrivals} has {times.size:,} arrivals: {count - times.size:,} tasks left out"
@@ -123,17 +120,7 @@ class Scenario:
             rows = rows[positions]
         if tasks is not None and not (arrivals.synthetic or isinstance(arrivals, CorpusTimes)):
             notes.append(trace_note(str(arrivals), float(times[-1]), count))
-        one_length = np.ptp(self.records.work.service, axis=0) == 0
-        alike = [
-            agent.id
-            for agent, same in zip(self.pool, one_length, strict=True)
-            if same and agent.service == "tokens" and agent.latency_cv > 0
-        ]
-        if alike:
-            notes.append(
-                f"no lengths of answers are recorded for {', '.join(alike)}: each is taken to be "
-                "the mean, so service varies by its noise alone"
-            )
+        notes += filter(None, [alike])
         result = self._play(
             self.records.tasks(times, rows),
             closed,
@@ -160,6 +147,30 @@ class Scenario:
             one_for_all(self.policy, self.pool, d_var, sent),
         ]
         return replace(result, notes=(*result.notes, *filter(None, said)))
+
+    @cached_property
+    def _always_said(self) -> tuple[str, tuple[str, ...], tuple[str, ...], str]:
+        """What is said of every run: of the agents, the records, the judge and the lengths."""
+        one_length = np.ptp(self.records.work.service, axis=0) == 0
+        alike = [
+            agent.id
+            for agent, same in zip(self.pool, one_length, strict=True)
+            if same and agent.service == "tokens" and agent.latency_cv > 0
+        ]
+        lengths = (
+            f"no lengths of answers are recorded for {', '.join(alike)}: each is taken to be the "
+            "mean, so service varies by its noise alone"
+        )
+        return (
+            whose_agents(self.corpus, self.pool),
+            (
+                no_texts(self.corpus, self.policy),
+                *basis_notes(self.corpus, self.pool),
+                *self.policy.notes,
+            ),
+            judge_assumed(self.policy, self.pool, self.records.work.quality),
+            lengths if alike else "",
+        )
 
     def _warm_up(self, arrivals: Arrivals) -> float:
         """The warm-up of a run where none is given: none where an event may lie in it."""
