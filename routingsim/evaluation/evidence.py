@@ -19,7 +19,7 @@ from routingsim.evaluation.intervals import (
 )
 from routingsim.evaluation.resampling import Sampled
 from routingsim.evaluation.two_way import TwoWay
-from routingsim.simulation.statistics import Interval, hall_interval
+from routingsim.simulation.statistics import Interval, hall_intervals
 
 _STEPS = 50  # bisections for a p-value, to 1e-15
 
@@ -48,7 +48,8 @@ class Runs:
         the same under two policies that differ in few choices but for a rare jump. The
         p-value is 1 less the highest level of an interval without 0.
         """
-        found = hall_interval(self.runs, level)
+        interval_at = hall_intervals(self.runs)
+        found = interval_at(level)
         if math.isnan(found.half_width):
             return found, math.nan
         if found.half_width == 0:
@@ -56,7 +57,7 @@ class Runs:
         inside, outside = 1.0, 0.0
         for _ in range(_STEPS):
             at = (inside + outside) / 2
-            tried = hall_interval(self.runs, at)
+            tried = interval_at(at)
             inside, outside = (at, outside) if tried.low <= 0 <= tried.high else (inside, at)
         return found, 1.0 - outside
 

@@ -1,6 +1,7 @@
 """Statistics of runs: confidence intervals and quantiles."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Self
 
@@ -90,21 +91,30 @@ def hall_interval(values: ArrayLike, level: float = 0.95) -> Interval:
     Interval
         NaNs are left out. Half-width NaN where fewer than three values are left.
     """
+    return hall_intervals(values)(level)
+
+
+def hall_intervals(values: ArrayLike) -> Callable[[float], Interval]:
+    """The interval of :func:`hall_interval` at any level, the values summed up once."""
     known = np.asarray(values, dtype=np.float64)
     known = known[~np.isnan(known)]
     n = known.size
     mean = float(known.mean()) if n else math.nan
     if n < 3:
-        return Interval(mean, math.nan, level, runs=n)
+        return lambda level: Interval(mean, math.nan, level, runs=n)
     apart = known - mean
     spread = float(apart.std(ddof=1))
     if spread <= 1e-12 * abs(mean):  # rounding
-        return Interval(mean, 0.0, level, runs=n)
+        return lambda level: Interval(mean, 0.0, level, runs=n)
     skew = (1 + 5 / n) * float((apart**3).mean() / (apart**2).mean() ** 1.5)
-    t = float(special.stdtrit(n - 1, 0.5 + level / 2))
-    below, above = max(t, _unskewed(t, skew, n)), min(-t, _unskewed(-t, skew, n))
-    low, high = (mean - spread / math.sqrt(n) * end for end in (below, above))
-    return Interval(mean, (high - low) / 2, level, (high + low) / 2 - mean, runs=n)
+
+    def at(level: float) -> Interval:
+        t = float(special.stdtrit(n - 1, 0.5 + level / 2))
+        below, above = max(t, _unskewed(t, skew, n)), min(-t, _unskewed(-t, skew, n))
+        low, high = (mean - spread / math.sqrt(n) * end for end in (below, above))
+        return Interval(mean, (high - low) / 2, level, (high + low) / 2 - mean, runs=n)
+
+    return at
 
 
 def _unskewed(x: float, skew: float, n: int) -> float:
