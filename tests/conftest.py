@@ -104,6 +104,19 @@ def chromium() -> str:
     pytest.skip(missing)
 
 
+def _below() -> list[psutil.Process]:
+    """Processes below this one.
+
+    Linux says which threads have children: where none has, not every process of the machine
+    need be read, which takes longer than most tests.
+    """
+    lists = [*Path("/proc/self/task").glob("*/children")]
+    with contextlib.suppress(OSError):  # a thread has ended meanwhile
+        if lists and not any(each.read_bytes() for each in lists):
+            return []
+    return psutil.Process().children(recursive=True)
+
+
 def _running() -> set[threading.Thread | psutil.Process]:
     """Threads of this process and processes below it, but for those that live as long as it.
 
@@ -112,7 +125,7 @@ def _running() -> set[threading.Thread | psutil.Process]:
     running: set[threading.Thread | psutil.Process] = {
         thread for thread in threading.enumerate() if type(thread).__name__ != "TMonitor"
     }
-    for child in psutil.Process().children(recursive=True):
+    for child in _below():
         try:
             lasting = any("resource_tracker" in part for part in child.cmdline())
             if not lasting and child.status() != psutil.STATUS_ZOMBIE:
