@@ -257,10 +257,22 @@ def make(pool, corpus=None):
 '''
 
 
-def run(site: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """The command line where ``site`` holds installed packages too."""
+COMMANDS = """
+import shlex, sys
+from routingsim.cli import main
+for command in sys.argv[1:]:
+    sys.argv = ["routingsim", *shlex.split(command)]
+    try:
+        main()
+    except SystemExit as end:
+        print("exit code", end.code)
+"""
+
+
+def run(site: Path, *commands: str) -> subprocess.CompletedProcess[str]:
+    """Commands typed one after the other in a process for which ``site`` is installed, too."""
     return subprocess.run(
-        [sys.executable, "-c", "from routingsim.cli import main; main()", *arguments],
+        [sys.executable, "-c", COMMANDS, *commands],
         env=os.environ | {"PYTHONPATH": str(site), "COLUMNS": "200"},
         capture_output=True,
         text=True,
@@ -283,17 +295,19 @@ def site(tmp_path: Path) -> Path:
 
 @pytest.mark.slow
 def test_a_plug_in_adds_a_policy(site: Path) -> None:
-    assert "Always the last agent." in run(site, "policies").stdout
-    routed = run(site, "route", "Hi", "--policy", "always-last")
-    assert routed.stdout.startswith("Routed to Mistral"), routed.stderr
+    ran = run(site, "policies", "route Hi --policy always-last")
+    listed, routed, _ = ran.stdout.split("exit code 0\n")
+    assert "Always the last agent." in listed
+    assert routed.startswith("Routed to Mistral"), ran.stderr
 
 
 @pytest.mark.slow
 def test_a_broken_plug_in_is_named_and_harms_no_other(site: Path) -> None:
     (site / "lastly.py").write_text("import a_module_that_is_not_there\n")
-    assert "cannot be loaded from lastly" in run(site, "policies").stdout
-    asked = run(site, "route", "Hi", "--policy", "always-last")
-    assert asked.returncode == 2
-    assert asked.stderr.startswith("error: policy 'always-last' cannot be loaded from lastly")
-    assert "Traceback" not in asked.stderr
-    assert run(site, "route", "Hi", "--policy", "cheapest").returncode == 0
+    ran = run(site, "policies", "route Hi --policy always-last", "route Hi --policy cheapest")
+    listed, asked = ran.stdout.split("exit code 0\n", 1)
+    assert "cannot be loaded from lastly" in listed
+    assert asked.startswith("exit code 2\nRouted to ")
+    assert asked.endswith("exit code 0\n")
+    assert ran.stderr.startswith("error: policy 'always-last' cannot be loaded from lastly")
+    assert "Traceback" not in ran.stderr
