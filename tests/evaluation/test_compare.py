@@ -105,6 +105,7 @@ def test_verdicts_on_equals_are_seldom_wrong(seed: int) -> None:
             replications=6,
             seed=(seed + 1000 * trial) % 2**40,
             population="these tasks",
+            objective=6.0,
             controls=False,
         )
         for metric in wrong:
@@ -134,7 +135,7 @@ def test_equal_agents_are_not_told_apart_by_the_tasks_there_happen_to_be() -> No
         tasks, agents = twins(trial, 60)
         study = rs.compare(
             tasks, agents, ["static:a", "static:b"], loads=0.15, replications=5, seed=trial,
-            controls=False,
+            objective=3.0, controls=False,
         )  # fmt: skip
         for metric in wrong:
             found = study.differences(metric, 0.15)["static:b"]

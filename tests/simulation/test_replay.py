@@ -139,19 +139,20 @@ def test_a_stall_shows_in_every_task_it_delays(slots: int, p99: float, p999: flo
 
 @pytest.mark.slow
 def test_batch_means_intervals_cover_the_exact_mean() -> None:
-    """M/M/4 at load 0.6: 95 % intervals from 400 runs of 20,000 tasks hold the exact wait.
+    """M/M/4 at load 0.6: 95 % intervals from 160 runs of 20,000 tasks hold the exact wait.
 
-    Of 400, 380 are expected; outside .92 to .98 lies 1 in 100 samples of a true .95.
+    Of 160, 152 are expected; outside .905 to .995 lies 1 in 100 samples of a true .95. Were the
+    waits taken as independent, every second interval would miss it.
     """
     exact = theory.mmc(rate=2.4, service=1.0, servers=4).wait_mean
     pool = one(service="exponential", concurrency=4)
     runs = (
         rs.replay(None, pool, "static:a", arrivals=rs.Poisson(2.4), tasks=20_000, seed=seed)
-        for seed in range(400)
+        for seed in range(160)
     )
     intervals = [run.interval("wait") for run in runs]
     covered = np.mean([each.low <= exact <= each.high for each in intervals])
-    assert 0.92 <= covered <= 0.98, covered
+    assert 0.905 <= covered <= 0.995, covered
 
 
 @pytest.mark.slow

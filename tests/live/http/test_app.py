@@ -14,10 +14,8 @@ from typing import Any
 
 import msgspec
 import pytest
-import schemathesis
 import uvicorn
 from hypothesis import given, settings
-from schemathesis import GenerationMode
 
 from routingsim.agents import Agent, AgentPool
 from routingsim.live.http import app as api
@@ -450,20 +448,22 @@ def test_metrics_are_in_the_text_format() -> None:
     assert sorted(line[-4:] for line in routed) == [" 0.0", " 0.0", " 0.0", " 0.0", " 1.0"]
 
 
-@pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: mode.value)
-def test_the_api_is_as_its_document_says(server: int, mode: GenerationMode) -> None:
+@pytest.mark.parametrize("mode", ["positive", "negative"])
+def test_the_api_is_as_its_document_says(server: int, mode: str) -> None:
     """Whatever a request is, allowed or not, the answer is one that the document names."""
+    import schemathesis  # not at the top: every worker would load it
+
     schema = schemathesis.openapi.from_url(f"http://127.0.0.1:{server}/openapi.json")
     schema.config.update(base_url=f"http://127.0.0.1:{server}")
     results: list[Any] = list(schema.get_all_operations())
     operations = [result.ok() for result in results]
     assert len(operations) == 5
     for operation in operations:
-        if mode is GenerationMode.NEGATIVE and operation.method != "post":
+        if mode == "negative" and operation.method != "post":
             continue  # nothing can be wrong where nothing is sent
 
         @settings(max_examples=40)
-        @given(case=operation.as_strategy(generation_mode=mode))
+        @given(case=operation.as_strategy(generation_mode=schemathesis.GenerationMode(mode)))
         def conforms(case: schemathesis.Case) -> None:
             case.call_and_validate()
 
