@@ -10,6 +10,7 @@ import time
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import psutil
@@ -135,17 +136,27 @@ def _running() -> set[threading.Thread | psutil.Process]:
     return running
 
 
+def _kept(each: threading.Thread | psutil.Process, before: set[Any]) -> bool:
+    """Whether it is a process below one of a wider fixture, as a page's in a browser."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return isinstance(each, psutil.Process) and not before.isdisjoint(each.parents())
+    return True  # it has ended
+
+
 @pytest.fixture(autouse=True)
 def leave_nothing_behind() -> Iterator[None]:
     """Fail a test that ends while a thread or process of its own still runs.
 
-    Fixtures of wider scope start before this one and may keep theirs. What is stopping already
-    gets three seconds; a process that stays is killed, lest it disturb the tests that follow.
+    Fixtures of wider scope start before this one and may keep theirs, and what these start. What
+    is stopping already gets three seconds; a process that stays is killed, lest it disturb the
+    tests that follow.
     """
     before = _running()
     yield
     patience = time.monotonic() + 3
-    while (left := _running() - before) and time.monotonic() < patience:
+    while left := {each for each in _running() - before if not _kept(each, before)}:
+        if time.monotonic() > patience:
+            break
         time.sleep(0.01)
     for each in left:
         if isinstance(each, psutil.Process):

@@ -40,6 +40,24 @@ def test_a_leak_fails_the_test_that_left_it(tmp_path: Path, leak: str) -> None:
 
 
 @pytest.mark.slow
+def test_what_a_process_of_a_wider_fixture_starts_is_no_leak(tmp_path: Path) -> None:
+    starts = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'input()'])"
+    done = run_pytest(
+        tmp_path,
+        "import subprocess, sys, time, psutil, pytest\n"
+        "@pytest.fixture(scope='module')\n"
+        "def server():\n"
+        f"    command = [sys.executable, '-c', {starts!r}]\n"
+        "    with subprocess.Popen(command, stdin=subprocess.PIPE) as process:\n"
+        "        yield process\n"
+        "def test(server):\n"
+        "    while not psutil.Process(server.pid).children():\n"
+        "        time.sleep(0.01)\n",
+    )
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.slow
 def test_what_a_wider_fixture_keeps_running_is_no_leak(tmp_path: Path) -> None:
     done = run_pytest(
         tmp_path,

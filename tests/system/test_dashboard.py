@@ -132,12 +132,20 @@ def playwright() -> Iterator[Playwright]:
         yield playwright
 
 
-@pytest.fixture
-def browser(playwright: Playwright, chromium: str) -> Iterator[Browser]:
-    """One for each test, so that none of its many processes is left behind."""
+@pytest.fixture(scope="module")
+def chrome(playwright: Playwright, chromium: str) -> Iterator[Browser]:
+    """One for all tests, as it takes a second to start."""
     browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
     yield browser
     browser.close()
+
+
+@pytest.fixture
+def browser(chrome: Browser) -> Iterator[Browser]:
+    """The browser, without a page that another test has opened."""
+    yield chrome
+    for context in chrome.contexts:
+        context.close()
 
 
 @pytest.fixture
