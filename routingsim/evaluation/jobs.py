@@ -45,9 +45,7 @@ def run(
     checkpoint: Path | None,
 ) -> list[Cell]:
     """Run all jobs but those in the checkpoint; cells in the order of the jobs."""
-    keys = [""] * len(jobs)
-    if checkpoint:
-        keys = [cell_key(*each, resamples.group) for *each, resamples in jobs]
+    keys = [_key(*job) for job in jobs] if checkpoint else [""] * len(jobs)
     done = read_cells(checkpoint) if checkpoint else {}
     cells = [done.get(key) for key in keys]
     todo = [k for k, cell in enumerate(cells) if cell is None]
@@ -71,6 +69,10 @@ def run(
         if executor is None:
             workers.shutdown()
     return [cell for cell in cells if cell is not None]
+
+
+def _key(scene: Scenario, process: Arrivals, settings: StudySettings, resamples: Resamples) -> str:
+    return cell_key(scene, process, settings, resamples.group)
 
 
 def _submit(executor: Executor, job: Job) -> "Future[Cell]":

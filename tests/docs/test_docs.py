@@ -1,8 +1,6 @@
 """What the pages show runs; what is generated is current; the site builds; nothing is left out."""
 
-import contextlib
 import importlib.util
-import io
 import os
 import re
 import shlex
@@ -18,7 +16,8 @@ import pytest
 
 import routingsim
 from routingsim import evaluation, policies
-from routingsim.cli import main
+
+from ..cli.running import in_process
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -92,16 +91,9 @@ def is_plain(command: str) -> bool:
 
 
 def typed(command: str) -> tuple[int, str]:
-    """Exit code and output of a plain command, run in this process: all it imports is there."""
-    with pytest.MonkeyPatch.context() as patch, io.StringIO() as said:
-        patch.setattr(sys, "argv", shlex.split(command))
-        code: Any = 0
-        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-            try:
-                main()
-            except SystemExit as end:
-                code = end.code
-        return int(code or 0), said.getvalue()
+    """Exit code and output of a plain command, run in this process."""
+    ran = in_process(*shlex.split(command)[1:])
+    return ran.returncode, ran.stdout + ran.stderr
 
 
 def run(command: str, desk: Path) -> tuple[int, str]:

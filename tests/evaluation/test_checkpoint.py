@@ -28,23 +28,42 @@ def _again(path: Path, **changes: Any) -> tuple[Study, list[tuple[int, int]]]:
     return study, seen
 
 
-@pytest.mark.slow
-def test_a_finished_study_is_read_not_run(tmp_path: Path, in_threads: Study) -> None:
-    path = tmp_path / "study.jsonl"
-    first, counted = _again(path)
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, in_threads: Study) -> bytes:
+    """The file of a study that has run to its end."""
+    path = tmp_path_factory.mktemp("finished") / "study.jsonl"
+    study, counted = _again(path)
     assert counted[0] == (0, 24)
+    assert same(study, in_threads)
+    return path.read_bytes()
+
+
+@pytest.fixture(scope="module")
+def unsampled(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The same of a study about these tasks, which resamples nothing."""
+    path = tmp_path_factory.mktemp("unsampled") / "study.jsonl"
+    _again(path, population="these tasks")
+    return path.read_bytes()
+
+
+@pytest.mark.slow
+def test_a_finished_study_is_read_not_run(
+    tmp_path: Path, in_threads: Study, finished: bytes
+) -> None:
+    path = tmp_path / "study.jsonl"
+    path.write_bytes(finished)
     again, counted = _again(path)
     assert counted == [(24, 24)]
-    assert same(first, again)
     assert same(again, in_threads)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("cut", [1, 9, 200, -1])
-def test_a_line_cut_short_is_done_again(cut: int, tmp_path: Path, in_threads: Study) -> None:
+def test_a_line_cut_short_is_done_again(
+    cut: int, tmp_path: Path, in_threads: Study, finished: bytes
+) -> None:
     path = tmp_path / "study.jsonl"
-    _again(path)
-    *whole, last = path.read_bytes().splitlines(keepends=True)
+    *whole, last = finished.splitlines(keepends=True)
     path.write_bytes(b"".join(whole) + last[:cut])
     study, counted = _again(path)
     assert counted == [(23, 24), (24, 24)]
@@ -53,10 +72,9 @@ def test_a_line_cut_short_is_done_again(cut: int, tmp_path: Path, in_threads: St
 
 
 @pytest.mark.slow
-def test_a_corrupt_line_is_named(tmp_path: Path) -> None:
+def test_a_corrupt_line_is_named(tmp_path: Path, finished: bytes) -> None:
     path = tmp_path / "study.jsonl"
-    _again(path)
-    lines = path.read_bytes().splitlines(keepends=True)
+    lines = finished.splitlines(keepends=True)
     for bad in (b"{oops}\n", b'{"key": "k"}\n', b"[]\n", b"\xff\n"):
         path.write_bytes(b"".join([*lines[:2], bad, *lines[2:]]))
         with pytest.raises(SimulationError, match=r"study\.jsonl:3: not a line of a checkpoint"):
@@ -98,10 +116,10 @@ def first(task, pool, memory):
     ],
 )
 def test_cells_of_another_study_are_not_taken(
-    changes: dict[str, Any], known: int, tmp_path: Path
+    changes: dict[str, Any], known: int, tmp_path: Path, unsampled: bytes
 ) -> None:
-    path, quick = tmp_path / "study.jsonl", {"population": "these tasks"}  # nothing resampled
-    _again(path, **quick)
+    path, quick = tmp_path / "study.jsonl", {"population": "these tasks"}
+    path.write_bytes(unsampled)
     study, counted = _again(path, **quick | changes)
     assert counted[0] == (known, 24)
     given = {"policies": POLICIES, **SMALL, **quick, **changes}
@@ -111,9 +129,9 @@ def test_cells_of_another_study_are_not_taken(
 @pytest.mark.slow
 def test_traces_of_equal_length_are_told_apart(tmp_path: Path) -> None:
     path = tmp_path / "study.jsonl"
-    _again(path, arrivals=rs.Trace(np.arange(60.0)))
+    _again(path, arrivals=rs.Trace(np.arange(60.0)), population="these tasks")
     other = rs.Trace(np.arange(60.0) ** 1.1)
-    assert _again(path, arrivals=other)[1][0] == (0, 24)
+    assert _again(path, arrivals=other, population="these tasks")[1][0] == (0, 24)
 
 
 def test_a_corpus_with_other_outcomes_is_told_apart(tmp_path: Path) -> None:
