@@ -9,7 +9,6 @@ import csv
 import math
 from collections.abc import Callable
 from functools import cache
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -100,13 +99,16 @@ def busy_share(result: rs.ReplayResult) -> NDArray[np.float64]:
     log, slots = result.log, result.pool.column("concurrency").sum()
     edges = np.linspace(*result.window, 10 * BATCHES + 1)
     served = log.status <= 1
-    return np.array(
-        [
-            (np.clip(log.finished[served], a, b) - np.clip(log.left[served], a, b)).sum()
-            / (slots * (b - a))
-            for a, b in pairwise(edges)
-        ]
-    )
+    busy = _before(log.finished[served], edges) - _before(log.left[served], edges)
+    return np.diff(busy).astype(np.float64) / (slots * np.diff(edges))
+
+
+def _before(times: NDArray[np.float64], edges: NDArray[np.float64]) -> NDArray[np.longdouble]:
+    """The sum of ``min(time, edge)`` over all times, for each edge."""
+    ordered = np.sort(times)
+    sums = np.concatenate([[0.0], np.cumsum(ordered, dtype=np.longdouble)])
+    earlier = np.searchsorted(ordered, edges)
+    return sums[earlier] + (ordered.size - earlier) * edges
 
 
 def rate(result: rs.ReplayResult) -> NDArray[np.float64]:
