@@ -98,7 +98,8 @@ class Study(StudyRecord, Tabular):
         too few tasks. Infinite if a replication is (cost per right answer). NaN for goodput
         and cost per right answer of runs that end before their backlog. For a log with one
         answer a task quality and cost are estimates (:meth:`estimates`), and NaN where
-        the log cannot answer, as are the other metrics that rest on qualities.
+        the log cannot answer, as are the other metrics that rest on qualities. What only the
+        assessment of a run tells, ``above`` and ``enough``, has none over corpora.
         """
         return study_intervals.interval(self, name, load, metric)
 

@@ -87,6 +87,34 @@ def test_every_try_costs() -> None:
     assert figures(again)["cost"] == pytest.approx(3 * 0.25)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"arrivals": "poisson:1.5"},
+        {"arrivals": "poisson:9"},
+        {"arrivals": "poisson:1e6"},  # no rate can be told
+        {"arrivals": rs.Trace([0.0] * 150 + [5.0] * 150)},  # as of a batch
+        {"arrivals": "closed:users=20,think=1"},
+        {"arrivals": "poisson:4", "outages": [rs.Outage("a", 10, 30)], "retries": Retries(3)},
+    ],
+)
+def test_a_resampled_run_is_measured_without_its_assessment(given: dict[str, Any]) -> None:
+    agents = (
+        rs.Agent(id="a", name="a", cost=1, latency=1.0, concurrency=2, error_rate=0.1),
+        rs.Agent(id="b", name="b", cost=1, latency=2.0, requests_per_minute=30, queue_limit=4),
+    )
+    result = rs.replay(None, rs.AgentPool(agents), "random", tasks=300, seed=1, **given)
+    whole, found = (
+        dict(zip(METRICS, measure(result, 5.0, 0.5, resampled=asked), strict=True))
+        for asked in (False, True)
+    )
+    assert math.isnan(found.pop("above"))
+    assert math.isnan(found.pop("enough"))
+    np.testing.assert_array_equal([*found.values()], [whole[name] for name in found])
+    assert whole["offered_max"] > 0 or result.stability.verdict == "no rate"
+
+
 def test_a_cell_joins_runs_by_their_records() -> None:
     cell = gather([run(0), run(1)], 5.0, 0.5)
     assert cell.figures.shape == (2, len(METRICS))

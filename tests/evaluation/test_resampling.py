@@ -1,6 +1,7 @@
 """Resampled corpora: drawn as they should be, and scaled to what corpora vary by."""
 
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from scipy import stats
 
 from routingsim.evaluation.resampling import (
     CORPORA,
+    Resamples,
     Sampled,
     independent,
     scale,
@@ -62,6 +64,19 @@ def test_the_scale_of_whole_runs_is_n_over_n_less_one() -> None:
     rows = [np.random.default_rng(r).permutation(400).astype(np.int32) for r in range(2)]
     found = scale(group, stand_ins(group, 1), rows)
     assert found == pytest.approx(400 / 399, rel=0.05)
+
+
+def test_a_study_draws_once() -> None:
+    group, rows = np.arange(100), [np.arange(100, dtype=np.int32)]
+    found = Resamples(group, 5)
+    again = pickle.loads(pickle.dumps(found))  # a process draws for itself
+    assert found.drawn is found.drawn
+    assert np.array_equal(found.drawn, stand_ins(group, 5))
+    assert np.array_equal(again.drawn, found.drawn)
+    for part in (rows, [rows[0][:30]]):
+        assert found.scale(part) == again.scale(part) == scale(group, found.drawn, part)
+    assert found.scale(rows) != found.scale([rows[0][:30]])
+    assert found.independent == 100
 
 
 def test_the_variance_of_a_mean_over_tasks_is_that_between_corpora(seed: int) -> None:
