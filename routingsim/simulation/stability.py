@@ -264,7 +264,7 @@ def load_and_queue(
 ) -> tuple[float, int, int]:
     """The highest offered load, and the most and the last that waited, as :func:`stability` says.
 
-    A tenth of the time, without the verdict; parameters are the same.
+    In a fifth of the time, without the verdict; parameters are the same.
     """
     begin, end = float(work.arrived[0]), float(work.arrived[-1])
     if end > begin and (closed or not _batch(work.arrived)):
