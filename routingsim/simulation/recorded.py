@@ -66,10 +66,8 @@ def basis(
 
 
 @lru_cache(maxsize=4)
-def recorded_costs(corpus: Corpus | None, pool: AgentPool) -> NDArray[np.bool_]:
-    """Where the cost of a call is recorded, shape (records, agents); of no corpus nowhere."""
-    if corpus is None:
-        return np.zeros((1, len(pool)), dtype=bool)
+def recorded_costs(corpus: Corpus, pool: AgentPool) -> NDArray[np.bool_]:
+    """Where the cost of a call is recorded, shape (records, agents)."""
     return ~np.isnan(corpus.outcome("cost", [agent.recorded_as for agent in pool]))
 
 

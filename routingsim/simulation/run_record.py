@@ -77,6 +77,8 @@ class RunRecord:
     @cached_property
     def cost_recorded(self) -> NDArray[np.bool_]:
         """Whether the cost of each task's last call is recorded, not modelled, shape (tasks,)."""
+        if self.corpus is None:
+            return np.zeros(len(self), dtype=bool)
         return recorded_costs(self.corpus, self.pool)[self.work.row, self.log.agent]
 
     @cached_property
