@@ -307,7 +307,7 @@ def test_a_broken_plug_in_is_named_and_harms_no_other(site: Path) -> None:
     ran = run(site, "policies", "route Hi --policy always-last", "route Hi --policy cheapest")
     listed, asked = ran.stdout.split("exit code 0\n", 1)
     assert "cannot be loaded from lastly" in listed
-    assert asked.startswith("exit code 2\nRouted to ")
+    assert asked.startswith("exit code 2\nLowest expected cost: Routed to ")
     assert asked.endswith("exit code 0\n")
     assert ran.stderr.startswith("error: policy 'always-last' cannot be loaded from lastly")
     assert "Traceback" not in ran.stderr
