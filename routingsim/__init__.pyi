@@ -17,6 +17,8 @@ from .errors import PolicyError as PolicyError
 from .errors import ProtocolError as ProtocolError
 from .errors import RoutingSimError as RoutingSimError
 from .errors import SimulationError as SimulationError
+from .evaluation.capacity import capacity as capacity
+from .evaluation.capacity_answer import Capacity as Capacity
 from .evaluation.compare import compare as compare
 from .evaluation.study import Study as Study
 from .live.stack import LiveStack as LiveStack

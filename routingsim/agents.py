@@ -51,6 +51,7 @@ class _Fields(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     error_rate: Share = 0.0
     failures: Literal["recorded", "drawn"] | None = None
     requests_per_minute: Count | None = None
+    price_per_slot_hour: NonNegative = 0.0
     outcome: str | None = None
 
 
@@ -96,6 +97,9 @@ class Agent(
         failed calls are then refused.
     requests_per_minute : int, optional
         Calls that may start in any 60 seconds. No limit by default.
+    price_per_slot_hour : float
+        USD for each slot and hour, used or not, as of a machine that is rented. Only questions
+        of capacity (:func:`routingsim.capacity`) count it.
     outcome : str, optional
         The name under which a corpus records this agent; its ``id`` by default.
 

@@ -19,6 +19,7 @@ UPWARD = {
     ("routingsim.evaluation.study", "routingsim.report.frontier"),
     ("routingsim.evaluation.study", "routingsim.report.html"),
     ("routingsim.evaluation.study", "routingsim.report.study_plots"),
+    ("routingsim.evaluation.capacity_answer", "routingsim.report.capacity_plot"),
     ("routingsim.simulation.result", "routingsim.report.html"),
     ("routingsim.simulation.result", "routingsim.report.plots"),
 }

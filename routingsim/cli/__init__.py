@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from routingsim.cli.capacity import capacity
 from routingsim.cli.compare import compare
 from routingsim.cli.console import remark
 from routingsim.cli.lists import agents, corpora, policies
@@ -73,6 +74,12 @@ EXAMPLES = {
         "routingsim compare tasks",
         "routingsim compare mine.csv -p static:gpt-4 -p threshold --loads 0.5,0.8",
         "routingsim compare mine.csv --rates 1,2,4 --arrivals gamma:1,cv=3 --report study.html",
+    ],
+    capacity: [
+        "routingsim capacity mine.csv --arrivals poisson:4 --slots big=0-8 --slots small=0-8 "
+        "--slo p95=2 --quality 0.85",
+        "routingsim capacity mine.csv --agents mine.toml -p threshold -p utility "
+        "--arrivals corpus:2x --slots big=0-4 --slo p95=2 --agents-to answer.toml",
     ],
     log_size: [
         "routingsim log-size --agents 4 --explore 0.1",

@@ -14,6 +14,8 @@ from rich.table import Table
 from routingsim.files import written
 
 if TYPE_CHECKING:  # imported when used, so that help is shown without loading the compiler
+    import pandas as pd
+
     from routingsim.evaluation.estimate import Estimates
     from routingsim.evaluation.study import Study
     from routingsim.simulation.result import ReplayResult
@@ -167,6 +169,17 @@ def print_estimates(found: "Estimates", field: str) -> None:
         out.print(f"note: {reason}", style="dim", highlight=False, markup=False)
     if verdict_of(found) != "answered":
         out.print(advice(found), style="dim", highlight=False, markup=False)
+
+
+def print_frame(frame: "pd.DataFrame") -> None:
+    """Print a table of numbers to four digits, and of words as they are."""
+    table = table_of()
+    for name in frame.columns:
+        table.add_column(name, overflow="fold")
+    for row in frame.astype(object).to_numpy().tolist():
+        table.add_row(*(one_line(v) if isinstance(v, str) else f"{v:.4g}" for v in row))
+    out.print()
+    out.print(table)
 
 
 def _cell(value: float | str, form: str) -> str:

@@ -68,5 +68,3 @@ from .partial import replay_estimates as replay_estimates
 from .policy_difference import PolicyDifference as PolicyDifference
 from .policy_value import PolicyEstimate as PolicyEstimate
 from .sensitivity import Sensitivity as Sensitivity
-from .sweep import Sweep as Sweep
-from .sweep import sweep as sweep

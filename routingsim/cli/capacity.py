@@ -1,0 +1,123 @@
+"""``routingsim capacity``: the cheapest pool and policy that meet targets."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from routingsim.cli.console import out, print_frame, remark, write_json
+from routingsim.cli.options import Inputs, JsonOption, load_option, option, output_option, spread
+from routingsim.errors import SimulationError
+
+
+@spread
+def capacity(
+    inputs: Inputs,
+    arrivals: Annotated[
+        str,
+        load_option(
+            "PROCESS",
+            "The traffic to be served, peaks included: poisson:4 (tasks/s), "
+            "diurnal:4,amplitude=0.8, corpus, corpus:2x, trace:FILE, …",
+        ),
+    ],
+    slots: Annotated[
+        list[str],
+        option(
+            "AGENT=RANGE",
+            "Slots to try: big=0-8, big=2 or big=1,2,4; 0 leaves the agent out. Repeat it for "
+            "each agent to vary; others keep theirs.",
+        ),
+    ],
+    slo: Annotated[
+        list[str] | None,
+        option(
+            "METRIC=BOUND",
+            "Target: p95=2, p99=5, mean=1, wait=0.5 (s), answered=0.999, cost=0.01 (USD a task). "
+            "Can be repeated.",
+        ),
+    ] = None,
+    quality: Annotated[
+        float | None, option("Q", "Target: least mean quality of all tasks, from 0 to 1.")
+    ] = None,
+    budget: Annotated[float | None, option("USD", "Target: USD per hour at most.")] = None,
+    runs: Annotated[int, option("N", "Runs of each pool and policy at most.")] = 20,
+    pools_to: Annotated[
+        Path | None,
+        output_option("FILE", "Write a row per pool and policy to FILE.csv, .parquet or .jsonl."),
+    ] = None,
+    agents_to: Annotated[
+        Path | None, output_option("FILE", "Write the pool of the answer to FILE.toml.")
+    ] = None,
+    json_to: JsonOption = None,
+) -> None:
+    """Find the cheapest pool and policy that meet targets of latency, quality and cost.
+
+    Slots cost what price_per_slot_hour says in the agents' file, calls what they
+    cost anywhere. Every combination of slots under every policy is held against
+    every target by intervals, not by means; the answer is run again under other
+    seeds. If none can be told, the closest is named, with what it lacks.
+    """
+    from tqdm import tqdm
+
+    from routingsim.evaluation.capacity import capacity as run
+    from routingsim.simulation.export import write_table
+
+    corpus, pool = inputs.read()
+    with tqdm(unit="pool", delay=1.0, file=sys.stderr, disable=None) as bar:
+
+        def show(done: int, whole: int) -> None:
+            bar.total = whole
+            bar.update(done - bar.n)
+
+        found = run(
+            corpus,
+            pool,
+            inputs.policies(corpus, pool, ["threshold:calibrated", "least-loaded"]),
+            arrivals=arrivals,
+            slots=dict(_slots(text) for text in slots),
+            slo=dict(_bound(text) for text in slo or ()),
+            quality=quality,
+            budget=budget,
+            runs=runs,
+            tasks=inputs.tasks,
+            seed=inputs.seed,
+            service=inputs.service,
+            progress=show,
+        )
+    if json_to is not None:
+        write_json(found.to_dict(), json_to)
+    if json_to != Path("-"):
+        out.print(str(found), highlight=False, markup=False, soft_wrap=True)
+        if found.best is not None:
+            print_frame(found.margins)
+        if not found.stress.empty:
+            print_frame(found.stress)
+    if pools_to is not None:
+        remark(f"pools: {write_table(found.frame, pools_to)}", style="")
+    if agents_to is not None and found.best is not None:
+        found.best.candidate.pool.save(agents_to)
+        remark(f"agents: {agents_to}", style="")
+
+
+def _slots(text: str) -> tuple[str, list[int]]:
+    agent, _, counts = text.rpartition("=")
+    try:
+        found = []
+        for part in counts.split(","):
+            first, _, last = part.partition("-")
+            found += range(int(first), int(last or first) + 1)
+        if agent and found:
+            return agent, found
+    except ValueError:
+        pass
+    raise SimulationError(f"--slots {text!r}: an agent and its slots are needed, as big=0-8")
+
+
+def _bound(text: str) -> tuple[str, float]:
+    name, _, bound = text.partition("=")
+    try:
+        return name, float(bound)
+    except ValueError:
+        raise SimulationError(
+            f"--slo {text!r}: a metric and a bound are needed, as p95=2"
+        ) from None

@@ -1,0 +1,399 @@
+"""``capacity()``: the cheapest pool and policy that meet targets of latency, quality and cost.
+
+Every combination of slots, under every policy, is a candidate. Candidates are taken in the
+order of the least that they can cost; one that cannot keep up, or cannot reach the quality
+however it routes, is not run. The others are run under the same seeds until their 95 %
+intervals lie on one side of every target, or the budget of runs is used up. The cheapest that
+meets them all is run again, under seeds of its own and on resampled corpora, and is the answer
+only if the intervals of these runs meet the targets too: figures that a candidate was chosen
+by flatter it. Where the model is an M/M/c queue, exact results take the place of runs.
+"""
+
+import itertools
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import msgspec
+import numpy as np
+import pandas as pd
+
+from routingsim.agents import AgentPool, PoolLike, load_agents
+from routingsim.corpora.datasets import CorpusLike, load_corpus
+from routingsim.errors import AgentError, PolicyError, SimulationError
+from routingsim.evaluation import cell as cells
+from routingsim.evaluation.capacity_answer import Capacity
+from routingsim.evaluation.capacity_question import Candidate, Question, Tried, Wanted
+from routingsim.evaluation.evidence import evidence
+from routingsim.evaluation.intervals import t_interval
+from routingsim.evaluation.jobs import run as run_jobs
+from routingsim.evaluation.study_intervals import either_side
+from routingsim.evaluation.study_notes import order_of
+from routingsim.evaluation.study_record import StudySettings
+from routingsim.evaluation.targets import USD, Target, targets_of
+from routingsim.policies.costs import expected_costs
+from routingsim.policies.policy import make_policy
+from routingsim.simulation import theory
+from routingsim.simulation.arrival_notes import unlike_asked
+from routingsim.simulation.arrivals import Arrivals, ClosedLoop, Poisson, as_arrivals
+from routingsim.simulation.arrivals.checks import is_whole
+from routingsim.simulation.faults import ONE_TRY, Retries
+from routingsim.simulation.recorded import basis
+from routingsim.simulation.replications import replication_seeds
+from routingsim.simulation.scenario import Scenario, check_kinds, prepare
+from routingsim.simulation.stability import lasts, over_runs
+from routingsim.simulation.statistics import Interval
+
+FIRST = 3
+"""Runs of a candidate before it is first judged; they are doubled until it is decided."""
+
+HOURS = 3600.0
+
+
+def capacity(
+    corpus: CorpusLike | None,
+    pool: PoolLike | None = None,
+    policies: Wanted | Sequence[Wanted] = "threshold",
+    *,
+    arrivals: str | Arrivals,
+    slots: Mapping[str, int | Iterable[int]],
+    slo: Mapping[str, float] | None = None,
+    quality: float | None = None,
+    budget: float | None = None,
+    runs: int = 20,
+    tasks: int | None = None,
+    seed: int = 0,
+    retries: Retries = ONE_TRY,
+    service: str | None = None,
+    progress: Callable[[int, int], object] | None = None,
+) -> Capacity:
+    """Find the cheapest pool and policy that meet targets of latency, quality and cost.
+
+    Parameters
+    ----------
+    corpus, pool, tasks, retries, service
+        As for :func:`routingsim.replay`. Slots cost what the agents' field
+        ``price_per_slot_hour`` says, calls what they cost anywhere.
+    policies : policy or sequence of policies
+        Any that :func:`routingsim.policies.make_policy` takes, with their parameters.
+    arrivals : str or arrival process
+        The traffic to be served; its peaks are served too.
+    slots : mapping of str to int or iterable of int
+        The numbers of slots to try, by agent id; 0 leaves the agent out. Other agents keep
+        theirs.
+    slo : mapping of str to float, optional
+        Bounds by metric (:data:`routingsim.evaluation.targets.METRICS`), as
+        ``{"latency_p95": 2.0}``. 99 % of tasks are to be answered unless ``answered`` is given.
+    quality : float, optional
+        Least mean quality of all tasks, of which one without an answer counts 0.
+    budget : float, optional
+        USD per hour at most.
+    runs : int
+        Runs of a candidate at most, 3 or more. The answer is run as often again.
+    seed : int
+    progress : callable, optional
+        ``progress(done, all)``, called as candidates are decided.
+
+    Raises
+    ------
+    AgentError
+        If ``slots`` names an agent that is not in the pool.
+    CorpusError, PolicyError, SimulationError
+        If a parameter is out of its range or of the wrong type, or the runs do not meet the
+        arrivals asked for: shorter than a period, or at another rate than their error allows.
+    """
+    corpus = None if corpus is None else load_corpus(corpus)
+    pool = load_agents(pool)
+    check_kinds(retries, ())
+    targets = targets_of(slo, quality, budget)
+    tried = _slots(slots, pool)
+    if not is_whole(runs) or runs < FIRST:
+        raise SimulationError(f"runs={runs!r}: {FIRST} or more are needed")
+    asks_quality = any(target.metric in ("quality_all", "goodput") for target in targets)
+    if asks_quality and (corpus is None or basis(corpus, pool).kind not in ("complete", "common")):
+        raise SimulationError(
+            "quality: the corpus does not record the quality of every agent on the same tasks, so "
+            "that of another pool cannot be told; compare estimates it from a log"
+        )
+    process = as_arrivals(arrivals)
+    several = isinstance(policies, Sequence) and not isinstance(policies, str)
+    wanted: list[Wanted] = list(policies) if several else [policies]  # type: ignore[list-item]
+    if not wanted:
+        raise SimulationError("policies: one or more are needed")
+    count = tasks if tasks is not None else len(corpus) if corpus is not None else None
+    if count is None:
+        raise SimulationError("tasks: without a corpus, a number of tasks is needed")
+    first = prepare(corpus, pool, make_policy(pool, wanted[0], corpus), retries=retries)
+    order = "file" if corpus is None else order_of([first], corpus, process)[0]
+    question = Question(
+        corpus, targets, process, int(count), order, seed, int(runs), retries, service
+    )
+    _check_met(question)
+    candidates = _candidates(question, pool, tried, wanted)
+    return _search(question, candidates, list(tried), progress)
+
+
+def _search(
+    question: Question,
+    candidates: list[Candidate],
+    varied: list[str],
+    progress: Callable[[int, int], object] | None,
+) -> Capacity:
+    found: dict[int, Tried] = {}
+    best: Tried | None = None
+    able = [k for k, candidate in enumerate(candidates) if not candidate.why]
+    workers = os.cpu_count() or 1
+    with ThreadPoolExecutor(workers) as pool:
+        for begin in range(0, len(able), 4 * workers):
+            batch = able[begin : begin + 4 * workers]
+            ceiling = np.inf if best is None else best.found[USD].mean
+            batch = [k for k in batch if candidates[k].floor < ceiling]
+            if not batch:
+                break
+            screened = pool.map(lambda k: _screen(question, candidates[k]), batch)
+            found |= zip(batch, screened, strict=True)
+            good = (k for k in batch if found[k].verdict == "met")
+            for k in sorted(good, key=lambda k: found[k].found[USD].mean):
+                if best is not None and found[k].found[USD].mean >= best.found[USD].mean:
+                    break
+                found[k] = _confirm(question, found[k])
+                if found[k].verdict == "met":
+                    best = found[k]
+            if progress is not None:
+                progress(begin + len(batch), len(able))
+    if progress is not None:
+        progress(len(able), len(able))
+    ceiling = np.inf if best is None else best.found[USD].mean
+    undecided = [each for each in found.values() if each.verdict == "open"]
+    cheaper = sum(each.found[USD].mean < ceiling for each in undecided)
+    status = "answered" if best else "undecided" if undecided else "none"
+    ran = [each for each in found.values() if each.found]
+    if best is None and ran:
+        best = min(ran, key=lambda each: _shortfall(question.targets, each))
+        best = best if best.verdict == "growing" else _confirm(question, best)
+    frame = _frame(question, candidates, found, varied)
+    return Capacity(question.targets, status, best, frame, cheaper, question)
+
+
+def _shortfall(targets: Sequence[Target], tried: Tried) -> tuple[bool, float]:
+    """How far a candidate is from the targets, as the largest share of a bound that it misses."""
+    shares = [
+        max(0.0, -target.margin(tried.found[target.metric].mean)) / (target.bound or 1.0)
+        for target in targets
+    ]
+    return tried.verdict == "growing", float(np.nan_to_num(shares, nan=np.inf).max())
+
+
+def _scene(question: Question, candidate: Candidate) -> Scenario:
+    policy = make_policy(candidate.pool, candidate.wanted, question.corpus)
+    return prepare(
+        *(question.corpus, candidate.pool, policy),
+        retries=question.retries,
+        service=question.service,
+    )
+
+
+def _screen(question: Question, candidate: Candidate) -> Tried:
+    """Run a candidate until it is decided, or the budget of runs is used up."""
+    if (exact := _exact(question, candidate)) is not None:
+        return exact
+    try:
+        scene = _scene(question, candidate)
+    except (AgentError, PolicyError) as error:  # such as of an agent that has no slots
+        return Tried(replace(candidate, why=str(error)), {}, "cannot", 0)
+    seeds = replication_seeds(question.seed, question.runs)
+    rows, states, upto = [], [], 0
+    while True:
+        upto = min(max(FIRST, 2 * upto), question.runs)
+        for seed in seeds[len(rows) : upto]:
+            result = scene.run(
+                question.process, seed=seed, tasks=question.tasks, order=question.order
+            )
+            rows.append(cells.measure(result, question.objective, 0.5))
+            states.append(result.stability)
+        table = dict(zip(cells.METRICS, np.array(rows).T, strict=True))
+        usd = candidate.rent + HOURS * table["rate_met"] * table["cost"]
+        found = {t.metric: t_interval(table[t.metric]) for t in question.targets if t.metric != USD}
+        found[USD] = t_interval(usd)
+        said = _verdict(question.targets, found)
+        verdicts = over_runs(states)
+        most = max(set(verdicts), key=verdicts.count)
+        if lasts(most, float(table["peak"].mean()), float(table["left"].mean())):
+            said = "growing"
+        if said != "open" or upto == question.runs:
+            return Tried(candidate, found, said, upto)
+
+
+def _confirm(question: Question, tried: Tried) -> Tried:
+    """The candidate with intervals of runs under other seeds, and on resampled corpora."""
+    candidate = tried.candidate
+    if not tried.runs:
+        return tried
+    settings = StudySettings(
+        seed=question.seed + 1,
+        replications=question.runs,
+        tasks=question.tasks,
+        objective=question.objective,
+        right=0.5,
+        population="tasks like these" if question.sampled else "these tasks",
+        order=question.order,
+    )
+    (cell,) = run_jobs(
+        [(_scene(question, candidate), question.process, settings, question.resamples)],
+        *(None, None, None),
+    )
+    count = question.resamples.independent
+
+    def interval(metric: str) -> Interval:
+        shown = evidence(cell, metric, question.group, count, sampled=settings.sampled)
+        return either_side(shown.interval()[0])
+
+    found = {t.metric: interval(t.metric) for t in question.targets if t.metric != USD}
+    hourly = HOURS * float(cell.figures[:, list(cells.METRICS).index("rate_met")].mean())
+    cost = interval("cost")
+    found[USD] = Interval(candidate.rent + hourly * cost.mean, hourly * cost.half_width)
+    said = "growing" if cell.lasts else _verdict(question.targets, found)
+    return replace(tried, found=found, verdict=said, runs=tried.runs + question.runs)
+
+
+def _verdict(targets: Sequence[Target], found: Mapping[str, Interval]) -> str:
+    said = {target.verdict(found[target.metric]) for target in targets}
+    return "missed" if "missed" in said else "open" if "open" in said else "met"
+
+
+def _exact(question: Question, candidate: Candidate) -> Tried | None:
+    """The candidate by queueing theory, if it is one agent with an M/M/c queue."""
+    metrics = {target.metric for target in question.targets} - {"answered", USD, "cost"}
+    timed = all(name == "wait_mean" or name.startswith("latency_") for name in metrics)
+    agent = candidate.pool[0]
+    plain = (
+        len(candidate.pool) == 1
+        and isinstance(question.process, Poisson)
+        and (question.service or agent.service) == "exponential"
+        and agent.error_rate == 0
+        and agent.queue_limit is None
+        and agent.patience is None
+        and agent.requests_per_minute is None
+    )
+    if not (plain and timed and question.corpus is None):
+        return None
+    queue = theory.mmc(question.rate, agent.mean_service, agent.concurrency)
+    named = {"latency_mean": queue.latency_mean, "wait_mean": queue.wait_mean, "answered": 1.0}
+    cost = float(expected_costs(candidate.pool)[0][0])
+    named |= {"cost": cost, USD: candidate.rent + HOURS * question.rate * cost}
+    for name in metrics - set(named):
+        named[name] = queue.latency_quantile(int(name.removeprefix("latency_p")) / 100)
+    found = {
+        name: Interval(named[name], 0.0) for name in (*(t.metric for t in question.targets), USD)
+    }
+    return Tried(candidate, found, _verdict(question.targets, found), 0)
+
+
+def _candidates(
+    question: Question,
+    pool: AgentPool,
+    tried: Mapping[str, Sequence[int]],
+    wanted: Sequence[Wanted],
+) -> list[Candidate]:
+    """All combinations, those that can cost least first, with why some cannot do it."""
+    corpus = question.corpus
+    table = None
+    if corpus is not None:
+        table = corpus.outcome("quality", [agent.recorded_as for agent in pool])
+        table = table[~np.isnan(table).any(axis=1)]
+    made = []
+    for counts in itertools.product(*tried.values()):
+        chosen = dict(zip(tried, counts, strict=True))
+        sized = [
+            msgspec.structs.replace(each, concurrency=chosen.get(each.id, each.concurrency))
+            for each in pool
+            if chosen.get(each.id, 1)
+        ]
+        if not sized:
+            continue
+        some = AgentPool(tuple(sized))
+        places = [pool.index(each.id) for each in some]
+        quality = np.nan if table is None else float(table[:, places].max(axis=1).mean())
+        why = _why(question, some, quality)
+        for each in wanted:
+            name = each if isinstance(each, str) else getattr(each, "name", str(each))
+            made.append(Candidate(counts, some, each, name, _floor(question, some), why))
+    if not made:
+        raise SimulationError("slots: no combination has a slot")
+    return sorted(made, key=lambda each: each.floor)
+
+
+def _floor(question: Question, pool: AgentPool) -> float:
+    """USD per hour at least: slots, and every call at the agent that is cheapest for it."""
+    corpus = question.corpus
+    rent = float(pool.column("price_per_slot_hour") @ pool.column("concurrency"))
+    if corpus is not None:
+        recorded = corpus.outcome("cost", [agent.recorded_as for agent in pool])
+        if not np.isnan(recorded).any():
+            return rent + HOURS * question.rate * float(recorded.min(axis=1).mean())
+    return rent
+
+
+def _why(question: Question, pool: AgentPool, quality: float) -> str:
+    """Why no policy can meet the targets with this pool; "" where theory cannot tell."""
+    if question.rate >= pool.capacity and question.process.stationary:
+        return f"{question.rate:.3g} tasks/s, and it serves {pool.capacity:.3g}/s at most"
+    for target in question.targets:
+        if target.metric == "quality_all" and quality < target.bound:
+            return f"no choice of agents has a quality above {quality:.3f}"
+    return ""
+
+
+def _frame(
+    question: Question,
+    candidates: Sequence[Candidate],
+    found: Mapping[int, Tried],
+    varied: Sequence[str],
+) -> pd.DataFrame:
+    names = list(dict.fromkeys((USD, *(target.metric for target in question.targets))))
+    rows = []
+    for k, candidate in enumerate(candidates):
+        got = found.get(k)
+        candidate = got.candidate if got else candidate
+        known = got.found if got else {}
+        row = dict(zip(varied, candidate.slots, strict=True)) | {"policy": candidate.policy}
+        row |= {name: known[name].mean if known else np.nan for name in names}
+        if not known:
+            row[USD] = candidate.floor
+        verdict = got.verdict if got else "cannot" if candidate.why else "dearer"
+        rows.append(
+            row | {"runs": got.runs if got else 0, "verdict": verdict, "why": candidate.why}
+        )
+    return pd.DataFrame(rows).sort_values(USD, kind="stable", ignore_index=True)
+
+
+def _check_met(question: Question) -> None:
+    """A SimulationError unless the runs meet the arrivals asked for."""
+    process = question.process
+    if isinstance(process, ClosedLoop):
+        return
+    seeds = replication_seeds(question.seed, FIRST)
+    times = [process.times(question.tasks, seed, question.corpus) for seed in seeds]
+    spans = [float(each[-1]) for each in times if each.size]
+    if spans and (said := unlike_asked(process, process.rate, times[0].size, spans)):
+        raise SimulationError(f"{process}: no capacity can be told, as {said}")
+
+
+def _slots(slots: Mapping[str, int | Iterable[int]], pool: AgentPool) -> dict[str, list[int]]:
+    if not isinstance(slots, Mapping) or not slots:
+        raise SimulationError(
+            f"slots={slots!r}: numbers of slots by agent are needed, as "
+            f"{{'{pool.ids[0]}': range(0, 9)}}"
+        )
+    found = {}
+    for agent, counts in slots.items():
+        pool.index(agent)  # raises an AgentError that names the agents of the pool
+        several = list(counts) if isinstance(counts, Iterable) else [counts]
+        whole = bool(several) and all(is_whole(count) and count >= 0 for count in several)
+        if not whole or len(set(several)) < len(several):
+            raise SimulationError(
+                f"slots of {agent}: {counts!r}; different whole numbers of 0 or more are needed"
+            )
+        found[agent] = [int(count) for count in several]
+    return found

@@ -1,0 +1,169 @@
+"""The answer to a question of capacity: which pool and policy, how sure, and what was tried."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from routingsim.evaluation.capacity_question import Candidate, Question, Tried
+from routingsim.evaluation.capacity_stress import stress
+from routingsim.evaluation.tabular import Tabular, records
+from routingsim.evaluation.targets import USD, Target
+from routingsim.simulation.statistics import Interval
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Capacity(Tabular):
+    """The answer to a question of capacity; made by :func:`routingsim.capacity`.
+
+    Attributes
+    ----------
+    targets : tuple of Target
+    status : {"answered", "none", "undecided"}
+        Whether a pool meets the targets, none of those asked about does, or some of them
+        could not be decided within the budget of runs and no other meets the targets.
+    best : Tried or None
+        The cheapest pool and policy that meet the targets, with intervals of runs that had no
+        part in choosing it; else the closest to them.
+    frame : DataFrame
+        A row for each candidate, cheapest first: slots of each varied agent, policy,
+        usd_per_hour, each target's metric (means), runs, verdict ("met", "missed", "growing",
+        "open", "cannot", or "dearer" where it costs more than the answer and was not run) and
+        why.
+    undecided : int
+        Candidates that may be cheaper than the answer and were left open.
+    """
+
+    targets: tuple[Target, ...]
+    status: str
+    best: Tried | None
+    frame: pd.DataFrame
+    undecided: int
+    question: Question = field(repr=False)
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row for each candidate."""
+        return self.frame.copy()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain Python values, ready for JSON: the answer, its margins and every candidate."""
+        best = None
+        if self.best is not None:
+            candidate, cost = self.best.candidate, self.best.found[USD]
+            best = {
+                "policy": candidate.policy,
+                "slots": {agent.id: agent.concurrency for agent in candidate.pool},
+                "usd_per_hour": {"mean": cost.mean, "low": cost.low, "high": cost.high},
+            }
+        return {
+            "status": self.status,
+            "answer": best,
+            "targets": records(self.margins),
+            "stress": records(self.stress),
+            "undecided": self.undecided,
+            "rows": records(self.frame),
+        }
+
+    @property
+    def margins(self) -> pd.DataFrame:
+        """A row for each target: metric, bound, mean, low and high (95 %), margin, verdict."""
+        return pd.DataFrame(
+            {
+                "metric": target.metric,
+                "bound": target.bound,
+                "mean": got.mean,
+                "low": got.low,
+                "high": got.high,
+                "margin": target.margin(got.mean),
+                "verdict": target.verdict(got),
+            }
+            for target, got in self._got()
+        )
+
+    def _got(self) -> list[tuple[Target, Interval]]:
+        best = self.best
+        return (
+            [] if best is None else [(target, best.found[target.metric]) for target in self.targets]
+        )
+
+    @cached_property
+    def stress(self) -> pd.DataFrame:
+        """The targets under worse conditions (:mod:`routingsim.evaluation.capacity_stress`).
+
+        A row each for what was asked, twice the load, an outage of the dearest agent, dearer
+        calls and slower agents; none where no pool meets the targets.
+        """
+        if self.status != "answered" or self.best is None:
+            return pd.DataFrame(columns=["condition", "breaks"])
+        return stress(self.question, self.best.candidate)
+
+    def frontier(self) -> pd.DataFrame:
+        """Of the candidates that keep up, those that no other beats on all they are asked for.
+
+        Compared are the means of cost per hour and of each target's metric.
+        """
+        names = list(dict.fromkeys((USD, *(target.metric for target in self.targets))))
+        ran = self.frame["verdict"].isin(("met", "missed", "open"))
+        kept = self.frame.loc[ran & self.frame[names].notna().all(axis=1), :]
+        best = [target.metric for target in self.targets if target.at_least]
+        table = kept[names].to_numpy() * np.where(np.isin(names, best), -1.0, 1.0)
+        beaten = [bool(((table <= row).all(1) & (table < row).any(1)).any()) for row in table]
+        return kept.loc[~np.array(beaten, dtype=bool), :].sort_values(by=[USD])
+
+    def plot(self, ax: "Axes | None" = None, *, metric: str | None = None) -> "Axes":
+        """Cost per hour against the metric of a target, by default the first; returns the Axes."""
+        from routingsim.report.capacity_plot import plot_capacity
+
+        return plot_capacity(self, ax, metric=metric)
+
+    def __repr__(self) -> str:
+        lines = [self._said()]
+        lines += [f"  {line}" for line in self._held()]
+        tried = sum(runs > 0 for runs in self.frame["runs"].tolist())
+        lines.append(f"  {len(self.frame):,} pools and policies were asked about, {tried:,} run")
+        lines += [f"  {line}" for line in self._broken()]
+        if self.undecided:
+            lines.append(
+                f"  {self.undecided:,} that may be cheaper are undecided within "
+                f"{self.question.runs} runs each; give more (runs=), or tasks"
+            )
+        return "\n".join(lines)
+
+    def _said(self) -> str:
+        asked = ", ".join(map(str, self.targets))
+        if self.best is None:
+            return f"No pool of these can meet {asked}: {self.frame['why'].tolist()[0]}."
+        name, cost = self.name(self.best.candidate), self.best.found[USD]
+        if self.status == "answered":
+            return f"Use {name}: {cost.mean:.4g} USD per hour, the cheapest shown to meet {asked}."
+        if self.status == "undecided":
+            return f"Undecided: no pool is shown to meet {asked}; {name} comes closest."
+        return f"No pool of these meets {asked}; {name} comes closest."
+
+    def _broken(self) -> list[str]:
+        """What breaks first, where something does."""
+        if self.stress.empty:
+            return []
+        pairs = zip(self.stress["condition"], self.stress["breaks"], strict=True)
+        said = [f"{condition}: misses {missed}" for condition, missed in pairs if missed]
+        return said or ["it also holds with twice the load, an outage, dearer calls, slower agents"]
+
+    def _held(self) -> list[str]:
+        said = []
+        for target, got in self._got():
+            margin = target.margin(got.mean)
+            by = "" if margin >= 0 else f", misses by {-margin:.3g}"
+            width = f"{got.low:.4g} to {got.high:.4g}" if self.best and self.best.runs else "exact"
+            said.append(f"{target}: {got.mean:.4g} ({width}), {target.verdict(got)}{by}")
+        return said
+
+    @staticmethod
+    def name(candidate: Candidate) -> str:
+        """Policy and slots of a candidate: ``threshold with big × 2, small × 4``."""
+        slots = ", ".join(f"{a.id} × {a.concurrency}" for a in candidate.pool)
+        return f"{candidate.policy} with {slots}"

@@ -1,0 +1,109 @@
+"""A question of capacity, and the pools and policies that may answer it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from routingsim.agents import AgentPool
+from routingsim.corpora.corpus import Corpus
+from routingsim.evaluation.resampling import LEAST, Resamples
+from routingsim.evaluation.targets import Target
+from routingsim.policies.folds import prompts
+from routingsim.policies.kernel import Kernel
+from routingsim.policies.policy import Policy
+from routingsim.simulation.arrivals import Arrivals, ClosedLoop
+from routingsim.simulation.faults import Retries
+from routingsim.simulation.scenario import Order
+from routingsim.simulation.statistics import Interval
+
+Wanted = str | Policy | Kernel | Callable[..., int]
+"""What names or is a policy."""
+
+
+@dataclass(frozen=True, eq=False)
+class Question:
+    """What is asked, the same for all candidates."""
+
+    corpus: Corpus | None
+    targets: tuple[Target, ...]
+    process: Arrivals
+    tasks: int
+    order: Order
+    seed: int
+    runs: int
+    retries: Retries
+    service: str | None
+
+    @property
+    def rate(self) -> float:
+        """Tasks/s; 0 where the arrivals have no rate of their own."""
+        return 0.0 if isinstance(self.process, ClosedLoop) else float(self.process.rate or 0.0)
+
+    @property
+    def objective(self) -> float:
+        """Latency (s) within which an answer counts for goodput: the tightest asked for."""
+        bounds = [t.bound for t in self.targets if t.metric.startswith("latency_")]
+        return min(bounds, default=60.0) or 60.0
+
+    @cached_property
+    def group(self) -> NDArray[np.intp]:
+        """The prompt of each record."""
+        return np.zeros(1, dtype=np.intp) if self.corpus is None else prompts(self.corpus)
+
+    @cached_property
+    def resamples(self) -> Resamples:
+        """The corpora on which an answer is run again."""
+        return Resamples(self.group, self.seed + 1)
+
+    @property
+    def sampled(self) -> bool:
+        """Whether there are tasks enough to tell of others like these."""
+        return self.resamples.independent >= LEAST
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """A pool of certain slots under a policy.
+
+    Attributes
+    ----------
+    slots : tuple of int
+        Of each agent that is varied.
+    pool : AgentPool
+        Without the agents of no slots.
+    wanted, policy : policy, str
+        What makes the policy, and its name.
+    floor : float
+        USD per hour that it costs at least: its slots, and each call at the cheapest agent.
+    why : str
+        Why it cannot meet a target, by theory; "" if it may.
+    """
+
+    slots: tuple[int, ...]
+    pool: AgentPool
+    wanted: Wanted
+    policy: str
+    floor: float
+    why: str = ""
+
+    @property
+    def rent(self) -> float:
+        """USD per hour of its slots."""
+        return float(self.pool.column("price_per_slot_hour") @ self.pool.column("concurrency"))
+
+
+@dataclass(frozen=True, eq=False)
+class Tried:
+    """A candidate with the interval of each target's metric and of its cost per hour.
+
+    ``verdict`` is "met", "missed", "open", or "growing" where its runs end before their
+    backlog; ``runs`` is 0 where an exact result took their place.
+    """
+
+    candidate: Candidate
+    found: Mapping[str, Interval]
+    verdict: str
+    runs: int

@@ -1,0 +1,99 @@
+"""What breaks first: a pool that meets its targets, under other conditions than those asked."""
+
+import msgspec
+import numpy as np
+import pandas as pd
+
+from routingsim.agents import Agent, AgentPool
+from routingsim.evaluation import cell as cells
+from routingsim.evaluation.capacity_question import Candidate, Question
+from routingsim.evaluation.targets import USD
+from routingsim.policies.costs import cost_order
+from routingsim.policies.policy import make_policy
+from routingsim.simulation.arrivals import Arrivals, ClosedLoop
+from routingsim.simulation.faults import Outage
+from routingsim.simulation.replications import replication_seeds
+from routingsim.simulation.scenario import prepare
+
+RUNS = 5
+"""Runs under each condition."""
+
+DOWN = 600.0
+"""Seconds for which the dearest agent is down."""
+
+MORE = 1.2
+"""By how much prices and service times rise."""
+
+
+def stress(question: Question, candidate: Candidate) -> pd.DataFrame:
+    """The targets of a question under conditions that are worse.
+
+    Parameters
+    ----------
+    question, candidate
+        As of :mod:`routingsim.evaluation.capacity`.
+
+    Returns
+    -------
+    DataFrame
+        A row for each condition (as asked, twice the load, the dearest agent down for ten
+        minutes or half of a shorter run, calls 20 % dearer, service times 20 % longer): condition,
+        the mean of each target's metric over 5 runs, USD per hour, and ``breaks``, the targets
+        that the means miss ("" for none).
+    """
+    pool, process = candidate.pool, question.process
+    dearest = cost_order(pool, question.corpus)[-1]
+    span = question.tasks / question.rate if question.rate else DOWN
+    length = min(DOWN, span / 2)
+    outage = Outage(dearest, span / 4, span / 4 + length)
+    slower = AgentPool(tuple(map(_slower, pool)))
+    table = [_row(question, candidate, "as asked", pool, process)]
+    if not isinstance(process, ClosedLoop):
+        table.append(_row(question, candidate, "twice the load", pool, process.scaled(2.0)))
+    down = f"{dearest} down for {length / 60:.3g} minutes"
+    table += [
+        _row(question, candidate, down, pool, process, outages=(outage,)),
+        _row(question, candidate, "calls 20 % dearer", pool, process, price=MORE),
+        _row(question, candidate, "service times 20 % longer", slower, process),
+    ]
+    return pd.DataFrame(table)
+
+
+def _row(
+    question: Question,
+    candidate: Candidate,
+    said: str,
+    pool: AgentPool,
+    process: Arrivals,
+    *,
+    outages: tuple[Outage, ...] = (),
+    price: float = 1.0,
+) -> dict[str, float | str]:
+    policy = make_policy(pool, candidate.wanted, question.corpus)
+    scene = prepare(
+        *(question.corpus, pool, policy),
+        outages=outages,
+        retries=question.retries,
+        service=question.service,
+    )
+    seeds = replication_seeds(question.seed + 2, RUNS)
+    runs = [
+        scene.run(process, seed=seed, tasks=question.tasks, order=question.order) for seed in seeds
+    ]
+    figures = np.array([cells.measure(run, question.objective, 0.5) for run in runs])
+    means = dict(zip(cells.METRICS, figures.mean(axis=0).tolist(), strict=True))
+    means["cost"] *= price
+    means[USD] = candidate.rent + 3600.0 * means["rate_met"] * means["cost"]
+    missed = [target for target in question.targets if not target.margin(means[target.metric]) >= 0]
+    row: dict[str, float | str] = {"condition": said}
+    row |= {target.metric: means[target.metric] for target in question.targets}
+    return row | {USD: means[USD], "breaks": ", ".join(map(str, missed))}
+
+
+def _slower(agent: Agent) -> Agent:
+    given = {"latency": agent.latency * MORE}
+    if agent.ttft is not None:
+        given["ttft"] = agent.ttft * MORE
+    if agent.tokens_per_second is not None:
+        given["tokens_per_second"] = agent.tokens_per_second / MORE
+    return msgspec.structs.replace(agent, **given)

@@ -1,0 +1,104 @@
+"""Targets that a pool and a policy have to meet, and whether an interval meets one."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from routingsim.errors import SimulationError
+from routingsim.simulation.arrivals.checks import is_finite
+from routingsim.simulation.statistics import Interval
+
+USD = "usd_per_hour"
+"""The cost of calls and of slots, in an hour."""
+
+AT_LEAST = ("quality_all", "goodput", "answered")
+"""Metrics that a target bounds from below; all others are bounded from above."""
+
+METRICS = (
+    *(f"latency_{of}" for of in ("mean", "p50", "p95", "p99")),
+    "wait_mean",
+    *AT_LEAST,
+    "cost",
+    USD,
+)
+"""What a target may bound: metrics of a study, and :data:`USD`."""
+
+SHORT = {
+    "mean": "latency_mean",
+    "p50": "latency_p50",
+    "p95": "latency_p95",
+    "p99": "latency_p99",
+    "wait": "wait_mean",
+    "quality": "quality_all",
+}
+"""Short names of metrics."""
+
+ANSWERED = 0.99
+"""Share of tasks to be answered, where no target says otherwise: lost tasks have no latency."""
+
+UNITS = dict.fromkeys(METRICS[:5], " s") | {"goodput": "/s", "cost": " USD", USD: " USD/h"}
+
+
+@dataclass(frozen=True)
+class Target:
+    """A bound on a metric: at most, or at least for :data:`AT_LEAST`."""
+
+    metric: str
+    bound: float
+
+    @property
+    def at_least(self) -> bool:
+        """Whether the metric may not be below the bound."""
+        return self.metric in AT_LEAST
+
+    def __str__(self) -> str:
+        sign = "≥" if self.at_least else "≤"
+        return f"{self.metric} {sign} {self.bound:g}{UNITS.get(self.metric, '')}"
+
+    def margin(self, value: float) -> float:
+        """By how much a value is on the right side of the bound, in the metric's unit."""
+        return value - self.bound if self.at_least else self.bound - value
+
+    def verdict(self, interval: Interval) -> str:
+        """``met`` or ``missed`` where the whole interval is on one side, else ``open``.
+
+        An interval without a width, as of equal values, is its mean. One that is not known
+        (NaN) is open, and an unknown mean, as of latencies where nothing is answered, missed.
+        """
+        if math.isnan(interval.mean):
+            return "missed"
+        if math.isnan(interval.half_width):
+            return "open"
+        ends = self.margin(interval.low), self.margin(interval.high)
+        return "met" if min(ends) >= 0 else "missed" if max(ends) < 0 else "open"
+
+
+def targets_of(
+    slo: Mapping[str, float] | None, quality: float | None, budget: float | None
+) -> tuple[Target, ...]:
+    """The targets of a question; at least one of latency or quality.
+
+    Raises
+    ------
+    SimulationError
+        If there is none, a metric is unknown or a bound is not a number of 0 or more.
+    """
+    asked = {SHORT.get(name, name): bound for name, bound in (slo or {}).items()}
+    if quality is not None:
+        asked["quality_all"] = quality
+    if not asked:
+        raise SimulationError(
+            "no target: give slo={'latency_p95': 2.0} (--slo p95=2), quality=0.85 or both"
+        )
+    if budget is not None:
+        asked[USD] = budget
+    for name, bound in asked.items():
+        if name not in METRICS:
+            near = get_close_matches(name, [*METRICS, *SHORT], n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise SimulationError(f"no metric {name!r} to aim at: {', '.join(METRICS)}{hint}")
+        if not (is_finite(bound) and bound >= 0):
+            raise SimulationError(f"target {name}={bound!r}: a number of 0 or more is needed")
+    asked.setdefault("answered", ANSWERED)
+    return tuple(Target(name, float(bound)) for name, bound in asked.items())

@@ -1,0 +1,64 @@
+"""What a target costs: cost per hour against a metric, for every pool and policy that was run."""
+
+from matplotlib.axes import Axes
+
+from routingsim.errors import SimulationError
+from routingsim.evaluation.capacity_answer import Capacity
+from routingsim.evaluation.targets import UNITS, USD
+from routingsim.report.axes import axes_or_new, finish, legend_height, log_axis
+from routingsim.report.palette import INK, policy_styles
+
+_SHOWN = {"met": "full", "open": "none", "missed": "none"}
+
+
+def plot_capacity(answer: Capacity, ax: Axes | None = None, *, metric: str | None = None) -> Axes:
+    """Cost per hour against the metric of a target; filled marks meet all targets.
+
+    Parameters
+    ----------
+    answer : Capacity
+    ax : Axes, optional
+        Where to draw; a new pyplot figure by default.
+    metric : str, optional
+        That of one of the targets; the first by default. Pools whose backlog outlasts the run
+        are left out.
+
+    Raises
+    ------
+    SimulationError
+        If no target is of that metric.
+    """
+    bounds = {target.metric: target.bound for target in answer.targets}
+    metric = answer.targets[0].metric if metric is None else metric
+    if metric not in bounds:
+        raise SimulationError(f"metric={metric!r}: choose one of {', '.join(bounds)}")
+    frame = answer.frame
+    names = list(dict.fromkeys(frame["policy"]))
+    ax = axes_or_new(ax, 2.6 + legend_height(names, ["target", "answer"]))
+    keys = []
+    for name, style in zip(names, policy_styles(len(names)), strict=True):
+        for verdict, fill in _SHOWN.items():
+            part = frame[(frame["policy"] == name) & (frame["verdict"] == verdict)]
+            (mark,) = ax.plot(
+                part[USD],
+                part[metric],
+                style.marker,
+                color=style.colour,
+                markersize=4 if verdict == "met" else 3,
+                fillstyle=fill,
+                markeredgewidth=0.5,
+                alpha=1.0 if verdict == "met" else 0.6,
+                label=name,
+            )
+            if verdict == "met":
+                keys.append(mark)
+    if len(shown := frame[metric].dropna()) and shown.min() > 0 and metric != "quality_all":
+        log_axis(ax, "y")
+    marks = [ax.axhline(bounds[metric], color=INK, linewidth=0.8, linestyle=":", label="target")]
+    if answer.best is not None:
+        found = answer.best.found
+        at = found[USD].mean, found[metric].mean
+        marks += ax.plot(*at, "o", ms=9, mfc="none", mec=INK, label="answer")
+    unit = UNITS.get(metric, "").strip().replace("USD/h", "USD an hour")
+    label = metric.replace("_", " ") + (f" ({unit})" if unit else "")
+    return finish(ax, f"What {metric.replace('_', ' ')} costs", "USD an hour", label, keys, marks)

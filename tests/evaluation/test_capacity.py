@@ -1,0 +1,204 @@
+"""Capacity: against Erlang C, against every pool run by hand, and honest where it cannot tell."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import routingsim as rs
+from routingsim.errors import AgentError, SimulationError
+from routingsim.evaluation.capacity import capacity
+from routingsim.evaluation.capacity_answer import Capacity
+from routingsim.simulation import theory
+
+
+def agent(name: str = "a", **fields: Any) -> rs.Agent:
+    given: dict[str, Any] = {"cost": 0.01, "latency": 1.0, "service": "exponential"}
+    given |= {"output_tokens": 100.0, "price_per_slot_hour": 1.0}
+    return rs.Agent(id=name, name=name, **(given | fields))
+
+
+def test_random_staffing_questions_are_answered_as_erlang_c_does(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    for _ in range(50):
+        rate, service = rng.uniform(0.5, 20), rng.uniform(0.2, 5)
+        metric = rng.choice(["wait_mean", "latency_mean", "latency_p95"])
+        bound = service * rng.uniform(0.05, 2) + (0 if metric == "wait_mean" else 3 * service)
+        found = capacity(
+            *(None, [agent(latency=service)], "static:a"),
+            arrivals=rs.Poisson(rate),
+            slots={"a": range(120)},
+            slo={metric: bound},
+            tasks=20,
+        )
+        least = int(rate * service) + 1
+        while True:
+            queue = theory.mmc(rate, service, least)
+            waits = {"wait_mean": queue.wait_mean, "latency_mean": queue.latency_mean}
+            if waits.get(metric, queue.latency_quantile(0.95)) <= bound:
+                break
+            least += 1
+        assert found.best is not None
+        assert found.status == "answered"
+        assert found.best.candidate.slots == (least,)
+
+
+def test_the_answer_of_theory_in_words() -> None:
+    found = capacity(
+        *(None, [agent()], "static:a"),
+        arrivals="poisson:4",
+        slots={"a": range(12)},
+        slo={"p95": 3.6},
+        tasks=5000,
+    )
+    assert repr(found).splitlines()[:4] == [
+        # Six slots, and 4 tasks/s x 100 tokens x 0.01 USD / 1,000 tokens x 3,600 s.
+        "Use static:a with a × 6: 20.4 USD per hour, the cheapest shown to meet "
+        "latency_p95 ≤ 3.6 s, answered ≥ 0.99.",
+        "  latency_p95 ≤ 3.6 s: 3.238 (exact), met",
+        "  answered ≥ 0.99: 1 (exact), met",
+        "  11 pools and policies were asked about, 0 run",
+    ]
+    assert found.margins.iloc[0][["metric", "bound", "verdict"]].tolist() == [
+        *("latency_p95", 3.6, "met")
+    ]
+    verdicts = dict(zip(found.frame["a"], found.frame["verdict"], strict=True))
+    assert [verdicts[slots] for slots in (1, 4, 5, 6)] == ["cannot", "cannot", "missed", "met"]
+    assert found.stress["condition"].tolist() == [
+        "as asked",
+        "twice the load",
+        "a down for 10 minutes",
+        "calls 20 % dearer",
+        "service times 20 % longer",
+    ]
+    assert found.stress["breaks"].tolist()[1] == "latency_p95 ≤ 3.6 s"
+    usd = found.stress["usd_per_hour"].to_numpy()
+    assert usd[3] - 6 == pytest.approx(1.2 * (usd[0] - 6))
+
+
+def two(**fields: Any) -> list[rs.Agent]:
+    return [
+        agent("small", latency=1.0, service="lognormal", price_per_slot_hour=1.0, **fields),
+        agent("big", latency=2.0, service="lognormal", price_per_slot_hour=1.7, **fields),
+    ]
+
+
+def graded(size: int = 300) -> rs.Corpus:
+    """Tasks on which ``big`` is always right and ``small`` on two in three."""
+    import pandas as pd
+
+    frame = pd.DataFrame({"id": np.arange(size).astype(str)})
+    frame["text"] = [f"task number {k} of many, {k * k}" for k in range(size)]
+    frame["outcomes.big.quality"] = 1.0
+    frame["outcomes.small.quality"] = np.where(np.arange(size) % 3, 1.0, 0.0)
+    return rs.Corpus.from_frame(frame, "graded")
+
+
+def answer(**changed: Any) -> Capacity:
+    asked: dict[str, Any] = {
+        "arrivals": "poisson:3",
+        "slots": {"small": range(6), "big": range(8)},
+        "slo": {"p95": 6.0},
+        "quality": 0.75,
+        "runs": 6,
+    }
+    return capacity(graded(), two(), ["least-loaded", "static:small"], **(asked | changed))
+
+
+@pytest.mark.slow
+def test_every_cheaper_pool_fails_when_run_by_hand() -> None:
+    found = answer()
+    assert found.status == "answered"
+    assert found.best is not None
+    best = found.best.found["usd_per_hour"].mean
+    assert (found.margins["verdict"] == "met").all()
+    for row in found.frame.to_dict("records"):
+        if row["usd_per_hour"] >= best or row["verdict"] == "open":
+            continue
+        assert row["verdict"] in ("missed", "growing", "cannot")
+        sized = [
+            agent(each.id, latency=each.latency, service="lognormal", concurrency=row[each.id])
+            for each in two()
+            if row[each.id]
+        ]
+        if not sized or (row["policy"] == "static:small" and not row["small"]):
+            continue
+        run = rs.replay(graded(), sized, row["policy"], arrivals="poisson:3", tasks=3000, seed=9)
+        late = run.overall["latency_p95"] > 6.0
+        poor = run.overall["quality_all"] < 0.75
+        assert late or poor or run.stability.verdict in ("growing", "overloaded")
+
+
+@pytest.mark.slow
+def test_what_no_pool_can_do_is_said_with_by_how_much_it_fails() -> None:
+    slow = answer(slo={"p95": 0.5})
+    assert slow.status == "none"
+    assert slow.best is not None
+    first, p95, *_ = repr(slow).splitlines()
+    assert first.startswith("No pool of these meets latency_p95 ≤ 0.5 s, quality_all ≥ 0.75")
+    assert ", missed, misses by " in p95
+    assert slow.stress.empty
+    better = answer(slots={"small": [4], "big": [0]}, quality=0.9)
+    assert (better.status, better.best) == ("none", None)
+    assert "no choice of agents has a quality above 0.667" in repr(better)
+
+
+@pytest.mark.slow
+def test_a_pool_whose_interval_straddles_the_target_is_no_answer() -> None:
+    slots = {"small": [0], "big": [7]}
+    near = answer(slots=slots, slo={"p95": 60.0}, quality=1.0)
+    assert near.status == "answered"  # every run has the quality of 1
+    assert near.best is not None
+    p95 = near.best.found["latency_p95"].mean
+    found = answer(slots=slots, slo={"p95": p95}, quality=None)
+    assert found.status == "undecided"
+    assert repr(found).startswith("Undecided: no pool is shown to meet latency_p95 ≤ ")
+    assert ", open" in repr(found)
+
+
+@pytest.mark.slow
+def test_an_overloaded_pool_is_no_answer_however_short_the_run() -> None:
+    found = capacity(
+        *(None, [agent(service="deterministic")], "static:a"),
+        arrivals="deterministic:1.2",
+        slots={"a": [1]},
+        slo={"p95": 60.0},
+        tasks=100,
+    )
+    assert found.status == "none"
+    assert "1.2 tasks/s, and it serves 1/s at most" in repr(found)
+
+
+def test_wrong_questions_are_refused_in_words() -> None:
+    asked: dict[str, Any] = {"arrivals": "poisson:1", "slots": {"a": [1]}, "tasks": 100}
+    base: tuple[Any, ...] = (None, [agent()], "static:a")
+    with pytest.raises(SimulationError, match=r"no target: give slo="):
+        capacity(*base, **asked)
+    with pytest.raises(SimulationError, match=r"no metric 'p90' .*; did you mean 'p9"):
+        capacity(*base, **asked, slo={"p90": 1.0})
+    with pytest.raises(SimulationError, match=r"target latency_p95=-1: a number of 0 or more"):
+        capacity(*base, **asked, slo={"p95": -1})
+    with pytest.raises(AgentError, match="no agent 'b' in this pool: it has a"):
+        capacity(*base, **(asked | {"slots": {"b": [1]}}), slo={"p95": 1.0})
+    with pytest.raises(SimulationError, match="whole numbers of 0 or more"):
+        capacity(*base, **(asked | {"slots": {"a": [-1]}}), slo={"p95": 1.0})
+    with pytest.raises(SimulationError, match="slots: no combination has a slot"):
+        capacity(*base, **(asked | {"slots": {"a": [0]}}), slo={"p95": 1.0})
+    with pytest.raises(SimulationError, match="runs=2: 3 or more are needed"):
+        capacity(*base, **asked, slo={"p95": 1.0}, runs=2)
+    with pytest.raises(SimulationError, match="does not record the quality of every agent"):
+        capacity(*base, **asked, quality=0.5)
+    with pytest.raises(SimulationError, match="a number of tasks is needed"):
+        capacity(*base, **(asked | {"tasks": None}), slo={"p95": 1.0})
+
+
+@pytest.mark.slow
+def test_arrivals_that_the_runs_do_not_meet_are_refused() -> None:
+    with pytest.raises(SimulationError, match="no capacity can be told"):
+        capacity(
+            *(None, [agent()], "static:a"),
+            arrivals="diurnal:1,amplitude=0.8",
+            slots={"a": [4]},
+            slo={"p95": 9.0},
+            tasks=1500,
+        )
