@@ -32,6 +32,7 @@ from routingsim.errors import PolicyError
 from routingsim.policies import pacer
 from routingsim.policies.kernel import OK, draw
 from routingsim.policies.policy import Policy, own_parameters
+from routingsim.policies.ties import higher
 
 # The head: weights; the bounds that a reward is clipped to; forgetting; the budget, its pace
 # and its price now; exploration (its start, its floor, the choices after which it is
@@ -160,19 +161,20 @@ def any_covered(task, pool, memory):
 
 @register_jitable
 def put_probabilities(task, pool, memory, best, chance, out):
-    """Put into ``out``: what :func:`any_covered` draws with ``chance``, else ``best``.
+    """Put into ``out``: what :func:`any_covered` draws with ``chance``, else one of the best.
 
-    With ``best`` -1 it is drawn always.
+    With ``best`` -1 it is drawn always. The best are those that ``out`` has marked by 1.
     """
     cover, cheapest = covered(task, pool, memory)
     total = 0.0
+    marked = 0.0
     for a in range(pool.up.size):
-        out[a] = _weight(pool, memory, a, cover, cheapest)
-        total += out[a]
+        total += _weight(pool, memory, a, cover, cheapest)
+        marked += out[a]
+    drawn = chance if best >= 0 else 1.0
     for a in range(pool.up.size):
-        out[a] *= (chance if best >= 0 else 1.0) / max(total, 1e-300)
-    if best >= 0:
-        out[best] += 1.0 - chance
+        mine = (1.0 - chance) * out[a] / marked if best >= 0 else 0.0
+        out[a] = mine + drawn * _weight(pool, memory, a, cover, cheapest) / max(total, 1e-300)
 
 
 @register_jitable
@@ -224,12 +226,13 @@ def covered(task, pool, memory):
         return math.inf, -1
     spare = _to_spare(memory, agents)
     own = 1.0 if task.attempt == 0 and spare > -1.0 / memory[PACE] else 0.0
-    cheapest, least = -1, math.inf
+    cheapest, least, price, ties = -1, math.inf, -math.inf, 0
     for a in range(agents):
         mean = mean_cost(memory, agents, a)
-        as_cheap = mean == least and cheapest >= 0 and pool.cost[a] < pool.cost[cheapest]
-        if pool.up[a] and (cheapest < 0 or mean < least or as_cheap):
-            cheapest, least = a, mean
+        if pool.up[a] and mean <= least:
+            if mean < least:
+                cheapest, least, price, ties = -1, mean, -math.inf, 0
+            cheapest, price, ties = higher(task, a, -pool.cost[a], cheapest, price, ties)
     return max(0.0, spare) + own, cheapest
 
 

@@ -19,13 +19,13 @@ from routingsim.policies import bandit_base as base
 from routingsim.policies import pacer
 from routingsim.policies.kernel import (
     Kernel,
-    certain,
     choose_kernel,
     learn_kernel,
     probability_kernel,
     unknown,
 )
 from routingsim.policies.policy import Policy, recipe, sentence, spelled
+from routingsim.policies.ties import higher
 
 
 @learn_kernel
@@ -35,23 +35,30 @@ def learn_by_agent(task, agent, outcome, pool, memory):
 
 
 @register_jitable
-def _greedy(task, pool, memory):
-    """The agent of the highest mean reward that is up; -1 where all tries are pending."""
+def _worth(pool, memory, a, cover, cheapest):
+    """Mean reward of an agent, less the price of its cost."""
     agents = pool.busy.size
-    best, highest = -1, -math.inf
+    worth, cost = base.mean_reward(memory, agents, a), base.mean_cost(memory, agents, a)
+    return base.net(pool, memory, a, worth, cost, cover, cheapest)
+
+
+@register_jitable
+def _greedy(task, pool, memory):
+    """An agent of the highest mean reward that is up, and that; -1 where all tries are pending."""
+    best, highest, ties = -1, -math.inf, 0
     cover, cheapest = base.covered(task, pool, memory)
-    for a in range(agents):
-        worth, cost = base.mean_reward(memory, agents, a), base.mean_cost(memory, agents, a)
-        worth = base.net(pool, memory, a, worth, cost, cover, cheapest)
-        if worth > highest:
-            best, highest = a, worth
-    return best
+    for a in range(pool.busy.size):
+        worth = _worth(pool, memory, a, cover, cheapest)
+        best, highest, ties = higher(task, a, worth, best, highest, ties)
+    return best, highest
 
 
 @choose_kernel
 def _by_epsilon(task, pool, memory):
     agents = pool.busy.size
-    best = _greedy(task, pool, memory) if task.uniform >= base.epsilon(memory) else -1
+    best = -1
+    if task.uniform >= base.epsilon(memory):
+        best, _ = _greedy(task, pool, memory)
     if best < 0:
         best = base.any_covered(task, pool, memory)
     for a in range(agents):
@@ -62,7 +69,10 @@ def _by_epsilon(task, pool, memory):
 
 @probability_kernel
 def _epsilon_probabilities(task, pool, memory, out):
-    best = _greedy(task, pool, memory)
+    best, highest = _greedy(task, pool, memory)
+    cover, cheapest = base.covered(task, pool, memory)
+    for a in range(pool.busy.size):
+        out[a] = 1.0 if _worth(pool, memory, a, cover, cheapest) == highest else 0.0
     base.put_probabilities(task, pool, memory, best, base.epsilon(memory), out)
 
 
@@ -110,29 +120,60 @@ def epsilon_greedy(
     return _bandit("epsilon-greedy", pool, corpus, _by_epsilon, locals(), _epsilon_probabilities)
 
 
-@choose_kernel
-def _by_upper_bound(task, pool, memory):
-    agents = pool.busy.size
+@register_jitable
+def _seen(memory, agents):
+    """Tries sent of all agents, those done, and the sum of their rewards."""
     tries = done = total = 0.0
     for a in range(agents):
         tries += base.sent(memory, agents, a)
         done += memory[base.HEAD + base.DONE * agents + a]
         total += memory[base.HEAD + base.REWARD * agents + a]
-    best, highest = base.any_covered(task, pool, memory), -math.inf
+    return tries, done, total
+
+
+@register_jitable
+def _upper_bound(memory, agents, a, tries, done, total):
+    mine = base.sent(memory, agents, a)
+    worth = base.mean_reward(memory, agents, a)
+    if mine > 0.0 and tries > 0.0:
+        if worth == -math.inf:  # all its tries are pending: as good as any
+            worth = total / done if done > 0.0 else 0.0
+        worth += memory[base.EXPLORE] * math.sqrt(2.0 * math.log(1.0 + tries) / mine)
+    return worth
+
+
+@choose_kernel
+def _by_upper_bound(task, pool, memory):
+    agents = pool.busy.size
+    tries, done, total = _seen(memory, agents)
+    best, highest, ties = -1, -math.inf, 0
     cover, cheapest = base.covered(task, pool, memory)
     for a in range(agents):
-        mine = base.sent(memory, agents, a)
-        worth = base.mean_reward(memory, agents, a)
-        if mine > 0.0 and tries > 0.0:
-            if worth == -math.inf:  # all its tries are pending: as good as any
-                worth = total / done if done > 0.0 else 0.0
-            worth += memory[base.EXPLORE] * math.sqrt(2.0 * math.log(1.0 + tries) / mine)
+        worth = _upper_bound(memory, agents, a, tries, done, total)
         cost = base.mean_cost(memory, agents, a)
         base.offer(pool, memory, a, worth, cost)
         worth = base.net(pool, memory, a, worth, cost, cover, cheapest)
-        if worth > highest:
-            best, highest = a, worth
+        best, highest, ties = higher(task, a, worth, best, highest, ties)
+    if best < 0:
+        best = base.any_covered(task, pool, memory)
     return base.note_choice(task, memory, agents, best)
+
+
+@probability_kernel
+def _bound_probabilities(task, pool, memory, out):
+    agents = pool.busy.size
+    tries, done, total = _seen(memory, agents)
+    best, highest = -1, -math.inf
+    cover, cheapest = base.covered(task, pool, memory)
+    for a in range(agents):
+        worth = _upper_bound(memory, agents, a, tries, done, total)
+        cost = base.mean_cost(memory, agents, a)
+        out[a] = base.net(pool, memory, a, worth, cost, cover, cheapest)
+        if out[a] > highest:
+            best, highest = a, out[a]
+    for a in range(agents):
+        out[a] = 1.0 if out[a] == highest else 0.0
+    base.put_probabilities(task, pool, memory, best, 0.0, out)
 
 
 @recipe("ucb1")
@@ -169,13 +210,13 @@ def ucb1(
     PolicyError
         If a parameter is out of its range.
     """
-    return _bandit("ucb1", pool, corpus, _by_upper_bound, locals(), certain)
+    return _bandit("ucb1", pool, corpus, _by_upper_bound, locals(), _bound_probabilities)
 
 
 @choose_kernel
 def _by_beta_draw(task, pool, memory):
     agents = pool.busy.size
-    best, highest = base.any_covered(task, pool, memory), -math.inf
+    best, highest, ties = -1, -math.inf, 0
     cover, cheapest = base.covered(task, pool, memory)
     for a in range(agents):
         won = 1.0 + memory[base.HEAD + base.REWARD * agents + a]
@@ -187,8 +228,9 @@ def _by_beta_draw(task, pool, memory):
         cost = base.mean_cost(memory, agents, a)
         base.offer(pool, memory, a, worth, cost)
         worth = base.net(pool, memory, a, worth, cost, cover, cheapest)
-        if worth > highest:
-            best, highest = a, worth
+        best, highest, ties = higher(task, a, worth, best, highest, ties)
+    if best < 0:
+        best = base.any_covered(task, pool, memory)
     return base.note_choice(task, memory, agents, best)
 
 
@@ -203,7 +245,7 @@ def _by_normal_draw(task, pool, memory):
     # The prior is one try more of each agent, of the mean and variance of all that were seen.
     mean = total / tries if tries > 0.0 else 0.0
     variance = squares / tries - mean * mean if tries >= 2.0 else 1.0
-    best, highest = base.any_covered(task, pool, memory), -math.inf
+    best, highest, ties = -1, -math.inf, 0
     cover, cheapest = base.covered(task, pool, memory)
     for a in range(agents):
         mine = 1.0 + memory[base.HEAD + base.DONE * agents + a]
@@ -213,8 +255,9 @@ def _by_normal_draw(task, pool, memory):
         cost = base.mean_cost(memory, agents, a)
         base.offer(pool, memory, a, worth, cost)
         worth = base.net(pool, memory, a, worth, cost, cover, cheapest)
-        if worth > highest:
-            best, highest = a, worth
+        best, highest, ties = higher(task, a, worth, best, highest, ties)
+    if best < 0:
+        best = base.any_covered(task, pool, memory)
     return base.note_choice(task, memory, agents, best)
 
 

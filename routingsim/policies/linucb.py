@@ -13,6 +13,7 @@ from routingsim.policies import pacer
 from routingsim.policies.features import CATEGORIES, hashed_features
 from routingsim.policies.kernel import certain, choose_kernel, learn_kernel
 from routingsim.policies.policy import Policy, recipe, sentence, spelled
+from routingsim.policies.ties import higher
 
 # Memory, after the head and the blocks of the bandits: the size d of a context, the ridge,
 # the coordinate whose turn it is when A fades (see _forget); space for two vectors (d each);
@@ -89,15 +90,15 @@ def _by_linear_bound(task, pool, memory):
     d, x, weights = _places(memory, agents)
     v = x + d
     _set_context(task, memory, x, d)
-    best, highest = base.any_covered(task, pool, memory), -math.inf
+    best, highest, ties = -1, -math.inf, 0
     cover, cheapest = base.covered(task, pool, memory)
     for a in range(agents):
         pending = memory[base.HEAD + base.PENDING * agents + a]
         untried = pending <= 0.0 and memory[base.HEAD + base.DONE * agents + a] <= 0.0
         if untried and base.may_be_chosen(pool, memory, a, cover, cheapest):
-            best = a
             base.offer(pool, memory, a, math.inf, 0.0)
-            break
+            best, highest, ties = higher(task, a, math.inf, best, highest, ties)
+            continue
         theta = weights + a * (d + d * d)
         worth = 0.0
         for k in range(d):
@@ -109,8 +110,9 @@ def _by_linear_bound(task, pool, memory):
         cost = _expected_cost(memory, agents, a, x, d)
         base.offer(pool, memory, a, worth, cost)
         worth = base.net(pool, memory, a, worth, cost, cover, cheapest)
-        if worth > highest:
-            best, highest = a, worth
+        best, highest, ties = higher(task, a, worth, best, highest, ties)
+    if best < 0:
+        best = base.any_covered(task, pool, memory)
     return base.note_choice(task, memory, agents, best)
 
 

@@ -27,6 +27,7 @@ from routingsim.policies.fitted import FittedTexts
 from routingsim.policies.kernel import choose_kernel, learn_kernel, probability_kernel
 from routingsim.policies.policy import Policy, check_pool, recipe, sentence, spelled
 from routingsim.policies.threshold import scores_of
+from routingsim.policies.ties import higher
 
 # Memory, after the head: the learning rate, the discount, the number of bands, the number
 # of levels, 1 where an agent's own load makes its level; the bounds of the bands, one fewer
@@ -63,32 +64,33 @@ def _level(pool, memory, a):
 
 
 @register_jitable
+def _cell(task, pool, memory, a):
+    """The agent's cell in the table, at the task's complexity and the load now."""
+    row = _band(task, memory) * int(memory[LEVELS]) + _level(pool, memory, a)
+    return row * pool.up.size + a
+
+
+@register_jitable
 def _best(task, pool, memory, seen):
-    """The agent of the highest value that is up, its cell in the table, and its value."""
-    agents = pool.up.size
-    row = _band(task, memory) * int(memory[LEVELS])
-    shared = _level(pool, memory, 0)
-    best, place, highest = 0, -1, -math.inf
-    for a in range(agents):
+    """An agent of the highest value that is up, its cell in the table, and its value."""
+    best, place, highest, ties = 0, -1, -math.inf, 0
+    for a in range(pool.up.size):
         if pool.up[a]:
-            level = _level(pool, memory, a) if memory[OWN] > 0.0 else shared
-            cell = (row + level) * agents + a
+            cell = _cell(task, pool, memory, a)
             value = memory[seen + SEEN + cell]
-            if value > highest:
-                best, place, highest = a, cell, value
+            best, highest, ties = higher(task, a, value, best, highest, ties)
+            place = cell if best == a else place
     return best, place, highest
 
 
 @choose_kernel
 def _by_table(task, pool, memory):
-    agents = pool.up.size
     seen = BOUNDS + int(memory[BANDS]) - 1
     cells = memory.size - seen - SEEN
     a, cell, _ = _best(task, pool, memory, seen)
     if task.uniform < base.epsilon(memory):
         a = base.any_covered(task, pool, memory)
-        level = _level(pool, memory, a)
-        cell = (_band(task, memory) * int(memory[LEVELS]) + level) * agents + a
+        cell = _cell(task, pool, memory, a)
     memory[base.CHOICES] += 1.0
     memory[seen + task.index % SEEN] = task.index * cells + cell if cell >= 0 else -1.0
     return a
@@ -96,7 +98,13 @@ def _by_table(task, pool, memory):
 
 @probability_kernel
 def _table_probabilities(task, pool, memory, out):
-    best, _, _ = _best(task, pool, memory, BOUNDS + int(memory[BANDS]) - 1)
+    seen = BOUNDS + int(memory[BANDS]) - 1
+    best, _, highest = _best(task, pool, memory, seen)
+    for a in range(pool.up.size):
+        value = memory[seen + SEEN + _cell(task, pool, memory, a)]
+        out[a] = 1.0 if pool.up[a] and value == highest else 0.0
+    if highest == -math.inf:  # none is up
+        out[best] = 1.0
     base.put_probabilities(task, pool, memory, best, base.epsilon(memory), out)
 
 

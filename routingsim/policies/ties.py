@@ -2,7 +2,8 @@
 
 The order in which a pool names its agents decides nothing. A rule finds the first of the best
 agents and how many are as good; where there are several, it takes the one that the task's key
-falls on. The key is read only then.
+falls on. The key is read only then. A rule whose figures are costly to find again keeps one of
+the best so far instead, each with the same chance (:func:`higher`).
 """
 
 import numpy as np
@@ -11,6 +12,7 @@ from numba.extending import register_jitable
 from routingsim.policies.kernel import draw
 
 _HALF = np.uint64(32)
+_PART = 1 << 20  # of the task's draws, those for ties: policies use parts far below
 
 
 @register_jitable
@@ -35,6 +37,23 @@ def lower(a, value, best, lowest, ties):
     if value == lowest:
         ties += 1
     return best, lowest, ties
+
+
+@register_jitable
+def higher(task, a, value, best, highest, ties):
+    """One of the best agents, its value and the number of its equals, with ``a`` seen too.
+
+    It begins with -1, -infinity and 0. The k-th of equals takes the place of the one kept with
+    a chance of 1 / k, so that each has the same (reservoir sampling: Vitter, "Random sampling
+    with a reservoir", ACM Transactions on Mathematical Software 11, 1985).
+    """
+    if value > highest:
+        return a, value, 1
+    if value == highest and value > -np.inf:
+        ties += 1
+        if draw(task, _PART + ties) * ties < 1.0:
+            best = a
+    return best, highest, ties
 
 
 @register_jitable
