@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from routingsim.cli.capacity import capacity
+from routingsim.cli.check import check
 from routingsim.cli.compare import compare
 from routingsim.cli.console import remark
 from routingsim.cli.lists import agents, corpora, policies
@@ -80,6 +81,11 @@ EXAMPLES = {
         "--slo p95=2 --quality 0.85",
         "routingsim capacity mine.csv --agents mine.toml -p threshold -p utility "
         "--arrivals corpus:2x --slots big=0-4 --slo p95=2 --agents-to answer.toml",
+    ],
+    check: [
+        "routingsim check mine.csv",
+        "routingsim check mine.csv --agents mine.toml",
+        "routingsim check mine.csv --json -",
     ],
     log_size: [
         "routingsim log-size --agents 4 --explore 0.1",

@@ -123,6 +123,7 @@ class Inputs:
         corpus = load_corpus(self.corpus, on_error=self.on_error, dates=self.dates)
         for note in corpus.notes:
             remark(f"{corpus.name}: {note}", style="yellow")
+        remark(f"{corpus.name}: {corpus.check(pool).lines[0]}")
         return corpus, pool
 
 

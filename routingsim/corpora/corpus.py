@@ -17,9 +17,12 @@ import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 
 from routingsim import display
+from routingsim.agents import AgentPool
+from routingsim.corpora.checkup.clocks import spread_rounded
+from routingsim.corpora.checkup.finding import Columns, Finding
+from routingsim.corpora.checkup.result import Checkup, check_up
 from routingsim.corpora.corpus_text import SHOWN, category_counts, facts, no_such_category
 from routingsim.corpora.own_format import draft_own
-from routingsim.corpora.plausibility import latency_notes
 from routingsim.corpora.readers import rows_of_frame
 from routingsim.corpora.rows import Skipped, counted, shown
 from routingsim.corpora.selection import at_times, positions
@@ -69,6 +72,8 @@ class Corpus:
     categories : tuple of str
         Names of categories in the order of their codes, which are those of the names in
         order. A selection keeps the codes of the whole corpus.
+    findings : tuple of Finding
+        What only the file shows to be suspicious: :meth:`check` has all.
     """
 
     name: str
@@ -80,6 +85,7 @@ class Corpus:
     notes: tuple[str, ...] = ()
     skipped: tuple[Skipped, ...] = ()
     categories: tuple[str, ...] | None = None
+    findings: tuple[Finding, ...] = ()
 
     def __post_init__(self) -> None:
         if self.categories is None:
@@ -172,16 +178,23 @@ class Corpus:
         if 0 < blank < len(table):
             said.append(f"{counted(blank, 'task has', 'tasks have')} an empty text")
         recorded, outcomes = outcome_arrays(table)
-        said += latency_notes(recorded, outcomes, table["output_tokens"].to_numpy())
+        tasks = table.loc[:, task_columns(table)]
+        found = [finding for draft in drafts for finding in draft.findings]
+        clock = drafts[0].columns.get("arrived_at")
+        if clock is not None:
+            spread, of_stamps = spread_rounded(tasks["arrived_at"].to_numpy(), clock.begins)
+            tasks["arrived_at"] = spread
+            found += of_stamps
         return cls(
             name,
-            table.loc[:, task_columns(table)],
+            tasks,
             recorded,
             outcomes,
             source,
             sha256,
             tuple(said),
             skipped,
+            findings=tuple(found),
         )
 
     @property
@@ -224,10 +237,36 @@ class Corpus:
         lines = [f"Corpus({display.shorten(self.name)!r}: {len(self):,} tasks)"]
         lines += [f"  {name}: {value}" for name, value in self._facts()]
         lines += [f"  note: {display.shorten(note)}" for note in self.notes[:SHOWN]]
+        lines += [f"  {each.severity}: {each}" for each in self.check().findings]
         return "\n".join(display.wrapped(line, "    ") for line in lines)
 
     def _repr_html_(self) -> str:
         return self.to_html()
+
+    def check(self, pool: AgentPool | None = None) -> Checkup:
+        """The check-up: what was read, what is suspicious, what it touches, and what to do.
+
+        Parameters
+        ----------
+        pool : AgentPool, optional
+            The agents: with their slots and prices more can be told.
+        """
+        if pool not in self._checkups:
+            tasks = self._tasks
+            columns = Columns(
+                self.agents,
+                self.outcomes,
+                tasks["arrived_at"].to_numpy(),
+                prompt_tokens(self),
+                tasks["output_tokens"].to_numpy(),
+                pool,
+            )
+            self._checkups[pool] = check_up(columns, len(self.skipped), self.findings)
+        return self._checkups[pool]
+
+    @cached_property
+    def _checkups(self) -> dict[AgentPool | None, Checkup]:
+        return {}
 
     @cached_property
     def texts(self) -> pa.LargeStringArray:
@@ -378,6 +417,7 @@ class Corpus:
             source=f"{self.source} + {trace.source}",
             sha256=digest,
             notes=(*self.notes, note, *(f"{trace.name}: {said}" for said in trace.notes)),
+            findings=(*self.findings, *trace.findings),
         )
 
     def to_frame(self) -> pd.DataFrame:
@@ -406,6 +446,7 @@ class Corpus:
             "source": self.source,
             "sha256": self.sha256,
             "notes": list(self.notes),
+            "findings": [each.to_dict() for each in self.check().findings],
         }
 
     def to_html(self) -> str:
@@ -414,6 +455,7 @@ class Corpus:
             f"{display.shorten(self.name, 180)} · {len(self):,} tasks",
             display.table([], self._facts()),
             self.notes[:SHOWN],
+            first=[f"{each.severity}: {each}" for each in self.check().findings],
         )
 
     def to_markdown(self) -> str:

@@ -40,11 +40,14 @@ class RawColumn:
         The raw values; None where there is none.
     divisor : float
         Divides a number to give our unit.
+    begins : float
+        Of times: seconds since 1970 at which they count from 0; 0 where they say it themselves.
     """
 
     label: str
     values: Sequence[Any]
     divisor: float = 1.0
+    begins: float = 0.0
 
 
 @dataclass(frozen=True)

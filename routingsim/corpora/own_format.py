@@ -50,7 +50,7 @@ def draft_own(rows: Rows, dates: str | None = None) -> Draft:
     unused = _add_scores(draft, rows)
     if "arrived_at" in draft.columns:
         draft.columns["arrived_at"] = read_arrivals(
-            draft.columns["arrived_at"], draft.problems, draft.notes, dates
+            draft.columns["arrived_at"], draft.problems, draft.notes, draft.findings, dates
         )
     for name, values in rows.columns.items():
         if name == "outcomes":

@@ -11,6 +11,8 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from routingsim.corpora.checkup.clocks import clock_changes, local_times
+from routingsim.corpora.checkup.finding import Finding
 from routingsim.corpora.numbers import NOTHING, RawColumn
 from routingsim.corpora.rows import TextColumn, counted, shown
 
@@ -29,7 +31,11 @@ _NUMERIC_DATE = re.compile(
 
 
 def read_arrivals(
-    column: RawColumn, problems: dict[int, str], notes: list[str], dates: str | None
+    column: RawColumn,
+    problems: dict[int, str],
+    notes: list[str],
+    findings: list[Finding],
+    dates: str | None,
 ) -> RawColumn:
     """Arrivals as numbers with a divisor that gives seconds.
 
@@ -43,6 +49,8 @@ def read_arrivals(
         Values that do not fit the others are added here, by position.
     notes : list of str
         How the column was read is added here.
+    findings : list of Finding
+        What is suspicious about the clock is added here.
     dates : {None, "month first", "day first"}
         The order in dates such as 10/6/2023.
     """
@@ -70,8 +78,12 @@ def read_arrivals(
     texts = _iso_texts(column, problems, notes, dates)
     seconds, earliest = seconds_from_earliest(RawColumn(column.label, texts), problems)
     notes.append(f"{column.label}: times, counted in seconds from {earliest}")
-    _note_zones(texts, column.label, notes)
-    return RawColumn(column.label, seconds)
+    local, zoned = local_times(texts)
+    if local.size and zoned:
+        notes.append(f"{column.label}: {counted(local.size, 'time')} without a zone read as UTC")
+    findings += clock_changes(local, column.label)
+    begins = 0.0 if earliest == "none" else pd.Timestamp(earliest).timestamp()
+    return RawColumn(column.label, seconds, begins=begins)
 
 
 def seconds_from_earliest(
@@ -209,30 +221,3 @@ def _iso(found: re.Match[str], month: int, day: int) -> str:
         hour = hour % 12 + (12 if found[8] in "Pp" else 0)
     text = f"{found[4]}-{month:02d}-{day:02d}"
     return f"{text} {hour:02d}:{found[6]}:{found[7] or '00'}" if found[5] else text
-
-
-def _note_zones(texts: list[str | None], label: str, notes: list[str]) -> None:
-    """Say that times without a zone are read as UTC, where it can matter.
-
-    It does where others have a zone, and where times go back as they do when clocks are
-    set back: by up to an hour, in a night to Sunday.
-    """
-    given = pd.Series(texts, dtype="str").dropna()
-    zoned = given.str.slice(10).str.contains(r"Z$|[+-]\d\d(?::?\d\d)?$").to_numpy(dtype=bool)
-    local = pd.to_datetime(given[~zoned], format="ISO8601", errors="coerce").dropna().to_numpy()
-    if local.size and zoned.any():
-        notes.append(f"{label}: {counted(local.size, 'time')} without a zone read as UTC")
-    steps = np.diff(local)
-    back = np.flatnonzero(steps < np.timedelta64(0)).tolist()
-    nights = [pd.Timestamp(local[row + 1]) for row in back]
-    hour, minute = np.timedelta64(1, "h"), np.timedelta64(1, "m")
-    if (
-        nights
-        and all(night.weekday() == 6 and night.hour < 4 for night in nights)
-        and all(minute <= -steps[row] <= hour for row in back)
-        and len({night.date() for night in nights}) == len(nights)
-    ):
-        notes.append(
-            f"{label}: {nights[0]} comes after {pd.Timestamp(local[back[0]])}, as when clocks are "
-            f"set back; if they were, write times with their zone, as {nights[0]}+01:00"
-        )

@@ -15,6 +15,8 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from routingsim.corpora.checkup.finding import Finding
+from routingsim.corpora.checkup.skipped import skipped_records
 from routingsim.corpora.mapping import renaming
 from routingsim.corpora.numbers import RawColumn, allowed, read_numbers
 from routingsim.corpora.readers import OutcomeRecord, TaskRecord
@@ -44,13 +46,15 @@ _STRINGS = ("id", "text", "category")
 class Draft:
     """The rows of one file under our own column names, not yet checked.
 
-    ``problems`` holds the first problem of a record, by the record's position.
+    ``problems`` holds the first problem of a record, by the record's position, and ``findings``
+    what is suspicious about values that are allowed.
     """
 
     rows: Rows
     columns: dict[str, RawColumn]
     problems: dict[int, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
 
 
 def require(rows: Rows, *names: str) -> None:
@@ -211,11 +215,23 @@ def _checked(
     _refuse_repeats(columns["id"], draft, seen)
     if draft.problems:
         keep = np.delete(np.arange(size), list(draft.problems))
+        draft.findings += _of_skipped(draft)
         columns = {name: values.take(keep) for name, values in columns.items()}
     size -= len(draft.problems)
     for name in _STRINGS:
         columns[name] = pd.array(columns[name], dtype=STRING)
     return pd.DataFrame(columns, index=pd.RangeIndex(size))
+
+
+def _of_skipped(draft: Draft) -> list[Finding]:
+    """How the records that are left out differ from the others, in columns that are sound."""
+    bad = np.zeros(len(draft.rows), dtype=np.bool_)
+    bad[list(draft.problems)] = True
+    faulty = {reason.partition(":")[0] for reason in draft.problems.values()}
+    columns = {
+        name: column.values for name, column in draft.columns.items() if column.label not in faulty
+    }
+    return skipped_records(columns, bad)
 
 
 def _strings(name: str, column: RawColumn, problems: dict[int, str]) -> pa.ChunkedArray:

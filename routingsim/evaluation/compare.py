@@ -42,6 +42,7 @@ from routingsim.simulation.arrivals import (
 from routingsim.simulation.arrivals.checks import is_finite, is_whole
 from routingsim.simulation.faults import ONE_TRY, Outage, Retries
 from routingsim.simulation.recorded import basis
+from routingsim.simulation.remarks import of_record
 from routingsim.simulation.scenario import Scenario, check_kinds, prepare
 
 DEFAULT_LOADS = (0.3, 0.6, 0.9)
@@ -172,6 +173,7 @@ def compare(
     if controls is not False:
         beside = _controls(corpus, pool, scenes, shares[0] * capacity, seed, controls)
         scenes += [prepare(corpus, pool, policy, **conditions) for policy in beside]
+    touching, others = of_record(corpus, scenes[0].pool, own_times=isinstance(shape, CorpusTimes))
     group = prompts(corpus)
     drawn = Resamples(group, seed)
     jobs = [(scene, each, settings, drawn) for scene in scenes for each in processes.values()]
@@ -198,10 +200,11 @@ def compare(
         cells={key: cell for key, cell in cells.items() if key[0] in shown},
         group=group,
         cautions=(
+            *touching,
             *unlike(corpus, capacity, processes, settings),
             *filter(None, (of_order, of_choice(corpus, shape, count))),
         ),
-        remarks=(*remarks_on(scenes[: len(made)], cells, settings), *said_of(twins)),
+        remarks=(*remarks_on(scenes[: len(made)], cells, settings), *said_of(twins), *others),
     )
 
 

@@ -238,6 +238,7 @@ class Study(StudyRecord, Tabular):
             },
             "latencies": "simulated",
             "recorded": self.basis.kind,
+            "checkup": self.corpus.check(self.pool).to_dict(),
             "settings": asdict(self.settings),
             "leaders": {str(load): list(self.leader(load).names) for load in self.loads},
             "loads": {str(load): records(self.table(load)) for load in self.loads},

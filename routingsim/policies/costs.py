@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from routingsim.agents import AgentPool
+from routingsim.corpora.answer_tokens import output_token_table
 from routingsim.corpora.corpus import Corpus, prompt_tokens
 
 
@@ -14,7 +15,7 @@ def expected_costs(
 
     A recorded cost counts as it is: an agent of which costs are recorded has their mean, and
     prompts add nothing. Else a call costs price x (tokens of the prompt + mean tokens of an
-    answer): the agent's recorded ones, or the tasks', or those of the agents' file.
+    answer), as :func:`routingsim.corpora.answer_tokens.output_token_table` has them.
 
     Parameters
     ----------
@@ -25,17 +26,13 @@ def expected_costs(
     call, token = price * pool.column("output_tokens"), price.copy()
     if corpus is None:
         return call, token
-    names = [agent.recorded_as for agent in pool]
-    cost, own = corpus.outcome("cost", names), corpus.outcome("output_tokens", names)
-    of_task = corpus.tasks["output_tokens"].to_numpy(dtype=np.float64)
+    cost = corpus.outcome("cost", [agent.recorded_as for agent in pool])
+    if len(corpus):
+        call = price * output_token_table(corpus, pool).mean(axis=0)
     for a in range(len(pool)):
         paid = cost[~np.isnan(cost[:, a]), a]
-        tokens = np.where(np.isnan(own[:, a]), of_task, own[:, a])
-        answers = tokens[~np.isnan(tokens)]
         if paid.size:
             call[a], token[a] = paid.mean(), 0.0
-        elif answers.size:
-            call[a] = price[a] * answers.mean()
     return call, token
 
 

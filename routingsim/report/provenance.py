@@ -40,12 +40,12 @@ def run_section(
     """
     used = [f"{name} {version(name)}" for name in ("routingsim", "numpy", "numba")]
     versions = ", ".join([f"Python {platform.python_version()}", *used])
-    known = [*_corpus_facts(corpus), *facts, ("Versions", versions), ("To repeat", command)]
+    known = [*_corpus_facts(corpus, pool), *facts, ("Versions", versions), ("To repeat", command)]
     blocks = (Facts(tuple(known)), _agents(pool), policies)
     return Section("run", "What was run", blocks=blocks)
 
 
-def _corpus_facts(corpus: Corpus | None) -> list[tuple[str, str]]:
+def _corpus_facts(corpus: Corpus | None, pool: AgentPool) -> list[tuple[str, str]]:
     if corpus is None:
         return [("Corpus", "none: queueing alone")]
     return [
@@ -53,6 +53,7 @@ def _corpus_facts(corpus: Corpus | None) -> list[tuple[str, str]]:
         ("Source", corpus.source),
         ("SHA-256", corpus.sha256),
         *(("Note", note) for note in corpus.notes),
+        *(("Check-up", line) for line in corpus.check(pool).lines),
     ]
 
 

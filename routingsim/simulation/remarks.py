@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from routingsim.agents import Agent, AgentPool, builtin_pools, load_agents
 from routingsim.corpora.catalogue import DATASETS
+from routingsim.corpora.checkup.finding import Subject
 from routingsim.corpora.corpus import Corpus
 from routingsim.corpora.datasets import SHIPPED
 from routingsim.policies.cascade import line_of
@@ -47,6 +48,33 @@ def assumed_pool(corpus: Corpus | None, pool: AgentPool) -> str:
                 "describe yours in a file (--agents FILE), or fit them to a log (fit_pool)"
             )
     return ""
+
+
+def of_record(
+    corpus: Corpus | None, pool: AgentPool, *, own_times: bool
+) -> tuple[list[str], list[str]]:
+    """What the check-up of a corpus found: what touches the figures of a run, and the rest.
+
+    Parameters
+    ----------
+    corpus, pool
+        What is run.
+    own_times : bool
+        Whether tasks arrive at the corpus's own times.
+    """
+    if corpus is None:
+        return [], []
+    used: set[Subject] = {"records", "cost"}
+    used |= {"times"} if own_times else set()
+    used |= {"latency"} if any(agent.service == "recorded" for agent in pool) else set()
+    paid = corpus.outcome("cost", [agent.recorded_as for agent in pool])
+    by_tokens = any(agent.service == "tokens" for agent in pool) or bool(np.isnan(paid).any())
+    used |= {"tokens"} if by_tokens else set()
+    found = corpus.check(pool)
+    return (
+        [str(each) for each in found.findings if each.subject in used],
+        [str(each) for each in found.findings if each.subject not in used],
+    )
 
 
 def whose_agents(corpus: Corpus | None, pool: AgentPool) -> str:

@@ -70,6 +70,9 @@ class ReplayResult(RunRecord):
     unlike : str
         That the arrivals met are not those asked for, and how many tasks would do; "" if they
         are. Among the ``notes``.
+    suspicious : tuple of str
+        What the corpus's check-up (:meth:`routingsim.Corpus.check`) found that touches the
+        figures of this run. Among the ``notes``.
     """
 
     def to_frame(self) -> pd.DataFrame:
@@ -202,7 +205,8 @@ class ReplayResult(RunRecord):
     def foremost(self) -> list[str]:
         """Notes without which no figure is to be read, and which stand before all.
 
-        That the pool is not the corpus's, and that the arrivals are not those asked for.
+        That the pool is not the corpus's, that the arrivals are not those asked for, and what
+        the check-up of the corpus found that touches the figures.
         """
         return run_text.foremost(self)
 

@@ -55,6 +55,7 @@ def as_dict(run: RunRecord, summary: pd.DataFrame) -> dict[str, Any]:
             "left": run.stability.left,
         },
         "recorded": run.basis.kind,
+        "checkup": None if run.corpus is None else run.corpus.check(run.pool).to_dict(),
         "overall": whole,
         "agents": rows,
         "notes": list(run.notes),
@@ -77,9 +78,10 @@ def arrivals_in_words(run: RunRecord) -> str:
 def foremost(run: RunRecord) -> list[str]:
     """Notes without which no figure is to be read, and which stand before all.
 
-    That the pool is not the corpus's, and that the arrivals are not those asked for.
+    That the pool is not the corpus's, that the arrivals are not those asked for, and what the
+    check-up of the corpus found that touches the figures.
     """
-    return [*filter(None, (whose_agents(run.corpus, run.pool), run.unlike))]
+    return [*filter(None, (whose_agents(run.corpus, run.pool), run.unlike, *run.suspicious))]
 
 
 def _preface(run: RunRecord) -> list[str]:

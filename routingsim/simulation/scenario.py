@@ -32,6 +32,7 @@ from routingsim.simulation.remarks import (
     judge_assumed,
     met_before,
     no_texts,
+    of_record,
     one_for_all,
     whose_agents,
 )
@@ -105,8 +106,11 @@ class Scenario:
         unlike = ""
         if not closed:
             unlike = unlike_asked(arrivals, arrivals.rate, times.size, times[-1:].tolist())
+        own_times = isinstance(arrivals, CorpusTimes)
+        touching, others = of_record(corpus, self.pool, own_times=own_times)
         first, of_records, of_judge, alike = self._always_said
-        notes = [first, unlike, *of_records, met_before(self.policy, corpus, count), *of_judge]
+        known = met_before(self.policy, corpus, count)
+        notes = [first, unlike, *touching, *of_records, known, *of_judge]
         notes = [*filter(None, notes)]
         if times.size < count:
             notes.append(
@@ -132,6 +136,7 @@ class Scenario:
             notes=tuple(notes),
             again=None,
             unlike=unlike,
+            suspicious=tuple(touching),
         )
         if warm_up:
             told = left_out(result.work.arrived, self.outages, warm_up)
@@ -146,7 +151,7 @@ class Scenario:
             _unknown_failures(result),
             one_for_all(self.policy, self.pool, d_var, sent),
         ]
-        return replace(result, notes=(*result.notes, *filter(None, said)))
+        return replace(result, notes=(*result.notes, *filter(None, said), *others))
 
     @cached_property
     def _always_said(self) -> tuple[str, tuple[str, ...], tuple[str, ...], str]:

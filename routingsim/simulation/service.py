@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from routingsim.agents import Agent, AgentPool
+from routingsim.corpora.answer_tokens import output_token_table
 from routingsim.corpora.corpus import Corpus, prompt_tokens
 from routingsim.errors import SimulationError
 from routingsim.simulation.faults import Outage
@@ -22,17 +23,6 @@ NO_LIMIT = np.iinfo(np.int64).max
 _MOST_AGENTS = np.iinfo(np.int16).max
 _MOST_SLOTS = 10**9
 _MOST_CALLS = 10**7
-
-
-def output_token_table(corpus: Corpus, pool: AgentPool) -> NDArray[np.float64]:
-    """Tokens of each agent's answer, shape (tasks, agents).
-
-    The agent's recorded count; without it the task's; without both the agent's mean.
-    """
-    own = corpus.outcome("output_tokens", [agent.recorded_as for agent in pool])
-    task = corpus.tasks["output_tokens"].to_numpy(dtype=np.float64)[:, np.newaxis]
-    mean = pool.column("output_tokens")[np.newaxis, :]
-    return np.where(np.isnan(own), np.where(np.isnan(task), mean, task), own)
 
 
 def service_table(corpus: Corpus, pool: AgentPool) -> NDArray[np.float64]:

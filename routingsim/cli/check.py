@@ -1,0 +1,46 @@
+"""``routingsim check``: what is suspicious about a file of tasks, before any run."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from routingsim.cli.console import out, remark, write_json
+from routingsim.cli.options import Dates, JsonOption, OnError, option
+
+
+def check(
+    corpus: Annotated[
+        str,
+        typer.Argument(metavar="CORPUS", help="File of tasks, or the name of a public corpus."),
+    ],
+    agents: Annotated[
+        str | None,
+        option(
+            "POOL",
+            "TOML file of agents, or the name of a built-in pool: their slots and prices are "
+            "compared with what is recorded.",
+        ),
+    ] = None,
+    on_error: Annotated[
+        OnError, option(None, "On an invalid record: skip it and go on, or stop with an error.")
+    ] = OnError.SKIP,
+    dates: Annotated[
+        Dates | None, option(None, "The order in dates such as 10/6/2023 in the corpus.")
+    ] = None,
+    json_to: JsonOption = None,
+) -> None:
+    """Check a file of tasks: what was read, what is suspicious, and what to do about it."""
+    from routingsim.agents import load_agents
+    from routingsim.corpora.datasets import load_corpus
+
+    pool = None if agents is None else load_agents(agents)
+    found = load_corpus(corpus, on_error=on_error, dates=dates)
+    for note in found.notes:
+        remark(f"{found.name}: {note}", style="yellow")
+    checkup = found.check(pool)
+    if json_to is not None:
+        write_json({"corpus": found.name, **checkup.to_dict()}, json_to)
+    if json_to != Path("-"):
+        for line in checkup.lines:
+            out.print(line, highlight=False, markup=False)
