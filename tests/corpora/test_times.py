@@ -150,18 +150,23 @@ def test_dates_in_both_orders_are_refused(write: Write) -> None:
 
 def test_a_repeated_hour_is_said(write: Write) -> None:
     stamps = ["2025-10-26 02:30:00", "2025-10-26 02:10:00", "2025-10-26 03:00:00"]
-    assert load_corpus(write(table(stamps), "tasks.csv")).notes == (
+    corpus = load_corpus(write(table(stamps), "tasks.csv"))
+    assert corpus.notes == (
         "arrived_at: times, counted in seconds from 2025-10-26T02:10:00+00:00",
-        "arrived_at: 2025-10-26 02:10:00 comes after 2025-10-26 02:30:00, as when clocks are set "
-        "back; if they were, write times with their zone, as 2025-10-26 02:10:00+01:00",
         "1 arrival was unsorted: sorted",
     )
+    assert list(map(str, corpus.findings)) == [
+        "arrived_at: 2025-10-26 02:10:00 comes after 2025-10-26 02:30:00, as when clocks are set "
+        "back: the hour that came twice is taken as one. It touches the order, rate and waits of "
+        "the tasks around it; write times with their zone, as 2025-10-26 02:10:00+01:00"
+    ]
     # The day before, and by some seconds only, it is a log that is not in order.
     for other in (
         [stamp.replace("26", "25") for stamp in stamps],
         ["2025-10-26 02:30:00", "2025-10-26 02:29:57"],
     ):
-        assert len(load_corpus(write(table(other), "tasks.csv")).notes) == 2
+        corpus = load_corpus(write(table(other), "tasks.csv"))
+        assert (len(corpus.notes), corpus.findings) == (2, ())
 
 
 def test_missing_and_wrong_times_among_dates(write: Write) -> None:
