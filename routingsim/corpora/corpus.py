@@ -237,7 +237,7 @@ class Corpus:
         lines = [f"Corpus({display.shorten(self.name)!r}: {len(self):,} tasks)"]
         lines += [f"  {name}: {value}" for name, value in self._facts()]
         lines += [f"  note: {display.shorten(note)}" for note in self.notes[:SHOWN]]
-        lines += [f"  {each.severity}: {each}" for each in self.check().findings]
+        lines += [f"  {line}" for line in self.check().suspicions]
         return "\n".join(display.wrapped(line, "    ") for line in lines)
 
     def _repr_html_(self) -> str:
@@ -455,7 +455,7 @@ class Corpus:
             f"{display.shorten(self.name, 180)} · {len(self):,} tasks",
             display.table([], self._facts()),
             self.notes[:SHOWN],
-            first=[f"{each.severity}: {each}" for each in self.check().findings],
+            first=self.check().suspicions,
         )
 
     def to_markdown(self) -> str:

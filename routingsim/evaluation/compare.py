@@ -35,6 +35,7 @@ from routingsim.policies.rules import cheapest, random
 from routingsim.simulation.arrivals import (
     Arrivals,
     ClosedLoop,
+    CorpusTimes,
     Poisson,
     as_arrivals,
     realised,

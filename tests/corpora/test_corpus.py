@@ -144,6 +144,7 @@ def test_other_forms_of_a_corpus() -> None:
         "source": "DataFrame",
         "sha256": corpus.sha256,
         "notes": [],
+        "findings": [],
     }
     assert corpus.to_markdown().splitlines() == [
         "| corpus | a\\|b |",

@@ -14,6 +14,8 @@ from routingsim.corpora.checkup.queues import completion_stamps, waits_in_latenc
 from routingsim.corpora.checkup.units import latency_units
 from routingsim.corpora.rows import counted
 
+_LINE = 1000  # characters of a finding on its line
+
 CHECKS: tuple[Callable[[Columns], list[Finding]], ...] = (
     latency_units,
     completion_stamps,
@@ -48,10 +50,14 @@ class Checkup:
         return tuple(each for each in self.findings if each.subject in subjects)
 
     @property
+    def suspicions(self) -> list[str]:
+        """A line for each finding."""
+        return [display.shorten(f"{each.severity}: {each}", _LINE) for each in self.findings]
+
+    @property
     def lines(self) -> list[str]:
         """What was read, then a line for each finding, or that there is none."""
-        found = [f"{each.severity}: {each}" for each in self.findings]
-        return [f"read: {self.read}", *(found or ["nothing suspicious was found"])]
+        return [f"read: {self.read}", *(self.suspicions or ["nothing suspicious was found"])]
 
     def __repr__(self) -> str:
         return "\n".join(display.wrapped(line) for line in self.lines)
@@ -76,7 +82,8 @@ def check_up(columns: Columns, skipped: int = 0, found: tuple[Finding, ...] = ()
     found : tuple of Finding
         What reading the file has found already.
     """
-    every = [*found, *(finding for check in CHECKS for finding in check(columns))]
+    checks = CHECKS if columns.arrived.size else ()
+    every = [*found, *(finding for check in checks for finding in check(columns))]
     every.sort(key=lambda each: each.severity != "wrong")
     return Checkup(_read(columns, skipped), tuple(every))
 
@@ -92,7 +99,7 @@ def _read(columns: Columns, skipped: int) -> str:
         return ", ".join([*said, "no outcomes"])
     of_log = " with one answer a task" if columns.is_log and len(columns.agents) > 1 else ""
     said.append(f"{counted(len(columns.agents), 'agent')}{of_log}")
-    said += _known(columns.outcomes, columns.answered.sum())
+    said += _known(columns.outcomes, max(1, columns.answered.sum()))
     return ", ".join(said)
 
 
