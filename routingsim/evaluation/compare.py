@@ -176,7 +176,7 @@ def compare(
         scenes += [prepare(corpus, pool, policy, **conditions) for policy in beside]
     touching, others = of_record(corpus, scenes[0].pool, own_times=isinstance(shape, CorpusTimes))
     group = prompts(corpus)
-    drawn = Resamples(group, seed)
+    drawn = Resamples(group, seed, in_order=order != "shuffled")
     jobs = [(scene, each, settings, drawn) for scene in scenes for each in processes.values()]
     done = run(jobs, executor, progress, None if resume is None else Path(resume))
     keys = [(scene.policy.name, share) for scene in scenes for share in shares]

@@ -49,12 +49,16 @@ def independent(group: NDArray[np.intp]) -> int:
     return round(float(sizes.sum() ** 2 / (sizes**2).sum())) if sizes.size else 0
 
 
-def stand_ins(group: NDArray[np.intp], seed: int) -> NDArray[np.int32]:
+def stand_ins(group: NDArray[np.intp], seed: int, *, in_order: bool = False) -> NDArray[np.int32]:
     """The record that stands for each record in each resample, shape (CORPORA, records).
 
     Prompts are drawn with replacement. A record whose prompt was drawn stands for itself;
     the others are replaced by the further copies, in random order. Where prompts have
     different numbers of records, copies are repeated or left out to fill the places.
+
+    With ``in_order`` the copies take the places in the order of the file, so that each comes
+    near its own place, by the square root of the number of records or so: tasks that go with
+    the order or their times go on doing so.
     """
     members = np.argsort(group, kind="stable")
     prompt = np.unique(group, return_inverse=True)[1]
@@ -69,7 +73,8 @@ def stand_ins(group: NDArray[np.intp], seed: int) -> NDArray[np.int32]:
         drawn[b] = np.arange(group.size)
         empty = np.flatnonzero(times[prompt] == 0)
         if empty.size:
-            drawn[b, empty] = np.resize(dice.permutation(np.concatenate(copies)), empty.size)
+            filled = np.resize(dice.permutation(np.concatenate(copies)), empty.size)
+            drawn[b, empty] = np.sort(filled) if in_order else filled
     return drawn
 
 
@@ -111,16 +116,19 @@ class Resamples:
         As :func:`routingsim.policies.folds.prompts` gives it.
     seed : int
         Of the study.
+    in_order : bool
+        Whether runs keep the order of the file: see :func:`stand_ins`.
     """
 
     group: NDArray[np.intp]
     seed: int
+    in_order: bool = False
     _scales: dict[bytes, float] = field(default_factory=dict, init=False, repr=False)
 
     @cached_property
     def drawn(self) -> NDArray[np.int32]:
         """As :func:`stand_ins` gives it, when first asked for."""
-        return stand_ins(self.group, self.seed)
+        return stand_ins(self.group, self.seed, in_order=self.in_order)
 
     @cached_property
     def independent(self) -> int:

@@ -32,6 +32,17 @@ def test_a_drawn_task_keeps_its_place_and_copies_fill_the_others(records: int) -
     assert missing == pytest.approx(math.exp(-1), abs=0.03)  # not drawn: (1 - 1/N)^N
 
 
+def test_copies_in_order_come_near_their_own_places() -> None:
+    group = np.arange(2500)
+    drawn, near = stand_ins(group, 3), stand_ins(group, 3, in_order=True)
+    assert np.array_equal(np.sort(drawn, axis=1), np.sort(near, axis=1))  # the same tasks
+    moved = [np.abs(each - group)[each != group] for each in (drawn, near)]
+    far, close = (int(np.median(each)) for each in moved)
+    assert far > 500
+    assert close < 2 * math.sqrt(2500)
+    assert all(np.array_equal(each[each == group], group[each == group]) for each in near)
+
+
 def test_records_of_one_prompt_are_drawn_together() -> None:
     group = np.repeat(np.arange(60), 4)
     for each in stand_ins(group, seed=0):
