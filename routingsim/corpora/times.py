@@ -82,7 +82,8 @@ def read_arrivals(
     if local.size and zoned:
         notes.append(f"{column.label}: {counted(local.size, 'time')} without a zone read as UTC")
     findings += clock_changes(local, column.label)
-    begins = 0.0 if earliest == "none" else pd.Timestamp(earliest).timestamp()
+    first = pd.Timestamp(earliest) if earliest != "none" else None
+    begins = float(first.value) / 1e9 if isinstance(first, pd.Timestamp) else 0.0
     return RawColumn(column.label, seconds, begins=begins)
 
 

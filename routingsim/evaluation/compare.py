@@ -202,6 +202,7 @@ def compare(
         group=group,
         cautions=(
             *touching,
+            *shape.cautions,
             *unlike(corpus, capacity, processes, settings),
             *filter(None, (of_order, of_choice(corpus, shape, count))),
         ),

@@ -70,9 +70,10 @@ class ReplayResult(RunRecord):
     unlike : str
         That the arrivals met are not those asked for, and how many tasks would do; "" if they
         are. Among the ``notes``.
-    suspicious : tuple of str
-        What the corpus's check-up (:meth:`routingsim.Corpus.check`) found that touches the
-        figures of this run. Among the ``notes``.
+    cautions : tuple of str
+        What else stands before the figures: what the corpus's check-up
+        (:meth:`routingsim.Corpus.check`) found that touches them, which window of recorded
+        arrivals was played, and what a warm-up leaves out. Among the ``notes``.
     """
 
     def to_frame(self) -> pd.DataFrame:
@@ -205,8 +206,8 @@ class ReplayResult(RunRecord):
     def foremost(self) -> list[str]:
         """Notes without which no figure is to be read, and which stand before all.
 
-        That the pool is not the corpus's, that the arrivals are not those asked for, and what
-        the check-up of the corpus found that touches the figures.
+        That the pool is not the corpus's, that the arrivals are not those asked for, and the
+        ``cautions``.
         """
         return run_text.foremost(self)
 

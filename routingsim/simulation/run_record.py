@@ -44,7 +44,7 @@ class RunRecord:
     memory: NDArray[np.float64]
     again: Again | None = None
     unlike: str = ""
-    suspicious: tuple[str, ...] = ()
+    cautions: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return self.log.agent.size

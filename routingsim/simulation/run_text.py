@@ -78,10 +78,10 @@ def arrivals_in_words(run: RunRecord) -> str:
 def foremost(run: RunRecord) -> list[str]:
     """Notes without which no figure is to be read, and which stand before all.
 
-    That the pool is not the corpus's, that the arrivals are not those asked for, and what the
-    check-up of the corpus found that touches the figures.
+    That the pool is not the corpus's, that the arrivals are not those asked for, and the run's
+    ``cautions``.
     """
-    return [*filter(None, (whose_agents(run.corpus, run.pool), run.unlike, *run.suspicious))]
+    return [*filter(None, (whose_agents(run.corpus, run.pool), run.unlike, *run.cautions))]
 
 
 def _preface(run: RunRecord) -> list[str]:

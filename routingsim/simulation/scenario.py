@@ -108,6 +108,7 @@ class Scenario:
             unlike = unlike_asked(arrivals, arrivals.rate, times.size, times[-1:].tolist())
         own_times = isinstance(arrivals, CorpusTimes)
         touching, others = of_record(corpus, self.pool, own_times=own_times)
+        touching += arrivals.cautions
         first, of_records, of_judge, alike = self._always_said
         known = met_before(self.policy, corpus, count)
         notes = [first, unlike, *touching, *of_records, known, *of_judge]
@@ -119,11 +120,13 @@ class Scenario:
             count = times.size
         rows, chosen = _rows(count, corpus, arrivals, seed, order)
         notes += chosen
+        cautions = [*touching, *(chosen if own_times else [])]
         if order == "blocks":
             positions, times = another_log(times, seed)
             rows = rows[positions]
         if tasks is not None and not (arrivals.synthetic or isinstance(arrivals, CorpusTimes)):
             notes.append(trace_note(str(arrivals), float(times[-1]), count))
+            cautions.append(notes[-1])
         notes += filter(None, [alike])
         result = self._play(
             self.records.tasks(times, rows),
@@ -136,11 +139,13 @@ class Scenario:
             notes=tuple(notes),
             again=None,
             unlike=unlike,
-            suspicious=tuple(touching),
+            cautions=tuple(cautions),
         )
         if warm_up:
             told = left_out(result.work.arrived, self.outages, warm_up)
-            result = replace(result, notes=(*result.notes, *told))
+            result = replace(
+                result, notes=(*result.notes, *told), cautions=(*result.cautions, *told)
+            )
         once_more = partial(self.run, arrivals, tasks=tasks, order=order, warm_up=warm_up)
         result = replace(result, again=partial(self._again, once_more, result))
         sent = np.bincount(result.log.agent, minlength=len(self.pool))

@@ -1,6 +1,7 @@
 """Stamps of clocks: rounded to a minute or more, and hours that a change of clocks repeats."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -92,7 +93,7 @@ def clock_changes(local: NDArray[np.datetime64], label: str) -> list[Finding]:
     steps = np.diff(local)
     large = steps < np.timedelta64(-1, "m")
     back = np.flatnonzero(large).tolist()
-    nights = [pd.Timestamp(local[row + 1]) for row in back]
+    nights: list[Any] = [pd.Timestamp(local[row + 1]) for row in back]
     if (
         nights
         and all(_of_change(night) for night in nights)
@@ -157,7 +158,7 @@ def _odd_hours(local: NDArray[np.datetime64], label: str, touches: str) -> list[
     return []
 
 
-def _of_change(time: pd.Timestamp) -> bool:
+def _of_change(time: Any) -> bool:
     """Whether clocks are changed in some country about then: early on Sundays of some months."""
     return time.weekday() == 6 and time.hour < 4 and time.month in (3, 4, 9, 10, 11)
 

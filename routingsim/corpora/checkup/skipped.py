@@ -65,7 +65,8 @@ def _of_column(name: str, values: Sequence[Any], bad: NDArray[np.bool_]) -> list
     if 0 < given.sum() < given.size:
         found.append(_shares(f"{name} is given", given, bad))
     flat = pd.Series([None if isinstance(v, dict | list) else v for v in values], dtype=object)
-    numbers = pd.to_numeric(flat, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+    read = pd.Series(pd.to_numeric(flat, errors="coerce"))
+    numbers = read.to_numpy(dtype=np.float64, na_value=np.nan)
     known = np.isfinite(numbers)
     if known.sum() > given.sum() / 2:
         one, other = numbers[bad & known], numbers[~bad & known]
@@ -77,7 +78,7 @@ def _of_column(name: str, values: Sequence[Any], bad: NDArray[np.bool_]) -> list
         return found
     labels = flat.where(given).astype("str")
     if labels.nunique() <= _LABELS:
-        for label in labels[given].unique().tolist():
+        for label in sorted(set(labels[given].tolist())):
             found.append(_shares(f"{name} is {label}", (labels == label).to_numpy(), bad))
         return found
     length = labels.str.len().to_numpy(dtype=np.float64, na_value=0.0)
@@ -95,7 +96,8 @@ def _shares(what: str, true: NDArray[np.bool_], bad: NDArray[np.bool_]) -> tuple
     table = [[int((true & side).sum()), int((~true & side).sum())] for side in (bad, ~bad)]
     from scipy import stats  # takes long to load, and is seldom needed
 
-    p = float(stats.fisher_exact(table)[1])
+    found: Any = stats.fisher_exact(table)
+    p = float(found[1])
     here, there = (100 * one / (one + other) for one, other in table)
     return p, f"{what} in {here:.0f} % of them, and in {there:.0f} % of the rest"
 

@@ -89,8 +89,14 @@ class Arrivals(ABC):
             Of what repeats in whole periods.
             """
 
+        @property
+        def cautions(self) -> tuple[str, ...]:
+            """What the check-up of a trace found suspicious about its times."""
+            return ()
+
     else:
         rate = cv = period = dispersion = None
+        cautions = ()
 
     @abstractmethod
     def scaled(self, factor: float) -> Arrivals:
@@ -220,6 +226,10 @@ class Superposition(Arrivals):
         known = [(part.rate, part.dispersion) for part in self.parts]
         weighed = [rate * each for rate, each in known if rate is not None and each is not None]
         return math.fsum(weighed) / self.rate if len(weighed) == len(known) else None
+
+    @property
+    def cautions(self) -> tuple[str, ...]:
+        return tuple(each for part in self.parts for each in part.cautions)
 
     def scaled(self, factor: float) -> Self:
         return type(self)(tuple(part.scaled(factor) for part in self.parts))

@@ -81,14 +81,23 @@ class Trace(Arrivals):
             )
         return stamps - origin, length
 
-    def _stamps(self) -> tuple[Times, str]:
+    @cached_property
+    def _corpus(self) -> Any:
         from routingsim.corpora.datasets import load_corpus
 
-        source = self.source
-        if isinstance(source, np.ndarray):
-            return source, "the trace"
-        corpus: Any = load_corpus(source) if isinstance(source, str) else source
-        return _own_times(corpus), corpus.name
+        return load_corpus(self.source) if isinstance(self.source, str) else self.source
+
+    def _stamps(self) -> tuple[Times, str]:
+        if isinstance(self.source, np.ndarray):
+            return self.source, "the trace"
+        return _own_times(self._corpus), self._corpus.name
+
+    @property
+    def cautions(self) -> tuple[str, ...]:
+        if isinstance(self.source, np.ndarray):
+            return ()
+        found = self._corpus.check().about("times")
+        return tuple(f"{self._corpus.name}: {each}" for each in found)
 
     @property
     def rate(self) -> float:

@@ -1,5 +1,7 @@
 """Columns as checks read them, made up."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from routingsim import Agent, AgentPool
@@ -16,7 +18,7 @@ def columns(
     prompt_tokens: float | np.ndarray = 50.0,
     output_tokens: float | np.ndarray = NAN,
     pool: AgentPool | None = None,
-    **recorded: dict[str, object],
+    **recorded: Mapping[str, float | np.ndarray],
 ) -> Columns:
     """Of agents a, b, …: ``a={"cost": 0.1}`` records a cost of 0.1 for every task."""
     outcomes = {field: np.full((size, len(recorded)), NAN) for field in FIELDS}

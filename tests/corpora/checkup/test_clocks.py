@@ -15,7 +15,7 @@ def poisson(size: int, mean: float, seed: int = 2) -> np.ndarray:
 @pytest.mark.parametrize(("step", "unit"), [(1, "second"), (60, "minute"), (3600, "hour")])
 def test_rounded_stamps_are_spread(step: int, unit: str) -> None:
     exact = poisson(600, step / 5)
-    stamps = np.floor(exact / step) * step
+    stamps = (exact // step * step).astype(np.float64)
     times, [found] = spread_rounded(stamps)
     assert (np.floor(times / step) * step == stamps).all()
     assert (np.diff(times) >= 0).all()
@@ -67,8 +67,9 @@ def test_a_corpus_of_minutes_queues_as_one_of_seconds() -> None:
 
 
 def local(begin: str, hours: float, size: int, zone: str) -> np.ndarray:
-    utc = pd.Timestamp(begin, tz="UTC") + pd.to_timedelta(
-        np.sort(np.random.default_rng(1).uniform(0, 3600 * hours, size)), unit="s"
+    seconds = np.sort(np.random.default_rng(1).uniform(0, 3600 * hours, size))
+    utc = pd.to_datetime(
+        np.datetime64(begin, "us") + (1e6 * seconds).astype("timedelta64[us]"), utc=True
     )
     return utc.tz_convert(zone).tz_localize(None).to_numpy()
 

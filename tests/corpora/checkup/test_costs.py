@@ -37,7 +37,7 @@ def test_failed_calls_and_free_pools_may_cost_nothing() -> None:
     assert unknown_costs(columns(40, a={"cost": 0.0}, b={"cost": 0.0})) == []
 
 
-def units(cost, tokens: float = np.nan, pool=None) -> list[str]:
+def units(cost, tokens: float | np.ndarray = np.nan, pool=None) -> list[str]:
     found = cost_units(columns(40, output_tokens=tokens, pool=pool, a={"cost": cost}))
     return [each.what.removeprefix("outcomes.a.cost: ") for each in found]
 
