@@ -3,19 +3,20 @@
 import numpy as np
 import pandas as pd
 import pytest
+from numpy.typing import NDArray
 
 from routingsim import load_corpus
 from routingsim.corpora.checkup.clocks import clock_changes, spread_rounded
 
 
-def poisson(size: int, mean: float, seed: int = 2) -> np.ndarray:
+def poisson(size: int, mean: float, seed: int = 2) -> NDArray[np.float64]:
     return np.cumsum(np.random.default_rng(seed).exponential(mean, size))
 
 
 @pytest.mark.parametrize(("step", "unit"), [(1, "second"), (60, "minute"), (3600, "hour")])
 def test_rounded_stamps_are_spread(step: int, unit: str) -> None:
     exact = poisson(600, step / 5)
-    stamps = (exact // step * step).astype(np.float64)
+    stamps: NDArray[np.float64] = exact // step * step
     times, [found] = spread_rounded(stamps)
     assert (np.floor(times / step) * step == stamps).all()
     assert (np.diff(times) >= 0).all()
@@ -31,7 +32,7 @@ def test_rounded_stamps_are_spread(step: int, unit: str) -> None:
 
 def test_other_stamps_are_left() -> None:
     minutes = np.floor(poisson(600, 12.0) / 60) * 60
-    for times in (
+    others: tuple[NDArray[np.float64], ...] = (
         poisson(600, 1.0),
         np.repeat(np.arange(120) * 5.5, 5),  # batches
         np.repeat(np.arange(12) * 60.0, 5) + 0.001,
@@ -39,7 +40,8 @@ def test_other_stamps_are_left() -> None:
         np.zeros(600),
         minutes[:40],
         np.full(600, np.nan),
-    ):
+    )
+    for times in others:
         found, said = spread_rounded(times)
         assert found is times
         assert said == []
