@@ -118,12 +118,15 @@ class Inputs:
         """The corpus and the pool; notes on the corpus go to standard error."""
         from routingsim.agents import load_agents
         from routingsim.corpora.datasets import load_corpus
+        from routingsim.corpora.rows import counted
 
         pool = load_agents(self.agents)
         corpus = load_corpus(self.corpus, on_error=self.on_error, dates=self.dates)
         for note in corpus.notes:
             remark(f"{corpus.name}: {note}", style="yellow")
-        remark(f"{corpus.name}: {corpus.check(pool).lines[0]}")
+        if found := corpus.check(pool):
+            many = counted(len(found.findings), "finding")
+            remark(f"{corpus.name}: read: {found.read}; {many} of the check-up", style="yellow")
         return corpus, pool
 
 
