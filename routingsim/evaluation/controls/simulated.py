@@ -114,7 +114,8 @@ def control_policies(
             f"{corpus.name}: no task has a recorded quality of all of {', '.join(pool.ids)}; "
             "controls need recorded outcomes (an agent's `outcome` names its record)"
         )
-    best = good[known].mean(axis=0).argmax()
+    by_id = np.argsort(np.argsort(pool.ids))  # of equals the cheapest, and then the first by id
+    best = np.lexsort((by_id, paid.mean(axis=0), -good[known].mean(axis=0)))[0]
     found = {
         "random": random(pool),
         "cheapest": cheapest(pool, corpus),
