@@ -1,6 +1,7 @@
 """Bandits under a ceiling of the mean cost, on halves of a corpus that they did not learn on.
 
     ROUTINGSIM_DATA=FOLDER python benchmarks/budget.py [--corpus PATH] [--seeds 20] [POLICY ...]
+    ROUTINGSIM_DATA=FOLDER python benchmarks/budget.py --bounds [--corpus PATH] [--seeds 20]
 
 The protocol is that of ParetoBandit's experiment 1 (arXiv:2604.00136), with three agents: a
 bandit learns on one half of the corpus, met twice in random orders, and goes on learning on
@@ -9,6 +10,12 @@ draw the halves and the orders. The budgets are the paper's, in USD a task. "Zer
 coin flipped between the best two agents at the cost that the bandit had; it knows the agents'
 means on the half that is measured. Intervals are 95 %, t over seeds, which share their tasks.
 With dcrouter-train a run is the whole corpus once, learning included.
+
+``--bounds`` asks how far anyone could be ahead of the zero router on the same halves. Three
+routers know more than a bandit: one learned from *every* agent's answer on the half learned
+(the blend of ridge and neighbours, fitted once); one knows each agent's mean on the tasks
+measured, by category; one knows every answer. All three are told what each call will cost,
+and take the price at which they spend the budget on the tasks measured.
 """
 
 import argparse
@@ -24,6 +31,7 @@ from routingsim.corpora.datasets import load_corpus
 from routingsim.errors import RoutingSimError
 from routingsim.evaluation import zero_router
 from routingsim.evaluation.intervals import t_interval
+from routingsim.policies.builtin_predictors import PREDICTORS
 from routingsim.simulation.arrivals import Deterministic
 from routingsim.simulation.replay import replay
 from routingsim.simulation.service import cost_table
@@ -43,11 +51,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("policy", nargs="*", default=["linucb"], help="linucb by default")
     parser.add_argument("--corpus", default="paretobandit-val", help="a name or a path")
     parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--bounds", action="store_true", help="what those reach who know more")
     options = parser.parse_args(arguments)
     kind = "dcrouter" if options.corpus.startswith("dcrouter") else "paretobandit"
     try:
         corpus = load_corpus(options.corpus)
         pool = AgentPool(tuple(each for each in load_agents(kind) if each.id != LEFT_OUT))
+        if options.bounds:
+            print(bounds(corpus, pool, BUDGETS[kind], options.seeds).to_string())
+            return
         for policy in options.policy:
             print(f"\n{policy} on {options.corpus}, {options.seeds} seeds")
             print(table(corpus, pool, policy, BUDGETS[kind], options.seeds, kind).to_string())
@@ -96,6 +108,53 @@ def table(
             "use, whole run": f"{told['use, whole run'].mean():.3f}",
         }
     return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def bounds(corpus: Corpus, pool: AgentPool, budgets: Sequence[float], seeds: int) -> pd.DataFrame:
+    """How far ahead of the zero router those are who know more than a bandit."""
+    names = [each.recorded_as for each in pool]
+    quality, cost = corpus.outcome("quality", names), cost_table(corpus, pool)[0]
+    label = np.unique(corpus.tasks["category"].to_numpy(str), return_inverse=True)[1]
+    found: dict[str, list[list[float]]] = {}
+    for seed in range(seeds):
+        order, measured = tasks(len(corpus), np.random.default_rng(seed), "paretobandit")
+        held, learned = np.sort(order[measured]), np.unique(order[: measured.start])
+        asked, coin = corpus.select(held), zero_router(quality[held], cost[held])
+        fitted = PREDICTORS["blend"]().fit(corpus.select(learned), names)
+        by_label = np.array([quality[held][label[held] == k].mean(axis=0) for k in label[held]])
+        known = {
+            "every answer of the half learned": fitted.predict(
+                asked.tasks["text"].tolist(), asked.tasks["category"].tolist()
+            ),
+            "means by category of the tasks measured": by_label,
+            "every answer of the tasks measured": quality[held],
+        }
+        for name, worth in known.items():
+            ahead = [
+                spent(worth, quality[held], cost[held], budget) - float(coin.at(budget))
+                for budget in budgets
+            ]
+            found.setdefault(name, []).append(ahead)
+    rows = {
+        name: [shown(t_interval(each), "+.4f") for each in np.array(ahead).T]
+        for name, ahead in found.items()
+    }
+    return pd.DataFrame(rows, index=[f"{budget:g}" for budget in budgets])
+
+
+def spent(
+    worth: NDArray[np.float64],
+    quality: NDArray[np.float64],
+    cost: NDArray[np.float64],
+    budget: float,
+) -> float:
+    """Quality at the budget: mixed from the two prices between which it lies."""
+    every, points = np.arange(len(cost)), []
+    for price in (0.0, *np.geomspace(1e-2, 1e6, 161)):
+        mine = (worth - price * cost).argmax(axis=1)
+        points.append((cost[every, mine].mean(), quality[every, mine].mean()))
+    paid, reached = np.array(points)[::-1].T
+    return float(np.interp(budget, paid, reached))
 
 
 def tasks(size: int, rng: np.random.Generator, kind: str) -> tuple[NDArray[np.intp], slice]:

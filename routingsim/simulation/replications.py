@@ -12,8 +12,8 @@ Which question an interval answers depends on what the runs draw anew:
   draws of the policy;
 - recorded arrivals and ``days``: other days like this one. Blocks of consecutive tasks are drawn,
   with the gaps between them (Künsch, "The jackknife and the bootstrap for general stationary
-  observations", Ann. Stat. 17, 1989). There is one record of days, so more runs do not narrow
-  this interval.
+  observations", Ann. Stat. 17, 1989), and each day is run under several seeds. There is one
+  record of days, so more runs do not narrow this interval.
 """
 
 import math
@@ -39,14 +39,17 @@ REPLICATIONS = 10
 MOST = 400
 """Further runs at most, where a precision is asked for."""
 
+RUNS_OF_A_DAY = 4
+"""Runs of each day that is drawn from a record."""
+
 _SHORT = np.uint64(16)  # bits dropped from a seed, so that it has 48
 _AT_A_TIME = 1_000_000  # tasks that are run side by side: about 120 MB
 
 
 class Again(Protocol):
-    """Runs a replay again under another seed; with ``days`` on a day drawn from its own."""
+    """Runs a replay again under another seed; with ``day``, a seed, on a day drawn from its own."""
 
-    def __call__(self, *, seed: int, days: bool = ...) -> Any: ...
+    def __call__(self, *, seed: int, day: int | None = ...) -> Any: ...
 
 
 def replication_seeds(seed: int, count: int) -> tuple[int, ...]:
@@ -88,19 +91,21 @@ class Replications:
         """What ``measure`` says of each of the first ``count`` further runs.
 
         Runs go in threads, as compiled kernels release the global interpreter lock.
-        ``done()`` is called after each run.
+        ``done()`` is called after each run. With ``days``, ``RUNS_OF_A_DAY`` runs in a row
+        are of one day.
         """
         known = self._known.setdefault((measure, days), [])
-        seeds = replication_seeds(self._seed, count)[len(known) :]
-        if not seeds:
+        seeds = replication_seeds(self._seed, count)
+        if len(known) >= count:
             return known[:count]
 
-        def one(seed: int) -> Any:
-            return measure(self._again(seed=seed, days=days))
+        def one(run: int) -> Any:
+            day = seeds[run // RUNS_OF_A_DAY] if days else None
+            return measure(self._again(seed=seeds[run], day=day))
 
         workers = min(cpu_count() or 1, max(1, _AT_A_TIME // self._tasks))
         with ThreadPoolExecutor(workers) as pool:
-            for value in pool.map(one, seeds):
+            for value in pool.map(one, range(len(known), count)):
                 known.append(value)
                 done()
         return known[:count]
@@ -129,11 +134,14 @@ class Replications:
             What the runs draw anew, in words.
         """
         _check(count, precision, most, days)
-        sets = (False, True) if days else (False,)
-        bar = tqdm(total=count * len(sets), desc=metric, unit="run", disable=not progress)
+        sets = {False: 1, True: RUNS_OF_A_DAY} if days else {False: 1}
+        bar = tqdm(total=count * sum(sets.values()), desc=metric, unit="run", disable=not progress)
 
         def found(wanted: int) -> Interval:
-            runs = [self.measured(measure, wanted, days=d, done=bar.update) for d in sets]
+            runs = [
+                self.measured(measure, wanted * times, days=d, done=bar.update)
+                for d, times in sets.items()
+            ]
             values = [[run[metric] for run in each] for each in runs]
             return of_days(*values) if days else hall_interval(values[0])
 
@@ -154,24 +162,28 @@ def of_days(same: Sequence[float], other: Sequence[float]) -> Interval:
     """The interval of a figure over days of which one is recorded.
 
     The variance between days drawn from the record says how far the record may be from another
-    day, and is not divided by the number of runs. Chance within a day is in it, too, so the
-    interval is rather too wide than too narrow.
+    day, and is not divided by the number of runs. Each day is the mean of its runs: the chance
+    within a day that is left in it is that in the mean of as many runs of the record, and
+    where these are more, the interval is rather too wide than too narrow.
 
     Parameters
     ----------
-    same, other : sequence of float
-        The figure in runs at the recorded times, and in as many on days drawn from them.
+    same : sequence of float
+        The figure in runs at the recorded times.
+    other : sequence of float
+        The same on days drawn from them, ``RUNS_OF_A_DAY`` runs of each in a row.
     """
-    known = np.array([same, other], dtype=np.float64)
-    known = known[:, ~np.isnan(known).any(axis=0)]
-    runs = known.shape[1]
-    mean = float(known[0].mean()) if runs else math.nan
-    if runs < 3:
+    values = np.array(same, dtype=np.float64)
+    days = np.array(other, dtype=np.float64).reshape(-1, RUNS_OF_A_DAY).mean(axis=1)
+    values, days = values[~np.isnan(values)], days[~np.isnan(days)]
+    runs, least = len(same) + len(other), min(values.size, days.size)
+    mean = float(values.mean()) if values.size else math.nan
+    if least < 3:
         return Interval(mean, math.nan, runs=runs)
-    within, between = known.var(axis=1, ddof=1)
     # So few blocks vary less than days do, by (blocks - 1) / blocks.
-    variance = BLOCKS / (BLOCKS - 1) * between + within / runs
-    t = float(special.stdtrit(runs - 1, 0.975))
+    within = max(1 / values.size - 1 / RUNS_OF_A_DAY, 0.0) * values.var(ddof=1)
+    variance = BLOCKS / (BLOCKS - 1) * days.var(ddof=1) + within
+    t = float(special.stdtrit(least - 1, 0.975))
     return Interval(mean, t * math.sqrt(variance), runs=runs)
 
 

@@ -160,7 +160,8 @@ class ReplayResult(RunRecord):
             Further runs at most, with ``precision``.
         days : bool
             Recorded arrivals only: answer for other days like this one. Blocks of
-            consecutive tasks are drawn from the record, which takes its hours to be alike.
+            consecutive tasks are drawn from the record, which takes its hours to be alike, and
+            each day is run four times.
         progress : bool
             Show a progress bar.
 

@@ -192,12 +192,12 @@ class Scenario:
         first: ReplayResult,
         seed: int,
         *,
-        days: bool = False,
+        day: int | None = None,
     ) -> ReplayResult:
         """The same call under another seed, or the first run's tasks on another day."""
-        if not days:
+        if day is None:
             return once_more(seed=seed)
-        drawn, times = another_day(first.work.arrived, seed)
+        drawn, times = another_day(first.work.arrived, day)
         return self._play(
             self.records.tasks(times, first.work.row[drawn]),
             None,
@@ -247,8 +247,8 @@ class Scenario:
             unlike=result.unlike,
         )
 
-    def _rerun_again(self, other: Again, seed: int, *, days: bool = False) -> ReplayResult:
-        return self.rerun(other(seed=seed, days=days))
+    def _rerun_again(self, other: Again, seed: int, *, day: int | None = None) -> ReplayResult:
+        return self.rerun(other(seed=seed, day=day))
 
     def _play(
         self, work: Workload, closed: ClosedLoop | None, *, seed: int, **said: Any

@@ -40,8 +40,8 @@ class Counted:
     def __init__(self, values: dict[int, float]) -> None:
         self.values, self.asked = values, []
 
-    def __call__(self, *, seed: int, days: bool = False) -> float:
-        self.asked.append(seed)
+    def __call__(self, *, seed: int, day: int | None = None) -> float:
+        self.asked.append(seed if day is None else day)
         return self.values[seed]
 
 
@@ -91,13 +91,13 @@ def test_recorded_times_stay_and_services_change() -> None:
     times = np.sort(np.random.default_rng(1).uniform(0, 100, 200))
     result = run(arrivals=rs.Trace(times))
     assert result.again is not None
-    other, day = result.again(seed=9), result.again(seed=9, days=True)
+    other, day = result.again(seed=9), result.again(seed=9, day=9)
     np.testing.assert_array_equal(other.work.arrived, result.work.arrived)
     assert (other.log.finished != result.log.finished).all()
     assert (day.work.arrived != result.work.arrived)[1:].any()
     said = {
         False: "10 further runs, the same tasks at the same times",
-        True: "10 further runs, other days like this one (blocks of recorded tasks)",
+        True: "50 further runs, other days like this one (blocks of recorded tasks)",
     }
     for days, method in said.items():
         assert result.interval(days=days).method == method
@@ -135,20 +135,31 @@ def test_another_day_keeps_tasks_with_the_gaps_before_them() -> None:
     assert (single.tolist(), at.tolist()) == ([0], [3.0])
 
 
+def test_runs_of_a_day_are_in_a_row() -> None:
+    made, again = replications([float(k) for k in range(12)])
+    assert len(made.measured(as_figures, 12, days=True)) == 12
+    first, second, third = replication_seeds(5, 3)
+    assert sorted(again.asked) == sorted([first] * 4 + [second] * 4 + [third] * 4)
+
+
 def test_days_by_hand() -> None:
-    """Variances 1 within a day and 9 between: 10/9 of 9, and a third of 1 for three runs."""
-    found = of_days([4.0, 5.0, 6.0], [1.0, 4.0, 7.0])
-    assert (found.mean, found.runs) == (5.0, 3)
-    assert found.half_width == pytest.approx(stats.t.ppf(0.975, 2) * math.sqrt(10 + 1 / 3))
-    assert of_days([4.0, 5.0, 6.0, math.nan], [1.0, 4.0, 7.0, 9.0]) == found
-    assert math.isnan(of_days([4.0, 5.0], [1.0, 4.0]).half_width)
+    """Variances 1 within a day and 9 between days of four runs: 10/9 of 9, and 1/3 - 1/4 of 1."""
+    days = [0.0, 2.0, 1.0, 1.0, 4.0, 4.0, 4.0, 4.0, 6.0, 8.0, 6.0, 8.0]  # of means 1, 4 and 7
+    found = of_days([4.0, 5.0, 6.0], days)
+    assert (found.mean, found.runs) == (5.0, 15)
+    assert found.half_width == pytest.approx(stats.t.ppf(0.975, 2) * math.sqrt(10 + 1 / 12))
+    unknown = of_days([4.0, 5.0, 6.0, math.nan], [*days, 9.0, math.nan, 9.0, 9.0])
+    assert (unknown.mean, unknown.half_width) == (found.mean, found.half_width)
+    assert math.isnan(of_days([4.0, 5.0], days).half_width)
+    more = of_days([4.0, 5.0, 6.0, 4.0, 6.0], days)  # their chance is below that of four runs
+    assert more.half_width == pytest.approx(stats.t.ppf(0.975, 2) * math.sqrt(10))
 
 
 def test_days_do_not_narrow_with_more_runs() -> None:
     rng = np.random.default_rng(0)
-    same, other = rng.normal(5, 1, 200), rng.normal(5, 3, 200)
+    same, other = rng.normal(5, 1, 200), np.repeat(rng.normal(5, 3, 200), 4)
     few, many = (
-        of_days(same[:20].tolist(), other[:20].tolist()),
+        of_days(same[:20].tolist(), other[:80].tolist()),
         of_days(same.tolist(), other.tolist()),
     )
     assert many.half_width > 0.7 * few.half_width
