@@ -151,6 +151,8 @@ def _caveats(results: Sequence[ReplayResult]) -> list[str]:
         sample = "; those of quality are estimates from the log"
     elif first.corpus is not None:
         sample = "; those of quality and cost take the tasks as a sample, too"
+        if fitted := [r.policy.name for r in results if r.policy.predict or r.policy.fitted_on]:
+            sample += f", and the fit of {joined(fitted)} as it is"
     if all(result.long for result in results):
         made = "batches of this one run, which is long enough for them"
     else:

@@ -2,9 +2,12 @@
 
 import datetime
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from routingsim.agents import Agent, AgentPool
+from routingsim.corpora.corpus import Corpus
 from routingsim.report import compose
 from routingsim.report.document import Document, Facts, Points, Section, Table
 from routingsim.simulation.replay import replay
@@ -119,6 +122,22 @@ def test_two_policies(small: ReplayResult) -> None:
         "[replay(None, pool, policy, arrivals='deterministic:1', tasks=10, seed=7) for policy in "
         "['round-robin', 'cheapest']]"
     )
+
+
+def test_a_fit_is_said_to_be_taken_as_it_is() -> None:
+    frame = pd.DataFrame({"id": [str(k) for k in range(60)]})
+    frame["text"] = [f"task {k} of many words" for k in range(60)]
+    for agent in ("a", "b"):
+        frame[f"outcomes.{agent}.quality"] = np.tile([0.0, 1.0], 30)
+    corpus = Corpus.from_frame(frame, "sixty")
+    pool = AgentPool(tuple(Agent(id=a, name=a, cost=0.001, latency=1.0) for a in ("a", "b")))
+    runs = [
+        replay(corpus, pool, each, arrivals="poisson:2", seed=7) for each in ("ridge", "random")
+    ]
+    (said,) = compose(runs).summary.caveats
+    assert said == CAVEAT.replace("too.", "too, and the fit of ridge as it is.")
+    (said,) = compose([runs[1], runs[1]]).summary.caveats
+    assert said == CAVEAT
 
 
 def test_the_run_itself_is_in_the_facts(results: list[ReplayResult]) -> None:
