@@ -11,12 +11,14 @@ twice against the hypothesis that every order is as likely:
   chi-squared.
 
 A quantity goes with the order where the smaller p-value, times the number of tests, is below
-``LEVEL``.
+``LEVEL``. Where tasks with the same prompt all have the same value, only the first of each counts:
+a few prompts asked in turn say the same of their order each time round.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +26,7 @@ from scipy import special, stats
 
 from routingsim.agents import AgentPool
 from routingsim.corpora.corpus import Corpus
+from routingsim.policies.folds import prompts
 from routingsim.simulation.state import Workload
 
 LEVEL = 0.01
@@ -77,13 +80,23 @@ def order_tests(corpus: Corpus, pool: AgentPool, work: Workload) -> tuple[OrderT
         for name, values in numbers.items()
         if np.isfinite(values).all() and np.ptp(values) > 0
     }
-    labels = corpus.tasks["category"].tolist()
-    several = len(set(labels)) > 1
+    labels = corpus.tasks["category"].to_numpy(str)
+    group = prompts(corpus)
+    varying = {name: _once(values, group) for name, values in varying.items()}
+    varying = {name: values for name, values in varying.items() if values.size >= LEAST}
+    labels = _once(labels, group)
+    several = len(set(labels.tolist())) > 1 and labels.size >= LEAST
     tests = 2 * (len(varying) + several)
     found = [_of_numbers(name, values, tests) for name, values in varying.items()]
     if several:
-        found.append(_of_labels(labels, tests))
+        found.append(_of_labels(labels.tolist(), tests))
     return tuple(each for each in found if each.p_value < LEVEL)
+
+
+def _once(values: NDArray[Any], group: NDArray[np.intp]) -> NDArray[Any]:
+    """The first value of each prompt where all of its are the same; all values where not."""
+    first, prompt = np.unique(group, return_index=True, return_inverse=True)[1:]
+    return values[np.sort(first)] if (values == values[first][prompt]).all() else values
 
 
 def order_note(tests: Sequence[OrderTest], *, kept: bool, has_arrivals: bool) -> str:

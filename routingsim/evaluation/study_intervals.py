@@ -115,6 +115,16 @@ def leader(
     return ranking.find_leader(ordered, lambda *both: difference_of(study, metric, at, *both))
 
 
+def not_compared(study: StudyRecord, load: float | None = None, *, by: str | None = None) -> str:
+    """Which policies the leader is not held against, to be added to what is said of it."""
+    at, metric = study.load_and_metric(load, by)
+    if study.estimates(at, metric) is not None:
+        return ""
+    ordered = by_mean(study, study.policies, at, metric)
+    left = [name for name in study.policies if name not in ordered]
+    return f"; {', '.join(left)} cannot be compared" if left else ""
+
+
 def leading(study: StudyRecord, load: float | None = None, *, by: str | None = None) -> str:
     """The leader in a sentence; "" where there is one policy, or none to tell of."""
     at, metric = study.load_and_metric(load, by)
@@ -124,7 +134,8 @@ def leading(study: StudyRecord, load: float | None = None, *, by: str | None = N
     if len(study.policies) < 2 or not found:
         return ""
     if found.first:
-        return f"{where} {found.first} is first of the policies by {called}."
+        left = not_compared(study, at, by=metric)
+        return f"{where} {found.first} is first of the policies by {called}{left}."
     said = f"{where} the best by {called} cannot be told apart"
     if found.why == TOO_FEW:
         counted = study.prompts(metric, at)

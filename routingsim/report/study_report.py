@@ -10,6 +10,7 @@ import numpy as np
 from routingsim.errors import CorpusError
 from routingsim.evaluation import partial as logs
 from routingsim.evaluation.study import Study
+from routingsim.evaluation.study_intervals import not_compared
 from routingsim.report import sections, study_plots
 from routingsim.report.captions import loads_in_words
 from routingsim.report.document import Column, Document, Gallery, Picture, Section
@@ -94,7 +95,7 @@ def _leader(study: Study, at: Comparison) -> str:
     else:
         shown = f"a mean latency of {shown} s"
     first = "is first of the policies with" if len(at.policies) > 1 else "has"
-    return f"{where} {found.first} {first} {shown}."
+    return f"{where} {found.first} {first} {shown}{not_compared(study, at.load)}."
 
 
 def _blind(names: Sequence[str]) -> list[str]:

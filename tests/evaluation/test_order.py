@@ -67,6 +67,19 @@ def test_each_kind_of_order_is_found(seed: int) -> None:
     assert not found(longer.head(49))
 
 
+def test_a_few_prompts_asked_in_turn_count_once() -> None:
+    """Sixty prompts of which neighbours alternate in length, as they may by chance, ten times."""
+    generator = np.random.default_rng(3)
+    lengths = generator.permutation(60)
+    texts = ["x" * 4 * (k + 1) for k in lengths.tolist()]
+    assert not found(corpus_of(text=texts))
+    assert not found(corpus_of(text=texts * 20))
+    # What differs from task to task with one prompt still counts every task.
+    rising = np.linspace(1.0, 2.0, 300)
+    said = found(corpus_of(text="x", **{"outcomes.a.latency": rising}))
+    assert set(said) == {"the service time of a"}
+
+
 def test_what_is_said_of_it() -> None:
     test = OrderTest("the category", 0.0, "figures; p < 1e-6")
     dealt = order_note([test], kept=False, has_arrivals=True)

@@ -128,6 +128,18 @@ def test_the_table_says_who_uses_the_text(readers: Study) -> None:
     assert table.loc["blind", "verdict"] == "baseline"
 
 
+def test_who_is_first_says_whom_it_is_not_held_against(readers: Study) -> None:
+    first = "At load 0.5 reader is first of the policies by goodput"
+    assert readers.leading() == f"{first}."
+    blind = readers.cells["blind", 0.5]
+    left = blind.figures.copy()
+    left[:, list(METRICS).index("left")] = left[:, list(METRICS).index("peak")] = 50.0
+    cell = replace(blind, figures=left, verdicts=("growing",) * RUNS)
+    found = replace(readers, cells=readers.cells | {("blind", 0.5): cell})
+    assert found.differences("goodput", 0.5)["reader"].verdict == "not comparable"
+    assert found.leading() == f"{first}; blind cannot be compared."
+
+
 def test_luck_of_one_run_does_not_read(readers: Study) -> None:
     """A blind policy whose first run happens to fit: over all runs that is luck."""
     quality = readers.corpus.outcome("quality", ["a0", "a1"])
