@@ -51,6 +51,17 @@ def _on_whom(study: StudyRecord) -> list[str]:
     ]
 
 
+def _in_sample(study: StudyRecord) -> list[str]:
+    """Of which policies the tasks' texts are those fitted on, in per cent."""
+    shares = {name: study.in_sample.get(name, 0.0) for name in study.policies}
+    return [
+        f"{name} is in-sample: fitted or chosen on {100 * share:.3g} % of these tasks' texts, "
+        "which flatters it"
+        for name, share in shares.items()
+        if share
+    ]
+
+
 def _title(study: StudyRecord) -> tuple[str, str]:
     """What was run, and what the table shows."""
     policies = len(study.policies)
@@ -97,7 +108,8 @@ def plain(study: StudyRecord, ranking: pd.DataFrame) -> str:
     text = display.fitted(table["policy"].tolist(), render)
     lead = filter(None, [leading(study)])
     lines = [*map(display.wrapped, (first, *_noted(foremost(study)), *lead, second)), text]
-    return "\n".join([*lines, *map(display.wrapped, _noted(below(study)))])
+    notes = _noted([*_in_sample(study), *below(study)])
+    return "\n".join([*lines, *map(display.wrapped, notes)])
 
 
 def html(study: StudyRecord, ranking: pd.DataFrame) -> str:

@@ -140,6 +140,13 @@ def test_who_is_first_says_whom_it_is_not_held_against(readers: Study) -> None:
     assert found.leading() == f"{first}; blind cannot be compared."
 
 
+def test_what_was_fitted_on_these_texts_is_said_with_its_share(readers: Study) -> None:
+    assert "in-sample" not in repr(readers)
+    fitted = replace(readers, in_sample={"reader": 0.5037, "blind": 0.0})
+    said = "note: reader is in-sample: fitted or chosen on 50.4 % of these tasks' texts"
+    assert said in " ".join(repr(fitted).split())
+
+
 def test_luck_of_one_run_does_not_read(readers: Study) -> None:
     """A blind policy whose first run happens to fit: over all runs that is luck."""
     quality = readers.corpus.outcome("quality", ["a0", "a1"])

@@ -134,6 +134,9 @@ def _per_right(spent: float, correct: float) -> float:
 def timed_replay(result: ReplayResult, objective: float, *, right: float = 0.5) -> Timed:
     """Goodput and the other metrics of :class:`Timed` for a replay, after its warm-up.
 
+    Where costs are recorded of some agents on a part of the tasks, those tasks stand for all:
+    recorded and modelled costs of other tasks would be no comparison.
+
     Parameters
     ----------
     result : ReplayResult
@@ -149,10 +152,13 @@ def timed_replay(result: ReplayResult, objective: float, *, right: float = 0.5) 
     """
     begin, end = result.window
     counted = result.work.arrived >= begin
+    paid, known = result.log.cost[counted], result.cost_basis.rows[result.work.row[counted]]
+    if not known.all():
+        paid = np.full(paid.size, paid[known].mean() if known.any() else math.nan)
     return timed_quality(
         result.latency[counted],
         result.compared_quality[counted],
-        result.log.cost[counted],
+        paid,
         result.log.status[counted] == OK,
         objective=objective,
         seconds=end - begin,

@@ -51,6 +51,20 @@ def test_an_agent_judged_on_a_third_of_its_answers_is_as_good_as_its_equal() -> 
     assert third.cost_per_right == pytest.approx(whole.cost_per_right)
 
 
+def test_costs_recorded_on_a_part_stand_for_all() -> None:
+    """Agents of which each call cost USD 0.01; b's record of a half is missing, not dear."""
+    frame = pd.DataFrame({"id": range(40), "text": [f"task {k}" for k in range(40)]})
+    for agent in ("a", "b"):
+        frame[f"outcomes.{agent}.quality"] = 1.0
+        frame[f"outcomes.{agent}.cost"] = 0.01
+    frame.loc[20:, "outcomes.b.cost"] = math.nan
+    agents = (Agent(id=each, name=each, cost=5.0, latency=1.0) for each in ("a", "b"))
+    corpus, pool = Corpus.from_frame(frame), AgentPool(tuple(agents))
+    for agent in ("a", "b"):
+        run = replay(corpus, pool, f"static:{agent}", arrivals="deterministic:0.01", seed=1)
+        assert timed_replay(run, 100.0).cost_per_right == pytest.approx(0.01)
+
+
 def test_no_right_answer_has_no_price() -> None:
     found = timed_quality([1.0], [0.0], [1.0], [True], objective=2, seconds=1)
     assert found.cost_per_right == math.inf
