@@ -381,15 +381,15 @@ def table(found: list[Said]) -> pd.DataFrame:
     """A row a kind of statement and world: worlds, said, false with its error, and power."""
     frame = pd.DataFrame([each.__dict__ for each in found])
     rows = []
-    for (kind, world), group in frame.groupby(["kind", "world"], sort=False):
+    for _, group in frame.groupby(["kind", "world"], sort=False):
         said = int(group["said"].sum())
         count = said if group["may_hold"].iloc[0] else len(group)
         rate = float(group["false"].sum()) / count if count else math.nan
         power = float(group["power"].mean())
         rows.append(
             {
-                "statement": kind,
-                "world": world,
+                "statement": group["kind"].iloc[0],
+                "world": group["world"].iloc[0],
                 "worlds": len(group),
                 "said": said,
                 "of": count,

@@ -24,7 +24,7 @@ def battery() -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # dataclasses look their module up
     spec.loader.exec_module(module)
-    module._DAYS = 200
+    vars(module)["_DAYS"] = 200
     return module
 
 
