@@ -166,7 +166,8 @@ def first(seed: int, world: World) -> Iterator[Said]:
     """
     study, best = study_of(seed, world, 4), "static:a3" if world.apart else ""
     where, names = f"four policies, {world}", set(study.names)
-    found, ranks = study.leader(), study.table().set_index("policy")["rank"]
+    found = study.leader()
+    ranks: dict[str, int] = study.table().set_index("policy")["rank"].to_dict()
     is_first = " is first " in compose_study(study).summary.verdict
     power = float(found.first == best) if best else math.nan
     wrong = is_first and found.first != best
@@ -177,7 +178,7 @@ def first(seed: int, world: World) -> Iterator[Said]:
     )
     yield Said("behind the leader", where, bool(behind), wrong, may_hold=bool(best))
     lower = {name for name in names if ranks[name] > 1}
-    wrong = bool(lower) and (not best or best in lower or ranks[list(lower)].max() > 2)
+    wrong = bool(lower) and (not best or best in lower or max(ranks[name] for name in lower) > 2)
     yield Said("of a lower rank", where, bool(lower), wrong, may_hold=bool(best))
 
 
@@ -382,10 +383,10 @@ def table(found: list[Said]) -> pd.DataFrame:
     frame = pd.DataFrame([each.__dict__ for each in found])
     rows = []
     for _, group in frame.groupby(["kind", "world"], sort=False):
-        said = int(group["said"].sum())
+        said = int(group["said"].to_numpy().sum())
         count = said if group["may_hold"].iloc[0] else len(group)
-        rate = float(group["false"].sum()) / count if count else math.nan
-        power = float(group["power"].mean())
+        rate = float(group["false"].to_numpy().sum()) / count if count else math.nan
+        power = float(group["power"].to_numpy().mean())
         rows.append(
             {
                 "statement": group["kind"].iloc[0],
