@@ -384,13 +384,13 @@ def table(found: list[Said]) -> pd.DataFrame:
     rows = []
     for _, group in frame.groupby(["kind", "world"], sort=False):
         said = int(group["said"].to_numpy().sum())
-        count = said if group["may_hold"].iloc[0] else len(group)
+        count = said if group["may_hold"].to_numpy()[0] else len(group)
         rate = float(group["false"].to_numpy().sum()) / count if count else math.nan
         power = float(group["power"].to_numpy().mean())
         rows.append(
             {
-                "statement": group["kind"].iloc[0],
-                "world": group["world"].iloc[0],
+                "statement": str(group["kind"].to_numpy()[0]),
+                "world": str(group["world"].to_numpy()[0]),
                 "worlds": len(group),
                 "said": said,
                 "of": count,
