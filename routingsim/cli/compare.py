@@ -18,6 +18,7 @@ from routingsim.cli.options import (
 from routingsim.errors import SimulationError
 
 if TYPE_CHECKING:
+    from routingsim.evaluation.study import Study
     from routingsim.evaluation.study_record import Population
 
 
@@ -111,6 +112,11 @@ def compare(
             progress=show,
             resume=resume,
         )
+    _write(study, json_to, runs_to, report)
+
+
+def _write(study: "Study", json_to: Path | None, runs_to: Path | None, report: Path | None) -> None:
+    """Print the study, or write it where it was asked for."""
     if json_to is not None:
         write_json(study.to_dict(), json_to)
     if json_to != Path("-"):

@@ -159,8 +159,7 @@ def measure(
     p50, p95, p99 = quantiles(latency, [0.5, 0.95, 0.99])
     slots = result.pool.column("concurrency")
     if resampled:
-        of_run = (result.work, result.log, result.pool, result.outages, result.policy.judge)
-        offered, peak, left = load_and_queue(*of_run, closed=result.closed)
+        offered, peak, left = load_and_queue(result.run, closed=result.closed)
         above, enough = math.nan, math.nan
     else:
         stable = result.stability

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,24 @@ _TASKS = 8  # of a cell, on average
 _RARE = 1e-3  # probability that a queue with a steady state shows a spell above capacity
 
 Floats = NDArray[np.float64]
+
+
+class Run(NamedTuple):
+    """A run to be judged.
+
+    Attributes
+    ----------
+    work, log
+        Input and output of the engine.
+    pool, outages, judge
+        The agents, when they were down, and the judge of a cascade, if any.
+    """
+
+    work: Workload
+    log: Log
+    pool: AgentPool
+    outages: Sequence[Outage] = ()
+    judge: Judge | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,14 +96,9 @@ class SentWork:
     limited: NDArray[np.bool_]
 
 
-def sent_work(
-    work: Workload,
-    log: Log,
-    pool: AgentPool,
-    outages: Sequence[Outage] = (),
-    judge: Judge | None = None,
-) -> SentWork:
-    """What was sent to each agent; parameters as for :func:`offered_load`."""
+def sent_work(run: Run) -> SentWork:
+    """What was sent to each agent."""
+    work, log, pool, outages, judge = run
     agents, again = len(pool), int(log.retries[0])
     agent, row, arrived = log.agent, work.row, work.arrived
     if again:
@@ -109,13 +123,7 @@ def sent_work(
     return SentWork(agent, arrived, seconds, calls, service, mean, by_limit > by_slots)
 
 
-def offered_load(
-    work: Workload,
-    log: Log,
-    pool: AgentPool,
-    outages: Sequence[Outage] = (),
-    judge: Judge | None = None,
-) -> OfferedLoad:
+def offered_load(run: Run) -> OfferedLoad:
     """The load offered to each agent of a run whose tasks do not all arrive at once.
 
     The relative variance of a load is (c_a² + c_s²) / n for n calls, as that of a sum of n
@@ -128,20 +136,14 @@ def offered_load(
     sec. 2.4), so that a rise counts from (log(1 + T θ/s) + log 1000) / θ on in a run of T
     seconds of work, and from the work of ten tasks. It ends where the difference has fallen
     by as much.
-
-    Parameters
-    ----------
-    work, log
-        Input and output of the engine.
-    pool, outages, judge
-        The agents, when they were down, and the judge of a cascade, if any.
     """
+    work, log, pool = run.work, run.log, run.pool
     begin, end, agents = float(work.arrived[0]), float(work.arrived[-1]), len(pool)
-    sent = sent_work(work, log, pool, outages, judge)
+    sent = sent_work(run)
     agent, arrived, calls = sent.agent, sent.arrived, sent.calls
     service, mean, limited = sent.service, sent.mean, sent.limited
     cells = int(np.clip(agent.size // _TASKS, _FEWEST, _CELLS))
-    up = _up(np.linspace(begin, end, cells + 1), pool, outages)
+    up = _up(np.linspace(begin, end, cells + 1), pool, run.outages)
     slots, limit = pool.column("concurrency"), pool.column("requests_per_minute")
     gaps = _squared_variation(arrived, agent, agents)
     lengths = np.where(limited, 0.0, _squared_service(log, agents))

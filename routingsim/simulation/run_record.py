@@ -13,6 +13,7 @@ from routingsim.policies.kernel import FAILED, OK
 from routingsim.policies.policy import Policy
 from routingsim.simulation.batches import long_enough
 from routingsim.simulation.faults import Outage, Retries
+from routingsim.simulation.offered_load import Run
 from routingsim.simulation.recorded import Basis, basis, recorded_costs
 from routingsim.simulation.replications import Again, Replications
 from routingsim.simulation.stability import Stability, stability
@@ -116,15 +117,18 @@ class RunRecord:
         length = self.window[1] - self.window[0]
         return busy / (self.pool.column("concurrency") * length) if length > 0 else busy * np.nan
 
+    @property
+    def run(self) -> Run:
+        """What the verdict on stability goes by."""
+        return Run(self.work, self.log, self.pool, self.outages, self.policy.judge)
+
     @cached_property
     def stability(self) -> Stability:
         """Whether waits and latencies mean anything; read it before any percentile.
 
         A run that did not meet the arrivals asked for is never steady.
         """
-        found = stability(
-            self.work, self.log, self.pool, self.outages, self.policy.judge, closed=self.closed
-        )
+        found = stability(self.run, closed=self.closed)
         if self.unlike and found.verdict == "steady":
             found = replace(found, verdict="too short to say", half_width=math.inf, enough=0)
         return found

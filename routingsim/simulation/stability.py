@@ -13,10 +13,8 @@ from numpy.typing import NDArray
 
 from routingsim.agents import AgentPool
 from routingsim.policies.kernel import OK
-from routingsim.policies.policy import Judge
-from routingsim.simulation.faults import Outage
-from routingsim.simulation.offered_load import OfferedLoad, offered_load, sent_work
-from routingsim.simulation.state import Log, Workload
+from routingsim.simulation.offered_load import OfferedLoad, Run, offered_load, sent_work
+from routingsim.simulation.state import Log
 from routingsim.simulation.statistics import batch_means
 
 Verdict = Literal["steady", "too short to say", "no rate", "saturated", "overloaded", "growing"]
@@ -173,15 +171,7 @@ def lasts(verdict: str, peak: float, left: float) -> bool:
     return verdict == "growing" or (verdict == "overloaded" and left >= peak / 2)
 
 
-def stability(
-    work: Workload,
-    log: Log,
-    pool: AgentPool,
-    outages: Sequence[Outage] = (),
-    judge: Judge | None = None,
-    *,
-    closed: bool = False,
-) -> Stability:
+def stability(run: Run, *, closed: bool = False) -> Stability:
     """The verdict on a run.
 
     A load is above capacity if it is by more than 2.33 standard errors above 1, or in spells
@@ -205,22 +195,20 @@ def stability(
 
     Parameters
     ----------
-    work, log
-        Input and output of the engine.
-    pool, outages, judge
-        The agents, when they were down, and the judge of a cascade, if any.
+    run : Run
     closed : bool
         Whether the arrivals came from a closed loop.
     """
+    work, log, pool = run.work, run.log, run.pool
     begin, end = float(work.arrived[0]), float(work.arrived[-1])
     batch = "" if closed and end > begin else _batch(work.arrived)
     if batch:
         return _no_rate(pool, batch)
-    load = offered_load(work, log, pool, outages, judge)
+    load = offered_load(run)
     peak, left = _waiting(log, begin, end)
     worst = int(load.mean.argmax())
     bounds = [agent.patience is not None or agent.queue_limit is not None for agent in pool]
-    half_width, enough = _precision(work, log, pool, load, end - begin, closed=closed)
+    half_width, enough = _precision(run, load, end - begin, closed=closed)
     found = Stability(
         verdict="steady",
         offered=dict(zip(pool.ids, load.mean.tolist(), strict=True)),
@@ -253,25 +241,18 @@ def stability(
     return _by_precision(found)
 
 
-def load_and_queue(
-    work: Workload,
-    log: Log,
-    pool: AgentPool,
-    outages: Sequence[Outage] = (),
-    judge: Judge | None = None,
-    *,
-    closed: bool = False,
-) -> tuple[float, int, int]:
+def load_and_queue(run: Run, *, closed: bool = False) -> tuple[float, int, int]:
     """The highest offered load, and the most and the last that waited, as :func:`stability` says.
 
     In a third of the time, without the verdict; parameters are the same.
     """
+    work, log = run.work, run.log
     begin, end = float(work.arrived[0]), float(work.arrived[-1])
     if end > begin and (closed or not _batch(work.arrived)):
-        sent = sent_work(work, log, pool, outages, judge)
+        sent = sent_work(run)
         if closed or end - begin >= _mean_service(sent.service, log):
             return float(sent.mean.max()), *_waiting(log, begin, end)
-    found = stability(work, log, pool, outages, judge, closed=closed)
+    found = stability(run, closed=closed)
     return max(found.offered.values()), found.peak, found.left
 
 
@@ -310,16 +291,9 @@ def over_runs(found: Sequence[Stability]) -> tuple[Verdict, ...]:
     return tuple(verdicts)
 
 
-def _precision(
-    work: Workload,
-    log: Log,
-    pool: AgentPool,
-    load: OfferedLoad,
-    length: float,
-    *,
-    closed: bool,
-) -> tuple[float, int]:
+def _precision(run: Run, load: OfferedLoad, length: float, *, closed: bool) -> tuple[float, int]:
     """Half-width of the mean latency as a share of it, and how many tasks would do."""
+    work, log, pool = run.work, run.log, run.pool
     ok = log.status == OK
     agent, wait = log.agent[ok], log.wait[ok]
     latency = (log.finished - work.arrived)[ok]

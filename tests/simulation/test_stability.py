@@ -14,7 +14,7 @@ from routingsim.agents import Agent, AgentPool
 from routingsim.policies.kernel import FAILED, OK, SHED
 from routingsim.policies.policy import Judge
 from routingsim.simulation.faults import Outage
-from routingsim.simulation.offered_load import offered_load
+from routingsim.simulation.offered_load import Run, offered_load
 from routingsim.simulation.stability import (
     CONSEQUENCES,
     TOLERANCE,
@@ -98,7 +98,7 @@ def offered(
     judge: Judge | None = None,
 ) -> dict[str, float]:
     pool = pool or two()
-    found = offered_load(work, log, pool, outages, judge).mean
+    found = offered_load(Run(work, log, pool, outages, judge)).mean
     return dict(zip(pool.ids, found.tolist(), strict=True))
 
 
@@ -180,7 +180,7 @@ def test_the_error_of_a_load() -> None:
     log = log_of([0, 0, 0], [1.0, 5.0, 8.0])
     log.left[:] = [0.0, 2.0, 6.0]
     services = np.array([1.0, 3.0, 2.0])
-    found = offered_load(work, log, one())
+    found = offered_load(Run(work, log, one()))
     assert found.mean.tolist() == [1.0]
     both = 1 / 9 + services.var() / 4
     assert found.variation[0] == pytest.approx(both / 2)
@@ -210,7 +210,7 @@ def test_a_batch_has_no_rate(arrived: list[float], seconds: float, reason: str) 
     """Enough slots for no overload."""
     work = work_of(arrived, [0] * len(arrived), [[seconds]])
     log = log_of([0] * len(arrived), (np.array(arrived) + seconds).tolist())
-    found = stability(work, log, one(slots=100))
+    found = stability(Run(work, log, one(slots=100)))
     assert (found.verdict, found.reason, found.busiest) == ("no rate", reason, "")
     assert math.isnan(found.offered["a"])
     assert str(found) == (
@@ -331,7 +331,7 @@ def test_the_half_width_by_relaxation_time() -> None:
     """M/M/1: variance of services over n, and of waits over T / 2τ, τ = (1 + ρ) / (1 − ρ)²."""
     pool = one_agent()
     result = rs.replay(None, pool, "static:a", arrivals="poisson:0.5", tasks=150, seed=3)
-    found = offered_load(result.work, result.log, pool)
+    found = offered_load(Run(result.work, result.log, pool))
     load = found.mean[0] + found.error[0]
     forgets = found.service[0] * (1 + load) / (1 - load) ** 2 * found.variation[0]
     observed = np.ptp(result.work.arrived) / (2 * forgets)

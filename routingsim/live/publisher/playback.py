@@ -117,54 +117,76 @@ def play(
     lost_before = _lost(publisher.stats())
     rest = iter(timed)
     first = list(itertools.islice(rest, 1))  # making it may take long: before the clock starts
-    began, epoch = clock(), time.time()
-    sent, lags, lag_max, overdue, finished = 0, 0.0, 0.0, 0, True
-    reached, reported = start, -math.inf
-
-    def report(at: float) -> None:
-        nonlocal reached, reported
-        reached = at
-        if progress is not None and (now := clock()) - reported >= GLANCE:
-            reported = now
-            progress(at, sent)
-
-    for at, body in itertools.chain(first, rest):
-        due = (at - start) / speed
-        while (left := began + due - clock()) > 0 and not stop.is_set():
-            overdue = 0
-            report(start + (clock() - began) * speed)
-            stop.wait(min(left, GLANCE))
-        if stop.is_set():
-            finished = False
-            break
-        lag = -left
-        changes: dict[str, float] = {"timestamp": round((epoch + due) * 1000)}
-        if isinstance(body, ReplayProgress):
-            changes["lag"] = lag
-        publisher.publish(msgspec.structs.replace(body, **changes))
-        sent, reached = sent + 1, at
-        lags += lag
-        lag_max = max(lag_max, lag)
-        overdue += 1
-        if overdue % SLICE == 0:
-            report(at)
-            # The server is too slow: a late message is better than a dropped one.
-            if publisher.is_connected:
-                publisher.flush(1.0)
+    run = _Playback(publisher, speed, start, progress, stop, clock)
+    finished = all(run.hand_over(at, body) for at, body in itertools.chain(first, rest))
     if progress is not None:
-        progress(reached, sent)
-    if sent:
+        progress(run.reached, run.sent)
+    if run.sent:
         publisher.flush(FLUSH_SECONDS)
     stats = publisher.stats()
     return Played(
-        messages=sent,
-        seconds=clock() - began,
-        lag_mean=lags / sent if sent else 0.0,
-        lag_max=lag_max,
+        messages=run.sent,
+        seconds=clock() - run.began,
+        lag_mean=run.lags / run.sent if run.sent else 0.0,
+        lag_max=run.lag_max,
         # Messages that an earlier playback left in the buffer are not counted again.
         undelivered=max(0, _lost(stats) - lost_before),
         finished=finished,
     )
+
+
+class _Playback:
+    """A playback on its way: its clock, and what it has handed over."""
+
+    def __init__(
+        self,
+        publisher: BasePublisher,
+        speed: float,
+        start: float,
+        progress: Callable[[float, int], object] | None,
+        stop: threading.Event,
+        clock: Callable[[], float],
+    ) -> None:
+        self._publisher, self._speed, self._start = publisher, speed, start
+        self._progress, self._stop, self._clock = progress, stop, clock
+        self.began, self._epoch = clock(), time.time()
+        self.sent, self.lags, self.lag_max, self._overdue = 0, 0.0, 0.0, 0
+        self.reached, self._reported = start, -math.inf
+
+    def hand_over(self, at: float, body: Body) -> bool:
+        """Publish a message when it is due; False where the playback was stopped before."""
+        due = (at - self._start) / self._speed
+        lag = self._wait(due)
+        if self._stop.is_set():
+            return False
+        changes: dict[str, float] = {"timestamp": round((self._epoch + due) * 1000)}
+        if isinstance(body, ReplayProgress):
+            changes["lag"] = lag
+        self._publisher.publish(msgspec.structs.replace(body, **changes))
+        self.sent, self.reached = self.sent + 1, at
+        self.lags += lag
+        self.lag_max = max(self.lag_max, lag)
+        self._overdue += 1
+        if self._overdue % SLICE == 0:
+            self._report(at)
+            # The server is too slow: a late message is better than a dropped one.
+            if self._publisher.is_connected:
+                self._publisher.flush(1.0)
+        return True
+
+    def _wait(self, due: float) -> float:
+        """Wait until a message is due or the playback is stopped; the seconds it is late."""
+        while (left := self.began + due - self._clock()) > 0 and not self._stop.is_set():
+            self._overdue = 0
+            self._report(self._start + (self._clock() - self.began) * self._speed)
+            self._stop.wait(min(left, GLANCE))
+        return -left
+
+    def _report(self, at: float) -> None:
+        self.reached = at
+        if self._progress is not None and (now := self._clock()) - self._reported >= GLANCE:
+            self._reported = now
+            self._progress(at, self.sent)
 
 
 def _from(start: float, timed: Iterable[tuple[float, Body]]) -> Iterable[tuple[float, Body]]:

@@ -104,8 +104,19 @@ def mmc(rate: float, service: float, servers: int) -> MMc:
     return MMc.of(rate, service, servers, p_wait, p_wait / decay, decay=decay)
 
 
+class _QueuedWaits(Waits):
+    """Waits of tasks that find all servers busy, for an Erlang number of completions."""
+
+    service: float
+    servers: int
+    found: Floats
+
+    def _wait_tail(self, t: Floats) -> Floats:
+        return erlang_tail(t, self.found, self.servers / self.service)
+
+
 @dataclass(frozen=True, repr=False)
-class MMcK(Waits):
+class MMcK(_QueuedWaits):
     """M/M/c/K in steady state; see :func:`mmck`. Waits are those of accepted tasks."""
 
     rate: float
@@ -121,9 +132,6 @@ class MMcK(Waits):
     latency_mean: float
     found: Floats = field(repr=False, compare=False)
     """P(an accepted task finds all servers busy and j tasks queued), j = 0, 1, …"""
-
-    def _wait_tail(self, t: Floats) -> Floats:
-        return erlang_tail(t, self.found, self.servers / self.service)
 
 
 def mmck(rate: float, service: float, servers: int, capacity: int) -> MMcK:
@@ -255,7 +263,7 @@ def mmc_retry(
 
 
 @dataclass(frozen=True, repr=False)
-class FiniteSource(Waits):
+class FiniteSource(_QueuedWaits):
     """A closed loop in steady state; see :func:`finite_source`."""
 
     users: int
@@ -270,9 +278,6 @@ class FiniteSource(Waits):
     latency_mean: float
     found: Floats = field(repr=False, compare=False)
     """P(a task finds all servers busy and j tasks queued), j = 0, 1, …"""
-
-    def _wait_tail(self, t: Floats) -> Floats:
-        return erlang_tail(t, self.found, self.servers / self.service)
 
 
 def finite_source(users: int, think: float, service: float, servers: int) -> FiniteSource:
