@@ -1,6 +1,6 @@
 """The live router: choices, counts, feedback, and what it publishes.
 
-What a policy may know (task_state.py), ids (task_ids.py) and publishing.py are tested here too.
+What a policy may know (``task_state``), ids (``task_ids``) and ``publishing`` are tested here too.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""The verdict on a run, on small runs worked out by hand."""
+"""The verdict on a run, on small runs worked out by hand; ``offered_load`` is tested here too."""
 
 import itertools
 import math
