@@ -107,6 +107,16 @@ def log_axis(ax: Axes, which: Literal["x", "y"] = "x") -> None:
     axis.set_minor_locator(ticker.NullLocator())
 
 
+def band(ax: Axes, x: Any, low: Any, high: Any, colour: str, alpha: float = 0.15) -> None:
+    """Shade what lies between two lines, as an interval does around its mean."""
+    ax.fill_between(x, low, high, color=colour, alpha=alpha, linewidth=0)
+
+
+def with_legend(*groups: Sequence[str]) -> float:
+    """Inches that a plot needs for its axes and for legends of these names below them."""
+    return 2.4 + legend_height(*(list(map(drawable, names)) for names in groups))
+
+
 def legend_height(*groups: Sequence[str]) -> float:
     """About how many inches the legends of these names take."""
     return sum(0.04 + 0.16 * -(-len(names) // _columns(names)) for names in groups if names)

@@ -7,9 +7,9 @@ from matplotlib.axes import Axes
 
 from routingsim.evaluation import partial as logs
 from routingsim.evaluation.sensitivity import GAMMAS, Sensitivity
-from routingsim.report.axes import axes_or_new, drawable, finish, legend_height
+from routingsim.report.axes import Look, axes_or_new, band, drawable, finish, with_legend
 from routingsim.report.document import Block, Column, Gallery, Picture, Section, table
-from routingsim.report.figures import Comparison, Entry
+from routingsim.report.figures import Comparison
 from routingsim.report.formatting import upper_first
 
 _ABOUT = (
@@ -29,6 +29,10 @@ _GAMMA = (
     "shows (1: not at all). From the Γ on at which a band reaches 0, all of the difference may be "
     "due to that: the answer turns (marginal sensitivity model, Tan 2006)."
 )
+_ESTIMATE = Column("estimated quality", "0–1", "interval")
+_DIFFERENCE = Column("difference", "0–1", "interval")
+_WORTH = Column("worth", "tasks", "count")
+_RECORDED = Column("answers recorded", "%", "percent")
 
 
 def estimates_section(at: Comparison) -> Section | None:
@@ -36,36 +40,20 @@ def estimates_section(at: Comparison) -> Section | None:
     found = at.estimates.get("quality")
     if found is None:
         return None
-    names = [entry.name for entry in at.entries]
-    each = [found.policies[name] for name in names]
+    each = [found.policies[entry.name] for entry in at.entries]
     columns = [
-        ("policy", names),
-        (
-            Column("estimated quality", "0–1", "interval"),
-            [(one.value, one.interval.half_width) for one in each],
-        ),
+        ("policy", [entry.name for entry in at.entries]),
+        (_ESTIMATE, [(one.value, one.interval.half_width) for one in each]),
         ("estimate", [one.verdict for one in each]),
-        (Column("worth", "tasks", "count"), [round(one.support.planned) for one in each]),
-        (
-            Column("answers recorded", "%", "percent"),
-            [entry.mean("recorded") for entry in at.entries],
-        ),
+        (_WORTH, [round(one.support.planned) for one in each]),
+        (_RECORDED, [entry.mean("recorded") for entry in at.entries]),
     ]
-    pairs = [
-        pair
-        for pair in found.differences.values()
-        if {pair.first, pair.second} <= {entry.name for entry in at.policies}
-    ]
+    policies = {entry.name for entry in at.policies}
+    pairs = [p for p in found.differences.values() if {p.first, p.second} <= policies]
     differences = [
         ("policies", [f"{pair.first} less {pair.second}" for pair in pairs]),
-        (
-            Column("difference", "0–1", "interval"),
-            [(pair.value, pair.interval.half_width) for pair in pairs],
-        ),
-        (
-            "the first is",
-            ["not known" if p.verdict == "cannot" else p.comparison for p in pairs],
-        ),
+        (_DIFFERENCE, [(pair.value, pair.interval.half_width) for pair in pairs]),
+        ("the first is", ["not known" if p.verdict == "cannot" else p.comparison for p in pairs]),
         ("estimate", [pair.verdict for pair in pairs]),
     ]
     text = [_ABOUT, _VERDICTS, *(f"{upper_first(reason)}." for reason in logs.reasons(found))]
@@ -79,8 +67,7 @@ def estimates_section(at: Comparison) -> Section | None:
         text.append(_GAMMA)
         said = _in_words(at, curves)
         picture = Picture("Hidden confounding", said, said, partial(draw_sensitivity, at))
-        size = 4.2, 2.4 + legend_height([drawable(name) for name in curves])
-        blocks.append(Gallery("sensitivity", (picture,), size))
+        blocks.append(Gallery("sensitivity", (picture,), (4.2, with_legend(list(curves)))))
     return Section("estimates", "What the log can say of quality", tuple(text), tuple(blocks))
 
 
@@ -111,23 +98,13 @@ def _in_words(at: Comparison, curves: dict[str, Sensitivity]) -> str:
 
 def draw_sensitivity(at: Comparison, ax: Axes | None = None) -> Axes:
     """Bounds on each policy's difference in quality from the baseline, against Γ."""
-    curves = _curves(at)
+    curves, keys = _curves(at), []
     ax = axes_or_new(ax)
-    keys = []
-    styles: dict[str, Entry] = {entry.name: entry for entry in at.policies}
+    colours = {entry.name: entry.style.colour for entry in at.policies}
     for name, curve in curves.items():
-        colour = styles[name].style.colour
-        ax.fill_between(
-            curve.gamma,
-            curve.interval_low,
-            curve.interval_high,
-            color=colour,
-            alpha=0.2,
-            linewidth=0,
-        )
-        keys += ax.plot(
-            curve.gamma, (curve.low + curve.high) / 2, color=colour, label=drawable(name)
-        )
+        band(ax, curve.gamma, curve.interval_low, curve.interval_high, colours[name], 0.2)
+        look: Look = {"color": colours[name], "label": drawable(name)}
+        keys += ax.plot(curve.gamma, (curve.low + curve.high) / 2, **look)
     ax.axhline(0, color="0.5", linewidth=0.8)
     ax.set_xscale("log")
     shown = np.array(GAMMAS)[[0, 3, 4, 5, 6, 7]]

@@ -16,7 +16,7 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from routingsim.evaluation.controls.simulated import controls_for_replays
-from routingsim.report.axes import Look, axes_or_new, drawable, finish, legend_height, log_axis
+from routingsim.report.axes import Look, axes_or_new, drawable, finish, log_axis, with_legend
 from routingsim.report.frontier import plot_frontier
 from routingsim.report.palette import INK, OTHERS, agent_colours, agent_dashes, policy_styles
 from routingsim.report.plot_data import ecdf, leading_agents, time_unit, waiting
@@ -199,15 +199,15 @@ def plot_latencies(results: Sequence[ReplayResult], ax: Axes | None = None) -> A
     ax : Axes, optional
         Where to draw; a new pyplot figure by default.
     """
-    names = [drawable(result.policy.name) for result in results]
-    ax = axes_or_new(ax, height=2.4 + legend_height(names))
+    ax = axes_or_new(ax, with_legend([result.policy.name for result in results]))
     keys = []
     styles = policy_styles(len(results))
     # Narrower lines over wider ones: of two that coincide both are seen.
     widths = np.linspace(3.0 if len(results) > 1 else 1.6, 1.2, len(results))
-    for result, name, style, width in zip(results, names, styles, widths, strict=True):
+    for result, style, width in zip(results, styles, widths, strict=True):
         look = {"color": style.colour, "linestyle": style.dash, "linewidth": width}
-        keys += _distribution(ax, result.latency[result.timed], label=name, **look)
+        look["label"] = drawable(result.policy.name)
+        keys += _distribution(ax, result.latency[result.timed], **look)
     return _finish_distributions(ax, "Latency by policy", keys)
 
 

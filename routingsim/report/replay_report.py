@@ -16,7 +16,7 @@ from routingsim.evaluation.resampling import LEAST
 from routingsim.policies.fitted import in_sample
 from routingsim.policies.kernel import FAILED, STATUS_NAMES
 from routingsim.report import captions, plots, sections
-from routingsim.report.axes import legend_height
+from routingsim.report.axes import with_legend
 from routingsim.report.differences import interval_ends
 from routingsim.report.document import (
     Block,
@@ -222,24 +222,32 @@ def _run(
     call = f"replay({corpus_call(first.corpus)}, pool, {policy}, {call})"
     if len(results) > 1:
         call = f"[{call} for policy in {names}]"
-    parameters, learns, fitted = [], [], []
-    for result in results:
-        policy = result.policy
-        if again := int(result.log.retries[0]):
-            tries = count(again, "try", "tries")
-            facts.append((f"Retries under {policy.name}", f"{tries} more"))
-        shown = [f"{name} = {display.parameter(v)}" for name, v in policy.parameters.items()]
-        parameters.append("; ".join(shown) or ABSENT)
-        learns.append("while it runs" if policy.learns else "no")
-        on = [
-            f"{each.corpus} ({sections.fitted_on(share)})" if share else each.corpus
-            for each in policy.fitted_on
-            for share in [in_sample(first.corpus, [each], first.work.row)]
-        ]
-        fitted.append(", ".join(on) or ABSENT)
-    columns = [("parameters", parameters), ("learns", learns), ("fitted on", fitted)]
+    facts += [
+        (f"Retries under {result.policy.name}", f"{count(again, 'try', 'tries')} more")
+        for result in results
+        if (again := int(result.log.retries[0]))
+    ]
+    columns = [
+        ("parameters", [_parameters(result) for result in results]),
+        ("learns", ["while it runs" if r.policy.learns else "no" for r in results]),
+        ("fitted on", [_fitted_on(result) for result in results]),
+    ]
     shown = sections.entry_table("Policies", policies, columns)
     return run_section(first.corpus, first.pool, facts, command or call, shown)
+
+
+def _parameters(result: ReplayResult) -> str:
+    named = result.policy.parameters.items()
+    return "; ".join(f"{name} = {display.parameter(value)}" for name, value in named) or ABSENT
+
+
+def _fitted_on(result: ReplayResult) -> str:
+    """The corpora that a policy was fitted on, with the share of them that is shown."""
+    said = []
+    for each in result.policy.fitted_on:
+        share = in_sample(result.corpus, [each], result.work.row)
+        said.append(f"{each.corpus} ({sections.fitted_on(share)})" if share else each.corpus)
+    return ", ".join(said) or ABSENT
 
 
 def _rate(rate: float | None, cv: float | None) -> str:
@@ -309,7 +317,7 @@ def _latency(results: Sequence[ReplayResult]) -> Section:
     if len(results) > 1:
         said = captions.latencies_in_words(results)
         picture = Picture("All policies", said, said, partial(plots.plot_latencies, results))
-        size = 4.2, 2.4 + legend_height([result.policy.name for result in results])
+        size = 4.2, with_legend([result.policy.name for result in results])
         blocks.append(Gallery("latencies", (picture,), size))
     blocks.append(_gallery("latency", results, plots.plot_latency, captions.latency_in_words))
     figures = [f"{m}_{q}" for m in ("wait", "latency") for q in ("mean", "p50", "p95", "p99")]

@@ -16,7 +16,7 @@ from routingsim.errors import SimulationError
 from routingsim.evaluation import cell
 from routingsim.evaluation.outcomes import complete
 from routingsim.evaluation.study import Study
-from routingsim.report.axes import axes_or_new, drawable, finish, legend_height, log_axis
+from routingsim.report.axes import axes_or_new, band, drawable, finish, log_axis, with_legend
 from routingsim.report.figures import METRICS, Comparison, Entry, axis_label, of_study
 from routingsim.report.formatting import percent, upper_first
 from routingsim.report.palette import policy_styles
@@ -54,7 +54,7 @@ def plot_load(study: Study, metric: str | None = None, ax: Axes | None = None) -
     ax, style = axes_or_new(ax), policy_styles(1)[0]
     loads, (means, low, high) = _loads(ax, study.loads), _bounds(found)
     ax.plot(loads, means, color=style.colour, marker=style.marker, markersize=4.5, linewidth=1.6)
-    ax.fill_between(loads, low, high, color=style.colour, alpha=0.15, linewidth=0)
+    band(ax, loads, low, high, style.colour)
     name = _OF_ALL[metric]
     return finish(ax, name.partition(" (")[0], _LOAD, name)
 
@@ -75,7 +75,7 @@ def draw_load(comparisons: Sequence[Comparison], metric: str, ax: Axes | None = 
         seen.append(means)
         keys.append((entry.control, _line(ax, loads, means, entry, markersize=4.5)))
         if not entry.control:
-            ax.fill_between(loads, low, high, color=entry.style.colour, alpha=0.15, linewidth=0)
+            band(ax, loads, low, high, entry.style.colour)
     if seen:
         _set_heights(ax, np.concatenate(seen), metric)
     return _finish(ax, upper_first(label.partition(" (")[0]), _LOAD, label, keys)
@@ -120,7 +120,7 @@ def plot_regret(study: Study, load: float | None = None, ax: Axes | None = None)
 
 def legend_space(comparison: Comparison) -> float:
     """Height in inches of a plot with a legend of the policies under it."""
-    return 2.4 + legend_height([drawable(e.name) for e in comparison.policies], ["controls"])
+    return with_legend([entry.name for entry in comparison.policies], ["controls"])
 
 
 def _loads(ax: Axes, loads: Sequence[float]) -> NDArray[np.float64]:
