@@ -18,8 +18,9 @@ from routingsim.evaluation.choice_log import choice_log
 from routingsim.evaluation.estimate import estimate
 from routingsim.messages import encode
 from routingsim.policies import bandit_base, certain
-from routingsim.policies.kernel import choose_kernel
+from routingsim.policies.kernel import PoolView, TaskView, choose_kernel, learn_kernel
 from routingsim.policies.policy import Policy
+from routingsim.routing.choices import UNKNOWN, Exploration, choose_one
 
 SEED = 3
 TEXTS = [f"What is {k} and {k}?" for k in range(400)]
@@ -185,6 +186,45 @@ def test_a_draw_leaves_no_trace_in_a_policy_that_does_not_learn() -> None:
     own = [a for a, at_random in zip(frame["agent"], drawn(0.5, [0, 1, 2, 3]), strict=False)
            if at_random is None]  # fmt: skip
     assert own == [f"a{k % 4}" for k in range(len(own))]
+
+
+@choose_kernel
+def _first_up(task, pool, memory):
+    """The first agent that is up, which it notes."""
+    for a in range(pool.up.size):
+        if pool.up[a]:
+            memory[a] += 1
+            return a
+    return 0
+
+
+@learn_kernel
+def _learn_nothing(task, agent, outcome, pool, memory):
+    return
+
+
+def test_a_learning_policy_notes_the_agent_that_was_drawn() -> None:
+    policy = Policy("first", _first_up, _learn_nothing, np.zeros(4), interpreted=True)
+    router = rs.TaskRouter(pool_of(), policy, seed=SEED, explore=0.5)
+    frame = router.route_batch(TEXTS[:40])
+    expected = [0 if a is None else a for a in drawn(0.5, [0, 1, 2, 3], 40)]
+    assert frame["agent"].tolist() == [f"a{a}" for a in expected]
+    assert router.memory.tolist() == np.bincount(expected, minlength=4).tolist()
+    assert min(router.memory) > 0
+    assert {status.status for status in router.statuses()} == {"available"}  # all are up again
+
+
+def test_an_agent_that_does_not_exist_is_minus_1_and_changes_nothing() -> None:
+    zeros, ones = np.zeros(2, np.int64), np.ones(2, np.int64)
+    view = PoolView(zeros, zeros, ones, *np.zeros((3, 2)), zeros.copy())
+    task = TaskView(0, 0, 0.0, np.uint64(1), 0.5, 1.0, -1, np.zeros(0), np.zeros(0))
+    plan = Exploration(0.0, np.uint64(0), UNKNOWN, False)
+    for wrong in (-1, 2):
+        found = choose_one(
+            lambda *_, a=wrong: a, None, plan, view, np.zeros(1), np.zeros(2), True, task
+        )
+        assert str(found) == "(-1, 0.0, nan, False)"
+        assert [each.tolist() for each in (view.busy, view.queued, view.up)] == [[0, 0]] * 3
 
 
 @pytest.mark.slow
