@@ -228,6 +228,13 @@ def test_a_mean_weight_within_four_standard_errors_of_1_passes() -> None:
         assert bool(found.notes) == noted
 
 
+def test_weights_that_miss_1_by_rounding_pass() -> None:
+    chosen, reward = np.zeros(200, int), np.arange(200) % 2
+    propensity, target = np.full(200, 0.1 + 0.2), np.tile([0.3, 0.7], (200, 1))
+    assert target[0, 0] / propensity[0] != 1
+    assert ips(chosen, propensity, reward, target).notes == ()
+
+
 def test_a_log_without_weight_is_worth_nothing() -> None:
     with pytest.raises(CorpusError, match="all weights are 0: the log never chose an agent"):
         snips([0, 0], [1.0, 1.0], [1.0, 1.0], [[0.0, 1.0]] * 2)

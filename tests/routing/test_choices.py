@@ -20,7 +20,7 @@ from routingsim.messages import encode
 from routingsim.policies import bandit_base, certain
 from routingsim.policies.kernel import PoolView, TaskView, choose_kernel, learn_kernel
 from routingsim.policies.policy import Policy
-from routingsim.routing.choices import UNKNOWN, Exploration, choose_one
+from routingsim.routing.choices import UNKNOWN, Exploration, choose_one, expect
 
 SEED = 3
 TEXTS = [f"What is {k} and {k}?" for k in range(400)]
@@ -212,6 +212,16 @@ def test_a_learning_policy_notes_the_agent_that_was_drawn() -> None:
     assert router.memory.tolist() == np.bincount(expected, minlength=4).tolist()
     assert min(router.memory) > 0
     assert {status.status for status in router.statuses()} == {"available"}  # all are up again
+
+
+def test_the_expected_wait_is_that_of_the_queue_and_one_more() -> None:
+    zeros = np.zeros(1, np.int64)
+    view = PoolView(zeros, zeros, np.array([2]), zeros, np.ones(1), np.array([3.0]), zeros)
+    waits = []
+    for busy, queued in ((1, 0), (2, 0), (2, 3)):
+        expect(view, 0, busy, queued)
+        waits.append(view.wait[0])
+    assert waits == [0.0, 1.5, 6.0]
 
 
 def test_an_agent_that_does_not_exist_is_minus_1_and_changes_nothing() -> None:
