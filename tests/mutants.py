@@ -6,8 +6,8 @@ Ray (an operator, a number or a condition replaced), put into a copy of the chec
 serves here, and mutmut does not, since mutmut wraps each function in Python code, which numba
 cannot compile; a fault in compiled code is compiled anew, from an empty cache.
 
-The tests of ``routingsim/a/b.py`` are ``tests/a/test_b.py`` and ``tests/a/test_b_*.py``, or where
-there are none the files of ``tests/a`` that name ``b`` in their docstring.
+The tests of ``routingsim/a/b.py`` are ``tests/a/test_b.py``, ``tests/a/test_b_*.py`` and the files
+of ``tests/a`` that name ``b`` in their docstring.
 """
 
 import argparse
@@ -64,10 +64,12 @@ def change(before: str, after: str) -> str:
 def tests_of(module: str) -> list[str]:
     """Name the test files that mirror a module, as paths from the root."""
     folder, name = (ROOT / "tests" / module).parent, Path(module).name
-    found = [*folder.glob(f"test_{name}.py"), *folder.glob(f"test_{name}_*.py")]
-    if not found:
-        read = ((path, path.read_text(encoding="utf-8")) for path in folder.glob("test_*.py"))
-        found = [path for path, text in read if f"``{name}``" in text.split('"""')[1]]
+    read = ((path, path.read_text(encoding="utf-8")) for path in folder.glob("test_*.py"))
+    told = [
+        path for path, text in read if f"``{name}``" in text.partition('"""')[2].partition('"""')[0]
+    ]
+    mirror = [*folder.glob(f"test_{name}.py"), *folder.glob(f"test_{name}_*.py")]
+    found = list(dict.fromkeys([*mirror, *told]))
     if not found:
         sys.exit(f"mutants: no tests/{Path(module).parent}/test_{name}.py")
     return [str(path.relative_to(ROOT)) for path in found]

@@ -1,4 +1,4 @@
-"""Choices at random and their propensities, worked out by hand; and a log that can be asked."""
+"""Choices of the ``router`` at random, their propensities by hand; and a log that can be asked."""
 
 import math
 from collections import Counter
@@ -166,6 +166,12 @@ def test_explore_is_a_probability(explore: Any) -> None:
     )
 
 
+def test_all_or_no_choices_may_be_random() -> None:
+    for explore, propensity in ((1.0, 0.5), (0.0, 1.0)):
+        router = rs.TaskRouter(pool_of(2), "static:a1", explore=explore)
+        assert router.route_batch(["one"])["propensity"].tolist() == [propensity]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["ucb1", "linucb:words=4", "epsilon-greedy", "thompson"])
 def test_a_learning_policy_learns_from_what_was_drawn(name: str) -> None:
@@ -199,12 +205,12 @@ def _first_up(task, pool, memory):
 
 
 @learn_kernel
-def _learn_nothing(task, agent, outcome, pool, memory):
-    return
+def _add_ten(task, agent, outcome, pool, memory):
+    memory[agent] += 10
 
 
 def test_a_learning_policy_notes_the_agent_that_was_drawn() -> None:
-    policy = Policy("first", _first_up, _learn_nothing, np.zeros(4), interpreted=True)
+    policy = Policy("first", _first_up, _add_ten, np.zeros(4), interpreted=True)
     router = rs.TaskRouter(pool_of(), policy, seed=SEED, explore=0.5)
     frame = router.route_batch(TEXTS[:40])
     expected = [0 if a is None else a for a in drawn(0.5, [0, 1, 2, 3], 40)]
@@ -212,6 +218,17 @@ def test_a_learning_policy_notes_the_agent_that_was_drawn() -> None:
     assert router.memory.tolist() == np.bincount(expected, minlength=4).tolist()
     assert min(router.memory) > 0
     assert {status.status for status in router.statuses()} == {"available"}  # all are up again
+
+
+def test_a_learning_policy_is_told_of_tasks_routed_one_by_one_and_in_a_batch() -> None:
+    policy = Policy("first", _first_up, _add_ten, np.zeros(2), interpreted=True)
+    router = rs.TaskRouter(pool_of(2), policy)
+    router.route("a text", task_id="alone")
+    router.complete("alone")
+    assert router.memory.tolist() == [11.0, 0.0]
+    frame = router.route_batch(["one", "two"])
+    router.complete(frame["task_id"][1])
+    assert router.memory.tolist() == [23.0, 0.0]
 
 
 def test_the_expected_wait_is_that_of_the_queue_and_one_more() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from numpy.typing import ArrayLike
 
 import routingsim as rs
 from routingsim.agents import Agent, AgentPool
@@ -46,7 +47,7 @@ def one(slots: int = 1) -> AgentPool:
 
 
 def work_of(
-    arrived: Sequence[float], row: Sequence[int], service: Any = SERVICE, quality: Any = None
+    arrived: ArrayLike, row: Sequence[int], service: Any = SERVICE, quality: Any = None
 ) -> Workload:
     table = np.array(service)
     rows, agents = table.shape
@@ -66,7 +67,7 @@ def work_of(
 
 def log_of(
     agent: Sequence[int],
-    finished: Sequence[float] = (),
+    finished: ArrayLike = (),
     *,
     status: Sequence[int] | None = None,
     attempts: Sequence[int] | None = None,
@@ -77,7 +78,7 @@ def log_of(
     log.agent[:] = agent
     log.status[:] = [OK] * len(agent) if status is None else status
     log.attempts[:] = [1] * len(agent) if attempts is None else attempts
-    log.finished[:] = finished if len(finished) else 0.0
+    log.finished[:] = finished if np.size(finished) else 0.0
     log.left[:] = log.wait[:] = 0.0
     log.retried[:], log.retried_agent[:], log.retried_status[:] = 0, 1, REJECTED  # not in use
     for k, (task, where, how) in enumerate(retried):
@@ -185,9 +186,52 @@ def test_the_error_of_a_load() -> None:
     both = 1 / 9 + services.var() / 4
     assert found.variation[0] == pytest.approx(both / 2)
     assert found.error[0] == pytest.approx(math.sqrt(both / 3))
+    log.status[1] = FAILED  # a failed call took its time, too
+    assert offered_load(Run(work, log, one())).variation[0] == pytest.approx(both / 2)
+
+
+def test_gaps_are_those_between_calls_in_order_of_time() -> None:
+    """With the retry, listed last, calls at 0, 0, 0.2 and 0.6 s: gaps of mean 0.2, c² = 2/3."""
+    work = work_of([0, 0.2, 0.6], [0, 0, 0], [[1.0]])
+    log = log_of([0, 0, 0], [1.0, 1.2, 1.6], retried=[(0, 0, FAILED)])
+    log.left[:] = work.arrived
+    assert offered_load(Run(work, log, one())).variation[0] == pytest.approx(1 / 3)
+
+
+def test_calls_at_one_time_and_a_single_call_vary_as_in_a_poisson_process() -> None:
+    work = work_of([0, 0, 0, 5], [0, 0, 0, 0], [[1.0, 1.0]])
+    log = log_of([0, 0, 0, 1], [1.0, 1.0, 1.0, 6.0])
+    log.left[:] = work.arrived
+    assert offered_load(Run(work, log, two())).variation.tolist() == [0.5, 0.5]
+
+
+@pytest.mark.parametrize(("limit", "above"), [(60, 1.0), (240, 0.0)])
+def test_calls_beyond_a_limit_per_minute_are_above_capacity(limit: int, above: float) -> None:
+    """Two calls a second, 0.2 s apart, for 100 s, to slots that could do far more."""
+    pool = two(requests_per_minute=limit)
+    work = work_of(np.repeat(np.arange(100), 2) + np.tile([0, 0.2], 100), [0] * 200, [[0.1, 0.1]])
+    log = log_of([0] * 200, work.arrived + 0.1)
+    log.left[:] = work.arrived
+    found = offered_load(Run(work, log, pool))
+    assert found.mean[0] == pytest.approx(200 * 60 / (limit * 99.2))
+    assert (found.above[0], found.last_spell[0]) == (above, above)
 
 
 # -- the verdict ------------------------------------------------------------------------
+
+
+def test_a_load_near_1_takes_as_many_tasks_as_tell_it_from_1() -> None:
+    """Two calls of half a second a second: the load may be 0.01 above 1 or less."""
+    arrived = np.repeat(np.arange(100), 2) + np.tile([0, 0.2], 100)
+    work, log = work_of(arrived, [0] * 200, [[0.5]]), log_of([0] * 200)
+    log.wait[:] = np.arange(200) % 7
+    log.left[:] = arrived + log.wait
+    log.finished[:] = log.left + 0.5
+    found = stability(Run(work, log, one()))
+    assert found.verdict == "too short to say"
+    assert found.offered["a"] == pytest.approx(100 / 99.2)
+    times = (2.33 * found.error["a"] / 0.01) ** 2  # 2.33 standard errors are 0.01 then
+    assert found.enough == math.ceil(200 * times / 1000) * 1000
 
 
 @pytest.mark.parametrize(
