@@ -206,7 +206,8 @@ def _first_up(task, pool, memory):
 
 @learn_kernel
 def _add_ten(task, agent, outcome, pool, memory):
-    memory[agent] += 10
+    """And more where the attempt or the latency is not that of a task that was just routed."""
+    memory[agent] += 10 + task.attempt + (0 if 0 <= outcome.latency < 60 else 1000)
 
 
 def test_a_learning_policy_notes_the_agent_that_was_drawn() -> None:
@@ -227,13 +228,14 @@ def test_a_learning_policy_is_told_of_tasks_routed_one_by_one_and_in_a_batch() -
     router.complete("alone")
     assert router.memory.tolist() == [11.0, 0.0]
     frame = router.route_batch(["one", "two"])
-    router.complete(frame["task_id"][1])
+    router.complete(frame["task_id"].tolist()[1])
     assert router.memory.tolist() == [23.0, 0.0]
 
 
 def test_the_expected_wait_is_that_of_the_queue_and_one_more() -> None:
     zeros = np.zeros(1, np.int64)
-    view = PoolView(zeros, zeros, np.array([2]), zeros, np.ones(1), np.array([3.0]), zeros)
+    none = np.zeros(1)
+    view = PoolView(zeros, zeros, np.array([2]), none, none, np.array([3.0]), zeros)
     waits = []
     for busy, queued in ((1, 0), (2, 0), (2, 3)):
         expect(view, 0, busy, queued)
@@ -243,7 +245,8 @@ def test_the_expected_wait_is_that_of_the_queue_and_one_more() -> None:
 
 def test_an_agent_that_does_not_exist_is_minus_1_and_changes_nothing() -> None:
     zeros, ones = np.zeros(2, np.int64), np.ones(2, np.int64)
-    view = PoolView(zeros, zeros, ones, *np.zeros((3, 2)), zeros.copy())
+    none = np.zeros(2)
+    view = PoolView(zeros, zeros, ones, none, none, none, zeros.copy())
     task = TaskView(0, 0, 0.0, np.uint64(1), 0.5, 1.0, -1, np.zeros(0), np.zeros(0))
     plan = Exploration(0.0, np.uint64(0), UNKNOWN, False)
     for wrong in (-1, 2):
