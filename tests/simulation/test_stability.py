@@ -401,6 +401,7 @@ def test_what_several_runs_tell_together() -> None:
     [
         ("growing", 9, 0, True),
         ("overloaded", 9, 5, True),
+        ("overloaded", 10, 5, True),
         ("overloaded", 10, 4, False),
         ("steady", 9, 9, False),
         ("too short to say", 9, 9, False),
