@@ -243,6 +243,22 @@ def test_the_expected_wait_is_that_of_the_queue_and_one_more() -> None:
     assert waits == [0.0, 1.5, 6.0]
 
 
+def test_a_task_takes_a_slot_while_there_is_one_and_then_queues() -> None:
+    none, zeros = np.zeros(1), np.zeros(1, np.int64)
+    view = PoolView(
+        *(np.ones(1, np.int64), zeros, np.array([2]), none, none, np.ones(1), zeros + 1)
+    )
+    task = TaskView(0, 0, 0.0, np.uint64(1), 0.5, 1.0, -1, np.zeros(0), np.zeros(0))
+    plan = Exploration(0.0, np.uint64(0), UNKNOWN, False)
+    found = []
+    for _ in range(3):
+        _, load, _, _ = choose_one(
+            lambda *_: 0, None, plan, view, np.zeros(1), np.zeros(1), False, task
+        )
+        found.append((load, int(view.busy[0]), int(view.queued[0])))
+    assert found == [(0.5, 2, 0), (1.0, 2, 1), (1.5, 2, 2)]
+
+
 def test_an_agent_that_does_not_exist_is_minus_1_and_changes_nothing() -> None:
     zeros, ones = np.zeros(2, np.int64), np.ones(2, np.int64)
     none = np.zeros(2)
