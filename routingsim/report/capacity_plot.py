@@ -52,7 +52,8 @@ def plot_capacity(answer: Capacity, ax: Axes | None = None, *, metric: str | Non
             )
             if verdict == "met":
                 keys.append(mark)
-    if len(shown := frame[metric].dropna()) and shown.min() > 0 and metric != "quality_all":
+    known = frame[metric].dropna().to_numpy()
+    if known.size and known.min() > 0 and metric != "quality_all":
         log_axis(ax, "y")
     marks = [ax.axhline(bounds[metric], color=INK, linewidth=0.8, linestyle=":", label="target")]
     if answer.best is not None:
