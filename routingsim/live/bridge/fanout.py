@@ -109,8 +109,7 @@ class Fanout:
         for problem in problems:
             self.malformed += 1
             log.warning("event=malformed channel=%s problem=%r", name, str(problem))
-        if self.channels[name].receive(messages):
-            self._enqueue(name, messages)
+        self._enqueue(name, self.channels[name].receive(messages))
 
     def begin_sync(self, name: str) -> MessageId:
         """Prepare for reading the channel's stream; returns the id to read from."""

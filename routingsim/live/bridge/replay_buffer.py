@@ -9,6 +9,11 @@ Bridge and Redis are synchronized at the start and after a lost connection.
 :meth:`Channel.begin_sync` holds live messages back. The stream is then read from the
 last known message on; that this message is still there proves that nothing after it
 was lost. :meth:`Channel.end_sync` merges both by id. No I/O, no clock.
+
+Where the stream lacks that message, Redis has lost data, or trimmed the stream. The bridge
+then keeps what it has, recognizes messages that their publisher sends again under another
+id, and tells a gap if some do not come back: to clients that are there, and, by a notice
+kept among the messages, to those who come with an id from before it.
 """
 
 from bisect import bisect_right
@@ -18,7 +23,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from routingsim.live.bridge.protocol import MessageId
+from routingsim.live.bridge.protocol import MessageId, gap
+from routingsim.live.bridge.send_queue import text_frame
 
 START: MessageId = (0, 0)
 """Before every message."""
@@ -33,6 +39,12 @@ class Message(msgspec.Struct, frozen=True, gc=False):
     id: MessageId | None
     frame: bytes
     subject: str | None = None
+
+
+def _text(frame: bytes) -> bytes:
+    """The message in a frame, without the frame's head and without its id."""
+    head = {b"\x7e": 4, b"\x7f": 10}.get(frame[1:2], 2)
+    return frame[head : frame.rfind(b',"id":"')]
 
 
 def _order(message: Message) -> MessageId:
@@ -111,13 +123,25 @@ class ReplayBuffer:
     def after(self, since: MessageId) -> Replay:
         """All messages after ``since``.
 
-        An id outside the buffer may be from before a restart in which the server lost
-        its history, so it proves nothing.
+        An id that is not in the buffer may be that of a message which the server has lost,
+        and others with it, so it proves nothing.
         """
-        ids, start = self._ids, self._start
-        inside = start < len(ids) and ids[start] <= since <= ids[-1]
-        gap = not inside and since != self.complete_after
-        return self._from(bisect_right(ids, since, lo=start), gap)
+        index = bisect_right(self._ids, since, lo=self._start)
+        inside = index > self._start and self._ids[index - 1] == since
+        return self._from(index, not inside and since != self.complete_after)
+
+    def mark(self, notice: bytes) -> None:
+        """Keep a notice to all that come with an id up to the last one, but none after it."""
+        if self._ids and len(self._ids[-1]) == 2:
+            self._ids.append((*self._ids[-1], 1))  # pyright: ignore - after it, before the next
+            self._frames.append(notice)
+            self.bytes += len(notice)
+
+    def since(self, place: MessageId) -> dict[MessageId, bytes]:
+        """The frames of the messages after an id."""
+        index = bisect_right(self._ids, place, lo=self._start)
+        pairs = zip(self._ids[index:], self._frames[index:], strict=True)
+        return {each: frame for each, frame in pairs if len(each) == 2}
 
     def last(self, count: int) -> Replay:
         """The last ``count`` messages, or all if there are fewer."""
@@ -140,6 +164,10 @@ class Channel:
         """Whether synchronized with Redis: no message is held back or missing."""
         self._latest: dict[str, Message] = {}
         self._held: list[Message] = []
+        # Messages that Redis has lost: their ids by text. One with that text comes from a
+        # publisher that sends it again. Forgotten after as many messages as the buffer holds.
+        self._orphans: dict[bytes, list[MessageId]] = {}
+        self._watched = 0
 
     def begin_sync(self) -> MessageId:
         """Hold live messages back from now on. Returns the id to read the stream from."""
@@ -148,13 +176,12 @@ class Channel:
             self._held.clear()
         return self.last or START
 
-    def receive(self, messages: Sequence[Message]) -> bool:
-        """Take live messages. True: send them now; False: they are held back."""
+    def receive(self, messages: Sequence[Message]) -> Sequence[Message]:
+        """Take live messages. Returns those to send now; they may be held back."""
         if not self.synced:
             self._held += messages
-            return False
-        self._store(messages)
-        return True
+            return ()
+        return self._take(messages)
 
     def end_sync(
         self, stored: Sequence[Message], complete: bool, latest: Iterable[Message]
@@ -173,31 +200,95 @@ class Channel:
         """
         since, first_time = self.last or START, self.last is None
         joined = complete if since == START else bool(stored) and stored[0].id == since
-        if not joined:
-            self.buffer.clear(complete_after=START if complete else None)
-            self.last = START
-        fresh = [message for message in stored if message.id is None or message.id > since]
-        self._store(fresh if joined else stored)
+        lost_after = None
+        if not joined and len(self.buffer):
+            fresh, lost_after = self._rejoin(stored)
+        else:
+            if not joined:
+                self.buffer.clear(complete_after=START if complete else None)
+                lost_after = None if first_time else since
+            after = since if joined else START
+            fresh = self._take([m for m in stored if m.id is None or m.id > after])
         for message in latest:
             if message.subject is not None:
                 known = self._latest.get(message.subject, message)
                 self._latest[message.subject] = max(known, message, key=_order)
         seen = self.last or START
         held, self._held = self._held, []
-        late = [message for message in held if message.id is None or message.id > seen]
-        self._store(late)
+        late = self._take([m for m in held if m.id is None or m.id > seen])
         self.last = self.last or START
         self.synced = True
         if first_time:  # subscribers have missed all since the first message held back
             heard = next((message.id for message in held if message.id is not None), None)
-            missed = [m for m in stored if heard and m.id is not None and m.id >= heard] + late
+            missed = [m for m in stored if heard and m.id is not None and m.id >= heard]
+            missed += late
             trimmed = bool(missed) and heard is not None and missed[0].id != heard
             return Synced(missed, START if trimmed else None, missed[0].id if trimmed else None)
-        if joined:
-            return Synced(fresh + late, None, None)
-        missed = fresh + late
+        missed = [*fresh, *late]
         oldest = next((message.id for message in missed if message.id is not None), None)
-        return Synced(missed, since, oldest)
+        return Synced(missed, lost_after, oldest if lost_after is not None else None)
+
+    def _rejoin(self, stored: Sequence[Message]) -> tuple[Sequence[Message], MessageId | None]:
+        """Take a stream that lacks the last message known.
+
+        Returns the messages that clients do not have, and the last one before those that are
+        lost, None if none is.
+        """
+        mine, ids = self.buffer.since(START), {message.id for message in stored}
+        newest = max(mine)
+        common = max((place for place in mine if place in ids), default=min(mine))
+        fresh = [m for m in stored if m.id is not None and m.id > common and m.id not in mine]
+        self.last = (stored[-1].id if stored else None) or START
+        if fresh and _order(fresh[0]) < newest:  # the clock of another server is behind
+            self.buffer.clear(complete_after=None)
+            self._orphans.clear()
+            self._store(stored)
+            return fresh, newest
+        self._orphans.clear()
+        for place, frame in mine.items():
+            if place not in ids and (place > common or common not in ids):
+                self._orphans.setdefault(_text(frame), []).append(place)
+        self._watched = self.buffer.max_messages
+        resent = self._sort(fresh)
+        lost = bool(self._orphans)
+        if lost:
+            first = next(iter(resent[1]), None)
+            self.buffer.mark(text_frame(gap(self.name, newest, first and first.id)))
+        self._store(resent[0])
+        return resent[1], newest if lost else None
+
+    def _take(self, messages: Sequence[Message]) -> Sequence[Message]:
+        """Store messages. Returns those that clients do not have."""
+        if not self._orphans:
+            self._store(messages)
+            return messages
+        stored, fresh = self._sort(messages)
+        self._store(stored)
+        self.last = next((m.id for m in reversed(messages) if m.id is not None), self.last)
+        return fresh
+
+    def _sort(self, messages: Sequence[Message]) -> tuple[list[Message], list[Message]]:
+        """Those to store, without text where clients have it under another id; and those to send."""
+        stored: list[Message] = []
+        fresh: list[Message] = []
+        self._watched -= len(messages)
+        for message in messages:
+            text = _text(message.frame)
+            places = self._orphans.get(text) if message.id is not None else None
+            if not places:
+                stored.append(message)
+                fresh.append(message)
+                continue
+            if message.id in places:
+                places.remove(message.id)
+            else:
+                places.pop(0)
+                stored.append(Message(message.id, b""))
+            if not places:
+                del self._orphans[text]
+        if self._watched < 0:
+            self._orphans.clear()
+        return stored, fresh
 
     def replay(self, since: MessageId | None, history: int | None) -> Replay:
         """Frames to send a new subscriber before the live messages.

@@ -22,7 +22,7 @@ import hiredis
 
 from routingsim.live.bridge.decoding import read_messages
 from routingsim.live.bridge.fanout import Fanout
-from routingsim.live.bridge.protocol import MessageId, format_id
+from routingsim.live.bridge.protocol import MessageId, format_id, parse_id
 from routingsim.live.bridge.redis_connection import (
     RedisConnection,
     moved,
@@ -30,12 +30,22 @@ from routingsim.live.bridge.redis_connection import (
     read_url,
 )
 from routingsim.live.bridge.replay_buffer import START, Message
-from routingsim.live.redis_schema import FIELD, history_key, latest_key, with_id
+from routingsim.live.redis_schema import (
+    FIELD,
+    history_key,
+    latest_key,
+    restored_channel,
+    with_id,
+)
 from routingsim.live.settings import redacted
 
 HISTORY_SECONDS = 30.0
 """Time to read the whole history, which may be megabytes."""
 HEARTBEAT_SECONDS = 1.0
+RESTORE_SECONDS = 2.0
+"""Time to wait for publishers to store again what a server has lost; they come back within one."""
+GLANCE_SECONDS = 0.1
+"""Time between looks whether they have."""
 BACKOFF_SECONDS = (0.05, 0.5)
 """First and longest delay between attempts to connect."""
 
@@ -82,6 +92,7 @@ class _Node:
         self._subscriber = upstream
         self._sharded = sharded
         self._names = {name.encode(): name for name in channels}
+        self._restored = {restored_channel(name).encode(): name for name in channels}
         self._unsynced: set[str] = set()
         self._wake = asyncio.Event()
 
@@ -143,16 +154,32 @@ class _Node:
 
     async def _subscribe(self, connection: RedisConnection) -> None:
         for channel in self.channels:
-            await connection.call("SSUBSCRIBE" if self._sharded else "SUBSCRIBE", channel)
+            subscribe = "SSUBSCRIBE" if self._sharded else "SUBSCRIBE"
+            await connection.call(subscribe, channel)
+            with contextlib.suppress(hiredis.ReplyError):  # the user may lack the right
+                await connection.call(subscribe, restored_channel(channel))
 
     async def _sync(self, connection: RedisConnection, channel: str) -> None:
         fanout = self._subscriber._fanout
         since = fanout.begin_sync(channel)
         stored, complete, latest = await self._read(connection, channel, since)
         if since != START and not (stored and stored[0].id == since):
-            # The stream was trimmed, or the server lost it and its ids may be lower now.
+            # The stream was trimmed, or the server lost messages.
+            await self._restoration(connection, channel, since)
             stored, complete, latest = await self._read(connection, channel, START)
         fanout.end_sync(channel, stored, complete, latest)
+
+    async def _restoration(
+        self, connection: RedisConnection, channel: str, since: MessageId
+    ) -> None:
+        """Wait a while for publishers, where the stream ends before a message known."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + RESTORE_SECONDS
+        while loop.time() < deadline:
+            top = await connection.call("XREVRANGE", history_key(channel), "+", "-", "COUNT", 1)
+            if top and parse_id(top[0][0].decode()) >= since:
+                return
+            await asyncio.sleep(GLANCE_SECONDS)
 
     async def _read(
         self, connection: RedisConnection, channel: str, since: MessageId
@@ -183,7 +210,9 @@ class _Node:
 
     def _receive(self, pushes: Sequence[list[Any]]) -> None:
         for (kind, name), alike in groupby(pushes, itemgetter(0, 1)):
-            if kind == b"message" or kind == b"smessage":
+            if name in self._restored and kind in (b"message", b"smessage"):
+                self.resync(self._restored[name])
+            elif kind == b"message" or kind == b"smessage":
                 data = [push[2] for push in alike]
                 self._subscriber._fanout.messages(self._names[name], data)
             elif kind == b"sunsubscribe":

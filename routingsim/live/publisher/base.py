@@ -27,6 +27,11 @@ class PublisherStats(msgspec.Struct, frozen=True):
         Messages left over at ``disconnect``, or handed over after it.
     reconnects
         Times the connection was lost and made anew.
+    restored
+        Published messages that the server had lost, and has got again.
+    lost
+        Published messages that the server has lost, and that the publisher no longer held.
+        Clients are told a gap.
     """
 
     published: int
@@ -34,6 +39,8 @@ class PublisherStats(msgspec.Struct, frozen=True):
     dropped: int
     undelivered: int
     reconnects: int
+    restored: int = 0
+    lost: int = 0
 
 
 class BasePublisher(ABC):

@@ -4,10 +4,11 @@ The caller appends to a buffer. A background thread, the sender, encodes the buf
 messages and sends them in batches; a script in :mod:`routingsim.live.redis_schema`
 publishes and stores each batch.
 
-Each message is published exactly once, as long as the server keeps its data: batches are
-numbered, a batch whose reply was lost is sent again, and the script recognizes its number.
-Subscribers can get a batch twice only if its reply is lost and the server then loses its
-data, too (a restart, FLUSHALL).
+Each message is published exactly once: batches are numbered, a batch whose reply was lost is
+sent again, and the script recognizes its number. A server that comes back without its last
+data (from a snapshot, a replica that was behind) knows fewer batches than had arrived. The
+publisher, which holds as many messages as the history, then stores the lost ones again, and
+a notice of a gap for those it no longer holds.
 """
 
 import atexit
@@ -18,7 +19,7 @@ import time
 import weakref
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Iterator
-from typing import Literal
+from typing import Literal, NamedTuple
 from urllib.parse import unquote, urlsplit
 from uuid import uuid4
 
@@ -43,6 +44,9 @@ sender, which would otherwise wait 5 ms for it after each reply."""
 HEARTBEAT = 1.0
 """Seconds without messages after which a PING checks the connection."""
 
+HELD_BYTES = 64 * 2**20
+"""Bytes of arrived messages of a channel to hold, in case that the server loses them."""
+
 EXIT_TIMEOUT = 2.0
 """Seconds that the interpreter's exit waits for the last messages."""
 
@@ -51,6 +55,35 @@ log = logging.getLogger("routingsim.live")
 _publishers: "weakref.WeakSet[RedisPublisher]" = weakref.WeakSet()
 
 os.register_at_fork(after_in_child=lambda: [each._reset() for each in list(_publishers)])
+
+
+class _Arrived(NamedTuple):
+    """A batch that arrived, and the id of its first message where that is known."""
+
+    batch: Batch
+    first: str
+    bytes: int
+
+
+class _Held:
+    """The last batches of a channel that arrived: at least one, then within both bounds."""
+
+    def __init__(self, messages: int) -> None:
+        self.batches: deque[_Arrived] = deque()
+        self._room = messages
+        self._bytes = 0
+
+    def add(self, batch: Batch, first: str) -> None:
+        size = sum(map(len, batch.messages))
+        self.batches.append(_Arrived(batch, first, size))
+        self._room -= len(batch.messages)
+        self._bytes += size
+        while len(self.batches) > 1 and (
+            self._room + len(self.batches[0].batch.messages) <= 0 or self._bytes > HELD_BYTES
+        ):
+            oldest = self.batches.popleft()
+            self._room += len(oldest.batch.messages)
+            self._bytes -= oldest.bytes
 
 
 class RedisPublisher(BasePublisher):
@@ -121,13 +154,16 @@ class RedisPublisher(BasePublisher):
         self._idle = True
         self._room = self._buffer
         self._in_flight = self._published = self._dropped = self._undelivered = 0
+        self._restored = self._lost = 0
         self._connections = 0
         self._connected = False
         self._overflowing = False
         # Used by the sender only.
         self._sent: deque[Batch] = deque()
         self._numbers: Counter[str] = Counter()
+        self._totals: Counter[str] = Counter()
         self._arrived: Counter[str] = Counter()
+        self._held: defaultdict[str, _Held] = defaultdict(lambda: _Held(self._history))
         self._trouble: str | None = None
 
     # In the caller's thread
@@ -198,6 +234,8 @@ class RedisPublisher(BasePublisher):
                 dropped=self._dropped,
                 undelivered=self._undelivered,
                 reconnects=max(self._connections - 1, 0),
+                restored=self._restored,
+                lost=self._lost,
             )
 
     def flush(self, timeout: float | None = None) -> bool:
@@ -242,8 +280,9 @@ class RedisPublisher(BasePublisher):
         while not self._closed:
             try:
                 self._transport.open()
-                self._connected = True
                 self._connections += 1
+                self._verify()
+                self._connected = True
                 for batch in self._sent:
                     self._transport.send(batch, self._arrived[batch.channel])
                 for _ in self._exchanges():
@@ -270,14 +309,39 @@ class RedisPublisher(BasePublisher):
                 for batch in batches:
                     self._transport.send(batch, self._arrived[batch.channel])
             elif self._sent:
-                self._transport.receive(abandoned=lambda: self._closed)
+                first = self._transport.receive(abandoned=lambda: self._closed)
                 batch = self._sent.popleft()
                 self._arrived[batch.channel] = batch.number
+                self._held[batch.channel].add(batch, first)
                 self._count(published=len(batch.messages))
                 yield
             elif not self._rest():
                 self._transport.ping()
+                self._verify()
                 yield
+
+    def _verify(self) -> None:
+        """Store again what had arrived and the server does not have; nothing is in flight."""
+        for channel, held in self._held.items():
+            batch, total = self._transport.place(channel, self._name)
+            if batch >= self._arrived[channel]:
+                continue
+            restored = lost = 0
+            for each in held.batches:
+                if each.batch.number <= batch:
+                    continue
+                missing = max(0, each.batch.total - len(each.batch.messages) - total)
+                restored += self._transport.restore(each.batch, missing, each.first)
+                total, lost = each.batch.total, lost + missing
+            with self._changed:
+                self._restored += restored
+                self._lost += lost
+            log.warning(
+                "event=restored channel=%s messages=%d lost=%d reason='the server had lost them'",
+                channel,
+                restored,
+                lost,
+            )
 
     def _rest(self) -> bool:
         """Wait for messages, for at most ``HEARTBEAT`` seconds; whether there are any."""
@@ -326,7 +390,9 @@ class RedisPublisher(BasePublisher):
             channel = channel_of(given[0])
             agents = [body.agent_id for body in given if isinstance(body, AgentStatus)]
             self._numbers[channel] += 1
-            batches.append(Batch(channel, self._name, self._numbers[channel], messages, agents))
+            self._totals[channel] += len(messages)
+            number, total = self._numbers[channel], self._totals[channel]
+            batches.append(Batch(channel, self._name, number, total, messages, agents))
         return batches
 
     def _report(self, error: Exception | None) -> None:

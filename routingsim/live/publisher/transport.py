@@ -11,7 +11,13 @@ from redis.cluster import RedisCluster
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from routingsim.live.broker import connect_once, split_url
-from routingsim.live.redis_schema import PUBLISH, history_key, latest_key, publisher_key
+from routingsim.live.redis_schema import (
+    PUBLISH,
+    RESTORE,
+    history_key,
+    latest_key,
+    publisher_key,
+)
 
 TIMEOUT = 5.0
 """Seconds for a server to accept a connection, and to answer."""
@@ -28,13 +34,15 @@ codecs.lookup("idna")
 class Batch(msgspec.Struct, frozen=True):
     """Encoded messages of one channel, numbered by their publisher from 1.
 
-    ``agents`` holds the agent id of each message where the channel keeps the latest
+    ``total`` counts the publisher's messages on the channel up to the end of this batch. ``agents``
+    holds the agent id of each message where the channel keeps the latest
     message of each agent, and is empty elsewhere.
     """
 
     channel: str
     publisher: str
     number: int
+    total: int
     messages: list[bytes]
     agents: list[str]
 
@@ -44,11 +52,21 @@ class Batch(msgspec.Struct, frozen=True):
         EVAL rather than EVALSHA: the script is small beside a batch, and a restarted server
         that has lost the script is no special case.
         """
+        return self._eval(PUBLISH, publish, history, arrived)
+
+    def restoring(self, publish: str, history: int, missing: int, first: str) -> list[Any]:
+        """The command that stores the batch again, of which ``first`` was the first id.
+
+        ``missing`` messages before it are lost; ``first`` is empty where it is not known.
+        """
+        return self._eval(RESTORE, publish, history, missing, first)
+
+    def _eval(self, script: str, publish: str, history: int, *more: int | str) -> list[Any]:
         keys = [history_key(self.channel), publisher_key(self.channel, self.publisher)]
         if self.agents:
             keys.append(latest_key(self.channel))
-        head = (self.channel, publish, history, self.number, arrived, len(self.messages))
-        return ["EVAL", PUBLISH, len(keys), *keys, *head, *self.messages, *self.agents]
+        head = (self.channel, publish, history, self.number, self.total, *more, len(self.messages))
+        return ["EVAL", script, len(keys), *keys, *head, *self.messages, *self.agents]
 
 
 class Transport:
@@ -59,6 +77,9 @@ class Transport:
 
     depth = 4
     """Batches that may be in flight at once."""
+
+    publish = "PUBLISH"
+    """The command that publishes."""
 
     def __init__(self, url: str, history: int) -> None:
         # The publisher repeats what failed: it knows which batches were in flight.
@@ -72,21 +93,41 @@ class Transport:
 
     def ping(self) -> None:
         """Check that the server answers."""
-        self._connection.send_command("PING")
-        self._connection.read_response()
+        self.call("PING")
+
+    def call(self, *command: Any) -> Any:
+        """Send a command and return its reply, while no batch is in flight."""
+        self._connection.send_packed_command([hiredis.pack_command(command)])
+        return self._connection.read_response()
+
+    def place(self, channel: str, publisher: str) -> tuple[int, int]:
+        """Batches and messages of a publisher that the server knows; kept for another day."""
+        key = publisher_key(channel, publisher)
+        place = self.call("GET", key) or b""
+        if place:
+            self.call("SET", key, place, "EX", 86400)
+        batch, _, total = place.partition(b":")
+        return int(batch or 0), int(total or 0)
+
+    def restore(self, batch: Batch, missing: int, first: str) -> int:
+        """Store again a batch that the server lost; returns how many messages were lost."""
+        return self.call(*batch.restoring(self.publish, self._history, missing, first))
 
     def send(self, batch: Batch, arrived: int) -> None:
         """Send a batch; ``arrived`` is the last number of its channel known to have arrived."""
-        command = hiredis.pack_command(tuple(batch.command("PUBLISH", self._history, arrived)))
+        command = hiredis.pack_command(tuple(batch.command(self.publish, self._history, arrived)))
         self._connection.send_packed_command([command])
 
-    def receive(self, abandoned: Callable[[], bool]) -> None:
-        """Wait for the reply to the oldest batch sent, until ``abandoned`` returns True."""
+    def receive(self, abandoned: Callable[[], bool]) -> str:
+        """Wait for the reply to the oldest batch sent, until ``abandoned`` returns True.
+
+        Returns the id of its first message, empty for a batch that was there already.
+        """
         deadline = time.monotonic() + TIMEOUT
         while not self._connection.can_read(timeout=GLANCE):
             if abandoned() or time.monotonic() > deadline:
                 raise RedisTimeoutError(f"no answer within {TIMEOUT:g} s")
-        self._connection.read_response()
+        return (self._connection.read_response() or b"").decode()
 
     def close(self) -> None:
         """Close the connection, if there is one."""
@@ -100,11 +141,13 @@ class ClusterTransport(Transport):
     """
 
     depth = 1
+    publish = "SPUBLISH"
 
     def __init__(self, url: str, history: int) -> None:
         self._url = url
         self._client: RedisCluster | None = None
         self._history = history
+        self._first = b""
 
     def open(self) -> None:
         self._client = RedisCluster.from_url(
@@ -116,12 +159,15 @@ class ClusterTransport(Transport):
         assert self._client
         self._client.ping()
 
-    def send(self, batch: Batch, arrived: int) -> None:
+    def call(self, *command: Any) -> Any:
         assert self._client
-        self._client.execute_command(*batch.command("SPUBLISH", self._history, arrived))
+        return self._client.execute_command(*command)
 
-    def receive(self, abandoned: Callable[[], bool]) -> None:
-        pass
+    def send(self, batch: Batch, arrived: int) -> None:
+        self._first = self.call(*batch.command(self.publish, self._history, arrived)) or b""
+
+    def receive(self, abandoned: Callable[[], bool]) -> str:
+        return self._first.decode()
 
     def close(self) -> None:
         if self._client is not None:

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routingsim.live.bridge.protocol import MessageId
+from routingsim.live.bridge.protocol import MessageId, gap
 from routingsim.live.bridge.replay_buffer import START, Channel, Message, ReplayBuffer
+from routingsim.live.bridge.send_queue import text_frame
 
 
 @given(count=st.integers(0, 60), most=st.integers(1, 20), since=st.integers(0, 70))
@@ -60,12 +61,13 @@ def filled(*numbers: int, most: int = 100) -> ReplayBuffer:
     [
         # Nothing was ever removed: complete from the start on, but unknown beyond the end.
         (filled(), START, {0: False, 1: True}),
-        (filled(3, 5), START, {0: False, 2: True, 3: False, 4: False, 5: False, 6: True}),
+        # Nor is an id known that is none of a message: the server may have lost that one.
+        (filled(3, 5), START, {0: False, 2: True, 3: False, 4: True, 5: False, 6: True}),
         # 1 and 3 were removed for lack of room: complete after 3, the last of these.
         (
             filled(1, 3, 5, 7, most=2),
             (3, 0),
-            {0: True, 1: True, 2: True, 3: False, 4: True, 5: False, 6: False, 7: False, 8: True},
+            {0: True, 1: True, 2: True, 3: False, 4: True, 5: False, 6: True, 7: False, 8: True},
         ),
         # An id that does not rise resets the buffer: what came before is unknown.
         (filled(8, 9, 2), None, {0: True, 1: True, 2: False, 3: True, 8: True, 9: True}),
@@ -162,6 +164,12 @@ def test_a_stream_that_still_has_the_last_message_has_no_gap(complete: bool) -> 
     assert channel.replay(START, None) == (False, [b"4", b"5", b"6", b"7"], (4, 0))
 
 
+def framed(*numbers: int, text: str = "") -> list[Message]:
+    """Messages whose text is that of the number, or a given one."""
+    bodies = (b'{"n":"%b","id":"%d-0"}' % ((text or str(n)).encode(), n) for n in numbers)
+    return [Message((n, 0), text_frame(b), None) for n, b in zip(numbers, bodies, strict=True)]
+
+
 @pytest.mark.parametrize("complete", [True, False])
 @pytest.mark.parametrize("stored", [(), (8, 9), (2, 3)], ids=["empty", "later", "earlier"])
 def test_a_stream_without_the_last_message_has_a_gap(
@@ -170,16 +178,50 @@ def test_a_stream_without_the_last_message_has_a_gap(
     """It was trimmed, or is that of a server that lost its history."""
     channel = Channel("c", 100, 10**6)
     channel.begin_sync()
-    channel.end_sync(messages(4, 5), True, ())
+    channel.end_sync(framed(4, 5), True, ())
     channel.begin_sync()
-    missed = messages(*(number for number in stored if number > 5))
+    missed = framed(*(number for number in stored if number > 5))
     oldest = missed[0].id if missed else None
-    assert channel.end_sync(messages(*stored), complete, ()) == (missed, (5, 0), oldest)
-    frames = [b"%d" % number for number in stored]
-    first = (stored[0], 0) if stored else None
-    assert channel.replay(START, None) == (not complete, frames, first)
-    assert channel.replay((5, 0), None).gap
+    assert channel.end_sync(framed(*stored), complete, ()) == (missed, (5, 0), oldest)
+    # Who comes later gets what the bridge had, the notice, and what is new.
+    notice = text_frame(gap("c", (5, 0), oldest))
+    rest = [notice, *(message.frame for message in missed)]
+    assert channel.replay((4, 0), None) == (False, [framed(5)[0].frame, *rest], (5, 0))
+    assert channel.replay((5, 0), None)[:2] == (False, rest)
+    assert channel.replay((3, 0), None).gap
     assert channel.last == ((stored[-1], 0) if stored else START)
+    # A message that Redis has again is not sent again, nor kept twice.
+    channel.begin_sync()
+    again = framed(*stored, 5) if stored != (8, 9) else framed(9)
+    assert channel.end_sync(again, True, ()) == ([], None, None)
+    assert channel.replay((5, 0), None)[:2] == (False, rest)
+
+
+def test_what_a_publisher_sends_again_under_another_id_comes_once() -> None:
+    channel = Channel("c", 100, 10**6)
+    channel.begin_sync()
+    channel.end_sync(framed(4, 5, 6), True, ())
+    assert channel.begin_sync() == (6, 0)
+    # The server is back from before 5; 5 is stored again as 8, 6 is sent again as 9.
+    [again], [sent] = framed(8, text="5"), framed(9, text="6")
+    assert channel.end_sync([*framed(4), again], True, ()) == ([], (6, 0), None)
+    assert channel.receive([sent, *framed(10)]) == framed(10)
+    assert channel.last == (10, 0)
+    frames = [message.frame for message in framed(5, 6)]
+    notice, last = text_frame(gap("c", (6, 0), None)), framed(10)[0].frame
+    assert channel.replay((4, 0), None).frames == [*frames, notice, b"", b"", last]
+    assert channel.replay((9, 0), None) == (False, [last], (10, 0))
+    # Once more the same text is another message.
+    assert channel.receive(framed(11, text="6")) == framed(11, text="6")
+
+
+def test_what_all_came_back_is_no_gap() -> None:
+    channel = Channel("c", 100, 10**6)
+    channel.begin_sync()
+    channel.end_sync(framed(4, 5, 6), True, ())
+    channel.begin_sync()
+    stored = [*framed(4, 5), *framed(9, text="6"), *framed(10)]
+    assert channel.end_sync(stored, True, ()) == (framed(10), None, None)
 
 
 def test_the_latest_statuses_come_first_where_the_replay_has_a_gap_and_only_there() -> None:

