@@ -137,6 +137,14 @@ class ReplayBuffer:
             self._frames.append(notice)
             self.bytes += len(notice)
 
+    def merge(self, messages: Sequence[Message]) -> None:
+        """Add messages in their places."""
+        found = dict(zip(self._ids[self._start :], self._frames[self._start :], strict=True))
+        found |= {message.id: message.frame for message in messages if message.id is not None}
+        places = sorted(found)
+        self.clear(self.complete_after)
+        self.extend(places, [found[place] for place in places])
+
     def since(self, place: MessageId) -> dict[MessageId, bytes]:
         """The frames of the messages after an id."""
         index = bisect_right(self._ids, place, lo=self._start)
@@ -168,6 +176,8 @@ class Channel:
         # publisher that sends it again. Forgotten after as many messages as the buffer holds.
         self._orphans: dict[bytes, list[MessageId]] = {}
         self._watched = 0
+        # Those of them that came under another id, or were told as a gap.
+        self._settled: set[MessageId] = set()
 
     def begin_sync(self) -> MessageId:
         """Hold live messages back from now on. Returns the id to read the stream from."""
@@ -192,7 +202,7 @@ class Channel:
         ----------
         stored
             The stream's last messages, oldest first, from the id on that
-            :meth:`begin_sync` returned (included, if the stream still has it).
+            :meth:`begin_sync` returned (included, if the stream still has it), or all.
         complete
             Whether the stream was never trimmed.
         latest
@@ -201,8 +211,9 @@ class Channel:
         since, first_time = self.last or START, self.last is None
         joined = complete if since == START else bool(stored) and stored[0].id == since
         lost_after = None
-        if not joined and len(self.buffer):
-            fresh, lost_after = self._rejoin(stored)
+        whole = bool(stored) and _order(stored[0]) < since
+        if len(self.buffer) and (whole or not joined):
+            fresh, lost_after = self._rejoin(stored, complete)
         else:
             if not joined:
                 self.buffer.clear(complete_after=START if complete else None)
@@ -228,34 +239,60 @@ class Channel:
         oldest = next((message.id for message in missed if message.id is not None), None)
         return Synced(missed, lost_after, oldest if lost_after is not None else None)
 
-    def _rejoin(self, stored: Sequence[Message]) -> tuple[Sequence[Message], MessageId | None]:
-        """Take a stream that lacks the last message known.
+    def lacks(self, stored: Sequence[Message], complete: bool) -> bool:
+        """Whether the stream lacks messages that it had, other than by trimming."""
+        return bool(self._missing(stored, complete))
+
+    def _missing(
+        self, stored: Sequence[Message], complete: bool
+    ) -> dict[bytes, list[MessageId]]:
+        """Ids of the messages here that the stream lacks, under any id, by their text."""
+        mine, ids = self.buffer.since(START), {message.id for message in stored}
+        floor = START if complete or not stored else _order(stored[0])  # trimmed before it
+        missing: dict[bytes, list[MessageId]] = {}
+        for place, frame in mine.items():
+            if place not in ids and place > floor and frame and place not in self._settled:
+                missing.setdefault(_text(frame), []).append(place)
+        for message in stored if missing else ():
+            if message.id not in mine:
+                missing.pop(_text(message.frame), None)
+        return missing
+
+    def _rejoin(
+        self, stored: Sequence[Message], complete: bool
+    ) -> tuple[Sequence[Message], MessageId | None]:
+        """Take a whole stream, which may lack messages that it had.
 
         Returns the messages that clients do not have, and the last one before those that are
         lost, None if none is.
         """
-        mine, ids = self.buffer.since(START), {message.id for message in stored}
-        newest = max(mine)
-        common = max((place for place in mine if place in ids), default=min(mine))
-        fresh = [m for m in stored if m.id is not None and m.id > common and m.id not in mine]
-        self.last = (stored[-1].id if stored else None) or START
-        if fresh and _order(fresh[0]) < newest:  # the clock of another server is behind
-            self.buffer.clear(complete_after=None)
-            self._orphans.clear()
-            self._store(stored)
-            return fresh, newest
-        self._orphans.clear()
-        for place, frame in mine.items():
-            if place not in ids and (place > common or common not in ids):
-                self._orphans.setdefault(_text(frame), []).append(place)
+        mine, since = self.buffer.since(START), self.last
+        newest, oldest = max(mine), min(mine)
+        new = [m for m in stored if m.id is not None and m.id > oldest and m.id not in mine]
+        texts = {_text(message.frame) for message in new}
+        missing = self._missing(stored, complete)
         self._watched = self.buffer.max_messages
-        resent = self._sort(fresh)
-        lost = bool(self._orphans)
+        ids = {message.id for message in stored}
+        self._orphans = {}
+        for place, frame in mine.items():
+            text = _text(frame)
+            if place not in ids and (text in texts or text in missing):
+                self._orphans.setdefault(text, []).append(place)
+        kept, fresh = self._sort(new)
+        trimmed = since not in ids and not complete and bool(stored) and _order(stored[0]) > newest
+        behind = bool(fresh) and _order(fresh[0]) < newest
+        lost = bool(missing) or trimmed or behind
+        self._settled &= mine.keys()
+        self._settled.update(*missing.values())
+        if behind:
+            self.buffer.merge(kept)
+            kept = []
         if lost:
-            first = next(iter(resent[1]), None)
+            first = next(iter(fresh), None)
             self.buffer.mark(text_frame(gap(self.name, newest, first and first.id)))
-        self._store(resent[0])
-        return resent[1], newest if lost else None
+        self._store(kept)
+        self.last = (stored[-1].id if stored else None) or START
+        return fresh, newest if lost else None
 
     def _take(self, messages: Sequence[Message]) -> Sequence[Message]:
         """Store messages. Returns those that clients do not have."""
@@ -282,7 +319,7 @@ class Channel:
             if message.id in places:
                 places.remove(message.id)
             else:
-                places.pop(0)
+                self._settled.add(places.pop(0))
                 stored.append(Message(message.id, b""))
             if not places:
                 del self._orphans[text]

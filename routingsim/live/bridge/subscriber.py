@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import logging
 import random
+import re
 from collections.abc import Sequence
 from itertools import groupby
 from operator import itemgetter
@@ -22,7 +23,7 @@ import hiredis
 
 from routingsim.live.bridge.decoding import read_messages
 from routingsim.live.bridge.fanout import Fanout
-from routingsim.live.bridge.protocol import MessageId, format_id, parse_id
+from routingsim.live.bridge.protocol import MessageId, format_id
 from routingsim.live.bridge.redis_connection import (
     RedisConnection,
     moved,
@@ -44,7 +45,7 @@ HISTORY_SECONDS = 30.0
 HEARTBEAT_SECONDS = 1.0
 RESTORE_SECONDS = 2.0
 """Time to wait for publishers to store again what a server has lost; they come back within one."""
-GLANCE_SECONDS = 0.1
+GLANCE_SECONDS = 0.25
 """Time between looks whether they have."""
 BACKOFF_SECONDS = (0.05, 0.5)
 """First and longest delay between attempts to connect."""
@@ -93,11 +94,12 @@ class _Node:
         self._sharded = sharded
         self._names = {name.encode(): name for name in channels}
         self._restored = {restored_channel(name).encode(): name for name in channels}
-        self._unsynced: set[str] = set()
+        self._unsynced: dict[str, bool] = {}
+        self._identity = b""
         self._wake = asyncio.Event()
 
-    def resync(self, channel: str) -> None:
-        self._unsynced.add(channel)
+    def resync(self, channel: str, whole: bool = False) -> None:
+        self._unsynced[channel] = whole or self._unsynced.get(channel, False)
         self._wake.set()
 
     async def run(self) -> None:
@@ -137,8 +139,9 @@ class _Node:
                 )
                 stack.callback(connection.abort)
                 await self._subscribe(connection)
+            before, self._identity = self._identity, await self._identify(connection)
             for channel in self.channels:
-                await self._sync(connection, channel)
+                await self._sync(connection, channel, before != self._identity)
             self.up = True
             log.info("event=upstream_up channels=%s", ",".join(self.channels))
             self._subscriber._report("connected")
@@ -150,7 +153,7 @@ class _Node:
                 self._wake.clear()
                 await connection.call("PING")
                 while self._unsynced:
-                    await self._sync(connection, self._unsynced.pop())
+                    await self._sync(connection, *self._unsynced.popitem())
 
     async def _subscribe(self, connection: RedisConnection) -> None:
         for channel in self.channels:
@@ -159,27 +162,30 @@ class _Node:
             with contextlib.suppress(hiredis.ReplyError):  # the user may lack the right
                 await connection.call(subscribe, restored_channel(channel))
 
-    async def _sync(self, connection: RedisConnection, channel: str) -> None:
+    async def _identify(self, connection: RedisConnection) -> bytes:
+        """What changes where the server starts anew, or follows another: it may lack data then."""
+        try:
+            told = [await connection.call("INFO", part) for part in ("server", "replication")]
+        except hiredis.ReplyError:  # the user may lack the right
+            return random.randbytes(8)
+        return b" ".join(re.findall(rb"(?:run_id|master_replid):\w+", b"\n".join(told)))
+
+    async def _sync(self, connection: RedisConnection, channel: str, whole: bool) -> None:
+        """Synchronize a channel; ``whole``: compare all messages, since some may be lost."""
         fanout = self._subscriber._fanout
         since = fanout.begin_sync(channel)
-        stored, complete, latest = await self._read(connection, channel, since)
-        if since != START and not (stored and stored[0].id == since):
+        start = START if whole else since
+        stored, complete, latest = await self._read(connection, channel, start)
+        if start != START and not (stored and stored[0].id == since):
             # The stream was trimmed, or the server lost messages.
-            await self._restoration(connection, channel, since)
+            stored, complete, latest = await self._read(connection, channel, START)
+        deadline = asyncio.get_running_loop().time() + RESTORE_SECONDS
+        while fanout.channels[channel].lacks(stored, complete):
+            if asyncio.get_running_loop().time() > deadline:
+                break
+            await asyncio.sleep(GLANCE_SECONDS)
             stored, complete, latest = await self._read(connection, channel, START)
         fanout.end_sync(channel, stored, complete, latest)
-
-    async def _restoration(
-        self, connection: RedisConnection, channel: str, since: MessageId
-    ) -> None:
-        """Wait a while for publishers, where the stream ends before a message known."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + RESTORE_SECONDS
-        while loop.time() < deadline:
-            top = await connection.call("XREVRANGE", history_key(channel), "+", "-", "COUNT", 1)
-            if top and parse_id(top[0][0].decode()) >= since:
-                return
-            await asyncio.sleep(GLANCE_SECONDS)
 
     async def _read(
         self, connection: RedisConnection, channel: str, since: MessageId
@@ -211,7 +217,7 @@ class _Node:
     def _receive(self, pushes: Sequence[list[Any]]) -> None:
         for (kind, name), alike in groupby(pushes, itemgetter(0, 1)):
             if name in self._restored and kind in (b"message", b"smessage"):
-                self.resync(self._restored[name])
+                self.resync(self._restored[name], whole=True)
             elif kind == b"message" or kind == b"smessage":
                 data = [push[2] for push in alike]
                 self._subscriber._fanout.messages(self._names[name], data)
