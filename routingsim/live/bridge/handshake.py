@@ -48,7 +48,7 @@ class Handshake:
         An answer would need memory and time for each of them.
         """
         self._open[address] += 1
-        flooded = self._open.total() > 2 * self._limits.connections
+        flooded = self._open.total() > self._limits.flood
         self.refused += flooded
         return not flooded
 

@@ -7,6 +7,7 @@ returns actions for the caller to carry out.
 import hmac
 import re
 from dataclasses import dataclass
+from typing import ClassVar
 
 import msgspec
 
@@ -66,6 +67,14 @@ class Limits:
     auth_seconds: float = 5.0
     stall_seconds: float = 20.0
     close_seconds: float = 1.0
+
+    SPARE: ClassVar[int] = 128
+    """Connections above the limit that are told so; those above these are cut."""
+
+    @property
+    def flood(self) -> int:
+        """TCP connections in all, of which those above ``connections`` are refused in words."""
+        return self.connections + min(self.connections, self.SPARE)
 
     def __post_init__(self) -> None:
         for name in self.__slots__:

@@ -1,0 +1,97 @@
+"""Open files: how many connections fit below this process's limit, and errors of accepting.
+
+A process that has used up its files can neither reach Redis nor answer anybody. So bridge and API
+together may have fewer connections than there are files, with some kept back.
+"""
+
+import asyncio
+import contextlib
+import logging
+import resource
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from routingsim.live.bridge.protocol import Limits
+
+KEPT_BACK = 64
+"""Files for Redis, the event loop, logs and libraries, and for what is opened for a moment."""
+
+API_CONNECTIONS = 1_000
+"""Connections of the HTTP API in all, where there are files for them."""
+
+WANTED = 65_536
+"""Files to ask the system for, as far as it allows."""
+
+log = logging.getLogger(__name__)
+
+
+class Share(NamedTuple):
+    """Limits of the bridge, and connections of the API in all."""
+
+    bridge: Limits
+    api: int
+
+
+def share_files(limits: Limits, files: int | None = None) -> Share:
+    """Limits under which bridge and API have files enough.
+
+    ``files`` is the most that this process may have open; by default the system's limit, which
+    is raised as far as this user may.
+
+    Examples
+    --------
+    >>> few = share_files(Limits(), files=1024)
+    >>> few.api, few.bridge.connections, few.bridge.flood
+    (240, 592, 720)
+    """
+    files = _raised() if files is None else files
+    room = max(8, files - KEPT_BACK)
+    api = min(API_CONNECTIONS, room // 4)
+    most = room - api
+    connections = limits.connections
+    if limits.flood > most:
+        connections = max(1, most - min(most // 2, Limits.SPARE))
+        log.warning(
+            "event=few_files files=%d bridge=%d api=%d reason='raise ulimit -n'",
+            files,
+            connections,
+            api,
+        )
+    each = min(limits.connections_per_address, connections)
+    return Share(replace(limits, connections=connections, connections_per_address=each), api)
+
+
+def _raised() -> int:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = WANTED if hard == resource.RLIM_INFINITY else min(hard, WANTED)
+    if soft == resource.RLIM_INFINITY or soft >= most:
+        return WANTED if soft == resource.RLIM_INFINITY else soft
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+        return most
+    return soft
+
+
+class AcceptErrors:
+    """An exception handler of the event loop: errors of accepting, once a second at most.
+
+    asyncio reports them for each connection that waits, thousands in a second.
+    """
+
+    def __init__(self) -> None:
+        self._logged = -1.0
+        self._left_out = 0
+
+    def __call__(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Take what went wrong in the event loop."""
+        if "accept" not in context.get("message", ""):
+            loop.default_exception_handler(context)
+            return
+        now = loop.time()
+        if now - self._logged < 1.0:
+            self._left_out += 1
+            return
+        log.error(
+            "event=accept_failed reason=%r more=%d", str(context.get("exception")), self._left_out
+        )
+        self._logged, self._left_out = now, 0
