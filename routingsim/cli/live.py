@@ -12,18 +12,44 @@ if TYPE_CHECKING:
     from routingsim.simulation.result import ReplayResult
 
 Only = StrEnum("Only", {"BRIDGE": "bridge", "API": "api"})
+LogFormat = StrEnum("LogFormat", {"TEXT": "text", "JSON": "json"})
+LogLevel = StrEnum(
+    "LogLevel", {level.upper(): level for level in ("debug", "info", "warning", "error")}
+)
 
 
 def serve(
     only: Annotated[
         Only | None, option(None, "Start only this part, beside a Redis server of your own.")
     ] = None,
+    wait: Annotated[
+        bool,
+        option(None, "Wait for a Redis server that is named but not there.", "--wait/--no-wait"),
+    ] = True,
+    insecure: Annotated[
+        bool, option(None, "Listen for other machines even without a token.", "--insecure")
+    ] = False,
+    log_format: Annotated[
+        LogFormat | None, option(None, "Form of the log; by default ROUTINGSIM_LOG_FORMAT.")
+    ] = None,
+    log_level: Annotated[
+        LogLevel | None, option(None, "Least level to log; debug has a line per message.")
+    ] = None,
 ) -> None:
     """Start broker, WebSocket bridge, HTTP API and dashboard; ctrl-C stops them."""
+    from msgspec.structs import replace
+
     from routingsim.live.serve import serve as run
     from routingsim.live.settings import load_settings
 
-    run(load_settings(), only=only.value if only else None)
+    settings = load_settings()
+    settings = replace(
+        settings,
+        insecure=settings.insecure or insecure,
+        log_format=log_format.value if log_format else settings.log_format,
+        log_level=log_level.value if log_level else settings.log_level,
+    )
+    run(settings, only=only.value if only else None, wait=wait)
 
 
 def play_live(results: "Sequence[ReplayResult]", speed: float, start: float) -> None:

@@ -21,7 +21,7 @@ class Addresses(msgspec.Struct, frozen=True):
     ``redis`` is the Redis server's URL with its password, for clients and not for display;
     ``private`` its URL for routingsim's own publishers
     (:attr:`routingsim.live.broker.Broker.private_url`); ``broker`` its kind, version and URL
-    without the password.
+    without the password; ``login`` the redis-cli command with all rights on an embedded server.
     """
 
     redis: str
@@ -29,6 +29,7 @@ class Addresses(msgspec.Struct, frozen=True):
     broker: str
     bridge: str | None
     api: str | None
+    login: str | None = None
 
 
 class Public(msgspec.Struct, frozen=True):

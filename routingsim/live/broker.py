@@ -52,9 +52,8 @@ its folder."""
 USER = "routingsim"
 """User of an embedded server with all rights."""
 
-_ANYBODY = (
-    "reset on nopass -@all +ping +subscribe +unsubscribe "
-    + " ".join(f"&{channel}" for channel in (DECISIONS, STATUSES, REPLAYS))
+_ANYBODY = "reset on nopass -@all +ping +subscribe +unsubscribe " + " ".join(
+    f"&{channel}" for channel in (DECISIONS, STATUSES, REPLAYS)
 )
 """What an embedded server allows without a password."""
 

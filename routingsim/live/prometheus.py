@@ -1,9 +1,12 @@
 """Metrics in the text format of Prometheus."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from importlib.metadata import version
+from platform import python_version
 from types import SimpleNamespace
 from typing import cast
 
+from prometheus_client import Histogram, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from prometheus_client.registry import Collector
@@ -23,6 +26,20 @@ def metric(
     for values, number in samples:
         family.add_metric(values, number)
     return family
+
+
+def histogram(name: str, text: str) -> Histogram:
+    """The histogram ``routingsim_<name>`` of seconds, from 0.1 ms to 10 s."""
+    bounds = [m * 10.0**e for e in range(-4, 1) for m in (1, 2.5, 5)] + [10.0]
+    return Histogram(f"routingsim_{name}", text, buckets=bounds, registry=None)
+
+
+def process_metrics() -> Iterator[Metric]:
+    """The version, and figures of this process: time, memory, files (on Linux)."""
+    labels = ("version", "python")
+    values = (version("routingsim"), python_version())
+    yield metric("build_info", "The version that runs.", [(values, 1)], labels)
+    yield from ProcessCollector(registry=None).collect()
 
 
 def as_text(metrics: Iterable[Metric]) -> bytes:

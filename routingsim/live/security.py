@@ -2,7 +2,9 @@
 
 import hmac
 import re
+import socket
 from collections.abc import Collection
+from functools import cache
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
@@ -64,19 +66,37 @@ def host_name(host: str) -> str | None:
     return match[1] if match else None
 
 
-def host_allowed(host: str, allowed: Collection[str]) -> bool:
-    """Whether a server on loopback answers a request for this Host.
+def host_allowed(host: str, allowed: Collection[str], *, local: bool = True) -> bool:
+    """Whether a server without a token answers a request for this Host.
 
     A browser sends no Origin for a page's reads from its own host, and any site can point a
-    DNS name of its own to loopback. So only names of loopback are answered, and those of the
-    origins in ``allowed`` (``"*"`` for all). A program that sends no Host is answered.
+    DNS name of its own to this machine. So only names of loopback are answered, and those of the
+    origins in ``allowed`` (``"*"`` for all). A program that sends no Host is answered. Where the
+    server does not listen on loopback only (``local``), IP addresses, names without a dot and
+    this machine's own name are answered too: no site can have these.
     """
     if not host or "*" in allowed:
         return True
     name = host_name(host)
     if name is None:
         return False
-    return is_loopback(name) or name.lower() in {urlsplit(origin).hostname for origin in allowed}
+    name = name.lower()
+    if is_loopback(name) or name in {urlsplit(origin).hostname for origin in allowed}:
+        return True
+    return not local and (_is_address(name) or "." not in name or name in _own_names())
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ip_address(name.strip("[]"))
+    except ValueError:
+        return False
+    return True
+
+
+@cache
+def _own_names() -> tuple[str, str]:
+    return socket.gethostname().lower(), socket.getfqdn().lower()
 
 
 def bearer_matches(header: str, token: str) -> bool:

@@ -24,17 +24,27 @@ import uvicorn
 
 from routingsim.errors import BrokerError, RoutingSimError
 from routingsim.live.addresses import Addresses, public_addresses
+from routingsim.live.bridge.protocol import Limits
 from routingsim.live.bridge.server import Bridge
 from routingsim.live.broker import Broker
+from routingsim.live.files import AcceptErrors, share_files
+from routingsim.live.http.connections import Connections
+from routingsim.live.logs import configure
 from routingsim.live.ports import cannot_listen
 from routingsim.live.publisher.redis import RedisPublisher
-from routingsim.live.security import url_of
+from routingsim.live.security import is_loopback, url_of
 from routingsim.live.settings import Settings, load_settings
+
+log = logging.getLogger("routingsim.live.serve")
+
+BACKLOG = 128
+"""Connections that wait to be accepted; asyncio may report an error for each of them."""
 
 Only = Literal["bridge", "api"]
 """The one part to run, of bridge and API."""
 
-LOG_FORMAT = "time=%(asctime)s level=%(levelname)s logger=%(name)s %(message)s"
+WATCH_SECONDS = 0.25
+"""Time between looks whether the embedded server lives."""
 
 STARTUP_SECONDS = 0.01
 """Time between checks whether the HTTP server has started."""
@@ -43,12 +53,14 @@ STARTUP_SECONDS = 0.01
 class Plan(msgspec.Struct, frozen=True):
     """What to run: both parts or ``only`` one.
 
-    ``any_port`` is, for bridge and API, whether to use a free port if the one in the settings is
-    taken; ``routing`` the pool and policy of the API's router, pickled, empty for the defaults.
+    ``wait`` is whether a configured Redis server need not be there yet. ``any_port`` is, for
+    bridge and API, whether to use a free port if the one in the settings is taken; ``routing``
+    the pool and policy of the API's router, pickled, empty for the defaults.
     """
 
     settings: Settings
     only: Only | None = None
+    wait: bool = False
     any_port: tuple[bool, bool] = (False, False)
     routing: bytes = b""
 
@@ -70,18 +82,70 @@ async def running(plan: Plan) -> AsyncIterator[Addresses]:
             "the HTTP API alone needs the Redis server of a bridge: set REDIS_HOST or REDIS_URL, "
             "or start both together"
         )
+    _check_exposure(plan)
     tls = _tls(settings)
+    asyncio.get_running_loop().set_exception_handler(AcceptErrors())
+    share = share_files(Limits())
     async with contextlib.AsyncExitStack() as stack:
-        broker = stack.enter_context(Broker(settings))
+        broker = Broker(settings)
+        stack.callback(broker.stop)
+        broker.start(wait=plan.wait)
         bridge = None
         if plan.only != "api":
-            bridge = await _bridge(plan, broker.private_url, tls)
+            bridge = await _bridge(plan, broker.private_url, tls, share.bridge)
             stack.push_async_callback(bridge.stop)
+        if broker.embedded:
+            watch = asyncio.create_task(_watch(broker, bridge), name="embedded server")
+            stack.push_async_callback(_ended, watch)
         api = None
         if plan.only != "bridge":
-            api = await stack.enter_async_context(_api(plan, broker.private_url, bridge))
+            connections = Connections(share.api, max(1, share.api // 2))
+            parts = _api(plan, broker.private_url, bridge, connections)
+            api = await stack.enter_async_context(parts)
         url = None if bridge is None else bridge.url
-        yield Addresses(broker.url, broker.private_url, broker.describe(), url, api)
+        told = broker.describe()
+        yield Addresses(broker.url, broker.private_url, told, url, api, broker.login)
+
+
+async def _watch(broker: Broker, bridge: Bridge | None) -> None:
+    """Start the embedded server again whenever it died; publishers give it its data back."""
+    while True:
+        await asyncio.sleep(WATCH_SECONDS)
+        if not broker.died:
+            continue
+        log.error("event=redis_died pid=%s reason='it is started again'", broker.pid)
+        try:
+            await asyncio.to_thread(broker.restart)
+        except BrokerError as error:
+            log.error("event=redis_not_started reason=%r", str(error))
+            continue
+        if bridge is not None:
+            bridge.redis_restarts += 1
+        log.warning("event=redis_restarted pid=%s", broker.pid)
+
+
+async def _ended(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+def _check_exposure(plan: Plan) -> None:
+    """Refuse to listen for other machines without a token, unless that is wanted."""
+    settings = plan.settings
+    hosts = {
+        "WEBSOCKET_HOST": settings.websocket_host if plan.only != "api" else "localhost",
+        "HTTP_HOST": settings.http_host if plan.only != "bridge" else "localhost",
+    }
+    exposed = [f"{name}={host}" for name, host in hosts.items() if not is_loopback(host)]
+    if not exposed or settings.token:
+        return
+    what = f"{' and '.join(exposed)}: any machine that reaches this one could read and route"
+    if not settings.insecure:
+        raise RoutingSimError(
+            f"{what}. Set ROUTINGSIM_TOKEN (openssl rand -hex 32), listen on 127.0.0.1, or allow "
+            "it with --insecure or ROUTINGSIM_INSECURE=true"
+        )
+    log.warning("event=insecure reason='%s without a token'", what)
 
 
 def serve(
@@ -91,6 +155,7 @@ def serve(
     *,
     pool: Any = None,
     policy: str = "threshold",
+    wait: bool = True,
 ) -> None:
     """Run in the foreground until SIGINT, SIGTERM or SIGHUP; clients are then closed with 1001.
 
@@ -107,17 +172,25 @@ def serve(
         Called with a line for each address.
     pool, policy
         Of the API's router; see :class:`routingsim.routing.TaskRouter`.
+    wait
+        Whether to start without a Redis server that is named and not there yet.
 
     Raises
     ------
     BrokerError
         If there is no Redis server, or a port is taken; the message names the process that
         has it.
+    RoutingSimError
+        If it would listen for other machines without a token.
     """
     settings = load_settings() if settings is None else settings
-    plan = Plan(settings, only, routing=pickle.dumps((pool, policy)))
-    logging.basicConfig(format=LOG_FORMAT)  # does nothing where logging is configured
-    logging.getLogger("routingsim.live").setLevel(logging.INFO)
+    if only == "bridge" and not settings.configured:
+        raise BrokerError(
+            "the bridge alone needs the Redis server that others publish on: set REDIS_HOST or "
+            "REDIS_URL, or start both together"
+        )
+    plan = Plan(settings, only, wait, routing=pickle.dumps((pool, policy)))
+    configure(settings.log_format, settings.log_level)
 
     signals = [signal.SIGINT, signal.SIGTERM]
     if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
@@ -128,6 +201,8 @@ def serve(
         for part, url in at.items():
             if url:
                 announce(f"{part:<11}{url}")
+        if addresses.login:
+            announce(f"{'':<11}{addresses.login}")
 
     _run_until_stopped(plan, signals, started)
 
@@ -140,7 +215,6 @@ def main() -> None:
     """
     report_to = os.dup(1)
     os.dup2(2, 1)  # nothing else is written to where the report goes
-    logging.basicConfig(level=logging.ERROR)
 
     def report(answer: Addresses | str) -> None:
         with contextlib.suppress(BrokenPipeError), open(report_to, "wb") as pipe:
@@ -158,6 +232,7 @@ def main() -> None:
 
     if line := sys.stdin.buffer.readline():
         plan = msgspec.json.decode(line, type=Plan)
+        configure(plan.settings.log_format, "error")
         try:
             _run_until_stopped(plan, [signal.SIGINT, signal.SIGTERM], started)
         except RoutingSimError as error:
@@ -199,7 +274,7 @@ def _run_until_stopped(
             signal.signal(number, handler)
 
 
-async def _bridge(plan: Plan, redis_url: str, tls: ssl.SSLContext | None) -> Bridge:
+async def _bridge(plan: Plan, redis_url: str, tls: ssl.SSLContext | None, limits: Limits) -> Bridge:
     settings = plan.settings
     public = public_addresses(
         settings,
@@ -214,6 +289,7 @@ async def _bridge(plan: Plan, redis_url: str, tls: ssl.SSLContext | None) -> Bri
         by_host=public.by_host,
         token=settings.token,
         ssl=tls,
+        limits=limits,
     )
     try:
         return await bridge(port=settings.websocket_port).start()
@@ -233,13 +309,16 @@ class _Server(uvicorn.Server):
 
 
 @contextlib.asynccontextmanager
-async def _api(plan: Plan, redis_url: str, bridge: Bridge | None) -> AsyncIterator[str]:
+async def _api(
+    plan: Plan, redis_url: str, bridge: Bridge | None, connections: Connections
+) -> AsyncIterator[str]:
     settings = plan.settings
     pool, policy = pickle.loads(plan.routing) if plan.routing else (None, "threshold")
     with (
         _listen(settings.http_host, settings.http_port, plan.any_port[1]) as listener,
         RedisPublisher(redis_url, history=settings.history) as publisher,
     ):
+        publisher.connect()
         # Imported here, when the port is known to be free, since both take seconds to import.
         from routingsim.live.http.app import create_app
         from routingsim.routing import TaskRouter
@@ -254,7 +333,7 @@ async def _api(plan: Plan, redis_url: str, bridge: Bridge | None) -> AsyncIterat
             host="" if public.by_host else settings.http_host,  # "": any Host is accepted
             origins=public.origins,
             token=settings.token,
-            bridge_up=(lambda: bridge.stats.upstream) if bridge else None,
+            bridge=(lambda: bridge.stats) if bridge else None,
         )
         server = _Server(
             uvicorn.Config(
@@ -263,6 +342,8 @@ async def _api(plan: Plan, redis_url: str, bridge: Bridge | None) -> AsyncIterat
                 log_level=logging.WARNING,
                 access_log=False,
                 ws="none",
+                http=connections.protocol,
+                backlog=BACKLOG,
                 server_header=False,
                 timeout_graceful_shutdown=1,
                 ssl_certfile=settings.tls_cert,
@@ -270,6 +351,7 @@ async def _api(plan: Plan, redis_url: str, bridge: Bridge | None) -> AsyncIterat
             )
         )
         task = asyncio.create_task(server.serve([listener]), name="http api")
+        sweep = asyncio.create_task(connections.sweep(), name="http sweep")
         while not server.started and not task.done():  # noqa: ASYNC110 - it has no event
             await asyncio.sleep(STARTUP_SECONDS)
         try:
@@ -279,6 +361,7 @@ async def _api(plan: Plan, redis_url: str, bridge: Bridge | None) -> AsyncIterat
         finally:
             server.should_exit = True
             await task
+            await _ended(sweep)
 
 
 def _tls(settings: Settings) -> ssl.SSLContext | None:

@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 import msgspec
@@ -52,6 +52,11 @@ _History = Annotated[
     int, Meta(ge=1, le=10_000_000, description="a whole number from 1 to 10000000")
 ]
 _Probability = Annotated[float, Meta(ge=0, le=1, description="a probability from 0 to 1")]
+_LogFormat = Annotated[Literal["text", "json"], Meta(description="text or json")]
+_LogLevel = Annotated[
+    Literal["debug", "info", "warning", "error"],
+    Meta(description="debug, info, warning or error"),
+]
 _File = Annotated[str, Meta(description="the path of a file that exists")]
 _RedisURL = Annotated[str, Meta(description=URL_ALLOWED)]
 _Origin = Annotated[
@@ -66,7 +71,8 @@ _Origin = Annotated[
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Settings of the live part; the fields are the variables in lower case.
 
-    ``repr`` shows neither password nor token.
+    ``repr`` shows neither password nor token. ``insecure`` allows to listen beyond loopback
+    without a token.
     """
 
     redis_host: _Host | None = None
@@ -87,6 +93,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     public_ws: Annotated[str, _public_url("ws")] | None = None
     public_http: Annotated[str, _public_url("http")] | None = None
     explore: _Probability | None = None
+    insecure: Annotated[bool, Meta(description="true or false")] = False
+    log_format: _LogFormat = "text"
+    log_level: _LogLevel = "info"
 
     @property
     def configured(self) -> bool:

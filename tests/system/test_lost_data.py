@@ -279,9 +279,7 @@ def test_killed_at_random_moments(kind: str, tmp_path: Path, ports: list[int], s
         run(lambda: storm(server, 4, dice, fault))
 
 
-def test_failover_to_a_replica_that_is_behind(
-    tmp_path: Path, ports: list[int], seed: int
-) -> None:
+def test_failover_to_a_replica_that_is_behind(tmp_path: Path, ports: list[int], seed: int) -> None:
     dice = random.Random(seed)
     main_port, spare = ports[:2]
     servers = [Server(tmp_path / "a", main_port)]

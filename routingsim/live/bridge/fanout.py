@@ -45,7 +45,7 @@ class Fanout:
         self.channels = {
             name: Channel(name, limits.history_messages, limits.history_bytes) for name in CHANNELS
         }
-        self.up = False
+        self.up = self.was_up = False
         self.reason = "not connected yet"
         self.reported = asyncio.Event()
         self.received = self.malformed = self.delivered = 0
@@ -116,6 +116,10 @@ class Fanout:
         self._syncs[name] += 1
         return self.channels[name].begin_sync()
 
+    def lacks(self, name: str, stored: Sequence[Message], complete: bool) -> bool:
+        """Whether the stream lacks messages that it had, other than by trimming."""
+        return self.channels[name].lacks(stored, complete)
+
     def end_sync(
         self, name: str, stored: Sequence[Message], complete: bool, latest: Sequence[Message]
     ) -> None:
@@ -147,6 +151,7 @@ class Fanout:
         if up == self.up:
             return
         self.up = up
+        self.was_up |= up
         self.flush()
         if not up:
             for name in self.channels:

@@ -10,7 +10,7 @@ from websockets.http11 import Request, Response
 
 from routingsim.live.bridge.metrics import BridgeStats, health, metrics
 from routingsim.live.bridge.protocol import Limits
-from routingsim.live.prometheus import CONTENT_TYPE, as_text
+from routingsim.live.prometheus import CONTENT_TYPE, as_text, histogram
 from routingsim.live.security import bearer_matches, host_allowed, origin_allowed
 
 log = logging.getLogger(__name__)
@@ -20,7 +20,8 @@ class Handshake:
     """Decides about opening handshakes.
 
     The parameters are those of the bridge; ``stats`` returns its figures, ``local`` and ``tls``
-    tell whether it listens on loopback only, and whether it speaks TLS.
+    tell whether it listens on loopback only, and whether it speaks TLS, ``guarded`` whether the
+    Host of a page is checked elsewhere too, since neither token nor proxy keeps others out.
     """
 
     def __init__(
@@ -31,14 +32,19 @@ class Handshake:
         origins: Collection[str],
         token: str | None,
         local: bool,
+        guarded: bool = False,
         tls: bool,
     ) -> None:
         self.refused = 0
+        self.delays = histogram(
+            "bridge_delay_seconds", "From Redis's messages until they are written to clients."
+        )
         self._stats = stats
         self._limits = limits
         self._origins = frozenset(origins)
         self._token = token
         self._local = local
+        self._guarded = guarded
         self._tls = tls
         self._open: Counter[str] = Counter()  # connections by address
 
@@ -72,19 +78,22 @@ class Handshake:
             return self._refuse(address, 400, "a header came twice")
         token, path = self._token, request.path.partition("?")[0]
         # WebSocket requests from browsers have an Origin; a page's GET of its own server has none.
-        plain = path in ("/health", "/metrics") and request.method == "GET"
-        if plain and self._local and not host_allowed(host or "", self._origins):
+        plain = path in ("/health", "/ready", "/metrics") and request.method == "GET"
+        # Any site can point a DNS name of its own to this machine; its page has no token.
+        checked = plain if self._local else self._guarded and (plain or origin is not None)
+        if checked and not host_allowed(host or "", self._origins, local=self._local):
             return self._refuse(address, 403, f"host {host!r} is not allowed here")
-        if plain and path == "/health":
+        if plain and path != "/metrics":
             stats = self._stats()
-            return _response(200 if stats.upstream else 503, health(stats), "application/json")
+            status = 503 if path == "/ready" and not stats.upstream else 200
+            return _response(status, health(stats), "application/json")
         known = token is not None and bearer_matches(authorization or "", token)
         if token is not None and authorization is not None and not known:
             return self._refuse(address, 401, "wrong token")
         if plain:
             if token is not None and not known:
                 return self._refuse(address, 401, "send the token in an Authorization header")
-            return _response(200, as_text(metrics(self._stats())), CONTENT_TYPE)
+            return _response(200, as_text(metrics(self._stats(), self.delays)), CONTENT_TYPE)
         if self._open[address] > self._limits.connections_per_address:
             return self._refuse(address, 429, "too many connections")
         if self._open.total() > self._limits.connections:

@@ -1,11 +1,13 @@
-"""The bridge's own figures: ``/health`` for load balancers, ``/metrics`` for Prometheus."""
+"""The bridge's own figures: ``/health`` and ``/ready`` for probes, ``/metrics`` for Prometheus."""
 
 from collections.abc import Iterator
+from typing import Literal
 
 import msgspec
+from prometheus_client import Histogram
 from prometheus_client.core import Metric
 
-from routingsim.live.prometheus import metric
+from routingsim.live.prometheus import metric, process_metrics
 
 
 class ClientLag(msgspec.Struct, frozen=True):
@@ -15,6 +17,10 @@ class ClientLag(msgspec.Struct, frozen=True):
     address: str
     messages: int
     bytes: int
+
+
+Link = Literal["up", "down", "not yet connected"]
+"""State of a connection to Redis."""
 
 
 class BridgeStats(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,7 +41,14 @@ class BridgeStats(msgspec.Struct, frozen=True, kw_only=True):
     refused: int
     evicted: int
     abusive: int
+    was_up: bool = True
+    redis_restarts: int = 0
     lag: tuple[ClientLag, ...] = ()
+
+    @property
+    def link(self) -> Link:
+        """State of the connection to Redis."""
+        return "up" if self.upstream else "down" if self.was_up else "not yet connected"
 
 
 _METRICS = {
@@ -50,23 +63,28 @@ _METRICS = {
     "refused": ("connections_refused_total", "Connections refused."),
     "evicted": ("clients_evicted_total", "Clients closed for being slow."),
     "abusive": ("clients_abusive_total", "Clients closed for breaking the rules."),
+    "redis_restarts": ("redis_restarts_total", "Times an embedded Redis server died."),
 }
 """Name and help of the metric of each figure."""
 
 
 def health(stats: BridgeStats) -> bytes:
-    """JSON for ``/health``: whether the bridge has Redis."""
+    """JSON for ``/health`` and ``/ready``: whether the bridge has Redis."""
     return msgspec.json.encode(
         {
             "status": "ok" if stats.upstream else "degraded",
-            "upstream": "up" if stats.upstream else "down",
+            "upstream": stats.link,
+            "reason": stats.reason,
+            "redis_restarts": stats.redis_restarts,
             "clients": stats.clients,
         }
     )
 
 
-def metrics(stats: BridgeStats) -> Iterator[Metric]:
-    """The figures for Prometheus."""
+def metrics(stats: BridgeStats, delays: Histogram) -> Iterator[Metric]:
+    """The figures for Prometheus; ``delays`` are those of messages within the bridge."""
+    yield from process_metrics()
+    yield from delays.collect()
     for figure, (name, text) in _METRICS.items():
         yield metric(f"bridge_{name}", text, [((), getattr(stats, figure))])
     for unit in ("messages", "bytes"):

@@ -243,9 +243,7 @@ class Channel:
         """Whether the stream lacks messages that it had, other than by trimming."""
         return bool(self._missing(stored, complete))
 
-    def _missing(
-        self, stored: Sequence[Message], complete: bool
-    ) -> dict[bytes, list[MessageId]]:
+    def _missing(self, stored: Sequence[Message], complete: bool) -> dict[bytes, list[MessageId]]:
         """Ids of the messages here that the stream lacks, under any id, by their text."""
         mine, ids = self.buffer.since(START), {message.id for message in stored}
         floor = START if complete or not stored else _order(stored[0])  # trimmed before it
@@ -305,7 +303,7 @@ class Channel:
         return fresh
 
     def _sort(self, messages: Sequence[Message]) -> tuple[list[Message], list[Message]]:
-        """Those to store, without text where clients have it under another id; and those to send."""
+        """Those to store, without text where clients have it already; and those to send."""
         stored: list[Message] = []
         fresh: list[Message] = []
         self._watched -= len(messages)

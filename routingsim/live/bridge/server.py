@@ -7,7 +7,7 @@
         ...
 
 docs/protocol.md describes the protocol and the close codes; any path will do. While Redis is
-away, clients stay connected. The same port answers ``GET /health`` and ``GET /metrics``.
+away, clients stay connected. The same port answers ``GET /health``, ``/ready`` and ``/metrics``.
 """
 
 import asyncio
@@ -114,8 +114,11 @@ class Bridge:
             origins=origins or (),
             token=token,
             local=is_loopback(host) and not by_host,
+            guarded=token is None and not by_host,
             tls=ssl is not None,
         )
+        self.redis_restarts = 0
+        """Times that an embedded Redis server died and was started again."""
         self._connections: set[Connection] = set()
         self._clients: dict[SendQueue, Connection] = {}
         self._numbers = itertools.count(1)
@@ -216,6 +219,7 @@ class Bridge:
         clients = [client for client in self._clients.values() if client.queue.lag_bytes]
         return BridgeStats(
             upstream=self._fanout.up,
+            was_up=self._fanout.was_up,
             reason=self._fanout.reason,
             clients=len(self._clients),
             lagging=len(clients),
@@ -227,6 +231,7 @@ class Bridge:
             refused=self._handshake.refused,
             evicted=self._evicted,
             abusive=self._abusive,
+            redis_restarts=self.redis_restarts,
             lag=tuple(client.lag() for client in clients),
         )
 
@@ -321,11 +326,13 @@ class Bridge:
         Joining these into one write per client is cheaper than to flush again at once.
         """
         loop = asyncio.get_running_loop()
+        arrived = loop.time()
 
         def timed() -> None:
             began = loop.time()
             flush()
             self._next_flush = loop.time() + min(loop.time() - began, LONGEST_REST)
+            self._handshake.delays.observe(loop.time() - arrived)
 
         if self._next_flush - loop.time() < SHORTEST_REST:
             loop.call_soon(timed)

@@ -180,7 +180,7 @@ class _Node:
             # The stream was trimmed, or the server lost messages.
             stored, complete, latest = await self._read(connection, channel, START)
         deadline = asyncio.get_running_loop().time() + RESTORE_SECONDS
-        while fanout.channels[channel].lacks(stored, complete):
+        while fanout.lacks(channel, stored, complete):
             if asyncio.get_running_loop().time() > deadline:
                 break
             await asyncio.sleep(GLANCE_SECONDS)

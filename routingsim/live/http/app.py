@@ -9,7 +9,8 @@
 ``GET /api/routing/test``      counts and last decisions since the start
 ``GET /api/config``            settings of the dashboard
 ``GET /``, ``GET /static/…``   the dashboard
-``GET /health``                whether bridge and API work, for load balancers
+``GET /health``                200 as long as the API lives, with what it has of Redis
+``GET /ready``                 503 while it cannot publish and receive
 ``GET /metrics``               figures for Prometheus
 ``GET /openapi.json``          the OpenAPI document
 =============================  ===================================================
@@ -30,6 +31,7 @@ from pathlib import Path
 from typing import cast
 
 import msgspec
+from prometheus_client import Histogram
 from prometheus_client.core import Metric
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -40,6 +42,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from routingsim.errors import RoutingSimError
+from routingsim.live.bridge.metrics import BridgeStats, Link
 from routingsim.live.http.middleware import AccessMiddleware, failure, json_answer
 from routingsim.live.http.schemas import (
     LONGEST_BODY,
@@ -57,7 +60,13 @@ from routingsim.live.http.schemas import (
     document,
     failures,
 )
-from routingsim.live.prometheus import CONTENT_TYPE, as_text, metric
+from routingsim.live.prometheus import (
+    CONTENT_TYPE,
+    as_text,
+    histogram,
+    metric,
+    process_metrics,
+)
 from routingsim.live.publisher.redis import RedisPublisher
 from routingsim.live.security import host_name
 from routingsim.routing import TaskRouter
@@ -79,7 +88,7 @@ def create_app(
     host: str = "127.0.0.1",
     origins: Collection[str] = (),
     token: str | None = None,
-    bridge_up: Callable[[], bool] | None = None,
+    bridge: Callable[[], BridgeStats] | None = None,
 ) -> Starlette:
     """The API as an ASGI application.
 
@@ -99,10 +108,10 @@ def create_app(
         such as ``"https://hub.example.org"``; ``"*"`` for any.
     token
         Token that clients must send in an Authorization header.
-    bridge_up
-        Returns whether the bridge works, for ``/health``; must not block.
+    bridge
+        Returns the state of a bridge beside, for ``/health`` and ``/ready``; must not block.
     """
-    service = _Service(router, websocket, bridge_up)
+    service = _Service(router, websocket, bridge)
     app = Starlette(
         routes=[
             ApiRoute(
@@ -118,8 +127,9 @@ def create_app(
                 "/api/config",
                 GET=Operation(service.dashboard_config, {200: ConfigAnswer} | failures(401)),
             ),
+            ApiRoute("/health", GET=Operation(service.health, {200: Health} | failures())),
             ApiRoute(
-                "/health", GET=Operation(service.health, {200: Health, 503: Health} | failures())
+                "/ready", GET=Operation(service.ready, {200: Health, 503: Health} | failures())
             ),
             ApiRoute("/metrics", GET=Operation(service.metrics, {200: str} | failures(401))),
             Route("/openapi.json", _openapi),
@@ -128,7 +138,12 @@ def create_app(
         ],
         middleware=[
             Middleware(
-                AccessMiddleware, host=host, origins=origins, token=token, answers=service.answers
+                AccessMiddleware,
+                host=host,
+                origins=origins,
+                token=token,
+                answers=service.answers,
+                seconds=service.seconds,
             ),
         ],
         exception_handlers={
@@ -148,8 +163,14 @@ class _Service:
 
     router: TaskRouter
     websocket: str
-    bridge_up: Callable[[], bool] | None
+    bridge: Callable[[], BridgeStats] | None
     answers: Counter[int] = field(default_factory=Counter)
+    seconds: Histogram = field(
+        default_factory=lambda: histogram("http_seconds", "From a request to its answer.")
+    )
+    routing: Histogram = field(
+        default_factory=lambda: histogram("route_seconds", "To score a task and choose an agent.")
+    )
     working: dict[str, asyncio.TimerHandle] = field(default_factory=dict)
 
     @contextlib.asynccontextmanager
@@ -171,7 +192,8 @@ class _Service:
         latency, so that loads rise and fall as with real tasks.
         """
         task = _read(await _body(request))
-        decision = self.router.route(task.text)
+        with self.routing.time():
+            decision = self.router.route(task.text)
         self.working[decision.task_id] = asyncio.get_running_loop().call_later(
             decision.agent.latency, self._complete, decision.task_id
         )
@@ -199,21 +221,36 @@ class _Service:
         return json_answer(ConfigAnswer(config=config))
 
     async def health(self, request: Request) -> Response:
-        """Whether bridge and API work; 503 while the bridge does not. Needs no token."""
-        up = None if self.bridge_up is None else self.bridge_up()
+        """200 as long as the API answers, with or without Redis. Needs no token."""
+        return json_answer(self._health())
+
+    async def ready(self, request: Request) -> Response:
+        """Whether it can publish and receive; 503 while Redis is away. Needs no token."""
+        body = self._health()
+        return json_answer(body, 200 if body.status == "ok" else 503)
+
+    def _health(self) -> Health:
+        stats = None if self.bridge is None else self.bridge()
         publisher = self.router.publisher
-        connected = publisher.is_connected if isinstance(publisher, RedisPublisher) else None
-        body = Health(
-            status="degraded" if up is False else "ok",
-            bridge=None if up is None else "up" if up else "down",
-            publisher=None if connected is None else "connected" if connected else "not connected",
+        links: tuple[Link | None, Link | None] = (
+            stats and stats.link,
+            publisher.link if isinstance(publisher, RedisPublisher) else None,
         )
-        return json_answer(body, 503 if up is False else 200)
+        ok = all(link in ("up", None) for link in links)
+        return Health("ok" if ok else "degraded", *links, stats.redis_restarts if stats else 0)
 
     async def metrics(self, request: Request) -> Response:
         """Figures for Prometheus, in its text format 0.0.4."""
-        figures = as_text(_collect(self.router, self.answers))
+        figures = as_text(self._figures())
         return Response(figures, media_type=CONTENT_TYPE)
+
+    def _figures(self) -> Iterator[Metric]:
+        yield from process_metrics()
+        yield from self.seconds.collect()
+        yield from self.routing.collect()
+        if isinstance(self.router.publisher, RedisPublisher):
+            yield from self.router.publisher.seconds.collect()
+        yield from _collect(self.router, self.answers)
 
     async def page(self, request: Request) -> Response:
         """The dashboard, with a policy that allows connections to API and bridge only."""
@@ -231,6 +268,8 @@ _PUBLISHER = {
     "buffered": ("buffered", "Messages that wait for Redis."),
     "dropped": ("dropped_total", "Messages dropped because the buffer was full."),
     "undelivered": ("undelivered_total", "Messages left over at the end."),
+    "restored": ("restored_total", "Messages stored again that Redis had lost."),
+    "lost": ("lost_total", "Messages that Redis lost for good, told as a gap."),
     "reconnects": ("reconnects_total", "Times the connection to Redis was lost and made anew."),
 }
 """Name and help of the metric of each of the publisher's figures."""

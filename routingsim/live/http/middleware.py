@@ -5,10 +5,12 @@ site is refused because of its Origin, or, on loopback, of its Host; a program w
 the token gets 401.
 """
 
+import time
 from collections import Counter
 from collections.abc import Collection
 
 import msgspec
+from prometheus_client import Histogram
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -44,9 +46,10 @@ def failure(status: int, error: str, headers: dict[str, str] | None = None) -> R
 
 
 class AccessMiddleware:
-    """ASGI middleware that refuses requests, adds headers and counts ``answers`` by status.
+    """ASGI middleware that refuses requests, adds headers, counts and times answers.
 
-    ``host`` is the address that the server listens on; ``origins`` and ``token`` are as for the
+    ``answers`` counts them by status, ``seconds`` is the time until each begins. ``host`` is the
+    address that the server listens on; ``origins`` and ``token`` are as for the
     bridge.
     """
 
@@ -58,12 +61,15 @@ class AccessMiddleware:
         origins: Collection[str],
         token: str | None,
         answers: Counter[int],
+        seconds: Histogram,
     ) -> None:
         self._app = app
+        self._host = host
         self._local = is_loopback(host)
         self._origins = frozenset(origins)
         self._token = token
         self._answers = answers
+        self._seconds = seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -79,8 +85,11 @@ class AccessMiddleware:
         refusal = self._refusal(scope, headers, preflight)
         origin = headers.get("origin") if refusal is None else None
 
+        began = time.perf_counter()
+
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
+                self._seconds.observe(time.perf_counter() - began)
                 self._answers[message["status"]] += 1
                 given = MutableHeaders(scope=message)
                 for name, value in _ALWAYS.items():
@@ -97,7 +106,8 @@ class AccessMiddleware:
 
     def _refusal(self, scope: Scope, headers: Headers, preflight: bool) -> Response | None:
         host = headers.get("host", "")
-        if self._local and not host_allowed(host, self._origins):
+        guarded = self._local or (self._host and self._token is None)
+        if guarded and not host_allowed(host, self._origins, local=self._local):
             return failure(
                 403,
                 f"host {host[:100]!r} is not allowed here: open the page as localhost, or name "

@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from routingsim.live.bridge.metrics import Link
 from routingsim.messages import AgentInfo, ComplexityScore, RoutingDecision
 
 LONGEST_TEXT = 100_000
@@ -113,18 +114,18 @@ class ConfigAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Health(msgspec.Struct, frozen=True):
-    """Whether the API works, and the state of bridge and publisher (null: unknown)."""
+    """Whether the API can publish and receive: the state of bridge and publisher (null: none)."""
 
     status: Literal["ok", "degraded"]
-    bridge: Literal["up", "down"] | None
-    publisher: Annotated[
-        Literal["connected", "not connected"] | None,
-        msgspec.Meta(description="A publisher connects at its first message."),
-    ]
+    bridge: Link | None
+    publisher: Link | None
+    redis_restarts: Annotated[
+        int, msgspec.Meta(description="Times that the embedded Redis server died.")
+    ] = 0
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
-    """Any answer but 200 and the 503 of /health: what was wrong and what is allowed."""
+    """Any answer but 200 and the 503 of /ready: what was wrong and what is allowed."""
 
     success: Literal[False] = False
     error: str

@@ -26,6 +26,7 @@ from uuid import uuid4
 from redis.backoff import FullJitterBackoff
 from redis.exceptions import AuthenticationError
 
+from routingsim.live.prometheus import histogram
 from routingsim.live.publisher.base import BasePublisher, PublisherStats, encoded
 from routingsim.live.publisher.transport import Batch, Transport, transport_to
 from routingsim.live.settings import Settings, load_settings, redacted
@@ -55,6 +56,16 @@ log = logging.getLogger("routingsim.live")
 _publishers: "weakref.WeakSet[RedisPublisher]" = weakref.WeakSet()
 
 os.register_at_fork(after_in_child=lambda: [each._reset() for each in list(_publishers)])
+
+
+def _log_messages(batch: Batch, first: str) -> None:
+    """A line for each message that was published."""
+    when, _, count = first.partition("-")
+    for number, message in enumerate(batch.messages):
+        place = f"{when}-{int(count) + number}" if first else "?"
+        log.debug(
+            "event=published channel=%s id=%s message=%s", batch.channel, place, message.decode()
+        )
 
 
 class _Arrived(NamedTuple):
@@ -140,6 +151,7 @@ class RedisPublisher(BasePublisher):
         self._buffer = buffer
         self._overflow = overflow
         self._closed = False
+        self.seconds = histogram("publisher_seconds", "From sending a batch to its arrival.")
         self._reset()
         _publishers.add(self)
 
@@ -160,6 +172,7 @@ class RedisPublisher(BasePublisher):
         self._overflowing = False
         # Used by the sender only.
         self._sent: deque[Batch] = deque()
+        self._sent_at: dict[tuple[str, int], float] = {}
         self._numbers: Counter[str] = Counter()
         self._totals: Counter[str] = Counter()
         self._arrived: Counter[str] = Counter()
@@ -221,10 +234,21 @@ class RedisPublisher(BasePublisher):
         self._idle = False
         atexit.register(self.disconnect, EXIT_TIMEOUT)
 
+    def connect(self) -> None:
+        """Connect now, in the background, and not only at the first message."""
+        with self._changed:
+            if self._thread is None and not self._closed:
+                self._start()
+
     @property
     def is_connected(self) -> bool:
         """Whether the server answered the last command, at most about a second ago."""
         return self._connected
+
+    @property
+    def link(self) -> Literal["up", "down", "not yet connected"]:
+        """State of the connection to the server."""
+        return "up" if self._connected else "down" if self._connections else "not yet connected"
 
     def stats(self) -> PublisherStats:
         with self._changed:
@@ -307,12 +331,17 @@ class RedisPublisher(BasePublisher):
                 batches = self._encode(self._take())
                 self._sent.extend(batches)  # all of them, before any send can fail
                 for batch in batches:
+                    self._sent_at[batch.channel, batch.number] = time.perf_counter()
                     self._transport.send(batch, self._arrived[batch.channel])
             elif self._sent:
                 first = self._transport.receive(abandoned=lambda: self._closed)
                 batch = self._sent.popleft()
                 self._arrived[batch.channel] = batch.number
                 self._held[batch.channel].add(batch, first)
+                began = self._sent_at.pop((batch.channel, batch.number))
+                self.seconds.observe(time.perf_counter() - began)
+                if log.isEnabledFor(logging.DEBUG):
+                    _log_messages(batch, first)
                 self._count(published=len(batch.messages))
                 yield
             elif not self._rest():

@@ -54,6 +54,9 @@ class Recorder(Fanout):
     def begin_sync(self, name: str) -> MessageId:
         return START
 
+    def lacks(self, name: str, stored: Sequence[Message], complete: bool) -> bool:
+        return False
+
     def end_sync(
         self, name: str, stored: Sequence[Message], complete: bool, latest: Sequence[Message]
     ) -> None:
