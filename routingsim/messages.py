@@ -9,7 +9,7 @@ decisions and statuses are on the other two. All are JSON objects with a ``type`
 
 import html
 from collections.abc import Sequence
-from typing import Literal
+from typing import ClassVar, Literal
 
 import msgspec
 
@@ -70,6 +70,9 @@ class RoutingDecision(msgspec.Struct, frozen=True, gc=False, rename="camel", omi
     reason: str
     timestamp: int
     propensity: float | None = None
+
+    dropped: ClassVar[int] = 0
+    """Older messages that the publisher dropped for this one; not in the message."""
 
     def __repr__(self) -> str:
         return f"<RoutingDecision: {self.agent.id}, D_var {self.complexity_score.d_var:.3f}>"

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 Only = StrEnum("Only", {"BRIDGE": "bridge", "API": "api"})
 LogFormat = StrEnum("LogFormat", {"TEXT": "text", "JSON": "json"})
 LogLevel = StrEnum(
-    "LogLevel", {level.upper(): level for level in ("debug", "info", "warning", "error")}
+    "LogLevel", {"DEBUG": "debug", "INFO": "info", "WARNING": "warning", "ERROR": "error"}
 )
 
 

@@ -8,12 +8,15 @@ from routingsim.messages import AgentStatus, RoutingDecision
 
 
 class Publisher(Protocol):
-    """Where decisions and statuses go: any object with these two methods."""
+    """Where decisions and statuses go: any object with these two methods.
 
-    def publish_routing_decision(self, decision: RoutingDecision) -> None:
+    What they return, if anything, is the number of older messages dropped to make room.
+    """
+
+    def publish_routing_decision(self, decision: RoutingDecision) -> int | None:
         """Take a decision, without blocking."""
 
-    def publish_agent_status(self, status: AgentStatus) -> None:
+    def publish_agent_status(self, status: AgentStatus) -> int | None:
         """Take a status, without blocking."""
 
 
@@ -22,8 +25,8 @@ PART = 500
 
 
 def publish(publisher: Publisher | None, decisions: list[RoutingDecision]) -> None:
-    """Publish decisions, in one call where the publisher has a method for many."""
-    if many := getattr(publisher, "publish_routing_decisions", None):
+    """Publish a part of a batch; waits for room where the publisher can (``publish_batch``)."""
+    if many := getattr(publisher, "publish_batch", None):
         many(decisions)
     elif publisher is not None:
         for decision in decisions:

@@ -52,12 +52,19 @@ class _InFlight(msgspec.Struct, frozen=True, gc=False):
     task: TaskView | None  # only for policies that learn
 
 
+class _Dropping(RoutingDecision, frozen=True, gc=False):
+    """A decision for which older messages were dropped."""
+
+    dropped: int = 0  # pyright: ignore
+
+
 class TaskRouter:
     """Routes tasks one by one or in batches, and publishes its decisions.
 
     The policy is the same object that the simulator runs. A task is in flight (busy, or
     queued where all the agent's slots are in use) until :meth:`complete` is called for it.
-    Several threads may use one router.
+    Several threads may use one router. Of tasks that are never completed, the oldest are given
+    up where there are more than ``in_flight``: their slots become free.
 
     Parameters
     ----------
@@ -75,6 +82,8 @@ class TaskRouter:
         Seed of the policy's own random numbers, and of those of ``explore``.
     recent : int
         Number of decisions that :meth:`stats` lists.
+    in_flight : int
+        Tasks in flight to keep in memory, about 200 bytes each.
     explore : float, optional
         Probability with which an agent is drawn at random, all alike, among those that are
         up; else the policy chooses. Each decision then carries its ``propensity``, so that
@@ -99,7 +108,10 @@ class TaskRouter:
         seed: int = 0,
         recent: int = 100,
         explore: float | None = None,
+        in_flight: int = 1_000_000,
     ) -> None:
+        if in_flight < 1:
+            raise RoutingSimError(f"in_flight={in_flight!r}: at least 1 task is needed")
         number = isinstance(explore, Real) and not isinstance(explore, bool)
         if explore is not None and not (number and 0 <= explore <= 1):
             raise PolicyError(
@@ -141,6 +153,7 @@ class TaskRouter:
         self._nobody = False  # whether every agent is offline
         self._recent: deque[RoutingDecision] = deque(maxlen=recent)
         self._in_flight: dict[str, _InFlight] = {}
+        self._most_in_flight, self._peak, self._abandoned = in_flight, 0, 0
         self._stream = np.uint64(rng.stream(seed, rng.CHOICE))
         self._routed = 0
         self._began = time.monotonic()
@@ -185,18 +198,30 @@ class TaskRouter:
             [decision] = self._decisions([(name, scored, *choice)], milliseconds())
             self._recent.append(decision)
             status = self._status(choice[0])
-        if self.publisher is not None:
-            self.publisher.publish_routing_decision(decision)
-            self.publisher.publish_agent_status(status)
+        if self.publisher is None:
+            return decision
+        dropped = self.publisher.publish_routing_decision(decision) or 0
+        dropped += self.publisher.publish_agent_status(status) or 0
+        if dropped:
+            return _Dropping(**msgspec.structs.asdict(decision), dropped=dropped)
         return decision
 
-    def route_batch(self, tasks: Corpus | pd.DataFrame | Sequence[str]) -> pd.DataFrame:
+    def route_batch(
+        self,
+        tasks: Corpus | pd.DataFrame | Sequence[str],
+        *,
+        progress: Callable[[int, int], object] | None = None,
+    ) -> pd.DataFrame:
         """Choose an agent for each task in order, and publish the decisions.
+
+        Publishes all of them: waits where the publisher has no room, as while its server is away.
 
         Parameters
         ----------
         tasks : Corpus, DataFrame or sequence of str
             A corpus, whose ids are kept, or plain texts.
+        progress : callable, optional
+            ``progress(done, all)``, called after each 500 decisions handed to the publisher.
 
         Returns
         -------
@@ -235,6 +260,8 @@ class TaskRouter:
         while part := self._decisions(islice(rows, PART), stamp):
             publish(self.publisher, part)
             decisions += part
+            if progress is not None:
+                progress(len(decisions), len(ids))
         with self._lock:
             self._recent.extend(decisions)
             statuses = [self._status(a) for a in dict.fromkeys(agents)]
@@ -288,11 +315,9 @@ class TaskRouter:
             if flight is None:
                 raise RoutingSimError(f"task {task_id!r} is not in flight: routed here, and once?")
             view, a = self._view, flight.agent
-            if view.queued[a]:
-                view.queued[a] -= 1
-            else:
-                view.busy[a] -= 1
-            expect(view, a, int(view.busy[a]), int(view.queued[a]))
+            self._free(a)
+            if len(self._in_flight) < self._peak // 4:  # a dict does not shrink by itself
+                self._in_flight, self._peak = dict(self._in_flight), len(self._in_flight)
             if flight.task is not None:
                 took = time.monotonic() - flight.routed_at if latency is None else latency
                 outcome = Outcome(STATUS_NAMES.index(status), 0.0, took, took, cost, quality)
@@ -314,18 +339,24 @@ class TaskRouter:
             self.publisher.publish_agent_status(told)
 
     def stats(self) -> dict[str, Any]:
-        """``totalRoutes``, ``agentUsage`` (of every agent) and ``recentDecisions``.
+        """``totalRoutes``, ``agentUsage`` (of every agent), ``recentDecisions`` and more.
 
-        Recent decisions come newest first, in the form of their messages.
+        Recent decisions come newest first, in the form of their messages. ``inFlight`` are tasks
+        not completed, ``abandoned`` those of them given up. ``publisher`` has the publisher's own
+        counts where it has any, with ``dropped`` messages among them.
         """
         with self._lock:
             recent = list(reversed(self._recent))
             usage = dict(zip(self.pool.ids, self._used, strict=True))
+            waiting, abandoned = len(self._in_flight), self._abandoned
+        told = getattr(self.publisher, "stats", None)
         return {
             "totalRoutes": sum(usage.values()),
             "agentUsage": usage,
             "recentDecisions": msgspec.to_builtins(recent),
-        }
+            "inFlight": waiting,
+            "abandoned": abandoned,
+        } | ({"publisher": msgspec.to_builtins(told())} if told else {})
 
     def statuses(self) -> list[AgentStatus]:
         """The present status of every agent."""
@@ -349,6 +380,7 @@ class TaskRouter:
         self._routed += 1
         self._used[a] += 1
         self._in_flight[task_id] = _InFlight(a, now, task if self.policy.learns else None)
+        self._give_up()
         return a, load, float(propensity), bool(at_random)
 
     def _assign(self, ids: list[str], columns: State) -> Choices:
@@ -373,7 +405,27 @@ class TaskRouter:
         else:  # all tasks of an agent share one record
             kept = {a: _InFlight(a, now, None) for a in set(agents)}
             self._in_flight.update(zip(ids, map(kept.__getitem__, agents), strict=True))
+        self._give_up()
         return choices
+
+    def _free(self, a: int) -> None:
+        """Free a slot of an agent, or a place in its queue."""
+        view = self._view
+        if view.queued[a]:
+            view.queued[a] -= 1
+        else:
+            view.busy[a] -= 1
+        expect(view, a, int(view.busy[a]), int(view.queued[a]))
+
+    def _give_up(self) -> None:
+        """Forget the oldest tasks where too many are in flight, and some more to do so rarely."""
+        self._peak = max(self._peak, len(self._in_flight))
+        excess = len(self._in_flight) - self._most_in_flight
+        if excess <= 0:
+            return
+        for task_id in list(islice(self._in_flight, excess + self._most_in_flight // 100)):
+            self._free(self._in_flight.pop(task_id).agent)
+            self._abandoned += 1
 
     def _no_such_agent(self, task_id: str) -> PolicyError:
         return PolicyError(

@@ -44,27 +44,33 @@ class PublisherStats(msgspec.Struct, frozen=True):
 
 
 class BasePublisher(ABC):
-    """A publisher of decisions, statuses and replay progress. Publishing never raises."""
+    """A publisher of decisions, statuses and replay progress. Publishing never raises.
 
-    def publish_routing_decision(self, decision: RoutingDecision) -> None:
+    The methods that publish return how many messages were dropped to make room, usually 0.
+    """
+
+    def publish_routing_decision(self, decision: RoutingDecision) -> int:
         """Publish a decision."""
-        self.publish(decision)
+        return self.publish(decision)
 
-    def publish_routing_decisions(self, decisions: Iterable[RoutingDecision]) -> None:
+    def publish_routing_decisions(self, decisions: Iterable[RoutingDecision]) -> int:
         """Publish many decisions."""
-        for decision in decisions:
-            self.publish(decision)
+        return sum(self.publish(decision) for decision in decisions)
 
-    def publish_agent_status(self, status: AgentStatus) -> None:
+    def publish_batch(self, decisions: Iterable[RoutingDecision]) -> None:
+        """Publish many decisions and drop none: wait for room where there is none."""
+        self.publish_routing_decisions(decisions)
+
+    def publish_agent_status(self, status: AgentStatus) -> int:
         """Publish an agent's status."""
-        self.publish(status)
+        return self.publish(status)
 
-    def publish_replay_progress(self, progress: ReplayProgress) -> None:
+    def publish_replay_progress(self, progress: ReplayProgress) -> int:
         """Publish the progress of a replay, so that pages can show that there is one."""
-        self.publish(progress)
+        return self.publish(progress)
 
     @abstractmethod
-    def publish(self, body: Body) -> None:
+    def publish(self, body: Body) -> int:
         """Publish a message."""
 
     @property

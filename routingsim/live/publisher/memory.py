@@ -18,7 +18,7 @@ class MemoryPublisher(BasePublisher):
         self._closed = False
         self._undelivered = self._dropped = 0
 
-    def publish(self, body: Body) -> None:
+    def publish(self, body: Body) -> int:
         """Keep a message."""
         if self._closed:
             self._undelivered += 1
@@ -26,6 +26,7 @@ class MemoryPublisher(BasePublisher):
             self._dropped += 1
         else:
             self.messages.append((channel_of(body), message))
+        return 0
 
     @property
     def is_connected(self) -> bool:

@@ -45,6 +45,9 @@ sender, which would otherwise wait 5 ms for it after each reply."""
 HEARTBEAT = 1.0
 """Seconds without messages after which a PING checks the connection."""
 
+WAIT_SECONDS = 5.0
+"""Seconds between lines in the log that a batch waits for room."""
+
 HELD_BYTES = 64 * 2**20
 """Bytes of arrived messages of a channel to hold, in case that the server loses them."""
 
@@ -166,7 +169,7 @@ class RedisPublisher(BasePublisher):
         self._idle = True
         self._room = self._buffer
         self._in_flight = self._published = self._dropped = self._undelivered = 0
-        self._restored = self._lost = 0
+        self._restored = self._lost = self._batches = 0
         self._connections = 0
         self._connected = False
         self._overflowing = False
@@ -181,28 +184,60 @@ class RedisPublisher(BasePublisher):
 
     # In the caller's thread
 
-    def publish_routing_decisions(self, decisions: Iterable[RoutingDecision]) -> None:
-        decisions = list(decisions)
+    def publish_routing_decisions(self, decisions: Iterable[RoutingDecision]) -> int:
+        decisions, dropped = list(decisions), 0
         for start in range(0, len(decisions), BATCH):
-            self._waiting.extend(decisions[start : start + BATCH])
-            if self._idle or len(self._waiting) > self._room:
-                self._wake()
+            dropped += self._append(decisions[start : start + BATCH])
             if start + BATCH <= len(decisions):
                 time.sleep(TURN)
+        return dropped
 
-    def publish(self, body: Body) -> None:
+    def publish_batch(self, decisions: Iterable[RoutingDecision]) -> None:
+        """Publish many decisions and drop none: wait while half of the buffer is full.
+
+        Single messages, which have the other half, are themselves dropped meanwhile where they
+        find no room. Logs every few seconds that it waits.
+        """
+        decisions, size = list(decisions), min(BATCH, max(1, self._buffer // 4))
+        with self._changed:
+            self._batches += 1
+        try:
+            for start in range(0, len(decisions), size):
+                part = decisions[start : start + size]
+                self._wait_for_room(len(part))
+                self._append(part)
+                time.sleep(TURN)
+        finally:
+            with self._changed:
+                self._batches -= 1
+
+    def _wait_for_room(self, count: int) -> None:
+        def there_is() -> bool:
+            return self._closed or len(self._waiting) + count <= max(count, self._room // 2)
+
+        if there_is():
+            return
+        self._wake()  # a sender that could not be started before
+        with self._changed:
+            while not self._changed.wait_for(there_is, WAIT_SECONDS):
+                log.warning("event=batch_waits buffered=%d redis=%r", len(self._waiting), self.link)
+
+    def publish(self, body: Body) -> int:
         """Hand a message over to the sender."""
         self._waiting.append(body)
-        if self._idle or len(self._waiting) > self._room:
-            self._wake()
+        return self._wake() if self._idle or len(self._waiting) > self._room else 0
 
-    def _wake(self) -> None:
-        """Wake the sender, or make room."""
+    def _append(self, bodies: list[RoutingDecision]) -> int:
+        self._waiting.extend(bodies)
+        return self._wake() if self._idle or len(self._waiting) > self._room else 0
+
+    def _wake(self) -> int:
+        """Wake the sender, or make room; returns how many messages were dropped."""
         with self._changed:
             if self._closed:
                 self._undelivered += len(self._waiting)
                 self._waiting.clear()
-                return
+                return 0
             if self._thread is None:
                 self._start()
             elif self._idle:
@@ -210,17 +245,18 @@ class RedisPublisher(BasePublisher):
                 self._changed.notify_all()
             if self._overflow == "block" and self._thread is not None:
                 self._changed.wait_for(lambda: len(self._waiting) <= self._room or self._closed)
-                return
-            excess = len(self._waiting) - self._room
-            for _ in range(excess):
-                self._waiting.popleft()
-            self._dropped += max(excess, 0)
+                return 0
+            excess = max(0, len(self._waiting) - self._room)
+            for _ in range(excess):  # a batch is not dropped for what comes after it
+                self._waiting.pop() if self._batches else self._waiting.popleft()
+            self._dropped += excess
             warn = excess > 0 and not self._overflowing
             self._overflowing |= warn
         if warn:
             log.warning(
                 "publisher's buffer of %d messages is full: dropping the oldest", self._buffer
             )
+        return excess
 
     def _start(self) -> None:
         """Start the sender; if that fails, the next message tries again."""
