@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from routingsim.cli.console import remark
 from routingsim.cli.options import option
+from routingsim.errors import BrokerError
 
 if TYPE_CHECKING:
     from routingsim.simulation.result import ReplayResult
@@ -43,6 +44,11 @@ def serve(
     from routingsim.live.settings import load_settings
 
     settings = load_settings()
+    if only is Only.BRIDGE and not settings.configured:
+        raise BrokerError(
+            "the bridge alone needs the Redis server that others publish on: set REDIS_HOST or "
+            "REDIS_URL, or start both together"
+        )
     settings = replace(
         settings,
         insecure=settings.insecure or insecure,

@@ -184,11 +184,6 @@ def serve(
         If it would listen for other machines without a token.
     """
     settings = load_settings() if settings is None else settings
-    if only == "bridge" and not settings.configured:
-        raise BrokerError(
-            "the bridge alone needs the Redis server that others publish on: set REDIS_HOST or "
-            "REDIS_URL, or start both together"
-        )
     plan = Plan(settings, only, wait, routing=pickle.dumps((pool, policy)))
     configure(settings.log_format, settings.log_level)
 

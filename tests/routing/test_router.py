@@ -4,6 +4,7 @@ What a policy may know (``task_state``), ids (``task_ids``) and ``publishing`` a
 """
 
 import re
+import sys
 import threading
 import time
 import uuid
@@ -20,6 +21,7 @@ import routingsim as rs
 from routingsim import rng
 from routingsim.agents import Agent, AgentPool
 from routingsim.errors import AgentError, CorpusError, PolicyError, RoutingSimError
+from routingsim.live.publisher.base import PublisherStats
 from routingsim.live.publisher.memory import MemoryPublisher
 from routingsim.messages import AgentStatus, Body, RoutingDecision, decode
 from routingsim.policies.kernel import choose_kernel, learn_kernel
@@ -63,6 +65,8 @@ def test_statistics_count_every_agent() -> None:
         "totalRoutes": 0,
         "agentUsage": {"dear": 0, "cheap": 0},
         "recentDecisions": [],
+        "inFlight": 0,
+        "abandoned": 0,
     }
     for k in range(3):
         router.route("hello", task_id=f"t{k}")
@@ -70,6 +74,55 @@ def test_statistics_count_every_agent() -> None:
     assert stats["totalRoutes"] == 3
     assert stats["agentUsage"] == {"dear": 0, "cheap": 3}
     assert [each["taskId"] for each in stats["recentDecisions"]] == ["t2", "t1"]
+
+
+def test_tasks_that_nobody_completes_are_given_up_and_memory_is_given_back() -> None:
+    router = rs.TaskRouter(two(), "cheapest", in_flight=200)
+    router.route_batch(["hello"] * 200)
+    assert (router.stats()["inFlight"], router.stats()["abandoned"]) == (200, 0)
+    router.route("hello", task_id="last")  # one too many: it and 1 % of the oldest make room
+    assert (router.stats()["inFlight"], router.stats()["abandoned"]) == (198, 3)
+    ids = router.route_batch(["hello"] * 300).task_id.tolist()
+    assert router.stats()["inFlight"] == 198
+    with pytest.raises(rs.RoutingSimError, match="not in flight"):
+        router.complete("last")
+    full = sys.getsizeof(router._in_flight)
+    for task_id in ids[-198:]:
+        router.complete(task_id)
+    assert router.stats()["inFlight"] == 0
+    assert sys.getsizeof(router._in_flight) < full / 2
+    assert loads(router) == {"dear": 0.0, "cheap": 0.0}
+    with pytest.raises(rs.RoutingSimError, match="in_flight=0"):
+        rs.TaskRouter(two(), "cheapest", in_flight=0)
+
+
+class Full:
+    """A publisher that drops an old message for each new one."""
+
+    def publish_routing_decision(self, decision: RoutingDecision) -> int:
+        return 1
+
+    def publish_agent_status(self, status: AgentStatus) -> int:
+        return 1
+
+    def stats(self) -> PublisherStats:
+        return PublisherStats(0, 2, 2, 0, 0)
+
+
+def test_a_call_tells_what_was_dropped_for_it() -> None:
+    router = rs.TaskRouter(two(), "cheapest", publisher=Full())
+    decision = router.route("hello")
+    assert decision.dropped == 2
+    assert router.stats()["publisher"]["dropped"] == 2
+    assert rs.TaskRouter(two(), "cheapest").route("hello").dropped == 0
+
+
+def test_a_batch_tells_its_progress() -> None:
+    told: list[tuple[int, int]] = []
+    rs.TaskRouter(two(), "cheapest").route_batch(
+        ["a"] * 1_200, progress=lambda *at: told.append(at)
+    )
+    assert told == [(500, 1200), (1000, 1200), (1200, 1200)]
 
 
 # -- feedback ----------------------------------------------------------------------------
