@@ -67,7 +67,7 @@ def _log_messages(batch: Batch, first: str) -> None:
     for number, message in enumerate(batch.messages):
         place = f"{when}-{int(count) + number}" if first else "?"
         log.debug(
-            "event=published channel=%s id=%s message=%s", batch.channel, place, message.decode()
+            "event=published channel=%s id=%s body=%s", batch.channel, place, message.decode()
         )
 
 
