@@ -47,8 +47,9 @@ def test_an_embedded_server_answers_and_leaves_nothing() -> None:
     broker = Broker(Settings(redis_port=port))
     with broker:
         assert broker.embedded
-        assert broker.url == f"redis://127.0.0.1:{port}/0"
-        assert re.fullmatch(rf"embedded Valkey \d+\.\d+\.\d+ at {broker.url}", broker.describe())
+        assert re.fullmatch(rf"redis://routingsim:[\w-]{{32}}@127.0.0.1:{port}/0", broker.url)
+        shown = re.escape(f"redis://routingsim:***@127.0.0.1:{port}/0")
+        assert re.fullmatch(rf"embedded Valkey \d+\.\d+\.\d+ at {shown}", broker.describe())
         with connect(broker.url) as client:
             info = client.info()
             assert info["process_id"] == broker.pid

@@ -31,7 +31,7 @@ def test_it_tells_where_it_listens_until_it_is_stopped() -> None:
     at = worker.addresses
     assert at.api is None
     assert at.bridge
-    assert at.redis.startswith("redis://127.0.0.1:")
+    assert at.redis.startswith("redis://routingsim:")
     assert at.private.startswith("unix://")
     assert at.broker.startswith("embedded Valkey ")
     with socket.create_connection(("127.0.0.1", urlsplit(at.bridge).port or 0)):

@@ -74,7 +74,6 @@ def health(stats: BridgeStats) -> bytes:
         {
             "status": "ok" if stats.upstream else "degraded",
             "upstream": stats.link,
-            "reason": stats.reason,
             "redis_restarts": stats.redis_restarts,
             "clients": stats.clients,
         }

@@ -88,8 +88,14 @@ def test_the_token() -> None:
 
 
 def test_health_and_metrics() -> None:
-    for stats, status in ((STATS, 200), (msgspec.structs.replace(STATS, upstream=False), 503)):
-        response = handshake(stats, "sesame").answer(request("/health?now"), "::1")
+    down = msgspec.structs.replace(STATS, upstream=False)
+    for stats, path, status in (
+        (STATS, "/health?now", 200),
+        (STATS, "/ready", 200),
+        (down, "/health", 200),  # it lives
+        (down, "/ready?now", 503),
+    ):
+        response = handshake(stats, "sesame").answer(request(path), "::1")
         assert isinstance(response, Response)
         assert response.status_code == status
         assert response.headers["Content-Type"] == "application/json"
@@ -101,7 +107,7 @@ def test_health_and_metrics() -> None:
     assert b"\nroutingsim_bridge_delivered_total 7.0\n" in (response.body or b"")
 
 
-@pytest.mark.parametrize("path", ["/health", "/metrics"])
+@pytest.mark.parametrize("path", ["/health", "/ready", "/metrics"])
 def test_a_foreign_host_name_cannot_read_a_server_on_loopback(path: str) -> None:
     asked = Request(path, Headers(Host="rebound.example:3001"))
     said = "host 'rebound.example:3001' is not allowed here\n"

@@ -7,7 +7,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from routingsim.live.bridge.metrics import BridgeStats, ClientLag, health, metrics
-from routingsim.live.prometheus import as_text
+from routingsim.live.prometheus import as_text, histogram
 
 STATS = BridgeStats(
     upstream=False,
@@ -29,18 +29,23 @@ STATS = BridgeStats(
 @pytest.mark.parametrize(
     ("upstream", "expected"),
     [
-        (False, {"status": "degraded", "upstream": "down", "clients": 3}),
-        (True, {"status": "ok", "upstream": "up", "clients": 3}),
+        (False, {"status": "degraded", "upstream": "down", "redis_restarts": 0, "clients": 3}),
+        (True, {"status": "ok", "upstream": "up", "redis_restarts": 0, "clients": 3}),
     ],
 )
 def test_health_tells_whether_redis_is_connected(
     upstream: bool, expected: dict[str, object]
 ) -> None:
     assert json.loads(health(msgspec.structs.replace(STATS, upstream=upstream))) == expected
+    if not upstream:
+        never = msgspec.structs.replace(STATS, upstream=False, was_up=False)
+        assert json.loads(health(never))["upstream"] == "not yet connected"
 
 
 def test_each_figure_is_a_metric_of_its_name_and_type() -> None:
-    text = as_text(metrics(STATS)).decode()
+    text = as_text(metrics(STATS, histogram("bridge_delay_seconds", "Delay."))).decode()
+    assert "routingsim_build_info{" in text
+    text = text[text.index("# HELP routingsim_bridge_upstream_up") :]
     types = dict(line.split()[2:] for line in text.splitlines() if line.startswith("# TYPE"))
     samples = {
         (sample.name, sample.labels.get("client"), sample.labels.get("address")): sample.value
@@ -59,6 +64,7 @@ def test_each_figure_is_a_metric_of_its_name_and_type() -> None:
         "connections_refused_total": ("counter", 4),
         "clients_evicted_total": ("counter", 6),
         "clients_abusive_total": ("counter", 0),
+        "redis_restarts_total": ("counter", 0),
     }
     lags = {"client_lag_messages": (12, 1), "client_lag_bytes": (3_400, 2)}
     prefix = "routingsim_bridge_"

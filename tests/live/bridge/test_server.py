@@ -226,7 +226,8 @@ async def gate(url: str) -> AsyncIterator[tuple[str, asyncio.Event]]:
         await asyncio.gather(pump(reader, there_writer, False), pump(there_reader, writer, True))
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    yield f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}", is_open
+    login = parts.netloc.rpartition("@")[0]
+    yield f"redis://{login}@127.0.0.1:{server.sockets[0].getsockname()[1]}", is_open
     server.close()
     await server.wait_closed()
 
@@ -603,7 +604,10 @@ async def test_health_and_metrics(url: str) -> None:
             publish(publisher, range(3))
         await decisions(ws, 3)
         status, text = await get(b, "/health")
-        assert (status, json.loads(text)) == (200, {"status": "ok", "upstream": "up", "clients": 1})
+        assert (status, json.loads(text)) == (
+            200,
+            {"status": "ok", "upstream": "up", "redis_restarts": 0, "clients": 1},
+        )
         status, text = await get(b, "/metrics?x=1")
         assert status == 200
         for line in ("delivered_total 3.0", "clients 1.0", "upstream_up 1.0"):
@@ -622,7 +626,9 @@ async def test_without_redis_the_bridge_waits(url: str) -> None:
         async with bridge(nowhere) as b, client(b) as ws:
             assert await told(ws) == {"type": "status", "upstream": "down"}
             await subscribe(ws)
-            assert (await get(b, "/health"))[0] == 503
+            assert (await get(b, "/health"))[0] == 200
+            status, text = await get(b, "/ready")
+            assert (status, json.loads(text)["upstream"]) == (503, "not yet connected")
 
 
 @live

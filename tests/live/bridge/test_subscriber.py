@@ -132,7 +132,7 @@ def test_what_the_server_forbids_is_said() -> None:
             client.execute_command(
                 "ACL", "SETUSER", "blind", "on", ">pw", "~*", "&*", "+@all", "-xrevrange"
             )
-        url = broker.url.replace("redis://", "redis://blind:pw@")
+        url = f"redis://blind:pw@{broker.url.rpartition('@')[2]}"
 
         async def run() -> str:
             async with Bridge(url, port=0) as bridge:
@@ -148,9 +148,8 @@ def test_a_unix_socket_will_do() -> None:
             await until(recorder, lambda: recorder.statuses == [True])
 
     with Broker(Settings(redis_port=0)) as broker:
-        with contextlib.closing(connect(broker.url)) as client:
-            path = cast(dict[str, str], client.config_get("unixsocket"))["unixsocket"]
-        asyncio.run(main(f"unix://{path}"))
+        assert broker.private_url.startswith("unix://")
+        asyncio.run(main(broker.private_url))
 
 
 @pytest.mark.system

@@ -18,16 +18,21 @@ import uvicorn
 from hypothesis import given, settings
 
 from routingsim.agents import Agent, AgentPool
+from routingsim.live.bridge.metrics import BridgeStats
 from routingsim.live.http import app as api
 from routingsim.live.http.app import STATIC, create_app
 from routingsim.live.http.schemas import LONGEST_BODY, LONGEST_TEXT
 from routingsim.live.publisher.memory import MemoryPublisher
+from routingsim.live.publisher.redis import RedisPublisher
 from routingsim.messages import DECISIONS, STATUSES, DecisionMessage, decode
 from routingsim.routing import TaskRouter
 
 pytestmark = pytest.mark.system
 
 TEST = "/api/routing/test"
+COUNTS = ("clients", "lagging", "received", "malformed", "delivered", "dropped", "accepted",
+          "refused", "evicted", "abusive")  # fmt: skip
+STATS = BridgeStats(upstream=True, reason="", redis_restarts=2, **dict.fromkeys(COUNTS, 0))
 
 
 class Answer(msgspec.Struct):
@@ -399,7 +404,7 @@ def test_the_page_may_reach_the_bridge_only(websocket: str, host: str, sources: 
 
 
 def test_a_host_cannot_write_the_policy() -> None:
-    with serving(TaskRouter(), host="0.0.0.0") as port:
+    with serving(TaskRouter(), host="") as port:
         for host in ("a; script-src *", "a b", "a,b", "a'b"):
             policy = ask(port, "GET", "/", Host=host).headers["Content-Security-Policy"]
             assert "connect-src 'self';" in policy
@@ -423,14 +428,26 @@ def test_the_page_is_whole_and_loads_nothing_from_elsewhere(files: int) -> None:
 
 
 def test_health_tells_of_bridge_and_publisher() -> None:
-    up = True
-    with serving(TaskRouter(), bridge_up=lambda: up) as port:
-        answer = ask(port, "GET", "/health")
-        assert (answer.status, answer.json["bridge"]) == (200, "up")
-        up = False
-        answer = ask(port, "GET", "/health")
-        assert (answer.status, answer.json["bridge"]) == (503, "down")
-        assert answer.json["status"] == "degraded"
+    stats = STATS
+    with serving(TaskRouter(), bridge=lambda: stats) as port:
+        for up, was_up, status, bridge in (
+            (True, True, 200, "up"),
+            (False, True, 503, "down"),
+            (False, False, 503, "not yet connected"),
+        ):
+            stats = msgspec.structs.replace(STATS, upstream=up, was_up=was_up)
+            said = {
+                "status": "ok" if up else "degraded",
+                "bridge": bridge,
+                "publisher": None,
+                "redis_restarts": 2,
+            }
+            for path, code in (("/health", 200), ("/ready", status)):
+                answer = ask(port, "GET", path)
+                assert (answer.status, answer.json) == (code, said)
+    with serving(TaskRouter(publisher=RedisPublisher("redis://127.0.0.1:1"))) as port:
+        answer = ask(port, "GET", "/ready")
+        assert (answer.status, answer.json["publisher"]) == (503, "not yet connected")
 
 
 def test_metrics_are_in_the_text_format() -> None:
@@ -440,7 +457,7 @@ def test_metrics_are_in_the_text_format() -> None:
         answer = ask(port, "GET", "/metrics")
     assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
     lines = answer.body.decode().splitlines()
-    sample = re.compile(r'routingsim_\w+(\{\w+="[^"\\]*"\})? [\d.]+')
+    sample = re.compile(r'(routingsim|process)_\w+(\{(\w+="[^"\\]*",?)+\})? [\d.e+-]+')
     assert all(line.startswith("# ") or sample.fullmatch(line) for line in lines)
     assert 'routingsim_http_responses_total{status="200"} 1.0' in lines
     assert 'routingsim_http_responses_total{status="422"} 1.0' in lines
@@ -457,7 +474,7 @@ def test_the_api_is_as_its_document_says(server: int, mode: str) -> None:
     schema.config.update(base_url=f"http://127.0.0.1:{server}")
     results: list[Any] = list(schema.get_all_operations())
     operations = [result.ok() for result in results]
-    assert len(operations) == 5
+    assert len(operations) == 6
     for operation in operations:
         if mode == "negative" and operation.method != "post":
             continue  # nothing can be wrong where nothing is sent

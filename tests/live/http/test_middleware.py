@@ -10,6 +10,7 @@ from starlette.responses import PlainTextResponse
 
 from routingsim.live.http.middleware import AccessMiddleware, failure, json_answer
 from routingsim.live.http.schemas import Failure
+from routingsim.live.prometheus import histogram
 
 BEARER = {"authorization": "Bearer sesame"}
 
@@ -31,6 +32,7 @@ def ask(
         origins=["https://hub.example.org"],
         token=token,
         answers=answers,
+        seconds=histogram("http_seconds", "Seconds."),
     )
     given = {"host": "localhost:3000"} | (headers or {})
     scope: Any = {
@@ -86,8 +88,13 @@ def test_foreign_pages_are_refused(
     assert "access-control-allow-origin" not in found
 
 
-def test_any_host_name_will_do_if_the_server_listens_on_other_addresses() -> None:
-    assert ask(host="0.0.0.0", headers={"host": "router.example"})[0] == 200
+def test_on_other_addresses_any_host_name_will_do_with_a_token_only() -> None:
+    """Any site can have its name point to this machine, but its page has no token."""
+    named = {"host": "router.example"}
+    assert ask(host="0.0.0.0", headers=named)[0] == 403
+    assert ask(host="0.0.0.0", headers=named | BEARER, token="sesame")[0] == 200
+    for host in ("192.0.2.7:3000", "[2001:db8::1]", "api", "hub.example.org"):
+        assert ask(host="0.0.0.0", headers={"host": host})[0] == 200
 
 
 @pytest.mark.parametrize(

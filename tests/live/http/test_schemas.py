@@ -33,7 +33,8 @@ def test_every_operation_names_its_statuses_and_types(api: dict[str, Any]) -> No
         ("get", test): {"id": "routingStats", "200": "StatsAnswer"} | with_token,
         ("post", test): {"id": "routeTask", "200": "RouteAnswer"} | with_token | body,
         ("get", "/api/config"): {"id": "dashboardConfig", "200": "ConfigAnswer"} | with_token,
-        ("get", "/health"): {"id": "health", "200": "Health", "503": "Health"} | refusals,
+        ("get", "/health"): {"id": "health", "200": "Health"} | refusals,
+        ("get", "/ready"): {"id": "ready", "200": "Health", "503": "Health"} | refusals,
         ("get", "/metrics"): {"id": "metrics", "200": "text"} | with_token,
     }
     request = api["paths"][test]["post"]["requestBody"]
