@@ -124,7 +124,7 @@ def test_a_server_killed_and_restarted_loses_nothing(tmp_path: Path, port: int) 
     }
 
     async def main() -> None:
-        broker = Broker(Settings(redis_port=port), config=keep).start()
+        broker = Broker(Settings(redis_port=port, redis_password="pass"), config=keep).start()
         async with Bridge(broker.url, port=0, limits=LIMITS) as bridge:
             with RedisPublisher(broker.url) as publisher:
                 async with reading(lambda: bridge.url, 3) as readers:
@@ -135,7 +135,9 @@ def test_a_server_killed_and_restarted_loses_nothing(tmp_path: Path, port: int) 
                     await until(lambda: not bridge.stats.upstream)
                     publisher.publish_routing_decisions(decisions(range(500, 1_000)))
                     broker.stop()
-                    broker = Broker(Settings(redis_port=port), config=keep).start()
+                    broker = Broker(
+                        Settings(redis_port=port, redis_password="pass"), config=keep
+                    ).start()
                     await until(lambda: all(len(reader.got) >= 1_000 for reader in readers))
                     publisher.publish_routing_decisions(decisions(range(1_000, 1_100)))
                     await until(lambda: all(len(reader.got) >= 1_100 for reader in readers))
@@ -151,7 +153,7 @@ def test_a_server_killed_and_restarted_loses_nothing(tmp_path: Path, port: int) 
 def test_a_server_that_forgot_everything_is_a_gap(port: int) -> None:
 
     async def main() -> None:
-        broker = Broker(Settings(redis_port=port)).start()
+        broker = Broker(Settings(redis_port=port, redis_password="pass")).start()
         async with (
             Bridge(broker.url, port=0, limits=LIMITS) as bridge,
             reading(lambda: bridge.url) as [reader],
@@ -162,7 +164,7 @@ def test_a_server_that_forgot_everything_is_a_gap(port: int) -> None:
             await until(lambda: len(reader.got) >= 10)
             broker.stop()
             await until(lambda: not bridge.stats.upstream)
-            broker = Broker(Settings(redis_port=port)).start()
+            broker = Broker(Settings(redis_port=port, redis_password="pass")).start()
             with RedisPublisher(broker.url) as publisher:
                 publisher.publish_routing_decisions(decisions(range(10, 20)))
                 assert publisher.flush(10)
@@ -196,14 +198,14 @@ def test_a_paused_server_only_delays() -> None:
     run(main)
 
 
-def test_a_server_that_now_wants_a_password_is_named(port: int) -> None:
+def test_a_server_that_now_wants_another_password_is_named(port: int) -> None:
 
     async def main() -> None:
-        broker = Broker(Settings(redis_port=port)).start()
+        broker = Broker(Settings(redis_port=port, redis_password="pass")).start()
         async with Bridge(broker.url, port=0, limits=LIMITS) as bridge:
             broker.stop()
             broker = Broker(Settings(redis_port=port, redis_password="hush")).start()
-            await until(lambda: "NOAUTH" in bridge.stats.reason)
+            await until(lambda: "WRONGPASS" in bridge.stats.reason)
             assert not bridge.stats.upstream
         async with Bridge(broker.url, port=0, limits=LIMITS) as bridge:
             assert bridge.stats.upstream

@@ -400,12 +400,12 @@ def test_it_says_when_something_is_lost_for_good(page: Page, live: Live, redis_u
 
 
 def test_it_says_when_redis_is_away(browser: Browser, port: int) -> None:
-    live = Live(f"redis://127.0.0.1:{port}")
+    live = Live(f"redis://:pass@127.0.0.1:{port}")
     with contextlib.closing(live), opened(browser, live.url) as page:
         link = page.locator("#link")
         expect(link).to_have_attribute("data-state", "degraded")
         expect(link).to_contain_text("The bridge has lost Redis")
-        with Broker(Settings(redis_port=port)):
+        with Broker(Settings(redis_port=port, redis_password="pass")):
             connected(page)
         expect(link).to_have_attribute("data-state", "degraded")
 

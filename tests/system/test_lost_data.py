@@ -288,8 +288,7 @@ def test_failover_to_a_replica_that_is_behind(tmp_path: Path, ports: list[int], 
         old = servers[-1]
         new = Server(tmp_path / f"b{len(servers)}", spare, replicaof=f"127.0.0.1 {main_port}")
         servers.append(new)
-        while new.ask("ROLE")[3] != b"connected":
-            await asyncio.sleep(0.01)
+        await until(lambda: new.ask("ROLE")[3] == b"connected")
         await some(0.1)
         assert new._process
         os.kill(new._process.pid, signal.SIGSTOP)  # it falls behind

@@ -1,4 +1,4 @@
-"""`routingsim serve` against other users of the machine, half requests, and a Redis that is away."""
+"""`routingsim serve`: other users of the machine, half requests, a Redis that is away."""
 
 import asyncio
 import contextlib
@@ -17,6 +17,7 @@ from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
+import msgspec
 import pytest
 from redis import Redis
 from redis.exceptions import NoPermissionError
@@ -124,8 +125,10 @@ def test_one_server_against_others_on_the_machine(serve: Callable[..., Served]) 
     with Redis(port=port) as anybody, contextlib.closing(anybody.pubsub()) as monitor:
         assert anybody.ping()
         monitor.subscribe("task:routing")
-        for command in ("FLUSHALL", "SHUTDOWN", "PUBLISH task:routing x", "CONFIG SET requirepass x",
-                        "ACL SETUSER default on", "SUBSCRIBE other", "GET a"):  # fmt: skip
+        for command in (
+            *("FLUSHALL", "SHUTDOWN", "PUBLISH task:routing x", "CONFIG SET requirepass x"),
+            *("ACL SETUSER default on", "SUBSCRIBE other", "GET a"),
+        ):
             with pytest.raises(NoPermissionError):
                 anybody.execute_command(*command.split())
         route(api)
@@ -240,11 +243,9 @@ def test_beyond_loopback_only_names_that_no_site_can_have(
         return status
 
     async def main() -> None:
-        with pytest.raises(RoutingSimError, match="WEBSOCKET_HOST=0.0.0.0: any machine"):
+        with pytest.raises(RoutingSimError, match=r"WEBSOCKET_HOST=0\.0\.0\.0: any machine"):
             async with running(Plan(settings, "bridge")):
                 pass
-        import msgspec
-
         insecure = msgspec.structs.replace(settings, insecure=True)
         async with running(Plan(insecure, "bridge")) as at:
             assert at.bridge

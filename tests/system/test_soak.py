@@ -180,7 +180,7 @@ def test_ten_minutes_of_everything_at_once(seed: int, tmp_path: Path, port: int)
         "appendfsync": "always",
         "dir": str(tmp_path),
     }
-    settings = Settings(redis_port=port)
+    settings = Settings(redis_port=port, redis_password="pass")
     absences: list[tuple[str, float]] = []
     spans: list[tuple[float, float]] = []
     """When the server went and when it was back."""

@@ -48,6 +48,9 @@ SERVERS = ["embedded", *filter(shutil.which, ("redis-server", "valkey-server"))]
 
 AGENT = AgentInfo("GPT-4", "gpt-4", ("code", "reasoning"), 0.03, 2.5)
 
+PASSWORD = "pass"
+"""Of all servers here, so that one that is started again lets the same clients in."""
+
 
 def decision(number: int, reason: str = "High complexity (D_var=0.652): …") -> RoutingDecision:
     score = ComplexityScore(0.652, ComplexityFactors(118, 2, 13))
@@ -91,7 +94,7 @@ def wait_until(true: Callable[[], object], seconds: float = 20.0) -> bool:
 
 @pytest.fixture(params=SERVERS)
 def broker(request: pytest.FixtureRequest, servers: Any, port: int) -> Iterator[Broker]:
-    with servers[request.param](Settings(redis_port=port)) as broker:
+    with servers[request.param](Settings(redis_port=port, redis_password=PASSWORD)) as broker:
         yield broker
 
 
@@ -370,7 +373,7 @@ def test_the_oldest_are_dropped_and_counted_while_the_server_is_away(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     port = free_port()
-    with RedisPublisher(f"redis://127.0.0.1:{port}", buffer=1000) as publisher:
+    with RedisPublisher(f"redis://:{PASSWORD}@127.0.0.1:{port}", buffer=1000) as publisher:
         for n in range(1500):
             publisher.publish_routing_decision(decision(n))
         publisher.publish_routing_decisions(map(decision, range(1500, 5000)))
@@ -378,7 +381,10 @@ def test_the_oldest_are_dropped_and_counted_while_the_server_is_away(
         assert (stats.buffered, stats.dropped, stats.published) == (1000, 4000, 0)
         assert not publisher.is_connected
         assert not publisher.flush(0.05)
-        with Broker(Settings(redis_port=port)) as broker, Redis.from_url(broker.url) as client:
+        with (
+            Broker(Settings(redis_port=port, redis_password=PASSWORD)) as broker,
+            Redis.from_url(broker.url) as client,
+        ):
             assert publisher.flush(20)
             assert numbers(client) == list(range(4000, 5000))
             publisher.disconnect()
@@ -390,7 +396,9 @@ def test_the_oldest_are_dropped_and_counted_while_the_server_is_away(
 
 def test_block_waits_for_room_and_drops_nothing() -> None:
     port = free_port()
-    publisher = RedisPublisher(f"redis://127.0.0.1:{port}", buffer=100, overflow="block")
+    publisher = RedisPublisher(
+        f"redis://:{PASSWORD}@127.0.0.1:{port}", buffer=100, overflow="block"
+    )
     handed_over = []
 
     def publish() -> None:
@@ -402,11 +410,37 @@ def test_block_waits_for_room_and_drops_nothing() -> None:
     thread.start()
     assert wait_until(lambda: len(handed_over) == 100)
     assert publisher.stats().buffered == 101  # the one that waits included
-    with Broker(Settings(redis_port=port)) as broker, Redis.from_url(broker.url) as client:
+    with (
+        Broker(Settings(redis_port=port, redis_password=PASSWORD)) as broker,
+        Redis.from_url(broker.url) as client,
+    ):
         thread.join()
         assert publisher.disconnect()
         assert numbers(client) == list(range(3000))
     assert publisher.stats().dropped == 0
+
+
+def test_a_batch_waits_for_room_and_single_messages_do_not_drop_it(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("routingsim.live.publisher.redis.WAIT_SECONDS", 0.05)
+    port = free_port()
+    publisher = RedisPublisher(f"redis://:{PASSWORD}@127.0.0.1:{port}", buffer=1_000)
+    batch = threading.Thread(
+        target=publisher.publish_batch, args=(list(map(decision, range(3_000))),)
+    )
+    batch.start()
+    assert wait_until(lambda: "event=batch_waits buffered=500" in caplog.text)
+    # The other half is for single messages: those that find no room are dropped, and told.
+    dropped = [publisher.publish_routing_decision(decision(n)) for n in range(5_000, 5_600)]
+    assert dropped == [0] * 500 + [1] * 100
+    assert batch.is_alive()
+    settings = Settings(redis_port=port, redis_password=PASSWORD)
+    with Broker(settings) as broker, Redis.from_url(broker.url) as client:
+        batch.join()
+        assert publisher.disconnect()
+        assert sorted(numbers(client)) == [*range(3_000), *range(5_000, 5_500)]
+    assert publisher.stats().dropped == 100
 
 
 def test_disconnect_releases_who_waits_for_room() -> None:
@@ -439,7 +473,9 @@ def restart(broker: Broker, **changes: Any) -> Broker:
     port = int(broker.url.split(":")[-1].split("/")[0])
     os.kill(broker.pid, signal.SIGKILL)
     broker.stop()
-    again = type(broker)(Settings(redis_port=port, **changes)).start()
+    again = type(broker)(
+        Settings(**{"redis_port": port, "redis_password": PASSWORD} | changes)
+    ).start()
     assert f":{port}/" in again.url
     return again
 
@@ -503,7 +539,7 @@ def test_a_server_lost_while_idle_is_noticed_and_found_again(broker: Broker) -> 
 def restart_stopped(broker: Broker) -> Broker:
     port = int(broker.url.split(":")[-1].split("/")[0])
     broker.stop()
-    return Broker(Settings(redis_port=port)).start()
+    return Broker(Settings(redis_port=port, redis_password=PASSWORD)).start()
 
 
 @pytest.mark.parametrize("patience", [5.0, 0.5])
@@ -538,7 +574,7 @@ def test_lost_replies_and_cut_connections_neither_lose_nor_double(
     with (
         listening(broker.url, DECISIONS) as received,
         Proxy(port) as proxy,
-        RedisPublisher(f"redis://127.0.0.1:{proxy.port}") as publisher,
+        RedisPublisher(f"redis://:{PASSWORD}@127.0.0.1:{proxy.port}") as publisher,
     ):
         for lose in chance.choices([True, False], k=12):
             if lose:  # a batch's reply, not one to the greetings of a new connection
@@ -629,7 +665,7 @@ def test_a_server_restarted_with_a_password(
     broker: Broker, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    place = broker.url.removeprefix("redis://")
+    place = broker.url.rpartition("@")[2]
     with (
         restart(broker, redis_password="swordfish") as again,
         Redis.from_url(again.url) as client,
@@ -730,7 +766,7 @@ def test_after_a_fork_parent_and_child_publish_for_themselves(
 
 def test_unix_socket(broker: Broker, client: Redis) -> None:
     path = client.config_get("unixsocket")["unixsocket"]
-    with RedisPublisher(f"unix://{path}") as publisher:
+    with RedisPublisher(f"unix://:{PASSWORD}@{path}") as publisher:
         publisher.publish_routing_decision(decision(0))
     assert numbers(client) == [0]
 
@@ -742,7 +778,7 @@ def test_a_user_of_the_acl_with_just_the_rights_needed(broker: Broker, client: R
         "+ping +hello +client +eval +get +set +xadd +xtrim +xlen +xrange +xrevrange +publish +hset"
     )
     client.execute_command("ACL", "SETUSER", "router", *rights.split())
-    host = broker.url.removeprefix("redis://")
+    host = broker.url.rpartition("@")[2]
     settings = Settings(redis_url=f"redis://{host}", redis_username="router", redis_password="p@ss")
     with Broker(settings) as configured, RedisPublisher(settings) as publisher:
         assert configured.describe().startswith("configured Redis at")
@@ -803,7 +839,9 @@ def test_cluster_through_sharded_pubsub(server: str, servers: Any) -> None:
         for _ in range(2):
             port, bus = free_port(), free_port()
             config = {"cluster-enabled": "yes", "cluster-port": bus, "cluster-announce-port": port}
-            node = servers[server](Settings(redis_port=port), config=config)
+            node = servers[server](
+                Settings(redis_port=port, redis_password=PASSWORD), config=config
+            )
             stack.enter_context(node)
             assert f":{port}/" in node.url
             nodes.append((stack.enter_context(Redis.from_url(node.url)), port, bus))
@@ -824,7 +862,7 @@ def test_cluster_through_sharded_pubsub(server: str, servers: Any) -> None:
         assert homes[DECISIONS] is not homes[STATUSES]
         pubsub = stack.enter_context(homes[DECISIONS].pubsub(ignore_subscribe_messages=True))
         pubsub.ssubscribe(DECISIONS)
-        with RedisPublisher(f"redis://127.0.0.1:{port}?cluster=true") as publisher:
+        with RedisPublisher(f"redis://:{PASSWORD}@127.0.0.1:{port}?cluster=true") as publisher:
             publisher.publish_routing_decisions(map(decision, range(1200)))
             publisher.publish_agent_status(status("a", 0.5))
             assert publisher.flush(20)
