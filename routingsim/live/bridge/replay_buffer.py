@@ -83,6 +83,8 @@ class ReplayBuffer:
         self.max_bytes = max_bytes
         self.bytes = 0
         self.complete_after: MessageId | None = START
+        self.again: dict[MessageId, MessageId] = {}
+        """Messages that came once more, under another id, and the ids they had before."""
         # Lists with a moving start, since binary search in a deque would be slow.
         self._ids: list[MessageId] = []
         self._frames: list[bytes] = []
@@ -116,6 +118,7 @@ class ReplayBuffer:
             frames[start] = b""
             start += 1
         if start > 1024 and start > end // 2:
+            self.again = {i: before for i, before in self.again.items() if i >= ids[start]}
             del ids[:start], frames[:start]
             start = 0
         self._start = start
@@ -156,8 +159,12 @@ class ReplayBuffer:
         return self._from(max(self._start, len(self._ids) - count), False)
 
     def _from(self, index: int, gap: bool) -> Replay:
-        oldest = self._ids[index] if index < len(self._ids) else None
-        return Replay(gap, self._frames[index:], oldest)
+        ids, frames = self._ids[index:], self._frames[index:]
+        if ids and self.again:  # not twice; but who has only what is between, gets it now
+            frames = [
+                f for i, f in zip(ids, frames, strict=True) if self.again.get(i, START) < ids[0]
+            ]
+        return Replay(gap, frames, ids[0] if ids else None)
 
 
 class Channel:
@@ -303,7 +310,7 @@ class Channel:
         return fresh
 
     def _sort(self, messages: Sequence[Message]) -> tuple[list[Message], list[Message]]:
-        """Those to store, without text where clients have it already; and those to send."""
+        """Those to store; and those to send, which are not here yet under any id."""
         stored: list[Message] = []
         fresh: list[Message] = []
         self._watched -= len(messages)
@@ -317,8 +324,11 @@ class Channel:
             if message.id in places:
                 places.remove(message.id)
             else:
-                self._settled.add(places.pop(0))
-                stored.append(Message(message.id, b""))
+                before = places.pop(0)
+                self._settled.add(before)
+                stored.append(message)
+                if message.id is not None:
+                    self.buffer.again[message.id] = before
             if not places:
                 del self._orphans[text]
         if self._watched < 0:
