@@ -3,9 +3,9 @@
 import hmac
 import re
 import socket
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from functools import cache
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from urllib.parse import urlsplit
 
 _HOST = re.compile(r"([\w.-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?", re.ASCII)
@@ -97,6 +97,53 @@ def _is_address(name: str) -> bool:
 @cache
 def _own_names() -> tuple[str, str]:
     return socket.gethostname().lower(), socket.getfqdn().lower()
+
+
+class Proxies:
+    """The proxies whose ``X-Forwarded-For`` is believed.
+
+    Parameters
+    ----------
+    trusted
+        Addresses and networks, such as ``"127.0.0.1"`` and ``"10.0.0.0/8"``.
+    """
+
+    def __init__(self, trusted: Collection[str]) -> None:
+        self._networks = [ip_network(each, strict=False) for each in trusted]
+
+    def trusts(self, address: str) -> bool:
+        """Whether the address is that of a trusted proxy."""
+        found = _address(address)
+        return found is not None and any(found in network for network in self._networks)
+
+    def client(self, peer: str, forwarded: Sequence[str]) -> str:
+        """The address of the client behind a peer.
+
+        Each proxy adds the address that it sees at the end of ``X-Forwarded-For``. So the client
+        is the last address there that is no trusted proxy; what stands before it, the client
+        itself may have written.
+
+        >>> Proxies(["127.0.0.1"]).client("127.0.0.1", ["6.6.6.6, 203.0.113.7"])
+        '203.0.113.7'
+        """
+        hops = [hop for header in forwarded for hop in header.split(",")]
+        while hops and self.trusts(peer):
+            found = _address(hops.pop().strip())
+            if found is None:
+                break
+            peer = str(found)
+        return peer
+
+
+def _address(text: str) -> IPv4Address | IPv6Address | None:
+    """An IP address, with or without a port; None for anything else."""
+    match = re.fullmatch(r"\[(.+)\](?::\d+)?|(\d+\.\d+\.\d+\.\d+):\d+", text, re.ASCII)
+    try:
+        found = ip_address((match[1] or match[2]) if match else text)
+    except ValueError:
+        return None
+    # A socket for both families shows an IPv4 address as ::ffff:203.0.113.7.
+    return found.ipv4_mapped or found if isinstance(found, IPv6Address) else found
 
 
 def bearer_matches(header: str, token: str) -> bool:

@@ -85,7 +85,7 @@ async def running(plan: Plan) -> AsyncIterator[Addresses]:
     _check_exposure(plan)
     tls = _tls(settings)
     asyncio.get_running_loop().set_exception_handler(AcceptErrors())
-    share = share_files(Limits())
+    share = share_files(settings.bridge_limits)
     async with contextlib.AsyncExitStack() as stack:
         broker = Broker(settings)
         stack.callback(broker.stop)
@@ -245,15 +245,21 @@ def _run_until_stopped(
 ) -> None:
     """Run a plan until one of the signals comes or the event given to ``started`` is set."""
 
+    interrupted = False
+
     async def run() -> None:
         async with running(plan) as addresses:
             stop = asyncio.Event()
             for number in signals:
                 asyncio.get_running_loop().add_signal_handler(number, stop.set)
+            if interrupted:  # while compiled code called back, which raises nothing further
+                return
             started(addresses, stop)
             await stop.wait()
 
     def interrupt(number: int, frame: object) -> None:
+        nonlocal interrupted
+        interrupted = True
         for each in signals:
             signal.signal(each, signal.SIG_IGN)  # a second one does not interrupt the clean-up
         raise _Interrupted
@@ -285,6 +291,7 @@ async def _bridge(plan: Plan, redis_url: str, tls: ssl.SSLContext | None, limits
         token=settings.token,
         ssl=tls,
         limits=limits,
+        trusted_proxies=settings.trusted_proxies,
     )
     try:
         return await bridge(port=settings.websocket_port).start()
@@ -311,7 +318,7 @@ async def _api(
     pool, policy = pickle.loads(plan.routing) if plan.routing else (None, "threshold")
     with (
         _listen(settings.http_host, settings.http_port, plan.any_port[1]) as listener,
-        RedisPublisher(redis_url, history=settings.history) as publisher,
+        RedisPublisher(redis_url, history=settings.history, buffer=settings.buffer) as publisher,
     ):
         publisher.connect()
         # Imported here, when the port is known to be free, since both take seconds to import.
@@ -340,6 +347,7 @@ async def _api(
                 http=connections.protocol,
                 backlog=BACKLOG,
                 server_header=False,
+                forwarded_allow_ips=list(settings.trusted_proxies),
                 timeout_graceful_shutdown=1,
                 ssl_certfile=settings.tls_cert,
                 ssl_keyfile=settings.tls_key,

@@ -1,14 +1,18 @@
 """Settings of the live part, from the environment and ``.env.local``.
 
 docs/operations.md lists the variables. The environment wins over the file; an empty value
-counts as unset. The file has the usual dotenv grammar: comments, quotes and ``export`` are
-allowed, ``${NAME}`` is not expanded. ``REDIS_URL`` takes ``redis://``, ``rediss://`` (TLS),
+counts as unset. Each limit of :class:`~routingsim.live.bridge.protocol.Limits` is one, too,
+such as ``ROUTINGSIM_CONNECTIONS``. The file has the usual dotenv grammar: comments, quotes and
+``export`` are allowed, ``${NAME}`` is not expanded. ``REDIS_URL`` takes ``redis://``, ``rediss://`` (TLS),
 ``unix://`` and, for a Redis Cluster, ``rediscluster://`` or ``?cluster=true``.
 """
 
+import dataclasses
+import math
 import os
 import re
 from collections.abc import Iterator, Mapping
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
@@ -18,6 +22,7 @@ from dotenv.parser import parse_stream
 from msgspec import Meta
 
 from routingsim.errors import RoutingSimError
+from routingsim.live.bridge.protocol import Limits
 
 SCHEMES = ("redis", "rediss", "unix", "rediscluster")
 URL_ALLOWED = "redis://, rediss:// or rediscluster:// and a host, or unix:///path"
@@ -66,13 +71,25 @@ _Origin = Annotated[
         description="origins such as https://hub.example.org, separated by commas, or *",
     ),
 ]
+_Network = Annotated[
+    str,
+    Meta(
+        description="IP addresses and networks such as 10.0.0.0/8, separated by commas, or none",
+    ),
+]
+_Buffer = Annotated[int, Meta(ge=2, description="a whole number of messages, 2 or more")]
+_LIMITS = {int: "a whole number above 0", float: "a number above 0"}
+
+HISTORY_LIMIT = "history_messages"
+"""The limit that ``ROUTINGSIM_HISTORY`` sets, for Redis and bridge alike."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Settings of the live part; the fields are the variables in lower case.
 
     ``repr`` shows neither password nor token. ``insecure`` allows to listen beyond loopback
-    without a token.
+    without a token. ``limits`` are those of the bridge, where ``history`` stands for
+    ``history_messages``; ``buffer`` is the publisher's.
     """
 
     redis_host: _Host | None = None
@@ -96,6 +113,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     insecure: Annotated[bool, Meta(description="true or false")] = False
     log_format: _LogFormat = "text"
     log_level: _LogLevel = "info"
+    buffer: _Buffer = 100_000
+    trusted_proxies: tuple[_Network, ...] = ("127.0.0.0/8", "::1")
+    limits: Limits = Limits()
+
+    @property
+    def bridge_limits(self) -> Limits:
+        """The limits of the bridge, which serves as much history as Redis keeps."""
+        return dataclasses.replace(self.limits, history_messages=self.history)
 
     @property
     def configured(self) -> bool:
@@ -190,7 +215,9 @@ def load_settings(
         own = field.name.startswith(("redis_", "websocket_", "http_"))
         name = ("" if own else "ROUTINGSIM_") + field.name.upper()
         text, place = found.get(name, ("", ""))
-        if not text:
+        if field.name == "limits":
+            values["limits"] = _limits(found)
+        if not text or field.name == "limits":
             continue
         try:
             values[field.name] = _convert(text, field.type)
@@ -210,6 +237,24 @@ def load_settings(
             "certificate that the key belongs to"
         )
     return settings
+
+
+def _limits(found: Mapping[str, tuple[str, str]]) -> Limits:
+    values: dict[str, Any] = {}
+    for field in dataclasses.fields(Limits):
+        name = f"ROUTINGSIM_{field.name.upper()}"
+        text, place = found.get(name, ("", ""))
+        if not text or field.name == HISTORY_LIMIT:
+            continue
+        kind = type(field.default)
+        try:
+            value = msgspec.convert(text, kind, strict=False)
+        except msgspec.ValidationError:
+            value = math.nan
+        if not 0 < value < math.inf:
+            raise RoutingSimError(f"{name} ({place}): found {text!r}, allowed is {_LIMITS[kind]}")
+        values[field.name] = value
+    return Limits(**values)
 
 
 def _file_values(file: Path) -> Iterator[tuple[str, str, str]]:
@@ -236,6 +281,9 @@ def _convert(text: str, kind: Any) -> Any:
     if _Origin in get_args(kind):
         parts = [part.strip().rstrip("/").lower() for part in text.split(",")]
         return msgspec.convert([part for part in parts if part], kind)
+    if _Network in get_args(kind):
+        networks = [part.strip() for part in text.split(",") if part.strip()]
+        return tuple(each for each in networks if each.lower() != "none" and ip_network(each))
     if _File in get_args(kind) and not Path(text).is_file():
         raise ValueError(text)
     if _RedisURL in get_args(kind):

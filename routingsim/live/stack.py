@@ -126,7 +126,7 @@ class LiveStack:
                     _running[key] = worker
             self._worker = worker
             url = worker.addresses.private
-            self._publisher = RedisPublisher(url, history=settings.history)
+            self._publisher = RedisPublisher(url, history=settings.history, buffer=settings.buffer)
             try:
                 self._since = self._last_ids(url)
             except BaseException:  # an interrupt, too

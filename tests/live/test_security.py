@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from routingsim.live.security import (
+    Proxies,
     bearer_matches,
     host_allowed,
     host_name,
@@ -145,3 +146,27 @@ def test_loopback(host: str, expected: bool) -> None:
 )
 def test_bearer_tokens(header: str, expected: bool) -> None:
     assert bearer_matches(header, "sésame") is expected
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "client"),
+    [
+        ("127.0.0.1", [], "127.0.0.1"),
+        ("127.0.0.1", ["203.0.113.7"], "203.0.113.7"),
+        ("127.0.0.1", ["6.6.6.6, 203.0.113.7"], "203.0.113.7"),  # the client wrote the first
+        ("127.0.0.1", ["6.6.6.6", "203.0.113.7"], "203.0.113.7"),
+        ("127.0.0.1", ["203.0.113.7, 10.1.2.3"], "203.0.113.7"),  # two proxies
+        ("127.0.0.1", ["10.1.2.3, 10.1.2.4"], "10.1.2.3"),
+        ("127.0.0.1", ["203.0.113.7:5000"], "203.0.113.7"),
+        ("127.0.0.1", ["[2001:db8::1]:5000"], "2001:db8::1"),
+        ("127.0.0.1", ["2001:db8::1"], "2001:db8::1"),
+        ("::ffff:127.0.0.1", ["203.0.113.7"], "203.0.113.7"),
+        ("127.0.0.1", ["unknown"], "127.0.0.1"),
+        ("127.0.0.1", ["203.0.113.7, "], "127.0.0.1"),
+        ("203.0.113.9", ["203.0.113.7"], "203.0.113.9"),  # no proxy of ours
+        ("?", ["203.0.113.7"], "?"),
+    ],
+)
+def test_a_client_behind_proxies(peer: str, forwarded: list[str], client: str) -> None:
+    assert Proxies(["127.0.0.1", "10.0.0.0/8"]).client(peer, forwarded) == client
+    assert Proxies([]).client(peer, forwarded) == peer

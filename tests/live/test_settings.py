@@ -1,5 +1,7 @@
 """Settings: their sources, what is refused, and that passwords are never shown."""
 
+import dataclasses
+import re
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ from hypothesis import strategies as st
 from redis.connection import parse_url
 
 from routingsim.errors import RoutingSimError
+from routingsim.live.bridge.protocol import Limits
 from routingsim.live.settings import Settings, checked_url, load_settings, redacted
 
 NO_FILE = "/nonexistent/.env.local"
@@ -63,6 +66,45 @@ def test_a_file_has_the_grammar_of_dotenv(
     assert load_settings({}, file) == Settings(redis_password=password)
 
 
+def test_the_example_is_the_guides_file_and_names_every_variable(tmp_path: Path) -> None:
+    example = Path(__file__).parents[2] / ".env.local.example"
+    text = example.read_text(encoding="utf-8")
+    assert "\nREDIS_PASSWORD=              # Leave empty for local dev\n" in text
+    assert load_settings({}, example) == Settings(redis_host="localhost")
+    named = set(re.findall(r"^(?:# )?([A-Z_]+)=", text, re.MULTILINE))
+    own = ("redis_", "websocket_", "http_")
+    fields = [name for name in Settings.__struct_fields__ if name != "limits"]
+    assert named - {"ROUTINGSIM_CONNECTIONS"} == {
+        ("" if name.startswith(own) else "ROUTINGSIM_") + name.upper() for name in fields
+    }
+    whole = tmp_path / "all"  # each comment taken away
+    whole.write_text(re.sub("^# ([A-Z_]+=)", r"\1", text, flags=re.MULTILINE), encoding="utf-8")
+    settings = load_settings({}, whole)
+    assert settings.trusted_proxies == Settings().trusted_proxies
+    assert settings.history == Settings().history
+
+
+def test_every_limit_is_a_setting() -> None:
+    limits = {field.name: 3 for field in dataclasses.fields(Limits)}
+    said = {f"ROUTINGSIM_{name.upper()}": "3" for name in limits}
+    settings = load_settings(said | {"ROUTINGSIM_HISTORY": "50000"}, NO_FILE)
+    assert settings.bridge_limits == Limits(**limits | {"history_messages": 50_000})
+    assert load_settings({}, NO_FILE).bridge_limits == Limits()
+
+
+@pytest.mark.parametrize(
+    ("text", "proxies"),
+    [
+        ("10.0.0.0/8, 192.0.2.1,", ("10.0.0.0/8", "192.0.2.1")),
+        ("fd00::/8", ("fd00::/8",)),
+        ("none", ()),
+        ("", ("127.0.0.0/8", "::1")),
+    ],
+)
+def test_trusted_proxies_are_networks(text: str, proxies: tuple[str, ...]) -> None:
+    assert load_settings({"ROUTINGSIM_TRUSTED_PROXIES": text}, NO_FILE).trusted_proxies == proxies
+
+
 def test_the_environment_is_no_file() -> None:
     with pytest.raises(RoutingSimError) as caught:
         load_settings(".env")  # type: ignore[arg-type]
@@ -85,6 +127,13 @@ def test_the_environment_is_no_file() -> None:
         ("REDIS_URL", "unix://", "unix:///path"),
         ("REDIS_CA_FILE", "/nonexistent/ca.pem", "file that exists"),
         ("ROUTINGSIM_HISTORY", "0", "from 1"),
+        ("ROUTINGSIM_BUFFER", "1", "2 or more"),
+        ("ROUTINGSIM_CONNECTIONS", "0", "a whole number above 0"),
+        ("ROUTINGSIM_CONNECTIONS", "1.5", "a whole number above 0"),
+        ("ROUTINGSIM_STALL_SECONDS", "inf", "a number above 0"),
+        ("ROUTINGSIM_STALL_SECONDS", "soon", "a number above 0"),
+        ("ROUTINGSIM_TRUSTED_PROXIES", "10.0.0.1/8", "networks such as 10.0.0.0/8"),
+        ("ROUTINGSIM_TRUSTED_PROXIES", "nginx", "networks such as 10.0.0.0/8"),
     ],
 )
 def test_a_wrong_value_is_named_with_its_place(

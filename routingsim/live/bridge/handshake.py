@@ -11,7 +11,7 @@ from websockets.http11 import Request, Response
 from routingsim.live.bridge.metrics import BridgeStats, health, metrics
 from routingsim.live.bridge.protocol import Limits
 from routingsim.live.prometheus import CONTENT_TYPE, as_text, histogram
-from routingsim.live.security import bearer_matches, host_allowed, origin_allowed
+from routingsim.live.security import Proxies, bearer_matches, host_allowed, origin_allowed
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +34,7 @@ class Handshake:
         local: bool,
         guarded: bool = False,
         tls: bool,
+        proxies: Proxies | None = None,
     ) -> None:
         self.refused = 0
         self.delays = histogram(
@@ -46,6 +47,7 @@ class Handshake:
         self._local = local
         self._guarded = guarded
         self._tls = tls
+        self._proxies = proxies or Proxies(())
         self._open: Counter[str] = Counter()  # connections by address
 
     def enter(self, address: str) -> bool:
@@ -63,6 +65,14 @@ class Handshake:
         self._open[address] -= 1
         if not self._open[address]:
             del self._open[address]
+
+    def behind(self, request: Request, address: str) -> str:
+        """The address of the client, which counts for it from now on; a proxy's is not its own."""
+        client = self._proxies.client(address, request.headers.get_all("X-Forwarded-For"))
+        if client != address:
+            self.leave(address)
+            self._open[client] += 1
+        return client
 
     def answer(self, request: Request, address: str) -> Response | bool:
         """Decide about a request.
@@ -94,7 +104,8 @@ class Handshake:
             if token is not None and not known:
                 return self._refuse(address, 401, "send the token in an Authorization header")
             return _response(200, as_text(metrics(self._stats(), self.delays)), CONTENT_TYPE)
-        if self._open[address] > self._limits.connections_per_address:
+        alone = not self._proxies.trusts(address)  # a proxy stands for many clients
+        if alone and self._open[address] > self._limits.connections_per_address:
             return self._refuse(address, 429, "too many connections")
         if self._open.total() > self._limits.connections:
             return self._refuse(address, 503, "too many connections")

@@ -39,7 +39,7 @@ from routingsim.live.bridge.protocol import (
 from routingsim.live.bridge.send_queue import SendQueue, SlowPolicy
 from routingsim.live.bridge.subscriber import Subscriber
 from routingsim.live.ports import cannot_listen
-from routingsim.live.security import is_loopback, url_of
+from routingsim.live.security import Proxies, is_loopback, url_of
 
 GOING_AWAY = 1001
 SLOW = 4008
@@ -81,6 +81,9 @@ class Bridge:
         Token that clients must send, in an Authorization header or a first frame.
     ssl
         Certificate and key, to serve ``wss``.
+    trusted_proxies
+        Addresses and networks of proxies, whose ``X-Forwarded-For`` names the client. Those
+        of their clients count for ``connections_per_address``, theirs does not.
 
     Raises
     ------
@@ -101,6 +104,7 @@ class Bridge:
         by_host: bool = False,
         token: str | None = None,
         ssl: tls.SSLContext | None = None,
+        trusted_proxies: Collection[str] = (),
     ) -> None:
         self.host = host
         self.limits = limits or Limits()
@@ -116,6 +120,7 @@ class Bridge:
             local=is_loopback(host) and not by_host,
             guarded=token is None and not by_host,
             tls=ssl is not None,
+            proxies=Proxies(trusted_proxies),
         )
         self.redis_restarts = 0
         """Times that an embedded Redis server died and was started again."""
@@ -352,6 +357,7 @@ class Bridge:
         self, server_connection: ServerConnection, request: Request
     ) -> Response | None:
         connection = cast(Connection, server_connection)
+        connection.address = self._handshake.behind(request, connection.address)
         answer = self._handshake.answer(request, connection.address)
         if isinstance(answer, Response):
             return answer

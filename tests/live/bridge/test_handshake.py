@@ -10,6 +10,7 @@ from websockets.http11 import Request, Response
 from routingsim.live.bridge.handshake import Handshake
 from routingsim.live.bridge.metrics import BridgeStats
 from routingsim.live.bridge.protocol import Limits
+from routingsim.live.security import Proxies
 
 STATS = BridgeStats(
     upstream=True,
@@ -138,3 +139,37 @@ def test_connections_are_limited_by_address_in_all_and_beyond_that_cut() -> None
         crowded.leave(address)
     assert crowded.enter("::1")  # counted afresh
     assert crowded.answer(request(), "::1") is False
+
+
+def test_clients_of_a_trusted_proxy_count_each_for_its_own_address() -> None:
+    limits = Limits(connections=5, connections_per_address=1)
+    who = Handshake(
+        limits,
+        lambda: STATS,
+        origins=[],
+        token=None,
+        local=True,
+        tls=False,
+        proxies=Proxies(["127.0.0.1"]),
+    )
+
+    def status(peer: str, **headers: str) -> int:
+        assert who.enter(peer)
+        asked = request(**headers)
+        answer = who.answer(asked, who.behind(asked, peer))
+        return answer.status_code if isinstance(answer, Response) else 101
+
+    forwarded = [{"X-Forwarded-For": address} for address in ("192.0.2.1", "192.0.2.2")]
+    assert [status("127.0.0.1", **each) for each in forwarded] == [101, 101]
+    assert status("127.0.0.1", **forwarded[0]) == 429
+    who.leave("192.0.2.1")
+    # A proxy that says nothing of its clients is not taken for one of them.
+    assert [status("127.0.0.1"), status("127.0.0.1")] == [101, 101]
+    third = {"X-Forwarded-For": "192.0.2.3"}
+    assert [status("127.0.0.1", **third), status("127.0.0.1", **forwarded[1])] == [101, 429]
+    who.leave("192.0.2.2")
+    assert status("127.0.0.1", **{"X-Forwarded-For": "192.0.2.4"}) == 503
+    for address in ("192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4", "127.0.0.1", "127.0.0.1"):
+        who.leave(address)
+    assert status("192.0.2.9", **{"X-Forwarded-For": "192.0.2.1"}) == 101
+    assert status("192.0.2.9", **{"X-Forwarded-For": "192.0.2.2"}) == 429
