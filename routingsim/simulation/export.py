@@ -3,6 +3,7 @@
 import heapq
 import math
 import os
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from routingsim.agents import AgentPool
+from routingsim.corpora.writers import csv_bytes
 from routingsim.errors import SimulationError
 from routingsim.files import written
 from routingsim.policies.kernel import SHED, TIMED_OUT
@@ -20,6 +22,8 @@ from routingsim.simulation.state import CALL_STATUS
 
 SUFFIXES = (".csv", ".parquet", ".jsonl")
 """Suffixes of the formats that a table can be written in."""
+
+_FORMULA = re.compile("[=+\\-@\t\r\n＝＋－＠]")
 
 
 class Replayed(Protocol):
@@ -42,7 +46,9 @@ def write_table(frame: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
     """Write a table as CSV, Parquet or JSON lines, by the file's suffix.
 
     Floats are written in full, so that they read back the same. A missing figure
-    is empty in CSV and null elsewhere.
+    is empty in CSV and null elsewhere. In CSV, a text that a spreadsheet would take for a
+    formula gets a ``'`` before it, as OWASP advises ("CSV Injection"): one that begins with
+    ``=``, ``+``, ``-``, ``@``, a tab or a line break. Numbers, Parquet and JSON stay as they are.
 
     Returns
     -------
@@ -60,13 +66,27 @@ def write_table(frame: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
         raise SimulationError(f"{path}: name a table with one of {', '.join(SUFFIXES)}")
     with written(path, SimulationError) as file:
         if form == ".csv":
-            frame.to_csv(file, index=False, encoding="utf-8", lineterminator="\n")
+            file.write_bytes(csv_bytes(_without_formulas(frame)))
         elif form == ".parquet":
             frame.to_parquet(file, index=False)
         else:
             plain = frame.astype(object).where(frame.notna(), None).to_dict("records")
             file.write_bytes(msgspec.json.Encoder().encode_lines(plain))
     return path
+
+
+def _without_formulas(frame: pd.DataFrame) -> pd.DataFrame:
+    """The table with a ``'`` before every name and text that a spreadsheet would compute."""
+
+    def safe(value: Any) -> Any:
+        return f"'{value}" if isinstance(value, str) and _FORMULA.match(value) else value
+
+    changed = {
+        name: [safe(value) for value in column]
+        for name, column in frame.items()
+        if not pd.api.types.is_numeric_dtype(column)
+    }
+    return frame.assign(**changed).rename(columns=safe)
 
 
 def write_tasks(results: Sequence[Replayed], path: str | os.PathLike[str]) -> Path:

@@ -1,5 +1,6 @@
 """Tables and traces for other programs."""
 
+import csv
 import json
 from itertools import pairwise
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from routingsim.agents import Agent, AgentPool
 from routingsim.corpora.datasets import load_corpus
 from routingsim.errors import SimulationError
-from routingsim.simulation.export import SUFFIXES, write_tasks, write_trace
+from routingsim.simulation.export import SUFFIXES, write_table, write_tasks, write_trace
 from routingsim.simulation.faults import Outage, Retries
 from routingsim.simulation.replay import replay
 from routingsim.simulation.result import ReplayResult
@@ -61,6 +62,21 @@ def test_two_policies_share_a_table(result: ReplayResult, tmp_path: Path) -> Non
     other = replay(result.corpus, result.pool, "cheapest", arrivals="poisson:4", seed=3)
     back = pd.read_parquet(write_tasks([result, other], tmp_path / "both.parquet"))
     assert back["policy"].value_counts().to_dict() == {"random": 542, "cheapest": 542}
+
+
+def test_a_text_is_no_formula_in_a_spreadsheet(tmp_path: Path) -> None:
+    texts = ["=1+1", "+1", "-1", "@A1", "\t=1", "\r=1", "\n=1", "＝1", "a=1", "'=1", "", "5-3"]
+    frame = pd.DataFrame({"id": texts, "=cost": [-1.5] * 12, "kind": pd.Categorical(texts)})
+    path = write_table(frame, tmp_path / "tasks.csv")
+    with path.open(encoding="utf-8", newline="") as file:
+        header, *rows = csv.reader(file)
+    quoted = [f"'{text}" for text in texts[:8]] + texts[8:]
+    assert header == ["id", "'=cost", "kind"]
+    assert rows == [[text, "-1.5", text] for text in quoted]
+    assert frame["id"].tolist() == texts
+    assert pd.read_parquet(write_table(frame, tmp_path / "a.parquet"))["id"].tolist() == texts
+    lines = write_table(frame, tmp_path / "a.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line)["id"] for line in lines] == texts
 
 
 def test_a_name_that_ends_otherwise_is_refused(result: ReplayResult, tmp_path: Path) -> None:
