@@ -6,8 +6,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 from routingsim.cli.console import remark
-from routingsim.cli.options import option
-from routingsim.errors import BrokerError
+from routingsim.cli.options import AgentsOption, option
+from routingsim.errors import BrokerError, RoutingSimError
 
 if TYPE_CHECKING:
     from routingsim.simulation.result import ReplayResult
@@ -23,6 +23,16 @@ def serve(
     only: Annotated[
         Only | None, option(None, "Start only this part, beside a Redis server of your own.")
     ] = None,
+    agents: AgentsOption = "default",
+    policy: Annotated[
+        str,
+        option(
+            "SPEC",
+            "Routing policy of the API: see [bold]routingsim policies[/].",
+            "--policy",
+            "-p",
+        ),
+    ] = "threshold",
     wait: Annotated[
         bool,
         option(None, "Wait for a Redis server that is named but not there.", "--wait/--no-wait"),
@@ -40,9 +50,15 @@ def serve(
     """Start broker, WebSocket bridge, HTTP API and dashboard; ctrl-C stops them."""
     from msgspec.structs import replace
 
+    from routingsim.agents import load_agents
     from routingsim.live.serve import serve as run
     from routingsim.live.settings import load_settings
 
+    if only == Only.BRIDGE and (agents, policy) != ("default", "threshold"):
+        raise RoutingSimError(
+            "--agents and --policy are for the HTTP API, which --only bridge does not start; "
+            "leave them out, or give them to the command that starts the API"
+        )
     settings = load_settings()
     if only is Only.BRIDGE and not settings.configured:
         raise BrokerError(
@@ -55,7 +71,13 @@ def serve(
         log_format=log_format.value if log_format else settings.log_format,
         log_level=log_level.value if log_level else settings.log_level,
     )
-    run(settings, only=only.value if only else None, wait=wait)
+    run(
+        settings,
+        only=only.value if only else None,
+        pool=load_agents(agents),
+        policy=policy,
+        wait=wait,
+    )
 
 
 def play_live(results: "Sequence[ReplayResult]", speed: float, start: float) -> None:

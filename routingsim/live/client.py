@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 BACKOFF_SECONDS = (0.05, 2.0)
 """Longest pause after the first failed attempt to connect, and after any later one."""
 
+YEAR_10000 = 253_402_300_800_000
+"""Milliseconds from 1970 to the year 10000, which no date of Python's reaches."""
+
 OPEN_SECONDS = 5.0
 """Time an attempt to connect may take."""
 
@@ -295,7 +298,9 @@ def to_frame(messages: Iterable[Message], channel: str = DECISIONS) -> "pd.DataF
 
     kept = [message for message in messages if channel_of(message.payload) == channel]
     payloads: list[Any] = [message.payload for message in kept]
-    times = pd.to_datetime([p.timestamp for p in payloads], unit="ms", utc=True)
+    # Anyone may publish: a time outside the years 1970 to 9999 is NaT.
+    stamps = [p.timestamp if 0 <= p.timestamp < YEAR_10000 else None for p in payloads]
+    times = pd.to_datetime(stamps, unit="ms", utc=True)
     columns: dict[str, Any] = {
         "id": pd.Series([message.id for message in kept], dtype="str"),
         "time": pd.Series(times, dtype="datetime64[ms, UTC]"),

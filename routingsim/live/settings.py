@@ -3,8 +3,9 @@
 docs/operations.md lists the variables. The environment wins over the file; an empty value
 counts as unset. Each limit of :class:`~routingsim.live.bridge.protocol.Limits` is one, too,
 such as ``ROUTINGSIM_CONNECTIONS``. The file has the usual dotenv grammar: comments, quotes and
-``export`` are allowed, ``${NAME}`` is not expanded. ``REDIS_URL`` takes ``redis://``, ``rediss://`` (TLS),
-``unix://`` and, for a Redis Cluster, ``rediscluster://`` or ``?cluster=true``.
+``export`` are allowed, ``${NAME}`` is not expanded. ``REDIS_URL`` takes ``redis://``,
+``rediss://`` (TLS), ``unix://`` and, for a Redis Cluster, ``rediscluster://`` or
+``?cluster=true``.
 """
 
 import dataclasses

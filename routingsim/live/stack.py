@@ -2,15 +2,17 @@
 
 import contextlib
 import html
+import logging
 import pickle
 import threading
 import weakref
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self, cast
 
 import msgspec
 from redis.exceptions import RedisError
 
-from routingsim.errors import BrokerError, RoutingSimError
+from routingsim.errors import BrokerError, ProtocolError, RoutingSimError
 from routingsim.live.addresses import Addresses, Public, public_addresses
 from routingsim.live.bridge.protocol import CHANNELS
 from routingsim.live.broker import connect
@@ -21,16 +23,28 @@ from routingsim.live.redis_schema import FIELD, history_key, with_id
 from routingsim.live.serve import Plan
 from routingsim.live.settings import Settings, load_settings
 from routingsim.live.worker import Worker
-from routingsim.messages import DECISIONS, STATUSES, decode
+from routingsim.messages import DECISIONS, STATUSES, Message, channel_of, decode
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from routingsim.agents import AgentPool
 
+log = logging.getLogger(__name__)
+
 NOT_STARTED = "the live stack has not been started; call start() or use `with`"
 
-_running: "weakref.WeakValueDictionary[bytes, Worker]" = weakref.WeakValueDictionary()
+
+@dataclass(eq=False)
+class _Parts:
+    """What runs, shared by all stacks that joined; ``since`` is the last id before its start."""
+
+    worker: Worker
+    publisher: RedisPublisher
+    since: dict[str, str] = field(default_factory=dict)
+
+
+_running: "weakref.WeakValueDictionary[bytes, _Parts]" = weakref.WeakValueDictionary()
 _starting = threading.Lock()
 
 
@@ -42,8 +56,9 @@ class LiveStack:
     process. Outside of a ``with`` block, use :meth:`start` and :meth:`stop`.
 
     :meth:`start` does nothing while it runs. A second stack with the same settings, as when a
-    cell is run again, uses the process of the first, which ends when either is stopped or the
-    first one's ``with`` block ends.
+    cell is run again, joins the first as soon as it is made: it uses its process and shows its
+    messages, and both have one publisher. The process ends when either is stopped, the first
+    one's ``with`` block ends, or no name refers to either.
 
     Parameters
     ----------
@@ -102,10 +117,14 @@ class LiveStack:
             msgspec.json.decode(msgspec.json.encode(self._plan), type=Plan)  # as the worker does
         except msgspec.ValidationError as error:
             raise RoutingSimError(f"LiveStack: a setting has a wrong value: {error}") from None
-        self._worker: Worker | None = None
-        self._publisher: RedisPublisher | None = None
+        self._key = msgspec.json.encode(self._plan)
+        self._parts: _Parts | None = None
         self._joined = False
-        self._since: dict[str, str] = {}
+        # A cell that is run again replaces the name of the running stack by this one, which would
+        # stop it before `start` could join it.
+        running = _running.get(self._key)
+        if running is not None and running.worker.alive:
+            self.start()
 
     # Life
 
@@ -114,21 +133,24 @@ class LiveStack:
         with _starting:
             if self.is_running:
                 return self
-            if self._publisher is not None:
-                self._publisher.disconnect(0.0)  # its server has died
+            if self._parts is not None:
+                self._parts.publisher.disconnect(0.0)  # its server has died
             settings = self._plan.settings
-            key = msgspec.json.encode(self._plan)
-            worker = _running.get(key)
-            self._joined = worker is not None and worker.alive
-            if worker is None or not worker.alive:
+            parts = _running.get(self._key)
+            self._joined = parts is not None and parts.worker.alive
+            if parts is None or not parts.worker.alive:
                 worker = Worker(self._plan)
+                url = worker.addresses.private
+                parts = _Parts(
+                    worker,
+                    RedisPublisher(url, history=settings.history, buffer=settings.buffer),
+                )
                 if settings.websocket_port and (settings.http_port or self._plan.only):
-                    _running[key] = worker
-            self._worker = worker
-            url = worker.addresses.private
-            self._publisher = RedisPublisher(url, history=settings.history, buffer=settings.buffer)
+                    _running[self._key] = parts
+            self._parts = parts
             try:
-                self._since = self._last_ids(url)
+                if not self._joined:
+                    parts.since = self._last_ids(parts.worker.addresses.private)
             except BaseException:  # an interrupt, too
                 self.stop(timeout=0.0)
                 raise
@@ -139,34 +161,31 @@ class LiveStack:
 
         Does nothing when they are stopped.
         """
-        if self._publisher is not None:
-            self._publisher.disconnect(timeout if self.is_running else 0.0)
-        if self._worker is not None:
-            self._worker.stop()
+        if self._parts is not None:
+            self._parts.publisher.disconnect(timeout if self.is_running else 0.0)
+            self._parts.worker.stop()
 
     def __enter__(self) -> Self:
         return self.start()
 
     def __exit__(self, *_: object) -> None:
-        if self._joined:
-            self.publisher.disconnect()
-            self._worker = None
+        if self._joined and self._parts is not None:
+            self._parts.publisher.flush(5.0)
+            self._parts = None
         else:
             self.stop()
 
     @property
     def is_running(self) -> bool:
         """Whether it has been started, and has not been stopped or died since."""
-        return self._worker is not None and self._worker.alive
+        return self._parts is not None and self._parts.worker.alive
 
     # Addresses
 
     @property
     def publisher(self) -> RedisPublisher:
         """The publisher to give to a :class:`routingsim.routing.TaskRouter`."""
-        if self._publisher is None:
-            raise BrokerError(NOT_STARTED)
-        return self._publisher
+        return self._started.publisher
 
     @property
     def url(self) -> str:
@@ -189,10 +208,14 @@ class LiveStack:
         return public_addresses(self._plan.settings, self.url, self.http_url)
 
     @property
-    def _addresses(self) -> Addresses:
-        if self._worker is None:
+    def _started(self) -> "_Parts":
+        if self._parts is None:
             raise BrokerError(NOT_STARTED)
-        return self._worker.addresses
+        return self._parts
+
+    @property
+    def _addresses(self) -> Addresses:
+        return self._started.worker.addresses
 
     def _last_ids(self, url: str) -> dict[str, str]:
         """Id of the last message on each channel, ``"0"`` if there is none."""
@@ -216,7 +239,8 @@ class LiveStack:
         Parameters
         ----------
         n
-            Number of messages, the last ones; by default all.
+            Number of entries to read, the last ones; by default all. Those of other programs
+            are left out, with a warning in the log that counts them.
         since
             Message id after which to begin, ``"0"`` for all that is kept. By default the
             last id before the start.
@@ -243,7 +267,10 @@ class LiveStack:
         options
             Keyword arguments of the listener.
         """
-        options = {"since": self._since, "token": self._plan.settings.token} | options
+        options = {
+            "since": self._started.since,
+            "token": self._plan.settings.token,
+        } | options
         return Listener(self.url, **options)
 
     def feed(self, rows: int = 20) -> Feed:
@@ -254,8 +281,9 @@ class LiveStack:
         rows
             Decisions to show.
         """
-        decisions = [m.payload for m in self._history(rows, None, DECISIONS)]
-        latest = {m.payload.agent_id: m.payload for m in self._history(None, None, STATUSES)}
+        decisions = [cast(Any, m.payload) for m in self._history(rows, None, DECISIONS)]
+        statuses = [cast(Any, m.payload) for m in self._history(None, None, STATUSES)]
+        latest = {status.agent_id: status for status in statuses}
         return Feed(
             url=cast(str, self.public.bridge),
             decisions=tuple(reversed(decisions)),
@@ -264,18 +292,29 @@ class LiveStack:
             locked=self._plan.settings.token is not None,
         )
 
-    def _history(self, n: int | None, since: str | None, channel: str) -> list[Any]:
+    def _history(self, n: int | None, since: str | None, channel: str) -> list[Message]:
         if channel not in CHANNELS:
             raise RoutingSimError(f"channel={channel!r}: choose one of {', '.join(CHANNELS)}")
         self.publisher.flush(1.0)
-        after = self._since[channel] if since is None else since
+        after = self._started.since[channel] if since is None else since
         entries = _entries(self._addresses.private, channel, min=f"({after}", count=n)
-        return [decode(with_id(fields[FIELD], place)) for place, fields in reversed(entries)]
+        messages: list[Message] = []
+        for place, fields in reversed(entries):
+            with contextlib.suppress(ProtocolError):
+                message = decode(with_id(fields.get(FIELD, b""), place))
+                if channel_of(message.payload) == channel:
+                    messages.append(message)
+        if foreign := len(entries) - len(messages):
+            log.warning(
+                "%d of %d entries in the history of %s are of other programs, and left out",
+                *(foreign, len(entries), channel),
+            )
+        return messages
 
     # Display
 
     def __repr__(self) -> str:
-        if self._worker is None:
+        if self._parts is None:
             return "<LiveStack: not started>"
         if not self.is_running:
             return "<LiveStack: stopped>"

@@ -1,5 +1,6 @@
 """The table for notebooks: its HTML, and its updates in a browser."""
 
+import contextlib
 import http.server
 import threading
 from collections.abc import Iterator
@@ -8,8 +9,11 @@ import pytest
 from playwright.sync_api import expect, sync_playwright
 
 from routingsim.live import LiveStack, Settings
+from routingsim.live.broker import connect
 from routingsim.live.feed import Feed
+from routingsim.live.redis_schema import history_key
 from routingsim.messages import (
+    DECISIONS,
     AgentInfo,
     AgentStatus,
     ComplexityFactors,
@@ -118,6 +122,11 @@ def test_a_browser_updates_it(chromium: str, page_at: tuple[str, list[str]]) -> 
         state, tasks = page.get_by_role("status"), page.locator(".decisions tbody code")
         expect(state).to_have_text("Live.")
         expect(tasks).to_have_text(["first"])
+        with contextlib.closing(connect(live.redis_url)) as client:  # as other programs may
+            for payload in ("null", "{}", '{"taskId":1}', '{"taskId":"x","complexityScore":{}}'):
+                body = f'{{"type":"routing_decision","payload":{payload}}}'
+                client.xadd(history_key(DECISIONS), {"m": body})
+                client.publish(DECISIONS, body)
         reasons = ("", HIGH, "<i>because</i>", "Low complexity (D_var=0.652): low=0.9 here")
         for name, reason in zip(("second", "third", "<i>4th", "fifth"), reasons, strict=True):
             live.publisher.publish_routing_decision(decision(name, reason))
@@ -126,6 +135,13 @@ def test_a_browser_updates_it(chromium: str, page_at: tuple[str, list[str]]) -> 
         bands = scores.evaluate_all("scores => scores.map(score => score.className)")
         assert bands == ["low", "", "high"]
         expect(page.locator(".decisions tbody i")).to_have_count(0)
+        assert live.messages()["task_id"].tolist() == [
+            "first",
+            "second",
+            "third",
+            "<i>4th",
+            "fifth",
+        ]
         expect(page.locator(".agents tbody td").nth(0)).to_have_text("GPT-4")
 
         # Where it cannot connect, the snapshot remains.

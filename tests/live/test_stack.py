@@ -27,6 +27,7 @@ from routingsim.messages import (
     ComplexityFactors,
     ComplexityScore,
     RoutingDecision,
+    encode,
 )
 
 pytestmark = pytest.mark.system
@@ -114,6 +115,45 @@ def test_a_second_one_with_the_same_settings_joins_the_first(free: int) -> None:
         assert cell.url == first.url
         cell.stop()
         assert not first.is_running
+
+
+def test_a_cell_that_is_run_again_joins_the_stack_of_its_first_run(free: int) -> None:
+    settings = Settings(websocket_port=free)
+    live = stack(settings).start()
+    url = live.url
+    live.publisher.publish_routing_decision(decision(1))
+    live.publisher.flush(5.0)
+    live = stack(settings)  # the first is garbage from here on
+    gc.collect()
+    assert live.is_running
+    assert live.start().url == url
+    live.publisher.publish_routing_decision(decision(2))
+    assert live.messages()["task_id"].tolist() == ["1", "2"]
+    live.stop()
+    assert not open_port(url)
+    assert not stack(settings).is_running
+
+
+def test_entries_of_other_programs_are_left_out_and_counted(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with stack() as live:
+        with contextlib.closing(connect(live.redis_url)) as client:
+            client.xadd("{task:routing}:history", {"m": '{"type":"routing_decision"}'})
+            client.xadd("{task:routing}:history", {"x": "y"})
+            status = AgentStatus("a", "A", "busy", 0.5, 10**30)
+            client.xadd("{task:routing}:history", {"m": encode(status)})
+        live.publisher.publish_routing_decision(decision(1))
+        live.publisher.publish_routing_decision(
+            msgspec.structs.replace(decision(2), timestamp=10**30)
+        )
+        frame = live.messages()
+        assert frame["task_id"].tolist() == ["1", "2"]
+        assert frame["time"].isna().tolist() == [False, True]
+        assert [each.task_id for each in live.feed().decisions] == ["2", "1"]
+    assert caplog.messages[0] == (
+        "3 of 5 entries in the history of task:routing are of other programs, and left out"
+    )
 
 
 def test_a_stack_nobody_knows_any_more_is_stopped() -> None:

@@ -26,6 +26,7 @@ from routingsim.messages import (
     ComplexityFactors,
     ComplexityScore,
     RoutingDecision,
+    encode,
 )
 from routingsim.routing import TaskRouter
 
@@ -416,6 +417,40 @@ def test_what_is_no_decision_of_ours_does_no_harm(page: Page, live: Live, redis_
             client.publish("task:routing", body)
     live.publish(decision("good"))
     expect(rows(page)).to_have_count(1)
+
+
+def test_numbers_that_make_no_sense_do_no_harm(page: Page, live: Live, redis_url: str) -> None:
+    text = encode(decision("good", timestamp=int(time.time() * 1000))).decode()
+    values = ("1e999", "-1e999", "1e308", "-1", '"1"', "null", "[]", "true", "{}")
+    hostile = [
+        re.sub(rf'"{name}":[\d.]+', f'"{name}":{value}', text)
+        for name in ("cost", "latency", "d_var", "length", "timestamp")
+        for value in values
+    ]
+    hostile += [text.replace('"good"', value) for value in ("1", "null", "[]")]
+    hostile += [re.sub('"complexityScore":{.*?}},', "", text), re.sub('"agent":{.*?},', "", text)]
+    assert text not in hostile
+    statuses = [
+        f'{{"type":"agent_status","payload":{{"agentId":"gpt-4","name":"GPT-4","status":"busy",'
+        f'"load":{value},"timestamp":1}}}}'
+        for value in values[:2] + values[4:]
+    ]
+    progress = [
+        f'{{"type":"replay_progress","payload":{{"title":"x","at":{value},"end":{value},"speed":1,'
+        f'"lag":0,"over":false,"timestamp":1}}}}'
+        for value in values[:2] + values[4:]
+    ]
+    bodies = {"task:routing": hostile, "agent:status": statuses, "replay:progress": progress}
+    with contextlib.closing(connect(redis_url)) as client:
+        for channel, each in bodies.items():
+            for body in each:
+                client.publish(channel, body)
+    live.publish(decision("good"))
+    expect(rows(page)).to_have_count(1)
+    expect(page.locator("#price")).to_have_text("$0.0300")
+    expect(page.locator("#latency")).to_have_text("2.50 s")
+    expect(page.locator("#mean")).to_have_text("0.652")
+    assert not re.search("NaN|Infinity|undefined|null", page.locator("body").inner_text())
 
 
 def test_texts_are_never_markup(page: Page, live: Live) -> None:

@@ -111,12 +111,8 @@ export function createFeed({ body, scroll, empty, button, note, agentIndex, resu
   button.addEventListener("click", () => setPause(() => (chosen = !chosen)));
 
   return {
-    /** Take a decision received at `heard` (ms); throws if it could not be drawn later. */
+    /** Take a decision received at `heard` (ms). */
     add(decision, heard) {
-      const { d_var: dVar, factors } = decision.complexityScore;
-      if (typeof decision.taskId !== "string" || typeof dVar !== "number" || !factors) {
-        throw new TypeError("not a decision");
-      }
       recent += 1;
       waiting.push({ ...decision, heard });
       if (waiting.length > 2 * ROWS) waiting = waiting.slice(-ROWS);

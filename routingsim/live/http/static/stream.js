@@ -13,6 +13,31 @@ const CHANNEL_OF = {
   replay_progress: "replay:progress",
 };
 
+const isText = (value) => typeof value === "string";
+const isNumber = (value, least, most) => typeof value === "number" && value >= least && value <= most;
+const isAmount = (value) => isNumber(value, 0, 1e9); // USD, seconds, counts: sums of them are finite
+const isTime = (value) => isNumber(value, 0, 8.64e15); // ms, as far as Date reaches
+
+/** Whether a message can be shown: anyone may publish, and JSON holds any number. */
+export function isReadable({ type, payload }) {
+  if (typeof payload !== "object" || payload === null || !isTime(payload.timestamp)) return false;
+  if (type === "agent_status") {
+    return [payload.agentId, payload.name, payload.status].every(isText) && isNumber(payload.load, 0, 1e9);
+  }
+  if (type === "replay_progress") {
+    const { title, at, end, speed, lag } = payload;
+    return isText(title) && [at, end ?? 0, speed, Math.abs(lag)].every(isAmount);
+  }
+  const { taskId, agent, complexityScore, reason } = payload;
+  const factors = complexityScore?.factors;
+  return (
+    [taskId, agent?.id, agent?.name, reason].every(isText) &&
+    (agent.strengths === undefined || (Array.isArray(agent.strengths) && agent.strengths.every(isText))) &&
+    isNumber(complexityScore?.d_var, 0, 1) &&
+    [agent.cost, agent.latency, factors?.length, factors?.punctuation, factors?.uniqueTokens].every(isAmount)
+  );
+}
+
 /** WebSocket address of the bridge, from a URL, ":port" on the page's host, or a path. */
 export function bridgeAddress(setting, page = document.baseURI) {
   const url = new URL(page);
@@ -28,7 +53,7 @@ export function bridgeAddress(setting, page = document.baseURI) {
  *
  * `history` is the number of messages of each channel to ask for at first; after a lost
  * connection, all messages since the last one are asked for. Three functions are called:
- * `on.message(message, isNew)` for each message, where `isNew` is false for those that may
+ * `on.message(message, isNew)` for each message that can be shown, where `isNew` is false for those that may
  * have been published before we connected; `on.state(name, delay)` with connecting, live,
  * degraded, waiting (`delay` in ms) or unauthorized; and `on.lost(text)` when messages are
  * lost for good.
@@ -37,6 +62,7 @@ export function openStream(address, token, history, on) {
   const last = {};
   let socket, pingTimer, retryTimer;
   let failures = 0;
+  let unreadable = 0; // messages of other programs, or with numbers that make no sense
   let upstream = "up"; // whether the bridge has Redis
   let refused = false;
   let since = Infinity; // performance.now() when we last were behind
@@ -81,6 +107,10 @@ export function openStream(address, token, history, on) {
     const channel = CHANNEL_OF[message?.type];
     if (channel) {
       if (typeof message.id === "string") last[channel] = message.id;
+      if (!isReadable(message)) {
+        console.warn("a message that cannot be shown", ++unreadable, message);
+        return;
+      }
       on.message(message, performance.now() - since > CATCHING_UP);
       return;
     }
