@@ -108,7 +108,7 @@ export function openStream(address, token, history, on) {
     if (channel) {
       if (typeof message.id === "string") last[channel] = message.id;
       if (!isReadable(message)) {
-        console.warn("a message that cannot be shown", ++unreadable, message);
+        console.info("a message that cannot be shown", ++unreadable, message);
         return;
       }
       on.message(message, performance.now() - since > CATCHING_UP);
