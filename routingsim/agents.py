@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from routingsim import display
 from routingsim.errors import AgentError
-from routingsim.files import bundled, written
+from routingsim.files import bundled, read_file, written
 from routingsim.messages import AgentInfo
 
 _NAMED = 40  # agents that a pool's representation names
@@ -26,7 +26,8 @@ _HEADS = ("agent", "id", "USD / 1,000 tokens", "service (s)", "slots", "strength
 
 NonNegative = Annotated[float, msgspec.Meta(ge=0)]
 Positive = Annotated[float, msgspec.Meta(gt=0)]
-Count = Annotated[int, msgspec.Meta(ge=1)]
+Count = Annotated[int, msgspec.Meta(ge=1, le=2**53)]
+Slots = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
 Service = Literal["lognormal", "exponential", "deterministic", "tokens", "recorded"]
 Share = Annotated[float, msgspec.Meta(ge=0, lt=1)]
 Identifier = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$")]
@@ -45,8 +46,8 @@ class _Fields(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     ttft: NonNegative | None = None
     tokens_per_second: Positive | None = None
     output_tokens: Positive = 300.0
-    concurrency: Count = 4
-    queue_limit: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    concurrency: Slots = 4
+    queue_limit: Annotated[int, msgspec.Meta(ge=0, le=2**53)] | None = None
     patience: NonNegative | None = None
     error_rate: Share = 0.0
     failures: Literal["recorded", "drawn"] | None = None
@@ -401,15 +402,18 @@ def builtin_pools() -> dict[str, Path]:
 
 def _toml(path: Path) -> Any:
     try:
-        return msgspec.toml.decode(path.read_bytes())
-    except msgspec.MsgspecError as error:
+        return msgspec.toml.decode(read_file(path))
+    except UnicodeDecodeError as error:
+        raise AgentError(f"{path}: is not UTF-8 text ({error}); save it as UTF-8") from None
+    except (msgspec.MsgspecError, ValueError) as error:  # of a number with thousands of digits
         raise AgentError(f"{path}: {error}") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except RecursionError:
+        raise AgentError(f"{path}: nested too deeply; a pool is a list of flat tables") from None
+    except OSError as error:
         names = ", ".join(builtin_pools())
-        why = error.strerror if isinstance(error, OSError) else error
         raise AgentError(
-            f"{path}: cannot be read as an agents file ({why}); give a TOML file, or the name of "
-            f"a pool: {names}"
+            f"{path}: cannot be read as an agents file ({error.strerror or error}); give a TOML "
+            f"file, or the name of a pool: {names}"
         ) from None
 
 

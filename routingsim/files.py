@@ -1,12 +1,78 @@
-"""Files: those that come with the package, and writing one whole or not at all."""
+"""Files: those of the package, reading with a limit, writing one whole or not at all.
 
+A small file can stand for more than memory holds: a compressed one, a table of one value many
+times over, a device without end. What a reader takes from one file is therefore limited, by
+:data:`LIMITS`, each of which an environment variable raises.
+"""
+
+import errno
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from routingsim.errors import RoutingSimError
+
+LIMITS = {
+    "ROUTINGSIM_MAX_BYTES": 2**31,
+    "ROUTINGSIM_MAX_CELLS": 30_000_000,
+    "ROUTINGSIM_MAX_COLUMNS": 10_000,
+    "ROUTINGSIM_MAX_POLICY": 2**26,
+    "ROUTINGSIM_MAX_TEXT": 2**24,
+}
+"""Most of what is read of one file, by the variable that sets it: bytes, unpacked; cells of a
+table; its columns; bytes of what a policy's file says of the policy; bytes of one text."""
+
+
+def limit(variable: str) -> int:
+    """The value of a limit.
+
+    Raises
+    ------
+    RoutingSimError
+        If the environment has a value that is no whole number above 0.
+    """
+    text = os.environ.get(variable, "")
+    if text and not (text.isascii() and text.isdecimal() and len(text) < 19 and int(text)):
+        raise RoutingSimError(
+            f"{variable} (environment): found {text!r}, allowed is a whole number above 0"
+        )
+    return int(text) if text else LIMITS[variable]
+
+
+def beyond(variable: str, found: int, what: str) -> str | None:
+    """What is wrong where more was found than a limit allows; None where nothing is.
+
+    >>> beyond("ROUTINGSIM_MAX_COLUMNS", 20_000, "columns")
+    '20,000 columns, and at most 10,000 are read; ROUTINGSIM_MAX_COLUMNS sets another limit'
+    """
+    most = limit(variable)
+    if found <= most:
+        return None
+    return f"{found:,} {what}, and at most {most:,} are read; {variable} sets another limit"
+
+
+def read_file(path: str | os.PathLike[str]) -> bytes:
+    """The bytes of a file or pipe.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read, is a device, or is larger than ``ROUTINGSIM_MAX_BYTES``.
+    """
+    most = limit("ROUTINGSIM_MAX_BYTES")
+    with open(path, "rb") as file:
+        kind = os.fstat(file.fileno()).st_mode
+        if stat.S_ISCHR(kind) or stat.S_ISBLK(kind):
+            raise OSError(errno.EINVAL, "it is a device, not a file")
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise OSError(
+            errno.EFBIG, f"larger than {most:,} bytes; ROUTINGSIM_MAX_BYTES sets another limit"
+        )
+    return data
 
 
 def bundled(folder: str) -> Path:

@@ -272,7 +272,7 @@ def test_a_file_that_is_not_there_is_said_so_with_the_pools_that_are(tmp_path: P
         load_agents(tmp_path / "none.toml")
     assert all(name in str(caught.value) for name in builtin_pools())
     (tmp_path / "latin.toml").write_bytes(HEAD.replace("A", "É").encode("latin-1"))
-    with pytest.raises(AgentError, match=r"latin.toml: cannot be read .*utf-8"):
+    with pytest.raises(AgentError, match=r"latin.toml: is not UTF-8 text .*utf-8"):
         load_agents(tmp_path / "latin.toml")
 
 

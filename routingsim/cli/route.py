@@ -23,10 +23,14 @@ def route(
     import msgspec
 
     from routingsim.agents import load_agents
+    from routingsim.errors import RoutingSimError
+    from routingsim.files import beyond, limit
     from routingsim.routing import TaskRouter
 
     if text == "-":
-        text = sys.stdin.read()
+        text = sys.stdin.read(limit("ROUTINGSIM_MAX_TEXT") + 1)
+    if reason := beyond("ROUTINGSIM_MAX_TEXT", len(text), "characters"):
+        raise RoutingSimError(f"the task's text: {reason}")
     decision = TaskRouter(load_agents(agents), policy).route(text)
     if json_to is not None:
         write_json(msgspec.to_builtins(decision), json_to)

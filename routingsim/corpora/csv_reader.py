@@ -19,6 +19,7 @@ import pyarrow.csv
 
 from routingsim.corpora.rows import Rows, Skipped, TextColumn, progress, shown
 from routingsim.errors import CorpusError
+from routingsim.files import beyond
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _QUOTE, _LF, _CR = b'"\n\r'
@@ -54,6 +55,10 @@ def _by_columns(data: bytes, file: str) -> Rows | None:
     quoted = b'"' in body
     if quoted and not _is_well_quoted(body, delimiter):
         return None
+    if not quoted:  # a line break in a cell would be counted for a row
+        rows = body.count(b"\n") or body.count(b"\r")
+        if reason := beyond("ROUTINGSIM_MAX_CELLS", len(header) * rows, "cells"):
+            raise CorpusError(f"{file}: {reason}")
     names = [str(number) for number in range(len(header))]
     with suppress(pa.ArrowException):
         table = pyarrow.csv.read_csv(
@@ -179,13 +184,17 @@ def _header(reader: Iterator[list[str]], file: str) -> list[str]:
 
 
 def _header_trouble(header: list[str]) -> str | None:
+    if reason := beyond("ROUTINGSIM_MAX_COLUMNS", len(header), "columns"):
+        return reason
+    seen: set[str] = set()
     for number, name in enumerate(header, start=1):
         if reason := _encoding_trouble(name):
             return f"column {number}: {reason}"
         if "\0" in name:
             return f"column {number}: NUL byte; not text, or UTF-16, which is to be saved as UTF-8"
-        if header.count(name) > 1:
+        if name in seen:
             return f"column {shown(name)} appears twice; rename one"
+        seen.add(name)
     return None
 
 

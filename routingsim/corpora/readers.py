@@ -6,6 +6,7 @@ listed in ``Rows.lost`` with their line; :mod:`routingsim.corpora.validation` ch
 
 import codecs
 import gzip
+import io
 import re
 import zlib
 from collections.abc import Mapping, Sequence
@@ -16,12 +17,14 @@ from typing import Annotated, Any
 import msgspec
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from routingsim.corpora.csv_reader import parse_csv
 from routingsim.corpora.mapping import foreign_tool
 from routingsim.corpora.rows import Rows, Skipped, progress, shown, unnest
 from routingsim.errors import CorpusError
+from routingsim.files import beyond, limit, read_file
 
 _JSON_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
@@ -74,7 +77,7 @@ def read_bytes(path: Path) -> bytes:
         If it cannot be read.
     """
     try:
-        return path.read_bytes()
+        return read_file(path)
     except OSError as error:
         raise CorpusError(f"{path}: cannot be read ({error.strerror or error})") from error
 
@@ -98,9 +101,12 @@ def parse(data: bytes, file: str, kind: str | None = None) -> Rows:
     """
     if data[:2] == b"\x1f\x8b":
         try:
-            data = gzip.decompress(data)
+            with gzip.GzipFile(fileobj=io.BytesIO(data)) as unpacked:
+                data = unpacked.read(limit("ROUTINGSIM_MAX_BYTES") + 1)
         except (OSError, EOFError, zlib.error) as error:
             raise CorpusError(f"{file}: damaged or cut-off gzip file ({error})") from error
+        if reason := beyond("ROUTINGSIM_MAX_BYTES", len(data), "bytes or more once unpacked"):
+            raise CorpusError(f"{file}: {reason}")
     if data[:4] == b"PAR1":
         return _parse_parquet(data, file)
     for magic, what in _ARCHIVES.items():
@@ -255,11 +261,43 @@ def _utf8_trouble(text: bytes) -> str:
 
 def _parse_parquet(data: bytes, file: str) -> Rows:
     try:
-        table = pq.read_table(pa.BufferReader(data))
+        table = _bounded_table(data, file)
         columns = {
             name: column.to_pylist()
             for name, column in zip(table.column_names, table.columns, strict=True)
         }
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise CorpusError(f"{file}: damaged or cut-off Parquet file ({error})") from error
+        why = " ".join(str(error).split())
+        raise CorpusError(f"{file}: damaged or cut-off Parquet file ({why})") from error
     return _numbered_rows(file, columns, table.shape)
+
+
+def _bounded_table(data: bytes, file: str) -> pa.Table:
+    """The table of a Parquet file, if it holds no more than the limits allow.
+
+    One value many times over takes a few bytes in the file. Its texts are therefore read as
+    dictionaries, and added up before they are written out.
+    """
+    about = pq.read_metadata(pa.BufferReader(data))
+    groups = [about.row_group(number) for number in range(about.num_row_groups)]
+    chunks = [group.column(number) for group in groups for number in range(about.num_columns)]
+    _check(file, "ROUTINGSIM_MAX_COLUMNS", about.num_columns, "columns")
+    # Of lists, the values are counted, too.
+    values = max(about.num_rows * about.num_columns, sum(chunk.num_values for chunk in chunks))
+    _check(file, "ROUTINGSIM_MAX_CELLS", values, "cells")
+    unpacked = sum(chunk.total_uncompressed_size for chunk in chunks)
+    _check(file, "ROUTINGSIM_MAX_BYTES", unpacked, "bytes once unpacked")
+    texts = {chunk.path_in_schema for chunk in chunks if chunk.physical_type == "BYTE_ARRAY"}
+    table = pq.read_table(pa.BufferReader(data), read_dictionary=sorted(texts))
+    size = 0
+    for column in table.columns:
+        for chunk in column.chunks if pa.types.is_dictionary(column.type) else ():
+            lengths = pc.call_function("binary_length", [chunk.dictionary]).cast(pa.int64())
+            size += pc.call_function("sum", [lengths.take(chunk.indices)]).as_py() or 0
+    _check(file, "ROUTINGSIM_MAX_BYTES", size, "bytes of text once unpacked")
+    return table
+
+
+def _check(file: str, variable: str, found: int, what: str) -> None:
+    if reason := beyond(variable, found, what):
+        raise CorpusError(f"{file}: {reason}")

@@ -12,6 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from tqdm import tqdm
 
+from routingsim.errors import CorpusError
+from routingsim.files import beyond
+
 KINDS = ("json", "csv", "parquet")
 """The forms a table of tasks can have on disk."""
 
@@ -133,6 +136,12 @@ def unnest(values: Sequence[Any], label: str, problems: dict[int, str]) -> dict[
             problems.setdefault(row, f"{label}: expected an object, found {shown(value)}")
     objects = [value if type(value) is dict else {} for value in values]
     keys = dict.fromkeys(chain.from_iterable(objects))
+    for variable, found, what in (
+        ("ROUTINGSIM_MAX_COLUMNS", len(keys), "different keys"),
+        ("ROUTINGSIM_MAX_CELLS", len(keys) * len(objects), "cells"),
+    ):
+        if reason := beyond(variable, found, what):
+            raise CorpusError(f"{label or 'the records'}: {reason}")
     return {key: [each.get(key) for each in objects] for key in keys}
 
 

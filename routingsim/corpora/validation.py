@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from routingsim.corpora.checkup.finding import Finding
@@ -22,6 +23,7 @@ from routingsim.corpora.numbers import RawColumn, allowed, read_numbers
 from routingsim.corpora.readers import OutcomeRecord, TaskRecord
 from routingsim.corpora.rows import Rows, Skipped, TextColumn, any_match, shown
 from routingsim.errors import CorpusError
+from routingsim.files import beyond, limit
 
 SCORES = ("d_var", "length", "punctuation", "unique_tokens")
 """The complexity score of a text that is not there, and the counts behind it."""
@@ -270,6 +272,9 @@ def _all_clean(values: Sequence[Any], name: str) -> pa.ChunkedArray | None:
     bad = rf"\x00|{_BLANK}" if name == "id" else r"\x00"
     if texts.null_count or any_match(texts, bad):
         return None
+    longest = pc.call_function("max", [pc.call_function("binary_length", [texts])]).as_py() or 0
+    if longest > limit("ROUTINGSIM_MAX_TEXT"):
+        return None
     return texts
 
 
@@ -283,10 +288,9 @@ def _string_trouble(text: Any, name: str) -> str | None:
     if "\0" in text:
         return f"NUL character in {shown(text)}; the file is damaged or not text"
     try:
-        text.encode()
+        return beyond("ROUTINGSIM_MAX_TEXT", len(text.encode()), "bytes")
     except UnicodeEncodeError as error:
         return f"U+{ord(text[error.start]):04X} is half a character; it cannot be written as UTF-8"
-    return None
 
 
 def _refuse_agent(

@@ -4,8 +4,11 @@ Each line is a JSON object: a key, and the cell of one policy at one load. The k
 digest of everything that determines the cell, so several studies can share a file.
 """
 
+import errno
 import hashlib
 import json
+import os
+import stat
 from dataclasses import fields
 from importlib.metadata import version
 from pathlib import Path
@@ -72,6 +75,8 @@ def read_cells(path: Path) -> dict[str, Cell]:
     """
     try:
         with path.open("a+b") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise OSError(errno.EINVAL, "it is a device or a pipe")
             file.seek(0)
             whole, newline, rest = file.read().rpartition(b"\n")
             lines = (whole + newline).splitlines()

@@ -6,6 +6,8 @@ theirs. The kernels come from the recipe that ``policy.json`` names.
 """
 
 import os
+import stat
+import struct
 import zipfile
 import zlib
 from dataclasses import replace
@@ -18,7 +20,7 @@ from numpy.typing import NDArray
 from routingsim.agents import AgentPool
 from routingsim.corpora.corpus import Corpus
 from routingsim.errors import PolicyError, RoutingSimError
-from routingsim.files import written
+from routingsim.files import beyond, written
 from routingsim.policies import bandit_base
 from routingsim.policies.bandits import learn_by_agent
 from routingsim.policies.fitted import FittedTexts
@@ -109,7 +111,12 @@ def load_policy(pool: AgentPool, path: str | os.PathLike[str]) -> Policy:
     """
     check_pool("load_policy", "a pool and a path", pool)
     try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise PolicyError(f"{path}: not a saved policy: it is no file")
         with zipfile.ZipFile(path) as archive:
+            size = archive.getinfo(_ABOUT).file_size
+            if reason := beyond("ROUTINGSIM_MAX_POLICY", size, f"bytes in {_ABOUT}"):
+                raise PolicyError(f"{path}: {reason}")
             about = msgspec.json.decode(archive.read(_ABOUT), type=_About)
             if about.format not in _FORMATS:
                 raise PolicyError(
@@ -129,13 +136,18 @@ def load_policy(pool: AgentPool, path: str | os.PathLike[str]) -> Policy:
                 )
             if about.policy.partition(":")[0] == "file":
                 raise PolicyError(f"{path}: names another file, {about.policy!r}, and not a recipe")
-            policy = make_policy(pool, _name_now(about))  # before it learned
+            try:
+                policy = make_policy(pool, _name_now(about))  # before it learned
+            except RoutingSimError as error:
+                raise PolicyError(f"{path}: names a policy that cannot be made: {error}") from error
             with archive.open(_MEMORY) as member:
                 memory = _read(path, member, policy, len(pool), about.format)
     except FileNotFoundError:
         raise PolicyError(f"{path}: no such file; save_policy() writes one") from None
     except _BROKEN as error:
         raise PolicyError(f"{path}: not a saved policy: {error}") from error
+    if np.isnan(memory).any():
+        raise PolicyError(f"{path}: its memory has values that are no numbers; it was changed")
     # Kernels index the memory by its layout.
     for learn, place in ((learn_table, LAYOUT), (learn_linear, layout(len(pool)))):
         if policy.learn is learn and not np.array_equal(memory[place], policy.memory[place]):
@@ -165,8 +177,8 @@ def file(pool: AgentPool, corpus: Corpus | None = None, *, path: str = "") -> Po
 
 
 _BROKEN = (
-    *(OSError, zipfile.BadZipFile, zlib.error, EOFError),
-    *(KeyError, ValueError, RuntimeError, msgspec.MsgspecError),
+    *(OSError, zipfile.BadZipFile, zlib.error),
+    *(KeyError, ValueError, RuntimeError, EOFError, struct.error, msgspec.MsgspecError),
 )
 """Errors that reading another or a damaged file can raise."""
 
@@ -185,14 +197,18 @@ def _read(
     """Read the memory, if its header has the policy's shape and type; complete an older one."""
     if np.lib.format.read_magic(member) != (1, 0):
         raise ValueError(f"{_MEMORY} is not of version 1.0")
-    shape, _, kind = np.lib.format.read_array_header_1_0(member)
+    try:
+        shape, _, kind = np.lib.format.read_array_header_1_0(member)
+    except Exception as error:  # numpy reads it by Python's own parsers, which raise many kinds
+        raise ValueError(f"the header of {_MEMORY} cannot be read ({error})") from error
     expected = (_size(policy, agents, version),)
     if shape != expected or kind != np.float64:
         raise PolicyError(
             f"{path}: holds {kind} of shape {shape} and {policy.name} needs float64 of shape "
             f"{expected}; it was changed, or saved by another version"
         )
-    read = np.frombuffer(member.read(), dtype=np.float64).reshape(expected)
+    data = member.read(8 * expected[0] + 1)  # no more, whatever the archive would unpack to
+    read = np.frombuffer(data, dtype=np.float64).reshape(expected)
     return np.concatenate([read, policy.memory[read.size :]])
 
 

@@ -1,0 +1,282 @@
+"""Files made to harm: what unpacks to more than memory, devices, and damaged files of each kind.
+
+The readers are those of corpora, agents and policies. Damage is drawn with a fixed seed, so that
+every run reads the same files. Part of the bombs' limits are set low, lest the tests need them.
+"""
+
+import gzip
+import io
+import random
+import resource
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from routingsim.agents import AgentPool, load_agents
+from routingsim.corpora.datasets import load_corpus
+from routingsim.errors import AgentError, CorpusError, PolicyError, RoutingSimError
+from routingsim.files import LIMITS, limit, read_file
+from routingsim.policies.policy import make_policy
+from routingsim.policies.storage import load_policy, save_policy
+
+SEED = 20260705
+POOL = load_agents("default")
+
+
+def refusal(path: Path, read: Callable[[Path], object], kind: type[RoutingSimError]) -> str:
+    """What is said of a file, in one line."""
+    with pytest.raises(kind) as caught:
+        read(path)
+    said = str(caught.value)
+    assert said.startswith(str(path))
+    assert "\n" not in said
+    return said.removeprefix(str(path))
+
+
+def corpus(path: Path) -> object:
+    return load_corpus(str(path))
+
+
+def policy(path: Path) -> object:
+    return load_policy(POOL, path)
+
+
+def peak() -> int:
+    """Bytes of memory that this process has used at most."""
+    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def test_a_limit_is_a_setting(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert {name: limit(name) for name in LIMITS} == LIMITS
+    file = tmp_path / "four"
+    file.write_bytes(b"abcd")
+    monkeypatch.setenv("ROUTINGSIM_MAX_BYTES", "4")
+    assert read_file(file) == b"abcd"
+    monkeypatch.setenv("ROUTINGSIM_MAX_BYTES", "3")
+    with pytest.raises(OSError, match="larger than 3 bytes; ROUTINGSIM_MAX_BYTES sets another"):
+        read_file(file)
+    for wrong in ("0", "-1", "1e9", "many", "9" * 30):
+        monkeypatch.setenv("ROUTINGSIM_MAX_BYTES", wrong)
+        with pytest.raises(RoutingSimError) as caught:
+            read_file(file)
+        assert str(caught.value) == (
+            f"ROUTINGSIM_MAX_BYTES (environment): found {wrong!r}, allowed is a whole number "
+            "above 0"
+        )
+
+
+@pytest.mark.parametrize("path", ["/dev/zero", "/dev/full"])
+def test_a_device_is_no_file(path: str) -> None:
+    for read, kind in ((corpus, CorpusError), (load_agents, AgentError)):
+        assert "it is a device, not a file" in refusal(Path(path), read, kind)
+    assert refusal(Path(path), policy, PolicyError) == ": not a saved policy: it is no file"
+    with pytest.raises(PolicyError, match="not a saved policy: it is no file"):
+        make_policy(POOL, f"file:{path}")
+
+
+def test_a_gzip_bomb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROUTINGSIM_MAX_BYTES", "1000000")
+    path = tmp_path / "a.csv.gz"
+    path.write_bytes(gzip.compress(bytes(50_000_000)))
+    said = refusal(path, corpus, CorpusError)
+    assert said.startswith(
+        ": 1,000,001 bytes or more once unpacked, and at most 1,000,000 are read"
+    )
+
+
+def test_parquet_bombs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.parquet"
+    before = peak()
+    many = pa.array(["x"]).take(pa.array(np.zeros(16_000, np.int8)))
+    pq.write_table(pa.table({"id": many, "text": many}), path)
+    monkeypatch.setenv("ROUTINGSIM_MAX_CELLS", "31999")
+    assert refusal(path, corpus, CorpusError).startswith(
+        ": 32,000 cells, and at most 31,999 are read; ROUTINGSIM_MAX_CELLS"
+    )
+    monkeypatch.setenv("ROUTINGSIM_MAX_CELLS", "60000")
+    monkeypatch.setenv("ROUTINGSIM_MAX_BYTES", "20000000")
+    long = pa.DictionaryArray.from_arrays(pa.array([0] * 30_000), pa.array(["x" * 100_000]))
+    pq.write_table(pa.table({"id": pa.array(range(30_000)), "text": long}), path)
+    assert refusal(path, corpus, CorpusError).startswith(
+        ": 3,000,000,000 bytes of text once unpacked, and at most 20,000,000 are read"
+    )
+    pq.write_table(pa.table({"id": ["a"], "text": pa.array([[0] * 60_000])}), path)
+    assert refusal(path, corpus, CorpusError).startswith(": 60,001 cells, and at most 60,000")
+    assert peak() - before < 600_000_000
+
+
+def test_a_parquet_file_still_has_its_values(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    frame = pd.DataFrame(
+        {"id": ["a", "b", "c"], "text": ["x", "y", "x"], "arrived_at": [0.0, 0.5, 1.0]}
+    )
+    frame.to_parquet(path, index=False)
+    assert load_corpus(str(path)).to_frame()[list(frame)].to_dict("list") == frame.to_dict("list")
+
+
+def test_tables_that_are_too_wide(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    names = ",".join(f"c{k}" for k in range(100_000))
+    path.write_text(f"id,text,{names}\na,b{',1' * 100_000}\n")
+    assert refusal(path, corpus, CorpusError).startswith(
+        ":1: 100,002 columns, and at most 10,000 are read; ROUTINGSIM_MAX_COLUMNS"
+    )
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(f'{{"id":"{k}","text":"b","k{k}":1}}\n' for k in range(10_001)))
+    with pytest.raises(CorpusError, match="10,003 different keys, and at most 10,000 are read"):
+        corpus(path)
+
+
+def test_a_text_that_is_too_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROUTINGSIM_MAX_TEXT", "10")
+    for name, text in {
+        "a.jsonl": '{"id":"a","text":"0123456789"}\n{"id":"b","text":"0123456789é"}\n',
+        "a.csv": "id,text\na,0123456789\nb,0123456789é\n",
+    }.items():
+        path = tmp_path / name
+        path.write_text(text, encoding="utf-8")
+        with pytest.raises(CorpusError, match="text: 12 bytes, and at most 10 are read"):
+            corpus(path)
+        kept = load_corpus(str(path), on_error="skip")
+        assert kept.to_frame()["id"].tolist() == ["a"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a = " + "[" * 100_000,
+        "a = " + "[" * 300 + "]" * 300,
+        "[" + ".".join("a" * 5_000) + "]",
+        "a = " + "{a=" * 5_000,
+        "a = " + "9" * 10_000,
+        "a = 1e9999999",
+        f"[[agents]]\nid='a'\nname='A'\ncost={'9' * 400}\nlatency=1",
+        "[[agents]]\nid='a'\nname='A'\ncost=1e400\nlatency=1",
+        "[[agents]]\nid='a'\nname='A'\ncost=nan\nlatency=1",
+        f"[[agents]]\nid='a'\nname='A'\ncost=1\nlatency=1\nconcurrency={'9' * 30}",
+        "agents = 1979-05-27",
+        "a = 0x" + "f" * 100_000,
+        "a = '\\x00'\0",
+    ],
+    ids=range(13),
+)
+def test_toml_of_any_depth_or_number(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "a.toml"
+    path.write_text(text)
+    refusal(path, load_agents, AgentError)
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """The members of a policy's file."""
+    path = tmp_path_factory.mktemp("saved") / "a.npz"
+    save_policy(POOL, make_policy(POOL, "thompson"), path)
+    with zipfile.ZipFile(path) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def packed(members: dict[str, bytes], path: Path) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    return path
+
+
+def test_policy_bombs(tmp_path: Path, saved: dict[str, bytes]) -> None:
+    before = peak()
+    path = packed(saved | {"policy.json": b" " * (2**26 + 1)}, tmp_path / "a.npz")
+    assert refusal(path, policy, PolicyError).startswith(": 67,108,865 bytes in policy.json, and")
+    path = packed(saved | {"memory.npy": saved["memory.npy"] + bytes(100_000_000)}, path)
+    assert "not a saved policy" in refusal(path, policy, PolicyError)
+    for parameter in ("fs-qmix:levels=1000000000", "linucb:words=1000000000"):
+        about = saved["policy.json"].replace(b"thompson", parameter.encode())
+        refusal(packed(saved | {"policy.json": about}, path), policy, PolicyError)
+    assert peak() - before < 500_000_000
+
+
+def test_a_memory_that_is_partly_no_number(tmp_path: Path, saved: dict[str, bytes]) -> None:
+    memory = bytearray(saved["memory.npy"])
+    memory[-16:-8] = np.float64("nan").tobytes()
+    path = packed(saved | {"memory.npy": bytes(memory)}, tmp_path / "a.npz")
+    assert refusal(path, policy, PolicyError) == (
+        ": its memory has values that are no numbers; it was changed"
+    )
+
+
+def damaged(data: bytes, draw: random.Random, reach: int | None = None) -> bytes:
+    """The bytes with a few changed, some taken out or the end cut off."""
+    result = bytearray(data)
+    reach = min(len(result), reach or len(result))
+    for _ in range(draw.choice((1, 1, 2, 5))):
+        value = draw.choice(
+            (draw.randrange(256), ord(draw.choice("{}[]()\"',:.0123456789-nNeE\n")))
+        )
+        result[draw.randrange(reach)] = value
+    if draw.random() < 0.2:
+        begin = draw.randrange(reach)
+        del result[begin : begin + draw.randrange(40)]
+    if draw.random() < 0.1:
+        del result[draw.randrange(len(result)) :]
+    return bytes(result)
+
+
+FORMS = {
+    "a.jsonl": b"""{"id":"a","text":"Hi","arrived_at":1.5,"outcomes":{"gpt-4":{"quality":1}}}
+{"id":"b","text":"H\\u00e9","arrived_at":2,"category":"c","prompt_tokens":3}
+""",
+    "a.json": b'[{"id":"a","text":"Hi","propensity":0.5},{"id":"b","text":"Ho"}]',
+    "a.csv": b'id,text,arrived_at\na,"Hi, ""you""",1.5\nb,Ho,2\n',
+    "a.toml": b"""[[agents]]
+id='a'
+name='A'
+cost=0.1
+latency=2.5
+strengths=['x']
+concurrency=4
+""",
+}
+
+
+def parquet() -> bytes:
+    file = io.BytesIO()
+    frame = pd.DataFrame({"id": ["a", "b"], "text": ["x", "y"], "arrived_at": [0.5, 1.0]})
+    frame.to_parquet(file, index=False)
+    return file.getvalue()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [*FORMS, "a.parquet", "a.csv.gz", "a.npz"])
+def test_damaged_files_are_refused_or_read(
+    name: str, tmp_path: Path, saved: dict[str, bytes]
+) -> None:
+    draw = random.Random(f"{SEED} {name}")
+    path = tmp_path / name
+    read = {"toml": load_agents, "npz": policy}.get(name.rpartition(".")[2], corpus)
+    whole = {
+        "a.parquet": parquet(),
+        "a.csv.gz": gzip.compress(FORMS["a.csv"], mtime=0),
+        "a.npz": packed(saved, path).read_bytes(),
+    }
+    refused: list[str] = []
+    for _ in range(400):
+        if name == "a.npz" and draw.random() < 0.7:  # inside the archive, where sums are right
+            member = draw.choice(sorted(saved))
+            packed(saved | {member: damaged(saved[member], draw, 128)}, path)
+        else:
+            path.write_bytes(damaged(whole.get(name) or FORMS[name], draw))
+        try:
+            loaded = read(path)
+            if isinstance(loaded, AgentPool):
+                assert len(loaded) > 0
+        except RoutingSimError as error:
+            refused.append(str(error))
+    print(f"{name}, seed {SEED}: {len(refused)} of 400 refused")
+    assert len(refused) > 20
+    # Further invalid records each have an indented line of their own.
+    assert all(said and "\n" not in said.partition("\n  ")[0] for said in refused)
