@@ -54,7 +54,8 @@ mutants: $(READY) ## Do the tests notice faults: make mutants MODULES="routing r
 
 wheel: $(READY) ## Build the wheel, install it into a clean environment, replay with it
 	rm -rf dist build/clean build/empty && mkdir -p build/empty
-	sed 's/\[[a-z,]*\]==/==/' requirements.lock > build/constraints.txt
+	sed -e 's/\[[a-z,]*\]==/==/' -e '/--hash=/d' -e 's/ \\$$//' requirements.lock \
+		> build/constraints.txt
 	@set -e; if uv --version >/dev/null 2>&1; then \
 		uv build --quiet --wheel --out-dir dist; \
 		uv venv --quiet --python $(BIN)/python build/clean; \
@@ -94,7 +95,7 @@ soak: $(READY) ## Run the tests that take minutes
 
 lock: ## Resolve requirements.lock anew (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --all-extras --upgrade \
-		--no-header --no-emit-index-url --output-file requirements.lock pyproject.toml
+		--generate-hashes --no-header --no-emit-index-url --output-file requirements.lock pyproject.toml
 
 clean: ## Remove all that these targets made, .venv too
 	rm -rf $(VENV) .pytest_cache .hypothesis .ruff_cache .import_linter_cache build dist out site
@@ -102,7 +103,8 @@ clean: ## Remove all that these targets made, .venv too
 	find routingsim tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
 # The lock is complete, so nothing is resolved here, and Python compiles what it imports when it
-# does: to compile every file of every package takes about as long as all the rest.
+# does: to compile every file of every package takes about as long as all the rest. What is
+# installed has the hashes of the lock; the checkout itself has none, so it comes after.
 # A .venv that works is updated, not made anew.
 $(READY): pyproject.toml requirements.lock
 	@set -e; \
@@ -127,9 +129,13 @@ $(READY): pyproject.toml requirements.lock
 	fi; \
 	echo "Installing the packages of requirements.lock ..."; \
 	if uv --version >/dev/null 2>&1; then \
-		uv pip install --quiet --python $(BIN)/python --no-deps -r requirements.lock -e .; \
+		uv pip install --quiet --python $(BIN)/python --no-deps --require-hashes \
+			-r requirements.lock; \
+		uv pip install --quiet --python $(BIN)/python --no-deps -e .; \
 	else \
 		$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip >/dev/null; \
-		$(BIN)/python -m pip install --quiet --no-compile --no-deps -r requirements.lock -e .; \
+		$(BIN)/python -m pip install --quiet --no-compile --no-deps --require-hashes \
+			-r requirements.lock; \
+		$(BIN)/python -m pip install --quiet --no-compile --no-deps -e .; \
 	fi; \
 	touch $@
