@@ -93,9 +93,12 @@ bench: $(READY) ## Run the benchmarks and print their tables
 soak: $(READY) ## Run the tests that take minutes
 	$(BIN)/pytest -m soak -s $(ARGS) tests
 
-lock: ## Resolve requirements.lock anew (needs uv)
+lock: ## Resolve requirements.lock and deploy/requirements.lock anew (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --all-extras --upgrade \
 		--generate-hashes --no-header --no-emit-index-url --output-file requirements.lock pyproject.toml
+	echo 'hatchling>=1.27' | uv pip compile --quiet --universal --python-version 3.11 --upgrade \
+		--generate-hashes --no-header --no-emit-index-url --constraints build/constraints.txt \
+		--output-file deploy/requirements.lock pyproject.toml -
 
 clean: ## Remove all that these targets made, .venv too
 	rm -rf $(VENV) .pytest_cache .hypothesis .ruff_cache .import_linter_cache build dist out site

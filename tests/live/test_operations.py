@@ -1,4 +1,4 @@
-"""The configurations in docs/operations.md, run as they are written there."""
+"""The files of deploy/, run as they are where their programs are here."""
 
 import asyncio
 import contextlib
@@ -12,9 +12,11 @@ import ssl
 import subprocess
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+import yaml
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 from websockets.typing import Origin
@@ -27,16 +29,9 @@ from routingsim.messages import DECISIONS
 
 pytestmark = pytest.mark.system
 
-PAGE = Path(__file__).parents[2] / "docs" / "operations.md"
+DEPLOY = Path(__file__).parents[2] / "deploy"
 NAME = "live.example.org"
 SUBSCRIBE = json.dumps({"type": "subscribe", "channel": DECISIONS})
-
-
-def shown(heading: str) -> str:
-    """The first block of code after some words of the page."""
-    match = re.search(rf"^{heading}.*?```\w*\n(.*?)```", PAGE.read_text("utf-8"), re.M | re.S)
-    assert match
-    return match[1]
 
 
 def certificate(folder: Path) -> tuple[Path, Path]:
@@ -49,30 +44,34 @@ def certificate(folder: Path) -> tuple[Path, Path]:
     return files
 
 
+def replaced(text: str, words: dict[str, str]) -> str:
+    """The text with words of it replaced, each of which must be there."""
+    for word, ours in words.items():
+        assert word in text, word
+        text = text.replace(word, ours)
+    return text
+
+
 def nginx(folder: Path, block: str, port: int) -> list[str]:
-    pem, key = folder / "live.pem", folder / "live.key"
-    for word, ours in {
-        "443": f"127.0.0.1:{port}",
-        "/etc/ssl/live.pem": str(pem),
-        "/etc/ssl/live.key": str(key),
-    }.items():
-        assert word in block
-        block = block.replace(word, ours)
     temporary = "".join(
         f"{kind}_temp_path {folder}/{kind};"
         for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
+    words = {
+        "listen 443 ssl": f"listen 127.0.0.1:{port} ssl",
+        "/etc/ssl/live.pem": str(folder / "live.pem"),
+        "/etc/ssl/live.key": str(folder / "live.key"),
+        "http {": f"http {{ access_log off; {temporary}",
+    }
     user = "user root; " if os.geteuid() == 0 else ""  # pytest's folder is its maker's alone
-    whole = f"{user}daemon off; pid {folder}/pid; error_log stderr; events {{}}\n"
-    whole += f"http {{ access_log off; {temporary}\n{block} }}\n"
-    (folder / "nginx.conf").write_text(whole)
+    head = f"{user}daemon off; pid {folder}/pid; error_log stderr;\n"
+    (folder / "nginx.conf").write_text(head + replaced(block, words))
     return ["nginx", "-c", f"{folder}/nginx.conf", "-e", "stderr"]
 
 
 def caddy(folder: Path, block: str, port: int) -> list[str]:
     first = f"{NAME} {{"
-    assert first in block
-    block = block.replace(first, f"{first}\n  tls {folder}/live.pem {folder}/live.key")
+    block = replaced(block, {first: f"{first}\n  tls {folder}/live.pem {folder}/live.key"})
     whole = f"{{\n admin off\n auto_https disable_redirects\n https_port {port}\n}}\n{block}"
     (folder / "Caddyfile").write_text(whole)
     return ["caddy", "run", "--adapter", "caddyfile", "--config", f"{folder}/Caddyfile"]
@@ -105,12 +104,12 @@ async def proxy(command: list[str], folder: Path, port: int) -> AsyncIterator[No
         await process.wait()
 
 
-@pytest.mark.parametrize(("heading", "configure"), [("nginx", nginx), ("Caddy", caddy)])
+@pytest.mark.parametrize(("file", "configure"), [("nginx.conf", nginx), ("Caddyfile", caddy)])
 def test_page_api_and_bridges_through_a_proxy_with_tls(
-    tmp_path: Path, heading: str, configure: Callable[[Path, str, int], list[str]]
+    tmp_path: Path, file: str, configure: Callable[[Path, str, int], list[str]]
 ) -> None:
-    if shutil.which(heading.lower()) is None:
-        pytest.skip(f"no {heading} on PATH")
+    if shutil.which(configure.__name__) is None:
+        pytest.skip(f"no {configure.__name__} on PATH")
     pem, _ = certificate(tmp_path)
     tls = ssl.create_default_context(cafile=pem)
     port = free_port()
@@ -147,9 +146,11 @@ def test_page_api_and_bridges_through_a_proxy_with_tls(
             )
             async with second:
                 places = {"3001": at.bridge, "3011": second.url, "3000": at.api}
-                block = shown(heading)
-                for number, url in places.items():
-                    block = block.replace(f"127.0.0.1:{number}", f"127.0.0.1:{urlsplit(url).port}")
+                ports = {
+                    f"127.0.0.1:{number}": f"127.0.0.1:{urlsplit(url).port}"
+                    for number, url in places.items()
+                }
+                block = replaced((DEPLOY / file).read_text("utf-8"), ports)
                 async with proxy(configure(tmp_path, block, port), tmp_path, port):
                     await visit(second)
 
@@ -187,15 +188,101 @@ def test_page_api_and_bridges_through_a_proxy_with_tls(
     asyncio.run(asyncio.wait_for(main(), 60))
 
 
-def test_systemd_takes_the_unit(tmp_path: Path) -> None:
+def test_six_hundred_clients_through_nginx(tmp_path: Path) -> None:
+    if shutil.which("nginx") is None:
+        pytest.skip("no nginx on PATH")
+    certificate(tmp_path)
+    tls = ssl.create_default_context(cafile=tmp_path / "live.pem")
+    port = free_port()
+    settings = Settings(
+        redis_port=free_port(),
+        websocket_port=0,
+        trusted_proxies=("127.0.0.1",),
+        limits=Limits(connections_per_address=20),
+    )
+
+    async def main() -> None:
+        async with running(Plan(settings, "bridge")) as at:
+            assert at.bridge
+            place = f"127.0.0.1:{urlsplit(at.bridge).port}"
+            words = {"127.0.0.1:3001": place, "127.0.0.1:3011": place}
+            block = replaced((DEPLOY / "nginx.conf").read_text("utf-8"), words)
+            async with (
+                proxy(nginx(tmp_path, block, port), tmp_path, port),
+                contextlib.AsyncExitStack() as stack,
+            ):
+
+                async def client(source: str) -> Any:
+                    return await stack.enter_async_context(
+                        connect(
+                            f"wss://{NAME}:{port}/ws",
+                            host="127.0.0.1",
+                            ssl=tls,
+                            proxy=None,
+                            local_addr=(source, 0),
+                        )
+                    )
+
+                sockets = []
+                for group in range(30):  # of addresses that are not the proxy's
+                    sources = [f"127.0.1.{group + 1}"] * 20
+                    sockets += await asyncio.gather(*map(client, sources))
+                for ws in sockets:
+                    await ws.send(SUBSCRIBE)
+                for ws in sockets:
+                    assert json.loads(await ws.recv())["type"] == "subscribed"
+                assert len(sockets) == 600
+                with pytest.raises(InvalidStatus, match="429"):
+                    await client("127.0.1.1")
+
+    asyncio.run(asyncio.wait_for(main(), 120))
+
+
+@pytest.mark.parametrize("name", ["routingsim-bridge@.service", "routingsim-api.service"])
+def test_systemd_takes_the_unit_and_finds_it_hardened(tmp_path: Path, name: str) -> None:
     if shutil.which("systemd-analyze") is None:
         pytest.skip("no systemd-analyze on PATH")
-    program = "/opt/routingsim/bin/routingsim"
-    unit = shown("## systemd")
-    assert program in unit
-    place = tmp_path / "routingsim-bridge@3001.service"
-    place.write_text(unit.replace(program, shutil.which("true") or ""))
-    checked = subprocess.run(
-        ["systemd-analyze", "verify", str(place)], capture_output=True, text=True
-    )
-    assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
+    unit = (DEPLOY / name).read_text("utf-8")
+    place = tmp_path / name.replace("@.", "@3001.")
+    program = shutil.which("true") or ""
+    place.write_text(replaced(unit, {"/opt/routingsim/bin/routingsim": program}))
+
+    def analyze(*arguments: str) -> str:
+        command = ["systemd-analyze", *arguments, str(place)]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout
+
+    assert analyze("verify") == ""
+    level = re.search(r"exposure level .*: ([\d.]+)", analyze("security", "--offline=true"))
+    assert level
+    assert float(level[1]) < 3
+
+
+def test_the_images_and_manifests_name_the_same_settings() -> None:
+    compose = yaml.safe_load((DEPLOY / "compose.yaml").read_text("utf-8"))
+    parts = {name: each for name, each in compose["services"].items() if "build" in each}
+    assert sorted(parts) == ["api", "bridge-1", "bridge-2"]
+    known = {"HEALTH_PORT", *(variable(name) for name in Settings.__struct_fields__)}
+    for part in parts.values():
+        assert set(part["environment"]) <= known
+        assert "ROUTINGSIM_TOKEN" in part["environment"]
+        assert (part["read_only"], part["cap_drop"]) == (True, ["ALL"])
+    manifests = list(yaml.safe_load_all((DEPLOY / "kubernetes.yaml").read_text("utf-8")))
+    deployments = [each for each in manifests if each["kind"] in ("Deployment", "StatefulSet")]
+    assert [each["metadata"]["name"] for each in deployments] == ["redis", "bridge", "api"]
+    for each in deployments:
+        (container,) = each["spec"]["template"]["spec"]["containers"]
+        assert {"livenessProbe", "readinessProbe", "resources"} <= set(container)
+        assert container["securityContext"]["readOnlyRootFilesystem"]
+        names = {entry["name"] for entry in container.get("env", [])}
+        assert names <= known
+    assert set(manifests[0]["data"]) <= known
+    copied = re.findall(r"^COPY (?!--)(.*) \S+$", (DEPLOY / "Dockerfile").read_text("utf-8"), re.M)
+    for path in " ".join(copied).split():
+        assert (DEPLOY.parent / path).exists()
+
+
+def variable(field: str) -> str:
+    own = field.startswith(("redis_", "websocket_", "http_"))
+    return ("" if own else "ROUTINGSIM_") + field.upper()
