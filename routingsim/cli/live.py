@@ -54,7 +54,7 @@ def serve(
     from routingsim.live.serve import serve as run
     from routingsim.live.settings import load_settings
 
-    if only == Only.BRIDGE and (agents, policy) != ("default", "threshold"):
+    if only is Only.BRIDGE and (agents, policy) != ("default", "threshold"):
         raise RoutingSimError(
             "--agents and --policy are for the HTTP API, which --only bridge does not start; "
             "leave them out, or give them to the command that starts the API"
@@ -74,7 +74,7 @@ def serve(
     run(
         settings,
         only=only.value if only else None,
-        pool=load_agents(agents),
+        pool=None if only is Only.BRIDGE else load_agents(agents),
         policy=policy,
         wait=wait,
     )
