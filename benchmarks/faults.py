@@ -167,7 +167,7 @@ async def away(length: float) -> None:
     """Kill the server, and restart it after ``length`` seconds."""
     with tempfile.TemporaryDirectory() as folder, socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        settings = Settings(redis_port=probe.getsockname()[1])
+        settings = Settings(redis_port=probe.getsockname()[1], redis_password="bench")
         probe.close()
         kept = {"appendonly": "yes", "appendfsync": "always", "dir": folder}
         broker = Broker(settings, config=kept).start()

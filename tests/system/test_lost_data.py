@@ -236,11 +236,6 @@ class Wanderer(Reader):
             async with asyncio.timeout(random.uniform(0.05, 0.4)):
                 await super()._read(ws)
 
-    def check(self, sent: int) -> None:
-        """All came, some of it perhaps twice, where nothing is told as missing."""
-        missing = set(range(sent)) - set(self.got)
-        assert not missing or gaps(self), missing
-
 
 async def storm(server: Server, faults: int, dice: random.Random, fault: Any) -> None:
     """Publish all the while from two publishers; count what each kind of client gets."""
@@ -273,9 +268,9 @@ async def storm(server: Server, faults: int, dice: random.Random, fault: Any) ->
                 await until(lambda: all(len(set(r.got)) == sent for r in readers))
                 for reader in readers:
                     assert sorted(reader.got) == list(range(sent))  # each once
-                await until(lambda: wanderer.got[-1] == readers[0].got[-1])
+                # All came, some of it perhaps twice, where nothing is told as missing.
+                await until(lambda: len(set(wanderer.got)) == sent or gaps(wanderer))
                 wanderer.task.cancel()
-                wanderer.check(sent)
                 assert one.stats().lost == two.stats().lost == 0
                 assert one.stats().published + two.stats().published == sent
 

@@ -1,4 +1,4 @@
-"""`routingsim serve`: other users of the machine, half requests, a Redis that is away."""
+"""`routingsim serve`: other users of the machine, half requests (http/connections.py), no Redis."""
 
 import asyncio
 import contextlib

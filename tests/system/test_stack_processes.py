@@ -19,11 +19,8 @@ from jupyter_client.manager import start_new_kernel
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from routingsim.errors import BrokerError
-from routingsim.live import Broker, LiveStack, Settings, play
-from routingsim.live.broker import connect as to_redis
+from routingsim.live import LiveStack, Settings, play
 from routingsim.messages import (
-    DECISIONS,
     AgentInfo,
     ComplexityFactors,
     ComplexityScore,
@@ -93,7 +90,7 @@ def until(true: Callable[[], object], seconds: float = 20.0) -> None:
 
 
 def listens(url: str) -> bool:
-    host, port = url.partition("://")[2].partition("/")[0].rsplit(":", 1)
+    host, port = url.partition("://")[2].partition("/")[0].rpartition("@")[2].rsplit(":", 1)
     with socket.socket() as probe:
         return probe.connect_ex((host, int(port))) == 0
 
@@ -292,46 +289,45 @@ def is_server(process: psutil.Process) -> bool:
     return "valkey" in process.name()
 
 
-def test_a_killed_server_costs_messages_but_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("routingsim.live.publisher.playback.FLUSH_SECONDS", 0.2)
-    with LiveStack(Settings(), http=False, port=0) as live:
+def is_live_process(process: psutil.Process) -> bool:
+    return "routingsim.live.serve" in " ".join(process.cmdline())
+
+
+def test_a_killed_server_is_started_again_and_costs_nothing() -> None:
+    with LiveStack(Settings(), http=False, port=0) as live, live.listen() as listener:
         play([(0.0, decision(0))], live.publisher)
         own(is_server).kill()
-        until(lambda: not listens(live.redis_url))
         until(lambda: not live.publisher.is_connected)
         played = play([(0.0, decision(1)), (0.01, decision(2))], live.publisher)
-        assert (played.messages, played.undelivered) == (2, 2)
-        assert live.is_running
-        live.stop(timeout=0.1)
+        assert (played.messages, played.undelivered) == (2, 0)
+        listener.wait_for(3)
+        assert listener.count == len(live.messages()) == 3
+        assert live.publisher.stats().restored == 1
 
 
 def test_another_server_on_a_killed_ones_port_is_not_used(port: int) -> None:
     with LiveStack(Settings(redis_port=port), http=False, port=0) as live:
-        assert live.redis_url == f"redis://127.0.0.1:{port}/0"
+        assert live.redis_url.endswith(f"@127.0.0.1:{port}/0")
         live.publisher.publish_routing_decision(decision(0))
         assert len(live.messages()) == 1
+        process = own(is_live_process)
+        process.suspend()
         own(is_server).kill()
-        until(lambda: not live.publisher.is_connected)
-        with Broker(Settings(redis_port=port)) as other, to_redis(other.url) as redis:
-            assert other.url == live.redis_url
+        until(lambda: not listens(live.redis_url))
+        with socket.create_server(("127.0.0.1", port)) as other:
+            process.resume()
             live.publisher.publish_routing_decision(decision(1))
-            # Both would have come by now: the bridge within half a second, and the publisher.
-            assert not live.publisher.flush(2.0)
-            stats: Any = redis.info("stats")
-            assert stats["total_connections_received"] <= 3  # its own, and this test's
-            assert redis.dbsize() == 0
-            with connect(live.url) as client:
-                client.send(json.dumps({"type": "subscribe", "channel": DECISIONS}))
-                assert json.loads(client.recv(10))["upstream"] == "down"
-            with pytest.raises(BrokerError, match="cannot be read"):
-                live.messages()
-        live.stop(timeout=0.0)
+            assert live.publisher.flush(20)
+            assert len(live.messages()) == 2
+            other.settimeout(1.0)
+            with pytest.raises(TimeoutError):
+                other.accept()
 
 
 def test_a_live_process_that_was_killed_can_be_started_again() -> None:
     with LiveStack(Settings(), http=False, port=0) as live:
         redis = live.redis_url
-        own(lambda p: "routingsim.live.serve" in " ".join(p.cmdline())).kill()
+        own(is_live_process).kill()
         until(lambda: not live.is_running)
         until(lambda: not listens(redis))  # its server went with it
         assert "stopped" in repr(live)
