@@ -32,7 +32,7 @@ from routingsim.live.http.connections import Connections
 from routingsim.live.logs import configure
 from routingsim.live.ports import cannot_listen
 from routingsim.live.publisher.redis import RedisPublisher
-from routingsim.live.security import is_loopback, url_of
+from routingsim.live.security import Proxies, is_loopback, url_of
 from routingsim.live.settings import Settings, load_settings
 
 log = logging.getLogger("routingsim.live.serve")
@@ -99,7 +99,7 @@ async def running(plan: Plan) -> AsyncIterator[Addresses]:
             stack.push_async_callback(_ended, watch)
         api = None
         if plan.only != "bridge":
-            connections = Connections(share.api, max(1, share.api // 2))
+            connections = Connections(share.api, Proxies(settings.trusted_proxies).trusts)
             parts = _api(plan, broker.private_url, bridge, connections)
             api = await stack.enter_async_context(parts)
         url = None if bridge is None else bridge.url

@@ -52,7 +52,7 @@ class Served:
                 stderr=log,
                 text=True,
                 preexec_fn=lambda: (
-                    files and resource.setrlimit(resource.RLIMIT_NOFILE, (files,) * 2)
+                    files and resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
                 ),
             )
 
@@ -151,6 +151,8 @@ def test_one_server_against_others_on_the_machine(serve: Callable[..., Served]) 
             for number in range(300):
                 half.append(stack.enter_context(socket.create_connection(address)))
                 half[-1].sendall(kinds[number % 4])
+                if number % 50 == 49:
+                    assert get(api, "/health")[0] == 200
             assert get(bridge.replace("ws", "http"), "/ready")[0] == 200
             until(lambda: all(map(closed, half)), 15)
             assert get(api, "/ready")[0] == 200

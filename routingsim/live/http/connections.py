@@ -1,13 +1,15 @@
 """Connections of the HTTP API: how many there may be, and how long each may take.
 
 uvicorn times nothing but the rest between two requests. Here a connection is cut that has not
-sent a whole head in time, whose client does not read its answer, or that is one too many. The
+sent a whole head in time, or whose client does not read its answer. Where there are too many, one
+that has no request under way makes room for the new one, so that idle ones keep nobody out. The
 time for a body is in :mod:`routingsim.live.http.app`.
 """
 
 import asyncio
 import logging
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
@@ -24,13 +26,21 @@ SWEEP_SECONDS = 0.5
 log = logging.getLogger(__name__)
 
 
-class Connections:
-    """The open connections of one server, ``most`` in all and ``most_each`` from one address."""
+def _working(connection: Any) -> bool:
+    """Whether a request is under way."""
+    return connection.cycle is not None and not connection.cycle.response_complete
 
-    def __init__(self, most: int, most_each: int) -> None:
+
+class Connections:
+    """The open connections of one server, ``most`` in all and half of these from one address.
+
+    Addresses for which ``trusted`` is true, those of proxies, may have all of them.
+    """
+
+    def __init__(self, most: int, trusted: Callable[[str], bool] = lambda address: False) -> None:
         self.refused = self.timed_out = 0
         self._most = most
-        self._most_each = most_each
+        self._trusted = trusted
         self._open: dict[Any, float] = {}  # since when each has been waiting
         self._by_address: Counter[str] = Counter()
         self._logged = 0.0
@@ -56,14 +66,19 @@ class Connections:
         return Protocol
 
     def add(self, connection: Any) -> None:
-        """Count a connection, or cut it without an answer, which would take memory and time."""
+        """Count a connection. Where it is one too many, cut one, without an answer."""
+        address = connection.address
         self._open[connection] = connection.loop.time()
-        self._by_address[connection.address] += 1
-        each = self._by_address[connection.address]
-        if len(self._open) > self._most or each > self._most_each:
-            self.refused += 1
-            self._tell(connection, "too many connections")
-            connection.transport.abort()
+        self._by_address[address] += 1
+        each = self._by_address[address] > self._most // 2 and not self._trusted(address)
+        if len(self._open) <= self._most and not each:
+            return
+        idle = (c for c in self._open if not (each and c.address != address) and not _working(c))
+        cut = next(idle, connection)  # the oldest; if all are at work, the new one
+        self.refused += 1
+        self._tell(cut, "too many connections")
+        self.remove(cut)
+        cut.transport.abort()
 
     def remove(self, connection: Any) -> None:
         """Count a connection as closed."""
@@ -85,8 +100,7 @@ class Connections:
             await asyncio.sleep(SWEEP_SECONDS)
             now = loop.time()
             for connection, since in list(self._open.items()):
-                cycle = connection.cycle
-                working = cycle is not None and not cycle.response_complete
+                working = _working(connection)
                 stalled = working and connection.flow.write_paused
                 if working and not stalled:
                     self._open[connection] = now

@@ -62,9 +62,9 @@ class Watch(MemoryPublisher):
         self.time = time
         self.times: list[float] = []
 
-    def publish(self, body: Body) -> None:
+    def publish(self, body: Body) -> int:
         self.times.append(self.time.now - 1000.0)
-        super().publish(body)
+        return super().publish(body)
 
 
 def names(publisher: MemoryPublisher) -> list[str]:
