@@ -271,6 +271,7 @@ async def storm(server: Server, faults: int, dice: random.Random, fault: Any) ->
                 # All came, some of it perhaps twice, where nothing is told as missing.
                 await until(lambda: len(set(wanderer.got)) == sent or gaps(wanderer))
                 wanderer.task.cancel()
+                await asyncio.gather(wanderer.task, return_exceptions=True)
                 assert one.stats().lost == two.stats().lost == 0
                 assert one.stats().published + two.stats().published == sent
 
