@@ -323,12 +323,14 @@ async def _api(
         publisher.connect()
         # Imported here, when the port is known to be free, since both take seconds to import.
         from routingsim.live.http.app import create_app
+        from routingsim.live.http.events import Events
         from routingsim.routing import TaskRouter
 
         secure = "s" if settings.tls_cert else ""
         url = url_of(f"http{secure}", settings.http_host, listener.getsockname()[1])
         other = url_of(f"ws{secure}", settings.websocket_host, settings.websocket_port)
         public = public_addresses(settings, bridge.url if bridge else other, url)
+        events = Events(redis_url, settings.bridge_limits, settings.trusted_proxies)
         app = create_app(
             TaskRouter(pool, policy, publisher=publisher, explore=settings.explore),
             websocket=public.from_page,
@@ -336,6 +338,7 @@ async def _api(
             origins=public.origins,
             token=settings.token,
             bridge=(lambda: bridge.stats) if bridge else None,
+            events=events,
         )
         server = _Server(
             uvicorn.Config(
@@ -363,6 +366,7 @@ async def _api(
             yield url
         finally:
             server.should_exit = True
+            events.end()  # their connections would otherwise be waited for
             await task
             await _ended(sweep)
 

@@ -160,6 +160,11 @@ def gap(channel: str, since: MessageId, oldest: MessageId | None) -> bytes:
     return _encode({"type": "gap", "channel": channel, "since": format_id(since), "oldest": first})
 
 
+def subscribed(channel: str) -> bytes:
+    """The confirmation of a subscription."""
+    return _encode({"type": "subscribed", "channel": channel})
+
+
 def dropped(channel: str, count: int) -> bytes:
     """A notice that ``count`` messages were skipped for a slow client."""
     return _encode({"type": "dropped", "channel": channel, "count": count})
@@ -238,7 +243,7 @@ class Session:
         if len(others) >= self.limits.subscriptions:
             return self._refuse("too_many_subscriptions", f"at most {self.limits.subscriptions}")
         self.subscriptions.add(frame.channel)
-        reply = _encode({"type": "subscribed", "channel": frame.channel})
+        reply = subscribed(frame.channel)
         return [Subscribe(frame.channel, since, frame.history, reply)]
 
     def _authenticate(self, token: str) -> list[Action]:

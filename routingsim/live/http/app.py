@@ -7,6 +7,7 @@
 =============================  ===================================================
 ``POST /api/routing/test``     routes ``{"text": …}``
 ``GET /api/routing/test``      counts and last decisions since the start
+``GET /api/routing/stream``    messages as Server-Sent Events
 ``GET /api/config``            settings of the dashboard
 ``GET /``, ``GET /static/…``   the dashboard
 ``GET /health``                200 as long as the API lives, with what it has of Redis
@@ -21,11 +22,9 @@ Every error is answered with ``{"success": false, "error": …}``. With a token,
 
 import asyncio
 import contextlib
-import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from email.message import Message
 from pathlib import Path
 from typing import cast
@@ -37,19 +36,23 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from routingsim.errors import RoutingSimError
 from routingsim.live.bridge.metrics import BridgeStats, Link
+from routingsim.live.bridge.protocol import CHANNELS, Subscribe, parse_id, subscribed
+from routingsim.live.http.events import Events
 from routingsim.live.http.middleware import AccessMiddleware, failure, json_answer
 from routingsim.live.http.schemas import (
     LONGEST_BODY,
     LONGEST_TEXT,
+    STREAM_PARAMETERS,
     ApiRoute,
     Config,
     ConfigAnswer,
+    EventStream,
     Health,
     Operation,
     RouteAnswer,
@@ -59,6 +62,8 @@ from routingsim.live.http.schemas import (
     StatsAnswer,
     document,
     failures,
+    iso,
+    recent_decision,
 )
 from routingsim.live.prometheus import (
     CONTENT_TYPE,
@@ -69,6 +74,7 @@ from routingsim.live.prometheus import (
 )
 from routingsim.live.publisher.redis import RedisPublisher
 from routingsim.live.security import host_name
+from routingsim.messages import DECISIONS
 from routingsim.routing import TaskRouter
 
 STATIC = Path(__file__).parent / "static"
@@ -89,6 +95,7 @@ def create_app(
     origins: Collection[str] = (),
     token: str | None = None,
     bridge: Callable[[], BridgeStats] | None = None,
+    events: Events | None = None,
 ) -> Starlette:
     """The API as an ASGI application.
 
@@ -110,8 +117,10 @@ def create_app(
         Token that clients must send in an Authorization header.
     bridge
         Returns the state of a bridge beside, for ``/health`` and ``/ready``; must not block.
+    events
+        Receives what is published, for ``/api/routing/stream`` and the ids of decisions.
     """
-    service = _Service(router, websocket, bridge)
+    service = _Service(router, websocket, bridge, events)
     app = Starlette(
         routes=[
             ApiRoute(
@@ -121,6 +130,14 @@ def create_app(
                     service.route_task,
                     {200: RouteAnswer} | failures(400, 401, 408, 413, 415, 422),
                     RouteRequest,
+                ),
+            ),
+            ApiRoute(
+                "/api/routing/stream",
+                GET=Operation(
+                    service.stream,
+                    {200: EventStream} | failures(400, 401, 503),
+                    parameters=STREAM_PARAMETERS,
                 ),
             ),
             ApiRoute(
@@ -164,6 +181,7 @@ class _Service:
     router: TaskRouter
     websocket: str
     bridge: Callable[[], BridgeStats] | None
+    events: Events | None = None
     answers: Counter[int] = field(default_factory=Counter)
     seconds: Histogram = field(
         default_factory=lambda: histogram("http_seconds", "From a request to its answer.")
@@ -176,14 +194,19 @@ class _Service:
     @contextlib.asynccontextmanager
     async def lifespan(self, app: Starlette) -> AsyncIterator[None]:
         """At shutdown, complete the tasks that still hold a slot."""
-        yield
+        async with self.events.running() if self.events else contextlib.nullcontext():
+            yield
         for task_id, timer in list(self.working.items()):
             timer.cancel()
             self._complete(task_id)
 
     async def routing_stats(self, request: Request) -> Response:
         """Counts and last decisions since the start."""
-        return json_answer(StatsAnswer(stats=msgspec.convert(self.router.stats(), Stats)))
+        stats = self.router.stats()
+        recent = [recent_decision(decision) for decision in stats["recentDecisions"]]
+        return json_answer(
+            StatsAnswer(stats=Stats(stats["totalRoutes"], stats["agentUsage"], recent))
+        )
 
     async def route_task(self, request: Request) -> Response:
         """Route a test task.
@@ -197,17 +220,36 @@ class _Service:
         self.working[decision.task_id] = asyncio.get_running_loop().call_later(
             decision.agent.latency, self._complete, decision.task_id
         )
-        when = datetime.fromtimestamp(decision.timestamp / 1000, UTC)
         routed = RoutedTask(
-            id=str(uuid.uuid4()),
+            id=await self.events.id_of(decision.task_id) if self.events else None,
             task_id=decision.task_id,
             selected_agent=decision.agent,
             complexity_score=decision.complexity_score,
             reason=decision.reason,
-            timestamp=when.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            timestamp=iso(decision.timestamp),
             propensity=decision.propensity,
         )
         return json_answer(RouteAnswer(decision=routed))
+
+    async def stream(self, request: Request) -> Response:
+        """Messages of one channel as Server-Sent Events, until the client goes.
+
+        Each event's data is a frame as the bridge sends it, and its id the message's. A browser
+        that reconnects sends the last one as Last-Event-ID and gets what it missed.
+        """
+        if self.events is None:
+            raise HTTPException(503, "this server receives no messages: it has no Redis")
+        wanted = _subscription(request)
+        if request.method == "HEAD":
+            return Response(media_type="text/event-stream")
+        address = request.client.host if request.client else "?"
+        if not self.events.has_room(address):
+            raise HTTPException(503, "too many streams are open", headers={"Retry-After": "10"})
+        return StreamingResponse(
+            self.events.stream(wanted, address),
+            media_type="text/event-stream",
+            headers={"X-Accel-Buffering": "no", "Cache-Control": "no-store"},
+        )
 
     def _complete(self, task_id: str) -> None:
         del self.working[task_id]
@@ -286,6 +328,30 @@ def _collect(router: TaskRouter, answers: Counter[int]) -> Iterator[Metric]:
         stats = router.publisher.stats()
         for figure, (name, text) in _PUBLISHER.items():
             yield metric(f"publisher_{name}", text, [((), getattr(stats, figure))])
+
+
+def _subscription(request: Request) -> Subscribe:
+    """What a request for a stream asks for."""
+    asked = request.query_params
+    if unknown := sorted(set(asked) - {"channel", "since", "history"}):
+        raise HTTPException(400, f"no parameter {unknown[0][:64]!r}; try channel, since, history")
+    channel = asked.get("channel", DECISIONS)
+    if channel not in CHANNELS:
+        raise HTTPException(400, f"no channel {channel[:64]!r}; try {', '.join(CHANNELS)}")
+    since, history = asked.get("since"), asked.get("history")
+    last = request.headers.get("last-event-id")
+    if last:  # of a client that comes back, whose URL still says how it began
+        since, history = last, None
+    if since is not None and history is not None:
+        raise HTTPException(400, "give since or history, not both")
+    if history is not None and not (history.isascii() and history.isdecimal()):
+        raise HTTPException(400, f"history is {history[:64]!r}: must be a whole number")
+    try:
+        place = None if since is None else parse_id(since)
+        count = None if history is None else int(history)
+    except ValueError as problem:
+        raise HTTPException(400, f"since or history: {problem}") from None
+    return Subscribe(channel, place, count, subscribed(channel))
 
 
 async def _openapi(request: Request) -> Response:

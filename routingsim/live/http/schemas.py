@@ -6,7 +6,8 @@ requests are decoded into and answers encoded from.
 
 import inspect
 import re
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from http import HTTPStatus
 from importlib.metadata import version
 from typing import Annotated, Any, Literal, NamedTuple
@@ -17,7 +18,8 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from routingsim.live.bridge.metrics import Link
-from routingsim.messages import AgentInfo, ComplexityScore, RoutingDecision
+from routingsim.live.bridge.protocol import CHANNELS
+from routingsim.messages import DECISIONS, AgentInfo, ComplexityScore
 
 LONGEST_TEXT = 100_000
 """Characters of a task's text."""
@@ -41,22 +43,32 @@ class RouteRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ]
 
 
+_Time = Annotated[
+    str,
+    msgspec.Meta(
+        description="ISO 8601, UTC.",
+        extra_json_schema={"format": "date-time"},
+        examples=["2023-11-09T21:20:00.000Z"],
+    ),
+]
+"""A time in an answer; messages, also in a stream of events, have milliseconds."""
+
+
 class RoutedTask(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """A decision; the bridge sends it as a message of type ``routing_decision``."""
 
-    id: Annotated[str, msgspec.Meta(description="UUID of this decision.")]
+    id: Annotated[
+        str | None,
+        msgspec.Meta(
+            description="Id of the decision's message, as the bridge sends it; null where Redis "
+            "has not confirmed the message within a second."
+        ),
+    ]
     task_id: Annotated[str, msgspec.Meta(description="Id of the task, as the bridge sends it.")]
     selected_agent: AgentInfo
     complexity_score: ComplexityScore
     reason: str
-    timestamp: Annotated[
-        str,
-        msgspec.Meta(
-            description="ISO 8601, UTC.",
-            extra_json_schema={"format": "date-time"},
-            examples=["2023-11-09T21:20:00.000Z"],
-        ),
-    ]
+    timestamp: _Time
     propensity: Annotated[
         float | None,
         msgspec.Meta(
@@ -73,6 +85,32 @@ class RouteAnswer(msgspec.Struct, frozen=True, kw_only=True):
     decision: RoutedTask
 
 
+class RecentDecision(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """A decision as the bridge sends it, except for the form of its time."""
+
+    task_id: str
+    agent: AgentInfo
+    complexity_score: ComplexityScore
+    reason: str
+    timestamp: _Time
+    propensity: float | None = None
+
+
+def recent_decision(decision: Mapping[str, Any]) -> RecentDecision:
+    """A decision of the router's statistics with its time as answers have it."""
+    return msgspec.convert({**decision, "timestamp": iso(decision["timestamp"])}, RecentDecision)
+
+
+def iso(milliseconds: int) -> str:
+    """Milliseconds since the epoch as answers have a time.
+
+    >>> iso(1_699_564_800_000)
+    '2023-11-09T21:20:00.000Z'
+    """
+    when = datetime.fromtimestamp(milliseconds / 1000, UTC)
+    return when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 class Stats(msgspec.Struct, frozen=True, rename="camel"):
     """Counts and last decisions of the router since it started."""
 
@@ -80,9 +118,7 @@ class Stats(msgspec.Struct, frozen=True, rename="camel"):
     agent_usage: Annotated[
         dict[str, int], msgspec.Meta(description="Tasks by agent id, with zeros.")
     ]
-    recent_decisions: Annotated[
-        list[RoutingDecision], msgspec.Meta(description="As the bridge sends them, newest first.")
-    ]
+    recent_decisions: Annotated[list[RecentDecision], msgspec.Meta(description="Newest first.")]
 
 
 class StatsAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -131,6 +167,38 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     error: str
 
 
+class EventStream:
+    """An answer that is a stream of Server-Sent Events."""
+
+
+STREAM_PARAMETERS: list[dict[str, Any]] = [
+    {
+        "name": "channel",
+        "in": "query",
+        "description": "The channel to receive.",
+        "schema": {"type": "string", "enum": list(CHANNELS), "default": DECISIONS},
+    },
+    {
+        "name": "history",
+        "in": "query",
+        "description": "First the last messages, this many.",
+        "schema": {"type": "integer", "minimum": 0, "maximum": 10**9},
+    },
+    {
+        "name": "since",
+        "in": "query",
+        "description": "First all messages after this id.",
+        "schema": {"type": "string", "pattern": r"^[0-9]{1,20}(-[0-9]{1,20})?$"},
+    },
+    {
+        "name": "Last-Event-ID",
+        "in": "header",
+        "description": "As `since`, instead of `since` and `history`; browsers send it.",
+        "schema": {"type": "string", "pattern": r"^[0-9]{1,20}(-[0-9]{1,20})?$"},
+    },
+]
+
+
 class Operation(NamedTuple):
     """A method of a path: its endpoint, types of its answers by status, type of its body.
 
@@ -140,6 +208,7 @@ class Operation(NamedTuple):
     endpoint: Callable[[Request], Awaitable[Response]]
     answers: dict[int, type]
     body: type[msgspec.Struct] | None = None
+    parameters: Sequence[dict[str, Any]] = ()
 
     def described(self) -> dict[str, Any]:
         """The operation object of OpenAPI."""
@@ -150,12 +219,16 @@ class Operation(NamedTuple):
             for status, answer in sorted(self.answers.items())
         }
         body = {"requestBody": {"required": True} | _content(self.body)} if self.body else {}
-        return {
-            "operationId": name,
-            "summary": summary,
-            "description": description,
-            "responses": responses,
-        } | body
+        return (
+            {
+                "operationId": name,
+                "summary": summary,
+                "description": description,
+                "responses": responses,
+            }
+            | ({"parameters": list(self.parameters)} if self.parameters else {})
+            | body
+        )
 
 
 def failures(*statuses: int) -> dict[int, type]:
@@ -180,7 +253,7 @@ def document(routes: Iterable[BaseRoute]) -> dict[str, Any]:
     api = [route for route in routes if isinstance(route, ApiRoute)]
     operations = [each for route in api for each in route.operations.values()]
     types = {kind for each in operations for kind in (*each.answers.values(), each.body)}
-    structs = [kind for kind in types if kind not in (str, None)]
+    structs = [kind for kind in types if kind not in (str, None, EventStream)]
     _, schemas = msgspec.json.schema_components(structs, ref_template=_REFERENCE)
     for schema in schemas.values():
         if "success" in schema["properties"]:  # its default is always sent
@@ -215,5 +288,7 @@ _REFERENCE = "#/components/schemas/{name}"
 def _content(body: type) -> dict[str, Any]:
     if body is str:
         return {"content": {"text/plain": {"schema": {"type": "string"}}}}
+    if body is EventStream:
+        return {"content": {"text/event-stream": {"schema": {"type": "string"}}}}
     schema = {"$ref": _REFERENCE.format(name=body.__name__)}
     return {"content": {"application/json": {"schema": schema}}}

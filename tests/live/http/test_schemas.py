@@ -32,6 +32,9 @@ def test_every_operation_names_its_statuses_and_types(api: dict[str, Any]) -> No
     assert found == {
         ("get", test): {"id": "routingStats", "200": "StatsAnswer"} | with_token,
         ("post", test): {"id": "routeTask", "200": "RouteAnswer"} | with_token | body,
+        ("get", "/api/routing/stream"): {"id": "stream", "200": "events", "400": "Failure"}
+        | {"503": "Failure"}
+        | with_token,
         ("get", "/api/config"): {"id": "dashboardConfig", "200": "ConfigAnswer"} | with_token,
         ("get", "/health"): {"id": "health", "200": "Health"} | refusals,
         ("get", "/ready"): {"id": "ready", "200": "Health", "503": "Health"} | refusals,
@@ -45,6 +48,8 @@ def _type(body: dict[str, Any]) -> str:
     [(kind, content)] = body["content"].items()
     if kind == "text/plain":
         return "text"
+    if kind == "text/event-stream":
+        return "events"
     assert kind == "application/json"
     return content["schema"]["$ref"].removeprefix("#/components/schemas/")
 
