@@ -11,6 +11,21 @@ from typing import ClassVar
 
 import msgspec
 
+from routingsim.live.bridge.frames import (
+    AuthenticatedFrame,
+    AuthFrame,
+    ClientFrame,
+    DroppedFrame,
+    ErrorFrame,
+    GapFrame,
+    PingFrame,
+    PongFrame,
+    StatusFrame,
+    SubscribedFrame,
+    SubscribeFrame,
+    UnsubscribedFrame,
+    UnsubscribeFrame,
+)
 from routingsim.messages import DECISIONS, REPLAYS, STATUSES
 
 CHANNELS = (DECISIONS, STATUSES, REPLAYS)
@@ -116,24 +131,7 @@ Action = bytes | Subscribe | Unsubscribe | Close
 """What to do for a client; ``bytes`` are a JSON text to send."""
 
 
-class _Subscribe(msgspec.Struct, tag="subscribe"):
-    channel: str
-    since: str | None = None
-    history: int | None = None
-
-
-class _Unsubscribe(msgspec.Struct, tag="unsubscribe"):
-    channel: str
-
-
-class _Ping(msgspec.Struct, tag="ping"): ...
-
-
-class _Auth(msgspec.Struct, tag="auth"):
-    token: str
-
-
-_decoder = msgspec.json.Decoder(_Subscribe | _Unsubscribe | _Ping | _Auth)
+_decoder = msgspec.json.Decoder(ClientFrame)
 _encode = msgspec.json.Encoder().encode
 
 
@@ -157,22 +155,22 @@ def format_id(place: MessageId) -> str:
 def gap(channel: str, since: MessageId, oldest: MessageId | None) -> bytes:
     """A notice that messages after ``since`` and before ``oldest`` are lost."""
     first = None if oldest is None else format_id(oldest)
-    return _encode({"type": "gap", "channel": channel, "since": format_id(since), "oldest": first})
+    return _encode(GapFrame(channel, format_id(since), first))
 
 
 def subscribed(channel: str) -> bytes:
     """The confirmation of a subscription."""
-    return _encode({"type": "subscribed", "channel": channel})
+    return _encode(SubscribedFrame(channel))
 
 
 def dropped(channel: str, count: int) -> bytes:
     """A notice that ``count`` messages were skipped for a slow client."""
-    return _encode({"type": "dropped", "channel": channel, "count": count})
+    return _encode(DroppedFrame(channel, count))
 
 
 def upstream_status(up: bool) -> bytes:
     """A notice that the bridge has lost Redis, or is connected again."""
-    return _encode({"type": "status", "upstream": "up" if up else "down"})
+    return _encode(StatusFrame("up" if up else "down"))
 
 
 class Session:
@@ -213,24 +211,24 @@ class Session:
             return self._refuse("bad_json", f"not JSON: {problem}")
         except RecursionError:
             return self._refuse("bad_json", "nested too deeply")
-        if isinstance(frame, _Auth):
+        if isinstance(frame, AuthFrame):
             return self._authenticate(frame.token)
         if not self.authenticated:
             return self._refuse("unauthorized", "send an auth frame first")
-        if isinstance(frame, _Ping):
-            return [b'{"type":"pong"}']
+        if isinstance(frame, PingFrame):
+            return [_encode(PongFrame())]
         if frame.channel not in CHANNELS:
             known = ", ".join(CHANNELS)
             return self._refuse(
                 "unknown_channel", f"no channel {frame.channel[:64]!r}; try {known}"
             )
-        if isinstance(frame, _Unsubscribe):
+        if isinstance(frame, UnsubscribeFrame):
             self.subscriptions.discard(frame.channel)
-            reply = _encode({"type": "unsubscribed", "channel": frame.channel})
+            reply = _encode(UnsubscribedFrame(frame.channel))
             return [Unsubscribe(frame.channel, reply)]
         return self._subscribe(frame)
 
-    def _subscribe(self, frame: _Subscribe) -> list[Action]:
+    def _subscribe(self, frame: SubscribeFrame) -> list[Action]:
         if frame.since is not None and frame.history is not None:
             return self._refuse("bad_frame", "give since or history, not both")
         if frame.history is not None and frame.history < 0:
@@ -252,11 +250,11 @@ class Session:
             if not hmac.compare_digest(given, self._token.encode()):
                 return self._refuse("unauthorized", "wrong token")
             self.authenticated = True
-        return [b'{"type":"authenticated"}']
+        return [_encode(AuthenticatedFrame())]
 
     def _refuse(self, code: str, message: str) -> list[Action]:
         code = code if self.authenticated else "unauthorized"
-        frame = _encode({"type": "error", "code": code, "message": message})
+        frame = _encode(ErrorFrame(code, message))
         # One attempt per connection, so that tokens cannot be guessed quickly.
         close = self.auth_overdue()
         return [frame] if close is None else [frame, close]

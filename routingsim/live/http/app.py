@@ -14,6 +14,8 @@
 ``GET /ready``                 503 while it cannot publish and receive
 ``GET /metrics``               figures for Prometheus
 ``GET /openapi.json``          the OpenAPI document
+``GET /asyncapi.json``         the AsyncAPI document of the WebSocket
+``GET /stream.d.ts``           TypeScript types, and those of ``/static/stream.js``
 =============================  ===================================================
 
 Every error is answered with ``{"success": false, "error": …}``. With a token,
@@ -36,13 +38,20 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
+from starlette.responses import (
+    FileResponse,
+    JSONResponse,
+    PlainTextResponse,
+    Response,
+    StreamingResponse,
+)
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from routingsim.errors import RoutingSimError
 from routingsim.live.bridge.metrics import BridgeStats, Link
 from routingsim.live.bridge.protocol import CHANNELS, Subscribe, parse_id, subscribed
+from routingsim.live.http import asyncapi
 from routingsim.live.http.events import Events
 from routingsim.live.http.middleware import AccessMiddleware, failure, json_answer
 from routingsim.live.http.schemas import (
@@ -150,6 +159,8 @@ def create_app(
             ),
             ApiRoute("/metrics", GET=Operation(service.metrics, {200: str} | failures(401))),
             Route("/openapi.json", _openapi),
+            Route("/asyncapi.json", _asyncapi),
+            Route("/stream.d.ts", _types),
             Route("/", service.page),
             Mount("/static", StaticFiles(directory=STATIC)),
         ],
@@ -356,6 +367,14 @@ def _subscription(request: Request) -> Subscribe:
 
 async def _openapi(request: Request) -> Response:
     return JSONResponse(document(request.app.routes))
+
+
+async def _asyncapi(request: Request) -> Response:
+    return JSONResponse(asyncapi.document())
+
+
+async def _types(request: Request) -> Response:
+    return PlainTextResponse(asyncapi.typescript())
 
 
 async def _http_error(request: Request, error: Exception) -> Response:

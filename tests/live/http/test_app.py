@@ -487,6 +487,9 @@ def test_the_api_is_as_its_document_says(server: int, mode: str) -> None:
         if mode == "negative" and operation.method != "post":
             continue  # nothing can be wrong where nothing is sent
 
+        if operation.path == "/api/routing/stream":
+            continue  # 503 without a Redis; tests/live/http/test_events.py has one
+
         @settings(max_examples=40)
         @given(case=operation.as_strategy(generation_mode=schemathesis.GenerationMode(mode)))
         def conforms(case: schemathesis.Case) -> None:
