@@ -415,7 +415,7 @@ def _version(client: Redis) -> tuple[str, int | None]:
         info = cast(dict[str, Any], client.info("server"))
     except ResponseError:  # the user may lack the right
         return "Redis", None
-    if info.get("redis_mode") == "sentinel":
+    if "sentinel" in (info.get("redis_mode"), info.get("server_mode")):
         raise BrokerError(
             f"port {info.get('tcp_port')} is that of a Redis Sentinel, which is not spoken: name "
             "the primary itself in REDIS_HOST or REDIS_URL, by a name or address that moves with it"
