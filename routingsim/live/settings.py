@@ -249,7 +249,7 @@ def _limits(found: Mapping[str, tuple[str, str]]) -> Limits:
             continue
         kind = type(field.default)
         try:
-            value = msgspec.convert(text, kind, strict=False)
+            value: Any = msgspec.convert(text, kind, strict=False)
         except msgspec.ValidationError:
             value = math.nan
         if not 0 < value < math.inf:

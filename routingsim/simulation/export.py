@@ -82,7 +82,7 @@ def _without_formulas(frame: pd.DataFrame) -> pd.DataFrame:
         return f"'{value}" if isinstance(value, str) and _FORMULA.match(value) else value
 
     changed = {
-        name: [safe(value) for value in column]
+        str(name): [safe(value) for value in column]
         for name, column in frame.items()
         if not pd.api.types.is_numeric_dtype(column)
     }

@@ -52,17 +52,20 @@ class AuthenticatedFrame(msgspec.Struct, tag="authenticated"):
     """The token is right, or none is asked for."""
 
 
+ErrorCode = Literal[
+    "bad_json",
+    "bad_frame",
+    "binary",
+    "unknown_channel",
+    "too_many_subscriptions",
+    "unauthorized",
+]
+
+
 class ErrorFrame(msgspec.Struct, tag="error"):
     """What was wrong with a frame of the client."""
 
-    code: Literal[
-        "bad_json",
-        "bad_frame",
-        "binary",
-        "unknown_channel",
-        "too_many_subscriptions",
-        "unauthorized",
-    ]
+    code: ErrorCode
     message: str
 
 

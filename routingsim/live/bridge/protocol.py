@@ -16,6 +16,7 @@ from routingsim.live.bridge.frames import (
     AuthFrame,
     ClientFrame,
     DroppedFrame,
+    ErrorCode,
     ErrorFrame,
     GapFrame,
     PingFrame,
@@ -252,7 +253,7 @@ class Session:
             self.authenticated = True
         return [_encode(AuthenticatedFrame())]
 
-    def _refuse(self, code: str, message: str) -> list[Action]:
+    def _refuse(self, code: ErrorCode, message: str) -> list[Action]:
         code = code if self.authenticated else "unauthorized"
         frame = _encode(ErrorFrame(code, message))
         # One attempt per connection, so that tokens cannot be guessed quickly.
