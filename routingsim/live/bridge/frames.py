@@ -69,12 +69,17 @@ class ErrorFrame(msgspec.Struct, tag="error"):
     message: str
 
 
-class GapFrame(msgspec.Struct, tag="gap"):
-    """Messages after ``since`` are lost; ``oldest`` is the first still there, null if none is."""
+class GapFrame(msgspec.Struct, tag="gap", omit_defaults=True):
+    """Messages after ``since`` are lost; ``oldest`` is the first still there, null if none is.
+
+    A notice of a publisher, kept in the history, has an ``id`` and the ``count`` of the messages.
+    """
 
     channel: str
     since: str
     oldest: str | None
+    count: int | None = None
+    id: str | None = None
 
 
 class DroppedFrame(msgspec.Struct, tag="dropped"):
