@@ -56,7 +56,9 @@ RESTORE = """\
 --       end, messages lost before it, id of its first message or '', count, messages, [agent ids]
 local call, argv, history, latest = redis.call, ARGV, KEYS[1], KEYS[3]
 local channel, publish, batch, count = argv[1], argv[2], tonumber(argv[4]), tonumber(argv[8])
-if batch <= tonumber(string.match(call('GET', KEYS[2]) or '0', '^%d+')) then return 0 end
+if batch <= tonumber(string.match(call('GET', KEYS[2]) or '0', '^%d+')) then
+  return {0, argv[7]}
+end
 if latest then call('HSET', latest, argv[9 + count], '') end
 local added, full = 0, call('XLEN', history) >= tonumber(argv[3])
 local oldest = full and call('XRANGE', history, '-', '+', 'COUNT', 1)[1][1]
@@ -74,6 +76,7 @@ local function add(id, message, agent)
     call('HSET', latest, agent, string.sub(message, 1, -2) .. ',"id":"' .. given .. '"}')
   end
   added = added + 1
+  return given
 end
 local ms, seq = string.match(argv[7], '(%d+)-(%d+)')
 if tonumber(argv[6]) > 0 then
@@ -84,16 +87,22 @@ if tonumber(argv[6]) > 0 then
     ',"count":' .. argv[6] .. '}')
   added = added - 1
 end
+local first = argv[7]
 for i = 9, 8 + count do
-  add(ms and ms .. '-' .. string.format('%.0f', seq + i - 9), argv[i], latest and argv[i + count])
+  local id = ms and ms .. '-' .. string.format('%.0f', seq + i - 9)
+  local given = add(id, argv[i], latest and argv[i + count])
+  if i == 9 and given then -- the others follow it
+    first, ms, seq = given, string.match(given, '(%d+)-(%d+)')
+  end
 end
 call('XTRIM', history, 'MAXLEN', '=', argv[3])
 call('SET', KEYS[2], batch .. ':' .. argv[5], 'EX', 86400)
 redis.pcall(publish, '{' .. channel .. '}:restored', batch)
-return added
+return {added, first}
 """
 """Lua script that stores a batch again which the server has lost, after a return from an older
-snapshot or a failover to a replica that was behind. Returns how many messages were lost.
+snapshot or a failover to a replica that was behind. Returns how many messages were lost, and the
+id of the batch's first message.
 
 Messages get the ids they had, or new ones where another publisher has gone on meanwhile. They are
 not published again: a notice on ``{C}:restored`` has bridges read the history. What is lost before

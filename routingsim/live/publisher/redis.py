@@ -392,11 +392,14 @@ class RedisPublisher(BasePublisher):
             if batch >= self._arrived[channel]:
                 continue
             restored = lost = 0
-            for each in held.batches:
+            for index, each in enumerate(held.batches):
                 if each.batch.number <= batch:
                     continue
                 missing = max(0, each.batch.total - len(each.batch.messages) - total)
-                restored += self._transport.restore(each.batch, missing, each.first)
+                again, first = self._transport.restore(each.batch, missing, each.first)
+                # Clients may have it under this id now, before what came after.
+                held.batches[index] = each._replace(first=first)
+                restored += again
                 total, lost = each.batch.total, lost + missing
             with self._changed:
                 self._restored += restored

@@ -109,9 +109,15 @@ class Transport:
         batch, _, total = place.partition(b":")
         return int(batch or 0), int(total or 0)
 
-    def restore(self, batch: Batch, missing: int, first: str) -> int:
-        """Store again a batch that the server lost; returns how many messages were lost."""
-        return self.call(*batch.restoring(self.publish, self._history, missing, first))
+    def restore(self, batch: Batch, missing: int, first: str) -> tuple[int, str]:
+        """Store again a batch that the server lost.
+
+        Returns how many messages were lost, and the id of the first one, which may be another
+        than before.
+        """
+        command = batch.restoring(self.publish, self._history, missing, first)
+        lost, first_now = self.call(*command)
+        return lost, first_now.decode()
 
     def send(self, batch: Batch, arrived: int) -> None:
         """Send a batch; ``arrived`` is the last number of its channel known to have arrived."""
