@@ -3,6 +3,7 @@
 import pytest
 
 from routingsim.errors import RoutingSimError
+
 from .running import invoke
 
 
