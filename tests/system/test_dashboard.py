@@ -386,7 +386,9 @@ def test_after_a_flood_every_row_is_there(page: Page, live: Live) -> None:
 
 
 def test_it_says_when_something_is_lost_for_good(page: Page, live: Live, redis_url: str) -> None:
-    live.publish(decision("before"))
+    with RedisPublisher(redis_url) as gone:  # a publisher that is there would send it again
+        gone.publish_routing_decisions([decision("before")])
+        assert gone.flush(10)
     expect(rows(page)).to_have_count(1)
     live.stop_bridge()
     with contextlib.closing(connect(redis_url)) as client:
