@@ -58,8 +58,8 @@ class Allowed:
     ----------
     said : str
         What is allowed, as an error says it.
-    high : float
-        The highest value.
+    high, low : float
+        The highest and the lowest value.
     above_zero : bool
         Whether 0 is not allowed.
     flag : bool
@@ -72,6 +72,7 @@ class Allowed:
 
     said: str
     high: float = math.inf
+    low: float = 0.0
     above_zero: bool = False
     flag: bool = False
     truths: bool = False
@@ -81,8 +82,8 @@ class Allowed:
         """Whether each number is allowed."""
         if self.flag:
             return (numbers == 0) | (numbers == 1)
-        low = numbers > 0 if self.above_zero else numbers >= 0
-        return low & (numbers <= self.high) & (numbers != math.inf)
+        low = numbers > 0 if self.above_zero else numbers >= self.low
+        return low & (numbers <= self.high) & (np.abs(numbers) != math.inf)
 
 
 AMOUNT = Allowed("a finite number >= 0")

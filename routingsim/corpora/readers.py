@@ -21,12 +21,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from routingsim.corpora.csv_reader import parse_csv
-from routingsim.corpora.mapping import foreign_tool
 from routingsim.corpora.rows import Rows, Skipped, progress, shown, unnest
 from routingsim.errors import CorpusError
 from routingsim.files import beyond, limit, read_file
 
-_JSON_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+JSON_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for text that is no JSON."""
 
 _ARCHIVES = {
     b"PK\x03\x04": "a zip archive or an Excel workbook; unpack it, or save the sheet as CSV UTF-8",
@@ -109,14 +109,8 @@ def parse(data: bytes, file: str, kind: str | None = None) -> Rows:
             raise CorpusError(f"{file}: {reason}")
     if data[:4] == b"PAR1":
         return _parse_parquet(data, file)
-    for magic, what in _ARCHIVES.items():
-        if data.startswith(magic):
-            raise CorpusError(f"{file}: is {what}")
-    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise CorpusError(f"{file}: is UTF-16 text; save it as UTF-8")
     data = data.removeprefix(codecs.BOM_UTF8)
-    if not data.strip():
-        raise CorpusError(f"{file}: is empty; a corpus needs at least one task")
+    refuse_form(data, file)
     kind = kind or _guess_kind(data, file)
     if kind == "csv":
         return parse_csv(data, file)
@@ -125,6 +119,23 @@ def parse(data: bytes, file: str, kind: str | None = None) -> Rows:
     if data.lstrip().startswith(b"["):
         return _parse_json_array(data, file)
     return _parse_json_lines(data, file)
+
+
+def refuse_form(data: bytes, file: str) -> None:
+    """Refuse what is no text: an archive, or text in another encoding; and an empty file.
+
+    Raises
+    ------
+    CorpusError
+        It says what the file is, and what to do.
+    """
+    for magic, what in _ARCHIVES.items():
+        if data.startswith(magic):
+            raise CorpusError(f"{file}: is {what}")
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise CorpusError(f"{file}: is UTF-16 text; save it as UTF-8")
+    if not data.strip():
+        raise CorpusError(f"{file}: is empty; a corpus needs at least one task")
 
 
 def rows_of_frame(frame: pd.DataFrame, file: str) -> Rows:
@@ -162,7 +173,7 @@ def _parse_json_lines(data: bytes, file: str) -> Rows:
         for line, text in enumerate(data.splitlines(), start=1)
         if text and not text.isspace()
     ]
-    with suppress(*_JSON_ERRORS):
+    with suppress(*JSON_ERRORS):
         decode = msgspec.json.Decoder(TaskRecord).decode
         columns = _task_columns([decode(text) for _, text in lines])
         return Rows(file, "json", columns, [line for line, _ in lines], range(1, len(lines) + 1))
@@ -177,8 +188,8 @@ def _parse_json_lines(data: bytes, file: str) -> Rows:
             bar.update()
             try:
                 record = decode(text)
-            except _JSON_ERRORS as error:
-                lost.append(Skipped(file, line, _json_trouble(text, error)))
+            except JSON_ERRORS as error:
+                lost.append(Skipped(file, line, json_trouble(text, error)))
                 continue
             if type(record) is not dict:
                 reason = f"expected one JSON object a line, found {shown(record)}"
@@ -187,10 +198,10 @@ def _parse_json_lines(data: bytes, file: str) -> Rows:
             records.append(record)
             starts.append(line)
             numbers.append(number)
-    if not records and lost and (whole := _one_object(data)) is not None:
+    if not records and lost and _one_object(data) is not None:
         raise CorpusError(
             f"{file}: is one JSON object over several lines; expected one object a task, "
-            f"each on a line of its own or all in one array{foreign_tool(whole)}"
+            f"each on a line of its own or all in one array"
         )
     return Rows(file, "json", unnest(records, "", {}), starts, numbers, lost=lost)
 
@@ -206,24 +217,24 @@ def _task_columns(tasks: Sequence[TaskRecord]) -> dict[str, Sequence[Any]]:
 
 
 def _one_object(data: bytes) -> dict[str, Any] | None:
-    with suppress(*_JSON_ERRORS):
+    with suppress(*JSON_ERRORS):
         whole = msgspec.json.decode(data)
         return whole if type(whole) is dict else None
     return None
 
 
 def _parse_json_array(data: bytes, file: str) -> Rows:
-    with suppress(*_JSON_ERRORS):
+    with suppress(*JSON_ERRORS):
         tasks = msgspec.json.decode(data, type=list[TaskRecord])
         numbers = range(1, len(tasks) + 1)
         return Rows(file, "json", _task_columns(tasks), numbers, numbers, "row")
     try:
         records = msgspec.json.decode(data)
-    except _JSON_ERRORS as error:
+    except JSON_ERRORS as error:
         # Nothing after a broken value in an array can be trusted.
         byte = re.search(r"\(byte (\d+)\)", str(error))
         line = data.count(b"\n", 0, int(byte[1]) if byte else len(data)) + 1
-        raise CorpusError(f"{file}:{line}: {_json_trouble(data, error)}") from error
+        raise CorpusError(f"{file}:{line}: {json_trouble(data, error)}") from error
     problems: dict[int, str] = {}
     columns = unnest(
         ["null" if record is None else record for record in records], "record", problems
@@ -235,7 +246,8 @@ def _parse_json_array(data: bytes, file: str) -> Rows:
     return Rows(file, "json", columns, numbers, numbers, "row", lost)
 
 
-def _json_trouble(text: bytes, error: Exception) -> str:
+def json_trouble(text: bytes, error: Exception) -> str:
+    """What is wrong with a text that is no JSON."""
     if isinstance(error, UnicodeDecodeError):
         return _utf8_trouble(text)
     if isinstance(error, RecursionError):

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import date
 from typing import Any
@@ -20,6 +21,13 @@ DATE_ORDERS = ("month first", "day first")
 """What dates such as 10/6/2023 can be."""
 
 _UNITS = {"milliseconds": 1e3, "microseconds": 1e6, "nanoseconds": 1e9}
+CLOCK_UNITS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+"""How many of each unit a second has."""
+
+NO_TIME = np.iinfo(np.int64).min
+"""What stands for a time that is not known."""
+
+_LATEST = 9e9  # seconds since 1970: nanoseconds beyond are no int64
 _SINCE_1970 = (5e8, 5e9)  # seconds: from 1985 to 2128
 _DATE = re.compile(
     r"\s*(\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}(\D|$)|\d{8}T\d|(\w+,? )?(\d+ )?[A-Z][a-z]{2,8}\.? \d)"
@@ -85,6 +93,93 @@ def read_arrivals(
     first = pd.Timestamp(earliest) if earliest != "none" else None
     begins = float(first.value) / 1e9 if isinstance(first, pd.Timestamp) else 0.0
     return RawColumn(column.label, seconds, begins=begins)
+
+
+def read_clock(
+    column: RawColumn, unit: str, problems: dict[int, str], notes: list[str], dates: str | None
+) -> NDArray[np.int64]:
+    """Times as nanoseconds since 1970, or on the clock that they have.
+
+    Parameters
+    ----------
+    column : RawColumn
+    unit : {"", "s", "ms", "us", "ns"}
+        What numbers count; "" where their size tells.
+    problems : dict of int to str
+        Values that are no times are added here, by position.
+    notes : list of str
+        How the column was read is added here.
+    dates : {None, "month first", "day first"}
+        The order in dates such as 10/6/2023.
+
+    Returns
+    -------
+    ndarray of int64
+        :data:`NO_TIME` where there is none.
+    """
+    values = column.values
+    given = len(values) - _missing(values)
+    result = np.full(len(values), NO_TIME)
+    if not given:
+        return result
+    numbers = _numbers(values)
+    if 2 * np.count_nonzero(~np.isnan(numbers)) > given:
+        per_second = CLOCK_UNITS[unit or _unit_of(numbers)]
+        wrong = np.isnan(numbers) | (numbers < 0) | (numbers >= _LATEST * per_second)
+        result[~wrong] = _nanoseconds(values, numbers, per_second)[~wrong]
+        rows = np.flatnonzero(wrong).tolist()
+        allowed = "a finite number >= 0"
+    else:
+        texts = _all_texts(values)
+        stamps = pd.to_datetime(texts, format="ISO8601", errors="coerce", utc=True)
+        if stamps.isna().sum() > len(values) - given:
+            spelled = _iso_texts(column, problems, notes, dates)
+            stamps = pd.to_datetime(
+                pd.Series(spelled, dtype="str"), format="ISO8601", errors="coerce", utc=True
+            )
+        known = stamps.notna().to_numpy()
+        result[known] = stamps[known].dt.as_unit("ns").astype(np.int64).to_numpy()
+        rows = np.flatnonzero(~known).tolist()
+        allowed = "a time like 2023-11-16 18:17:03.9799600"
+    for row in rows:
+        value = values[row]
+        if value is not None and str(value).strip().casefold() not in {*NOTHING, ""}:
+            problems.setdefault(row, f"{column.label}: expected {allowed}, found {shown(value)}")
+    return result
+
+
+def _unit_of(numbers: NDArray[np.float64]) -> str:
+    """What numbers count: since 1970 by their size, else seconds."""
+    median = float(np.nanmedian(numbers))
+    low, high = _SINCE_1970
+    return next(
+        (unit for unit, factor in CLOCK_UNITS.items() if low * factor <= median < high * factor),
+        "s",
+    )
+
+
+def _nanoseconds(
+    values: Sequence[Any], numbers: NDArray[np.float64], per_second: int
+) -> NDArray[np.int64]:
+    """Numbers of a unit as nanoseconds: whole ones exactly, others to a microsecond."""
+    whole = numbers % 1 == 0
+    if per_second == 10**9 and numbers.size and whole[~np.isnan(numbers)].all():
+        with suppress(ValueError, OverflowError, pa.ArrowInvalid):
+            if isinstance(values, TextColumn):
+                exact = values.arrow.cast(pa.int64()).fill_null(NO_TIME)
+                return exact.to_numpy().copy()
+            return np.array([NO_TIME if each is None else int(each) for each in values])
+    plain = np.nan_to_num(numbers)
+    micro = np.clip(plain * (1_000_000 / per_second), 0, _LATEST * 1_000_000)
+    return np.round(micro).astype(np.int64) * 1000
+
+
+def _all_texts(values: Sequence[Any]) -> pd.Series:
+    if isinstance(values, TextColumn):
+        return pd.Series(pd.array(values.arrow, dtype="str"))
+    if set(map(type, values)) <= {str, type(None)}:
+        return pd.Series(values, dtype="str")
+    return pd.Series([None if each is None else str(each) for each in values], dtype="str")
 
 
 def seconds_from_earliest(

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from routingsim.corpora.checkup.finding import Finding
 from routingsim.corpora.checkup.skipped import skipped_records
-from routingsim.corpora.mapping import renaming
+from routingsim.corpora.mapping import map_to_start_from
 from routingsim.corpora.numbers import RawColumn, allowed, read_numbers
 from routingsim.corpora.readers import OutcomeRecord, TaskRecord
 from routingsim.corpora.rows import Rows, Skipped, TextColumn, any_match, shown
@@ -82,7 +82,7 @@ def _remedy(rows: Rows, missing: Sequence[str]) -> str:
     names = list(rows.columns)
     if rows.kind == "csv" and len(names) == 1 and "|" in names[0]:
         return "; separate the cells by commas, semicolons or tabs"
-    if hint := renaming(missing, rows.columns):
+    if hint := map_to_start_from(rows.columns):
         return hint
     if list(missing) == ["text"]:
         return "; give every task its text, or an empty one where only its tokens are known"

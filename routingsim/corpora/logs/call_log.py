@@ -1,0 +1,372 @@
+"""CallLog: a row a call, checked, with where each column came from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from routingsim import display
+from routingsim.corpora.logs.statuses import CACHED, OK, STATUSES, TIMED_OUT
+from routingsim.corpora.logs.texts import TextFile, texts_of
+from routingsim.corpora.logs.to_corpus import corpus_of
+from routingsim.corpora.rows import Skipped, counted, shown
+from routingsim.errors import CorpusError
+
+if TYPE_CHECKING:
+    from routingsim.agents import AgentPool
+    from routingsim.corpora.corpus import Corpus
+    from routingsim.simulation.calibration import ServiceFit
+
+COLUMNS = (
+    "call_id",
+    "task_id",
+    "session_id",
+    "parent_id",
+    "turn",
+    "arrived_at",
+    "agent",
+    "prompt_tokens",
+    "cached_tokens",
+    "output_tokens",
+    "ttft",
+    "latency",
+    "cost",
+    "status",
+    "quality",
+    "propensity",
+    "tags",
+)
+"""The columns of a log, beside its texts."""
+
+_SHOWN = 12  # agents and notes that the representations show
+_PARTS = 1e-9  # seconds by which a time that is cut at is early
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class CallLog:
+    """Calls of agents in the order of their arrival.
+
+    Get one from :func:`routingsim.read_log`. A log does not change.
+
+    Attributes
+    ----------
+    name : str
+        The file's stem, or the folder's name.
+    source : str
+        The path that it was read from.
+    tools : tuple of str
+        The names of the shapes that its files had.
+    began : Timestamp or None
+        The time, in UTC, at which ``arrived_at`` is 0; None where the log's clock is no
+        calendar.
+    columns : mapping of str to str
+        Where each column came from; those not recorded are not there.
+    left_out : mapping of str to int
+        How many records are no calls, by reason.
+    skipped : tuple of Skipped
+        Records that were left out because they are damaged, each with its place.
+    notes : tuple of str
+        What the reader should know.
+    sha256 : str
+        Of the files' bytes, one after the other.
+    """
+
+    name: str
+    source: str
+    tools: tuple[str, ...]
+    _calls: pd.DataFrame
+    began: pd.Timestamp | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    skipped: tuple[Skipped, ...] = ()
+    notes: tuple[str, ...] = ()
+    sha256: str = ""
+    _files: tuple[TextFile, ...] = ()
+    _origin: tuple[NDArray[np.int32], NDArray[np.int64]] | None = None
+    _texts: pa.LargeStringArray | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("columns", "left_out"):
+            object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
+
+    def __len__(self) -> int:
+        return len(self._calls)
+
+    @property
+    def calls(self) -> pd.DataFrame:
+        """A row for each call, without its text; a change to it does not change the log.
+
+        Columns: call_id, task_id (tries of one task share it), session_id ("" where there is
+        none), parent_id (the call or step that made this call), turn (from 0, in the
+        session), arrived_at (s since ``began``, NaN where unknown), agent ("" where unknown),
+        prompt_tokens, cached_tokens (of these, read from a provider's cache), output_tokens,
+        ttft and latency (s, of the first token and of the whole call), cost (USD), status (ok,
+        failed, timed_out, cached), quality (0 to 1), propensity (above 0 and up to 1), tags.
+        Numbers are NaN where not recorded.
+        """
+        return self._calls.copy(deep=False)
+
+    def texts(self) -> pa.LargeStringArray:
+        """The task's text of each call, of chat messages the last one of the user.
+
+        They are read from the log's files, which must be there still; answers never are.
+
+        Raises
+        ------
+        CorpusError
+            If a file is gone, or has changed since the log was read.
+        """
+        return self._read_texts[0]
+
+    @cached_property
+    def _read_texts(self) -> tuple[pa.LargeStringArray, list[str]]:
+        if self._texts is not None:
+            return self._texts, []
+        if not self._files or self._origin is None:
+            return pa.array([""] * len(self), type=pa.large_string()), []
+        key = "call_id" if "task_id" not in self.columns else "task_id"
+        return texts_of(self._files, *self._origin, lambda: self._calls[key].tolist())
+
+    @property
+    def agents(self) -> tuple[str, ...]:
+        """The agents in the order in which they were first called."""
+        return tuple(name for name in self._calls["agent"].unique().tolist() if name)
+
+    @property
+    def has_arrivals(self) -> bool:
+        """Whether the time of every call is known."""
+        return len(self) > 0 and not np.isnan(self._calls["arrived_at"].to_numpy()).any()
+
+    def numbers(self, column: str) -> NDArray[np.float64]:
+        """A column of numbers as float64, shape (calls,); NaN where not recorded."""
+        return self._calls[column].to_numpy(dtype=np.float64)
+
+    @cached_property
+    def statuses(self) -> NDArray[np.int8]:
+        """The status of each call as a position in :data:`~.statuses.STATUSES`."""
+        return self._calls["status"].cat.codes.to_numpy()
+
+    def select(self, mask: NDArray[np.bool_]) -> CallLog:
+        """The calls where a mask is true."""
+        rows = np.flatnonzero(mask)
+        origin = None
+        if self._origin is not None:
+            origin = (self._origin[0][rows], self._origin[1][rows])
+        return replace(
+            self,
+            _calls=self._calls.iloc[rows].reset_index(drop=True),
+            _origin=origin,
+            _texts=None if self._texts is None else self._texts.take(pa.array(rows)),
+        )
+
+    def split(self, *, at: float | str | pd.Timestamp = 0.7) -> tuple[CallLog, CallLog]:
+        """The calls that began before a time, and those after it.
+
+        Parameters
+        ----------
+        at : float, str or Timestamp
+            A share of the log's time, above 0 and below 1; or a date and time, in UTC where
+            it has no zone.
+
+        Raises
+        ------
+        CorpusError
+            If the times of the calls are not known, or one part has no calls.
+        """
+        if not self.has_arrivals:
+            raise CorpusError(f"{self.name}: cannot be split, for not every call has a time")
+        arrived = self.numbers("arrived_at")
+        if isinstance(at, str | pd.Timestamp):
+            if self.began is None:
+                raise CorpusError(f"{self.name}: has no dates; split it at a share, such as at=0.7")
+            try:
+                when = pd.Timestamp(at)
+            except ValueError as error:
+                raise CorpusError(f"at is {shown(at)}; expected a date and time: {error}") from None
+            when = when.tz_localize("UTC") if when.tzinfo is None else when
+            cut = (when - self.began) / pd.Timedelta(seconds=1)
+        elif 0 < at < 1:
+            cut = arrived[0] + at * (arrived[-1] - arrived[0])
+        else:
+            raise CorpusError(f"at is {at}; expected a share above 0 and below 1, or a date")
+        early = arrived < cut - _PARTS
+        if early.all() or not early.any():
+            lasts = f"{arrived[0]:,.6g} s to {arrived[-1]:,.6g} s"
+            raise CorpusError(
+                f"{self.name}: no call is {'after' if early.all() else 'before'} {at}; the log's "
+                f"calls are from {lasts}"
+            )
+        return self.select(early), self.select(~early)
+
+    def corpus(self) -> Corpus:
+        """A task a row, with outcomes under the agents that were called for it.
+
+        Tries of one task are one row; of several calls of one agent the last one counts.
+        Calls that a cache answered have no outcome.
+        """
+        texts, notes = self._read_texts
+        return corpus_of(self, texts, notes)
+
+    def fit_pool(
+        self, *, cost: float | Mapping[Any, float] | None = None, **fields: Any
+    ) -> tuple[AgentPool, dict[str, ServiceFit]]:
+        """The agents of the log, each with its service fitted.
+
+        Parameters
+        ----------
+        cost : float or mapping, optional
+            USD per 1,000 tokens; default: recorded costs over recorded tokens.
+        **fields
+            As in :func:`routingsim.fit_pool`.
+        """
+        from routingsim.simulation.calibration import fit_pool
+
+        return fit_pool(self, cost=cost, **fields)
+
+    def summary(self) -> pd.DataFrame:
+        """A row for each agent, and one for all calls.
+
+        Returns
+        -------
+        DataFrame
+            Indexed by agent. Columns: calls, share, ok, failed, timed_out, cached,
+            prompt_tokens and output_tokens (means), ttft_p50, latency_p50, latency_p95 (s, of
+            answered calls), cost (USD, the sum), quality (mean).
+        """
+        calls = self._calls
+        ok = (self.statuses == OK)[:, None]
+        timed = pd.DataFrame(
+            np.where(ok, calls[["ttft", "latency"]].to_numpy(dtype=np.float64), np.nan),
+            columns=["ttft", "latency"],
+        )
+        found = pd.DataFrame(
+            {
+                "agent": calls["agent"].astype(object).where(calls["agent"] != "", "(unknown)"),
+                **{name: self.statuses == code for code, name in enumerate(STATUSES)},
+                **{
+                    name: calls[name]
+                    for name in ("prompt_tokens", "output_tokens", "cost", "quality")
+                },
+                **timed,
+            }
+        )
+        rows = {}
+        for agent, mine in found.groupby("agent", sort=False):
+            rows[agent] = self._row(mine)
+        rows["all"] = self._row(found)
+        return pd.DataFrame(rows).T.rename_axis("agent").convert_dtypes().astype(_DTYPES)
+
+    def _row(self, calls: pd.DataFrame) -> dict[str, float]:
+        return {
+            "calls": len(calls),
+            "share": len(calls) / max(len(self), 1),
+            **{name: int(calls[name].sum()) for name in STATUSES},
+            "prompt_tokens": calls["prompt_tokens"].mean(),
+            "output_tokens": calls["output_tokens"].mean(),
+            "ttft_p50": calls["ttft"].quantile(0.5),
+            "latency_p50": calls["latency"].quantile(0.5),
+            "latency_p95": calls["latency"].quantile(0.95),
+            "cost": calls["cost"].sum(min_count=1),
+            "quality": calls["quality"].mean(),
+        }
+
+    def to_frame(self, *, texts: bool = False) -> pd.DataFrame:
+        """The calls as a table that :func:`routingsim.read_log` reads again."""
+        frame = self.calls
+        if self.began is not None:
+            frame["arrived_at"] = self.began + pd.to_timedelta(frame["arrived_at"], unit="s")
+        if texts:
+            frame["text"] = pd.array(self.texts(), dtype="str")
+        return frame
+
+    def to_dict(self) -> dict[str, Any]:
+        """What the log is, for JSON."""
+        return {
+            "name": self.name,
+            "source": self.source,
+            "sha256": self.sha256,
+            "tools": list(self.tools),
+            "calls": len(self),
+            "began": None if self.began is None else self.began.isoformat(),
+            "agents": list(self.agents),
+            "columns": dict(self.columns),
+            "left_out": dict(self.left_out),
+            "notes": list(self.notes),
+        }
+
+    def __repr__(self) -> str:
+        lines = [f"CallLog({display.shorten(self.name)!r}: {counted(len(self), 'call')})"]
+        lines += [f"  {name}: {value}" for name, value in self._facts()]
+        lines += [f"  note: {display.shorten(note)}" for note in self.notes[:_SHOWN]]
+        return "\n".join(display.wrapped(line, "    ") for line in lines)
+
+    def _repr_html_(self) -> str:
+        return self.to_html()
+
+    def to_html(self) -> str:
+        """The log at a glance, as notebooks show it: HTML without scripts."""
+        table = self.summary().head(_SHOWN + 1)
+        heads = ["agent", *(str(name).replace("_", " ") for name in table.columns)]
+        rows = [
+            [str(agent), *(_cell(name, value) for name, value in row.items())]
+            for agent, row in table.iterrows()
+        ]
+        body = display.table([], self._facts()) + display.table(heads, rows)
+        title = f"{display.shorten(self.name, 180)} · {counted(len(self), 'call')}"
+        return display.card(title, body, self.notes[:_SHOWN])
+
+    def to_markdown(self) -> str:
+        """The log at a glance, as a Markdown table."""
+        rows = [("calls", f"{len(self):,}"), *self._facts()]
+        return display.markdown_table(["log", self.name], rows, left=(0, 1))
+
+    def _facts(self) -> list[tuple[str, str]]:
+        """Names and values for people."""
+        facts = [("read as", ", ".join(self.tools))]
+        if self.has_arrivals:
+            arrived = self.numbers("arrived_at")
+            span = f"{arrived[-1] - arrived[0]:,.6g} s"
+            since = f", from {self.began:%Y-%m-%d %H:%M:%S} UTC" if self.began is not None else ""
+            facts.append(("arrivals", f"over {span}{since}"))
+        else:
+            facts.append(("arrivals", "none, or not of every call"))
+        shares = self._calls["agent"].astype(str).value_counts(normalize=True)
+        named = [f"{name or '(unknown)'} {share:.1%}" for name, share in shares.items()]
+        more = f" and {len(named) - _SHOWN} more" if named[_SHOWN:] else ""
+        facts.append(("agents", ", ".join(named[:_SHOWN]) + more))
+        counts = np.bincount(self.statuses, minlength=len(STATUSES))
+        told = [f"{name} {count:,}" for name, count in zip(STATUSES, counts, strict=True) if count]
+        facts.append(("ended", ", ".join(told)))
+        sessions = self._calls["session_id"].nunique() - int(
+            (self._calls["session_id"] == "").any()
+        )
+        if sessions:
+            facts.append(("sessions", f"{sessions:,}"))
+        if self.left_out:
+            facts.append(
+                ("left out", ", ".join(f"{n:,} {why}" for why, n in self.left_out.items()))
+            )
+        came = [f"{ours} from {theirs}" for ours, theirs in self.columns.items()]
+        facts.append(("columns", "; ".join(came)))
+        facts.append(("source", display.shorten(self.source)))
+        return facts
+
+
+_DTYPES = dict.fromkeys(("calls", *STATUSES), "int64") | dict.fromkeys(("share", "prompt_tokens", "output_tokens", "ttft_p50", "latency_p50", "latency_p95", "cost", "quality"), "float64")  # fmt: skip
+
+
+def _cell(name: str, value: float) -> str:
+    if value != value:
+        return "-"
+    return f"{value:.1%}" if name == "share" else f"{value:,.4g}"
+
+
+_ = CACHED, TIMED_OUT

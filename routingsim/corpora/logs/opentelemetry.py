@@ -1,0 +1,282 @@
+"""OpenTelemetry: spans of generative AI, from the collector's file exporter or flat dumps."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from routingsim.corpora.logs.fields import decoded
+from routingsim.corpora.logs.shape import LeftOut, Shape, has, mask
+from routingsim.corpora.logs.statuses import ends_late
+from routingsim.corpora.rows import Rows
+
+PER_RECORD = 1 << 20
+"""Numbers of calls that were unfolded from one record: its own times this, and their place in it."""
+
+_MODELS = ("gen_ai.request.model", "gen_ai.response.model", "llm.model_name", "llm.request.model")
+_INPUT = (
+    "gen_ai.usage.input_tokens",
+    "gen_ai.usage.prompt_tokens",
+    "llm.token_count.prompt",
+    "llm.usage.prompt_tokens",
+)
+_CACHED = (
+    "gen_ai.usage.cache_read.input_tokens",
+    "gen_ai.usage.cache_read_input_tokens",
+    "gen_ai.usage.cached_tokens",
+    "llm.token_count.prompt_details.cache_read",
+)
+_OUTPUT = (
+    "gen_ai.usage.output_tokens",
+    "gen_ai.usage.completion_tokens",
+    "llm.token_count.completion",
+    "llm.usage.completion_tokens",
+)
+_COST = ("gen_ai.usage.cost", "llm.cost.total", "gen_ai.usage.total_cost")
+_TTFT = ("gen_ai.server.time_to_first_token", "gen_ai.response.time_to_first_token")
+_TEXTS = ("gen_ai.input.messages", "gen_ai.prompt", "input.value", "llm.prompts")
+_FIRST_TOKEN = ("first_token", "first token", "gen_ai.first_token", "llm.content.completion.chunk")
+_NO_CALLS = (
+    "embeddings",
+    "execute_tool",
+    "invoke_agent",
+    "create_agent",
+    "invoke_workflow",
+    "retrieval",
+)
+_FAILED = (2, "2", "STATUS_CODE_ERROR", "ERROR", "Error", "StatusCode.ERROR")
+_VALUES = ("stringValue", "intValue", "doubleValue", "boolValue")
+
+
+def _prepare(rows: Rows) -> Rows:
+    """A row a span, whichever way spans are written."""
+    columns: dict[str, list[Any]] = {name: [] for name in _COLUMNS}
+    lines: list[int] = []
+    numbers: list[int] = []
+    for k, spans in enumerate(_spans_of(rows)):
+        for place, span in enumerate(spans):
+            for name, value in zip(_COLUMNS, _fields(span), strict=True):
+                columns[name].append(value)
+            lines.append(rows.lines[k])
+            numbers.append(rows.numbers[k] * PER_RECORD + place)
+    return Rows(rows.file, rows.kind, columns, lines, numbers, rows.unit, rows.lost)
+
+
+_COLUMNS = (
+    "traceId+spanId",
+    "parentSpanId",
+    "startTimeUnixNano",
+    "endTimeUnixNano",
+    "gen_ai.request.model",
+    "gen_ai.operation.name",
+    "gen_ai.usage.input_tokens",
+    "gen_ai.usage.cache_read.input_tokens",
+    "gen_ai.usage.output_tokens",
+    "gen_ai.usage.cost",
+    "gen_ai.server.time_to_first_token",
+    "first token",
+    "status.code",
+    "traceId",
+    "gen_ai.conversation.id",
+    "gen_ai.input.messages",
+)
+
+
+def _spans_of(rows: Rows) -> Iterator[list[dict[str, Any]]]:
+    """The spans of each record."""
+    names = list(rows.columns)
+    if "resourceSpans" in rows.columns or "scopeSpans" in rows.columns:
+        resources = rows.columns.get("resourceSpans") or [None] * len(rows)
+        scopes = rows.columns.get("scopeSpans") or [None] * len(rows)
+        for found, own in zip(resources, scopes, strict=True):
+            groups = found if isinstance(found, list) else []
+            inner = [each.get("scopeSpans") or [] for each in groups if isinstance(each, dict)]
+            inner += [own] if isinstance(own, list) else []
+            yield [
+                span
+                for group in inner
+                for scope in group
+                for span in (scope.get("spans") or [])
+                if isinstance(span, dict)
+            ]
+        return
+    for values in zip(*rows.columns.values(), strict=True):
+        yield [dict(zip(names, values, strict=True))]
+
+
+def _fields(span: dict[str, Any]) -> list[Any]:
+    context = span.get("context") or span.get("SpanContext") or {}
+    trace = _first(span, "traceId", "trace_id", "TraceId") or _first(context, "trace_id", "TraceID")
+    own = _first(span, "spanId", "span_id", "SpanId") or _first(context, "span_id", "SpanID")
+    parent = _first(span, "parentSpanId", "parent_span_id", "parent_id", "ParentSpanId")
+    attributes = _attributes(span)
+    trace, own, parent = (str(each or "").removeprefix("0x") for each in (trace, own, parent))
+    status = span.get("status") or span.get("Status") or span.get("StatusCode") or {}
+    status = decoded(status) or status if isinstance(status, str) else status
+    message = ""
+    if isinstance(status, dict):
+        message = str(_first(status, "message", "description") or "")
+        status = _first(status, "code", "status_code")
+    error = str(attributes.get("error.type") or message)
+    ended = "ok"
+    if status in _FAILED or attributes.get("error.type"):
+        ended = "timed_out" if ends_late(error) else "failed"
+    return [
+        f"{trace}-{own}",
+        f"{trace}-{parent}" if parent.strip("0") else "",
+        _first(
+            span,
+            "startTimeUnixNano",
+            "start_time_unix_nano",
+            "start_time",
+            "startTime",
+            "Timestamp",
+        ),
+        _first(span, "endTimeUnixNano", "end_time_unix_nano", "end_time", "endTime"),
+        _first(attributes, *_MODELS),
+        _operation(attributes),
+        _first(attributes, *_INPUT),
+        _first(attributes, *_CACHED),
+        _first(attributes, *_OUTPUT),
+        _first(attributes, *_COST),
+        _first(attributes, *_TTFT),
+        _first_token(span.get("events") or span.get("Events")),
+        ended,
+        trace,
+        _first(attributes, "gen_ai.conversation.id", "session.id"),
+        _text(attributes, span.get("events") or span.get("Events")),
+    ]
+
+
+def _first(found: Any, *names: str) -> Any:
+    if not isinstance(found, dict):
+        return None
+    return next((found[name] for name in names if found.get(name) is not None), None)
+
+
+def _attributes(span: dict[str, Any]) -> dict[str, Any]:
+    """A span's attributes by name: of a list of keys and values, an object, JSON, or columns."""
+    found: Any = span.get("attributes", span.get("Attributes", span.get("SpanAttributes")))
+    if isinstance(found, str):
+        found = decoded(found)
+    if isinstance(found, list):
+        return {
+            str(each.get("key")): _value(each.get("value"))
+            for each in found
+            if isinstance(each, dict)
+        }
+    if isinstance(found, dict):
+        return found
+    return {name.removeprefix("attributes."): value for name, value in span.items()}
+
+
+def _value(value: Any) -> Any:
+    if isinstance(value, dict):
+        return next((value[kind] for kind in _VALUES if kind in value), value)
+    return value
+
+
+def _operation(attributes: dict[str, Any]) -> str:
+    kind = str(_first(attributes, "openinference.span.kind", "traceloop.span.kind") or "")
+    if kind and kind.upper() != "LLM":
+        return kind.casefold()
+    return str(attributes.get("gen_ai.operation.name") or "")
+
+
+def _first_token(events: Any) -> Any:
+    for event in events if isinstance(events, list) else []:
+        if isinstance(event, dict) and str(event.get("name", "")).casefold() in _FIRST_TOKEN:
+            return _first(event, "timeUnixNano", "time_unix_nano", "timestamp", "time")
+    return None
+
+
+def _text(attributes: dict[str, Any], events: Any) -> Any:
+    if found := _first(attributes, *_TEXTS):
+        return found
+    messages = []
+    while f"gen_ai.prompt.{len(messages)}.content" in attributes:
+        start = f"gen_ai.prompt.{len(messages)}"
+        role = attributes.get(f"{start}.role")
+        messages.append({"role": role, "content": attributes[f"{start}.content"]})
+    for event in events if isinstance(events, list) and not messages else []:
+        if not isinstance(event, dict):
+            continue
+        name, inner = str(event.get("name", "")), _attributes(event)
+        if name == "gen_ai.content.prompt":
+            return inner.get("gen_ai.prompt")
+        if name == "gen_ai.client.inference.operation.details":
+            return inner.get("gen_ai.input.messages")
+        if name.startswith("gen_ai.") and name.endswith(".message"):
+            role = name.split(".")[1]
+            messages.append(
+                {"role": role, "content": _first(inner, "content", "gen_ai.event.content")}
+            )
+    return messages or None
+
+
+def _left_out(rows: Rows) -> LeftOut:
+    models: Sequence[Any] = rows.columns["gen_ai.request.model"]
+    operations: Sequence[Any] = rows.columns["gen_ai.operation.name"]
+    kinds = mask(operations, lambda value: value in _NO_CALLS)
+    others = mask(operations, lambda value: value in ("agent", "tool", "chain", "workflow", "task"))
+    unnamed = mask(models, lambda value: not value)
+    return {"spans that are no calls of a model": kinds | others | unnamed}
+
+
+def _fits(rows: Rows) -> bool:
+    if "resourceSpans" in rows.columns or "scopeSpans" in rows.columns:
+        return True
+    found = ("traceId", "trace_id", "context.trace_id", "TraceId")
+    starts = ("startTimeUnixNano", "start_time_unix_nano", "start_time", "startTime")
+    held = (
+        "attributes",
+        "SpanAttributes",
+        "attributes.gen_ai.request.model",
+        "gen_ai.request.model",
+    )
+    return all(any(has(rows, path) for path in paths) for paths in (found, starts, held))
+
+
+SHAPES = (
+    Shape(
+        "opentelemetry",
+        "a file of OpenTelemetry spans",
+        {
+            "call_id": "traceId+spanId",
+            "session_id": "traceId",
+            "parent_id": "parentSpanId",
+            "arrived_at": "startTimeUnixNano",
+            "ended_at": "endTimeUnixNano",
+            "first_token_at": "first token",
+            "agent": "gen_ai.request.model",
+            "prompt_tokens": "gen_ai.usage.input_tokens",
+            "cached_tokens": "gen_ai.usage.cache_read.input_tokens",
+            "output_tokens": "gen_ai.usage.output_tokens",
+            "ttft": "gen_ai.server.time_to_first_token",
+            "cost": "gen_ai.usage.cost",
+            "status": "status.code",
+            "text": "gen_ai.input.messages",
+        },
+        always=(
+            "resourceSpans|scopeSpans|traceId|trace_id|context.trace_id|TraceId",
+            "resourceSpans|scopeSpans|attributes|SpanAttributes|gen_ai.request.model|"
+            "attributes.gen_ai.request.model",
+        ),
+        never=("run_type",),
+        prepare=_prepare,
+        left_out=_left_out,
+        fits=_fits,
+        reads=("*",),
+        said={
+            "session_id": "a trace is a session",
+            "parent_id": "the call or step that made the call",
+            "arrived_at": "as a number, as text, or a date; also `start_time`",
+            "ended_at": "also `end_time`",
+            "agent": "else `gen_ai.response.model` or `llm.model_name`",
+            "prompt_tokens": "also as older conventions name it",
+            "output_tokens": "also as older conventions name it",
+            "status": "2 is `failed`, or `timed_out` where `error.type` says so",
+            "text": "the last user message; also of events, and of older names",
+            "first_token_at": "an event of the first token",
+        },
+        form="JSON lines of the file exporter, OTLP JSON, spans as JSON, JSON lines or CSV",
+    ),
+)

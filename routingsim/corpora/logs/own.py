@@ -1,0 +1,41 @@
+"""Our own form of a log: columns with our own names."""
+
+from routingsim.corpora.logs.shape import Shape
+from routingsim.corpora.logs.statuses import STATUS_COLUMNS
+
+_TABLE = {
+    "call_id": "call_id|id",
+    "task_id": "task_id",
+    "session_id": "session_id",
+    "parent_id": "parent_id",
+    "turn": "turn",
+    "arrived_at": "arrived_at",
+    "agent": "agent",
+    "prompt_tokens": "prompt_tokens",
+    "cached_tokens": "cached_tokens",
+    "output_tokens": "output_tokens|tokens",
+    "ttft": "ttft",
+    "latency": "latency",
+    "cost": "cost",
+    "status": STATUS_COLUMNS,
+    "quality": "quality",
+    "propensity": "propensity",
+    "tags": "tags|category",
+    "text": "text",
+}
+
+SHAPES = (
+    Shape(
+        "calls",
+        "our own form",
+        _TABLE,
+        always=("agent", "arrived_at|latency"),
+        only=tuple({path for paths in _TABLE.values() for path in paths.split("|")}),
+        said={
+            "arrived_at": "seconds on any clock, seconds or finer since 1970, or dates",
+            "latency": "seconds, of the whole call",
+            "status": "the first of these columns that there is; a flag or word of `error` is a "
+            "failure",
+        },
+    ),
+)
