@@ -10,6 +10,8 @@ from .agents import load_agents as load_agents
 from .corpora.corpus import Corpus as Corpus
 from .corpora.datasets import list_corpora as list_corpora
 from .corpora.datasets import load_corpus as load_corpus
+from .corpora.logs.call_log import CallLog as CallLog
+from .corpora.logs.read import read_log as read_log
 from .errors import AgentError as AgentError
 from .errors import BrokerError as BrokerError
 from .errors import CorpusError as CorpusError

@@ -20,7 +20,8 @@ class Dataset(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     repository, commit, path : str
         Where its authors publish it, on GitHub.
     format : str
-        One of :data:`routingsim.corpora.formats.FORMATS`.
+        One of :data:`routingsim.corpora.logs.wide.FORMATS`,
+        or a tool that writes logs.
     licence : str
         Its SPDX identifier.
     description : str

@@ -8,7 +8,8 @@ way and never changed.
 import hashlib
 import os
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -17,10 +18,14 @@ import pooch
 
 from routingsim.corpora.catalogue import DATASETS, Dataset
 from routingsim.corpora.corpus import Corpus
-from routingsim.corpora.formats import draft
+from routingsim.corpora.logs.blocks import list_inside, sample, unwrapped
+from routingsim.corpora.logs.read import read_log, stem
+from routingsim.corpora.logs.registry import closest, recognised, shapes
+from routingsim.corpora.logs.wide import FORMATS, draft, format_of
 from routingsim.corpora.numbers import RawColumn
-from routingsim.corpora.readers import read_bytes
-from routingsim.corpora.rows import shown
+from routingsim.corpora.readers import parse, read_bytes
+from routingsim.corpora.rows import Rows, shown
+from routingsim.corpora.validation import Draft
 from routingsim.errors import CorpusError
 from routingsim.files import bundled
 
@@ -53,19 +58,23 @@ def load_corpus(
     on_error: str = "raise",
     agents: Collection[str] | None = None,
     dates: str | None = None,
+    columns: str | Mapping[str, str] | None = None,
 ) -> Corpus:
     """A corpus or trace, by name, from a file or from a DataFrame.
+
+    A log of calls is read as :func:`routingsim.read_log` does, and made a corpus.
 
     Parameters
     ----------
     source : str, path, DataFrame or Corpus
         "tasks" or "paretobandit", the corpora that come with routingsim, a name of
         :data:`routingsim.corpora.catalogue.DATASETS`, or the path of a file, gzipped or
-        not; a name takes precedence over a file of that name. A DataFrame has the columns
+        not, or of a folder whose files are one log; a name takes precedence over a file of that name. A DataFrame has the columns
         that :meth:`Corpus.from_frame` describes. A corpus is returned as it is.
     format : str, optional
-        The format of a file, one of :data:`routingsim.corpora.formats.FORMATS`. Default:
-        by its content.
+        The format of a file: one of :data:`routingsim.corpora.logs.wide.FORMATS`, or the
+        tool that wrote a log, one of :func:`routingsim.corpora.logs.registry.shapes`.
+        Default: by its content.
     on_error : {"raise", "skip"}
         Whether a bad record is an error, or is left out and listed in ``skipped``.
     agents : collection of str, optional
@@ -73,6 +82,8 @@ def load_corpus(
         Default: any.
     dates : {None, "month first", "day first"}
         The order in dates such as 10/6/2023, which are an error without it.
+    columns : mapping of str to str, or str, optional
+        Which column of a log holds which field, as in :func:`routingsim.read_log`.
 
     Raises
     ------
@@ -81,7 +92,14 @@ def load_corpus(
     """
     if isinstance(source, Corpus):
         return source
+    if format is not None and format not in FORMATS and format not in shapes():
+        allowed = ", ".join((*FORMATS, *shapes()))
+        raise CorpusError(f"format is {shown(format)}; allowed are {allowed}")
     if isinstance(source, pd.DataFrame):
+        if columns or not {"id", "text"} <= set(source.columns):
+            return read_log(
+                source, format or "auto", columns, on_error=on_error, dates=dates
+            ).corpus()
         return Corpus.from_frame(source, on_error=on_error, agents=agents, dates=dates)
     if not isinstance(source, str | os.PathLike):
         raise CorpusError(
@@ -101,8 +119,10 @@ def load_corpus(
         path, source = Path(name), name
         if not path.exists():
             raise CorpusError(_not_found(name))
-        name = path.name.removesuffix(".gz")
-        name = name.rpartition(".")[0] or name
+        name = stem(path)
+    if dataset is None and _is_log(path, format, columns):
+        log = read_log(path, format or "auto", columns, on_error=on_error, dates=dates)
+        return _only(log.corpus(), agents)
     data = read_bytes(path)
     digest = hashlib.sha256(data).hexdigest()
     if dataset and digest != dataset.sha256:
@@ -111,14 +131,56 @@ def load_corpus(
             f"move it away to have it fetched from {dataset.url}, or load it by its path with "
             f"format={dataset.format!r}"
         )
+    if format is not None and format not in FORMATS:
+        log = read_log(path, format, on_error=on_error, name=name)
+        return replace(log.corpus(), source=source)
+    rows = parse(data, str(path), FORMATS[format].kinds[0] if format else None)
     return Corpus.from_drafts(
-        [draft(data, str(path), name, format, dates)],
+        [_draft(rows, name, format, dates)],
         name=name,
         source=source,
         sha256=digest,
         on_error=on_error,
         agents=agents,
     )
+
+
+def _is_log(path: Path, format: str | None, columns: object) -> bool:
+    """Whether a file is read as a log of calls, by its first records."""
+    if columns or path.is_dir():
+        return True
+    if format is not None:
+        return format not in FORMATS
+    try:
+        rows = sample(path)
+    except CorpusError:
+        return False  # reading it whole says what is wrong
+    if format_of(rows) is not None:
+        return False
+    inside = list_inside(rows)
+    return any(map(recognised, [rows, unwrapped(rows, inside, None)] if inside else [rows]))
+
+
+def _draft(rows: Rows, name: str, format: str | None, dates: str | None) -> Draft:
+    """A draft; of a file of no known format the error names the tool whose log is closest."""
+    found = format or format_of(rows)
+    try:
+        return draft(rows, name, found, dates)
+    except CorpusError as error:
+        if found is None and (said := closest(rows)):
+            raise CorpusError(f"{error}; {said}") from error
+        raise
+
+
+def _only(corpus: Corpus, agents: Collection[str] | None) -> Corpus:
+    """The corpus, if its outcomes are those of these agents."""
+    strange = [name for name in corpus.agents if agents is not None and name not in agents]
+    if strange:
+        allowed = ", ".join(agents or ())
+        raise CorpusError(
+            f"{corpus.source}: unknown agent {shown(strange[0])}; allowed are {allowed}"
+        )
+    return corpus
 
 
 def list_corpora() -> pd.DataFrame:
@@ -189,7 +251,7 @@ def _load_mmlu(dataset: Dataset, on_error: str, agents: Collection[str] | None) 
         data = read_bytes(path)
         digest.update(data)
         subject = path.stem.removeprefix("mmlu_")
-        each = draft(data, str(path), f"mmlu-{subject}", dataset.format)
+        each = draft(parse(data, str(path)), f"mmlu-{subject}", dataset.format)
         each.columns["category"] = RawColumn("category", [subject] * len(each.rows))
         drafts.append(each)
     notes = []

@@ -69,6 +69,10 @@ def likely(columns: Mapping[str, Sequence[Any]]) -> dict[str, str]:
             found[ours] = theirs + _unit(ours, name, columns[theirs])
             used.add(theirs)
             break
+    if "id" not in found:
+        ids = (name for name in columns if plain(name).endswith("id") and name not in used)
+        if other := next((name for name in ids if _tells_apart(columns[name])), None):
+            found = {"id": other, **found}
     return found
 
 
@@ -81,7 +85,10 @@ def written(given: Mapping[str, str]) -> str:
 def map_to_start_from(columns: Mapping[str, Sequence[Any]]) -> str:
     """``; to start from: --map …``, ready to paste; "" where no column is like a field of a log."""
     found = likely(columns)
-    return f"; to start from: --map {written(found)}" if _OF_A_LOG & found.keys() else ""
+    if not _OF_A_LOG & found.keys():
+        return ""
+    ids = "" if "id" in found else " (ids are the records' numbers then)"
+    return f"; to start from: --map {written(found)}{ids}"
 
 
 def suggestions(unused: Collection[str], columns: Collection[str]) -> str:

@@ -12,7 +12,7 @@ than they were seen to: they are fitted as censored.
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -23,21 +23,18 @@ from numpy.typing import NDArray
 
 from routingsim import display
 from routingsim.agents import Agent, AgentPool
+from routingsim.corpora.logs.call_log import CallLog
+from routingsim.corpora.logs.read import read_log
+from routingsim.corpora.logs.statuses import CACHED, OK, TIMED_OUT
+from routingsim.corpora.rows import counted
 from routingsim.errors import AgentError, CorpusError
-from routingsim.simulation.call_log import (
-    ANSWERED,
-    GIVEN_UP,
-    Calls,
-    named_column,
-    read_calls,
-    refuse_first,
-)
 from routingsim.simulation.fit_notes import about_times, ceiling
 from routingsim.simulation.gamma_fit import fit_gamma
 from routingsim.simulation.lognormal_fit import FAR, FittedValue, LognormalFit, Z, fit_lognormal
 
 FEWEST = 5  # fewest answered calls for a fit
 FEW = 30  # fewest answered calls without a note
+MANY = 0.2  # share of answers without tokens from which a fit does without
 POOR = 0.1  # largest distance between residuals and the lognormal law without a note,
 LILLIEFORS = 1.031  # or this over sqrt(n), which chance exceeds in 1 % of fits (Lilliefors, 1967)
 RARE = 0.01  # share of calls given up below which a fit by tokens may leave them out
@@ -200,46 +197,51 @@ class ServiceFit:
         return {"": f"service fitted: {self._headline}"} | said
 
 
-def fit_service(log: pd.DataFrame) -> ServiceFit:
+def fit_service(log: CallLog | pd.DataFrame) -> ServiceFit:
     """Fit an agent's service to a log of its calls.
 
     Parameters
     ----------
-    log : DataFrame
-        One row for each call: ``latency`` in seconds, of the whole call; optionally
-        ``tokens``, the length of the answer; and how it ended, in the first of the columns
-        ``status``, ``status_code``, ``success``, ``error`` and ``level`` that there is:
-        words such as ok, failed and timeout, HTTP codes, or booleans; of ``error`` an empty
-        cell is an answer. Failed calls count for the error rate only, and need no latency.
+    log : CallLog or DataFrame
+        Of calls of one agent: the latency of the whole call, and if they are known the tokens
+        of its answer and how it ended. A DataFrame has columns ``latency`` (s),
+        ``output_tokens`` or ``tokens``, and the first that there is of ``status``,
+        ``status_code``, ``success``, ``error`` and ``level``, as :func:`routingsim.read_log`
+        reads them. Failed calls count for the error rate only, and need no latency.
 
         Calls that timed out count as failed too, but say that the agent is slower than its
         answers show: their latency is fitted as one that is exceeded. So are calls that
         pile up at one largest latency, if the log has no status or says that they failed.
+        Calls that a cache answered are left out.
 
     Raises
     ------
     CorpusError
-        If a column is missing, a value is not allowed (the message names column and
-        row), or too few calls were answered.
+        If no latency is recorded, a value is not allowed (the message names its place), or too
+        few calls were answered.
     """
-    return _fit(read_calls(log), "the log")
+    calls, notes = _calls_of(log)
+    return _fit(calls, notes, "the log")
 
 
 def fit_pool(
-    log: pd.DataFrame, by: str = "agent", *, cost: float | Mapping[Any, float], **fields: Any
+    log: CallLog | pd.DataFrame,
+    *,
+    cost: float | Mapping[Any, float] | None = None,
+    **fields: Any,
 ) -> tuple[AgentPool, dict[str, ServiceFit]]:
     """Fit every agent of a log, and make a pool of these agents.
 
     Parameters
     ----------
-    log : DataFrame
-        As in :func:`fit_service`, with a column that names the agent of each call.
-    by : str
-        That column. Agents are in order of appearance. Characters that an id must not
-        contain become hyphens (``"GPT 4o"`` gets the id ``GPT-4o``, and ``outcome`` keeps
-        the name, under which a corpus of that log records it).
-    cost : float or mapping
-        USD per 1,000 tokens, of all agents or by agent.
+    log : CallLog or DataFrame
+        As in :func:`fit_service`, with the agent of each call. Agents are in the order in
+        which they were first called. Characters that an id must not contain become hyphens
+        (``"GPT 4o"`` gets the id ``GPT-4o``, and ``outcome`` keeps the name, under which a
+        corpus of that log records it).
+    cost : float or mapping, optional
+        USD per 1,000 tokens, of all agents or by agent. Default: what the log records of
+        each agent's costs, over its tokens.
     **fields
         Other fields of the agents, such as ``concurrency=8`` or
         ``concurrency={"gpt-4": 8, "llama": 16}``.
@@ -254,27 +256,30 @@ def fit_pool(
     Raises
     ------
     CorpusError
-        As in :func:`fit_service`.
+        As in :func:`fit_service`, or if no call names its agent.
     AgentError
         If a field is out of its range or not given for every agent.
     """
-    calls = read_calls(log, by)
-    names = named_column(log, by).astype(object)
-    refuse_first(by, names, names.isna().to_numpy(), "an agent's name")
+    calls, notes = _calls_of(log)
+    if not calls.agents:
+        raise CorpusError(f"{calls.name}: no call names its agent; {_NAME_IT}")
+    if unnamed := int((calls.calls["agent"] == "").sum()):
+        notes = (*notes, f"{counted(unnamed, 'call')} of no named agent: in no fit")
     fits: dict[str, ServiceFit] = {}
     agents: list[Agent] = []
-    for name in names.unique():
-        mine = (names == name).to_numpy()
-        fit = _fit(calls.where(mine), f"{by} {name!r}")
+    for name in calls.agents:
+        mine = calls.select((calls.calls["agent"] == name).to_numpy())
+        fit = _fit(mine, notes, f"agent {name!r}")
+        price = _recorded_price(mine, name) if cost is None else cost
         given = {
             field: _of_agent(value, name, field)
-            for field, value in ({"cost": cost} | fields).items()
+            for field, value in ({"cost": price} | fields).items()
         }
-        id = re.sub(r"[^A-Za-z0-9._/-]+", "-", str(name)).strip("-._/") or "agent"
+        id = re.sub(r"[^A-Za-z0-9._/-]+", "-", name).strip("-._/") or "agent"
         fits[id] = fit
-        given.setdefault("name", str(name))
-        if id != str(name):
-            given.setdefault("outcome", str(name))
+        given.setdefault("name", name)
+        if id != name:
+            given.setdefault("outcome", name)
         agents.append(fit.agent(id=id, **given))
     comments = {
         id: {field: said for field, said in fit._comments.items() if field not in fields}
@@ -283,37 +288,86 @@ def fit_pool(
     return AgentPool(tuple(agents), comments), fits
 
 
+_NAME_IT = "say which column does, as in read_log(log, columns={'agent': 'model'})"
+
+
+def _calls_of(log: CallLog | pd.DataFrame) -> tuple[CallLog, tuple[str, ...]]:
+    """The log, with what the fit is to say of it: all notes where it was read here."""
+    if not isinstance(log, CallLog | pd.DataFrame):
+        raise CorpusError(f"a log is a CallLog or a DataFrame, not a {type(log).__name__}")
+    calls = log if isinstance(log, CallLog) else read_log(log, "calls")
+    notes = () if isinstance(log, CallLog) else calls.notes
+    if "latency" not in calls.columns:
+        raise CorpusError(f"{calls.name}: no latency is recorded; a service time cannot be fitted")
+    return calls, notes
+
+
+def _recorded_price(calls: CallLog, name: str) -> float:
+    """USD per 1,000 tokens: recorded costs over the tokens of the same calls."""
+    cost = calls.numbers("cost")
+    tokens = calls.numbers("prompt_tokens") + calls.numbers("output_tokens")
+    known = np.isfinite(cost) & np.isfinite(tokens)
+    total = float(tokens[known].sum())
+    if not total:
+        raise AgentError(
+            f"cost: the log records no costs and tokens of agent {name!r}; give cost=, in USD per "
+            "1,000 tokens"
+        )
+    return 1000.0 * float(cost[known].sum()) / total
+
+
 def _of_agent(value: Any, agent: str, field: str) -> Any:
     if not isinstance(value, Mapping):
         return value
-    if agent not in value:
-        has = ", ".join(map(str, value)) or "none"
+    by_name = {str(name): each for name, each in value.items()}
+    if agent not in by_name:
+        has = ", ".join(by_name) or "none"
         raise AgentError(f"{field}: nothing for agent {agent!r}; there is one for {has}")
-    return value[agent]
+    return by_name[agent]
 
 
 # -- fitting ----------------------------------------------------------------------------
 
 
-def _fit(calls: Calls, whose: str) -> ServiceFit:
-    count, notes = calls.latency.size, list(calls.notes)
+def _fit(calls: CallLog, said_of_log: Sequence[str], whose: str) -> ServiceFit:
+    notes = list(said_of_log)
+    has_status = "status" in calls.columns
+    if not has_status:
+        notes.insert(0, "no status column: every call is taken as answered")
+    if cached := int((calls.statuses == CACHED).sum()):
+        notes.append(f"{counted(cached, 'call')} answered from a cache: left out")
+        calls = calls.select(calls.statuses != CACHED)
+    latency, statuses = calls.numbers("latency"), calls.statuses
+    tokens = calls.numbers("output_tokens") if "output_tokens" in calls.columns else None
+    count = latency.size
     limit, said = ceiling(calls)
     notes += said
-    given_up = (calls.ended == GIVEN_UP) | limit
-    failed, answered = calls.ended != ANSWERED, (calls.ended == ANSWERED) & ~limit
+    given_up = (statuses == TIMED_OUT) | limit
+    failed, answered = statuses != OK, (statuses == OK) & ~limit
+    untimed = answered & np.isnan(latency)
+    if unknown := int(untimed.sum()):
+        notes.append(f"{counted(unknown, 'answered call')} without a latency: left out of the fit")
+        answered &= ~untimed
     good = int(answered.sum())
     if good < FEWEST:
         raise CorpusError(
             f"{whose}: {good} of {count} calls are answered; {FEWEST} or more are needed to fit a "
             "service time"
         )
-    timed = given_up & np.isfinite(calls.latency) & (calls.latency > 0)
+    timed = given_up & np.isfinite(latency) & (latency > 0)
     if unknown := int((given_up & ~timed).sum()):
         notes.append(f"{unknown:,} calls given up have no latency: they count as failed only")
 
-    tokens = calls.tokens
+    if tokens is not None:
+        uncounted = answered & np.isnan(tokens)
+        if uncounted.sum() > MANY * good:
+            tokens = None
+            notes.append("many answers have no tokens recorded: latency is fitted without them")
+        elif unknown := int(uncounted.sum()):
+            notes.append(f"{counted(unknown, 'answer')} without tokens: left out of the fit")
+            answered &= ~uncounted
     empty = answered & (tokens == 0) if tokens is not None else np.zeros(count, bool)
-    if (answered & ~empty).sum() < FEWEST:
+    if tokens is not None and (answered & ~empty).sum() < FEWEST:
         empty[:], tokens = False, None
         notes.append("hardly any answer has tokens: latency is fitted without them")
     elif zeros := int(empty.sum()):
@@ -326,8 +380,8 @@ def _fit(calls: Calls, whose: str) -> ServiceFit:
     answered &= ~empty
     if answered.sum() < FEW:
         notes.append(f"{answered.sum()} answered calls are few: errors are rough")
-    notes += about_times(calls.latency[answered], None if tokens is None else tokens[answered])
-    fit, said = _service(calls.latency, tokens, answered, timed)
+    notes += about_times(latency[answered], None if tokens is None else tokens[answered])
+    fit, said = _service(latency, tokens, answered, timed)
     notes += said
     found, censored = fit.found, fit.censored
     used, out = int(found.kept.sum() - censored), int((~found.kept).sum())
@@ -342,7 +396,7 @@ def _fit(calls: Calls, whose: str) -> ServiceFit:
             "before trusting percentiles"
         )
     lost, error = int(failed.sum()), math.nan
-    if calls.has_status:
+    if has_status:
         # Standard error of Agresti & Coull (1998), above 0 even if no call failed.
         shrunk = (lost + 2) / (count + 4)
         error = math.sqrt(shrunk * (1 - shrunk) / (count + 4))

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from routingsim.simulation.call_log import ANSWERED, FAILED, Calls
+from routingsim.corpora.logs.call_log import CallLog
+from routingsim.corpora.logs.statuses import FAILED, OK
 
 WIDTHS = (1e-6, 0.002, 0.02)  # relative widths of a pile of calls that end at a ceiling
 PILE = 5  # fewest calls of a pile
@@ -19,14 +20,15 @@ FEW = 30  # calls without which nothing is said of a correlation
 Floats = NDArray[np.float64]
 
 
-def ceiling(calls: Calls) -> tuple[NDArray[np.bool_], list[str]]:
+def ceiling(log: CallLog) -> tuple[NDArray[np.bool_], list[str]]:
     """Calls that end at one largest time, as if they were given up there; and notes on them.
 
     Calls whose status says that they were answered are named, but not among them.
     """
-    latency, tokens = calls.latency, calls.tokens
-    known, answered = np.isfinite(latency) & (latency > 0), calls.ended == ANSWERED
-    if calls.has_status:
+    latency = log.numbers("latency")
+    tokens = log.numbers("output_tokens") if "output_tokens" in log.columns else None
+    known, answered = np.isfinite(latency) & (latency > 0), log.statuses == OK
+    if "status" in log.columns:
         notes = []
         if count := int(_pile(latency, tokens, known & answered).sum()):
             notes.append(
@@ -34,7 +36,7 @@ def ceiling(calls: Calls) -> tuple[NDArray[np.bool_], list[str]]:
                 "largest latency of an answer: if they were given up there, give them the status "
                 "timeout"
             )
-        found = _pile(latency, tokens, known) & (calls.ended == FAILED)
+        found = _pile(latency, tokens, known) & (log.statuses == FAILED)
         if count := int(found.sum()):
             notes.append(
                 f"{count:,} failed calls end at {latency[known].max():.4g} s, the largest "
@@ -77,7 +79,7 @@ def about_times(latency: Floats, tokens: Floats | None) -> list[str]:
         of_tokens = "" if speed is None else f" and {speed:.2g} tokens per second"
         return [
             f"a median latency of {median:,.4g} s{of_tokens}: these are probably milliseconds; "
-            'if so, write log.assign(latency=log["latency"] / 1000)'
+            'if so, say it with read_log(log, columns={"latency": "latency:ms"})'
         ]
     if tokens is None or speed is None:
         return []

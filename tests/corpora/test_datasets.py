@@ -222,7 +222,7 @@ def test_mmlu_absent_says_where_to_put_it(cache: Path) -> None:
 def test_unknown_name_suggests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(CorpusError, match=r"gsm8: no such file, .*did you mean 'gsm8k'"):
         load_corpus("gsm8")
-    with pytest.raises(CorpusError, match="cannot be read"):
+    with pytest.raises(CorpusError, match="holds no file that can be a log"):
         load_corpus(tmp_path)
     monkeypatch.chdir(tmp_path)
     Path("mine.csv").write_text("id,text\na,one\n")

@@ -330,7 +330,7 @@ class _Json:
             data += more
         lost = []
         good = [each for each in records if isinstance(each, dict)]
-        if not good:
+        if not good and data.strip(b" \t\r\n]"):
             reason = f"expected an object, found {shown(records[0])}" if records else _trouble(data)
             lost.append(Skipped(self._file, 1, reason, "row"))
         return self._rows(good, range(1, len(good) + 1), lost, "row")

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -313,6 +314,10 @@ def _numbers(
         kinds = set(map(type, values))
         if kinds & {list, tuple, np.ndarray}:
             values = [_mean(each) for each in values]
+        elif any(issubclass(kind, timedelta) for kind in kinds):
+            values = [
+                each.total_seconds() if isinstance(each, timedelta) else each for each in values
+            ]
         elif kinds == {str} or kinds == {str, type(None)}:
             texts = [each or None for each in values]
             values = TextColumn(pa.chunked_array([pa.array(texts, pa.large_string())]))

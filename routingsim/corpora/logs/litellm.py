@@ -65,10 +65,9 @@ SHAPES = (
         always=(
             "request_id|id",
             "startTime",
-            "endTime",
             "model",
-            "call_type|spend|response_cost",
             "spend|response_cost|completion_tokens",
+            "endTime|call_type|completionStartTime",
         ),
         never=("traceId", "run_type"),
         prepare=_prepare,

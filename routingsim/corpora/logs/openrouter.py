@@ -37,10 +37,8 @@ SHAPES = (
         always=(
             "generation_id|id",
             "created_at",
-            "model_permaslug|model",
             "tokens_prompt",
-            "tokens_completion",
-            "cost_total|total_cost",
+            "model_permaslug|model|cost_total",
         ),
         prepare=_prepare,
         reads=("cancelled", "finish_reason_normalized", "finish_reason"),

@@ -2,6 +2,7 @@
 
 from routingsim.corpora.logs.shape import Shape
 from routingsim.corpora.logs.statuses import STATUS_COLUMNS
+from routingsim.corpora.rows import Rows
 
 _TABLE = {
     "call_id": "call_id|id",
@@ -24,13 +25,22 @@ _TABLE = {
     "text": "text",
 }
 
+_COLUMNS = {path for paths in _TABLE.values() for path in paths.split("|")}
+
+
+def _fits(rows: Rows) -> bool:
+    """Whether the columns are ours, and there are no others unless agents are named."""
+    names = rows.columns.keys()
+    return names <= _COLUMNS or ("agent" in names and bool({"arrived_at", "latency"} & names))
+
+
 SHAPES = (
     Shape(
         "calls",
         "our own form",
         _TABLE,
-        always=("agent", "arrived_at|latency"),
-        only=tuple({path for paths in _TABLE.values() for path in paths.split("|")}),
+        always=("agent|arrived_at|latency",),
+        fits=_fits,
         said={
             "arrived_at": "seconds on any clock, seconds or finer since 1970, or dates",
             "latency": "seconds, of the whole call",

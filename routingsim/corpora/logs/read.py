@@ -1,7 +1,7 @@
 """``read_log()``: a log of calls from the export of a tool, a file of your own or a table."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
 from hashlib import sha256
@@ -29,6 +29,7 @@ from routingsim.corpora.logs.registry import named, recognised, unknown
 from routingsim.corpora.logs.shape import Shape
 from routingsim.corpora.logs.statuses import said_of_statuses
 from routingsim.corpora.logs.texts import TextFile, stamp_of
+from routingsim.corpora.mapping import likely, map_to_start_from, written
 from routingsim.corpora.readers import rows_of_frame
 from routingsim.corpora.rows import Rows, Skipped, TextColumn, counted, progress, shown
 from routingsim.corpora.times import DATE_ORDERS
@@ -48,6 +49,7 @@ def read_log(
     *,
     on_error: str = "raise",
     dates: str | None = None,
+    name: str | None = None,
 ) -> CallLog:
     """A log of calls: a row a call, whatever tool wrote it.
 
@@ -69,6 +71,9 @@ def read_log(
         Whether a damaged record is an error, or is left out and listed in ``skipped``.
     dates : {None, "month first", "day first"}
         The order in dates such as 10/6/2023, which are an error without it.
+    name : str, optional
+        The log's name, from which ids are made where there are none. Default: that of the file
+        or folder.
 
     Raises
     ------
@@ -97,6 +102,7 @@ def read_log(
             f"log: expected a path, several paths, a DataFrame or a CallLog, found {shown(log)} "
             f"({type(log).__name__})"
         )
+    whole = replace(whole, name=name) if name else whole
     reading = Reading(dates, list(whole.notes), {})
     parts, lost = [], []
     for number, file in enumerate(whole.files):
@@ -124,7 +130,7 @@ def read_log(
         )
     if shapes[0] in ("calls", "map"):
         said += [said_of_statuses(reading.statuses, found.columns.get("status", "status"))]
-        said += [_unused(whole.files[0])]
+        said += [_unused(whole.files[0], found.columns)]
     return CallLog(
         whole.name,
         whole.source,
@@ -190,6 +196,8 @@ class _Whole:
     @property
     def stems(self) -> list[str]:
         """A name for each file, from which ids of its calls are made."""
+        if len(self.files) == 1:
+            return [self.name]
         return [self.name if each.path is None else stem(each.path) for each in self.files]
 
     @property
@@ -283,6 +291,7 @@ def _shape_of(
             has = ", ".join(map(shown, list(found.columns)[:12])) or "none"
             raise CorpusError(
                 f"{rows.file}: is not {given.title}: it has no {said}; columns are {has}"
+                f"{map_to_start_from(found.columns)}"
             )
         return given, inside if wrapped else ()
     if shape := recognised(rows):
@@ -391,8 +400,8 @@ def _labels(files: Sequence[_File]) -> dict[str, str]:
     return found
 
 
-def _unused(file: _File) -> str:
-    """Columns of a file that were not used."""
+def _unused(file: _File, found_fields: Collection[str]) -> str:
+    """Columns of a file that were not used, and how they could be."""
     used = {
         found[0]
         for source in file.sources.values()
@@ -400,8 +409,14 @@ def _unused(file: _File) -> str:
         if (found := lookup(file.sample.columns, path))
     }
     rest = [name for name in file.sample.columns if name not in used]
+    if not rest:
+        return ""
     more = f" and {len(rest) - 12} more" if rest[12:] else ""
-    return f"columns not used: {', '.join(rest[:12])}{more}" if rest else ""
+    others = likely({name: file.sample.columns[name] for name in rest})
+    held = {"id" if ours == "call_id" else ours for ours in found_fields}
+    useful = {ours: theirs for ours, theirs in others.items() if ours not in {*held, "id"}}
+    hint = f"; to use them, --map {written(useful)}" if useful else ""
+    return f"columns not used: {', '.join(rest[:12])}{more}{hint}"
 
 
 # -- reading ----------------------------------------------------------------------------

@@ -108,19 +108,27 @@ def recognised(rows: Rows) -> Shape | None:
     return next((shape for shape in shapes().values() if shape.recognises(rows)), None)
 
 
+def closest(rows: Rows) -> str:
+    """Which shape is the closest to a sample of none, and what it lacks; "" where none is close."""
+    best = min(
+        (shape for shape in shapes().values() if len(shape.always) > 1),
+        key=lambda shape: len(shape.lacks(rows)) / len(shape.always),
+    )
+    lacks = best.lacks(rows)
+    if 3 * len(lacks) > len(best.always):
+        return ""
+    if not lacks:
+        return f"it is like {best.title} ({best.name}), but has columns that no such file has"
+    missing = ", ".join(" or ".join(map(shown, each.split("|"))) for each in lacks)
+    return f"the closest is {best.title} ({best.name}), which has {missing}, too"
+
+
 def unknown(rows: Rows) -> str:
     """Why a sample is of no shape: the closest, what it lacks, and a mapping to start from."""
     names = list(rows.columns)
-    listed = ", ".join(map(shown, names[:12])) + (
-        f" and {len(names) - 12} more" if names[12:] else ""
-    )
-    said = f"{rows.file}: is of no shape that is known; it has {listed or 'no columns'}"
-    best = max(
-        (shape for shape in shapes().values() if len(shape.always) > 1),
-        key=lambda shape: 1 - len(shape.lacks(rows)) / len(shape.always),
-    )
-    lacks = best.lacks(rows)
-    if 0 < len(lacks) <= len(best.always) / 2:
-        missing = ", ".join(" or ".join(map(shown, each.split("|"))) for each in lacks)
-        said += f"; the closest is {best.title} ({best.name}), which has {missing}, too"
+    listed = ", ".join(map(shown, names[:12])) or "no columns"
+    listed += f" and {len(names) - 12} more" if names[12:] else ""
+    said = f"{rows.file}: is of no shape that is known; it has {listed}"
+    if near := closest(rows):
+        said += f"; {near}"
     return said + map_to_start_from(rows.columns)

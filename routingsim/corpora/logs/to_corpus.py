@@ -45,7 +45,7 @@ def corpus_of(log: CallLog, texts: pa.LargeStringArray, notes: Sequence[str]) ->
     first = np.full(size, len(calls))
     np.minimum.at(first, task, np.arange(len(calls)))
     names = log.agents
-    agent = pd.Categorical(calls["agent"], categories=list(names)).codes.astype(np.int64)
+    agent = calls["agent"].cat.set_categories(list(names)).cat.codes.to_numpy(np.int64)
     counts = (agent >= 0) & (log.statuses != CACHED)
     rows = np.flatnonzero(counts)
     last = np.full((size, max(len(names), 1)), -1)

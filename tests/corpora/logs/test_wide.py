@@ -9,7 +9,7 @@ import pytest
 
 from routingsim.corpora.corpus import Corpus
 from routingsim.corpora.datasets import load_corpus
-from routingsim.corpora.formats import FORMATS
+from routingsim.corpora.logs.wide import FORMATS
 from routingsim.errors import CorpusError
 
 GOOD = '{"id": "a", "text": "one"}\n{"id": "b", "text": "two"}\n'
@@ -97,10 +97,7 @@ def test_unsorted_trace_counts_from_its_earliest_time(write: Write) -> None:
     corpus = load_corpus(write("TIMESTAMP,ContextTokens,GeneratedTokens\n" + rows, "t.csv"))
     assert corpus.tasks["arrived_at"].tolist() == [0.0, 2.0000001]
     assert corpus.tasks["prompt_tokens"].tolist() == [3.0, 1.0]
-    assert corpus.notes == (
-        "format azure: id from the record's number, no texts",
-        "1 arrival was unsorted: sorted",
-    )
+    assert corpus.notes == ("the newest call was first: turned round",)
 
 
 def test_routellm_takes_only_columns_of_truths_for_models(write: Write) -> None:
@@ -119,11 +116,11 @@ def test_routellm_takes_only_columns_of_truths_for_models(write: Write) -> None:
 
 def test_columns_of_truths_alone_are_no_models(write: Write) -> None:
     content = "prompt,success,stream\nhi,True,False\nho,False,False\n"
-    with pytest.raises(CorpusError, match="rename 'prompt' to 'text', give every task an id"):
+    with pytest.raises(CorpusError, match="--map text=prompt,status=success"):
         load_corpus(write(content, "log.csv"))
     assert load_corpus(write(content, "log.csv"), format="routellm").agents == ("success", "stream")
     published = content.replace("success", "gpt-4-1106-preview")
-    with pytest.raises(CorpusError, match="rename 'prompt' to 'text'"):
+    with pytest.raises(CorpusError, match="--map text=prompt"):
         load_corpus(write(published, "r.csv"))
     published = published.replace("stream", "mixtral-8x7b-instruct-v0.1")
     assert load_corpus(write(published, "r.csv")).agents == (

@@ -1,19 +1,17 @@
-"""The formats in which others publish corpora and traces.
-
-Each has a function that makes a draft in our own columns from a file's rows:
+"""Evaluations with a row a task, and columns of each agent's answers.
 
 ===============  ====================================================================
 ``routellm``     CSV: ``prompt``, a True/False column a model, ``<model>_response``
 ``paretobandit`` JSON lines: ``prompt``, ``source``, ``arms.<model>.reward|cost``
-``dcrouter``     JSON array: ``question``, ``cluster_id``, ``scores.<model>``
-``azure``        CSV trace: ``TIMESTAMP``, ``ContextTokens``, ``GeneratedTokens``
-``mooncake``     JSON lines trace: ``timestamp`` (ms), ``input_length``, ``output_length``,
-                 ``hash_ids``
+``dcrouter``     JSON, LLMRouter's wide form: ``question`` or ``query``,
+                 ``scores.<model>``
+``routerbench``  CSV or Parquet: ``sample_id``, ``prompt``, ``eval_name``, ``<model>``,
+                 ``<model>|total_cost``, ``<model>|model_response``
 ===============  ====================================================================
 
 ``jsonl``, ``csv`` and ``parquet`` are our own format (:mod:`routingsim.corpora.own_format`). A
 file with ``id`` and ``text`` is of our own format, whatever else it holds; a foreign format is
-recognised only by all the fields that it always has. The files of others have no ids; a task's
+recognised only by all the fields that it always has. Where files of others have no ids, a task's
 id is ``<corpus>-<number of the record>``. A note says what was taken from where.
 """
 
@@ -23,9 +21,7 @@ from typing import Any
 
 from routingsim.corpora.numbers import RawColumn
 from routingsim.corpora.own_format import draft_own, left_columns
-from routingsim.corpora.readers import parse
 from routingsim.corpora.rows import Rows, shown, unnest
-from routingsim.corpora.times import seconds_from_earliest
 from routingsim.corpora.validation import Draft, require
 from routingsim.errors import CorpusError
 
@@ -34,6 +30,7 @@ _TRUTHS = {"true": 1.0, "false": 0.0}
 _RENAMED = {"mixtral-8x7b-instruct-v0.1": "mistralai/Mixtral-8x7B-Instruct-v0.1"}
 _ROUTELLM = {*_RENAMED, *_RENAMED.values(), "gpt-4-1106-preview"}
 # How a table's row numbers are called when it is saved by pandas.
+_COST = "|total_cost"
 _ROW_NUMBERS = ("column 1", "Unnamed: 0")
 
 
@@ -123,29 +120,43 @@ def draft_dcrouter(rows: Rows, name: str) -> Draft:
     ``cluster_id`` is left: the authors made it from the scores, so as a category
     it would tell a policy the outcomes.
     """
-    require(rows, "question", "scores")
-    result = _draft(rows, name, "dcrouter", ["scores"], text="question")
+    text = "question" if "question" in rows.columns else "query"
+    require(rows, text, "scores")
+    result = _draft(rows, name, "dcrouter", ["scores"], text=text)
     for model, scores in unnest(rows.columns["scores"], "scores", result.problems).items():
         result.columns[f"outcomes.{model}.quality"] = RawColumn(f"scores.{model}", scores)
     return result
 
 
-def draft_azure(rows: Rows, name: str) -> Draft:
-    """Arrivals in seconds from the earliest, prompt and output tokens; no texts."""
-    require(rows, "TIMESTAMP", "ContextTokens", "GeneratedTokens")
-    result = _draft_trace(rows, name, "azure", "TIMESTAMP", "ContextTokens", "GeneratedTokens")
-    stamps = RawColumn("TIMESTAMP", rows.columns["TIMESTAMP"])
-    seconds, _ = seconds_from_earliest(stamps, result.problems)
-    result.columns["arrived_at"] = RawColumn("TIMESTAMP", seconds)
+def draft_routerbench(rows: Rows, name: str) -> Draft:
+    """Quality (0 to 1) and cost (USD per call) of each model; the benchmark is the category."""
+    require(rows, "sample_id", "prompt")
+    models = [column.removesuffix(_COST) for column in rows.columns if column.endswith(_COST)]
+    others = [f"{model}{end}" for model in models for end in ("", _COST, "|model_response")]
+    result = _draft(
+        rows, name, "routerbench", [*others, "sample_id"], text="prompt", category="eval_name"
+    )
+    result.columns["id"] = RawColumn("sample_id", rows.columns["sample_id"])
+    result.notes = [
+        note.replace("id from the record's number", "id from sample_id") for note in result.notes
+    ]
+    for model in models:
+        result.columns[f"outcomes.{model}.quality"] = RawColumn(model, rows.columns[model])
+        cost = RawColumn(f"{model}{_COST}", rows.columns[f"{model}{_COST}"])
+        result.columns[f"outcomes.{model}.cost"] = cost
     return result
 
 
-def draft_mooncake(rows: Rows, name: str) -> Draft:
-    """Arrivals (ms in the file), prompt and output tokens; no texts."""
-    require(rows, "timestamp", "input_length", "output_length")
-    result = _draft_trace(rows, name, "mooncake", "timestamp", "input_length", "output_length")
-    result.columns["arrived_at"] = RawColumn("timestamp", rows.columns["timestamp"], divisor=1000.0)
-    return result
+def _has_costs(rows: Rows) -> bool:
+    """Whether there is a model with its quality and its cost."""
+    return any(
+        column.endswith(_COST) and column.removesuffix(_COST) in rows.columns
+        for column in rows.columns
+    )
+
+
+def _has_question(rows: Rows) -> bool:
+    return "question" in rows.columns or "query" in rows.columns
 
 
 def _draft(rows: Rows, name: str, format: str, others: Sequence[str], **labels: str) -> Draft:
@@ -164,24 +175,14 @@ def _draft(rows: Rows, name: str, format: str, others: Sequence[str], **labels: 
     return Draft(rows, columns, notes=[f"{note}; {left_columns(unused)}" if unused else note])
 
 
-def _draft_trace(
-    rows: Rows, name: str, format: str, time: str, prompt_tokens: str, output_tokens: str
-) -> Draft:
-    result = _draft(
-        rows, name, format, [time], prompt_tokens=prompt_tokens, output_tokens=output_tokens
-    )
-    result.columns["text"] = RawColumn("text", [""] * len(rows))
-    return result
-
-
 @dataclass(frozen=True)
 class Format:
     """The format of a file.
 
     Attributes
     ----------
-    kind : str
-        Its form on disk, one of :data:`routingsim.corpora.rows.KINDS`.
+    kinds : tuple of str
+        Its forms on disk, of :data:`routingsim.corpora.rows.KINDS`.
     draft : callable
         Makes a draft from rows and the corpus's name; None for our own format.
     always : tuple of str
@@ -190,7 +191,7 @@ class Format:
         Whether rows with these columns are of this format.
     """
 
-    kind: str
+    kinds: tuple[str, ...]
     draft: Callable[[Rows, str], Draft] | None = None
     always: tuple[str, ...] = ()
     fits: Callable[[Rows], bool] | None = None
@@ -199,58 +200,50 @@ class Format:
         """Whether a file is surely of this format."""
         return (
             self.draft is not None
-            and self.kind == rows.kind
+            and rows.kind in self.kinds
             and all(each in rows.columns for each in self.always)
             and (self.fits is None or self.fits(rows))
         )
 
 
 FORMATS: Mapping[str, Format] = {
-    "paretobandit": Format("json", draft_paretobandit, ("prompt", "source", "arms"), _has_arms),
-    "dcrouter": Format("json", draft_dcrouter, ("question", "cluster_id", "scores")),
-    "mooncake": Format(
-        "json", draft_mooncake, ("timestamp", "input_length", "output_length", "hash_ids")
+    "paretobandit": Format(("json",), draft_paretobandit, ("prompt", "source", "arms"), _has_arms),
+    "dcrouter": Format(("json",), draft_dcrouter, ("scores", "cluster_id"), _has_question),
+    "routellm": Format(("csv",), draft_routellm, ("prompt",), _is_routellm),
+    "routerbench": Format(
+        ("csv", "parquet"), draft_routerbench, ("sample_id", "prompt"), _has_costs
     ),
-    "azure": Format("csv", draft_azure, ("TIMESTAMP", "ContextTokens", "GeneratedTokens")),
-    "routellm": Format("csv", draft_routellm, ("prompt",), _is_routellm),
-    "jsonl": Format("json"),
-    "csv": Format("csv"),
-    "parquet": Format("parquet"),
+    "jsonl": Format(("json",)),
+    "csv": Format(("csv",)),
+    "parquet": Format(("parquet",)),
 }
 """Every format by its name."""
 
 
-def draft(
-    data: bytes, file: str, name: str, format: str | None = None, dates: str | None = None
-) -> Draft:
-    """A draft from the bytes of a file; its format is recognised where not given.
+def draft(rows: Rows, name: str, format: str | None = None, dates: str | None = None) -> Draft:
+    """A draft of a corpus from the rows of a file.
 
     Parameters
     ----------
-    data : bytes
-        The whole file, possibly gzipped.
-    file : str
-        Its path, for messages and its suffix.
+    rows : Rows
     name : str
         The corpus's name, for ids where the file has none.
     format : str, optional
-        One of :data:`FORMATS`.
+        One of :data:`FORMATS`; default: our own.
     dates : {None, "month first", "day first"}
         The order in dates such as 10/6/2023, in our own format.
 
     Raises
     ------
     CorpusError
-        If the format is unknown or the file does not have it.
+        If the file does not have the format.
     """
-    if format is not None and format not in FORMATS:
-        raise CorpusError(f"format is {shown(format)}; allowed are {', '.join(FORMATS)}")
-    rows = parse(data, file, FORMATS[format].kind if format else None)
-    if format:
-        foreign = FORMATS[format].draft
-    elif "id" in rows.columns and "text" in rows.columns:
-        foreign = None
-    else:
-        foreign = next((each.draft for each in FORMATS.values() if each.recognises(rows)), None)
-    # Where none fits, the errors of our own format say what is missing.
+    foreign = FORMATS[format].draft if format else None
     return foreign(rows, name) if foreign else draft_own(rows, dates)
+
+
+def format_of(rows: Rows) -> str | None:
+    """The format of a sample: ours where it has ``id`` and ``text``; None where it is of none."""
+    if "id" in rows.columns and "text" in rows.columns:
+        return {"json": "jsonl"}.get(rows.kind, rows.kind)
+    return next((name for name, each in FORMATS.items() if each.recognises(rows)), None)
