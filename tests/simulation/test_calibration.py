@@ -131,23 +131,36 @@ def test_failed_calls_need_no_latency() -> None:
 @pytest.mark.parametrize(
     ("column", "value", "message"),
     [
-        ("latency", 0.0, r"latency, row 7 \(from 0\): .*0\.0.* found, needs more than 0 seconds"),
-        ("latency", math.nan, r"latency, row 7 .*needs more than 0"),
-        ("latency", math.inf, r"latency, row 7 .*needs more than 0"),
-        ("latency", "soon", r"latency, row 7 .*'soon' found, needs a number"),
-        ("tokens", -1.0, r"tokens, row 7 .*needs 0 or more"),
-        ("tokens", math.nan, r"tokens, row 7 .*needs 0 or more"),
-        ("status", None, r"status: an empty cell \(1 row, the first is row 7 from 0\) not known"),
-        ("status", 42, r"status: 42 \(1 row, the first is row 7 from 0\) not known; an answered"),
+        ("latency", "soon", "latency: expected a number, found 'soon'"),
+        ("latency", math.inf, "latency: expected a number, found inf"),
+        ("tokens", -1.0, "tokens: expected a finite number >= 0, found -1.0"),
+        ("status", 42, "status: 42 is not known; an answered call is ok"),
     ],
 )
-def test_a_bad_value_is_named_by_column_and_row(column: str, value: object, message: str) -> None:
-    log = a_log(50, seed=9).astype({column: object})
-    log["status"] = "ok"
+def test_a_bad_value_is_named_by_row_and_column(column: str, value: object, message: str) -> None:
+    log = a_log(50, seed=9).assign(status="ok")
     log[column] = log[column].astype(object)
     log.loc[7, column] = value
-    with pytest.raises(CorpusError, match=message):
+    with pytest.raises(CorpusError, match=rf"frame, row 8: {message}"):
         fit_service(log)
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "note"),
+    [
+        ("latency", 0.0, "1 call takes no time (the first: frame-00008): their latency"),
+        ("latency", -2.0, "1 call ends before it begins (the first: frame-00008)"),
+        ("latency", math.nan, "1 answered call without a latency: left out of the fit"),
+        ("tokens", math.nan, "1 answer without tokens: left out of the fit"),
+    ],
+)
+def test_what_is_not_recorded_of_a_call_is_counted(column: str, value: float, note: str) -> None:
+    log = a_log(50, seed=9).assign(status="ok")
+    log.loc[7, column] = value
+    fit = fit_service(log)
+    assert any(said.startswith(note) for said in fit.notes), fit.notes
+    assert fit.used + fit.outliers == 49
+    assert fit.calls == 50
 
 
 def test_what_logs_say_in_other_ways_is_understood() -> None:
@@ -162,16 +175,23 @@ def test_what_logs_say_in_other_ways_is_understood() -> None:
 
 def test_logs_that_cannot_be_fitted_are_refused() -> None:
     log = a_log(50, seed=10)
-    with pytest.raises(CorpusError, match="no column 'latency'; it has tokens, status"):
+    with pytest.raises(CorpusError, match="it has no 'agent' or 'arrived_at' or 'latency'"):
         fit_service(log.drop(columns="latency"))
+    with pytest.raises(CorpusError, match="no latency is recorded"):
+        fit_service(log.assign(latency=math.nan))
     with pytest.raises(CorpusError, match="0 of 50 calls are answered"):
         fit_service(log.assign(status="failed"))
-    with pytest.raises(CorpusError, match="0 of 0 calls"):
+    with pytest.raises(CorpusError, match="holds no call"):
         fit_service(log.head(0))
-    with pytest.raises(CorpusError, match="2 columns 'latency'"):
+    with pytest.raises(CorpusError, match="two columns have the same name"):
         fit_service(log.rename(columns={"tokens": "latency"}))
     with pytest.raises(CorpusError, match="not a dict"):
         fit_service({"latency": [1.0]})  # pyright: ignore[reportArgumentType]
+    renamed = log.rename(columns={"latency": "response_time_ms"})
+    with pytest.raises(
+        CorpusError, match="to start from: --map output_tokens=tokens,latency=response_time_ms:ms,"
+    ):
+        fit_service(renamed)
 
 
 def test_an_agent_is_made_of_a_fit() -> None:
@@ -222,16 +242,32 @@ def test_names_that_are_no_ids_become_ids() -> None:
     assert pool.to_frame()["name"].tolist() == ["GPT 4o (mini)", "7"]
 
 
+def test_prices_are_recorded_costs_over_recorded_tokens() -> None:
+    log = a_log(40, seed=16).assign(agent="a", prompt_tokens=100.0)
+    log["cost"] = 2e-6 * (100 + log["tokens"])
+    pool, _ = fit_pool(log)
+    assert pool["a"].cost == pytest.approx(0.002)
+
+
+def test_calls_that_a_cache_answered_are_in_no_fit() -> None:
+    log = a_log(60, seed=30).assign(status="ok")
+    log.loc[:19, ["status", "latency"]] = ["cached", 0.001]
+    fit = fit_service(log)
+    assert (fit.calls, fit.failed) == (40, 0)
+    assert "20 calls answered from a cache: left out" in fit.notes
+
+
 @pytest.mark.slow
 def test_a_pool_needs_names_and_prices() -> None:
     log = a_log(40, seed=16).assign(agent="a")
     with pytest.raises(AgentError, match="cost: nothing for agent 'a'; there is one for b"):
         fit_pool(log, cost={"b": 1.0})
-    with pytest.raises(CorpusError, match="no column 'model'"):
-        fit_pool(log, by="model", cost=1.0)
+    with pytest.raises(CorpusError, match="no call names its agent; say which column does"):
+        fit_pool(log.drop(columns="agent"), cost=1.0)
+    with pytest.raises(AgentError, match="the log records no costs and tokens of agent 'a'"):
+        fit_pool(log)
     log.loc[3, "agent"] = None
-    with pytest.raises(CorpusError, match=r"agent, row 3 \(from 0\)"):
-        fit_pool(log, cost=1.0)
+    assert "1 call of no named agent: in no fit" in fit_pool(log, cost=1.0)[1]["a"].notes
     with pytest.raises(CorpusError, match="agent 'b': 2 of 2 calls"):
         fit_pool(a_log(42, 17).assign(status=True, agent=["a"] * 40 + ["b"] * 2), cost=1.0)
 
@@ -413,7 +449,8 @@ def test_a_fit_says_how_many_calls_each_figure_rests_on() -> None:
     assert "(1,000 calls)\n" in repr(fit)
     assert fit.notes == ()
     more = fit_service(log.assign(model="m", region="r"))
-    assert more.notes == ("columns not used: model, region",)
+    said = "columns not used: model, region; to use them, --map agent=model"
+    assert more.notes == (said,)
     assert "note: columns not used: model, region" in repr(more)
     assert "note: columns not used: model, region" in more._repr_html_()
 

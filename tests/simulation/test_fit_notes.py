@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from routingsim.simulation.call_log import read_calls
+from routingsim.corpora.logs.read import read_log
 from routingsim.simulation.fit_notes import about_times, ceiling
 
 
@@ -13,7 +13,7 @@ def latencies(count: int = 1_000, *, mean: float = 2.0, seed: int = 1) -> np.nda
 
 
 def found(log: pd.DataFrame) -> tuple[int, list[str]]:
-    mine, notes = ceiling(read_calls(log))
+    mine, notes = ceiling(read_log(log, "calls"))
     return int(mine.sum()), notes
 
 
@@ -69,7 +69,8 @@ def test_answers_of_the_greatest_length_are_no_ceiling() -> None:
 def test_milliseconds_are_named_with_the_remedy() -> None:
     latency = np.full(50, 2_500.0)
     remedy = (
-        'these are probably milliseconds; if so, write log.assign(latency=log["latency"] / 1000)'
+        "these are probably milliseconds; if so, say it with "
+        'read_log(log, columns={"latency": "latency:ms"})'
     )
     assert about_times(latency, None) == [f"a median latency of 2,500 s: {remedy}"]
     assert about_times(latency, np.full(50, 500.0)) == [

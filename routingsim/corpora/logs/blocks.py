@@ -375,12 +375,6 @@ class _Json:
                 name: [getattr(record, f"f{k}") for record in records]
                 for k, name in enumerate(self._names)
             }
-            # A path into a column is asked for as a column, too, for there are such names.
-            columns = {
-                name: column
-                for name, column in columns.items()
-                if "." not in name or column.count(None) < len(column)
-            }
         return Rows(self._file, "json", columns, lines, numbers, unit, lost)
 
 

@@ -179,6 +179,16 @@ def values_at(columns: Mapping[str, Sequence[Any]], paths: Sequence[str]) -> Seq
     return result
 
 
+def first_path(columns: Mapping[str, Sequence[Any]], source: Source) -> tuple[str, ...]:
+    """The first path of a source that says anything, for fields whose paths are not alike."""
+    there = [path for path in source.paths if lookup(columns, path)]
+    for path in there:
+        values = values_at(columns, (path,)) or ()
+        if any(value is not None for value in values):
+            return (path,)
+    return tuple(there[:1])
+
+
 def dig(value: Any, path: Sequence[str]) -> Any:
     """The value at a path inside objects and lists, or objects written as JSON; None if not there."""
     if not path or value is None:
@@ -254,10 +264,11 @@ def read_block(
     for field, source in sources.items():
         if field == "text":
             continue
-        values = values_at(rows.columns, source.paths)
+        paths = first_path(rows.columns, source) if field == "status" else source.paths
+        values = values_at(rows.columns, paths)
         if values is None:
             continue
-        label = _label(rows, source)
+        label = _label(rows, Source(paths))
         column = RawColumn(label, values)
         if field in NAMES:
             result[field] = names(values)

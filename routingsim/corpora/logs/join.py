@@ -89,8 +89,8 @@ def join(
     }
     clocks = {ours: _stack(parts, ours, NO_TIME, np.int64) for ours in CLOCKS}
     _set_clock(result, values, clocks)
-    _set_spans(result, values, clocks, given, labels)
     made_up = _set_ids(result, values, stems)
+    _set_spans(result, values, clocks, labels)
     frame = pd.DataFrame(
         {ours: values[ours] for ours in (*NAMES, *NUMBERS, "status", "arrived_at")}
     )
@@ -149,7 +149,6 @@ def _set_spans(
     result: Joined,
     values: dict[str, Any],
     clocks: Mapping[str, NDArray[np.int64]],
-    given: set[str],
     labels: Mapping[str, str],
 ) -> None:
     """Latency and time to the first token; those that cannot be are not recorded, and counted."""

@@ -17,6 +17,7 @@ from routingsim.corpora.logs.call_log import CallLog
 from routingsim.corpora.logs.fields import (
     Reading,
     Source,
+    first_path,
     lookup,
     names,
     parse_map,
@@ -169,7 +170,18 @@ class _File:
         wanted = self._wanted(for_texts)
         outer = wanted if not self.inside else {self.inside[0]}
         for rows in blocks(self.path, outer, digest=digest):
-            yield unwrapped(rows, self.inside, wanted) if self.inside else rows
+            found = unwrapped(rows, self.inside, wanted) if self.inside else rows
+            yield replace(found, columns=self._there(found.columns))
+
+    def _there(self, columns: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
+        """The columns that the file has; more were asked for, as they may come late in it."""
+        return {
+            name: column
+            for name, column in columns.items()
+            if name in self.sample.columns
+            or isinstance(column, TextColumn)
+            or column.count(None) < len(column)
+        }
 
     def _wanted(self, for_texts: bool) -> set[str] | None:
         keys = {"text", "call_id", "task_id"}
@@ -402,11 +414,12 @@ def _labels(files: Sequence[_File]) -> dict[str, str]:
 
 def _unused(file: _File, found_fields: Collection[str]) -> str:
     """Columns of a file that were not used, and how they could be."""
+    columns = file.sample.columns
     used = {
         found[0]
-        for source in file.sources.values()
-        for path in source.paths
-        if (found := lookup(file.sample.columns, path))
+        for ours, source in file.sources.items()
+        for path in (first_path(columns, source) if ours == "status" else source.paths)
+        if (found := lookup(columns, path))
     }
     rest = [name for name in file.sample.columns if name not in used]
     if not rest:

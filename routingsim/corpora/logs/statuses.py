@@ -102,8 +102,9 @@ def said_of_statuses(seen: dict[str, int], label: str) -> str:
 
 
 def _names_errors(label: str) -> bool:
-    word = label.rpartition(".")[2].casefold()
-    return "error" in word or "exception" in word or word in ("failed", "failure", "is_failed")
+    word = label.casefold()
+    last = word.rpartition(".")[2]
+    return "error" in word or "exception" in word or last in ("failed", "failure", "is_failed")
 
 
 def _key(value: Any) -> Any:
