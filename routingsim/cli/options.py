@@ -59,8 +59,9 @@ class Inputs:
         str,
         typer.Argument(
             metavar="CORPUS",
-            help="File of tasks (CSV, JSON lines or Parquet, with columns id and text), or the "
-            "name of a public corpus: see [bold]routingsim corpora[/].",
+            help="File of tasks (CSV, JSON lines or Parquet, with columns id and text), the log of "
+            "a tool (a file or a folder: LiteLLM, OpenTelemetry, Langfuse, …), or the name of a "
+            "public corpus: see [bold]routingsim corpora[/].",
         ),
     ]
     policy: Annotated[
@@ -100,6 +101,15 @@ class Inputs:
     dates: Annotated[
         Dates | None, option(None, "The order in dates such as 10/6/2023 in the corpus.")
     ] = None
+    map: Annotated[
+        str | None,
+        option(
+            "OURS=THEIRS,…",
+            "Which column of a log holds which field, as in id=request_id,agent=model,"
+            "arrived_at=created:epoch_ms,latency=latency_ms:ms.",
+            "--map",
+        ),
+    ] = None
 
     def policies(self, corpus: "Corpus", pool: "AgentPool", default: Sequence[str]) -> list[str]:
         """Those of ``--policy``, or the default, with ``logged`` first where there is a log."""
@@ -121,7 +131,9 @@ class Inputs:
         from routingsim.corpora.rows import counted
 
         pool = load_agents(self.agents)
-        corpus = load_corpus(self.corpus, on_error=self.on_error, dates=self.dates)
+        corpus = load_corpus(
+            self.corpus, on_error=self.on_error, dates=self.dates, columns=self.map
+        )
         for note in corpus.notes:
             remark(f"{corpus.name}: {note}", style="yellow")
         if found := corpus.check(pool):
