@@ -10,7 +10,7 @@ import io
 import json
 import re
 import zlib
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from hashlib import sha256
@@ -62,6 +62,9 @@ _ARRAY_INSIDE = re.compile(rb'\s*\{\s*"(?:[^"\\]|\\.)*"\s*:\s*\[\s*(?=\{)')
 Wanted = Collection[str] | None
 """The columns to read; None for all."""
 
+Types = Mapping[str, Any]
+"""The types of JSON columns."""
+
 
 class Digest:
     """The sha256 of files, updated as their bytes are read."""
@@ -99,6 +102,7 @@ def blocks(
     path: Path,
     wanted: Wanted,
     *,
+    types: Types | None = None,
     digest: Digest | None = None,
     size: int = BLOCK,
     most: int | None = None,
@@ -110,6 +114,8 @@ def blocks(
     path : Path
     wanted : collection of str, optional
         The columns to read; those that no record has are left out.
+    types : mapping of str to type, optional
+        Columns of JSON that msgspec decodes to a type; where one is not of it, as it is.
     digest : Digest, optional
         Takes the file's bytes.
     size : int
@@ -136,7 +142,7 @@ def blocks(
                 first = stream.read(size)
             first = first.removeprefix(codecs.BOM_UTF8)
             refuse_form(first, str(path))
-            yield from _text(path, first, stream.read, wanted, size, most)
+            yield from _text(path, first, stream.read, wanted, types, size, most)
             file.finish()
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise CorpusError(f"{path}: damaged or cut-off gzip file ({error})") from error
@@ -180,14 +186,20 @@ Read = Callable[[int], bytes]
 
 
 def _text(
-    path: Path, first: bytes, read: Read, wanted: Wanted, size: int, most: int | None
+    path: Path,
+    first: bytes,
+    read: Read,
+    wanted: Wanted,
+    types: Types | None,
+    size: int,
+    most: int | None,
 ) -> Iterator[Rows]:
     file, suffix = str(path), Path(path.name.lower().removesuffix(".gz")).suffix
     start = first.lstrip()[:1]
     if start not in (b"{", b"[") and suffix not in (".jsonl", ".json", ".ndjson"):
         yield from _csv(file, first, read, wanted, size)
         return
-    values = _Json(file, wanted, most)
+    values = _Json(file, wanted, types or {}, most)
     if start == b"[":
         yield from values.values(first.lstrip()[1:], read, size, base=1)
     elif suffix in (".jsonl", ".ndjson") or _is_lines(first):
@@ -223,14 +235,21 @@ class _Records(NamedTuple):
 class _Json:
     """JSON to rows: only the fields asked for are decoded."""
 
-    def __init__(self, file: str, wanted: Wanted, most: int | None) -> None:
+    def __init__(self, file: str, wanted: Wanted, types: Types, most: int | None) -> None:
         self._file, self._most = file, most
         self._names = None if wanted is None else list(wanted)
         kind: Any = dict[str, Any]
+        other = kind
         if self._names is not None:
-            fields = [(f"f{k}", Any, None) for k in range(len(self._names))]
+            fields = [
+                (f"f{k}", (types[name] | None) if name in types else Any, None)
+                for k, name in enumerate(self._names)
+            ]
+            plain = [(name, Any, None) for name, _, _ in fields]
             renamed = {f"f{k}": name for k, name in enumerate(self._names)}
             kind = msgspec.defstruct("Record", fields, rename=renamed, gc=False)  # type: ignore[arg-type]
+            other = msgspec.defstruct("Record", plain, rename=renamed, gc=False)  # type: ignore[arg-type]
+        self._plain = msgspec.json.Decoder(other)
         self._one = msgspec.json.Decoder(kind)
         self._many = msgspec.json.Decoder(list[kind])
         self._number = 0
@@ -345,7 +364,7 @@ class _Json:
         records, lines, numbers, lost = [], [], [], []
         for number, (text, place) in enumerate(zip(texts, places, strict=True), self._number + 1):
             try:
-                records.append(self._one.decode(text))
+                records.append(self._plain.decode(text))
                 lines.append(place)
                 numbers.append(number)
             except JSON_ERRORS as error:

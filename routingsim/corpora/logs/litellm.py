@@ -1,8 +1,6 @@
 """LiteLLM: the proxy's spend logs, and the StandardLoggingPayload of its callbacks."""
 
-from collections import Counter
 from dataclasses import replace
-from typing import Any
 
 from routingsim.corpora.logs.fields import dig
 from routingsim.corpora.logs.shape import LeftOut, Shape, column, is_true, mask
@@ -33,13 +31,15 @@ def _prepare(rows: Rows) -> Rows:
 
 def _left_out(rows: Rows) -> LeftOut:
     types = column(rows, "call_type")
-
-    def of_another_kind(value: Any) -> bool:
-        return any(word in str(value or "").casefold() for word in _OTHERS)
-
-    found = mask(types, of_another_kind)
-    names = Counter(str(value) for value, out in zip(types, found, strict=True) if out)
-    return {f"calls of another kind ({', '.join(sorted(names))})": found} if names else {}
+    others = {
+        value
+        for value in set(types)
+        if any(word in str(value or "").casefold() for word in _OTHERS)
+    }
+    if not others:
+        return {}
+    listed = ", ".join(sorted(map(str, others)))
+    return {f"calls of another kind ({listed})": mask(types, others.__contains__)}
 
 
 SHAPES = (

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import msgspec
+
 from routingsim.corpora.logs.fields import decoded
 from routingsim.corpora.logs.shape import LeftOut, Shape, has, mask
 from routingsim.corpora.logs.statuses import ends_late
@@ -42,21 +44,61 @@ _NO_CALLS = (
     "invoke_workflow",
     "retrieval",
 )
+_STARTS = (
+    "startTimeUnixNano",
+    "start_time_unix_nano",
+    "start_time",
+    "startTime",
+    "Timestamp",
+)
+_ENDS = ("endTimeUnixNano", "end_time_unix_nano", "end_time", "endTime")
 _FAILED = (2, "2", "STATUS_CODE_ERROR", "ERROR", "Error", "StatusCode.ERROR")
 _VALUES = ("stringValue", "intValue", "doubleValue", "boolValue")
 
 
+class _Value(msgspec.Struct, gc=False):
+    stringValue: Any = None
+    intValue: Any = None
+    doubleValue: Any = None
+    boolValue: Any = None
+
+
+class _KeyValue(msgspec.Struct, gc=False):
+    key: str
+    value: _Value | None = None
+
+
+class _Span(msgspec.Struct, gc=False):
+    traceId: Any = None
+    spanId: Any = None
+    parentSpanId: Any = None
+    startTimeUnixNano: Any = None
+    endTimeUnixNano: Any = None
+    attributes: list[_KeyValue] | None = None
+    status: Any = None
+    events: Any = None
+
+
+class _Scope(msgspec.Struct, gc=False):
+    spans: list[_Span] | None = None
+
+
+class _Resource(msgspec.Struct, gc=False):
+    scopeSpans: list[_Scope] | None = None
+
+
 def _prepare(rows: Rows) -> Rows:
     """A row a span, whichever way spans are written."""
-    columns: dict[str, list[Any]] = {name: [] for name in _COLUMNS}
+    found: list[tuple[Any, ...]] = []
     lines: list[int] = []
     numbers: list[int] = []
     for k, spans in enumerate(_spans_of(rows)):
-        for place, span in enumerate(spans):
-            for name, value in zip(_COLUMNS, _fields(span), strict=True):
-                columns[name].append(value)
-            lines.append(rows.lines[k])
-            numbers.append(rows.numbers[k] * PER_RECORD + place)
+        line, number = rows.lines[k], rows.numbers[k] * PER_RECORD
+        found += map(_fields, spans)
+        lines += [line] * len(spans)
+        numbers += range(number, number + len(spans))
+    columns = dict(zip(_COLUMNS, zip(*found, strict=True), strict=True)) if found else {}
+    columns = {name: list(columns.get(name, ())) for name in _COLUMNS}
     return Rows(rows.file, rows.kind, columns, lines, numbers, rows.unit, rows.lost)
 
 
@@ -80,57 +122,62 @@ _COLUMNS = (
 )
 
 
-def _spans_of(rows: Rows) -> Iterator[list[dict[str, Any]]]:
-    """The spans of each record."""
-    names = list(rows.columns)
+def _spans_of(rows: Rows) -> Iterator[list[Any]]:
+    """The spans of each record: typed ones of OTLP, or objects."""
     if "resourceSpans" in rows.columns or "scopeSpans" in rows.columns:
         resources = rows.columns.get("resourceSpans") or [None] * len(rows)
         scopes = rows.columns.get("scopeSpans") or [None] * len(rows)
         for found, own in zip(resources, scopes, strict=True):
-            groups = found if isinstance(found, list) else []
-            inner = [each.get("scopeSpans") or [] for each in groups if isinstance(each, dict)]
-            inner += [own] if isinstance(own, list) else []
-            yield [
-                span
-                for group in inner
-                for scope in group
-                for span in (scope.get("spans") or [])
-                if isinstance(span, dict)
+            inner = [
+                scope for each in _listed(found) for scope in _listed(_get(each, "scopeSpans"))
             ]
+            inner += _listed(own)
+            yield [span for scope in inner for span in _listed(_get(scope, "spans"))]
         return
+    names = list(rows.columns)
     for values in zip(*rows.columns.values(), strict=True):
         yield [dict(zip(names, values, strict=True))]
 
 
-def _fields(span: dict[str, Any]) -> list[Any]:
-    context = span.get("context") or span.get("SpanContext") or {}
-    trace = _first(span, "traceId", "trace_id", "TraceId") or _first(context, "trace_id", "TraceID")
-    own = _first(span, "spanId", "span_id", "SpanId") or _first(context, "span_id", "SpanID")
-    parent = _first(span, "parentSpanId", "parent_span_id", "parent_id", "ParentSpanId")
-    attributes = _attributes(span)
-    trace, own, parent = (str(each or "").removeprefix("0x") for each in (trace, own, parent))
-    status = span.get("status") or span.get("Status") or span.get("StatusCode") or {}
-    status = decoded(status) or status if isinstance(status, str) else status
-    message = ""
-    if isinstance(status, dict):
-        message = str(_first(status, "message", "description") or "")
-        status = _first(status, "code", "status_code")
-    error = str(attributes.get("error.type") or message)
-    ended = "ok"
-    if status in _FAILED or attributes.get("error.type"):
-        ended = "timed_out" if ends_late(error) else "failed"
-    return [
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _get(found: Any, name: str) -> Any:
+    return found.get(name) if isinstance(found, dict) else getattr(found, name, None)
+
+
+def _fields(span: Any) -> tuple[Any, ...]:
+    if isinstance(span, _Span):
+        trace, own, parent = span.traceId, span.spanId, span.parentSpanId
+        start, end, status, events = (
+            span.startTimeUnixNano,
+            span.endTimeUnixNano,
+            span.status,
+            span.events,
+        )
+        attributes = {each.key: _typed(each.value) for each in span.attributes or ()}
+    else:
+        span = span if isinstance(span, dict) else {}
+        context = span.get("context") or span.get("SpanContext") or {}
+        trace = _first(span, "traceId", "trace_id", "TraceId") or _first(
+            context, "trace_id", "TraceID"
+        )
+        own = _first(span, "spanId", "span_id", "SpanId") or _first(context, "span_id", "SpanID")
+        parent = _first(span, "parentSpanId", "parent_span_id", "parent_id", "ParentSpanId")
+        start = _first(span, *_STARTS)
+        end = _first(span, *_ENDS)
+        status = span.get("status") or span.get("Status") or span.get("StatusCode")
+        events = span.get("events") or span.get("Events")
+        attributes = _attributes(span)
+    trace, own, parent = (
+        "" if each is None else str(each).removeprefix("0x") for each in (trace, own, parent)
+    )
+    return (
         f"{trace}-{own}",
         f"{trace}-{parent}" if parent.strip("0") else "",
-        _first(
-            span,
-            "startTimeUnixNano",
-            "start_time_unix_nano",
-            "start_time",
-            "startTime",
-            "Timestamp",
-        ),
-        _first(span, "endTimeUnixNano", "end_time_unix_nano", "end_time", "endTime"),
+        start,
+        end,
         _first(attributes, *_MODELS),
         _operation(attributes),
         _first(attributes, *_INPUT),
@@ -138,18 +185,44 @@ def _fields(span: dict[str, Any]) -> list[Any]:
         _first(attributes, *_OUTPUT),
         _first(attributes, *_COST),
         _first(attributes, *_TTFT),
-        _first_token(span.get("events") or span.get("Events")),
-        ended,
+        _first_token(events) if events else None,
+        _status(status, attributes),
         trace,
         _first(attributes, "gen_ai.conversation.id", "session.id"),
-        _text(attributes, span.get("events") or span.get("Events")),
-    ]
+        _text(attributes, events),
+    )
+
+
+def _typed(value: _Value | None) -> Any:
+    if value is None:
+        return None
+    if value.stringValue is not None:
+        return value.stringValue
+    if value.intValue is not None:
+        return value.intValue
+    return value.doubleValue if value.doubleValue is not None else value.boolValue
+
+
+def _status(status: Any, attributes: dict[str, Any]) -> str:
+    message: Any = ""
+    if isinstance(status, str):
+        status = decoded(status) or status
+    if isinstance(status, dict):
+        message = _first(status, "message", "description")
+        status = _first(status, "code", "status_code")
+    error = attributes.get("error.type")
+    if status in _FAILED or error:
+        return "timed_out" if ends_late(str(error or message or "")) else "failed"
+    return "ok"
 
 
 def _first(found: Any, *names: str) -> Any:
-    if not isinstance(found, dict):
-        return None
-    return next((found[name] for name in names if found.get(name) is not None), None)
+    if isinstance(found, dict):
+        for name in names:
+            value = found.get(name)
+            if value is not None:
+                return value
+    return None
 
 
 def _attributes(span: dict[str, Any]) -> dict[str, Any]:
@@ -175,9 +248,9 @@ def _value(value: Any) -> Any:
 
 
 def _operation(attributes: dict[str, Any]) -> str:
-    kind = str(_first(attributes, "openinference.span.kind", "traceloop.span.kind") or "")
-    if kind and kind.upper() != "LLM":
-        return kind.casefold()
+    kind = _first(attributes, "openinference.span.kind", "traceloop.span.kind")
+    if kind and str(kind).upper() != "LLM":
+        return str(kind).casefold()
     return str(attributes.get("gen_ai.operation.name") or "")
 
 
@@ -265,6 +338,7 @@ SHAPES = (
         left_out=_left_out,
         fits=_fits,
         reads=("*",),
+        types={"resourceSpans": list[_Resource], "scopeSpans": list[_Scope]},
         said={
             "session_id": "a trace is a session",
             "parent_id": "the call or step that made the call",

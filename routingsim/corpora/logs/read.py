@@ -1,7 +1,9 @@
 """``read_log()``: a log of calls from the export of a tool, a file of your own or a table."""
 
+import gc
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
 from hashlib import sha256
@@ -106,10 +108,11 @@ def read_log(
     whole = replace(whole, name=name) if name else whole
     reading = Reading(dates, list(whole.notes), {})
     parts, lost = [], []
-    for number, file in enumerate(whole.files):
-        for part, skipped in _parts(file, number, reading, digest):
-            parts.append(part)
-            lost += skipped
+    with _no_collection():
+        for number, file in enumerate(whole.files):
+            for part, skipped in _parts(file, number, reading, digest):
+                parts.append(part)
+                lost += skipped
     if lost and on_error == "raise":
         more = f" (and {len(lost) - 1:,} more)" if lost[1:] else ""
         raise CorpusError(
@@ -148,6 +151,18 @@ def read_log(
     )
 
 
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Leave the garbage collector off: blocks are many objects without circles among them."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
 # -- what is to be read -----------------------------------------------------------------
 
 
@@ -169,7 +184,7 @@ class _File:
             return
         wanted = self._wanted(for_texts)
         outer = wanted if not self.inside else {self.inside[0]}
-        for rows in blocks(self.path, outer, digest=digest):
+        for rows in blocks(self.path, outer, types=self.shape.types, digest=digest):
             found = unwrapped(rows, self.inside, wanted) if self.inside else rows
             yield replace(found, columns=self._there(found.columns))
 

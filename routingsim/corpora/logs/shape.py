@@ -48,6 +48,8 @@ class Shape:
         Whether a sample that has the columns is of this shape.
     reads : tuple of str
         Columns that these functions read, beside those of the table; "*" for all.
+    types : mapping of str to type
+        The types that msgspec decodes JSON columns to, where that is worth its while.
     text_reads : tuple of str
         Columns that ``prepare`` reads for the texts alone.
     beside : tuple of str
@@ -70,6 +72,7 @@ class Shape:
     more: Callable[[Rows], tuple[Mapping[str, str], Sequence[str]]] | None = None
     fits: Callable[[Rows], bool] | None = None
     reads: tuple[str, ...] = ()
+    types: Mapping[str, Any] = field(default_factory=dict)
     text_reads: tuple[str, ...] = ()
     beside: tuple[str, ...] = ()
     said: Mapping[str, str] = field(default_factory=dict)
@@ -98,7 +101,7 @@ class Shape:
     def wanted(self, sources: Mapping[str, Source], names: Sequence[str]) -> set[str] | None:
         """The columns to decode, by their names in a sample or in the table; None for all."""
         if "*" in self.reads:
-            return None
+            return set(self.types) if set(self.types) & set(names) else None
         paths = [path for source in sources.values() for path in source.paths]
         columns = dict.fromkeys(names, ())
         found = {head for path in paths for head in heads(path)} | set(self.reads)
