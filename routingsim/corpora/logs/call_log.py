@@ -14,7 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from routingsim import display
-from routingsim.corpora.logs.statuses import CACHED, OK, STATUSES, TIMED_OUT
+from routingsim.corpora.logs.statuses import OK, STATUSES
 from routingsim.corpora.logs.texts import TextFile, texts_of
 from routingsim.corpora.logs.to_corpus import corpus_of
 from routingsim.corpora.rows import Skipped, counted, shown
@@ -132,8 +132,7 @@ class CallLog:
             return self._texts, []
         if not self._files or self._origin is None:
             return pa.array([""] * len(self), type=pa.large_string()), []
-        key = "call_id" if "task_id" not in self.columns else "task_id"
-        return texts_of(self._files, *self._origin, lambda: self._calls[key].tolist())
+        return texts_of(self._files, *self._origin, lambda column: self._calls[column].tolist())
 
     @property
     def agents(self) -> tuple[str, ...]:
@@ -367,6 +366,3 @@ def _cell(name: str, value: float) -> str:
     if value != value:
         return "-"
     return f"{value:.1%}" if name == "share" else f"{value:,.4g}"
-
-
-_ = CACHED, TIMED_OUT

@@ -22,7 +22,7 @@ from routingsim.corpora.chats import last_user_messages
 from routingsim.corpora.logs.statuses import read_statuses
 from routingsim.corpora.mapping import plain
 from routingsim.corpora.numbers import AMOUNT, Allowed, RawColumn, allowed, read_numbers
-from routingsim.corpora.rows import Rows, TextColumn, shown
+from routingsim.corpora.rows import Rows, TextColumn, any_match, shown
 from routingsim.corpora.times import CLOCK_UNITS, read_clock
 from routingsim.errors import CorpusError
 
@@ -291,13 +291,19 @@ def _label(rows: Rows, source: Source) -> str:
 def names(values: Sequence[Any]) -> pa.ChunkedArray:
     """Short texts: numbers as they are written, lists joined by commas, "" where there is none."""
     if isinstance(values, TextColumn):
-        return values.filled().arrow
+        if not any_match(values.arrow, r"^[\[{]"):
+            return values.filled().arrow
+        values = [each if each is None else decoded(each) or _bare(each) for each in values]
     kinds = set(map(type, values))
     if kinds <= {str, type(None)}:
         plain_values = values if kinds == {str} else [each or "" for each in values]
     else:
         plain_values = [_name(each) for each in values]
     return pa.chunked_array([pa.array(plain_values, pa.large_string())])
+
+
+def _bare(text: str) -> str:
+    return "" if text in ("[]", "{}") else text
 
 
 def _name(value: Any) -> str:
@@ -385,6 +391,8 @@ def read_texts(rows: Rows, source: Source) -> tuple[list[str], str]:
     values = values_at(rows.columns, source.paths)
     if values is None:
         return [""] * len(rows), ""
+    if isinstance(values, TextColumn) and any_match(values.arrow, r'^[\[{]+""'):
+        values = [decoded(each) or each if each else each for each in values]  # doubled twice
     found, note = last_user_messages(values, _label(rows, source))
     return [each if type(each) is str else plain_text(each) for each in found], note
 

@@ -43,9 +43,9 @@ def _prepare(rows: Rows) -> Rows:
     }
     names = {
         "measure": (measure,),
-        "seconds": ("inference_runtime",),
-        "input": ("num_prompt_tokens",),
-        "output": ("num_completion_tokens", "num_output_tokens"),
+        "inference_runtime": ("inference_runtime",),
+        "num_prompt_tokens": ("num_prompt_tokens",),
+        "num_output_tokens": ("num_completion_tokens", "num_output_tokens"),
     }
     for column_name, candidates in names.items():
         extra[column_name] = [
@@ -91,9 +91,9 @@ SHAPES = (
         {
             "task_id": "task",
             "agent": "model",
-            "prompt_tokens": "input",
-            "output_tokens": "output",
-            "latency": "seconds",
+            "prompt_tokens": "num_prompt_tokens",
+            "output_tokens": "num_output_tokens",
+            "latency": "inference_runtime",
             "quality": "measure",
             "tags": "set",
         },
@@ -104,9 +104,13 @@ SHAPES = (
         left_out=_left_out,
         reads=_READS,
         beside=(
-            "display_predictions.json", "display_requests.json", "run_spec.json", "scenario.json",
-            "scenario_state.json", "stats.json",
-        ),  # fmt: skip
+            "display_predictions.json",
+            "display_requests.json",
+            "run_spec.json",
+            "scenario.json",
+            "scenario_state.json",
+            "stats.json",
+        ),
         said={
             "task_id": "the scenario in the folder's name, and `instance_id`",
             "agent": "`model=` in the folder's name",
@@ -131,8 +135,15 @@ SHAPES = (
     Shape(
         "helm-predictions",
         "HELM's displayed predictions",
-        {"task_id": "task", "agent": "model", "quality": "measure", "latency": "seconds",
-         "output_tokens": "output", "prompt_tokens": "input", "tags": "set"},
+        {
+            "task_id": "task",
+            "agent": "model",
+            "quality": "measure",
+            "latency": "inference_runtime",
+            "output_tokens": "num_output_tokens",
+            "prompt_tokens": "num_prompt_tokens",
+            "tags": "set",
+        },
         always=("instance_id", "predicted_text", "stats"),
         kind="answers",
         prepare=_prepare,
@@ -141,4 +152,4 @@ SHAPES = (
         beside=("display_requests.json", "run_spec.json", "scenario.json", "stats.json"),
         form="JSON, where there is no `per_instance_stats.json`",
     ),
-)  # fmt: skip
+)

@@ -53,6 +53,7 @@ def join(
     kind: str,
     reading: Reading,
     labels: Mapping[str, str],
+    asked: Mapping[str, str],
 ) -> Joined:
     """The table of a log.
 
@@ -66,6 +67,8 @@ def join(
         What was seen while blocks were read.
     labels : mapping of str to str
         Where each field comes from.
+    asked : mapping of str to str
+        The agents that requests asked for, by the call's id.
     """
     left_out: dict[str, int] = {}
     for part in parts:
@@ -90,6 +93,9 @@ def join(
     clocks = {ours: _stack(parts, ours, NO_TIME, np.int64) for ours in CLOCKS}
     _set_clock(result, values, clocks)
     made_up = _set_ids(result, values, stems)
+    if asked:
+        wanted = values["call_id"].map(asked).fillna("")
+        values["agent"] = values["agent"].where(values["agent"] != "", wanted)
     _set_spans(result, values, clocks, labels)
     frame = pd.DataFrame(
         {ours: values[ours] for ours in (*NAMES, *NUMBERS, "status", "arrived_at")}

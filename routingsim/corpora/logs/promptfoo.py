@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from routingsim.corpora.logs.fields import dig
+from routingsim.corpora.logs.fields import dig, values_at
 from routingsim.corpora.logs.shape import Shape, column, is_true
 from routingsim.corpora.rows import Rows
 
@@ -17,14 +17,21 @@ def _prepare(rows: Rows) -> Rows:
     providers, labels = column(rows, "provider"), []
     for provider in providers:
         labels.append(dig(provider, ["label"]) or dig(provider, ["id"]) or provider)
-    statuses, times = [], []
+    statuses, times, scores = [], [], []
     answers = column(rows, "response")
     reasons, errors = column(rows, "failureReason"), column(rows, "error")
-    for reason, error, answer, time in zip(
-        reasons, errors, answers, column(rows, "latencyMs"), strict=True
+    graded = values_at(rows.columns, ("gradingResult.score", "score", "success"))
+    for reason, error, answer, time, score in zip(
+        reasons,
+        errors,
+        answers,
+        column(rows, "latencyMs"),
+        graded or [None] * len(rows),
+        strict=True,
     ):
         failed = reason == 2 or dig(answer, ["error"]) or (error and reason is None and not answer)
         statuses.append("failed" if failed else "ok")
+        scores.append(None if failed else score)
         times.append(None if is_true(dig(answer, ["cached"])) else time)
     extra: dict[str, Sequence[Any]] = {
         "task": [
@@ -34,6 +41,7 @@ def _prepare(rows: Rows) -> Rows:
         "agent": labels,
         "status": statuses,
         "milliseconds": times,
+        "graded": scores,
     }
     return replace(rows, columns={**rows.columns, **extra})
 
@@ -56,7 +64,7 @@ SHAPES = (
             "latency": "milliseconds:ms",
             "cost": "cost|response.cost",
             "status": "status",
-            "quality": "gradingResult.score|score|success",
+            "quality": "graded",
             "tags": "metadata.category",
             "text": "prompt.raw|prompt",
         },
@@ -72,8 +80,12 @@ SHAPES = (
             "failureReason",
             "error",
             "latencyMs",
+            "gradingResult",
+            "score",
+            "success",
         ),
         said={
+            "quality": "`gradingResult.score`, else `score` or `success`; none of failed calls",
             "task_id": "`testIdx`, with `promptIdx` where there are several prompts",
             "agent": "`provider.label`, else `provider.id`",
             "latency": "`latencyMs`; not of answers from promptfoo's cache",

@@ -32,9 +32,10 @@ from routingsim.corpora.logs.registry import named, recognised, unknown
 from routingsim.corpora.logs.shape import Shape
 from routingsim.corpora.logs.statuses import said_of_statuses
 from routingsim.corpora.logs.texts import TextFile, stamp_of
+from routingsim.corpora.logs.wide import format_of
 from routingsim.corpora.mapping import likely, map_to_start_from, written
 from routingsim.corpora.readers import rows_of_frame
-from routingsim.corpora.rows import Rows, Skipped, TextColumn, counted, progress, shown
+from routingsim.corpora.rows import KINDS, Rows, Skipped, TextColumn, counted, progress, shown
 from routingsim.corpora.times import DATE_ORDERS
 from routingsim.errors import CorpusError
 
@@ -108,9 +109,10 @@ def read_log(
     whole = replace(whole, name=name) if name else whole
     reading = Reading(dates, list(whole.notes), {})
     parts, lost = [], []
+    asked: dict[str, str] = {}
     with _no_collection():
         for number, file in enumerate(whole.files):
-            for part, skipped in _parts(file, number, reading, digest):
+            for part, skipped in _parts(file, number, reading, digest, asked):
                 parts.append(part)
                 lost += skipped
     if lost and on_error == "raise":
@@ -120,7 +122,7 @@ def read_log(
             "(--on-error skip)"
         )
     shapes = tuple(dict.fromkeys(each.shape.name for each in whole.files))
-    found = join(parts, whole.stems, whole.kind, reading, _labels(whole.files))
+    found = join(parts, whole.stems, whole.kind, reading, _labels(whole.files), asked)
     if not len(found.calls):
         out = ", ".join(f"{count:,} {why}" for why, count in found.left_out.items())
         first = f"; {lost[0]}" if lost else ""
@@ -225,7 +227,11 @@ class _Whole:
         """A name for each file, from which ids of its calls are made."""
         if len(self.files) == 1:
             return [self.name]
-        return [self.name if each.path is None else stem(each.path) for each in self.files]
+        paths = [each.path or Path(self.name) for each in self.files]
+        found = [stem(path) for path in paths]
+        if len(set(found)) == len(found):
+            return found
+        return [f"{path.resolve().parent.name}/{stem(path)}" for path in paths]
 
     @property
     def kind(self) -> str:
@@ -245,8 +251,19 @@ def _of_frame(frame: pd.DataFrame, given: Shape | None, mapped: Mapping[str, Sou
         raise CorpusError("frame: holds no call")
     shape, _ = _shape_of(rows, given, mapped)
     if shape is None:
-        raise CorpusError(unknown(rows))
+        raise CorpusError(_refusal(rows))
     return _Whole("frame", "DataFrame", [_file(shape, mapped, rows, None, ())])
+
+
+def _refusal(rows: Rows) -> str:
+    """Why a sample is not read."""
+    format = format_of(rows)
+    if format is None:
+        return unknown(rows)
+    what = f"is of the format {format}, with a row a task: it"
+    if format in KINDS or format == "jsonl":
+        what = "is a corpus, with a row a task: it"
+    return f"{rows.file}: {what} is no log; load it with rs.load_corpus(…)"
 
 
 def _digest_of_frame(frame: pd.DataFrame) -> Digest:
@@ -282,12 +299,17 @@ def _of_files(log: Any, given: Shape | None, mapped: Mapping[str, Source]) -> _W
     source = str(paths[0]) + (f" and {len(paths) - 1} more" if paths[1:] else "")
     name = paths[0].name if paths[0].is_dir() else stem(paths[0])
     whole = _Whole(name or paths[0].resolve().name, source, [])
-    files, strange = [], {}
+    files: list[_File] = []
+    strange: dict[Path, str] = {}
     for path in found:
-        rows = sample(path)
+        try:
+            rows = sample(path)
+        except CorpusError as error:
+            strange[path] = str(error)
+            continue
         shape, inside = _shape_of(rows, given, mapped)
         if shape is None:
-            strange[path] = rows
+            strange[path] = _refusal(rows)
             continue
         inner = unwrapped(rows, inside, None) if inside else rows
         files.append(_file(shape, mapped, inner, path, inside))
@@ -358,7 +380,7 @@ def _file(
 
 
 def _without_others(
-    files: list[_File], strange: Mapping[Path, Rows], others: Sequence[Path]
+    files: list[_File], strange: Mapping[Path, str], others: Sequence[Path]
 ) -> tuple[list[_File], list[str]]:
     """The files that hold calls, and notes on those that lie beside them."""
     patterns = {pattern for each in files for pattern in each.shape.beside}
@@ -367,9 +389,9 @@ def _without_others(
         return path is not None and any(fnmatch(path.name, each) for each in patterns)
 
     kept = [each for each in files if not beside(each.path)]
-    for path, rows in strange.items():
+    for path, refusal in strange.items():
         if not beside(path):
-            raise CorpusError(unknown(rows))
+            raise CorpusError(refusal)
     names_left = [path.name for path in others]
     names_left += [path.name for path in strange]
     names_left += [each.path.name for each in files if beside(each.path) and each.path]
@@ -377,7 +399,8 @@ def _without_others(
         return kept, []
     some = ", ".join(sorted(set(names_left))[:_FEW])
     return kept, [
-        f"{counted(len(names_left), 'file')} in the folder hold no calls and were left: {some}"
+        f"{counted(len(names_left), 'file of the folder holds', 'files of the folder hold')} no calls and "
+        f"left: {some}"
     ]
 
 
@@ -451,16 +474,23 @@ def _unused(file: _File, found_fields: Collection[str]) -> str:
 
 
 def _parts(
-    file: _File, number: int, reading: Reading, digest: Digest
+    file: _File, number: int, reading: Reading, digest: Digest, asked: dict[str, str]
 ) -> Iterator[tuple[Part, list[Skipped]]]:
-    """The calls of a file, block by block, and the records that are damaged."""
+    """The calls of a file, block by block, and the records that are damaged.
+
+    Agents that requests ask for are added to ``asked``, by the call's id.
+    """
     bar_name = str(file.path or "frame")
     with progress(bar_name) as bar:
         for rows in file.rows(False, digest if file.path else None):
             lost = list(rows.lost)
             bar.update(len(rows))
             rows, left_out = _calls_of(rows, file)
-            if file.shape.kind == "requests":
+            if key := _key_of(file):
+                source = file.sources.get("agent")
+                agents = source and values_at(rows.columns, source.paths)
+                if agents is not None and key == "call_id":
+                    asked.update(zip(_keys(rows, file), names(agents).to_pylist(), strict=True))
                 yield Part(number, {}, np.empty(0, np.int64), left_out), lost
                 continue
             problems: dict[int, str] = {}
@@ -523,20 +553,27 @@ class _Picked(Sequence[int]):
         return self._lines[int(self._places[index])]
 
 
+def _key_of(file: _File) -> str:
+    """The column by which requests belong to calls; "" for a file of calls."""
+    if file.shape.kind != "requests":
+        return ""
+    return "task_id" if "task_id" in file.sources else "call_id"
+
+
+def _keys(rows: Rows, file: _File) -> list[str]:
+    found = values_at(rows.columns, file.sources[_key_of(file)].paths)
+    return names(found if found is not None else [""] * len(rows)).to_pylist()
+
+
 def _text_file(file: _File) -> TextFile:
     def blocks_of_texts() -> Iterator[tuple[NDArray[np.int64], list[str], list[str], str]]:
         said = ""
         for rows in file.rows(True):
             rows, _ = _calls_of(rows, file)
             texts, note = read_texts(rows, file.sources["text"])
-            keys: list[str] = []
-            if file.shape.kind == "requests":
-                source = file.sources.get("task_id") or file.sources["call_id"]
-                found = values_at(rows.columns, source.paths)
-                keys = names(found or [""] * len(rows)).to_pylist()
+            keys = _keys(rows, file) if _key_of(file) else []
             yield np.asarray(rows.numbers, dtype=np.int64), keys, texts, "" if said else note
             said = said or note
 
-    by_key = file.shape.kind == "requests"
     read = blocks_of_texts if "text" in file.sources else lambda: ()
-    return TextFile(file.path, file.stamp, read, by_key)
+    return TextFile(file.path, file.stamp, read, _key_of(file))

@@ -24,6 +24,7 @@ def score_fields(values: Sequence[Any], column: str) -> tuple[Mapping[str, str],
     notes : sequence of str
     """
     ranges: dict[str, tuple[float, float]] = {}
+    end = ".avg" if any(_is_statistics(value) for value in values) else ""
     for value in values:
         for name, score in _scores(value):
             low, high = ranges.get(name, (score, score))
@@ -33,13 +34,19 @@ def score_fields(values: Sequence[Any], column: str) -> tuple[Mapping[str, str],
     name, (low, high) = next(iter(ranges.items()))
     if len(ranges) == 1 and low >= 0 and high <= 1:
         said = f"quality is the score {name} (from 0 to 1)"
-        return {"quality": f"{column}.{name}"}, [said]
+        return {"quality": f"{column}.{name}{end}"}, [said]
     listed = ", ".join(f"{each} ({a:g} to {b:g})" for each, (a, b) in ranges.items())
-    scale = f"{column}.{name}:{min(low, 0):g}..{max(high, 1):g}"
+    scale = f"{column}.{name}{end}:{min(low, 0):g}..{max(high, 1):g}"
     return {}, [
         f"scores {listed} are not read as quality: say which, and its scale from worst to best, as "
         f"in --map quality={scale}"
     ]
+
+
+def _is_statistics(value: Any) -> bool:
+    value = decoded(value) if isinstance(value, str) else value
+    inner = list(value.values()) if isinstance(value, dict) else []
+    return any(isinstance(each, dict) and "avg" in each for each in inner)
 
 
 def _scores(value: Any) -> list[tuple[str, float]]:

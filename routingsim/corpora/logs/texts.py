@@ -23,14 +23,14 @@ class TextFile:
         Its size and time of change, when the log was read.
     read : callable
         Its records, a block at a time, with the texts of each and a note on them.
-    by_key : bool
-        Whether texts belong to calls by ``key``, not by their record's number.
+    key : str
+        The column of a log by which texts belong to calls; "" if by their record's number.
     """
 
     path: Path | None
     stamp: tuple[int, int]
     read: Callable[[], "TextBlocks"]
-    by_key: bool = False
+    key: str = ""
 
 
 TextBlocks = Iterable[tuple[NDArray[np.int64], list[str], list[str], str]]
@@ -47,7 +47,7 @@ def texts_of(
     files: Sequence[TextFile],
     file: NDArray[np.int32],
     number: NDArray[np.int64],
-    keys: Callable[[], list[str]],
+    keys: Callable[[str], list[str]],
 ) -> tuple[pa.LargeStringArray, list[str]]:
     """The text of each call, in their order.
 
@@ -57,7 +57,7 @@ def texts_of(
     file, number : ndarray, shape (calls,)
         The file of each call, and the number of its record there.
     keys : callable
-        The key of each call, for files by key.
+        The values of such a column, for each call.
 
     Returns
     -------
@@ -76,16 +76,16 @@ def texts_of(
         if each.path is not None:
             _refuse_changed(each.path, each.stamp)
         mine = np.flatnonzero(file == place)
-        if not each.by_key and not mine.size:
+        if not each.key and not mine.size:
             continue
         order = mine[np.argsort(number[mine], kind="stable")]
         wanted = number[order]
         own: dict[str, list[int]] = {}
-        for row, key in enumerate(keys() if each.by_key else []):
+        for row, key in enumerate(keys(each.key) if each.key else []):
             own.setdefault(key, []).append(row)
         for numbers, names, texts, note in each.read():
             notes.update({note: None} if note else {})
-            if each.by_key:
+            if each.key:
                 for name, text in zip(names, texts, strict=True):
                     if text and name in own:
                         result[own[name]] = text
