@@ -69,7 +69,8 @@ def load_corpus(
     source : str, path, DataFrame or Corpus
         "tasks" or "paretobandit", the corpora that come with routingsim, a name of
         :data:`routingsim.corpora.catalogue.DATASETS`, or the path of a file, gzipped or
-        not, or of a folder whose files are one log; a name takes precedence over a file of that name. A DataFrame has the columns
+        not, or of a folder whose files are one log; a name takes precedence over a file of
+        that name. A DataFrame has the columns
         that :meth:`Corpus.from_frame` describes. A corpus is returned as it is.
     format : str, optional
         The format of a file: one of :data:`routingsim.corpora.logs.wide.FORMATS`, or the

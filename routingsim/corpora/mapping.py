@@ -19,8 +19,8 @@ NAMES_ELSEWHERE: Mapping[str, str] = {
     "arrived_at": "arrivedat timestamp createdat startedat starttime requesttime receivedat "
     "created time datetime date ts arrivaltime starttimeunixnano starttimens starttimems "
     "timestampms timestampns startms requesttimestamp requestedat loggedat",
-    "ended_at": "endedat endtime completedat finishedat responsetimestamp endtimeunixnano endtimens "
-    "endtimems respondedat",
+    "ended_at": "endedat endtime completedat finishedat responsetimestamp endtimeunixnano "
+    "endtimens endtimems respondedat",
     "prompt_tokens": "prompttokens tokensprompt inputtokens requesttokens inputusage inputlength "
     "contexttokens numprompttokens tokensin promptlen inputlen",
     "cached_tokens": "cachedtokens cachereadtokens cachereadinputtokens tokenscached",

@@ -138,7 +138,7 @@ def read_clock(
                 pd.Series(spelled, dtype="str"), format="ISO8601", errors="coerce", utc=True
             )
         known = stamps.notna().to_numpy()
-        result[known] = stamps[known].dt.as_unit("ns").astype(np.int64).to_numpy()
+        result[known] = pd.DatetimeIndex(stamps[known]).as_unit("ns").asi8
         rows = np.flatnonzero(~known).tolist()
         allowed = "a time like 2023-11-16 18:17:03.9799600"
     for row in rows:

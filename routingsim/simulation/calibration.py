@@ -263,12 +263,13 @@ def fit_pool(
     calls, notes = _calls_of(log)
     if not calls.agents:
         raise CorpusError(f"{calls.name}: no call names its agent; {_NAME_IT}")
-    if unnamed := int((calls.calls["agent"] == "").sum()):
+    names = calls.names("agent")
+    if unnamed := int((names == "").sum()):
         notes = (*notes, f"{counted(unnamed, 'call')} of no named agent: in no fit")
     fits: dict[str, ServiceFit] = {}
     agents: list[Agent] = []
     for name in calls.agents:
-        mine = calls.select((calls.calls["agent"] == name).to_numpy())
+        mine = calls.select(names == name)
         fit = _fit(mine, notes, f"agent {name!r}")
         price = _recorded_price(mine, name) if cost is None else cost
         given = {

@@ -61,8 +61,9 @@ def test_an_id_tells_records_apart(write: Write) -> None:
 @pytest.mark.parametrize(
     ("columns", "text"),
     [
-        ({"created": [1745226000123], "latency": ["3"]}, "arrived_at=created:epoch_ms,latency=latency"),
-        ({"created": [1745226000], "duration_us": [3]}, "arrived_at=created:epoch_s,latency=duration_us:us"),
+        ({"created": [1745226000123], "ttft": ["3"]}, "arrived_at=created:epoch_ms,ttft=ttft"),
+        ({"created": [1745226000], "duration_us": [3]},
+         "arrived_at=created:epoch_s,latency=duration_us:us"),
         ({"startTimeUnixNano": ["1745226000489144064"]}, "arrived_at=startTimeUnixNano:epoch_ns"),
         ({"timestamp_ms": [12.5]}, "arrived_at=timestamp_ms:ms"),
         ({"Time to first token ms": [1]}, "'ttft=Time to first token ms:ms'"),

@@ -14,7 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from routingsim import display
-from routingsim.corpora.logs.statuses import OK, STATUSES
+from routingsim.corpora.logs.summary import SHOWN, facts_of, summary_of, table_of
 from routingsim.corpora.logs.texts import TextFile, texts_of
 from routingsim.corpora.logs.to_corpus import corpus_of
 from routingsim.corpora.rows import Skipped, counted, shown
@@ -46,7 +46,6 @@ COLUMNS = (
 )
 """The columns of a log, beside its texts."""
 
-_SHOWN = 12  # agents and notes that the representations show
 _PARTS = 1e-9  # seconds by which a time that is cut at is early
 
 
@@ -137,7 +136,7 @@ class CallLog:
     @property
     def agents(self) -> tuple[str, ...]:
         """The agents in the order in which they were first called."""
-        return tuple(name for name in self._calls["agent"].unique().tolist() if name)
+        return tuple(name for name in dict.fromkeys(self.names("agent").tolist()) if name)
 
     @property
     def has_arrivals(self) -> bool:
@@ -147,6 +146,10 @@ class CallLog:
     def numbers(self, column: str) -> NDArray[np.float64]:
         """A column of numbers as float64, shape (calls,); NaN where not recorded."""
         return self._calls[column].to_numpy(dtype=np.float64)
+
+    def names(self, column: str) -> NDArray[np.object_]:
+        """A column of short texts, shape (calls,); "" where there is none."""
+        return self._calls[column].astype(object).to_numpy()
 
     @cached_property
     def statuses(self) -> NDArray[np.int8]:
@@ -191,7 +194,7 @@ class CallLog:
             except ValueError as error:
                 raise CorpusError(f"at is {shown(at)}; expected a date and time: {error}") from None
             when = when.tz_localize("UTC") if when.tzinfo is None else when
-            cut = (when - self.began) / pd.Timedelta(seconds=1)
+            cut = (when - self.began).total_seconds()
         elif 0 < at < 1:
             cut = arrived[0] + at * (arrived[-1] - arrived[0])
         else:
@@ -240,48 +243,14 @@ class CallLog:
             prompt_tokens and output_tokens (means), ttft_p50, latency_p50, latency_p95 (s, of
             answered calls), cost (USD, the sum), quality (mean).
         """
-        calls = self._calls
-        ok = (self.statuses == OK)[:, None]
-        timed = pd.DataFrame(
-            np.where(ok, calls[["ttft", "latency"]].to_numpy(dtype=np.float64), np.nan),
-            columns=["ttft", "latency"],
-        )
-        found = pd.DataFrame(
-            {
-                "agent": calls["agent"].astype(object).where(calls["agent"] != "", "(unknown)"),
-                **{name: self.statuses == code for code, name in enumerate(STATUSES)},
-                **{
-                    name: calls[name]
-                    for name in ("prompt_tokens", "output_tokens", "cost", "quality")
-                },
-                **timed,
-            }
-        )
-        rows = {}
-        for agent, mine in found.groupby("agent", sort=False):
-            rows[agent] = self._row(mine)
-        rows["all"] = self._row(found)
-        return pd.DataFrame(rows).T.rename_axis("agent").convert_dtypes().astype(_DTYPES)
-
-    def _row(self, calls: pd.DataFrame) -> dict[str, float]:
-        return {
-            "calls": len(calls),
-            "share": len(calls) / max(len(self), 1),
-            **{name: int(calls[name].sum()) for name in STATUSES},
-            "prompt_tokens": calls["prompt_tokens"].mean(),
-            "output_tokens": calls["output_tokens"].mean(),
-            "ttft_p50": calls["ttft"].quantile(0.5),
-            "latency_p50": calls["latency"].quantile(0.5),
-            "latency_p95": calls["latency"].quantile(0.95),
-            "cost": calls["cost"].sum(min_count=1),
-            "quality": calls["quality"].mean(),
-        }
+        return summary_of(self)
 
     def to_frame(self, *, texts: bool = False) -> pd.DataFrame:
         """The calls as a table that :func:`routingsim.read_log` reads again."""
         frame = self.calls
         if self.began is not None:
-            frame["arrived_at"] = self.began + pd.to_timedelta(frame["arrived_at"], unit="s")
+            seconds = pd.to_timedelta(self.numbers("arrived_at"), unit="s")
+            frame["arrived_at"] = self.began + seconds
         if texts:
             frame["text"] = pd.array(self.texts(), dtype="str")
         return frame
@@ -303,8 +272,8 @@ class CallLog:
 
     def __repr__(self) -> str:
         lines = [f"CallLog({display.shorten(self.name)!r}: {counted(len(self), 'call')})"]
-        lines += [f"  {name}: {value}" for name, value in self._facts()]
-        lines += [f"  note: {display.shorten(note)}" for note in self.notes[:_SHOWN]]
+        lines += [f"  {name}: {value}" for name, value in facts_of(self)]
+        lines += [f"  note: {display.shorten(note)}" for note in self.notes[:SHOWN]]
         return "\n".join(display.wrapped(line, "    ") for line in lines)
 
     def _repr_html_(self) -> str:
@@ -312,57 +281,11 @@ class CallLog:
 
     def to_html(self) -> str:
         """The log at a glance, as notebooks show it: HTML without scripts."""
-        table = self.summary().head(_SHOWN + 1)
-        heads = ["agent", *(str(name).replace("_", " ") for name in table.columns)]
-        rows = [
-            [str(agent), *(_cell(name, value) for name, value in row.items())]
-            for agent, row in table.iterrows()
-        ]
-        body = display.table([], self._facts()) + display.table(heads, rows)
+        body = display.table([], facts_of(self)) + table_of(self)
         title = f"{display.shorten(self.name, 180)} · {counted(len(self), 'call')}"
-        return display.card(title, body, self.notes[:_SHOWN])
+        return display.card(title, body, self.notes[:SHOWN])
 
     def to_markdown(self) -> str:
         """The log at a glance, as a Markdown table."""
-        rows = [("calls", f"{len(self):,}"), *self._facts()]
+        rows = [("calls", f"{len(self):,}"), *facts_of(self)]
         return display.markdown_table(["log", self.name], rows, left=(0, 1))
-
-    def _facts(self) -> list[tuple[str, str]]:
-        """Names and values for people."""
-        facts = [("read as", ", ".join(self.tools))]
-        if self.has_arrivals:
-            arrived = self.numbers("arrived_at")
-            span = f"{arrived[-1] - arrived[0]:,.6g} s"
-            since = f", from {self.began:%Y-%m-%d %H:%M:%S} UTC" if self.began is not None else ""
-            facts.append(("arrivals", f"over {span}{since}"))
-        else:
-            facts.append(("arrivals", "none, or not of every call"))
-        shares = self._calls["agent"].astype(str).value_counts(normalize=True)
-        named = [f"{name or '(unknown)'} {share:.1%}" for name, share in shares.items()]
-        more = f" and {len(named) - _SHOWN} more" if named[_SHOWN:] else ""
-        facts.append(("agents", ", ".join(named[:_SHOWN]) + more))
-        counts = np.bincount(self.statuses, minlength=len(STATUSES))
-        told = [f"{name} {count:,}" for name, count in zip(STATUSES, counts, strict=True) if count]
-        facts.append(("ended", ", ".join(told)))
-        sessions = self._calls["session_id"].nunique() - int(
-            (self._calls["session_id"] == "").any()
-        )
-        if sessions:
-            facts.append(("sessions", f"{sessions:,}"))
-        if self.left_out:
-            facts.append(
-                ("left out", ", ".join(f"{n:,} {why}" for why, n in self.left_out.items()))
-            )
-        came = [f"{ours} from {theirs}" for ours, theirs in self.columns.items()]
-        facts.append(("columns", "; ".join(came)))
-        facts.append(("source", display.shorten(self.source)))
-        return facts
-
-
-_DTYPES = dict.fromkeys(("calls", *STATUSES), "int64") | dict.fromkeys(("share", "prompt_tokens", "output_tokens", "ttft_p50", "latency_p50", "latency_p95", "cost", "quality"), "float64")  # fmt: skip
-
-
-def _cell(name: str, value: float) -> str:
-    if value != value:
-        return "-"
-    return f"{value:.1%}" if name == "share" else f"{value:,.4g}"

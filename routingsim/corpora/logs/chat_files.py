@@ -1,5 +1,7 @@
 """Chats: a conversation a row, as chat data sets and fine-tuning files hold them."""
 
+import numpy as np
+
 from routingsim.corpora.logs.fields import decoded, lookup
 from routingsim.corpora.logs.shape import Shape
 from routingsim.corpora.mapping import likely
@@ -13,8 +15,8 @@ def _fits(rows: Rows) -> bool:
     chats = next(found for path in _CHATS.split("|") if (found := lookup(rows.columns, path)))
     value = next((each for each in rows.columns[chats[0]] if each), None)
     value = decoded(value) if isinstance(value, str) else value
-    is_chat = hasattr(value, "__len__") and not isinstance(value, dict | str) and len(value) > 0
-    first = value[0] if is_chat and value is not None else None
+    value = value.tolist() if isinstance(value, np.ndarray) else value
+    first = value[0] if isinstance(value, list) and value else None
     is_message = isinstance(first, dict) and ({"role", "from"} & first.keys())
     return bool(is_message) and not (
         {"latency", "ttft", "cost", "status", "output_tokens"} & likely(rows.columns).keys()

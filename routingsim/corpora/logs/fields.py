@@ -1,8 +1,10 @@
 """Which column of a file holds which field of a call, and its values as arrays.
 
-A field's source is written as in ``--map``: ``THEIRS[|THEIRS…][:UNIT]``. ``THEIRS`` is a column, or a path
-into the objects and lists of one: ``usage.prompt_tokens``, ``choices.0.finish_reason``; a column that holds
-JSON as text is looked into, too. Of several the first that a call has is taken.
+A field's source is written as in ``--map``: ``THEIRS[|THEIRS…][:UNIT]``. ``THEIRS`` is a column, or
+a path into the objects and lists of one: ``usage.prompt_tokens``, ``choices.0.finish_reason``; a
+column that holds JSON as text is looked into, too. Of several the first that a call has is taken.
+``=NAME`` is one NAME for every call, ``@file`` and ``@folder`` are the names of the file and of its
+folder.
 """
 
 import ast
@@ -157,7 +159,7 @@ def lookup(columns: Mapping[str, Sequence[Any]], path: str) -> tuple[str, list[s
 
 
 def values_at(columns: Mapping[str, Sequence[Any]], paths: Sequence[str]) -> Sequence[Any] | None:
-    """The values at the first of these paths that each record has; None where no column is there."""
+    """The values at the first of these paths that each record has; None without any column."""
     result: Any = None
     for path in paths:
         found = lookup(columns, path)
@@ -190,7 +192,7 @@ def first_path(columns: Mapping[str, Sequence[Any]], source: Source) -> tuple[st
 
 
 def dig(value: Any, path: Sequence[str]) -> Any:
-    """The value at a path inside objects and lists, or objects written as JSON; None if not there."""
+    """The value at a path inside objects, lists and JSON; None where there is none."""
     if not path or value is None:
         return value
     if isinstance(value, str):
@@ -290,16 +292,14 @@ def _label(rows: Rows, source: Source) -> str:
 
 def names(values: Sequence[Any]) -> pa.ChunkedArray:
     """Short texts: numbers as they are written, lists joined by commas, "" where there is none."""
+    if not isinstance(values, TextColumn) and set(map(type, values)) <= {str, type(None)}:
+        values = TextColumn(pa.chunked_array([pa.array(values, pa.large_string())]))
     if isinstance(values, TextColumn):
         if not any_match(values.arrow, r"^[\[{]"):
             return values.filled().arrow
         values = [each if each is None else decoded(each) or _bare(each) for each in values]
-    kinds = set(map(type, values))
-    if kinds <= {str, type(None)}:
-        plain_values = values if kinds == {str} else [each or "" for each in values]
-    else:
-        plain_values = [_name(each) for each in values]
-    return pa.chunked_array([pa.array(plain_values, pa.large_string())])
+    texts = [_name(each) for each in values]
+    return pa.chunked_array([pa.array(texts, pa.large_string())])
 
 
 def _bare(text: str) -> str:

@@ -58,7 +58,7 @@ SHAPES = (
         more=_more,
         reads=("response_status", "cache_hit", "cache_reference_id", "scores"),
         said={
-            "latency": "milliseconds; `response_created_at` − `request_created_at` where there is none",
+            "latency": "milliseconds; else `response_created_at` − `request_created_at`",
             "status": "the HTTP status; a cache reference is `cached`",
             "text": "the last user message of `request_body`, where bodies were exported",
         },

@@ -55,7 +55,7 @@ def _prepare(rows: Rows) -> Rows:
 
 
 def _run(file: str) -> tuple[str, str]:
-    """Scenario and model, from the name of a run's folder: ``gsm:model=openai_gpt-4o,stop=none``."""
+    """Scenario and model, from the name of a run's folder: ``gsm:model=openai_gpt-4o``."""
     folder = Path(file).resolve().parent.name
     scenario, _, about = folder.partition(":")
     found = re.search(r"(?:^|,)model=([^,]+)", about)

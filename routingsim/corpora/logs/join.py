@@ -142,7 +142,7 @@ def _set_clock(
     base = 0
     if known.any() and np.median(start[known]) >= _CALENDAR * 1e9:
         base = int(start[known].min())
-        result.began = pd.Timestamp(base, unit="ns", tz="UTC")
+        result.began = pd.to_datetime(base, unit="ns", utc=True)
     values["arrived_at"] = np.where(known, (start - base) / 1e9, np.nan)
 
 
@@ -167,8 +167,7 @@ def _set_spans(
         if _MILLISECONDS[0] <= ratio <= _MILLISECONDS[1]:
             latency = latency / 1000
             result.notes.append(
-                f"{labels.get('latency', 'latency')}: read as milliseconds, as the ends of the calls "
-                "show"
+                f"{labels.get('latency', 'latency')}: read as milliseconds, as the calls' ends show"
             )
     latency = np.where(np.isnan(latency), whole, latency)
     ttft = np.where(np.isnan(ttft), _between(start, clocks["first_token_at"]), ttft)
@@ -187,15 +186,15 @@ def _set_spans(
             latency = np.where(bad, np.nan, latency)
     if count := int((bad := ttft < 0).sum()):
         result.notes.append(
-            f"{counted(count, 'call has', 'calls have')} the first token before the start: its time "
-            "is taken as not recorded"
+            f"{counted(count, 'call has', 'calls have')} the first token before the start: its "
+            "time is taken as not recorded"
         )
         ttft = np.where(bad, np.nan, ttft)
     late = ttft > latency + _SAME
     if count := int((late & ~unanswered).sum()):
         result.notes.append(
-            f"{counted(count, 'answered call has', 'answered calls have')} the first token after the "
-            "end: its time is taken as not recorded"
+            f"{counted(count, 'answered call has', 'answered calls have')} the first token after "
+            "the end: its time is taken as not recorded"
         )
     # A first token at the end is that of a call which was not streamed.
     ttft = np.where(late | (ttft >= latency - _SAME), np.nan, ttft)
@@ -278,8 +277,8 @@ def _without_repeats(result: Joined, frame: pd.DataFrame) -> pd.DataFrame:
         frame["call_id"] = pd.array(ids, dtype=STRING)
         frame["task_id"] = pd.array(tasks, dtype=STRING)
         result.notes.append(
-            f"{counted(count, 'call has', 'calls have')} the id of an earlier one: further tries of "
-            "its task"
+            f"{counted(count, 'call has', 'calls have')} the id of an earlier one: further tries "
+            "of its task"
         )
     return frame
 
@@ -296,15 +295,15 @@ def _set_tasks(
     first = np.arange(len(frame))
     if kind == "calls" and {"session_id", "status"} <= given and "task_id" not in given:
         first = tasks_of(
-            codes_of(frame["session_id"]),
+            codes_of(frame["session_id"].to_numpy(dtype=object)),
             frame["arrived_at"].to_numpy(),
             frame["latency"].to_numpy(),
             frame["status"].to_numpy(),
         )
         if count := int((first != np.arange(len(frame))).sum()):
             result.notes.append(
-                f"{counted(count, 'call follows', 'calls follow')} a failed one in the same session: "
-                "further tries of its task"
+                f"{counted(count, 'call follows', 'calls follow')} a failed one in the same "
+                "session: further tries of its task"
             )
     tasks[blank] = ids[first[blank]]
     frame["task_id"] = pd.array(tasks, dtype=STRING)
@@ -312,7 +311,7 @@ def _set_tasks(
 
 def _set_turns(frame: pd.DataFrame) -> None:
     """The place of each call in its session, from 0, where it is not given."""
-    session = codes_of(frame["session_id"])
+    session = codes_of(frame["session_id"].to_numpy(dtype=object))
     turn = frame["turn"].to_numpy().copy()
     missing = np.isnan(turn) & (session >= 0)
     if missing.any():
@@ -328,8 +327,8 @@ def _add_cached(result: Joined, frame: pd.DataFrame) -> None:
     if count := int(apart.sum()):
         frame["prompt_tokens"] = np.where(apart, prompt + np.nan_to_num(cached), prompt)
         result.notes.append(
-            f"{counted(count, 'call')} with more cached tokens than prompt tokens: the prompt's are "
-            "their sum"
+            f"{counted(count, 'call')} with more cached tokens than prompt tokens: the prompt's "
+            "are their sum"
         )
 
 

@@ -74,10 +74,10 @@ SHAPES = (
         left_out=_left_out,
         reads=("cache_hit", "metadata", "status", "error_information", "call_type"),
         said={
-            "latency": "`endTime` − `startTime`; never `response_time`, which of a streamed call is "
-            "the time to the first token",
-            "ttft": "`completionStartTime` − `startTime`; not where it is the end, as of calls that "
-            "are not streamed",
+            "latency": "`endTime` − `startTime`; never `response_time`, which of a streamed call "
+            "is the time to the first token",
+            "ttft": "`completionStartTime` − `startTime`; not where it is the end, as of calls "
+            "that are not streamed",
             "status": "`cache_hit` is `cached`, which fits leave out; error codes 408 and 504 and "
             "classes like `Timeout` are `timed_out`",
         },

@@ -11,7 +11,7 @@ from routingsim.corpora.logs.statuses import ends_late
 from routingsim.corpora.rows import Rows
 
 PER_RECORD = 1 << 20
-"""Numbers of calls that were unfolded from one record: its own times this, and their place in it."""
+"""A call that was unfolded from a record has the record's number times this, plus its place."""
 
 _MODELS = ("gen_ai.request.model", "gen_ai.response.model", "llm.model_name", "llm.request.model")
 _INPUT = (

@@ -6,7 +6,6 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +36,7 @@ from routingsim.corpora.mapping import likely, map_to_start_from, written
 from routingsim.corpora.readers import rows_of_frame
 from routingsim.corpora.rows import KINDS, Rows, Skipped, TextColumn, counted, progress, shown
 from routingsim.corpora.times import DATE_ORDERS
+from routingsim.corpora.writers import csv_bytes
 from routingsim.errors import CorpusError
 
 LogLike = str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | pd.DataFrame | CallLog
@@ -268,11 +268,7 @@ def _refusal(rows: Rows) -> str:
 
 def _digest_of_frame(frame: pd.DataFrame) -> Digest:
     found = Digest()
-    try:
-        hashes = pd.util.hash_pandas_object(frame, index=False).to_numpy()
-        found.update(hashes.tobytes())
-    except TypeError:  # objects
-        found.update(sha256(repr(frame.to_dict("list")).encode()).digest())
+    found.update(csv_bytes(frame))
     return found
 
 
@@ -398,10 +394,7 @@ def _without_others(
     if not names_left:
         return kept, []
     some = ", ".join(sorted(set(names_left))[:_FEW])
-    return kept, [
-        f"{counted(len(names_left), 'file of the folder holds', 'files of the folder hold')} no calls and "
-        f"left: {some}"
-    ]
+    return kept, [f"{counted(len(names_left), 'file')} of the folder without calls left: {some}"]
 
 
 def _of_one_shape(

@@ -54,8 +54,8 @@ def corpus_of(log: CallLog, texts: pa.LargeStringArray, notes: Sequence[str]) ->
     said = list(notes)
     if earlier := rows.size - int(recorded.sum()):
         said.append(
-            f"{counted(earlier, 'earlier try', 'earlier tries')} of the same agent for the same task: "
-            "the last one counts here; fits see all"
+            f"{counted(earlier, 'earlier try', 'earlier tries')} of the same agent for the same "
+            "task: the last one counts here; fits see all"
         )
     if cached := int((log.statuses == CACHED).sum()):
         said.append(f"{counted(cached, 'call')} answered from a cache: no outcome of an agent")

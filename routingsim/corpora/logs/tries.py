@@ -47,7 +47,7 @@ def tasks_of(
     return first
 
 
-def codes_of(names: pd.Series) -> NDArray[np.int64]:
+def codes_of(names: NDArray[np.object_]) -> NDArray[np.int64]:
     """A number for each name, -1 for ""."""
     codes, values = pd.factorize(names)
     blank = np.flatnonzero(np.asarray(values, dtype=object) == "")
