@@ -83,6 +83,7 @@ html: $(READY) ## Leave the notebooks, as executed, and their HTML in out/notebo
 docs: $(READY) ## Write what is generated, build site/, check its links
 	$(BIN)/python docs/architecture.py
 	$(BIN)/python docs/policies.py
+	$(BIN)/python docs/logs.py
 	cd docs && MPLBACKEND=Agg ../$(BIN)/python pages.py concepts.md
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -d build/doctrees docs site
 	@echo "site/index.html"

@@ -159,10 +159,11 @@ def test_no_block_escapes_by_its_language(page: Path) -> None:
 
 @pytest.mark.slow
 def test_what_is_generated_is_current() -> None:
-    drawn, reference = script("architecture"), script("policies")
+    drawn, reference, logs = script("architecture"), script("policies"), script("logs")
     assert drawn.PICTURE.read_text(encoding="utf-8") == drawn.picture(), "run `make docs`"
     assert drawn.PAGE.read_text(encoding="utf-8") == drawn.page(), "run `make docs`"
     assert reference.PAGE.read_text(encoding="utf-8") == reference.page(), "run `make docs`"
+    assert logs.PAGE.read_text(encoding="utf-8") == logs.page(), "run `make docs`"
 
 
 @pytest.mark.slow

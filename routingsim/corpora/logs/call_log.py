@@ -14,7 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from routingsim import display
-from routingsim.corpora.logs.summary import SHOWN, facts_of, summary_of, table_of
+from routingsim.corpora.logs.summary import SHOWN, columns_of, facts_of, summary_of, table_of
 from routingsim.corpora.logs.texts import TextFile, texts_of
 from routingsim.corpora.logs.to_corpus import corpus_of
 from routingsim.corpora.rows import Skipped, counted, shown
@@ -273,6 +273,7 @@ class CallLog:
     def __repr__(self) -> str:
         lines = [f"CallLog({display.shorten(self.name)!r}: {counted(len(self), 'call')})"]
         lines += [f"  {name}: {value}" for name, value in facts_of(self)]
+        lines.append(f"  columns: {columns_of(self)}")
         lines += [f"  note: {display.shorten(note)}" for note in self.notes[:SHOWN]]
         return "\n".join(display.wrapped(line, "    ") for line in lines)
 
@@ -281,11 +282,12 @@ class CallLog:
 
     def to_html(self) -> str:
         """The log at a glance, as notebooks show it: HTML without scripts."""
-        body = display.table([], facts_of(self)) + table_of(self)
+        came = display.table(["column", "from"], list(self.columns.items()))
+        body = display.table([], facts_of(self)) + table_of(self) + came
         title = f"{display.shorten(self.name, 180)} · {counted(len(self), 'call')}"
         return display.card(title, body, self.notes[:SHOWN])
 
     def to_markdown(self) -> str:
         """The log at a glance, as a Markdown table."""
-        rows = [("calls", f"{len(self):,}"), *facts_of(self)]
+        rows = [("calls", f"{len(self):,}"), *facts_of(self), ("columns", columns_of(self))]
         return display.markdown_table(["log", self.name], rows, left=(0, 1))

@@ -100,7 +100,10 @@ def facts_of(log: CallLog) -> list[tuple[str, str]]:
         facts.append(("sessions", f"{sessions:,}"))
     if log.left_out:
         facts.append(("left out", ", ".join(f"{n:,} {why}" for why, n in log.left_out.items())))
-    came = [f"{ours} from {theirs}" for ours, theirs in log.columns.items()]
-    facts.append(("columns", "; ".join(came)))
     facts.append(("source", display.shorten(log.source)))
     return facts
+
+
+def columns_of(log: CallLog) -> str:
+    """Where each column came from, on one line."""
+    return "; ".join(f"{ours} from {theirs}" for ours, theirs in log.columns.items())
