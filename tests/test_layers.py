@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "routingsim"
 
 UPWARD = {
+    ("routingsim.corpora.logs.call_log", "routingsim.simulation.calibration"),
     ("routingsim.evaluation.study", "routingsim.report.frontier"),
     ("routingsim.evaluation.study", "routingsim.report.html"),
     ("routingsim.evaluation.study", "routingsim.report.study_plots"),

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from routingsim.corpora.logs.call_log import CallLog
 from routingsim.corpora.logs.statuses import FAILED, OK
+from routingsim.corpora.logs.table import CallTable
 
 WIDTHS = (1e-6, 0.002, 0.02)  # relative widths of a pile of calls that end at a ceiling
 PILE = 5  # fewest calls of a pile
@@ -20,7 +20,7 @@ FEW = 30  # calls without which nothing is said of a correlation
 Floats = NDArray[np.float64]
 
 
-def ceiling(log: CallLog) -> tuple[NDArray[np.bool_], list[str]]:
+def ceiling(log: CallTable) -> tuple[NDArray[np.bool_], list[str]]:
     """Calls that end at one largest time, as if they were given up there; and notes on them.
 
     Calls whose status says that they were answered are named, but not among them.

@@ -1,18 +1,12 @@
 """A log at a glance: a row for each agent, and the facts that its representations show."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from routingsim import display
 from routingsim.corpora.logs.statuses import OK, STATUSES
-
-if TYPE_CHECKING:
-    from routingsim.corpora.logs.call_log import CallLog
+from routingsim.corpora.logs.table import CallTable
 
 SHOWN = 12
 """Agents and notes that the representations show."""
@@ -20,7 +14,7 @@ SHOWN = 12
 _COUNTS = ("calls", *STATUSES)
 
 
-def summary_of(log: CallLog) -> pd.DataFrame:
+def summary_of(log: CallTable) -> pd.DataFrame:
     """A row for each agent, and one for all calls, indexed by agent."""
     agents = log.names("agent")
     rows = {name or "(unknown)": _row(log, agents == name) for name in dict.fromkeys(agents)}
@@ -29,7 +23,7 @@ def summary_of(log: CallLog) -> pd.DataFrame:
     return frame.astype(dict.fromkeys(_COUNTS, "int64"))
 
 
-def _row(log: CallLog, mine: NDArray[np.bool_]) -> dict[str, float]:
+def _row(log: CallTable, mine: NDArray[np.bool_]) -> dict[str, float]:
     statuses = np.bincount(log.statuses[mine], minlength=len(STATUSES))
     answered = mine & (log.statuses == OK)
     latency = log.numbers("latency")[answered]
@@ -62,7 +56,7 @@ def _quantile(values: NDArray[np.float64], share: float) -> float:
     return float(np.quantile(known, share)) if known.size else np.nan
 
 
-def table_of(log: CallLog) -> str:
+def table_of(log: CallTable) -> str:
     """The summary as an HTML table."""
     table = summary_of(log)
     heads = ["agent", *(str(name).replace("_", " ") for name in table.columns)]
@@ -79,7 +73,7 @@ def _cell(name: str, value: float) -> str:
     return f"{value:.1%}" if name == "share" else f"{value:,.4g}"
 
 
-def facts_of(log: CallLog) -> list[tuple[str, str]]:
+def facts_of(log: CallTable) -> list[tuple[str, str]]:
     """Names and values for people."""
     facts = [("read as", ", ".join(log.tools))]
     if log.has_arrivals:
@@ -104,6 +98,6 @@ def facts_of(log: CallLog) -> list[tuple[str, str]]:
     return facts
 
 
-def columns_of(log: CallLog) -> str:
+def columns_of(log: CallTable) -> str:
     """Where each column came from, on one line."""
     return "; ".join(f"{ours} from {theirs}" for ours, theirs in log.columns.items())

@@ -1,9 +1,6 @@
 """A log as a corpus: a task a row, outcomes under the agents that were called for it."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -13,20 +10,18 @@ from numpy.typing import NDArray
 
 from routingsim.corpora.corpus import Corpus
 from routingsim.corpora.logs.statuses import CACHED, OK
+from routingsim.corpora.logs.table import CallTable
 from routingsim.corpora.plausibility import latency_notes
 from routingsim.corpora.rows import counted
 from routingsim.corpora.validation import OUTCOMES, STRING
 
-if TYPE_CHECKING:
-    from routingsim.corpora.logs.call_log import CallLog
 
-
-def corpus_of(log: CallLog, texts: pa.LargeStringArray, notes: Sequence[str]) -> Corpus:
+def corpus_of(log: CallTable, texts: pa.LargeStringArray, notes: Sequence[str]) -> Corpus:
     """The corpus of a log.
 
     Parameters
     ----------
-    log : CallLog
+    log : CallTable
     texts : LargeStringArray, shape (calls,)
         The text of each call; a task has that of its first call with one.
     notes : sequence of str
@@ -105,7 +100,7 @@ def corpus_of(log: CallLog, texts: pa.LargeStringArray, notes: Sequence[str]) ->
     )
 
 
-def _values(log: CallLog, field: str) -> NDArray[np.float64]:
+def _values(log: CallTable, field: str) -> NDArray[np.float64]:
     if field != "failed":
         return log.numbers(field)
     if "status" not in log.columns:
