@@ -117,8 +117,9 @@ class Weights:
 
     def of(self, target: NDArray[np.float64]) -> NDArray[np.float64]:
         """target / probability of the record, 0 where nothing is recorded, shape (tasks,)."""
-        share = taken(target, self.chosen)
-        return np.divide(share, self.seen, out=np.zeros(share.size), where=self.known)
+        share, seen = taken(target, self.chosen), self.seen
+        # In a log of a few tasks a propensity may be estimated to be 0.
+        return np.divide(share, seen, out=np.zeros(share.size), where=self.known & (seen > 0))
 
     def demand(self, target: NDArray[np.float64]) -> float:
         """Mean of sum_a target(a)² / propensity(a); 1 for the log's own policy.
