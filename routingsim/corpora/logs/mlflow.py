@@ -71,13 +71,15 @@ def _fields(span: dict[str, Any], trace: Any) -> list[Any]:
         name: _json(value) for name, value in (_json(span.get("attributes")) or {}).items()
     }
     inputs = attributes.get("mlflow.spanInputs", span.get("inputs"))
-    usage = _first(attributes, "mlflow.chat.tokenUsage", "mlflow.trace.tokenUsage") or {}
+    outputs = attributes.get("mlflow.spanOutputs", span.get("outputs"))
+    usage = _first(attributes, "mlflow.chat.tokenUsage", "mlflow.trace.tokenUsage")
+    usage = usage or _first(outputs, "usage", "usage_metadata") or {}
     parameters = attributes.get("invocation_params") or {}
     model = (
         _first(attributes, "mlflow.llm.model", "gen_ai.request.model", "model", "model_name")
         or _first(inputs, "model", "model_name", "model_id")
         or _first(parameters, "model", "model_name")
-        or _first(attributes.get("mlflow.spanOutputs", span.get("outputs")), "model")
+        or _first(outputs, "model")
     )
     status = span.get("status_code") or span.get("status") or {}
     message = str(span.get("status_message") or "")
