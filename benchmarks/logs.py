@@ -1,9 +1,10 @@
 """Reading a log: calls a minute and peak memory, for the shapes of several tools.
 
 Writes a log of a million calls in each shape to a temporary folder (some 4 GB in all; the first
-argument is another number of calls), reads each in a process of its own, and prints calls per minute, megabytes per
-second and the peak of that process's memory; then the same for ``log.corpus()``, which reads the texts.
-Run as ``python benchmarks/logs.py [CALLS]``.
+argument is another number of calls), reads each in a process of its own, and prints seconds by
+the clock and of one core, calls per minute of each, and the peak of that process's memory; then the
+same for ``log.corpus()``, which reads the texts. Where others use the machine, the core's time is
+the one to look at. Run as ``python benchmarks/logs.py [CALLS]``.
 """
 
 import json
@@ -11,7 +12,6 @@ import random
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -26,15 +26,15 @@ ANSWER = "Thank you for your message; the password has to have twelve characters
 READ = """
 import resource, sys, time
 from routingsim.corpora.logs.read import read_log
-began = time.perf_counter()
+began, busy = time.perf_counter(), time.process_time()
 log = read_log(sys.argv[1])
-read = time.perf_counter() - began
+read, busy = time.perf_counter() - began, time.process_time() - busy
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 began = time.perf_counter()
-tasks = len(log.corpus()) if sys.argv[2] == "corpus" else 0
+log.corpus()
 corpus = time.perf_counter() - began
 whole = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-print(len(log), read, peak, tasks, corpus, whole)
+print(len(log), read, busy, peak, corpus, whole)
 """
 
 Call = tuple[int, str, datetime, datetime, str, int, int, float]
@@ -129,32 +129,26 @@ SHAPES: dict[str, Callable[[Path, int], None]] = {
 
 def main() -> None:
     count = int(sys.argv[1]) if sys.argv[1:] else CALLS
-    print(f"{count:,} calls\n{'':<16}{'MB':>7}{'s':>8}{'calls/min':>14}{'MB/s':>8}{'peak MB':>9}", end="")
-    print(f"{'corpus s':>10}{'peak MB':>9}")
+    print(f"{count:,} calls")
+    heads = ("", "MB", "s", "calls/min", "core s", "calls/min", "peak MB", "corpus s", "peak MB")
+    print("".join(f"{head:>{11 if k else 16}}" for k, head in enumerate(heads)))
     slowest = float("inf")
     with tempfile.TemporaryDirectory() as folder:
         for name, write in SHAPES.items():
             path = Path(folder) / name
             write(path, count)
             size = path.stat().st_size / 2**20
-            began = time.perf_counter()
-            done = subprocess.run(
-                [sys.executable, "-c", READ, str(path), "corpus"],
-                check=True, capture_output=True, text=True,
-            )  # fmt: skip
-            del began
-            found, read, peak, _, corpus, whole = map(float, done.stdout.split())
-            assert found == count, (name, found)
-            rate = 60 * count / read
-            slowest = min(slowest, rate)
-            print(
-                f"{name:<16}{size:>7,.0f}{read:>8.1f}{rate:>14,.0f}{size / read:>8.0f}{peak:>9,.0f}"
-                f"{corpus:>10.1f}{whole:>9,.0f}",
-                flush=True,
-            )
+            command = [sys.executable, "-c", READ, str(path)]
+            done = subprocess.run(command, check=True, capture_output=True, text=True)
+            found, read, busy, peak, corpus, whole = map(float, done.stdout.split())
+            if found != count:
+                raise SystemExit(f"{name}: {found:,.0f} calls were read")
+            slowest = min(slowest, 60 * count / read)
+            figures = (size, read, 60 * count / read, busy, 60 * count / busy, peak, corpus, whole)
+            print(f"{name:>16}" + "".join(f"{each:>11,.0f}" for each in figures), flush=True)
             path.unlink()
     met = "met" if slowest >= GOAL else "NOT met"
-    print(f"goal of {GOAL:,} calls a minute: {met} (the slowest shape: {slowest:,.0f})")
+    print(f"goal of {GOAL:,} calls a minute by the clock: {met} ({slowest:,.0f} at the slowest)")
 
 
 if __name__ == "__main__":
