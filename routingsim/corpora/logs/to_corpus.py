@@ -8,10 +8,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from routingsim.corpora.checkup.clocks import spread_rounded
 from routingsim.corpora.corpus import Corpus
 from routingsim.corpora.logs.statuses import CACHED, OK
 from routingsim.corpora.logs.table import CallTable
-from routingsim.corpora.plausibility import latency_notes
 from routingsim.corpora.rows import counted
 from routingsim.corpora.validation import OUTCOMES, STRING
 
@@ -74,20 +74,22 @@ def corpus_of(log: CallTable, texts: pa.LargeStringArray, notes: Sequence[str]) 
             "propensity": log.numbers("propensity")[first],
         }
     )
-    arrived = frame["arrived_at"].to_numpy()
+    arrived, findings = frame["arrived_at"].to_numpy(), []
     if np.isnan(arrived).all() or not size:
         pass
     elif missing := int(np.isnan(arrived).sum()):
         tasks = counted(missing, "task has", "tasks have")
         said.append(f"{tasks} no arrived_at: the log's own times cannot be replayed")
     else:
-        frame["arrived_at"] = arrived - arrived.min()
+        began, begins = log.began, 0.0
+        if began is not None:
+            begins = (began - began.normalize()).total_seconds() + float(arrived.min())
+        frame["arrived_at"], findings = spread_rounded(arrived - arrived.min(), begins)
     blank = frame["text"].tolist().count("")
     if 0 < blank < size:
         said.append(f"{counted(blank, 'task has', 'tasks have')} an empty text")
     if len(calls) > size:
         said.append(f"{len(calls):,} calls for {size:,} tasks")
-    said += latency_notes(names, outcomes, frame["output_tokens"].to_numpy())
     return Corpus(
         log.name,
         frame,
@@ -97,6 +99,7 @@ def corpus_of(log: CallTable, texts: pa.LargeStringArray, notes: Sequence[str]) 
         log.sha256,
         (*log.notes, *said),
         log.skipped,
+        findings=tuple(findings),
     )
 
 
