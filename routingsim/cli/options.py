@@ -41,6 +41,15 @@ JsonOption = Annotated[
     Path | None,
     output_option("FILE", "Write the result as one JSON document; - writes to stdout.", "--json"),
 ]
+MapOption = Annotated[
+    str | None,
+    option(
+        "OURS=THEIRS,…",
+        "Which column of a log holds which field, as in id=request_id,agent=model,"
+        "arrived_at=created:epoch_ms,latency=latency_ms:ms.",
+        "--map",
+    ),
+]
 ReportOption = Annotated[
     Path | None,
     output_option("FILE", "Write a report: HTML, or Markdown or JSON for FILE.md or FILE.json."),
@@ -101,15 +110,7 @@ class Inputs:
     dates: Annotated[
         Dates | None, option(None, "The order in dates such as 10/6/2023 in the corpus.")
     ] = None
-    map: Annotated[
-        str | None,
-        option(
-            "OURS=THEIRS,…",
-            "Which column of a log holds which field, as in id=request_id,agent=model,"
-            "arrived_at=created:epoch_ms,latency=latency_ms:ms.",
-            "--map",
-        ),
-    ] = None
+    map: MapOption = None
 
     def policies(self, corpus: "Corpus", pool: "AgentPool", default: Sequence[str]) -> list[str]:
         """Those of ``--policy``, or the default, with ``logged`` first where there is a log."""

@@ -1,25 +1,36 @@
 """``routingsim route``: choose the agent of one task."""
 
+import os
 import sys
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from routingsim.cli.console import out, write_json
-from routingsim.cli.options import AgentsOption, JsonOption, option
+from routingsim.cli.console import one_line, out, table_of, write_json
+from routingsim.cli.options import AgentsOption, JsonOption, MapOption, option
+
+if TYPE_CHECKING:
+    from routingsim.routing import TaskRouter
 
 
 def route(
     text: Annotated[
-        str, typer.Argument(metavar="TEXT", help="Text of the task; - reads standard input.")
+        str,
+        typer.Argument(
+            metavar="TEXT",
+            help="Text of the task; - reads standard input. The path of a file or folder routes "
+            "each task in it: of a corpus, or of the log of a tool.",
+        ),
     ],
     policy: Annotated[
         str, option("NAME", "Routing policy: see [bold]routingsim policies[/].", "--policy", "-p")
     ] = "threshold",
     agents: AgentsOption = "default",
+    map: MapOption = None,
     json_to: JsonOption = None,
 ) -> None:
-    """Show which agent would get one task, and why."""
+    """Show which agent would get one task, and why; or how the tasks of a file are shared out."""
     import msgspec
 
     from routingsim.agents import load_agents
@@ -31,7 +42,13 @@ def route(
         text = sys.stdin.read(limit("ROUTINGSIM_MAX_TEXT") + 1)
     if reason := beyond("ROUTINGSIM_MAX_TEXT", len(text), "characters"):
         raise RoutingSimError(f"the task's text: {reason}")
-    decision = TaskRouter(load_agents(agents), policy).route(text)
+    router = TaskRouter(load_agents(agents), policy)
+    if os.path.exists(text):
+        _route_file(router, text, map, json_to)
+        return
+    if map is not None:
+        raise RoutingSimError(f"--map is for a file or a folder; there is none named {text!r}")
+    decision = router.route(text)
     if json_to is not None:
         write_json(msgspec.to_builtins(decision), json_to)
         return
@@ -44,3 +61,20 @@ def route(
         style="dim",
         highlight=False,
     )
+
+
+def _route_file(router: "TaskRouter", path: str, map: str | None, json_to: Path | None) -> None:
+    """Route each task of a corpus or log, and print how many each agent gets."""
+    from routingsim.corpora.datasets import load_corpus
+
+    frame = router.route_batch(load_corpus(path, columns=map))
+    if json_to is not None:
+        write_json(frame.to_dict("records"), json_to)
+        return
+    counts = frame["agent"].value_counts()
+    table = table_of("agent")
+    for name in ("tasks", "share"):
+        table.add_column(name, justify="right")
+    for agent, count in counts.items():
+        table.add_row(one_line(str(agent)), f"{count:,}", f"{count / len(frame):.1%}")
+    out.print(table)
