@@ -406,9 +406,11 @@ def table(found: list[Said]) -> pd.DataFrame:
 def by_kind(found: pd.DataFrame) -> pd.DataFrame:
     """The table summed over the worlds of a kind of statement."""
     sums = found.assign(wrong=found["false"].fillna(0) * found["of"])
-    total = sums.groupby("statement", sort=False)[["worlds", "said", "of", "wrong"]].sum()
-    rate = total.pop("wrong") / total["of"]
-    return total.assign(false=rate, error=np.sqrt(rate * (1 - rate) / total["of"]))
+    columns = ["worlds", "said", "of", "wrong"]
+    total = pd.DataFrame(sums.groupby("statement", sort=False)[columns].sum())
+    of = total["of"].to_numpy(dtype=np.float64)
+    rate = total.pop("wrong").to_numpy(dtype=np.float64) / of
+    return total.assign(false=rate, error=np.sqrt(rate * (1 - rate) / of))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

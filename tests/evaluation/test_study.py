@@ -135,7 +135,7 @@ def test_who_is_first_says_whom_it_is_not_held_against(readers: Study) -> None:
     left = blind.figures.copy()
     left[:, list(METRICS).index("left")] = left[:, list(METRICS).index("peak")] = 50.0
     cell = replace(blind, figures=left, verdicts=("growing",) * RUNS)
-    found = replace(readers, cells=readers.cells | {("blind", 0.5): cell})
+    found = replace(readers, cells={**readers.cells, ("blind", 0.5): cell})
     assert found.differences("goodput", 0.5)["reader"].verdict == "not comparable"
     assert found.leading() == f"{first}; blind cannot be compared."
 

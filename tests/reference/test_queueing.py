@@ -108,7 +108,7 @@ def _before(times: NDArray[np.float64], edges: NDArray[np.float64]) -> NDArray[n
     ordered = np.sort(times)
     sums = np.concatenate([[0.0], np.cumsum(ordered, dtype=np.longdouble)])
     earlier = np.searchsorted(ordered, edges)
-    return sums[earlier] + (ordered.size - earlier) * edges
+    return np.asarray(sums[earlier] + (ordered.size - earlier) * edges, dtype=np.longdouble)
 
 
 def rate(result: rs.ReplayResult) -> NDArray[np.float64]:
