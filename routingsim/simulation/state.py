@@ -12,6 +12,8 @@ from numba import from_dtype, types
 from numpy.typing import NDArray
 
 from routingsim.policies.kernel import SHED, STATUS_NAMES
+from routingsim.simulation.calls import CALL, CALLS, NONE
+from routingsim.simulation.events import COUNTERS, FREE, UPS
 
 DETERMINISTIC, EXPONENTIAL, LOGNORMAL = range(3)
 
@@ -106,13 +108,19 @@ _AGENT = np.dtype(
         ("patience", np.float64),
         ("queue_limit", np.int64),
         ("per_minute", np.int64),
-        ("reserves", np.int64),  # 1 if a slot can be reserved while idle (limits, outages)
-        # the queue: first and last task of a linked list, in order of leaving
+        # slots in use, calls that wait, and whether it is up
+        ("busy", np.int64),
+        ("queued", np.int64),
+        ("works", np.int64),
+        # first and last call in the queue; first in service, of an agent that has outages
         ("head", np.uint32),
         ("tail", np.uint32),
-        # assigned slots, and calls started (of agents with a limit per minute)
-        ("given", np.int64),
+        ("first", np.uint32),
+        ("breaks", np.uint32),
+        # calls started, where the last starts are kept, and when the limit next lets one start
         ("starts", np.int64),
+        ("first_start", np.int64),
+        ("opens", np.float64),
         # index of the current or next outage, and one past the agent's last
         ("outage", np.int64),
         ("outages_end", np.int64),
@@ -129,48 +137,62 @@ class State(NamedTuple):
     queued: NDArray[np.int64]
     wait: NDArray[np.float64]
     up: NDArray[np.int64]
-    # when each agent's state changes next
-    due: NDArray[np.float64]
     agents: NDArray[np.void]  # (m,) records
-    # times at which assigned slots become free: one heap for each agent
-    free_at: NDArray[np.float64]
-    # ends of calls in service, for agents that reserve: one heap for each agent
-    ends_at: NDArray[np.float64]
+    calls: NDArray[np.void]  # records of calls, as many as there have been at once
     # last starts, for agents with a limit per minute: one ring buffer for each agent
     started: NDArray[np.float64]
-    # the next task in the queue behind each task
-    behind: NDArray[np.uint32]
-    # events: a heap ordered by (time, code)
+    # the calendar: a heap ordered by (time, code)
     time: NDArray[np.float64]
     code: NDArray[np.int64]
-    size: NDArray[np.int64]  # (1,)
+    count: NDArray[np.int64]  # counters of :mod:`routingsim.simulation.events`
 
 
-def empty_state(system: System, tasks: int, events: int) -> State:
-    """State of an idle pool, for up to ``tasks`` tasks and ``events`` events."""
+_FIRST_CALLS = 1 << 10  # records of calls to begin with
+
+
+def empty_state(system: System, users: int) -> State:
+    """State of an idle pool, for so many users of a closed loop."""
     m = system.slots.size
-    deep = min(system.slots.max(), tasks)  # there are never more calls at once than tasks
     agents = np.zeros(m, _AGENT)
     for name in set(_AGENT.fields or ()) & set(System._fields):
         agents[name] = getattr(system, name)
+    agents["works"] = 1
+    agents["head"] = agents["tail"] = agents["first"] = NONE
     agents["outage"], agents["outages_end"] = system.first_outage[:-1], system.first_outage[1:]
-    agents["reserves"] = (system.per_minute > 0) | (np.diff(system.first_outage) > 0)
-    behind, time, code = _side_by_side(events, np.uint32, np.float64, np.int64)
-    return State(
+    agents["breaks"] = np.diff(system.first_outage) > 0
+    agents["first_start"] = np.cumsum(system.per_minute) - system.per_minute
+    agents["opens"] = -math.inf
+    count = np.zeros(COUNTERS, np.int64)
+    count[FREE], count[UPS] = -1, m
+    state = State(
         busy=np.zeros(m, np.int64),
         queued=np.zeros(m, np.int64),
         wait=np.zeros(m),
         up=np.ones(m, np.int64),
-        due=np.full(m, -math.inf),
         agents=agents,
-        free_at=np.empty((m, deep)),
-        ends_at=np.empty((m, deep)),
-        started=np.empty((m, system.per_minute.max())),
-        behind=behind,
-        time=time,
-        code=code,
-        size=np.zeros(1, np.int64),
+        calls=np.zeros(0, CALL),
+        started=np.empty(system.per_minute.sum()),
+        time=np.zeros(0),
+        code=np.zeros(0, np.int64),
+        count=count,
     )
+    return grown(state, users)
+
+
+def grown(state: State, users: int) -> State:
+    """The same state with room for twice as many calls at once.
+
+    An event is of a call, an agent or a user; before the calendar is full of events that no
+    longer hold, these are dropped.
+    """
+    calls, m = max(_FIRST_CALLS, 2 * state.calls.size), state.agents.size
+    events = 3 * calls + 4 * m + users + 64
+    more = np.zeros(calls, CALL)
+    more["task"] = -1
+    more[: state.calls.size] = state.calls
+    time, code = np.full(events, math.inf), np.zeros(events, np.int64)
+    time[: state.time.size], code[: state.code.size] = state.time, state.code
+    return state._replace(calls=more, time=time, code=code)
 
 
 def empty_log(tasks: int, attempts: int) -> Log:
@@ -196,17 +218,17 @@ def _side_by_side(size: int, *kinds: type) -> list[NDArray[Any]]:
     return [column.view(kind)[:size] for column, kind in columns]
 
 
-_i1, _i2, _i4, _u4, _i8, _f8 = (
+_i1, _i2, _i4, _i8, _f8 = (
     types.Array(t, 1, "C")
-    for t in (types.int8, types.int16, types.int32, types.uint32, types.int64, types.float64)
+    for t in (types.int8, types.int16, types.int32, types.int64, types.float64)
 )
 _table = types.Array(types.float64, 2, "C")
 WORKLOAD = types.NamedTuple([_f8, _i4, _f8, _f8, _i8, *[_table] * 6], Workload)
 SYSTEM = types.NamedTuple([_i8, _i8, _f8, _i8, _f8, _f8, _i8, _i8, _f8, _f8, _f8, _f8], System)
 _scalars = {int: types.int64, float: types.float64}
 RULES = types.NamedTuple([_scalars[kind] for kind in Rules.__annotations__.values()], Rules)
-_agents = types.Array(from_dtype(_AGENT), 1, "C")
+_agents, _calls = (types.Array(each, 1, "C") for each in (from_dtype(_AGENT), CALLS))
 STATE = types.NamedTuple(
-    [_i8, _i8, _f8, _i8, _f8, _agents, _table, _table, _table, _u4, _f8, _i8, _i8], State
+    [_i8, _i8, _f8, _i8, _agents, _calls, _f8, _f8, _i8, _i8], State
 )
 LOG = types.NamedTuple([_i2, _i1, _i2, *[_f8] * 4, _i4, _i2, _i1, _f8, _f8, _i8], Log)

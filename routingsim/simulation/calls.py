@@ -1,0 +1,113 @@
+"""Records of calls, and the queues that they form.
+
+A call is one try of a task. Its record is taken from a list of free ones when the task comes
+and serves all its tries. Calls that wait at an agent, and calls in service at an agent that
+has outages, form lists through their records, so that one leaves from anywhere at once.
+"""
+
+from typing import Any
+
+import numpy as np
+from numba import from_dtype
+
+from routingsim.simulation.events import FREE, USED, inlined
+
+NONE = 0xFFFFFFFF  # no record
+IDLE, WAITING, SERVING = range(3)
+
+CALL = np.dtype(
+    [
+        ("sent", np.float64),
+        ("left", np.float64),  # when it left the queue
+        ("due", np.float64),  # when it ends, in service or by impatience
+        ("takes", np.float64),  # seconds in service, without the judge's
+        ("task", np.int32),
+        ("behind", np.uint32),  # neighbours in a list; of a free record, the next one
+        ("before", np.uint32),
+        ("agent", np.int16),
+        ("attempt", np.int16),
+        ("state", np.int8),
+        ("status", np.int8),
+        ("judged", np.int8),
+        ("copy", np.int8),
+    ],
+    align=True,
+)
+"""Record of a call."""
+
+CALLS: Any = from_dtype(CALL)
+
+
+@inlined
+def take(s):
+    """A free record; the caller has made sure that there is one."""
+    c = s.count[FREE]
+    if c >= 0:
+        behind = s.calls[np.uint32(c)].behind
+        s.count[FREE] = -1 if behind == NONE else np.int64(behind)
+    else:
+        c = s.count[USED]
+        s.count[USED] = c + 1
+    return np.uint32(c)
+
+
+@inlined
+def free(s, c):
+    """Give a record back."""
+    call, first = s.calls[c], s.count[FREE]
+    call.state = IDLE
+    call.task = -1
+    call.behind = NONE if first < 0 else np.uint32(first)
+    s.count[FREE] = np.int64(c)
+
+
+@inlined
+def enqueue(s, agent, c):
+    """Put a call at the end of an agent's queue."""
+    call = s.calls[c]
+    call.behind, call.before = NONE, agent.tail
+    if agent.tail == NONE:
+        agent.head = c
+    else:
+        s.calls[np.uint32(agent.tail)].behind = c
+    agent.tail = c
+    agent.queued += 1
+
+
+@inlined
+def leave_queue(s, agent, c):
+    """Take a call out of an agent's queue, wherever it stands in it."""
+    call = s.calls[c]
+    before, behind = np.uint32(call.before), np.uint32(call.behind)
+    if before == NONE:
+        agent.head = behind
+    else:
+        s.calls[before].behind = behind
+    if behind == NONE:
+        agent.tail = before
+    else:
+        s.calls[behind].before = before
+    agent.queued -= 1
+
+
+@inlined
+def enter_service(s, agent, c):
+    """Note a call among those in service at an agent."""
+    call = s.calls[c]
+    call.before, call.behind = NONE, agent.first
+    if agent.first != NONE:
+        s.calls[np.uint32(agent.first)].before = c
+    agent.first = c
+
+
+@inlined
+def leave_service(s, agent, c):
+    """Strike a call from those in service at an agent."""
+    call = s.calls[c]
+    before, behind = np.uint32(call.before), np.uint32(call.behind)
+    if before == NONE:
+        agent.first = behind
+    else:
+        s.calls[before].behind = behind
+    if behind != NONE:
+        s.calls[behind].before = before
