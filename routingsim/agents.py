@@ -29,6 +29,7 @@ Positive = Annotated[float, msgspec.Meta(gt=0)]
 Count = Annotated[int, msgspec.Meta(ge=1, le=2**53)]
 Slots = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
 Service = Literal["lognormal", "exponential", "deterministic", "tokens", "recorded"]
+Billed = Literal["all", "served", "nothing"]
 Share = Annotated[float, msgspec.Meta(ge=0, lt=1)]
 Identifier = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$")]
 
@@ -53,6 +54,12 @@ class _Fields(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     failures: Literal["recorded", "drawn"] | None = None
     requests_per_minute: Count | None = None
     price_per_slot_hour: NonNegative = 0.0
+    patience_law: Literal["constant", "exponential"] = "constant"
+    timeout: Positive | None = None
+    first_token_timeout: Positive | None = None
+    cut_off: Literal["frees", "holds"] = "frees"
+    cut_off_cost: Billed = "all"
+    fallback: str | None = None
     outcome: str | None = None
 
 
@@ -101,6 +108,22 @@ class Agent(
     price_per_slot_hour : float
         USD for each slot and hour, used or not, as of a machine that is rented. Only questions
         of capacity (:func:`routingsim.capacity`) count it.
+    patience_law : {"constant", "exponential"}
+        Whether each task waits for ``patience`` seconds, or for an exponential time with
+        that mean, drawn for each try.
+    timeout : float, optional
+        Seconds from the sending of a call to its end; one that has not ended by then is
+        cut off (timed out), waiting or in service. No limit by default.
+    first_token_timeout : float, optional
+        Seconds from the sending of a call to its first token; the same. No limit by default.
+    cut_off : {"frees", "holds"}
+        Whether a call that is cut off in service frees its slot, or holds it until it would
+        have ended.
+    cut_off_cost : {"all", "served", "nothing"}
+        What such a call costs: as much as any, its share of the service time, or nothing.
+    fallback : str, optional
+        The agent, by its id, that gets a task that failed here and is sent again; by
+        default the policy chooses.
     outcome : str, optional
         The name under which a corpus records this agent; its ``id`` by default.
 

@@ -18,18 +18,21 @@ IDLE, WAITING, SERVING = range(3)
 CALL = np.dtype(
     [
         ("sent", np.float64),
-        ("left", np.float64),  # when it left the queue
+        ("left", np.float64),  # when it left the queue; before, how long it may wait
         ("due", np.float64),  # when it ends, in service or by impatience
-        ("takes", np.float64),  # seconds in service, without the judge's
+        ("takes", np.float64),  # seconds in service, without the judge's; cut off, its natural end
+        ("first", np.float64),  # seconds in service before its first token
+        ("paid", np.float64),  # USD, once it has ended
         ("task", np.int32),
         ("behind", np.uint32),  # neighbours in a list; of a free record, the next one
         ("before", np.uint32),
+        ("tried", np.int32),  # the task's try before, among those that were followed by another
         ("agent", np.int16),
         ("attempt", np.int16),
         ("state", np.int8),
         ("status", np.int8),
         ("judged", np.int8),
-        ("copy", np.int8),
+        ("probe", np.int8),  # 1 if it is the one that an agent is tried with after a cooldown
     ],
     align=True,
 )

@@ -19,7 +19,6 @@ tasks are unsigned, or compared with 0 where the compiler cannot know their sign
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 from numba import njit, types
@@ -37,10 +36,19 @@ from routingsim.policies.kernel import (
     Kernel,
     Outcome,
     PoolView,
-    TaskView,
     no_learning,
 )
 from routingsim.policies.numba_reference import refer, rewrite
+from routingsim.simulation.afterwards import sent_again
+from routingsim.simulation.availability import (
+    HALF_OPEN,
+    choose_again,
+    choose_among_all,
+    cooled,
+    count_failure,
+    go,
+    probe,
+)
 from routingsim.simulation.calls import (
     IDLE,
     NONE,
@@ -55,19 +63,19 @@ from routingsim.simulation.calls import (
 )
 from routingsim.simulation.events import (
     BEGUN,
+    COOLED,
     DEPART,
     DOWN,
     ENDED,
     EVENTS,
     EXPIRE,
     FREE,
+    FREED,
     FRESH,
     HOLE,
     LOOK,
-    MOST_CALLS,
     RETRY,
     RETURN,
-    UP,
     UPS,
     USED,
     called,
@@ -78,12 +86,21 @@ from routingsim.simulation.events import (
     push,
     push_rare,
 )
+from routingsim.simulation.limits import can_start, look_again, note
+from routingsim.simulation.sending import (
+    draw_noise,
+    keys_of,
+    longest_wait,
+    row_of,
+    settle,
+    task_view,
+)
 from routingsim.simulation.state import (
-    EXPONENTIAL,
+    ALL,
     LOG,
-    LOGNORMAL,
     REJECTED,
     RULES,
+    SERVED,
     STATE,
     SYSTEM,
     WORKLOAD,
@@ -96,76 +113,7 @@ from routingsim.simulation.state import (
     grown,
 )
 
-MINUTE = 60.0
 DONE, GROW = -1, -2  # what the loop returns: all is done, or it needs room for more calls
-
-
-@inlined
-def _note(s, a):
-    """Update what policies see of agent ``a``."""
-    agent = s.agents[a]
-    busy, queued = agent.busy, agent.queued
-    s.busy[a], s.queued[a] = busy, queued
-    s.wait[a] = 0.0
-    if busy + queued >= agent.slots:
-        s.wait[a] = (queued + 1) * agent.mean_service / agent.slots
-
-
-@inlined
-def _can_start(s, a, now):
-    """Whether agent ``a`` can start a call now."""
-    agent = s.agents[a]
-    if not agent.works or agent.busy >= agent.slots:
-        return False
-    limit = agent.per_minute
-    if limit and agent.starts >= limit:
-        return now >= s.started[agent.first_start + agent.starts % limit] + MINUTE
-    return True
-
-
-@called
-def _look_again(s, a, now):
-    """Put the moment on the calendar at which agent ``a`` may start the next call in its queue.
-
-    It needs one if it has calls that wait, a free slot, and no event that will free one.
-    """
-    agent = s.agents[a]
-    limit, opens = agent.per_minute, now
-    if limit and agent.starts >= limit:
-        opens = max(opens, s.started[agent.first_start + agent.starts % limit] + MINUTE)
-    if agent.works and opens != agent.opens:
-        agent.opens = opens
-        push(s, opens, code_of(LOOK, a, 0))
-
-
-@called
-def _go(s, system, kind, a, now):
-    """Agent ``a`` goes up or down, and its next change is put on the calendar.
-
-    Calls in service fail as it goes down, but for those that end at this very moment.
-    """
-    agent = s.agents[a]
-    agent.opens = -math.inf
-    if kind == UP:
-        agent.outage += 1
-        follows = agent.outage < agent.outages_end
-        if not (follows and system.down[agent.outage] == now):
-            agent.works = s.up[a] = 1
-            s.count[UPS] += 1
-            if follows:
-                push(s, system.down[agent.outage], code_of(DOWN, a, 0))
-            return
-    else:
-        agent.works = s.up[a] = 0
-        s.count[UPS] -= 1
-        c = np.uint32(agent.first)
-        while c != NONE:
-            call = s.calls[c]
-            if call.due > now:
-                call.due, call.status, call.judged = now, FAILED, 0
-                push(s, now, code_of(DEPART, call.task, c))
-            c = np.uint32(call.behind)
-    push(s, system.up[agent.outage], code_of(UP, a, 0))
 
 
 @inlined
@@ -192,135 +140,9 @@ def _compact(s):
 
 
 @inlined
-def _draw(law, key, i, attempt):
-    """The random number of a try's service time, which is the same for every agent."""
-    if law == LOGNORMAL:
-        return rng.normal(key, i, attempt)
-    if law == EXPONENTIAL:
-        return rng.uniform(key, i, attempt)
-    return 1.0
-
-
-@inlined
-def _row(work, i):
-    """The corpus record of task ``i``."""
-    return np.uint32(work.row[i])
-
-
-@inlined
-def _task_view(work, stream, i, attempt, now):
-    row = _row(work, i)
-    return TaskView(
-        i,
-        attempt,
-        now,
-        stream,
-        work.d_var[row],
-        work.prompt_tokens[row],
-        work.category[row],
-        work.features[row],
-        work.predicted[row],
-    )
-
-
-@called
-def _choose_among(s, pool, choose, memory, task, hidden):
-    """Ask the policy where an agent is down or ``hidden`` (-1 for none)."""
-    m = s.up.size
-    if hidden >= 0 and m > 1 and s.up[hidden]:
-        if s.count[UPS] > 1:
-            s.up[hidden] = 0
-            a = choose(task, pool, memory)
-            s.up[hidden] = 1
-            return a
-    elif s.count[UPS] > 0:
-        return choose(task, pool, memory)
-    # The task must wait somewhere, so the policy chooses among all.
-    for b in range(m):
-        s.up[b] = 1
-    a = choose(task, pool, memory)
-    for b in range(m):
-        s.up[b] = s.agents[b].works
-    return a
-
-
-@inlined
-def _choose(s, pool, rules, choose, memory, task, last):
-    """Ask the policy; a retry with fallback hides the agent that has just failed, ``last``."""
-    hidden = np.int64(last) if task.attempt and rules.fallback else -1
-    if hidden < 0 and s.count[UPS] > 0:
-        return choose(task, pool, memory)
-    return _choose_among(s, pool, choose, memory, task, hidden)
-
-
-@inlined
-def _settle(s, work, rules, keys, call, drawn):
-    """What a call that is sent will take in service, and how it will end there.
-
-    ``drawn`` is the random number for agents whose service has the law of agent 0.
-    """
-    i, attempt, a = np.int64(call.task), np.int64(call.attempt), np.uint16(call.agent)
-    agent, row = s.agents[a], _row(work, i)
-    noise = (
-        drawn
-        if agent.noise == s.agents[0].noise
-        else _draw(agent.noise, keys.service, i, attempt)
-    )
-    if agent.noise == LOGNORMAL:
-        noise = math.exp(agent.sigma * (noise - 0.5 * agent.sigma))
-    elif agent.noise == EXPONENTIAL:
-        noise = -math.log(noise)
-    call.takes = work.service[row, a] * noise
-    rate = agent.error_rate
-    if work.failed.size and not attempt and not math.isnan(work.failed[row, a]):
-        rate = work.failed[row, a]  # what is recorded is of the first call
-    failed = rate > 0.0 and rng.uniform(keys.error, i, attempt) < rate
-    call.status = FAILED if failed else OK
-    call.judged = 0
-    if attempt + 1 < rules.levels and not failed:
-        quality = work.quality[row, a]
-        if not math.isnan(quality):
-            call.judged = 1
-            mistaken = rng.uniform(keys.judge, i, attempt) < rules.judge_error
-            if (quality < rules.bar) != mistaken:
-                call.status = REJECTED
-
-
-class _Keys(NamedTuple):
-    service: int
-    error: int
-    choice: int
-    think: int
-    judge: int
-
-
-@inlined
-def _keys(seed):
-    return _Keys(
-        rng.stream(seed, rng.SERVICE),
-        rng.stream(seed, rng.ERROR),
-        rng.stream(seed, rng.CHOICE),
-        rng.stream(seed, rng.THINK),
-        rng.stream(seed, rng.JUDGE),
-    )
-
-
-@inlined
-def _note_retry(log, i):
-    k = log.retries[0]
-    log.retries[0] = k + 1
-    log.retried[k] = i
-    log.retried_agent[k] = log.agent[i]
-    log.retried_status[k] = log.status[i]
-    log.retried_left[k] = log.left[i]
-    log.retried_ended[k] = log.finished[i]
-
-
-@inlined
-def _outcome(work, log, i):
+def _outcome(work, log, call, i):
     """What a learning policy is told about the try of task ``i`` that has just ended."""
-    row, a, status = _row(work, i), log.agent[i], log.status[i]
-    served = status != SHED and status != TIMED_OUT
+    row, a, status = row_of(work, i), log.agent[i], log.status[i]
     if status == REJECTED:  # the verdict of the judge is not part of the outcome
         status = OK
     return Outcome(
@@ -328,9 +150,75 @@ def _outcome(work, log, i):
         log.wait[i],
         log.finished[i] - log.left[i],
         log.finished[i] - work.arrived[i],
-        work.cost[row, a] if served else 0.0,
+        call.paid,
         work.quality[row, a] if status == OK else math.nan,
     )
+
+
+@inlined
+def _end(s, work, rules, log, agent, a, call, now):
+    """Write down how a call has ended, and what it cost."""
+    i = np.uint32(call.task)
+    wait, cost, paid, first = 0.0, 0.0, 0.0, math.nan
+    if call.attempt:
+        wait, cost = log.wait[i], log.cost[i]
+    status = call.status
+    if call.state == SERVING:
+        wait += call.left - call.sent
+        paid = work.cost[row_of(work, i), np.uint16(a)]
+        if status == TIMED_OUT:
+            if agent.billed != ALL:
+                share = (now - call.left) / (call.takes - call.left)
+                paid *= share if agent.billed == SERVED else 0.0
+        elif status != FAILED:
+            first = call.left + call.first
+        cost += paid
+        if call.judged:
+            cost += rules.judge_cost
+    elif status == TIMED_OUT:
+        wait += call.left
+        call.left = now
+    else:
+        call.left = now
+    call.paid = paid
+    log.agent[i], log.status[i], log.attempts[i] = a, status, call.attempt + 1
+    log.left[i], log.finished[i] = call.left, now
+    log.wait[i], log.cost[i], log.first[i] = wait, cost, first
+
+
+@inlined
+def _begin_service(s, rules, agent, c, now):
+    """Start a call, and put its end on the calendar."""
+    call = s.calls[c]
+    call.state, call.left = SERVING, now
+    due = now + call.takes
+    if call.judged:
+        due += rules.judge_seconds
+    if agent.cuts:
+        limit = math.inf
+        if now + call.first > call.sent + agent.first_token_timeout:
+            limit = call.sent + agent.first_token_timeout
+        limit = min(limit, call.sent + agent.timeout)
+        if limit < due:
+            call.takes, call.status, call.judged = due, TIMED_OUT, 0
+            due = max(limit, now)
+    call.due = due
+    agent.busy += 1
+    if agent.breaks:
+        enter_service(s, agent, c)
+    if agent.per_minute:
+        s.started[agent.first_start + agent.starts % agent.per_minute] = now
+        agent.starts += 1
+    push(s, due, code_of(DEPART, call.task, c))
+
+
+@called
+def _hold(s, log, a, call, now):
+    """Let a call that is cut off keep its slot to its natural end."""
+    k = log.holds[0]
+    log.holds[0] = k + 1
+    log.held_agent[k], log.held_from[k], log.held_until[k] = a, now, call.takes
+    push(s, call.takes, code_of(FREED, a, 0))
 
 
 def pool_view(s, system):
@@ -378,11 +266,11 @@ def _run(s, work, system, rules, log, choose, learn, learns, memory, seed):
     s, work, system, rules, log = refer(s), refer(work), refer(system), refer(rules), refer(log)
     n = work.row.size
     m = system.slots.size
-    keys = _keys(seed)
+    keys = keys_of(seed)
     if n == 0:
         return DONE
     pool = refer(_pool_view(s, system))
-    task = refer(_task_view(work, keys.choice, 0, 0, 0.0))
+    task = refer(task_view(work, keys.choice, 0, 0, 0.0))
     told = learns or rules.users > 0
     if not s.count[BEGUN]:
         _begin(s, system, rules, keys.think)
@@ -414,26 +302,25 @@ def _run(s, work, system, rules, log, choose, learn, learns, memory, seed):
                     continue
                 a, ended = np.int64(call.agent), c
                 agent = s.agents[np.uint16(a)]
-                agent.busy -= 1
+                if call.status == TIMED_OUT and agent.holds:
+                    _hold(s, log, a, call, now)
+                else:
+                    agent.busy -= 1
                 if agent.breaks:
                     leave_service(s, agent, c)
             elif kind == ENDED:
                 i = np.int64(call.task)
-                tried = np.int64(call.attempt) + 1
                 if learns:
-                    rewrite(task, _task_view(work, keys.choice, i, tried - 1, now))
-                    learn(task, np.int64(call.agent), _outcome(work, log, i), pool, memory)
-                rejected = call.status == REJECTED
-                if rejected or (call.status == FAILED and tried < rules.attempts):
-                    _note_retry(log, i)
-                    pause = 0.0
-                    if not rejected:
-                        pause = rules.backoff * rules.factor ** np.float64(tried - 1)
-                    after, at = code_of(RETRY, i, c), now + pause
+                    rewrite(task, task_view(work, keys.choice, i, np.int64(call.attempt), now))
+                    outcome = _outcome(work, log, call, i)
+                    learn(task, np.int64(call.agent), outcome, pool, memory)
+                at = sent_again(s, rules, log, keys, call, now)
+                if at >= 0.0:
+                    after = code_of(RETRY, i, c)
                 else:
+                    free(s, c)
                     if rules.users:
                         after, at = code_of(RETURN, 0, 0), now + _think(rules, keys.think, i, 0)
-                    free(s, c)
                 i = -1
             elif kind == RETRY:
                 i, attempt = number, np.int64(call.attempt) + 1
@@ -442,12 +329,15 @@ def _run(s, work, system, rules, log, choose, learn, learns, memory, seed):
                     continue
                 a, ended = np.int64(call.agent), c
                 leave_queue(s, s.agents[np.uint16(a)], c)
-                call.left, call.status = now, TIMED_OUT
-            elif kind < LOOK:
+                call.status = TIMED_OUT
+            elif kind < RETURN:
                 a = number
-                _go(s, system, kind, a, now)
-            elif kind == LOOK:
-                a = number
+                if kind <= DOWN:
+                    go(s, system, kind, a, now)
+                elif kind == COOLED:
+                    cooled(s, a)
+                elif kind == FREED:
+                    s.agents[np.uint16(a)].busy -= 1
         elif 0 <= fresh < n and rules.users == 0:
             now = next_arrival
         else:
@@ -459,64 +349,62 @@ def _run(s, work, system, rules, log, choose, learn, learns, memory, seed):
             fresh += 1
             work.arrived[i] = now
             c = np.uint32(NONE)
+            if rules.budget >= 0.0:
+                s.level[0] = min(rules.reserve, s.level[0] + rules.budget)
 
         sent = i >= 0
         if sent:
             # Does not depend on the choice; drawn before it, so that both run in parallel.
-            drawn = _draw(s.agents[0].noise, keys.service, i, attempt)
-            rewrite(task, _task_view(work, keys.choice, i, attempt, now))
-            last = -1 if c == NONE else np.int64(s.calls[c].agent)
-            a = _choose(s, pool, rules, choose, memory, task, last)
+            drawn = draw_noise(s.agents[0].noise, keys.service, i, attempt)
+            rewrite(task, task_view(work, keys.choice, i, attempt, now))
+            if attempt:
+                a = choose_again(s, pool, system, log, rules, choose, memory, task, s.calls[c])
+            elif s.count[UPS]:
+                a = choose(task, pool, memory)
+            else:
+                a = choose_among_all(s, pool, choose, memory, task)
             if a < 0 or a >= m:
                 return i
             if c == NONE:
                 c = take(s)
+                s.calls[c].tried = -1
             call = s.calls[c]
             call.task, call.attempt, call.agent, call.sent = i, attempt, a, now
-            _settle(s, work, rules, keys, call, drawn)
+            settle(s, work, rules, keys, call, drawn)
+            if rules.cool_failures and s.agents[np.uint16(a)].cool == HALF_OPEN:
+                probe(s, a, call)
 
         if a >= 0:
             agent = s.agents[np.uint16(a)]
-            ready = _can_start(s, np.uint16(a), now)
+            ready = can_start(s, np.uint16(a), now)
             if not sent:
                 if agent.queued and ready:
                     begins = np.uint32(agent.head)
                     leave_queue(s, agent, begins)
                 elif agent.queued and agent.busy < agent.slots:
-                    _look_again(s, a, now)
+                    look_again(s, a, now)
             elif ready and not agent.queued:
                 begins = c
             elif agent.queued < agent.queue_limit:
                 enqueue(s, agent, c)
-                s.calls[c].state = WAITING
-                if agent.patience < math.inf:
-                    after, at = code_of(EXPIRE, i, c), now + agent.patience
-                s.calls[c].due = now + agent.patience
+                call = s.calls[c]
+                longest = longest_wait(agent, keys, i, attempt)
+                call.state, call.left, call.due = WAITING, longest, now + longest
+                if longest < math.inf:
+                    after, at = code_of(EXPIRE, i, c), call.due
                 if not ready and agent.queued == 1 and agent.busy < agent.slots:
-                    _look_again(s, a, now)
+                    look_again(s, a, now)
             else:
                 ended = c
-                call = s.calls[c]
-                call.left, call.status = now, SHED
+                s.calls[c].status = SHED
 
             if ended != NONE:
                 call = s.calls[ended]
-                i = np.int64(call.task)
-                wait, cost = 0.0, 0.0
-                if call.attempt:
-                    wait, cost = log.wait[i], log.cost[i]
-                status = call.status
-                if status == TIMED_OUT:
-                    wait += agent.patience
-                elif status != SHED:
-                    wait += call.left - call.sent
-                    cost += work.cost[_row(work, i), np.uint16(a)]
-                    if call.judged:
-                        cost += rules.judge_cost
-                log.agent[i], log.status[i], log.attempts[i] = a, status, call.attempt + 1
-                log.left[i], log.finished[i] = call.left, now
-                log.wait[i], log.cost[i] = wait, cost
-                again = status == FAILED and call.attempt + 1 < rules.attempts
+                _end(s, work, rules, log, agent, a, call, now)
+                if rules.cool_failures:
+                    count_failure(s, rules, a, call, now)
+                i, status = np.int64(call.task), call.status
+                again = (rules.on >> np.int64(status)) & 1 and call.attempt + 1 < rules.attempts
                 if told or again or status == REJECTED:
                     call.state = IDLE
                     after, at = code_of(ENDED, i, ended), now
@@ -524,21 +412,10 @@ def _run(s, work, system, rules, log, choose, learn, learns, memory, seed):
                     free(s, ended)
 
             if begins != NONE:
-                call = s.calls[begins]
-                call.state, call.left = SERVING, now
-                call.due = now + call.takes
-                if call.judged:
-                    call.due += rules.judge_seconds
-                agent.busy += 1
-                if agent.breaks:
-                    enter_service(s, agent, begins)
-                if agent.per_minute:
-                    s.started[agent.first_start + agent.starts % agent.per_minute] = now
-                    agent.starts += 1
-                push(s, call.due, code_of(DEPART, call.task, begins))
+                _begin_service(s, rules, agent, begins, now)
                 if agent.queued and agent.busy < agent.slots:
                     push_rare(s, now, code_of(LOOK, a, 0))
-            _note(s, np.uint16(a))
+            note(s, np.uint16(a))
         if after >= 0:
             push(s, at, after)
 
@@ -580,8 +457,8 @@ def run(
         If the policy returns an agent that does not exist.
     """
     n, agents = work.row.size, system.slots.size
-    state = empty_state(system, rules.users)
-    log = empty_log(n, max(rules.attempts, rules.levels))
+    state = empty_state(system, rules)
+    log = empty_log(n, max(rules.attempts, rules.levels), bool(system.holds.any()))
     learns = int(learn is not no_learning)
     if interpreted:
         from routingsim.simulation.python_callbacks import Callbacks

@@ -17,7 +17,7 @@ import numpy as np
 from numba import njit
 
 # In the order in which they happen at one time.
-UP, DOWN, LOOK, DEPART, EXPIRE, ENDED, RETRY, RETURN = range(8)
+UP, DOWN, COOLED, LOOK, FREED, DEPART, EXPIRE, ENDED, RETRY, RETURN = range(10)
 KIND, NUMBER = 59, 28  # where kind and number begin in a code
 MOST_CALLS = 1 << 27  # at once; one bit is left for the copy of a task
 _CALL, _NUMBER = MOST_CALLS - 1, (1 << 31) - 1
@@ -43,7 +43,9 @@ def called(function: Callable[..., Any]) -> Any:
 
 def _compiled(**options: Any) -> Any:
     compiler: Any = njit  # its stubs lack some of these options
-    return compiler(nogil=True, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True, **options)
+    return compiler(
+        nogil=True, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True, **options
+    )
 
 
 @inlined

@@ -8,11 +8,12 @@ others are modelled from ``agents.toml``, and the result says so.
 import math
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from routingsim.agents import Agent, AgentPool
+from routingsim.agents import Agent, AgentPool, Billed
 from routingsim.corpora.answer_tokens import output_token_table
 from routingsim.corpora.corpus import Corpus, prompt_tokens
 from routingsim.errors import SimulationError
@@ -41,6 +42,18 @@ def service_table(corpus: Corpus, pool: AgentPool) -> NDArray[np.float64]:
         elif agent.service == "recorded":
             table[:, a] = _recorded_latency(corpus, agent)
     return table
+
+
+def first_token_table(corpus: Corpus, pool: AgentPool) -> NDArray[np.float64]:
+    """Mean seconds in service before the first token, shape (tasks, agents).
+
+    Without ``ttft`` an answer comes whole, at its end. Shape (0, 0) if all come so.
+    """
+    ttft = pool.column("ttft")
+    if np.isnan(ttft).all():
+        return np.zeros((0, 0))
+    service = service_table(corpus, pool)
+    return np.fmin(ttft, service)
 
 
 def _recorded_latency(corpus: Corpus, agent: Agent) -> NDArray[np.float64]:
@@ -114,7 +127,30 @@ def system(
         up=up,
         price=pool.column("cost"),
         mean_service=mean,
+        impatient=np.array([a.patience_law == "exponential" for a in pool], dtype=np.int64),
+        timeout=np.nan_to_num(pool.column("timeout"), nan=math.inf),
+        first_token_timeout=np.nan_to_num(pool.column("first_token_timeout"), nan=math.inf),
+        holds=np.array([a.cut_off == "holds" for a in pool], dtype=np.int64),
+        billed=np.array([get_args(Billed).index(a.cut_off_cost) for a in pool], dtype=np.int64),
+        fallback=_fallback(pool),
     )
+
+
+def _fallback(pool: AgentPool) -> NDArray[np.int64]:
+    """The agent that each names for tasks that fail there, -1 for none; no chain is a ring."""
+    named = [-1 if a.fallback is None else pool.index(a.fallback) for a in pool]
+    for first in range(len(named)):
+        chain, at = [first], named[first]
+        while at >= 0:
+            if at in chain:
+                ring = " -> ".join(pool.ids[k] for k in [*chain[chain.index(at) :], at])
+                raise SimulationError(
+                    f"agent {pool.ids[at]}, field fallback: the chain is a ring ({ring}); "
+                    "leave fallback out at its last agent"
+                )
+            chain.append(at)
+            at = named[at]
+    return np.array(named, dtype=np.int64)
 
 
 def _check_size(pool: AgentPool) -> None:

@@ -11,11 +11,13 @@ import numpy as np
 from numba import from_dtype, types
 from numpy.typing import NDArray
 
-from routingsim.policies.kernel import SHED, STATUS_NAMES
+from routingsim.policies.kernel import FAILED, SHED, STATUS_NAMES
 from routingsim.simulation.calls import CALL, CALLS, NONE
 from routingsim.simulation.events import COUNTERS, FREE, UPS
 
 DETERMINISTIC, EXPONENTIAL, LOGNORMAL = range(3)
+BILLED = ALL, SERVED, NOTHING = range(3)
+"""What a call that is cut off in service costs: all, its share of the service, or nothing."""
 
 
 class Workload(NamedTuple):
@@ -33,6 +35,8 @@ class Workload(NamedTuple):
     quality: NDArray[np.float64]  # (rows, m) NaN where not recorded
     # (rows, m) 1 if the recorded call failed, 0 if not, NaN if unknown; (0, 0) if none is recorded
     failed: NDArray[np.float64] = np.zeros((0, 0))
+    # (rows, m) seconds in service before the first token; (0, 0) if all come at the end
+    first: NDArray[np.float64] = np.zeros((0, 0))
 
 
 class System(NamedTuple):
@@ -50,6 +54,12 @@ class System(NamedTuple):
     up: NDArray[np.float64]
     price: NDArray[np.float64]  # USD per 1,000 tokens, for policies to see
     mean_service: NDArray[np.float64]  # seconds, for policies to see
+    impatient: NDArray[np.int64]  # 1: patience is exponential, 0: constant
+    timeout: NDArray[np.float64]  # seconds from the sending to the end, inf for none
+    first_token_timeout: NDArray[np.float64]  # seconds from the sending to the first token
+    holds: NDArray[np.int64]  # 1: a call that is cut off holds its slot to its natural end
+    billed: NDArray[np.int64]  # what a call that is cut off costs: BILLED
+    fallback: NDArray[np.int64]  # the agent that gets the tasks that fail here, -1 for none
 
 
 class Rules(NamedTuple):
@@ -58,7 +68,7 @@ class Rules(NamedTuple):
     attempts: int  # most tries of a task
     backoff: float  # seconds before the first retry
     factor: float  # each further back-off is this many times as long
-    fallback: int  # 1: for a retry, the agent that failed counts as down
+    fallback: int  # 1: for a retry, the agent that failed counts as down; 2: all that failed
     users: int  # users of a closed loop; 0 if arrivals are given
     think: float  # mean think time, seconds
     think_cv: int  # 1: exponential think time, 0: constant
@@ -69,6 +79,18 @@ class Rules(NamedTuple):
     judge_error: float = 0.0  # share of verdicts that are wrong
     judge_seconds: float = 0.0  # per verdict
     judge_cost: float = 0.0  # USD per verdict
+    on: int = 1 << FAILED  # the statuses that are tried again: a bit for each
+    jitter: float = 0.0  # share of a back-off that is random
+    # Retries are paid for by a budget that each task fills by `budget`, -1 for no budget, up to
+    # `reserve`, with which it begins.
+    budget: float = -1.0
+    reserve: float = 0.0
+    # After `cool_failures` (0: never) of the statuses `cool_on` within `cool_within` seconds an
+    # agent is not offered for `cool_seconds`, then for one call.
+    cool_failures: int = 0
+    cool_within: float = 0.0
+    cool_seconds: float = 0.0
+    cool_on: int = 0
 
 
 class Log(NamedTuple):
@@ -88,6 +110,14 @@ class Log(NamedTuple):
     retried_left: NDArray[np.float64]
     retried_ended: NDArray[np.float64]
     retries: NDArray[np.int64]  # (1,) number of these tries
+    first: NDArray[np.float64]  # (n,) when the answer's first token came, NaN without an answer
+    retried_next: NDArray[np.float64]  # when the task was sent again
+    retried_before: NDArray[np.int32]  # index of the try before, among these; -1 for none
+    # calls that were cut off and held their slots: agent, from when, until when, how many
+    held_agent: NDArray[np.int16]
+    held_from: NDArray[np.float64]
+    held_until: NDArray[np.float64]
+    holds: NDArray[np.int64]
 
 
 REJECTED = SHED + 1
@@ -108,6 +138,14 @@ _AGENT = np.dtype(
         ("patience", np.float64),
         ("queue_limit", np.int64),
         ("per_minute", np.int64),
+        # longest wait of a call with a constant patience, and what cuts a call off
+        ("longest", np.float64),
+        ("timeout", np.float64),
+        ("first_token_timeout", np.float64),
+        ("cuts", np.int64),
+        ("impatient", np.int64),
+        ("holds", np.int64),
+        ("billed", np.int64),
         # slots in use, calls that wait, and whether it is up
         ("busy", np.int64),
         ("queued", np.int64),
@@ -124,6 +162,10 @@ _AGENT = np.dtype(
         # index of the current or next outage, and one past the agent's last
         ("outage", np.int64),
         ("outages_end", np.int64),
+        # whether policies are offered it; its cooldown, and failures counted for that
+        ("offered", np.int64),
+        ("cool", np.int64),
+        ("fails", np.int64),
     ]
 )
 """Record of an agent; its fields share cache lines."""
@@ -141,6 +183,8 @@ class State(NamedTuple):
     calls: NDArray[np.void]  # records of calls, as many as there have been at once
     # last starts, for agents with a limit per minute: one ring buffer for each agent
     started: NDArray[np.float64]
+    failed: NDArray[np.float64]  # last failures, a ring buffer for each agent
+    level: NDArray[np.float64]  # (1,) what is left of the budget of retries
     # the calendar: a heap ordered by (time, code)
     time: NDArray[np.float64]
     code: NDArray[np.int64]
@@ -150,13 +194,16 @@ class State(NamedTuple):
 _FIRST_CALLS = 1 << 10  # records of calls to begin with
 
 
-def empty_state(system: System, users: int) -> State:
-    """State of an idle pool, for so many users of a closed loop."""
+def empty_state(system: System, rules: Rules) -> State:
+    """State of an idle pool."""
     m = system.slots.size
     agents = np.zeros(m, _AGENT)
     for name in set(_AGENT.fields or ()) & set(System._fields):
         agents[name] = getattr(system, name)
-    agents["works"] = 1
+    agents["works"] = agents["offered"] = 1
+    cut_off = np.minimum(system.timeout, system.first_token_timeout)
+    agents["cuts"] = cut_off < math.inf
+    agents["longest"] = np.minimum(np.where(system.impatient, math.inf, system.patience), cut_off)
     agents["head"] = agents["tail"] = agents["first"] = NONE
     agents["outage"], agents["outages_end"] = system.first_outage[:-1], system.first_outage[1:]
     agents["breaks"] = np.diff(system.first_outage) > 0
@@ -172,11 +219,13 @@ def empty_state(system: System, users: int) -> State:
         agents=agents,
         calls=np.zeros(0, CALL),
         started=np.empty(system.per_minute.sum()),
+        failed=np.zeros(m * rules.cool_failures),
+        level=np.array([rules.reserve]),
         time=np.zeros(0),
         code=np.zeros(0, np.int64),
         count=count,
     )
-    return grown(state, users)
+    return grown(state, rules.users)
 
 
 def grown(state: State, users: int) -> State:
@@ -195,12 +244,24 @@ def grown(state: State, users: int) -> State:
     return state._replace(calls=more, time=time, code=code)
 
 
-def empty_log(tasks: int, attempts: int) -> Log:
-    """An empty log for ``tasks`` tasks of up to ``attempts`` tries each."""
-    again = tasks * (attempts - 1)
-    ended = _side_by_side(tasks, np.int16, np.int8, np.int16, *[np.float64] * 4)
-    retried = _side_by_side(again, np.int32, np.int16, np.int8, np.float64, np.float64)
-    log = Log(*ended, *retried, np.zeros(1, np.int64))  # pyright: ignore[reportCallIssue]
+def empty_log(tasks: int, attempts: int, held: bool = False) -> Log:
+    """An empty log for ``tasks`` tasks of up to ``attempts`` tries each.
+
+    ``held`` says whether calls that are cut off may hold their slots.
+    """
+    again, slots = tasks * (attempts - 1), tasks * attempts * held
+    agent, status, tries, left, finished, wait, cost, first = _side_by_side(
+        tasks, np.int16, np.int8, np.int16, *[np.float64] * 5
+    )
+    *retried, after, before = _side_by_side(
+        again, np.int32, np.int16, np.int8, *[np.float64] * 3, np.int32
+    )
+    log = Log(
+        *(agent, status, tries, left, finished, wait, cost),
+        *(*retried, np.zeros(1, np.int64)),  # pyright: ignore[reportArgumentType]
+        *(first, after, before),
+        *(np.empty(slots, np.int16), np.empty(slots), np.empty(slots), np.zeros(1, np.int64)),
+    )
     log.attempts[:] = 0
     return log
 
@@ -223,12 +284,18 @@ _i1, _i2, _i4, _i8, _f8 = (
     for t in (types.int8, types.int16, types.int32, types.int64, types.float64)
 )
 _table = types.Array(types.float64, 2, "C")
-WORKLOAD = types.NamedTuple([_f8, _i4, _f8, _f8, _i8, *[_table] * 6], Workload)
-SYSTEM = types.NamedTuple([_i8, _i8, _f8, _i8, _f8, _f8, _i8, _i8, _f8, _f8, _f8, _f8], System)
+WORKLOAD = types.NamedTuple([_f8, _i4, _f8, _f8, _i8, *[_table] * 7], Workload)
+SYSTEM = types.NamedTuple(
+    [_i8, _i8, _f8, _i8, _f8, _f8, _i8, _i8, *[_f8] * 4, _i8, _f8, _f8, _i8, _i8, _i8], System
+)
 _scalars = {int: types.int64, float: types.float64}
 RULES = types.NamedTuple([_scalars[kind] for kind in Rules.__annotations__.values()], Rules)
 _agents, _calls = (types.Array(each, 1, "C") for each in (from_dtype(_AGENT), CALLS))
-STATE = types.NamedTuple(
-    [_i8, _i8, _f8, _i8, _agents, _calls, _f8, _f8, _i8, _i8], State
+STATE = types.NamedTuple([_i8, _i8, _f8, _i8, _agents, _calls, *[_f8] * 4, _i8, _i8], State)
+LOG = types.NamedTuple(
+    [
+        *[_i2, _i1, _i2, *[_f8] * 4, _i4, _i2, _i1, _f8, _f8, _i8],
+        *[_f8, _f8, _i4, _i2, _f8, _f8, _i8],
+    ],
+    Log,
 )
-LOG = types.NamedTuple([_i2, _i1, _i2, *[_f8] * 4, _i4, _i2, _i1, _f8, _f8, _i8], Log)

@@ -6,13 +6,14 @@ events, a deque for each agent's queue, a set of the calls each agent serves,
 and nothing known before its time. Tests compare the engine with it, bit for bit.
 
 Events at one time happen in the order of their kinds, and those of one kind in
-the order of their numbers (of agents or of tasks): first outages, departures and
-starts, then ends are reported, then retries are sent, then new tasks arrive.
+the order of their numbers (of agents or of tasks): first outages and the ends of
+cooldowns, then departures and starts, then ends are reported, then retries are
+sent, then new tasks arrive.
 """
 
 import math
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 from typing import Any
 
@@ -45,8 +46,9 @@ from routingsim.simulation.state import (
 
 __all__ = ["run"]
 
-# UP, DOWN and LOOK (may the head of the queue start?) happen to an agent, the others to a task.
-UP, DOWN, DEPARTURE, LOOK, EXPIRY, ENDED, RETRY, ARRIVAL = range(8)
+# UP, DOWN, COOLED, FREED (by a call cut off before) and LOOK (may the head of the queue start?)
+# happen to an agent, the others to a task.
+UP, DOWN, COOLED, FREED, DEPARTURE, LOOK, EXPIRY, ENDED, RETRY, ARRIVAL = range(10)
 MINUTE = 60.0
 
 
@@ -73,12 +75,19 @@ class _Task:
     attempt: int = 0
     agent: int = -1
     sent: float = 0.0
+    longest: float = 0.0
     deadline: float = 0.0
     waiting: bool = False
     left: float = 0.0
     ends: float = 0.0
     fails: bool = False
     judged: bool = False
+    cut: bool = False
+    natural: float = 0.0
+    first: float = math.nan
+    probe: bool = False
+    paid: float = 0.0
+    tried: list[int] = field(default_factory=list)
     status: int = -1
     wait: float = 0.0
     cost: float = 0.0
@@ -105,6 +114,8 @@ class _Simulation:
         self.judge_key = np.uint64(rng.stream(seed, rng.JUDGE))
         self.choice_key = np.uint64(rng.stream(seed, rng.CHOICE))
         self.think_key = np.uint64(rng.stream(seed, rng.THINK))
+        self.patience_key = np.uint64(rng.stream(seed, rng.PATIENCE))
+        self.jitter_key = np.uint64(rng.stream(seed, rng.JITTER))
 
         agents = range(system.slots.size)
         self.tasks = [_Task() for _ in work.row]
@@ -112,7 +123,13 @@ class _Simulation:
         self.queue: list[deque[int]] = [deque() for _ in agents]
         self.serving: list[set[int]] = [set() for _ in agents]
         self.starts = [deque(maxlen=int(limit)) for limit in system.per_minute]
-        self.retried: list[tuple[int, int, int, float, float]] = []
+        self.held = [0 for _ in agents]  # slots that calls hold which were cut off
+        self.cut_off: list[tuple[int, float, float]] = []  # the same, all of the run
+        self.works = [True for _ in agents]
+        self.cooling = ["closed" for _ in agents]
+        self.failures: list[list[float]] = [[] for _ in agents]
+        self.budget = rules.reserve
+        self.retried: list[tuple[Any, ...]] = []
         self.pool = PoolView(
             busy=np.zeros(len(agents), np.int64),
             queued=np.zeros(len(agents), np.int64),
@@ -146,6 +163,8 @@ class _Simulation:
         happen = {
             UP: self.go_up,
             DOWN: self.go_down,
+            COOLED: self.cooled,
+            FREED: self.freed,
             DEPARTURE: self.depart,
             LOOK: self.look,
             EXPIRY: self.expire,
@@ -161,17 +180,32 @@ class _Simulation:
     # -- the agents -----------------------------------------------------------------
 
     def go_up(self, now: float, a: int) -> None:
-        self.pool.up[a] = 1
+        self.works[a] = True
+        self.offer(a)
         self.at(now, LOOK, a)
 
     def go_down(self, now: float, a: int) -> None:
         """Calls in service fail, but for those that end at this very moment."""
-        self.pool.up[a] = 0
+        self.works[a] = False
+        self.offer(a)
         for i in self.serving[a]:
             task = self.tasks[i]
             if task.ends > now:
-                task.ends, task.fails = now, True
+                task.ends, task.fails, task.cut = now, True, False
                 self.at(now, DEPARTURE, i)
+
+    def offer(self, a: int) -> None:
+        """Policies are offered agents that are up and not in a cooldown, or its probe."""
+        self.pool.up[a] = self.works[a] and self.cooling[a] in ("closed", "half open")
+
+    def cooled(self, now: float, a: int) -> None:
+        self.cooling[a] = "half open"
+        self.offer(a)
+
+    def freed(self, now: float, a: int) -> None:
+        """A call that was cut off long ago gives its slot back."""
+        self.held[a] -= 1
+        self.at(now, LOOK, a)
 
     def look(self, now: float, a: int) -> None:
         """Start calls from the head of the queue while the agent can."""
@@ -182,11 +216,14 @@ class _Simulation:
     def can_start(self, now: float, a: int) -> bool:
         starts, limit = self.starts[a], self.system.per_minute[a]
         in_limit = len(starts) < limit or now >= starts[0] + MINUTE if limit else True
-        return bool(self.pool.up[a]) and len(self.serving[a]) < self.pool.slots[a] and in_limit
+        return self.works[a] and self.used(a) < self.pool.slots[a] and in_limit
+
+    def used(self, a: int) -> int:
+        return len(self.serving[a]) + self.held[a]
 
     def note(self, a: int) -> None:
         """Bring what policies see of agent ``a`` up to date."""
-        pool, busy, queued = self.pool, len(self.serving[a]), len(self.queue[a])
+        pool, busy, queued = self.pool, self.used(a), len(self.queue[a])
         pool.busy[a] = busy
         pool.queued[a] = queued
         full = busy + queued >= pool.slots[a]
@@ -199,23 +236,43 @@ class _Simulation:
         task = self.tasks[i]
         a = task.agent = self.chosen(now, i)
         task.sent = now
+        if self.cooling[a] == "half open":
+            self.cooling[a], task.probe = "probing", True
+            self.offer(a)
         if not self.queue[a] and self.can_start(now, a):
             self.start(now, i)
         elif len(self.queue[a]) < self.system.queue_limit[a]:
             self.queue[a].append(i)
             task.waiting = True
-            task.deadline = now + float(self.system.patience[a])
+            task.longest = self.longest_wait(i)
+            task.deadline = now + task.longest
             self.at(task.deadline, EXPIRY, i)
         else:
+            task.paid, task.first = 0.0, math.nan
             self.over(now, i, SHED, left=now)
         self.note(a)
 
+    def longest_wait(self, i: int) -> float:
+        """How long a try waits at most: its patience, or a time-out if that is shorter."""
+        task, system = self.tasks[i], self.system
+        a = task.agent
+        patience = float(system.patience[a])
+        if system.impatient[a]:
+            patience *= rng.exponential(self.patience_key, i, task.attempt)
+        return min(patience, float(system.timeout[a]), float(system.first_token_timeout[a]))
+
     def chosen(self, now: float, i: int) -> int:
-        """Ask the policy; a retry with fallback hides the agent that has just failed."""
+        """The agent for a try: one that a failed agent names, or else the policy's choice."""
         task, agents = self.tasks[i], len(self.queue)
+        if task.attempt and task.status != REJECTED:
+            named = self.system.fallback[task.agent]
+            while named >= 0:
+                if self.pool.up[named]:
+                    return int(named)
+                named = self.system.fallback[named]
         up = self.pool.up.copy()
         if task.attempt and self.rules.fallback:
-            up[task.agent] = 0
+            up[task.agent if self.rules.fallback == 1 else task.tried] = 0
         if not up.any():
             up[:] = 1
         a = self.choose(self.view(now, i), self.pool._replace(up=up), self.memory)
@@ -233,8 +290,10 @@ class _Simulation:
         task.waiting = False
         task.left = now
         task.wait += now - task.sent
-        task.cost += float(self.work.cost[row, a])
-        task.ends = now + self.service(i)
+        noise = self.noise(i)
+        task.ends = now + float(self.work.service[row, a]) * noise
+        means = self.work.first if self.work.first.size else self.work.service
+        task.first = now + float(means[row, a]) * noise
         rate = self.system.error_rate[a]
         if self.work.failed.size and task.attempt == 0:
             recorded = self.work.failed[row, a]
@@ -244,35 +303,58 @@ class _Simulation:
         task.judged = not (last or task.fails or math.isnan(self.work.quality[row, a]))
         if task.judged:
             task.ends += self.rules.judge_seconds
+        task.natural = task.ends
+        limit = task.sent + self.system.timeout[a]
+        if task.first > task.sent + self.system.first_token_timeout[a]:
+            limit = min(limit, task.sent + self.system.first_token_timeout[a])
+        task.cut = limit < task.ends
+        if task.cut:
+            task.ends = max(float(limit), now)
         self.serving[a].add(i)
         self.at(task.ends, DEPARTURE, i)
         if self.system.per_minute[a]:
             self.starts[a].append(now)
             self.at(now + MINUTE, LOOK, a)
 
-    def service(self, i: int) -> float:
-        """Service time of a try; its noise belongs to task and try, not to the agent."""
-        task = self.tasks[i]
-        mean, noise = float(self.work.service[self.work.row[i], task.agent]), self.system.noise
-        if noise[task.agent] == DETERMINISTIC:
-            return mean
-        if noise[task.agent] == EXPONENTIAL:
-            return mean * rng.exponential(self.service_key, i, task.attempt)
+    def noise(self, i: int) -> float:
+        """Factor of a try's service time; its random number belongs to task and try."""
+        task, law = self.tasks[i], self.system.noise
+        if law[task.agent] == DETERMINISTIC:
+            return 1.0
+        if law[task.agent] == EXPONENTIAL:
+            return rng.exponential(self.service_key, i, task.attempt)
         sigma = float(self.system.sigma[task.agent])
         normal = rng.normal(self.service_key, i, task.attempt)
-        return mean * math.exp(sigma * (normal - 0.5 * sigma))
+        return math.exp(sigma * (normal - 0.5 * sigma))
 
     def depart(self, now: float, i: int) -> None:
         """A call ends, unless an outage has ended it before."""
         task = self.tasks[i]
-        if i in self.serving[task.agent] and task.ends == now:
-            self.serving[task.agent].remove(i)
+        a = task.agent
+        if i in self.serving[a] and task.ends == now:
+            self.serving[a].remove(i)
+            task.paid = float(self.work.cost[self.work.row[i], a])
             status = FAILED if task.fails else OK
-            if task.judged and not task.fails:
+            if task.cut:
+                status = TIMED_OUT
+                task.paid = self.billed(now, task)
+                if self.system.holds[a]:
+                    self.held[a] += 1
+                    self.cut_off.append((a, now, task.natural))
+                    self.at(task.natural, FREED, a)
+            task.cost += task.paid
+            if task.judged and status == OK:
                 task.cost += self.rules.judge_cost
                 status = self.judge(i)
+            if status not in (OK, REJECTED):
+                task.first = math.nan
             self.over(now, i, status, left=task.left)
-            self.at(now, LOOK, task.agent)
+            self.at(now, LOOK, a)
+
+    def billed(self, now: float, task: _Task) -> float:
+        """What a call that is cut off costs."""
+        share = (now - task.left) / (task.natural - task.left)
+        return task.paid * [1.0, share, 0.0][self.system.billed[task.agent]]
 
     def judge(self, i: int) -> int:
         """Whether the answer is good enough, as far as the judge can tell."""
@@ -287,7 +369,8 @@ class _Simulation:
         if task.waiting and task.deadline == now:
             self.queue[task.agent].remove(i)
             task.waiting = False
-            task.wait += float(self.system.patience[task.agent])
+            task.wait += task.longest
+            task.paid, task.first = 0.0, math.nan
             self.over(now, i, TIMED_OUT, left=now)
             self.note(task.agent)
 
@@ -295,7 +378,26 @@ class _Simulation:
         """A try has ended, whichever way."""
         task = self.tasks[i]
         task.status, task.left, task.ends = status, left, now
+        if self.rules.cool_failures:
+            self.count_failure(now, task, bool(self.rules.cool_on >> status & 1))
         self.at(now, ENDED, i)
+
+    def count_failure(self, now: float, task: _Task, bad: bool) -> None:
+        """A cooldown begins with enough failures in a time, or with a probe that fails."""
+        a, rules = task.agent, self.rules
+        cools = False
+        if task.probe:
+            task.probe, cools = False, bad
+            if not bad:
+                self.cooling[a], self.failures[a] = "closed", []
+        elif bad and self.cooling[a] == "closed":
+            self.failures[a].append(now)
+            last = self.failures[a][-rules.cool_failures :]
+            cools = len(last) == rules.cool_failures and last[0] + rules.cool_within >= now
+        if cools:
+            self.cooling[a], self.failures[a] = "cooling", []
+            self.at(now + rules.cool_seconds, COOLED, a)
+        self.offer(a)
 
     # -- the tasks ------------------------------------------------------------------
 
@@ -304,6 +406,8 @@ class _Simulation:
         if self.fresh < len(self.tasks):
             i = self.fresh
             self.fresh += 1
+            if self.rules.budget >= 0:
+                self.budget = min(self.rules.reserve, self.budget + self.rules.budget)
             self.work.arrived[i] = now
             self.send(now, i)
 
@@ -313,15 +417,31 @@ class _Simulation:
         if self.learns:
             outcome = self.outcome(now, i)
             self.learn(self.view(now, i), task.agent, outcome, self.pool, self.memory)
-        tried = (i, task.agent, task.status, task.left, task.ends)
-        if task.status == REJECTED:
-            self.retried.append(tried)
-            self.at(now, RETRY, i)
-        elif task.status == FAILED and task.attempt + 1 < rules.attempts:
-            self.retried.append(tried)
-            self.at(now + rules.backoff * rules.factor ** float(task.attempt), RETRY, i)
+        again = self.again(now, i)
+        if again is not None:
+            before = [k for k, each in enumerate(self.retried) if each[0] == i]
+            tried = (i, task.agent, task.status, task.left, task.ends, again)
+            self.retried.append((*tried, before[-1] if before else -1))
+            task.tried.append(task.agent)
+            self.at(again, RETRY, i)
         elif rules.users:
             self.at(now + self.think(i, 0), ARRIVAL, 0)
+
+    def again(self, now: float, i: int) -> float | None:
+        """When the task is sent again, if it is."""
+        task, rules = self.tasks[i], self.rules
+        if task.status == REJECTED:
+            return now
+        if not rules.on >> task.status & 1 or task.attempt + 1 >= rules.attempts:
+            return None
+        if rules.budget >= 0:
+            if self.budget < 1:
+                return None
+            self.budget -= 1
+        pause = rules.backoff * rules.factor ** float(task.attempt)
+        if rules.jitter:
+            pause *= 1 - rules.jitter * rng.uniform(self.jitter_key, i, task.attempt)
+        return now + pause
 
     def retry(self, now: float, i: int) -> None:
         self.tasks[i].attempt += 1
@@ -350,19 +470,19 @@ class _Simulation:
 
     def outcome(self, now: float, i: int) -> Outcome:
         task, row = self.tasks[i], self.work.row[i]
-        served = task.status in (OK, FAILED, REJECTED)
         answered = task.status in (OK, REJECTED)
         return Outcome(
             status=OK if answered else task.status,
             wait=task.wait,
             service=now - task.left,
             latency=now - self.work.arrived[i],
-            cost=self.work.cost[row, task.agent] if served else 0.0,
+            cost=task.paid,
             quality=self.work.quality[row, task.agent] if answered else math.nan,
         )
 
     def log(self) -> Log:
-        log = empty_log(len(self.tasks), max(self.rules.attempts, self.rules.levels))
+        tries = max(self.rules.attempts, self.rules.levels)
+        log = empty_log(len(self.tasks), tries, bool(self.system.holds.any()))
         columns: dict[str, list[Any]] = {
             "agent": [task.agent for task in self.tasks],
             "status": [task.status for task in self.tasks],
@@ -371,13 +491,18 @@ class _Simulation:
             "finished": [task.ends for task in self.tasks],
             "wait": [task.wait for task in self.tasks],
             "cost": [task.cost for task in self.tasks],
+            "first": [task.first for task in self.tasks],
         }
         for name, values in columns.items():
             getattr(log, name)[:] = values
         count = log.retries[0] = len(self.retried)
         if count:
             again = zip(*self.retried, strict=True)
-            names = ("retried", *(f"retried_{x}" for x in ("agent", "status", "left", "ended")))
+            ends = ("agent", "status", "left", "ended", "next", "before")
+            names = ("retried", *(f"retried_{x}" for x in ends))
             for name, values in zip(names, again, strict=True):
                 getattr(log, name)[:count] = values
+        log.holds[0] = len(self.cut_off)
+        for k, held in enumerate(self.cut_off):
+            log.held_agent[k], log.held_from[k], log.held_until[k] = held
         return log

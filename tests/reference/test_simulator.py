@@ -17,7 +17,10 @@ from numpy.typing import NDArray
 from routingsim.agents import Agent, AgentPool
 from routingsim.policies import rules as builtin
 from routingsim.policies.kernel import (
+    FAILED,
     OK,
+    SHED,
+    TIMED_OUT,
     Kernel,
     choose_kernel,
     draw,
@@ -62,7 +65,8 @@ def outcome_of(run: Any, case: Case) -> tuple[Log, NDArray[np.float64], NDArray[
     log = run(work, case.system, case.rules, case.choose, case.learn, memory, case.seed)
     count = log.retries[0]
     again = {name: getattr(log, name)[:count] for name in log._fields if "retried" in name}
-    return log._replace(**again), memory, arrived
+    held = {name: getattr(log, name)[: log.holds[0]] for name in log._fields if "held" in name}
+    return log._replace(**again, **held), memory, arrived
 
 
 # The tape: memory[0] says how far it is written; agents' scores follow, then what was seen.
@@ -135,8 +139,17 @@ def pools(draw: st.DrawFn) -> AgentPool:
                 patience=draw(st.sampled_from([None, 0.0, 1.0, 2.5, 61.0])),
                 error_rate=draw(st.sampled_from([0.0, 0.3, 0.8])),
                 requests_per_minute=draw(st.sampled_from([None, None, 1, 2, 3])),
+                patience_law=draw(st.sampled_from(["constant", "constant", "exponential"])),
+                timeout=draw(st.sampled_from([None, None, 1.0, 2.5, 7.3])),
+                first_token_timeout=draw(st.sampled_from([None, None, 0.5, 2.0])),
+                cut_off=draw(st.sampled_from(["frees", "holds"])),
+                cut_off_cost=draw(st.sampled_from(["all", "served", "nothing"])),
+                fallback=None
+                if a == last
+                else draw(st.sampled_from([None, None, f"agent-{a + 1}"])),
             )
-            for a in range(draw(st.integers(1, 5)))
+            for last in [draw(st.integers(0, 4))]
+            for a in range(last + 1)
         )
     )
 
@@ -168,7 +181,7 @@ def workloads(draw: st.DrawFn, agents: int, unit: float) -> Workload:
     def table(*values: float, columns: int = agents) -> NDArray[np.float64]:
         return draw(arrays(np.float64, (rows, columns), elements=st.sampled_from(values)))
 
-    return Workload(
+    work = Workload(
         arrived=np.sort(np.array(times)) * unit,
         row=draw(arrays(np.int32, count, elements=st.integers(0, rows - 1))),
         d_var=table(0.1, 0.3, 0.45, 0.5, 0.9, columns=1)[:, 0],
@@ -181,6 +194,9 @@ def workloads(draw: st.DrawFn, agents: int, unit: float) -> Workload:
         quality=table(math.nan, 0.0, 0.7),
         failed=draw(st.just(np.zeros((0, 0))) | st.just(table(math.nan, 0.0, 1.0))),
     )
+    if draw(st.booleans()):
+        return work._replace(first=np.minimum(work.service, table(0.0, 0.5, 2.0) * unit))
+    return work
 
 
 RULES = st.builds(
@@ -188,7 +204,7 @@ RULES = st.builds(
     attempts=st.integers(1, 4),
     backoff=st.sampled_from([0.0, 0.5, 3.0]),
     factor=st.sampled_from([0.5, 1.0, 1.5, 2.0]),
-    fallback=st.integers(0, 1),
+    fallback=st.integers(0, 2),
     users=st.sampled_from([0, 0, 1, 2, 5]),
     think=st.sampled_from([0.0, 1.0, 2.5]),
     think_cv=st.integers(0, 1),
@@ -197,6 +213,14 @@ RULES = st.builds(
     judge_error=st.sampled_from([0.0, 0.4]),
     judge_seconds=st.sampled_from([0.0, 0.5]),
     judge_cost=st.sampled_from([0.0, 0.3]),
+    on=st.sampled_from([1 << FAILED, 1 << FAILED, 0b1110, 1 << TIMED_OUT | 1 << SHED]),
+    jitter=st.sampled_from([0.0, 0.0, 0.5, 1.0]),
+    budget=st.sampled_from([-1.0, -1.0, 0.0, 0.25, 1.0]),
+    reserve=st.sampled_from([0.0, 2.0, 5.0]),
+    cool_failures=st.sampled_from([0, 0, 1, 2, 3]),
+    cool_within=st.sampled_from([0.0, 1.0, 10.0]),
+    cool_seconds=st.sampled_from([0.0, 2.0, 10.0]),
+    cool_on=st.sampled_from([1 << FAILED, 0b1110]),
 )
 
 

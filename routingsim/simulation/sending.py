@@ -1,0 +1,115 @@
+"""What is known of a call when it is sent: what the policy sees of its task, and its fate.
+
+Random numbers belong to the task and the try, so that a call that is cut off, or never starts,
+shifts no other.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from routingsim import rng
+from routingsim.policies.kernel import FAILED, OK, TaskView
+from routingsim.simulation.events import inlined
+from routingsim.simulation.state import EXPONENTIAL, LOGNORMAL, REJECTED
+
+
+class Keys(NamedTuple):
+    service: int
+    error: int
+    choice: int
+    think: int
+    judge: int
+    patience: int
+    jitter: int
+
+
+@inlined
+def keys_of(seed):
+    return Keys(
+        rng.stream(seed, rng.SERVICE),
+        rng.stream(seed, rng.ERROR),
+        rng.stream(seed, rng.CHOICE),
+        rng.stream(seed, rng.THINK),
+        rng.stream(seed, rng.JUDGE),
+        rng.stream(seed, rng.PATIENCE),
+        rng.stream(seed, rng.JITTER),
+    )
+
+
+@inlined
+def draw_noise(law, key, i, attempt):
+    """The random number of a try's service time, which is the same for every agent."""
+    if law == LOGNORMAL:
+        return rng.normal(key, i, attempt)
+    if law == EXPONENTIAL:
+        return rng.uniform(key, i, attempt)
+    return 1.0
+
+
+@inlined
+def row_of(work, i):
+    """The corpus record of task ``i``."""
+    return np.uint32(work.row[i])
+
+
+@inlined
+def task_view(work, stream, i, attempt, now):
+    row = row_of(work, i)
+    return TaskView(
+        i,
+        attempt,
+        now,
+        stream,
+        work.d_var[row],
+        work.prompt_tokens[row],
+        work.category[row],
+        work.features[row],
+        work.predicted[row],
+    )
+
+
+@inlined
+def settle(s, work, rules, keys, call, drawn):
+    """What a call that is sent will take in service, and how it will end there.
+
+    ``drawn`` is the random number for agents whose service has the law of agent 0.
+    """
+    i, attempt, a = np.int64(call.task), np.int64(call.attempt), np.uint16(call.agent)
+    agent, row = s.agents[a], row_of(work, i)
+    noise = (
+        drawn
+        if agent.noise == s.agents[0].noise
+        else draw_noise(agent.noise, keys.service, i, attempt)
+    )
+    if agent.noise == LOGNORMAL:
+        noise = math.exp(agent.sigma * (noise - 0.5 * agent.sigma))
+    elif agent.noise == EXPONENTIAL:
+        noise = -math.log(noise)
+    call.first = call.takes = work.service[row, a] * noise
+    if work.first.size:
+        call.first = work.first[row, a] * noise
+    rate = agent.error_rate
+    if work.failed.size and not attempt and not math.isnan(work.failed[row, a]):
+        rate = work.failed[row, a]  # what is recorded is of the first call
+    failed = rate > 0.0 and rng.uniform(keys.error, i, attempt) < rate
+    call.status = FAILED if failed else OK
+    call.judged = 0
+    if attempt + 1 < rules.levels and not failed:
+        quality = work.quality[row, a]
+        if not math.isnan(quality):
+            call.judged = 1
+            mistaken = rng.uniform(keys.judge, i, attempt) < rules.judge_error
+            if (quality < rules.bar) != mistaken:
+                call.status = REJECTED
+
+
+@inlined
+def longest_wait(agent, keys, i, attempt):
+    """Seconds that a call waits at most."""
+    longest = agent.longest
+    if agent.impatient:
+        drawn = agent.patience * rng.exponential(keys.patience, i, attempt)
+        longest = min(longest, drawn)
+    return longest
