@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, overload
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints, overload
 
 import msgspec
 import numpy as np
@@ -22,6 +22,7 @@ from routingsim.files import bundled, read_file, written
 from routingsim.messages import AgentInfo
 
 _NAMED = 40  # agents that a pool's representation names
+_PLAIN = {"patience_law": "constant", "cut_off": "frees", "cut_off_cost": "all"}  # not written
 _HEADS = ("agent", "id", "USD / 1,000 tokens", "service (s)", "slots", "strengths")
 
 NonNegative = Annotated[float, msgspec.Meta(ge=0)]
@@ -140,7 +141,9 @@ class Agent(
             what, _, path = str(error).partition(" - at `$.")
             field = path.rstrip("`").partition("[")[0]
             found = f", found {getattr(self, field)!r}" if field else ""
-            raise AgentError(f"agent {self.id}, field {field}: {_allowed(what)}{found}") from None
+            raise AgentError(
+                f"agent {self.id}, field {field}: {_allowed(what, field)}{found}"
+            ) from None
         for field in self.__struct_fields__:
             value = getattr(self, field)
             if isinstance(value, float) and not math.isfinite(value):
@@ -151,6 +154,29 @@ class Agent(
             raise AgentError(
                 f'agent {self.id}: service = "tokens" needs tokens_per_second (and usually ttft)'
             )
+
+        self._check_time_outs()
+
+    def _check_time_outs(self) -> None:
+        """Check that each time-out can cut off some calls, and leaves some."""
+        first, whole = self.first_token_timeout, self.timeout
+        if first is not None and whole is not None and first >= whole:
+            raise AgentError(
+                f"agent {self.id}, field first_token_timeout: {first:g} s is not below timeout = "
+                f"{whole:g} s, which cuts the same calls off: leave it out"
+            )
+        if self.patience_law == "exponential" and self.patience is None:
+            raise AgentError(
+                f'agent {self.id}, field patience_law: "exponential" needs patience, its mean'
+            )
+        if self.latency_cv and self.service not in ("deterministic", "recorded"):
+            return  # noise may make any call short
+        for name, limit in (("first_token_timeout", first), ("timeout", whole)):
+            if limit is not None and self.ttft is not None and limit < self.ttft:
+                raise AgentError(
+                    f"agent {self.id}, field {name}: {limit:g} s is below ttft = {self.ttft:g} s, "
+                    "so that every call is cut off"
+                )
 
     @property
     def recorded_as(self) -> str:
@@ -287,7 +313,7 @@ class AgentPool(Sequence[Agent]):
         return {
             "agents": [
                 {field: value for field, value in msgspec.to_builtins(agent).items()
-                 if value is not None}
+                 if value is not None and value != _PLAIN.get(field)}
                 for agent in self.agents
             ]
         }  # fmt: skip
@@ -463,11 +489,30 @@ def _explain(message: str, content: Any) -> str:
     where = f"agent {number + 1}" + (f" ({record['id']})" if record.get("id") else "")
     found = record.get(field.partition("[")[0])
     said = f", found {found!r}" if found is not None else ""
-    return f"{where}, {'field ' + field if field else 'record'}: {_allowed(what)}{said}"
+    return f"{where}, {'field ' + field if field else 'record'}: {_allowed(what, field)}{said}"
 
 
-def _allowed(what: str) -> str:
-    """A message of msgspec, with the allowed values where it names none."""
-    if what.startswith("Invalid enum value"):  # only of `service`
-        return f"Expected one of {', '.join(get_args(Service))}"
+_MEANT = {
+    "slots": "concurrency",
+    "rpm": "requests_per_minute",
+    "max_concurrency": "concurrency",
+    "price": "cost",
+    "timeout_seconds": "timeout",
+    "max_tokens": "output_tokens",
+    "ttft_timeout": "first_token_timeout",
+}
+"""What people write for fields that have another name."""
+
+
+def _allowed(what: str, field: str) -> str:
+    """A message of msgspec on a field, with the allowed values where it names none."""
+    if what.startswith("Object contains unknown field"):
+        name = what.partition("`")[2].rstrip("`")
+        near = get_close_matches(name, _Fields.__struct_fields__, n=1)
+        meant = _MEANT.get(name) or (near[0] if near else "")
+        return f"{what}; did you mean {meant!r}?" if meant else what
+    if what.startswith("Invalid enum value"):
+        kinds = [get_type_hints(_Fields)[field], *get_args(get_type_hints(_Fields)[field])]
+        [choices] = [get_args(kind) for kind in kinds if get_origin(kind) is Literal]
+        return f"Expected one of {', '.join(choices)}"
     return what

@@ -32,8 +32,9 @@ from routingsim.errors import PolicyError
 from routingsim.policies.category import refuse_text
 from routingsim.policies.numba_reference import ByReference
 
-OK, FAILED, TIMED_OUT, SHED = range(4)
-STATUS_NAMES = ("ok", "failed", "timed_out", "shed")
+OK, FAILED, TIMED_OUT, SHED, LIMITED, TOO_LONG = range(6)
+STATUS_NAMES = ("ok", "failed", "timed_out", "shed", "rejected", "too_long")
+"""Statuses by code; ``LIMITED`` is a call that was rejected over a limit, an HTTP 429."""
 
 
 @register_jitable
@@ -105,7 +106,7 @@ class Outcome(NamedTuple):
     """How a try ended, as the learn kernel is told."""
 
     status: int
-    """``OK``, ``FAILED``, ``TIMED_OUT`` or ``SHED``."""
+    """``OK``, ``FAILED``, ``TIMED_OUT``, ``SHED``, ``LIMITED`` or ``TOO_LONG``."""
     wait: float
     """Seconds in queues, over all tries so far."""
     service: float

@@ -316,7 +316,9 @@ def _replayed(
         figure=figure,
         tasks=TaskFigures(log.agent, quality, cost, result.latency, timed, log.status),
         busiest=result.stability.busiest,
-        lost={ending: int(overall[ending]) for ending in STATUS_NAMES[FAILED:]},
+        lost={
+            ending: int(overall[ending]) for ending in STATUS_NAMES[FAILED:] if ending in overall
+        },
         estimated=estimated,
     )
 

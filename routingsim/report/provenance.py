@@ -24,6 +24,9 @@ _LIMITS = {
     "patience": Column("patience", "s", "seconds"),
     "error_rate": Column("errors", "% of calls", "percent"),
     "requests_per_minute": Column("limit", "calls/min", "count"),
+    "timeout": Column("time-out", "s", "seconds"),
+    "first_token_timeout": Column("first-token time-out", "s", "seconds"),
+    "fallback": Column("falls back to", kind="text"),
 }
 
 

@@ -280,7 +280,7 @@ def _lost(tasks: pd.DataFrame) -> list[Cells]:
     return [
         (Column(ending.replace("_", " "), "tasks", "count"), tasks[ending])
         for ending in STATUS_NAMES[FAILED:]
-        if sum(tasks[ending])
+        if ending in tasks and sum(tasks[ending])
     ]
 
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from routingsim import rng
 from routingsim.simulation.events import called
-from routingsim.simulation.state import REJECTED
+from routingsim.simulation.state import ESCALATED
 
 
 @called
@@ -15,7 +15,7 @@ def sent_again(s, rules, log, keys, call, now):
     """
     tried, status = np.int64(call.attempt) + 1, np.int64(call.status)
     pause = 0.0
-    if status != REJECTED:
+    if status != ESCALATED:
         if not (rules.on >> status) & 1 or tried >= rules.attempts:
             return -1.0
         if rules.budget >= 0.0:

@@ -7,7 +7,7 @@ import numpy as np
 from routingsim.policies.kernel import FAILED
 from routingsim.simulation.calls import NONE
 from routingsim.simulation.events import COOLED, DEPART, DOWN, UP, UPS, called, code_of, push
-from routingsim.simulation.state import REJECTED
+from routingsim.simulation.state import ESCALATED
 
 CLOSED, COOLING, HALF_OPEN, PROBING = range(4)
 """The states of a cooldown: calls are counted; the agent is not offered; it is offered for one
@@ -109,7 +109,7 @@ def choose_again(s, pool, system, log, rules, choose, memory, task, call):
     policy chooses. With fallback the agent that failed is hidden from it, or all that failed.
     """
     last = np.int64(call.agent)
-    if call.status != REJECTED:
+    if call.status != ESCALATED:
         b = system.fallback[last]
         while b >= 0:
             if s.up[b]:

@@ -97,8 +97,8 @@ from routingsim.simulation.sending import (
 )
 from routingsim.simulation.state import (
     ALL,
+    ESCALATED,
     LOG,
-    REJECTED,
     RULES,
     SERVED,
     STATE,
@@ -143,7 +143,7 @@ def _compact(s):
 def _outcome(work, log, call, i):
     """What a learning policy is told about the try of task ``i`` that has just ended."""
     row, a, status = row_of(work, i), log.agent[i], log.status[i]
-    if status == REJECTED:  # the verdict of the judge is not part of the outcome
+    if status == ESCALATED:  # the verdict of the judge is not part of the outcome
         status = OK
     return Outcome(
         np.int64(status),  # pyright: ignore[reportArgumentType]
@@ -405,7 +405,7 @@ def _run(s, work, system, rules, log, choose, learn, learns, memory, seed):
                     count_failure(s, rules, a, call, now)
                 i, status = np.int64(call.task), call.status
                 again = (rules.on >> np.int64(status)) & 1 and call.attempt + 1 < rules.attempts
-                if told or again or status == REJECTED:
+                if told or again or status == ESCALATED:
                     call.state = IDLE
                     after, at = code_of(ENDED, i, ended), now
                 else:

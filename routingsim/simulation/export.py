@@ -16,7 +16,7 @@ from routingsim.agents import AgentPool
 from routingsim.corpora.writers import csv_bytes
 from routingsim.errors import SimulationError
 from routingsim.files import written
-from routingsim.policies.kernel import SHED, TIMED_OUT
+from routingsim.policies.kernel import FAILED, OK
 from routingsim.policies.policy import Policy
 from routingsim.simulation.state import CALL_STATUS
 
@@ -170,7 +170,7 @@ def _calls(result: Replayed, first: int) -> Iterator[dict[str, Any]]:
                 "status": CALL_STATUS[status],
             },
         }
-        if status in (TIMED_OUT, SHED):
+        if left == ended and status not in (OK, FAILED):
             yield event | {"ph": "i", "s": "p", "tid": 0}
             continue
         while busy[agent] and busy[agent][0][0] <= left:

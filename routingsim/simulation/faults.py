@@ -1,13 +1,17 @@
-"""What goes wrong, and what is done about it: outages of agents, and retries of failed calls."""
+"""What goes wrong, and what is done about it: outages of agents, retries and cooldowns."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, fields
 from numbers import Real
+from typing import Any, Literal
 
 from routingsim.errors import SimulationError
+from routingsim.policies.kernel import FAILED, STATUS_NAMES
 from routingsim.simulation.arrivals.checks import is_finite, is_whole
 
 _LONGEST = 15  # power of ten of a back-off in seconds; beyond it, times lose their seconds
+_MOST_FAILURES = 1000  # of each agent so many times are kept
 
 
 @dataclass(frozen=True)
@@ -57,8 +61,50 @@ class Outage:
 
 
 @dataclass(frozen=True)
+class Cooldown:
+    """A time in which an agent that keeps failing is not offered to the policy.
+
+    After that time it is offered for one call, the probe, and not again until that has
+    ended: if it ends in a status of ``on`` the agent cools down again, if not, all is as at
+    the beginning. While an agent cools down, how its calls end is not counted. If no agent
+    is offered, the policy chooses among all.
+
+    Parameters
+    ----------
+    failures : int
+        So many failures begin a cooldown, 1 or more.
+    within : float
+        Seconds in which they happen: from the first to the last of them at most.
+    seconds : float
+        How long the agent is not offered.
+    on : collection of str
+        What counts as a failure: ``failed``, ``rejected``, ``timed_out``, ``shed``, ``too_long``.
+
+    Raises
+    ------
+    SimulationError
+        If a number is out of its range, or there is no such status.
+    """
+
+    failures: int = 3
+    within: float = 60.0
+    seconds: float = 30.0
+    on: Collection[str] = ("failed", "rejected", "timed_out")
+
+    def __post_init__(self) -> None:
+        whole = is_whole(self.failures) and 1 <= self.failures <= _MOST_FAILURES
+        times = [is_finite(each) and each >= 0 for each in (self.within, self.seconds)]
+        if not (whole and all(times)):
+            raise SimulationError(
+                f"{self}: failures from 1 to {_MOST_FAILURES:,} (whole), within >= 0 s and "
+                "seconds >= 0 s (finite) are needed"
+            )
+        object.__setattr__(self, "on", _statuses("Cooldown", self.on))
+
+
+@dataclass(frozen=True)
 class Retries:
-    """What happens after a call has failed.
+    """What happens after a call has ended without an answer.
 
     Parameters
     ----------
@@ -68,19 +114,38 @@ class Retries:
         Seconds before the first retry, at least 0.
     factor : float
         Each further back-off is this many times as long as the one before.
-    fallback : bool
-        Whether the agent that failed counts as down when the policy chooses for the retry.
+    fallback : bool or "all"
+        Whether the agent that failed counts as down when the policy chooses for the retry;
+        ``"all"``: all agents that have had the task. An agent's own ``fallback`` goes before.
+    on : collection of str
+        What is tried again: ``failed``, ``rejected``, ``timed_out``, ``shed``, ``too_long``.
+    jitter : float
+        Share of a back-off that is random, 0 to 1: the back-off is times 1 - jitter x U, with
+        U uniform in (0, 1).
+    budget : float, optional
+        Retries that each task pays for, such as 0.1; without a whole one that is paid for,
+        there is no retry. No limit by default.
+    reserve : float
+        Retries that are paid for at the beginning, and that can be saved up, at most.
+    cooldown : Cooldown, optional
+        When an agent that keeps failing is not offered. Never by default.
 
     Raises
     ------
     SimulationError
-        If a number is out of its range, or the last back-off too long.
+        If a number is out of its range, the last back-off too long, or there is no such
+        status.
     """
 
     attempts: int = 3
     backoff: float = 1.0
     factor: float = 2.0
-    fallback: bool = True
+    fallback: "bool | Literal['all']" = True
+    on: Collection[str] = ("failed",)
+    jitter: float = 0.0
+    budget: float | None = None
+    reserve: float = 10.0
+    cooldown: Cooldown | None = None
 
     def __post_init__(self) -> None:
         whole = is_whole(self.attempts) and 1 <= self.attempts <= 1000
@@ -96,6 +161,45 @@ class Retries:
                 f"{self}: the last back-off would be of more than 1e{_LONGEST} s; "
                 "allow fewer attempts, or a lower factor"
             )
+        if not (is_finite(self.jitter) and 0 <= self.jitter <= 1):
+            raise SimulationError(f"Retries: jitter={self.jitter!r}; a share in [0, 1] is needed")
+        paid = self.budget is None or (is_finite(self.budget) and self.budget >= 0)
+        if not (paid and is_finite(self.reserve) and self.reserve >= 0):
+            raise SimulationError(
+                f"Retries: budget={self.budget!r}, reserve={self.reserve!r}; numbers of 0 or more "
+                "are needed: retries a task, and retries saved up"
+            )
+        if self.budget is not None and self.reserve < 1 and self.attempts > 1:
+            raise SimulationError(
+                f"Retries: reserve={self.reserve!r}; with a budget, 1 or more is needed, as no "
+                "whole retry could ever be saved up"
+            )
+        if self.fallback not in (True, False, "all"):
+            raise SimulationError(
+                f"Retries: fallback={self.fallback!r}; choose True, False or 'all'"
+            )
+        if not isinstance(self.cooldown, Cooldown | None):
+            raise SimulationError(
+                f"Retries: cooldown={self.cooldown!r:.60}; write rs.Cooldown(failures=3)"
+            )
+        object.__setattr__(self, "on", _statuses("Retries", self.on))
+
+    def __repr__(self) -> str:
+        given = [(f.name, getattr(self, f.name)) for f in fields(self)]
+        extra = [f.name for f in fields(self)][4:]
+        default = {f.name: f.default for f in fields(self)}
+        said = [f"{n}={v!r}" for n, v in given if n not in extra or v != default[n]]
+        return f"Retries({', '.join(said)})"
+
+
+def _statuses(of: str, names: Any) -> tuple[str, ...]:
+    """Names of statuses, each once, in their order."""
+    given = (names,) if isinstance(names, str) else names
+    allowed = STATUS_NAMES[FAILED:]
+    known = isinstance(given, Collection) and set(given) <= set(allowed)
+    if not known:
+        raise SimulationError(f"{of}: on={names!r}; choose among {', '.join(allowed)}")
+    return tuple(name for name in allowed if name in given)
 
 
 ONE_TRY = Retries(attempts=1)

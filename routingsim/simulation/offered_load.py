@@ -12,7 +12,7 @@ from routingsim.agents import AgentPool
 from routingsim.policies.kernel import FAILED, OK
 from routingsim.policies.policy import Judge
 from routingsim.simulation.faults import Outage
-from routingsim.simulation.state import REJECTED, Log, Workload
+from routingsim.simulation.state import ESCALATED, Log, Workload
 
 _CELLS = 4096  # most cells of time over which work is summed
 _FEWEST = 16
@@ -110,7 +110,7 @@ def sent_work(run: Run) -> SentWork:
     if judge is not None:
         recorded = ~np.isnan(work.quality[work.row, log.agent])
         passed = (log.status == OK) & (log.attempts < judge.levels) & recorded
-        judged = np.concatenate([passed, log.retried_status[:again] == REJECTED])
+        judged = np.concatenate([passed, log.retried_status[:again] == ESCALATED])
         seconds = seconds + judge.seconds * judged
     calls = np.bincount(agent, minlength=agents)
     load = np.bincount(agent, weights=seconds, minlength=agents)

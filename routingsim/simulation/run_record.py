@@ -107,11 +107,12 @@ class RunRecord:
     @cached_property
     def utilisation(self) -> NDArray[np.float64]:
         """Share of each agent's slots in use over the window, shape (agents,)."""
-        log, again = self.log, slice(self.log.retries[0])
-        last = (column[log.status <= FAILED] for column in (log.agent, log.left, log.finished))
-        others = (log.retried_agent, log.retried_left, log.retried_ended)
+        log, again, held = self.log, slice(self.log.retries[0]), slice(self.log.holds[0])
+        last = (log.agent, log.left, log.finished)
+        others = (log.retried_agent[again], log.retried_left[again], log.retried_ended[again])
+        after = (log.held_agent[held], log.held_from[held], log.held_until[held])
         busy = np.zeros(len(self.pool))
-        for agent, begins, ends in (last, (column[again] for column in others)):
+        for agent, begins, ends in (last, others, after):  # a call that never started takes 0 s
             seconds = np.clip(ends, *self.window) - np.clip(begins, *self.window)
             busy += np.bincount(agent, weights=seconds, minlength=busy.size)
         length = self.window[1] - self.window[0]

@@ -9,7 +9,7 @@ from routingsim.simulation.run_record import RunRecord
 
 def tasks(run: RunRecord) -> pd.DataFrame:
     """One row for each task, in order of arrival; times in seconds, cost in USD."""
-    served = run.log.status <= FAILED
+    served = (run.log.status <= FAILED) | (run.log.left < run.log.finished)
     started = np.where(served, run.log.left, np.nan)
     frame = pd.DataFrame(
         {
@@ -62,12 +62,12 @@ def calls(run: RunRecord) -> pd.DataFrame:
         frame.insert(1, "attempt", 0)
         frame.insert(3, "sent_at", run.work.arrived)
         return frame
+    frame["next_at"] = np.concatenate([log.retried_next[:again], np.full(len(run), np.nan)])
     frame = frame.sort_values("task", kind="stable", ignore_index=True)
     tries = frame.groupby("task", sort=False)
     frame.insert(1, "attempt", tries.cumcount())
-    pause = run.retries.backoff * run.retries.factor ** (frame["attempt"] - 1.0)
-    pause = pause.where(tries["status"].shift() == FAILED, 0.0)  # rejected: no back-off
-    sent = tries["ended_at"].shift() + pause
+    sent = tries["next_at"].shift()
+    frame = frame.drop(columns="next_at")
     frame.insert(
         3,
         "sent_at",

@@ -96,7 +96,7 @@ def _preface(run: RunRecord) -> list[str]:
 
 def _remarks(run: RunRecord, whole: Mapping[str, Any]) -> list[str]:
     """Remarks after the figures: tasks not answered, and notes."""
-    lost = {name: int(whole[name]) for name in STATUS_NAMES[FAILED:]}
+    lost = {name: int(whole[name]) for name in STATUS_NAMES[FAILED:] if name in whole}
     said = ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in lost.items() if n)
     remarks = [f"not answered: {said}"] if said else []
     if run.basis.kind == "log" and whole["recorded"] < 1:

@@ -14,6 +14,7 @@ from routingsim.agents import AgentPool
 from routingsim.corpora.corpus import Corpus
 from routingsim.errors import AgentError, SimulationError
 from routingsim.policies.category import Category, categories
+from routingsim.policies.kernel import STATUS_NAMES
 from routingsim.policies.policy import Judge, Policy
 from routingsim.simulation import engine
 from routingsim.simulation.arrival_notes import left_out, unlike_asked
@@ -290,12 +291,12 @@ class Scenario:
         return categories(names, {} if corpus is None else corpus.category_codes)
 
     def _rules(self, closed: ClosedLoop | None) -> Rules:
-        judge = self.policy.judge or Judge(levels=1)
+        judge, cooldown = self.policy.judge or Judge(levels=1), self.retries.cooldown
         return Rules(
             attempts=self.retries.attempts,
             backoff=float(self.retries.backoff),
             factor=float(self.retries.factor),
-            fallback=int(self.retries.fallback),
+            fallback=2 if self.retries.fallback == "all" else int(self.retries.fallback),
             users=closed.users if closed else 0,
             think=float(closed.think) if closed else 0.0,
             think_cv=int(closed.think_cv) if closed else 0,
@@ -304,6 +305,14 @@ class Scenario:
             judge_error=float(judge.error),
             judge_seconds=float(judge.seconds),
             judge_cost=float(judge.cost),
+            on=_mask(self.retries.on),
+            jitter=float(self.retries.jitter),
+            budget=-1.0 if self.retries.budget is None else float(self.retries.budget),
+            reserve=float(self.retries.reserve),
+            cool_failures=0 if cooldown is None else cooldown.failures,
+            cool_within=0.0 if cooldown is None else float(cooldown.within),
+            cool_seconds=0.0 if cooldown is None else float(cooldown.seconds),
+            cool_on=0 if cooldown is None else _mask(cooldown.on),
         )
 
 
@@ -342,6 +351,11 @@ def prepare(
         records=known,
         system=system(pool, outages, known.work.service.mean(axis=0)),
     )
+
+
+def _mask(statuses: Iterable[str]) -> int:
+    """A bit for each status."""
+    return sum(1 << STATUS_NAMES.index(name) for name in set(statuses))
 
 
 def check_kinds(retries: Any, outages: Any) -> None:

@@ -12,10 +12,12 @@ import numpy as np
 from routingsim import rng
 from routingsim.policies.kernel import FAILED, OK, TaskView
 from routingsim.simulation.events import inlined
-from routingsim.simulation.state import EXPONENTIAL, LOGNORMAL, REJECTED
+from routingsim.simulation.state import ESCALATED, EXPONENTIAL, LOGNORMAL
 
 
 class Keys(NamedTuple):
+    """Keys of the streams of draws, one for each purpose."""
+
     service: int
     error: int
     choice: int
@@ -27,6 +29,7 @@ class Keys(NamedTuple):
 
 @inlined
 def keys_of(seed):
+    """The keys of a run."""
     return Keys(
         rng.stream(seed, rng.SERVICE),
         rng.stream(seed, rng.ERROR),
@@ -56,6 +59,7 @@ def row_of(work, i):
 
 @inlined
 def task_view(work, stream, i, attempt, now):
+    """What policies see of a try of task ``i``."""
     row = row_of(work, i)
     return TaskView(
         i,
@@ -102,7 +106,7 @@ def settle(s, work, rules, keys, call, drawn):
             call.judged = 1
             mistaken = rng.uniform(keys.judge, i, attempt) < rules.judge_error
             if (quality < rules.bar) != mistaken:
-                call.status = REJECTED
+                call.status = ESCALATED
 
 
 @inlined

@@ -11,7 +11,7 @@ import numpy as np
 from numba import from_dtype, types
 from numpy.typing import NDArray
 
-from routingsim.policies.kernel import FAILED, SHED, STATUS_NAMES
+from routingsim.policies.kernel import FAILED, STATUS_NAMES, TOO_LONG
 from routingsim.simulation.calls import CALL, CALLS, NONE
 from routingsim.simulation.events import COUNTERS, FREE, UPS
 
@@ -106,7 +106,7 @@ class Log(NamedTuple):
     # tries that were followed by a retry, in order of their ends
     retried: NDArray[np.int32]  # the task
     retried_agent: NDArray[np.int16]
-    retried_status: NDArray[np.int8]  # FAILED or REJECTED
+    retried_status: NDArray[np.int8]  # never OK
     retried_left: NDArray[np.float64]
     retried_ended: NDArray[np.float64]
     retries: NDArray[np.int64]  # (1,) number of these tries
@@ -120,10 +120,10 @@ class Log(NamedTuple):
     holds: NDArray[np.int64]
 
 
-REJECTED = SHED + 1
-"""Status of a try whose answer the judge of a cascade rejected; never a task's last."""
+ESCALATED = TOO_LONG + 1
+"""Status of a try whose answer the judge of a cascade sent on; never a task's last."""
 
-CALL_STATUS = (*STATUS_NAMES, "rejected")
+CALL_STATUS = (*STATUS_NAMES, "escalated")
 """Names of the statuses of a try, by code."""
 
 

@@ -35,8 +35,8 @@ from routingsim.policies.kernel import (
 )
 from routingsim.simulation.state import (
     DETERMINISTIC,
+    ESCALATED,
     EXPONENTIAL,
-    REJECTED,
     Log,
     Rules,
     System,
@@ -264,7 +264,7 @@ class _Simulation:
     def chosen(self, now: float, i: int) -> int:
         """The agent for a try: one that a failed agent names, or else the policy's choice."""
         task, agents = self.tasks[i], len(self.queue)
-        if task.attempt and task.status != REJECTED:
+        if task.attempt and task.status != ESCALATED:
             named = self.system.fallback[task.agent]
             while named >= 0:
                 if self.pool.up[named]:
@@ -346,7 +346,7 @@ class _Simulation:
             if task.judged and status == OK:
                 task.cost += self.rules.judge_cost
                 status = self.judge(i)
-            if status not in (OK, REJECTED):
+            if status not in (OK, ESCALATED):
                 task.first = math.nan
             self.over(now, i, status, left=task.left)
             self.at(now, LOOK, a)
@@ -361,7 +361,7 @@ class _Simulation:
         task, rules = self.tasks[i], self.rules
         wanting = self.work.quality[self.work.row[i], task.agent] < rules.bar
         mistaken = rng.uniform(self.judge_key, i, task.attempt) < rules.judge_error
-        return REJECTED if wanting != mistaken else OK
+        return ESCALATED if wanting != mistaken else OK
 
     def expire(self, now: float, i: int) -> None:
         """A task loses patience, unless it has left the queue before."""
@@ -430,7 +430,7 @@ class _Simulation:
     def again(self, now: float, i: int) -> float | None:
         """When the task is sent again, if it is."""
         task, rules = self.tasks[i], self.rules
-        if task.status == REJECTED:
+        if task.status == ESCALATED:
             return now
         if not rules.on >> task.status & 1 or task.attempt + 1 >= rules.attempts:
             return None
@@ -470,7 +470,7 @@ class _Simulation:
 
     def outcome(self, now: float, i: int) -> Outcome:
         task, row = self.tasks[i], self.work.row[i]
-        answered = task.status in (OK, REJECTED)
+        answered = task.status in (OK, ESCALATED)
         return Outcome(
             status=OK if answered else task.status,
             wait=task.wait,

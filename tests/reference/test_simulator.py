@@ -136,12 +136,9 @@ def pools(draw: st.DrawFn) -> AgentPool:
                 service=draw(st.sampled_from(["deterministic", "exponential", "lognormal"])),
                 concurrency=draw(st.integers(1, 4)),
                 queue_limit=draw(st.sampled_from([None, 0, 1, 3])),
-                patience=draw(st.sampled_from([None, 0.0, 1.0, 2.5, 61.0])),
                 error_rate=draw(st.sampled_from([0.0, 0.3, 0.8])),
                 requests_per_minute=draw(st.sampled_from([None, None, 1, 2, 3])),
-                patience_law=draw(st.sampled_from(["constant", "constant", "exponential"])),
-                timeout=draw(st.sampled_from([None, None, 1.0, 2.5, 7.3])),
-                first_token_timeout=draw(st.sampled_from([None, None, 0.5, 2.0])),
+                **draw(time_outs()),
                 cut_off=draw(st.sampled_from(["frees", "holds"])),
                 cut_off_cost=draw(st.sampled_from(["all", "served", "nothing"])),
                 fallback=None
@@ -152,6 +149,20 @@ def pools(draw: st.DrawFn) -> AgentPool:
             for a in range(last + 1)
         )
     )
+
+
+@st.composite
+def time_outs(draw: st.DrawFn) -> dict[str, Any]:
+    """Patience and time-outs that do not contradict each other."""
+    patience = draw(st.sampled_from([None, 0.0, 1.0, 2.5, 61.0]))
+    whole = draw(st.sampled_from([None, None, 2.5, 7.3]))
+    laws = ["constant"] if patience is None else ["constant", "constant", "exponential"]
+    return {
+        "patience": patience,
+        "patience_law": draw(st.sampled_from(laws)),
+        "timeout": whole,
+        "first_token_timeout": draw(st.sampled_from([None, None, 0.5, 2.0])),
+    }
 
 
 @st.composite

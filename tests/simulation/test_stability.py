@@ -26,7 +26,7 @@ from routingsim.simulation.stability import (
     over_runs,
     stability,
 )
-from routingsim.simulation.state import REJECTED, Log, Workload, empty_log
+from routingsim.simulation.state import ESCALATED, Log, Workload, empty_log
 from routingsim.simulation.theory import mmc
 
 SERVICE = [[1.0, 3.0], [2.0, 5.0]]  # seconds of the two records at the agents a and b
@@ -80,7 +80,7 @@ def log_of(
     log.attempts[:] = [1] * len(agent) if attempts is None else attempts
     log.finished[:] = finished if np.size(finished) else 0.0
     log.left[:] = log.wait[:] = 0.0
-    log.retried[:], log.retried_agent[:], log.retried_status[:] = 0, 1, REJECTED  # not in use
+    log.retried[:], log.retried_agent[:], log.retried_status[:] = 0, 1, ESCALATED  # not in use
     for k, (task, where, how) in enumerate(retried):
         log.retried[k], log.retried_agent[k], log.retried_status[k] = task, where, how
     log.retries[0] = len(retried)
@@ -170,7 +170,7 @@ def test_verdicts_of_a_judge_take_the_agents_time() -> None:
 
 def test_rejected_answers_were_judged_and_failed_calls_were_not() -> None:
     judge = Judge(levels=2, seconds=4.0)
-    tries = [(0, 0, REJECTED), (1, 0, FAILED), (2, 1, REJECTED)]
+    tries = [(0, 0, ESCALATED), (1, 0, FAILED), (2, 1, ESCALATED)]
     log = log_of([1, 1, 1], attempts=[2, 2, 2], retried=tries)
     assert offered(log, judge=judge) == {"a": (1 + 2 + 4) / 40, "b": (3 + 5 + 3 + 3 + 4) / 20}
 
