@@ -22,7 +22,15 @@ from routingsim.files import bundled, read_file, written
 from routingsim.messages import AgentInfo
 
 _NAMED = 40  # agents that a pool's representation names
-_PLAIN = {"patience_law": "constant", "cut_off": "frees", "cut_off_cost": "all"}  # not written
+_PLAIN = {  # not written
+    "over_limit": "wait",
+    "limit_window": "sliding",
+    "patience_law": "constant",
+    "cut_off": "frees",
+    "cut_off_cost": "all",
+}
+LIMITS = ("requests_per_minute", "tokens_per_minute", "requests_per_day")
+"""The fields of an agent that are limits of its account."""
 _HEADS = ("agent", "id", "USD / 1,000 tokens", "service (s)", "slots", "strengths")
 
 NonNegative = Annotated[float, msgspec.Meta(ge=0)]
@@ -55,6 +63,13 @@ class _Fields(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     failures: Literal["recorded", "drawn"] | None = None
     requests_per_minute: Count | None = None
     price_per_slot_hour: NonNegative = 0.0
+    tokens_per_minute: Count | None = None
+    requests_per_day: Count | None = None
+    over_limit: Literal["wait", "reject"] = "wait"
+    limit_window: Literal["sliding", "fixed", "bucket"] = "sliding"
+    account: Identifier | None = None
+    context_window: Count | None = None
+    prefill_tokens_per_second: Positive | None = None
     patience_law: Literal["constant", "exponential"] = "constant"
     timeout: Positive | None = None
     first_token_timeout: Positive | None = None
@@ -109,6 +124,21 @@ class Agent(
     price_per_slot_hour : float
         USD for each slot and hour, used or not, as of a machine that is rented. Only questions
         of capacity (:func:`routingsim.capacity`) count it.
+    tokens_per_minute, requests_per_day : int, optional
+        Tokens (prompt and answer) of the calls that may start in any 60 seconds, and calls
+        that may start in any 86,400 seconds. No limit by default.
+    over_limit : {"wait", "reject"}
+        Whether a call over a limit waits in the agent's queue, or is rejected (HTTP 429).
+    limit_window : {"sliding", "fixed", "bucket"}
+        How limits are counted: over any 60 seconds; by the minutes of the run's clock; or by
+        a token bucket that holds the limit, begins full and refills steadily.
+    account : str, optional
+        Agents of one account share its limits, which they all give alike. By default each
+        agent has limits of its own.
+    context_window : int, optional
+        Tokens of the longest prompt that the agent takes. No bound by default.
+    prefill_tokens_per_second : float, optional
+        Tokens of a prompt read in a second: what it adds to ``ttft``. Nothing by default.
     patience_law : {"constant", "exponential"}
         Whether each task waits for ``patience`` seconds, or for an exponential time with
         that mean, drawn for each try.
@@ -156,6 +186,18 @@ class Agent(
             )
 
         self._check_time_outs()
+        limited = any(getattr(self, name) is not None for name in LIMITS)
+        for name in ("over_limit", "limit_window"):
+            if not limited and getattr(self, name) != _PLAIN[name]:
+                raise AgentError(
+                    f"agent {self.id}, field {name}: {getattr(self, name)!r} needs a limit: one of "
+                    f"{', '.join(LIMITS)}"
+                )
+        if self.prefill_tokens_per_second is not None and self.ttft is None:
+            raise AgentError(
+                f"agent {self.id}, field prefill_tokens_per_second: it adds to ttft, which is not "
+                "given; give ttft, 0 for none"
+            )
 
     def _check_time_outs(self) -> None:
         """Check that each time-out can cut off some calls, and leaves some."""
@@ -194,8 +236,8 @@ class Agent(
     def capacity(self) -> float:
         """Calls per second at most: what its slots serve, or its request limit if that is less."""
         by_slots = self.concurrency / self.mean_service
-        limit = self.requests_per_minute
-        return by_slots if limit is None else min(by_slots, limit / 60.0)
+        minute, day = self.requests_per_minute or math.inf, self.requests_per_day or math.inf
+        return min(by_slots, minute / 60.0, day / 86_400.0)
 
     @property
     def info(self) -> AgentInfo:
@@ -255,6 +297,7 @@ class AgentPool(Sequence[Agent]):
         twice = sorted(name for name, count in Counter(self.ids).items() if count > 1)
         if twice:
             raise AgentError(f"agent id {twice[0]!r} occurs twice: ids must differ")
+        _check_accounts(self)
 
     def __len__(self) -> int:
         return len(self.agents)
@@ -301,8 +344,30 @@ class AgentPool(Sequence[Agent]):
 
     @property
     def capacity(self) -> float:
-        """Tasks per second at most: the sum of what each agent serves (:attr:`Agent.capacity`)."""
-        return float(sum(agent.capacity for agent in self.agents))
+        """Tasks per second at most: what the agents serve (:attr:`Agent.capacity`).
+
+        What agents of one account serve is bounded by its limits once.
+        """
+        total, shared = 0.0, {}
+        for agent in self.agents:
+            if agent.account is None:
+                total += agent.capacity
+            else:
+                shared.setdefault(agent.account, []).append(agent)
+        for each in shared.values():
+            by_slots = sum(agent.concurrency / agent.mean_service for agent in each)
+            minute, day = each[0].requests_per_minute, each[0].requests_per_day
+            total += min(by_slots, (minute or math.inf) / 60.0, (day or math.inf) / 86_400.0)
+        return float(total)
+
+    @property
+    def accounts(self) -> dict[str, tuple[int, ...]]:
+        """The positions of the agents of each account that is named."""
+        found: dict[str, tuple[int, ...]] = {}
+        for position, agent in enumerate(self.agents):
+            if agent.account is not None:
+                found[agent.account] = (*found.get(agent.account, ()), position)
+        return found
 
     def to_frame(self) -> pd.DataFrame:
         """A row for each agent, a column for each field."""
@@ -385,6 +450,26 @@ class AgentPool(Sequence[Agent]):
 
     def _repr_html_(self) -> str:
         return self.to_html()
+
+
+def _check_accounts(pool: AgentPool) -> None:
+    """Check that agents of one account give the same limits."""
+    for account, positions in pool.accounts.items():
+        if account in pool.ids:
+            raise AgentError(
+                f"agent {pool[positions[0]].id}, field account: {account!r} is the id of an agent; "
+                "give the account another name"
+            )
+        first = pool[positions[0]]
+        for position in positions[1:]:
+            for name in (*LIMITS, "over_limit", "limit_window"):
+                mine, its = getattr(pool[position], name), getattr(first, name)
+                if mine != its:
+                    raise AgentError(
+                        f"agent {pool[position].id}, field {name}: {mine!r}, and {its!r} at "
+                        f"{first.id} of the same account {account!r}; agents of one account share "
+                        "its limits, so give both the same"
+                    )
 
 
 def _comment(text: str) -> str:
@@ -495,6 +580,9 @@ def _explain(message: str, content: Any) -> str:
 _MEANT = {
     "slots": "concurrency",
     "rpm": "requests_per_minute",
+    "tpm": "tokens_per_minute",
+    "rpd": "requests_per_day",
+    "max_input_tokens": "context_window",
     "max_concurrency": "concurrency",
     "price": "cost",
     "timeout_seconds": "timeout",

@@ -3,6 +3,7 @@
 import numpy as np
 
 from routingsim import rng
+from routingsim.policies.kernel import LIMITED
 from routingsim.simulation.events import called
 from routingsim.simulation.state import ESCALATED
 
@@ -26,6 +27,9 @@ def sent_again(s, rules, log, keys, call, now):
         if rules.jitter > 0.0:
             i = np.int64(call.task)
             pause *= 1.0 - rules.jitter * rng.uniform(keys.jitter, i, tried - 1)
+    at = now + pause
+    if status == LIMITED and rules.retry_after:
+        at = max(at, call.due)
     i, k = np.uint32(call.task), log.retries[0]
     log.retries[0] = k + 1
     log.retried[k] = call.task
@@ -33,7 +37,7 @@ def sent_again(s, rules, log, keys, call, now):
     log.retried_status[k] = call.status
     log.retried_left[k] = call.left
     log.retried_ended[k] = log.finished[i]
-    log.retried_next[k] = now + pause
+    log.retried_next[k] = at
     log.retried_before[k] = call.tried
     call.tried = k
-    return now + pause
+    return at

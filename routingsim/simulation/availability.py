@@ -1,12 +1,11 @@
 """Which agents are offered to policies: outages, cooldowns, and agents that have failed a task."""
 
-import math
-
 import numpy as np
 
 from routingsim.policies.kernel import FAILED
 from routingsim.simulation.calls import NONE
 from routingsim.simulation.events import COOLED, DEPART, DOWN, UP, UPS, called, code_of, push
+from routingsim.simulation.limits import waits_no_more
 from routingsim.simulation.state import ESCALATED
 
 CLOSED, COOLING, HALF_OPEN, PROBING = range(4)
@@ -30,7 +29,6 @@ def go(s, system, kind, a, now):
     Calls in service fail as it goes down, but for those that end at this very moment.
     """
     agent = s.agents[a]
-    agent.opens = -math.inf
     if kind == UP:
         agent.outage += 1
         follows = agent.outage < agent.outages_end
@@ -43,6 +41,8 @@ def go(s, system, kind, a, now):
     else:
         agent.works = 0
         offer(s, a)
+        if agent.waits:
+            waits_no_more(s, agent.account, np.uint32(agent.head), now)
         c = np.uint32(agent.first)
         while c != NONE:
             call = s.calls[c]
@@ -91,47 +91,44 @@ def count_failure(s, rules, a, call, now):
 
 
 @called
-def choose_among_all(s, pool, choose, memory, task):
-    """Ask the policy where no agent is offered: the task must wait somewhere."""
-    for b in range(s.up.size):
-        s.up[b] = 1
-    a = choose(task, pool, memory)
-    for b in range(s.up.size):
-        s.up[b] = s.agents[b].offered
-    return a
+def choose_with_care(s, pool, system, work, log, rules, choose, memory, task, c):
+    """The agent of a task where not every agent may be offered, or that is sent again.
 
-
-@called
-def choose_again(s, pool, system, log, rules, choose, memory, task, call):
-    """The agent of a task that is sent again.
-
-    That which the failed agent names, or the first along that chain that is offered; else the
-    policy chooses. With fallback the agent that failed is hidden from it, or all that failed.
+    Hidden are agents that are not offered, whose context window is too small, and, on a retry
+    with fallback, the agent that had the task last, or all that have had it. If none is left,
+    those with a small window are hidden; if none is left then, none. Before the policy goes
+    the agent that a failed agent names, or the first along that chain that is not hidden.
     """
-    last = np.int64(call.agent)
-    if call.status != ESCALATED:
-        b = system.fallback[last]
-        while b >= 0:
-            if s.up[b]:
-                return b
-            b = system.fallback[b]
-    hidden = 0
-    if rules.fallback == 1 and s.up.size > 1 and s.up[last]:
-        s.up[last] = 0
-        hidden = 1
-    elif rules.fallback == 2:
-        k = np.int64(call.tried)
-        while k >= 0:
-            b = np.int64(log.retried_agent[k])
-            hidden += s.up[b]
-            s.up[b] = 0
-            k = np.int64(log.retried_before[k])
-    if s.count[UPS] - hidden == 0:
-        return choose_among_all(s, pool, choose, memory, task)
-    a = choose(task, pool, memory)
-    if rules.fallback == 1:
-        s.up[last] = s.agents[last].offered
-    elif hidden:
-        for b in range(s.up.size):
-            s.up[b] = s.agents[b].offered
+    m, tokens = s.up.size, task.prompt_tokens
+    for b in range(m):
+        s.up[b] = s.agents[b].offered and tokens <= s.agents[b].context
+    a = -1
+    if c != NONE:
+        call = s.calls[c]
+        last = np.int64(call.agent)
+        if call.status != ESCALATED:
+            a = system.fallback[last]
+            while a >= 0 and not s.up[a]:
+                a = system.fallback[a]
+        if rules.fallback == 1:
+            s.up[last] = 0
+        elif rules.fallback == 2:
+            k = np.int64(call.tried)
+            while k >= 0:
+                s.up[np.int64(log.retried_agent[k])] = 0
+                k = np.int64(log.retried_before[k])
+    if a < 0:
+        left = 0
+        for b in range(m):
+            left += s.up[b]
+        if left == 0:
+            for b in range(m):
+                s.up[b] = tokens <= s.agents[b].context
+                left += s.up[b]
+        if left == 0:
+            for b in range(m):
+                s.up[b] = 1
+        a = choose(task, pool, memory)
+    for b in range(m):
+        s.up[b] = s.agents[b].offered
     return a

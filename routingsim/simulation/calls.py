@@ -19,7 +19,7 @@ CALL = np.dtype(
     [
         ("sent", np.float64),
         ("left", np.float64),  # when it left the queue; before, how long it may wait
-        ("due", np.float64),  # when it ends, in service or by impatience
+        ("due", np.float64),  # when it ends, in service or by impatience; rejected, Retry-After
         ("takes", np.float64),  # seconds in service, without the judge's; cut off, its natural end
         ("first", np.float64),  # seconds in service before its first token
         ("paid", np.float64),  # USD, once it has ended

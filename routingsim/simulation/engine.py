@@ -30,9 +30,11 @@ from routingsim.policies.kernel import (
     CHOOSE,
     FAILED,
     LEARN,
+    LIMITED,
     OK,
     SHED,
     TIMED_OUT,
+    TOO_LONG,
     Kernel,
     Outcome,
     PoolView,
@@ -42,8 +44,7 @@ from routingsim.policies.numba_reference import refer, rewrite
 from routingsim.simulation.afterwards import sent_again
 from routingsim.simulation.availability import (
     HALF_OPEN,
-    choose_again,
-    choose_among_all,
+    choose_with_care,
     cooled,
     count_failure,
     go,
@@ -63,6 +64,7 @@ from routingsim.simulation.calls import (
 )
 from routingsim.simulation.events import (
     BEGUN,
+    BOUNDED,
     COOLED,
     DEPART,
     DOWN,
@@ -73,6 +75,7 @@ from routingsim.simulation.events import (
     FREED,
     FRESH,
     HOLE,
+    LIMIT,
     LOOK,
     RETRY,
     RETURN,
@@ -86,7 +89,14 @@ from routingsim.simulation.events import (
     push,
     push_rare,
 )
-from routingsim.simulation.limits import can_start, look_again, note
+from routingsim.simulation.limits import (
+    lets_start,
+    next_of,
+    opens_at,
+    take_of,
+    wait_for_limit,
+    waits_no_more,
+)
 from routingsim.simulation.sending import (
     draw_noise,
     keys_of,
@@ -117,6 +127,17 @@ DONE, GROW = -1, -2  # what the loop returns: all is done, or it needs room for 
 
 
 @inlined
+def _note(s, a):
+    """Update what policies see of agent ``a``."""
+    agent = s.agents[a]
+    busy, queued = agent.busy, agent.queued
+    s.busy[a], s.queued[a] = busy, queued
+    s.wait[a] = 0.0
+    if busy + queued >= agent.slots:
+        s.wait[a] = (queued + 1) * agent.mean_service / agent.slots
+
+
+@inlined
 def _holds(s, kind, number, c, time):
     """Whether the end of a call is still to come as it was put on the calendar."""
     call = s.calls[c]
@@ -133,7 +154,8 @@ def _compact(s):
         time, code = s.time[k], s.code[k]
         kind, number, c = parts(code)
         s.time[k] = math.inf
-        if not (DEPART <= kind <= EXPIRE) or _holds(s, kind, number, np.uint32(c), time):
+        fate = (kind == DEPART) | (kind == EXPIRE)
+        if not fate or _holds(s, kind, number, np.uint32(c), time):
             push_rare(s, time, code)  # into the places of events already read
             kept += 1
     return kept
@@ -206,10 +228,19 @@ def _begin_service(s, rules, agent, c, now):
     agent.busy += 1
     if agent.breaks:
         enter_service(s, agent, c)
-    if agent.per_minute:
-        s.started[agent.first_start + agent.starts % agent.per_minute] = now
-        agent.starts += 1
     push(s, due, code_of(DEPART, call.task, c))
+
+
+@called
+def _rejects(s, work, a, call, now):
+    """Whether the account of agent ``a`` rejects a call; if not, it takes it."""
+    acc = s.agents[a].account
+    opens = opens_at(s, work, acc, a, call, now)
+    if opens > now:
+        call.status, call.due = LIMITED, opens
+        return True
+    take_of(s, work, acc, a, call, now)
+    return False
 
 
 @called
@@ -328,8 +359,11 @@ def _run(s, work, system, rules, log, choose, learn, learns, memory, seed):
                 if not _holds(s, kind, number, c, now):
                     continue
                 a, ended = np.int64(call.agent), c
-                leave_queue(s, s.agents[np.uint16(a)], c)
+                agent = s.agents[np.uint16(a)]
+                leave_queue(s, agent, c)
                 call.status = TIMED_OUT
+                if agent.waits:
+                    waits_no_more(s, agent.account, c, now)
             elif kind < RETURN:
                 a = number
                 if kind <= DOWN:
@@ -338,6 +372,8 @@ def _run(s, work, system, rules, log, choose, learn, learns, memory, seed):
                     cooled(s, a)
                 elif kind == FREED:
                     s.agents[np.uint16(a)].busy -= 1
+                elif kind == LIMIT:
+                    a = next_of(s, number)
         elif 0 <= fresh < n and rules.users == 0:
             now = next_arrival
         else:
@@ -357,12 +393,11 @@ def _run(s, work, system, rules, log, choose, learn, learns, memory, seed):
             # Does not depend on the choice; drawn before it, so that both run in parallel.
             drawn = draw_noise(s.agents[0].noise, keys.service, i, attempt)
             rewrite(task, task_view(work, keys.choice, i, attempt, now))
-            if attempt:
-                a = choose_again(s, pool, system, log, rules, choose, memory, task, s.calls[c])
-            elif s.count[UPS]:
-                a = choose(task, pool, memory)
+            if attempt or s.count[BOUNDED] or not s.count[UPS]:
+                given = (s, pool, system, work, log, rules, choose, memory, task)
+                a = choose_with_care(*given, c)
             else:
-                a = choose_among_all(s, pool, choose, memory, task)
+                a = choose(task, pool, memory)
             if a < 0 or a >= m:
                 return i
             if c == NONE:
@@ -376,27 +411,41 @@ def _run(s, work, system, rules, log, choose, learn, learns, memory, seed):
 
         if a >= 0:
             agent = s.agents[np.uint16(a)]
-            ready = can_start(s, np.uint16(a), now)
-            if not sent:
-                if agent.queued and ready:
-                    begins = np.uint32(agent.head)
+            ready = agent.works and agent.busy < agent.slots
+            if sent:
+                call, straight = s.calls[c], ready and not agent.queued
+                if agent.waits and straight:
+                    straight = lets_start(s, work, agent.account, a, c, now)
+                if task.prompt_tokens > agent.context:
+                    ended, call.status = c, TOO_LONG
+                elif not straight and agent.queued >= agent.queue_limit:
+                    ended, call.status = c, SHED
+                elif agent.account >= 0 and not agent.waits and _rejects(s, work, a, call, now):
+                    ended = c
+                elif straight:
+                    begins = c
+                else:
+                    enqueue(s, agent, c)
+                    longest = longest_wait(agent, keys, i, attempt)
+                    call.state, call.left, call.due = WAITING, longest, now + longest
+                    if longest < math.inf:
+                        after, at = code_of(EXPIRE, i, c), call.due
+                    if agent.waits and ready and agent.queued == 1:
+                        wait_for_limit(s, work, agent.account, a, c, now)
+            elif agent.queued and ready:
+                head = np.uint32(agent.head)
+                if not agent.waits:
+                    begins = head
+                elif kind != LIMIT:
+                    push_rare(s, now, code_of(LIMIT, agent.account, 0))
+                elif lets_start(s, work, agent.account, a, head, now):
+                    begins = head
+                    s.accounts[agent.account].waiting = NONE
+                    push_rare(s, now, code_of(LIMIT, agent.account, 0))
+                else:
+                    wait_for_limit(s, work, agent.account, a, head, now)
+                if begins != NONE:
                     leave_queue(s, agent, begins)
-                elif agent.queued and agent.busy < agent.slots:
-                    look_again(s, a, now)
-            elif ready and not agent.queued:
-                begins = c
-            elif agent.queued < agent.queue_limit:
-                enqueue(s, agent, c)
-                call = s.calls[c]
-                longest = longest_wait(agent, keys, i, attempt)
-                call.state, call.left, call.due = WAITING, longest, now + longest
-                if longest < math.inf:
-                    after, at = code_of(EXPIRE, i, c), call.due
-                if not ready and agent.queued == 1 and agent.busy < agent.slots:
-                    look_again(s, a, now)
-            else:
-                ended = c
-                s.calls[c].status = SHED
 
             if ended != NONE:
                 call = s.calls[ended]
@@ -413,9 +462,11 @@ def _run(s, work, system, rules, log, choose, learn, learns, memory, seed):
 
             if begins != NONE:
                 _begin_service(s, rules, agent, begins, now)
-                if agent.queued and agent.busy < agent.slots:
+                if agent.waits:
+                    take_of(s, work, agent.account, a, s.calls[begins], now)
+                elif agent.queued and agent.busy < agent.slots:
                     push_rare(s, now, code_of(LOOK, a, 0))
-            note(s, np.uint16(a))
+            _note(s, np.uint16(a))
         if after >= 0:
             push(s, at, after)
 
@@ -457,7 +508,7 @@ def run(
         If the policy returns an agent that does not exist.
     """
     n, agents = work.row.size, system.slots.size
-    state = empty_state(system, rules)
+    state = empty_state(system, rules, work)
     log = empty_log(n, max(rules.attempts, rules.levels), bool(system.holds.any()))
     learns = int(learn is not no_learning)
     if interpreted:

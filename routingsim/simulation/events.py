@@ -17,14 +17,15 @@ import numpy as np
 from numba import njit
 
 # In the order in which they happen at one time.
-UP, DOWN, COOLED, LOOK, FREED, DEPART, EXPIRE, ENDED, RETRY, RETURN = range(10)
+UP, DOWN, COOLED, LOOK, FREED, DEPART, LIMIT, EXPIRE, ENDED, RETRY, RETURN = range(11)
 KIND, NUMBER = 59, 28  # where kind and number begin in a code
 MOST_CALLS = 1 << 27  # at once; one bit is left for the copy of a task
 _CALL, _NUMBER = MOST_CALLS - 1, (1 << 31) - 1
 
-EVENTS, HOLE, FRESH, FREE, USED, UPS, BEGUN, COUNTERS = range(8)
+EVENTS, HOLE, FRESH, FREE, USED, UPS, BEGUN, BOUNDED, COUNTERS = range(9)
 """What the counters of the state count: events, whether there is a hole, tasks that have come,
-the first record in the list of free ones, records ever used, agents that are up."""
+the first record in the list of free ones, records ever used, agents that are offered, whether
+the first events are there, and agents with a context window."""
 
 
 def inlined(function: Callable[..., Any]) -> Any:

@@ -24,7 +24,7 @@ class Outage:
     Parameters
     ----------
     agent : str
-        The agent's id.
+        The agent's id, or the name of an account: then all its agents are down.
     down, up : float
         Seconds since the replay began. For an agent that stays down, give an ``up``
         after the end of the replay.
@@ -127,6 +127,8 @@ class Retries:
         there is no retry. No limit by default.
     reserve : float
         Retries that are paid for at the beginning, and that can be saved up, at most.
+    retry_after : bool
+        Whether a call that was rejected over a limit is not sent again before the limit opens.
     cooldown : Cooldown, optional
         When an agent that keeps failing is not offered. Never by default.
 
@@ -145,6 +147,7 @@ class Retries:
     jitter: float = 0.0
     budget: float | None = None
     reserve: float = 10.0
+    retry_after: bool = True
     cooldown: Cooldown | None = None
 
     def __post_init__(self) -> None:

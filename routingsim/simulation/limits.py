@@ -1,43 +1,133 @@
-"""Whether an agent can start a call, when it can if not, and what policies see of it."""
+"""The limits of accounts: when they let a call start, and which call is next.
 
-from routingsim.simulation.events import LOOK, called, code_of, inlined, push
+An account has up to three limits: requests a minute, tokens a minute, requests a day. Each
+has a window: *sliding* (what was taken in the 60 s before), *fixed* (minutes of the run's
+clock) or *bucket* (a token bucket that holds the limit and refills steadily). An account
+that rejects is asked when a call is sent, and takes it then; one that lets calls wait is
+asked when a call could start.
 
-MINUTE = 60.0
+While one call waits for an account's limit, no other of that account starts.
+"""
 
+import math
 
-@inlined
-def note(s, a):
-    """Update what policies see of agent ``a``."""
-    agent = s.agents[a]
-    busy, queued = agent.busy, agent.queued
-    s.busy[a], s.queued[a] = busy, queued
-    s.wait[a] = 0.0
-    if busy + queued >= agent.slots:
-        s.wait[a] = (queued + 1) * agent.mean_service / agent.slots
+import numpy as np
 
-
-@inlined
-def can_start(s, a, now):
-    """Whether agent ``a`` can start a call now."""
-    agent = s.agents[a]
-    if not agent.works or agent.busy >= agent.slots:
-        return False
-    limit = agent.per_minute
-    if limit and agent.starts >= limit:
-        return now >= s.started[agent.first_start + agent.starts % limit] + MINUTE
-    return True
+from routingsim.simulation.calls import NONE
+from routingsim.simulation.events import LIMIT, called, code_of, push
+from routingsim.simulation.state import BUCKET, SLIDING, TOKENS, WINDOWS
 
 
 @called
-def look_again(s, a, now):
-    """Put the moment on the calendar at which agent ``a`` may start the next call in its queue.
+def opens_at(s, work, acc, a, call, now):
+    """From when on the limits of account ``acc`` let a call to agent ``a`` start."""
+    latest = -math.inf
+    for k in range(WINDOWS):
+        w = s.windows[WINDOWS * acc + k]
+        if w.limit > 0.0:
+            latest = max(latest, _opens(s, w, _need(work, k, w.limit, a, call), now))
+    return latest
 
-    It needs one if it has calls that wait, a free slot, and no event that will free one.
+
+@called
+def take_of(s, work, acc, a, call, now):
+    """Take a call to agent ``a`` off the limits of account ``acc``."""
+    for k in range(WINDOWS):
+        w = s.windows[WINDOWS * acc + k]
+        if w.limit > 0.0:
+            _take(s, w, _need(work, k, w.limit, a, call), now)
+
+
+@called
+def _need(work, k, limit, a, call):
+    """What a call takes of a limit: one request, or its tokens, but never more than there are."""
+    if k == TOKENS:
+        return min(work.tokens[np.uint32(work.row[np.uint32(call.task)]), a], limit)
+    return 1.0
+
+
+@called
+def _opens(s, w, need, now):
+    if w.law == SLIDING:
+        while w.count and s.spent_at[w.first + w.head] + w.span <= now:
+            w.used -= s.spent[w.first + w.head]
+            w.head = (w.head + 1) % w.size
+            w.count -= 1
+        used, opens, k = w.used, -math.inf, w.head
+        while used + need > w.limit:
+            used -= s.spent[w.first + k]
+            opens = s.spent_at[w.first + k] + w.span
+            k = (k + 1) % w.size
+        return opens
+    if w.law == BUCKET:
+        if need <= w.used:
+            return -math.inf
+        return w.last + (need - w.used) / (w.limit / w.span)
+    number = math.floor(now / w.span)
+    used = w.used if w.last == number else 0.0
+    return -math.inf if used + need <= w.limit else (number + 1.0) * w.span
+
+
+@called
+def _take(s, w, need, now):
+    if w.law == SLIDING:
+        if need > 0.0:
+            k = w.first + (w.head + w.count) % w.size
+            s.spent_at[k], s.spent[k] = now, need
+            w.count += 1
+            w.used += need
+    elif w.law == BUCKET:
+        w.used = min(w.limit, w.used + (now - w.last) * (w.limit / w.span)) - need
+        w.last = now
+    else:
+        number = math.floor(now / w.span)
+        if w.last != number:
+            w.last, w.used = number, 0.0
+        w.used += need
+
+
+@called
+def lets_start(s, work, acc, a, c, now):
+    """Whether account ``acc`` lets call ``c`` to agent ``a`` start now."""
+    waiting = np.uint32(s.accounts[acc].waiting)
+    if waiting != NONE and np.uint32(c) != waiting:
+        return False
+    return opens_at(s, work, acc, a, s.calls[c], now) <= now
+
+
+@called
+def wait_for_limit(s, work, acc, a, c, now):
+    """Let call ``c``, at the head of its queue, be the one that waits for account ``acc``."""
+    account = s.accounts[acc]
+    if account.waiting == NONE:
+        account.waiting = c
+        push(s, opens_at(s, work, acc, a, s.calls[c], now), code_of(LIMIT, acc, 0))
+
+
+@called
+def waits_no_more(s, acc, c, now):
+    """Call ``c`` has left its queue, or cannot start any more: the account looks for another."""
+    account = s.accounts[acc]
+    if account.waiting == c:
+        account.waiting = NONE
+        push(s, now, code_of(LIMIT, acc, 0))
+
+
+@called
+def next_of(s, acc):
+    """The agent whose call is next at account ``acc``; -1 for none.
+
+    That is the one that waits for a limit, or else the first sent of those that could start.
     """
-    agent = s.agents[a]
-    limit, opens = agent.per_minute, now
-    if limit and agent.starts >= limit:
-        opens = max(opens, s.started[agent.first_start + agent.starts % limit] + MINUTE)
-    if agent.works and opens != agent.opens:
-        agent.opens = opens
-        push(s, opens, code_of(LOOK, a, 0))
+    account = s.accounts[acc]
+    if account.waiting != NONE:
+        return np.int64(s.calls[np.uint32(account.waiting)].agent)
+    found, sent, task = -1, math.inf, np.int32(0)
+    for k in range(account.first, account.end):
+        a = s.members[k]
+        agent = s.agents[a]
+        if agent.works and agent.busy < agent.slots and agent.queued:
+            call = s.calls[np.uint32(agent.head)]
+            if call.sent < sent or (call.sent == sent and call.task < task):
+                found, sent, task = a, call.sent, call.task
+    return found

@@ -313,6 +313,7 @@ class Scenario:
             cool_within=0.0 if cooldown is None else float(cooldown.within),
             cool_seconds=0.0 if cooldown is None else float(cooldown.seconds),
             cool_on=0 if cooldown is None else _mask(cooldown.on),
+            retry_after=int(self.retries.retry_after),
         )
 
 

@@ -8,12 +8,12 @@ others are modelled from ``agents.toml``, and the result says so.
 import math
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from routingsim.agents import Agent, AgentPool, Billed
+from routingsim.agents import LIMITS, Agent, AgentPool, Billed
 from routingsim.corpora.answer_tokens import output_token_table
 from routingsim.corpora.corpus import Corpus, prompt_tokens
 from routingsim.errors import SimulationError
@@ -24,6 +24,7 @@ NO_LIMIT = np.iinfo(np.int64).max
 _MOST_AGENTS = np.iinfo(np.int16).max
 _MOST_SLOTS = 10**9
 _MOST_CALLS = 10**7
+_WINDOWS = ("sliding", "fixed", "bucket")  # by their codes
 
 
 def service_table(corpus: Corpus, pool: AgentPool) -> NDArray[np.float64]:
@@ -38,7 +39,8 @@ def service_table(corpus: Corpus, pool: AgentPool) -> NDArray[np.float64]:
     for a, agent in enumerate(pool):
         if agent.service == "tokens" and agent.tokens_per_second is not None:
             tokens = output_token_table(corpus, AgentPool((agent,)))[:, 0]
-            table[:, a] = (agent.ttft or 0.0) + tokens / agent.tokens_per_second
+            first = np.nan_to_num(_first_token(corpus, AgentPool((agent,)))[:, 0])
+            table[:, a] = first + tokens / agent.tokens_per_second
         elif agent.service == "recorded":
             table[:, a] = _recorded_latency(corpus, agent)
     return table
@@ -49,11 +51,26 @@ def first_token_table(corpus: Corpus, pool: AgentPool) -> NDArray[np.float64]:
 
     Without ``ttft`` an answer comes whole, at its end. Shape (0, 0) if all come so.
     """
-    ttft = pool.column("ttft")
-    if np.isnan(ttft).all():
+    if np.isnan(pool.column("ttft")).all():
         return np.zeros((0, 0))
     service = service_table(corpus, pool)
-    return np.fmin(ttft, service)
+    return np.fmin(_first_token(corpus, pool), service)
+
+
+def _first_token(corpus: Corpus, pool: AgentPool) -> NDArray[np.float64]:
+    """``ttft`` and what the prompt adds to it, shape (tasks, agents); NaN without ``ttft``."""
+    prefill = 1.0 / pool.column("prefill_tokens_per_second")
+    return pool.column("ttft") + np.nan_to_num(prompt_tokens(corpus)[:, np.newaxis] * prefill)
+
+
+def token_table(corpus: Corpus, pool: AgentPool) -> NDArray[np.float64]:
+    """Tokens of a call, prompt and answer, rounded up, shape (tasks, agents).
+
+    Shape (0, 0) if no limit counts them.
+    """
+    if not any(agent.tokens_per_minute for agent in pool):
+        return np.zeros((0, 0))
+    return np.ceil(prompt_tokens(corpus)[:, np.newaxis] + output_token_table(corpus, pool))
 
 
 def _recorded_latency(corpus: Corpus, agent: Agent) -> NDArray[np.float64]:
@@ -133,7 +150,31 @@ def system(
         holds=np.array([a.cut_off == "holds" for a in pool], dtype=np.int64),
         billed=np.array([get_args(Billed).index(a.cut_off_cost) for a in pool], dtype=np.int64),
         fallback=_fallback(pool),
+        context=np.nan_to_num(pool.column("context_window"), nan=math.inf),
+        **_accounts(pool),
     )
+
+
+def _accounts(pool: AgentPool) -> dict[str, Any]:
+    """The accounts that have limits; an agent that names none has one of its own."""
+    named = [[pool.index(agent)] for agent in pool if agent.account is None]
+    account = np.full(len(pool), -1, np.int64)
+    limits: list[float] = []
+    window, rejects = [], []
+    for positions in sorted([*named, *map(list, pool.accounts.values())]):
+        agent = pool[positions[0]]
+        given = [getattr(agent, name) for name in LIMITS]
+        if any(given):
+            account[positions] = len(window)
+            limits += [float(limit or 0) for limit in given]
+            window.append(_WINDOWS.index(agent.limit_window))
+            rejects.append(int(agent.over_limit == "reject"))
+    return {
+        "account": account,
+        "limits": np.array(limits, dtype=np.float64),
+        "window": np.array(window, dtype=np.int64),
+        "rejects": np.array(rejects, dtype=np.int64),
+    }
 
 
 def _fallback(pool: AgentPool) -> NDArray[np.int64]:
@@ -187,7 +228,9 @@ def _outage_arrays(
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
     per_agent: list[list[Outage]] = [[] for _ in pool]
     for outage in outages:
-        per_agent[pool.index(outage.agent)].append(outage)
+        members = pool.accounts.get(outage.agent) or [pool.index(outage.agent)]
+        for position in members:
+            per_agent[position].append(outage)
     for mine in per_agent:
         mine.sort(key=lambda outage: outage.down)
         for one, other in pairwise(mine):

@@ -13,9 +13,12 @@ from numpy.typing import NDArray
 
 from routingsim.policies.kernel import FAILED, STATUS_NAMES, TOO_LONG
 from routingsim.simulation.calls import CALL, CALLS, NONE
-from routingsim.simulation.events import COUNTERS, FREE, UPS
+from routingsim.simulation.events import BOUNDED, COUNTERS, FREE, UPS
 
 DETERMINISTIC, EXPONENTIAL, LOGNORMAL = range(3)
+WINDOW_LAWS = SLIDING, FIXED, BUCKET = range(3)
+REQUESTS, TOKENS, DAILY, WINDOWS = range(4)
+MINUTE, DAY = 60.0, 86_400.0
 BILLED = ALL, SERVED, NOTHING = range(3)
 """What a call that is cut off in service costs: all, its share of the service, or nothing."""
 
@@ -37,6 +40,8 @@ class Workload(NamedTuple):
     failed: NDArray[np.float64] = np.zeros((0, 0))
     # (rows, m) seconds in service before the first token; (0, 0) if all come at the end
     first: NDArray[np.float64] = np.zeros((0, 0))
+    # (rows, m) tokens of a call, prompt and answer, whole; (0, 0) if no limit counts them
+    tokens: NDArray[np.float64] = np.zeros((0, 0))
 
 
 class System(NamedTuple):
@@ -60,6 +65,13 @@ class System(NamedTuple):
     holds: NDArray[np.int64]  # 1: a call that is cut off holds its slot to its natural end
     billed: NDArray[np.int64]  # what a call that is cut off costs: BILLED
     fallback: NDArray[np.int64]  # the agent that gets the tasks that fail here, -1 for none
+    context: NDArray[np.float64]  # tokens of the longest prompt, inf for no bound
+    # The accounts, each with WINDOWS limits (0 for none), requests a minute, tokens a minute,
+    # requests a day; the law of its windows; and whether it rejects calls or lets them wait.
+    account: NDArray[np.int64]  # (m,) -1 for none
+    limits: NDArray[np.float64]
+    window: NDArray[np.int64]  # SLIDING, FIXED or BUCKET
+    rejects: NDArray[np.int64]
 
 
 class Rules(NamedTuple):
@@ -91,6 +103,7 @@ class Rules(NamedTuple):
     cool_within: float = 0.0
     cool_seconds: float = 0.0
     cool_on: int = 0
+    retry_after: int = 1  # 1: a call that was rejected is not sent again before the limit opens
 
 
 class Log(NamedTuple):
@@ -137,7 +150,9 @@ _AGENT = np.dtype(
         ("error_rate", np.float64),
         ("patience", np.float64),
         ("queue_limit", np.int64),
-        ("per_minute", np.int64),
+        ("account", np.int64),  # -1 for none
+        ("waits", np.int64),  # 1 if calls wait for the limits of the account
+        ("context", np.float64),
         # longest wait of a call with a constant patience, and what cuts a call off
         ("longest", np.float64),
         ("timeout", np.float64),
@@ -155,10 +170,6 @@ _AGENT = np.dtype(
         ("tail", np.uint32),
         ("first", np.uint32),
         ("breaks", np.uint32),
-        # calls started, where the last starts are kept, and when the limit next lets one start
-        ("starts", np.int64),
-        ("first_start", np.int64),
-        ("opens", np.float64),
         # index of the current or next outage, and one past the agent's last
         ("outage", np.int64),
         ("outages_end", np.int64),
@@ -171,6 +182,30 @@ _AGENT = np.dtype(
 """Record of an agent; its fields share cache lines."""
 
 
+_ACCOUNT = np.dtype(
+    [
+        ("waiting", np.uint32),  # the call that waits for a limit
+        ("rejects", np.uint32),
+        ("first", np.int64),  # where its agents are among the members, and one past the last
+        ("end", np.int64),
+    ]
+)
+_WINDOW = np.dtype(
+    [
+        ("limit", np.float64),  # 0 for none
+        ("span", np.float64),
+        ("law", np.int64),
+        ("used", np.float64),  # taken in the window; of a bucket, what is left
+        ("last", np.float64),  # of a bucket, when that was so; of a fixed window, its number
+        # the ring buffer of a sliding window: where it is, its size, its first entry, and how many
+        ("first", np.int64),
+        ("size", np.int64),
+        ("head", np.int64),
+        ("count", np.int64),
+    ]
+)
+
+
 class State(NamedTuple):
     """The pool at one moment."""
 
@@ -181,8 +216,11 @@ class State(NamedTuple):
     up: NDArray[np.int64]
     agents: NDArray[np.void]  # (m,) records
     calls: NDArray[np.void]  # records of calls, as many as there have been at once
-    # last starts, for agents with a limit per minute: one ring buffer for each agent
-    started: NDArray[np.float64]
+    accounts: NDArray[np.void]  # records
+    windows: NDArray[np.void]  # records of limits, WINDOWS for each account
+    members: NDArray[np.int64]  # agents by account
+    spent_at: NDArray[np.float64]  # what was taken of sliding windows and when: ring buffers
+    spent: NDArray[np.float64]
     failed: NDArray[np.float64]  # last failures, a ring buffer for each agent
     level: NDArray[np.float64]  # (1,) what is left of the budget of retries
     # the calendar: a heap ordered by (time, code)
@@ -194,7 +232,7 @@ class State(NamedTuple):
 _FIRST_CALLS = 1 << 10  # records of calls to begin with
 
 
-def empty_state(system: System, rules: Rules) -> State:
+def empty_state(system: System, rules: Rules, work: Workload) -> State:
     """State of an idle pool."""
     m = system.slots.size
     agents = np.zeros(m, _AGENT)
@@ -207,10 +245,20 @@ def empty_state(system: System, rules: Rules) -> State:
     agents["head"] = agents["tail"] = agents["first"] = NONE
     agents["outage"], agents["outages_end"] = system.first_outage[:-1], system.first_outage[1:]
     agents["breaks"] = np.diff(system.first_outage) > 0
-    agents["first_start"] = np.cumsum(system.per_minute) - system.per_minute
-    agents["opens"] = -math.inf
+    members = np.argsort(system.account, kind="stable")
+    ordered = system.account[members]
+    accounts = np.zeros(system.window.size, _ACCOUNT)
+    accounts["waiting"], accounts["rejects"] = NONE, system.rejects
+    numbers = np.arange(accounts.size)
+    accounts["first"] = np.searchsorted(ordered, numbers)
+    accounts["end"] = np.searchsorted(ordered, numbers, side="right")
+    limited = system.account >= 0
+    agents["waits"][limited] = 1 - system.rejects[system.account[limited]]
+    windows = _windows(system, work, work.row.size * max(rules.attempts, rules.levels))
+    spent = np.empty(int(windows["size"].sum()))
     count = np.zeros(COUNTERS, np.int64)
     count[FREE], count[UPS] = -1, m
+    count[BOUNDED] = np.count_nonzero(system.context < math.inf)
     state = State(
         busy=np.zeros(m, np.int64),
         queued=np.zeros(m, np.int64),
@@ -218,7 +266,11 @@ def empty_state(system: System, rules: Rules) -> State:
         up=np.ones(m, np.int64),
         agents=agents,
         calls=np.zeros(0, CALL),
-        started=np.empty(system.per_minute.sum()),
+        accounts=accounts,
+        windows=windows,
+        members=members,
+        spent_at=np.empty_like(spent),
+        spent=spent,
         failed=np.zeros(m * rules.cool_failures),
         level=np.array([rules.reserve]),
         time=np.zeros(0),
@@ -226,6 +278,26 @@ def empty_state(system: System, rules: Rules) -> State:
         count=count,
     )
     return grown(state, rules.users)
+
+
+def _windows(system: System, work: Workload, calls: int) -> NDArray[np.void]:
+    """The limits of all accounts, with room for what so many calls take of each."""
+    windows = np.zeros(system.limits.size, _WINDOW)
+    kind = np.arange(windows.size) % WINDOWS
+    windows["limit"] = system.limits
+    windows["span"] = np.where(kind == DAILY, DAY, MINUTE)
+    windows["law"] = np.repeat(system.window, WINDOWS)
+    bucket, sliding = windows["law"] == BUCKET, windows["law"] == SLIDING
+    windows["used"] = np.where(bucket, system.limits, 0.0)
+    windows["last"] = np.where(bucket, 0.0, -1.0)
+    least = np.ones(windows.size)  # that a call takes, if it takes anything
+    if work.tokens.size:
+        least[kind == TOKENS] = max(
+            1.0, np.min(work.tokens, where=work.tokens > 0, initial=math.inf)
+        )
+    windows["size"] = np.where(sliding, np.minimum(system.limits // least, calls) + 1, 0)
+    windows["first"] = np.cumsum(windows["size"]) - windows["size"]
+    return windows
 
 
 def grown(state: State, users: int) -> State:
@@ -284,14 +356,37 @@ _i1, _i2, _i4, _i8, _f8 = (
     for t in (types.int8, types.int16, types.int32, types.int64, types.float64)
 )
 _table = types.Array(types.float64, 2, "C")
-WORKLOAD = types.NamedTuple([_f8, _i4, _f8, _f8, _i8, *[_table] * 7], Workload)
+WORKLOAD = types.NamedTuple([_f8, _i4, _f8, _f8, _i8, *[_table] * 8], Workload)
 SYSTEM = types.NamedTuple(
-    [_i8, _i8, _f8, _i8, _f8, _f8, _i8, _i8, *[_f8] * 4, _i8, _f8, _f8, _i8, _i8, _i8], System
+    [
+        _i8,
+        _i8,
+        _f8,
+        _i8,
+        _f8,
+        _f8,
+        _i8,
+        _i8,
+        *[_f8] * 4,
+        _i8,
+        _f8,
+        _f8,
+        *[_i8] * 3,
+        _f8,
+        _i8,
+        _f8,
+        _i8,
+        _i8,
+    ],
+    System,
 )
 _scalars = {int: types.int64, float: types.float64}
 RULES = types.NamedTuple([_scalars[kind] for kind in Rules.__annotations__.values()], Rules)
-_agents, _calls = (types.Array(each, 1, "C") for each in (from_dtype(_AGENT), CALLS))
-STATE = types.NamedTuple([_i8, _i8, _f8, _i8, _agents, _calls, *[_f8] * 4, _i8, _i8], State)
+_records = [from_dtype(_AGENT), CALLS, from_dtype(_ACCOUNT), from_dtype(_WINDOW)]
+_agents, _calls, _accounts, _windows_ = (types.Array(each, 1, "C") for each in _records)
+STATE = types.NamedTuple(
+    [_i8, _i8, _f8, _i8, _agents, _calls, _accounts, _windows_, _i8, *[_f8] * 5, _i8, _i8], State
+)
 LOG = types.NamedTuple(
     [
         *[_i2, _i1, _i2, *[_f8] * 4, _i4, _i2, _i1, _f8, _f8, _i8],

@@ -12,7 +12,7 @@ from routingsim.errors import SimulationError
 from routingsim.policies.policy import Policy, TextTable
 from routingsim.scoring.corpora import corpus_scores
 from routingsim.simulation.recorded import failure_table
-from routingsim.simulation.service import cost_table, first_token_table, service_table
+from routingsim.simulation.service import cost_table, first_token_table, service_table, token_table
 from routingsim.simulation.state import Workload
 
 
@@ -62,6 +62,7 @@ def records(corpus: Corpus | None, pool: AgentPool, policy: Policy) -> Records:
         quality=_own(corpus.outcome("quality", names)),
         failed=failure_table(corpus, pool),
         first=_own(first_token_table(corpus, pool)),
+        tokens=_own(token_table(corpus, pool)),
     )
     return Records(work, modelled / cost.size)
 

@@ -24,9 +24,11 @@ from routingsim import rng
 from routingsim.errors import PolicyError
 from routingsim.policies.kernel import (
     FAILED,
+    LIMITED,
     OK,
     SHED,
     TIMED_OUT,
+    TOO_LONG,
     Kernel,
     Outcome,
     PoolView,
@@ -34,9 +36,13 @@ from routingsim.policies.kernel import (
     no_learning,
 )
 from routingsim.simulation.state import (
+    BUCKET,
+    DAY,
     DETERMINISTIC,
     ESCALATED,
     EXPONENTIAL,
+    FIXED,
+    MINUTE,
     Log,
     Rules,
     System,
@@ -47,9 +53,8 @@ from routingsim.simulation.state import (
 __all__ = ["run"]
 
 # UP, DOWN, COOLED, FREED (by a call cut off before) and LOOK (may the head of the queue start?)
-# happen to an agent, the others to a task.
-UP, DOWN, COOLED, FREED, DEPARTURE, LOOK, EXPIRY, ENDED, RETRY, ARRIVAL = range(10)
-MINUTE = 60.0
+# happen to an agent, LIMIT (may a call of it start?) to an account, the others to a task.
+UP, DOWN, COOLED, FREED, DEPARTURE, LOOK, LIMIT, EXPIRY, ENDED, RETRY, ARRIVAL = range(11)
 
 
 def run(
@@ -84,6 +89,7 @@ class _Task:
     judged: bool = False
     cut: bool = False
     natural: float = 0.0
+    again_from: float = 0.0  # Retry-After
     first: float = math.nan
     probe: bool = False
     paid: float = 0.0
@@ -91,6 +97,36 @@ class _Task:
     status: int = -1
     wait: float = 0.0
     cost: float = 0.0
+
+
+class _Window:
+    """One limit of an account, and what was taken of it."""
+
+    def __init__(self, limit: float, span: float, law: int) -> None:
+        self.limit, self.span, self.law = limit, span, law
+        self.taken: list[tuple[float, float]] = []  # when, and how much
+        self.level, self.last = limit, 0.0  # of a bucket
+
+    def opens(self, now: float, need: float) -> float:
+        """From when on it lets so much be taken, if nothing else is."""
+        if self.law == BUCKET:
+            if need <= self.level:
+                return -math.inf
+            return self.last + (need - self.level) / (self.limit / self.span)
+        if self.law == FIXED:
+            minute = math.floor(now / self.span)
+            used = sum(n for t, n in self.taken if math.floor(t / self.span) == minute)
+            return -math.inf if used + need <= self.limit else (minute + 1.0) * self.span
+        held = [(t + self.span, n) for t, n in self.taken if t + self.span > now]
+        opens = -math.inf
+        while sum(n for _, n in held) + need > self.limit:
+            opens = held.pop(0)[0]
+        return opens
+
+    def take(self, now: float, need: float) -> None:
+        self.taken.append((now, need))
+        refilled = self.level + (now - self.last) * (self.limit / self.span)
+        self.level, self.last = min(self.limit, refilled) - need, now
 
 
 class _Simulation:
@@ -122,7 +158,14 @@ class _Simulation:
         self.fresh = 0  # the next task to arrive
         self.queue: list[deque[int]] = [deque() for _ in agents]
         self.serving: list[set[int]] = [set() for _ in agents]
-        self.starts = [deque(maxlen=int(limit)) for limit in system.per_minute]
+        spans = (MINUTE, MINUTE, DAY)
+        self.windows = [
+            [_Window(limit, span, int(law)) for limit, span in zip(limits, spans, strict=True)]
+            for limits, law in zip(
+                system.limits.reshape(-1, 3).tolist(), system.window, strict=True
+            )
+        ]
+        self.first_in_line: list[int | None] = [None for _ in system.window]  # it waits for a limit
         self.held = [0 for _ in agents]  # slots that calls hold which were cut off
         self.cut_off: list[tuple[int, float, float]] = []  # the same, all of the run
         self.works = [True for _ in agents]
@@ -167,6 +210,7 @@ class _Simulation:
             FREED: self.freed,
             DEPARTURE: self.depart,
             LOOK: self.look,
+            LIMIT: self.limit,
             EXPIRY: self.expire,
             ENDED: self.ended,
             RETRY: self.retry,
@@ -188,6 +232,8 @@ class _Simulation:
         """Calls in service fail, but for those that end at this very moment."""
         self.works[a] = False
         self.offer(a)
+        if self.queue[a]:
+            self.out_of_line(now, self.queue[a][0])
         for i in self.serving[a]:
             task = self.tasks[i]
             if task.ends > now:
@@ -209,14 +255,76 @@ class _Simulation:
 
     def look(self, now: float, a: int) -> None:
         """Start calls from the head of the queue while the agent can."""
-        while self.queue[a] and self.can_start(now, a):
-            self.start(now, self.queue[a].popleft())
+        if self.waits(a):
+            if self.queue[a] and self.ready(a):
+                self.at(now, LIMIT, int(self.system.account[a]))
+        else:
+            while self.queue[a] and self.ready(a):
+                self.start(now, self.queue[a].popleft())
         self.note(a)
 
-    def can_start(self, now: float, a: int) -> bool:
-        starts, limit = self.starts[a], self.system.per_minute[a]
-        in_limit = len(starts) < limit or now >= starts[0] + MINUTE if limit else True
-        return self.works[a] and self.used(a) < self.pool.slots[a] and in_limit
+    def ready(self, a: int) -> bool:
+        """Whether an agent can start a call, as far as it is concerned."""
+        return self.works[a] and self.used(a) < self.pool.slots[a]
+
+    # -- the accounts -----------------------------------------------------------------
+
+    def limit(self, now: float, account: int) -> None:
+        """Start the call of an account that is first in line, if its limits allow it."""
+        i = self.first_in_line[account]
+        if i is None:
+            members = np.flatnonzero(self.system.account == account).tolist()
+            heads = [self.queue[a][0] for a in members if self.queue[a] and self.ready(a)]
+            if not heads:
+                return
+            i = min(heads, key=lambda k: (self.tasks[k].sent, k))
+        a = self.tasks[i].agent
+        if self.opens(now, i) <= now:
+            self.first_in_line[account] = None
+            self.start(now, self.queue[a].popleft())
+            self.at(now, LIMIT, account)
+            self.note(a)
+        else:
+            self.wait_in_line(now, i)
+
+    def waits(self, a: int) -> bool:
+        """Whether calls to an agent wait for the limits of an account."""
+        account = self.system.account[a]
+        return bool(account >= 0 and not self.system.rejects[account])
+
+    def needs(self, i: int) -> tuple[float, float, float]:
+        """What a call takes of each limit: never more tokens than there are."""
+        a = self.tasks[i].agent
+        limit = self.windows[self.system.account[a]][1].limit
+        tokens = float(self.work.tokens[self.work.row[i], a]) if limit else 0.0
+        return 1.0, min(tokens, limit), 1.0
+
+    def opens(self, now: float, i: int) -> float:
+        windows = zip(
+            self.windows[self.system.account[self.tasks[i].agent]], self.needs(i), strict=True
+        )
+        return max(w.opens(now, need) if w.limit else -math.inf for w, need in windows)
+
+    def take(self, now: float, i: int) -> None:
+        windows = zip(
+            self.windows[self.system.account[self.tasks[i].agent]], self.needs(i), strict=True
+        )
+        for window, need in windows:
+            if window.limit:
+                window.take(now, need)
+
+    def wait_in_line(self, now: float, i: int) -> None:
+        """Nothing else of the account starts before the first in line, once there is one."""
+        account = int(self.system.account[self.tasks[i].agent])
+        if self.first_in_line[account] is None:
+            self.first_in_line[account] = i
+            self.at(self.opens(now, i), LIMIT, account)
+
+    def out_of_line(self, now: float, i: int) -> None:
+        account = int(self.system.account[self.tasks[i].agent])
+        if account >= 0 and self.first_in_line[account] == i:
+            self.first_in_line[account] = None
+            self.at(now, LIMIT, account)
 
     def used(self, a: int) -> int:
         return len(self.serving[a]) + self.held[a]
@@ -239,18 +347,36 @@ class _Simulation:
         if self.cooling[a] == "half open":
             self.cooling[a], task.probe = "probing", True
             self.offer(a)
-        if not self.queue[a] and self.can_start(now, a):
-            self.start(now, i)
-        elif len(self.queue[a]) < self.system.queue_limit[a]:
-            self.queue[a].append(i)
-            task.waiting = True
-            task.longest = self.longest_wait(i)
-            task.deadline = now + task.longest
-            self.at(task.deadline, EXPIRY, i)
+        account = int(self.system.account[a])
+        at_once = not self.queue[a] and self.ready(a)
+        if at_once and self.waits(a):
+            at_once = self.first_in_line[account] is None and self.opens(now, i) <= now
+        if self.view(now, i).prompt_tokens > self.system.context[a]:
+            self.refuse(now, i, TOO_LONG)
+        elif not at_once and len(self.queue[a]) >= self.system.queue_limit[a]:
+            self.refuse(now, i, SHED)
+        elif account >= 0 and not self.waits(a) and self.opens(now, i) > now:
+            task.again_from = self.opens(now, i)
+            self.refuse(now, i, LIMITED)
         else:
-            task.paid, task.first = 0.0, math.nan
-            self.over(now, i, SHED, left=now)
+            if account >= 0 and not self.waits(a):
+                self.take(now, i)
+            if at_once:
+                self.start(now, i)
+            else:
+                self.queue[a].append(i)
+                task.waiting = True
+                task.longest = self.longest_wait(i)
+                task.deadline = now + task.longest
+                self.at(task.deadline, EXPIRY, i)
+                if self.waits(a) and self.ready(a) and self.queue[a][0] == i:
+                    self.wait_in_line(now, i)
         self.note(a)
+
+    def refuse(self, now: float, i: int, status: int) -> None:
+        task = self.tasks[i]
+        task.paid, task.first = 0.0, math.nan
+        self.over(now, i, status, left=now)
 
     def longest_wait(self, i: int) -> float:
         """How long a try waits at most: its patience, or a time-out if that is shorter."""
@@ -264,15 +390,18 @@ class _Simulation:
     def chosen(self, now: float, i: int) -> int:
         """The agent for a try: one that a failed agent names, or else the policy's choice."""
         task, agents = self.tasks[i], len(self.queue)
+        fits = self.work.prompt_tokens[self.work.row[i]] <= self.system.context
+        up = self.pool.up * fits
         if task.attempt and task.status != ESCALATED:
             named = self.system.fallback[task.agent]
             while named >= 0:
-                if self.pool.up[named]:
+                if up[named]:
                     return int(named)
                 named = self.system.fallback[named]
-        up = self.pool.up.copy()
         if task.attempt and self.rules.fallback:
             up[task.agent if self.rules.fallback == 1 else task.tried] = 0
+        if not up.any():
+            up[:] = fits
         if not up.any():
             up[:] = 1
         a = self.choose(self.view(now, i), self.pool._replace(up=up), self.memory)
@@ -312,9 +441,8 @@ class _Simulation:
             task.ends = max(float(limit), now)
         self.serving[a].add(i)
         self.at(task.ends, DEPARTURE, i)
-        if self.system.per_minute[a]:
-            self.starts[a].append(now)
-            self.at(now + MINUTE, LOOK, a)
+        if self.waits(a):
+            self.take(now, i)
 
     def noise(self, i: int) -> float:
         """Factor of a try's service time; its random number belongs to task and try."""
@@ -367,11 +495,13 @@ class _Simulation:
         """A task loses patience, unless it has left the queue before."""
         task = self.tasks[i]
         if task.waiting and task.deadline == now:
+            self.out_of_line(now, i)
             self.queue[task.agent].remove(i)
             task.waiting = False
             task.wait += task.longest
             task.paid, task.first = 0.0, math.nan
             self.over(now, i, TIMED_OUT, left=now)
+            self.at(now, LOOK, task.agent)
             self.note(task.agent)
 
     def over(self, now: float, i: int, status: int, left: float) -> None:
@@ -441,6 +571,8 @@ class _Simulation:
         pause = rules.backoff * rules.factor ** float(task.attempt)
         if rules.jitter:
             pause *= 1 - rules.jitter * rng.uniform(self.jitter_key, i, task.attempt)
+        if task.status == LIMITED and rules.retry_after:
+            return max(now + pause, task.again_from)
         return now + pause
 
     def retry(self, now: float, i: int) -> None:

@@ -18,6 +18,7 @@ from routingsim.agents import Agent, AgentPool
 from routingsim.policies import rules as builtin
 from routingsim.policies.kernel import (
     FAILED,
+    LIMITED,
     OK,
     SHED,
     TIMED_OUT,
@@ -137,7 +138,8 @@ def pools(draw: st.DrawFn) -> AgentPool:
                 concurrency=draw(st.integers(1, 4)),
                 queue_limit=draw(st.sampled_from([None, 0, 1, 3])),
                 error_rate=draw(st.sampled_from([0.0, 0.3, 0.8])),
-                requests_per_minute=draw(st.sampled_from([None, None, 1, 2, 3])),
+                context_window=draw(st.sampled_from([None, None, 5])),
+                **draw(st.sampled_from(shared) | limits()),
                 **draw(time_outs()),
                 cut_off=draw(st.sampled_from(["frees", "holds"])),
                 cut_off_cost=draw(st.sampled_from(["all", "served", "nothing"])),
@@ -146,9 +148,24 @@ def pools(draw: st.DrawFn) -> AgentPool:
                 else draw(st.sampled_from([None, None, f"agent-{a + 1}"])),
             )
             for last in [draw(st.integers(0, 4))]
+            for shared in [[{"account": name, **draw(limits())} for name in ("x", "y")]]
             for a in range(last + 1)
         )
     )
+
+
+@st.composite
+def limits(draw: st.DrawFn) -> dict[str, Any]:
+    """Limits of an account: none, or some that bind within a few calls."""
+    given = {
+        "requests_per_minute": draw(st.sampled_from([None, None, 1, 2, 3])),
+        "tokens_per_minute": draw(st.sampled_from([None, None, 5, 30])),
+        "requests_per_day": draw(st.sampled_from([None, None, None, 8])),
+    }
+    if any(given.values()):
+        given["over_limit"] = draw(st.sampled_from(["wait", "wait", "reject"]))
+        given["limit_window"] = draw(st.sampled_from(["sliding", "fixed", "bucket"]))
+    return given
 
 
 @st.composite
@@ -205,6 +222,7 @@ def workloads(draw: st.DrawFn, agents: int, unit: float) -> Workload:
         quality=table(math.nan, 0.0, 0.7),
         failed=draw(st.just(np.zeros((0, 0))) | st.just(table(math.nan, 0.0, 1.0))),
     )
+    work = work._replace(tokens=table(0.0, 1.0, 7.0, 12.0, 50.0))
     if draw(st.booleans()):
         return work._replace(first=np.minimum(work.service, table(0.0, 0.5, 2.0) * unit))
     return work
@@ -224,14 +242,17 @@ RULES = st.builds(
     judge_error=st.sampled_from([0.0, 0.4]),
     judge_seconds=st.sampled_from([0.0, 0.5]),
     judge_cost=st.sampled_from([0.0, 0.3]),
-    on=st.sampled_from([1 << FAILED, 1 << FAILED, 0b1110, 1 << TIMED_OUT | 1 << SHED]),
+    on=st.sampled_from(
+        [1 << FAILED, 1 << FAILED, 0b1110, 0b111110, 1 << TIMED_OUT | 1 << SHED, 1 << LIMITED]
+    ),
     jitter=st.sampled_from([0.0, 0.0, 0.5, 1.0]),
     budget=st.sampled_from([-1.0, -1.0, 0.0, 0.25, 1.0]),
     reserve=st.sampled_from([0.0, 2.0, 5.0]),
     cool_failures=st.sampled_from([0, 0, 1, 2, 3]),
     cool_within=st.sampled_from([0.0, 1.0, 10.0]),
     cool_seconds=st.sampled_from([0.0, 2.0, 10.0]),
-    cool_on=st.sampled_from([1 << FAILED, 0b1110]),
+    cool_on=st.sampled_from([1 << FAILED, 0b1110, 1 << LIMITED]),
+    retry_after=st.integers(0, 1),
 )
 
 
