@@ -96,8 +96,10 @@ class ReplayResult(RunRecord):
     def summary(self) -> pd.DataFrame:
         """One row for each agent, and one, ``all``, for the whole.
 
-        Columns: tasks, share, ok, failed, timed_out, shed (counts); utilisation;
-        wait and latency of answered tasks (s): mean, p50, p90, p95, p99; throughput
+        Columns: tasks, share, ok, failed, timed_out, shed (counts), and rejected and
+        too_long where agents reject calls over a limit or have a context window; utilisation;
+        wait and latency of answered tasks (s): mean, p50, p90, p95, p99, and first_token
+        likewise where an agent has a ttft; throughput
         (answers/s); cost (USD, total), cost_mean (USD per task), cost_recorded (share of
         tasks with a recorded cost; the others' is modelled, and of a log with one answer a
         task there is no cost unless it is 1); quality (mean of the answers

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from routingsim.agents import AgentPool
 from routingsim.corpora.corpus import Corpus
-from routingsim.policies.kernel import FAILED, OK
+from routingsim.policies.kernel import FAILED, LIMITED, OK, SHED, TIMED_OUT, TOO_LONG
 from routingsim.policies.policy import Policy
 from routingsim.simulation.batches import long_enough
 from routingsim.simulation.faults import Outage, Retries
@@ -54,6 +54,20 @@ class RunRecord:
     def latency(self) -> NDArray[np.float64]:
         """Seconds from intended arrival to the end, with any status, shape (tasks,)."""
         return self.log.finished - self.work.arrived
+
+    @cached_property
+    def first_token(self) -> NDArray[np.float64]:
+        """Seconds from intended arrival to the answer's first token, NaN without an answer."""
+        return self.log.first - self.work.arrived
+
+    @property
+    def statuses(self) -> tuple[int, ...]:
+        """The statuses that a task of the run may have."""
+        more = {
+            LIMITED: any(agent.over_limit == "reject" for agent in self.pool),
+            TOO_LONG: any(agent.context_window for agent in self.pool),
+        }
+        return OK, FAILED, TIMED_OUT, SHED, *(status for status, may in more.items() if may)
 
     @cached_property
     def basis(self) -> Basis:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from routingsim.policies.kernel import FAILED, OK, SHED, STATUS_NAMES, TIMED_OUT
+from routingsim.policies.kernel import OK, STATUS_NAMES
 from routingsim.simulation.run_record import RunRecord
 from routingsim.simulation.statistics import quantiles
 
@@ -35,7 +35,7 @@ def whole(run: RunRecord) -> dict[str, Any]:
 
 def _row(run: RunRecord, mine: NDArray[np.bool_], utilisation: float) -> dict[str, Any]:
     """One row of the summary, without share."""
-    status = np.bincount(run.log.status[mine], minlength=4)
+    status = np.bincount(run.log.status[mine], minlength=len(STATUS_NAMES))
     timed = mine & run.timed
     begin, end = run.window
     finished = run.log.finished[mine & (run.log.status == OK)]
@@ -43,9 +43,12 @@ def _row(run: RunRecord, mine: NDArray[np.bool_], utilisation: float) -> dict[st
     quality = run.compared_quality[mine]
     tasks = int(mine.sum())
     row: dict[str, Any] = {"tasks": tasks}
-    row |= {STATUS_NAMES[s]: int(status[s]) for s in (OK, FAILED, TIMED_OUT, SHED)}
+    row |= {STATUS_NAMES[s]: int(status[s]) for s in run.statuses}
     row["utilisation"] = utilisation
-    for name, values in (("wait", run.log.wait[timed]), ("latency", run.latency[timed])):
+    times = {"wait": run.log.wait[timed], "latency": run.latency[timed]}
+    if run.work.first.size:
+        times["first_token"] = run.first_token[timed]
+    for name, values in times.items():
         row[f"{name}_mean"] = float(values.mean()) if values.size else math.nan
         found = quantiles(values, list(QUANTILES.values()))
         row |= {f"{name}_{q}": float(v) for q, v in zip(QUANTILES, found, strict=True)}

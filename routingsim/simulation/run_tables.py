@@ -28,6 +28,8 @@ def tasks(run: RunRecord) -> pd.DataFrame:
             "d_var": run.work.d_var[run.work.row],
         }
     )
+    if run.work.first.size:
+        frame.insert(8, "first_token", run.first_token)
     if run.corpus is not None:
         category = run.corpus.tasks["category"].astype("category")
         frame["category"] = category.take(run.work.row).reset_index(drop=True)
