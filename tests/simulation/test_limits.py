@@ -175,7 +175,7 @@ def test_statuses_that_can_occur_are_in_the_summary() -> None:
     whole = result.summary().loc["all"]
     assert whole["rejected"] == (result.log.status == LIMITED).sum() > 10
     assert whole["too_long"] == 0
-    assert f"not answered: 39 rejected" in repr(result)
+    assert "not answered: 39 rejected" in repr(result)
     plain = rs.replay(None, rs.AgentPool((agent(),)), "static:a", arrivals="poisson:0.1", tasks=5)
     assert not {"rejected", "too_long"} & set(plain.summary())
 
