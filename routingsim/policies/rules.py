@@ -152,6 +152,11 @@ def _weight_probabilities(task, pool, memory, out):
         even(out, 0)
 
 
+@choose_kernel
+def _any(task, pool, memory):
+    return any_up(task, pool, 0)
+
+
 def _by_weights(name: str, weights: NDArray[np.float64], reason: str) -> Policy:
     return Policy(
         name,
@@ -165,7 +170,13 @@ def _by_weights(name: str, weights: NDArray[np.float64], reason: str) -> Policy:
 @recipe("random")
 def random(pool: AgentPool, corpus: Corpus | None = None) -> Policy:
     """Any agent, each with the same chance."""
-    return _by_weights("random", np.ones(len(pool)), "Drawn at random: Routed to {agent.name}")
+    return Policy(
+        "random",
+        _any,
+        memory=np.ones(len(pool)),
+        reason=sentence("Drawn at random: Routed to {agent.name}"),
+        probabilities=_weight_probabilities,
+    )
 
 
 @recipe("weighted")

@@ -108,8 +108,16 @@ def put_lowest(figure, task, pool, memory, out):
 
 @register_jitable
 def any_up(task, pool, part):
-    """An agent that is up, drawn uniformly by the task's number ``part``; 0 where none is."""
-    left = int(draw(task, part) * pool.up.sum())
+    """An agent that is up, drawn uniformly by the task's number ``part``; 0 where none is.
+
+    The number's whole part names an agent; only if that is down are those that are up counted,
+    and its fraction, which does not depend on the whole part, names one of them.
+    """
+    drawn = draw(task, part) * pool.up.size
+    a = int(drawn)
+    if pool.up[a]:
+        return a
+    left = int((drawn - a) * pool.up.sum())
     for a in range(pool.up.size):
         if pool.up[a]:
             if left == 0:

@@ -4,7 +4,7 @@ import numpy as np
 
 from routingsim.policies.kernel import FAILED
 from routingsim.simulation.calls import NONE
-from routingsim.simulation.events import COOLED, DEPART, DOWN, UP, UPS, called, code_of, push
+from routingsim.simulation.events import COOLED, DEPART, DOWN, UP, UPS, called, code_of, push_rare
 from routingsim.simulation.limits import waits_no_more
 from routingsim.simulation.state import ESCALATED
 
@@ -36,7 +36,7 @@ def go(s, system, kind, a, now):
             agent.works = 1
             offer(s, a)
             if follows:
-                push(s, system.down[agent.outage], code_of(DOWN, a, 0))
+                push_rare(s, system.down[agent.outage], code_of(DOWN, a, 0))
             return
     else:
         agent.works = 0
@@ -48,9 +48,9 @@ def go(s, system, kind, a, now):
             call = s.calls[c]
             if call.due > now:
                 call.due, call.status, call.judged = now, FAILED, 0
-                push(s, now, code_of(DEPART, call.task, c))
+                push_rare(s, now, code_of(DEPART, call.task, c))
             c = np.uint32(call.behind)
-    push(s, system.up[agent.outage], code_of(UP, a, 0))
+    push_rare(s, system.up[agent.outage], code_of(UP, a, 0))
 
 
 @called
@@ -87,7 +87,7 @@ def count_failure(s, rules, a, call, now):
     if cools:
         agent.cool, agent.fails = COOLING, 0
         offer(s, a)
-        push(s, now + rules.cool_seconds, code_of(COOLED, a, 0))
+        push_rare(s, now + rules.cool_seconds, code_of(COOLED, a, 0))
 
 
 @called

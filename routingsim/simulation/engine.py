@@ -249,7 +249,7 @@ def _hold(s, log, a, call, now):
     k = log.holds[0]
     log.holds[0] = k + 1
     log.held_agent[k], log.held_from[k], log.held_until[k] = a, now, call.takes
-    push(s, call.takes, code_of(FREED, a, 0))
+    push_rare(s, call.takes, code_of(FREED, a, 0))
 
 
 def pool_view(s, system):
@@ -271,9 +271,9 @@ def _begin(s, system, rules, think_key):
     s.count[BEGUN] = 1
     for a in range(s.agents.size):
         if s.agents[a].breaks:
-            push(s, system.down[s.agents[a].outage], code_of(DOWN, a, 0))
+            push_rare(s, system.down[s.agents[a].outage], code_of(DOWN, a, 0))
     for user in range(rules.users):
-        push(s, _think(rules, think_key, user, 1), code_of(RETURN, 0, 0))
+        push_rare(s, _think(rules, think_key, user, 1), code_of(RETURN, 0, 0))
 
 
 @njit(  # pyright: ignore[reportCallIssue]

@@ -14,7 +14,7 @@ import math
 import numpy as np
 
 from routingsim.simulation.calls import NONE
-from routingsim.simulation.events import LIMIT, called, code_of, push
+from routingsim.simulation.events import LIMIT, called, code_of, push_rare
 from routingsim.simulation.state import BUCKET, SLIDING, TOKENS, WINDOWS
 
 
@@ -101,7 +101,7 @@ def wait_for_limit(s, work, acc, a, c, now):
     account = s.accounts[acc]
     if account.waiting == NONE:
         account.waiting = c
-        push(s, opens_at(s, work, acc, a, s.calls[c], now), code_of(LIMIT, acc, 0))
+        push_rare(s, opens_at(s, work, acc, a, s.calls[c], now), code_of(LIMIT, acc, 0))
 
 
 @called
@@ -110,7 +110,7 @@ def waits_no_more(s, acc, c, now):
     account = s.accounts[acc]
     if account.waiting == c:
         account.waiting = NONE
-        push(s, now, code_of(LIMIT, acc, 0))
+        push_rare(s, now, code_of(LIMIT, acc, 0))
 
 
 @called

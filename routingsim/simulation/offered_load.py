@@ -115,12 +115,22 @@ def sent_work(run: Run) -> SentWork:
     calls = np.bincount(agent, minlength=agents)
     load = np.bincount(agent, weights=seconds, minlength=agents)
     up = _up(work.arrived[[0, -1]], pool, outages)[:, -1]
-    slots, limit = pool.column("concurrency"), pool.column("requests_per_minute")
+    slots, limit = pool.column("concurrency"), _limits(pool, calls)
     with np.errstate(divide="ignore", invalid="ignore"):  # always down: inf, or 0 if nothing sent
         by_slots, by_limit = load / (slots * up), calls * 60 / (limit * up)
         service = np.nan_to_num(load / calls)
     mean = np.nan_to_num(np.fmax(by_slots, by_limit), posinf=np.inf)
     return SentWork(agent, arrived, seconds, calls, service, mean, by_limit > by_slots)
+
+
+def _limits(pool: AgentPool, calls: NDArray[np.intp]) -> Floats:
+    """Calls a minute for which those of each agent wait: of an account's limit, its share of the
+    calls; NaN where nothing waits for a limit."""
+    limit = pool.column("requests_per_minute")
+    limit[[agent.over_limit == "reject" for agent in pool]] = np.nan
+    for members in map(list, pool.accounts.values()):
+        limit[members] *= calls[members] / max(calls[members].sum(), 1)
+    return limit
 
 
 def offered_load(run: Run) -> OfferedLoad:
@@ -144,7 +154,7 @@ def offered_load(run: Run) -> OfferedLoad:
     service, mean, limited = sent.service, sent.mean, sent.limited
     cells = int(np.clip(agent.size // _TASKS, _FEWEST, _CELLS))
     up = _up(np.linspace(begin, end, cells + 1), pool, run.outages)
-    slots, limit = pool.column("concurrency"), pool.column("requests_per_minute")
+    slots, limit = pool.column("concurrency"), _limits(pool, calls)
     gaps = _squared_variation(arrived, agent, agents)
     lengths = np.where(limited, 0.0, _squared_service(log, agents))
     variation = (gaps + lengths) / 2

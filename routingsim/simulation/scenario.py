@@ -40,7 +40,7 @@ from routingsim.simulation.remarks import (
 from routingsim.simulation.replications import Again
 from routingsim.simulation.result import ReplayResult
 from routingsim.simulation.service import system
-from routingsim.simulation.state import Rules, System, Workload
+from routingsim.simulation.state import DAY, MINUTE, WINDOWS, Rules, System, Workload
 from routingsim.simulation.task_choice import drawn_note, drawn_rows, trace_note, window_note
 from routingsim.simulation.workload import Records, records
 
@@ -68,11 +68,19 @@ class Scenario:
 
     @property
     def capacity(self) -> float:
-        """Tasks/s at most: of each agent what its slots serve, by its mean service time, or its
-        limit of requests per minute if that is less."""
-        limits = self.system.per_minute
-        most = np.where(limits > 0, limits / 60.0, np.inf)
-        return float(np.minimum(self.system.slots / self.system.mean_service, most).sum())
+        """Tasks/s at most: of the agents of each account what their slots serve, by their mean
+        service times, or its limit of requests or tokens if that is less."""
+        system, tokens = self.system, self.records.work.tokens
+        served = system.slots / system.mean_service
+        total = float(served[system.account < 0].sum())
+        for account, limits in enumerate(system.limits.reshape(-1, WINDOWS)):
+            mine = system.account == account
+            call = np.array([1.0, tokens[:, mine].mean() if tokens.size else 1.0, 1.0])
+            most = np.array([MINUTE, MINUTE, DAY]) * call
+            with np.errstate(divide="ignore", invalid="ignore"):
+                bounds = np.where(limits > 0, limits / most, np.inf)
+            total += min(float(served[mine].sum()), float(bounds.min()))
+        return total
 
     def run(
         self,
@@ -342,16 +350,26 @@ def prepare(
             f'agent {recorded[0]} has service = "recorded": without a corpus no latency is '
             "recorded; give one, or another service model"
         )
-    known = records(corpus, pool, policy)
+    known, outages = records(corpus, pool, policy), _of_agents(pool, outages)
     return Scenario(
         corpus=corpus,
         pool=pool,
         policy=policy,
         retries=retries,
-        outages=tuple(outages),
+        outages=outages,
         records=known,
         system=system(pool, outages, known.work.service.mean(axis=0)),
     )
+
+
+def _of_agents(pool: AgentPool, outages: Iterable[Outage]) -> tuple[Outage, ...]:
+    """Outages of agents, where some are of all agents of an account."""
+    found: list[Outage] = []
+    for outage in outages:
+        members = pool.accounts.get(outage.agent)
+        of = [outage.agent] if members is None else [pool.ids[k] for k in members]
+        found += [replace(outage, agent=agent) for agent in of]
+    return tuple(found)
 
 
 def _mask(statuses: Iterable[str]) -> int:

@@ -138,7 +138,6 @@ def system(
         ),
         patience=np.nan_to_num(pool.column("patience"), nan=math.inf, posinf=math.inf),
         error_rate=pool.column("error_rate"),
-        per_minute=np.array([a.requests_per_minute or 0 for a in pool], dtype=np.int64),
         first_outage=first,
         down=down,
         up=up,
@@ -228,9 +227,7 @@ def _outage_arrays(
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
     per_agent: list[list[Outage]] = [[] for _ in pool]
     for outage in outages:
-        members = pool.accounts.get(outage.agent) or [pool.index(outage.agent)]
-        for position in members:
-            per_agent[position].append(outage)
+        per_agent[pool.index(outage.agent)].append(outage)
     for mine in per_agent:
         mine.sort(key=lambda outage: outage.down)
         for one, other in pairwise(mine):

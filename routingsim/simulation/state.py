@@ -53,7 +53,6 @@ class System(NamedTuple):
     queue_limit: NDArray[np.int64]
     patience: NDArray[np.float64]  # seconds, inf for none
     error_rate: NDArray[np.float64]
-    per_minute: NDArray[np.int64]  # calls that may start in 60 s, 0 for no limit
     first_outage: NDArray[np.int64]  # (m + 1,) where an agent's outages begin in `down` and `up`
     down: NDArray[np.float64]
     up: NDArray[np.float64]
@@ -365,7 +364,6 @@ SYSTEM = types.NamedTuple(
         _i8,
         _f8,
         _f8,
-        _i8,
         _i8,
         *[_f8] * 4,
         _i8,

@@ -227,7 +227,7 @@ def test_queues_are_first_in_first_out(run: Run) -> None:
 
 def test_limits_per_minute_hold_in_any_sixty_seconds(run: Run) -> None:
     for a, mine in by_agent(run.served):
-        starts, limit = np.sort(mine.left), run.system.per_minute[a]
+        starts, limit = np.sort(mine.left), run.pool[a].requests_per_minute
         assert not limit or (starts[limit:] >= starts[:-limit] + 60).all()
 
 
@@ -243,7 +243,7 @@ def test_a_call_that_waited_starts_at_the_first_moment_it_can(run: Run) -> None:
     for a, mine in by_agent(run.served):
         outages = slice(run.system.first_outage[a], run.system.first_outage[a + 1])
         openings = {*mine.ended, *run.system.up[outages]}
-        if run.system.per_minute[a]:
+        if run.pool[a].requests_per_minute:
             openings |= set(mine.left + 60.0)
         assert set(mine.left[mine.left > mine.sent]) <= openings
 

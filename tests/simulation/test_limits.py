@@ -182,9 +182,12 @@ def test_statuses_that_can_occur_are_in_the_summary() -> None:
 
 def test_an_outage_of_an_account_is_of_all_its_agents() -> None:
     pool = rs.AgentPool((agent("a", account="x"), agent("b"), agent("c", account="x")))
-    found = system(pool, [rs.Outage("x", 5.0, 9.0)])
-    assert found.first_outage.tolist() == [0, 1, 1, 2]
-    assert found.down.tolist() == [5.0, 5.0]
+    result = rs.replay(
+        None, pool, "random", arrivals="poisson:5", tasks=60, outages=rs.Outage("x", 5, 9)
+    )
+    assert result.outages == (rs.Outage("a", 5, 9), rs.Outage("c", 5, 9))
+    assert (result.log.agent[(result.work.arrived > 5) & (result.work.arrived < 9)] == 1).all()
+    assert result.stability.offered.keys() == {"a", "b", "c"}
 
 
 def test_capacity_counts_the_limits_of_an_account_once() -> None:
