@@ -18,7 +18,7 @@ def offer(s, a):
     """Offer agent ``a`` to policies, or not, as it is now."""
     agent = s.agents[a]
     offered = int(agent.works and agent.cool in (CLOSED, HALF_OPEN))
-    s.count[UPS] += offered - agent.offered
+    s.counters[UPS] += offered - agent.offered
     agent.offered = s.up[a] = offered
 
 

@@ -44,24 +44,24 @@ CALLS: Any = from_dtype(CALL)
 @inlined
 def take(s):
     """A free record; the caller has made sure that there is one."""
-    c = s.count[FREE]
+    c = s.counters[FREE]
     if c >= 0:
         behind = s.calls[np.uint32(c)].behind
-        s.count[FREE] = -1 if behind == NONE else np.int64(behind)
+        s.counters[FREE] = -1 if behind == NONE else np.int64(behind)
     else:
-        c = s.count[USED]
-        s.count[USED] = c + 1
+        c = s.counters[USED]
+        s.counters[USED] = c + 1
     return np.uint32(c)
 
 
 @inlined
 def free(s, c):
     """Give a record back."""
-    call, first = s.calls[c], s.count[FREE]
+    call, first = s.calls[c], s.counters[FREE]
     call.state = IDLE
     call.task = -1
     call.behind = NONE if first < 0 else np.uint32(first)
-    s.count[FREE] = np.int64(c)
+    s.counters[FREE] = np.int64(c)
 
 
 @inlined

@@ -148,8 +148,8 @@ def _holds(s, kind, number, c, time):
 @called
 def _compact(s):
     """Drop events that no longer hold."""
-    size, kept = s.count[EVENTS], 0
-    s.count[EVENTS] = 0
+    size, kept = s.counters[EVENTS], 0
+    s.counters[EVENTS] = 0
     for k in range(size):
         time, code = s.time[k], s.code[k]
         kind, number, c = parts(code)
@@ -268,7 +268,7 @@ def _think(rules, key, index, part):
 @called
 def _begin(s, system, rules, think_key):
     """Put the first events on the calendar: outages, and the users' first thoughts."""
-    s.count[BEGUN] = 1
+    s.counters[BEGUN] = 1
     for a in range(s.agents.size):
         if s.agents[a].breaks:
             push_rare(s, system.down[s.agents[a].outage], code_of(DOWN, a, 0))
@@ -303,17 +303,17 @@ def _run(s, work, system, rules, log, choose, learn, learns, memory, seed):
     pool = refer(_pool_view(s, system))
     task = refer(task_view(work, keys.choice, 0, 0, 0.0))
     told = learns or rules.users > 0
-    if not s.count[BEGUN]:
+    if not s.counters[BEGUN]:
         _begin(s, system, rules, keys.think)
-    fresh = s.count[FRESH]
+    fresh = s.counters[FRESH]
 
     while True:
-        if s.count[HOLE]:
+        if s.counters[HOLE]:
             fill_hole(s)
-        if s.count[EVENTS] > s.time.size - s.calls.size - 64:
+        if s.counters[EVENTS] > s.time.size - s.calls.size - 64:
             _compact(s)
-        if s.count[FREE] < 0 and s.count[USED] >= s.calls.size:
-            s.count[FRESH] = fresh
+        if s.counters[FREE] < 0 and s.counters[USED] >= s.calls.size:
+            s.counters[FRESH] = fresh
             return GROW
 
         # The next event: ``a`` is the agent at which something changes, ``ended`` the call that
@@ -322,10 +322,10 @@ def _run(s, work, system, rules, log, choose, learn, learns, memory, seed):
         c = ended = begins = np.uint32(NONE)
         after, at = -1, 0.0  # the event that follows, if any, and its time
         next_arrival = work.arrived[fresh] if 0 <= fresh < n and rules.users == 0 else math.inf
-        if s.count[EVENTS] and s.time[0] <= next_arrival:
+        if s.counters[EVENTS] and s.time[0] <= next_arrival:
             now = s.time[0]
             kind, number, record = parts(s.code[0])
-            s.count[HOLE] = 1
+            s.counters[HOLE] = 1
             c = np.uint32(record)
             call = s.calls[c]
             if kind == DEPART:
@@ -393,7 +393,7 @@ def _run(s, work, system, rules, log, choose, learn, learns, memory, seed):
             # Does not depend on the choice; drawn before it, so that both run in parallel.
             drawn = draw_noise(s.agents[0].noise, keys.service, i, attempt)
             rewrite(task, task_view(work, keys.choice, i, attempt, now))
-            if attempt or s.count[BOUNDED] or not s.count[UPS]:
+            if attempt or s.counters[BOUNDED] or not s.counters[UPS]:
                 given = (s, pool, system, work, log, rules, choose, memory, task)
                 a = choose_with_care(*given, c)
             else:

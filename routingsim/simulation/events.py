@@ -91,10 +91,10 @@ def _sink(s, size, time, code):
 @inlined
 def fill_hole(s):
     """Close the hole with the last event."""
-    size = s.count[EVENTS] - 1
+    size = s.counters[EVENTS] - 1
     time, code = s.time[size], s.code[size]
     s.time[size] = math.inf
-    s.count[EVENTS], s.count[HOLE] = size, 0
+    s.counters[EVENTS], s.counters[HOLE] = size, 0
     if size > 0:
         _sink(s, size, time, code)
 
@@ -102,12 +102,12 @@ def fill_hole(s):
 @inlined
 def push(s, time, code):
     """Add an event."""
-    size = s.count[EVENTS]
-    if s.count[HOLE]:
-        s.count[HOLE] = 0
+    size = s.counters[EVENTS]
+    if s.counters[HOLE]:
+        s.counters[HOLE] = 0
         _sink(s, size, time, code)
         return
-    s.count[EVENTS] = size + 1
+    s.counters[EVENTS] = size + 1
     k = size
     while k > 0:
         parent = (k - 1) >> 2

@@ -225,7 +225,7 @@ class State(NamedTuple):
     # the calendar: a heap ordered by (time, code)
     time: NDArray[np.float64]
     code: NDArray[np.int64]
-    count: NDArray[np.int64]  # counters of :mod:`routingsim.simulation.events`
+    counters: NDArray[np.int64]  # named in :mod:`routingsim.simulation.events`
 
 
 _FIRST_CALLS = 1 << 10  # records of calls to begin with
@@ -255,9 +255,9 @@ def empty_state(system: System, rules: Rules, work: Workload) -> State:
     agents["waits"][limited] = 1 - system.rejects[system.account[limited]]
     windows = _windows(system, work, work.row.size * max(rules.attempts, rules.levels))
     spent = np.empty(int(windows["size"].sum()))
-    count = np.zeros(COUNTERS, np.int64)
-    count[FREE], count[UPS] = -1, m
-    count[BOUNDED] = np.count_nonzero(system.context < math.inf)
+    counters = np.zeros(COUNTERS, np.int64)
+    counters[FREE], counters[UPS] = -1, m
+    counters[BOUNDED] = np.count_nonzero(system.context < math.inf)
     state = State(
         busy=np.zeros(m, np.int64),
         queued=np.zeros(m, np.int64),
@@ -274,7 +274,7 @@ def empty_state(system: System, rules: Rules, work: Workload) -> State:
         level=np.array([rules.reserve]),
         time=np.zeros(0),
         code=np.zeros(0, np.int64),
-        count=count,
+        counters=counters,
     )
     return grown(state, rules.users)
 
@@ -321,17 +321,19 @@ def empty_log(tasks: int, attempts: int, held: bool = False) -> Log:
     ``held`` says whether calls that are cut off may hold their slots.
     """
     again, slots = tasks * (attempts - 1), tasks * attempts * held
-    agent, status, tries, left, finished, wait, cost, first = _side_by_side(
-        tasks, np.int16, np.int8, np.int16, *[np.float64] * 5
-    )
-    *retried, after, before = _side_by_side(
-        again, np.int32, np.int16, np.int8, *[np.float64] * 3, np.int32
-    )
+    last = ("agent", "status", "attempts", "left", "finished", "wait", "cost", "first")
+    ended = _side_by_side(tasks, np.int16, np.int8, np.int16, *[np.float64] * 5)
+    others = ("", "_agent", "_status", "_left", "_ended", "_next", "_before")
+    kinds = (np.int32, np.int16, np.int8, *[np.float64] * 3, np.int32)
+    retried = zip(others, _side_by_side(again, *kinds), strict=True)
     log = Log(
-        *(agent, status, tries, left, finished, wait, cost),
-        *(*retried, np.zeros(1, np.int64)),  # pyright: ignore[reportArgumentType]
-        *(first, after, before),
-        *(np.empty(slots, np.int16), np.empty(slots), np.empty(slots), np.zeros(1, np.int64)),
+        **dict(zip(last, ended, strict=True)),
+        **{f"retried{name}": column for name, column in retried},
+        retries=np.zeros(1, np.int64),
+        held_agent=np.empty(slots, np.int16),
+        held_from=np.empty(slots),
+        held_until=np.empty(slots),
+        holds=np.zeros(1, np.int64),
     )
     log.attempts[:] = 0
     return log

@@ -157,7 +157,7 @@ def pools(draw: st.DrawFn) -> AgentPool:
 @st.composite
 def limits(draw: st.DrawFn) -> dict[str, Any]:
     """Limits of an account: none, or some that bind within a few calls."""
-    given = {
+    given: dict[str, Any] = {
         "requests_per_minute": draw(st.sampled_from([None, None, 1, 2, 3])),
         "tokens_per_minute": draw(st.sampled_from([None, None, 5, 30])),
         "requests_per_day": draw(st.sampled_from([None, None, None, 8])),

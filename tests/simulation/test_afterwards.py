@@ -231,7 +231,7 @@ def test_what_never_binds_leaves_every_array_as_it_was() -> None:
 
 
 def test_contradictions_are_named_with_agent_and_field() -> None:
-    for given, said in (
+    cases: list[tuple[dict[str, Any], str]] = [
         ({"timeout": 2.0, "first_token_timeout": 2.0}, "agent a, field first_token_timeout: 2 s is "
          "not below timeout = 2 s, which cuts the same calls off: leave it out"),
         ({"patience_law": "exponential"}, 'agent a, field patience_law: "exponential" needs '
@@ -241,7 +241,8 @@ def test_contradictions_are_named_with_agent_and_field() -> None:
         ({"timeout": 0.0}, "agent a, field timeout: Expected `float` > 0.0, found 0.0"),
         ({"cut_off": "stops"}, "agent a, field cut_off: Expected one of frees, holds, found "
          "'stops'"),
-    ):  # fmt: skip
+    ]  # fmt: skip
+    for given, said in cases:
         with pytest.raises(AgentError) as caught:
             agent(**given)
         assert str(caught.value) == said

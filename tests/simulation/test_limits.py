@@ -199,7 +199,7 @@ def test_capacity_counts_the_limits_of_an_account_once() -> None:
 
 
 def test_contradictions_are_named() -> None:
-    for given, said in (
+    cases: list[tuple[dict[str, Any], str]] = [
         ({"over_limit": "reject"}, "agent a, field over_limit: 'reject' needs a limit: one of "
          "requests_per_minute, tokens_per_minute, requests_per_day"),
         ({"limit_window": "bucket"}, "agent a, field limit_window: 'bucket' needs a limit: one of "
@@ -208,7 +208,8 @@ def test_contradictions_are_named() -> None:
          "ttft, which is not given; give ttft, 0 for none"),
         ({"tokens_per_minute": 0}, "agent a, field tokens_per_minute: Expected `int` >= 1, found "
          "0"),
-    ):  # fmt: skip
+    ]  # fmt: skip
+    for given, said in cases:
         with pytest.raises(AgentError) as caught:
             agent(**given)
         assert str(caught.value) == said
