@@ -13,6 +13,8 @@ from routingsim.policies.kernel import choose_kernel, draw, probability_kernel
 from routingsim.policies.policy import Policy, recipe, sentence
 from routingsim.policies.ties import any_up, choose_lowest, even, put_lowest, which
 
+_MANY = 32  # agents from which on two short loops are quicker than one long
+
 
 @register_jitable
 def less_loaded(pool, a, best, work, slots, ties):
@@ -46,8 +48,42 @@ def _least_load(pool):
 
 
 @register_jitable
+def _fewest_tasks(pool):
+    """The fewest tasks at an agent, if all are up and have as many slots; else -1.
+
+    The loop has no branches, so that the compiler makes it one over vectors.
+    """
+    busy, queued, slots, up = pool.busy, pool.queued, pool.slots, pool.up
+    tasks, least, most, all_up = busy[0] + queued[0], slots[0], slots[0], up[0]
+    for a in range(busy.size):
+        tasks = min(tasks, busy[a] + queued[a])
+        least, most = min(least, slots[a]), max(most, slots[a])
+        all_up = min(all_up, up[a])
+    return tasks if all_up and least == most else -1
+
+
+@register_jitable
+def _with_tasks(task, pool, tasks):
+    """An agent that has so many tasks, of several each with the same chance."""
+    busy, queued, ties = pool.busy, pool.queued, 0
+    for a in range(busy.size):
+        ties += int(busy[a] + queued[a] == tasks)
+    left = which(task, ties) if ties > 1 else 0
+    for a in range(busy.size):
+        if busy[a] + queued[a] == tasks:
+            if left == 0:
+                return a
+            left -= 1
+    return 0
+
+
+@register_jitable
 def least_loaded_of_all(task, pool):
     """The agent with the lowest load that is up; the first where none is."""
+    if pool.busy.size >= _MANY:
+        tasks = _fewest_tasks(pool)
+        if tasks >= 0:
+            return _with_tasks(task, pool, tasks)
     best, ties = _least_load(pool)
     if ties > 1:
         left = which(task, ties)
