@@ -6,7 +6,7 @@ happen in the order of their kinds, and those of one kind in the order of their 
 
 The first event that is taken leaves a hole, into which the next one falls: most events bring
 another. Events are not removed when they no longer hold; the loop knows them by their
-record, and :func:`compact` drops them when the heap is full.
+record, and drops them when the heap is full.
 """
 
 import math
