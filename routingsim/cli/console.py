@@ -103,7 +103,7 @@ def print_results(results: "Sequence[ReplayResult]") -> None:
         out.print(f"[bold]{one_line(result.policy.name)}[/]  {one_line(str(result.stability))}")
         out.print(result.arrivals_in_words, highlight=False, markup=False)
         out.print(table)
-        unanswered = {k: result.overall[k] for k in ("failed", "timed_out", "shed")}
+        unanswered = {k: result.overall[k] for k in result.endings}
         if any(unanswered.values()):
             said = ", ".join(f"{n:,.0f} {k.replace('_', ' ')}" for k, n in unanswered.items() if n)
             out.print(f"not answered: {said}", highlight=False)

@@ -25,7 +25,6 @@ from routingsim.evaluation.replay_difference import replay_difference
 from routingsim.evaluation.study import Study
 from routingsim.evaluation.study_record import ESTIMATED
 from routingsim.policies.fitted import in_sample
-from routingsim.policies.kernel import FAILED, STATUS_NAMES
 from routingsim.report.document import Column
 from routingsim.report.formatting import percent
 from routingsim.report.palette import Style, control_styles, policy_styles
@@ -316,9 +315,7 @@ def _replayed(
         figure=figure,
         tasks=TaskFigures(log.agent, quality, cost, result.latency, timed, log.status),
         busiest=result.stability.busiest,
-        lost={
-            ending: int(overall[ending]) for ending in STATUS_NAMES[FAILED:] if ending in overall
-        },
+        lost={ending: int(overall[ending]) for ending in result.endings},
         estimated=estimated,
     )
 

@@ -283,7 +283,7 @@ class TaskRouter:
         self,
         task_id: str,
         *,
-        status: Literal["ok", "failed", "timed_out", "shed"] = "ok",
+        status: Literal["ok", "failed", "timed_out", "shed", "rejected", "too_long"] = "ok",
         quality: float = math.nan,
         cost: float = math.nan,
         latency: float | None = None,
@@ -294,7 +294,7 @@ class TaskRouter:
         ----------
         task_id : str
             The id of a task in flight.
-        status : {"ok", "failed", "timed_out", "shed"}
+        status : {"ok", "failed", "timed_out", "shed", "rejected", "too_long"}
             How it ended.
         quality : float, optional
             Quality of the answer, 0 to 1, where known.
@@ -306,7 +306,7 @@ class TaskRouter:
         Raises
         ------
         RoutingSimError
-            If the task is not in flight, or the status is not one of the four.
+            If the task is not in flight, or there is no such status.
         """
         if status not in STATUS_NAMES:
             raise RoutingSimError(f"status={status!r}: choose one of {', '.join(STATUS_NAMES)}")

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from routingsim.agents import AgentPool
 from routingsim.corpora.corpus import Corpus
-from routingsim.policies.kernel import FAILED, LIMITED, OK, SHED, TIMED_OUT, TOO_LONG
+from routingsim.policies.kernel import FAILED, LIMITED, OK, SHED, STATUS_NAMES, TIMED_OUT, TOO_LONG
 from routingsim.policies.policy import Policy
 from routingsim.simulation.batches import long_enough
 from routingsim.simulation.faults import Outage, Retries
@@ -68,6 +68,11 @@ class RunRecord:
             TOO_LONG: any(agent.context_window for agent in self.pool),
         }
         return OK, FAILED, TIMED_OUT, SHED, *(status for status, may in more.items() if may)
+
+    @property
+    def endings(self) -> tuple[str, ...]:
+        """The names of those without an answer."""
+        return tuple(STATUS_NAMES[status] for status in self.statuses[1:])
 
     @cached_property
     def basis(self) -> Basis:

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 
 from routingsim import display
-from routingsim.policies.kernel import FAILED, STATUS_NAMES
 from routingsim.simulation.arrival_notes import seconds
 from routingsim.simulation.remarks import whose_agents
 from routingsim.simulation.run_record import RunRecord
@@ -96,7 +95,7 @@ def _preface(run: RunRecord) -> list[str]:
 
 def _remarks(run: RunRecord, whole: Mapping[str, Any]) -> list[str]:
     """Remarks after the figures: tasks not answered, and notes."""
-    lost = {name: int(whole[name]) for name in STATUS_NAMES[FAILED:] if name in whole}
+    lost = {name: int(whole[name]) for name in run.endings}
     said = ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in lost.items() if n)
     remarks = [f"not answered: {said}"] if said else []
     if run.basis.kind == "log" and whole["recorded"] < 1:
