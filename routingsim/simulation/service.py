@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from routingsim.agents import LIMITS, Agent, AgentPool, Billed
 from routingsim.corpora.answer_tokens import output_token_table
 from routingsim.corpora.corpus import Corpus, prompt_tokens
-from routingsim.errors import SimulationError
+from routingsim.errors import AgentError, SimulationError
 from routingsim.simulation.faults import Outage
 from routingsim.simulation.state import DETERMINISTIC, EXPONENTIAL, LOGNORMAL, System
 
@@ -178,7 +178,12 @@ def _accounts(pool: AgentPool) -> dict[str, Any]:
 
 def _fallback(pool: AgentPool) -> NDArray[np.int64]:
     """The agent that each names for tasks that fail there, -1 for none; no chain is a ring."""
-    named = [-1 if a.fallback is None else pool.index(a.fallback) for a in pool]
+    named = []
+    for agent in pool:
+        try:
+            named.append(-1 if agent.fallback is None else pool.index(agent.fallback))
+        except AgentError as error:
+            raise SimulationError(f"agent {agent.id}, field fallback: {error}") from None
     for first in range(len(named)):
         chain, at = [first], named[first]
         while at >= 0:

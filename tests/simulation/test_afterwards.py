@@ -256,6 +256,12 @@ def test_contradictions_are_named_with_agent_and_field() -> None:
         "last agent"
     )
 
+    lost = rs.AgentPool((agent("a", fallback="bb"), agent("b")))
+    with pytest.raises(
+        SimulationError, match="agent a, field fallback: no agent 'bb' in this pool"
+    ):
+        rs.replay(None, lost, tasks=5, arrivals="poisson:1")
+
 
 @pytest.mark.parametrize(
     ("field", "meant"),
