@@ -31,6 +31,8 @@ _PLAIN = {  # not written
 }
 LIMITS = ("requests_per_minute", "tokens_per_minute", "requests_per_day")
 """The fields of an agent that are limits of its account."""
+TIME_OUTS = ("timeout", "first_token_timeout")
+"""The fields of an agent that cut calls off."""
 _HEADS = ("agent", "id", "USD / 1,000 tokens", "service (s)", "slots", "strengths")
 
 NonNegative = Annotated[float, msgspec.Meta(ge=0)]

@@ -19,7 +19,7 @@ import msgspec
 import numpy as np
 import pandas as pd
 
-from routingsim.agents import AgentPool, PoolLike, load_agents
+from routingsim.agents import LIMITS, TIME_OUTS, AgentPool, PoolLike, load_agents
 from routingsim.corpora.datasets import CorpusLike, load_corpus
 from routingsim.errors import AgentError, PolicyError, SimulationError
 from routingsim.evaluation import cell as cells
@@ -274,7 +274,7 @@ def _exact(question: Question, candidate: Candidate) -> Tried | None:
         and agent.error_rate == 0
         and agent.queue_limit is None
         and agent.patience is None
-        and agent.requests_per_minute is None
+        and not any(getattr(agent, field) for field in (*LIMITS, *TIME_OUTS))
     )
     if not (plain and timed and question.corpus is None):
         return None

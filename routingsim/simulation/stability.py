@@ -11,7 +11,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from routingsim.agents import AgentPool
+from routingsim.agents import TIME_OUTS, AgentPool
 from routingsim.policies.kernel import OK
 from routingsim.simulation.offered_load import OfferedLoad, Run, offered_load, sent_work
 from routingsim.simulation.state import Log
@@ -207,7 +207,8 @@ def stability(run: Run, *, closed: bool = False) -> Stability:
     load = offered_load(run)
     peak, left = _waiting(log, begin, end)
     worst = int(load.mean.argmax())
-    bounds = [agent.patience is not None or agent.queue_limit is not None for agent in pool]
+    bounding = ("patience", "queue_limit", *TIME_OUTS)
+    bounds = [any(getattr(agent, name) is not None for name in bounding) for agent in pool]
     half_width, enough = _precision(run, load, end - begin, closed=closed)
     found = Stability(
         verdict="steady",
