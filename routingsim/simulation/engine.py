@@ -205,7 +205,9 @@ def _end(s, work, rules, log, agent, a, call, now):
     call.paid = paid
     log.agent[i], log.status[i], log.attempts[i] = a, status, call.attempt + 1
     log.left[i], log.finished[i] = call.left, now
-    log.wait[i], log.cost[i], log.first[i] = wait, cost, first
+    log.wait[i], log.cost[i] = wait, cost
+    if log.first.size:
+        log.first[i] = first
 
 
 @inlined
@@ -509,7 +511,9 @@ def run(
     """
     n, agents = work.row.size, system.slots.size
     state = empty_state(system, rules, work)
-    log = empty_log(n, max(rules.attempts, rules.levels), bool(system.holds.any()))
+    log = empty_log(
+        n, max(rules.attempts, rules.levels), bool(system.holds.any()), work.first.size > 0
+    )
     learns = int(learn is not no_learning)
     if interpreted:
         from routingsim.simulation.python_callbacks import Callbacks

@@ -58,7 +58,9 @@ class RunRecord:
     @cached_property
     def first_token(self) -> NDArray[np.float64]:
         """Seconds from intended arrival to the answer's first token, NaN without an answer."""
-        return self.log.first - self.work.arrived
+        if self.log.first.size:
+            return self.log.first - self.work.arrived
+        return np.where(self.log.status == OK, self.latency, np.nan)
 
     @property
     def statuses(self) -> tuple[int, ...]:

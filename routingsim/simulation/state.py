@@ -122,7 +122,8 @@ class Log(NamedTuple):
     retried_left: NDArray[np.float64]
     retried_ended: NDArray[np.float64]
     retries: NDArray[np.int64]  # (1,) number of these tries
-    first: NDArray[np.float64]  # (n,) when the answer's first token came, NaN without an answer
+    # (n,) when the answer's first token came, NaN without an answer; (0,) if at its end
+    first: NDArray[np.float64]
     retried_next: NDArray[np.float64]  # when the task was sent again
     retried_before: NDArray[np.int32]  # index of the try before, among these; -1 for none
     # calls that were cut off and held their slots: agent, from when, until when, how many
@@ -315,14 +316,15 @@ def grown(state: State, users: int) -> State:
     return state._replace(calls=more, time=time, code=code)
 
 
-def empty_log(tasks: int, attempts: int, held: bool = False) -> Log:
+def empty_log(tasks: int, attempts: int, held: bool = False, first: bool = False) -> Log:
     """An empty log for ``tasks`` tasks of up to ``attempts`` tries each.
 
-    ``held`` says whether calls that are cut off may hold their slots.
+    ``held`` says whether calls that are cut off may hold their slots, ``first`` whether
+    first tokens come before the ends of answers.
     """
     again, slots = tasks * (attempts - 1), tasks * attempts * held
-    last = ("agent", "status", "attempts", "left", "finished", "wait", "cost", "first")
-    ended = _side_by_side(tasks, np.int16, np.int8, np.int16, *[np.float64] * 5)
+    last = ("agent", "status", "attempts", "left", "finished", "wait", "cost")
+    ended = _side_by_side(tasks, np.int16, np.int8, np.int16, *[np.float64] * 4)
     others = ("", "_agent", "_status", "_left", "_ended", "_next", "_before")
     kinds = (np.int32, np.int16, np.int8, *[np.float64] * 3, np.int32)
     retried = zip(others, _side_by_side(again, *kinds), strict=True)
@@ -330,6 +332,7 @@ def empty_log(tasks: int, attempts: int, held: bool = False) -> Log:
         **dict(zip(last, ended, strict=True)),
         **{f"retried{name}": column for name, column in retried},
         retries=np.zeros(1, np.int64),
+        first=np.empty(tasks * first),
         held_agent=np.empty(slots, np.int16),
         held_from=np.empty(slots),
         held_until=np.empty(slots),

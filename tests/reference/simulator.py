@@ -614,7 +614,9 @@ class _Simulation:
 
     def log(self) -> Log:
         tries = max(self.rules.attempts, self.rules.levels)
-        log = empty_log(len(self.tasks), tries, bool(self.system.holds.any()))
+        log = empty_log(
+            len(self.tasks), tries, bool(self.system.holds.any()), self.work.first.size > 0
+        )
         columns: dict[str, list[Any]] = {
             "agent": [task.agent for task in self.tasks],
             "status": [task.status for task in self.tasks],
@@ -625,6 +627,8 @@ class _Simulation:
             "cost": [task.cost for task in self.tasks],
             "first": [task.first for task in self.tasks],
         }
+        if not log.first.size:
+            del columns["first"]
         for name, values in columns.items():
             getattr(log, name)[:] = values
         count = log.retries[0] = len(self.retried)

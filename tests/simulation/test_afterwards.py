@@ -111,7 +111,7 @@ def test_the_first_token_has_a_time_out_of_its_own() -> None:
     assert log.finished.tolist() == [2.0, 4.0, 2.75, 2.75]
     whole = run(work([0.0, 0.0], 2.0), system(pool))  # without ttft an answer comes at its end
     assert whole.status.tolist() == [OK, TIMED_OUT]
-    np.testing.assert_array_equal(whole.first, [2.0, NAN])
+    assert whole.first.size == 0
 
 
 @pytest.mark.slow
