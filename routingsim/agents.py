@@ -23,6 +23,7 @@ from routingsim.messages import AgentInfo
 
 _NAMED = 40  # agents that a pool's representation names
 _PLAIN = {  # not written
+    "price_per_slot_hour": 0.0,
     "over_limit": "wait",
     "limit_window": "sliding",
     "patience_law": "constant",
