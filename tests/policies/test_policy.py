@@ -86,7 +86,7 @@ def test_policies_kernels_and_plain_functions_are_taken_as_they_are() -> None:
     assert make_policy(POOL, policy) is policy
     named = make_policy(POOL, policy.choose)
     assert isinstance(named, Policy)
-    assert (named.name, named.interpreted, named.learns) == ("_by_weight", False, False)
+    assert (named.name, named.interpreted, named.learns) == ("_any", False, False)
     plain = make_policy(POOL, mine)
     assert (plain.name, plain.interpreted) == ("mine", True)
     assert isinstance(plain.choose, Kernel)
