@@ -11,7 +11,7 @@ from routingsim.corpora.corpus import Corpus
 from routingsim.policies import bandit_base as base
 from routingsim.policies import pacer
 from routingsim.policies.features import CATEGORIES, hashed_features
-from routingsim.policies.kernel import certain, choose_kernel, learn_kernel
+from routingsim.policies.kernel import choose_kernel, learn_kernel, probability_kernel
 from routingsim.policies.policy import Policy, recipe, sentence, spelled
 from routingsim.policies.ties import higher
 
@@ -84,36 +84,63 @@ def _expected_cost(memory, agents, a, x, d):
     return mean
 
 
+@register_jitable
+def _net_bound(pool, memory, a, cover, cheapest):
+    """The agent's upper bound less the price of its cost; it is offered to the pacer.
+
+    The context is in the memory. Infinite for an agent not tried yet, -infinite for one that
+    may not be chosen.
+    """
+    agents = pool.busy.size
+    d, x, weights = _places(memory, agents)
+    pending = memory[base.HEAD + base.PENDING * agents + a]
+    untried = pending <= 0.0 and memory[base.HEAD + base.DONE * agents + a] <= 0.0
+    if untried and base.may_be_chosen(pool, memory, a, cover, cheapest):
+        base.offer(pool, memory, a, math.inf, 0.0)
+        return math.inf
+    theta = weights + a * (d + d * d)
+    worth = 0.0
+    for k in range(d):
+        worth += memory[theta + k] * memory[x + k]
+    spread = _spread(memory, x, x + d, theta + d, d)
+    # As if every pending try had been of a task like this one.
+    spread /= 1.0 + spread * max(0.0, pending)
+    worth += memory[base.EXPLORE] * math.sqrt(spread)
+    cost = _expected_cost(memory, agents, a, x, d)
+    base.offer(pool, memory, a, worth, cost)
+    return base.net(pool, memory, a, worth, cost, cover, cheapest)
+
+
 @choose_kernel
 def _by_linear_bound(task, pool, memory):
     agents = pool.busy.size
-    d, x, weights = _places(memory, agents)
-    v = x + d
+    d, x, _ = _places(memory, agents)
     _set_context(task, memory, x, d)
     best, highest, ties = -1, -math.inf, 0
     cover, cheapest = base.covered(task, pool, memory)
     for a in range(agents):
-        pending = memory[base.HEAD + base.PENDING * agents + a]
-        untried = pending <= 0.0 and memory[base.HEAD + base.DONE * agents + a] <= 0.0
-        if untried and base.may_be_chosen(pool, memory, a, cover, cheapest):
-            base.offer(pool, memory, a, math.inf, 0.0)
-            best, highest, ties = higher(task, a, math.inf, best, highest, ties)
-            continue
-        theta = weights + a * (d + d * d)
-        worth = 0.0
-        for k in range(d):
-            worth += memory[theta + k] * memory[x + k]
-        spread = _spread(memory, x, v, theta + d, d)
-        # As if every pending try had been of a task like this one.
-        spread /= 1.0 + spread * max(0.0, pending)
-        worth += memory[base.EXPLORE] * math.sqrt(spread)
-        cost = _expected_cost(memory, agents, a, x, d)
-        base.offer(pool, memory, a, worth, cost)
-        worth = base.net(pool, memory, a, worth, cost, cover, cheapest)
+        worth = _net_bound(pool, memory, a, cover, cheapest)
         best, highest, ties = higher(task, a, worth, best, highest, ties)
     if best < 0:
         best = base.any_covered(task, pool, memory)
     return base.note_choice(task, memory, agents, best)
+
+
+@probability_kernel
+def _bound_probabilities(task, pool, memory, out):
+    agents = pool.busy.size
+    d, x, _ = _places(memory, agents)
+    scratch = memory.copy()  # a probability changes no memory
+    _set_context(task, scratch, x, d)
+    best, highest = -1, -math.inf
+    cover, cheapest = base.covered(task, pool, memory)
+    for a in range(agents):
+        out[a] = _net_bound(pool, scratch, a, cover, cheapest)
+        if out[a] > highest:
+            best, highest = a, out[a]
+    for a in range(agents):
+        out[a] = 1.0 if best >= 0 and out[a] == highest else 0.0
+    base.put_probabilities(task, pool, memory, best, 0.0, out)
 
 
 @learn_kernel
@@ -275,6 +302,6 @@ def linucb(
         reason=sentence("By the rewards of similar tasks (linucb): Routed to {agent.name}"),
         featurize=partial(hashed_features, words=words),
         parameters=given,
-        probabilities=certain,
+        probabilities=_bound_probabilities,
         notes=base.notes("linucb", given, pool, corpus),
     )

@@ -143,7 +143,8 @@ def test_a_fit_is_said_to_be_taken_as_it_is() -> None:
 def test_the_run_itself_is_in_the_facts(results: list[ReplayResult]) -> None:
     document = compose(results)
     assert document.subtitle.startswith("120 tasks of the corpus “wild <corpus>” over ")
-    assert document.summary.caveats == (CAVEAT,)
+    fitted = "too, and the fit of threshold:calibrated as it is."
+    assert document.summary.caveats == (CAVEAT.replace("too.", fitted),)
     known = facts(document)
     assert known["Outage"] == "gpt-4 down from 5 s to 9 s"
     assert "outages=[Outage(" in known["To repeat"]

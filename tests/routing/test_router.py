@@ -604,9 +604,9 @@ class Calls:
 
 
 class ManyCalls(Calls):
-    """One with a call for many decisions."""
+    """One with a call for the decisions of a batch."""
 
-    def publish_routing_decisions(self, decisions: Sequence[RoutingDecision]) -> None:
+    def publish_batch(self, decisions: Sequence[RoutingDecision]) -> None:
         self.calls.append([each.task_id for each in decisions])
 
 
