@@ -29,7 +29,7 @@ from routingsim.evaluation.evidence import evidence
 from routingsim.evaluation.intervals import t_interval
 from routingsim.evaluation.jobs import run as run_jobs
 from routingsim.evaluation.study_intervals import either_side
-from routingsim.evaluation.study_notes import order_of
+from routingsim.evaluation.study_notes import cautions_on, order_of
 from routingsim.evaluation.study_record import StudySettings
 from routingsim.evaluation.targets import USD, Target, targets_of
 from routingsim.policies.costs import expected_costs
@@ -124,10 +124,14 @@ def capacity(
     count = tasks if tasks is not None else len(corpus) if corpus is not None else None
     if count is None:
         raise SimulationError("tasks: without a corpus, a number of tasks is needed")
-    first = prepare(corpus, pool, make_policy(pool, wanted[0], corpus), retries=retries)
-    order = "file" if corpus is None else order_of([first], corpus, process)[0]
+    first = prepare(
+        corpus, pool, make_policy(pool, wanted[0], corpus), retries=retries, service=service
+    )
+    order, of_order = ("file", "") if corpus is None else order_of([first], corpus, process)
     question = Question(
-        corpus, targets, process, int(count), order, seed, int(runs), retries, service
+        *(corpus, targets, process, int(count), order, seed, int(runs), retries, service),
+        first.pool,
+        cautions_on(corpus, first.pool, process, int(count), of_order),
     )
     _check_met(question)
     candidates = _candidates(question, pool, tried, wanted)
@@ -222,7 +226,8 @@ def _screen(question: Question, candidate: Candidate) -> Tried:
         if lasts(most, float(table["peak"].mean()), float(table["left"].mean())):
             said = "growing"
         if said != "open" or upto == question.runs:
-            return Tried(candidate, found, said, upto)
+            met, span = float(table["rate_met"].mean()), float(table["span"].mean())
+            return Tried(candidate, found, said, upto, met, span)
 
 
 def _confirm(question: Question, tried: Tried) -> Tried:
@@ -302,6 +307,7 @@ def _candidates(
     if corpus is not None:
         table = corpus.outcome("quality", [agent.recorded_as for agent in pool])
         table = table[~np.isnan(table).any(axis=1)]
+        table = table if table.size else None
     made = []
     for counts in itertools.product(*tried.values()):
         chosen = dict(zip(tried, counts, strict=True))
@@ -359,6 +365,8 @@ def _frame(
         known = got.found if got else {}
         row = dict(zip(varied, candidate.slots, strict=True)) | {"policy": candidate.policy}
         row |= {name: known[name].mean if known else np.nan for name in names}
+        row |= {"rate": question.rate or np.nan}
+        row |= {name: getattr(got, name, np.nan) for name in ("rate_met", "span")}
         if not known:
             row[USD] = candidate.floor
         verdict = got.verdict if got else "cannot" if candidate.why else "dearer"

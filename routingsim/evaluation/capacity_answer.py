@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from routingsim import display
 from routingsim.evaluation.capacity_question import Candidate, Question, Tried
 from routingsim.evaluation.capacity_stress import stress
-from routingsim.evaluation.tabular import Tabular, records
+from routingsim.evaluation.tabular import Tabular, records, texts
 from routingsim.evaluation.targets import USD, Target
+from routingsim.simulation.arrival_notes import asked_and_met
 from routingsim.simulation.statistics import Interval
 
 if TYPE_CHECKING:
@@ -32,9 +34,9 @@ class Capacity(Tabular):
         part in choosing it; else the closest to them.
     frame : DataFrame
         A row for each candidate, cheapest first: slots of each varied agent, policy,
-        usd_per_hour, each target's metric (means), runs, verdict ("met", "missed", "growing",
-        "open", "cannot", or "dearer" where it costs more than the answer and was not run) and
-        why.
+        usd_per_hour, each target's metric (means), rate asked for, rate_met (tasks/s) and span
+        (s) of its runs, runs, verdict ("met", "missed", "growing", "open", "cannot", or
+        "dearer" where it costs more than the answer and was not run) and why.
     undecided : int
         Candidates that may be cheaper than the answer and were left open.
     """
@@ -60,14 +62,36 @@ class Capacity(Tabular):
                 "slots": {agent.id: agent.concurrency for agent in candidate.pool},
                 "usd_per_hour": {"mean": cost.mean, "low": cost.low, "high": cost.high},
             }
+        question, met = self.question, self.best if self.best and self.best.runs else None
+        corpus = question.corpus
         return {
             "status": self.status,
             "answer": best,
             "targets": records(self.margins),
             "stress": records(self.stress),
             "undecided": self.undecided,
+            "arrivals": str(question.process),
+            "rate": question.rate or None,
+            "met": None if met is None else {"rate": met.rate_met, "span": met.span},
+            "checkup": corpus.check(question.pool).to_dict() if corpus is not None else None,
             "rows": records(self.frame),
+            "notes": self.foremost,
         }
+
+    @property
+    def foremost(self) -> list[str]:
+        """Notes without which no figure is to be read, as those of a study."""
+        return list(self.question.cautions)
+
+    @property
+    def arrivals_in_words(self) -> str:
+        """The rate asked for beside that met in the runs of the answer, and their span."""
+        best, question = self.best, self.question
+        said = f"arrivals: {question.process}"
+        if best is None or not best.runs:
+            asked = f", {question.rate:.3g} tasks/s asked for" if question.rate else ""
+            return f"{said}{asked}; none were run"
+        return f"{said}, {asked_and_met(question.rate, best.rate_met, best.span)}"
 
     @property
     def margins(self) -> pd.DataFrame:
@@ -122,17 +146,29 @@ class Capacity(Tabular):
         return plot_capacity(self, ax, metric=metric)
 
     def __repr__(self) -> str:
-        lines = [self._said()]
-        lines += [f"  {line}" for line in self._held()]
+        notes = (f"note: {note}" for note in self.foremost)
+        return "\n".join([*notes, self._said(), *(f"  {line}" for line in self._below())])
+
+    def to_html(self) -> str:
+        """What a notebook shows: the answer, and the cheapest candidates."""
+        return display.card(
+            self._said(),
+            display.table(*texts(self.frame.head(display.MOST_ROWS))),
+            self._below(),
+            first=[f"note: {note}" for note in self.foremost],
+        )
+
+    def _below(self) -> list[str]:
+        """What stands below the answer: arrivals, targets, what was tried, what breaks first."""
         tried = sum(runs > 0 for runs in self.frame["runs"].tolist())
-        lines.append(f"  {len(self.frame):,} pools and policies were asked about, {tried:,} run")
-        lines += [f"  {line}" for line in self._broken()]
+        asked = f"{len(self.frame):,} pools and policies were asked about, {tried:,} run"
+        lines = [self.arrivals_in_words, *self._held(), asked, *self._broken()]
         if self.undecided:
             lines.append(
-                f"  {self.undecided:,} that may be cheaper are undecided within "
+                f"{self.undecided:,} that may be cheaper are undecided within "
                 f"{self.question.runs} runs each; give more (runs=), or tasks"
             )
-        return "\n".join(lines)
+        return lines
 
     def _said(self) -> str:
         asked = ", ".join(map(str, self.targets))

@@ -1,5 +1,6 @@
 """A question of capacity, and the pools and policies that may answer it."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,7 +26,11 @@ Wanted = str | Policy | Kernel | Callable[..., int]
 
 @dataclass(frozen=True, eq=False)
 class Question:
-    """What is asked, the same for all candidates."""
+    """What is asked, the same for all candidates.
+
+    ``pool`` are the agents as they were given; ``cautions`` are what the reader should know
+    before the answer.
+    """
 
     corpus: Corpus | None
     targets: tuple[Target, ...]
@@ -36,6 +41,8 @@ class Question:
     runs: int
     retries: Retries
     service: str | None
+    pool: AgentPool
+    cautions: tuple[str, ...]
 
     @property
     def rate(self) -> float:
@@ -100,10 +107,13 @@ class Tried:
     """A candidate with the interval of each target's metric and of its cost per hour.
 
     ``verdict`` is "met", "missed", "open", or "growing" where its runs end before their
-    backlog; ``runs`` is 0 where an exact result took their place.
+    backlog; ``runs`` is 0 where an exact result took their place. ``rate_met`` (tasks/s) and
+    ``span`` (s) from the first arrival to the last are means over the runs, NaN for none.
     """
 
     candidate: Candidate
     found: Mapping[str, Interval]
     verdict: str
     runs: int
+    rate_met: float = math.nan
+    span: float = math.nan

@@ -38,8 +38,8 @@ def stress(question: Question, candidate: Candidate) -> pd.DataFrame:
     DataFrame
         A row for each condition (as asked, twice the load, the dearest agent down for ten
         minutes or half of a shorter run, calls 20 % dearer, service times 20 % longer): condition,
-        the mean of each target's metric over 5 runs, USD per hour, and ``breaks``, the targets
-        that the means miss ("" for none).
+        the means over 5 runs of each target's metric, of the rate met (tasks/s), of the span (s)
+        and of USD per hour, and ``breaks``, the targets that the means miss ("" for none).
     """
     pool, process = candidate.pool, question.process
     dearest = cost_order(pool, question.corpus)[-1]
@@ -87,6 +87,7 @@ def _row(
     missed = [target for target in question.targets if not target.margin(means[target.metric]) >= 0]
     row: dict[str, float | str] = {"condition": said}
     row |= {target.metric: means[target.metric] for target in question.targets}
+    row |= {name: means[name] for name in ("rate_met", "span")}
     return row | {USD: means[USD], "breaks": ", ".join(map(str, missed))}
 
 

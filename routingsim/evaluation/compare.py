@@ -25,7 +25,7 @@ from routingsim.evaluation.jobs import run
 from routingsim.evaluation.objective import default_objective
 from routingsim.evaluation.resampling import Resamples
 from routingsim.evaluation.study import Study
-from routingsim.evaluation.study_notes import of_choice, order_of, remarks_on, unlike
+from routingsim.evaluation.study_notes import cautions_on, order_of, remarks_on, unlike
 from routingsim.evaluation.study_record import Population, StudySettings
 from routingsim.policies.fitted import in_sample
 from routingsim.policies.folds import prompts
@@ -174,7 +174,7 @@ def compare(
     if controls is not False:
         beside = _controls(corpus, pool, scenes, shares[0] * capacity, seed, controls)
         scenes += [prepare(corpus, pool, policy, **conditions) for policy in beside]
-    touching, others = of_record(corpus, scenes[0].pool, own_times=isinstance(shape, CorpusTimes))
+    _, others = of_record(corpus, scenes[0].pool, own_times=isinstance(shape, CorpusTimes))
     group = prompts(corpus)
     drawn = Resamples(group, seed, in_order=order != "shuffled")
     jobs = [(scene, each, settings, drawn) for scene in scenes for each in processes.values()]
@@ -200,11 +200,9 @@ def compare(
         settings=settings,
         cells={key: cell for key, cell in cells.items() if key[0] in shown},
         group=group,
-        cautions=(
-            *touching,
-            *shape.cautions,
-            *unlike(corpus, capacity, processes, settings),
-            *filter(None, (of_order, of_choice(corpus, shape, count))),
+        cautions=cautions_on(
+            *(corpus, scenes[0].pool, shape, count, of_order),
+            unlike(corpus, capacity, processes, settings),
         ),
         remarks=(*remarks_on(scenes[: len(made)], cells, settings), *said_of(twins), *others),
     )

@@ -53,8 +53,9 @@ class Study(StudyRecord, Tabular):
     remarks : tuple of str
         What the reader should know of the policies; among the ``notes``.
     cautions : tuple of str
-        What the reader should know before the figures: at which load the arrivals met are not
-        those asked for, which tasks the runs take, and in which order; among the ``notes``.
+        What the reader should know before the figures: that the pool is not the corpus's, what
+        the check-up found, at which load the arrivals met are not those asked for, which tasks
+        the runs take, and in which order; among the ``notes``.
     """
 
     _tables: dict[tuple[float, str], pd.DataFrame] = field(default_factory=dict, init=False)
@@ -69,11 +70,9 @@ class Study(StudyRecord, Tabular):
 
     @property
     def foremost(self) -> list[str]:
-        """Notes without which no figure is to be read, and which stand before all.
-
-        That the pool is not the corpus's, and the ``cautions``.
-        """
-        return study_text.foremost(self)
+        """Notes without which no figure is to be read, and which stand before all: the
+        ``cautions``."""
+        return list(self.cautions)
 
     @cached_property
     def runs(self) -> pd.DataFrame:
@@ -217,9 +216,20 @@ class Study(StudyRecord, Tabular):
         return self._tables[key].copy()
 
     def to_frame(self) -> pd.DataFrame:
-        """The rankings at all loads in one table, the load in the first column."""
-        frames = [self.table(load) for load in self.loads]
-        return pd.concat(frames, keys=self.loads, names=["load"]).reset_index(level="load")
+        """The rankings at all loads in one table.
+
+        First are the load, the rate asked for (tasks/s), that met, and the span of a run (s).
+        """
+        frames = []
+        for load, rate in zip(self.loads, self.rates, strict=True):
+            met, span = self.met(load)
+            frame = self.table(load)
+            for at, (name, value) in enumerate(
+                {"load": load, "rate": rate, "rate_met": met, "span": span}.items()
+            ):
+                frame.insert(at, name, value)
+            frames.append(frame)
+        return pd.concat(frames)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain Python values, ready for JSON, NaN as None: what ``--json`` prints."""

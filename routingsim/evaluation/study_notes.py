@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from routingsim.agents import AgentPool
 from routingsim.corpora.corpus import Corpus
 from routingsim.evaluation.cell import Cell
 from routingsim.evaluation.order import order_note, order_tests
@@ -17,8 +18,10 @@ from routingsim.simulation.remarks import (
     judge_assumed,
     met_before,
     no_texts,
+    of_record,
     one_for_all,
     repeated_prompts,
+    whose_agents,
 )
 from routingsim.simulation.scenario import Order, Scenario
 from routingsim.simulation.task_choice import drawn_note, window_note
@@ -39,6 +42,33 @@ def order_of(scenes: Sequence[Scenario], corpus: Corpus, shape: Arrivals) -> tup
     kept = bool(tests and learns)
     note = order_note(tests, kept=kept, has_arrivals=corpus.has_arrivals)
     return "file" if kept else "shuffled", note
+
+
+def cautions_on(
+    corpus: Corpus | None,
+    pool: AgentPool,
+    shape: Arrivals,
+    count: int,
+    of_order: str,
+    unlike: Sequence[str] = (),
+) -> tuple[str, ...]:
+    """What the reader should know before any figure of runs of one shape.
+
+    Parameters
+    ----------
+    corpus, pool, shape
+        What is run, and the arrivals before they are scaled.
+    count : int
+        Tasks of a run.
+    of_order : str
+        What :func:`order_of` said.
+    unlike : sequence of str
+        Where the arrivals met are not those asked for.
+    """
+    touching, _ = of_record(corpus, pool, own_times=isinstance(shape, CorpusTimes))
+    which = "" if corpus is None else of_choice(corpus, shape, count)
+    said = (whose_agents(corpus, pool), *touching, *shape.cautions, *unlike, of_order, which)
+    return tuple(filter(None, said))
 
 
 def of_choice(corpus: Corpus, shape: Arrivals, count: int) -> str:

@@ -15,7 +15,7 @@ from routingsim.errors import SimulationError
 from routingsim.evaluation import partial, resampling
 from routingsim.evaluation.cell import METRICS, OF_RECORDS, PER_TASK, Cell
 from routingsim.evaluation.estimate import Estimates
-from routingsim.simulation.arrival_notes import seconds
+from routingsim.simulation.arrival_notes import asked_and_met
 from routingsim.simulation.recorded import Basis, basis
 from routingsim.simulation.replications import replication_seeds
 from routingsim.simulation.scenario import Order
@@ -126,9 +126,7 @@ class StudyRecord:
 
     def arrivals_at(self, load: float) -> str:
         """The rate asked for at a load beside that met: ``3 tasks/s asked for, 2.97 met …``."""
-        rate, span = self.met(load)
-        asked = f"{load * self.capacity:.3g} tasks/s asked for"
-        return f"{asked}, {rate:.3g} met over {seconds(span)}"
+        return asked_and_met(load * self.capacity, *self.met(load))
 
     @cached_property
     def recorded(self) -> bool:

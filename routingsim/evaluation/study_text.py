@@ -10,7 +10,6 @@ from routingsim.evaluation import resampling
 from routingsim.evaluation.study_intervals import leading
 from routingsim.evaluation.study_record import StudyRecord
 from routingsim.simulation.recorded import basis_notes
-from routingsim.simulation.remarks import whose_agents
 
 _SHORT = {  # to fit a terminal
     "not distinguishable": "unclear",
@@ -19,11 +18,6 @@ _SHORT = {  # to fit a terminal
     "baseline": "base",
     "too short to say": "too short",
 }
-
-
-def foremost(study: StudyRecord) -> list[str]:
-    """Notes that stand before all figures: the pool is not the corpus's, and the cautions."""
-    return [*filter(None, (whose_agents(study.corpus, study.pool), *study.cautions))]
 
 
 def below(study: StudyRecord) -> list[str]:
@@ -107,7 +101,7 @@ def plain(study: StudyRecord, ranking: pd.DataFrame) -> str:
 
     text = display.fitted(table["policy"].tolist(), render)
     lead = filter(None, [leading(study)])
-    lines = [*map(display.wrapped, (first, *_noted(foremost(study)), *lead, second)), text]
+    lines = [*map(display.wrapped, (first, *_noted(study.cautions), *lead, second)), text]
     notes = _noted([*_in_sample(study), *below(study)])
     return "\n".join([*lines, *map(display.wrapped, notes)])
 
@@ -131,5 +125,5 @@ def html(study: StudyRecord, ranking: pd.DataFrame) -> str:
         first,
         display.table(heads, rows),
         [f"{second[:-1]}.", *filter(None, [leading(study)]), *_noted(below(study))],
-        first=_noted(foremost(study)),
+        first=_noted(study.cautions),
     )

@@ -30,20 +30,21 @@ class Tabular(ABC):
 
     def to_markdown(self) -> str:
         """The table in GitHub's Markdown."""
-        return display.markdown_table(*_texts(self.to_frame()))
+        return display.markdown_table(*texts(self.to_frame()))
 
     def to_html(self) -> str:
         """What a notebook shows: the summary and the first rows."""
         frame = self.to_frame()
         more = len(frame) - display.MOST_ROWS
-        table = display.table(*_texts(frame.head(display.MOST_ROWS)))
+        table = display.table(*texts(frame.head(display.MOST_ROWS)))
         return display.card(str(self), table, [f"{more:,} more rows"] if more > 0 else [])
 
     def _repr_html_(self) -> str:
         return self.to_html()
 
 
-def _texts(frame: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
+def texts(frame: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
+    """Heads and rows of a table as people read them."""
     rows = [
         ["" if value is None else display.parameter(value) for value in row.values()]
         for row in records(frame)

@@ -23,6 +23,12 @@ from routingsim.scoring.corpora import corpus_scores
 _FEW = 10  # replications below which a half-width is itself a rough estimate
 _WIDE = 0.1  # half-width over mean above which an estimate is called imprecise
 
+_ORDERS = {
+    "shuffled": "in an order of its own",
+    "blocks": "resampled in blocks of the log, each task with its own time",
+    "file": "in the order of the file",
+}
+
 
 def compose_study(
     study: Study,
@@ -226,7 +232,7 @@ def _run(study: Study, at: Comparison, command: str | None) -> Section:
     settings = study.settings
     loads = [f"{load:g} ({study.arrivals_at(load)})" for load in study.loads]
     facts = [
-        ("Tasks of a run", f"{settings.tasks:,}, in an order of its own"),
+        ("Tasks of a run", f"{settings.tasks:,}, {_ORDERS[settings.order]}"),
         ("Loads", "; ".join(loads)),
         ("Capacity", f"{number(study.capacity)} tasks/s at most"),
         ("Arrivals", f"{study.arrivals}, scaled to each load"),

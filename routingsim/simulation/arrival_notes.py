@@ -66,6 +66,21 @@ def unlike_asked(process: Arrivals, asked: float | None, tasks: int, spans: Sequ
     )
 
 
+def asked_and_met(asked: float | None, met: float, span: float) -> str:
+    """The rate asked for beside that met: ``3 tasks/s asked for, 2.97 met over 500 s``.
+
+    Parameters
+    ----------
+    asked : float or None
+        Tasks/s; 0 or None where the arrivals have no rate of their own.
+    met, span : float
+        Tasks/s that arrived, and seconds from the first to the last.
+    """
+    if not asked:
+        return f"{met:.3g} tasks/s met over {seconds(span)}"
+    return f"{asked:.3g} tasks/s asked for, {met:.3g} met over {seconds(span)}"
+
+
 def left_out(
     arrived: NDArray[np.float64], outages: Sequence[Outage], warm_up: float
 ) -> tuple[str, ...]:

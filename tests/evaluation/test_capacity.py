@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import routingsim as rs
@@ -51,10 +52,11 @@ def test_the_answer_of_theory_in_words() -> None:
         slo={"p95": 3.6},
         tasks=5000,
     )
-    assert repr(found).splitlines()[:4] == [
+    assert repr(found).splitlines()[:5] == [
         # Six slots, and 4 tasks/s x 100 tokens x 0.01 USD / 1,000 tokens x 3,600 s.
         "Use static:a with a × 6: 20.4 USD per hour, the cheapest shown to meet "
         "latency_p95 ≤ 3.6 s, answered ≥ 0.99.",
+        "  arrivals: poisson:4, 4 tasks/s asked for; none were run",
         "  latency_p95 ≤ 3.6 s: 3.238 (exact), met",
         "  answered ≥ 0.99: 1 (exact), met",
         "  11 pools and policies were asked about, 0 run",
@@ -76,6 +78,45 @@ def test_the_answer_of_theory_in_words() -> None:
     assert usd[3] - 6 == pytest.approx(1.2 * (usd[0] - 6))
 
 
+@pytest.mark.slow
+def test_what_is_said_before_figures_elsewhere_is_said_before_the_answer() -> None:
+    size = 400
+    frame = pd.DataFrame({"id": np.arange(size).astype(str)})
+    frame["text"] = [f"task {k} " + "and so on " * (k // 4) for k in range(size)]  # they grow
+    frame["outcomes.llama.cost"] = np.where(np.arange(size) % 2, 0.0, 0.01)
+    corpus = rs.Corpus.from_frame(frame)
+    found = capacity(
+        *(corpus, None, "static:llama"),
+        arrivals="poisson:1",
+        slots={"llama": [4, 5]},
+        slo={"p95": 60.0},
+        runs=3,
+        tasks=300,
+    )
+    study = rs.compare(
+        *(corpus, None, "static:llama"), rates=1.0, replications=1, controls=False, tasks=300
+    )
+    ours, cost, order, drawn = found.foremost
+    assert found.foremost == study.foremost
+    assert ours.startswith("the agents are of the pool 'default' that comes with routingsim")
+    assert cost.startswith("outcomes.llama.cost: 200 of 400 costs are 0")
+    assert order.startswith("the runs deal the tasks to other times, and tasks go with their order")
+    assert drawn.startswith("300 of 400 tasks of ")
+    lines = repr(found).splitlines()
+    assert lines[:4] == [f"note: {note}" for note in found.foremost]
+    assert lines[4].startswith("Use static:llama with ")
+    best = found.best
+    assert best is not None
+    met = f"1 tasks/s asked for, {best.rate_met:.3g} met over {best.span:.0f} s"
+    assert lines[5] == f"  arrivals: poisson:1, {met}"
+    page, whole = found.to_html(), found.to_dict()
+    assert page.index("that comes with routingsim") < page.index("<table")
+    assert whole["notes"] == found.foremost
+    assert whole["met"] == {"rate": best.rate_met, "span": best.span}
+    assert [row["rate"] for row in whole["rows"]] == [1.0, 1.0]
+    assert best.rate_met == pytest.approx(299 / best.span, rel=0.05)
+
+
 def two(**fields: Any) -> list[rs.Agent]:
     return [
         agent("small", latency=1.0, service="lognormal", price_per_slot_hour=1.0, **fields),
@@ -85,8 +126,6 @@ def two(**fields: Any) -> list[rs.Agent]:
 
 def graded(size: int = 300) -> rs.Corpus:
     """Tasks on which ``big`` is always right and ``small`` on two in three."""
-    import pandas as pd
-
     frame = pd.DataFrame({"id": np.arange(size).astype(str)})
     frame["text"] = [f"task number {k} of many, {k * k}" for k in range(size)]
     frame["outcomes.big.quality"] = 1.0
@@ -134,7 +173,9 @@ def test_what_no_pool_can_do_is_said_with_by_how_much_it_fails() -> None:
     slow = answer(slo={"p95": 0.5})
     assert slow.status == "none"
     assert slow.best is not None
-    first, p95, *_ = repr(slow).splitlines()
+    note, first, arrivals, p95, *_ = repr(slow).splitlines()
+    assert note.startswith("note: the runs deal the tasks to other times")  # every third is hard
+    assert arrivals.startswith("  arrivals: poisson:3, 3 tasks/s asked for, ")
     assert first.startswith("No pool of these meets latency_p95 ≤ 0.5 s, quality_all ≥ 0.75")
     assert ", missed, misses by " in p95
     assert slow.stress.empty
@@ -152,7 +193,7 @@ def test_a_pool_whose_interval_straddles_the_target_is_no_answer() -> None:
     p95 = near.best.found["latency_p95"].mean
     found = answer(slots=slots, slo={"p95": p95}, quality=None)
     assert found.status == "undecided"
-    assert repr(found).startswith("Undecided: no pool is shown to meet latency_p95 ≤ ")
+    assert "\nUndecided: no pool is shown to meet latency_p95 ≤ " in repr(found)
     assert ", open" in repr(found)
 
 

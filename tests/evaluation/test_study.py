@@ -272,20 +272,24 @@ def test_a_study_pickles_and_copies(readers: Study) -> None:
 
 def test_all_rankings_make_one_table(readers: Study) -> None:
     frame = readers.to_frame()
-    assert frame.columns[:3].tolist() == ["load", "rank", "policy"]
+    assert frame.columns[:3].tolist() == ["load", "rate", "rate_met"]
     assert frame[["load", "rank", "policy"]].to_numpy().tolist() == [
         [0.5, 1, "reader"],
         [0.5, 2, "blind"],
     ]
-    assert frame.drop(columns="load").reset_index(drop=True).equals(readers.table())
+    arrivals = frame[["rate", "rate_met", "span"]].to_numpy().tolist()
+    assert arrivals == [[readers.rates[0], *readers.met(0.5)]] * 2
+    assert frame.iloc[:, 4:].equals(readers.table())
 
 
 def test_the_same_table_as_markdown_html_and_json(readers: Study) -> None:
     head, rule, first, second = readers.to_markdown().splitlines()
-    assert head.startswith("| load | rank | policy | kind | goodput | goodput")
+    assert head.startswith(
+        "| load | rate | rate\\_met | span | rank | policy | kind | goodput | goodput"
+    )
     assert rule.count("|") == head.count("|")
-    assert first.startswith("| 0.5 | 1 | reader | policy | ")
-    assert second.startswith("| 0.5 | 2 | blind | policy | ")
+    assert "| 1 | reader | policy | " in first
+    assert "| 2 | blind | policy | " in second
     assert readers._repr_html_() == readers.to_html()
     body = readers.to_html().partition("<tbody>")[2]
     assert 0 < body.index("reader") < body.index("blind")
