@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from routingsim.corpora.checkup.finding import Finding
-from routingsim.corpora.checkup.skipped import skipped_records
+from routingsim.corpora.checkup.skipped import skipped_records, unreadable_records
 from routingsim.corpora.mapping import map_to_start_from
 from routingsim.corpora.numbers import RawColumn, allowed, read_numbers
 from routingsim.corpora.readers import OutcomeRecord, TaskRecord
@@ -215,6 +215,7 @@ def _checked(
                 comma_decimals=draft.rows.delimiter in (";", "\t"),
             )
     _refuse_repeats(columns["id"], draft, seen)
+    draft.findings += unreadable_records(draft.rows.numbers, len(draft.rows.lost))
     if draft.problems:
         keep = np.delete(np.arange(size), list(draft.problems))
         draft.findings += _of_skipped(draft)

@@ -50,6 +50,35 @@ def skipped_records(columns: Mapping[str, Sequence[Any]], bad: NDArray[np.bool_]
     ]
 
 
+def unreadable_records(numbers: Sequence[int], lost: int) -> list[Finding]:
+    """That records cannot be read at all, so that only their places can be compared.
+
+    Parameters
+    ----------
+    numbers : sequence of int
+        The places among all records, from 1, of those that can be read.
+    lost : int
+        How many cannot.
+    """
+    every = len(numbers) + lost
+    if lost < min(_LEAST, _MUCH * every) or not numbers:
+        return []
+    bad = np.ones(every, dtype=np.bool_)
+    bad[np.asarray(numbers) - 1] = False
+    p, where = _position(bad)
+    said = f"; {where}" if lost >= _LEAST and p < _LEVEL else ""
+    return [
+        Finding(
+            "records",
+            "wrong" if lost >= _MUCH * every else "suspicious",
+            f"{lost:,} of {every:,} records cannot be read at all, so whether their tasks are like "
+            f"the rest is not known{said}",
+            "every figure, if they are not",
+            "mend the records; skipped lists each with its reason",
+        )
+    ]
+
+
 def _position(bad: NDArray[np.bool_]) -> tuple[float, str]:
     place = np.arange(bad.size) / bad.size
     p = _rank_test(place[bad], place[~bad])

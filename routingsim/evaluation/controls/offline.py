@@ -90,7 +90,7 @@ def recorded_controls(
         found.append(choice("length", length_choice(texts, mix, paid.mean(axis=0))))
     if categories is not None:
         found.append(choice("category", category_choice(good, categories, seed=seed)))
-    found.append(choice("oracle", oracle(good, paid), in_sample=True))
+    found.append(choice("oracle", oracle(good, paid, seed=seed), in_sample=True))
     return tuple(found)
 
 

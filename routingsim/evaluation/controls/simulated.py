@@ -114,8 +114,9 @@ def control_policies(
             f"{corpus.name}: no task has a recorded quality of all of {', '.join(pool.ids)}; "
             "controls need recorded outcomes (an agent's `outcome` names its record)"
         )
-    by_id = np.argsort(np.argsort(pool.ids))  # of equals the cheapest, and then the first by id
-    best = np.lexsort((by_id, paid.mean(axis=0), -good[known].mean(axis=0)))[0]
+    by_id = np.argsort(pool.ids)  # the order of the agents in their file decides nothing
+    good, paid = good[:, by_id], paid[:, by_id]
+    best = by_id[np.lexsort((paid.mean(axis=0), -good[known].mean(axis=0)))[0]]
     found = {
         "random": random(pool),
         "cheapest": cheapest(pool, corpus),
@@ -123,19 +124,21 @@ def control_policies(
     }
     by_task: dict[str, NDArray[np.intp]] = {}
     if chosen is not None:
-        mine = choices(chosen, *good.shape)
+        mine = np.argsort(by_id)[choices(chosen, *good.shape)]
         mix = np.bincount(mine, minlength=len(pool)) / mine.size
         cost = float(taken(paid, mine)[known].mean())
         coin = hull_mix(zero_router(good[known], paid[known]), cost, len(pool))
-        found["zero-router"] = weighted(pool, weights=coin.tolist())
+        found["zero-router"] = weighted(pool, weights=coin[np.argsort(by_id)].tolist())
         by_task["shuffle"] = shuffled(mine, seed=seed)
         if corpus.has_texts:
             texts = corpus.tasks["text"].tolist()
             by_task["length"] = length_choice(texts, mix, paid.mean(axis=0))
     if corpus.category_codes and len(corpus) >= FOLDS:
         by_task["category"] = category_choice(good, corpus.tasks["category"].tolist(), seed=seed)
-    by_task["oracle"] = oracle(good, paid)
-    found |= {name: assigned(corpus, pool, agent, name=name) for name, agent in by_task.items()}
+    by_task["oracle"] = oracle(good, paid, seed=seed)
+    found |= {
+        name: assigned(corpus, pool, by_id[agent], name=name) for name, agent in by_task.items()
+    }
     for name in ("best-single", "zero-router", "oracle"):
         if name in found:
             found[name] = replace(found[name], fitted_on=(FittedTexts.of(corpus, known),))

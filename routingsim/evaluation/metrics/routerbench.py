@@ -140,20 +140,23 @@ def zero_router(quality: ArrayLike, cost: ArrayLike) -> Hull:
     return Hull(hull.cost, hull.quality, hull.index, int((~known).sum()))
 
 
-def oracle(quality: ArrayLike, cost: ArrayLike) -> NDArray[np.intp]:
+def oracle(quality: ArrayLike, cost: ArrayLike, *, seed: int = 0) -> NDArray[np.intp]:
     """The best agent of each task (in-sample), the cheapest among equals, shape (tasks,).
 
-    Hu et al., "Oracle router". Among equals in quality and cost, the first. An agent
+    Hu et al., "Oracle router". Of equals in quality and cost each has the same chance. An agent
     without a recorded quality is not chosen; a task without any goes to the cheapest
     agent. A cost that is not recorded counts as the highest.
 
     Parameters
     ----------
     quality, cost : array_like, shape (tasks, agents)
+    seed : int
+        Chooses among equals.
     """
     good = matrix("qualities", quality)
     paid = matrix("costs", cost, good.shape)
     good = np.where(np.isnan(good), -np.inf, good)
     paid = np.where(np.isnan(paid), np.finfo(np.float64).max, paid)
-    best = good == good.max(axis=1, keepdims=True)
-    return np.where(best, paid, np.inf).argmin(axis=1)
+    paid = np.where(good == good.max(axis=1, keepdims=True), paid, np.inf)
+    equals = paid == paid.min(axis=1, keepdims=True)
+    return np.where(equals, np.random.default_rng(seed).random(paid.shape), np.inf).argmin(axis=1)

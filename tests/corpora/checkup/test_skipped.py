@@ -1,10 +1,13 @@
 """Records that are skipped are compared with those that are read."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from routingsim import Corpus
+from routingsim import Corpus, load_corpus
+from routingsim.corpora.checkup.finding import Finding
 
 N = 600
 DICE = np.random.default_rng(4)
@@ -26,6 +29,30 @@ def corpus(bad: np.ndarray) -> Corpus:
     )
     frame["text"] += frame["id"].astype(str)
     return Corpus.from_frame(frame, on_error="skip")
+
+
+def cut(tmp_path: Path, bad: range, size: int = 300) -> list[Finding]:
+    """The findings in a file of which these lines are cut off."""
+    line = '{{"id": "{0}", "text": "task {0}"}}'
+    lines = [line.format(k)[: 12 if k in bad else None] for k in range(size)]
+    (tmp_path / "cut.jsonl").write_text("\n".join(lines))
+    return list(load_corpus(tmp_path / "cut.jsonl", on_error="skip").check().findings)
+
+
+def test_records_that_cannot_be_read_are_said_to_be_compared_with_none(tmp_path: Path) -> None:
+    said = "records cannot be read at all, so whether their tasks are like the rest is not known"
+    [late] = cut(tmp_path, range(270, 300))
+    assert late.what == f"30 of 300 {said}; half of them are in the last 5 % of the file"
+    assert (late.subject, late.severity, late.touches) == (
+        *("records", "wrong"),
+        "every figure, if they are not",
+    )
+    [even] = cut(tmp_path, range(0, 300, 10))
+    assert even.what == f"30 of 300 {said}"
+    [few] = cut(tmp_path, range(0, 3000, 250), 3000)
+    assert (few.what, few.severity) == (f"12 of 3,000 {said}", "suspicious")
+    assert [each.severity for each in cut(tmp_path, range(6))] == ["wrong"]
+    assert cut(tmp_path, range(5)) == []
 
 
 @pytest.mark.slow

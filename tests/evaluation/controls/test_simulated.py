@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from routingsim.agents import Agent, AgentPool
@@ -105,6 +106,28 @@ def test_control_policies_replay_as_they_were_computed(pareto: Corpus, pool: Age
         assert overall["cost_mean"] == pytest.approx(
             offline[name].cost.mean(), rel=max(5 * spread, 1e-9)
         )
+
+
+def test_no_control_goes_by_the_order_of_the_agents(made_up: Callable[..., Corpus]) -> None:
+    dice = np.random.default_rng(5)
+    quality = (dice.random(120) < 0.6).astype(float)
+    frame = pd.DataFrame({"id": np.arange(120).astype(str), "category": ["x", "y", "z"] * 40})
+    frame["text"] = [f"task {k} " + "on " * (k % 7) for k in range(120)]
+    for name in "abc":  # all equally good, and equally dear
+        frame[f"outcomes.{name}.quality"], frame[f"outcomes.{name}.cost"] = quality, 0.01
+    corpus = Corpus.from_frame(frame)
+    agents = [Agent(id=name, name=name, cost=0.01, latency=1.0) for name in "abc"]
+    chosen = dice.integers(0, 3, 120)
+    sent = {}
+    for listed in (agents, agents[::-1]):
+        pool = AgentPool(tuple(listed))
+        mine = np.array([pool.index("abc"[k]) for k in chosen])
+        for name, policy in control_policies(corpus, pool, mine, seed=3).items():
+            run = replay(corpus, pool, policy, arrivals="poisson:0.5", seed=1)
+            sent.setdefault(name, []).append(np.array(pool.ids)[run.log.agent].tolist())
+    drawn = {"random", "cheapest", "zero-router"}  # by the task's own draw
+    assert {name for name, (one, other) in sent.items() if one != other} <= drawn
+    assert len(set(sent["oracle"][0])) == 3
 
 
 def test_control_policies_need_outcomes_and_say_so(

@@ -107,3 +107,12 @@ def test_oracle_takes_the_cheapest_among_the_best() -> None:
     quality = [[1, 1, 0], [0, 0, 0], [0.5, 0.6, NAN], [NAN, NAN, NAN], [NAN, 0.1, 0.1]]
     cost = [[2, 1, 0], [3, 2, 2], [1, 9, 0], [5, 4, 6], [0, NAN, 7]]
     assert oracle(quality, cost).tolist() == [1, 1, 1, 1, 2]
+
+
+def test_oracle_gives_equals_the_same_chance() -> None:
+    quality, cost = np.ones((3000, 4)), np.tile([2.0, 1.0, 1.0, 1.0], (3000, 1))
+    counts = np.bincount(oracle(quality, cost), minlength=4)
+    assert counts[0] == 0
+    assert abs(counts[1:] - 1000).max() < 4 * (3000 * 2 / 9) ** 0.5  # four standard errors
+    assert (oracle(quality, cost) == oracle(quality, cost)).all()
+    assert (oracle(quality, cost) != oracle(quality, cost, seed=1)).any()
