@@ -18,8 +18,8 @@ from routingsim.errors import PolicyError
 class Category(int):
     """A task's category in plain Python: its code, which also equals its name.
 
-    ``task.category == "code"`` and ``task.category in ("code", "maths")`` go by name. Use no
-    set or dict of names: those look a number up.
+    ``task.category == "code"``, ``task.category in ("code", "maths")`` and ``str(task.category)``
+    go by name. A set or dict, which could look up the one or the other, refuses it.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ class Category(int):
     ------
     PolicyError
         On comparison with a name that no task of the corpus has, or with a number where the
-        codes are not known.
+        codes are not known; and when it is looked up in a set or dict.
     """
 
     name: str
@@ -57,7 +57,17 @@ class Category(int):
     def __ne__(self, other: object) -> bool:
         return not self == other
 
-    __hash__ = int.__hash__
+    def __hash__(self) -> int:
+        raise PolicyError(
+            "task.category is looked up in a set or dict, and is a name as well as a code: look up "
+            "str(task.category), the name, or int(task.category), the code"
+        )
+
+    def __str__(self) -> str:
+        return self.name
+
+    def __format__(self, spec: str) -> str:
+        return format(self.name, spec)
 
     def _check_known(self) -> None:
         if self.known is None and self.name:

@@ -126,7 +126,10 @@ def test_a_category_is_its_code_and_its_name() -> None:
     assert (code == 1, code == "mail", code != "code", code == 0) == (True, True, True, False)
     assert (none == -1, none == "", none == "code") == (True, True, False)
     assert np.arange(3)[code] == 1
-    assert {1: "yes"}[code] == "yes"
+    assert (str(code), f"{code:>5}", int(code), [5, 6][code]) == ("mail", " mail", 1, 6)
+    for looked_up in (lambda: code in {"mail"}, lambda: {1: "yes"}.get(code), lambda: {code: 1}):
+        with pytest.raises(PolicyError, match=r"look up str\(task\.category\), the name, or int"):
+            looked_up()
     new = Category(-1, "new", {"code": 0})
     assert new == "new"
 
