@@ -187,7 +187,7 @@ class Capacity(Tabular):
             return []
         pairs = zip(self.stress["condition"], self.stress["breaks"], strict=True)
         said = [f"{condition}: misses {missed}" for condition, missed in pairs if missed]
-        return said or ["it also holds with twice the load, an outage, dearer calls, slower agents"]
+        return said or [f"it also holds under: {', '.join(self.stress['condition'].tolist()[1:])}"]
 
     def _held(self) -> list[str]:
         said = []

@@ -1,5 +1,7 @@
 """What breaks first: a pool that meets its targets, under other conditions than those asked."""
 
+from dataclasses import replace
+
 import msgspec
 import numpy as np
 import pandas as pd
@@ -49,7 +51,10 @@ def stress(question: Question, candidate: Candidate) -> pd.DataFrame:
     slower = AgentPool(tuple(map(_slower, pool)))
     table = [_row(question, candidate, "as asked", pool, process)]
     if not isinstance(process, ClosedLoop):
-        table.append(_row(question, candidate, "twice the load", pool, process.scaled(2.0)))
+        twice = process.scaled(2.0)
+        times = 2 if twice.period and twice.period == process.period else 1
+        more = replace(question, tasks=times * question.tasks)  # as many periods as asked
+        table.append(_row(more, candidate, "twice the load", pool, twice))
     down = f"{dearest} down for {length / 60:.3g} minutes"
     table += [
         _row(question, candidate, down, pool, process, outages=(outage,)),

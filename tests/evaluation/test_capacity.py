@@ -79,6 +79,22 @@ def test_the_answer_of_theory_in_words() -> None:
 
 
 @pytest.mark.slow
+def test_twice_the_load_is_met_in_as_many_periods() -> None:
+    asked: dict[str, Any] = {"slots": {"a": [20]}, "slo": {"p95": 30.0}, "runs": 3}
+    tidal = capacity(
+        None, [agent()], "static:a", arrivals="piecewise:100@0.2/100@4", tasks=390, **asked
+    )
+    once, twice = tidal.stress[["rate_met", "span"]].to_numpy()[:2]
+    assert once == pytest.approx([2.07, 188.0], rel=0.05)
+    assert twice == pytest.approx([4.1, 190.0], rel=0.05)
+    loop = capacity(None, [agent()], "static:a", arrivals="closed:users=4,think=1", tasks=300,
+                    **asked)  # fmt: skip
+    assert repr(loop).splitlines()[-1] == (
+        "  it also holds under: a down for 5 minutes, calls 20 % dearer, service times 20 % longer"
+    )
+
+
+@pytest.mark.slow
 def test_what_is_said_before_figures_elsewhere_is_said_before_the_answer() -> None:
     size = 400
     frame = pd.DataFrame({"id": np.arange(size).astype(str)})

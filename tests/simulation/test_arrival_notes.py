@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import routingsim as rs
-from routingsim.simulation.arrival_notes import left_out, seconds, unlike_asked
+from routingsim.simulation.arrival_notes import asked_and_met, left_out, seconds, unlike_asked
 from routingsim.simulation.arrivals import Arrivals, parse_arrivals
 
 DAY = parse_arrivals("diurnal:3,amplitude=0.8")
@@ -192,3 +192,9 @@ def test_an_outage_in_a_warm_up_is_said() -> None:
     result = run("poisson:1", 900, outages=rs.Outage("claude", 20, 80), warm_up=0.1)
     (said,) = (note for note in result.notes if "warm-up" in note)
     assert said.endswith("with it the outage of claude from 20 to 80 s: warm_up=0 counts it")
+
+
+def test_the_rate_asked_for_beside_that_met() -> None:
+    assert asked_and_met(3.0, 2.971, 504.6) == "3 tasks/s asked for, 2.97 met over 505 s"
+    for unknown in (None, 0.0):
+        assert asked_and_met(unknown, 0.6125, 81.26) == "0.613 tasks/s met over 81.3 s"
