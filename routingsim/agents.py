@@ -6,7 +6,6 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints, overload
@@ -17,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from routingsim import display
-from routingsim.errors import AgentError
+from routingsim.errors import AgentError, did_you_mean
 from routingsim.files import bundled, read_file, written
 from routingsim.messages import AgentInfo
 
@@ -334,8 +333,7 @@ class AgentPool(Sequence[Agent]):
         try:
             return self._positions[wanted]
         except (KeyError, TypeError):
-            near = get_close_matches(str(wanted), self.ids, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
+            hint = did_you_mean(str(wanted), self.ids)
             raise AgentError(
                 f"no agent {wanted!r} in this pool: it has {', '.join(self.ids)}{hint}"
             ) from None
@@ -547,7 +545,7 @@ def _toml(path: Path) -> Any:
     except RecursionError:
         raise AgentError(f"{path}: nested too deeply; a pool is a list of flat tables") from None
     except OSError as error:
-        names = ", ".join(builtin_pools())
+        names = ", ".join(builtin_pools()) + did_you_mean(str(path), builtin_pools())
         raise AgentError(
             f"{path}: cannot be read as an agents file ({error.strerror or error}); give a TOML "
             f"file, or the name of a pool: {names}"
@@ -568,7 +566,8 @@ def _explain(message: str, content: Any) -> str:
     """Say which agent an error of msgspec is about, by its id where it has one."""
     what, _, path = message.partition(" - at `$.")
     if not path.startswith("agents["):
-        return message
+        unknown = message.startswith("Object contains unknown field")
+        return message + "; each agent is a table [[agents]]" * unknown
     number = int(path[len("agents[") : path.index("]")])
     record = content["agents"][number]
     if not isinstance(record, Mapping):
@@ -580,30 +579,37 @@ def _explain(message: str, content: Any) -> str:
     return f"{where}, {'field ' + field if field else 'record'}: {_allowed(what, field)}{said}"
 
 
-_MEANT = {
-    "slots": "concurrency",
-    "rpm": "requests_per_minute",
-    "tpm": "tokens_per_minute",
-    "rpd": "requests_per_day",
-    "max_input_tokens": "context_window",
-    "max_concurrency": "concurrency",
-    "price": "cost",
-    "timeout_seconds": "timeout",
-    "max_tokens": "output_tokens",
-    "ttft_timeout": "first_token_timeout",
-}
-"""What people write for fields that have another name."""
-
-
 def _allowed(what: str, field: str) -> str:
     """A message of msgspec on a field, with the allowed values where it names none."""
     if what.startswith("Object contains unknown field"):
-        name = what.partition("`")[2].rstrip("`")
-        near = get_close_matches(name, _Fields.__struct_fields__, n=1)
-        meant = _MEANT.get(name) or (near[0] if near else "")
-        return f"{what}; did you mean {meant!r}?" if meant else what
+        word, fields = what.split("`")[1], Agent.__struct_fields__
+        ours = SYNONYMS.get(word.lower().replace("-", "_"))
+        hint = f"; did you mean {ours!r}?" if ours else did_you_mean(word.lower(), fields)
+        return f"no field {word!r}: there are {', '.join(fields)}{hint}"
     if what.startswith("Invalid enum value"):
         kinds = [get_type_hints(_Fields)[field], *get_args(get_type_hints(_Fields)[field])]
         [choices] = [get_args(kind) for kind in kinds if get_origin(kind) is Literal]
         return f"Expected one of {', '.join(choices)}"
     return what
+
+
+SYNONYMS = {
+    **dict.fromkeys(("slots", "workers", "max_concurrency", "parallel", "capacity"), "concurrency"),
+    **dict.fromkeys(("rpm", "rate_limit", "request_limit"), "requests_per_minute"),
+    **dict.fromkeys(("price", "usd", "cost_per_1k", "price_per_1k"), "cost"),
+    **dict.fromkeys(("service_time", "mean_latency", "seconds", "duration"), "latency"),
+    **dict.fromkeys(("cv", "service_cv"), "latency_cv"),
+    **dict.fromkeys(("tps", "tokens_per_s", "speed"), "tokens_per_second"),
+    **dict.fromkeys(("max_wait", "queue_timeout"), "patience"),
+    **dict.fromkeys(("timeout_seconds", "call_timeout"), "timeout"),
+    "ttft_timeout": "first_token_timeout",
+    "tpm": "tokens_per_minute",
+    "rpd": "requests_per_day",
+    "max_tokens": "output_tokens",
+    **dict.fromkeys(("max_input_tokens", "context", "context_length"), "context_window"),
+    **dict.fromkeys(("failure_rate", "failure_probability"), "error_rate"),
+    **dict.fromkeys(("max_queue", "queue", "queue_size"), "queue_limit"),
+    **dict.fromkeys(("model", "agent"), "id"),
+    **dict.fromkeys(("skills", "tags", "categories"), "strengths"),
+}
+"""Words that others use for the fields of an agent, for the hint of an error."""

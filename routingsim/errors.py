@@ -14,6 +14,15 @@ A message says what was read, where, what was found, what is allowed, and how to
 correct it. The command line prints it on one line and exits with 2.
 """
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """The end of a message that names the nearest known word, if one is near."""
+    near = get_close_matches(word, list(known), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
 
 class RoutingSimError(Exception):
     """Any error that the user of routingsim can correct."""

@@ -112,15 +112,47 @@ def written(
         Of the given type, on an OSError of the block or of the renaming.
     """
     path = Path(path)
-    temporary = path.parent / f".{path.name}.{secrets.token_hex(4)}"
+    temporary = _beside(path)
     try:
         yield temporary
         temporary.replace(path)
     except OSError as cause:
-        raise error(
-            f"{path}: cannot be written ({cause.strerror or cause}); name a file in a folder "
-            "that exists"
-        ) from cause
+        raise error(_refused(path, cause)) from cause
     finally:
         with suppress(OSError):  # nothing was written, or the error above says why
             temporary.unlink()
+
+
+def check_writable(path: str | os.PathLike[str]) -> None:
+    """Find out, before the work that makes its content, whether a file can be written.
+
+    A file is made beside it, as :func:`written` does, and removed: permissions alone do not say
+    that a file system takes it.
+
+    Raises
+    ------
+    RoutingSimError
+        If the path is a folder, its folder is missing, or nothing can be written there.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise RoutingSimError(f"{path}: is a folder; name a file in it")
+    probe = _beside(path)
+    try:
+        probe.touch(exist_ok=False)
+    except OSError as cause:
+        raise RoutingSimError(_refused(path, cause)) from cause
+    finally:
+        with suppress(OSError):
+            probe.unlink()
+
+
+def _beside(path: Path) -> Path:
+    return path.parent / f".{path.name}.{secrets.token_hex(4)}"
+
+
+def _refused(path: Path, cause: OSError) -> str:
+    return (
+        f"{path}: cannot be written ({cause.strerror or cause}); name a file in a folder that "
+        "exists and that you may write to"
+    )

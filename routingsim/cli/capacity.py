@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Annotated
 
 from routingsim.cli.console import out, print_frame, remark, write_json
-from routingsim.cli.options import Inputs, JsonOption, load_option, option, output_option, spread
+from routingsim.cli.options import Inputs, JsonOption, load_option, option, spread
+from routingsim.cli.outputs import TABLE, file_option
 from routingsim.errors import SimulationError
 
 
@@ -43,10 +44,10 @@ def capacity(
     runs: Annotated[int, option("N", "Runs of each pool and policy at most.")] = 20,
     pools_to: Annotated[
         Path | None,
-        output_option("FILE", "Write a row per pool and policy to FILE.csv, .parquet or .jsonl."),
+        file_option("Write a row per pool and policy to FILE.csv, .parquet or .jsonl.", TABLE),
     ] = None,
     agents_to: Annotated[
-        Path | None, output_option("FILE", "Write the pool of the answer to FILE.toml.")
+        Path | None, file_option("Write the pool of the answer to FILE.toml.", (".toml",))
     ] = None,
     json_to: JsonOption = None,
 ) -> None:

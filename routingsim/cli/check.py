@@ -5,14 +5,20 @@ from typing import Annotated
 
 import typer
 
+from routingsim.cli.completion import complete_corpus, complete_pool
 from routingsim.cli.console import out, remark, write_json
 from routingsim.cli.options import Dates, JsonOption, OnError, option
+from routingsim.cli.outputs import check_distinct
 
 
 def check(
     corpus: Annotated[
         str,
-        typer.Argument(metavar="CORPUS", help="File of tasks, or the name of a public corpus."),
+        typer.Argument(
+            metavar="CORPUS",
+            help="File of tasks, or the name of a public corpus.",
+            autocompletion=complete_corpus,
+        ),
     ],
     agents: Annotated[
         str | None,
@@ -20,6 +26,7 @@ def check(
             "POOL",
             "TOML file of agents, or the name of a built-in pool: their slots and prices are "
             "compared with what is recorded.",
+            complete=complete_pool,
         ),
     ] = None,
     on_error: Annotated[
@@ -34,6 +41,7 @@ def check(
     from routingsim.agents import load_agents
     from routingsim.corpora.datasets import load_corpus
 
+    check_distinct([json_to] if json_to else [], [corpus])
     pool = None if agents is None else load_agents(agents)
     found = load_corpus(corpus, on_error=on_error, dates=dates)
     for note in found.notes:

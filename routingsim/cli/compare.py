@@ -1,6 +1,8 @@
 """``routingsim compare``: policies at several loads, with replications and controls."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -12,9 +14,9 @@ from routingsim.cli.options import (
     as_typed,
     load_option,
     option,
-    output_option,
     spread,
 )
+from routingsim.cli.outputs import TABLE, file_option
 from routingsim.errors import SimulationError
 
 if TYPE_CHECKING:
@@ -69,16 +71,16 @@ def compare(
     ] = True,
     resume: Annotated[
         Path | None,
-        option(
-            "FILE",
+        file_option(
             "Checkpoint file: keep finished results in it, and resume from it after an "
             "interruption.",
+            (),
         ),
     ] = None,
     report: ReportOption = None,
     runs_to: Annotated[
         Path | None,
-        output_option("FILE", "Write a row per run to FILE.csv, FILE.parquet or FILE.jsonl."),
+        file_option("Write a row per run to FILE.csv, FILE.parquet or FILE.jsonl.", TABLE),
     ] = None,
     json_to: JsonOption = None,
 ) -> None:
@@ -88,7 +90,8 @@ def compare(
     from routingsim.evaluation.compare import compare as run
 
     corpus, pool = inputs.read()
-    with tqdm(unit="cell", delay=1.0, file=sys.stderr, disable=None) as bar:
+    bar = tqdm(unit="cell", delay=1.0, file=sys.stderr, disable=None)
+    with bar, _interruption(resume):
 
         def show(done: int, whole: int) -> None:
             bar.total = whole
@@ -127,6 +130,19 @@ def _write(study: "Study", json_to: Path | None, runs_to: Path | None, report: P
         from routingsim.report.html import write_report
 
         remark(f"report: {write_report(study, report, command=as_typed())}", style="")
+
+
+@contextmanager
+def _interruption(resume: Path | None) -> Iterator[None]:
+    """Say after ctrl-C what is kept, or how to keep it."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if resume is None:
+            remark("interrupted: nothing is kept; add --resume FILE to go on where you stopped")
+        else:
+            remark(f"interrupted: what was finished is kept in {resume}; repeat to go on from it")
+        raise
 
 
 def _numbers(text: str | None, option: str) -> list[float] | None:

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from routingsim.cli.completion import complete_pool
 from routingsim.cli.console import out, table_of
 
 
@@ -40,7 +41,11 @@ def corpora() -> None:
 def agents(
     source: Annotated[
         str,
-        typer.Argument(metavar="POOL", help="TOML file of agents, or the name of a built-in pool."),
+        typer.Argument(
+            metavar="POOL",
+            help="TOML file of agents, or the name of a built-in pool.",
+            autocompletion=complete_pool,
+        ),
     ] = "default",
 ) -> None:
     """Show a pool of agents, and list the built-in pools."""

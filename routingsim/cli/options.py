@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
+from routingsim.cli.completion import complete_corpus, complete_policy, complete_pool
 from routingsim.cli.console import progress, remark
+from routingsim.cli.outputs import REPORT, check_distinct, file_option
 from routingsim.errors import RoutingSimError
 
 if TYPE_CHECKING:  # imported when used, so that help is shown without loading the compiler
@@ -22,9 +24,20 @@ if TYPE_CHECKING:  # imported when used, so that help is shown without loading t
     from routingsim.simulation.result import ReplayResult
 
 
-def option(metavar: str | None, said: str, *names: str, panel: str | None = None) -> Any:
-    """An option of a command: the name of its value, its help, and its own names, if any."""
-    return typer.Option(*names, metavar=metavar, help=said, rich_help_panel=panel)
+def option(
+    metavar: str | None,
+    said: str,
+    *names: str,
+    panel: str | None = None,
+    complete: Callable[[str], list[str]] | None = None,
+) -> Any:
+    """An option of a command: the name of its value, its help, and its own names, if any.
+
+    ``complete`` gives what a shell may complete from the beginning of a value.
+    """
+    return typer.Option(
+        *names, metavar=metavar, help=said, rich_help_panel=panel, autocompletion=complete
+    )
 
 
 load_option = partial(option, panel="Load and faults")
@@ -35,11 +48,17 @@ AgentsOption = Annotated[
     option(
         "POOL",
         "TOML file of agents, or the name of a built-in pool: see [bold]routingsim agents[/].",
+        complete=complete_pool,
     ),
 ]
 JsonOption = Annotated[
     Path | None,
-    output_option("FILE", "Write the result as one JSON document; - writes to stdout.", "--json"),
+    file_option(
+        "Write the result as one JSON document; - writes to stdout.",
+        (".json",),
+        "--json",
+        stdout=True,
+    ),
 ]
 MapOption = Annotated[
     str | None,
@@ -52,7 +71,7 @@ MapOption = Annotated[
 ]
 ReportOption = Annotated[
     Path | None,
-    output_option("FILE", "Write a report: HTML, or Markdown or JSON for FILE.md or FILE.json."),
+    file_option("Write a report: FILE.html, FILE.md or FILE.json.", REPORT, "--report"),
 ]
 
 
@@ -71,6 +90,7 @@ class Inputs:
             help="File of tasks (CSV, JSON lines or Parquet, with columns id and text), the log of "
             "a tool (a file or a folder: LiteLLM, OpenTelemetry, Langfuse, …), or the name of a "
             "public corpus: see [bold]routingsim corpora[/].",
+            autocompletion=complete_corpus,
         ),
     ]
     policy: Annotated[
@@ -81,6 +101,7 @@ class Inputs:
             "policies; the first is the baseline.",
             "--policy",
             "-p",
+            complete=complete_policy,
         ),
     ] = None
     agents: AgentsOption = "default"
@@ -220,6 +241,8 @@ def spread(command: Callable[..., None]) -> Callable[..., None]:
     @wraps(command)
     def spread_out(**given: Any) -> None:
         own = {each.name: given.pop(each.name) for each in others}
+        files = [each for each in own.values() if isinstance(each, Path)]
+        check_distinct(files, [given["corpus"], given["agents"]])
         command(shared(**given), **own)
 
     vars(spread_out)["__signature__"] = inspect.Signature([*taken, *rest])

@@ -16,13 +16,15 @@ from routingsim.cli.live import play_live
 from routingsim.cli.options import (
     JsonOption,
     ReplayInputs,
-    ReportOption,
     as_typed,
     output_option,
     spread,
 )
+from routingsim.cli.outputs import REPORT, TABLE, file_option
+from routingsim.cli.report import notebook_of
 from routingsim.errors import SimulationError
 
+DEFAULT = ["threshold"]
 _SHOWN = ("wait_mean", "latency_mean", "latency_p50", "latency_p95", "latency_p99")
 
 
@@ -37,14 +39,20 @@ if TYPE_CHECKING:
 @spread
 def replay(
     inputs: ReplayInputs,
-    report: ReportOption = None,
+    report: Annotated[
+        Path | None,
+        file_option(
+            "Write a report: FILE.html, FILE.md or FILE.json, or the notebook FILE.ipynb.",
+            (*REPORT, ".ipynb"),
+        ),
+    ] = None,
     tasks_to: Annotated[
         Path | None,
-        output_option("FILE", "Write a row per task to FILE.csv, FILE.parquet or FILE.jsonl."),
+        file_option("Write a row per task to FILE.csv, FILE.parquet or FILE.jsonl.", TABLE),
     ] = None,
     trace_to: Annotated[
         Path | None,
-        output_option("FILE", "Write the schedule as Chrome-trace JSON, to open in Perfetto."),
+        file_option("Write the schedule as Chrome-trace JSON, to open in Perfetto.", (".json",)),
     ] = None,
     json_to: JsonOption = None,
     intervals: Annotated[
@@ -87,7 +95,7 @@ def replay(
         from routingsim.live.publisher.playback import check_pace
 
         check_pace(speed, start)
-    results = inputs.run(["threshold"])
+    results = inputs.run(DEFAULT)
     if live:
         play_live(results, speed, start)
     estimates = _estimates(results)
@@ -114,7 +122,9 @@ def replay(
         from routingsim.simulation.export import write_trace
 
         remark(f"trace: {write_trace(results, trace_to)}", style="")
-    if report is not None:
+    if report is not None and report.suffix.lower() == ".ipynb":
+        remark(f"report: {notebook_of(inputs, DEFAULT, report)}", style="")
+    elif report is not None:
         from routingsim.report.html import write_report
 
         remark(f"report: {write_report(results, report, command=as_typed())}", style="")

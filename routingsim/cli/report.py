@@ -10,6 +10,7 @@ from typing import Annotated
 
 from routingsim.cli.console import remark
 from routingsim.cli.options import ReplayInputs, as_typed, output_option, spread
+from routingsim.cli.outputs import REPORT, check_output, file_option
 from routingsim.errors import SimulationError
 
 POLICIES = ["threshold", "threshold:calibrated", "least-loaded"]
@@ -30,11 +31,13 @@ def report(
     ] = None,
     output: Annotated[
         Path | None,
-        output_option(
-            "FILE",
-            "File to write; - writes to stdout. Default: routing-report.html.",
+        file_option(
+            "File to write: .html, .md, .json or, for the notebook, .ipynb; - writes to stdout. "
+            "Default: routing-report.html.",
+            (),
             "--output",
             "-o",
+            stdout=True,
         ),
     ] = None,
     notebook: Annotated[
@@ -47,15 +50,22 @@ def report(
     ] = False,
 ) -> None:
     """Replay a corpus and write the report on it: HTML, Markdown, JSON or a notebook."""
-    if notebook:
-        if form is not None or output == Path("-"):
-            raise SimulationError(
-                "--notebook writes a .ipynb file and allows neither --format nor -o -: name the "
-                "file with -o FILE"
-            )
-        _write_notebook(inputs, output or Path("routing-report.ipynb"))
-        return
+    notebook = notebook or (output is not None and output.suffix.lower() == ".ipynb")
+    if notebook and (form is not None or output == Path("-")):
+        raise SimulationError(
+            "--notebook writes a .ipynb file and allows neither --format nor -o -: name the "
+            "file with -o FILE.ipynb"
+        )
+    path = output or Path(
+        "routing-report.ipynb" if notebook else f"routing-report.{form or 'html'}"
+    )
+    if path != Path("-"):
+        written_as = (".ipynb",) if notebook else () if form else (*REPORT, ".ipynb")
+        check_output(path, "--output", written_as)
     results = inputs.run(POLICIES)
+    if notebook:  # after its replays, which find errors
+        remark(f"notebook: {notebook_of(inputs, POLICIES, path)}", style="")
+        return
     from routingsim.report import compose, render
     from routingsim.report.html import write_report
 
@@ -63,18 +73,16 @@ def report(
         document = compose(results, command=as_typed())
         sys.stdout.write(render(document, (form or Form.HTML).value))
         return
-    path = output or Path(f"routing-report.{form or Form.HTML}")
     written = write_report(results, path, command=as_typed(), form=form.value if form else None)
     remark(f"report: {written}", style="")
 
 
-def _write_notebook(inputs: ReplayInputs, path: Path) -> None:
-    """Write the notebook, after running its replays to find errors."""
+def notebook_of(inputs: ReplayInputs, policies: list[str], path: Path) -> Path:
+    """Write the report as a notebook of these inputs, and of these policies where none is named."""
     from routingsim.report.notebook import write_notebook
 
-    inputs.run(POLICIES)
     parameters = asdict(inputs) | {
-        "policies": inputs.policy or POLICIES,
+        "policies": inputs.policy or policies,
         "outages": inputs.outage or [],
         "on_error": str(inputs.on_error),
         "dates": inputs.dates and str(inputs.dates),
@@ -93,4 +101,4 @@ def _write_notebook(inputs: ReplayInputs, path: Path) -> None:
     parameters["policies"] = [within(name) for name in parameters["policies"]]
     if inputs.arrivals is not None:
         parameters["arrivals"] = within(inputs.arrivals)
-    remark(f"notebook: {write_notebook(path, parameters)}", style="")
+    return write_notebook(path, parameters)

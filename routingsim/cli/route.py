@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from routingsim.cli.completion import complete_policy
 from routingsim.cli.console import one_line, out, table_of, write_json
 from routingsim.cli.options import AgentsOption, JsonOption, MapOption, option
 
@@ -24,7 +25,14 @@ def route(
         ),
     ],
     policy: Annotated[
-        str, option("NAME", "Routing policy: see [bold]routingsim policies[/].", "--policy", "-p")
+        str,
+        option(
+            "NAME",
+            "Routing policy: see [bold]routingsim policies[/].",
+            "--policy",
+            "-p",
+            complete=complete_policy,
+        ),
     ] = "threshold",
     agents: AgentsOption = "default",
     map: MapOption = None,

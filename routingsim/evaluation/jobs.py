@@ -68,6 +68,11 @@ def run(
             future.cancel()
         if executor is None:
             workers.shutdown()
+        if checkpoint is not None:  # after an interruption: what was running has ended since
+            for future, k in futures.items():
+                ended = future.done() and not future.cancelled() and future.exception() is None
+                if cells[k] is None and ended:
+                    append_cell(checkpoint, keys[k], future.result())
     return [cell for cell in cells if cell is not None]
 
 

@@ -3,9 +3,8 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 
-from routingsim.errors import SimulationError
+from routingsim.errors import SimulationError, did_you_mean
 from routingsim.simulation.arrivals.checks import is_finite
 from routingsim.simulation.statistics import Interval
 
@@ -95,8 +94,7 @@ def targets_of(
         asked[USD] = budget
     for name, bound in asked.items():
         if name not in METRICS:
-            near = get_close_matches(name, [*METRICS, *SHORT], n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
+            hint = did_you_mean(name, [*METRICS, *SHORT])
             raise SimulationError(f"no metric {name!r} to aim at: {', '.join(METRICS)}{hint}")
         if not (is_finite(bound) and bound >= 0):
             raise SimulationError(f"target {name}={bound!r}: a number of 0 or more is needed")

@@ -6,11 +6,10 @@ whether they were read or given in Python.
 """
 
 import numbers
-from collections.abc import Iterable, Mapping, Sequence
-from difflib import get_close_matches
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from routingsim.errors import PolicyError
+from routingsim.errors import PolicyError, did_you_mean
 
 _NEEDED = {
     bool: (bool, "true or false"),
@@ -62,12 +61,6 @@ def check_parameters(name: str, given: Mapping[str, Any], defaults: Mapping[str,
         mixed = needed and isinstance(value, bool) is not (kind is bool)
         if mixed or not isinstance(value, kind):
             raise PolicyError(f"{name}: {key} is {value!r}; {needed} is needed")
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """The end of a message that names the nearest known word, if one is near."""
-    near = get_close_matches(word, list(known), n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def spelled(

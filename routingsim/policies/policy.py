@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from routingsim import display
 from routingsim.agents import Agent, AgentPool
 from routingsim.corpora.corpus import Corpus
-from routingsim.errors import PolicyError
+from routingsim.errors import PolicyError, did_you_mean
 from routingsim.policies import grammar
 from routingsim.policies.fitted import FittedTexts
 from routingsim.policies.kernel import Kernel, choose_kernel, no_learning, unknown
@@ -328,7 +328,7 @@ def make_policy(
         )
     known, (name, _, rest) = recipes(), policy.partition(":")
     if name not in known:
-        hint = grammar.did_you_mean(name, known)
+        hint = did_you_mean(name, known)
         raise PolicyError(f"no policy {name!r}: there are {', '.join(sorted(known))}{hint}")
     chosen = known[name]
     return chosen.make(pool, corpus, **grammar.parse(rest, chosen.parameters))

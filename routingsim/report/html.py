@@ -35,7 +35,7 @@ def write_report(
 ) -> Path:
     """Write a report on one or more policies to one file.
 
-    HTML, or Markdown or JSON where the path ends in ``.md`` or ``.json``. The same
+    HTML, Markdown or JSON, as the path ends in ``.html``, ``.md`` or ``.json``. The same
     results and date give the same bytes.
 
     Parameters
@@ -60,11 +60,14 @@ def write_report(
     Raises
     ------
     SimulationError
-        If results cannot be compared, or the file cannot be written.
+        If the path ends in anything else and no ``form`` is given, results cannot be
+        compared, or the file cannot be written.
     """
     path = Path(path)
-    endings: dict[str, Form] = {".md": "md", ".json": "json"}
-    form = form or endings.get(path.suffix.lower(), "html")
+    endings: dict[str, Form] = {".html": "html", ".htm": "html", ".md": "md", ".json": "json"}
+    form = form or endings.get(path.suffix.lower())
+    if form is None:
+        raise SimulationError(f"{path}: name a report with .html, .md or .json at its end")
     if isinstance(shown, Study):
         document = compose_study(shown, command=command, date=date)
     else:

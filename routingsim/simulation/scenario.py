@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from routingsim import rng
 from routingsim.agents import AgentPool
 from routingsim.corpora.corpus import Corpus
-from routingsim.errors import AgentError, SimulationError
+from routingsim.errors import AgentError, SimulationError, did_you_mean
 from routingsim.policies.category import Category, categories
 from routingsim.policies.kernel import STATUS_NAMES
 from routingsim.policies.policy import Judge, Policy
@@ -398,7 +398,8 @@ def check_kinds(retries: Any, outages: Any) -> None:
 def _with_service(pool: AgentPool, service: str) -> AgentPool:
     allowed = ("lognormal", "exponential", "deterministic", "tokens", "recorded")
     if service not in allowed:
-        raise SimulationError(f"service={service!r}: choose one of {', '.join(allowed)}")
+        hint = did_you_mean(str(service), allowed)
+        raise SimulationError(f"service={service!r}: choose one of {', '.join(allowed)}{hint}")
     try:
         return AgentPool(tuple(msgspec.structs.replace(agent, service=service) for agent in pool))
     except AgentError as error:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from routingsim.errors import SimulationError
+from routingsim.errors import SimulationError, did_you_mean
 from routingsim.simulation.arrivals.closed import ClosedLoop
 from routingsim.simulation.arrivals.process import Arrivals, Superposition
 from routingsim.simulation.arrivals.recorded import CorpusTimes, Trace
@@ -154,7 +154,8 @@ def _process(text: str) -> Arrivals:
     form = _FORMS.get(name)
     if form is None:
         forms = "; ".join(GRAMMAR.split("\n"))
-        raise SimulationError(f"no arrivals {text!r}: there are {forms}")
+        hint = did_you_mean(name, _FORMS)
+        raise SimulationError(f"no arrivals {text!r}: there are {forms}{hint}")
     given: dict[str, Any] = {}
     names = list(form.readers)
     for k, part in enumerate(_split(rest, ",") if rest else []):
