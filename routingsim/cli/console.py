@@ -3,13 +3,15 @@
 import json
 import math
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from routingsim.files import written
 
@@ -61,12 +63,59 @@ def write_json(document: Any, path: Path) -> None:
         file.write_text(text + "\n", encoding="utf-8")
 
 
-def table_of(*columns: str) -> Table:
-    """A plain table whose first column is not wrapped."""
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for k, column in enumerate(columns):
-        table.add_column(column, overflow="fold", no_wrap=k == 0)
-    return table
+_NAME = 18  # characters of a first column that may be folded
+
+
+def _width(cells: Iterable[str], words: bool) -> int:
+    """The least width of a column: of its longest word, or of its longest line."""
+    lines = [Text.from_markup(cell).plain for cell in cells]
+    parts = [part for line in lines for part in (line.split() if words else line.splitlines())]
+    return max(map(cell_len, parts), default=0)
+
+
+def print_table(
+    heads: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    words: Collection[str],
+    spare: Sequence[str] = (),
+    styles: Sequence[str] = (),
+) -> None:
+    """Print a plain table that fits the width of the terminal, and no figure of it cut.
+
+    Parameters
+    ----------
+    heads, rows
+        The titles, and a cell for each of them a row, with markup.
+    words : collection of str
+        Titles of columns of words, which are wrapped; the others hold figures, and are not.
+    spare : sequence of str
+        Titles of columns to leave out where the table is too wide, the least important first.
+    styles : sequence of str, optional
+        A style for each row.
+    """
+    left: list[str] = []
+    while True:
+        table = Table(box=None, header_style="bold", pad_edge=False)
+        kept = [k for k, head in enumerate(heads) if head not in left]
+        for k in kept:
+            justify = "left" if heads[k] in words else "right"
+            table.add_column(
+                heads[k], overflow="fold", no_wrap=heads[k] not in words, justify=justify
+            )
+        for n, row in enumerate(rows):
+            table.add_row(*(row[k] for k in kept), style=styles[n] if styles else "")
+        needed = [_width([heads[k], *(row[k] for row in rows)], heads[k] in words) for k in kept]
+        needed[0] = min(needed[0], _NAME)
+        if sum(needed) + 2 * (len(needed) - 1) <= out.width:
+            break
+        more = [head for head in spare if head in heads and head not in left]
+        if not more:
+            break
+        left.append(more[0])
+    out.print(table)
+    if left:
+        out.print(f"left out at this width: {', '.join(left)}", style="dim", highlight=False)
 
 
 _SHOWN = (
@@ -82,6 +131,7 @@ _SHOWN = (
 
 
 _TITLES = {"quality known": "known", "of all tasks": "of all"}
+_SPARE = ("p99 s", "share", "p50 s", "known", "of all", "used", "tasks", "wait s")
 
 
 def print_results(results: "Sequence[ReplayResult]") -> None:
@@ -90,19 +140,21 @@ def print_results(results: "Sequence[ReplayResult]") -> None:
     _foremost(foremost)
     for result in results:
         summary = result.summary()
-        table = table_of("agent")
-        more = result.quality_columns
-        columns = [each for each in _SHOWN if each[0] != "latency_p99" or len(more) < 2]
-        columns += more  # in 80 columns
-        for _, title, _ in columns:
-            table.add_column(_TITLES.get(title, title), justify="right", no_wrap=True)
-        for row in summary.reset_index().to_dict("records"):
-            cells = [_cell(row[key], form) for key, _, form in columns]
-            table.add_row(row["agent"], *cells, style="bold" if row["agent"] == "all" else "")
+        columns = [*_SHOWN, *result.quality_columns]
+        records = summary.reset_index().to_dict("records")
         out.print()
         out.print(f"[bold]{one_line(result.policy.name)}[/]  {one_line(str(result.stability))}")
         out.print(result.arrivals_in_words, highlight=False, markup=False)
-        out.print(table)
+        print_table(
+            ["agent", *(_TITLES.get(title, title) for _, title, _ in columns)],
+            [
+                [escape(row["agent"]), *(_cell(row[key], form) for key, _, form in columns)]
+                for row in records
+            ],
+            words=["agent"],
+            spare=_SPARE,
+            styles=["bold" if row["agent"] == "all" else "" for row in records],
+        )
         unanswered = {k: result.overall[k] for k in result.endings}
         if any(unanswered.values()):
             said = ", ".join(f"{n:,.0f} {k.replace('_', ' ')}" for k, n in unanswered.items() if n)
@@ -151,10 +203,8 @@ def print_estimates(found: "Estimates", field: str) -> None:
         "intervals):",
         highlight=False,
     )
-    table = table_of("policy", "estimate")
-    for name in found.policies:
-        table.add_row(one_line(name), one_line(said(found, name)))
-    out.print(table)
+    rows = [(one_line(name), one_line(said(found, name))) for name in found.policies]
+    print_table(("policy", "estimate"), rows, words=("policy", "estimate"))
     first = next(iter(found.policies))
     for pair in found.differences.values():
         if pair.first == first:
@@ -173,13 +223,13 @@ def print_estimates(found: "Estimates", field: str) -> None:
 
 def print_frame(frame: "pd.DataFrame") -> None:
     """Print a table of numbers to four digits, and of words as they are."""
-    table = table_of()
-    for name in frame.columns:
-        table.add_column(name, overflow="fold")
-    for row in frame.astype(object).to_numpy().tolist():
-        table.add_row(*(one_line(v) if isinstance(v, str) else f"{v:.4g}" for v in row))
+    rows = [
+        [one_line(v) if isinstance(v, str) else f"{v:.4g}" for v in row]
+        for row in frame.astype(object).to_numpy().tolist()
+    ]
+    words = [name for name in frame.columns if frame[name].map(type).eq(str).any()]
     out.print()
-    out.print(table)
+    print_table(list(frame.columns), rows, words=words)
 
 
 def _cell(value: float | str, form: str) -> str:
@@ -197,6 +247,7 @@ _STUDIED = (
     ("latency_mean", "mean s", "{:.2f}"),
     ("latency_p95", "p95 s", "{:.2f}"),
 )
+_SPARE_STUDIED = ("mean s", "goodput/s", "of all", "stability", "known", "USD/task", "p95 s")
 _SHORT = {
     "not distinguishable": "unclear",
     "not comparable": "-",
@@ -213,16 +264,11 @@ def print_study(study: "Study") -> None:
         shown = [each for each in _STUDIED if each[0] in frame]
         if "estimate" in frame:  # of all tasks
             shown = [each for each in shown if each[0] != "quality_all"]
-        if {"goodput", "estimate"} & set(frame):  # to fit 80 columns
-            shown = [each for each in shown if each[0] != "latency_mean"]
-        table = table_of()
-        table.add_column("policy", overflow="fold")  # only this column is wrapped
         estimated = "cost_estimate" in frame
-        for key, title, _ in shown:
-            title = "USD est." if key == "cost" and estimated else title
-            table.add_column(title, justify="right", no_wrap=True)
-        table.add_column("stability", no_wrap=True)
-        table.add_column("verdict", no_wrap=True)
+        titles = {
+            key: "USD est." if key == "cost" and estimated else title for key, title, _ in shown
+        }
+        rows, styles = [], []
         for row in frame.to_dict("records"):
             cells = [
                 _cell(row[key], "{:.3f}" if key == "quality" and "estimate" in row else form)
@@ -234,11 +280,11 @@ def print_study(study: "Study") -> None:
                 for by in [study.ranked_by]
                 for key, _, form in shown
             ]
-            style = "dim" if row["kind"] == "control" else ""
+            styles.append("dim" if row["kind"] == "control" else "")
             name = row["policy"] + (" *" if row["in_sample"] else "")
             verdict = _SHORT.get(row["verdict"], row["verdict"])
             stability = _SHORT.get(row["stability"], row["stability"])
-            table.add_row(name, *cells, stability, verdict, style=style)
+            rows.append([escape(name), *cells, stability, verdict])
         out.print()
         if leading := study.leading(load):
             out.print(leading, highlight=False, markup=False)
@@ -248,7 +294,13 @@ def print_study(study: "Study") -> None:
             f"{'estimated ' * ('estimate' in frame)}{study.ranked_by}",
             highlight=False,
         )
-        out.print(table)
+        print_table(
+            ["policy", *titles.values(), "stability", "verdict"],
+            rows,
+            words=("policy", "stability", "verdict"),
+            spare=[each for each in _SPARE_STUDIED if each != titles.get(study.ranked_by)],
+            styles=styles,
+        )
     out.print(
         "dim: controls; *: in-sample, fitted or chosen on these very tasks, which flatters it; "
         f"verdicts compare with {study.baseline}, on {study.settings.population}, and hold "

@@ -3,23 +3,25 @@
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from routingsim.cli.completion import complete_pool
-from routingsim.cli.console import out, table_of
+from routingsim.cli.console import out, print_table
 
 
 def policies() -> None:
     """List the routing policies with their parameters."""
     from routingsim.policies import recipes
 
-    table = table_of("policy", "what it does", "parameters")
+    rows = []
     for name, recipe in sorted(recipes().items()):
         parameters = ", ".join(
             key if value is None or value == "" else f"{key}={value}"
             for key, value in recipe.parameters.items()
         )
-        table.add_row(name, recipe.summary, parameters)
-    out.print(table)
+        rows.append((name, recipe.summary, parameters))
+    heads = ("policy", "what it does", "parameters")
+    print_table(heads, rows, words=heads)
     out.print("Write NAME or NAME:KEY=VALUE,… such as threshold:calibrated or static:gpt-4")
 
 
@@ -29,12 +31,13 @@ def corpora() -> None:
 
     from routingsim.corpora.datasets import data_folder, list_corpora
 
-    table = table_of("name", "records", "here", "what", "licence")
+    rows = []
     for row in list_corpora().to_dict("records"):
         records = "-" if pd.isna(row["records"]) else f"{row['records']:,}"
         here = "yes" if row["present"] else "no"
-        table.add_row(row["name"], records, here, row["what"], row["licence"])
-    out.print(table)
+        rows.append((row["name"], records, here, row["what"], row["licence"]))
+    heads = ("name", "records", "here", "what", "licence")
+    print_table(heads, rows, words=("name", "what", "licence"), spare=("records", "licence"))
     out.print(f"Folder: {data_folder()} (set ROUTINGSIM_DATA to use another)", highlight=False)
 
 
@@ -52,12 +55,12 @@ def agents(
     from routingsim.agents import builtin_pools, load_agents
 
     pool = load_agents(source)
-    table = table_of("id", "name", "USD / 1,000 tokens", "service (s)", "cv", "slots", "strengths")
+    heads = ("id", "name", "USD / 1,000\ntokens", "service\n(s)", "cv", "slots", "strengths")
+    rows = []
     for agent in pool:
-        numbers = (agent.cost, agent.latency, agent.latency_cv)
+        numbers = (agent.cost, agent.latency, agent.latency_cv, agent.concurrency)
         strengths = ", ".join(agent.strengths)
-        slots = str(agent.concurrency)
-        table.add_row(agent.id, agent.name, *(f"{each:g}" for each in numbers), slots, strengths)
-    out.print(table)
+        rows.append((agent.id, escape(agent.name), *(f"{v:g}" for v in numbers), escape(strengths)))
+    print_table(heads, rows, words=("id", "name", "strengths"), spare=("name", "cv", "strengths"))
     out.print(f"Capacity: {pool.capacity:.3g} tasks/s at most", highlight=False)
     out.print(f"Built-in pools: {', '.join(builtin_pools())}", highlight=False)
