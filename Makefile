@@ -30,6 +30,12 @@ demo: $(READY) ## Replay recorded answers live under five policies; leaves routi
 	$(BIN)/routingsim replay paretobandit --agents paretobandit --policy threshold \
 		--policy threshold:calibrated --policy least-loaded --policy ridge --policy utility \
 		--live --speed 100 --seed 7 --report routing-report.html
+	@echo
+	@echo "Open routing-report.html. Then, with tasks of your own:"
+	@echo "  source $(BIN)/activate"
+	@echo "  routingsim check mine.csv                        # columns id and text: what was read"
+	@echo "  routingsim replay mine.csv --report report.html  # the same report on your tasks"
+	@echo "  routingsim compare mine.csv                      # with intervals, at several loads"
 
 test: $(READY) ## Run every test, the notebooks too
 	$(BIN)/pytest -n $(WORKERS) --dist loadscope $(ARGS) tests \

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 import msgspec
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from routingsim import display
@@ -499,11 +500,13 @@ def load_agents(source: PoolLike | None = "default") -> AgentPool:
 
     Parameters
     ----------
-    source : str, path, AgentPool, dict, or list of Agent or dict
+    source : str, path, AgentPool, dict, list of Agent or dict, or table
         The path of a TOML file with an ``[[agents]]`` table for each agent; the name of a
         pool that comes with routingsim, one of :func:`builtin_pools`; a dict with the
         content of such a file; or a list of agents, each an :class:`Agent` or a dict of its
-        fields. A pool is returned as it is; None stands for the five default agents.
+        fields; or a DataFrame of pandas or polars or an Arrow table with a row for each
+        agent, as :meth:`AgentPool.to_frame` makes. A pool is returned as it is; None stands
+        for the five default agents.
 
     Raises
     ------
@@ -519,12 +522,26 @@ def load_agents(source: PoolLike | None = "default") -> AgentPool:
         return _pool(_toml(path), f"{path}: ")
     if isinstance(source, Mapping):
         return _pool(source, "agents: ")
-    if not isinstance(source, Iterable) or isinstance(source, pd.DataFrame | Agent | bytes):
+    if hasattr(source, "__arrow_c_stream__"):  # pandas has it too
+        return _pool({"agents": _records(source)}, "agents: ")
+    if not isinstance(source, Iterable) or isinstance(source, Agent | bytes):
         raise AgentError(
             "agents: expected a name, a path, a dict, or a list of agents, found "
             f"{type(source).__name__}"
         )
     return _pool({"agents": list(source)}, "agents: ")
+
+
+def _records(table: Any) -> list[dict[str, Any]]:
+    """The rows of a table of pandas, pyarrow or polars: what is not set is left out."""
+    try:
+        rows = pa.table(table).to_pylist()
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        raise AgentError(f"agents: the table cannot be read ({error})") from None
+    return [
+        {k: v for k, v in row.items() if v is not None and v == v and not k.startswith("__")}
+        for row in rows
+    ]
 
 
 def builtin_pools() -> dict[str, Path]:

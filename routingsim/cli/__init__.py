@@ -11,6 +11,7 @@ from routingsim.cli.capacity import capacity
 from routingsim.cli.check import check
 from routingsim.cli.compare import compare
 from routingsim.cli.console import remark
+from routingsim.cli.fit import fit, train
 from routingsim.cli.lists import agents, corpora, policies
 from routingsim.cli.live import serve
 from routingsim.cli.log_size import log_size
@@ -85,6 +86,14 @@ EXAMPLES = {
         "routingsim check mine.csv",
         "routingsim check mine.csv --agents mine.toml",
         "routingsim check mine.csv --json -",
+    ],
+    fit: [
+        "routingsim fit calls.csv --cost big=0.03 --cost small=0.001 --output mine.toml",
+        "routingsim fit calls.parquet --by model --cost 0.01 --concurrency 8 -o mine.toml",
+    ],
+    train: [
+        "routingsim train mine.csv -p linucb --output linucb.npz",
+        "routingsim train mine.csv --agents mine.toml -p thompson --load 0.7 -o thompson.npz",
     ],
     log_size: [
         "routingsim log-size --agents 4 --explore 0.1",

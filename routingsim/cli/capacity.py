@@ -86,7 +86,7 @@ def capacity(
             progress=show,
         )
     if json_to is not None:
-        write_json(found.to_dict(), json_to)
+        write_json("capacity", found.to_dict(), json_to)
     if json_to != Path("-"):
         out.print(str(found), highlight=False, markup=False, soft_wrap=True)
         if found.best is not None:

@@ -48,7 +48,7 @@ def check(
         remark(f"{found.name}: {note}", style="yellow")
     checkup = found.check(pool)
     if json_to is not None:
-        write_json({"corpus": found.name, **checkup.to_dict()}, json_to)
+        write_json("check", {"corpus": found.name, **checkup.to_dict()}, json_to)
     if json_to != Path("-"):
         for line in checkup.lines:
             out.print(line, highlight=False, markup=False)

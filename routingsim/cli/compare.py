@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 from routingsim.cli.console import print_study, remark, write_json
 from routingsim.cli.options import (
-    Inputs,
+    FaultyInputs,
     JsonOption,
     ReportOption,
     as_typed,
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @spread
 def compare(
-    inputs: Inputs,
+    inputs: FaultyInputs,
     loads: Annotated[
         str | None,
         load_option(
@@ -89,6 +89,7 @@ def compare(
 
     from routingsim.evaluation.compare import compare as run
 
+    retries, outages = inputs.retries(), inputs.outages()
     corpus, pool = inputs.read()
     bar = tqdm(unit="cell", delay=1.0, file=sys.stderr, disable=None)
     with bar, _interruption(resume):
@@ -111,6 +112,8 @@ def compare(
             objective=objective,
             right=right,
             service=inputs.service,
+            retries=retries,
+            outages=outages,
             controls=controls,
             progress=show,
             resume=resume,
@@ -121,7 +124,7 @@ def compare(
 def _write(study: "Study", json_to: Path | None, runs_to: Path | None, report: Path | None) -> None:
     """Print the study, or write it where it was asked for."""
     if json_to is not None:
-        write_json(study.to_dict(), json_to)
+        write_json("compare", study.to_dict(), json_to)
     if json_to != Path("-"):
         print_study(study)
     if runs_to is not None:

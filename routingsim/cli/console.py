@@ -47,14 +47,18 @@ def progress(items: Sequence[Any], unit: str) -> Iterator[Any]:
         yield item
 
 
-def write_json(document: Any, path: Path) -> None:
-    """Write one JSON document to a file; ``-`` is standard output.
+def write_json(command: str, document: Mapping[str, Any], path: Path) -> None:
+    """Write what a command found as one JSON document to a file; ``-`` is standard output.
+
+    Its first field is ``schema``: ``routingsim/COMMAND/1``. The number grows when a field is
+    taken away or changes its meaning; docs/json.md lists the fields.
 
     Raises
     ------
     RoutingSimError
         If the file cannot be written.
     """
+    document = {"schema": f"routingsim/{command}/1", **document}
     text = json.dumps(document, ensure_ascii=False, allow_nan=False, default=float)
     if path == Path("-"):
         print(text)

@@ -1,18 +1,28 @@
 """``routingsim policies``, ``corpora`` and ``agents``: lists of what is available."""
 
-from typing import Annotated
+import math
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
 
 from routingsim.cli.completion import complete_pool
-from routingsim.cli.console import out, print_table
+from routingsim.cli.console import out, print_table, write_json
+from routingsim.cli.options import JsonOption
 
 
-def policies() -> None:
+def policies(json_to: JsonOption = None) -> None:
     """List the routing policies with their parameters."""
     from routingsim.policies import recipes
 
+    if json_to is not None:
+        listed = [
+            {"name": name, "summary": recipe.summary, "parameters": _plain(recipe.parameters)}
+            for name, recipe in sorted(recipes().items())
+        ]
+        write_json("policies", {"policies": listed}, json_to)
+        return
     rows = []
     for name, recipe in sorted(recipes().items()):
         parameters = ", ".join(
@@ -25,12 +35,28 @@ def policies() -> None:
     out.print("Write NAME or NAME:KEY=VALUE,… such as threshold:calibrated or static:gpt-4")
 
 
-def corpora() -> None:
+def _plain(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters as JSON has them: what it cannot hold, such as inf, in words."""
+    kept = (bool, int, str, type(None))
+    return {
+        name: each
+        if isinstance(each, kept) or (isinstance(each, float) and math.isfinite(each))
+        else str(each)
+        for name, each in parameters.items()
+    }
+
+
+def corpora(json_to: JsonOption = None) -> None:
     """List the corpora available by name, and whether they are on this machine."""
     import pandas as pd
 
     from routingsim.corpora.datasets import data_folder, list_corpora
 
+    if json_to is not None:
+        frame = list_corpora().astype(object)
+        listed = frame.where(frame.notna(), None).to_dict("records")
+        write_json("corpora", {"folder": str(data_folder()), "corpora": listed}, json_to)
+        return
     rows = []
     for row in list_corpora().to_dict("records"):
         records = "-" if pd.isna(row["records"]) else f"{row['records']:,}"
@@ -50,11 +76,16 @@ def agents(
             autocompletion=complete_pool,
         ),
     ] = "default",
+    json_to: JsonOption = None,
 ) -> None:
     """Show a pool of agents, and list the built-in pools."""
     from routingsim.agents import builtin_pools, load_agents
 
     pool = load_agents(source)
+    if json_to is not None:
+        more = {"capacity": pool.capacity, "builtin_pools": list(builtin_pools())}
+        write_json("agents", {**pool.to_dict(), **more}, json_to)
+        return
     heads = ("id", "name", "USD / 1,000\ntokens", "service\n(s)", "cv", "slots", "strengths")
     rows = []
     for agent in pool:

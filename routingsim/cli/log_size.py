@@ -48,7 +48,7 @@ def log_size(
 
     found = size_of(agents, explore, tasks=tasks, half_width=half_width, spread=spread, level=level)
     if json_to is not None:
-        write_json(dataclasses.asdict(found), json_to)
+        write_json("log-size", dataclasses.asdict(found), json_to)
         return
     out.print(str(found), highlight=False, markup=False, soft_wrap=True)
     out.print(

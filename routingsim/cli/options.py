@@ -21,6 +21,7 @@ from routingsim.errors import RoutingSimError
 if TYPE_CHECKING:  # imported when used, so that help is shown without loading the compiler
     from routingsim.agents import AgentPool
     from routingsim.corpora.corpus import Corpus
+    from routingsim.simulation.faults import Outage, Retries
     from routingsim.simulation.result import ReplayResult
 
 
@@ -165,18 +166,9 @@ class Inputs:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReplayInputs(Inputs):
-    """The inputs of one replay per policy, for ``replay`` and ``report``."""
+class FaultyInputs(Inputs):
+    """The inputs of simulations in which agents fail and calls are tried again."""
 
-    arrivals: Annotated[
-        str | None,
-        load_option(
-            "PROCESS",
-            "Arrival process: poisson:4 (tasks/s), gamma:4,cv=2, corpus, corpus:2x, "
-            "trace:FILE, closed:users=20,think=10, … Default: the corpus's own times, or Poisson "
-            "at 70 % of the pool's capacity.",
-        ),
-    ] = None
     attempts: Annotated[int, load_option("N", "Attempts per task when calls fail.")] = 1
     backoff: Annotated[float, load_option("SECONDS", "Seconds before the first retry.")] = 1.0
     fallback: Annotated[
@@ -186,6 +178,33 @@ class ReplayInputs(Inputs):
         list[str] | None,
         load_option(
             "AGENT:DOWN:UP", "Take an agent down from second DOWN to second UP. Can be repeated."
+        ),
+    ] = None
+
+    def retries(self) -> "Retries":
+        """What happens after a failed call."""
+        from routingsim.simulation.faults import Retries
+
+        return Retries(self.attempts, self.backoff, fallback=self.fallback)
+
+    def outages(self) -> "list[Outage]":
+        """When agents are down."""
+        from routingsim.simulation.faults import Outage
+
+        return [Outage.parse(text) for text in self.outage or []]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplayInputs(FaultyInputs):
+    """The inputs of one replay per policy, for ``replay`` and ``report``."""
+
+    arrivals: Annotated[
+        str | None,
+        load_option(
+            "PROCESS",
+            "Arrival process: poisson:4 (tasks/s), gamma:4,cv=2, corpus, corpus:2x, "
+            "trace:FILE, closed:users=20,think=10, … Default: the corpus's own times, or Poisson "
+            "at 70 % of the pool's capacity.",
         ),
     ] = None
     warm_up: Annotated[
@@ -199,12 +218,10 @@ class ReplayInputs(Inputs):
 
     def run(self, policies: Sequence[str]) -> "list[ReplayResult]":
         """Replay with a progress bar under each ``--policy``, or by default under ``policies``."""
-        from routingsim.simulation.faults import Outage, Retries
         from routingsim.simulation.replay import replay
 
+        retries, outages = self.retries(), self.outages()
         corpus, pool = self.read()
-        retries = Retries(self.attempts, self.backoff, fallback=self.fallback)
-        outages = [Outage.parse(text) for text in self.outage or []]
         return [
             replay(
                 corpus,

@@ -105,7 +105,7 @@ def replay(
         for each in (results if intervals else [])
     ]
     if json_to is not None:
-        write_json(_document(results, inputs.seed, estimates, found), json_to)
+        write_json("replay", _document(results, inputs.seed, estimates, found), json_to)
     if json_to != Path("-"):
         print_results(results)
         for result, each in zip(results, found, strict=False):

@@ -1,5 +1,6 @@
 """``routingsim report``: simulate a corpus and write a report or a notebook."""
 
+import json
 import os
 import re
 import sys
@@ -8,8 +9,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-from routingsim.cli.console import remark
-from routingsim.cli.options import ReplayInputs, as_typed, output_option, spread
+from routingsim.cli.console import remark, write_json
+from routingsim.cli.options import JsonOption, ReplayInputs, as_typed, output_option, spread
 from routingsim.cli.outputs import REPORT, check_output, file_option
 from routingsim.errors import SimulationError
 
@@ -48,6 +49,7 @@ def report(
             "--notebook",
         ),
     ] = False,
+    json_to: JsonOption = None,
 ) -> None:
     """Replay a corpus and write the report on it: HTML, Markdown, JSON or a notebook."""
     notebook = notebook or (output is not None and output.suffix.lower() == ".ipynb")
@@ -62,11 +64,17 @@ def report(
     if path != Path("-"):
         written_as = (".ipynb",) if notebook else () if form else (*REPORT, ".ipynb")
         check_output(path, "--output", written_as)
+    from routingsim.report import compose, render
+
     results = inputs.run(POLICIES)
+    if json_to is not None:
+        found = json.loads(render(compose(results, command=as_typed()), "json"))
+        write_json("report", found, json_to)
+        if output is None and not notebook:
+            return
     if notebook:  # after its replays, which find errors
         remark(f"notebook: {notebook_of(inputs, POLICIES, path)}", style="")
         return
-    from routingsim.report import compose, render
     from routingsim.report.html import write_report
 
     if output == Path("-"):

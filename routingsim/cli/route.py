@@ -58,7 +58,7 @@ def route(
         raise RoutingSimError(f"--map is for a file or a folder; there is none named {text!r}")
     decision = router.route(text)
     if json_to is not None:
-        write_json(msgspec.to_builtins(decision), json_to)
+        write_json("route", msgspec.to_builtins(decision), json_to)
         return
     score = decision.complexity_score
     out.print(decision.reason, highlight=False, markup=False)

@@ -23,7 +23,7 @@ from routingsim.corpora.checkup.finding import Columns, Finding
 from routingsim.corpora.checkup.result import Checkup, check_up
 from routingsim.corpora.corpus_text import SHOWN, category_counts, facts, no_such_category
 from routingsim.corpora.own_format import draft_own
-from routingsim.corpora.readers import rows_of_frame
+from routingsim.corpora.readers import TableLike, frame_of, rows_of_frame
 from routingsim.corpora.rows import Skipped, counted, shown
 from routingsim.corpora.selection import at_times, positions
 from routingsim.corpora.validation import (
@@ -98,19 +98,21 @@ class Corpus:
     @classmethod
     def from_frame(
         cls,
-        frame: pd.DataFrame,
+        frame: TableLike,
         name: str = "frame",
         *,
         on_error: str = "raise",
         agents: Collection[str] | None = None,
         dates: str | None = None,
     ) -> Self:
-        """A corpus from a DataFrame with the columns of our CSV format.
+        """A corpus from a table in memory with the columns of our CSV format.
 
         Parameters
         ----------
-        frame : DataFrame
-            Columns ``id`` and ``text``; optionally ``arrived_at`` (s), ``category``,
+        frame : DataFrame or Arrow table
+            Of pandas, pyarrow, polars, HuggingFace datasets, or anything else that has the
+            Arrow PyCapsule interface (``__arrow_c_stream__``). Columns ``id`` and ``text``;
+            optionally ``arrived_at`` (s), ``category``,
             ``prompt_tokens``, ``output_tokens``, ``propensity``; where no task has a text,
             ``d_var``, ``length``, ``punctuation`` and ``unique_tokens``; and
             ``outcomes.<agent>.quality|cost|latency|output_tokens|failed``. It is not changed.
@@ -128,7 +130,7 @@ class Corpus:
         CorpusError
             If a column is missing or a value is not allowed; rows count from 1.
         """
-        drafts = [draft_own(rows_of_frame(frame, name), dates)]
+        drafts = [draft_own(rows_of_frame(frame_of(frame, name), name), dates)]
         corpus = cls.from_drafts(
             drafts, name=name, source="DataFrame", sha256="", on_error=on_error, agents=agents
         )

@@ -23,13 +23,20 @@ from routingsim.corpora.logs.read import read_log, stem
 from routingsim.corpora.logs.registry import closest, recognised, shapes
 from routingsim.corpora.logs.wide import FORMATS, draft, format_of
 from routingsim.corpora.numbers import RawColumn
-from routingsim.corpora.readers import parse, read_bytes
+from routingsim.corpora.readers import (
+    ArrowFormat,
+    ArrowStream,
+    TableLike,
+    frame_of,
+    parse,
+    read_bytes,
+)
 from routingsim.corpora.rows import Rows, shown
 from routingsim.corpora.validation import Draft
 from routingsim.errors import CorpusError
 from routingsim.files import bundled
 
-CorpusLike = str | os.PathLike[str] | pd.DataFrame | Corpus
+CorpusLike = str | os.PathLike[str] | TableLike | Corpus
 """What :func:`load_corpus` makes a corpus of."""
 
 SHIPPED = {
@@ -66,12 +73,12 @@ def load_corpus(
 
     Parameters
     ----------
-    source : str, path, DataFrame or Corpus
+    source : str, path, DataFrame, Arrow table or Corpus
         "tasks" or "paretobandit", the corpora that come with routingsim, a name of
         :data:`routingsim.corpora.catalogue.DATASETS`, or the path of a file, gzipped or
         not, or of a folder whose files are one log; a name takes precedence over a file of
-        that name. A DataFrame has the columns
-        that :meth:`Corpus.from_frame` describes. A corpus is returned as it is.
+        that name. A DataFrame, or a table of pyarrow, polars or HuggingFace datasets, has the
+        columns that :meth:`Corpus.from_frame` describes. A corpus is returned as it is.
     format : str, optional
         The format of a file: one of :data:`routingsim.corpora.logs.wide.FORMATS`, or the
         tool that wrote a log, one of :func:`routingsim.corpora.logs.registry.shapes`.
@@ -96,7 +103,8 @@ def load_corpus(
     if format is not None and format not in FORMATS and format not in shapes():
         allowed = ", ".join((*FORMATS, *shapes()))
         raise CorpusError(f"format is {shown(format)}; allowed are {allowed}")
-    if isinstance(source, pd.DataFrame):
+    if isinstance(source, pd.DataFrame | ArrowStream | ArrowFormat):
+        source = frame_of(source, "frame")
         if columns or not {"id", "text"} <= set(source.columns):
             return read_log(
                 source, format or "auto", columns, on_error=on_error, dates=dates

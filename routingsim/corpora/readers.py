@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol, runtime_checkable
 
 import msgspec
 import pandas as pd
@@ -148,6 +148,45 @@ def rows_of_frame(frame: pd.DataFrame, file: str) -> Rows:
         for name, column in frame.items()
     }
     return _numbered_rows(file, columns, frame.shape)
+
+
+@runtime_checkable
+class ArrowStream(Protocol):
+    """A table of another library, which gives its columns by the Arrow PyCapsule interface."""
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
+
+
+@runtime_checkable
+class ArrowFormat(Protocol):
+    """A Dataset of HuggingFace datasets, which gives the rows it selects as an Arrow table."""
+
+    def with_format(self, type: str) -> Any: ...
+
+
+TableLike = pd.DataFrame | ArrowStream | ArrowFormat
+"""A table in memory: of pandas, pyarrow, polars, DuckDB, HuggingFace datasets, …"""
+
+
+def frame_of(table: TableLike, name: str) -> pd.DataFrame:
+    """A table in memory as a DataFrame.
+
+    Raises
+    ------
+    CorpusError
+        If it cannot be converted, or a Dataset is several, one for each split.
+    """
+    if isinstance(table, pd.DataFrame):
+        return table
+    if isinstance(table, ArrowFormat):
+        if isinstance(table, Mapping):
+            splits = ", ".join(map(str, table))
+            raise CorpusError(f"{name}: choose one split of this DatasetDict; it has {splits}")
+        table = table.with_format("arrow")[:]
+    try:
+        return pa.table(table).to_pandas()
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        raise CorpusError(f"{name}: the table cannot be read ({error})") from None
 
 
 def _numbered_rows(file: str, columns: Mapping[str, Sequence[Any]], shape: tuple[int, int]) -> Rows:

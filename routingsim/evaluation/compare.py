@@ -72,6 +72,7 @@ def compare(
     service: str | None = None,
     controls: bool | Sequence[str] = True,
     executor: Executor | None = None,
+    n_jobs: int | None = None,
     progress: Callable[[int, int], object] | None = None,
     resume: str | Path | None = None,
 ) -> Study:
@@ -136,6 +137,8 @@ def compare(
     executor : concurrent.futures.Executor, optional
         Where to run. By default in threads, as compiled kernels release the global
         interpreter lock. Process pools and clusters get the work pickled.
+    n_jobs : int, optional
+        Instead of ``executor``: how many threads. By default one for each core; -1 too.
     progress : callable, optional
         ``progress(done, all)``, called after each policy and load.
     resume : path, optional
@@ -152,6 +155,7 @@ def compare(
     corpus, pool = load_corpus(corpus), load_agents(pool)
     outages = (outages,) if isinstance(outages, Outage) else outages
     check_kinds(retries, outages)
+    _check_threads(n_jobs, executor)
     wanted = _several(policies, str | Policy | Kernel | Callable)
     _check(len(wanted), replications, objective, right, population)
     conditions: dict[str, Any] = {"retries": retries, "outages": outages, "service": service}
@@ -178,7 +182,8 @@ def compare(
     group = prompts(corpus)
     drawn = Resamples(group, seed, in_order=order != "shuffled")
     jobs = [(scene, each, settings, drawn) for scene in scenes for each in processes.values()]
-    done = run(jobs, executor, progress, None if resume is None else Path(resume))
+    kept = None if resume is None else Path(resume)
+    done = run(jobs, executor, progress, kept, None if n_jobs == -1 else n_jobs)
     keys = [(scene.policy.name, share) for scene in scenes for share in shares]
     cells = dict(zip(keys, done, strict=True))
     names = [scene.policy.name for scene in scenes]
@@ -238,6 +243,18 @@ def _check(
     if population not in get_args(Population):
         allowed = " or ".join(map(repr, get_args(Population)))
         raise SimulationError(f"population={population!r}: {allowed} is needed")
+
+
+def _check_threads(n_jobs: int | None, executor: Executor | None) -> None:
+    if n_jobs is None:
+        return
+    if executor is not None:
+        raise SimulationError("executor and n_jobs: give one of them")
+    if not is_whole(n_jobs) or n_jobs < -1 or n_jobs == 0:
+        raise SimulationError(
+            f"n_jobs={n_jobs!r}: a whole number of threads, 1 or more, is needed, or -1 for one a "
+            "core"
+        )
 
 
 def _same(one: Policy, other: Policy) -> bool:

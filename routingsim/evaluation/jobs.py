@@ -43,15 +43,19 @@ def run(
     executor: Executor | None,
     progress: Callable[[int, int], object] | None,
     checkpoint: Path | None,
+    threads: int | None = None,
 ) -> list[Cell]:
-    """Run all jobs but those in the checkpoint; cells in the order of the jobs."""
+    """Run all jobs but those in the checkpoint; cells in the order of the jobs.
+
+    Without an executor, in so many threads, by default one for each core.
+    """
     keys = [_key(*job) for job in jobs] if checkpoint else [""] * len(jobs)
     done = read_cells(checkpoint) if checkpoint else {}
     cells = [done.get(key) for key in keys]
     todo = [k for k, cell in enumerate(cells) if cell is None]
     if progress is not None:
         progress(len(jobs) - len(todo), len(jobs))
-    workers = ThreadPoolExecutor(os.cpu_count()) if executor is None else executor
+    workers = ThreadPoolExecutor(threads or os.cpu_count()) if executor is None else executor
     futures: dict[Future[Cell], int] = {}
     try:
         for k in todo:

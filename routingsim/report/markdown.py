@@ -89,6 +89,7 @@ def render_json(document: Document) -> str:
     half-width.
     """
     content = {
+        "schema": "routingsim/report/1",
         "title": document.title,
         "date": document.date,
         "summary": document.summary,

@@ -1,0 +1,167 @@
+"""``routingsim fit`` and ``train``: agents from a log of calls, a policy from a corpus."""
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from routingsim.cli.console import err, out, remark, write_json
+from routingsim.cli.options import FaultyInputs, JsonOption, load_option, option, spread
+from routingsim.cli.outputs import TABLE, check_distinct, file_option
+from routingsim.errors import CorpusError, RoutingSimError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def fit(
+    log: Annotated[
+        str,
+        typer.Argument(
+            metavar="LOG",
+            help="Table of calls (.csv, .parquet or .jsonl): columns agent and latency (s); "
+            "optionally tokens, the length of the answer, and status.",
+        ),
+    ],
+    output: Annotated[
+        Path, file_option("Write the pool to FILE.toml.", (".toml",), "--output", "-o")
+    ],
+    cost: Annotated[
+        list[str],
+        option("[AGENT=]USD", "USD per 1,000 tokens, of all agents or of one. Can be repeated."),
+    ],
+    concurrency: Annotated[
+        list[str] | None,
+        option("[AGENT=]N", "Slots, of all agents or of one. Default: 4. Can be repeated."),
+    ] = None,
+    by: Annotated[str, option("COLUMN", "Column that names the agent of each call.")] = "agent",
+    json_to: JsonOption = None,
+) -> None:
+    """Fit agents to a log of their calls, and write the pool that --agents reads."""
+    from routingsim.simulation.calibration import fit_pool
+
+    check_distinct([each for each in (output, json_to) if each], [log])
+    price = _by_agent(cost, "--cost", float)
+    fields = {"concurrency": _by_agent(concurrency, "--concurrency", int)} if concurrency else {}
+    calls = _calls(log)
+    if by != "agent":
+        if by not in calls:
+            raise CorpusError(f"{log}: no column {by!r} (--by); it has {', '.join(calls.columns)}")
+        calls = calls.drop(columns="agent", errors="ignore").rename(columns={by: "agent"})
+    pool, fits = fit_pool(calls, cost=price, **fields)
+    pool.save(output)
+    if json_to is not None:
+        said = {
+            agent: {
+                "model": found.model,
+                "calls": found.calls,
+                "used": found.used,
+                "failed": found.failed,
+                "ks": found.ks,
+                "notes": found.notes,
+            }
+            for agent, found in fits.items()
+        }
+        write_json("fit", {"log": log, **pool.to_dict(), "fits": said}, json_to)
+    if json_to != Path("-"):
+        for agent, found in fits.items():
+            out.print(f"{agent}: {found}", highlight=False, markup=False, soft_wrap=True)
+    remark(f"agents: {output}", style="")
+
+
+@spread
+def train(
+    inputs: FaultyInputs,
+    output: Annotated[
+        Path,
+        file_option(
+            "Write the policy to FILE.npz or FILE.zip; -p file:FILE reads it.",
+            (".npz", ".zip"),
+            "--output",
+            "-o",
+        ),
+    ],
+    episodes: Annotated[int, option("N", "Replays of the corpus to learn from.")] = 30,
+    arrivals: Annotated[
+        str | None,
+        load_option("PROCESS", "Arrivals of every episode. Default: Poisson at --load."),
+    ] = None,
+    load: Annotated[float, load_option("SHARE", "Share of the pool's capacity.")] = 0.9,
+    explore: Annotated[
+        float, option("P", "How much the policy goes on to explore once it is trained.")
+    ] = 0.0,
+    json_to: JsonOption = None,
+) -> None:
+    """Let a policy learn from a corpus in the simulator, and write what it has learned."""
+    from routingsim.policies.storage import save_policy
+    from routingsim.simulation.training import train as run
+
+    if len(inputs.policy or []) != 1:
+        raise RoutingSimError(
+            "train: name one policy that learns with -p, such as linucb, thompson or fs-qmix"
+        )
+    if inputs.outage or inputs.tasks is not None or inputs.service is not None:
+        raise RoutingSimError(
+            "train: --outage, --tasks and --service are not of training; leave them out"
+        )
+    corpus, pool = inputs.read()
+    trained = run(
+        corpus,
+        pool,
+        (inputs.policy or [])[0],
+        episodes=episodes,
+        arrivals=arrivals,
+        load=load,
+        seed=inputs.seed,
+        retries=inputs.retries(),
+        explore=explore,
+        progress=err.is_terminal,
+    )
+    save_policy(pool, trained, output)
+    if json_to is not None:
+        document = {
+            "policy": trained.name,
+            "corpus": corpus.name,
+            "agents": list(pool.ids),
+            "episodes": episodes,
+            "seed": inputs.seed,
+            "file": str(output),
+        }
+        write_json("train", document, json_to)
+    remark(f"policy: {output}; use it with -p file:{output}", style="")
+
+
+def _by_agent(
+    texts: Sequence[str], name: str, number: type[float] | type[int]
+) -> float | dict[str, float]:
+    """One number for all agents, or one of each: ``0.01``, or ``big=0.03`` ``small=0.001``."""
+    pairs = [text.rpartition("=")[::2] for text in texts]
+    try:
+        found = {agent: number(value) for agent, value in pairs}
+    except ValueError:
+        found = {}
+    if len(found) < len(texts) or ("" in found and len(found) > 1):
+        raise RoutingSimError(
+            f"{name} {' '.join(texts)}: a number for all agents is needed, or AGENT=NUMBER for each"
+        )
+    return found.get("", found)
+
+
+def _calls(path: str) -> "pd.DataFrame":
+    import pandas as pd
+
+    readers = {
+        ".csv": pd.read_csv,
+        ".parquet": pd.read_parquet,
+        ".jsonl": partial(pd.read_json, lines=True),
+    }
+    reader = readers.get(Path(path).suffix.lower())
+    if reader is None:
+        raise CorpusError(f"{path}: a log of calls ends in {', '.join(TABLE)}")
+    try:
+        return reader(path)
+    except (OSError, ValueError) as error:  # pandas and pyarrow say theirs as ValueErrors
+        why = getattr(error, "strerror", None) or error
+        raise CorpusError(f"{path}: cannot be read as a table of calls ({why})") from None
