@@ -1,5 +1,6 @@
 """``routingsim fit`` and ``train``: agents from a log of calls, a policy from a corpus."""
 
+import math
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -46,9 +47,10 @@ def fit(
     price = _by_agent(cost, "--cost", float)
     fields = {"concurrency": _by_agent(concurrency, "--concurrency", int)} if concurrency else {}
     calls = _calls(log)
+    if by not in calls:
+        has = ", ".join(map(str, calls.columns))
+        raise CorpusError(f"{log}: no column {by!r}; it has {has}; name the agent's with --by")
     if by != "agent":
-        if by not in calls:
-            raise CorpusError(f"{log}: no column {by!r} (--by); it has {', '.join(calls.columns)}")
         calls = calls.drop(columns="agent", errors="ignore").rename(columns={by: "agent"})
     pool, fits = fit_pool(calls, cost=price, **fields)
     pool.save(output)
@@ -59,7 +61,7 @@ def fit(
                 "calls": found.calls,
                 "used": found.used,
                 "failed": found.failed,
-                "ks": found.ks,
+                "ks": found.ks if math.isfinite(found.ks) else None,
                 "notes": found.notes,
             }
             for agent, found in fits.items()

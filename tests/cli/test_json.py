@@ -1,0 +1,61 @@
+"""Every command writes one JSON document whose fields docs/json.md lists."""
+
+import json
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from .running import invoke
+from .test_init import COMMANDS
+
+PAGE = (Path(__file__).parents[2] / "docs" / "json.md").read_text(encoding="utf-8")
+LISTED = {
+    command: re.findall(r"`(\w+)`", fields)
+    for command, fields in re.findall(r"^\| `([\w-]+)` \| (.*?) \|", PAGE, re.MULTILINE)
+}
+SHORT = ["--arrivals", "poisson:2", "-p", "cheapest"]
+
+
+def arguments(folder: Path, own: Path) -> dict[str, list[str | Path]]:
+    """Of each command that takes --json, the shortest use."""
+    calls = folder / "calls.csv"
+    pd.DataFrame({"agent": "a", "latency": [1.0 + k / 50 for k in range(50)]}).to_csv(
+        calls, index=False
+    )
+    return {
+        "route": ["Hi"],
+        "replay": [own, *SHORT],
+        "report": [own, *SHORT],
+        "compare": [own, "-p", "cheapest", "--loads", "0.5", "--replications", "1"],
+        "capacity": [own, *SHORT, "--slots", "llama=4", "--slo", "p95=9", "--runs", "3"],
+        "check": [own],
+        "fit": [calls, "--cost", "0.01", "-o", folder / "pool.toml"],
+        "train": [own, "-p", "thompson", "--episodes", "1", "-o", folder / "learned.npz"],
+        "log-size": ["--agents", "4", "--explore", "0.1"],
+        "policies": [],
+        "corpora": [],
+        "agents": [],
+    }
+
+
+def test_every_command_but_serve_is_tried(own: Path) -> None:
+    assert set(arguments(own.parent, own)) == set(COMMANDS) - {"serve"} == set(LISTED)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", [each for each in COMMANDS if each != "serve"])
+def test_each_document_names_its_schema_and_has_the_listed_fields(command: str, own: Path) -> None:
+    given = arguments(own.parent, own)[command]
+    if command == "train":  # which needs recorded rewards of every agent
+        frame = pd.read_csv(own)
+        for agent in ("claude", "gpt-4", "gemini", "llama", "mistral"):
+            frame[f"outcomes.{agent}.quality"] = [1.0, 0.5, 0.0]
+        frame.to_csv(own, index=False)
+    found = json.loads(invoke(command, *given, "--json", "-").stdout)
+    assert next(iter(found)) == "schema"
+    assert found["schema"] == f"routingsim/{command}/1"
+    assert set(found) - {"schema"} <= set(LISTED[command])
+    required = re.sub(r"\(.*?\)", "", dict(re.findall(r"^\| `([\w-]+)` \| (.*?) \|", PAGE, re.M))[command])
+    assert set(re.findall(r"`(\w+)`", required)) <= set(found)
