@@ -160,6 +160,7 @@ def test_a_pool_is_made_of_what_describes_one() -> None:
         "output_tokens": 300.0,
         "concurrency": 4,
         "error_rate": 0.0,
+        "price_per_slot_hour": 0.0,
     }
 
 
@@ -171,7 +172,10 @@ def test_a_pool_is_made_of_what_describes_one() -> None:
         (["gpt-4"], "agents: agent 1: Expected `object`, got `str`"),
         ([], "agents: a pool needs at least one agent, and this one has none"),
         ([agent(), agent()], "agents: agent id 'a' occurs twice: ids must differ"),
-        ({"gpt-4": {}}, "agents: Object contains unknown field `gpt-4`"),
+        (
+            {"gpt-4": {}},
+            "agents: Object contains unknown field `gpt-4`; each agent is a table [[agents]]",
+        ),
         (
             [agent(), {"id": "b", "name": "B", "cost": -1, "latency": 2}],
             "agents: agent 2 (b), field cost: Expected `float` >= 0.0, found -1",
@@ -246,7 +250,16 @@ SECOND = HEAD.replace('"a"', '"b"')
             r"agent 1 \(a\), field service: Expected one of lognormal, .*'fast'",
         ),
         (HEAD + 'service = "tokens"\n', r"agent a: .*needs tokens_per_second"),
-        (HEAD + "price = 3\n", r"agent 1 \(a\), record: .*unknown field `price`"),
+        (
+            HEAD + "price = 3\n",
+            r"agent 1 \(a\), record: no field 'price': .*; did you mean 'cost'\?",
+        ),
+        (HEAD + "slots = 3\n", r"no field 'slots': .*; did you mean 'concurrency'\?"),
+        (HEAD + "workers = 3\n", r"no field 'workers': .*; did you mean 'concurrency'\?"),
+        (HEAD + "rpm = 3\n", r"no field 'rpm': .*; did you mean 'requests_per_minute'\?"),
+        (HEAD + "max-queue = 3\n", r"no field 'max-queue': .*; did you mean 'queue_limit'\?"),
+        (HEAD + "latencyy = 3\n", r"no field 'latencyy': .*; did you mean 'latency'\?"),
+        (HEAD + "hat = 3\n", r"no field 'hat': .*, price_per_slot_hour, outcome$"),
         (HEAD + 'strengths = ["x", 3]\n', r"agent 1 \(a\), field strengths\[1\]: Expected `str`"),
         (HEAD.replace("cost = 0.1\n", ""), r"agent 1 \(a\), record: .*required field `cost`"),
         (HEAD.replace('id = "a"\n', ""), r"agent 1, record: .*required field `id`"),

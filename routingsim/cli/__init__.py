@@ -89,7 +89,7 @@ EXAMPLES = {
     ],
     fit: [
         "routingsim fit calls.csv --cost big=0.03 --cost small=0.001 --output mine.toml",
-        "routingsim fit calls.parquet --by model --cost 0.01 --concurrency 8 -o mine.toml",
+        "routingsim fit calls.parquet --map agent=model --cost 0.01 --concurrency 8 -o mine.toml",
     ],
     train: [
         "routingsim train mine.csv -p linucb --output linucb.npz",

@@ -2,19 +2,15 @@
 
 import math
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from routingsim.cli.console import err, out, remark, write_json
-from routingsim.cli.options import FaultyInputs, JsonOption, load_option, option, spread
-from routingsim.cli.outputs import TABLE, check_distinct, file_option
-from routingsim.errors import CorpusError, RoutingSimError
-
-if TYPE_CHECKING:
-    import pandas as pd
+from routingsim.cli.options import FaultyInputs, JsonOption, MapOption, load_option, option, spread
+from routingsim.cli.outputs import check_distinct, file_option
+from routingsim.errors import RoutingSimError
 
 
 def fit(
@@ -22,36 +18,38 @@ def fit(
         str,
         typer.Argument(
             metavar="LOG",
-            help="Table of calls (.csv, .parquet or .jsonl): columns agent and latency (s); "
-            "optionally tokens, the length of the answer, and status.",
+            help="Log of calls: the export of a tool (LiteLLM, OpenTelemetry, Langfuse, …), or a "
+            "table with columns agent and latency (s), optionally output_tokens and status.",
         ),
     ],
     output: Annotated[
         Path, file_option("Write the pool to FILE.toml.", (".toml",), "--output", "-o")
     ],
     cost: Annotated[
-        list[str],
-        option("[AGENT=]USD", "USD per 1,000 tokens, of all agents or of one. Can be repeated."),
-    ],
+        list[str] | None,
+        option(
+            "[AGENT=]USD",
+            "USD per 1,000 tokens, of all agents or of one. Default: as the log records it. Can "
+            "be repeated.",
+        ),
+    ] = None,
     concurrency: Annotated[
         list[str] | None,
         option("[AGENT=]N", "Slots, of all agents or of one. Default: 4. Can be repeated."),
     ] = None,
-    by: Annotated[str, option("COLUMN", "Column that names the agent of each call.")] = "agent",
+    map: MapOption = None,
     json_to: JsonOption = None,
 ) -> None:
     """Fit agents to a log of their calls, and write the pool that --agents reads."""
+    from routingsim.corpora.logs.read import read_log
     from routingsim.simulation.calibration import fit_pool
 
     check_distinct([each for each in (output, json_to) if each], [log])
-    price = _by_agent(cost, "--cost", float)
+    price = _by_agent(cost, "--cost", float) if cost else None
     fields = {"concurrency": _by_agent(concurrency, "--concurrency", int)} if concurrency else {}
-    calls = _calls(log)
-    if by not in calls:
-        has = ", ".join(map(str, calls.columns))
-        raise CorpusError(f"{log}: no column {by!r}; it has {has}; name the agent's with --by")
-    if by != "agent":
-        calls = calls.drop(columns="agent", errors="ignore").rename(columns={by: "agent"})
+    calls = read_log(log, columns=map)
+    for note in calls.notes:
+        remark(f"{calls.name}: {note}", style="yellow")
     pool, fits = fit_pool(calls, cost=price, **fields)
     pool.save(output)
     if json_to is not None:
@@ -149,21 +147,3 @@ def _by_agent(
             f"{name} {' '.join(texts)}: a number for all agents is needed, or AGENT=NUMBER for each"
         )
     return found.get("", found)
-
-
-def _calls(path: str) -> "pd.DataFrame":
-    import pandas as pd
-
-    readers = {
-        ".csv": pd.read_csv,
-        ".parquet": pd.read_parquet,
-        ".jsonl": partial(pd.read_json, lines=True),
-    }
-    reader = readers.get(Path(path).suffix.lower())
-    if reader is None:
-        raise CorpusError(f"{path}: a log of calls ends in {', '.join(TABLE)}")
-    try:
-        return reader(path)
-    except (OSError, ValueError) as error:  # pandas and pyarrow say theirs as ValueErrors
-        why = getattr(error, "strerror", None) or error
-        raise CorpusError(f"{path}: cannot be read as a table of calls ({why})") from None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from routingsim.cli.completion import complete_policy
-from routingsim.cli.console import one_line, out, table_of, write_json
+from routingsim.cli.console import one_line, out, print_table, write_json
 from routingsim.cli.options import AgentsOption, JsonOption, MapOption, option
 
 if TYPE_CHECKING:
@@ -77,12 +77,11 @@ def _route_file(router: "TaskRouter", path: str, map: str | None, json_to: Path 
 
     frame = router.route_batch(load_corpus(path, columns=map))
     if json_to is not None:
-        write_json(frame.to_dict("records"), json_to)
+        write_json("route-file", {"tasks": frame.to_dict("records")}, json_to)
         return
     counts = frame["agent"].value_counts()
-    table = table_of("agent")
-    for name in ("tasks", "share"):
-        table.add_column(name, justify="right")
-    for agent, count in counts.items():
-        table.add_row(one_line(str(agent)), f"{count:,}", f"{count / len(frame):.1%}")
-    out.print(table)
+    rows = [
+        (one_line(str(agent)), f"{count:,}", f"{count / len(frame):.1%}")
+        for agent, count in counts.items()
+    ]
+    print_table(("agent", "tasks", "share"), rows, words=("agent",))

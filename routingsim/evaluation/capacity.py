@@ -320,7 +320,11 @@ def _candidates(
             continue
         some = AgentPool(tuple(sized))
         places = [pool.index(each.id) for each in some]
-        quality = np.nan if table is None else float(table[:, places].max(axis=1).mean())
+        quality = (
+            np.nan
+            if table is None or not len(table)
+            else float(table[:, places].max(axis=1).mean())
+        )
         why = _why(question, some, quality)
         for each in wanted:
             name = each if isinstance(each, str) else getattr(each, "name", str(each))

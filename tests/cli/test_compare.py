@@ -1,9 +1,11 @@
 """``routingsim compare``: resumed after a kill, its errors in one line, its runs written."""
 
+import _thread
 import json
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +18,7 @@ import routingsim as rs
 from routingsim.cli import main
 
 from ..evaluation.samples import same
-from .running import invoke
+from .running import in_process, invoke
 
 COMMAND = ["compare", "tasks", "-p", "threshold", "-p", "thompson", "--replications", "60"]
 
@@ -124,3 +126,50 @@ def test_the_command_says_of_which_tasks_and_who_is_first(
     code, out, err = said("4", "--population", "all")
     assert (code, out) == (2, "")
     assert err == "error: population='all': 'tasks like these' or 'these tasks' is needed\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kept", [True, False])
+def test_ctrl_c_says_how_to_go_on(kept: bool, tmp_path: Path) -> None:
+    path = tmp_path / "study.jsonl"
+    command = ["compare", "tasks", "-p", "threshold", "--replications", "400"]
+    ended = threading.Event()
+
+    def interrupt() -> None:
+        _until(lambda: ended.is_set() or not kept or (path.exists() and path.stat().st_size > 0))
+        if not kept:
+            ended.wait(0.5)
+        if not ended.is_set():
+            _thread.interrupt_main()
+
+    waiting = threading.Thread(target=interrupt)
+    waiting.start()
+    try:
+        ran = in_process(*command, *(["--resume", path] if kept else []))
+    finally:
+        ended.set()
+        waiting.join()
+    assert (ran.returncode, ran.stdout) == (130, "")
+    assert "Traceback" not in ran.stderr
+    said = ran.stderr.splitlines()[-1]
+    if kept:
+        assert said == f"interrupted: what was finished is kept in {path}; repeat to go on from it"
+        assert path.read_text().count("\n") >= 1
+    else:
+        assert said == (
+            "interrupted: nothing is kept; add --resume FILE to go on where you stopped"
+        )
+
+
+@pytest.mark.slow
+def test_outages_and_retries_are_those_of_python(own: Path) -> None:
+    given = ["compare", own, "-p", "static:gpt-4", "--no-controls", "--loads", "0.5", "--json", "-",
+             "--replications", "3"]  # fmt: skip
+    faults = ["--outage", "gpt-4:0:1e6", "--attempts", "2", "--backoff", "0.5"]
+    found = json.loads(in_process(*given, *faults).stdout)
+    study = rs.compare(
+        own, None, "static:gpt-4", loads=0.5, replications=3, controls=False,
+        retries=rs.Retries(2, 0.5), outages=rs.Outage("gpt-4", 0, 1e6),
+    )  # fmt: skip
+    assert found["loads"] == json.loads(json.dumps(study.to_dict()["loads"]))
+    assert found["loads"] != json.loads(in_process(*given).stdout)["loads"]

@@ -5,6 +5,9 @@ import re
 from pathlib import Path
 
 import pytest
+from rich.console import Console
+
+from routingsim.cli import console
 
 from .running import invoke
 
@@ -53,3 +56,41 @@ def test_tasks_and_failures_that_no_figure_rests_on_are_counted(tmp_path: Path) 
     assert "quality over 80 of 81 tasks, estimated from a log with one answer a task" in said
     assert "note: 1 task that no one agent served is left out" in said
     assert "whether a call fails is not recorded for 49% of static:a's calls" in said
+
+
+HEADS = ("agent", "tasks", "p95 s", "p99 s", "USD")
+ROWS = [("gemini-2.5-flash", "1,355", "9.43", "12.31", "0.03586"), ("all", "1,766", "-", "-", "1")]
+
+
+@pytest.mark.parametrize(
+    ("width", "expected"),
+    [
+        (46, "agent             tasks  p95 s  p99 s      USD"),
+        (45, "agent             tasks  p95 s      USD\nleft out at this width: p99 s"),
+        (38, "agent             tasks      USD\nleft out at this width: p99 s, p95 s"),
+    ],
+)
+def test_a_table_leaves_columns_out_and_cuts_no_figure(
+    width: int, expected: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(console, "out", Console(width=width))
+    console.print_table(HEADS, ROWS, words=["agent"], spare=["p99 s", "p95 s"])
+    head, first, last, *more = (line.rstrip() for line in capsys.readouterr().out.splitlines())
+    assert "\n".join([head, *more]) == expected
+    assert first.split() == [
+        cell for name, cell in zip(HEADS, ROWS[0], strict=True) if name in head
+    ]  # fmt: skip
+    assert last.split()[0] == "all"
+
+
+def test_a_name_is_folded_where_nothing_can_be_left_out(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(console, "out", Console(width=20))
+    console.print_table(("agent", "USD"), [("gemini-2.5-flash", "0.03586")], words=["agent"])
+    said = capsys.readouterr().out.splitlines()
+    assert [line.rstrip() for line in said] == [
+        "agent            USD",
+        "gemini-2.5-  0.03586",
+        "flash",
+    ]

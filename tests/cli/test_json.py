@@ -11,9 +11,11 @@ from .running import invoke
 from .test_init import COMMANDS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "json.md").read_text(encoding="utf-8")
-LISTED = {
-    command: re.findall(r"`(\w+)`", fields)
-    for command, fields in re.findall(r"^\| `([\w-]+)` \| (.*?) \|", PAGE, re.MULTILINE)
+FIELDS = dict(re.findall(r"^\| `([\w-]+)` \| (.*?) \|", PAGE, re.MULTILINE))
+LISTED = {command: re.findall(r"`(\w+)`", said) for command, said in FIELDS.items()}
+NEEDED = {
+    command: re.findall(r"`(\w+)`", re.sub(r"\(.*?\)", "", said))
+    for command, said in FIELDS.items()
 }
 SHORT = ["--arrivals", "poisson:2", "-p", "cheapest"]
 
@@ -26,6 +28,7 @@ def arguments(folder: Path, own: Path) -> dict[str, list[str | Path]]:
     )
     return {
         "route": ["Hi"],
+        "route-file": [own],
         "replay": [own, *SHORT],
         "report": [own, *SHORT],
         "compare": [own, "-p", "cheapest", "--loads", "0.5", "--replications", "1"],
@@ -41,21 +44,20 @@ def arguments(folder: Path, own: Path) -> dict[str, list[str | Path]]:
 
 
 def test_every_command_but_serve_is_tried(own: Path) -> None:
-    assert set(arguments(own.parent, own)) == set(COMMANDS) - {"serve"} == set(LISTED)
+    tried = {*COMMANDS, "route-file"} - {"serve"}
+    assert set(arguments(own.parent, own)) == tried == set(LISTED)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("command", [each for each in COMMANDS if each != "serve"])
+@pytest.mark.parametrize("command", LISTED)
 def test_each_document_names_its_schema_and_has_the_listed_fields(command: str, own: Path) -> None:
     given = arguments(own.parent, own)[command]
-    if command == "train":  # which needs recorded rewards of every agent
+    if command == "train":  # which needs the quality of every agent
         frame = pd.read_csv(own)
         for agent in ("claude", "gpt-4", "gemini", "llama", "mistral"):
             frame[f"outcomes.{agent}.quality"] = [1.0, 0.5, 0.0]
         frame.to_csv(own, index=False)
-    found = json.loads(invoke(command, *given, "--json", "-").stdout)
-    assert next(iter(found)) == "schema"
-    assert found["schema"] == f"routingsim/{command}/1"
-    assert set(found) - {"schema"} <= set(LISTED[command])
-    required = re.sub(r"\(.*?\)", "", dict(re.findall(r"^\| `([\w-]+)` \| (.*?) \|", PAGE, re.M))[command])
-    assert set(re.findall(r"`(\w+)`", required)) <= set(found)
+    found = json.loads(invoke(command.removesuffix("-file"), *given, "--json", "-").stdout)
+    first, *others = found
+    assert (first, found["schema"]) == ("schema", f"routingsim/{command}/1")
+    assert set(NEEDED[command]) <= set(others) <= set(LISTED[command])

@@ -24,7 +24,10 @@ def test_the_tasks_of_a_log_with_a_mapping(tmp_path: Path) -> None:
     ran = routingsim(*given)
     assert "gpt-4        2  100.0%" in ran.stdout
     said = json.loads(routingsim(*given, "--json", "-").stdout)
-    assert [(each["task_id"], each["agent"]) for each in said] == [("1", "gpt-4"), ("2", "gpt-4")]
+    assert [(each["task_id"], each["agent"]) for each in said["tasks"]] == [
+        ("1", "gpt-4"),
+        ("2", "gpt-4"),
+    ]
     refused = routingsim("route", "hello", "--map", "id=key")
     assert refused.returncode == 2
     assert "--map is for a file or a folder; there is none named 'hello'" in refused.stderr

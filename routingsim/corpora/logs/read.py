@@ -33,13 +33,13 @@ from routingsim.corpora.logs.statuses import said_of_statuses
 from routingsim.corpora.logs.texts import TextFile, stamp_of
 from routingsim.corpora.logs.wide import format_of
 from routingsim.corpora.mapping import likely, map_to_start_from, written
-from routingsim.corpora.readers import rows_of_frame
+from routingsim.corpora.readers import ArrowFormat, ArrowStream, TableLike, frame_of, rows_of_frame
 from routingsim.corpora.rows import KINDS, Rows, Skipped, TextColumn, counted, progress, shown
 from routingsim.corpora.times import DATE_ORDERS
 from routingsim.corpora.writers import csv_bytes
 from routingsim.errors import CorpusError
 
-LogLike = str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | pd.DataFrame | CallLog
+LogLike = str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | TableLike | CallLog
 """What :func:`read_log` makes a log of."""
 
 _SUFFIXES = (".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet", ".txt", ".log")
@@ -95,7 +95,8 @@ def read_log(
         )
     mapped = parse_map(columns) if columns else {}
     given = None if source == "auto" else named(source)
-    if isinstance(log, pd.DataFrame):
+    if isinstance(log, pd.DataFrame | ArrowStream | ArrowFormat):
+        log = frame_of(log, name or "frame")
         whole = _of_frame(log, given, mapped)
         digest = _digest_of_frame(log)
     elif isinstance(log, str | os.PathLike | Sequence):

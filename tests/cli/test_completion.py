@@ -1,0 +1,52 @@
+"""Names that a shell completes are those that there are, and cost no compiler."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from routingsim.agents import builtin_pools
+from routingsim.cli.completion import (
+    POLICIES,
+    SHIPPED,
+    complete_corpus,
+    complete_policy,
+    complete_pool,
+)
+from routingsim.corpora import datasets
+from routingsim.corpora.catalogue import DATASETS
+from routingsim.policies.policy import _RECIPES
+
+
+def test_the_names_are_all_that_there_are() -> None:
+    own = [name for name, each in _RECIPES.items() if each.make.__module__.startswith("routingsim")]
+    assert list(POLICIES) == sorted(own)
+    assert list(SHIPPED) == list(datasets.SHIPPED)
+    assert complete_corpus("") == [*datasets.SHIPPED, *DATASETS]
+    assert complete_pool("") == list(builtin_pools())
+
+
+def test_what_begins_like_this_is_completed() -> None:
+    assert complete_policy("th") == ["thompson", "threshold"]
+    assert complete_pool("par") == ["paretobandit"]
+    assert complete_corpus("tas") == ["tasks"]
+    assert complete_policy("none") == complete_pool("x.toml") == complete_corpus("mine") == []
+
+
+@pytest.mark.slow
+def test_a_shell_gets_them_without_numba_or_pandas() -> None:
+    code = (
+        "import sys\nfrom routingsim.cli import app\n"
+        "try: app(prog_name='routingsim')\n"
+        "finally: print({'numba', 'pandas'} & set(sys.modules))"
+    )
+    asked = {
+        "COMP_WORDS": "routingsim replay tasks -p le",
+        "COMP_CWORD": "4",
+        "_ROUTINGSIM_COMPLETE": "complete_bash",
+    }
+    ran = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=os.environ | asked
+    )
+    assert ran.stdout.split() == ["least-loaded", "set()"], ran.stderr
