@@ -8,7 +8,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints, overload
+from typing import (
+    Annotated,
+    Any,
+    Literal,
+    Protocol,
+    get_args,
+    get_origin,
+    get_type_hints,
+    overload,
+    runtime_checkable,
+)
 
 import msgspec
 import numpy as np
@@ -491,7 +501,16 @@ class _AgentsFile(msgspec.Struct, forbid_unknown_fields=True):
     agents: list[Agent]
 
 
-PoolLike = str | os.PathLike[str] | Mapping[str, Any] | Iterable[Agent | Mapping[str, Any]]
+@runtime_checkable
+class ArrowStream(Protocol):
+    """A table of another library, which gives its columns by the Arrow PyCapsule interface."""
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
+
+
+PoolLike = (
+    str | os.PathLike[str] | Mapping[str, Any] | Iterable[Agent | Mapping[str, Any]] | ArrowStream
+)
 """What :func:`load_agents` makes a pool of."""
 
 
@@ -522,7 +541,7 @@ def load_agents(source: PoolLike | None = "default") -> AgentPool:
         return _pool(_toml(path), f"{path}: ")
     if isinstance(source, Mapping):
         return _pool(source, "agents: ")
-    if hasattr(source, "__arrow_c_stream__"):  # pandas has it too
+    if isinstance(source, ArrowStream):  # pandas has it, too
         return _pool({"agents": _records(source)}, "agents: ")
     if not isinstance(source, Iterable) or isinstance(source, Agent | bytes):
         raise AgentError(
@@ -532,7 +551,7 @@ def load_agents(source: PoolLike | None = "default") -> AgentPool:
     return _pool({"agents": list(source)}, "agents: ")
 
 
-def _records(table: Any) -> list[dict[str, Any]]:
+def _records(table: ArrowStream) -> list[dict[str, Any]]:
     """The rows of a table of pandas, pyarrow or polars: what is not set is left out."""
     try:
         rows = pa.table(table).to_pylist()

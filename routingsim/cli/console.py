@@ -227,11 +227,13 @@ def print_estimates(found: "Estimates", field: str) -> None:
 
 def print_frame(frame: "pd.DataFrame") -> None:
     """Print a table of numbers to four digits, and of words as they are."""
-    rows = [
-        [one_line(v) if isinstance(v, str) else f"{v:.4g}" for v in row]
-        for row in frame.astype(object).to_numpy().tolist()
+    cells = frame.astype(object).to_numpy().tolist()
+    rows = [[one_line(v) if isinstance(v, str) else f"{v:.4g}" for v in row] for row in cells]
+    words = [
+        name
+        for k, name in enumerate(frame.columns)
+        if any(isinstance(row[k], str) for row in cells)
     ]
-    words = [name for name in frame.columns if frame[name].map(type).eq(str).any()]
     out.print()
     print_table(list(frame.columns), rows, words=words)
 

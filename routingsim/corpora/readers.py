@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from routingsim.agents import ArrowStream
 from routingsim.corpora.csv_reader import parse_csv
 from routingsim.corpora.rows import Rows, Skipped, progress, shown, unnest
 from routingsim.errors import CorpusError
@@ -148,13 +149,6 @@ def rows_of_frame(frame: pd.DataFrame, file: str) -> Rows:
         for name, column in frame.items()
     }
     return _numbered_rows(file, columns, frame.shape)
-
-
-@runtime_checkable
-class ArrowStream(Protocol):
-    """A table of another library, which gives its columns by the Arrow PyCapsule interface."""
-
-    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
 
 
 @runtime_checkable

@@ -529,3 +529,24 @@ def test_what_grows_has_no_goodput_and_no_rank() -> None:
     calm = study.table(0.1).set_index("policy")
     assert not math.isnan(calm.loc["static:a0", "goodput"])
     assert not pd.isna(calm.loc["static:a0", "rank"])
+
+
+def test_threads_are_counted_by_n_jobs() -> None:
+    given: dict[str, Any] = {"loads": 0.5, "replications": 1, "controls": False}
+    corpus = rs.load_corpus("tasks")
+    one, all_cores = (rs.compare(corpus, None, "random", n_jobs=n, **given) for n in (1, -1))
+    assert (
+        one.to_dict()
+        == all_cores.to_dict()
+        == rs.compare(corpus, None, "random", **given).to_dict()
+    )
+    for wrong in (0, -2, 1.5, "2"):
+        with pytest.raises(
+            SimulationError, match="a whole number of threads, 1 or more, is needed"
+        ):
+            rs.compare(corpus, None, "random", n_jobs=wrong, **given)  # type: ignore[arg-type]
+    with (
+        ThreadPoolExecutor(1) as pool,
+        pytest.raises(SimulationError, match="^executor and n_jobs: give one of them$"),
+    ):
+        rs.compare(corpus, None, "random", n_jobs=1, executor=pool, **given)
