@@ -547,6 +547,6 @@ def test_threads_are_counted_by_n_jobs() -> None:
             rs.compare(corpus, None, "random", n_jobs=wrong, **given)  # type: ignore[arg-type]
     with (
         ThreadPoolExecutor(1) as pool,
-        pytest.raises(SimulationError, match="^executor and n_jobs: give one of them$"),
+        pytest.raises(SimulationError, match=r"^executor and n_jobs: give one of them$"),
     ):
         rs.compare(corpus, None, "random", n_jobs=1, executor=pool, **given)
