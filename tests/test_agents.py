@@ -160,7 +160,6 @@ def test_a_pool_is_made_of_what_describes_one() -> None:
         "output_tokens": 300.0,
         "concurrency": 4,
         "error_rate": 0.0,
-        "price_per_slot_hour": 0.0,
     }
 
 
@@ -259,7 +258,7 @@ SECOND = HEAD.replace('"a"', '"b"')
         (HEAD + "rpm = 3\n", r"no field 'rpm': .*; did you mean 'requests_per_minute'\?"),
         (HEAD + "max-queue = 3\n", r"no field 'max-queue': .*; did you mean 'queue_limit'\?"),
         (HEAD + "latencyy = 3\n", r"no field 'latencyy': .*; did you mean 'latency'\?"),
-        (HEAD + "hat = 3\n", r"no field 'hat': .*, price_per_slot_hour, outcome$"),
+        (HEAD + "hat = 3\n", r"no field 'hat': .*, cut_off_cost, fallback, outcome$"),
         (HEAD + 'strengths = ["x", 3]\n', r"agent 1 \(a\), field strengths\[1\]: Expected `str`"),
         (HEAD.replace("cost = 0.1\n", ""), r"agent 1 \(a\), record: .*required field `cost`"),
         (HEAD.replace('id = "a"\n', ""), r"agent 1, record: .*required field `id`"),
