@@ -486,3 +486,78 @@ def test_quality_of_all_tasks_where_some_have_no_answer() -> None:
     assert " at 4.0 points’ higher quality of all tasks (95 % CI" in compared(experiment(shown), 1)
     alone = summary(experiment(at(entry("a", answered=0.7, quality_all=0.35)))).findings[0]
     assert "at a mean quality of 0.500, 0.350 of all tasks" in alone
+
+
+def test_quality_of_all_tasks_where_the_baseline_has_lost_some() -> None:
+    lost, whole = entry("a", answered=0.7), entry("b", cost=0.0015)
+    shown = experiment(at(lost, whole, differences=APART))
+    all_tasks = " at 4.0 points’ higher quality of all tasks (95 % CI 3.0–5.0)"
+    assert compared(shown, 1) == f"{COSTS}{all_tasks}{LATER}."
+
+
+def test_shares_recorded_differ_and_at_most_six_policies_are_named() -> None:
+    partly = [entry(f"p{k}", recorded=0.33 if k else 0.5) for k in range(7)]
+    said = "Quality is known for 33 % and 50 % of the answers of p0, p1, p2, p3, p4, p5 and 1 more"
+    assert verdict(at(entry("a"), *partly)).startswith(f"{said}, and rests on these. Every policy")
+    six = said.replace("p4, p5 and 1 more", "p4 and p5")
+    assert verdict(at(entry("a"), *partly[:6])).startswith(f"{six}, and rests on these. Every")
+
+
+@pytest.mark.parametrize(("count", "names"), [(6, "p4 and p5"), (7, "p4, p5 and 1 more")])
+def test_at_most_six_estimates_are_named(count: int, names: str) -> None:
+    for how, said in (
+        ("weak", f"; weak ones for p0, p1, p2, p3, {names}."),
+        ("cannot", f"; for p0, p1, p2, p3, {names} the log cannot answer."),
+    ):
+        value = 0.5 if how == "weak" else math.nan
+        shown = at(*(estimated(f"p{k}", value, how) for k in range(count)))
+        shown = replace(shown, estimates={"quality": SimpleNamespace(tasks=1900)})
+        assert verdict(shown).startswith(
+            "The corpus is a log with one answer a task, so qualities are estimates from its 1,900 "
+            f"tasks{said} Every policy kept up"
+        )
+
+
+def test_a_policy_alone_by_estimates() -> None:
+    only = estimated("a", 0.55, "weak", answered=0.7)
+    only = replace(only, estimated=only.estimated | {"cost": only.estimated["quality"]})
+    shown = replace(at(only), estimates={"quality": SimpleNamespace(tasks=900)})
+    assert summary(experiment(shown)).findings == (
+        "a cost USD 0.400 in all, USD 2.00 per 1,000 tasks (estimated, weak), at a mean quality of "
+        "0.550 ± 0.050 (estimated, weak); half of the answers took less than 1.0 s, 95 % less than "
+        "3.0 s.",
+    )
+    two = at(only, replace(only, name="b"), differences={"quality_all": Interval(0.04, 0.01)})
+    assert compared(experiment(replace(two, estimates=shown.estimates)), 1) == (
+        "b costs the same as a (estimated, weak) at 4.0 points’ higher quality of all tasks (95 % "
+        "CI 3.0–5.0; estimated, weak); p95 the same."
+    )
+
+
+def test_foremost_notes_come_first() -> None:
+    shown = replace(experiment(at(entry("a"), entry("b"))), foremost=("mind this", "and that"))
+    assert summary(shown).verdict == (f"Mind this. And that. {KEPT_UP} Every task was answered.")
+
+
+def test_the_cost_is_the_middle_of_all_runs() -> None:
+    shown = at(entry("a"), entry("b", cost=0.003), differences=APART)
+    assert compared(experiment(shown), 1) == f"{COSTS}{BETTER}{LATER}."
+    one_run = at(entry("a"), entry("b", cost=0.003), differences=APART | {"cost": None})
+    assert compared(experiment(one_run), 1) == f"b costs 50 % more than a{BETTER}{LATER}."
+    unknown = APART | {"cost": Interval(math.nan, math.nan)}
+    one_run = at(entry("a"), entry("b", cost=0.003), differences=unknown)
+    assert compared(experiment(one_run), 1) == (
+        f"b costs as much as a, as far as can be told{BETTER}{LATER}."
+    )
+
+
+@pytest.mark.parametrize(
+    ("one", "shown"),
+    [
+        (entry("a"), "0.500"),
+        (entry("a", quality=math.nan), "not recorded"),
+        (entry("a", recorded=0.99), "0.500 (known for 99.0 %)"),
+    ],
+)
+def test_quality_in_words(one: Entry, shown: str) -> None:
+    assert quality_in_words(one) == shown

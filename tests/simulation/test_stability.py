@@ -21,12 +21,15 @@ from routingsim.simulation.stability import (
     TOLERANCE,
     VERDICTS,
     Stability,
+    _round_up,
     in_words,
     lasts,
+    load_and_queue,
     over_runs,
     stability,
 )
 from routingsim.simulation.state import ESCALATED, Log, Workload, empty_log
+from routingsim.simulation.statistics import batch_means
 from routingsim.simulation.theory import mmc
 
 SERVICE = [[1.0, 3.0], [2.0, 5.0]]  # seconds of the two records at the agents a and b
@@ -419,6 +422,226 @@ def test_the_words_and_their_order() -> None:
     assert in_words("overloaded", 0.325) == "overloaded in 32 % of the time"
     assert in_words("overloaded", 0.004) == "overloaded in 0.4 % of the time"
     assert in_words("growing", 0.5) == "growing"
+
+
+# -- on runs written by hand ---------------------------------------------------------------
+
+
+def waited(arrived: ArrayLike, seconds: ArrayLike, wait: ArrayLike = 0.0) -> tuple[Workload, Log]:
+    """Tasks of one agent: when they come, how long a call takes, and how long they wait."""
+    size = np.size(arrived)
+    work = work_of(arrived, range(size), np.broadcast_to(seconds, size)[:, None])
+    log = log_of([0] * size)
+    log.wait[:] = wait
+    log.left[:] = work.arrived + log.wait
+    log.finished[:] = log.left + seconds
+    return work, log
+
+
+@pytest.mark.parametrize(
+    ("size", "end", "wait", "expected"),
+    [
+        # 16 cells of 1 s, or as many as tasks: who waits across the edge at 1 s is counted.
+        (3, 16, 0.05, (1, 0)),
+        (20, 20, 0.05, (1, 0)),
+        (3, 16, 0.04, (0, 0)),
+        (3, 16, 30.0, (2, 2)),
+    ],
+)
+def test_how_many_wait(size: int, end: int, wait: float, expected: tuple[int, int]) -> None:
+    """A task comes at 0.95 s and waits, another comes after 15.5 s and waits 30 s or not at all."""
+    arrived = np.linspace(3.2, end - 2.8, size)
+    arrived[:2] = 0.0, 0.95
+    arrived[-1] = end
+    waits = np.zeros(size)
+    waits[1] = wait
+    if wait > 1:
+        waits[0] = wait
+    work, log = waited(arrived, 1.0, waits)
+    found = stability(Run(work, log, one(slots=100)))
+    assert (found.peak, found.left) == expected
+    load = size / (100 * end)
+    assert load_and_queue(Run(work, log, one(slots=100))) == (pytest.approx(load), *expected)
+
+
+def test_the_load_and_the_queue_of_a_batch_and_of_a_closed_loop() -> None:
+    batch = Run(*waited([0, 0, 0], 1.0, [0, 1, 2]), one())
+    found = load_and_queue(batch)
+    assert math.isnan(found[0])
+    assert found[1:] == (0, 0)
+    short = Run(*waited([0, 1, 2], 3.0), one(slots=9))  # within the mean service time
+    assert math.isnan(load_and_queue(short)[0])
+    assert load_and_queue(short, closed=True) == (9 / 18, 0, 0)
+    just = Run(*waited([0, 1, 3], 3.0), one(slots=9))
+    assert load_and_queue(just) == (9 / 27, 0, 0)
+    two_times = Run(*waited([0, 0, 8], 1.0), one())
+    assert load_and_queue(two_times, closed=True) == (3 / 8, 0, 0)
+    assert math.isnan(load_and_queue(two_times)[0])
+
+
+def test_half_of_the_tasks_at_one_time_are_no_batch_and_a_call_as_long_as_the_run_neither() -> None:
+    for arrived in ([0, 0, 0, 50, 60, 70], [0, 1, 2, 3]):
+        run = Run(*waited(arrived, 3.0), one(slots=100))
+        assert stability(run).verdict == "too short to say"
+        assert stability(run).tasks == len(arrived)
+
+
+@pytest.mark.parametrize(
+    ("number", "rounded"),
+    [(0, 0), (0.5, 1), (7, 7), (7.1, 8), (10, 10), (42.5, 43), (99, 99), (100, 100), (101, 110),
+     (1234, 1300), (1300, 1300), (99_001, 100_000)],
+)  # fmt: skip
+def test_numbers_are_rounded_up_to_two_digits(number: float, rounded: int) -> None:
+    assert _round_up(number) == rounded
+
+
+def test_the_precision_of_a_closed_loop_is_that_of_its_services() -> None:
+    """Services of 1 and 3 s (variance 1) and waits of 2 and 0 s: all latencies are 3 s."""
+    work, log = waited([0, 10, 20, 30], [1.0, 3.0, 1.0, 3.0], [2.0, 0.0, 2.0, 0.0])
+    found = stability(Run(work, log, one()), closed=True)
+    assert found.verdict == "too short to say"
+    assert found.half_width == pytest.approx(1.96 * 0.5 / 3)  # √(1 / 4) of 3 s
+    assert found.enough == 81  # 30 · (0.327 / 0.2)² = 80.03
+    log.status[:2] = FAILED
+    assert stability(Run(work, log, one()), closed=True).half_width == pytest.approx(
+        1.96 * math.sqrt(1 / 2) / 3
+    )
+    log.status[2] = FAILED
+    one_answer = stability(Run(work, log, one()), closed=True)
+    assert (one_answer.half_width, one_answer.enough) == (math.inf, 0)
+
+
+@pytest.mark.parametrize("tasks", [199, 200])
+def test_batch_means_count_from_200_answers_on(tasks: int) -> None:
+    """Latencies that rise from 1 to 3 s."""
+    took = np.linspace(1.0, 3.0, tasks)
+    found = stability(Run(*waited(np.arange(tasks) * 10.0, took), one()), closed=True)
+    services = 1.96 * math.sqrt(took.var() / tasks) / 2
+    batches = batch_means(took, 20).half_width / 2
+    assert batches > services
+    assert found.half_width == pytest.approx(batches if tasks == 200 else services)
+    assert found.verdict == "steady"
+    assert found.enough == tasks + (1 if tasks == 199 else 0)
+
+
+def test_how_many_tasks_would_do_for_an_open_run() -> None:
+    """40 tasks, one each 10 s, of 5 s, of which each second waits 8 s."""
+    work, log = waited(np.arange(40) * 10.0, 5.0, np.tile([0.0, 8.0], 20))
+    log.finished[::4] += 1.0  # a service of 6 s for each fourth: c_s² = 0.1875 / 5.25²
+    found = stability(Run(work, log, one()))
+    load, squared = 40 * 5 / 390, 0.1875 / 5.25**2
+    error = load * math.sqrt(squared / 40)
+
+    def half_width(times: float) -> float:
+        above = load + error / math.sqrt(times)
+        forgets = max(5.0, 5.0 * (1 + above) / (1 - above) ** 2 * squared / 2)
+        variance = 0.1875 / 40 + 16 * max(2 * forgets / 390, 1 / 40)
+        return 1.96 * math.sqrt(variance) / 9.25 / math.sqrt(times)
+
+    assert found.offered["a"] == pytest.approx(load)
+    assert found.error["a"] == pytest.approx(error)
+    assert found.half_width == pytest.approx(half_width(1.0))
+    assert (found.verdict, found.peak) == ("steady", 1)
+    log.wait[:] *= 4
+    log.left[:] = work.arrived + log.wait
+    log.finished[:] = log.left + 5.0 + (np.arange(40) % 4 == 0)
+    long = stability(Run(work, log, one()))
+
+    def longer(times: float) -> float:
+        above = load + error / math.sqrt(times)
+        forgets = max(5.0, 5.0 * (1 + above) / (1 - above) ** 2 * squared / 2)
+        variance = 0.1875 / 40 + 256 * max(2 * forgets / 390, 1 / 40)
+        return 1.96 * math.sqrt(variance) / 21.25 / math.sqrt(times)
+
+    times = next(1.1**k for k in itertools.count() if longer(1.1**k) <= 0.2)
+    assert long.half_width == pytest.approx(longer(1.0))
+    assert long.verdict == "too short to say"
+    assert long.enough == math.ceil(40 * times)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "wait", "expected"),
+    [(0.91, 3.0, "saturated"), (0.91, 0.0, "too short to say"), (0.89, 3.0, "too short to say")],
+)
+def test_a_closed_loop_is_saturated_from_95_percent_on(
+    seconds: float, wait: float, expected: str
+) -> None:
+    """20 tasks in 19 s: loads of 0.958 and 0.937."""
+    run = Run(*waited(np.arange(20.0), seconds, wait), one())
+    assert stability(run, closed=True).verdict == expected
+
+
+@pytest.mark.parametrize(
+    ("few", "wait", "bound", "expected", "above"),
+    [
+        (64, 5.0, None, "growing", 0.5),
+        (72, 5.0, None, "overloaded", 7 / 16),
+        (64, 5.0, 9, "overloaded", 0.5),
+        (64, 0.1, None, "overloaded", 0.5),  # none waits at the end
+    ],
+)
+def test_what_grows_is_above_capacity_in_the_last_half_of_the_run(
+    few: int, wait: float, bound: int | None, expected: str, above: float
+) -> None:
+    """129 tasks in 160 s, short at first and then 2.4 s: 9.2 s more in 10 s than can be done."""
+    arrived = np.arange(129) * 1.25
+    seconds = np.where(np.arange(129) < few, 0.01, 2.4)
+    work, log = waited(arrived, seconds, wait)
+    if wait < 1:
+        log.left[-1], log.wait[-1] = 160.0, 0.0
+    log.finished[:] = log.left + 1.0
+    agent = Agent(id="a", name="A", cost=0.1, latency=1.0, queue_limit=bound, concurrency=1)
+    found = stability(Run(work, log, AgentPool((agent,))))
+    assert (found.verdict, found.above) == (expected, above)
+    assert found.bounded == (bound is not None)
+    assert found.left == (0 if wait < 1 else 4)
+
+
+def several(count: int, verdict: Any = "too short to say", **changed: Any) -> list[Stability]:
+    """So many runs of two agents, whose loads are 0.5 ± 0.1 and 0.8 ± 0.1."""
+    fields: dict[str, Any] = {"half_width": 0.4, "tasks": 100, "peak": 5} | changed
+    offered = fields.pop("offered", {"a": 0.5, "b": 0.8})
+    return [Stability(verdict, offered, {"a": 0.1, "b": 0.1}, **fields)] * count
+
+
+@pytest.mark.parametrize(
+    ("runs", "expected"),
+    [
+        # The half-width of the mean of R runs is 1/√R of one's.
+        (several(4), "steady"),
+        (several(3), "too short to say"),
+        (several(1, "steady", half_width=0.2), "steady"),
+        # 30 answers in all are needed.
+        (several(4, tasks=7), "too short to say"),
+        (several(4, tasks=8), "steady"),
+        (several(5, tasks=6), "steady"),
+        # More than 20 runs count as 20: 0.9 / √20 is 0.201, and 0.89 / √20 0.199.
+        (several(25, half_width=0.9), "too short to say"),
+        (several(25, half_width=0.89), "steady"),
+        (several(4, half_width=math.nan), "too short to say"),
+        # A load is above 1 by more than 2.33 · 0.1 / √R: 0.1165 for four runs.
+        (several(4, offered={"a": 1.117, "b": 0.8}), "growing"),
+        (several(4, offered={"a": 0.5, "b": 1.117}), "growing"),
+        (several(4, offered={"a": 1.116, "b": 0.8}), "steady"),
+        (several(3, offered={"a": 1.117, "b": 0.8}), "too short to say"),
+        (several(4, offered={"a": 1.117, "b": 0.8}, bounded=True), "overloaded"),
+        (several(4, offered={"a": 1.117, "b": 0.8}, peak=0), "steady"),
+        (several(4, offered={"a": 1.117, "b": 0.8}, peak=1), "growing"),
+        (several(4, "saturated"), "saturated"),
+        (several(4, "overloaded"), "overloaded"),
+        (several(4, "growing"), "growing"),
+    ],
+)
+def test_what_runs_tell_together(runs: list[Stability], expected: str) -> None:
+    assert over_runs(runs) == (expected,) * len(runs)
+
+
+def test_a_run_without_a_rate_says_nothing_of_the_load_of_the_others() -> None:
+    batch = several(1, "no rate", offered={"a": math.nan, "b": math.nan})
+    runs = [*batch, *several(4, offered={"a": 1.117, "b": 0.8})]
+    assert over_runs(runs) == ("no rate", *["growing"] * 4)
+    mixed = [*several(2, offered={"a": 1.3, "b": 0.8}), *several(2)]  # 0.9 on average
+    assert over_runs(mixed) == ("steady",) * 4
 
 
 # -- as text ----------------------------------------------------------------------------
