@@ -20,7 +20,15 @@ from routingsim.messages import encode
 from routingsim.policies import bandit_base, certain
 from routingsim.policies.kernel import PoolView, TaskView, choose_kernel, learn_kernel
 from routingsim.policies.policy import Policy
-from routingsim.routing.choices import UNKNOWN, Exploration, choose_one, expect
+from routingsim.routing.choices import (
+    ASKED,
+    CERTAIN,
+    UNKNOWN,
+    Exploration,
+    choose_one,
+    expect,
+    exploration,
+)
 
 SEED = 3
 TEXTS = [f"What is {k} and {k}?" for k in range(400)]
@@ -46,8 +54,10 @@ def drawn(explore: float, up: list[int], size: int = len(TEXTS)) -> list[int | N
     ]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("way", ["one by one", "small batches", "one batch"])
+@pytest.mark.parametrize(
+    "way", [*(pytest.param(w, marks=pytest.mark.slow) for w in ("one by one", "small batches")),
+            "one batch"],
+)  # fmt: skip
 def test_each_choice_is_drawn_or_the_policys_and_says_how_likely_it_was(way: str) -> None:
     router = rs.TaskRouter(pool_of(), "static:a1", seed=SEED, explore=0.2, recent=400)
     if way == "one by one":
@@ -271,6 +281,116 @@ def test_an_agent_that_does_not_exist_is_minus_1_and_changes_nothing() -> None:
         )
         assert str(found) == "(-1, 0.0, nan, False)"
         assert [each.tolist() for each in (view.busy, view.queued, view.up)] == [[0, 0]] * 3
+
+
+def idle(up: list[int]) -> PoolView:
+    """Agents with a slot each, of which some are up."""
+    whole, zeros = [np.zeros(len(up), np.int64) for _ in range(2)], np.zeros(len(up))
+    slots = np.ones(len(up), np.int64)
+    return PoolView(*whole, slots, zeros, zeros.copy(), zeros + 3.0, np.array(up))
+
+
+def numbered(index: int, attempt: int = 0) -> TaskView:
+    return TaskView(index, attempt, 0.0, np.uint64(1), 0.5, 1.0, -1, np.zeros(0), np.zeros(0))
+
+
+def _second(task, pool, memory):
+    """The second agent, unless it is the first alone that is up; counts those it is asked of."""
+    a = 0 if pool.up[0] and not pool.up[1] else 1
+    memory[a] += 1
+    return a
+
+
+def _say(task, pool, memory, own):
+    own[:] = 0.3, 0.7
+
+
+KEY = np.uint64(rng.stream(SEED, rng.EXPLORE))
+
+
+def index_of(at_random: bool, falls_on: int, attempt: int = 0) -> int:
+    """The first task that explore=0.5 decides so, and whose draw falls on that half."""
+    return next(
+        k
+        for k in range(1000)
+        if (rng.of_try(KEY, k, attempt, 0) < 0.5) == at_random
+        and int(2 * rng.of_try(KEY, k, attempt, 1)) == falls_on
+    )
+
+
+@pytest.mark.parametrize("attempt", [0, 2])
+@pytest.mark.parametrize(
+    ("known", "at_random", "falls_on", "agent", "propensity"),
+    [
+        # Half of the choices are even, half go to the second agent or as the policy says.
+        (CERTAIN, True, 0, 0, 0.25),
+        (CERTAIN, True, 1, 1, 0.25 + 0.5),
+        (CERTAIN, False, 0, 1, 0.25 + 0.5),
+        (ASKED, True, 0, 0, 0.25 + 0.5 * 0.3),
+        (ASKED, True, 1, 1, 0.25 + 0.5 * 0.7),
+        (ASKED, False, 1, 1, 0.25 + 0.5 * 0.7),
+        (UNKNOWN, True, 0, 0, math.nan),
+        (UNKNOWN, False, 0, 1, math.nan),
+    ],
+)
+def test_a_choice_by_hand(
+    known: int, at_random: bool, falls_on: int, agent: int, propensity: float, attempt: int
+) -> None:
+    task = numbered(index_of(at_random, falls_on, attempt), attempt)
+    for learns in (False, True):
+        view, memory = idle([1, 1]), np.zeros(2)
+        found = choose_one(
+            *(_second, _say, Exploration(0.5, KEY, known, learns), view, memory),
+            *(np.zeros(2), False, task),
+        )
+        assert (found[0], found[1], found[3]) == (agent, 0.0, at_random)
+        assert found[2] == pytest.approx(propensity, nan_ok=True)
+        # A draw leaves a trace only in a policy that learns: that of the agent drawn.
+        noted = [0, 0]
+        noted[agent] = 0 if at_random and not learns else 1
+        assert memory.tolist() == noted
+        assert view.up.tolist() == [1, 1]
+        assert view.busy.tolist() == [1 - agent, agent]
+        assert view.wait.tolist() == [3.0 * (1 - agent), 3.0 * agent]  # the slot is taken
+
+
+@pytest.mark.parametrize(
+    ("up", "nobody", "at_random", "agent", "propensity"),
+    [
+        # The policy goes to the second, which is down: no draw falls on it.
+        ([1, 0, 0], False, True, 0, 0.5),
+        ([0, 0, 1], False, True, 2, 0.5),
+        ([0, 0, 1], False, False, 1, 0.5),
+        ([0, 1, 0], False, True, 1, 0.5 + 0.5),
+        # All may be chosen where all are down, and stay down.
+        ([0, 0, 0], True, False, 1, 0.5 / 3 + 0.5),
+    ],
+)
+def test_a_choice_with_agents_that_are_down(
+    up: list[int], nobody: bool, at_random: bool, agent: int, propensity: float
+) -> None:
+    view, task = idle(up), numbered(index_of(at_random, 1))
+    found = choose_one(
+        *(lambda *_: 1, _say, Exploration(0.5, KEY, CERTAIN, False), view, np.zeros(2)),
+        *(np.zeros(3), nobody, task),
+    )
+    assert found == (agent, 0.0, pytest.approx(propensity), at_random)
+    assert view.up.tolist() == up
+
+
+@pytest.mark.parametrize(
+    ("policy", "known", "learns"),
+    [
+        (Policy("last", _to_the_last, probabilities=certain), CERTAIN, False),
+        ("random", ASKED, False),
+        ("thompson", UNKNOWN, True),
+        ("epsilon-greedy", ASKED, True),
+    ],
+)
+def test_what_choices_have_in_common(policy: Any, known: int, learns: bool) -> None:
+    made = rs.TaskRouter(pool_of(2), policy).policy
+    assert exploration(made, 0.25, SEED) == (0.25, KEY, known, learns)
+    assert exploration(made, None, SEED).explore == exploration(made, 0, SEED).explore == 0.0
 
 
 @pytest.mark.slow

@@ -28,6 +28,8 @@ from routingsim.policies.kernel import choose_kernel, learn_kernel
 from routingsim.policies.policy import Policy
 from routingsim.routing import status_of
 
+COMPILED: Any = pytest.param(False, marks=pytest.mark.slow)  # whether it is interpreted
+
 RULES = ["threshold", "cheapest", "fastest", "round-robin", "least-loaded", "shortest-wait",
          "threshold:spill=0.5"]  # fmt: skip
 
@@ -182,8 +184,7 @@ def keep(task, agent, outcome, pool, memory):
     memory[6] = outcome.cost
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("interpreted", [False, True])
+@pytest.mark.parametrize("interpreted", [COMPILED, True])
 def test_a_learning_policy_is_told(interpreted: bool) -> None:
     policy = Policy("keep", to_the_first, keep, np.zeros(7), interpreted=interpreted)
     router = rs.TaskRouter(two(), policy)
@@ -237,8 +238,7 @@ def _by_features(task, pool, memory):
     return int(task.features[1])
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("interpreted", [True, False])
+@pytest.mark.parametrize("interpreted", [COMPILED, True])
 def test_features_of_any_kind_of_number_are_read_right(interpreted: bool) -> None:
     def featurize(texts, categories):
         return np.array([[9, len(text)] for text in texts], np.int16, order="F")
@@ -390,8 +390,7 @@ def tasks(size: int = 12) -> pd.DataFrame:
     return pd.DataFrame({"id": ids, "text": TEXTS[:size], "category": KINDS[:size]})
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("interpreted", [False, True], ids=["compiled", "interpreted"])
+@pytest.mark.parametrize("interpreted", [COMPILED, True], ids=["compiled", "interpreted"])
 @pytest.mark.parametrize("way", ["one by one", "small batches", "one batch"])
 def test_every_way_shows_a_policy_the_same(way: str, interpreted: bool) -> None:
     known = tasks(3).assign(id=["x", "y", "z"])
@@ -501,8 +500,7 @@ def _alternate(task, pool, memory):
     return task.index % 2
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("interpreted", [False, True], ids=["compiled", "interpreted"])
+@pytest.mark.parametrize("interpreted", [COMPILED, True], ids=["compiled", "interpreted"])
 @pytest.mark.parametrize("batch", [False, True])
 def test_what_is_told_when_tasks_complete(batch: bool, interpreted: bool) -> None:
     policy = Policy("report", _alternate, _report, np.zeros(13), interpreted=interpreted)
@@ -540,15 +538,20 @@ def test_what_is_told_when_tasks_complete(batch: bool, interpreted: bool) -> Non
     assert all(row[5] == row[6] and 0 <= row[5] < 60 for row in told[4:])
 
 
-@pytest.mark.slow
+@pytest.mark.parametrize("interpreted", [COMPILED, True])
 @pytest.mark.parametrize("size", [2, 12])
-def test_a_batch_with_an_agent_that_does_not_exist_routes_nothing(size: int) -> None:
+def test_a_batch_with_an_agent_that_does_not_exist_routes_nothing(
+    size: int, interpreted: bool
+) -> None:
     @choose_kernel
     def second_task_to_nobody(task, pool, memory):
         memory[0] += 1
+        memory[1] = pool.wait[0]
         return 2 if task.index == 1 else 0
 
-    router = rs.TaskRouter(two(), Policy("odd", second_task_to_nobody))
+    router = rs.TaskRouter(
+        two(), Policy("odd", second_task_to_nobody, memory=np.zeros(2), interpreted=interpreted)
+    )
     with pytest.raises(PolicyError) as caught:
         router.route_batch(tasks(size))
     assert str(caught.value) == (
@@ -559,6 +562,9 @@ def test_a_batch_with_an_agent_that_does_not_exist_routes_nothing(size: int) -> 
     assert router.stats()["totalRoutes"] == 0
     with pytest.raises(RoutingSimError, match=r"^task 't0' is not in flight: routed here"):
         router.complete("t0")
+    assert router.memory[1] == 1  # what the second task met: a service of 1 s
+    assert router.route("x").agent.id == "dear"
+    assert router.memory[1] == 0
 
 
 # -- ids, statuses and publishers ------------------------------------------------------------------

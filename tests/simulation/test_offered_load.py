@@ -5,6 +5,7 @@ The load itself is tested with the verdict that rests on it, in ``test_stability
 
 import math
 from collections.abc import Sequence
+from dataclasses import FrozenInstanceError
 from typing import Any
 
 import numpy as np
@@ -128,6 +129,8 @@ def test_how_service_times_vary() -> None:
     log = log_of([0, 0, 0, 0, 1], [1, 3, 50, 50, 2], [OK, FAILED, SHED, TIMED_OUT, OK])
     assert _squared_service(log, 3).tolist() == pytest.approx([1 / 4, 0, 0])
     assert _squared_service(log_of([0, 1], [0, 5]), 2).tolist() == [0, 0]
+    for tasks in range(2, 60):  # rounding gives no variance below 0
+        assert _squared_service(log_of([0] * tasks, [0.1] * tasks), 1)[0] >= 0
 
 
 @pytest.mark.parametrize(
@@ -157,6 +160,26 @@ def test_a_cell_of_time_is_eight_tasks_long() -> None:
     """A call each second: 25 cells of 8 s, of which the last 5 have more than can be done."""
     found = offered_load(run_of(range(201), [0.1] * 160 + [4.0] * 41, 1))
     assert (found.above[0], found.last_spell[0]) == (5 / 25, 5 / 25)
+
+
+def test_calls_as_fast_as_a_limit_allows_are_not_above_it() -> None:
+    """A call each second for 30 s, two for 80 s, and one for 20 s, of 60 a minute allowed.
+
+    26 cells of 5 s: neither the first six nor the last four change the excess, which a rise has
+    from its last trough to its last peak.
+    """
+    arrived = np.concatenate([np.arange(30), np.arange(30, 110, 0.5), np.arange(110, 131)])
+    found = offered_load(run_of(arrived, [0.1] * 211, 1, 60))
+    assert found.mean[0] == pytest.approx(211 / 130)
+    assert (found.above[0], found.last_spell[0]) == (20 / 26, 20 / 26)
+
+
+def test_loads_cannot_be_changed_and_are_themselves_alone() -> None:
+    run = run_of([0, 10, 30], [5.0] * 3, 1)
+    for found, other in ((offered_load(run), offered_load(run)), (sent_work(run), sent_work(run))):
+        with pytest.raises(FrozenInstanceError):
+            found.mean = found.mean  # pyright: ignore[reportAttributeAccessIssue]
+        assert len({found, other}) == 2
 
 
 @pytest.mark.parametrize(
