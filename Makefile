@@ -55,7 +55,7 @@ quick: $(READY)
 	$(BIN)/pytest -q -n 2 --dist loadscope -p no:nbval \
 		-m "not (soak or slow or system or browser or reference)" $(ARGS) tests
 
-mutants: $(READY) ## Do the tests notice faults: make mutants MODULES="routing report/text"
+mutants: $(READY) ## Do the tests notice faults: make mutants MODULES="routing/router report/text"
 	$(BIN)/python tests/mutants.py $(ARGS) $(MODULES)
 
 wheel: $(READY) ## Build the wheel, install it into a clean environment, replay with it

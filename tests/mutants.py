@@ -1,6 +1,6 @@
 """Do the tests notice a fault: put faults into modules, one at a time, and run their tests.
 
-``make mutants MODULES="routing simulation/stability"`` prints, for each module, the share of
+``make mutants MODULES="routing/router simulation/stability"`` prints, for each module, the share of
 faults that its tests noticed, and the faults that they did not. The faults are those of Cosmic
 Ray (an operator, a number or a condition replaced), put into a copy of the checkout. Cosmic Ray
 serves here, and mutmut does not, since mutmut wraps each function in Python code, which numba
@@ -190,7 +190,7 @@ def measure(module: str, most: int, seed: int, quick: bool) -> None:
 def main() -> None:
     """Print what the tests of each module noticed."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
-    parser.add_argument("modules", nargs="+", help="as routing or simulation/stability")
+    parser.add_argument("modules", nargs="+", help="as routing/router")
     parser.add_argument("--most", type=int, default=60, help="faults a module (default: 60)")
     parser.add_argument("--seed", type=int, default=0, help="picks the faults (default: 0)")
     parser.add_argument("--quick", action="store_true", help="without tests marked slow")

@@ -505,10 +505,11 @@ def test_shares_recorded_differ_and_at_most_six_policies_are_named() -> None:
 
 @pytest.mark.parametrize(("count", "names"), [(6, "p4 and p5"), (7, "p4, p5 and 1 more")])
 def test_at_most_six_estimates_are_named(count: int, names: str) -> None:
-    for how, said in (
+    cases: list[tuple[SupportVerdict, str]] = [
         ("weak", f"; weak ones for p0, p1, p2, p3, {names}."),
         ("cannot", f"; for p0, p1, p2, p3, {names} the log cannot answer."),
-    ):
+    ]
+    for how, said in cases:
         value = 0.5 if how == "weak" else math.nan
         shown = at(*(estimated(f"p{k}", value, how) for k in range(count)))
         shown = replace(shown, estimates={"quality": SimpleNamespace(tasks=1900)})
@@ -520,7 +521,7 @@ def test_at_most_six_estimates_are_named(count: int, names: str) -> None:
 
 def test_a_policy_alone_by_estimates() -> None:
     only = estimated("a", 0.55, "weak", answered=0.7)
-    only = replace(only, estimated=only.estimated | {"cost": only.estimated["quality"]})
+    only = replace(only, estimated={**only.estimated, "cost": only.estimated["quality"]})
     shown = replace(at(only), estimates={"quality": SimpleNamespace(tasks=900)})
     assert summary(experiment(shown)).findings == (
         "a cost USD 0.400 in all, USD 2.00 per 1,000 tasks (estimated, weak), at a mean quality of "

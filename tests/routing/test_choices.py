@@ -285,9 +285,8 @@ def test_an_agent_that_does_not_exist_is_minus_1_and_changes_nothing() -> None:
 
 def idle(up: list[int]) -> PoolView:
     """Agents with a slot each, of which some are up."""
-    whole, zeros = [np.zeros(len(up), np.int64) for _ in range(2)], np.zeros(len(up))
-    slots = np.ones(len(up), np.int64)
-    return PoolView(*whole, slots, zeros, zeros.copy(), zeros + 3.0, np.array(up))
+    zeros, none = np.zeros(len(up)), np.zeros(len(up), np.int64)
+    return PoolView(none, none.copy(), none + 1, zeros, zeros.copy(), zeros + 3.0, np.array(up))
 
 
 def numbered(index: int, attempt: int = 0) -> TaskView:

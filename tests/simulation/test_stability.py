@@ -427,7 +427,7 @@ def test_the_words_and_their_order() -> None:
 # -- on runs written by hand ---------------------------------------------------------------
 
 
-def waited(arrived: ArrayLike, seconds: ArrayLike, wait: ArrayLike = 0.0) -> tuple[Workload, Log]:
+def waited(arrived: ArrayLike, seconds: Any, wait: ArrayLike = 0.0) -> tuple[Workload, Log]:
     """Tasks of one agent: when they come, how long a call takes, and how long they wait."""
     size = np.size(arrived)
     work = work_of(arrived, range(size), np.broadcast_to(seconds, size)[:, None])
