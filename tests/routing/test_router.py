@@ -168,6 +168,19 @@ def test_tasks_must_be_in_flight_once() -> None:
     assert router.stats()["totalRoutes"] == 1
 
 
+def test_an_outcome_is_told_by_name() -> None:
+    router = rs.TaskRouter(two(), "cheapest")
+    router.route(text="x", task_id="a")
+    with pytest.raises(TypeError, match="positional"):
+        router.complete("a", "ok")  # pyright: ignore[reportCallIssue]
+    with pytest.raises(TypeError, match="positional"):
+        router.route("x", "b")  # pyright: ignore[reportCallIssue]
+    with pytest.raises(TypeError, match="positional"):
+        rs.TaskRouter(two(), "cheapest", None)  # pyright: ignore[reportCallIssue]
+    router.complete(task_id="a")
+    assert loads(router)["cheap"] == 0
+
+
 @choose_kernel
 def to_the_first(task, pool, memory):
     return 0
