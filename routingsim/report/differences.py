@@ -55,7 +55,7 @@ def quality_difference(interval: Interval, of: str = "", how: str = "") -> str:
         said = f", at a quality{of} that cannot be told apart"
         return said + _ends(100 * interval.low, 100 * interval.high, "+.1f", f"points{how}")
     low, high = _sizes(interval, 100)
-    more = "higher" if interval.mean > 0 else "lower"
+    more = "higher" if interval.low > 0 else "lower"
     size = f"{abs(100 * interval.mean):.1f} points’"
     return f" at {size} {more} quality{of} (95 % CI {low:.1f}–{high:.1f}{how})"
 
@@ -66,7 +66,7 @@ def zero_router_difference(name: str, interval: Interval) -> str:
     if _may_be_chance(interval):
         return f"{name} cannot be told apart in quality from {control}."
     low, high = _sizes(interval, 100)
-    more = "better" if interval.mean > 0 else "worse"
+    more = "better" if interval.low > 0 else "worse"
     size = f"{abs(100 * interval.mean):.1f} points (95 % CI {low:.1f}–{high:.1f})"
     return f"{name} has {more} answers than {control}, by {size}."
 
@@ -78,7 +78,7 @@ def latency_difference(interval: Interval) -> str:
     if _may_be_chance(interval):
         return "cannot be told apart" + _ends(interval.low, interval.high, "+.2g", "s")
     low, high = _sizes(interval, 1)
-    more = "higher" if interval.mean > 0 else "lower"
+    more = "higher" if interval.low > 0 else "lower"
     return f"{duration(abs(interval.mean))} {more} (95 % CI {_range(low, high)} s)"
 
 

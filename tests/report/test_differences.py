@@ -7,6 +7,7 @@ import pytest
 from routingsim.report.differences import (
     compare_costs,
     cost_difference,
+    interval_ends,
     latency_difference,
     quality_difference,
     zero_router_difference,
@@ -138,3 +139,28 @@ def test_latency(interval: Interval, expected: str) -> None:
 )  # fmt: skip
 def test_zero_router(interval: Interval, expected: str) -> None:
     assert zero_router_difference("a", interval) == expected
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_interval_says_which_way_where_chance_is_skewed(sign: int) -> None:
+    """No difference in the runs there were, and an interval from 1 to 3 hundredths."""
+    skewed = Interval(0.0, 0.01, shift=0.02 * sign)
+    above = sign > 0
+    assert quality_difference(skewed) == (
+        f" at 0.0 points’ {'higher' if above else 'lower'} quality (95 % CI 1.0–3.0)"
+    )
+    assert f"has {'better' if above else 'worse'} answers" in zero_router_difference("a", skewed)
+    assert f"{'higher' if above else 'lower'} (95 %" in latency_difference(skewed)
+
+
+def test_parts_of_sentences_and_the_ends_of_a_positive_figure() -> None:
+    found = quality_difference(Interval(0.04, 0.01), " of all tasks", "; estimated")
+    assert found == " at 4.0 points’ higher quality of all tasks (95 % CI 3.0–5.0; estimated)"
+    found = quality_difference(Interval(0.0, 0.0), " of all tasks", "; estimated")
+    assert found == " at the same quality of all tasks"
+    found = quality_difference(Interval(0.01, 0.02), " of all tasks", "; estimated")
+    assert found == (
+        ", at a quality of all tasks that cannot be told apart (95 % CI -1.0 to +3.0 points; "
+        "estimated)"
+    )
+    assert interval_ends(Interval(1.8, 0.6)) == "1.2–2.4"
