@@ -283,6 +283,20 @@ def test_an_agent_that_does_not_exist_is_minus_1_and_changes_nothing() -> None:
         assert [each.tolist() for each in (view.busy, view.queued, view.up)] == [[0, 0]] * 3
 
 
+@pytest.mark.parametrize("size", [9, 10, 12])
+def test_a_function_that_cannot_be_compiled_makes_each_choice_of_a_batch(size: int) -> None:
+    asked: dict[str, list[int]] = {"of": []}
+
+    def write_down(task, pool, memory):
+        asked["of"].append(task.index)
+        return task.index % 2
+
+    router = rs.TaskRouter(pool_of(2), Policy("own", choose_kernel(write_down), interpreted=True))
+    chosen = router.route_batch(TEXTS[:size])["agent"].tolist()
+    assert asked["of"] == list(range(size))
+    assert chosen == [f"a{k % 2}" for k in range(size)]
+
+
 def idle(up: list[int]) -> PoolView:
     """Agents with a slot each, of which some are up."""
     zeros, none = np.zeros(len(up)), np.zeros(len(up), np.int64)
