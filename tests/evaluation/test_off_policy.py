@@ -341,3 +341,12 @@ def test_bad_predictions_are_refused() -> None:
 def test_levels_out_of_range_are_refused(level: float) -> None:
     with pytest.raises(SimulationError, match=f"level={level}: a confidence level between"):
         ips(*GOOD, level=level)
+
+
+@pytest.mark.parametrize("method", [ips, snips, doubly_robust])
+def test_a_level_is_given_by_name_and_the_rest_may_be(method: Callable[..., Estimate]) -> None:
+    named = dict(zip(("chosen", "propensity", "reward", "target"), GOOD, strict=True))
+    guess = {"predicted": [[0.0, 0.0]] * 2} if method is doubly_robust else {}
+    assert method(**named, **guess, level=0.8) == method(*GOOD, *guess.values(), level=0.8)
+    with pytest.raises(TypeError, match="positional"):
+        method(*GOOD, *guess.values(), 0.8)
