@@ -26,7 +26,8 @@ def test_it_is_json_on_request() -> None:
     assert found.pop("half_width") == pytest.approx(0.15338, abs=1e-5)
     assert found.pop("difference") == pytest.approx(0.21692, abs=1e-5)
     assert found == {
-        "schema": "routingsim/log-size/1", "agents": 4, "explore": 0.1, "tasks": 2000, "worth": 50.0, "level": 0.95, "answers": True,
+        "schema": "routingsim/log-size/1",
+        "agents": 4, "explore": 0.1, "tasks": 2000, "worth": 50.0, "level": 0.95, "answers": True,
     }  # fmt: skip
     narrow = json.loads(invoke(*ASKED, "--half-width", "0.05", "--json", "-").stdout)
     assert 0.0495 < narrow["half_width"] <= 0.05
