@@ -19,11 +19,12 @@ LIMITS = {
     "ROUTINGSIM_MAX_BYTES": 2**31,
     "ROUTINGSIM_MAX_CELLS": 30_000_000,
     "ROUTINGSIM_MAX_COLUMNS": 10_000,
+    "ROUTINGSIM_MAX_LINE": 2**26,
     "ROUTINGSIM_MAX_POLICY": 2**26,
     "ROUTINGSIM_MAX_TEXT": 2**24,
 }
 """Most of what is read of one file, by the variable that sets it: bytes, unpacked; cells of a
-table; its columns; bytes of what a policy's file says of the policy; bytes of one text."""
+table; its columns; bytes of a line; of what a policy's file says of the policy; of one text."""
 
 
 def limit(variable: str) -> int:

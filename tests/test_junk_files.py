@@ -4,6 +4,7 @@ The readers are those of corpora, agents and policies. Damage is drawn with a fi
 every run reads the same files. Part of the bombs' limits are set low, lest the tests need them.
 """
 
+import csv
 import gzip
 import io
 import random
@@ -20,6 +21,7 @@ import pytest
 
 from routingsim.agents import AgentPool, load_agents
 from routingsim.corpora.datasets import load_corpus
+from routingsim.corpora.logs.blocks import _csv, _Json
 from routingsim.errors import AgentError, CorpusError, PolicyError, RoutingSimError
 from routingsim.files import LIMITS, limit, read_file
 from routingsim.policies.policy import make_policy
@@ -132,6 +134,54 @@ def test_tables_that_are_too_wide(tmp_path: Path) -> None:
     path.write_text("".join(f'{{"id":"{k}","text":"b","k{k}":1}}\n' for k in range(10_001)))
     with pytest.raises(CorpusError, match="10,003 different keys, and at most 10,000 are read"):
         corpus(path)
+
+
+def test_a_line_or_cell_that_is_too_long_is_not_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ROUTINGSIM_MAX_LINE", "60")
+    monkeypatch.setenv("ROUTINGSIM_MAX_TEXT", "50")
+    short, long = "x" * 20, "y" * 80
+    path = tmp_path / "a.jsonl"
+    path.write_text(f'{{"id":"a","text":"{short}"}}\n{{"id":"b","text":"{long}"}}\n')
+    said = (
+        ": 100 bytes in one line, and at most 60 are read; ROUTINGSIM_MAX_LINE sets another limit"
+    )
+    with pytest.raises(CorpusError) as caught:
+        corpus(path)
+    assert str(caught.value).startswith(f"{path}:2{said}")
+    assert load_corpus(str(path), on_error="skip").to_frame()["id"].tolist() == ["a"]
+    for ends in ("\n", "\r\n", "\r"):
+        path = tmp_path / "a.csv"
+        path.write_bytes(ends.join(["id,text", f"a,{short}", f"b,{long}", "c,z", ""]).encode())
+        extra = ends.count("\r\n")
+        assert refusal(path, corpus, CorpusError) == (
+            f":3: {82 + extra} bytes in one line, and at most 60 are read; "
+            "ROUTINGSIM_MAX_LINE sets another limit"
+        )
+    path = tmp_path / "a.json"
+    path.write_text(f'[{{"id":"a","text":"{short}"}},\n{{"id":"b","text":"{"z" * 301}"}}]')
+    assert refusal(path, corpus, CorpusError) == (
+        ":2: a value of more than 300 bytes, six times ROUTINGSIM_MAX_TEXT, which sets another "
+        "limit"
+    )
+    monkeypatch.setenv("ROUTINGSIM_MAX_TEXT", "1000000")
+    monkeypatch.setenv("ROUTINGSIM_MAX_LINE", "4000000")
+    cell = "x" * 99 + "\n"
+    path = tmp_path / "b.csv"
+    path.write_text(f'id,text\na,b\nc,"{cell * 20_000}"\nd,x"y\n')
+    before = csv.field_size_limit(10)  # no reader lowers it
+    assert refusal(path, corpus, CorpusError) == (
+        ":3: a cell of more than 1,000,000 characters; ROUTINGSIM_MAX_TEXT sets another limit"
+    )
+    csv.field_size_limit(before)
+    # Logs are read by blocks, which are not joined to a line or record of more than the limit.
+    blocks = [b"x" * 3_000_000] * 9
+    with pytest.raises(CorpusError, match=r"a:2: 6,000,000 bytes or more in one line, and"):
+        list(_Json("a", None, {}, None).lines(b"{}\n", lambda _: blocks.pop(), 2**20))
+    with pytest.raises(CorpusError, match=r"a:2: 6,000,003 bytes or more in one record.*never"):
+        list(_csv("a", b'id,text\na,"', lambda _: blocks.pop(), None, 2**20))
+    assert len(blocks) == 5
 
 
 def test_a_text_that_is_too_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

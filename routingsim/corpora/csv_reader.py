@@ -5,6 +5,7 @@ find the fault that there is, Python's strict reader reads the file again and na
 that is wrong.
 """
 
+import codecs
 import csv
 import io
 import re
@@ -17,9 +18,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 
-from routingsim.corpora.rows import Rows, Skipped, TextColumn, progress, shown
+from routingsim.corpora.rows import Rows, Skipped, TextColumn, long_line, progress, shown
 from routingsim.errors import CorpusError
-from routingsim.files import beyond
+from routingsim.files import beyond, limit
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _QUOTE, _LF, _CR = b'"\n\r'
@@ -31,11 +32,14 @@ def parse_csv(data: bytes, file: str) -> Rows:
     Raises
     ------
     CorpusError
-        If the header cannot be read, or names a column twice.
+        If the header cannot be read, names a column twice, or a line is too long.
     """
+    if long := long_line(data):
+        line, reason = long
+        raise CorpusError(f"{file}:{line}: {reason}")
     # The limit of 128 kB a cell holds for the whole process; texts may be longer. It is only
     # ever raised, so that two threads reading at once cannot lower it for one another.
-    csv.field_size_limit(max(csv.field_size_limit(), 2**31 - 1))
+    csv.field_size_limit(max(csv.field_size_limit(), limit("ROUTINGSIM_MAX_TEXT")))
     return _by_columns(data, file) or _by_records(data, file)
 
 
@@ -115,10 +119,10 @@ class _Lines(Sequence[int]):
 
 
 def _by_records(data: bytes, file: str) -> Rows:
-    # A byte that is not UTF-8 becomes a lone surrogate (0xff is U+DCFF).
-    decoded = data.decode("utf-8", "surrogateescape")
-    is_utf8 = decoded.isascii() or not _SURROGATE.search(decoded)
-    text = io.StringIO(decoded, newline="")
+    # A byte that is not UTF-8 becomes a lone surrogate (0xff is U+DCFF). Decoded by lines, since
+    # a text in memory as a whole takes up to four times the file's size.
+    is_utf8 = _is_utf8(data)
+    text = io.TextIOWrapper(io.BytesIO(data), "utf-8", "surrogateescape", newline="")
     delimiter = _delimiter(text.readline())
     text.seek(0)
     reader = csv.reader(text, delimiter=delimiter, strict=True)
@@ -144,6 +148,11 @@ def _by_records(data: bytes, file: str) -> Rows:
             except StopIteration:
                 break
             except csv.Error as error:
+                if "field limit" in str(error):  # what follows may be the rest of the cell
+                    raise CorpusError(
+                        f"{file}:{line}: a cell of more than {csv.field_size_limit():,} "
+                        "characters; ROUTINGSIM_MAX_TEXT sets another limit"
+                    ) from error
                 record = []
                 reason = (
                     "a quote opened in this record is never closed; all after it is lost"
@@ -163,6 +172,17 @@ def _by_records(data: bytes, file: str) -> Rows:
         for name, column in zip(header, columns, strict=True)
     }
     return Rows(file, "csv", named, starts, numbers, lost=lost, delimiter=delimiter)
+
+
+def _is_utf8(data: bytes) -> bool:
+    decode = codecs.getincrementaldecoder("utf-8")().decode
+    try:
+        for start in range(0, len(data), 2**20):
+            decode(data[start : start + 2**20])
+        decode(b"", final=True)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _delimiter(first: str) -> str:

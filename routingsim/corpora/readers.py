@@ -22,7 +22,15 @@ import pyarrow.parquet as pq
 
 from routingsim.agents import ArrowStream
 from routingsim.corpora.csv_reader import parse_csv
-from routingsim.corpora.rows import Rows, Skipped, progress, shown, unnest
+from routingsim.corpora.rows import (
+    Rows,
+    Skipped,
+    long_line,
+    long_run,
+    progress,
+    shown,
+    unnest,
+)
 from routingsim.errors import CorpusError
 from routingsim.files import beyond, limit, read_file
 
@@ -206,19 +214,25 @@ def _parse_json_lines(data: bytes, file: str) -> Rows:
         for line, text in enumerate(data.splitlines(), start=1)
         if text and not text.isspace()
     ]
+    all_short = long_line(data) is None
     with suppress(*JSON_ERRORS):
-        decode = msgspec.json.Decoder(TaskRecord).decode
-        columns = _task_columns([decode(text) for _, text in lines])
-        return Rows(file, "json", columns, [line for line, _ in lines], range(1, len(lines) + 1))
+        if all_short:
+            decode = msgspec.json.Decoder(TaskRecord).decode
+            columns = _task_columns([decode(text) for _, text in lines])
+            starts = [line for line, _ in lines]
+            return Rows(file, "json", columns, starts, range(1, len(lines) + 1))
     # The file has another shape, or an error: read it record by record.
     decode = msgspec.json.Decoder().decode
     records: list[dict[str, Any]] = []
-    starts: list[int] = []
+    starts = []
     numbers: list[int] = []
     lost: list[Skipped] = []
     with progress(file, len(lines)) as bar:
         for number, (line, text) in enumerate(lines, start=1):
             bar.update()
+            if reason := beyond("ROUTINGSIM_MAX_LINE", len(text), "bytes in one line"):
+                lost.append(Skipped(file, line, reason))
+                continue
             try:
                 record = decode(text)
             except JSON_ERRORS as error:
@@ -231,7 +245,7 @@ def _parse_json_lines(data: bytes, file: str) -> Rows:
             records.append(record)
             starts.append(line)
             numbers.append(number)
-    if not records and lost and _one_object(data) is not None:
+    if not records and lost and all_short and _one_object(data) is not None:
         raise CorpusError(
             f"{file}: is one JSON object over several lines; expected one object a task, "
             f"each on a line of its own or all in one array"
@@ -257,6 +271,14 @@ def _one_object(data: bytes) -> dict[str, Any] | None:
 
 
 def _parse_json_array(data: bytes, file: str) -> Rows:
+    most = 6 * limit("ROUTINGSIM_MAX_TEXT")  # a character written as \u0041 is one byte of text
+    start = long_run(data, b'"', most)
+    if start is not None:
+        line = data.count(b"\n", 0, start) + 1
+        raise CorpusError(
+            f"{file}:{line}: a value of more than {most:,} bytes, six times ROUTINGSIM_MAX_TEXT, "
+            "which sets another limit"
+        )
     with suppress(*JSON_ERRORS):
         tasks = msgspec.json.decode(data, type=list[TaskRecord])
         numbers = range(1, len(tasks) + 1)
@@ -306,7 +328,7 @@ def _utf8_trouble(text: bytes) -> str:
 
 def _parse_parquet(data: bytes, file: str) -> Rows:
     try:
-        table = _bounded_table(data, file)
+        table = bounded_table(pa.py_buffer(data), file)
         columns = {
             name: column.to_pylist()
             for name, column in zip(table.column_names, table.columns, strict=True)
@@ -317,7 +339,7 @@ def _parse_parquet(data: bytes, file: str) -> Rows:
     return _numbered_rows(file, columns, table.shape)
 
 
-def _bounded_table(data: bytes, file: str) -> pa.Table:
+def bounded_table(data: pa.Buffer, file: str) -> pa.Table:
     """The table of a Parquet file, if it holds no more than the limits allow.
 
     One value many times over takes a few bytes in the file. Its texts are therefore read as

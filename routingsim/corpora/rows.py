@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from tqdm import tqdm
 
 from routingsim.errors import CorpusError
-from routingsim.files import beyond
+from routingsim.files import beyond, limit
 
 KINDS = ("json", "csv", "parquet")
 """The forms a table of tasks can have on disk."""
@@ -123,6 +123,34 @@ def any_match(texts: pa.ChunkedArray, pattern: str) -> bool:
     options = pc.MatchSubstringOptions(pattern)
     found = pc.call_function("match_substring_regex", [texts], options)
     return bool(pc.call_function("any", [found]).as_py())
+
+
+def long_line(data: bytes) -> tuple[int, str] | None:
+    """Number of the first line that is too long to be decoded, and what to say of it."""
+    mark = b"\n" if b"\n" in data else b"\r"
+    start = long_run(data, mark, limit("ROUTINGSIM_MAX_LINE"))
+    if start is None:
+        return None
+    end = data.find(mark, start)
+    size = (len(data) if end < 0 else end) - start
+    return data.count(mark, 0, start) + 1, beyond(
+        "ROUTINGSIM_MAX_LINE", size, "bytes in one line"
+    ) or ""
+
+
+def long_run(data: bytes, mark: bytes, most: int) -> int | None:
+    """Where more than ``most`` bytes begin in which there is no ``mark``; None where nowhere.
+
+    >>> long_run(b"abc,defg,h", b",", 3)
+    4
+    """
+    start = 0
+    while start + most < len(data):
+        found = data.rfind(mark, start, start + most + 1)
+        if found < 0:
+            return start
+        start = found + 1
+    return None
 
 
 def unnest(values: Sequence[Any], label: str, problems: dict[int, str]) -> dict[str, Sequence[Any]]:

@@ -12,12 +12,10 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from routingsim.live.bridge.protocol import Limits
+from routingsim.live.http.limits import HttpLimits
 
 KEPT_BACK = 64
 """Files for Redis, the event loop, logs and libraries, and for what is opened for a moment."""
-
-API_CONNECTIONS = 1_000
-"""Connections of the HTTP API in all, where there are files for them."""
 
 WANTED = 65_536
 """Files to ask the system for, as far as it allows."""
@@ -26,13 +24,13 @@ log = logging.getLogger(__name__)
 
 
 class Share(NamedTuple):
-    """Limits of the bridge, and connections of the API in all."""
+    """Limits of the bridge and of the API."""
 
     bridge: Limits
-    api: int
+    api: HttpLimits
 
 
-def share_files(limits: Limits, files: int | None = None) -> Share:
+def share_files(limits: Limits, http: HttpLimits, files: int | None = None) -> Share:
     """Limits under which bridge and API have files enough.
 
     ``files`` is the most that this process may have open; by default the system's limit, which
@@ -40,13 +38,13 @@ def share_files(limits: Limits, files: int | None = None) -> Share:
 
     Examples
     --------
-    >>> few = share_files(Limits(), files=1024)
-    >>> few.api, few.bridge.connections, few.bridge.flood
+    >>> few = share_files(Limits(), HttpLimits(), files=1024)
+    >>> few.api.connections, few.bridge.connections, few.bridge.flood
     (240, 592, 720)
     """
     files = _raised() if files is None else files
     room = max(8, files - KEPT_BACK)
-    api = min(API_CONNECTIONS, room // 4)
+    api = min(http.connections, room // 4)
     most = room - api
     connections = limits.connections
     if limits.flood > most:
@@ -58,7 +56,11 @@ def share_files(limits: Limits, files: int | None = None) -> Share:
             api,
         )
     each = min(limits.connections_per_address, connections)
-    return Share(replace(limits, connections=connections, connections_per_address=each), api)
+    bridge = replace(limits, connections=connections, connections_per_address=each)
+    if api < http.connections:  # one address leaves half of what there is to others
+        each = min(http.connections_per_address, max(1, api // 2))
+        http = replace(http, connections=api, connections_per_address=each)
+    return Share(bridge, http)
 
 
 def _raised() -> int:

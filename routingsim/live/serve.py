@@ -85,7 +85,7 @@ async def running(plan: Plan) -> AsyncIterator[Addresses]:
     _check_exposure(plan)
     tls = _tls(settings)
     asyncio.get_running_loop().set_exception_handler(AcceptErrors())
-    share = share_files(settings.bridge_limits)
+    share = share_files(settings.bridge_limits, settings.http_limits)
     async with contextlib.AsyncExitStack() as stack:
         broker = Broker(settings)
         stack.callback(broker.stop)
@@ -339,6 +339,7 @@ async def _api(
             token=settings.token,
             bridge=(lambda: bridge.stats) if bridge else None,
             events=events,
+            body_seconds=settings.http_limits.body_seconds,
         )
         server = _Server(
             uvicorn.Config(

@@ -2,7 +2,8 @@
 
 docs/operations.md lists the variables. The environment wins over the file; an empty value
 counts as unset. Each limit of :class:`~routingsim.live.bridge.protocol.Limits` is one, too,
-such as ``ROUTINGSIM_CONNECTIONS``. The file has the usual dotenv grammar: comments, quotes and
+such as ``ROUTINGSIM_CONNECTIONS``, and of :class:`~routingsim.live.http.limits.HttpLimits`, such as
+``ROUTINGSIM_HTTP_CONNECTIONS``. The file has the usual dotenv grammar: comments, quotes and
 ``export`` are allowed, ``${NAME}`` is not expanded. ``REDIS_URL`` takes ``redis://``,
 ``rediss://`` (TLS), ``unix://`` and, for a Redis Cluster, ``rediscluster://`` or
 ``?cluster=true``.
@@ -24,6 +25,7 @@ from msgspec import Meta
 
 from routingsim.errors import RoutingSimError
 from routingsim.live.bridge.protocol import Limits
+from routingsim.live.http.limits import HttpLimits
 
 SCHEMES = ("redis", "rediss", "unix", "rediscluster")
 URL_ALLOWED = "redis://, rediss:// or rediscluster:// and a host, or unix:///path"
@@ -81,6 +83,9 @@ _Network = Annotated[
 _Buffer = Annotated[int, Meta(ge=2, description="a whole number of messages, 2 or more")]
 _LIMITS = {int: "a whole number above 0", float: "a number above 0"}
 
+_PREFIXES = {Limits: "ROUTINGSIM_", HttpLimits: "ROUTINGSIM_HTTP_"}
+"""What the variables of each kind of limits begin with."""
+
 HISTORY_LIMIT = "history_messages"
 """The limit that ``ROUTINGSIM_HISTORY`` sets, for Redis and bridge alike."""
 
@@ -90,7 +95,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     ``repr`` shows neither password nor token. ``insecure`` allows to listen beyond loopback
     without a token. ``limits`` are those of the bridge, where ``history`` stands for
-    ``history_messages``; ``buffer`` is the publisher's.
+    ``history_messages``, ``http_limits`` those of the API; ``buffer`` is the publisher's.
     """
 
     redis_host: _Host | None = None
@@ -117,6 +122,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     buffer: _Buffer = 100_000
     trusted_proxies: tuple[_Network, ...] = ("127.0.0.0/8", "::1")
     limits: Limits = Limits()
+    http_limits: HttpLimits = HttpLimits()
 
     @property
     def bridge_limits(self) -> Limits:
@@ -216,9 +222,9 @@ def load_settings(
         own = field.name.startswith(("redis_", "websocket_", "http_"))
         name = ("" if own else "ROUTINGSIM_") + field.name.upper()
         text, place = found.get(name, ("", ""))
-        if field.name == "limits":
-            values["limits"] = _limits(found)
-        if not text or field.name == "limits":
+        if field.type in _PREFIXES:
+            values[field.name] = _limits(field.type, found)
+        if not text or field.type in _PREFIXES:
             continue
         try:
             values[field.name] = _convert(text, field.type)
@@ -240,22 +246,23 @@ def load_settings(
     return settings
 
 
-def _limits(found: Mapping[str, tuple[str, str]]) -> Limits:
+def _limits(kind: type[Any], found: Mapping[str, tuple[str, str]]) -> Any:
+    """The limits of this kind."""
     values: dict[str, Any] = {}
-    for field in dataclasses.fields(Limits):
-        name = f"ROUTINGSIM_{field.name.upper()}"
+    for field in dataclasses.fields(kind):
+        name = _PREFIXES[kind] + field.name.upper()
         text, place = found.get(name, ("", ""))
         if not text or field.name == HISTORY_LIMIT:
             continue
-        kind = type(field.default)
+        number = type(field.default)
         try:
-            value: Any = msgspec.convert(text, kind, strict=False)
+            value: Any = msgspec.convert(text, number, strict=False)
         except msgspec.ValidationError:
             value = math.nan
         if not 0 < value < math.inf:
-            raise RoutingSimError(f"{name} ({place}): found {text!r}, allowed is {_LIMITS[kind]}")
+            raise RoutingSimError(f"{name} ({place}): found {text!r}, allowed is {_LIMITS[number]}")
         values[field.name] = value
-    return Limits(**values)
+    return kind(**values)
 
 
 def _file_values(file: Path) -> Iterator[tuple[str, str, str]]:

@@ -7,6 +7,7 @@ import pytest
 
 from routingsim.live.bridge.protocol import Limits
 from routingsim.live.files import KEPT_BACK, AcceptErrors, share_files
+from routingsim.live.http.limits import HttpLimits
 
 
 @pytest.mark.parametrize(
@@ -22,10 +23,10 @@ from routingsim.live.files import KEPT_BACK, AcceptErrors, share_files
 def test_bridge_and_api_fit_below_the_limit(
     files: int, connections: int, each: int, api: int
 ) -> None:
-    share = share_files(Limits(), files)
+    share = share_files(Limits(), HttpLimits(), files)
     assert (share.bridge.connections, share.bridge.connections_per_address) == (connections, each)
-    assert share.api == api
-    assert share.bridge.flood + share.api <= max(8, files - KEPT_BACK)
+    assert (share.api.connections, share.api.connections_per_address) == (api, api // 2)
+    assert share.bridge.flood + share.api.connections <= max(8, files - KEPT_BACK)
 
 
 def test_errors_of_accepting_are_logged_once_a_second(caplog: pytest.LogCaptureFixture) -> None:

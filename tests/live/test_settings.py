@@ -11,6 +11,7 @@ from redis.connection import parse_url
 
 from routingsim.errors import RoutingSimError
 from routingsim.live.bridge.protocol import Limits
+from routingsim.live.http.limits import HttpLimits
 from routingsim.live.settings import Settings, checked_url, load_settings, redacted
 
 NO_FILE = "/nonexistent/.env.local"
@@ -73,7 +74,7 @@ def test_the_example_is_the_guides_file_and_names_every_variable(tmp_path: Path)
     assert load_settings({}, example) == Settings(redis_host="localhost")
     named = set(re.findall(r"^(?:# )?([A-Z_]+)=", text, re.MULTILINE))
     own = ("redis_", "websocket_", "http_")
-    fields = [name for name in Settings.__struct_fields__ if name != "limits"]
+    fields = [name for name in Settings.__struct_fields__ if not name.endswith("limits")]
     expected = {("" if name.startswith(own) else "ROUTINGSIM_") + name.upper() for name in fields}
     assert expected - named == set()
     whole = tmp_path / "all"  # each comment taken away
@@ -89,6 +90,11 @@ def test_every_limit_is_a_setting() -> None:
     settings = load_settings(said | {"ROUTINGSIM_HISTORY": "50000"}, NO_FILE)
     assert settings.bridge_limits == Limits(**limits | {"history_messages": 50_000})
     assert load_settings({}, NO_FILE).bridge_limits == Limits()
+    http = {field.name: 3 for field in dataclasses.fields(HttpLimits)}
+    said = {f"ROUTINGSIM_HTTP_{name.upper()}": "3" for name in http}
+    assert load_settings(said, NO_FILE) == Settings(http_limits=HttpLimits(**http))
+    with pytest.raises(ValueError, match="limit head_seconds is 0: must be above 0"):
+        HttpLimits(head_seconds=0)
 
 
 @pytest.mark.parametrize(
@@ -131,6 +137,7 @@ def test_the_environment_is_no_file() -> None:
         ("ROUTINGSIM_CONNECTIONS", "1.5", "a whole number above 0"),
         ("ROUTINGSIM_STALL_SECONDS", "inf", "a number above 0"),
         ("ROUTINGSIM_STALL_SECONDS", "soon", "a number above 0"),
+        ("ROUTINGSIM_HTTP_CONNECTIONS", "many", "a whole number above 0"),
         ("ROUTINGSIM_TRUSTED_PROXIES", "10.0.0.1/8", "networks such as 10.0.0.0/8"),
         ("ROUTINGSIM_TRUSTED_PROXIES", "nginx", "networks such as 10.0.0.0/8"),
     ],

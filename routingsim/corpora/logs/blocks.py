@@ -24,9 +24,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from routingsim.corpora.csv_reader import parse_csv
-from routingsim.corpora.readers import JSON_ERRORS, json_trouble, refuse_form
+from routingsim.corpora.readers import JSON_ERRORS, bounded_table, json_trouble, refuse_form
 from routingsim.corpora.rows import Rows, Skipped, shown, unnest
 from routingsim.errors import CorpusError
+from routingsim.files import beyond
 
 BLOCK = 16 << 20
 """Bytes of a file that are looked at together."""
@@ -256,16 +257,22 @@ class _Json:
 
     def lines(self, first: bytes, read: Read, size: int) -> Iterator[Rows]:
         """Rows from JSON lines."""
-        line, rest, block = 1, b"", first
-        while block or rest:
-            last = not block
-            data = rest + block
-            cut = len(data) if last else data.rfind(b"\n") + 1
-            data, rest = data[:cut], data[cut:]
-            if data.strip():
-                yield self._of_lines(data, line)
-            line += data.count(b"\n")
-            block = b"" if last else read(size)
+        line, block = 1, first
+        begun: list[bytes] = []  # of a line whose end has not come
+        while block or begun:
+            cut = block.rfind(b"\n") + 1
+            if cut or not block:
+                data = b"".join([*begun, block[:cut]])
+                begun.clear()
+                if data.strip():
+                    yield self._of_lines(data, line)
+                line += data.count(b"\n")
+            if rest := block[cut:]:
+                begun.append(rest)
+                held = sum(map(len, begun))
+                if reason := beyond("ROUTINGSIM_MAX_LINE", held, "bytes or more in one line"):
+                    raise CorpusError(f"{self._file}:{line}: {reason}")
+            block = read(size) if block else b""
 
     def _of_lines(self, data: bytes, line: int) -> Rows:
         if self._most is None and b"\n\n" not in data and b"\r" not in data:
@@ -467,6 +474,8 @@ def _csv(file: str, first: bytes, read: Read, wanted: Wanted, size: int) -> Iter
             number += len(rows) + len(rows.lost)
             header = header or _first_record(data)
             line += data.count(b"\n")
+        if reason := beyond("ROUTINGSIM_MAX_LINE", len(rest), "bytes or more in one record"):
+            raise CorpusError(f"{file}:{line}: {reason}; or a quote opened there is never closed")
         block = read(size) if block else b""
 
 
@@ -522,6 +531,7 @@ def _last_end(data: bytes) -> int:
 
 def _parquet(path: Path, wanted: Wanted) -> Iterator[Rows]:
     try:
+        bounded_table(pa.memory_map(str(path)).read_buffer(), str(path))
         table = pq.ParquetFile(path)
         names = [name for name in table.schema_arrow.names if wanted is None or name in wanted]
         number = 0

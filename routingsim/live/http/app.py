@@ -53,6 +53,7 @@ from routingsim.live.bridge.metrics import BridgeStats, Link
 from routingsim.live.bridge.protocol import CHANNELS, Subscribe, parse_id, subscribed
 from routingsim.live.http import asyncapi
 from routingsim.live.http.events import Events
+from routingsim.live.http.limits import HttpLimits
 from routingsim.live.http.middleware import AccessMiddleware, failure, json_answer
 from routingsim.live.http.schemas import (
     LONGEST_BODY,
@@ -87,8 +88,6 @@ from routingsim.messages import DECISIONS
 from routingsim.routing import TaskRouter
 
 STATIC = Path(__file__).parent / "static"
-BODY_SECONDS = 10.0
-"""Time for a client to send its request's body."""
 LONGEST_DISCARDED = 8 * LONGEST_BODY
 """Bytes of a body to read, though not to keep, since some clients read no answer before
 they have sent everything."""
@@ -105,6 +104,7 @@ def create_app(
     token: str | None = None,
     bridge: Callable[[], BridgeStats] | None = None,
     events: Events | None = None,
+    body_seconds: float = HttpLimits.body_seconds,
 ) -> Starlette:
     """The API as an ASGI application.
 
@@ -128,8 +128,10 @@ def create_app(
         Returns the state of a bridge beside, for ``/health`` and ``/ready``; must not block.
     events
         Receives what is published, for ``/api/routing/stream`` and the ids of decisions.
+    body_seconds
+        Time for a client to send its request's body.
     """
-    service = _Service(router, websocket, bridge, events)
+    service = _Service(router, websocket, bridge, events, body_seconds)
     app = Starlette(
         routes=[
             ApiRoute(
@@ -192,7 +194,8 @@ class _Service:
     router: TaskRouter
     websocket: str
     bridge: Callable[[], BridgeStats] | None
-    events: Events | None = None
+    events: Events | None
+    body_seconds: float
     answers: Counter[int] = field(default_factory=Counter)
     seconds: Histogram = field(
         default_factory=lambda: histogram("http_seconds", "From a request to its answer.")
@@ -225,7 +228,7 @@ class _Service:
         Nobody works on the task: it holds a slot of its agent for the agent's mean
         latency, so that loads rise and fall as with real tasks.
         """
-        task = _read(await _body(request))
+        task = _read(await _body(request, self.body_seconds))
         with self.routing.time():
             decision = self.router.route(task.text)
         self.working[decision.task_id] = asyncio.get_running_loop().call_later(
@@ -396,7 +399,7 @@ async def _disconnected(request: Request, error: Exception) -> Response:
     return failure(400, "the connection ended before the body was complete")
 
 
-async def _body(request: Request) -> bytes:
+async def _body(request: Request, seconds: float) -> bytes:
     """The body of a JSON request; keeps no more than ``LONGEST_BODY`` bytes."""
     kind = Message()
     kind["Content-Type"] = found = request.headers.get("content-type", "none")
@@ -412,7 +415,7 @@ async def _body(request: Request) -> bytes:
         raise too_long
     body, length = bytearray(), 0
     try:
-        async with asyncio.timeout(BODY_SECONDS):
+        async with asyncio.timeout(seconds):
             async for chunk in request.stream():
                 length += len(chunk)
                 if length <= LONGEST_BODY:
@@ -420,7 +423,7 @@ async def _body(request: Request) -> bytes:
                 elif length > LONGEST_DISCARDED:
                     raise too_long
     except TimeoutError:
-        late = f"the body was not complete within {BODY_SECONDS:g} s"
+        late = f"the body was not complete within {seconds:g} s"
         raise HTTPException(408, late, headers=end) from None
     if length > LONGEST_BODY:
         raise too_long

@@ -14,11 +14,7 @@ from typing import Any
 
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
-HEAD_SECONDS = 5.0
-"""Time to send the head of a request, from the connection or the answer before it on."""
-
-STALL_SECONDS = 20.0
-"""A client that reads nothing of its answer for this long is cut."""
+from routingsim.live.http.limits import HttpLimits
 
 SWEEP_SECONDS = 0.5
 """Time between searches for connections that take too long."""
@@ -32,14 +28,16 @@ def _working(connection: Any) -> bool:
 
 
 class Connections:
-    """The open connections of one server, ``most`` in all and half of these from one address.
+    """The open connections of one server.
 
     Addresses for which ``trusted`` is true, those of proxies, may have all of them.
     """
 
-    def __init__(self, most: int, trusted: Callable[[str], bool] = lambda address: False) -> None:
+    def __init__(
+        self, limits: HttpLimits, trusted: Callable[[str], bool] = lambda address: False
+    ) -> None:
         self.refused = self.timed_out = 0
-        self._most = most
+        self._limits = limits
         self._trusted = trusted
         self._open: dict[Any, float] = {}  # since when each has been waiting
         self._by_address: Counter[str] = Counter()
@@ -70,8 +68,9 @@ class Connections:
         address = connection.address
         self._open[connection] = connection.loop.time()
         self._by_address[address] += 1
-        each = self._by_address[address] > self._most // 2 and not self._trusted(address)
-        if len(self._open) <= self._most and not each:
+        many = self._by_address[address] > self._limits.connections_per_address
+        each = many and not self._trusted(address)
+        if len(self._open) <= self._limits.connections and not each:
             return
         idle = (c for c in self._open if not (each and c.address != address) and not _working(c))
         cut = next(idle, connection)  # the oldest; if all are at work, the new one
@@ -95,7 +94,7 @@ class Connections:
 
     async def sweep(self) -> None:
         """Cut connections that take too long, until cancelled."""
-        loop = asyncio.get_running_loop()
+        loop, limits = asyncio.get_running_loop(), self._limits
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
             now = loop.time()
@@ -104,7 +103,7 @@ class Connections:
                 stalled = working and connection.flow.write_paused
                 if working and not stalled:
                     self._open[connection] = now
-                elif now - since > (STALL_SECONDS if stalled else HEAD_SECONDS):
+                elif now - since > (limits.stall_seconds if stalled else limits.head_seconds):
                     self.timed_out += 1
                     self._tell(connection, "reads no answer" if stalled else "sends no request")
                     connection.transport.abort()
