@@ -6,6 +6,7 @@ messages of 500 bytes. Prints, in one run, the medians of
 * deliveries per second to 100 clients at full load, for this bridge, for
   ``websockets.broadcast()`` per message, and for Node's ``ws`` if it is installed
   (``NODE_PATH``, or ``--node-modules``);
+* the bridge's CPU time a delivery in these runs;
 * latency from publishing to receiving, at 5,000 messages/s to 100 clients and
   at 500 messages/s to 10;
 * messages per second that the bridge takes in, with one client, and its CPU time per
@@ -305,15 +306,22 @@ def main() -> None:
     unbounded = {"client-output-buffer-limit": "pubsub 0 0 0"}
     with Broker(Settings(redis_port=0), config=unbounded) as broker:
         speeds: dict[str, list[float]] = {kind: [] for kind in kinds}
+        costs: dict[str, list[float]] = {kind: [] for kind in kinds}
         for _ in range(options.runs):
             for kind, count in kinds.items():
                 run = measure(kind, broker.url, 100, count, None, options.node_modules)
                 speeds[kind].append(100 * count * run.share / run.seconds)
+                costs[kind].append(run.cpu / (100 * count * run.share))
         print("fan-out to 100 clients, deliveries/s")
         ours = statistics.median(speeds["routingsim"])
         for kind, values in speeds.items():
             speed = statistics.median(values)
             print(f"  {kind:22} {speed:12,.0f}   ours is {ours / speed:5.1f} x that")
+        print("CPU time of the bridge, µs a delivery")
+        least = statistics.median(costs["routingsim"])
+        for kind, values in costs.items():
+            cost = statistics.median(values)
+            print(f"  {kind:22} {1e6 * cost:12.3f}   ours is 1/{cost / least:.1f} of that")
         for clients, rate, count in ((100, 5_000, 25_000), (10, 500, 2_500)):
             run = measure("routingsim", broker.url, clients, count, rate)
             p50, p99 = np.percentile(run.latencies, [50, 99])

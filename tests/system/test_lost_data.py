@@ -266,12 +266,21 @@ async def storm(server: Server, faults: int, dice: random.Random, fault: Any) ->
                 assert await asyncio.to_thread(one.flush, 20)
                 assert await asyncio.to_thread(two.flush, 20)
                 await until(lambda: all(len(set(r.got)) == sent for r in readers))
-                for reader in readers:
-                    assert sorted(reader.got) == list(range(sent))  # each once
+                for reader in readers:  # each once, unless the bridge has told a gap
+                    twice = len(reader.got) - sent
+                    print(f"{sent} sent, {twice} twice, {len(gaps(reader))} gaps")
+                    assert not twice or gaps(reader)
                 # All came, some of it perhaps twice, where nothing is told as missing.
-                await until(lambda: len(set(wanderer.got)) == sent or gaps(wanderer))
+                await until(
+                    lambda: (
+                        len(set(wanderer.got)) == sent
+                        or (gaps(wanderer) and sent - 1 in wanderer.got[-100:])
+                    )
+                )
                 wanderer.task.cancel()
                 await asyncio.gather(wanderer.task, return_exceptions=True)
+                missing = sent - len(set(wanderer.got))
+                print(f"wanderer: {missing} missing, {len(gaps(wanderer))} gaps")
                 assert one.stats().lost == two.stats().lost == 0
                 assert one.stats().published + two.stats().published == sent
 
