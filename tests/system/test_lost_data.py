@@ -271,12 +271,7 @@ async def storm(server: Server, faults: int, dice: random.Random, fault: Any) ->
                     print(f"{sent} sent, {twice} twice, {len(gaps(reader))} gaps")
                     assert not twice or gaps(reader)
                 # All came, some of it perhaps twice, where nothing is told as missing.
-                await until(
-                    lambda: (
-                        len(set(wanderer.got)) == sent
-                        or (gaps(wanderer) and sent - 1 in wanderer.got[-100:])
-                    )
-                )
+                await until(lambda: len(set(wanderer.got)) == sent or gaps(wanderer))
                 wanderer.task.cancel()
                 await asyncio.gather(wanderer.task, return_exceptions=True)
                 missing = sent - len(set(wanderer.got))
