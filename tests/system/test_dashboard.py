@@ -475,6 +475,12 @@ def test_a_thousand_messages_a_second(page: Page, live: Live) -> None:
       window.frames_seen = 0; window.drawings = 0; window.long_tasks = [];
       new MutationObserver(() => { drawings += 1; })
         .observe(document.querySelector("#total"), {childList: true});
+      // Rows that fade in are painted in each frame: none once it is known to be busy.
+      const calm = performance.now() + 2500;
+      window.faded = 0;
+      new MutationObserver(list => list.forEach(({addedNodes}) => addedNodes.forEach(row => {
+        faded += performance.now() > calm && row.classList.contains("fresh");
+      }))).observe(document.querySelector("#rows"), {childList: true});
       const count = () => { window.frames_seen += 1; requestAnimationFrame(count); };
       requestAnimationFrame(count);
       new PerformanceObserver(list => long_tasks.push(...list.getEntries().map(it => it.duration)))
@@ -491,6 +497,7 @@ def test_a_thousand_messages_a_second(page: Page, live: Live) -> None:
     assert rows(page).count() == 100
     frames, drawings, tasks = page.evaluate("[frames_seen, drawings, long_tasks]")
     print(f"{frames} frames, {len(tasks)} long tasks, longest {max(tasks, default=0):.0f} ms")
+    assert page.evaluate("faded") == 0
     # At most once a frame, however many frames this machine has time for.
     assert 0 < drawings <= frames + 1
 

@@ -36,6 +36,7 @@ export function createFeed({ body, scroll, empty, button, note, agentIndex, resu
   let leftOut = false; // whether some of them were not drawn yet
   let aged = 0; // time of the last update of the times
   let recent = 0; // decisions in the current second
+  let before = 0; // decisions in the second before
   let mine = null; // id of the user's own task
 
   const isPaused = () => chosen || hovered;
@@ -125,7 +126,7 @@ export function createFeed({ body, scroll, empty, button, note, agentIndex, resu
         if (held) showPause();
         return;
       }
-      const busy = recent > CALM;
+      const busy = Math.max(recent, before) > CALM;
       if (busy && now - last < BURST_EVERY) return;
       if (!waiting.length) return fill();
       last = now;
@@ -146,6 +147,7 @@ export function createFeed({ body, scroll, empty, button, note, agentIndex, resu
 
     /** Start counting a new second. */
     second() {
+      before = recent;
       recent = 0;
     },
 
