@@ -58,7 +58,8 @@ def test_what_cannot_be_written_is_named(name: str, why: str, tmp_path: Path) ->
     path = tmp_path / name
     with pytest.raises(CorpusError) as caught, written(path, CorpusError) as temporary:
         temporary.write_text("new")
-    said = f"{path}: cannot be written ({why}); name a file in a folder that exists"
+    said = f"{path}: cannot be written ({why}); name a file in a folder that exists and that you "
+    said += "may write to"
     assert str(caught.value) == said
     assert sorted(os.listdir(tmp_path)) == ["file", "folder"]
 

@@ -130,7 +130,10 @@ def test_any_number_of_bands(bounds: str) -> None:
         ("fs-qmix:bounds=0.5/0.3", r"bounds='0.5/0.3'; rising numbers are needed"),
         ("fs-qmix:bounds=low", r"bounds='low'; rising numbers"),
         ("fs-qmix:bounds=calibrated/0", r"or calibrated/5 for five bands"),
-        ("fs-qmix:bounds=calibrated", "a corpus with texts, and none is at hand"),
+        (
+            "fs-qmix:bounds=calibrated",
+            "a corpus with texts, or recorded d_var, and none is at hand",
+        ),
         ("fs-qmix:levels=0", r"levels=0; it must be a whole number from 1"),
         ("fs-qmix:discount=1", r"discount=1.0; it must be 0 or more and below 1"),
         ("fs-qmix:rate=2", r"rate=2.0; it must be from 0 to 1"),

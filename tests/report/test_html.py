@@ -209,10 +209,10 @@ def test_refuses_what_cannot_be_compared(results: list[ReplayResult], tmp_path: 
 def test_leaves_no_half_of_a_file(results: list[ReplayResult], tmp_path: Path) -> None:
     with pytest.raises(SimulationError, match="cannot be written"):
         write_report(results, tmp_path / "absent" / "x.html")
-    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder.html").mkdir()
     with pytest.raises(SimulationError, match="cannot be written"):
-        write_report(results, tmp_path / "folder")
-    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+        write_report(results, tmp_path / "folder.html")
+    assert [path.name for path in tmp_path.iterdir()] == ["folder.html"]
 
 
 @pytest.mark.slow
