@@ -224,7 +224,7 @@ class ReplayResult(RunRecord):
     _repr_html_ = to_html
 
     def to_markdown(self) -> str:
-        """The summary as a table in GitHub's Markdown, with the columns of :meth:`to_html`."""
+        """The summary in GitHub's Markdown: notes, arrivals, verdict, and a row an agent."""
         return run_text.markdown(self, self._summary)
 
     # The report stands a layer above: these few methods import it when they are called.

@@ -151,8 +151,14 @@ def html(run: RunRecord, summary: pd.DataFrame) -> str:
 
 
 def markdown(run: RunRecord, summary: pd.DataFrame) -> str:
-    """The summary as a table in GitHub's Markdown, with the columns of :func:`html`."""
-    return display.markdown_table(*_as_texts(run, summary, range(len(summary))))
+    """The summary as a table in GitHub's Markdown, with the columns of :func:`html`.
+
+    What is to be known first, the arrivals met and the verdict stand before it.
+    """
+    said = [*(f"note: {each}" for each in foremost(run)), *_preface(run)]
+    lines = [f"- {display.markdown_text(each)}" for each in said]
+    table = display.markdown_table(*_as_texts(run, summary, range(len(summary))))
+    return "\n".join([*lines, "", table])
 
 
 def _as_texts(

@@ -288,6 +288,11 @@ def test_shows_itself_in_a_notebook() -> None:
 def test_shows_itself_as_markdown() -> None:
     """Two tasks at once, one slot: the second waits a second."""
     assert run(one(), [0, 0]).to_markdown().splitlines() == [
+        r"- note: a window: the first 2 arrivals of trace:\<2 times\>, 00:00:00 long",
+        "- arrivals: no rate met over 0 s",
+        "- no rate can be told: all 2 tasks arrive at the same time; waits depend on how many come "
+        "together, read percentiles with care",
+        "",
         r"| agent | tasks | share | utilisation | mean wait (s) | p50 (s) | p95 (s) | "
         r"cost (USD) | quality |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
