@@ -1,6 +1,7 @@
 """``routingsim capacity``: the cheapest pool and policy that meet targets."""
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -102,15 +103,13 @@ def capacity(
 
 def _slots(text: str) -> tuple[str, list[int]]:
     agent, _, counts = text.rpartition("=")
-    try:
-        found = []
+    found: list[int] = []
+    with suppress(ValueError):  # not a number: said below
         for part in counts.split(","):
             first, _, last = part.partition("-")
             found += range(int(first), int(last or first) + 1)
         if agent and found:
             return agent, found
-    except ValueError:
-        pass
     raise SimulationError(f"--slots {text!r}: an agent and its slots are needed, as big=0-8")
 
 

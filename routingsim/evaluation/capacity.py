@@ -42,7 +42,7 @@ from routingsim.simulation.faults import ONE_TRY, Retries
 from routingsim.simulation.recorded import basis
 from routingsim.simulation.replications import replication_seeds
 from routingsim.simulation.scenario import Scenario, check_kinds, prepare
-from routingsim.simulation.stability import lasts, over_runs
+from routingsim.simulation.stability import lasts, of_most, over_runs
 from routingsim.simulation.statistics import Interval
 
 FIRST = 3
@@ -221,8 +221,7 @@ def _screen(question: Question, candidate: Candidate) -> Tried:
         found = {t.metric: t_interval(table[t.metric]) for t in question.targets if t.metric != USD}
         found[USD] = t_interval(usd)
         said = _verdict(question.targets, found)
-        verdicts = over_runs(states)
-        most = max(set(verdicts), key=verdicts.count)
+        most = of_most(over_runs(states))
         if lasts(most, float(table["peak"].mean()), float(table["left"].mean())):
             said = "growing"
         if said != "open" or upto == question.runs:
@@ -307,7 +306,6 @@ def _candidates(
     if corpus is not None:
         table = corpus.outcome("quality", [agent.recorded_as for agent in pool])
         table = table[~np.isnan(table).any(axis=1)]
-        table = table if table.size else None
     made = []
     for counts in itertools.product(*tried.values()):
         chosen = dict(zip(tried, counts, strict=True))
@@ -320,11 +318,9 @@ def _candidates(
             continue
         some = AgentPool(tuple(sized))
         places = [pool.index(each.id) for each in some]
-        quality = (
-            np.nan
-            if table is None or not len(table)
-            else float(table[:, places].max(axis=1).mean())
-        )
+        quality = np.nan
+        if table is not None and len(table):
+            quality = float(table[:, places].max(axis=1).mean())
         why = _why(question, some, quality)
         for each in wanted:
             name = each if isinstance(each, str) else getattr(each, "name", str(each))

@@ -12,7 +12,7 @@ from routingsim.evaluation.metrics.timed import timed_replay
 from routingsim.policies.folds import prompts
 from routingsim.policies.kernel import OK
 from routingsim.simulation.result import ReplayResult
-from routingsim.simulation.stability import VERDICTS, lasts, load_and_queue, over_runs
+from routingsim.simulation.stability import Verdict, lasts, load_and_queue, of_most, over_runs
 from routingsim.simulation.statistics import quantiles
 
 METRICS: dict[str, str] = {
@@ -103,7 +103,7 @@ class Cell:
     """
 
     figures: NDArray[np.float64]
-    verdicts: tuple[str, ...]
+    verdicts: tuple[Verdict, ...]
     quality: NDArray[np.float64]
     quality_all: NDArray[np.float64]
     cost: NDArray[np.float64]
@@ -118,9 +118,9 @@ class Cell:
     regret: NDArray[np.float64]
 
     @property
-    def verdict(self) -> str:
+    def verdict(self) -> Verdict:
         """The verdict of most replications; in a tie, the worse one."""
-        return max(VERDICTS, key=lambda each: (self.verdicts.count(each), VERDICTS.index(each)))
+        return of_most(self.verdicts)
 
     @property
     def lasts(self) -> bool:

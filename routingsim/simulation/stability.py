@@ -292,6 +292,11 @@ def over_runs(found: Sequence[Stability]) -> tuple[Verdict, ...]:
     return tuple(verdicts)
 
 
+def of_most(verdicts: Sequence[Verdict]) -> Verdict:
+    """The verdict of most runs; in a tie, the worse one."""
+    return max(VERDICTS, key=lambda each: (verdicts.count(each), VERDICTS.index(each)))
+
+
 def _precision(run: Run, load: OfferedLoad, length: float, *, closed: bool) -> tuple[float, int]:
     """Half-width of the mean latency as a share of it, and how many tasks would do."""
     work, log, pool = run.work, run.log, run.pool

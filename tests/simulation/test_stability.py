@@ -25,6 +25,7 @@ from routingsim.simulation.stability import (
     in_words,
     lasts,
     load_and_queue,
+    of_most,
     over_runs,
     stability,
 )
@@ -707,3 +708,8 @@ def test_steady_runs_are_near_theory() -> None:
     assert wrong <= 0.05 * steady
     assert (grows, short) == (0, 0)
     assert {run(rs.Poisson(1.2), 5_000, seed=seed).verdict for seed in range(8)} == {"growing"}
+
+
+def test_the_verdict_of_most_runs_is_the_worse_one_in_a_tie() -> None:
+    assert of_most(("steady", "growing", "steady")) == "steady"
+    assert of_most(("growing", "steady")) == of_most(("steady", "growing")) == "growing"

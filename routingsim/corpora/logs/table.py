@@ -43,30 +43,7 @@ _PARTS = 1e-9  # seconds by which a time that is cut at is early
 
 @dataclass(frozen=True, repr=False, eq=False)
 class CallTable:
-    """Calls of agents in the order of their arrival, as :class:`.CallLog` has them.
-
-    Attributes
-    ----------
-    name : str
-        The file's stem, or the folder's name.
-    source : str
-        The path that it was read from.
-    tools : tuple of str
-        The names of the shapes that its files had.
-    began : Timestamp or None
-        The time, in UTC, at which ``arrived_at`` is 0; None where the log's clock is no
-        calendar.
-    columns : mapping of str to str
-        Where each column came from; those not recorded are not there.
-    left_out : mapping of str to int
-        How many records are no calls, by reason.
-    skipped : tuple of Skipped
-        Records that were left out because they are damaged, each with its place.
-    notes : tuple of str
-        What the reader should know.
-    sha256 : str
-        Of the files' bytes, one after the other.
-    """
+    """The calls of a :class:`.CallLog`, which describes its attributes, and what they say."""
 
     name: str
     source: str
