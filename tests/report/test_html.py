@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 from routingsim.agents import AgentPool, load_agents
 from routingsim.errors import SimulationError
 from routingsim.evaluation.replay_difference import replay_difference
-from routingsim.report import html, write_report
+from routingsim.report import compose, html, render, write_report
 from routingsim.simulation.arrivals import ClosedLoop
 from routingsim.simulation.replay import Retries, replay
 from routingsim.simulation.result import ReplayResult
@@ -241,3 +242,11 @@ def test_every_verdict_has_a_colour() -> None:
     css = (Path(html.__file__).parent / "templates" / "report.css").read_text(encoding="utf-8")
     for verdict in VERDICTS:
         assert f".{verdict.replace(' ', '-')}" in css
+
+
+@pytest.mark.slow
+def test_an_overload_for_a_part_of_the_time_has_its_colour(results: list[ReplayResult]) -> None:
+    document = compose(results)
+    card = replace(document.cards[0], verdict="overloaded in 10 % of the time")
+    page = render(replace(document, cards=(card,)), "html")
+    assert '<p class="verdict overloaded">overloaded in 10 % of the time</p>' in page
