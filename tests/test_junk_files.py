@@ -21,7 +21,8 @@ import pytest
 
 from routingsim.agents import AgentPool, load_agents
 from routingsim.corpora.datasets import load_corpus
-from routingsim.corpora.logs.blocks import _csv, _Json
+from routingsim.corpora.logs.blocks import _csv
+from routingsim.corpora.logs.json_blocks import JsonBlocks
 from routingsim.errors import AgentError, CorpusError, PolicyError, RoutingSimError
 from routingsim.files import LIMITS, limit, read_file
 from routingsim.policies.policy import make_policy
@@ -178,7 +179,7 @@ def test_a_line_or_cell_that_is_too_long_is_not_decoded(
     # Logs are read by blocks, which are not joined to a line or record of more than the limit.
     blocks = [b"x" * 3_000_000] * 9
     with pytest.raises(CorpusError, match=r"a:2: 6,000,000 bytes or more in one line, and"):
-        list(_Json("a", None, {}, None).lines(b"{}\n", lambda _: blocks.pop(), 2**20))
+        list(JsonBlocks("a", None, {}, None).lines(b"{}\n", lambda _: blocks.pop(), 2**20))
     with pytest.raises(CorpusError, match=r"a:2: 6,000,003 bytes or more in one record.*never"):
         list(_csv("a", b'id,text\na,"', lambda _: blocks.pop(), None, 2**20))
     assert len(blocks) == 5

@@ -18,8 +18,10 @@ import pooch
 
 from routingsim.corpora.catalogue import DATASETS, Dataset
 from routingsim.corpora.corpus import Corpus
-from routingsim.corpora.logs.blocks import list_inside, sample, unwrapped
-from routingsim.corpora.logs.read import read_log, stem
+from routingsim.corpora.logs.blocks import sample
+from routingsim.corpora.logs.json_blocks import list_inside, unwrapped
+from routingsim.corpora.logs.log_files import stem
+from routingsim.corpora.logs.read import read_log
 from routingsim.corpora.logs.registry import closest, recognised, shapes
 from routingsim.corpora.logs.wide import FORMATS, draft, format_of
 from routingsim.corpora.numbers import RawColumn

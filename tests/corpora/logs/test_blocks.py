@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from routingsim.corpora.logs.blocks import Digest, blocks, list_inside, sample, unwrapped
+from routingsim.corpora.logs.blocks import Digest, blocks, sample
+from routingsim.corpora.logs.json_blocks import list_inside, unwrapped
 from routingsim.errors import CorpusError
 
 Write = Callable[..., Path]
