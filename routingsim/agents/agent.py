@@ -1,38 +1,16 @@
-"""Agents and pools of them, and the TOML files that describe them."""
+"""An agent: its fields, the values that each allows, and how an error names them."""
 
-import json
 import math
-import os
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
-from pathlib import Path
-from typing import (
-    Annotated,
-    Any,
-    Literal,
-    Protocol,
-    get_args,
-    get_origin,
-    get_type_hints,
-    overload,
-    runtime_checkable,
-)
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
-import numpy as np
-import pandas as pd
-import pyarrow as pa
-from numpy.typing import NDArray
 
 from routingsim import display
 from routingsim.errors import AgentError, did_you_mean
-from routingsim.files import bundled, read_file, written
 from routingsim.messages import AgentInfo
 
-_NAMED = 40  # agents that a pool's representation names
-_PLAIN = {  # not written
+PLAIN = {
     "price_per_slot_hour": 0.0,
     "over_limit": "wait",
     "limit_window": "sliding",
@@ -40,11 +18,13 @@ _PLAIN = {  # not written
     "cut_off": "frees",
     "cut_off_cost": "all",
 }
+"""Defaults that a file leaves out."""
 LIMITS = ("requests_per_minute", "tokens_per_minute", "requests_per_day")
 """The fields of an agent that are limits of its account."""
 TIME_OUTS = ("timeout", "first_token_timeout")
 """The fields of an agent that cut calls off."""
-_HEADS = ("agent", "id", "USD / 1,000 tokens", "service (s)", "slots", "strengths")
+HEADS = ("agent", "id", "USD / 1,000 tokens", "service (s)", "slots", "strengths")
+"""The columns of :attr:`Agent.row`."""
 
 NonNegative = Annotated[float, msgspec.Meta(ge=0)]
 Positive = Annotated[float, msgspec.Meta(gt=0)]
@@ -201,7 +181,7 @@ class Agent(
         self._check_time_outs()
         limited = any(getattr(self, name) is not None for name in LIMITS)
         for name in ("over_limit", "limit_window"):
-            if not limited and getattr(self, name) != _PLAIN[name]:
+            if not limited and getattr(self, name) != PLAIN[name]:
                 raise AgentError(
                     f"agent {self.id}, field {name}: {getattr(self, name)!r} needs a limit: one of "
                     f"{', '.join(LIMITS)}"
@@ -253,6 +233,18 @@ class Agent(
         return min(by_slots, minute / 60.0, day / 86_400.0)
 
     @property
+    def row(self) -> tuple[str, ...]:
+        """The agent in a table for people, whose columns are :data:`HEADS`."""
+        return (
+            self.name,
+            self.id,
+            f"{self.cost:g}",
+            f"{self.latency:g} ± {self.latency * self.latency_cv:.2g}",
+            str(self.concurrency),
+            ", ".join(self.strengths),
+        )
+
+    @property
     def info(self) -> AgentInfo:
         """The agent as messages describe it."""
         return AgentInfo(self.name, self.id, self.strengths, self.cost, self.latency)
@@ -271,334 +263,10 @@ class Agent(
         return "\n".join(line.rstrip() for line in lines)
 
     def _repr_html_(self) -> str:
-        return AgentPool((self,)).to_html()
+        return display.card("1 agents", display.table(HEADS, [self.row]))
 
 
-@dataclass(frozen=True)
-class AgentPool(Sequence[Agent]):
-    """A fixed, ordered set of agents with different ids.
-
-    ``pool["gpt-4"]`` and ``pool[0]`` give an agent, ``pool.to_frame()`` a table of all, and
-    ``pool.save(path)`` writes the file that :func:`load_agents` reads.
-
-    Parameters
-    ----------
-    agents : tuple of Agent
-    comments : mapping of str to mapping of str to str, optional
-        By an agent's id and a field, where its value comes from; the field ``""`` stands
-        for the agent. They are written to the file, and do not count for equality.
-
-    Raises
-    ------
-    AgentError
-        If the pool is empty, two agents share an id, or something is not an agent.
-    """
-
-    agents: tuple[Agent, ...]
-    comments: Mapping[str, Mapping[str, str]] = field(
-        default_factory=dict, compare=False, repr=False
-    )
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "agents", tuple(self.agents))
-        if others := [each for each in self.agents if not isinstance(each, Agent)]:
-            raise AgentError(
-                f"a pool holds agents, not {others[0]!r:.60}; load_agents takes dicts too"
-            )
-        if not self.agents:
-            raise AgentError("a pool needs at least one agent, and this one has none")
-        twice = sorted(name for name, count in Counter(self.ids).items() if count > 1)
-        if twice:
-            raise AgentError(f"agent id {twice[0]!r} occurs twice: ids must differ")
-        _check_accounts(self)
-
-    def __len__(self) -> int:
-        return len(self.agents)
-
-    def __iter__(self) -> Iterator[Agent]:
-        return iter(self.agents)
-
-    @overload
-    def __getitem__(self, key: str | int) -> Agent: ...
-    @overload
-    def __getitem__(self, key: slice) -> "AgentPool": ...
-    def __getitem__(self, key: str | int | slice) -> "Agent | AgentPool":
-        if isinstance(key, str):
-            return self.agents[self.index(key)]
-        if isinstance(key, slice):
-            return AgentPool(self.agents[key], self.comments)
-        return self.agents[key]
-
-    @cached_property
-    def ids(self) -> tuple[str, ...]:
-        """The agents' ids, in order."""
-        return tuple(agent.id for agent in self.agents)
-
-    @cached_property
-    def _positions(self) -> dict[str, int]:
-        return {name: position for position, name in enumerate(self.ids)}
-
-    def index(self, value, start: int = 0, stop: int | None = None) -> int:  # type: ignore[override]
-        """Position of an agent, given as an id or as an :class:`Agent`."""
-        wanted = value.id if isinstance(value, Agent) else value
-        try:
-            return self._positions[wanted]
-        except (KeyError, TypeError):
-            hint = did_you_mean(str(wanted), self.ids)
-            raise AgentError(
-                f"no agent {wanted!r} in this pool: it has {', '.join(self.ids)}{hint}"
-            ) from None
-
-    def column(self, field: str) -> NDArray[np.float64]:
-        """One numeric field of every agent, float64; NaN where it is not set."""
-        values = (getattr(agent, field) for agent in self.agents)
-        return np.array([math.nan if v is None else v for v in values], dtype=np.float64)
-
-    @property
-    def capacity(self) -> float:
-        """Tasks per second at most: what the agents serve (:attr:`Agent.capacity`).
-
-        What agents of one account serve is bounded by its limits once.
-        """
-        total, shared = 0.0, {}
-        for agent in self.agents:
-            if agent.account is None:
-                total += agent.capacity
-            else:
-                shared.setdefault(agent.account, []).append(agent)
-        for each in shared.values():
-            by_slots = sum(agent.concurrency / agent.mean_service for agent in each)
-            minute, day = each[0].requests_per_minute, each[0].requests_per_day
-            total += min(by_slots, (minute or math.inf) / 60.0, (day or math.inf) / 86_400.0)
-        return float(total)
-
-    @property
-    def accounts(self) -> dict[str, tuple[int, ...]]:
-        """The positions of the agents of each account that is named."""
-        found: dict[str, tuple[int, ...]] = {}
-        for position, agent in enumerate(self.agents):
-            if agent.account is not None:
-                found[agent.account] = (*found.get(agent.account, ()), position)
-        return found
-
-    def to_frame(self) -> pd.DataFrame:
-        """A row for each agent, a column for each field."""
-        return pd.DataFrame([msgspec.structs.asdict(agent) for agent in self.agents])
-
-    def to_dict(self) -> dict[str, Any]:
-        """The pool as an agents file has it, which :func:`load_agents` reads back."""
-        return {
-            "agents": [
-                {field: value for field, value in msgspec.to_builtins(agent).items()
-                 if value is not None and value != _PLAIN.get(field)}
-                for agent in self.agents
-            ]
-        }  # fmt: skip
-
-    def to_toml(self) -> str:
-        """The pool as the text of an agents file, with its comments."""
-        blocks = []
-        for agent, fields in zip(self.agents, self.to_dict()["agents"], strict=True):
-            said = self.comments.get(agent.id, {})
-            lines = [_comment(said[""])] if "" in said else []
-            lines.append("[[agents]]")
-            for name, value in fields.items():
-                comment = f"  {_comment(said[name])}" if name in said else ""
-                lines.append(f"{name} = {_toml_value(value)}{comment}")
-            blocks.append("\n".join(lines) + "\n")
-        return "\n".join(blocks)
-
-    def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write the pool as an agents file, whole or not at all.
-
-        Returns
-        -------
-        Path
-            Of the file, which :func:`load_agents` and ``--agents`` read: an equal pool.
-
-        Raises
-        ------
-        AgentError
-            If the path does not end in ``.toml``, or the file cannot be written.
-        """
-        path = Path(path)
-        if path.suffix.lower() != ".toml":
-            raise AgentError(f"{path}: name an agents file with .toml at its end")
-        try:
-            content = self.to_toml().encode()
-        except UnicodeEncodeError as error:
-            raise AgentError(f"{path}: a field cannot be written ({error})") from None
-        with written(path, AgentError) as file:
-            file.write_bytes(content)
-        return path
-
-    def to_html(self) -> str:
-        """The table that notebooks show: HTML without scripts, of the first 40 agents."""
-        more = len(self) - display.MOST_ROWS
-        notes = [f"{more:,} more agents"] if more > 0 else []
-        rows = self._rows()[: display.MOST_ROWS]
-        return display.card(f"{len(self):,} agents", display.table(_HEADS, rows), notes)
-
-    def to_markdown(self) -> str:
-        """The same table of all agents in Markdown."""
-        return display.markdown_table(_HEADS, self._rows(), left=(0, 1, 5))
-
-    def _rows(self) -> list[tuple[str, ...]]:
-        return [
-            (
-                agent.name,
-                agent.id,
-                f"{agent.cost:g}",
-                f"{agent.latency:g} ± {agent.latency * agent.latency_cv:.2g}",
-                str(agent.concurrency),
-                ", ".join(agent.strengths),
-            )
-            for agent in self.agents
-        ]
-
-    def __repr__(self) -> str:
-        more = [f"{len(self) - _NAMED} more"] if len(self) > _NAMED else []
-        return display.wrapped(f"AgentPool({', '.join([*self.ids[:_NAMED], *more])})", " " * 10)
-
-    def _repr_html_(self) -> str:
-        return self.to_html()
-
-
-def _check_accounts(pool: AgentPool) -> None:
-    """Check that agents of one account give the same limits."""
-    for account, positions in pool.accounts.items():
-        if account in pool.ids:
-            raise AgentError(
-                f"agent {pool[positions[0]].id}, field account: {account!r} is the id of an agent; "
-                "give the account another name"
-            )
-        first = pool[positions[0]]
-        for position in positions[1:]:
-            for name in (*LIMITS, "over_limit", "limit_window"):
-                mine, its = getattr(pool[position], name), getattr(first, name)
-                if mine != its:
-                    raise AgentError(
-                        f"agent {pool[position].id}, field {name}: {mine!r}, and {its!r} at "
-                        f"{first.id} of the same account {account!r}; agents of one account share "
-                        "its limits, so give both the same"
-                    )
-
-
-def _comment(text: str) -> str:
-    return f"# {' '.join(text.split())}"
-
-
-def _toml_value(value: Any) -> str:
-    """A field's value in TOML: its basic strings are JSON's, but for the delete character."""
-    if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(map(_toml_value, value))}]"
-    return repr(float(value) if isinstance(value, float) else int(value))
-
-
-class _AgentsFile(msgspec.Struct, forbid_unknown_fields=True):
-    agents: list[Agent]
-
-
-@runtime_checkable
-class ArrowStream(Protocol):
-    """A table of another library, which gives its columns by the Arrow PyCapsule interface."""
-
-    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
-
-
-PoolLike = (
-    str | os.PathLike[str] | Mapping[str, Any] | Iterable[Agent | Mapping[str, Any]] | ArrowStream
-)
-"""What :func:`load_agents` makes a pool of."""
-
-
-def load_agents(source: PoolLike | None = "default") -> AgentPool:
-    """A pool of agents, by name, from a TOML file, or from Python values.
-
-    Parameters
-    ----------
-    source : str, path, AgentPool, dict, list of Agent or dict, or table
-        The path of a TOML file with an ``[[agents]]`` table for each agent; the name of a
-        pool that comes with routingsim, one of :func:`builtin_pools`; a dict with the
-        content of such a file; or a list of agents, each an :class:`Agent` or a dict of its
-        fields; or a DataFrame of pandas or polars or an Arrow table with a row for each
-        agent, as :meth:`AgentPool.to_frame` makes. A pool is returned as it is; None stands
-        for the five default agents.
-
-    Raises
-    ------
-    AgentError
-        If there is no such pool or file, or a field is unknown, missing or out of its
-        range; the message names file, agent and field.
-    """
-    if isinstance(source, AgentPool):
-        return source
-    source = "default" if source is None else source
-    if isinstance(source, str | os.PathLike):
-        path = builtin_pools().get(str(source), Path(source))
-        return _pool(_toml(path), f"{path}: ")
-    if isinstance(source, Mapping):
-        return _pool(source, "agents: ")
-    if isinstance(source, ArrowStream):  # pandas has it, too
-        return _pool({"agents": _records(source)}, "agents: ")
-    if not isinstance(source, Iterable) or isinstance(source, Agent | bytes):
-        raise AgentError(
-            "agents: expected a name, a path, a dict, or a list of agents, found "
-            f"{type(source).__name__}"
-        )
-    return _pool({"agents": list(source)}, "agents: ")
-
-
-def _records(table: ArrowStream) -> list[dict[str, Any]]:
-    """The rows of a table of pandas, pyarrow or polars: what is not set is left out."""
-    try:
-        rows = pa.table(table).to_pylist()
-    except (pa.ArrowException, TypeError, ValueError) as error:
-        raise AgentError(f"agents: the table cannot be read ({error})") from None
-    return [
-        {k: v for k, v in row.items() if v is not None and v == v and not k.startswith("__")}
-        for row in rows
-    ]
-
-
-def builtin_pools() -> dict[str, Path]:
-    """The pools that come with routingsim, by name: paths of their TOML files."""
-    return {
-        path.stem.removeprefix("agents").removeprefix("-") or "default": path
-        for path in sorted(bundled("data").glob("agents*.toml"))
-    }
-
-
-def _toml(path: Path) -> Any:
-    try:
-        return msgspec.toml.decode(read_file(path))
-    except UnicodeDecodeError as error:
-        raise AgentError(f"{path}: is not UTF-8 text ({error}); save it as UTF-8") from None
-    except (msgspec.MsgspecError, ValueError) as error:  # of a number with thousands of digits
-        raise AgentError(f"{path}: {error}") from None
-    except RecursionError:
-        raise AgentError(f"{path}: nested too deeply; a pool is a list of flat tables") from None
-    except OSError as error:
-        names = ", ".join(builtin_pools()) + did_you_mean(str(path), builtin_pools())
-        raise AgentError(
-            f"{path}: cannot be read as an agents file ({error.strerror or error}); give a TOML "
-            f"file, or the name of a pool: {names}"
-        ) from None
-
-
-def _pool(content: Any, place: str) -> AgentPool:
-    """A pool from the content of an agents file."""
-    try:
-        return AgentPool(tuple(msgspec.convert(content, _AgentsFile).agents))
-    except msgspec.MsgspecError as error:
-        raise AgentError(f"{place}{_explain(str(error), content)}") from None
-    except AgentError as error:
-        raise AgentError(f"{place}{error}") from None
-
-
-def _explain(message: str, content: Any) -> str:
+def explain(message: str, content: Any) -> str:
     """Say which agent an error of msgspec is about, by its id where it has one."""
     what, _, path = message.partition(" - at `$.")
     if not path.startswith("agents["):

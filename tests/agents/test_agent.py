@@ -1,4 +1,4 @@
-"""Agents, pools, and the files they are read from."""
+"""Agents, pools (agents.pool), and the files they are read from (agents.loading)."""
 
 import copy
 import math
