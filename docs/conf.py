@@ -13,6 +13,7 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 html_theme = "furo"
 html_title = "routingsim"
 html_copy_source = False
+exclude_patterns = ["paper"]  # a draft for a journal, with its own citations
 html_static_path = ["static"]
 html_css_files = ["site.css"]
 
