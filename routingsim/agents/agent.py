@@ -17,6 +17,7 @@ PLAIN = {
     "patience_law": "constant",
     "cut_off": "frees",
     "cut_off_cost": "all",
+    "discipline": "fifo",
 }
 """Defaults that a file leaves out."""
 LIMITS = ("requests_per_minute", "tokens_per_minute", "requests_per_day")
@@ -32,6 +33,7 @@ Count = Annotated[int, msgspec.Meta(ge=1, le=2**53)]
 Slots = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
 Service = Literal["lognormal", "exponential", "deterministic", "tokens", "recorded"]
 Billed = Literal["all", "served", "nothing"]
+Discipline = Literal["fifo", "priority", "fair"]
 Share = Annotated[float, msgspec.Meta(ge=0, lt=1)]
 Identifier = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$")]
 
@@ -69,6 +71,7 @@ class _Fields(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     cut_off: Literal["frees", "holds"] = "frees"
     cut_off_cost: Billed = "all"
     fallback: str | None = None
+    discipline: Discipline = "fifo"
     outcome: str | None = None
 
 
@@ -148,6 +151,9 @@ class Agent(
     fallback : str, optional
         The agent, by its id, that gets a task that failed here and is sent again; by
         default the policy chooses.
+    discipline : {"fifo", "priority", "fair"}
+        Which of the tasks that wait is next: the first that came; the first of the most urgent
+        priority; or the first of the tenant that has had least service for its weight.
     outcome : str, optional
         The name under which a corpus records this agent; its ``id`` by default.
 

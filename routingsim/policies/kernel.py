@@ -37,9 +37,13 @@ STATUS_NAMES = ("ok", "failed", "timed_out", "shed", "rejected", "too_long")
 """Statuses by code; ``LIMITED`` is a call that was rejected over a limit, an HTTP 429."""
 
 
+COPY = 16
+"""Bits of the number of a try: its draws belong to ``attempt + (copy << COPY)``."""
+
+
 @register_jitable
 def _key(task):
-    return rng.bits(task.stream, task.index, task.attempt)
+    return rng.bits(task.stream, task.index, task.attempt + (task.copy << COPY))
 
 
 class TaskView(NamedTuple):
@@ -69,6 +73,12 @@ class TaskView(NamedTuple):
     """Features of the text, as the policy asked for them; may be empty."""
     predicted: NDArray[np.float64]
     """Predicted quality per agent, as the policy asked for it; may be empty."""
+    copy: int = 0
+    """0 for the first copy of a try, 1 for the second, which a hedge sends."""
+    priority: int = 0
+    """The task's priority, 0 to 255; lower is more urgent."""
+    tenant: int = 0
+    """Code of the task's tenant: its position among the names of all tenants in order."""
 
     # Computed on access: most policies draw nothing.
     @property
@@ -79,7 +89,7 @@ class TaskView(NamedTuple):
     @property
     def uniform(self) -> float:
         """A uniform random number in (0, 1) that belongs to the task: ``draw(task, 0)``."""
-        return rng.of_try(self.stream, self.index, self.attempt, 0)
+        return rng.of_try(self.stream, self.index, self.attempt + (self.copy << COPY), 0)
 
 
 class PoolView(NamedTuple):
@@ -123,7 +133,8 @@ _floats = types.Array(types.float64, 1, "C")
 _ints = types.Array(types.int64, 1, "C")
 _int, _float = types.int64, types.float64
 _task = types.NamedTuple(
-    [_int, _int, _float, types.uint64, _float, _float, _int, _floats, _floats], TaskView
+    [_int, _int, _float, types.uint64, _float, _float, _int, _floats, _floats, _int, _int, _int],
+    TaskView,
 )
 POOL_VIEW = types.NamedTuple([_ints, _ints, _ints, _floats, _floats, _floats, _ints], PoolView)
 _outcome = types.NamedTuple((types.int64, *[types.float64] * 5), Outcome)
@@ -138,7 +149,7 @@ _SIGNATURES = {"choose": CHOOSE, "learn": LEARN, "probabilities": PROBABILITIES}
 @njit(cache=True)
 def draw(task, part):
     """A uniform number in (0, 1) that depends on the run's seed, the task and ``part``."""
-    return rng.of_try(task.stream, task.index, task.attempt, part)
+    return rng.of_try(task.stream, task.index, task.attempt + (task.copy << COPY), part)
 
 
 # The two properties in compiled code, for a task passed by reference or by value.

@@ -6,6 +6,7 @@ from routingsim.policies.kernel import FAILED
 from routingsim.simulation.calls import NONE
 from routingsim.simulation.events import COOLED, DEPART, DOWN, UP, UPS, called, code_of, push_rare
 from routingsim.simulation.limits import waits_no_more
+from routingsim.simulation.queues import next_call
 from routingsim.simulation.state import ESCALATED
 
 CLOSED, COOLING, HALF_OPEN, PROBING = range(4)
@@ -42,7 +43,7 @@ def go(s, system, kind, a, now):
         agent.works = 0
         offer(s, a)
         if agent.waits:
-            waits_no_more(s, agent.account, np.uint32(agent.head), now)
+            waits_no_more(s, agent.account, next_call(s, agent, a), now)
         c = np.uint32(agent.first)
         while c != NONE:
             call = s.calls[c]

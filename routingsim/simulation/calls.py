@@ -1,8 +1,8 @@
-"""Records of calls, and the queues that they form.
+"""Records of calls, and the lists that they form.
 
 A call is one try of a task. Its record is taken from a list of free ones when the task comes
-and serves all its tries. Calls that wait at an agent, and calls in service at an agent that
-has outages, form lists through their records, so that one leaves from anywhere at once.
+and serves all its tries. Calls that wait at an agent (:mod:`routingsim.simulation.queues`), and
+calls in service at an agent that has outages, form lists through their records.
 """
 
 from typing import Any
@@ -62,35 +62,6 @@ def free(s, c):
     call.task = -1
     call.behind = NONE if first < 0 else np.uint32(first)
     s.counters[FREE] = np.int64(c)
-
-
-@inlined
-def enqueue(s, agent, c):
-    """Put a call at the end of an agent's queue."""
-    call = s.calls[c]
-    call.behind, call.before = NONE, agent.tail
-    if agent.tail == NONE:
-        agent.head = c
-    else:
-        s.calls[np.uint32(agent.tail)].behind = c
-    agent.tail = c
-    agent.queued += 1
-
-
-@inlined
-def leave_queue(s, agent, c):
-    """Take a call out of an agent's queue, wherever it stands in it."""
-    call = s.calls[c]
-    before, behind = np.uint32(call.before), np.uint32(call.behind)
-    if before == NONE:
-        agent.head = behind
-    else:
-        s.calls[before].behind = behind
-    if behind == NONE:
-        agent.tail = before
-    else:
-        s.calls[behind].before = before
-    agent.queued -= 1
 
 
 @inlined

@@ -55,10 +55,8 @@ from routingsim.simulation.calls import (
     NONE,
     SERVING,
     WAITING,
-    enqueue,
     enter_service,
     free,
-    leave_queue,
     leave_service,
     take,
 )
@@ -97,6 +95,7 @@ from routingsim.simulation.limits import (
     wait_for_limit,
     waits_no_more,
 )
+from routingsim.simulation.queues import FAIR, advance_clock, enqueue, leave_queue, next_call
 from routingsim.simulation.sending import (
     draw_noise,
     keys_of,
@@ -362,7 +361,7 @@ def _run(s, work, system, rules, log, choose, learn, learns, memory, seed):
                     continue
                 a, ended = np.int64(call.agent), c
                 agent = s.agents[np.uint16(a)]
-                leave_queue(s, agent, c)
+                leave_queue(s, work, agent, c)
                 call.status = TIMED_OUT
                 if agent.waits:
                     waits_no_more(s, agent.account, c, now)
@@ -375,7 +374,7 @@ def _run(s, work, system, rules, log, choose, learn, learns, memory, seed):
                 elif kind == FREED:
                     s.agents[np.uint16(a)].busy -= 1
                 elif kind == LIMIT:
-                    a = next_of(s, number)
+                    a = next_of(s, work, number)
         elif 0 <= fresh < n and rules.users == 0:
             now = next_arrival
         else:
@@ -427,7 +426,7 @@ def _run(s, work, system, rules, log, choose, learn, learns, memory, seed):
                 elif straight:
                     begins = c
                 else:
-                    enqueue(s, agent, c)
+                    enqueue(s, work, agent, c)
                     longest = longest_wait(agent, keys, i, attempt)
                     call.state, call.left, call.due = WAITING, longest, now + longest
                     if longest < math.inf:
@@ -435,7 +434,7 @@ def _run(s, work, system, rules, log, choose, learn, learns, memory, seed):
                     if agent.waits and ready and agent.queued == 1:
                         wait_for_limit(s, work, agent.account, a, c, now)
             elif agent.queued and ready:
-                head = np.uint32(agent.head)
+                head = next_call(s, agent, a)
                 if not agent.waits:
                     begins = head
                 elif kind != LIMIT:
@@ -447,7 +446,7 @@ def _run(s, work, system, rules, log, choose, learn, learns, memory, seed):
                 else:
                     wait_for_limit(s, work, agent.account, a, head, now)
                 if begins != NONE:
-                    leave_queue(s, agent, begins)
+                    leave_queue(s, work, agent, begins)
 
             if ended != NONE:
                 call = s.calls[ended]
@@ -464,6 +463,8 @@ def _run(s, work, system, rules, log, choose, learn, learns, memory, seed):
 
             if begins != NONE:
                 _begin_service(s, rules, agent, begins, now)
+                if agent.order == FAIR:
+                    advance_clock(s, work, agent, np.uint16(a), s.calls[begins].task)
                 if agent.waits:
                     take_of(s, work, agent.account, a, s.calls[begins], now)
                 elif agent.queued and agent.busy < agent.slots:

@@ -15,6 +15,7 @@ import numpy as np
 
 from routingsim.simulation.calls import NONE
 from routingsim.simulation.events import LIMIT, called, code_of, push_rare
+from routingsim.simulation.queues import PRIORITY, next_call, priority_of
 from routingsim.simulation.state import BUCKET, SLIDING, TOKENS, WINDOWS
 
 
@@ -97,7 +98,7 @@ def lets_start(s, work, acc, a, c, now):
 
 @called
 def wait_for_limit(s, work, acc, a, c, now):
-    """Let call ``c``, at the head of its queue, be the one that waits for account ``acc``."""
+    """Let call ``c``, the next of its queue, be the one that waits for account ``acc``."""
     account = s.accounts[acc]
     if account.waiting == NONE:
         account.waiting = c
@@ -114,20 +115,23 @@ def waits_no_more(s, acc, c, now):
 
 
 @called
-def next_of(s, acc):
+def next_of(s, work, acc):
     """The agent whose call is next at account ``acc``; -1 for none.
 
-    That is the one that waits for a limit, or else the first sent of those that could start.
+    That is the one that waits for a limit, or else the first sent of those that could start;
+    at agents that go by priority, the lower number is first.
     """
     account = s.accounts[acc]
     if account.waiting != NONE:
         return np.int64(s.calls[np.uint32(account.waiting)].agent)
-    found, sent, task = -1, math.inf, np.int32(0)
+    found, level, sent, task = -1, 0, math.inf, np.int32(0)
     for k in range(account.first, account.end):
         a = s.members[k]
         agent = s.agents[a]
         if agent.works and agent.busy < agent.slots and agent.queued:
-            call = s.calls[np.uint32(agent.head)]
-            if call.sent < sent or (call.sent == sent and call.task < task):
-                found, sent, task = a, call.sent, call.task
+            call = s.calls[next_call(s, agent, a)]
+            mine = priority_of(work, call.task) if agent.order == PRIORITY else 0
+            first = call.sent < sent or (call.sent == sent and call.task < task)
+            if found < 0 or mine < level or (mine == level and first):
+                found, level, sent, task = a, mine, call.sent, call.task
     return found

@@ -73,6 +73,11 @@ def _by_row(table: NDArray[np.float64]) -> Callable[[int], NDArray[np.float64]]:
     return table.__getitem__
 
 
+def _by_task(column: NDArray[np.integer]) -> Callable[[int], int]:
+    """A function that returns an entry of a column; of an empty one, 0."""
+    return column.item if column.size else lambda index: 0
+
+
 class Callbacks:
     """Trampolines and addresses for one run of a policy in plain Python.
 
@@ -101,12 +106,15 @@ class Callbacks:
         self.error: BaseException | None = None
         row_of, tokens = work.row.item, work.prompt_tokens.tolist()
         d_var = work.d_var.tolist()
+        priority_of, tenant_of = _by_task(work.priority), _by_task(work.tenant)
         features, predicted = _by_row(work.features), _by_row(work.predicted)
 
         def view(index: int, attempt: int, time: float) -> TaskView:
             row = row_of(index)
             known = d_var[row], tokens[row], categories[row], features(row), predicted(row)
-            return TaskView(index, attempt, time, stream, *known)
+            return TaskView(
+                *(index, attempt, time, stream, *known, 0, priority_of(index), tenant_of(index))
+            )
 
         def on_choose(*task: Any) -> int:
             if self.error is not None:

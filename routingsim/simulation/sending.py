@@ -12,6 +12,7 @@ import numpy as np
 from routingsim import rng
 from routingsim.policies.kernel import FAILED, OK, TaskView
 from routingsim.simulation.events import inlined
+from routingsim.simulation.queues import priority_of, tenant_of
 from routingsim.simulation.state import ESCALATED, EXPONENTIAL, LOGNORMAL
 
 
@@ -71,6 +72,9 @@ def task_view(work, stream, i, attempt, now):
         work.category[row],
         work.features[row],
         work.predicted[row],
+        0,
+        priority_of(work, i),
+        tenant_of(work, i),
     )
 
 

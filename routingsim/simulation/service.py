@@ -13,7 +13,7 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from routingsim.agents import LIMITS, Agent, AgentPool, Billed
+from routingsim.agents import LIMITS, Agent, AgentPool, Billed, Discipline
 from routingsim.corpora.answer_tokens import output_token_table
 from routingsim.corpora.corpus import Corpus, prompt_tokens
 from routingsim.errors import AgentError, SimulationError
@@ -150,6 +150,7 @@ def system(
         billed=np.array([get_args(Billed).index(a.cut_off_cost) for a in pool], dtype=np.int64),
         fallback=_fallback(pool),
         context=np.nan_to_num(pool.column("context_window"), nan=math.inf),
+        order=np.array([get_args(Discipline).index(a.discipline) for a in pool], dtype=np.int64),
         **_accounts(pool),
     )
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from routingsim.policies.kernel import FAILED, STATUS_NAMES, TOO_LONG
 from routingsim.simulation.calls import CALL, CALLS, NONE
 from routingsim.simulation.events import BOUNDED, COUNTERS, FREE, UPS
+from routingsim.simulation.queues import FAIR, LINE, PRIORITY
 
 DETERMINISTIC, EXPONENTIAL, LOGNORMAL = range(3)
 WINDOW_LAWS = SLIDING, FIXED, BUCKET = range(3)
@@ -42,6 +43,10 @@ class Workload(NamedTuple):
     first: NDArray[np.float64] = np.zeros((0, 0))
     # (rows, m) tokens of a call, prompt and answer, whole; (0, 0) if no limit counts them
     tokens: NDArray[np.float64] = np.zeros((0, 0))
+    # (n,) priority, 0 to 255, and code of the tenant; (0,) if all are 0
+    priority: NDArray[np.int16] = np.zeros(0, np.int16)
+    tenant: NDArray[np.int32] = np.zeros(0, np.int32)
+    weight: NDArray[np.float64] = np.ones(1)  # (tenants,)
 
 
 class System(NamedTuple):
@@ -71,6 +76,7 @@ class System(NamedTuple):
     limits: NDArray[np.float64]
     window: NDArray[np.int64]  # SLIDING, FIXED or BUCKET
     rejects: NDArray[np.int64]
+    order: NDArray[np.int64]  # (m,) FIFO, PRIORITY or FAIR
 
 
 class Rules(NamedTuple):
@@ -165,9 +171,13 @@ _AGENT = np.dtype(
         ("busy", np.int64),
         ("queued", np.int64),
         ("works", np.int64),
-        # first and last call in the queue; first in service, of an agent that has outages
-        ("head", np.uint32),
-        ("tail", np.uint32),
+        # the order of its queue, its first line and how many there are, and of service by weights
+        # the clock: the tag of the call that started last
+        ("order", np.int64),
+        ("line", np.int64),
+        ("lines", np.int64),
+        ("clock", np.float64),
+        # first call in service, of an agent that has outages
         ("first", np.uint32),
         ("breaks", np.uint32),
         # index of the current or next outage, and one past the agent's last
@@ -216,6 +226,7 @@ class State(NamedTuple):
     up: NDArray[np.int64]
     agents: NDArray[np.void]  # (m,) records
     calls: NDArray[np.void]  # records of calls, as many as there have been at once
+    lines: NDArray[np.void]  # records of the lines of queues
     accounts: NDArray[np.void]  # records
     windows: NDArray[np.void]  # records of limits, WINDOWS for each account
     members: NDArray[np.int64]  # agents by account
@@ -242,7 +253,13 @@ def empty_state(system: System, rules: Rules, work: Workload) -> State:
     cut_off = np.minimum(system.timeout, system.first_token_timeout)
     agents["cuts"] = cut_off < math.inf
     agents["longest"] = np.minimum(np.where(system.impatient, math.inf, system.patience), cut_off)
-    agents["head"] = agents["tail"] = agents["first"] = NONE
+    agents["first"] = NONE
+    agents["lines"] = 1
+    agents["lines"][system.order == PRIORITY] += work.priority.max(initial=0)
+    agents["lines"][system.order == FAIR] = work.weight.size
+    agents["line"] = np.cumsum(agents["lines"]) - agents["lines"]
+    lines = np.zeros(int(agents["lines"].sum()), LINE)
+    lines["head"] = lines["tail"] = NONE
     agents["outage"], agents["outages_end"] = system.first_outage[:-1], system.first_outage[1:]
     agents["breaks"] = np.diff(system.first_outage) > 0
     members = np.argsort(system.account, kind="stable")
@@ -266,6 +283,7 @@ def empty_state(system: System, rules: Rules, work: Workload) -> State:
         up=np.ones(m, np.int64),
         agents=agents,
         calls=np.zeros(0, CALL),
+        lines=lines,
         accounts=accounts,
         windows=windows,
         members=members,
@@ -360,7 +378,9 @@ _i1, _i2, _i4, _i8, _f8 = (
     for t in (types.int8, types.int16, types.int32, types.int64, types.float64)
 )
 _table = types.Array(types.float64, 2, "C")
-WORKLOAD = types.NamedTuple([_f8, _i4, _f8, _f8, _i8, *[_table] * 8], Workload)
+WORKLOAD = types.NamedTuple(
+    [_f8, _i4, _f8, _f8, _i8, *[_table] * 8, _i2, _i4, _f8], Workload
+)
 SYSTEM = types.NamedTuple(
     [
         _i8,
@@ -378,17 +398,20 @@ SYSTEM = types.NamedTuple(
         _f8,
         _i8,
         _f8,
-        _i8,
-        _i8,
+        *[_i8] * 3,
     ],
     System,
 )
 _scalars = {int: types.int64, float: types.float64}
 RULES = types.NamedTuple([_scalars[kind] for kind in Rules.__annotations__.values()], Rules)
-_records = [from_dtype(_AGENT), CALLS, from_dtype(_ACCOUNT), from_dtype(_WINDOW)]
-_agents, _calls, _accounts, _windows_ = (types.Array(each, 1, "C") for each in _records)
+_records = [from_dtype(_AGENT), CALLS, *map(from_dtype, (LINE, _ACCOUNT, _WINDOW))]
+_agents, _calls, _lines, _accounts, _windows_ = (types.Array(each, 1, "C") for each in _records)
 STATE = types.NamedTuple(
-    [_i8, _i8, _f8, _i8, _agents, _calls, _accounts, _windows_, _i8, *[_f8] * 5, _i8, _i8], State
+    [
+        *[_i8, _i8, _f8, _i8, _agents, _calls, _lines, _accounts, _windows_],
+        *[_i8, *[_f8] * 5, _i8, _i8],
+    ],
+    State,
 )
 LOG = types.NamedTuple(
     [

@@ -2,7 +2,7 @@
 
 It answers the same question as :func:`routingsim.simulation.engine.run`, with
 the same inputs, outputs and random draws, but by the book: a calendar of
-events, a deque for each agent's queue, a set of the calls each agent serves,
+events, a list for each agent's queue, a set of the calls each agent serves,
 and nothing known before its time. Tests compare the engine with it, bit for bit.
 
 Events at one time happen in the order of their kinds, and those of one kind in
@@ -12,7 +12,6 @@ sent, then new tasks arrive.
 """
 
 import math
-from collections import deque
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 from typing import Any
@@ -35,6 +34,7 @@ from routingsim.policies.kernel import (
     TaskView,
     no_learning,
 )
+from routingsim.simulation.queues import FAIR, PRIORITY
 from routingsim.simulation.state import (
     BUCKET,
     DAY,
@@ -156,7 +156,10 @@ class _Simulation:
         agents = range(system.slots.size)
         self.tasks = [_Task() for _ in work.row]
         self.fresh = 0  # the next task to arrive
-        self.queue: list[deque[int]] = [deque() for _ in agents]
+        self.queue: list[list[int]] = [[] for _ in agents]  # in the order of sending
+        # of each tenant at each agent, and of each agent
+        self.clock = [[0.0 for _ in work.weight] for _ in agents]
+        self.virtual = [0.0 for _ in agents]
         self.serving: list[set[int]] = [set() for _ in agents]
         spans = (MINUTE, MINUTE, DAY)
         self.windows = [
@@ -233,7 +236,7 @@ class _Simulation:
         self.works[a] = False
         self.offer(a)
         if self.queue[a]:
-            self.out_of_line(now, self.queue[a][0])
+            self.out_of_line(now, self.next_up(a))
         for i in self.serving[a]:
             task = self.tasks[i]
             if task.ends > now:
@@ -260,8 +263,29 @@ class _Simulation:
                 self.at(now, LIMIT, int(self.system.account[a]))
         else:
             while self.queue[a] and self.ready(a):
-                self.start(now, self.queue[a].popleft())
+                self.start(now, self.next_up(a))
         self.note(a)
+
+    def next_up(self, a: int) -> int:
+        """The task that is next in the queue of agent ``a``."""
+        queue, order = self.queue[a], self.system.order[a]
+        if self.waits(a) and self.first_in_line[self.system.account[a]] in queue:
+            return self.first_in_line[self.system.account[a]] or 0
+        if order == PRIORITY:
+            return min(queue, key=lambda i: (self.priority(i), self.tasks[i].sent, i))
+        if order == FAIR:
+            return min(queue, key=lambda i: (self.tag(a, i), self.tasks[i].sent, i))
+        return queue[0]
+
+    def priority(self, i: int) -> int:
+        return int(self.work.priority[i]) if self.work.priority.size else 0
+
+    def tenant(self, i: int) -> int:
+        return int(self.work.tenant[i]) if self.work.tenant.size else 0
+
+    def tag(self, a: int, i: int) -> float:
+        """How far the task's tenant is at agent ``a``, in seconds of service over its weight."""
+        return max(self.clock[a][self.tenant(i)], self.virtual[a])
 
     def ready(self, a: int) -> bool:
         """Whether an agent can start a call, as far as it is concerned."""
@@ -274,18 +298,23 @@ class _Simulation:
         i = self.first_in_line[account]
         if i is None:
             members = np.flatnonzero(self.system.account == account).tolist()
-            heads = [self.queue[a][0] for a in members if self.queue[a] and self.ready(a)]
+            heads = [self.next_up(a) for a in members if self.queue[a] and self.ready(a)]
             if not heads:
                 return
-            i = min(heads, key=lambda k: (self.tasks[k].sent, k))
+            i = min(heads, key=lambda k: (self.urgency(k), self.tasks[k].sent, k))
         a = self.tasks[i].agent
         if self.opens(now, i) <= now:
             self.first_in_line[account] = None
-            self.start(now, self.queue[a].popleft())
+            self.start(now, i)
             self.at(now, LIMIT, account)
             self.note(a)
         else:
             self.wait_in_line(now, i)
+
+    def urgency(self, i: int) -> int:
+        """The priority of a task that waits at an agent which goes by priority; else 0."""
+        by_priority = self.system.order[self.tasks[i].agent] == PRIORITY
+        return self.priority(i) if by_priority else 0
 
     def waits(self, a: int) -> bool:
         """Whether calls to an agent wait for the limits of an account."""
@@ -369,7 +398,7 @@ class _Simulation:
                 task.longest = self.longest_wait(i)
                 task.deadline = now + task.longest
                 self.at(task.deadline, EXPIRY, i)
-                if self.waits(a) and self.ready(a) and self.queue[a][0] == i:
+                if self.waits(a) and self.ready(a) and len(self.queue[a]) == 1:
                     self.wait_in_line(now, i)
         self.note(a)
 
@@ -416,7 +445,13 @@ class _Simulation:
         """Task ``i`` takes a slot."""
         task, row = self.tasks[i], self.work.row[i]
         a = task.agent
+        if task.waiting:
+            self.queue[a].remove(i)
         task.waiting = False
+        tag = self.tag(a, i)
+        self.virtual[a] = tag
+        mean = float(self.work.service[row, a])
+        self.clock[a][self.tenant(i)] = tag + mean / float(self.work.weight[self.tenant(i)])
         task.left = now
         task.wait += now - task.sent
         noise = self.noise(i)
@@ -598,6 +633,8 @@ class _Simulation:
             category=int(work.category[row]),
             features=work.features[row],
             predicted=work.predicted[row],
+            priority=self.priority(i),
+            tenant=self.tenant(i),
         )
 
     def outcome(self, now: float, i: int) -> Outcome:

@@ -96,6 +96,7 @@ def write_numbers(numbers, memory):
 def write_task(task, memory):
     write_numbers((task.index, task.attempt, task.time, task.d_var), memory)
     write_numbers((task.prompt_tokens, task.category, task.key, task.uniform), memory)
+    write_numbers((task.copy, task.priority, task.tenant), memory)
 
 
 @choose_kernel
@@ -118,7 +119,7 @@ def taped_learning(task, agent, outcome, pool, memory):
 
 def tape(agents: int, tries: int) -> NDArray[np.float64]:
     """Memory long enough for the tape of so many tries."""
-    memory = np.zeros(1 + agents + tries * (22 + 8 * agents))
+    memory = np.zeros(1 + agents + tries * (28 + 8 * agents))
     memory[0] = 1 + agents
     return memory
 
@@ -139,6 +140,7 @@ def pools(draw: st.DrawFn) -> AgentPool:
                 queue_limit=draw(st.sampled_from([None, 0, 1, 3])),
                 error_rate=draw(st.sampled_from([0.0, 0.3, 0.8])),
                 context_window=draw(st.sampled_from([None, None, 5])),
+                discipline=draw(st.sampled_from(["fifo", "priority", "fair"])),
                 **draw(st.sampled_from(shared) | limits()),
                 **draw(time_outs()),
                 cut_off=draw(st.sampled_from(["frees", "holds"])),
@@ -223,6 +225,14 @@ def workloads(draw: st.DrawFn, agents: int, unit: float) -> Workload:
         failed=draw(st.just(np.zeros((0, 0))) | st.just(table(math.nan, 0.0, 1.0))),
     )
     work = work._replace(tokens=table(0.0, 1.0, 7.0, 12.0, 50.0))
+    if draw(st.booleans()):
+        work = work._replace(
+            priority=draw(arrays(np.int16, count, elements=st.sampled_from([0, 1, 5])))
+        )
+    if draw(st.booleans()):
+        weight = np.array(draw(st.sampled_from([[1.0], [1.0, 2.0], [1.0, 0.3, 4.0]])))
+        code = st.integers(0, weight.size - 1)
+        work = work._replace(tenant=draw(arrays(np.int32, count, elements=code)), weight=weight)
     if draw(st.booleans()):
         return work._replace(first=np.minimum(work.service, table(0.0, 0.5, 2.0) * unit))
     return work
