@@ -191,7 +191,7 @@ def _in_turn(
     own = np.empty(view.slots.size)
     for i in range(size):
         row = (d_var[i], tokens[i], category[i], features[i], predicted[i])
-        task = TaskView(first + i, 0, now, stream, *row)
+        task = TaskView(first + i, 0, now, stream, *row, 0, 0, 0)
         found = choose_one(choose, probabilities, plan, view, memory, own, nobody, task)
         chosen[i], loads[i], propensities[i], drawn[i] = found
         if chosen[i] < 0:

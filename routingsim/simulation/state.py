@@ -378,9 +378,7 @@ _i1, _i2, _i4, _i8, _f8 = (
     for t in (types.int8, types.int16, types.int32, types.int64, types.float64)
 )
 _table = types.Array(types.float64, 2, "C")
-WORKLOAD = types.NamedTuple(
-    [_f8, _i4, _f8, _f8, _i8, *[_table] * 8, _i2, _i4, _f8], Workload
-)
+WORKLOAD = types.NamedTuple([_f8, _i4, _f8, _f8, _i8, *[_table] * 8, _i2, _i4, _f8], Workload)
 SYSTEM = types.NamedTuple(
     [
         _i8,
