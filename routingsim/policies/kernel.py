@@ -92,6 +92,9 @@ class TaskView(NamedTuple):
         return rng.of_try(self.stream, self.index, self.attempt + (self.copy << COPY), 0)
 
 
+_NOT_KNOWN = np.zeros(0)
+
+
 class PoolView(NamedTuple):
     """The agents now: an array for each quantity, with an entry for each agent."""
 
@@ -110,13 +113,23 @@ class PoolView(NamedTuple):
     """Mean service time in seconds."""
     up: NDArray[np.int64]
     """1 where the agent may be chosen, 0 where it is down or has just failed this task."""
+    room: NDArray[np.float64] = _NOT_KNOWN
+    """Share of the limits of the agent's account that is left, in [0, 1]: of several limits
+    the least, 1 without any."""
+    first_token: NDArray[np.float64] = _NOT_KNOWN
+    """Mean seconds in service before the first token; the mean service time where an answer
+    comes whole."""
+    speed: NDArray[np.float64] = _NOT_KNOWN
+    """Speed at which a call that came now would be served, as a share of its speed alone: below
+    1 where an agent's calls slow each other down."""
 
 
 class Outcome(NamedTuple):
     """How a try ended, as the learn kernel is told."""
 
     status: int
-    """``OK``, ``FAILED``, ``TIMED_OUT``, ``SHED``, ``LIMITED`` or ``TOO_LONG``."""
+    """``OK``, ``FAILED``, ``TIMED_OUT``, ``SHED``, ``LIMITED`` (over a limit, HTTP 429) or
+    ``TOO_LONG`` (for the context window)."""
     wait: float
     """Seconds in queues, over all tries so far."""
     service: float
@@ -127,6 +140,9 @@ class Outcome(NamedTuple):
     """USD of this try."""
     quality: float
     """Recorded quality of the answer; NaN where none is recorded or the try failed."""
+    first_token: float = math.nan
+    """Seconds from the task's intended arrival to the answer's first token; NaN where there is
+    no answer, or it is not known."""
 
 
 _floats = types.Array(types.float64, 1, "C")
@@ -136,8 +152,8 @@ _task = types.NamedTuple(
     [_int, _int, _float, types.uint64, _float, _float, _int, _floats, _floats, _int, _int, _int],
     TaskView,
 )
-POOL_VIEW = types.NamedTuple([_ints, _ints, _ints, _floats, _floats, _floats, _ints], PoolView)
-_outcome = types.NamedTuple((types.int64, *[types.float64] * 5), Outcome)
+POOL_VIEW = types.NamedTuple([*[_ints] * 3, *[_floats] * 3, _ints, *[_floats] * 3], PoolView)
+_outcome = types.NamedTuple((types.int64, *[types.float64] * 6), Outcome)
 
 _any_task, _any_pool = ByReference(_task), ByReference(POOL_VIEW)
 CHOOSE = types.int64(_any_task, _any_pool, _floats)

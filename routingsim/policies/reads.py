@@ -1,4 +1,4 @@
-"""What the code of a policy reads of a task."""
+"""What the code of a policy reads of a task and of the pool."""
 
 from types import CodeType
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 from routingsim.policies.policy import Policy
 
 _READ = frozenset(["d_var", "prompt_tokens", "features", "predicted", "category"])
+_OURS = __name__.partition(".")[0]
 
 
 def reads(policy: Policy) -> set[str]:
@@ -13,6 +14,21 @@ def reads(policy: Policy) -> set[str]:
 
     It is found in the code of the function and of those that it calls.
     """
+    return _names(policy) & _READ
+
+
+def may_read_room(policy: Policy) -> bool:
+    """Whether a policy may read how much of a limit is left.
+
+    Only of functions of this package all code is sure to be found.
+    """
+    kernels = (policy.choose.python, policy.learn.python)
+    ours = all(getattr(f, "__module__", "").partition(".")[0] == _OURS for f in kernels)
+    return not ours or "room" in _names(policy)
+
+
+def _names(policy: Policy) -> set[str]:
+    """The names of attributes and globals in the code of a policy."""
     found: set[str] = set()
     seen: set[CodeType] = set()
     todo: list[Any] = [policy.choose.python, policy.learn.python]
@@ -22,7 +38,7 @@ def reads(policy: Policy) -> set[str]:
             continue
         code = function.__code__
         seen.add(code)
-        found |= set(code.co_names) & _READ
+        found |= set(code.co_names)
         known = function.__globals__
         todo += [known[name] for name in code.co_names if name in known]
         todo += [cell.cell_contents for cell in function.__closure__ or () if _filled(cell)]

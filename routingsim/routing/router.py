@@ -12,9 +12,10 @@ from typing import Any, Literal
 import msgspec
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from routingsim import display, rng
-from routingsim.agents import Agent, PoolLike, load_agents
+from routingsim.agents import Agent, AgentPool, PoolLike, load_agents
 from routingsim.corpora.corpus import Corpus
 from routingsim.corpora.datasets import CorpusLike, load_corpus
 from routingsim.errors import PolicyError, RoutingSimError
@@ -26,6 +27,7 @@ from routingsim.messages import (
 )
 from routingsim.policies.kernel import STATUS_NAMES, Kernel, Outcome, PoolView, TaskView
 from routingsim.policies.policy import Policy, make_policy
+from routingsim.policies.reads import may_read_room
 from routingsim.routing.choices import (
     UNKNOWN,
     Choice,
@@ -37,6 +39,7 @@ from routingsim.routing.choices import (
     exploration,
 )
 from routingsim.routing.publishing import PART, Publisher, milliseconds, publish, status_of
+from routingsim.routing.room import Room
 from routingsim.routing.task_ids import new_id, new_ids
 from routingsim.routing.task_state import Row, State, category_reader, row_of, state_of
 from routingsim.scoring.dvar import score, score_column
@@ -138,7 +141,12 @@ class TaskRouter:
             wait=np.zeros(agents),
             service=self.pool.column("mean_service"),
             up=np.ones(agents, np.int64),
+            room=np.ones(agents),
+            first_token=_first_tokens(self.pool),
+            speed=np.ones(agents),
         )
+        room = Room(self.pool)
+        self._room = room if room.limited and may_read_room(self.policy) else None
         codes = None if known is None else known.category_codes
         self._read_categories = category_reader(self.policy, codes)
         self._infos = [agent.info for agent in self.pool]
@@ -287,6 +295,7 @@ class TaskRouter:
         quality: float = math.nan,
         cost: float = math.nan,
         latency: float | None = None,
+        first_token: float = math.nan,
     ) -> None:
         """Report the outcome of a task: its slot becomes free, and a learning policy learns.
 
@@ -302,6 +311,8 @@ class TaskRouter:
             USD, where known.
         latency : float, optional
             Seconds; by default the time since it was routed.
+        first_token : float, optional
+            Seconds from its routing to the first token of the answer, where known.
 
         Raises
         ------
@@ -320,7 +331,8 @@ class TaskRouter:
                 self._in_flight, self._peak = dict(self._in_flight), len(self._in_flight)
             if flight.task is not None:
                 took = time.monotonic() - flight.routed_at if latency is None else latency
-                outcome = Outcome(STATUS_NAMES.index(status), 0.0, took, took, cost, quality)
+                code = STATUS_NAMES.index(status)
+                outcome = Outcome(code, 0.0, took, took, cost, quality, first_token)
                 kernel: Any = self.policy.learn
                 learn = kernel.python if self.policy.interpreted else kernel.compiled
                 learn(flight.task, a, outcome, view, self.memory)
@@ -371,6 +383,8 @@ class TaskRouter:
             raise self._in_flight_already(task_id)
         now = time.monotonic()
         task = TaskView(self._routed, attempt, now - self._began, self._stream, *row)
+        if self._room is not None:
+            self._room.show(self._view.room, task.time)
         a, load, propensity, at_random = choose_one(
             *(self._choose, self._probabilities, self._plan_of_one),
             *(self._view, self.memory, self._own, self._nobody, task),
@@ -379,6 +393,8 @@ class TaskRouter:
             raise self._no_such_agent(task_id)
         self._routed += 1
         self._used[a] += 1
+        if self._room is not None:
+            self._room.take(a, task.prompt_tokens, task.time)
         self._in_flight[task_id] = _InFlight(a, now, task if self.policy.learns else None)
         self._give_up()
         return a, load, float(propensity), bool(at_random)
@@ -389,6 +405,8 @@ class TaskRouter:
         at = now - self._began
         view = self._view
         before = [each.copy() for each in (view.busy, view.queued, view.wait)]
+        if self._room is not None:  # as it is before the batch
+            self._room.show(view.room, at)
         told = (self._stream, first, at, self._nobody)
         choices = choose_in_turn(policy, self._plan, view, self.memory, told, columns)
         agents = choices.agents
@@ -396,6 +414,9 @@ class TaskRouter:
             view.busy[:], view.queued[:], view.wait[:] = before
             raise self._no_such_agent(ids[len(agents)])
         self._routed += len(ids)
+        if self._room is not None:
+            for a, tokens in zip(agents, columns[1], strict=True):
+                self._room.take(a, tokens, at)
         for a, count in Counter(agents).items():
             self._used[a] += count
         if policy.learns:
@@ -461,3 +482,9 @@ class TaskRouter:
 
     def _drawn(self, agent: Agent) -> str:
         return f"Drawn at random (explore={self.explore:g}): Routed to {agent.name}"
+
+
+def _first_tokens(pool: AgentPool) -> NDArray[np.float64]:
+    """Mean seconds in service before the first token; those of the whole where it comes whole."""
+    ttft = pool.column("ttft")
+    return np.where(np.isnan(ttft), pool.column("mean_service"), ttft)

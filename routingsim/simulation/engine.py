@@ -91,6 +91,7 @@ from routingsim.simulation.limits import (
     lets_start,
     next_of,
     opens_at,
+    show_room,
     take_of,
     wait_for_limit,
     waits_no_more,
@@ -164,6 +165,7 @@ def _compact(s):
 def _outcome(work, log, call, i):
     """What a learning policy is told about the try of task ``i`` that has just ended."""
     row, a, status = row_of(work, i), log.agent[i], log.status[i]
+    first = (log.first[i] if log.first.size else log.finished[i]) - work.arrived[i]
     if status == ESCALATED:  # the verdict of the judge is not part of the outcome
         status = OK
     return Outcome(
@@ -173,6 +175,7 @@ def _outcome(work, log, call, i):
         log.finished[i] - work.arrived[i],
         call.paid,
         work.quality[row, a] if status == OK else math.nan,
+        first if status == OK else math.nan,
     )
 
 
@@ -255,7 +258,10 @@ def _hold(s, log, a, call, now):
 
 def pool_view(s, system):
     """What policies see: views of the arrays of the state."""
-    return PoolView(s.busy, s.queued, system.slots, system.price, s.wait, system.mean_service, s.up)
+    return PoolView(
+        *(s.busy, s.queued, system.slots, system.price, s.wait, system.mean_service, s.up),
+        *(s.room, system.mean_first, s.speed),
+    )
 
 
 _pool_view = inlined(pool_view)
@@ -343,6 +349,8 @@ def _run(s, work, system, rules, log, choose, learn, learns, memory, seed):
             elif kind == ENDED:
                 i = np.int64(call.task)
                 if learns:
+                    if rules.shows_room:
+                        show_room(s, now)
                     rewrite(task, task_view(work, keys.choice, i, np.int64(call.attempt), now))
                     outcome = _outcome(work, log, call, i)
                     learn(task, np.int64(call.agent), outcome, pool, memory)
@@ -393,6 +401,8 @@ def _run(s, work, system, rules, log, choose, learn, learns, memory, seed):
         if sent:
             # Does not depend on the choice; drawn before it, so that both run in parallel.
             drawn = draw_noise(s.agents[0].noise, keys.service, i, attempt)
+            if rules.shows_room:
+                show_room(s, now)
             rewrite(task, task_view(work, keys.choice, i, attempt, now))
             if attempt or s.counters[BOUNDED] or not s.counters[UPS]:
                 given = (s, pool, system, work, log, rules, choose, memory, task)

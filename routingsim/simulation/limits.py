@@ -50,10 +50,7 @@ def _need(work, k, limit, a, call):
 @called
 def _opens(s, w, need, now):
     if w.law == SLIDING:
-        while w.count and s.spent_at[w.first + w.head] + w.span <= now:
-            w.used -= s.spent[w.first + w.head]
-            w.head = (w.head + 1) % w.size
-            w.count -= 1
+        _forget(s, w, now)
         used, opens, k = w.used, -math.inf, w.head
         while used + need > w.limit:
             used -= s.spent[w.first + k]
@@ -85,6 +82,39 @@ def _take(s, w, need, now):
         if w.last != number:
             w.last, w.used = number, 0.0
         w.used += need
+
+
+@called
+def show_room(s, now):
+    """Show policies which share of the limits of each account is left, of several the least."""
+    for acc in range(s.accounts.size):
+        least = 1.0
+        for k in range(WINDOWS):
+            w = s.windows[WINDOWS * acc + k]
+            if w.limit > 0.0:
+                least = min(least, _left(s, w, now) / w.limit)
+        account = s.accounts[acc]
+        for k in range(account.first, account.end):
+            s.room[s.members[k]] = least
+
+
+@called
+def _left(s, w, now):
+    if w.law == SLIDING:
+        _forget(s, w, now)
+        return w.limit - w.used
+    if w.law == BUCKET:
+        return min(w.limit, w.used + (now - w.last) * (w.limit / w.span))
+    return w.limit - (w.used if w.last == math.floor(now / w.span) else 0.0)
+
+
+@called
+def _forget(s, w, now):
+    """Drop what was taken of a sliding window before its span."""
+    while w.count and s.spent_at[w.first + w.head] + w.span <= now:
+        w.used -= s.spent[w.first + w.head]
+        w.head = (w.head + 1) % w.size
+        w.count -= 1
 
 
 @called

@@ -22,7 +22,7 @@ from routingsim.simulation.state import Workload
 _TASK = (ctypes.c_int64, ctypes.c_int64, ctypes.c_double)
 _CHOOSE = ctypes.CFUNCTYPE(ctypes.c_int64, *_TASK)
 _LEARN = ctypes.CFUNCTYPE(
-    ctypes.c_int64, *_TASK, ctypes.c_int64, ctypes.c_int64, *[ctypes.c_double] * 5
+    ctypes.c_int64, *_TASK, ctypes.c_int64, ctypes.c_int64, *[ctypes.c_double] * 6
 )
 
 
@@ -46,7 +46,7 @@ def _pointer_call(*kinds: Any) -> Callable[..., Any]:
 
 _i8, _f8 = types.int64, types.float64
 _call_choose = _pointer_call(_i8, _i8, _f8)
-_call_learn = _pointer_call(_i8, _i8, _f8, _i8, _i8, _f8, _f8, _f8, _f8, _f8)
+_call_learn = _pointer_call(_i8, _i8, _f8, _i8, _i8, *[_f8] * 6)
 
 
 @njit(CHOOSE, nogil=True)
@@ -61,6 +61,7 @@ def _learn_trampoline(task, agent, outcome, pool, memory):
         (
             *(task.index, task.attempt, task.time, agent, outcome.status),
             *(outcome.wait, outcome.service, outcome.latency, outcome.cost, outcome.quality),
+            outcome.first_token,
         ),
     )
 

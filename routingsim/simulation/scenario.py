@@ -16,6 +16,7 @@ from routingsim.errors import AgentError, SimulationError, did_you_mean
 from routingsim.policies.category import Category, categories
 from routingsim.policies.kernel import STATUS_NAMES
 from routingsim.policies.policy import Judge, Policy
+from routingsim.policies.reads import may_read_room
 from routingsim.simulation import engine
 from routingsim.simulation.arrival_notes import left_out, unlike_asked
 from routingsim.simulation.arrivals import (
@@ -322,6 +323,7 @@ class Scenario:
             cool_seconds=0.0 if cooldown is None else float(cooldown.seconds),
             cool_on=0 if cooldown is None else _mask(cooldown.on),
             retry_after=int(self.retries.retry_after),
+            shows_room=int(self.system.window.size > 0 and may_read_room(self.policy)),
         )
 
 
@@ -358,7 +360,12 @@ def prepare(
         retries=retries,
         outages=outages,
         records=known,
-        system=system(pool, outages, known.work.service.mean(axis=0)),
+        system=system(
+            pool,
+            outages,
+            known.work.service.mean(axis=0),
+            known.work.first.mean(axis=0) if known.work.first.size else None,
+        ),
     )
 
 

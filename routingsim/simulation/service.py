@@ -103,6 +103,7 @@ def system(
     pool: AgentPool,
     outages: Iterable[Outage] = (),
     expected_service: NDArray[np.float64] | None = None,
+    expected_first: NDArray[np.float64] | None = None,
 ) -> System:
     """The agents as the engine takes them.
 
@@ -115,6 +116,8 @@ def system(
     expected_service : ndarray, shape (agents,), optional
         Mean service times over the corpus, which policies see for agents whose service
         depends on the task; by default the pool's own.
+    expected_first : ndarray, shape (agents,), optional
+        Mean seconds to the first token over the corpus, which policies see; by default ``ttft``.
 
     Raises
     ------
@@ -128,6 +131,8 @@ def system(
     if expected_service is not None:  # the others keep the exact mean of the pool
         by_task = [agent.service in ("tokens", "recorded") for agent in pool]
         mean = np.where(by_task, expected_service, mean)
+    ttft = pool.column("ttft")
+    first_token = ttft if expected_first is None else expected_first
     return System(
         slots=pool.column("concurrency").astype(np.int64),
         noise=np.array(noise, dtype=np.int64),
@@ -151,6 +156,7 @@ def system(
         fallback=_fallback(pool),
         context=np.nan_to_num(pool.column("context_window"), nan=math.inf),
         order=np.array([get_args(Discipline).index(a.discipline) for a in pool], dtype=np.int64),
+        mean_first=np.where(np.isnan(ttft), mean, first_token),
         **_accounts(pool),
     )
 

@@ -5,14 +5,15 @@ signature.
 """
 
 import math
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple, get_args, get_type_hints
 
 import numpy as np
 from numba import from_dtype, types
 from numpy.typing import NDArray
 
 from routingsim.policies.kernel import FAILED, STATUS_NAMES, TOO_LONG
-from routingsim.simulation.calls import CALL, CALLS, NONE
+from routingsim.simulation.calls import CALL, NONE
 from routingsim.simulation.events import BOUNDED, COUNTERS, FREE, UPS
 from routingsim.simulation.queues import FAIR, LINE, PRIORITY
 
@@ -70,6 +71,7 @@ class System(NamedTuple):
     billed: NDArray[np.int64]  # what a call that is cut off costs: BILLED
     fallback: NDArray[np.int64]  # the agent that gets the tasks that fail here, -1 for none
     context: NDArray[np.float64]  # tokens of the longest prompt, inf for no bound
+    mean_first: NDArray[np.float64]  # seconds to the first token, for policies to see
     # The accounts, each with WINDOWS limits (0 for none), requests a minute, tokens a minute,
     # requests a day; the law of its windows; and whether it rejects calls or lets them wait.
     account: NDArray[np.int64]  # (m,) -1 for none
@@ -108,6 +110,7 @@ class Rules(NamedTuple):
     cool_within: float = 0.0
     cool_seconds: float = 0.0
     cool_on: int = 0
+    shows_room: int = 0  # 1: the policy may read how much of each limit is left
     retry_after: int = 1  # 1: a call that was rejected is not sent again before the limit opens
 
 
@@ -219,11 +222,14 @@ _WINDOW = np.dtype(
 class State(NamedTuple):
     """The pool at one moment."""
 
-    # what policies see: slots in use, tasks waiting, expected wait, up or down
+    # what policies see: slots in use, tasks waiting, expected wait, up or down, share of the
+    # limits left, speed
     busy: NDArray[np.int64]
     queued: NDArray[np.int64]
     wait: NDArray[np.float64]
     up: NDArray[np.int64]
+    room: NDArray[np.float64]
+    speed: NDArray[np.float64]
     agents: NDArray[np.void]  # (m,) records
     calls: NDArray[np.void]  # records of calls, as many as there have been at once
     lines: NDArray[np.void]  # records of the lines of queues
@@ -281,6 +287,8 @@ def empty_state(system: System, rules: Rules, work: Workload) -> State:
         queued=np.zeros(m, np.int64),
         wait=np.zeros(m),
         up=np.ones(m, np.int64),
+        room=np.ones(m),
+        speed=np.ones(m),
         agents=agents,
         calls=np.zeros(0, CALL),
         lines=lines,
@@ -373,48 +381,24 @@ def _side_by_side(size: int, *kinds: type) -> list[NDArray[Any]]:
     return [column.view(kind)[:size] for column, kind in columns]
 
 
-_i1, _i2, _i4, _i8, _f8 = (
-    types.Array(t, 1, "C")
-    for t in (types.int8, types.int16, types.int32, types.int64, types.float64)
-)
-_table = types.Array(types.float64, 2, "C")
-WORKLOAD = types.NamedTuple([_f8, _i4, _f8, _f8, _i8, *[_table] * 8, _i2, _i4, _f8], Workload)
-SYSTEM = types.NamedTuple(
-    [
-        _i8,
-        _i8,
-        _f8,
-        _i8,
-        _f8,
-        _f8,
-        _i8,
-        *[_f8] * 4,
-        _i8,
-        _f8,
-        _f8,
-        *[_i8] * 3,
-        _f8,
-        _i8,
-        _f8,
-        *[_i8] * 3,
-    ],
-    System,
-)
-_scalars = {int: types.int64, float: types.float64}
-RULES = types.NamedTuple([_scalars[kind] for kind in Rules.__annotations__.values()], Rules)
-_records = [from_dtype(_AGENT), CALLS, *map(from_dtype, (LINE, _ACCOUNT, _WINDOW))]
-_agents, _calls, _lines, _accounts, _windows_ = (types.Array(each, 1, "C") for each in _records)
-STATE = types.NamedTuple(
-    [
-        *[_i8, _i8, _f8, _i8, _agents, _calls, _lines, _accounts, _windows_],
-        *[_i8, *[_f8] * 5, _i8, _i8],
-    ],
-    State,
-)
-LOG = types.NamedTuple(
-    [
-        *[_i2, _i1, _i2, *[_f8] * 4, _i4, _i2, _i1, _f8, _f8, _i8],
-        *[_f8, _f8, _i4, _i2, _f8, _f8, _i8],
-    ],
-    Log,
-)
+_RECORDS = {
+    "agents": _AGENT, "calls": CALL, "lines": LINE, "accounts": _ACCOUNT, "windows": _WINDOW,
+}  # fmt: skip
+_TABLES = ("features", "predicted", "service", "cost", "quality", "failed", "first", "tokens")
+
+
+def _numba_type(of: Any, tables: Sequence[str] = ()) -> Any:
+    """The numba type of a NamedTuple of numbers and arrays, by its annotations."""
+    scalars, found = {int: types.int64, float: types.float64}, []
+    for name, kind in get_type_hints(of).items():
+        if kind in scalars:
+            found.append(scalars[kind])
+            continue
+        item = get_args(get_args(kind)[1])[0]  # of ndarray[shape, dtype[item]]
+        dtype = from_dtype(_RECORDS[name] if item is np.void else np.dtype(item))
+        found.append(types.Array(dtype, 2 if name in tables else 1, "C"))
+    return types.NamedTuple(found, of)
+
+
+WORKLOAD = _numba_type(Workload, _TABLES)
+SYSTEM, RULES, STATE, LOG = map(_numba_type, (System, Rules, State, Log))

@@ -99,6 +99,9 @@ def pool_view(pool: AgentPool, busy=None, queued=None, up=None, wait=None) -> Po
         wait=np.zeros(size) if wait is None else np.array(wait, np.float64),
         service=pool.column("latency"),
         up=np.ones(size, np.int64) if up is None else np.array(up, np.int64),
+        room=np.ones(size),
+        first_token=pool.column("latency"),
+        speed=np.ones(size),
     )
 
 
@@ -251,6 +254,13 @@ def test_a_kernel_is_plain_to_read_and_compiled_to_run() -> None:
     assert counting.python(task_view(), view, memory) == 2
     assert memory[0] == 5
     assert counting.compiled is counting.compiled
+
+
+def test_a_view_without_what_is_not_known_says_nothing_of_it() -> None:
+    zeros, none = np.zeros(1), np.zeros(1, np.int64)
+    view = PoolView(none, none, none, zeros, zeros, zeros, none)  # as it was before these fields
+    assert [view.room.size, view.first_token.size, view.speed.size] == [0, 0, 0]
+    assert math.isnan(Outcome(OK, 0.0, 1.0, 1.0, 0.0, 1.0).first_token)
 
 
 def test_not_learning_changes_nothing() -> None:

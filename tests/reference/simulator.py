@@ -123,6 +123,15 @@ class _Window:
             opens = held.pop(0)[0]
         return opens
 
+    def left(self, now: float) -> float:
+        """How much may be taken now."""
+        if self.law == BUCKET:
+            return min(self.limit, self.level + (now - self.last) * (self.limit / self.span))
+        if self.law == FIXED:
+            minute = math.floor(now / self.span)
+            return self.limit - sum(n for t, n in self.taken if math.floor(t / self.span) == minute)
+        return self.limit - sum(n for t, n in self.taken if t + self.span > now)
+
     def take(self, now: float, need: float) -> None:
         self.taken.append((now, need))
         refilled = self.level + (now - self.last) * (self.limit / self.span)
@@ -184,6 +193,9 @@ class _Simulation:
             wait=np.zeros(len(agents)),
             service=system.mean_service,
             up=np.ones(len(agents), np.int64),
+            room=np.ones(len(agents)),
+            first_token=system.mean_first,
+            speed=np.ones(len(agents)),
         )
         self.calendar = self.first_events()
 
@@ -334,6 +346,13 @@ class _Simulation:
         )
         return max(w.opens(now, need) if w.limit else -math.inf for w, need in windows)
 
+    def show_room(self, now: float) -> None:
+        """Bring the shares of limits that are left up to date, for policies that read them."""
+        if self.rules.shows_room:
+            for account, windows in enumerate(self.windows):
+                left = [w.left(now) / w.limit for w in windows if w.limit]
+                self.pool.room[self.system.account == account] = min(left)
+
     def take(self, now: float, i: int) -> None:
         windows = zip(
             self.windows[self.system.account[self.tasks[i].agent]], self.needs(i), strict=True
@@ -433,6 +452,7 @@ class _Simulation:
             up[:] = fits
         if not up.any():
             up[:] = 1
+        self.show_room(now)
         a = self.choose(self.view(now, i), self.pool._replace(up=up), self.memory)
         if not 0 <= a < agents:
             raise PolicyError(
@@ -581,6 +601,7 @@ class _Simulation:
         task, rules = self.tasks[i], self.rules
         if self.learns:
             outcome = self.outcome(now, i)
+            self.show_room(now)
             self.learn(self.view(now, i), task.agent, outcome, self.pool, self.memory)
         again = self.again(now, i)
         if again is not None:
@@ -647,7 +668,12 @@ class _Simulation:
             latency=now - self.work.arrived[i],
             cost=task.paid,
             quality=self.work.quality[row, task.agent] if answered else math.nan,
+            first_token=self.first(task, now) - self.work.arrived[i] if answered else math.nan,
         )
+
+    def first(self, task: _Task, now: float) -> float:
+        """When the first token of an answer came; with its end, where answers come whole."""
+        return task.first if self.work.first.size else now
 
     def log(self) -> Log:
         tries = max(self.rules.attempts, self.rules.levels)

@@ -79,7 +79,10 @@ def write_pool(pool, memory):
         memory[k + 1] = pool.queued[a]
         memory[k + 2] = pool.wait[a]
         memory[k + 3] = pool.up[a]
-        k += 4
+        memory[k + 4] = pool.room[a]
+        memory[k + 5] = pool.first_token[a]
+        memory[k + 6] = pool.speed[a]
+        k += 7
     memory[0] = k
 
 
@@ -119,7 +122,7 @@ def taped_learning(task, agent, outcome, pool, memory):
 
 def tape(agents: int, tries: int) -> NDArray[np.float64]:
     """Memory long enough for the tape of so many tries."""
-    memory = np.zeros(1 + agents + tries * (28 + 8 * agents))
+    memory = np.zeros(1 + agents + tries * (29 + 14 * agents))
     memory[0] = 1 + agents
     return memory
 
@@ -263,6 +266,7 @@ RULES = st.builds(
     cool_seconds=st.sampled_from([0.0, 2.0, 10.0]),
     cool_on=st.sampled_from([1 << FAILED, 0b1110, 1 << LIMITED]),
     retry_after=st.integers(0, 1),
+    shows_room=st.integers(0, 1),
 )
 
 
