@@ -5,10 +5,7 @@ and serves all its tries. Calls that wait at an agent (:mod:`routingsim.simulati
 calls in service at an agent that has outages, form lists through their records.
 """
 
-from typing import Any
-
 import numpy as np
-from numba import from_dtype
 
 from routingsim.simulation.events import FREE, USED, inlined
 
@@ -37,8 +34,6 @@ CALL = np.dtype(
     align=True,
 )
 """Record of a call."""
-
-CALLS: Any = from_dtype(CALL)
 
 
 @inlined
