@@ -56,12 +56,27 @@ class ComplexityScore(msgspec.Struct, frozen=True, gc=False):
     factors: ComplexityFactors
 
 
+class Try(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    """One call of a task, in a replay: to whom, how long it waited and was served, how it ended.
+
+    ``sent`` is in seconds after the task's arrival; ``waited`` (in the agent's queue) and
+    ``served`` are in seconds; ``status`` is ok, failed, timed_out, shed, rejected, too_long or
+    escalated.
+    """
+
+    agent_id: str
+    sent: float
+    waited: float
+    served: float
+    status: str
+
+
 class RoutingDecision(msgspec.Struct, frozen=True, gc=False, rename="camel", omit_defaults=True):
     """Which agent got a task, and why. ``timestamp`` is in ms since the epoch.
 
     ``propensity`` is the probability with which the agent was chosen, of a router that
     explores (:class:`routingsim.TaskRouter`); None, and not in the message, where it is not
-    known.
+    known. ``tries`` are the task's calls, in a replay, which knows them.
     """
 
     task_id: str
@@ -70,6 +85,7 @@ class RoutingDecision(msgspec.Struct, frozen=True, gc=False, rename="camel", omi
     reason: str
     timestamp: int
     propensity: float | None = None
+    tries: tuple[Try, ...] = ()
 
     dropped: ClassVar[int] = 0
     """Older messages that the publisher dropped for this one; not in the message."""
@@ -86,14 +102,23 @@ class RoutingDecision(msgspec.Struct, frozen=True, gc=False, rename="camel", omi
         )
 
 
-class AgentStatus(msgspec.Struct, frozen=True, gc=False, rename="camel"):
-    """How busy an agent is: ``load`` is slots in use over slots, 0 to 1."""
+class AgentStatus(msgspec.Struct, frozen=True, gc=False, rename="camel", omit_defaults=True):
+    """How busy an agent is: ``load`` is slots in use over slots, 0 to 1.
+
+    What follows ``timestamp`` is not in the message where the publisher does not know it:
+    ``queued`` are calls that wait for a slot. ``wait`` is in a status that a call's start caused,
+    and says how long it had waited; ``latency`` is in one that a call's end caused, and says how
+    long it took with its wait. Both are in seconds.
+    """
 
     agent_id: str
     name: str
     status: Literal["available", "busy", "offline"]
     load: float
     timestamp: int
+    queued: int | None = None
+    wait: float | None = None
+    latency: float | None = None
 
 
 class ReplayProgress(msgspec.Struct, frozen=True, gc=False, rename="camel"):

@@ -33,10 +33,14 @@ def publish(publisher: Publisher | None, decisions: list[RoutingDecision]) -> No
             publisher.publish_routing_decision(decision)
 
 
-def status_of(agent: Agent, load: float, up: bool = True) -> AgentStatus:
-    """An agent's status message, from its load (slots in use over slots)."""
+def status_of(
+    agent: Agent, load: float, up: bool = True, queued: int | None = None, latency: float | None = None
+) -> AgentStatus:
+    """An agent's status message, from its load (slots in use over slots) and its queue."""
     word = "offline" if not up else "busy" if load >= 1.0 else "available"
-    return AgentStatus(agent.id, agent.name, word, load, milliseconds())
+    return AgentStatus(
+        agent.id, agent.name, word, load, milliseconds(), queued=queued, latency=latency
+    )
 
 
 def milliseconds() -> int:

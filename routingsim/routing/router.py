@@ -162,6 +162,7 @@ class TaskRouter:
         self._recent: deque[RoutingDecision] = deque(maxlen=recent)
         self._in_flight: dict[str, _InFlight] = {}
         self._most_in_flight, self._peak, self._abandoned = in_flight, 0, 0
+        self._is_told = False  # whether the end of any task was reported
         self._stream = np.uint64(rng.stream(seed, rng.CHOICE))
         self._routed = 0
         self._began = time.monotonic()
@@ -310,7 +311,7 @@ class TaskRouter:
         cost : float, optional
             USD, where known.
         latency : float, optional
-            Seconds; by default the time since it was routed.
+            Seconds; by default the time since it was routed. NaN: not measured.
         first_token : float, optional
             Seconds from its routing to the first token of the answer, where known.
 
@@ -327,16 +328,18 @@ class TaskRouter:
                 raise RoutingSimError(f"task {task_id!r} is not in flight: routed here, and once?")
             view, a = self._view, flight.agent
             self._free(a)
+            if latency is None:
+                latency = time.monotonic() - flight.routed_at
+            self._is_told = True
             if len(self._in_flight) < self._peak // 4:  # a dict does not shrink by itself
                 self._in_flight, self._peak = dict(self._in_flight), len(self._in_flight)
             if flight.task is not None:
-                took = time.monotonic() - flight.routed_at if latency is None else latency
                 code = STATUS_NAMES.index(status)
-                outcome = Outcome(code, 0.0, took, took, cost, quality, first_token)
+                outcome = Outcome(code, 0.0, latency, latency, cost, quality, first_token)
                 kernel: Any = self.policy.learn
                 learn = kernel.python if self.policy.interpreted else kernel.compiled
                 learn(flight.task, a, outcome, view, self.memory)
-            told = self._status(a)
+            told = self._status(a, latency)
         if self.publisher is not None:
             self.publisher.publish_agent_status(told)
 
@@ -457,9 +460,13 @@ class TaskRouter:
     def _in_flight_already(self, task_id: str) -> RoutingSimError:
         return RoutingSimError(f"task {task_id!r} is in flight already: ids must differ")
 
-    def _status(self, a: int) -> AgentStatus:
-        busy, slots = int(self._view.busy[a]), int(self._view.slots[a])
-        return status_of(self.pool.agents[a], busy / slots, bool(self._view.up[a]))
+    def _status(self, a: int, latency: float | None = None) -> AgentStatus:
+        view = self._view
+        load = int(view.busy[a]) / int(view.slots[a])
+        # Where no end is ever reported, "waiting" would count all that was ever routed.
+        queued = int(view.queued[a]) if self._is_told else None
+        measured = None if latency is None or math.isnan(latency) else latency
+        return status_of(self.pool.agents[a], load, bool(view.up[a]), queued, measured)
 
     # -- called without the lock ----------------------------------------------------
 

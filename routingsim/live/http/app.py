@@ -24,6 +24,7 @@ Every error is answered with ``{"success": false, "error": …}``. With a token,
 
 import asyncio
 import contextlib
+import math
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from dataclasses import dataclass, field
@@ -268,7 +269,7 @@ class _Service:
     def _complete(self, task_id: str) -> None:
         del self.working[task_id]
         with contextlib.suppress(RoutingSimError):  # completed by another user of the router
-            self.router.complete(task_id)
+            self.router.complete(task_id, latency=math.nan)  # nobody worked: none was measured
 
     async def dashboard_config(self, request: Request) -> Response:
         """Settings of the dashboard."""

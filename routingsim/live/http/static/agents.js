@@ -1,8 +1,13 @@
-// The panel of agents: status, load, and time of the last status.
+// The panel of agents: status, load, queue, and time of the last status.
 
-import { ago, element } from "./format.js";
+import { ago, element, span } from "./format.js";
 
 const SILENT = 30; // s without a status after which an agent is shown as silent
+
+/** Whether calls wait at an agent for longer than it serves one, on average. */
+export function isSaturated({ status, wait, latency }) {
+  return Boolean(status?.queued) && status.status !== "available" && wait >= (latency ?? 0) && wait > 0;
+}
 
 /** Agents in the order of the pool; others follow in the order of their first message. */
 export function createAgents(list, note) {
@@ -30,11 +35,12 @@ export function createAgents(list, note) {
     const foot = element("div", "foot");
     const about = element("span", "about", strengths.join(", "));
     if (latency !== undefined) about.title = `${latency} s, $${cost} per 1,000 tokens`;
+    const queue = element("span", "queue");
     const seen = element("span", "seen");
-    foot.append(about, seen);
+    foot.append(about, queue, seen);
     item.append(head, middle, foot);
     list.append(item);
-    known.push({ id, name, latency, cost, item, badge, meter, bar, load, seen, status: null, changed: true });
+    known.push({ id, name, latency, cost, item, badge, meter, bar, load, queue, seen, status: null, changed: true });
     indexOf.set(id, index);
     return index;
   }
@@ -51,6 +57,7 @@ export function createAgents(list, note) {
     receive(status, heard) {
       const agent = known[this.index({ id: status.agentId, name: status.name })];
       agent.status = status;
+      agent.wait = status.wait ?? agent.wait ?? 0; // s that the call that started last had waited
       agent.heard = heard;
       agent.changed = true;
     },
@@ -59,12 +66,14 @@ export function createAgents(list, note) {
       for (const agent of known) {
         if (!agent.changed) continue;
         agent.changed = false;
-        const { item, badge, meter, bar, load, status } = agent;
+        const { item, badge, meter, bar, load, queue, status } = agent;
         const percent = status ? Math.round(100 * status.load) : 0;
         item.dataset.status = status?.status ?? "unknown";
         badge.textContent = status?.status ?? "no status yet";
         bar.style.transform = `scaleX(${Math.min(100, percent) / 100})`;
         load.textContent = status ? `${percent} %` : "–";
+        item.classList.toggle("saturated", isSaturated(agent));
+        queue.textContent = status?.queued ? `${status.queued} waiting · ${span(agent.wait)}` : "";
         meter.setAttribute("aria-valuenow", Math.min(100, percent));
         item.title = status
           ? `Last status: ${new Date(status.timestamp).toLocaleString()}`

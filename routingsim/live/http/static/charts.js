@@ -1,4 +1,4 @@
-// Charts over time on canvases: stacked columns, or a line.
+// Charts over time on canvases: stacked columns, or lines.
 
 import { ago } from "./format.js";
 
@@ -11,11 +11,11 @@ const BOTTOM = 20;
  * Make a chart on a canvas.
  *
  * `values(bucket)` returns the values of a bucket as [{value, color}], drawn as a stack; null
- * if they are unknown. With `line`, a line is drawn instead. `describe(bucket)` returns the
+ * if they are unknown. With `line()`, each is a point of a line instead. `describe(bucket)` returns the
  * lines of its tooltip as [{text, index}], with an agent's index or none. `pointed(index,
  * canvas)` is called when the user points at a bucket; null when at none.
  */
-export function createChart(canvas, { values, line = false, unit, describe, pointed }) {
+export function createChart(canvas, { values, line = () => false, unit, describe, pointed }) {
   const context = canvas.getContext("2d");
   let data = null;
   let at = null;
@@ -42,7 +42,9 @@ export function createChart(canvas, { values, line = false, unit, describe, poin
     context.font = `11px ${style.fontFamily}`;
 
     const drawn = data.buckets.map(values);
-    const tops = drawn.map((parts) => parts?.reduce((sum, part) => sum + part.value, 0) ?? 0);
+    const lines = line();
+    const top = (most, { value }) => (lines ? Math.max(most, value ?? 0) : most + value);
+    const tops = drawn.map((parts) => parts?.reduce(top, 0) ?? 0);
     const step = niceStep(Math.max(...tops, 0) || 1);
     scale = step * Math.max(2, Math.ceil(Math.max(...tops, step) / step));
     const y = (value) => height - BOTTOM - ((height - BOTTOM - TOP) * value) / scale;
@@ -54,12 +56,12 @@ export function createChart(canvas, { values, line = false, unit, describe, poin
     context.textAlign = "right";
     context.textBaseline = "middle";
     for (let value = 0; value <= scale + step / 2; value += step) {
-      const line = Math.round(y(value)) + 0.5;
+      const level = Math.round(y(value)) + 0.5;
       context.beginPath();
-      context.moveTo(LEFT, line);
-      context.lineTo(width - RIGHT, line);
+      context.moveTo(LEFT, level);
+      context.lineTo(width - RIGHT, level);
       context.stroke();
-      context.fillText(`${Number(value.toPrecision(3))}${unit}`, LEFT - 6, line);
+      context.fillText(`${Number(value.toPrecision(3))}${unit()}`, LEFT - 6, level);
     }
     context.textBaseline = "alphabetic";
     for (const part of width > 440 ? [0, 0.2, 0.4, 0.6, 0.8, 1] : [0, 0.4, 0.8, 1]) {
@@ -72,8 +74,13 @@ export function createChart(canvas, { values, line = false, unit, describe, poin
       context.fillStyle = style.getPropertyValue("--hover");
       context.fillRect(LEFT + at * column, TOP, column, height - BOTTOM - TOP);
     }
-    if (line) drawLine(drawn, column, y, style.getPropertyValue("--accent"));
-    else drawColumns(drawn, column, y);
+    if (!lines) return drawColumns(drawn, column, y);
+    const most = Math.max(0, ...drawn.map((parts) => parts?.length ?? 0));
+    for (let index = 0; index < most; index++) {
+      const points = drawn.map((parts) => parts?.[index]?.value ?? null);
+      const color = drawn.find((parts) => parts?.[index])[index].color ?? style.getPropertyValue("--accent");
+      drawLine(points, column, y, color, most === 1);
+    }
   }
 
   function drawColumns(drawn, column, y) {
@@ -90,7 +97,7 @@ export function createChart(canvas, { values, line = false, unit, describe, poin
     });
   }
 
-  function drawLine(drawn, column, y, color) {
+  function drawLine(points, column, y, color, filled) {
     const middle = (index) => LEFT + (index + 0.5) * column;
     context.strokeStyle = context.fillStyle = color;
     context.lineWidth = 2;
@@ -105,6 +112,8 @@ export function createChart(canvas, { values, line = false, unit, describe, poin
         context.beginPath();
         for (const point of run) context.lineTo(...point);
         context.stroke();
+      }
+      if (filled && run.length > 1) {
         context.lineTo(run.at(-1)[0], y(0));
         context.lineTo(run[0][0], y(0));
         context.globalAlpha = 0.12;
@@ -113,9 +122,9 @@ export function createChart(canvas, { values, line = false, unit, describe, poin
       }
       run = [];
     };
-    drawn.forEach((parts, index) => {
-      if (parts) run.push([middle(index), y(parts[0].value)]);
-      else finish();
+    points.forEach((value, index) => {
+      if (value === null) finish();
+      else run.push([middle(index), y(value)]);
     });
     finish();
   }

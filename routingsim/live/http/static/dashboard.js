@@ -1,10 +1,11 @@
 // The dashboard: reads its settings, receives messages, draws at most once a frame.
 
-import { createAgents } from "./agents.js";
+import { createAgents, isSaturated } from "./agents.js";
 import { createBanner } from "./banner.js";
 import { createChart } from "./charts.js";
 import { agentBadge, createFeed, scoreBadge } from "./feed.js";
-import { BANDS, ago, bandOf, element } from "./format.js";
+import { BANDS, ago, bandOf, element, span } from "./format.js";
+import { createJourney } from "./journey.js";
 import { createSeries } from "./series.js";
 import { bridgeAddress, openStream } from "./stream.js";
 
@@ -26,6 +27,10 @@ const feed = createFeed({
   note: $("paused"),
   agentIndex: (agent) => agents.index(agent),
   resumed: schedule,
+  opened: createJourney($("journey"), (id) => {
+    const index = agents.index({ id, name: id });
+    return { index, name: agents.known[index].name };
+  }),
 });
 
 let stream = null;
@@ -37,6 +42,8 @@ let scheduled = false;
 let drawn = -Infinity; // time of the last update of the figures
 let state = { name: "connecting", until: 0 };
 let announced = { at: 0, total: 0 };
+let measured = false; // whether agents' statuses tell latencies
+let shown = "queued"; // what the chart of waiting shows: "queued" or "waited"
 
 const clock = () => Date.now() + offset;
 const clockDifference = () => Date.now() - performance.now();
@@ -131,6 +138,7 @@ function receive({ type, id, payload }, isNew) {
     const heard = isOff ? published : Math.min(now, payload.timestamp);
     if (type === "agent_status") {
       agents.receive(payload, heard);
+      series.tell(published, now, agents.index({ id: payload.agentId }), payload);
     } else if (type === "replay_progress") {
       banner.receive(payload, published);
     } else {
@@ -182,14 +190,18 @@ function tick() {
 
 function drawCharts() {
   const data = series.window(clock(), seconds, seconds / BUCKETS);
+  const { all } = data;
+  const isMeasured = all.ended > 0;
+  if (isMeasured !== measured) showMeasured(isMeasured);
   usage.update(data);
   latency.update(data);
+  drawQueues(data);
   drawTip();
-  const { all } = data;
   const lately = series.window(clock(), 10, 1).all.total / 9; // the last second is not over
   setText("rate", lately ? lately.toPrecision(lately < 10 ? 2 : 3) : "0");
   setText("mean", all.total ? (all.dVar / all.total).toFixed(3) : "–");
-  setText("latency", all.total ? `${(all.latency / all.total).toFixed(2)} s` : "–");
+  const [sum, count] = measured ? [all.took, all.ended] : [all.latency, all.total];
+  setText("latency", count ? `${(sum / count).toFixed(2)} s` : "–");
   setText("price", all.total ? `$${(all.cost / all.total).toFixed(4)}` : "–");
   const banded = all.bands.reduce((sum, count) => sum + count); // some policies have no bands
   const shares = all.bands.map((count) => (banded ? (100 * count) / banded : 0));
@@ -203,15 +215,8 @@ function drawCharts() {
 function drawLegend({ counts, total }) {
   const legend = $("legend");
   agents.known.forEach(({ name }, index) => {
-    let item = legend.children[index];
-    if (!item) {
-      item = element("li");
-      item.append(agentBadge(index, name), element("b"));
-      legend.append(item);
-    }
     const share = total ? Math.round((100 * (counts[index] ?? 0)) / total) : 0;
-    const text = `${share} %`;
-    if (item.lastElementChild.textContent !== text) item.lastElementChild.textContent = text;
+    legendItem(legend, index, name, `${share} %`);
   });
   const shares = agents.known.map(({ name }, index) => `${name} ${legend.children[index].lastElementChild.textContent}`);
   const label = total
@@ -220,8 +225,52 @@ function drawLegend({ counts, total }) {
   $("usage-chart").setAttribute("aria-label", `Decisions per second, by agent. ${label}`);
   $("latency-chart").setAttribute(
     "aria-label",
-    `Expected latency of routed tasks. Mean in ${ago(seconds)}: ${$("latency").textContent}`,
+    `${$("expected-title").textContent}. Mean in ${ago(seconds)}: ${$("latency").textContent}`,
   );
+}
+
+/** Say whether latencies are measured, as agents' statuses tell, or expected by their settings. */
+function showMeasured(isMeasured) {
+  measured = isMeasured;
+  setText("latency-name", measured ? "Latency" : "Expected latency");
+  setText("latency-note", measured ? `mean of calls ended in ${ago(seconds)}` : "mean of agents chosen");
+  setText("expected-title", measured ? "Latency of calls that ended" : "Expected latency of routed tasks");
+  setText(
+    "latency-source",
+    measured ? "From sending to the end of each call." : "Mean service time in the agents' settings; not measured.",
+  );
+}
+
+/** Queues, where agents' statuses tell them, and who is saturated. */
+function drawQueues(data) {
+  const { queued, waited } = data.all;
+  $("queues").hidden = $("waiting-figure").hidden = !queued.length;
+  if (!queued.length) return;
+  waiting.update(data);
+  setText("waiting", queued.reduce((sum, count) => sum + (count ?? 0), 0).toLocaleString());
+  const texts = agents.known.map(({ name }, index) => {
+    const text = `${queued[index] ?? 0} · ${span(waited[index] ?? 0)}`;
+    legendItem($("waiting-legend"), index, name, text).hidden = queued[index] === undefined;
+    return queued[index] === undefined ? [] : `${name} ${text}`;
+  });
+  $("waiting-chart").setAttribute("aria-label", `Waiting, by agent. Tasks and last wait: ${texts.flat().join(", ")}`);
+  const full = agents.known.filter(isSaturated).map(({ name, status, wait, latency: served }) => {
+    const beside = served === undefined ? "" : `, a call takes ${span(served)}`;
+    return `${name}: ${status.queued} wait, the last to start for ${span(wait)}${beside}`;
+  });
+  $("saturation").hidden = !full.length;
+  setText("saturation", full.length ? `Saturated. ${full.join(" · ")}` : "");
+}
+
+function legendItem(legend, index, name, text) {
+  let item = legend.children[index];
+  if (!item) {
+    item = element("li");
+    item.append(agentBadge(index, name), element("b"));
+    legend.append(item);
+  }
+  if (item.lastElementChild.textContent !== text) item.lastElementChild.textContent = text;
+  return item;
 }
 
 function announceSummary() {
@@ -239,8 +288,22 @@ function colorOf(index) {
   return getComputedStyle(document.documentElement).getPropertyValue(`--agent-${index % 10}`);
 }
 
+const waiting = createChart($("waiting-chart"), {
+  line: () => shown === "waited",
+  unit: () => (shown === "waited" ? " s" : ""),
+  values: (bucket) =>
+    bucket.length && bucket.queued.length
+      ? agents.known.map((_, index) => ({ value: bucket[shown][index] ?? 0, color: colorOf(index) }))
+      : null,
+  describe: ({ queued, waited }) =>
+    agents.known.flatMap(({ name }, index) =>
+      queued[index] === undefined ? [] : [{ text: `${name}  ${queued[index]} · ${span(waited[index] ?? 0)}`, index }],
+    ),
+  pointed,
+});
+
 const usage = createChart($("usage-chart"), {
-  unit: "",
+  unit: () => "",
   values: ({ counts, length, known }) =>
     known ? agents.known.map((_, index) => ({ value: (counts[index] ?? 0) / length, color: colorOf(index) })) : null,
   describe: ({ counts, total, length }) => [
@@ -253,19 +316,25 @@ const usage = createChart($("usage-chart"), {
 });
 
 const latency = createChart($("latency-chart"), {
-  line: true,
-  unit: " s",
-  values: ({ latency, total, known }) => (known && total ? [{ value: latency / total }] : null),
-  describe: ({ latency, total }) => [{ text: total ? `${(latency / total).toFixed(2)} s expected` : "no decisions" }],
+  line: () => true,
+  unit: () => " s",
+  values: ({ latency, total, took, ended, known }) => {
+    const [sum, count] = measured ? [took, ended] : [latency, total];
+    return known && count ? [{ value: sum / count }] : null;
+  },
+  describe: ({ latency, total, took, ended }) => {
+    if (measured) return [{ text: ended ? `${span(took / ended)}, ${ended} calls` : "no call ended" }];
+    return [{ text: total ? `${(latency / total).toFixed(2)} s expected` : "no decisions" }];
+  },
   pointed,
 });
 
+const charts = { "waiting-chart": waiting, "usage-chart": usage, "latency-chart": latency };
 let pointedAt = null; // the chart that the user points at
 
 function pointed(index, source) {
-  usage.show(index);
-  latency.show(index);
-  pointedAt = source === $("latency-chart") ? latency : source ? usage : null;
+  for (const chart of Object.values(charts)) chart.show(index);
+  pointedAt = source ? charts[source.id] : null;
   drawTip();
   if (source?.matches(":focus-visible")) {
     $("announce").textContent = [...$("tip").children].map((line) => line.textContent).join(", ");
@@ -389,6 +458,12 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => draw
 
 $("window").addEventListener("change", ({ target }) => {
   seconds = Number(target.value);
+  showMeasured(measured);
+  drawCharts();
+});
+
+$("measure").addEventListener("change", ({ target }) => {
+  shown = target.value;
   drawCharts();
 });
 

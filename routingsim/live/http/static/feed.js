@@ -26,7 +26,7 @@ export function scoreBadge(decision) {
   return badge;
 }
 
-export function createFeed({ body, scroll, empty, button, note, agentIndex, resumed }) {
+export function createFeed({ body, scroll, empty, button, note, agentIndex, resumed, opened }) {
   let waiting = []; // newest last, at most ROWS
   let held = 0; // decisions received while paused
   let chosen = false; // paused by the button
@@ -37,6 +37,7 @@ export function createFeed({ body, scroll, empty, button, note, agentIndex, resu
   let aged = 0; // time of the last update of the times
   let recent = 0; // decisions in the current second
   let before = 0; // decisions in the second before
+  const decisions = new WeakMap(); // by row
   let mine = null; // id of the user's own task
 
   const isPaused = () => chosen || hovered;
@@ -47,9 +48,12 @@ export function createFeed({ body, scroll, empty, button, note, agentIndex, resu
     row.dataset.time = heard;
     row.dataset.task = taskId;
     const task = element("td", "task");
-    const short = element("code", "", [...taskId.slice(0, 16)].slice(0, 8).join(""));
-    short.title = taskId;
+    const short = element("button");
+    short.type = "button";
+    short.title = `What became of task ${taskId}`;
+    short.append(element("code", "", [...taskId.slice(0, 16)].slice(0, 8).join("")));
     task.append(short);
+    decisions.set(row, decision);
     const who = element("td", "who");
     who.append(agentBadge(agentIndex(agent), agent.name));
     const score = element("td", "dvar");
@@ -110,6 +114,7 @@ export function createFeed({ body, scroll, empty, button, note, agentIndex, resu
   });
   scroll.addEventListener("pointerleave", () => setPause(() => (hovered = false)));
   button.addEventListener("click", () => setPause(() => (chosen = !chosen)));
+  body.addEventListener("click", ({ target }) => opened(decisions.get(target.closest("tr"))));
 
   return {
     /** Take a decision received at `heard` (ms). */

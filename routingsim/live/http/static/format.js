@@ -22,6 +22,12 @@ export function element(tag, className = "", text = "") {
   return made;
 }
 
+/** Seconds of a wait or a call as "0.42 s", "14 s" or "2.5 min". */
+export function span(seconds) {
+  if (seconds < 100) return `${Number(seconds.toPrecision(seconds < 10 ? 2 : 3))} s`;
+  return `${Number((seconds / 60).toPrecision(2))} min`;
+}
+
 /** Seconds as "45 s", "5 min", "2 h" or "3 d". */
 export function ago(seconds) {
   const whole = Math.max(0, Math.round(seconds));

@@ -1,6 +1,9 @@
-// Decisions in each of the last 900 seconds, by agent.
+// Decisions, queues, waits and latencies in each of the last 900 seconds, by agent.
 
 export const SECONDS = 900;
+
+// Of decisions: number, expected latencies and prices, scores. Of calls that ended: latencies, number.
+const SUMS = { total: 0, latency: 0, cost: 0, dVar: 0, took: 0, ended: 0 };
 
 export function createSeries() {
   const slots = Array.from({ length: SECONDS }, () => ({ second: -1 }));
@@ -8,18 +11,23 @@ export function createSeries() {
   function slotOf(second) {
     const slot = slots[second % SECONDS];
     if (slot.second !== second) {
-      Object.assign(slot, { second, counts: [], total: 0, latency: 0, cost: 0, dVar: 0, bands: [0, 0, 0] });
+      Object.assign(slot, { second, ...SUMS, counts: [], bands: [0, 0, 0], queued: [], waited: [] });
     }
     return slot;
+  }
+
+  /** The slot of `time` (ms); null where it is too old or not yet. */
+  function slotAt(time, now) {
+    const second = Math.floor(time / 1000);
+    const current = Math.floor(now / 1000);
+    return second <= current - SECONDS || second > current + 1 ? null : slotOf(second);
   }
 
   return {
     /** Count a decision made at `time` (ms), with its band or -1. */
     add(time, now, agent, { latency, cost }, dVar, band) {
-      const second = Math.floor(time / 1000);
-      const current = Math.floor(now / 1000);
-      if (second <= current - SECONDS || second > current + 1) return;
-      const slot = slotOf(second);
+      const slot = slotAt(time, now);
+      if (!slot) return;
       slot.counts[agent] = (slot.counts[agent] ?? 0) + 1;
       slot.total += 1;
       slot.latency += latency;
@@ -28,14 +36,36 @@ export function createSeries() {
       if (band >= 0) slot.bands[band] += 1;
     },
 
-    /** Sums over the last `seconds` whole seconds, and over buckets of `width` s each. */
+    /** Take an agent's status: its queue, and the wait or the latency of a call, where told. */
+    tell(time, now, agent, { queued, wait, latency }) {
+      const slot = slotAt(time, now);
+      if (!slot) return;
+      if (Number.isFinite(queued)) slot.queued[agent] = queued;
+      if (Number.isFinite(wait)) slot.waited[agent] = wait;
+      if (!Number.isFinite(latency)) return;
+      slot.took += latency;
+      slot.ended += 1;
+    },
+
+    /**
+     * Sums over the last `seconds` whole seconds, and over buckets of `width` s each. A bucket's
+     * `queued` and `waited` are what each agent last told by its end.
+     */
     window(now, seconds, width) {
       const end = Math.floor(now / 1000); // the current second is not over yet
       const first = Math.floor(end / width) * width - seconds + width;
       const buckets = [];
-      const all = { counts: [], total: 0, latency: 0, cost: 0, dVar: 0, bands: [0, 0, 0] };
+      const all = { ...SUMS, counts: [], bands: [0, 0, 0], queued: [], waited: [] };
+      const told = (slot) => {
+        slot.queued.forEach((count, agent) => (all.queued[agent] = count));
+        slot.waited.forEach((wait, agent) => (all.waited[agent] = wait));
+      };
+      for (let second = end - SECONDS + 1; second < first; second++) {
+        const slot = slots[second % SECONDS];
+        if (slot.second === second) told(slot);
+      }
       for (let start = first; start < first + seconds; start += width) {
-        const bucket = { start, length: 0, counts: [], total: 0, latency: 0 };
+        const bucket = { ...SUMS, start, length: 0, counts: [] };
         for (let second = start; second < Math.min(start + width, end); second++) {
           bucket.length += 1;
           const slot = slots[second % SECONDS];
@@ -44,11 +74,15 @@ export function createSeries() {
             bucket.counts[agent] = (bucket.counts[agent] ?? 0) + count;
             all.counts[agent] = (all.counts[agent] ?? 0) + count;
           });
-          bucket.total += slot.total;
-          bucket.latency += slot.latency;
-          for (const name of ["total", "latency", "cost", "dVar"]) all[name] += slot[name];
+          for (const name of Object.keys(SUMS)) {
+            bucket[name] += slot[name];
+            all[name] += slot[name];
+          }
+          told(slot);
           slot.bands.forEach((count, band) => (all.bands[band] += count));
         }
+        bucket.queued = [...all.queued];
+        bucket.waited = [...all.waited];
         bucket.known = bucket.length * 2 >= width; // a bucket just begun has too few seconds
         buckets.push(bucket);
       }
