@@ -34,7 +34,11 @@ def publish(publisher: Publisher | None, decisions: list[RoutingDecision]) -> No
 
 
 def status_of(
-    agent: Agent, load: float, up: bool = True, queued: int | None = None, latency: float | None = None
+    agent: Agent,
+    load: float,
+    up: bool = True,
+    queued: int | None = None,
+    latency: float | None = None,
 ) -> AgentStatus:
     """An agent's status message, from its load (slots in use over slots) and its queue."""
     word = "offline" if not up else "busy" if load >= 1.0 else "available"

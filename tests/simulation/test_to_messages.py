@@ -8,7 +8,7 @@ import pytest
 
 import routingsim as rs
 from routingsim.agents import Agent, AgentPool
-from routingsim.messages import AgentStatus, RoutingDecision, decode, encode
+from routingsim.messages import AgentStatus, RoutingDecision, Try, decode, encode
 from routingsim.simulation.result import ReplayResult
 from routingsim.simulation.to_messages import to_messages
 
@@ -67,19 +67,48 @@ def test_reasons_tell_the_load_that_was(result: ReplayResult) -> None:
 
 
 def test_statuses_tell_each_change_and_no_other(result: ReplayResult) -> None:
-    told: dict[str, tuple[str, float]] = {}
+    told: dict[str, tuple[str, float, int | None]] = {}
     for at, message in to_messages(result):
         if not isinstance(message, AgentStatus):
             continue
-        now = message.status, message.load
-        assert told.get(message.agent_id) != now
+        now = message.status, message.load, message.queued
+        same = told.get(message.agent_id) == now
+        assert not same or message.wait is not None or message.latency is not None
         told[message.agent_id] = now
         assert 0 <= message.load <= 1
         down = any(o.agent == message.agent_id and o.down <= at < o.up for o in result.outages)
         expected = "offline" if down else "busy" if message.load == 1 else "available"
         assert message.status == expected
-    assert {agent: load for agent, (_, load) in told.items()} == dict.fromkeys(result.pool.ids, 0.0)
+    assert {a: tuple(rest) for a, (_, *rest) in told.items()} == dict.fromkeys(
+        result.pool.ids, (0.0, 0)
+    )
     assert told["llama"][0] == "offline"
+
+
+def test_statuses_tell_queues_waits_and_latencies() -> None:
+    """One slot, a second each, three tasks at 0: counted by hand."""
+    pool = AgentPool((Agent(id="a", name="A", cost=0, latency=1, service="deterministic",
+                            concurrency=1),))  # fmt: skip
+    played = rs.replay(None, pool, "static:a", arrivals=rs.Trace([0, 0, 0]), tasks=3)
+    messages = [m for _, m in to_messages(played)]
+    statuses = [m for m in messages if isinstance(m, AgentStatus)]
+    assert [(m.timestamp, m.queued, m.wait, m.latency) for m in statuses] == [
+        (0, 2, 0.0, None), (1000, 1, 1.0, 1.0), (2000, 0, 2.0, 2.0), (3000, 0, None, 3.0),
+    ]  # fmt: skip
+    third = [m for m in messages if isinstance(m, RoutingDecision)][2]
+    assert third.tries == (Try("a", sent=0.0, waited=2.0, served=1.0, status="ok"),)
+
+
+def test_a_decision_tells_all_tries_of_its_task(result: ReplayResult) -> None:
+    tries = {m.task_id: m.tries for _, m in to_messages(result) if isinstance(m, RoutingDecision)}
+    frame = result.to_frame()
+    for task_id, attempts, latency, status in frame[
+        ["task_id", "attempts", "latency", "status"]
+    ].itertuples(index=False):
+        assert len(tries[task_id]) == attempts
+        assert [each.status for each in tries[task_id]] == ["failed"] * (attempts - 1) + [status]
+        last = tries[task_id][-1]
+        assert last.sent + last.waited + last.served == pytest.approx(latency, abs=1e-5)
 
 
 def test_load_is_that_of_the_slots() -> None:

@@ -26,6 +26,7 @@ from routingsim.messages import (
     ComplexityFactors,
     ComplexityScore,
     RoutingDecision,
+    Try,
     encode,
 )
 from routingsim.routing import TaskRouter
@@ -270,6 +271,58 @@ def test_agents_show_status_load_and_silence(page: Page, live: Live) -> None:
         "offline"
     )
     expect(page.locator("#agents-note")).to_have_text("2 of 6 reported in 30 s")
+
+
+def test_an_overload_looks_like_one(page: Page, live: Live) -> None:
+    expect(page.locator("#queues")).to_be_hidden()  # no status has told a queue
+    expect(page.get_by_text("Expected latency", exact=True)).to_be_visible()
+
+    def tell(load: float, queued: int, **seconds: float) -> None:
+        now = int(time.time() * 1000)
+        word = "busy" if load == 1 else "available"
+        status = AgentStatus("gpt-4", "GPT-4", word, load, now, queued=queued, **seconds)
+        live.publisher.publish_agent_status(status)
+
+    tell(1.0, 12, wait=1.4)  # less than its mean service of 2.5 s
+    expect(page.locator("#queues")).to_be_visible()
+    expect(page.locator("#waiting-legend li:visible")).to_have_text(["GPT-412 · 1.4 s"])
+    expect(page.locator("#waiting-figure b")).to_have_text("12")
+    expect(page.locator("#saturation")).to_be_hidden()
+    tell(1.0, 40, wait=14.2)
+    tell(1.0, 40, latency=16.5)
+    strip = page.locator("#saturation")
+    expect(strip).to_have_text(
+        "Saturated. GPT-4: 40 wait, the last to start for 14.2 s, a call takes 2.5 s"
+    )
+    agent = page.locator("#agents li", has_text="GPT-4")
+    expect(agent).to_contain_text("40 waiting · 14.2 s")
+    expect(page.get_by_text("Latency of calls that ended")).to_be_visible()
+    expect(page.locator("#latency")).to_have_text("16.50 s")
+    tell(0.5, 0, wait=0.0)
+    expect(strip).to_be_hidden()
+    expect(page.locator("#waiting-figure b")).to_have_text("0")
+
+
+def test_a_click_shows_what_became_of_a_task(page: Page, live: Live) -> None:
+    tries = (Try("llama", 0.0, 3.2, 1.0, "failed"), Try("gpt-4", 5.2, 0.0, 2.5, "ok"))
+    live.publish(decision("told", tries=tries), decision("untold"))
+    expect(rows(page)).to_have_count(2)
+    page.get_by_role("button", name="told", exact=True).click()
+    journey = page.get_by_role("dialog", name="Task told")
+    expect(journey.locator("li")).to_have_text(
+        [
+            "Llamawaited 3.2 s, served 1 s: failed",
+            "GPT-4sent after 5.2 s, waited 0 s, served 2.5 s: answered",
+        ]
+    )
+    expect(journey).to_contain_text("ended after 7.7 s of simulated time")
+    page.keyboard.press("Escape")
+    expect(journey).to_be_hidden()
+    rows(page).first.locator(".why").click()
+    untold = page.get_by_role("dialog", name="Task untold")
+    expect(untold).to_contain_text("not told by this publisher")
+    untold.get_by_role("button", name="Close").click()
+    expect(untold).to_be_hidden()
 
 
 def test_clocks_that_jump_do_not_age_anything(page: Page, live: Live) -> None:
@@ -628,7 +681,9 @@ def test_everything_has_a_name_and_can_be_read(browser: Browser, live: Live, sch
         live.publish(*(decision(f"task-{d_var}", d_var) for d_var in (0.1, 0.4, 0.9)))
         for status, agent in [("available", "gemini"), ("busy", "llama"), ("offline", "gpt-4")]:
             now = int(time.time() * 1000)
-            live.publisher.publish_agent_status(AgentStatus(agent, agent, status, 0.5, now))  # pyright: ignore
+            told = AgentStatus(agent, agent, status, 0.5, now, queued=30, wait=99.0, latency=120.0)  # pyright: ignore
+            live.publisher.publish_agent_status(told)
+        expect(page.locator("#saturation")).to_be_visible()
         page.get_by_role("button", name="Short").click()
         page.get_by_role("button", name="Route").click()
         expect(rows(page)).to_have_count(4)
@@ -641,6 +696,10 @@ def test_everything_has_a_name_and_can_be_read(browser: Browser, live: Live, sch
         assert [each for each in contrasts if each[0] < 4.5] == []
         moving = "document.getAnimations().filter(it => it.playState === 'running').length"
         assert page.evaluate(moving) == 0
+        rows(page).first.click()
+        expect(page.get_by_role("dialog")).to_be_visible()
+        assert page.evaluate(NAMELESS) == []
+        assert [each for each in page.evaluate(CONTRASTS) if each[0] < 4.5] == []
 
 
 def test_the_keyboard_reaches_everything(page: Page) -> None:
@@ -664,6 +723,9 @@ def test_nothing_sticks_out(page: Page, live: Live) -> None:
     page.get_by_role("button", name="Hard").click()
     page.get_by_role("button", name="Route").click()
     expect(page.locator("#answer .why")).to_be_visible()
+    now = int(time.time() * 1000)
+    live.publisher.publish_agent_status(AgentStatus("a", "A" * 60, "busy", 1.0, now, 9999, 999.0))
+    expect(page.locator("#saturation")).to_be_visible()
     for width in (320, 390, 800, 1280):
         page.set_viewport_size({"width": width, "height": 844})
         assert page.evaluate("document.documentElement.scrollWidth") <= width
