@@ -19,7 +19,7 @@ from numpy.polynomial.chebyshev import cheb2poly
 from scipy.special import ndtri
 
 ARRIVAL, SERVICE, ERROR, CHOICE, ROW, THINK, JUDGE, EXPLORE, REPLICATION, RESAMPLE = range(10)
-PATIENCE, JITTER = range(10, 12)
+PATIENCE, JITTER, ROUTER = range(10, 13)
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _ODD = np.uint64(0xD1342543DE82EF95)

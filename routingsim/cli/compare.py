@@ -89,7 +89,7 @@ def compare(
 
     from routingsim.evaluation.compare import compare as run
 
-    retries, outages = inputs.retries(), inputs.outages()
+    conditions = inputs.conditions()
     corpus, pool = inputs.read()
     bar = tqdm(unit="cell", delay=1.0, file=sys.stderr, disable=None)
     with bar, _interruption(resume):
@@ -112,8 +112,7 @@ def compare(
             objective=objective,
             right=right,
             service=inputs.service,
-            retries=retries,
-            outages=outages,
+            **conditions,
             controls=controls,
             progress=show,
             resume=resume,

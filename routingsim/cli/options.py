@@ -171,9 +171,44 @@ class FaultyInputs(Inputs):
 
     attempts: Annotated[int, load_option("N", "Attempts per task when calls fail.")] = 1
     backoff: Annotated[float, load_option("SECONDS", "Seconds before the first retry.")] = 1.0
+    backoff_factor: Annotated[
+        float, load_option("FACTOR", "Each further back-off is this many times as long.")
+    ] = 2.0
+    jitter: Annotated[
+        float, load_option("SHARE", "Share of a back-off that is random, 0 to 1.")
+    ] = 0.0
+    retry_on: Annotated[
+        list[str] | None,
+        load_option(
+            "STATUS",
+            "What is tried again: failed, rejected, timed_out, shed or too_long. Can be repeated. "
+            "Default: failed.",
+        ),
+    ] = None
+    retry_budget: Annotated[
+        float | None,
+        load_option("SHARE", "Retries that each task pays for, such as 0.1. Default: no limit."),
+    ] = None
+    retry_reserve: Annotated[
+        float, load_option("N", "Retries that are paid for at the start, and saved up at most.")
+    ] = 10.0
+    retry_after: Annotated[
+        bool, load_option(None, "Wait after a 429 for as long as its Retry-After says.")
+    ] = True
     fallback: Annotated[
         bool, load_option(None, "Retry with another agent than the one that failed.")
     ] = True
+    fallback_all: Annotated[
+        bool, load_option(None, "Retry with an agent that has not had the task.", "--fallback-all")
+    ] = False
+    cooldown: Annotated[
+        str | None,
+        load_option(
+            "FAILURES:WITHIN:SECONDS",
+            "Do not offer an agent for SECONDS after so many failures within WITHIN seconds, "
+            "as 3:60:30.",
+        ),
+    ] = None
     outage: Annotated[
         list[str] | None,
         load_option(
@@ -181,11 +216,37 @@ class FaultyInputs(Inputs):
         ),
     ] = None
 
+    signal_delay: Annotated[
+        float,
+        load_option("SECONDS", "How late the routers of --routers hear of each other's calls."),
+    ] = 0.0
+    routers: Annotated[int, load_option("N", "Routers that share the agents.")] = 1
+
     def retries(self) -> "Retries":
         """What happens after a failed call."""
         from routingsim.simulation.faults import Retries
 
-        return Retries(self.attempts, self.backoff, fallback=self.fallback)
+        return Retries(
+            self.attempts,
+            self.backoff,
+            factor=self.backoff_factor,
+            fallback="all" if self.fallback_all else self.fallback,
+            on=self.retry_on or ("failed",),
+            jitter=self.jitter,
+            budget=self.retry_budget,
+            reserve=self.retry_reserve,
+            retry_after=self.retry_after,
+            cooldown=self.cooldown,
+        )
+
+    def conditions(self) -> dict[str, Any]:
+        """What ``replay`` and ``compare`` are told of failures and signals."""
+        return {
+            "retries": self.retries(),
+            "outages": self.outages(),
+            "signal_delay": self.signal_delay,
+            "routers": self.routers,
+        }
 
     def outages(self) -> "list[Outage]":
         """When agents are down."""
@@ -220,7 +281,7 @@ class ReplayInputs(FaultyInputs):
         """Replay with a progress bar under each ``--policy``, or by default under ``policies``."""
         from routingsim.simulation.replay import replay
 
-        retries, outages = self.retries(), self.outages()
+        conditions = self.conditions()
         corpus, pool = self.read()
         return [
             replay(
@@ -231,9 +292,8 @@ class ReplayInputs(FaultyInputs):
                 tasks=self.tasks,
                 seed=self.seed,
                 service=self.service,
-                retries=retries,
-                outages=outages,
                 warm_up=self.warm_up,
+                **conditions,
             )
             for name in progress(self.policies(corpus, pool, policies), "policies")
         ]

@@ -88,10 +88,14 @@ def report(
 def notebook_of(inputs: ReplayInputs, policies: list[str], path: Path) -> Path:
     """Write the report as a notebook of these inputs, and of these policies where none is named."""
     from routingsim.report.notebook import write_notebook
+    from routingsim.simulation.signals import Signals
 
     parameters = asdict(inputs) | {
         "policies": inputs.policy or policies,
         "outages": inputs.outage or [],
+        "retries": inputs.retries().arguments()
+        | ({"cooldown": inputs.cooldown} if inputs.cooldown else {}),
+        "signals": Signals(inputs.signal_delay, inputs.routers).arguments(),
         "on_error": str(inputs.on_error),
         "dates": inputs.dates and str(inputs.dates),
     }

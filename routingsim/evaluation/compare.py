@@ -45,6 +45,7 @@ from routingsim.simulation.faults import ONE_TRY, Outage, Retries
 from routingsim.simulation.recorded import basis
 from routingsim.simulation.remarks import of_record
 from routingsim.simulation.scenario import Scenario, check_kinds, prepare
+from routingsim.simulation.signals import Signals
 
 DEFAULT_LOADS = (0.3, 0.6, 0.9)
 """Loads, as shares of the pool's capacity."""
@@ -69,6 +70,8 @@ def compare(
     right: float = 0.5,
     retries: Retries = ONE_TRY,
     outages: Outage | Sequence[Outage] = (),
+    signal_delay: float = 0.0,
+    routers: int = 1,
     service: str | None = None,
     controls: bool | Sequence[str] = True,
     executor: Executor | None = None,
@@ -125,7 +128,7 @@ def compare(
         time of the slowest agent that a policy of the study uses.
     right : float
         Lowest recorded quality of a right answer.
-    retries, outages, service
+    retries, outages, signal_delay, routers, service
         As for :func:`routingsim.replay`.
     controls : bool or sequence of str
         Run the controls beside the policies: all, none, or those named of random,
@@ -158,7 +161,12 @@ def compare(
     _check_threads(n_jobs, executor)
     wanted = _several(policies, str | Policy | Kernel | Callable)
     _check(len(wanted), replications, objective, right, population)
-    conditions: dict[str, Any] = {"retries": retries, "outages": outages, "service": service}
+    conditions: dict[str, Any] = {
+        "retries": retries,
+        "outages": outages,
+        "signals": Signals(signal_delay, routers),
+        "service": service,
+    }
     made = _made(pool, wanted, corpus)
     scenes = [prepare(corpus, pool, policy, **conditions) for policy in made]
     capacity = scenes[0].capacity

@@ -42,6 +42,7 @@ from routingsim.report.formatting import (
 from routingsim.report.palette import agent_colours
 from routingsim.report.provenance import corpus_call, run_section
 from routingsim.report.text import IN_SAMPLE
+from routingsim.simulation.faults import ONE_TRY
 from routingsim.simulation.replications import REPLICATIONS
 from routingsim.simulation.result import ReplayResult
 
@@ -212,11 +213,18 @@ def _run(
         ("Warm-up", warm_up if first.warm_up else "none"),
         *(("Outage", f"{o.agent} down from {o.down:g} s to {o.up:g} s") for o in first.outages),
     ]
+    if first.signals.routers > 1:
+        late = f"{first.signals.delay:g} s late" if first.signals.delay else "at once"
+        facts.append(
+            ("Routers", f"{first.signals.routers:,}, which hear of each other’s calls {late}")
+        )
     call = f"arrivals={first.arrivals!r}, tasks={len(first)}, seed={first.seed}"
-    if first.log.retries[0]:
+    if first.retries != ONE_TRY:
         call += f", retries={first.retries!r}"
     if first.outages:
         call += f", outages={list(first.outages)}"
+    for name, value in first.signals.arguments().items():
+        call += f", {name}={value!r}"
     names = [result.policy.name for result in results]
     policy = repr(names[0]) if len(results) == 1 else "policy"
     call = f"replay({corpus_call(first.corpus)}, pool, {policy}, {call})"

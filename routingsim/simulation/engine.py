@@ -75,6 +75,7 @@ from routingsim.simulation.events import (
     HOLE,
     LIMIT,
     LOOK,
+    NEWS,
     RETRY,
     RETURN,
     UPS,
@@ -105,6 +106,7 @@ from routingsim.simulation.sending import (
     settle,
     task_view,
 )
+from routingsim.simulation.signals import are_stale, send_news, show_signals
 from routingsim.simulation.state import (
     ALL,
     ESCALATED,
@@ -310,6 +312,7 @@ def _run(s, work, system, rules, log, choose, learn, learns, memory, seed):
     pool = refer(_pool_view(s, system))
     task = refer(task_view(work, keys.choice, 0, 0, 0.0))
     told = learns or rules.users > 0
+    stale = are_stale(rules)
     if not s.counters[BEGUN]:
         _begin(s, system, rules, keys.think)
     fresh = s.counters[FRESH]
@@ -319,7 +322,8 @@ def _run(s, work, system, rules, log, choose, learn, learns, memory, seed):
             fill_hole(s)
         if s.counters[EVENTS] > s.time.size - s.calls.size - 64:
             _compact(s)
-        if s.counters[FREE] < 0 and s.counters[USED] >= s.calls.size:
+        full = s.counters[FREE] < 0 and s.counters[USED] >= s.calls.size
+        if full or (stale and s.counters[NEWS] > s.news.size - 4):
             s.counters[FRESH] = fresh
             return GROW
 
@@ -351,6 +355,8 @@ def _run(s, work, system, rules, log, choose, learn, learns, memory, seed):
                 if learns:
                     if rules.shows_room:
                         show_room(s, now)
+                    if stale:
+                        show_signals(s, rules, keys, i, now)
                     rewrite(task, task_view(work, keys.choice, i, np.int64(call.attempt), now))
                     outcome = _outcome(work, log, call, i)
                     learn(task, np.int64(call.agent), outcome, pool, memory)
@@ -403,6 +409,8 @@ def _run(s, work, system, rules, log, choose, learn, learns, memory, seed):
             drawn = draw_noise(s.agents[0].noise, keys.service, i, attempt)
             if rules.shows_room:
                 show_room(s, now)
+            if stale:
+                show_signals(s, rules, keys, i, now)
             rewrite(task, task_view(work, keys.choice, i, attempt, now))
             if attempt or s.counters[BOUNDED] or not s.counters[UPS]:
                 given = (s, pool, system, work, log, rules, choose, memory, task)
@@ -417,6 +425,8 @@ def _run(s, work, system, rules, log, choose, learn, learns, memory, seed):
             call = s.calls[c]
             call.task, call.attempt, call.agent, call.sent = i, attempt, a, now
             settle(s, work, rules, keys, call, drawn)
+            if stale:
+                send_news(s, rules, keys, i, a, 1, now)
             if rules.cool_failures and s.agents[np.uint16(a)].cool == HALF_OPEN:
                 probe(s, a, call)
 
@@ -461,6 +471,8 @@ def _run(s, work, system, rules, log, choose, learn, learns, memory, seed):
             if ended != NONE:
                 call = s.calls[ended]
                 _end(s, work, rules, log, agent, a, call, now)
+                if stale:
+                    send_news(s, rules, keys, np.int64(call.task), a, -1, now)
                 if rules.cool_failures:
                     count_failure(s, rules, a, call, now)
                 i, status = np.int64(call.task), call.status

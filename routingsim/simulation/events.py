@@ -22,10 +22,11 @@ KIND, NUMBER = 59, 28  # where kind and number begin in a code
 MOST_CALLS = 1 << 27  # at once; one bit is left for the copy of a task
 _CALL, _NUMBER = MOST_CALLS - 1, (1 << 31) - 1
 
-EVENTS, HOLE, FRESH, FREE, USED, UPS, BEGUN, BOUNDED, COUNTERS = range(9)
+EVENTS, HOLE, FRESH, FREE, USED, UPS, BEGUN, BOUNDED, NEWS_FIRST, NEWS, COUNTERS = range(11)
 """What the counters of the state count: events, whether there is a hole, tasks that have come,
 the first record in the list of free ones, records ever used, agents that are offered, whether
-the first events are there, and agents with a context window."""
+the first events are there, agents with a context window, the oldest of the news that routers
+still have to hear, and how many these are."""
 
 
 def inlined(function: Callable[..., Any]) -> Any:

@@ -101,6 +101,17 @@ class Cooldown:
             )
         object.__setattr__(self, "on", _statuses("Cooldown", self.on))
 
+    @classmethod
+    def parse(cls, text: str) -> "Cooldown":
+        """Read ``FAILURES:WITHIN:SECONDS``, such as ``3:60:30``."""
+        try:
+            failures, within, seconds = text.split(":")
+            return cls(int(failures), float(within), float(seconds))
+        except ValueError:
+            raise SimulationError(
+                f"cooldown {text!r}: write FAILURES:WITHIN:SECONDS, as 3:60:30"
+            ) from None
+
 
 @dataclass(frozen=True)
 class Retries:
@@ -129,8 +140,9 @@ class Retries:
         Retries that are paid for at the beginning, and that can be saved up, at most.
     retry_after : bool
         Whether a call that was rejected over a limit is not sent again before the limit opens.
-    cooldown : Cooldown, optional
-        When an agent that keeps failing is not offered. Never by default.
+    cooldown : Cooldown or str, optional
+        When an agent that keeps failing is not offered, as ``rs.Cooldown(3, 60, 30)`` or
+        ``"3:60:30"``. Never by default.
 
     Raises
     ------
@@ -148,7 +160,7 @@ class Retries:
     budget: float | None = None
     reserve: float = 10.0
     retry_after: bool = True
-    cooldown: Cooldown | None = None
+    cooldown: "Cooldown | str | None" = None
 
     def __post_init__(self) -> None:
         whole = is_whole(self.attempts) and 1 <= self.attempts <= 1000
@@ -181,11 +193,19 @@ class Retries:
             raise SimulationError(
                 f"Retries: fallback={self.fallback!r}; choose True, False or 'all'"
             )
+        if isinstance(self.cooldown, str):
+            object.__setattr__(self, "cooldown", Cooldown.parse(self.cooldown))
         if not isinstance(self.cooldown, Cooldown | None):
             raise SimulationError(
                 f"Retries: cooldown={self.cooldown!r:.60}; write rs.Cooldown(failures=3)"
             )
         object.__setattr__(self, "on", _statuses("Retries", self.on))
+
+    def arguments(self) -> dict[str, Any]:
+        """``attempts``, and what differs from the defaults, by the names of the parameters."""
+        given = {f.name: (getattr(self, f.name), f.default) for f in fields(self)}
+        differ = {name: value for name, (value, plain) in given.items() if value != plain}
+        return {"attempts": self.attempts} | differ
 
     def __repr__(self) -> str:
         given = [(f.name, getattr(self, f.name)) for f in fields(self)]

@@ -1,6 +1,7 @@
 """``replay()``: one policy, one corpus, one pool, one seed."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from routingsim.agents import PoolLike, load_agents
 from routingsim.corpora.datasets import CorpusLike, load_corpus
@@ -10,6 +11,7 @@ from routingsim.simulation.arrivals import Arrivals, CorpusTimes, Poisson, as_ar
 from routingsim.simulation.faults import ONE_TRY, Outage, Retries
 from routingsim.simulation.result import ReplayResult
 from routingsim.simulation.scenario import check_kinds, prepare
+from routingsim.simulation.signals import Signals
 
 DEFAULT_LOAD = 0.7
 """Load, as a share of the pool's capacity, if no arrivals are given and the corpus has no times."""
@@ -25,6 +27,8 @@ def replay(
     seed: int = 0,
     retries: Retries = ONE_TRY,
     outages: Outage | Sequence[Outage] = (),
+    signal_delay: float = 0.0,
+    routers: int = 1,
     service: str | None = None,
     warm_up: float | None = None,
 ) -> ReplayResult:
@@ -58,6 +62,12 @@ def replay(
         What happens after a failed call; by default there is no retry.
     outages : Outage or sequence of Outage
         When which agent is down.
+    signal_delay : float
+        Seconds until a router hears of the calls that the others have sent, and of their ends.
+    routers : int
+        How many routers share the agents, each with the same chance for a task. A router sees
+        its own calls at once (:mod:`routingsim.simulation.signals`); the policy's memory is one
+        for all.
     service : str, optional
         Service-time model of every agent, in place of its own: ``exponential``,
         ``lognormal``, ``deterministic``, ``tokens`` or ``recorded``.
@@ -78,7 +88,9 @@ def replay(
     outages = (outages,) if isinstance(outages, Outage) else outages
     check_kinds(retries, outages)
     made = make_policy(pool, policy, corpus)
-    scenario = prepare(corpus, pool, made, retries=retries, outages=outages, service=service)
+    signals = Signals(signal_delay, routers)
+    conditions: dict[str, Any] = {"retries": retries, "outages": outages, "signals": signals}
+    scenario = prepare(corpus, pool, made, service=service, **conditions)
     if arrivals is None:
         own = corpus is not None and corpus.has_arrivals
         process = CorpusTimes() if own else Poisson(DEFAULT_LOAD * scenario.capacity)

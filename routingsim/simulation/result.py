@@ -54,6 +54,8 @@ class ReplayResult(RunRecord):
         Seed of all random numbers.
     retries, outages
         What happened after failed calls, and when which agent was down.
+    signals : Signals
+        How many routers there were, and how late they heard of each other's calls.
     synthetic, closed : bool
         Whether a model made the arrivals, and whether they came from a closed loop.
     warm_up : float

@@ -16,6 +16,7 @@ from routingsim.simulation.faults import Outage, Retries
 from routingsim.simulation.offered_load import Run
 from routingsim.simulation.recorded import Basis, basis, recorded_costs
 from routingsim.simulation.replications import Again, Replications
+from routingsim.simulation.signals import Signals
 from routingsim.simulation.stability import Stability, stability
 from routingsim.simulation.state import Log, Workload
 
@@ -36,6 +37,7 @@ class RunRecord:
     seed: int
     retries: Retries
     outages: tuple[Outage, ...]
+    signals: Signals
     synthetic: bool
     closed: bool
     warm_up: float

@@ -41,6 +41,7 @@ from routingsim.simulation.remarks import (
 from routingsim.simulation.replications import Again
 from routingsim.simulation.result import ReplayResult
 from routingsim.simulation.service import system
+from routingsim.simulation.signals import AT_ONCE, Signals
 from routingsim.simulation.state import DAY, MINUTE, WINDOWS, Rules, System, Workload
 from routingsim.simulation.task_choice import drawn_note, drawn_rows, trace_note, window_note
 from routingsim.simulation.workload import Records, records
@@ -64,6 +65,7 @@ class Scenario:
     policy: Policy
     retries: Retries
     outages: tuple[Outage, ...]
+    signals: Signals
     records: Records
     system: System
 
@@ -285,6 +287,7 @@ class Scenario:
             seed=seed,
             retries=self.retries,
             outages=self.outages,
+            signals=self.signals,
             closed=closed is not None,
             work=work,
             log=log,
@@ -301,6 +304,7 @@ class Scenario:
 
     def _rules(self, closed: ClosedLoop | None) -> Rules:
         judge, cooldown = self.policy.judge or Judge(levels=1), self.retries.cooldown
+        assert not isinstance(cooldown, str)  # Retries has parsed it
         return Rules(
             attempts=self.retries.attempts,
             backoff=float(self.retries.backoff),
@@ -323,6 +327,8 @@ class Scenario:
             cool_seconds=0.0 if cooldown is None else float(cooldown.seconds),
             cool_on=0 if cooldown is None else _mask(cooldown.on),
             retry_after=int(self.retries.retry_after),
+            signal_delay=float(self.signals.delay),
+            routers=self.signals.routers,
             shows_room=int(self.system.window.size > 0 and may_read_room(self.policy)),
         )
 
@@ -334,6 +340,7 @@ def prepare(
     *,
     retries: Retries = ONE_TRY,
     outages: Sequence[Outage] = (),
+    signals: Signals = AT_ONCE,
     service: str | None = None,
 ) -> Scenario:
     """Compute everything that does not depend on arrivals or seed: scores, predictions, prices.
@@ -359,6 +366,7 @@ def prepare(
         policy=policy,
         retries=retries,
         outages=outages,
+        signals=signals,
         records=known,
         system=system(
             pool,

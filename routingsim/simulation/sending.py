@@ -26,6 +26,7 @@ class Keys(NamedTuple):
     judge: int
     patience: int
     jitter: int
+    router: int
 
 
 @inlined
@@ -39,6 +40,7 @@ def keys_of(seed):
         rng.stream(seed, rng.JUDGE),
         rng.stream(seed, rng.PATIENCE),
         rng.stream(seed, rng.JITTER),
+        rng.stream(seed, rng.ROUTER),
     )
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from routingsim.policies.kernel import FAILED, STATUS_NAMES, TOO_LONG
 from routingsim.simulation.calls import CALL, NONE
-from routingsim.simulation.events import BOUNDED, COUNTERS, FREE, UPS
+from routingsim.simulation.events import BOUNDED, COUNTERS, FREE, NEWS_FIRST, UPS
 from routingsim.simulation.queues import FAIR, LINE, PRIORITY
 
 DETERMINISTIC, EXPONENTIAL, LOGNORMAL = range(3)
@@ -110,6 +110,8 @@ class Rules(NamedTuple):
     cool_within: float = 0.0
     cool_seconds: float = 0.0
     cool_on: int = 0
+    signal_delay: float = 0.0  # seconds until a router hears of the calls of the others
+    routers: int = 1
     shows_room: int = 0  # 1: the policy may read how much of each limit is left
     retry_after: int = 1  # 1: a call that was rejected is not sent again before the limit opens
 
@@ -240,6 +242,13 @@ class State(NamedTuple):
     spent: NDArray[np.float64]
     failed: NDArray[np.float64]  # last failures, a ring buffer for each agent
     level: NDArray[np.float64]  # (1,) what is left of the budget of retries
+    # calls under way that each router has sent to each agent; those that were a delay ago; and
+    # of all routers together
+    own: NDArray[np.int64]
+    late_own: NDArray[np.int64]
+    late: NDArray[np.int64]
+    news_at: NDArray[np.float64]  # what they still have to hear and when: a ring buffer
+    news: NDArray[np.int64]
     # the calendar: a heap ordered by (time, code)
     time: NDArray[np.float64]
     code: NDArray[np.int64]
@@ -282,6 +291,7 @@ def empty_state(system: System, rules: Rules, work: Workload) -> State:
     counters = np.zeros(COUNTERS, np.int64)
     counters[FREE], counters[UPS] = -1, m
     counters[BOUNDED] = np.count_nonzero(system.context < math.inf)
+    seen = m if rules.routers > 1 and rules.signal_delay > 0 else 0
     state = State(
         busy=np.zeros(m, np.int64),
         queued=np.zeros(m, np.int64),
@@ -299,6 +309,11 @@ def empty_state(system: System, rules: Rules, work: Workload) -> State:
         spent=spent,
         failed=np.zeros(m * rules.cool_failures),
         level=np.array([rules.reserve]),
+        own=np.zeros(seen * rules.routers, np.int64),
+        late_own=np.zeros(seen * rules.routers, np.int64),
+        late=np.zeros(seen, np.int64),
+        news_at=np.zeros(0),
+        news=np.zeros(0, np.int64),
         time=np.zeros(0),
         code=np.zeros(0, np.int64),
         counters=counters,
@@ -339,7 +354,19 @@ def grown(state: State, users: int) -> State:
     more[: state.calls.size] = state.calls
     time, code = np.full(events, math.inf), np.zeros(events, np.int64)
     time[: state.time.size], code[: state.code.size] = state.time, state.code
-    return state._replace(calls=more, time=time, code=code)
+    return state._replace(calls=more, time=time, code=code, **_more_news(state))
+
+
+def _more_news(state: State) -> dict[str, Any]:
+    """Room for twice as much news, if there is any."""
+    if not state.late.size:
+        return {}
+    size, first = max(_FIRST_CALLS, 2 * state.news.size), state.counters[NEWS_FIRST]
+    news_at, news = np.zeros(size), np.zeros(size, np.int64)
+    for new, old in ((news_at, state.news_at), (news, state.news)):
+        new[: old.size] = np.roll(old, -first)
+    state.counters[NEWS_FIRST] = 0
+    return {"news_at": news_at, "news": news}
 
 
 def empty_log(tasks: int, attempts: int, held: bool = False, first: bool = False) -> Log:

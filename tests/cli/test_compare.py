@@ -165,11 +165,18 @@ def test_ctrl_c_says_how_to_go_on(kept: bool, tmp_path: Path) -> None:
 def test_outages_and_retries_are_those_of_python(own: Path) -> None:
     given = ["compare", own, "-p", "static:gpt-4", "--no-controls", "--loads", "0.5", "--json", "-",
              "--replications", "3"]  # fmt: skip
-    faults = ["--outage", "gpt-4:0:1e6", "--attempts", "2", "--backoff", "0.5"]
+    faults = ["--outage", "gpt-4:0:1e6", "--attempts", "2", "--backoff", "0.5",
+              "--backoff-factor", "3", "--jitter", "0.25", "--retry-on", "failed",
+              "--retry-on", "timed_out", "--retry-budget", "0.9", "--retry-reserve", "4",
+              "--no-retry-after", "--fallback-all", "--cooldown", "1:5:2",
+              "--signal-delay", "0.5", "--routers", "2"]  # fmt: skip
     found = json.loads(in_process(*given, *faults).stdout)
     study = rs.compare(
         own, None, "static:gpt-4", loads=0.5, replications=3, controls=False,
-        retries=rs.Retries(2, 0.5), outages=rs.Outage("gpt-4", 0, 1e6),
+        retries=rs.Retries(
+            2, 0.5, 3.0, "all", ("failed", "timed_out"), 0.25, 0.9, 4.0, False, "1:5:2"
+        ),
+        outages=rs.Outage("gpt-4", 0, 1e6), signal_delay=0.5, routers=2,
     )  # fmt: skip
     assert found["loads"] == json.loads(json.dumps(study.to_dict()["loads"]))
     assert found["loads"] != json.loads(in_process(*given).stdout)["loads"]

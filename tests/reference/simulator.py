@@ -184,6 +184,8 @@ class _Simulation:
         self.cooling = ["closed" for _ in agents]
         self.failures: list[list[float]] = [[] for _ in agents]
         self.budget = rules.reserve
+        self.router_key = np.uint64(rng.stream(seed, rng.ROUTER))
+        self.news: list[tuple[float, int, int, int]] = []  # calls sent and ended: +1 and -1
         self.retried: list[tuple[Any, ...]] = []
         self.pool = PoolView(
             busy=np.zeros(len(agents), np.int64),
@@ -353,6 +355,28 @@ class _Simulation:
                 left = [w.left(now) / w.limit for w in windows if w.limit]
                 self.pool.room[self.system.account == account] = min(left)
 
+    def tell(self, now: float, i: int, change: int) -> None:
+        """Note that a call was sent, or has ended."""
+        self.news.append((now, self.router(i), self.tasks[i].agent, change))
+
+    def router(self, i: int) -> int:
+        return int(rng.uniform(self.router_key, i, 0) * self.rules.routers)
+
+    def show_signals(self, now: float, i: int) -> None:
+        """Show what the router of a task knows: its own calls, and late those of others."""
+        rules, pool = self.rules, self.pool
+        if rules.routers == 1 or not rules.signal_delay:
+            return
+        known = np.zeros(pool.slots.size, np.int64)
+        for time, router, a, change in self.news:
+            if router == self.router(i) or time + rules.signal_delay <= now:
+                known[a] += change
+        for a, count in enumerate(known.tolist()):
+            pool.busy[a] = min(count, pool.slots[a])
+            pool.queued[a] = queued = count - int(pool.busy[a])
+            late = (queued + 1) * pool.service[a] / pool.slots[a]
+            pool.wait[a] = late if count >= pool.slots[a] else 0.0
+
     def take(self, now: float, i: int) -> None:
         windows = zip(
             self.windows[self.system.account[self.tasks[i].agent]], self.needs(i), strict=True
@@ -392,6 +416,7 @@ class _Simulation:
         task = self.tasks[i]
         a = task.agent = self.chosen(now, i)
         task.sent = now
+        self.tell(now, i, 1)
         if self.cooling[a] == "half open":
             self.cooling[a], task.probe = "probing", True
             self.offer(a)
@@ -453,6 +478,7 @@ class _Simulation:
         if not up.any():
             up[:] = 1
         self.show_room(now)
+        self.show_signals(now, i)
         a = self.choose(self.view(now, i), self.pool._replace(up=up), self.memory)
         if not 0 <= a < agents:
             raise PolicyError(
@@ -563,6 +589,7 @@ class _Simulation:
         """A try has ended, whichever way."""
         task = self.tasks[i]
         task.status, task.left, task.ends = status, left, now
+        self.tell(now, i, -1)
         if self.rules.cool_failures:
             self.count_failure(now, task, bool(self.rules.cool_on >> status & 1))
         self.at(now, ENDED, i)
@@ -602,6 +629,7 @@ class _Simulation:
         if self.learns:
             outcome = self.outcome(now, i)
             self.show_room(now)
+            self.show_signals(now, i)
             self.learn(self.view(now, i), task.agent, outcome, self.pool, self.memory)
         again = self.again(now, i)
         if again is not None:

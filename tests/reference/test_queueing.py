@@ -340,3 +340,18 @@ def test_simulation_agrees_with_exact_results_of_our_own(case: str) -> None:
     z = z_score(values, exact)
     print(f"{case}: {values.mean():.6f} against {exact:.6f}, z = {z:.2f}")
     assert 0 < abs(z) <= 4.5
+
+
+@pytest.mark.parametrize("load", [0.7, 0.9])
+def test_the_shorter_of_two_queues_of_500(load: float) -> None:
+    agents = rs.AgentPool(
+        tuple(
+            rs.Agent(id=f"a{k}", name="A", cost=0.01, latency=1.0, service="exponential",
+                     concurrency=1)
+            for k in range(500)
+        )
+    )  # fmt: skip
+    arrivals = rs.Poisson(500 * load)
+    found = rs.replay(None, agents, "power-of-two", arrivals=arrivals, tasks=1_000_000, seed=SEED)
+    exact = rs.theory.supermarket(load, 1.0).latency_mean
+    assert found.latency[found.timed].mean() == pytest.approx(exact, rel=0.01)

@@ -267,6 +267,8 @@ RULES = st.builds(
     cool_on=st.sampled_from([1 << FAILED, 0b1110, 1 << LIMITED]),
     retry_after=st.integers(0, 1),
     shows_room=st.integers(0, 1),
+    signal_delay=st.sampled_from([0.0, 0.5, 1.0, 7.3]),
+    routers=st.sampled_from([1, 1, 2, 3]),
 )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from routingsim.errors import SimulationError
-from routingsim.simulation.faults import Outage, Retries
+from routingsim.simulation.faults import Cooldown, Outage, Retries
 
 
 @pytest.mark.parametrize(
@@ -51,3 +51,12 @@ def test_back_offs_end_within_what_a_clock_can_tell() -> None:
     assert Retries(attempts=17, backoff=1, factor=10).factor == 10  # the 15th back-off: 1e15 s
     with pytest.raises(SimulationError, match="last back-off"):
         Retries(attempts=18, backoff=1, factor=10)
+
+
+def test_a_cooldown_as_text() -> None:
+    retries = Retries(cooldown="3:60:30.5")
+    assert retries.cooldown == Cooldown(3, 60.0, 30.5)
+    assert retries.arguments() == {"attempts": 3, "cooldown": Cooldown(3, 60.0, 30.5)}
+    for text in ("3:60", "3.5:60:30", "a:b:c"):
+        with pytest.raises(SimulationError, match="write FAILURES:WITHIN:SECONDS, as 3:60:30"):
+            Retries(cooldown=text)

@@ -21,12 +21,14 @@ named figures, ``to_frame()``, and, if known, the distribution of the wait::
 :func:`mdc`            the same with several servers
 :func:`gim1`           any independent interarrival times, one exponential server
 :func:`gimc`           the same with several servers
+:func:`supermarket`    many servers, the shortest of a few queues for each task
 =====================  =========================================================
 
 Poisson arrivals that a policy splits at random, or by anything independent of the queues,
 stay Poisson: treat each agent separately, at its share of the rate.
 """
 
+from routingsim.simulation.theory.choices import Supermarket, supermarket
 from routingsim.simulation.theory.general import MG1, MDc, md1, mdc, mg1
 from routingsim.simulation.theory.impatient import ErlangA, MMcTimeout, erlang_a, mmc_timeout
 from routingsim.simulation.theory.markovian import (
@@ -63,6 +65,7 @@ __all__ = [
     "MMcK",
     "MMcRetry",
     "MMcTimeout",
+    "Supermarket",
     "Transform",
     "deterministic_lst",
     "erlang_a",
@@ -81,5 +84,6 @@ __all__ = [
     "mmc_timeout",
     "mmcc",
     "mmck",
+    "supermarket",
     "weibull_lst",
 ]
