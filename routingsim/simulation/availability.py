@@ -3,7 +3,7 @@
 import numpy as np
 
 from routingsim.policies.kernel import FAILED
-from routingsim.simulation.calls import NONE
+from routingsim.simulation.calls import NONE, copy_of
 from routingsim.simulation.events import COOLED, DEPART, DOWN, UP, UPS, called, code_of, push_rare
 from routingsim.simulation.limits import waits_no_more
 from routingsim.simulation.queues import next_call
@@ -12,6 +12,8 @@ from routingsim.simulation.state import ESCALATED
 CLOSED, COOLING, HALF_OPEN, PROBING = range(4)
 """The states of a cooldown: calls are counted; the agent is not offered; it is offered for one
 call; that call is under way."""
+
+NOBODY = -2  # there is no agent for a second copy
 
 
 @called
@@ -49,7 +51,7 @@ def go(s, system, kind, a, now):
             call = s.calls[c]
             if call.due > now:
                 call.due, call.status, call.judged = now, FAILED, 0
-                push_rare(s, now, code_of(DEPART, call.task, c))
+                push_rare(s, now, code_of(DEPART, call.task, c, copy_of(s, c)))
             c = np.uint32(call.behind)
     push_rare(s, system.up[agent.outage], code_of(UP, a, 0))
 
@@ -93,12 +95,15 @@ def count_failure(s, rules, a, call, now):
 
 @called
 def choose_with_care(s, pool, system, work, log, rules, choose, memory, task, c):
-    """The agent of a task where not every agent may be offered, or that is sent again.
+    """The agent of a task where not every agent may be offered, or that is sent again or twice.
 
     Hidden are agents that are not offered, whose context window is too small, and, on a retry
     with fallback, the agent that had the task last, or all that have had it. If none is left,
     those with a small window are hidden; if none is left then, none. Before the policy goes
     the agent that a failed agent names, or the first along that chain that is not hidden.
+
+    For a second copy the agent of the first, ``c``, is hidden too; if no other is left, or the
+    policy names that agent still, it is ``NOBODY``.
     """
     m, tokens = s.up.size, task.prompt_tokens
     for b in range(m):
@@ -107,21 +112,22 @@ def choose_with_care(s, pool, system, work, log, rules, choose, memory, task, c)
     if c != NONE:
         call = s.calls[c]
         last = np.int64(call.agent)
-        if call.status != ESCALATED:
+        if task.copy:
+            s.up[last] = 0
+        elif call.status != ESCALATED:
             a = system.fallback[last]
             while a >= 0 and not s.up[a]:
                 a = system.fallback[a]
-        if rules.fallback == 1:
-            s.up[last] = 0
-        elif rules.fallback == 2:
-            k = np.int64(call.tried)
-            while k >= 0:
-                s.up[np.int64(log.retried_agent[k])] = 0
-                k = np.int64(log.retried_before[k])
+        k = np.int64(call.tried)
+        while k >= 0 and rules.fallback:
+            s.up[np.int64(log.retried_agent[k])] = 0
+            k = np.int64(log.retried_before[k]) if rules.fallback == 2 else -1
     if a < 0:
         left = 0
         for b in range(m):
             left += s.up[b]
+        if task.copy and left == 0:
+            a = NOBODY
         if left == 0:
             for b in range(m):
                 s.up[b] = tokens <= s.agents[b].context
@@ -129,7 +135,12 @@ def choose_with_care(s, pool, system, work, log, rules, choose, memory, task, c)
         if left == 0:
             for b in range(m):
                 s.up[b] = 1
-        a = choose(task, pool, memory)
+        if a != NOBODY:
+            a = choose(task, pool, memory)
+            if task.copy and a == s.calls[c].agent:
+                a = NOBODY
+            elif a < 0:
+                a = -1
     for b in range(m):
         s.up[b] = s.agents[b].offered
     return a

@@ -19,7 +19,7 @@ CALL = np.dtype(
         ("due", np.float64),  # when it ends, in service or by impatience; rejected, Retry-After
         ("takes", np.float64),  # seconds in service, without the judge's; cut off, its natural end
         ("first", np.float64),  # seconds in service before its first token
-        ("paid", np.float64),  # USD, once it has ended
+        ("paid", np.float64),  # USD, once it has ended; before, when a second copy is sent
         ("task", np.int32),
         ("behind", np.uint32),  # neighbours in a list; of a free record, the next one
         ("before", np.uint32),
@@ -34,6 +34,22 @@ CALL = np.dtype(
     align=True,
 )
 """Record of a call."""
+
+PAIR = np.dtype(
+    [
+        ("mate", np.uint32),  # the other copy of the try, while both are under way
+        ("copy", np.int8),  # 0 or 1
+        ("hedged", np.int8),  # 1 once a second copy of the try has been sent
+    ],
+    align=True,
+)
+"""What is added to the record of a call where a try may have two copies."""
+
+
+@inlined
+def copy_of(s, c):
+    """Which copy of its try a call is."""
+    return np.int64(s.pairs[c].copy) if s.pairs.size else 0
 
 
 @inlined

@@ -44,6 +44,7 @@ from routingsim.policies.numba_reference import refer, rewrite
 from routingsim.simulation.afterwards import sent_again
 from routingsim.simulation.availability import (
     HALF_OPEN,
+    NOBODY,
     choose_with_care,
     cooled,
     count_failure,
@@ -55,6 +56,7 @@ from routingsim.simulation.calls import (
     NONE,
     SERVING,
     WAITING,
+    copy_of,
     enter_service,
     free,
     leave_service,
@@ -72,6 +74,7 @@ from routingsim.simulation.events import (
     FREE,
     FREED,
     FRESH,
+    HEDGE,
     HOLE,
     LIMIT,
     LOOK,
@@ -88,6 +91,13 @@ from routingsim.simulation.events import (
     push,
     push_rare,
 )
+from routingsim.simulation.hedging import (
+    copy_ends,
+    hedge_holds,
+    hold_slot,
+    pair,
+    set_hedge,
+)
 from routingsim.simulation.limits import (
     lets_start,
     next_of,
@@ -102,6 +112,7 @@ from routingsim.simulation.sending import (
     draw_noise,
     keys_of,
     longest_wait,
+    part_of,
     row_of,
     settle,
     task_view,
@@ -123,6 +134,7 @@ from routingsim.simulation.state import (
     empty_log,
     empty_state,
     grown,
+    hedges,
 )
 
 DONE, GROW = -1, -2  # what the loop returns: all is done, or it needs room for more calls
@@ -156,8 +168,12 @@ def _compact(s):
         time, code = s.time[k], s.code[k]
         kind, number, c = parts(code)
         s.time[k] = math.inf
-        fate = (kind == DEPART) | (kind == EXPIRE)
-        if not fate or _holds(s, kind, number, np.uint32(c), time):
+        holds = True
+        if kind == HEDGE:
+            holds = hedge_holds(s, number, np.uint32(c), time)
+        elif kind in (DEPART, EXPIRE):
+            holds = _holds(s, kind, number, np.uint32(c), time)
+        if holds:
             push_rare(s, time, code)  # into the places of events already read
             kept += 1
     return kept
@@ -182,11 +198,12 @@ def _outcome(work, log, call, i):
 
 
 @inlined
-def _end(s, work, rules, log, agent, a, call, now):
+def _end(s, work, rules, log, agent, a, c, now):
     """Write down how a call has ended, and what it cost."""
+    call = s.calls[c]
     i = np.uint32(call.task)
     wait, cost, paid, first = 0.0, 0.0, 0.0, math.nan
-    if call.attempt:
+    if call.attempt or (s.pairs.size and s.pairs[c].hedged):
         wait, cost = log.wait[i], log.cost[i]
     status = call.status
     if call.state == SERVING:
@@ -234,7 +251,7 @@ def _begin_service(s, rules, agent, c, now):
     agent.busy += 1
     if agent.breaks:
         enter_service(s, agent, c)
-    push(s, due, code_of(DEPART, call.task, c))
+    push(s, due, code_of(DEPART, call.task, c, copy_of(s, c)))
 
 
 @called
@@ -247,15 +264,6 @@ def _rejects(s, work, a, call, now):
         return True
     take_of(s, work, acc, a, call, now)
     return False
-
-
-@called
-def _hold(s, log, a, call, now):
-    """Let a call that is cut off keep its slot to its natural end."""
-    k = log.holds[0]
-    log.holds[0] = k + 1
-    log.held_agent[k], log.held_from[k], log.held_until[k] = a, now, call.takes
-    push_rare(s, call.takes, code_of(FREED, a, 0))
 
 
 def pool_view(s, system):
@@ -313,6 +321,7 @@ def _run(s, work, system, rules, log, choose, learn, learns, memory, seed):
     task = refer(task_view(work, keys.choice, 0, 0, 0.0))
     told = learns or rules.users > 0
     stale = are_stale(rules)
+    hedged = rules.hedge >= 0.0 or rules.hedge_quantile > 0.0
     if not s.counters[BEGUN]:
         _begin(s, system, rules, keys.think)
     fresh = s.counters[FRESH]
@@ -328,8 +337,9 @@ def _run(s, work, system, rules, log, choose, learn, learns, memory, seed):
             return GROW
 
         # The next event: ``a`` is the agent at which something changes, ``ended`` the call that
-        # ends, ``i`` the task that is sent, with the record ``c`` if it is a retry.
-        a, i, attempt, kind = -1, -1, 0, RETURN
+        # ends, ``i`` the task that is sent, with the record ``c`` if it is a retry, or of the first
+        # copy if it is the second.
+        a, i, attempt, copy, kind = -1, -1, 0, 0, RETURN
         c = ended = begins = np.uint32(NONE)
         after, at = -1, 0.0  # the event that follows, if any, and its time
         next_arrival = work.arrived[fresh] if 0 <= fresh < n and rules.users == 0 else math.inf
@@ -345,7 +355,7 @@ def _run(s, work, system, rules, log, choose, learn, learns, memory, seed):
                 a, ended = np.int64(call.agent), c
                 agent = s.agents[np.uint16(a)]
                 if call.status == TIMED_OUT and agent.holds:
-                    _hold(s, log, a, call, now)
+                    hold_slot(s, log, a, now, call.takes)
                 else:
                     agent.busy -= 1
                 if agent.breaks:
@@ -357,7 +367,8 @@ def _run(s, work, system, rules, log, choose, learn, learns, memory, seed):
                         show_room(s, now)
                     if stale:
                         show_signals(s, rules, keys, i, now)
-                    rewrite(task, task_view(work, keys.choice, i, np.int64(call.attempt), now))
+                    told_of = (i, np.int64(call.attempt), now, copy_of(s, c))
+                    rewrite(task, task_view(work, keys.choice, *told_of))
                     outcome = _outcome(work, log, call, i)
                     learn(task, np.int64(call.agent), outcome, pool, memory)
                 at = sent_again(s, rules, log, keys, call, now)
@@ -379,6 +390,11 @@ def _run(s, work, system, rules, log, choose, learn, learns, memory, seed):
                 call.status = TIMED_OUT
                 if agent.waits:
                     waits_no_more(s, agent.account, c, now)
+            elif kind == HEDGE:
+                if not hedge_holds(s, number, c, now):
+                    continue
+                i, attempt, copy = number, np.int64(call.attempt), 1
+                call.paid = math.inf
             elif kind < RETURN:
                 a = number
                 if kind <= DOWN:
@@ -406,25 +422,30 @@ def _run(s, work, system, rules, log, choose, learn, learns, memory, seed):
         sent = i >= 0
         if sent:
             # Does not depend on the choice; drawn before it, so that both run in parallel.
-            drawn = draw_noise(s.agents[0].noise, keys.service, i, attempt)
+            drawn = draw_noise(s.agents[0].noise, keys.service, i, part_of(attempt, copy))
             if rules.shows_room:
                 show_room(s, now)
             if stale:
                 show_signals(s, rules, keys, i, now)
-            rewrite(task, task_view(work, keys.choice, i, attempt, now))
-            if attempt or s.counters[BOUNDED] or not s.counters[UPS]:
+            rewrite(task, task_view(work, keys.choice, i, attempt, now, copy))
+            if attempt or copy or s.counters[BOUNDED] or not s.counters[UPS]:
                 given = (s, pool, system, work, log, rules, choose, memory, task)
                 a = choose_with_care(*given, c)
+                if a == NOBODY:
+                    continue
             else:
                 a = choose(task, pool, memory)
             if a < 0 or a >= m:
                 return i
-            if c == NONE:
+            first = c
+            if c == NONE or copy:
                 c = take(s)
-                s.calls[c].tried = -1
+                s.calls[c].tried = s.calls[first].tried if copy else -1
             call = s.calls[c]
             call.task, call.attempt, call.agent, call.sent = i, attempt, a, now
-            settle(s, work, rules, keys, call, drawn)
+            if hedged:
+                pair(s, log, c, first, copy)
+            settle(s, work, rules, keys, call, copy, drawn)
             if stale:
                 send_news(s, rules, keys, i, a, 1, now)
             if rules.cool_failures and s.agents[np.uint16(a)].cool == HALF_OPEN:
@@ -447,10 +468,10 @@ def _run(s, work, system, rules, log, choose, learn, learns, memory, seed):
                     begins = c
                 else:
                     enqueue(s, work, agent, c)
-                    longest = longest_wait(agent, keys, i, attempt)
+                    longest = longest_wait(agent, keys, i, part_of(attempt, copy))
                     call.state, call.left, call.due = WAITING, longest, now + longest
                     if longest < math.inf:
-                        after, at = code_of(EXPIRE, i, c), call.due
+                        after, at = code_of(EXPIRE, i, c, copy), call.due
                     if agent.waits and ready and agent.queued == 1:
                         wait_for_limit(s, work, agent.account, a, c, now)
             elif agent.queued and ready:
@@ -470,14 +491,22 @@ def _run(s, work, system, rules, log, choose, learn, learns, memory, seed):
 
             if ended != NONE:
                 call = s.calls[ended]
-                _end(s, work, rules, log, agent, a, call, now)
+                waited = log.wait[np.uint32(call.task)] if hedged else 0.0
+                _end(s, work, rules, log, agent, a, ended, now)
                 if stale:
                     send_news(s, rules, keys, np.int64(call.task), a, -1, now)
                 if rules.cool_failures:
                     count_failure(s, rules, a, call, now)
                 i, status = np.int64(call.task), call.status
                 again = (rules.on >> np.int64(status)) & 1 and call.attempt + 1 < rules.attempts
-                if told or again or status == ESCALATED:
+                goes_on = False
+                if hedged:
+                    goes_on = copy_ends(
+                        *(s, work, rules, log, keys, np.uint16(a), ended, waited, now)
+                    )
+                if goes_on:
+                    pass
+                elif told or again or status == ESCALATED:
                     call.state = IDLE
                     after, at = code_of(ENDED, i, ended), now
                 else:
@@ -491,6 +520,8 @@ def _run(s, work, system, rules, log, choose, learn, learns, memory, seed):
                     take_of(s, work, agent.account, a, s.calls[begins], now)
                 elif agent.queued and agent.busy < agent.slots:
                     push_rare(s, now, code_of(LOOK, a, 0))
+            if hedged and sent and not copy and ended == NONE:
+                set_hedge(s, rules, np.uint16(a), c, now)
             _note(s, np.uint16(a))
         if after >= 0:
             push(s, at, after)
@@ -534,9 +565,8 @@ def run(
     """
     n, agents = work.row.size, system.slots.size
     state = empty_state(system, rules, work)
-    log = empty_log(
-        n, max(rules.attempts, rules.levels), bool(system.holds.any()), work.first.size > 0
-    )
+    tries, held = max(rules.attempts, rules.levels), bool(system.holds.any())
+    log = empty_log(n, tries, held, work.first.size > 0, hedges(rules))
     learns = int(learn is not no_learning)
     if interpreted:
         from routingsim.simulation.python_callbacks import Callbacks
@@ -551,7 +581,7 @@ def run(
     found = GROW
     while found == GROW:
         found = _run(state, work, system, rules, log, *kernels, learns, handed, seed)
-        state = grown(state, rules.users) if found == GROW else state
+        state = grown(state, rules) if found == GROW else state
     if callbacks is not None and callbacks.error is not None:
         raise callbacks.error
     if found >= 0:

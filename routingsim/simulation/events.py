@@ -1,8 +1,8 @@
 """The calendar of the compiled event loop: a heap of events with four children a node.
 
 An event is a time and a code; of equal times the lower code comes first. A code is a kind,
-a number (of a task, or of an agent) and the record of a call, so that events at one time
-happen in the order of their kinds, and those of one kind in the order of their numbers.
+a number (of a task, or of an agent), the copy of a try and the record of a call, so that events at
+one time happen in the order of their kinds, and those of one kind in the order of their numbers.
 
 The first event that is taken leaves a hole, into which the next one falls: most events bring
 another. Events are not removed when they no longer hold; the loop knows them by their
@@ -17,9 +17,10 @@ import numpy as np
 from numba import njit
 
 # In the order in which they happen at one time.
-UP, DOWN, COOLED, LOOK, FREED, DEPART, LIMIT, EXPIRE, ENDED, RETRY, RETURN = range(11)
+UP, DOWN, COOLED, LOOK, FREED, DEPART, LIMIT, EXPIRE, ENDED, RETRY, HEDGE, RETURN = range(12)
 KIND, NUMBER = 59, 28  # where kind and number begin in a code
-MOST_CALLS = 1 << 27  # at once; one bit is left for the copy of a task
+COPY_BIT = 27  # where the copy of a try is in a code
+MOST_CALLS = 1 << COPY_BIT  # at once
 _CALL, _NUMBER = MOST_CALLS - 1, (1 << 31) - 1
 
 EVENTS, HOLE, FRESH, FREE, USED, UPS, BEGUN, BOUNDED, NEWS_FIRST, NEWS, COUNTERS = range(11)
@@ -51,9 +52,10 @@ def _compiled(**options: Any) -> Any:
 
 
 @inlined
-def code_of(kind, number, call):
+def code_of(kind, number, call, copy=0):
     """The code of an event."""
-    return (np.int64(kind) << KIND) | (np.int64(number) << NUMBER) | np.int64(call)
+    low = np.int64(call) | (np.int64(copy) << COPY_BIT)
+    return (np.int64(kind) << KIND) | (np.int64(number) << NUMBER) | low
 
 
 @inlined

@@ -2,7 +2,7 @@
 
 The engine calls a small compiled kernel, the *trampoline*, which calls back into
 the interpreter. The addresses to call are in the engine's ``memory``; the Python
-function gets the policy's memory. Only the numbers of task and try and the time
+function gets the policy's memory. Only the numbers of task, try and copy and the time
 are passed by value: the rest is read from lists made once for each run.
 """
 
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from routingsim.policies.kernel import CHOOSE, LEARN, Kernel, Outcome, PoolView, TaskView
 from routingsim.simulation.state import Workload
 
-_TASK = (ctypes.c_int64, ctypes.c_int64, ctypes.c_double)
+_TASK = (ctypes.c_int64, ctypes.c_int64, ctypes.c_double, ctypes.c_int64)
 _CHOOSE = ctypes.CFUNCTYPE(ctypes.c_int64, *_TASK)
 _LEARN = ctypes.CFUNCTYPE(
     ctypes.c_int64, *_TASK, ctypes.c_int64, ctypes.c_int64, *[ctypes.c_double] * 6
@@ -45,13 +45,13 @@ def _pointer_call(*kinds: Any) -> Callable[..., Any]:
 
 
 _i8, _f8 = types.int64, types.float64
-_call_choose = _pointer_call(_i8, _i8, _f8)
-_call_learn = _pointer_call(_i8, _i8, _f8, _i8, _i8, *[_f8] * 6)
+_call_choose = _pointer_call(_i8, _i8, _f8, _i8)
+_call_learn = _pointer_call(_i8, _i8, _f8, _i8, _i8, _i8, *[_f8] * 6)
 
 
 @njit(CHOOSE, nogil=True)
 def _choose_trampoline(task, pool, memory):
-    return _call_choose(int(memory[0]), (task.index, task.attempt, task.time))
+    return _call_choose(int(memory[0]), (task.index, task.attempt, task.time, task.copy))
 
 
 @njit(LEARN, nogil=True)
@@ -59,7 +59,7 @@ def _learn_trampoline(task, agent, outcome, pool, memory):
     _call_learn(
         int(memory[1]),
         (
-            *(task.index, task.attempt, task.time, agent, outcome.status),
+            *(task.index, task.attempt, task.time, task.copy, agent, outcome.status),
             *(outcome.wait, outcome.service, outcome.latency, outcome.cost, outcome.quality),
             outcome.first_token,
         ),
@@ -110,12 +110,11 @@ class Callbacks:
         priority_of, tenant_of = _by_task(work.priority), _by_task(work.tenant)
         features, predicted = _by_row(work.features), _by_row(work.predicted)
 
-        def view(index: int, attempt: int, time: float) -> TaskView:
+        def view(index: int, attempt: int, time: float, copy: int) -> TaskView:
             row = row_of(index)
             known = d_var[row], tokens[row], categories[row], features(row), predicted(row)
-            return TaskView(
-                *(index, attempt, time, stream, *known, 0, priority_of(index), tenant_of(index))
-            )
+            own = copy, priority_of(index), tenant_of(index)
+            return TaskView(index, attempt, time, stream, *known, *own)
 
         def on_choose(*task: Any) -> int:
             if self.error is not None:
@@ -127,11 +126,11 @@ class Callbacks:
                 return -1
 
         def on_learn(
-            index: int, attempt: int, time: float, agent: int, status: int, *rest: float
+            index: int, attempt: int, time: float, copy: int, agent: int, status: int, *rest: float
         ) -> int:
             if self.error is None:
                 try:
-                    task = view(index, attempt, time)
+                    task = view(index, attempt, time, copy)
                     learn.python(task, agent, Outcome(status, *rest), pool, memory)
                 except BaseException as error:  # compiled code must not see an exception
                     self.error = error

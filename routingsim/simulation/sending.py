@@ -1,7 +1,7 @@
 """What is known of a call when it is sent: what the policy sees of its task, and its fate.
 
-Random numbers belong to the task and the try, so that a call that is cut off, or never starts,
-shifts no other.
+Random numbers belong to the task, the try and its copy, so that a call that is cut off, or never
+starts, shifts no other.
 """
 
 import math
@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from routingsim import rng
-from routingsim.policies.kernel import FAILED, OK, TaskView
+from routingsim.policies.kernel import COPY, FAILED, OK, TaskView
 from routingsim.simulation.events import inlined
 from routingsim.simulation.queues import priority_of, tenant_of
 from routingsim.simulation.state import ESCALATED, EXPONENTIAL, LOGNORMAL
@@ -45,12 +45,18 @@ def keys_of(seed):
 
 
 @inlined
-def draw_noise(law, key, i, attempt):
-    """The random number of a try's service time, which is the same for every agent."""
+def part_of(attempt, copy):
+    """The part of the draws that belongs to a copy of a try."""
+    return np.int64(attempt) + (np.int64(copy) << COPY)
+
+
+@inlined
+def draw_noise(law, key, i, part):
+    """The random number of a call's service time, which is the same for every agent."""
     if law == LOGNORMAL:
-        return rng.normal(key, i, attempt)
+        return rng.normal(key, i, part)
     if law == EXPONENTIAL:
-        return rng.uniform(key, i, attempt)
+        return rng.uniform(key, i, part)
     return 1.0
 
 
@@ -61,7 +67,7 @@ def row_of(work, i):
 
 
 @inlined
-def task_view(work, stream, i, attempt, now):
+def task_view(work, stream, i, attempt, now, copy=0):
     """What policies see of a try of task ``i``."""
     row = row_of(work, i)
     return TaskView(
@@ -74,24 +80,24 @@ def task_view(work, stream, i, attempt, now):
         work.category[row],
         work.features[row],
         work.predicted[row],
-        0,
+        copy,
         priority_of(work, i),
         tenant_of(work, i),
     )
 
 
 @inlined
-def settle(s, work, rules, keys, call, drawn):
+def settle(s, work, rules, keys, call, copy, drawn):
     """What a call that is sent will take in service, and how it will end there.
 
     ``drawn`` is the random number for agents whose service has the law of agent 0.
     """
     i, attempt, a = np.int64(call.task), np.int64(call.attempt), np.uint16(call.agent)
-    agent, row = s.agents[a], row_of(work, i)
+    agent, row, part = s.agents[a], row_of(work, i), part_of(attempt, copy)
     noise = (
         drawn
         if agent.noise == s.agents[0].noise
-        else draw_noise(agent.noise, keys.service, i, attempt)
+        else draw_noise(agent.noise, keys.service, i, part)
     )
     if agent.noise == LOGNORMAL:
         noise = math.exp(agent.sigma * (noise - 0.5 * agent.sigma))
@@ -103,23 +109,23 @@ def settle(s, work, rules, keys, call, drawn):
     rate = agent.error_rate
     if work.failed.size and not attempt and not math.isnan(work.failed[row, a]):
         rate = work.failed[row, a]  # what is recorded is of the first call
-    failed = rate > 0.0 and rng.uniform(keys.error, i, attempt) < rate
+    failed = rate > 0.0 and rng.uniform(keys.error, i, part) < rate
     call.status = FAILED if failed else OK
     call.judged = 0
     if attempt + 1 < rules.levels and not failed:
         quality = work.quality[row, a]
         if not math.isnan(quality):
             call.judged = 1
-            mistaken = rng.uniform(keys.judge, i, attempt) < rules.judge_error
+            mistaken = rng.uniform(keys.judge, i, part) < rules.judge_error
             if (quality < rules.bar) != mistaken:
                 call.status = ESCALATED
 
 
 @inlined
-def longest_wait(agent, keys, i, attempt):
+def longest_wait(agent, keys, i, part):
     """Seconds that a call waits at most."""
     longest = agent.longest
     if agent.impatient:
-        drawn = agent.patience * rng.exponential(keys.patience, i, attempt)
+        drawn = agent.patience * rng.exponential(keys.patience, i, part)
         longest = min(longest, drawn)
     return longest

@@ -13,8 +13,9 @@ from numba import from_dtype, types
 from numpy.typing import NDArray
 
 from routingsim.policies.kernel import FAILED, STATUS_NAMES, TOO_LONG
-from routingsim.simulation.calls import CALL, NONE
+from routingsim.simulation.calls import CALL, NONE, PAIR
 from routingsim.simulation.events import BOUNDED, COUNTERS, FREE, NEWS_FIRST, UPS
+from routingsim.simulation.latencies import BINS
 from routingsim.simulation.queues import FAIR, LINE, PRIORITY
 
 DETERMINISTIC, EXPONENTIAL, LOGNORMAL = range(3)
@@ -114,6 +115,16 @@ class Rules(NamedTuple):
     routers: int = 1
     shows_room: int = 0  # 1: the policy may read how much of each limit is left
     retry_after: int = 1  # 1: a call that was rejected is not sent again before the limit opens
+    # A second copy of a try is sent after so many seconds, -1 for never, or (> 0) after a quantile
+    # of the times of the agent's first copies, once there are `hedge_least` of them.
+    hedge: float = -1.0
+    hedge_quantile: float = 0.0
+    hedge_least: int = 1
+
+
+def hedges(rules: Rules) -> bool:
+    """Whether a try may have two copies."""
+    return rules.hedge >= 0.0 or rules.hedge_quantile > 0.0
 
 
 class Log(NamedTuple):
@@ -142,12 +153,26 @@ class Log(NamedTuple):
     held_from: NDArray[np.float64]
     held_until: NDArray[np.float64]
     holds: NDArray[np.int64]
+    # copies of tries that did not decide how the try ended
+    lost: NDArray[np.int32]  # the task
+    lost_attempt: NDArray[np.int16]
+    lost_copy: NDArray[np.int8]
+    lost_agent: NDArray[np.int16]
+    lost_status: NDArray[np.int8]  # CANCELLED, or without an answer
+    lost_left: NDArray[np.float64]
+    lost_ended: NDArray[np.float64]
+    lost_hedged: NDArray[np.float64]  # when the second copy was sent
+    lost_cost: NDArray[np.float64]  # USD
+    losses: NDArray[np.int64]
 
 
 ESCALATED = TOO_LONG + 1
 """Status of a try whose answer the judge of a cascade sent on; never a task's last."""
 
-CALL_STATUS = (*STATUS_NAMES, "escalated")
+CANCELLED = ESCALATED + 1
+"""Status of a copy that was cancelled, as the other had answered; never a task's."""
+
+CALL_STATUS = (*STATUS_NAMES, "escalated", "cancelled")
 """Names of the statuses of a try, by code."""
 
 
@@ -192,6 +217,10 @@ _AGENT = np.dtype(
         ("offered", np.int64),
         ("cool", np.int64),
         ("fails", np.int64),
+        # first copies that were timed, and the part of the histogram where the quantile was last
+        ("timed", np.int64),
+        ("bin", np.int64),
+        ("below", np.int64),
     ]
 )
 """Record of an agent; its fields share cache lines."""
@@ -234,6 +263,7 @@ class State(NamedTuple):
     speed: NDArray[np.float64]
     agents: NDArray[np.void]  # (m,) records
     calls: NDArray[np.void]  # records of calls, as many as there have been at once
+    pairs: NDArray[np.void]  # one more for each, if a try may have two copies
     lines: NDArray[np.void]  # records of the lines of queues
     accounts: NDArray[np.void]  # records
     windows: NDArray[np.void]  # records of limits, WINDOWS for each account
@@ -249,6 +279,7 @@ class State(NamedTuple):
     late: NDArray[np.int64]
     news_at: NDArray[np.float64]  # what they still have to hear and when: a ring buffer
     news: NDArray[np.int64]
+    histogram: NDArray[np.int64]  # times of first copies, BINS for each agent
     # the calendar: a heap ordered by (time, code)
     time: NDArray[np.float64]
     code: NDArray[np.int64]
@@ -301,6 +332,7 @@ def empty_state(system: System, rules: Rules, work: Workload) -> State:
         speed=np.ones(m),
         agents=agents,
         calls=np.zeros(0, CALL),
+        pairs=np.zeros(0, PAIR),
         lines=lines,
         accounts=accounts,
         windows=windows,
@@ -314,11 +346,12 @@ def empty_state(system: System, rules: Rules, work: Workload) -> State:
         late=np.zeros(seen, np.int64),
         news_at=np.zeros(0),
         news=np.zeros(0, np.int64),
+        histogram=np.zeros(m * BINS * (rules.hedge_quantile > 0.0), np.int64),
         time=np.zeros(0),
         code=np.zeros(0, np.int64),
         counters=counters,
     )
-    return grown(state, rules.users)
+    return grown(state, rules)
 
 
 def _windows(system: System, work: Workload, calls: int) -> NDArray[np.void]:
@@ -341,20 +374,23 @@ def _windows(system: System, work: Workload, calls: int) -> NDArray[np.void]:
     return windows
 
 
-def grown(state: State, users: int) -> State:
+def grown(state: State, rules: Rules) -> State:
     """The same state with room for twice as many calls at once.
 
     An event is of a call, an agent or a user; before the calendar is full of events that no
     longer hold, these are dropped.
     """
     calls, m = max(_FIRST_CALLS, 2 * state.calls.size), state.agents.size
-    events = 3 * calls + 4 * m + users + 64
+    events = (3 + hedges(rules)) * calls + 4 * m + rules.users + 64
     more = np.zeros(calls, CALL)
     more["task"] = -1
     more[: state.calls.size] = state.calls
     time, code = np.full(events, math.inf), np.zeros(events, np.int64)
     time[: state.time.size], code[: state.code.size] = state.time, state.code
-    return state._replace(calls=more, time=time, code=code, **_more_news(state))
+    pairs = np.zeros(calls * hedges(rules), PAIR)
+    pairs[: state.pairs.size] = state.pairs
+    news = _more_news(state)
+    return state._replace(calls=more, pairs=pairs, time=time, code=code, **news)
 
 
 def _more_news(state: State) -> dict[str, Any]:
@@ -369,18 +405,23 @@ def _more_news(state: State) -> dict[str, Any]:
     return {"news_at": news_at, "news": news}
 
 
-def empty_log(tasks: int, attempts: int, held: bool = False, first: bool = False) -> Log:
+def empty_log(
+    tasks: int, attempts: int, held: bool = False, first: bool = False, hedges: bool = False
+) -> Log:
     """An empty log for ``tasks`` tasks of up to ``attempts`` tries each.
 
     ``held`` says whether calls that are cut off may hold their slots, ``first`` whether
-    first tokens come before the ends of answers.
+    first tokens come before the ends of answers, ``hedges`` whether a try may have two copies.
     """
-    again, slots = tasks * (attempts - 1), tasks * attempts * held
+    copies = tasks * attempts * hedges
+    again, slots = tasks * (attempts - 1), (tasks * attempts + copies) * held
     last = ("agent", "status", "attempts", "left", "finished", "wait", "cost")
     ended = _side_by_side(tasks, np.int16, np.int8, np.int16, *[np.float64] * 4)
     others = ("", "_agent", "_status", "_left", "_ended", "_next", "_before")
     kinds = (np.int32, np.int16, np.int8, *[np.float64] * 3, np.int32)
     retried = zip(others, _side_by_side(again, *kinds), strict=True)
+    lost = [name for name in Log._fields if name.startswith("lost")]
+    lost_kinds = np.int32, np.int16, np.int8, np.int16, np.int8, *[np.float64] * 4
     log = Log(
         **dict(zip(last, ended, strict=True)),
         **{f"retried{name}": column for name, column in retried},
@@ -390,6 +431,8 @@ def empty_log(tasks: int, attempts: int, held: bool = False, first: bool = False
         held_from=np.empty(slots),
         held_until=np.empty(slots),
         holds=np.zeros(1, np.int64),
+        **dict(zip(lost, _side_by_side(copies, *lost_kinds), strict=True)),
+        losses=np.zeros(1, np.int64),
     )
     log.attempts[:] = 0
     return log
@@ -409,7 +452,8 @@ def _side_by_side(size: int, *kinds: type) -> list[NDArray[Any]]:
 
 
 _RECORDS = {
-    "agents": _AGENT, "calls": CALL, "lines": LINE, "accounts": _ACCOUNT, "windows": _WINDOW,
+    "agents": _AGENT, "calls": CALL, "pairs": PAIR, "lines": LINE,
+    "accounts": _ACCOUNT, "windows": _WINDOW,
 }  # fmt: skip
 _TABLES = ("features", "predicted", "service", "cost", "quality", "failed", "first", "tokens")
 

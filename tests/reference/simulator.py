@@ -7,8 +7,8 @@ and nothing known before its time. Tests compare the engine with it, bit for bit
 
 Events at one time happen in the order of their kinds, and those of one kind in
 the order of their numbers (of agents or of tasks): first outages and the ends of
-cooldowns, then departures and starts, then ends are reported, then retries are
-sent, then new tasks arrive.
+cooldowns, then departures, each with the starts that follow, then ends are reported, then
+retries are sent, then second copies, then new tasks arrive.
 """
 
 import math
@@ -37,6 +37,7 @@ from routingsim.policies.kernel import (
 from routingsim.simulation.queues import FAIR, PRIORITY
 from routingsim.simulation.state import (
     BUCKET,
+    CANCELLED,
     DAY,
     DETERMINISTIC,
     ESCALATED,
@@ -48,13 +49,15 @@ from routingsim.simulation.state import (
     System,
     Workload,
     empty_log,
+    hedges,
 )
 
 __all__ = ["run"]
 
 # UP, DOWN, COOLED, FREED (by a call cut off before) and LOOK (may the head of the queue start?)
-# happen to an agent, LIMIT (may a call of it start?) to an account, the others to a task.
-UP, DOWN, COOLED, FREED, DEPARTURE, LOOK, LIMIT, EXPIRY, ENDED, RETRY, ARRIVAL = range(11)
+# happen to an agent, LIMIT (may a call of it start?) to an account, DEPARTURE, EXPIRY and HEDGE to
+# a call, the others to a task.
+UP, DOWN, COOLED, FREED, LOOK, DEPARTURE, LIMIT, EXPIRY, ENDED, RETRY, HEDGE, ARRIVAL = range(12)
 
 
 def run(
@@ -75,28 +78,47 @@ def run(
 
 @dataclass(slots=True)
 class _Task:
-    """A task and its try of the moment. Times in seconds."""
+    """A task, and what its tries came to. Times in seconds."""
 
     attempt: int = 0
+    hedged: bool = False  # whether a second copy of its try was sent
+    hedged_at: float = 0.0
+    tried: list[int] = field(default_factory=list)
+    agent: int = -1
+    status: int = -1
+    left: float = 0.0
+    ends: float = 0.0
+    first: float = math.nan
+    paid: float = 0.0
+    again_from: float = 0.0  # Retry-After
+    copy: int = 0
+    wait: float = 0.0
+    cost: float = 0.0
+
+
+@dataclass(slots=True)
+class _Call:
+    """A copy of a task's try; the number of the call is twice that of the task, plus the copy."""
+
     agent: int = -1
     sent: float = 0.0
+    under_way: bool = False
+    hedge: float = math.inf
     longest: float = 0.0
     deadline: float = 0.0
     waiting: bool = False
     left: float = 0.0
+    waited: float = 0.0
     ends: float = 0.0
     fails: bool = False
     judged: bool = False
     cut: bool = False
     natural: float = 0.0
-    again_from: float = 0.0  # Retry-After
+    again_from: float = 0.0
     first: float = math.nan
     probe: bool = False
     paid: float = 0.0
-    tried: list[int] = field(default_factory=list)
     status: int = -1
-    wait: float = 0.0
-    cost: float = 0.0
 
 
 class _Window:
@@ -164,6 +186,9 @@ class _Simulation:
 
         agents = range(system.slots.size)
         self.tasks = [_Task() for _ in work.row]
+        self.calls = [_Call() for _ in work.row for _ in range(2)]
+        self.times: list[list[float]] = [[] for _ in agents]  # that first copies took
+        self.losses: list[tuple[Any, ...]] = []
         self.fresh = 0  # the next task to arrive
         self.queue: list[list[int]] = [[] for _ in agents]  # in the order of sending
         # of each tenant at each agent, and of each agent
@@ -231,6 +256,7 @@ class _Simulation:
             EXPIRY: self.expire,
             ENDED: self.ended,
             RETRY: self.retry,
+            HEDGE: self.hedge,
             ARRIVAL: self.arrive,
         }
         while self.calendar:
@@ -251,11 +277,11 @@ class _Simulation:
         self.offer(a)
         if self.queue[a]:
             self.out_of_line(now, self.next_up(a))
-        for i in self.serving[a]:
-            task = self.tasks[i]
-            if task.ends > now:
-                task.ends, task.fails, task.cut = now, True, False
-                self.at(now, DEPARTURE, i)
+        for k in self.serving[a]:
+            call = self.calls[k]
+            if call.ends > now:
+                call.ends, call.natural, call.fails, call.cut = now, now, True, False
+                self.at(now, DEPARTURE, k)
 
     def offer(self, a: int) -> None:
         """Policies are offered agents that are up and not in a cooldown, or its probe."""
@@ -281,14 +307,14 @@ class _Simulation:
         self.note(a)
 
     def next_up(self, a: int) -> int:
-        """The task that is next in the queue of agent ``a``."""
+        """The call that is next in the queue of agent ``a``."""
         queue, order = self.queue[a], self.system.order[a]
         if self.waits(a) and self.first_in_line[self.system.account[a]] in queue:
             return self.first_in_line[self.system.account[a]] or 0
         if order == PRIORITY:
-            return min(queue, key=lambda i: (self.priority(i), self.tasks[i].sent, i))
+            return min(queue, key=lambda k: (self.priority(k // 2), self.calls[k].sent, k))
         if order == FAIR:
-            return min(queue, key=lambda i: (self.tag(a, i), self.tasks[i].sent, i))
+            return min(queue, key=lambda k: (self.tag(a, k), self.calls[k].sent, k))
         return queue[0]
 
     def priority(self, i: int) -> int:
@@ -297,9 +323,9 @@ class _Simulation:
     def tenant(self, i: int) -> int:
         return int(self.work.tenant[i]) if self.work.tenant.size else 0
 
-    def tag(self, a: int, i: int) -> float:
-        """How far the task's tenant is at agent ``a``, in seconds of service over its weight."""
-        return max(self.clock[a][self.tenant(i)], self.virtual[a])
+    def tag(self, a: int, k: int) -> float:
+        """How far the call's tenant is at agent ``a``, in seconds of service over its weight."""
+        return max(self.clock[a][self.tenant(k // 2)], self.virtual[a])
 
     def ready(self, a: int) -> bool:
         """Whether an agent can start a call, as far as it is concerned."""
@@ -309,42 +335,42 @@ class _Simulation:
 
     def limit(self, now: float, account: int) -> None:
         """Start the call of an account that is first in line, if its limits allow it."""
-        i = self.first_in_line[account]
-        if i is None:
+        k = self.first_in_line[account]
+        if k is None:
             members = np.flatnonzero(self.system.account == account).tolist()
             heads = [self.next_up(a) for a in members if self.queue[a] and self.ready(a)]
             if not heads:
                 return
-            i = min(heads, key=lambda k: (self.urgency(k), self.tasks[k].sent, k))
-        a = self.tasks[i].agent
-        if self.opens(now, i) <= now:
+            k = min(heads, key=lambda k: (self.urgency(k), self.calls[k].sent, k))
+        a = self.calls[k].agent
+        if self.opens(now, k) <= now:
             self.first_in_line[account] = None
-            self.start(now, i)
+            self.start(now, k)
             self.at(now, LIMIT, account)
             self.note(a)
         else:
-            self.wait_in_line(now, i)
+            self.wait_in_line(now, k)
 
-    def urgency(self, i: int) -> int:
-        """The priority of a task that waits at an agent which goes by priority; else 0."""
-        by_priority = self.system.order[self.tasks[i].agent] == PRIORITY
-        return self.priority(i) if by_priority else 0
+    def urgency(self, k: int) -> int:
+        """The priority of a call that waits at an agent which goes by priority; else 0."""
+        by_priority = self.system.order[self.calls[k].agent] == PRIORITY
+        return self.priority(k // 2) if by_priority else 0
 
     def waits(self, a: int) -> bool:
         """Whether calls to an agent wait for the limits of an account."""
         account = self.system.account[a]
         return bool(account >= 0 and not self.system.rejects[account])
 
-    def needs(self, i: int) -> tuple[float, float, float]:
+    def needs(self, k: int) -> tuple[float, float, float]:
         """What a call takes of each limit: never more tokens than there are."""
-        a = self.tasks[i].agent
+        a = self.calls[k].agent
         limit = self.windows[self.system.account[a]][1].limit
-        tokens = float(self.work.tokens[self.work.row[i], a]) if limit else 0.0
+        tokens = float(self.work.tokens[self.work.row[k // 2], a]) if limit else 0.0
         return 1.0, min(tokens, limit), 1.0
 
-    def opens(self, now: float, i: int) -> float:
+    def opens(self, now: float, k: int) -> float:
         windows = zip(
-            self.windows[self.system.account[self.tasks[i].agent]], self.needs(i), strict=True
+            self.windows[self.system.account[self.calls[k].agent]], self.needs(k), strict=True
         )
         return max(w.opens(now, need) if w.limit else -math.inf for w, need in windows)
 
@@ -355,9 +381,9 @@ class _Simulation:
                 left = [w.left(now) / w.limit for w in windows if w.limit]
                 self.pool.room[self.system.account == account] = min(left)
 
-    def tell(self, now: float, i: int, change: int) -> None:
+    def tell(self, now: float, i: int, a: int, change: int) -> None:
         """Note that a call was sent, or has ended."""
-        self.news.append((now, self.router(i), self.tasks[i].agent, change))
+        self.news.append((now, self.router(i), a, change))
 
     def router(self, i: int) -> int:
         return int(rng.uniform(self.router_key, i, 0) * self.rules.routers)
@@ -377,24 +403,24 @@ class _Simulation:
             late = (queued + 1) * pool.service[a] / pool.slots[a]
             pool.wait[a] = late if count >= pool.slots[a] else 0.0
 
-    def take(self, now: float, i: int) -> None:
+    def take(self, now: float, k: int) -> None:
         windows = zip(
-            self.windows[self.system.account[self.tasks[i].agent]], self.needs(i), strict=True
+            self.windows[self.system.account[self.calls[k].agent]], self.needs(k), strict=True
         )
         for window, need in windows:
             if window.limit:
                 window.take(now, need)
 
-    def wait_in_line(self, now: float, i: int) -> None:
+    def wait_in_line(self, now: float, k: int) -> None:
         """Nothing else of the account starts before the first in line, once there is one."""
-        account = int(self.system.account[self.tasks[i].agent])
+        account = int(self.system.account[self.calls[k].agent])
         if self.first_in_line[account] is None:
-            self.first_in_line[account] = i
-            self.at(self.opens(now, i), LIMIT, account)
+            self.first_in_line[account] = k
+            self.at(self.opens(now, k), LIMIT, account)
 
-    def out_of_line(self, now: float, i: int) -> None:
-        account = int(self.system.account[self.tasks[i].agent])
-        if account >= 0 and self.first_in_line[account] == i:
+    def out_of_line(self, now: float, k: int) -> None:
+        account = int(self.system.account[self.calls[k].agent])
+        if account >= 0 and self.first_in_line[account] == k:
             self.first_in_line[account] = None
             self.at(now, LIMIT, account)
 
@@ -409,197 +435,289 @@ class _Simulation:
         full = busy + queued >= pool.slots[a]
         pool.wait[a] = (queued + 1) * pool.service[a] / pool.slots[a] if full else 0.0
 
-    # -- a try ----------------------------------------------------------------------
+    # -- a call ---------------------------------------------------------------------
 
-    def send(self, now: float, i: int) -> None:
-        """Choose an agent for task ``i``: it starts, waits, or is shed."""
-        task = self.tasks[i]
-        a = task.agent = self.chosen(now, i)
-        task.sent = now
-        self.tell(now, i, 1)
+    def send(self, now: float, k: int) -> None:
+        """Choose an agent for call ``k``: it starts, waits, or is refused."""
+        i, copy = divmod(k, 2)
+        a = self.chosen(now, k)
+        if a is None:
+            return
+        if copy:
+            self.tasks[i].hedged, self.tasks[i].hedged_at = True, now
+        else:
+            self.tasks[i].hedged = False
+        call = self.calls[k] = _Call(agent=a, sent=now, under_way=True)
+        self.tell(now, i, a, 1)
         if self.cooling[a] == "half open":
-            self.cooling[a], task.probe = "probing", True
+            self.cooling[a], call.probe = "probing", True
             self.offer(a)
         account = int(self.system.account[a])
         at_once = not self.queue[a] and self.ready(a)
         if at_once and self.waits(a):
-            at_once = self.first_in_line[account] is None and self.opens(now, i) <= now
-        if self.view(now, i).prompt_tokens > self.system.context[a]:
-            self.refuse(now, i, TOO_LONG)
+            at_once = self.first_in_line[account] is None and self.opens(now, k) <= now
+        if self.view(now, k).prompt_tokens > self.system.context[a]:
+            self.refuse(now, k, TOO_LONG)
         elif not at_once and len(self.queue[a]) >= self.system.queue_limit[a]:
-            self.refuse(now, i, SHED)
-        elif account >= 0 and not self.waits(a) and self.opens(now, i) > now:
-            task.again_from = self.opens(now, i)
-            self.refuse(now, i, LIMITED)
+            self.refuse(now, k, SHED)
+        elif account >= 0 and not self.waits(a) and self.opens(now, k) > now:
+            call.again_from = self.opens(now, k)
+            self.refuse(now, k, LIMITED)
         else:
             if account >= 0 and not self.waits(a):
-                self.take(now, i)
+                self.take(now, k)
             if at_once:
-                self.start(now, i)
+                self.start(now, k)
             else:
-                self.queue[a].append(i)
-                task.waiting = True
-                task.longest = self.longest_wait(i)
-                task.deadline = now + task.longest
-                self.at(task.deadline, EXPIRY, i)
+                self.queue[a].append(k)
+                call.waiting = True
+                call.longest = self.longest_wait(k)
+                call.deadline = now + call.longest
+                self.at(call.deadline, EXPIRY, k)
                 if self.waits(a) and self.ready(a) and len(self.queue[a]) == 1:
-                    self.wait_in_line(now, i)
+                    self.wait_in_line(now, k)
+            if not copy:
+                call.hedge = now + self.hedge_delay(a)
+                self.at(call.hedge, HEDGE, k)
         self.note(a)
 
-    def refuse(self, now: float, i: int, status: int) -> None:
-        task = self.tasks[i]
-        task.paid, task.first = 0.0, math.nan
-        self.over(now, i, status, left=now)
+    def hedge_delay(self, a: int) -> float:
+        """Seconds after which a second copy of a try is sent whose first is at agent ``a``."""
+        rules, times = self.rules, sorted(self.times[a])
+        if rules.hedge_quantile > 0:
+            if len(times) < rules.hedge_least:
+                return math.inf
+            enough = [t for n, t in enumerate(times, 1) if n >= rules.hedge_quantile * len(times)]
+            return enough[0]
+        return rules.hedge if rules.hedge >= 0 else math.inf
 
-    def longest_wait(self, i: int) -> float:
-        """How long a try waits at most: its patience, or a time-out if that is shorter."""
-        task, system = self.tasks[i], self.system
-        a = task.agent
+    def hedge(self, now: float, k: int) -> None:
+        """A second copy of a try is sent, if the first is still under way."""
+        if self.calls[k].under_way and self.calls[k].hedge == now:
+            self.calls[k].hedge = math.inf
+            self.send(now, k + 1)
+
+    def refuse(self, now: float, k: int, status: int) -> None:
+        self.over(now, k, status, left=now)
+
+    def part(self, k: int) -> int:
+        """Which of a task's draws belong to the call."""
+        return self.tasks[k // 2].attempt + (k % 2 << 16)
+
+    def longest_wait(self, k: int) -> float:
+        """How long a call waits at most: its patience, or a time-out if that is shorter."""
+        a, system = self.calls[k].agent, self.system
         patience = float(system.patience[a])
         if system.impatient[a]:
-            patience *= rng.exponential(self.patience_key, i, task.attempt)
+            patience *= rng.exponential(self.patience_key, k // 2, self.part(k))
         return min(patience, float(system.timeout[a]), float(system.first_token_timeout[a]))
 
-    def chosen(self, now: float, i: int) -> int:
-        """The agent for a try: one that a failed agent names, or else the policy's choice."""
+    def chosen(self, now: float, k: int) -> int | None:
+        """The agent for a call: one that a failed agent names, or else the policy's choice.
+
+        For a second copy: that of the policy, if it is not that of the first.
+        """
+        i, copy = divmod(k, 2)
         task, agents = self.tasks[i], len(self.queue)
         fits = self.work.prompt_tokens[self.work.row[i]] <= self.system.context
         up = self.pool.up * fits
-        if task.attempt and task.status != ESCALATED:
+        if task.attempt and task.status != ESCALATED and not copy:
             named = self.system.fallback[task.agent]
             while named >= 0:
                 if up[named]:
                     return int(named)
                 named = self.system.fallback[named]
+        if copy:
+            up[self.calls[k - 1].agent] = 0
         if task.attempt and self.rules.fallback:
-            up[task.agent if self.rules.fallback == 1 else task.tried] = 0
+            up[task.tried[-1] if self.rules.fallback == 1 else task.tried] = 0
+        if copy and not up.any():
+            return None
         if not up.any():
             up[:] = fits
         if not up.any():
             up[:] = 1
         self.show_room(now)
         self.show_signals(now, i)
-        a = self.choose(self.view(now, i), self.pool._replace(up=up), self.memory)
+        a = self.choose(self.view(now, k), self.pool._replace(up=up), self.memory)
         if not 0 <= a < agents:
             raise PolicyError(
                 f"policy kernel {self.choose.__name__!r} returned an agent that does not exist for "
                 f"task {i}; allowed: 0 to {agents - 1}"
             )
-        return int(a)
+        return None if copy and a == self.calls[k - 1].agent else int(a)
 
-    def start(self, now: float, i: int) -> None:
-        """Task ``i`` takes a slot."""
-        task, row = self.tasks[i], self.work.row[i]
-        a = task.agent
-        if task.waiting:
-            self.queue[a].remove(i)
-        task.waiting = False
-        tag = self.tag(a, i)
+    def start(self, now: float, k: int) -> None:
+        """Call ``k`` takes a slot."""
+        i = k // 2
+        call, row = self.calls[k], self.work.row[i]
+        a = call.agent
+        if call.waiting:
+            self.queue[a].remove(k)
+        call.waiting = False
+        tag = self.tag(a, k)
         self.virtual[a] = tag
         mean = float(self.work.service[row, a])
         self.clock[a][self.tenant(i)] = tag + mean / float(self.work.weight[self.tenant(i)])
-        task.left = now
-        task.wait += now - task.sent
-        noise = self.noise(i)
-        task.ends = now + float(self.work.service[row, a]) * noise
+        call.left = now
+        call.waited = now - call.sent
+        noise = self.noise(k)
+        call.ends = now + float(self.work.service[row, a]) * noise
         means = self.work.first if self.work.first.size else self.work.service
-        task.first = now + float(means[row, a]) * noise
-        rate = self.system.error_rate[a]
-        if self.work.failed.size and task.attempt == 0:
+        call.first = now + float(means[row, a]) * noise
+        rate, attempt = self.system.error_rate[a], self.tasks[i].attempt
+        if self.work.failed.size and attempt == 0:
             recorded = self.work.failed[row, a]
             rate = rate if math.isnan(recorded) else recorded
-        task.fails = rng.uniform(self.error_key, i, task.attempt) < rate
-        last = task.attempt + 1 >= self.rules.levels
-        task.judged = not (last or task.fails or math.isnan(self.work.quality[row, a]))
-        if task.judged:
-            task.ends += self.rules.judge_seconds
-        task.natural = task.ends
-        limit = task.sent + self.system.timeout[a]
-        if task.first > task.sent + self.system.first_token_timeout[a]:
-            limit = min(limit, task.sent + self.system.first_token_timeout[a])
-        task.cut = limit < task.ends
-        if task.cut:
-            task.ends = max(float(limit), now)
-        self.serving[a].add(i)
-        self.at(task.ends, DEPARTURE, i)
+        call.fails = rng.uniform(self.error_key, i, self.part(k)) < rate
+        last = attempt + 1 >= self.rules.levels
+        call.judged = not (last or call.fails or math.isnan(self.work.quality[row, a]))
+        if call.judged:
+            call.ends += self.rules.judge_seconds
+        call.natural = call.ends
+        limit = call.sent + self.system.timeout[a]
+        if call.first > call.sent + self.system.first_token_timeout[a]:
+            limit = min(limit, call.sent + self.system.first_token_timeout[a])
+        call.cut = limit < call.ends
+        if call.cut:
+            call.ends = max(float(limit), now)
+        self.serving[a].add(k)
+        self.at(call.ends, DEPARTURE, k)
         if self.waits(a):
-            self.take(now, i)
+            self.take(now, k)
 
-    def noise(self, i: int) -> float:
-        """Factor of a try's service time; its random number belongs to task and try."""
-        task, law = self.tasks[i], self.system.noise
-        if law[task.agent] == DETERMINISTIC:
+    def noise(self, k: int) -> float:
+        """Factor of a call's service time; its random number belongs to task, try and copy."""
+        a, law = self.calls[k].agent, self.system.noise
+        if law[a] == DETERMINISTIC:
             return 1.0
-        if law[task.agent] == EXPONENTIAL:
-            return rng.exponential(self.service_key, i, task.attempt)
-        sigma = float(self.system.sigma[task.agent])
-        normal = rng.normal(self.service_key, i, task.attempt)
+        if law[a] == EXPONENTIAL:
+            return rng.exponential(self.service_key, k // 2, self.part(k))
+        sigma = float(self.system.sigma[a])
+        normal = rng.normal(self.service_key, k // 2, self.part(k))
         return math.exp(sigma * (normal - 0.5 * sigma))
 
-    def depart(self, now: float, i: int) -> None:
-        """A call ends, unless an outage has ended it before."""
-        task = self.tasks[i]
-        a = task.agent
-        if i in self.serving[a] and task.ends == now:
-            self.serving[a].remove(i)
-            task.paid = float(self.work.cost[self.work.row[i], a])
-            status = FAILED if task.fails else OK
-            if task.cut:
+    def depart(self, now: float, k: int) -> None:
+        """A call ends, unless it has ended before; the queue moves at once."""
+        call = self.calls[k]
+        a = call.agent
+        if k in self.serving[a] and call.ends == now:
+            self.serving[a].remove(k)
+            call.paid = float(self.work.cost[self.work.row[k // 2], a])
+            status = FAILED if call.fails else OK
+            if call.cut:
                 status = TIMED_OUT
-                task.paid = self.billed(now, task)
-                if self.system.holds[a]:
-                    self.held[a] += 1
-                    self.cut_off.append((a, now, task.natural))
-                    self.at(task.natural, FREED, a)
-            task.cost += task.paid
-            if task.judged and status == OK:
-                task.cost += self.rules.judge_cost
-                status = self.judge(i)
-            if status not in (OK, ESCALATED):
-                task.first = math.nan
-            self.over(now, i, status, left=task.left)
-            self.at(now, LOOK, a)
+                call.paid = self.billed(now, call)
+                self.maybe_hold(now, call)
+            self.tasks[k // 2].cost += call.paid
+            if call.judged and status == OK:
+                self.tasks[k // 2].cost += self.rules.judge_cost
+                status = self.judge(k)
+            self.over(now, k, status, left=call.left)
+            self.look(now, a)
 
-    def billed(self, now: float, task: _Task) -> float:
-        """What a call that is cut off costs."""
-        share = (now - task.left) / (task.natural - task.left)
-        return task.paid * [1.0, share, 0.0][self.system.billed[task.agent]]
+    def billed(self, now: float, call: _Call) -> float:
+        """What a call that is cut off or cancelled costs."""
+        whole = call.natural - call.left
+        share = (now - call.left) / whole if whole > 0 else 1.0
+        return call.paid * [1.0, share, 0.0][self.system.billed[call.agent]]
 
-    def judge(self, i: int) -> int:
+    def maybe_hold(self, now: float, call: _Call) -> None:
+        """A call that is cut off or cancelled holds its slot, where the agent is such."""
+        a = call.agent
+        if self.system.holds[a]:
+            self.held[a] += 1
+            self.cut_off.append((a, now, call.natural))
+            self.at(call.natural, FREED, a)
+
+    def judge(self, k: int) -> int:
         """Whether the answer is good enough, as far as the judge can tell."""
-        task, rules = self.tasks[i], self.rules
-        wanting = self.work.quality[self.work.row[i], task.agent] < rules.bar
-        mistaken = rng.uniform(self.judge_key, i, task.attempt) < rules.judge_error
+        rules, a = self.rules, self.calls[k].agent
+        wanting = self.work.quality[self.work.row[k // 2], a] < rules.bar
+        mistaken = rng.uniform(self.judge_key, k // 2, self.part(k)) < rules.judge_error
         return ESCALATED if wanting != mistaken else OK
 
-    def expire(self, now: float, i: int) -> None:
-        """A task loses patience, unless it has left the queue before."""
-        task = self.tasks[i]
-        if task.waiting and task.deadline == now:
-            self.out_of_line(now, i)
-            self.queue[task.agent].remove(i)
-            task.waiting = False
-            task.wait += task.longest
-            task.paid, task.first = 0.0, math.nan
-            self.over(now, i, TIMED_OUT, left=now)
-            self.at(now, LOOK, task.agent)
-            self.note(task.agent)
+    def expire(self, now: float, k: int) -> None:
+        """A call loses patience, unless it has left the queue before."""
+        call = self.calls[k]
+        if call.waiting and call.deadline == now:
+            self.leave(now, k)
+            call.waited = call.longest
+            self.over(now, k, TIMED_OUT, left=now)
+            self.at(now, LOOK, call.agent)
+            self.note(call.agent)
 
-    def over(self, now: float, i: int, status: int, left: float) -> None:
-        """A try has ended, whichever way."""
-        task = self.tasks[i]
-        task.status, task.left, task.ends = status, left, now
-        self.tell(now, i, -1)
+    def leave(self, now: float, k: int) -> None:
+        """A call leaves the queue without a start."""
+        self.queue[self.calls[k].agent].remove(k)
+        self.calls[k].waiting = False
+        self.out_of_line(now, k)
+
+    def over(self, now: float, k: int, status: int, left: float) -> None:
+        """A call has ended, whichever way; its try with it, unless its other copy goes on."""
+        i, copy = divmod(k, 2)
+        task, call = self.tasks[i], self.calls[k]
+        call.under_way, call.status, call.left, call.ends = False, status, left, now
+        self.tell(now, i, call.agent, -1)
         if self.rules.cool_failures:
-            self.count_failure(now, task, bool(self.rules.cool_on >> status & 1))
+            self.count_failure(now, call, bool(self.rules.cool_on >> status & 1))
+        if not copy and status not in (SHED, LIMITED, TOO_LONG):
+            self.note_time(now, call)
+        other = k + 1 - 2 * copy
+        both = task.hedged and self.calls[other].under_way
+        if both and status not in (OK, ESCALATED):
+            self.lose(k)
+            return
+        task.agent, task.status, task.left, task.ends = call.agent, status, left, now
+        task.copy, task.paid, task.again_from = copy, call.paid, call.again_from
+        task.wait += call.waited
+        task.first = call.first if status in (OK, ESCALATED) else math.nan
         self.at(now, ENDED, i)
+        if both:
+            self.cancel(now, other)
 
-    def count_failure(self, now: float, task: _Task, bad: bool) -> None:
+    def note_time(self, now: float, call: _Call) -> None:
+        """Remember how long a first copy took, rounded up to six significant binary digits."""
+        fraction, power = math.frexp(min(max(now - call.sent, 2.0**-20), 2.0**20))
+        self.times[call.agent].append(math.ldexp(math.floor(64 * fraction) + 1, power - 6))
+
+    def cancel(self, now: float, k: int) -> None:
+        """The other copy has answered: this one leaves its queue or its slot."""
+        call = self.calls[k]
+        a = call.agent
+        if call.waiting:
+            self.leave(now, k)
+            call.left = now
+        else:
+            self.serving[a].remove(k)
+            call.paid = float(self.work.cost[self.work.row[k // 2], a])
+            call.paid = self.billed(now, call)
+            self.maybe_hold(now, call)
+        self.tasks[k // 2].cost += call.paid
+        call.under_way, call.status, call.ends = False, CANCELLED, now
+        self.tell(now, k // 2, a, -1)
+        if call.probe:
+            call.probe, self.cooling[a] = False, "half open"
+            self.offer(a)
+        if k % 2 == 0:
+            self.note_time(now, call)
+        self.lose(k)
+        self.at(now, LOOK, a)
+        self.note(a)
+
+    def lose(self, k: int) -> None:
+        """Write down a copy that did not decide how its try ended."""
+        i, copy = divmod(k, 2)
+        call, task = self.calls[k], self.tasks[i]
+        what = (i, task.attempt, copy, call.agent, call.status, call.left, call.ends)
+        self.losses.append((*what, task.hedged_at, call.paid))
+
+    def count_failure(self, now: float, call: _Call, bad: bool) -> None:
         """A cooldown begins with enough failures in a time, or with a probe that fails."""
-        a, rules = task.agent, self.rules
+        a, rules = call.agent, self.rules
         cools = False
-        if task.probe:
-            task.probe, cools = False, bad
+        if call.probe:
+            call.probe, cools = False, bad
             if not bad:
                 self.cooling[a], self.failures[a] = "closed", []
         elif bad and self.cooling[a] == "closed":
@@ -621,7 +739,7 @@ class _Simulation:
             if self.rules.budget >= 0:
                 self.budget = min(self.rules.reserve, self.budget + self.rules.budget)
             self.work.arrived[i] = now
-            self.send(now, i)
+            self.send(now, 2 * i)
 
     def ended(self, now: float, i: int) -> None:
         """The policy learns how the try ended; then a retry is due, or a user thinks."""
@@ -630,7 +748,8 @@ class _Simulation:
             outcome = self.outcome(now, i)
             self.show_room(now)
             self.show_signals(now, i)
-            self.learn(self.view(now, i), task.agent, outcome, self.pool, self.memory)
+            view = self.view(now, 2 * i + task.copy)
+            self.learn(view, task.agent, outcome, self.pool, self.memory)
         again = self.again(now, i)
         if again is not None:
             before = [k for k, each in enumerate(self.retried) if each[0] == i]
@@ -661,7 +780,7 @@ class _Simulation:
 
     def retry(self, now: float, i: int) -> None:
         self.tasks[i].attempt += 1
-        self.send(now, i)
+        self.send(now, 2 * i)
 
     def think(self, index: int, part: int) -> float:
         if self.rules.think_cv:
@@ -670,7 +789,8 @@ class _Simulation:
 
     # -- what is seen and written down ----------------------------------------------
 
-    def view(self, now: float, i: int) -> TaskView:
+    def view(self, now: float, k: int) -> TaskView:
+        i, copy = divmod(k, 2)
         work, row, attempt = self.work, self.work.row[i], self.tasks[i].attempt
         return TaskView(
             index=i,
@@ -682,6 +802,7 @@ class _Simulation:
             category=int(work.category[row]),
             features=work.features[row],
             predicted=work.predicted[row],
+            copy=copy,
             priority=self.priority(i),
             tenant=self.tenant(i),
         )
@@ -705,9 +826,8 @@ class _Simulation:
 
     def log(self) -> Log:
         tries = max(self.rules.attempts, self.rules.levels)
-        log = empty_log(
-            len(self.tasks), tries, bool(self.system.holds.any()), self.work.first.size > 0
-        )
+        held, hedged = bool(self.system.holds.any()), hedges(self.rules)
+        log = empty_log(len(self.tasks), tries, held, self.work.first.size > 0, hedged)
         columns: dict[str, list[Any]] = {
             "agent": [task.agent for task in self.tasks],
             "status": [task.status for task in self.tasks],
@@ -729,6 +849,11 @@ class _Simulation:
             names = ("retried", *(f"retried_{x}" for x in ends))
             for name, values in zip(names, again, strict=True):
                 getattr(log, name)[:count] = values
+        log.losses[0] = len(self.losses)
+        names = [name for name in log._fields if name.startswith("lost")]
+        for k, values in enumerate(self.losses):
+            for name, value in zip(names, values, strict=True):
+                getattr(log, name)[k] = value
         log.holds[0] = len(self.cut_off)
         for k, held in enumerate(self.cut_off):
             log.held_agent[k], log.held_from[k], log.held_until[k] = held

@@ -67,7 +67,8 @@ def outcome_of(run: Any, case: Case) -> tuple[Log, NDArray[np.float64], NDArray[
     count = log.retries[0]
     again = {name: getattr(log, name)[:count] for name in log._fields if "retried" in name}
     held = {name: getattr(log, name)[: log.holds[0]] for name in log._fields if "held" in name}
-    return log._replace(**again, **held), memory, arrived
+    lost = {name: getattr(log, name)[: log.losses[0]] for name in log._fields if "lost" in name}
+    return log._replace(**again, **held, **lost), memory, arrived
 
 
 # The tape: memory[0] says how far it is written; agents' scores follow, then what was seen.
@@ -269,6 +270,9 @@ RULES = st.builds(
     shows_room=st.integers(0, 1),
     signal_delay=st.sampled_from([0.0, 0.5, 1.0, 7.3]),
     routers=st.sampled_from([1, 1, 2, 3]),
+    hedge=st.sampled_from([-1.0, -1.0, 0.0, 0.5, 3.0]),
+    hedge_quantile=st.sampled_from([0.0, 0.0, 0.5, 0.9]),
+    hedge_least=st.integers(1, 4),
 )
 
 
@@ -282,7 +286,7 @@ def cases(draw: st.DrawFn) -> Case:
     named = draw(st.sampled_from(["taped", "learning", "static", *BUILTIN]))
     if named in ("taped", "learning"):
         choose, learn = taped_choice, taped_learning if named == "learning" else no_learning
-        memory = tape(len(pool), work.row.size * max(rules.attempts, rules.levels))
+        memory = tape(len(pool), 2 * work.row.size * max(rules.attempts, rules.levels))
     else:
         spec = f"static:{pool.ids[-1]}" if named == "static" else named.replace("_", "-")
         policy = make_policy(pool, spec)
