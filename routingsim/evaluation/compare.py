@@ -174,7 +174,7 @@ def compare(
     shape = Poisson(1.0) if arrivals is None else as_arrivals(arrivals)
     order, of_order = order_of(scenes, corpus, shape)
     count = len(corpus) if tasks is None else tasks
-    rate = _rate(shape, corpus, count)
+    rate = mean_rate(shape, corpus, count)
     processes = {share: shape.scaled(share * capacity / rate) for share in shares}
     if objective is None:
         first = processes[shares[0]]
@@ -320,7 +320,7 @@ def _controls(
     return list(controls.values())
 
 
-def _rate(shape: Arrivals, corpus: Corpus, count: int) -> float:
+def mean_rate(shape: Arrivals, corpus: Corpus, count: int) -> float:
     """The mean rate of the arrival process, by which it is scaled to a load.
 
     For recorded times it is the rate of the arrivals that a run meets: the beginning of a

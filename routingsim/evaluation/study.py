@@ -290,6 +290,15 @@ class Study(StudyRecord, Tabular):
 
         return study_plots.plot_regret(self, load, ax)
 
+    def explore(self, load: float | None = None) -> Any:
+        """A widget: the policies by quality, cost, latency and time, with sliders that replay.
+
+        It begins at ``load`` (by default the first); :mod:`routingsim.report.explore` has more.
+        """
+        from routingsim.report.explore import explore_study
+
+        return explore_study(self, load)
+
     def report(self, path: str | Path) -> Path:
         """Write the one-file report: HTML, or Markdown or JSON for ``.md`` or ``.json``."""
         from routingsim.report.html import write_report

@@ -282,6 +282,16 @@ class ReplayResult(RunRecord):
         """
         return write_trace([self], path)
 
+    def explore(self, *others: "ReplayResult") -> Any:
+        """A widget: figures, waiting and latencies over time, with sliders that replay.
+
+        ``others`` are replays of the same tasks under other policies, to be shown beside this
+        one; :mod:`routingsim.report.explore` has more.
+        """
+        from routingsim.report.explore import explore
+
+        return explore([self, *others])
+
     def report(self, path: str | Path) -> Path:
         """Write the report as one file: HTML, or by suffix ``.md`` or ``.json``.
 

@@ -1,0 +1,248 @@
+// Policies by quality, cost and latency, who waits, and how latencies spread. A range of time that
+// is marked in the chart of waiting holds for all. Used by a notebook's widget and by a page.
+
+const NS = "http://www.w3.org/2000/svg";
+const [W, H, LEFT, RIGHT, TOP, BOTTOM] = [420, 230, 44, 10, 8, 34];
+
+function node(tag, attributes = {}, ...children) {
+  const made = tag.startsWith("svg:") ? document.createElementNS(NS, tag.slice(4)) : document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  made.append(...children);
+  return made;
+}
+
+const short = (value, digits = 3) => (Number.isFinite(value) ? String(Number(value.toPrecision(digits))) : "–");
+
+/** Figures of a run over the tasks that arrived in a range of time. */
+function figures(run, [from, to]) {
+  const chosen = [];
+  run.arrived.forEach((at, i) => at >= from && at <= to && chosen.push(i));
+  const answered = chosen.filter((i) => run.answered[i]);
+  const latency = answered.map((i) => run.latency[i]).sort((a, b) => a - b);
+  const mean = (values, of) => of.reduce((sum, i) => sum + values[i], 0) / of.length;
+  return {
+    latency,
+    tasks: chosen.length,
+    quality: run.quality ? mean(run.quality, chosen) : NaN,
+    cost: 1000 * mean(run.cost, chosen),
+    // A percentile of a queue that grows says how long the run was, and is not shown.
+    p95: run.ended && latency.length ? latency[Math.ceil(0.95 * latency.length) - 1] : NaN,
+  };
+}
+
+function steps(low, high) {
+  const rough = (high - low) / 4 || 1;
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const step = power * [1, 2, 5, 10].find((factor) => factor * power >= rough);
+  const found = [];
+  for (let value = Math.ceil(low / step) * step; value <= high + step / 1e6; value += step) found.push(value);
+  return found;
+}
+
+/** Axes of a chart; returns its svg and the scales of both. */
+function axes(width, [x0, x1], [y0, y1], xName, label) {
+  const x = (value) => LEFT + ((width - LEFT - RIGHT) * (value - x0)) / (x1 - x0 || 1);
+  const y = (value) => H - BOTTOM - ((H - BOTTOM - TOP) * (value - y0)) / (y1 - y0 || 1);
+  const svg = node("svg:svg", { viewBox: `0 0 ${width} ${H}`, role: "img", "aria-label": label });
+  for (const value of steps(y0, y1)) {
+    svg.append(node("svg:line", { class: "rule", x1: LEFT, x2: width - RIGHT, y1: y(value), y2: y(value) }));
+    svg.append(node("svg:text", { x: LEFT - 5, y: y(value) + 4, "text-anchor": "end" }, short(value)));
+  }
+  for (const value of steps(x0, x1)) {
+    svg.append(node("svg:text", { x: x(value), y: H - BOTTOM + 15, "text-anchor": "middle" }, short(value)));
+  }
+  svg.append(node("svg:text", { x: width - RIGHT, y: H - 3, "text-anchor": "end" }, xName));
+  return { svg, x, y };
+}
+
+const span = (values) => {
+  const known = values.filter(Number.isFinite);
+  const [low, high] = [Math.min(...known), Math.max(...known)];
+  const room = (high - low || Math.abs(high) || 1) * 0.12;
+  return known.length ? [low - room, high + room] : [0, 1];
+};
+
+function frontier({ policies, quality }, found, selected) {
+  const up = quality ? "quality" : "cost";
+  const across = quality ? "cost" : "p95";
+  const names = { quality: "quality", cost: "USD per 1,000 tasks", p95: "p95 latency (s)" };
+  const [xs, ys] = [across, up].map((name) => found.map((each) => each[name]));
+  const label = `${names[up]} against ${names[across]}, by policy`;
+  const { svg, x, y } = axes(W, span(xs), span(ys), names[across], label);
+  policies.forEach(({ name, color }, p) => {
+    if (!Number.isFinite(xs[p]) || !Number.isFinite(ys[p])) return;
+    const dot = { cx: x(xs[p]), cy: y(ys[p]), r: p === selected ? 8 : 5, fill: color };
+    svg.append(node("svg:circle", dot, node("svg:title", {}, name)));
+    const end = dot.cx > W / 2;
+    const text = { x: dot.cx + (end ? -10 : 10), y: dot.cy + 4, "text-anchor": end ? "end" : "start" };
+    svg.append(node("svg:text", text, name));
+  });
+  return svg;
+}
+
+function spread({ policies }, found, selected) {
+  const most = Math.max(...found.map(({ p95, latency }) => (Number.isFinite(p95) ? 1.6 * p95 : (latency.at(-1) ?? 0))), 0.1);
+  const end = Math.min(most, 20 * Math.min(...found.map(({ latency }) => latency[latency.length >> 1] || Infinity)));
+  const { svg, x, y } = axes(W, [0, end], [0, 100], "latency (s)", "Latency, by policy");
+  policies.forEach(({ color }, p) => {
+    const { latency, tasks } = found[p];
+    const points = latency.flatMap((value, i) => (value <= end ? `${x(value)},${y((100 * (i + 1)) / tasks)}` : []));
+    const line = { points: points.join(" "), fill: "none", stroke: color, "stroke-width": p === selected ? 3 : 1.5 };
+    svg.append(node("svg:polyline", line));
+  });
+  return svg;
+}
+
+/** Draw a view in an element. `ask(settings)`, if given, is called when a slider moves. */
+function show(root, first, ask) {
+  let data = first;
+  let selected = 0;
+  let range = [0, Infinity]; // of arrivals, s
+  const asked = { load: 1, slots: {}, price: {} };
+  const charts = node("div", { class: "charts" });
+  const table = node("table");
+  const note = node("p", { class: "note" });
+  root.replaceChildren(...(ask ? [sliders()] : []), charts, table, note);
+
+  function slider(name, { min, max, step, value }, told, changed) {
+    const output = node("output", {}, told(value));
+    const input = node("input", { type: "range", min, max, step, value, "aria-label": name });
+    input.addEventListener("input", () => (output.textContent = told(Number(input.value))));
+    input.addEventListener("change", () => {
+      changed(Number(input.value));
+      root.classList.add("busy");
+      ask(structuredClone(asked));
+    });
+    return node("label", {}, name, output, input);
+  }
+
+  function sliders() {
+    const times = { min: -2, max: 2, step: 0.25, value: 0 };
+    const factor = (value) => `× ${short(2 ** value)}`;
+    return node(
+      "div",
+      { class: "asked" },
+      slider("load", times, factor, (value) => (asked.load = 2 ** value)),
+      ...first.agents.flatMap(({ id, name, slots }) => [
+        slider(`slots of ${name}`, { min: 1, max: 4 * slots, step: 1, value: slots }, String, (value) => (asked.slots[id] = value)),
+        slider(`price of ${name}`, times, factor, (value) => (asked.price[id] = 2 ** value)),
+      ]),
+    );
+  }
+
+  function queues() {
+    const { edges, waiting, name } = data.policies[selected];
+    const most = Math.max(...edges.slice(1).map((_, i) => waiting.reduce((sum, row) => sum + row[i], 0)), 1);
+    const label = `Tasks waiting under ${name}, by agent; arrow keys move a marked range`;
+    const { svg, x, y } = axes(2 * W, [0, edges.at(-1)], [0, most], "time (s)", label);
+    edges.slice(1).forEach((_, i) => {
+      let base = 0;
+      waiting.forEach((row, a) => {
+        if (!row[i]) return;
+        const size = { x: x(edges[i]), width: Math.max(1, x(edges[i + 1]) - x(edges[i]) - 0.5) };
+        svg.append(node("svg:rect", { ...size, y: y(base + row[i]), height: y(base) - y(base + row[i]), fill: data.agents[a].color }));
+        base += row[i];
+      });
+    });
+    const band = node("svg:rect", { class: "band", y: TOP, height: H - TOP - BOTTOM, x: 0, width: 0 });
+    svg.append(band);
+    const mark = () => {
+      const [from, to] = [Math.max(0, range[0]), Math.min(edges.at(-1), range[1])];
+      band.setAttribute("x", x(from));
+      band.setAttribute("width", range[1] === Infinity ? 0 : Math.max(0, x(to) - x(from)));
+    };
+    const seconds = (event) => {
+      const box = svg.getBoundingClientRect();
+      const part = ((event.clientX - box.left) / box.width) * 2 * W;
+      return Math.min(1, Math.max(0, (part - LEFT) / (2 * W - LEFT - RIGHT))) * edges.at(-1);
+    };
+    let began = null;
+    svg.addEventListener("pointerdown", (event) => {
+      began = seconds(event);
+      svg.setPointerCapture(event.pointerId);
+    });
+    svg.addEventListener("pointermove", (event) => {
+      if (began === null) return;
+      range = [Math.min(began, seconds(event)), Math.max(began, seconds(event))];
+      mark();
+    });
+    svg.addEventListener("pointerup", () => {
+      began = null;
+      if (range[1] - range[0] < edges.at(-1) / 200) range = [0, Infinity]; // a click unmarks
+      drawRest();
+      mark();
+    });
+    svg.setAttribute("tabindex", "0");
+    svg.addEventListener("keydown", (event) => {
+      const move = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+      if (event.key === "Escape") range = [0, Infinity];
+      else if (!move) return;
+      else if (range[1] === Infinity) range = [0, edges.at(-1) / 10];
+      else range = range.map((at) => at + (move * edges.at(-1)) / 20);
+      event.preventDefault();
+      drawRest();
+      mark();
+    });
+    mark();
+    return svg;
+  }
+
+  const figure = (title, content, kind = "") => node("figure", { class: kind }, node("figcaption", {}, title), content);
+
+  function drawRest() {
+    const found = data.policies.map((run) => figures(run, range));
+    const title = data.quality ? "Quality (0–1) against cost" : "USD per 1,000 tasks against latency";
+    const within = "Share answered within a latency (%)";
+    const [one, two] = [figure(title, frontier(data, found, selected)), figure(within, spread(data, found, selected))];
+    if (charts.children.length) [one, two].forEach((made, i) => charts.children[i].replaceWith(made));
+    else charts.append(one, two, node("figure"));
+    const head = ["policy", "tasks", ...(data.quality ? ["quality"] : []), "USD/1,000", "p95 (s)", "verdict"];
+    table.replaceChildren(
+      node("thead", {}, node("tr", {}, ...head.map((name) => node("th", { scope: "col" }, name)))),
+      node("tbody", {}, ...data.policies.map((run, p) => row(run, found[p], p))),
+    );
+    const part = range[1] === Infinity ? "all tasks" : `tasks that arrived from ${short(range[0])} to ${short(range[1])} s`;
+    const sample = data.policies[0].arrived.length < data.policies[0].tasks ? `, a sample of ${data.policies[0].arrived.length}` : "";
+    note.textContent = `Shown: ${part}${sample}; one run under one seed, without intervals: compare() has them. Drag over the time to mark a part.`;
+  }
+
+  function row({ name, color, verdict }, { tasks, quality, cost, p95 }, p) {
+    const button = node("button", { type: "button" }, node("span", { class: "dot", style: `background:${color}` }), name);
+    button.addEventListener("click", () => {
+      selected = p;
+      draw();
+    });
+    const cells = [tasks.toLocaleString(), ...(data.quality ? [short(quality)] : []), short(cost), short(p95), verdict];
+    const made = node("tr", { "aria-selected": String(p === selected) }, node("th", { scope: "row" }, button));
+    made.append(...cells.map((text) => node("td", {}, text)));
+    return made;
+  }
+
+  function draw() {
+    drawRest();
+    const keys = data.agents.map(({ name, color }) => node("span", {}, node("span", { class: "dot box", style: `background:${color}` }), name));
+    const drawn = figure(`Tasks waiting under ${data.policies[selected].name}`, queues(), "wide");
+    drawn.append(node("div", { class: "legend" }, ...keys));
+    charts.children[2].replaceWith(drawn);
+  }
+
+  draw();
+  return (next) => {
+    data = next;
+    selected = Math.min(selected, data.policies.length - 1);
+    range = [0, Infinity];
+    root.classList.remove("busy");
+    draw();
+  };
+}
+
+/** The front end of the widget. */
+function render({ model, el }) {
+  const root = node("div", { class: "explore" });
+  el.append(root);
+  const update = show(root, model.get("data"), (settings) => {
+    model.set("asked", settings);
+    model.save_changes();
+  });
+  model.on("change:data", () => update(model.get("data")));
+}
