@@ -17,10 +17,12 @@ PACKAGE = ROOT / "routingsim"
 
 UPWARD = {
     ("routingsim.corpora.logs.call_log", "routingsim.simulation.calibration"),
+    ("routingsim.evaluation.study", "routingsim.report.explore"),
     ("routingsim.evaluation.study", "routingsim.report.frontier"),
     ("routingsim.evaluation.study", "routingsim.report.html"),
     ("routingsim.evaluation.study", "routingsim.report.study_plots"),
     ("routingsim.evaluation.capacity_answer", "routingsim.report.capacity_plot"),
+    ("routingsim.simulation.result", "routingsim.report.explore"),
     ("routingsim.simulation.result", "routingsim.report.html"),
     ("routingsim.simulation.result", "routingsim.report.plots"),
 }
