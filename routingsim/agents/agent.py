@@ -17,6 +17,7 @@ PLAIN = {
     "patience_law": "constant",
     "cut_off": "frees",
     "cut_off_cost": "all",
+    "sharing": 0.0,
     "discipline": "fifo",
 }
 """Defaults that a file leaves out."""
@@ -70,6 +71,7 @@ class _Fields(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     first_token_timeout: Positive | None = None
     cut_off: Literal["frees", "holds"] = "frees"
     cut_off_cost: Billed = "all"
+    sharing: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0
     fallback: str | None = None
     discipline: Discipline = "fifo"
     outcome: str | None = None
@@ -148,6 +150,11 @@ class Agent(
         have ended.
     cut_off_cost : {"all", "served", "nothing"}
         What such a call costs: as much as any, its share of the service time, or nothing.
+    sharing : float
+        How much calls slow each other down, 0 to 1: with n of them in service each is served at
+        1 / (1 + sharing x (n - 1)) of its speed alone. A step of a batch that takes W + H x n is
+        sharing = H / (W + H), with ``latency`` or ``tokens_per_second`` of a call alone; 1 is
+        processor sharing.
     fallback : str, optional
         The agent, by its id, that gets a task that failed here and is sent again; by
         default the policy chooses.
@@ -232,9 +239,15 @@ class Agent(
         return self.latency
 
     @property
+    def served(self) -> float:
+        """Calls per second that its slots serve at most."""
+        slower = 1.0 + self.sharing * (self.concurrency - 1)
+        return self.concurrency / (self.mean_service * slower)
+
+    @property
     def capacity(self) -> float:
         """Calls per second at most: what its slots serve, or its request limit if that is less."""
-        by_slots = self.concurrency / self.mean_service
+        by_slots = self.served
         minute, day = self.requests_per_minute or math.inf, self.requests_per_day or math.inf
         return min(by_slots, minute / 60.0, day / 86_400.0)
 

@@ -116,7 +116,7 @@ class AgentPool(Sequence[Agent]):
             else:
                 shared.setdefault(agent.account, []).append(agent)
         for each in shared.values():
-            by_slots = sum(agent.concurrency / agent.mean_service for agent in each)
+            by_slots = sum(agent.served for agent in each)
             minute, day = each[0].requests_per_minute, each[0].requests_per_day
             total += min(by_slots, (minute or math.inf) / 60.0, (day or math.inf) / 86_400.0)
         return float(total)

@@ -27,6 +27,7 @@ _LIMITS = {
     "tokens_per_minute": Column("token limit", "tokens/min", "count"),
     "requests_per_day": Column("daily limit", "calls/day", "count"),
     "account": Column("account", kind="text"),
+    "sharing": Column("sharing"),
     "context_window": Column("context window", "tokens", "count"),
     "timeout": Column("time-out", "s", "seconds"),
     "first_token_timeout": Column("first-token time-out", "s", "seconds"),

@@ -7,6 +7,7 @@ from routingsim.simulation.calls import NONE, copy_of
 from routingsim.simulation.events import COOLED, DEPART, DOWN, UP, UPS, called, code_of, push_rare
 from routingsim.simulation.limits import waits_no_more
 from routingsim.simulation.queues import next_call
+from routingsim.simulation.sharing import ends_by
 from routingsim.simulation.state import ESCALATED
 
 CLOSED, COOLING, HALF_OPEN, PROBING = range(4)
@@ -49,7 +50,10 @@ def go(s, system, kind, a, now):
         c = np.uint32(agent.first)
         while c != NONE:
             call = s.calls[c]
-            if call.due > now:
+            stays = agent.sharing > 0.0 and ends_by(s, agent, c, now)
+            if call.due > now and not stays:
+                if agent.sharing > 0.0:
+                    s.nodes[np.uint32(2 * c)].fails = 1
                 call.due, call.status, call.judged = now, FAILED, 0
                 push_rare(s, now, code_of(DEPART, call.task, c, copy_of(s, c)))
             c = np.uint32(call.behind)

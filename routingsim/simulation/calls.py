@@ -10,7 +10,8 @@ import numpy as np
 from routingsim.simulation.events import FREE, USED, inlined
 
 NONE = 0xFFFFFFFF  # no record
-IDLE, WAITING, SERVING = range(3)
+IDLE, WAITING, SERVING, HELD = range(4)
+"""States of a record; HELD is a call that was cut off and goes on where calls share speed."""
 
 CALL = np.dtype(
     [
@@ -18,7 +19,7 @@ CALL = np.dtype(
         ("left", np.float64),  # when it left the queue; before, how long it may wait
         ("due", np.float64),  # when it ends, in service or by impatience; rejected, Retry-After
         ("takes", np.float64),  # seconds in service, without the judge's; cut off, its natural end
-        ("first", np.float64),  # seconds in service before its first token
+        ("first", np.float64),  # seconds in service before its first token; in service, its time
         ("paid", np.float64),  # USD, once it has ended; before, when a second copy is sent
         ("task", np.int32),
         ("behind", np.uint32),  # neighbours in a list; of a free record, the next one

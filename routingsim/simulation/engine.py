@@ -71,6 +71,7 @@ from routingsim.simulation.events import (
     ENDED,
     EVENTS,
     EXPIRE,
+    FIRST,
     FREE,
     FREED,
     FRESH,
@@ -81,6 +82,7 @@ from routingsim.simulation.events import (
     NEWS,
     RETRY,
     RETURN,
+    SHARED,
     UPS,
     USED,
     called,
@@ -117,6 +119,7 @@ from routingsim.simulation.sending import (
     settle,
     task_view,
 )
+from routingsim.simulation.sharing import begin_shared, cut_shared, end_shared, first_token
 from routingsim.simulation.signals import are_stale, send_news, show_signals
 from routingsim.simulation.state import (
     ALL,
@@ -149,6 +152,8 @@ def _note(s, a):
     s.wait[a] = 0.0
     if busy + queued >= agent.slots:
         s.wait[a] = (queued + 1) * agent.mean_service / agent.slots
+    if agent.sharing > 0.0:
+        s.speed[a] = 1.0 / (1.0 + agent.sharing * min(busy, agent.slots - 1))
 
 
 @inlined
@@ -173,6 +178,10 @@ def _compact(s):
             holds = hedge_holds(s, number, np.uint32(c), time)
         elif kind in (DEPART, EXPIRE):
             holds = _holds(s, kind, number, np.uint32(c), time)
+        elif kind == SHARED:
+            holds = s.agents[number].next_end == time
+        elif kind == FIRST:
+            holds = s.agents[number].next_first == time
         if holds:
             push_rare(s, time, code)  # into the places of events already read
             kept += 1
@@ -211,10 +220,12 @@ def _end(s, work, rules, log, agent, a, c, now):
         paid = work.cost[row_of(work, i), np.uint16(a)]
         if status == TIMED_OUT:
             if agent.billed != ALL:
-                share = (now - call.left) / (call.takes - call.left)
+                share = call.takes
+                if agent.sharing == 0.0:
+                    share = (now - call.left) / (call.takes - call.left)
                 paid *= share if agent.billed == SERVED else 0.0
         elif status != FAILED:
-            first = call.left + call.first
+            first = call.first
         cost += paid
         if call.judged:
             cost += rules.judge_cost
@@ -232,16 +243,22 @@ def _end(s, work, rules, log, agent, a, c, now):
 
 
 @inlined
-def _begin_service(s, rules, agent, c, now):
+def _begin_service(s, rules, agent, a, c, now):
     """Start a call, and put its end on the calendar."""
     call = s.calls[c]
     call.state, call.left = SERVING, now
+    if agent.sharing > 0.0:
+        begin_shared(s, rules, agent, a, c, now)
+        if agent.breaks:
+            enter_service(s, agent, c)
+        return
     due = now + call.takes
+    call.first += now
     if call.judged:
         due += rules.judge_seconds
     if agent.cuts:
         limit = math.inf
-        if now + call.first > call.sent + agent.first_token_timeout:
+        if call.first > call.sent + agent.first_token_timeout:
             limit = call.sent + agent.first_token_timeout
         limit = min(limit, call.sent + agent.timeout)
         if limit < due:
@@ -329,9 +346,10 @@ def _run(s, work, system, rules, log, choose, learn, learns, memory, seed):
     while True:
         if s.counters[HOLE]:
             fill_hole(s)
+        full = False
         if s.counters[EVENTS] > s.time.size - s.calls.size - 64:
-            _compact(s)
-        full = s.counters[FREE] < 0 and s.counters[USED] >= s.calls.size
+            full = _compact(s) > s.time.size - 2 * s.calls.size - 64
+        full |= s.counters[FREE] < 0 and s.counters[USED] >= s.calls.size
         if full or (stale and s.counters[NEWS] > s.news.size - 4):
             s.counters[FRESH] = fresh
             return GROW
@@ -354,7 +372,9 @@ def _run(s, work, system, rules, log, choose, learn, learns, memory, seed):
                     continue
                 a, ended = np.int64(call.agent), c
                 agent = s.agents[np.uint16(a)]
-                if call.status == TIMED_OUT and agent.holds:
+                if agent.sharing > 0.0:
+                    cut_shared(s, log, agent, a, c, now)
+                elif call.status == TIMED_OUT and agent.holds:
                     hold_slot(s, log, a, now, call.takes)
                 else:
                     agent.busy -= 1
@@ -403,6 +423,18 @@ def _run(s, work, system, rules, log, choose, learn, learns, memory, seed):
                     cooled(s, a)
                 elif kind == FREED:
                     s.agents[np.uint16(a)].busy -= 1
+                elif kind == FIRST:
+                    agent = s.agents[np.uint16(a)]
+                    if agent.next_first == now:
+                        first_token(s, agent, a, now)
+                    continue
+                elif kind == SHARED:
+                    agent = s.agents[np.uint16(a)]
+                    if agent.next_end != now:
+                        continue
+                    ended = end_shared(s, log, agent, a, now)
+                    if agent.breaks and ended != NONE:
+                        leave_service(s, agent, ended)
                 elif kind == LIMIT:
                     a = next_of(s, work, number)
         elif 0 <= fresh < n and rules.users == 0:
@@ -513,7 +545,7 @@ def _run(s, work, system, rules, log, choose, learn, learns, memory, seed):
                     free(s, ended)
 
             if begins != NONE:
-                _begin_service(s, rules, agent, begins, now)
+                _begin_service(s, rules, agent, a, begins, now)
                 if agent.order == FAIR:
                     advance_clock(s, work, agent, np.uint16(a), s.calls[begins].task)
                 if agent.waits:

@@ -17,7 +17,8 @@ import numpy as np
 from numba import njit
 
 # In the order in which they happen at one time.
-UP, DOWN, COOLED, LOOK, FREED, DEPART, LIMIT, EXPIRE, ENDED, RETRY, HEDGE, RETURN = range(12)
+UP, DOWN, COOLED, LOOK, FREED, FIRST, SHARED, DEPART = range(8)
+LIMIT, EXPIRE, ENDED, RETRY, HEDGE, RETURN = range(8, 14)
 KIND, NUMBER = 59, 28  # where kind and number begin in a code
 COPY_BIT = 27  # where the copy of a try is in a code
 MOST_CALLS = 1 << COPY_BIT  # at once

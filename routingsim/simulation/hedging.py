@@ -16,6 +16,7 @@ from routingsim.simulation.events import FREED, HEDGE, LOOK, called, code_of, in
 from routingsim.simulation.latencies import note_time, quantile
 from routingsim.simulation.limits import waits_no_more
 from routingsim.simulation.queues import leave_queue
+from routingsim.simulation.sharing import stop_shared
 from routingsim.simulation.signals import are_stale, send_news
 from routingsim.simulation.state import ALL, CANCELLED, ESCALATED, SERVED
 
@@ -36,7 +37,8 @@ def set_hedge(s, rules, a, c, now):
         if s.agents[a].timed >= rules.hedge_least:
             delay = quantile(s, a, rules.hedge_quantile)
     call.paid = now + delay
-    if delay < math.inf and not (call.state == SERVING and call.due <= call.paid):
+    known = call.state == SERVING and s.agents[a].sharing == 0.0  # its end is
+    if delay < math.inf and not (known and call.due <= call.paid):
         push_rare(s, call.paid, code_of(HEDGE, call.task, c))
 
 
@@ -88,14 +90,20 @@ def cancel(s, work, rules, log, keys, c, now):
     call.paid = 0.0
     if call.state == SERVING:
         natural = call.takes if call.status == TIMED_OUT else call.due
-        call.paid = work.cost[np.uint32(work.row[i]), a]
-        if agent.billed != ALL and natural > call.left:
+        share = 1.0
+        if agent.sharing > 0.0:
+            stop_shared(s, log, agent, np.int64(a), c, now)
+            share = call.takes
+        elif natural > call.left:
             share = (now - call.left) / (natural - call.left)
+        call.paid = work.cost[np.uint32(work.row[i]), a]
+        if agent.billed != ALL:
             call.paid *= share if agent.billed == SERVED else 0.0
-        if agent.holds:
-            hold_slot(s, log, a, now, natural)
-        else:
-            agent.busy -= 1
+        if agent.sharing == 0.0:
+            if agent.holds:
+                hold_slot(s, log, a, now, natural)
+            else:
+                agent.busy -= 1
         if agent.breaks:
             leave_service(s, agent, c)
     else:

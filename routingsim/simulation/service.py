@@ -156,6 +156,7 @@ def system(
         fallback=_fallback(pool),
         context=np.nan_to_num(pool.column("context_window"), nan=math.inf),
         order=np.array([get_args(Discipline).index(a.discipline) for a in pool], dtype=np.int64),
+        sharing=pool.column("sharing"),
         mean_first=np.where(np.isnan(ttft), mean, first_token),
         **_accounts(pool),
     )

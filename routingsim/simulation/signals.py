@@ -103,3 +103,5 @@ def show_signals(s, rules, keys, i, now):
         s.wait[a] = 0.0
         if known >= agent.slots:
             s.wait[a] = (s.queued[a] + 1) * agent.mean_service / agent.slots
+        if agent.sharing > 0.0:
+            s.speed[a] = 1.0 / (1.0 + agent.sharing * min(s.busy[a], agent.slots - 1))

@@ -17,6 +17,7 @@ from routingsim.simulation.calls import CALL, NONE, PAIR
 from routingsim.simulation.events import BOUNDED, COUNTERS, FREE, NEWS_FIRST, UPS
 from routingsim.simulation.latencies import BINS
 from routingsim.simulation.queues import FAIR, LINE, PRIORITY
+from routingsim.simulation.sharing import NODE
 
 DETERMINISTIC, EXPONENTIAL, LOGNORMAL = range(3)
 WINDOW_LAWS = SLIDING, FIXED, BUCKET = range(3)
@@ -72,6 +73,7 @@ class System(NamedTuple):
     billed: NDArray[np.int64]  # what a call that is cut off costs: BILLED
     fallback: NDArray[np.int64]  # the agent that gets the tasks that fail here, -1 for none
     context: NDArray[np.float64]  # tokens of the longest prompt, inf for no bound
+    sharing: NDArray[np.float64]  # what each further call adds to a call's time, as a share of it
     mean_first: NDArray[np.float64]  # seconds to the first token, for policies to see
     # The accounts, each with WINDOWS limits (0 for none), requests a minute, tokens a minute,
     # requests a day; the law of its windows; and whether it rejects calls or lets them wait.
@@ -221,6 +223,16 @@ _AGENT = np.dtype(
         ("timed", np.int64),
         ("bin", np.int64),
         ("below", np.int64),
+        # where calls share the agent's speed: how much, whether first tokens are looked for,
+        # virtual time and when it was so, the next end and first token, and the heaps of both
+        ("sharing", np.float64),
+        ("streams", np.int64),
+        ("virtual", np.float64),
+        ("moved", np.float64),
+        ("next_end", np.float64),
+        ("next_first", np.float64),
+        ("ends", np.uint32),
+        ("firsts", np.uint32),
     ]
 )
 """Record of an agent; its fields share cache lines."""
@@ -265,6 +277,7 @@ class State(NamedTuple):
     calls: NDArray[np.void]  # records of calls, as many as there have been at once
     pairs: NDArray[np.void]  # one more for each, if a try may have two copies
     lines: NDArray[np.void]  # records of the lines of queues
+    nodes: NDArray[np.void]  # two for each call, if any agent's calls share its speed
     accounts: NDArray[np.void]  # records
     windows: NDArray[np.void]  # records of limits, WINDOWS for each account
     members: NDArray[np.int64]  # agents by account
@@ -308,6 +321,10 @@ def empty_state(system: System, rules: Rules, work: Workload) -> State:
     lines["head"] = lines["tail"] = NONE
     agents["outage"], agents["outages_end"] = system.first_outage[:-1], system.first_outage[1:]
     agents["breaks"] = np.diff(system.first_outage) > 0
+    agents["mean_service"] *= 1.0 + system.sharing * (system.slots - 1)  # with all slots in use
+    agents["streams"] = (system.first_token_timeout < math.inf) | (work.first.size > 0)
+    agents["next_end"] = agents["next_first"] = math.inf
+    agents["ends"] = agents["firsts"] = NONE
     members = np.argsort(system.account, kind="stable")
     ordered = system.account[members]
     accounts = np.zeros(system.window.size, _ACCOUNT)
@@ -334,6 +351,7 @@ def empty_state(system: System, rules: Rules, work: Workload) -> State:
         calls=np.zeros(0, CALL),
         pairs=np.zeros(0, PAIR),
         lines=lines,
+        nodes=np.zeros(0, NODE),
         accounts=accounts,
         windows=windows,
         members=members,
@@ -389,8 +407,10 @@ def grown(state: State, rules: Rules) -> State:
     time[: state.time.size], code[: state.code.size] = state.time, state.code
     pairs = np.zeros(calls * hedges(rules), PAIR)
     pairs[: state.pairs.size] = state.pairs
-    news = _more_news(state)
-    return state._replace(calls=more, pairs=pairs, time=time, code=code, **news)
+    nodes = np.zeros(2 * calls * bool((state.agents["sharing"] > 0).any()), NODE)
+    nodes[: state.nodes.size] = state.nodes
+    lists = {"calls": more, "pairs": pairs, "nodes": nodes}
+    return state._replace(**lists, time=time, code=code, **_more_news(state))
 
 
 def _more_news(state: State) -> dict[str, Any]:
@@ -452,7 +472,7 @@ def _side_by_side(size: int, *kinds: type) -> list[NDArray[Any]]:
 
 
 _RECORDS = {
-    "agents": _AGENT, "calls": CALL, "pairs": PAIR, "lines": LINE,
+    "agents": _AGENT, "calls": CALL, "pairs": PAIR, "lines": LINE, "nodes": NODE,
     "accounts": _ACCOUNT, "windows": _WINDOW,
 }  # fmt: skip
 _TABLES = ("features", "predicted", "service", "cost", "quality", "failed", "first", "tokens")

@@ -258,7 +258,10 @@ SECOND = HEAD.replace('"a"', '"b"')
         (HEAD + "rpm = 3\n", r"no field 'rpm': .*; did you mean 'requests_per_minute'\?"),
         (HEAD + "max-queue = 3\n", r"no field 'max-queue': .*; did you mean 'queue_limit'\?"),
         (HEAD + "latencyy = 3\n", r"no field 'latencyy': .*; did you mean 'latency'\?"),
-        (HEAD + "hat = 3\n", r"no field 'hat': .*, cut_off_cost, fallback, discipline, outcome$"),
+        (
+            HEAD + "hat = 3\n",
+            r"no field 'hat': .*, sharing, fallback, discipline, outcome$",
+        ),
         (HEAD + 'strengths = ["x", 3]\n', r"agent 1 \(a\), field strengths\[1\]: Expected `str`"),
         (HEAD.replace("cost = 0.1\n", ""), r"agent 1 \(a\), record: .*required field `cost`"),
         (HEAD.replace('id = "a"\n', ""), r"agent 1, record: .*required field `id`"),

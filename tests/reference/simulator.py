@@ -56,8 +56,10 @@ __all__ = ["run"]
 
 # UP, DOWN, COOLED, FREED (by a call cut off before) and LOOK (may the head of the queue start?)
 # happen to an agent, LIMIT (may a call of it start?) to an account, DEPARTURE, EXPIRY and HEDGE to
-# a call, the others to a task.
-UP, DOWN, COOLED, FREED, LOOK, DEPARTURE, LIMIT, EXPIRY, ENDED, RETRY, HEDGE, ARRIVAL = range(12)
+# a call, the others to a task. FIRST (token) and SHARE (the end of a call) happen to an agent whose
+# calls share its speed.
+UP, DOWN, COOLED, FREED, LOOK, FIRST, SHARE, DEPARTURE = range(8)
+LIMIT, EXPIRY, ENDED, RETRY, HEDGE, ARRIVAL = range(8, 14)
 
 
 def run(
@@ -119,6 +121,57 @@ class _Call:
     probe: bool = False
     paid: float = 0.0
     status: int = -1
+
+
+@dataclass(slots=True)
+class _Shared:
+    """A call in service that shares the agent's speed with others; in virtual time."""
+
+    number: int
+    attempt: int
+    began: float
+    work: float
+    end: float
+    first: float  # infinite once it has come, or if nobody looks
+    held: int = -1  # its number among the calls that were cut off and hold their slots
+    broken: bool = False  # its agent has gone down
+
+
+class _Company:
+    """The calls in service at an agent that slow each other down."""
+
+    def __init__(self, sharing: float) -> None:
+        self.sharing, self.calls = sharing, list[_Shared]()
+        self.virtual, self.moved = 0.0, 0.0
+        self.next_end = self.next_first = math.inf
+
+    def slower(self) -> float:
+        return 1.0 + self.sharing * (len(self.calls) - 1)
+
+    def next(self, what: str) -> _Shared:
+        return min(self.calls, key=lambda c: (getattr(c, what), c.number // 2, c.attempt))
+
+    def time(self, now: float) -> float:
+        """The virtual time."""
+        if not self.calls:
+            return 0.0
+        if now >= self.next_end:
+            return self.next("end").end
+        return self.virtual + (now - self.moved) / self.slower()
+
+    def move(self, now: float) -> None:
+        if now > self.moved or now >= self.next_end:
+            self.virtual, self.moved = self.time(now), now
+
+    def plan(self) -> None:
+        self.next_end = self.when("end")
+        self.next_first = self.when("first")
+
+    def when(self, what: str) -> float:
+        if not self.calls:
+            return math.inf
+        ahead = getattr(self.next(what), what) - self.virtual
+        return max(self.moved, self.moved + ahead * self.slower())
 
 
 class _Window:
@@ -203,6 +256,7 @@ class _Simulation:
             )
         ]
         self.first_in_line: list[int | None] = [None for _ in system.window]  # it waits for a limit
+        self.company = [_Company(float(each)) for each in system.sharing]
         self.held = [0 for _ in agents]  # slots that calls hold which were cut off
         self.cut_off: list[tuple[int, float, float]] = []  # the same, all of the run
         self.works = [True for _ in agents]
@@ -250,6 +304,8 @@ class _Simulation:
             DOWN: self.go_down,
             COOLED: self.cooled,
             FREED: self.freed,
+            FIRST: self.first_token,
+            SHARE: self.end_shared,
             DEPARTURE: self.depart,
             LOOK: self.look,
             LIMIT: self.limit,
@@ -278,8 +334,12 @@ class _Simulation:
         if self.queue[a]:
             self.out_of_line(now, self.next_up(a))
         for k in self.serving[a]:
-            call = self.calls[k]
+            call, mine = self.calls[k], self.shared(k)
+            if mine and mine.end <= self.company[a].time(now):
+                continue
             if call.ends > now:
+                if mine:
+                    mine.broken = True
                 call.ends, call.natural, call.fails, call.cut = now, now, True, False
                 self.at(now, DEPARTURE, k)
 
@@ -295,6 +355,80 @@ class _Simulation:
         """A call that was cut off long ago gives its slot back."""
         self.held[a] -= 1
         self.at(now, LOOK, a)
+
+    # -- agents whose calls slow each other down ------------------------------------------
+
+    def shared(self, k: int) -> _Shared | None:
+        """A call that is in service at such an agent."""
+        here = self.company[self.calls[k].agent]
+        found = [each for each in here.calls if each.number == k and each.held < 0]
+        return found[0] if found else None
+
+    def begin_shared(self, now: float, k: int, work: float, first: float) -> None:
+        call = self.calls[k]
+        a = call.agent
+        here, system = self.company[a], self.system
+        here.move(now)
+        streams = self.work.first.size > 0 or system.first_token_timeout[a] < math.inf
+        began = here.virtual
+        mark = began + first if streams else math.inf
+        attempt = self.tasks[k // 2].attempt
+        here.calls.append(_Shared(k, attempt, began, work, began + work, mark))
+        call.first, call.cut = math.inf, True
+        wanted = call.sent + system.timeout[a]
+        if streams:
+            wanted = min(wanted, call.sent + system.first_token_timeout[a])
+        self.cut_at(now, k, float(wanted))
+        self.plan(a)
+
+    def cut_at(self, now: float, k: int, limit: float) -> None:
+        """Let a call be cut off at a time."""
+        self.calls[k].ends = max(limit, now)
+        if limit < math.inf:
+            self.at(max(limit, now), DEPARTURE, k)
+
+    def plan(self, a: int) -> None:
+        here = self.company[a]
+        here.plan()
+        for time, kind in ((here.next_first, FIRST), (here.next_end, SHARE)):
+            if time < math.inf:
+                self.at(time, kind, a)
+
+    def first_token(self, now: float, a: int) -> None:
+        here = self.company[a]
+        if here.next_first == now:
+            mine = here.next("first")
+            mine.first = math.inf
+            if mine.held < 0:
+                call = self.calls[mine.number]
+                call.first = now
+                if self.system.first_token_timeout[a] < math.inf and not mine.broken:
+                    self.cut_at(now, mine.number, float(call.sent + self.system.timeout[a]))
+            here.next_first = here.when("first")
+            if here.next_first < math.inf:
+                self.at(here.next_first, FIRST, a)
+
+    def end_shared(self, now: float, a: int) -> None:
+        here = self.company[a]
+        if here.next_end == now:
+            mine = here.next("end")
+            if mine.held < 0:
+                call = self.calls[mine.number]
+                call.ends, call.cut, call.first = now, False, min(call.first, now)
+                self.depart(now, mine.number)
+            else:
+                agent, since, _ = self.cut_off[mine.held]
+                self.cut_off[mine.held] = agent, since, now
+                self.leave_shared(now, a, mine)
+                self.look(now, a)
+
+    def leave_shared(self, now: float, a: int, mine: _Shared) -> None:
+        here = self.company[a]
+        here.move(now)
+        here.calls.remove(mine)
+        if not here.calls:
+            here.virtual = 0.0
+        self.plan(a)
 
     def look(self, now: float, a: int) -> None:
         """Start calls from the head of the queue while the agent can."""
@@ -400,8 +534,10 @@ class _Simulation:
         for a, count in enumerate(known.tolist()):
             pool.busy[a] = min(count, pool.slots[a])
             pool.queued[a] = queued = count - int(pool.busy[a])
-            late = (queued + 1) * pool.service[a] / pool.slots[a]
+            late = (queued + 1) * self.mean_service(a) / pool.slots[a]
             pool.wait[a] = late if count >= pool.slots[a] else 0.0
+            sharing = self.system.sharing[a]
+            pool.speed[a] = 1.0 / (1.0 + sharing * min(pool.busy[a], pool.slots[a] - 1))
 
     def take(self, now: float, k: int) -> None:
         windows = zip(
@@ -425,7 +561,8 @@ class _Simulation:
             self.at(now, LIMIT, account)
 
     def used(self, a: int) -> int:
-        return len(self.serving[a]) + self.held[a]
+        ghosts = sum(call.held >= 0 for call in self.company[a].calls)
+        return len(self.serving[a]) + self.held[a] + ghosts
 
     def note(self, a: int) -> None:
         """Bring what policies see of agent ``a`` up to date."""
@@ -433,7 +570,14 @@ class _Simulation:
         pool.busy[a] = busy
         pool.queued[a] = queued
         full = busy + queued >= pool.slots[a]
-        pool.wait[a] = (queued + 1) * pool.service[a] / pool.slots[a] if full else 0.0
+        mean, sharing = self.mean_service(a), self.system.sharing[a]
+        pool.wait[a] = (queued + 1) * mean / pool.slots[a] if full else 0.0
+        pool.speed[a] = 1.0 / (1.0 + sharing * min(busy, pool.slots[a] - 1))
+
+    def mean_service(self, a: int) -> float:
+        """Mean service time while all slots are in use."""
+        alone = self.pool.service[a]
+        return alone * (1.0 + self.system.sharing[a] * (self.pool.slots[a] - 1))
 
     # -- a call ---------------------------------------------------------------------
 
@@ -562,9 +706,11 @@ class _Simulation:
         call.left = now
         call.waited = now - call.sent
         noise = self.noise(k)
-        call.ends = now + float(self.work.service[row, a]) * noise
+        takes = float(self.work.service[row, a]) * noise
+        call.ends = now + takes
         means = self.work.first if self.work.first.size else self.work.service
-        call.first = now + float(means[row, a]) * noise
+        first = float(means[row, a]) * noise
+        call.first = now + first
         rate, attempt = self.system.error_rate[a], self.tasks[i].attempt
         if self.work.failed.size and attempt == 0:
             recorded = self.work.failed[row, a]
@@ -573,16 +719,20 @@ class _Simulation:
         last = attempt + 1 >= self.rules.levels
         call.judged = not (last or call.fails or math.isnan(self.work.quality[row, a]))
         if call.judged:
+            takes += self.rules.judge_seconds
             call.ends += self.rules.judge_seconds
         call.natural = call.ends
-        limit = call.sent + self.system.timeout[a]
-        if call.first > call.sent + self.system.first_token_timeout[a]:
-            limit = min(limit, call.sent + self.system.first_token_timeout[a])
-        call.cut = limit < call.ends
-        if call.cut:
-            call.ends = max(float(limit), now)
         self.serving[a].add(k)
-        self.at(call.ends, DEPARTURE, k)
+        if self.system.sharing[a]:
+            self.begin_shared(now, k, takes, first)
+        else:
+            limit = call.sent + self.system.timeout[a]
+            if call.first > call.sent + self.system.first_token_timeout[a]:
+                limit = min(limit, call.sent + self.system.first_token_timeout[a])
+            call.cut = limit < call.ends
+            if call.cut:
+                call.ends = max(float(limit), now)
+            self.at(call.ends, DEPARTURE, k)
         if self.waits(a):
             self.take(now, k)
 
@@ -604,11 +754,13 @@ class _Simulation:
         if k in self.serving[a] and call.ends == now:
             self.serving[a].remove(k)
             call.paid = float(self.work.cost[self.work.row[k // 2], a])
-            status = FAILED if call.fails else OK
+            status, shared = FAILED if call.fails else OK, self.shared(k)
             if call.cut:
                 status = TIMED_OUT
-                call.paid = self.billed(now, call)
-                self.maybe_hold(now, call)
+                call.paid = self.billed(now, k)
+                self.maybe_hold(now, k)
+            if shared and shared.held < 0:
+                self.leave_shared(now, a, shared)
             self.tasks[k // 2].cost += call.paid
             if call.judged and status == OK:
                 self.tasks[k // 2].cost += self.rules.judge_cost
@@ -616,16 +768,23 @@ class _Simulation:
             self.over(now, k, status, left=call.left)
             self.look(now, a)
 
-    def billed(self, now: float, call: _Call) -> float:
+    def billed(self, now: float, k: int) -> float:
         """What a call that is cut off or cancelled costs."""
-        whole = call.natural - call.left
-        share = (now - call.left) / whole if whole > 0 else 1.0
+        call, shared = self.calls[k], self.shared(k)
+        had, whole = now - call.left, call.natural - call.left
+        if shared:
+            had, whole = self.company[call.agent].time(now) - shared.began, shared.work
+        share = had / whole if whole > 0 else 1.0
         return call.paid * [1.0, share, 0.0][self.system.billed[call.agent]]
 
-    def maybe_hold(self, now: float, call: _Call) -> None:
+    def maybe_hold(self, now: float, k: int) -> None:
         """A call that is cut off or cancelled holds its slot, where the agent is such."""
+        call, shared = self.calls[k], self.shared(k)
         a = call.agent
-        if self.system.holds[a]:
+        if self.system.holds[a] and shared:
+            shared.held = len(self.cut_off)
+            self.cut_off.append((a, now, math.nan))
+        elif self.system.holds[a]:
             self.held[a] += 1
             self.cut_off.append((a, now, call.natural))
             self.at(call.natural, FREED, a)
@@ -691,8 +850,10 @@ class _Simulation:
         else:
             self.serving[a].remove(k)
             call.paid = float(self.work.cost[self.work.row[k // 2], a])
-            call.paid = self.billed(now, call)
-            self.maybe_hold(now, call)
+            call.paid, shared = self.billed(now, k), self.shared(k)
+            self.maybe_hold(now, k)
+            if shared and shared.held < 0:
+                self.leave_shared(now, a, shared)
         self.tasks[k // 2].cost += call.paid
         call.under_way, call.status, call.ends = False, CANCELLED, now
         self.tell(now, k // 2, a, -1)

@@ -147,6 +147,7 @@ def pools(draw: st.DrawFn) -> AgentPool:
                 discipline=draw(st.sampled_from(["fifo", "priority", "fair"])),
                 **draw(st.sampled_from(shared) | limits()),
                 **draw(time_outs()),
+                sharing=draw(st.sampled_from([0.0, 0.0, 0.3, 1.0])),
                 cut_off=draw(st.sampled_from(["frees", "holds"])),
                 cut_off_cost=draw(st.sampled_from(["all", "served", "nothing"])),
                 fallback=None
