@@ -121,8 +121,8 @@ class ReplayResult(RunRecord):
 
     @property
     def overall(self) -> dict[str, Any]:
-        """The summary's last row as a dict."""
-        return self._summary.loc["all"].to_dict()
+        """The summary's last row as a dict, computed without the others."""
+        return run_summary.with_share(self.whole, 1.0)
 
     @property
     def quality_columns(self) -> tuple[tuple[str, str, str], ...]:

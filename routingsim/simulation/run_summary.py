@@ -20,9 +20,11 @@ def table(run: RunRecord, whole: dict[str, Any]) -> pd.DataFrame:
     """A row for each agent, and ``whole`` as the last, as ``ReplayResult.summary`` describes."""
     counts = np.bincount(run.log.agent, minlength=len(run.pool))
     used = run.utilisation
-    rows = {agent: _row(run, run.log.agent == a, used[a]) for a, agent in enumerate(run.pool.ids)}
-    frame = pd.DataFrame.from_dict({**rows, "all": whole}, orient="index")
-    frame.insert(1, "share", [*(counts / len(run)), 1.0])
+    rows = {
+        agent: with_share(_row(run, run.log.agent == a, used[a]), counts[a] / len(run))
+        for a, agent in enumerate(run.pool.ids)
+    }
+    frame = pd.DataFrame.from_dict({**rows, "all": with_share(whole, 1.0)}, orient="index")
     frame.index.name = "agent"
     return frame
 
@@ -31,6 +33,11 @@ def whole(run: RunRecord) -> dict[str, Any]:
     """The summary's last row without share, computed without the others."""
     slots = run.pool.column("concurrency")
     return _row(run, np.ones(len(run), bool), float(run.utilisation @ slots / slots.sum()))
+
+
+def with_share(row: dict[str, Any], share: float) -> dict[str, Any]:
+    """A row of the summary with its share of the tasks, which stands second."""
+    return {"tasks": row["tasks"], "share": float(share), **row}
 
 
 def _row(run: RunRecord, mine: NDArray[np.bool_], utilisation: float) -> dict[str, Any]:
