@@ -1,10 +1,17 @@
 """D_var of a corpus's tasks: worked out from their texts, or recorded where there are none."""
 
+from functools import lru_cache
+
 import pandas as pd
 
 from routingsim.corpora.corpus import Corpus
 from routingsim.messages import ComplexityFactors
 from routingsim.scoring.dvar import score_column
+
+
+@lru_cache(maxsize=4)  # asked for again by every scenario of a study
+def _scores(corpus: Corpus) -> pd.DataFrame:
+    return score_column(corpus.texts)
 
 
 def corpus_scores(corpus: Corpus) -> pd.DataFrame | None:
@@ -19,7 +26,7 @@ def corpus_scores(corpus: Corpus) -> pd.DataFrame | None:
         ``d_var``.
     """
     if corpus.has_texts:
-        return score_column(corpus.texts)
+        return _scores(corpus).copy(deep=False)  # pandas copies what is written to
     tasks = corpus.tasks
     if "d_var" not in tasks:
         return None

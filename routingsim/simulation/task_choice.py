@@ -5,6 +5,8 @@ names. With any other arrivals tasks are drawn at random without replacement, in
 their categories, by the seed alone: every policy under one seed meets the same tasks.
 """
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,6 +14,15 @@ from routingsim import rng
 from routingsim.corpora.corpus import Corpus
 
 _SAME = 0.01  # a mix of categories that differs by less is not spoken of
+
+
+@lru_cache(maxsize=4)  # asked for again by every scenario and run of a study
+def category_numbers(corpus: Corpus) -> NDArray[np.int64]:
+    """The code of each task's category, shape (tasks,), read-only; -1 where it has none."""
+    codes = corpus.category_codes
+    found = np.array([codes.get(name, -1) for name in corpus.tasks["category"].tolist()], np.int64)
+    found.flags.writeable = False
+    return found
 
 
 def drawn_rows(corpus: Corpus, count: int, seed: int) -> NDArray[np.int32]:
@@ -23,11 +34,9 @@ def drawn_rows(corpus: Corpus, count: int, seed: int) -> NDArray[np.int32]:
     """
     generator = np.random.default_rng([seed & (2**63 - 1), rng.ROW, count])
     order = generator.permutation(len(corpus))
-    codes = corpus.category_codes
-    if codes:
+    if codes := corpus.category_codes:
         shuffled = generator.permutation(len(codes) + 1)  # so that no category is always first
-        code = np.array([codes.get(name, -1) for name in corpus.tasks["category"].tolist()])
-        order = order[np.argsort(shuffled[code[order]], kind="stable")]
+        order = order[np.argsort(shuffled[category_numbers(corpus)[order]], kind="stable")]
     taken = np.floor((np.arange(count) + generator.random()) * (len(corpus) / count))
     return np.sort(order[np.minimum(taken, len(corpus) - 1).astype(np.intp)]).astype(np.int32)
 

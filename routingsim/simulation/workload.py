@@ -14,6 +14,7 @@ from routingsim.scoring.corpora import corpus_scores
 from routingsim.simulation.recorded import failure_table
 from routingsim.simulation.service import cost_table, first_token_table, service_table, token_table
 from routingsim.simulation.state import Workload
+from routingsim.simulation.task_choice import category_numbers
 
 
 @dataclass(frozen=True)
@@ -48,13 +49,12 @@ def records(corpus: Corpus | None, pool: AgentPool, policy: Policy) -> Records:
         corpus = Corpus.from_frame(pd.DataFrame({"id": ["0"], "text": [""]}))
     cost, modelled = cost_table(corpus, pool)
     names = [agent.recorded_as for agent in pool]
-    codes = corpus.category_codes  # a task without a category has the code -1
     work = Workload(
         arrived=np.zeros(0),
         row=np.zeros(0, np.int32),
         d_var=_own(_scores(corpus)),
         prompt_tokens=_own(prompt_tokens(corpus)),
-        category=np.array([codes.get(name, -1) for name in corpus.tasks["category"]], np.int64),
+        category=category_numbers(corpus).copy(),
         features=_own(_table(policy.featurize, corpus)),
         predicted=_own(_table(policy.predict, corpus)),
         service=_own(service_table(corpus, pool)),
