@@ -275,20 +275,22 @@ def test_the_exact_mean_wait_is_that_of_theory_in_the_end() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("load", "tasks", "alone"), [(0.6, 540, 0.9), (0.9, 540, 0.6)])
-def test_intervals_hold_what_they_say(load: float, tasks: int, alone: float) -> None:
-    """Of 300 intervals .95 hold the exact mean, to four errors; batches of one run do not."""
-    exact = mean_wait(load, 4, tasks)
-    scene: dict[str, Any] = {"arrivals": rs.Poisson(4 * load), "tasks": tasks, "warm_up": 0.0}
-    runs = [run(**scene, seed=seed) for seed in range(300)]
+@pytest.mark.parametrize(
+    ("load", "count", "least", "alone"), [(0.6, 100, 0.895, 0.9), (0.9, 300, 0.925, 0.6)]
+)
+def test_intervals_hold_what_they_say(load: float, count: int, least: float, alone: float) -> None:
+    """Of the intervals .95 hold the exact mean, to chance; batches of one run do not."""
+    exact = mean_wait(load, 4, 540)
+    scene: dict[str, Any] = {"arrivals": rs.Poisson(4 * load), "tasks": 540, "warm_up": 0.0}
+    runs = [run(**scene, seed=seed) for seed in range(count)]
     found = [
         each.replications.interval(waits_of, "x", question="")
         for each in runs
         if each.replications is not None  # whatever the verdict on the run itself
     ]
-    assert len(found) == 300
+    assert len(found) == count
     held = np.mean([each.low <= exact <= each.high for each in found])
-    assert 0.925 <= held <= 0.985, held
+    assert least <= held <= 0.99, held
     batches = [batch_means(each.log.wait) for each in runs]
     held_alone = np.mean([each.low <= exact <= each.high for each in batches])
     assert held_alone < alone
