@@ -20,7 +20,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 from routingsim.errors import CorpusError, SimulationError
 from routingsim.evaluation.choice_log import ChoiceLog, choice_probabilities
@@ -301,5 +300,7 @@ def _evenly_missing(chosen: NDArray[np.intp], known: NDArray[np.bool_], agents: 
     table = np.vstack([there, times - there])[:, times > 0]
     if known.all() or table.shape[1] < 2:
         return True
+    from scipy import stats  # takes long to load, and is seldom needed
+
     found: Any = stats.chi2_contingency(table, correction=False)
     return bool(found.pvalue > 0.01)

@@ -15,7 +15,7 @@ from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy import special  # scipy.stats takes half a second to import
 
 from routingsim.errors import CorpusError, SimulationError
 from routingsim.evaluation.outcomes import column
@@ -42,7 +42,7 @@ def t_interval(values: ArrayLike, level: float = 0.95) -> Interval:
     mean = float(known.mean()) if known.size else math.nan
     if known.size < 2:
         return Interval(mean, math.nan, level)
-    t = stats.t.ppf(0.5 + level / 2, known.size - 1)
+    t = special.stdtrit(known.size - 1, 0.5 + level / 2)
     return Interval(mean, float(t * known.std(ddof=1) / math.sqrt(known.size)), level)
 
 
@@ -258,7 +258,7 @@ def paired_t(
     p = 1.0
     if apart.size >= 2 and interval.mean != 0:
         error = apart.std(ddof=1) / math.sqrt(apart.size)
-        p = float(2 * stats.t.sf(abs(interval.mean) / error, apart.size - 1)) if error else 0.0
+        p = float(2 * special.stdtr(apart.size - 1, -abs(interval.mean) / error)) if error else 0.0
     said = verdict(interval, higher_is_better=higher_is_better)
     return Difference(interval, p, said, "paired t over replications", apart.size, left_out)
 
@@ -349,8 +349,8 @@ def combined(
         return Interval(mean, 0.0, level), 1.0 if mean == 0 else 0.0
     error = math.sqrt(variance)
     freedom = variance**2 / sum(part**2 / freedom for part, freedom in parts)
-    half_width = float(stats.t.ppf(0.5 + level / 2, freedom) * error)
-    return Interval(mean, half_width, level), float(2 * stats.t.sf(abs(mean) / error, freedom))
+    half_width = float(special.stdtrit(freedom, 0.5 + level / 2) * error)
+    return Interval(mean, half_width, level), float(2 * special.stdtr(freedom, -abs(mean) / error))
 
 
 def holm(p_values: ArrayLike) -> NDArray[np.float64]:

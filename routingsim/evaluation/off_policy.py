@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy import special
 
 from routingsim.errors import CorpusError, SimulationError
 from routingsim.evaluation.outcomes import choices, column, matrix, taken
@@ -188,7 +188,7 @@ def _estimate(
     known = ~np.isnan(terms)
     terms, weight, left_out = terms[known], weight[known], int((~known).sum())
     tasks = terms.size
-    z = stats.norm.ppf(0.5 + level / 2)
+    z = special.ndtri(0.5 + level / 2)
     half_width = float(z * terms.std(ddof=1) / math.sqrt(tasks)) if tasks > 1 else math.nan
     total, squares = float(weight.sum()), float((weight**2).sum())
     size = total**2 / squares if squares else 0.0

@@ -3,9 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 import routingsim as rs
-from routingsim.evaluation.order import OrderTest, order_note, order_tests
+from routingsim.evaluation.order import OrderTest, _of_numbers, order_note, order_tests
 from routingsim.policies import make_policy
 from routingsim.simulation.scenario import prepare
 
@@ -96,6 +97,18 @@ def test_what_is_said_of_it() -> None:
         "their order: the category (figures; p < 1e-6)"
     )
     assert order_note([], kept=True, has_arrivals=True) == ""
+
+
+def test_tenths_are_told_apart_as_by_kruskal_and_wallis() -> None:
+    """Of many ties, which have their mean rank; neighbours hardly correlate here."""
+    values = np.random.default_rng(2).integers(0, 7, 600) + 1.0 * (np.arange(600) >= 300)
+    expected = float(stats.kruskal(*np.array_split(values, 10)).pvalue)
+    assert 1e-12 < expected < 1e-3
+    told = _of_numbers("x", values, 2)
+    assert told.p_value == pytest.approx(2 * expected, rel=1e-9)
+    rank = stats.rankdata(values)
+    beside = np.corrcoef(rank[1:], rank[:-1])[0, 1]
+    assert f"neighbours correlate {beside:+.2f}; " in told.figures
 
 
 @pytest.mark.slow
