@@ -38,7 +38,7 @@ demo: $(READY) ## Replay recorded answers live under five policies; leaves routi
 	@echo "  routingsim compare mine.csv                      # with intervals, at several loads"
 
 test: $(READY) ## Run every test, the notebooks too
-	$(BIN)/pytest -n $(WORKERS) --dist loadscope $(ARGS) tests \
+	$(BIN)/pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder $(ARGS) tests \
 		$(if $(NOTEBOOKS),--nbval --nbval-sanitize-with tests/notebooks/sanitize.cfg notebooks)
 
 lint: $(READY) ## Check style, types, layers and notebooks

@@ -46,6 +46,16 @@ def pytest_report_header() -> str:
     return f"random tests: ROUTINGSIM_TEST_SEED={os.environ['ROUTINGSIM_TEST_SEED']} repeats them"
 
 
+LONG = ("test_compare.py", "test_docs.py", "test_html.py", "test_kernel.py", "system")
+"""Files, and folders of files, that take ten seconds or more, as every notebook does."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put long files first: at the end of a run no worker is left with one alone."""
+    long = {item.path for item in items if {item.path.name, item.path.parent.name} & {*LONG}}
+    items.sort(key=lambda item: (item.path.suffix != ".ipynb", item.path not in long))
+
+
 @pytest.fixture
 def seed(request: pytest.FixtureRequest) -> int:
     """Seed for a random test: another one each run (fixed in CI), shown when the test fails."""
