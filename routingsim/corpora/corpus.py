@@ -495,7 +495,5 @@ class Corpus:
 def prompt_tokens(corpus: Corpus) -> NDArray[np.float64]:
     """Tokens of each prompt, shape (tasks,): recorded, or characters / 4."""
     recorded = corpus.tasks["prompt_tokens"].to_numpy(dtype=np.float64)
-    if not np.isnan(recorded).any():
-        return recorded
     characters = corpus.tasks["text"].str.len().to_numpy(dtype=np.float64)
     return np.where(np.isnan(recorded), np.ceil(characters / CHARACTERS_PER_TOKEN), recorded)
