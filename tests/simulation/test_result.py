@@ -60,6 +60,14 @@ def test_statuses_are_kept_apart() -> None:
     assert lost["throughput"] == 0
 
 
+def test_the_overall_figures_are_the_last_row_of_the_summary() -> None:
+    result = run(one(queue_limit=2, patience=1.5), [0.0] * 5)
+    last = result.summary().iloc[-1]
+    assert list(result.overall) == list(last.index)
+    np.testing.assert_array_equal(list(result.overall.values()), last.to_numpy())
+    assert (result.overall["tasks"], result.overall["share"], result.overall["shed"]) == (5, 1.0, 2)
+
+
 def test_utilisation_and_window_by_hand() -> None:
     result = run(one(concurrency=2), [0, 4, 4, 8])
     assert result.window == (0, 9)
