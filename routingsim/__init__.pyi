@@ -49,6 +49,7 @@ from .simulation.arrivals import parse_arrivals as parse_arrivals
 from .simulation.calibration import ServiceFit as ServiceFit
 from .simulation.calibration import fit_pool as fit_pool
 from .simulation.calibration import fit_service as fit_service
+from .simulation.changes import Change as Change
 from .simulation.faults import Cooldown as Cooldown
 from .simulation.faults import Outage as Outage
 from .simulation.faults import Retries as Retries

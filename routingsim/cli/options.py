@@ -21,6 +21,7 @@ from routingsim.errors import RoutingSimError
 if TYPE_CHECKING:  # imported when used, so that help is shown without loading the compiler
     from routingsim.agents import AgentPool
     from routingsim.corpora.corpus import Corpus
+    from routingsim.simulation.changes import Change
     from routingsim.simulation.faults import Outage, Retries
     from routingsim.simulation.result import ReplayResult
 
@@ -216,6 +217,14 @@ class FaultyInputs(Inputs):
         ),
     ] = None
 
+    change: Annotated[
+        list[str] | None,
+        load_option(
+            "AGENT:AT:FIELD=VALUE",
+            "Change an agent from second AT on: its speed, error_rate, or whether it is offered, "
+            "as gpt-4:600:speed=0.5. Can be repeated.",
+        ),
+    ] = None
     signal_delay: Annotated[
         float,
         load_option("SECONDS", "How late the routers of --routers hear of each other's calls."),
@@ -239,11 +248,18 @@ class FaultyInputs(Inputs):
             cooldown=self.cooldown,
         )
 
+    def changes(self) -> "list[Change]":
+        """What changes at agents."""
+        from routingsim.simulation.changes import Change
+
+        return [Change.parse(text) for text in self.change or []]
+
     def conditions(self) -> dict[str, Any]:
         """What ``replay`` and ``compare`` are told of failures and signals."""
         return {
             "retries": self.retries(),
             "outages": self.outages(),
+            "changes": self.changes(),
             "signal_delay": self.signal_delay,
             "routers": self.routers,
         }

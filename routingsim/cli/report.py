@@ -93,6 +93,7 @@ def notebook_of(inputs: ReplayInputs, policies: list[str], path: Path) -> Path:
     parameters = asdict(inputs) | {
         "policies": inputs.policy or policies,
         "outages": inputs.outage or [],
+        "changes": inputs.change or [],
         "retries": inputs.retries().arguments()
         | ({"cooldown": inputs.cooldown} if inputs.cooldown else {}),
         "signals": Signals(inputs.signal_delay, inputs.routers).arguments(),

@@ -49,6 +49,7 @@ def cell_key(
         fingerprint(policy.choose, policy.learn),
         scene.retries,
         scene.outages,
+        scene.changes,
         scene.signals,
         str(process),
         settings,

@@ -41,6 +41,7 @@ from routingsim.simulation.arrivals import (
     realised,
 )
 from routingsim.simulation.arrivals.checks import is_finite, is_whole
+from routingsim.simulation.changes import Change
 from routingsim.simulation.faults import ONE_TRY, Outage, Retries
 from routingsim.simulation.recorded import basis
 from routingsim.simulation.remarks import of_record
@@ -70,6 +71,7 @@ def compare(
     right: float = 0.5,
     retries: Retries = ONE_TRY,
     outages: Outage | Sequence[Outage] = (),
+    changes: Change | Sequence[Change] = (),
     signal_delay: float = 0.0,
     routers: int = 1,
     service: str | None = None,
@@ -128,7 +130,7 @@ def compare(
         time of the slowest agent that a policy of the study uses.
     right : float
         Lowest recorded quality of a right answer.
-    retries, outages, signal_delay, routers, service
+    retries, outages, changes, signal_delay, routers, service
         As for :func:`routingsim.replay`.
     controls : bool or sequence of str
         Run the controls beside the policies: all, none, or those named of random,
@@ -157,13 +159,15 @@ def compare(
     """
     corpus, pool = load_corpus(corpus), load_agents(pool)
     outages = (outages,) if isinstance(outages, Outage) else outages
-    check_kinds(retries, outages)
+    changes = (changes,) if isinstance(changes, Change) else changes
+    check_kinds(retries, outages, changes)
     _check_threads(n_jobs, executor)
     wanted = _several(policies, str | Policy | Kernel | Callable)
     _check(len(wanted), replications, objective, right, population)
     conditions: dict[str, Any] = {
         "retries": retries,
         "outages": outages,
+        "changes": changes,
         "signals": Signals(signal_delay, routers),
         "service": service,
     }

@@ -213,6 +213,7 @@ def _run(
         ("Warm-up", warm_up if first.warm_up else "none"),
         *(("Outage", f"{o.agent} down from {o.down:g} s to {o.up:g} s") for o in first.outages),
     ]
+    facts += [("Change", str(change)) for change in first.changes]
     if first.signals.routers > 1:
         late = f"{first.signals.delay:g} s late" if first.signals.delay else "at once"
         facts.append(
@@ -223,6 +224,8 @@ def _run(
         call += f", retries={first.retries!r}"
     if first.outages:
         call += f", outages={list(first.outages)}"
+    if first.changes:
+        call += f", changes={list(first.changes)}"
     for name, value in first.signals.arguments().items():
         call += f", {name}={value!r}"
     names = [result.policy.name for result in results]

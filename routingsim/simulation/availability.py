@@ -4,11 +4,21 @@ import numpy as np
 
 from routingsim.policies.kernel import FAILED
 from routingsim.simulation.calls import NONE, copy_of
-from routingsim.simulation.events import COOLED, DEPART, DOWN, UP, UPS, called, code_of, push_rare
+from routingsim.simulation.events import (
+    CHANGE,
+    COOLED,
+    DEPART,
+    DOWN,
+    UP,
+    UPS,
+    called,
+    code_of,
+    push_rare,
+)
 from routingsim.simulation.limits import waits_no_more
 from routingsim.simulation.queues import next_call
 from routingsim.simulation.sharing import ends_by
-from routingsim.simulation.state import ESCALATED
+from routingsim.simulation.state import ERRORS, ESCALATED, SPEED
 
 CLOSED, COOLING, HALF_OPEN, PROBING = range(4)
 """The states of a cooldown: calls are counted; the agent is not offered; it is offered for one
@@ -21,7 +31,7 @@ NOBODY = -2  # there is no agent for a second copy
 def offer(s, a):
     """Offer agent ``a`` to policies, or not, as it is now."""
     agent = s.agents[a]
-    offered = int(agent.works and agent.cool in (CLOSED, HALF_OPEN))
+    offered = int(agent.works and agent.listed and agent.cool in (CLOSED, HALF_OPEN))
     s.counters[UPS] += offered - agent.offered
     agent.offered = s.up[a] = offered
 
@@ -58,6 +68,22 @@ def go(s, system, kind, a, now):
                 push_rare(s, now, code_of(DEPART, call.task, c, copy_of(s, c)))
             c = np.uint32(call.behind)
     push_rare(s, system.up[agent.outage], code_of(UP, a, 0))
+
+
+@called
+def change(s, system, k):
+    """What is number ``k`` of the changes happens."""
+    a = system.change_agent[k]
+    agent, what, value = s.agents[a], system.change_what[k], system.change_value[k]
+    if what == SPEED:
+        agent.pace = 1.0 / value
+    elif what == ERRORS:
+        agent.error_rate, agent.drawn = value, 1
+    else:
+        agent.listed = int(value)
+        offer(s, a)
+    if k + 1 < system.change_at.size:
+        push_rare(s, system.change_at[k + 1], code_of(CHANGE, k + 1, 0))
 
 
 @called

@@ -45,6 +45,7 @@ from routingsim.simulation.afterwards import sent_again
 from routingsim.simulation.availability import (
     HALF_OPEN,
     NOBODY,
+    change,
     choose_with_care,
     cooled,
     count_failure,
@@ -65,6 +66,7 @@ from routingsim.simulation.calls import (
 from routingsim.simulation.events import (
     BEGUN,
     BOUNDED,
+    CHANGE,
     COOLED,
     DEPART,
     DOWN,
@@ -303,6 +305,8 @@ def _think(rules, key, index, part):
 def _begin(s, system, rules, think_key):
     """Put the first events on the calendar: outages, and the users' first thoughts."""
     s.counters[BEGUN] = 1
+    if system.change_at.size:
+        push_rare(s, system.change_at[0], code_of(CHANGE, 0, 0))
     for a in range(s.agents.size):
         if s.agents[a].breaks:
             push_rare(s, system.down[s.agents[a].outage], code_of(DOWN, a, 0))
@@ -417,6 +421,9 @@ def _run(s, work, system, rules, log, choose, learn, learns, memory, seed):
                 call.paid = math.inf
             elif kind < RETURN:
                 a = number
+                if kind == CHANGE:
+                    change(s, system, number)
+                    continue
                 if kind <= DOWN:
                     go(s, system, kind, a, now)
                 elif kind == COOLED:

@@ -17,8 +17,8 @@ import numpy as np
 from numba import njit
 
 # In the order in which they happen at one time.
-UP, DOWN, COOLED, LOOK, FREED, FIRST, SHARED, DEPART = range(8)
-LIMIT, EXPIRE, ENDED, RETRY, HEDGE, RETURN = range(8, 14)
+UP, DOWN, COOLED, LOOK, FREED, CHANGE, FIRST, SHARED, DEPART = range(9)
+LIMIT, EXPIRE, ENDED, RETRY, HEDGE, RETURN = range(9, 15)
 KIND, NUMBER = 59, 28  # where kind and number begin in a code
 COPY_BIT = 27  # where the copy of a try is in a code
 MOST_CALLS = 1 << COPY_BIT  # at once

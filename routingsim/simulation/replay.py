@@ -8,6 +8,7 @@ from routingsim.corpora.datasets import CorpusLike, load_corpus
 from routingsim.policies.kernel import Kernel
 from routingsim.policies.policy import Policy, make_policy
 from routingsim.simulation.arrivals import Arrivals, CorpusTimes, Poisson, as_arrivals
+from routingsim.simulation.changes import Change
 from routingsim.simulation.faults import ONE_TRY, Outage, Retries
 from routingsim.simulation.result import ReplayResult
 from routingsim.simulation.scenario import check_kinds, prepare
@@ -27,6 +28,7 @@ def replay(
     seed: int = 0,
     retries: Retries = ONE_TRY,
     outages: Outage | Sequence[Outage] = (),
+    changes: Change | Sequence[Change] = (),
     signal_delay: float = 0.0,
     routers: int = 1,
     service: str | None = None,
@@ -62,6 +64,8 @@ def replay(
         What happens after a failed call; by default there is no retry.
     outages : Outage or sequence of Outage
         When which agent is down.
+    changes : Change or sequence of Change
+        What changes at agents in the run.
     signal_delay : float
         Seconds until a router hears of the calls that the others have sent, and of their ends.
     routers : int
@@ -86,11 +90,12 @@ def replay(
     corpus = None if corpus is None else load_corpus(corpus)
     pool = load_agents(pool)
     outages = (outages,) if isinstance(outages, Outage) else outages
-    check_kinds(retries, outages)
+    changes = (changes,) if isinstance(changes, Change) else changes
+    check_kinds(retries, outages, changes)
     made = make_policy(pool, policy, corpus)
     signals = Signals(signal_delay, routers)
-    conditions: dict[str, Any] = {"retries": retries, "outages": outages, "signals": signals}
-    scenario = prepare(corpus, pool, made, service=service, **conditions)
+    conditions: dict[str, Any] = {"retries": retries, "outages": outages, "changes": changes}
+    scenario = prepare(corpus, pool, made, service=service, signals=signals, **conditions)
     if arrivals is None:
         own = corpus is not None and corpus.has_arrivals
         process = CorpusTimes() if own else Poisson(DEFAULT_LOAD * scenario.capacity)

@@ -52,8 +52,8 @@ class ReplayResult(RunRecord):
         for, and realised.
     seed : int
         Seed of all random numbers.
-    retries, outages
-        What happened after failed calls, and when which agent was down.
+    retries, outages, changes
+        What happened after failed calls, when which agent was down, and what changed at agents.
     signals : Signals
         How many routers there were, and how late they heard of each other's calls.
     synthetic, closed : bool

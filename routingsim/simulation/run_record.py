@@ -12,6 +12,7 @@ from routingsim.corpora.corpus import Corpus
 from routingsim.policies.kernel import FAILED, LIMITED, OK, SHED, STATUS_NAMES, TIMED_OUT, TOO_LONG
 from routingsim.policies.policy import Policy
 from routingsim.simulation.batches import long_enough
+from routingsim.simulation.changes import Change
 from routingsim.simulation.faults import Outage, Retries
 from routingsim.simulation.offered_load import Run
 from routingsim.simulation.recorded import Basis, basis, recorded_costs
@@ -37,6 +38,7 @@ class RunRecord:
     seed: int
     retries: Retries
     outages: tuple[Outage, ...]
+    changes: tuple[Change, ...]
     signals: Signals
     synthetic: bool
     closed: bool
@@ -165,7 +167,9 @@ class RunRecord:
     @cached_property
     def long(self) -> bool:
         """Whether the run is steady, and long against the time in which its queues forget."""
-        steady = self.stability.verdict == "steady" and not (self.closed or self.outages)
+        steady = self.stability.verdict == "steady" and not (
+            self.closed or self.outages or self.changes
+        )
         if not (steady and self.synthetic) or self.policy.learns:
             return False
         agents = len(self.pool)

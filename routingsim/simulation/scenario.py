@@ -27,6 +27,7 @@ from routingsim.simulation.arrivals import (
     realised,
 )
 from routingsim.simulation.arrivals.checks import check_seed, is_finite, is_whole
+from routingsim.simulation.changes import Change
 from routingsim.simulation.faults import ONE_TRY, Outage, Retries
 from routingsim.simulation.log_blocks import another_day, another_log
 from routingsim.simulation.recorded import basis_notes
@@ -65,6 +66,7 @@ class Scenario:
     policy: Policy
     retries: Retries
     outages: tuple[Outage, ...]
+    changes: tuple[Change, ...]
     signals: Signals
     records: Records
     system: System
@@ -197,7 +199,8 @@ class Scenario:
 
     def _warm_up(self, arrivals: Arrivals) -> float:
         """The warm-up of a run where none is given: none where an event may lie in it."""
-        return WARM_UP if arrivals.synthetic and arrivals.stationary and not self.outages else 0.0
+        steady = arrivals.synthetic and arrivals.stationary
+        return WARM_UP if steady and not (self.outages or self.changes) else 0.0
 
     def _again(
         self,
@@ -288,6 +291,7 @@ class Scenario:
             seed=seed,
             retries=self.retries,
             outages=self.outages,
+            changes=self.changes,
             signals=self.signals,
             closed=closed is not None,
             work=work,
@@ -341,6 +345,7 @@ def prepare(
     *,
     retries: Retries = ONE_TRY,
     outages: Sequence[Outage] = (),
+    changes: Sequence[Change] = (),
     signals: Signals = AT_ONCE,
     service: str | None = None,
 ) -> Scenario:
@@ -367,6 +372,7 @@ def prepare(
         policy=policy,
         retries=retries,
         outages=outages,
+        changes=tuple(changes),
         signals=signals,
         records=known,
         system=system(
@@ -374,6 +380,7 @@ def prepare(
             outages,
             known.work.service.mean(axis=0),
             known.work.first.mean(axis=0) if known.work.first.size else None,
+            changes,
         ),
     )
 
@@ -393,7 +400,7 @@ def _mask(statuses: Iterable[str]) -> int:
     return sum(1 << STATUS_NAMES.index(name) for name in set(statuses))
 
 
-def check_kinds(retries: Any, outages: Any) -> None:
+def check_kinds(retries: Any, outages: Any, changes: Any = ()) -> None:
     """Check the types of what a user gives.
 
     Raises
@@ -406,6 +413,8 @@ def check_kinds(retries: Any, outages: Any) -> None:
     ]
     each = outages if isinstance(outages, Iterable) else [outages]
     wanted += [("outages", o, Outage, "write [rs.Outage('gpt-4', 600, 900)]") for o in each]
+    each = changes if isinstance(changes, Iterable) else [changes]
+    wanted += [("changes", c, Change, "write [rs.Change('gpt-4', 600, speed=0.5)]") for c in each]
     for name, value, kind, hint in wanted:
         if not isinstance(value, kind):
             raise SimulationError(f"{name}: {value!r:.60} is a {type(value).__name__}; {hint}")

@@ -103,11 +103,13 @@ def settle(s, work, rules, keys, call, copy, drawn):
         noise = math.exp(agent.sigma * (noise - 0.5 * agent.sigma))
     elif agent.noise == EXPONENTIAL:
         noise = -math.log(noise)
+    noise *= agent.pace
     call.first = call.takes = work.service[row, a] * noise
     if work.first.size:
         call.first = work.first[row, a] * noise
     rate = agent.error_rate
-    if work.failed.size and not attempt and not math.isnan(work.failed[row, a]):
+    recorded = work.failed.size and not attempt and not agent.drawn
+    if recorded and not math.isnan(work.failed[row, a]):
         rate = work.failed[row, a]  # what is recorded is of the first call
     failed = rate > 0.0 and rng.uniform(keys.error, i, part) < rate
     call.status = FAILED if failed else OK

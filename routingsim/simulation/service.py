@@ -17,6 +17,7 @@ from routingsim.agents import LIMITS, Agent, AgentPool, Billed, Discipline
 from routingsim.corpora.answer_tokens import output_token_table
 from routingsim.corpora.corpus import Corpus, prompt_tokens
 from routingsim.errors import AgentError, SimulationError
+from routingsim.simulation.changes import Change, change_arrays
 from routingsim.simulation.faults import Outage
 from routingsim.simulation.state import DETERMINISTIC, EXPONENTIAL, LOGNORMAL, System
 
@@ -104,6 +105,7 @@ def system(
     outages: Iterable[Outage] = (),
     expected_service: NDArray[np.float64] | None = None,
     expected_first: NDArray[np.float64] | None = None,
+    changes: Sequence[Change] = (),
 ) -> System:
     """The agents as the engine takes them.
 
@@ -118,6 +120,8 @@ def system(
         depends on the task; by default the pool's own.
     expected_first : ndarray, shape (agents,), optional
         Mean seconds to the first token over the corpus, which policies see; by default ``ttft``.
+    changes : sequence of Change
+        What changes in the run.
 
     Raises
     ------
@@ -159,6 +163,7 @@ def system(
         sharing=pool.column("sharing"),
         mean_first=np.where(np.isnan(ttft), mean, first_token),
         **_accounts(pool),
+        **change_arrays(pool, changes),
     )
 
 

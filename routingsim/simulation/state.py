@@ -23,6 +23,7 @@ DETERMINISTIC, EXPONENTIAL, LOGNORMAL = range(3)
 WINDOW_LAWS = SLIDING, FIXED, BUCKET = range(3)
 REQUESTS, TOKENS, DAILY, WINDOWS = range(4)
 MINUTE, DAY = 60.0, 86_400.0
+CHANGES = SPEED, ERRORS, LISTED = range(3)
 BILLED = ALL, SERVED, NOTHING = range(3)
 """What a call that is cut off in service costs: all, its share of the service, or nothing."""
 
@@ -75,6 +76,12 @@ class System(NamedTuple):
     context: NDArray[np.float64]  # tokens of the longest prompt, inf for no bound
     sharing: NDArray[np.float64]  # what each further call adds to a call's time, as a share of it
     mean_first: NDArray[np.float64]  # seconds to the first token, for policies to see
+    listed: NDArray[np.int64]  # 1 if policies are offered it at the beginning
+    # what changes, in order of time: when, of which agent, what (CHANGES), and its new value
+    change_at: NDArray[np.float64]
+    change_agent: NDArray[np.int64]
+    change_what: NDArray[np.int64]
+    change_value: NDArray[np.float64]
     # The accounts, each with WINDOWS limits (0 for none), requests a minute, tokens a minute,
     # requests a day; the law of its windows; and whether it rejects calls or lets them wait.
     account: NDArray[np.int64]  # (m,) -1 for none
@@ -186,6 +193,9 @@ _AGENT = np.dtype(
         ("sigma", np.float64),
         ("mean_service", np.float64),
         ("error_rate", np.float64),
+        ("pace", np.float64),  # a call's time, as a multiple of that at the beginning
+        ("drawn", np.int64),  # 1: all calls fail by the error rate, recorded or not
+        ("listed", np.int64),  # 1 if policies are offered it, unless it is down or cools down
         ("patience", np.float64),
         ("queue_limit", np.int64),
         ("account", np.int64),  # -1 for none
@@ -308,7 +318,9 @@ def empty_state(system: System, rules: Rules, work: Workload) -> State:
     agents = np.zeros(m, _AGENT)
     for name in set(_AGENT.fields or ()) & set(System._fields):
         agents[name] = getattr(system, name)
-    agents["works"] = agents["offered"] = 1
+    agents["works"] = 1
+    agents["offered"] = system.listed
+    agents["pace"] = 1.0
     cut_off = np.minimum(system.timeout, system.first_token_timeout)
     agents["cuts"] = cut_off < math.inf
     agents["longest"] = np.minimum(np.where(system.impatient, math.inf, system.patience), cut_off)
@@ -337,14 +349,14 @@ def empty_state(system: System, rules: Rules, work: Workload) -> State:
     windows = _windows(system, work, work.row.size * max(rules.attempts, rules.levels))
     spent = np.empty(int(windows["size"].sum()))
     counters = np.zeros(COUNTERS, np.int64)
-    counters[FREE], counters[UPS] = -1, m
+    counters[FREE], counters[UPS] = -1, system.listed.sum()
     counters[BOUNDED] = np.count_nonzero(system.context < math.inf)
     seen = m if rules.routers > 1 and rules.signal_delay > 0 else 0
     state = State(
         busy=np.zeros(m, np.int64),
         queued=np.zeros(m, np.int64),
         wait=np.zeros(m),
-        up=np.ones(m, np.int64),
+        up=system.listed.copy(),
         room=np.ones(m),
         speed=np.ones(m),
         agents=agents,

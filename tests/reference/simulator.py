@@ -40,10 +40,12 @@ from routingsim.simulation.state import (
     CANCELLED,
     DAY,
     DETERMINISTIC,
+    ERRORS,
     ESCALATED,
     EXPONENTIAL,
     FIXED,
     MINUTE,
+    SPEED,
     Log,
     Rules,
     System,
@@ -58,8 +60,8 @@ __all__ = ["run"]
 # happen to an agent, LIMIT (may a call of it start?) to an account, DEPARTURE, EXPIRY and HEDGE to
 # a call, the others to a task. FIRST (token) and SHARE (the end of a call) happen to an agent whose
 # calls share its speed.
-UP, DOWN, COOLED, FREED, LOOK, FIRST, SHARE, DEPARTURE = range(8)
-LIMIT, EXPIRY, ENDED, RETRY, HEDGE, ARRIVAL = range(8, 14)
+UP, DOWN, COOLED, FREED, LOOK, CHANGE, FIRST, SHARE, DEPARTURE = range(9)
+LIMIT, EXPIRY, ENDED, RETRY, HEDGE, ARRIVAL = range(9, 15)
 
 
 def run(
@@ -105,6 +107,9 @@ class _Call:
     agent: int = -1
     sent: float = 0.0
     under_way: bool = False
+    pace: float = 1.0
+    rate: float = 0.0
+    drawn: bool = False  # its failure is drawn, even if one is recorded
     hedge: float = math.inf
     longest: float = 0.0
     deadline: float = 0.0
@@ -263,6 +268,9 @@ class _Simulation:
         self.cooling = ["closed" for _ in agents]
         self.failures: list[list[float]] = [[] for _ in agents]
         self.budget = rules.reserve
+        self.listed = [bool(each) for each in system.listed]
+        self.pace = [1.0 for _ in agents]
+        self.error_rate = [(float(each), False) for each in system.error_rate]  # changed or not
         self.router_key = np.uint64(rng.stream(seed, rng.ROUTER))
         self.news: list[tuple[float, int, int, int]] = []  # calls sent and ended: +1 and -1
         self.retried: list[tuple[Any, ...]] = []
@@ -273,7 +281,7 @@ class _Simulation:
             cost=system.price,
             wait=np.zeros(len(agents)),
             service=system.mean_service,
-            up=np.ones(len(agents), np.int64),
+            up=system.listed.copy(),
             room=np.ones(len(agents)),
             first_token=system.mean_first,
             speed=np.ones(len(agents)),
@@ -287,6 +295,7 @@ class _Simulation:
             for o in range(self.system.first_outage[a], self.system.first_outage[a + 1]):
                 events.append((float(self.system.down[o]), DOWN, a))
                 events.append((float(self.system.up[o]), UP, a))
+        events += [(t, CHANGE, k) for k, t in enumerate(self.system.change_at.tolist())]
         if self.rules.users:
             events += [(self.think(user, 1), ARRIVAL, 0) for user in range(self.rules.users)]
         else:
@@ -304,6 +313,7 @@ class _Simulation:
             DOWN: self.go_down,
             COOLED: self.cooled,
             FREED: self.freed,
+            CHANGE: self.change,
             FIRST: self.first_token,
             SHARE: self.end_shared,
             DEPARTURE: self.depart,
@@ -345,7 +355,19 @@ class _Simulation:
 
     def offer(self, a: int) -> None:
         """Policies are offered agents that are up and not in a cooldown, or its probe."""
-        self.pool.up[a] = self.works[a] and self.cooling[a] in ("closed", "half open")
+        good = self.works[a] and self.listed[a]
+        self.pool.up[a] = good and self.cooling[a] in ("closed", "half open")
+
+    def change(self, now: float, k: int) -> None:
+        """What is number ``k`` of the changes happens, for calls that are sent from now on."""
+        a, value = int(self.system.change_agent[k]), float(self.system.change_value[k])
+        if self.system.change_what[k] == SPEED:
+            self.pace[a] = 1 / value
+        elif self.system.change_what[k] == ERRORS:
+            self.error_rate[a] = value, True
+        else:
+            self.listed[a] = bool(value)
+            self.offer(a)
 
     def cooled(self, now: float, a: int) -> None:
         self.cooling[a] = "half open"
@@ -591,7 +613,10 @@ class _Simulation:
             self.tasks[i].hedged, self.tasks[i].hedged_at = True, now
         else:
             self.tasks[i].hedged = False
-        call = self.calls[k] = _Call(agent=a, sent=now, under_way=True)
+        rate, drawn = self.error_rate[a]
+        call = self.calls[k] = _Call(
+            agent=a, sent=now, under_way=True, pace=self.pace[a], rate=rate, drawn=drawn
+        )
         self.tell(now, i, a, 1)
         if self.cooling[a] == "half open":
             self.cooling[a], call.probe = "probing", True
@@ -705,14 +730,14 @@ class _Simulation:
         self.clock[a][self.tenant(i)] = tag + mean / float(self.work.weight[self.tenant(i)])
         call.left = now
         call.waited = now - call.sent
-        noise = self.noise(k)
+        noise = self.noise(k) * call.pace
         takes = float(self.work.service[row, a]) * noise
         call.ends = now + takes
         means = self.work.first if self.work.first.size else self.work.service
         first = float(means[row, a]) * noise
         call.first = now + first
-        rate, attempt = self.system.error_rate[a], self.tasks[i].attempt
-        if self.work.failed.size and attempt == 0:
+        rate, attempt = call.rate, self.tasks[i].attempt
+        if self.work.failed.size and attempt == 0 and not call.drawn:
             recorded = self.work.failed[row, a]
             rate = rate if math.isnan(recorded) else recorded
         call.fails = rng.uniform(self.error_key, i, self.part(k)) < rate

@@ -30,6 +30,7 @@ from routingsim.policies.kernel import (
 )
 from routingsim.policies.policy import Policy, make_policy
 from routingsim.simulation import engine
+from routingsim.simulation.changes import Change
 from routingsim.simulation.faults import Outage
 from routingsim.simulation.service import system
 from routingsim.simulation.state import Log, Rules, System, Workload
@@ -202,6 +203,20 @@ def outages(draw: st.DrawFn, pool: AgentPool, unit: float) -> list[Outage]:
     return found
 
 
+@st.composite
+def changes(draw: st.DrawFn, pool: AgentPool, unit: float) -> list[Change]:
+    """A few changes, of which some are at one time."""
+    what = st.sampled_from(
+        [{"speed": 0.5}, {"speed": 1.7}, {"error_rate": 0.0}, {"error_rate": 0.6},
+         {"offered": False}, {"offered": True}]
+    )  # fmt: skip
+    made = st.builds(
+        lambda a, at, given: Change(pool.ids[a], at * unit, **given),
+        *(st.integers(0, len(pool) - 1), st.integers(0, 20), what),
+    )
+    return draw(st.lists(made, max_size=4))
+
+
 def _flags(count: int) -> st.SearchStrategy[list[bool]]:
     return st.lists(st.booleans(), min_size=count, max_size=count)
 
@@ -293,9 +308,8 @@ def cases(draw: st.DrawFn) -> Case:
         policy = make_policy(pool, spec)
         choose, learn, memory = policy.choose, policy.learn, policy.memory
     broken = draw(outages(pool, unit) | st.just([]))
-    return Case(
-        work, system(pool, broken), rules, choose, learn, memory, draw(st.integers(0, 2**32))
-    )
+    agents = system(pool, broken, changes=draw(changes(pool, unit) | st.just([])))
+    return Case(work, agents, rules, choose, learn, memory, draw(st.integers(0, 2**32)))
 
 
 @pytest.mark.slow

@@ -51,8 +51,8 @@ def test_the_command_fills_in_every_parameter_and_the_cells_run(
     assert found == {
         "corpus": "../mine.csv", "policies": ["random", "cheapest"], "agents": "default",
         "arrivals": "poisson:2", "tasks": None, "seed": 3, "service": None,
-        "retries": {"attempts": 2}, "signals": {}, "outages": ["gpt-4:1:2"], "warm_up": None,
-        "on_error": "raise", "dates": "day first",
+        "retries": {"attempts": 2}, "signals": {}, "changes": [],
+        "outages": ["gpt-4:1:2"], "warm_up": None, "on_error": "raise", "dates": "day first",
     }  # fmt: skip
     monkeypatch.chdir(tmp_path / "out")
     names: dict[str, object] = {}
