@@ -354,8 +354,8 @@ def prepare(
     Raises
     ------
     SimulationError
-        If the service model does not suit the pool, outages overlap, or the policy
-        needs texts and there are none.
+        If the service model does not suit the pool, outages overlap, no task fits an agent's
+        context window, or the policy needs texts and there are none.
     """
     if service is not None:
         pool = _with_service(pool, service)
@@ -366,6 +366,7 @@ def prepare(
             "recorded; give one, or another service model"
         )
     known, outages = records(corpus, pool, policy), _of_agents(pool, outages)
+    _check_windows(pool, float(known.work.prompt_tokens.min()))
     return Scenario(
         corpus=corpus,
         pool=pool,
@@ -383,6 +384,17 @@ def prepare(
             changes,
         ),
     )
+
+
+def _check_windows(pool: AgentPool, shortest: float) -> None:
+    """Check that each agent takes some prompt; the shortest has so many tokens."""
+    for agent in pool:
+        if agent.context_window is not None and agent.context_window < shortest:
+            raise SimulationError(
+                f"agent {agent.id}, field context_window: {agent.context_window:,} tokens, and the "
+                f"shortest prompt has {shortest:,.0f}, so that no task fits; leave the agent out, "
+                "or give it a longer window"
+            )
 
 
 def _of_agents(pool: AgentPool, outages: Iterable[Outage]) -> tuple[Outage, ...]:

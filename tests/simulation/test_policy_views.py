@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 
 import routingsim as rs
+from routingsim.errors import SimulationError
 from routingsim.policies.kernel import LIMITED, OK, TOO_LONG, choose_kernel, learn_kernel
 from routingsim.policies.policy import make_policy
 from routingsim.policies.reads import may_read_room
@@ -80,6 +81,14 @@ def test_outcomes_carry_first_tokens_and_statuses() -> None:
     always = rs.Policy("a", choose_kernel(lambda t, p, m: 0), hear, interpreted=True)
     rs.replay(corpus(6, 5), small, always, arrivals="corpus")
     assert told == [(0, TOO_LONG, nan), (1, OK, pytest.approx(2.0))]
+
+
+def test_a_window_that_no_task_fits_is_named() -> None:
+    small = rs.AgentPool((agent("a", context_window=5), agent("b")))
+    assert len(rs.replay(corpus(6, 5), small, "random", arrivals="corpus")) == 2
+    said = "agent a, field context_window: 5 tokens, and the shortest prompt has 6, so that no task"
+    with pytest.raises(SimulationError, match=said):
+        rs.replay(corpus(6, 7), small, "random", arrivals="corpus")
 
 
 def reads_room(task, pool, memory):
