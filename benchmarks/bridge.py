@@ -133,8 +133,8 @@ def run_broadcast(url: str, pipe: Connection) -> None:
         def begin_sync(self, name: str) -> tuple[int, int]:
             return (0, 0)
 
-        def lacks(self, *_: Any) -> bool:
-            return False
+        def lost(self, *_: Any) -> list[Any]:
+            return []
 
         def end_sync(self, *_: Any) -> None: ...
 

@@ -1,4 +1,4 @@
-"""Names and forms of what is stored in Redis, and the script that stores it.
+"""Names and forms of what is stored in Redis, and the scripts that store it.
 
 Beside each channel ``C``, a stream ``{C}:history`` holds the last messages, and beside
 ``agent:status`` a hash ``{agent:status}:latest`` holds the last message of each agent. The
@@ -14,99 +14,154 @@ byte for byte as subscribers got it.
 FIELD = b"m"
 """Field of a stream entry that holds the message."""
 
-PUBLISH = """\
--- KEYS: history, the publisher's place, [latest message by agent]
--- ARGV: channel, PUBLISH or SPUBLISH, history's length, this batch's number, messages up to
---       its end, number of the last batch the publisher knows to have arrived, count,
---       messages, [agent ids]
-local call, sub, argv, history, latest = redis.call, string.sub, ARGV, KEYS[1], KEYS[3]
-local channel, publish, batch, count = argv[1], argv[2], tonumber(argv[4]), tonumber(argv[7])
-local last = tonumber(string.match(call('GET', KEYS[2]) or '0', '^%d+'))
-if batch <= last then return false end
-if last < tonumber(argv[6]) then return redis.error_reply('BATCHLOST batches are lost') end
-if batch > last + 1 then return redis.error_reply('BATCHORDER a batch before this one failed') end
-if latest then call('HSET', latest, argv[8 + count], '') end -- fails here, or not at all
-local first, ms, seq
-for i = 8, 7 + count do
-  local message, id = argv[i], '*'
-  if first then id = ms .. '-' .. string.format('%.0f', seq + i - 8) end
-  id = call('XADD', history, id, 'm', message)
-  if not first then first, ms, seq = id, string.match(id, '(%d+)-(%d+)') end
-  message = sub(message, 1, -2) .. ',"id":"' .. id .. '"}'
-  call(publish, channel, message)
-  if latest then call('HSET', latest, argv[i + count], message) end
-end
-call('XTRIM', history, 'MAXLEN', '=', argv[3])
-call('SET', KEYS[2], batch .. ':' .. argv[5], 'EX', 86400)
-return first
-"""
-"""Lua script that publishes and stores one batch, once. Returns the id of its first message.
+RESTORE_SECONDS = (0.5, 3.0)
+"""Time that a server which has started anew gives bridges to hand in what it has lost: at least,
+and at most, where not all that were there before have done so."""
 
-A publisher numbers its batches from 1; the ids of a batch's messages follow each other. A batch
-that is sent again, because its reply was lost, has a known number and is answered with nil; one
-that arrives before a failed batch is refused, so that the order holds. Where the server knows
-fewer batches than had arrived, it has lost data (:data:`RESTORE`). Where writing fails (memory
-full, read-only, a key of another type), it fails before anything is published. Trimming once for
-each batch is a quarter faster than in each XADD.
-"""
-
-RESTORE = """\
--- KEYS: as above
--- ARGV: channel, PUBLISH or SPUBLISH, history's length, the batch's number, messages up to its
---       end, messages lost before it, id of its first message or '', count, messages, [agent ids]
-local call, argv, history, latest = redis.call, ARGV, KEYS[1], KEYS[3]
-local channel, publish, batch, count = argv[1], argv[2], tonumber(argv[4]), tonumber(argv[8])
-if batch <= tonumber(string.match(call('GET', KEYS[2]) or '0', '^%d+')) then
-  return {0, argv[7]}
-end
-if latest then call('HSET', latest, argv[9 + count], '') end
-local added, full = 0, call('XLEN', history) >= tonumber(argv[3])
-local oldest = full and call('XRANGE', history, '-', '+', 'COUNT', 1)[1][1]
+_SETTLE = """\
+-- KEYS: history; the server that stored it, since when it restores, and its bridges; messages
+--       handed in; of them those that publishers may send again; bridges that have handed in, ...
+local call, sub, argv, history = redis.call, string.sub, ARGV, KEYS[1]
 local function is_before(a, b)
   local ams, aseq, bms, bseq = string.match(a .. ' ' .. b, '(%d+)-(%d+) (%d+)-(%d+)')
   if ams ~= bms then return tonumber(ams) < tonumber(bms) end
   return tonumber(aseq) < tonumber(bseq)
 end
-local function add(id, message, agent)
-  if id and full and is_before(id, oldest) then return end -- it was trimmed
-  if id and #call('XRANGE', history, id, id) > 0 then return end -- it is still there
-  local given = id and redis.pcall('XADD', history, id, 'm', message)
-  if not given or given.err then given = call('XADD', history, '*', 'm', message) end
-  if agent then
-    call('HSET', latest, agent, string.sub(message, 1, -2) .. ',"id":"' .. given .. '"}')
+local restored = '{' .. argv[1] .. '}:restored'
+local function notify(what) redis.pcall(argv[2], restored, what) end
+local function settle(latest, has_past, publishes)
+  local server = string.match(call('INFO', 'server'), 'run_id:(%w+)')
+  local stored = call('GET', KEYS[2]) or ''
+  local known, since, bridges = string.match(stored, '(%w+):(%d+):(%d+)')
+  local time = call('TIME')
+  local now = time[1] * 1000 + math.floor(time[2] / 1000)
+  if known ~= server then
+    if not (known or has_past or publishes) then return 0 end
+    since, bridges = (known or has_past) and now or 0, bridges or 1
+    call('DEL', KEYS[5])
+    if since > 0 then notify('lost') end
   end
-  added = added + 1
-  return given
+  local waited = now - since
+  if waited < LEAST or (waited < MOST and call('SCARD', KEYS[5]) < tonumber(bridges)) then
+    bridges = string.format('%.0f:%.0f', since, bridges)
+    call('SET', KEYS[2], server .. ':' .. bridges)
+    return math.max(LEAST - waited, math.min(100, MOST - waited))
+  end
+  local count = call('PUBSUB', argv[2] == 'PUBLISH' and 'NUMSUB' or 'SHARDNUMSUB', restored)[2]
+  local current = server .. ':0:' .. count
+  if stored ~= current then call('SET', KEYS[2], current) end
+  if call('EXISTS', KEYS[3]) == 0 then return 0 end
+  local given, ids, texts, any = call('HGETALL', KEYS[3]), {}, {}, false
+  for i = 1, #given, 2 do
+    ids[#ids + 1] = given[i]
+    texts[given[i]] = given[i + 1]
+  end
+  table.sort(ids, is_before)
+  for _, id in ipairs(ids) do
+    local text = texts[id]
+    if not redis.pcall('XADD', history, id, 'm', text).err then -- else there is a later one
+      any = true
+      call('HINCRBY', KEYS[4], redis.sha1hex(text), 1)
+      local is_read, message = pcall(cjson.decode, text)
+      local payload = latest and is_read and message.payload
+      local agent = type(payload) == 'table' and payload.agentId
+      if type(agent) == 'string' then
+        call('HSET', latest, agent, sub(text, 1, -2) .. ',"id":"' .. id .. '"}')
+      end
+    end
+  end
+  call('DEL', KEYS[3])
+  call('EXPIRE', KEYS[4], 86400)
+  if any then notify('stored') end
+  return 0
 end
-local ms, seq = string.match(argv[7], '(%d+)-(%d+)')
-if tonumber(argv[6]) > 0 then
+"""
+for _word, _seconds in zip(("LEAST", "MOST"), RESTORE_SECONDS, strict=True):
+    _SETTLE = _SETTLE.replace(_word, f"{1000 * _seconds:.0f}")
+
+PUBLISH = (
+    _SETTLE
+    + """\
+-- KEYS: ..., the publisher's place, [latest message by agent]
+-- ARGV: channel, PUBLISH or SPUBLISH, history's length, this batch's number, messages up to
+--       its end, number of the last batch the publisher knows to have arrived, messages before
+--       it that are lost, 1 if it was sent before or 2 if it had arrived, count, messages,
+--       [agent ids]
+local latest, channel, publish, batch, count = KEYS[7], argv[1], argv[2], tonumber(argv[4]), argv[9]
+local last = tonumber(string.match(call('GET', KEYS[6]) or '0', '^%d+'))
+if batch <= last then return false end
+local is_again, is_public = argv[8] ~= '0', argv[8] ~= '2'
+local wait = settle(latest, is_again or tonumber(argv[6]) > 0, true)
+if wait > 0 then return redis.error_reply('RESTORING for ' .. wait .. ' ms') end
+if last < tonumber(argv[6]) then return redis.error_reply('BATCHLOST batches are lost') end
+local missing = tonumber(argv[7])
+if batch > last + 1 and missing == 0 then
+  return redis.error_reply('BATCHORDER a batch before this one failed')
+end
+if latest then call('HSET', latest, argv[10 + count], '') end -- fails here, or not at all
+local first, ms, seq
+local function add(message)
+  local id = '*'
+  if first then id = ms .. '-' .. string.format('%.0f', seq + 1) end
+  id = call('XADD', history, id, 'm', message)
+  first, ms, seq = first or id, string.match(id, '(%d+)-(%d+)')
+  message = sub(message, 1, -2) .. ',"id":"' .. id .. '"}'
+  if is_public then call(publish, channel, message) end
+  return message
+end
+if missing > 0 then
   local top = call('XREVRANGE', history, '+', '-', 'COUNT', 1)[1]
-  local next = ms and '"' .. argv[7] .. '"' or 'null'
-  add(ms and string.format('%.0f', ms - 1) .. '-9007199254740991', '{"type":"gap","channel":"' ..
-    channel .. '","since":"' .. (top and top[1] or '0-0') .. '","oldest":' .. next ..
-    ',"count":' .. argv[6] .. '}')
-  added = added - 1
+  add('{"type":"gap","channel":"' .. channel .. '","since":"' .. (top and top[1] or '0-0') ..
+    '","oldest":null,"count":' .. argv[7] .. '}')
 end
-local first = argv[7]
-for i = 9, 8 + count do
-  local id = ms and ms .. '-' .. string.format('%.0f', seq + i - 9)
-  local given = add(id, argv[i], latest and argv[i + count])
-  if i == 9 and given then -- the others follow it
-    first, ms, seq = given, string.match(given, '(%d+)-(%d+)')
+for i = 10, 9 + count do
+  local message = argv[i]
+  local digest = is_again and redis.sha1hex(message)
+  if digest and tonumber(call('HGET', KEYS[4], digest) or '0') > 0 then
+    call('HINCRBY', KEYS[4], digest, -1)
+  else
+    message = add(message)
+    if latest then call('HSET', latest, argv[i + count], message) end
   end
 end
 call('XTRIM', history, 'MAXLEN', '=', argv[3])
-call('SET', KEYS[2], batch .. ':' .. argv[5], 'EX', 86400)
-redis.pcall(publish, '{' .. channel .. '}:restored', batch)
-return {added, first}
+call('SET', KEYS[6], batch .. ':' .. argv[5], 'EX', 86400)
+if not is_public then notify('stored') end
+return first
 """
-"""Lua script that stores a batch again which the server has lost, after a return from an older
-snapshot or a failover to a replica that was behind. Returns how many messages were lost, and the
-id of the batch's first message.
+)
+"""Lua script that publishes and stores one batch, once. Returns the id of its first message.
 
-Messages get the ids they had, or new ones where another publisher has gone on meanwhile. They are
-not published again: a notice on ``{C}:restored`` has bridges read the history. What is lost before
-the batch, and no longer held by its publisher, is told by a stored message of type ``gap``.
+A publisher numbers its batches from 1; the ids of a batch's messages follow each other. A batch
+that is sent again, because its reply was lost, has a known number and is answered with nil; one
+that arrives before a failed batch is refused, so that the order holds. Where the server knows
+fewer batches than had arrived, it has lost data: it has started from an older snapshot, or was a
+replica that was behind. It then takes no batch for :data:`RESTORE_SECONDS` (:data:`RESTORE`).
+After that publishers send again what is lost. Messages that a bridge has handed in are left out
+of it; the others are stored, and if they had arrived, not published again: bridges read them.
+
+Where writing fails (memory full, read-only, a key of another type), it fails before anything is
+published. Trimming once for each batch is a quarter faster than in each XADD.
+"""
+
+RESTORE = (
+    _SETTLE
+    + """\
+-- KEYS: ..., [latest message by agent]
+-- ARGV: channel, PUBLISH or SPUBLISH, name of a bridge that knows messages or '', 1 if these are
+--       its last ones, ids and messages
+for i = 5, #argv, 2 do call('HSET', KEYS[3], argv[i], argv[i + 1]) end
+local wait = settle(KEYS[6], argv[3] ~= '', false)
+if wait > 0 and argv[3] ~= '' and argv[4] == '1' then call('SADD', KEYS[5], argv[3]) end
+return wait
+"""
+)
+"""Lua script by which a bridge hands in messages that the server has lost. Returns for how many
+milliseconds others may do so too; after that, messages that were handed in are stored, under the
+ids they had, and a notice on ``{C}:restored`` has bridges read the history.
+
+Every message that a client has seen was in a bridge, so that what clients have seen keeps its
+place and its id. One that no bridge has seen gets a new id when its publisher sends it again.
 """
 
 
@@ -124,8 +179,14 @@ def latest_key(channel: str) -> str:
     return f"{{{channel}}}:latest"
 
 
+def restore_keys(channel: str) -> list[str]:
+    """Keys of the history, and of what is kept while it is restored."""
+    names = ("history", "server", "handed-in", "again", "bridges")
+    return [f"{{{channel}}}:{name}" for name in names]
+
+
 def restored_channel(channel: str) -> str:
-    """Pub/sub channel on which a publisher tells that it has stored messages again."""
+    """Pub/sub channel that tells bridges to read the history: messages are lost, or restored."""
     return f"{{{channel}}}:restored"
 
 

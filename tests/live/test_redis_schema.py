@@ -8,7 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routingsim.live.redis_schema import history_key, latest_key, publisher_key, with_id
+from routingsim.live.redis_schema import (
+    history_key,
+    latest_key,
+    publisher_key,
+    restore_keys,
+    with_id,
+)
 from routingsim.messages import AgentStatus, decode, encode
 
 statuses = st.builds(
@@ -35,3 +41,5 @@ def test_keys_share_their_channels_slot() -> None:
     """A Redis Cluster hashes what is between the braces, and a channel as a whole."""
     keys = [history_key("a:b"), latest_key("a:b"), publisher_key("a:b", "0f")]
     assert keys == ["{a:b}:history", "{a:b}:latest", "{a:b}:publisher:0f"]
+    names = ["history", "server", "handed-in", "again", "bridges"]
+    assert restore_keys("a:b") == [f"{{a:b}}:{name}" for name in names]

@@ -116,9 +116,12 @@ class Fanout:
         self._syncs[name] += 1
         return self.channels[name].begin_sync()
 
-    def lacks(self, name: str, stored: Sequence[Message], complete: bool) -> bool:
-        """Whether the stream lacks messages that it had, other than by trimming."""
-        return self.channels[name].lacks(stored, complete)
+    def lost(
+        self, name: str, stored: Sequence[Message], complete: bool
+    ) -> list[tuple[MessageId, bytes]]:
+        """Ids and texts of messages to hand in, since the stream has lost them."""
+        lost = self.channels[name].lost(stored, complete)
+        return [(place, text) for place, text in lost if text is not None]
 
     def end_sync(
         self, name: str, stored: Sequence[Message], complete: bool, latest: Sequence[Message]

@@ -84,12 +84,12 @@ class RedisConnection(asyncio.Protocol):
                 else:  # in RESP3 the only reply to SUBSCRIBE is a push message
                     self._answer(reply)
 
-    def send(self, *command: str | int, reply: asyncio.Future[Any] | None = None) -> None:
+    def send(self, *command: str | bytes | int, reply: asyncio.Future[Any] | None = None) -> None:
         """Send a command without waiting for its reply."""
         self._calls.append(reply)
         self._transport.write(hiredis.pack_command(command))  # pyright: ignore
 
-    async def call(self, *command: str | int, seconds: float = REPLY_SECONDS) -> Any:
+    async def call(self, *command: str | bytes | int, seconds: float = REPLY_SECONDS) -> Any:
         """Send a command and return its reply; raises the reply if it is an error."""
         if self._problem is not None:
             raise self._problem

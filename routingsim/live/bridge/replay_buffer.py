@@ -11,9 +11,10 @@ last known message on; that this message is still there proves that nothing afte
 was lost. :meth:`Channel.end_sync` merges both by id. No I/O, no clock.
 
 Where the stream lacks that message, Redis has lost data, or trimmed the stream. The bridge
-then keeps what it has, recognizes messages that their publisher sends again under another
-id, and tells a gap if some do not come back: to clients that are there, and, by a notice
-kept among the messages, to those who come with an id from before it.
+hands in what the stream lacks (:meth:`Channel.lost`), under the ids that clients have seen.
+Where the stream has gone on meanwhile, that is too late: the bridge keeps what it has, and
+tells a gap: to clients that are there, and, by a notice kept among the messages, to those who
+come with an id from before it.
 """
 
 from bisect import bisect_right
@@ -41,10 +42,11 @@ class Message(msgspec.Struct, frozen=True, gc=False):
     subject: str | None = None
 
 
-def _text(frame: bytes) -> bytes:
-    """The message in a frame, without the frame's head and without its id."""
+def _text(id: MessageId, frame: bytes) -> bytes | None:
+    """The message in a frame, without its id; None if that is not at its end."""
     head = {b"\x7e": 4, b"\x7f": 10}.get(frame[1:2], 2)
-    return frame[head : frame.rfind(b',"id":"')]
+    end = b',"id":"%d-%d"}' % id
+    return frame[head : -len(end)] + b"}" if frame.endswith(end) else None
 
 
 def _order(message: Message) -> MessageId:
@@ -83,8 +85,6 @@ class ReplayBuffer:
         self.max_bytes = max_bytes
         self.bytes = 0
         self.complete_after: MessageId | None = START
-        self.again: dict[MessageId, MessageId] = {}
-        """Messages that came once more, under another id, and the ids they had before."""
         # Lists with a moving start, since binary search in a deque would be slow.
         self._ids: list[MessageId] = []
         self._frames: list[bytes] = []
@@ -118,7 +118,6 @@ class ReplayBuffer:
             frames[start] = b""
             start += 1
         if start > 1024 and start > end // 2:
-            self.again = {i: before for i, before in self.again.items() if i >= ids[start]}
             del ids[:start], frames[:start]
             start = 0
         self._start = start
@@ -159,12 +158,8 @@ class ReplayBuffer:
         return self._from(max(self._start, len(self._ids) - count), False)
 
     def _from(self, index: int, gap: bool) -> Replay:
-        ids, frames = self._ids[index:], self._frames[index:]
-        if ids and self.again:  # not twice; but who has only what is between, gets it now
-            frames = [
-                f for i, f in zip(ids, frames, strict=True) if self.again.get(i, START) < ids[0]
-            ]
-        return Replay(gap, frames, ids[0] if ids else None)
+        ids = self._ids[index:]
+        return Replay(gap, self._frames[index:], ids[0] if ids else None)
 
 
 class Channel:
@@ -179,12 +174,7 @@ class Channel:
         """Whether synchronized with Redis: no message is held back or missing."""
         self._latest: dict[str, Message] = {}
         self._held: list[Message] = []
-        # Messages that Redis has lost: their ids by text. One with that text comes from a
-        # publisher that sends it again. Forgotten after as many messages as the buffer holds.
-        self._orphans: dict[bytes, list[MessageId]] = {}
-        self._watched = 0
-        # Those of them that came under another id, or were told as a gap.
-        self._settled: set[MessageId] = set()
+        self._settled: set[MessageId] = set()  # lost messages that were told as a gap
 
     def begin_sync(self) -> MessageId:
         """Hold live messages back from now on. Returns the id to read the stream from."""
@@ -198,7 +188,8 @@ class Channel:
         if not self.synced:
             self._held += messages
             return ()
-        return self._take(messages)
+        self._store(messages)
+        return messages
 
     def end_sync(
         self, stored: Sequence[Message], complete: bool, latest: Iterable[Message]
@@ -219,21 +210,23 @@ class Channel:
         joined = complete if since == START else bool(stored) and stored[0].id == since
         lost_after = None
         whole = bool(stored) and _order(stored[0]) < since
-        if len(self.buffer) and (whole or not joined):
+        if len(self.buffer) and (whole or not joined or since == START):
             fresh, lost_after = self._rejoin(stored, complete)
         else:
             if not joined:
                 self.buffer.clear(complete_after=START if complete else None)
                 lost_after = None if first_time else since
             after = since if joined else START
-            fresh = self._take([m for m in stored if m.id is None or m.id > after])
+            fresh = [m for m in stored if m.id is None or m.id > after]
+            self._store(fresh)
         for message in latest:
             if message.subject is not None:
                 known = self._latest.get(message.subject, message)
                 self._latest[message.subject] = max(known, message, key=_order)
         seen = self.last or START
         held, self._held = self._held, []
-        late = self._take([m for m in held if m.id is None or m.id > seen])
+        late = [m for m in held if m.id is None or m.id > seen]
+        self._store(late)
         self.last = self.last or START
         self.synced = True
         if first_time:  # subscribers have missed all since the first message held back
@@ -246,22 +239,20 @@ class Channel:
         oldest = next((message.id for message in missed if message.id is not None), None)
         return Synced(missed, lost_after, oldest if lost_after is not None else None)
 
-    def lacks(self, stored: Sequence[Message], complete: bool) -> bool:
-        """Whether the stream lacks messages that it had, other than by trimming."""
-        return bool(self._missing(stored, complete))
+    def lost(
+        self, stored: Sequence[Message], complete: bool
+    ) -> list[tuple[MessageId, bytes | None]]:
+        """Ids and texts of messages that the stream lacks, other than by trimming.
 
-    def _missing(self, stored: Sequence[Message], complete: bool) -> dict[bytes, list[MessageId]]:
-        """Ids of the messages here that the stream lacks, under any id, by their text."""
-        mine, ids = self.buffer.since(START), {message.id for message in stored}
+        The text is None where it cannot be handed in, being another program's.
+        """
+        ids = {message.id for message in stored}
         floor = START if complete or not stored else _order(stored[0])  # trimmed before it
-        missing: dict[bytes, list[MessageId]] = {}
-        for place, frame in mine.items():
-            if place not in ids and place > floor and frame and place not in self._settled:
-                missing.setdefault(_text(frame), []).append(place)
-        for message in stored if missing else ():
-            if message.id not in mine:
-                missing.pop(_text(message.frame), None)
-        return missing
+        return [
+            (place, _text(place, frame))
+            for place, frame in self.buffer.since(floor).items()
+            if place not in ids and place not in self._settled
+        ]
 
     def _rejoin(
         self, stored: Sequence[Message], complete: bool
@@ -273,67 +264,24 @@ class Channel:
         """
         mine, since = self.buffer.since(START), self.last
         newest, oldest = max(mine), min(mine)
-        new = [m for m in stored if m.id is not None and m.id > oldest and m.id not in mine]
-        texts = {_text(message.frame) for message in new}
-        missing = self._missing(stored, complete)
-        self._watched = self.buffer.max_messages
+        missing = self.lost(stored, complete)
         ids = {message.id for message in stored}
-        self._orphans = {}
-        for place, frame in mine.items():
-            text = _text(frame)
-            if place not in ids and (text in texts or text in missing):
-                self._orphans.setdefault(text, []).append(place)
-        kept, fresh = self._sort(new)
+        fresh = [m for m in stored if m.id is not None and m.id > oldest and m.id not in mine]
         trimmed = since not in ids and not complete and bool(stored) and _order(stored[0]) > newest
         behind = bool(fresh) and _order(fresh[0]) < newest
         lost = bool(missing) or trimmed or behind
         self._settled &= mine.keys()
-        self._settled.update(*missing.values())
+        self._settled.update(place for place, _ in missing)
         if behind:
-            self.buffer.merge(kept)
-            kept = []
+            self.buffer.merge(fresh)
         if lost:
-            first = next(iter(fresh), None)
-            self.buffer.mark(text_frame(gap(self.name, newest, first and first.id)))
-        self._store(kept)
+            self.buffer.mark(
+                text_frame(gap(self.name, newest, _order(fresh[0]) if fresh else None))
+            )
+        if not behind:
+            self._store(fresh)
         self.last = (stored[-1].id if stored else None) or START
         return fresh, newest if lost else None
-
-    def _take(self, messages: Sequence[Message]) -> Sequence[Message]:
-        """Store messages. Returns those that clients do not have."""
-        if not self._orphans:
-            self._store(messages)
-            return messages
-        stored, fresh = self._sort(messages)
-        self._store(stored)
-        self.last = next((m.id for m in reversed(messages) if m.id is not None), self.last)
-        return fresh
-
-    def _sort(self, messages: Sequence[Message]) -> tuple[list[Message], list[Message]]:
-        """Those to store; and those to send, which are not here yet under any id."""
-        stored: list[Message] = []
-        fresh: list[Message] = []
-        self._watched -= len(messages)
-        for message in messages:
-            text = _text(message.frame)
-            places = self._orphans.get(text) if message.id is not None else None
-            if not places:
-                stored.append(message)
-                fresh.append(message)
-                continue
-            if message.id in places:
-                places.remove(message.id)
-            else:
-                before = places.pop(0)
-                self._settled.add(before)
-                stored.append(message)
-                if message.id is not None:
-                    self.buffer.again[message.id] = before
-            if not places:
-                del self._orphans[text]
-        if self._watched < 0:
-            self._orphans.clear()
-        return stored, fresh
 
     def replay(self, since: MessageId | None, history: int | None) -> Replay:
         """Frames to send a new subscriber before the live messages.

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
+from uuid import uuid4
 
 import hiredis
 
@@ -33,22 +34,23 @@ from routingsim.live.bridge.redis_connection import (
 from routingsim.live.bridge.replay_buffer import START, Message
 from routingsim.live.redis_schema import (
     FIELD,
+    RESTORE,
     history_key,
     latest_key,
+    restore_keys,
     restored_channel,
     with_id,
 )
 from routingsim.live.settings import redacted
+from routingsim.messages import STATUSES
 
 HISTORY_SECONDS = 30.0
 """Time to read the whole history, which may be megabytes."""
 HEARTBEAT_SECONDS = 1.0
-RESTORE_SECONDS = 2.0
-"""Time to wait for publishers to store again what a server has lost; they come back within one."""
-GLANCE_SECONDS = 0.25
-"""Time between looks whether they have."""
+HAND_IN = 500
+"""Messages handed in at a time."""
 BACKOFF_SECONDS = (0.05, 0.5)
-"""First and longest delay between attempts to connect."""
+"""First and longest delay between attempts to connect; far below ``RESTORE_SECONDS``."""
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +68,7 @@ class Subscriber:
         self._address, cluster = read_url(url)
         self._history = history
         self._fanout = fanout
+        self._name = uuid4().hex
         groups = [[name] for name in channels] if cluster else [list(channels)]
         self._nodes = [_Node(self, group, cluster) for group in groups]
         self._node_of = {name: node for node in self._nodes for name in node.channels}
@@ -92,6 +95,7 @@ class _Node:
         self.up = False
         self._subscriber = upstream
         self._sharded = sharded
+        self._publish = "SPUBLISH" if sharded else "PUBLISH"
         self._names = {name.encode(): name for name in channels}
         self._restored = {restored_channel(name).encode(): name for name in channels}
         self._unsynced: dict[str, bool] = {}
@@ -140,8 +144,8 @@ class _Node:
                 stack.callback(connection.abort)
                 await self._subscribe(connection)
             before, self._identity = self._identity, await self._identify(connection)
-            for channel in self.channels:
-                await self._sync(connection, channel, before != self._identity)
+            whole = before != self._identity
+            await asyncio.gather(*(self._sync(connection, each, whole) for each in self.channels))
             self.up = True
             log.info("event=upstream_up channels=%s", ",".join(self.channels))
             self._subscriber._report("connected")
@@ -173,19 +177,49 @@ class _Node:
     async def _sync(self, connection: RedisConnection, channel: str, whole: bool) -> None:
         """Synchronize a channel; ``whole``: compare all messages, since some may be lost."""
         fanout = self._subscriber._fanout
-        since = fanout.begin_sync(channel)
-        start = START if whole else since
-        stored, complete, latest = await self._read(connection, channel, start)
-        if start != START and not (stored and stored[0].id == since):
-            # The stream was trimmed, or the server lost messages.
-            stored, complete, latest = await self._read(connection, channel, START)
-        deadline = asyncio.get_running_loop().time() + RESTORE_SECONDS
-        while fanout.lacks(channel, stored, complete):
-            if asyncio.get_running_loop().time() > deadline:
-                break
-            await asyncio.sleep(GLANCE_SECONDS)
-            stored, complete, latest = await self._read(connection, channel, START)
-        fanout.end_sync(channel, stored, complete, latest)
+        while True:
+            since = fanout.begin_sync(channel)
+            whole |= self._unsynced.pop(channel, False)
+            read = await self._read(connection, channel, START if whole else since)
+            if not whole and not (read[0] and read[0][0].id == since):
+                # The stream was trimmed, or the server lost messages.
+                whole = True
+                read = await self._read(connection, channel, START)
+            lost = fanout.lost(channel, *read[:2]) if whole else []
+            if whole and await self._hand_in(connection, channel, since, lost):
+                read = await self._read(connection, channel, START)
+            if channel not in self._unsynced:  # no notice has come meanwhile
+                fanout.end_sync(channel, *read)
+                return
+
+    async def _hand_in(
+        self,
+        connection: RedisConnection,
+        channel: str,
+        since: MessageId,
+        lost: list[tuple[MessageId, bytes]],
+    ) -> bool:
+        """Hand in what the server has lost, and wait until all bridges could.
+
+        Returns whether the stream may have changed.
+        """
+        keys = restore_keys(channel) + ([latest_key(channel)] if channel == STATUSES else [])
+        name = "" if since == START else self._subscriber._name
+        words = [word for id, text in lost for word in (format_id(id), text)]
+        waited, wait = bool(lost), 1
+        try:
+            while words or wait:
+                part, words = words[: 2 * HAND_IN], words[2 * HAND_IN :]
+                head = (channel, self._publish, name, int(not words))
+                wait = await connection.call("EVAL", RESTORE, len(keys), *keys, *head, *part)
+                if wait and not words:
+                    waited = True
+                    await asyncio.sleep(wait / 1000)
+        except hiredis.ReplyError as problem:  # read-only, full, or the user may lack the right
+            log.warning("event=not_restored channel=%s reason=%r", channel, str(problem))
+        if lost:
+            log.warning("event=handed_in channel=%s messages=%d", channel, len(lost))
+        return waited
 
     async def _read(
         self, connection: RedisConnection, channel: str, since: MessageId
@@ -217,7 +251,8 @@ class _Node:
     def _receive(self, pushes: Sequence[list[Any]]) -> None:
         for (kind, name), alike in groupby(pushes, itemgetter(0, 1)):
             if name in self._restored and kind in (b"message", b"smessage"):
-                self.resync(self._restored[name], whole=True)
+                self._subscriber._fanout.begin_sync(self._restored[name])  # what follows waits
+                self.resync(self._restored[name], whole=any(push[2] == b"lost" for push in alike))
             elif kind == b"message" or kind == b"smessage":
                 data = [push[2] for push in alike]
                 self._subscriber._fanout.messages(self._names[name], data)

@@ -7,8 +7,8 @@ publishes and stores each batch.
 Each message is published exactly once: batches are numbered, a batch whose reply was lost is
 sent again, and the script recognizes its number. A server that comes back without its last
 data (from a snapshot, a replica that was behind) knows fewer batches than had arrived. The
-publisher, which holds as many messages as the history, then stores the lost ones again, and
-a notice of a gap for those it no longer holds.
+publisher, which holds as many messages as the history, then sends the lost ones again, and a
+notice of a gap for those it no longer holds.
 """
 
 import atexit
@@ -19,7 +19,7 @@ import time
 import weakref
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Iterator
-from typing import Literal, NamedTuple
+from typing import Literal
 from urllib.parse import unquote, urlsplit
 from uuid import uuid4
 
@@ -71,33 +71,24 @@ def _log_messages(batch: Batch, first: str) -> None:
         )
 
 
-class _Arrived(NamedTuple):
-    """A batch that arrived, and the id of its first message where that is known."""
-
-    batch: Batch
-    first: str
-    bytes: int
-
-
 class _Held:
     """The last batches of a channel that arrived: at least one, then within both bounds."""
 
     def __init__(self, messages: int) -> None:
-        self.batches: deque[_Arrived] = deque()
+        self.batches: deque[Batch] = deque()
         self._room = messages
         self._bytes = 0
 
-    def add(self, batch: Batch, first: str) -> None:
-        size = sum(map(len, batch.messages))
-        self.batches.append(_Arrived(batch, first, size))
+    def add(self, batch: Batch) -> None:
+        self.batches.append(batch)
         self._room -= len(batch.messages)
-        self._bytes += size
+        self._bytes += sum(map(len, batch.messages))
         while len(self.batches) > 1 and (
-            self._room + len(self.batches[0].batch.messages) <= 0 or self._bytes > HELD_BYTES
+            self._room + len(self.batches[0].messages) <= 0 or self._bytes > HELD_BYTES
         ):
             oldest = self.batches.popleft()
-            self._room += len(oldest.batch.messages)
-            self._bytes -= oldest.bytes
+            self._room += len(oldest.messages)
+            self._bytes -= sum(map(len, oldest.messages))
 
 
 class RedisPublisher(BasePublisher):
@@ -178,7 +169,9 @@ class RedisPublisher(BasePublisher):
         self._sent_at: dict[tuple[str, int], float] = {}
         self._numbers: Counter[str] = Counter()
         self._totals: Counter[str] = Counter()
-        self._arrived: Counter[str] = Counter()
+        self._arrived: Counter[str] = Counter()  # last batch that the server has
+        self._confirmed: Counter[str] = Counter()  # last batch that it has had
+        self._missing: dict[tuple[str, int], int] = {}
         self._held: defaultdict[str, _Held] = defaultdict(lambda: _Held(self._history))
         self._trouble: str | None = None
 
@@ -336,23 +329,25 @@ class RedisPublisher(BasePublisher):
     # In the sender's thread
 
     def _run(self) -> None:
-        failures = 0
+        failures, restoring = 0, False
         while not self._closed:
             try:
                 self._transport.open()
-                self._connections += 1
-                self._verify()
+                self._connections += not restoring
+                restoring = False
+                self._send_again()
                 self._connected = True
-                for batch in self._sent:
-                    self._transport.send(batch, self._arrived[batch.channel])
                 for _ in self._exchanges():
                     failures = 0
                     self._report(None)
             except Exception as error:  # no error may end the sender
-                self._report(error)
+                restoring = str(error).startswith("RESTORING")
+                if not restoring:
+                    self._report(error)
             finally:
                 self._connected = False
                 self._transport.close()
+            failures = 0 if restoring else failures
             with self._changed:
                 self._changed.wait_for(lambda: self._closed, BACKOFF.compute(failures))
             failures += 1
@@ -372,44 +367,56 @@ class RedisPublisher(BasePublisher):
             elif self._sent:
                 first = self._transport.receive(abandoned=lambda: self._closed)
                 batch = self._sent.popleft()
-                self._arrived[batch.channel] = batch.number
-                self._held[batch.channel].add(batch, first)
-                began = self._sent_at.pop((batch.channel, batch.number))
-                self.seconds.observe(time.perf_counter() - began)
-                if log.isEnabledFor(logging.DEBUG):
-                    _log_messages(batch, first)
-                self._count(published=len(batch.messages))
+                self._take_reply(batch, first)
                 yield
             elif not self._rest():
                 self._transport.ping()
-                self._verify()
+                self._send_again()
                 yield
 
-    def _verify(self) -> None:
-        """Store again what had arrived and the server does not have; nothing is in flight."""
-        for channel, held in self._held.items():
-            batch, total = self._transport.place(channel, self._name)
-            if batch >= self._arrived[channel]:
-                continue
-            restored = lost = 0
-            for index, each in enumerate(held.batches):
-                if each.batch.number <= batch:
-                    continue
-                missing = max(0, each.batch.total - len(each.batch.messages) - total)
-                again, first = self._transport.restore(each.batch, missing, each.first)
-                # Clients may have it under this id now, before what came after.
-                held.batches[index] = each._replace(first=first)
-                restored += again
-                total, lost = each.batch.total, lost + missing
+    def _take_reply(self, batch: Batch, first: str) -> None:
+        """Count a batch that has arrived, for the first time or again."""
+        key = batch.channel, batch.number
+        self._arrived[batch.channel] = batch.number
+        if batch.number <= self._confirmed[batch.channel]:
             with self._changed:
-                self._restored += restored
-                self._lost += lost
+                self._restored += len(batch.messages)
+                self._lost += self._missing.pop(key, 0)
+            return
+        self._confirmed[batch.channel] = batch.number
+        self._held[batch.channel].add(batch)
+        self.seconds.observe(time.perf_counter() - self._sent_at.pop(key))
+        if log.isEnabledFor(logging.DEBUG):
+            _log_messages(batch, first)
+        self._count(published=len(batch.messages))
+
+    def _send_again(self) -> None:
+        """Send what had arrived and the server does not have, then what it may not have."""
+        places: dict[str, tuple[int, int]] = {}
+        for channel, held in self._held.items():
+            number, _ = places[channel] = self._transport.place(channel, self._name)
+            if number >= self._arrived[channel]:
+                continue
+            waiting = {batch.number for batch in self._sent if batch.channel == channel}
+            lost = [b for b in held.batches if b.number > number and b.number not in waiting]
+            self._sent.extendleft(reversed(lost))
+            self._arrived[channel] = number
             log.warning(
-                "event=restored channel=%s messages=%d lost=%d reason='the server had lost them'",
+                "event=restored channel=%s messages=%d reason='the server had lost them'",
                 channel,
-                restored,
-                lost,
+                sum(len(batch.messages) for batch in lost),
             )
+        for batch in self._sent:
+            number, total = places.get(batch.channel, (batch.number, 0))
+            if batch.number > number + 1:
+                missing = batch.total - len(batch.messages) - total
+                self._missing[batch.channel, batch.number] = missing
+            places[batch.channel] = max(
+                places.get(batch.channel, (0, 0)), (batch.number, batch.total)
+            )
+            missing = self._missing.get((batch.channel, batch.number), 0)
+            again = 1 + (batch.number <= self._confirmed[batch.channel])
+            self._transport.send(batch, self._arrived[batch.channel], missing, again)
 
     def _rest(self) -> bool:
         """Wait for messages, for at most ``HEARTBEAT`` seconds; whether there are any."""

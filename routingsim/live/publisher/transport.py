@@ -13,10 +13,9 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from routingsim.live.broker import connect_once, split_url
 from routingsim.live.redis_schema import (
     PUBLISH,
-    RESTORE,
-    history_key,
     latest_key,
     publisher_key,
+    restore_keys,
 )
 
 TIMEOUT = 5.0
@@ -46,27 +45,21 @@ class Batch(msgspec.Struct, frozen=True):
     messages: list[bytes]
     agents: list[str]
 
-    def command(self, publish: str, history: int, arrived: int) -> list[Any]:
-        """The batch as a Redis command.
+    def command(
+        self, publish: str, history: int, arrived: int, missing: int, again: int
+    ) -> list[Any]:
+        """The batch as a Redis command; see :data:`~routingsim.live.redis_schema.PUBLISH`.
 
         EVAL rather than EVALSHA: the script is small beside a batch, and a restarted server
         that has lost the script is no special case.
         """
-        return self._eval(PUBLISH, publish, history, arrived)
-
-    def restoring(self, publish: str, history: int, missing: int, first: str) -> list[Any]:
-        """The command that stores the batch again, of which ``first`` was the first id.
-
-        ``missing`` messages before it are lost; ``first`` is empty where it is not known.
-        """
-        return self._eval(RESTORE, publish, history, missing, first)
-
-    def _eval(self, script: str, publish: str, history: int, *more: int | str) -> list[Any]:
-        keys = [history_key(self.channel), publisher_key(self.channel, self.publisher)]
+        keys = [*restore_keys(self.channel), publisher_key(self.channel, self.publisher)]
         if self.agents:
             keys.append(latest_key(self.channel))
-        head = (self.channel, publish, history, self.number, self.total, *more, len(self.messages))
-        return ["EVAL", script, len(keys), *keys, *head, *self.messages, *self.agents]
+        head = (self.channel, publish, history, self.number, self.total, arrived, missing)
+        count = len(self.messages)
+        words = (*keys, *head, again, count, *self.messages, *self.agents)
+        return ["EVAL", PUBLISH, len(keys), *words]
 
 
 class Transport:
@@ -109,20 +102,14 @@ class Transport:
         batch, _, total = place.partition(b":")
         return int(batch or 0), int(total or 0)
 
-    def restore(self, batch: Batch, missing: int, first: str) -> tuple[int, str]:
-        """Store again a batch that the server lost.
+    def send(self, batch: Batch, arrived: int, missing: int = 0, again: int = 0) -> None:
+        """Send a batch.
 
-        Returns how many messages were lost, and the id of the first one, which may be another
-        than before.
+        ``arrived`` is the last number of its channel known to have arrived, ``missing`` counts
+        messages before it that are lost, ``again`` is 1 if it was sent before, 2 if it had arrived.
         """
-        command = batch.restoring(self.publish, self._history, missing, first)
-        lost, first_now = self.call(*command)
-        return lost, first_now.decode()
-
-    def send(self, batch: Batch, arrived: int) -> None:
-        """Send a batch; ``arrived`` is the last number of its channel known to have arrived."""
-        command = hiredis.pack_command(tuple(batch.command(self.publish, self._history, arrived)))
-        self._connection.send_packed_command([command])
+        words = batch.command(self.publish, self._history, arrived, missing, again)
+        self._connection.send_packed_command([hiredis.pack_command(tuple(words))])
 
     def receive(self, abandoned: Callable[[], bool]) -> str:
         """Wait for the reply to the oldest batch sent, until ``abandoned`` returns True.
@@ -169,8 +156,9 @@ class ClusterTransport(Transport):
         assert self._client
         return self._client.execute_command(*command)
 
-    def send(self, batch: Batch, arrived: int) -> None:
-        self._first = self.call(*batch.command(self.publish, self._history, arrived)) or b""
+    def send(self, batch: Batch, arrived: int, missing: int = 0, again: int = 0) -> None:
+        words = batch.command(self.publish, self._history, arrived, missing, again)
+        self._first = self.call(*words) or b""
 
     def receive(self, abandoned: Callable[[], bool]) -> str:
         return self._first.decode()

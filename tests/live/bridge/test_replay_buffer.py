@@ -164,9 +164,9 @@ def test_a_stream_that_still_has_the_last_message_has_no_gap(complete: bool) -> 
     assert channel.replay(START, None) == (False, [b"4", b"5", b"6", b"7"], (4, 0))
 
 
-def framed(*numbers: int, text: str = "") -> list[Message]:
-    """Messages whose text is that of the number, or a given one."""
-    bodies = (b'{"n":"%b","id":"%d-0"}' % ((text or str(n)).encode(), n) for n in numbers)
+def framed(*numbers: int) -> list[Message]:
+    """Messages whose text is that of the number."""
+    bodies = (b'{"n":%d,"id":"%d-0"}' % (n, n) for n in numbers)
     return [Message((n, 0), text_frame(b), None) for n, b in zip(numbers, bodies, strict=True)]
 
 
@@ -197,34 +197,44 @@ def test_a_stream_without_the_last_message_has_a_gap(
     assert channel.replay((5, 0), None)[:2] == (False, rest)
 
 
-def test_what_a_publisher_sends_again_under_another_id_comes_once() -> None:
+def test_what_the_server_lost_is_named_with_its_id_and_text() -> None:
     channel = Channel("c", 100, 10**6)
     channel.begin_sync()
     channel.end_sync(framed(4, 5, 6), True, ())
     assert channel.begin_sync() == (6, 0)
-    # The server is back from before 5; 5 is stored again as 8, 6 is sent again as 9.
-    [again], [sent] = framed(8, text="5"), framed(9, text="6")
-    assert channel.end_sync([*framed(4), again], True, ()) == ([], (6, 0), None)
-    assert channel.receive([sent, *framed(10)]) == framed(10)
-    assert channel.last == (10, 0)
-    frames = [message.frame for message in framed(5, 6)]
-    notice, last = text_frame(gap("c", (6, 0), None)), framed(10)[0].frame
-    assert channel.replay((4, 0), None).frames == [*frames, notice, last]
-    # Who comes from a bridge that did not have 6 then, gets it now.
-    assert channel.replay((6, 0), None).frames == [notice, again.frame, sent.frame, last]
-    assert channel.replay((8, 0), None) == (False, [sent.frame, last], (9, 0))
-    assert channel.replay((9, 0), None) == (False, [last], (10, 0))
-    # Once more the same text is another message.
-    assert channel.receive(framed(11, text="6")) == framed(11, text="6")
+    text = [b'{"n":5}', b'{"n":6}']
+    assert channel.lost(framed(4), True) == [((5, 0), text[0]), ((6, 0), text[1])]
+    assert channel.lost([], True) == [((4, 0), b'{"n":4}'), *channel.lost(framed(4), True)]
+    # What was trimmed is not lost: the stream begins at 5.
+    assert channel.lost(framed(5), False) == [((6, 0), text[1])]
+    # Handed in, they are there again, and those that came after them.
+    assert channel.end_sync(framed(4, 5, 6, 7), True, ()) == (framed(7), None, None)
+    assert channel.lost(framed(4, 5, 6, 7), True) == []
+    assert channel.replay((5, 0), None).frames == [m.frame for m in framed(6, 7)]
 
 
-def test_what_all_came_back_is_no_gap() -> None:
+def test_what_could_not_be_handed_in_is_kept_and_told_once() -> None:
     channel = Channel("c", 100, 10**6)
     channel.begin_sync()
     channel.end_sync(framed(4, 5, 6), True, ())
     channel.begin_sync()
-    stored = [*framed(4, 5), *framed(9, text="6"), *framed(10)]
-    assert channel.end_sync(stored, True, ()) == (framed(10), None, None)
+    assert channel.end_sync(framed(4, 8), True, ()) == (framed(8), (6, 0), (8, 0))
+    assert channel.lost(framed(4, 8), True) == []
+    channel.begin_sync()
+    assert channel.end_sync(framed(4, 8, 9), True, ()) == (framed(9), None, None)
+    notice = text_frame(gap("c", (6, 0), (8, 0)))
+    five, six, eight, nine = (message.frame for message in framed(5, 6, 8, 9))
+    assert channel.replay((4, 0), None) == (False, [five, six, notice, eight, nine], (5, 0))
+    assert channel.replay((8, 0), None) == (False, [nine], (9, 0))
+
+
+def test_a_message_whose_id_is_not_at_its_end_is_not_handed_in() -> None:
+    """It is another program's."""
+    channel = Channel("c", 100, 10**6)
+    channel.begin_sync()
+    channel.end_sync([], True, ())
+    channel.receive([Message((5, 0), text_frame(b'{"id":"5-0","n":5}'))])
+    assert channel.lost([], True) == [((5, 0), None)]
 
 
 def test_the_latest_statuses_come_first_where_the_replay_has_a_gap_and_only_there() -> None:

@@ -54,8 +54,10 @@ class Recorder(Fanout):
     def begin_sync(self, name: str) -> MessageId:
         return START
 
-    def lacks(self, name: str, stored: Sequence[Message], complete: bool) -> bool:
-        return False
+    def lost(
+        self, name: str, stored: Sequence[Message], complete: bool
+    ) -> list[tuple[MessageId, bytes]]:
+        return []
 
     def end_sync(
         self, name: str, stored: Sequence[Message], complete: bool, latest: Sequence[Message]

@@ -775,13 +775,14 @@ def test_a_user_of_the_acl_with_just_the_rights_needed(broker: Broker, client: R
     rights = (
         "on >p@ss ~{task:routing}:* ~{agent:status}:* &task:routing &agent:status -@all "
         "&{task:routing}:restored &{agent:status}:restored "
-        "+ping +hello +client +eval +get +set +xadd +xtrim +xlen +xrange +xrevrange +publish +hset"
+        "+ping +hello +client +eval +get +set +del +exists +expire +info +time +pubsub|numsub "
+        "+xadd +xtrim +xrevrange +publish +hset +hget +hgetall +hincrby +sadd +scard"
     )
     client.execute_command("ACL", "SETUSER", "router", *rights.split())
     host = broker.url.rpartition("@")[2]
     settings = Settings(redis_url=f"redis://{host}", redis_username="router", redis_password="p@ss")
     with Broker(settings) as configured, RedisPublisher(settings) as publisher:
-        assert configured.describe().startswith("configured Redis at")
+        assert configured.describe().startswith("configured Valkey")
         publisher.publish_routing_decision(decision(0))
         publisher.publish_agent_status(status("a", 1))
         assert publisher.flush(20)
