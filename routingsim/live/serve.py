@@ -29,6 +29,7 @@ from routingsim.live.bridge.server import Bridge
 from routingsim.live.broker import Broker
 from routingsim.live.files import AcceptErrors, share_files
 from routingsim.live.http.connections import Connections
+from routingsim.live.http.limits import HttpLimits
 from routingsim.live.logs import configure
 from routingsim.live.ports import cannot_listen
 from routingsim.live.publisher.redis import RedisPublisher
@@ -99,8 +100,7 @@ async def running(plan: Plan) -> AsyncIterator[Addresses]:
             stack.push_async_callback(_ended, watch)
         api = None
         if plan.only != "bridge":
-            connections = Connections(share.api, Proxies(settings.trusted_proxies).trusts)
-            parts = _api(plan, broker.private_url, bridge, connections)
+            parts = _api(plan, broker.private_url, bridge, share.api)
             api = await stack.enter_async_context(parts)
         url = None if bridge is None else bridge.url
         told = broker.describe()
@@ -312,9 +312,10 @@ class _Server(uvicorn.Server):
 
 @contextlib.asynccontextmanager
 async def _api(
-    plan: Plan, redis_url: str, bridge: Bridge | None, connections: Connections
+    plan: Plan, redis_url: str, bridge: Bridge | None, limits: HttpLimits
 ) -> AsyncIterator[str]:
-    settings = plan.settings
+    settings, trusted = plan.settings, Proxies(plan.settings.trusted_proxies).trusts
+    connections = Connections(limits, trusted)
     pool, policy = pickle.loads(plan.routing) if plan.routing else (None, "threshold")
     with (
         _listen(settings.http_host, settings.http_port, plan.any_port[1]) as listener,
@@ -330,7 +331,7 @@ async def _api(
         url = url_of(f"http{secure}", settings.http_host, listener.getsockname()[1])
         other = url_of(f"ws{secure}", settings.websocket_host, settings.websocket_port)
         public = public_addresses(settings, bridge.url if bridge else other, url)
-        events = Events(redis_url, settings.bridge_limits, settings.trusted_proxies)
+        events = Events(redis_url, settings.bridge_limits)
         app = create_app(
             TaskRouter(pool, policy, publisher=publisher, explore=settings.explore),
             websocket=public.from_page,
@@ -339,7 +340,8 @@ async def _api(
             token=settings.token,
             bridge=(lambda: bridge.stats) if bridge else None,
             events=events,
-            body_seconds=settings.http_limits.body_seconds,
+            limits=limits,
+            trusted=trusted,
         )
         server = _Server(
             uvicorn.Config(

@@ -105,7 +105,8 @@ def create_app(
     token: str | None = None,
     bridge: Callable[[], BridgeStats] | None = None,
     events: Events | None = None,
-    body_seconds: float = HttpLimits.body_seconds,
+    limits: HttpLimits | None = None,
+    trusted: Callable[[str], bool] = lambda address: False,
 ) -> Starlette:
     """The API as an ASGI application.
 
@@ -129,10 +130,13 @@ def create_app(
         Returns the state of a bridge beside, for ``/health`` and ``/ready``; must not block.
     events
         Receives what is published, for ``/api/routing/stream`` and the ids of decisions.
-    body_seconds
-        Time for a client to send its request's body.
+    limits
+        Time for a client to send its request's body, and requests of one client at once.
+    trusted
+        Whether an address is that of a proxy, which may have any number.
     """
-    service = _Service(router, websocket, bridge, events, body_seconds)
+    limits = limits or HttpLimits()
+    service = _Service(router, websocket, bridge, events, limits.body_seconds)
     app = Starlette(
         routes=[
             ApiRoute(
@@ -175,6 +179,8 @@ def create_app(
                 token=token,
                 answers=service.answers,
                 seconds=service.seconds,
+                most=limits.connections_per_address,
+                trusted=trusted,
             ),
         ],
         exception_handlers={
@@ -257,11 +263,10 @@ class _Service:
         wanted = _subscription(request)
         if request.method == "HEAD":
             return Response(media_type="text/event-stream")
-        address = request.client.host if request.client else "?"
-        if not self.events.has_room(address):
+        if not self.events.has_room:
             raise HTTPException(503, "too many streams are open", headers={"Retry-After": "10"})
         return StreamingResponse(
-            self.events.stream(wanted, address),
+            self.events.stream(wanted),
             media_type="text/event-stream",
             headers={"X-Accel-Buffering": "no", "Cache-Control": "no-store"},
         )

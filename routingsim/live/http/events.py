@@ -15,7 +15,6 @@ from routingsim.live.bridge.fanout import Fanout
 from routingsim.live.bridge.protocol import CHANNELS, Limits, Subscribe, subscribed
 from routingsim.live.bridge.send_queue import SendQueue
 from routingsim.live.bridge.subscriber import Subscriber
-from routingsim.live.security import Proxies
 from routingsim.messages import DECISIONS
 
 PING_SECONDS = 15.0
@@ -96,17 +95,12 @@ class Events:
     redis_url
         As in ``REDIS_URL``.
     limits
-        As for the bridge; its limits on connections count the clients here, too.
-    trusted_proxies
-        Whose connections are not limited by address.
+        As for the bridge; its limit on connections counts the clients here, too.
     """
 
-    def __init__(
-        self, redis_url: str, limits: Limits, trusted_proxies: tuple[str, ...] = ()
-    ) -> None:
+    def __init__(self, redis_url: str, limits: Limits) -> None:
         self.limits = limits
-        self._proxies = Proxies(trusted_proxies)
-        self._clients: dict[SendQueue, tuple[_Frames, str]] = {}
+        self._clients: dict[SendQueue, _Frames] = {}
         self._fanout = Fanout(
             limits,
             schedule=lambda flush: asyncio.get_running_loop().call_soon(flush),
@@ -130,20 +124,17 @@ class Events:
 
     def end(self) -> None:
         """End all streams; their clients come back."""
-        for frames, _ in self._clients.values():
+        for frames in self._clients.values():
             frames.end()
 
-    def has_room(self, address: str) -> bool:
-        """Whether one more client of this address is allowed."""
-        theirs = sum(each == address for _, each in self._clients.values())
-        alone = not self._proxies.trusts(address)
-        return len(self._clients) < self.limits.connections and not (
-            alone and theirs >= self.limits.connections_per_address
-        )
+    @property
+    def has_room(self) -> bool:
+        """Whether one more client is allowed."""
+        return len(self._clients) < self.limits.connections
 
-    async def stream(self, request: Subscribe, address: str) -> AsyncIterator[bytes]:
+    async def stream(self, request: Subscribe) -> AsyncIterator[bytes]:
         """The events for one client, until it goes, is too slow or the server stops."""
-        frames = self._add(address)
+        frames = self._add()
         self._fanout.subscribe(frames.queue, request)
         try:
             yield RETRY
@@ -172,7 +163,7 @@ class Events:
             self._wanted.pop(task, None)
 
     async def _learn(self) -> None:
-        frames = self._add("")
+        frames = self._add()
         request = Subscribe(DECISIONS, None, None, subscribed(DECISIONS))
         self._fanout.subscribe(frames.queue, request)
         while not frames.ended:
@@ -184,17 +175,17 @@ class Events:
                         if found is not None and not found.done() and message.id:
                             found.set_result(message.id)
 
-    def _add(self, address: str) -> _Frames:
+    def _add(self) -> _Frames:
         frames = _Frames()
         frames.queue = SendQueue(frames, self.limits, "disconnect")  # pyright: ignore
-        self._clients[frames.queue] = frames, address
+        self._clients[frames.queue] = frames
         self._fanout.add(frames.queue)
         return frames
 
     def _evict(self, queue: SendQueue) -> None:
         """End the stream of a client that is too slow; it may come back."""
         self._fanout.remove(queue)
-        self._clients[queue][0].end()
+        self._clients[queue].end()
 
     def _remove(self, frames: _Frames) -> None:
         self._fanout.remove(frames.queue)

@@ -7,7 +7,7 @@ the token gets 401.
 
 import time
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 import msgspec
 from prometheus_client import Histogram
@@ -50,7 +50,8 @@ class AccessMiddleware:
 
     ``answers`` counts them by status, ``seconds`` is the time until each begins. ``host`` is the
     address that the server listens on; ``origins`` and ``token`` are as for the
-    bridge.
+    bridge. Of one client, which may be behind a proxy, there may be ``most`` requests under way
+    at once, streams included; of an address for which ``trusted`` is true, any number.
     """
 
     def __init__(
@@ -62,6 +63,8 @@ class AccessMiddleware:
         token: str | None,
         answers: Counter[int],
         seconds: Histogram,
+        most: int,
+        trusted: Callable[[str], bool],
     ) -> None:
         self._app = app
         self._host = host
@@ -70,6 +73,9 @@ class AccessMiddleware:
         self._token = token
         self._answers = answers
         self._seconds = seconds
+        self._most = most
+        self._trusted = trusted
+        self._under_way: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -102,7 +108,17 @@ class AccessMiddleware:
 
         if refusal is None and preflight:
             refusal = Response(status_code=204, headers=_PREFLIGHT)
-        await (refusal or self._app)(scope, receive, send_with_headers)
+        client = (scope.get("client") or "?")[0]
+        if self._under_way[client] >= self._most and not self._trusted(client):
+            error = f"{self._most:,} requests from your address are under way, as many as may be"
+            refusal = failure(429, error, {"Retry-After": "1"})
+        self._under_way[client] += 1
+        try:
+            await (refusal or self._app)(scope, receive, send_with_headers)
+        finally:
+            self._under_way[client] -= 1
+            if not self._under_way[client]:
+                del self._under_way[client]
 
     def _refusal(self, scope: Scope, headers: Headers, preflight: bool) -> Response | None:
         host = headers.get("host", "")

@@ -20,6 +20,7 @@ from hypothesis import given, settings
 from routingsim.agents import Agent, AgentPool
 from routingsim.live.bridge.metrics import BridgeStats
 from routingsim.live.http.app import STATIC, create_app
+from routingsim.live.http.limits import HttpLimits
 from routingsim.live.http.schemas import LONGEST_BODY, LONGEST_TEXT
 from routingsim.live.publisher.memory import MemoryPublisher
 from routingsim.live.publisher.redis import RedisPublisher
@@ -272,7 +273,7 @@ def test_a_body_much_too_long_is_not_even_read(server: int) -> None:
 
 
 def test_a_body_that_does_not_come() -> None:
-    with serving(TaskRouter(), body_seconds=0.1) as port:
+    with serving(TaskRouter(), limits=HttpLimits(body_seconds=0.1)) as port:
         answer = raw(port, "Content-Type: application/json\r\nContent-Length: 10\r\n")
     assert answer.startswith(b"HTTP/1.1 408 ")
     assert b"the body was not complete within 0.1 s" in answer

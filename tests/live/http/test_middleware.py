@@ -15,6 +15,16 @@ from routingsim.live.prometheus import histogram
 BEARER = {"authorization": "Bearer sesame"}
 
 
+def access(app: Any, answers: Counter[int], **options: Any) -> AccessMiddleware:
+    return AccessMiddleware(
+        app,
+        **{"host": "127.0.0.1", "token": None, "most": 500, "trusted": lambda _: False} | options,
+        origins=["https://hub.example.org"],
+        answers=answers,
+        seconds=histogram("http_seconds", "Seconds."),
+    )
+
+
 def ask(
     path: str = "/api/config",
     method: str = "GET",
@@ -26,14 +36,8 @@ def ask(
 ) -> tuple[int, dict[str, str], bytes, Counter[int]]:
     """Status, headers and body of the answer to a request, and the counts by status."""
     answers: Counter[int] = Counter()
-    app = AccessMiddleware(
-        PlainTextResponse("inside", headers={"Referrer-Policy": "origin"}),
-        host=host,
-        origins=["https://hub.example.org"],
-        token=token,
-        answers=answers,
-        seconds=histogram("http_seconds", "Seconds."),
-    )
+    inside = PlainTextResponse("inside", headers={"Referrer-Policy": "origin"})
+    app = access(inside, answers, host=host, token=token)
     given = {"host": "localhost:3000"} | (headers or {})
     scope: Any = {
         "type": "http",
@@ -128,3 +132,40 @@ def test_answers_in_json() -> None:
     assert (response.status_code, response.body) == (418, b'{"success":false,"error":"\xc3\xa9"}')
     response = failure(405, "no", {"Allow": "GET"})
     assert (response.status_code, response.headers["Allow"]) == (405, "GET")
+
+
+def test_requests_under_way_are_limited_by_client_and_not_for_a_proxy() -> None:
+    async def main() -> None:
+        done, answers = asyncio.Event(), Counter[int]()
+
+        async def slow(scope: Any, receive: Any, send: Any) -> None:
+            await done.wait()
+            await PlainTextResponse("inside")(scope, receive, send)
+
+        app = access(slow, answers, most=2, trusted=lambda address: address == "10.0.0.1")
+
+        async def request(address: str) -> list[Any]:
+            sent: list[Any] = []
+            scope = {"type": "http", "method": "GET", "path": "/", "scheme": "http"}
+            scope |= {"headers": [(b"host", b"localhost")], "client": (address, 5)}
+            await app(scope, asyncio.Event().wait, lambda message: keep(sent, message))  # type: ignore
+            return sent
+
+        async def keep(sent: list[Any], message: Any) -> None:
+            sent.append(message)
+
+        addresses = ["192.0.2.1"] * 3 + ["192.0.2.2"] + ["10.0.0.1"] * 3
+        asked = [asyncio.create_task(request(address)) for address in addresses]
+        await asyncio.sleep(0)
+        done.set()
+        [one, two, three, *others] = await asyncio.gather(*asked)
+        assert [each[0]["status"] for each in (one, two, *others)] == [200] * 6
+        assert three[0]["status"] == 429
+        assert (b"retry-after", b"1") in three[0]["headers"]
+        said = "2 requests from your address are under way, as many as may be"
+        assert json.loads(three[1]["body"]) == {"success": False, "error": said}
+        assert answers == {200: 6, 429: 1}
+        [again] = await asyncio.gather(request("192.0.2.1"))
+        assert again[0]["status"] == 200
+
+    asyncio.run(main())
