@@ -21,7 +21,7 @@ import pytest
 
 from routingsim.agents import AgentPool, load_agents
 from routingsim.corpora.datasets import load_corpus
-from routingsim.corpora.logs.blocks import _csv
+from routingsim.corpora.logs.blocks import _csv, blocks
 from routingsim.corpora.logs.json_blocks import JsonBlocks
 from routingsim.errors import AgentError, CorpusError, PolicyError, RoutingSimError
 from routingsim.files import LIMITS, limit, read_file
@@ -176,13 +176,43 @@ def test_a_line_or_cell_that_is_too_long_is_not_decoded(
         ":3: a cell of more than 1,000,000 characters; ROUTINGSIM_MAX_TEXT sets another limit"
     )
     csv.field_size_limit(before)
+    # Doubled and escaped quotes do not hide how long a text is.
+    monkeypatch.setenv("ROUTINGSIM_MAX_TEXT", "50000")
+    said = 'say ""hi""' * 30_000
+    path.write_text(f'id,text\na,b\nc,"{said}"\n')
+    assert refusal(path, corpus, CorpusError).startswith(":3: a cell of more than 50,000 char")
+    path = tmp_path / "b.json"
+    first = '[{"id":"a","text":"b"},\n{"id":"c","text":"\\\\"},\n'
+    path.write_text(first + '{"id":"d","text":"' + r"\"x" * 110_000 + '"}]')
+    assert refusal(path, corpus, CorpusError).startswith(":3: a value of more than 300,000 bytes")
     # Logs are read by blocks, which are not joined to a line or record of more than the limit.
-    blocks = [b"x" * 3_000_000] * 9
+    parts = [b"x" * 3_000_000] * 9
     with pytest.raises(CorpusError, match=r"a:2: 6,000,000 bytes or more in one line, and"):
-        list(JsonBlocks("a", None, {}, None).lines(b"{}\n", lambda _: blocks.pop(), 2**20))
+        list(JsonBlocks("a", None, {}, None).lines(b"{}\n", lambda _: parts.pop(), 2**20))
     with pytest.raises(CorpusError, match=r"a:2: 6,000,003 bytes or more in one record.*never"):
-        list(_csv("a", b'id,text\na,"', lambda _: blocks.pop(), None, 2**20))
-    assert len(blocks) == 5
+        list(_csv("a", b'id,text\na,"', lambda _: parts.pop(), None, 2**20))
+    assert len(parts) == 5
+    parts = [b"x" * 3_000_000] * 9
+    with pytest.raises(CorpusError, match="a, row 1: 6,000,002 bytes or more in one record"):
+        list(JsonBlocks("a", None, {}, None).values(b'{"', lambda _: parts.pop(), 2**20, 0))
+    parts = [b"x" * 3_000_000] * 9
+    with pytest.raises(CorpusError, match="a, row 1: 6,000,002 bytes or more in one record"):
+        list(JsonBlocks("a", None, {}, 1).values(b'{"', lambda _: parts.pop(), 2**20, 0))
+
+
+def test_a_log_is_no_larger_than_a_file_may_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = b'{"id":"a","model":"m"}\n' * 1_000
+    said = r"23,000 bytes or more, unpacked, and at most 22,999 are read; ROUTINGSIM_MAX_BYTES"
+    for name, data in {"a.jsonl": lines, "a.jsonl.gz": gzip.compress(lines)}.items():
+        path = tmp_path / name
+        path.write_bytes(data)
+        monkeypatch.setenv("ROUTINGSIM_MAX_BYTES", "23000")
+        assert sum(map(len, blocks(path, None, size=100))) == 1_000
+        monkeypatch.setenv("ROUTINGSIM_MAX_BYTES", "22999")
+        with pytest.raises(CorpusError, match=said):
+            list(blocks(path, None, size=100))
 
 
 def test_a_text_that_is_too_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

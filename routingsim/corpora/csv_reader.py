@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 
-from routingsim.corpora.rows import Rows, Skipped, TextColumn, long_line, progress, shown
+from routingsim.corpora.rows import Rows, Skipped, TextColumn, long_line, long_text, progress, shown
 from routingsim.errors import CorpusError
 from routingsim.files import beyond, limit
 
@@ -37,9 +37,17 @@ def parse_csv(data: bytes, file: str) -> Rows:
     if long := long_line(data):
         line, reason = long
         raise CorpusError(f"{file}:{line}: {reason}")
+    most = limit("ROUTINGSIM_MAX_TEXT")
+    start = long_text(data, "csv", 4 * most)  # a character has up to four bytes
+    if start is not None:
+        line = data.count(b"\n", 0, start) + 1
+        raise CorpusError(
+            f"{file}:{line}: a cell of more than {most:,} characters; ROUTINGSIM_MAX_TEXT sets "
+            "another limit"
+        )
     # The limit of 128 kB a cell holds for the whole process; texts may be longer. It is only
     # ever raised, so that two threads reading at once cannot lower it for one another.
-    csv.field_size_limit(max(csv.field_size_limit(), limit("ROUTINGSIM_MAX_TEXT")))
+    csv.field_size_limit(max(csv.field_size_limit(), most))
     return _by_columns(data, file) or _by_records(data, file)
 
 
@@ -55,6 +63,8 @@ def _by_columns(data: bytes, file: str) -> Rows | None:
         return None
     delimiter = _delimiter(text)
     header = _header(csv.reader([text], delimiter=delimiter, strict=True), file)
+    if not header:  # Arrow would take the names from the line after it
+        return None
     body = data[len(first) :]
     quoted = b'"' in body
     if quoted and not _is_well_quoted(body, delimiter):

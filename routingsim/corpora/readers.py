@@ -27,6 +27,7 @@ from routingsim.corpora.rows import (
     Skipped,
     long_line,
     long_run,
+    long_text,
     progress,
     shown,
     unnest,
@@ -272,13 +273,13 @@ def _one_object(data: bytes) -> dict[str, Any] | None:
 
 def _parse_json_array(data: bytes, file: str) -> Rows:
     most = 6 * limit("ROUTINGSIM_MAX_TEXT")  # a character written as \u0041 is one byte of text
-    start = long_run(data, b'"', most)
-    if start is not None:
-        line = data.count(b"\n", 0, start) + 1
-        raise CorpusError(
-            f"{file}:{line}: a value of more than {most:,} bytes, six times ROUTINGSIM_MAX_TEXT, "
-            "which sets another limit"
-        )
+    for start in (long_run(data, b'"', most), long_text(data, "json", most)):
+        if start is not None:
+            line = data.count(b"\n", 0, start) + 1
+            raise CorpusError(
+                f"{file}:{line}: a value of more than {most:,} bytes, six times "
+                "ROUTINGSIM_MAX_TEXT, which sets another limit"
+            )
     with suppress(*JSON_ERRORS):
         tasks = msgspec.json.decode(data, type=list[TaskRecord])
         numbers = range(1, len(tasks) + 1)

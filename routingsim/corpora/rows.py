@@ -1,5 +1,6 @@
 """The records of a file as columns of raw values, before any is checked."""
 
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -151,6 +152,23 @@ def long_run(data: bytes, mark: bytes, most: int) -> int | None:
             return start
         start = found + 1
     return None
+
+
+_QUOTED = {
+    "csv": re.compile(rb'"(?:[^"]++|"")*+'),
+    "json": re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL),
+}
+"""A text in quotes, whether or not it ends."""
+
+
+def long_text(data: bytes, form: str, most: int) -> int | None:
+    """Where a text of more than ``most`` bytes in quotes begins; None where none does.
+
+    >>> long_text(b'id,text\\na,"say ""hi"" to"', "csv", 10)
+    10
+    """
+    found = _QUOTED[form].finditer(data) if len(data) > most else ()
+    return next((each.start() for each in found if each.end() - each.start() > most + 2), None)
 
 
 def unnest(values: Sequence[Any], label: str, problems: dict[int, str]) -> dict[str, Sequence[Any]]:

@@ -100,7 +100,8 @@ def blocks(
     Raises
     ------
     CorpusError
-        If the file cannot be read, is empty, damaged as a whole or of an unknown form.
+        If the file cannot be read, is empty, damaged as a whole, of an unknown form, or larger
+        than ``ROUTINGSIM_MAX_BYTES``, unpacked.
     """
     try:
         with path.open("rb") as raw:
@@ -114,14 +115,29 @@ def blocks(
             if first[:2] == b"\x1f\x8b":
                 stream = gzip.GzipFile(fileobj=_Again(first, file))  # type: ignore[arg-type]
                 first = stream.read(size)
+            read = _bounded(stream.read, len(first), str(path))
             first = first.removeprefix(codecs.BOM_UTF8)
             refuse_form(first, str(path))
-            yield from _text(path, first, stream.read, wanted, types, size, most)
+            yield from _text(path, first, read, wanted, types, size, most)
             file.finish()
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise CorpusError(f"{path}: damaged or cut-off gzip file ({error})") from error
     except OSError as error:
         raise CorpusError(f"{path}: cannot be read ({error.strerror or error})") from error
+
+
+def _bounded(read: Read, total: int, file: str) -> Read:
+    """The same, until more than is allowed has been read of a file; ``total`` bytes are already."""
+
+    def bounded(size: int) -> bytes:
+        nonlocal total
+        data = read(size)
+        total += len(data)
+        if reason := beyond("ROUTINGSIM_MAX_BYTES", total, "bytes or more, unpacked"):
+            raise CorpusError(f"{file}: {reason}")
+        return data
+
+    return bounded
 
 
 class _Hashed:

@@ -130,6 +130,10 @@ class JsonBlocks:
             if left:
                 del buffer[: left[0]]
                 pending = 0
+                if reason := beyond(
+                    "ROUTINGSIM_MAX_LINE", len(buffer), "bytes or more in one record"
+                ):
+                    raise CorpusError(f"{self._file}, row {row}: {reason}")
             else:
                 buffer.clear()
                 pending = None
@@ -166,6 +170,8 @@ class JsonBlocks:
             if not more:
                 break
             data += more
+            if reason := beyond("ROUTINGSIM_MAX_LINE", len(data), "bytes or more in one record"):
+                raise CorpusError(f"{self._file}, row 1: {reason}")
         lost = []
         good = [each for each in records if isinstance(each, dict)]
         if not good and data.strip(b" \t\r\n]"):

@@ -233,7 +233,7 @@ class Operation(NamedTuple):
 
 def failures(*statuses: int) -> dict[int, type]:
     """The statuses that are answered with a :class:`Failure`, with those of every operation."""
-    return dict.fromkeys((*statuses, 403, 405, 500), Failure)
+    return dict.fromkeys((*statuses, 403, 405, 429, 500), Failure)
 
 
 class ApiRoute(Route):
