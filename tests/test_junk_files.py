@@ -23,6 +23,7 @@ from routingsim.agents import AgentPool, load_agents
 from routingsim.corpora.datasets import load_corpus
 from routingsim.corpora.logs.blocks import _csv, blocks
 from routingsim.corpora.logs.json_blocks import JsonBlocks
+from routingsim.corpora.logs.read import read_log
 from routingsim.errors import AgentError, CorpusError, PolicyError, RoutingSimError
 from routingsim.files import LIMITS, limit, read_file
 from routingsim.policies.policy import make_policy
@@ -314,6 +315,12 @@ FORMS = {
 """,
     "a.json": b'[{"id":"a","text":"Hi","propensity":0.5},{"id":"b","text":"Ho"}]',
     "a.csv": b'id,text,arrived_at\na,"Hi, ""you""",1.5\nb,Ho,2\n',
+    "log.jsonl": b"""{"request_id":"r1","model":"gpt-4","startTime":"2026-01-05T09:00:00Z",\
+"endTime":"2026-01-05T09:00:02Z","prompt_tokens":3,"completion_tokens":5,"spend":0.01}
+{"request_id":"r2","model":"phi","startTime":"2026-01-05T09:00:01Z",\
+"endTime":"2026-01-05T09:00:02Z","prompt_tokens":3,"completion_tokens":5,"spend":null}
+""",
+    "log.csv": b"id,agent,arrived_at,latency,cost,status\nr1,a,1.5,0.5,0.01,ok\nr2,b,2,,,timeout\n",
     "a.toml": b"""[[agents]]
 id='a'
 name='A'
@@ -340,6 +347,7 @@ def test_damaged_files_are_refused_or_read(
     draw = random.Random(f"{SEED} {name}")
     path = tmp_path / name
     read = {"toml": load_agents, "npz": policy}.get(name.rpartition(".")[2], corpus)
+    read = read_log if name.startswith("log.") else read
     whole = {
         "a.parquet": parquet(),
         "a.csv.gz": gzip.compress(FORMS["a.csv"], mtime=0),

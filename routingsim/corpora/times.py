@@ -91,7 +91,7 @@ def read_arrivals(
         notes.append(f"{column.label}: {counted(local.size, 'time')} without a zone read as UTC")
     findings += clock_changes(local, column.label)
     first = pd.Timestamp(earliest) if earliest != "none" else None
-    begins = float(first.value) / 1e9 if isinstance(first, pd.Timestamp) else 0.0
+    begins = first.timestamp() if isinstance(first, pd.Timestamp) else 0.0
     return RawColumn(column.label, seconds, begins=begins)
 
 
@@ -137,8 +137,10 @@ def read_clock(
             stamps = pd.to_datetime(
                 pd.Series(spelled, dtype="str"), format="ISO8601", errors="coerce", utc=True
             )
-        known = stamps.notna().to_numpy()
-        result[known] = pd.DatetimeIndex(stamps[known]).as_unit("ns").asi8
+        found = pd.DatetimeIndex(stamps)
+        # int64 holds the nanoseconds of these years.
+        known = np.asarray(found.notna() & (found.year > 1677) & (found.year < 2262))
+        result[known] = found[known].as_unit("ns").asi8
         rows = np.flatnonzero(~known).tolist()
         allowed = "a time like 2023-11-16 18:17:03.9799600"
     for row in rows:

@@ -9,6 +9,8 @@ import pytest
 
 from routingsim.corpora.corpus import Corpus
 from routingsim.corpora.datasets import load_corpus
+from routingsim.corpora.numbers import RawColumn
+from routingsim.corpora.times import NO_TIME, read_clock
 from routingsim.errors import CorpusError
 
 Write = Callable[..., Path]
@@ -190,3 +192,18 @@ def test_a_clock_of_two_units_is_refused() -> None:
         Corpus.from_frame(pd.DataFrame(frame))
     frame["arrived_at"] = [1745226000, 1745226001]
     assert Corpus.from_frame(pd.DataFrame(frame)).tasks["arrived_at"].iloc[1] == 1745226001
+
+
+def test_years_that_a_clock_of_nanoseconds_does_not_reach(write: Write) -> None:
+    """A corpus counts from its first time; a log wants the clock, and says which it cannot hold."""
+    path = write(
+        "id,text,arrived_at\na,x,3026-01-05T09:00:00Z\nb,y,3026-01-05T09:00:02Z\n", "a.csv"
+    )
+    assert load_corpus(str(path)).to_frame()["arrived_at"].tolist() == [0.0, 2.0]
+    column = RawColumn("t", ["2026-01-05T09:00:00Z", "3026-01-05T09:00:00Z", None])
+    problems: dict[int, str] = {}
+    found = read_clock(column, "", problems, [], None)
+    assert found.tolist() == [1767603600 * 10**9, NO_TIME, NO_TIME]
+    assert problems == {
+        1: "t: expected a time like 2023-11-16 18:17:03.9799600, found '3026-01-05T09:00:00Z'"
+    }

@@ -57,12 +57,15 @@ def nginx(folder: Path, block: str, port: int) -> list[str]:
         f"{kind}_temp_path {folder}/{kind};"
         for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
-    words = {
-        "listen 443 ssl": f"listen 127.0.0.1:{port} ssl",
-        "/etc/ssl/live.pem": str(folder / "live.pem"),
-        "/etc/ssl/live.key": str(folder / "live.key"),
-        "http {": f"http {{ access_log off; {temporary}",
-    }
+    words = {"http {": f"http {{ access_log off; {temporary}"}
+    if "ssl" in block:
+        words |= {
+            "listen 443 ssl": f"listen 127.0.0.1:{port} ssl",
+            "/etc/ssl/live.pem": str(folder / "live.pem"),
+            "/etc/ssl/live.key": str(folder / "live.key"),
+        }
+    else:
+        words["listen 8080"] = f"listen 127.0.0.1:{port}"
     user = "user root; " if os.geteuid() == 0 else ""  # pytest's folder is its maker's alone
     head = f"{user}daemon off; pid {folder}/pid; error_log stderr;\n"
     (folder / "nginx.conf").write_text(head + replaced(block, words))
@@ -188,11 +191,13 @@ def test_page_api_and_bridges_through_a_proxy_with_tls(
     asyncio.run(asyncio.wait_for(main(), 60))
 
 
-def test_six_hundred_clients_through_nginx(tmp_path: Path) -> None:
+@pytest.mark.parametrize("file", ["nginx.conf", "nginx-compose.conf"])
+def test_six_hundred_clients_through_nginx(tmp_path: Path, file: str) -> None:
     if shutil.which("nginx") is None:
         pytest.skip("no nginx on PATH")
     certificate(tmp_path)
-    tls = ssl.create_default_context(cafile=tmp_path / "live.pem")
+    with_tls = file == "nginx.conf"
+    tls = ssl.create_default_context(cafile=tmp_path / "live.pem") if with_tls else None
     port = free_port()
     settings = Settings(
         redis_port=free_port(),
@@ -206,7 +211,9 @@ def test_six_hundred_clients_through_nginx(tmp_path: Path) -> None:
             assert at.bridge
             place = f"127.0.0.1:{urlsplit(at.bridge).port}"
             words = {"127.0.0.1:3001": place, "127.0.0.1:3011": place}
-            block = replaced((DEPLOY / "nginx.conf").read_text("utf-8"), words)
+            if not with_tls:
+                words = {"bridge-1:3001": place, "bridge-2:3001": place, "api:3000": place}
+            block = replaced((DEPLOY / file).read_text("utf-8"), words)
             async with (
                 proxy(nginx(tmp_path, block, port), tmp_path, port),
                 contextlib.AsyncExitStack() as stack,
@@ -215,7 +222,7 @@ def test_six_hundred_clients_through_nginx(tmp_path: Path) -> None:
                 async def client(source: str) -> Any:
                     return await stack.enter_async_context(
                         connect(
-                            f"wss://{NAME}:{port}/ws",
+                            f"wss://{NAME}:{port}/ws" if tls else f"ws://127.0.0.1:{port}/ws",
                             host="127.0.0.1",
                             ssl=tls,
                             proxy=None,
