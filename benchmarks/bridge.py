@@ -10,7 +10,9 @@ messages of 500 bytes. Prints, in one run, the medians of
 * latency from publishing to receiving, at 5,000 messages/s to 100 clients and
   at 500 messages/s to 10;
 * messages per second that the bridge takes in, with one client, and its CPU time per
-  message, writing included.
+  message, writing included;
+* with ``--idle N``, only this: the memory of a bridge with N clients that wait, and how long
+  one message takes to all of them.
 
 The publisher sends messages made before, and the clients only count bytes, so that
 neither limits the bridge. For latency, ten clients also keep what they received and when,
@@ -25,6 +27,7 @@ import json
 import multiprocessing
 import os
 import platform
+import resource
 import selectors
 import shutil
 import socket
@@ -111,12 +114,25 @@ def run_bridge(url: str, pipe: Connection) -> None:
     """Run routingsim's bridge."""
 
     async def main() -> None:
-        limits = Limits(queue_messages=1_000_000, queue_bytes=2**30)
+        most = raise_file_limit()
+        limits = Limits(
+            connections=most,
+            connections_per_address=most,
+            queue_messages=1_000_000,
+            queue_bytes=2**30,
+        )
         async with Bridge(url, port=0, limits=limits) as bridge:
             pipe.send(bridge.port)
             await asyncio.to_thread(pipe.recv)
 
     asyncio.run(main())
+
+
+def raise_file_limit() -> int:
+    """Raise the limit of open files as far as the system allows, and return it."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    return most
 
 
 def run_broadcast(url: str, pipe: Connection) -> None:
@@ -289,11 +305,37 @@ def measure(
     return Measured(seconds, share, waits, cpu)
 
 
+def measure_idle(url: str, clients: int) -> None:
+    """Print the memory of a bridge with clients that wait, and the time of one message to all."""
+    raise_file_limit()
+    with bridge_process("routingsim", url, None) as (port, process):
+        before = process.memory_info().rss
+        waiting = [open_client(port) for _ in range(clients)]
+        during = process.memory_info().rss
+        began = time.perf_counter()
+        publish_all(url, [command(0)])
+        for client in waiting:
+            client.setblocking(True)
+            left = FRAME
+            while left:
+                left -= len(client.recv(left))
+        seconds = time.perf_counter() - began
+        print(
+            f"{clients:,} idle clients: {during / 2**20:,.0f} MiB "
+            f"({(during - before) / clients / 2**10:.1f} KiB a client), "
+            f"{process.memory_info().rss / 2**20:,.0f} MiB after a message to all, "
+            f"which took {seconds:.2f} s"
+        )
+        for client in waiting:
+            client.close()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Throughput and latency of the bridge")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--messages", type=int, default=20_000, help="per run of routingsim")
     parser.add_argument("--node-modules", type=Path, default=os.environ.get("NODE_PATH"))
+    parser.add_argument("--idle", type=int, metavar="N", help="clients that wait: memory only")
     options = parser.parse_args()
     print(
         f"{platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}, "
@@ -305,6 +347,9 @@ def main() -> None:
         kinds["Node ws"] = options.messages // 10
     unbounded = {"client-output-buffer-limit": "pubsub 0 0 0"}
     with Broker(Settings(redis_port=0), config=unbounded) as broker:
+        if options.idle:
+            measure_idle(broker.url, options.idle)
+            return
         speeds: dict[str, list[float]] = {kind: [] for kind in kinds}
         costs: dict[str, list[float]] = {kind: [] for kind in kinds}
         for _ in range(options.runs):
