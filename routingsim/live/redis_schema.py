@@ -98,7 +98,7 @@ local missing = tonumber(argv[7])
 if batch > last + 1 and missing == 0 then
   return redis.error_reply('BATCHORDER a batch before this one failed')
 end
-if latest then call('HSET', latest, argv[10 + count], '') end -- fails here, or not at all
+if latest then call('HSETNX', latest, argv[10 + count], '') end -- fails here, or not at all
 local first, ms, seq
 local function add(message)
   local id = '*'

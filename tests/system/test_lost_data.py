@@ -24,8 +24,8 @@ from websockets.asyncio.client import ClientConnection
 from routingsim.live.bridge.protocol import Limits
 from routingsim.live.bridge.server import Bridge
 from routingsim.live.publisher.redis import RedisPublisher
-from routingsim.live.redis_schema import history_key
-from routingsim.messages import DECISIONS
+from routingsim.live.redis_schema import history_key, latest_key
+from routingsim.messages import DECISIONS, STATUSES, AgentStatus
 from tests.system.test_bridge_faults import Reader, decisions, reading, run, until
 
 pytestmark = pytest.mark.system
@@ -223,6 +223,44 @@ def test_what_a_dead_publisher_lost_the_bridge_tells(tmp_path: Path, ports: list
             ):
                 await until(lambda: back.got[-1:] == [24])
                 assert [each["since"] for each in gaps(back)] == [notice["since"]]
+
+    with serving(server):
+        run(main)
+
+
+def test_an_emptied_database_gets_all_back_by_the_rights_that_the_docs_name(
+    tmp_path: Path, ports: list[int]
+) -> None:
+    server = Server(tmp_path, ports[0])
+    page = (Path(__file__).parents[2] / "docs/operations.md").read_text("utf-8")
+    rights = page.partition("ACL SETUSER routingsim on >PASSWORD")[2].partition("```")[0]
+    status = AgentStatus("a", "A", "available", 0.5, 1)
+
+    async def main() -> None:
+        server.ask("ACL", "SETUSER", "me", "on", ">pw", *rights.split())
+        url = server.url.replace("://", "://me:pw@")
+        async with (
+            Bridge(url, port=0, limits=LIMITS) as bridge,
+            Bridge(url, port=0, limits=LIMITS) as other,
+            reading(lambda: bridge.url) as [one],
+            reading(lambda: other.url) as [two],
+        ):
+            with RedisPublisher(url) as publisher:
+                publisher.publish_routing_decisions(decisions(range(700)))
+                publisher.publish_agent_status(status)
+                assert publisher.flush(10)
+                await until(lambda: len(one.got) == len(two.got) == 700)
+                names = [history_key(DECISIONS), latest_key(STATUSES)]
+                before = [server.ask("XRANGE", names[0], "-", "+"), server.ask("HGETALL", names[1])]
+                server.ask("FLUSHALL")
+                await until(lambda: publisher.stats().restored == 701)
+                after = [server.ask("XRANGE", names[0], "-", "+"), server.ask("HGETALL", names[1])]
+                assert after == before
+                publisher.publish_routing_decisions(decisions(range(700, 900)))
+                await until(lambda: len(one.got) >= 900 <= len(two.got))
+                assert one.got == two.got == list(range(900))
+                assert one.notices == two.notices == []
+        assert server.ask("ACL", "LOG") == []
 
     with serving(server):
         run(main)

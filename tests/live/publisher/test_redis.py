@@ -776,7 +776,7 @@ def test_a_user_of_the_acl_with_just_the_rights_needed(broker: Broker, client: R
         "on >p@ss ~{task:routing}:* ~{agent:status}:* &task:routing &agent:status -@all "
         "&{task:routing}:restored &{agent:status}:restored "
         "+ping +hello +client +eval +get +set +del +exists +expire +info +time +pubsub|numsub "
-        "+xadd +xtrim +xrevrange +publish +hset +hget +hgetall +hincrby +sadd +scard"
+        "+xadd +xtrim +xrevrange +publish +hset +hsetnx +hget +hgetall +hincrby +sadd +scard"
     )
     client.execute_command("ACL", "SETUSER", "router", *rights.split())
     host = broker.url.rpartition("@")[2]
