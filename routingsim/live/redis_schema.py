@@ -29,10 +29,18 @@ local function is_before(a, b)
 end
 local restored = '{' .. argv[1] .. '}:restored'
 local function notify(what) redis.pcall(argv[2], restored, what) end
-local function settle(latest, has_past, publishes)
-  local server = string.match(call('INFO', 'server'), 'run_id:(%w+)')
+local function settle(latest, has_past, publishes, is_new)
   local stored = call('GET', KEYS[2]) or ''
   local known, since, bridges = string.match(stored, '(%w+):(%d+):(%d+)')
+  local function done() -- note how many bridges listen
+    local count = call('PUBSUB', argv[2] == 'PUBLISH' and 'NUMSUB' or 'SHARDNUMSUB', restored)[2]
+    local current = known .. ':0:' .. count
+    if stored ~= current then call('SET', KEYS[2], current) end
+    return 0
+  end
+  if not is_new and not known then return 0 end
+  if not is_new and since == '0' then return done() end
+  local server = string.match(call('INFO', 'server'), 'run_id:(%w+)')
   local time = call('TIME')
   local now = time[1] * 1000 + math.floor(time[2] / 1000)
   if known ~= server then
@@ -47,10 +55,8 @@ local function settle(latest, has_past, publishes)
     call('SET', KEYS[2], server .. ':' .. bridges)
     return math.max(LEAST - waited, math.min(100, MOST - waited))
   end
-  local count = call('PUBSUB', argv[2] == 'PUBLISH' and 'NUMSUB' or 'SHARDNUMSUB', restored)[2]
-  local current = server .. ':0:' .. count
-  if stored ~= current then call('SET', KEYS[2], current) end
-  if call('EXISTS', KEYS[3]) == 0 then return 0 end
+  known = server
+  if call('EXISTS', KEYS[3]) == 0 then return done() end
   local given, ids, texts, any = call('HGETALL', KEYS[3]), {}, {}, false
   for i = 1, #given, 2 do
     ids[#ids + 1] = given[i]
@@ -73,7 +79,7 @@ local function settle(latest, has_past, publishes)
   call('DEL', KEYS[3])
   call('EXPIRE', KEYS[4], 86400)
   if any then notify('stored') end
-  return 0
+  return done()
 end
 """
 for _word, _seconds in zip(("LEAST", "MOST"), RESTORE_SECONDS, strict=True):
@@ -85,13 +91,13 @@ PUBLISH = (
 -- KEYS: ..., the publisher's place, [latest message by agent]
 -- ARGV: channel, PUBLISH or SPUBLISH, history's length, this batch's number, messages up to
 --       its end, number of the last batch the publisher knows to have arrived, messages before
---       it that are lost, 1 if it was sent before or 2 if it had arrived, count, messages,
---       [agent ids]
+--       it that are lost, 1 if it is the first on its connection, 2 if it was sent before, 3 if
+--       it had arrived, count, messages, [agent ids]
 local latest, channel, publish, batch, count = KEYS[7], argv[1], argv[2], tonumber(argv[4]), argv[9]
 local last = tonumber(string.match(call('GET', KEYS[6]) or '0', '^%d+'))
 if batch <= last then return false end
-local is_again, is_public = argv[8] ~= '0', argv[8] ~= '2'
-local wait = settle(latest, is_again or tonumber(argv[6]) > 0, true)
+local is_new, is_again, is_public = argv[8] ~= '0', argv[8] >= '2', argv[8] ~= '3'
+local wait = settle(latest, is_again or tonumber(argv[6]) > 0, true, is_new)
 if wait > 0 then return redis.error_reply('RESTORING for ' .. wait .. ' ms') end
 if last < tonumber(argv[6]) then return redis.error_reply('BATCHLOST batches are lost') end
 local missing = tonumber(argv[7])
@@ -151,7 +157,7 @@ RESTORE = (
 -- ARGV: channel, PUBLISH or SPUBLISH, name of a bridge that knows messages or '', 1 if these are
 --       its last ones, ids and messages
 for i = 5, #argv, 2 do call('HSET', KEYS[3], argv[i], argv[i + 1]) end
-local wait = settle(KEYS[6], argv[3] ~= '', false)
+local wait = settle(KEYS[6], argv[3] ~= '', false, true)
 if wait > 0 and argv[3] ~= '' and argv[4] == '1' then call('SADD', KEYS[5], argv[3]) end
 return wait
 """

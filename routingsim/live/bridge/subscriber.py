@@ -191,6 +191,7 @@ class _Node:
             if channel not in self._unsynced:  # no notice has come meanwhile
                 fanout.end_sync(channel, *read)
                 return
+            whole = False
 
     async def _hand_in(
         self,

@@ -172,6 +172,7 @@ class RedisPublisher(BasePublisher):
         self._arrived: Counter[str] = Counter()  # last batch that the server has
         self._confirmed: Counter[str] = Counter()  # last batch that it has had
         self._missing: dict[tuple[str, int], int] = {}
+        self._met: set[str] = set()  # channels on which this connection has sent a batch
         self._held: defaultdict[str, _Held] = defaultdict(lambda: _Held(self._history))
         self._trouble: str | None = None
 
@@ -335,6 +336,7 @@ class RedisPublisher(BasePublisher):
                 self._transport.open()
                 self._connections += not restoring
                 restoring = False
+                self._met.clear()
                 self._send_again()
                 self._connected = True
                 for _ in self._exchanges():
@@ -363,7 +365,8 @@ class RedisPublisher(BasePublisher):
                 self._sent.extend(batches)  # all of them, before any send can fail
                 for batch in batches:
                     self._sent_at[batch.channel, batch.number] = time.perf_counter()
-                    self._transport.send(batch, self._arrived[batch.channel])
+                    state = int(batch.channel not in self._met)
+                    self._transport.send(batch, self._arrived[batch.channel], 0, state)
             elif self._sent:
                 first = self._transport.receive(abandoned=lambda: self._closed)
                 batch = self._sent.popleft()
@@ -377,6 +380,7 @@ class RedisPublisher(BasePublisher):
     def _take_reply(self, batch: Batch, first: str) -> None:
         """Count a batch that has arrived, for the first time or again."""
         key = batch.channel, batch.number
+        self._met.add(batch.channel)
         self._arrived[batch.channel] = batch.number
         if batch.number <= self._confirmed[batch.channel]:
             with self._changed:
@@ -415,8 +419,8 @@ class RedisPublisher(BasePublisher):
                 places.get(batch.channel, (0, 0)), (batch.number, batch.total)
             )
             missing = self._missing.get((batch.channel, batch.number), 0)
-            again = 1 + (batch.number <= self._confirmed[batch.channel])
-            self._transport.send(batch, self._arrived[batch.channel], missing, again)
+            state = 2 + (batch.number <= self._confirmed[batch.channel])
+            self._transport.send(batch, self._arrived[batch.channel], missing, state)
 
     def _rest(self) -> bool:
         """Wait for messages, for at most ``HEARTBEAT`` seconds; whether there are any."""

@@ -46,7 +46,7 @@ class Batch(msgspec.Struct, frozen=True):
     agents: list[str]
 
     def command(
-        self, publish: str, history: int, arrived: int, missing: int, again: int
+        self, publish: str, history: int, arrived: int, missing: int, state: int
     ) -> list[Any]:
         """The batch as a Redis command; see :data:`~routingsim.live.redis_schema.PUBLISH`.
 
@@ -58,7 +58,7 @@ class Batch(msgspec.Struct, frozen=True):
             keys.append(latest_key(self.channel))
         head = (self.channel, publish, history, self.number, self.total, arrived, missing)
         count = len(self.messages)
-        words = (*keys, *head, again, count, *self.messages, *self.agents)
+        words = (*keys, *head, state, count, *self.messages, *self.agents)
         return ["EVAL", PUBLISH, len(keys), *words]
 
 
@@ -102,13 +102,14 @@ class Transport:
         batch, _, total = place.partition(b":")
         return int(batch or 0), int(total or 0)
 
-    def send(self, batch: Batch, arrived: int, missing: int = 0, again: int = 0) -> None:
+    def send(self, batch: Batch, arrived: int, missing: int, state: int) -> None:
         """Send a batch.
 
         ``arrived`` is the last number of its channel known to have arrived, ``missing`` counts
-        messages before it that are lost, ``again`` is 1 if it was sent before, 2 if it had arrived.
+        messages before it that are lost. ``state`` is 1 for the first on a connection, 2 if it was
+        sent before, 3 if it had arrived, 0 else.
         """
-        words = batch.command(self.publish, self._history, arrived, missing, again)
+        words = batch.command(self.publish, self._history, arrived, missing, state)
         self._connection.send_packed_command([hiredis.pack_command(tuple(words))])
 
     def receive(self, abandoned: Callable[[], bool]) -> str:
@@ -156,8 +157,9 @@ class ClusterTransport(Transport):
         assert self._client
         return self._client.execute_command(*command)
 
-    def send(self, batch: Batch, arrived: int, missing: int = 0, again: int = 0) -> None:
-        words = batch.command(self.publish, self._history, arrived, missing, again)
+    def send(self, batch: Batch, arrived: int, missing: int, state: int) -> None:
+        # Any of the nodes may be new.
+        words = batch.command(self.publish, self._history, arrived, missing, max(state, 1))
         self._first = self.call(*words) or b""
 
     def receive(self, abandoned: Callable[[], bool]) -> str:

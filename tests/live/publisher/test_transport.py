@@ -13,7 +13,7 @@ def test_a_batch_names_its_keys_then_its_arguments_then_its_messages() -> None:
     keys = [*restore_keys(DECISIONS), "{task:routing}:publisher:me"]
     arguments = [DECISIONS, "PUBLISH", 100, 7, 32, 6, 10, 1, 2]
     expected = ["EVAL", PUBLISH, 6, *keys, *arguments, b"one", b"two"]
-    assert batch.command("PUBLISH", 100, arrived=6, missing=10, again=1) == expected
+    assert batch.command("PUBLISH", 100, arrived=6, missing=10, state=1) == expected
 
 
 def test_a_batch_of_statuses_also_names_the_latest_ones_and_the_agents() -> None:
@@ -21,7 +21,7 @@ def test_a_batch_of_statuses_also_names_the_latest_ones_and_the_agents() -> None
     keys = [*restore_keys(STATUSES), "{agent:status}:publisher:me", "{agent:status}:latest"]
     arguments = [STATUSES, "SPUBLISH", 100, 1, 1, 0, 0, 0, 1]
     expected = ["EVAL", PUBLISH, 7, *keys, *arguments, b"one", "gpt-4"]
-    assert batch.command("SPUBLISH", 100, arrived=0, missing=0, again=0) == expected
+    assert batch.command("SPUBLISH", 100, arrived=0, missing=0, state=0) == expected
 
 
 @pytest.mark.parametrize(
