@@ -25,7 +25,7 @@ def test_every_operation_names_its_statuses_and_types(api: dict[str, Any]) -> No
             found[method, path] = {"id": operation["operationId"]} | {
                 status: _type(response) for status, response in operation["responses"].items()
             }
-    refusals = dict.fromkeys(["403", "405", "500"], "Failure")
+    refusals = dict.fromkeys(["403", "405", "429", "500"], "Failure")
     with_token = refusals | {"401": "Failure"}
     body = dict.fromkeys(["400", "408", "413", "415", "422"], "Failure")
     test = "/api/routing/test"
