@@ -51,10 +51,12 @@ from .simulation.calibration import fit_pool as fit_pool
 from .simulation.calibration import fit_service as fit_service
 from .simulation.changes import Change as Change
 from .simulation.faults import Cooldown as Cooldown
+from .simulation.faults import Hedge as Hedge
 from .simulation.faults import Outage as Outage
 from .simulation.faults import Retries as Retries
 from .simulation.replay import replay as replay
 from .simulation.result import ReplayResult as ReplayResult
+from .simulation.tenants import Tenant as Tenant
 from .simulation.training import train as train
 
 __version__: str

@@ -19,7 +19,7 @@ from numpy.polynomial.chebyshev import cheb2poly
 from scipy.special import ndtri
 
 ARRIVAL, SERVICE, ERROR, CHOICE, ROW, THINK, JUDGE, EXPLORE, REPLICATION, RESAMPLE = range(10)
-PATIENCE, JITTER, ROUTER = range(10, 13)
+PATIENCE, JITTER, ROUTER, TENANT = range(10, 14)
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _ODD = np.uint64(0xD1342543DE82EF95)
@@ -135,7 +135,16 @@ def gamma(key, index, part, shape):
     return d * v
 
 
-@njit(cache=True, nogil=True)  # few runs need it, so it is compiled when first called
+@njit(cache=True, nogil=True)  # few runs need these two, so they are compiled when first called
+def uniforms(key, count):
+    """The uniform draws 0 to ``count`` - 1 of a stream, shape (count,)."""
+    drawn = np.empty(count)
+    for i in range(count):
+        drawn[i] = uniform(key, i, 0)
+    return drawn
+
+
+@njit(cache=True, nogil=True)
 def integers(key, count, below):
     """``count`` uniform draws from 0, …, ``below`` - 1, shape (count,), int32."""
     drawn = np.empty(count, np.int32)

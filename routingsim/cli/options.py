@@ -230,6 +230,30 @@ class FaultyInputs(Inputs):
         load_option("SECONDS", "How late the routers of --routers hear of each other's calls."),
     ] = 0.0
     routers: Annotated[int, load_option("N", "Routers that share the agents.")] = 1
+    hedge: Annotated[
+        str | None,
+        load_option(
+            "WHEN",
+            "Send a second copy of a call to another agent after so many seconds, as 2s, or after "
+            "a percentile of the agent's own times, as p95.",
+        ),
+    ] = None
+    discipline: Annotated[
+        str | None,
+        load_option(
+            "ORDER",
+            "Which of the tasks that wait is next: fifo, priority or fair (between tenants). "
+            "Default: each agent's own.",
+        ),
+    ] = None
+    tenant: Annotated[
+        list[str] | None,
+        load_option(
+            "NAME:weight=W,priority=P,share=S",
+            "A tenant's weight, the priority of its tasks, or its share of the tasks. Can be "
+            "repeated.",
+        ),
+    ] = None
 
     def retries(self) -> "Retries":
         """What happens after a failed call."""
@@ -262,6 +286,9 @@ class FaultyInputs(Inputs):
             "changes": self.changes(),
             "signal_delay": self.signal_delay,
             "routers": self.routers,
+            "hedge": self.hedge,
+            "discipline": self.discipline,
+            "tenants": self.tenant or (),
         }
 
     def outages(self) -> "list[Outage]":

@@ -113,7 +113,8 @@ class Corpus:
             Of pandas, pyarrow, polars, HuggingFace datasets, or anything else that has the
             Arrow PyCapsule interface (``__arrow_c_stream__``). Columns ``id`` and ``text``;
             optionally ``arrived_at`` (s), ``category``,
-            ``prompt_tokens``, ``output_tokens``, ``propensity``; where no task has a text,
+            ``prompt_tokens``, ``output_tokens``, ``propensity``, ``priority`` (0 to 255, lower is
+            more urgent), ``tenant``; where no task has a text,
             ``d_var``, ``length``, ``punctuation`` and ``unique_tokens``; and
             ``outcomes.<agent>.quality|cost|latency|output_tokens|failed``. It is not changed.
         name : str
@@ -206,8 +207,9 @@ class Corpus:
         Columns: id, text, arrived_at (s, NaN where there is none), category ("" where
         there is none), prompt_tokens, output_tokens (NaN where not recorded), propensity
         (the probability with which the agent that served the task was chosen, above 0 and
-        up to 1; NaN where unknown). A corpus without texts may record ``d_var``, ``length``,
-        ``punctuation`` and ``unique_tokens`` as well.
+        up to 1; NaN where unknown); priority (NaN where there is none) and tenant ("" where there
+        is none), if the file has these columns. A corpus without texts may record ``d_var``,
+        ``length``, ``punctuation`` and ``unique_tokens`` as well.
         """
         return self._tasks.copy(deep=False)  # pandas copies what is written to
 

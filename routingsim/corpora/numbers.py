@@ -68,6 +68,8 @@ class Allowed:
         Whether true and false are read as 1 and 0.
     whole : bool
         Whether it is a count.
+    level : bool
+        Whether fractions are not allowed.
     """
 
     said: str
@@ -77,12 +79,15 @@ class Allowed:
     flag: bool = False
     truths: bool = False
     whole: bool = False
+    level: bool = False
 
     def holds(self, numbers: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Whether each number is allowed."""
         if self.flag:
             return (numbers == 0) | (numbers == 1)
         low = numbers > 0 if self.above_zero else numbers >= self.low
+        if self.level:
+            low &= np.isnan(numbers) | (numbers % 1 == 0)
         return low & (numbers <= self.high) & (np.abs(numbers) != math.inf)
 
 
@@ -93,6 +98,7 @@ _ALLOWED = {
     "failed": Allowed("true or false", flag=True),
     "prompt_tokens": Allowed(AMOUNT.said, whole=True),
     "output_tokens": Allowed(AMOUNT.said, whole=True),
+    "priority": Allowed("a whole number from 0 (most urgent) to 255", 255.0, level=True),
     "d_var": Allowed("a number from 0 to below 1", np.nextafter(1.0, 0.0)),
     "length": Allowed(AMOUNT.said, whole=True),
     "punctuation": Allowed(AMOUNT.said, whole=True),

@@ -10,6 +10,7 @@ from routingsim.corpora.rows import Rows, TextColumn, counted, shown, unnest
 from routingsim.corpora.times import DATE_ORDERS, read_arrivals
 from routingsim.corpora.validation import (
     BASE,
+    CLASSES,
     OUTCOMES,
     SCORES,
     Draft,
@@ -44,7 +45,12 @@ def draft_own(rows: Rows, dates: str | None = None) -> Draft:
         )
     require(rows, "id", "text")
     draft = Draft(
-        rows, {name: RawColumn(name, rows.columns[name]) for name in BASE if name in rows.columns}
+        rows,
+        {
+            name: RawColumn(name, rows.columns[name])
+            for name in (*BASE, *CLASSES)
+            if name in rows.columns
+        },
     )
     _add_texts(draft, rows.columns["text"])
     unused = _add_scores(draft, rows)
@@ -61,7 +67,7 @@ def draft_own(rows: Rows, dates: str | None = None) -> Draft:
         elif name.startswith("outcomes."):
             agent, key = agent_and_field(name)
             _add_outcome(draft, agent, key, values)
-        elif name not in BASE and name not in SCORES:
+        elif name not in (*BASE, *CLASSES, *SCORES):
             unused.append(name)
     if unused:
         like = any(word in name.casefold() for name in unused for word in OUTCOMES)

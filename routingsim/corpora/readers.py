@@ -71,6 +71,8 @@ class TaskRecord(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     prompt_tokens: _Amount = None
     output_tokens: _Amount = None
     propensity: Annotated[float, msgspec.Meta(gt=0, le=1)] | None = None
+    priority: Annotated[int, msgspec.Meta(ge=0, le=255)] | None = None
+    tenant: str | None = None
     d_var: Annotated[float, msgspec.Meta(ge=0, lt=1)] | None = None
     length: _Amount = None
     punctuation: _Amount = None

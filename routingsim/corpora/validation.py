@@ -30,7 +30,10 @@ SCORES = ("d_var", "length", "punctuation", "unique_tokens")
 
 _TASK = TaskRecord.__struct_fields__[:-1]
 
-BASE = tuple(name for name in _TASK if name not in SCORES)
+CLASSES = ("priority", "tenant")
+"""What a corpus may record for queues that are not first come, first served."""
+
+BASE = tuple(name for name in _TASK if name not in (*SCORES, *CLASSES))
 """The columns of a task, in order: id, text, arrived_at, category, two token counts, propensity."""
 
 OUTCOMES = OutcomeRecord.__struct_fields__
@@ -41,7 +44,8 @@ STRING = pd.StringDtype("pyarrow", na_value=np.nan)
 
 _BLANK = r"^[\s\x0b\x1c-\x1f\x{85}\p{Z}]*$"
 
-_STRINGS = ("id", "text", "category")
+_STRINGS = ("id", "text", "category", "tenant")
+_MAY_BE_BLANK = ("category", "tenant")
 
 
 @dataclass
@@ -143,6 +147,8 @@ def check(
             "(--on-error skip)"
         )
     frame = pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
+    if len(frames) > 1 and "tenant" in frame:  # some files may have none
+        frame["tenant"] = frame["tenant"].fillna("")
     if frame.empty:
         why = f"; {_said(skipped)}" if skipped else ""
         raise CorpusError(f"{drafts[0].rows.file}: holds no valid record{why}")
@@ -196,7 +202,7 @@ def _checked(
     """The valid rows of a draft; the others are added to its problems."""
     size = len(draft.rows)
     columns: dict[str, Any] = {}
-    scored = [name for name in SCORES if name in draft.columns]
+    scored = [name for name in (*CLASSES, *SCORES) if name in draft.columns]
     for name in dict.fromkeys((*BASE, *scored, *draft.columns)):
         column = draft.columns.get(name)
         agent, key = ("", name) if name in _TASK else agent_and_field(name)
@@ -221,7 +227,7 @@ def _checked(
         draft.findings += _of_skipped(draft)
         columns = {name: values.take(keep) for name, values in columns.items()}
     size -= len(draft.problems)
-    for name in _STRINGS:
+    for name in (each for each in _STRINGS if each in columns):
         columns[name] = pd.array(columns[name], dtype=STRING)
     return pd.DataFrame(columns, index=pd.RangeIndex(size))
 
@@ -240,7 +246,7 @@ def _of_skipped(draft: Draft) -> list[Finding]:
 def _strings(name: str, column: RawColumn, problems: dict[int, str]) -> pa.ChunkedArray:
     """A column of texts, empty where one is not allowed."""
     values = column.values
-    if name == "category":
+    if name in _MAY_BE_BLANK:
         values = (
             values.filled()
             if isinstance(values, TextColumn)

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pandas as pd
 
-from routingsim.corpora.validation import BASE, SCORES
+from routingsim.corpora.validation import BASE, CLASSES, SCORES
 from routingsim.errors import CorpusError
 from routingsim.files import written
 
@@ -63,10 +63,10 @@ def _jsonl_bytes(frame: pd.DataFrame) -> bytes:
         record: dict[str, Any] = {}
         for name, value in zip(names, row, strict=True):
             # NaN is the one value unlike itself; "" is the category of no category.
-            if value != value or (name == "category" and not value):
+            if value != value or (name in ("category", "tenant") and not value):
                 continue
-            if name in BASE or name in SCORES:
-                record[name] = value
+            if name in (*BASE, *CLASSES, *SCORES):
+                record[name] = int(value) if name == "priority" else value
             else:
                 agent, _, key = name.removeprefix("outcomes.").rpartition(".")
                 value = bool(value) if key == "failed" else value

@@ -51,6 +51,8 @@ def cell_key(
         scene.outages,
         scene.changes,
         scene.signals,
+        scene.hedge,
+        scene.tenants,
         str(process),
         settings,
     ):

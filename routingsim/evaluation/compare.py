@@ -42,11 +42,12 @@ from routingsim.simulation.arrivals import (
 )
 from routingsim.simulation.arrivals.checks import is_finite, is_whole
 from routingsim.simulation.changes import Change
-from routingsim.simulation.faults import ONE_TRY, Outage, Retries
+from routingsim.simulation.faults import ONE_TRY, Hedge, Outage, Retries
 from routingsim.simulation.recorded import basis
 from routingsim.simulation.remarks import of_record
-from routingsim.simulation.scenario import Scenario, check_kinds, prepare
+from routingsim.simulation.scenario import Scenario, as_hedge, check_kinds, prepare
 from routingsim.simulation.signals import Signals
+from routingsim.simulation.tenants import Tenant, as_tenants
 
 DEFAULT_LOADS = (0.3, 0.6, 0.9)
 """Loads, as shares of the pool's capacity."""
@@ -74,6 +75,9 @@ def compare(
     changes: Change | Sequence[Change] = (),
     signal_delay: float = 0.0,
     routers: int = 1,
+    hedge: Hedge | str | None = None,
+    tenants: str | Tenant | Sequence[str | Tenant] = (),
+    discipline: str | None = None,
     service: str | None = None,
     controls: bool | Sequence[str] = True,
     executor: Executor | None = None,
@@ -130,7 +134,7 @@ def compare(
         time of the slowest agent that a policy of the study uses.
     right : float
         Lowest recorded quality of a right answer.
-    retries, outages, changes, signal_delay, routers, service
+    retries, outages, changes, signal_delay, routers, hedge, tenants, discipline, service
         As for :func:`routingsim.replay`.
     controls : bool or sequence of str
         Run the controls beside the policies: all, none, or those named of random,
@@ -169,6 +173,9 @@ def compare(
         "outages": outages,
         "changes": changes,
         "signals": Signals(signal_delay, routers),
+        "hedge": as_hedge(hedge),
+        "tenants": as_tenants(tenants),
+        "discipline": discipline,
         "service": service,
     }
     made = _made(pool, wanted, corpus)

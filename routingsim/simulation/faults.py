@@ -1,4 +1,4 @@
-"""What goes wrong, and what is done about it: outages of agents, retries and cooldowns."""
+"""What goes wrong, and what is done about it: outages, retries, cooldowns and hedging."""
 
 import math
 from collections.abc import Collection
@@ -11,6 +11,7 @@ from routingsim.policies.kernel import FAILED, STATUS_NAMES
 from routingsim.simulation.arrivals.checks import is_finite, is_whole
 
 _LONGEST = 15  # power of ten of a back-off in seconds; beyond it, times lose their seconds
+_HIGHEST_QUANTILE = 0.9999
 _MOST_FAILURES = 1000  # of each agent so many times are kept
 
 
@@ -227,3 +228,69 @@ def _statuses(of: str, names: Any) -> tuple[str, ...]:
 
 ONE_TRY = Retries(attempts=1)
 """No retries."""
+
+
+@dataclass(frozen=True)
+class Hedge:
+    """When a second copy of a call that takes long is sent.
+
+    The copy goes to the policy's choice among the other agents. The try ends with the first
+    answer; the other copy is cancelled, and costs what its agent's ``cut_off_cost`` says.
+
+    Parameters
+    ----------
+    after : float, optional
+        Seconds after the first copy was sent; 0 sends both at once.
+    quantile : float, optional
+        Instead: the time within which this share, such as 0.95, of the first copies that the
+        agent has had so far has ended, from their sending. There is no copy until it has had
+        1 / (1 - quantile).
+
+    Raises
+    ------
+    SimulationError
+        Unless one of both is given, in its range.
+    """
+
+    after: float | None = None
+    quantile: float | None = None
+
+    def __post_init__(self) -> None:
+        if (self.after is None) == (self.quantile is None):
+            raise SimulationError(
+                "Hedge: give after (seconds) or quantile (a share below 1), as rs.Hedge(after=2.0) "
+                "or rs.Hedge(quantile=0.95)"
+            )
+        if self.after is not None and not (is_finite(self.after) and self.after >= 0):
+            raise SimulationError(
+                f"Hedge: after={self.after!r}; seconds are needed, 0 or more and finite"
+            )
+        if self.quantile is not None and not (
+            is_finite(self.quantile) and 0 < self.quantile <= _HIGHEST_QUANTILE
+        ):
+            raise SimulationError(
+                f"Hedge: quantile={self.quantile!r}; a share above 0 and up to "
+                f"{_HIGHEST_QUANTILE} is needed, as 0.95"
+            )
+
+    @classmethod
+    def parse(cls, text: str) -> "Hedge":
+        """Read seconds, as ``2s`` or ``0.5``, or a percentile, as ``p95``."""
+        word = text.strip().lower()
+        try:
+            if word.startswith("p"):
+                return cls(quantile=float(word[1:]) / 100.0)
+            return cls(after=float(word.removesuffix("s")))
+        except ValueError:
+            raise SimulationError(
+                f"hedge {text!r}: write seconds, as 2s, or a percentile, as p95"
+            ) from None
+
+    @property
+    def least(self) -> int:
+        """First copies that an agent must have had before a quantile is taken."""
+        return 1 if self.quantile is None else math.ceil(round(1 / (1 - self.quantile), 6))
+
+    def __repr__(self) -> str:
+        given = [(f.name, getattr(self, f.name)) for f in fields(self)]
+        return f"Hedge({', '.join(f'{name}={v!r}' for name, v in given if v is not None)})"

@@ -112,6 +112,13 @@ def sent_work(run: Run) -> SentWork:
         passed = (log.status == OK) & (log.attempts < judge.levels) & recorded
         judged = np.concatenate([passed, log.retried_status[:again] == ESCALATED])
         seconds = seconds + judge.seconds * judged
+    if lost := int(log.losses[0]):  # second copies, and first ones that they made needless
+        task = log.lost[:lost]
+        agent = np.concatenate([agent, log.lost_agent[:lost]])
+        arrived = np.concatenate([arrived, arrived[task]])
+        decided = task[log.lost_attempt[:lost] + 1 == log.attempts[task]]
+        seconds[decided] = (log.finished - log.left)[decided]  # the shorter of two
+        seconds = np.concatenate([seconds, log.lost_ended[:lost] - log.lost_left[:lost]])
     calls = np.bincount(agent, minlength=agents)
     load = np.bincount(agent, weights=seconds, minlength=agents)
     up = _up(work.arrived[[0, -1]], pool, outages)[:, -1]

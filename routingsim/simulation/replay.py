@@ -9,10 +9,11 @@ from routingsim.policies.kernel import Kernel
 from routingsim.policies.policy import Policy, make_policy
 from routingsim.simulation.arrivals import Arrivals, CorpusTimes, Poisson, as_arrivals
 from routingsim.simulation.changes import Change
-from routingsim.simulation.faults import ONE_TRY, Outage, Retries
+from routingsim.simulation.faults import ONE_TRY, Hedge, Outage, Retries
 from routingsim.simulation.result import ReplayResult
-from routingsim.simulation.scenario import check_kinds, prepare
+from routingsim.simulation.scenario import as_hedge, check_kinds, prepare
 from routingsim.simulation.signals import Signals
+from routingsim.simulation.tenants import Tenant, as_tenants
 
 DEFAULT_LOAD = 0.7
 """Load, as a share of the pool's capacity, if no arrivals are given and the corpus has no times."""
@@ -31,6 +32,9 @@ def replay(
     changes: Change | Sequence[Change] = (),
     signal_delay: float = 0.0,
     routers: int = 1,
+    hedge: Hedge | str | None = None,
+    tenants: str | Tenant | Sequence[str | Tenant] = (),
+    discipline: str | None = None,
     service: str | None = None,
     warm_up: float | None = None,
 ) -> ReplayResult:
@@ -72,6 +76,16 @@ def replay(
         How many routers share the agents, each with the same chance for a task. A router sees
         its own calls at once (:mod:`routingsim.simulation.signals`); the policy's memory is one
         for all.
+    hedge : Hedge or str, optional
+        When a second copy of a call that takes long is sent to another agent:
+        ``rs.Hedge(after=2.0)`` or ``"2s"``, ``rs.Hedge(quantile=0.95)`` or ``"p95"``. Never by
+        default.
+    tenants : sequence of Tenant or str
+        What the corpus does not say of tenants: weights, priorities, and shares of the tasks.
+        The corpus's columns ``tenant`` and ``priority`` need no argument.
+    discipline : str, optional
+        Which of the tasks that wait is next, at every agent, in place of its own ``discipline``:
+        ``fifo``, ``priority`` or ``fair``.
     service : str, optional
         Service-time model of every agent, in place of its own: ``exponential``,
         ``lognormal``, ``deterministic``, ``tokens`` or ``recorded``.
@@ -95,7 +109,9 @@ def replay(
     made = make_policy(pool, policy, corpus)
     signals = Signals(signal_delay, routers)
     conditions: dict[str, Any] = {"retries": retries, "outages": outages, "changes": changes}
-    scenario = prepare(corpus, pool, made, service=service, signals=signals, **conditions)
+    conditions |= {"hedge": as_hedge(hedge), "tenants": as_tenants(tenants)}
+    conditions |= {"signals": signals, "discipline": discipline}
+    scenario = prepare(corpus, pool, made, service=service, **conditions)
     if arrivals is None:
         own = corpus is not None and corpus.has_arrivals
         process = CorpusTimes() if own else Poisson(DEFAULT_LOAD * scenario.capacity)

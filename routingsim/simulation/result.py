@@ -56,6 +56,10 @@ class ReplayResult(RunRecord):
         What happened after failed calls, when which agent was down, and what changed at agents.
     signals : Signals
         How many routers there were, and how late they heard of each other's calls.
+    hedge, tenants
+        When second copies were sent, and what was said of tenants.
+    tenant_names : tuple of str
+        The tenants by their codes (``work.tenant``); "" are tasks without one.
     synthetic, closed : bool
         Whether a model made the arrivals, and whether they came from a closed loop.
     warm_up : float
@@ -109,6 +113,27 @@ class ReplayResult(RunRecord):
         0), recorded (share of the answers whose quality is).
         """
         return self._summary.copy()
+
+    def by_tenant(self) -> pd.DataFrame:
+        """The columns of :meth:`summary`, a row for each tenant; no row where there are none.
+
+        In place of utilisation it has ``share`` (of the tasks), ``service`` (share of the seconds
+        of service) and ``weight``; :attr:`fairness` sums up how evenly service was shared.
+        """
+        return run_summary.by_tenant(self)
+
+    def by_priority(self) -> pd.DataFrame:
+        """The same, a row for each priority, the most urgent first, without ``weight``."""
+        return run_summary.by_priority(self)
+
+    @property
+    def fairness(self) -> float:
+        """Jain's index of the service that tenants have had for their weights; NaN without any.
+
+        1 where each has had service in proportion to its weight, 1 / n where one has had all.
+        Tenants that asked for less than their share lower it, too.
+        """
+        return run_summary.fairness(self)
 
     @cached_property
     def _summary(self) -> pd.DataFrame:

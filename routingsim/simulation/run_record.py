@@ -13,13 +13,14 @@ from routingsim.policies.kernel import FAILED, LIMITED, OK, SHED, STATUS_NAMES, 
 from routingsim.policies.policy import Policy
 from routingsim.simulation.batches import long_enough
 from routingsim.simulation.changes import Change
-from routingsim.simulation.faults import Outage, Retries
+from routingsim.simulation.faults import Hedge, Outage, Retries
 from routingsim.simulation.offered_load import Run
 from routingsim.simulation.recorded import Basis, basis, recorded_costs
 from routingsim.simulation.replications import Again, Replications
 from routingsim.simulation.signals import Signals
 from routingsim.simulation.stability import Stability, stability
 from routingsim.simulation.state import Log, Workload
+from routingsim.simulation.tenants import Tenant
 
 _WINDOWS = 240  # in which arrivals are counted
 
@@ -40,6 +41,9 @@ class RunRecord:
     outages: tuple[Outage, ...]
     changes: tuple[Change, ...]
     signals: Signals
+    hedge: Hedge | None
+    tenants: tuple[Tenant, ...]
+    tenant_names: tuple[str, ...]
     synthetic: bool
     closed: bool
     warm_up: float
@@ -133,15 +137,31 @@ class RunRecord:
     def utilisation(self) -> NDArray[np.float64]:
         """Share of each agent's slots in use over the window, shape (agents,)."""
         log, again, held = self.log, slice(self.log.retries[0]), slice(self.log.holds[0])
+        lost = slice(log.losses[0])
         last = (log.agent, log.left, log.finished)
         others = (log.retried_agent[again], log.retried_left[again], log.retried_ended[again])
         after = (log.held_agent[held], log.held_from[held], log.held_until[held])
+        copies = (log.lost_agent[lost], log.lost_left[lost], log.lost_ended[lost])
         busy = np.zeros(len(self.pool))
-        for agent, begins, ends in (last, others, after):  # a call that never started takes 0 s
+        for agent, begins, ends in (
+            last,
+            others,
+            after,
+            copies,
+        ):  # a call that never started takes 0 s
             seconds = np.clip(ends, *self.window) - np.clip(begins, *self.window)
             busy += np.bincount(agent, weights=seconds, minlength=busy.size)
         length = self.window[1] - self.window[0]
         return busy / (self.pool.column("concurrency") * length) if length > 0 else busy * np.nan
+
+    @cached_property
+    def served_seconds(self) -> NDArray[np.float64]:
+        """Seconds of service that each task has had, over all its calls, shape (tasks,)."""
+        log, again, lost = self.log, slice(self.log.retries[0]), slice(self.log.losses[0])
+        seconds = log.finished - log.left
+        np.add.at(seconds, log.retried[again], log.retried_ended[again] - log.retried_left[again])
+        np.add.at(seconds, log.lost[lost], log.lost_ended[lost] - log.lost_left[lost])
+        return seconds
 
     @property
     def run(self) -> Run:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from routingsim.policies.kernel import OK, STATUS_NAMES
 from routingsim.simulation.run_record import RunRecord
 from routingsim.simulation.statistics import quantiles
+from routingsim.simulation.tenants import jain
 
 QUANTILES = {"p50": 0.50, "p90": 0.90, "p95": 0.95, "p99": 0.99}
 """Quantiles in summaries, by column suffix."""
@@ -40,6 +41,62 @@ def with_share(row: dict[str, Any], share: float) -> dict[str, Any]:
     return {"tasks": row["tasks"], "share": float(share), **row}
 
 
+def _of_hedging(run: RunRecord, mine: NDArray[np.bool_]) -> dict[str, float]:
+    """The share of these tasks with a second copy, and of the seconds of service of those copies
+    that did not decide."""
+    lost = slice(run.log.losses[0])
+    task = run.log.lost[lost]
+    chosen = mine[task]
+    seconds = (run.log.lost_ended[lost] - run.log.lost_left[lost])[chosen].sum()
+    served, tasks = float(run.served_seconds[mine].sum()), int(mine.sum())
+    return {
+        "hedged": np.unique(task[chosen]).size / tasks if tasks else math.nan,
+        "spare": float(seconds) / served if served else math.nan,
+    }
+
+
+def by_tenant(run: RunRecord) -> pd.DataFrame:
+    """A row for each tenant, as ``ReplayResult.by_tenant`` describes."""
+    codes = run.work.tenant if run.work.tenant.size else np.zeros(len(run), np.int32)
+    names = [name or "none" for name in run.tenant_names]
+    frame = _grouped(run, codes, dict(enumerate(names)), "tenant")
+    frame.insert(3, "weight", run.work.weight[: len(names)])
+    return frame
+
+
+def by_priority(run: RunRecord) -> pd.DataFrame:
+    """A row for each priority, as ``ReplayResult.by_priority`` describes."""
+    codes = run.work.priority if run.work.priority.size else np.zeros(len(run), np.int16)
+    return _grouped(run, codes, {int(code): int(code) for code in np.unique(codes)}, "priority")
+
+
+def fairness(run: RunRecord) -> float:
+    """Jain's index over tenants, as ``ReplayResult.fairness`` describes."""
+    if not run.tenant_names:
+        return math.nan
+    codes = run.work.tenant if run.work.tenant.size else np.zeros(len(run), np.int32)
+    served = np.bincount(codes, run.served_seconds, minlength=run.work.weight.size)
+    return jain(served / run.work.weight)
+
+
+def _grouped(
+    run: RunRecord, codes: NDArray[np.integer], names: Mapping[int, Any], index: str
+) -> pd.DataFrame:
+    """A row of the summary for each code."""
+    rows = {}
+    whole = float(run.served_seconds.sum())
+    for code, name in names.items():
+        mine = codes == code
+        row = _row(run, mine, math.nan)
+        del row["utilisation"]
+        service = float(run.served_seconds[mine].sum()) / whole if whole else math.nan
+        rows[name] = {"tasks": row["tasks"], "share": row["tasks"] / len(run), "service": service}
+        rows[name] |= row
+    frame = pd.DataFrame.from_dict(rows, orient="index")
+    frame.index.name = index
+    return frame
+
+
 def _row(run: RunRecord, mine: NDArray[np.bool_], utilisation: float) -> dict[str, Any]:
     """One row of the summary, without share."""
     status = np.bincount(run.log.status[mine], minlength=len(STATUS_NAMES))
@@ -59,6 +116,8 @@ def _row(run: RunRecord, mine: NDArray[np.bool_], utilisation: float) -> dict[st
         row[f"{name}_mean"] = float(values.mean()) if values.size else math.nan
         found = quantiles(values, list(QUANTILES.values()))
         row |= {f"{name}_{q}": float(v) for q, v in zip(QUANTILES, found, strict=True)}
+    if run.hedge is not None:
+        row |= _of_hedging(run, mine)
     row["throughput"] = done / (end - begin) if end > begin else math.nan
     row["cost_recorded"] = float(run.cost_recorded[mine].mean()) if tasks else math.nan
     row["cost"] = float(run.log.cost[mine].sum())

@@ -30,6 +30,12 @@ def tasks(run: RunRecord) -> pd.DataFrame:
     )
     if run.work.first.size:
         frame.insert(8, "first_token", run.first_token)
+    if run.work.priority.size:
+        frame["priority"] = run.work.priority
+    if run.tenant_names:
+        codes = run.work.tenant if run.work.tenant.size else np.zeros(len(run), np.int32)
+        names = [name or "none" for name in run.tenant_names]
+        frame["tenant"] = pd.Categorical.from_codes(codes, categories=names)
     if run.corpus is not None:
         category = run.corpus.tasks["category"].astype("category")
         frame["category"] = category.take(run.work.row).reset_index(drop=True)
@@ -48,7 +54,8 @@ def calls(run: RunRecord) -> pd.DataFrame:
 
     Columns: task and attempt (from 0); agent (index); sent_at; left_at, when the try
     left the queue (its start, unless it timed out or was shed); ended_at; status, a
-    code of :data:`routingsim.simulation.state.CALL_STATUS`. Times in seconds.
+    code of :data:`routingsim.simulation.state.CALL_STATUS`. Times in seconds. With hedging a
+    row for each copy, and its number, ``copy``; of two the one that decided comes last.
     """
     log, again = run.log, int(run.log.retries[0])
     frame = pd.DataFrame(
@@ -63,7 +70,7 @@ def calls(run: RunRecord) -> pd.DataFrame:
     if not again:
         frame.insert(1, "attempt", 0)
         frame.insert(3, "sent_at", run.work.arrived)
-        return frame
+        return _with_copies(run, frame)
     frame["next_at"] = np.concatenate([log.retried_next[:again], np.full(len(run), np.nan)])
     frame = frame.sort_values("task", kind="stable", ignore_index=True)
     tries = frame.groupby("task", sort=False)
@@ -75,4 +82,31 @@ def calls(run: RunRecord) -> pd.DataFrame:
         "sent_at",
         sent.fillna(pd.Series(run.work.arrived).take(frame["task"]).set_axis(frame.index)),
     )
-    return frame
+    return _with_copies(run, frame)
+
+
+def _with_copies(run: RunRecord, frame: pd.DataFrame) -> pd.DataFrame:
+    """A table of tries with the copies that did not decide, each before the one that did."""
+    if run.hedge is None:
+        return frame
+    log, lost = run.log, slice(run.log.losses[0])
+    task, copy, hedged = log.lost[lost], log.lost_copy[lost], log.lost_hedged[lost]
+    row = np.searchsorted(frame["task"], task) + log.lost_attempt[lost]
+    frame = frame.assign(copy=0)
+    others = pd.DataFrame(
+        {
+            "task": task,
+            "attempt": log.lost_attempt[lost],
+            "agent": log.lost_agent[lost],
+            "sent_at": np.where(copy == 1, hedged, frame["sent_at"].to_numpy()[row]),
+            "left_at": log.lost_left[lost],
+            "ended_at": log.lost_ended[lost],
+            "status": log.lost_status[lost],
+            "copy": copy,
+        }
+    )
+    second = row[copy == 0]
+    frame.loc[second, "copy"] = 1
+    frame.loc[second, "sent_at"] = hedged[copy == 0]
+    both = pd.concat([others, frame], ignore_index=True).astype(dict(frame.dtypes))
+    return both.sort_values(["task", "attempt"], kind="stable", ignore_index=True)

@@ -3,14 +3,14 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from routingsim import rng
-from routingsim.agents import AgentPool
+from routingsim.agents import AgentPool, Discipline
 from routingsim.corpora.corpus import Corpus
 from routingsim.errors import AgentError, SimulationError, did_you_mean
 from routingsim.policies.category import Category, categories
@@ -28,7 +28,7 @@ from routingsim.simulation.arrivals import (
 )
 from routingsim.simulation.arrivals.checks import check_seed, is_finite, is_whole
 from routingsim.simulation.changes import Change
-from routingsim.simulation.faults import ONE_TRY, Outage, Retries
+from routingsim.simulation.faults import ONE_TRY, Hedge, Outage, Retries
 from routingsim.simulation.log_blocks import another_day, another_log
 from routingsim.simulation.recorded import basis_notes
 from routingsim.simulation.remarks import (
@@ -45,6 +45,7 @@ from routingsim.simulation.service import system
 from routingsim.simulation.signals import AT_ONCE, Signals
 from routingsim.simulation.state import DAY, MINUTE, WINDOWS, Rules, System, Workload
 from routingsim.simulation.task_choice import drawn_note, drawn_rows, trace_note, window_note
+from routingsim.simulation.tenants import Classes, Tenant, classes
 from routingsim.simulation.workload import Records, records
 
 Order = Literal["file", "shuffled", "blocks"]
@@ -68,6 +69,9 @@ class Scenario:
     outages: tuple[Outage, ...]
     changes: tuple[Change, ...]
     signals: Signals
+    hedge: Hedge | None
+    tenants: tuple[Tenant, ...]
+    classes: Classes
     records: Records
     system: System
 
@@ -270,6 +274,7 @@ class Scenario:
         self, work: Workload, closed: ClosedLoop | None, *, seed: int, **said: Any
     ) -> ReplayResult:
         memory = np.array(self.policy.memory, dtype=np.float64)
+        work = self.classes.of(work, seed)
         try:
             log = engine.run(
                 *(work, self.system, self._rules(closed)),
@@ -293,6 +298,9 @@ class Scenario:
             outages=self.outages,
             changes=self.changes,
             signals=self.signals,
+            hedge=self.hedge,
+            tenants=self.tenants,
+            tenant_names=self.classes.names,
             closed=closed is not None,
             work=work,
             log=log,
@@ -334,6 +342,7 @@ class Scenario:
             retry_after=int(self.retries.retry_after),
             signal_delay=float(self.signals.delay),
             routers=self.signals.routers,
+            **_hedging(self.hedge),
             shows_room=int(self.system.window.size > 0 and may_read_room(self.policy)),
         )
 
@@ -347,6 +356,9 @@ def prepare(
     outages: Sequence[Outage] = (),
     changes: Sequence[Change] = (),
     signals: Signals = AT_ONCE,
+    hedge: Hedge | None = None,
+    tenants: Sequence[Tenant] = (),
+    discipline: str | None = None,
     service: str | None = None,
 ) -> Scenario:
     """Compute everything that does not depend on arrivals or seed: scores, predictions, prices.
@@ -359,6 +371,8 @@ def prepare(
     """
     if service is not None:
         pool = _with_service(pool, service)
+    if discipline is not None:
+        pool = _with_discipline(pool, discipline)
     recorded = [agent.id for agent in pool if agent.service == "recorded"]
     if recorded and corpus is None:
         raise SimulationError(
@@ -375,6 +389,9 @@ def prepare(
         outages=outages,
         changes=tuple(changes),
         signals=signals,
+        hedge=hedge,
+        tenants=tuple(tenants),
+        classes=classes(corpus, tenants),
         records=known,
         system=system(
             pool,
@@ -405,6 +422,15 @@ def _of_agents(pool: AgentPool, outages: Iterable[Outage]) -> tuple[Outage, ...]
         of = [outage.agent] if members is None else [pool.ids[k] for k in members]
         found += [replace(outage, agent=agent) for agent in of]
     return tuple(found)
+
+
+def _hedging(hedge: Hedge | None) -> dict[str, Any]:
+    """The rules of second copies."""
+    if hedge is None:
+        return {}
+    if hedge.after is not None:
+        return {"hedge": float(hedge.after)}
+    return {"hedge_quantile": float(hedge.quantile or 0.0), "hedge_least": hedge.least}
 
 
 def _mask(statuses: Iterable[str]) -> int:
@@ -441,6 +467,34 @@ def _with_service(pool: AgentPool, service: str) -> AgentPool:
         return AgentPool(tuple(msgspec.structs.replace(agent, service=service) for agent in pool))
     except AgentError as error:
         raise SimulationError(f"service={service!r} does not suit this pool: {error}") from None
+
+
+def _with_discipline(pool: AgentPool, discipline: str) -> AgentPool:
+    allowed = get_args(Discipline)
+    if discipline not in allowed:
+        hint = did_you_mean(str(discipline), allowed)
+        raise SimulationError(
+            f"discipline={discipline!r}: choose one of {', '.join(allowed)}{hint}"
+        )
+    replaced = (msgspec.structs.replace(agent, discipline=discipline) for agent in pool)
+    return AgentPool(tuple(replaced), pool.comments)
+
+
+def as_hedge(given: Any) -> Hedge | None:
+    """A hedge, given as such or in text; None for none.
+
+    Raises
+    ------
+    SimulationError
+        If it is of another type, or cannot be read.
+    """
+    if isinstance(given, str):
+        return Hedge.parse(given)
+    if given is None or isinstance(given, Hedge):
+        return given
+    raise SimulationError(
+        f"hedge: {given!r:.60} is a {type(given).__name__}; write rs.Hedge(after=2.0)"
+    )
 
 
 def _unknown_failures(result: ReplayResult) -> str:

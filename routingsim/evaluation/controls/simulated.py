@@ -174,6 +174,8 @@ def control_replays(result: ReplayResult) -> dict[str, ReplayResult]:
             outages=result.outages,
             changes=result.changes,
             signals=result.signals,
+            hedge=result.hedge,
+            tenants=result.tenants,
         )
         return scene.rerun(result, None if whole else drawn)
 
