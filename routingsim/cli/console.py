@@ -163,6 +163,14 @@ def print_results(results: "Sequence[ReplayResult]") -> None:
         if any(unanswered.values()):
             said = ", ".join(f"{n:,.0f} {k.replace('_', ' ')}" for k, n in unanswered.items() if n)
             out.print(f"not answered: {said}", highlight=False)
+        for said in result.groups_in_words:
+            out.print(said, highlight=False, markup=False)
+        if result.hedge is not None:
+            hedged, spare = result.overall["hedged"], result.overall["spare"]
+            out.print(
+                f"second copies of {hedged:.1%} of the tasks, {spare:.1%} of the service unused",
+                highlight=False,
+            )
         if result.basis.kind == "none":
             out.print("quality: not recorded in this corpus", style="dim")
     _notes(note for result in results for note in result.notes if note not in foremost)

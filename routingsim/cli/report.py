@@ -96,7 +96,16 @@ def notebook_of(inputs: ReplayInputs, policies: list[str], path: Path) -> Path:
         "changes": inputs.change or [],
         "retries": inputs.retries().arguments()
         | ({"cooldown": inputs.cooldown} if inputs.cooldown else {}),
-        "signals": Signals(inputs.signal_delay, inputs.routers).arguments(),
+        "signals": Signals(inputs.signal_delay, inputs.routers).arguments()
+        | {
+            name: value
+            for name, value in (
+                ("hedge", inputs.hedge),
+                ("discipline", inputs.discipline),
+                ("tenants", inputs.tenant),
+            )
+            if value
+        },
         "on_error": str(inputs.on_error),
         "dates": inputs.dates and str(inputs.dates),
     }

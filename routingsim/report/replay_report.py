@@ -42,10 +42,11 @@ from routingsim.report.formatting import (
 from routingsim.report.palette import agent_colours
 from routingsim.report.provenance import corpus_call, run_section
 from routingsim.report.text import IN_SAMPLE
-from routingsim.simulation.faults import ONE_TRY
+from routingsim.simulation.faults import ONE_TRY, Hedge
 from routingsim.simulation.replications import REPLICATIONS
 from routingsim.simulation.result import ReplayResult
 
+_OF_GROUPS = ("wait_mean", "latency_p50", "latency_p95", "latency_p99")
 _FEW = 30  # answers below which a p99 is little more than the largest value
 
 
@@ -97,6 +98,7 @@ def compose(
             _usage(results),
             _latency(results),
             _queue(results),
+            *_groups(results),
             _frontier(comparison, why, same),
         ],
         title=f"Routing report: {first.corpus.name if first.corpus else 'queueing'}",
@@ -228,6 +230,16 @@ def _run(
         call += f", changes={list(first.changes)}"
     for name, value in first.signals.arguments().items():
         call += f", {name}={value!r}"
+    if first.hedge is not None:
+        call += f", hedge={first.hedge!r}"
+        facts.append(("Second copies", _hedged(first.hedge)))
+    if first.tenants:
+        call += f", tenants={list(first.tenants)}"
+    facts += [
+        (f"Second copies under {result.policy.name}", _copies(result))
+        for result in results
+        if result.hedge is not None
+    ]
     names = [result.policy.name for result in results]
     policy = repr(names[0]) if len(results) == 1 else "policy"
     call = f"replay({corpus_call(first.corpus)}, pool, {policy}, {call})"
@@ -245,6 +257,54 @@ def _run(
     ]
     shown = sections.entry_table("Policies", policies, columns)
     return run_section(first.corpus, first.pool, facts, command or call, shown)
+
+
+def _hedged(hedge: Hedge) -> str:
+    """When second copies are sent, in words."""
+    if hedge.after is not None:
+        return f"sent {hedge.after:g} s after the first"
+    return f"sent after the {100 * (hedge.quantile or 0):g}th percentile of the agent’s own times"
+
+
+def _copies(result: ReplayResult) -> str:
+    """How many second copies were sent, and what they took."""
+    whole = result.overall
+    return (
+        f"of {percent(whole['hedged'])} of the tasks; copies that did not decide took "
+        f"{percent(whole['spare'])} of the seconds of service"
+    )
+
+
+def _groups(results: Sequence[ReplayResult]) -> list[Section]:
+    """Figures by tenant and by priority, where there are several."""
+    blocks: list[Block] = []
+    said = []
+    for result in results:
+        tables = (("Tenants", result.by_tenant()), ("Priorities", result.by_priority()))
+        for title, found in tables:
+            if len(found) < 2:
+                continue
+            columns = [
+                (str(found.index.name), found.index.astype(str)),
+                (Column("tasks", kind="count"), found["tasks"]),
+                (Column("share of tasks", "%", "percent"), found["share"]),
+                (Column("share of service", "%", "percent"), found["service"]),
+                *_lost(found),
+                *((METRICS[name], found[name]) for name in _OF_GROUPS),
+                (METRICS["cost_total"], found["cost"]),
+            ]
+            if "weight" in found:
+                columns.insert(1, (Column("weight"), found["weight"]))
+            blocks.append(table(f"{title} under {result.policy.name}", columns))
+        if len(result.tenant_names) > 1:
+            said.append(f"{result.fairness:.3f} under {result.policy.name}")
+    index = (
+        f"Jain’s index of the service that tenants had for their weights is {joined(said)}: 1 is "
+        "even; a tenant that asks for less than its share lowers it, too."
+    )
+    text = (index,) if said else ()
+    title = "Tenants and priorities"
+    return [Section("groups", title, text, tuple(blocks))] if blocks else []
 
 
 def _parameters(result: ReplayResult) -> str:

@@ -233,6 +233,11 @@ class ReplayResult(RunRecord):
         return run_text.arrivals_in_words(self)
 
     @property
+    def groups_in_words(self) -> list[str]:
+        """Waits and latencies by priority and by tenant, a line for each kind there is."""
+        return run_text.groups_in_words(self)
+
+    @property
     def foremost(self) -> list[str]:
         """Notes without which no figure is to be read, and which stand before all.
 

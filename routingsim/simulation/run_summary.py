@@ -60,7 +60,8 @@ def by_tenant(run: RunRecord) -> pd.DataFrame:
     codes = run.work.tenant if run.work.tenant.size else np.zeros(len(run), np.int32)
     names = [name or "none" for name in run.tenant_names]
     frame = _grouped(run, codes, dict(enumerate(names)), "tenant")
-    frame.insert(3, "weight", run.work.weight[: len(names)])
+    if names:
+        frame.insert(3, "weight", run.work.weight)
     return frame
 
 

@@ -11,7 +11,13 @@ from routingsim import display
 from routingsim.simulation.arrival_notes import seconds
 from routingsim.simulation.remarks import whose_agents
 from routingsim.simulation.run_record import RunRecord
-from routingsim.simulation.run_summary import QUANTILES, quality_columns
+from routingsim.simulation.run_summary import (
+    QUANTILES,
+    by_priority,
+    by_tenant,
+    fairness,
+    quality_columns,
+)
 
 _SHOWN = (
     ("tasks", "tasks", "{:,.0f}"),
@@ -22,6 +28,8 @@ _SHOWN = (
     ("latency_p95", "p95 (s)", "{:.2f}"),
     ("cost", "cost (USD)", "{:,.4g}"),
 )
+
+_GROUPS = 8  # tenants that are named in a line
 
 
 def as_dict(run: RunRecord, summary: pd.DataFrame) -> dict[str, Any]:
@@ -57,8 +65,17 @@ def as_dict(run: RunRecord, summary: pd.DataFrame) -> dict[str, Any]:
         "checkup": None if run.corpus is None else run.corpus.check(run.pool).to_dict(),
         "overall": whole,
         "agents": rows,
+        "tenants": _records(by_tenant(run)) if len(run.tenant_names) > 1 else [],
+        "fairness": _none(fairness(run)),
+        "priorities": _records(by_priority(run)) if run.work.priority.size else [],
         "notes": list(run.notes),
     }
+
+
+def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows of a table as plain values, NaN as None."""
+    plain = table.astype(object).where(table.notna(), None)
+    return plain.reset_index().to_dict("records")
 
 
 def title(run: RunRecord) -> str:
@@ -98,6 +115,12 @@ def _remarks(run: RunRecord, whole: Mapping[str, Any]) -> list[str]:
     lost = {name: int(whole[name]) for name in run.endings}
     said = ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in lost.items() if n)
     remarks = [f"not answered: {said}"] if said else []
+    remarks += groups_in_words(run)
+    if run.hedge is not None:
+        remarks.append(
+            f"second copies of {whole['hedged']:.1%} of the tasks; copies that did not decide "
+            f"took {whole['spare']:.1%} of the seconds of service"
+        )
     if run.basis.kind == "log" and whole["recorded"] < 1:
         remarks.append(
             f"quality: known for {whole['recorded']:.1%} of the answers, those of the agent "
@@ -106,6 +129,29 @@ def _remarks(run: RunRecord, whole: Mapping[str, Any]) -> list[str]:
         )
     notes = [note for note in run.notes if note not in foremost(run)]
     return [*remarks, *(f"note: {n}" for n in notes)]
+
+
+def groups_in_words(run: RunRecord) -> list[str]:
+    """Waits and latencies by priority and by tenant, a line for each kind."""
+    kinds = []
+    if run.work.priority.size:
+        kinds.append(by_priority(run))
+    if len(run.tenant_names) > 1:
+        kinds.append(by_tenant(run))
+    lines = []
+    for table in kinds:
+        rows = table.head(_GROUPS).reset_index().to_dict("records")
+        each = [
+            f"{row[table.index.name]} {_as_text(row['service'], '{:.1%}')} of the service, mean "
+            f"wait {_as_text(row['wait_mean'], '{:.2f}')} s, p95 "
+            f"{_as_text(row['latency_p95'], '{:.2f}')} s"
+            for row in rows
+        ]
+        more = len(table) - len(rows)
+        lines.append(f"by {table.index.name}: {'; '.join(each)}{f'; {more} more' * (more > 0)}")
+    if len(run.tenant_names) > 1:
+        lines[-1] += f"; Jain's index {fairness(run):.3f}"
+    return lines
 
 
 def plain(run: RunRecord, summary: pd.DataFrame) -> str:

@@ -45,7 +45,7 @@ from routingsim.simulation.service import system
 from routingsim.simulation.signals import AT_ONCE, Signals
 from routingsim.simulation.state import DAY, MINUTE, WINDOWS, Rules, System, Workload
 from routingsim.simulation.task_choice import drawn_note, drawn_rows, trace_note, window_note
-from routingsim.simulation.tenants import Classes, Tenant, classes
+from routingsim.simulation.tenants import Classes, Tenant, classes, without_effect
 from routingsim.simulation.workload import Records, records
 
 Order = Literal["file", "shuffled", "blocks"]
@@ -196,10 +196,19 @@ class Scenario:
                 no_texts(self.corpus, self.policy),
                 *basis_notes(self.corpus, self.pool),
                 *self.policy.notes,
+                *without_effect(self.pool, self.classes),
+                *self._no_other,
             ),
             judge_assumed(self.policy, self.pool, self.records.work.quality),
             lengths if alike else "",
         )
+
+    @property
+    def _no_other(self) -> list[str]:
+        """That second copies have no agent to go to, if so."""
+        if self.hedge is None or len(self.pool) > 1:
+            return []
+        return ["hedge: the pool has one agent, so no second copy is ever sent"]
 
     def _warm_up(self, arrivals: Arrivals) -> float:
         """The warm-up of a run where none is given: none where an event may lie in it."""

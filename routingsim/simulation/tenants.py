@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from routingsim import rng
+from routingsim.agents import AgentPool
 from routingsim.corpora.corpus import Corpus
 from routingsim.errors import SimulationError, did_you_mean
 from routingsim.simulation.arrivals.checks import is_finite, is_whole
@@ -193,8 +194,8 @@ def classes(corpus: Corpus | None, tenants: Sequence[Tenant]) -> Classes:
             names = sorted(known - {""})
             there = f"there are {', '.join(names[:12])}" if names else "it records no tenant"
             raise SimulationError(
-                f"tenant {tenant.name!r}: no task of the corpus is of it: {there}"
-                f"{did_you_mean(tenant.name, names)}; or give its share of the tasks"
+                f"tenant {tenant.name!r}: no task of the corpus is of it ({there}); give its share "
+                f"of the tasks, or mend the name{did_you_mean(tenant.name, names)}"
             )
     names = sorted((known - {""} if shared else known) | {tenant.name for tenant in tenants})
     code = {name: k for k, name in enumerate(names)}
@@ -211,6 +212,24 @@ def classes(corpus: Corpus | None, tenants: Sequence[Tenant]) -> Classes:
         priority=priority,
         own=np.array([float(tenant.priority or 0) for tenant in given]),
     )
+
+
+def without_effect(pool: AgentPool, known: Classes) -> list[str]:
+    """What is given of tenants and priorities and changes nothing, or is asked for in vain."""
+    orders = {agent.discipline for agent in pool}
+    some = bool(known.own.any() or np.nan_to_num(known.priority).any())
+    said = []
+    if "fair" in orders and len(known.names) < 2:
+        said.append("discipline fair: all tasks are of one tenant, so queues are first come")
+    if "priority" in orders and not some:
+        said.append("discipline priority: all tasks have one priority, so queues are first come")
+    if some and "priority" not in orders:
+        said.append("tasks have priorities, and no agent's queue goes by them: discipline is not "
+                    "priority")  # fmt: skip
+    if "fair" not in orders and (known.weight != 1.0).any():
+        said.append("tenants have weights, and no agent's queue goes by them: discipline is not "
+                    "fair")  # fmt: skip
+    return said
 
 
 def jain(shares: NDArray[np.float64]) -> float:

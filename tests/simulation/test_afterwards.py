@@ -63,8 +63,8 @@ def run(tasks: Workload, agents: System, rules: Rules = ONE_TRY) -> Log:
     given = (agents, rules, lowest_up, no_learning, np.zeros(1), 7)
     log, slow = engine.run(tasks, *given), simulator.run(tasks, *given)
     for name in Log._fields:
-        count = {"r": log.retries[0], "h": log.holds[0]}.get(name[0])
-        cut = slice(count if name not in ("retries", "holds") else None)
+        counts = {"retried": log.retries[0], "held": log.holds[0], "lost": log.losses[0]}
+        cut = slice(counts.get(name.partition("_")[0]))
         np.testing.assert_array_equal(getattr(log, name)[cut], getattr(slow, name)[cut], name)
     return log
 

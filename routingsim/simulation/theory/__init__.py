@@ -21,6 +21,9 @@ named figures, ``to_frame()``, and, if known, the distribution of the wait::
 :func:`mdc`            the same with several servers
 :func:`gim1`           any independent interarrival times, one exponential server
 :func:`gimc`           the same with several servers
+:func:`mg1_priority`   Poisson arrivals, any service, one server, classes of priority
+:func:`mmc_priority`   Poisson arrivals, exponential service, classes of priority
+:func:`redundancy`     two or more copies of each task, the first to end cancels the others
 :func:`supermarket`    many servers, the shortest of a few queues for each task
 =====================  =========================================================
 
@@ -44,6 +47,8 @@ from routingsim.simulation.theory.markovian import (
     mmcc,
     mmck,
 )
+from routingsim.simulation.theory.priorities import PriorityQueue, mg1_priority, mmc_priority
+from routingsim.simulation.theory.redundancy import Redundancy, redundancy
 from routingsim.simulation.theory.renewal import (
     GIMc,
     Transform,
@@ -65,6 +70,8 @@ __all__ = [
     "MMcK",
     "MMcRetry",
     "MMcTimeout",
+    "PriorityQueue",
+    "Redundancy",
     "Supermarket",
     "Transform",
     "deterministic_lst",
@@ -79,11 +86,14 @@ __all__ = [
     "md1",
     "mdc",
     "mg1",
+    "mg1_priority",
     "mmc",
+    "mmc_priority",
     "mmc_retry",
     "mmc_timeout",
     "mmcc",
     "mmck",
+    "redundancy",
     "supermarket",
     "weibull_lst",
 ]
