@@ -1,5 +1,7 @@
 """Queues by priority and between tenants, worked out by hand."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -27,7 +29,7 @@ def tasks(
     )
 
 
-def one(**given: object) -> rs.AgentPool:
+def one(**given: Any) -> rs.AgentPool:
     return rs.AgentPool((agent(**given),))
 
 

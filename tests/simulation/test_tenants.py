@@ -1,5 +1,7 @@
 """Tenants and priorities of tasks: from the corpus, from arguments, and in results."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,12 +11,12 @@ from routingsim.errors import CorpusError, SimulationError
 from routingsim.simulation.tenants import Tenant, as_tenants, jain
 
 
-def corpus(**columns: object) -> rs.Corpus:
+def corpus(**columns: Any) -> rs.Corpus:
     plain = {"id": list("abcd"), "text": ["x"] * 4, "arrived_at": [0.0, 0.1, 0.2, 0.3]}
     return rs.Corpus.from_frame(pd.DataFrame({**plain, **columns}))
 
 
-def pool(**given: object) -> rs.AgentPool:
+def pool(**given: Any) -> rs.AgentPool:
     plain = {"cost": 1.0, "latency": 1.0, "service": "deterministic", "concurrency": 1}
     return rs.AgentPool((rs.Agent(id="a", name="A", **(plain | given)),))
 
