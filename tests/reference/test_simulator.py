@@ -323,3 +323,26 @@ def test_engine_and_reference_agree_to_the_last_bit(case: Case, interpreted: boo
         np.testing.assert_array_equal(getattr(fast[0], name), getattr(slow[0], name), name)
     np.testing.assert_array_equal(fast[1], slow[1], "memory")
     np.testing.assert_array_equal(fast[2], slow[2], "arrivals")
+
+
+@pytest.mark.slow
+@settings(max_examples=60)
+@given(case=cases(), what=st.sampled_from(["after", "quantile", "priority", "fair"]))
+def test_what_is_on_and_never_binds_changes_nothing(case: Case, what: str) -> None:
+    size = case.work.row.size
+    alike = np.full(size, 7, np.int16)  # one priority, one tenant
+    plain = case._replace(
+        rules=case.rules._replace(hedge=-1.0, hedge_quantile=0.0),
+        system=case.system._replace(order=np.zeros_like(case.system.order)),
+        work=case.work._replace(priority=alike, tenant=np.zeros(0, np.int32), weight=np.ones(1)),
+    )
+    more: dict[str, Any] = {
+        "after": {"rules": plain.rules._replace(hedge=1e9)},
+        "quantile": {"rules": plain.rules._replace(hedge_quantile=0.5, hedge_least=10**6)},
+        "priority": {"system": plain.system._replace(order=np.full_like(case.system.order, 1))},
+        "fair": {"system": plain.system._replace(order=np.full_like(case.system.order, 2))},
+    }
+    one, other = outcome_of(engine.run, plain), outcome_of(engine.run, plain._replace(**more[what]))
+    for name in Log._fields:
+        np.testing.assert_array_equal(getattr(one[0], name), getattr(other[0], name), name)
+    np.testing.assert_array_equal(one[1], other[1], "memory")
