@@ -6,7 +6,16 @@ from pathlib import Path
 from typing import Annotated
 
 from routingsim.cli.console import out, print_frame, remark, write_json
-from routingsim.cli.options import Inputs, JsonOption, load_option, option, spread
+from routingsim.cli.options import (
+    Inputs,
+    JsonOption,
+    QualityOption,
+    SloOption,
+    bounds,
+    load_option,
+    option,
+    spread,
+)
 from routingsim.cli.outputs import TABLE, file_option
 from routingsim.errors import SimulationError
 
@@ -30,17 +39,8 @@ def capacity(
             "each agent to vary; others keep theirs.",
         ),
     ],
-    slo: Annotated[
-        list[str] | None,
-        option(
-            "METRIC=BOUND",
-            "Target: p95=2, p99=5, mean=1, wait=0.5 (s), answered=0.999, cost=0.01 (USD a task). "
-            "Can be repeated.",
-        ),
-    ] = None,
-    quality: Annotated[
-        float | None, option("Q", "Target: least mean quality of all tasks, from 0 to 1.")
-    ] = None,
+    slo: SloOption = None,
+    quality: QualityOption = None,
     budget: Annotated[float | None, option("USD", "Target: USD per hour at most.")] = None,
     runs: Annotated[int, option("N", "Runs of each pool and policy at most.")] = 20,
     pools_to: Annotated[
@@ -77,7 +77,7 @@ def capacity(
             inputs.policies(corpus, pool, ["threshold:calibrated", "least-loaded"]),
             arrivals=arrivals,
             slots=dict(_slots(text) for text in slots),
-            slo=dict(_bound(text) for text in slo or ()),
+            slo=bounds(slo),
             quality=quality,
             budget=budget,
             runs=runs,
@@ -111,13 +111,3 @@ def _slots(text: str) -> tuple[str, list[int]]:
         if agent and found:
             return agent, found
     raise SimulationError(f"--slots {text!r}: an agent and its slots are needed, as big=0-8")
-
-
-def _bound(text: str) -> tuple[str, float]:
-    name, _, bound = text.partition("=")
-    try:
-        return name, float(bound)
-    except ValueError:
-        raise SimulationError(
-            f"--slo {text!r}: a metric and a bound are needed, as p95=2"
-        ) from None

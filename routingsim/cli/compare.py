@@ -4,11 +4,11 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
-from routingsim.cli.console import print_study, remark, write_json
+from routingsim.cli.console import print_decision, print_study, remark, write_json
 from routingsim.cli.options import (
-    FaultyInputs,
+    DecisionInputs,
     JsonOption,
     ReportOption,
     as_typed,
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @spread
 def compare(
-    inputs: FaultyInputs,
+    inputs: DecisionInputs,
     loads: Annotated[
         str | None,
         load_option(
@@ -90,6 +90,7 @@ def compare(
     from routingsim.evaluation.compare import compare as run
 
     conditions = inputs.conditions()
+    asked = inputs.asked()
     corpus, pool = inputs.read()
     bar = tqdm(unit="cell", delay=1.0, file=sys.stderr, disable=None)
     with bar, _interruption(resume):
@@ -117,21 +118,28 @@ def compare(
             progress=show,
             resume=resume,
         )
-    _write(study, json_to, runs_to, report)
-
-
-def _write(study: "Study", json_to: Path | None, runs_to: Path | None, report: Path | None) -> None:
-    """Print the study, or write it where it was asked for."""
-    if json_to is not None:
-        write_json("compare", study.to_dict(), json_to)
-    if json_to != Path("-"):
-        print_study(study)
-    if runs_to is not None:
-        remark(f"runs: {study.write(runs_to)}", style="")
-    if report is not None:
+    _write(study, asked, json_to, runs_to)
+    if report is not None and report.suffix.lower() == ".ipynb":
+        remark(f"report: {notebook_of_study(inputs, study, asked, report)}", style="")
+    elif report is not None:
         from routingsim.report.html import write_report
 
-        remark(f"report: {write_report(study, report, command=as_typed())}", style="")
+        written = write_report(study, report, command=as_typed(), **asked)
+        remark(f"report: {written}", style="")
+
+
+def _write(
+    study: "Study", asked: dict[str, Any], json_to: Path | None, runs_to: Path | None
+) -> None:
+    """Print the study and the decision, or write them where it was asked for."""
+    if json_to is not None:
+        document = study.to_dict() | {"decision": study.decision(**asked).to_dict()}
+        write_json("compare", document, json_to)
+    if json_to != Path("-"):
+        print_study(study)
+        print_decision(study.decision(**asked))
+    if runs_to is not None:
+        remark(f"runs: {study.write(runs_to)}", style="")
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from routingsim.files import written
 if TYPE_CHECKING:  # imported when used, so that help is shown without loading the compiler
     import pandas as pd
 
+    from routingsim.evaluation.decision_record import Choice
     from routingsim.evaluation.estimate import Estimates
     from routingsim.evaluation.study import Study
     from routingsim.simulation.result import ReplayResult
@@ -136,6 +137,20 @@ _SHOWN = (
 
 _TITLES = {"quality known": "known", "of all tasks": "of all"}
 _SPARE = ("p99 s", "share", "p50 s", "known", "of all", "used", "tasks", "wait s")
+
+
+def print_decision(made: "Choice") -> None:
+    """Print a decision: what was asked, the answer in bold, and what it rests on."""
+    from routingsim.evaluation.decision_text import sentences
+
+    said = sentences(made)
+    asked, *rest = said.parts()
+    out.print()
+    for title, lines in (asked, ("Answer", (said.answer,)), *rest):
+        if lines:
+            text = Text.assemble((f"{title}: ", "bold"), " ".join(lines))
+            text.stylize("bold" if title == "Answer" else "")
+            out.print(text, highlight=False)
 
 
 def print_results(results: "Sequence[ReplayResult]") -> None:

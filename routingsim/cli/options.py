@@ -16,7 +16,7 @@ import typer
 from routingsim.cli.completion import complete_corpus, complete_policy, complete_pool
 from routingsim.cli.console import progress, remark
 from routingsim.cli.outputs import REPORT, check_distinct, file_option
-from routingsim.errors import RoutingSimError
+from routingsim.errors import RoutingSimError, SimulationError
 
 if TYPE_CHECKING:  # imported when used, so that help is shown without loading the compiler
     from routingsim.agents import AgentPool
@@ -73,8 +73,43 @@ MapOption = Annotated[
 ]
 ReportOption = Annotated[
     Path | None,
-    file_option("Write a report: FILE.html, FILE.md or FILE.json.", REPORT, "--report"),
+    file_option(
+        "Write a report: FILE.html, FILE.pdf, FILE.md or FILE.json, or the notebook FILE.ipynb.",
+        REPORT,
+        "--report",
+    ),
 ]
+SloOption = Annotated[
+    list[str] | None,
+    option(
+        "METRIC=BOUND",
+        "Target: p95=2, p99=5, mean=1, wait=0.5 (s), answered=0.999, cost=0.01 (USD a task). "
+        "Can be repeated.",
+    ),
+]
+QualityOption = Annotated[
+    float | None, option("Q", "Target: least mean quality of all tasks, from 0 to 1.")
+]
+
+
+def bounds(texts: Sequence[str] | None) -> dict[str, float]:
+    """Targets as typed, METRIC=BOUND each, by metric.
+
+    Raises
+    ------
+    SimulationError
+        If one is not so.
+    """
+    found = {}
+    for text in texts or ():
+        name, _, bound = text.partition("=")
+        try:
+            found[name] = float(bound)
+        except ValueError:
+            raise SimulationError(
+                f"--slo {text!r}: a metric and a bound are needed, as p95=2"
+            ) from None
+    return found
 
 
 OnError = StrEnum("OnError", ["RAISE", "SKIP"])
@@ -299,7 +334,46 @@ class FaultyInputs(Inputs):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReplayInputs(FaultyInputs):
+class DecisionInputs(FaultyInputs):
+    """The inputs of policies that are compared, and what is asked of them."""
+
+    slo: SloOption = None
+    quality: QualityOption = None
+    baseline: Annotated[
+        str | None,
+        option(
+            "NAME",
+            "Policy in use, which the others are compared with. Default: logged for a log, else "
+            "the first.",
+            complete=complete_policy,
+        ),
+    ] = None
+
+    def asked(self) -> dict[str, Any]:
+        """The targets and the policy in use, as ``Study.decision`` takes them.
+
+        Raises
+        ------
+        SimulationError
+            If a target is not a metric and a bound.
+        """
+        from routingsim.evaluation.targets import targets_of
+
+        slo = bounds(self.slo)
+        if slo or self.quality is not None:
+            targets_of(slo, self.quality, None)  # refused before anything is run
+        return {"slo": slo, "quality": self.quality, "baseline": self.baseline}
+
+    def policies(self, corpus: "Corpus", pool: "AgentPool", default: Sequence[str]) -> list[str]:
+        """Those of ``Inputs``, the policy in use first."""
+        found = super().policies(corpus, pool, default)
+        if self.baseline is None:
+            return found
+        return [self.baseline, *(name for name in found if name != self.baseline)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplayInputs(DecisionInputs):
     """The inputs of one replay per policy, for ``replay`` and ``report``."""
 
     arrivals: Annotated[

@@ -10,12 +10,7 @@ from routingsim.errors import RoutingSimError
 from routingsim.files import check_writable
 
 TABLE = (".csv", ".parquet", ".jsonl")
-REPORT = (".html", ".htm", ".md", ".json")
-
-_REMEDIES = {
-    ".pdf": "for a PDF write .html, open it in a browser and print it",
-    ".ipynb": "for a notebook: routingsim report CORPUS -o FILE.ipynb",
-}
+REPORT = (".html", ".htm", ".pdf", ".md", ".json", ".ipynb")
 
 
 def file_option(said: str, suffixes: tuple[str, ...], *names: str, stdout: bool = False) -> Any:
@@ -40,17 +35,19 @@ def check_output(path: Path, option: str, suffixes: tuple[str, ...] = ()) -> Non
     Raises
     ------
     RoutingSimError
-        Which names the option, what is allowed and the remedy.
+        Which names the option and what is allowed; or if no browser is there to print a PDF.
     """
     suffix = path.suffix.lower()
     if suffixes and suffix not in suffixes and not path.is_dir():
         *most, last = suffixes
         allowed = f"{', '.join(most)} or {last}" if most else last
-        remedy = f"; {_REMEDIES[suffix]}" if suffix in _REMEDIES else ""
         raise RoutingSimError(
-            f"{path}: {option} needs a file that ends in {allowed}, found "
-            f"{suffix or 'no suffix'}{remedy}"
+            f"{path}: {option} needs a file that ends in {allowed}, found {suffix or 'no suffix'}"
         )
+    if suffix == ".pdf" and suffix in suffixes:
+        from routingsim.report.pdf import find_browser  # loads the report only for a PDF
+
+        find_browser()
     check_writable(path)
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from routingsim.cli.console import (
     err,
+    print_decision,
     print_estimates,
     print_intervals,
     print_results,
@@ -16,11 +17,12 @@ from routingsim.cli.live import play_live
 from routingsim.cli.options import (
     JsonOption,
     ReplayInputs,
+    ReportOption,
     as_typed,
     output_option,
     spread,
 )
-from routingsim.cli.outputs import REPORT, TABLE, file_option
+from routingsim.cli.outputs import TABLE, file_option
 from routingsim.cli.report import notebook_of
 from routingsim.errors import SimulationError
 
@@ -39,13 +41,7 @@ if TYPE_CHECKING:
 @spread
 def replay(
     inputs: ReplayInputs,
-    report: Annotated[
-        Path | None,
-        file_option(
-            "Write a report: FILE.html, FILE.md or FILE.json, or the notebook FILE.ipynb.",
-            (*REPORT, ".ipynb"),
-        ),
-    ] = None,
+    report: ReportOption = None,
     tasks_to: Annotated[
         Path | None,
         file_option("Write a row per task to FILE.csv, FILE.parquet or FILE.jsonl.", TABLE),
@@ -91,11 +87,14 @@ def replay(
     """Replay a corpus through the agents under one or more policies, in virtual time."""
     if (precision is not None or days) and not intervals:
         raise SimulationError("--precision and --days are of --intervals: add --intervals")
+    asked = inputs.asked()
     if live:
         from routingsim.live.publisher.playback import check_pace
 
         check_pace(speed, start)
     results = inputs.run(DEFAULT)
+    from routingsim.evaluation.decision import of_replays as decision_on
+
     if live:
         play_live(results, speed, start)
     estimates = _estimates(results)
@@ -112,6 +111,8 @@ def replay(
             print_intervals(result.policy.name, each)
         for field, each in estimates.items():
             print_estimates(each, field)
+        if asked["slo"] or asked["quality"] is not None:
+            print_decision(decision_on(results, **asked))
         if report is None:
             _suggest(inputs)
     if tasks_to is not None:
@@ -127,7 +128,8 @@ def replay(
     elif report is not None:
         from routingsim.report.html import write_report
 
-        remark(f"report: {write_report(results, report, command=as_typed())}", style="")
+        written = write_report(results, report, command=as_typed(), **asked)
+        remark(f"report: {written}", style="")
 
 
 def _estimates(results: "list[ReplayResult]") -> "dict[str, Estimates]":

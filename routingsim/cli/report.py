@@ -33,8 +33,8 @@ def report(
     output: Annotated[
         Path | None,
         file_option(
-            "File to write: .html, .md, .json or, for the notebook, .ipynb; - writes to stdout. "
-            "Default: routing-report.html.",
+            "File to write: .html, .pdf, .md, .json or, for the notebook, .ipynb; - writes to "
+            "stdout. Default: routing-report.html.",
             (),
             "--output",
             "-o",
@@ -62,13 +62,14 @@ def report(
         "routing-report.ipynb" if notebook else f"routing-report.{form or 'html'}"
     )
     if path != Path("-"):
-        written_as = (".ipynb",) if notebook else () if form else (*REPORT, ".ipynb")
+        written_as = (".ipynb",) if notebook else () if form else REPORT
         check_output(path, "--output", written_as)
     from routingsim.report import compose, render
 
+    asked = inputs.asked()
     results = inputs.run(POLICIES)
     if json_to is not None:
-        found = json.loads(render(compose(results, command=as_typed()), "json"))
+        found = json.loads(render(compose(results, command=as_typed(), **asked), "json"))
         write_json("report", found, json_to)
         if output is None and not notebook:
             return
@@ -78,10 +79,12 @@ def report(
     from routingsim.report.html import write_report
 
     if output == Path("-"):
-        document = compose(results, command=as_typed())
+        document = compose(results, command=as_typed(), **asked)
         sys.stdout.write(render(document, (form or Form.HTML).value))
         return
-    written = write_report(results, path, command=as_typed(), form=form.value if form else None)
+    written = write_report(
+        results, path, command=as_typed(), form=form.value if form else None, **asked
+    )
     remark(f"report: {written}", style="")
 
 

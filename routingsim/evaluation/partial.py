@@ -142,10 +142,15 @@ def replay_estimates(
     Estimates or None
         By the policies' names; None where the corpus is not such a log.
     """
-    named: dict[str, ReplayResult] = {}
-    for result in [results] if isinstance(results, ReplayResult) else results:
-        named[free_name(result.policy.name, named)] = result
-    return named_estimates(named, field)
+    return named_estimates(named(results), field)
+
+
+def named(results: Sequence[ReplayResult]) -> dict[str, ReplayResult]:
+    """Replays by the name of their policy, each a name of its own."""
+    found: dict[str, ReplayResult] = {}
+    for result in results:
+        found[free_name(result.policy.name, found)] = result
+    return found
 
 
 def named_estimates(results: Mapping[str, ReplayResult], field: Field) -> Estimates | None:

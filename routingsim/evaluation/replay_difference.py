@@ -1,4 +1,4 @@
-"""Differences between two replays of one scenario, from further runs of both.
+"""Figures of replays with intervals, and differences between two, from further runs.
 
 Each policy is run again under the same ten further seeds
 (:mod:`routingsim.simulation.replications`), so that run by run both meet the same arrivals,
@@ -58,6 +58,35 @@ def replay_difference(metric: str, first: ReplayResult, second: ReplayResult) ->
         [one.whole[metric] - other.whole[metric] for one, other in zip(*runs, strict=True)]
     )
     return None if math.isnan(found.half_width) else found
+
+
+def replay_figure(metric: str, result: ReplayResult) -> Interval:
+    """A figure of one replay, with an interval on the same grounds as those of differences.
+
+    Parameters
+    ----------
+    metric : str
+        As for :func:`replay_difference`, or "answered", the share of the tasks.
+    result : ReplayResult
+
+    Returns
+    -------
+    Interval
+        Without a half-width (NaN) where no honest one can be had.
+    """
+    if metric == "answered":
+        share = result.whole["ok"] / len(result)
+        found = hall_interval([run.whole["ok"] / len(result) for run in _further(result)])
+        return Interval(share, math.nan) if math.isnan(found.half_width) else found
+    if metric not in _COLUMN:
+        return result.interval(metric)
+    values = by_task(result)[_COLUMN[metric]]
+    alone = Interval(float(np.nanmean(values)) if (~np.isnan(values)).any() else math.nan, math.nan)
+    runs = [_run(result)] if result.long else _further(result)
+    if result.corpus is None or different_tasks(result) < LEAST or not runs:
+        return alone
+    whole = _two_way(runs, _COLUMN[metric], prompts(result.corpus))
+    return whole.interval_of_one_run() if len(runs) == 1 else whole.interval()[0]
 
 
 def different_tasks(result: ReplayResult) -> int:

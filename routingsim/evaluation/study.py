@@ -6,7 +6,7 @@ ranking and the texts are functions of the record, in ``study_intervals``, ``stu
 ``study_table`` and ``study_text``.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from routingsim.evaluation import study_areas, study_intervals, study_table, study_text
+from routingsim.evaluation import decision, study_areas, study_intervals, study_table, study_text
 from routingsim.evaluation.cell import METRICS
 from routingsim.evaluation.controls.permutation import TextUse
 from routingsim.evaluation.intervals import Difference
@@ -133,6 +133,42 @@ class Study(StudyRecord, Tabular):
     def leading(self, load: float | None = None, *, by: str | None = None) -> str:
         """The same in a sentence; "" where there is one policy, or none to tell of."""
         return study_intervals.leading(self, load, by=by)
+
+    def decision(
+        self,
+        load: float | None = None,
+        *,
+        slo: Mapping[str, float] | None = None,
+        quality: float | None = None,
+        baseline: str | None = None,
+        backtest: str = "",
+    ) -> decision.Decision:
+        """Which policy to use at a load, how sure that is, and what to do next.
+
+        Parameters
+        ----------
+        load : float, optional
+            One of the study's; the last by default.
+        slo : mapping of str to float, optional
+            Targets, spelled as for :func:`routingsim.capacity`: ``{"p95": 2.0}`` (s).
+        quality : float, optional
+            Least mean quality of all tasks, from 0 to 1.
+        baseline : str, optional
+            The policy in use; ``logged`` by default where it is in the study, else the first.
+        backtest : str
+            A sentence on how far the simulator was off on this traffic, for what it rests on.
+
+        Without targets the answer is the knee of the frontier of quality, cost and p95
+        (:mod:`routingsim.evaluation.decision_rule`).
+
+        Raises
+        ------
+        SimulationError
+            If the load, a target or the baseline is unknown.
+        """
+        return decision.of_study(
+            self, load=load, slo=slo, quality=quality, baseline=baseline, backtest=backtest
+        )
 
     def uses_text(self, name: str, load: float | None = None) -> TextUse:
         """Whether a policy's choices fit their tasks better than the same choices shuffled.
@@ -252,6 +288,7 @@ class Study(StudyRecord, Tabular):
             "settings": asdict(self.settings),
             "leaders": {str(load): list(self.leader(load).names) for load in self.loads},
             "loads": {str(load): records(self.table(load)) for load in self.loads},
+            "decision": self.decision().to_dict(),
             "notes": list(self.notes),
         }
 

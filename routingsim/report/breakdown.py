@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from routingsim.formatting import percent
 from routingsim.policies.kernel import OK, STATUS_NAMES
 from routingsim.report.document import Block, Choice, Column, Section, Task, Tasks, table
 from routingsim.report.figures import Experiment
-from routingsim.report.formatting import percent
 from routingsim.report.palette import agent_colours
 
 LEAST = 20

@@ -3,8 +3,8 @@
 import math
 from collections.abc import Sequence
 
+from routingsim.formatting import duration, joined, number, percent, usd
 from routingsim.report.figures import Comparison
-from routingsim.report.formatting import duration, joined, number, percent, usd
 from routingsim.report.plot_data import time_unit, waiting
 from routingsim.report.text import quality_in_words
 from routingsim.simulation.result import ReplayResult

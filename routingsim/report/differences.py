@@ -6,7 +6,7 @@ difference may be chance, and the predicate says so.
 
 import math
 
-from routingsim.report.formatting import duration, number, percent, usd
+from routingsim.formatting import duration, number, percent, usd
 from routingsim.simulation.statistics import Interval
 
 

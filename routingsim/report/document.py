@@ -8,10 +8,10 @@ from typing import Any, Literal
 import numpy as np
 from matplotlib.axes import Axes
 
-from routingsim.report.formatting import cells
+from routingsim.formatting import cells
 
 Kind = Literal["text", "count", "percent", "quality", "number", "seconds", "interval"]
-"""How a column's values are shown: see :func:`routingsim.report.formatting.cells`."""
+"""How a column's values are shown: see :func:`routingsim.formatting.cells`."""
 
 
 @dataclass(frozen=True)
@@ -118,14 +118,32 @@ class Tasks:
 Block = Table | Facts | Points | Gallery | Tasks
 
 
+Terms = tuple[tuple[str, str], ...]
+"""Words of the glossary, and what they mean."""
+
+
 @dataclass(frozen=True)
 class Section:
-    """A heading, a few sentences, and the tables, plots and lists they are about."""
+    """A heading, a few sentences, and the tables, plots and lists they are about.
+
+    ``terms`` explains the words that the report uses here first.
+    """
 
     id: str
     title: str
     text: tuple[str, ...] = ()
     blocks: tuple[Block, ...] = ()
+    terms: Terms = ()
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The decision that a report leads with: what was asked, the answer, and the rest by title."""
+
+    asked: str
+    answer: str
+    parts: tuple[tuple[str, tuple[str, ...]], ...]
+    terms: Terms = ()
 
 
 @dataclass(frozen=True)
@@ -145,6 +163,7 @@ class Summary:
     verdict: str
     findings: tuple[str, ...]
     caveats: tuple[str, ...]
+    terms: Terms = ()
 
 
 @dataclass(frozen=True)
@@ -154,6 +173,7 @@ class Document:
     title: str
     subtitle: str
     date: str
+    answer: Answer
     summary: Summary
     cards: tuple[Card, ...]
     sections: tuple[Section, ...]

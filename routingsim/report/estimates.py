@@ -7,10 +7,10 @@ from matplotlib.axes import Axes
 
 from routingsim.evaluation import partial as logs
 from routingsim.evaluation.sensitivity import GAMMAS, Sensitivity
+from routingsim.formatting import upper_first
 from routingsim.report.axes import Look, axes_or_new, band, drawable, finish, with_legend
 from routingsim.report.document import Block, Column, Gallery, Picture, Section, table
 from routingsim.report.figures import Comparison
-from routingsim.report.formatting import upper_first
 
 _ABOUT = (
     "The log holds the answer of the agent that served a task and no other. A policy that sends "

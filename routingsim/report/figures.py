@@ -15,18 +15,17 @@ from numpy.typing import NDArray
 
 from routingsim.agents import AgentPool
 from routingsim.corpora.corpus import Corpus
-from routingsim.display import free_name
 from routingsim.errors import SimulationError
 from routingsim.evaluation import partial as logs
 from routingsim.evaluation.cell import by_task
 from routingsim.evaluation.estimate import Estimates
 from routingsim.evaluation.policy_value import PolicyEstimate
-from routingsim.evaluation.replay_difference import replay_difference
+from routingsim.evaluation.replay_difference import replay_difference, replay_figure
 from routingsim.evaluation.study import Study
 from routingsim.evaluation.study_record import ESTIMATED
+from routingsim.formatting import percent
 from routingsim.policies.fitted import in_sample
 from routingsim.report.document import Column
-from routingsim.report.formatting import percent
 from routingsim.report.palette import Style, control_styles, policy_styles
 from routingsim.simulation.result import ReplayResult
 from routingsim.simulation.stability import ABOVE, in_words, lasts
@@ -181,6 +180,9 @@ class Comparison:
         From a metric ("cost", "quality_all" or "latency_p95") and an entry to the interval
         of that entry less the baseline; None where no honest one can be had, NaN where the
         two rest on different tasks or the log cannot answer.
+    centre : callable
+        From a metric and an entry to the mean behind its differences: of replays that of further
+        runs, not of the one run shown.
     estimates : mapping of str to Estimates
         By metric; empty unless the corpus is a log with one answer a task.
     """
@@ -188,6 +190,7 @@ class Comparison:
     load: float | None
     entries: tuple[Entry, ...]
     difference: Callable[[str, Entry], Interval | None]
+    centre: Callable[[str, Entry], float]
     estimates: Mapping[str, Estimates] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
@@ -249,9 +252,7 @@ def of_replays(
     results: Sequence[ReplayResult], controls: Mapping[str, ReplayResult] = MappingProxyType({})
 ) -> Comparison:
     """Replays of the same tasks as a comparison; the first is the baseline."""
-    named: dict[str, ReplayResult] = {}
-    for result in results:
-        named[free_name(result.policy.name, named)] = result
+    named = logs.named(results)
     found = {name: logs.named_estimates(named | dict(controls), name) for name in _FIELDS}
     estimates = {name: each for name, each in found.items() if each is not None}
     policies = zip(policy_styles(len(named)), named.items(), strict=True)
@@ -269,7 +270,12 @@ def of_replays(
             return logs.difference_of(by_log, entry.name, entries[0].name).interval
         return replay_difference(metric, runs[entry.name], runs[entries[0].name])
 
-    return Comparison(None, entries, difference, estimates)
+    def centre(metric: str, entry: Entry) -> float:
+        if ESTIMATED.get(metric) in estimates:
+            return entry.figure(metric).mean
+        return replay_figure(metric, runs[entry.name]).mean
+
+    return Comparison(None, entries, difference, centre, estimates)
 
 
 def _estimated(estimates: Mapping[str, Estimates], name: str) -> dict[str, PolicyEstimate]:
@@ -355,5 +361,9 @@ def of_study(study: Study, load: float | None = None) -> Comparison:
         entries.append(made)
     found = cache(partial(study.differences, load=at))  # each takes many bootstraps
     return Comparison(
-        at, tuple(entries), lambda metric, entry: found(metric)[entry.name].interval, estimates
+        at,
+        tuple(entries),
+        lambda metric, entry: found(metric)[entry.name].interval,
+        lambda metric, entry: entry.figure(metric).mean,
+        estimates,
     )

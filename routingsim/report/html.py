@@ -1,28 +1,39 @@
-"""The report as one file: HTML without scripts or network, Markdown, or JSON."""
+"""The report as one file: HTML without scripts or network, PDF, Markdown, or JSON."""
 
 import datetime
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from routingsim.errors import SimulationError
 from routingsim.evaluation.study import Study
 from routingsim.files import written
+from routingsim.formatting import number
 from routingsim.report.document import Document, Gallery
-from routingsim.report.formatting import number
 from routingsim.report.markdown import render_json, render_markdown
+from routingsim.report.pdf import print_page
 from routingsim.report.replay_report import compose
 from routingsim.report.study_report import compose_study
 from routingsim.report.svg import svg_plots
 from routingsim.simulation.result import ReplayResult
 
-Form = Literal["html", "md", "json"]
+Form = Literal["html", "pdf", "md", "json"]
 """The formats of a report."""
+
+ENDINGS: Mapping[str, Form] = {
+    ".html": "html",
+    ".htm": "html",
+    ".pdf": "pdf",
+    ".md": "md",
+    ".json": "json",
+}
+"""What a path ends in, for each format."""
 
 
 def write_report(
@@ -32,11 +43,12 @@ def write_report(
     command: str | None = None,
     date: str | datetime.date | None = None,
     form: Form | None = None,
+    **asked: Any,
 ) -> Path:
     """Write a report on one or more policies to one file.
 
-    HTML, Markdown or JSON, as the path ends in ``.html``, ``.md`` or ``.json``. The same
-    results and date give the same bytes.
+    HTML, PDF, Markdown or JSON, as the path ends in ``.html``, ``.pdf``, ``.md`` or ``.json``.
+    The same results and date give the same bytes, but for a PDF.
 
     Parameters
     ----------
@@ -49,8 +61,11 @@ def write_report(
         What to type to get the report again; the calls in Python by default.
     date : str or date, optional
         To print on it; today by default.
-    form : {"html", "md", "json"}, optional
+    form : {"html", "pdf", "md", "json"}, optional
         By default what the path ends in.
+    **asked
+        ``slo``, ``quality``, ``baseline`` and ``backtest`` of
+        :meth:`routingsim.evaluation.study.Study.decision`, which the report leads with.
 
     Returns
     -------
@@ -64,20 +79,22 @@ def write_report(
         compared, or the file cannot be written.
     """
     path = Path(path)
-    endings: dict[str, Form] = {".html": "html", ".htm": "html", ".md": "md", ".json": "json"}
-    form = form or endings.get(path.suffix.lower())
+    form = form or ENDINGS.get(path.suffix.lower())
     if form is None:
-        raise SimulationError(f"{path}: name a report with .html, .md or .json at its end")
+        raise SimulationError(f"{path}: name a report with .html, .pdf, .md or .json at its end")
     if isinstance(shown, Study):
-        document = compose_study(shown, command=command, date=date)
+        document = compose_study(shown, command=command, date=date, **asked)
     else:
-        document = compose(shown, command=command, date=date)
+        document = compose(shown, command=command, date=date, **asked)
     with written(path, SimulationError) as file:
-        file.write_text(render(document, form), encoding="utf-8", newline="\n")
+        if form == "pdf":
+            print_page(render(document, "html"), file)
+        else:
+            file.write_text(render(document, form), encoding="utf-8", newline="\n")
     return path
 
 
-def render(document: Document, form: Form) -> str:
+def render(document: Document, form: Literal["html", "md", "json"]) -> str:
     """The document in one of the formats of a report; an HTML page has its plots inline."""
     if form == "html":
         return _environment().get_template("report.html").render(document=document)
@@ -88,6 +105,11 @@ def _drawings(gallery: Gallery) -> list[Markup]:
     """The plots as SVG, the only markup in the page that is not escaped."""
     drawings = [picture.draw for picture in gallery.pictures]
     return list(map(Markup, svg_plots(drawings, gallery.name, gallery.size)))
+
+
+def _coded(sentence: str) -> Markup:
+    """A sentence, escaped, in which what stands between backquotes is code."""
+    return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", str(escape(sentence))))
 
 
 @cache
@@ -101,5 +123,6 @@ def _environment() -> Environment:
     )
     made.globals["drawings"] = _drawings
     made.filters["number"] = number
+    made.filters["coded"] = _coded
     made.tests["block"] = lambda block, kind: type(block).__name__ == kind
     return made

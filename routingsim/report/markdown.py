@@ -6,6 +6,7 @@ import msgspec
 
 from routingsim.display import markdown_table
 from routingsim.display import markdown_text as _plain
+from routingsim.formatting import ABSENT, number
 from routingsim.report.document import (
     Block,
     Document,
@@ -15,8 +16,8 @@ from routingsim.report.document import (
     Section,
     Table,
     Tasks,
+    Terms,
 )
-from routingsim.report.formatting import ABSENT, number
 
 
 def render_markdown(document: Document) -> str:
@@ -24,10 +25,20 @@ def render_markdown(document: Document) -> str:
     lines = [
         f"# {_plain(document.title)}",
         f"{_plain(document.subtitle)}. {document.date}",
+        "## Decision",
+        _plain(document.answer.asked),
+        f"**{_plain(document.answer.answer)}**",
+        *(
+            f"**{title}.** {_plain(' '.join(lines))}".replace("\\`", "`")
+            for title, lines in document.answer.parts
+            if lines
+        ),
+        *_terms(document.answer.terms),
         "## Summary",
         _plain(document.summary.verdict),
         *_bullets(document.summary.findings),
         *map(_plain, document.summary.caveats),
+        *_terms(document.summary.terms),
         *map(render_section, document.sections),
     ]
     return "\n\n".join(lines) + "\n"
@@ -35,7 +46,7 @@ def render_markdown(document: Document) -> str:
 
 def render_section(section: Section) -> str:
     """One section of a report as Markdown, each plot in words."""
-    lines = [f"## {_plain(section.title)}", *map(_plain, section.text)]
+    lines = [f"## {_plain(section.title)}", *map(_plain, section.text), *_terms(section.terms)]
     for block in section.blocks:
         lines += _block(block)
     return "\n\n".join(lines)
@@ -80,6 +91,12 @@ def _tasks(block: Tasks) -> list[str]:
 
 def _bullets(sentences: Sequence[str]) -> list[str]:
     return ["\n".join(f"- {_plain(sentence)}" for sentence in sentences)]
+
+
+def _terms(terms: Terms) -> list[str]:
+    """The words that are new, in one paragraph."""
+    said = "; ".join(f"*{_plain(term)}*: {_plain(meaning)}" for term, meaning in terms)
+    return [f"{said}."] if terms else []
 
 
 def render_json(document: Document) -> str:

@@ -6,8 +6,8 @@ from importlib.metadata import version
 
 from routingsim.agents import AgentPool
 from routingsim.corpora.corpus import Corpus
+from routingsim.formatting import count, isolated
 from routingsim.report.document import Column, Facts, Section, Table, table
-from routingsim.report.formatting import count, isolated
 from routingsim.report.palette import agent_colours
 
 _KNOWN = {

@@ -4,15 +4,27 @@ import datetime
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from routingsim import display
 from routingsim.errors import SimulationError
+from routingsim.evaluation import decision
 from routingsim.evaluation.controls.simulated import controls_for_replays
 from routingsim.evaluation.replay_difference import different_tasks
 from routingsim.evaluation.resampling import LEAST
+from routingsim.formatting import (
+    ABSENT,
+    count,
+    duration,
+    isolated,
+    joined,
+    number,
+    percent,
+    upper_first,
+)
 from routingsim.policies.fitted import in_sample
 from routingsim.policies.kernel import FAILED, STATUS_NAMES
 from routingsim.report import captions, plots, sections
@@ -29,16 +41,6 @@ from routingsim.report.document import (
     table,
 )
 from routingsim.report.figures import METRICS, Comparison, Entry, Experiment, of_replays
-from routingsim.report.formatting import (
-    ABSENT,
-    count,
-    duration,
-    isolated,
-    joined,
-    number,
-    percent,
-    upper_first,
-)
 from routingsim.report.palette import agent_colours
 from routingsim.report.provenance import corpus_call, run_section
 from routingsim.report.text import IN_SAMPLE
@@ -55,6 +57,7 @@ def compose(
     *,
     command: str | None = None,
     date: str | datetime.date | None = None,
+    **asked: Any,
 ) -> Document:
     """Compute a report.
 
@@ -66,6 +69,9 @@ def compose(
         What to type to get the report again; the calls of ``replay`` by default.
     date : str or date, optional
         To print on it; today by default.
+    **asked
+        ``slo``, ``quality``, ``baseline`` and ``backtest`` of
+        :meth:`routingsim.evaluation.study.Study.decision`.
 
     Raises
     ------
@@ -92,6 +98,7 @@ def compose(
     agents, policies = count(len(first.pool), "agent"), count(len(results), "policy", "policies")
     return sections.assemble(
         experiment,
+        decision.of_replays(results, **asked),
         [
             _run(results, comparison.policies, command),
             _comparison(comparison.policies),

@@ -7,9 +7,13 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from routingsim.evaluation.decision import Decision
+from routingsim.evaluation.decision_text import sentences
+from routingsim.formatting import ABSENT, duration, number, percent
 from routingsim.report.breakdown import categories, complexity, disagreements
 from routingsim.report.captions import frontier_in_words
 from routingsim.report.document import (
+    Answer,
     Card,
     Cells,
     Document,
@@ -22,8 +26,8 @@ from routingsim.report.document import (
 )
 from routingsim.report.estimates import advice_section, estimates_section
 from routingsim.report.figures import Comparison, Entry, Experiment, column_of
-from routingsim.report.formatting import ABSENT, duration, number, percent
 from routingsim.report.frontier import draw_frontier, frontier_height
+from routingsim.report.glossary import Explained
 from routingsim.report.text import quality_of, stability, summary, warnings
 
 _FRONTIER = "Quality, cost and latency"
@@ -47,6 +51,7 @@ _ESTIMATED = (
 
 def assemble(
     experiment: Experiment,
+    decision: Decision,
     own: Sequence[Section | None],
     *last: Section,
     title: str,
@@ -60,8 +65,8 @@ def assemble(
 ) -> Document:
     """A report: the sections that all have, those of one kind of experiment among them.
 
-    ``own`` follow the section on stability; ``last`` come at the end. ``leader``, ``findings``
-    and ``caveats`` go into the summary, ``cautions`` among the warnings.
+    The ``decision`` leads it. ``own`` follow the section on stability; ``last`` come at the end.
+    ``leader``, ``findings`` and ``caveats`` go into the summary, ``cautions`` among the warnings.
     """
     found = [
         stability_section(experiment),
@@ -74,15 +79,23 @@ def assemble(
         *last,
         advice_section(experiment.last),
     ]
-    at = experiment.last
+    at, explained = experiment.last, Explained()
+    said = sentences(decision)
+    _, *parts = said.parts()
+    answer = explained.answer(Answer(said.asked, said.answer, tuple(parts)))
+    cards = tuple(card(at, entry) for entry in at.policies)
+    short = summary(experiment, leader=leader, findings=findings, caveats=caveats)
+    short = explained.summary(short, cards)
+    shown = [explained.section(section) for section in found if section is not None]
     return Document(
         title=title,
         subtitle=subtitle,
         date=str(date or datetime.date.today()),
-        summary=summary(experiment, leader=leader, findings=findings, caveats=caveats),
-        cards=tuple(card(at, entry) for entry in at.policies),
-        sections=tuple(section for section in found if section is not None),
-        data=data,
+        answer=answer,
+        summary=short,
+        cards=cards,
+        sections=(*shown, explained.glossary()),
+        data={"decision": decision.to_dict(), **data},
     )
 
 
@@ -148,7 +161,8 @@ def card(at: Comparison, entry: Entry) -> Card:
     for q in ("p50", "p95"):
         seconds = math.nan if entry.overloaded else entry.mean(f"latency_{q}")
         figures[f"Latency {q}"] = ABSENT if math.isnan(seconds) else duration(seconds)
-    figures["Answered"] = percent(entry.mean("answered"))
+    if entry.mean("answered") < 1:
+        figures["Answered"] = percent(entry.mean("answered"))
     if at.load is not None and at.recorded and not entry.estimated:
         figures["Right in time, 1/s"] = number(entry.mean("goodput"))
     return Card(entry.name, entry.state, stability(at, entry), tuple(figures.items()))

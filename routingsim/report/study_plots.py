@@ -16,9 +16,9 @@ from routingsim.errors import SimulationError
 from routingsim.evaluation import cell
 from routingsim.evaluation.outcomes import complete
 from routingsim.evaluation.study import Study
+from routingsim.formatting import percent, upper_first
 from routingsim.report.axes import axes_or_new, band, drawable, finish, log_axis, with_legend
 from routingsim.report.figures import METRICS, Comparison, Entry, axis_label, of_study
-from routingsim.report.formatting import percent, upper_first
 from routingsim.report.palette import policy_styles
 from routingsim.simulation.statistics import Interval
 

@@ -4,6 +4,7 @@ import datetime
 import math
 from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -11,11 +12,11 @@ from routingsim.errors import CorpusError
 from routingsim.evaluation import partial as logs
 from routingsim.evaluation.study import Study
 from routingsim.evaluation.study_intervals import not_compared
+from routingsim.formatting import count, duration, isolated, joined, number
 from routingsim.report import sections, study_plots
 from routingsim.report.captions import loads_in_words
 from routingsim.report.document import Column, Document, Gallery, Picture, Section
 from routingsim.report.figures import METRICS, Comparison, Experiment, axis_label, of_study
-from routingsim.report.formatting import count, duration, isolated, joined, number
 from routingsim.report.provenance import corpus_call, run_section
 from routingsim.report.text import IN_SAMPLE, loads_named
 from routingsim.scoring.corpora import corpus_scores
@@ -35,6 +36,7 @@ def compose_study(
     *,
     command: str | None = None,
     date: str | datetime.date | None = None,
+    **asked: Any,
 ) -> Document:
     """Compute a report on a study; parameters as of :func:`routingsim.report.compose`."""
     corpus = study.corpus
@@ -55,6 +57,7 @@ def compose_study(
     settings, policies = study.settings, count(len(at.policies), "policy", "policies")
     return sections.assemble(
         experiment,
+        study.decision(**asked),
         [
             _ranking(study, experiment),
             sections.frontier("frontier", list(ends)),

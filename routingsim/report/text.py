@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 
 from routingsim.evaluation.support import worst
+from routingsim.formatting import count, duration, joined, percent, upper_first, usd
 from routingsim.report.differences import (
     compare_costs,
     cost_difference,
@@ -13,7 +14,6 @@ from routingsim.report.differences import (
 )
 from routingsim.report.document import Summary
 from routingsim.report.figures import Comparison, Entry, Experiment
-from routingsim.report.formatting import count, duration, joined, percent, upper_first, usd
 from routingsim.simulation.stability import CONSEQUENCES
 
 IN_SAMPLE = (
@@ -194,6 +194,7 @@ def compared(experiment: Experiment, position: int) -> str:
     one, base = at.entries[position], at.baseline
     ours, theirs = one.figure("cost").mean, base.figure("cost").mean
     cost = at.difference("cost", one)
+    theirs = at.centre("cost", base) if cost is not None else theirs
     if cost is None:
         said = f"{one.name} {compare_costs(ours, theirs, base.name)}"
     else:  # the middle of further runs is not the one run shown

@@ -10,9 +10,9 @@ import pytest
 from matplotlib.figure import Figure
 
 from routingsim.evaluation.study import Study
+from routingsim.formatting import percent
 from routingsim.report import compose_study, render, write_report
 from routingsim.report.document import Document, Table
-from routingsim.report.formatting import percent
 from routingsim.simulation.result import ReplayResult
 
 DATE = "2026-01-02"

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from routingsim.report.formatting import cells, duration, isolated, joined, number, percent, usd
+from routingsim.formatting import cells, duration, isolated, joined, number, percent, usd
 
 
 @pytest.mark.parametrize(

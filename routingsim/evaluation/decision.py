@@ -1,0 +1,263 @@
+"""The decision between the policies of a study, or of replays: which one to use, how sure.
+
+The rule is :mod:`routingsim.evaluation.decision_rule`, the sentences are
+:mod:`routingsim.evaluation.decision_text`.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import cache
+from typing import Any
+
+from routingsim import display
+from routingsim.errors import SimulationError, did_you_mean
+from routingsim.evaluation import decision_text, partial
+from routingsim.evaluation.cell import HIGHER_IS_BETTER
+from routingsim.evaluation.decision_record import COMPARED, Alternative, Choice, Grounds
+from routingsim.evaluation.decision_rule import Pair, decide
+from routingsim.evaluation.intervals import Difference, no_verdict, not_comparable, verdict
+from routingsim.evaluation.replay_difference import (
+    different_tasks,
+    replay_difference,
+    replay_figure,
+)
+from routingsim.evaluation.study_intervals import difference_of, interval
+from routingsim.evaluation.study_record import ESTIMATED, StudyRecord
+from routingsim.evaluation.targets import USD, Target, targets_of
+from routingsim.policies.fitted import in_sample
+from routingsim.simulation.replications import REPLICATIONS
+from routingsim.simulation.result import ReplayResult
+from routingsim.simulation.statistics import Interval
+
+LOGGED = "logged"
+"""The policy that repeats a log: the one in use, unless another is named."""
+
+
+@dataclass(frozen=True, repr=False)
+class Decision(Choice):
+    """What :meth:`routingsim.evaluation.study.Study.decision` returns; it prints as sentences.
+
+    Attributes are those of :class:`~routingsim.evaluation.decision_record.Choice`.
+    """
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain Python values, ready for JSON, NaN as None, with the sentences."""
+        said = decision_text.sentences(self)
+        return {
+            "kind": self.kind,
+            "chosen": self.chosen or None,
+            "first": self.first,
+            "baseline": self.baseline,
+            "against": self.against or None,
+            "load": None if math.isnan(self.load) else self.load,
+            "rate": None if math.isnan(self.rate) else self.rate,
+            "targets": [{"metric": t.metric, "bound": t.bound} for t in self.targets],
+            "policies": [
+                {
+                    "policy": each.policy,
+                    "standing": each.standing,
+                    "stability": each.verdict,
+                    "targets": dict(each.targets),
+                    "figures": {name: _ends(found) for name, found in each.figures.items()},
+                }
+                for each in self.alternatives
+            ],
+            "difference": {
+                metric: _ends(each.difference.interval) | {"told": each.told}
+                for metric, each in self.apart.items()
+            },
+            "backtest": self.grounds.backtest or None,
+            "asked": said.asked,
+            "answer": said.answer,
+            "sure": list(said.sure),
+            "rests_on": list(said.rests_on),
+            "next": list(said.then),
+        }
+
+    def __repr__(self) -> str:
+        return decision_text.plain(self)
+
+    def to_html(self) -> str:
+        """What a notebook shows: the answer, and below it what it rests on."""
+        said = decision_text.sentences(self)
+        rows = [[title, " ".join(lines)] for title, lines in said.parts()]
+        return display.card(said.answer, display.table((), rows))
+
+    _repr_html_ = to_html
+
+
+def _ends(interval: Interval) -> dict[str, Any]:
+    values = interval.to_dict()
+    return {name: values[name] for name in ("mean", "low", "high")}
+
+
+def of_study(
+    study: StudyRecord,
+    *,
+    load: float | None,
+    slo: Mapping[str, float] | None,
+    quality: float | None,
+    baseline: str | None,
+    backtest: str,
+) -> Decision:
+    """The decision between a study's policies, as ``Study.decision`` describes it."""
+    at, targets = study.loads[-1] if load is None else load, _targets(slo, quality)
+    names = study.policies
+    study.cell(names[0], at)  # says which loads there are
+    metrics = dict.fromkeys([*COMPARED, *(target.metric for target in targets)])
+
+    def alternative(name: str) -> Alternative:
+        cell = study.cell(name, at)
+        above = float(study.values(name, at, "above").mean())
+        figures = {
+            metric: _bounded(metric, interval(study, name, at, metric)) for metric in metrics
+        }
+        return Alternative(name, cell.verdict, above, cell.lasts, figures)
+
+    def grounds(chosen: str) -> Grounds:
+        name = chosen or names[0]
+        cell, found = study.cell(name, at), study.estimates(at)
+        return Grounds(
+            tasks=study.settings.tasks,
+            runs=study.settings.replications,
+            prompts=study.prompts("cost", at),
+            records=study.basis.kind,
+            coverage=float(study.values(name, at, "recorded").mean()),
+            estimate="" if found is None else found.policies[name].verdict,
+            fitted=study.in_sample.get(name, 0.0),
+            enough=round(float(study.values(name, at, "enough").mean())),
+            agreed=cell.verdicts.count(cell.verdict),
+            population=study.settings.population,
+            backtest=backtest,
+        )
+
+    rate = study.rates[study.loads.index(at)]
+    return _decision(
+        [alternative(name) for name in names],
+        lambda metric, one, other: difference_of(study, metric, at, one, other),
+        grounds,
+        targets,
+        baseline,
+        at,
+        rate,
+    )
+
+
+def of_replays(
+    results: Sequence[ReplayResult],
+    *,
+    slo: Mapping[str, float] | None = None,
+    quality: float | None = None,
+    baseline: str | None = None,
+    backtest: str = "",
+) -> Decision:
+    """The decision between replays of the same tasks, as ``Study.decision`` has it of a study.
+
+    Intervals are of further runs (:mod:`routingsim.simulation.replications`), which are made
+    when they are first asked for.
+
+    Raises
+    ------
+    SimulationError
+        If a target or the baseline is unknown.
+    """
+    targets = _targets(slo, quality)
+    for target in targets:
+        if target.metric == "goodput":
+            raise SimulationError("target goodput: replays have none; compare() has (--slo)")
+    metrics = dict.fromkeys([*COMPARED, *(target.metric for target in targets)])
+    named = partial.named(results)
+    logs = {field: partial.named_estimates(named, field) for field in ("quality", "cost")}
+    first = results[0]
+
+    def alternative(name: str) -> Alternative:
+        result = named[name]
+        figures = {}
+        for metric in metrics:
+            found = logs.get(ESTIMATED.get(metric, ""))
+            made = replay_figure(metric, result) if found is None else found.policies[name].interval
+            figures[metric] = _bounded(metric, made)
+        state = result.stability
+        return Alternative(name, state.verdict, state.above, state.lasts, figures)
+
+    @cache
+    def pair(metric: str, one: str, other: str) -> Difference:
+        found = logs.get(ESTIMATED.get(metric, ""))
+        if found is not None:
+            return partial.difference_of(found, one, other)
+        apart = replay_difference(metric, named[one], named[other])
+        if apart is None:
+            means = [_mean(metric, named[name]) for name in (one, other)]
+            return no_verdict("too little to tell by", means[0] - means[1])
+        if math.isnan(apart.mean):
+            return not_comparable("rests on other tasks")
+        better = verdict(apart, higher_is_better=metric in HIGHER_IS_BETTER)
+        return Difference(apart, math.nan, better, apart.method, apart.runs)
+
+    def grounds(chosen: str) -> Grounds:
+        result = named[chosen] if chosen else first
+        found = logs["quality"]
+        known = result.overall.get("recorded", math.nan)
+        return Grounds(
+            tasks=len(first),
+            runs=1 if result.replications is None else 1 + REPLICATIONS,
+            prompts=different_tasks(first),
+            records=first.basis.kind,
+            coverage=float(known),
+            estimate="" if found is None or not chosen else found.policies[chosen].verdict,
+            fitted=in_sample(result.corpus, result.policy.fitted_on, result.work.row),
+            enough=result.stability.enough,
+            agreed=1,
+            population="tasks like these",
+            backtest=backtest,
+        )
+
+    return _decision(
+        [alternative(name) for name in named],
+        pair,
+        grounds,
+        targets,
+        baseline,
+        math.nan,
+        first.realised[0],
+    )
+
+
+def _decision(
+    alternatives: Sequence[Alternative],
+    pair: Pair,
+    grounds: Callable[[str], Grounds],
+    targets: tuple[Target, ...],
+    baseline: str | None,
+    load: float,
+    rate: float,
+) -> Decision:
+    names = [each.policy for each in alternatives]
+    if baseline is not None and baseline not in names:
+        hint = did_you_mean(baseline, names)
+        raise SimulationError(
+            f"no policy {baseline!r} to compare with: there are {', '.join(names)}{hint}"
+        )
+    used = baseline or (LOGGED if LOGGED in names else names[0])
+    made = decide(alternatives, pair, grounds, targets=targets, baseline=used, load=load, rate=rate)
+    return Decision(**{each.name: getattr(made, each.name) for each in fields(Choice)})
+
+
+def _targets(slo: Mapping[str, float] | None, quality: float | None) -> tuple[Target, ...]:
+    """The targets, of which there may be none; the cost per hour is a question of capacity."""
+    if not slo and quality is None:
+        return ()
+    found = targets_of(slo, quality, None)
+    if any(target.metric == USD for target in found):
+        raise SimulationError(f"target {USD}: this asks how many slots to rent; see capacity()")
+    return found
+
+
+def _bounded(metric: str, found: Interval) -> Interval:
+    """An interval without values that the metric cannot have."""
+    return found.within(0.0, 1.0 if metric in ("quality_all", "answered") else math.inf)
+
+
+def _mean(metric: str, result: ReplayResult) -> float:
+    return float(result.overall["cost_mean" if metric == "cost" else metric])
