@@ -17,6 +17,7 @@ from routingsim.cli.options import (
     spread,
 )
 from routingsim.cli.outputs import TABLE, file_option
+from routingsim.cli.report import notebook_of_study
 from routingsim.errors import SimulationError
 
 if TYPE_CHECKING:
@@ -120,7 +121,20 @@ def compare(
         )
     _write(study, asked, json_to, runs_to)
     if report is not None and report.suffix.lower() == ".ipynb":
-        remark(f"report: {notebook_of_study(inputs, study, asked, report)}", style="")
+        again = {
+            "loads": _numbers(loads, "--loads"),
+            "rates": _numbers(rates, "--rates"),
+            "arrivals": arrivals,
+            "replications": replications,
+            "tasks": inputs.tasks,
+            "seed": inputs.seed,
+            "population": population,
+            "objective": objective,
+            "right": right,
+            "service": inputs.service,
+            "controls": controls,
+        }
+        remark(f"report: {notebook_of_study(inputs, study, again, report)}", style="")
     elif report is not None:
         from routingsim.report.html import write_report
 

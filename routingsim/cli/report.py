@@ -6,13 +6,24 @@ import re
 import sys
 from dataclasses import asdict
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from routingsim.cli.console import remark, write_json
-from routingsim.cli.options import JsonOption, ReplayInputs, as_typed, output_option, spread
+from routingsim.cli.options import (
+    DecisionInputs,
+    JsonOption,
+    ReplayInputs,
+    as_typed,
+    output_option,
+    spread,
+)
 from routingsim.cli.outputs import REPORT, check_output, file_option
 from routingsim.errors import SimulationError
+
+if TYPE_CHECKING:
+    from routingsim.evaluation.study import Study
 
 POLICIES = ["threshold", "threshold:calibrated", "least-loaded"]
 _NAMED_FILE = re.compile(r'(?<=\btrace:")[^"]+|(?:(?<=\btrace:)|(?<=\bfile:))[^",]+?(?=,|\s\+\s|$)')
@@ -112,18 +123,40 @@ def notebook_of(inputs: ReplayInputs, policies: list[str], path: Path) -> Path:
         "on_error": str(inputs.on_error),
         "dates": inputs.dates and str(inputs.dates),
     }
-    folder = path.absolute().parent  # where the notebook's kernel starts
-
-    def from_there(name: str) -> str:
-        return os.path.relpath(name, folder) if Path(name).is_file() else name
-
-    def within(text: str) -> str:
-        """The text with each ``trace:FILE`` and ``file:FILE`` relative to the notebook."""
-        return _NAMED_FILE.sub(lambda found: from_there(found[0]), text)
-
+    from_there = partial(_from_there, path)
     for name in ("corpus", "agents"):
         parameters[name] = from_there(parameters[name])
-    parameters["policies"] = [within(name) for name in parameters["policies"]]
+    parameters["policies"] = [_within(path, name) for name in parameters["policies"]]
     if inputs.arrivals is not None:
-        parameters["arrivals"] = within(inputs.arrivals)
+        parameters["arrivals"] = _within(path, inputs.arrivals)
     return write_notebook(path, parameters)
+
+
+def notebook_of_study(
+    inputs: DecisionInputs, study: "Study", options: dict[str, Any], path: Path
+) -> Path:
+    """Write a notebook that repeats a study; ``options`` are further arguments of ``compare``."""
+    from routingsim.report.notebook import write_study_notebook
+
+    return write_study_notebook(
+        path,
+        _from_there(path, inputs.corpus),
+        _from_there(path, inputs.agents),
+        [_within(path, name) for name in study.policies],
+        {
+            name: _within(path, value) if isinstance(value, str) else value
+            for name, value in options.items()
+            if value is not None
+        },
+        inputs.asked(),
+    )
+
+
+def _from_there(path: Path, name: str) -> str:
+    """A file's name relative to the notebook, where its kernel starts."""
+    return os.path.relpath(name, path.absolute().parent) if Path(name).is_file() else name
+
+
+def _within(path: Path, text: str) -> str:
+    """The text with each ``trace:FILE`` and ``file:FILE`` relative to the notebook."""
+    return _NAMED_FILE.sub(lambda found: _from_there(path, found[0]), text)

@@ -162,8 +162,8 @@ def _answer(made: Choice) -> str:
         return f"Use {chosen}, with {_figures(best)}{only}."
     if made.against != made.baseline:
         return (
-            f"Use {chosen}, with {_figures(best)}: {made.baseline} does not keep up with the load. "
-            f"Compared with {made.against}: {_compared(made)}."
+            f"Use {chosen}: {made.baseline} does not keep up with the load. Compared with "
+            f"{made.against}: {_compared(made)}."
         )
     instead = f"Use {chosen} instead of {made.baseline}"
     if not made.targets:
@@ -313,6 +313,8 @@ def _apart(each: Compared) -> str:
     if low == high == 0:
         return f"{name} the same"
     ends = [number(abs(end), 2) for end in (low, high)]
+    if each.metric == "quality_all":
+        ends = [f"{abs(end):.1f}" for end in (low, high)]
     if low < 0 < high:
         return f"{name} {ends[0]}{unit} lower to {ends[1]}{unit} higher"
     least, most = sorted(ends, key=lambda end: float(end.replace(",", "")))

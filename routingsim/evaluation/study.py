@@ -10,12 +10,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 import pandas as pd
 
-from routingsim.evaluation import decision, study_areas, study_intervals, study_table, study_text
+from routingsim.errors import SimulationError
+from routingsim.evaluation import (
+    decision,
+    decision_text,
+    study_areas,
+    study_intervals,
+    study_paper,
+    study_table,
+    study_text,
+)
 from routingsim.evaluation.cell import METRICS
 from routingsim.evaluation.controls.permutation import TextUse
 from routingsim.evaluation.intervals import Difference
@@ -102,10 +111,24 @@ class Study(StudyRecord, Tabular):
         """
         return study_intervals.interval(self, name, load, metric)
 
+    @overload
     def differences(
         self, metric: str, load: float, *, baseline: str | None = None
-    ) -> dict[str, Difference]:
+    ) -> dict[str, Difference]: ...
+
+    @overload
+    def differences(
+        self, metric: str | None = None, load: float | None = None, *, baseline: str | None = None
+    ) -> pd.DataFrame: ...
+
+    def differences(
+        self, metric: str | None = None, load: float | None = None, *, baseline: str | None = None
+    ) -> dict[str, Difference] | pd.DataFrame:
         """The difference of every other policy and control from the baseline, with verdicts.
+
+        Of one metric at one load by name; else a table with a row for each metric, load and
+        policy: load, metric, policy, kind, baseline, difference, low, high, p_value, verdict,
+        method, correction.
 
         All are compared run by run under common random numbers, and allow for the corpus
         being a sample of tasks unless the study is about ``"these tasks"`` only: quality
@@ -118,6 +141,8 @@ class Study(StudyRecord, Tabular):
         before their backlog (:func:`routingsim.simulation.stability.lasts`); for a log with
         one answer a task quality and cost are compared by estimates (:meth:`estimates`).
         """
+        if metric is None or load is None:
+            return study_paper.every_difference(self, metric, load, baseline)
         return study_intervals.differences(self, metric, load, baseline=baseline)
 
     def leader(self, load: float | None = None, *, by: str | None = None) -> Leader:
@@ -224,7 +249,13 @@ class Study(StudyRecord, Tabular):
         """
         return study_areas.apgr(self, load, names, metric)
 
-    def table(self, load: float | None = None, *, by: str | None = None) -> pd.DataFrame:
+    def table(
+        self,
+        load: float | None = None,
+        *,
+        by: str | None = None,
+        format: Literal["", "±"] = "",
+    ) -> pd.DataFrame:
         """The ranking at a load (by default the last), best first.
 
         A rank is 1 more than the number of policies and controls that are shown to be
@@ -245,11 +276,50 @@ class Study(StudyRecord, Tabular):
         same of costs where these are estimated. Policies whose
         figures rest on other tasks than the baseline's have no rank, and by a rate or a
         latency those whose runs end before their backlog have none.
+
+        With ``format="±"`` texts for Markdown: policy, main metrics as ``a ± b`` (cost per 1,000
+        tasks) and stability. In bold is the policy with the best mean, with a dagger those that
+        are not shown to differ from it (Holm).
+
+        Raises
+        ------
+        SimulationError
+            If there is no such load, metric or format.
         """
         key = self.load_and_metric(load, by)
         if key not in self._tables:
             self._tables[key] = study_table.table(self, *key)
+        if format == "±":
+            return study_paper.formatted(self, self._tables[key], key[0])
+        if format:
+            raise SimulationError(f"format={format!r}: '±' is needed, or none for numbers")
         return self._tables[key].copy()
+
+    def to_latex(
+        self,
+        load: float | None = None,
+        *,
+        controls: bool = True,
+        caption: str | None = None,
+        label: str | None = None,
+    ) -> str:
+        r"""The rankings as a LaTeX table, for ``\usepackage{booktabs}``.
+
+        Figures are those of :meth:`table` with ``format="±"``: the best policy of a metric in bold,
+        with a dagger those that are not shown to differ from it. Names are escaped.
+
+        Parameters
+        ----------
+        load : float, optional
+            One of the study's; all by default, one under the other.
+        controls : bool
+            Whether to show the controls.
+        caption, label : str, optional
+            In LaTeX; with one of them the table floats.
+        """
+        loads = self.loads if load is None else (load,)
+        shown = [(at, self.table(at)) for at in loads]
+        return study_paper.latex(self, shown, controls=controls, caption=caption, label=label)
 
     def to_frame(self) -> pd.DataFrame:
         """The rankings at all loads in one table.
@@ -293,11 +363,18 @@ class Study(StudyRecord, Tabular):
         }
 
     def __repr__(self) -> str:
-        return study_text.plain(self, self.table())
+        return study_text.plain(self, self._rankings(), self._answer)
 
     def to_html(self) -> str:
-        """What a notebook shows: the ranking at the last load."""
-        return study_text.html(self, self.table())
+        """What a notebook shows: the answer, and the rankings at all loads with intervals."""
+        return study_text.html(self, self._rankings(), self._answer)
+
+    def _rankings(self) -> list[tuple[float, pd.DataFrame]]:
+        return [(load, self.table(load)) for load in self.loads]
+
+    @cached_property
+    def _answer(self) -> str:
+        return decision_text.sentences(self.decision()).answer
 
     # The report stands a layer above: these few methods import it when they are called.
 

@@ -1,16 +1,23 @@
 """A study in words and in its short tables: what a terminal and a notebook show."""
 
-import math
 from collections.abc import Iterable, Sequence
+from html import escape
 
 import pandas as pd
 
 from routingsim import display
 from routingsim.evaluation import resampling
 from routingsim.evaluation.study_intervals import leading
+from routingsim.evaluation.study_paper import interval_cells
 from routingsim.evaluation.study_record import StudyRecord
 from routingsim.simulation.recorded import basis_notes
 
+_UNITS = {
+    "goodput": "goodput (1/s)",
+    "cost": "USD per 1,000 tasks",
+    "latency_mean": "mean latency (s)",
+    "latency_p95": "latency p95 (s)",
+}
 _SHORT = {  # to fit a terminal
     "not distinguishable": "unclear",
     "not comparable": "-",
@@ -56,16 +63,21 @@ def _in_sample(study: StudyRecord) -> list[str]:
     ]
 
 
-def _title(study: StudyRecord) -> tuple[str, str]:
-    """What was run, and what the table shows."""
+def _title(study: StudyRecord) -> str:
+    """What was run."""
     policies = len(study.policies)
     return (
         f"Study: {policies} policies and {len(study.names) - policies} controls at loads "
         f"{', '.join(f'{load:g}' for load in study.loads)} x {study.settings.replications} "
-        f"replications of {study.settings.tasks:,} tasks ({study.corpus.name})",
-        f"At load {study.loads[-1]:g} ({study.arrivals_at(study.loads[-1])}), by "
-        f"{'estimated ' * (study.ranked_by == 'quality')}{study.ranked_by}; "
-        "latencies are simulated:",
+        f"replications of {study.settings.tasks:,} tasks ({study.corpus.name})"
+    )
+
+
+def _heading(study: StudyRecord, load: float) -> str:
+    """What a ranking shows."""
+    return (
+        f"At load {load:g} ({study.arrivals_at(load)}), by "
+        f"{'estimated ' * (study.ranked_by == 'quality')}{study.ranked_by}"
     )
 
 
@@ -79,51 +91,82 @@ def _shown(study: StudyRecord, ranking: pd.DataFrame) -> list[str]:
     )
 
 
-def plain(study: StudyRecord, ranking: pd.DataFrame) -> str:
-    """What a terminal shows: the ranking given, with notes around it."""
-    first, second = _title(study)
+Rankings = Sequence[tuple[float, pd.DataFrame]]
+"""The ranking at each load, as ``Study.table`` gives it."""
+
+
+def plain(study: StudyRecord, rankings: Rankings, answer: str) -> str:
+    """What a terminal shows: the rankings with intervals, and notes around them."""
+    lines = [_title(study), *_noted(study.cautions), f"Answer: {answer}"]
+    lines = list(map(display.wrapped, lines))
+    for load, ranking in rankings:
+        lead = leading(study, load)
+        lines += map(display.wrapped, [*filter(None, [lead]), f"{_heading(study, load)}:"])
+        lines.append(_plain_table(study, load, ranking))
+    notes = _noted([*_in_sample(study), *below(study), "latencies are simulated"])
+    return "\n".join([*lines, *map(display.wrapped, notes)])
+
+
+def _plain_table(study: StudyRecord, load: float, ranking: pd.DataFrame) -> str:
     short = {
         "latency_mean": "mean s",
         "latency_p95": "p95 s",
-        "cost": "USD est." if "cost_estimate" in ranking else "USD",
+        "cost": "USD/1000",
         "goodput": "good/s",
         "quality_all": "of all",
         "recorded": "known",
     }
-    table = (
-        pd.DataFrame(ranking, columns=["policy", *_shown(study, ranking), "verdict"])
-        .rename(columns=short)
-        .replace({"verdict": _SHORT, "stability": _SHORT})
-    )
+    columns: dict[str, list[str]] = {}
+    for name in _shown(study, ranking):
+        if name == "latency_mean" and study.ranked_by != name:
+            continue  # so that the line fits a terminal
+        if f"{name}_hw" in ranking:
+            cells = interval_cells(study, ranking, load, name)
+            columns[short.get(name, name)] = [each.replace(" ± ", "±") for each in cells]
+        else:
+            values = ranking[name].tolist()
+            columns[short.get(name, name)] = [
+                each if isinstance(each, str) else f"{each:.3g}" for each in values
+            ]
+    if "cost_estimate" in ranking:
+        columns = {"USD est." if n == "USD/1000" else n: each for n, each in columns.items()}
+    table = pd.DataFrame({"policy": ranking["policy"], **columns, "verdict": ranking["verdict"]})
+    table = table.replace({"verdict": _SHORT, "stability": _SHORT})
 
     def render(names: Sequence[str]) -> str:
-        return table.assign(policy=names).to_string(index=False, float_format="%.3g")
+        return table.assign(policy=names).to_string(index=False)
 
-    text = display.fitted(table["policy"].tolist(), render)
-    lead = filter(None, [leading(study)])
-    lines = [*map(display.wrapped, (first, *_noted(study.cautions), *lead, second)), text]
-    notes = _noted([*_in_sample(study), *below(study)])
-    return "\n".join([*lines, *map(display.wrapped, notes)])
+    return display.fitted(table["policy"].tolist(), render)
 
 
-def html(study: StudyRecord, ranking: pd.DataFrame) -> str:
-    """What a notebook shows: the ranking given, with notes around it."""
-    first, second = _title(study)
-    shown = ["policy", "kind", *_shown(study, ranking)]
-    frame = ranking.head(display.MOST_ROWS)[[*shown, "verdict"]]
-    rows = [
-        [
-            cell if isinstance(cell, str) else "–" if math.isnan(cell) else f"{cell:.4g}"
-            for cell in row
+def html(study: StudyRecord, rankings: Rankings, answer: str) -> str:
+    """What a notebook shows: the answer, and the rankings with notes around them."""
+    tables = []
+    for load, ranking in rankings:
+        shown = _shown(study, ranking)
+        frame = ranking.head(display.MOST_ROWS)
+        columns = [
+            interval_cells(study, frame, load, name)
+            if f"{name}_hw" in frame
+            else [each if isinstance(each, str) else f"{each:.3g}" for each in frame[name]]
+            for name in shown
         ]
-        for row in frame.itertuples(index=False)
-    ]
-    marks = {"quality": "estimate", "quality_all": "estimate", "cost": "cost_estimate"}
-    heads = ["estimated " * (marks.get(name) in ranking) + name.replace("_", " ") for name in shown]
-    heads.append(f"against {study.baseline}")
+        marks = {"quality": "estimate", "quality_all": "estimate", "cost": "cost_estimate"}
+        heads = [
+            "estimated " * (marks.get(name) in ranking) + _UNITS.get(name, name.replace("_", " "))
+            for name in shown
+        ]
+        rows = list(
+            map(list, zip(frame["policy"], frame["kind"], *columns, frame["verdict"], strict=True))
+        )
+        said = " ".join(filter(None, [f"{_heading(study, load)}.", leading(study, load)]))
+        tables.append(
+            f"<p>{escape(said)}</p>"
+            + display.table(["policy", "kind", *heads, f"against {study.baseline}"], rows)
+        )
     return display.card(
-        first,
-        display.table(heads, rows),
-        [f"{second[:-1]}.", *filter(None, [leading(study)]), *_noted(below(study))],
-        first=_noted(study.cautions),
+        _title(study),
+        "".join(tables),
+        ["latencies are simulated", *_noted(below(study))],
+        first=[*_noted(study.cautions), answer],
     )

@@ -180,18 +180,18 @@ class Comparison:
         From a metric ("cost", "quality_all" or "latency_p95") and an entry to the interval
         of that entry less the baseline; None where no honest one can be had, NaN where the
         two rest on different tasks or the log cannot answer.
+    estimates : mapping of str to Estimates
+        By metric; empty unless the corpus is a log with one answer a task.
     centre : callable
         From a metric and an entry to the mean behind its differences: of replays that of further
         runs, not of the one run shown.
-    estimates : mapping of str to Estimates
-        By metric; empty unless the corpus is a log with one answer a task.
     """
 
     load: float | None
     entries: tuple[Entry, ...]
     difference: Callable[[str, Entry], Interval | None]
-    centre: Callable[[str, Entry], float]
     estimates: Mapping[str, Estimates] = field(default_factory=lambda: MappingProxyType({}))
+    centre: Callable[[str, Entry], float] = lambda metric, entry: entry.figure(metric).mean
 
     @property
     def baseline(self) -> Entry:
@@ -275,7 +275,7 @@ def of_replays(
             return entry.figure(metric).mean
         return replay_figure(metric, runs[entry.name]).mean
 
-    return Comparison(None, entries, difference, centre, estimates)
+    return Comparison(None, entries, difference, estimates, centre)
 
 
 def _estimated(estimates: Mapping[str, Estimates], name: str) -> dict[str, PolicyEstimate]:
@@ -364,6 +364,5 @@ def of_study(study: Study, load: float | None = None) -> Comparison:
         at,
         tuple(entries),
         lambda metric, entry: found(metric)[entry.name].interval,
-        lambda metric, entry: entry.figure(metric).mean,
         estimates,
     )

@@ -35,8 +35,7 @@ GLOSSARY: Mapping[str, tuple[str, str]] = {
     ),
     "95 % interval": (
         "95 % intervals?|95 % CI|intervals?|half-widths?",
-        "where the true figure lies in 95 of 100 such experiments; two that overlap 0 difference "
-        "may be the same",
+        "where the true figure lies in 95 of 100 such experiments",
     ),
     "keep up": (
         "keeps? up|kept up",

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +39,85 @@ def write_notebook(path: str | os.PathLike[str], parameters: Mapping[str, Any]) 
         if "parameters" in cell["metadata"].get("tags", ()):
             lines = [_filled(line, parameters) for line in cell["source"]]
             cell["source"] = lines
+    _write(path, notebook)
+    return Path(path)
+
+
+def write_study_notebook(
+    path: str | os.PathLike[str],
+    corpus: str,
+    agents: str,
+    policies: Sequence[str],
+    options: Mapping[str, Any],
+    asked: Mapping[str, Any],
+) -> Path:
+    """Write a notebook that repeats a study, not yet run.
+
+    Parameters
+    ----------
+    path : path
+        The file to write.
+    corpus, agents : str
+        As :func:`routingsim.load_corpus` and :func:`routingsim.load_agents` take them.
+    policies : sequence of str
+    options, asked : mapping
+        Further arguments of :func:`routingsim.compare`, and of ``study.decision``: plain Python
+        values by name.
+
+    Returns
+    -------
+    Path
+        Of the notebook.
+
+    Raises
+    ------
+    SimulationError
+        If the file cannot be written.
+    """
+    given = "".join(f"    {name}={value!r},\n" for name, value in options.items())
+    wanted = ", ".join(f"{name}={value!r}" for name, value in asked.items() if value)
+    cells = [
+        ("markdown", "# Routing study\n\nRun all cells, then cut and add what your readers need."),
+        (
+            "code",
+            "import routingsim as rs\n\n"
+            f"corpus = rs.load_corpus({corpus!r})\npool = rs.load_agents({agents!r})",
+        ),
+        ("code", f"study = rs.compare(\n    corpus,\n    pool,\n    {list(policies)!r},\n{given})"),
+        ("markdown", "Which policy to use, how sure that is, and what it rests on."),
+        ("code", f"study.decision({wanted})"),
+        ("code", "study"),
+        ("markdown", "Quality and cost at the highest load, and what load does to latency."),
+        ("code", "study.plot_frontier();"),
+        ("code", 'study.plot_load("latency_p95");'),
+        ("markdown", "Every difference from the first policy, with its interval and verdict."),
+        ("code", "study.differences()"),
+    ]
+    shown = [
+        {
+            "cell_type": kind,
+            "id": f"cell-{k}",
+            "metadata": {},
+            "source": text,
+            **({"outputs": [], "execution_count": None} if kind == "code" else {}),
+        }
+        for k, (kind, text) in enumerate(cells)
+    ]
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    notebook = {
+        "cells": shown,
+        "metadata": {"kernelspec": kernel},
+        "nbformat": 4,
+        "nbformat_minor": 5,
+    }
+    _write(path, notebook)
+    return Path(path)
+
+
+def _write(path: str | os.PathLike[str], notebook: Mapping[str, Any]) -> None:
     with written(path, SimulationError) as file:
         text = json.dumps(notebook, indent=1, ensure_ascii=False)
         file.write_text(text + "\n", encoding="utf-8", newline="\n")
-    return Path(path)
 
 
 def _filled(line: str, parameters: Mapping[str, Any]) -> str:
