@@ -379,30 +379,60 @@ class Study(StudyRecord, Tabular):
     # The report stands a layer above: these few methods import it when they are called.
 
     def plot_frontier(
-        self, load: float | None = None, ax: "Axes | None" = None, *, against: str = "cost"
+        self,
+        load: float | None = None,
+        ax: "Axes | None" = None,
+        *,
+        against: str = "cost",
+        controls: bool = True,
+        legend: str = "",
+        intervals: str = "bars",
     ) -> "Axes":
         """Quality against cost, or a latency, with the frontier and the controls; returns the Axes.
 
-        ``against`` is ``cost`` or ``latency_mean``, ``_p50``, ``_p95``, ``_p99``.
+        ``against`` is ``cost`` or ``latency_mean``, ``_p50``, ``_p95``, ``_p99``. ``legend`` is
+        "below", "right", "direct" (names at their marks) or "none", by default what there is
+        room for; ``intervals`` is "bars", "bands" or "none".
         """
         from routingsim.report.frontier import plot_frontier
 
-        return plot_frontier(self, load, ax, against=against)
+        asked = {"controls": controls, "legend": legend, "intervals": intervals}
+        return plot_frontier(self, load, ax, against=against, **asked)
 
-    def plot_load(self, metric: str | None = None, ax: "Axes | None" = None) -> "Axes":
+    def plot_load(
+        self,
+        metric: str | None = None,
+        ax: "Axes | None" = None,
+        *,
+        controls: bool = True,
+        legend: str = "",
+        intervals: str = "bands",
+    ) -> "Axes":
         """A metric against load, a line per policy with its interval; returns the Axes.
 
-        ``aiq`` and ``apgr`` are those of the policies together.
+        ``aiq`` and ``apgr`` are those of the policies together. ``controls``, ``legend`` and
+        ``intervals`` as for :meth:`plot_frontier`.
         """
         from routingsim.report import study_plots
 
-        return study_plots.plot_load(self, metric, ax)
+        asked = {"controls": controls, "legend": legend, "intervals": intervals}
+        return study_plots.plot_load(self, metric, ax, **asked)
 
-    def plot_regret(self, load: float | None = None, ax: "Axes | None" = None) -> "Axes":
-        """Cumulative regret over the run against the best agent of each task; returns the Axes."""
+    def plot_regret(
+        self,
+        load: float | None = None,
+        ax: "Axes | None" = None,
+        *,
+        controls: bool = True,
+        legend: str = "",
+    ) -> "Axes":
+        """Cumulative regret over the run against the best agent of each task; returns the Axes.
+
+        ``controls`` and ``legend`` as for :meth:`plot_frontier`.
+        """
         from routingsim.report import study_plots
 
-        return study_plots.plot_regret(self, load, ax)
+        return study_plots.plot_regret(self, load, ax, controls=controls, legend=legend)
 
     def explore(self, load: float | None = None) -> Any:
         """A widget: the policies by quality, cost, latency and time, with sliders that replay.

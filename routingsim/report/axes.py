@@ -1,25 +1,44 @@
 """What all plots share: axes and their labels, scales, lines and legends."""
 
+import math
 from collections.abc import Sequence
 from functools import cache
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
+import matplotlib as mpl
 import numpy as np
 from matplotlib import font_manager, ft2font, ticker
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.transforms import ScaledTranslation
+from matplotlib.patheffects import withStroke
+from matplotlib.transforms import Bbox, ScaledTranslation
 
 from routingsim.display import middle
+from routingsim.errors import SimulationError
 from routingsim.report.palette import GRID, INK, MUTED
 
 Look = dict[str, Any]
 """How matplotlib draws a line, a mark or an area, by its own names."""
 
+LEGENDS = ("", "below", "right", "direct", "none")
+"""Where names stand: below the axes, right of them, at the marks themselves, or nowhere. "" is
+below, or at the marks where the axes would become too low."""
+
+INTERVALS = ("bars", "bands", "none")
+"""How 95 % intervals are drawn."""
+
 _LONGEST = 46  # characters of a policy's name that a plot 8 cm wide has room for
-_TO_LEGEND, _LEFT = 32, 34  # points below and left of the corner of the axes
+_AT_MARK = 24  # of one that stands at its mark
+_TO_LEGEND, _LABELS, _LEFT = 11, 21, 34  # points to a legend: fixed, those of labels, left
 _WIDTH, _HEIGHT = 4.2, 3.0  # inches; everything stays legible down to 8 cm
+_NARROW = 3.15  # inches: 8 cm
+_AROUND, _LEAST = 0.8, 1.0  # inches of title and labels, and of axes that are not too low
+
+
+def font(size: float) -> float:
+    """A size in points where matplotlib's ``font.size`` is 10, in proportion to that."""
+    return size * mpl.rcParams["font.size"] / 10
 
 
 def axes_or_new(ax: Axes | None, height: float = _HEIGHT) -> Axes:
@@ -39,48 +58,159 @@ def finish(
     *legends: Sequence[Line2D | Patch],
     grid: Literal["x", "y", "both"] = "y",
     empty: str = "",
+    legend: str = "below",
+    marks: Sequence["Mark"] = (),
 ) -> Axes:
     """Set the title and the axis labels with their units; draw a light grid and no box.
 
-    Each group of keys becomes a legend below the axes. ``empty`` is why nothing is drawn,
-    to be written into the middle.
+    Each group of keys becomes a legend below the axes, or where ``legend`` says; ``marks`` are
+    what has a name where names stand at the marks. ``empty`` is why nothing is drawn, to be
+    written into the middle. Fonts are in proportion to matplotlib's ``font.size``.
+
+    Raises
+    ------
+    SimulationError
+        If there is no such place for a legend.
     """
+    if legend not in LEGENDS:
+        raise SimulationError(f"legend={legend!r}: choose one of {', '.join(LEGENDS[1:])}")
     if empty:
         ax.set(xticks=[], yticks=[])
         at = {"transform": ax.transAxes, "ha": "center", "va": "center"}
-        ax.text(0.5, 0.5, empty, at, fontsize=8, color=MUTED)
+        ax.text(0.5, 0.5, empty, at, fontsize=font(8), color=MUTED)
     size = 9.0 if len(title) <= 26 else 7.5 if len(title) <= 35 else 6.5  # each fits 8 cm
-    ax.set_title(drawable(title, 40), loc="left", fontsize=size, fontweight="bold", color=INK)
-    ax.set_xlabel(x, fontsize=8, color=MUTED)
-    ax.set_ylabel(y, fontsize=8, color=MUTED)
-    ax.tick_params(which="both", colors=MUTED, labelsize=8, length=3, width=0.6)
+    ax.set_title(drawable(title, 40), loc="left", fontsize=font(size), fontweight="bold", color=INK)
+    ax.set_xlabel(x, fontsize=font(8), color=MUTED)
+    ax.set_ylabel(y, fontsize=font(8), color=MUTED)
+    ax.tick_params(which="both", colors=MUTED, labelsize=font(8), length=3, width=0.6)
     ax.tick_params(which="minor", length=0)
     ax.spines[["top", "right"]].set_visible(False)
     ax.spines[["left", "bottom"]].set(color=GRID, linewidth=0.8)
     ax.set_axisbelow(True)
     ax.grid(visible=False)
     ax.grid(visible=True, axis=grid, color=GRID, linewidth=0.5)
-    _legends(ax, [keys for keys in legends if keys])
+    groups = [keys for keys in legends if keys]
+    if not legend:
+        names = ([str(key.get_label()) for key in keys] for keys in groups)
+        room = _cell(ax)[1] - font(_AROUND) - legend_height(*names, width=_cell(ax)[0])
+        legend = "below" if room >= _LEAST or not marks else "direct"
+    if legend == "direct":
+        _at_marks(ax, marks)
+    elif legend == "right":
+        _beside(ax, [key for keys in groups for key in keys])
+    elif legend == "below":
+        _legends(ax, groups)
     return ax
+
+
+class Mark(NamedTuple):
+    """A point of the axes with a name and a colour."""
+
+    name: str
+    colour: str
+    x: float
+    y: float
+
+
+def _cell(ax: Axes) -> tuple[float, float]:
+    """Width and height in inches of the part of the figure that belongs to the axes."""
+    figure, spec = ax.get_figure(root=True), ax.get_subplotspec()
+    assert figure is not None
+    width, height = figure.get_size_inches().tolist()
+    rows, columns = (1, 1) if spec is None else spec.get_gridspec().get_geometry()
+    return width / columns, height / rows
+
+
+def _at_marks(ax: Axes, marks: Sequence[Mark]) -> None:
+    """Write names beside their marks, each moved until it hides no other.
+
+    Ends of lines have theirs right of the axes, other marks towards the middle.
+    """
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    ends = len({mark.x for mark in marks}) == 1 < len(marks)
+    figure.draw_without_rendering()
+    middle_of_axes = (ax.bbox.x0 + ax.bbox.x1) / 2
+    halo = [withStroke(linewidth=2, foreground=figure.get_facecolor(), alpha=0.75)]
+    texts = []
+    ordered = sorted(marks, key=lambda mark: -mark.y)
+    for mark in ordered:
+        right = ends or ax.transData.transform((mark.x, mark.y))[0] < middle_of_axes
+        text = ax.annotate(
+            drawable(mark.name, _AT_MARK),
+            (mark.x, mark.y),
+            xytext=(5 if right else -5, 0),
+            textcoords="offset points",
+            ha="left" if right else "right",
+            va="center",
+            fontsize=font(7),
+            color=mark.colour,
+            annotation_clip=False,
+            path_effects=halo,
+        )
+        text.set_in_layout(ends)
+        texts.append(text)
+    figure.draw_without_rendering()  # the layout is settled from here on
+    step = font(7) * 1.25
+    if ends:
+        heights = [ax.transData.transform((m.x, m.y))[1] * 72 / figure.dpi for m in ordered]
+        least = (ax.bbox.y0 * 72 / figure.dpi) + step / 2
+        above = math.inf
+        for k, text in enumerate(texts):
+            room = least + step * (len(texts) - 1 - k)  # for those below
+            height = max(min(heights[k], above - step), room)
+            text.set_position((5, height - heights[k]))
+            above = height
+        return
+    taken = [
+        Bbox.from_bounds(x - 4, y - 4, 8, 8)
+        for x, y in (ax.transData.transform((mark.x, mark.y)) for mark in marks)
+    ]
+    for text in texts:
+        side = text.get_position()[0]
+        for shift in (0.0, -0.5, 0.5, -1.0, 1.0, -1.5, 1.5, -2.0, 2.0, -3.0, 3.0, -4.0, 4.0):
+            text.set_position((side, shift * step))
+            box = text.get_window_extent()
+            inside = ax.bbox.y0 - 2 <= box.y0 and box.y1 <= ax.bbox.y1 + 2
+            if inside and not any(box.overlaps(other) for other in taken):
+                break
+        taken.append(text.get_window_extent())
+
+
+def _beside(ax: Axes, keys: Sequence[Line2D | Patch]) -> None:
+    """Draw one legend right of the axes."""
+    ax.legend(
+        handles=list(keys),
+        loc="upper left",
+        bbox_to_anchor=(1.02, 1.0),
+        frameon=False,
+        fontsize=font(7),
+        labelcolor=MUTED,
+        handlelength=1.6,
+        borderaxespad=0,
+        borderpad=0,
+        labelspacing=0.4,
+    )
 
 
 def _legends(ax: Axes, groups: Sequence[Sequence[Line2D | Patch]]) -> None:
     """Draw legends under the axes, one under the other, so that none hides the data."""
     figure = ax.get_figure(root=True)
     assert figure is not None
-    down = _TO_LEGEND
+    below = down = _TO_LEGEND + font(_LABELS)
+    width = _cell(ax)[0]
     for keys in groups:
-        if (above := ax.get_legend()) is not None and down > _TO_LEGEND:
+        if (above := ax.get_legend()) is not None and down > below:
             ax.add_artist(above)
-        to = ScaledTranslation(-_LEFT / 72, -down / 72, figure.dpi_scale_trans)
+        to = ScaledTranslation(-font(_LEFT) / 72, -down / 72, figure.dpi_scale_trans)
         legend = ax.legend(
             handles=list(keys),
             loc="upper left",
             bbox_to_anchor=(0.0, 0.0),
             bbox_transform=ax.transAxes + to,
-            ncols=_columns([str(key.get_label()) for key in keys]),
+            ncols=_columns([str(key.get_label()) for key in keys], width),
             frameon=False,
-            fontsize=7,
+            fontsize=font(7),
             labelcolor=MUTED,
             handlelength=1.6,
             columnspacing=1.2,
@@ -89,6 +219,18 @@ def _legends(ax: Axes, groups: Sequence[Sequence[Line2D | Patch]]) -> None:
             labelspacing=0.4,
         )
         down += legend.get_window_extent().height * 72 / figure.dpi + 4
+
+
+def check_intervals(intervals: str) -> None:
+    """Refuse an unknown way to draw intervals.
+
+    Raises
+    ------
+    SimulationError
+        If it is unknown.
+    """
+    if intervals not in INTERVALS:
+        raise SimulationError(f"intervals={intervals!r}: choose one of {', '.join(INTERVALS)}")
 
 
 def log_axis(ax: Axes, which: Literal["x", "y"] = "x") -> None:
@@ -117,14 +259,17 @@ def with_legend(*groups: Sequence[str]) -> float:
     return 2.4 + legend_height(*(list(map(drawable, names)) for names in groups))
 
 
-def legend_height(*groups: Sequence[str]) -> float:
-    """About how many inches the legends of these names take."""
-    return sum(0.04 + 0.16 * -(-len(names) // _columns(names)) for names in groups if names)
+def legend_height(*groups: Sequence[str], width: float = _NARROW) -> float:
+    """About how many inches the legends of these names take, below axes so wide."""
+    return sum(
+        0.04 + font(0.16) * -(-len(names) // _columns(names, width)) for names in groups if names
+    )
 
 
-def _columns(names: Sequence[str]) -> int:
-    """How many columns of a legend fit under a plot 8 cm wide."""
-    longest = max(map(len, names))
+def _columns(names: Sequence[str], width: float = _NARROW) -> int:
+    """How many columns of a legend fit below a plot; at least as wide as 8 cm counts as that."""
+    room = min(width, _NARROW) / font(_NARROW)
+    longest = max(map(len, names)) / room
     return 3 if longest <= 12 else 2 if longest <= 22 else 1
 
 

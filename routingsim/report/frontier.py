@@ -1,17 +1,27 @@
 """Quality against cost or latency: policies, their controls, and the frontier."""
 
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
+from dataclasses import replace
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from routingsim.errors import SimulationError
 from routingsim.evaluation.metrics.routerbench import non_decreasing_hull
 from routingsim.evaluation.study import Study
-from routingsim.report.axes import Look, axes_or_new, drawable, finish, legend_height, log_axis
+from routingsim.report.axes import (
+    Look,
+    Mark,
+    axes_or_new,
+    check_intervals,
+    drawable,
+    finish,
+    legend_height,
+    log_axis,
+)
 from routingsim.report.figures import METRICS, Comparison, Entry, axis_label, of_replays, of_study
 from routingsim.report.palette import MUTED
 from routingsim.simulation.result import ReplayResult
@@ -25,7 +35,9 @@ def plot_frontier(
     ax: Axes | None = None,
     *,
     against: str = "cost",
-    controls: Mapping[str, ReplayResult] = MappingProxyType({}),
+    controls: Mapping[str, ReplayResult] | bool = True,
+    legend: str = "",
+    intervals: str = "bars",
 ) -> Axes:
     """Mean quality (0–1) against mean cost (USD per 1,000 tasks) or a latency (s).
 
@@ -45,17 +57,26 @@ def plot_frontier(
     ax : Axes, optional
         Where to draw; a new pyplot figure by default.
     against : {"cost", "latency_mean", "latency_p50", "latency_p95", "latency_p99"}
-    controls : mapping of str to ReplayResult, optional
+    controls : mapping of str to ReplayResult, or bool
         Those of results, of :func:`routingsim.evaluation.control_replays`; a study has its
-        own. Drawn in grey.
+        own. Drawn in grey; False leaves them out.
+    legend : {"", "below", "right", "direct", "none"}
+        Where names stand; by default below the axes, or at the marks where the axes are low.
+    intervals : {"bars", "bands", "none"}
+        How 95 % intervals are drawn.
 
     Raises
     ------
     SimulationError
         If the study has no such load, or quality cannot be shown against that metric.
     """
-    at = of_study(shown, load) if isinstance(shown, Study) else of_replays(shown, controls)
-    return draw_frontier(at, ax, against)
+    if isinstance(shown, Study):
+        at = of_study(shown, load)
+    else:
+        at = of_replays(shown, {} if isinstance(controls, bool) else controls)
+    if controls is False:
+        at = replace(at, entries=at.policies)
+    return draw_frontier(at, ax, against, legend=legend, intervals=intervals)
 
 
 def frontier_height(comparison: Comparison) -> float:
@@ -64,7 +85,14 @@ def frontier_height(comparison: Comparison) -> float:
     return 2.6 + legend_height(*groups, ["hull"])
 
 
-def draw_frontier(comparison: Comparison, ax: Axes | None, against: str) -> Axes:
+def draw_frontier(
+    comparison: Comparison,
+    ax: Axes | None,
+    against: str,
+    *,
+    legend: str = "",
+    intervals: str = "bars",
+) -> Axes:
     """Draw what :func:`plot_frontier` shows."""
     if against not in _AGAINST:
         raise SimulationError(f"against={against!r}: choose one of {', '.join(_AGAINST)}")
@@ -72,7 +100,8 @@ def draw_frontier(comparison: Comparison, ax: Axes | None, against: str) -> Axes
     timed = against != "cost"
     recorded = [e for e in comparison.entries if not np.isnan(e.mean("quality"))]
     shown = [e for e in recorded if not (np.isnan(e.mean(against)) or (timed and e.overloaded))]
-    points = np.array([_mark(ax, entry, against) for entry in shown])
+    check_intervals(intervals)
+    points = np.array([_mark(ax, entry, against, intervals) for entry in shown])
     lines = []
     if shown:
         _set_range(ax, *points.T)
@@ -97,7 +126,12 @@ def draw_frontier(comparison: Comparison, ax: Axes | None, against: str) -> Axes
         ]
         for control in (False, True)
     ]
-    return finish(ax, *labels, *legends, lines, grid="both", empty=empty)
+    marks = [
+        Mark(entry.name, entry.style.colour, *point)
+        for entry, point in zip(shown, points.tolist(), strict=True)
+    ]
+    where = {"grid": "both", "empty": empty, "legend": legend, "marks": marks}
+    return finish(ax, *labels, *legends, lines, **where)
 
 
 def _look(entry: Entry, size: float) -> Look:
@@ -110,14 +144,19 @@ def _look(entry: Entry, size: float) -> Look:
     }
 
 
-def _mark(ax: Axes, entry: Entry, against: str) -> tuple[float, float]:
+def _mark(ax: Axes, entry: Entry, against: str, intervals: str) -> tuple[float, float]:
     """Draw one point, which is returned; controls are lighter."""
     x, y = entry.shown(against), entry.shown("quality")
+    bars = 1.0 if intervals == "bars" else 0.0
+    if intervals == "bands":
+        wide, high = (np.nan_to_num(each.half_width) for each in (x, y))
+        corner, look = (x.mean - wide, y.mean - high), {"alpha": 0.18, "linewidth": 0, "zorder": 1}
+        ax.add_patch(Rectangle(corner, 2 * wide, 2 * high, color=entry.style.colour, **look))
     ax.errorbar(
         x.mean,
         y.mean,
-        xerr=np.nan_to_num(x.half_width),
-        yerr=np.nan_to_num(y.half_width),
+        xerr=bars * np.nan_to_num(x.half_width),
+        yerr=bars * np.nan_to_num(y.half_width),
         linestyle="",
         markeredgecolor=entry.style.colour if entry.control else "white",
         markeredgewidth=1.0 if entry.control else 0.6,

@@ -19,6 +19,7 @@ OTHERS = "#8c959f"
 _DASHES = ("-", "--", "-.", ":")
 _MARKERS = "osD^vPX*"
 _CONTROL_MARKERS = "osD^vx+*"
+_POLICY_ROUNDS = (0.0, 0.4, -0.3, 0.6, -0.5)
 # Each further round of the palette mixes it with black (< 0) or white (> 0).
 _ROUNDS = (0.0, -0.3, 0.4, -0.5, 0.65)
 
@@ -49,10 +50,13 @@ class Style(NamedTuple):
 
 
 def policy_styles(count: int) -> list[Style]:
-    """A style for each of ``count`` policies; the first 16 differ."""
+    """A style for each of ``count`` policies; the colours of the first 20 differ."""
     return [
         Style(
-            POLICIES[p % len(POLICIES)],
+            _shade(
+                POLICIES[p % len(POLICIES)],
+                _POLICY_ROUNDS[p // len(POLICIES) % len(_POLICY_ROUNDS)],
+            ),
             _DASHES[p // len(POLICIES) % len(_DASHES)],
             _MARKERS[p % len(_MARKERS)],
         )

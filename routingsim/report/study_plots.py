@@ -5,6 +5,7 @@ A policy has one colour, line and mark in all of them; controls are grey. As in
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,17 @@ from routingsim.evaluation import cell
 from routingsim.evaluation.outcomes import complete
 from routingsim.evaluation.study import Study
 from routingsim.formatting import percent, upper_first
-from routingsim.report.axes import axes_or_new, band, drawable, finish, log_axis, with_legend
+from routingsim.report.axes import (
+    Look,
+    Mark,
+    axes_or_new,
+    band,
+    check_intervals,
+    drawable,
+    finish,
+    log_axis,
+    with_legend,
+)
 from routingsim.report.figures import METRICS, Comparison, Entry, axis_label, of_study
 from routingsim.report.palette import policy_styles
 from routingsim.simulation.statistics import Interval
@@ -26,7 +37,15 @@ _OF_ALL = {"aiq": "AIQ, answers in time (0–1)", "apgr": "APGR, answers in time
 _LOAD = "load (% of capacity)"
 
 
-def plot_load(study: Study, metric: str | None = None, ax: Axes | None = None) -> Axes:
+def plot_load(
+    study: Study,
+    metric: str | None = None,
+    ax: Axes | None = None,
+    *,
+    controls: bool = True,
+    legend: str = "",
+    intervals: str = "bands",
+) -> Axes:
     """A metric against load: a line a policy with its 95 % interval, controls in grey.
 
     Parameters
@@ -38,6 +57,12 @@ def plot_load(study: Study, metric: str | None = None, ax: Axes | None = None) -
         the policies together (:meth:`Study.aiq`, :meth:`Study.apgr`).
     ax : Axes, optional
         Where to draw; a new pyplot figure by default.
+    controls : bool
+        Whether to draw the controls.
+    legend : {"", "below", "right", "direct", "none"}
+        Where names stand; by default below the axes, or at the lines where the axes are low.
+    intervals : {"bands", "bars", "none"}
+        How 95 % intervals are drawn.
 
     Raises
     ------
@@ -46,7 +71,10 @@ def plot_load(study: Study, metric: str | None = None, ax: Axes | None = None) -
     """
     metric = study.ranked_by if metric is None else metric
     if metric in cell.METRICS:
-        return draw_load([of_study(study, load) for load in study.loads], metric, ax)
+        shown = [of_study(study, load) for load in study.loads]
+        if not controls:
+            shown = [replace(at, entries=at.policies) for at in shown]
+        return draw_load(shown, metric, ax, legend=legend, intervals=intervals)
     if metric not in _OF_ALL:
         known = ", ".join([*cell.METRICS, *_OF_ALL])
         raise SimulationError(f"no metric {metric!r}: there are {known}")
@@ -59,8 +87,16 @@ def plot_load(study: Study, metric: str | None = None, ax: Axes | None = None) -
     return finish(ax, name.partition(" (")[0], _LOAD, name)
 
 
-def draw_load(comparisons: Sequence[Comparison], metric: str, ax: Axes | None = None) -> Axes:
+def draw_load(
+    comparisons: Sequence[Comparison],
+    metric: str,
+    ax: Axes | None = None,
+    *,
+    legend: str = "",
+    intervals: str = "bands",
+) -> Axes:
     """Draw one of ``METRICS`` of every entry against the comparisons' loads."""
+    check_intervals(intervals)
     ax = axes_or_new(ax, legend_space(comparisons[0]))
     loads, keys, seen = _loads(ax, [at.load or 0.0 for at in comparisons]), [], []
     label = axis_label(metric, comparisons[0].entries)
@@ -74,14 +110,25 @@ def draw_load(comparisons: Sequence[Comparison], metric: str, ax: Axes | None = 
             continue
         seen.append(means)
         keys.append((entry.control, _line(ax, loads, means, entry, markersize=4.5)))
-        if not entry.control:
+        if not entry.control and intervals == "bands":
             band(ax, loads, low, high, entry.style.colour)
+        elif not entry.control and intervals == "bars":
+            widths = np.nan_to_num([means - low, high - means])
+            look: Look = {"ecolor": entry.style.colour, "elinewidth": 0.9, "capsize": 2}
+            ax.errorbar(loads, means, yerr=np.maximum(widths, 0.0), fmt="none", zorder=3, **look)
     if seen:
         _set_heights(ax, np.concatenate(seen), metric)
-    return _finish(ax, upper_first(label.partition(" (")[0]), _LOAD, label, keys)
+    return _finish(ax, upper_first(label.partition(" (")[0]), _LOAD, label, keys, legend)
 
 
-def plot_regret(study: Study, load: float | None = None, ax: Axes | None = None) -> Axes:
+def plot_regret(
+    study: Study,
+    load: float | None = None,
+    ax: Axes | None = None,
+    *,
+    controls: bool = True,
+    legend: str = "",
+) -> Axes:
     """Quality lost so far against the best agent of each task, summed over tasks.
 
     The line of a policy that learns bends down; that of one that does not is straight.
@@ -95,6 +142,8 @@ def plot_regret(study: Study, load: float | None = None, ax: Axes | None = None)
         One of the study's; the highest by default.
     ax : Axes, optional
         Where to draw; a new pyplot figure by default.
+    controls, legend
+        As for :func:`plot_load`.
 
     Raises
     ------
@@ -102,6 +151,8 @@ def plot_regret(study: Study, load: float | None = None, ax: Axes | None = None)
         If the study has no such load.
     """
     comparison = of_study(study, load)
+    if not controls:
+        comparison = replace(comparison, entries=comparison.policies)
     ax = axes_or_new(ax, legend_space(comparison))
     shares, keys = np.linspace(0, 100, cell.POINTS), []
     for entry in comparison.entries:
@@ -115,7 +166,7 @@ def plot_regret(study: Study, load: float | None = None, ax: Axes | None = None)
     title, label = f"Regret at load {comparison.load:g}", "quality lost so far (0–1, sum)"
     known = float(complete(study.outcomes).mean())
     label += f", on {percent(known)} of tasks" if known < 1 else ""
-    return _finish(ax, title, "tasks run (%)", label, keys)
+    return _finish(ax, title, "tasks run (%)", label, keys, legend)
 
 
 def legend_space(comparison: Comparison) -> float:
@@ -148,12 +199,22 @@ def _line(
     return ax.plot(x, y, color=colour, linestyle=dash, **look)[0]
 
 
-def _finish(ax: Axes, title: str, x: str, y: str, keys: Sequence[tuple[bool, Line2D]]) -> Axes:
+def _finish(
+    ax: Axes, title: str, x: str, y: str, keys: Sequence[tuple[bool, Line2D]], legend: str
+) -> Axes:
     """Finish with a key a policy, and one for all controls (True)."""
     policies = [line for control, line in keys if not control]
     controls = [line for control, line in keys if control][:1]
     empty = "" if keys else "quality: not recorded"
-    return finish(ax, title, x, y, policies, controls, empty=empty)
+    marks = [_end(line) for line in (*policies, *controls)]
+    return finish(ax, title, x, y, policies, controls, empty=empty, legend=legend, marks=marks)
+
+
+def _end(line: Line2D) -> Mark:
+    """The last point of a line."""
+    points = np.column_stack([np.asarray(line.get_xdata()), np.asarray(line.get_ydata())])
+    x, y = points[np.isfinite(points).all(axis=1)][-1].tolist()
+    return Mark(str(line.get_label()), str(line.get_color()), x, y)
 
 
 def _set_heights(ax: Axes, values: NDArray[np.float64], metric: str) -> None:
