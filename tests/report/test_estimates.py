@@ -47,7 +47,8 @@ def test_a_weak_answer_is_said_first_and_advice_comes_last() -> None:
     turn = re.search(r"static:big against static:small: the answer turns at Γ = (\d+\.\d+)", said)
     assert turn is not None
     assert float(turn[1]) > 1.5
-    assert said.rstrip().endswith("(routingsim log-size --agents 2 --explore 0.1).")
+    last = said.partition("\n\n## Glossary")[0]
+    assert last.endswith("(routingsim log-size --agents 2 --explore 0.1).")
     assert "Mean quality (0–1) by category" not in said
     assert "; those of quality are estimates from the log. Tables and plots show this run." in said
     assert "Fewer than 50 different tasks" not in said

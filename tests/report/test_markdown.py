@@ -15,7 +15,7 @@ def test_markdown_holds_the_tables(results: list[ReplayResult]) -> None:
     assert lines[0] == r"# Routing report: wild \<corpus\>"
     assert sum(line.startswith("# ") for line in lines) == 1
     headings = [line for line in lines if line.startswith("## ")]
-    assert headings[:3] == ["## Summary", "## Can the waits be believed?", "## What was run"]
+    assert headings[:3] == ["## Decision", "## Summary", "## Can the waits be believed?"]
     assert "To repeat: do it" in text
     quality = f"{results[1].overall['quality']:.3f} |"
     assert any(

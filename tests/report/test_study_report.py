@@ -60,7 +60,7 @@ def test_says_who_does_not_use_the_text(document: Document) -> None:
 def test_sections_begin_with_stability(document: Document) -> None:
     assert [section.id for section in document.sections] == [
         "stability", "ranking", "frontier", "loads", "regret", "text-use", "categories",
-        "complexity", "disagreements", "warnings", "run",
+        "complexity", "disagreements", "warnings", "run", "glossary",
     ]  # fmt: skip
 
 
