@@ -47,6 +47,7 @@ def axes_or_new(ax: Axes | None, height: float = _HEIGHT) -> Axes:
         return ax
     from matplotlib import pyplot  # only where it is needed: the import chooses a backend
 
+    height *= max(font(1), 1.0)  # larger words need more room
     return pyplot.subplots(figsize=(_WIDTH, height), layout="constrained")[1]
 
 
@@ -92,7 +93,9 @@ def finish(
     groups = [keys for keys in legends if keys]
     if not legend:
         names = ([str(key.get_label()) for key in keys] for keys in groups)
-        room = _cell(ax)[1] - font(_AROUND) - legend_height(*names, width=_cell(ax)[0])
+        room = (
+            _cell(ax)[1] - font(_AROUND) - legend_height(*names, width=_cell(ax)[0], scale=font(1))
+        )
         legend = "below" if room >= _LEAST or not marks else "direct"
     if legend == "direct":
         _at_marks(ax, marks)
@@ -208,7 +211,7 @@ def _legends(ax: Axes, groups: Sequence[Sequence[Line2D | Patch]]) -> None:
             loc="upper left",
             bbox_to_anchor=(0.0, 0.0),
             bbox_transform=ax.transAxes + to,
-            ncols=_columns([str(key.get_label()) for key in keys], width),
+            ncols=_columns([str(key.get_label()) for key in keys], width, font(1)),
             frameon=False,
             fontsize=font(7),
             labelcolor=MUTED,
@@ -259,17 +262,18 @@ def with_legend(*groups: Sequence[str]) -> float:
     return 2.4 + legend_height(*(list(map(drawable, names)) for names in groups))
 
 
-def legend_height(*groups: Sequence[str], width: float = _NARROW) -> float:
-    """About how many inches the legends of these names take, below axes so wide."""
-    return sum(
-        0.04 + font(0.16) * -(-len(names) // _columns(names, width)) for names in groups if names
-    )
+def legend_height(*groups: Sequence[str], width: float = _NARROW, scale: float = 1.0) -> float:
+    """About how many inches the legends of these names take, below axes so wide.
+
+    ``scale`` is that of the fonts; 1 where ``font.size`` is 10, as in reports.
+    """
+    rows = (-(-len(names) // _columns(names, width, scale)) for names in groups if names)
+    return sum(0.04 + 0.16 * scale * each for each in rows)
 
 
-def _columns(names: Sequence[str], width: float = _NARROW) -> int:
+def _columns(names: Sequence[str], width: float = _NARROW, scale: float = 1.0) -> int:
     """How many columns of a legend fit below a plot; at least as wide as 8 cm counts as that."""
-    room = min(width, _NARROW) / font(_NARROW)
-    longest = max(map(len, names)) / room
+    longest = max(map(len, names)) * scale * _NARROW / min(width, _NARROW)
     return 3 if longest <= 12 else 2 if longest <= 22 else 1
 
 
