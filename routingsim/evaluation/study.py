@@ -118,7 +118,12 @@ class Study(StudyRecord, Tabular):
 
     @overload
     def differences(
-        self, metric: str | None = None, load: float | None = None, *, baseline: str | None = None
+        self, metric: str, load: None = None, *, baseline: str | None = None
+    ) -> pd.DataFrame: ...
+
+    @overload
+    def differences(
+        self, metric: None = None, load: float | None = None, *, baseline: str | None = None
     ) -> pd.DataFrame: ...
 
     def differences(
@@ -443,11 +448,24 @@ class Study(StudyRecord, Tabular):
 
         return explore_study(self, load)
 
-    def report(self, path: str | Path) -> Path:
-        """Write the one-file report: HTML, or Markdown or JSON for ``.md`` or ``.json``."""
+    def report(
+        self,
+        path: str | Path,
+        *,
+        slo: Mapping[str, float] | None = None,
+        quality: float | None = None,
+        baseline: str | None = None,
+        backtest: str = "",
+    ) -> Path:
+        """Write the one-file report: HTML, or PDF, Markdown or JSON by suffix.
+
+        It leads with the decision (:meth:`decision`) on these targets.
+        """
         from routingsim.report.html import write_report
 
-        return write_report(self, path)
+        return write_report(
+            self, path, slo=slo, quality=quality, baseline=baseline, backtest=backtest
+        )
 
     def write(self, path: str | Path) -> Path:
         """Write ``runs``, a row per run, as CSV, Parquet or JSON lines by the file's suffix.

@@ -148,7 +148,7 @@ def latex(
 
     tables = []
     for load, ranking_at in rankings:
-        kept = ranking_at if controls else ranking_at[ranking_at["kind"] == "policy"]
+        kept = ranking_at if controls else ranking_at.query("kind == 'policy'")
         tables.append((load, _texts(study, kept.reset_index(drop=True), load, marked)))
     heads = list(tables[0][1].columns)
     lines = [

@@ -48,7 +48,7 @@ def decided(
     figures: Mapping[str, Alternative] = {each.policy: each for each in policies}
 
     def pair(metric: str, one: str, other: str) -> Difference:
-        found = apart(*(figures[n].figures[metric] for n in (one, other)), metric)
+        found = apart(figures[one].figures[metric], figures[other].figures[metric], metric)
         return no_verdict(why, found.interval.mean) if why else found
 
     said = {

@@ -1,6 +1,6 @@
 """Each word is explained where it is used first, and once."""
 
-from routingsim.report.document import Answer, Column, Section, Summary, Table
+from routingsim.report.document import Answer, Column, Facts, Section, Summary, Table
 from routingsim.report.glossary import GLOSSARY, Explained
 
 
@@ -15,6 +15,7 @@ def test_a_word_is_explained_once_where_it_is_used_first() -> None:
     section = explained.section(Section("a", "Controls", ("p99",), (table,)))
     assert [term for term, _ in section.terms] == ["control", "oracle", "right answers in time"]
     (facts,) = explained.glossary().blocks
+    assert isinstance(facts, Facts)
     assert [term for term, _ in facts.items] == [
         "control", "oracle", "p95", "p99", "right answers in time", "steady", "trade-off",
     ]  # fmt: skip
