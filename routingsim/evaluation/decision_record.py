@@ -24,8 +24,9 @@ ABOUT = {"quality_all": 0.01, "cost": 0.05, "latency_p95": 0.1}
 """How far two figures that are about the same may be apart: of quality a hundredth, of cost and
 p95 a share of the other's."""
 
-Told = Literal["better", "worse", "about the same", "in doubt", "not known"]
-"""What is told of a pair in a metric; "about the same" where its whole interval is so near."""
+Told = Literal["better", "worse", "about the same", "no worse", "in doubt", "not known"]
+"""What is told of a pair in a metric; "about the same" where its whole interval is so near, "no
+worse" where its worse end is."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,9 @@ class Compared:
             return "not known"
         near = ABOUT[self.metric] * (1.0 if self.metric == "quality_all" else self.theirs)
         whole = max(abs(found.interval.low), abs(found.interval.high))
-        return "about the same" if whole <= near else "in doubt"
+        if whole <= near:
+            return "about the same"
+        return "no worse" if self.worst <= near else "in doubt"
 
 
 @dataclass(frozen=True)

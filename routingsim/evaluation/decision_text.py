@@ -133,7 +133,7 @@ def _answer(made: Choice) -> str:
         return f"{which} up with this load: {CONSEQUENCES['growing']}."
     best = made.alternative(chosen)
     if kind == "alone":
-        return f"{chosen} has {_figures(best)}. There is no other policy to compare it with."
+        return f"{chosen}: {_figures(best)}. There is no other policy to compare it with."
     if kind in ("none meets", "undecided") and made.targets:
         alone = len(made.alternatives) == 1
         if kind == "none meets":
@@ -185,8 +185,8 @@ def _undecided(made: Choice) -> str:
     if made.why:
         return f"Undecided: the policies cannot be told apart ({made.why})."
     others = [made.chosen, *made.standing("trade-off")]
-    best = [f"{name} has {_figures(made.alternative(name))}" for name in others[:3]]
-    return f"Undecided, a trade-off: {'; '.join(best)}."
+    best = [f"{name}: {_figures(made.alternative(name))}" for name in others[:3]]
+    return f"Undecided, a trade-off. {'; '.join(best)}."
 
 
 def _figures(each: Alternative) -> str:
@@ -230,6 +230,9 @@ def _compared(made: Choice) -> str:
             found = each.difference.interval
             exact = found.mean == 0 and found.half_width == 0
             same.append(f"{'the same' if exact else 'about the same'} {_NAMES[metric]}")
+        elif each.told == "no worse":
+            word = "lower" if metric == "quality_all" else "higher"
+            same.append(f"{_NAMES[metric]} no {word}")
         elif each.told == "in doubt":
             risks.append(_risk(each))
     first = ", ".join([*told, *same])
@@ -241,8 +244,6 @@ def _risk(each: Compared) -> str:
     name, worst = _NAMES[each.metric], each.worst
     if math.isnan(worst):
         return f"{name} cannot be compared"
-    if worst <= 0:
-        return f"{name} is no worse"
     if each.metric == "quality_all":
         return f"{name} may be up to {number(100 * worst, 2)} points lower"
     by = percent(worst / each.theirs) if each.theirs > 0 else shown(each.metric, worst)
@@ -281,7 +282,7 @@ def _sure(made: Choice) -> list[str]:
         said.append(f"{made.chosen} is first: no pair of it with another policy is in doubt.")
     if made.doubts and not made.why:
         each = [
-            f"{name} ({joined([_NAMES[m] for m in metrics])})"
+            f"{name} ({joined([_NAMES[metric] for metric in metrics])})" if metrics else name
             for name, metrics in made.doubts.items()
         ]
         said.append(f"In doubt beside {made.chosen}: {joined(each, _MOST)}.")
@@ -356,6 +357,13 @@ def _rests_on(made: Choice) -> list[str]:
     return said
 
 
+def _unknown(made: Choice) -> bool:
+    """Whether a target of the nearest policy is open for want of a record, not of runs."""
+    best = made.alternative(made.chosen)
+    open_ones = [metric for metric, held in best.targets.items() if held == "open"]
+    return all(math.isnan(best.figures[metric].mean) for metric in open_ones)
+
+
 def _next(made: Choice) -> list[str]:
     on, said = made.grounds, []
     if made.kind == "none keeps up":
@@ -370,7 +378,7 @@ def _next(made: Choice) -> list[str]:
         said.append("Run it again with more replications (`--replications 20`).")
     elif made.why == TOO_FEW:
         said.append("Bring 50 different tasks or more, or ask about these tasks alone.")
-    elif made.kind == "undecided" and made.targets:
+    elif made.kind == "undecided" and made.targets and not _unknown(made):
         said.append("More replications or tasks narrow the intervals.")
     best = made.alternative(made.chosen)
     if best.verdict == "too short to say":

@@ -132,8 +132,8 @@ def test_two_ends_of_a_frontier_are_a_trade_off_and_no_knee() -> None:
     made = decided(USED, policy("cheap", 0.80, 0.3, 5.6))
     assert made.kind == "undecided"
     assert sentences(made).answer == (
-        "Undecided, a trade-off: used has quality 0.900, USD 2.00 per 1,000 tasks and p95 5.6 s; "
-        "cheap has quality 0.800, USD 0.300 per 1,000 tasks and p95 5.6 s."
+        "Undecided, a trade-off. used: quality 0.900, USD 2.00 per 1,000 tasks and p95 5.6 s; "
+        "cheap: quality 0.800, USD 0.300 per 1,000 tasks and p95 5.6 s."
     )
 
 
@@ -235,7 +235,7 @@ def test_one_policy_is_compared_with_none() -> None:
     made = decided(USED)
     assert (made.kind, made.chosen) == ("alone", "used")
     assert sentences(made).answer == (
-        "used has quality 0.900, USD 2.00 per 1,000 tasks and p95 5.6 s. There is no other policy "
+        "used: quality 0.900, USD 2.00 per 1,000 tasks and p95 5.6 s. There is no other policy "
         "to compare it with."
     )
     held = decided(USED, targets=targets_of({"p95": 6}, None, None))
@@ -276,12 +276,14 @@ def test_a_terminal_gets_all_of_it_in_this_order() -> None:
     assert max(map(len, text.splitlines())) <= 79
 
 
-def test_about_the_same_needs_the_whole_interval() -> None:
-    def told(half_width: float) -> str:
-        found = Interval(0.0, half_width)
+def test_about_the_same_needs_the_whole_interval_and_no_worse_its_worse_end() -> None:
+    def told(half_width: float, mean: float = 0.0) -> str:
+        found = Interval(mean, half_width)
         each = Difference(found, math.nan, "not distinguishable", "given", 20)
         return Compared("quality_all", each, 0.9).told
 
     assert told(0.01) == "about the same"
     assert told(0.011) == "in doubt"
+    assert told(0.05, 0.045) == "no worse"
+    assert told(0.05, -0.045) == "in doubt"
     assert told(math.nan) == "in doubt"

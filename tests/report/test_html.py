@@ -93,8 +93,8 @@ def test_stability_comes_before_any_percentile(page: Page) -> None:
     assert results_order(page, "growing", "Latency p50") == ["growing", "Latency p50"]
     titles = [attrs["id"] for _, attrs in page.tags("section")]
     assert titles == [
-        "decision", "summary", "stability", "run", "comparison", "usage", "latency", "queue", "quality",
-        "categories", "complexity", "disagreements", "warnings", "glossary",
+        "decision", "summary", "stability", "run", "comparison", "usage", "latency", "queue",
+        "quality", "categories", "complexity", "disagreements", "warnings", "glossary",
     ]  # fmt: skip
 
 
