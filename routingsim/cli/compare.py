@@ -133,6 +133,7 @@ def compare(
             "right": right,
             "service": inputs.service,
             "controls": controls,
+            **conditions,
         }
         remark(f"report: {notebook_of_study(inputs, study, again, report)}", style="")
     elif report is not None:

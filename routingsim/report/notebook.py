@@ -1,13 +1,18 @@
 """The report as a notebook that can be run and edited."""
 
+import inspect
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from routingsim.errors import SimulationError
+from routingsim.evaluation.compare import compare
 from routingsim.files import bundled, written
+
+_OURS = re.compile(r"\b(?=(?:Retries|Cooldown|Outage)\()")
 
 
 def write_notebook(path: str | os.PathLike[str], parameters: Mapping[str, Any]) -> Path:
@@ -61,8 +66,7 @@ def write_study_notebook(
         As :func:`routingsim.load_corpus` and :func:`routingsim.load_agents` take them.
     policies : sequence of str
     options, asked : mapping
-        Further arguments of :func:`routingsim.compare`, and of ``study.decision``: plain Python
-        values by name.
+        Further arguments of :func:`routingsim.compare`, and of ``study.decision``, by name.
 
     Returns
     -------
@@ -74,7 +78,12 @@ def write_study_notebook(
     SimulationError
         If the file cannot be written.
     """
-    given = "".join(f"    {name}={value!r},\n" for name, value in options.items())
+    known = inspect.signature(compare).parameters
+    given = "".join(
+        f"    {name}={_OURS.sub(r'rs.', repr(value))},\n"
+        for name, value in options.items()
+        if value != [] and repr(value) != repr(known[name].default)
+    )
     wanted = ", ".join(f"{name}={value!r}" for name, value in asked.items() if value)
     cells = [
         ("markdown", "# Routing study\n\nRun all cells, then cut and add what your readers need."),

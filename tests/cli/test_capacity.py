@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from routingsim.agents import load_agents
-from routingsim.cli.capacity import _bound, _slots
+from routingsim.cli.capacity import _slots
+from routingsim.cli.options import bounds
 from routingsim.errors import SimulationError
 
 from .running import invoke
@@ -15,11 +16,11 @@ from .running import invoke
 def test_slots_and_bounds_as_they_are_typed() -> None:
     assert _slots("big=0-3") == ("big", [0, 1, 2, 3])
     assert _slots("a=b=1,4-5") == ("a=b", [1, 4, 5])
-    assert _bound("p95=2.5") == ("p95", 2.5)
+    assert bounds(["p95=2.5"]) == {"p95": 2.5}
     with pytest.raises(SimulationError, match="--slots 'big=x': an agent and its slots are needed"):
         _slots("big=x")
     with pytest.raises(SimulationError, match="--slo 'p95': a metric and a bound are needed"):
-        _bound("p95")
+        bounds(["p95"])
 
 
 ASKED = (

@@ -180,3 +180,49 @@ def test_outages_and_retries_are_those_of_python(own: Path) -> None:
     )  # fmt: skip
     assert found["loads"] == json.loads(json.dumps(study.to_dict()["loads"]))
     assert found["loads"] != json.loads(in_process(*given).stdout)["loads"]
+
+
+SMALL = ["compare", "tasks", "--tasks", "60", "--loads", "0.3", "--replications", "2"]
+
+
+@pytest.mark.slow
+def test_it_ends_with_the_decision_and_its_report_begins_with_it(tmp_path: Path) -> None:
+    path, notebook = tmp_path / "study.json", tmp_path / "study.ipynb"
+    asked = [
+        "-p",
+        "cheapest",
+        "-p",
+        "least-loaded",
+        "--slo",
+        "p95=60",
+        "--baseline",
+        "least-loaded",
+    ]
+    said = " ".join(invoke(*SMALL, *asked, "--report", path).stdout.split())
+    titles = ("Asked: ", "Answer: ", "How sure: ", "What it rests on: ", "What to do next: ")
+    found = [said.index(title) for title in titles]
+    assert found == sorted(found)
+    decision = json.loads(path.read_text())["decision"]
+    assert decision["baseline"] == "least-loaded"
+    assert decision["targets"][0] == {"metric": "latency_p95", "bound": 60.0}
+    assert f"Answer: {decision['answer']}" in said
+    document = json.loads(invoke(*SMALL, *asked, "--json", "-", "--report", notebook).stdout)
+    assert document["decision"] == decision
+    cells = "".join("".join(c["source"]) for c in json.loads(notebook.read_text())["cells"])
+    assert "['least-loaded', 'cheapest']" in cells
+    assert "study.decision(slo={'p95': 60.0}, baseline='least-loaded')" in cells
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (["--slo", "p95"], "--slo 'p95': a metric and a bound are needed, as p95=2"),
+        (["--slo", "p96=2"], "no metric 'p96' to aim at"),
+        (["--quality", "-1"], "target quality_all=-1.0: a number of 0 or more is needed"),
+        (["--baseline", "thresold"], "no policy 'thresold'"),
+    ],
+)
+def test_what_cannot_be_asked_is_refused_before_any_run(asked: list[str], said: str) -> None:
+    ran = in_process(*SMALL, *asked)
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert said in ran.stderr

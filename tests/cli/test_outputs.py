@@ -15,10 +15,15 @@ REPORT = ["report", "nothing"]
 @pytest.mark.parametrize(
     ("command", "option", "name", "said"),
     [
-        (COMPARE, "--report", "x.txt", "ends in .html, .htm, .md or .json, found .txt"),
-        (COMPARE, "--report", "x", "ends in .html, .htm, .md or .json, found no suffix"),
-        (COMPARE, "--report", "x.ipynb", "for a notebook: routingsim report CORPUS -o FILE.ipynb"),
-        (COMPARE, "--report", "x.pdf", "for a PDF write .html, open it in a browser and print it"),
+        (
+            COMPARE,
+            "--report",
+            "x.txt",
+            "ends in .html, .htm, .pdf, .md, .json or .ipynb, found .txt",
+        ),
+        (COMPARE, "--report", "x", ".pdf, .md, .json or .ipynb, found no suffix"),
+        (COMPARE, "--report", "x.txt", ".htm, .pdf, .md, .json or .ipynb, found .txt"),
+        (COMPARE, "--report", "no/x.pdf", "cannot be written"),
         (COMPARE, "--runs-to", "x.xlsx", "--runs-to needs a file that ends in .csv, .parquet or"),
         (COMPARE, "--resume", "no/x.jsonl", "cannot be written (No such file or directory); name"),
         (REPLAY, "--report", "x.doc", ".md, .json or .ipynb, found .doc"),
@@ -29,7 +34,7 @@ REPORT = ["report", "nothing"]
         (REPLAY, "--trace-to", "x.csv", "--trace-to needs a file that ends in .json, found .csv"),
         (CAPACITY, "--pools-to", "x.html", "--pools-to needs a file that ends in .csv, .parquet"),
         (CAPACITY, "--agents-to", "x.yaml", "--agents-to needs a file that ends in .toml, found"),
-        (REPORT, "-o", "x.txt", "--output needs a file that ends in .html, .htm, .md, .json or"),
+        (REPORT, "-o", "x.txt", "--output needs a file that ends in .html, .htm, .pdf, .md, .json"),
         (REPORT, "-o", "no/x.ipynb", "cannot be written"),
         (["fit", "nothing"], "-o", "x.json", "--output needs a file that ends in .toml"),
         (["train", "nothing"], "-o", "x.pkl", "--output needs a file that ends in .npz or .zip"),
