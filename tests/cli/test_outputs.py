@@ -15,12 +15,6 @@ REPORT = ["report", "nothing"]
 @pytest.mark.parametrize(
     ("command", "option", "name", "said"),
     [
-        (
-            COMPARE,
-            "--report",
-            "x.txt",
-            "ends in .html, .htm, .pdf, .md, .json or .ipynb, found .txt",
-        ),
         (COMPARE, "--report", "x", ".pdf, .md, .json or .ipynb, found no suffix"),
         (COMPARE, "--report", "x.txt", ".htm, .pdf, .md, .json or .ipynb, found .txt"),
         (COMPARE, "--report", "no/x.pdf", "cannot be written"),
