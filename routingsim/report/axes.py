@@ -16,7 +16,7 @@ from matplotlib.transforms import Bbox, ScaledTranslation
 
 from routingsim.display import middle
 from routingsim.errors import SimulationError
-from routingsim.report.palette import GRID, INK, MUTED
+from routingsim.report.palette import GRID, INK, MUTED, OTHERS
 
 Look = dict[str, Any]
 """How matplotlib draws a line, a mark or an area, by its own names."""
@@ -127,7 +127,8 @@ def _cell(ax: Axes) -> tuple[float, float]:
 def _at_marks(ax: Axes, marks: Sequence[Mark]) -> None:
     """Write names beside their marks, each moved until it hides no other.
 
-    Ends of lines have theirs right of the axes, other marks towards the middle.
+    Ends of lines have theirs right of the axes, other marks towards the middle. Policies are named
+    first; a control for whose name there is no room has none.
     """
     figure = ax.get_figure(root=True)
     assert figure is not None
@@ -136,7 +137,7 @@ def _at_marks(ax: Axes, marks: Sequence[Mark]) -> None:
     middle_of_axes = (ax.bbox.x0 + ax.bbox.x1) / 2
     halo = [withStroke(linewidth=2, foreground=figure.get_facecolor(), alpha=0.75)]
     texts = []
-    ordered = sorted(marks, key=lambda mark: -mark.y)
+    ordered = sorted(marks, key=lambda mark: (mark.colour == OTHERS and not ends, -mark.y))
     for mark in ordered:
         right = ends or ax.transData.transform((mark.x, mark.y))[0] < middle_of_axes
         text = ax.annotate(
@@ -169,7 +170,7 @@ def _at_marks(ax: Axes, marks: Sequence[Mark]) -> None:
         Bbox.from_bounds(x - 4, y - 4, 8, 8)
         for x, y in (ax.transData.transform((mark.x, mark.y)) for mark in marks)
     ]
-    for text in texts:
+    for mark, text in zip(ordered, texts, strict=True):
         side = text.get_position()[0]
         for shift in (0.0, -0.5, 0.5, -1.0, 1.0, -1.5, 1.5, -2.0, 2.0, -3.0, 3.0, -4.0, 4.0):
             text.set_position((side, shift * step))
@@ -177,6 +178,10 @@ def _at_marks(ax: Axes, marks: Sequence[Mark]) -> None:
             inside = ax.bbox.y0 - 2 <= box.y0 and box.y1 <= ax.bbox.y1 + 2
             if inside and not any(box.overlaps(other) for other in taken):
                 break
+        else:
+            if mark.colour == OTHERS:
+                text.remove()
+                continue
         taken.append(text.get_window_extent())
 
 

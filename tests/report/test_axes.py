@@ -1,11 +1,18 @@
 """Titles and names fit a plot 8 cm wide."""
 
+from itertools import combinations
+
+import matplotlib as mpl
 import pytest
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.text import Text
 
 from routingsim.corpora.corpus import Corpus
-from routingsim.report.axes import drawable, legend_height
+from routingsim.errors import SimulationError
+from routingsim.report.axes import Mark, drawable, finish, legend_height
+from routingsim.report.palette import OTHERS, POLICIES
 from routingsim.simulation.replay import replay
 
 LONG = "threshold:low=0.21,medium=0.55,spill=0"
@@ -37,3 +44,61 @@ def test_a_legend_has_as_many_columns_as_fit() -> None:
     assert legend_height(["x" * 13] * 3) == legend_height(["x" * 23] * 2) == 0.36
     assert legend_height(["x"], []) == 0.2
     assert legend_height(["x"], ["y"]) == 0.4
+
+
+def paper(size: float, *marks: Mark, legend: str = "", width: float = 3.3) -> Axes:
+    """Axes of a paper's column with named points, at a size of fonts."""
+    with mpl.rc_context({"font.size": size}):
+        ax = Figure(figsize=(width, 2.4), layout="constrained").subplots()
+        keys = [Line2D([], [], color=m.colour, label=m.name) for m in marks]
+        for mark in marks:
+            ax.plot(mark.x, mark.y, "o", color=mark.colour)
+        finish(ax, "Title", "x (s)", "y (0–1)", keys, legend=legend, marks=marks)
+        figure = ax.get_figure(root=True)
+        assert figure is not None
+        figure.draw_without_rendering()
+    return ax
+
+
+POINTS = [Mark(f"policy {k}", POLICIES[k % 4], 1 + k % 3, 0.5 + 0.01 * k) for k in range(7)]
+
+
+@pytest.mark.parametrize("size", [6, 8, 10, 12, 16])
+def test_at_any_font_size_the_axes_keep_their_height_and_no_name_hides_another(size: float) -> None:
+    ax = paper(size, *POINTS)
+    assert ax.get_position().height * 2.4 > 0.8
+    assert ax.xaxis.label.get_fontsize() == pytest.approx(0.8 * size)
+    names = [text for text in ax.texts if text.get_text().startswith("policy")]
+    assert (ax.get_legend() is None) == bool(names) == (size >= 12)
+    boxes = [text.get_window_extent() for text in names]
+    assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
+
+
+def test_a_legend_stands_where_it_is_asked_for() -> None:
+    below, right = paper(8, *POINTS, legend="below"), paper(8, *POINTS, legend="right")
+    for ax, where in ((below, "y1"), (right, "x0")):
+        legend = ax.get_legend()
+        assert legend is not None
+        box = legend.get_window_extent()
+        assert box.y1 <= ax.bbox.y0 if where == "y1" else box.x0 >= ax.bbox.x1
+    for named in ("none", "direct"):
+        assert paper(8, *POINTS, legend=named).get_legend() is None
+    with pytest.raises(SimulationError, match="legend='top': choose one of below, right, direct"):
+        paper(8, *POINTS, legend="top")
+
+
+def test_ends_of_lines_have_their_names_right_of_the_axes_and_apart() -> None:
+    ends = [Mark(f"line {k}", POLICIES[k % 4], 3.0, 0.5 + 0.001 * k) for k in range(5)]
+    ax = paper(12, *ends, legend="direct")
+    boxes = [text.get_window_extent() for text in ax.texts]
+    assert len(boxes) == 5
+    assert all(box.x0 > ax.transData.transform((3.0, 0.5))[0] for box in boxes)
+    assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
+
+
+def test_a_control_gives_way_to_policies() -> None:
+    crowd = [Mark(f"control {k}", OTHERS, 2.0, 0.5) for k in range(30)]
+    ax = paper(12, *crowd, *POINTS[:2], legend="direct")
+    shown = [text.get_text() for text in ax.texts]
+    assert {"policy 0", "policy 1"} <= set(shown)
+    assert 0 < sum(name.startswith("control") for name in shown) < 30

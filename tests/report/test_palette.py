@@ -55,5 +55,5 @@ def test_forty_agents_differ_and_the_first_keep_their_colours() -> None:
 
 
 def test_policies_differ_from_one_another_and_from_agents() -> None:
-    assert len(set(policy_styles(16))) == 16
+    assert len({style.colour for style in policy_styles(20)}) == 20
     assert not {style.colour for style in policy_styles(16)} & set(AGENTS)

@@ -1,10 +1,12 @@
 """Plots of studies: units, lines, and what is refused."""
 
 import re
+from typing import Any
 
 import numpy as np
 import pytest
 from matplotlib import pyplot
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from routingsim.errors import SimulationError
@@ -47,3 +49,22 @@ def test_refuses_what_is_not_there(study: Study) -> None:
 def test_without_axes_a_notebook_shows_the_figure(study: Study) -> None:
     ax = study.plot_regret()
     assert ax.get_figure() is pyplot.gcf()
+
+
+def test_controls_and_intervals_are_as_asked_for(study: Study) -> None:
+    def load(**asked: Any) -> Axes:
+        return study.plot_load("cost", ax=Figure().subplots(), **asked)
+
+    assert "controls" in {line.get_label() for line in load().lines}
+    assert "controls" not in {line.get_label() for line in load(controls=False).lines}
+    assert [len(load(intervals=how).containers) for how in ("bands", "bars", "none")] == [0, 3, 0]
+    assert [len(load(intervals=how).collections) for how in ("bands", "none")] == [3, 0]
+    with pytest.raises(SimulationError, match="intervals='box': choose one of bars, bands, none"):
+        load(intervals="box")
+    regret = study.plot_regret(ax=Figure().subplots(), controls=False)
+    assert "controls" not in {line.get_label() for line in regret.lines}
+    frontier = study.plot_frontier(
+        ax=Figure().subplots(), controls=False, intervals="bands", legend="direct"
+    )
+    assert {text.get_text() for text in frontier.texts} <= set(study.policies)
+    assert len(frontier.patches) == len(frontier.texts) > 0
