@@ -87,7 +87,7 @@ def replay(
     """Replay a corpus through the agents under one or more policies, in virtual time."""
     if (precision is not None or days) and not intervals:
         raise SimulationError("--precision and --days are of --intervals: add --intervals")
-    asked = inputs.asked()
+    goal = inputs.asked()
     if live:
         from routingsim.live.publisher.playback import check_pace
 
@@ -111,8 +111,8 @@ def replay(
             print_intervals(result.policy.name, each)
         for field, each in estimates.items():
             print_estimates(each, field)
-        if asked["slo"] or asked["quality"] is not None:
-            print_decision(decision_on(results, **asked))
+        if goal["slo"] or goal["quality"] is not None:
+            print_decision(decision_on(results, **goal))
         if report is None:
             _suggest(inputs)
     if tasks_to is not None:
@@ -128,7 +128,7 @@ def replay(
     elif report is not None:
         from routingsim.report.html import write_report
 
-        written = write_report(results, report, command=as_typed(), **asked)
+        written = write_report(results, report, command=as_typed(), **goal)
         remark(f"report: {written}", style="")
 
 
