@@ -175,6 +175,9 @@ class Study(StudyRecord, Tabular):
     ) -> decision.Decision:
         """Which policy to use at a load, how sure that is, and what to do next.
 
+        Without targets the answer is the knee of the frontier of quality, cost and p95
+        (:mod:`routingsim.evaluation.decision_rule`).
+
         Parameters
         ----------
         load : float, optional
@@ -187,9 +190,6 @@ class Study(StudyRecord, Tabular):
             The policy in use; ``logged`` by default where it is in the study, else the first.
         backtest : str
             A sentence on how far the simulator was off on this traffic, for what it rests on.
-
-        Without targets the answer is the knee of the frontier of quality, cost and p95
-        (:mod:`routingsim.evaluation.decision_rule`).
 
         Raises
         ------
