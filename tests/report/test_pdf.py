@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import sync_playwright
 
 from routingsim.errors import SimulationError
 from routingsim.report import write_report
@@ -24,3 +25,27 @@ def test_without_a_browser_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("PATH", "")
     with pytest.raises(SimulationError, match=r"none is on PATH: install one, or write \.html"):
         find_browser()
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+def test_on_a_phone_it_is_short_and_links_open_their_sections(
+    chromium: str, results: list[ReplayResult], tmp_path: Path
+) -> None:
+    path = write_report(results, tmp_path / "report.html")
+    with (
+        sync_playwright() as playwright,
+        playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"]) as browser,
+    ):
+        page = browser.new_page(viewport={"width": 390, "height": 844})
+        page.goto(path.as_uri())
+        height, width = page.evaluate(
+            "[document.documentElement.scrollHeight, document.documentElement.scrollWidth]"
+        )
+        assert height <= 6 * 844
+        assert width <= 390
+        assert page.locator("details[open]").count() == 1
+        assert not page.locator("#warnings").is_visible()
+        page.locator("nav.contents a[href='#warnings']").click()
+        page.locator("#warnings").wait_for(state="visible")
+        assert page.locator("details[open]").count() == 2
