@@ -142,7 +142,8 @@ def replay_estimates(
     Estimates or None
         By the policies' names; None where the corpus is not such a log.
     """
-    return named_estimates(named(results), field)
+    several = [results] if isinstance(results, ReplayResult) else results
+    return named_estimates(named(several), field)
 
 
 def named(results: Sequence[ReplayResult]) -> dict[str, ReplayResult]:
