@@ -14,7 +14,7 @@ from routingsim.simulation.recorded import basis_notes
 
 _UNITS = {
     "goodput": "goodput (1/s)",
-    "cost": "USD per 1,000 tasks",
+    "cost": "cost (USD per 1,000 tasks)",
     "latency_mean": "mean latency (s)",
     "latency_p95": "latency p95 (s)",
 }
