@@ -310,7 +310,8 @@ def _apart(each: Compared) -> str:
         scale, unit = 100.0, " points"
     elif each.metric == "cost":
         scale, unit = (100.0 / each.theirs, " %") if each.theirs > 0 else (1000.0, " USD")
-    low, high = (scale * end for end in (found.low, found.high))
+    least_possible = -math.inf if each.metric == "quality_all" else -each.theirs
+    low, high = scale * max(found.low, least_possible), scale * found.high
     if low == high == 0:
         return f"{name} the same"
     ends = [number(abs(end), 2) for end in (low, high)]
@@ -318,7 +319,7 @@ def _apart(each: Compared) -> str:
         ends = [f"{abs(end):.1f}" for end in (low, high)]
     if low < 0 < high:
         return f"{name} {ends[0]}{unit} lower to {ends[1]}{unit} higher"
-    least, most = sorted(ends, key=lambda end: float(end.replace(",", "")))
+    least, most = ends if low >= 0 else reversed(ends)
     said = most if least == most else f"{least} to {most}"
     return f"{name} {said}{unit} {'higher' if low >= 0 else 'lower'}"
 

@@ -5,6 +5,7 @@ Tests of ``decision_rule``, ``decision_record`` and ``decision_text``.
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -107,6 +108,13 @@ def test_the_better_of_two_is_first_and_said_with_what_it_changes() -> None:
         "same cost."
     )
     assert "quick is first: no pair of it with another policy is in doubt." in sentences(first).sure
+
+
+def test_no_cost_is_more_than_all_of_it_lower() -> None:
+    cheap = policy("cheap", 0.90, 0.01, 5.6)
+    cheap = replace(cheap, figures={**cheap.figures, "cost": Interval(0.00001, 0.00035)})
+    said = sentences(decided(USED, cheap)).sure[0]
+    assert "cost 81 to 100 % lower" in said
 
 
 def test_nothing_shown_keeps_the_policy_in_use() -> None:
