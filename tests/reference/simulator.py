@@ -740,7 +740,7 @@ class _Simulation:
         if self.work.failed.size and attempt == 0 and not call.drawn:
             recorded = self.work.failed[row, a]
             rate = rate if math.isnan(recorded) else recorded
-        call.fails = rng.uniform(self.error_key, i, self.part(k)) < rate
+        call.fails = bool(rng.uniform(self.error_key, i, self.part(k)) < rate)
         last = attempt + 1 >= self.rules.levels
         call.judged = not (last or call.fails or math.isnan(self.work.quality[row, a]))
         if call.judged:
