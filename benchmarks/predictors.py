@@ -42,7 +42,7 @@ from routingsim.policies.folds import folds
 from routingsim.scoring.dvar import score_column
 from routingsim.simulation.arrivals import Poisson
 from routingsim.simulation.replay import replay
-from routingsim.simulation.service import cost_table
+from routingsim.simulation.billing import cost_table
 from routingsim.simulation.statistics import Interval
 
 Array = NDArray[np.float64]

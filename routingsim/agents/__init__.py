@@ -1,11 +1,13 @@
 """Agents and pools of them, and the TOML files that describe them."""
 
-from routingsim.agents.agent import LIMITS, SYNONYMS, TIME_OUTS, Agent, Billed, Discipline
+from routingsim.agents.agent import LIMITS, PRICES, SYNONYMS, TIME_OUTS, Agent, Billed, Discipline
 from routingsim.agents.loading import ArrowStream, PoolLike, builtin_pools, load_agents
 from routingsim.agents.pool import AgentPool
+from routingsim.agents.prices import usd
 
 __all__ = [
     "LIMITS",
+    "PRICES",
     "SYNONYMS",
     "TIME_OUTS",
     "Agent",
@@ -16,4 +18,5 @@ __all__ = [
     "PoolLike",
     "builtin_pools",
     "load_agents",
+    "usd",
 ]

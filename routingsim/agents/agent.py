@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 import msgspec
 
 from routingsim import display
+from routingsim.agents.price_list import blended, looked_up
 from routingsim.errors import AgentError, did_you_mean
 from routingsim.messages import AgentInfo
 
@@ -19,10 +20,13 @@ PLAIN = {
     "cut_off_cost": "all",
     "sharing": 0.0,
     "discipline": "fifo",
+    "failed_cost": "all",
 }
 """Defaults that a file leaves out."""
 LIMITS = ("requests_per_minute", "tokens_per_minute", "requests_per_day")
 """The fields of an agent that are limits of its account."""
+PRICES = ("price_input", "price_output", "price_cache_read", "price_cache_write")
+"""The fields of an agent that are prices, in USD per million tokens."""
 TIME_OUTS = ("timeout", "first_token_timeout")
 """The fields of an agent that cut calls off."""
 HEADS = ("agent", "id", "USD / 1,000 tokens", "service (s)", "slots", "strengths")
@@ -33,7 +37,7 @@ Positive = Annotated[float, msgspec.Meta(gt=0)]
 Count = Annotated[int, msgspec.Meta(ge=1, le=2**53)]
 Slots = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
 Service = Literal["lognormal", "exponential", "deterministic", "tokens", "recorded"]
-Billed = Literal["all", "served", "nothing"]
+Billed = Literal["all", "served", "nothing", "input"]
 Discipline = Literal["fifo", "priority", "fair"]
 Share = Annotated[float, msgspec.Meta(ge=0, lt=1)]
 Identifier = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$")]
@@ -44,8 +48,14 @@ class _Fields(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     id: Identifier
     name: str
-    cost: NonNegative
+    cost: NonNegative = None  # type: ignore[assignment]  # a number once prices are found
     latency: Positive
+    price_input: NonNegative | None = None
+    price_output: NonNegative | None = None
+    price_cache_read: NonNegative | None = None
+    price_cache_write: NonNegative | None = None
+    prices: str | None = None
+    price_source: str | None = None
     strengths: tuple[str, ...] = ()
     latency_cv: NonNegative = 0.5
     service: Service = "lognormal"
@@ -71,6 +81,7 @@ class _Fields(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     first_token_timeout: Positive | None = None
     cut_off: Literal["frees", "holds"] = "frees"
     cut_off_cost: Billed = "all"
+    failed_cost: Literal["all", "nothing", "input"] = "all"
     sharing: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0
     fallback: str | None = None
     discipline: Discipline = "fifo"
@@ -86,8 +97,20 @@ class Agent(
     ----------
     id, name, strengths
         Its key for routers, its name for readers, and what it is good at.
-    cost : float
-        USD per 1,000 tokens, prompt and answer alike.
+    cost : float, optional
+        USD per 1,000 tokens, prompt and answer alike: the price where no other is given, and
+        the one that messages carry. Not needed with both ``price_input`` and
+        ``price_output``; it is then that of three tokens of prompts for one of an answer.
+    price_input, price_output : float, optional
+        USD per million tokens of prompts and of answers. By default 1,000 times ``cost``.
+    price_cache_read, price_cache_write : float, optional
+        USD per million tokens of a prompt that the provider reads from its cache, or writes
+        to it. By default ``price_input``.
+    prices : str, optional
+        The model whose prices are looked up in genai-prices where an agent has none of its
+        own, as ``openai/gpt-4o`` (:mod:`routingsim.agents.price_list`).
+    price_source : str, optional
+        Where the prices come from, and of which day; a look-up fills it in.
     latency : float
         Mean service time in seconds: how long a call takes once it has started.
     latency_cv : float
@@ -148,8 +171,12 @@ class Agent(
     cut_off : {"frees", "holds"}
         Whether a call that is cut off in service frees its slot, or holds it until it would
         have ended.
-    cut_off_cost : {"all", "served", "nothing"}
-        What such a call costs: as much as any, its share of the service time, or nothing.
+    cut_off_cost : {"all", "served", "nothing", "input"}
+        What such a call costs: as much as any, its share of the service time, nothing, or
+        its prompt.
+    failed_cost : {"all", "nothing", "input"}
+        What a call that fails costs: as much as any, nothing, or its prompt. A recorded cost
+        of a call that is recorded as failed is what it cost.
     sharing : float
         How much calls slow each other down, 0 to 1: with n of them in service each is served at
         1 / (1 + sharing x (n - 1)) of its speed alone. A step of a batch that takes W + H x n is
@@ -171,6 +198,7 @@ class Agent(
     """
 
     def __post_init__(self) -> None:
+        self._find_prices()
         try:
             msgspec.convert(msgspec.structs.asdict(self), _Fields)
         except msgspec.ValidationError as error:
@@ -204,6 +232,23 @@ class Agent(
                 f"agent {self.id}, field prefill_tokens_per_second: it adds to ttft, which is not "
                 "given; give ttft, 0 for none"
             )
+
+    def _find_prices(self) -> None:
+        """Fill in the prices that are looked up, and the cost that follows from others."""
+        if isinstance(self.prices, str) and (self.price_input is None or self.price_output is None):
+            for name, value in looked_up(self.id, self.prices).items():
+                if getattr(self, name) is None:
+                    msgspec.structs.force_setattr(self, name, value)
+        if self.cost is None:
+            into, out = self.price_input, self.price_output
+            if into is None or out is None:
+                raise AgentError(
+                    f"agent {self.id}, field cost: required, and not given (USD per 1,000 tokens); "
+                    "price_input and price_output (USD per million) together stand in for it"
+                )
+            numbers = all(isinstance(each, int | float) for each in (into, out))
+            allowed = numbers and 0 <= into < math.inf and 0 <= out < math.inf
+            msgspec.structs.force_setattr(self, "cost", blended(into, out) if allowed else 0.0)
 
     def _check_time_outs(self) -> None:
         """Check that each time-out can cut off some calls, and leaves some."""
@@ -252,12 +297,34 @@ class Agent(
         return min(by_slots, minute / 60.0, day / 86_400.0)
 
     @property
+    def rates(self) -> tuple[float, float, float, float]:
+        """The four :data:`PRICES` in USD per million tokens, those not given by their defaults."""
+        into, out, read, write = (getattr(self, name) for name in PRICES)
+        plain = 1000.0 * self.cost
+        into = plain if into is None else into
+        return (
+            into,
+            plain if out is None else out,
+            into if read is None else read,
+            into if write is None else write,
+        )
+
+    @property
+    def _priced(self) -> str:
+        """The prices for people: ``0.03``, or ``0.00438: 2.5 in, 10 out a million``."""
+        if all(getattr(self, name) is None for name in PRICES):
+            return f"{self.cost:g}"
+        into, out, read, _ = self.rates
+        cached = "" if read == into else f", {read:g} cached"
+        return f"{self.cost:.3g} ({into:g} in{cached}, {out:g} out a million)"
+
+    @property
     def row(self) -> tuple[str, ...]:
         """The agent in a table for people, whose columns are :data:`HEADS`."""
         return (
             self.name,
             self.id,
-            f"{self.cost:g}",
+            self._priced,
             f"{self.latency:g} ± {self.latency * self.latency_cv:.2g}",
             str(self.concurrency),
             ", ".join(self.strengths),
@@ -320,6 +387,18 @@ SYNONYMS = {
     **dict.fromkeys(("slots", "workers", "max_concurrency", "parallel", "capacity"), "concurrency"),
     **dict.fromkeys(("rpm", "rate_limit", "request_limit"), "requests_per_minute"),
     **dict.fromkeys(("price", "usd", "cost_per_1k", "price_per_1k"), "cost"),
+    **dict.fromkeys(
+        ("input", "input_price", "input_cost", "price_prompt", "prompt_price"), "price_input"
+    ),
+    **dict.fromkeys(
+        ("output", "output_price", "output_cost", "price_completion", "completion_price"),
+        "price_output",
+    ),
+    **dict.fromkeys(
+        ("price_cached", "price_cached_input", "cached_input_price", "cache_read"),
+        "price_cache_read",
+    ),
+    "cache_write": "price_cache_write",
     **dict.fromkeys(("service_time", "mean_latency", "seconds", "duration"), "latency"),
     **dict.fromkeys(("cv", "service_cv"), "latency_cv"),
     **dict.fromkeys(("tps", "tokens_per_s", "speed"), "tokens_per_second"),

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from routingsim.agents import AgentPool
+from routingsim.agents import Agent, AgentPool, usd
 from routingsim.corpora.answer_tokens import output_token_table
 from routingsim.corpora.corpus import Corpus, prompt_tokens
 
@@ -13,27 +13,32 @@ def expected_costs(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """USD of a call, and USD that each token of its prompt adds, shape (agents,) each.
 
-    A recorded cost counts as it is: an agent of which costs are recorded has their mean, and
-    prompts add nothing. Else a call costs price x (tokens of the prompt + mean tokens of an
-    answer), as :func:`routingsim.corpora.answer_tokens.output_token_table` has them.
+    A call costs what :func:`routingsim.agents.usd` says of its prompt and of an answer of mean
+    length, as :func:`routingsim.corpora.answer_tokens.output_token_table` has them. An agent
+    without prices of input and output, of which costs are recorded, has their mean instead, and
+    prompts add nothing.
 
     Parameters
     ----------
     pool : AgentPool
     corpus : Corpus, optional
     """
-    price = pool.column("cost") / 1000.0
-    call, token = price * pool.column("output_tokens"), price.copy()
+    answer = pool.column("output_tokens")
+    if corpus is not None and len(corpus):
+        answer = output_token_table(corpus, pool).mean(axis=0)
+    call, token = usd(pool, 0.0, answer), usd(pool, 1.0, 0.0)
     if corpus is None:
         return call, token
     cost = corpus.outcome("cost", [agent.recorded_as for agent in pool])
-    if len(corpus):
-        call = price * output_token_table(corpus, pool).mean(axis=0)
-    for a in range(len(pool)):
+    for a, agent in enumerate(pool):
         paid = cost[~np.isnan(cost[:, a]), a]
-        if paid.size:
+        if paid.size and not _has_prices(agent):
             call[a], token[a] = paid.mean(), 0.0
     return call, token
+
+
+def _has_prices(agent: Agent) -> bool:
+    return agent.price_input is not None or agent.price_output is not None
 
 
 def cost_order(pool: AgentPool, corpus: Corpus | None = None) -> list[str]:

@@ -122,6 +122,9 @@ class PoolView(NamedTuple):
     speed: NDArray[np.float64] = _NOT_KNOWN
     """Speed at which a call that came now would be served, as a share of its speed alone: below
     1 where an agent's calls slow each other down."""
+    price: NDArray[np.float64] = _NOT_KNOWN
+    """USD that this task is expected to cost at the agent: its prompt's tokens are known, and
+    its answer is of mean length (:func:`routingsim.policies.costs.expected_costs`)."""
 
 
 class Outcome(NamedTuple):
@@ -152,7 +155,7 @@ _task = types.NamedTuple(
     [_int, _int, _float, types.uint64, _float, _float, _int, _floats, _floats, _int, _int, _int],
     TaskView,
 )
-POOL_VIEW = types.NamedTuple([*[_ints] * 3, *[_floats] * 3, _ints, *[_floats] * 3], PoolView)
+POOL_VIEW = types.NamedTuple([*[_ints] * 3, *[_floats] * 3, _ints, *[_floats] * 4], PoolView)
 _outcome = types.NamedTuple((types.int64, *[types.float64] * 6), Outcome)
 
 _any_task, _any_pool = ByReference(_task), ByReference(POOL_VIEW)

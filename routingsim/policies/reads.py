@@ -17,14 +17,14 @@ def reads(policy: Policy) -> set[str]:
     return _names(policy) & _READ
 
 
-def may_read_room(policy: Policy) -> bool:
-    """Whether a policy may read how much of a limit is left.
+def may_read(policy: Policy, field: str) -> bool:
+    """Whether a policy may read a field of the pool that takes time to bring up to date.
 
     Only of functions of this package all code is sure to be found.
     """
     kernels = (policy.choose.python, policy.learn.python)
     ours = all(getattr(f, "__module__", "").partition(".")[0] == _OURS for f in kernels)
-    return not ours or "room" in _names(policy)
+    return not ours or field in _names(policy)
 
 
 def _names(policy: Policy) -> set[str]:

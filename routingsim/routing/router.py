@@ -27,7 +27,7 @@ from routingsim.messages import (
 )
 from routingsim.policies.kernel import STATUS_NAMES, Kernel, Outcome, PoolView, TaskView
 from routingsim.policies.policy import Policy, make_policy
-from routingsim.policies.reads import may_read_room
+from routingsim.policies.reads import may_read
 from routingsim.routing.choices import (
     UNKNOWN,
     Choice,
@@ -146,7 +146,7 @@ class TaskRouter:
             speed=np.ones(agents),
         )
         room = Room(self.pool)
-        self._room = room if room.limited and may_read_room(self.policy) else None
+        self._room = room if room.limited and may_read(self.policy, "room") else None
         codes = None if known is None else known.category_codes
         self._read_categories = category_reader(self.policy, codes)
         self._infos = [agent.info for agent in self.pool]

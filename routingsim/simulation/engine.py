@@ -127,6 +127,7 @@ from routingsim.simulation.state import (
     ALL,
     ESCALATED,
     LOG,
+    PROMPT,
     RULES,
     SERVED,
     STATE,
@@ -221,12 +222,17 @@ def _end(s, work, rules, log, agent, a, c, now):
         wait += call.left - call.sent
         paid = work.cost[row_of(work, i), np.uint16(a)]
         if status == TIMED_OUT:
-            if agent.billed != ALL:
+            if agent.billed == PROMPT:
+                paid = work.prompt_cost[row_of(work, i), np.uint16(a)]
+            elif agent.billed != ALL:
                 share = call.takes
                 if agent.sharing == 0.0:
                     share = (now - call.left) / (call.takes - call.left)
                 paid *= share if agent.billed == SERVED else 0.0
-        elif status != FAILED:
+        elif status == FAILED:
+            if work.failed_cost.size:
+                paid = work.failed_cost[row_of(work, i), np.uint16(a)]
+        else:
             first = call.first
         cost += paid
         if call.judged:
@@ -289,11 +295,18 @@ def pool_view(s, system):
     """What policies see: views of the arrays of the state."""
     return PoolView(
         *(s.busy, s.queued, system.slots, system.price, s.wait, system.mean_service, s.up),
-        *(s.room, system.mean_first, s.speed),
+        *(s.room, system.mean_first, s.speed, s.price),
     )
 
 
 _pool_view = inlined(pool_view)
+
+
+@called
+def _show_price(s, system, task):
+    """Show policies what a task is expected to cost at each agent."""
+    for a in range(s.price.size):
+        s.price[a] = system.call_cost[a] + system.token_cost[a] * task.prompt_tokens
 
 
 @inlined
@@ -393,6 +406,8 @@ def _run(s, work, system, rules, log, choose, learn, learns, memory, seed):
                         show_signals(s, rules, keys, i, now)
                     told_of = (i, np.int64(call.attempt), now, copy_of(s, c))
                     rewrite(task, task_view(work, keys.choice, *told_of))
+                    if rules.shows_price:
+                        _show_price(s, system, task)
                     outcome = _outcome(work, log, call, i)
                     learn(task, np.int64(call.agent), outcome, pool, memory)
                 at = sent_again(s, rules, log, keys, call, now)
@@ -467,6 +482,8 @@ def _run(s, work, system, rules, log, choose, learn, learns, memory, seed):
             if stale:
                 show_signals(s, rules, keys, i, now)
             rewrite(task, task_view(work, keys.choice, i, attempt, now, copy))
+            if rules.shows_price:
+                _show_price(s, system, task)
             if attempt or copy or s.counters[BOUNDED] or not s.counters[UPS]:
                 given = (s, pool, system, work, log, rules, choose, memory, task)
                 a = choose_with_care(*given, c)

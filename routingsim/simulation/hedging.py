@@ -18,7 +18,7 @@ from routingsim.simulation.limits import waits_no_more
 from routingsim.simulation.queues import leave_queue
 from routingsim.simulation.sharing import stop_shared
 from routingsim.simulation.signals import are_stale, send_news
-from routingsim.simulation.state import ALL, CANCELLED, ESCALATED, SERVED
+from routingsim.simulation.state import ALL, CANCELLED, ESCALATED, PROMPT, SERVED
 
 
 @inlined
@@ -97,7 +97,9 @@ def cancel(s, work, rules, log, keys, c, now):
         elif natural > call.left:
             share = (now - call.left) / (natural - call.left)
         call.paid = work.cost[np.uint32(work.row[i]), a]
-        if agent.billed != ALL:
+        if agent.billed == PROMPT:
+            call.paid = work.prompt_cost[np.uint32(work.row[i]), a]
+        elif agent.billed != ALL:
             call.paid *= share if agent.billed == SERVED else 0.0
         if agent.sharing == 0.0:
             if agent.holds:

@@ -14,9 +14,10 @@ from routingsim.agents import AgentPool, Discipline
 from routingsim.corpora.corpus import Corpus
 from routingsim.errors import AgentError, SimulationError, did_you_mean
 from routingsim.policies.category import Category, categories
+from routingsim.policies.costs import expected_costs
 from routingsim.policies.kernel import STATUS_NAMES
 from routingsim.policies.policy import Judge, Policy
-from routingsim.policies.reads import may_read_room
+from routingsim.policies.reads import may_read
 from routingsim.simulation import engine
 from routingsim.simulation.arrival_notes import left_out, unlike_asked
 from routingsim.simulation.arrivals import (
@@ -348,11 +349,12 @@ class Scenario:
             cool_within=0.0 if cooldown is None else float(cooldown.within),
             cool_seconds=0.0 if cooldown is None else float(cooldown.seconds),
             cool_on=0 if cooldown is None else _mask(cooldown.on),
+            shows_price=int(may_read(self.policy, "price")),
             retry_after=int(self.retries.retry_after),
             signal_delay=float(self.signals.delay),
             routers=self.signals.routers,
             **_hedging(self.hedge),
-            shows_room=int(self.system.window.size > 0 and may_read_room(self.policy)),
+            shows_room=int(self.system.window.size > 0 and may_read(self.policy, "room")),
         )
 
 
@@ -408,6 +410,7 @@ def prepare(
             known.work.service.mean(axis=0),
             known.work.first.mean(axis=0) if known.work.first.size else None,
             changes,
+            expected_costs(pool, corpus),
         ),
     )
 

@@ -1,6 +1,6 @@
-"""Service times, costs and limits of agents, as the engine takes them.
+"""Service times and limits of agents, as the engine takes them.
 
-Service time and cost of a call are tables with a row for each corpus record and
+The service time of a call is a table with a row for each corpus record and
 a column for each agent. Figures that a corpus records are used as they are;
 others are modelled from ``agents.toml``, and the result says so.
 """
@@ -17,6 +17,7 @@ from routingsim.agents import LIMITS, Agent, AgentPool, Billed, Discipline
 from routingsim.corpora.answer_tokens import output_token_table
 from routingsim.corpora.corpus import Corpus, prompt_tokens
 from routingsim.errors import AgentError, SimulationError
+from routingsim.policies.costs import expected_costs
 from routingsim.simulation.changes import Change, change_arrays
 from routingsim.simulation.faults import Outage
 from routingsim.simulation.state import DETERMINISTIC, EXPONENTIAL, LOGNORMAL, System
@@ -86,26 +87,13 @@ def _recorded_latency(corpus: Corpus, agent: Agent) -> NDArray[np.float64]:
     return latency
 
 
-def cost_table(corpus: Corpus, pool: AgentPool) -> tuple[NDArray[np.float64], int]:
-    """USD per call, shape (tasks, agents), and the number of modelled entries.
-
-    A cost that is not recorded is modelled as price x (prompt + output tokens) / 1,000.
-    """
-    recorded = corpus.outcome("cost", [agent.recorded_as for agent in pool])
-    missing = np.isnan(recorded)
-    if not missing.any():
-        return recorded, 0
-    tokens = prompt_tokens(corpus)[:, np.newaxis] + output_token_table(corpus, pool)
-    modelled = pool.column("cost") * tokens / 1000.0
-    return np.where(missing, modelled, recorded), int(missing.sum())
-
-
 def system(
     pool: AgentPool,
     outages: Iterable[Outage] = (),
     expected_service: NDArray[np.float64] | None = None,
     expected_first: NDArray[np.float64] | None = None,
     changes: Sequence[Change] = (),
+    costs: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None,
 ) -> System:
     """The agents as the engine takes them.
 
@@ -122,6 +110,9 @@ def system(
         Mean seconds to the first token over the corpus, which policies see; by default ``ttft``.
     changes : sequence of Change
         What changes in the run.
+    costs : pair of ndarray, shape (agents,), optional
+        What a call and a token of its prompt are expected to cost
+        (:func:`routingsim.policies.costs.expected_costs`); by default without a corpus.
 
     Raises
     ------
@@ -132,6 +123,7 @@ def system(
     noise, sigma = zip(*(_noise(agent) for agent in pool), strict=True)
     first, down, up = _outage_arrays(pool, list(outages))
     mean = pool.column("mean_service")
+    call, token = expected_costs(pool) if costs is None else costs
     if expected_service is not None:  # the others keep the exact mean of the pool
         by_task = [agent.service in ("tokens", "recorded") for agent in pool]
         mean = np.where(by_task, expected_service, mean)
@@ -164,6 +156,8 @@ def system(
         mean_first=np.where(np.isnan(ttft), mean, first_token),
         **_accounts(pool),
         **change_arrays(pool, changes),
+        call_cost=call,
+        token_cost=token,
     )
 
 

@@ -24,8 +24,9 @@ WINDOW_LAWS = SLIDING, FIXED, BUCKET = range(3)
 REQUESTS, TOKENS, DAILY, WINDOWS = range(4)
 MINUTE, DAY = 60.0, 86_400.0
 CHANGES = SPEED, ERRORS, LISTED = range(3)
-BILLED = ALL, SERVED, NOTHING = range(3)
-"""What a call that is cut off in service costs: all, its share of the service, or nothing."""
+BILLED = ALL, SERVED, NOTHING, PROMPT = range(4)
+"""What a call that is cut off in service costs: all, its share of the service, nothing, or its
+prompt."""
 
 
 class Workload(NamedTuple):
@@ -47,6 +48,9 @@ class Workload(NamedTuple):
     first: NDArray[np.float64] = np.zeros((0, 0))
     # (rows, m) tokens of a call, prompt and answer, whole; (0, 0) if no limit counts them
     tokens: NDArray[np.float64] = np.zeros((0, 0))
+    # (rows, m) USD of a prompt alone, and of a call that fails; (0, 0) if none is billed so
+    prompt_cost: NDArray[np.float64] = np.zeros((0, 0))
+    failed_cost: NDArray[np.float64] = np.zeros((0, 0))
     # (n,) priority, 0 to 255, and code of the tenant; (0,) if all are 0
     priority: NDArray[np.int16] = np.zeros(0, np.int16)
     tenant: NDArray[np.int32] = np.zeros(0, np.int32)
@@ -89,6 +93,9 @@ class System(NamedTuple):
     window: NDArray[np.int64]  # SLIDING, FIXED or BUCKET
     rejects: NDArray[np.int64]
     order: NDArray[np.int64]  # (m,) FIFO, PRIORITY or FAIR
+    # USD that a call is expected to cost, and that each token of its prompt adds
+    call_cost: NDArray[np.float64]
+    token_cost: NDArray[np.float64]
 
 
 class Rules(NamedTuple):
@@ -123,6 +130,7 @@ class Rules(NamedTuple):
     signal_delay: float = 0.0  # seconds until a router hears of the calls of the others
     routers: int = 1
     shows_room: int = 0  # 1: the policy may read how much of each limit is left
+    shows_price: int = 0  # 1: the policy may read what this task is expected to cost
     retry_after: int = 1  # 1: a call that was rejected is not sent again before the limit opens
     # A second copy of a try is sent after so many seconds, -1 for never, or (> 0) after a quantile
     # of the times of the agent's first copies, once there are `hedge_least` of them.
@@ -276,13 +284,14 @@ class State(NamedTuple):
     """The pool at one moment."""
 
     # what policies see: slots in use, tasks waiting, expected wait, up or down, share of the
-    # limits left, speed
+    # limits left, speed, expected cost
     busy: NDArray[np.int64]
     queued: NDArray[np.int64]
     wait: NDArray[np.float64]
     up: NDArray[np.int64]
     room: NDArray[np.float64]
     speed: NDArray[np.float64]
+    price: NDArray[np.float64]
     agents: NDArray[np.void]  # (m,) records
     calls: NDArray[np.void]  # records of calls, as many as there have been at once
     pairs: NDArray[np.void]  # one more for each, if a try may have two copies
@@ -359,6 +368,7 @@ def empty_state(system: System, rules: Rules, work: Workload) -> State:
         up=system.listed.copy(),
         room=np.ones(m),
         speed=np.ones(m),
+        price=np.zeros(m),
         agents=agents,
         calls=np.zeros(0, CALL),
         pairs=np.zeros(0, PAIR),
@@ -487,7 +497,10 @@ _RECORDS = {
     "agents": _AGENT, "calls": CALL, "pairs": PAIR, "lines": LINE, "nodes": NODE,
     "accounts": _ACCOUNT, "windows": _WINDOW,
 }  # fmt: skip
-_TABLES = ("features", "predicted", "service", "cost", "quality", "failed", "first", "tokens")
+_TABLES = (
+    *("features", "predicted", "service", "cost", "quality", "failed", "first", "tokens"),
+    *("prompt_cost", "failed_cost"),
+)
 
 
 def _numba_type(of: Any, tables: Sequence[str] = ()) -> Any:

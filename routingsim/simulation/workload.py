@@ -11,8 +11,9 @@ from routingsim.corpora.corpus import Corpus, prompt_tokens
 from routingsim.errors import SimulationError
 from routingsim.policies.policy import Policy, TextTable
 from routingsim.scoring.corpora import corpus_scores
+from routingsim.simulation.billing import cost_table, failed_cost_table, prompt_cost_table
 from routingsim.simulation.recorded import failure_table
-from routingsim.simulation.service import cost_table, first_token_table, service_table, token_table
+from routingsim.simulation.service import first_token_table, service_table, token_table
 from routingsim.simulation.state import Workload
 from routingsim.simulation.task_choice import category_numbers
 
@@ -48,6 +49,7 @@ def records(corpus: Corpus | None, pool: AgentPool, policy: Policy) -> Records:
             raise SimulationError(f"policy {policy.name} reads texts: give a corpus")
         corpus = Corpus.from_frame(pd.DataFrame({"id": ["0"], "text": [""]}))
     cost, modelled = cost_table(corpus, pool)
+    prompt_cost = prompt_cost_table(corpus, pool, cost)
     names = [agent.recorded_as for agent in pool]
     work = Workload(
         arrived=np.zeros(0),
@@ -63,6 +65,8 @@ def records(corpus: Corpus | None, pool: AgentPool, policy: Policy) -> Records:
         failed=failure_table(corpus, pool),
         first=_own(first_token_table(corpus, pool)),
         tokens=_own(token_table(corpus, pool)),
+        prompt_cost=_own(prompt_cost),
+        failed_cost=_own(failed_cost_table(corpus, pool, cost, prompt_cost)),
     )
     return Records(work, modelled / cost.size)
 

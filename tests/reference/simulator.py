@@ -45,6 +45,7 @@ from routingsim.simulation.state import (
     EXPONENTIAL,
     FIXED,
     MINUTE,
+    PROMPT,
     SPEED,
     Log,
     Rules,
@@ -285,6 +286,7 @@ class _Simulation:
             room=np.ones(len(agents)),
             first_token=system.mean_first,
             speed=np.ones(len(agents)),
+            price=np.zeros(len(agents)),
         )
         self.calendar = self.first_events()
 
@@ -708,6 +710,7 @@ class _Simulation:
             up[:] = 1
         self.show_room(now)
         self.show_signals(now, i)
+        self.show_price(i)
         a = self.choose(self.view(now, k), self.pool._replace(up=up), self.memory)
         if not 0 <= a < agents:
             raise PolicyError(
@@ -761,6 +764,12 @@ class _Simulation:
         if self.waits(a):
             self.take(now, k)
 
+    def show_price(self, i: int) -> None:
+        """Bring what the task is expected to cost up to date, for policies that read it."""
+        if self.rules.shows_price:
+            tokens = float(self.work.prompt_tokens[self.work.row[i]])
+            self.pool.price[:] = self.system.call_cost + self.system.token_cost * tokens
+
     def noise(self, k: int) -> float:
         """Factor of a call's service time; its random number belongs to task, try and copy."""
         a, law = self.calls[k].agent, self.system.noise
@@ -780,6 +789,8 @@ class _Simulation:
             self.serving[a].remove(k)
             call.paid = float(self.work.cost[self.work.row[k // 2], a])
             status, shared = FAILED if call.fails else OK, self.shared(k)
+            if call.fails and self.work.failed_cost.size:
+                call.paid = float(self.work.failed_cost[self.work.row[k // 2], a])
             if call.cut:
                 status = TIMED_OUT
                 call.paid = self.billed(now, k)
@@ -796,11 +807,14 @@ class _Simulation:
     def billed(self, now: float, k: int) -> float:
         """What a call that is cut off or cancelled costs."""
         call, shared = self.calls[k], self.shared(k)
+        row, a = self.work.row[k // 2], call.agent
+        if self.system.billed[a] == PROMPT:
+            return float(self.work.prompt_cost[row, a])
         had, whole = now - call.left, call.natural - call.left
         if shared:
-            had, whole = self.company[call.agent].time(now) - shared.began, shared.work
+            had, whole = self.company[a].time(now) - shared.began, shared.work
         share = had / whole if whole > 0 else 1.0
-        return call.paid * [1.0, share, 0.0][self.system.billed[call.agent]]
+        return float(self.work.cost[row, a]) * [1.0, share, 0.0][self.system.billed[a]]
 
     def maybe_hold(self, now: float, k: int) -> None:
         """A call that is cut off or cancelled holds its slot, where the agent is such."""
@@ -874,7 +888,6 @@ class _Simulation:
             call.left = now
         else:
             self.serving[a].remove(k)
-            call.paid = float(self.work.cost[self.work.row[k // 2], a])
             call.paid, shared = self.billed(now, k), self.shared(k)
             self.maybe_hold(now, k)
             if shared and shared.held < 0:
@@ -934,6 +947,7 @@ class _Simulation:
             outcome = self.outcome(now, i)
             self.show_room(now)
             self.show_signals(now, i)
+            self.show_price(i)
             view = self.view(now, 2 * i + task.copy)
             self.learn(view, task.agent, outcome, self.pool, self.memory)
         again = self.again(now, i)

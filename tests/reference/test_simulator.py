@@ -84,7 +84,8 @@ def write_pool(pool, memory):
         memory[k + 4] = pool.room[a]
         memory[k + 5] = pool.first_token[a]
         memory[k + 6] = pool.speed[a]
-        k += 7
+        memory[k + 7] = pool.price[a]
+        k += 8
     memory[0] = k
 
 
@@ -124,7 +125,7 @@ def taped_learning(task, agent, outcome, pool, memory):
 
 def tape(agents: int, tries: int) -> NDArray[np.float64]:
     """Memory long enough for the tape of so many tries."""
-    memory = np.zeros(1 + agents + tries * (29 + 14 * agents))
+    memory = np.zeros(1 + agents + tries * (29 + 16 * agents))
     memory[0] = 1 + agents
     return memory
 
@@ -150,7 +151,7 @@ def pools(draw: st.DrawFn) -> AgentPool:
                 **draw(time_outs()),
                 sharing=draw(st.sampled_from([0.0, 0.0, 0.3, 1.0])),
                 cut_off=draw(st.sampled_from(["frees", "holds"])),
-                cut_off_cost=draw(st.sampled_from(["all", "served", "nothing"])),
+                cut_off_cost=draw(st.sampled_from(["all", "served", "nothing", "input"])),
                 fallback=None
                 if a == last
                 else draw(st.sampled_from([None, None, f"agent-{a + 1}"])),
@@ -243,6 +244,8 @@ def workloads(draw: st.DrawFn, agents: int, unit: float) -> Workload:
         cost=table(0.0, 0.1, 1.0),
         quality=table(math.nan, 0.0, 0.7),
         failed=draw(st.just(np.zeros((0, 0))) | st.just(table(math.nan, 0.0, 1.0))),
+        prompt_cost=table(0.0, 0.01, 0.1),
+        failed_cost=draw(st.just(np.zeros((0, 0))) | st.just(table(0.0, 0.02, 1.0))),
     )
     work = work._replace(tokens=table(0.0, 1.0, 7.0, 12.0, 50.0))
     if draw(st.booleans()):
@@ -282,6 +285,7 @@ RULES = st.builds(
     cool_within=st.sampled_from([0.0, 1.0, 10.0]),
     cool_seconds=st.sampled_from([0.0, 2.0, 10.0]),
     cool_on=st.sampled_from([1 << FAILED, 0b1110, 1 << LIMITED]),
+    shows_price=st.integers(0, 1),
     retry_after=st.integers(0, 1),
     shows_room=st.integers(0, 1),
     signal_delay=st.sampled_from([0.0, 0.5, 1.0, 7.3]),

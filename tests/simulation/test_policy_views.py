@@ -7,7 +7,7 @@ import routingsim as rs
 from routingsim.errors import SimulationError
 from routingsim.policies.kernel import LIMITED, OK, TOO_LONG, choose_kernel, learn_kernel
 from routingsim.policies.policy import make_policy
-from routingsim.policies.reads import may_read_room
+from routingsim.policies.reads import may_read
 
 
 def agent(name: str, **fields) -> rs.Agent:

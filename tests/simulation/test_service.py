@@ -66,12 +66,6 @@ def test_recorded_service_needs_a_record_of_every_task(corpus: Corpus) -> None:
         model.service_table(corpus, AgentPool((agent("b", service="recorded"),)))
 
 
-def test_costs_are_recorded_or_price_times_tokens(corpus: Corpus) -> None:
-    costs, modelled = model.cost_table(corpus, AgentPool((agent("a", output_tokens=200.0),)))
-    np.testing.assert_allclose(costs[:, 0], [0.1, 2.0 * (7 + 200) / 1000, 0.3])
-    assert modelled == 1
-
-
 def test_noise_of_each_model() -> None:
     pool = AgentPool(
         (

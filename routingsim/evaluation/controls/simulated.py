@@ -23,10 +23,10 @@ from routingsim.policies.assignment import assign
 from routingsim.policies.fitted import FittedTexts
 from routingsim.policies.policy import Policy
 from routingsim.policies.rules import cheapest, random, static, weighted
+from routingsim.simulation.billing import cost_table
 from routingsim.simulation.recorded import basis
 from routingsim.simulation.result import ReplayResult
 from routingsim.simulation.scenario import prepare
-from routingsim.simulation.service import cost_table
 
 
 def assigned(

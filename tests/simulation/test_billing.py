@@ -1,0 +1,75 @@
+"""What calls cost in the engine: recorded or by prices, whole, failed or cut off."""
+
+import pandas as pd
+import pytest
+
+import routingsim as rs
+from routingsim.agents import Agent, AgentPool
+from routingsim.corpora.corpus import Corpus
+from routingsim.simulation import billing
+
+# At 2.5 and 10 USD per million: .00825, of which .00025 the prompt; and .0505, of which .05.
+TASKS = pd.DataFrame(
+    {
+        "id": ["chat", "retrieval"],
+        "text": ["", ""],
+        "prompt_tokens": [100.0, 20_000.0],
+        "output_tokens": [800.0, 50.0],
+    }
+)
+
+
+def agent(**fields) -> Agent:
+    plain = {"price_input": 2.5, "price_output": 10.0, "latency": 1.0}
+    return Agent(id="a", name="A", **(plain | {"service": "deterministic"} | fields))
+
+
+def tables(corpus: Corpus, one: Agent) -> tuple[list[float], list[float], list[float], int]:
+    pool = AgentPool((one,))
+    cost, modelled = billing.cost_table(corpus, pool)
+    prompt = billing.prompt_cost_table(corpus, pool, cost)
+    failed = billing.failed_cost_table(corpus, pool, cost, prompt)
+    return cost[:, 0].tolist(), prompt.ravel().tolist(), failed.ravel().tolist(), modelled
+
+
+def test_calls_cost_prompts_and_answers() -> None:
+    corpus = Corpus.from_frame(TASKS)
+    assert tables(corpus, agent()) == ([0.00825, 0.0505], [], [], 2)
+    assert tables(corpus, agent(failed_cost="input"))[1:3] == ([0.00025, 0.05], [0.00025, 0.05])
+    assert tables(corpus, agent(failed_cost="nothing"))[1:3] == ([], [0.0, 0.0])
+    assert tables(corpus, agent(cut_off_cost="input"))[1:3] == ([0.00025, 0.05], [])
+
+
+def test_recorded_costs_are_used_and_shared_out_by_prices() -> None:
+    """A recorded .0165 is twice what prices say, and so is its prompt, .0005."""
+    recorded = TASKS.assign(**{"outcomes.a.cost": [0.0165, None], "outcomes.a.failed": [None, 1]})
+    corpus = Corpus.from_frame(recorded)
+    cost, prompt, failed, modelled = tables(corpus, agent(failed_cost="input"))
+    assert (cost, modelled) == ([0.0165, 0.0505], 1)
+    assert prompt == failed == pytest.approx([0.0005, 0.05])
+
+
+def test_a_call_that_is_recorded_as_failed_costs_what_is_recorded() -> None:
+    recorded = TASKS.assign(**{"outcomes.a.cost": [0.0165, 0.02], "outcomes.a.failed": [1, 0]})
+    assert tables(Corpus.from_frame(recorded), agent(failed_cost="nothing"))[2] == [0.0165, 0.0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("fields", "bill"),
+    [
+        ({}, 0.00825 + 0.0505),
+        ({"error_rate": 0.999999}, 0.00825 + 0.0505),
+        ({"error_rate": 0.999999, "failed_cost": "input"}, 0.05025),
+        ({"error_rate": 0.999999, "failed_cost": "nothing"}, 0.0),
+        ({"timeout": 0.5}, 0.00825 + 0.0505),
+        ({"timeout": 0.5, "cut_off_cost": "served"}, (0.00825 + 0.0505) / 2),
+        ({"timeout": 0.5, "cut_off_cost": "input"}, 0.05025),
+        ({"timeout": 0.5, "cut_off_cost": "nothing"}, 0.0),
+    ],
+)
+def test_bills_of_a_run(fields: dict, bill: float) -> None:
+    one = AgentPool((agent(concurrency=2, **fields),))
+    corpus = Corpus.from_frame(TASKS)
+    result = rs.replay(corpus, one, policy="static:a", arrivals=rs.Poisson(1.0), seed=3)
+    assert result.overall["cost"] == pytest.approx(bill)
