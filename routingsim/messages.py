@@ -76,7 +76,9 @@ class RoutingDecision(msgspec.Struct, frozen=True, gc=False, rename="camel", omi
 
     ``propensity`` is the probability with which the agent was chosen, of a router that
     explores (:class:`routingsim.TaskRouter`); None, and not in the message, where it is not
-    known. ``tries`` are the task's calls, in a replay, which knows them.
+    known. ``expected_cost`` is the USD that the task is expected to cost at this agent, for an
+    agent with prices of prompts or answers; None, and not in the message, for others.
+    ``tries`` are the task's calls, in a replay, which knows them.
     """
 
     task_id: str
@@ -85,6 +87,7 @@ class RoutingDecision(msgspec.Struct, frozen=True, gc=False, rename="camel", omi
     reason: str
     timestamp: int
     propensity: float | None = None
+    expected_cost: float | None = None
     tries: tuple[Try, ...] = ()
 
     dropped: ClassVar[int] = 0

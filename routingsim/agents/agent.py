@@ -297,6 +297,11 @@ class Agent(
         return min(by_slots, minute / 60.0, day / 86_400.0)
 
     @property
+    def priced(self) -> bool:
+        """Whether prompts or answers have a price of their own."""
+        return self.price_input is not None or self.price_output is not None
+
+    @property
     def rates(self) -> tuple[float, float, float, float]:
         """The four :data:`PRICES` in USD per million tokens, those not given by their defaults."""
         into, out, read, write = (getattr(self, name) for name in PRICES)
@@ -312,7 +317,7 @@ class Agent(
     @property
     def _priced(self) -> str:
         """The prices for people: ``0.03``, or ``0.00438: 2.5 in, 10 out a million``."""
-        if all(getattr(self, name) is None for name in PRICES):
+        if not self.priced:
             return f"{self.cost:g}"
         into, out, read, _ = self.rates
         cached = "" if read == into else f", {read:g} cached"

@@ -89,9 +89,10 @@ def agents(
     heads = ("id", "name", "USD / 1,000\ntokens", "service\n(s)", "cv", "slots", "strengths")
     rows = []
     for agent in pool:
-        numbers = (agent.cost, agent.latency, agent.latency_cv, agent.concurrency)
+        numbers = (agent.latency, agent.latency_cv, agent.concurrency)
         strengths = ", ".join(agent.strengths)
-        rows.append((agent.id, escape(agent.name), *(f"{v:g}" for v in numbers), escape(strengths)))
+        shown = (agent.row[2], *(f"{v:g}" for v in numbers))
+        rows.append((agent.id, escape(agent.name), *shown, escape(strengths)))
     print_table(heads, rows, words=("id", "name", "strengths"), spare=("name", "cv", "strengths"))
     out.print(f"Capacity: {pool.capacity:.3g} tasks/s at most", highlight=False)
     out.print(f"Built-in pools: {', '.join(builtin_pools())}", highlight=False)

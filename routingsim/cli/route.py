@@ -69,6 +69,8 @@ def route(
         style="dim",
         highlight=False,
     )
+    if (cost := decision.expected_cost) is not None:
+        out.print(f"Expected cost: {cost:.4g} USD", style="dim", highlight=False)
 
 
 def _route_file(router: "TaskRouter", path: str, map: str | None, json_to: Path | None) -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from routingsim.agents import Agent, AgentPool, usd
+from routingsim.agents import AgentPool, usd
 from routingsim.corpora.answer_tokens import output_token_table
 from routingsim.corpora.corpus import Corpus, prompt_tokens
 
@@ -32,13 +32,9 @@ def expected_costs(
     cost = corpus.outcome("cost", [agent.recorded_as for agent in pool])
     for a, agent in enumerate(pool):
         paid = cost[~np.isnan(cost[:, a]), a]
-        if paid.size and not _has_prices(agent):
+        if paid.size and not agent.priced:
             call[a], token[a] = paid.mean(), 0.0
     return call, token
-
-
-def _has_prices(agent: Agent) -> bool:
-    return agent.price_input is not None or agent.price_output is not None
 
 
 def cost_order(pool: AgentPool, corpus: Corpus | None = None) -> list[str]:

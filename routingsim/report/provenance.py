@@ -20,6 +20,10 @@ _KNOWN = {
     "concurrency": Column("slots", kind="count"),
 }
 _LIMITS = {
+    "price_input": Column("input price", "USD per million tokens"),
+    "price_output": Column("output price", "USD per million tokens"),
+    "price_cache_read": Column("cached input price", "USD per million tokens"),
+    "price_cache_write": Column("cache write price", "USD per million tokens"),
     "queue_limit": Column("queue limit", "tasks", "count"),
     "patience": Column("patience", "s", "seconds"),
     "error_rate": Column("errors", "% of calls", "percent"),
@@ -48,7 +52,13 @@ def run_section(
     """
     used = [f"{name} {version(name)}" for name in ("routingsim", "numpy", "numba")]
     versions = ", ".join([f"Python {platform.python_version()}", *used])
-    known = [*_corpus_facts(corpus, pool), *facts, ("Versions", versions), ("To repeat", command)]
+    known = [
+        *_corpus_facts(corpus, pool),
+        *_price_facts(pool),
+        *facts,
+        ("Versions", versions),
+        ("To repeat", command),
+    ]
     blocks = (Facts(tuple(known)), _agents(pool), policies)
     return Section("run", "What was run", blocks=blocks)
 
@@ -63,6 +73,33 @@ def _corpus_facts(corpus: Corpus | None, pool: AgentPool) -> list[tuple[str, str
         *(("Note", note) for note in corpus.notes),
         *(("Check-up", line) for line in corpus.check(pool).lines),
     ]
+
+
+_BILLED = {
+    "all": "as much as any",
+    "served": "the share of its time that it was served",
+    "input": "its prompt",
+    "nothing": "nothing",
+}
+
+
+def _price_facts(pool: AgentPool) -> list[tuple[str, str]]:
+    """Where prices come from, and what calls cost that have no answer."""
+    facts = [
+        ("Prices", f"{agent.id}: {agent.price_source}") for agent in pool if agent.price_source
+    ]
+    facts.append(("A call that fails costs", _by_agent(pool, "failed_cost")))
+    if any(agent.timeout or agent.first_token_timeout for agent in pool):
+        facts.append(("A call that is cut off costs", _by_agent(pool, "cut_off_cost")))
+    return facts
+
+
+def _by_agent(pool: AgentPool, field: str) -> str:
+    """What a call of each agent costs; said once where it is the same of all."""
+    said = {agent.id: _BILLED[getattr(agent, field)] for agent in pool}
+    if len({*said.values()}) == 1:
+        return said[pool.ids[0]]
+    return "; ".join(f"{agent}: {what}" for agent, what in said.items())
 
 
 def corpus_call(corpus: Corpus | None) -> str:

@@ -175,14 +175,14 @@ _plan = types.NamedTuple([types.float64, types.uint64, types.int64, types.boolea
 @njit(
     types.Tuple((_i8, _f8, _f8, _b1))(
         *(types.FunctionType(CHOOSE), types.FunctionType(PROBABILITIES), _plan),
-        *(POOL_VIEW, _f8, types.uint64, types.int64, types.float64, types.boolean),
+        *(POOL_VIEW, _f8, types.uint64, types.int64, types.float64, types.boolean, _f8, _f8),
         *(_f8, _f8, _i8, _table, _table),
     ),
     cache=True,
     nogil=True,
 )
 def _in_turn(
-    choose, probabilities, plan, view, memory, stream, first, now, nobody,
+    choose, probabilities, plan, view, memory, stream, first, now, nobody, call, token,
     d_var, tokens, category, features, predicted,
 ):  # fmt: skip
     size = len(d_var)
@@ -190,6 +190,8 @@ def _in_turn(
     propensities, drawn = np.empty(size), np.empty(size, np.bool_)
     own = np.empty(view.slots.size)
     for i in range(size):
+        for a in range(call.size):
+            view.price[a] = call[a] + token[a] * tokens[i]
         row = (d_var[i], tokens[i], category[i], features[i], predicted[i])
         task = TaskView(first + i, 0, now, stream, *row, 0, 0, 0)
         found = choose_one(choose, probabilities, plan, view, memory, own, nobody, task)
@@ -216,8 +218,9 @@ def choose_in_turn(
     view : PoolView
     memory : ndarray
     told : tuple
-        Key of the draws for policies, index of the first task, seconds since the start, and
-        whether every agent is offline.
+        Key of the draws for policies, index of the first task, seconds since the start,
+        whether every agent is offline, and what a call and a token of its prompt are expected
+        to cost at each agent (USD), empty for a policy that does not read it.
     columns : tuple
         The d_var, prompt tokens, categories, features and predictions of the tasks.
 

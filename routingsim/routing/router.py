@@ -25,6 +25,7 @@ from routingsim.messages import (
     ComplexityScore,
     RoutingDecision,
 )
+from routingsim.policies.costs import expected_costs
 from routingsim.policies.kernel import STATUS_NAMES, Kernel, Outcome, PoolView, TaskView
 from routingsim.policies.policy import Policy, make_policy
 from routingsim.policies.reads import may_read
@@ -144,9 +145,16 @@ class TaskRouter:
             room=np.ones(agents),
             first_token=_first_tokens(self.pool),
             speed=np.ones(agents),
+            price=np.zeros(agents),
         )
         room = Room(self.pool)
         self._room = room if room.limited and may_read(self.policy, "room") else None
+        self._costs = expected_costs(self.pool, known)
+        self._call_cost, self._token_cost = (each.tolist() for each in self._costs)
+        self._priced = [agent.priced for agent in self.pool]
+        nothing = np.zeros(0), np.zeros(0)
+        self._shown_costs = self._costs if may_read(self.policy, "price") else nothing
+        self._expected = 0.0
         codes = None if known is None else known.category_codes
         self._read_categories = category_reader(self.policy, codes)
         self._infos = [agent.info for agent in self.pool]
@@ -204,7 +212,7 @@ class TaskRouter:
         row = row_of(self.policy, self._read_categories, text, category, scored.d_var)
         with self._lock:
             choice = self._assign_one(name, row, attempt)
-            [decision] = self._decisions([(name, scored, *choice)], milliseconds())
+            [decision] = self._decisions([(name, scored, row[1], *choice)], milliseconds())
             self._recent.append(decision)
             status = self._status(choice[0])
         if self.publisher is None:
@@ -263,7 +271,7 @@ class TaskRouter:
             choices = self._assign(ids, columns)
         stamp = milliseconds()
         agents = choices.agents
-        rows = zip(ids, scores, *choices, strict=True)
+        rows = zip(ids, scores, columns[1], *choices, strict=True)
         decisions: list[RoutingDecision] = []
         # In parts: the publisher can send the first while the others are made.
         while part := self._decisions(islice(rows, PART), stamp):
@@ -334,6 +342,7 @@ class TaskRouter:
             if len(self._in_flight) < self._peak // 4:  # a dict does not shrink by itself
                 self._in_flight, self._peak = dict(self._in_flight), len(self._in_flight)
             if flight.task is not None:
+                self._show_price(flight.task.prompt_tokens)
                 code = STATUS_NAMES.index(status)
                 outcome = Outcome(code, 0.0, latency, latency, cost, quality, first_token)
                 kernel: Any = self.policy.learn
@@ -356,6 +365,8 @@ class TaskRouter:
     def stats(self) -> dict[str, Any]:
         """``totalRoutes``, ``agentUsage`` (of every agent), ``recentDecisions`` and more.
 
+        ``expectedCost`` is the USD that all tasks routed so far were expected to cost at their
+        agents (:func:`routingsim.policies.costs.expected_costs`).
         Recent decisions come newest first, in the form of their messages. ``inFlight`` are tasks
         not completed, ``abandoned`` those of them given up. ``publisher`` has the publisher's own
         counts where it has any, with ``dropped`` messages among them.
@@ -364,10 +375,12 @@ class TaskRouter:
             recent = list(reversed(self._recent))
             usage = dict(zip(self.pool.ids, self._used, strict=True))
             waiting, abandoned = len(self._in_flight), self._abandoned
+            expected = self._expected
         told = getattr(self.publisher, "stats", None)
         return {
             "totalRoutes": sum(usage.values()),
             "agentUsage": usage,
+            "expectedCost": expected,
             "recentDecisions": msgspec.to_builtins(recent),
             "inFlight": waiting,
             "abandoned": abandoned,
@@ -388,6 +401,7 @@ class TaskRouter:
         task = TaskView(self._routed, attempt, now - self._began, self._stream, *row)
         if self._room is not None:
             self._room.show(self._view.room, task.time)
+        self._show_price(row[1])
         a, load, propensity, at_random = choose_one(
             *(self._choose, self._probabilities, self._plan_of_one),
             *(self._view, self.memory, self._own, self._nobody, task),
@@ -398,6 +412,7 @@ class TaskRouter:
         self._used[a] += 1
         if self._room is not None:
             self._room.take(a, task.prompt_tokens, task.time)
+        self._expected += self._call_cost[a] + self._token_cost[a] * row[1]
         self._in_flight[task_id] = _InFlight(a, now, task if self.policy.learns else None)
         self._give_up()
         return a, load, float(propensity), bool(at_random)
@@ -410,7 +425,7 @@ class TaskRouter:
         before = [each.copy() for each in (view.busy, view.queued, view.wait)]
         if self._room is not None:  # as it is before the batch
             self._room.show(view.room, at)
-        told = (self._stream, first, at, self._nobody)
+        told = (self._stream, first, at, self._nobody, *self._shown_costs)
         choices = choose_in_turn(policy, self._plan, view, self.memory, told, columns)
         agents = choices.agents
         if len(agents) < len(ids):
@@ -420,6 +435,8 @@ class TaskRouter:
         if self._room is not None:
             for a, tokens in zip(agents, columns[1], strict=True):
                 self._room.take(a, tokens, at)
+        call, token = self._costs
+        self._expected += float((call[agents] + token[agents] * np.asarray(columns[1])).sum())
         for a, count in Counter(agents).items():
             self._used[a] += count
         if policy.learns:
@@ -431,6 +448,12 @@ class TaskRouter:
             self._in_flight.update(zip(ids, map(kept.__getitem__, agents), strict=True))
         self._give_up()
         return choices
+
+    def _show_price(self, tokens: float) -> None:
+        """Show the policy what a task is expected to cost at each agent, if it reads that."""
+        call, token = self._shown_costs
+        if call.size:
+            self._view.price[:] = call + token * tokens
 
     def _free(self, a: int) -> None:
         """Free a slot of an agent, or a place in its queue."""
@@ -471,8 +494,11 @@ class TaskRouter:
     # -- called without the lock ----------------------------------------------------
 
     def _decisions(
-        self, rows: Iterable[tuple[str, ComplexityScore, int, float, float, bool]], stamp: int
+        self,
+        rows: Iterable[tuple[str, ComplexityScore, float, int, float, float, bool]],
+        stamp: int,
     ) -> list[RoutingDecision]:
+        call, token, priced = self._call_cost, self._token_cost, self._priced
         agents, infos, reason = self.pool.agents, self._infos, self.policy.reason
         told = self.explore is not None
         return [
@@ -483,8 +509,9 @@ class TaskRouter:
                 self._drawn(agents[a]) if at_random else reason(agents[a], scored.d_var, load),
                 stamp,
                 propensity if told and propensity == propensity else None,  # NaN is not known
+                call[a] + token[a] * tokens if priced[a] else None,
             )
-            for task_id, scored, a, load, propensity, at_random in rows
+            for task_id, scored, tokens, a, load, propensity, at_random in rows
         ]
 
     def _drawn(self, agent: Agent) -> str:

@@ -19,6 +19,7 @@ def test_the_section(corpus: Corpus) -> None:
         ("SHA-256", corpus.sha256), *facts.items[3:4],
     )  # fmt: skip
     assert facts.items[-3] == ("Seed", "7")
+    assert facts.items[-4] == ("A call that fails costs", "as much as any")
     assert facts.items[-2][0] == "Versions"
     assert facts.items[-1] == ("To repeat", "do it")
     assert isinstance(agents, Table)
@@ -28,6 +29,25 @@ def test_the_section(corpus: Corpus) -> None:
     assert agents.rows[0] == ("a", "A", 0.5, 2.0, 0.25, "lognormal", 4, 3.0)
     assert agents.rows[1][-1] is None
     assert policies is POLICIES
+
+
+def test_prices_and_what_they_are_asked_for() -> None:
+    dear = Agent(id="a", name="A", price_input=2.5, price_output=10.0, latency=2.0,
+                 price_source="openai/gpt-4o: a list of 2025-11-01", failed_cost="input",
+                 timeout=9.0, cut_off_cost="nothing")  # fmt: skip
+    pool = AgentPool((dear, Agent(id="b", name="B", cost=0.1, latency=1.0)))
+    facts, agents, _ = run_section(None, pool, [], "x", POLICIES).blocks
+    assert isinstance(facts, Facts)
+    assert isinstance(agents, Table)
+    assert facts.items[1:4] == (
+        ("Prices", "a: openai/gpt-4o: a list of 2025-11-01"),
+        ("A call that fails costs", "a: its prompt; b: as much as any"),
+        ("A call that is cut off costs", "a: nothing; b: as much as any"),
+    )
+    shown = [(column.name, cell) for column, cell in zip(agents.columns, agents.rows[0], strict=True)]
+    assert [each for each in shown if "price" in each[0]] == [
+        ("price", 0.004375), ("input price", 2.5), ("output price", 10.0),
+    ]  # fmt: skip
 
 
 def test_no_corpus() -> None:

@@ -23,7 +23,7 @@ from routingsim.agents import Agent, AgentPool
 from routingsim.errors import AgentError, CorpusError, PolicyError, RoutingSimError
 from routingsim.live.publisher.base import PublisherStats
 from routingsim.live.publisher.memory import MemoryPublisher
-from routingsim.messages import AgentStatus, Body, RoutingDecision, decode
+from routingsim.messages import AgentStatus, Body, RoutingDecision, decode, encode
 from routingsim.policies.kernel import choose_kernel, learn_kernel
 from routingsim.policies.policy import Policy
 from routingsim.routing import status_of
@@ -61,11 +61,55 @@ def test_a_decision_says_what_and_why() -> None:
     assert rs.TaskRouter().route(text).task_id != rs.TaskRouter().route(text).task_id
 
 
+def test_decisions_say_what_the_task_is_expected_to_cost() -> None:
+    """With answers of 100 tokens, 400 characters are 100 tokens: 100 x 1 + 100 x 10 a million."""
+    mine = {"latency": 1.0, "output_tokens": 100.0}
+    pool = AgentPool(
+        (
+            Agent(id="long", name="Long", price_input=1.0, price_output=10.0, **mine),
+            Agent(id="short", name="Short", price_input=8.0, price_output=2.0, **mine),
+            Agent(id="plain", name="Plain", cost=0.1, **mine),
+        )
+    )
+    router = rs.TaskRouter(pool, "cheapest")
+    short, long = router.route("x" * 40), router.route("x" * 4000)
+    assert (short.agent.id, short.expected_cost) == ("short", pytest.approx(280e-6))
+    assert (long.agent.id, long.expected_cost) == ("long", pytest.approx(2000e-6))
+    assert router.stats()["expectedCost"] == pytest.approx(2280e-6)
+    frame = router.route_batch(["x" * 40, "x" * 4000])
+    assert frame["agent"].tolist() == ["short", "long"]
+    assert router.stats()["expectedCost"] == pytest.approx(4560e-6)
+    assert b'"expectedCost":0.00028' in encode(short)
+    plain = rs.TaskRouter(pool, "static:plain")
+    assert plain.route("x" * 400).expected_cost is None  # as messages always were
+    assert plain.stats()["expectedCost"] == pytest.approx(0.02)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [1, 12])  # one by one, and compiled
+def test_policies_see_what_the_task_is_expected_to_cost(size: int) -> None:
+    pool = AgentPool(
+        (
+            Agent(id="a", name="A", price_input=1.0, price_output=10.0, latency=1.0),
+            Agent(id="b", name="B", price_input=8.0, price_output=2.0, latency=1.0),
+        )
+    )
+
+    def lowest(task, pool, memory):
+        return 0 if pool.price[0] < pool.price[1] else 1
+
+    router = rs.TaskRouter(pool, choose_kernel(lowest) if size > 1 else lowest)
+    texts = ["x" * 40, "x" * 4000] * size
+    assert router.route_batch(texts)["agent"].tolist() == ["b", "a"] * size
+    assert [router.route(text).agent.id for text in texts[:2]] == ["b", "a"]
+
+
 def test_statistics_count_every_agent() -> None:
     router = rs.TaskRouter(two(), "cheapest", recent=2)
     assert router.stats() == {
         "totalRoutes": 0,
         "agentUsage": {"dear": 0, "cheap": 0},
+        "expectedCost": 0.0,
         "recentDecisions": [],
         "inFlight": 0,
         "abandoned": 0,

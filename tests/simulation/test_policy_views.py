@@ -97,8 +97,8 @@ def reads_room(task, pool, memory):
 
 def test_only_policies_that_may_read_it_are_shown_the_room() -> None:
     pool = rs.load_agents()
-    assert not may_read_room(make_policy(pool, "least-loaded"))
-    assert not may_read_room(make_policy(pool, "linucb"))
-    assert may_read_room(make_policy(pool, reads_room))
+    assert not may_read(make_policy(pool, "least-loaded"), "room")
+    assert not may_read(make_policy(pool, "linucb"), "room")
+    assert may_read(make_policy(pool, reads_room), "room")
     # Not all code of others can be found, so it is shown to them all.
-    assert may_read_room(make_policy(pool, lambda task, pool, memory: 0))
+    assert may_read(make_policy(pool, lambda task, pool, memory: 0), "room")

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from routingsim.agents import AgentPool, usd
 from routingsim.corpora.checkup.finding import Columns, Finding, Floats
 
 _UNITS = {100.0: "cents", 1000.0: "thousandths of a dollar", 1e6: "millionths of a dollar"}
@@ -65,7 +66,12 @@ def cost_units(columns: Columns) -> list[Finding]:
         if not counted and agent is not None:
             tokens = columns.prompt_tokens[known] + agent.output_tokens
         each = cost / tokens if counted or agent is not None else cost
-        if said := _mixed(each) or _unlike_price(each, _price(columns, name), counted):
+        price = _price(columns, name)
+        if agent is not None and agent.priced:  # of these prompts and answers
+            answer = tokens - columns.prompt_tokens[known]
+            paid = usd(AgentPool((agent,)), columns.prompt_tokens[known, None], answer[:, None])
+            price = 1000.0 * float(np.median(paid[:, 0] / tokens))
+        if said := _mixed(each) or _unlike_price(each, price, counted):
             found.append(
                 Finding(
                     "cost",

@@ -249,6 +249,7 @@ class _Service:
             reason=decision.reason,
             timestamp=iso(decision.timestamp),
             propensity=decision.propensity,
+            expected_cost=decision.expected_cost,
         )
         return json_answer(RouteAnswer(decision=routed))
 

@@ -76,6 +76,13 @@ class RoutedTask(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True
             "does not explore, or it is not known."
         ),
     ] = None
+    expected_cost: Annotated[
+        float | None,
+        msgspec.Meta(
+            description="USD that the task is expected to cost at this agent; absent for agents "
+            "without prices of prompts or answers."
+        ),
+    ] = None
 
 
 class RouteAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,6 +101,7 @@ class RecentDecision(msgspec.Struct, frozen=True, rename="camel", omit_defaults=
     reason: str
     timestamp: _Time
     propensity: float | None = None
+    expected_cost: float | None = None
 
 
 def recent_decision(decision: Mapping[str, Any]) -> RecentDecision:
