@@ -33,8 +33,8 @@ from routingsim.evaluation import zero_router
 from routingsim.evaluation.intervals import t_interval
 from routingsim.policies.builtin_predictors import PREDICTORS
 from routingsim.simulation.arrivals import Deterministic
-from routingsim.simulation.replay import replay
 from routingsim.simulation.billing import cost_table
+from routingsim.simulation.replay import replay
 from routingsim.simulation.statistics import Interval
 
 BUDGETS = {

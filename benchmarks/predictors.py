@@ -41,8 +41,8 @@ from routingsim.policies.builtin_predictors import PREDICTORS
 from routingsim.policies.folds import folds
 from routingsim.scoring.dvar import score_column
 from routingsim.simulation.arrivals import Poisson
-from routingsim.simulation.replay import replay
 from routingsim.simulation.billing import cost_table
+from routingsim.simulation.replay import replay
 from routingsim.simulation.statistics import Interval
 
 Array = NDArray[np.float64]

@@ -44,7 +44,8 @@ def test_prices_and_what_they_are_asked_for() -> None:
         ("A call that fails costs", "a: its prompt; b: as much as any"),
         ("A call that is cut off costs", "a: nothing; b: as much as any"),
     )
-    shown = [(column.name, cell) for column, cell in zip(agents.columns, agents.rows[0], strict=True)]
+    pairs = zip(agents.columns, agents.rows[0], strict=True)
+    shown = [(column.name, cell) for column, cell in pairs]
     assert [each for each in shown if "price" in each[0]] == [
         ("price", 0.004375), ("input price", 2.5), ("output price", 10.0),
     ]  # fmt: skip
