@@ -46,9 +46,7 @@ from .simulation.arrivals import Trace as Trace
 from .simulation.arrivals import Weibull as Weibull
 from .simulation.arrivals import burst as burst
 from .simulation.arrivals import parse_arrivals as parse_arrivals
-from .simulation.calibration import ServiceFit as ServiceFit
 from .simulation.calibration import fit_pool as fit_pool
-from .simulation.calibration import fit_service as fit_service
 from .simulation.changes import Change as Change
 from .simulation.faults import Cooldown as Cooldown
 from .simulation.faults import Hedge as Hedge
@@ -56,6 +54,8 @@ from .simulation.faults import Outage as Outage
 from .simulation.faults import Retries as Retries
 from .simulation.replay import replay as replay
 from .simulation.result import ReplayResult as ReplayResult
+from .simulation.service_fit import ServiceFit as ServiceFit
+from .simulation.service_fit import fit_service as fit_service
 from .simulation.tenants import Tenant as Tenant
 from .simulation.training import train as train
 

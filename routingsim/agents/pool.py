@@ -35,7 +35,8 @@ class AgentPool(Sequence[Agent]):
     agents : tuple of Agent
     comments : mapping of str to mapping of str to str, optional
         By an agent's id and a field, where its value comes from; the field ``""`` stands
-        for the agent. They are written to the file, and do not count for equality.
+        for the agent, and with the id ``""`` for the pool. They are written to the file, and
+        do not count for equality.
 
     Raises
     ------
@@ -146,7 +147,8 @@ class AgentPool(Sequence[Agent]):
 
     def to_toml(self) -> str:
         """The pool as the text of an agents file, with its comments."""
-        blocks = []
+        heading = self.comments.get("", {}).get("")
+        blocks = [_comment(heading) + "\n"] if heading else []
         for agent, fields in zip(self.agents, self.to_dict()["agents"], strict=True):
             said = self.comments.get(agent.id, {})
             lines = [_comment(said[""])] if "" in said else []

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
 
 import typer
 
@@ -11,6 +11,8 @@ from routingsim.cli.console import err, out, remark, write_json
 from routingsim.cli.options import FaultyInputs, JsonOption, MapOption, load_option, option, spread
 from routingsim.cli.outputs import check_distinct, file_option
 from routingsim.errors import RoutingSimError
+
+T = TypeVar("T", float, int, str)
 
 
 def fit(
@@ -29,45 +31,69 @@ def fit(
         list[str] | None,
         option(
             "[AGENT=]USD",
-            "USD per 1,000 tokens, of all agents or of one. Default: as the log records it. Can "
-            "be repeated.",
+            "USD per 1,000 tokens, of all agents or of one. Default: the prices that explain the "
+            "recorded costs. Can be repeated.",
+        ),
+    ] = None,
+    prices: Annotated[
+        list[str] | None,
+        option(
+            "[AGENT=]MODEL",
+            "Look prices up in genai-prices, as openai/gpt-4o. Can be repeated.",
         ),
     ] = None,
     concurrency: Annotated[
         list[str] | None,
-        option("[AGENT=]N", "Slots, of all agents or of one. Default: 4. Can be repeated."),
+        option(
+            "[AGENT=]N",
+            "Slots, of all agents or of one. Default: as the log shows. Can be repeated.",
+        ),
     ] = None,
     map: MapOption = None,
     json_to: JsonOption = None,
 ) -> None:
     """Fit agents to a log of their calls, and write the pool that --agents reads."""
     from routingsim.corpora.logs.read import read_log
-    from routingsim.simulation.calibration import fit_pool
 
     check_distinct([each for each in (output, json_to) if each], [log])
     price = _by_agent(cost, "--cost", float) if cost else None
-    fields = {"concurrency": _by_agent(concurrency, "--concurrency", int)} if concurrency else {}
+    fields: dict[str, Any] = {}
+    if concurrency:
+        fields["concurrency"] = _by_agent(concurrency, "--concurrency", int)
+    if prices:
+        fields["prices"] = _by_agent(prices, "--prices", str)
     calls = read_log(log, columns=map)
     for note in calls.notes:
         remark(f"{calls.name}: {note}", style="yellow")
-    pool, fits = fit_pool(calls, cost=price, **fields)
+    found = calls.calibrate(cost=price, **fields)
+    pool, fits, arrivals = found.pool, found.fits, found.arrivals
     pool.save(output)
     if json_to is not None:
         said = {
             agent: {
-                "model": found.model,
-                "calls": found.calls,
-                "used": found.used,
-                "failed": found.failed,
-                "ks": found.ks if math.isfinite(found.ks) else None,
-                "notes": found.notes,
+                "model": fit.model,
+                "calls": fit.calls,
+                "used": fit.used,
+                "failed": fit.failed,
+                "ks": fit.ks if math.isfinite(fit.ks) else None,
+                "notes": fit.notes,
+                "inferred": fit.comments,
             }
-            for agent, found in fits.items()
+            for agent, fit in fits.items()
         }
-        write_json("fit", {"log": log, **pool.to_dict(), "fits": said}, json_to)
+        shape = None
+        if arrivals is not None:
+            shape = {
+                "process": str(arrivals.process),
+                "shape": arrivals.shape,
+                "said": str(arrivals),
+            }
+        write_json("fit", {"log": log, **pool.to_dict(), "fits": said, "arrivals": shape}, json_to)
     if json_to != Path("-"):
-        for agent, found in fits.items():
-            out.print(f"{agent}: {found}", highlight=False, markup=False, soft_wrap=True)
+        for agent, fit in fits.items():
+            out.print(f"{agent}: {fit}", highlight=False, markup=False, soft_wrap=True)
+        if arrivals is not None:
+            out.print(f"arrivals: {arrivals}", highlight=False, markup=False, soft_wrap=True)
     remark(f"agents: {output}", style="")
 
 
@@ -133,10 +159,8 @@ def train(
     remark(f"policy: {output}; use it with -p file:{output}", style="")
 
 
-def _by_agent(
-    texts: Sequence[str], name: str, number: type[float] | type[int]
-) -> float | dict[str, float]:
-    """One number for all agents, or one of each: ``0.01``, or ``big=0.03`` ``small=0.001``."""
+def _by_agent(texts: Sequence[str], name: str, number: type[T]) -> T | dict[str, T]:
+    """One value for all agents, or one of each: ``0.01``, or ``big=0.03`` ``small=0.001``."""
     pairs = [text.rpartition("=")[::2] for text in texts]
     try:
         found = {agent: number(value) for agent, value in pairs}
@@ -144,6 +168,6 @@ def _by_agent(
         found = {}
     if len(found) < len(texts) or ("" in found and len(found) > 1):
         raise RoutingSimError(
-            f"{name} {' '.join(texts)}: a number for all agents is needed, or AGENT=NUMBER for each"
+            f"{name} {' '.join(texts)}: one value for all agents is needed, or AGENT=VALUE for each"
         )
     return found.get("", found)

@@ -22,10 +22,10 @@ def test_fit_writes_the_pool_of_python(tmp_path: Path) -> None:
     wanted, _ = rs.fit_pool(log, cost={"big": 0.03, "small": 0.001}, concurrency=8)
     assert rs.load_agents(pool) == wanted
     for cost, said in [
-        (["x"], "error: --cost x: a number for all agents is needed, or AGENT=NUMBER for each\n"),
+        (["x"], "error: --cost x: one value for all agents is needed, or AGENT=VALUE for each\n"),
         (
             ["1", "2"],
-            "error: --cost 1 2: a number for all agents is needed, or AGENT=NUMBER for each\n",
+            "error: --cost 1 2: one value for all agents is needed, or AGENT=VALUE for each\n",
         ),
         (["big=1"], "error: cost: nothing for agent 'small'; there is one for big\n"),
     ]:

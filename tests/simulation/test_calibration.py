@@ -1,4 +1,4 @@
-"""An agent's service, fitted to a log of its calls."""
+"""An agent's service, fitted to a log of its calls (service_fit), and pools of such agents."""
 
 import dataclasses
 import math
@@ -11,7 +11,10 @@ import pytest
 import routingsim as rs
 from routingsim.agents import Agent, AgentPool
 from routingsim.errors import AgentError, CorpusError
-from routingsim.simulation.calibration import ServiceFit, fit_pool, fit_service
+from routingsim.simulation.calibration import fit_pool
+from routingsim.simulation.service_fit import ServiceFit, fit_service
+
+from .logs_of_known_truth import starts
 
 PLANTED = {"ttft": 0.4, "tokens_per_second": 60.0, "latency_cv": 0.3, "error_rate": 0.1}
 
@@ -471,3 +474,70 @@ def test_a_fitted_pool_is_saved_with_the_calls_behind_each_field(tmp_path: Path)
     assert {"concurrency = 8", "cost = 0.01", 'outcome = "GPT 4o"'} < set(lines)
     given, _ = fit_pool(log, cost=0.01, error_rate=0.0)
     assert "error_rate = 0.0" in given.to_toml().splitlines()
+
+
+# -- all of a log in one call --------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_a_log_is_calibrated_in_one_call(tmp_path: Path) -> None:
+    """Two agents of known prices, speeds and slots, three days long."""
+    rng = np.random.default_rng(5)
+    frames = []
+    for agent, speed, into, out in (("big", 40.0, 2.5, 10.0), ("small", 120.0, 0.15, 0.6)):
+        size = 3_000
+        prompt = rng.lognormal(6, 1, size).round()
+        tokens = rng.lognormal(5, 0.6, size).round() + 1
+        first = 0.4 * rng.lognormal(-0.02, 0.2, size)
+        takes = first + tokens / speed * rng.lognormal(-0.005, 0.1, size)
+        arrived = np.sort(rng.random(size) * 3 * 86_400)
+        begun = starts(arrived, takes, 1 if agent == "big" else 999)
+        status = rng.choice(["ok", "failed", "timed_out"], size, p=[0.9, 0.08, 0.02])
+        frames.append(
+            pd.DataFrame({
+                "agent": agent, "arrived_at": begun, "prompt_tokens": prompt,
+                "output_tokens": tokens, "ttft": first, "latency": takes, "status": status,
+                "cost": (into * prompt + out * tokens) / 1e6,
+            })
+        )  # fmt: skip
+    frame = pd.concat(frames).sort_values("arrived_at").reset_index(drop=True)
+    frame["call_id"] = frame.index.astype(str)
+    frame["arrived_at"] = pd.Timestamp("2026-03-02", tz="UTC") + pd.to_timedelta(
+        frame["arrived_at"], unit="s"
+    )
+    found = rs.read_log(frame).calibrate()
+    big, small = found.pool
+    assert (big.price_input, big.price_output) == (2.5, 10.0)
+    assert (small.price_input, small.price_output) == (0.15, 0.6)
+    fit = found.fits["big"]
+    assert fit.ttft is not None
+    assert fit.ttft.value == pytest.approx(0.4, rel=0.02)
+    assert big.tokens_per_second == pytest.approx(40.0, rel=0.03)
+    assert small.tokens_per_second == pytest.approx(120.0, rel=0.03)
+    kinds = {kind: of.value for kind, of in fit.errors.items()}
+    assert kinds == pytest.approx({"failed": 0.08, "timed_out": 0.02}, abs=0.015)
+    assert fit.error_rate.value == pytest.approx(sum(kinds.values()))
+    assert (big.concurrency, fit.limits is not None and fit.limits.at_once.binds) == (1, True)
+    assert found.arrivals is not None
+    assert found.arrivals.shape == "steady"
+    text = found.pool.to_toml()
+    for said in (
+        "# arrivals inferred: steady, ",
+        "price_input = 2.5  # inferred from the costs of ",
+        "concurrency = 1  # inferred: the most calls at once, reached ",
+        "# assumed: the log shows no limit; at most ",
+        ": failed 0.0",
+        "ttft = 0.",
+    ):
+        assert said in text, said
+    assert rs.load_agents(found.save(tmp_path / "mine.toml")) == found.pool
+    assert rs.read_log(frame).fit_pool()[0] == found.pool
+    assert "arrivals: steady, " in repr(found)
+    assert "price input" in found._repr_html_()
+    # What is given is not inferred.
+    given = rs.read_log(frame).calibrate(cost=0.01, concurrency=8)
+    assert {(a.cost, a.price_input, a.concurrency) for a in given.pool} == {(0.01, None, 8)}
+    assert "the costs of" not in given.pool.to_toml()
+    own = {"price_input": {"big": 1.0, "small": 2.0}, "price_output": 3.0}
+    priced = rs.read_log(frame).calibrate(**own).pool
+    assert [(a.price_input, a.price_output) for a in priced] == [(1.0, 3.0), (2.0, 3.0)]

@@ -17,6 +17,7 @@ from routingsim.corpora.rows import counted
 if TYPE_CHECKING:
     from routingsim.agents import AgentPool
     from routingsim.corpora.corpus import Corpus
+    from routingsim.simulation.calibration import Calibration
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -57,21 +58,26 @@ class CallLog(CallTable):
         texts, notes = self._read_texts
         return corpus_of(self, texts, notes)
 
+    def calibrate(
+        self, *, cost: float | Mapping[Any, float] | None = None, **fields: Any
+    ) -> Calibration:
+        """The agents of the log, each with its service, prices and limits, and the arrivals.
+
+        Parameters and errors are those of :func:`routingsim.fit_pool`.
+        """
+        from routingsim.simulation.calibration import calibrate
+
+        return calibrate(self, cost=cost, **fields)
+
     def fit_pool(
         self, *, cost: float | Mapping[Any, float] | None = None, **fields: Any
     ) -> tuple[AgentPool, dict[str, Any]]:
-        """The agents of the log, each with its service fitted.
+        """The agents of :meth:`calibrate`, and the fit of each by its id.
 
-        Parameters
-        ----------
-        cost : float or mapping, optional
-            USD per 1,000 tokens; default: recorded costs over recorded tokens.
-        **fields
-            As in :func:`routingsim.fit_pool`.
+        Parameters and errors are those of :func:`routingsim.fit_pool`.
         """
-        from routingsim.simulation.calibration import fit_pool
-
-        return fit_pool(self, cost=cost, **fields)
+        found = self.calibrate(cost=cost, **fields)
+        return found.pool, found.fits
 
     def summary(self) -> pd.DataFrame:
         """A row for each agent, and one for all calls.

@@ -1,0 +1,134 @@
+"""Prices recovered from recorded costs: what a token of prompts, caches and answers costs.
+
+A call's cost is taken to be ``input x (prompt - cached) + read x cached + output x answer`` with
+prices of at least 0: non-negative least squares (Lawson & Hanson, *Solving Least Squares
+Problems*, 1974, ch. 23). Which calls obey one price list is found first, by the least sum of
+relative residuals; the others (batches, long prompts, other contracts) are left out and counted.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import optimize
+
+from routingsim.corpora.logs.call_log import CallLog
+from routingsim.corpora.logs.statuses import OK
+from routingsim.simulation.lognormal_fit import NORMAL_MAD, FittedValue
+
+FEWEST = 10  # calls with costs and tokens for a fit
+APART = 1e-5  # least eigenvalue of the tokens' correlations from which prices can be told apart
+CLOSE = 0.005  # relative residual of a call that obeys the prices, at most
+POOR = 0.02  # relative residual of all calls above which tokens do not explain the costs
+MOST_DIGITS = 4  # of a price in USD per million tokens
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class PriceFit:
+    """Prices in USD per million tokens, recovered from recorded costs.
+
+    Attributes
+    ----------
+    price_input, price_output : FittedValue
+    price_cache_read : FittedValue or None
+        None where no prompt was read from a cache.
+    calls, left_out : int
+        Calls that the prices rest on, and calls with costs that do not obey them.
+    residual : float
+        Sum of |modelled - recorded| over the sum of recorded costs, of all calls with costs.
+    """
+
+    price_input: FittedValue
+    price_output: FittedValue
+    price_cache_read: FittedValue | None
+    calls: int
+    left_out: int
+    residual: float
+
+    @property
+    def fields(self) -> dict[str, float]:
+        """The prices as fields of an agent, to the digit that their errors allow."""
+        found = {name: getattr(self, name) for name in _NAMES}
+        return {name: _rounded(price) for name, price in found.items() if price is not None}
+
+    @property
+    def comments(self) -> dict[str, str]:
+        """What an agents file says beside each price."""
+        fitted = f"inferred from the costs of {self.calls:,} calls, {self}"
+        return {name: f"{fitted}; {getattr(self, name)}" for name in self.fields}
+
+    def __str__(self) -> str:
+        others = f", {self.left_out:,} others left out" if self.left_out else ""
+        return f"residual {self.residual:.2%}{others}"
+
+
+_NAMES = ("price_input", "price_output", "price_cache_read")
+
+
+def fit_prices(log: CallLog) -> tuple[PriceFit | None, list[str]]:
+    """The prices of the calls of one agent, and notes; None where the costs do not show them.
+
+    Parameters
+    ----------
+    log : CallLog
+        Of calls of one agent. Those that were answered, with a cost above 0 and with tokens of
+        prompt and answer, are used.
+    """
+    cost, prompt, answer = map(log.numbers, ("cost", "prompt_tokens", "output_tokens"))
+    cached = np.nan_to_num(log.numbers("cached_tokens"))
+    use = (log.statuses == OK) & (cost > 0) & np.isfinite(prompt + answer) & (cached <= prompt)
+    if use.sum() < FEWEST:
+        return None, []
+    cost, prompt, answer, cached = (each[use] for each in (cost, prompt, answer, cached))
+    columns = [prompt - cached, answer, *([cached] if (cached > 0).sum() >= FEWEST else [])]
+    tokens = np.column_stack(columns) / 1e6
+    length = np.sqrt(np.square(tokens).sum(axis=0))
+    if not length.all() or np.linalg.eigvalsh((tokens / length).T @ (tokens / length))[0] < APART:
+        return None, [
+            "prices of prompts and answers cannot be told apart, as their lengths go together: "
+            "one price for both"
+        ]
+    prices = _solved(tokens, cost, 1.0 / np.square(cost))
+    for _ in range(30):  # to the least sum of relative residuals
+        off = np.abs(tokens @ prices - cost)
+        prices = _solved(tokens, cost, 1.0 / (cost * np.maximum(off, 1e-7 * cost)))
+    off = np.abs(tokens @ prices - cost) / cost
+    kept = off <= max(6.0 * NORMAL_MAD * float(np.median(off)), CLOSE)
+    tokens_kept, cost_kept = tokens[kept], cost[kept]
+    weights = 1.0 / cost_kept
+    prices = _solved(tokens_kept, cost_kept, weights)
+    residuals = tokens_kept @ prices - cost_kept
+    size = int(kept.sum())
+    variance = float(weights @ np.square(residuals)) / max(size - prices.size, 1)
+    gram = tokens_kept.T @ (tokens_kept * weights[:, np.newaxis])
+    errors = np.sqrt(variance * np.diag(np.linalg.pinv(gram)))
+    into, out, *read = (
+        FittedValue(float(price), float(error), size)
+        for price, error in zip(prices, errors, strict=True)
+    )
+    residual = float(np.abs(tokens @ prices - cost).sum() / cost.sum())
+    found = PriceFit(into, out, read[0] if read else None, size, int((~kept).sum()), residual)
+    notes = []
+    if residual > POOR:
+        notes.append(
+            f"tokens do not explain the recorded costs: prices recovered from them are "
+            f"{residual:.1%} off in sum"
+        )
+    return found, notes
+
+
+def _solved(tokens: Floats, cost: Floats, weights: Floats) -> Floats:
+    """Non-negative weighted least squares, by the Cholesky factor of the normal equations."""
+    gram = tokens.T @ (tokens * weights[:, np.newaxis])
+    scale = np.sqrt(np.diag(gram))
+    lower = np.linalg.cholesky(gram / np.outer(scale, scale))
+    right = np.linalg.solve(lower, (tokens.T @ (cost * weights)) / scale)
+    return optimize.nnls(lower.T, right)[0] / scale
+
+
+def _rounded(price: FittedValue) -> float:
+    error = max(2.0 * price.error, 10.0**-MOST_DIGITS)
+    return round(price.value, min(MOST_DIGITS, max(0, math.ceil(-math.log10(error)))))

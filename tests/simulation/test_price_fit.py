@@ -1,0 +1,77 @@
+"""Prices recovered from recorded costs."""
+
+import numpy as np
+import pytest
+
+from routingsim.simulation.price_fit import fit_prices
+
+from .logs_of_known_truth import log_of
+
+TRUE = {"price_input": 2.5, "price_output": 10.0, "price_cache_read": 1.25}
+
+
+def calls(size: int = 400, seed: int = 1) -> dict:
+    """Calls at 2.5, 10 and 1.25 USD per million; four in ten read a part of the prompt cached."""
+    rng = np.random.default_rng(seed)
+    prompt, answer = rng.lognormal(6, 1.2, size).round(), rng.lognormal(5, 1, size).round()
+    cached = np.where(rng.random(size) < 0.4, (prompt * rng.random(size)).round(), 0.0)
+    cost = (2.5 * (prompt - cached) + 10.0 * answer + 1.25 * cached) / 1e6
+    return {"prompt_tokens": prompt, "output_tokens": answer, "cached_tokens": cached,
+            "latency": answer / 50, "cost": cost}  # fmt: skip
+
+
+@pytest.mark.parametrize("digits", [12, 6])
+def test_prices_come_back_to_the_cent(digits: int) -> None:
+    given = calls()
+    found, notes = fit_prices(log_of(**{**given, "cost": given["cost"].round(digits)}))
+    assert found is not None
+    assert found.fields == pytest.approx(TRUE, abs=0.005)
+    assert found.residual < 1e-3
+    assert notes == []
+    said = found.comments["price_output"]
+    assert said.startswith(f"inferred from the costs of {found.calls} calls, residual 0.0")
+
+
+def test_calls_of_another_contract_are_left_out_and_counted() -> None:
+    """Forty of 400 calls were billed at half, as batches are: 200 of the rest's cents."""
+    given = calls()
+    given["cost"][:40] /= 2
+    found, notes = fit_prices(log_of(**given))
+    assert found is not None
+    assert (found.fields, found.calls, found.left_out) == (TRUE, 360, 40)
+    half = given["cost"][:40].sum() / given["cost"].sum()
+    assert found.residual == pytest.approx(half)
+    assert notes == ([f"tokens do not explain the recorded costs: prices recovered from them are "
+                      f"{half:.1%} off in sum"] if half > 0.02 else [])  # fmt: skip
+
+
+def test_failed_calls_and_unknown_costs_say_nothing() -> None:
+    given = calls(30)
+    given["cached_tokens"] = np.zeros(30)
+    given["cost"] = 2.5e-6 * given["prompt_tokens"] + 1e-5 * given["output_tokens"]
+    given["cost"][:5], given["cost"][5:10] = 0.0, np.nan
+    given["status"] = ["ok"] * 20 + ["failed"] * 10
+    found, _ = fit_prices(log_of(**given))
+    assert found is not None
+    assert found.calls == 10
+    given["status"] = ["ok"] * 19 + ["failed"] * 11
+    assert fit_prices(log_of(**given)) == (None, [])
+
+
+def test_lengths_that_go_together_do_not_tell_prices_apart() -> None:
+    given = calls()
+    given["output_tokens"], given["cached_tokens"] = given["prompt_tokens"] * 2, np.zeros(400)
+    found, notes = fit_prices(log_of(**{**given, "cost": given["prompt_tokens"] * 1e-5}))
+    assert found is None
+    assert notes == [
+        "prices of prompts and answers cannot be told apart, as their lengths go together: one "
+        "price for both"
+    ]
+
+
+def test_costs_that_have_nothing_to_do_with_tokens_are_named() -> None:
+    rng = np.random.default_rng(3)
+    found, notes = fit_prices(log_of(**{**calls(), "cost": rng.lognormal(-7, 1, 400)}))
+    assert found is not None
+    assert found.residual > 0.3
+    assert notes[0].startswith("tokens do not explain the recorded costs: ")
