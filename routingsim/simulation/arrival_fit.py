@@ -103,7 +103,8 @@ def fit_arrivals(log: CallLog) -> ArrivalFit | None:
     gaps = np.diff(times)
     cv = float(gaps.std() / gaps.mean())
     plain = abs(cv - 1.0) <= NEAR or not 0.01 <= cv <= 100.0
-    process = Poisson(rate) if plain else Gamma(rate, cv)
+    rate = float(f"{rate:.6g}")
+    process = Poisson(rate) if plain else Gamma(rate, float(f"{cv:.4g}"))
     return ArrivalFit(process, "steady", chance, times.size, span, dispersion)
 
 

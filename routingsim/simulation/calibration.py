@@ -16,7 +16,7 @@ from routingsim.corpora.rows import counted
 from routingsim.errors import AgentError, CorpusError
 from routingsim.simulation.arrival_fit import ArrivalFit, fit_arrivals
 from routingsim.simulation.limit_fit import fit_limits
-from routingsim.simulation.price_fit import fit_prices
+from routingsim.simulation.price_fit import failed_cost, fit_prices
 from routingsim.simulation.service_fit import ServiceFit, calls_of, fit_calls
 
 
@@ -75,6 +75,7 @@ def calibrate(
     priced = cost is not None or any(name in fields for name in ("prices", *PRICES))
     fits: dict[str, ServiceFit] = {}
     agents: list[Agent] = []
+    comments: dict[str, dict[str, str]] = {}
     for name in calls.agents:
         mine = calls.select(names == name)
         fit = fit_calls(mine, notes, f"agent {name!r}")
@@ -87,16 +88,21 @@ def calibrate(
             given["cost"] = _of_agent(cost, name, "cost")
         elif not priced:
             given["cost"] = _recorded_price(mine, name)
+        free = None if priced else failed_cost(mine, found)
+        if free is not None:
+            given.setdefault("failed_cost", free[0])
         id = re.sub(r"[^A-Za-z0-9._/-]+", "-", name).strip("-._/") or "agent"
         fits[id] = fit
         given.setdefault("name", name)
         if id != name:
             given.setdefault("outcome", name)
         agents.append(fit.agent(id=id, **given))
-    comments = {
-        id: {field: said for field, said in fit.comments.items() if field not in fields}
-        for id, fit in fits.items()
-    }
+        said_of = dict(fit.comments)
+        if not priced:
+            said_of["cost"] = "recorded costs over the tokens of the same calls"
+        if free is not None:
+            said_of["failed_cost"] = free[1]
+        comments[id] = {field: what for field, what in said_of.items() if field not in fields}
     arrivals = fit_arrivals(calls)
     if arrivals is not None:
         comments[""] = {"": f"arrivals inferred: {arrivals}; --arrivals {arrivals.process}"}

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy import optimize
 
 from routingsim.corpora.logs.call_log import CallLog
-from routingsim.corpora.logs.statuses import OK
+from routingsim.corpora.logs.statuses import FAILED, OK
 from routingsim.simulation.lognormal_fit import NORMAL_MAD, FittedValue
 
 FEWEST = 10  # calls with costs and tokens for a fit
@@ -58,7 +58,11 @@ class PriceFit:
     def comments(self) -> dict[str, str]:
         """What an agents file says beside each price."""
         fitted = f"inferred from the costs of {self.calls:,} calls, {self}"
-        return {name: f"{fitted}; {getattr(self, name)}" for name in self.fields}
+        exact = {name for name in self.fields if getattr(self, name).error < 10.0**-MOST_DIGITS}
+        return {
+            name: fitted if name in exact else f"{fitted}; {getattr(self, name)}"
+            for name in self.fields
+        }
 
     def __str__(self) -> str:
         others = f", {self.left_out:,} others left out" if self.left_out else ""
@@ -118,6 +122,36 @@ def fit_prices(log: CallLog) -> tuple[PriceFit | None, list[str]]:
             f"{residual:.1%} off in sum"
         )
     return found, notes
+
+
+def failed_cost(log: CallLog, prices: PriceFit | None) -> tuple[str, str] | None:
+    """What calls that failed cost by their recorded costs, and on how many calls that rests.
+
+    Returns
+    -------
+    tuple of str, or None
+        A value of an agent's ``failed_cost``, "all", "input" or "nothing", which nine in ten of
+        the failed calls with a recorded cost obey; None where none does, or there are few.
+    """
+    cost = log.numbers("cost")
+    use = (log.statuses == FAILED) & np.isfinite(cost)
+    size = int(use.sum())
+    if size < FEWEST:
+        return None
+    free = cost[use] == 0
+    if free.mean() >= 0.9:
+        return "nothing", f"inferred: {int(free.sum()):,} of {size:,} failed calls cost nothing"
+    if prices is None:
+        return None
+    prompt, answer = log.numbers("prompt_tokens")[use], log.numbers("output_tokens")[use]
+    into = prices.price_input.value * prompt / 1e6
+    whole = into + prices.price_output.value * np.nan_to_num(answer) / 1e6
+    said = (("all", whole, "what any call costs"), ("input", into, "their prompts"))
+    for value, due, what in said:
+        near = np.abs(cost[use] - due) <= 10 * CLOSE * due
+        if near.mean() >= 0.9:
+            return value, f"inferred: {int(near.sum()):,} of {size:,} failed calls cost {what}"
+    return None
 
 
 def _solved(tokens: Floats, cost: Floats, weights: Floats) -> Floats:

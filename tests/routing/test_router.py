@@ -63,7 +63,7 @@ def test_a_decision_says_what_and_why() -> None:
 
 def test_decisions_say_what_the_task_is_expected_to_cost() -> None:
     """With answers of 100 tokens, 400 characters are 100 tokens: 100 x 1 + 100 x 10 a million."""
-    mine = {"latency": 1.0, "output_tokens": 100.0}
+    mine: dict[str, Any] = {"latency": 1.0, "output_tokens": 100.0}
     pool = AgentPool(
         (
             Agent(id="long", name="Long", price_input=1.0, price_output=10.0, **mine),

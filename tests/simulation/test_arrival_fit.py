@@ -13,11 +13,11 @@ from routingsim.simulation.arrivals import Gamma, Piecewise, Poisson, parse_arri
 from .logs_of_known_truth import log_of
 
 DAY = 86_400.0
-MONDAY = pd.Timestamp("2026-03-02", tz="UTC")
+MONDAY = "2026-03-02"
 
 
-def log_at(times: np.ndarray, begins: pd.Timestamp = MONDAY) -> CallLog:
-    at = begins + pd.to_timedelta(times, unit="s")
+def log_at(times: np.ndarray) -> CallLog:
+    at = pd.Timestamp(MONDAY, tz="UTC") + pd.to_timedelta(times, unit="s")
     return log_of(arrived_at=at, latency=np.ones(times.size))
 
 

@@ -1,5 +1,7 @@
 """What calls cost in the engine: recorded or by prices, whole, failed or cut off."""
 
+from typing import Any
+
 import pandas as pd
 import pytest
 
@@ -20,8 +22,9 @@ TASKS = pd.DataFrame(
 
 
 def agent(**fields) -> Agent:
-    plain = {"price_input": 2.5, "price_output": 10.0, "latency": 1.0}
-    return Agent(id="a", name="A", **(plain | {"service": "deterministic"} | fields))
+    plain: dict[str, Any] = {"price_input": 2.5, "price_output": 10.0, "latency": 1.0}
+    plain |= {"service": "deterministic", **fields}
+    return Agent(id="a", name="A", **plain)
 
 
 def tables(corpus: Corpus, one: Agent) -> tuple[list[float], list[float], list[float], int]:

@@ -503,7 +503,7 @@ def test_a_log_is_calibrated_in_one_call(tmp_path: Path) -> None:
     frame = pd.concat(frames).sort_values("arrived_at").reset_index(drop=True)
     frame["call_id"] = frame.index.astype(str)
     frame["arrived_at"] = pd.Timestamp("2026-03-02", tz="UTC") + pd.to_timedelta(
-        frame["arrived_at"], unit="s"
+        frame["arrived_at"].to_numpy(), unit="s"
     )
     found = rs.read_log(frame).calibrate()
     big, small = found.pool

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from routingsim.simulation.price_fit import fit_prices
+from routingsim.simulation.price_fit import failed_cost, fit_prices
 
 from .logs_of_known_truth import log_of
 
@@ -56,6 +56,28 @@ def test_failed_calls_and_unknown_costs_say_nothing() -> None:
     assert found.calls == 10
     given["status"] = ["ok"] * 19 + ["failed"] * 11
     assert fit_prices(log_of(**given)) == (None, [])
+
+
+@pytest.mark.parametrize(
+    ("share", "found"),
+    [
+        (lambda into, out: into + out, ("all", "what any call costs")),
+        (lambda into, out: into, ("input", "their prompts")),
+        (lambda into, out: 0 * into, ("nothing", "nothing")),
+        (lambda into, out: into + out / 2, None),
+    ],
+)
+def test_what_failed_calls_cost(share, found: tuple[str, str] | None) -> None:
+    given = calls(100)
+    given["cached_tokens"] = np.zeros(100)
+    into, out = 2.5e-6 * given["prompt_tokens"], 1e-5 * given["output_tokens"]
+    given["cost"] = np.where(np.arange(100) < 80, into + out, share(into, out))
+    log = log_of(**given, status=["ok"] * 80 + ["failed"] * 20)
+    prices, _ = fit_prices(log)
+    said = found and (found[0], f"inferred: 20 of 20 failed calls cost {found[1]}")
+    assert failed_cost(log, prices) == said
+    few = log.select(np.arange(100) < 89)
+    assert failed_cost(few, prices) is None
 
 
 def test_lengths_that_go_together_do_not_tell_prices_apart() -> None:
