@@ -113,8 +113,8 @@ class Corpus:
             Of pandas, pyarrow, polars, HuggingFace datasets, or anything else that has the
             Arrow PyCapsule interface (``__arrow_c_stream__``). Columns ``id`` and ``text``;
             optionally ``arrived_at`` (s), ``category``,
-            ``prompt_tokens``, ``output_tokens``, ``propensity``, ``priority`` (0 to 255, lower is
-            more urgent), ``tenant``; where no task has a text,
+            ``prompt_tokens``, ``output_tokens``, ``propensity``, ``cached_tokens``, ``priority``
+            (0 to 255, lower is more urgent), ``tenant``; where no task has a text,
             ``d_var``, ``length``, ``punctuation`` and ``unique_tokens``; and
             ``outcomes.<agent>.quality|cost|latency|output_tokens|failed``. It is not changed.
         name : str
@@ -207,9 +207,10 @@ class Corpus:
         Columns: id, text, arrived_at (s, NaN where there is none), category ("" where
         there is none), prompt_tokens, output_tokens (NaN where not recorded), propensity
         (the probability with which the agent that served the task was chosen, above 0 and
-        up to 1; NaN where unknown); priority (NaN where there is none) and tenant ("" where there
-        is none), if the file has these columns. A corpus without texts may record ``d_var``,
-        ``length``, ``punctuation`` and ``unique_tokens`` as well.
+        up to 1; NaN where unknown). Where a file has them: cached_tokens (of the prompt, read
+        from a provider's cache), priority (NaN where there is none), tenant ("" where there is
+        none), and in a corpus without texts ``d_var``, ``length``, ``punctuation`` and
+        ``unique_tokens``.
         """
         return self._tasks.copy(deep=False)  # pandas copies what is written to
 
@@ -492,6 +493,14 @@ class Corpus:
         counts = self._category_counts()
         silent = "none, D_var is recorded" if self.has_scores else "none"
         return facts(counts, span, quality, self.source, "" if self.has_texts else silent)
+
+
+def cached_tokens(corpus: Corpus) -> NDArray[np.float64]:
+    """Tokens of each prompt that a provider reads from its cache; 0 where not recorded."""
+    if "cached_tokens" not in corpus.tasks:
+        return np.zeros(len(corpus))
+    recorded = corpus.tasks["cached_tokens"].to_numpy(dtype=np.float64)
+    return np.minimum(np.nan_to_num(recorded), prompt_tokens(corpus))
 
 
 def prompt_tokens(corpus: Corpus) -> NDArray[np.float64]:

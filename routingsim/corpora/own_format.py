@@ -10,7 +10,7 @@ from routingsim.corpora.rows import Rows, TextColumn, counted, shown, unnest
 from routingsim.corpora.times import DATE_ORDERS, read_arrivals
 from routingsim.corpora.validation import (
     BASE,
-    CLASSES,
+    OPTIONAL,
     OUTCOMES,
     SCORES,
     Draft,
@@ -48,7 +48,7 @@ def draft_own(rows: Rows, dates: str | None = None) -> Draft:
         rows,
         {
             name: RawColumn(name, rows.columns[name])
-            for name in (*BASE, *CLASSES)
+            for name in (*BASE, *OPTIONAL)
             if name in rows.columns
         },
     )
@@ -67,7 +67,7 @@ def draft_own(rows: Rows, dates: str | None = None) -> Draft:
         elif name.startswith("outcomes."):
             agent, key = agent_and_field(name)
             _add_outcome(draft, agent, key, values)
-        elif name not in (*BASE, *CLASSES, *SCORES):
+        elif name not in (*BASE, *OPTIONAL, *SCORES):
             unused.append(name)
     if unused:
         like = any(word in name.casefold() for name in unused for word in OUTCOMES)

@@ -73,6 +73,7 @@ class TaskRecord(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     propensity: Annotated[float, msgspec.Meta(gt=0, le=1)] | None = None
     priority: Annotated[int, msgspec.Meta(ge=0, le=255)] | None = None
     tenant: str | None = None
+    cached_tokens: _Amount = None
     d_var: Annotated[float, msgspec.Meta(ge=0, lt=1)] | None = None
     length: _Amount = None
     punctuation: _Amount = None

@@ -30,10 +30,11 @@ SCORES = ("d_var", "length", "punctuation", "unique_tokens")
 
 _TASK = TaskRecord.__struct_fields__[:-1]
 
-CLASSES = ("priority", "tenant")
-"""What a corpus may record for queues that are not first come, first served."""
+OPTIONAL = ("cached_tokens", "priority", "tenant")
+"""Columns of a task that are there where a file has them: a prompt's tokens that a provider reads
+from its cache, and what queues go by that are not first come, first served."""
 
-BASE = tuple(name for name in _TASK if name not in (*SCORES, *CLASSES))
+BASE = tuple(name for name in _TASK if name not in (*SCORES, *OPTIONAL))
 """The columns of a task, in order: id, text, arrived_at, category, two token counts, propensity."""
 
 OUTCOMES = OutcomeRecord.__struct_fields__
@@ -202,7 +203,7 @@ def _checked(
     """The valid rows of a draft; the others are added to its problems."""
     size = len(draft.rows)
     columns: dict[str, Any] = {}
-    scored = [name for name in (*CLASSES, *SCORES) if name in draft.columns]
+    scored = [name for name in (*OPTIONAL, *SCORES) if name in draft.columns]
     for name in dict.fromkeys((*BASE, *scored, *draft.columns)):
         column = draft.columns.get(name)
         agent, key = ("", name) if name in _TASK else agent_and_field(name)

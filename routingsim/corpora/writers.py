@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pandas as pd
 
-from routingsim.corpora.validation import BASE, CLASSES, SCORES
+from routingsim.corpora.validation import BASE, OPTIONAL, SCORES
 from routingsim.errors import CorpusError
 from routingsim.files import written
 
@@ -65,7 +65,7 @@ def _jsonl_bytes(frame: pd.DataFrame) -> bytes:
             # NaN is the one value unlike itself; "" is the category of no category.
             if value != value or (name in ("category", "tenant") and not value):
                 continue
-            if name in (*BASE, *CLASSES, *SCORES):
+            if name in (*BASE, *OPTIONAL, *SCORES):
                 record[name] = int(value) if name == "priority" else value
             else:
                 agent, _, key = name.removeprefix("outcomes.").rpartition(".")

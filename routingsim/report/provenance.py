@@ -85,8 +85,10 @@ _BILLED = {
 
 def _price_facts(pool: AgentPool) -> list[tuple[str, str]]:
     """Where prices come from, and what calls cost that have no answer."""
+    sources = dict.fromkeys(agent.price_source for agent in pool if agent.price_source)
     facts = [
-        ("Prices", f"{agent.id}: {agent.price_source}") for agent in pool if agent.price_source
+        ("Prices", f"{', '.join(a.id for a in pool if a.price_source == source)}: {source}")
+        for source in sources
     ]
     facts.append(("A call that fails costs", _by_agent(pool, "failed_cost")))
     if any(agent.timeout or agent.first_token_timeout for agent in pool):

@@ -5,11 +5,11 @@ A cost that a corpus records is used as it is; others are modelled by the agents
 """
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from routingsim.agents import AgentPool, usd
 from routingsim.corpora.answer_tokens import output_token_table
-from routingsim.corpora.corpus import Corpus, prompt_tokens
+from routingsim.corpora.corpus import Corpus, cached_tokens, prompt_tokens
 
 Floats = NDArray[np.float64]
 
@@ -22,7 +22,7 @@ def cost_table(corpus: Corpus, pool: AgentPool) -> tuple[Floats, int]:
     missing = np.isnan(recorded)
     if not missing.any():
         return recorded, 0
-    modelled = usd(pool, prompt_tokens(corpus)[:, np.newaxis], output_token_table(corpus, pool))
+    modelled = _modelled(corpus, pool, output_token_table(corpus, pool))
     return np.where(missing, modelled, recorded), int(missing.sum())
 
 
@@ -40,9 +40,8 @@ def prompt_cost_table(corpus: Corpus, pool: AgentPool, cost: Floats) -> Floats:
     """
     if not any("input" in (agent.failed_cost, agent.cut_off_cost) for agent in pool):
         return _NONE
-    prompt = prompt_tokens(corpus)[:, np.newaxis]
-    alone = usd(pool, prompt, 0.0)
-    whole = usd(pool, prompt, output_token_table(corpus, pool))
+    alone = _modelled(corpus, pool, 0.0)
+    whole = _modelled(corpus, pool, output_token_table(corpus, pool))
     share = np.divide(alone, whole, out=np.zeros_like(whole), where=whole > 0)
     return np.where(np.isnan(_recorded(corpus, pool)), alone, share * cost)
 
@@ -67,6 +66,12 @@ def failed_cost_table(corpus: Corpus, pool: AgentPool, cost: Floats, prompt_cost
             table[:, a] = prompt_cost[:, a] if agent.failed_cost == "input" else 0.0
     failed = corpus.outcome("failed", [agent.recorded_as for agent in pool]) == 1
     return np.where(failed & ~np.isnan(_recorded(corpus, pool)), cost, table)
+
+
+def _modelled(corpus: Corpus, pool: AgentPool, answer: ArrayLike) -> Floats:
+    """USD of calls by the agents' prices, shape (tasks, agents)."""
+    prompt, cached = prompt_tokens(corpus), cached_tokens(corpus)
+    return usd(pool, prompt[:, np.newaxis], answer, cached[:, np.newaxis])
 
 
 def _recorded(corpus: Corpus, pool: AgentPool) -> Floats:

@@ -80,6 +80,8 @@ def calibrate(
         mine = calls.select(names == name)
         fit = fit_calls(mine, notes, f"agent {name!r}")
         limits = fit_limits(mine) if calls.has_arrivals else None
+        if limits is not None and "concurrency" in fields and not limits.in_a_minute.binds:
+            limits = None  # nothing that is not given
         found, said = (None, []) if priced else fit_prices(mine)
         said += limits.notes if limits is not None else []
         fit = replace(fit, prices=found, limits=limits, notes=(*fit.notes, *said))

@@ -1,5 +1,6 @@
 """What calls cost in the engine: recorded or by prices, whole, failed or cut off."""
 
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -41,6 +42,17 @@ def test_calls_cost_prompts_and_answers() -> None:
     assert tables(corpus, agent(failed_cost="input"))[1:3] == ([0.00025, 0.05], [0.00025, 0.05])
     assert tables(corpus, agent(failed_cost="nothing"))[1:3] == ([], [0.0, 0.0])
     assert tables(corpus, agent(cut_off_cost="input"))[1:3] == ([0.00025, 0.05], [])
+
+
+def test_tokens_from_the_cache_have_their_price(tmp_path: Path) -> None:
+    """10,000 of 20,000 tokens at 0.5: .0255 + .005; more than the prompt has are the prompt."""
+    path = tmp_path / "tasks.jsonl"
+    Corpus.from_frame(TASKS.assign(cached_tokens=[101.0, 10_000.0])).write(path)
+    corpus = rs.load_corpus(path)
+    cost, prompt, _, _ = tables(corpus, agent(price_cache_read=0.5, failed_cost="input"))
+    assert cost == pytest.approx([0.008 + 0.00005, 0.0255 + 0.005])
+    assert prompt == pytest.approx([0.00005, 0.03])
+    assert tables(corpus, agent())[0] == [0.00825, 0.0505]
 
 
 def test_recorded_costs_are_used_and_shared_out_by_prices() -> None:

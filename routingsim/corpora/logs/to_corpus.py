@@ -74,6 +74,9 @@ def corpus_of(log: CallTable, texts: pa.LargeStringArray, notes: Sequence[str]) 
             "propensity": log.numbers("propensity")[first],
         }
     )
+    cached = log.numbers("cached_tokens")[shown]
+    if (cached > 0).any():
+        frame["cached_tokens"] = cached
     arrived, findings = frame["arrived_at"].to_numpy(), []
     if np.isnan(arrived).all() or not size:
         pass
