@@ -334,7 +334,8 @@ def _floor(question: Question, pool: AgentPool) -> float:
     """USD per hour at least: slots, and every call at the agent that is cheapest for it."""
     corpus = question.corpus
     rent = float(pool.column("price_per_slot_hour") @ pool.column("concurrency"))
-    if corpus is not None:
+    whole = all(agent.failed_cost == agent.cut_off_cost == "all" for agent in pool)
+    if corpus is not None and whole:
         recorded = corpus.outcome("cost", [agent.recorded_as for agent in pool])
         if not np.isnan(recorded).any():
             return rent + HOURS * question.rate * float(recorded.min(axis=1).mean())

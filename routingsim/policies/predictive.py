@@ -74,9 +74,9 @@ def utility(
     """Highest worth: predicted quality less cost less expected latency, each by its weight.
 
     Expected latency is the agent's expected wait, as its queue stands, plus its mean
-    service time. Expected cost is the agent's mean over the corpus or, where none is
-    recorded, its price times the prompt's tokens and its mean answer's
-    (:mod:`routingsim.policies.costs`).
+    service time. Expected cost is what the agent's prices say of the prompt and of an answer
+    of mean length; for an agent that has ``cost`` only, its mean over the corpus where any is
+    recorded (:mod:`routingsim.policies.costs`).
 
     Parameters
     ----------

@@ -58,8 +58,9 @@ def _cost_probabilities(task, pool, memory, out):
 def cheapest(pool: AgentPool, corpus: Corpus | None = None) -> Policy:
     """The agent with the lowest expected cost of the task that is up.
 
-    That is the agent's mean cost over the corpus or, where none is recorded, its price times
-    the prompt's tokens and its mean answer's (:mod:`routingsim.policies.costs`).
+    That is what the agent's prices say of the prompt and of an answer of mean length; for an
+    agent that has ``cost`` only, its mean cost over the corpus where any is recorded
+    (:mod:`routingsim.policies.costs`).
     """
     call, token = expected_costs(pool, corpus)
     reason = sentence("Lowest expected cost: Routed to {agent.name}")

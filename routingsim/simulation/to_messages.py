@@ -16,6 +16,7 @@ from routingsim.messages import (
     RoutingDecision,
     Try,
 )
+from routingsim.policies.costs import expected_costs
 from routingsim.policies.kernel import FAILED
 from routingsim.scoring.corpora import corpus_scores
 from routingsim.simulation.result import ReplayResult
@@ -50,6 +51,9 @@ def _decisions(
     infos = [agent.info for agent in result.pool]
     ids = result.task_ids().tolist()
     scores = _scores(result)
+    call, token = (each.tolist() for each in expected_costs(result.pool, result.corpus))
+    priced = [agent.priced for agent in result.pool]
+    tokens = result.work.prompt_tokens.tolist()
     rows = result.work.row.tolist()
     tries = _tries(result, calls)
     last = calls.assign(load=_loads(result, calls)).drop_duplicates("task", keep="last")
@@ -65,6 +69,7 @@ def _decisions(
                 complexity_score=scored,
                 reason=result.policy.reason(result.pool.agents[a], scored.d_var, load),
                 timestamp=int(at * 1000),
+                expected_cost=call[a] + token[a] * tokens[rows[i]] if priced[a] else None,
                 tries=tuple(tries[i]),
             ),
         )

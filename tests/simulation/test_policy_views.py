@@ -91,6 +91,37 @@ def test_a_window_that_no_task_fits_is_named() -> None:
         rs.replay(corpus(6, 7), small, "random", arrivals="corpus")
 
 
+@pytest.mark.parametrize("compiled", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_a_policy_sees_what_each_task_is_expected_to_cost(compiled: bool) -> None:
+    """Answers of 100 tokens: n prompt tokens cost n + 1,000 at a, 8 n + 200 at b (USD/million)."""
+    seen: list[list[float]] = []
+
+    def watching(task, pool, memory):
+        seen.append(pool.price.tolist())
+        return reads_price(task, pool, memory)
+
+    free = {"cost": 0.0, "output_tokens": 100.0}
+    pool = rs.AgentPool(
+        (
+            agent("a", **free, price_input=1.0, price_output=10.0),
+            agent("b", **free, price_input=8.0, price_output=2.0),
+        )
+    )
+    policy = choose_kernel(reads_price) if compiled else watching
+    tasks = corpus(10, 1000, 20)
+    result = rs.replay(tasks, pool, policy, arrivals="corpus")
+    assert result.log.agent.tolist() == [1, 0, 1]
+    assert rs.replay(tasks, pool, "cheapest", arrivals="corpus").log.agent.tolist() == [1, 0, 1]
+    assert result.log.cost.tolist() == pytest.approx([280e-6, 2000e-6, 360e-6])
+    if not compiled:
+        costs = [[1010e-6, 280e-6], [2000e-6, 8200e-6], [1020e-6, 360e-6]]
+        assert seen == [pytest.approx(each) for each in costs]
+
+
+def reads_price(task, pool, memory):
+    return int(pool.price[1] < pool.price[0])
+
+
 def reads_room(task, pool, memory):
     return int(pool.room[0] < 0.5)
 
