@@ -271,6 +271,10 @@ def calls_of(log: CallLog | pd.DataFrame) -> tuple[CallLog, tuple[str, ...]]:
 
 
 def fit_calls(calls: CallLog, said_of_log: Sequence[str], whose: str) -> ServiceFit:
+    """:func:`fit_service` of calls of one agent, with what is to be said of the log and ``whose``.
+
+    The calls are as :func:`calls_of` has them.
+    """
     notes = list(said_of_log)
     has_status = "status" in calls.columns
     if not has_status:
