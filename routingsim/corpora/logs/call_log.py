@@ -17,7 +17,6 @@ from routingsim.corpora.rows import counted
 if TYPE_CHECKING:
     from routingsim.agents import AgentPool
     from routingsim.corpora.corpus import Corpus
-    from routingsim.simulation.calibration import Calibration
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -58,12 +57,15 @@ class CallLog(CallTable):
         texts, notes = self._read_texts
         return corpus_of(self, texts, notes)
 
-    def calibrate(
-        self, *, cost: float | Mapping[Any, float] | None = None, **fields: Any
-    ) -> Calibration:
+    def calibrate(self, *, cost: float | Mapping[Any, float] | None = None, **fields: Any) -> Any:
         """The agents of the log, each with its service, prices and limits, and the arrivals.
 
         Parameters and errors are those of :func:`routingsim.fit_pool`.
+
+        Returns
+        -------
+        routingsim.simulation.calibration.Calibration
+            With ``pool``, ``fits`` by agent, and ``arrivals``.
         """
         from routingsim.simulation.calibration import calibrate
 
