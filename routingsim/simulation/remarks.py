@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from routingsim.agents import Agent, AgentPool, builtin_pools, load_agents
+from routingsim.corpora import backtested
 from routingsim.corpora.catalogue import DATASETS
 from routingsim.corpora.checkup.finding import Subject
 from routingsim.corpora.corpus import Corpus
@@ -53,7 +54,9 @@ def assumed_pool(corpus: Corpus | None, pool: AgentPool) -> str:
 def of_record(
     corpus: Corpus | None, pool: AgentPool, *, own_times: bool
 ) -> tuple[list[str], list[str]]:
-    """What the check-up of a corpus found: what touches the figures of a run, and the rest.
+    """What is known of a corpus: what touches the figures of a run, and the rest.
+
+    The first has what a backtest of its log found, and what its check-up did.
 
     Parameters
     ----------
@@ -71,8 +74,10 @@ def of_record(
     by_tokens = any(agent.service == "tokens" for agent in pool) or bool(np.isnan(paid).any())
     used |= {"tokens"} if by_tokens else set()
     found = corpus.check(pool)
+    backtest = backtested.said_of(corpus.sha256)
     return (
-        [str(each) for each in found.findings if each.subject in used],
+        [backtest] * bool(backtest)
+        + [str(each) for each in found.findings if each.subject in used],
         [str(each) for each in found.findings if each.subject not in used],
     )
 

@@ -17,6 +17,7 @@ from routingsim.corpora.rows import counted
 if TYPE_CHECKING:
     from routingsim.agents import AgentPool
     from routingsim.corpora.corpus import Corpus
+    from routingsim.evaluation.backtest_result import Backtest
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -80,6 +81,21 @@ class CallLog(CallTable):
         """
         found = self.calibrate(cost=cost, **fields)
         return found.pool, found.fits
+
+    def backtest(self, *, at: float | str | pd.Timestamp = 0.7, **settings: Any) -> Backtest:
+        """Would the simulator have predicted the last part of this log, fitted to the first?
+
+        Parameters
+        ----------
+        at : float, str or Timestamp
+            Where the first part ends: a share of the time, or a date.
+        **settings
+            As in :func:`routingsim.evaluation.backtest.backtest`: replications, seed, and
+            fields of agents that a log does not show, such as ``concurrency=16``.
+        """
+        from routingsim.evaluation.backtest import backtest
+
+        return backtest(self, at=at, **settings)
 
     def summary(self) -> pd.DataFrame:
         """A row for each agent, and one for all calls.

@@ -125,7 +125,10 @@ class CallTable:
 
     def select(self, mask: NDArray[np.bool_]) -> Self:
         """The calls where a mask is true."""
-        rows = np.flatnonzero(mask)
+        return self.take(np.flatnonzero(mask))
+
+    def take(self, rows: NDArray[np.integer]) -> Self:
+        """The calls at these positions, in their order; one may be taken several times."""
         origin = None
         if self._origin is not None:
             origin = (self._origin[0][rows], self._origin[1][rows])

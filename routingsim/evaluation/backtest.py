@@ -1,0 +1,245 @@
+"""``log.backtest()``: would the simulator have predicted the last part of a log?
+
+The agents are fitted to the first part of the time. The rest is replayed as the log has it: the
+same calls at the same times, to the same agents, with the recorded lengths of prompts and
+answers. Latency, time to the first token, cost and failures are predicted, and compared with what
+was recorded. Each replication has draws of its own and agents fitted to another sample of the
+first part, drawn in blocks (:mod:`routingsim.simulation.log_blocks`), so that intervals allow for
+chance and for the error of the fit, and for nothing else: where the log has slow hours, a queue at
+the provider or another law of service times, recorded figures lie outside, and the result says so.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+import msgspec
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from tqdm.auto import tqdm
+
+from routingsim.agents import Agent, AgentPool
+from routingsim.corpora import backtested
+from routingsim.corpora.corpus import Corpus
+from routingsim.corpora.logs.call_log import CallLog
+from routingsim.corpora.logs.statuses import OK
+from routingsim.corpora.rows import counted
+from routingsim.errors import CorpusError, SimulationError
+from routingsim.evaluation.backtest_causes import causes
+from routingsim.evaluation.backtest_figures import Calls, coverage, predictions
+from routingsim.evaluation.backtest_result import Backtest, Load
+from routingsim.evaluation.log_fit import fitted, usable
+from routingsim.policies.assignment import assign
+from routingsim.policies.kernel import OK as ANSWERED
+from routingsim.policies.policy import sentence
+from routingsim.simulation.arrivals import CorpusTimes
+from routingsim.simulation.arrivals.checks import check_seed, is_whole
+from routingsim.simulation.calibration import FEWEST
+from routingsim.simulation.log_blocks import another_log
+from routingsim.simulation.replications import replication_seeds
+from routingsim.simulation.result import ReplayResult
+from routingsim.simulation.scenario import prepare
+
+REPLICATIONS = 20
+"""Replays, each with a fit of its own."""
+
+_BINS = 60  # of the load over time
+Floats = NDArray[np.float64]
+
+
+def backtest(
+    log: CallLog,
+    *,
+    at: float | str | pd.Timestamp = 0.7,
+    replications: int = REPLICATIONS,
+    seed: int = 0,
+    progress: bool = False,
+    **fields: Any,
+) -> Backtest:
+    """Fit a log's agents to its first part, and compare a replay of the rest with the record.
+
+    Parameters
+    ----------
+    log : CallLog
+        With the time, the agent and the latency of each call.
+    at : float, str or Timestamp
+        Where the first part ends, as in :meth:`.CallLog.split`.
+    replications : int
+        Replays behind each interval, three or more.
+    seed : int
+        Of all draws.
+    progress : bool
+        Show a progress bar.
+    **fields
+        As for :meth:`.CallLog.fit_pool`: what a log does not show, such as ``concurrency=16``.
+
+    Raises
+    ------
+    CorpusError
+        If the log lacks times, agents or latencies, or one part has too few calls.
+    SimulationError, AgentError
+        If a setting is out of its range.
+    """
+    check_seed(seed)
+    if not is_whole(replications) or replications < 3:
+        raise SimulationError(f"replications={replications!r}: three or more are needed")
+    calls, notes = usable(log)
+    first, rest = calls.split(at=at)
+    pool, unfitted = fitted(first, **fields)
+    names = np.array([agent.recorded_as for agent in pool], dtype=object)
+    known = np.isin(rest.names("agent"), names)
+    if lost := int((~known).sum()):
+        others = sorted({*rest.names("agent")[~known].tolist()})
+        notes.append(
+            f"{counted(lost, 'held-out call')} of {', '.join(others[:6])}: fewer than {FEWEST} "
+            "answered calls to fit, left out"
+        )
+    if not known.any():
+        raise CorpusError(f"{log.name}: no agent of the held-out part is in the first part")
+    rest = rest.select(known)
+    corpus = calls_as_tasks(rest)
+    position = {name: k for k, name in enumerate(names.tolist())}
+    agent = np.array([position[name] for name in rest.names("agent")], dtype=np.int64)
+    notes += [note for note in unfitted if note not in notes]
+
+    policy = assign(corpus, agent, "logged", reason=sentence("As in the log"))
+    arrived = first.numbers("arrived_at")
+    played: list[ReplayResult] = []
+    seeds = replication_seeds(seed, replications)
+    for one in tqdm(seeds, desc="backtest", unit="replay", disable=not progress):
+        drawn, times = another_log(arrived, one)
+        sample = first.take(drawn)
+        sample = replace(sample, _calls=sample.calls.assign(arrived_at=times))
+        refitted = _with_fit(pool, sample, one, fields)
+        played.append(_played(prepare(corpus, refitted, policy).run(CorpusTimes(), seed=one)))
+    found = Calls(pool.ids, agent, corpus.tasks["arrived_at"].to_numpy(), _measured(rest, played))
+    figures, covered = predictions(found), coverage(found)
+    result = Backtest(
+        log.name,
+        log.sha256,
+        str(at),
+        len(first),
+        pool,
+        replications,
+        seed,
+        figures=tuple(figures),
+        coverage=tuple(covered),
+        load=_load(found),
+        answers=_answers(found),
+        causes=tuple(causes(found, figures, covered)),
+        notes=tuple(notes),
+    )
+    backtested.remember(log.sha256, result.sentence)
+    return result
+
+
+def calls_as_tasks(log: CallLog) -> Corpus:
+    """Each call as a task of its own, without texts and outcomes, with its recorded tokens."""
+    tokens = log.numbers("output_tokens")
+    prompt = log.numbers("prompt_tokens")
+    arrived = log.numbers("arrived_at")
+    told = (log.statuses == OK) & (tokens > 0)
+    columns = {
+        "id": np.arange(len(log)).astype(str),
+        "text": "",
+        "arrived_at": arrived - arrived[0],
+        "output_tokens": np.where(told, tokens, np.nan),
+        "prompt_tokens": np.where(prompt > 0, prompt, np.nan),
+    }
+    return Corpus.from_frame(pd.DataFrame(columns), log.name)
+
+
+@cache
+def _fitted_fields() -> tuple[str, ...]:
+    """The fields of an agent that a fit sets anew for each sample; its slots stay."""
+    own = ("service", "latency", "latency_cv", "ttft", "tokens_per_second", "output_tokens")
+    names = [each.name for each in msgspec.structs.fields(Agent)]
+    prices = [name for name in names if name.startswith("price_") and "slot" not in name]
+    return (*own, "prefill_tokens_per_second", "cost", "error_rate", *prices)
+
+
+def _with_fit(pool: AgentPool, sample: CallLog, seed: int, fields: Mapping[str, Any]) -> AgentPool:
+    """The pool with the services of another sample's fit; of an agent that it lacks, its own.
+
+    The error rate is drawn from the posterior of the sample's count (Jeffreys' prior), as a
+    sample without a failure does not say that there is none.
+    """
+    found = {agent.id: agent for agent in fitted(sample, **fields)[0]}
+    draw, names = np.random.default_rng(seed), sample.names("agent")
+    agents = []
+    for agent in pool:
+        other = found.get(agent.id, agent)
+        changed = {name: getattr(other, name) for name in _fitted_fields() if name not in fields}
+        count = int((names == agent.recorded_as).sum())
+        if "error_rate" in changed:
+            lost = other.error_rate * count
+            rate = draw.beta(lost + 0.5, count - lost + 0.5)
+            changed["error_rate"] = min(rate, 0.99) if (sample.statuses != OK).any() else 0.0
+        agents.append(msgspec.structs.replace(agent, **changed))
+    return AgentPool(tuple(agents))
+
+
+def _played(result: ReplayResult) -> dict[str, Floats]:
+    """What one replay says of each call."""
+    answered = result.log.status == ANSWERED
+    latency = np.where(answered, result.latency, np.nan)
+    found = {"latency": latency, "cost": result.log.cost, "error rate": (~answered) * 1.0}
+    if result.log.first.size:
+        streamed = ~np.isnan(result.pool.column("ttft"))[result.log.agent]
+        found["ttft"] = np.where(streamed & answered, result.first_token, np.nan)
+    return found
+
+
+def _measured(log: CallLog, played: Sequence[Mapping[str, Floats]]) -> dict[str, Floats]:
+    """The tables of :class:`.Calls`, of what is recorded."""
+    answered = log.statuses == OK
+    recorded = {name: np.where(answered, log.numbers(name), np.nan) for name in ("latency", "ttft")}
+    recorded["cost"] = log.numbers("cost")
+    if "status" in log.columns:
+        recorded["error rate"] = (~answered) * 1.0
+    if "ttft" in recorded and "ttft" in played[0]:
+        streamed = ~np.isnan(np.array([each["ttft"] for each in played])).all(axis=0)
+        recorded["ttft"] = np.where(streamed, recorded["ttft"], np.nan)
+    return {
+        name: np.array([*(each[name] for each in played), values])
+        for name, values in recorded.items()
+        if name in played[0] and not np.isnan(values).all()
+    }
+
+
+def _load(calls: Calls) -> Load:
+    """Calls under way over time, as replayed and as recorded."""
+    arrived, latency = calls.arrived, calls.measured["latency"]
+    edges = np.linspace(arrived[0], arrived[-1], _BINS + 1)
+    busy = np.array([_under_way(arrived, each, edges) for each in latency])
+    low, high = np.quantile(busy[:-1], [0.025, 0.975], axis=0)
+    return Load(edges[:-1], np.diff(edges), busy[-1], busy[:-1].mean(axis=0), low, high)
+
+
+def _under_way(arrived: Floats, latency: Floats, edges: Floats) -> Floats:
+    """Mean number of answered calls under way in each bin, by their seconds in it."""
+    known = ~np.isnan(latency)
+    ends = np.concatenate([arrived[known], arrived[known] + latency[known]])
+    steps = np.repeat([1.0, -1.0], int(known.sum()))
+    order = np.argsort(ends, kind="stable")
+    ends, number = ends[order], np.cumsum(steps[order])
+    # The integral of a step function at the edges.
+    seconds = np.concatenate([[0.0], np.cumsum(number[:-1] * np.diff(ends))])
+    return np.diff(np.interp(edges, ends, seconds)) / np.diff(edges)
+
+
+def _answers(calls: Calls) -> dict[str, Floats]:
+    """Latencies at 200 shares of the answers, recorded and predicted with its interval."""
+    shares = np.linspace(0.0025, 0.9975, 200)
+    table = calls.measured["latency"]
+    found = np.array([np.quantile(each[~np.isnan(each)], shares) for each in table])
+    low, high = np.quantile(found[:-1], [0.025, 0.975], axis=0)
+    return {
+        "share": shares,
+        "recorded": found[-1],
+        "predicted": found[:-1].mean(axis=0),
+        "low": low,
+        "high": high,
+    }

@@ -1,0 +1,91 @@
+"""The agents of a log as a backtest and a what-if need them: those with calls enough."""
+
+from typing import Any
+
+import numpy as np
+
+from routingsim.agents import AgentPool
+from routingsim.corpora.logs.call_log import CallLog
+from routingsim.corpora.logs.statuses import CACHED, OK
+from routingsim.corpora.rows import counted
+from routingsim.errors import CorpusError
+from routingsim.simulation.calibration import FEWEST
+
+
+def usable(log: CallLog) -> tuple[CallLog, list[str]]:
+    """The calls that agents answered or failed to, and notes on the others.
+
+    Raises
+    ------
+    CorpusError
+        If the log has no times, no agents or no latencies.
+    """
+    for column, remedy in (
+        ("arrived_at", "when each call began"),
+        ("agent", "which model each call was of"),
+        ("latency", "how long each call took"),
+    ):
+        if column not in log.columns:
+            raise CorpusError(
+                f"{log.name}: has no {column}, {remedy}, and cannot be held against a replay; "
+                f"name the column that has it: --map {column}=COLUMN"
+            )
+    notes, kept = [], np.ones(len(log), bool)
+    for lost, what in (
+        (np.isnan(log.numbers("arrived_at")), "without a time"),
+        (log.names("agent") == "", "without an agent's name"),
+        (log.statuses == CACHED, "answered from a cache"),
+    ):
+        if count := int((lost & kept).sum()):
+            notes.append(f"{counted(count, 'call')} {what}: left out")
+        kept &= ~lost
+    if not kept.any():
+        raise CorpusError(f"{log.name}: holds no call of an agent with a time")
+    return (log if kept.all() else log.select(kept)), notes
+
+
+def fitted(log: CallLog, **fields: Any) -> tuple[AgentPool, list[str]]:
+    """The agents of a log that has calls enough of each, and notes on what it does not say.
+
+    An agent with too few answered calls is not among them. Without recorded costs an agent's
+    price is 0.
+    """
+    answered = (log.statuses == OK) & (log.numbers("latency") > 0)
+    names = log.names("agent")
+    enough = [name for name in log.agents if (answered & (names == name)).sum() >= FEWEST]
+    if not enough:
+        raise CorpusError(
+            f"{log.name}: too few answered calls to fit: no agent has {FEWEST} in the first part"
+        )
+    log = log.select(np.isin(names, enough))
+    names, notes = log.names("agent"), []
+    paid = np.isfinite(log.numbers("cost"))
+    paid &= np.isfinite(log.numbers("prompt_tokens") + log.numbers("output_tokens"))
+    priced = [name for name in enough if (paid & (names == name)).any()]
+    given = {"concurrency": overlaps(log)} | fields
+    parts: list[AgentPool] = []
+    for group, price in ((priced, {}), ([n for n in enough if n not in priced], {"cost": 0.0})):
+        if group:
+            parts.append(log.select(np.isin(names, group)).fit_pool(**(price | given))[0])
+    if len(priced) < len(enough) and "cost" not in fields:
+        lacking = "any agent" if not priced else ", ".join(n for n in enough if n not in priced)
+        notes.append(f"no costs with token counts are recorded of {lacking}: none are predicted")
+    comments = {name: said for part in parts for name, said in part.comments.items()}
+    agents = sorted(
+        (agent for part in parts for agent in part), key=lambda a: enough.index(a.recorded_as)
+    )
+    return AgentPool(tuple(agents), comments), notes
+
+
+def overlaps(log: CallLog) -> dict[str, int]:
+    """The most calls of each agent that were under way at once: the least slots it has."""
+    begins, names = log.numbers("arrived_at"), log.names("agent")
+    ends = begins + np.nan_to_num(log.numbers("latency"))
+    found = {}
+    for name in log.agents:
+        mine = names == name
+        times = np.concatenate([begins[mine], ends[mine]])
+        steps = np.repeat([1, -1], int(mine.sum()))
+        order = np.lexsort((steps, times))  # of an end and a begin at once the end comes first
+        found[name] = max(int(np.cumsum(steps[order]).max()), 1)
+    return found
