@@ -99,7 +99,7 @@ def backtest(
     if not known.any():
         raise CorpusError(f"{log.name}: no agent of the held-out part is in the first part")
     rest = rest.select(known)
-    corpus = calls_as_tasks(rest)
+    corpus = calls_as_tasks(rest, seed)
     position = {name: k for k, name in enumerate(names.tolist())}
     agent = np.array([position[name] for name in rest.names("agent")], dtype=np.int64)
     notes += [note for note in unfitted if note not in notes]
@@ -135,17 +135,30 @@ def backtest(
     return result
 
 
-def calls_as_tasks(log: CallLog) -> Corpus:
-    """Each call as a task of its own, without texts and outcomes, with its recorded tokens."""
+def calls_as_tasks(log: CallLog, seed: int = 0) -> Corpus:
+    """Each call as a task of its own, without texts and outcomes, with its recorded tokens.
+
+    A call without an answer has the length of a random answer of its agent, which may be drawn
+    to be answered.
+    """
     tokens = log.numbers("output_tokens")
-    prompt = log.numbers("prompt_tokens")
-    arrived = log.numbers("arrived_at")
     told = (log.statuses == OK) & (tokens > 0)
+    tokens, draw, names = (
+        np.where(told, tokens, np.nan),
+        np.random.default_rng(seed),
+        log.names("agent"),
+    )
+    for name in log.agents:
+        mine = names == name
+        known, lacking = mine & told, mine & ~told
+        if known.any():
+            tokens[lacking] = draw.choice(tokens[known], int(lacking.sum()))
+    prompt, arrived = log.numbers("prompt_tokens"), log.numbers("arrived_at")
     columns = {
         "id": np.arange(len(log)).astype(str),
         "text": "",
         "arrived_at": arrived - arrived[0],
-        "output_tokens": np.where(told, tokens, np.nan),
+        "output_tokens": tokens,
         "prompt_tokens": np.where(prompt > 0, prompt, np.nan),
     }
     return Corpus.from_frame(pd.DataFrame(columns), log.name)

@@ -104,7 +104,7 @@ def _queue(
     if found < max(0.1, SURE / math.sqrt(residual.size)):
         return ""
     return (
-        f"calls take longer while more are under way (rank correlation {found:.2f} at times alike): "
+        f"calls take longer while more are under way (rank correlation {found:.2f} at like times): "
         "a queue or a limit at the provider, which the fit takes for service; more load makes it "
         "longer than the simulator says"
     )

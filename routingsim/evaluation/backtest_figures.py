@@ -140,11 +140,6 @@ class Coverage:
             return "too narrow"
         return "as promised" if self.low > LEVEL - 0.15 else "not contradicted"
 
-    @property
-    def systematic(self) -> float:
-        """Mean square of the errors beyond that of chance; NaN where logarithms are not known."""
-        return max(0.0, float(np.mean(self.errors**2 - self.variances)))
-
 
 def coverage(calls: Calls) -> list[Coverage]:
     """The coverage of each figure of which five windows or more have calls enough."""
@@ -189,18 +184,18 @@ def _covered(windows: list[Prediction], seconds: float) -> Coverage:
     )
 
 
-def worth(held: Floats) -> float:
+def worth(values: Floats) -> float:
     """How many independent windows rolling ones are worth: n (1 - r) / (1 + r).
 
     ``r`` is the correlation of neighbours; windows that overlap by half are worth half their
     number at most.
     """
-    most = held.size / 2
-    if np.ptp(held) == 0:
+    most = values.size / 2
+    if np.ptp(values) == 0:
         return most
-    apart = held - held.mean()
+    apart = values - values.mean()
     r = float((apart[1:] * apart[:-1]).sum() / (apart**2).sum())
-    return min(most, max(held.size * (1 - r) / (1 + r), 1.0))
+    return min(most, max(values.size * (1 - r) / (1 + r), 1.0))
 
 
 def wilson(share: float, size: float) -> tuple[float, float]:
@@ -249,12 +244,13 @@ def _predicted(agent: str, figure: str, count: int, values: Floats) -> Predictio
 def believable(whole: Prediction, windows: Coverage | None) -> float:
     """The share from which on a difference is more than an error of the simulator.
 
-    Of the error of a figure's logarithm, the part beyond chance is the larger of that of the
-    whole time and the root mean square of that of windows; with the prediction's own variance
-    it gives the 95 % bound ``exp(1.96 sqrt(beyond + variance)) - 1``.
+    ``exp(|e| + 1.96 sqrt(v + t² / n)) - 1``: the error of the figure's logarithm over the whole
+    time, the variance of its prediction, and what errors of windows vary by beyond chance, over
+    the number of independent windows that they are worth. So a time of another mixture of slow
+    and fast hours is allowed for.
     """
-    error = math.log(whole.recorded / whole.predicted)
-    beyond = max(error**2 - whole.variance, 0.0)
+    error, variance = abs(math.log(whole.recorded / whole.predicted)), whole.variance
     if windows is not None:
-        beyond = max(beyond, windows.systematic)
-    return math.expm1(float(special.ndtri(0.975)) * math.sqrt(beyond + whole.variance))
+        beyond = float((windows.errors - windows.errors.mean()).var() - windows.variances.mean())
+        variance += max(beyond, 0.0) / worth(windows.errors)
+    return math.expm1(error + float(special.ndtri(0.975)) * math.sqrt(variance))
