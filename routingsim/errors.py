@@ -6,6 +6,7 @@
     ├── CorpusError       a corpus, trace or log that cannot be read
     ├── AgentError        an agents file, agent or pool that is not valid
     ├── PolicyError       an unknown policy, or one that does not fit the pool
+    │   └── UnlearnableError  a policy that learns from what a corpus does not record
     ├── SimulationError   arrivals, loads or settings that no replay can be run with
     ├── BrokerError       no Redis server can be reached
     └── ProtocolError     a frame or message that breaks the protocol
@@ -38,6 +39,10 @@ class AgentError(RoutingSimError):
 
 class PolicyError(RoutingSimError):
     """An unknown policy, wrong parameters, or a policy that does not fit the pool."""
+
+
+class UnlearnableError(PolicyError):
+    """A policy that learns from what a corpus does not record, such as qualities."""
 
 
 class SimulationError(RoutingSimError):

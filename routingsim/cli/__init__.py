@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from routingsim.cli.backtest import backtest
 from routingsim.cli.capacity import capacity
 from routingsim.cli.check import check
 from routingsim.cli.compare import compare
@@ -18,6 +19,7 @@ from routingsim.cli.log_size import log_size
 from routingsim.cli.replay import replay
 from routingsim.cli.report import report
 from routingsim.cli.route import route
+from routingsim.cli.whatif import whatif
 from routingsim.errors import RoutingSimError
 
 __all__ = ["EXAMPLES", "app", "main"]
@@ -86,6 +88,18 @@ EXAMPLES = {
         "routingsim check mine.csv",
         "routingsim check mine.csv --agents mine.toml",
         "routingsim check mine.csv --json -",
+    ],
+    backtest: [
+        "routingsim backtest spend_logs.json",
+        "routingsim backtest calls.csv --at 2025-06-09 --report backtest.html",
+        "routingsim backtest calls.csv --map agent=model,latency=latency_ms:ms,"
+        "arrived_at=created:epoch_ms",
+    ],
+    whatif: [
+        "routingsim whatif spend_logs.json --policy cheapest --policy utility --report whatif.html",
+        "routingsim whatif calls.csv --shift 2x",
+        "routingsim whatif calls.csv --without gpt-4 -p least-loaded",
+        "routingsim whatif calls.csv --price gpt-4=0.02 --json -",
     ],
     fit: [
         "routingsim fit calls.csv --cost big=0.03 --cost small=0.001 --output mine.toml",

@@ -1,40 +1,22 @@
 """``routingsim fit`` and ``train``: agents from a log of calls, a policy from a corpus."""
 
 import math
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
-
-import typer
+from typing import Annotated, Any
 
 from routingsim.cli.console import err, out, remark, write_json
+from routingsim.cli.log_options import ConcurrencyOption, CostOption, LogArgument, by_agent
 from routingsim.cli.options import FaultyInputs, JsonOption, MapOption, load_option, option, spread
 from routingsim.cli.outputs import check_distinct, file_option
 from routingsim.errors import RoutingSimError
 
-T = TypeVar("T", float, int, str)
-
 
 def fit(
-    log: Annotated[
-        str,
-        typer.Argument(
-            metavar="LOG",
-            help="Log of calls: the export of a tool (LiteLLM, OpenTelemetry, Langfuse, …), or a "
-            "table with columns agent and latency (s), optionally output_tokens and status.",
-        ),
-    ],
+    log: LogArgument,
     output: Annotated[
         Path, file_option("Write the pool to FILE.toml.", (".toml",), "--output", "-o")
     ],
-    cost: Annotated[
-        list[str] | None,
-        option(
-            "[AGENT=]USD",
-            "USD per 1,000 tokens, of all agents or of one. Default: the prices that explain the "
-            "recorded costs. Can be repeated.",
-        ),
-    ] = None,
+    cost: CostOption = None,
     prices: Annotated[
         list[str] | None,
         option(
@@ -42,13 +24,7 @@ def fit(
             "Look prices up in genai-prices, as openai/gpt-4o. Can be repeated.",
         ),
     ] = None,
-    concurrency: Annotated[
-        list[str] | None,
-        option(
-            "[AGENT=]N",
-            "Slots, of all agents or of one. Default: as the log shows. Can be repeated.",
-        ),
-    ] = None,
+    concurrency: ConcurrencyOption = None,
     map: MapOption = None,
     json_to: JsonOption = None,
 ) -> None:
@@ -56,12 +32,12 @@ def fit(
     from routingsim.corpora.logs.read import read_log
 
     check_distinct([each for each in (output, json_to) if each], [log])
-    price = _by_agent(cost, "--cost", float) if cost else None
+    price = by_agent(cost, "--cost", float) if cost else None
     fields: dict[str, Any] = {}
     if concurrency:
-        fields["concurrency"] = _by_agent(concurrency, "--concurrency", int)
+        fields["concurrency"] = by_agent(concurrency, "--concurrency", int)
     if prices:
-        fields["prices"] = _by_agent(prices, "--prices", str)
+        fields["prices"] = by_agent(prices, "--prices", str)
     calls = read_log(log, columns=map)
     for note in calls.notes:
         remark(f"{calls.name}: {note}", style="yellow")
@@ -157,17 +133,3 @@ def train(
         }
         write_json("train", document, json_to)
     remark(f"policy: {output}; use it with -p file:{output}", style="")
-
-
-def _by_agent(texts: Sequence[str], name: str, number: type[T]) -> T | dict[str, T]:
-    """One value for all agents, or one of each: ``0.01``, or ``big=0.03`` ``small=0.001``."""
-    pairs = [text.rpartition("=")[::2] for text in texts]
-    try:
-        found = {agent: number(value) for agent, value in pairs}
-    except ValueError:
-        found = {}
-    if len(found) < len(texts) or ("" in found and len(found) > 1):
-        raise RoutingSimError(
-            f"{name} {' '.join(texts)}: one value for all agents is needed, or AGENT=VALUE for each"
-        )
-    return found.get("", found)

@@ -436,7 +436,7 @@ def spread(command: Callable[..., None]) -> Callable[..., None]:
     def spread_out(**given: Any) -> None:
         own = {each.name: given.pop(each.name) for each in others}
         files = [each for each in own.values() if isinstance(each, Path)]
-        check_distinct(files, [given["corpus"], given["agents"]])
+        check_distinct(files, [given[name] for name in ("corpus", "agents") if name in given])
         command(shared(**given), **own)
 
     vars(spread_out)["__signature__"] = inspect.Signature([*taken, *rest])

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from routingsim.corpora.corpus import Corpus
-from routingsim.errors import PolicyError
+from routingsim.errors import PolicyError, UnlearnableError
 from routingsim.files import written
 from routingsim.policies.fitted import FittedTexts
 from routingsim.policies.folds import folds as grouped_folds
@@ -193,21 +193,21 @@ class QualityPredictor:
         Columns of the second are equal where all agents are learned from the same tasks.
         """
         if not (corpus.has_texts or (self.categories and corpus.category_codes)):
-            raise PolicyError(
+            raise UnlearnableError(
                 f"{corpus.name} has no texts to predict quality from"
                 f"{', nor categories' if self.categories else ''}"
             )
         absent = [name for name in agents if name not in corpus.agents]
         recorded = ", ".join(corpus.agents) or "nobody"
         if absent:
-            raise PolicyError(
+            raise UnlearnableError(
                 f"{corpus.name} records no outcome of {absent[0]!r}; it records {recorded} (an "
                 "agent's `outcome` names its record)"
             )
         quality = corpus.outcome("quality", agents)
         known = np.asarray(~np.isnan(quality))
         if not agents or not known.any():
-            raise PolicyError(
+            raise UnlearnableError(
                 f"{corpus.name}: no task has a recorded quality of any of "
                 f"{', '.join(agents) or 'no agents'}; it records {recorded}"
             )
@@ -217,7 +217,7 @@ class QualityPredictor:
         tasks = dict(zip(agents, known.sum(axis=0).tolist(), strict=True))
         if few := [name for name, count in tasks.items() if count < LEAST]:
             counts = ", ".join(f"{name} {count:,}" for name, count in tasks.items())
-            raise PolicyError(
+            raise UnlearnableError(
                 f"{corpus.name}: the quality of {few[0]} is recorded on {tasks[few[0]]} tasks, too "
                 f"few to learn from; {LEAST} or more are needed of each agent (recorded: {counts})"
             )

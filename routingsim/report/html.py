@@ -12,15 +12,19 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from routingsim.errors import SimulationError
+from routingsim.evaluation.backtest_result import Backtest
 from routingsim.evaluation.study import Study
+from routingsim.evaluation.whatif_result import WhatIf
 from routingsim.files import written
 from routingsim.formatting import number
+from routingsim.report.backtest_report import compose_backtest
 from routingsim.report.document import Document, Gallery
 from routingsim.report.markdown import render_json, render_markdown
 from routingsim.report.pdf import print_page
 from routingsim.report.replay_report import compose
 from routingsim.report.study_report import compose_study
 from routingsim.report.svg import svg_plots
+from routingsim.report.whatif_report import compose_whatif
 from routingsim.simulation.result import ReplayResult
 
 Form = Literal["html", "pdf", "md", "json"]
@@ -37,7 +41,7 @@ ENDINGS: Mapping[str, Form] = {
 
 
 def write_report(
-    shown: Sequence[ReplayResult] | Study,
+    shown: Sequence[ReplayResult] | Study | Backtest | WhatIf,
     path: str | os.PathLike[str],
     *,
     command: str | None = None,
@@ -45,16 +49,17 @@ def write_report(
     form: Form | None = None,
     **asked: Any,
 ) -> Path:
-    """Write a report on one or more policies to one file.
+    """Write a report on one or more policies, or on a log's backtest, to one file.
 
     HTML, PDF, Markdown or JSON, as the path ends in ``.html``, ``.pdf``, ``.md`` or ``.json``.
     The same results and date give the same bytes, but for a PDF.
 
     Parameters
     ----------
-    shown : sequence of ReplayResult, or Study
+    shown : sequence of ReplayResult, Study, Backtest or WhatIf
         One result a policy, all on the same corpus, agents, arrivals and seed; the first
-        is what the others are compared with. Or what :func:`routingsim.compare` returns.
+        is what the others are compared with. Or what :func:`routingsim.compare`,
+        :meth:`.CallLog.backtest` or :meth:`.CallLog.whatif` returns.
     path : path
         The file to write.
     command : str, optional
@@ -84,6 +89,10 @@ def write_report(
         raise SimulationError(f"{path}: name a report with .html, .pdf, .md or .json at its end")
     if isinstance(shown, Study):
         document = compose_study(shown, command=command, date=date, **asked)
+    elif isinstance(shown, Backtest):
+        document = compose_backtest(shown, command=command, date=date)
+    elif isinstance(shown, WhatIf):
+        document = compose_whatif(shown, command=command, date=date)
     else:
         document = compose(shown, command=command, date=date, **asked)
     with written(path, SimulationError) as file:

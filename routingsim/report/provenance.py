@@ -59,7 +59,7 @@ def run_section(
         ("Versions", versions),
         ("To repeat", command),
     ]
-    blocks = (Facts(tuple(known)), _agents(pool), policies)
+    blocks = (Facts(tuple(known)), agents_table(pool), policies)
     return Section("run", "What was run", blocks=blocks)
 
 
@@ -112,7 +112,7 @@ def corpus_call(corpus: Corpus | None) -> str:
     return f"load_corpus({(corpus.name if public else corpus.source)!r})"
 
 
-def _agents(pool: AgentPool) -> Table:
+def agents_table(pool: AgentPool) -> Table:
     """The agents and their limits, as far as there are any."""
     columns = [
         (column, [getattr(agent, field) for agent in pool])

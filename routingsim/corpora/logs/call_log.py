@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from routingsim.agents import AgentPool
     from routingsim.corpora.corpus import Corpus
     from routingsim.evaluation.backtest_result import Backtest
+    from routingsim.evaluation.whatif_result import WhatIf
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -96,6 +97,34 @@ class CallLog(CallTable):
         from routingsim.evaluation.backtest import backtest
 
         return backtest(self, at=at, **settings)
+
+    def whatif(
+        self,
+        policies: Sequence[Any] = ("cheapest", "least-loaded"),
+        *,
+        shift: float | str = 1.0,
+        without: Collection[str] = (),
+        prices: Mapping[str, float | Mapping[str, float]] | None = None,
+        **settings: Any,
+    ) -> WhatIf:
+        """What would other policies, loads, prices or fewer agents have done to this traffic?
+
+        Parameters
+        ----------
+        policies : sequence
+            To replay beside ``logged``, each anything that :func:`routingsim.replay` takes.
+        shift : float or str
+            How many times as fast tasks arrive: 2, or "2x".
+        without : collection of str
+            Agents that are no longer there.
+        prices : mapping, optional
+            New prices: ``{"gpt-4": {"input": 2}}``.
+        **settings
+            As for :meth:`backtest`.
+        """
+        from routingsim.evaluation.whatif import whatif
+
+        return whatif(self, policies, shift=shift, without=without, prices=prices, **settings)
 
     def summary(self) -> pd.DataFrame:
         """A row for each agent, and one for all calls.

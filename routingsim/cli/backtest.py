@@ -1,0 +1,31 @@
+"""``routingsim backtest``: would the simulator have predicted the last part of a log?"""
+
+from pathlib import Path
+
+from routingsim.cli.console import err, out, remark, write_json
+from routingsim.cli.log_options import LogInputs
+from routingsim.cli.options import JsonOption, ReportOption, as_typed, spread
+
+
+@spread
+def backtest(inputs: LogInputs, report: ReportOption = None, json_to: JsonOption = None) -> None:
+    """Fit the first part of a log, replay the rest, and say how far the simulator is off.
+
+    The calls after --at are replayed at their own times, to their own agents, with
+    their own lengths. Predicted latency, time to the first token, cost and failures
+    are held against what was recorded, with 95 % intervals; rolling windows show how
+    often these hold. The result is one sentence: how far the simulator is off at
+    p95, and from where on to believe a difference. It stands in every later report on
+    the same log.
+    """
+    settings = inputs.settings()
+    log = inputs.read()
+    found = log.backtest(progress=err.is_terminal, **settings)
+    if json_to is not None:
+        write_json("backtest", found.to_dict(), json_to)
+    if json_to != Path("-"):
+        out.print(repr(found), highlight=False, markup=False, soft_wrap=True)
+    if report is not None:
+        from routingsim.report.html import write_report
+
+        remark(f"report: {write_report(found, report, command=as_typed())}", style="")

@@ -1,0 +1,47 @@
+"""The report on a what-if: the policies' report, with the backtest that says how far it holds."""
+
+import datetime
+from dataclasses import replace
+
+from routingsim.evaluation.whatif_result import WhatIf
+from routingsim.report.backtest_report import backtest_sections
+from routingsim.report.document import Column, Document, Section, table
+from routingsim.report.formatting import upper_first
+from routingsim.report.replay_report import compose
+
+
+def compose_whatif(
+    found: WhatIf,
+    *,
+    command: str | None = None,
+    date: str | datetime.date | None = None,
+) -> Document:
+    """The report on a what-if, computed from its result."""
+    document = compose(found.results, command=command, date=date)
+    frame = found.to_frame()
+    seconds = [
+        (Column(name.replace("_", " "), "s", "seconds"), frame[name])
+        for name in ("latency_p50", "latency_p95", "latency_p99", "wait_mean")
+    ]
+    words = {None: "", True: "more than the simulator's error", False: "within its error"}
+    rows = table(
+        "Against the log",
+        [
+            ("policy", frame["policy"]),
+            (Column("answered", "%", "percent"), frame["answered"]),
+            *seconds,
+            (Column("cost", "USD"), frame["cost"]),
+            (Column("p95 change", "%", "percent"), frame["p95_change"]),
+            ("believe", [words[each] for each in frame["believed"].tolist()]),
+            ("verdict", frame["stability"]),
+        ],
+    )
+    asked = upper_first(found.question or "other policies on the traffic of the log")
+    notes = tuple(f"{upper_first(each)}." for each in found.below())
+    section = Section("whatif", "What if?", (f"{asked}. {found.backtest}", *notes), (rows,))
+    return replace(
+        document,
+        title=f"What if: {found.log}",
+        sections=(section, *document.sections, *backtest_sections(found.backtest)),
+        data={"whatif": found.to_dict(), **document.data},
+    )
