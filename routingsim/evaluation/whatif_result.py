@@ -133,7 +133,9 @@ class WhatIf(Tabular):
     def below(self) -> list[str]:
         """What stands below the table."""
         kept = "USD: recorded where the log's agent answered, else its price x tokens"
-        return [kept, *self.estimated(), *(f"note: {note}" for note in self.notes)]
+        bound = "p95 change: against today's, " if self.today else "p95 change: against logged, "
+        bound += "believed where it is more than the simulator is off"
+        return [bound, kept, *self.estimated(), *(f"note: {note}" for note in self.notes)]
 
     def __repr__(self) -> str:
         heads, rows = self.shown()

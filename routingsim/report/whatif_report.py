@@ -23,7 +23,7 @@ def compose_whatif(
         (Column(name.replace("_", " "), "s", "seconds"), frame[name])
         for name in ("latency_p50", "latency_p95", "latency_p99", "wait_mean")
     ]
-    words = {None: "", True: "more than the simulator's error", False: "within its error"}
+    words = {None: "", True: "yes", False: "within its error"}
     rows = table(
         "Against the log",
         [

@@ -51,6 +51,8 @@ def basis(
     if corpus is None:
         return Basis("none", np.ones(1, dtype=bool))
     every = np.ones(len(corpus), dtype=bool)
+    if np.isnan(corpus.outcomes[field]).all():  # failures alone say nothing of quality
+        return Basis("none", every)
     known = _known(corpus, field, [agent.recorded_as for agent in pool])
     seen = known.any(axis=0)
     if not seen.any():
