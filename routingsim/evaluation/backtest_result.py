@@ -303,6 +303,8 @@ _HEADS = ["agent", "figure", "calls", "recorded", "predicted", "low", "high", "o
 
 
 def _percent(share: float) -> str:
+    if share < 0.001:
+        return "less than 0.1 %"
     return f"{100 * share:.2g} %" if share < 0.995 else f"{100 * share:,.0f} %"
 
 

@@ -26,6 +26,9 @@ def arguments(folder: Path, own: Path) -> dict[str, list[str | Path]]:
     pd.DataFrame({"agent": "a", "latency": [1.0 + k / 50 for k in range(50)]}).to_csv(
         calls, index=False
     )
+    timed = folder / "timed.csv"
+    frame = pd.DataFrame({"agent": "a", "latency": [1.0 + k % 7 / 50 for k in range(150)]})
+    frame.assign(arrived_at=range(150)).to_csv(timed, index=False)
     return {
         "route": ["Hi"],
         "route-file": [own],
@@ -34,6 +37,8 @@ def arguments(folder: Path, own: Path) -> dict[str, list[str | Path]]:
         "compare": [own, "-p", "cheapest", "--loads", "0.5", "--replications", "1"],
         "capacity": [own, *SHORT, "--slots", "llama=4", "--slo", "p95=9", "--runs", "3"],
         "check": [own],
+        "backtest": [timed],
+        "whatif": [timed, "-p", "cheapest", "--shift", "2x"],
         "fit": [calls, "--cost", "0.01", "-o", folder / "pool.toml"],
         "train": [own, "-p", "thompson", "--episodes", "1", "-o", folder / "learned.npz"],
         "log-size": ["--agents", "4", "--explore", "0.1"],
