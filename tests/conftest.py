@@ -5,6 +5,7 @@ import os
 import random
 import shutil
 import socket
+import tempfile
 import threading
 import time
 import zlib
@@ -28,6 +29,10 @@ for _name in list(os.environ):
     mine = _name.startswith(("REDIS_", "WEBSOCKET_", "HTTP_HOST", "HTTP_PORT", "ROUTINGSIM_"))
     if mine and _name not in _KEPT:
         del os.environ[_name]
+
+# What backtests find is kept for later reports, here for those of this run.
+_BACKTESTS = tempfile.TemporaryDirectory(prefix="routingsim-backtests-")
+os.environ["ROUTINGSIM_BACKTESTS"] = _BACKTESTS.name
 
 # Properties are explored afresh on a developer's machine and repeated exactly in CI. Shared
 # machines stall, so no example has a deadline.

@@ -1,10 +1,11 @@
 """What backtests found of logs, kept by the digest of the log's bytes.
 
 The sentence that a backtest ends in stands in every later report on the same log, whatever
-process makes it. It is therefore kept in the user's cache folder, a line a log, and holds for the
-same bytes only: a log that has grown is another log.
+process makes it. It is therefore kept in the user's cache folder, or where ``ROUTINGSIM_BACKTESTS``
+says, a line a log, and holds for the same bytes only: a log that has grown is another log.
 """
 
+import os
 from contextlib import suppress
 from pathlib import Path
 
@@ -37,4 +38,6 @@ def said_of(sha256: str) -> str:
 
 
 def _file(sha256: str) -> Path:
-    return Path(pooch.os_cache("routingsim")) / "backtests" / f"{sha256}.txt"
+    named = os.environ.get("ROUTINGSIM_BACKTESTS")
+    folder = Path(named) if named else Path(pooch.os_cache("routingsim")) / "backtests"
+    return folder / f"{sha256}.txt"

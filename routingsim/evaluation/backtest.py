@@ -99,7 +99,8 @@ def backtest(
     if not known.any():
         raise CorpusError(f"{log.name}: no agent of the held-out part is in the first part")
     rest = rest.select(known)
-    corpus = calls_as_tasks(rest, seed)
+    seeds = replication_seeds(seed, replications)
+    corpus = calls_as_tasks(rest, seeds[0])
     position = {name: k for k, name in enumerate(names.tolist())}
     agent = np.array([position[name] for name in rest.names("agent")], dtype=np.int64)
     notes += [note for note in unfitted if note not in notes]
@@ -107,7 +108,6 @@ def backtest(
     policy = assign(corpus, agent, "logged", reason=sentence("As in the log"))
     arrived = first.numbers("arrived_at")
     played: list[ReplayResult] = []
-    seeds = replication_seeds(seed, replications)
     for one in tqdm(seeds, desc="backtest", unit="replay", disable=not progress):
         drawn, times = another_log(arrived, one)
         sample = first.take(drawn)
@@ -138,11 +138,10 @@ def backtest(
 def calls_as_tasks(log: CallLog, seed: int = 0) -> Corpus:
     """Each call as a task of its own, without texts and outcomes, with its recorded tokens.
 
-    A call without an answer has the length of a random answer of its agent, which may be drawn
-    to be answered.
+    A call without a length, as many that failed are, has that of a random answer of its agent.
     """
     tokens = log.numbers("output_tokens")
-    told = (log.statuses == OK) & (tokens > 0)
+    told = tokens > 0
     tokens, draw, names = (
         np.where(told, tokens, np.nan),
         np.random.default_rng(seed),
@@ -150,7 +149,7 @@ def calls_as_tasks(log: CallLog, seed: int = 0) -> Corpus:
     )
     for name in log.agents:
         mine = names == name
-        known, lacking = mine & told, mine & ~told
+        known, lacking = mine & told & (log.statuses == OK), mine & ~told
         if known.any():
             tokens[lacking] = draw.choice(tokens[known], int(lacking.sum()))
     prompt, arrived = log.numbers("prompt_tokens"), log.numbers("arrived_at")

@@ -81,8 +81,9 @@ class Prediction:
 
     @property
     def held(self) -> bool:
-        """Whether the interval holds what was recorded."""
-        return self.low <= self.recorded <= self.high
+        """Whether the interval holds what was recorded, rounding apart."""
+        slack = 1e-6 * abs(self.recorded)
+        return self.low - slack <= self.recorded <= self.high + slack
 
     @property
     def verdict(self) -> str:
