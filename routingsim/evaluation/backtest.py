@@ -107,7 +107,7 @@ def backtest(
 
     policy = assign(corpus, agent, "logged", reason=sentence("As in the log"))
     arrived = first.numbers("arrived_at")
-    played: list[ReplayResult] = []
+    played: list[dict[str, Floats]] = []
     for one in tqdm(seeds, desc="backtest", unit="replay", disable=not progress):
         drawn, times = another_log(arrived, one)
         sample = first.take(drawn)

@@ -16,7 +16,7 @@ from routingsim.corpora.corpus import Corpus
 from routingsim.corpora.logs.call_log import CallLog
 from routingsim.corpora.rows import counted
 from routingsim.errors import AgentError, SimulationError, UnlearnableError, did_you_mean
-from routingsim.evaluation.backtest import backtest
+from routingsim.evaluation.backtest import REPLICATIONS, backtest
 from routingsim.evaluation.log_fit import fitted, usable
 from routingsim.evaluation.whatif_result import WhatIf
 from routingsim.policies.assignment import assign
@@ -42,6 +42,7 @@ def whatif(
     without: Collection[str] = (),
     prices: Prices | None = None,
     at: float | str | pd.Timestamp = 0.7,
+    replications: int = REPLICATIONS,
     seed: int = 0,
     progress: bool = False,
     **fields: Any,
@@ -64,7 +65,7 @@ def whatif(
     prices : mapping, optional
         New prices: ``{"gpt-4": 0.02}`` or ``{"gpt-4": {"input": 2}}``. Recorded costs of such
         an agent become those of its recorded tokens at the new price.
-    at, seed, progress
+    at, replications, seed, progress
         As for :func:`~routingsim.evaluation.backtest.backtest`.
     **fields
         As for :meth:`.CallLog.fit_pool`.
@@ -82,7 +83,7 @@ def whatif(
     asked = _repriced(corpus, pool, changed)
     made, unlearnable = _policies(policies, changed, asked)
     notes += [*said, *others, *unlearnable]
-    found = backtest(log, at=at, seed=seed, progress=progress, **fields)
+    found = backtest(log, at=at, replications=replications, seed=seed, progress=progress, **fields)
 
     today = None
     if (speed, changed) != (1.0, pool):
