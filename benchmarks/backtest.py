@@ -195,7 +195,7 @@ def line_of(found: pd.DataFrame) -> dict[str, Any]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print a line for each world."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("worlds", nargs="*", default=WORLDS)
     parser.add_argument("--logs", type=int, default=40)
     parser.add_argument("--calls", type=int, default=20_000)

@@ -16,7 +16,7 @@ from routingsim.evaluation.whatif_result import WhatIf
 
 from .logs_with_agents import log, table
 
-QUICK = {"replications": 3}
+QUICK: dict[str, Any] = {"replications": 3}
 
 
 @pytest.fixture(scope="module")
