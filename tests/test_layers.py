@@ -18,6 +18,11 @@ PACKAGE = ROOT / "routingsim"
 UPWARD = {
     ("routingsim.corpora.logs.call_log", "routingsim.simulation.calibration"),
     ("routingsim.evaluation.study", "routingsim.report.explore"),
+    ("routingsim.corpora.logs.call_log", "routingsim.evaluation.backtest"),
+    ("routingsim.corpora.logs.call_log", "routingsim.evaluation.whatif"),
+    ("routingsim.evaluation.backtest_result", "routingsim.report.backtest_plots"),
+    ("routingsim.evaluation.backtest_result", "routingsim.report.html"),
+    ("routingsim.evaluation.whatif_result", "routingsim.report.html"),
     ("routingsim.evaluation.study", "routingsim.report.frontier"),
     ("routingsim.evaluation.study", "routingsim.report.html"),
     ("routingsim.evaluation.study", "routingsim.report.study_plots"),

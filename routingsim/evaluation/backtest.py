@@ -30,13 +30,12 @@ from routingsim.errors import CorpusError, SimulationError
 from routingsim.evaluation.backtest_causes import causes
 from routingsim.evaluation.backtest_figures import Calls, coverage, predictions
 from routingsim.evaluation.backtest_result import Backtest, Load
-from routingsim.evaluation.log_fit import fitted, usable
+from routingsim.evaluation.log_fit import FEWEST, fitted, usable
 from routingsim.policies.assignment import assign
 from routingsim.policies.kernel import OK as ANSWERED
 from routingsim.policies.policy import sentence
 from routingsim.simulation.arrivals import CorpusTimes
 from routingsim.simulation.arrivals.checks import check_seed, is_whole
-from routingsim.simulation.calibration import FEWEST
 from routingsim.simulation.log_blocks import another_log
 from routingsim.simulation.replications import replication_seeds
 from routingsim.simulation.result import ReplayResult
@@ -160,6 +159,9 @@ def calls_as_tasks(log: CallLog, seed: int = 0) -> Corpus:
         "output_tokens": tokens,
         "prompt_tokens": np.where(prompt > 0, prompt, np.nan),
     }
+    cached = log.numbers("cached_tokens")
+    if (cached > 0).any():
+        columns["cached_tokens"] = np.where(prompt > 0, cached, np.nan)
     return Corpus.from_frame(pd.DataFrame(columns), log.name)
 
 

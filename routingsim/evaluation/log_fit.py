@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from routingsim.agents import AgentPool
@@ -9,7 +10,9 @@ from routingsim.corpora.logs.call_log import CallLog
 from routingsim.corpora.logs.statuses import CACHED, OK
 from routingsim.corpora.rows import counted
 from routingsim.errors import CorpusError
-from routingsim.simulation.calibration import FEWEST
+
+FEWEST = 5
+"""Answered calls of an agent without which it is not fitted."""
 
 
 def usable(log: CallLog) -> tuple[CallLog, list[str]]:
@@ -62,18 +65,24 @@ def fitted(log: CallLog, **fields: Any) -> tuple[AgentPool, list[str]]:
     paid = np.isfinite(log.numbers("cost"))
     paid &= np.isfinite(log.numbers("prompt_tokens") + log.numbers("output_tokens"))
     priced = [name for name in enough if (paid & (names == name)).any()]
-    given = {"concurrency": overlaps(log)} | fields
     parts: list[AgentPool] = []
     for group, price in ((priced, {}), ([n for n in enough if n not in priced], {"cost": 0.0})):
         if group:
-            parts.append(log.select(np.isin(names, group)).fit_pool(**(price | given))[0])
+            parts.append(log.select(np.isin(names, group)).fit_pool(**(price | fields))[0])
     if len(priced) < len(enough) and "cost" not in fields:
         lacking = "any agent" if not priced else ", ".join(n for n in enough if n not in priced)
         notes.append(f"no costs with token counts are recorded of {lacking}: none are predicted")
     comments = {name: said for part in parts for name, said in part.comments.items()}
-    agents = sorted(
-        (agent for part in parts for agent in part), key=lambda a: enough.index(a.recorded_as)
-    )
+    agents = [agent for part in parts for agent in part]
+    if "concurrency" not in fields:
+        least = overlaps(log)
+        agents = [
+            agent
+            if "concurrency" in comments.get(agent.id, {})  # the fit has inferred it
+            else msgspec.structs.replace(agent, concurrency=least[agent.recorded_as])
+            for agent in agents
+        ]
+    agents.sort(key=lambda agent: enough.index(agent.recorded_as))
     return AgentPool(tuple(agents), comments), notes
 
 

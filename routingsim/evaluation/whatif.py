@@ -126,7 +126,9 @@ def priced(pool: AgentPool, prices: Prices) -> AgentPool:
     for name, price in prices.items():
         agent = agents[_named(pool, name).id]
         given = price if isinstance(price, Mapping) else {"cost": price}
-        changes = {_price_field(name, each): value for each, value in given.items()}
+        changes: dict[str, Any] = {_price_field(name, each): v for each, v in given.items()}
+        if "cost" in changes:  # one price for all tokens
+            changes = dict.fromkeys(_prices()) | changes
         try:
             agents[agent.id] = msgspec.convert(msgspec.structs.asdict(agent) | changes, Agent)
         except msgspec.ValidationError as error:
@@ -135,8 +137,7 @@ def priced(pool: AgentPool, prices: Prices) -> AgentPool:
 
 
 def _price_field(agent: str, name: str) -> str:
-    known = [each.name for each in msgspec.structs.fields(Agent)]
-    prices = [each for each in known if each.startswith("price_") and "slot" not in each]
+    prices = _prices()
     if name in ("cost", *prices):
         return name
     if f"price_{name}" in prices:
@@ -146,6 +147,13 @@ def _price_field(agent: str, name: str) -> str:
         f"price of {agent}: {name!r} is no price of an agent; allowed: {', '.join(allowed)}"
         f"{did_you_mean(name, allowed)}"
     )
+
+
+def _prices() -> list[str]:
+    """The fields of an agent that are prices of tokens, beside ``cost``."""
+    known = [each.name for each in msgspec.structs.fields(Agent)]
+    others = ("price_per_slot_hour", "price_source")
+    return [each for each in known if each.startswith("price_") and each not in others]
 
 
 def _named(pool: AgentPool, name: str) -> Agent:

@@ -17,8 +17,6 @@ from routingsim.corpora.rows import counted
 if TYPE_CHECKING:
     from routingsim.agents import AgentPool
     from routingsim.corpora.corpus import Corpus
-    from routingsim.evaluation.backtest_result import Backtest
-    from routingsim.evaluation.whatif_result import WhatIf
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -83,7 +81,7 @@ class CallLog(CallTable):
         found = self.calibrate(cost=cost, **fields)
         return found.pool, found.fits
 
-    def backtest(self, *, at: float | str | pd.Timestamp = 0.7, **settings: Any) -> Backtest:
+    def backtest(self, *, at: float | str | pd.Timestamp = 0.7, **settings: Any) -> Any:
         """Would the simulator have predicted the last part of this log, fitted to the first?
 
         Parameters
@@ -93,6 +91,11 @@ class CallLog(CallTable):
         **settings
             As in :func:`routingsim.evaluation.backtest.backtest`: replications, seed, and
             fields of agents that a log does not show, such as ``concurrency=16``.
+
+        Returns
+        -------
+        Backtest
+            Of :mod:`routingsim.evaluation.backtest_result`.
         """
         from routingsim.evaluation.backtest import backtest
 
@@ -106,7 +109,7 @@ class CallLog(CallTable):
         without: Collection[str] = (),
         prices: Mapping[str, float | Mapping[str, float]] | None = None,
         **settings: Any,
-    ) -> WhatIf:
+    ) -> Any:
         """What would other policies, loads, prices or fewer agents have done to this traffic?
 
         Parameters
@@ -121,6 +124,11 @@ class CallLog(CallTable):
             New prices: ``{"gpt-4": {"input": 2}}``.
         **settings
             As for :meth:`backtest`.
+
+        Returns
+        -------
+        WhatIf
+            Of :mod:`routingsim.evaluation.whatif_result`.
         """
         from routingsim.evaluation.whatif import whatif
 
