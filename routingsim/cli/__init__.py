@@ -65,6 +65,7 @@ EXAMPLES = {
         "routingsim replay tasks -p threshold -p least-loaded --arrivals poisson:4",
         "routingsim replay mine.csv --agents mine.toml --report report.html",
         "routingsim replay tasks --arrivals corpus:40x --live --speed 20",
+        "routingsim replay calls.csv --agents log -p logged --live --speed 600",
         "routingsim replay tasks --outage gpt-4:60:120 --attempts 3",
     ],
     report: [

@@ -112,6 +112,9 @@ def bounds(texts: Sequence[str] | None) -> dict[str, float]:
     return found
 
 
+FITTED = "log"
+"""The value of ``--agents`` for the agents of a log, fitted to it."""
+
 OnError = StrEnum("OnError", ["RAISE", "SKIP"])
 Dates = StrEnum("Dates", {"MONTH_FIRST": "month first", "DAY_FIRST": "day first"})
 
@@ -141,7 +144,15 @@ class Inputs:
             complete=complete_policy,
         ),
     ] = None
-    agents: AgentsOption = "default"
+    agents: Annotated[
+        str,
+        option(
+            "POOL",
+            "TOML file of agents, the name of a built-in pool (see [bold]routingsim agents[/]), or "
+            "[bold]log[/]: the agents of CORPUS, which is a log, fitted to it.",
+            complete=complete_pool,
+        ),
+    ] = "default"
     tasks: Annotated[
         int | None,
         option(
@@ -187,12 +198,18 @@ class Inputs:
         """The corpus and the pool; notes on the corpus go to standard error."""
         from routingsim.agents import load_agents
         from routingsim.corpora.datasets import load_corpus
+        from routingsim.corpora.logs.read import read_log
         from routingsim.corpora.rows import counted
 
-        pool = load_agents(self.agents)
-        corpus = load_corpus(
-            self.corpus, on_error=self.on_error, dates=self.dates, columns=self.map
-        )
+        said: dict[str, Any] = {"on_error": self.on_error, "dates": self.dates}
+        if self.agents == FITTED:
+            from routingsim.evaluation.log_fit import fitted, usable
+
+            log = read_log(self.corpus, columns=self.map, **said)
+            corpus, pool = log.corpus(), fitted(usable(log)[0])[0]
+        else:
+            pool = load_agents(self.agents)
+            corpus = load_corpus(self.corpus, columns=self.map, **said)
         for note in corpus.notes:
             remark(f"{corpus.name}: {note}", style="yellow")
         if found := corpus.check(pool):

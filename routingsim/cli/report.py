@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from routingsim.cli.console import remark, write_json
 from routingsim.cli.options import (
     DecisionInputs,
+    FITTED,
     JsonOption,
     ReplayInputs,
     as_typed,

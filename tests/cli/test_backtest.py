@@ -141,3 +141,16 @@ def test_prices_on_the_command_line() -> None:
     for wrong in ("gpt-4", "gpt-4=cheap", "=2"):
         with pytest.raises(RoutingSimError, match="an agent and its price are needed"):
             _prices([wrong])
+
+
+@pytest.mark.slow
+def test_any_command_takes_the_agents_of_a_log(calls: Path, tmp_path: Path) -> None:
+    ran = in_process("replay", calls, "--agents", "log", "-p", "logged", "--json", "-")
+    found = json.loads(ran.stdout)["policies"][0]
+    served = pd.read_csv(calls)["agent"].value_counts()
+    assert {row["agent"]: row["tasks"] for row in found["agents"]} == served.to_dict()
+    note = tmp_path / "r.ipynb"
+    ran = in_process("report", calls, "--agents", "log", "-p", "logged", "-o", note)
+    assert ran.returncode == 2
+    assert f"write them with routingsim fit {calls} -o FILE.toml" in ran.stderr
+    assert not note.exists()
