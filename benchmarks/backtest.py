@@ -1,6 +1,6 @@
 """How far a backtest says that the simulator is off, and how far it is.
 
-    python benchmarks/backtest.py [world …] [--logs 40] [--calls 20000] [--out FILE]
+    python benchmarks/backtest.py [world …] [--logs 40] [--calls 20000] [--trace azure-code-2023]
 
 Logs are made by an independent simulation in SimPy, in worlds of which the fit knows nothing:
 
@@ -74,18 +74,23 @@ class Found:
     causes: str
 
 
-def traffic(world: str, calls: int, seed: int) -> Traffic:
-    """Calls of two agents, of lengths and at times drawn from the seed."""
+def traffic(world: str, calls: int, seed: int, trace: str = "") -> Traffic:
+    """Calls of two agents, of lengths and at times drawn from the seed, or those of a trace."""
     rng = np.random.default_rng([seed, 1])
-    rate = 2.0
-    arrived = np.cumsum(rng.exponential(1 / rate, calls))
+    corpus = rs.load_corpus(trace) if trace else None
+    calls = calls if corpus is None else min(calls, len(corpus))
+    arrived = np.cumsum(rng.exponential(0.5, calls))
     agent = rng.choice(["large", "small"], calls, p=[0.4, 0.6]).astype(object)
+    prompt = rng.lognormal(5.5, 0.9, calls).astype(int) + 1
+    tokens = rng.lognormal(5.0, 0.7, calls).astype(int) + 1
+    if corpus is not None:
+        recorded = corpus.tasks.iloc[:calls]
+        arrived = recorded["arrived_at"].to_numpy()
+        prompt = recorded["prompt_tokens"].to_numpy().astype(int)
+        tokens = recorded["output_tokens"].to_numpy().astype(int)
     starts = np.cumsum(rng.exponential(2 * SPAN, int(arrived[-1] / SPAN) + 2) + SPAN) - SPAN
     slow = starts if world == "slow hours" else np.empty(0)
-    prompt = rng.lognormal(5.5, 0.9, calls).astype(int) + 1
-    return Traffic(
-        world, arrived, agent, prompt, rng.lognormal(5.0, 0.7, calls).astype(int) + 1, slow
-    )
+    return Traffic(world, arrived, agent, prompt, tokens, slow)
 
 
 def latencies(of: Traffic, seed: int) -> Floats:
@@ -128,36 +133,36 @@ def latencies(of: Traffic, seed: int) -> Floats:
     return found
 
 
-def log_of(world: str, calls: int, seed: int, folder: Path | None = None) -> Any:
+def log_of(world: str, calls: int, seed: int, trace: str = "") -> Any:
     """The log of one run, as a table."""
-    of = traffic(world, calls, seed)
+    of = traffic(world, calls, seed, trace)
     rng = np.random.default_rng([seed, 3])
     return pd.DataFrame(
         {
-            "id": np.arange(calls),
+            "id": np.arange(of.agent.size),
             "agent": of.agent,
             "arrived_at": of.arrived,
             "latency": latencies(of, seed),
             "prompt_tokens": of.prompt,
             "output_tokens": of.tokens,
             "cost": (of.prompt + of.tokens) * 2e-6,
-            "status": np.where(rng.random(calls) < 0.01, "failed", "ok"),
+            "status": np.where(rng.random(of.agent.size) < 0.01, "failed", "ok"),
         }
     )
 
 
-def found_of(world: str, calls: int, seed: int, runs: int = RUNS) -> Found:
+def found_of(world: str, calls: int, seed: int, runs: int = RUNS, trace: str = "") -> Found:
     """A backtest of one log, beside the truth."""
-    table = log_of(world, calls, seed)
+    table = log_of(world, calls, seed, trace)
     result = rs.read_log(table).backtest(at=HELD_OUT, seed=seed)
-    of = traffic(world, calls, seed)
+    of = traffic(world, calls, seed, trace)
     late = of.arrived - of.arrived[0] >= HELD_OUT * (of.arrived[-1] - of.arrived[0])
     late &= (table["status"] == "ok").to_numpy()
     truth = np.mean(
         [np.quantile(latencies(of, 1000 + seed * 100 + r)[late], 0.95) for r in range(runs)]
     )
     whole = result.figure(AT)
-    other = log_of(world, calls, 10**6 + seed)
+    other = log_of(world, calls, 10**6 + seed, trace)
     part = other["arrived_at"] >= HELD_OUT * other["arrived_at"].iloc[-1]
     part &= other["status"] == "ok"
     later = float(other["latency"][part].quantile(0.95))
@@ -200,6 +205,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--logs", type=int, default=40)
     parser.add_argument("--calls", type=int, default=20_000)
     parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--trace", default="", help="times and lengths of this public corpus")
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args(arguments)
     if others := sorted({*asked.worlds} - {*WORLDS}):
@@ -208,8 +214,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for world in asked.worlds:
         began = time.perf_counter()
         with ProcessPoolExecutor(asked.jobs) as pool:
-            each = list(pool.map(partial(found_of, world, asked.calls), range(asked.logs)))
-        frame = pd.DataFrame([asdict(one) for one in each])
+            one = partial(found_of, world, asked.calls, trace=asked.trace)
+            each = list(pool.map(one, range(asked.logs)))
+        frame = pd.DataFrame([asdict(found) for found in each])
         every.append(frame)
         said = "  ".join(f"{name} {value}" for name, value in line_of(frame).items())
         print(f"{world}: {said}  ({time.perf_counter() - began:.0f} s)", flush=True)

@@ -105,6 +105,11 @@ def notebook_of(inputs: ReplayInputs, policies: list[str], path: Path) -> Path:
     from routingsim.report.notebook import write_notebook
     from routingsim.simulation.signals import Signals
 
+    if inputs.agents == FITTED:
+        raise SimulationError(
+            "--agents log: a notebook reads its agents from a file; write them with "
+            f"routingsim fit {inputs.corpus} -o FILE.toml, and name it with --agents"
+        )
     parameters = asdict(inputs) | {
         "policies": inputs.policy or policies,
         "outages": inputs.outage or [],

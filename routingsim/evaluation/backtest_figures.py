@@ -111,8 +111,8 @@ class Coverage:
     agent, figure : str
     windows : int
         Rolling windows, each half over the one before.
-    seconds : float
-        Length of each.
+    calls : int
+        Consecutive calls in each.
     held : float
         Share of them in which it did.
     low, high : float
@@ -127,7 +127,7 @@ class Coverage:
     agent: str
     figure: str
     windows: int
-    seconds: float
+    calls: int
     held: float
     low: float
     high: float
@@ -146,17 +146,16 @@ def coverage(calls: Calls) -> list[Coverage]:
     """The coverage of each figure of which five windows or more have calls enough."""
     found = []
     for agent, mine in calls.scopes():
-        arrived = calls.arrived[mine]
-        count = min(MOST, arrived.size // IN_WINDOW)
+        size = int(mine.sum())
+        count = min(MOST, size // IN_WINDOW)
         if count < FEWEST:
             continue
-        length = (arrived[-1] - arrived[0]) / count
-        begins = arrived[0] + length * np.arange(0, count - 0.75, 0.5)
-        first, last = np.searchsorted(arrived, [begins, begins + length * (1 + 1e-12)])
+        length = size // count
+        first = np.arange(2 * count - 1) * length // 2
         for kind, table in calls.measured.items():
             rows: dict[str, list[Prediction]] = {}
-            for a, b in zip(first.tolist(), last.tolist(), strict=True):
-                for each in _of(agent, kind, table[:, mine][:, a:b]):
+            for a in first.tolist():
+                for each in _of(agent, kind, table[:, mine][:, a : a + length]):
                     if not math.isnan(each.predicted):
                         rows.setdefault(each.figure, []).append(each)
             found += [
@@ -165,7 +164,7 @@ def coverage(calls: Calls) -> list[Coverage]:
     return found
 
 
-def _covered(windows: list[Prediction], seconds: float) -> Coverage:
+def _covered(windows: list[Prediction], calls: int) -> Coverage:
     held = np.array([each.held for each in windows], dtype=np.float64)
     low, high = wilson(float(held.mean()), worth(held))
     recorded = np.array([each.recorded for each in windows])
@@ -176,7 +175,7 @@ def _covered(windows: list[Prediction], seconds: float) -> Coverage:
         windows[0].agent,
         windows[0].figure,
         held.size,
-        seconds,
+        calls,
         float(held.mean()),
         low,
         high,
@@ -211,10 +210,12 @@ def _of(agent: str, kind: str, table: Floats) -> list[Prediction]:
     """The figures of a table, shape (replications + 1, calls), the last row the recorded one."""
     known = ~np.isnan(table)
     count = int(known[-1].sum())
+    if not count:
+        return []
     if kind in ("cost", "error rate"):
         both = table[:, known[-1]]
         values = both.sum(axis=1) if kind == "cost" else both.mean(axis=1, where=~np.isnan(both))
-        return [_predicted(agent, kind, count, values)] if count else []
+        return [_predicted(agent, kind, count, values)]
     counts = known.sum(axis=1)
     if not counts.all():
         return []

@@ -174,17 +174,17 @@ class Backtest(Tabular):
     def calibration(self) -> pd.DataFrame:
         """How often predicted intervals held what rolling windows recorded, a row a figure.
 
-        Columns: agent, figure, windows (rolling, each half over the one before), seconds (of
+        Columns: agent, figure, windows (rolling, each half over the one before), calls (of
         one), held (share of the windows), low and high (95 % interval of it), promised (0.95)
         and verdict ("as promised", "not contradicted", "too narrow").
         """
         return pd.DataFrame(
             [
-                [c.agent, c.figure, c.windows, c.seconds, c.held, c.low, c.high, 0.95, c.verdict]
+                [c.agent, c.figure, c.windows, c.calls, c.held, c.low, c.high, 0.95, c.verdict]
                 for c in self.coverage
             ],
             columns=[
-                *("agent", "figure", "windows", "seconds", "held", "low", "high"),
+                *("agent", "figure", "windows", "calls", "held", "low", "high"),
                 *("promised", "verdict"),
             ],
         )

@@ -15,6 +15,13 @@ FEWEST = 5
 """Answered calls of an agent without which it is not fitted."""
 
 
+_NEEDED = {
+    "arrived_at": "when each call began",
+    "agent": "which model it was of",
+    "latency": "how long it took",
+}
+
+
 def usable(log: CallLog) -> tuple[CallLog, list[str]]:
     """The calls that agents answered or failed to, and notes on the others.
 
@@ -23,16 +30,13 @@ def usable(log: CallLog) -> tuple[CallLog, list[str]]:
     CorpusError
         If the log has no times, no agents or no latencies.
     """
-    for column, remedy in (
-        ("arrived_at", "when each call began"),
-        ("agent", "which model each call was of"),
-        ("latency", "how long each call took"),
-    ):
-        if column not in log.columns:
-            raise CorpusError(
-                f"{log.name}: has no {column}, {remedy}, and cannot be held against a replay; "
-                f"name the column that has it: --map {column}=COLUMN"
-            )
+    lacking = [column for column in _NEEDED if column not in log.columns]
+    if lacking:
+        said = " and ".join(f"no {column} ({_NEEDED[column]})" for column in lacking)
+        raise CorpusError(
+            f"{log.name}: has {said}, and cannot be held against a replay; name what has it: "
+            f"--map {','.join(f'{column}=COLUMN' for column in lacking)}"
+        )
     notes, kept = [], np.ones(len(log), bool)
     for lost, what in (
         (np.isnan(log.numbers("arrived_at")), "without a time"),

@@ -27,8 +27,8 @@ _ABOUT = (
     "“off” means that what was recorded lies outside."
 )
 _OFTEN = (
-    "Rolling windows over the held-out time: how often the interval predicted for one held what it "
-    "recorded. Promised is 95 %. Neighbours overlap and hang together, for which the interval of "
+    "Rolling windows of consecutive held-out calls: how often the interval predicted for one held "
+    "what it recorded. Promised is 95 %. Neighbours overlap and hang together, for which the interval of "
     "the share allows."
 )
 
@@ -106,7 +106,7 @@ def backtest_sections(found: Backtest) -> list[Section]:
             ("agent", often["agent"]),
             ("figure", often["figure"]),
             (Column("windows", kind="count"), often["windows"]),
-            (Column("length", "s", "seconds"), often["seconds"]),
+            (Column("calls of each", kind="count"), often["calls"]),
             *shares,
             ("verdict", often["verdict"]),
         ],

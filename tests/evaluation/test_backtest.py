@@ -124,8 +124,21 @@ def test_what_is_left_out_is_counted() -> None:
 @pytest.mark.parametrize("column", ["arrived_at", "agent", "latency"])
 def test_a_log_that_lacks_a_column_is_refused_with_the_remedy(column: str) -> None:
     lacking = rs.read_log(table(100).drop(columns=column))
-    with pytest.raises(CorpusError, match=rf"has no {column}, .*--map {column}=COLUMN"):
+    with pytest.raises(CorpusError, match=rf"has no {column} \(.*--map {column}=COLUMN$"):
         lacking.backtest()
+
+
+def test_a_trace_without_service_is_refused_in_whole() -> None:
+    trace = pd.DataFrame(
+        {"TIMESTAMP": ["2023-11-16 18:15:46", "2023-11-16 18:15:50"], "ContextTokens": [9, 8],
+         "GeneratedTokens": [2, 3]}
+    )  # fmt: skip
+    with pytest.raises(CorpusError) as refused:
+        rs.read_log(trace).backtest()
+    assert str(refused.value) == (
+        "frame: has no agent (which model it was of) and no latency (how long it took), and cannot "
+        "be held against a replay; name what has it: --map agent=COLUMN,latency=COLUMN"
+    )
 
 
 @pytest.mark.parametrize(

@@ -105,8 +105,8 @@ def test_coverage_counts_rolling_windows() -> None:
     recorded = np.ones(size)
     recorded[600:] = 2.0
     found = {c.figure: c for c in coverage(calls(recorded, *replays))}["latency mean"]
-    assert (found.windows, found.seconds) == (9, pytest.approx(999 / 5))
-    assert found.held == pytest.approx(5 / 9)  # those that end by 599 s
+    assert (found.windows, found.calls) == (9, 200)
+    assert found.held == pytest.approx(5 / 9)  # those that end with call 600
     assert found.errors[-1] == pytest.approx(math.log(2 / 1.001), abs=1e-5)
     assert coverage(calls(recorded[:900], *(r[:900] for r in replays))) == []
 
