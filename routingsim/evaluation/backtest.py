@@ -213,13 +213,16 @@ def _measured(log: CallLog, played: Sequence[Mapping[str, Floats]]) -> dict[str,
     recorded["cost"] = log.numbers("cost")
     if "status" in log.columns:
         recorded["error rate"] = (~answered) * 1.0
-    if "ttft" in recorded and "ttft" in played[0]:
+    streams = all("ttft" in each for each in played)  # in every sample's fit
+    if streams:
         streamed = ~np.isnan(np.array([each["ttft"] for each in played])).all(axis=0)
         recorded["ttft"] = np.where(streamed, recorded["ttft"], np.nan)
+    else:
+        del recorded["ttft"]
     return {
         name: np.array([*(each[name] for each in played), values])
         for name, values in recorded.items()
-        if name in played[0] and not np.isnan(values).all()
+        if not np.isnan(values).all()
     }
 
 
