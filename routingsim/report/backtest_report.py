@@ -28,8 +28,8 @@ _ABOUT = (
 )
 _OFTEN = (
     "Rolling windows of consecutive held-out calls: how often the interval predicted for one held "
-    "what it recorded. Promised is 95 %. Neighbours overlap and hang together, for which the interval of "
-    "the share allows."
+    "what it recorded. Promised is 95 %. Neighbours overlap and hang together, for which the "
+    "interval of the share allows."
 )
 
 
