@@ -4,11 +4,11 @@ from pathlib import Path
 
 from routingsim.cli.console import err, out, remark, write_json
 from routingsim.cli.log_options import LogInputs
-from routingsim.cli.options import JsonOption, ReportOption, as_typed, spread
+from routingsim.cli.options import JsonOption, PageOption, as_typed, spread
 
 
 @spread
-def backtest(inputs: LogInputs, report: ReportOption = None, json_to: JsonOption = None) -> None:
+def backtest(inputs: LogInputs, report: PageOption = None, json_to: JsonOption = None) -> None:
     """Fit the first part of a log, replay the rest, and say how far the simulator is off.
 
     The calls after --at are replayed at their own times, to their own agents, with

@@ -15,7 +15,7 @@ import typer
 
 from routingsim.cli.completion import complete_corpus, complete_policy, complete_pool
 from routingsim.cli.console import progress, remark
-from routingsim.cli.outputs import REPORT, check_distinct, file_option
+from routingsim.cli.outputs import PAGE, REPORT, check_distinct, file_option
 from routingsim.errors import RoutingSimError, SimulationError
 
 if TYPE_CHECKING:  # imported when used, so that help is shown without loading the compiler
@@ -70,6 +70,10 @@ MapOption = Annotated[
         "arrived_at=created:epoch_ms,latency=latency_ms:ms.",
         "--map",
     ),
+]
+PageOption = Annotated[
+    Path | None,
+    file_option("Write a report: FILE.html, FILE.pdf, FILE.md or FILE.json.", PAGE, "--report"),
 ]
 ReportOption = Annotated[
     Path | None,

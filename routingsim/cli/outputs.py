@@ -10,7 +10,8 @@ from routingsim.errors import RoutingSimError
 from routingsim.files import check_writable
 
 TABLE = (".csv", ".parquet", ".jsonl")
-REPORT = (".html", ".htm", ".pdf", ".md", ".json", ".ipynb")
+PAGE = (".html", ".htm", ".pdf", ".md", ".json")
+REPORT = (*PAGE, ".ipynb")
 
 
 def file_option(said: str, suffixes: tuple[str, ...], *names: str, stdout: bool = False) -> Any:

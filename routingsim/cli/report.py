@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from routingsim.cli.console import remark, write_json
 from routingsim.cli.options import (
-    DecisionInputs,
     FITTED,
+    DecisionInputs,
     JsonOption,
     ReplayInputs,
     as_typed,

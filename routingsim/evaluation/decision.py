@@ -11,6 +11,7 @@ from functools import cache
 from typing import Any
 
 from routingsim import display
+from routingsim.corpora import backtested
 from routingsim.errors import SimulationError, did_you_mean
 from routingsim.evaluation import decision_text, partial
 from routingsim.evaluation.cell import HIGHER_IS_BETTER
@@ -129,7 +130,7 @@ def of_study(
             enough=round(float(study.values(name, at, "enough").mean())),
             agreed=cell.verdicts.count(cell.verdict),
             population=study.settings.population,
-            backtest=backtest,
+            backtest=backtest or backtested.said_of(study.corpus.sha256),
         )
 
     rate = study.rates[study.loads.index(at)]
@@ -199,6 +200,7 @@ def of_replays(
         result = named[chosen] if chosen else first
         found = logs["quality"]
         known = result.overall.get("recorded", math.nan)
+        digest = "" if first.corpus is None else first.corpus.sha256
         return Grounds(
             tasks=len(first),
             runs=1 if result.replications is None else 1 + REPLICATIONS,
@@ -210,7 +212,7 @@ def of_replays(
             enough=result.stability.enough,
             agreed=1,
             population="tasks like these",
-            backtest=backtest,
+            backtest=backtest or backtested.said_of(digest),
         )
 
     return _decision(

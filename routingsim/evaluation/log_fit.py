@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import msgspec
 import numpy as np
 
 from routingsim.agents import AgentPool
@@ -78,27 +77,5 @@ def fitted(log: CallLog, **fields: Any) -> tuple[AgentPool, list[str]]:
         notes.append(f"no costs with token counts are recorded of {lacking}: none are predicted")
     comments = {name: said for part in parts for name, said in part.comments.items()}
     agents = [agent for part in parts for agent in part]
-    if "concurrency" not in fields:
-        least = overlaps(log)
-        agents = [
-            agent
-            if "concurrency" in comments.get(agent.id, {})  # the fit has inferred it
-            else msgspec.structs.replace(agent, concurrency=least[agent.recorded_as])
-            for agent in agents
-        ]
     agents.sort(key=lambda agent: enough.index(agent.recorded_as))
     return AgentPool(tuple(agents), comments), notes
-
-
-def overlaps(log: CallLog) -> dict[str, int]:
-    """The most calls of each agent that were under way at once: the least slots it has."""
-    begins, names = log.numbers("arrived_at"), log.names("agent")
-    ends = begins + np.nan_to_num(log.numbers("latency"))
-    found = {}
-    for name in log.agents:
-        mine = names == name
-        times = np.concatenate([begins[mine], ends[mine]])
-        steps = np.repeat([1, -1], int(mine.sum()))
-        order = np.lexsort((steps, times))  # of an end and a begin at once the end comes first
-        found[name] = max(int(np.cumsum(steps[order]).max()), 1)
-    return found

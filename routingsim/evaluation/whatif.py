@@ -24,8 +24,8 @@ from routingsim.policies.kernel import Kernel
 from routingsim.policies.policy import Policy, make_policy, sentence
 from routingsim.simulation.arrivals import CorpusTimes
 from routingsim.simulation.arrivals.checks import is_finite
+from routingsim.simulation.billing import cost_table
 from routingsim.simulation.replay import replay
-from routingsim.simulation.service import cost_table
 
 DEFAULT = ("cheapest", "least-loaded")
 """Policies to try where none is named."""

@@ -6,8 +6,10 @@ from functools import partial
 from importlib.metadata import version
 
 from routingsim.evaluation.backtest_result import Backtest
+from routingsim.formatting import count, isolated, upper_first
 from routingsim.report.backtest_plots import plot_backtest_latency, plot_backtest_load
 from routingsim.report.document import (
+    Answer,
     Column,
     Document,
     Facts,
@@ -18,7 +20,6 @@ from routingsim.report.document import (
     Summary,
     table,
 )
-from routingsim.report.formatting import count, isolated, upper_first
 from routingsim.report.provenance import agents_table
 
 _ABOUT = (
@@ -52,15 +53,18 @@ def compose_backtest(
     ]
     run = Section("run", "What was run", blocks=(Facts(tuple(facts)), agents_table(found.pool)))
     held_out = count(found.held_out, "call")
+    why = tuple(f"{upper_first(each)}." for each in (*found.causes, *found.calibration_said()))
     return Document(
         title=f"Backtest: {found.log}",
         subtitle=f"{count(found.fitted, 'call')} fitted, the {held_out} after them held out",
         date=str(date or datetime.date.today()),
-        summary=Summary(
+        answer=Answer(
+            "Would the simulator have predicted the rest of this log?",
             str(found),
-            tuple(f"{upper_first(each)}." for each in (*found.causes, *found.calibration_said())),
-            (_ABOUT,),
+            (("Why", why),),
+            title="Answer",
         ),
+        summary=Summary(_ABOUT, (), ()),
         cards=(),
         sections=(*backtest_sections(found), run),
         data={"backtest": found.to_dict()},

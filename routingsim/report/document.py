@@ -144,6 +144,7 @@ class Answer:
     answer: str
     parts: tuple[tuple[str, tuple[str, ...]], ...]
     terms: Terms = ()
+    title: str = "Decision"
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ def render_markdown(document: Document) -> str:
     lines = [
         f"# {_plain(document.title)}",
         f"{_plain(document.subtitle)}. {document.date}",
-        "## Decision",
+        f"## {document.answer.title}",
         _plain(document.answer.asked),
         f"**{_plain(document.answer.answer)}**",
         *(

@@ -4,9 +4,9 @@ import datetime
 from dataclasses import replace
 
 from routingsim.evaluation.whatif_result import WhatIf
+from routingsim.formatting import upper_first
 from routingsim.report.backtest_report import backtest_sections
 from routingsim.report.document import Column, Document, Section, table
-from routingsim.report.formatting import upper_first
 from routingsim.report.replay_report import compose
 
 
@@ -17,7 +17,7 @@ def compose_whatif(
     date: str | datetime.date | None = None,
 ) -> Document:
     """The report on a what-if, computed from its result."""
-    document = compose(found.results, command=command, date=date)
+    document = compose(found.results, command=command, date=date, backtest=str(found.backtest))
     frame = found.to_frame()
     seconds = [
         (Column(name.replace("_", " "), "s", "seconds"), frame[name])

@@ -15,7 +15,6 @@ from routingsim.corpora import backtested
 from routingsim.errors import CorpusError, SimulationError
 from routingsim.evaluation.backtest import calls_as_tasks
 from routingsim.evaluation.backtest_result import Backtest
-from routingsim.evaluation.log_fit import overlaps
 
 from .logs_with_agents import log, table
 
@@ -154,12 +153,6 @@ def test_settings_out_of_range_are_refused(
 ) -> None:
     with pytest.raises(error, match=said):
         log(100).backtest(**settings)
-
-
-def test_overlaps_by_hand() -> None:
-    # 0-3, 1-2, 2-4: two at once; of an end and a begin at one moment the end comes first.
-    frame = pd.DataFrame({"agent": "a", "arrived_at": [0, 1, 2], "latency": [3.0, 1.0, 2.0]})
-    assert overlaps(rs.read_log(frame)) == {"a": 2}
 
 
 def test_a_call_without_a_length_has_one_of_its_agent() -> None:
