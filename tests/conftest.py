@@ -139,7 +139,9 @@ def _running() -> set[threading.Thread | psutil.Process]:
     Those are tqdm's monitor and the helpers of :mod:`multiprocessing` and joblib.
     """
     running: set[threading.Thread | psutil.Process] = {
-        thread for thread in threading.enumerate() if type(thread).__name__ != "TMonitor"
+        thread
+        for thread in threading.enumerate()
+        if type(thread).__name__ != "TMonitor" and not thread.name.startswith("Dask-Offload")
     }
     for child in _below():
         try:

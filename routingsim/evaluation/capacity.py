@@ -10,10 +10,9 @@ by flatter it. Where the model is an M/M/c queue, exact results take the place o
 """
 
 import itertools
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -27,11 +26,13 @@ from routingsim.evaluation.capacity_answer import Capacity
 from routingsim.evaluation.capacity_question import Candidate, Question, Tried, Wanted
 from routingsim.evaluation.evidence import evidence
 from routingsim.evaluation.intervals import t_interval
-from routingsim.evaluation.jobs import run as run_jobs
+from routingsim.evaluation.jobs import simulate
 from routingsim.evaluation.study_intervals import either_side
 from routingsim.evaluation.study_notes import cautions_on, order_of
 from routingsim.evaluation.study_record import StudySettings
 from routingsim.evaluation.targets import USD, Target, targets_of
+from routingsim.evaluation.travel import Failed
+from routingsim.evaluation.workers import Done, hired
 from routingsim.policies.costs import expected_costs
 from routingsim.policies.policy import make_policy
 from routingsim.simulation import theory
@@ -47,6 +48,9 @@ from routingsim.simulation.statistics import Interval
 
 FIRST = 3
 """Runs of a candidate before it is first judged; they are doubled until it is decided."""
+
+BATCH = 8
+"""Candidates that are run side by side, however many workers there are: the answer is the same."""
 
 HOURS = 3600.0
 
@@ -66,6 +70,8 @@ def capacity(
     seed: int = 0,
     retries: Retries = ONE_TRY,
     service: str | None = None,
+    executor: Any = None,
+    n_jobs: int | None = None,
     progress: Callable[[int, int], object] | None = None,
 ) -> Capacity:
     """Find the cheapest pool and policy that meet targets of latency, quality and cost.
@@ -92,6 +98,8 @@ def capacity(
     runs : int
         Runs of a candidate at most, 3 or more. The answer is run as often again.
     seed : int
+    executor, n_jobs
+        Where to run, as for :func:`routingsim.compare`; the answer is the same.
     progress : callable, optional
         ``progress(done, all)``, called as candidates are decided.
 
@@ -135,39 +143,44 @@ def capacity(
     )
     _check_met(question)
     candidates = _candidates(question, pool, tried, wanted)
-    return _search(question, candidates, list(tried), progress)
+    with hired(_screen, question, executor=executor, n_jobs=n_jobs) as each:
+        return _search(question, candidates, list(tried), each, progress)
 
 
 def _search(
     question: Question,
     candidates: list[Candidate],
     varied: list[str],
+    each: Callable[[Sequence[Candidate], Done], None],
     progress: Callable[[int, int], object] | None,
 ) -> Capacity:
     found: dict[int, Tried] = {}
     best: Tried | None = None
     able = [k for k, candidate in enumerate(candidates) if not candidate.why]
-    workers = os.cpu_count() or 1
-    with ThreadPoolExecutor(workers) as pool:
-        for begin in range(0, len(able), 4 * workers):
-            batch = able[begin : begin + 4 * workers]
-            ceiling = np.inf if best is None else best.found[USD].mean
-            batch = [k for k in batch if candidates[k].floor < ceiling]
-            if not batch:
+    for begin in range(0, len(able), BATCH):
+        ceiling = np.inf if best is None else best.found[USD].mean
+        batch = [k for k in able[begin : begin + BATCH] if candidates[k].floor < ceiling]
+        if not batch:
+            break
+
+        def done(place: int, screened: Tried | Failed, batch: list[int] = batch) -> None:
+            if isinstance(screened, Failed):
+                raise screened.error
+            found[batch[place]] = screened
+
+        each([candidates[k] for k in batch], done)
+        good = (k for k in batch if found[k].verdict == "met")
+        for k in sorted(good, key=lambda k: found[k].found[USD].mean):
+            if best is not None and found[k].found[USD].mean >= best.found[USD].mean:
                 break
-            screened = pool.map(lambda k: _screen(question, candidates[k]), batch)
-            found |= zip(batch, screened, strict=True)
-            good = (k for k in batch if found[k].verdict == "met")
-            for k in sorted(good, key=lambda k: found[k].found[USD].mean):
-                if best is not None and found[k].found[USD].mean >= best.found[USD].mean:
-                    break
-                found[k] = _confirm(question, found[k])
-                if found[k].verdict == "met":
-                    best = found[k]
-            if progress is not None:
-                progress(begin + len(batch), len(able))
+            found[k] = _confirm(question, found[k])
+            if found[k].verdict == "met":
+                best = found[k]
+        if progress is not None:
+            progress(begin + len(batch), len(able))
     if progress is not None:
         progress(len(able), len(able))
+    found = dict(sorted(found.items()))  # in the order of candidates, not in that of their ends
     ceiling = np.inf if best is None else best.found[USD].mean
     undecided = [each for each in found.values() if each.verdict == "open"]
     cheaper = sum(each.found[USD].mean < ceiling for each in undecided)
@@ -243,10 +256,7 @@ def _confirm(question: Question, tried: Tried) -> Tried:
         population="tasks like these" if question.sampled else "these tasks",
         order=question.order,
     )
-    (cell,) = run_jobs(
-        [(_scene(question, candidate), question.process, settings, question.resamples)],
-        *(None, None, None),
-    )
+    cell = simulate((_scene(question, candidate), question.process, settings, question.resamples))
     count = question.resamples.independent
 
     def interval(metric: str) -> Interval:

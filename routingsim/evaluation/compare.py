@@ -7,7 +7,6 @@ controls run beside the policies.
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Executor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
@@ -27,6 +26,7 @@ from routingsim.evaluation.resampling import Resamples
 from routingsim.evaluation.study import Study
 from routingsim.evaluation.study_notes import cautions_on, order_of, remarks_on, unlike
 from routingsim.evaluation.study_record import Population, StudySettings
+from routingsim.evaluation.workers import check_where
 from routingsim.policies.fitted import in_sample
 from routingsim.policies.folds import prompts
 from routingsim.policies.kernel import Kernel
@@ -80,7 +80,7 @@ def compare(
     discipline: str | None = None,
     service: str | None = None,
     controls: bool | Sequence[str] = True,
-    executor: Executor | None = None,
+    executor: Any = None,
     n_jobs: int | None = None,
     progress: Callable[[int, int], object] | None = None,
     resume: str | Path | None = None,
@@ -143,11 +143,14 @@ def compare(
         baseline's mix of agents, or its cost, at the first load; for any other policy
         there is :meth:`Study.uses_text`. A control that equals a policy of the study is
         not run again, and one that did exactly as another has no row; a note names it.
-    executor : concurrent.futures.Executor, optional
-        Where to run. By default in threads, as compiled kernels release the global
-        interpreter lock. Process pools and clusters get the work pickled.
+    executor : str, concurrent.futures.Executor, Client or Parallel, optional
+        Where to run: "threads", as compiled kernels release the global interpreter lock;
+        "processes", for policies in plain Python; "dask" on this machine; "serial"; or any
+        executor, client of Dask or ``joblib.Parallel`` of your own, which gets the corpus
+        once. Figures are the same bit for bit. By default in threads.
     n_jobs : int, optional
-        Instead of ``executor``: how many threads. By default one for each core; -1 too.
+        How many threads, processes or workers; by default one for each core, as -1; -2 is
+        one less.
     progress : callable, optional
         ``progress(done, all)``, called after each policy and load.
     resume : path, optional
@@ -165,7 +168,7 @@ def compare(
     outages = (outages,) if isinstance(outages, Outage) else outages
     changes = (changes,) if isinstance(changes, Change) else changes
     check_kinds(retries, outages, changes)
-    _check_threads(n_jobs, executor)
+    check_where(executor, n_jobs)
     wanted = _several(policies, str | Policy | Kernel | Callable)
     _check(len(wanted), replications, objective, right, population)
     conditions: dict[str, Any] = {
@@ -202,7 +205,7 @@ def compare(
     drawn = Resamples(group, seed, in_order=order != "shuffled")
     jobs = [(scene, each, settings, drawn) for scene in scenes for each in processes.values()]
     kept = None if resume is None else Path(resume)
-    done = run(jobs, executor, progress, kept, None if n_jobs == -1 else n_jobs)
+    done = run(jobs, executor=executor, n_jobs=n_jobs, progress=progress, checkpoint=kept)
     keys = [(scene.policy.name, share) for scene in scenes for share in shares]
     cells = dict(zip(keys, done, strict=True))
     names = [scene.policy.name for scene in scenes]
@@ -262,18 +265,6 @@ def _check(
     if population not in get_args(Population):
         allowed = " or ".join(map(repr, get_args(Population)))
         raise SimulationError(f"population={population!r}: {allowed} is needed")
-
-
-def _check_threads(n_jobs: int | None, executor: Executor | None) -> None:
-    if n_jobs is None:
-        return
-    if executor is not None:
-        raise SimulationError("executor and n_jobs: give one of them")
-    if not is_whole(n_jobs) or n_jobs < -1 or n_jobs == 0:
-        raise SimulationError(
-            f"n_jobs={n_jobs!r}: a whole number of threads, 1 or more, is needed, or -1 for one a "
-            "core"
-        )
 
 
 def _same(one: Policy, other: Policy) -> bool:

@@ -1,19 +1,16 @@
-"""The runs of a study as jobs: where they run, and which a checkpoint has already."""
+"""The runs of a study as jobs: what each is, and which a checkpoint has already."""
 
-import os
-import pickle
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
 from dataclasses import replace
 from pathlib import Path
-
-from numba import cloudpickle
+from typing import Any
 
 from routingsim.evaluation.cell import Cell, gather
 from routingsim.evaluation.checkpoint import append_cell, cell_key, read_cells
 from routingsim.evaluation.resampling import LEAST, RUNS, Resamples
 from routingsim.evaluation.study_record import StudySettings
-from routingsim.policies.kernel import pickled_by_value
+from routingsim.evaluation.travel import Failed
+from routingsim.evaluation.workers import hired
 from routingsim.simulation.arrivals import Arrivals
 from routingsim.simulation.result import ReplayResult
 from routingsim.simulation.scenario import Scenario
@@ -22,7 +19,7 @@ Job = tuple[Scenario, Arrivals, StudySettings, Resamples]
 """What a worker runs."""
 
 
-def _simulate(job: Job) -> Cell:
+def simulate(job: Job) -> Cell:
     """Run all replications of one policy at one load: the unit of work of a worker."""
     scene, process, settings, resamples = job
 
@@ -38,63 +35,53 @@ def _simulate(job: Job) -> Cell:
     return gather(results, settings.objective, settings.right, again, repeated, resamples.scale)
 
 
+def _nth(jobs: Sequence[Job], k: int) -> Cell:
+    return simulate(jobs[k])
+
+
 def run(
     jobs: Sequence[Job],
-    executor: Executor | None,
-    progress: Callable[[int, int], object] | None,
-    checkpoint: Path | None,
-    threads: int | None = None,
+    *,
+    executor: Any = None,
+    n_jobs: int | None = None,
+    progress: Callable[[int, int], object] | None = None,
+    checkpoint: Path | None = None,
 ) -> list[Cell]:
     """Run all jobs but those in the checkpoint; cells in the order of the jobs.
 
-    Without an executor, in so many threads, by default one for each core.
+    ``executor`` and ``n_jobs`` are those of :func:`routingsim.evaluation.workers.hired`.
     """
     keys = [_key(*job) for job in jobs] if checkpoint else [""] * len(jobs)
-    done = read_cells(checkpoint) if checkpoint else {}
-    cells = [done.get(key) for key in keys]
-    todo = [k for k, cell in enumerate(cells) if cell is None]
-    if progress is not None:
-        progress(len(jobs) - len(todo), len(jobs))
-    workers = ThreadPoolExecutor(threads or os.cpu_count()) if executor is None else executor
-    futures: dict[Future[Cell], int] = {}
-    try:
-        for k in todo:
-            futures[_submit(workers, jobs[k])] = k
-        for finished, future in enumerate(as_completed(futures), start=1):
-            k = futures[future]
-            cells[k] = cell = future.result()
-            if checkpoint is not None:
-                append_cell(checkpoint, keys[k], cell)
-            if progress is not None:
-                progress(len(jobs) - len(todo) + finished, len(jobs))
-    finally:
-        for future in futures:  # after an error: a user's own pool must not go on working
-            future.cancel()
-        if executor is None:
-            workers.shutdown()
-        if checkpoint is not None:  # after an interruption: what was running has ended since
-            for future, k in futures.items():
-                ended = future.done() and not future.cancelled() and future.exception() is None
-                if cells[k] is None and ended:
-                    append_cell(checkpoint, keys[k], future.result())
-    return [cell for cell in cells if cell is not None]
+    known = read_cells(checkpoint) if checkpoint else {}
+    cells = {k: known[key] for k, key in enumerate(keys) if key in known}
+    todo = [k for k in range(len(jobs)) if k not in cells]
+
+    def tell() -> None:
+        if progress is not None:
+            progress(len(cells), len(jobs))
+
+    def done(place: int, cell: Cell | Failed) -> None:
+        if isinstance(cell, Failed):
+            raise cell.error
+        cells[todo[place]] = cell
+        if checkpoint is not None:
+            append_cell(checkpoint, keys[todo[place]], cell)
+        tell()
+
+    tell()
+    # What a policy says of the texts is in its scene already, so that its predictors, which may
+    # be large, stay here.
+    lean = {id(job[0]): _lean(job[0]) for job in jobs}
+    light = [(lean[id(scene)], *rest) for scene, *rest in jobs]
+    with hired(_nth, light, executor=executor, n_jobs=n_jobs) as each:
+        each(todo, done)
+    return [cells[k] for k in range(len(jobs))]
 
 
 def _key(scene: Scenario, process: Arrivals, settings: StudySettings, resamples: Resamples) -> str:
     return cell_key(scene, process, settings, resamples.group)
 
 
-def _submit(executor: Executor, job: Job) -> "Future[Cell]":
-    if isinstance(executor, ThreadPoolExecutor):
-        return executor.submit(_simulate, job)
-    # Pickle refuses functions made in a session. What the policy says of the texts is in
-    # the scene already, so its predictors, which may be large, stay here.
-    scene, *rest = job
+def _lean(scene: Scenario) -> Scenario:
     policy = replace(scene.policy, featurize=None, predict=None, parameters={})
-    with pickled_by_value():
-        packed = cloudpickle.dumps((replace(scene, policy=policy), *rest))
-    return executor.submit(_unpack_and_run, packed)
-
-
-def _unpack_and_run(packed: bytes) -> Cell:
-    return _simulate(pickle.loads(packed))
+    return replace(scene, policy=policy)

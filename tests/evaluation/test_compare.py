@@ -547,22 +547,10 @@ def test_what_grows_has_no_goodput_and_no_rank() -> None:
     assert not pd.isna(calm.loc["static:a0", "rank"])
 
 
-def test_threads_are_counted_by_n_jobs() -> None:
+def test_any_number_of_workers_gives_the_same() -> None:
     given: dict[str, Any] = {"loads": 0.5, "replications": 1, "controls": False}
     corpus = rs.load_corpus("tasks")
-    one, all_cores = (rs.compare(corpus, None, "random", n_jobs=n, **given) for n in (1, -1))
-    assert (
-        one.to_dict()
-        == all_cores.to_dict()
-        == rs.compare(corpus, None, "random", **given).to_dict()
-    )
-    for wrong in (0, -2, 1.5, "2"):
-        with pytest.raises(
-            SimulationError, match="a whole number of threads, 1 or more, is needed"
-        ):
-            rs.compare(corpus, None, "random", n_jobs=wrong, **given)  # type: ignore[arg-type]
-    with (
-        ThreadPoolExecutor(1) as pool,
-        pytest.raises(SimulationError, match=r"^executor and n_jobs: give one of them$"),
-    ):
-        rs.compare(corpus, None, "random", n_jobs=1, executor=pool, **given)
+    plain = rs.compare(corpus, None, "random", **given).to_dict()
+    for n in (1, -1, -2):
+        assert rs.compare(corpus, None, "random", n_jobs=n, **given).to_dict() == plain
+    assert rs.compare(corpus, None, "random", executor="serial", **given).to_dict() == plain

@@ -1,0 +1,407 @@
+"""Where the work of a study goes: this thread, threads, processes, a cluster, any executor."""
+
+import functools
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    BrokenExecutor,
+    CancelledError,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+    wait,
+)
+from contextlib import contextmanager, suppress
+from copy import copy
+from typing import Any
+
+from routingsim.errors import SimulationError, did_you_mean
+from routingsim.evaluation.travel import (
+    Failed,
+    Lacking,
+    Packed,
+    do,
+    do_numbered,
+    packed_once,
+    pickled,
+    tried,
+)
+from routingsim.simulation.arrivals.checks import is_whole
+
+NAMED = ("serial", "threads", "processes", "dask")
+"""Executors that are made where only a name is given."""
+
+TRIES = 3
+"""How often an item is begun if its worker dies each time; the last time it runs alone."""
+
+_AHEAD = 4  # items that are sent for each worker, so that none waits for its next
+_MANY = 64  # workers of an executor that does not say how many it has
+
+Work = Callable[[Any, Any], Any]
+Done = Callable[[int, Any], object]
+
+
+@contextmanager
+def hired(
+    work: Work, shared: Any, *, executor: Any = None, n_jobs: int | None = None
+) -> Iterator[Callable[[Sequence[Any], Done], None]]:
+    """A function that does ``work(shared, item)`` for all items, and tells of each as it ends.
+
+    Parameters
+    ----------
+    work : callable
+        A function at the top level of a module.
+    shared : object
+        The same for all items; it travels to each worker once
+        (:mod:`routingsim.evaluation.travel`).
+    executor, n_jobs
+        As :func:`check_where` allows them. A process pool whose worker dies is made anew,
+        and the items that were lost are begun again, up to ``TRIES`` times each.
+
+    Yields
+    ------
+    callable
+        ``each(items, done)``, which calls ``done(k, result)`` in this thread; ``result`` is
+        :class:`~routingsim.evaluation.travel.Failed` where the work raised an error. What
+        ``done`` raises ends the run: items that are under way end, others are not begun.
+        It raises a SimulationError if an executor that cannot be made anew is broken.
+
+    Raises
+    ------
+    SimulationError
+        If the executor is none.
+    """
+    check_where(executor, n_jobs)
+    count = workers_of(n_jobs)
+    if executor == "serial" or (executor is None and count == 1):
+        yield functools.partial(_serial, work, shared)
+    elif _kind(executor) == "joblib":
+        with packed_once(work, shared) as packed:
+            yield functools.partial(_in_joblib, packed, executor)
+    else:
+        with _opened(executor, count) as pool:
+            if isinstance(pool, ThreadPoolExecutor):
+                yield _Pool(pool, functools.partial(tried, work, shared), None)
+            else:
+                with packed_once(work, shared) as packed:
+                    yield _Pool(pool, None, packed)
+
+
+def _serial(work: Work, shared: Any, items: Sequence[Any], done: Done) -> None:
+    for k, item in enumerate(items):
+        done(k, tried(work, shared, item))
+
+
+def workers_of(n_jobs: int | None) -> int:
+    """How many workers ``n_jobs`` asks for: None and -1 mean one a core, -2 one less, ….
+
+    >>> workers_of(3)
+    3
+    """
+    if n_jobs is not None and n_jobs > 0:
+        return n_jobs
+    can = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return max(1, (can or 1) + 1 + (n_jobs or -1))
+
+
+def check_where(executor: Any, n_jobs: int | None) -> None:
+    """Refuse what is no executor and no number of workers.
+
+    Parameters
+    ----------
+    executor : str, Executor, Client or Parallel, optional
+        One of ``NAMED``, which uses ``n_jobs`` workers; any
+        :class:`concurrent.futures.Executor`; a client of Dask; or a ``joblib.Parallel``.
+    n_jobs : int, optional
+        Workers: by default one for each core, as -1; -2 is one less.
+
+    Raises
+    ------
+    SimulationError
+        Which says what is allowed.
+    """
+    if n_jobs is not None and (not is_whole(n_jobs) or n_jobs == 0):
+        raise SimulationError(
+            f"n_jobs={n_jobs!r}: a whole number of workers, 1 or more, is needed, or -1 for one a "
+            "core, -2 for one less"
+        )
+    if executor is None:
+        return
+    if isinstance(executor, str):
+        if executor not in NAMED:
+            hint = did_you_mean(executor, NAMED)
+            raise SimulationError(f"executor={executor!r}: choose one of {', '.join(NAMED)}{hint}")
+        return
+    if not _kind(executor):
+        raise SimulationError(
+            f"executor={executor!r:.80}: {', '.join(NAMED)}, a concurrent.futures.Executor, a "
+            "dask.distributed.Client or a joblib.Parallel is needed"
+        )
+    if n_jobs is not None:
+        raise SimulationError("executor and n_jobs: give one of them")
+
+
+def _kind(executor: Any) -> str:
+    """What kind of executor it is, by its class's names; "" for none."""
+    names = {(c.__module__.partition(".")[0], c.__name__) for c in type(executor).__mro__}
+    if {("distributed", "Client"), ("distributed", "ClientExecutor")} & names:
+        return "dask"
+    if ("joblib", "Parallel") in names:
+        return "joblib"
+    return "executor" if isinstance(executor, Executor) else ""
+
+
+@contextmanager
+def _opened(executor: Any, workers: int) -> Iterator[Any]:
+    """The executor, made and ended here if only a name was given."""
+    if executor is None or executor == "threads":
+        with ThreadPoolExecutor(workers) as pool:
+            yield pool
+    elif executor == "dask":
+        with local_dask(workers) as client:
+            yield client
+    elif executor == "processes" or (type(executor) is ProcessPoolExecutor or _is_loky(executor)):
+        pool = _Renewed(None if executor == "processes" else executor, workers)
+        try:
+            yield pool
+        finally:
+            pool.end()
+    else:
+        yield executor
+
+
+@contextmanager
+def local_dask(workers: int) -> Iterator[Any]:
+    """A client of Dask workers on this machine, a process each.
+
+    Raises
+    ------
+    SimulationError
+        If the extra ``dask`` is not installed.
+    """
+    found = dask()
+    with (
+        found.LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=":0") as own,
+        found.Client(own) as client,
+    ):
+        yield client
+
+
+def dask() -> Any:
+    """The package ``distributed``.
+
+    Raises
+    ------
+    SimulationError
+        If it is not installed.
+    """
+    try:
+        import distributed
+    except ImportError:
+        raise SimulationError(
+            "Dask is not installed: install routingsim[dask], or distributed"
+        ) from None
+    return distributed
+
+
+def _is_loky(executor: Any) -> bool:
+    return any("loky" in each.__module__ for each in type(executor).__mro__)
+
+
+def _end_with(parent: int) -> None:
+    """End this process soon after its parent has died, even killed."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+class _Renewed:
+    """A process pool that is made anew when it is broken."""
+
+    def __init__(self, given: Any, workers: int) -> None:
+        self._given, self._pool = given, given
+        self._max_workers = getattr(given, "_max_workers", None) or workers
+
+    def submit(self, *call: Any) -> "Future[Any]":
+        if self._pool is None:
+            self._pool = self._made()
+        return self._pool.submit(*call)
+
+    def _made(self) -> Any:
+        given = self._given
+        if type(given) is ProcessPoolExecutor:
+            like = {f"{name}": getattr(given, f"_{name}") for name in ("initializer", "initargs")}
+            context = getattr(given, "_mp_context", None)
+            return ProcessPoolExecutor(self._max_workers, mp_context=context, **like)
+        # Loky needs no `if __name__ == "__main__"` in a script.
+        from joblib.externals import loky
+
+        return loky.ProcessPoolExecutor(
+            self._max_workers, initializer=_end_with, initargs=(os.getpid(),)
+        )
+
+    def renew(self) -> None:
+        """Have another pool made for what is submitted next."""
+        self.end()
+        self._pool = None
+
+    def end(self) -> None:
+        """End the pool, unless it is a user's own."""
+        if self._pool is not None and self._pool is not self._given:
+            self._pool.shutdown()
+
+
+class _Pool:
+    """An executor with what all items share; in threads of this process nothing is packed."""
+
+    def __init__(self, pool: Any, here: Callable[[Any], Any] | None, packed: Packed | None) -> None:
+        self.pool, self._here, self._packed = pool, here, packed
+        self._client: Any = None
+        known = getattr(pool, "_max_workers", None)
+        self.most = _AHEAD * (known if isinstance(known, int) else _MANY)
+        if _kind(pool) == "dask":
+            self._client = getattr(pool, "_client", pool)
+            given = {**getattr(pool, "_kwargs", {}), "pure": False}
+            self.pool = self._client.get_executor(**given)
+            self.most = _AHEAD * max(_MANY, sum(self._client.nthreads().values()))
+            self._scatter()
+
+    def _scatter(self) -> None:
+        data = self._packed.data if self._packed else b""
+        self._scattered = self._client.scatter(data, broadcast=True, hash=False)
+
+    def __call__(self, items: Sequence[Any], done: Done) -> None:
+        _Running(self, items, done).go()
+
+    def submit(self, item: Any, lacking: bool) -> Any:
+        """Send an item; with what all share if a worker lacked it."""
+        if self._packed is None:
+            return self.pool.submit(self._here, item)
+        data = self._scattered if self._client else self._packed.data if lacking else None
+        return self.pool.submit(do, self._packed.digest, self._packed.path, data, pickled(item))
+
+    def renew(self, error: BaseException) -> None:
+        """Go on after the death of a worker."""
+        if self._client is not None:
+            self._scatter()  # the dead worker may have been the only one to hold it
+        elif isinstance(self.pool, _Renewed):
+            self.pool.renew()
+        else:
+            raise SimulationError(
+                f"the executor {type(self.pool).__name__} is broken ({error}): make it anew and "
+                "run this again; what is in a file of results is not repeated"
+            ) from error
+
+
+class _Running:
+    """Items on their way through an executor, a few for each worker at a time."""
+
+    def __init__(self, pool: _Pool, items: Sequence[Any], done: Done) -> None:
+        self.pool, self.items, self.done = pool, items, done
+        self.waiting = deque(range(len(items)))
+        self.under_way: dict[Any, int] = {}
+        self.lost = dict.fromkeys(self.waiting, 0)
+        self.lacking: set[int] = set()
+
+    def go(self) -> None:
+        """Run all items."""
+        try:
+            while self.waiting or self.under_way:
+                self._send()
+                self._take()
+        except BaseException:
+            for future in self.under_way:
+                future.cancel()
+            for future, k in self.under_way.items():  # what was running ends now
+                with suppress(BaseException):
+                    result = future.result()
+                    if not isinstance(result, Failed | Lacking):
+                        self.done(k, result)
+            raise
+
+    def _send(self) -> None:
+        suspect = self.lost[self.waiting[0]] if self.waiting else 0
+        suspect = max([suspect, *(self.lost[k] for k in self.under_way.values())])
+        most = 1 if suspect == TRIES - 1 else self.pool.most
+        while self.waiting and len(self.under_way) < most:
+            k = self.waiting[0]
+            try:
+                future = self.pool.submit(self.items[k], k in self.lacking)
+            except BrokenExecutor as error:
+                self._renew(error)
+                return
+            self.waiting.popleft()
+            self.under_way[future] = k
+
+    def _take(self) -> None:
+        broken = None
+        for future in wait(self.under_way, return_when=FIRST_COMPLETED).done:
+            broken = self._taken(future) or broken
+        if broken is not None:
+            self._renew(broken)
+
+    def _taken(self, future: Any) -> BaseException | None:
+        """Take one result in; the error where its worker has died."""
+        k = self.under_way.pop(future)
+        try:
+            result = future.result()
+        except Exception as error:
+            if not _is_loss(error):
+                raise
+            self.lost[k] += 1
+            if self.lost[k] < TRIES:
+                self.waiting.appendleft(k)
+            else:
+                said = f"its worker died {TRIES} times ({type(error).__name__})"
+                self.done(k, Failed(SimulationError(said), ""))
+            return error
+        if isinstance(result, Lacking):
+            self.lacking.add(k)
+            self.waiting.appendleft(k)
+        else:
+            self.done(k, result)
+        return None
+
+    def _renew(self, error: BaseException) -> None:
+        if isinstance(error, BrokenExecutor):
+            for future in list(self.under_way):  # all of them have ended, well or with the pool
+                self._taken(future)
+        self.pool.renew(error)
+
+
+def _is_loss(error: BaseException) -> bool:
+    """Whether a worker died, and not the work."""
+    named = type(error).__name__ in ("KilledWorker", "TerminatedWorkerError")
+    return named or isinstance(error, BrokenExecutor | CancelledError)
+
+
+def _in_joblib(packed: Packed, given: Any, items: Sequence[Any], done: Done) -> None:
+    """Items through a ``joblib.Parallel``, with its number of workers and its backend."""
+    from joblib import delayed
+
+    parallel = copy(given)
+    parallel.return_generator, parallel.return_ordered = True, False
+    left, lost, data = dict(enumerate(items)), 0, None
+    call = delayed(do_numbered)
+    while left:
+        calls = [call(k, packed.digest, packed.path, data, pickled(x)) for k, x in left.items()]
+        try:
+            for k, result in parallel(calls):
+                if isinstance(result, Lacking):
+                    data = packed.data
+                else:
+                    del left[k]
+                    done(k, result)
+        except Exception as error:
+            lost += 1
+            if not _is_loss(error) or lost == TRIES**2:
+                raise

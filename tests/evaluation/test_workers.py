@@ -1,0 +1,216 @@
+"""Work gives the same wherever it goes, and outlives the death of workers.
+
+``routingsim.evaluation.travel`` is tested here too.
+"""
+
+import os
+import pickle
+import queue
+import signal
+import threading
+from collections.abc import Callable
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from routingsim.errors import SimulationError
+from routingsim.evaluation import travel
+from routingsim.evaluation.travel import Failed
+from routingsim.evaluation.workers import check_where, hired, workers_of
+
+SHARED = {"offset": 100}
+WANTED = {k: 100 + k**2 for k in range(12)}
+
+
+def squares() -> Callable[[Any, Any], Any]:
+    """A function of no module that a worker could import."""
+
+    def square(shared: dict[str, int], item: int) -> int:
+        return shared["offset"] + item**2
+
+    return square
+
+
+def results(work: Callable[[Any, Any], Any], items: int = 12, **where: Any) -> dict[int, Any]:
+    found: dict[int, Any] = {}
+
+    def done(k: int, result: Any) -> None:
+        assert k not in found, "told once"
+        found[k] = result
+
+    with hired(work, SHARED, **where) as each:
+        each(range(items), done)
+    return found
+
+
+class Post(Executor):
+    """An executor that nobody has heard of: all goes through pickle, to a thread of its own."""
+
+    def __init__(self) -> None:
+        self.letters: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self.bytes: list[int] = []
+        self.thread = threading.Thread(target=self._work)
+        self.thread.start()
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> "Future[Any]":
+        future: Future[Any] = Future()
+        letter = pickle.dumps((fn, args, kwargs))
+        self.bytes.append(len(letter))
+        self.letters.put((future, letter))
+        return future
+
+    def _work(self) -> None:
+        while (got := self.letters.get()) is not None:
+            future, letter = got
+            if future.set_running_or_notify_cancel():
+                fn, args, kwargs = pickle.loads(letter)
+                future.set_result(pickle.loads(pickle.dumps(fn(*args, **kwargs))))
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        self.letters.put(None)
+        self.thread.join()
+
+
+def test_here_in_threads_and_by_an_executor_of_nobodys() -> None:
+    assert results(squares(), n_jobs=1) == WANTED
+    assert results(squares(), executor="serial") == WANTED
+    assert results(squares(), n_jobs=3) == WANTED
+    assert results(squares(), executor="threads") == WANTED
+    with ThreadPoolExecutor(2) as threads:
+        assert results(squares(), executor=threads) == WANTED
+    with Post() as post:
+        assert results(squares(), executor=post) == WANTED
+    assert results(squares(), items=0, n_jobs=2) == {}
+
+
+def test_what_is_shared_travels_once_to_a_worker_that_cannot_read_the_file(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(travel, "_held", {})
+    monkeypatch.setattr(travel.Path, "read_bytes", lambda path: (_ for _ in ()).throw(OSError()))
+    big = {"offset": 100, "corpus": os.urandom(100_000)}
+    found: dict[int, Any] = {}
+    with Post() as post, hired(squares(), big, executor=post) as each:
+        each([0, 1], found.__setitem__)
+        each([2, 3, 4], lambda k, result: found.__setitem__(2 + k, result))
+    assert found == {k: WANTED[k] for k in range(5)}
+    sent = [size > 100_000 for size in post.bytes]
+    assert sum(sent[:2]) == 0, "not at first"
+    assert 1 <= sum(sent) <= 2
+    assert not any(sent[-3:])
+
+
+def test_through_joblib() -> None:
+    from joblib import Parallel
+
+    assert results(squares(), executor=Parallel(n_jobs=2, backend="threading")) == WANTED
+    assert results(squares(), executor=Parallel(n_jobs=1)) == WANTED
+
+
+@pytest.mark.slow
+def test_loky() -> None:
+    from joblib.externals.loky import get_reusable_executor
+
+    with get_reusable_executor(1) as pool:
+        assert results(squares(), executor=pool) == WANTED
+
+
+@pytest.mark.slow
+def test_dask() -> None:
+    distributed = pytest.importorskip("distributed", reason="needs the extra dask")
+    with distributed.Client(
+        n_workers=1, threads_per_worker=2, processes=False, dashboard_address=":0"
+    ) as client:
+        assert results(squares(), executor=client) == WANTED
+        assert results(squares(), executor=client.get_executor()) == WANTED
+
+
+def _one_dies_once_and_one_always(marker: str) -> Callable[[Any, Any], Any]:
+    def work(shared: dict[str, int], item: int) -> int:
+        first = item == 3 and not os.path.exists(marker)
+        if first:
+            open(marker, "w").close()
+        if first or item == 7:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return shared["offset"] + item**2
+
+    return work
+
+
+@pytest.mark.slow
+def test_what_a_killed_worker_was_at_is_done_again(tmp_path: Path) -> None:
+    work = _one_dies_once_and_one_always(str(tmp_path / "marker"))
+    found = results(work, executor="processes", n_jobs=2)
+    assert (tmp_path / "marker").exists()
+    assert isinstance(found[7], Failed)
+    assert str(found[7].error).startswith("its worker died 3 times (")
+    assert found == {**WANTED, 7: found[7]}
+
+
+@pytest.mark.slow
+def test_a_pool_of_the_users_own_is_made_anew_as_well(tmp_path: Path) -> None:
+    work = _one_dies_once_and_one_always(str(tmp_path / "marker"))
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        assert results(work, items=6, executor=pool) == {k: WANTED[k] for k in range(6)}
+
+
+def test_an_error_of_the_work_is_a_result_and_an_error_of_its_taker_ends_the_run() -> None:
+    class Odd(Exception):  # of no module: it cannot be pickled
+        pass
+
+    def work(shared: Any, item: int) -> int:
+        if item == 2:
+            raise Odd("two is odd")
+        return item
+
+    for executor, kind in (("serial", Odd), ("threads", Odd), (Post(), SimulationError)):
+        found = results(work, items=4, executor=executor)
+        assert [found[k] for k in (0, 1, 3)] == [0, 1, 3]
+        assert type(found[2].error) is kind
+        assert 'raise Odd("two is odd")' in found[2].traceback
+        begun: list[int] = []
+
+        def count(shared: Any, item: int, begun: list[int] = begun) -> int:
+            begun.append(item)
+            return item
+
+        def refuse(k: int, result: Any) -> None:
+            raise OSError("full")
+
+        with (
+            pytest.raises(OSError, match="full"),
+            hired(count, SHARED, executor=executor) as each,
+        ):
+            each(range(100), refuse)
+        assert len(begun) < 100
+        if isinstance(executor, Executor):
+            executor.shutdown()
+
+
+def test_numbers_of_workers_and_executors_are_checked() -> None:
+    cores = workers_of(None)
+    assert workers_of(-1) == cores
+    assert workers_of(-2) == max(1, cores - 1)
+    assert workers_of(-99) == 1
+    for wrong in (0, 1.5, "2"):
+        with pytest.raises(SimulationError) as caught:
+            check_where(None, wrong)  # type: ignore[arg-type]
+        assert str(caught.value) == (
+            f"n_jobs={wrong!r}: a whole number of workers, 1 or more, is needed, or -1 for one a "
+            "core, -2 for one less"
+        )
+    with pytest.raises(SimulationError) as caught:
+        check_where("thread", None)
+    assert str(caught.value) == (
+        "executor='thread': choose one of serial, threads, processes, dask; did you mean 'threads'?"
+    )
+    with pytest.raises(SimulationError, match=r"^executor=3: serial, threads, processes, dask, a "):
+        check_where(3, None)
+    with (
+        ThreadPoolExecutor(1) as pool,
+        pytest.raises(SimulationError, match=r"^executor and n_jobs: give one of them$"),
+    ):
+        check_where(pool, 1)
