@@ -23,6 +23,8 @@ from .evaluation.capacity import capacity as capacity
 from .evaluation.capacity_answer import Capacity as Capacity
 from .evaluation.compare import compare as compare
 from .evaluation.study import Study as Study
+from .evaluation.sweeps.result import Sweep as Sweep
+from .evaluation.sweeps.sweep import sweep as sweep
 from .live.stack import LiveStack as LiveStack
 from .policies.kernel import choose_kernel as choose_kernel
 from .policies.kernel import draw as draw

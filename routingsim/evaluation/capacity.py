@@ -23,10 +23,11 @@ from routingsim.corpora.datasets import CorpusLike, load_corpus
 from routingsim.errors import AgentError, PolicyError, SimulationError
 from routingsim.evaluation import cell as cells
 from routingsim.evaluation.capacity_answer import Capacity
-from routingsim.evaluation.capacity_question import Candidate, Question, Tried, Wanted
+from routingsim.evaluation.capacity_question import Candidate, Question, Tried
 from routingsim.evaluation.evidence import evidence
 from routingsim.evaluation.intervals import t_interval
 from routingsim.evaluation.jobs import simulate
+from routingsim.evaluation.loads import Wanted
 from routingsim.evaluation.study_intervals import either_side
 from routingsim.evaluation.study_notes import cautions_on, order_of
 from routingsim.evaluation.study_record import StudySettings

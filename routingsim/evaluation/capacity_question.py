@@ -1,7 +1,7 @@
 """A question of capacity, and the pools and policies that may answer it."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,18 +10,14 @@ from numpy.typing import NDArray
 
 from routingsim.agents import AgentPool
 from routingsim.corpora.corpus import Corpus
+from routingsim.evaluation.loads import Wanted
 from routingsim.evaluation.resampling import LEAST, Resamples
 from routingsim.evaluation.targets import Target
 from routingsim.policies.folds import prompts
-from routingsim.policies.kernel import Kernel
-from routingsim.policies.policy import Policy
 from routingsim.simulation.arrivals import Arrivals, ClosedLoop
 from routingsim.simulation.faults import Retries
 from routingsim.simulation.scenario import Order
 from routingsim.simulation.statistics import Interval
-
-Wanted = str | Policy | Kernel | Callable[..., int]
-"""What names or is a policy."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,7 +5,6 @@ noise and failures, so that differences come from the policies and not from chan
 controls run beside the policies.
 """
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from routingsim.errors import SimulationError
 from routingsim.evaluation.controls.identical import identical, said_of
 from routingsim.evaluation.controls.simulated import chosen_by, control_policies
 from routingsim.evaluation.jobs import run
+from routingsim.evaluation.loads import Wanted, check_runs, mean_rate
 from routingsim.evaluation.objective import default_objective
 from routingsim.evaluation.resampling import Resamples
 from routingsim.evaluation.study import Study
@@ -34,11 +34,9 @@ from routingsim.policies.policy import Policy, make_policy
 from routingsim.policies.rules import cheapest, random
 from routingsim.simulation.arrivals import (
     Arrivals,
-    ClosedLoop,
     CorpusTimes,
     Poisson,
     as_arrivals,
-    realised,
 )
 from routingsim.simulation.arrivals.checks import is_finite, is_whole
 from routingsim.simulation.changes import Change
@@ -51,9 +49,6 @@ from routingsim.simulation.tenants import Tenant, as_tenants
 
 DEFAULT_LOADS = (0.3, 0.6, 0.9)
 """Loads, as shares of the pool's capacity."""
-
-Wanted = str | Policy | Kernel | Callable[..., int]
-"""What names or is a policy."""
 
 
 def compare(
@@ -170,7 +165,8 @@ def compare(
     check_kinds(retries, outages, changes)
     check_where(executor, n_jobs)
     wanted = _several(policies, str | Policy | Kernel | Callable)
-    _check(len(wanted), replications, objective, right, population)
+    _check(len(wanted), replications, population)
+    check_runs(replications, objective, right)
     conditions: dict[str, Any] = {
         "retries": retries,
         "outages": outages,
@@ -250,18 +246,12 @@ def _several(given: Any, single: Any) -> list[Any]:
     return [given] if isinstance(given, single) or not isinstance(given, Iterable) else list(given)
 
 
-def _check(
-    policies: int, replications: int, objective: float | None, right: float, population: str
-) -> None:
+def _check(policies: int, replications: int, population: str) -> None:
     if not is_whole(replications) or replications < 1 or not policies:
         raise SimulationError(
             f"{policies} policies, replications={replications!r}: one policy or more and a whole "
             "number of replications, 1 or more, are needed"
         )
-    if objective is not None and not (is_finite(objective) and objective > 0):
-        raise SimulationError(f"objective={objective!r}: a number of seconds above 0 is needed")
-    if not is_finite(right):
-        raise SimulationError(f"right={right!r}: a number is needed, the lowest right quality")
     if population not in get_args(Population):
         allowed = " or ".join(map(repr, get_args(Population)))
         raise SimulationError(f"population={population!r}: {allowed} is needed")
@@ -320,23 +310,3 @@ def _controls(
             name = free_name(policy.name, {**made, **controls}, "{} (control)")
             controls[name] = replace(policy, name=name)
     return list(controls.values())
-
-
-def mean_rate(shape: Arrivals, corpus: Corpus, count: int) -> float:
-    """The mean rate of the arrival process, by which it is scaled to a load.
-
-    For recorded times it is the rate of the arrivals that a run meets: the beginning of a
-    record may be faster than the whole.
-    """
-    if isinstance(shape, ClosedLoop):
-        raise SimulationError(
-            "closed arrivals have no rate to scale to a load: use replay() for a closed loop"
-        )
-    rate = shape.rate
-    if rate is None or not shape.synthetic:
-        rate = realised(shape.times(count, 0, corpus))[0]
-    if not 0 < rate < math.inf:
-        raise SimulationError(
-            f"{shape}: {count:,} tasks at the same time have no rate to scale to a load"
-        )
-    return float(rate)

@@ -34,7 +34,8 @@ MISSING = 0.05
 """Share of tasks recorded for one of two policies alone that pairs may leave out."""
 
 _LATENCIES = ("mean", "p50", "p95", "p99")
-_TIMED = ("goodput", "quality_in_time", "wait_mean", *(f"latency_{q}" for q in _LATENCIES))
+TIMED = ("goodput", "quality_in_time", "wait_mean", *(f"latency_{q}" for q in _LATENCIES))
+"""Metrics of time, which say only how long runs were where these end before their backlog."""
 
 
 @dataclass(frozen=True)
@@ -222,4 +223,4 @@ class StudyRecord:
 
     def lasts(self, metric: str, load: float, *names: str) -> bool:
         """Whether a metric of one of these says only how long its runs were."""
-        return metric in _TIMED and any(self.cell(name, load).lasts for name in names)
+        return metric in TIMED and any(self.cell(name, load).lasts for name in names)
