@@ -19,6 +19,7 @@ from routingsim.cli.log_size import log_size
 from routingsim.cli.replay import replay
 from routingsim.cli.report import report
 from routingsim.cli.route import route
+from routingsim.cli.sweep import sweep
 from routingsim.cli.whatif import whatif
 from routingsim.errors import RoutingSimError
 
@@ -78,6 +79,11 @@ EXAMPLES = {
         "routingsim compare tasks",
         "routingsim compare mine.csv -p static:gpt-4 -p threshold --loads 0.5,0.8",
         "routingsim compare mine.csv --rates 1,2,4 --arrivals gamma:1,cv=3 --report study.html",
+    ],
+    sweep: [
+        "routingsim sweep plan.toml",
+        "routingsim sweep plan.toml --workers 8 --processes",
+        "routingsim sweep plan.toml --dask tcp://scheduler:8786 --results runs/monday",
     ],
     capacity: [
         "routingsim capacity mine.csv --arrivals poisson:4 --slots big=0-8 --slots small=0-8 "

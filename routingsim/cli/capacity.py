@@ -11,6 +11,7 @@ from routingsim.cli.options import (
     JsonOption,
     QualityOption,
     SloOption,
+    Workers,
     bounds,
     load_option,
     option,
@@ -23,6 +24,7 @@ from routingsim.errors import SimulationError
 @spread
 def capacity(
     inputs: Inputs,
+    workers: Workers,
     arrivals: Annotated[
         str,
         load_option(
@@ -65,7 +67,8 @@ def capacity(
     from routingsim.simulation.export import write_table
 
     corpus, pool = inputs.read()
-    with tqdm(unit="pool", delay=1.0, file=sys.stderr, disable=None) as bar:
+    bar = tqdm(unit="pool", delay=1.0, file=sys.stderr, disable=None)
+    with bar, workers.hired() as where:
 
         def show(done: int, whole: int) -> None:
             bar.total = whole
@@ -85,6 +88,7 @@ def capacity(
             seed=inputs.seed,
             service=inputs.service,
             progress=show,
+            **where,
         )
     if json_to is not None:
         write_json("capacity", found.to_dict(), json_to)

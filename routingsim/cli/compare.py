@@ -11,6 +11,7 @@ from routingsim.cli.options import (
     DecisionInputs,
     JsonOption,
     ReportOption,
+    Workers,
     as_typed,
     load_option,
     option,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 @spread
 def compare(
     inputs: DecisionInputs,
+    workers: Workers,
     loads: Annotated[
         str | None,
         load_option(
@@ -94,7 +96,7 @@ def compare(
     asked = inputs.asked()
     corpus, pool = inputs.read()
     bar = tqdm(unit="cell", delay=1.0, file=sys.stderr, disable=None)
-    with bar, _interruption(resume):
+    with bar, _interruption(resume), workers.hired() as where:
 
         def show(done: int, whole: int) -> None:
             bar.total = whole
@@ -118,6 +120,7 @@ def compare(
             controls=controls,
             progress=show,
             resume=resume,
+            **where,
         )
     _write(study, asked, json_to, runs_to)
     if report is not None and report.suffix.lower() == ".ipynb":

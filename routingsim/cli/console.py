@@ -248,8 +248,11 @@ def print_estimates(found: "Estimates", field: str) -> None:
         out.print(advice(found), style="dim", highlight=False, markup=False)
 
 
-def print_frame(frame: "pd.DataFrame") -> None:
-    """Print a table of numbers to four digits, and of words as they are."""
+def print_frame(frame: "pd.DataFrame", spare: Sequence[str] = ()) -> None:
+    """Print a table of numbers to four digits, and of words as they are.
+
+    ``spare`` columns are left out where it is too wide.
+    """
     cells = frame.astype(object).to_numpy().tolist()
     rows = [[one_line(v) if isinstance(v, str) else f"{v:.4g}" for v in row] for row in cells]
     words = [
@@ -258,7 +261,7 @@ def print_frame(frame: "pd.DataFrame") -> None:
         if any(isinstance(row[k], str) for row in cells)
     ]
     out.print()
-    print_table(list(frame.columns), rows, words=words)
+    print_table(list(frame.columns), rows, words=words, spare=spare)
 
 
 def _cell(value: float | str, form: str) -> str:

@@ -3,9 +3,9 @@
 import inspect
 import shlex
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import suppress
-from dataclasses import MISSING, dataclass, fields
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from enum import StrEnum
 from functools import partial, wraps
 from pathlib import Path
@@ -43,6 +43,7 @@ def option(
 
 
 load_option = partial(option, panel="Load and faults")
+worker_option = partial(option, panel="Workers")
 output_option = partial(option, panel="Output")
 
 AgentsOption = Annotated[
@@ -437,30 +438,89 @@ class ReplayInputs(DecisionInputs):
         ]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Workers:
+    """Where the runs of ``compare``, ``sweep`` and ``capacity`` go."""
+
+    workers: Annotated[
+        int | None,
+        worker_option("N", "How many run side by side. Default: one for each core, as -1."),
+    ] = None
+    processes: Annotated[
+        bool,
+        worker_option(
+            None, "Run in processes, not in threads: for policies in plain Python.", "--processes"
+        ),
+    ] = False
+    dask: Annotated[
+        str | None,
+        worker_option(
+            "ADDRESS", "Run on a Dask cluster, as tcp://host:8786, or local for one made here."
+        ),
+    ] = None
+
+    @contextmanager
+    def hired(self) -> Iterator[dict[str, Any]]:
+        """What says where to run: ``executor`` and ``n_jobs``."""
+        from routingsim.evaluation import workers
+
+        if self.dask is None:
+            name = "processes" if self.processes else None
+            workers.check_where(name, self.workers)
+            yield {"executor": name, "n_jobs": self.workers}
+            return
+        if self.processes:
+            raise SimulationError("--dask and --processes: give one of them")
+        if self.dask == "local":
+            yield {"executor": "dask", "n_jobs": self.workers}
+            return
+        if self.workers is not None:
+            raise SimulationError(
+                f"--dask {self.dask} and --workers: a cluster has the workers it has; leave "
+                "--workers out"
+            )
+        with workers.dask_at(self.dask) as client:
+            yield {"executor": client}
+
+
 def spread(command: Callable[..., None]) -> Callable[..., None]:
-    """A command that takes each field of its first parameter, a dataclass, as an option.
+    """A command that takes each field of its parameters that are dataclasses as an option.
 
-    Typer reads options from a function's signature, so the fields replace the parameter in it.
+    Typer reads options from a function's signature, so the fields replace the parameters in it.
     """
-    first, *others = inspect.signature(command).parameters.values()
-    shared, hints = first.annotation, get_type_hints(first.annotation, include_extras=True)
+    given = inspect.signature(command).parameters.values()
+    shared = [each for each in given if is_dataclass(each.annotation)]
+    others = [each for each in given if not is_dataclass(each.annotation)]
 
-    def parameter(name: str, default: Any) -> inspect.Parameter:
-        value = inspect.Parameter.empty if default is MISSING else default
-        kind = inspect.Parameter.KEYWORD_ONLY
-        return inspect.Parameter(name, kind, default=value, annotation=hints[name])
+    def parameters(of: inspect.Parameter) -> list[inspect.Parameter]:
+        hints = get_type_hints(of.annotation, include_extras=True)
+        return [
+            inspect.Parameter(
+                each.name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=inspect.Parameter.empty if each.default is MISSING else each.default,
+                annotation=hints[each.name],
+            )
+            for each in fields(of.annotation)
+        ]
 
-    taken = [parameter(field.name, field.default) for field in fields(shared)]
+    taken = {each.name: parameters(each) for each in shared}
     rest = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in others]
 
     @wraps(command)
     def spread_out(**given: Any) -> None:
         own = {each.name: given.pop(each.name) for each in others}
         files = [each for each in own.values() if isinstance(each, Path)]
-        check_distinct(files, [given[name] for name in ("corpus", "agents") if name in given])
-        command(shared(**given), **own)
+        inputs = [given[name] for name in ("corpus", "agents") if name in given]
+        check_distinct(files, inputs)
+        made = {
+            each.name: each.annotation(**{p.name: given.pop(p.name) for p in taken[each.name]})
+            for each in shared
+        }
+        command(**made, **own)
 
-    vars(spread_out)["__signature__"] = inspect.Signature([*taken, *rest])
+    spread_out_parameters = [*(p for each in taken.values() for p in each), *rest]
+    vars(spread_out)["__signature__"] = inspect.Signature(spread_out_parameters)
     return spread_out
 
 

@@ -192,6 +192,27 @@ def local_dask(workers: int) -> Iterator[Any]:
         yield client
 
 
+@contextmanager
+def dask_at(address: str) -> Iterator[Any]:
+    """A client of the Dask cluster at an address, ``tcp://host:8786``.
+
+    Raises
+    ------
+    SimulationError
+        If nobody answers there, or the extra ``dask`` is not installed.
+    """
+    found = dask()
+    try:
+        client = found.Client(address, timeout=10)
+    except (OSError, ValueError) as error:
+        raise SimulationError(
+            f"no Dask scheduler at {address} ({error}); start one with `dask scheduler`, or give "
+            "local"
+        ) from None
+    with client:
+        yield client
+
+
 def dask() -> Any:
     """The package ``distributed``.
 

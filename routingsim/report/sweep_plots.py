@@ -1,5 +1,8 @@
 """Figures of a sweep: a metric over what was varied, and one metric against another."""
 
+import re
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -28,9 +31,9 @@ def plot_sweep(
     ax : Axes, optional
         Where to draw; a new pyplot figure by default.
     over : str, optional
-        What was varied: by default the numbers with the most values. Another axis with up to
-        six values, or else a third of its range each, gets a line each; cells that share both
-        are averaged.
+        What was varied: by default the numbers with the most values. Up to six values of the
+        other axes have a colour each, or else the thirds of one of them. Cells of a grid are
+        joined where colour and place tell them apart.
 
     Raises
     ------
@@ -39,7 +42,7 @@ def plot_sweep(
     """
     metric = sweep.ranked_by if metric is None else metric
     check_metric(metric)
-    frame = sweep.to_frame()
+    frame: Any = sweep.to_frame()
     over = _most_varied(frame, sweep.varied) if over is None else over
     if over not in sweep.varied:
         raise SimulationError(
@@ -48,7 +51,7 @@ def plot_sweep(
         )
     others = [name for name in sweep.varied if name != over]
     groups = _grouped(frame, others)
-    names = list(dict.fromkeys(groups.tolist())) if groups is not None else []
+    names = [] if groups is None else sorted(set(groups), key=_natural)
     ax = axes_or_new(ax, with_legend(names))
     numbers = is_numeric_dtype(frame[over]) and not is_bool_dtype(frame[over])
     places = {value: k for k, value in enumerate(dict.fromkeys(frame[over]))}
@@ -56,21 +59,18 @@ def plot_sweep(
     for k, style in enumerate(policy_styles(max(1, len(names)))):
         part = frame if groups is None else frame[groups == names[k]]
         x = part[over] if numbers else part[over].map(places)
-        table = pd.DataFrame({"x": x, "y": part[metric], "hw": part[f"{metric}_hw"]}).dropna(
-            subset=["y"]
-        )
-        drawn = table.groupby("x").agg({"y": "mean", "hw": "mean"}).reset_index()
+        drawn = part.assign(x=x).sort_values("x", kind="stable")
+        joined = numbers and drawn["x"].is_unique and not _is_sample(sweep)
         line = ax.errorbar(
             drawn["x"],
-            drawn["y"],
-            yerr=drawn["hw"].fillna(0.0),
+            drawn[metric],
+            yerr=drawn[f"{metric}_hw"].fillna(0.0),
             color=style.colour,
-            linestyle=style.dash if numbers else "none",
+            linestyle=style.dash if joined else "none",
             marker=style.marker,
             markersize=3.5,
             linewidth=1.2,
             elinewidth=0.8,
-            label=drawable(names[k]) if names else metric,
         )
         keys.append(line.lines[0])
     if not numbers:
@@ -104,9 +104,9 @@ def plot_trade_off(
     y = sweep.ranked_by if y is None else y
     for name in (x, y):
         check_metric(name)
-    frame = sweep.to_frame()
+    frame: Any = sweep.to_frame()
     groups = _grouped(frame, sweep.varied)
-    names = [] if groups is None else list(dict.fromkeys(groups.tolist()))
+    names = [] if groups is None else sorted(set(groups), key=_natural)
     ax = axes_or_new(ax, with_legend(names))
     keys = []
     for k, style in enumerate(policy_styles(max(1, len(names)))):
@@ -129,10 +129,12 @@ def plot_trade_off(
     both = (frame[x].notna() & frame[y].notna()).any()
     said = [f"{name.replace('_', ' ')}{_unit(name)}" for name in (x, y)]
     title = f"{y.replace('_', ' ')} against {x.replace('_', ' ')}"
-    return finish(ax, title, *said, keys, empty="" if both else "no cell has figures for both")
+    return finish(
+        ax, title, said[0], said[1], keys, empty="" if both else "no cell has figures for both"
+    )
 
 
-def _most_varied(frame: pd.DataFrame, varied: list[str]) -> str:
+def _most_varied(frame: Any, varied: list[str]) -> str:
     """The numbers with the most values, or else what has the most."""
 
     def rank(name: str) -> tuple[bool, int]:
@@ -141,21 +143,39 @@ def _most_varied(frame: pd.DataFrame, varied: list[str]) -> str:
     return max(varied, key=rank)
 
 
-def _grouped(frame: pd.DataFrame, others: list[str]) -> pd.Series | None:
-    """By which other axis cells are told apart: the one with most values that can be shown."""
-    few = [name for name in others if 1 < frame[name].nunique() <= _LINES and name != "seed"]
+def _is_sample(sweep: Sweep) -> bool:
+    """Whether the cells are points of a range, not of a grid."""
+    return any(not axis.values for axis in sweep.plan.axes)
+
+
+def _grouped(frame: Any, others: list[str]) -> Any:
+    """A name for each cell by which it is coloured; None for no colours."""
+    others = [name for name in others if frame[name].nunique() > 1 and name != "seed"]
+    few = [name for name in others if frame[name].nunique() <= _LINES]
+    combined = frame[few].drop_duplicates() if few else frame[[]]
+    if few and len(combined) > _LINES:
+        few = [max(few, key=lambda each: frame[each].nunique())]
     if few:
-        name = max(few, key=lambda each: frame[each].nunique())
-        return frame[name].map(lambda value: f"{name} {display.parameter(value)}")
-    many = [name for name in others if frame[name].nunique() > 1 and name != "seed"]
-    many = [name for name in many if is_numeric_dtype(frame[name])]
+        rows = frame[few].itertuples(index=False)
+        said = [
+            ", ".join(f"{name} {display.parameter(v)}" for name, v in zip(few, row, strict=True))
+            for row in rows
+        ]
+        return pd.Series(said, index=frame.index)
+    many = [name for name in others if is_numeric_dtype(frame[name])]
     if not many:
         return None
     name = many[0]
     ends = np.quantile(frame[name], [0, 1 / 3, 2 / 3, 1])
     third = np.clip(np.searchsorted(ends, frame[name], side="right") - 1, 0, 2)
-    said = [f"{name} {ends[k]:.3g} to {ends[k + 1]:.3g}" for k in range(3)]
-    return pd.Series([said[k] for k in third], index=frame.index)
+    categories = [f"{name} {ends[k]:.3g} to {ends[k + 1]:.3g}" for k in range(3)]
+    return pd.Series([categories[k] for k in third], index=frame.index)
+
+
+def _natural(name: str) -> list[tuple[int, float, str]]:
+    """A key by which numbers within names are in their order."""
+    parts = re.split(r"(\d+(?:\.\d+)?)", name)
+    return [(k % 2, float(part) if k % 2 else 0.0, part) for k, part in enumerate(parts)]
 
 
 def _unit(metric: str) -> str:

@@ -41,8 +41,9 @@ def run_cell(fixed: Fixed, item: Item) -> dict[str, Any]:
     load, rate = got["load"], got["rate"]
     if load is None and rate is None and got["arrivals"] is None:
         load = DEFAULT_LOAD
-    if load is not None or rate is not None:
-        rate = load * scene.capacity if rate is None else rate
+    if load is not None:
+        rate = load * scene.capacity
+    if rate is not None:
         shape = shape.scaled(rate / mean_rate(shape, corpus, count))
     order, _ = order_of([scene], corpus, shape)
     runs = [

@@ -21,7 +21,8 @@ from routingsim.simulation.arrivals.checks import is_finite, is_whole
 Design = Literal["grid", "latin-hypercube", "sobol"]
 """Which points are run."""
 
-_RANGE = ("from", "to", "steps", "log")
+RANGE = ("from", "to", "steps", "log")
+"""The fields of a range."""
 
 
 @dataclass(frozen=True)
@@ -88,10 +89,10 @@ def _equal(one: Any, other: Any) -> bool:
 
 def _range(name: str, given: Mapping[str, Any]) -> Axis:
     for key in given:
-        if key not in _RANGE:
+        if key not in RANGE:
             raise SimulationError(
-                f"vary {name}: no field {key!r}; a range has {', '.join(_RANGE)}"
-                f"{did_you_mean(str(key), _RANGE)}"
+                f"vary {name}: no field {key!r}; a range has {', '.join(RANGE)}"
+                f"{did_you_mean(str(key), RANGE)}"
             )
     low, high, log = given.get("from"), given.get("to"), given.get("log", False)
     numbers = is_finite(low) and is_finite(high) and low < high  # type: ignore[operator]

@@ -8,7 +8,7 @@ from importlib.metadata import version
 from typing import Any
 
 import msgspec
-import pandas as pd
+from pandas.core.util.hashing import hash_pandas_object
 
 from routingsim import rng
 from routingsim.agents import Agent, AgentPool
@@ -108,7 +108,7 @@ def corpus_digest(corpus: Corpus) -> str:
     """Of every value of a corpus, whatever file it came from."""
     frame = corpus.to_frame()
     digest = hashlib.sha256(repr((corpus.agents, corpus.categories, list(frame))).encode())
-    digest.update(pd.util.hash_pandas_object(frame).to_numpy().tobytes())
+    digest.update(hash_pandas_object(frame).to_numpy().tobytes())
     return digest.hexdigest()
 
 

@@ -43,7 +43,7 @@ class Sweep(Tabular):
         return [each.name for each in self.plan.axes]
 
     @cached_property
-    def _frame(self) -> pd.DataFrame:
+    def _frame(self) -> Any:
         names = ["status", "stability", *(n for m in METRICS for n in (m, f"{m}_hw"))]
         rows = []
         for key, setting in zip(self.plan.keys, self.plan.settings, strict=True):
@@ -61,6 +61,11 @@ class Sweep(Tabular):
         interval (``cost``, ``cost_hw``), which is about these tasks.
         """
         return self._frame.copy()
+
+    @property
+    def has_figures(self) -> bool:
+        """Whether any cell has a figure for :attr:`ranked_by`."""
+        return bool(np.isfinite(self._frame[self.ranked_by].to_numpy()).any())
 
     @property
     def runs(self) -> pd.DataFrame:
@@ -189,8 +194,8 @@ class Sweep(Tabular):
 
     def to_html(self) -> str:
         """What a notebook shows: what was run, and the best cells."""
-        frame = self._frame
-        if frame[self.ranked_by].notna().any():
+        frame: Any = self._frame
+        if self.has_figures:
             frame = self.best(n=display.MOST_ROWS)
         names = [*self.varied, "verdict", "stability", *_SHOWN]
         names = [n for n in names if n in frame and not frame[n].isna().all()]
@@ -209,7 +214,7 @@ class Sweep(Tabular):
             f"each {fixed.replications:,} replications of {fixed.corpus.name}, root seed "
             f"{fixed.seed}; goodput counts answers within {fixed.objective:.3g} s"
         ]
-        if self._frame[self.ranked_by].notna().any():
+        if self.has_figures:
             row = self.best(n=1).iloc[0]
             at = ", ".join(f"{name} {display.parameter(row[name])}" for name in self.varied)
             lines.append(
@@ -219,11 +224,12 @@ class Sweep(Tabular):
         growing = int((self._frame["stability"] == "growing").sum())
         if growing:
             lines.append(f"{growing:,} whose queues grow have no figures of time")
-        for _, row in self.failed.head(3).iterrows():
-            at = ", ".join(f"{name} {row[name]}" for name in self.varied)
-            lines.append(f"failed: {at}: {row['error']}")
-        more = len(self.failed) - 3
-        return [*lines, f"and {more:,} more, all in .failed"] if more > 0 else lines
+        failed = records(self.failed)
+        if failed:
+            at = ", ".join(f"{name} {display.parameter(failed[0][name])}" for name in self.varied)
+            which = "failed" if len(failed) == 1 else f"{len(failed):,} failed, the first"
+            lines.append(f"{which}: {at}: {failed[0]['error']}")
+        return lines
 
 
 def check_metric(name: str) -> None:

@@ -1,10 +1,10 @@
 """The results of a sweep on disk: a folder of Parquet files that a crash does not harm.
 
-``_plan.json`` says whose results they are. A finished cell is a line of ``_journal.jsonl`` at once;
-after some seconds the lines become a Parquet file, ``part-….parquet``, and at the end all parts one,
-in the order of the plan. Each file is written whole or not at all, and a line that was cut short
-is dropped, so what has finished is kept whatever ends the process. Readers of Parquet pass over the
-files that begin with "_": the folder can be read as one table at any time.
+``_plan.json`` says whose results they are. A finished cell is a line of ``_journal.jsonl`` at once.
+After some seconds the lines become a Parquet file, ``part-….parquet``, and at the end all parts
+become one, in the order of the plan. Each file is written whole or not at all, and a line that
+was cut short is dropped, so what has finished is kept whatever ends the process. Readers of Parquet
+pass over files that begin with "_": the folder can be read as one table at any time.
 """
 
 import json
