@@ -46,7 +46,8 @@ def sweep(
     from routingsim.simulation.export import write_table
 
     given = read_plan(plan)
-    folder = given.pop("results") if results is None else results
+    beside = given.pop("results")
+    folder = beside if results is None else results
     with workers.hired() as where:
         try:
             found = run(**given, results=folder, **where)
@@ -74,7 +75,7 @@ def sweep(
 def _print_best(found: "Sweep") -> None:
     figures = dict.fromkeys((found.ranked_by, "cost", "latency_p95", "quality"))
     frame = found.best()
-    kept = [name for name in figures if not frame[name].isna().all()]
+    kept = [name for name in figures if frame[name].notna().to_numpy().any()]
     frame = frame.loc[:, [*found.varied, *kept, "verdict"]]
     short = {name: name.removeprefix("policy.").removeprefix("pool.") for name in found.varied}
     print_frame(frame.rename(columns=short), spare=("quality", "latency_p95", "cost", "verdict"))

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from routingsim.evaluation.cell import METRICS, measure
 from routingsim.evaluation.intervals import t_interval
@@ -16,6 +17,7 @@ from routingsim.simulation.arrivals import Poisson, as_arrivals
 from routingsim.simulation.replay import DEFAULT_LOAD
 from routingsim.simulation.scenario import prepare
 from routingsim.simulation.stability import lasts, of_most, over_runs
+from routingsim.simulation.statistics import Interval
 
 Item = tuple[str, dict[str, Any]]
 """A cell's key and its setting."""
@@ -58,9 +60,13 @@ def run_cell(fixed: Fixed, item: Item) -> dict[str, Any]:
         figures[:, [name in TIMED for name in names]] = np.nan
     row: dict[str, Any] = {"status": "done", "stability": verdict}
     for name, values in zip(names, figures.T, strict=True):
-        found = t_interval(values)
-        row |= {name: found.mean, f"{name}_hw": found.half_width}
+        row |= {name: (found := _interval(values)).mean, f"{name}_hw": found.half_width}
     return row | {"figures": figures.ravel().tolist()}
+
+
+def _interval(values: NDArray[np.float64]) -> Interval:
+    """That of a metric; infinite where it is so in a run, as the cost of no right answer."""
+    return Interval(np.inf, np.nan) if np.isinf(values).any() else t_interval(values)
 
 
 def row_of(item: Item, result: Mapping[str, Any] | Failed) -> dict[str, Any]:

@@ -136,7 +136,7 @@ class Sweep(Tabular):
         for name in (by, *(at_least or ()), *(at_most or ())):
             check_metric(name)
         frame = self._frame
-        good = frame[by].notna()
+        good = np.isfinite(frame[by])
         for name, bound in (at_least or {}).items():
             good &= frame[name] - frame[f"{name}_hw"].fillna(np.inf) >= bound
         for name, bound in (at_most or {}).items():
@@ -185,7 +185,7 @@ class Sweep(Tabular):
             "replications": self.plan.fixed.replications,
             "seed": self.plan.fixed.seed,
             "objective": self.plan.fixed.objective,
-            "rows": records(self._frame),
+            "rows": records(self._frame.replace(np.inf, np.nan)),
             "failed": records(self.failed),
         }
 

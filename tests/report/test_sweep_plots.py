@@ -1,0 +1,79 @@
+"""Figures of a sweep: what is drawn where, without anything to adjust."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from matplotlib import pyplot
+
+import routingsim as rs
+from routingsim.errors import SimulationError
+from routingsim.evaluation.sweeps.cells import METRICS
+from routingsim.evaluation.sweeps.sweep import planned
+from routingsim.simulation.faults import ONE_TRY
+
+
+@pytest.fixture(autouse=True)
+def _closed() -> Iterator[None]:
+    yield
+    pyplot.close("all")
+
+
+def made(vary: dict, design: str = "grid", points: int | None = None) -> rs.Sweep:
+    """A sweep whose cells were not run: latency is 10, 11, 12, …."""
+    plan = planned(
+        *("tasks", None, "threshold", vary, design, points),
+        **dict.fromkeys(("arrivals", "load", "rate", "tasks", "service")),
+        seed=0,
+        replications=2,
+        objective=5.0,
+        right=0.5,
+        common=True,
+        retries=ONE_TRY,
+        outages=(),
+    )
+    rows = {}
+    for k, key in enumerate(plan.keys):
+        row = dict.fromkeys((n for m in METRICS for n in (m, f"{m}_hw")), np.nan)
+        row |= {"latency_mean": 10.0 + k, "latency_mean_hw": 0.5, "cost": 1.0 + k, "cost_hw": 0.1}
+        rows[key] = row | {"status": "done", "stability": "steady", "figures": []}
+    return rs.Sweep(plan, rows)
+
+
+def test_a_grid_is_lines_over_the_numbers_with_most_values() -> None:
+    ax = made({"policy": ["threshold", "fastest"], "load": [0.3, 0.1, 0.2]}).plot()
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("load", "latency mean (s)")
+    lines = [each.lines[0] for each in ax.containers]
+    assert [line.get_xdata().tolist() for line in lines] == [[0.1, 0.2, 0.3]] * 2
+    assert [line.get_ydata().tolist() for line in lines] == [[14, 15, 13], [11, 12, 10]]
+    assert [t.get_text() for t in ax.get_legend().get_texts()] == [
+        "policy fastest",
+        "policy threshold",
+    ]
+    assert all(line.get_linestyle() == "-" for line in lines)
+
+
+def test_words_are_marks_side_by_side_and_samples_are_not_joined() -> None:
+    ax = made({"policy": ["threshold", "fastest"]}).plot("cost")
+    assert [t.get_text() for t in ax.get_xticklabels()] == ["threshold", "fastest"]
+    [marks] = [each.lines[0] for each in ax.containers]
+    assert marks.get_linestyle() == "None"
+    ends = {"from": 0.1, "to": 0.9}
+    ax = made({"load": ends, "policy.low": {"from": 0.1, "to": 0.4}}, "sobol", 16).plot()
+    assert len(ax.containers) == 3
+    assert all(each.lines[0].get_linestyle() == "None" for each in ax.containers)
+
+
+def test_one_metric_against_another() -> None:
+    ax = made({"load": [0.1, 0.2]}).plot_trade_off("cost", "latency_mean")
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("cost (USD)", "latency mean (s)")
+    drawn = [each.lines[0].get_xydata().tolist() for each in ax.containers]
+    assert drawn == [[[1.0, 10.0]], [[2.0, 11.0]]]
+
+
+def test_what_was_not_varied_or_is_no_metric() -> None:
+    sweep = made({"load": [0.1, 0.2]})
+    with pytest.raises(SimulationError, match=r"^over='loads': choose one of load; did you mean"):
+        sweep.plot(over="loads")
+    with pytest.raises(SimulationError, match=r"^no metric 'price'"):
+        sweep.plot_trade_off("price")
