@@ -6,7 +6,6 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any, overload
 
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 
 from routingsim import display
 from routingsim.agents.agent import HEADS, LIMITS, PLAIN, Agent
+from routingsim.caching import cached_property
 from routingsim.errors import AgentError, did_you_mean
 from routingsim.files import written
 

@@ -3,12 +3,12 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from routingsim.agents import AgentPool
+from routingsim.caching import cached_property
 from routingsim.corpora.corpus import Corpus
 from routingsim.evaluation.loads import Wanted
 from routingsim.evaluation.resampling import LEAST, Resamples

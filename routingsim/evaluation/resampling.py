@@ -19,12 +19,12 @@ runs. The first part belongs to the corpus and no number of runs makes it smalle
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from routingsim import rng
+from routingsim.caching import cached_property
 from routingsim.evaluation.intervals import combined, exact_difference
 from routingsim.policies.folds import prompts as prompts  # offered beside independent()
 from routingsim.simulation.statistics import Interval

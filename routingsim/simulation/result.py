@@ -16,7 +16,6 @@ intervals and texts are functions of it, in ``run_tables``, ``run_summary``, ``r
 """
 
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +23,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from routingsim.caching import cached_property
 from routingsim.simulation import run_intervals, run_summary, run_tables, run_text
 from routingsim.simulation.export import write_tasks, write_trace
 from routingsim.simulation.replications import MOST, REPLICATIONS

@@ -2,12 +2,12 @@
 
 import math
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from routingsim.agents import AgentPool
+from routingsim.caching import cached_property
 from routingsim.corpora.corpus import Corpus
 from routingsim.policies.kernel import FAILED, LIMITED, OK, SHED, STATUS_NAMES, TIMED_OUT, TOO_LONG
 from routingsim.policies.policy import Policy

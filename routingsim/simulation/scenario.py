@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import partial
 from typing import Any, Literal, get_args
 
 import msgspec
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from routingsim import rng
 from routingsim.agents import AgentPool, Discipline
+from routingsim.caching import cached_property
 from routingsim.corpora.corpus import Corpus
 from routingsim.errors import AgentError, SimulationError, did_you_mean
 from routingsim.policies.category import Category, categories
