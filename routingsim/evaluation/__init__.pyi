@@ -68,3 +68,5 @@ from .partial import replay_estimates as replay_estimates
 from .policy_difference import PolicyDifference as PolicyDifference
 from .policy_value import PolicyEstimate as PolicyEstimate
 from .sensitivity import Sensitivity as Sensitivity
+from .tuning import Tuned as Tuned
+from .tuning import tune as tune

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from routingsim.evaluation.intervals import t_interval
 from routingsim.evaluation.metrics.timed import timed_replay
 from routingsim.policies.folds import prompts
 from routingsim.policies.kernel import OK
 from routingsim.simulation.result import ReplayResult
 from routingsim.simulation.stability import Verdict, lasts, load_and_queue, of_most, over_runs
-from routingsim.simulation.statistics import quantiles
+from routingsim.simulation.statistics import Interval, quantiles
 
 METRICS: dict[str, str] = {
     "quality": "mean quality of answers, of those recorded",
@@ -197,6 +198,20 @@ def measure(
 
 def _mean(values: NDArray[np.float64]) -> float:
     return float(values.mean()) if values.size else math.nan
+
+
+def means(figures: NDArray[np.float64]) -> dict[str, float]:
+    """The mean of each metric over runs, and as ``METRIC_hw`` the half-width of its 95 % interval.
+
+    ``figures`` has a row a run. A metric that is infinite in a run, as the cost of no right
+    answer, has an infinite mean without an interval.
+    """
+    row: dict[str, float] = {}
+    for name, values in zip(METRICS, figures.T, strict=True):
+        endless = bool(np.isinf(values).any())
+        found = Interval(math.inf, math.nan) if endless else t_interval(values)
+        row |= {name: found.mean, f"{name}_hw": found.half_width}
+    return row
 
 
 def gather(

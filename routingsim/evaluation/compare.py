@@ -17,6 +17,7 @@ from routingsim.corpora.corpus import Corpus
 from routingsim.corpora.datasets import CorpusLike, load_corpus
 from routingsim.display import free_name
 from routingsim.errors import SimulationError
+from routingsim.evaluation.cell import Cell, means
 from routingsim.evaluation.controls.identical import identical, said_of
 from routingsim.evaluation.controls.simulated import chosen_by, control_policies
 from routingsim.evaluation.jobs import run
@@ -79,6 +80,7 @@ def compare(
     n_jobs: int | None = None,
     progress: Callable[[int, int], object] | None = None,
     resume: str | Path | None = None,
+    on_cell: Callable[[dict[str, Any]], object] | None = None,
 ) -> Study:
     """Compare policies on quality, cost and latency at several loads.
 
@@ -152,6 +154,10 @@ def compare(
         A checkpoint file. Finished cells are added to it, and those already in it are not
         run again. A cell is reused only for the same policy, load, corpus, agents and
         settings, so several studies may share a file.
+    on_cell : callable, optional
+        ``on_cell(row)``, called in this thread as each policy and load ends: a dict of policy,
+        load, stability, and each metric's mean with the half-width of its interval over the
+        runs (``cost``, ``cost_hw``).
 
     Raises
     ------
@@ -201,8 +207,16 @@ def compare(
     drawn = Resamples(group, seed, in_order=order != "shuffled")
     jobs = [(scene, each, settings, drawn) for scene in scenes for each in processes.values()]
     kept = None if resume is None else Path(resume)
-    done = run(jobs, executor=executor, n_jobs=n_jobs, progress=progress, checkpoint=kept)
     keys = [(scene.policy.name, share) for scene in scenes for share in shares]
+
+    def tell(k: int, cell: Cell) -> None:
+        row = {"policy": keys[k][0], "load": keys[k][1], "stability": cell.verdict}
+        if on_cell is not None:
+            on_cell(row | means(cell.figures))
+
+    done = run(
+        jobs, executor=executor, n_jobs=n_jobs, progress=progress, checkpoint=kept, on_cell=tell
+    )
     cells = dict(zip(keys, done, strict=True))
     names = [scene.policy.name for scene in scenes]
     kinds = {name: "policy" if k < len(made) else "control" for k, name in enumerate(names)}

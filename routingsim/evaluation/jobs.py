@@ -46,10 +46,12 @@ def run(
     n_jobs: int | None = None,
     progress: Callable[[int, int], object] | None = None,
     checkpoint: Path | None = None,
+    on_cell: Callable[[int, Cell], object] | None = None,
 ) -> list[Cell]:
     """Run all jobs but those in the checkpoint; cells in the order of the jobs.
 
-    ``executor`` and ``n_jobs`` are those of :func:`routingsim.evaluation.workers.hired`.
+    ``on_cell(k, cell)`` is called as job k ends; ``executor`` and ``n_jobs`` are those of
+    :func:`routingsim.evaluation.workers.hired`.
     """
     keys = [_key(*job) for job in jobs] if checkpoint else [""] * len(jobs)
     known = read_cells(checkpoint) if checkpoint else {}
@@ -67,6 +69,8 @@ def run(
         if checkpoint is not None:
             append_cell(checkpoint, keys[todo[place]], cell)
         tell()
+        if on_cell is not None:
+            on_cell(todo[place], cell)
 
     tell()
     # What a policy says of the texts is in its scene already, so that its predictors, which may

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from routingsim.agents import AgentPool
 from routingsim.corpora.corpus import Corpus
 from routingsim.errors import PolicyError, RoutingSimError, SimulationError
-from routingsim.evaluation.compare import mean_rate
+from routingsim.evaluation.loads import mean_rate
 from routingsim.evaluation.study import Study
 from routingsim.policies.kernel import OK
 from routingsim.policies.policy import Policy, make_policy

@@ -4,10 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from routingsim.evaluation.cell import METRICS, measure
-from routingsim.evaluation.intervals import t_interval
+from routingsim.evaluation.cell import METRICS, means, measure
 from routingsim.evaluation.loads import mean_rate
 from routingsim.evaluation.study_notes import order_of
 from routingsim.evaluation.study_record import TIMED
@@ -17,7 +15,6 @@ from routingsim.simulation.arrivals import Poisson, as_arrivals
 from routingsim.simulation.replay import DEFAULT_LOAD
 from routingsim.simulation.scenario import prepare
 from routingsim.simulation.stability import lasts, of_most, over_runs
-from routingsim.simulation.statistics import Interval
 
 Item = tuple[str, dict[str, Any]]
 """A cell's key and its setting."""
@@ -59,14 +56,8 @@ def run_cell(fixed: Fixed, item: Item) -> dict[str, Any]:
     if lasts(verdict, *backlog):
         figures[:, [name in TIMED for name in names]] = np.nan
     row: dict[str, Any] = {"status": "done", "stability": verdict}
-    for name, values in zip(names, figures.T, strict=True):
-        row |= {name: (found := _interval(values)).mean, f"{name}_hw": found.half_width}
+    row |= means(figures)
     return row | {"figures": figures.ravel().tolist()}
-
-
-def _interval(values: NDArray[np.float64]) -> Interval:
-    """That of a metric; infinite where it is so in a run, as the cost of no right answer."""
-    return Interval(np.inf, np.nan) if np.isinf(values).any() else t_interval(values)
 
 
 def row_of(item: Item, result: Mapping[str, Any] | Failed) -> dict[str, Any]:
