@@ -1,5 +1,6 @@
 """A study resumes from its checkpoint, and from nothing that is another study's."""
 
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,27 @@ def test_a_file_that_is_something_else_is_left_alone(tmp_path: Path) -> None:
         assert path.read_text() == text
     with pytest.raises(SimulationError, match="nowhere"):
         _again(tmp_path / "nowhere" / "study.jsonl")
+
+
+def test_a_full_disk_is_one_line_and_the_cells_before_it_are_kept(tmp_path: Path) -> None:
+    path, seen = tmp_path / "study.jsonl", []
+    given: dict[str, Any] = {"loads": [0.2, 0.4, 0.6, 0.8], "replications": 2, "n_jobs": 1}
+    given |= {"controls": False, "population": "these tasks", "resume": path}
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))  # bytes of a file
+    try:
+        with pytest.raises(SimulationError) as caught:
+            rs.compare(corpus(), pool(), ["random"], on_cell=seen.append, **given)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert str(caught.value) == (
+        f"{path}: cannot be written (File too large); the cells finished so far are kept in it: "
+        "mend that and run it again"
+    )
+    assert 1 <= len(seen) < 4
+    study = rs.compare(corpus(), pool(), ["random"], on_cell=seen.append, **given)
+    assert [row["load"] for row in seen] == [0.2, 0.4, 0.6, 0.8], "each cell once"
+    assert seen[0]["cost"] == study.values("random", 0.2, "cost").mean()
 
 
 def first(task, pool, memory):
