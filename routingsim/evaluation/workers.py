@@ -185,12 +185,12 @@ def local_dask(workers: int) -> Iterator[Any]:
         If the extra ``dask`` is not installed.
     """
     found = dask()
-    import dask as settings
+    from dask import config
 
     # By default a nanny has malloc hand freed memory back at once: runs then take twice the time.
     environ = {f"{name}_NUM_THREADS": 1 for name in ("OMP", "MKL", "OPENBLAS")}
     with (
-        settings.config.set({"distributed.nanny.pre-spawn-environ": environ}),
+        config.set({"distributed.nanny.pre-spawn-environ": environ}),
         found.LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=":0") as own,
         found.Client(own) as client,
     ):

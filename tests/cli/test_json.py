@@ -29,6 +29,8 @@ def arguments(folder: Path, own: Path) -> dict[str, list[str | Path]]:
     timed = folder / "timed.csv"
     frame = pd.DataFrame({"agent": "a", "latency": [1.0 + k % 7 / 50 for k in range(150)]})
     frame.assign(arrived_at=range(150)).to_csv(timed, index=False)
+    plan = folder / "plan.toml"
+    plan.write_text(f"corpus = '{own}'\nreplications = 1\n[vary]\nload = [0.3]\n")
     return {
         "route": ["Hi"],
         "route-file": [own],
@@ -36,6 +38,7 @@ def arguments(folder: Path, own: Path) -> dict[str, list[str | Path]]:
         "report": [own, *SHORT],
         "compare": [own, "-p", "cheapest", "--loads", "0.5", "--replications", "1"],
         "capacity": [own, *SHORT, "--slots", "llama=4", "--slo", "p95=9", "--runs", "3"],
+        "sweep": [plan],
         "check": [own],
         "backtest": [timed],
         "whatif": [timed, "-p", "cheapest", "--shift", "2x"],

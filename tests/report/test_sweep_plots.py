@@ -1,6 +1,7 @@
 """Figures of a sweep: what is drawn where, without anything to adjust."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -41,7 +42,7 @@ def made(vary: dict, design: str = "grid", points: int | None = None) -> rs.Swee
 
 
 def test_a_grid_is_lines_over_the_numbers_with_most_values() -> None:
-    ax = made({"policy": ["threshold", "fastest"], "load": [0.3, 0.1, 0.2]}).plot()
+    ax: Any = made({"policy": ["threshold", "fastest"], "load": [0.3, 0.1, 0.2]}).plot()
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("load", "latency mean (s)")
     lines = [each.lines[0] for each in ax.containers]
     assert [line.get_xdata().tolist() for line in lines] == [[0.1, 0.2, 0.3]] * 2
@@ -54,7 +55,7 @@ def test_a_grid_is_lines_over_the_numbers_with_most_values() -> None:
 
 
 def test_words_are_marks_side_by_side_and_samples_are_not_joined() -> None:
-    ax = made({"policy": ["threshold", "fastest"]}).plot("cost")
+    ax: Any = made({"policy": ["threshold", "fastest"]}).plot("cost")
     assert [t.get_text() for t in ax.get_xticklabels()] == ["threshold", "fastest"]
     [marks] = [each.lines[0] for each in ax.containers]
     assert marks.get_linestyle() == "None"
@@ -65,7 +66,7 @@ def test_words_are_marks_side_by_side_and_samples_are_not_joined() -> None:
 
 
 def test_one_metric_against_another() -> None:
-    ax = made({"load": [0.1, 0.2]}).plot_trade_off("cost", "latency_mean")
+    ax: Any = made({"load": [0.1, 0.2]}).plot_trade_off("cost", "latency_mean")
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("cost (USD)", "latency mean (s)")
     drawn = [each.lines[0].get_xydata().tolist() for each in ax.containers]
     assert drawn == [[[1.0, 10.0]], [[2.0, 11.0]]]

@@ -82,7 +82,7 @@ def test_random_numbers_are_common_to_all_cells_or_each_cells_own() -> None:
     vary = {"policy": ["static:a1", "static:a2"], "load": [0.1]}
     for common, same in ((True, True), (False, False)):
         runs = swept(vary=vary, common=common).runs
-        met = [runs.query("policy == @name")["span"].tolist() for name in vary["policy"]]
+        met: list[Any] = [runs.query("policy == @name")["span"].tolist() for name in vary["policy"]]
         assert (met[0] == met[1]) is same
     assert swept(vary={"seed": [0, 1], "load": [0.1]}).runs["span"].nunique() == 6
 
@@ -274,7 +274,8 @@ def test_the_best_cells_and_bounds_that_whole_intervals_meet() -> None:
     best = found.best("cost")
     assert best["policy.agent"].tolist() == ["a0", "a1", "a2"]
     assert best["verdict"].tolist() == ["best", "worse", "worse"]
-    bound = frame["latency_mean"]["a2"] - frame["latency_mean_hw"]["a2"]
+    low: Any = frame["latency_mean"] - frame["latency_mean_hw"]
+    bound = float(low["a2"])
     dear = found.best("cost", at_least={"latency_mean": bound})
     assert dear["policy.agent"].tolist() == ["a2"]
     least = min(frame["cost"]) - 1e-6
