@@ -114,7 +114,7 @@ def test_coverage_counts_rolling_windows() -> None:
 def test_verdicts_on_coverage() -> None:
     def of(low: float, high: float) -> str:
         none = np.zeros(3)
-        return Coverage("all", "latency p95", 3, 1.0, 0.9, low, high, none, none).verdict
+        return Coverage("all", "latency p95", 3, 1, 0.9, low, high, none, none).verdict
 
     assert of(0.85, 0.99) == "as promised"
     assert of(0.60, 0.99) == "not contradicted"
@@ -127,9 +127,9 @@ def test_what_to_believe_by_hand() -> None:
     assert believable(whole, None) == pytest.approx(math.expm1(0.1 + z * 0.05))
     # Errors of windows alternate by ±.3 beyond a chance of .01: a variance of .08 over 10.
     errors, chance = np.tile([0.3, -0.3], 10), np.full(20, 0.01)
-    windows = Coverage("all", "latency p95", 20, 1.0, 0.9, 0.8, 1.0, errors, chance)
+    windows = Coverage("all", "latency p95", 20, 1, 0.9, 0.8, 1.0, errors, chance)
     assert believable(whole, windows) == pytest.approx(
         math.expm1(0.1 + z * math.sqrt(0.0025 + 0.08 / 10))
     )
-    calm = Coverage("all", "latency p95", 20, 1.0, 0.9, 0.8, 1.0, errors / 10, chance)
+    calm = Coverage("all", "latency p95", 20, 1, 0.9, 0.8, 1.0, errors / 10, chance)
     assert believable(whole, calm) == believable(whole, None)
