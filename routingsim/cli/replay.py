@@ -42,6 +42,12 @@ if TYPE_CHECKING:
 def replay(
     inputs: ReplayInputs,
     report: ReportOption = None,
+    explore: Annotated[
+        bool,
+        output_option(
+            None, "With --report FILE.html: add a view to play with, the only script in it."
+        ),
+    ] = False,
     tasks_to: Annotated[
         Path | None,
         file_option("Write a row per task to FILE.csv, FILE.parquet or FILE.jsonl.", TABLE),
@@ -87,6 +93,8 @@ def replay(
     """Replay a corpus through the agents under one or more policies, in virtual time."""
     if (precision is not None or days) and not intervals:
         raise SimulationError("--precision and --days are of --intervals: add --intervals")
+    if explore and (report is None or report.suffix.lower() not in (".html", ".htm")):
+        raise SimulationError("--explore needs --report FILE.html, to which it adds a view")
     goal = inputs.asked()
     if live:
         from routingsim.live.publisher.playback import check_pace
@@ -128,7 +136,7 @@ def replay(
     elif report is not None:
         from routingsim.report.html import write_report
 
-        written = write_report(results, report, command=as_typed(), **goal)
+        written = write_report(results, report, command=as_typed(), explore=explore, **goal)
         remark(f"report: {written}", style="")
 
 

@@ -9,6 +9,7 @@ neither needs a network.
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from routingsim.agents import AgentPool
+from routingsim.agents import Agent, AgentPool
+from routingsim.agents.agent import PRICES
 from routingsim.corpora.corpus import Corpus
 from routingsim.errors import PolicyError, RoutingSimError, SimulationError
 from routingsim.evaluation.loads import mean_rate
@@ -140,6 +142,8 @@ def explore(results: Sequence[ReplayResult]) -> Any:
 def explore_study(study: Study, load: float | None) -> Any:
     """:func:`explore` of a study's policies, each replayed once at one of its loads.
 
+    Without the study's retries, outages and other conditions: replays have them.
+
     Raises
     ------
     SimulationError
@@ -175,31 +179,35 @@ def what_if(
     factors = [(price or {}).get(agent.id, 1.0) for agent in first.pool]
     pool = AgentPool(
         tuple(
-            msgspec.structs.replace(
-                agent,
-                concurrency=(slots or {}).get(agent.id, agent.concurrency),
-                cost=agent.cost * factor,
-            )
+            _changed(agent, (slots or {}).get(agent.id, agent.concurrency), factor)
             for agent, factor in zip(first.pool, factors, strict=True)
         )
     )
     given: dict[str, Any] = {"tasks": len(first), "seed": first.seed}
-    given |= {"retries": first.retries, "outages": first.outages}
+    for name in ("retries", "outages", "changes", "hedge", "tenants"):
+        given[name] = getattr(first, name)
+    given |= {"signal_delay": first.signals.delay, "routers": first.signals.routers}
     corpus = _at_prices(first.corpus, first.pool, factors)
     return [
         replay(corpus, pool, policy, arrivals=process.scaled(load), **given) for policy in wanted
     ]
 
 
+def _changed(agent: Agent, slots: int, factor: float) -> Agent:
+    prices = {name: getattr(agent, name) for name in ("cost", *PRICES)}
+    dearer = {name: price * factor for name, price in prices.items() if price is not None}
+    return msgspec.structs.replace(agent, concurrency=slots, **dearer)
+
+
 def _at_prices(corpus: Corpus | None, pool: AgentPool, factors: list[float]) -> Corpus | None:
     """The corpus with recorded costs times a factor for each agent."""
     if corpus is None or set(factors) == {1.0}:
         return corpus
-    frame = corpus.to_frame()
+    cost = corpus.outcome("cost", corpus.agents).copy()
     for agent, factor in zip(pool, factors, strict=True):
-        if (name := f"outcomes.{agent.recorded_as}.cost") in frame:
-            frame[name] *= factor
-    return Corpus.from_frame(frame, corpus.name)
+        if agent.recorded_as in corpus.agents:
+            cost[:, corpus.agents.index(agent.recorded_as)] *= factor
+    return replace(corpus, outcomes={**corpus.outcomes, "cost": cost})
 
 
 def recipe(result: ReplayResult) -> str | Policy:

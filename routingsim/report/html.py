@@ -19,6 +19,7 @@ from routingsim.files import written
 from routingsim.formatting import number
 from routingsim.report.backtest_report import compose_backtest
 from routingsim.report.document import Document, Gallery
+from routingsim.report.explore import page
 from routingsim.report.markdown import render_json, render_markdown
 from routingsim.report.pdf import print_page
 from routingsim.report.replay_report import compose
@@ -47,6 +48,7 @@ def write_report(
     command: str | None = None,
     date: str | datetime.date | None = None,
     form: Form | None = None,
+    explore: bool = False,
     **asked: Any,
 ) -> Path:
     """Write a report on one or more policies, or on a log's backtest, to one file.
@@ -68,6 +70,9 @@ def write_report(
         To print on it; today by default.
     form : {"html", "pdf", "md", "json"}, optional
         By default what the path ends in.
+    explore : bool
+        Add the view of :mod:`routingsim.report.explore` to an HTML report on replays; it is
+        the only script in it.
     **asked
         ``slo``, ``quality``, ``baseline`` and ``backtest`` of
         :meth:`routingsim.evaluation.study.Study.decision`, which the report leads with.
@@ -81,12 +86,15 @@ def write_report(
     ------
     SimulationError
         If the path ends in anything else and no ``form`` is given, results cannot be
-        compared, or the file cannot be written.
+        compared or explored, or the file cannot be written.
     """
     path = Path(path)
     form = form or ENDINGS.get(path.suffix.lower())
     if form is None:
         raise SimulationError(f"{path}: name a report with .html, .pdf, .md or .json at its end")
+    kinds = (Study, Backtest, WhatIf)
+    if explore and (form != "html" or isinstance(shown, kinds)):
+        raise SimulationError(f"{path}: the interactive view is of HTML reports on replays")
     if isinstance(shown, Study):
         document = compose_study(shown, command=command, date=date, **asked)
     elif isinstance(shown, Backtest):
@@ -95,11 +103,15 @@ def write_report(
         document = compose_whatif(shown, command=command, date=date)
     else:
         document = compose(shown, command=command, date=date, **asked)
+    text = render(document, "html" if form == "pdf" else form)
+    if explore and not isinstance(shown, kinds):
+        section = f'<section id="view"><h2>Explore</h2>{page(shown)}</section>\n</main>'
+        text = text.replace("</main>", section, 1)
     with written(path, SimulationError) as file:
         if form == "pdf":
-            print_page(render(document, "html"), file)
+            print_page(text, file)
         else:
-            file.write_text(render(document, form), encoding="utf-8", newline="\n")
+            file.write_text(text, encoding="utf-8", newline="\n")
     return path
 
 

@@ -12,6 +12,7 @@ import routingsim as rs
 from routingsim.agents import Agent, AgentPool
 from routingsim.errors import SimulationError
 from routingsim.report.explore import explore, page, recipe, view, what_if
+from routingsim.report.html import write_report
 from routingsim.simulation.arrivals import parse_arrivals
 from routingsim.simulation.result import ReplayResult
 
@@ -146,3 +147,11 @@ def test_a_marked_time_holds_for_all_charts(tmp_path: Path, chromium: str) -> No
         assert "static:b" in at.locator("figure.wide figcaption").inner_text()
         assert problems == []
         browser.close()
+
+
+def test_a_report_with_the_view(tmp_path: Path) -> None:
+    path = write_report([played()], tmp_path / "r.html", explore=True)
+    assert path.read_text(encoding="utf-8").count("<script") == 2
+    assert "<script" not in write_report([played()], path).read_text(encoding="utf-8")
+    with pytest.raises(SimulationError, match="is of HTML reports on replays"):
+        write_report([played()], tmp_path / "r.md", explore=True)
