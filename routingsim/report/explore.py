@@ -41,7 +41,8 @@ _FILES = Path(__file__).parent / "templates"
 def view(results: Sequence[ReplayResult]) -> dict[str, Any]:
     """What a view of replays of one pool shows, as JSON holds it.
 
-    Quality is left out where it is not recorded of every answer: means would be of other tasks.
+    Quality is left out where it is not recorded of every answer, and a cost where the summary has
+    none: means would be of other tasks for each policy.
     """
     first = results[0]
     whole = all(each.overall["recorded"] == 1 for each in results)
@@ -75,7 +76,9 @@ def _run(result: ReplayResult, colour: str, whole: bool) -> dict[str, Any]:
         "latency": _rounded(result.latency[every]),
         "answered": (result.log.status[every] == OK).astype(int).tolist(),
         "quality": _rounded(np.nan_to_num(result.quality[every])) if whole else None,
-        "cost": [float(f"{cost:.4g}") for cost in result.log.cost[every]],
+        "cost": None
+        if math.isnan(result.overall["cost_mean"])
+        else [float(f"{cost:.4g}") for cost in result.log.cost[every]],
     }
 
 

@@ -1,4 +1,4 @@
-"""The report as one file: HTML without scripts or network, PDF, Markdown, or JSON."""
+"""The report as one file: HTML without network or (unless asked) scripts, PDF, Markdown, JSON."""
 
 import datetime
 import os

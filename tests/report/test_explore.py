@@ -63,6 +63,17 @@ def test_quality_of_a_part_is_not_shown() -> None:
     assert found["policies"][0]["quality"] is None
 
 
+def test_a_cost_that_a_log_does_not_have_is_not_shown() -> None:
+    """One answer a task: what the other agent would have cost is not known."""
+    rows = [
+        {"id": f"t{i}", "text": "x", "arrived_at": 3.0 * i, f"outcomes.{name}.cost": 0.5}
+        for i, name in enumerate("abababab")
+    ]
+    log = rs.Corpus.from_frame(pd.DataFrame(rows))
+    (found,) = view([rs.replay(log, pool(), "static:a", seed=1)])["policies"]
+    assert found["cost"] is None
+
+
 def test_what_if() -> None:
     first = played()
     process = parse_arrivals(first.arrivals)

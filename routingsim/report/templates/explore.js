@@ -24,7 +24,7 @@ function figures(run, [from, to]) {
     latency,
     tasks: chosen.length,
     quality: run.quality ? mean(run.quality, chosen) : NaN,
-    cost: 1000 * mean(run.cost, chosen),
+    cost: run.cost ? 1000 * mean(run.cost, chosen) : NaN,
     // A percentile of a queue that grows says how long the run was, and is not shown.
     p95: run.ended && latency.length ? latency[Math.ceil(0.95 * latency.length) - 1] : NaN,
   };
