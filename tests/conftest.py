@@ -1,10 +1,13 @@
 """What every test shares: data folders, seeds, and the rule to leave nothing behind."""
 
 import contextlib
+import importlib
 import os
 import random
 import shutil
 import socket
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -20,6 +23,11 @@ from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parent.parent
 CI = "CI" in os.environ
+
+# Workers fill the cores already: threads of linear algebra would only wait for each other, which
+# took most of the processor time. The controller says it to its workers before they load any.
+for _library in ("OMP", "OPENBLAS", "MKL"):
+    os.environ.setdefault(f"{_library}_NUM_THREADS", "1")
 
 # Draw without a display (not by the environment, which the notebooks' kernels inherit: they
 # show their figures), and never talk to the developer's own servers.
@@ -41,9 +49,26 @@ settings.register_profile("ci", deadline=None, print_blob=True, derandomize=True
 settings.load_profile("ci" if CI else "explore")
 
 
-def pytest_configure() -> None:
-    """Draw the run's seed once; xdist's workers inherit it with the environment."""
+def pytest_configure(config: pytest.Config) -> None:
+    """Draw the run's seed and compile what is not yet, once for all of xdist's workers."""
     os.environ.setdefault("ROUTINGSIM_TEST_SEED", "0" if CI else str(random.randrange(2**32)))
+    if getattr(config.option, "numprocesses", None):  # this process only hands tests out
+        compile_once(config)
+
+
+def compile_once(config: pytest.Config) -> None:
+    """Leave engine and kernels in numba's cache, on two cores, if the package has changed.
+
+    On an empty cache each worker, and each process that a test starts, would compile them.
+    """
+    package, cache = ROOT / "routingsim", config.cache
+    state = [[str(each), each.stat().st_mtime] for each in sorted(package.rglob("*.py"))]
+    if cache is None or (any(package.rglob("*.nbi")) and cache.get("compiled", None) == state):
+        return
+    with subprocess.Popen([sys.executable, ROOT / "tests" / "compiling.py"]) as kernels:
+        importlib.import_module("routingsim.simulation.engine")
+    if not kernels.returncode:
+        cache.set("compiled", state)
 
 
 def pytest_report_header() -> str:

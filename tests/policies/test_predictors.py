@@ -12,7 +12,6 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 import pytest
-import skops.io
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin, TransformerMixin
 from sklearn.dummy import DummyRegressor
@@ -293,6 +292,8 @@ def test_what_is_loaded_predicts_what_was_saved(kind: str, tmp_path: Path) -> No
 
 
 def test_a_file_that_would_run_code_is_refused_unread(tmp_path: Path) -> None:
+    import skops.io  # a second, which collecting need not take
+
     stranger = tmp_path / "stranger.skops"
     caller = operator.methodcaller("upper")
     evil = make_pipeline(FunctionTransformer(caller), Ridge())
@@ -316,6 +317,8 @@ def _lengths(texts: list[str]) -> NDArray[np.float64]:
 
 
 def test_what_is_not_a_saved_predictor_is_said_to_be_none(tmp_path: Path) -> None:
+    import skops.io
+
     (tmp_path / "text").write_text("no zip")
     with zipfile.ZipFile(tmp_path / "zip", "w") as other:
         other.writestr("a.txt", "a")

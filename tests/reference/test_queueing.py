@@ -217,8 +217,9 @@ def modulated_wait(rates: list[float], seconds: list[float]) -> float:
     up, down, unit = np.diag(rates), np.eye(len(rates)), np.eye(len(rates))
     change = np.diag(1 / np.array(seconds)) @ (np.roll(unit, 1, axis=1) - unit)
     level, ratio = change - up - down, np.zeros_like(unit)
-    for _ in range(20_000):
-        ratio = -(up + ratio @ ratio @ down) @ np.linalg.inv(level)
+    inverse = np.linalg.inv(level)
+    for _ in range(2_000):
+        ratio = -(up + ratio @ ratio @ down) @ inverse
     whole = np.linalg.inv(unit - ratio)
     balance = np.vstack([(change - up + ratio @ down).T[:-1], whole.sum(axis=1)])
     empty = np.linalg.solve(balance, np.eye(len(rates))[-1])

@@ -12,11 +12,10 @@ from routingsim.report.tracking import log_to_mlflow
 
 from ..evaluation.samples import SMALL, corpus, pool
 
-mlflow: Any = pytest.importorskip("mlflow", reason="needs the extra mlflow")
-
 
 @pytest.fixture
 def uri(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    pytest.importorskip("mlflow", reason="needs the extra mlflow")  # slow to import
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
     monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
     return (tmp_path / "mlruns").as_uri()
@@ -24,6 +23,8 @@ def uri(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 def logged(result: Any, uri: str) -> tuple[Any, list[Any], set[str]]:
     """The parent run, those below it, the names of its artefacts."""
+    import mlflow
+
     parent = log_to_mlflow(result, experiment="routing", tracking_uri=uri)
     client = mlflow.MlflowClient(uri)
     where = client.get_experiment_by_name("routing").experiment_id
