@@ -132,7 +132,7 @@ def test_the_command_says_of_which_tasks_and_who_is_first(
 @pytest.mark.parametrize("kept", [True, False])
 def test_ctrl_c_says_how_to_go_on(kept: bool, tmp_path: Path) -> None:
     path = tmp_path / "study.jsonl"
-    command = ["compare", "tasks", "-p", "threshold", "--replications", "400"]
+    command = ["compare", "tasks", "-p", "threshold", "--replications", "100"]
     ended = threading.Event()
 
     def interrupt() -> None:
