@@ -13,11 +13,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import msgspec
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
 from routingsim.agents import Agent, AgentPool
@@ -46,6 +48,7 @@ REPLICATIONS = 20
 
 _BINS = 60  # of the load over time
 Floats = NDArray[np.float64]
+_made: WeakKeyDictionary[CallLog, dict[str, Backtest]] = WeakKeyDictionary()  # by what was asked
 
 
 def backtest(
@@ -58,6 +61,8 @@ def backtest(
     **fields: Any,
 ) -> Backtest:
     """Fit a log's agents to its first part, and compare a replay of the rest with the record.
+
+    Asked again of the same log, as each what-if does, it returns what it found before.
 
     Parameters
     ----------
@@ -84,6 +89,21 @@ def backtest(
     check_seed(seed)
     if not is_whole(replications) or replications < 3:
         raise SimulationError(f"replications={replications!r}: three or more are needed")
+    asked, known = repr((at, replications, seed, sorted(fields.items()))), _made.setdefault(log, {})
+    if asked not in known:
+        known[asked] = _backtest(log, at, replications, seed, progress, fields)
+    backtested.remember(log.sha256, known[asked].sentence)
+    return known[asked]
+
+
+def _backtest(
+    log: CallLog,
+    at: float | str | pd.Timestamp,
+    replications: int,
+    seed: int,
+    progress: bool,
+    fields: Mapping[str, Any],
+) -> Backtest:
     calls, notes = usable(log)
     first, rest = calls.split(at=at)
     pool, unfitted = fitted(first, **fields)
@@ -107,15 +127,16 @@ def backtest(
     policy = assign(corpus, agent, "logged", reason=sentence("As in the log"))
     arrived = first.numbers("arrived_at")
     played: list[dict[str, Floats]] = []
-    for one in tqdm(seeds, desc="backtest", unit="replay", disable=not progress):
-        drawn, times = another_log(arrived, one)
-        sample = first.take(drawn)
-        sample = replace(sample, _calls=sample.calls.assign(arrived_at=times))
-        refitted = _with_fit(pool, sample, one, fields)
-        played.append(_played(prepare(corpus, refitted, policy).run(CorpusTimes(), seed=one)))
+    with threadpool_limits(1):  # with small products, more threads are slower
+        for one in tqdm(seeds, desc="backtest", unit="replay", disable=not progress):
+            drawn, times = another_log(arrived, one)
+            sample = first.take(drawn)
+            sample = replace(sample, _calls=sample.calls.assign(arrived_at=times))
+            refitted = _with_fit(pool, sample, one, fields)
+            played.append(_played(prepare(corpus, refitted, policy).run(CorpusTimes(), seed=one)))
     found = Calls(pool.ids, agent, corpus.tasks["arrived_at"].to_numpy(), _measured(rest, played))
     figures, covered = predictions(found), coverage(found)
-    result = Backtest(
+    return Backtest(
         log.name,
         log.sha256,
         str(at),
@@ -130,8 +151,6 @@ def backtest(
         causes=tuple(causes(found, figures, covered)),
         notes=tuple(notes),
     )
-    backtested.remember(log.sha256, result.sentence)
-    return result
 
 
 def calls_as_tasks(log: CallLog, seed: int = 0) -> Corpus:

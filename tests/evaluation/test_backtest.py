@@ -93,6 +93,18 @@ def test_a_drift_is_named_with_its_size() -> None:
 
 
 @pytest.mark.slow
+def test_the_same_question_is_answered_once() -> None:
+    calls = log(200)
+    found = calls.backtest(replications=3)
+    assert calls.backtest(replications=3) is found
+    assert calls.whatif(["cheapest"], replications=3).backtest is found
+    for other in ({"seed": 1}, {"at": 0.6}, {"concurrency": 50}):
+        again = calls.backtest(**{"replications": 3, **other})
+        assert again.to_dict() != found.to_dict(), other
+    assert log(200).backtest(replications=3).to_dict() == found.to_dict()
+
+
+@pytest.mark.slow
 def test_few_calls_are_said_to_be_too_few() -> None:
     found = log(200).backtest(replications=3)
     assert math.isnan(found.off)
