@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,8 @@ from routingsim.cli import main
 from ..evaluation.samples import same
 from .running import in_process, invoke
 
-COMMAND = ["compare", "tasks", "-p", "threshold", "-p", "thompson", "--replications", "60"]
+COMMAND = ["compare", "tasks", "-p", "threshold", "-p", "thompson", "--replications", "40"]
+COMMAND += ["--population", "these tasks"]
 
 
 @pytest.mark.slow
@@ -38,7 +39,8 @@ def test_a_killed_command_goes_on_where_it_was(tmp_path: Path) -> None:
         running.communicate()
     kept = path.read_bytes().count(b"\n")
     assert 1 <= kept < 12
-    given: dict[str, Any] = {"policies": ["threshold", "thompson"], "replications": 60}
+    given: dict[str, Any] = {"policies": ["threshold", "thompson"], "replications": 40}
+    given["population"] = "these tasks"
     seen: list[tuple[int, int]] = []
     resumed = rs.compare(
         rs.load_corpus("tasks"), **given, resume=path, progress=lambda *at: seen.append(at)
@@ -128,7 +130,16 @@ def test_the_command_says_of_which_tasks_and_who_is_first(
     assert err == "error: population='all': 'tasks like these' or 'these tasks' is needed\n"
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """SIGINT raises KeyboardInterrupt, even where a shell runs the tests in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("kept", [True, False])
 def test_ctrl_c_says_how_to_go_on(kept: bool, tmp_path: Path) -> None:
     path = tmp_path / "study.jsonl"
