@@ -24,7 +24,17 @@ class ByReference(types.Type):
 
     def __init__(self, held: types.NamedTuple) -> None:
         self.held: Any = held
-        super().__init__(name=f"reference to {held}")
+        # The name is part of the names of all functions that take one: the types of the fields
+        # would make these thousands of characters long.
+        super().__init__(name=f"reference to {held.instance_class.__name__}")
+
+    @property
+    def key(self) -> Any:
+        """What tells one type of reference from another."""
+        return self.held
+
+    def __hash__(self) -> int:
+        return hash(self.name)  # of all types of the fields it would take long
 
     def can_convert_from(self, typingctx: Any, other: types.Type) -> Conversion | None:
         """Let a caller pass the named tuple."""

@@ -4,7 +4,7 @@ import numpy as np
 
 from routingsim import rng
 from routingsim.policies.kernel import LIMITED
-from routingsim.simulation.events import called
+from routingsim.simulation.compiling import called
 from routingsim.simulation.state import ESCALATED
 
 

@@ -4,17 +4,8 @@ import numpy as np
 
 from routingsim.policies.kernel import FAILED
 from routingsim.simulation.calls import NONE, copy_of
-from routingsim.simulation.events import (
-    CHANGE,
-    COOLED,
-    DEPART,
-    DOWN,
-    UP,
-    UPS,
-    called,
-    code_of,
-    push_rare,
-)
+from routingsim.simulation.compiling import called
+from routingsim.simulation.events import CHANGE, COOLED, DEPART, DOWN, UP, UPS, code_of, push_rare
 from routingsim.simulation.limits import waits_no_more
 from routingsim.simulation.queues import next_call
 from routingsim.simulation.sharing import ends_by

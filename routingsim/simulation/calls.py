@@ -7,7 +7,8 @@ calls in service at an agent that has outages, form lists through their records.
 
 import numpy as np
 
-from routingsim.simulation.events import FREE, USED, inlined
+from routingsim.simulation.compiling import inlined
+from routingsim.simulation.events import FREE, USED
 
 NONE = 0xFFFFFFFF  # no record
 IDLE, WAITING, SERVING, HELD = range(4)

@@ -21,7 +21,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from numba import njit, types
+from numba import types
 from numpy.typing import NDArray
 
 from routingsim import rng
@@ -32,6 +32,7 @@ from routingsim.policies.kernel import (
     LEARN,
     LIMITED,
     OK,
+    POOL_VIEW,
     SHED,
     TIMED_OUT,
     TOO_LONG,
@@ -40,7 +41,7 @@ from routingsim.policies.kernel import (
     PoolView,
     no_learning,
 )
-from routingsim.policies.numba_reference import refer, rewrite
+from routingsim.policies.numba_reference import ByReference, refer, rewrite
 from routingsim.simulation.afterwards import sent_again
 from routingsim.simulation.availability import (
     HALF_OPEN,
@@ -63,6 +64,7 @@ from routingsim.simulation.calls import (
     leave_service,
     take,
 )
+from routingsim.simulation.compiling import called, inlined, whole
 from routingsim.simulation.events import (
     BEGUN,
     BOUNDED,
@@ -87,10 +89,8 @@ from routingsim.simulation.events import (
     SHARED,
     UPS,
     USED,
-    called,
     code_of,
     fill_hole,
-    inlined,
     parts,
     push,
     push_rare,
@@ -142,6 +142,7 @@ from routingsim.simulation.state import (
     grown,
     hedges,
 )
+from routingsim.simulation.tables import table
 
 DONE, GROW = -1, -2  # what the loop returns: all is done, or it needs room for more calls
 
@@ -299,9 +300,6 @@ def pool_view(s, system):
     )
 
 
-_pool_view = inlined(pool_view)
-
-
 @called
 def _show_price(s, system, task):
     """Show policies what a task is expected to cost at each agent."""
@@ -327,31 +325,24 @@ def _begin(s, system, rules, think_key):
         push_rare(s, _think(rules, think_key, user, 1), code_of(RETURN, 0, 0))
 
 
-@njit(  # pyright: ignore[reportCallIssue]
+@whole(
     types.int64(
-        *(STATE, WORKLOAD, SYSTEM, RULES, LOG),
+        *(STATE, WORKLOAD, SYSTEM, RULES, LOG, ByReference(POOL_VIEW)),
         *(types.FunctionType(CHOOSE), types.FunctionType(LEARN), types.int64),
         *(types.Array(types.float64, 1, "C"), types.int64),
-    ),
-    cache=True,
-    nogil=True,
-    _nrt=False,
-    no_cfunc_wrapper=True,
+    )
 )
-def _run(s, work, system, rules, log, choose, learn, learns, memory, seed):
+def _run(s, work, system, rules, log, pool, choose, learn, learns, memory, seed):
     """The loop, from where it was left.
 
     Returns ``DONE``, ``GROW`` (it goes on with a larger state), or the task for which the
     policy returned no valid agent.
     """
-    # Passing by reference leaves less to compile; inlined, it makes the same loop.
-    s, work, system, rules, log = refer(s), refer(work), refer(system), refer(rules), refer(log)
     n = work.row.size
     m = system.slots.size
     keys = keys_of(seed)
     if n == 0:
         return DONE
-    pool = refer(_pool_view(s, system))
     task = refer(task_view(work, keys.choice, 0, 0, 0.0))
     told = learns or rules.users > 0
     stale = are_stale(rules)
@@ -623,20 +614,25 @@ def run(
     state = empty_state(system, rules, work)
     tries, held = max(rules.attempts, rules.levels), bool(system.holds.any())
     log = empty_log(n, tries, held, work.first.size > 0, hedges(rules))
-    learns = int(learn is not no_learning)
+    learns, pool = int(learn is not no_learning), pool_view(state, system)
     if interpreted:
         from routingsim.simulation.python_callbacks import Callbacks
 
         stream = np.uint64(rng.stream(seed, rng.CHOICE))
         named = work.category.tolist() if categories is None else categories
-        callbacks = Callbacks(choose, learn, work, pool_view(state, system), memory, stream, named)
+        callbacks = Callbacks(choose, learn, work, pool, memory, stream, named)
         kernels, handed = callbacks.kernels, callbacks.addresses
     else:
         callbacks = None
         kernels, handed = (choose.compiled, learn.compiled), memory
+    fixed = table(work, WORKLOAD), table(system, SYSTEM), table(rules, RULES), table(log, LOG)
+    addresses = [words.ctypes.data for words in fixed]
     found = GROW
     while found == GROW:
-        found = _run(state, work, system, rules, log, *kernels, learns, handed, seed)
+        words = table(state, STATE)
+        found = _run(
+            *(words.ctypes.data, *addresses, pool, *kernels, learns, handed, seed),
+        )
         state = grown(state, rules) if found == GROW else state
     if callbacks is not None and callbacks.error is not None:
         raise callbacks.error

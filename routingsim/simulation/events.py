@@ -10,11 +10,10 @@ record, and drops them when the heap is full.
 """
 
 import math
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
-from numba import njit
+
+from routingsim.simulation.compiling import called, inlined
 
 # In the order in which they happen at one time.
 UP, DOWN, COOLED, LOOK, FREED, CHANGE, FIRST, SHARED, DEPART = range(9)
@@ -29,27 +28,6 @@ EVENTS, HOLE, FRESH, FREE, USED, UPS, BEGUN, BOUNDED, NEWS_FIRST, NEWS, COUNTERS
 the first record in the list of free ones, records ever used, agents that are offered, whether
 the first events are there, agents with a context window, the oldest of the news that routers
 still have to hear, and how many these are."""
-
-
-def inlined(function: Callable[..., Any]) -> Any:
-    """Compile a function of the event loop so that it is inlined where it is called.
-
-    Inlined and without reference counts (``_nrt``), passing the state costs nothing. Both
-    together make the loop about thirty times as fast.
-    """
-    return _compiled(forceinline=True)(function)
-
-
-def called(function: Callable[..., Any]) -> Any:
-    """Compile a function of the event loop that is rarely needed: it is called, not inlined."""
-    return _compiled(inline="never")(function)
-
-
-def _compiled(**options: Any) -> Any:
-    compiler: Any = njit  # its stubs lack some of these options
-    return compiler(
-        nogil=True, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True, **options
-    )
 
 
 @inlined

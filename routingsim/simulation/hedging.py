@@ -12,7 +12,8 @@ import numpy as np
 from routingsim.policies.kernel import LIMITED, OK, SHED, TIMED_OUT, TOO_LONG
 from routingsim.simulation.availability import HALF_OPEN, offer
 from routingsim.simulation.calls import IDLE, NONE, SERVING, free, leave_service
-from routingsim.simulation.events import FREED, HEDGE, LOOK, called, code_of, inlined, push_rare
+from routingsim.simulation.compiling import called, inlined
+from routingsim.simulation.events import FREED, HEDGE, LOOK, code_of, push_rare
 from routingsim.simulation.latencies import note_time, quantile
 from routingsim.simulation.limits import waits_no_more
 from routingsim.simulation.queues import leave_queue

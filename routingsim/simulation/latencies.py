@@ -6,7 +6,7 @@ A part of the histogram is 1/32 of the power of two below it, so a quantile is r
 
 import numpy as np
 
-from routingsim.simulation.events import called
+from routingsim.simulation.compiling import called
 
 _SHORTEST, _LONGEST = 2.0**-20, 2.0**20  # seconds
 _DROPPED = 47  # bits of a float's word below those that number the parts

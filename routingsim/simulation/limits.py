@@ -14,7 +14,8 @@ import math
 import numpy as np
 
 from routingsim.simulation.calls import NONE
-from routingsim.simulation.events import LIMIT, called, code_of, push_rare
+from routingsim.simulation.compiling import called
+from routingsim.simulation.events import LIMIT, code_of, push_rare
 from routingsim.simulation.queues import PRIORITY, next_call, priority_of
 from routingsim.simulation.state import BUCKET, SLIDING, TOKENS, WINDOWS
 

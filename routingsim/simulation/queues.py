@@ -13,7 +13,7 @@ not when one joins the queue, as calls may leave before they start.
 import numpy as np
 
 from routingsim.simulation.calls import NONE
-from routingsim.simulation.events import called, inlined
+from routingsim.simulation.compiling import called, inlined
 
 DISCIPLINES = FIFO, PRIORITY, FAIR = range(3)
 

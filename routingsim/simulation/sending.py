@@ -11,7 +11,7 @@ import numpy as np
 
 from routingsim import rng
 from routingsim.policies.kernel import COPY, FAILED, OK, TaskView
-from routingsim.simulation.events import inlined
+from routingsim.simulation.compiling import inlined
 from routingsim.simulation.queues import priority_of, tenant_of
 from routingsim.simulation.state import ESCALATED, EXPONENTIAL, LOGNORMAL
 

@@ -17,7 +17,8 @@ import numpy as np
 
 from routingsim.policies.kernel import OK, TIMED_OUT
 from routingsim.simulation.calls import HELD, NONE, copy_of, free, take
-from routingsim.simulation.events import DEPART, FIRST, SHARED, called, code_of, push_rare
+from routingsim.simulation.compiling import called
+from routingsim.simulation.events import DEPART, FIRST, SHARED, code_of, push_rare
 
 NODE = np.dtype(
     [

@@ -14,7 +14,8 @@ import numpy as np
 from routingsim import rng
 from routingsim.errors import SimulationError
 from routingsim.simulation.arrivals.checks import is_finite, is_whole
-from routingsim.simulation.events import NEWS, NEWS_FIRST, called, inlined
+from routingsim.simulation.compiling import called, inlined
+from routingsim.simulation.events import NEWS, NEWS_FIRST
 
 _MOST_ROUTERS = 10_000
 

@@ -18,6 +18,7 @@ from routingsim.simulation.events import BOUNDED, COUNTERS, FREE, NEWS_FIRST, UP
 from routingsim.simulation.latencies import BINS
 from routingsim.simulation.queues import FAIR, LINE, PRIORITY
 from routingsim.simulation.sharing import NODE
+from routingsim.simulation.tables import Table
 
 DETERMINISTIC, EXPONENTIAL, LOGNORMAL = range(3)
 WINDOW_LAWS = SLIDING, FIXED, BUCKET = range(3)
@@ -504,16 +505,17 @@ _TABLES = (
 
 
 def _numba_type(of: Any, tables: Sequence[str] = ()) -> Any:
-    """The numba type of a NamedTuple of numbers and arrays, by its annotations."""
-    scalars, found = {int: types.int64, float: types.float64}, []
+    """The numba type of the table of a NamedTuple of numbers and arrays, by its annotations."""
+    scalars, found, dtypes = {int: types.int64, float: types.float64}, [], []
     for name, kind in get_type_hints(of).items():
-        if kind in scalars:
-            found.append(scalars[kind])
-            continue
-        item = get_args(get_args(kind)[1])[0]  # of ndarray[shape, dtype[item]]
-        dtype = from_dtype(_RECORDS[name] if item is np.void else np.dtype(item))
-        found.append(types.Array(dtype, 2 if name in tables else 1, "C"))
-    return types.NamedTuple(found, of)
+        dtype = None
+        if kind not in scalars:
+            item = get_args(get_args(kind)[1])[0]  # of ndarray[shape, dtype[item]]
+            dtype = _RECORDS[name] if item is np.void else np.dtype(item)
+        dtypes.append(dtype)
+        array = dtype and types.Array(from_dtype(dtype), 2 if name in tables else 1, "C")
+        found.append(array or scalars[kind])
+    return Table(types.NamedTuple(found, of), dtypes)
 
 
 WORKLOAD = _numba_type(Workload, _TABLES)
