@@ -16,7 +16,7 @@ from typing import Any
 
 from numba import _dynfunc, njit, types
 from numba.core.codegen import JITCodeLibrary
-from numba.core.compiler import Compiler
+from numba.core.compiler import Compiler, Flags
 
 
 class _Part(JITCodeLibrary):
@@ -46,12 +46,41 @@ class _Whole(JITCodeLibrary):
         super().finalize()
 
 
-class _PartCompiler(Compiler):
+_NEEDLESS = {
+    *("WithLifting", "InlineClosureLikes", "InlineInlinables", "DeadBranchPrune"),
+    *("FindLiterallyCalls", "LiteralUnroll", "LiteralPropagationSubPipelinePass"),
+    *("MakeFunctionToJitFunction", "RewriteSemanticConstants", "GenericRewrites"),
+    *("InlineOverloads", "NopythonRewrites", "AnnotateTypes", "DumpParforDiagnostics"),
+}
+
+
+class _Flags(Flags):
+    """Options of numba's compiler, which are compared some 20,000 times."""
+
+    def __hash__(self) -> int:
+        return 0
+
+    def __eq__(self, other) -> bool:
+        return type(other) is _Flags and self._values == other._values
+
+
+class _Compiler(Compiler):
+    """Numba's compiler without the passes for what the event loop does not do."""
+
+    def define_pipelines(self):
+        """The passes in order."""
+        (pipeline,) = super().define_pipelines()
+        pipeline.passes = [each for each in pipeline.passes if each[0].__name__ not in _NEEDLESS]
+        return [pipeline]
+
+
+class _PartCompiler(_Compiler):
     """Numba's compiler, but that it makes no machine code."""
 
     def __init__(self, typingctx, targetctx, library, args, return_type, flags, locals) -> None:
-        flags = flags.copy()
-        flags.no_compile = True
+        flags = _Flags(flags)
+        options: Any = flags  # its stubs lack the options' types
+        options.no_compile = True
         part = _Part(targetctx.codegen(), "part")
         super().__init__(typingctx, targetctx, part, args, return_type, flags, locals)
 
@@ -66,13 +95,13 @@ class _PartCompiler(Compiler):
         return made._replace(entry_point=entry)
 
 
-class _WholeCompiler(Compiler):
+class _WholeCompiler(_Compiler):
     """Numba's compiler, but that it optimises all parts at once."""
 
-    def __init__(self, typingctx, targetctx, library, *rest) -> None:
+    def __init__(self, typingctx, targetctx, library, args, return_type, flags, locals) -> None:
         whole = _Whole(targetctx.codegen(), "whole")
         whole.enable_object_caching()
-        super().__init__(typingctx, targetctx, whole, *rest)
+        super().__init__(typingctx, targetctx, whole, args, return_type, _Flags(flags), locals)
 
 
 def inlined(function: Callable[..., Any]) -> Any:

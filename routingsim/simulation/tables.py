@@ -30,12 +30,12 @@ from numba.core.imputils import (
     lower_getattr_generic,
 )
 from numba.core.typeconv.castgraph import Conversion
-from numba.core.typing import signature
 from numba.core.typing.templates import (
     AbstractTemplate,
     AttributeTemplate,
     infer_getattr,
     infer_global,
+    signature,
 )
 from numba.extending import NativeValue, models, register_model, unbox
 from numba.np.arrayobj import load_item, make_array, populate_array, store_item
@@ -172,12 +172,20 @@ def _data(context, builder, column, slot):
     return _word(builder, slot, DATA, context.get_data_type(column.array.dtype).as_pointer())
 
 
+def _kinds(index: Any) -> tuple[Any, ...]:
+    """The type of an index by dimension."""
+    return tuple(index) if isinstance(index, (types.Tuple, types.UniTuple)) else (index,)
+
+
 def _are_indices(column, index):
-    found = index if isinstance(index, types.BaseTuple) else (index,)
+    found = _kinds(index)
     return len(found) == column.array.ndim and all(isinstance(i, types.Integer) for i in found)
 
 
-@infer_global(operator.getitem)
+_operator: Any = infer_global  # its stubs lack what it returns
+
+
+@_operator(operator.getitem)
 class _Get(AbstractTemplate):
     def generic(self, args, kws):
         column, index = args
@@ -190,7 +198,7 @@ class _Get(AbstractTemplate):
         return None
 
 
-@infer_global(operator.setitem)
+@_operator(operator.setitem)
 class _Set(AbstractTemplate):
     def generic(self, args, kws):
         column, index, _ = args
@@ -201,9 +209,8 @@ class _Set(AbstractTemplate):
 
 def _element(context, builder, column, slot, kind, index):
     """The address of an element, or of a row."""
-    kinds = kind if isinstance(kind, types.BaseTuple) else (kind,)
     at = cgutils.unpack_tuple(builder, index) if isinstance(kind, types.BaseTuple) else [index]
-    at = [context.cast(builder, i, of, types.intp) for i, of in zip(at, kinds, strict=True)]
+    at = [context.cast(builder, i, of, types.intp) for i, of in zip(at, _kinds(kind), strict=True)]
     place = at[0]
     if column.array.ndim == 2:
         place = builder.mul(place, _word(builder, slot, ROW))
