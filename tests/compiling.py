@@ -1,20 +1,31 @@
-"""Compile the kernels of all policies, and the scorer, into numba's cache (a script)."""
+"""Compile the engine, the scorer and the kernels of all policies into numba's cache.
+
+A script; ``compiling.py 0`` does one half, ``compiling.py 1`` the other.
+"""
 
 import importlib
 import pkgutil
+import sys
 
-import routingsim.scoring.kernel  # noqa: F401  compiled as it is imported
 from routingsim import policies
 from routingsim.policies.kernel import Kernel
 
 
-def main() -> None:
-    """Compile each kernel that a module of :mod:`routingsim.policies` holds."""
-    for module in pkgutil.iter_modules(policies.__path__, f"{policies.__name__}."):
-        for each in vars(importlib.import_module(module.name)).values():
-            if isinstance(each, Kernel):
-                each.compiled  # noqa: B018
+def kernels() -> list[Kernel]:
+    """Those that the modules of :mod:`routingsim.policies` hold, each once."""
+    modules = pkgutil.iter_modules(policies.__path__, f"{policies.__name__}.")
+    held = [vars(importlib.import_module(each.name)).values() for each in modules]
+    found = [each for values in held for each in values if isinstance(each, Kernel)]
+    return list(dict.fromkeys(found))
+
+
+def main(half: int) -> None:
+    """Compile the engine, which is so when imported, and a third of the kernels, or the rest."""
+    importlib.import_module(("routingsim.simulation.engine", "routingsim.scoring.kernel")[half])
+    for number, each in enumerate(kernels()):
+        if (number % 3 > 0) == (half > 0):
+            each.compiled  # noqa: B018
 
 
 if __name__ == "__main__":
-    main()
+    main(int(sys.argv[1]))
