@@ -53,6 +53,7 @@ from routingsim.simulation.availability import (
     go,
     probe,
 )
+from routingsim.simulation.cache_lines import prefetch
 from routingsim.simulation.calls import (
     IDLE,
     NONE,
@@ -126,6 +127,7 @@ from routingsim.simulation.signals import are_stale, send_news, show_signals
 from routingsim.simulation.state import (
     ALL,
     ESCALATED,
+    FIRST_CALLS,
     LOG,
     PROMPT,
     RULES,
@@ -156,7 +158,7 @@ def _note(s, a):
     s.wait[a] = 0.0
     if busy + queued >= agent.slots:
         s.wait[a] = (queued + 1) * agent.mean_service / agent.slots
-    if agent.sharing > 0.0:
+    if agent.shares:
         s.speed[a] = 1.0 / (1.0 + agent.sharing * min(busy, agent.slots - 1))
 
 
@@ -168,15 +170,24 @@ def _holds(s, kind, number, c, time):
     return (call.state == state) & (call.task == number) & (call.due == time)
 
 
+@inlined
+def _expect(s):
+    """Ask for the records of the calls that may be next, and of their agents."""
+    for k in range(1, 5):
+        call = s.calls[np.uint32(parts(s.events[k].code)[2])]
+        prefetch(call)
+        prefetch(s.agents[np.uint16(call.agent)])
+
+
 @called
 def _compact(s):
     """Drop events that no longer hold."""
     size, kept = s.counters[EVENTS], 0
     s.counters[EVENTS] = 0
     for k in range(size):
-        time, code = s.time[k], s.code[k]
+        time, code = s.events[k].time, s.events[k].code
         kind, number, c = parts(code)
-        s.time[k] = math.inf
+        s.events[k].time = math.inf
         holds = True
         if kind == HEDGE:
             holds = hedge_holds(s, number, np.uint32(c), time)
@@ -256,7 +267,7 @@ def _begin_service(s, rules, agent, a, c, now):
     """Start a call, and put its end on the calendar."""
     call = s.calls[c]
     call.state, call.left = SERVING, now
-    if agent.sharing > 0.0:
+    if agent.shares:
         begin_shared(s, rules, agent, a, c, now)
         if agent.breaks:
             enter_service(s, agent, c)
@@ -355,8 +366,8 @@ def _run(s, work, system, rules, log, pool, choose, learn, learns, memory, seed)
         if s.counters[HOLE]:
             fill_hole(s)
         full = False
-        if s.counters[EVENTS] > s.time.size - s.calls.size - 64:
-            full = _compact(s) > s.time.size - 2 * s.calls.size - 64
+        if s.counters[EVENTS] > s.events.size - s.calls.size - 64:
+            full = _compact(s) > s.events.size - 2 * s.calls.size - 64
         full |= s.counters[FREE] < 0 and s.counters[USED] >= s.calls.size
         if full or (stale and s.counters[NEWS] > s.news.size - 4):
             s.counters[FRESH] = fresh
@@ -369,10 +380,12 @@ def _run(s, work, system, rules, log, pool, choose, learn, learns, memory, seed)
         c = ended = begins = np.uint32(NONE)
         after, at = -1, 0.0  # the event that follows, if any, and its time
         next_arrival = work.arrived[fresh] if 0 <= fresh < n and rules.users == 0 else math.inf
-        if s.counters[EVENTS] and s.time[0] <= next_arrival:
-            now = s.time[0]
-            kind, number, record = parts(s.code[0])
+        if s.counters[EVENTS] and s.events[0].time <= next_arrival:
+            now = s.events[0].time
+            kind, number, record = parts(s.events[0].code)
             s.counters[HOLE] = 1
+            if s.calls.size > FIRST_CALLS:
+                _expect(s)
             c = np.uint32(record)
             call = s.calls[c]
             if kind == DEPART:
@@ -380,7 +393,7 @@ def _run(s, work, system, rules, log, pool, choose, learn, learns, memory, seed)
                     continue
                 a, ended = np.int64(call.agent), c
                 agent = s.agents[np.uint16(a)]
-                if agent.sharing > 0.0:
+                if agent.shares:
                     cut_shared(s, log, agent, a, c, now)
                 elif call.status == TIMED_OUT and agent.holds:
                     hold_slot(s, log, a, now, call.takes)
@@ -505,11 +518,11 @@ def _run(s, work, system, rules, log, pool, choose, learn, learns, memory, seed)
                 call, straight = s.calls[c], ready and not agent.queued
                 if agent.waits and straight:
                     straight = lets_start(s, work, agent.account, a, c, now)
-                if task.prompt_tokens > agent.context:
+                if s.counters[BOUNDED] and task.prompt_tokens > agent.context:
                     ended, call.status = c, TOO_LONG
                 elif not straight and agent.queued >= agent.queue_limit:
                     ended, call.status = c, SHED
-                elif agent.account >= 0 and not agent.waits and _rejects(s, work, a, call, now):
+                elif agent.rejects and _rejects(s, work, a, call, now):
                     ended = c
                 elif straight:
                     begins = c

@@ -13,8 +13,17 @@ from numba import from_dtype, types
 from numpy.typing import NDArray
 
 from routingsim.policies.kernel import FAILED, STATUS_NAMES, TOO_LONG
+from routingsim.simulation.cache_lines import records, whole_lines
 from routingsim.simulation.calls import CALL, NONE, PAIR
-from routingsim.simulation.events import BOUNDED, COUNTERS, FREE, NEWS_FIRST, UPS
+from routingsim.simulation.events import (
+    BOUNDED,
+    COUNTERS,
+    EVENT,
+    FREE,
+    MOST_CALLS,
+    NEWS_FIRST,
+    UPS,
+)
 from routingsim.simulation.latencies import BINS
 from routingsim.simulation.queues import FAIR, LINE, PRIORITY
 from routingsim.simulation.sharing import NODE
@@ -194,50 +203,50 @@ CALL_STATUS = (*STATUS_NAMES, "escalated", "cancelled")
 """Names of the statuses of a try, by code."""
 
 
-_AGENT = np.dtype(
+_AGENT = whole_lines(
     [
-        # parameters of the agent
-        ("slots", np.int64),
-        ("noise", np.int64),
+        # What nearly every call needs, in the first 64 bytes: slots in use, calls that wait,
+        ("busy", np.int32),
+        ("queued", np.int32),
+        ("slots", np.int32),
+        ("queue_limit", np.int32),
+        # the standard deviation of the lognormal's logarithm, a call's time as a multiple of that
+        # at the beginning,
         ("sigma", np.float64),
-        ("mean_service", np.float64),
+        ("pace", np.float64),
         ("error_rate", np.float64),
-        ("pace", np.float64),  # a call's time, as a multiple of that at the beginning
-        ("drawn", np.int64),  # 1: all calls fail by the error rate, recorded or not
-        ("listed", np.int64),  # 1 if policies are offered it, unless it is down or cools down
-        ("patience", np.float64),
-        ("queue_limit", np.int64),
-        ("account", np.int64),  # -1 for none
-        ("waits", np.int64),  # 1 if calls wait for the limits of the account
+        ("mean_service", np.float64),
+        ("line", np.int32),  # the first line of its queue,
+        ("noise", np.int8),
+        ("works", np.int8),  # 1 if it is up,
+        ("order", np.int8),  # the order of its queue,
+        ("waits", np.int8),  # 1 if calls wait for the limits of the account,
+        ("rejects", np.int8),  # 1 if they are rejected over them,
+        ("drawn", np.int8),  # 1: all calls fail by the error rate, recorded or not,
+        ("shares", np.int8),  # 1 if its calls share its speed,
+        ("cuts", np.int8),  # 1 if it has time-outs,
+        ("breaks", np.int8),  # 1 if it has outages,
+        ("impatient", np.int8),
+        ("holds", np.int8),
+        ("cool", np.int8),  # the state of its cooldown.
         ("context", np.float64),
-        # longest wait of a call with a constant patience, and what cuts a call off
+        # patience, longest wait of a call with a constant patience, and what cuts a call off
+        ("patience", np.float64),
         ("longest", np.float64),
         ("timeout", np.float64),
         ("first_token_timeout", np.float64),
-        ("cuts", np.int64),
-        ("impatient", np.int64),
-        ("holds", np.int64),
-        ("billed", np.int64),
-        # slots in use, calls that wait, and whether it is up
-        ("busy", np.int64),
-        ("queued", np.int64),
-        ("works", np.int64),
-        # the order of its queue, its first line and how many there are, and of service by weights
-        # the clock: the tag of the call that started last
-        ("order", np.int64),
-        ("line", np.int64),
-        ("lines", np.int64),
-        ("clock", np.float64),
-        # first call in service, of an agent that has outages
+        ("account", np.int64),  # -1 for none
+        ("clock", np.float64),  # of service by weights: the tag of the call that started last
+        # first call in service, of an agent that has outages, and the number of its lines
         ("first", np.uint32),
-        ("breaks", np.uint32),
+        ("lines", np.int32),
         # index of the current or next outage, and one past the agent's last
-        ("outage", np.int64),
-        ("outages_end", np.int64),
-        # whether policies are offered it; its cooldown, and failures counted for that
-        ("offered", np.int64),
-        ("cool", np.int64),
-        ("fails", np.int64),
+        ("outage", np.int32),
+        ("outages_end", np.int32),
+        # whether policies are offered it, and whether they are unless it is down or cools down
+        ("offered", np.int32),
+        ("listed", np.int32),
+        ("fails", np.int64),  # counted for the cooldown
         # first copies that were timed, and the part of the histogram where the quantile was last
         ("timed", np.int64),
         ("bin", np.int64),
@@ -245,16 +254,17 @@ _AGENT = np.dtype(
         # where calls share the agent's speed: how much, whether first tokens are looked for,
         # virtual time and when it was so, the next end and first token, and the heaps of both
         ("sharing", np.float64),
-        ("streams", np.int64),
         ("virtual", np.float64),
         ("moved", np.float64),
         ("next_end", np.float64),
         ("next_first", np.float64),
         ("ends", np.uint32),
         ("firsts", np.uint32),
+        ("streams", np.int32),
+        ("billed", np.int32),
     ]
 )
-"""Record of an agent; its fields share cache lines."""
+"""Record of an agent, by lines of the cache of 64 bytes."""
 
 
 _ACCOUNT = np.dtype(
@@ -313,21 +323,20 @@ class State(NamedTuple):
     news_at: NDArray[np.float64]  # what they still have to hear and when: a ring buffer
     news: NDArray[np.int64]
     histogram: NDArray[np.int64]  # times of first copies, BINS for each agent
-    # the calendar: a heap ordered by (time, code)
-    time: NDArray[np.float64]
-    code: NDArray[np.int64]
+    events: NDArray[np.void]  # the calendar: a heap of records ordered by (time, code)
     counters: NDArray[np.int64]  # named in :mod:`routingsim.simulation.events`
 
 
-_FIRST_CALLS = 1 << 10  # records of calls to begin with
+FIRST_CALLS = 1 << 10  # records of calls to begin with
 
 
 def empty_state(system: System, rules: Rules, work: Workload) -> State:
     """State of an idle pool."""
     m = system.slots.size
-    agents = np.zeros(m, _AGENT)
-    for name in set(_AGENT.fields or ()) & set(System._fields):
+    agents = records(m, _AGENT)
+    for name in set(_AGENT.fields or ()) & (set(System._fields) - {"rejects", "queue_limit"}):
         agents[name] = getattr(system, name)
+    agents["queue_limit"] = np.minimum(system.queue_limit, MOST_CALLS)
     agents["works"] = 1
     agents["offered"] = system.listed
     agents["pace"] = 1.0
@@ -344,6 +353,7 @@ def empty_state(system: System, rules: Rules, work: Workload) -> State:
     agents["outage"], agents["outages_end"] = system.first_outage[:-1], system.first_outage[1:]
     agents["breaks"] = np.diff(system.first_outage) > 0
     agents["mean_service"] *= 1.0 + system.sharing * (system.slots - 1)  # with all slots in use
+    agents["shares"] = system.sharing > 0
     agents["streams"] = (system.first_token_timeout < math.inf) | (work.first.size > 0)
     agents["next_end"] = agents["next_first"] = math.inf
     agents["ends"] = agents["firsts"] = NONE
@@ -355,7 +365,8 @@ def empty_state(system: System, rules: Rules, work: Workload) -> State:
     accounts["first"] = np.searchsorted(ordered, numbers)
     accounts["end"] = np.searchsorted(ordered, numbers, side="right")
     limited = system.account >= 0
-    agents["waits"][limited] = 1 - system.rejects[system.account[limited]]
+    agents["rejects"][limited] = system.rejects[system.account[limited]]
+    agents["waits"][limited] = 1 - agents["rejects"][limited]
     windows = _windows(system, work, work.row.size * max(rules.attempts, rules.levels))
     spent = np.empty(int(windows["size"].sum()))
     counters = np.zeros(COUNTERS, np.int64)
@@ -388,8 +399,7 @@ def empty_state(system: System, rules: Rules, work: Workload) -> State:
         news_at=np.zeros(0),
         news=np.zeros(0, np.int64),
         histogram=np.zeros(m * BINS * (rules.hedge_quantile > 0.0), np.int64),
-        time=np.zeros(0),
-        code=np.zeros(0, np.int64),
+        events=np.zeros(0, EVENT),
         counters=counters,
     )
     return grown(state, rules)
@@ -421,26 +431,27 @@ def grown(state: State, rules: Rules) -> State:
     An event is of a call, an agent or a user; before the calendar is full of events that no
     longer hold, these are dropped.
     """
-    calls, m = max(_FIRST_CALLS, 2 * state.calls.size), state.agents.size
+    calls, m = max(FIRST_CALLS, 2 * state.calls.size), state.agents.size
     events = (3 + hedges(rules)) * calls + 4 * m + rules.users + 64
-    more = np.zeros(calls, CALL)
+    more = records(calls, CALL)
     more["task"] = -1
     more[: state.calls.size] = state.calls
-    time, code = np.full(events, math.inf), np.zeros(events, np.int64)
-    time[: state.time.size], code[: state.code.size] = state.time, state.code
+    calendar = records(events, EVENT, 1)
+    calendar["time"] = math.inf
+    calendar[: state.events.size] = state.events
     pairs = np.zeros(calls * hedges(rules), PAIR)
     pairs[: state.pairs.size] = state.pairs
     nodes = np.zeros(2 * calls * bool((state.agents["sharing"] > 0).any()), NODE)
     nodes[: state.nodes.size] = state.nodes
-    lists = {"calls": more, "pairs": pairs, "nodes": nodes}
-    return state._replace(**lists, time=time, code=code, **_more_news(state))
+    lists = {"calls": more, "pairs": pairs, "nodes": nodes, "events": calendar}
+    return state._replace(**lists, **_more_news(state))
 
 
 def _more_news(state: State) -> dict[str, Any]:
     """Room for twice as much news, if there is any."""
     if not state.late.size:
         return {}
-    size, first = max(_FIRST_CALLS, 2 * state.news.size), state.counters[NEWS_FIRST]
+    size, first = max(FIRST_CALLS, 2 * state.news.size), state.counters[NEWS_FIRST]
     news_at, news = np.zeros(size), np.zeros(size, np.int64)
     for new, old in ((news_at, state.news_at), (news, state.news)):
         new[: old.size] = np.roll(old, -first)
@@ -496,7 +507,7 @@ def _side_by_side(size: int, *kinds: type) -> list[NDArray[Any]]:
 
 _RECORDS = {
     "agents": _AGENT, "calls": CALL, "pairs": PAIR, "lines": LINE, "nodes": NODE,
-    "accounts": _ACCOUNT, "windows": _WINDOW,
+    "accounts": _ACCOUNT, "windows": _WINDOW, "events": EVENT,
 }  # fmt: skip
 _TABLES = (
     *("features", "predicted", "service", "cost", "quality", "failed", "first", "tokens"),

@@ -1,0 +1,56 @@
+"""Records in arrays that begin and end with lines of the processor's cache, and their prefetch.
+
+With many agents and calls at once each event is about records that are no longer in the cache.
+A record that begins a line is there after one access to memory, and one that is asked for early
+is there when it is needed.
+"""
+
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+from numpy.typing import NDArray
+
+_BYTES = 64  # of a line
+
+
+def whole_lines(fields: list[tuple[str, type]]) -> np.dtype[np.void]:
+    """A record of an odd number of lines, so that the first lines fall into all sets of a cache."""
+    packed = np.dtype(fields)
+    names = [name for name, _ in fields]
+    lines = -(-packed.itemsize // _BYTES) | 1
+    parts: list[Any] = [packed.fields[name] for name in names] if packed.fields else []
+    formats, offsets = [part[0] for part in parts], [part[1] for part in parts]
+    return np.dtype(
+        {"names": names, "formats": formats, "offsets": offsets, "itemsize": lines * _BYTES}
+    )
+
+
+def records(size: int, dtype: np.dtype[np.void], first: int = 0) -> NDArray[np.void]:
+    """Records of zeros, of which number ``first`` begins a line."""
+    block = np.empty(size * dtype.itemsize + _BYTES, np.uint8)
+    block[:] = 0
+    begin = -(block.ctypes.data + first * dtype.itemsize) % _BYTES
+    return block[begin : begin + size * dtype.itemsize].view(dtype)
+
+
+_compiled: Any = intrinsic  # typed to take any arguments
+
+
+@_compiled
+def prefetch(typingctx, record):  # pragma: no cover - compiled
+    """Ask for a record that will be needed soon."""
+
+    def codegen(context, builder, signature, arguments):
+        address, number = cgutils.voidptr_t, ir.IntType(32)
+        takes = ir.FunctionType(ir.VoidType(), [address, number, number, number])
+        ask = cgutils.get_or_insert_function(builder.module, takes, "llvm.prefetch.p0i8")
+        to_write, in_all_caches, of_data = number(1), number(3), number(1)
+        at = builder.bitcast(arguments[0], address)
+        builder.call(ask, [at, to_write, in_all_caches, of_data])
+        return context.get_dummy_value()
+
+    return types.void(record), codegen
