@@ -17,15 +17,18 @@ from numpy.typing import NDArray
 _BYTES = 64  # of a line
 
 
-def whole_lines(fields: list[tuple[str, type]]) -> np.dtype[np.void]:
-    """A record of an odd number of lines, so that the first lines fall into all sets of a cache."""
-    packed = np.dtype(fields)
-    names = [name for name, _ in fields]
-    lines = -(-packed.itemsize // _BYTES) | 1
-    parts: list[Any] = [packed.fields[name] for name in names] if packed.fields else []
-    formats, offsets = [part[0] for part in parts], [part[1] for part in parts]
+def whole_lines(fields: list[tuple[str, type]], **others: str) -> np.dtype[np.void]:
+    """A record of an odd number of lines, so that the first lines fall into all sets of a cache.
+
+    ``others`` are further names of fields, for a second use.
+    """
+    packed: Any = np.dtype(fields)
+    place = {name: packed.fields[name] for name in packed.names}
+    place |= {other: place[name] for other, name in others.items()}
+    formats, offsets = zip(*place.values(), strict=True)
+    size = (-(-packed.itemsize // _BYTES) | 1) * _BYTES
     return np.dtype(
-        {"names": names, "formats": formats, "offsets": offsets, "itemsize": lines * _BYTES}
+        {"names": list(place), "formats": formats, "offsets": offsets, "itemsize": size}
     )
 
 

@@ -7,6 +7,7 @@ calls in service at an agent that has outages, form lists through their records.
 
 import numpy as np
 
+from routingsim.simulation.cache_lines import whole_lines
 from routingsim.simulation.compiling import inlined
 from routingsim.simulation.events import FREE, USED
 
@@ -14,14 +15,13 @@ NONE = 0xFFFFFFFF  # no record
 IDLE, WAITING, SERVING, HELD = range(4)
 """States of a record; HELD is a call that was cut off and goes on where calls share speed."""
 
-CALL = np.dtype(
+CALL = whole_lines(
     [
         ("sent", np.float64),
         ("left", np.float64),  # when it left the queue; before, how long it may wait
         ("due", np.float64),  # when it ends, in service or by impatience; rejected, Retry-After
         ("takes", np.float64),  # seconds in service, without the judge's; cut off, its natural end
         ("first", np.float64),  # seconds in service before its first token; in service, its time
-        ("paid", np.float64),  # USD, once it has ended; before, when a second copy is sent
         ("task", np.int32),
         ("behind", np.uint32),  # neighbours in a list; of a free record, the next one
         ("before", np.uint32),
@@ -33,15 +33,16 @@ CALL = np.dtype(
         ("judged", np.int8),
         ("probe", np.int8),  # 1 if it is the one that an agent is tried with after a cooldown
     ],
-    align=True,
+    paid="takes",  # USD, once it has ended
 )
-"""Record of a call."""
+"""Record of a call, one line of the cache."""
 
 PAIR = np.dtype(
     [
         ("mate", np.uint32),  # the other copy of the try, while both are under way
         ("copy", np.int8),  # 0 or 1
         ("hedged", np.int8),  # 1 once a second copy of the try has been sent
+        ("at", np.float64),  # when a second copy is sent
     ],
     align=True,
 )

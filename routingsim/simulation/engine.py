@@ -437,7 +437,7 @@ def _run(s, work, system, rules, log, pool, choose, learn, learns, memory, seed)
                 if not hedge_holds(s, number, c, now):
                     continue
                 i, attempt, copy = number, np.int64(call.attempt), 1
-                call.paid = math.inf
+                s.pairs[c].at = math.inf
             elif kind < RETURN:
                 a = number
                 if kind == CHANGE:

@@ -26,7 +26,7 @@ from routingsim.simulation.state import ALL, CANCELLED, ESCALATED, PROMPT, SERVE
 def hedge_holds(s, number, c, time):
     """Whether the second copy of a try is still to be sent, as it was put on the calendar."""
     call = s.calls[c]
-    return (call.state != IDLE) & (call.task == number) & (call.paid == time)
+    return (call.state != IDLE) & (call.task == number) & (s.pairs[c].at == time)
 
 
 @called
@@ -37,10 +37,10 @@ def set_hedge(s, rules, a, c, now):
         delay = math.inf
         if s.agents[a].timed >= rules.hedge_least:
             delay = quantile(s, a, rules.hedge_quantile)
-    call.paid = now + delay
+    at = s.pairs[c].at = now + delay
     known = call.state == SERVING and s.agents[a].sharing == 0.0  # its end is
-    if delay < math.inf and not (known and call.due <= call.paid):
-        push_rare(s, call.paid, code_of(HEDGE, call.task, c))
+    if delay < math.inf and not (known and call.due <= at):
+        push_rare(s, at, code_of(HEDGE, call.task, c))
 
 
 @called
@@ -52,7 +52,7 @@ def pair(s, log, c, first, copy):
         return
     call, other = s.calls[c], s.pairs[first]
     own.mate, other.mate, other.hedged = first, c, 1
-    call.paid = math.inf
+    own.at = math.inf
     i = np.uint32(call.task)
     if not call.attempt:  # what both copies cost is summed up from here
         log.wait[i], log.cost[i] = 0.0, 0.0
@@ -88,7 +88,7 @@ def cancel(s, work, rules, log, keys, c, now):
     call = s.calls[c]
     a, i = np.uint16(call.agent), np.uint32(call.task)
     agent = s.agents[a]
-    call.paid = 0.0
+    paid = 0.0
     if call.state == SERVING:
         natural = call.takes if call.status == TIMED_OUT else call.due
         share = 1.0
@@ -97,11 +97,11 @@ def cancel(s, work, rules, log, keys, c, now):
             share = call.takes
         elif natural > call.left:
             share = (now - call.left) / (natural - call.left)
-        call.paid = work.cost[np.uint32(work.row[i]), a]
+        paid = work.cost[np.uint32(work.row[i]), a]
         if agent.billed == PROMPT:
-            call.paid = work.prompt_cost[np.uint32(work.row[i]), a]
+            paid = work.prompt_cost[np.uint32(work.row[i]), a]
         elif agent.billed != ALL:
-            call.paid *= share if agent.billed == SERVED else 0.0
+            paid *= share if agent.billed == SERVED else 0.0
         if agent.sharing == 0.0:
             if agent.holds:
                 hold_slot(s, log, a, now, natural)
@@ -114,7 +114,8 @@ def cancel(s, work, rules, log, keys, c, now):
         call.left = now
         if agent.waits:
             waits_no_more(s, agent.account, c, now)
-    log.cost[i] += call.paid
+    call.paid = paid
+    log.cost[i] += paid
     if are_stale(rules):
         send_news(s, rules, keys, np.int64(call.task), np.int64(a), -1, now)
     call.status = CANCELLED

@@ -120,7 +120,9 @@ def stop_shared(s, log, agent, a, c, now):
     other = take(s)
     s.calls[other] = call
     held, old = s.calls[other], np.uint32(2 * c)
-    held.state, held.status, held.tried, held.paid = HELD, OK, k, math.inf
+    held.state, held.status, held.tried = HELD, OK, k
+    if s.pairs.size:
+        s.pairs[other].at = math.inf
     for part in range(2):
         node, new = np.uint32(old + part), np.uint32(2 * other + part)
         s.nodes[new].key, s.nodes[new].told = s.nodes[node].key, s.nodes[node].told
