@@ -17,7 +17,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, reduce
 from typing import Any, NamedTuple, Self
 
@@ -125,6 +125,8 @@ class PoolView(NamedTuple):
     price: NDArray[np.float64] = _NOT_KNOWN
     """USD that this task is expected to cost at the agent: its prompt's tokens are known, and
     its answer is of mean length (:func:`routingsim.policies.costs.expected_costs`)."""
+    ranking: NDArray[np.float64] = _NOT_KNOWN
+    """For rules of this package: see :mod:`routingsim.policies.ranking`. Empty for all others."""
 
 
 class Outcome(NamedTuple):
@@ -155,7 +157,7 @@ _task = types.NamedTuple(
     [_int, _int, _float, types.uint64, _float, _float, _int, _floats, _floats, _int, _int, _int],
     TaskView,
 )
-POOL_VIEW = types.NamedTuple([*[_ints] * 3, *[_floats] * 3, _ints, *[_floats] * 4], PoolView)
+POOL_VIEW = types.NamedTuple([*[_ints] * 3, *[_floats] * 3, _ints, *[_floats] * 5], PoolView)
 _outcome = types.NamedTuple((types.int64, *[types.float64] * 6), Outcome)
 
 _any_task, _any_pool = ByReference(_task), ByReference(POOL_VIEW)
@@ -196,6 +198,8 @@ class Kernel:
 
     python: Callable[..., Any]
     signature: Any
+    ranks: int = 0
+    """By what a choice ranks the agents, if the simulator is to keep the ranking."""
 
     @property
     def name(self) -> str:
@@ -294,6 +298,14 @@ def _compile(function: Callable[..., Any], signature: Any) -> Any:
 def choose_kernel(function: Callable[..., int]) -> Kernel:
     """Make ``function(task, pool, memory) -> agent index`` a kernel (a decorator)."""
     return Kernel(function, CHOOSE)
+
+
+def ranked(by: int) -> Callable[[Kernel], Kernel]:
+    """Mark a kernel that takes the lowest agent of a ranking (a decorator).
+
+    ``by`` is one of :mod:`routingsim.policies.ranking`.
+    """
+    return lambda kernel: replace(kernel, ranks=by)
 
 
 def learn_kernel(function: Callable[..., None]) -> Kernel:

@@ -9,9 +9,18 @@ from numba.extending import register_jitable
 
 from routingsim.agents import AgentPool
 from routingsim.corpora.corpus import Corpus
-from routingsim.policies.kernel import choose_kernel, draw, probability_kernel
+from routingsim.policies.kernel import choose_kernel, draw, probability_kernel, ranked
 from routingsim.policies.policy import Policy, recipe, sentence
-from routingsim.policies.ties import any_up, choose_lowest, even, put_lowest, which
+from routingsim.policies.ranking import BY_LATENCY, BY_LOAD
+from routingsim.policies.ties import (
+    any_up,
+    choose_lowest,
+    choose_ranked,
+    even,
+    is_ranked,
+    put_lowest,
+    which,
+)
 
 _MANY = 32  # agents from which on two short loops are quicker than one long
 
@@ -80,6 +89,8 @@ def _with_tasks(task, pool, tasks):
 @register_jitable
 def least_loaded_of_all(task, pool):
     """The agent with the lowest load that is up; the first where none is."""
+    if is_ranked(pool):
+        return choose_ranked(task, pool)
     if pool.busy.size >= _MANY:
         tasks = _fewest_tasks(pool)
         if tasks >= 0:
@@ -95,6 +106,7 @@ def least_loaded_of_all(task, pool):
     return best
 
 
+@ranked(BY_LOAD)
 @choose_kernel
 def _by_load(task, pool, memory):
     return least_loaded_of_all(task, pool)
@@ -172,6 +184,7 @@ def _expected_latency(task, pool, memory, a):
     return pool.wait[a] + pool.service[a]
 
 
+@ranked(BY_LATENCY)
 @choose_kernel
 def _by_expected_latency(task, pool, memory):
     return choose_lowest(_expected_latency, task, pool, memory)

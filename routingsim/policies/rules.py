@@ -16,8 +16,9 @@ from routingsim.corpora.corpus import Corpus
 from routingsim.errors import PolicyError
 from routingsim.policies import grammar
 from routingsim.policies.costs import expected_costs
-from routingsim.policies.kernel import certain, choose_kernel, probability_kernel
+from routingsim.policies.kernel import certain, choose_kernel, probability_kernel, ranked
 from routingsim.policies.policy import Policy, recipe, sentence
+from routingsim.policies.ranking import BY_MEMORY
 from routingsim.policies.ties import any_up, choose_lowest, even, put_lowest
 
 
@@ -27,6 +28,7 @@ def _figure(task, pool, memory, a):
     return memory[a]
 
 
+@ranked(BY_MEMORY)
 @choose_kernel
 def _by_figure(task, pool, memory):
     return choose_lowest(_figure, task, pool, memory)

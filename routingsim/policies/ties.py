@@ -10,6 +10,7 @@ import numpy as np
 from numba.extending import register_jitable
 
 from routingsim.policies.kernel import draw
+from routingsim.policies.ranking import nth_lowest
 
 _HALF = np.uint64(32)
 _PART = 1 << 20  # of the task's draws, those for ties: policies use parts far below
@@ -84,8 +85,23 @@ def lowest(figure, task, pool, memory):
 
 
 @register_jitable
+def is_ranked(pool):
+    """Whether there is a ranking of the agents that are up for this task."""
+    return pool.ranking.size > 0 and pool.ranking[1] > 0.0
+
+
+@register_jitable
+def choose_ranked(task, pool):
+    """The lowest agent of the ranking, of equals each with the same chance."""
+    ties = int(pool.ranking[1])
+    return nth_lowest(pool.ranking, which(task, ties) if ties > 1 else 0)
+
+
+@register_jitable
 def choose_lowest(figure, task, pool, memory):
     """The agent up with the lowest ``figure``, of equals each with the same chance."""
+    if is_ranked(pool):
+        return choose_ranked(task, pool)
     best, least, ties = lowest(figure, task, pool, memory)
     if ties > 1:
         left = which(task, ties)

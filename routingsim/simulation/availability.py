@@ -3,9 +3,20 @@
 import numpy as np
 
 from routingsim.policies.kernel import FAILED
+from routingsim.policies.ranking import BY_LATENCY, BY_LOAD, rank
 from routingsim.simulation.calls import NONE, copy_of
 from routingsim.simulation.compiling import called
-from routingsim.simulation.events import CHANGE, COOLED, DEPART, DOWN, UP, UPS, code_of, push_rare
+from routingsim.simulation.events import (
+    CHANGE,
+    COOLED,
+    DEPART,
+    DOWN,
+    RANKS,
+    UP,
+    UPS,
+    code_of,
+    push_rare,
+)
 from routingsim.simulation.limits import waits_no_more
 from routingsim.simulation.queues import next_call
 from routingsim.simulation.sharing import ends_by
@@ -19,12 +30,25 @@ NOBODY = -2  # there is no agent for a second copy
 
 
 @called
+def rank_agent(s, a):
+    """Bring the ranking up to date with agent ``a``."""
+    figure = s.figure[a]
+    if s.counters[RANKS] == BY_LOAD:
+        figure = (s.busy[a] + s.queued[a]) / s.agents[a].slots
+    elif s.counters[RANKS] == BY_LATENCY:
+        figure += s.wait[a]
+    rank(s.ranking, s.up.size, a, figure, s.up[a])
+
+
+@called
 def offer(s, a):
     """Offer agent ``a`` to policies, or not, as it is now."""
     agent = s.agents[a]
     offered = int(agent.works and agent.listed and agent.cool in (CLOSED, HALF_OPEN))
     s.counters[UPS] += offered - agent.offered
     agent.offered = s.up[a] = offered
+    if s.counters[RANKS]:
+        rank_agent(s, a)
 
 
 @called
@@ -126,7 +150,9 @@ def choose_with_care(s, pool, system, work, log, rules, choose, memory, task, c)
     For a second copy the agent of the first, ``c``, is hidden too; if no other is left, or the
     policy names that agent still, it is ``NOBODY``.
     """
-    m, tokens = s.up.size, task.prompt_tokens
+    m, tokens, ranked = s.up.size, task.prompt_tokens, 0.0
+    if s.counters[RANKS]:  # does not hold of those that are hidden
+        ranked, s.ranking[1] = s.ranking[1], 0.0
     for b in range(m):
         s.up[b] = s.agents[b].offered and tokens <= s.agents[b].context
     a = -1
@@ -164,4 +190,6 @@ def choose_with_care(s, pool, system, work, log, rules, choose, memory, task, c)
                 a = -1
     for b in range(m):
         s.up[b] = s.agents[b].offered
+    if s.counters[RANKS]:
+        s.ranking[1] = ranked
     return a

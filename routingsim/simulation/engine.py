@@ -52,6 +52,7 @@ from routingsim.simulation.availability import (
     count_failure,
     go,
     probe,
+    rank_agent,
 )
 from routingsim.simulation.cache_lines import prefetch
 from routingsim.simulation.calls import (
@@ -85,6 +86,7 @@ from routingsim.simulation.events import (
     LIMIT,
     LOOK,
     NEWS,
+    RANKS,
     RETRY,
     RETURN,
     SHARED,
@@ -160,6 +162,8 @@ def _note(s, a):
         s.wait[a] = (queued + 1) * agent.mean_service / agent.slots
     if agent.shares:
         s.speed[a] = 1.0 / (1.0 + agent.sharing * min(busy, agent.slots - 1))
+    if s.counters[RANKS]:
+        rank_agent(s, a)
 
 
 @inlined
@@ -307,7 +311,7 @@ def pool_view(s, system):
     """What policies see: views of the arrays of the state."""
     return PoolView(
         *(s.busy, s.queued, system.slots, system.price, s.wait, system.mean_service, s.up),
-        *(s.room, system.mean_first, s.speed, s.price),
+        *(s.room, system.mean_first, s.speed, s.price, s.ranking),
     )
 
 
@@ -330,6 +334,8 @@ def _begin(s, system, rules, think_key):
     if system.change_at.size:
         push_rare(s, system.change_at[0], code_of(CHANGE, 0, 0))
     for a in range(s.agents.size):
+        if s.counters[RANKS]:
+            rank_agent(s, a)
         if s.agents[a].breaks:
             push_rare(s, system.down[s.agents[a].outage], code_of(DOWN, a, 0))
     for user in range(rules.users):
@@ -624,7 +630,7 @@ def run(
         If the policy returns an agent that does not exist.
     """
     n, agents = work.row.size, system.slots.size
-    state = empty_state(system, rules, work)
+    state = empty_state(system, rules, work, choose.ranks, memory)
     tries, held = max(rules.attempts, rules.levels), bool(system.holds.any())
     log = empty_log(n, tries, held, work.first.size > 0, hedges(rules))
     learns, pool = int(learn is not no_learning), pool_view(state, system)

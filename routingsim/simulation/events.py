@@ -25,11 +25,11 @@ COPY_BIT = 27  # where the copy of a try is in a code
 MOST_CALLS = 1 << COPY_BIT  # at once
 _CALL, _NUMBER = MOST_CALLS - 1, (1 << 31) - 1
 
-EVENTS, HOLE, FRESH, FREE, USED, UPS, BEGUN, BOUNDED, NEWS_FIRST, NEWS, COUNTERS = range(11)
+EVENTS, HOLE, FRESH, FREE, USED, UPS, BEGUN, BOUNDED, NEWS_FIRST, NEWS, RANKS, COUNTERS = range(12)
 """What the counters of the state count: events, whether there is a hole, tasks that have come,
 the first record in the list of free ones, records ever used, agents that are offered, whether
 the first events are there, agents with a context window, the oldest of the news that routers
-still have to hear, and how many these are."""
+still have to hear, and how many these are, and by what the agents are ranked."""
 
 _NEAR = 1024  # events in the first cache
 EVENT = np.dtype([("time", np.float64), ("code", np.int64)])

@@ -13,6 +13,13 @@ from numba import from_dtype, types
 from numpy.typing import NDArray
 
 from routingsim.policies.kernel import FAILED, STATUS_NAMES, TOO_LONG
+from routingsim.policies.ranking import (
+    BY_LATENCY,
+    BY_LOAD,
+    BY_MEMORY,
+    UNRANKED,
+    ranking_size,
+)
 from routingsim.simulation.cache_lines import records, whole_lines
 from routingsim.simulation.calls import CALL, NONE, PAIR
 from routingsim.simulation.events import (
@@ -22,6 +29,7 @@ from routingsim.simulation.events import (
     FREE,
     MOST_CALLS,
     NEWS_FIRST,
+    RANKS,
     UPS,
 )
 from routingsim.simulation.latencies import BINS
@@ -303,6 +311,8 @@ class State(NamedTuple):
     room: NDArray[np.float64]
     speed: NDArray[np.float64]
     price: NDArray[np.float64]
+    ranking: NDArray[np.float64]  # if any, and what it goes by besides the load or wait
+    figure: NDArray[np.float64]  # (m,)
     agents: NDArray[np.void]  # (m,) records
     calls: NDArray[np.void]  # records of calls, as many as there have been at once
     pairs: NDArray[np.void]  # one more for each, if a try may have two copies
@@ -328,11 +338,24 @@ class State(NamedTuple):
 
 
 FIRST_CALLS = 1 << 10  # records of calls to begin with
+RANKED_FROM = {UNRANKED: 0, BY_LOAD: 192, BY_LATENCY: 48, BY_MEMORY: 48}
+"""Agents from which on a ranking is quicker than to look at all of them."""
+# Slots up to which unequal loads are unequal as floating-point numbers: they differ by a share of
+# 1 / (calls x slots) at least, and there are MOST_CALLS at most.
+_DISTINCT = 1 << 25
 
 
-def empty_state(system: System, rules: Rules, work: Workload) -> State:
-    """State of an idle pool."""
+def empty_state(
+    system: System, rules: Rules, work: Workload, ranks: int, memory: NDArray[np.float64]
+) -> State:
+    """State of an idle pool, with the agents ranked as a policy with this memory asks for."""
     m = system.slots.size
+    stale = rules.routers > 1 and rules.signal_delay > 0
+    if m < RANKED_FROM[ranks] or stale or (ranks == BY_LOAD and system.slots.max() > _DISTINCT):
+        ranks = UNRANKED
+    figure = memory[:m] if ranks == BY_MEMORY else system.mean_service
+    ranking = records(ranking_size(m) if ranks else 0, np.dtype(np.float64), 2)
+    ranking[::2] = math.inf
     agents = records(m, _AGENT)
     for name in set(_AGENT.fields or ()) & (set(System._fields) - {"rejects", "queue_limit"}):
         agents[name] = getattr(system, name)
@@ -372,7 +395,8 @@ def empty_state(system: System, rules: Rules, work: Workload) -> State:
     counters = np.zeros(COUNTERS, np.int64)
     counters[FREE], counters[UPS] = -1, system.listed.sum()
     counters[BOUNDED] = np.count_nonzero(system.context < math.inf)
-    seen = m if rules.routers > 1 and rules.signal_delay > 0 else 0
+    counters[RANKS] = ranks
+    seen = m if stale else 0
     state = State(
         busy=np.zeros(m, np.int64),
         queued=np.zeros(m, np.int64),
@@ -381,6 +405,8 @@ def empty_state(system: System, rules: Rules, work: Workload) -> State:
         room=np.ones(m),
         speed=np.ones(m),
         price=np.zeros(m),
+        ranking=ranking,
+        figure=figure.copy(),
         agents=agents,
         calls=np.zeros(0, CALL),
         pairs=np.zeros(0, PAIR),

@@ -2,6 +2,7 @@
 
 import inspect
 import math
+from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -29,7 +30,7 @@ from routingsim.policies.kernel import (
     no_learning,
 )
 from routingsim.policies.policy import Policy, make_policy
-from routingsim.simulation import engine
+from routingsim.simulation import engine, state
 from routingsim.simulation.changes import Change
 from routingsim.simulation.faults import Outage
 from routingsim.simulation.service import system
@@ -46,6 +47,9 @@ BUILTIN = sorted(
     and name != "static"
 )
 """The rules by the names of their functions."""
+
+NAMES = "taped", "learning", "static", *BUILTIN
+RANKED = "least-loaded", "shortest-wait", "fastest", "cheapest"
 
 
 class Case(NamedTuple):
@@ -297,13 +301,13 @@ RULES = st.builds(
 
 
 @st.composite
-def cases(draw: st.DrawFn) -> Case:
+def cases(draw: st.DrawFn, names: Sequence[str] = NAMES) -> Case:
     """A system, its tasks and a policy."""
     unit = draw(st.sampled_from([0.5, 1.0, 7.3]))
     pool = draw(pools())
     work = draw(workloads(len(pool), unit))
     rules = draw(RULES)
-    named = draw(st.sampled_from(["taped", "learning", "static", *BUILTIN]))
+    named = draw(st.sampled_from(names))
     if named in ("taped", "learning"):
         choose, learn = taped_choice, taped_learning if named == "learning" else no_learning
         memory = tape(len(pool), 2 * work.row.size * max(rules.attempts, rules.levels))
@@ -327,6 +331,18 @@ def test_engine_and_reference_agree_to_the_last_bit(case: Case, interpreted: boo
         np.testing.assert_array_equal(getattr(fast[0], name), getattr(slow[0], name), name)
     np.testing.assert_array_equal(fast[1], slow[1], "memory")
     np.testing.assert_array_equal(fast[2], slow[2], "arrivals")
+
+
+@pytest.mark.slow
+@settings(max_examples=150)
+@given(case=cases(RANKED))
+def test_rules_choose_from_a_ranking_as_by_looking_at_all_agents(case: Case) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(state, "RANKED_FROM", dict.fromkeys(state.RANKED_FROM, 0))
+        fast = outcome_of(engine.run, case)
+    slow = outcome_of(simulator.run, case)
+    for name in Log._fields:
+        np.testing.assert_array_equal(getattr(fast[0], name), getattr(slow[0], name), name)
 
 
 @pytest.mark.slow

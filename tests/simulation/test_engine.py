@@ -28,7 +28,7 @@ from routingsim.policies.kernel import (
     no_learning,
 )
 from routingsim.policies.policy import make_policy
-from routingsim.simulation import engine
+from routingsim.simulation import engine, state
 from routingsim.simulation.faults import Outage
 from routingsim.simulation.service import system
 from routingsim.simulation.state import Log, Rules, System, Workload
@@ -484,3 +484,56 @@ def test_a_run_without_tasks_is_empty(run) -> None:
     work = workload(np.empty(0), 8)
     log = run(work, system(eight_agents()), ONE_TRY, policy.choose, no_learning, policy.memory, 1)
     assert log.agent.size == log.retries[0] == 0
+
+
+# -- large pools --------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["least-loaded", "shortest-wait", "fastest", "cheapest"])
+def test_many_agents_are_ranked_as_by_looking_at_all_of_them(
+    name: str, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    pool = AgentPool(
+        tuple(
+            Agent(
+                id=f"a{a}",
+                name="A",
+                cost=float(rng.choice([0.5, 1.0])),
+                latency=float(rng.choice([1.0, 2.0])),
+                concurrency=int(rng.integers(1, 4)),
+                error_rate=0.1,
+            )
+            for a in range(300)
+        )
+    )
+    outages = [Outage(f"a{a}", 5.0, 9.0) for a in range(0, 300, 3)]
+    agents, policy = system(pool, outages), make_policy(pool, name)
+    work = workload(np.cumsum(rng.exponential(1 / 300, 6_000)), 300)
+    rules = Rules(2, 0.0, 1.0, 1, 0, 0.0, 0)
+    logs = []
+    for ranked_from in (0, 10**9):
+        monkeypatch.setattr(state, "RANKED_FROM", dict.fromkeys(state.RANKED_FROM, ranked_from))
+        logs.append(
+            engine.run(work, agents, rules, policy.choose, policy.learn, policy.memory, seed)
+        )
+    for name in ("agent", "status", "attempts", "finished", "cost"):
+        np.testing.assert_array_equal(getattr(logs[0], name), getattr(logs[1], name), name)
+    assert np.unique(logs[0].agent).size > 90
+
+
+@pytest.mark.slow
+def test_memory_grows_with_calls_at_once_not_with_slots() -> None:
+    pool = AgentPool(
+        tuple(
+            Agent(id=f"a{a}", name="A", cost=1, latency=1, concurrency=10**6) for a in range(1000)
+        )
+    )
+    agents, policy = system(pool), make_policy(pool, "random")
+    held = state.empty_state(agents, ONE_TRY, workload(np.zeros(1), 1000), 0, policy.memory)
+    assert sum(array.nbytes for array in held) < 2_000_000
+    work = workload(np.arange(3_000) / 3_000, 1000)
+    log = engine.run(work, agents, ONE_TRY, policy.choose, policy.learn, policy.memory, 1)
+    assert (log.status == OK).all()
+    assert (log.left == work.arrived).all()  # all at once, and none waits
