@@ -61,10 +61,12 @@ def _spread(memory, x, v, inverse, d):
     for j in range(d):
         memory[v + j] = 0.0
     for i in range(d):
-        if memory[x + i] != 0.0:
+        weight = memory[x + i]
+        if weight != 0.0:
             row = inverse + i * d
+            # Where an index may not be negative the compiler makes a loop over vectors.
             for j in range(d):
-                memory[v + j] += memory[x + i] * memory[row + j]
+                memory[np.uint64(v + j)] += weight * memory[np.uint64(row + j)]
     spread = 0.0
     for j in range(d):
         spread += memory[x + j] * memory[v + j]
