@@ -10,6 +10,11 @@ Systems, each written out for every simulator that can express it:
 * ``full``: the same with queue limits, patience, failures, back-off and fallback to
   another agent. Ours also has a per-minute limit and an outage.
 
+Then the features that providers need, in the simple system, and what a task costs by the size of
+the pool and the policy: with load 0.8 at every size, so that calls under way grow with the pool
+(52,000 at 10,000 agents), and with those of 10 agents at every size. These two tables are of
+processor time and have a mean service time, price and quality for each agent.
+
 Every run draws its own random numbers; arrival times and texts' scores are made
 before the clock starts, for all alike. All take turns in one process; given are
 the median and the best of the turns, and the median of the ratios in a turn. Ciw
@@ -32,6 +37,7 @@ from pathlib import Path
 import ciw
 import ciw.dists
 import ciw.routing
+import msgspec
 import numpy as np
 import simpy
 
@@ -41,7 +47,7 @@ from routingsim.policies.policy import Policy
 from routingsim.simulation import engine
 from routingsim.simulation.faults import Outage
 from routingsim.simulation.service import system
-from routingsim.simulation.state import Rules, Workload
+from routingsim.simulation.state import Rules, System, Workload
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from tests.reference import simulator
@@ -61,8 +67,6 @@ def pool(full: bool) -> rs.AgentPool:
         for k in range(AGENTS)
     ]
     if full:
-        import msgspec
-
         agents = [msgspec.structs.replace(agent, **more) for agent in agents]
         agents[0] = msgspec.structs.replace(agents[0], requests_per_minute=480)
     return rs.AgentPool(tuple(agents))
@@ -283,6 +287,78 @@ def starts(times: int) -> None:
         print(f"  {name:8s} import routingsim {imported:.2f}, first replay {first:.2f}")
 
 
+def features(tasks: int, times: int) -> None:
+    """Tasks/s of the simple system with limits, time-outs, priorities, hedging and what follows."""
+    limits = {"requests_per_minute": 480}
+    bounds = {**limits, "over_limit": "reject", "timeout": 4.0, "queue_limit": LIMIT}
+    one = Rules(1, BACKOFF, 2.0, 1, 0, 0.0, 0)
+    again = one._replace(attempts=ATTEMPTS, on=0b11110)  # also timed out, shed, rejected
+    again = again._replace(cool_failures=5, cool_within=10.0, cool_seconds=5.0, cool_on=0b110)
+    everything = {**bounds, "discipline": "priority", "patience": PATIENCE}
+    budget = {"jitter": 0.1, "budget": 0.2, "reserve": 10.0}
+    models = {
+        "priorities, limits, hedging": (
+            {**limits, "discipline": "priority"},
+            one._replace(hedge=3.0),
+        ),
+        "limits, time-outs, cooldown, fallback": (bounds, again),
+        "all of these, an outage": (everything, again._replace(hedge=3.0, **budget)),
+    }
+    work = workload(tasks, AGENTS, LOAD * AGENTS * SLOTS)
+    work = work._replace(priority=np.random.default_rng(2).integers(0, 3, tasks).astype(np.int16))
+    print("\nfeatures (simple, least-loaded; tasks/s of processor time)")
+    for name, (fields, rules) in models.items():
+        equal = [
+            rs.Agent(id=f"a{k}", name=f"A{k}", cost=0.01, latency=1.0, latency_cv=CV,
+                     concurrency=SLOTS, error_rate=ERRORS, **fields)
+            for k in range(AGENTS)
+        ]  # fmt: skip
+        agents = rs.AgentPool(tuple(equal))
+        columns = system(agents, [Outage("a1", 100.0, 160.0)] if "outage" in name else [])
+        policy = make_policy(agents, "least-loaded")
+        print(f"  {name:40s}{1 / _cost(work, columns, rules, policy, times):12,.0f}")
+
+
+def sizes(tasks: int, times: int) -> None:
+    """Nanoseconds a task by policy and pool size."""
+    names = ("static:a0", "round-robin", "random", "power-of-two", "least-loaded", "fastest")
+    many = (10, 100, 500, 1_000, 10_000)
+    one = Rules(1, BACKOFF, 2.0, 1, 0, 0.0, 0)
+    head = "".join(f"{size:10,}" for size in many)
+    print(f"\nnanoseconds of processor time a task, by agents\n  {'':36s}{head}")
+    for grows in (True, False):
+        for name in names:
+            row = []
+            for size in many:
+                equal = rs.Agent(id="a0", name="A", cost=0.01, latency=1.0, latency_cv=CV,
+                                 concurrency=SLOTS)  # fmt: skip
+                agents = rs.AgentPool(
+                    tuple(msgspec.structs.replace(equal, id=f"a{k}") for k in range(size))
+                )
+                served = 1 if name == "static:a0" else size if grows else 10
+                work = workload(tasks, 1, LOAD * SLOTS * served)
+                work = work._replace(
+                    row=np.zeros(tasks, np.int32),
+                    service=np.ones((1, size)),
+                    cost=np.full((1, size), 0.01),
+                    quality=np.full((1, size), np.nan),
+                )
+                policy = make_policy(agents, name)
+                row.append(1e9 * _cost(work, system(agents), one, policy, times))
+            kind = "load 0.8" if grows else "calls of 10 agents"
+            print(f"  {name:16s}{kind:20s}" + "".join(f"{each:10.0f}" for each in row))
+
+
+def _cost(work: Workload, columns: System, rules: Rules, policy: Policy, times: int) -> float:
+    """Seconds of processor time a task, the least of several runs."""
+    seconds = []
+    for _ in range(times):
+        memory, began = policy.memory.copy(), time.process_time()
+        engine.run(work, columns, rules, policy.choose, policy.learn, memory, 7)
+        seconds.append(time.process_time() - began)
+    return min(seconds) / work.row.size
+
+
 def interpreted(tasks: int, times: int) -> None:
     """A policy written in plain Python, run in the compiled engine."""
     agents = pool(full=False)
@@ -361,6 +437,8 @@ def main() -> None:
         seconds = [_seconds(go) for _ in range(times)]
         print(f"\nfull, 10 million tasks: {statistics.median(seconds):.2f} s")
         del ten
+    features(many, times)
+    sizes(many // 4, times)
     interpreted(few * 3, times)
     starts(times)
 
