@@ -6,17 +6,14 @@ agent's figure changes only the nodes above it do, and one of the lowest is foun
 of equal agents the same one as by looking at all in their order.
 """
 
-import math
-
 from numba.extending import register_jitable
 
 UNRANKED, BY_LOAD, BY_LATENCY, BY_MEMORY = range(4)
 """By what a rule ranks the agents: nothing, load, expected latency, or the rule's memory."""
 
 
-@register_jitable
-def _inner(agents):
-    """Nodes above the leaves."""
+def first_leaf(agents: int) -> int:
+    """The node of agent 0: how many nodes there are above the leaves."""
     inner = 1
     while 3 * inner + 1 < agents:
         inner = 4 * inner + 1
@@ -25,7 +22,7 @@ def _inner(agents):
 
 def ranking_size(agents: int) -> int:
     """Numbers in a ranking: two for each node."""
-    return 2 * (_inner(agents) + -(-agents // 4) * 4)
+    return 2 * (first_leaf(agents) + -(-agents // 4) * 4)
 
 
 @register_jitable
@@ -41,20 +38,3 @@ def nth_lowest(tree, n):
             left -= here
             k += 1
     return k - inner
-
-
-@register_jitable
-def rank(tree, agents, a, figure, up):
-    """Let agent ``a`` have a figure, if it is up."""
-    k = _inner(agents) + a
-    lowest, ties = (figure, 1.0) if up else (math.inf, 0.0)
-    while tree[2 * k] != lowest or tree[2 * k + 1] != ties:
-        tree[2 * k], tree[2 * k + 1] = lowest, ties
-        if k == 0:
-            break
-        k = (k - 1) >> 2
-        c = 8 * k + 2
-        lowest = min(min(tree[c], tree[c + 2]), min(tree[c + 4], tree[c + 6]))
-        ties = 0.0
-        for j in range(c, c + 8, 2):
-            ties += tree[j + 1] if tree[j] == lowest else 0.0

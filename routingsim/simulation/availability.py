@@ -1,9 +1,11 @@
 """Which agents are offered to policies: outages, cooldowns, and agents that have failed a task."""
 
+import math
+
 import numpy as np
 
 from routingsim.policies.kernel import FAILED
-from routingsim.policies.ranking import BY_LATENCY, BY_LOAD, rank
+from routingsim.policies.ranking import BY_LATENCY, BY_LOAD
 from routingsim.simulation.calls import NONE, copy_of
 from routingsim.simulation.compiling import called
 from routingsim.simulation.events import (
@@ -11,6 +13,7 @@ from routingsim.simulation.events import (
     COOLED,
     DEPART,
     DOWN,
+    LEAF,
     RANKS,
     UP,
     UPS,
@@ -31,13 +34,25 @@ NOBODY = -2  # there is no agent for a second copy
 
 @called
 def rank_agent(s, a):
-    """Bring the ranking up to date with agent ``a``."""
-    figure = s.figure[a]
-    if s.counters[RANKS] == BY_LOAD:
-        figure = (s.busy[a] + s.queued[a]) / s.agents[a].slots
-    elif s.counters[RANKS] == BY_LATENCY:
-        figure += s.wait[a]
-    rank(s.ranking, s.up.size, a, figure, s.up[a])
+    """Bring the ranking (:mod:`routingsim.policies.ranking`) up to date with agent ``a``."""
+    tree, k, lowest, ties = s.ranking, s.counters[LEAF] + a, math.inf, 0.0
+    if s.up[a]:
+        lowest, ties = s.figure[a], 1.0
+        if s.counters[RANKS] == BY_LOAD:
+            lowest = (s.busy[a] + s.queued[a]) / s.agents[a].slots
+        elif s.counters[RANKS] == BY_LATENCY:
+            lowest += s.wait[a]
+    while tree[2 * k] != lowest or tree[2 * k + 1] != ties:
+        tree[2 * k], tree[2 * k + 1] = lowest, ties
+        if k == 0:
+            break
+        k = (k - 1) >> 2
+        lowest, ties = math.inf, 0.0
+        for child in range(8 * k + 2, 8 * k + 10, 2):
+            if tree[child] < lowest:
+                lowest, ties = tree[child], tree[child + 1]
+            elif tree[child] == lowest:
+                ties += tree[child + 1]
 
 
 @called

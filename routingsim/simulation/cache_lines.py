@@ -32,7 +32,7 @@ def whole_lines(fields: list[tuple[str, type]], **others: str) -> np.dtype[np.vo
     )
 
 
-def records(size: int, dtype: np.dtype[np.void], first: int = 0) -> NDArray[np.void]:
+def records(size: int, dtype: np.dtype[Any], first: int = 0) -> NDArray[Any]:
     """Records of zeros, of which number ``first`` begins a line."""
     block = np.empty(size * dtype.itemsize + _BYTES, np.uint8)
     block[:] = 0

@@ -174,15 +174,6 @@ def _holds(s, kind, number, c, time):
     return (call.state == state) & (call.task == number) & (call.due == time)
 
 
-@inlined
-def _expect(s):
-    """Ask for the records of the calls that may be next, and of their agents."""
-    for k in range(1, 5):
-        call = s.calls[np.uint32(parts(s.events[k].code)[2])]
-        prefetch(call)
-        prefetch(s.agents[np.uint16(call.agent)])
-
-
 @called
 def _compact(s):
     """Drop events that no longer hold."""
@@ -390,8 +381,11 @@ def _run(s, work, system, rules, log, pool, choose, learn, learns, memory, seed)
             now = s.events[0].time
             kind, number, record = parts(s.events[0].code)
             s.counters[HOLE] = 1
-            if s.calls.size > FIRST_CALLS:
-                _expect(s)
+            if s.calls.size > FIRST_CALLS:  # ask for the records of the events that may be next
+                for k in range(1, 5):
+                    call = s.calls[np.uint32(parts(s.events[k].code)[2])]
+                    prefetch(call)
+                    prefetch(s.agents[np.uint16(call.agent)])
             c = np.uint32(record)
             call = s.calls[c]
             if kind == DEPART:

@@ -13,9 +13,8 @@ import math
 
 import numpy as np
 
-from routingsim.simulation.compiling import called, inlined
-
 from routingsim.simulation.cache_lines import prefetch
+from routingsim.simulation.compiling import called, inlined
 
 # In the order in which they happen at one time.
 UP, DOWN, COOLED, LOOK, FREED, CHANGE, FIRST, SHARED, DEPART = range(9)
@@ -25,13 +24,15 @@ COPY_BIT = 27  # where the copy of a try is in a code
 MOST_CALLS = 1 << COPY_BIT  # at once
 _CALL, _NUMBER = MOST_CALLS - 1, (1 << 31) - 1
 
-EVENTS, HOLE, FRESH, FREE, USED, UPS, BEGUN, BOUNDED, NEWS_FIRST, NEWS, RANKS, COUNTERS = range(12)
+EVENTS, HOLE, FRESH, FREE, USED, UPS, BEGUN, BOUNDED, NEWS_FIRST, NEWS = range(10)
+RANKS, LEAF, COUNTERS = range(10, 13)
 """What the counters of the state count: events, whether there is a hole, tasks that have come,
 the first record in the list of free ones, records ever used, agents that are offered, whether
 the first events are there, agents with a context window, the oldest of the news that routers
-still have to hear, and how many these are, and by what the agents are ranked."""
+still have to hear, how many these are, and by what the
+agents are ranked and where in the ranking the first is."""
 
-_NEAR = 1024  # events in the first cache
+_NEAR = 256  # a quarter of the events that are in the first cache
 EVENT = np.dtype([("time", np.float64), ("code", np.int64)])
 """Record of an event. The four children of a node are side by side, in one line of the cache."""
 
@@ -65,10 +66,9 @@ def _sink(s, size, time, code):
         child = 4 * k + 1
         if not 0 <= child < size:
             break
-        grandchild = 4 * child + 1
-        if _NEAR < grandchild < size:
-            for k4 in range(4):
-                prefetch(s.events[np.uint32(grandchild + 4 * k4)])
+        if child > _NEAR:  # ask for what is below
+            for below in range(4 * child + 1, min(4 * child + 17, size), 4):
+                prefetch(s.events[np.uint32(below)])
         # Behind the last event are infinite times.
         low = child + _sooner(s, child + 1, child)
         high = child + 2 + _sooner(s, child + 3, child + 2)

@@ -18,6 +18,7 @@ from routingsim.policies.ranking import (
     BY_LOAD,
     BY_MEMORY,
     UNRANKED,
+    first_leaf,
     ranking_size,
 )
 from routingsim.simulation.cache_lines import records, whole_lines
@@ -27,6 +28,7 @@ from routingsim.simulation.events import (
     COUNTERS,
     EVENT,
     FREE,
+    LEAF,
     MOST_CALLS,
     NEWS_FIRST,
     RANKS,
@@ -395,7 +397,7 @@ def empty_state(
     counters = np.zeros(COUNTERS, np.int64)
     counters[FREE], counters[UPS] = -1, system.listed.sum()
     counters[BOUNDED] = np.count_nonzero(system.context < math.inf)
-    counters[RANKS] = ranks
+    counters[RANKS], counters[LEAF] = ranks, first_leaf(m)
     seen = m if stale else 0
     state = State(
         busy=np.zeros(m, np.int64),
