@@ -319,8 +319,9 @@ class Agent(
         """The prices for people: ``0.03``, or ``0.00438: 2.5 in, 10 out a million``."""
         if not self.priced:
             return f"{self.cost:g}"
-        into, out, read, _ = self.rates
+        into, out, read, write = self.rates
         cached = "" if read == into else f", {read:g} cached"
+        cached += "" if write == into else f", {write:g} cache writes"
         return f"{self.cost:.3g} ({into:g} in{cached}, {out:g} out a million)"
 
     @property

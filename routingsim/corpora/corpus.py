@@ -113,8 +113,9 @@ class Corpus:
             Of pandas, pyarrow, polars, HuggingFace datasets, or anything else that has the
             Arrow PyCapsule interface (``__arrow_c_stream__``). Columns ``id`` and ``text``;
             optionally ``arrived_at`` (s), ``category``,
-            ``prompt_tokens``, ``output_tokens``, ``propensity``, ``cached_tokens``, ``priority``
-            (0 to 255, lower is more urgent), ``tenant``; where no task has a text,
+            ``prompt_tokens``, ``output_tokens``, ``propensity``, ``cached_tokens``,
+            ``cache_write_tokens``, ``priority`` (0 to 255, lower is more urgent), ``tenant``;
+            where no task has a text,
             ``d_var``, ``length``, ``punctuation`` and ``unique_tokens``; and
             ``outcomes.<agent>.quality|cost|latency|output_tokens|failed``. It is not changed.
         name : str
@@ -207,10 +208,10 @@ class Corpus:
         Columns: id, text, arrived_at (s, NaN where there is none), category ("" where
         there is none), prompt_tokens, output_tokens (NaN where not recorded), propensity
         (the probability with which the agent that served the task was chosen, above 0 and
-        up to 1; NaN where unknown). Where a file has them: cached_tokens (of the prompt, read
-        from a provider's cache), priority (NaN where there is none), tenant ("" where there is
-        none), and in a corpus without texts ``d_var``, ``length``, ``punctuation`` and
-        ``unique_tokens``.
+        up to 1; NaN where unknown). Where a file has them: cached_tokens and cache_write_tokens
+        (of the prompt, read from a provider's cache and written to it), priority (NaN where
+        there is none), tenant ("" where there is none), and in a corpus without texts ``d_var``,
+        ``length``, ``punctuation`` and ``unique_tokens``.
         """
         return self._tasks.copy(deep=False)  # pandas copies what is written to
 
@@ -501,6 +502,14 @@ def cached_tokens(corpus: Corpus) -> NDArray[np.float64]:
         return np.zeros(len(corpus))
     recorded = corpus.tasks["cached_tokens"].to_numpy(dtype=np.float64)
     return np.minimum(np.nan_to_num(recorded), prompt_tokens(corpus))
+
+
+def cache_write_tokens(corpus: Corpus) -> NDArray[np.float64]:
+    """Tokens of each prompt that a provider writes to its cache; 0 where not recorded."""
+    if "cache_write_tokens" not in corpus.tasks:
+        return np.zeros(len(corpus))
+    recorded = corpus.tasks["cache_write_tokens"].to_numpy(dtype=np.float64)
+    return np.minimum(np.nan_to_num(recorded), prompt_tokens(corpus) - cached_tokens(corpus))
 
 
 def prompt_tokens(corpus: Corpus) -> NDArray[np.float64]:

@@ -24,6 +24,7 @@ NAMES_ELSEWHERE: Mapping[str, str] = {
     "prompt_tokens": "prompttokens tokensprompt inputtokens requesttokens inputusage inputlength "
     "contexttokens numprompttokens tokensin promptlen inputlen",
     "cached_tokens": "cachedtokens cachereadtokens cachereadinputtokens tokenscached",
+    "cache_write_tokens": "cachewritetokens cachecreationtokens cachecreationinputtokens",
     "output_tokens": "outputtokens completiontokens tokenscompletion responsetokens outputusage "
     "outputlength generatedtokens numoutputtokens tokensout outputlen tokens",
     "ttft": "ttft ttftms timetofirsttoken timetofirsttokenms firsttokenms firsttokenlatency "

@@ -100,6 +100,7 @@ _ALLOWED = {
     "output_tokens": Allowed(AMOUNT.said, whole=True),
     "priority": Allowed("a whole number from 0 (most urgent) to 255", 255.0, level=True),
     "cached_tokens": Allowed(AMOUNT.said, whole=True),
+    "cache_write_tokens": Allowed(AMOUNT.said, whole=True),
     "d_var": Allowed("a number from 0 to below 1", np.nextafter(1.0, 0.0)),
     "length": Allowed(AMOUNT.said, whole=True),
     "punctuation": Allowed(AMOUNT.said, whole=True),

@@ -74,6 +74,7 @@ class TaskRecord(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     priority: Annotated[int, msgspec.Meta(ge=0, le=255)] | None = None
     tenant: str | None = None
     cached_tokens: _Amount = None
+    cache_write_tokens: _Amount = None
     d_var: Annotated[float, msgspec.Meta(ge=0, lt=1)] | None = None
     length: _Amount = None
     punctuation: _Amount = None

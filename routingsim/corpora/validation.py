@@ -30,9 +30,9 @@ SCORES = ("d_var", "length", "punctuation", "unique_tokens")
 
 _TASK = TaskRecord.__struct_fields__[:-1]
 
-OPTIONAL = ("cached_tokens", "priority", "tenant")
+OPTIONAL = ("cached_tokens", "cache_write_tokens", "priority", "tenant")
 """Columns of a task that are there where a file has them: a prompt's tokens that a provider reads
-from its cache, and what queues go by that are not first come, first served."""
+from its cache and writes to it, and what queues go by that are not first come, first served."""
 
 BASE = tuple(name for name in _TASK if name not in (*SCORES, *OPTIONAL))
 """The columns of a task, in order: id, text, arrived_at, category, two token counts, propensity."""

@@ -178,9 +178,10 @@ def calls_as_tasks(log: CallLog, seed: int = 0) -> Corpus:
         "output_tokens": tokens,
         "prompt_tokens": np.where(prompt > 0, prompt, np.nan),
     }
-    cached = log.numbers("cached_tokens")
-    if (cached > 0).any():
-        columns["cached_tokens"] = np.where(prompt > 0, cached, np.nan)
+    for name in ("cached_tokens", "cache_write_tokens"):
+        cached = log.numbers(name)
+        if (cached > 0).any():
+            columns[name] = np.where(prompt > 0, cached, np.nan)
     return Corpus.from_frame(pd.DataFrame(columns), log.name)
 
 

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from routingsim.agents import AgentPool, usd
 from routingsim.corpora.answer_tokens import output_token_table
-from routingsim.corpora.corpus import Corpus, cached_tokens, prompt_tokens
+from routingsim.corpora.corpus import Corpus, cache_write_tokens, cached_tokens, prompt_tokens
 
 Floats = NDArray[np.float64]
 
@@ -70,8 +70,11 @@ def failed_cost_table(corpus: Corpus, pool: AgentPool, cost: Floats, prompt_cost
 
 def _modelled(corpus: Corpus, pool: AgentPool, answer: ArrayLike) -> Floats:
     """USD of calls by the agents' prices, shape (tasks, agents)."""
-    prompt, cached = prompt_tokens(corpus), cached_tokens(corpus)
-    return usd(pool, prompt[:, np.newaxis], answer, cached[:, np.newaxis])
+    prompt, cached, written = (
+        tokens(corpus)[:, np.newaxis]
+        for tokens in (prompt_tokens, cached_tokens, cache_write_tokens)
+    )
+    return usd(pool, prompt, answer, cached, written)
 
 
 def _recorded(corpus: Corpus, pool: AgentPool) -> Floats:

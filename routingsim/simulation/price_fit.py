@@ -1,13 +1,16 @@
 """Prices recovered from recorded costs: what a token of prompts, caches and answers costs.
 
-A call's cost is taken to be ``input x (prompt - cached) + read x cached + output x answer`` with
-prices of at least 0: non-negative least squares (Lawson & Hanson, *Solving Least Squares
-Problems*, 1974, ch. 23). Which calls obey one price list is found first, by the least sum of
-relative residuals; the others (batches, long prompts, other contracts) are left out and counted.
+A call's cost is taken to be ``input x (prompt - cached - written) + output x answer + read x cached
++ write x written``, the cached tokens being those of the prompt that are read from a cache, and the
+written ones those that are written to it, with prices of at least 0: non-negative least squares
+(Lawson & Hanson, *Solving Least Squares Problems*, 1974, ch. 23). Which calls obey one price list is
+found first, by the least sum of relative residuals; the others (batches, long prompts, other
+contracts) are left out and counted.
 """
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,8 +36,8 @@ class PriceFit:
     Attributes
     ----------
     price_input, price_output : FittedValue
-    price_cache_read : FittedValue or None
-        None where no prompt was read from a cache.
+    price_cache_read, price_cache_write : FittedValue or None
+        None where hardly a prompt was read from a cache, or written to it.
     calls, left_out : int
         Calls that the prices rest on, and calls with costs that do not obey them.
     residual : float
@@ -44,6 +47,7 @@ class PriceFit:
     price_input: FittedValue
     price_output: FittedValue
     price_cache_read: FittedValue | None
+    price_cache_write: FittedValue | None
     calls: int
     left_out: int
     residual: float
@@ -51,7 +55,7 @@ class PriceFit:
     @property
     def fields(self) -> dict[str, float]:
         """The prices as fields of an agent, to the digit that their errors allow."""
-        found = {name: getattr(self, name) for name in _NAMES}
+        found = {name: getattr(self, name) for name in _WORDS}
         return {name: _rounded(price) for name, price in found.items() if price is not None}
 
     @property
@@ -69,7 +73,22 @@ class PriceFit:
         return f"residual {self.residual:.2%}{others}"
 
 
-_NAMES = ("price_input", "price_output", "price_cache_read")
+_WORDS = {
+    "price_input": "prompts",
+    "price_output": "answers",
+    "price_cache_read": "cached tokens",
+    "price_cache_write": "tokens written to a cache",
+}
+
+
+def _counts(log: CallLog) -> dict[str, Floats]:
+    """Tokens of each call by the price that they have, in millions."""
+    prompt, answer = log.numbers("prompt_tokens"), log.numbers("output_tokens")
+    cached, written = (
+        np.nan_to_num(log.numbers(name)) for name in ("cached_tokens", "cache_write_tokens")
+    )
+    counts = (prompt - cached - written, answer, cached, written)
+    return {name: each / 1e6 for name, each in zip(_WORDS, counts, strict=True)}
 
 
 def fit_prices(log: CallLog) -> tuple[PriceFit | None, list[str]]:
@@ -81,19 +100,25 @@ def fit_prices(log: CallLog) -> tuple[PriceFit | None, list[str]]:
         Of calls of one agent. Those that were answered, with a cost above 0 and with tokens of
         prompt and answer, are used.
     """
-    cost, prompt, answer = map(log.numbers, ("cost", "prompt_tokens", "output_tokens"))
-    cached = np.nan_to_num(log.numbers("cached_tokens"))
-    use = (log.statuses == OK) & (cost > 0) & np.isfinite(prompt + answer) & (cached <= prompt)
+    cost, counts = log.numbers("cost"), _counts(log)
+    use = (log.statuses == OK) & (cost > 0) & np.isfinite(counts["price_output"])
+    use &= counts["price_input"] >= 0
+    names = ["price_input", "price_output"]
+    for name in ("price_cache_read", "price_cache_write"):
+        some = counts[name] > 0
+        if (use & some).sum() >= FEWEST:
+            names.append(name)
+        else:
+            use &= ~some
     if use.sum() < FEWEST:
         return None, []
-    cost, prompt, answer, cached = (each[use] for each in (cost, prompt, answer, cached))
-    columns = [prompt - cached, answer, *([cached] if (cached > 0).sum() >= FEWEST else [])]
-    tokens = np.column_stack(columns) / 1e6
+    cost, tokens = cost[use], np.column_stack([counts[name][use] for name in names])
     length = np.sqrt(np.square(tokens).sum(axis=0))
     if not length.all() or np.linalg.eigvalsh((tokens / length).T @ (tokens / length))[0] < APART:
+        *firsts, last = (_WORDS[name] for name in names)
         return None, [
-            "prices of prompts and answers cannot be told apart, as their lengths go together: "
-            "one price for both"
+            f"prices of {', '.join(firsts)} and {last} cannot be told apart, as their numbers go "
+            "together: one price for all"
         ]
     prices = _solved(tokens, cost, 1.0 / np.square(cost))
     for _ in range(30):  # to the least sum of relative residuals
@@ -109,12 +134,12 @@ def fit_prices(log: CallLog) -> tuple[PriceFit | None, list[str]]:
     variance = float(weights @ np.square(residuals)) / max(size - prices.size, 1)
     gram = tokens_kept.T @ (tokens_kept * weights[:, np.newaxis])
     errors = np.sqrt(variance * np.diag(np.linalg.pinv(gram)))
-    into, out, *read = (
-        FittedValue(float(price), float(error), size)
-        for price, error in zip(prices, errors, strict=True)
-    )
+    values: dict[str, Any] = {name: None for name in _WORDS} | {
+        name: FittedValue(float(price), float(error), size)
+        for name, price, error in zip(names, prices, errors, strict=True)
+    }
     residual = float(np.abs(tokens @ prices - cost).sum() / cost.sum())
-    found = PriceFit(into, out, read[0] if read else None, size, int((~kept).sum()), residual)
+    found = PriceFit(**values, calls=size, left_out=int((~kept).sum()), residual=residual)
     notes = []
     if residual > POOR:
         notes.append(
@@ -143,12 +168,16 @@ def failed_cost(log: CallLog, prices: PriceFit | None) -> tuple[str, str] | None
         return "nothing", f"inferred: {int(free.sum()):,} of {size:,} failed calls cost nothing"
     if prices is None:
         return None
-    prompt, answer = log.numbers("prompt_tokens")[use], log.numbers("output_tokens")[use]
-    into = prices.price_input.value * prompt / 1e6
-    whole = into + prices.price_output.value * np.nan_to_num(answer) / 1e6
+    due = {
+        name: getattr(prices, name).value * np.nan_to_num(tokens[use])
+        for name, tokens in _counts(log).items()
+        if getattr(prices, name) is not None
+    }
+    whole = np.sum(list(due.values()), axis=0)
+    into = whole - due["price_output"]
     said = (("all", whole, "what any call costs"), ("input", into, "their prompts"))
-    for value, due, what in said:
-        near = np.abs(cost[use] - due) <= 10 * CLOSE * due
+    for value, paid, what in said:
+        near = np.abs(cost[use] - paid) <= 10 * CLOSE * paid
         if near.mean() >= 0.9:
             return value, f"inferred: {int(near.sum()):,} of {size:,} failed calls cost {what}"
     return None

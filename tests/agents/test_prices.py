@@ -27,7 +27,7 @@ def test_a_call_costs_its_prompt_and_its_answer() -> None:
 def test_tokens_from_and_to_the_cache_have_their_own_prices() -> None:
     """1,000 tokens of which 600 are read and 100 written: 300 x 2.5 + 600 x 1 + 100 x 3 + 20."""
     both = agent(**GPT, price_cache_read=1.0, price_cache_write=3.0)
-    [paid] = usd(AgentPool((both,)), 1000.0, 2.0, cached_tokens=600.0, written_tokens=100.0)
+    [paid] = usd(AgentPool((both,)), 1000.0, 2.0, cached_tokens=600.0, cache_write_tokens=100.0)
     assert paid == pytest.approx(1670e-6)
     # Without prices of their own they cost what other tokens of the prompt do.
     [plain] = usd(AgentPool((agent(**GPT),)), 1000.0, 2.0, 600.0, 100.0)

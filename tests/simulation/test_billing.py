@@ -55,6 +55,19 @@ def test_tokens_from_the_cache_have_their_price(tmp_path: Path) -> None:
     assert tables(corpus, agent())[0] == [0.00825, 0.0505]
 
 
+def test_tokens_written_to_the_cache_have_their_price(tmp_path: Path) -> None:
+    """10,000 tokens read at .5, 8,000 written at 3.125, 2,000 at 2.5: .005 + .025 + .005."""
+    path = tmp_path / "tasks.csv"
+    both = {"cached_tokens": [0.0, 10_000.0], "cache_write_tokens": [60.0, 8_000.0]}
+    Corpus.from_frame(TASKS.assign(**both)).write(path)
+    corpus = rs.load_corpus(path)
+    one = agent(price_cache_read=0.5, price_cache_write=3.125, failed_cost="input")
+    cost, prompt, _, _ = tables(corpus, one)
+    assert prompt == pytest.approx([0.0001 + 0.0001875, 0.035])
+    assert cost == pytest.approx([0.0082875, 0.0355])
+    assert tables(corpus, agent())[0] == [0.00825, 0.0505]
+
+
 def test_recorded_costs_are_used_and_shared_out_by_prices() -> None:
     """A recorded .0165 is twice what prices say, and so is its prompt, .0005."""
     recorded = TASKS.assign(**{"outcomes.a.cost": [0.0165, None], "outcomes.a.failed": [None, 1]})

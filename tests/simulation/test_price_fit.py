@@ -8,6 +8,7 @@ from routingsim.simulation.price_fit import failed_cost, fit_prices
 from .logs_of_known_truth import log_of
 
 TRUE = {"price_input": 2.5, "price_output": 10.0, "price_cache_read": 1.25}
+WRITES = TRUE | {"price_cache_write": 3.125}
 
 
 def calls(size: int = 400, seed: int = 1) -> dict:
@@ -30,6 +31,33 @@ def test_prices_come_back_to_the_cent(digits: int) -> None:
     assert notes == []
     said = found.comments["price_output"]
     assert said.startswith(f"inferred from the costs of {found.calls} calls, residual 0.0")
+
+
+def test_tokens_that_are_written_to_a_cache_have_their_own_price() -> None:
+    """A third of the calls writes half of what its prompt does not read."""
+    given = calls()
+    rest = given["prompt_tokens"] - given["cached_tokens"]
+    written = np.where(np.arange(400) % 3 == 0, (rest / 2).round(), 0.0)
+    given |= {"cache_write_tokens": written, "cost": given["cost"] + (3.125 - 2.5) * written / 1e6}
+    found, notes = fit_prices(log_of(**given))
+    assert found is not None
+    assert (found.fields, notes, found.left_out) == (WRITES, [], 0)
+    nine = np.cumsum(written > 0) <= 9  # of too few calls that write nothing is said
+    found, _ = fit_prices(log_of(**{name: values[nine] for name, values in given.items()}))
+    assert found is not None
+    assert "price_cache_write" not in found.fields
+    assert found.calls == nine.sum() - 9
+
+
+def test_failed_calls_that_cost_their_prompts_pay_for_caches_too() -> None:
+    given = calls(100)
+    given["cost"][80:] -= 1e-5 * given["output_tokens"][80:]
+    log = log_of(**given, status=["ok"] * 80 + ["failed"] * 20)
+    prices, _ = fit_prices(log)
+    assert failed_cost(log, prices) == (
+        "input",
+        "inferred: 20 of 20 failed calls cost their prompts",
+    )
 
 
 def test_calls_of_another_contract_are_left_out_and_counted() -> None:
@@ -86,8 +114,8 @@ def test_lengths_that_go_together_do_not_tell_prices_apart() -> None:
     found, notes = fit_prices(log_of(**{**given, "cost": given["prompt_tokens"] * 1e-5}))
     assert found is None
     assert notes == [
-        "prices of prompts and answers cannot be told apart, as their lengths go together: one "
-        "price for both"
+        "prices of prompts and answers cannot be told apart, as their numbers go together: one "
+        "price for all"
     ]
 
 

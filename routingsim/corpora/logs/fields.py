@@ -35,6 +35,7 @@ NUMBERS = (
     "turn",
     "prompt_tokens",
     "cached_tokens",
+    "cache_write_tokens",
     "output_tokens",
     "ttft",
     "latency",
@@ -345,7 +346,7 @@ def _numbers(
         rule = Allowed(f"a number from {low:g} to {high:g}", high, low=low)
     elif field == "turn":
         rule = _ANY
-    elif field == "cached_tokens":
+    elif field in ("cached_tokens", "cache_write_tokens"):
         rule = _COUNT
     if field in _SPANS:
         rule = _ANY  # an end before the start is taken as not recorded

@@ -46,6 +46,7 @@ SHAPES = (
             "agent": "response_model|request_model|model_override|model",
             "prompt_tokens": "prompt_tokens",
             "cached_tokens": "prompt_cache_read_tokens",
+            "cache_write_tokens": "prompt_cache_write_tokens",
             "output_tokens": "completion_tokens",
             "ttft": "time_to_first_token:ms",
             "latency": "delay_ms|latency:ms",

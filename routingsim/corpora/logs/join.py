@@ -20,6 +20,7 @@ from routingsim.corpora.validation import STRING
 
 _CALENDAR = 5e8  # seconds since 1970 from which a clock is a calendar
 _MILLISECONDS = (500.0, 2000.0)  # times by which a latency in ms is longer than in seconds
+_WRITTEN = "cache_write_tokens"
 _SAME = 1e-6  # seconds by which a first token that is the end may differ from it
 
 Floats = NDArray[np.float64]
@@ -321,15 +322,23 @@ def _set_turns(frame: pd.DataFrame) -> None:
 
 
 def _add_cached(result: Joined, frame: pd.DataFrame) -> None:
-    """Count cached tokens among those of the prompt, where a tool counts them apart."""
-    prompt, cached = frame["prompt_tokens"].to_numpy(), frame["cached_tokens"].to_numpy()
-    apart = cached > prompt
-    if count := int(apart.sum()):
-        frame["prompt_tokens"] = np.where(apart, prompt + np.nan_to_num(cached), prompt)
-        result.notes.append(
-            f"{counted(count, 'call')} with more cached tokens than prompt tokens: the prompt's "
-            "are their sum"
-        )
+    """Count tokens read from a cache or written to it among those of the prompt.
+
+    Providers that count them apart do so in all calls; it shows in those where they are more.
+    """
+    prompt = frame["prompt_tokens"].to_numpy()
+    parts = [np.nan_to_num(frame[name].to_numpy()) for name in ("cached_tokens", _WRITTEN)]
+    cached = parts[0] + parts[1]
+    more = cached > prompt
+    if not more.any():
+        return
+    agent = frame["agent"]
+    apart = agent.isin(agent[more].unique()).to_numpy() & (cached > 0) & ~np.isnan(prompt)
+    frame["prompt_tokens"] = np.where(apart, prompt + cached, prompt)
+    result.notes.append(
+        f"{counted(int(more.sum()), 'call')} with more cached tokens than prompt tokens: of the "
+        f"{counted(int(apart.sum()), 'call')} of the same agents with any, the prompt's are the sum"
+    )
 
 
 def _set_columns(

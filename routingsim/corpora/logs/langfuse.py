@@ -17,7 +17,8 @@ def _prepare(rows: Rows) -> Rows:
     extra: dict[str, Sequence[Any]] = {}
     if any(usage):
         extra["usageDetails.input"] = [_sum(each, "input") for each in usage]
-        extra["usageDetails.cache_read"] = [_cached(each) for each in usage]
+        extra["usageDetails.cache_read"] = [_cached(each, False) for each in usage]
+        extra["usageDetails.cache_creation"] = [_cached(each, True) for each in usage]
         extra["usageDetails.output"] = [_sum(each, "output") for each in usage]
     messages = column(rows, "statusMessage")
     extra["status"] = [
@@ -41,8 +42,10 @@ def _sum(usage: dict[str, Any], side: str) -> float | None:
     return sum(numbers) if numbers else None
 
 
-def _cached(usage: dict[str, Any]) -> float | None:
-    kinds = [key for key in usage if "cache" in key and "creation" not in key]
+def _cached(usage: dict[str, Any], written: bool) -> float | None:
+    """Input tokens that were written to a cache, or read from one."""
+    cached = [key for key in usage if "cache" in key and not key.startswith("output")]
+    kinds = [key for key in cached if ("creation" in key or "write" in key) == written]
     return sum(float(usage[key] or 0) for key in kinds) if kinds else None
 
 
@@ -70,6 +73,7 @@ SHAPES = (
             "agent": "model|providedModelName",
             "prompt_tokens": "usageDetails.input|usage.input|promptTokens|inputUsage",
             "cached_tokens": "usageDetails.cache_read",
+            "cache_write_tokens": "usageDetails.cache_creation",
             "output_tokens": "usageDetails.output|usage.output|completionTokens|outputUsage",
             "ttft": "timeToFirstToken",
             "latency": "latency",

@@ -74,7 +74,10 @@ SHAPES = (
             "agent": "extra.metadata.ls_model_name|extra.invocation_params.model|"
             "extra.invocation_params.model_name|extra.metadata.model|name",
             "prompt_tokens": "prompt_tokens|outputs.usage_metadata.input_tokens",
-            "cached_tokens": "prompt_token_details.cache_read",
+            "cached_tokens": "prompt_token_details.cache_read|"
+            "outputs.usage_metadata.input_token_details.cache_read",
+            "cache_write_tokens": "prompt_token_details.cache_creation|"
+            "outputs.usage_metadata.input_token_details.cache_creation",
             "output_tokens": "completion_tokens|outputs.usage_metadata.output_tokens",
             "cost": "total_cost",
             "status": "status of run",

@@ -55,7 +55,11 @@ SHAPES = (
             "agent": "model",
             "prompt_tokens": "prompt_tokens",
             "cached_tokens": "metadata.usage_object.prompt_tokens_details.cached_tokens|"
-            "metadata.usage_object.cache_read_input_tokens",
+            "metadata.usage_object.cache_read_input_tokens|"
+            "metadata.additional_usage_values.cache_read_input_tokens",
+            "cache_write_tokens": "metadata.usage_object.cache_creation_input_tokens|"
+            "metadata.usage_object.prompt_tokens_details.cache_creation_tokens|"
+            "metadata.additional_usage_values.cache_creation_input_tokens",
             "output_tokens": "completion_tokens",
             "cost": "spend|response_cost",
             "status": "status",

@@ -16,6 +16,7 @@ _COLUMNS = (
     "mlflow.llm.model",
     "mlflow.chat.tokenUsage.input_tokens",
     "mlflow.chat.tokenUsage.cache_read_input_tokens",
+    "mlflow.chat.tokenUsage.cache_creation_input_tokens",
     "mlflow.chat.tokenUsage.output_tokens",
     "mlflow.llm.cost.total_cost",
     "status_code",
@@ -96,6 +97,7 @@ def _fields(span: dict[str, Any], trace: Any) -> list[Any]:
         _first(usage, "input_tokens", "prompt_tokens")
         or attributes.get("gen_ai.usage.input_tokens"),
         _first(usage, "cache_read_input_tokens", "cached_tokens"),
+        _first(usage, "cache_creation_input_tokens", "cache_write_input_tokens"),
         _first(usage, "output_tokens", "completion_tokens")
         or attributes.get("gen_ai.usage.output_tokens"),
         _first(attributes.get("mlflow.llm.cost"), "total_cost", "total"),
@@ -129,6 +131,7 @@ SHAPES = (
             "agent": "mlflow.llm.model",
             "prompt_tokens": "mlflow.chat.tokenUsage.input_tokens",
             "cached_tokens": "mlflow.chat.tokenUsage.cache_read_input_tokens",
+            "cache_write_tokens": "mlflow.chat.tokenUsage.cache_creation_input_tokens",
             "output_tokens": "mlflow.chat.tokenUsage.output_tokens",
             "cost": "mlflow.llm.cost.total_cost",
             "status": "status_code",

@@ -26,6 +26,11 @@ _CACHED = (
     "gen_ai.usage.cached_tokens",
     "llm.token_count.prompt_details.cache_read",
 )
+_CACHE_WRITE = (
+    "gen_ai.usage.cache_creation.input_tokens",
+    "gen_ai.usage.cache_creation_input_tokens",
+    "llm.token_count.prompt_details.cache_write",
+)
 _OUTPUT = (
     "gen_ai.usage.output_tokens",
     "gen_ai.usage.completion_tokens",
@@ -111,6 +116,7 @@ _COLUMNS = (
     "gen_ai.operation.name",
     "gen_ai.usage.input_tokens",
     "gen_ai.usage.cache_read.input_tokens",
+    "gen_ai.usage.cache_creation.input_tokens",
     "gen_ai.usage.output_tokens",
     "gen_ai.usage.cost",
     "gen_ai.server.time_to_first_token",
@@ -182,6 +188,7 @@ def _fields(span: Any) -> tuple[Any, ...]:
         _operation(attributes),
         _first(attributes, *_INPUT),
         _first(attributes, *_CACHED),
+        _first(attributes, *_CACHE_WRITE),
         _first(attributes, *_OUTPUT),
         _first(attributes, *_COST),
         _first(attributes, *_TTFT),
@@ -322,6 +329,7 @@ SHAPES = (
             "agent": "gen_ai.request.model",
             "prompt_tokens": "gen_ai.usage.input_tokens",
             "cached_tokens": "gen_ai.usage.cache_read.input_tokens",
+            "cache_write_tokens": "gen_ai.usage.cache_creation.input_tokens",
             "output_tokens": "gen_ai.usage.output_tokens",
             "ttft": "gen_ai.server.time_to_first_token",
             "cost": "gen_ai.usage.cost",

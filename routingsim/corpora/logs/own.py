@@ -14,6 +14,7 @@ _TABLE = {
     "agent": "agent",
     "prompt_tokens": "prompt_tokens",
     "cached_tokens": "cached_tokens",
+    "cache_write_tokens": "cache_write_tokens",
     "output_tokens": "output_tokens|tokens",
     "ttft": "ttft",
     "latency": "latency",

@@ -27,6 +27,7 @@ COLUMNS = (
     "agent",
     "prompt_tokens",
     "cached_tokens",
+    "cache_write_tokens",
     "output_tokens",
     "ttft",
     "latency",
@@ -73,7 +74,8 @@ class CallTable:
         Columns: call_id, task_id (tries of one task share it), session_id ("" where there is
         none), parent_id (the call or step that made this call), turn (from 0, in the
         session), arrived_at (s since ``began``, NaN where unknown), agent ("" where unknown),
-        prompt_tokens, cached_tokens (of these, read from a provider's cache), output_tokens,
+        prompt_tokens, cached_tokens and cache_write_tokens (of these, read from a provider's
+        cache and written to it), output_tokens,
         ttft and latency (s, of the first token and of the whole call), cost (USD), status (ok,
         failed, timed_out, cached), quality (0 to 1), propensity (above 0 and up to 1), tags.
         Numbers are NaN where not recorded.

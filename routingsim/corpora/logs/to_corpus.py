@@ -74,9 +74,10 @@ def corpus_of(log: CallTable, texts: pa.LargeStringArray, notes: Sequence[str]) 
             "propensity": log.numbers("propensity")[first],
         }
     )
-    cached = log.numbers("cached_tokens")[shown]
-    if (cached > 0).any():
-        frame["cached_tokens"] = cached
+    for name in ("cached_tokens", "cache_write_tokens"):
+        tokens = log.numbers(name)[shown]
+        if (tokens > 0).any():
+            frame[name] = tokens
     arrived, findings = frame["arrived_at"].to_numpy(), []
     if np.isnan(arrived).all() or not size:
         pass

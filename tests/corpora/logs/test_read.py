@@ -303,6 +303,24 @@ def test_milliseconds_are_told_by_the_ends_of_the_calls() -> None:
     assert "latency: read as milliseconds, as the calls' ends show" in log.notes
 
 
+def test_cached_tokens_that_are_counted_apart_are_added_to_the_prompts() -> None:
+    """As Anthropic counts them: of "a" in one call it shows, so in all; of "b" it never does."""
+    columns = {
+        "agent": ["a", "a", "a", "b"],
+        "prompt_tokens": [31, 2_000, 50, 2_000],
+        "cached_tokens": [0, 500, 0, 500],
+        "cache_write_tokens": [1_253, 100, 0, 100],
+    }
+    log = read_log(pd.DataFrame(columns))
+    assert log.numbers("prompt_tokens").tolist() == [1_284, 2_600, 50, 2_000]
+    assert (
+        "1 call with more cached tokens than prompt tokens: of the 2 calls of the same agents with "
+        "any, the prompt's are the sum" in log.notes
+    )
+    [first, *_] = log.corpus().to_frame()["cache_write_tokens"]
+    assert first == 1_253
+
+
 def test_texts_are_read_when_they_are_asked_for(write: Write) -> None:
     path = write(lines(payload(1), payload(2)), "x.jsonl")
     log, other = read_log(path), read_log(path)

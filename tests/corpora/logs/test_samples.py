@@ -58,7 +58,8 @@ EXPECTED: dict[str, tuple[str, list[dict[str, Any]], dict[str, int]]] = {
         "litellm",
         [
             {"call_id": "chatcmpl-P1", "session_id": "t1", "latency": 2.5, "ttft": 0.6,
-             "cached_tokens": 150.0, "cost": 0.0021, "tags": "eu", "text": "Read this image."},
+             "cached_tokens": 150.0, "cache_write_tokens": 30.0, "cost": 0.0021, "tags": "eu",
+             "text": "Read this image."},
             {"status": "failed", "latency": 0.5, "ttft": None, "text": "Say hello"},
         ],
         {},
@@ -68,7 +69,7 @@ EXPECTED: dict[str, tuple[str, list[dict[str, Any]], dict[str, int]]] = {
         [
             {"call_id": "aa01-02", "session_id": "aa01", "parent_id": "aa01-01", "turn": 0.0,
              "agent": "gpt-4o", "latency": 1.5, "prompt_tokens": 120.0, "output_tokens": 45.0,
-             "text": "Plan a trip."},
+             "cache_write_tokens": 20.0, "text": "Plan a trip."},
             {"call_id": "aa01-04", "parent_id": "aa01-01", "turn": 1.0, "arrived_at": 2.6,
              "prompt_tokens": 180.0, "text": "Which train?", "status": "ok"},
             {"call_id": "aa02-05", "parent_id": "", "status": "timed_out", "latency": 30.0},
@@ -84,7 +85,8 @@ EXPECTED: dict[str, tuple[str, list[dict[str, Any]], dict[str, int]]] = {
     "langfuse_observations.csv": (
         "langfuse",
         [
-            QUEUE | {"call_id": "o1", "session_id": "t1", "parent_id": "root", "quality": None},
+            QUEUE | {"call_id": "o1", "session_id": "t1", "parent_id": "root", "quality": None,
+                     "cache_write_tokens": 10.0},
             STACK | {"status": "timed_out", "latency": 30.0, "prompt_tokens": 20.0},
         ],
         {"observations that are no generations": 1},
@@ -106,7 +108,8 @@ EXPECTED: dict[str, tuple[str, list[dict[str, Any]], dict[str, int]]] = {
     "helicone_export.jsonl": (
         "helicone",
         [
-            QUEUE | {"call_id": "q-1", "session_id": "s1", "quality": 1.0},
+            QUEUE | {"call_id": "q-1", "session_id": "s1", "quality": 1.0,
+                     "cache_write_tokens": 16.0},
             {"call_id": "q-2", "status": "cached"},
             {"call_id": "q-3", "status": "failed", "agent": "gpt-4o-mini", "latency": 0.2},
         ],
@@ -125,6 +128,7 @@ EXPECTED: dict[str, tuple[str, list[dict[str, Any]], dict[str, int]]] = {
         [
             {"call_id": "r1", "session_id": "r0", "parent_id": "r0", "agent": "gpt-4o",
              "latency": 1.5, "ttft": 0.4, "cost": 0.00075, "cached_tokens": 32.0, "quality": 1.0,
+             "cache_write_tokens": 8.0,
              "text": "Plan a trip.", "tags": "eu"},
             {"call_id": "r2", "status": "failed", "agent": "gpt-4o-mini", "text": "Which train?"},
         ],
