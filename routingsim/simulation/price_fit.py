@@ -3,8 +3,8 @@
 A call's cost is taken to be ``input x (prompt - cached - written) + output x answer + read x cached
 + write x written``, the cached tokens being those of the prompt that are read from a cache, and the
 written ones those that are written to it, with prices of at least 0: non-negative least squares
-(Lawson & Hanson, *Solving Least Squares Problems*, 1974, ch. 23). Which calls obey one price list is
-found first, by the least sum of relative residuals; the others (batches, long prompts, other
+(Lawson & Hanson, *Solving Least Squares Problems*, 1974, ch. 23). Which calls obey one price list
+is found first, by the least sum of relative residuals; the others (batches, long prompts, other
 contracts) are left out and counted.
 """
 
@@ -134,7 +134,7 @@ def fit_prices(log: CallLog) -> tuple[PriceFit | None, list[str]]:
     variance = float(weights @ np.square(residuals)) / max(size - prices.size, 1)
     gram = tokens_kept.T @ (tokens_kept * weights[:, np.newaxis])
     errors = np.sqrt(variance * np.diag(np.linalg.pinv(gram)))
-    values: dict[str, Any] = {name: None for name in _WORDS} | {
+    values: dict[str, Any] = dict.fromkeys(_WORDS) | {
         name: FittedValue(float(price), float(error), size)
         for name, price, error in zip(names, prices, errors, strict=True)
     }

@@ -34,6 +34,7 @@ BLOCK = 16 << 20
 SAMPLE = 1 << 20
 """Bytes, at the least, from which the shape of a file is told."""
 
+_PACKED = 100  # times by which a gzip file may grow, above ``ROUTINGSIM_MAX_BYTES``
 _RECORDS = 200  # records of a sample that are looked at
 _LARGE = 256 << 20  # bytes from which {"data": […]} is not decoded as one object
 _LONG = 64 << 20  # bytes of a CSV file without the end of a record: its quotes are broken
@@ -100,8 +101,8 @@ def blocks(
     Raises
     ------
     CorpusError
-        If the file cannot be read, is empty, damaged as a whole, of an unknown form, or larger
-        than ``ROUTINGSIM_MAX_BYTES``, unpacked.
+        If the file cannot be read, is empty, damaged as a whole, of an unknown form, or, above
+        ``ROUTINGSIM_MAX_BYTES``, a gzip file that unpacks to more than 100 times its size.
     """
     try:
         with path.open("rb") as raw:
@@ -112,10 +113,12 @@ def blocks(
                 file.finish()
                 return
             stream = file
+            size_on_disk = path.stat().st_size
             if first[:2] == b"\x1f\x8b":
+                size_on_disk *= _PACKED
                 stream = gzip.GzipFile(fileobj=_Again(first, file))  # type: ignore[arg-type]
                 first = stream.read(size)
-            read = _bounded(stream.read, len(first), str(path))
+            read = _bounded(stream.read, len(first), size_on_disk, str(path))
             first = first.removeprefix(codecs.BOM_UTF8)
             refuse_form(first, str(path))
             yield from _text(path, first, read, wanted, types, size, most)
@@ -126,14 +129,18 @@ def blocks(
         raise CorpusError(f"{path}: cannot be read ({error.strerror or error})") from error
 
 
-def _bounded(read: Read, total: int, file: str) -> Read:
-    """The same, until more than is allowed has been read of a file; ``total`` bytes are already."""
+def _bounded(read: Read, total: int, enough: int, file: str) -> Read:
+    """The same, until more than is allowed has been read of a file; ``total`` bytes are already.
+
+    A log is read in blocks, so that what a file of its size may hold, ``enough``, is allowed.
+    """
 
     def bounded(size: int) -> bytes:
         nonlocal total
         data = read(size)
         total += len(data)
-        if reason := beyond("ROUTINGSIM_MAX_BYTES", total, "bytes or more, unpacked"):
+        reason = beyond("ROUTINGSIM_MAX_BYTES", total, "bytes or more, unpacked")
+        if reason and total > enough:
             raise CorpusError(f"{file}: {reason}")
         return data
 
