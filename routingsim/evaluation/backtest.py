@@ -106,7 +106,7 @@ def _backtest(
 ) -> Backtest:
     calls, notes = usable(log)
     first, rest = calls.split(at=at)
-    pool, unfitted = fitted(first, **fields)
+    pool, unfitted, served = fitted(first, **fields)
     names = np.array([agent.recorded_as for agent in pool], dtype=object)
     known = np.isin(rest.names("agent"), names)
     if lost := int((~known).sum()):
@@ -125,14 +125,13 @@ def _backtest(
     notes += [note for note in unfitted if note not in notes]
 
     policy = assign(corpus, agent, "logged", reason=sentence("As in the log"))
-    arrived = first.numbers("arrived_at")
+    arrived = served.numbers("arrived_at")
+    timeless = replace(served, _calls=served.calls.assign(arrived_at=np.nan))
     played: list[dict[str, Floats]] = []
     with threadpool_limits(1):  # with small products, more threads are slower
         for one in tqdm(seeds, desc="backtest", unit="replay", disable=not progress):
-            drawn, times = another_log(arrived, one)
-            sample = first.take(drawn)
-            sample = replace(sample, _calls=sample.calls.assign(arrived_at=times))
-            refitted = _with_fit(pool, sample, one, fields)
+            drawn, _ = another_log(arrived, one)
+            refitted = _with_fit(pool, timeless.take(drawn), one, fields)
             played.append(_played(prepare(corpus, refitted, policy).run(CorpusTimes(), seed=one)))
     found = Calls(pool.ids, agent, corpus.tasks["arrived_at"].to_numpy(), _measured(rest, played))
     figures, covered = predictions(found), coverage(found)

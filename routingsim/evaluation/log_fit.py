@@ -50,11 +50,11 @@ def usable(log: CallLog) -> tuple[CallLog, list[str]]:
     return (log if kept.all() else log.select(kept)), notes
 
 
-def fitted(log: CallLog, **fields: Any) -> tuple[AgentPool, list[str]]:
+def fitted(log: CallLog, **fields: Any) -> tuple[AgentPool, list[str], CallLog]:
     """The agents of a log that has calls enough of each, and notes on what it does not say.
 
     An agent with too few answered calls is not among them. Without recorded costs an agent's
-    price is 0.
+    price is 0. The third is the log with the waits that latencies include taken off them.
     """
     answered = (log.statuses == OK) & (log.numbers("latency") > 0)
     names = log.names("agent")
@@ -64,18 +64,20 @@ def fitted(log: CallLog, **fields: Any) -> tuple[AgentPool, list[str]]:
             f"{log.name}: too few answered calls to fit: no agent has {FEWEST} in the first part"
         )
     log = log.select(np.isin(names, enough))
-    names, notes = log.names("agent"), []
+    names, notes, served = log.names("agent"), [], log
     paid = np.isfinite(log.numbers("cost"))
     paid &= np.isfinite(log.numbers("prompt_tokens") + log.numbers("output_tokens"))
     priced = [name for name in enough if (paid & (names == name)).any()]
     parts: list[AgentPool] = []
     for group, price in ((priced, {}), ([n for n in enough if n not in priced], {"cost": 0.0})):
         if group:
-            parts.append(log.select(np.isin(names, group)).fit_pool(**(price | fields))[0])
+            found = log.select(np.isin(names, group)).calibrate(**(price | fields))
+            parts.append(found.pool)
+            served = found.without_waits(served)
     if len(priced) < len(enough) and "cost" not in fields:
         lacking = "any agent" if not priced else ", ".join(n for n in enough if n not in priced)
         notes.append(f"no costs with token counts are recorded of {lacking}: none are predicted")
     comments = {name: said for part in parts for name, said in part.comments.items()}
     agents = [agent for part in parts for agent in part]
     agents.sort(key=lambda agent: enough.index(agent.recorded_as))
-    return AgentPool(tuple(agents), comments), notes
+    return AgentPool(tuple(agents), comments), notes, served

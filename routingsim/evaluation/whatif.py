@@ -77,7 +77,7 @@ def whatif(
     """
     calls, notes = usable(log)
     speed = _speed(shift)
-    pool, said = fitted(calls, **fields)
+    pool, said, _ = fitted(calls, **fields)
     changed = priced(_left(pool, without), prices or {})
     corpus, others = _tasks(calls, pool)
     asked = _repriced(corpus, pool, changed)

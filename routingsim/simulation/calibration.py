@@ -18,6 +18,7 @@ from routingsim.simulation.arrival_fit import ArrivalFit, fit_arrivals
 from routingsim.simulation.limit_fit import fit_limits
 from routingsim.simulation.price_fit import failed_cost, fit_prices
 from routingsim.simulation.service_fit import ServiceFit, calls_of, fit_calls
+from routingsim.simulation.wait_fit import without_waits
 
 
 @dataclass(frozen=True, repr=False)
@@ -37,6 +38,15 @@ class Calibration:
     pool: AgentPool
     fits: dict[str, ServiceFit]
     arrivals: ArrivalFit | None
+
+    def without_waits(self, log: CallLog) -> CallLog:
+        """The log with the waits that were found in latencies taken off them."""
+        waits = {
+            agent.recorded_as: fit.limits.waits.slots
+            for agent, fit in zip(self.pool, self.fits.values(), strict=True)
+            if fit.limits is not None and fit.limits.waits is not None
+        }
+        return without_waits(log, waits)
 
     def save(self, path: str | Path) -> Path:
         """Write the pool as an agents file, as :meth:`routingsim.AgentPool.save` does."""
@@ -78,10 +88,13 @@ def calibrate(
     comments: dict[str, dict[str, str]] = {}
     for name in calls.agents:
         mine = calls.select(names == name)
-        fit = fit_calls(mine, notes, f"agent {name!r}")
-        limits = fit_limits(mine) if calls.has_arrivals else None
-        if limits is not None and "concurrency" in fields and not limits.in_a_minute.binds:
+        given_slots = "concurrency" in fields
+        limits = fit_limits(mine, queue=not given_slots) if calls.has_arrivals else None
+        if limits is not None and limits.waits is not None:
+            mine = without_waits(mine, {name: limits.waits.slots})
+        if limits is not None and given_slots and not limits.a_minute:
             limits = None  # nothing that is not given
+        fit = fit_calls(mine, notes, f"agent {name!r}")
         found, said = (None, []) if priced else fit_prices(mine)
         said += limits.notes if limits is not None else []
         fit = replace(fit, prices=found, limits=limits, notes=(*fit.notes, *said))

@@ -175,7 +175,8 @@ class ServiceFit:
         if self.limits is not None:
             for name, value in self.limits.fields.items():
                 comment = self.limits.comments[name]
-                said.append((name.replace("_", " "), f"{value:,} ({comment})"))
+                value = value if isinstance(value, str) else f"{value:,}"
+                said.append((name.replace("_", " "), f"{value} ({comment})"))
         return said
 
     @property
