@@ -100,7 +100,6 @@ def of_study(
     slo: Mapping[str, float] | None,
     quality: float | None,
     baseline: str | None,
-    backtest: str,
 ) -> Decision:
     """The decision between a study's policies, as ``Study.decision`` describes it."""
     at, targets = study.loads[-1] if load is None else load, _targets(slo, quality)
@@ -130,7 +129,7 @@ def of_study(
             enough=round(float(study.values(name, at, "enough").mean())),
             agreed=cell.verdicts.count(cell.verdict),
             population=study.settings.population,
-            backtest=backtest or backtested.said_of(study.corpus.sha256),
+            backtest=backtested.said_of(study.corpus.sha256),
         )
 
     rate = study.rates[study.loads.index(at)]
@@ -151,7 +150,6 @@ def of_replays(
     slo: Mapping[str, float] | None = None,
     quality: float | None = None,
     baseline: str | None = None,
-    backtest: str = "",
 ) -> Decision:
     """The decision between replays of the same tasks, as ``Study.decision`` has it of a study.
 
@@ -212,7 +210,7 @@ def of_replays(
             enough=result.stability.enough,
             agreed=1,
             population="tasks like these",
-            backtest=backtest or backtested.said_of(digest),
+            backtest=backtested.said_of(digest),
         )
 
     return _decision(

@@ -171,7 +171,6 @@ class Study(StudyRecord, Tabular):
         slo: Mapping[str, float] | None = None,
         quality: float | None = None,
         baseline: str | None = None,
-        backtest: str = "",
     ) -> decision.Decision:
         """Which policy to use at a load, how sure that is, and what to do next.
 
@@ -188,17 +187,13 @@ class Study(StudyRecord, Tabular):
             Least mean quality of all tasks, from 0 to 1.
         baseline : str, optional
             The policy in use; ``logged`` by default where it is in the study, else the first.
-        backtest : str
-            A sentence on how far the simulator was off on this traffic, for what it rests on.
 
         Raises
         ------
         SimulationError
             If the load, a target or the baseline is unknown.
         """
-        return decision.of_study(
-            self, load=load, slo=slo, quality=quality, baseline=baseline, backtest=backtest
-        )
+        return decision.of_study(self, load=load, slo=slo, quality=quality, baseline=baseline)
 
     def uses_text(self, name: str, load: float | None = None) -> TextUse:
         """Whether a policy's choices fit their tasks better than the same choices shuffled.
@@ -455,7 +450,6 @@ class Study(StudyRecord, Tabular):
         slo: Mapping[str, float] | None = None,
         quality: float | None = None,
         baseline: str | None = None,
-        backtest: str = "",
     ) -> Path:
         """Write the one-file report: HTML, or PDF, Markdown or JSON by suffix.
 
@@ -463,9 +457,7 @@ class Study(StudyRecord, Tabular):
         """
         from routingsim.report.html import write_report
 
-        return write_report(
-            self, path, slo=slo, quality=quality, baseline=baseline, backtest=backtest
-        )
+        return write_report(self, path, slo=slo, quality=quality, baseline=baseline)
 
     def write(self, path: str | Path) -> Path:
         """Write ``runs``, a row per run, as CSV, Parquet or JSON lines by the file's suffix.

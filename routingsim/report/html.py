@@ -74,7 +74,7 @@ def write_report(
         Add the view of :mod:`routingsim.report.explore` to an HTML report on replays; it is
         the only script in it.
     **asked
-        ``slo``, ``quality``, ``baseline`` and ``backtest`` of
+        ``slo``, ``quality`` and ``baseline`` of
         :meth:`routingsim.evaluation.study.Study.decision`, which the report leads with.
 
     Returns

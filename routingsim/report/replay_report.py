@@ -70,7 +70,7 @@ def compose(
     date : str or date, optional
         To print on it; today by default.
     **asked
-        ``slo``, ``quality``, ``baseline`` and ``backtest`` of
+        ``slo``, ``quality`` and ``baseline`` of
         :meth:`routingsim.evaluation.study.Study.decision`.
 
     Raises

@@ -17,7 +17,7 @@ def compose_whatif(
     date: str | datetime.date | None = None,
 ) -> Document:
     """The report on a what-if, computed from its result."""
-    document = compose(found.results, command=command, date=date, backtest=str(found.backtest))
+    document = compose(found.results, command=command, date=date)
     frame = found.to_frame()
     seconds = [
         (Column(name.replace("_", " "), "s", "seconds"), frame[name])

@@ -1,11 +1,13 @@
 """Decisions between the policies of a real study, and between replays."""
 
 import json
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
 import routingsim as rs
+from routingsim.corpora import backtested
 from routingsim.errors import SimulationError
 from routingsim.evaluation.decision import of_replays
 from routingsim.evaluation.replay_difference import replay_difference, replay_figure
@@ -49,7 +51,17 @@ def test_the_policy_in_use_and_targets_are_those_asked_about(study: Study) -> No
     high = study.decision(quality=1.0)
     assert high.kind == "none meets"
     assert high.chosen == "static:a2"
-    said = study.decision(backtest="It was off by 3 %.").to_dict()
+
+
+@pytest.mark.slow
+def test_what_a_backtest_of_the_log_found_is_among_what_it_rests_on(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ROUTINGSIM_BACKTESTS", str(tmp_path))
+    monkeypatch.setattr(backtested, "_known", {})
+    assert study.decision().to_dict()["backtest"] is None
+    backtested.remember(study.corpus.sha256, "It was off by 3 %.")
+    said = study.decision().to_dict()
     assert said["backtest"] == "It was off by 3 %."
     assert "It was off by 3 %." in said["rests_on"]
 
