@@ -73,12 +73,16 @@ SHAPES = (
             "first_token_at": "first_token_time",
             "agent": "extra.metadata.ls_model_name|extra.invocation_params.model|"
             "extra.invocation_params.model_name|extra.metadata.model|name",
-            "prompt_tokens": "prompt_tokens|outputs.usage_metadata.input_tokens",
+            "prompt_tokens": "prompt_tokens|outputs.usage_metadata.input_tokens|"
+            "outputs.llm_output.token_usage.prompt_tokens|"
+            "outputs.generations.0.0.message.kwargs.usage_metadata.input_tokens",
             "cached_tokens": "prompt_token_details.cache_read|"
             "outputs.usage_metadata.input_token_details.cache_read",
             "cache_write_tokens": "prompt_token_details.cache_creation|"
             "outputs.usage_metadata.input_token_details.cache_creation",
-            "output_tokens": "completion_tokens|outputs.usage_metadata.output_tokens",
+            "output_tokens": "completion_tokens|outputs.usage_metadata.output_tokens|"
+            "outputs.llm_output.token_usage.completion_tokens|"
+            "outputs.generations.0.0.message.kwargs.usage_metadata.output_tokens",
             "cost": "total_cost",
             "status": "status of run",
             "tags": "tags",

@@ -57,6 +57,9 @@ _STARTS = (
     "Timestamp",
 )
 _ENDS = ("endTimeUnixNano", "end_time_unix_nano", "end_time", "endTime")
+_TRACES = ("traceId", "trace_id", "TraceId", "context.trace_id")
+_HELD = ("attributes", "SpanAttributes")
+_FLAT = ("gen_ai.", "llm.", "attributes.gen_ai.", "attributes.llm.")
 _FAILED = (2, "2", "STATUS_CODE_ERROR", "ERROR", "Error", "StatusCode.ERROR")
 _VALUES = ("stringValue", "intValue", "doubleValue", "boolValue")
 
@@ -120,6 +123,7 @@ _COLUMNS = (
     "gen_ai.usage.output_tokens",
     "gen_ai.usage.cost",
     "gen_ai.server.time_to_first_token",
+    "Duration",
     "first token",
     "status.code",
     "traceId",
@@ -163,17 +167,19 @@ def _fields(span: Any) -> tuple[Any, ...]:
             span.events,
         )
         attributes = {each.key: _typed(each.value) for each in span.attributes or ()}
+        duration = None
     else:
         span = span if isinstance(span, dict) else {}
         context = span.get("context") or span.get("SpanContext") or {}
-        trace = _first(span, "traceId", "trace_id", "TraceId") or _first(
-            context, "trace_id", "TraceID"
+        trace = _first(span, *_TRACES) or _first(context, "trace_id", "TraceID")
+        own = _first(span, "spanId", "span_id", "SpanId", "context.span_id") or _first(
+            context, "span_id", "SpanID"
         )
-        own = _first(span, "spanId", "span_id", "SpanId") or _first(context, "span_id", "SpanID")
         parent = _first(span, "parentSpanId", "parent_span_id", "parent_id", "ParentSpanId")
         start = _first(span, *_STARTS)
         end = _first(span, *_ENDS)
-        status = span.get("status") or span.get("Status") or span.get("StatusCode")
+        status = _first(span, "status", "Status", "StatusCode", "status_code", "status.code")
+        duration = span.get("Duration")
         events = span.get("events") or span.get("Events")
         attributes = _attributes(span)
     trace, own, parent = (
@@ -192,6 +198,7 @@ def _fields(span: Any) -> tuple[Any, ...]:
         _first(attributes, *_OUTPUT),
         _first(attributes, *_COST),
         _first(attributes, *_TTFT),
+        duration,
         _first_token(events) if events else None,
         _status(status, attributes),
         trace,
@@ -304,15 +311,13 @@ def _left_out(rows: Rows) -> LeftOut:
 def _fits(rows: Rows) -> bool:
     if "resourceSpans" in rows.columns or "scopeSpans" in rows.columns:
         return True
-    found = ("traceId", "trace_id", "context.trace_id", "TraceId")
-    starts = ("startTimeUnixNano", "start_time_unix_nano", "start_time", "startTime")
-    held = (
-        "attributes",
-        "SpanAttributes",
-        "attributes.gen_ai.request.model",
-        "gen_ai.request.model",
-    )
-    return all(any(has(rows, path) for path in paths) for paths in (found, starts, held))
+    held = any(has(rows, path) for path in _HELD) or _flat(rows)
+    return held and all(any(has(rows, path) for path in paths) for paths in (_TRACES, _STARTS))
+
+
+def _flat(rows: Rows) -> bool:
+    """Whether attributes are columns of their own."""
+    return any(name.startswith(_FLAT) for name in rows.columns)
 
 
 SHAPES = (
@@ -332,14 +337,15 @@ SHAPES = (
             "cache_write_tokens": "gen_ai.usage.cache_creation.input_tokens",
             "output_tokens": "gen_ai.usage.output_tokens",
             "ttft": "gen_ai.server.time_to_first_token",
+            "latency": "Duration:ns",
             "cost": "gen_ai.usage.cost",
             "status": "status.code",
             "text": "gen_ai.input.messages",
         },
         always=(
             "resourceSpans|scopeSpans|traceId|trace_id|context.trace_id|TraceId",
-            "resourceSpans|scopeSpans|attributes|SpanAttributes|gen_ai.request.model|"
-            "attributes.gen_ai.request.model",
+            "resourceSpans|scopeSpans|startTimeUnixNano|start_time_unix_nano|start_time|startTime|"
+            "Timestamp",
         ),
         never=("run_type",),
         prepare=_prepare,
@@ -352,6 +358,7 @@ SHAPES = (
             "parent_id": "the call or step that made the call",
             "arrived_at": "as a number, as text, or a date; also `start_time`",
             "ended_at": "also `end_time`",
+            "latency": "of the collector's table in ClickHouse",
             "agent": "else `gen_ai.response.model` or `llm.model_name`",
             "prompt_tokens": "also as older conventions name it",
             "output_tokens": "also as older conventions name it",
