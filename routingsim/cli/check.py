@@ -7,7 +7,7 @@ import typer
 
 from routingsim.cli.completion import complete_corpus, complete_pool
 from routingsim.cli.console import out, remark, write_json
-from routingsim.cli.options import Dates, JsonOption, OnError, option
+from routingsim.cli.options import Dates, JsonOption, MapOption, OnError, option
 from routingsim.cli.outputs import check_distinct
 
 
@@ -35,6 +35,7 @@ def check(
     dates: Annotated[
         Dates | None, option(None, "The order in dates such as 10/6/2023 in the corpus.")
     ] = None,
+    map: MapOption = None,
     json_to: JsonOption = None,
 ) -> None:
     """Check a file of tasks: what was read, what is suspicious, and what to do about it."""
@@ -43,7 +44,7 @@ def check(
 
     check_distinct([json_to] if json_to else [], [corpus])
     pool = None if agents is None else load_agents(agents)
-    found = load_corpus(corpus, on_error=on_error, dates=dates)
+    found = load_corpus(corpus, columns=map, on_error=on_error, dates=dates)
     for note in found.notes:
         remark(f"{found.name}: {note}", style="yellow")
     checkup = found.check(pool)

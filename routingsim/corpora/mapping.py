@@ -41,6 +41,13 @@ NAMES_ELSEWHERE: Mapping[str, str] = {
     "tags": "tags category taskname tasktype dataset topic subject source",
 }
 
+_PARTS = {
+    "agent": {"model", "agent", "llm"},
+    "latency": {"latency", "duration", "elapsed", "took", "ms", "millis", "milliseconds"},
+    "arrived_at": {"when", "date", "datetime", "timestamp", "started", "created", "start"},
+}
+"""Words in a column's name that tell its field, where no whole name does."""
+
 _TIMES = ("arrived_at", "ended_at")
 _UNITS = (
     (r"(ms|millis|milliseconds)$", "ms"),
@@ -70,11 +77,22 @@ def likely(columns: Mapping[str, Sequence[Any]]) -> dict[str, str]:
             found[ours] = theirs + _unit(ours, name, columns[theirs])
             used.add(theirs)
             break
+    for ours, parts in _PARTS.items():
+        if ours not in found:
+            rest = (name for name in columns if name not in used and parts & set(_parts_of(name)))
+            if theirs := next(rest, None):
+                found[ours] = theirs + _unit(ours, plain(theirs), columns[theirs])
+                used.add(theirs)
     if "id" not in found:
         ids = (name for name in columns if plain(name).endswith("id") and name not in used)
         if other := next((name for name in ids if _tells_apart(columns[name])), None):
             found = {"id": other, **found}
     return found
+
+
+def _parts_of(name: str) -> list[str]:
+    """The words of a column's name: ``how_long_ms`` and ``howLongMs`` have three."""
+    return re.sub(r"([a-z0-9])([A-Z])", r"\1 \2", name).replace("_", " ").casefold().split()
 
 
 def written(given: Mapping[str, str]) -> str:

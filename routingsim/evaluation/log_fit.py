@@ -16,7 +16,7 @@ FEWEST = 5
 
 _NEEDED = {
     "arrived_at": "when each call began",
-    "agent": "which model it was of",
+    "agent": "which model it was of; agent==NAME where all are of one",
     "latency": "how long it took",
 }
 

@@ -28,3 +28,11 @@ def test_check_prints_the_check_up(tmp_path: Path) -> None:
     assert set(one) == {"subject", "severity", "what", "touches", "remedy"}
     assert (one["subject"], one["severity"]) == ("cost", "wrong")
     assert "the agent costs 0.5 USD per 1,000 tokens" in one["what"]
+
+
+def test_check_reads_a_log_by_a_mapping(tmp_path: Path) -> None:
+    file = tmp_path / "flat.csv"
+    file.write_text("who,at,ms,q\n" + "".join(f"a,{k},{900 + k},Hi {k}\n" for k in range(40)))
+    found = invoke("check", file, "--map", "agent=who,arrived_at=at,latency=ms:ms,text=q")
+    assert found.exit_code == 0
+    assert "40 tasks, times over 39 s, 1 agent, latency of all" in " ".join(found.stdout.split())

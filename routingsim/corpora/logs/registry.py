@@ -89,6 +89,9 @@ def _loaded(point: EntryPoint) -> Shape:
     return found
 
 
+_MAP = "; to start from, with columns of yours: --map agent=…,arrived_at=…,latency=…,text=…"
+
+
 def named(source: str) -> Shape:
     """The shape of this name.
 
@@ -108,15 +111,20 @@ def recognised(rows: Rows) -> Shape | None:
     return next((shape for shape in shapes().values() if shape.recognises(rows)), None)
 
 
-def closest(rows: Rows) -> str:
-    """Which shape is the closest to a sample of none, and what it lacks; "" where none is close."""
+def closest(rows: Rows, near: bool = True) -> str:
+    """Which shape is the closest to a sample of none, and what it lacks.
+
+    With ``near``, "" where it lacks more than a third of its columns.
+    """
     best = min(
         (shape for shape in shapes().values() if len(shape.always) > 1),
         key=lambda shape: len(shape.lacks(rows)) / len(shape.always),
     )
     lacks = best.lacks(rows)
-    if 3 * len(lacks) > len(best.always):
+    if near and 3 * len(lacks) > len(best.always):
         return ""
+    if len(lacks) == len(best.always):
+        return "nothing in it is like a log's; our own form (calls) has agent, arrived_at, latency"
     if not lacks:
         return f"it is like {best.title} ({best.name}), but has columns that no such file has"
     missing = ", ".join(" or ".join(map(shown, each.split("|"))) for each in lacks)
@@ -129,6 +137,5 @@ def unknown(rows: Rows) -> str:
     listed = ", ".join(map(shown, names[:12])) or "no columns"
     listed += f" and {len(names) - 12} more" if names[12:] else ""
     said = f"{rows.file}: is of no shape that is known; it has {listed}"
-    if near := closest(rows):
-        said += f"; {near}"
-    return said + map_to_start_from(rows.columns)
+    said += f"; {closest(rows, near=False)}"
+    return said + (map_to_start_from(rows.columns) or _MAP)

@@ -47,6 +47,7 @@ def corpus_of(log: CallTable, texts: pa.LargeStringArray, notes: Sequence[str]) 
     last[task[rows], agent[rows]] = rows  # of several the last one stays
     recorded = last >= 0
     said = list(notes)
+    said += [f"{count:,} {why} left out" for why, count in log.left_out.items()]
     if earlier := rows.size - int(recorded.sum()):
         said.append(
             f"{counted(earlier, 'earlier try', 'earlier tries')} of the same agent for the same "

@@ -147,12 +147,26 @@ def test_a_file_of_no_shape_is_refused_with_the_closest_and_a_mapping(write: Wri
         read_log(path)
     assert str(caught.value) == (
         f"{path}: is of no shape that is known; it has 'request_id', 'created', 'model', "
-        "'prompt', 'latency_ms', 'usd', 'success'; to start from: --map id=request_id,"
+        "'prompt', 'latency_ms', 'usd', 'success'; the closest is a promptfoo result (promptfoo), "
+        "which has 'provider', 'vars' or 'testIdx' or 'promptIdx', too; to start from: "
+        "--map id=request_id,"
         "agent=model,text=prompt,arrived_at=created:epoch_ms,latency=latency_ms:ms,status=success"
     )
     near = write("generation_id,created_at,model\ng,2025-06-02,m\n", "y.csv")
     with pytest.raises(CorpusError, match=r"closest is an export of OpenRouter's activity"):
         read_log(near)
+    with pytest.raises(CorpusError) as caught:
+        read_log(write("a,b\n1,2\n", "far.csv"))
+    assert str(caught.value).endswith(
+        "it has 'a', 'b'; nothing in it is like a log's; our own form (calls) has agent, "
+        "arrived_at, latency; to start from, with columns of yours: "
+        "--map agent=…,arrived_at=…,latency=…,text=…"
+    )
+    odd = write("when,whichModel,how_long_ms\n2025-06-02,m,5\n", "odd.csv")
+    with pytest.raises(
+        CorpusError, match="agent=whichModel,latency=how_long_ms:ms,arrived_at=when"
+    ):
+        read_log(odd)
     with pytest.raises(CorpusError, match="is not an export of Langfuse's observations: it has no"):
         read_log(path, "langfuse")
     with pytest.raises(CorpusError, match="source is 'excel'; allowed are auto, litellm, "):
@@ -240,7 +254,9 @@ def test_repeated_records_are_left_out_and_other_calls_of_an_id_are_tries(write:
         "1 call was unsorted: sorted by time",
         "1 call has the id of an earlier one: further tries of its task",
     )
-    assert len(log.corpus()) == 2
+    corpus = log.corpus()
+    assert len(corpus) == 2
+    assert "1 records that repeat an earlier one (the first: c1) left out" in corpus.notes
 
 
 def test_tries_of_a_task_are_calls_that_follow_a_failed_one_in_its_session(write: Write) -> None:

@@ -338,6 +338,42 @@ def test_a_log_is_the_same_in_every_form(
     check(log, calls)
 
 
+FLAT_SPANS = {
+    "phoenix.csv": (
+        "context.span_id,span_kind,parent_id,start_time,end_time,status_code,context.trace_id,"
+        "attributes.llm.model_name,attributes.llm.token_count.prompt,"
+        "attributes.llm.token_count.completion,attributes.input.value\n"
+        "02,LLM,01,2025-06-02 08:00:00.500000+00:00,2025-06-02 08:00:02.000000+00:00,OK,aa01,"
+        "gpt-4o,120.0,45.0,Plan a trip.\n"
+    ),
+    "clickhouse.jsonl": json.dumps(
+        {
+            "Timestamp": "2025-06-02 08:00:00.500000000",
+            "TraceId": "aa01", "SpanId": "02", "ParentSpanId": "01", "SpanKind": "Client",
+            "SpanAttributes": {
+                "gen_ai.request.model": "gpt-4o", "gen_ai.usage.input_tokens": "120",
+                "gen_ai.usage.output_tokens": "45", "gen_ai.prompt.0.role": "user",
+                "gen_ai.prompt.0.content": "Plan a trip.",
+            },
+            "Duration": "1500000000", "StatusCode": "Ok",
+        }
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FLAT_SPANS)
+def test_spans_are_read_as_stores_export_them(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_text(FLAT_SPANS[name])
+    log = read_log(path)
+    [call] = log.calls.to_dict("records")
+    names = ("call_id", "session_id", "parent_id", "agent", "latency", "status")
+    said = ["aa01-02", "aa01", "aa01-01", "gpt-4o", 1.5, "ok"]
+    assert [call[name] for name in names] == said
+    assert (call["prompt_tokens"], call["output_tokens"]) == (120.0, 45.0)
+    assert log.texts().to_pylist() == ["Plan a trip."]
+
+
 def test_requests_of_a_batch_bring_texts_and_models(tmp_path: Path) -> None:
     for path in SAMPLES.glob("openai_batch_*"):
         shutil.copy(path, tmp_path)
