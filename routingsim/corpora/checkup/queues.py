@@ -31,6 +31,7 @@ _RELATED = 0.15  # rank correlation from which latencies are said to rise with c
 _LONGER = 1.25  # and by what factor the latencies of calls that met many have to be longer
 _PARTS = 20  # of a log, within which latencies are compared
 _CEILING = 0.05  # share of the calls that bring those in flight to the most that ever are
+_MISSING = 10.0  # calls that would have come meanwhile without a ceiling
 _FULL = 1.25  # calls in flight on average, in slots, from which some must have waited
 _SAME = 1e-3  # seconds by which calls that start together may differ
 _TOGETHER = 0.2  # share of the calls that start together, and
@@ -115,9 +116,9 @@ def _why_completions(columns: Columns) -> str:
                 f"{100 * together:.0f} % of the calls of {name} begin together with another if "
                 "latencies are taken off the times, and the times themselves differ"
             )
-        most, often = _ceiling(begun, latency[np.argsort(time - latency, kind="stable")])
-        other, seldom = _ceiling(time, latency)
-        if most < other and often >= _CEILING > seldom:
+        most, often, kept = _ceiling(begun, latency[np.argsort(time - latency, kind="stable")])
+        other, seldom, _ = _ceiling(time, latency)
+        if most < other and often >= _CEILING > seldom and kept >= _MISSING:
             return (
                 f"with latencies taken off the times {most:,} call{'s' * (most > 1)} of {name} "
                 f"{'are' if most > 1 else 'is'} often in flight and never more, and up to "
@@ -135,11 +136,17 @@ def _why_completions(columns: Columns) -> str:
     )
 
 
-def _ceiling(time: Floats, latency: Floats) -> tuple[int, float]:
-    """The most calls in flight, and the share of the calls that bring them to that."""
+def _ceiling(time: Floats, latency: Floats) -> tuple[int, float, float]:
+    """The most calls in flight, the share of the calls that bring them to that, and those missing.
+
+    Missing are as many as come on average in the time with the most in flight.
+    """
     among = in_flight(time, latency) + 1
-    most = int(among.max())
-    return most, float((among == most).mean())
+    most, ends = int(among.max()), np.sort(time + latency)
+    full = time[among == most]
+    seconds = float((ends[np.searchsorted(ends, full, side="right")] - full).sum())
+    rate = time.size / max(float(time[-1] - time[0]), _SAME)
+    return most, float((among == most).mean()), rate * seconds
 
 
 def _beyond_slots(columns: Columns, name: str, time: Floats, latency: Floats) -> str:

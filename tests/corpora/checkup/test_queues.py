@@ -99,3 +99,12 @@ def test_every_agent_on_every_task_is_no_log() -> None:
 def test_calls_in_flight() -> None:
     time, latency = np.array([0.0, 1.0, 2.0, 6.0]), np.array([2.0, 4.0, 1.0, 1.0])
     assert in_flight(time, latency).tolist() == [0, 1, 1, 0]
+
+
+def test_few_calls_in_flight_at_low_load_show_no_ceiling() -> None:
+    """Two calls overlap 20 times, and three once if read as arrivals: some 1 call is missing."""
+    time = np.arange(200) * 10.0
+    time[1:39:2] = time[:38:2] + 0.5
+    latency = np.ones(200)
+    time[50:53], latency[50:53] = [500.0, 501.0, 502.0], [4.0, 1.5, 0.2]
+    assert found(time, latency) == (False, False)
