@@ -7,7 +7,8 @@ Logs are made by an independent simulation in SimPy, in worlds of which the fit 
 - "right": service times as the fit has them, by tokens with lognormal noise;
 - "bimodal": a seventh of the calls takes five times as long;
 - "slow hours": for a quarter of an hour each, now and then, all calls take 2.2 times as long;
-- "queue": the provider has few slots, and calls wait there, which the log does not say.
+- "queue": the provider has few slots, and calls wait there, which the log does not say;
+- "shared queue": the same, with slots that both agents share, which no agent's calls show alone.
 
 Of each log the last 30 % of the time are held out. The truth about them is known: the world is run
 again with the same arrivals, lengths and slow hours, and other draws. For each world a line says,
@@ -35,12 +36,12 @@ from numpy.typing import NDArray
 import routingsim as rs
 from routingsim.evaluation.backtest_result import AT
 
-WORLDS = ("right", "bimodal", "slow hours", "queue")
+WORLDS = ("right", "bimodal", "slow hours", "queue", "shared queue")
 SPEED = {"large": 40.0, "small": 90.0}  # tokens per second
 TTFT = {"large": 0.8, "small": 0.3}
 CV = 0.3
 SLOW, SPAN = 2.2, 900.0  # times as long in slow hours, and their seconds
-LOAD = 0.9  # of the provider's slots in the world with a queue
+LOAD = 0.9  # of the provider's slots in the worlds with a queue
 HELD_OUT = 0.7  # where the log is cut
 RUNS = 8  # of the world, for the truth
 
@@ -104,13 +105,15 @@ def latencies(of: Traffic, seed: int) -> Floats:
     if of.world == "bimodal":
         service *= np.where(rng.random(mean.size) < 1 / 7, 5.0, 1.0)
     slots = dict.fromkeys(SPEED, 10**6)
-    if of.world == "queue":
+    if of.world.endswith("queue"):
         rate = mean.size / of.arrived[-1]
         for name in SPEED:
             mine = of.agent == name
             slots[name] = max(1, round(rate * mine.mean() * mean[mine].mean() / LOAD))
     env = simpy.Environment()
     providers = {name: simpy.Resource(env, n) for name, n in slots.items()}
+    if of.world == "shared queue":
+        providers = dict.fromkeys(SPEED, simpy.Resource(env, sum(slots.values())))
     found = np.zeros(mean.size)
 
     def call(k: int) -> Any:

@@ -46,6 +46,9 @@ from routingsim.simulation.scenario import prepare
 REPLICATIONS = 20
 """Replays, each with a fit of its own."""
 
+WARM_UP = 5_000
+"""Calls before the held-out ones that are replayed too, where latencies include waits."""
+
 _BINS = 60  # of the load over time
 Floats = NDArray[np.float64]
 _made: WeakKeyDictionary[CallLog, dict[str, Backtest]] = WeakKeyDictionary()  # by what was asked
@@ -118,13 +121,17 @@ def _backtest(
     if not known.any():
         raise CorpusError(f"{log.name}: no agent of the held-out part is in the first part")
     rest = rest.select(known)
+    before = _before(first, served, names)
     seeds = replication_seeds(seed, replications)
-    corpus = calls_as_tasks(rest, seeds[0])
+    shown = np.concatenate([before, len(first) + np.flatnonzero(known)])
+    replayed = calls.take(shown)
+    corpus = calls_as_tasks(replayed, seeds[0])
     position = {name: k for k, name in enumerate(names.tolist())}
-    agent = np.array([position[name] for name in rest.names("agent")], dtype=np.int64)
+    whole = np.array([position[name] for name in replayed.names("agent")], dtype=np.int64)
+    late = slice(before.size, None)
     notes += [note for note in unfitted if note not in notes]
 
-    policy = assign(corpus, agent, "logged", reason=sentence("As in the log"))
+    policy = assign(corpus, whole, "logged", reason=sentence("As in the log"))
     arrived = served.numbers("arrived_at")
     timeless = replace(served, _calls=served.calls.assign(arrived_at=np.nan))
     played: list[dict[str, Floats]] = []
@@ -132,8 +139,10 @@ def _backtest(
         for one in tqdm(seeds, desc="backtest", unit="replay", disable=not progress):
             drawn, _ = another_log(arrived, one)
             refitted = _with_fit(pool, timeless.take(drawn), one, fields)
-            played.append(_played(prepare(corpus, refitted, policy).run(CorpusTimes(), seed=one)))
-    found = Calls(pool.ids, agent, corpus.tasks["arrived_at"].to_numpy(), _measured(rest, played))
+            run = _played(prepare(corpus, refitted, policy).run(CorpusTimes(), seed=one))
+            played.append({name: values[late] for name, values in run.items()})
+    arrivals = corpus.tasks["arrived_at"].to_numpy()
+    found = Calls(pool.ids, whole[late], arrivals[late], _measured(rest, played))
     figures, covered = predictions(found), coverage(found)
     return Backtest(
         log.name,
@@ -150,6 +159,15 @@ def _backtest(
         causes=tuple(causes(found, figures, covered)),
         notes=tuple(notes),
     )
+
+
+def _before(first: CallLog, served: CallLog, names: NDArray[np.object_]) -> NDArray[np.intp]:
+    """The last calls before the held-out ones, where calls wait: they may be waiting still."""
+    waits = len(served) and np.nansum(served.numbers("latency")) < np.nansum(
+        first.numbers("latency")[np.isin(first.names("agent"), served.agents)]
+    )
+    known = np.flatnonzero(np.isin(first.names("agent"), names))
+    return known[-WARM_UP:] if waits else known[:0]
 
 
 def calls_as_tasks(log: CallLog, seed: int = 0) -> Corpus:

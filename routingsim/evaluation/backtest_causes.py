@@ -23,6 +23,7 @@ from routingsim.evaluation.backtest_figures import (
 
 APART = 0.05  # of logarithms: smaller differences are not worth a sentence
 SURE = 4.0  # standard errors from which a difference is not chance
+_REPLAYS = 3  # that show what a queue that the fit knows does
 SHAPE = math.log(1.1)  # by which quantiles' errors differ if the law is another one
 
 Floats = NDArray[np.float64]
@@ -41,32 +42,45 @@ def causes(calls: Calls, figures: Sequence[Prediction], covered: Sequence[Covera
     known = ~np.isnan(table[-1]) & (~np.isnan(table[:-1])).any(axis=0) & (table[-1] > 0)
     if known.sum() < FEWEST * IN_WINDOW:
         return []
-    residual = np.log(table[-1, known]) - np.nanmean(np.log(table[:-1, known]), axis=0)
+    logs = np.log(table[:-1, known])
+    residual = np.log(table[-1, known]) - np.nanmean(logs, axis=0)
+    others = np.nan_to_num(logs - np.nanmean(logs, axis=0))
     agent, arrived = calls.agent[known], calls.arrived[known]
     count = min(MOST, residual.size // IN_WINDOW)
     window = np.minimum(
         ((arrived - arrived[0]) / max(float(np.ptp(arrived)), 1e-9) * count).astype(int), count - 1
     )
     said = [
-        _drift(residual),
-        _slow_times(_less_mean(residual, agent), window, float(np.ptp(arrived)) / count),
-        _queue(residual, calls, known, agent * count + window),
+        _drift(residual, others),
+        _slow_times(
+            _less_mean(residual, agent),
+            np.array([_less_mean(each, agent) for each in others]),
+            window,
+            float(np.ptp(arrived)) / count,
+        ),
+        _queue(residual, others, calls, known, agent * count + window),
         _shape(figures),
     ]
     return [*filter(None, said)]
 
 
-def _drift(residual: Floats) -> str:
-    """The held-out calls as a whole are slower or faster than the fitted ones."""
+def _drift(residual: Floats, others: Floats) -> str:
+    """The held-out calls as a whole are slower or faster than the fitted ones.
+
+    Where calls wait for each other, means of replays vary by more than their calls show.
+    """
     mean, error = float(residual.mean()), float(residual.std()) / math.sqrt(residual.size)
+    error = max(error, float(others.mean(axis=1).std()))
     if abs(mean) < max(APART, SURE * error):
         return ""
     times = f"{math.exp(mean):.2f} times as long as"
     return f"the held-out calls take {times} the fitted ones of the same lengths would"
 
 
-def _slow_times(residual: Floats, window: NDArray[np.integer], seconds: float) -> str:
-    """Some windows are slower than others by more than chance."""
+def _slow_times(
+    residual: Floats, others: Floats, window: NDArray[np.integer], seconds: float
+) -> str:
+    """Some windows are slower than others by more than chance, and than in other replays."""
     sizes = np.bincount(window)
     enough = sizes >= IN_WINDOW // 4
     if enough.sum() < FEWEST:
@@ -74,7 +88,10 @@ def _slow_times(residual: Floats, window: NDArray[np.integer], seconds: float) -
     with np.errstate(divide="ignore", invalid="ignore"):
         means = (np.bincount(window, residual) / sizes)[enough]
     within = _less_mean(residual, window)
-    chance = float(within.var()) / sizes[enough]
+    replayed = np.array([np.bincount(window, each) for each in others])[:, enough] / sizes[enough]
+    if means.var() <= replayed.var(axis=1).max():
+        return ""
+    chance = np.maximum(float(within.var()) / sizes[enough], np.square(replayed).mean(axis=0))
     beyond = float((means**2 - chance).mean() - means.mean() ** 2)
     error = math.sqrt(2 / enough.sum()) * float(chance.mean())
     if beyond < max(APART**2, SURE * error):
@@ -87,11 +104,35 @@ def _slow_times(residual: Floats, window: NDArray[np.integer], seconds: float) -
 
 
 def _queue(
-    residual: Floats, calls: Calls, known: NDArray[np.bool_], group: NDArray[np.integer]
+    residual: Floats,
+    others: Floats,
+    calls: Calls,
+    known: NDArray[np.bool_],
+    group: NDArray[np.integer],
 ) -> str:
-    """Within a window, calls that begin while more are under way take longer."""
+    """Within a window, calls that begin while more are under way take longer, as in no replay."""
+    latency = calls.measured["latency"]
+    found = _crowding(residual, calls, latency[-1], known, group)
+    replayed = [_crowding(others[k], calls, latency[k], known, group) for k in range(_REPLAYS)]
+    if found - max(0.0, *replayed) < max(0.1, SURE / math.sqrt(residual.size)):
+        return ""
+    return (
+        f"calls take longer while more are under way (rank correlation {found:.2f} at like times): "
+        "a queue or a limit at the provider, which the fit takes for service; more load makes it "
+        "longer than the simulator says"
+    )
+
+
+def _crowding(
+    residual: Floats,
+    calls: Calls,
+    latency: Floats,
+    known: NDArray[np.bool_],
+    group: NDArray[np.integer],
+) -> float:
+    """Rank correlation of residuals with the agent's calls under way, within groups."""
     under_way = np.zeros(calls.agent.size)
-    ends = calls.arrived + np.nan_to_num(calls.measured["latency"][-1])
+    ends = calls.arrived + np.nan_to_num(latency)
     for position in range(len(calls.agents)):
         mine = np.flatnonzero(calls.agent == position)
         done = np.searchsorted(np.sort(ends[mine]), calls.arrived[mine], side="right")
@@ -100,14 +141,7 @@ def _queue(
     ranks = pair.groupby(group).rank()
     ranks = (ranks - ranks.groupby(group).transform("mean")).to_numpy()
     spread = np.sqrt((ranks**2).sum(axis=0).prod())
-    found = float(ranks.prod(axis=1).sum() / spread) if spread else 0.0
-    if found < max(0.1, SURE / math.sqrt(residual.size)):
-        return ""
-    return (
-        f"calls take longer while more are under way (rank correlation {found:.2f} at like times): "
-        "a queue or a limit at the provider, which the fit takes for service; more load makes it "
-        "longer than the simulator says"
-    )
+    return float(ranks.prod(axis=1).sum() / spread) if spread else 0.0
 
 
 def _shape(figures: Sequence[Prediction]) -> str:

@@ -27,6 +27,7 @@ LOOKED = 0.1
 """Rank correlation from which slots are looked for, and which is to be gone without the waits."""
 GAIN = 20.0
 """Logarithms by which a queue must be likelier than none."""
+GAIN_A_CALL = 0.1  # by which it must be likelier for each call that waits
 FEWEST = 100  # calls
 MOST = 20_000  # calls that are looked at
 EARLY = 0.002  # share of calls that may end before they could have begun
@@ -120,7 +121,11 @@ def fit_waits(
     wait, _ = waits(arrived, latency, answered, slots)
     waited, gain = wait > 0, found[slots] - none
     left = crowding(arrived, latency - wait)
-    if gain < GAIN or waited.mean() < WAITED or left > max(LOOKED, whole / 3):
+    if (
+        gain < max(GAIN, GAIN_A_CALL * waited.sum())
+        or waited.mean() < WAITED
+        or left > max(LOOKED, whole / 3)
+    ):
         return None
     alike = [each for each, value in found.items() if value > found[slots] - 2.0]
     return WaitFit(

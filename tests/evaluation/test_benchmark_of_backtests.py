@@ -27,7 +27,8 @@ def benchmark(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
         ("right", False, ""),
         ("bimodal", True, "times do not follow the fitted law"),
         ("slow hours", True, "calls are slower at some times"),
-        ("queue", True, "calls take longer while more are under w"),
+        ("queue", False, ""),  # its slots are inferred
+        ("shared queue", True, "calls take longer while more are under w"),
     ],
 )
 def test_it_says_that_it_is_off_where_it_is(
@@ -46,4 +47,7 @@ def test_an_unknown_world_is_refused(
     with pytest.raises(SystemExit) as left:
         benchmark.main(["flat"])
     assert left.value.code == 2
-    assert "some of right, bimodal, slow hours, queue are allowed" in capsys.readouterr().err
+    assert (
+        "some of right, bimodal, slow hours, queue, shared queue are allowed"
+        in capsys.readouterr().err
+    )
