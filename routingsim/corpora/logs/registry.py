@@ -123,8 +123,8 @@ def closest(rows: Rows, near: bool = True) -> str:
     lacks = best.lacks(rows)
     if near and 3 * len(lacks) > len(best.always):
         return ""
-    if len(lacks) == len(best.always):
-        return "nothing in it is like a log's; our own form (calls) has agent, arrived_at, latency"
+    if 2 * len(lacks) >= len(best.always):
+        return "the closest is our own form (calls), which has agent, arrived_at and latency"
     if not lacks:
         return f"it is like {best.title} ({best.name}), but has columns that no such file has"
     missing = ", ".join(" or ".join(map(shown, each.split("|"))) for each in lacks)

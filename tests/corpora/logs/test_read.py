@@ -147,8 +147,8 @@ def test_a_file_of_no_shape_is_refused_with_the_closest_and_a_mapping(write: Wri
         read_log(path)
     assert str(caught.value) == (
         f"{path}: is of no shape that is known; it has 'request_id', 'created', 'model', "
-        "'prompt', 'latency_ms', 'usd', 'success'; the closest is a promptfoo result (promptfoo), "
-        "which has 'provider', 'vars' or 'testIdx' or 'promptIdx', too; to start from: "
+        "'prompt', 'latency_ms', 'usd', 'success'; the closest is our own form (calls), which has "
+        "agent, arrived_at and latency; to start from: "
         "--map id=request_id,"
         "agent=model,text=prompt,arrived_at=created:epoch_ms,latency=latency_ms:ms,status=success"
     )
@@ -158,8 +158,8 @@ def test_a_file_of_no_shape_is_refused_with_the_closest_and_a_mapping(write: Wri
     with pytest.raises(CorpusError) as caught:
         read_log(write("a,b\n1,2\n", "far.csv"))
     assert str(caught.value).endswith(
-        "it has 'a', 'b'; nothing in it is like a log's; our own form (calls) has agent, "
-        "arrived_at, latency; to start from, with columns of yours: "
+        "it has 'a', 'b'; the closest is our own form (calls), which has agent, arrived_at and "
+        "latency; to start from, with columns of yours: "
         "--map agent=…,arrived_at=…,latency=…,text=…"
     )
     odd = write("when,whichModel,how_long_ms\n2025-06-02,m,5\n", "odd.csv")
