@@ -332,8 +332,8 @@ def _add_cached(result: Joined, frame: pd.DataFrame) -> None:
     more = cached > prompt
     if not more.any():
         return
-    agent = frame["agent"]
-    apart = agent.isin(agent[more].unique()).to_numpy() & (cached > 0) & ~np.isnan(prompt)
+    agent = frame["agent"].to_numpy(dtype=object)
+    apart = np.isin(agent, list(set(agent[more]))) & (cached > 0) & ~np.isnan(prompt)
     frame["prompt_tokens"] = np.where(apart, prompt + cached, prompt)
     result.notes.append(
         f"{counted(int(more.sum()), 'call')} with more cached tokens than prompt tokens: of the "
