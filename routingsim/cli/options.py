@@ -270,7 +270,9 @@ class FaultyInputs(Inputs):
     outage: Annotated[
         list[str] | None,
         load_option(
-            "AGENT:DOWN:UP", "Take an agent down from second DOWN to second UP. Can be repeated."
+            "AGENT:DOWN:UP",
+            "Take an agent, or all of an account, down from second DOWN to second UP. Can be "
+            "repeated.",
         ),
     ] = None
 
@@ -278,8 +280,9 @@ class FaultyInputs(Inputs):
         list[str] | None,
         load_option(
             "AGENT:AT:FIELD=VALUE",
-            "Change an agent from second AT on: its speed, error_rate, or whether it is offered, "
-            "as gpt-4:600:speed=0.5. Can be repeated.",
+            "Change an agent, or all of an account, from second AT on: its speed, price or quality "
+            "as a multiple, its error_rate, or whether it is offered, as gpt-4:600:speed=0.5. "
+            "Can be repeated.",
         ),
     ] = None
     signal_delay: Annotated[

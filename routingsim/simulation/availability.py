@@ -23,7 +23,7 @@ from routingsim.simulation.events import (
 from routingsim.simulation.limits import waits_no_more
 from routingsim.simulation.queues import next_call
 from routingsim.simulation.sharing import ends_by
-from routingsim.simulation.state import ERRORS, ESCALATED, SPEED
+from routingsim.simulation.state import ERRORS, ESCALATED, LISTED, PRICE, SPEED
 
 CLOSED, COOLING, HALF_OPEN, PROBING = range(4)
 """The states of a cooldown: calls are counted; the agent is not offered; it is offered for one
@@ -109,11 +109,27 @@ def change(s, system, k):
         agent.pace = 1.0 / value
     elif what == ERRORS:
         agent.error_rate, agent.drawn = value, 1
-    else:
+    elif what == LISTED:
         agent.listed = int(value)
         offer(s, a)
+    elif what == PRICE:
+        agent.price_factor, agent.repriced = value, 1
+        s.cost[a] = system.price[a] * value
+    else:
+        agent.quality_factor = value
     if k + 1 < system.change_at.size:
         push_rare(s, system.change_at[k + 1], code_of(CHANGE, k + 1, 0))
+
+
+@called
+def factor_at(system, what, a, sent):
+    """The price or quality of agent ``a`` for a call, as a multiple of that at the beginning."""
+    factor, k = 1.0, 0
+    while k < system.change_at.size and system.change_at[k] <= sent:
+        if system.change_what[k] == what and system.change_agent[k] == a:
+            factor = system.change_value[k]
+        k += 1
+    return factor
 
 
 @called

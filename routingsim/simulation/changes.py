@@ -1,4 +1,4 @@
-"""A world that changes: an agent that becomes slower or fails more often, joins or leaves."""
+"""A world that changes: agents become slower, dearer or worse, fail more often, join or leave."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -10,20 +10,24 @@ from routingsim.agents import AgentPool
 from routingsim.errors import SimulationError, did_you_mean
 from routingsim.simulation.arrivals.checks import is_finite
 
-_FIELDS = ("speed", "error_rate", "offered")  # in the order of ``state.CHANGES``
+# In the order of ``state.CHANGES``.
+_FIELDS = ("speed", "error_rate", "offered", "price", "quality")
 
 
 @dataclass(frozen=True)
 class Change:
     """What changes at an agent, for calls that are sent from then on.
 
-    Calls that were sent before are not touched, waiting or in service. Policies are not told of
-    speeds and error rates, and learn of them by outcomes; who is offered they see.
+    Calls that were sent before are not touched, waiting or in service. Policies see who is
+    offered, and prices in their view of the pool. They are not told of speeds, error rates and
+    qualities, and learn of them by outcomes. A policy with a list of prices of its own
+    (``cheapest``, ``threshold``, ``utility``, a cascade) goes by those at the beginning, as a
+    router does whose list nobody has edited.
 
     Parameters
     ----------
     agent : str
-        The agent's id.
+        The agent's id, or the name of an account: then all its agents change.
     at : float
         Seconds since the replay began, 0 or more.
     speed : float, optional
@@ -34,6 +38,11 @@ class Change:
     offered : bool, optional
         Whether policies are offered the agent: False when it leaves. One whose first such
         change is True joins then, and is not offered before.
+    price : float, optional
+        What calls cost from then on, as a multiple of that at the beginning, recorded or not;
+        0 for nothing.
+    quality : float, optional
+        Quality of answers from then on, as a multiple of what is recorded of them, and at most 1.
 
     Raises
     ------
@@ -46,17 +55,19 @@ class Change:
     speed: float | None = None
     error_rate: float | None = None
     offered: bool | None = None
+    price: float | None = None
+    quality: float | None = None
 
     def __post_init__(self) -> None:
         if not (is_finite(self.at) and self.at >= 0):
             raise SimulationError(
                 f"change of {self.agent}: at={self.at!r}; seconds are needed, 0 or more and finite"
             )
-        if not self.given:
+        if all(getattr(self, name) is None for name in _FIELDS):
             raise SimulationError(
                 f"change of {self.agent}: nothing changes; give one of {', '.join(_FIELDS)}"
             )
-        speed, rate, offered = self.speed, self.error_rate, self.offered
+        speed, rate = self.speed, self.error_rate
         if speed is not None and not (is_finite(speed) and speed > 0):
             raise SimulationError(
                 f"change of {self.agent}: speed={speed!r}; a number above 0 is needed, 0.5 for half"
@@ -65,9 +76,16 @@ class Change:
             raise SimulationError(
                 f"change of {self.agent}: error_rate={rate!r}; a share in [0, 1) is needed"
             )
-        if offered not in (None, True, False):
+        for name in ("price", "quality"):
+            value = getattr(self, name)
+            if value is not None and not (is_finite(value) and value >= 0):
+                raise SimulationError(
+                    f"change of {self.agent}: {name}={value!r}; a number of 0 or more is needed, "
+                    "2 for twice as much"
+                )
+        if self.offered not in (None, True, False):
             raise SimulationError(
-                f"change of {self.agent}: offered={offered!r}; True or False is needed"
+                f"change of {self.agent}: offered={self.offered!r}; True or False is needed"
             )
 
     @property
@@ -102,7 +120,8 @@ class Change:
                 f"change {text!r}: no field {name!r}; choose one of {', '.join(_FIELDS)}"
                 f"{did_you_mean(name, _FIELDS)}"
             )
-        given: Any = {name: bool(number) if name == "offered" else number}
+        truth = name == "offered" and number in (0, 1)
+        given: Any = {name: bool(number) if truth else number}
         return cls(agent, time, **given)
 
 

@@ -50,6 +50,7 @@ from routingsim.simulation.availability import (
     choose_with_care,
     cooled,
     count_failure,
+    factor_at,
     go,
     probe,
     rank_agent,
@@ -123,6 +124,7 @@ from routingsim.simulation.sending import (
     row_of,
     settle,
     task_view,
+    worth,
 )
 from routingsim.simulation.sharing import begin_shared, cut_shared, end_shared, first_token
 from routingsim.simulation.signals import are_stale, send_news, show_signals
@@ -131,7 +133,9 @@ from routingsim.simulation.state import (
     ESCALATED,
     FIRST_CALLS,
     LOG,
+    PRICE,
     PROMPT,
+    QUALITY,
     RULES,
     SERVED,
     STATE,
@@ -203,6 +207,7 @@ def _outcome(work, log, call, i):
     """What a learning policy is told about the try of task ``i`` that has just ended."""
     row, a, status = row_of(work, i), log.agent[i], log.status[i]
     first = (log.first[i] if log.first.size else log.finished[i]) - work.arrived[i]
+    quality = log.quality[i] if log.quality.size else work.quality[row, a]
     if status == ESCALATED:  # the verdict of the judge is not part of the outcome
         status = OK
     return Outcome(
@@ -211,13 +216,13 @@ def _outcome(work, log, call, i):
         log.finished[i] - log.left[i],
         log.finished[i] - work.arrived[i],
         call.paid,
-        work.quality[row, a] if status == OK else math.nan,
+        quality if status == OK else math.nan,
         first if status == OK else math.nan,
     )
 
 
 @inlined
-def _end(s, work, rules, log, agent, a, c, now):
+def _end(s, work, system, rules, log, agent, a, c, now):
     """Write down how a call has ended, and what it cost."""
     call = s.calls[c]
     i = np.uint32(call.task)
@@ -241,6 +246,8 @@ def _end(s, work, rules, log, agent, a, c, now):
                 paid = work.failed_cost[row_of(work, i), np.uint16(a)]
         else:
             first = call.first
+        if agent.repriced:
+            paid *= factor_at(system, PRICE, a, call.sent)
         cost += paid
         if call.judged:
             cost += rules.judge_cost
@@ -255,6 +262,11 @@ def _end(s, work, rules, log, agent, a, c, now):
     log.wait[i], log.cost[i] = wait, cost
     if log.first.size:
         log.first[i] = first
+    if log.quality.size:
+        log.quality[i] = math.nan
+        if status in (OK, ESCALATED):
+            factor = factor_at(system, QUALITY, a, call.sent)
+            log.quality[i] = worth(work.quality[row_of(work, i), np.uint16(a)], factor)
 
 
 @inlined
@@ -301,7 +313,7 @@ def _rejects(s, work, a, call, now):
 def pool_view(s, system):
     """What policies see: views of the arrays of the state."""
     return PoolView(
-        *(s.busy, s.queued, system.slots, system.price, s.wait, system.mean_service, s.up),
+        *(s.busy, s.queued, system.slots, s.cost, s.wait, system.mean_service, s.up),
         *(s.room, system.mean_first, s.speed, s.price, s.ranking),
     )
 
@@ -310,7 +322,8 @@ def pool_view(s, system):
 def _show_price(s, system, task):
     """Show policies what a task is expected to cost at each agent."""
     for a in range(s.price.size):
-        s.price[a] = system.call_cost[a] + system.token_cost[a] * task.prompt_tokens
+        cost = system.call_cost[a] + system.token_cost[a] * task.prompt_tokens
+        s.price[a] = cost * s.agents[a].price_factor
 
 
 @inlined
@@ -552,7 +565,7 @@ def _run(s, work, system, rules, log, pool, choose, learn, learns, memory, seed)
             if ended != NONE:
                 call = s.calls[ended]
                 waited = log.wait[np.uint32(call.task)] if hedged else 0.0
-                _end(s, work, rules, log, agent, a, ended, now)
+                _end(s, work, system, rules, log, agent, a, ended, now)
                 if stale:
                     send_news(s, rules, keys, np.int64(call.task), a, -1, now)
                 if rules.cool_failures:
@@ -562,7 +575,7 @@ def _run(s, work, system, rules, log, pool, choose, learn, learns, memory, seed)
                 goes_on = False
                 if hedged:
                     goes_on = copy_ends(
-                        *(s, work, rules, log, keys, np.uint16(a), ended, waited, now)
+                        *(s, work, system, rules, log, keys, np.uint16(a), ended, waited, now)
                     )
                 if goes_on:
                     pass
@@ -626,7 +639,8 @@ def run(
     n, agents = work.row.size, system.slots.size
     state = empty_state(system, rules, work, choose.ranks, memory)
     tries, held = max(rules.attempts, rules.levels), bool(system.holds.any())
-    log = empty_log(n, tries, held, work.first.size > 0, hedges(rules))
+    changes_quality = bool((system.change_what == QUALITY).any())
+    log = empty_log(n, tries, held, work.first.size > 0, hedges(rules), changes_quality)
     learns, pool = int(learn is not no_learning), pool_view(state, system)
     if interpreted:
         from routingsim.simulation.python_callbacks import Callbacks

@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from routingsim.policies.kernel import LIMITED, OK, SHED, TIMED_OUT, TOO_LONG
-from routingsim.simulation.availability import HALF_OPEN, offer
+from routingsim.simulation.availability import HALF_OPEN, factor_at, offer
 from routingsim.simulation.calls import IDLE, NONE, SERVING, free, leave_service
 from routingsim.simulation.compiling import called, inlined
 from routingsim.simulation.events import FREED, HEDGE, LOOK, code_of, push_rare
@@ -19,7 +19,7 @@ from routingsim.simulation.limits import waits_no_more
 from routingsim.simulation.queues import leave_queue
 from routingsim.simulation.sharing import stop_shared
 from routingsim.simulation.signals import are_stale, send_news
-from routingsim.simulation.state import ALL, CANCELLED, ESCALATED, PROMPT, SERVED
+from routingsim.simulation.state import ALL, CANCELLED, ESCALATED, PRICE, PROMPT, SERVED
 
 
 @inlined
@@ -83,7 +83,7 @@ def lose(s, log, c, now):
 
 
 @called
-def cancel(s, work, rules, log, keys, c, now):
+def cancel(s, work, system, rules, log, keys, c, now):
     """Cancel a copy whose other has answered; its agent looks at its queue after the other's."""
     call = s.calls[c]
     a, i = np.uint16(call.agent), np.uint32(call.task)
@@ -102,6 +102,8 @@ def cancel(s, work, rules, log, keys, c, now):
             paid = work.prompt_cost[np.uint32(work.row[i]), a]
         elif agent.billed != ALL:
             paid *= share if agent.billed == SERVED else 0.0
+        if agent.repriced:
+            paid *= factor_at(system, PRICE, np.int64(a), call.sent)
         if agent.sharing == 0.0:
             if agent.holds:
                 hold_slot(s, log, a, now, natural)
@@ -129,7 +131,7 @@ def cancel(s, work, rules, log, keys, c, now):
 
 
 @called
-def copy_ends(s, work, rules, log, keys, a, c, waited, now):
+def copy_ends(s, work, system, rules, log, keys, a, c, waited, now):
     """Settle what the end of call ``c`` means for its try; true where the other copy goes on.
 
     ``waited`` is what the task had waited before this call.
@@ -143,7 +145,7 @@ def copy_ends(s, work, rules, log, keys, a, c, waited, now):
     if mate == NONE:
         return False
     if status in (OK, ESCALATED):
-        cancel(s, work, rules, log, keys, mate, now)
+        cancel(s, work, system, rules, log, keys, mate, now)
         return False
     log.wait[np.uint32(call.task)] = waited
     lose(s, log, c, now)

@@ -96,7 +96,12 @@ class RunRecord:
 
     @cached_property
     def quality(self) -> NDArray[np.float64]:
-        """Recorded quality of each answer, shape (tasks,); NaN if unrecorded or unanswered."""
+        """Recorded quality of each answer, shape (tasks,); NaN if unrecorded or unanswered.
+
+        Times the change of quality that held when the call was sent, and at most 1.
+        """
+        if self.log.quality.size:
+            return np.where(self.log.status == OK, self.log.quality, np.nan)
         found = self.work.quality[self.work.row, self.log.agent]
         return np.where(self.log.status == OK, found, np.nan)
 

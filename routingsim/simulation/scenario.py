@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 import msgspec
 import numpy as np
@@ -52,6 +52,8 @@ from routingsim.simulation.workload import Records, records
 
 Order = Literal["file", "shuffled", "blocks"]
 """How a run takes the tasks: see :meth:`Scenario.run`."""
+
+_Event = TypeVar("_Event", Outage, Change)
 
 WARM_UP = 0.1
 """Default share of the horizon left out of timing figures.
@@ -391,7 +393,8 @@ def prepare(
             f'agent {recorded[0]} has service = "recorded": without a corpus no latency is '
             "recorded; give one, or another service model"
         )
-    known, outages = records(corpus, pool, policy), _of_agents(pool, outages)
+    known = records(corpus, pool, policy)
+    outages, changes = _of_agents(pool, outages), _of_agents(pool, changes)
     _check_windows(pool, float(known.work.prompt_tokens.min()))
     return Scenario(
         corpus=corpus,
@@ -399,7 +402,7 @@ def prepare(
         policy=policy,
         retries=retries,
         outages=outages,
-        changes=tuple(changes),
+        changes=changes,
         signals=signals,
         hedge=hedge,
         tenants=tuple(tenants),
@@ -427,13 +430,13 @@ def _check_windows(pool: AgentPool, shortest: float) -> None:
             )
 
 
-def _of_agents(pool: AgentPool, outages: Iterable[Outage]) -> tuple[Outage, ...]:
-    """Outages of agents, where some are of all agents of an account."""
-    found: list[Outage] = []
-    for outage in outages:
-        members = pool.accounts.get(outage.agent)
-        of = [outage.agent] if members is None else [pool.ids[k] for k in members]
-        found += [replace(outage, agent=agent) for agent in of]
+def _of_agents(pool: AgentPool, events: Iterable[_Event]) -> tuple[_Event, ...]:
+    """Outages or changes of agents, where some are of all agents of an account."""
+    found: list[_Event] = []
+    for event in events:
+        members = pool.accounts.get(event.agent)
+        of = [event.agent] if members is None else [pool.ids[k] for k in members]
+        found += [replace(event, agent=agent) for agent in of]
     return tuple(found)
 
 

@@ -87,6 +87,13 @@ def task_view(work, stream, i, attempt, now, copy=0):
 
 
 @inlined
+def worth(quality, factor):
+    """A quality times a factor, which is at most 1."""
+    found = quality * factor
+    return 1.0 if found > 1.0 else found
+
+
+@inlined
 def settle(s, work, rules, keys, call, copy, drawn):
     """What a call that is sent will take in service, and how it will end there.
 
@@ -115,7 +122,7 @@ def settle(s, work, rules, keys, call, copy, drawn):
     call.status = FAILED if failed else OK
     call.judged = 0
     if attempt + 1 < rules.levels and not failed:
-        quality = work.quality[row, a]
+        quality = worth(work.quality[row, a], agent.quality_factor)
         if not math.isnan(quality):
             call.judged = 1
             mistaken = rng.uniform(keys.judge, i, part) < rules.judge_error

@@ -43,7 +43,7 @@ DETERMINISTIC, EXPONENTIAL, LOGNORMAL = range(3)
 WINDOW_LAWS = SLIDING, FIXED, BUCKET = range(3)
 REQUESTS, TOKENS, DAILY, WINDOWS = range(4)
 MINUTE, DAY = 60.0, 86_400.0
-CHANGES = SPEED, ERRORS, LISTED = range(3)
+CHANGES = SPEED, ERRORS, LISTED, PRICE, QUALITY = range(5)
 BILLED = ALL, SERVED, NOTHING, PROMPT = range(4)
 """What a call that is cut off in service costs: all, its share of the service, nothing, or its
 prompt."""
@@ -201,6 +201,8 @@ class Log(NamedTuple):
     lost_hedged: NDArray[np.float64]  # when the second copy was sent
     lost_cost: NDArray[np.float64]  # USD
     losses: NDArray[np.int64]
+    # (n,) quality of the answer, NaN without one; (0,) if no change of quality is planned
+    quality: NDArray[np.float64]
 
 
 ESCALATED = TOO_LONG + 1
@@ -237,7 +239,7 @@ _AGENT = whole_lines(
         ("cuts", np.int8),  # 1 if it has time-outs,
         ("breaks", np.int8),  # 1 if it has outages,
         ("impatient", np.int8),
-        ("holds", np.int8),
+        ("repriced", np.int8),  # 1 once its price has changed,
         ("cool", np.int8),  # the state of its cooldown.
         ("context", np.float64),
         # patience, longest wait of a call with a constant patience, and what cuts a call off
@@ -257,6 +259,9 @@ _AGENT = whole_lines(
         ("offered", np.int32),
         ("listed", np.int32),
         ("fails", np.int64),  # counted for the cooldown
+        # its prices and its qualities, as multiples of those at the beginning
+        ("price_factor", np.float64),
+        ("quality_factor", np.float64),
         # first copies that were timed, and the part of the histogram where the quantile was last
         ("timed", np.int64),
         ("bin", np.int64),
@@ -271,7 +276,8 @@ _AGENT = whole_lines(
         ("ends", np.uint32),
         ("firsts", np.uint32),
         ("streams", np.int32),
-        ("billed", np.int32),
+        ("billed", np.int16),
+        ("holds", np.int16),
     ]
 )
 """Record of an agent, by lines of the cache of 64 bytes."""
@@ -315,6 +321,7 @@ class State(NamedTuple):
     price: NDArray[np.float64]
     ranking: NDArray[np.float64]  # if any, and what it goes by besides the load or wait
     figure: NDArray[np.float64]  # (m,)
+    cost: NDArray[np.float64]  # USD per 1,000 tokens
     agents: NDArray[np.void]  # (m,) records
     calls: NDArray[np.void]  # records of calls, as many as there have been at once
     pairs: NDArray[np.void]  # one more for each, if a try may have two copies
@@ -364,7 +371,7 @@ def empty_state(
     agents["queue_limit"] = np.minimum(system.queue_limit, MOST_CALLS)
     agents["works"] = 1
     agents["offered"] = system.listed
-    agents["pace"] = 1.0
+    agents["pace"] = agents["price_factor"] = agents["quality_factor"] = 1.0
     cut_off = np.minimum(system.timeout, system.first_token_timeout)
     agents["cuts"] = cut_off < math.inf
     agents["longest"] = np.minimum(np.where(system.impatient, math.inf, system.patience), cut_off)
@@ -409,6 +416,7 @@ def empty_state(
         price=np.zeros(m),
         ranking=ranking,
         figure=figure.copy(),
+        cost=system.price.copy(),
         agents=agents,
         calls=np.zeros(0, CALL),
         pairs=np.zeros(0, PAIR),
@@ -488,12 +496,18 @@ def _more_news(state: State) -> dict[str, Any]:
 
 
 def empty_log(
-    tasks: int, attempts: int, held: bool = False, first: bool = False, hedges: bool = False
+    tasks: int,
+    attempts: int,
+    held: bool = False,
+    first: bool = False,
+    hedges: bool = False,
+    quality: bool = False,
 ) -> Log:
     """An empty log for ``tasks`` tasks of up to ``attempts`` tries each.
 
     ``held`` says whether calls that are cut off may hold their slots, ``first`` whether
-    first tokens come before the ends of answers, ``hedges`` whether a try may have two copies.
+    first tokens come before the ends of answers, ``hedges`` whether a try may have two copies,
+    ``quality`` whether a change of quality is planned.
     """
     copies = tasks * attempts * hedges
     again, slots = tasks * (attempts - 1), (tasks * attempts + copies) * held
@@ -515,6 +529,7 @@ def empty_log(
         holds=np.zeros(1, np.int64),
         **dict(zip(lost, _side_by_side(copies, *lost_kinds), strict=True)),
         losses=np.zeros(1, np.int64),
+        quality=np.empty(tasks * quality),
     )
     log.attempts[:] = 0
     return log

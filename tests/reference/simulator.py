@@ -44,8 +44,11 @@ from routingsim.simulation.state import (
     ESCALATED,
     EXPONENTIAL,
     FIXED,
+    LISTED,
     MINUTE,
+    PRICE,
     PROMPT,
+    QUALITY,
     SPEED,
     Log,
     Rules,
@@ -94,6 +97,7 @@ class _Task:
     left: float = 0.0
     ends: float = 0.0
     first: float = math.nan
+    quality: float = math.nan
     paid: float = 0.0
     again_from: float = 0.0  # Retry-After
     copy: int = 0
@@ -111,6 +115,8 @@ class _Call:
     pace: float = 1.0
     rate: float = 0.0
     drawn: bool = False  # its failure is drawn, even if one is recorded
+    dearer: float = 1.0  # price and quality, as multiples of those at the beginning
+    better: float = 1.0
     hedge: float = math.inf
     longest: float = 0.0
     deadline: float = 0.0
@@ -272,6 +278,7 @@ class _Simulation:
         self.listed = [bool(each) for each in system.listed]
         self.pace = [1.0 for _ in agents]
         self.error_rate = [(float(each), False) for each in system.error_rate]  # changed or not
+        self.dearer, self.better = ([1.0 for _ in agents] for _ in range(2))
         self.router_key = np.uint64(rng.stream(seed, rng.ROUTER))
         self.news: list[tuple[float, int, int, int]] = []  # calls sent and ended: +1 and -1
         self.retried: list[tuple[Any, ...]] = []
@@ -279,7 +286,7 @@ class _Simulation:
             busy=np.zeros(len(agents), np.int64),
             queued=np.zeros(len(agents), np.int64),
             slots=system.slots,
-            cost=system.price,
+            cost=system.price.copy(),
             wait=np.zeros(len(agents)),
             service=system.mean_service,
             up=system.listed.copy(),
@@ -367,9 +374,14 @@ class _Simulation:
             self.pace[a] = 1 / value
         elif self.system.change_what[k] == ERRORS:
             self.error_rate[a] = value, True
-        else:
+        elif self.system.change_what[k] == LISTED:
             self.listed[a] = bool(value)
             self.offer(a)
+        elif self.system.change_what[k] == PRICE:
+            self.dearer[a] = value
+            self.pool.cost[a] = self.system.price[a] * value
+        else:
+            self.better[a] = value
 
     def cooled(self, now: float, a: int) -> None:
         self.cooling[a] = "half open"
@@ -619,6 +631,7 @@ class _Simulation:
         call = self.calls[k] = _Call(
             agent=a, sent=now, under_way=True, pace=self.pace[a], rate=rate, drawn=drawn
         )
+        call.dearer, call.better = self.dearer[a], self.better[a]
         self.tell(now, i, a, 1)
         if self.cooling[a] == "half open":
             self.cooling[a], call.probe = "probing", True
@@ -768,7 +781,8 @@ class _Simulation:
         """Bring what the task is expected to cost up to date, for policies that read it."""
         if self.rules.shows_price:
             tokens = float(self.work.prompt_tokens[self.work.row[i]])
-            self.pool.price[:] = self.system.call_cost + self.system.token_cost * tokens
+            expected = self.system.call_cost + self.system.token_cost * tokens
+            self.pool.price[:] = expected * self.dearer
 
     def noise(self, k: int) -> float:
         """Factor of a call's service time; its random number belongs to task, try and copy."""
@@ -795,6 +809,7 @@ class _Simulation:
                 status = TIMED_OUT
                 call.paid = self.billed(now, k)
                 self.maybe_hold(now, k)
+            call.paid *= call.dearer
             if shared and shared.held < 0:
                 self.leave_shared(now, a, shared)
             self.tasks[k // 2].cost += call.paid
@@ -830,10 +845,16 @@ class _Simulation:
 
     def judge(self, k: int) -> int:
         """Whether the answer is good enough, as far as the judge can tell."""
-        rules, a = self.rules, self.calls[k].agent
-        wanting = self.work.quality[self.work.row[k // 2], a] < rules.bar
+        rules = self.rules
+        wanting = self.quality(k) < rules.bar
         mistaken = rng.uniform(self.judge_key, k // 2, self.part(k)) < rules.judge_error
         return ESCALATED if wanting != mistaken else OK
+
+    def quality(self, k: int) -> float:
+        """The quality of a call's answer, as far as it is recorded."""
+        call = self.calls[k]
+        recorded = float(self.work.quality[self.work.row[k // 2], call.agent])
+        return math.nan if math.isnan(recorded) else min(recorded * call.better, 1.0)
 
     def expire(self, now: float, k: int) -> None:
         """A call loses patience, unless it has left the queue before."""
@@ -870,6 +891,7 @@ class _Simulation:
         task.copy, task.paid, task.again_from = copy, call.paid, call.again_from
         task.wait += call.waited
         task.first = call.first if status in (OK, ESCALATED) else math.nan
+        task.quality = self.quality(k) if status in (OK, ESCALATED) else math.nan
         self.at(now, ENDED, i)
         if both:
             self.cancel(now, other)
@@ -888,7 +910,7 @@ class _Simulation:
             call.left = now
         else:
             self.serving[a].remove(k)
-            call.paid, shared = self.billed(now, k), self.shared(k)
+            call.paid, shared = self.billed(now, k) * call.dearer, self.shared(k)
             self.maybe_hold(now, k)
             if shared and shared.held < 0:
                 self.leave_shared(now, a, shared)
@@ -1008,7 +1030,7 @@ class _Simulation:
         )
 
     def outcome(self, now: float, i: int) -> Outcome:
-        task, row = self.tasks[i], self.work.row[i]
+        task = self.tasks[i]
         answered = task.status in (OK, ESCALATED)
         return Outcome(
             status=OK if answered else task.status,
@@ -1016,7 +1038,7 @@ class _Simulation:
             service=now - task.left,
             latency=now - self.work.arrived[i],
             cost=task.paid,
-            quality=self.work.quality[row, task.agent] if answered else math.nan,
+            quality=task.quality,
             first_token=self.first(task, now) - self.work.arrived[i] if answered else math.nan,
         )
 
@@ -1027,7 +1049,8 @@ class _Simulation:
     def log(self) -> Log:
         tries = max(self.rules.attempts, self.rules.levels)
         held, hedged = bool(self.system.holds.any()), hedges(self.rules)
-        log = empty_log(len(self.tasks), tries, held, self.work.first.size > 0, hedged)
+        better = bool((self.system.change_what == QUALITY).any())
+        log = empty_log(len(self.tasks), tries, held, self.work.first.size > 0, hedged, better)
         columns: dict[str, list[Any]] = {
             "agent": [task.agent for task in self.tasks],
             "status": [task.status for task in self.tasks],
@@ -1037,9 +1060,11 @@ class _Simulation:
             "wait": [task.wait for task in self.tasks],
             "cost": [task.cost for task in self.tasks],
             "first": [task.first for task in self.tasks],
+            "quality": [task.quality for task in self.tasks],
         }
-        if not log.first.size:
-            del columns["first"]
+        for name in ("first", "quality"):
+            if not getattr(log, name).size:
+                del columns[name]
         for name, values in columns.items():
             getattr(log, name)[:] = values
         count = log.retries[0] = len(self.retried)

@@ -89,7 +89,8 @@ def write_pool(pool, memory):
         memory[k + 5] = pool.first_token[a]
         memory[k + 6] = pool.speed[a]
         memory[k + 7] = pool.price[a]
-        k += 8
+        memory[k + 8] = pool.cost[a]
+        k += 9
     memory[0] = k
 
 
@@ -129,7 +130,7 @@ def taped_learning(task, agent, outcome, pool, memory):
 
 def tape(agents: int, tries: int) -> NDArray[np.float64]:
     """Memory long enough for the tape of so many tries."""
-    memory = np.zeros(1 + agents + tries * (29 + 16 * agents))
+    memory = np.zeros(1 + agents + tries * (29 + 18 * agents))
     memory[0] = 1 + agents
     return memory
 
@@ -213,13 +214,14 @@ def changes(draw: st.DrawFn, pool: AgentPool, unit: float) -> list[Change]:
     """A few changes, of which some are at one time."""
     what = st.sampled_from(
         [{"speed": 0.5}, {"speed": 1.7}, {"error_rate": 0.0}, {"error_rate": 0.6},
-         {"offered": False}, {"offered": True}]
+         {"offered": False}, {"offered": True}, {"price": 3.0, "quality": 0.5},
+         {"price": 0.0}, {"quality": 1.7}]
     )  # fmt: skip
     made = st.builds(
         lambda a, at, given: Change(pool.ids[a], at * unit, **given),
         *(st.integers(0, len(pool) - 1), st.integers(0, 20), what),
     )
-    return draw(st.lists(made, max_size=4))
+    return draw(st.lists(made, max_size=5))
 
 
 def _flags(count: int) -> st.SearchStrategy[list[bool]]:
