@@ -157,10 +157,15 @@ def _document(
     intervals: "Sequence[Mapping[str, Interval]]",
 ) -> dict[str, Any]:
     """What ``--json`` writes."""
+    from routingsim.simulation.recovery import as_dicts
+
     corpus = results[0].corpus
     policies = [result.to_dict() for result in results]
     for policy, each in zip(policies, intervals, strict=False):
         policy["intervals"] = {metric: found.to_dict() for metric, found in each.items()}
+    if intervals:
+        for policy, result in zip(policies, results, strict=True):
+            policy["recovery"] = as_dicts(result.recovery())
     document = {
         "corpus": corpus.name if corpus is not None else None,
         "tasks": len(results[0]),

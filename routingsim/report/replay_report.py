@@ -106,6 +106,7 @@ def compose(
             _latency(results),
             _queue(results),
             *_groups(results),
+            *_recovery(results),
             _frontier(comparison, why, same),
         ],
         title=f"Routing report: {first.corpus.name if first.corpus else 'queueing'}",
@@ -312,6 +313,47 @@ def _groups(results: Sequence[ReplayResult]) -> list[Section]:
     text = (index,) if said else ()
     title = "Tenants and priorities"
     return [Section("groups", title, text, tuple(blocks))] if blocks else []
+
+
+def _recovery(results: Sequence[ReplayResult]) -> list[Section]:
+    """How long each policy's pool took to be as before, where something happened to it."""
+    found = {result.policy.name: result.recovery() for result in results}
+    blocks = [
+        table(f"Recovery under {name}", [
+            ("after", rows["event"]),
+            ("figure", [each.replace("_", " ") for each in rows["figure"]]),
+            ("before", [number(each) for each in rows["before"]]),
+            ("band up to", [number(each) for each in rows["bound"]]),
+            ("this run", [_recovered(each) for each in rows["seconds"]]),
+            ("mean, 95 % CI", [_over_further(row) for row in rows.to_dict("records")]),
+        ])
+        for name, rows in found.items() if len(rows)
+    ]  # fmt: skip
+    if not blocks:
+        return []
+    rows = next(iter(found.values()))
+    text = (
+        "Time from the end of an outage, or from a change, until a figure is within its band "
+        f"again, the mean before the first event and three standard deviations of windows of "
+        f"{duration(rows['window'].iloc[0])}. Latencies are those of the answers of a window, "
+        "and the backlog is the mean number of tasks in the pool.",
+    )
+    return [Section("recovery", "Recovery", text, tuple(blocks))]
+
+
+def _recovered(seconds: float) -> str:
+    if math.isinf(seconds):
+        return "not by the last arrival"
+    return ABSENT if math.isnan(seconds) else duration(seconds)
+
+
+def _over_further(row: dict[str, Any]) -> str:
+    """The interval over further runs, or how many of them were not back."""
+    if row["not_back"]:
+        return f"not back in {row['not_back']:.0f} of {row['runs']:.0f} runs"
+    if math.isnan(row["low"]):
+        return ABSENT
+    return f"{duration(row['mean'])} ({duration(row['low'])} to {duration(row['high'])})"
 
 
 def _parameters(result: ReplayResult) -> str:

@@ -98,10 +98,14 @@ class Change:
         said = [f"{name}={getattr(self, name)!r}" for name in self.given]
         return f"Change({self.agent!r}, {self.at!r}, {', '.join(said)})"
 
-    def __str__(self) -> str:
+    @property
+    def what(self) -> str:
+        """What changes, in words."""
         said = [f"{name} {value:g}" for name, value in self.given.items() if name != "offered"]
-        said += {None: [], True: ["joins"], False: ["leaves"]}[self.offered]
-        return f"{self.agent} from {self.at:g} s: {', '.join(said)}"
+        return ", ".join(said + {None: [], True: ["joins"], False: ["leaves"]}[self.offered])
+
+    def __str__(self) -> str:
+        return f"{self.agent} from {self.at:g} s: {self.what}"
 
     @classmethod
     def parse(cls, text: str) -> "Change":

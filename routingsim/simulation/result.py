@@ -24,7 +24,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from routingsim.caching import cached_property
-from routingsim.simulation import run_intervals, run_summary, run_tables, run_text
+from routingsim.simulation import recovery, run_intervals, run_summary, run_tables, run_text
 from routingsim.simulation.export import write_tasks, write_trace
 from routingsim.simulation.replications import MOST, REPLICATIONS
 from routingsim.simulation.run_record import RunRecord
@@ -210,6 +210,39 @@ class ReplayResult(RunRecord):
             days=days,
             progress=progress,
         )
+
+    def recovery(
+        self,
+        *,
+        window: float | None = None,
+        replications: int = REPLICATIONS,
+    ) -> pd.DataFrame:
+        """How long the pool took to be as it was before each outage and change.
+
+        A row for each event and figure (the mean and the 95th percentile of the latencies of the
+        answers that end in a window, and the backlog, the mean number of tasks in the pool).
+        Columns: event, begin, end (s), figure, window (s); before, bound (its mean before the
+        first event, and the upper end of its band); seconds (recovery time from ``end`` on: 0
+        where the figure was never out of its band, infinite where it was not back by the last
+        arrival, NaN where too little came before the first event for a band); of further runs,
+        as those of :meth:`interval`: mean, low and high (95 % interval of the mean), runs, and
+        not_back, how many of them were not back by their last arrival: if any, the mean is
+        infinite, and there is no interval. :mod:`routingsim.simulation.recovery` has the rules.
+
+        Parameters
+        ----------
+        window : float, optional
+            Seconds of a window, the resolution of the answer. By default a fiftieth of the
+            shorter of the times before and after the events.
+        replications : int
+            Further runs, 0 for none.
+
+        Raises
+        ------
+        SimulationError
+            If the window is not above 0, or so short that there are too many.
+        """
+        return recovery.table(self, window=window, replications=replications)
 
     def question(self, *, days: bool = False) -> str:
         """What further runs draw anew, in words."""

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from routingsim import display
+from routingsim.simulation import recovery
 from routingsim.simulation.arrival_notes import seconds
 from routingsim.simulation.remarks import whose_agents
 from routingsim.simulation.run_record import RunRecord
@@ -68,6 +69,7 @@ def as_dict(run: RunRecord, summary: pd.DataFrame) -> dict[str, Any]:
         "tenants": _records(by_tenant(run)) if len(run.tenant_names) > 1 else [],
         "fairness": _none(fairness(run)),
         "priorities": _records(by_priority(run)) if run.work.priority.size else [],
+        "recovery": recovery.as_dicts(recovery.table(run, window=None, replications=0)),
         "notes": list(run.notes),
     }
 
@@ -121,6 +123,7 @@ def _remarks(run: RunRecord, whole: Mapping[str, Any]) -> list[str]:
             f"second copies of {whole['hedged']:.1%} of the tasks; copies that did not decide "
             f"took {whole['spare']:.1%} of the seconds of service"
         )
+    remarks += recovery.in_words(recovery.table(run, window=None, replications=0))
     if run.basis.kind == "log" and whole["recorded"] < 1:
         remarks.append(
             f"quality: known for {whole['recorded']:.1%} of the answers, those of the agent "

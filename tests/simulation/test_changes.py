@@ -159,7 +159,10 @@ def test_changes_as_text() -> None:
         (lambda: rs.Change("a", 1.0, speed=0.0), r"speed=0\.0; a number above 0 is needed"),
         (lambda: rs.Change("a", 1.0, error_rate=1.0), r"error_rate=1\.0; a share in \[0, 1\)"),
         (lambda: rs.Change("a", 1.0, price=-1), "price=-1; a number of 0 or more is needed"),
-        (lambda: rs.Change.parse("a:1:quality=nan"), "quality=nan; a number of 0 or more is needed"),
+        (
+            lambda: rs.Change.parse("a:1:quality=nan"),
+            "quality=nan; a number of 0 or more is needed",
+        ),
         (lambda: rs.Change.parse("a:6:offered=2"), r"offered=2\.0; True or False is needed"),
         (lambda: rs.Change.parse("a:600"), "write AGENT:AT:FIELD=VALUE, as gpt-4:600:speed=0.5"),
         (lambda: rs.Change.parse("a:6:sped=2"), "no field 'sped'; .*did you mean 'speed'"),
