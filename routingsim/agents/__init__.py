@@ -1,14 +1,14 @@
 """Agents and pools of them, and the TOML files that describe them."""
 
-from routingsim.agents.agent import LIMITS, PRICES, SYNONYMS, TIME_OUTS, Agent, Billed, Discipline
+from routingsim.agents.agent import LIMITS, PRICES, TIME_OUTS, Agent, Billed, Discipline
 from routingsim.agents.loading import ArrowStream, PoolLike, builtin_pools, load_agents
 from routingsim.agents.pool import AgentPool
 from routingsim.agents.prices import usd
+from routingsim.agents.words import meant
 
 __all__ = [
     "LIMITS",
     "PRICES",
-    "SYNONYMS",
     "TIME_OUTS",
     "Agent",
     "AgentPool",
@@ -18,5 +18,6 @@ __all__ = [
     "PoolLike",
     "builtin_pools",
     "load_agents",
+    "meant",
     "usd",
 ]

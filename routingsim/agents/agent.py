@@ -2,13 +2,22 @@
 
 import math
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    Literal,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 import msgspec
 
 from routingsim import display
 from routingsim.agents.price_list import blended, looked_up
-from routingsim.errors import AgentError, did_you_mean
+from routingsim.agents.words import unknown_field
+from routingsim.errors import AgentError
 from routingsim.messages import AgentInfo
 
 PLAIN = {
@@ -88,8 +97,27 @@ class _Fields(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     outcome: str | None = None
 
 
+if TYPE_CHECKING:
+    _Meta = msgspec.StructMeta
+else:
+
+    class _Meta(msgspec.StructMeta):
+        """Names the field that a word of others stands for, where one is written in Python."""
+
+        def __call__(cls, *args, **fields):
+            known = cls.__struct_fields__
+            for word in fields.keys() - set(known):
+                raise AgentError(f"agent {fields.get('id', '?')}: {unknown_field(word, known)}")
+            return super().__call__(*args, **fields)
+
+
 class Agent(
-    _Fields, frozen=True, kw_only=True, forbid_unknown_fields=True, repr_omit_defaults=True
+    _Fields,
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    repr_omit_defaults=True,
+    metaclass=_Meta,
 ):
     """One agent: what it is, what it costs, and how it behaves under load.
 
@@ -378,46 +406,9 @@ def explain(message: str, content: Any) -> str:
 def _allowed(what: str, field: str) -> str:
     """A message of msgspec on a field, with the allowed values where it names none."""
     if what.startswith("Object contains unknown field"):
-        word, fields = what.split("`")[1], Agent.__struct_fields__
-        ours = SYNONYMS.get(word.lower().replace("-", "_"))
-        hint = f"; did you mean {ours!r}?" if ours else did_you_mean(word.lower(), fields)
-        return f"no field {word!r}: there are {', '.join(fields)}{hint}"
+        return unknown_field(what.split("`")[1], Agent.__struct_fields__)
     if what.startswith("Invalid enum value"):
         kinds = [get_type_hints(_Fields)[field], *get_args(get_type_hints(_Fields)[field])]
         [choices] = [get_args(kind) for kind in kinds if get_origin(kind) is Literal]
         return f"Expected one of {', '.join(choices)}"
     return what
-
-
-SYNONYMS = {
-    **dict.fromkeys(("slots", "workers", "max_concurrency", "parallel", "capacity"), "concurrency"),
-    **dict.fromkeys(("rpm", "rate_limit", "request_limit"), "requests_per_minute"),
-    **dict.fromkeys(("price", "usd", "cost_per_1k", "price_per_1k"), "cost"),
-    **dict.fromkeys(
-        ("input", "input_price", "input_cost", "price_prompt", "prompt_price"), "price_input"
-    ),
-    **dict.fromkeys(
-        ("output", "output_price", "output_cost", "price_completion", "completion_price"),
-        "price_output",
-    ),
-    **dict.fromkeys(
-        ("price_cached", "price_cached_input", "cached_input_price", "cache_read"),
-        "price_cache_read",
-    ),
-    "cache_write": "price_cache_write",
-    **dict.fromkeys(("service_time", "mean_latency", "seconds", "duration"), "latency"),
-    **dict.fromkeys(("cv", "service_cv"), "latency_cv"),
-    **dict.fromkeys(("tps", "tokens_per_s", "speed"), "tokens_per_second"),
-    **dict.fromkeys(("max_wait", "queue_timeout"), "patience"),
-    **dict.fromkeys(("timeout_seconds", "call_timeout"), "timeout"),
-    "ttft_timeout": "first_token_timeout",
-    "tpm": "tokens_per_minute",
-    "rpd": "requests_per_day",
-    "max_tokens": "output_tokens",
-    **dict.fromkeys(("max_input_tokens", "context", "context_length"), "context_window"),
-    **dict.fromkeys(("failure_rate", "failure_probability"), "error_rate"),
-    **dict.fromkeys(("max_queue", "queue", "queue_size"), "queue_limit"),
-    **dict.fromkeys(("model", "agent"), "id"),
-    **dict.fromkeys(("skills", "tags", "categories"), "strengths"),
-}
-"""Words that others use for the fields of an agent, for the hint of an error."""

@@ -3,9 +3,10 @@
 import os
 import sys
 from importlib.metadata import version as version_of
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from routingsim.cli.backtest import backtest
 from routingsim.cli.capacity import capacity
@@ -21,7 +22,7 @@ from routingsim.cli.report import report
 from routingsim.cli.route import route
 from routingsim.cli.sweep import sweep
 from routingsim.cli.whatif import whatif
-from routingsim.errors import RoutingSimError
+from routingsim.errors import AgentError, RoutingSimError
 
 __all__ = ["EXAMPLES", "app", "main"]
 
@@ -126,8 +127,25 @@ EXAMPLES = {
     agents: ["routingsim agents", "routingsim agents mine.toml"],
     serve: ["routingsim serve", "REDIS_HOST=redis.internal routingsim serve --only bridge"],
 }
+
+
+class _Command(TyperCommand):
+    """A command that says where an option belongs which is a field of agents."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        known = {name for each in self.params for name in (*each.opts, *each.secondary_opts)}
+        given = {arg.partition("=")[0] for arg in args if arg.startswith("--")}
+        for word in sorted(given - known - {"--", "--help"}):
+            from routingsim.agents.words import of_agents  # takes a second to load
+
+            if where := of_agents(word[2:]):
+                raise AgentError(f"{ctx.info_name}: no option {word}; {where}")
+        return super().parse_args(ctx, args)
+
+
 for command, examples in EXAMPLES.items():
-    app.command(epilog="\n\n".join(["[bold]Examples[/]", *examples]))(command)
+    epilog = "\n\n".join(["[bold]Examples[/]", *examples])
+    app.command(epilog=epilog, cls=_Command)(command)
 
 
 def main() -> None:

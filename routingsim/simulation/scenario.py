@@ -30,6 +30,7 @@ from routingsim.simulation.arrivals import (
 )
 from routingsim.simulation.arrivals.checks import check_seed, is_finite, is_whole
 from routingsim.simulation.changes import Change
+from routingsim.simulation.contradictions import check_known, check_tasks, unused_accounts
 from routingsim.simulation.faults import ONE_TRY, Hedge, Outage, Retries
 from routingsim.simulation.log_blocks import another_day, another_log
 from routingsim.simulation.recorded import basis_notes
@@ -76,6 +77,7 @@ class Scenario:
     hedge: Hedge | None
     tenants: tuple[Tenant, ...]
     classes: Classes
+    in_vain: tuple[str, ...]
     records: Records
     system: System
 
@@ -202,6 +204,7 @@ class Scenario:
                 *self.policy.notes,
                 *without_effect(self.pool, self.classes),
                 *self._no_other,
+                *self.in_vain,
             ),
             judge_assumed(self.policy, self.pool, self.records.work.quality),
             lengths if alike else "",
@@ -381,7 +384,7 @@ def prepare(
     ------
     SimulationError
         If the service model does not suit the pool, outages overlap, no task fits an agent's
-        context window, or the policy needs texts and there are none.
+        context window or can answer in time, or the policy needs texts and there are none.
     """
     if service is not None:
         pool = _with_service(pool, service)
@@ -394,8 +397,18 @@ def prepare(
             "recorded; give one, or another service model"
         )
     known = records(corpus, pool, policy)
+    named = [event.agent for event in (*outages, *changes)]
+    check_known(pool, named)
     outages, changes = _of_agents(pool, outages), _of_agents(pool, changes)
-    _check_windows(pool, float(known.work.prompt_tokens.min()))
+    agents = system(
+        pool,
+        outages,
+        known.work.service.mean(axis=0),
+        known.work.first.mean(axis=0) if known.work.first.size else None,
+        changes,
+        expected_costs(pool, corpus),
+    )
+    check_tasks(pool, known.work, agents)
     return Scenario(
         corpus=corpus,
         pool=pool,
@@ -407,27 +420,10 @@ def prepare(
         hedge=hedge,
         tenants=tuple(tenants),
         classes=classes(corpus, tenants),
+        in_vain=tuple(unused_accounts(pool, named)),
         records=known,
-        system=system(
-            pool,
-            outages,
-            known.work.service.mean(axis=0),
-            known.work.first.mean(axis=0) if known.work.first.size else None,
-            changes,
-            expected_costs(pool, corpus),
-        ),
+        system=agents,
     )
-
-
-def _check_windows(pool: AgentPool, shortest: float) -> None:
-    """Check that each agent takes some prompt; the shortest has so many tokens."""
-    for agent in pool:
-        if agent.context_window is not None and agent.context_window < shortest:
-            raise SimulationError(
-                f"agent {agent.id}, field context_window: {agent.context_window:,} tokens, and the "
-                f"shortest prompt has {shortest:,.0f}, so that no task fits; leave the agent out, "
-                "or give it a longer window"
-            )
 
 
 def _of_agents(pool: AgentPool, events: Iterable[_Event]) -> tuple[_Event, ...]:

@@ -265,14 +265,21 @@ def test_contradictions_are_named_with_agent_and_field() -> None:
 
 @pytest.mark.parametrize(
     ("field", "meant"),
-    [("slots", "concurrency"), ("rpm", "requests_per_minute"), ("max_tokens", "output_tokens"),
+    [("slots", "concurrency"), ("rpm", "requests_per_minute"), ("max_tokens", "output_tokens' or 'context_window"),
      ("time_out", "timeout")],
 )  # fmt: skip
 def test_words_that_people_write_get_a_hint(field: str, meant: str) -> None:
     with pytest.raises(
-        AgentError, match=rf"no field {field!r}: there are .*; did you mean {meant!r}\?$"
+        AgentError, match=rf"no field {field!r}: there are .*; did you mean '{meant}'\?$"
     ):
         rs.load_agents([{"id": "a", "name": "A", "cost": 1, "latency": 1, field: 3}])
+    with pytest.raises(AgentError, match=rf"^agent a: no field {field!r}: .* '{meant}'\?$"):
+        agent("a", **{field: 3})
+
+
+def test_words_for_what_is_no_agents_say_where_it_belongs() -> None:
+    with pytest.raises(AgentError, match=r"outcome; retries are of a replay, as Retries\(attempts"):
+        agent("a", max_retries=3)
 
 
 def test_a_replay_with_a_time_out_that_is_tried_elsewhere() -> None:

@@ -11,7 +11,7 @@ import msgspec
 from pandas.core.util.hashing import hash_pandas_object
 
 from routingsim import rng
-from routingsim.agents import Agent, AgentPool
+from routingsim.agents import Agent, AgentPool, meant
 from routingsim.corpora.corpus import Corpus
 from routingsim.errors import SimulationError, did_you_mean
 from routingsim.evaluation.cell import METRICS
@@ -206,7 +206,7 @@ def check_axes(fixed: Fixed, axes: Sequence[Axis]) -> None:
             if field not in allowed:
                 raise SimulationError(
                     f"vary {name}: an agent has no field {field!r}; it has {', '.join(allowed)}"
-                    f"{did_you_mean(field, allowed)}"
+                    f"{meant(field, allowed)}"
                 )
         elif name not in PLAIN:
             allowed = [*PLAIN, "policy.PARAMETER", "pool.AGENT.FIELD", "pool.*.FIELD"]

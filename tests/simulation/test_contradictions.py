@@ -1,0 +1,85 @@
+"""What no task can have is named before a run, with agent and field."""
+
+from typing import Any
+
+import pandas as pd
+import pytest
+
+import routingsim as rs
+from routingsim.errors import AgentError, SimulationError
+
+
+def pool(*agents: dict[str, Any]) -> rs.AgentPool:
+    plain = {"name": "n", "cost": 1.0, "latency": 5.0, "service": "deterministic"}
+    return rs.AgentPool(tuple(rs.Agent(**plain | given) for given in agents))
+
+
+def corpus(*tokens: int) -> rs.Corpus:
+    frame = pd.DataFrame({"id": range(len(tokens)), "text": "x", "prompt_tokens": tokens})
+    return rs.Corpus.from_frame(frame)
+
+
+def played(agents: rs.AgentPool, tasks: rs.Corpus | None = None, **more) -> rs.ReplayResult:
+    return rs.replay(tasks, agents, "random", arrivals="poisson:1", tasks=2, **more)
+
+
+SOON = {"id": "a", "ttft": 1.0, "prefill_tokens_per_second": 100.0}
+
+
+@pytest.mark.parametrize("field", ["timeout", "first_token_timeout"])
+def test_a_time_out_below_the_first_token_of_every_call(field: str) -> None:
+    # 1 s, and 1 s for a prompt of 100 tokens.
+    with pytest.raises(SimulationError) as caught:
+        played(pool(SOON | {field: 1.5}), corpus(100, 300))
+    assert str(caught.value) == (
+        f"agent a, field {field}: 1.5 s is below the first token of every call (2 s with the "
+        "shortest prompt), so that all are cut off; give it a longer one, or leave it out"
+    )
+    played(pool(SOON | {field: 1.5}), corpus(50, 300))
+    played(pool(SOON | {field: 1.5}), corpus(100), changes=rs.Change("a", 0.0, speed=2.0))
+
+
+def test_chance_may_make_a_call_short() -> None:
+    noisy = SOON | {"service": "lognormal", "timeout": 0.5}
+    played(pool(noisy | {"latency_cv": 0.5}), corpus(100))
+    with pytest.raises(SimulationError, match=r"agent a, field timeout: 0\.5 s is below the first"):
+        played(pool(noisy | {"latency_cv": 0.1}), corpus(100))
+    played(pool(noisy | {"service": "exponential"}), corpus(100))
+
+
+def test_a_window_that_no_task_fits() -> None:
+    with pytest.raises(SimulationError, match="agent b, field context_window: 50 tokens, and the "):
+        played(pool({"id": "a"}, {"id": "b", "context_window": 50}), corpus(100, 51))
+    played(pool({"id": "a"}, {"id": "b", "context_window": 51}), corpus(100, 51))
+
+
+def test_an_account_that_nobody_uses() -> None:
+    two = pool({"id": "a", "account": "openai"}, {"id": "b", "account": "opnai"})
+    said = (
+        "agent b, field account: no other agent uses the account 'opnai', and it has no limit, so "
+        "that it changes nothing; did you mean 'openai'?"
+    )
+    assert said in played(two).notes
+    limited = pool({"id": "a", "account": "x", "requests_per_minute": 9}, {"id": "b"})
+    assert not [note for note in played(limited).notes if "account" in note]
+    down = played(two, outages=[rs.Outage("opnai", 1, 2), rs.Outage("openai", 1, 2)])
+    assert not [note for note in down.notes if "account" in note]
+    wrong: list[dict[str, Any]] = [
+        {"outages": rs.Outage("opena", 1, 2)},
+        {"changes": rs.Change("opena", 1, 2.0)},
+    ]
+    for event in wrong:
+        with pytest.raises(AgentError) as caught:
+            played(two, **event)
+        assert str(caught.value) == (
+            "no agent or account 'opena' in this pool: it has a, b, and accounts openai, opnai; "
+            "did you mean 'openai'?"
+        )
+
+
+@pytest.mark.parametrize("field", ["requests_per_minute", "tokens_per_minute", "requests_per_day"])
+def test_a_limit_of_0(field: str) -> None:
+    with pytest.raises(AgentError, match=f"agent a, field {field}: Expected `int` >= 1, found 0"):
+        pool({"id": "a", field: 0})
+    with pytest.raises(AgentError, match=rf"agent 1 \(a\), field {field}: Expected `int` >= 1"):
+        rs.load_agents([{"id": "a", "name": "A", "cost": 1, "latency": 1, field: 0}])
