@@ -312,10 +312,14 @@ class Agent(
         return self.latency
 
     @property
+    def slowdown(self) -> float:
+        """How many times as long as alone a call takes while all slots are in use."""
+        return 1.0 + self.sharing * (self.concurrency - 1)
+
+    @property
     def served(self) -> float:
         """Calls per second that its slots serve at most."""
-        slower = 1.0 + self.sharing * (self.concurrency - 1)
-        return self.concurrency / (self.mean_service * slower)
+        return self.concurrency / (self.mean_service * self.slowdown)
 
     @property
     def capacity(self) -> float:

@@ -108,7 +108,8 @@ class PoolView(NamedTuple):
     """USD per 1,000 tokens."""
     wait: NDArray[np.float64]
     """Expected wait of a task that came now, in seconds: (queued + 1) x mean service
-    time / slots where busy + queued reaches the slots, else 0."""
+    time / slots where busy + queued reaches the slots, else 0; the time is that with all slots in
+    use where an agent's calls share its speed."""
     service: NDArray[np.float64]
     """Mean service time in seconds."""
     up: NDArray[np.int64]

@@ -74,10 +74,17 @@ def callables(policy: Policy) -> tuple[Any, Any]:
 
 
 @register_jitable
-def expect(view, a, busy, queued):
-    """Update the expected wait at agent ``a``."""
-    slots = int(view.slots[a])
-    view.wait[a] = (queued + 1) * float(view.service[a]) / slots if busy + queued >= slots else 0.0
+def expect(view, sharing, a, busy, queued):
+    """Update the expected wait at agent ``a``, and its speed where its calls share that.
+
+    ``sharing`` has each agent's, shape (agents,), or is empty where all are 0.
+    """
+    slots, service = int(view.slots[a]), float(view.service[a])
+    if sharing.size:
+        slower = float(sharing[a])
+        view.speed[a] = 1.0 / (1.0 + slower * min(busy, slots - 1))
+        service *= 1.0 + slower * (slots - 1)
+    view.wait[a] = (queued + 1) * service / slots if busy + queued >= slots else 0.0
 
 
 @register_jitable
@@ -126,7 +133,7 @@ def _pick(choose, probabilities, plan, view, memory, own, task):
 
 
 @register_jitable
-def choose_one(choose, probabilities, plan, view, memory, own, nobody, task):
+def choose_one(choose, probabilities, plan, view, sharing, memory, own, nobody, task):
     """An agent for a task, whose load then counts it.
 
     Parameters
@@ -135,6 +142,8 @@ def choose_one(choose, probabilities, plan, view, memory, own, nobody, task):
         Of the policy.
     plan : Exploration
     view : PoolView
+    sharing : ndarray
+        Of :func:`expect`.
     memory : ndarray
     own : ndarray, shape (agents,)
         Space for the policy's probabilities.
@@ -162,7 +171,7 @@ def choose_one(choose, probabilities, plan, view, memory, own, nobody, task):
     else:
         queued += 1
         view.queued[a] = queued
-    expect(view, a, busy, queued)
+    expect(view, sharing, a, busy, queued)
     return a, load, propensity, at_random
 
 
@@ -175,14 +184,14 @@ _plan = types.NamedTuple([types.float64, types.uint64, types.int64, types.boolea
 @njit(
     types.Tuple((_i8, _f8, _f8, _b1))(
         *(types.FunctionType(CHOOSE), types.FunctionType(PROBABILITIES), _plan),
-        *(POOL_VIEW, _f8, types.uint64, types.int64, types.float64, types.boolean, _f8, _f8),
+        *(POOL_VIEW, _f8, _f8, types.uint64, types.int64, types.float64, types.boolean, _f8, _f8),
         *(_f8, _f8, _i8, _table, _table),
     ),
     cache=True,
     nogil=True,
 )
 def _in_turn(
-    choose, probabilities, plan, view, memory, stream, first, now, nobody, call, token,
+    choose, probabilities, plan, view, sharing, memory, stream, first, now, nobody, call, token,
     d_var, tokens, category, features, predicted,
 ):  # fmt: skip
     size = len(d_var)
@@ -194,7 +203,7 @@ def _in_turn(
             view.price[a] = call[a] + token[a] * tokens[i]
         row = (d_var[i], tokens[i], category[i], features[i], predicted[i])
         task = TaskView(first + i, 0, now, stream, *row, 0, 0, 0)
-        found = choose_one(choose, probabilities, plan, view, memory, own, nobody, task)
+        found = choose_one(choose, probabilities, plan, view, sharing, memory, own, nobody, task)
         chosen[i], loads[i], propensities[i], drawn[i] = found
         if chosen[i] < 0:
             return chosen[:i], loads[:i], propensities[:i], drawn[:i]
@@ -205,6 +214,7 @@ def choose_in_turn(
     policy: Policy,
     plan: Exploration,
     view: PoolView,
+    sharing: NDArray[np.float64],
     memory: NDArray[np.float64],
     told: tuple[Any, ...],
     columns: tuple[Any, ...],
@@ -216,6 +226,8 @@ def choose_in_turn(
     policy : Policy
     plan : Exploration
     view : PoolView
+    sharing : ndarray
+        Of :func:`expect`.
     memory : ndarray
     told : tuple
         Key of the draws for policies, index of the first task, seconds since the start,
@@ -232,8 +244,8 @@ def choose_in_turn(
     # Handing kernels over to compiled code takes as long as about ten choices.
     compiled: Any = _in_turn
     if policy.interpreted or len(columns[0]) < 10:
-        found = compiled.py_func(*callables(policy), plan, view, memory, *told, *columns)
+        found = compiled.py_func(*callables(policy), plan, view, sharing, memory, *told, *columns)
     else:
         kernels = (policy.choose.compiled, policy.probabilities.compiled)
-        found = compiled(*kernels, plan, view, memory, *told, *map(np.asarray, columns))
+        found = compiled(*kernels, plan, view, sharing, memory, *told, *map(np.asarray, columns))
     return Choices(*(each.tolist() for each in found))

@@ -147,6 +147,8 @@ class TaskRouter:
             speed=np.ones(agents),
             price=np.zeros(agents),
         )
+        sharing = self.pool.column("sharing")
+        self._sharing = sharing if sharing.any() else np.zeros(0)
         room = Room(self.pool)
         self._room = room if room.limited and may_read(self.policy, "room") else None
         self._costs = expected_costs(self.pool, known)
@@ -404,7 +406,7 @@ class TaskRouter:
         self._show_price(row[1])
         a, load, propensity, at_random = choose_one(
             *(self._choose, self._probabilities, self._plan_of_one),
-            *(self._view, self.memory, self._own, self._nobody, task),
+            *(self._view, self._sharing, self.memory, self._own, self._nobody, task),
         )
         if a < 0:
             raise self._no_such_agent(task_id)
@@ -422,14 +424,18 @@ class TaskRouter:
         policy, first, now = self.policy, self._routed, time.monotonic()
         at = now - self._began
         view = self._view
-        before = [each.copy() for each in (view.busy, view.queued, view.wait)]
+        load = (view.busy, view.queued, view.wait, view.speed)
+        before = [each.copy() for each in load]
         if self._room is not None:  # as it is before the batch
             self._room.show(view.room, at)
         told = (self._stream, first, at, self._nobody, *self._shown_costs)
-        choices = choose_in_turn(policy, self._plan, view, self.memory, told, columns)
+        choices = choose_in_turn(
+            policy, self._plan, view, self._sharing, self.memory, told, columns
+        )
         agents = choices.agents
         if len(agents) < len(ids):
-            view.busy[:], view.queued[:], view.wait[:] = before
+            for each, was in zip(load, before, strict=True):
+                each[:] = was
             raise self._no_such_agent(ids[len(agents)])
         self._routed += len(ids)
         if self._room is not None:
@@ -462,7 +468,7 @@ class TaskRouter:
             view.queued[a] -= 1
         else:
             view.busy[a] -= 1
-        expect(view, a, int(view.busy[a]), int(view.queued[a]))
+        expect(view, self._sharing, a, int(view.busy[a]), int(view.queued[a]))
 
     def _give_up(self) -> None:
         """Forget the oldest tasks where too many are in flight, and some more to do so rarely."""

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from routingsim.agents import AgentPool
 from routingsim.policies.kernel import FAILED, OK
 from routingsim.policies.policy import Judge
+from routingsim.simulation.changes import Change
 from routingsim.simulation.faults import Outage
 from routingsim.simulation.state import ESCALATED, Log, Workload
 
@@ -18,6 +19,9 @@ _CELLS = 4096  # most cells of time over which work is summed
 _FEWEST = 16
 _TASKS = 8  # of a cell, on average
 _RARE = 1e-3  # probability that a queue with a steady state shows a spell above capacity
+
+_NOISE = {"exponential": 1.0, "deterministic": 0.0, "recorded": 0.0}
+"""Squared coefficients of variation of the factor in service times, where it is not lognormal."""
 
 Floats = NDArray[np.float64]
 
@@ -29,8 +33,8 @@ class Run(NamedTuple):
     ----------
     work, log
         Input and output of the engine.
-    pool, outages, judge
-        The agents, when they were down, and the judge of a cascade, if any.
+    pool, outages, judge, changes
+        The agents, when they were down, the judge of a cascade, if any, and what changed.
     """
 
     work: Workload
@@ -38,6 +42,7 @@ class Run(NamedTuple):
     pool: AgentPool
     outages: Sequence[Outage] = ()
     judge: Judge | None = None
+    changes: Sequence[Change] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +60,7 @@ class OfferedLoad:
         (c_a² + c_s²) / 2, with the coefficients of variation of the gaps between the
         agent's calls and of their service times: 1 for an M/M/c queue.
     service : ndarray
-        Mean seconds of a call.
+        Mean seconds of a call, with all slots in use where calls share the agent's speed.
     above : ndarray
         Share of the time in which more came than could be done: see :func:`offered_load`.
     last_spell : ndarray
@@ -80,7 +85,8 @@ class SentWork:
     agent : ndarray of int, shape (calls,)
         Each task's last call, then those that were tried again.
     arrived, seconds : ndarray, shape (calls,)
-        When each call's task arrived, and the mean service time of the call.
+        When each call's task arrived, and the mean service time of the call: that with all slots
+        in use where an agent's calls share its speed.
     calls, service, mean : ndarray, shape (agents,)
         Calls, mean seconds of a call, and the offered load as in :class:`OfferedLoad`.
     limited : ndarray of bool, shape (agents,)
@@ -98,7 +104,7 @@ class SentWork:
 
 def sent_work(run: Run) -> SentWork:
     """What was sent to each agent."""
-    work, log, pool, outages, judge = run
+    work, log, pool, outages, judge, changes = run
     agents, again = len(pool), int(log.retries[0])
     agent, row, arrived = log.agent, work.row, work.arrived
     if again:
@@ -107,11 +113,13 @@ def sent_work(run: Run) -> SentWork:
         row = np.concatenate([row, row[tried]])
         arrived = np.concatenate([arrived, arrived[tried]])
     seconds = work.service[row, agent]
+    _change_speeds(seconds, agent, arrived, pool, changes)
     if judge is not None:
         recorded = ~np.isnan(work.quality[work.row, log.agent])
         passed = (log.status == OK) & (log.attempts < judge.levels) & recorded
         judged = np.concatenate([passed, log.retried_status[:again] == ESCALATED])
         seconds = seconds + judge.seconds * judged
+    seconds *= pool.column("slowdown")[agent]
     if lost := int(log.losses[0]):  # second copies, and first ones that they made needless
         task = log.lost[:lost]
         agent = np.concatenate([agent, log.lost_agent[:lost]])
@@ -128,6 +136,23 @@ def sent_work(run: Run) -> SentWork:
         service = np.nan_to_num(load / calls)
     mean = np.nan_to_num(np.fmax(by_slots, by_limit), posinf=np.inf)
     return SentWork(agent, arrived, seconds, calls, service, mean, by_limit > by_slots)
+
+
+def _change_speeds(
+    seconds: Floats,
+    agent: NDArray[np.integer],
+    arrived: Floats,
+    pool: AgentPool,
+    changes: Sequence[Change],
+) -> None:
+    """Divide service times by the speed that the agent had when the task arrived."""
+    for a, name in enumerate(pool.ids):
+        mine = [(each.at, each.speed) for each in changes if each.agent == name and each.speed]
+        if mine:
+            at, speed = zip(*sorted(mine, key=lambda each: each[0]), strict=True)
+            sent = agent == a
+            since = np.searchsorted(np.array(at), arrived[sent], side="right")
+            seconds[sent] /= np.array([1.0, *speed])[since]
 
 
 def _limits(pool: AgentPool, calls: NDArray[np.intp]) -> Floats:
@@ -163,7 +188,7 @@ def offered_load(run: Run) -> OfferedLoad:
     up = _up(np.linspace(begin, end, cells + 1), pool, run.outages)
     slots, limit = pool.column("concurrency"), _limits(pool, calls)
     gaps = _squared_variation(arrived, agent, agents)
-    lengths = np.where(limited, 0.0, _squared_service(log, agents))
+    lengths = np.where(limited, 0.0, _squared_work(sent, log, pool))
     variation = (gaps + lengths) / 2
     error = mean * np.sqrt(2 * variation / np.maximum(calls, 1))
     above, last = np.zeros(agents), np.zeros(agents)
@@ -204,6 +229,22 @@ def _squared_variation(arrived: Floats, agent: NDArray[np.integer], agents: int)
         gaps = np.diff(times[begin:end])
         if gaps.size > 1 and (mean := gaps.mean()) > 0:
             found[a] = gaps.var() / mean**2
+    return found
+
+
+def _squared_work(sent: SentWork, log: Log, pool: AgentPool) -> Floats:
+    """The squared coefficient of variation of each agent's work.
+
+    That of the service times as they were; where calls share an agent's speed, these say how busy
+    it was, and it is that of their means and of the law of the factor in them.
+    """
+    found = _squared_service(log, len(pool))
+    for a, agent in enumerate(pool):
+        if agent.sharing:
+            mine = sent.seconds[sent.agent == a]
+            means = (mine.std() / mine.mean()) ** 2 if mine.size and mine.mean() > 0 else 0.0
+            noise = _NOISE.get(agent.service, agent.latency_cv**2)
+            found[a] = (1 + means) * (1 + noise) - 1
     return found
 
 

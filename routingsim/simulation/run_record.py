@@ -171,7 +171,7 @@ class RunRecord:
     @property
     def run(self) -> Run:
         """What the verdict on stability goes by."""
-        return Run(self.work, self.log, self.pool, self.outages, self.policy.judge)
+        return Run(self.work, self.log, self.pool, self.outages, self.policy.judge, self.changes)
 
     @cached_property
     def stability(self) -> Stability:

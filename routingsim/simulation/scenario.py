@@ -86,8 +86,7 @@ class Scenario:
         """Tasks/s at most: of the agents of each account what their slots serve, by their mean
         service times, or its limit of requests or tokens if that is less."""
         system, tokens = self.system, self.records.work.tokens
-        slower = 1.0 + system.sharing * (system.slots - 1)
-        served = system.slots / (system.mean_service * slower)
+        served = system.slots / (system.mean_service * self.pool.column("slowdown"))
         total = float(served[system.account < 0].sum())
         for account, limits in enumerate(system.limits.reshape(-1, WINDOWS)):
             mine = system.account == account

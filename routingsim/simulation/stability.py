@@ -12,9 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from routingsim.agents import TIME_OUTS, AgentPool
-from routingsim.policies.kernel import OK
+from routingsim.policies.kernel import FAILED, OK
 from routingsim.simulation.offered_load import OfferedLoad, Run, offered_load, sent_work
-from routingsim.simulation.state import Log
 from routingsim.simulation.statistics import batch_means
 
 Verdict = Literal["steady", "too short to say", "no rate", "saturated", "overloaded", "growing"]
@@ -205,7 +204,7 @@ def stability(run: Run, *, closed: bool = False) -> Stability:
     if batch:
         return _no_rate(pool, batch)
     load = offered_load(run)
-    peak, left = _waiting(log, begin, end)
+    peak, left = _waiting(run, load.mean, begin, end)
     worst = int(load.mean.argmax())
     bounding = ("patience", "queue_limit", *TIME_OUTS)
     bounds = [any(getattr(agent, name) is not None for name in bounding) for agent in pool]
@@ -232,7 +231,7 @@ def stability(run: Run, *, closed: bool = False) -> Stability:
         return replace(found, verdict="growing")
     if beyond.any() or found.above:
         return replace(found, verdict="overloaded", above=found.above or 1.0)
-    mean_service = _mean_service(load.service, log)
+    mean_service = _mean_service(load.service, run)
     if end - begin < mean_service:
         return _no_rate(
             pool,
@@ -247,19 +246,20 @@ def load_and_queue(run: Run, *, closed: bool = False) -> tuple[float, int, int]:
 
     In a third of the time, without the verdict; parameters are the same.
     """
-    work, log = run.work, run.log
+    work = run.work
     begin, end = float(work.arrived[0]), float(work.arrived[-1])
     if end > begin and (closed or not _batch(work.arrived)):
         sent = sent_work(run)
-        if closed or end - begin >= _mean_service(sent.service, log):
-            return float(sent.mean.max()), *_waiting(log, begin, end)
+        if closed or end - begin >= _mean_service(sent.service, run):
+            return float(sent.mean.max()), *_waiting(run, sent.mean, begin, end)
     found = stability(run, closed=closed)
     return max(found.offered.values()), found.peak, found.left
 
 
-def _mean_service(service: NDArray[np.float64], log: Log) -> float:
-    """The mean service time (s) of the agents that the tasks went to."""
-    return float(service @ np.bincount(log.agent, minlength=service.size)) / log.agent.size
+def _mean_service(service: NDArray[np.float64], run: Run) -> float:
+    """The mean service time (s), alone, of the agents that the tasks went to."""
+    agent, alone = run.log.agent, service / run.pool.column("slowdown")
+    return float(alone @ np.bincount(agent, minlength=alone.size)) / agent.size
 
 
 def _by_precision(found: Stability, runs: int = 1) -> Stability:
@@ -303,6 +303,7 @@ def _precision(run: Run, load: OfferedLoad, length: float, *, closed: bool) -> t
     ok = log.status == OK
     agent, wait = log.agent[ok], log.wait[ok]
     latency = (log.finished - work.arrived)[ok]
+    wait = wait + _slowed(run, load)[agent] * (log.finished - log.left)[ok]
     tasks, mean = agent.size, float(latency.mean()) if agent.size else 0.0
     if tasks < 2 or mean <= 0:
         return math.inf, 0
@@ -313,6 +314,7 @@ def _precision(run: Run, load: OfferedLoad, length: float, *, closed: bool) -> t
     waits = np.bincount(agent, weights=wait, minlength=len(pool)) / answers
     squares = np.bincount(agent, weights=wait * wait, minlength=len(pool)) / answers
     spread = (answers / tasks) ** 2 * np.maximum(squares - waits**2, 0.0)
+    alone = load.service / pool.column("slowdown")
     per_slot = load.service / pool.column("concurrency") * load.variation
 
     def half_width_of(times: float) -> float:
@@ -320,7 +322,7 @@ def _precision(run: Run, load: OfferedLoad, length: float, *, closed: bool) -> t
         loads = load.mean + load.error / math.sqrt(times)
         with np.errstate(divide="ignore", invalid="ignore"):
             forgets = np.where(loads < 1, per_slot * (1 + loads) / (1 - loads) ** 2, np.inf)
-            each = spread * np.fmax(2 * np.maximum(load.service, forgets) / length, 1 / answers)
+            each = spread * np.fmax(2 * np.maximum(alone, forgets) / length, 1 / answers)
         variance = served + float(np.where(spread > 0, each, 0.0).sum())
         return max(_Z * math.sqrt(variance) / mean, batches) / math.sqrt(times)
 
@@ -339,18 +341,41 @@ def _precision(run: Run, load: OfferedLoad, length: float, *, closed: bool) -> t
     return half_width, max(_round_up(log.agent.size * times), _LEAST) if times < _MOST else 0
 
 
+def _slowed(run: Run, load: OfferedLoad) -> NDArray[np.float64]:
+    """Share of the seconds of service that calls at each agent owe to others in service."""
+    log, pool = run.log, run.pool
+    sharing = pool.column("sharing") > 0
+    if not sharing.any():
+        return np.zeros(len(pool))
+    served = log.status <= FAILED
+    agent, took = log.agent[served], (log.finished - log.left)[served]
+    calls = np.maximum(np.bincount(agent, minlength=len(pool)), 1)
+    mean = np.bincount(agent, took, len(pool)) / calls
+    alone = load.service / pool.column("slowdown")
+    share = np.divide(alone, mean, out=np.ones(len(pool)), where=mean > 0)
+    return np.where(sharing, np.maximum(1.0 - share, 0.0), 0.0)
+
+
 def _round_up(tasks: float) -> int:
     """The number, rounded up to two digits."""
     unit = 10 ** max(math.floor(math.log10(max(tasks, 1))) - 1, 0)
     return math.ceil(tasks / unit) * unit
 
 
-def _waiting(log: Log, begin: float, end: float) -> tuple[int, int]:
-    """Most tasks that waited at one time until ``end``, and how many did then."""
-    cells = int(np.clip(log.left.size, 16, 4096))
-    entered = log.left - log.wait
+def _waiting(run: Run, load: NDArray[np.float64], begin: float, end: float) -> tuple[int, int]:
+    """Most tasks that waited at one time until ``end``, and how many did then.
+
+    In an agent that is overloaded and has slots for all, whose calls slow each other down, those in
+    service wait.
+    """
+    log, left = run.log, run.log.left
+    cells = int(np.clip(left.size, 16, 4096))
+    entered = left - log.wait
+    for a in np.flatnonzero((run.pool.column("sharing") > 0) & (load > 1)):
+        if not log.wait[log.agent == a].any():
+            left = np.where(log.agent == a, log.finished, left)
     came = np.histogram(entered, cells, (begin, end))[0].cumsum()
-    gone = np.histogram(log.left, cells, (begin, end))[0].cumsum()
+    gone = np.histogram(left, cells, (begin, end))[0].cumsum()
     waiting = came - gone
     return int(waiting.max()), int(waiting[-1])
 

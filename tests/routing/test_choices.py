@@ -248,7 +248,7 @@ def test_the_expected_wait_is_that_of_the_queue_and_one_more() -> None:
     view = PoolView(zeros, zeros, np.array([2]), none, none, np.array([3.0]), zeros)
     waits = []
     for busy, queued in ((1, 0), (2, 0), (2, 3)):
-        expect(view, 0, busy, queued)
+        expect(view, NONE, 0, busy, queued)
         waits.append(view.wait[0])
     assert waits == [0.0, 1.5, 6.0]
 
@@ -263,7 +263,7 @@ def test_a_task_takes_a_slot_while_there_is_one_and_then_queues() -> None:
     found = []
     for _ in range(3):
         _, load, _, _ = choose_one(
-            lambda *_: 0, None, plan, view, np.zeros(1), np.zeros(1), False, task
+            lambda *_: 0, None, plan, view, NONE, np.zeros(1), np.zeros(1), False, task
         )
         found.append((load, int(view.busy[0]), int(view.queued[0])))
     assert found == [(0.5, 2, 0), (1.0, 2, 1), (1.5, 2, 2)]
@@ -277,7 +277,7 @@ def test_an_agent_that_does_not_exist_is_minus_1_and_changes_nothing() -> None:
     plan = Exploration(0.0, np.uint64(0), UNKNOWN, False)
     for wrong in (-1, 2):
         found = choose_one(
-            lambda *_, a=wrong: a, None, plan, view, np.zeros(1), np.zeros(2), True, task
+            lambda *_, a=wrong: a, None, plan, view, NONE, np.zeros(1), np.zeros(2), True, task
         )
         assert str(found) == "(-1, 0.0, nan, False)"
         assert [each.tolist() for each in (view.busy, view.queued, view.up)] == [[0, 0]] * 3
@@ -319,6 +319,7 @@ def _say(task, pool, memory, own):
 
 
 KEY = np.uint64(rng.stream(SEED, rng.EXPLORE))
+NONE = np.zeros(0)  # no agent shares its speed
 
 
 def index_of(at_random: bool, falls_on: int, attempt: int = 0) -> int:
@@ -353,7 +354,7 @@ def test_a_choice_by_hand(
     for learns in (False, True):
         view, memory = idle([1, 1]), np.zeros(2)
         found = choose_one(
-            *(_second, _say, Exploration(0.5, KEY, known, learns), view, memory),
+            *(_second, _say, Exploration(0.5, KEY, known, learns), view, NONE, memory),
             *(np.zeros(2), False, task),
         )
         assert (found[0], found[1], found[3]) == (agent, 0.0, at_random)
@@ -384,8 +385,8 @@ def test_a_choice_with_agents_that_are_down(
 ) -> None:
     view, task = idle(up), numbered(index_of(at_random, 1))
     found = choose_one(
-        *(lambda *_: 1, _say, Exploration(0.5, KEY, CERTAIN, False), view, np.zeros(2)),
-        *(np.zeros(3), nobody, task),
+        *(lambda *_: 1, _say, Exploration(0.5, KEY, CERTAIN, False), view, NONE),
+        *(np.zeros(2), np.zeros(3), nobody, task),
     )
     assert found == (agent, 0.0, pytest.approx(propensity), at_random)
     assert view.up.tolist() == up
@@ -466,3 +467,32 @@ def test_what_was_explored_can_be_asked(tmp_path: Path) -> None:
         assert each.interval.half_width < 0.1
     raw = np.nanmean(recorded, axis=0)
     assert raw[1] < found.policies["a1"].interval.low  # it was given the hard ones
+
+
+@pytest.mark.parametrize("batch", [False, True])
+def test_speeds_and_waits_of_agents_that_share_are_those_of_the_simulator(batch: bool) -> None:
+    plain = {"cost": 1.0, "latency": 2.0, "service": "deterministic"}
+    pool = rs.AgentPool(
+        (
+            rs.Agent(id="a", name="A", concurrency=3, sharing=0.5, **plain),
+            rs.Agent(id="b", name="B", **plain),
+        )
+    )
+
+    def note(task, pool, memory):
+        memory[2 * task.index], memory[2 * task.index + 1] = pool.speed[0], pool.wait[0]
+        return 0
+
+    policy = Policy("note", choose_kernel(note), memory=np.zeros(10))
+    router = rs.TaskRouter(pool, policy)
+    if batch:
+        router.route_batch(["x"] * 5)
+    else:
+        for _ in range(5):
+            router.route("x")
+    # One call more is served at 1, 1 / 1.5 and 1 / 2 of the speed alone; in a full agent a call
+    # takes 4 s, and a slot is free after 4 / 3 s.
+    seen = [1.0, 0.0, 1 / 1.5, 0.0, 0.5, 0.0, 0.5, 4 / 3, 0.5, 8 / 3]
+    assert router.memory.tolist() == seen
+    run = rs.replay(None, pool, policy, arrivals=rs.Deterministic(1e6), tasks=5, warm_up=0)
+    assert run.memory.tolist() == seen

@@ -265,7 +265,8 @@ def test_contradictions_are_named_with_agent_and_field() -> None:
 
 @pytest.mark.parametrize(
     ("field", "meant"),
-    [("slots", "concurrency"), ("rpm", "requests_per_minute"), ("max_tokens", "output_tokens' or 'context_window"),
+    [("slots", "concurrency"), ("rpm", "requests_per_minute"),
+     ("max_tokens", "output_tokens' or 'context_window"),
      ("time_out", "timeout")],
 )  # fmt: skip
 def test_words_that_people_write_get_a_hint(field: str, meant: str) -> None:

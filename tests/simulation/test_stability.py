@@ -713,3 +713,37 @@ def test_steady_runs_are_near_theory() -> None:
 def test_the_verdict_of_most_runs_is_the_worse_one_in_a_tie() -> None:
     assert of_most(("steady", "growing", "steady")) == "steady"
     assert of_most(("growing", "steady")) == of_most(("steady", "growing")) == "growing"
+
+
+# -- agents whose calls share their speed, and speeds that change ---------------------
+
+
+@pytest.mark.parametrize(("sharing", "slots"), [(1.0, 10_000), (1.0, 20), (0.25, 8)])
+def test_the_load_of_calls_that_share_a_speed_is_that_of_full_slots(
+    sharing: float, slots: int
+) -> None:
+    given = {"service": "exponential", "concurrency": slots, "sharing": sharing}
+    pool = rs.AgentPool((rs.Agent(id="a", name="A", cost=1.0, latency=2.0, **given),))
+    for share, verdict in ((0.6, "steady"), (1.2, "growing")):
+        process = rs.Poisson(share * pool.capacity)
+        result = rs.replay(None, pool, "static:a", arrivals=process, tasks=10_000, seed=4)
+        found = result.stability
+        assert found.verdict == verdict
+        assert found.offered["a"] == pytest.approx(share, rel=0.04)
+        # The slots are full above capacity, and what comes then is left over.
+        if share > 1:
+            assert found.left == pytest.approx(10_000 / 6, rel=0.2)
+
+
+def test_the_load_after_a_change_of_speed_is_that_of_the_new_speed() -> None:
+    pool = rs.AgentPool(
+        (rs.Agent(id="a", name="A", cost=1.0, latency=1.0, service="deterministic", concurrency=1),)
+    )
+    change = rs.Change("a", 400.0, speed=0.5)
+    given = {"arrivals": rs.Deterministic(0.6), "tasks": 601, "changes": change}
+    found = rs.replay(None, pool, "static:a", **given).stability
+    # 240 tasks take 1 s, 361 take 2 s, in 1,000 s.
+    assert found.offered["a"] == pytest.approx(0.962, abs=0.001)
+    assert found.verdict == "growing"
+    plain = rs.replay(None, pool, "static:a", arrivals=rs.Deterministic(0.6), tasks=601).stability
+    assert (plain.verdict, plain.offered["a"]) == ("steady", pytest.approx(0.601))
