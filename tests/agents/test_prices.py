@@ -2,13 +2,16 @@
 
 import math
 import sys
+from importlib.metadata import version
 
 import msgspec
 import numpy as np
 import pytest
 
-from routingsim.agents import Agent, AgentPool, load_agents, usd
+from routingsim.agents import PRICES, Agent, AgentPool, load_agents, usd
+from routingsim.agents.price_list import looked_up
 from routingsim.errors import AgentError
+from routingsim.files import bundled
 
 GPT = {"price_input": 2.5, "price_output": 10.0}
 
@@ -118,3 +121,20 @@ def test_without_the_extra_the_error_says_how_to_install_it(
     monkeypatch.setitem(sys.modules, "genai_prices", None)
     with pytest.raises(AgentError, match=r"pip install 'routingsim\[prices\]'; or give price_inp"):
         agent(prices="openai/gpt-4o")
+
+
+def test_the_pool_of_providers_has_prices_windows_and_limits_with_their_sources() -> None:
+    pool = load_agents("providers")
+    release = version("genai-prices")
+    for agent in pool:
+        model, _, source = (agent.price_source or "").partition(": ")
+        assert source == "genai-prices 0.2.3, 2026-11-30"
+        assert agent.context_window
+        assert agent.requests_per_minute
+        assert agent.over_limit == "reject"
+        if release == "0.2.3":  # the list prices of another release may differ
+            found = looked_up(agent.id, model)
+            given = {name: getattr(agent, name) for name in PRICES if getattr(agent, name)}
+            assert given == {name: value for name, value in found.items() if name in PRICES}
+    readme = (bundled("data") / "README.md").read_text(encoding="utf-8")
+    assert "## agents-providers.toml" in readme
