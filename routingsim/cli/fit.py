@@ -104,10 +104,8 @@ def train(
         raise RoutingSimError(
             "train: name one policy that learns with -p, such as linucb, thompson or fs-qmix"
         )
-    if inputs.outage or inputs.tasks is not None or inputs.service is not None:
-        raise RoutingSimError(
-            "train: --outage, --tasks and --service are not of training; leave them out"
-        )
+    if inputs.tasks is not None:
+        raise RoutingSimError("train: --tasks is not of training; leave it out")
     corpus, pool = inputs.read()
     trained = run(
         corpus,
@@ -117,7 +115,8 @@ def train(
         arrivals=arrivals,
         load=load,
         seed=inputs.seed,
-        retries=inputs.retries(),
+        service=inputs.service,
+        **inputs.conditions(),
         explore=explore,
         progress=err.is_terminal,
     )

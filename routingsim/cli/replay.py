@@ -108,7 +108,7 @@ def replay(
     estimates = _estimates(results)
     asked: dict[str, Any] = {"precision": precision, "days": days, "progress": err.is_terminal}
     found = [
-        {metric: each.interval(metric, **asked) for metric in _SHOWN}
+        {metric: each.interval(metric, **asked) for metric in _shown(each)}
         for each in (results if intervals else [])
     ]
     if json_to is not None:
@@ -138,6 +138,12 @@ def replay(
 
         written = write_report(results, report, command=as_typed(), explore=explore, **goal)
         remark(f"report: {written}", style="")
+
+
+def _shown(result: "ReplayResult") -> list[str]:
+    """The times that have intervals; first tokens where answers do not come whole."""
+    first = ("first_token_mean", "first_token_p95") if result.work.first.size else ()
+    return [*_SHOWN, *first]
 
 
 def _estimates(results: "list[ReplayResult]") -> "dict[str, Estimates]":

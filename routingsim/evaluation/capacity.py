@@ -40,10 +40,11 @@ from routingsim.simulation import theory
 from routingsim.simulation.arrival_notes import unlike_asked
 from routingsim.simulation.arrivals import Arrivals, ClosedLoop, Poisson, as_arrivals
 from routingsim.simulation.arrivals.checks import is_whole
+from routingsim.simulation.conditions import conditions
 from routingsim.simulation.faults import ONE_TRY, Retries
 from routingsim.simulation.recorded import basis
 from routingsim.simulation.replications import replication_seeds
-from routingsim.simulation.scenario import Scenario, check_kinds, prepare
+from routingsim.simulation.scenario import Scenario, prepare
 from routingsim.simulation.stability import lasts, of_most, over_runs
 from routingsim.simulation.statistics import Interval
 
@@ -114,7 +115,7 @@ def capacity(
     """
     corpus = None if corpus is None else load_corpus(corpus)
     pool = load_agents(pool)
-    check_kinds(retries, ())
+    conditions(retries=retries)
     targets = targets_of(slo, quality, budget)
     tried = _slots(slots, pool)
     if not is_whole(runs) or runs < FIRST:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -40,11 +40,16 @@ METRICS: dict[str, str] = {
     "peak": "most tasks that waited at one time",
     "left": "tasks that waited at the last arrival",
     "enough": "tasks with which a run would be long enough; 0 where that is not known",
+    "first_token_mean": "mean time to the first token of answers (s)",
+    "first_token_p50": "median time to the first token (s)",
+    "first_token_p95": "95th percentile of the time to the first token (s)",
+    "first_token_p99": "99th percentile of the time to the first token (s)",
+    "fairness": "Jain's index of the service that tenants had for their weights",
 }
 """The metrics of a run, with their definitions. Latencies are simulated, not measured."""
 
 HIGHER_IS_BETTER = frozenset(
-    {"quality", "quality_all", "quality_in_time", "goodput", "answered", "recorded"}
+    {"quality", "quality_all", "quality_in_time", "goodput", "answered", "recorded", "fairness"}
 )
 """Metrics of which more is better; of the others less is better."""
 
@@ -61,6 +66,12 @@ OF_RUNS_ONLY = frozenset({"above", "enough"})
 
 PER_TASK = ("quality", "quality_all", "cost")
 """Metrics that are known of each task in each run."""
+
+OF_TENANTS = (
+    *("tasks", "share", "service", "wait_mean", "latency_mean", "latency_p50", "latency_p95"),
+    *("latency_p99", "first_token_p95", "cost", "quality_all"),
+)
+"""Figures that a study keeps of each tenant, as :meth:`ReplayResult.by_tenant` has them."""
 
 POINTS = 100
 """Number of points of a regret curve."""
@@ -101,6 +112,8 @@ class Cell:
     regret : ndarray, shape (POINTS,)
         Mean cumulative regret against the best agent of each task, at equal steps through
         the run; NaN without recorded quality.
+    tenants : ndarray, shape (tenants, OF_TENANTS)
+        Mean figures of each tenant over replications; no row where there are none.
     """
 
     figures: NDArray[np.float64]
@@ -117,6 +130,7 @@ class Cell:
     times: NDArray[np.int64]
     unseen: NDArray[np.int64]
     regret: NDArray[np.float64]
+    tenants: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, len(OF_TENANTS))))
 
     @property
     def verdict(self) -> Verdict:
@@ -158,6 +172,8 @@ def measure(
     answers = result.compared_quality[~np.isnan(result.compared_quality)]
     paid = result.log.cost[result.cost_basis.rows[result.work.row]]
     p50, p95, p99 = quantiles(latency, [0.5, 0.95, 0.99])
+    first = result.first_token[result.timed] if result.work.first.size else latency
+    first50, first95, first99 = quantiles(first, [0.5, 0.95, 0.99])
     slots = result.pool.column("concurrency")
     if resampled:
         offered, peak, left = load_and_queue(result.run, closed=result.closed)
@@ -190,6 +206,11 @@ def measure(
         "peak": peak,
         "left": left,
         "enough": enough,
+        "first_token_mean": _mean(first),
+        "first_token_p50": first50,
+        "first_token_p95": first95,
+        "first_token_p99": first99,
+        "fairness": result.fairness if len(result.tenant_names) > 1 else math.nan,
     }
     if result.basis.kind == "none" or (answered.any() and not answers.size):
         found |= dict.fromkeys(OF_RECORDS - {"regret"}, math.nan)
@@ -238,13 +259,15 @@ def gather(
     scale : callable
         From the records of the repeated runs' tasks to :attr:`Cell.scale`.
     """
-    figures, stabilities, regrets, tasks, resampled = [], [], [], [], []
+    figures, stabilities, regrets, tasks, resampled, tenants = [], [], [], [], [], []
     shape, best = (0, 0), np.zeros(0)
     for result in results:
         if not figures:
             shape, best = result.work.quality.shape, best_recorded(result)
         figures.append(measure(result, objective, right, best))
         stabilities.append(result.stability)
+        if len(result.tenant_names) > 1:
+            tenants.append(result.by_tenant().reindex(columns=list(OF_TENANTS)).to_numpy(float))
         regrets.append(_regret(result, best))
         tasks.append((result.work.row, result.log.agent, *by_task(result), _unseen(result)))
         if len(resampled) < repeated:
@@ -284,6 +307,7 @@ def gather(
         times=np.bincount(went, minlength=math.prod(shape)).reshape(shape),
         unseen=np.bincount(went[unseen], minlength=math.prod(shape)).reshape(shape),
         regret=np.mean(regrets, axis=0),
+        **({"tenants": np.mean(tenants, axis=0)} if tenants else {}),
     )
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from routingsim.errors import SimulationError
-from routingsim.evaluation.cell import METRICS, NO_RESAMPLES, Cell
+from routingsim.evaluation.cell import METRICS, NO_RESAMPLES, OF_TENANTS, Cell
 from routingsim.evaluation.fingerprint import fingerprint
 from routingsim.evaluation.line_file import append_line, read_lines
 from routingsim.evaluation.study_record import StudySettings
@@ -78,6 +78,8 @@ def read_cells(path: Path) -> dict[str, Cell]:
 
 def _cell(record: Any) -> tuple[str, Cell]:
     arrays: dict[str, Any] = {field: np.array(record[field]) for field in _ARRAYS}
+    if not arrays["tenants"].size:
+        arrays["tenants"] = np.zeros((0, len(OF_TENANTS)))
     if not arrays["resampled"].size:
         arrays["resampled"] = NO_RESAMPLES
     verdicts, scale = tuple(record["verdicts"]), float(record["scale"])

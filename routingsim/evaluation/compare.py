@@ -41,12 +41,12 @@ from routingsim.simulation.arrivals import (
 )
 from routingsim.simulation.arrivals.checks import is_finite, is_whole
 from routingsim.simulation.changes import Change
+from routingsim.simulation.conditions import conditions
 from routingsim.simulation.faults import ONE_TRY, Hedge, Outage, Retries
 from routingsim.simulation.recorded import basis
 from routingsim.simulation.remarks import of_record
-from routingsim.simulation.scenario import Scenario, as_hedge, check_kinds, prepare
-from routingsim.simulation.signals import Signals
-from routingsim.simulation.tenants import Tenant, as_tenants
+from routingsim.simulation.scenario import Scenario, prepare
+from routingsim.simulation.tenants import Tenant
 
 DEFAULT_LOADS = (0.3, 0.6, 0.9)
 """Loads, as shares of the pool's capacity."""
@@ -166,25 +166,23 @@ def compare(
         together, or ``resume`` is not a checkpoint file.
     """
     corpus, pool = load_corpus(corpus), load_agents(pool)
-    outages = (outages,) if isinstance(outages, Outage) else outages
-    changes = (changes,) if isinstance(changes, Change) else changes
-    check_kinds(retries, outages, changes)
     check_where(executor, n_jobs)
     wanted = _several(policies, str | Policy | Kernel | Callable)
     _check(len(wanted), replications, population)
     check_runs(replications, objective, right)
-    conditions: dict[str, Any] = {
-        "retries": retries,
-        "outages": outages,
-        "changes": changes,
-        "signals": Signals(signal_delay, routers),
-        "hedge": as_hedge(hedge),
-        "tenants": as_tenants(tenants),
-        "discipline": discipline,
-        "service": service,
-    }
+    met = conditions(
+        retries=retries,
+        outages=outages,
+        changes=changes,
+        signal_delay=signal_delay,
+        routers=routers,
+        hedge=hedge,
+        tenants=tenants,
+        discipline=discipline,
+        service=service,
+    )
     made = _made(pool, wanted, corpus)
-    scenes = [prepare(corpus, pool, policy, **conditions) for policy in made]
+    scenes = [prepare(corpus, pool, policy, **met) for policy in made]
     capacity = scenes[0].capacity
     shares = _shares(loads, rates, capacity)
     shape = Poisson(1.0) if arrivals is None else as_arrivals(arrivals)
@@ -201,7 +199,7 @@ def compare(
     )
     if controls is not False:
         beside = _controls(corpus, pool, scenes, shares[0] * capacity, seed, controls)
-        scenes += [prepare(corpus, pool, policy, **conditions) for policy in beside]
+        scenes += [prepare(corpus, pool, policy, **met) for policy in beside]
     _, others = of_record(corpus, scenes[0].pool, own_times=isinstance(shape, CorpusTimes))
     group = prompts(corpus)
     drawn = Resamples(group, seed, in_order=order != "shuffled")
@@ -237,6 +235,7 @@ def compare(
         settings=settings,
         cells={key: cell for key, cell in cells.items() if key[0] in shown},
         group=group,
+        tenant_names=scenes[0].classes.names,
         cautions=cautions_on(
             *(corpus, scenes[0].pool, shape, count, of_order),
             unlike(corpus, capacity, processes, settings),

@@ -12,6 +12,7 @@ from routingsim.simulation.stability import CONSEQUENCES
 from routingsim.simulation.statistics import Interval
 
 _SHARES = {"latency_p50": "half", "latency_p95": "95 %", "latency_p99": "99 %"}
+_FIRST = {name.replace("latency", "first_token"): share for name, share in _SHARES.items()}
 _NAMES = {
     "quality_all": "quality",
     "cost": "cost",
@@ -19,6 +20,8 @@ _NAMES = {
     "answered": "share answered",
     **{f"latency_{q}": q for q in ("p50", "p95", "p99")},
     "latency_mean": "mean latency",
+    **{f"first_token_{q}": f"first token {q}" for q in ("p50", "p95", "p99")},
+    "first_token_mean": "mean time to the first token",
     "wait_mean": "mean wait",
 }
 _MOST = 6  # policies that are named before "and 3 more"
@@ -86,7 +89,11 @@ def _wanted(target: Target) -> str:
     bound = target.bound
     if target.metric in _SHARES:
         return f"{_SHARES[target.metric]} of the answers within {duration_of(bound)}"
+    if target.metric in _FIRST:
+        share = _FIRST[target.metric]
+        return f"the first token of {share} of the answers within {duration_of(bound)}"
     return {
+        "first_token_mean": f"a mean time to the first token of at most {duration_of(bound)}",
         "latency_mean": f"a mean latency of at most {duration_of(bound)}",
         "wait_mean": f"a mean wait of at most {duration_of(bound)}",
         "quality_all": f"a mean quality of at least {bound:g}",
@@ -103,7 +110,7 @@ def duration_of(seconds: float) -> str:
 
 def shown(metric: str, value: float) -> str:
     """A figure with its unit."""
-    if metric.startswith(("latency", "wait")):
+    if metric.startswith(("latency", "wait", "first_token")):
         return duration(value)
     if metric == "cost":
         return f"{usd(1000 * value)} per 1,000 tasks"

@@ -32,8 +32,8 @@ def replay_difference(metric: str, first: ReplayResult, second: ReplayResult) ->
     Parameters
     ----------
     metric : str
-        "quality", "quality_all" or "cost" (USD per task), or a wait or latency with
-        ``_mean``, ``_p50``, ``_p90``, ``_p95`` or ``_p99``.
+        "quality", "quality_all" or "cost" (USD per task), or a wait, latency or first_token
+        with ``_mean``, ``_p50``, ``_p90``, ``_p95`` or ``_p99``.
     first, second : ReplayResult
         Of the same corpus, agents, arrivals and seed.
 
@@ -50,7 +50,7 @@ def replay_difference(metric: str, first: ReplayResult, second: ReplayResult) ->
         return None
     if first.long and second.long and np.array_equal(first.timed, second.timed):
         series = (run.times(metric)[run.timed] for run in (first, second))
-        found = batch_interval(*series, quantile=QUANTILES.get(metric.partition("_")[2]))
+        found = batch_interval(*series, quantile=QUANTILES.get(metric.rpartition("_")[2]))
         if found is not None:
             return found
     runs = _further(first), _further(second)

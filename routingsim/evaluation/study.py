@@ -25,7 +25,7 @@ from routingsim.evaluation import (
     study_table,
     study_text,
 )
-from routingsim.evaluation.cell import METRICS
+from routingsim.evaluation.cell import METRICS, OF_TENANTS
 from routingsim.evaluation.controls.permutation import TextUse
 from routingsim.evaluation.intervals import Difference
 from routingsim.evaluation.ranking import Leader
@@ -59,6 +59,8 @@ class Study(StudyRecord, Tabular):
         ``(name, load)`` to its :class:`~routingsim.evaluation.cell.Cell`.
     group : ndarray of int, shape (records,)
         The same number for records with the same or nearly the same prompt.
+    tenant_names : tuple of str
+        The tenants of the tasks, in the order of :attr:`Cell.tenants`; "" are tasks without one.
     remarks : tuple of str
         What the reader should know of the policies; among the ``notes``.
     cautions : tuple of str
@@ -98,6 +100,21 @@ class Study(StudyRecord, Tabular):
             }
             frames.append(pd.DataFrame(about | dict(zip(METRICS, cell.figures.T, strict=True))))
         return pd.concat(frames, ignore_index=True)
+
+    def by_tenant(self) -> pd.DataFrame:
+        """A row per policy, load and tenant: means over the runs; none where there are no tenants.
+
+        Columns as those of :meth:`routingsim.ReplayResult.by_tenant`: tasks, share, service, wait
+        and latency, first_token_p95, cost and quality_all. ``fairness`` in :attr:`runs` has
+        Jain's index of each run.
+        """
+        rows = [
+            {"policy": name, "load": load, "tenant": tenant or "none"}
+            | dict(zip(OF_TENANTS, figures, strict=True))
+            for (name, load), cell in self.cells.items()
+            for tenant, figures in zip(self.tenant_names, cell.tenants.tolist(), strict=False)
+        ]
+        return pd.DataFrame(rows, columns=["policy", "load", "tenant", *OF_TENANTS])
 
     def interval(self, name: str, load: float, metric: str) -> Interval:
         """The 95 % interval of a metric, over replications and, by default, over corpora.
@@ -358,6 +375,7 @@ class Study(StudyRecord, Tabular):
             "settings": asdict(self.settings),
             "leaders": {str(load): list(self.leader(load).names) for load in self.loads},
             "loads": {str(load): records(self.table(load)) for load in self.loads},
+            "tenants": records(self.by_tenant()),
             "decision": self.decision().to_dict(),
             "notes": list(self.notes),
         }

@@ -34,7 +34,12 @@ MISSING = 0.05
 """Share of tasks recorded for one of two policies alone that pairs may leave out."""
 
 _LATENCIES = ("mean", "p50", "p95", "p99")
-TIMED = ("goodput", "quality_in_time", "wait_mean", *(f"latency_{q}" for q in _LATENCIES))
+TIMED = (
+    "goodput",
+    "quality_in_time",
+    "wait_mean",
+    *(f"{time}_{q}" for time in ("latency", "first_token") for q in _LATENCIES),
+)
 """Metrics of time, which say only how long runs were where these end before their backlog."""
 
 
@@ -97,6 +102,7 @@ class StudyRecord:
     group: NDArray[np.intp]
     remarks: tuple[str, ...] = ()
     cautions: tuple[str, ...] = ()
+    tenant_names: tuple[str, ...] = ()
     _found: dict[tuple[float, str], Estimates | None] = field(default_factory=dict, init=False)
     _counts: dict[tuple[float, str], int] = field(default_factory=dict, init=False)
 
@@ -163,6 +169,8 @@ class StudyRecord:
     def main_metrics(self) -> list[str]:
         """The metrics that the ranking shows beside that by which it ranks."""
         timing = ["cost", "latency_mean", "latency_p95"]
+        timing += ["first_token_p95"] * any(agent.ttft is not None for agent in self.pool)
+        timing += ["fairness"] * (len(self.tenant_names) > 1)
         if not self.recorded:
             return timing
         lost = any((self.values(*key, "answered") < 1).any() for key in self.cells)

@@ -14,9 +14,13 @@ USD = "usd_per_hour"
 AT_LEAST = ("quality_all", "goodput", "answered")
 """Metrics that a target bounds from below; all others are bounded from above."""
 
-METRICS = (
-    *(f"latency_{of}" for of in ("mean", "p50", "p95", "p99")),
+_TIMES = (
+    *(f"{time}_{q}" for time in ("latency", "first_token") for q in ("mean", "p50", "p95", "p99")),
     "wait_mean",
+)
+
+METRICS = (
+    *_TIMES,
     *AT_LEAST,
     "cost",
     USD,
@@ -29,6 +33,8 @@ SHORT = {
     "p95": "latency_p95",
     "p99": "latency_p99",
     "wait": "wait_mean",
+    "ttft": "first_token_mean",
+    **{f"ttft_{q}": f"first_token_{q}" for q in ("mean", "p50", "p95", "p99")},
     "quality": "quality_all",
 }
 """Short names of metrics."""
@@ -36,7 +42,7 @@ SHORT = {
 ANSWERED = 0.99
 """Share of tasks to be answered, where no target says otherwise: lost tasks have no latency."""
 
-UNITS = dict.fromkeys(METRICS[:5], " s") | {"goodput": "/s", "cost": " USD", USD: " USD/h"}
+UNITS = dict.fromkeys(_TIMES, " s") | {"goodput": "/s", "cost": " USD", USD: " USD/h"}
 
 
 @dataclass(frozen=True)

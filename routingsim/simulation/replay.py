@@ -1,7 +1,6 @@
 """``replay()``: one policy, one corpus, one pool, one seed."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from routingsim.agents import PoolLike, load_agents
 from routingsim.corpora.datasets import CorpusLike, load_corpus
@@ -9,11 +8,11 @@ from routingsim.policies.kernel import Kernel
 from routingsim.policies.policy import Policy, make_policy
 from routingsim.simulation.arrivals import Arrivals, CorpusTimes, Poisson, as_arrivals
 from routingsim.simulation.changes import Change
+from routingsim.simulation.conditions import conditions
 from routingsim.simulation.faults import ONE_TRY, Hedge, Outage, Retries
 from routingsim.simulation.result import ReplayResult
-from routingsim.simulation.scenario import as_hedge, check_kinds, prepare
-from routingsim.simulation.signals import Signals
-from routingsim.simulation.tenants import Tenant, as_tenants
+from routingsim.simulation.scenario import prepare
+from routingsim.simulation.tenants import Tenant
 
 DEFAULT_LOAD = 0.7
 """Load, as a share of the pool's capacity, if no arrivals are given and the corpus has no times."""
@@ -103,15 +102,18 @@ def replay(
     """
     corpus = None if corpus is None else load_corpus(corpus)
     pool = load_agents(pool)
-    outages = (outages,) if isinstance(outages, Outage) else outages
-    changes = (changes,) if isinstance(changes, Change) else changes
-    check_kinds(retries, outages, changes)
-    made = make_policy(pool, policy, corpus)
-    signals = Signals(signal_delay, routers)
-    conditions: dict[str, Any] = {"retries": retries, "outages": outages, "changes": changes}
-    conditions |= {"hedge": as_hedge(hedge), "tenants": as_tenants(tenants)}
-    conditions |= {"signals": signals, "discipline": discipline}
-    scenario = prepare(corpus, pool, made, service=service, **conditions)
+    met = conditions(
+        retries=retries,
+        outages=outages,
+        changes=changes,
+        signal_delay=signal_delay,
+        routers=routers,
+        hedge=hedge,
+        tenants=tenants,
+        discipline=discipline,
+        service=service,
+    )
+    scenario = prepare(corpus, pool, make_policy(pool, policy, corpus), **met)
     if arrivals is None:
         own = corpus is not None and corpus.has_arrivals
         process = CorpusTimes() if own else Poisson(DEFAULT_LOAD * scenario.capacity)

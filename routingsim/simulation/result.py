@@ -137,12 +137,19 @@ class ReplayResult(RunRecord):
 
     @cached_property
     def _summary(self) -> pd.DataFrame:
-        return run_summary.table(self, self.whole)
+        return run_summary.table(self, self._row)
+
+    @cached_property
+    def _row(self) -> dict[str, Any]:
+        return run_summary.whole(self)
 
     @cached_property
     def whole(self) -> dict[str, Any]:
-        """The summary's last row without share, computed without the others."""
-        return run_summary.whole(self)
+        """The summary's last row without share, computed without the others.
+
+        Where answers come whole, their first tokens come with their ends.
+        """
+        return run_summary.first_tokens(self._row) | self._row
 
     @property
     def overall(self) -> dict[str, Any]:
@@ -178,8 +185,8 @@ class ReplayResult(RunRecord):
         ----------
         metric : str
             "latency" or "wait" (means, s), or a figure of the summary: latency or wait with
-            ``_mean``, ``_p50``, ``_p90``, ``_p95`` or ``_p99``, utilisation, throughput,
-            cost, cost_mean, quality or quality_all.
+            ``_mean``, ``_p50``, ``_p90``, ``_p95`` or ``_p99``, first_token likewise,
+            utilisation, throughput, cost, cost_mean, quality or quality_all.
         replications : int
             Further runs.
         precision : float, optional

@@ -17,7 +17,7 @@ _MEANS = {"latency": "latency_mean", "wait": "wait_mean"}
 _TIMES = ("mean", *QUANTILES)
 
 INTERVALS = (
-    *(f"{time}_{each}" for time in ("latency", "wait") for each in _TIMES),
+    *(f"{time}_{each}" for time in ("latency", "wait", "first_token") for each in _TIMES),
     *("utilisation", "throughput", "cost", "cost_mean", "quality", "quality_all"),
 )
 """Figures of the summary that ``ReplayResult.interval`` takes, beside latency and wait."""
@@ -48,7 +48,7 @@ def interval(
             f"interval: days=True draws days from recorded times, and {run.arrivals} makes "
             "its own: each further run is another day already; leave it out"
         )
-    if name.startswith(("latency", "wait")):
+    if name.startswith(("latency", "wait", "first_token")):
         if run.stability.lasts:
             why = f"none: {run.stability.verdict}, so it says only how long the run was"
             return Interval(float(whole[name]), math.nan, method=why)
@@ -91,10 +91,12 @@ def of_batches(run: RunRecord, name: str) -> Interval | None:
     if not run.long:
         return None
     return batch_interval(
-        times(run, name)[run.timed], quantile=QUANTILES.get(name.partition("_")[2])
+        times(run, name)[run.timed], quantile=QUANTILES.get(name.rpartition("_")[2])
     )
 
 
 def times(run: RunRecord, name: str) -> NDArray[np.float64]:
-    """The waits or latencies (s) behind a figure such as ``wait_p95``, shape (tasks,)."""
+    """The waits, latencies or times to first tokens (s) behind a figure, shape (tasks,)."""
+    if name.startswith("first_token"):
+        return run.first_token
     return run.log.wait if name.startswith("wait") else run.latency

@@ -36,6 +36,16 @@ def whole(run: RunRecord) -> dict[str, Any]:
     return _row(run, np.ones(len(run), bool), float(run.utilisation @ slots / slots.sum()))
 
 
+def first_tokens(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The figures of first tokens of answers that come whole: those of their latencies."""
+    latency, first = "latency_", "first_token_"
+    return {
+        first + name.removeprefix(latency): value
+        for name, value in row.items()
+        if name.startswith(latency)
+    }
+
+
 def with_share(row: dict[str, Any], share: float) -> dict[str, Any]:
     """A row of the summary with its share of the tasks, which stands second."""
     return {"tasks": row["tasks"], "share": float(share), **row}

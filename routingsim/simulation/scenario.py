@@ -449,26 +449,6 @@ def _mask(statuses: Iterable[str]) -> int:
     return sum(1 << STATUS_NAMES.index(name) for name in set(statuses))
 
 
-def check_kinds(retries: Any, outages: Any, changes: Any = ()) -> None:
-    """Check the types of what a user gives.
-
-    Raises
-    ------
-    SimulationError
-        If one is of another type; the message says how to make what is needed.
-    """
-    wanted = [
-        ("retries", retries, Retries, "write rs.Retries(attempts=3)"),
-    ]
-    each = outages if isinstance(outages, Iterable) else [outages]
-    wanted += [("outages", o, Outage, "write [rs.Outage('gpt-4', 600, 900)]") for o in each]
-    each = changes if isinstance(changes, Iterable) else [changes]
-    wanted += [("changes", c, Change, "write [rs.Change('gpt-4', 600, speed=0.5)]") for c in each]
-    for name, value, kind, hint in wanted:
-        if not isinstance(value, kind):
-            raise SimulationError(f"{name}: {value!r:.60} is a {type(value).__name__}; {hint}")
-
-
 def _with_service(pool: AgentPool, service: str) -> AgentPool:
     allowed = ("lognormal", "exponential", "deterministic", "tokens", "recorded")
     if service not in allowed:
@@ -489,23 +469,6 @@ def _with_discipline(pool: AgentPool, discipline: str) -> AgentPool:
         )
     replaced = (msgspec.structs.replace(agent, discipline=discipline) for agent in pool)
     return AgentPool(tuple(replaced), pool.comments)
-
-
-def as_hedge(given: Any) -> Hedge | None:
-    """A hedge, given as such or in text; None for none.
-
-    Raises
-    ------
-    SimulationError
-        If it is of another type, or cannot be read.
-    """
-    if isinstance(given, str):
-        return Hedge.parse(given)
-    if given is None or isinstance(given, Hedge):
-        return given
-    raise SimulationError(
-        f"hedge: {given!r:.60} is a {type(given).__name__}; write rs.Hedge(after=2.0)"
-    )
 
 
 def _unknown_failures(result: ReplayResult) -> str:

@@ -1,6 +1,6 @@
 """Training: a learning policy is replayed again and again and keeps its memory."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -21,9 +21,12 @@ from routingsim.policies.policy import Policy, make_policy
 from routingsim.policies.qtable import learn_table
 from routingsim.simulation.arrivals import Arrivals, Poisson, as_arrivals
 from routingsim.simulation.arrivals.checks import check_seed, is_finite, is_whole
-from routingsim.simulation.faults import ONE_TRY, Retries
+from routingsim.simulation.changes import Change
+from routingsim.simulation.conditions import conditions
+from routingsim.simulation.faults import ONE_TRY, Hedge, Outage, Retries
 from routingsim.simulation.result import ReplayResult
-from routingsim.simulation.scenario import Scenario, check_kinds, prepare
+from routingsim.simulation.scenario import Scenario, prepare
+from routingsim.simulation.tenants import Tenant
 
 _BUILTIN = (learn_by_agent, learn_linear, learn_table)
 
@@ -38,6 +41,14 @@ def train(
     load: float = 0.9,
     seed: int = 0,
     retries: Retries = ONE_TRY,
+    outages: Outage | Sequence[Outage] = (),
+    changes: Change | Sequence[Change] = (),
+    signal_delay: float = 0.0,
+    routers: int = 1,
+    hedge: Hedge | str | None = None,
+    tenants: str | Tenant | Sequence[str | Tenant] = (),
+    discipline: str | None = None,
+    service: str | None = None,
     explore: float = 0.0,
     progress: bool = True,
     on_episode: Callable[[ReplayResult], None] | None = None,
@@ -67,8 +78,8 @@ def train(
     seed : int
         The seeds of the episodes are derived from it; they are large, so that they
         differ from the small seeds of replays.
-    retries : Retries
-        What happens after a failed call.
+    retries, outages, changes, signal_delay, routers, hedge, tenants, discipline, service
+        As for :func:`routingsim.replay`, in every episode.
     explore : float
         How much a built-in policy explores afterwards, in place of its own ``epsilon``
         or ``exploration``. Other policies are returned as they are.
@@ -91,13 +102,23 @@ def train(
         If an argument is of the wrong type, or two do not suit each other.
     """
     corpus, pool = load_corpus(corpus), load_agents(pool)
-    check_kinds(retries, ())
+    met = conditions(
+        retries=retries,
+        outages=outages,
+        changes=changes,
+        signal_delay=signal_delay,
+        routers=routers,
+        hedge=hedge,
+        tenants=tenants,
+        discipline=discipline,
+        service=service,
+    )
     check_seed(seed)
     made = make_policy(pool, policy, corpus)
     if not made.learns:
         raise PolicyError(f"{made.name} does not learn: there is nothing to train")
     _check(episodes, load, explore)
-    scenario = _with_predictions(prepare(corpus, pool, made, retries=retries), seed)
+    scenario = _with_predictions(prepare(corpus, pool, made, **met), seed)
     process = Poisson(load * scenario.capacity) if arrivals is None else as_arrivals(arrivals)
     order = "shuffled" if process.synthetic else "file"
     bar = tqdm(range(episodes), desc=made.name, unit="episode", disable=not progress)

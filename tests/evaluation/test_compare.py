@@ -554,3 +554,35 @@ def test_any_number_of_workers_gives_the_same() -> None:
     for n in (1, -1, -2):
         assert rs.compare(corpus, None, "random", n_jobs=n, **given).to_dict() == plain
     assert rs.compare(corpus, None, "random", executor="serial", **given).to_dict() == plain
+
+
+def test_a_study_has_first_tokens_and_figures_of_tenants() -> None:
+    plain = {"cost": 1.0, "latency": 1.0, "service": "deterministic", "discipline": "fair"}
+    pool = rs.AgentPool((rs.Agent(id="a", name="A", ttft=0.25, concurrency=2, **plain),))
+    given = {"loads": 0.5, "replications": 3, "population": "these tasks", "controls": False}
+    study = rs.compare(
+        rs.load_corpus("tasks"), pool, "static:a", arrivals=rs.Deterministic(1.0), tasks=40,
+        tenants=["gold:share=0.5,weight=2", "free:share=0.5"], **given,
+    )  # fmt: skip
+    runs = study.runs
+    # One task a second, two slots: nobody waits, and the first token comes after .25 s.
+    assert runs["first_token_p95"].tolist() == [0.25] * 3
+    assert runs["latency_p95"].tolist() == [1.0] * 3
+    found = study.by_tenant()
+    assert found["tenant"].tolist() == ["free", "gold"]
+    assert found["tasks"].sum() == 40
+    assert found["share"].sum() == pytest.approx(1.0)
+    assert found["first_token_p95"].tolist() == [0.25, 0.25]
+    shares = found["service"].to_numpy() / [1.0, 2.0]
+    assert runs["fairness"].mean() == pytest.approx(
+        shares.sum() ** 2 / (2 * (shares**2).sum()), abs=0.02
+    )
+    assert study.to_dict()["tenants"][1]["tenant"] == "gold"
+    assert {"first_token_p95", "fairness"} <= set(study.table())
+    made = study.decision(slo={"ttft_p95": 0.3})
+    assert "the first token of 95 % of the answers within 0.3 s" in " ".join(str(made).split())
+    assert made.alternatives[0].targets["first_token_p95"] == "met"
+    none = rs.compare(rs.load_corpus("tasks"), pool, "static:a", tasks=20, **given)
+    assert none.by_tenant().empty
+    assert np.isnan(none.runs["fairness"]).all()
+    assert "fairness" not in none.table()

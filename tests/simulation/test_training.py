@@ -197,3 +197,31 @@ def test_a_trained_policy_that_was_read_from_a_file_can_go_on(corpus: Corpus, tm
     by_file = train(corpus, POOL, f"file:{path}", episodes=1, seed=5, progress=False)
     np.testing.assert_array_equal(by_file.memory, direct.memory)
     assert by_file.fitted_on == (FittedTexts.of(corpus),)
+
+
+def test_every_episode_meets_the_conditions_that_a_replay_takes() -> None:
+    corpus, met = rs.load_corpus("tasks"), []
+    down = rs.Outage("gpt-4", 0.0, 1e9)
+    dear = rs.Change("gemini", 0.0, price=3.0)
+    rs.train(
+        *(corpus, None, "thompson"),
+        episodes=2,
+        progress=False,
+        outages=down,
+        changes=dear,
+        signal_delay=1.0,
+        routers=3,
+        hedge="p95",
+        tenants=["gold:share=0.5", "free:share=0.5"],
+        discipline="fair",
+        service="deterministic",
+        on_episode=met.append,
+    )
+    for episode in met:
+        assert (episode.outages, episode.changes) == ((down,), (dear,))
+        assert (episode.signals.routers, episode.signals.delay) == (3, 1.0)
+        assert episode.hedge == rs.Hedge(quantile=0.95)
+        assert episode.tenant_names == ("free", "gold")
+        assert {agent.discipline for agent in episode.pool} == {"fair"}
+        assert {agent.service for agent in episode.pool} == {"deterministic"}
+        assert not (episode.log.agent == episode.pool.index("gpt-4")).any()

@@ -21,10 +21,14 @@ from routingsim.policies import grammar
 from routingsim.policies.kernel import Kernel
 from routingsim.policies.policy import Policy, make_policy, recipes
 from routingsim.simulation.arrivals import Arrivals, as_arrivals
-from routingsim.simulation.faults import Outage, Retries
+from routingsim.simulation.changes import Change
+from routingsim.simulation.conditions import conditions
+from routingsim.simulation.faults import Hedge, Outage, Retries
 from routingsim.simulation.replications import replication_seeds
+from routingsim.simulation.tenants import Tenant
 
-PLAIN = ("policy", "arrivals", "load", "rate", "seed", "tasks", "service")
+OF_CONDITIONS = ("service", "signal_delay", "routers", "hedge", "discipline")
+PLAIN = ("policy", "arrivals", "load", "rate", "seed", "tasks", *OF_CONDITIONS)
 """What can be varied beside ``policy.PARAMETER`` and ``pool.AGENT.FIELD``."""
 
 
@@ -45,8 +49,19 @@ class Fixed:
     right: float
     retries: Retries
     outages: tuple[Outage, ...]
+    changes: tuple[Change, ...]
+    signal_delay: float
+    routers: int
+    hedge: Hedge | str | None
+    tenants: tuple[Tenant, ...]
+    discipline: str | None
     service: str | None
     common: bool
+
+    def conditions(self, **varied: Any) -> dict[str, Any]:
+        """Under which tasks are played, with those that are varied."""
+        names = ("retries", "outages", "changes", "tenants", *OF_CONDITIONS)
+        return conditions(**{name: getattr(self, name) for name in names} | varied)
 
     @cached_property
     def digest(self) -> str:

@@ -3,12 +3,14 @@
 import os
 import tomllib
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from routingsim.errors import SimulationError, did_you_mean
 from routingsim.evaluation.sweeps.design import RANGE
 from routingsim.files import read_file
+from routingsim.simulation.changes import Change
 from routingsim.simulation.faults import Outage, Retries
 
 _KINDS: dict[str, tuple[type, ...]] = {
@@ -29,7 +31,14 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "right": (int, float),
     "service": (str,),
     "attempts": (int,),
+    "retries": (dict,),
     "outages": (list,),
+    "changes": (list,),
+    "signal_delay": (int, float),
+    "routers": (int,),
+    "hedge": (str,),
+    "tenants": (list,),
+    "discipline": (str,),
     "results": (str,),
 }
 _WORDS = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
@@ -39,7 +48,9 @@ def read_plan(path: str | os.PathLike[str]) -> dict[str, Any]:
     """The arguments of :func:`routingsim.sweep` in a TOML file.
 
     Its fields are named as the parameters of ``sweep``, but for ``agents`` (a file of agents or a
-    pool's name), ``attempts`` (per task) and ``outages`` ("AGENT:DOWN:UP"). ``corpus`` and
+    pool's name), ``attempts`` (per task) or a table ``retries`` with the parameters of
+    :class:`routingsim.Retries`, ``outages`` ("AGENT:DOWN:UP"), ``changes``
+    ("AGENT:AT:FIELD=VALUE") and ``tenants`` ("NAME:weight=2"). ``corpus`` and
     ``agents`` are names or paths from the plan's folder. ``results`` is a folder from there, by
     default the plan's own name with the ending ``.results``.
 
@@ -75,9 +86,26 @@ def read_plan(path: str | os.PathLike[str]) -> dict[str, Any]:
             del given[name]
     if "attempts" in given:
         found["retries"] = Retries(given.pop("attempts"))
-    if "outages" in given:
-        found["outages"] = [Outage.parse(str(each)) for each in given.pop("outages")]
+    if "retries" in given:
+        found["retries"] = _retries(path, given.pop("retries"), "retries" in found)
+    for name, kind in (("outages", Outage), ("changes", Change)):
+        if name in given:
+            found[name] = [kind.parse(str(each)) for each in given.pop(name)]
     return found | given
+
+
+def _retries(path: Path, table: Mapping[str, Any], given: bool) -> Retries:
+    """The retries that a table describes; ``given`` where they are given in another way, too."""
+    known = [each.name for each in fields(Retries)]
+    if given:
+        raise SimulationError(f"{path}, retries: there are attempts, too; put them into the table")
+    for name in table:
+        if name not in known:
+            raise SimulationError(
+                f"{path}, retries: no field {name!r}; there are {', '.join(known)}"
+                f"{did_you_mean(name, known)}"
+            )
+    return Retries(**table)
 
 
 def _check(path: Path, name: str, value: Any) -> None:

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from routingsim.errors import SimulationError
 from routingsim.evaluation.cell import METRICS
 from routingsim.evaluation.line_file import append_line, read_lines
-from routingsim.evaluation.sweeps.plan import Plan, shown
+from routingsim.evaluation.sweeps.plan import PLAIN, Plan, shown
 from routingsim.files import written
 
 _EVERY = 10.0  # seconds after which the journal becomes a part
@@ -163,7 +163,7 @@ def description(plan: Plan) -> dict[str, Any]:
         "agents": list(fixed.pool.ids),
         **{
             name: value if value is None else shown(value)
-            for name in ("policy", "arrivals", "load", "rate", "tasks", "service", "seed")
+            for name in PLAIN
             for value in [getattr(fixed, name)]
         },
         "replications": fixed.replications,
@@ -171,6 +171,8 @@ def description(plan: Plan) -> dict[str, Any]:
         "right": fixed.right,
         "retries": str(fixed.retries),
         "outages": [str(each) for each in fixed.outages],
+        "changes": [str(each) for each in fixed.changes],
+        "tenants": [str(each) for each in fixed.tenants],
         "common": fixed.common,
         "varied": {each.name: [shown(v) for v in each.values] for each in plan.axes},
         "cells": len(plan.settings),

@@ -15,16 +15,19 @@ from routingsim.evaluation.objective import default_objective
 from routingsim.evaluation.sweeps.cells import Item, row_of, run_cell
 from routingsim.evaluation.sweeps.design import axis
 from routingsim.evaluation.sweeps.design import points as points_of
-from routingsim.evaluation.sweeps.plan import Fixed, Plan, check_axes
+from routingsim.evaluation.sweeps.plan import OF_CONDITIONS, Fixed, Plan, check_axes
 from routingsim.evaluation.sweeps.result import Sweep
 from routingsim.evaluation.sweeps.store import Store
 from routingsim.evaluation.workers import check_where, hired
 from routingsim.policies.policy import make_policy
 from routingsim.simulation.arrivals import Arrivals, Poisson, as_arrivals
 from routingsim.simulation.arrivals.checks import check_seed, is_finite
-from routingsim.simulation.faults import ONE_TRY, Outage, Retries
+from routingsim.simulation.changes import Change
+from routingsim.simulation.conditions import conditions
+from routingsim.simulation.faults import ONE_TRY, Hedge, Outage, Retries
 from routingsim.simulation.replay import DEFAULT_LOAD
-from routingsim.simulation.scenario import check_kinds, prepare
+from routingsim.simulation.scenario import prepare
+from routingsim.simulation.tenants import Tenant
 
 
 def sweep(
@@ -46,6 +49,12 @@ def sweep(
     right: float = 0.5,
     retries: Retries = ONE_TRY,
     outages: Outage | Sequence[Outage] = (),
+    changes: Change | Sequence[Change] = (),
+    signal_delay: float = 0.0,
+    routers: int = 1,
+    hedge: Hedge | str | None = None,
+    tenants: str | Tenant | Sequence[str | Tenant] = (),
+    discipline: str | None = None,
     service: str | None = None,
     results: str | Path | None = None,
     executor: Any = None,
@@ -57,15 +66,17 @@ def sweep(
 
     Parameters
     ----------
-    corpus, pool, policy, retries, outages, service
+    corpus, pool, policy
+        As for :func:`routingsim.replay`.
+    retries, outages, changes, signal_delay, routers, hedge, tenants, discipline, service
         As for :func:`routingsim.replay`.
     vary : mapping of str to list or range
         What is varied: "policy" (several policies), "policy.PARAMETER", "pool.AGENT.FIELD"
         (a field of the agents' file; "pool.*.FIELD" sets it for all), "load" (share of the
         cell's own capacity), "rate" (tasks/s), "arrivals" (processes), "seed", "tasks",
-        "service". A list has the values to try; a range is ``{"from": 0.1, "to": 0.9}``, of
-        whole numbers where both ends are, with ``"log": True`` even in the logarithm and with
-        ``"steps": 5`` in a grid.
+        "service", "signal_delay", "routers", "hedge", "discipline". A list has the values to
+        try; a range is ``{"from": 0.1, "to": 0.9}``, of whole numbers where both ends are, with
+        ``"log": True`` even in the logarithm and with ``"steps": 5`` in a grid.
     design : {"grid", "latin-hypercube", "sobol"}
         Every combination, or ``points`` of them spread evenly (``scipy.stats.qmc``).
     points : int, optional
@@ -120,6 +131,12 @@ def sweep(
         right=right,
         retries=retries,
         outages=outages,
+        changes=changes,
+        signal_delay=signal_delay,
+        routers=routers,
+        hedge=hedge,
+        tenants=tenants,
+        discipline=discipline,
         service=service,
         common=common,
     )
@@ -171,9 +188,9 @@ def planned(
 ) -> Plan:
     """The plan of a sweep, checked; parameters as of :func:`sweep`."""
     corpus, agents = load_corpus(corpus), load_agents(pool)
-    outages = given["outages"]
-    given["outages"] = (outages,) if isinstance(outages, Outage) else tuple(outages)
-    check_kinds(given["retries"], given["outages"])
+    names = ("retries", "outages", "changes", "tenants", *OF_CONDITIONS)
+    checked = conditions(**{name: given[name] for name in names})
+    given |= {name: checked[name] for name in ("outages", "changes", "tenants")}
     check_runs(given["replications"], given["objective"], given["right"])
     check_seed(given["seed"])
     load, rate = given["load"], given["rate"]
@@ -196,7 +213,7 @@ def planned(
 def _objective(fixed: Fixed) -> float:
     """That of the policy and pool as they stand."""
     made = make_policy(fixed.pool, fixed.policy, fixed.corpus)
-    scene = prepare(fixed.corpus, fixed.pool, made, retries=fixed.retries, service=fixed.service)
+    scene = prepare(fixed.corpus, fixed.pool, made, **fixed.conditions())
     shape = Poisson(1.0) if fixed.arrivals is None else as_arrivals(fixed.arrivals)
     rate = fixed.rate or (fixed.load or DEFAULT_LOAD) * scene.capacity
     count = fixed.tasks or len(fixed.corpus)

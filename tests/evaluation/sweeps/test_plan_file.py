@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+import routingsim as rs
 from routingsim.errors import SimulationError
 from routingsim.evaluation.sweeps.plan_file import read_plan
 from routingsim.simulation.faults import Outage, Retries
@@ -74,3 +75,27 @@ def test_what_is_no_plan(text: str, said: str, tmp_path: Path) -> None:
     assert said in str(caught.value)
     with pytest.raises(SimulationError, match=r"none\.toml: cannot be read \(No such file"):
         read_plan(tmp_path / "none.toml")
+
+
+def test_a_plan_takes_all_conditions_that_a_replay_takes(tmp_path: Path) -> None:
+    path = tmp_path / "plan.toml"
+    path.write_text(
+        "corpus = 'tasks'\nreplications = 2\ntasks = 30\nchanges = ['gpt-4:2:price=2']\n"
+        "outages = ['gpt-4:5:9']\nsignal_delay = 0.5\ndiscipline = 'fair'\n"
+        "tenants = ['gold:share=0.5,weight=2', 'free:share=0.5']\n"
+        "retries = {attempts = 2, on = ['failed', 'timed_out'], cooldown = '3:60:30'}\n"
+        "[vary]\nrouters = [1, 4]\nhedge = ['2s', 'p95']\n"
+    )
+    given = read_plan(path)
+    assert given["changes"] == [rs.Change("gpt-4", 2.0, price=2.0)]
+    assert given["retries"] == rs.Retries(2, on=("failed", "timed_out"), cooldown="3:60:30")
+    frame = rs.sweep(**given | {"results": None}, progress=False).to_frame()
+    assert frame["routers"].tolist() == [1, 1, 4, 4]
+    assert frame["hedge"].tolist() == ["2s", "p95"] * 2
+    assert (frame["fairness"] > 0).all()
+    assert (frame["status"] == "done").all()
+    path.write_text("corpus = 'tasks'\nretries = {attempt = 2}\n[vary]\nload = [0.5]\n")
+    with pytest.raises(
+        SimulationError, match=r"retries: no field 'attempt'; .*did you mean 'attempts'"
+    ):
+        read_plan(path)

@@ -1,0 +1,64 @@
+"""Under which conditions tasks are played: what ``replay``, ``compare``, ``sweep`` and ``train``
+take alike."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from routingsim.errors import SimulationError
+from routingsim.simulation.changes import Change
+from routingsim.simulation.faults import ONE_TRY, Hedge, Outage, Retries
+from routingsim.simulation.signals import Signals
+from routingsim.simulation.tenants import Tenant, as_tenants
+
+
+def conditions(
+    *,
+    retries: Retries = ONE_TRY,
+    outages: Outage | Sequence[Outage] = (),
+    changes: Change | Sequence[Change] = (),
+    signal_delay: float = 0.0,
+    routers: int = 1,
+    hedge: Hedge | str | None = None,
+    tenants: str | Tenant | Sequence[str | Tenant] = (),
+    discipline: str | None = None,
+    service: str | None = None,
+) -> dict[str, Any]:
+    """The arguments of :func:`routingsim.simulation.scenario.prepare`, checked.
+
+    Parameters are those of :func:`routingsim.replay`.
+
+    Raises
+    ------
+    SimulationError
+        If one is of another type or out of its range; the message says what is needed.
+    """
+    several = [("outages", outages, Outage, "[rs.Outage('gpt-4', 600, 900)]")]
+    several.append(("changes", changes, Change, "[rs.Change('gpt-4', 600, speed=0.5)]"))
+    wanted = [("retries", retries, Retries, "write rs.Retries(attempts=3)")]
+    found: dict[str, Any] = {}
+    for name, given, kind, hint in several:
+        each = tuple(given) if isinstance(given, Iterable) else (given,)
+        wanted += [(name, one, kind, f"write {hint}") for one in each]
+        found[name] = each
+    for name, value, kind, hint in wanted:
+        if not isinstance(value, kind):
+            raise SimulationError(f"{name}: {value!r:.60} is a {type(value).__name__}; {hint}")
+    return found | {
+        "retries": retries,
+        "signals": Signals(signal_delay, routers),
+        "hedge": _as_hedge(hedge),
+        "tenants": as_tenants(tenants),
+        "discipline": discipline,
+        "service": service,
+    }
+
+
+def _as_hedge(given: Any) -> Hedge | None:
+    """A hedge, given as such or in text; None for none."""
+    if isinstance(given, str):
+        return Hedge.parse(given)
+    if given is None or isinstance(given, Hedge):
+        return given
+    raise SimulationError(
+        f"hedge: {given!r:.60} is a {type(given).__name__}; write rs.Hedge(after=2.0)"
+    )
