@@ -21,7 +21,7 @@ METRICS: dict[str, str] = {
     "quality_all": "mean quality of all tasks; one without an answer counts 0",
     "recorded": "share of answers whose quality is recorded",
     "quality_in_time": "mean quality, where a late or missing answer counts 0",
-    "goodput": "right answers within the latency objective, per second",
+    "goodput": "right answers within the objectives of latency and first token, per second",
     "regret": "mean quality lost against the best agent of each task; no answer counts 0",
     "cost": "USD per task, all attempts counted",
     "cost_recorded": "share of tasks whose cost is recorded, not modelled",
@@ -150,6 +150,7 @@ def measure(
     right: float,
     best: NDArray[np.float64] | None = None,
     *,
+    first_token: float | None = None,
     resampled: bool = False,
 ) -> NDArray[np.float64]:
     """The metrics of one run, in the order of ``METRICS``; NaN where undefined.
@@ -163,10 +164,12 @@ def measure(
         Lowest quality of a right answer.
     best : ndarray, shape (records,), optional
         As :func:`best_recorded` gives it, which is the same for all runs of a policy.
+    first_token : float, optional
+        Seconds within which the first token has to come, too.
     resampled : bool
         Whether it is a run on a resampled corpus: those ``OF_RUNS_ONLY`` are left out.
     """
-    timed = timed_replay(result, objective, right=right)
+    timed = timed_replay(result, objective, right=right, first_token_objective=first_token)
     latency, wait = result.latency[result.timed], result.log.wait[result.timed]
     answered = result.log.status == OK
     answers = result.compared_quality[~np.isnan(result.compared_quality)]
@@ -242,6 +245,7 @@ def gather(
     again: Callable[[ReplayResult], Iterable[ReplayResult]] = lambda result: (),
     repeated: int = 0,
     scale: Callable[[Sequence[NDArray[np.int32]]], float] = lambda rows: 1.0,
+    first_token: float | None = None,
 ) -> Cell:
     """All replications of a policy at a load as one :class:`Cell`.
 
@@ -258,20 +262,23 @@ def gather(
     repeated : int
     scale : callable
         From the records of the repeated runs' tasks to :attr:`Cell.scale`.
+    first_token : float, optional
+        Seconds within which the first token has to come, too.
     """
     figures, stabilities, regrets, tasks, resampled, tenants = [], [], [], [], [], []
     shape, best = (0, 0), np.zeros(0)
     for result in results:
         if not figures:
             shape, best = result.work.quality.shape, best_recorded(result)
-        figures.append(measure(result, objective, right, best))
+        figures.append(measure(result, objective, right, best, first_token=first_token))
         stabilities.append(result.stability)
         if len(result.tenant_names) > 1:
             tenants.append(result.by_tenant().reindex(columns=list(OF_TENANTS)).to_numpy(float))
         regrets.append(_regret(result, best))
         tasks.append((result.work.row, result.log.agent, *by_task(result), _unseen(result)))
         if len(resampled) < repeated:
-            runs = (measure(run, objective, right, best, resampled=True) for run in again(result))
+            given = {"first_token": first_token, "resampled": True}
+            runs = (measure(run, objective, right, best, **given) for run in again(result))
             resampled.append(list(runs))
     records = shape[0]
     row, agent, quality, of_all, cost, unknown, unseen = (

@@ -65,6 +65,7 @@ def compare(
     seed: int = 0,
     population: Population = "tasks like these",
     objective: float | None = None,
+    first_token_objective: float | None = None,
     right: float = 0.5,
     retries: Retries = ONE_TRY,
     outages: Outage | Sequence[Outage] = (),
@@ -129,6 +130,8 @@ def compare(
         Latency (s) within which an answer counts for goodput. By default
         :func:`routingsim.evaluation.objective.default_objective`: three times the mean service
         time of the slowest agent that a policy of the study uses.
+    first_token_objective : float, optional
+        Seconds within which the first token has to come, too, for an answer to count.
     right : float
         Lowest recorded quality of a right answer.
     retries, outages, changes, signal_delay, routers, hedge, tenants, discipline, service
@@ -169,7 +172,7 @@ def compare(
     check_where(executor, n_jobs)
     wanted = _several(policies, str | Policy | Kernel | Callable)
     _check(len(wanted), replications, population)
-    check_runs(replications, objective, right)
+    check_runs(replications, objective, right, first_token_objective)
     met = conditions(
         retries=retries,
         outages=outages,
@@ -195,7 +198,14 @@ def compare(
         pilots = (scene.run(first, seed=seed, tasks=count, order=order) for scene in scenes)
         objective = default_objective(pilots, scenes[0].system.mean_service)
     settings = StudySettings(
-        seed, replications, count, float(objective), float(right), population, order
+        seed,
+        replications,
+        count,
+        float(objective),
+        float(right),
+        population,
+        order,
+        first_token_objective=first_token_objective,
     )
     if controls is not False:
         beside = _controls(corpus, pool, scenes, shares[0] * capacity, seed, controls)

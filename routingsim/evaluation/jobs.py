@@ -32,7 +32,10 @@ def simulate(job: Job) -> Cell:
     )
     asked = settings.sampled and settings.replications >= RUNS
     repeated = RUNS if asked and resamples.independent >= LEAST else 0
-    return gather(results, settings.objective, settings.right, again, repeated, resamples.scale)
+    return gather(
+        *(results, settings.objective, settings.right, again, repeated, resamples.scale),
+        first_token=settings.first_token_objective,
+    )
 
 
 def _nth(jobs: Sequence[Job], k: int) -> Cell:

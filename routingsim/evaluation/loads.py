@@ -39,13 +39,16 @@ def mean_rate(shape: Arrivals, corpus: Corpus, count: int) -> float:
     return float(rate)
 
 
-def check_runs(replications: int, objective: float | None, right: float) -> None:
+def check_runs(
+    replications: int, objective: float | None, right: float, first_token: float | None = None
+) -> None:
     """Refuse numbers out of their ranges with a SimulationError that says what is allowed."""
     if not is_whole(replications) or replications < 1:
         raise SimulationError(
             f"replications={replications!r}: a whole number, 1 or more, is needed"
         )
-    if objective is not None and not (is_finite(objective) and objective > 0):
-        raise SimulationError(f"objective={objective!r}: a number of seconds above 0 is needed")
+    for name, seconds in (("objective", objective), ("first_token_objective", first_token)):
+        if seconds is not None and not (is_finite(seconds) and seconds > 0):
+            raise SimulationError(f"{name}={seconds!r}: a number of seconds above 0 is needed")
     if not is_finite(right):
         raise SimulationError(f"right={right!r}: a number is needed, the lowest right quality")

@@ -64,6 +64,8 @@ class StudySettings:
     order : {"shuffled", "blocks", "file"}
         How a run takes the tasks: in a random order; a recorded log in blocks, each task with
         its time (:mod:`routingsim.simulation.log_blocks`); or in the order of the file.
+    first_token_objective : float or None
+        Seconds within which the first token has to come for goodput, too.
     """
 
     seed: int
@@ -73,6 +75,7 @@ class StudySettings:
     right: float
     population: Population = "tasks like these"
     order: Order = "shuffled"
+    first_token_objective: float | None = None
 
     @property
     def seeds(self) -> tuple[int, ...]:

@@ -106,7 +106,7 @@ def tune(
     ----------
     corpus, pool, policy, seed, replications
         As for :func:`routingsim.sweep`; further arguments of it (load, rate, arrivals,
-        tasks, right, service, retries, outages) too; ``latency_objective`` is what it calls
+        tasks, right, and the conditions of a replay) too; ``latency_objective`` is what it calls
         ``objective``.
     space : mapping of str to list or range
         As ``vary`` of :func:`routingsim.sweep`; ranges need no steps.

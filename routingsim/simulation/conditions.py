@@ -32,14 +32,17 @@ def conditions(
     SimulationError
         If one is of another type or out of its range; the message says what is needed.
     """
-    several = [("outages", outages, Outage, "[rs.Outage('gpt-4', 600, 900)]")]
-    several.append(("changes", changes, Change, "[rs.Change('gpt-4', 600, speed=0.5)]"))
-    wanted = [("retries", retries, Retries, "write rs.Retries(attempts=3)")]
+    several: list[tuple[str, Any, type, str]] = [
+        ("outages", outages, Outage, "write [rs.Outage('gpt-4', 600, 900)]"),
+        ("changes", changes, Change, "write [rs.Change('gpt-4', 600, speed=0.5)]"),
+    ]
+    wanted: list[tuple[str, Any, type, str]] = [
+        ("retries", retries, Retries, "write rs.Retries(attempts=3)")
+    ]
     found: dict[str, Any] = {}
     for name, given, kind, hint in several:
-        each = tuple(given) if isinstance(given, Iterable) else (given,)
-        wanted += [(name, one, kind, f"write {hint}") for one in each]
-        found[name] = each
+        found[name] = tuple(given) if isinstance(given, Iterable) else (given,)
+        wanted += [(name, one, kind, hint) for one in found[name]]
     for name, value, kind, hint in wanted:
         if not isinstance(value, kind):
             raise SimulationError(f"{name}: {value!r:.60} is a {type(value).__name__}; {hint}")

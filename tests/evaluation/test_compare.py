@@ -583,6 +583,8 @@ def test_a_study_has_first_tokens_and_figures_of_tenants() -> None:
     assert "the first token of 95 % of the answers within 0.3 s" in " ".join(str(made).split())
     assert made.alternatives[0].targets["first_token_p95"] == "met"
     none = rs.compare(rs.load_corpus("tasks"), pool, "static:a", tasks=20, **given)
+    with pytest.raises(SimulationError, match="first_token_objective=0: a number of seconds above"):
+        rs.compare(rs.load_corpus("tasks"), pool, "static:a", first_token_objective=0, **given)
     assert none.by_tenant().empty
     assert np.isnan(none.runs["fairness"]).all()
     assert "fairness" not in none.table()

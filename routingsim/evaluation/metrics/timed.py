@@ -53,6 +53,8 @@ def timed_quality(
     objective: float,
     seconds: float,
     right: float = 0.5,
+    first_token: ArrayLike | None = None,
+    first_token_objective: float | None = None,
 ) -> Timed:
     """Goodput and the other metrics of :class:`Timed`, from one value per task.
 
@@ -74,11 +76,15 @@ def timed_quality(
         Length of the period in which the tasks arrived.
     right : float
         Lowest quality of a right answer.
+    first_token : array_like, shape (tasks,), optional
+        Seconds from intended arrival to the first token; NaN without an answer.
+    first_token_objective : float, optional
+        Within which, in seconds, the first token has to come for an answer to count, too.
 
     Raises
     ------
     CorpusError
-        If the lengths differ, or ``objective`` or ``seconds`` is not above 0.
+        If the lengths differ, or an objective or ``seconds`` is not above 0.
     """
     took = column("latencies", latency)
     good = column("qualities", quality, took.size)
@@ -86,12 +92,15 @@ def timed_quality(
     done = np.asarray(answered, dtype=bool)
     if done.shape != took.shape:
         raise CorpusError(f"answered: shape {done.shape} for {took.size:,} tasks")
-    if not (objective > 0 and seconds > 0):
+    first = math.inf if first_token_objective is None else first_token_objective
+    if not (objective > 0 and seconds > 0 and first > 0):
         raise CorpusError(
             f"objective={objective} s over {seconds} s of arrivals: both must be above 0"
         )
     known = ~(done & np.isnan(good))
     prompt = done & in_time(took, objective, seconds)
+    if first_token is not None and first < math.inf:
+        prompt &= in_time(column("first tokens", first_token, took.size), first, seconds)
     judged = prompt & known
     # Known tasks in time stand for all tasks in time; where all are known they are all.
     scale = _share(prompt.sum(), int(judged.sum())) if prompt.any() else 1.0
@@ -131,7 +140,13 @@ def _per_right(spent: float, correct: float) -> float:
     return math.inf if correct == 0 else spent / correct
 
 
-def timed_replay(result: ReplayResult, objective: float, *, right: float = 0.5) -> Timed:
+def timed_replay(
+    result: ReplayResult,
+    objective: float,
+    *,
+    right: float = 0.5,
+    first_token_objective: float | None = None,
+) -> Timed:
     """Goodput and the other metrics of :class:`Timed` for a replay, after its warm-up.
 
     Where costs are recorded of some agents on a part of the tasks, those tasks stand for all:
@@ -144,11 +159,13 @@ def timed_replay(result: ReplayResult, objective: float, *, right: float = 0.5) 
         Latency in seconds.
     right : float
         Lowest quality of a right answer.
+    first_token_objective : float, optional
+        Seconds within which the first token has to come, too.
 
     Raises
     ------
     CorpusError
-        If ``objective`` is not above 0, or the run has no length.
+        If an objective is not above 0, or the run has no length.
     """
     begin, end = result.window
     counted = result.work.arrived >= begin
@@ -163,6 +180,8 @@ def timed_replay(result: ReplayResult, objective: float, *, right: float = 0.5) 
         objective=objective,
         seconds=end - begin,
         right=right,
+        first_token=result.first_token[counted],
+        first_token_objective=first_token_objective,
     )
 
 

@@ -47,7 +47,10 @@ def run_cell(fixed: Fixed, item: Item) -> dict[str, Any]:
         scene.run(shape, seed=seed, tasks=count, order=order)
         for seed in seeds_of(fixed, setting, key)
     ]
-    figures = np.array([measure(run, fixed.objective, fixed.right) for run in runs])
+    first = fixed.first_token_objective
+    figures = np.array(
+        [measure(run, fixed.objective, fixed.right, first_token=first) for run in runs]
+    )
     names = list(METRICS)
     verdict = of_most(over_runs([run.stability for run in runs]))
     backlog = (float(figures[:, names.index(name)].mean()) for name in ("peak", "left"))

@@ -46,6 +46,7 @@ class Fixed:
     seed: int
     replications: int
     objective: float
+    first_token_objective: float | None
     right: float
     retries: Retries
     outages: tuple[Outage, ...]

@@ -28,6 +28,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "seed": (int,),
     "common": (bool,),
     "objective": (int, float),
+    "first_token_objective": (int, float),
     "right": (int, float),
     "service": (str,),
     "attempts": (int,),

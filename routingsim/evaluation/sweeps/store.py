@@ -168,6 +168,7 @@ def description(plan: Plan) -> dict[str, Any]:
         },
         "replications": fixed.replications,
         "objective": fixed.objective,
+        "first_token_objective": fixed.first_token_objective,
         "right": fixed.right,
         "retries": str(fixed.retries),
         "outages": [str(each) for each in fixed.outages],

@@ -46,6 +46,7 @@ def sweep(
     seed: int = 0,
     common: bool = True,
     objective: float | None = None,
+    first_token_objective: float | None = None,
     right: float = 0.5,
     retries: Retries = ONE_TRY,
     outages: Outage | Sequence[Outage] = (),
@@ -92,7 +93,7 @@ def sweep(
         Whether replication r has the same random numbers in every cell, so that differences
         come from the settings; else each cell has its own. Either way they follow from the
         root seed, the cell and the replication, wherever it runs.
-    objective, right
+    objective, first_token_objective, right
         As for :func:`routingsim.compare`; the objective by default by a run of ``policy`` as
         it stands.
     results : path, optional
@@ -128,6 +129,7 @@ def sweep(
         seed=seed,
         replications=replications,
         objective=objective,
+        first_token_objective=first_token_objective,
         right=right,
         retries=retries,
         outages=outages,
@@ -177,6 +179,18 @@ def sweep(
     return Sweep(plan, rows)
 
 
+_PLAIN: dict[str, Any] = {
+    "changes": (),
+    "tenants": (),
+    "signal_delay": 0.0,
+    "routers": 1,
+    "hedge": None,
+    "discipline": None,
+    "first_token_objective": None,
+}
+"""What a plan has where nothing else is given."""
+
+
 def planned(
     corpus: CorpusLike,
     pool: PoolLike | None,
@@ -188,10 +202,12 @@ def planned(
 ) -> Plan:
     """The plan of a sweep, checked; parameters as of :func:`sweep`."""
     corpus, agents = load_corpus(corpus), load_agents(pool)
+    given = _PLAIN | given
     names = ("retries", "outages", "changes", "tenants", *OF_CONDITIONS)
     checked = conditions(**{name: given[name] for name in names})
     given |= {name: checked[name] for name in ("outages", "changes", "tenants")}
-    check_runs(given["replications"], given["objective"], given["right"])
+    first = given["first_token_objective"]
+    check_runs(given["replications"], given["objective"], given["right"], first)
     check_seed(given["seed"])
     load, rate = given["load"], given["rate"]
     if load is not None and rate is not None:

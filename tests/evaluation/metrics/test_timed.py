@@ -124,3 +124,13 @@ def test_in_time_allows_for_rounding_and_no_more() -> None:
     assert in_time(late, 1.0, 10.0).tolist() == [True, True, False]
     # At 10 million seconds a clock is exact to 2e-9 s.
     assert in_time(np.array([1.0 + 5e-9, 1.0 + 1e-7]), 1.0, 1e7).tolist() == [True, False]
+
+
+def test_an_answer_counts_whose_first_token_is_in_time_too() -> None:
+    times = {"latency": [1.0, 1.0, 3.0], "quality": [1.0] * 3, "cost": [1.0] * 3}
+    given = {"answered": [True] * 3, "objective": 2.0, "seconds": 1.0}
+    found = timed_quality(**times, **given, first_token=[0.2, 0.6, 0.1], first_token_objective=0.5)
+    assert (found.goodput, found.within.value) == (1.0, pytest.approx(1 / 3))
+    assert timed_quality(**times, **given, first_token=[0.2, 0.6, 0.1]).goodput == 2.0
+    with pytest.raises(CorpusError, match="must be above 0"):
+        timed_quality(**times, **given, first_token=[0.2] * 3, first_token_objective=0.0)
