@@ -53,7 +53,8 @@ def test_a_plan_as_arguments(tmp_path: Path) -> None:
     [
         ("corpus = 'x'\nseeds = 3", "no field 'seeds'; a plan has corpus, agents, policy, vary, "
          "design, points, arrivals, load, rate, tasks, replications, seed, common, objective, "
-         "right, service, attempts, outages, results; did you mean 'seed'?"),
+         "first_token_objective, right, service, attempts, retries, outages, changes, "
+         "signal_delay, routers, hedge, tenants, discipline, results; did you mean 'seed'?"),
         ("corpus = 'x'", "vary is missing; a plan needs corpus and vary"),
         ("[vary]\nload = [1]", "corpus is missing; a plan needs corpus and vary"),
         ("corpus = 3", "found 3, text is needed"),
