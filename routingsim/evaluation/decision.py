@@ -260,4 +260,4 @@ def _bounded(metric: str, found: Interval) -> Interval:
 
 
 def _mean(metric: str, result: ReplayResult) -> float:
-    return float(result.overall["cost_mean" if metric == "cost" else metric])
+    return float(result.whole["cost_mean" if metric == "cost" else metric])

@@ -56,7 +56,7 @@ METRICS: Mapping[str, Column] = {
     "first_token_p50": Column("first token p50", "s", "seconds"),
     "first_token_p95": Column("first token p95", "s", "seconds"),
     "first_token_p99": Column("first token p99", "s", "seconds"),
-    "fairness": Column("Jain’s index"),
+    "fairness": Column("Jain’s index", "0–1"),
     "answered": Column("answered", "%", "percent"),
     "utilisation": Column("utilisation", "%", "percent"),
     "offered_max": Column("highest offered load", "%", "percent"),
@@ -297,15 +297,19 @@ def _replayed(
 ) -> Entry:
     overall, offered = result.overall, result.stability.offered
     busiest = max(offered, key=lambda agent: offered[agent])
-    figures = overall | {
-        "cost": overall["cost_mean"],
-        "cost_total": overall["cost"],
-        "answered": overall["ok"] / len(result),
-        "fairness": result.fairness,
-        "offered_max": offered[busiest],
-        "rate_met": result.realised[0],
-        "span": result.span,
-    }
+    figures = (
+        result.whole
+        | overall
+        | {
+            "cost": overall["cost_mean"],
+            "cost_total": overall["cost"],
+            "answered": overall["ok"] / len(result),
+            "fairness": result.fairness,
+            "offered_max": offered[busiest],
+            "rate_met": result.realised[0],
+            "span": result.span,
+        }
+    )
     figures |= {name: getattr(result.stability, name) for name in _OF_STABILITY}
     timed = np.where(result.timed, result.latency, np.nan)
     log, estimated = result.log, _estimated(found, name)

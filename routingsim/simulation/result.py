@@ -154,7 +154,7 @@ class ReplayResult(RunRecord):
     @property
     def overall(self) -> dict[str, Any]:
         """The summary's last row as a dict, computed without the others."""
-        return run_summary.with_share(self.whole, 1.0)
+        return run_summary.with_share(self._row, 1.0)
 
     @property
     def quality_columns(self) -> tuple[tuple[str, str, str], ...]:
