@@ -25,6 +25,7 @@ a busy machine.
 import argparse
 import asyncio
 import base64
+import gc
 import json
 import multiprocessing
 import os
@@ -127,6 +128,7 @@ def run_bridge(url: str, pipe: Connection) -> None:
             queue_bytes=2**30,
         )
         async with Bridge(url, port=0, limits=limits) as bridge:
+            gc.freeze()  # as serve does
             pipe.send(bridge.port)
             await asyncio.to_thread(pipe.recv)
 
@@ -173,6 +175,7 @@ def run_broadcast(url: str, pipe: Connection) -> None:
 
         subscription = asyncio.create_task(Subscriber(url, CHANNELS, 1, cast(Any, everyone)).run())
         async with serve(handler, "127.0.0.1", 0, compression=None, ping_interval=None) as server:
+            gc.freeze()
             pipe.send(server.sockets[0].getsockname()[1])
             await asyncio.to_thread(pipe.recv)
             subscription.cancel()

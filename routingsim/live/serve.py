@@ -8,6 +8,7 @@ starts.
 import asyncio
 import contextlib
 import errno
+import gc
 import logging
 import os
 import pickle
@@ -254,6 +255,10 @@ def _run_until_stopped(
                 asyncio.get_running_loop().add_signal_handler(number, stop.set)
             if interrupted:  # while compiled code called back, which raises nothing further
                 return
+            # Modules and parts stay as long as the process; to look through them for garbage
+            # again and again would delay messages.
+            gc.collect()
+            gc.freeze()
             started(addresses, stop)
             await stop.wait()
 

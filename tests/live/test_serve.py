@@ -1,6 +1,7 @@
 """Broker, bridge and API in one event loop; tests/system/test_stack_processes.py has `serve`."""
 
 import asyncio
+import gc
 import os
 import socket
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ import pytest
 from routingsim.errors import BrokerError
 from routingsim.live.addresses import Addresses
 from routingsim.live.broker import Broker
-from routingsim.live.serve import Plan, running
+from routingsim.live.serve import Plan, _run_until_stopped, running
 from routingsim.live.settings import Settings
 
 pytestmark = pytest.mark.system
@@ -82,3 +83,19 @@ def test_an_address_of_another_machine_is_an_error() -> None:
     )
     with pytest.raises(BrokerError, match=r"^the HTTP API cannot listen on 192\.0\.2\.1 port 0: "):
         addresses(Plan(settings))
+
+
+def test_what_has_started_is_not_looked_through_for_garbage_again() -> None:
+    frozen: list[int] = []
+
+    def started(at: Addresses, stop: asyncio.Event) -> None:
+        frozen.append(gc.get_freeze_count())
+        stop.set()
+
+    plan = Plan(Settings(redis_port=0, websocket_port=0, http_port=0), "bridge")
+    try:
+        assert gc.get_freeze_count() == 0
+        _run_until_stopped(plan, [], started)
+    finally:
+        gc.unfreeze()
+    assert frozen[0] > 50_000
