@@ -332,13 +332,19 @@ async def _api(
         from routingsim.live.http.events import Events
         from routingsim.routing import TaskRouter
 
+        kind = TaskRouter
+        if settings.otel:
+            from routingsim.live.tracing import TracedRouter
+
+            kind = TracedRouter
+
         secure = "s" if settings.tls_cert else ""
         url = url_of(f"http{secure}", settings.http_host, listener.getsockname()[1])
         other = url_of(f"ws{secure}", settings.websocket_host, settings.websocket_port)
         public = public_addresses(settings, bridge.url if bridge else other, url)
         events = Events(redis_url, settings.bridge_limits)
         app = create_app(
-            TaskRouter(pool, policy, publisher=publisher, explore=settings.explore),
+            kind(pool, policy, publisher=publisher, explore=settings.explore),
             websocket=public.from_page,
             host="" if public.by_host else settings.http_host,  # "": any Host is accepted
             origins=public.origins,

@@ -60,6 +60,7 @@ _History = Annotated[
     int, Meta(ge=1, le=10_000_000, description="a whole number from 1 to 10000000")
 ]
 _Probability = Annotated[float, Meta(ge=0, le=1, description="a probability from 0 to 1")]
+_Flag = Annotated[bool, Meta(description="true or false")]
 _LogFormat = Annotated[Literal["text", "json"], Meta(description="text or json")]
 _LogLevel = Annotated[
     Literal["debug", "info", "warning", "error"],
@@ -94,8 +95,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Settings of the live part; the fields are the variables in lower case.
 
     ``repr`` shows neither password nor token. ``insecure`` allows to listen beyond loopback
-    without a token. ``limits`` are those of the bridge, where ``history`` stands for
-    ``history_messages``, ``http_limits`` those of the API; ``buffer`` is the publisher's.
+    without a token, ``otel`` makes the API's decisions spans. ``limits`` are those of the bridge,
+    where ``history`` stands for ``history_messages``, ``http_limits`` those of the API;
+    ``buffer`` is the publisher's.
     """
 
     redis_host: _Host | None = None
@@ -116,7 +118,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     public_ws: Annotated[str, _public_url("ws")] | None = None
     public_http: Annotated[str, _public_url("http")] | None = None
     explore: _Probability | None = None
-    insecure: Annotated[bool, Meta(description="true or false")] = False
+    insecure: _Flag = False
+    otel: _Flag = False
     log_format: _LogFormat = "text"
     log_level: _LogLevel = "info"
     buffer: _Buffer = 100_000
