@@ -353,7 +353,7 @@ def main() -> None:
     kinds = {"routingsim": options.messages, "websockets.broadcast": options.messages // 10}
     if shutil.which("node") and options.node_modules and (options.node_modules / "ws").is_dir():
         kinds["Node ws"] = options.messages // 10
-    unbounded = {"client-output-buffer-limit": "pubsub 0 0 0"}
+    unbounded = {"client-output-buffer-limit": "pubsub 0 0 0", "maxmemory-clients": 0}
     with Broker(Settings(redis_port=0), config=unbounded) as broker:
         if options.idle:
             measure_idle(broker.url, options.idle)

@@ -111,7 +111,7 @@ def listen(port: int, seconds: float, pipe: Connection) -> None:
 
 def stalled_client(seconds: float) -> None:
     """Measure half of the time without, and half with a client that reads nothing."""
-    unbounded = {"client-output-buffer-limit": "pubsub 0 0 0"}
+    unbounded = {"client-output-buffer-limit": "pubsub 0 0 0", "maxmemory-clients": 0}
     with Broker(Settings(redis_port=0), config=unbounded) as broker:
         here, there = spawn.Pipe()
         process = spawn.Process(target=run_bridge, args=(broker.url, there))

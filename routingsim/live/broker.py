@@ -52,6 +52,12 @@ its folder."""
 USER = "routingsim"
 """User of an embedded server with all rights."""
 
+FULL = 0.9
+"""Share of the connections that an embedded server allows, at which those of others are cut."""
+
+_CONFIG = {"maxmemory": "512mb", "maxmemory-clients": "128mb"}
+"""Memory of an embedded server, and of its connections; the largest of these are cut."""
+
 _ANYBODY = "reset on nopass -@all +ping +subscribe +unsubscribe " + " ".join(
     f"&{channel}" for channel in (DECISIONS, STATUSES, REPLAYS)
 )
@@ -150,6 +156,7 @@ class Broker:
         self._config = dict(config or {})
         self._watchdog: subprocess.Popen[bytes] | None = None
         self._server: ValkeyServer | None = None
+        self._guard: Redis | None = None
         self._folder: Path | None = None
         self._port = 0
         self._password = ""
@@ -246,14 +253,32 @@ class Broker:
         except (RedisError, OSError) as error:
             raise BrokerError(f"the embedded server does not start again: {error}") from None
 
+    def make_room(self) -> int:
+        """Cut those without a password where they hold nearly all connections; their number.
+
+        It asks over a connection of its own, since a full server lets nobody in. Where
+        ``REDIS_PASSWORD`` is set, those who have it are cut with the others, and come back.
+        """
+        if self._guard is None:
+            return 0
+        try:
+            told = cast(dict[str, Any], self._guard.info("clients"))
+            if told["connected_clients"] < FULL * told["maxclients"]:
+                return 0
+            return cast(int, self._guard.execute_command("CLIENT", "KILL", "USER", "default"))
+        except (RedisError, OSError):  # it is away, or does not answer
+            return 0
+
     def stop(self) -> None:
         """Stop the embedded server and remove its folder; does nothing without one."""
         self._pid = self._url = self._private_url = None
         if self._watchdog is not None:
             stop_child(self._watchdog, 5.0)
+        if self._guard is not None:
+            self._guard.close()
         if self._server is not None:
             self._server.terminate()
-        self._watchdog = self._server = self._folder = None
+        self._watchdog = self._server = self._guard = self._folder = None
 
     def __enter__(self) -> Self:
         return self.start()
@@ -305,7 +330,7 @@ class Broker:
                 port=0,  # the TCP port is opened when the password is set
                 data_dir=Path(str(self._config.get("dir", folder))),
                 unix_socket_path=folder / SOCKET,
-                config={"maxmemory": "512mb"} | self._config | {"pidfile": folder / PID},
+                config=_CONFIG | self._config | {"pidfile": folder / PID},
             )
             self._boot(folder)
         except (ValkeyServerError, RedisError, OSError) as error:
@@ -335,10 +360,10 @@ class Broker:
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         path = quote(str(folder / SOCKET))
-        with contextlib.closing(connect_once(f"unix://{path}")) as client:
-            self._version, self._pid = _version(client)
-            port = _open_port if self._settings.redis_password else _open_to_listeners
-            self._port = port(client, self._password, self._port or self._settings.redis_port)
+        self._guard = connect_once(f"unix://{path}")
+        self._version, self._pid = _version(self._guard)
+        port = _open_port if self._settings.redis_password else _open_to_listeners
+        self._port = port(self._guard, self._password, self._port or self._settings.redis_port)
 
 
 def _make_folder() -> Path:

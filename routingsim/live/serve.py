@@ -109,10 +109,15 @@ async def running(plan: Plan) -> AsyncIterator[Addresses]:
 
 
 async def _watch(broker: Broker, bridge: Bridge | None) -> None:
-    """Start the embedded server again whenever it died; publishers give it its data back."""
+    """Start the embedded server again whenever it died; publishers give it its data back.
+
+    Other users of the machine are cut where they leave no connection to it.
+    """
     while True:
         await asyncio.sleep(WATCH_SECONDS)
         if not broker.died:
+            if cut := await asyncio.to_thread(broker.make_room):
+                log.warning("event=redis_full cut=%d", cut)
             continue
         log.error("event=redis_died pid=%s reason='it is started again'", broker.pid)
         try:

@@ -137,6 +137,15 @@ def test_one_server_against_others_on_the_machine(serve: Callable[..., Served]) 
         route(api)
         messages = iter(lambda: monitor.get_message(timeout=5), None)
         assert any(b"routing_decision" in str(m["data"]).encode() for m in messages)
+    # Who fills its memory is cut.
+    greedy = socket.create_connection(("127.0.0.1", port))
+    with greedy, pytest.raises(ConnectionError):
+        greedy.sendall(b"*2\r\n$4\r\nPING\r\n$500000000\r\n" + bytes(300 * 2**20))
+    # Who takes its connections is cut, too: here it allows 992.
+    with contextlib.ExitStack() as stack:
+        for _ in range(980):
+            stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+        until(lambda: "redis_full" in served.log)
     # The line that is printed has all rights; its password is for this user alone.
     file = Path(login.split('"$(cat ')[1].split(")")[0])
     assert f"--user routingsim -p {port}" in login
@@ -180,6 +189,7 @@ def test_one_server_against_others_on_the_machine(serve: Callable[..., Served]) 
         until(lambda: owner.xlen("{task:routing}:history") == 1)
     events = [json.loads(line).get("event") for line in served.log.splitlines()]
     assert "redis_died" in events
+    assert events.count("redis_full") <= 2
     assert "redis_restarted" in events
     with urlopen(api + "/metrics", timeout=10) as answer:
         figures = answer.read().decode()
