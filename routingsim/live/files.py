@@ -1,13 +1,17 @@
 """Open files: how many connections fit below this process's limit, and errors of accepting.
 
 A process that has used up its files can neither reach Redis nor answer anybody. So bridge and API
-together may have fewer connections than there are files, with some kept back.
+together may have fewer connections than there are files, with some kept back, those included whose
+TLS handshake is not done.
 """
 
 import asyncio
 import contextlib
 import logging
+import math
 import resource
+import socket
+import time
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -72,6 +76,73 @@ def _raised() -> int:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
         return most
     return soft
+
+
+class Gate(socket.socket):
+    """A listening socket that counts what it accepts, for TLS.
+
+    asyncio tells nobody of a connection before its TLS handshake is done. Where ``most`` are open,
+    the one whose handshake has taken longest is cut, or else the new one. ``MOST_CUT`` more are
+    open for a moment.
+    """
+
+    MOST_CUT: int = 16
+
+    def __init__(self, listening: socket.socket, most: int) -> None:
+        super().__init__(fileno=listening.detach())
+        self._most = most
+        self._open: set[_Accepted] = set()
+        self._cutting: set[_Accepted] = set()
+        self._waiting: dict[int, tuple[_Accepted, float]] = {}  # by file, oldest first
+
+    def accept(self) -> "tuple[_Accepted, Any]":
+        """Accept a connection; BlockingIOError if there is none, or no room for it."""
+        if len(self._cutting) >= self.MOST_CUT:  # they are closed in a moment
+            raise BlockingIOError
+        plain, address = super().accept()
+        accepted = _Accepted(self, plain)
+        if len(self._open) >= self._most and not self._cut(math.inf):
+            accepted.close()
+            raise BlockingIOError
+        self._open.add(accepted)
+        self._waiting[accepted.fileno()] = accepted, time.monotonic()
+        return accepted, address
+
+    def shook_hands(self, transport: asyncio.BaseTransport) -> None:
+        """Take that a connection's handshake is done."""
+        self._waiting.pop(transport.get_extra_info("socket").fileno(), None)
+
+    def cut_before(self, seconds: float) -> None:
+        """Cut those whose handshake has taken so long."""
+        while self._cut(time.monotonic() - seconds):
+            pass
+
+    def closed(self, accepted: "_Accepted") -> None:
+        """Take that a connection is closed."""
+        self._open.discard(accepted)
+        self._cutting.discard(accepted)
+        self._waiting.pop(accepted.fileno(), None)
+
+    def _cut(self, before: float) -> bool:
+        for file, (accepted, since) in self._waiting.items():
+            if since >= before:
+                break
+            del self._waiting[file]
+            self._cutting.add(accepted)
+            with contextlib.suppress(OSError):  # the client has gone
+                accepted.shutdown(socket.SHUT_RDWR)  # asyncio then closes it
+            return True
+        return False
+
+
+class _Accepted(socket.socket):
+    def __init__(self, gate: Gate, plain: socket.socket) -> None:
+        super().__init__(fileno=plain.detach())
+        self._gate = gate
+
+    def close(self) -> None:
+        self._gate.closed(self)
+        super().close()
 
 
 class AcceptErrors:

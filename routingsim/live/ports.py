@@ -1,13 +1,20 @@
-"""Which process listens on a TCP port, for the error message that the port is taken."""
+"""Listening on TCP ports, and which process has one that is taken."""
 
 import contextlib
 import errno
 import os
+import socket
 from pathlib import Path
 
 from routingsim.errors import BrokerError
 
 _LISTENING = "0A"
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket; OSError if it cannot be had."""
+    family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+    return socket.create_server((host, port), family=family)
 
 
 def cannot_listen(what: str, host: str, port: int, variable: str, problem: OSError) -> BrokerError:

@@ -28,11 +28,11 @@ from routingsim.live.addresses import Addresses, public_addresses
 from routingsim.live.bridge.protocol import Limits
 from routingsim.live.bridge.server import Bridge
 from routingsim.live.broker import Broker
-from routingsim.live.files import AcceptErrors, share_files
+from routingsim.live.files import AcceptErrors, Gate, share_files
 from routingsim.live.http.connections import Connections
 from routingsim.live.http.limits import HttpLimits
 from routingsim.live.logs import configure
-from routingsim.live.ports import cannot_listen
+from routingsim.live.ports import cannot_listen, listen
 from routingsim.live.publisher.redis import RedisPublisher
 from routingsim.live.security import Proxies, is_loopback, url_of
 from routingsim.live.settings import Settings, load_settings
@@ -325,12 +325,14 @@ async def _api(
     plan: Plan, redis_url: str, bridge: Bridge | None, limits: HttpLimits
 ) -> AsyncIterator[str]:
     settings, trusted = plan.settings, Proxies(plan.settings.trusted_proxies).trusts
-    connections = Connections(limits, trusted)
     pool, policy = pickle.loads(plan.routing) if plan.routing else (None, "threshold")
     with (
-        _listen(settings.http_host, settings.http_port, plan.any_port[1]) as listener,
+        _listen(settings.http_host, settings.http_port, plan.any_port[1]) as listening,
         RedisPublisher(redis_url, history=settings.history, buffer=settings.buffer) as publisher,
     ):
+        gate = Gate(listening, limits.connections) if settings.tls_cert else None
+        listener = gate or listening
+        connections = Connections(limits, trusted, gate)
         publisher.connect()
         # Imported here, when the port is known to be free, since both take seconds to import.
         from routingsim.live.http.app import create_app
@@ -410,8 +412,7 @@ def _tls(settings: Settings) -> ssl.SSLContext | None:
 def _listen(host: str, port: int, any_port: bool) -> socket.socket:
     """A listening socket on this port, or on a free one if it is taken and ``any_port``."""
     try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family)
+        return listen(host, port)
     except OSError as problem:
         if any_port and problem.errno == errno.EADDRINUSE:
             return _listen(host, 0, False)

@@ -38,7 +38,8 @@ from routingsim.live.bridge.protocol import (
 )
 from routingsim.live.bridge.send_queue import SendQueue, SlowPolicy
 from routingsim.live.bridge.subscriber import Subscriber
-from routingsim.live.ports import cannot_listen
+from routingsim.live.files import Gate
+from routingsim.live.ports import cannot_listen, listen
 from routingsim.live.security import Proxies, is_loopback, url_of
 
 GOING_AWAY = 1001
@@ -138,6 +139,7 @@ class Bridge:
         self._subscriber = Subscriber(redis_url, CHANNELS, history, self._fanout)
         self._next_flush = 0.0
         self._server: Server | None = None
+        self._gate: Gate | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> Self:
@@ -149,10 +151,13 @@ class Bridge:
             If the port is taken; the message names the process where possible.
         """
         try:
+            place: dict[str, Any] = {"host": self.host, "port": self._wanted_port}
+            if self._ssl is not None:
+                self._gate = Gate(listen(self.host, self._wanted_port), self.limits.flood)
+                place = {"sock": self._gate}
             self._server = await serve(
                 self._handle,
-                self.host,
-                self._wanted_port,
+                **place,
                 ssl=self._ssl,
                 compression=None,  # all clients get the same bytes
                 process_request=self._process_request,
@@ -245,6 +250,8 @@ class Bridge:
     def opened(self, connection: Connection) -> None:
         """Take a new TCP connection, before its handshake."""
         self._connections.add(connection)
+        if self._gate is not None:
+            self._gate.shook_hands(connection.transport)
         if not self._handshake.enter(connection.address):
             connection.transport.abort()
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
+from routingsim.live.files import Gate
 from routingsim.live.http.limits import HttpLimits
 
 SWEEP_SECONDS = 0.5
@@ -30,15 +31,20 @@ def _working(connection: Any) -> bool:
 class Connections:
     """The open connections of one server.
 
-    Addresses for which ``trusted`` is true, those of proxies, may have all of them.
+    Addresses for which ``trusted`` is true, those of proxies, may have all of them. ``gate`` is
+    the socket that accepts them, where they have TLS.
     """
 
     def __init__(
-        self, limits: HttpLimits, trusted: Callable[[str], bool] = lambda address: False
+        self,
+        limits: HttpLimits,
+        trusted: Callable[[str], bool] = lambda address: False,
+        gate: Gate | None = None,
     ) -> None:
         self.refused = self.timed_out = 0
         self._limits = limits
         self._trusted = trusted
+        self._gate = gate
         self._open: dict[Any, float] = {}  # since when each has been waiting
         self._by_address: Counter[str] = Counter()
         self._logged = 0.0
@@ -66,6 +72,8 @@ class Connections:
     def add(self, connection: Any) -> None:
         """Count a connection. Where it is one too many, cut one, without an answer."""
         address = connection.address
+        if self._gate is not None:
+            self._gate.shook_hands(connection.transport)
         self._open[connection] = connection.loop.time()
         self._by_address[address] += 1
         many = self._by_address[address] > self._limits.connections_per_address
@@ -98,6 +106,8 @@ class Connections:
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
             now = loop.time()
+            if self._gate is not None:
+                self._gate.cut_before(limits.head_seconds)
             for connection, since in list(self._open.items()):
                 working = _working(connection)
                 stalled = working and connection.flow.write_paused
