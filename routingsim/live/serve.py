@@ -17,6 +17,7 @@ import socket
 import ssl
 import sys
 from collections.abc import AsyncIterator, Callable, Generator
+from dataclasses import replace
 from functools import partial
 from typing import Any, Literal
 
@@ -349,7 +350,9 @@ async def _api(
         url = url_of(f"http{secure}", settings.http_host, listener.getsockname()[1])
         other = url_of(f"ws{secure}", settings.websocket_host, settings.websocket_port)
         public = public_addresses(settings, bridge.url if bridge else other, url)
-        events = Events(redis_url, settings.bridge_limits)
+        # Streams last, so that they leave room for requests.
+        streams = max(1, limits.connections // 2)
+        events = Events(redis_url, replace(settings.bridge_limits, connections=streams))
         app = create_app(
             kind(pool, policy, publisher=publisher, explore=settings.explore),
             websocket=public.from_page,

@@ -171,6 +171,20 @@ def test_one_server_against_others_on_the_machine(serve: Callable[..., Served]) 
             assert get(bridge.replace("ws", "http"), "/ready")[0] == 200
             until(lambda: all(map(closed, half)), 15)
             assert get(api, "/ready")[0] == 200
+        # Nor do half bodies alone, nor streams, keep others out of the API, which has 240.
+        with contextlib.ExitStack() as stack:
+            for _ in range(300):
+                sock = stack.enter_context(socket.create_connection(places[0]))
+                sock.sendall(kinds[3])
+            assert get(api, "/health")[0] == 200
+        with contextlib.ExitStack() as stack:
+            answers = Counter[bytes]()
+            for _ in range(130):
+                sock = stack.enter_context(socket.create_connection(places[0]))
+                sock.sendall(b"GET /api/routing/stream HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                answers[sock.recv(4096)[9:12]] += 1
+            assert answers == {b"200": 119, b"503": 11}  # one is the API's own
+            assert get(api, "/health")[0] == 200
         lines = [json.loads(line) for line in served.log.splitlines()]
         warned = [line for line in lines if line["level"].lower() in ("warning", "error")]
         print(f"{len(warned)} warnings: {dict(Counter(line.get('event') for line in warned))}")

@@ -2,8 +2,8 @@
 
 uvicorn times nothing but the rest between two requests. Here a connection is cut that has not
 sent a whole head in time, or whose client does not read its answer. Where there are too many, one
-that has no request under way makes room for the new one, so that idle ones keep nobody out. The
-time for a body is in :mod:`routingsim.live.http.app`.
+that has no whole request under way makes room for the new one, so that idle ones keep nobody out.
+The time for a body is in :mod:`routingsim.live.http.app`.
 """
 
 import asyncio
@@ -26,6 +26,11 @@ log = logging.getLogger(__name__)
 def _working(connection: Any) -> bool:
     """Whether a request is under way."""
     return connection.cycle is not None and not connection.cycle.response_complete
+
+
+def _idle(connection: Any) -> bool:
+    """Whether nothing is at work: no request is under way, or only part of one has come."""
+    return not _working(connection) or connection.cycle.more_body
 
 
 class Connections:
@@ -80,7 +85,7 @@ class Connections:
         each = many and not self._trusted(address)
         if len(self._open) <= self._limits.connections and not each:
             return
-        idle = (c for c in self._open if not (each and c.address != address) and not _working(c))
+        idle = (c for c in self._open if not (each and c.address != address) and _idle(c))
         cut = next(idle, connection)  # the oldest; if all are at work, the new one
         self.refused += 1
         self._tell(cut, "too many connections")
