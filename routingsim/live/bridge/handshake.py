@@ -19,15 +19,17 @@ log = logging.getLogger(__name__)
 class Handshake:
     """Decides about opening handshakes.
 
-    The parameters are those of the bridge; ``stats`` returns its figures, ``local`` and ``tls``
-    tell whether it listens on loopback only, and whether it speaks TLS, ``guarded`` whether the
-    Host of a page is checked elsewhere too, since neither token nor proxy keeps others out.
+    The parameters are those of the bridge; ``stats`` returns its figures, ``clients`` how many
+    clients it has; ``local`` and ``tls`` tell whether it listens on loopback only, and whether it
+    speaks TLS, ``guarded`` whether the Host of a page is checked elsewhere too, since neither token
+    nor proxy keeps others out.
     """
 
     def __init__(
         self,
         limits: Limits,
         stats: Callable[[], BridgeStats],
+        clients: Callable[[], int],
         *,
         origins: Collection[str],
         token: str | None,
@@ -41,6 +43,7 @@ class Handshake:
             "bridge_delay_seconds", "From Redis's messages until they are written to clients."
         )
         self._stats = stats
+        self._clients = clients
         self._limits = limits
         self._origins = frozenset(origins)
         self._token = token
@@ -51,7 +54,7 @@ class Handshake:
         self._open: Counter[str] = Counter()  # connections by address
 
     def enter(self, address: str) -> bool:
-        """Count a TCP connection. False if it is to be cut without an answer: there are too many.
+        """Count a TCP connection. False if one is to be cut without an answer: there are too many.
 
         An answer would need memory and time for each of them.
         """
@@ -107,7 +110,8 @@ class Handshake:
         alone = not self._proxies.trusts(address)  # a proxy stands for many clients
         if alone and self._open[address] > self._limits.connections_per_address:
             return self._refuse(address, 429, "too many connections")
-        if self._open.total() > self._limits.connections:
+        # Connections without a handshake take no client's place.
+        if self._clients() >= self._limits.connections:
             return self._refuse(address, 503, "too many connections")
         if not origin_allowed(
             origin, host or "", allowed=self._origins, local=self._local, tls=self._tls

@@ -116,6 +116,7 @@ class Bridge:
         self._handshake = Handshake(
             self.limits,
             lambda: self.stats,
+            lambda: len(self._clients),
             origins=origins or (),
             token=token,
             local=is_loopback(host) and not by_host,
@@ -126,6 +127,7 @@ class Bridge:
         self.redis_restarts = 0
         """Times that an embedded Redis server died and was started again."""
         self._connections: set[Connection] = set()
+        self._shaking_hands: dict[Connection, None] = {}  # oldest first
         self._clients: dict[SendQueue, Connection] = {}
         self._numbers = itertools.count(1)
         self._accepted = self._evicted = self._abusive = self._dropped = 0
@@ -248,16 +250,23 @@ class Bridge:
     # Called by connections
 
     def opened(self, connection: Connection) -> None:
-        """Take a new TCP connection, before its handshake."""
+        """Take a new TCP connection, before its handshake.
+
+        Where it is one too many, the one that has taken longest for its handshake is cut.
+        """
         self._connections.add(connection)
+        self._shaking_hands[connection] = None
         if self._gate is not None:
             self._gate.shook_hands(connection.transport)
         if not self._handshake.enter(connection.address):
-            connection.transport.abort()
+            cut = next(iter(self._shaking_hands))
+            del self._shaking_hands[cut]
+            cut.transport.abort()
 
     def closed(self, connection: Connection) -> None:
         """Forget a connection that has ended."""
         self._connections.discard(connection)
+        self._shaking_hands.pop(connection, None)
         self._handshake.leave(connection.address)
         if self._clients.pop(connection.queue, None) is not None:
             self._dropped += connection.queue.dropped
@@ -284,6 +293,7 @@ class Bridge:
         """Serve one client, from its handshake until its connection ends."""
         connection = cast(Connection, server_connection)
         self._accepted += 1
+        self._shaking_hands.pop(connection, None)
         self._clients[connection.queue] = connection
         self._fanout.add(connection.queue)
         log.info("event=client client=%d address=%s", connection.number, connection.address)

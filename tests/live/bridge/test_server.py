@@ -460,6 +460,26 @@ async def test_connections_are_limited(url: str) -> None:
 
 
 @live
+async def test_half_handshakes_keep_no_client_out(url: str) -> None:
+    """The one that has taken longest makes room where there are too many connections."""
+    limits = replace(LIMITS, connections=2)
+    async with bridge(url, limits=limits) as b, contextlib.AsyncExitStack() as stack:
+        half = []
+        for _ in range(6):
+            reader, writer = await asyncio.open_connection("127.0.0.1", b.port)
+            stack.callback(writer.close)
+            half.append(reader)
+        async with client(b), client(b):
+            for reader in half[:4]:
+                with contextlib.suppress(ConnectionResetError):
+                    assert await asyncio.wait_for(reader.read(), 5) == b""
+            assert not half[5].at_eof()
+            with pytest.raises(InvalidStatus) as refused:
+                await client(b)
+            assert refused.value.response.status_code == 503
+
+
+@live
 async def test_a_handshake_that_dawdles_is_cut_off(url: str) -> None:
     async with bridge(url, limits=replace(LIMITS, handshake_seconds=0.3)) as b:
         reader, writer = await asyncio.open_connection("127.0.0.1", b.port)
