@@ -7,11 +7,14 @@ times over, a device without end. What a reader takes from one file is therefore
 
 import errno
 import os
+import re
 import secrets
 import stat
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from routingsim.errors import RoutingSimError
 
@@ -74,6 +77,26 @@ def read_file(path: str | os.PathLike[str]) -> bytes:
             errno.EFBIG, f"larger than {most:,} bytes; ROUTINGSIM_MAX_BYTES sets another limit"
         )
     return data
+
+
+def read_toml(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """What a TOML file holds.
+
+    Raises
+    ------
+    OSError
+        As of :func:`read_file`.
+    RecursionError
+        If it is nested too deeply; a key of more than 100 parts counts as that, since
+        time and memory of :mod:`tomllib` grow with the square of their number.
+    ValueError
+        If it is not TOML in UTF-8, or has a number of thousands of digits.
+    """
+    text = read_file(path).decode("utf-8")
+    for part in re.finditer(r"[^=,{}\[\]\n#]+", text):
+        if part[0].count(".") >= 100 and sum(map(bool, part[0].split("."))) > 100:
+            raise RecursionError
+    return tomllib.loads(text)
 
 
 def bundled(folder: str) -> Path:

@@ -24,7 +24,8 @@ from routingsim.corpora.datasets import load_corpus
 from routingsim.corpora.logs.blocks import _csv, blocks
 from routingsim.corpora.logs.json_blocks import JsonBlocks
 from routingsim.corpora.logs.read import read_log
-from routingsim.errors import AgentError, CorpusError, PolicyError, RoutingSimError
+from routingsim.errors import AgentError, CorpusError, PolicyError, RoutingSimError, SimulationError
+from routingsim.evaluation.sweeps.plan_file import read_plan
 from routingsim.files import LIMITS, limit, read_file
 from routingsim.policies.policy import make_policy
 from routingsim.policies.storage import load_policy, save_policy
@@ -250,13 +251,23 @@ def test_a_text_that_is_too_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         "agents = 1979-05-27",
         "a = 0x" + "f" * 100_000,
         "a = '\\x00'\0",
+        ".".join("a" * 50_000) + " = 1",
+        "a = {" + " . ".join(["'a'"] * 50_000) + " = 1}",
     ],
-    ids=range(13),
+    ids=range(15),
 )
 def test_toml_of_any_depth_or_number(tmp_path: Path, text: str) -> None:
     path = tmp_path / "a.toml"
     path.write_text(text)
     refusal(path, load_agents, AgentError)
+    refusal(path, read_plan, SimulationError)
+
+
+def test_a_long_text_in_toml_is_no_key(tmp_path: Path) -> None:
+    path = tmp_path / "a.toml"
+    text = "[[agents]]  # " + "." * 500 + "\nid='a'\nname='" + "x." * 90 + "'\ncost=1\nlatency=1"
+    path.write_text(text)
+    assert load_agents(path)[0].name == "x." * 90
 
 
 @pytest.fixture(scope="module")

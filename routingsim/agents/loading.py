@@ -11,7 +11,7 @@ import pyarrow as pa
 from routingsim.agents.agent import Agent, explain
 from routingsim.agents.pool import AgentPool
 from routingsim.errors import AgentError, did_you_mean
-from routingsim.files import bundled, read_file
+from routingsim.files import bundled, read_toml
 
 
 class _AgentsFile(msgspec.Struct, forbid_unknown_fields=True):
@@ -90,10 +90,10 @@ def builtin_pools() -> dict[str, Path]:
 
 def _toml(path: Path) -> Any:
     try:
-        return msgspec.toml.decode(read_file(path))
+        return read_toml(path)
     except UnicodeDecodeError as error:
         raise AgentError(f"{path}: is not UTF-8 text ({error}); save it as UTF-8") from None
-    except (msgspec.MsgspecError, ValueError) as error:  # of a number with thousands of digits
+    except ValueError as error:
         raise AgentError(f"{path}: {error}") from None
     except RecursionError:
         raise AgentError(f"{path}: nested too deeply; a pool is a list of flat tables") from None

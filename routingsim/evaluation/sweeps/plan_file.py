@@ -1,7 +1,6 @@
 """A plan of a sweep in a TOML file."""
 
 import os
-import tomllib
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 
 from routingsim.errors import SimulationError, did_you_mean
 from routingsim.evaluation.sweeps.design import RANGE
-from routingsim.files import read_file
+from routingsim.files import read_toml
 from routingsim.simulation.changes import Change
 from routingsim.simulation.faults import Outage, Retries
 
@@ -62,10 +61,12 @@ def read_plan(path: str | os.PathLike[str]) -> dict[str, Any]:
     """
     path = Path(path)
     try:
-        document = tomllib.loads(read_file(path).decode("utf-8"))
+        document = read_toml(path)
     except OSError as error:
         raise SimulationError(f"{path}: cannot be read ({error.strerror or error})") from None
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except RecursionError:
+        raise SimulationError(f"{path}: nested too deeply; a plan is a few flat tables") from None
+    except ValueError as error:
         hint = '; put names with dots in quotes: "policy.low" = [0.2]'
         hint = hint if "namespace" in str(error) or "overwrite" in str(error) else ""
         raise SimulationError(f"{path}: is no TOML file ({error}){hint}") from None
