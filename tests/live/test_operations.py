@@ -10,11 +10,13 @@ import shutil
 import socket
 import ssl
 import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import kubernetes_validate
 import pytest
 import yaml
 from websockets.asyncio.client import connect
@@ -288,6 +290,19 @@ def test_the_images_and_manifests_name_the_same_settings() -> None:
     copied = re.findall(r"^COPY (?!--)(.*) \S+$", (DEPLOY / "Dockerfile").read_text("utf-8"), re.M)
     for path in " ".join(copied).split():
         assert (DEPLOY.parent / path).exists()
+
+
+def test_linters_take_the_image_and_the_manifests() -> None:
+    for manifest in yaml.safe_load_all((DEPLOY / "kubernetes.yaml").read_text("utf-8")):
+        kubernetes_validate.validate(manifest, "1.37", strict=True)
+        with pytest.raises(kubernetes_validate.ValidationError):
+            kubernetes_validate.validate(manifest | {"specs": {}}, "1.37", strict=True)
+    hadolint = Path(sys.executable).with_name("hadolint")
+    if sys.platform != "linux":
+        pytest.skip("hadolint comes with the extra dev on Linux only")
+    command = [hadolint, DEPLOY / "Dockerfile"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "")
 
 
 def variable(field: str) -> str:
