@@ -30,6 +30,7 @@ from routingsim.report.plot_data import waiting
 from routingsim.simulation.arrivals import Arrivals, parse_arrivals
 from routingsim.simulation.replay import replay
 from routingsim.simulation.result import ReplayResult
+from routingsim.simulation.scenario import prepare
 
 TASKS = 3_000
 """Tasks of a run that a view shows; of a longer run, every so many."""
@@ -186,14 +187,13 @@ def what_if(
             for agent, factor in zip(first.pool, factors, strict=True)
         )
     )
-    given: dict[str, Any] = {"tasks": len(first), "seed": first.seed}
-    for name in ("retries", "outages", "changes", "hedge", "tenants"):
-        given[name] = getattr(first, name)
-    given |= {"signal_delay": first.signals.delay, "routers": first.signals.routers}
     corpus = _at_prices(first.corpus, first.pool, factors)
-    return [
-        replay(corpus, pool, policy, arrivals=process.scaled(load), **given) for policy in wanted
+    scenes = [
+        prepare(corpus, pool, make_policy(pool, policy, corpus), **first.conditions)
+        for policy in wanted
     ]
+    again = process.scaled(load)
+    return [scene.run(again, seed=first.seed, tasks=len(first)) for scene in scenes]
 
 
 def _changed(agent: Agent, slots: int, factor: float) -> Agent:

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,9 @@ from routingsim.simulation.signals import Signals
 from routingsim.simulation.stability import Stability, stability
 from routingsim.simulation.state import Log, Workload
 from routingsim.simulation.tenants import Tenant
+
+CONDITIONS = ("retries", "outages", "changes", "signals", "hedge", "tenants")
+"""Attributes of a run, and arguments of ``prepare()``: under what its policy was played."""
 
 _WINDOWS = 240  # in which arrivals are counted
 
@@ -57,6 +61,11 @@ class RunRecord:
 
     def __len__(self) -> int:
         return self.log.agent.size
+
+    @property
+    def conditions(self) -> dict[str, Any]:
+        """What ``prepare()`` needs to play another policy under what this one met."""
+        return {name: getattr(self, name) for name in CONDITIONS}
 
     @cached_property
     def latency(self) -> NDArray[np.float64]:

@@ -44,6 +44,7 @@ from routingsim.simulation.remarks import (
 )
 from routingsim.simulation.replications import Again
 from routingsim.simulation.result import ReplayResult
+from routingsim.simulation.run_record import CONDITIONS
 from routingsim.simulation.service import system
 from routingsim.simulation.signals import AT_ONCE, Signals
 from routingsim.simulation.state import DAY, MINUTE, WINDOWS, Rules, System, Workload
@@ -309,12 +310,7 @@ class Scenario:
             corpus=self.corpus,
             realised=realised(work.arrived),
             seed=seed,
-            retries=self.retries,
-            outages=self.outages,
-            changes=self.changes,
-            signals=self.signals,
-            hedge=self.hedge,
-            tenants=self.tenants,
+            **{name: getattr(self, name) for name in CONDITIONS},
             tenant_names=self.classes.names,
             closed=closed is not None,
             work=work,

@@ -166,17 +166,7 @@ def control_replays(result: ReplayResult) -> dict[str, ReplayResult]:
     def run(policy: Policy) -> ReplayResult:
         # Policies that read no task can route records that this run did not meet.
         whole = met is corpus or not (policy.featurize or policy.predict)
-        scene = prepare(
-            corpus if whole else met,
-            result.pool,
-            policy,
-            retries=result.retries,
-            outages=result.outages,
-            changes=result.changes,
-            signals=result.signals,
-            hedge=result.hedge,
-            tenants=result.tenants,
-        )
+        scene = prepare(corpus if whole else met, result.pool, policy, **result.conditions)
         return scene.rerun(result, None if whole else drawn)
 
     return {name: run(policy) for name, policy in found.items()}
