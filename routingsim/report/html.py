@@ -103,10 +103,8 @@ def write_report(
         document = compose_whatif(shown, command=command, date=date)
     else:
         document = compose(shown, command=command, date=date, **asked)
-    text = render(document, "html" if form == "pdf" else form)
-    if explore and not isinstance(shown, kinds):
-        section = f'<section id="view"><h2>Explore</h2>{page(shown)}</section>\n</main>'
-        text = text.replace("</main>", section, 1)
+    drawn = page(shown) if explore and not isinstance(shown, kinds) else ""
+    text = render(document, "html" if form == "pdf" else form, drawn)
     with written(path, SimulationError) as file:
         if form == "pdf":
             print_page(text, file)
@@ -115,10 +113,14 @@ def write_report(
     return path
 
 
-def render(document: Document, form: Literal["html", "md", "json"]) -> str:
-    """The document in one of the formats of a report; an HTML page has its plots inline."""
+def render(document: Document, form: Literal["html", "md", "json"], view: str = "") -> str:
+    """The document in one of the formats of a report.
+
+    An HTML page has its plots inline, and the interactive ``view``, itself HTML.
+    """
     if form == "html":
-        return _environment().get_template("report.html").render(document=document)
+        template = _environment().get_template("report.html")
+        return template.render(document=document, view=Markup(view))
     return render_markdown(document) if form == "md" else render_json(document)
 
 

@@ -143,9 +143,9 @@ def test_a_marked_time_holds_for_all_charts(tmp_path: Path, chromium: str) -> No
         assert row.inner_text().split("\t") == [
             "static:a",
             "4",
-            "0.5",
+            "0.500",
             "500",
-            "5",
+            "5.00",
             "too short to say",
         ]
         at.locator("figure.wide svg").focus()

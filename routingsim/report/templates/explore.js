@@ -2,7 +2,7 @@
 // is marked in the chart of waiting holds for all. Used by a notebook's widget and by a page.
 
 const NS = "http://www.w3.org/2000/svg";
-const [W, H, LEFT, RIGHT, TOP, BOTTOM] = [420, 230, 44, 10, 8, 34];
+const [H, LEFT, RIGHT, TOP, BOTTOM, GAP, LEAST] = [230, 44, 10, 8, 34, 18, 360];
 
 function node(tag, attributes = {}, ...children) {
   const made = tag.startsWith("svg:") ? document.createElementNS(NS, tag.slice(4)) : document.createElement(tag);
@@ -11,7 +11,10 @@ function node(tag, attributes = {}, ...children) {
   return made;
 }
 
-const short = (value, digits = 3) => (Number.isFinite(value) ? String(Number(value.toPrecision(digits))) : "–");
+const short = (value) => String(Number(value.toPrecision(3)));
+
+/** A figure of a table: three digits, zeros too. */
+const told = (value) => (Number.isFinite(value) ? (value < 100 ? value.toPrecision(3) : Math.round(value).toLocaleString("en")) : "–");
 
 /** Figures of a run over the tasks that arrived in a range of time. */
 function figures(run, [from, to]) {
@@ -30,26 +33,28 @@ function figures(run, [from, to]) {
   };
 }
 
+/** Round values of an axis, with as many decimals as their distance needs. */
 function steps(low, high) {
   const rough = (high - low) / 4 || 1;
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = power * [1, 2, 5, 10].find((factor) => factor * power >= rough);
   const found = [];
-  for (let value = Math.ceil(low / step) * step; value <= high + step / 1e6; value += step) found.push(value);
+  const digits = Math.max(0, -Math.floor(Math.log10(step)));
+  for (let k = Math.ceil(low / step); k * step <= high + step / 1e6; k++) found.push([k * step, (k * step).toFixed(digits)]);
   return found;
 }
 
-/** Axes of a chart; returns its svg and the scales of both. */
+/** Axes of a chart so many pixels wide; returns its svg and the scales of both. */
 function axes(width, [x0, x1], [y0, y1], xName, label) {
   const x = (value) => LEFT + ((width - LEFT - RIGHT) * (value - x0)) / (x1 - x0 || 1);
   const y = (value) => H - BOTTOM - ((H - BOTTOM - TOP) * (value - y0)) / (y1 - y0 || 1);
-  const svg = node("svg:svg", { viewBox: `0 0 ${width} ${H}`, role: "img", "aria-label": label });
-  for (const value of steps(y0, y1)) {
+  const svg = node("svg:svg", { width, height: H, role: "img", "aria-label": label });
+  for (const [value, text] of steps(y0, y1)) {
     svg.append(node("svg:line", { class: "rule", x1: LEFT, x2: width - RIGHT, y1: y(value), y2: y(value) }));
-    svg.append(node("svg:text", { x: LEFT - 5, y: y(value) + 4, "text-anchor": "end" }, short(value)));
+    svg.append(node("svg:text", { x: LEFT - 5, y: y(value) + 4, "text-anchor": "end" }, text));
   }
-  for (const value of steps(x0, x1)) {
-    svg.append(node("svg:text", { x: x(value), y: H - BOTTOM + 15, "text-anchor": "middle" }, short(value)));
+  for (const [value, text] of steps(x0, x1)) {
+    svg.append(node("svg:text", { x: x(value), y: H - BOTTOM + 15, "text-anchor": "middle" }, text));
   }
   svg.append(node("svg:text", { x: width - RIGHT, y: H - 3, "text-anchor": "end" }, xName));
   return { svg, x, y };
@@ -62,28 +67,28 @@ const span = (values) => {
   return known.length ? [low - room, high + room] : [0, 1];
 };
 
-function frontier({ policies, quality }, found, selected) {
+function frontier(width, { policies, quality }, found, selected) {
   const up = quality ? "quality" : "cost";
   const across = quality ? "cost" : "p95";
   const names = { quality: "quality", cost: "USD per 1,000 tasks", p95: "p95 latency (s)" };
   const [xs, ys] = [across, up].map((name) => found.map((each) => each[name]));
   const label = `${names[up]} against ${names[across]}, by policy`;
-  const { svg, x, y } = axes(W, span(xs), span(ys), names[across], label);
+  const { svg, x, y } = axes(width, span(xs), span(ys), names[across], label);
   policies.forEach(({ name, color }, p) => {
     if (!Number.isFinite(xs[p]) || !Number.isFinite(ys[p])) return;
     const dot = { cx: x(xs[p]), cy: y(ys[p]), r: p === selected ? 8 : 5, fill: color };
     svg.append(node("svg:circle", dot, node("svg:title", {}, name)));
-    const end = dot.cx > W / 2;
+    const end = dot.cx > width / 2;
     const text = { x: dot.cx + (end ? -10 : 10), y: dot.cy + 4, "text-anchor": end ? "end" : "start" };
     svg.append(node("svg:text", text, name));
   });
   return svg;
 }
 
-function spread({ policies }, found, selected) {
+function spread(width, { policies }, found, selected) {
   const most = Math.max(...found.map(({ p95, latency }) => (Number.isFinite(p95) ? 1.6 * p95 : (latency.at(-1) ?? 0))), 0.1);
   const end = Math.min(most, 20 * Math.min(...found.map(({ latency }) => latency[latency.length >> 1] || Infinity)));
-  const { svg, x, y } = axes(W, [0, end], [0, 100], "latency (s)", "Latency, by policy");
+  const { svg, x, y } = axes(width, [0, end], [0, 100], "latency (s)", "Latency, by policy");
   policies.forEach(({ color }, p) => {
     const { latency, tasks } = found[p];
     const points = latency.flatMap((value, i) => (value <= end ? `${x(value)},${y((100 * (i + 1)) / tasks)}` : []));
@@ -101,8 +106,10 @@ function show(root, first, ask) {
   const asked = { load: 1, slots: {}, price: {} };
   const charts = node("div", { class: "charts" });
   const table = node("table");
+  const wide = () => Math.max(charts.clientWidth, 240);
+  const half = () => (wide() < 2 * LEAST + GAP ? wide() : (wide() - GAP) / 2);
   const note = node("p", { class: "note" });
-  root.replaceChildren(...(ask ? [sliders()] : []), charts, table, note);
+  root.replaceChildren(...(ask ? [sliders()] : []), charts, node("div", { class: "table" }, table), note);
 
   function slider(name, { min, max, step, value }, told, changed) {
     const output = node("output", {}, told(value));
@@ -134,7 +141,7 @@ function show(root, first, ask) {
     const { edges, waiting, name } = data.policies[selected];
     const most = Math.max(...edges.slice(1).map((_, i) => waiting.reduce((sum, row) => sum + row[i], 0)), 1);
     const label = `Tasks waiting under ${name}, by agent; arrow keys move a marked range`;
-    const { svg, x, y } = axes(2 * W, [0, edges.at(-1)], [0, most], "time (s)", label);
+    const { svg, x, y } = axes(wide(), [0, edges.at(-1)], [0, most], "time (s)", label);
     edges.slice(1).forEach((_, i) => {
       let base = 0;
       waiting.forEach((row, a) => {
@@ -153,8 +160,8 @@ function show(root, first, ask) {
     };
     const seconds = (event) => {
       const box = svg.getBoundingClientRect();
-      const part = ((event.clientX - box.left) / box.width) * 2 * W;
-      return Math.min(1, Math.max(0, (part - LEFT) / (2 * W - LEFT - RIGHT))) * edges.at(-1);
+      const part = (event.clientX - box.left - LEFT) / (box.width - LEFT - RIGHT);
+      return Math.min(1, Math.max(0, part)) * edges.at(-1);
     };
     let began = null;
     svg.addEventListener("pointerdown", (event) => {
@@ -193,7 +200,7 @@ function show(root, first, ask) {
     const found = data.policies.map((run) => figures(run, range));
     const title = data.quality ? "Quality (0–1) against cost" : "USD per 1,000 tasks against latency";
     const within = "Share answered within a latency (%)";
-    const [one, two] = [figure(title, frontier(data, found, selected)), figure(within, spread(data, found, selected))];
+    const [one, two] = [figure(title, frontier(half(), data, found, selected)), figure(within, spread(half(), data, found, selected))];
     if (charts.children.length) [one, two].forEach((made, i) => charts.children[i].replaceWith(made));
     else charts.append(one, two, node("figure"));
     const head = ["policy", "tasks", ...(data.quality ? ["quality"] : []), "USD/1,000", "p95 (s)", "verdict"];
@@ -203,17 +210,17 @@ function show(root, first, ask) {
     );
     const part = range[1] === Infinity ? "all tasks" : `tasks that arrived from ${short(range[0])} to ${short(range[1])} s`;
     const sample = data.policies[0].arrived.length < data.policies[0].tasks ? `, a sample of ${data.policies[0].arrived.length}` : "";
-    note.textContent = `Shown: ${part}${sample}; one run under one seed, without intervals: compare() has them. Drag over the time to mark a part.`;
+    note.textContent = `Shown: ${part}${sample}; one run under one seed, without intervals: compare() has them.`;
   }
 
   function row({ name, color, verdict }, { tasks, quality, cost, p95 }, p) {
-    const button = node("button", { type: "button" }, node("span", { class: "dot", style: `background:${color}` }), name);
+    const button = node("button", { type: "button", "aria-pressed": String(p === selected) }, node("span", { class: "dot", style: `background:${color}` }), name);
     button.addEventListener("click", () => {
       selected = p;
       draw();
     });
-    const cells = [tasks.toLocaleString(), ...(data.quality ? [short(quality)] : []), short(cost), short(p95), verdict];
-    const made = node("tr", { "aria-selected": String(p === selected) }, node("th", { scope: "row" }, button));
+    const cells = [tasks.toLocaleString(), ...(data.quality ? [told(quality)] : []), told(cost), told(p95), verdict];
+    const made = node("tr", {}, node("th", { scope: "row" }, button));
     made.append(...cells.map((text) => node("td", {}, text)));
     return made;
   }
@@ -221,11 +228,18 @@ function show(root, first, ask) {
   function draw() {
     drawRest();
     const keys = data.agents.map(({ name, color }) => node("span", {}, node("span", { class: "dot box", style: `background:${color}` }), name));
-    const drawn = figure(`Tasks waiting under ${data.policies[selected].name}`, queues(), "wide");
+    const drawn = figure(`Tasks waiting under ${data.policies[selected].name}: drag over a part of the time to see its figures alone`, queues(), "wide");
     drawn.append(node("div", { class: "legend" }, ...keys));
     charts.children[2].replaceWith(drawn);
   }
 
+  let drawn = 0;
+  new ResizeObserver(() => {
+    if (charts.clientWidth && charts.clientWidth !== drawn) {
+      drawn = charts.clientWidth;
+      draw();
+    }
+  }).observe(charts);
   draw();
   return (next) => {
     data = next;
