@@ -78,7 +78,7 @@ lab: $(READY) ## Open the notebooks in JupyterLab
 	$(BIN)/jupyter lab $(ARGS) notebooks
 
 notebooks: $(READY) ## Execute every notebook afresh and store its outputs
-	$(BIN)/jupyter nbconvert --to notebook --execute --inplace \
+	TQDM_DISABLE=1 $(BIN)/jupyter nbconvert --to notebook --execute --inplace \
 		--ExecutePreprocessor.record_timing=False $(NOTEBOOKS)
 	$(STRIP) $(NOTEBOOKS)
 

@@ -1,6 +1,7 @@
 """What every test shares: data folders, seeds, and the rule to leave nothing behind."""
 
 import contextlib
+import io
 import os
 import random
 import shutil
@@ -12,6 +13,7 @@ import threading
 import time
 import zlib
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ import matplotlib
 import psutil
 import pytest
 from hypothesis import settings
+from tqdm.auto import tqdm
 
 ROOT = Path(__file__).resolve().parent.parent
 CI = "CI" in os.environ
@@ -36,6 +39,9 @@ for _name in list(os.environ):
     mine = _name.startswith(("REDIS_", "WEBSOCKET_", "HTTP_HOST", "HTTP_PORT", "ROUTINGSIM_"))
     if mine and _name not in _KEPT:
         del os.environ[_name]
+
+# Bars come with the time that work takes, which differs; stored outputs of notebooks have none.
+os.environ["TQDM_DISABLE"] = "1"
 
 # What backtests find is kept for later reports, here for those of this run.
 _BACKTESTS = tempfile.TemporaryDirectory(prefix="routingsim-backtests-")
@@ -117,6 +123,24 @@ def shared_reference(shared_data: Path) -> Path:
     if not folder.is_dir():
         pytest.skip(f"no exact queueing results at {folder} (CONTRIBUTING.md, 'Real data')")
     return folder
+
+
+class Terminal(io.StringIO):
+    """A file that says it is one."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    """Where progress bars are shown, and at once."""
+    screen = Terminal()
+    monkeypatch.setattr("routingsim.progress.tqdm", partial(tqdm, file=screen))
+    monkeypatch.setattr("routingsim.progress.DELAY", 0.0)
+    monkeypatch.setattr("tqdm.std.tqdm.monitor_interval", 0)  # a thread that would outlive it
+    monkeypatch.delenv("TQDM_DISABLE")
+    return screen
 
 
 @pytest.fixture

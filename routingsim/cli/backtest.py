@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from routingsim.cli.console import err, out, remark, write_json
+from routingsim.cli.console import out, remark, write_json
 from routingsim.cli.log_options import LogInputs
 from routingsim.cli.options import JsonOption, PageOption, as_typed, spread
 
@@ -20,7 +20,7 @@ def backtest(inputs: LogInputs, report: PageOption = None, json_to: JsonOption =
     """
     settings = inputs.settings()
     log = inputs.read()
-    found = log.backtest(progress=err.is_terminal, **settings)
+    found = log.backtest(**settings)
     if json_to is not None:
         write_json("backtest", found.to_dict(), json_to)
     if json_to != Path("-"):

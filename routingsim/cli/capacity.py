@@ -1,6 +1,5 @@
 """``routingsim capacity``: the cheapest pool and policy that meet targets."""
 
-import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
@@ -61,19 +60,11 @@ def capacity(
     every target by intervals, not by means; the answer is run again under other
     seeds. If none can be told, the closest is named, with what it lacks.
     """
-    from tqdm import tqdm
-
     from routingsim.evaluation.capacity import capacity as run
     from routingsim.simulation.export import write_table
 
     corpus, pool = inputs.read()
-    bar = tqdm(unit="pool", delay=1.0, file=sys.stderr, disable=None)
-    with bar, workers.hired() as where:
-
-        def show(done: int, whole: int) -> None:
-            bar.total = whole
-            bar.update(done - bar.n)
-
+    with workers.hired() as where:
         found = run(
             corpus,
             pool,
@@ -87,7 +78,6 @@ def capacity(
             tasks=inputs.tasks,
             seed=inputs.seed,
             service=inputs.service,
-            progress=show,
             **where,
         )
     if json_to is not None:

@@ -1,6 +1,5 @@
 """``routingsim compare``: policies at several loads, with replications and controls."""
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -88,20 +87,12 @@ def compare(
     json_to: JsonOption = None,
 ) -> None:
     """Compare policies at several loads, with intervals, verdicts and controls."""
-    from tqdm import tqdm
-
     from routingsim.evaluation.compare import compare as run
 
     conditions = inputs.conditions()
     asked = inputs.asked()
     corpus, pool = inputs.read()
-    bar = tqdm(unit="cell", delay=1.0, file=sys.stderr, disable=None)
-    with bar, _interruption(resume), workers.hired() as where:
-
-        def show(done: int, whole: int) -> None:
-            bar.total = whole
-            bar.update(done - bar.n)
-
+    with _interruption(resume), workers.hired() as where:
         study = run(
             corpus,
             pool,
@@ -118,7 +109,6 @@ def compare(
             service=inputs.service,
             **conditions,
             controls=controls,
-            progress=show,
             resume=resume,
             **where,
         )

@@ -2,7 +2,6 @@
 
 import json
 import math
-import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,9 +39,9 @@ def remark(line: str, style: str = "dim") -> None:
 
 def progress(items: Sequence[Any], unit: str) -> Iterator[Any]:
     """Iterate with a progress bar on standard error, if that is a terminal."""
-    from tqdm import tqdm
+    from routingsim.progress import progress_bar
 
-    bar = tqdm(items, unit=unit, leave=False, file=sys.stderr, disable=None)
+    bar = progress_bar(iterable=items, unit=unit)
     for item in bar:
         bar.set_description(str(item))
         yield item

@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 from typing import Annotated, Any
 
-from routingsim.cli.console import err, out, remark, write_json
+from routingsim.cli.console import out, remark, write_json
 from routingsim.cli.log_options import ConcurrencyOption, CostOption, LogArgument, by_agent
 from routingsim.cli.options import FaultyInputs, JsonOption, MapOption, load_option, option, spread
 from routingsim.cli.outputs import check_distinct, file_option
@@ -118,7 +118,6 @@ def train(
         service=inputs.service,
         **inputs.conditions(),
         explore=explore,
-        progress=err.is_terminal,
     )
     save_policy(pool, trained, output)
     if json_to is not None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 from routingsim.cli.completion import complete_policy
-from routingsim.cli.console import err, out, remark, write_json
+from routingsim.cli.console import out, remark, write_json
 from routingsim.cli.log_options import LogInputs
 from routingsim.cli.options import JsonOption, PageOption, as_typed, load_option, option, spread
 from routingsim.errors import RoutingSimError
@@ -60,7 +60,6 @@ def whatif(
         shift=shift,
         without=without or (),
         prices=prices,
-        progress=err.is_terminal,
         **settings,
     )
     if json_to is not None:

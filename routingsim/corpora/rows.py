@@ -1,7 +1,6 @@
 """The records of a file as columns of raw values, before any is checked."""
 
 import re
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,6 +14,7 @@ from tqdm import tqdm
 
 from routingsim.errors import CorpusError
 from routingsim.files import beyond, limit
+from routingsim.progress import progress_bar
 
 KINDS = ("json", "csv", "parquet")
 """The forms a table of tasks can have on disk."""
@@ -206,14 +206,10 @@ def shown(value: object) -> str:
 
 
 def progress(file: str, total: int | None = None) -> tqdm:
-    """A progress bar of records read, shown at a terminal after a second."""
-    return tqdm(
+    """A progress bar of records read."""
+    return progress_bar(
         desc=f"reading {Path(file).name}",
         total=total,
         unit=" records",
         unit_scale=True,
-        delay=1.0,
-        leave=False,
-        file=sys.stderr,
-        disable=None,
     )

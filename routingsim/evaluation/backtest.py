@@ -20,7 +20,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
-from tqdm.auto import tqdm
 
 from routingsim.agents import Agent, AgentPool
 from routingsim.corpora import backtested
@@ -36,6 +35,7 @@ from routingsim.evaluation.log_fit import FEWEST, fitted, usable
 from routingsim.policies.assignment import assign
 from routingsim.policies.kernel import OK as ANSWERED
 from routingsim.policies.policy import sentence
+from routingsim.progress import Progress, told
 from routingsim.simulation.arrivals import CorpusTimes
 from routingsim.simulation.arrivals.checks import check_seed, is_whole
 from routingsim.simulation.log_blocks import another_log
@@ -60,7 +60,7 @@ def backtest(
     at: float | str | pd.Timestamp = 0.7,
     replications: int = REPLICATIONS,
     seed: int = 0,
-    progress: bool = False,
+    progress: Progress = True,
     **fields: Any,
 ) -> Backtest:
     """Fit a log's agents to its first part, and compare a replay of the rest with the record.
@@ -77,8 +77,8 @@ def backtest(
         Replays behind each interval, three or more.
     seed : int
         Of all draws.
-    progress : bool
-        Show a progress bar.
+    progress : bool or callable
+        A bar, at a terminal and in notebooks; or ``progress(done, all)``, called after each replay.
     **fields
         As for :meth:`.CallLog.fit_pool`: what a log does not show, such as ``concurrency=16``.
 
@@ -104,7 +104,7 @@ def _backtest(
     at: float | str | pd.Timestamp,
     replications: int,
     seed: int,
-    progress: bool,
+    progress: Progress,
     fields: Mapping[str, Any],
 ) -> Backtest:
     calls, notes = usable(log)
@@ -135,12 +135,14 @@ def _backtest(
     arrived = served.numbers("arrived_at")
     timeless = replace(served, _calls=served.calls.assign(arrived_at=np.nan))
     played: list[dict[str, Floats]] = []
-    with threadpool_limits(1):  # with small products, more threads are slower
-        for one in tqdm(seeds, desc="backtest", unit="replay", disable=not progress):
+    # With small products, more threads are slower.
+    with threadpool_limits(1), told(progress, "replay", "backtest") as tell:
+        for one in seeds:
             drawn, _ = another_log(arrived, one)
             refitted = _with_fit(pool, timeless.take(drawn), one, fields)
             run = _played(prepare(corpus, refitted, policy).run(CorpusTimes(), seed=one))
             played.append({name: values[late] for name, values in run.items()})
+            tell(len(played), len(seeds))
     arrivals = corpus.tasks["arrived_at"].to_numpy()
     found = Calls(pool.ids, whole[late], arrivals[late], _measured(rest, played))
     figures, covered = predictions(found), coverage(found)

@@ -36,6 +36,7 @@ from routingsim.evaluation.travel import Failed
 from routingsim.evaluation.workers import Done, hired
 from routingsim.policies.costs import expected_costs
 from routingsim.policies.policy import make_policy
+from routingsim.progress import Progress, told
 from routingsim.simulation import theory
 from routingsim.simulation.arrival_notes import unlike_asked
 from routingsim.simulation.arrivals import Arrivals, ClosedLoop, Poisson, as_arrivals
@@ -74,7 +75,7 @@ def capacity(
     service: str | None = None,
     executor: Any = None,
     n_jobs: int | None = None,
-    progress: Callable[[int, int], object] | None = None,
+    progress: Progress = True,
 ) -> Capacity:
     """Find the cheapest pool and policy that meet targets of latency, quality and cost.
 
@@ -102,8 +103,9 @@ def capacity(
     seed : int
     executor, n_jobs
         Where to run, as for :func:`routingsim.compare`; the answer is the same.
-    progress : callable, optional
-        ``progress(done, all)``, called as candidates are decided.
+    progress : bool or callable
+        A bar, at a terminal and in notebooks; or ``progress(done, all)``, called as
+        candidates are decided.
 
     Raises
     ------
@@ -145,8 +147,9 @@ def capacity(
     )
     _check_met(question)
     candidates = _candidates(question, pool, tried, wanted)
-    with hired(_screen, question, executor=executor, n_jobs=n_jobs) as each:
-        return _search(question, candidates, list(tried), each, progress)
+    where = {"executor": executor, "n_jobs": n_jobs}
+    with hired(_screen, question, **where) as each, told(progress, "pool") as tell:
+        return _search(question, candidates, list(tried), each, tell)
 
 
 def _search(
@@ -154,7 +157,7 @@ def _search(
     candidates: list[Candidate],
     varied: list[str],
     each: Callable[[Sequence[Candidate], Done], None],
-    progress: Callable[[int, int], object] | None,
+    tell: Callable[[int, int], object],
 ) -> Capacity:
     found: dict[int, Tried] = {}
     best: Tried | None = None
@@ -178,10 +181,8 @@ def _search(
             found[k] = _confirm(question, found[k])
             if found[k].verdict == "met":
                 best = found[k]
-        if progress is not None:
-            progress(begin + len(batch), len(able))
-    if progress is not None:
-        progress(len(able), len(able))
+        tell(begin + len(batch), len(able))
+    tell(len(able), len(able))
     found = dict(sorted(found.items()))  # in the order of candidates, not in that of their ends
     ceiling = np.inf if best is None else best.found[USD].mean
     undecided = [each for each in found.values() if each.verdict == "open"]

@@ -33,6 +33,7 @@ from routingsim.policies.folds import prompts
 from routingsim.policies.kernel import Kernel
 from routingsim.policies.policy import Policy, make_policy
 from routingsim.policies.rules import cheapest, random
+from routingsim.progress import Progress, told
 from routingsim.simulation.arrivals import (
     Arrivals,
     CorpusTimes,
@@ -79,7 +80,7 @@ def compare(
     controls: bool | Sequence[str] = True,
     executor: Any = None,
     n_jobs: int | None = None,
-    progress: Callable[[int, int], object] | None = None,
+    progress: Progress = True,
     resume: str | Path | None = None,
     on_cell: Callable[[dict[str, Any]], object] | None = None,
 ) -> Study:
@@ -151,8 +152,9 @@ def compare(
     n_jobs : int, optional
         How many threads, processes or workers; by default one for each core, as -1; -2 is
         one less.
-    progress : callable, optional
-        ``progress(done, all)``, called after each policy and load.
+    progress : bool or callable
+        A bar, at a terminal and in notebooks; or ``progress(done, all)``, called
+        after each policy and load.
     resume : path, optional
         A checkpoint file. Finished cells are added to it, and those already in it are not
         run again. A cell is reused only for the same policy, load, corpus, agents and
@@ -222,9 +224,10 @@ def compare(
         if on_cell is not None:
             on_cell(row | means(cell.figures))
 
-    done = run(
-        jobs, executor=executor, n_jobs=n_jobs, progress=progress, checkpoint=kept, on_cell=tell
-    )
+    with told(progress, "cell") as bar:
+        done = run(
+            jobs, executor=executor, n_jobs=n_jobs, progress=bar, checkpoint=kept, on_cell=tell
+        )
     cells = dict(zip(keys, done, strict=True))
     names = [scene.policy.name for scene in scenes]
     kinds = {name: "policy" if k < len(made) else "control" for k, name in enumerate(names)}

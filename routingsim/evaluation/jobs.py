@@ -47,7 +47,7 @@ def run(
     *,
     executor: Any = None,
     n_jobs: int | None = None,
-    progress: Callable[[int, int], object] | None = None,
+    progress: Callable[[int, int], object] = lambda done, of: None,
     checkpoint: Path | None = None,
     on_cell: Callable[[int, Cell], object] | None = None,
 ) -> list[Cell]:
@@ -61,21 +61,17 @@ def run(
     cells = {k: known[key] for k, key in enumerate(keys) if key in known}
     todo = [k for k in range(len(jobs)) if k not in cells]
 
-    def tell() -> None:
-        if progress is not None:
-            progress(len(cells), len(jobs))
-
     def done(place: int, cell: Cell | Failed) -> None:
         if isinstance(cell, Failed):
             raise cell.error
         cells[todo[place]] = cell
         if checkpoint is not None:
             append_cell(checkpoint, keys[todo[place]], cell)
-        tell()
+        progress(len(cells), len(jobs))
         if on_cell is not None:
             on_cell(todo[place], cell)
 
-    tell()
+    progress(len(cells), len(jobs))
     # What a policy says of the texts is in its scene already, so that its predictors, which may
     # be large, stay here.
     lean = {id(job[0]): _lean(job[0]) for job in jobs}

@@ -22,6 +22,7 @@ from routingsim.evaluation.whatif_result import WhatIf
 from routingsim.policies.assignment import assign
 from routingsim.policies.kernel import Kernel
 from routingsim.policies.policy import Policy, make_policy, sentence
+from routingsim.progress import Progress
 from routingsim.simulation.arrivals import CorpusTimes
 from routingsim.simulation.arrivals.checks import is_finite
 from routingsim.simulation.billing import cost_table
@@ -44,7 +45,7 @@ def whatif(
     at: float | str | pd.Timestamp = 0.7,
     replications: int = REPLICATIONS,
     seed: int = 0,
-    progress: bool = False,
+    progress: Progress = True,
     **fields: Any,
 ) -> WhatIf:
     """Replay a log's traffic under other policies, beside what the log did.

@@ -25,10 +25,10 @@ from typing import Any, Protocol
 
 import numpy as np
 from scipy import special
-from tqdm.auto import tqdm
 
 from routingsim import rng
 from routingsim.errors import SimulationError
+from routingsim.progress import progress_bar
 from routingsim.simulation.arrivals.checks import is_finite, is_whole
 from routingsim.simulation.log_blocks import BLOCKS
 from routingsim.simulation.statistics import Interval, hall_interval
@@ -119,7 +119,7 @@ class Replications:
         precision: float | None = None,
         most: int = MOST,
         days: bool = False,
-        progress: bool = False,
+        progress: bool = True,
         question: str,
     ) -> Interval:
         """The interval of a metric, ``measure(run)[metric]``.
@@ -135,7 +135,8 @@ class Replications:
         """
         _check(count, precision, most, days)
         sets = {False: 1, True: RUNS_OF_A_DAY} if days else {False: 1}
-        bar = tqdm(total=count * sum(sets.values()), desc=metric, unit="run", disable=not progress)
+        whole = count * sum(sets.values())
+        bar = progress_bar(shown=progress, total=whole, desc=metric, unit="run")
 
         def found(wanted: int) -> Interval:
             runs = [

@@ -169,7 +169,7 @@ class ReplayResult(RunRecord):
         precision: float | None = None,
         most: int = MOST,
         days: bool = False,
-        progress: bool = False,
+        progress: bool = True,
     ) -> Interval:
         """95 % confidence interval of a figure, from further runs under other seeds.
 
@@ -199,7 +199,7 @@ class ReplayResult(RunRecord):
             consecutive tasks are drawn from the record, which takes its hours to be alike, and
             each day is run four times.
         progress : bool
-            Show a progress bar.
+            Show a progress bar, at a terminal and in notebooks.
 
         Raises
         ------

@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
-from tqdm.auto import tqdm
 
 from routingsim import rng
 from routingsim.agents import PoolLike, load_agents
@@ -19,6 +18,7 @@ from routingsim.policies.kernel import OK
 from routingsim.policies.linucb import learn_linear
 from routingsim.policies.policy import Policy, make_policy
 from routingsim.policies.qtable import learn_table
+from routingsim.progress import progress_bar
 from routingsim.simulation.arrivals import Arrivals, Poisson, as_arrivals
 from routingsim.simulation.arrivals.checks import check_seed, is_finite, is_whole
 from routingsim.simulation.changes import Change
@@ -121,17 +121,19 @@ def train(
     scenario = _with_predictions(prepare(corpus, pool, made, **met), seed)
     process = Poisson(load * scenario.capacity) if arrivals is None else as_arrivals(arrivals)
     order = "shuffled" if process.synthetic else "file"
-    bar = tqdm(range(episodes), desc=made.name, unit="episode", disable=not progress)
+    bar = progress_bar(shown=progress, total=episodes, desc=made.name, unit="episode")
     seeds = rng.stream(seed, rng.ROW)
-    for episode in bar:
-        own_seed = int(rng.bits(seeds, episode, 0) >> np.uint64(1))
-        result = scenario.run(process, seed=own_seed, order=order)
-        learned = replace(scenario.policy, memory=result.memory)
-        scenario = replace(scenario, policy=learned)
-        if progress and (result.log.status == OK).any():
-            bar.set_postfix_str(_reached(result))
-        if on_episode is not None:
-            on_episode(result)
+    with bar:
+        for episode in range(episodes):
+            own_seed = int(rng.bits(seeds, episode, 0) >> np.uint64(1))
+            result = scenario.run(process, seed=own_seed, order=order)
+            learned = replace(scenario.policy, memory=result.memory)
+            scenario = replace(scenario, policy=learned)
+            if not bar.disable and (result.log.status == OK).any():
+                bar.set_postfix_str(_reached(result))
+            bar.update()
+            if on_episode is not None:
+                on_episode(result)
     known = (*made.fitted_on, FittedTexts.of(corpus))
     trained = replace(scenario.policy, fitted_on=tuple(dict.fromkeys(known)))
     return exploring(trained, explore) if made.learn in _BUILTIN else trained

@@ -5,8 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tqdm.auto import tqdm
-
 from routingsim.agents import PoolLike, load_agents
 from routingsim.corpora.datasets import CorpusLike, load_corpus
 from routingsim.errors import SimulationError
@@ -20,6 +18,7 @@ from routingsim.evaluation.sweeps.result import Sweep
 from routingsim.evaluation.sweeps.store import Store
 from routingsim.evaluation.workers import check_where, hired
 from routingsim.policies.policy import make_policy
+from routingsim.progress import Progress, told
 from routingsim.simulation.arrivals import Arrivals, Poisson, as_arrivals
 from routingsim.simulation.arrivals.checks import check_seed, is_finite
 from routingsim.simulation.changes import Change
@@ -60,7 +59,7 @@ def sweep(
     results: str | Path | None = None,
     executor: Any = None,
     n_jobs: int | None = None,
-    progress: bool | Callable[[int, int], object] = True,
+    progress: Progress = True,
     on_cell: Callable[[dict[str, Any]], object] | None = None,
 ) -> Sweep:
     """Run many settings of a policy, its pool and its load; each is a cell.
@@ -103,7 +102,7 @@ def sweep(
         Where to run, as for :func:`routingsim.compare`; figures are the same bit for bit.
         Cells whose worker dies are run again.
     progress : bool or callable
-        A bar with the time left, in terminals and notebooks; or ``progress(done, all)``.
+        A bar, at a terminal and in notebooks; or ``progress(done, all)``, called as each cell ends.
     on_cell : callable, optional
         ``on_cell(row)``, called in this thread with a dict for each cell as it ends: its
         digest, what was varied, status, and the columns of :meth:`Sweep.to_frame`.
@@ -150,29 +149,22 @@ def sweep(
         if rows.get(key, {}).get("status") != "done"
     ]
     known = len(plan.settings) - len(todo)
-    bar = tqdm(
-        total=len(plan.settings),
-        initial=known,
-        unit="cell",
-        disable=None if progress is True else True,
-    )
-    tell = progress if callable(progress) else lambda done, of: None
     ended = known
+    where = {"executor": executor, "n_jobs": n_jobs}
+    with told(progress, "cell") as tell, hired(run_cell, plan.fixed, **where) as each:
 
-    def done(place: int, result: Any) -> None:
-        nonlocal ended
-        row = row_of(todo[place], result)
-        if store is not None:
-            store.add(row)
-        rows[row["cell"]] = row
-        ended += 1
-        bar.update()
-        tell(ended, len(plan.settings))
-        if on_cell is not None:
-            on_cell({name: value for name, value in row.items() if name != "figures"})
+        def done(place: int, result: Any) -> None:
+            nonlocal ended
+            row = row_of(todo[place], result)
+            if store is not None:
+                store.add(row)
+            rows[row["cell"]] = row
+            ended += 1
+            tell(ended, len(plan.settings))
+            if on_cell is not None:
+                on_cell({name: value for name, value in row.items() if name != "figures"})
 
-    tell(known, len(plan.settings))
-    with bar, hired(run_cell, plan.fixed, executor=executor, n_jobs=n_jobs) as each:
+        tell(known, len(plan.settings))
         each(todo, done)
     if store is not None:
         store.finish()
