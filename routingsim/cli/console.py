@@ -61,7 +61,7 @@ def write_json(command: str, document: Mapping[str, Any], path: Path) -> None:
     document = {"schema": f"routingsim/{command}/1", **document}
     text = json.dumps(document, ensure_ascii=False, allow_nan=False, default=float)
     if path == Path("-"):
-        print(text)
+        print(text, flush=True)
         return
     with written(path) as file:
         file.write_text(text + "\n", encoding="utf-8")

@@ -3,13 +3,15 @@
 from collections.abc import Sequence
 from contextlib import suppress
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from routingsim.cli.console import remark
-from routingsim.cli.options import AgentsOption, option
+from routingsim.cli.console import remark, write_json
+from routingsim.cli.options import AgentsOption, JsonOption, option
 from routingsim.errors import BrokerError, RoutingSimError
 
 if TYPE_CHECKING:
+    from routingsim.live.addresses import Addresses
     from routingsim.simulation.result import ReplayResult
 
 Only = StrEnum("Only", {"BRIDGE": "bridge", "API": "api"})
@@ -46,8 +48,13 @@ def serve(
     log_level: Annotated[
         LogLevel | None, option(None, "Least level to log; debug has a line per message.")
     ] = None,
+    json_to: JsonOption = None,
 ) -> None:
-    """Start broker, WebSocket bridge, HTTP API and dashboard; ctrl-C stops them."""
+    """Start broker, WebSocket bridge, HTTP API and dashboard; ctrl-C stops them.
+
+    With --json, the addresses are written as one JSON document as soon as all parts
+    have started: to a file, for whom waits for it, or with - as a line.
+    """
     from msgspec.structs import replace
 
     from routingsim.agents import load_agents
@@ -71,9 +78,17 @@ def serve(
         log_format=log_format.value if log_format else settings.log_format,
         log_level=log_level.value if log_level else settings.log_level,
     )
+
+    def announce(addresses: "Addresses") -> None:
+        if json_to is not None:
+            write_json("serve", addresses.to_dict(), json_to)
+        if json_to != Path("-"):
+            print(addresses, flush=True)
+
     run(
         settings,
         only=only.value if only else None,
+        announce=announce,
         pool=None if only is Only.BRIDGE else load_agents(agents),
         policy=policy,
         wait=wait,

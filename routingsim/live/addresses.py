@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from routingsim.live.settings import Settings
+from routingsim.live.settings import Settings, redacted
 
 
 class Addresses(msgspec.Struct, frozen=True):
@@ -30,6 +30,16 @@ class Addresses(msgspec.Struct, frozen=True):
     bridge: str | None
     api: str | None
     login: str | None = None
+
+    def __str__(self) -> str:
+        """A line for each, as a person reads them."""
+        at = {"Redis": self.broker, "WebSocket": self.bridge, "HTTP API": self.api, "": self.login}
+        return "\n".join(f"{part:<11}{said}" for part, said in at.items() if said)
+
+    def to_dict(self) -> dict[str, str | None]:
+        """URLs by part, None for one that does not run; ``--json`` prints it."""
+        urls = {"redis": redacted(self.redis), "websocket": self.bridge, "api": self.api}
+        return urls | {"login": self.login}
 
 
 class Public(msgspec.Struct, frozen=True):

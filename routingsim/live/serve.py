@@ -155,10 +155,14 @@ def _check_exposure(plan: Plan) -> None:
     log.warning("event=insecure reason='%s without a token'", what)
 
 
+def _show(addresses: Addresses) -> None:
+    print(addresses, flush=True)
+
+
 def serve(
     settings: Settings | None = None,
     only: Only | None = None,
-    announce: Callable[[str], object] = print,
+    announce: Callable[[Addresses], object] = _show,
     *,
     pool: Any = None,
     policy: str = "threshold",
@@ -176,7 +180,7 @@ def serve(
     only
         ``"bridge"`` or ``"api"`` instead of both.
     announce
-        Called with a line for each address.
+        Called with the addresses when all parts have started; as text, a line for each.
     pool, policy
         Of the API's router; see :class:`routingsim.routing.TaskRouter`.
     wait
@@ -199,12 +203,7 @@ def serve(
         signals.append(signal.SIGHUP)
 
     def started(addresses: Addresses, stop: asyncio.Event) -> None:
-        at = {"Redis": addresses.broker, "WebSocket": addresses.bridge, "HTTP API": addresses.api}
-        for part, url in at.items():
-            if url:
-                announce(f"{part:<11}{url}")
-        if addresses.login:
-            announce(f"{'':<11}{addresses.login}")
+        announce(addresses)
 
     _run_until_stopped(plan, signals, started)
 

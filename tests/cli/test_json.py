@@ -1,8 +1,12 @@
 """Every command writes one JSON document whose fields docs/json.md lists."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
+from urllib.request import urlopen
 
 import pandas as pd
 import pytest
@@ -51,13 +55,13 @@ def arguments(folder: Path, own: Path) -> dict[str, list[str | Path]]:
     }
 
 
-def test_every_command_but_serve_is_tried(own: Path) -> None:
-    tried = {*COMMANDS, "route-file"} - {"serve"}
-    assert set(arguments(own.parent, own)) == tried == set(LISTED)
+def test_every_command_is_tried(own: Path) -> None:
+    tried = {*arguments(own.parent, own), "serve"}
+    assert tried == {*COMMANDS, "route-file"} == set(LISTED)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("command", LISTED)
+@pytest.mark.parametrize("command", sorted({*LISTED} - {"serve"}))
 def test_each_document_names_its_schema_and_has_the_listed_fields(command: str, own: Path) -> None:
     given = arguments(own.parent, own)[command]
     if command == "train":  # which needs the quality of every agent
@@ -69,3 +73,23 @@ def test_each_document_names_its_schema_and_has_the_listed_fields(command: str, 
     first, *others = found
     assert (first, found["schema"]) == ("schema", f"routingsim/{command}/1")
     assert set(NEEDED[command]) <= set(others) <= set(LISTED[command])
+
+
+@pytest.mark.system
+def test_serve_writes_its_addresses_when_it_is_ready(tmp_path: Path) -> None:
+    serve = [sys.executable, "-m", "routingsim", "serve", "--json", "-"]
+    environ = os.environ | {"WEBSOCKET_PORT": "0", "HTTP_PORT": "0"}
+    with subprocess.Popen(
+        serve, cwd=tmp_path, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as server:
+        assert server.stdout
+        found = json.loads(server.stdout.readline())
+        with urlopen(f"{found['api']}/health") as answer:
+            assert answer.status == 200
+        server.terminate()
+        rest, _ = server.communicate(timeout=20)
+    assert rest == ""
+    assert list(found) == ["schema", *LISTED["serve"]]
+    assert found["schema"] == "routingsim/serve/1"
+    assert found["websocket"].startswith("ws://127.0.0.1:")
+    assert re.fullmatch(r"redis://\w+:\*\*\*@127\.0\.0\.1:\d+/0", found["redis"])

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from routingsim.live.addresses import Public, public_addresses
+from routingsim.live.addresses import Addresses, Public, public_addresses
 from routingsim.live.settings import Settings
 
 WS, HTTP = "ws://127.0.0.1:3001", "http://127.0.0.1:3000"
@@ -56,3 +56,19 @@ def test_the_port_can_be_part_of_the_address() -> None:
 
 def test_what_does_not_run_has_no_address() -> None:
     assert public_addresses(Settings(), WS, None, environ=HUB).api is None
+
+
+def test_in_words_and_for_a_machine() -> None:
+    redis = "redis://ada:secret@127.0.0.1:6379/0"
+    found = Addresses(redis, redis, "embedded Valkey 9 at …", WS, None, "redis-cli -p 6379")
+    assert str(found).split("\n") == [
+        "Redis      embedded Valkey 9 at …",
+        f"WebSocket  {WS}",
+        "           redis-cli -p 6379",
+    ]
+    assert found.to_dict() == {
+        "redis": "redis://ada:***@127.0.0.1:6379/0",
+        "websocket": WS,
+        "api": None,
+        "login": "redis-cli -p 6379",
+    }

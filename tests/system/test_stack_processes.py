@@ -55,7 +55,7 @@ signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 SERVE = """
 from routingsim.live import Settings, serve
-serve(Settings(websocket_port=0), only="bridge", announce=lambda line: print(line, flush=True))
+serve(Settings(websocket_port=0), only="bridge")
 """
 
 
