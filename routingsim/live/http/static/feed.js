@@ -14,6 +14,13 @@ export function agentBadge(index, name) {
   return badge;
 }
 
+/** An id that fits its column: of a UUID the first part, of others the end, which tells them apart. */
+function shortened(id) {
+  if (/^[0-9a-f]{8}-[0-9a-f]{4}-/i.test(id)) return id.slice(0, 8);
+  const end = [...id.slice(-18)];
+  return id.length > 9 ? `…${end.slice(-8).join("")}` : id;
+}
+
 /** A decision's score, in the colour and with the name of its band, if it has one. */
 export function scoreBadge(decision) {
   const band = BANDS[bandOf(decision)];
@@ -51,7 +58,7 @@ export function createFeed({ body, scroll, empty, button, note, agentIndex, resu
     const short = element("button");
     short.type = "button";
     short.title = `What became of task ${taskId}`;
-    short.append(element("code", "", [...taskId.slice(0, 16)].slice(0, 8).join("")));
+    short.append(element("code", "", shortened(taskId)));
     task.append(short);
     decisions.set(row, decision);
     const who = element("td", "who");

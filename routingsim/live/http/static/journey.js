@@ -46,7 +46,7 @@ export function createJourney(dialog, agentOf) {
     list.replaceChildren(...tries.map((each) => makeTry(each, whole)));
     const when = `Routed ${new Date(timestamp).toLocaleString()}.`;
     note.textContent = tries.length
-      ? `${when} Arrived at 0 s, ended after ${span(whole)} of simulated time. Pale: waiting; full: being served.`
+      ? `${when} It ended after ${span(whole)} of simulated time, from its arrival on. Pale: waiting; full: being served.`
       : `${when} What became of it is not told by this publisher; replays tell it.`;
     dialog.showModal();
   };
