@@ -274,17 +274,17 @@ class Backtest(Tabular):
         below = [*self._below(), *([f"{more} more rows"] if more > 0 else [])]
         return display.card(str(self), body, below)
 
-    def plot_latency(self, ax: "Axes | None" = None) -> "Axes":
+    def plot_latency(self, ax: "Axes | None" = None, *, legend: str = "") -> "Axes":
         """How latencies are distributed: recorded, and predicted with its interval."""
         from routingsim.report.backtest_plots import plot_backtest_latency
 
-        return plot_backtest_latency(self, ax)
+        return plot_backtest_latency(self, ax, legend=legend)
 
-    def plot_load(self, ax: "Axes | None" = None) -> "Axes":
+    def plot_load(self, ax: "Axes | None" = None, *, legend: str = "") -> "Axes":
         """Calls under way over time: recorded, and predicted with its interval."""
         from routingsim.report.backtest_plots import plot_backtest_load
 
-        return plot_backtest_load(self, ax)
+        return plot_backtest_load(self, ax, legend=legend)
 
     def report(self, path: str | Path) -> Path:
         """Write the report as one file: HTML, or by suffix ``.md`` or ``.json``.

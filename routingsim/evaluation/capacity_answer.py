@@ -139,11 +139,16 @@ class Capacity(Tabular):
         beaten = [bool(((table <= row).all(1) & (table < row).any(1)).any()) for row in table]
         return kept.loc[~np.array(beaten, dtype=bool), :].sort_values(by=[USD])
 
-    def plot(self, ax: "Axes | None" = None, *, metric: str | None = None) -> "Axes":
-        """Cost per hour against the metric of a target, by default the first; returns the Axes."""
+    def plot(
+        self, ax: "Axes | None" = None, *, metric: str | None = None, legend: str = ""
+    ) -> "Axes":
+        """Cost per hour against the metric of a target, by default the first; returns the Axes.
+
+        ``legend`` is "below" (by default), "right" or "none".
+        """
         from routingsim.report.capacity_plot import plot_capacity
 
-        return plot_capacity(self, ax, metric=metric)
+        return plot_capacity(self, ax, metric=metric, legend=legend)
 
     def __repr__(self) -> str:
         notes = (f"note: {note}" for note in self.foremost)

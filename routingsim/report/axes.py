@@ -23,7 +23,7 @@ Look = dict[str, Any]
 
 LEGENDS = ("", "below", "right", "direct", "none")
 """Where names stand: below the axes, right of them, at the marks themselves, or nowhere. "" is
-below, or at the marks where the axes would become too low."""
+below, or where the axes would become too low at the marks, and without marks right of the axes."""
 
 INTERVALS = ("bars", "bands", "none")
 """How 95 % intervals are drawn."""
@@ -60,7 +60,7 @@ def finish(
     grid: Literal["x", "y", "both"] = "y",
     empty: str = "",
     legend: str = "below",
-    marks: Sequence["Mark"] = (),
+    marks: Sequence["Mark"] | None = None,
 ) -> Axes:
     """Set the title and the axis labels with their units; draw a light grid and no box.
 
@@ -73,8 +73,9 @@ def finish(
     SimulationError
         If there is no such place for a legend.
     """
-    if legend not in LEGENDS:
-        raise SimulationError(f"legend={legend!r}: choose one of {', '.join(LEGENDS[1:])}")
+    places = [each for each in LEGENDS[1:] if marks is not None or each != "direct"]
+    if legend and legend not in places:
+        raise SimulationError(f"legend={legend!r}: choose one of {', '.join(places)}")
     if empty:
         ax.set(xticks=[], yticks=[])
         at = {"transform": ax.transAxes, "ha": "center", "va": "center"}
@@ -96,9 +97,10 @@ def finish(
         room = (
             _cell(ax)[1] - font(_AROUND) - legend_height(*names, width=_cell(ax)[0], scale=font(1))
         )
-        legend = "below" if room >= _LEAST or not marks else "direct"
+        beside = "right" if marks is None else "direct"
+        legend = "below" if room >= _LEAST else beside
     if legend == "direct":
-        _at_marks(ax, marks)
+        _at_marks(ax, marks or ())
     elif legend == "right":
         _beside(ax, [key for keys in groups for key in keys])
     elif legend == "below":

@@ -21,7 +21,7 @@ def _keys() -> list[Line2D | Patch]:
     ]
 
 
-def plot_backtest_latency(found: Backtest, ax: Axes | None = None) -> Axes:
+def plot_backtest_latency(found: Backtest, ax: Axes | None = None, *, legend: str = "") -> Axes:
     """Share of held-out answers against latency (s, log scale), recorded and predicted."""
     ax, curves = axes_or_new(ax), found.answers
     share = 100 * curves["share"]
@@ -31,10 +31,11 @@ def plot_backtest_latency(found: Backtest, ax: Axes | None = None) -> Axes:
     if (curves["low"] > 0).all():
         log_axis(ax)
     ax.set_ylim(0, 101)
-    return finish(ax, "Latency", "latency (s), log scale", "answers (%)", _keys())
+    labels = "Latency", "latency (s), log scale", "answers (%)"
+    return finish(ax, *labels, _keys(), legend=legend)
 
 
-def plot_backtest_load(found: Backtest, ax: Axes | None = None) -> Axes:
+def plot_backtest_load(found: Backtest, ax: Axes | None = None, *, legend: str = "") -> Axes:
     """Mean number of calls under way over the held-out time, recorded and predicted."""
     ax, load = axes_or_new(ax), found.load
     span = float(load.length.sum())
@@ -44,4 +45,5 @@ def plot_backtest_load(found: Backtest, ax: Axes | None = None) -> Axes:
     ax.plot(middle, load.recorded, color=INK, linewidth=1.4)
     ax.plot(middle, load.predicted, color=_COLOUR, linewidth=1.4, linestyle="--")
     ax.set_ylim(bottom=0, top=1.05 * max(float(np.max([load.recorded, load.high])), 1e-9))
-    return finish(ax, "Calls under way", f"held-out time ({unit})", "calls", _keys())
+    labels = "Calls under way", f"held-out time ({unit})", "calls"
+    return finish(ax, *labels, _keys(), legend=legend)

@@ -11,7 +11,9 @@ from routingsim.report.palette import INK, policy_styles
 _SHOWN = {"met": "full", "open": "none", "missed": "none"}
 
 
-def plot_capacity(answer: Capacity, ax: Axes | None = None, *, metric: str | None = None) -> Axes:
+def plot_capacity(
+    answer: Capacity, ax: Axes | None = None, *, metric: str | None = None, legend: str = ""
+) -> Axes:
     """Cost per hour against the metric of a target; filled marks meet all targets.
 
     Parameters
@@ -22,11 +24,13 @@ def plot_capacity(answer: Capacity, ax: Axes | None = None, *, metric: str | Non
     metric : str, optional
         That of one of the targets; the first by default. Pools whose backlog outlasts the run
         are left out.
+    legend : {"", "below", "right", "none"}
+        Where names stand; by default below the axes.
 
     Raises
     ------
     SimulationError
-        If no target is of that metric.
+        If no target is of that metric, or there is no such place for a legend.
     """
     bounds = {target.metric: target.bound for target in answer.targets}
     metric = answer.targets[0].metric if metric is None else metric
@@ -62,4 +66,5 @@ def plot_capacity(answer: Capacity, ax: Axes | None = None, *, metric: str | Non
         marks += ax.plot(*at, "o", ms=9, mfc="none", mec=INK, label="answer")
     unit = UNITS.get(metric, "").strip().replace("USD/h", "USD an hour")
     label = metric.replace("_", " ") + (f" ({unit})" if unit else "")
-    return finish(ax, f"What {metric.replace('_', ' ')} costs", "USD an hour", label, keys, marks)
+    title = f"What {metric.replace('_', ' ')} costs"
+    return finish(ax, title, "USD an hour", label, keys, marks, legend=legend)

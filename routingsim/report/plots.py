@@ -16,7 +16,7 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from routingsim.evaluation.controls.simulated import controls_for_replays
-from routingsim.report.axes import Look, axes_or_new, drawable, finish, log_axis, with_legend
+from routingsim.report.axes import Look, axes_or_new, drawable, finish, font, log_axis, with_legend
 from routingsim.report.frontier import plot_frontier
 from routingsim.report.palette import INK, OTHERS, agent_colours, agent_dashes, policy_styles
 from routingsim.report.plot_data import ecdf, leading_agents, time_unit, waiting
@@ -28,7 +28,7 @@ _BARS = 20
 _MARKS = {"p50": "o", "p95": "s", "p99": "^"}
 
 
-def plot_usage(result: ReplayResult, ax: Axes | None = None) -> Axes:
+def plot_usage(result: ReplayResult, ax: Axes | None = None, *, legend: str = "") -> Axes:
     """Share of tasks (bar) and utilisation (diamond) of each agent, in percent.
 
     Parameters
@@ -37,6 +37,13 @@ def plot_usage(result: ReplayResult, ax: Axes | None = None) -> Axes:
         What to show. Of more than 20 agents those with the fewest tasks are one bar.
     ax : Axes, optional
         Where to draw; a new pyplot figure by default.
+    legend : {"", "below", "right", "none"}
+        Where names stand; by default below the axes.
+
+    Raises
+    ------
+    SimulationError
+        If there is no such place for a legend.
     """
     agents = len(result.pool)
     shown = leading_agents(result, _BARS)
@@ -54,7 +61,7 @@ def plot_usage(result: ReplayResult, ax: Axes | None = None) -> Axes:
 
     ax = axes_or_new(ax, height=1.2 + 0.2 * max(len(names), 4))
     rows = np.arange(len(names))
-    size = 8 if len(names) <= 12 else 6
+    size = font(8 if len(names) <= 12 else 6)
     ax.barh(rows, 100 * np.array(shares), color=colours, height=0.62)
     marks: Look = {"color": INK, "marker": "D", "linestyle": ""}
     ax.plot(100 * np.array(loads), rows, markersize=size / 2, clip_on=False, zorder=4, **marks)
@@ -66,12 +73,13 @@ def plot_usage(result: ReplayResult, ax: Axes | None = None) -> Axes:
         Patch(color=OTHERS, label="share of tasks"),
         Line2D([], [], markersize=4, label="utilisation", **marks),
     ]
-    finish(ax, result.policy.name, "share of tasks, utilisation (%)", "agent", keys, grid="x")
+    said = "share of tasks, utilisation (%)"
+    finish(ax, result.policy.name, said, "agent", keys, grid="x", legend=legend)
     ax.tick_params(axis="y", length=0)
     return ax
 
 
-def plot_latency(result: ReplayResult, ax: Axes | None = None) -> Axes:
+def plot_latency(result: ReplayResult, ax: Axes | None = None, *, legend: str = "") -> Axes:
     """Distribution of latency (s) of each agent and of all, percentiles marked.
 
     Empirical distribution functions of tasks answered after the warm-up, on a log axis.
@@ -82,6 +90,13 @@ def plot_latency(result: ReplayResult, ax: Axes | None = None) -> Axes:
         What to show. Of more than eight agents, those with fewest tasks are grey.
     ax : Axes, optional
         Where to draw; a new pyplot figure by default.
+    legend : {"", "below", "right", "none"}
+        Where names stand; by default below the axes.
+
+    Raises
+    ------
+    SimulationError
+        If there is no such place for a legend.
     """
     ax = axes_or_new(ax)
     agents = len(result.pool)
@@ -102,7 +117,7 @@ def plot_latency(result: ReplayResult, ax: Axes | None = None) -> Axes:
         _mark_percentiles(ax, whole)
         if agents > len(named):
             keys.append(Line2D([], [], color=OTHERS, linewidth=0.6, label="other agents"))
-    return _finish_distributions(ax, result.policy.name, keys)
+    return _finish_distributions(ax, result.policy.name, keys, legend)
 
 
 def _distribution(ax: Axes, values: NDArray[np.float64], **look: Any) -> list[Line2D]:
@@ -110,12 +125,13 @@ def _distribution(ax: Axes, values: NDArray[np.float64], **look: Any) -> list[Li
     return ax.plot(*ecdf(values), drawstyle="steps-post", **look) if values.size else []
 
 
-def _finish_distributions(ax: Axes, title: str, keys: Sequence[Line2D]) -> Axes:
+def _finish_distributions(ax: Axes, title: str, keys: Sequence[Line2D], legend: str) -> Axes:
     if keys:
         log_axis(ax)
     ax.set_ylim(0, 101)
     labels = title, "latency (s), log scale", "answers (%)"
-    return finish(ax, *labels, keys, empty="" if keys else "no task was answered")
+    empty = "" if keys else "no task was answered"
+    return finish(ax, *labels, keys, empty=empty, legend=legend)
 
 
 def _mark_percentiles(ax: Axes, values: NDArray[np.float64]) -> None:
@@ -131,7 +147,7 @@ def _mark_percentiles(ax: Axes, values: NDArray[np.float64]) -> None:
         handles=keys,
         loc="upper left",
         frameon=False,
-        fontsize=7,
+        fontsize=font(7),
         labelcolor=INK,
         handletextpad=0.1,
         borderaxespad=0.2,
@@ -140,7 +156,7 @@ def _mark_percentiles(ax: Axes, values: NDArray[np.float64]) -> None:
     ax.add_artist(box)
 
 
-def plot_queue(result: ReplayResult, ax: Axes | None = None) -> Axes:
+def plot_queue(result: ReplayResult, ax: Axes | None = None, *, legend: str = "") -> Axes:
     """Tasks waiting at each agent over time, stacked; outages are shaded.
 
     Means over 240 equal intervals of the run, so that short waits count, too.
@@ -151,6 +167,13 @@ def plot_queue(result: ReplayResult, ax: Axes | None = None) -> Axes:
         What to show. Of more than eight agents, those with least waiting are one band.
     ax : Axes, optional
         Where to draw; a new pyplot figure by default.
+    legend : {"", "below", "right", "none"}
+        Where names stand; by default below the axes.
+
+    Raises
+    ------
+    SimulationError
+        If there is no such place for a legend.
     """
     ax = axes_or_new(ax)
     seconds, unit = time_unit(result)
@@ -184,12 +207,15 @@ def plot_queue(result: ReplayResult, ax: Axes | None = None) -> Axes:
     ax.set_xlim(0, max(end / seconds, 1e-9))
     ax.set_ylim(0, max(1.0, 1.08 * float(means.sum(axis=0).max())))
     labels = result.policy.name, f"time ({unit})", "tasks waiting (mean)"
-    finish(ax, *labels, keys, empty="" if bands else "no task ever waited")
+    empty = "" if bands else "no task ever waited"
+    finish(ax, *labels, keys, empty=empty, legend=legend)
     ax.yaxis.set_major_locator(ticker.MaxNLocator(5, integer=True))
     return ax
 
 
-def plot_latencies(results: Sequence[ReplayResult], ax: Axes | None = None) -> Axes:
+def plot_latencies(
+    results: Sequence[ReplayResult], ax: Axes | None = None, *, legend: str = ""
+) -> Axes:
     """Distributions of latency (s) under several policies, on a log axis.
 
     Parameters
@@ -198,6 +224,13 @@ def plot_latencies(results: Sequence[ReplayResult], ax: Axes | None = None) -> A
         One a policy; tasks answered after the warm-up are shown.
     ax : Axes, optional
         Where to draw; a new pyplot figure by default.
+    legend : {"", "below", "right", "none"}
+        Where names stand; by default below the axes.
+
+    Raises
+    ------
+    SimulationError
+        If there is no such place for a legend.
     """
     ax = axes_or_new(ax, with_legend([result.policy.name for result in results]))
     keys = []
@@ -208,15 +241,20 @@ def plot_latencies(results: Sequence[ReplayResult], ax: Axes | None = None) -> A
         look = {"color": style.colour, "linestyle": style.dash, "linewidth": width}
         look["label"] = drawable(result.policy.name)
         keys += _distribution(ax, result.latency[result.timed], **look)
-    return _finish_distributions(ax, "Latency by policy", keys)
+    return _finish_distributions(ax, "Latency by policy", keys, legend)
 
 
 def plot_beside_controls(
-    result: ReplayResult, ax: Axes | None = None, *, against: str = "cost"
+    result: ReplayResult,
+    ax: Axes | None = None,
+    *,
+    against: str = "cost",
+    controls: bool = True,
+    legend: str = "",
 ) -> Axes:
     """:func:`~routingsim.report.frontier.plot_frontier` of one policy and its controls.
 
     Without controls where the quality of an agent is not recorded.
     """
-    controls, *_ = controls_for_replays([result])
-    return plot_frontier([result], ax=ax, against=against, controls=controls)
+    beside = controls_for_replays([result])[0] if controls else {}
+    return plot_frontier([result], ax=ax, against=against, controls=beside, legend=legend)

@@ -19,7 +19,12 @@ _LINES = 6  # values of another axis that are told apart
 
 
 def plot_sweep(
-    sweep: Sweep, metric: str | None = None, ax: Axes | None = None, *, over: str | None = None
+    sweep: Sweep,
+    metric: str | None = None,
+    ax: Axes | None = None,
+    *,
+    over: str | None = None,
+    legend: str = "",
 ) -> Axes:
     """A metric over what was varied, with 95 % intervals over the replications.
 
@@ -34,11 +39,13 @@ def plot_sweep(
         What was varied: by default the numbers with the most values. Up to six values of the
         other axes have a colour each, or else the thirds of one of them. Cells of a grid are
         joined where colour and place tell them apart.
+    legend : {"", "below", "right", "none"}
+        Where names stand; by default below the axes.
 
     Raises
     ------
     SimulationError
-        If there is no such metric or axis.
+        If there is no such metric, axis or place for a legend.
     """
     metric = sweep.ranked_by if metric is None else metric
     check_metric(metric)
@@ -81,11 +88,17 @@ def plot_sweep(
         key.set_label(drawable(name))
     empty = "" if frame[metric].notna().any() else "no cell has a figure for it"
     label = f"{metric.replace('_', ' ')}{_unit(metric)}"
-    return finish(ax, f"{label} by {over}", over, label, keys if names else [], empty=empty)
+    keys = keys if names else []
+    return finish(ax, f"{label} by {over}", over, label, keys, empty=empty, legend=legend)
 
 
 def plot_trade_off(
-    sweep: Sweep, x: str = "cost", y: str | None = None, ax: Axes | None = None
+    sweep: Sweep,
+    x: str = "cost",
+    y: str | None = None,
+    ax: Axes | None = None,
+    *,
+    legend: str = "",
 ) -> Axes:
     """One metric against another, a mark for each cell, with intervals.
 
@@ -95,11 +108,14 @@ def plot_trade_off(
     x, y : str
         Metrics; cost, and goodput or else mean latency by default.
     ax : Axes, optional
+        Where to draw; a new pyplot figure by default.
+    legend : {"", "below", "right", "none"}
+        Where names stand; by default below the axes.
 
     Raises
     ------
     SimulationError
-        If there is no such metric.
+        If there is no such metric or place for a legend.
     """
     y = sweep.ranked_by if y is None else y
     for name in (x, y):
@@ -129,9 +145,8 @@ def plot_trade_off(
     both = (frame[x].notna() & frame[y].notna()).any()
     said = [f"{name.replace('_', ' ')}{_unit(name)}" for name in (x, y)]
     title = f"{y.replace('_', ' ')} against {x.replace('_', ' ')}"
-    return finish(
-        ax, title, said[0], said[1], keys, empty="" if both else "no cell has figures for both"
-    )
+    empty = "" if both else "no cell has figures for both"
+    return finish(ax, title, said[0], said[1], keys, empty=empty, legend=legend)
 
 
 def _most_varied(frame: Any, varied: list[str]) -> str:
@@ -158,8 +173,7 @@ def _grouped(frame: Any, others: list[str]) -> Any:
     if few:
         rows = frame[few].itertuples(index=False)
         said = [
-            ", ".join(f"{name} {display.parameter(v)}" for name, v in zip(few, row, strict=True))
-            for row in rows
+            ", ".join(_called(name, v) for name, v in zip(few, row, strict=True)) for row in rows
         ]
         return pd.Series(said, index=frame.index)
     many = [name for name in others if is_numeric_dtype(frame[name])]
@@ -170,6 +184,12 @@ def _grouped(frame: Any, others: list[str]) -> Any:
     third = np.clip(np.searchsorted(ends, frame[name], side="right") - 1, 0, 2)
     categories = [f"{name} {ends[k]:.3g} to {ends[k + 1]:.3g}" for k in range(3)]
     return pd.Series([categories[k] for k in third], index=frame.index)
+
+
+def _called(name: str, value: object) -> str:
+    """A value of what was varied; a policy's says what it is by itself."""
+    said = display.parameter(value)
+    return said if name == "policy" else f"{name} {said}"
 
 
 def _natural(name: str) -> list[tuple[int, float, str]]:

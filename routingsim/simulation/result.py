@@ -301,32 +301,44 @@ class ReplayResult(RunRecord):
 
     # The report stands a layer above: these few methods import it when they are called.
 
-    def plot_usage(self, ax: "Axes | None" = None) -> "Axes":
-        """Share of tasks and utilisation of each agent."""
-        from routingsim.report import plots
+    def plot_usage(self, ax: "Axes | None" = None, *, legend: str = "") -> "Axes":
+        """Share of tasks and utilisation of each agent; returns the Axes.
 
-        return plots.plot_usage(self, ax)
-
-    def plot_latency(self, ax: "Axes | None" = None) -> "Axes":
-        """Distribution of the latency of each agent (ECDF), percentiles marked."""
-        from routingsim.report import plots
-
-        return plots.plot_latency(self, ax)
-
-    def plot_queue(self, ax: "Axes | None" = None) -> "Axes":
-        """Tasks in each agent's queue over time."""
-        from routingsim.report import plots
-
-        return plots.plot_queue(self, ax)
-
-    def plot_frontier(self, ax: "Axes | None" = None, *, against: str = "cost") -> "Axes":
-        """Quality against cost, or a latency, of the policy and the controls.
-
-        ``against`` is ``cost`` or ``latency_mean``, ``_p50``, ``_p95``, ``_p99``.
+        ``legend`` is "below" (by default), "right" or "none", here and in the next two.
         """
         from routingsim.report import plots
 
-        return plots.plot_beside_controls(self, ax, against=against)
+        return plots.plot_usage(self, ax, legend=legend)
+
+    def plot_latency(self, ax: "Axes | None" = None, *, legend: str = "") -> "Axes":
+        """Distribution of the latency of each agent (ECDF), percentiles marked."""
+        from routingsim.report import plots
+
+        return plots.plot_latency(self, ax, legend=legend)
+
+    def plot_queue(self, ax: "Axes | None" = None, *, legend: str = "") -> "Axes":
+        """Tasks in each agent's queue over time."""
+        from routingsim.report import plots
+
+        return plots.plot_queue(self, ax, legend=legend)
+
+    def plot_frontier(
+        self,
+        ax: "Axes | None" = None,
+        *,
+        against: str = "cost",
+        controls: bool = True,
+        legend: str = "",
+    ) -> "Axes":
+        """Quality against cost, or a latency, of the policy and the controls; returns the Axes.
+
+        ``against`` is ``cost`` or ``latency_mean``, ``_p50``, ``_p95``, ``_p99``; ``legend`` may
+        be "direct", too.
+        """
+        from routingsim.report import plots
+
+        asked: Any = {"against": against, "controls": controls, "legend": legend}
+        return plots.plot_beside_controls(self, ax, **asked)
 
     def write(self, path: str | Path) -> Path:
         """Write ``to_frame()`` to a file, the policy's name in the first column.

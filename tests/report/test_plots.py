@@ -1,6 +1,7 @@
 """Plots: they return the Axes given, have units, and cope with any run."""
 
 from collections.abc import Callable
+from itertools import product
 
 import matplotlib as mpl
 import numpy as np
@@ -9,9 +10,11 @@ from matplotlib import pyplot
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from matplotlib.legend import Legend
 from matplotlib.patches import Rectangle
 
 from routingsim.agents import AgentPool
+from routingsim.errors import SimulationError
 from routingsim.policies.policy import Policy, make_policy
 from routingsim.report import plot_frontier, plots
 from routingsim.report.palette import agent_colours
@@ -117,6 +120,33 @@ def test_a_crowd_is_summed_up(crowd: Callable[[int], AgentPool]) -> None:
     ax = plots.plot_usage(result, ax=small_axes())
     assert len(ax.patches) == 21
     assert sum(widths(ax)) == pytest.approx(100)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("plot", ["usage", "latency", "queue", "frontier"])
+def test_a_plot_of_a_result_fits_a_column_of_a_paper_at_any_size_of_fonts(
+    results: list[ReplayResult], plot: str
+) -> None:
+    draw = getattr(results[2], f"plot_{plot}")
+    for size, legend in product((7, 12), ("below", "right", "none")):
+        with mpl.rc_context({"font.size": size}):
+            ax = draw(ax=small_axes(), legend=legend)
+            check(ax)
+        box = ax.get_figure(root=True).bbox
+        texts = [ax.xaxis.label, ax.yaxis.label, ax.title, *ax.get_yticklabels()]
+        texts += [text for each in ax.findobj(Legend) for text in each.get_texts()]
+        sides = [text.get_window_extent() for text in texts if text.get_text()]
+        assert min(side.x0 for side in sides) >= box.x0 - 1, (size, legend)
+        assert max(side.x1 for side in sides) <= box.x1 + 1, (size, legend)
+        assert max(text.get_fontsize() for text in texts) <= 0.91 * size
+    with pytest.raises(SimulationError, match="legend='top': choose one of below, right"):
+        draw(ax=small_axes(), legend="top")
+
+
+def test_names_stand_at_marks_only_where_there_are_marks(results: list[ReplayResult]) -> None:
+    with pytest.raises(SimulationError) as caught:
+        results[2].plot_queue(ax=small_axes(), legend="direct")
+    assert str(caught.value) == "legend='direct': choose one of below, right, none"
 
 
 def test_all_waiting_is_shown(results: list[ReplayResult]) -> None:

@@ -48,8 +48,8 @@ def test_a_grid_is_lines_over_the_numbers_with_most_values() -> None:
     assert [line.get_xdata().tolist() for line in lines] == [[0.1, 0.2, 0.3]] * 2
     assert [line.get_ydata().tolist() for line in lines] == [[14, 15, 13], [11, 12, 10]]
     assert [t.get_text() for t in ax.get_legend().get_texts()] == [
-        "policy fastest",
-        "policy threshold",
+        "fastest",
+        "threshold",
     ]
     assert all(line.get_linestyle() == "-" for line in lines)
 

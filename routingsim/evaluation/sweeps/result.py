@@ -163,20 +163,33 @@ class Sweep(Tabular):
         return found
 
     def plot(
-        self, metric: str | None = None, ax: "Axes | None" = None, *, over: str | None = None
+        self,
+        metric: str | None = None,
+        ax: "Axes | None" = None,
+        *,
+        over: str | None = None,
+        legend: str = "",
     ) -> "Axes":
-        """A metric over what was varied, by default the numbers varied most; returns the Axes."""
+        """A metric over what was varied, by default the numbers varied most; returns the Axes.
+
+        ``legend`` is "below" (by default), "right" or "none".
+        """
         from routingsim.report.sweep_plots import plot_sweep
 
-        return plot_sweep(self, metric, ax, over=over)
+        return plot_sweep(self, metric, ax, over=over, legend=legend)
 
     def plot_trade_off(
-        self, x: str = "cost", y: str | None = None, ax: "Axes | None" = None
+        self,
+        x: str = "cost",
+        y: str | None = None,
+        ax: "Axes | None" = None,
+        *,
+        legend: str = "",
     ) -> "Axes":
         """One metric against another, a mark a cell; returns the Axes."""
         from routingsim.report.sweep_plots import plot_trade_off
 
-        return plot_trade_off(self, x, y, ax)
+        return plot_trade_off(self, x, y, ax, legend=legend)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain Python values, ready for JSON: what was varied, rows, failed cells."""
