@@ -26,10 +26,9 @@ from routingsim.corpora.logs.registry import closest, recognised, shapes
 from routingsim.corpora.logs.wide import FORMATS, draft, format_of
 from routingsim.corpora.numbers import RawColumn
 from routingsim.corpora.readers import (
-    ArrowFormat,
-    ArrowStream,
     TableLike,
     frame_of,
+    is_table,
     parse,
     read_bytes,
 )
@@ -105,7 +104,7 @@ def load_corpus(
     if format is not None and format not in FORMATS and format not in shapes():
         allowed = ", ".join((*FORMATS, *shapes()))
         raise CorpusError(f"format is {shown(format)}; allowed are {allowed}")
-    if isinstance(source, pd.DataFrame | ArrowStream | ArrowFormat):
+    if is_table(source):
         source = frame_of(source, "frame")
         if columns or not {"id", "text"} <= set(source.columns):
             return read_log(

@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any, Protocol, runtime_checkable
+from typing import Annotated, Any, Protocol, TypeGuard, runtime_checkable
 
 import msgspec
 import pandas as pd
@@ -175,20 +175,31 @@ TableLike = pd.DataFrame | ArrowStream | ArrowFormat
 """A table in memory: of pandas, pyarrow, polars, DuckDB, HuggingFace datasets, …"""
 
 
+def is_table(given: Any) -> TypeGuard[TableLike]:
+    """Whether it is a table in memory, or will be one when a library has computed its rows."""
+    return isinstance(given, pd.DataFrame | ArrowStream | ArrowFormat) or hasattr(given, "collect")
+
+
 def frame_of(table: TableLike, name: str) -> pd.DataFrame:
     """A table in memory as a DataFrame.
 
     Raises
     ------
     CorpusError
-        If it cannot be converted, or a Dataset is several, one for each split.
+        If it cannot be converted, its rows are still to be computed or fetched, or a Dataset is
+        several, one for each split.
     """
     if isinstance(table, pd.DataFrame):
         return table
+    kind = type(table).__name__
+    if hasattr(table, "collect") and not isinstance(table, ArrowStream):
+        raise CorpusError(f"{name}: this {kind} has no rows yet; give what its collect() returns")
     if isinstance(table, ArrowFormat):
         if isinstance(table, Mapping):
             splits = ", ".join(map(str, table))
             raise CorpusError(f"{name}: choose one split of this DatasetDict; it has {splits}")
+        if not hasattr(table, "__getitem__"):
+            raise CorpusError(f"{name}: this {kind} has no rows yet; load it with streaming=False")
         table = table.with_format("arrow")[:]
     try:
         return pa.table(table).to_pandas()

@@ -1,5 +1,7 @@
 """Tables of other libraries: whatever has the Arrow PyCapsule interface is a corpus or a pool."""
 
+import re
+
 import pandas as pd
 import pyarrow as pa
 import pytest
@@ -60,6 +62,24 @@ def test_a_dataset_of_several_splits_is_refused() -> None:
     said = "frame: choose one split of this DatasetDict; it has train, test"
     with pytest.raises(rs.CorpusError, match=f"^{said}$"):
         rs.load_corpus(DatasetDict(train=1, test=2))
+
+
+@pytest.mark.parametrize("read", [rs.load_corpus, rs.Corpus.from_frame, rs.read_log])
+def test_rows_that_are_not_there_yet_are_asked_for(read) -> None:
+    class LazyFrame:
+        def collect(self) -> pa.Table:
+            raise AssertionError("it may take hours")
+
+    class IterableDataset:
+        def with_format(self, type: str) -> "IterableDataset":
+            return self
+
+    said = "frame: this LazyFrame has no rows yet; give what its collect() returns"
+    with pytest.raises(rs.CorpusError, match=f"^{re.escape(said)}$"):
+        read(LazyFrame())
+    said = "frame: this IterableDataset has no rows yet; load it with streaming=False"
+    with pytest.raises(rs.CorpusError, match=f"^{said}$"):
+        read(IterableDataset())
 
 
 def test_what_is_wrong_in_a_table_is_named() -> None:

@@ -27,7 +27,7 @@ from routingsim.corpora.logs.log_files import LogFile, labels, of_files, of_fram
 from routingsim.corpora.logs.registry import named
 from routingsim.corpora.logs.statuses import said_of_statuses
 from routingsim.corpora.logs.texts import TextFile
-from routingsim.corpora.readers import ArrowFormat, ArrowStream, TableLike, frame_of
+from routingsim.corpora.readers import TableLike, frame_of, is_table
 from routingsim.corpora.rows import Rows, Skipped, TextColumn, counted, progress, shown
 from routingsim.corpora.times import DATE_ORDERS
 from routingsim.corpora.writers import csv_bytes
@@ -86,7 +86,7 @@ def read_log(
         )
     mapped = parse_map(columns) if columns else {}
     given = None if source == "auto" else named(source)
-    if isinstance(log, pd.DataFrame | ArrowStream | ArrowFormat):
+    if is_table(log):
         log = frame_of(log, name or "frame")
         whole = of_frame(log, given, mapped)
         digest = _digest_of_frame(log)

@@ -64,6 +64,12 @@ class CallTable:
         for name in ("columns", "left_out"):
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Mappings that cannot be changed cannot be pickled either.
+        given = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        given |= {"columns": dict(self.columns), "left_out": dict(self.left_out)}
+        return type(self), tuple(given.values())
+
     def __len__(self) -> int:
         return len(self._calls)
 
