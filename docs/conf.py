@@ -2,6 +2,7 @@
 
 import re
 from importlib.metadata import version as installed
+from pathlib import Path
 from typing import Any
 
 project = "routingsim"
@@ -35,6 +36,26 @@ def _mean_bars(app: Any, what: str, name: str, thing: Any, options: Any, lines: 
     lines[:] = [re.sub(r"(?<!`)\|(?!`)", r"\|", line) for line in lines]
 
 
+# What the theme leaves out, so that pages can be read without a mouse or without seeing them.
+SAID = {
+    '<p class="caption" role="heading">': '<p class="caption" role="heading" aria-level="2">',
+    '<aside class="sidebar-drawer">': '<aside class="sidebar-drawer" aria-label="Pages">',
+    '<aside class="toc-drawer': '<aside aria-label="On this page" class="toc-drawer',
+    "<pre>": '<pre tabindex="0">',
+}
+
+
+def _say_what_is_what(app: Any, failed: Exception | None) -> None:
+    """Give headings their level, landmarks their names, and blocks that scroll the keyboard."""
+    if failed is None and app.builder.format == "html":
+        for page in Path(app.outdir).rglob("*.html"):
+            text = page.read_text(encoding="utf-8")
+            for theirs, ours in SAID.items():
+                text = text.replace(theirs, ours)
+            page.write_text(text, encoding="utf-8")
+
+
 def setup(app: Any) -> None:
     """Hook into Sphinx."""
     app.connect("autodoc-process-docstring", _mean_bars)
+    app.connect("build-finished", _say_what_is_what)

@@ -1,6 +1,8 @@
 """pyproject.toml, requirements.lock, environment.yml and the rest tell one story."""
 
+import os
 import re
+import shlex
 import tomllib
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -9,6 +11,10 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from typer.core import TyperGroup
+from typer.main import get_command
+
+from routingsim.cli import app
 
 ROOT = Path(__file__).resolve().parent.parent
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -104,6 +110,19 @@ def test_citation_tells_this_version_and_licence() -> None:
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     assert citation["version"] == PROJECT["version"]
     assert citation["license"] == PROJECT["license"]
+
+
+def test_binder_compiles_with_commands_that_there_are() -> None:
+    script = ROOT / "postBuild"
+    assert os.access(script, os.X_OK)
+    lines = script.read_text(encoding="utf-8").splitlines()
+    assert lines[0] == "#!/bin/bash"
+    commands = [shlex.split(line) for line in lines if line.startswith("routingsim ")]
+    assert [command[1] for command in commands] == ["replay", "compare", "route"]
+    group = get_command(app)
+    assert isinstance(group, TyperGroup)
+    for _, name, *given in commands:
+        group.commands[name].make_context(name, given).close()
 
 
 def test_pre_commit_strips_notebooks_as_make_does() -> None:

@@ -13,10 +13,12 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from playwright.sync_api import sync_playwright
 
 import routingsim
 from routingsim import evaluation, policies
 
+from ..axe import overflow, screens, violations
 from ..cli.running import in_process
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -166,14 +168,33 @@ def test_what_is_generated_is_current() -> None:
     assert logs.PAGE.read_text(encoding="utf-8") == logs.page(), "run `make docs`"
 
 
-@pytest.mark.slow
-def test_site_builds_without_a_warning_and_documents_every_public_name(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site, built without a warning."""
+    folder = tmp_path_factory.mktemp("site")
     build = [sys.executable, "-m", "sphinx", "--quiet", "--fail-on-warning", "--keep-going"]
-    folders = ["-d", str(tmp_path / "doctrees"), str(DOCS), str(tmp_path / "site")]
+    folders = ["-d", str(folder / "doctrees"), str(DOCS), str(folder / "site")]
     done = subprocess.run([*build, *folders], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+    return folder / "site"
 
-    documented = inventory(tmp_path / "site" / "objects.inv")
+
+@pytest.mark.slow
+@pytest.mark.browser
+def test_anybody_can_read_the_site_on_any_screen(site: Path, chromium: str) -> None:
+    with (
+        sync_playwright() as playwright,
+        playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"]) as browser,
+    ):
+        page = browser.new_page()
+        page.goto((site / "index.html").as_uri())
+        for screen in screens(page):
+            assert (screen, violations(page), overflow(page)) == (screen, [], 0)
+
+
+@pytest.mark.slow
+def test_site_documents_every_public_name(site: Path) -> None:
+    documented = inventory(site / "objects.inv")
     front = {name: getattr(routingsim, name) for name in vars(routingsim)["__all__"]}
     public = {
         f"{each.__module__}.{name}" if "Error" in name else f"routingsim.{name}"

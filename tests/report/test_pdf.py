@@ -10,6 +10,8 @@ from routingsim.report import write_report
 from routingsim.report.pdf import find_browser
 from routingsim.simulation.result import ReplayResult
 
+from ..axe import overflow, screens, violations
+
 
 @pytest.mark.slow
 @pytest.mark.browser
@@ -25,6 +27,23 @@ def test_without_a_browser_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("PATH", "")
     with pytest.raises(SimulationError, match=r"none is on PATH: install one, or write \.html"):
         find_browser()
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+def test_anybody_can_read_it_on_any_screen(
+    chromium: str, results: list[ReplayResult], tmp_path: Path
+) -> None:
+    path = write_report(results, tmp_path / "report.html", explore=True)
+    with (
+        sync_playwright() as playwright,
+        playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"]) as browser,
+    ):
+        page = browser.new_page()
+        page.goto(path.as_uri())
+        page.evaluate("document.querySelectorAll('details').forEach(it => { it.open = true })")
+        for screen in screens(page):
+            assert (screen, violations(page), overflow(page)) == (screen, [], 0)
 
 
 @pytest.mark.slow

@@ -31,6 +31,8 @@ from routingsim.messages import (
 )
 from routingsim.routing import TaskRouter
 
+from ..axe import SCREENS, violations
+
 pytestmark = [pytest.mark.system, pytest.mark.browser]
 
 GPT = AgentInfo("GPT-4", "gpt-4", ("code", "reasoning"), 0.03, 2.5)
@@ -696,8 +698,12 @@ def test_everything_has_a_name_and_can_be_read(browser: Browser, live: Live, sch
         assert [each for each in contrasts if each[0] < 4.5] == []
         moving = "document.getAnimations().filter(it => it.playState === 'running').length"
         assert page.evaluate(moving) == 0
+        for width, _ in SCREENS:
+            page.set_viewport_size({"width": width, "height": 844})
+            assert (width, violations(page)) == (width, [])
         rows(page).first.click()
         expect(page.get_by_role("dialog")).to_be_visible()
+        assert violations(page) == []
         assert page.evaluate(NAMELESS) == []
         assert [each for each in page.evaluate(CONTRASTS) if each[0] < 4.5] == []
 
