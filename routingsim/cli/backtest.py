@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
-from routingsim.cli.console import out, remark, write_json
+from routingsim.cli.console import print_said, print_table, remark, write_json
 from routingsim.cli.log_options import LogInputs
 from routingsim.cli.options import JsonOption, PageOption, as_typed, spread
+
+_SPARE = ("calls", "low", "high")
 
 
 @spread
@@ -24,7 +26,8 @@ def backtest(inputs: LogInputs, report: PageOption = None, json_to: JsonOption =
     if json_to is not None:
         write_json("backtest", found.to_dict(), json_to)
     if json_to != Path("-"):
-        out.print(repr(found), highlight=False, markup=False, soft_wrap=True)
+        print_said(str(found), *found.below())
+        print_table(*found.shown(), words=("agent", "figure", "verdict"), spare=_SPARE)
     if report is not None:
         from routingsim.report.html import write_report
 

@@ -87,7 +87,7 @@ def capacity(
         if found.best is not None:
             print_frame(found.margins)
         if not found.stress.empty:
-            print_frame(found.stress)
+            print_frame(found.stress, spare=("span", "rate_met", "answered", "breaks"))
     if pools_to is not None:
         remark(f"pools: {write_table(found.frame, pools_to)}", style="")
     if agents_to is not None and found.best is not None:

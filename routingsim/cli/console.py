@@ -77,6 +77,12 @@ def _width(cells: Iterable[str], words: bool) -> int:
     return max(map(cell_len, parts), default=0)
 
 
+def print_said(*lines: str) -> None:
+    """Print sentences, those that are longer than the terminal is wide broken between words."""
+    for line in lines:
+        out.print(line, highlight=False, markup=False)
+
+
 def print_table(
     heads: Sequence[str],
     rows: Sequence[Sequence[str]],
@@ -98,25 +104,28 @@ def print_table(
     styles : sequence of str, optional
         A style for each row.
     """
-    left: list[str] = []
-    while True:
-        table = Table(box=None, header_style="bold", pad_edge=False)
-        kept = [k for k, head in enumerate(heads) if head not in left]
-        for k in kept:
-            justify = "left" if heads[k] in words else "right"
-            table.add_column(
-                heads[k], overflow="fold", no_wrap=heads[k] not in words, justify=justify
-            )
-        for n, row in enumerate(rows):
-            table.add_row(*(row[k] for k in kept), style=styles[n] if styles else "")
-        needed = [_width([heads[k], *(row[k] for row in rows)], heads[k] in words) for k in kept]
-        needed[0] = min(needed[0], _NAME)
-        if sum(needed) + 2 * (len(needed) - 1) <= out.width:
+    widths = [_width([h, *(row[k] for row in rows)], h in words) for k, h in enumerate(heads)]
+    widths[0] = min(widths[0], _NAME)
+    kept, left = list(range(len(heads))), []
+    for head in spare:
+        if sum(widths[k] + 2 for k in kept) - 2 <= out.width:
             break
-        more = [head for head in spare if head in heads and head not in left]
-        if not more:
-            break
-        left.append(more[0])
+        if head in heads:
+            kept.remove(heads.index(head))
+            left.append(head)
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    room = out.width - sum(widths[k] + 2 for k in kept) + 2
+    for k in kept:
+        wraps = heads[k] in words
+        whole = _width([heads[k], *(row[k] for row in rows)], words=False)
+        more = max(0, min(room, whole - widths[k])) if wraps else 0
+        room -= more
+        justify = "left" if wraps else "right"
+        table.add_column(
+            heads[k], width=widths[k] + more, overflow="fold", no_wrap=not wraps, justify=justify
+        )
+    for n, row in enumerate(rows):
+        table.add_row(*(row[k] for k in kept), style=styles[n] if styles else "")
     out.print(table)
     if left:
         out.print(f"left out at this width: {', '.join(left)}", style="dim", highlight=False)

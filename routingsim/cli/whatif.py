@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 from routingsim.cli.completion import complete_policy
-from routingsim.cli.console import out, remark, write_json
+from routingsim.cli.console import print_said, print_table, remark, write_json
 from routingsim.cli.log_options import LogInputs
 from routingsim.cli.options import JsonOption, PageOption, as_typed, load_option, option, spread
 from routingsim.errors import RoutingSimError
@@ -65,7 +65,10 @@ def whatif(
     if json_to is not None:
         write_json("whatif", found.to_dict(), json_to)
     if json_to != Path("-"):
-        out.print(repr(found), highlight=False, markup=False, soft_wrap=True)
+        print_said(str(found))
+        words = ("policy", "p95 change", "stability")
+        print_table(*found.shown(), words=words, spare=("p99 s", "answered", "wait s"))
+        print_said(*found.below())
     if report is not None:
         from routingsim.report.html import write_report
 

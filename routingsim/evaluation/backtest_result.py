@@ -215,7 +215,7 @@ class Backtest(Tabular):
 
     def __repr__(self) -> str:
         heads, rows = self.shown()
-        lines = [display.wrapped(str(self)), *(f"  {each}" for each in self._below())]
+        lines = [display.wrapped(str(self)), *(f"  {each}" for each in self.below())]
         frame = pd.DataFrame(rows[:_SHOWN], columns=heads)
         more = [f"… {len(rows) - _SHOWN} more rows: to_frame()"] if rows[_SHOWN:] else []
         lines = [display.wrapped(line) for line in lines]
@@ -235,7 +235,7 @@ class Backtest(Tabular):
             for each in self.figures
         ]
 
-    def _below(self) -> list[str]:
+    def below(self) -> list[str]:
         """What stands below the sentence: what was done, whether intervals held, why not."""
         done = (
             f"{self.fitted:,} calls fitted, the {self.held_out:,} after them replayed "
@@ -259,7 +259,7 @@ class Backtest(Tabular):
 
     def to_markdown(self) -> str:
         """The sentence, and the tables of figures and of calibration."""
-        said = [str(self), *(f"- {display.markdown_text(each)}" for each in self._below())]
+        said = [str(self), *(f"- {display.markdown_text(each)}" for each in self.below())]
         tables = [
             display.markdown_table(*self.shown(), left=(0, 1)),
             display.markdown_table(*texts(self.calibration()), left=(0, 1)),
@@ -271,7 +271,7 @@ class Backtest(Tabular):
         heads, rows = self.shown()
         more = len(rows) - display.MOST_ROWS
         body = display.table(heads, rows[: display.MOST_ROWS])
-        below = [*self._below(), *([f"{more} more rows"] if more > 0 else [])]
+        below = [*self.below(), *([f"{more} more rows"] if more > 0 else [])]
         return display.card(str(self), body, below)
 
     def plot_latency(self, ax: "Axes | None" = None, *, legend: str = "") -> "Axes":

@@ -216,7 +216,7 @@ def test_decisions_appear_newest_first_in_their_colours(page: Page, live: Live) 
     expect(page.get_by_text("No decisions yet.")).to_be_visible()
     scores = {"low": (0.0, 0.2999), "medium": (0.30, 0.4999), "high": (0.50, 0.999)}
     bands = {
-        f"{band}-{d_var}-and-more": (band, d_var) for band, two in scores.items() for d_var in two
+        f"and-more-{band}-{d_var}": (band, d_var) for band, two in scores.items() for d_var in two
     }
     live.publish(*(decision(task, d_var) for task, (_, d_var) in bands.items()))
     expect(rows(page)).to_have_count(6)
@@ -225,7 +225,7 @@ def test_decisions_appear_newest_first_in_their_colours(page: Page, live: Live) 
     colors: dict[str, set[str]] = {}
     for row, (task, (band, d_var)) in zip(rows(page).all(), reversed(bands.items()), strict=True):
         cells = row.locator("td").all_inner_texts()
-        assert cells[0] == task[:8]
+        assert cells[0] == f"…{task[-8:]}"
         assert cells[1] == "GPT-4"
         assert cells[2].split() == [f"{d_var:.3f}", band]
         assert cells[3] == f"{band.title()} complexity (D_var={d_var:.3f}): Routed {task}"
@@ -516,7 +516,7 @@ def test_texts_are_never_markup(page: Page, live: Live) -> None:
     live.publish(decision(evil, agent=agent, reason=evil))
     row = rows(page).first
     expect(row).to_contain_text(evil)
-    assert row.locator("td").nth(0).inner_text() == evil[:8]
+    assert row.locator("td").nth(0).inner_text() == f"…{evil[-8:]}"
     expect(page.locator("#agents")).to_contain_text(evil)
     page.locator("#text").fill(evil)
     page.locator("#send-button").click()

@@ -35,7 +35,7 @@ function figures(run, [from, to]) {
 
 /** Round values of an axis, with as many decimals as their distance needs. */
 function steps(low, high) {
-  const rough = (high - low) / 4 || 1;
+  const rough = (high - low) / 5 || 1;
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = power * [1, 2, 5, 10].find((factor) => factor * power >= rough);
   const found = [];
