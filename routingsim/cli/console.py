@@ -115,6 +115,7 @@ def print_table(
             left.append(head)
     table = Table(box=None, header_style="bold", pad_edge=False)
     room = out.width - sum(widths[k] + 2 for k in kept) + 2
+    widths[0] = max(1, widths[0] + min(room, 0))  # with nothing left to leave out
     for k in kept:
         wraps = heads[k] in words
         whole = _width([heads[k], *(row[k] for row in rows)], words=False)

@@ -83,6 +83,20 @@ def test_a_table_leaves_columns_out_and_cuts_no_figure(
     assert last.split()[0] == "all"
 
 
+def test_words_are_wrapped_and_none_is_cut(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(console, "out", Console(width=30))
+    row = ("gemini-2.5-flash", "8", "general, speed")
+    console.print_table(("id", "slots", "strengths"), [row], words=["id", "strengths"])
+    said = capsys.readouterr().out.splitlines()
+    assert [line.rstrip() for line in said] == [
+        "id            slots  strengths",
+        "gemini-2.5-f      8  general,",
+        "lash                 speed",
+    ]
+
+
 def test_a_name_is_folded_where_nothing_can_be_left_out(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
