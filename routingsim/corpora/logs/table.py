@@ -65,9 +65,12 @@ class CallTable:
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Mappings that cannot be changed cannot be pickled either.
+        # With its texts: elsewhere its files may not be there.
+        texts, said = self._read_texts
         given = {name: getattr(self, name) for name in self.__dataclass_fields__}
         given |= {"columns": dict(self.columns), "left_out": dict(self.left_out)}
+        given |= {"notes": tuple(dict.fromkeys([*self.notes, *said]))}
+        given |= {"_files": (), "_origin": None, "_texts": texts}
         return type(self), tuple(given.values())
 
     def __len__(self) -> int:

@@ -1,7 +1,9 @@
 """Reading logs: files, folders and tables; mappings; what is damaged, doubtful or of no shape."""
 
+import copy
 import json
 import math
+import pickle
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -458,3 +460,15 @@ def test_what_is_no_log_is_refused() -> None:
         read_log(SAMPLES / "mooncake.jsonl", on_error="ignore")
     with pytest.raises(CorpusError, match="dates is 'any'"):
         read_log(SAMPLES / "mooncake.jsonl", dates="any")
+
+
+def test_a_log_pickles_and_copies(tmp_path: Path) -> None:
+    path = tmp_path / "calls.csv"
+    path.write_text("agent,latency,arrived_at,text\na,1.5,0,Hi\nb,2,1,Why?\n", encoding="utf-8")
+    log = read_log(path)
+    copies = (pickle.loads(pickle.dumps(log)), copy.deepcopy(log))
+    path.unlink()  # a copy has its texts
+    for again in copies:
+        assert again.calls.equals(log.calls)
+        assert (again.name, again.columns, again.sha256) == (log.name, log.columns, log.sha256)
+        assert again.corpus().tasks["text"].tolist() == ["Hi", "Why?"]
