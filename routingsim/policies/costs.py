@@ -23,17 +23,26 @@ def expected_costs(
     pool : AgentPool
     corpus : Corpus, optional
     """
-    answer = pool.column("output_tokens")
-    if corpus is not None and len(corpus):
-        answer = output_token_table(corpus, pool).mean(axis=0)
-    call, token = usd(pool, 0.0, answer), usd(pool, 1.0, 0.0)
     if corpus is None:
-        return call, token
+        return costs_of_means(pool, pool.column("output_tokens"), np.full(len(pool), np.nan))
+    answer = output_token_table(corpus, pool).mean(axis=0)
     cost = corpus.outcome("cost", [agent.recorded_as for agent in pool])
+    known = [cost[~np.isnan(cost[:, a]), a] for a in range(len(pool))]
+    paid = np.array([each.mean() if each.size else np.nan for each in known])
+    return costs_of_means(pool, answer, paid)
+
+
+def costs_of_means(
+    pool: AgentPool, answer: NDArray[np.float64], paid: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The same from the mean tokens of answers and the mean recorded cost, shape (agents,) each.
+
+    ``paid`` is NaN where no cost is recorded.
+    """
+    call, token = usd(pool, 0.0, answer), usd(pool, 1.0, 0.0)
     for a, agent in enumerate(pool):
-        paid = cost[~np.isnan(cost[:, a]), a]
-        if paid.size and not agent.priced:
-            call[a], token[a] = paid.mean(), 0.0
+        if not (np.isnan(paid[a]) or agent.priced):
+            call[a], token[a] = paid[a], 0.0
     return call, token
 
 

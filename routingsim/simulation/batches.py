@@ -101,6 +101,30 @@ def batch_interval(
             centre += sign * float(quantiles(cut, quantile))
             found = np.quantile(cut, quantile, axis=1, method="inverted_cdf")
         statistics = statistics + sign * found
+    return _of_batches(statistics, centre)
+
+
+def interval_of_parts(
+    sums: NDArray[np.float64], counts: NDArray[np.float64]
+) -> Interval | None:
+    """The same for a mean, where only sums and counts of equally long parts are known.
+
+    Parameters
+    ----------
+    sums, counts : ndarray, shape (8 * BATCHES,)
+        Of the values in each part, in order of time.
+    """
+    by_batch = sums.reshape(BATCHES, _PARTS).sum(axis=1), counts.reshape(BATCHES, _PARTS).sum(axis=1)
+    if counts.min() < 100 / _PARTS:
+        return None
+    means = by_batch[0] / by_batch[1]
+    if not look_independent(sums / counts):
+        return None
+    return _of_batches(means, float(sums.sum() / counts.sum()))
+
+
+def _of_batches(statistics: NDArray[np.float64], centre: float) -> Interval | None:
+    """The interval by the statistic of each batch; None if they look dependent."""
     if not look_independent(statistics):
         return None
     t = float(special.stdtrit(BATCHES - 1, 0.975))

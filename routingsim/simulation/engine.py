@@ -19,6 +19,7 @@ tasks are unsigned, or compared with 0 where the compiler cannot know their sign
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numba import types
@@ -86,6 +87,7 @@ from routingsim.simulation.events import (
     HOLE,
     LIMIT,
     LOOK,
+    MORE,
     NEWS,
     RANKS,
     RETRY,
@@ -143,6 +145,7 @@ from routingsim.simulation.state import (
     WORKLOAD,
     Log,
     Rules,
+    State,
     System,
     Workload,
     empty_log,
@@ -152,7 +155,8 @@ from routingsim.simulation.state import (
 )
 from routingsim.simulation.tables import table
 
-DONE, GROW = -1, -2  # what the loop returns: all is done, or it needs room for more calls
+# What the loop returns: all is done, or it needs room for more calls, or the next tasks.
+DONE, GROW = -1, -2
 
 
 @inlined
@@ -356,8 +360,8 @@ def _begin(s, system, rules, think_key):
 def _run(s, work, system, rules, log, pool, choose, learn, learns, memory, seed):
     """The loop, from where it was left.
 
-    Returns ``DONE``, ``GROW`` (it goes on with a larger state), or the task for which the
-    policy returned no valid agent.
+    Returns ``DONE``, ``GROW`` (it goes on with a larger state, or with more tasks), or the task
+    for which the policy returned no valid agent.
     """
     n = work.row.size
     m = system.slots.size
@@ -379,6 +383,7 @@ def _run(s, work, system, rules, log, pool, choose, learn, learns, memory, seed)
         if s.counters[EVENTS] > s.events.size - s.calls.size - 64:
             full = _compact(s) > s.events.size - 2 * s.calls.size - 64
         full |= s.counters[FREE] < 0 and s.counters[USED] >= s.calls.size
+        full |= fresh >= n and s.counters[MORE] > 0
         if full or (stale and s.counters[NEWS] > s.news.size - 4):
             s.counters[FRESH] = fresh
             return GROW
@@ -600,6 +605,49 @@ def _run(s, work, system, rules, log, pool, choose, learn, learns, memory, seed)
             push(s, at, after)
 
 
+def advance(
+    state: State,
+    work: Workload,
+    system: System,
+    rules: Rules,
+    log: Log,
+    pool: PoolView,
+    kernels: tuple[Any, Any],
+    memory: NDArray[np.float64],
+    seed: int,
+    *,
+    learns: bool,
+) -> tuple[State, int]:
+    """Run from ``state`` until all is done or, if there are ``MORE`` tasks, the next is to come.
+
+    Returns
+    -------
+    state : State
+        To go on from.
+    found : int
+        ``GROW`` where more tasks are to come, ``DONE``, or the task for which the policy returned
+        no valid agent.
+    """
+    fixed = table(work, WORKLOAD), table(system, SYSTEM), table(rules, RULES), table(log, LOG)
+    addresses = [words.ctypes.data for words in fixed]
+    while True:
+        words = table(state, STATE)
+        found = _run(
+            *(words.ctypes.data, *addresses, pool, *kernels, int(learns), memory, seed),
+        )
+        if found != GROW or (state.counters[MORE] and state.counters[FRESH] >= work.row.size):
+            return state, found
+        state = grown(state, rules)
+
+
+def no_such_agent(choose: Kernel, task: int, agents: int) -> PolicyError:
+    """What is raised where a policy returned an agent that does not exist."""
+    return PolicyError(
+        f"policy kernel {choose.name!r} returned an agent that does not exist for "
+        f"task {task}; allowed: 0 to {agents - 1}"
+    )
+
+
 def run(
     work: Workload,
     system: System,
@@ -641,7 +689,7 @@ def run(
     tries, held = max(rules.attempts, rules.levels), bool(system.holds.any())
     changes_quality = bool((system.change_what == QUALITY).any())
     log = empty_log(n, tries, held, work.first.size > 0, hedges(rules), changes_quality)
-    learns, pool = int(learn is not no_learning), pool_view(state, system)
+    learns, pool = learn is not no_learning, pool_view(state, system)
     if interpreted:
         from routingsim.simulation.python_callbacks import Callbacks
 
@@ -652,20 +700,11 @@ def run(
     else:
         callbacks = None
         kernels, handed = (choose.compiled, learn.compiled), memory
-    fixed = table(work, WORKLOAD), table(system, SYSTEM), table(rules, RULES), table(log, LOG)
-    addresses = [words.ctypes.data for words in fixed]
-    found = GROW
-    while found == GROW:
-        words = table(state, STATE)
-        found = _run(
-            *(words.ctypes.data, *addresses, pool, *kernels, learns, handed, seed),
-        )
-        state = grown(state, rules) if found == GROW else state
+    _, found = advance(
+        *(state, work, system, rules, log, pool, kernels, handed, seed), learns=learns
+    )
     if callbacks is not None and callbacks.error is not None:
         raise callbacks.error
     if found >= 0:
-        raise PolicyError(
-            f"policy kernel {choose.name!r} returned an agent that does not exist for "
-            f"task {found}; allowed: 0 to {agents - 1}"
-        )
+        raise no_such_agent(choose, found, agents)
     return log

@@ -25,12 +25,12 @@ MOST_CALLS = 1 << COPY_BIT  # at once
 _CALL, _NUMBER = MOST_CALLS - 1, (1 << 31) - 1
 
 EVENTS, HOLE, FRESH, FREE, USED, UPS, BEGUN, BOUNDED, NEWS_FIRST, NEWS = range(10)
-RANKS, LEAF, COUNTERS = range(10, 13)
+RANKS, LEAF, MORE, COUNTERS = range(10, 14)
 """What the counters of the state count: events, whether there is a hole, tasks that have come,
 the first record in the list of free ones, records ever used, agents that are offered, whether
 the first events are there, agents with a context window, the oldest of the news that routers
-still have to hear, how many these are, and by what the
-agents are ranked and where in the ranking the first is."""
+still have to hear, how many these are, by what the agents are ranked and where in the ranking the
+first is, and whether more tasks are handed over later."""
 
 _NEAR = 256  # a quarter of the events that are in the first cache
 EVENT = np.dtype([("time", np.float64), ("code", np.int64)])

@@ -18,7 +18,8 @@ from routingsim.simulation.state import ESCALATED, Log, Workload
 _CELLS = 4096  # most cells of time over which work is summed
 _FEWEST = 16
 _TASKS = 8  # of a cell, on average
-_RARE = 1e-3  # probability that a queue with a steady state shows a spell above capacity
+RARE = 1e-3
+"""Probability that a queue with a steady state shows a spell above capacity."""
 
 _NOISE = {"exponential": 1.0, "deterministic": 0.0, "recorded": 0.0}
 """Squared coefficients of variation of the factor in service times, where it is not lognormal."""
@@ -270,7 +271,7 @@ def _unlikely_rise(
     if variation == 0:
         return 0.0
     decay = (1 - load) / (load * unit * variation)
-    return (math.log1p(length * decay) - math.log(_RARE)) / decay
+    return (math.log1p(length * decay) - math.log(RARE)) / decay
 
 
 def _rising(excess: Floats, least: float) -> tuple[float, float]:

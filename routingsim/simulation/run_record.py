@@ -150,6 +150,12 @@ class RunRecord:
     @cached_property
     def utilisation(self) -> NDArray[np.float64]:
         """Share of each agent's slots in use over the window, shape (agents,)."""
+        length, busy = self.window[1] - self.window[0], self.busy_seconds
+        return busy / (self.pool.column("concurrency") * length) if length > 0 else busy * np.nan
+
+    @property
+    def busy_seconds(self) -> NDArray[np.float64]:
+        """Seconds in the window that calls have had each agent's slots, shape (agents,)."""
         log, again, held = self.log, slice(self.log.retries[0]), slice(self.log.holds[0])
         lost = slice(log.losses[0])
         last = (log.agent, log.left, log.finished)
@@ -165,8 +171,7 @@ class RunRecord:
         ):  # a call that never started takes 0 s
             seconds = np.clip(ends, *self.window) - np.clip(begins, *self.window)
             busy += np.bincount(agent, weights=seconds, minlength=busy.size)
-        length = self.window[1] - self.window[0]
-        return busy / (self.pool.column("concurrency") * length) if length > 0 else busy * np.nan
+        return busy
 
     @cached_property
     def served_seconds(self) -> NDArray[np.float64]:

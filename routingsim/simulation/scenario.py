@@ -160,7 +160,7 @@ class Scenario:
             arrivals=str(arrivals),
             asked=(arrivals.rate, arrivals.cv),
             synthetic=arrivals.synthetic,
-            warm_up=self._warm_up(arrivals) if warm_up is None else float(warm_up),
+            warm_up=self.default_warm_up(arrivals) if warm_up is None else float(warm_up),
             notes=tuple(notes),
             again=None,
             unlike=unlike,
@@ -217,7 +217,7 @@ class Scenario:
             return []
         return ["hedge: the pool has one agent, so no second copy is ever sent"]
 
-    def _warm_up(self, arrivals: Arrivals) -> float:
+    def default_warm_up(self, arrivals: Arrivals) -> float:
         """The warm-up of a run where none is given: none where an event may lie in it."""
         steady = arrivals.synthetic and arrivals.stationary
         return WARM_UP if steady and not (self.outages or self.changes) else 0.0
@@ -293,13 +293,13 @@ class Scenario:
         work = self.classes.of(work, seed)
         try:
             log = engine.run(
-                *(work, self.system, self._rules(closed)),
+                *(work, self.system, self.rules(closed)),
                 *(self.policy.choose, self.policy.learn, memory, seed),
                 interpreted=self.policy.interpreted,
                 categories=self._categories if self.policy.interpreted else None,
             )
         except MemoryError as error:
-            tries = max(self.retries.attempts, self._rules(closed).levels)
+            tries = max(self.retries.attempts, self.rules(closed).levels)
             raise SimulationError(
                 f"{work.row.size:,} tasks of up to {tries:,} attempts do not fit into this "
                 f"machine's memory ({error}); run fewer tasks, or allow fewer attempts"
@@ -326,7 +326,8 @@ class Scenario:
         names = [""] if corpus is None else corpus.tasks["category"].tolist()
         return categories(names, {} if corpus is None else corpus.category_codes)
 
-    def _rules(self, closed: ClosedLoop | None) -> Rules:
+    def rules(self, closed: ClosedLoop | None = None) -> Rules:
+        """What happens after a failure, and who sends the tasks, as the engine takes it."""
         judge, cooldown = self.policy.judge or Judge(levels=1), self.retries.cooldown
         assert not isinstance(cooldown, str)  # Retries has parsed it
         return Rules(

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from routingsim.agents import TIME_OUTS, AgentPool
 from routingsim.policies.kernel import FAILED, OK
-from routingsim.simulation.offered_load import OfferedLoad, Run, offered_load, sent_work
+from routingsim.simulation.offered_load import RARE, OfferedLoad, Run, offered_load, sent_work
+from routingsim.simulation.state import Log
 from routingsim.simulation.statistics import batch_means
 
 Verdict = Literal["steady", "too short to say", "no rate", "saturated", "overloaded", "growing"]
@@ -290,6 +291,55 @@ def over_runs(found: Sequence[Stability]) -> tuple[Verdict, ...]:
         else:
             verdicts.append(_by_precision(each, runs).verdict)
     return tuple(verdicts)
+
+
+def over_parts(parts: Sequence[tuple[Stability, float]], tasks: int) -> Stability:
+    """The verdict on a long run from those on its parts of consecutive tasks.
+
+    Loads, their errors and the half-width are those of a mean over the parts by their lengths. The
+    run is growing if its last part is. It is overloaded if more of its parts are than chance makes
+    of steady ones (:func:`~routingsim.simulation.offered_load.offered_load` says how rarely), and
+    its share of the time above capacity is the mean of theirs.
+
+    Parameters
+    ----------
+    parts : sequence of (Stability, float)
+        Each verdict with the seconds of the part; one or more.
+    tasks : int
+        Of the whole run.
+    """
+    rated = [(each, seconds) for each, seconds in parts if each.verdict != "no rate"]
+    if len(parts) == 1 or not rated:
+        return replace(parts[-1][0], tasks=tasks)
+    share = np.array([seconds for _, seconds in rated])
+    share = share / share.sum()
+    found = [each for each, _ in rated]
+    names = list(found[0].offered)
+    offered = np.array([list(each.offered.values()) for each in found])
+    error = np.array([list(each.error.values()) for each in found])
+    wide = np.array([each.half_width for each in found])
+    with np.errstate(invalid="ignore"):
+        half_width = float(np.sqrt(((share * wide) ** 2).sum()))
+    above = np.array([each.above if each.verdict in ABOVE else 0.0 for each in found])
+    grown = [each.verdict == "growing" for each in found]
+    above[grown] = np.maximum(above[grown], 1e-12)
+    whole = replace(
+        found[-1],
+        verdict="steady",
+        offered=dict(zip(names, (share @ offered).tolist(), strict=True)),
+        error=dict(zip(names, np.sqrt(share**2 @ error**2).tolist(), strict=True)),
+        half_width=half_width,
+        enough=0,
+        above=float(share @ above),
+        peak=max(each.peak for each in found),
+        tasks=tasks,
+    )
+    if grown[-1]:
+        return replace(whole, verdict="growing")
+    chance = RARE * len(found)
+    if np.count_nonzero(above) > chance + _CERTAIN * math.sqrt(chance):
+        return replace(whole, verdict="overloaded")
+    return _by_precision(replace(whole, above=0.0))
 
 
 def of_most(verdicts: Sequence[Verdict]) -> Verdict:

@@ -19,27 +19,32 @@ _GAP, _SWITCH, _FIRST = range(3)
 
 
 @njit(cache=True, nogil=True)
-def weibull(key, n, rate, shape):
-    """``n`` arrivals with Weibull gaps, by inversion; those of shape 1 are exponential."""
+def weibull(key, first, n, rate, shape, clock):
+    """``n`` arrivals with Weibull gaps, by inversion; those of shape 1 are exponential.
+
+    They are those from number ``first`` on; ``clock`` holds the time before, in mean gaps.
+    """
     times = np.empty(n)
-    t = 0.0
+    t = clock[0]
     power = 1.0 / shape
     mean = math.gamma(1.0 + power)
     for i in range(n):
-        gap = exponential(key, i, _GAP)
+        gap = exponential(key, first + i, _GAP)
         t += gap if shape == 1.0 else gap**power / mean
         times[i] = t / rate
+    clock[0] = t
     return times
 
 
 @njit(cache=True, nogil=True)
-def gamma(key, n, rate, shape):
-    """``n`` arrivals with Gamma gaps."""
+def gamma(key, first, n, rate, shape, clock):
+    """``n`` arrivals with Gamma gaps, from number ``first`` on."""
     times = np.empty(n)
-    t = 0.0
+    t = clock[0]
     for i in range(n):
-        t += gamma_variate(key, i, 0, shape) / shape
+        t += gamma_variate(key, first + i, 0, shape) / shape
         times[i] = t / rate
+    clock[0] = t
     return times
 
 

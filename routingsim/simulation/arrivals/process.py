@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Self
 
@@ -138,6 +139,31 @@ class Arrivals(ABC):
             raise SimulationError(f"n is {n!r}, needs a whole number of at least 0 (arrivals)")
         check_seed(seed)
         return self._draw(int(n), np.uint64(rng.stream(seed, rng.ARRIVAL)), corpus)
+
+    def in_blocks(self, n: int, seed: int) -> Callable[[int], Times]:
+        """The times that :meth:`times` gives, some at a time.
+
+        Returns
+        -------
+        callable
+            Called with a count it returns the next times, of the first ``n`` in all; fewer where
+            there are no more. Renewal processes draw them as they are asked for, all others at
+            once: 8 bytes a time.
+        """
+        from routingsim import rng  # not at the top: this loads the compiler
+
+        check_seed(seed)
+        return self._source(n, np.uint64(rng.stream(seed, rng.ARRIVAL)))
+
+    def _source(self, n: int, key: np.uint64) -> Callable[[int], Times]:
+        rest = self._draw(n, key, None)
+
+        def take(count: int) -> Times:
+            nonlocal rest
+            times, rest = rest[:count], rest[count:]
+            return times
+
+        return take
 
     def __add__(self, other: Arrivals) -> Superposition:
         """The superposition of both processes."""

@@ -6,6 +6,8 @@ They begin with a gap: the first arrival is not at 0.
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -19,28 +21,51 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Poisson(Rated):
+class _Renewal(Rated):
+    """A renewal process: a gap at a time, so that arrivals can be drawn in blocks."""
+
+    @abstractmethod
+    def _draw_from(self, first: int, n: int, key: np.uint64, clock: Times) -> Times:
+        """``n`` times from number ``first`` on; ``clock``, shape (1,), is where the last ended."""
+
+    def _draw(self, n: int, key: np.uint64, corpus: Corpus | None) -> Times:
+        return self._draw_from(0, n, key, np.zeros(1))
+
+    def _source(self, n: int, key: np.uint64) -> Callable[[int], Times]:
+        clock, drawn = np.zeros(1), 0
+
+        def take(count: int) -> Times:
+            nonlocal drawn
+            times = self._draw_from(drawn, min(count, n - drawn), key, clock)
+            drawn += times.size
+            return times
+
+        return take
+
+
+@dataclass(frozen=True)
+class Poisson(_Renewal):
     """Exponential gaps of mean 1/rate, by inversion; ``rate`` in arrivals a second."""
 
     _poisson = True
     cv = dispersion = 1.0  # pyright: ignore
 
-    def _draw(self, n: int, key: np.uint64, corpus: Corpus | None) -> Times:
-        return kernels().weibull(key, n, self.rate, 1.0)
+    def _draw_from(self, first: int, n: int, key: np.uint64, clock: Times) -> Times:
+        return kernels().weibull(key, first, n, self.rate, 1.0, clock)
 
 
 @dataclass(frozen=True)
-class Deterministic(Rated):
+class Deterministic(_Renewal):
     """Equal gaps: arrival i, counted from 1, is at i/rate; ``rate`` in arrivals a second."""
 
     cv = dispersion = 0.0  # pyright: ignore
 
-    def _draw(self, n: int, key: np.uint64, corpus: Corpus | None) -> Times:
-        return np.arange(1, n + 1) / self.rate
+    def _draw_from(self, first: int, n: int, key: np.uint64, clock: Times) -> Times:
+        return np.arange(first + 1, first + n + 1) / self.rate
 
 
 @dataclass(frozen=True)
-class _Varied(Rated):
+class _Varied(_Renewal):
     """A renewal process given by its rate and the coefficient of variation of its gaps."""
 
     cv: float = field()  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -72,8 +97,8 @@ class Gamma(_Varied):
         arrivals, above 1 for clustered ones. At 1 the gaps are exponential.
     """
 
-    def _draw(self, n: int, key: np.uint64, corpus: Corpus | None) -> Times:
-        return kernels().gamma(key, n, self.rate, self.cv**-2)
+    def _draw_from(self, first: int, n: int, key: np.uint64, clock: Times) -> Times:
+        return kernels().gamma(key, first, n, self.rate, self.cv**-2, clock)
 
 
 @dataclass(frozen=True)
@@ -96,8 +121,8 @@ class Weibull(_Varied):
         """The Weibull law's shape k."""
         return weibull_shape(self.cv)
 
-    def _draw(self, n: int, key: np.uint64, corpus: Corpus | None) -> Times:
-        return kernels().weibull(key, n, self.rate, self.shape)
+    def _draw_from(self, first: int, n: int, key: np.uint64, clock: Times) -> Times:
+        return kernels().weibull(key, first, n, self.rate, self.shape, clock)
 
 
 def weibull_shape(cv: float) -> float:
