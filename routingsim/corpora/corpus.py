@@ -178,7 +178,7 @@ class Corpus:
         elif late:
             said.append(f"{counted(late, 'arrival was', 'arrivals were')} unsorted: sorted")
             table = table.iloc[np.argsort(arrived, kind="stable")].reset_index(drop=True)
-        blank = table["text"].tolist().count("")
+        blank = int(table["text"].eq("").sum())
         if 0 < blank < len(table):
             said.append(f"{counted(blank, 'task has', 'tasks have')} an empty text")
         recorded, outcomes = outcome_arrays(table)
@@ -277,7 +277,8 @@ class Corpus:
     @cached_property
     def texts(self) -> pa.LargeStringArray:
         """The texts as one Arrow array: no nulls, offset 0, UTF-8."""
-        return pa.array(self._tasks["text"].tolist(), type=pa.large_string())
+        found = pa.chunked_array(pa.array(self._tasks["text"])).combine_chunks()
+        return found.cast(pa.large_string())
 
     @property
     def has_arrivals(self) -> bool:
@@ -287,7 +288,7 @@ class Corpus:
     @cached_property
     def has_texts(self) -> bool:
         """Whether any task has a text; a trace has none."""
-        return any(self._tasks["text"].tolist())
+        return bool(self._tasks["text"].ne("").any())
 
     @property
     def has_scores(self) -> bool:

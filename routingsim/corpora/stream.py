@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.dataset as ds
 
@@ -148,13 +149,8 @@ class CorpusStream:
     def blocks(self) -> Iterator[Corpus]:
         """The tasks in order, a corpus a block, all with the stream's agents and categories."""
         facts = self.facts
-        for block, _ in self._read():
-            known = {
-                key: np.full((len(block), len(facts.agents)), np.nan) for key in block.outcomes
-            }
-            for a, agent in enumerate(block.agents):
-                for key, values in block.outcomes.items():
-                    known[key][:, facts.agents.index(agent)] = values[:, a]
+        for block in _together(block for block, _ in self._read()):
+            known = {key: block.outcome(key, facts.agents) for key in OUTCOMES}
             yield replace(
                 block, agents=facts.agents, outcomes=known, categories=facts.categories, notes=()
             )
@@ -195,6 +191,34 @@ class CorpusStream:
                 for rows in text_blocks(path, None, size=BYTES):
                     if len(rows) or rows.lost:
                         yield rows
+
+
+def _together(blocks: Iterator[Corpus]) -> Iterator[Corpus]:
+    """The same tasks in blocks that are not small, as those of many small files are."""
+    held: list[Corpus] = []
+    tasks = size = 0
+    for block in blocks:
+        held.append(block)
+        tasks, size = tasks + len(block), size + block.texts.nbytes
+        if 2 * tasks >= TASKS or size >= 2 * BYTES:
+            yield _joined(held)
+            held, tasks, size = [], 0, 0
+    if held:
+        yield _joined(held)
+
+
+def _joined(blocks: list[Corpus]) -> Corpus:
+    """Several blocks as one."""
+    if len(blocks) == 1:
+        return blocks[0]
+    agents = tuple(dict.fromkeys(agent for block in blocks for agent in block.agents))
+    outcomes = {
+        key: np.concatenate([block.outcome(key, agents) for block in blocks]) for key in OUTCOMES
+    }
+    tasks = pd.concat([block.tasks for block in blocks], ignore_index=True)
+    if "tenant" in tasks:  # some blocks may have none
+        tasks["tenant"] = tasks["tenant"].fillna("")
+    return replace(blocks[0], _tasks=tasks, agents=agents, outcomes=outcomes, categories=None)
 
 
 def stream_corpus(

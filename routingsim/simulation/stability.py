@@ -293,20 +293,23 @@ def over_runs(found: Sequence[Stability]) -> tuple[Verdict, ...]:
     return tuple(verdicts)
 
 
-def over_parts(parts: Sequence[tuple[Stability, float]], tasks: int) -> Stability:
+def over_parts(
+    parts: Sequence[tuple[Stability, float]], tasks: int, peak: int, left: int
+) -> Stability:
     """The verdict on a long run from those on its parts of consecutive tasks.
 
     Loads, their errors and the half-width are those of a mean over the parts by their lengths. The
-    run is growing if its last part is. It is overloaded if more of its parts are than chance makes
-    of steady ones (:func:`~routingsim.simulation.offered_load.offered_load` says how rarely), and
-    its share of the time above capacity is the mean of theirs.
+    run is growing if a mean load is by more than 2.33 standard errors above 1, or its last half is
+    of parts that are growing. It is overloaded if more of its parts are above capacity than chance
+    makes of steady ones (:func:`~routingsim.simulation.offered_load.offered_load` says how rarely),
+    for the mean share of their time.
 
     Parameters
     ----------
     parts : sequence of (Stability, float)
         Each verdict with the seconds of the part; one or more.
-    tasks : int
-        Of the whole run.
+    tasks, peak, left : int
+        Of the whole run: its tasks, and those that waited, most and at the end.
     """
     rated = [(each, seconds) for each, seconds in parts if each.verdict != "no rate"]
     if len(parts) == 1 or not rated:
@@ -320,9 +323,8 @@ def over_parts(parts: Sequence[tuple[Stability, float]], tasks: int) -> Stabilit
     wide = np.array([each.half_width for each in found])
     with np.errstate(invalid="ignore"):
         half_width = float(np.sqrt(((share * wide) ** 2).sum()))
-    above = np.array([each.above if each.verdict in ABOVE else 0.0 for each in found])
-    grown = [each.verdict == "growing" for each in found]
-    above[grown] = np.maximum(above[grown], 1e-12)
+    above = np.array([(each.above or 1.0) if each.verdict in ABOVE else 0.0 for each in found])
+    grown = np.array([each.verdict == "growing" for each in found])
     whole = replace(
         found[-1],
         verdict="steady",
@@ -331,11 +333,16 @@ def over_parts(parts: Sequence[tuple[Stability, float]], tasks: int) -> Stabilit
         half_width=half_width,
         enough=0,
         above=float(share @ above),
-        peak=max(each.peak for each in found),
+        peak=peak,
+        left=left,
         tasks=tasks,
     )
-    if grown[-1]:
+    busiest = whole.busiest
+    beyond = whole.offered[busiest] - 1 > _CERTAIN * whole.error[busiest] and whole.peak
+    if (grown[len(found) // 2 :].all() or beyond) and whole.left and not whole.bounded:
         return replace(whole, verdict="growing")
+    if beyond:
+        return replace(whole, verdict="overloaded", above=whole.above or 1.0)
     chance = RARE * len(found)
     if np.count_nonzero(above) > chance + _CERTAIN * math.sqrt(chance):
         return replace(whole, verdict="overloaded")
@@ -419,15 +426,25 @@ def _waiting(run: Run, load: NDArray[np.float64], begin: float, end: float) -> t
     service wait.
     """
     log, left = run.log, run.log.left
-    cells = int(np.clip(left.size, 16, 4096))
     entered = left - log.wait
     for a in np.flatnonzero((run.pool.column("sharing") > 0) & (load > 1)):
         if not log.wait[log.agent == a].any():
             left = np.where(log.agent == a, log.finished, left)
-    came = np.histogram(entered, cells, (begin, end))[0].cumsum()
-    gone = np.histogram(left, cells, (begin, end))[0].cumsum()
-    waiting = came - gone
+    waiting = queue_steps(entered, left, cells_of(left.size), begin, end).cumsum()
     return int(waiting.max()), int(waiting[-1])
+
+
+def cells_of(tasks: int) -> int:
+    """Cells of time in which it is counted how many of so many tasks wait."""
+    return int(np.clip(tasks, 16, 4096))
+
+
+def queue_steps(
+    entered: NDArray[np.float64], left: NDArray[np.float64], cells: int, begin: float, end: float
+) -> NDArray[np.int64]:
+    """By how much the number of tasks that wait rises in each of equal cells of time."""
+    came = np.histogram(entered, cells, (begin, end))[0]
+    return came - np.histogram(left, cells, (begin, end))[0]
 
 
 def _no_rate(pool: AgentPool, reason: str) -> Stability:

@@ -18,7 +18,7 @@ from routingsim.simulation.batches import BATCHES, interval_of_parts, long_enoug
 from routingsim.simulation.quantile_sketch import QuantileSketch
 from routingsim.simulation.run_record import RunRecord
 from routingsim.simulation.run_summary import QUANTILES, with_share
-from routingsim.simulation.stability import Stability, over_parts
+from routingsim.simulation.stability import Stability, cells_of, over_parts, queue_steps
 from routingsim.simulation.statistics import Interval
 
 PARTS = 8 * BATCHES
@@ -73,6 +73,7 @@ class Totals:
         self._last = max(last, np.nextafter(window[0], math.inf))
         self._edges = np.linspace(first, last, _WINDOWS + 1)
         self._arrivals = np.zeros(_WINDOWS)
+        self._queued = np.zeros(cells_of(tasks), np.int64)
         self._verdicts: list[tuple[Stability, float]] = []
         self._statuses: tuple[int, ...] = ()
         self._kinds: set[tuple[str, str]] = set()
@@ -119,6 +120,8 @@ class Totals:
             self._parts[name][0] += np.bincount(place, values, minlength=PARTS)
             self._parts[name][1] += np.bincount(place, minlength=PARTS)
         self._arrivals += np.diff(np.searchsorted(block.work.arrived, self._edges))
+        entered, edges = log.left - log.wait, self._edges
+        self._queued += queue_steps(entered, log.left, self._queued.size, edges[0], edges[-1])
         self._verdicts.append((block.stability, block.span))
 
     def _add_times(self, block: BlockRecord, agent: NDArray[Any], timed: NDArray[np.bool_]) -> None:
@@ -137,7 +140,8 @@ class Totals:
     @property
     def stability(self) -> Stability:
         """The verdict on the whole, from those on its blocks."""
-        return over_parts(self._verdicts, self.tasks)
+        waiting = self._queued.cumsum()
+        return over_parts(self._verdicts, self.tasks, int(waiting.max()), int(waiting[-1]))
 
     def summary(self) -> pd.DataFrame:
         """A row for each agent and one for the whole, as of a replay in memory."""
