@@ -12,6 +12,8 @@ from .corpora.datasets import list_corpora as list_corpora
 from .corpora.datasets import load_corpus as load_corpus
 from .corpora.logs.call_log import CallLog as CallLog
 from .corpora.logs.read import read_log as read_log
+from .corpora.stream import CorpusStream as CorpusStream
+from .corpora.stream import stream_corpus as stream_corpus
 from .errors import AgentError as AgentError
 from .errors import BrokerError as BrokerError
 from .errors import CorpusError as CorpusError
@@ -55,6 +57,8 @@ from .simulation.faults import Hedge as Hedge
 from .simulation.faults import Outage as Outage
 from .simulation.faults import Retries as Retries
 from .simulation.replay import replay as replay
+from .simulation.replay_stream import StreamedReplay as StreamedReplay
+from .simulation.replay_stream import replay_stream as replay_stream
 from .simulation.result import ReplayResult as ReplayResult
 from .simulation.service_fit import ServiceFit as ServiceFit
 from .simulation.service_fit import fit_service as fit_service

@@ -25,9 +25,11 @@ LIMITS = {
     "ROUTINGSIM_MAX_LINE": 2**26,
     "ROUTINGSIM_MAX_POLICY": 2**26,
     "ROUTINGSIM_MAX_TEXT": 2**24,
+    "ROUTINGSIM_STREAM_BYTES": 2**29,
 }
 """Most of what is read of one file, by the variable that sets it: bytes, unpacked; cells of a
-table; its columns; bytes of a line; of what a policy's file says of the policy; of one text."""
+table; its columns; bytes of a line; of what a policy's file says of the policy; of one text. And
+the bytes of a folder of tasks above which it is not loaded whole."""
 
 
 def limit(variable: str) -> int:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # imported when used, so that help is shown without loading t
     from routingsim.evaluation.decision_record import Choice
     from routingsim.evaluation.estimate import Estimates
     from routingsim.evaluation.study import Study
+    from routingsim.simulation.replay_stream import StreamedReplay
     from routingsim.simulation.result import ReplayResult
     from routingsim.simulation.statistics import Interval
 
@@ -167,22 +168,7 @@ def print_results(results: "Sequence[ReplayResult]") -> None:
     foremost = results[0].foremost
     _foremost(foremost)
     for result in results:
-        summary = result.summary()
-        columns = [*_SHOWN, *result.quality_columns]
-        records = summary.reset_index().to_dict("records")
-        out.print()
-        out.print(f"[bold]{one_line(result.policy.name)}[/]  {one_line(str(result.stability))}")
-        out.print(result.arrivals_in_words, highlight=False, markup=False)
-        print_table(
-            ["agent", *(_TITLES.get(title, title) for _, title, _ in columns)],
-            [
-                [escape(row["agent"]), *(_cell(row[key], form) for key, _, form in columns)]
-                for row in records
-            ],
-            words=["agent"],
-            spare=_SPARE,
-            styles=["bold" if row["agent"] == "all" else "" for row in records],
-        )
+        _print_summary(result, result.quality_columns)
         unanswered = {k: result.overall[k] for k in result.endings}
         if any(unanswered.values()):
             said = ", ".join(f"{n:,.0f} {k.replace('_', ' ')}" for k, n in unanswered.items() if n)
@@ -198,6 +184,39 @@ def print_results(results: "Sequence[ReplayResult]") -> None:
         if result.basis.kind == "none":
             out.print("quality: not recorded in this corpus", style="dim")
     _notes(note for result in results for note in result.notes if note not in foremost)
+
+
+def _print_summary(
+    result: "ReplayResult | StreamedReplay", more: "Sequence[tuple[str, str, str]]"
+) -> None:
+    """Print a policy's verdict, its arrivals, and a row an agent; ``more`` are further columns."""
+    columns = [*_SHOWN, *more]
+    records = result.summary().reset_index().to_dict("records")
+    out.print()
+    out.print(f"[bold]{one_line(result.policy.name)}[/]  {one_line(str(result.stability))}")
+    out.print(result.arrivals_in_words, highlight=False, markup=False)
+    print_table(
+        ["agent", *(_TITLES.get(title, title) for _, title, _ in columns)],
+        [
+            [escape(row["agent"]), *(_cell(row[key], form) for key, _, form in columns)]
+            for row in records
+        ],
+        words=["agent"],
+        spare=_SPARE,
+        styles=["bold" if row["agent"] == "all" else "" for row in records],
+    )
+
+
+def print_streamed(results: "Sequence[StreamedReplay]") -> None:
+    """Print a table per policy of streamed replays."""
+    for result in results:
+        known = result.summary().loc["all", "recorded"] > 0
+        more = [("quality", "quality", "{:.3f}"), ("recorded", "quality known", "{:.1%}")]
+        _print_summary(result, more if known else ())
+    _notes(note for result in results for note in result.notes)
+    from routingsim.simulation.quantile_sketch import ERROR
+
+    out.print(f"percentiles are within {ERROR:.1%} of the exact ones", style="dim", highlight=False)
 
 
 def print_intervals(name: str, intervals: "Mapping[str, Interval]") -> None:

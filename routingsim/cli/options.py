@@ -419,6 +419,12 @@ class ReplayInputs(DecisionInputs):
         ),
     ] = None
 
+    def in_blocks(self) -> bool:
+        """Whether the corpus is a folder of tasks too large to be loaded whole."""
+        from routingsim.corpora.stream import streamed_bytes
+
+        return self.map is None and streamed_bytes(Path(self.corpus)) is not None
+
     def run(self, policies: Sequence[str]) -> "list[ReplayResult]":
         """Replay with a progress bar under each ``--policy``, or by default under ``policies``."""
         from routingsim.simulation.replay import replay

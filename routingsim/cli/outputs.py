@@ -14,14 +14,22 @@ PAGE = (".html", ".htm", ".pdf", ".md", ".json")
 REPORT = (*PAGE, ".ipynb")
 
 
-def file_option(said: str, suffixes: tuple[str, ...], *names: str, stdout: bool = False) -> Any:
+def file_option(
+    said: str,
+    suffixes: tuple[str, ...],
+    *names: str,
+    stdout: bool = False,
+    folder: bool = False,
+) -> Any:
     """An option that names a file to write, with one of these suffixes; with none, any.
 
-    ``stdout`` allows ``-``, which stands for standard output.
+    ``stdout`` allows ``-``, which stands for standard output; ``folder`` a name without a suffix,
+    which the command checks.
     """
 
     def checked(param: typer.CallbackParam, value: Path | None) -> Path | None:
-        if value is not None and not (stdout and value == Path("-")):
+        own = value is not None and folder and (value.is_dir() or not value.suffix)
+        if value is not None and not own and not (stdout and value == Path("-")):
             check_output(value, param.opts[0], suffixes)
         return value
 

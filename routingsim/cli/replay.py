@@ -23,6 +23,7 @@ from routingsim.cli.options import (
     spread,
 )
 from routingsim.cli.outputs import TABLE, file_option
+from routingsim.cli.replay_in_blocks import replay_in_blocks
 from routingsim.cli.report import notebook_of
 from routingsim.errors import SimulationError
 
@@ -50,7 +51,12 @@ def replay(
     ] = False,
     tasks_to: Annotated[
         Path | None,
-        file_option("Write a row per task to FILE.csv, FILE.parquet or FILE.jsonl.", TABLE),
+        file_option(
+            "Write a row per task to FILE.csv, FILE.parquet or FILE.jsonl; of a corpus that is "
+            "replayed in blocks to FILE.parquet or a new folder.",
+            TABLE,
+            folder=True,
+        ),
     ] = None,
     trace_to: Annotated[
         Path | None,
@@ -96,6 +102,16 @@ def replay(
     if explore and (report is None or report.suffix.lower() not in (".html", ".htm")):
         raise SimulationError("--explore needs --report FILE.html, to which it adds a view")
     goal = inputs.asked()
+    if inputs.in_blocks():
+        others = {"--report": report, "--trace-to": trace_to, "--live": live or None}
+        others |= {"--precision": precision, "--days": days or None}
+        replay_in_blocks(inputs, DEFAULT, tasks_to, json_to, intervals, others)
+        return
+    if tasks_to is not None and not tasks_to.suffix:
+        raise SimulationError(
+            f"--tasks-to {tasks_to}: a folder is for a corpus that is replayed in blocks; name "
+            "FILE.parquet, FILE.csv or FILE.jsonl"
+        )
     if live:
         from routingsim.live.publisher.playback import check_pace
 

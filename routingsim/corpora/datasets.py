@@ -33,6 +33,7 @@ from routingsim.corpora.readers import (
     read_bytes,
 )
 from routingsim.corpora.rows import Rows, shown
+from routingsim.corpora.stream import is_tasks, load_folder, stream_corpus
 from routingsim.corpora.validation import Draft
 from routingsim.errors import CorpusError
 from routingsim.files import bundled
@@ -77,9 +78,10 @@ def load_corpus(
     source : str, path, DataFrame, Arrow table or Corpus
         "tasks" or "paretobandit", the corpora that come with routingsim, a name of
         :data:`routingsim.corpora.catalogue.DATASETS`, or the path of a file, gzipped or
-        not, or of a folder whose files are one log; a name takes precedence over a file of
-        that name. A DataFrame, or a table of pyarrow, polars or HuggingFace datasets, has the
-        columns that :meth:`Corpus.from_frame` describes. A corpus is returned as it is.
+        not, or of a folder whose files are one log, or the tasks of one corpus (read as
+        :func:`routingsim.stream_corpus` does, and then held whole); a name takes precedence over
+        a file of that name. A DataFrame, or a table of pyarrow, polars or HuggingFace datasets,
+        has the columns that :meth:`Corpus.from_frame` describes. A corpus is returned as it is.
     format : str, optional
         The format of a file: one of :data:`routingsim.corpora.logs.wide.FORMATS`, or the
         tool that wrote a log, one of :func:`routingsim.corpora.logs.registry.shapes`.
@@ -130,6 +132,8 @@ def load_corpus(
         if not path.exists():
             raise CorpusError(_not_found(name))
         name = stem(path)
+    if dataset is None and not columns and format is None and is_tasks(path):
+        return load_folder(stream_corpus(source, on_error=on_error, dates=dates, agents=agents))
     if dataset is None and _is_log(path, format, columns):
         log = read_log(path, format or "auto", columns, on_error=on_error, dates=dates)
         return _only(log.corpus(), agents)

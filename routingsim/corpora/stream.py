@@ -9,6 +9,7 @@ import os
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,13 @@ import pyarrow.dataset as ds
 
 from routingsim.corpora.corpus import Corpus
 from routingsim.corpora.logs.blocks import blocks as text_blocks
+from routingsim.corpora.logs.blocks import sample
+from routingsim.corpora.logs.wide import format_of
 from routingsim.corpora.own_format import draft_own
 from routingsim.corpora.rows import Rows, TextColumn, counted, shown
 from routingsim.corpora.validation import OUTCOMES, check, outcome_arrays, task_columns
 from routingsim.errors import CorpusError
+from routingsim.files import limit
 
 TASKS = 1 << 17
 """Most tasks of a block of a Parquet file."""
@@ -32,6 +36,9 @@ BYTES = 16 << 20
 
 SUFFIXES = (".parquet", ".jsonl", ".ndjson", ".json", ".csv")
 """Suffixes of the files of a folder that are read, each also with ``.gz``."""
+
+
+_OWN = ("jsonl", "csv", "parquet")  # our own format, by the form of its files
 
 
 @dataclass(frozen=True)
@@ -157,8 +164,8 @@ class CorpusStream:
 
     def _read(self) -> Iterator[tuple[Corpus, tuple[Any, ...]]]:
         """The blocks, each with what it knows itself, and its records that were skipped."""
-        origin, number, last = None, 0, np.nan
-        for rows in self._rows():
+        origin = None
+        for number, rows in enumerate(self.rows()):
             draft = draft_own(rows, self.dates)
             table, skipped = check([draft], on_error=self.on_error, agents=self.agents)
             agents, outcomes = outcome_arrays(table)
@@ -180,9 +187,9 @@ class CorpusStream:
                 ),
                 skipped,
             )
-            number += 1
 
-    def _rows(self) -> Iterator[Rows]:
+    def rows(self) -> Iterator[Rows]:
+        """The records of all files, block by block, before any is checked."""
         columns: dict[str, str] = {}
         for path in self.files:
             if path.name.lower().endswith(".parquet"):
@@ -254,6 +261,54 @@ def stream_corpus(
     if not files:
         raise CorpusError(f"{path}: holds no file of tasks ({', '.join(SUFFIXES)})")
     return CorpusStream(os.fspath(source), files, on_error, dates, agents)
+
+
+def is_tasks(path: Path) -> bool:
+    """Whether a folder holds tasks in our own format, by the first records of its first file."""
+    files = task_files(path) if path.is_dir() else ()
+    if not files:
+        return False
+    try:
+        return format_of(sample(files[0])) in _OWN
+    except CorpusError:
+        return False
+
+
+def streamed_bytes(path: Path) -> int | None:
+    """The bytes of files of tasks that are too many to be loaded whole; None where they are not."""
+    if not is_tasks(path):
+        return None
+    size = sum(each.stat().st_size for each in task_files(path))
+    return size if size > limit("ROUTINGSIM_STREAM_BYTES") else None
+
+
+def load_folder(stream: CorpusStream) -> Corpus:
+    """All tasks of a stream in memory."""
+    size = streamed_bytes(Path(stream.source))
+    if size is not None:
+        raise CorpusError(
+            f"{stream.source}: {size:,} bytes of tasks are too many to load whole; replay them in "
+            "blocks with rs.replay_stream(rs.stream_corpus(path)) (routingsim replay does), or set "
+            "ROUTINGSIM_STREAM_BYTES above that"
+        )
+    drafts = [draft_own(rows, stream.dates) for rows in stream.rows()]
+    clocks = [draft.columns.get("arrived_at") for draft in drafts]
+    origin = next((clock.begins for clock in clocks if clock is not None), 0.0)
+    for draft, clock in zip(drafts, clocks, strict=True):
+        if clock is not None and clock.begins:
+            later = [None if s is None else s + (clock.begins - origin) for s in clock.values]
+            draft.columns["arrived_at"] = replace(clock, values=later, begins=origin)
+    digest = sha256()
+    for path in stream.files:
+        digest.update(path.read_bytes())
+    return Corpus.from_drafts(
+        drafts,
+        name=stream.name,
+        source=stream.source,
+        sha256=digest.hexdigest(),
+        on_error=stream.on_error,
+        agents=stream.agents,
+    )
 
 
 def task_files(path: Path) -> tuple[Path, ...]:

@@ -104,9 +104,7 @@ def batch_interval(
     return _of_batches(statistics, centre)
 
 
-def interval_of_parts(
-    sums: NDArray[np.float64], counts: NDArray[np.float64]
-) -> Interval | None:
+def interval_of_parts(sums: NDArray[np.float64], counts: NDArray[np.float64]) -> Interval | None:
     """The same for a mean, where only sums and counts of equally long parts are known.
 
     Parameters
@@ -114,13 +112,12 @@ def interval_of_parts(
     sums, counts : ndarray, shape (8 * BATCHES,)
         Of the values in each part, in order of time.
     """
-    by_batch = sums.reshape(BATCHES, _PARTS).sum(axis=1), counts.reshape(BATCHES, _PARTS).sum(axis=1)
+    total, number = (each.reshape(BATCHES, _PARTS).sum(axis=1) for each in (sums, counts))
     if counts.min() < 100 / _PARTS:
         return None
-    means = by_batch[0] / by_batch[1]
     if not look_independent(sums / counts):
         return None
-    return _of_batches(means, float(sums.sum() / counts.sum()))
+    return _of_batches(total / number, float(sums.sum() / counts.sum()))
 
 
 def _of_batches(statistics: NDArray[np.float64], centre: float) -> Interval | None:

@@ -52,9 +52,9 @@ class Pages:
             self._map = mmap.mmap(-1, size, flags=flags)
         except (OSError, ValueError, OverflowError) as error:
             raise SimulationError(
-                f"no addresses for an array of {size / 1e9:,.0f} GB ({error}), of which a small part "
-                "would be in memory at once: raise the limit on virtual memory (ulimit -v), or "
-                "replay fewer tasks"
+                f"no addresses for an array of {size / 1e9:,.0f} GB ({error}), of which a small "
+                "part would be in memory at once: raise the limit on virtual memory (ulimit -v), "
+                "or replay fewer tasks"
             ) from None
         self.array = np.frombuffer(self._map, dtype).reshape(shape)
 

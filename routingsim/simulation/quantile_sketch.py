@@ -1,9 +1,9 @@
 """Quantiles of more values than memory holds: an HDR histogram of each agent's times.
 
-The histogram (Gil Tene's HdrHistogram, through the package ``hdrhistogram``) keeps three significant
-digits of times in nanoseconds, from 1 ns to 11 days: a quantile is at most 0.1 % off (:data:`ERROR`),
-whichever it is and however many values there were. It depends on neither their order nor a seed, and
-takes less than 1 MB.
+The histogram (Gil Tene's HdrHistogram, through the package ``hdrhistogram``) keeps three
+significant digits of times in nanoseconds, from 1 ns to 11 days: a quantile is at most 0.1 % off
+(:data:`ERROR`), whichever it is and however many values there were. It depends on neither their
+order nor a seed, and takes less than 1 MB.
 """
 
 import math
@@ -54,7 +54,7 @@ class QuantileSketch:
         self._histogram.add(other._histogram)
 
     def quantiles(self, at: Sequence[float]) -> list[float]:
-        """For each share in (0, 1) the smallest value (s) with so many not above it; NaN without any.
+        """The smallest value (s) with a share ``at`` not above it; NaN without any.
 
         As :func:`routingsim.simulation.statistics.quantiles`, but for the width of a bucket.
         """

@@ -116,6 +116,12 @@ class StreamedReplay:
         mean = float(self.summary().loc["all", f"{name}_mean"])  # pyright: ignore[reportArgumentType]
         return self._totals.interval(name, mean, cv=self.realised[1], steady=self._steady)
 
+    @property
+    def arrivals_in_words(self) -> str:
+        """The rate and variation of the arrivals, and the process."""
+        rate, cv = self.realised
+        return f"arrivals: {rate:.4g}/s (cv {cv:.2f}), {self.arrivals}; {len(self):,} tasks"
+
     def to_dict(self) -> dict[str, Any]:
         """The same for JSON, NaN as None."""
         rows = self.summary().reset_index().to_dict("records")
@@ -141,9 +147,8 @@ class StreamedReplay:
         columns = ["tasks", "share", "utilisation", "wait_mean", "latency_p50", "latency_p95"]
         table = self.summary()[[*columns, "cost", "quality"]]
         said = [f"{self.policy.name}  {self.stability}", *(f"note: {each}" for each in self.notes)]
-        met = f"arrivals: {self.realised[0]:.4g}/s (cv {self.realised[1]:.2f}), {self.arrivals}"
-        lines = [*map(display.wrapped, said), met, table.to_string(float_format="{:.4g}".format)]
-        return "\n".join(lines)
+        shown = table.to_string(float_format="{:.4g}".format)
+        return "\n".join([*map(display.wrapped, said), self.arrivals_in_words, shown])
 
 
 def replay_stream(
@@ -167,8 +172,8 @@ def replay_stream(
     """Simulate all tasks of a stream, of which a block at a time is in memory.
 
     Every task has the outcome that :func:`routingsim.replay` of the whole corpus gives it, bit for
-    bit. Memory grows with a block, and with how many tasks come while one is under way: not with the
-    number of tasks, unless queues do.
+    bit. Memory grows with a block, and with how many tasks come while one is under way: not with
+    the number of tasks, unless queues do.
 
     Parameters
     ----------
@@ -178,10 +183,10 @@ def replay_stream(
         As for :func:`routingsim.replay`. A policy that is made from a corpus is made from the first
         block; one that is plain Python, a closed loop, and a window of the corpus's times are
         refused.
-    to : path, optional
+    to : path or TaskSink, optional
         Where the row of each task goes, with the columns of ``ReplayResult.to_frame``: a file
         ``.parquet``, which is there once it is whole; or a new folder, which gets a Parquet file
-        for every million tasks as they end.
+        for every million tasks as they end. A sink takes the tasks of one policy after another.
     discipline, service, warm_up
         As for :func:`routingsim.replay`.
 
@@ -237,7 +242,9 @@ def replay_stream(
     if tasks < facts.tasks:
         notes.append(f"{process} has {tasks:,} arrivals: {facts.tasks - tasks:,} tasks left out")
     if isinstance(policy, str) and tasks > len(first):
-        notes.append(f"{made.name}: what it takes from a corpus is of the first {len(first):,} tasks")
+        notes.append(
+            f"{made.name}: what it takes from a corpus is of the first {len(first):,} tasks"
+        )
     share = scenario.default_warm_up(process) if warm_up is None else float(warm_up)
     totals = Totals(
         scenario.pool,
@@ -249,16 +256,26 @@ def replay_stream(
     memory = made.memory.copy()
     block: dict[str, Any] = {
         **{name: getattr(scenario, name) for name in ("pool", "policy", *conditions)},
-        **{"arrivals": str(process), "asked": (process.rate, process.cv), "realised": realised},
-        **{"seed": seed, "tenants": (), "tenant_names": (), "synthetic": process.synthetic},
-        **{"closed": False, "warm_up": share, "notes": (), "memory": memory},
+        "arrivals": str(process),
+        "asked": (process.rate, process.cv),
+        "realised": realised,
+        "seed": seed,
+        "tenants": (),
+        "tenant_names": (),
+        "synthetic": process.synthetic,
+        "closed": False,
+        "warm_up": share,
+        "notes": (),
+        "memory": memory,
         "measured": (totals.begin, totals.end),
     }
     ended = played(
         _fed(scenario, stream, process, tasks, seed),
         *(tasks, made, scenario.system, scenario.rules(), memory, seed),
     )
-    with nullcontext(None) if sink is None else sink.opened(made.name) as writer:
+    with nullcontext(sink) if sink is None or sink is to else sink as writer:
+        if writer is not None:
+            writer.begin(made.name)
         for each in ended:
             record = BlockRecord(corpus=each.corpus, work=each.work, log=_whole(each), **block)
             totals.add(record)
@@ -302,8 +319,8 @@ def _refuse_policy(policy: Policy) -> None:
         )
     if policy.replay_only:
         raise PolicyError(
-            f"policy {policy.name} has an agent for each task of a corpus in memory; a stream needs "
-            "a policy that chooses"
+            f"policy {policy.name} has an agent for each task of a corpus in memory; a stream "
+            "needs a policy that chooses"
         )
 
 
@@ -316,8 +333,8 @@ def _check_own_times(stream: CorpusStream) -> None:
     if stream.facts.unsorted:
         raise SimulationError(
             f"{stream.source}: task {stream.facts.unsorted} arrives before the one before it; a "
-            "stream is read in the order of its files and rows, so sort these by arrived_at, or use "
-            "a model such as poisson:4"
+            "stream is read in the order of its files and rows, so sort these by arrived_at, or "
+            "use a model such as poisson:4"
         )
 
 

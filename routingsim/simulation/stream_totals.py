@@ -1,7 +1,7 @@
 """What a streamed replay keeps of its tasks: counts, sums, sketches, and the verdict of each block.
 
-Counts are exact; sums differ from those of a replay in memory by rounding alone; quantiles are those
-of a :mod:`~routingsim.simulation.quantile_sketch`.
+Counts are exact; sums differ from those of a replay in memory by rounding alone; quantiles are
+those of a :mod:`~routingsim.simulation.quantile_sketch`.
 """
 
 import math
@@ -22,7 +22,7 @@ from routingsim.simulation.stability import Stability, cells_of, over_parts, que
 from routingsim.simulation.statistics import Interval
 
 PARTS = 8 * BATCHES
-"""Parts of the time that is measured, equally long, of which the mean wait and latency are kept for intervals."""
+"""Equal parts of the time that is measured, whose mean wait and latency are kept for intervals."""
 
 _WINDOWS = 240  # in which arrivals are counted
 

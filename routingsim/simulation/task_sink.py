@@ -1,9 +1,9 @@
 """The rows of a streamed replay's tasks, written to Parquet as they end."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pandas as pd
 import pyarrow as pa
@@ -33,74 +33,90 @@ class TaskSink:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self._folder = self.path.suffix.lower() != ".parquet"
-        if self._folder and self.path.suffix:
+        self._folder = self.path.is_dir() or not self.path.suffix
+        if not self._folder and self.path.suffix.lower() != ".parquet":
             raise SimulationError(
-                f"{self.path}: a streamed replay writes Parquet: name FILE.parquet, or a folder"
+                f"{self.path}: a replay in blocks writes Parquet: name FILE.parquet, or a folder"
             )
-        if not self._folder:
+        if self._folder:
+            _new_folder(self.path)
+        else:
             check_writable(self.path)
-            return
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            taken = next(self.path.iterdir(), None)
-        except OSError as error:
-            raise SimulationError(
-                f"{self.path}: is no folder to write to ({error.strerror}); name a new one"
-            ) from None
-        if taken is not None:
-            raise SimulationError(
-                f"{self.path}: holds {taken.name} already; name a new folder, so that tasks of two "
-                "runs are not mixed"
-            )
 
-    @contextmanager
-    def opened(self, policy: str) -> Iterator["_Writer"]:
-        """A writer for the tasks of a policy."""
-        with ExitStack() as stack:
-            yield _Writer(self.path, self._folder, policy, stack)
-
-
-class _Writer:
-    """Writes the tables of a policy's blocks."""
-
-    def __init__(self, path: Path, folder: bool, policy: str, stack: ExitStack) -> None:
-        self._path, self._folder, self._policy, self._stack = path, folder, policy, stack
+        self._file = ExitStack()
         self._schema: pa.Schema | None = None
         self._writer: pq.ParquetWriter | None = None
-        self._file, self._rows, self._files = ExitStack(), 0, 0
-        stack.push(self._leave)
+        self._policy, self._rows, self._files = "", 0, 0
 
-    def _leave(self, *error: Any) -> bool | None:
-        return self._file.__exit__(*error)
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        """End the file that is begun; where the block has raised, remove it."""
+        self._file.__exit__(*error)
+
+    def begin(self, policy: str) -> None:
+        """The tasks of another policy follow."""
+        self._policy = policy
+        if self._folder:
+            self._end()
 
     def write(self, frame: pd.DataFrame, categories: Sequence[str]) -> None:
-        """Write the rows of a block; its categories may be others than those of the last."""
+        """Write the rows of a block, whose categories are some of these.
+
+        Raises
+        ------
+        SimulationError
+            If they cannot be written.
+        """
         frame.insert(0, "policy", self._policy)
         if "category" in frame:
-            names = sorted({*categories, *frame["category"].cat.categories, ""})
+            names = sorted({*categories, ""})
             frame["category"] = frame["category"].cat.set_categories(names)
         table = pa.Table.from_pandas(frame, schema=self._schema, preserve_index=False)
         self._schema = self._schema or table.schema
-        if self._writer is None:
-            self._writer = self._begun()
         try:
+            if self._writer is None:
+                self._writer = self._begun(self._schema)
             self._writer.write_table(table)
         except OSError as error:
-            raise SimulationError(
-                f"{self._path}: cannot be written ({error.strerror or error}); make room"
-            ) from error
+            raise SimulationError(self._refused(error)) from error
         self._rows += len(frame)
         if self._folder and self._rows >= ROWS:
-            self._file.close()
-            self._writer, self._rows = None, 0
+            self._end()
 
-    def _begun(self) -> pq.ParquetWriter:
-        path = self._path
+    def _begun(self, schema: pa.Schema) -> pq.ParquetWriter:
+        path = self.path
         if self._folder:
             safe = "".join(c if c.isalnum() or c in "-_." else "_" for c in self._policy)
             path = path / f"{safe}-{self._files:05}.parquet"
             self._files += 1
-        self._file = ExitStack()
         temporary = self._file.enter_context(written(path, SimulationError))
-        return self._file.enter_context(pq.ParquetWriter(temporary, self._schema))
+        writer = self._file.enter_context(pq.ParquetWriter(temporary, schema))
+        return writer
+
+    def _end(self) -> None:
+        """End the file that is begun, if one is."""
+        self._writer, self._rows = None, 0
+        self._file.close()
+
+    def _refused(self, error: OSError) -> str:
+        """What is said of a disk that is full."""
+        kept = f"; the {self._files - 1} files before stay" if self._folder else ""
+        return f"{self.path}: cannot be written ({error.strerror or error}){kept}; make room"
+
+
+def _new_folder(path: Path) -> None:
+    """Make a folder, or find it empty."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        taken = next(path.iterdir(), None)
+    except OSError as error:
+        raise SimulationError(
+            f"{path}: is no folder to write to ({error.strerror}); name a new one"
+        ) from None
+    if taken is not None:
+        raise SimulationError(
+            f"{path}: holds {taken.name} already; name a new folder, so that the tasks of two runs "
+            "are not mixed"
+        )

@@ -31,7 +31,7 @@ from routingsim.simulation.state import (
 )
 
 _BY_TASK = ("arrived", "row")
-_COUNTS = ("retries", "holds", "losses")
+_COUNTS: tuple[str, ...] = ("retries", "holds", "losses")
 
 
 @dataclass(frozen=True)
@@ -133,13 +133,16 @@ class _Run:
                 if name not in _COUNTS
             }
         )
-        counts = {name: np.zeros(1, np.int64) for name in _COUNTS}
-        self.log = Log(**{name: self._rows[name] for name in self._rows.pages}, **counts)
+        arrays: dict[str, Any] = {name: self._rows[name] for name in self._rows.pages}
+        arrays |= {name: np.zeros(1, np.int64) for name in _COUNTS}
+        self.log = Log(**arrays)
         whole = work._replace(row=np.zeros(tasks if system.window.size else 0, np.int32))
         self.state = empty_state(system, rules, whole._replace(tokens=np.zeros((0, 0))))
         self.pool = engine.pool_view(self.state, system)
         self._waiting: deque[tuple[Corpus, int, int]] = deque()
-        self._low = dict.fromkeys(_COUNTS, 0)  # of the lists, where what is left begins
+        self._low: dict[str, int] = dict.fromkeys(
+            _COUNTS, 0
+        )  # of the lists, where what is left begins
 
     def take(self, block: Block) -> Workload:
         """The workload with the tasks of another block behind those there are."""
@@ -150,7 +153,7 @@ class _Run:
         self._end = end
         self._waiting.append((block.corpus, begin, end))
         self.state.counters[MORE] = end < self._tasks
-        found = {name: self._work[name] for name in self._work.pages}
+        found: dict[str, Any] = {name: self._work[name] for name in self._work.pages}
         found |= {name: found[name][:end] for name in _BY_TASK}
         return Workload(**found, **self._same)
 
@@ -167,11 +170,13 @@ class _Run:
             self._forget(end)
 
     def _input(self, begin: int, end: int) -> Workload:
-        found = {name: self._work[name][begin:end] for name in self._work.pages}
-        return Workload(**{**found, "row": np.arange(end - begin, dtype=np.int32)}, **self._same)
+        found: dict[str, Any] = {name: self._work[name][begin:end] for name in self._work.pages}
+        found["row"] = np.arange(end - begin, dtype=np.int32)
+        return Workload(**found, **self._same)
 
     def _output(self, begin: int, end: int) -> Log:
-        log, found = self.log, {}
+        log = self.log
+        found: dict[str, Any] = {}
         retried = self._of("retries", log.retried, begin, end)
         lost = self._of("losses", log.lost, begin, end)
         held = slice(self._low["holds"], self._ended_holds())
@@ -185,7 +190,8 @@ class _Run:
             else:
                 found[name] = values[begin:end] if values.size else values
         sizes = {"retries": retried.size, "holds": held.stop - held.start, "losses": lost.size}
-        return Log(**found, **{name: np.array([size]) for name, size in sizes.items()})
+        found |= {name: np.array([size]) for name, size in sizes.items()}
+        return Log(**found)
 
     def _of(self, count: str, task: NDArray[np.int32], begin: int, end: int) -> NDArray[np.intp]:
         """Where a list has the tasks from ``begin`` on, before ``end``."""
