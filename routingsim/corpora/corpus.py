@@ -33,7 +33,7 @@ from routingsim.corpora.validation import (
     outcome_arrays,
     task_columns,
 )
-from routingsim.corpora.writers import csv_bytes, write_frame
+from routingsim.corpora.writers import csv_pieces, write_frame
 from routingsim.errors import CorpusError
 
 CHARACTERS_PER_TOKEN = 4.0
@@ -136,8 +136,10 @@ class Corpus:
         corpus = cls.from_drafts(
             drafts, name=name, source="DataFrame", sha256="", on_error=on_error, agents=agents
         )
-        digest = hashlib.sha256(csv_bytes(corpus.to_frame())).hexdigest()
-        return replace(corpus, sha256=digest)
+        digest = hashlib.sha256()
+        for piece in csv_pieces(corpus.to_frame()):
+            digest.update(piece)
+        return replace(corpus, sha256=digest.hexdigest())
 
     @classmethod
     def from_drafts(

@@ -25,6 +25,7 @@ from routingsim.corpora.csv_reader import parse_csv
 from routingsim.corpora.rows import (
     Rows,
     Skipped,
+    TextColumn,
     long_line,
     long_run,
     long_text,
@@ -154,14 +155,29 @@ def refuse_form(data: bytes, file: str) -> None:
 
 def rows_of_frame(frame: pd.DataFrame, file: str) -> Rows:
     """Rows from a DataFrame. NaN, NaT, None and NA all stand for a missing value."""
-    columns = {
-        str(name): [
-            None if missing else value
-            for value, missing in zip(column.tolist(), column.isna().tolist(), strict=True)
-        ]
-        for name, column in frame.items()
-    }
+    columns = {str(name): _frame_values(column) for name, column in frame.items()}
     return _numbered_rows(file, columns, frame.shape)
+
+
+def _frame_values(column: pd.Series) -> Sequence[Any]:
+    if isinstance(column.dtype, pd.StringDtype):
+        return column_values(pa.chunked_array(pa.array(column)))
+    return [
+        None if missing else value
+        for value, missing in zip(column.tolist(), column.isna().tolist(), strict=True)
+    ]
+
+
+def column_values(column: pa.ChunkedArray) -> Sequence[Any]:
+    """The values of an Arrow column: texts stay in Arrow, all others become Python's own.
+
+    So do texts of which some are null: in a CSV file, for which a :class:`TextColumn` stands, an
+    empty cell is an empty text, and here it is missing.
+    """
+    of = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    if not column.null_count and (pa.types.is_string(of) or pa.types.is_large_string(of)):
+        return TextColumn(column.cast(pa.large_string()))
+    return column.to_pylist()
 
 
 @runtime_checkable
@@ -346,7 +362,7 @@ def _parse_parquet(data: bytes, file: str) -> Rows:
     try:
         table = bounded_table(pa.py_buffer(data), file)
         columns = {
-            name: column.to_pylist()
+            name: column_values(column)
             for name, column in zip(table.column_names, table.columns, strict=True)
         }
     except (pa.ArrowException, OSError, ValueError) as error:

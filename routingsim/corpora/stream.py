@@ -23,7 +23,8 @@ from routingsim.corpora.logs.blocks import blocks as text_blocks
 from routingsim.corpora.logs.blocks import sample
 from routingsim.corpora.logs.wide import format_of
 from routingsim.corpora.own_format import draft_own
-from routingsim.corpora.rows import Rows, TextColumn, counted, shown
+from routingsim.corpora.readers import column_values
+from routingsim.corpora.rows import Rows, counted, shown
 from routingsim.corpora.validation import OUTCOMES, check, outcome_arrays, task_columns
 from routingsim.errors import CorpusError
 from routingsim.files import limit
@@ -338,7 +339,7 @@ def _parquet_rows(path: Path, columns: dict[str, str], first: Path) -> Iterator[
             places = range(number + 1, number + 1 + batch.num_rows)
             number += batch.num_rows
             values = {
-                name: _values(column)
+                name: column_values(pa.chunked_array([column]))
                 for name, column in zip(batch.schema.names, batch.columns, strict=True)
             }
             yield Rows(str(path), "parquet", values, places, places, "row")
@@ -353,15 +354,6 @@ def _batch(dataset: ds.Dataset) -> int:
     about = fragment.metadata
     size = sum(about.row_group(k).total_byte_size for k in range(about.num_row_groups))
     return int(np.clip(4 * BYTES * about.num_rows // max(size, 1), 1000, TASKS))
-
-
-def _values(column: pa.Array) -> Any:
-    """A column's values: texts as they are in Arrow, all others as Python's own."""
-    if pa.types.is_dictionary(column.type):
-        column = column.dictionary_decode()
-    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-        return TextColumn(pa.chunked_array([column.cast(pa.large_string())]))
-    return column.to_pylist()
 
 
 def _same_columns(path: Path, schema: pa.Schema, columns: dict[str, str], first: Path) -> None:

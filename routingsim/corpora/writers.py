@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import pandas as pd
 from routingsim.corpora.validation import BASE, OPTIONAL, SCORES
 from routingsim.errors import CorpusError
 from routingsim.files import written
+
+_PIECE = 1 << 16  # rows that are written at once
 
 
 def write_frame(frame: pd.DataFrame, path: Path) -> None:
@@ -48,11 +51,30 @@ def write_frame(frame: pd.DataFrame, path: Path) -> None:
 
 def csv_bytes(frame: pd.DataFrame) -> bytes:
     """The table as canonical CSV: UTF-8, LF, shortest exact numbers."""
-    text = frame.to_csv(index=False, lineterminator="\n")
-    if "\r" in text:
-        # pandas leaves a lone CR bare, and a reader takes it for the end of a row.
-        text = frame.to_csv(index=False, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
-    return text.encode()
+    return b"".join(csv_pieces(frame))
+
+
+def csv_pieces(frame: pd.DataFrame) -> Iterator[bytes]:
+    """The same in pieces, which take less memory than the whole."""
+    # pandas leaves a lone CR bare, and a reader takes it for the end of a row.
+    bare = any("\r" in str(name) for name in frame.columns) or any(
+        _has_return(frame.iloc[:, k]) for k in range(frame.shape[1])
+    )
+    quoting = csv.QUOTE_NONNUMERIC if bare else csv.QUOTE_MINIMAL
+    for begin in range(0, max(len(frame), 1), _PIECE):
+        text = frame.iloc[begin : begin + _PIECE].to_csv(
+            index=False, header=not begin, lineterminator="\n", quoting=quoting
+        )
+        yield text.encode()
+
+
+def _has_return(column: pd.Series) -> bool:
+    """Whether a value of a column, as it is written, holds a carriage return."""
+    if pd.api.types.is_numeric_dtype(column):
+        return False
+    if isinstance(column.dtype, pd.StringDtype):
+        return bool(column.str.contains("\r", regex=False, na=False).any())
+    return any("\r" in str(value) for value in column.tolist())
 
 
 def _jsonl_bytes(frame: pd.DataFrame) -> bytes:

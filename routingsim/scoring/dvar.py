@@ -15,7 +15,9 @@ import math
 import re
 import string
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeVar
 from unicodedata import category
 
@@ -103,6 +105,7 @@ def d_var(
     )
 
 
+_PART = 4 << 20  # bytes of texts that one thread scores at a time
 _ASCII_MARKS = string.punctuation.encode()
 _WORDS_AND_SPACES = re.compile(r"[^\W_]+|\s+")  # letters, numbers, white space: never P or S
 
@@ -151,7 +154,8 @@ def score_column(
     """D_var of every text of a column: the same numbers as :func:`score`, faster.
 
     A compiled kernel reads Arrow's buffers in place (``benchmarks/scoring.py`` compares it
-    with the plain definition). It runs on the calling thread and releases the GIL.
+    with the plain definition). Columns of more than 4 MB are shared among threads, as many as
+    :class:`concurrent.futures.ThreadPoolExecutor` takes by itself; the kernel releases the GIL.
     The first call in a process loads the compiler, and the first ever compiles the kernel.
 
     Parameters
@@ -179,13 +183,21 @@ def score_column(
     from routingsim.scoring.kernel import count_texts
 
     column = _large_strings(texts)
-    parts = [np.empty((3, 0), np.int64)]
+    parts: list[tuple[Any, Any]] = []  # some bytes, and where texts begin and end in them
     for chunk in column.chunks:
         if len(chunk):
             _, offsets, data = chunk.buffers()
             ends = np.frombuffer(offsets, np.int64)[chunk.offset : chunk.offset + len(chunk) + 1]
-            parts.append(count_texts(np.frombuffer(data or b"", np.uint8), ends))
-    counts = np.concatenate(parts, axis=1)
+            split = np.searchsorted(ends, np.arange(ends[0] + _PART, ends[-1], _PART))
+            edges = [0, *split.tolist(), len(chunk)]
+            bytes_ = np.frombuffer(data or b"", np.uint8)
+            parts += [(bytes_, ends[a : b + 1]) for a, b in pairwise(edges) if a < b]
+    if len(parts) > 1:
+        with ThreadPoolExecutor() as threads:
+            found = list(threads.map(count_texts, *zip(*parts, strict=True)))
+    else:
+        found = [count_texts(*part) for part in parts]
+    counts = np.concatenate([np.empty((3, 0), np.int64), *found], axis=1)
     columns = dict(zip(ComplexityFactors.__struct_fields__, counts, strict=True))
     return pd.DataFrame(
         {"d_var": d_var(**columns, weights=weights), **columns},

@@ -1,11 +1,12 @@
 """Tenants, which share the agents, and the priorities of their tasks."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from routingsim import rng
@@ -179,11 +180,9 @@ def classes(corpus: Corpus | None, tenants: Sequence[Tenant]) -> Classes:
     """
     size = 1 if corpus is None else len(corpus)
     tasks = None if corpus is None else corpus.tasks
-    recorded = [""] * size
-    if tasks is not None and "tenant" in tasks:
-        recorded = tasks["tenant"].tolist()
+    recorded = tasks["tenant"] if tasks is not None and "tenant" in tasks else None
     shared = any(tenant.share is not None for tenant in tenants)
-    known = set(recorded)
+    known = {""} if recorded is None else set(recorded.unique().tolist())
     if shared and "" not in known:
         raise SimulationError(
             "tenants: every task of the corpus has a tenant, so shares would bind no task; leave "
@@ -208,10 +207,18 @@ def classes(corpus: Corpus | None, tenants: Sequence[Tenant]) -> Classes:
         names=tuple(names) if names != [""] else (),
         weight=np.array([float(tenant.weight) for tenant in given]),
         drawn=np.array([float(tenant.share or 0.0) for tenant in given]),
-        tenant=np.array([code.get(name, -1) for name in recorded], np.int32),
+        tenant=_codes(recorded, code, size),
         priority=priority,
         own=np.array([float(tenant.priority or 0) for tenant in given]),
     )
+
+
+def _codes(recorded: pd.Series | None, code: Mapping[str, int], size: int) -> NDArray[np.int32]:
+    """The code of each record's tenant; -1 where it is drawn."""
+    if recorded is None:
+        return np.full(size, code.get("", -1), np.int32)
+    places, names = pd.factorize(recorded)
+    return np.array([code.get(name, -1) for name in names], np.int32)[places]
 
 
 def without_effect(pool: AgentPool, known: Classes) -> list[str]:

@@ -1,6 +1,7 @@
 """The engine's input, from a corpus, a pool and a policy."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -48,17 +49,29 @@ def records(corpus: Corpus | None, pool: AgentPool, policy: Policy) -> Records:
         if policy.featurize or policy.predict:
             raise SimulationError(f"policy {policy.name} reads texts: give a corpus")
         corpus = Corpus.from_frame(pd.DataFrame({"id": ["0"], "text": [""]}))
+    known = _of_pool(corpus, pool)
+    features, predicted = (
+        _own(_table(policy.featurize, corpus)),
+        _own(_table(policy.predict, corpus)),
+    )
+    return Records(known.work._replace(features=features, predicted=predicted), known.modelled)
+
+
+@lru_cache(maxsize=2)  # asked for again by every policy and every replay
+def _of_pool(corpus: Corpus, pool: AgentPool) -> Records:
+    """The records as they are for any policy."""
     cost, modelled = cost_table(corpus, pool)
     prompt_cost = prompt_cost_table(corpus, pool, cost)
     names = [agent.recorded_as for agent in pool]
+    none = np.zeros((len(corpus), 0))
     work = Workload(
         arrived=np.zeros(0),
         row=np.zeros(0, np.int32),
         d_var=_own(_scores(corpus)),
         prompt_tokens=_own(prompt_tokens(corpus)),
         category=category_numbers(corpus).copy(),
-        features=_own(_table(policy.featurize, corpus)),
-        predicted=_own(_table(policy.predict, corpus)),
+        features=none,
+        predicted=none,
         service=_own(service_table(corpus, pool)),
         cost=_own(cost),
         quality=_own(corpus.outcome("quality", names)),

@@ -1,0 +1,266 @@
+"""A replay in blocks against the same replay in one piece, and what it refuses."""
+
+import errno
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from pandas.testing import assert_frame_equal
+
+import routingsim as rs
+from routingsim.corpora import stream as corpus_stream
+from routingsim.errors import CorpusError, PolicyError, SimulationError
+from routingsim.policies.policy import make_policy
+from routingsim.simulation import task_sink
+from routingsim.simulation.export import write_tasks
+from routingsim.simulation.quantile_sketch import ERROR, QuantileSketch
+from routingsim.simulation.statistics import quantiles
+
+
+def agent(name: str, **fields: Any) -> rs.Agent:
+    return rs.Agent(**{"id": name, "name": name, "strengths": (), "cost": 0.01, **fields})
+
+
+POOL = rs.AgentPool(
+    (
+        agent("big", latency=2.0, concurrency=3, error_rate=0.2, failures="drawn"),
+        agent("small", cost=0.001, latency=0.5, concurrency=2, patience=3.0, timeout=2.0),
+        agent("mid", latency=1.0, concurrency=2, queue_limit=5),
+    )
+)
+CUTS = (0, 300, 301, 1100, 1500)  # where files end: one task is a file of its own
+
+
+def tasks(seed: int = 3) -> pd.DataFrame:
+    """Tasks that come faster than the pool serves them, with two agents' qualities."""
+    n, drawn = CUTS[-1], np.random.default_rng(seed)
+    return pd.DataFrame(
+        {
+            "id": [f"t{k}" for k in range(n)],
+            "text": ["say " + "x " * int(k) for k in drawn.integers(1, 60, n)],
+            "category": drawn.choice(["a", "b", ""], n),
+            "arrived_at": np.cumsum(drawn.exponential(0.2, n)),
+            "outcomes.big.quality": drawn.uniform(0, 1, n),
+            "outcomes.small.quality": drawn.uniform(0, 1, n).round(),
+        }
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The tasks in four Parquet files; blocks end with these."""
+    monkeypatch.setattr(corpus_stream, "TASKS", 1)
+    path = tmp_path / "corpus"
+    path.mkdir()
+    for k, (begin, end) in enumerate(zip(CUTS, CUTS[1:], strict=False)):
+        tasks().iloc[begin:end].to_parquet(path / f"{k}.parquet")
+    return path
+
+
+SCENARIOS: list[tuple[str, str | None, dict[str, Any]]] = [
+    ("least-loaded", None, {}),
+    ("round-robin", "poisson:6", {"retries": rs.Retries(attempts=3, on=("failed", "shed"))}),
+    (
+        "ucb1",
+        "gamma:8,cv=2",
+        {"retries": rs.Retries(4, 5.0, fallback="all", jitter=0.5), "hedge": "p90"},
+    ),
+    (
+        "random",
+        "poisson:3 + deterministic:2",
+        {
+            "hedge": "1.5s",
+            "outages": [rs.Outage("big", 50, 90)],
+            "changes": [rs.Change("mid", 100, speed=0.5)],
+        },
+    ),
+    ("shortest-wait", "corpus:2x", {"signal_delay": 0.5, "routers": 3, "warm_up": 0.2}),
+    ("cascade:order=small/big,bar=0.5", "deterministic:4", {"retries": rs.Retries(2)}),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("policy", "arrivals", "conditions"), SCENARIOS)
+def test_blocks_change_nothing(
+    folder: Path, tmp_path: Path, policy: str, arrivals: str | None, conditions: dict[str, Any]
+) -> None:
+    corpus = rs.load_corpus(folder)
+    made = make_policy(POOL, policy, corpus)
+    whole = rs.replay(corpus, POOL, made, arrivals=arrivals, seed=5, **conditions)
+    stream = rs.stream_corpus(folder)
+    out = tmp_path / "tasks.parquet"
+    found = rs.replay_stream(stream, POOL, made, arrivals=arrivals, seed=5, to=out, **conditions)
+
+    rows = pd.read_parquet(write_tasks([whole], tmp_path / "whole.parquet"))
+    assert_frame_equal(pd.read_parquet(out), rows, check_exact=True, check_categorical=False)
+    np.testing.assert_array_equal(found.memory, whole.memory)
+    mine, its = found.summary(), whole.summary()
+    counts = ["tasks", *rs.replay(corpus, POOL, made, tasks=9).summary().columns[2:6]]
+    times = [name for name in its if "_p" in name]
+    others = [name for name in its if name not in (*counts, *times)]
+    assert_frame_equal(mine[counts], its[counts], check_exact=True)
+    assert_frame_equal(mine[others], its[others], rtol=1e-9)
+    assert_frame_equal(mine[times], its[times], rtol=ERROR, atol=1e-9)
+    assert list(mine) == list(its)
+    assert found.realised == pytest.approx(whole.realised, rel=1e-6)
+    assert (found.stability.peak, found.stability.left) == (
+        whole.stability.peak,
+        whole.stability.left,
+    )
+
+
+@pytest.mark.slow
+def test_service_by_tokens_and_shared_speed_are_the_same(folder: Path, tmp_path: Path) -> None:
+    """What the pool shows to policies is a mean over all blocks, and calls cut off hold slots."""
+    frame = tasks().assign(output_tokens=np.random.default_rng(1).integers(20, 200, CUTS[-1]))
+    for k, (begin, end) in enumerate(zip(CUTS, CUTS[1:], strict=False)):
+        frame.iloc[begin:end].to_parquet(folder / f"{k}.parquet")
+    given: dict[str, Any] = {"cost": 0.01, "service": "tokens", "tokens_per_second": 60.0}
+    given |= {"ttft": 0.2, "timeout": 3.0, "cut_off": "holds", "concurrency": 4}
+    pool = rs.AgentPool((agent("a", latency=1.0, **given), agent("b", latency=2.0, **given)))
+    corpus = rs.load_corpus(folder)
+    whole = rs.replay(corpus, pool, "shortest-wait", seed=2, arrivals="poisson:3")
+    out = tmp_path / "tasks.parquet"
+    found = rs.replay_stream(
+        rs.stream_corpus(folder), pool, "shortest-wait", seed=2, arrivals="poisson:3", to=out
+    )
+    rows = pd.read_parquet(write_tasks([whole], tmp_path / "whole.parquet"))
+    assert (rows["status"] == "timed_out").any()
+    assert_frame_equal(pd.read_parquet(out), rows, check_exact=True, check_categorical=False)
+    assert found.summary()["utilisation"].to_numpy() == pytest.approx(
+        whole.summary()["utilisation"].to_numpy(), rel=1e-9
+    )
+    assert found.summary()["first_token_p90"].to_numpy() == pytest.approx(
+        whole.summary()["first_token_p90"].to_numpy(), rel=ERROR
+    )
+
+
+@pytest.mark.slow
+def test_a_folder_gets_a_file_for_every_million_tasks_of_a_policy(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(task_sink, "ROWS", 600)
+    out = tmp_path / "out"
+    stream = rs.stream_corpus(folder)
+    with task_sink.TaskSink(out) as sink:
+        for policy in ("least-loaded", "static:big"):
+            rs.replay_stream(stream, POOL, policy, to=sink)
+    sizes = {each.name: pq.read_metadata(each).num_rows for each in sorted(out.iterdir())}
+    assert sizes == {
+        "least-loaded-00000.parquet": 1100,
+        "least-loaded-00001.parquet": 400,
+        "static_big-00002.parquet": 1100,
+        "static_big-00003.parquet": 400,
+    }
+    with pytest.raises(SimulationError, match="holds least-loaded-0000. already|holds .* already"):
+        task_sink.TaskSink(out)
+
+
+@pytest.mark.slow
+def test_a_full_disk_keeps_what_is_whole(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(task_sink, "ROWS", 300)
+    write, written = pq.ParquetWriter.write_table, [0]
+
+    def full(self: Any, table: pa.Table, *rest: Any, **named: Any) -> None:
+        written[0] += table.num_rows
+        if written[0] > 1000:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(self, table, *rest, **named)
+
+    monkeypatch.setattr(pq.ParquetWriter, "write_table", full)
+    out = tmp_path / "out"
+    with pytest.raises(SimulationError) as caught:
+        rs.replay_stream(rs.stream_corpus(folder), POOL, "least-loaded", to=out)
+    assert str(caught.value) == (
+        f"{out}: cannot be written (No space left on device); the 1 files before stay; make room"
+    )
+    assert [each.name for each in out.iterdir()] == ["least-loaded-00000.parquet"]
+    assert pq.read_metadata(out / "least-loaded-00000.parquet").num_rows == 300
+    written[0] = 0
+    with pytest.raises(SimulationError, match=r"tasks.parquet: cannot be written"):
+        rs.replay_stream(
+            rs.stream_corpus(folder), POOL, "least-loaded", to=tmp_path / "tasks.parquet"
+        )
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["corpus", "out"]
+
+
+@pytest.mark.slow
+def test_what_cannot_be_streamed_is_refused_in_a_line(folder: Path, tmp_path: Path) -> None:
+    stream = rs.stream_corpus(folder)
+
+    def plain(task: Any, pool: Any, memory: Any) -> int:
+        return 0
+
+    for given, kind, said in (
+        ({"arrivals": "closed:users=3,think=1"}, SimulationError, "in a closed loop tasks come as"),
+        ({"arrivals": "corpus:start=5"}, SimulationError, "a stream is replayed whole"),
+        ({"policy": plain}, PolicyError, "policy plain is plain Python"),
+        ({"to": tmp_path / "x.csv"}, SimulationError, "x.csv: a replay in blocks writes Parquet"),
+        ({"warm_up": 1.0}, SimulationError, "warm_up=1.0: a share"),
+    ):
+        with pytest.raises(kind) as caught:
+            rs.replay_stream(stream, POOL, **{"policy": "least-loaded", **given})
+        assert said in str(caught.value)
+        assert "\n" not in str(caught.value)
+    with pytest.raises(SimulationError, match=r"is a Corpus; open the files with rs.stream_corpus"):
+        rs.replay_stream(rs.load_corpus("tasks"), POOL)  # pyright: ignore[reportArgumentType]
+
+    late = tasks()
+    late.loc[1200, "arrived_at"] = 0.5
+    late.iloc[1100:1500].to_parquet(folder / "3.parquet")
+    with pytest.raises(SimulationError, match=r"task 't1100' at .* s arrives before|task 't1200'"):
+        rs.replay_stream(rs.stream_corpus(folder), POOL, arrivals="corpus")
+    late.assign(tenant="x").iloc[1100:1500].to_parquet(folder / "3.parquet")
+    with pytest.raises(
+        CorpusError, match=r"3.parquet: column 'tenant' is text, and in .*0.parquet"
+    ):
+        rs.replay_stream(rs.stream_corpus(folder), POOL)
+
+
+@pytest.mark.slow
+def test_a_damaged_file_is_found_before_any_work(folder: Path, tmp_path: Path) -> None:
+    data = (folder / "2.parquet").read_bytes()
+    (folder / "2.parquet").write_bytes(data[: len(data) // 2])
+    out = tmp_path / "out"
+    with pytest.raises(CorpusError, match=r"2.parquet: damaged or cut-off Parquet file"):
+        rs.replay_stream(rs.stream_corpus(folder), POOL, to=out)
+    assert not list(out.iterdir())
+
+
+@pytest.mark.slow
+def test_an_interval_by_batches_covers_theory(tmp_path: Path) -> None:
+    """M/M/1 at load 1/2: the mean latency is 2 s."""
+    path = tmp_path / "c"
+    path.mkdir()
+    n = 200_000
+    table = pa.table({"id": pa.array(np.arange(n)).cast(pa.string()), "text": ["x"] * n})
+    pq.write_table(table, path / "0.parquet")
+    pool = rs.AgentPool((agent("a", latency=1.0, concurrency=1, service="exponential"),))
+    found = rs.replay_stream(
+        rs.stream_corpus(path), pool, "static:a", arrivals="poisson:0.5", seed=4
+    )
+    interval = found.interval()
+    assert found.stability.verdict == "steady"
+    assert 0 < interval.half_width < 0.1
+    assert abs(interval.mean - 2.0) < 2 * interval.half_width
+    with pytest.raises(SimulationError, match="no interval of 'cost'"):
+        found.interval("cost")
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e4])
+def test_a_sketch_is_within_its_bound(seed: int, scale: float) -> None:
+    values = np.random.default_rng(seed).lognormal(0.0, 1.5, 5000) * scale
+    values[:100] = 0.0
+    sketch, other = QuantileSketch(), QuantileSketch()
+    assert np.isnan(sketch.quantiles([0.5])).all()
+    sketch.add(values[:2000])
+    other.add(values[2000:])
+    sketch.merge(other)
+    at = [0.01, 0.5, 0.9, 0.95, 0.99, 0.999]
+    np.testing.assert_allclose(sketch.quantiles(at), quantiles(values, at), rtol=ERROR, atol=1e-9)
