@@ -1,12 +1,15 @@
 """What more workers give, what a cell costs beside its runs, and memory by tasks.
 
-    python benchmarks/scale.py [--cells 200] [--tasks 20000] [--most 4000000]
+    python benchmarks/scale.py [--cells 200] [--tasks 20000] [--most 4000000] [--streamed 20000000]
 
 Prints a table of engines: seconds, processor time, and efficiency at 2 workers, which is the time
 of one worker over twice that of two (goals: .9 in threads and .8 on Dask for cells of 50 ms or
 more); the share of the threads' time that they were blocked (by the interpreter's lock or
 another), which does not depend on what else the machine does; then what an empty cell costs on each
-engine; then resident memory by the number of tasks of a corpus.
+engine; then peak resident memory by the number of tasks, of a corpus in memory and of one that is
+replayed in blocks, with the line of least squares through the latter: bytes that each further task
+takes, which is near 0 where memory does not grow with the number of tasks. With ``--only memory``
+nothing but these last two.
 """
 
 import argparse
@@ -15,6 +18,7 @@ import platform
 import resource
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -108,28 +112,87 @@ def overhead(cells: int) -> None:
 
 def memory(most: int) -> None:
     """Print resident memory by tasks, each in a process of its own."""
-    print(f"\n{'tasks':>10} {'MB':>7} {'bytes a task':>12}  loaded, scored and replayed")
+    print(f"\n{'tasks':>11} {'MB':>7} {'bytes a task':>12}  loaded, scored and replayed")
     base = 0.0
     for tasks in (1000, *(most // 4**k for k in (2, 1, 0))):
-        code = f"import sys; sys.argv = ['']; import scale; print(scale.peak({tasks}))"
-        where = Path(__file__).parent
-        said = subprocess.run(
-            [sys.executable, "-c", code], cwd=where, capture_output=True, text=True, check=True
-        )
-        found = float(said.stdout)
+        found, _ = _alone(f"peak({tasks})")
         base = base or found
         each = (found - base) / tasks * 1e6
-        print(f"{tasks:>10,} {found:>7,.0f} {each if tasks > 1000 else np.nan:>12,.0f}")
+        print(f"{tasks:>11,} {found:>7,.0f} {each if tasks > 1000 else np.nan:>12,.0f}", flush=True)
 
 
-def peak(tasks: int) -> float:
-    """Peak resident memory (MB) of this process after a replay of so many short texts."""
+def streamed(most: int) -> None:
+    """Print resident memory by tasks of replays in blocks, and its trend."""
+    print(
+        f"\n{'tasks':>11} {'MB':>7} {'s':>7} {'cpu µs a task':>13}  in blocks, rows written"
+    )
+    sizes, found = [], []
+    for tasks in sorted({most // 4**k for k in range(4)}):
+        with tempfile.TemporaryDirectory() as folder:
+            _alone(f"make({tasks}, {folder!r})")
+            began = time.perf_counter()
+            peak_mb, cpu = _alone(f"in_blocks({folder!r})")
+        seconds = time.perf_counter() - began
+        sizes.append(tasks)
+        found.append(peak_mb)
+        print(
+            f"{tasks:>11,} {peak_mb:>7,.0f} {seconds:>7.1f} {1e6 * cpu / tasks:>13.2f}  "
+            f"{'#' * round(peak_mb / 25)}",
+            flush=True,
+        )
+    slope, least = np.polyfit(sizes, found, 1)
+    print(
+        f"trend: {least:,.0f} MB and {1e6 * slope:,.1f} bytes a task, so "
+        f"{least + 1e8 * slope:,.0f} MB at 100,000,000"
+    )
+
+
+def _alone(call: str) -> tuple[float, float]:
+    """What a function of this module returns in a process of its own: MB, and seconds."""
+    code = f"import sys; sys.argv = ['']; import scale; print(*scale.{call})"
+    where = Path(__file__).parent
+    said = subprocess.run(
+        [sys.executable, "-c", code], cwd=where, stdout=subprocess.PIPE, text=True, check=True
+    )
+    first, second = said.stdout.split()
+    return float(first), float(second)
+
+
+def make(tasks: int, folder: str) -> tuple[float, float]:
+    """Write a corpus of short texts as Parquet, a file for each million; they arrive at 2/s."""
+    last = 0.0
+    for number, begin in enumerate(range(0, tasks, 1 << 20)):
+        draws, end = np.random.default_rng(number), min(tasks, begin + (1 << 20))
+        times = last + np.cumsum(draws.exponential(0.5, end - begin))
+        last = float(times[-1])
+        ids = pd.Series(np.arange(begin, end)).astype(str)
+        texts = "say hello to number " + ids
+        frame = pd.DataFrame({"id": ids, "text": texts, "arrived_at": times})
+        frame.to_parquet(Path(folder) / f"{number:04}.parquet", row_group_size=1 << 17)
+    return _used()
+
+
+def in_blocks(folder: str) -> tuple[float, float]:
+    """Replay a folder in blocks, its rows written to another."""
+    with tempfile.TemporaryDirectory() as out:
+        found = rs.replay_stream(rs.stream_corpus(folder), policy="threshold", to=Path(out) / "out")
+        found.summary()
+    return _used()
+
+
+def _used() -> tuple[float, float]:
+    """Peak resident memory (MB) of this process, and its processor time (s)."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, time.process_time()
+
+
+def peak(tasks: int) -> tuple[float, float]:
+    """Replay so many short texts that are in memory."""
     number = np.arange(tasks)
     frame = pd.DataFrame(
         {"id": number.astype(str), "text": "say hello to number " + pd.Series(number).astype(str)}
     )
     rs.replay(rs.Corpus.from_frame(frame), policy="threshold", arrivals="poisson:4")
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return _used()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -138,13 +201,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--cells", type=int, default=100)
     parser.add_argument("--tasks", type=int, default=20_000)
     parser.add_argument("--most", type=int, default=1_000_000)
+    parser.add_argument("--streamed", type=int, default=2_000_000)
+    parser.add_argument("--only", choices=["memory"])
     options = parser.parse_args(arguments)
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
     parts: list[Callable[[], None]] = [
         partial(engines, options.tasks, options.cells),
         partial(overhead, 2000),
-        partial(memory, options.most),
     ]
+    if options.only:
+        parts.clear()
+    parts += [partial(memory, options.most), partial(streamed, options.streamed)]
     for part in parts:
         part()
 
