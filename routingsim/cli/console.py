@@ -209,6 +209,7 @@ def _print_summary(
 
 def print_streamed(results: "Sequence[StreamedReplay]") -> None:
     """Print a table per policy of streamed replays."""
+    _foremost(dict.fromkeys(note for result in results for note in result.foremost))
     for result in results:
         known = result.summary().loc["all", "recorded"] > 0
         more = [("quality", "quality", "{:.3f}"), ("recorded", "quality known", "{:.1%}")]

@@ -62,8 +62,9 @@ class StreamedReplay:
         Rate (tasks/s) of the arrivals, and coefficient of variation of their gaps.
     seed : int
         Seed of all random numbers.
-    notes : tuple of str
-        Remarks for the reader.
+    notes, foremost : tuple of str
+        Remarks for the reader, and those without which no figure is to be read: that the pool is
+        not the corpus's, and that the arrivals are not those asked for.
     stability : Stability
         Whether waits and latencies mean anything, from the verdicts on the blocks; read it before
         any percentile.
@@ -84,6 +85,7 @@ class StreamedReplay:
     memory: Floats
     tasks_to: Path | None
     _totals: Totals = field(repr=False)
+    foremost: tuple[str, ...] = ()
     _steady: bool = False
 
     def __len__(self) -> int:
@@ -137,7 +139,7 @@ class StreamedReplay:
             "stability": str(self.stability),
             "verdict": self.stability.verdict,
             "quantiles_within": ERROR,
-            "notes": list(self.notes),
+            "notes": [*self.foremost, *self.notes],
             "tasks_to": None if self.tasks_to is None else str(self.tasks_to),
             "agents": plain[:-1],
             "all": plain[-1],
@@ -146,7 +148,8 @@ class StreamedReplay:
     def __repr__(self) -> str:
         columns = ["tasks", "share", "utilisation", "wait_mean", "latency_p50", "latency_p95"]
         table = self.summary()[[*columns, "cost", "quality"]]
-        said = [f"{self.policy.name}  {self.stability}", *(f"note: {each}" for each in self.notes)]
+        said = [f"note: {each}" for each in self.foremost]
+        said += [f"{self.policy.name}  {self.stability}", *(f"note: {each}" for each in self.notes)]
         shown = table.to_string(float_format="{:.4g}".format)
         return "\n".join([*map(display.wrapped, said), self.arrivals_in_words, shown])
 
@@ -231,9 +234,9 @@ def replay_stream(
     if own_times:
         _check_own_times(stream)
     tasks, begin, last, realised = _span(process, stream, seed)
+    unlike = "" if own_times else unlike_asked(process, process.rate, tasks, [last])
+    foremost = filter(None, (whose_agents(first, scenario.pool), unlike))
     notes = [
-        whose_agents(first, scenario.pool),
-        "" if own_times else unlike_asked(process, process.rate, tasks, [last]),
         no_texts(first, made),
         *basis_notes(first, scenario.pool),
         *made.notes,
@@ -281,6 +284,7 @@ def replay_stream(
             totals.add(record)
             if writer is not None:
                 writer.write(task_table(record), facts.categories)
+    notes += totals.remarks(made.name)
     verdict = totals.stability
     steady = verdict.verdict == "steady" and process.synthetic and not (outages or changes)
     return StreamedReplay(
@@ -290,6 +294,7 @@ def replay_stream(
         memory,
         None if sink is None else sink.path,
         totals,
+        tuple(foremost),
         steady and not made.learns,
     )
 

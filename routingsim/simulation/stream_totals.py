@@ -155,6 +155,23 @@ class Totals:
         frame.index.name = "agent"
         return frame
 
+    def remarks(self, policy: str) -> list[str]:
+        """What stands beside the figures: that costs are modelled, or that quality is not known."""
+        whole = self._row(list(range(len(self.pool))))
+        said = []
+        if (share := 1 - whole["cost_recorded"]) > 0:
+            calls = "calls" if share == 1 else f"{policy}'s calls"
+            said.append(
+                "costs are modelled (price x tokens) where none is recorded: "
+                f"{share:.0%} of {calls}"
+            )
+        if 0 < whole["recorded"] < 1:
+            said.append(
+                f"{policy}: quality is the mean over the {whole['recorded']:.1%} of its answers "
+                "whose quality is recorded, which are other tasks for each policy"
+            )
+        return said
+
     def _row(self, agents: list[int]) -> dict[str, Any]:
         total = {name: float(values[agents].sum()) for name, values in self._sums.items()}
         status = self._status[agents].sum(axis=0)
