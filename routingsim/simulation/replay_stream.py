@@ -42,6 +42,7 @@ from routingsim.simulation.task_sink import TaskSink
 from routingsim.simulation.windowed import Block, played
 from routingsim.simulation.workload import records
 
+_MOST = 2**31 - 1  # tasks
 _DRAWN = 1 << 17  # arrivals that are looked at together
 _MEASURED = ("latency", "latency_mean", "wait", "wait_mean")
 
@@ -219,6 +220,11 @@ def replay_stream(
         raise SimulationError(
             f"{stream.source}: has the column {classes[0]}, and a streamed replay knows no tenants "
             "or priorities; leave the column out, or replay a part that fits into memory"
+        )
+    if facts.tasks > _MOST:
+        raise SimulationError(
+            f"{stream.source}: {facts.tasks:,} tasks, and the simulator counts up to {_MOST:,}; "
+            "replay the files in parts"
         )
     first = next(stream.blocks())
     made = make_policy(pool, policy, first)
