@@ -1,6 +1,7 @@
 """What more workers give, what a cell costs beside its runs, and memory by tasks.
 
-    python benchmarks/scale.py [--cells 200] [--tasks 20000] [--most 4000000] [--streamed 20000000]
+    python benchmarks/scale.py [--cells 200] [--tasks 20000] [--most 4000000]
+    python benchmarks/scale.py --only memory --streamed 1000000 4000000 20000000
 
 Prints a table of engines: seconds, processor time, and efficiency at 2 workers, which is the time
 of one worker over twice that of two (goals: .9 in threads and .8 on Dask for cells of 50 ms or
@@ -121,13 +122,11 @@ def memory(most: int) -> None:
         print(f"{tasks:>11,} {found:>7,.0f} {each if tasks > 1000 else np.nan:>12,.0f}", flush=True)
 
 
-def streamed(most: int) -> None:
+def streamed(counts: Sequence[int]) -> None:
     """Print resident memory by tasks of replays in blocks, and its trend."""
-    print(
-        f"\n{'tasks':>11} {'MB':>7} {'s':>7} {'cpu µs a task':>13}  in blocks, rows written"
-    )
+    print(f"\n{'tasks':>11} {'MB':>7} {'s':>7} {'cpu µs a task':>13}  in blocks, rows written")
     sizes, found = [], []
-    for tasks in sorted({most // 4**k for k in range(4)}):
+    for tasks in sorted(counts):
         with tempfile.TemporaryDirectory() as folder:
             _alone(f"make({tasks}, {folder!r})")
             began = time.perf_counter()
@@ -201,7 +200,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--cells", type=int, default=100)
     parser.add_argument("--tasks", type=int, default=20_000)
     parser.add_argument("--most", type=int, default=1_000_000)
-    parser.add_argument("--streamed", type=int, default=2_000_000)
+    parser.add_argument("--streamed", type=int, nargs="+", default=[250_000, 1_000_000, 2_000_000])
     parser.add_argument("--only", choices=["memory"])
     options = parser.parse_args(arguments)
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")

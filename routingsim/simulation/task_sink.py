@@ -102,7 +102,7 @@ class TaskSink:
 
     def _refused(self, error: OSError) -> str:
         """What is said of a disk that is full."""
-        kept = f"; the {self._files - 1} files before stay" if self._folder else ""
+        kept = "; the files that were ended before stay" if self._files > 1 else ""
         return f"{self.path}: cannot be written ({error.strerror or error}){kept}; make room"
 
 

@@ -178,7 +178,8 @@ def test_a_full_disk_keeps_what_is_whole(
     with pytest.raises(SimulationError) as caught:
         rs.replay_stream(rs.stream_corpus(folder), POOL, "least-loaded", to=out)
     assert str(caught.value) == (
-        f"{out}: cannot be written (No space left on device); the 1 files before stay; make room"
+        f"{out}: cannot be written (No space left on device); the files that were ended before "
+        "stay; make room"
     )
     assert [each.name for each in out.iterdir()] == ["least-loaded-00000.parquet"]
     assert pq.read_metadata(out / "least-loaded-00000.parquet").num_rows == 300
