@@ -353,7 +353,7 @@ def _batch(dataset: ds.Dataset) -> int:
     fragment: Any = next(iter(dataset.get_fragments()))
     about = fragment.metadata
     size = sum(about.row_group(k).total_byte_size for k in range(about.num_row_groups))
-    return int(np.clip(4 * BYTES * about.num_rows // max(size, 1), 1000, TASKS))
+    return min(max(4 * BYTES * about.num_rows // max(size, 1), 1000), TASKS)
 
 
 def _same_columns(path: Path, schema: pa.Schema, columns: dict[str, str], first: Path) -> None:
