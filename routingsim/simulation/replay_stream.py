@@ -32,6 +32,7 @@ from routingsim.simulation.recorded import basis_notes
 from routingsim.simulation.remarks import no_texts, whose_agents
 from routingsim.simulation.replay import DEFAULT_LOAD
 from routingsim.simulation.run_tables import tasks as task_table
+from routingsim.simulation.run_text import verdict
 from routingsim.simulation.scenario import Scenario, as_hedge, check_kinds, prepare
 from routingsim.simulation.service import first_token_table, service_table, system
 from routingsim.simulation.signals import Signals
@@ -127,23 +128,25 @@ class StreamedReplay:
 
     def to_dict(self) -> dict[str, Any]:
         """The same for JSON, NaN as None."""
-        rows = self.summary().reset_index().to_dict("records")
-        plain = [
-            {str(key): None if value != value else value for key, value in row.items()}
-            for row in rows
-        ]
+        table = self.summary()
+        plain = table.astype(object).where(table.notna(), None).reset_index()
+        rows: list[Any] = plain.to_dict("records")
+        whole = rows.pop()
+        del whole["agent"]
+        rate, cv = self.realised
         return {
             "policy": self.policy.name,
-            "arrivals": self.arrivals,
-            "rate": self.realised[0],
-            "cv": None if math.isnan(self.realised[1]) else self.realised[1],
-            "stability": str(self.stability),
-            "verdict": self.stability.verdict,
+            "arrivals": {
+                "process": self.arrivals,
+                "rate": rate if math.isfinite(rate) else None,
+                "cv": cv if math.isfinite(cv) else None,
+            },
+            "stability": verdict(self.stability),
+            "overall": whole,
+            "agents": rows,
             "quantiles_within": ERROR,
-            "notes": [*self.foremost, *self.notes],
             "tasks_to": None if self.tasks_to is None else str(self.tasks_to),
-            "agents": plain[:-1],
-            "all": plain[-1],
+            "notes": [*self.foremost, *self.notes],
         }
 
     def __repr__(self) -> str:
@@ -151,7 +154,7 @@ class StreamedReplay:
         table = self.summary()[[*columns, "cost", "quality"]]
         said = [f"note: {each}" for each in self.foremost]
         said += [f"{self.policy.name}  {self.stability}", *(f"note: {each}" for each in self.notes)]
-        shown = table.to_string(float_format="{:.4g}".format)
+        shown = table.map("{:,.4g}".format).to_string()
         return "\n".join([*map(display.wrapped, said), self.arrivals_in_words, shown])
 
 
@@ -291,12 +294,12 @@ def replay_stream(
             if writer is not None:
                 writer.write(task_table(record), facts.categories)
     notes += totals.remarks(made.name)
-    verdict = totals.stability
-    steady = verdict.verdict == "steady" and process.synthetic and not (outages or changes)
+    stability = totals.stability
+    steady = stability.verdict == "steady" and process.synthetic and not (outages or changes)
     return StreamedReplay(
         *(made, scenario.pool, stream, str(process), realised, seed),
         tuple(filter(None, notes)),
-        verdict,
+        stability,
         memory,
         None if sink is None else sink.path,
         totals,

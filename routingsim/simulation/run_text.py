@@ -19,6 +19,7 @@ from routingsim.simulation.run_summary import (
     fairness,
     quality_columns,
 )
+from routingsim.simulation.stability import Stability
 
 _SHOWN = (
     ("tasks", "tasks", "{:,.0f}"),
@@ -51,17 +52,7 @@ def as_dict(run: RunRecord, summary: pd.DataFrame) -> dict[str, Any]:
             "span": run.span,
         },
         "window": {"begin": begin, "end": end, "warm_up": run.warm_up},
-        "stability": {
-            "verdict": run.stability.verdict,
-            "reason": run.stability.reason,
-            "offered": {a: _none(load) for a, load in run.stability.offered.items()},
-            "error": {a: _none(error) for a, error in run.stability.error.items()},
-            "half_width": _none(run.stability.half_width),
-            "enough": run.stability.enough,
-            "above": run.stability.above,
-            "peak": run.stability.peak,
-            "left": run.stability.left,
-        },
+        "stability": verdict(run.stability),
         "recorded": run.basis.kind,
         "checkup": None if run.corpus is None else run.corpus.check(run.pool).to_dict(),
         "overall": whole,
@@ -71,6 +62,21 @@ def as_dict(run: RunRecord, summary: pd.DataFrame) -> dict[str, Any]:
         "priorities": _records(by_priority(run)) if run.work.priority.size else [],
         "recovery": recovery.as_dicts(recovery.table(run, window=None, replications=0)),
         "notes": list(run.notes),
+    }
+
+
+def verdict(found: Stability) -> dict[str, Any]:
+    """The verdict on a run for JSON."""
+    return {
+        "verdict": found.verdict,
+        "reason": found.reason,
+        "offered": {a: _none(load) for a, load in found.offered.items()},
+        "error": {a: _none(error) for a, error in found.error.items()},
+        "half_width": _none(found.half_width),
+        "enough": found.enough,
+        "above": found.above,
+        "peak": found.peak,
+        "left": found.left,
     }
 
 

@@ -180,7 +180,7 @@ def classes(corpus: Corpus | None, tenants: Sequence[Tenant]) -> Classes:
     """
     size = 1 if corpus is None else len(corpus)
     tasks = None if corpus is None else corpus.tasks
-    recorded = tasks["tenant"] if tasks is not None and "tenant" in tasks else None
+    recorded: Any = tasks["tenant"] if tasks is not None and "tenant" in tasks else None
     shared = any(tenant.share is not None for tenant in tenants)
     known = {""} if recorded is None else set(recorded.unique().tolist())
     if shared and "" not in known:

@@ -3,7 +3,10 @@
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
+
+import routingsim as rs
 
 from .running import in_process, invoke, routingsim
 
@@ -138,3 +141,37 @@ def test_an_option_that_is_a_field_of_agents_says_where_it_belongs(option: str, 
     found = in_process("replay", "tasks", option)
     assert found.returncode == 2
     assert f"replay: no option {option[:-2]}; {said}" in " ".join(found.stderr.split())
+
+
+@pytest.mark.slow
+def test_a_large_folder_is_replayed_in_blocks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, out = tmp_path / "many", tmp_path / "out"
+    folder.mkdir()
+    rs.load_corpus("tasks").write(folder / "0.parquet")
+    command = ("replay", folder, "-p", "least-loaded", "--arrivals", "poisson:2")
+    whole = json.loads(in_process(*command, "--json", "-").stdout)
+    monkeypatch.setenv("ROUTINGSIM_STREAM_BYTES", "1000")
+    found = in_process(*command, "--json", "-", "--tasks-to", out)
+    assert f"{folder}: 542 tasks in 1 files, in blocks" in found.stderr.replace("\n", "")
+    (mine,), (its,) = json.loads(found.stdout)["policies"], whole["policies"]
+    assert mine["overall"]["tasks"] == its["overall"]["tasks"] == 542
+    assert mine["overall"]["cost"] == pytest.approx(its["overall"]["cost"])
+    assert len(pd.read_parquet(out)) == 542
+    shown = in_process(*command).stdout
+    assert "least-loaded  steady" in shown or "least-loaded  too short" in shown
+    assert "percentiles are within 0.1% of the exact ones" in shown
+    for option in (
+        ["--report", tmp_path / "r.html"],
+        ["--tasks", 5],
+        ["--live"],
+        ["--slo", "p95=2"],
+    ):
+        refused = in_process(*command, *option)
+        assert refused.returncode == 2
+        said = " ".join(refused.stderr.split())
+        assert f"is too large to load whole, and {option[0]} needs that; leave it out" in said
+    monkeypatch.delenv("ROUTINGSIM_STREAM_BYTES")
+    refused = in_process(*command, "--tasks-to", tmp_path / "folder")
+    assert "a folder is for a corpus that is replayed in blocks" in " ".join(refused.stderr.split())

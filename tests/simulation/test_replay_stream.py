@@ -100,13 +100,13 @@ def test_blocks_change_nothing(
     assert_frame_equal(pd.read_parquet(out), rows, check_exact=True, check_categorical=False)
     np.testing.assert_array_equal(found.memory, whole.memory)
     mine, its = found.summary(), whole.summary()
+    assert list(mine) == list(its)
     counts = ["tasks", *rs.replay(corpus, POOL, made, tasks=9).summary().columns[2:6]]
     times = [name for name in its if "_p" in name]
     others = [name for name in its if name not in (*counts, *times)]
-    assert_frame_equal(mine[counts], its[counts], check_exact=True)
-    assert_frame_equal(mine[others], its[others], rtol=1e-9)
-    assert_frame_equal(mine[times], its[times], rtol=ERROR, atol=1e-9)
-    assert list(mine) == list(its)
+    assert_frame_equal(mine.loc[:, counts], its.loc[:, counts], check_exact=True)
+    assert_frame_equal(mine.loc[:, others], its.loc[:, others], rtol=1e-9)
+    assert_frame_equal(mine.loc[:, times], its.loc[:, times], rtol=ERROR, atol=1e-9)
     assert found.realised == pytest.approx(whole.realised, rel=1e-6)
     assert (found.stability.peak, found.stability.left) == (
         whole.stability.peak,
@@ -130,7 +130,7 @@ def test_service_by_tokens_and_shared_speed_are_the_same(folder: Path, tmp_path:
         rs.stream_corpus(folder), pool, "shortest-wait", seed=2, arrivals="poisson:3", to=out
     )
     rows = pd.read_parquet(write_tasks([whole], tmp_path / "whole.parquet"))
-    assert (rows["status"] == "timed_out").any()
+    assert rows["status"].tolist().count("timed_out")
     assert_frame_equal(pd.read_parquet(out), rows, check_exact=True, check_categorical=False)
     assert found.summary()["utilisation"].to_numpy() == pytest.approx(
         whole.summary()["utilisation"].to_numpy(), rel=1e-9
