@@ -94,7 +94,8 @@ def _add_texts(draft: Draft, values: Sequence[Any]) -> None:
 def _add_scores(draft: Draft, rows: Rows) -> list[str]:
     """Take recorded scores where no task has a text; else return the columns, which are left."""
     found = [name for name in SCORES if name in rows.columns]
-    if any(draft.columns["text"].values):
+    texts = draft.columns["text"].values
+    if texts.holds_any if isinstance(texts, TextColumn) else any(texts):
         return found
     draft.columns |= {name: RawColumn(name, rows.columns[name]) for name in found}
     return []

@@ -11,6 +11,7 @@ import re
 import zlib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, Protocol, TypeGuard, runtime_checkable
 
@@ -46,6 +47,7 @@ _ARCHIVES = {
     b"\x28\xb5\x2f\xfd": "compressed by zstd; unpack it, or use gzip",
 }
 
+_PIECE = 1 << 16  # records whose fields are taken together
 _Amount = Annotated[float, msgspec.Meta(ge=0)] | None
 
 
@@ -250,7 +252,12 @@ def _parse_json_lines(data: bytes, file: str) -> Rows:
     with suppress(*JSON_ERRORS):
         if all_short:
             decode = msgspec.json.Decoder(TaskRecord).decode
-            columns = _task_columns([decode(text) for _, text in lines])
+            pieces = [lines[begin : begin + _PIECE] for begin in range(0, len(lines), _PIECE)]
+            found = [
+                _texts_in_arrow(_task_columns([decode(text) for _, text in piece]))
+                for piece in pieces
+            ]
+            columns = _joined(found, [len(piece) for piece in pieces])
             starts = [line for line, _ in lines]
             return Rows(file, "json", columns, starts, range(1, len(lines) + 1))
     # The file has another shape, or an error: read it record by record.
@@ -293,6 +300,31 @@ def _task_columns(tasks: Sequence[TaskRecord]) -> dict[str, Sequence[Any]]:
         for name in OutcomeRecord.__struct_fields__:
             columns[f"outcomes.{agent}.{name}"] = [getattr(each, name, None) for each in records]
     return {name: column for name, column in columns.items() if column.count(None) < len(column)}
+
+
+def _texts_in_arrow(columns: dict[str, Any]) -> dict[str, Any]:
+    """The columns with ids and texts in Arrow, which takes less memory."""
+    for name in ("id", "text"):
+        with suppress(UnicodeEncodeError):  # half a character, which the check names
+            texts = pa.array(columns[name], pa.large_string())
+            columns[name] = TextColumn(pa.chunked_array([texts]))
+    return columns
+
+
+def _joined(pieces: Sequence[dict[str, Any]], sizes: Sequence[int]) -> dict[str, Any]:
+    """The columns of pieces of a file, one after another."""
+    joined: dict[str, Any] = {}
+    for name in dict.fromkeys(name for piece in pieces for name in piece):
+        parts: list[Any] = [
+            piece.pop(name, None) or [None] * size
+            for piece, size in zip(pieces, sizes, strict=True)
+        ]
+        if all(isinstance(part, TextColumn) for part in parts):
+            chunks = [chunk for part in parts for chunk in part.arrow.chunks]
+            joined[name] = TextColumn(pa.chunked_array(chunks, pa.large_string()))
+        else:
+            joined[name] = list(chain.from_iterable(parts))
+    return joined
 
 
 def _one_object(data: bytes) -> dict[str, Any] | None:

@@ -35,6 +35,13 @@ class TextColumn(Sequence[str | None]):
         """All values as Python's own."""
         return self.arrow.to_pylist()
 
+    @property
+    def holds_any(self) -> bool:
+        """Whether any value is a text that is not empty."""
+        return bool(
+            pc.call_function("any", [pc.call_function("not_equal", [self.arrow, ""])]).as_py()
+        )
+
     def filled(self) -> "TextColumn":
         """The column with an empty text for each null."""
         return TextColumn(self.arrow.fill_null("")) if self.arrow.null_count else self
