@@ -98,7 +98,7 @@ def played(
     kernels = choose.compiled, learn.compiled
     run: _Run | None = None
     for block in blocks:
-        run = run or _Run(block.work, tasks, system, rules)
+        run = run or _Run(block.work, tasks, system, rules, choose.ranks, memory)
         work = run.take(block)
         run.state, found = engine.advance(
             *(run.state, work, system, rules, run.log, run.pool, kernels, memory, seed),
@@ -112,7 +112,15 @@ def played(
 class _Run:
     """The arrays of a run, and which of its tasks are in memory."""
 
-    def __init__(self, work: Workload, tasks: int, system: System, rules: Rules) -> None:
+    def __init__(
+        self,
+        work: Workload,
+        tasks: int,
+        system: System,
+        rules: Rules,
+        ranks: int,
+        memory: NDArray[np.float64],
+    ) -> None:
         tables = {name: table for name, table in work._asdict().items() if name not in _BY_TASK}
         self._tasks, self._end = tasks, 0
         self._work = _Columns(
@@ -137,7 +145,8 @@ class _Run:
         arrays |= {name: np.zeros(1, np.int64) for name in _COUNTS}
         self.log = Log(**arrays)
         whole = work._replace(row=np.zeros(tasks if system.window.size else 0, np.int32))
-        self.state = empty_state(system, rules, whole._replace(tokens=np.zeros((0, 0))))
+        whole = whole._replace(tokens=np.zeros((0, 0)))
+        self.state = empty_state(system, rules, whole, ranks, memory)
         self.pool = engine.pool_view(self.state, system)
         self._waiting: deque[tuple[Corpus, int, int]] = deque()
         self._low: dict[str, int] = dict.fromkeys(
