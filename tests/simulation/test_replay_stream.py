@@ -255,7 +255,7 @@ def test_an_interval_by_batches_covers_theory(tmp_path: Path) -> None:
         found.interval("cost")
 
 
-@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e4])
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e2])
 def test_a_sketch_is_within_its_bound(seed: int, scale: float) -> None:
     values = np.random.default_rng(seed).lognormal(0.0, 1.5, 5000) * scale
     values[:100] = 0.0
