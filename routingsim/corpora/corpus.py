@@ -180,7 +180,7 @@ class Corpus:
         elif late:
             said.append(f"{counted(late, 'arrival was', 'arrivals were')} unsorted: sorted")
             table = table.iloc[np.argsort(arrived, kind="stable")].reset_index(drop=True)
-        blank = int(table["text"].eq("").sum())
+        blank = int(table["text"].eq("").to_numpy().sum())
         if 0 < blank < len(table):
             said.append(f"{counted(blank, 'task has', 'tasks have')} an empty text")
         recorded, outcomes = outcome_arrays(table)

@@ -26,6 +26,7 @@ from routingsim.simulation.arrival_notes import unlike_asked
 from routingsim.simulation.arrivals import Arrivals, ClosedLoop, CorpusTimes, Poisson, as_arrivals
 from routingsim.simulation.arrivals.checks import check_seed, is_finite
 from routingsim.simulation.changes import Change
+from routingsim.simulation.conditions import conditions
 from routingsim.simulation.faults import ONE_TRY, Hedge, Outage, Retries
 from routingsim.simulation.quantile_sketch import ERROR
 from routingsim.simulation.recorded import basis_notes
@@ -33,9 +34,8 @@ from routingsim.simulation.remarks import no_texts, whose_agents
 from routingsim.simulation.replay import DEFAULT_LOAD
 from routingsim.simulation.run_tables import tasks as task_table
 from routingsim.simulation.run_text import verdict
-from routingsim.simulation.scenario import Scenario, as_hedge, check_kinds, prepare
+from routingsim.simulation.scenario import Scenario, prepare
 from routingsim.simulation.service import first_token_table, service_table, system
-from routingsim.simulation.signals import Signals
 from routingsim.simulation.stability import Stability
 from routingsim.simulation.statistics import Interval
 from routingsim.simulation.stream_totals import BlockRecord, Totals
@@ -209,9 +209,16 @@ def replay_stream(
             "rs.stream_corpus(path), or replay a corpus in memory with rs.replay"
         )
     pool = load_agents(pool)
-    outages = (outages,) if isinstance(outages, Outage) else tuple(outages)
-    changes = (changes,) if isinstance(changes, Change) else tuple(changes)
-    check_kinds(retries, outages, changes)
+    met = conditions(
+        retries=retries,
+        outages=outages,
+        changes=changes,
+        signal_delay=signal_delay,
+        routers=routers,
+        hedge=hedge,
+        discipline=discipline,
+        service=service,
+    )
     check_seed(seed)
     if warm_up is not None and not (is_finite(warm_up) and 0 <= warm_up < 1):
         raise SimulationError(f"warm_up={warm_up!r}: a share of the horizon in [0, 1) is needed")
@@ -232,10 +239,7 @@ def replay_stream(
     first = next(stream.blocks())
     made = make_policy(pool, policy, first)
     _refuse_policy(made)
-    conditions: dict[str, Any] = {"retries": retries, "outages": outages, "changes": changes}
-    conditions |= {"hedge": as_hedge(hedge), "signals": Signals(signal_delay, routers)}
-    scenario = prepare(first, pool, made, service=service, discipline=discipline, **conditions)
-    scenario = _with_means(scenario, stream)
+    scenario = _with_means(prepare(first, pool, made, **met), stream)
     if process is None:
         own = stream.has_arrivals and not facts.unsorted
         process = CorpusTimes() if own else Poisson(DEFAULT_LOAD * scenario.capacity)
@@ -267,7 +271,7 @@ def replay_stream(
     )
     memory = made.memory.copy()
     block: dict[str, Any] = {
-        **{name: getattr(scenario, name) for name in ("pool", "policy", *conditions)},
+        **{name: getattr(scenario, name) for name in ("pool", "policy", *met)},
         "arrivals": str(process),
         "asked": (process.rate, process.cv),
         "realised": realised,

@@ -120,7 +120,7 @@ def settle(s, work, rules, keys, call, copy, drawn):
         rate = work.failed[row, a]  # what is recorded is of the first call
     failed = rate > 0.0 and rng.uniform(keys.error, i, part) < rate
     call.status = FAILED if failed else OK
-    call.judged = 0
+    call.judged = call.probe = 0
     if attempt + 1 < rules.levels and not failed:
         quality = worth(work.quality[row, a], agent.quality_factor)
         if not math.isnan(quality):

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from routingsim.agents import TIME_OUTS, AgentPool
 from routingsim.policies.kernel import FAILED, OK
 from routingsim.simulation.offered_load import RARE, OfferedLoad, Run, offered_load, sent_work
-from routingsim.simulation.state import Log
 from routingsim.simulation.statistics import batch_means
 
 Verdict = Literal["steady", "too short to say", "no rate", "saturated", "overloaded", "growing"]

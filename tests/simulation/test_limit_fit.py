@@ -2,6 +2,7 @@
 
 import heapq
 import math
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -255,7 +256,12 @@ def our_run(slots: int, limit: int | None) -> tuple[np.ndarray, ...]:
     arrived, _, tokens = calls(7.3)
     tasks = {"id": np.arange(SIZE).astype(str), "text": "", "arrived_at": arrived}
     tasks |= {"prompt_tokens": tokens, "output_tokens": tokens}
-    fields = {"latency_cv": 0.3, "ttft": 0.5, "tokens_per_second": 80.0, "latency": 4.0}
+    fields: dict[str, Any] = {
+        "latency_cv": 0.3,
+        "ttft": 0.5,
+        "tokens_per_second": 80.0,
+        "latency": 4.0,
+    }
     one = rs.Agent(
         id="m", name="M", cost=0.0, service="tokens", concurrency=slots, tokens_per_minute=limit,
         **fields,

@@ -1,6 +1,7 @@
 """A plan in TOML: what it says, and one line on what is wrong with it."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -87,10 +88,10 @@ def test_a_plan_takes_all_conditions_that_a_replay_takes(tmp_path: Path) -> None
         "retries = {attempts = 2, on = ['failed', 'timed_out'], cooldown = '3:60:30'}\n"
         "[vary]\nrouters = [1, 4]\nhedge = ['2s', 'p95']\n"
     )
-    given = read_plan(path)
+    given: Any = read_plan(path)
     assert given["changes"] == [rs.Change("gpt-4", 2.0, price=2.0)]
     assert given["retries"] == rs.Retries(2, on=("failed", "timed_out"), cooldown="3:60:30")
-    frame = rs.sweep(**given | {"results": None}, progress=False).to_frame()
+    frame: Any = rs.sweep(**given | {"results": None}, progress=False).to_frame()
     assert frame["routers"].tolist() == [1, 1, 4, 4]
     assert frame["hedge"].tolist() == ["2s", "p95"] * 2
     assert (frame["fairness"] > 0).all()
