@@ -32,6 +32,7 @@ from routingsim.simulation.quantile_sketch import ERROR
 from routingsim.simulation.recorded import basis_notes
 from routingsim.simulation.remarks import no_texts, whose_agents
 from routingsim.simulation.replay import DEFAULT_LOAD
+from routingsim.simulation.run_record import CONDITIONS
 from routingsim.simulation.run_tables import tasks as task_table
 from routingsim.simulation.run_text import verdict
 from routingsim.simulation.scenario import Scenario, prepare
@@ -271,7 +272,7 @@ def replay_stream(
     )
     memory = made.memory.copy()
     block: dict[str, Any] = {
-        **{name: getattr(scenario, name) for name in ("pool", "policy", *met)},
+        **{name: getattr(scenario, name) for name in ("pool", "policy", *CONDITIONS)},
         "arrivals": str(process),
         "asked": (process.rate, process.cv),
         "realised": realised,
