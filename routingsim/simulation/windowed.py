@@ -21,6 +21,7 @@ from routingsim.simulation.calls import HELD
 from routingsim.simulation.events import MORE
 from routingsim.simulation.pages import Pages
 from routingsim.simulation.state import (
+    QUALITY,
     Log,
     Rules,
     System,
@@ -133,7 +134,8 @@ class _Run:
         )
         self._same = {name: each for name, each in tables.items() if name not in self._work.pages}
         tries, held = max(rules.attempts, rules.levels), bool(system.holds.any())
-        one = empty_log(1, tries, held, work.first.size > 0, hedges(rules))._asdict()
+        better = bool((system.change_what == QUALITY).any())
+        one = empty_log(1, tries, held, work.first.size > 0, hedges(rules), better)._asdict()
         self._rows = _Columns(
             {
                 name: ((tasks * each.size,), each.dtype)

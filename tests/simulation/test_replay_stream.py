@@ -76,7 +76,10 @@ SCENARIOS: list[tuple[str, str | None, dict[str, Any]]] = [
         {
             "hedge": "1.5s",
             "outages": [rs.Outage("big", 50, 90)],
-            "changes": [rs.Change("mid", 100, speed=0.5)],
+            "changes": [
+                rs.Change("mid", 100, speed=0.5),
+                rs.Change("big", 120, price=3.0, quality=0.5),
+            ],
         },
     ),
     ("shortest-wait", "corpus:2x", {"signal_delay": 0.5, "routers": 3, "warm_up": 0.2}),
