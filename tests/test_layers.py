@@ -27,6 +27,7 @@ UPWARD = {
     ("routingsim.evaluation.study", "routingsim.report.html"),
     ("routingsim.evaluation.study", "routingsim.report.study_plots"),
     ("routingsim.evaluation.capacity_answer", "routingsim.report.capacity_plot"),
+    ("routingsim.evaluation.capacity_answer", "routingsim.report.html"),
     ("routingsim.evaluation.sweeps.result", "routingsim.report.sweep_plots"),
     ("routingsim.simulation.result", "routingsim.report.explore"),
     ("routingsim.simulation.result", "routingsim.report.html"),

@@ -1,16 +1,20 @@
 """``routingsim capacity``: the cheapest pool and policy that meet targets."""
 
+import tomllib
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from routingsim.cli.console import out, print_frame, remark, write_json
 from routingsim.cli.options import (
     Inputs,
     JsonOption,
+    PageOption,
     QualityOption,
     SloOption,
     Workers,
+    as_typed,
     bounds,
     load_option,
     option,
@@ -40,6 +44,14 @@ def capacity(
             "each agent to vary; others keep theirs.",
         ),
     ],
+    vary: Annotated[
+        list[str] | None,
+        option(
+            "policy.PARAMETER=VALUES",
+            "Values of a policy's parameter to try, as in the plan of a sweep: "
+            "'policy.low=[0.2, 0.3]' or 'policy.low={from=0.2, to=0.4, steps=3}'. Can be repeated.",
+        ),
+    ] = None,
     slo: SloOption = None,
     quality: QualityOption = None,
     budget: Annotated[float | None, option("USD", "Target: USD per hour at most.")] = None,
@@ -51,6 +63,7 @@ def capacity(
     agents_to: Annotated[
         Path | None, file_option("Write the pool of the answer to FILE.toml.", (".toml",))
     ] = None,
+    report: PageOption = None,
     json_to: JsonOption = None,
 ) -> None:
     """Find the cheapest pool and policy that meet targets of latency, quality and cost.
@@ -71,6 +84,7 @@ def capacity(
             inputs.policies(corpus, pool, ["threshold:calibrated", "least-loaded"]),
             arrivals=arrivals,
             slots=dict(_slots(text) for text in slots),
+            vary=_varied(vary or []),
             slo=bounds(slo),
             quality=quality,
             budget=budget,
@@ -80,12 +94,16 @@ def capacity(
             service=inputs.service,
             **where,
         )
+    if report is not None:
+        from routingsim.report.html import write_report
+
+        remark(f"report: {write_report(found, report, command=as_typed())}", style="")
     if json_to is not None:
         write_json("capacity", found.to_dict(), json_to)
     if json_to != Path("-"):
         out.print(str(found), highlight=False, markup=False, soft_wrap=True)
         if found.best is not None:
-            print_frame(found.margins)
+            print_frame(found.margins.drop(columns=["low", "high"]))
         if not found.stress.empty:
             print_frame(found.stress, spare=("span", "rate_met", "answered", "breaks"))
     if pools_to is not None:
@@ -93,6 +111,22 @@ def capacity(
     if agents_to is not None and found.best is not None:
         found.best.candidate.pool.save(agents_to)
         remark(f"agents: {agents_to}", style="")
+
+
+def _varied(texts: Sequence[str]) -> dict[str, Any]:
+    """What is varied, by name: each a line of TOML, as in the plan of a sweep."""
+    from routingsim.evaluation.sweeps.plan_file import flat
+
+    found: dict[str, Any] = {}
+    for text in texts:
+        try:
+            found |= flat(tomllib.loads(text))
+        except tomllib.TOMLDecodeError as error:
+            raise SimulationError(
+                f"--vary {text!r}: is no line of a plan ({error}); a parameter and a list or range "
+                "are needed, as 'policy.low=[0.2, 0.3]' or 'policy.low={from=0.2, to=0.4, steps=3}'"
+            ) from None
+    return found
 
 
 def _slots(text: str) -> tuple[str, list[int]]:

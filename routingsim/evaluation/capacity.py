@@ -9,21 +9,20 @@ only if the intervals of these runs meet the targets too: figures that a candida
 by flatter it. Where the model is an M/M/c queue, exact results take the place of runs.
 """
 
-import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import msgspec
 import numpy as np
 import pandas as pd
 
-from routingsim.agents import LIMITS, TIME_OUTS, AgentPool, PoolLike, load_agents
+from routingsim.agents import LIMITS, TIME_OUTS, PoolLike, load_agents
 from routingsim.corpora.datasets import CorpusLike, load_corpus
 from routingsim.errors import AgentError, PolicyError, SimulationError
 from routingsim.evaluation import cell as cells
 from routingsim.evaluation.capacity_answer import Capacity
-from routingsim.evaluation.capacity_question import Candidate, Question, Tried
+from routingsim.evaluation.capacity_candidates import candidates, slots_of, with_varied
+from routingsim.evaluation.capacity_question import HOURS, Candidate, Question, Tried
 from routingsim.evaluation.evidence import evidence
 from routingsim.evaluation.intervals import t_interval
 from routingsim.evaluation.jobs import simulate
@@ -43,7 +42,6 @@ from routingsim.simulation.arrivals import Arrivals, ClosedLoop, Poisson, as_arr
 from routingsim.simulation.arrivals.checks import is_whole
 from routingsim.simulation.conditions import conditions
 from routingsim.simulation.faults import ONE_TRY, Retries
-from routingsim.simulation.recorded import basis
 from routingsim.simulation.replications import replication_seeds
 from routingsim.simulation.scenario import Scenario, prepare
 from routingsim.simulation.stability import lasts, of_most, over_runs
@@ -55,8 +53,6 @@ FIRST = 3
 BATCH = 8
 """Candidates that are run side by side, however many workers there are: the answer is the same."""
 
-HOURS = 3600.0
-
 
 def capacity(
     corpus: CorpusLike | None,
@@ -65,6 +61,7 @@ def capacity(
     *,
     arrivals: str | Arrivals,
     slots: Mapping[str, int | Iterable[int]],
+    vary: Mapping[str, Any] | None = None,
     slo: Mapping[str, float] | None = None,
     quality: float | None = None,
     budget: float | None = None,
@@ -91,6 +88,10 @@ def capacity(
     slots : mapping of str to int or iterable of int
         The numbers of slots to try, by agent id; 0 leaves the agent out. Other agents keep
         theirs.
+    vary : mapping of str to list or range, optional
+        Parameters of the policies to try, by "policy.PARAMETER", as lists or ranges of
+        :func:`routingsim.sweep`: ``{"policy.low": {"from": 0.2, "to": 0.4, "steps": 3}}``.
+        Policies that do not have the parameter are tried as they are.
     slo : mapping of str to float, optional
         Bounds by metric (:data:`routingsim.evaluation.targets.METRICS`), as
         ``{"latency_p95": 2.0}``. 99 % of tasks are to be answered unless ``answered`` is given.
@@ -119,15 +120,9 @@ def capacity(
     pool = load_agents(pool)
     conditions(retries=retries)
     targets = targets_of(slo, quality, budget)
-    tried = _slots(slots, pool)
+    tried = slots_of(slots, pool)
     if not is_whole(runs) or runs < FIRST:
         raise SimulationError(f"runs={runs!r}: {FIRST} or more are needed")
-    asks_quality = any(target.metric in ("quality_all", "goodput") for target in targets)
-    if asks_quality and (corpus is None or basis(corpus, pool).kind not in ("complete", "common")):
-        raise SimulationError(
-            "quality: the corpus does not record the quality of every agent on the same tasks, so "
-            "that of another pool cannot be told; compare estimates it from a log"
-        )
     process = as_arrivals(arrivals)
     several = isinstance(policies, Sequence) and not isinstance(policies, str)
     wanted: list[Wanted] = list(policies) if several else [policies]  # type: ignore[list-item]
@@ -145,26 +140,32 @@ def capacity(
         first.pool,
         cautions_on(corpus, first.pool, process, int(count), of_order),
     )
+    asks_quality = any(target.metric in ("quality_all", "goodput") for target in targets)
+    if asks_quality and not question.graded:
+        raise SimulationError(
+            "quality: the corpus does not record the quality of every agent on the same tasks, so "
+            "that of another pool cannot be told; compare estimates it from a log"
+        )
     _check_met(question)
-    candidates = _candidates(question, pool, tried, wanted)
+    asked = candidates(question, pool, tried, with_varied(wanted, vary))
     where = {"executor": executor, "n_jobs": n_jobs}
     with hired(_screen, question, **where) as each, told(progress, "pool") as tell:
-        return _search(question, candidates, list(tried), each, tell)
+        return _search(question, asked, list(tried), each, tell)
 
 
 def _search(
     question: Question,
-    candidates: list[Candidate],
+    asked: list[Candidate],
     varied: list[str],
     each: Callable[[Sequence[Candidate], Done], None],
     tell: Callable[[int, int], object],
 ) -> Capacity:
     found: dict[int, Tried] = {}
     best: Tried | None = None
-    able = [k for k, candidate in enumerate(candidates) if not candidate.why]
+    able = [k for k, candidate in enumerate(asked) if not candidate.why]
     for begin in range(0, len(able), BATCH):
         ceiling = np.inf if best is None else best.found[USD].mean
-        batch = [k for k in able[begin : begin + BATCH] if candidates[k].floor < ceiling]
+        batch = [k for k in able[begin : begin + BATCH] if asked[k].floor < ceiling]
         if not batch:
             break
 
@@ -173,7 +174,7 @@ def _search(
                 raise screened.error
             found[batch[place]] = screened
 
-        each([candidates[k] for k in batch], done)
+        each([asked[k] for k in batch], done)
         good = (k for k in batch if found[k].verdict == "met")
         for k in sorted(good, key=lambda k: found[k].found[USD].mean):
             if best is not None and found[k].found[USD].mean >= best.found[USD].mean:
@@ -192,17 +193,14 @@ def _search(
     if best is None and ran:
         best = min(ran, key=lambda each: _shortfall(question.targets, each))
         best = best if best.verdict == "growing" else _confirm(question, best)
-    frame = _frame(question, candidates, found, varied)
+    frame = _frame(question, asked, found, varied)
     return Capacity(question.targets, status, best, frame, cheaper, question)
 
 
 def _shortfall(targets: Sequence[Target], tried: Tried) -> tuple[bool, float]:
     """How far a candidate is from the targets, as the largest share of a bound that it misses."""
-    shares = [
-        max(0.0, -target.margin(tried.found[target.metric].mean)) / (target.bound or 1.0)
-        for target in targets
-    ]
-    return tried.verdict == "growing", float(np.nan_to_num(shares, nan=np.inf).max())
+    shares = [target.shortfall(tried.found[target.metric].mean) for target in targets]
+    return tried.verdict == "growing", max(shares)
 
 
 def _scene(question: Question, candidate: Candidate) -> Scenario:
@@ -234,7 +232,7 @@ def _screen(question: Question, candidate: Candidate) -> Tried:
             states.append(result.stability)
         table = dict(zip(cells.METRICS, np.array(rows).T, strict=True))
         usd = candidate.rent + HOURS * table["rate_met"] * table["cost"]
-        found = {t.metric: t_interval(table[t.metric]) for t in question.targets if t.metric != USD}
+        found = {metric: t_interval(table[metric]) for metric in question.metrics}
         found[USD] = t_interval(usd)
         said = _verdict(question.targets, found)
         most = of_most(over_runs(states))
@@ -266,7 +264,7 @@ def _confirm(question: Question, tried: Tried) -> Tried:
         shown = evidence(cell, metric, question.group, count, sampled=settings.sampled)
         return either_side(shown.interval()[0])
 
-    found = {t.metric: interval(t.metric) for t in question.targets if t.metric != USD}
+    found = {metric: interval(metric) for metric in question.metrics}
     hourly = HOURS * float(cell.figures[:, list(cells.METRICS).index("rate_met")].mean())
     cost = interval("cost")
     found[USD] = Interval(candidate.rent + hourly * cost.mean, hourly * cost.half_width)
@@ -281,7 +279,7 @@ def _verdict(targets: Sequence[Target], found: Mapping[str, Interval]) -> str:
 
 def _exact(question: Question, candidate: Candidate) -> Tried | None:
     """The candidate by queueing theory, if it is one agent with an M/M/c queue."""
-    metrics = {target.metric for target in question.targets} - {"answered", USD, "cost"}
+    metrics = {*question.metrics} - {"answered", "cost"}
     timed = all(name == "wait_mean" or name.startswith("latency_") for name in metrics)
     agent = candidate.pool[0]
     plain = (
@@ -301,79 +299,19 @@ def _exact(question: Question, candidate: Candidate) -> Tried | None:
     named |= {"cost": cost, USD: candidate.rent + HOURS * question.rate * cost}
     for name in metrics - set(named):
         named[name] = queue.latency_quantile(int(name.removeprefix("latency_p")) / 100)
-    found = {
-        name: Interval(named[name], 0.0) for name in (*(t.metric for t in question.targets), USD)
-    }
+    found = {name: Interval(named[name], 0.0) for name in (*question.metrics, USD)}
     return Tried(candidate, found, _verdict(question.targets, found), 0)
-
-
-def _candidates(
-    question: Question,
-    pool: AgentPool,
-    tried: Mapping[str, Sequence[int]],
-    wanted: Sequence[Wanted],
-) -> list[Candidate]:
-    """All combinations, those that can cost least first, with why some cannot do it."""
-    corpus = question.corpus
-    table = None
-    if corpus is not None:
-        table = corpus.outcome("quality", [agent.recorded_as for agent in pool])
-        table = table[~np.isnan(table).any(axis=1)]
-    made = []
-    for counts in itertools.product(*tried.values()):
-        chosen = dict(zip(tried, counts, strict=True))
-        sized = [
-            msgspec.structs.replace(each, concurrency=chosen.get(each.id, each.concurrency))
-            for each in pool
-            if chosen.get(each.id, 1)
-        ]
-        if not sized:
-            continue
-        some = AgentPool(tuple(sized))
-        places = [pool.index(each.id) for each in some]
-        quality = np.nan
-        if table is not None and len(table):
-            quality = float(table[:, places].max(axis=1).mean())
-        why = _why(question, some, quality)
-        for each in wanted:
-            name = each if isinstance(each, str) else getattr(each, "name", str(each))
-            made.append(Candidate(counts, some, each, name, _floor(question, some), why))
-    if not made:
-        raise SimulationError("slots: no combination has a slot")
-    return sorted(made, key=lambda each: each.floor)
-
-
-def _floor(question: Question, pool: AgentPool) -> float:
-    """USD per hour at least: slots, and every call at the agent that is cheapest for it."""
-    corpus = question.corpus
-    rent = float(pool.column("price_per_slot_hour") @ pool.column("concurrency"))
-    whole = all(agent.failed_cost == agent.cut_off_cost == "all" for agent in pool)
-    if corpus is not None and whole:
-        recorded = corpus.outcome("cost", [agent.recorded_as for agent in pool])
-        if not np.isnan(recorded).any():
-            return rent + HOURS * question.rate * float(recorded.min(axis=1).mean())
-    return rent
-
-
-def _why(question: Question, pool: AgentPool, quality: float) -> str:
-    """Why no policy can meet the targets with this pool; "" where theory cannot tell."""
-    if question.rate >= pool.capacity and question.process.stationary:
-        return f"{question.rate:.3g} tasks/s, and it serves {pool.capacity:.3g}/s at most"
-    for target in question.targets:
-        if target.metric == "quality_all" and quality < target.bound:
-            return f"no choice of agents has a quality above {quality:.3f}"
-    return ""
 
 
 def _frame(
     question: Question,
-    candidates: Sequence[Candidate],
+    asked: Sequence[Candidate],
     found: Mapping[int, Tried],
     varied: Sequence[str],
 ) -> pd.DataFrame:
-    names = list(dict.fromkeys((USD, *(target.metric for target in question.targets))))
+    names = [USD, *question.metrics]
     rows = []
-    for k, candidate in enumerate(candidates):
+    for k, candidate in enumerate(asked):
         got = found.get(k)
         candidate = got.candidate if got else candidate
         known = got.found if got else {}
@@ -400,22 +338,3 @@ def _check_met(question: Question) -> None:
     spans = [float(each[-1]) for each in times if each.size]
     if spans and (said := unlike_asked(process, process.rate, times[0].size, spans)):
         raise SimulationError(f"{process}: no capacity can be told, as {said}")
-
-
-def _slots(slots: Mapping[str, int | Iterable[int]], pool: AgentPool) -> dict[str, list[int]]:
-    if not isinstance(slots, Mapping) or not slots:
-        raise SimulationError(
-            f"slots={slots!r}: numbers of slots by agent are needed, as "
-            f"{{'{pool.ids[0]}': range(0, 9)}}"
-        )
-    found = {}
-    for agent, counts in slots.items():
-        pool.index(agent)  # raises an AgentError that names the agents of the pool
-        several = list(counts) if isinstance(counts, Iterable) else [counts]
-        whole = bool(several) and all(is_whole(count) and count >= 0 for count in several)
-        if not whole or len(set(several)) < len(several):
-            raise SimulationError(
-                f"slots of {agent}: {counts!r}; different whole numbers of 0 or more are needed"
-            )
-        found[agent] = [int(count) for count in several]
-    return found

@@ -2,16 +2,18 @@
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from routingsim import display
-from routingsim.evaluation.capacity_question import Candidate, Question, Tried
+from routingsim.evaluation.capacity_question import MONTH, Candidate, Question, Tried
 from routingsim.evaluation.capacity_stress import stress
 from routingsim.evaluation.tabular import Tabular, records, texts
-from routingsim.evaluation.targets import USD, Target
+from routingsim.evaluation.targets import AT_LEAST, USD, Target
+from routingsim.formatting import number, percent
 from routingsim.simulation.arrival_notes import asked_and_met
 from routingsim.simulation.statistics import Interval
 
@@ -34,9 +36,10 @@ class Capacity(Tabular):
         part in choosing it; else the closest to them.
     frame : DataFrame
         A row for each candidate, cheapest first: slots of each varied agent, policy,
-        usd_per_hour, each target's metric (means), rate asked for, rate_met (tasks/s) and span
-        (s) of its runs, runs, verdict ("met", "missed", "growing", "open", "cannot", or
-        "dearer" where it costs more than the answer and was not run) and why.
+        usd_per_hour, each target's metric, latency_p95 and quality_all (means), rate asked for,
+        rate_met (tasks/s) and span (s) of its runs, runs, verdict ("met", "missed", "growing",
+        "open", "cannot", or "dearer" where it costs more than the answer and was not run) and
+        why.
     undecided : int
         Candidates that may be cheaper than the answer and were left open.
     """
@@ -60,7 +63,14 @@ class Capacity(Tabular):
             best = {
                 "policy": candidate.policy,
                 "slots": {agent.id: agent.concurrency for agent in candidate.pool},
-                "usd_per_hour": {"mean": cost.mean, "low": cost.low, "high": cost.high},
+                **{
+                    f"usd_per_{name}": {
+                        "mean": hours * cost.mean,
+                        "low": hours * cost.low,
+                        "high": hours * cost.high,
+                    }
+                    for name, hours in (("hour", 1.0), ("month", MONTH))
+                },
             }
         question, met = self.question, self.best if self.best and self.best.runs else None
         corpus = question.corpus
@@ -70,6 +80,7 @@ class Capacity(Tabular):
             "targets": records(self.margins),
             "stress": records(self.stress),
             "undecided": self.undecided,
+            "runs": {"made": self.runs, "exhaustive": self.exhaustive},
             "arrivals": str(question.process),
             "rate": question.rate or None,
             "met": None if met is None else {"rate": met.rate_met, "span": met.span},
@@ -95,7 +106,11 @@ class Capacity(Tabular):
 
     @property
     def margins(self) -> pd.DataFrame:
-        """A row for each target: metric, bound, mean, low and high (95 %), margin, verdict."""
+        """A row for each target: how far the answer is on the right side of its bound.
+
+        Columns: metric, bound, mean, low and high (95 %), margin, margin_low and margin_high
+        (95 %; below 0 on the wrong side), verdict.
+        """
         return pd.DataFrame(
             {
                 "metric": target.metric,
@@ -104,10 +119,23 @@ class Capacity(Tabular):
                 "low": got.low,
                 "high": got.high,
                 "margin": target.margin(got.mean),
+                "margin_low": min(target.margin(got.low), target.margin(got.high)),
+                "margin_high": max(target.margin(got.low), target.margin(got.high)),
                 "verdict": target.verdict(got),
             }
             for target, got in self._got()
         )
+
+    @property
+    def runs(self) -> int:
+        """Runs that were made, those under worse conditions left out."""
+        return sum(self.frame["runs"].tolist())
+
+    @property
+    def exhaustive(self) -> int:
+        """Runs that it would take to run every candidate as often as allowed, and the answer
+        again."""
+        return (len(self.frame) + 1) * self.question.runs
 
     def _got(self) -> list[tuple[Target, Interval]]:
         best = self.best
@@ -119,8 +147,8 @@ class Capacity(Tabular):
     def stress(self) -> pd.DataFrame:
         """The targets under worse conditions (:mod:`routingsim.evaluation.capacity_stress`).
 
-        A row each for what was asked, twice the load, an outage of the dearest agent, dearer
-        calls and slower agents; none where no pool meets the targets.
+        A row each for what was asked, twice the load, an outage of the dearest agent, and
+        prices and service times 20 % up and down; none where no pool meets the targets.
         """
         if self.status != "answered" or self.best is None:
             return pd.DataFrame(columns=["condition", "breaks"])
@@ -129,20 +157,20 @@ class Capacity(Tabular):
     def frontier(self) -> pd.DataFrame:
         """Of the candidates that keep up, those that no other beats on all they are asked for.
 
-        Compared are the means of cost per hour and of each target's metric.
+        Compared are the means of cost per hour, p95 latency and quality, as far as it is
+        recorded, and of each target's metric.
         """
-        names = list(dict.fromkeys((USD, *(target.metric for target in self.targets))))
+        names = [USD, *self.question.metrics]
         ran = self.frame["verdict"].isin(("met", "missed", "open"))
         kept = self.frame.loc[ran & self.frame[names].notna().all(axis=1), :]
-        best = [target.metric for target in self.targets if target.at_least]
-        table = kept[names].to_numpy() * np.where(np.isin(names, best), -1.0, 1.0)
+        table = kept[names].to_numpy() * np.where(np.isin(names, AT_LEAST), -1.0, 1.0)
         beaten = [bool(((table <= row).all(1) & (table < row).any(1)).any()) for row in table]
         return kept.loc[~np.array(beaten, dtype=bool), :].sort_values(by=[USD])
 
     def plot(
         self, ax: "Axes | None" = None, *, metric: str | None = None, legend: str = ""
     ) -> "Axes":
-        """Cost per hour against the metric of a target, by default the first; returns the Axes.
+        """Cost per hour against a metric, by default that of the first target; returns the Axes.
 
         ``legend`` is "below" (by default), "right" or "none".
         """
@@ -150,14 +178,26 @@ class Capacity(Tabular):
 
         return plot_capacity(self, ax, metric=metric, legend=legend)
 
+    def report(self, path: str | Path) -> Path:
+        """Write the report as one file: HTML, or by suffix ``.pdf``, ``.md`` or ``.json``.
+
+        Raises
+        ------
+        SimulationError
+            If the file cannot be written.
+        """
+        from routingsim.report.html import write_report
+
+        return write_report(self, path)
+
     def __repr__(self) -> str:
         notes = (f"note: {note}" for note in self.foremost)
-        return "\n".join([*notes, self._said(), *(f"  {line}" for line in self._below())])
+        return "\n".join([*notes, self.said, *(f"  {line}" for line in self._below())])
 
     def to_html(self) -> str:
         """What a notebook shows: the answer, and the cheapest candidates."""
         return display.card(
-            self._said(),
+            self.said,
             display.table(*texts(self.frame.head(display.MOST_ROWS))),
             self._below(),
             first=[f"note: {note}" for note in self.foremost],
@@ -165,36 +205,55 @@ class Capacity(Tabular):
 
     def _below(self) -> list[str]:
         """What stands below the answer: arrivals, targets, what was tried, what breaks first."""
-        tried = sum(runs > 0 for runs in self.frame["runs"].tolist())
-        asked = f"{len(self.frame):,} pools and policies were asked about, {tried:,} run"
-        lines = [self.arrivals_in_words, *self._held(), asked, *self._broken()]
-        if self.undecided:
-            lines.append(
-                f"{self.undecided:,} that may be cheaper are undecided within "
-                f"{self.question.runs} runs each; give more (runs=), or tasks"
-            )
-        return lines
+        lines = [self.arrivals_in_words, *self.held, self.searched, *self.broken]
+        return [*lines, *([self.left_open] if self.undecided else [])]
 
-    def _said(self) -> str:
+    @property
+    def searched(self) -> str:
+        """How many candidates there were, and how many runs it took."""
+        tried = sum(runs > 0 for runs in self.frame["runs"].tolist())
+        said = f"{len(self.frame):,} pools and policies were asked about, {tried:,} run"
+        return f"{said}: {self.runs:,} runs, all would take {self.exhaustive:,}" if tried else said
+
+    @property
+    def left_open(self) -> str:
+        """How many that may be cheaper are undecided, and what would decide them."""
+        return (
+            f"{self.undecided:,} that may be cheaper are undecided within "
+            f"{self.question.runs} runs each; give more (runs=), or tasks"
+        )
+
+    @property
+    def said(self) -> str:
+        """The answer in a sentence."""
         asked = ", ".join(map(str, self.targets))
         if self.best is None:
             return f"No pool of these can meet {asked}: {self.frame['why'].tolist()[0]}."
         name, cost = self.name(self.best.candidate), self.best.found[USD]
         if self.status == "answered":
-            return f"Use {name}: {cost.mean:.4g} USD per hour, the cheapest shown to meet {asked}."
+            per = f"{cost.mean:.4g} USD per hour, {number(MONTH * cost.mean)} a month"
+            return f"Use {name}: {per}, the cheapest shown to meet {asked}."
         if self.status == "undecided":
             return f"Undecided: no pool is shown to meet {asked}; {name} comes closest."
         return f"No pool of these meets {asked}; {name} comes closest."
 
-    def _broken(self) -> list[str]:
+    @property
+    def broken(self) -> list[str]:
         """What breaks first, where something does."""
         if self.stress.empty:
             return []
-        pairs = zip(self.stress["condition"], self.stress["breaks"], strict=True)
-        said = [f"{condition}: misses {missed}" for condition, missed in pairs if missed]
+        said = []
+        for row in records(self.stress):
+            if row["breaks"]:
+                at = f"; {row['busiest']} has an offered load of {percent(row['offered'] or 0)}"
+                said.append(
+                    f"{row['condition']}: misses {row['breaks']}{at * bool(row['busiest'])}"
+                )
         return said or [f"it also holds under: {', '.join(self.stress['condition'].tolist()[1:])}"]
 
-    def _held(self) -> list[str]:
+    @property
+    def held(self) -> list[str]:
+        """The targets in words, each with its figure, interval and verdict."""
         said = []
         for target, got in self._got():
             margin = target.margin(got.mean)

@@ -12,12 +12,22 @@ from routingsim.caching import cached_property
 from routingsim.corpora.corpus import Corpus
 from routingsim.evaluation.loads import Wanted
 from routingsim.evaluation.resampling import LEAST, Resamples
-from routingsim.evaluation.targets import Target
+from routingsim.evaluation.targets import USD, Target
 from routingsim.policies.folds import prompts
 from routingsim.simulation.arrivals import Arrivals, ClosedLoop
 from routingsim.simulation.faults import Retries
+from routingsim.simulation.recorded import basis
 from routingsim.simulation.scenario import Order
 from routingsim.simulation.statistics import Interval
+
+HOURS = 3600.0
+"""Seconds of an hour."""
+
+MONTH = 730.0
+"""Hours of a month: a twelfth of 365 days."""
+
+SHOWN = ("latency_p95", "quality_all")
+"""Metrics that are shown of each candidate, whether or not they are aimed at."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +54,19 @@ class Question:
     def rate(self) -> float:
         """Tasks/s; 0 where the arrivals have no rate of their own."""
         return 0.0 if isinstance(self.process, ClosedLoop) else float(self.process.rate or 0.0)
+
+    @cached_property
+    def graded(self) -> bool:
+        """Whether the quality of every agent is recorded on the same tasks."""
+        corpus = self.corpus
+        return corpus is not None and basis(corpus, self.pool).kind in ("complete", "common")
+
+    @cached_property
+    def metrics(self) -> tuple[str, ...]:
+        """Those aimed at, USD per hour apart, and those of ``SHOWN`` that can be told."""
+        shown = SHOWN if self.graded else SHOWN[:1]
+        aimed = [target.metric for target in self.targets if target.metric != USD]
+        return tuple(dict.fromkeys((*aimed, *shown)))
 
     @property
     def objective(self) -> float:
@@ -100,7 +123,7 @@ class Candidate:
 
 @dataclass(frozen=True, eq=False)
 class Tried:
-    """A candidate with the interval of each target's metric and of its cost per hour.
+    """A candidate with the interval of each metric of the question and of its cost per hour.
 
     ``verdict`` is "met", "missed", "open", or "growing" where its runs end before their
     backlog; ``runs`` is 0 where an exact result took their place. ``rate_met`` (tasks/s) and

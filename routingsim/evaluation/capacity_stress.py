@@ -1,18 +1,19 @@
 """What breaks first: a pool that meets its targets, under other conditions than those asked."""
 
+import math
 from dataclasses import replace
 
-import msgspec
 import numpy as np
 import pandas as pd
 
-from routingsim.agents import Agent, AgentPool
+from routingsim.agents import AgentPool
 from routingsim.evaluation import cell as cells
-from routingsim.evaluation.capacity_question import Candidate, Question
+from routingsim.evaluation.capacity_question import HOURS, Candidate, Question
 from routingsim.evaluation.targets import USD
 from routingsim.policies.costs import cost_order
 from routingsim.policies.policy import make_policy
 from routingsim.simulation.arrivals import Arrivals, ClosedLoop
+from routingsim.simulation.changes import Change
 from routingsim.simulation.faults import Outage
 from routingsim.simulation.replications import replication_seeds
 from routingsim.simulation.scenario import prepare
@@ -23,8 +24,8 @@ RUNS = 5
 DOWN = 600.0
 """Seconds for which the dearest agent is down."""
 
-MORE = 1.2
-"""By how much prices and service times rise."""
+MORE, LESS = 1.2, 0.8
+"""Factors of prices and of service times."""
 
 
 def stress(question: Question, candidate: Candidate) -> pd.DataFrame:
@@ -39,16 +40,18 @@ def stress(question: Question, candidate: Candidate) -> pd.DataFrame:
     -------
     DataFrame
         A row for each condition (as asked, twice the load, the dearest agent down for ten
-        minutes or half of a shorter run, calls 20 % dearer, service times 20 % longer): condition,
-        the means over 5 runs of each target's metric, of the rate met (tasks/s), of the span (s)
-        and of USD per hour, and ``breaks``, the targets that the means miss ("" for none).
+        minutes or half of a shorter run, prices of calls and slots 20 % up and down, service
+        times 20 % up and down): condition, the means over 5 runs of each target's metric, of the
+        rate met (tasks/s), of the span (s) and of USD per hour; ``breaks``, the targets that the
+        means miss, the one missed by the largest share of its bound first ("" for none);
+        ``busiest``, the agent with the highest offered load ("" where that is not known), and
+        ``offered``, that load. Policies go by the prices and times that were asked about.
     """
     pool, process = candidate.pool, question.process
     dearest = cost_order(pool, question.corpus)[-1]
     span = question.tasks / question.rate if question.rate else DOWN
     length = min(DOWN, span / 2)
     outage = Outage(dearest, span / 4, span / 4 + length)
-    slower = AgentPool(tuple(map(_slower, pool)))
     table = [_row(question, candidate, "as asked", pool, process)]
     if not isinstance(process, ClosedLoop):
         twice = process.scaled(2.0)
@@ -58,8 +61,10 @@ def stress(question: Question, candidate: Candidate) -> pd.DataFrame:
     down = f"{dearest} down for {length / 60:.3g} minutes"
     table += [
         _row(question, candidate, down, pool, process, outages=(outage,)),
-        _row(question, candidate, "calls 20 % dearer", pool, process, price=MORE),
-        _row(question, candidate, "service times 20 % longer", slower, process),
+        _row(question, candidate, "prices 20 % higher", pool, process, price=MORE),
+        _row(question, candidate, "prices 20 % lower", pool, process, price=LESS),
+        _row(question, candidate, "service times 20 % longer", pool, process, times=MORE),
+        _row(question, candidate, "service times 20 % shorter", pool, process, times=LESS),
     ]
     return pd.DataFrame(table)
 
@@ -73,11 +78,13 @@ def _row(
     *,
     outages: tuple[Outage, ...] = (),
     price: float = 1.0,
+    times: float = 1.0,
 ) -> dict[str, float | str]:
     policy = make_policy(pool, candidate.wanted, question.corpus)
     scene = prepare(
         *(question.corpus, pool, policy),
         outages=outages,
+        changes=[Change(agent, 0.0, speed=1 / times) for agent in pool.ids if times != 1.0],
         retries=question.retries,
         service=question.service,
     )
@@ -88,18 +95,16 @@ def _row(
     figures = np.array([cells.measure(run, question.objective, 0.5) for run in runs])
     means = dict(zip(cells.METRICS, figures.mean(axis=0).tolist(), strict=True))
     means["cost"] *= price
-    means[USD] = candidate.rent + 3600.0 * means["rate_met"] * means["cost"]
+    means[USD] = price * candidate.rent + HOURS * means["rate_met"] * means["cost"]
     missed = [target for target in question.targets if not target.margin(means[target.metric]) >= 0]
+    missed.sort(key=lambda target: -target.shortfall(means[target.metric]))
+    offered = np.mean([list(run.stability.offered.values()) for run in runs], axis=0)
+    first = int(offered.argmax()) if np.isfinite(offered).all() else None
     row: dict[str, float | str] = {"condition": said}
     row |= {target.metric: means[target.metric] for target in question.targets}
     row |= {name: means[name] for name in ("rate_met", "span")}
-    return row | {USD: means[USD], "breaks": ", ".join(map(str, missed))}
-
-
-def _slower(agent: Agent) -> Agent:
-    given = {"latency": agent.latency * MORE}
-    if agent.ttft is not None:
-        given["ttft"] = agent.ttft * MORE
-    if agent.tokens_per_second is not None:
-        given["tokens_per_second"] = agent.tokens_per_second / MORE
-    return msgspec.structs.replace(agent, **given)
+    row |= {USD: means[USD], "breaks": ", ".join(map(str, missed))}
+    return row | {
+        "busiest": "" if first is None else pool.ids[first],
+        "offered": math.nan if first is None else float(offered[first]),
+    }

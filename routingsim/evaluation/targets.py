@@ -65,6 +65,11 @@ class Target:
         """By how much a value is on the right side of the bound, in the metric's unit."""
         return value - self.bound if self.at_least else self.bound - value
 
+    def shortfall(self, value: float) -> float:
+        """By how much a value is on the wrong side, as a share of the bound; NaN is infinite."""
+        missed = max(0.0, -self.margin(value)) / (self.bound or 1.0)
+        return math.inf if math.isnan(value) else missed
+
     def verdict(self, interval: Interval) -> str:
         """``met`` or ``missed`` where the whole interval is on one side, else ``open``.
 

@@ -1,10 +1,11 @@
 """What a target costs: cost per hour against a metric, for every pool and policy that was run."""
 
+import numpy as np
 from matplotlib.axes import Axes
 
 from routingsim.errors import SimulationError
 from routingsim.evaluation.capacity_answer import Capacity
-from routingsim.evaluation.targets import UNITS, USD
+from routingsim.evaluation.targets import AT_LEAST, UNITS, USD
 from routingsim.report.axes import axes_or_new, finish, legend_height, log_axis
 from routingsim.report.palette import INK, policy_styles
 
@@ -14,7 +15,9 @@ _SHOWN = {"met": "full", "open": "none", "missed": "none"}
 def plot_capacity(
     answer: Capacity, ax: Axes | None = None, *, metric: str | None = None, legend: str = ""
 ) -> Axes:
-    """Cost per hour against the metric of a target; filled marks meet all targets.
+    """Cost per hour against a metric; filled marks meet all targets.
+
+    The line is the frontier: no pool and policy that was run has a better figure for less.
 
     Parameters
     ----------
@@ -22,23 +25,23 @@ def plot_capacity(
     ax : Axes, optional
         Where to draw; a new pyplot figure by default.
     metric : str, optional
-        That of one of the targets; the first by default. Pools whose backlog outlasts the run
-        are left out.
+        That of one of the targets, by default of the first; latency_p95; or quality_all, where
+        it is recorded. Pools whose backlog outlasts the run are left out.
     legend : {"", "below", "right", "none"}
         Where names stand; by default below the axes.
 
     Raises
     ------
     SimulationError
-        If no target is of that metric, or there is no such place for a legend.
+        If it is none of these, or there is no such place for a legend.
     """
     bounds = {target.metric: target.bound for target in answer.targets}
     metric = answer.targets[0].metric if metric is None else metric
-    if metric not in bounds:
-        raise SimulationError(f"metric={metric!r}: choose one of {', '.join(bounds)}")
+    if metric not in (known := dict.fromkeys((*answer.question.metrics, *bounds))):
+        raise SimulationError(f"metric={metric!r}: choose one of {', '.join(known)}")
     frame = answer.frame
     names = list(dict.fromkeys(frame["policy"]))
-    ax = axes_or_new(ax, 2.6 + legend_height(names, ["target", "answer"]))
+    ax = axes_or_new(ax, 2.6 + legend_height(names, ["target", "frontier", "answer"]))
     keys = []
     for name, style in zip(names, policy_styles(len(names)), strict=True):
         for verdict, fill in _SHOWN.items():
@@ -56,10 +59,13 @@ def plot_capacity(
             )
             if verdict == "met":
                 keys.append(mark)
-    known = frame[metric].dropna().to_numpy()
-    if known.size and known.min() > 0 and metric != "quality_all":
+    figures = frame[metric].dropna().to_numpy()
+    if figures.size and figures.min() > 0 and metric != "quality_all":
         log_axis(ax, "y")
-    marks = [ax.axhline(bounds[metric], color=INK, linewidth=0.8, linestyle=":", label="target")]
+    marks = ax.plot(*frontier(answer, metric), color=INK, lw=0.8, drawstyle="steps-post",
+                    label="frontier")  # fmt: skip
+    if metric in bounds:
+        marks += [ax.axhline(bounds[metric], color=INK, lw=0.8, ls=":", label="target")]
     if answer.best is not None:
         found = answer.best.found
         at = found[USD].mean, found[metric].mean
@@ -68,3 +74,14 @@ def plot_capacity(
     label = metric.replace("_", " ") + (f" ({unit})" if unit else "")
     title = f"What {metric.replace('_', ' ')} costs"
     return finish(ax, title, "USD an hour", label, keys, marks, legend=legend)
+
+
+def frontier(answer: Capacity, metric: str) -> tuple[np.ndarray, np.ndarray]:
+    """Cost per hour and the metric of those run that have the best figure so far, by cost."""
+    frame = answer.frame
+    ran = frame["verdict"].isin(list(_SHOWN)) & frame[metric].notna()
+    found = frame.loc[ran, [USD, metric]].sort_values(USD, kind="stable").to_numpy()
+    better = -found[:, 1] if metric in AT_LEAST else found[:, 1]
+    first = better < np.concatenate([[np.inf], np.minimum.accumulate(better)[:-1]])
+    cost, figure = found[first].T if len(found) else (np.empty(0), np.empty(0))
+    return cost, figure

@@ -13,11 +13,13 @@ from markupsafe import Markup, escape
 
 from routingsim.errors import SimulationError
 from routingsim.evaluation.backtest_result import Backtest
+from routingsim.evaluation.capacity_answer import Capacity
 from routingsim.evaluation.study import Study
 from routingsim.evaluation.whatif_result import WhatIf
 from routingsim.files import written
 from routingsim.formatting import number
 from routingsim.report.backtest_report import compose_backtest
+from routingsim.report.capacity_report import compose_capacity
 from routingsim.report.document import Document, Gallery
 from routingsim.report.explore import page
 from routingsim.report.markdown import render_json, render_markdown
@@ -42,7 +44,7 @@ ENDINGS: Mapping[str, Form] = {
 
 
 def write_report(
-    shown: Sequence[ReplayResult] | Study | Backtest | WhatIf,
+    shown: Sequence[ReplayResult] | Study | Backtest | WhatIf | Capacity,
     path: str | os.PathLike[str],
     *,
     command: str | None = None,
@@ -51,17 +53,18 @@ def write_report(
     explore: bool = False,
     **asked: Any,
 ) -> Path:
-    """Write a report on one or more policies, or on a log's backtest, to one file.
+    """Write a report on policies, on a log's backtest or on a question of capacity, to one file.
 
     HTML, PDF, Markdown or JSON, as the path ends in ``.html``, ``.pdf``, ``.md`` or ``.json``.
     The same results and date give the same bytes, but for a PDF.
 
     Parameters
     ----------
-    shown : sequence of ReplayResult, Study, Backtest or WhatIf
+    shown : sequence of ReplayResult, Study, Backtest, WhatIf or Capacity
         One result a policy, all on the same corpus, agents, arrivals and seed; the first
         is what the others are compared with. Or what :func:`routingsim.compare`,
-        :meth:`.CallLog.backtest` or :meth:`.CallLog.whatif` returns.
+        :func:`routingsim.capacity`, :meth:`.CallLog.backtest` or :meth:`.CallLog.whatif`
+        returns.
     path : path
         The file to write.
     command : str, optional
@@ -92,13 +95,15 @@ def write_report(
     form = form or ENDINGS.get(path.suffix.lower())
     if form is None:
         raise SimulationError(f"{path}: name a report with .html, .pdf, .md or .json at its end")
-    kinds = (Study, Backtest, WhatIf)
+    kinds = (Study, Backtest, WhatIf, Capacity)
     if explore and (form != "html" or isinstance(shown, kinds)):
         raise SimulationError(f"{path}: the interactive view is of HTML reports on replays")
     if isinstance(shown, Study):
         document = compose_study(shown, command=command, date=date, **asked)
     elif isinstance(shown, Backtest):
         document = compose_backtest(shown, command=command, date=date)
+    elif isinstance(shown, Capacity):
+        document = compose_capacity(shown, command=command, date=date)
     elif isinstance(shown, WhatIf):
         document = compose_whatif(shown, command=command, date=date)
     else:

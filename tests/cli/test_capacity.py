@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from routingsim.agents import load_agents
-from routingsim.cli.capacity import _slots
+from routingsim.cli.capacity import _slots, _varied
 from routingsim.cli.options import bounds
 from routingsim.errors import SimulationError
 
@@ -17,6 +17,12 @@ def test_slots_and_bounds_as_they_are_typed() -> None:
     assert _slots("big=0-3") == ("big", [0, 1, 2, 3])
     assert _slots("a=b=1,4-5") == ("a=b", [1, 4, 5])
     assert bounds(["p95=2.5"]) == {"p95": 2.5}
+    assert _varied(["policy.low=[0.2]", "policy.medium={from=0.4, to=0.6, steps=3}"]) == {
+        "policy.low": [0.2],
+        "policy.medium": {"from": 0.4, "to": 0.6, "steps": 3},
+    }
+    with pytest.raises(SimulationError, match=r"--vary 'policy.low=0.1,0.2': is no line of a plan"):
+        _varied(["policy.low=0.1,0.2"])
     with pytest.raises(SimulationError, match="--slots 'big=x': an agent and its slots are needed"):
         _slots("big=x")
     with pytest.raises(SimulationError, match="--slo 'p95': a metric and a bound are needed"):
@@ -32,11 +38,13 @@ ASKED = (
 
 @pytest.mark.slow
 def test_the_answer_its_pool_and_every_candidate(tmp_path: Path) -> None:
-    pools, agents, whole = (tmp_path / name for name in ("pools.csv", "answer.toml", "all.json"))
-    files = ("--pools-to", pools, "--agents-to", agents, "--json", whole)
+    names = ("pools.csv", "answer.toml", "all.json", "page.md")
+    pools, agents, whole, page = (tmp_path / name for name in names)
+    files = ("--pools-to", pools, "--agents-to", agents, "--json", whole, "--report", page)
     said = invoke(*ASKED, "--slo", "p95=8", "--quality", "0.9", *files).stdout
     assert said.startswith("Use utility with llama-3.1-8b × 1, mistral-large × 2, gemini-2.5-flash")
     assert "twice the load" in said
+    assert page.read_text().startswith("# Capacity: paretobandit\n")
     assert len(pools.read_text().splitlines()) == 3
     found = json.loads(whole.read_text())
     assert found["status"] == "answered"

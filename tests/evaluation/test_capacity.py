@@ -10,6 +10,7 @@ import routingsim as rs
 from routingsim.errors import AgentError, SimulationError
 from routingsim.evaluation.capacity import capacity
 from routingsim.evaluation.capacity_answer import Capacity
+from routingsim.evaluation.capacity_candidates import with_varied
 from routingsim.simulation import theory
 
 
@@ -54,7 +55,8 @@ def test_the_answer_of_theory_in_words() -> None:
     )
     assert repr(found).splitlines()[:5] == [
         # Six slots, and 4 tasks/s x 100 tokens x 0.01 USD / 1,000 tokens x 3,600 s.
-        "Use static:a with a × 6: 20.4 USD per hour, the cheapest shown to meet "
+        # An hour 730 times makes a month.
+        "Use static:a with a × 6: 20.4 USD per hour, 14,892 a month, the cheapest shown to meet "
         "latency_p95 ≤ 3.6 s, answered ≥ 0.99.",
         "  arrivals: poisson:4, 4 tasks/s asked for; none were run",
         "  latency_p95 ≤ 3.6 s: 3.238 (exact), met",
@@ -70,12 +72,26 @@ def test_the_answer_of_theory_in_words() -> None:
         "as asked",
         "twice the load",
         "a down for 10 minutes",
-        "calls 20 % dearer",
+        "prices 20 % higher",
+        "prices 20 % lower",
         "service times 20 % longer",
+        "service times 20 % shorter",
     ]
-    assert found.stress["breaks"].tolist()[1] == "latency_p95 ≤ 3.6 s"
-    usd = found.stress["usd_per_hour"].to_numpy()
-    assert usd[3] - 6 == pytest.approx(1.2 * (usd[0] - 6))
+    late = "latency_p95 ≤ 3.6 s"
+    assert found.stress["breaks"].tolist() == ["", late, late, "", "", late, ""]
+    assert found.stress["busiest"].tolist() == ["a"] * 7
+    usd, offered = found.stress[["usd_per_hour", "offered"]].to_numpy().T
+    assert usd[3:5] == pytest.approx([1.2 * usd[0], 0.8 * usd[0]])
+    # 4 tasks/s of 1 s at 6 slots; twice as many; a fifth longer and shorter.
+    assert offered[[0, 1, 5, 6]] == pytest.approx([2 / 3, 4 / 3, 0.8, 8 / 15], rel=0.03)
+    assert repr(found).splitlines()[5] == (
+        "  twice the load: misses latency_p95 ≤ 3.6 s; a has an offered load of 133 %"
+    )
+    margins = found.margins.set_index("metric")
+    assert margins.loc["latency_p95", "margin_low"] == pytest.approx(3.6 - 3.2376, abs=1e-4)
+    whole = found.to_dict()
+    assert whole["answer"]["usd_per_month"]["mean"] == pytest.approx(730 * 20.4)
+    assert whole["runs"] == {"made": 0, "exhaustive": 12 * 20}
 
 
 @pytest.mark.slow
@@ -90,7 +106,8 @@ def test_twice_the_load_is_met_in_as_many_periods() -> None:
     loop = capacity(None, [agent()], "static:a", arrivals="closed:users=4,think=1", tasks=300,
                     **asked)  # fmt: skip
     assert repr(loop).splitlines()[-1] == (
-        "  it also holds under: a down for 5 minutes, calls 20 % dearer, service times 20 % longer"
+        "  it also holds under: a down for 5 minutes, prices 20 % higher, prices 20 % lower, "
+        "service times 20 % longer, service times 20 % shorter"
     )
 
 
@@ -131,6 +148,47 @@ def test_what_is_said_before_figures_elsewhere_is_said_before_the_answer() -> No
     assert whole["met"] == {"rate": best.rate_met, "span": best.span}
     assert [row["rate"] for row in whole["rows"]] == [1.0, 1.0]
     assert best.rate_met == pytest.approx(299 / best.span, rel=0.05)
+
+
+def test_parameters_of_policies_are_searched_as_in_a_sweep() -> None:
+    wanted = ["threshold:calibrated", "cheapest"]
+    steps = {"policy.low": {"from": 0.2, "to": 0.4, "steps": 3}}
+    assert with_varied(wanted, steps) == [
+        *(f"threshold:calibrated,low={low}" for low in (0.2, 0.3, 0.4)),
+        "cheapest",
+    ]
+    assert with_varied(wanted, None) == wanted
+    with pytest.raises(
+        SimulationError,
+        match=r"vary policy\.lo: none of threshold:calibrated, "
+        r"cheapest has a parameter 'lo'; they have .*; did you mean 'low'\?",
+    ):
+        with_varied(wanted, {"policy.lo": [0.2]})  # fmt: skip
+    with pytest.raises(SimulationError, match=r"capacity varies policy\.PARAMETER, as policy.low"):
+        with_varied(wanted, {"load": [0.2]})
+    with pytest.raises(SimulationError, match=r"vary policy\.low: in a grid a range needs steps"):
+        with_varied(wanted, {"policy.low": {"from": 0.1, "to": 0.2}})
+
+
+@pytest.mark.slow
+def test_a_parameter_decides_and_the_frontier_has_cost_p95_and_quality() -> None:
+    found = capacity(
+        *(graded(), two(), "weighted"),
+        arrivals="poisson:2",
+        slots={"small": [4], "big": [8]},
+        vary={"policy.weights": ["1/0", "0/1"]},
+        quality=0.9,
+        runs=3,
+    )
+    # Only what sends all to big, which is always right, reaches a quality above 2/3.
+    assert found.best is not None
+    assert found.best.candidate.policy == "weighted:weights=0/1"
+    assert found.frame.set_index("policy")["quality_all"].round(2).to_dict() == {
+        "weighted:weights=0/1": 1.0,
+        "weighted:weights=1/0": 0.67,
+    }
+    assert {"usd_per_hour", "latency_p95", "quality_all"} <= {*found.frontier()}
+    assert (found.runs, found.exhaustive) == (9, 9)  # 3 each, and 3 of the answer again
 
 
 def two(**fields: Any) -> list[rs.Agent]:

@@ -109,8 +109,8 @@ def _range(name: str, given: Mapping[str, Any]) -> Axis:
     if not is_whole(steps) or steps < 2:
         raise SimulationError(f"vary {name}: steps={steps!r}; a whole number, 2 or more, is needed")
     spaced = np.geomspace if log else np.linspace
-    values = spaced(found.low, found.high, steps).tolist()
-    values[-1] = found.high
+    spread = spaced(found.low, found.high, steps).tolist()
+    values = [*(float(f"{each:.12g}") for each in spread[:-1]), found.high]  # .3, not .30000…04
     kept = dict.fromkeys(round(each) for each in values) if whole else dict.fromkeys(values)
     return Axis(name, tuple(kept), found.low, found.high, log, whole)
 
