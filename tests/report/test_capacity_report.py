@@ -43,7 +43,8 @@ def test_the_report_leads_with_the_answer_and_has_its_margins(tmp_path: Path) ->
     assert "| mean | 20.4 | 14,892 |" in text
     # Erlang C: the p95 of 5 slots is 4.20 s, of 6 3.24 s.
     assert "4.20 for 19.4 USD an hour, 3.24 for 20.4 USD an hour, " in text
-    assert "capacity(None, pool, ['static:a'], arrivals='poisson:4', slots={'a': [" in text
+    call = r"capacity(None, pool, \['static:a'\], arrivals='poisson:4', slots=\{'a': \[1, 2, "
+    assert f"To repeat: {call}" in text
     page = found.report(tmp_path / "page.html").read_text()
     assert page.count("<svg") == 1  # no quality is recorded, so that there is no other picture
 
