@@ -153,21 +153,21 @@ def one_for_all(
         How many tasks went to each agent.
     """
     tasks = int(sent.sum())
-    if len(pool) < 2 or tasks < 2 or not d_var.any() or "d_var" not in reads(policy):
+    if len(pool) < 2 or tasks < 2 or not d_var.any():
         return ""
     bounds, bands = _bounds(policy), policy.parameters.get("bands")
     counts = np.bincount(np.searchsorted(bounds, d_var, side="right"))
     alike = counts.max() / d_var.size
+    if max(alike * bool(bounds), sent.max() / tasks) < NEARLY_ALL or "d_var" not in reads(policy):
+        return ""
     if bounds and alike >= NEARLY_ALL:
         said = f"finds {_share(alike)} of the tasks in one band"
         if isinstance(bands, Mapping):
             name, agents = list(bands.items())[int(counts.argmax())]
             to = agents[0] if len(agents) == 1 else f"its band {name} ({_named(agents)})"
             said = f"sends {_share(alike)} of the tasks to {to}"
-    elif sent.max() >= NEARLY_ALL * tasks:
-        said = f"sends {_share(sent.max() / tasks)} of the tasks to {pool.ids[int(sent.argmax())]}"
     else:
-        return ""
+        said = f"sends {_share(sent.max() / tasks)} of the tasks to {pool.ids[int(sent.argmax())]}"
     low, median, high = np.quantile(d_var, [0.05, 0.5, 0.95])
     said = (
         f"{policy.name} {said}: D_var of these texts is {low:.3f} at its 5 %, {median:.3f} at its "

@@ -132,8 +132,8 @@ class Scenario:
         if not closed:
             unlike = unlike_asked(arrivals, arrivals.rate, times.size, times[-1:].tolist())
         own_times = isinstance(arrivals, CorpusTimes)
-        touching, others = of_record(corpus, self.pool, own_times=own_times)
-        touching += arrivals.cautions
+        touching, others = self._of_record[own_times]
+        touching = [*touching, *arrivals.cautions]
         first, of_records, of_judge, alike = self._always_said
         known = met_before(self.policy, corpus, count)
         notes = [first, unlike, *touching, *of_records, known, *of_judge]
@@ -182,6 +182,11 @@ class Scenario:
             one_for_all(self.policy, self.pool, d_var, sent),
         ]
         return replace(result, notes=(*result.notes, *filter(None, said), *others))
+
+    @cached_property
+    def _of_record(self) -> tuple[tuple[list[str], list[str]], ...]:
+        """What is known of the corpus, by whether tasks arrive at its own times."""
+        return tuple(of_record(self.corpus, self.pool, own_times=own) for own in (False, True))
 
     @cached_property
     def _always_said(self) -> tuple[str, tuple[str, ...], tuple[str, ...], str]:
@@ -351,13 +356,18 @@ class Scenario:
             cool_within=0.0 if cooldown is None else float(cooldown.within),
             cool_seconds=0.0 if cooldown is None else float(cooldown.seconds),
             cool_on=0 if cooldown is None else _mask(cooldown.on),
-            shows_price=int(may_read(self.policy, "price")),
+            shows_price=int(self._may_read["price"]),
             retry_after=int(self.retries.retry_after),
             signal_delay=float(self.signals.delay),
             routers=self.signals.routers,
             **_hedging(self.hedge),
-            shows_room=int(self.system.window.size > 0 and may_read(self.policy, "room")),
+            shows_room=int(self.system.window.size > 0 and self._may_read["room"]),
         )
+
+    @cached_property
+    def _may_read(self) -> dict[str, bool]:
+        """Whether the policy may read the fields that take time to bring up to date."""
+        return {field: may_read(self.policy, field) for field in ("price", "room")}
 
 
 def prepare(

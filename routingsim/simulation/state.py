@@ -4,6 +4,7 @@ Each NamedTuple of arrays has its numba type below, in capitals, for the engine'
 signature.
 """
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple, get_args, get_type_hints
@@ -543,9 +544,9 @@ def _side_by_side(size: int, *kinds: type) -> list[NDArray[Any]]:
     """
     room = [-(-size * np.dtype(kind).itemsize // 64) * 64 for kind in kinds]
     block = np.empty(sum(room), np.uint8)
-    ends = np.cumsum(room)
-    columns = zip(np.split(block, ends[:-1]), kinds, strict=True)
-    return [column.view(kind)[:size] for column, kind in columns]
+    ends = itertools.accumulate(room)
+    columns = zip(ends, room, kinds, strict=True)
+    return [block[end - each : end].view(kind)[:size] for end, each, kind in columns]
 
 
 _RECORDS = {
