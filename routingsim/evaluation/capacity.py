@@ -148,8 +148,8 @@ def capacity(
         )
     _check_met(question)
     asked = candidates(question, pool, tried, with_varied(wanted, vary))
-    where = {"executor": executor, "n_jobs": n_jobs}
-    with hired(_screen, question, **where) as each, told(progress, "pool") as tell:
+    shared, where = (question, asked), {"executor": executor, "n_jobs": n_jobs}
+    with hired(_screen_nth, shared, **where) as each, told(progress, "pool") as tell:
         return _search(question, asked, list(tried), each, tell)
 
 
@@ -157,7 +157,7 @@ def _search(
     question: Question,
     asked: list[Candidate],
     varied: list[str],
-    each: Callable[[Sequence[Candidate], Done], None],
+    each: Callable[[Sequence[int], Done], None],
     tell: Callable[[int, int], object],
 ) -> Capacity:
     found: dict[int, Tried] = {}
@@ -174,7 +174,7 @@ def _search(
                 raise screened.error
             found[batch[place]] = screened
 
-        each([asked[k] for k in batch], done)
+        each(batch, done)
         good = (k for k in batch if found[k].verdict == "met")
         for k in sorted(good, key=lambda k: found[k].found[USD].mean):
             if best is not None and found[k].found[USD].mean >= best.found[USD].mean:
@@ -210,6 +210,11 @@ def _scene(question: Question, candidate: Candidate) -> Scenario:
         retries=question.retries,
         service=question.service,
     )
+
+
+def _screen_nth(shared: tuple[Question, Sequence[Candidate]], k: int) -> Tried:
+    question, asked = shared
+    return _screen(question, asked[k])
 
 
 def _screen(question: Question, candidate: Candidate) -> Tried:

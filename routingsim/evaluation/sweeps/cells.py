@@ -1,6 +1,6 @@
 """One cell of a sweep: all replications of one setting, as a row of figures."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -59,6 +59,16 @@ def run_cell(fixed: Fixed, item: Item) -> dict[str, Any]:
     row: dict[str, Any] = {"status": "done", "stability": verdict}
     row |= means(figures)
     return row | {"figures": figures.ravel().tolist()}
+
+
+def run_nth(shared: tuple[Fixed, Sequence[Item]], k: int) -> dict[str, Any]:
+    """Run one of the cells.
+
+    All of them travel to a worker together, so that a policy of many cells is unpickled, and its
+    kernels compiled, once.
+    """
+    fixed, items = shared
+    return run_cell(fixed, items[k])
 
 
 def row_of(item: Item, result: Mapping[str, Any] | Failed) -> dict[str, Any]:

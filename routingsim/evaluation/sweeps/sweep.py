@@ -10,7 +10,7 @@ from routingsim.corpora.datasets import CorpusLike, load_corpus
 from routingsim.errors import SimulationError
 from routingsim.evaluation.loads import Wanted, check_runs, mean_rate
 from routingsim.evaluation.objective import default_objective
-from routingsim.evaluation.sweeps.cells import Item, row_of, run_cell
+from routingsim.evaluation.sweeps.cells import Item, row_of, run_nth
 from routingsim.evaluation.sweeps.design import axis
 from routingsim.evaluation.sweeps.design import points as points_of
 from routingsim.evaluation.sweeps.plan import OF_CONDITIONS, Fixed, Plan, check_axes
@@ -151,7 +151,7 @@ def sweep(
     known = len(plan.settings) - len(todo)
     ended = known
     where = {"executor": executor, "n_jobs": n_jobs}
-    with told(progress, "cell") as tell, hired(run_cell, plan.fixed, **where) as each:
+    with told(progress, "cell") as tell, hired(run_nth, (plan.fixed, todo), **where) as each:
 
         def done(place: int, result: Any) -> None:
             nonlocal ended
@@ -165,7 +165,7 @@ def sweep(
                 on_cell({name: value for name, value in row.items() if name != "figures"})
 
         tell(known, len(plan.settings))
-        each(todo, done)
+        each(range(len(todo)), done)
     if store is not None:
         store.finish()
     return Sweep(plan, rows)
