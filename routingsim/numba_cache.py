@@ -1,4 +1,4 @@
-"""The folder for compiled code where numba finds none by itself.
+"""Where compiled code is kept: a folder where numba finds none, and what if it is full.
 
 Numba keeps compiled code beside the source, or else in the user's cache folder. It raises an
 error if it can write to neither, as when a service without a home directory uses a package that
@@ -6,8 +6,12 @@ root installed. Such a user gets a private folder among the temporary files.
 """
 
 import os
+import pickle
 import sys
+import warnings
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 
 def keep_somewhere() -> None:
@@ -45,3 +49,36 @@ def _can_be_made(folder: Path) -> bool:
     """Whether a folder can be written to, or created."""
     there = next((each for each in (folder, *folder.parents) if each.exists()), folder)
     return there.is_dir() and os.access(there, os.W_OK)
+
+
+@cache
+def bear_a_full_disk() -> None:
+    """Have numba go on where a cached kernel cannot be read or written, with one warning.
+
+    Of itself it ends what asked for the kernel. To be called before a kernel is made.
+    """
+    from numba.core.caching import FunctionCache
+
+    for name in ("load_overload", "save_overload"):
+        setattr(FunctionCache, name, _borne(getattr(FunctionCache, name)))
+
+
+def _borne(method: Any) -> Any:
+    def borne(self: Any, *given: Any) -> Any:
+        try:
+            return method(self, *given)
+        except (OSError, EOFError, pickle.UnpicklingError) as error:
+            _warn(self.cache_path, getattr(error, "strerror", None) or str(error))
+            return None
+
+    return borne
+
+
+@cache
+def _warn(folder: str, why: str) -> None:
+    warnings.warn(
+        f"compiled kernels cannot be kept in {folder} ({why}), and every process compiles its own: "
+        "make room there, or set NUMBA_CACHE_DIR to another folder",
+        RuntimeWarning,
+        stacklevel=2,
+    )

@@ -18,6 +18,10 @@ from numba import njit
 from numpy.polynomial.chebyshev import cheb2poly
 from scipy.special import ndtri
 
+from routingsim.numba_cache import bear_a_full_disk
+
+bear_a_full_disk()
+
 ARRIVAL, SERVICE, ERROR, CHOICE, ROW, THINK, JUDGE, EXPLORE, REPLICATION, RESAMPLE = range(10)
 PATIENCE, JITTER, ROUTER, TENANT = range(10, 14)
 

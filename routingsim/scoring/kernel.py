@@ -20,7 +20,10 @@ import numpy as np
 from numba import njit, types
 from numpy.typing import NDArray
 
+from routingsim.numba_cache import bear_a_full_disk
 from routingsim.scoring import simd
+
+bear_a_full_disk()
 
 # CharacterTables: the flag in `kinds`, and the bits from which a place and a length begin.
 _PUNCTUATION, _FOLD_SHIFT, _LENGTH_SHIFT = 1, 1, 56

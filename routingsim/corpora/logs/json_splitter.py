@@ -7,6 +7,10 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from routingsim.numba_cache import bear_a_full_disk
+
+bear_a_full_disk()
+
 DEPTH, IN_STRING, ESCAPED, STRAY = range(4)
 """What the state holds: brackets open, two flags, and values that are no objects or arrays."""
 
