@@ -254,7 +254,10 @@ class _Renewed:
     """A process pool that is made anew when it is broken."""
 
     def __init__(self, given: Any, workers: int) -> None:
-        self._given, self._pool = given, given
+        # With a limit of tasks for a process, Python 3.11's pool may stand still (python/cpython
+        # issue 115634): one without is made in its place.
+        limited = getattr(given, "_max_tasks_per_child", None) is not None
+        self._given, self._pool = given, None if limited else given
         self._max_workers = getattr(given, "_max_workers", None) or workers
 
     def submit(self, *call: Any) -> "Future[Any]":
@@ -365,6 +368,12 @@ class _Running:
             except BrokenExecutor as error:
                 self._renew(error)
                 return
+            except RuntimeError as error:  # NotImplementedError, too
+                raise SimulationError(
+                    f"the executor {type(self.pool.pool).__name__} takes no work "
+                    f"({error or type(error).__name__}): one that is open, and has submit(), is "
+                    "needed"
+                ) from error
             self.waiting.popleft()
             self.under_way[future] = k
 

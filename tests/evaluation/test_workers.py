@@ -214,3 +214,20 @@ def test_numbers_of_workers_and_executors_are_checked() -> None:
         pytest.raises(SimulationError, match=r"^executor and n_jobs: give one of them$"),
     ):
         check_where(pool, 1)
+
+
+def test_an_executor_that_takes_no_work_is_refused_in_one_line() -> None:
+    closed = ThreadPoolExecutor(1)
+    closed.shutdown()
+    said = "the executor ThreadPoolExecutor takes no work .cannot schedule new futures after shut"
+    with pytest.raises(SimulationError, match=said):
+        results(squares(), executor=closed)
+    with pytest.raises(SimulationError, match="Executor takes no work .NotImplementedError.: one"):
+        results(squares(), executor=Executor())
+
+
+@pytest.mark.slow
+def test_a_pool_that_renews_its_processes_does_not_stand_still() -> None:
+    limited = ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=2)
+    assert results(squares(), executor=limited) == WANTED
+    limited.shutdown()

@@ -9,7 +9,7 @@ from routingsim.evaluation.cell import METRICS, means, measure
 from routingsim.evaluation.loads import mean_rate
 from routingsim.evaluation.study_notes import order_of
 from routingsim.evaluation.study_record import TIMED
-from routingsim.evaluation.sweeps.plan import OF_CONDITIONS, Fixed, seeds_of, setting_of, shown
+from routingsim.evaluation.sweeps.plan import Fixed, seeds_of, setting_of, shown
 from routingsim.evaluation.travel import Failed
 from routingsim.simulation.arrivals import Poisson, as_arrivals
 from routingsim.simulation.replay import DEFAULT_LOAD
@@ -29,10 +29,7 @@ def run_cell(fixed: Fixed, item: Item) -> dict[str, Any]:
     key, setting = item
     got = setting_of(fixed, setting)
     corpus = fixed.corpus
-    scene = prepare(
-        *(corpus, got["pool"], got["policy"]),
-        **fixed.conditions(**{name: got[name] for name in OF_CONDITIONS}),
-    )
+    scene = prepare(corpus, got["pool"], got["policy"], **fixed.conditions(setting))
     count = len(corpus) if got["tasks"] is None else got["tasks"]
     shape = Poisson(1.0) if got["arrivals"] is None else as_arrivals(got["arrivals"])
     load, rate = got["load"], got["rate"]

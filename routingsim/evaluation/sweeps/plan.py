@@ -16,20 +16,19 @@ from routingsim.corpora.corpus import Corpus
 from routingsim.errors import SimulationError, did_you_mean
 from routingsim.evaluation.cell import METRICS
 from routingsim.evaluation.fingerprint import fingerprint
+from routingsim.evaluation.sweeps.conditions import OF_CONDITIONS, check_retries, conditions_of
 from routingsim.evaluation.sweeps.design import Axis
 from routingsim.policies import grammar
 from routingsim.policies.kernel import Kernel
 from routingsim.policies.policy import Policy, make_policy, recipes
 from routingsim.simulation.arrivals import Arrivals, as_arrivals
 from routingsim.simulation.changes import Change
-from routingsim.simulation.conditions import conditions
 from routingsim.simulation.faults import Hedge, Outage, Retries
 from routingsim.simulation.replications import replication_seeds
 from routingsim.simulation.tenants import Tenant
 
-OF_CONDITIONS = ("service", "signal_delay", "routers", "hedge", "discipline")
 PLAIN = ("policy", "arrivals", "load", "rate", "seed", "tasks", *OF_CONDITIONS)
-"""What can be varied beside ``policy.PARAMETER`` and ``pool.AGENT.FIELD``."""
+"""What can be varied beside ``policy.PARAMETER``, ``pool.AGENT.FIELD`` and ``retries.FIELD``."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,10 +58,10 @@ class Fixed:
     service: str | None
     common: bool
 
-    def conditions(self, **varied: Any) -> dict[str, Any]:
-        """Under which tasks are played, with those that are varied."""
-        names = ("retries", "outages", "changes", "tenants", *OF_CONDITIONS)
-        return conditions(**{name: getattr(self, name) for name in names} | varied)
+    def conditions(self, setting: Mapping[str, Any]) -> dict[str, Any]:
+        """Under which tasks are played, with those that a setting varies."""
+        as_given = {name: getattr(self, name) for name in OF_CONDITIONS}
+        return conditions_of(self.retries, {**as_given, **setting})
 
     @cached_property
     def digest(self) -> str:
@@ -147,8 +146,10 @@ def shown(value: Any) -> Any:
     """A value as tables and files show it: a number, or a name."""
     if isinstance(value, bool | int | float | str):
         return value
+    if isinstance(value, Tenant):
+        return repr(value)
     if isinstance(value, Sequence):
-        return grammar.written(value)
+        return "/".join(map(grammar.written, map(shown, value)))
     return str(getattr(value, "name", None) or getattr(value, "__name__", None) or value)
 
 
@@ -224,14 +225,20 @@ def check_axes(fixed: Fixed, axes: Sequence[Axis]) -> None:
                     f"vary {name}: an agent has no field {field!r}; it has {', '.join(allowed)}"
                     f"{meant(field, allowed)}"
                 )
+        elif where == "retries" and rest:
+            check_retries(name)
         elif name not in PLAIN:
             allowed = [*PLAIN, "policy.PARAMETER", "pool.AGENT.FIELD", "pool.*.FIELD"]
+            allowed.append("retries.FIELD")
             raise SimulationError(
                 f"vary {name}: there is no such thing; there are {', '.join(allowed)}"
                 f"{did_you_mean(name, PLAIN)}"
             )
     for value in names["arrivals"].values if "arrivals" in names else ():
         as_arrivals(value)
+    for name in (each for each in names if each in OF_CONDITIONS or each.startswith("retries.")):
+        for value in names[name].values:
+            fixed.conditions({name: value})
     for value in policies:
         if isinstance(value, str) and value.partition(":")[0] not in recipes():
             make_policy(fixed.pool, value, fixed.corpus)  # raises what names those there are

@@ -11,9 +11,10 @@ from routingsim.errors import SimulationError
 from routingsim.evaluation.loads import Wanted, check_runs, mean_rate
 from routingsim.evaluation.objective import default_objective
 from routingsim.evaluation.sweeps.cells import Item, row_of, run_nth
+from routingsim.evaluation.sweeps.conditions import OF_CONDITIONS
 from routingsim.evaluation.sweeps.design import axis
 from routingsim.evaluation.sweeps.design import points as points_of
-from routingsim.evaluation.sweeps.plan import OF_CONDITIONS, Fixed, Plan, check_axes
+from routingsim.evaluation.sweeps.plan import Fixed, Plan, check_axes
 from routingsim.evaluation.sweeps.result import Sweep
 from routingsim.evaluation.sweeps.store import Store
 from routingsim.evaluation.workers import check_where, hired
@@ -74,7 +75,9 @@ def sweep(
         What is varied: "policy" (several policies), "policy.PARAMETER", "pool.AGENT.FIELD"
         (a field of the agents' file; "pool.*.FIELD" sets it for all), "load" (share of the
         cell's own capacity), "rate" (tasks/s), "arrivals" (processes), "seed", "tasks",
-        "service", "signal_delay", "routers", "hedge", "discipline". A list has the values to
+        "service", "signal_delay", "routers", "hedge", "discipline", "retries.FIELD", "outages"
+        and "changes" (in text, as "AGENT:DOWN:UP", or a list of them), "tenants" (a list of
+        them); "" for no outage, change, tenant, hedge or discipline. A list has the values to
         try; a range is ``{"from": 0.1, "to": 0.9}``, of whole numbers where both ends are, with
         ``"log": True`` even in the logarithm and with ``"steps": 5`` in a grid.
     design : {"grid", "latin-hypercube", "sobol"}
@@ -195,8 +198,7 @@ def planned(
     """The plan of a sweep, checked; parameters as of :func:`sweep`."""
     corpus, agents = load_corpus(corpus), load_agents(pool)
     given = _PLAIN | given
-    names = ("retries", "outages", "changes", "tenants", *OF_CONDITIONS)
-    checked = conditions(**{name: given[name] for name in names})
+    checked = conditions(**{name: given[name] for name in ("retries", *OF_CONDITIONS)})
     given |= {name: checked[name] for name in ("outages", "changes", "tenants")}
     first = given["first_token_objective"]
     check_runs(given["replications"], given["objective"], given["right"], first)
@@ -221,7 +223,7 @@ def planned(
 def _objective(fixed: Fixed) -> float:
     """That of the policy and pool as they stand."""
     made = make_policy(fixed.pool, fixed.policy, fixed.corpus)
-    scene = prepare(fixed.corpus, fixed.pool, made, **fixed.conditions())
+    scene = prepare(fixed.corpus, fixed.pool, made, **fixed.conditions({}))
     shape = Poisson(1.0) if fixed.arrivals is None else as_arrivals(fixed.arrivals)
     rate = fixed.rate or (fixed.load or DEFAULT_LOAD) * scene.capacity
     count = fixed.tasks or len(fixed.corpus)

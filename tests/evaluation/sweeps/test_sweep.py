@@ -246,7 +246,8 @@ def test_parent_and_workers_killed_at_any_moment_repeat_nothing(tmp_path: Path, 
          '{"load": [0.3, 0.6]}'),
         ({"vary": {"loads": [1]}}, SimulationError, "vary loads: there is no such thing; there are "
          "policy, arrivals, load, rate, seed, tasks, service, signal_delay, routers, hedge, "
-         "discipline, policy.PARAMETER, pool.AGENT.FIELD, pool.*.FIELD; did you mean 'load'?"),
+         "discipline, outages, changes, tenants, policy.PARAMETER, pool.AGENT.FIELD, "
+         "pool.*.FIELD, retries.FIELD; did you mean 'load'?"),
         ({"vary": {"pool.a0.slots": [1]}}, SimulationError, "vary pool.a0.slots: an agent has no "
          "field 'slots'; it has "),
         ({"vary": {"pool.a9.cost": [1]}}, AgentError, "no agent 'a9'"),
