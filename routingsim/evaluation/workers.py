@@ -371,7 +371,7 @@ class _Running:
             except RuntimeError as error:  # NotImplementedError, too
                 raise SimulationError(
                     f"the executor {type(self.pool.pool).__name__} takes no work "
-                    f"({error or type(error).__name__}): one that is open, and has submit(), is "
+                    f"({str(error) or type(error).__name__}): one that is open, and has submit(), is "
                     "needed"
                 ) from error
             self.waiting.popleft()

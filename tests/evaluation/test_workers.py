@@ -222,7 +222,7 @@ def test_an_executor_that_takes_no_work_is_refused_in_one_line() -> None:
     said = "the executor ThreadPoolExecutor takes no work .cannot schedule new futures after shut"
     with pytest.raises(SimulationError, match=said):
         results(squares(), executor=closed)
-    with pytest.raises(SimulationError, match="Executor takes no work .NotImplementedError.: one"):
+    with pytest.raises(SimulationError, match=r"Executor takes no work .NotImplementedError.: one"):
         results(squares(), executor=Executor())
 
 
