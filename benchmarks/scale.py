@@ -6,11 +6,12 @@
 Prints a table of engines: seconds, processor time, and efficiency at 2 workers, which is the time
 of one worker over twice that of two (goals: .9 in threads and .8 on Dask for cells of 50 ms or
 more); the share of the threads' time that they were blocked (by the interpreter's lock or
-another), which does not depend on what else the machine does; then what an empty cell costs on each
-engine; then peak resident memory by the number of tasks, of a corpus in memory and of one that is
+another), which depends less on what else the machine does; then what an empty cell costs on each
+engine, of 2,000; the runs that a question of capacity takes beside those of the exhaustive grid;
+then peak resident memory by the number of tasks, of a corpus in memory and of one that is
 replayed in blocks, with the line of least squares through the latter: bytes that each further task
-takes, which is near 0 where memory does not grow with the number of tasks. With ``--only memory``
-nothing but these last two.
+takes, which is near 0 where memory does not grow with the number of tasks. ``--cells 2000`` is a
+sweep of that size; with ``--only memory`` nothing but the two of memory.
 """
 
 import argparse
@@ -26,6 +27,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pandas as pd
 
@@ -109,6 +111,30 @@ def overhead(cells: int) -> None:
             began = time.perf_counter()
             each(range(cells), lambda k, result: None)
             print(f"{name:<10} {1e3 * (time.perf_counter() - began) / cells:>9.3f}")
+
+
+def saved() -> None:
+    """Print the runs that a question of capacity takes, beside those of the exhaustive grid."""
+    agents = rs.load_agents("paretobandit")
+    prices = {"llama-3.1-8b": 0.5, "gemini-2.5-flash": 1.0, "gemini-2.5-pro": 2.0}
+    pool = [
+        msgspec.structs.replace(agent, price_per_slot_hour=prices[agent.id])
+        for agent in agents
+        if agent.id in prices
+    ]
+    began = time.process_time()
+    found = rs.capacity(
+        *("paretobandit", pool, ["least-loaded", "utility", "threshold"]),
+        arrivals="poisson:2",
+        slots={name: range(9) for name in prices},
+        slo={"p95": 8.0},
+        quality=0.9,
+    )
+    _ = found.stress  # twice the load, too
+    seconds = time.process_time() - began
+    print("\ncapacity: three agents of 0 to 8 slots, three policies")
+    print(f"{found.runs:,} runs of {found.exhaustive:,}, {seconds:.1f} s of a processor")
+    print(found.said)
 
 
 def memory(most: int) -> None:
@@ -207,6 +233,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parts: list[Callable[[], None]] = [
         partial(engines, options.tasks, options.cells),
         partial(overhead, 2000),
+        saved,
     ]
     if options.only:
         parts.clear()

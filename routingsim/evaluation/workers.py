@@ -369,10 +369,10 @@ class _Running:
                 self._renew(error)
                 return
             except RuntimeError as error:  # NotImplementedError, too
+                said = str(error) or type(error).__name__
                 raise SimulationError(
-                    f"the executor {type(self.pool.pool).__name__} takes no work "
-                    f"({str(error) or type(error).__name__}): one that is open, and has submit(), is "
-                    "needed"
+                    f"the executor {type(self.pool.pool).__name__} takes no work ({said}): one "
+                    "that is open, and has submit(), is needed"
                 ) from error
             self.waiting.popleft()
             self.under_way[future] = k
