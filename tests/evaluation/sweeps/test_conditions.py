@@ -67,7 +67,6 @@ def test_a_cell_is_the_replays_under_its_conditions(
         float(np.mean(rs.replay(corpus(), frail, "random", seed=s, **given).latency)) for s in seeds
     ]
     assert means != plain  # the condition matters
-    assert (found.runs["rate_met"] > 0).all()
     answered = [
         float((rs.replay(corpus(), frail, "random", seed=s, **given, **replayed).log.status == 0)
               .mean()) for s in seeds
