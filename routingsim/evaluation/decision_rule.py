@@ -113,7 +113,7 @@ def _held(each: Alternative, targets: Sequence[Target]) -> Alternative:
     found = {}
     for target in targets:
         figure = each.figures[target.metric]
-        timed = target.metric.startswith(("latency", "wait"))
+        timed = target.metric.startswith(("latency", "first_token", "wait"))
         unknown = math.isnan(figure.mean) and not timed
         found[target.metric] = "open" if unknown else target.verdict(figure)
         if timed and each.lasts:

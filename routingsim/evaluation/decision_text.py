@@ -110,7 +110,7 @@ def duration_of(seconds: float) -> str:
 
 def shown(metric: str, value: float) -> str:
     """A figure with its unit."""
-    if metric.startswith(("latency", "wait", "first_token")):
+    if metric.startswith(("latency", "first_token", "wait")):
         return duration(value)
     if metric == "cost":
         return f"{usd(1000 * value)} per 1,000 tasks"
@@ -210,7 +210,7 @@ def _figures(each: Alternative) -> str:
 def _lacking(target: Target, each: Alternative) -> str:
     """A target that is not met: ``p95 2.4 s, 0.4 s more than asked for``."""
     metric, found = target.metric, each.figures[target.metric]
-    if each.lasts and metric.startswith(("latency", "wait")):
+    if each.lasts and metric.startswith(("latency", "first_token", "wait")):
         return f"a {_NAMES[metric]} without bound"
     margin = target.margin(found.mean)
     if math.isnan(margin):

@@ -18,6 +18,7 @@ _HEADS = {
     "quality_all": "quality of all tasks",
     "cost": "USD per 1,000 tasks",
     **{f"latency_{q}": f"latency {q} (s)" for q in ("mean", "p50", "p95", "p99")},
+    **{f"first_token_{q}": f"first token {q} (s)" for q in ("mean", "p50", "p95", "p99")},
     "wait_mean": "mean wait (s)",
 }
 _ESCAPED = str.maketrans(

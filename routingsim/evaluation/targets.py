@@ -33,7 +33,7 @@ SHORT = {
     "p95": "latency_p95",
     "p99": "latency_p99",
     "wait": "wait_mean",
-    "ttft": "first_token_mean",
+    "ttft": "first_token_p95",
     **{f"ttft_{q}": f"first_token_{q}" for q in ("mean", "p50", "p95", "p99")},
     "quality": "quality_all",
 }

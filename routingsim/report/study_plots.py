@@ -220,7 +220,7 @@ def _end(line: Line2D) -> Mark:
 def _set_heights(ax: Axes, values: NDArray[np.float64], metric: str) -> None:
     """A log axis for times that lie far apart; otherwise from 0, except for qualities."""
     low, high = np.nanmin(values), np.nanmax(values)
-    if metric.startswith(("latency", "wait")) and low > 0 and high > 15 * low:
+    if metric.startswith(("latency", "first_token", "wait")) and low > 0 and high > 15 * low:
         log_axis(ax, "y")
     elif not metric.startswith("quality"):
         ax.set_ylim(0, max(1.08 * high, ax.get_ylim()[1]) or 1)

@@ -177,6 +177,19 @@ def test_an_overloaded_policy_is_no_yardstick_and_no_candidate() -> None:
     )
 
 
+@pytest.mark.parametrize("asked", ["ttft", "ttft_p95", "first_token_p95"])
+def test_a_first_token_of_an_overloaded_policy_is_without_bound(asked: str) -> None:
+    targets = targets_of({asked: 1}, None, None)
+    assert targets[0].metric == "first_token_p95"
+    tokens = {"over": Interval(math.nan, math.nan), "short": Interval(0.5, 0.1)}
+    some = [policy(name, 0.9, 1.0, 9.0, lasts=name == "over") for name in tokens]
+    some = [replace(p, figures={**p.figures, targets[0].metric: tokens[p.policy]}) for p in some]
+    made = decided(*some, targets=targets)
+    told = {each.policy: each.targets["first_token_p95"] for each in made.alternatives}
+    assert told == {"over": "missed", "short": "met"}
+    assert made.chosen == "short"
+
+
 def test_of_those_that_meet_the_targets_the_cheapest_and_of_equals_the_quickest() -> None:
     targets = targets_of({"p95": 4}, 0.85, None)
     cheap, dear = policy("cheap", 0.88, 1.0, 3.5), policy("dear", 0.95, 4.0, 2.0)
