@@ -107,6 +107,8 @@ def replay(
         others |= {"--precision": precision, "--days": days or None}
         replay_in_blocks(inputs, DEFAULT, tasks_to, json_to, intervals, others)
         return
+    if tasks_to is not None and tasks_to.is_dir():
+        raise SimulationError(f"{tasks_to}: is a folder; name a file in it")
     if tasks_to is not None and not tasks_to.suffix:
         raise SimulationError(
             f"--tasks-to {tasks_to}: a folder is for a corpus that is replayed in blocks; name "

@@ -70,7 +70,7 @@ def test_what_if_writes_policies_and_backtest(calls: Path, tmp_path: Path) -> No
         ("nothing", "no such file or folder"),
         ("cut", "row 2: cut off: the file ends in the middle of a record"),
         ("mixed", "files of several tools: calls (1 file, such as"),
-        ("strange", "is of no shape that is known; it has 'took', 'model'; to start from: --map"),
+        ("strange", "and latency; to start from: --map agent=model,latency=took"),
         ("timeless", "has no arrived_at (when each call began)"),
         ("failed", "too few answered calls to fit: no agent has 5 in the first part"),
         ("broken", "latency: expected a number, found 'soon'"),

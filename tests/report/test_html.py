@@ -94,7 +94,7 @@ def test_stability_comes_before_any_percentile(page: Page) -> None:
     titles = [attrs["id"] for _, attrs in page.tags("section")]
     assert titles == [
         "decision", "summary", "stability", "run", "comparison", "usage", "latency", "queue",
-        "quality", "categories", "complexity", "disagreements", "warnings", "glossary",
+        "recovery", "quality", "categories", "complexity", "disagreements", "warnings", "glossary",
     ]  # fmt: skip
 
 
