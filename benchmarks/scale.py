@@ -226,7 +226,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--cells", type=int, default=100)
     parser.add_argument("--tasks", type=int, default=20_000)
     parser.add_argument("--most", type=int, default=1_000_000)
-    parser.add_argument("--streamed", type=int, nargs="+", default=[1_000_000, 4_000_000, 20_000_000])
+    sizes = [1_000_000, 4_000_000, 20_000_000]
+    parser.add_argument("--streamed", type=int, nargs="+", default=sizes)
     parser.add_argument("--only", choices=["memory"])
     options = parser.parse_args(arguments)
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
