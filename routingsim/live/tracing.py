@@ -1,4 +1,4 @@
-"""OpenTelemetry: a router whose decisions are spans, for who asks for it.
+"""OpenTelemetry: a router whose decisions are spans, for those who ask for it.
 
 ::
 

@@ -148,10 +148,9 @@ from routingsim.simulation.state import (
     State,
     System,
     Workload,
-    empty_log,
     empty_state,
     grown,
-    hedges,
+    log_of,
 )
 from routingsim.simulation.tables import table
 
@@ -686,9 +685,7 @@ def run(
     """
     n, agents = work.row.size, system.slots.size
     state = empty_state(system, rules, work, choose.ranks, memory)
-    tries, held = max(rules.attempts, rules.levels), bool(system.holds.any())
-    changes_quality = bool((system.change_what == QUALITY).any())
-    log = empty_log(n, tries, held, work.first.size > 0, hedges(rules), changes_quality)
+    log = log_of(n, work, system, rules)
     learns, pool = learn is not no_learning, pool_view(state, system)
     if interpreted:
         from routingsim.simulation.python_callbacks import Callbacks

@@ -8,8 +8,9 @@ three standard deviations above the mean of its windows before the first outage 
 run. A figure is out of its band from the first of two windows in a row above it, and back with the
 first of two in a row within it. A window without an answer is above it if tasks were in the pool.
 
-The *recovery time* runs from the end of the outage, or from the change, to the begin of the window
-with which the figure is back: 0 if it is never out, infinite if it is not back by the last arrival.
+The *recovery time* runs from the end of the outage, or from the change, to the beginning of the
+window with which the figure is back: 0 if it is never out, infinite if it is not back by the last
+arrival.
 """
 
 import math

@@ -496,6 +496,13 @@ def _more_news(state: State) -> dict[str, Any]:
     return {"news_at": news_at, "news": news}
 
 
+def log_of(tasks: int, work: Workload, system: System, rules: Rules) -> Log:
+    """An empty log for ``tasks`` tasks, with the columns that such a run fills."""
+    tries, held = max(rules.attempts, rules.levels), bool(system.holds.any())
+    changes = bool((system.change_what == QUALITY).any())
+    return empty_log(tasks, tries, held, work.first.size > 0, hedges(rules), changes)
+
+
 def empty_log(
     tasks: int,
     attempts: int,

@@ -21,14 +21,12 @@ from routingsim.simulation.calls import HELD
 from routingsim.simulation.events import MORE
 from routingsim.simulation.pages import Pages
 from routingsim.simulation.state import (
-    QUALITY,
     Log,
     Rules,
     System,
     Workload,
-    empty_log,
     empty_state,
-    hedges,
+    log_of,
 )
 
 _BY_TASK = ("arrived", "row")
@@ -133,9 +131,7 @@ class _Run:
             }
         )
         self._same = {name: each for name, each in tables.items() if name not in self._work.pages}
-        tries, held = max(rules.attempts, rules.levels), bool(system.holds.any())
-        better = bool((system.change_what == QUALITY).any())
-        one = empty_log(1, tries, held, work.first.size > 0, hedges(rules), better)._asdict()
+        one = log_of(1, work, system, rules)._asdict()
         self._rows = _Columns(
             {
                 name: ((tasks * each.size,), each.dtype)

@@ -48,14 +48,12 @@ from routingsim.simulation.state import (
     MINUTE,
     PRICE,
     PROMPT,
-    QUALITY,
     SPEED,
     Log,
     Rules,
     System,
     Workload,
-    empty_log,
-    hedges,
+    log_of,
 )
 
 __all__ = ["run"]
@@ -1047,10 +1045,7 @@ class _Simulation:
         return task.first if self.work.first.size else now
 
     def log(self) -> Log:
-        tries = max(self.rules.attempts, self.rules.levels)
-        held, hedged = bool(self.system.holds.any()), hedges(self.rules)
-        better = bool((self.system.change_what == QUALITY).any())
-        log = empty_log(len(self.tasks), tries, held, self.work.first.size > 0, hedged, better)
+        log = log_of(len(self.tasks), self.work, self.system, self.rules)
         columns: dict[str, list[Any]] = {
             "agent": [task.agent for task in self.tasks],
             "status": [task.status for task in self.tasks],
