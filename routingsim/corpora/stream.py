@@ -26,6 +26,7 @@ from routingsim.corpora.own_format import draft_own
 from routingsim.corpora.readers import column_values
 from routingsim.corpora.rows import Rows, counted, shown
 from routingsim.corpora.validation import OUTCOMES, check, outcome_arrays, task_columns
+from routingsim.equality import ByValue
 from routingsim.errors import CorpusError
 from routingsim.files import limit
 
@@ -72,7 +73,7 @@ class Facts:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class CorpusStream:
+class CorpusStream(ByValue):
     """A corpus in files, of which a block at a time is in memory; see :func:`stream_corpus`.
 
     Attributes

@@ -35,7 +35,7 @@ LOGGED = "logged"
 """The policy that repeats a log: the one in use, unless another is named."""
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Decision(Choice):
     """What :meth:`routingsim.evaluation.study.Study.decision` returns; it prints as sentences.
 
@@ -235,7 +235,7 @@ def _decision(
 ) -> Decision:
     names = [each.policy for each in alternatives]
     if baseline is not None and baseline not in names:
-        hint = did_you_mean(baseline, names)
+        hint = did_you_mean(str(baseline), names)
         raise SimulationError(
             f"no policy {baseline!r} to compare with: there are {', '.join(names)}{hint}"
         )

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from routingsim.equality import ByValue
 from routingsim.evaluation.cell import HIGHER_IS_BETTER
 from routingsim.evaluation.intervals import Difference
 from routingsim.evaluation.targets import Target
@@ -138,8 +139,8 @@ class Grounds:
     backtest: str = ""
 
 
-@dataclass(frozen=True)
-class Choice:
+@dataclass(frozen=True, eq=False)
+class Choice(ByValue):
     """What was decided, and by what.
 
     Attributes

@@ -32,7 +32,7 @@ class Leak(NamedTuple):
     kind: Literal["exact", "near"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LeakReport(Tabular):
     """Test texts that also occur in the training texts.
 

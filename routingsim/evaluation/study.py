@@ -69,7 +69,9 @@ class Study(StudyRecord, Tabular):
         the runs take, and in which order; among the ``notes``.
     """
 
-    _tables: dict[tuple[float, str], pd.DataFrame] = field(default_factory=dict, init=False)
+    _tables: dict[tuple[float, str], pd.DataFrame] = field(
+        default_factory=dict, init=False, compare=False
+    )
 
     @property
     def notes(self) -> tuple[str, ...]:

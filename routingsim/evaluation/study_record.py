@@ -16,6 +16,7 @@ from routingsim.evaluation import partial, resampling
 from routingsim.evaluation.cell import METRICS, OF_RECORDS, PER_TASK, Cell
 from routingsim.evaluation.estimate import Estimates
 from routingsim.simulation.arrival_notes import asked_and_met
+from routingsim.simulation.arrivals.checks import is_finite
 from routingsim.simulation.recorded import Basis, basis
 from routingsim.simulation.replications import replication_seeds
 from routingsim.simulation.scenario import Order
@@ -106,8 +107,10 @@ class StudyRecord:
     remarks: tuple[str, ...] = ()
     cautions: tuple[str, ...] = ()
     tenant_names: tuple[str, ...] = ()
-    _found: dict[tuple[float, str], Estimates | None] = field(default_factory=dict, init=False)
-    _counts: dict[tuple[float, str], int] = field(default_factory=dict, init=False)
+    _found: dict[tuple[float, str], Estimates | None] = field(
+        default_factory=dict, init=False, compare=False
+    )
+    _counts: dict[tuple[float, str], int] = field(default_factory=dict, init=False, compare=False)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -187,12 +190,12 @@ class StudyRecord:
         SimulationError
             If the study has none.
         """
-        near = (at for at in self.loads if math.isclose(at, load, rel_tol=1e-9))
+        near = (at for at in self.loads if is_finite(load) and math.isclose(at, load))
         try:
             return self.cells[name, next(near, load)]
-        except KeyError:
+        except (KeyError, TypeError):
             raise SimulationError(
-                f"no {name!r} at load {load} in this study: policies {', '.join(self.names)}; "
+                f"no {name!r} at load {load!r} in this study: policies {', '.join(self.names)}; "
                 f"loads {', '.join(map(str, self.loads))}"
             ) from None
 

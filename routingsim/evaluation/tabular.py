@@ -1,12 +1,13 @@
 """What results with a table have in common: Markdown, HTML and JSON-ready values."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any
 
 import pandas as pd
 
 from routingsim import display
+from routingsim.equality import ByValue
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
@@ -14,8 +15,7 @@ def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     return frame.astype(object).where(frame.notna(), None).to_dict("records")
 
 
-@dataclass(frozen=True)
-class Tabular(ABC):
+class Tabular(ByValue, ABC):
     """A result whose content is one table."""
 
     @abstractmethod
@@ -24,7 +24,7 @@ class Tabular(ABC):
 
     def to_dict(self) -> dict[str, Any]:
         """Plain Python values, ready for JSON: the result's numbers, and its table as ``rows``."""
-        named = {each.name: getattr(self, each.name) for each in fields(self)}
+        named = {each.name: getattr(self, each.name) for each in fields(self)}  # type: ignore[arg-type]
         numbers = {name: value for name, value in named.items() if isinstance(value, int | float)}
         return numbers | {"rows": records(self.to_frame())}
 

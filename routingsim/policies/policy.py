@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from routingsim import display
 from routingsim.agents import Agent, AgentPool
 from routingsim.corpora.corpus import Corpus
+from routingsim.equality import ByValue
 from routingsim.errors import PolicyError, did_you_mean
 from routingsim.policies import grammar
 from routingsim.policies.fitted import FittedTexts
@@ -88,8 +89,8 @@ class Judge:
             )
 
 
-@dataclass(frozen=True)
-class Policy:
+@dataclass(frozen=True, eq=False)
+class Policy(ByValue):
     """Decides which agent gets a task: two kernels, and the memory they start with.
 
     A policy can be copied and pickled if its kernels are defined at the top level of a
@@ -317,7 +318,7 @@ def make_policy(
         return policy
     if isinstance(policy, Kernel):
         return Policy(policy.name, policy)
-    if callable(policy):
+    if callable(policy) and not isinstance(policy, type):
         kernel = choose_kernel(policy)
         return Policy(getattr(policy, "__name__", "policy"), kernel, interpreted=True)
     if not isinstance(policy, str):

@@ -40,6 +40,20 @@ class QuantileSketch:
             ) from error
         self._histogram: Any = HdrHistogram(1, _MOST, _DIGITS)
 
+    def __getstate__(self) -> bytes:
+        return self._histogram.encode()
+
+    def __setstate__(self, state: bytes) -> None:
+        from hdrh.histogram import HdrHistogram
+
+        self._histogram = HdrHistogram.decode(state)
+
+    def __eq__(self, other: object) -> bool:
+        known = isinstance(other, QuantileSketch)
+        return other.__getstate__() == self.__getstate__() if known else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]
+
     def add(self, values: NDArray[np.float64]) -> None:
         """Count values (s); those above 11 days count as 11 days."""
         units = np.minimum(np.rint(values * _UNIT), _MOST).astype(np.int64)

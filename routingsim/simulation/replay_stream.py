@@ -17,6 +17,7 @@ from routingsim.agents import AgentPool, PoolLike, load_agents
 from routingsim.corpora.answer_tokens import output_token_table
 from routingsim.corpora.corpus import Corpus, prompt_tokens
 from routingsim.corpora.stream import CorpusStream
+from routingsim.equality import ByValue
 from routingsim.errors import PolicyError, SimulationError, did_you_mean
 from routingsim.policies.costs import costs_of_means
 from routingsim.policies.kernel import Kernel
@@ -52,7 +53,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class StreamedReplay:
+class StreamedReplay(ByValue):
     """What is kept of a streamed replay. ``summary()`` is the table to read first.
 
     Attributes

@@ -1,7 +1,7 @@
 """One replay: what was run, and what the engine recorded of every task."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from routingsim.agents import AgentPool
 from routingsim.caching import cached_property
 from routingsim.corpora.corpus import Corpus
+from routingsim.equality import ByValue
 from routingsim.policies.kernel import FAILED, LIMITED, OK, SHED, STATUS_NAMES, TIMED_OUT, TOO_LONG
 from routingsim.policies.policy import Policy
 from routingsim.simulation.batches import long_enough
@@ -30,7 +31,7 @@ _WINDOWS = 240  # in which arrivals are counted
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class RunRecord:
+class RunRecord(ByValue):
     """What was run, and what came of it; :class:`~routingsim.simulation.result.ReplayResult`
     describes its attributes."""
 
@@ -55,7 +56,7 @@ class RunRecord:
     work: Workload
     log: Log
     memory: NDArray[np.float64]
-    again: Again | None = None
+    again: Again | None = field(default=None, compare=False)
     unlike: str = ""
     cautions: tuple[str, ...] = ()
 

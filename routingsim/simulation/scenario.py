@@ -13,6 +13,7 @@ from routingsim import rng
 from routingsim.agents import AgentPool, Discipline
 from routingsim.caching import cached_property
 from routingsim.corpora.corpus import Corpus
+from routingsim.equality import ByValue
 from routingsim.errors import AgentError, SimulationError, did_you_mean
 from routingsim.policies.category import Category, categories
 from routingsim.policies.costs import expected_costs
@@ -65,7 +66,7 @@ For arrivals of a stationary model without outages; for all others it is 0.
 
 
 @dataclass(frozen=True, eq=False)
-class Scenario:
+class Scenario(ByValue):
     """A replay without its arrivals and seed; made by :func:`prepare`."""
 
     corpus: Corpus | None

@@ -26,6 +26,7 @@ from routingsim.corpora.logs.call_log import CallLog
 from routingsim.corpora.logs.read import read_log
 from routingsim.corpora.logs.statuses import CACHED, FAILED, OK, TIMED_OUT
 from routingsim.corpora.rows import counted
+from routingsim.equality import ByValue
 from routingsim.errors import AgentError, CorpusError
 from routingsim.simulation.fit_notes import about_times, ceiling
 from routingsim.simulation.gamma_fit import fit_gamma
@@ -44,8 +45,8 @@ SLOPE = 2.0  # standard errors that seconds per token are above 0, or tokens are
 Floats = NDArray[np.float64]
 
 
-@dataclass(frozen=True, repr=False)
-class ServiceFit:
+@dataclass(frozen=True, repr=False, eq=False)
+class ServiceFit(ByValue):
     """The service of an agent, fitted to its log; :meth:`agent` makes an agent with it.
 
     Attributes

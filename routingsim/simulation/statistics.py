@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special  # scipy.stats takes a second to import
 
+from routingsim.equality import ByValue
 
-@dataclass(frozen=True)
-class Interval:
+
+@dataclass(frozen=True, eq=False)
+class Interval(ByValue):
     """An estimate and its confidence interval.
 
     Attributes

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from numbers import Real
 from types import MappingProxyType
 from typing import Any, Self
 
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from routingsim.corpora.logs.texts import TextFile, texts_of
 from routingsim.corpora.rows import Skipped, shown
+from routingsim.equality import ByValue
 from routingsim.errors import CorpusError
 
 COLUMNS = (
@@ -43,7 +45,7 @@ _PARTS = 1e-9  # seconds by which a time that is cut at is early
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class CallTable:
+class CallTable(ByValue):
     """The calls of a :class:`.CallLog`, which describes its attributes, and what they say."""
 
     name: str
@@ -56,9 +58,9 @@ class CallTable:
     skipped: tuple[Skipped, ...] = ()
     notes: tuple[str, ...] = ()
     sha256: str = ""
-    _files: tuple[TextFile, ...] = ()
-    _origin: tuple[NDArray[np.int32], NDArray[np.int64]] | None = None
-    _texts: pa.LargeStringArray | None = None
+    _files: tuple[TextFile, ...] = field(default=(), compare=False)
+    _origin: tuple[NDArray[np.int32], NDArray[np.int64]] | None = field(default=None, compare=False)
+    _texts: pa.LargeStringArray | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         for name in ("columns", "left_out"):
@@ -176,10 +178,10 @@ class CallTable:
                 raise CorpusError(f"at is {shown(at)}; expected a date and time: {error}") from None
             when = when.tz_localize("UTC") if when.tzinfo is None else when
             cut = (when - self.began).total_seconds()
-        elif 0 < at < 1:
+        elif isinstance(at, Real) and 0 < at < 1:
             cut = arrived[0] + at * (arrived[-1] - arrived[0])
         else:
-            raise CorpusError(f"at is {at}; expected a share above 0 and below 1, or a date")
+            raise CorpusError(f"at is {at!r:.60}; expected a share above 0 and below 1, or a date")
         early = arrived < cut - _PARTS
         if early.all() or not early.any():
             lasts = f"{arrived[0]:,.6g} s to {arrived[-1]:,.6g} s"
