@@ -25,6 +25,11 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
+def wrong_type(name: str, given: object, needed: str) -> str:
+    """The message on an argument of another type than the ones ``needed``."""
+    return f"{name}: {given!r:.60} is a {type(given).__name__}; {needed}"
+
+
 class RoutingSimError(Exception):
     """Any error that the user of routingsim can correct."""
 

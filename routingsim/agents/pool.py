@@ -4,7 +4,7 @@ import json
 import math
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, overload
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from routingsim import display
 from routingsim.agents.agent import HEADS, LIMITS, PLAIN, Agent
 from routingsim.caching import cached_property
-from routingsim.errors import AgentError, did_you_mean
+from routingsim.errors import AgentError, did_you_mean, wrong_type
 from routingsim.files import written
 
 _NAMED = 40  # agents that a pool's representation names
@@ -50,6 +50,8 @@ class AgentPool(Sequence[Agent]):
     )
 
     def __post_init__(self) -> None:
+        if not isinstance(self.agents, Iterable):
+            raise AgentError(wrong_type("agents", self.agents, "a list of rs.Agent is needed"))
         object.__setattr__(self, "agents", tuple(self.agents))
         if others := [each for each in self.agents if not isinstance(each, Agent)]:
             raise AgentError(
@@ -100,7 +102,16 @@ class AgentPool(Sequence[Agent]):
             ) from None
 
     def column(self, field: str) -> NDArray[np.float64]:
-        """One numeric field of every agent, float64; NaN where it is not set."""
+        """One numeric field of every agent, float64; NaN where it is not set.
+
+        Raises
+        ------
+        AgentError
+            If an agent has no such field.
+        """
+        if not (isinstance(field, str) and hasattr(Agent, field)):
+            known = Agent.__struct_fields__
+            raise AgentError(f"no field {field!r} of an agent{did_you_mean(str(field), known)}")
         values = (getattr(agent, field) for agent in self.agents)
         return np.array([math.nan if v is None else v for v in values], dtype=np.float64)
 

@@ -7,6 +7,7 @@ import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from numbers import Real
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Self
@@ -25,7 +26,7 @@ from routingsim.corpora.corpus_text import SHOWN, category_counts, facts, no_suc
 from routingsim.corpora.own_format import draft_own
 from routingsim.corpora.readers import TableLike, frame_of, rows_of_frame
 from routingsim.corpora.rows import Skipped, counted, shown
-from routingsim.corpora.selection import at_times, positions
+from routingsim.corpora.selection import at_times, drawn, positions, whole
 from routingsim.corpora.validation import (
     OUTCOMES,
     Draft,
@@ -34,7 +35,7 @@ from routingsim.corpora.validation import (
     task_columns,
 )
 from routingsim.corpora.writers import csv_pieces, write_frame
-from routingsim.errors import CorpusError
+from routingsim.errors import CorpusError, wrong_type
 
 CHARACTERS_PER_TOKEN = 4.0
 """Characters of a prompt for each of its tokens, where the tokens are not recorded."""
@@ -335,6 +336,8 @@ class Corpus:
         """
         if field not in OUTCOMES:
             raise CorpusError(f"no outcome {shown(field)}; allowed are {', '.join(OUTCOMES)}")
+        if isinstance(agents, str) or not isinstance(agents, Collection):
+            raise CorpusError(wrong_type("agents", agents, "a list of names is needed"))
         result = np.full((len(self), len(agents)), np.nan)
         for column, agent in enumerate(agents):
             if agent in self.agents:
@@ -367,7 +370,7 @@ class Corpus:
 
     def head(self, n: int) -> Corpus:
         """The first ``n`` tasks, or all where there are fewer."""
-        return self.select(np.arange(min(max(n, 0), len(self))))
+        return self.select(np.arange(min(max(whole(n), 0), len(self))))
 
     def sample(self, n: int, seed: int) -> Corpus:
         """``n`` tasks drawn at random without replacement, in the corpus's order.
@@ -375,11 +378,9 @@ class Corpus:
         Raises
         ------
         CorpusError
-            If there are fewer than ``n``.
+            If there are fewer than ``n``, or ``n`` is no whole number.
         """
-        if not 0 <= n <= len(self):
-            raise CorpusError(f"cannot draw {n:,} of {len(self):,} tasks")
-        return self.select(np.sort(np.random.default_rng(seed).permutation(len(self))[:n]))
+        return self.select(drawn(len(self), n, seed))
 
     def split(self, fraction: float, seed: int) -> tuple[Corpus, Corpus]:
         """Two parts drawn at random, the first with this fraction of the tasks.
@@ -389,11 +390,10 @@ class Corpus:
         CorpusError
             If ``fraction`` is not between 0 and 1.
         """
-        if not 0 <= fraction <= 1:
-            raise CorpusError(f"fraction is {fraction}; allowed is 0 to 1")
-        order = np.random.default_rng(seed).permutation(len(self))
-        cut = round(fraction * len(self))
-        return self.select(np.sort(order[:cut])), self.select(np.sort(order[cut:]))
+        if not (isinstance(fraction, Real) and 0 <= fraction <= 1):
+            raise CorpusError(f"fraction is {fraction!r:.60}; allowed is 0 to 1")
+        first = drawn(len(self), round(fraction * len(self)), seed)
+        return self.select(first), self.select(np.delete(np.arange(len(self)), first))
 
     def with_arrivals(self, trace: Corpus) -> Corpus:
         """These tasks, in order, at the times of a trace.
@@ -413,6 +413,8 @@ class Corpus:
         CorpusError
             If the trace has no arrival times, or this corpus no tasks.
         """
+        if not isinstance(trace, Corpus):
+            raise CorpusError(wrong_type("trace", trace, "a corpus with arrival times is needed"))
         if not trace.has_arrivals:
             raise CorpusError(f"{trace.name} has no arrival times; expected a trace")
         if not len(self):

@@ -1,5 +1,7 @@
 """Which tasks of a corpus a new one takes, and at which times."""
 
+import operator
+
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
@@ -30,6 +32,35 @@ def positions(indices: ArrayLike, size: int) -> NDArray[np.intp]:
     if len(np.unique(chosen)) < len(chosen):
         raise CorpusError("a position is given twice; a task can be selected once")
     return chosen
+
+
+def whole(n: object) -> int:
+    """A number of tasks.
+
+    Raises
+    ------
+    CorpusError
+        If it is no whole number.
+    """
+    if not hasattr(n, "__index__"):
+        raise CorpusError(f"n is {n!r:.60}; a whole number of tasks is needed")
+    return operator.index(n)  # type: ignore[arg-type]
+
+
+def drawn(size: int, n: int, seed: int) -> NDArray[np.intp]:
+    """Positions of ``n`` of ``size`` tasks, drawn at random without replacement, in order.
+
+    Raises
+    ------
+    CorpusError
+        If there are fewer than ``n``, or a number is no whole one.
+    """
+    if not 0 <= whole(n) <= size:
+        raise CorpusError(f"cannot draw {n:,} of {size:,} tasks")
+    try:
+        return np.sort(np.random.default_rng(seed).permutation(size)[:n])
+    except (TypeError, ValueError):
+        raise CorpusError(f"seed is {seed!r:.60}; a whole number of 0 or more is needed") from None
 
 
 def at_times(

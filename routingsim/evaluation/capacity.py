@@ -26,7 +26,7 @@ from routingsim.evaluation.capacity_question import HOURS, Candidate, Question, 
 from routingsim.evaluation.evidence import evidence
 from routingsim.evaluation.intervals import t_interval
 from routingsim.evaluation.jobs import simulate
-from routingsim.evaluation.loads import Wanted
+from routingsim.evaluation.loads import Wanted, several
 from routingsim.evaluation.study_intervals import either_side
 from routingsim.evaluation.study_notes import cautions_on, order_of
 from routingsim.evaluation.study_record import StudySettings
@@ -124,8 +124,7 @@ def capacity(
     if not is_whole(runs) or runs < FIRST:
         raise SimulationError(f"runs={runs!r}: {FIRST} or more are needed")
     process = as_arrivals(arrivals)
-    several = isinstance(policies, Sequence) and not isinstance(policies, str)
-    wanted: list[Wanted] = list(policies) if several else [policies]  # type: ignore[list-item]
+    wanted: list[Wanted] = several(policies)
     if not wanted:
         raise SimulationError("policies: one or more are needed")
     count = tasks if tasks is not None else len(corpus) if corpus is not None else None

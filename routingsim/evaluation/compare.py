@@ -5,7 +5,7 @@ noise and failures, so that differences come from the policies and not from chan
 controls run beside the policies.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
@@ -21,7 +21,7 @@ from routingsim.evaluation.cell import Cell, means
 from routingsim.evaluation.controls.identical import identical, said_of
 from routingsim.evaluation.controls.simulated import chosen_by, control_policies
 from routingsim.evaluation.jobs import run
-from routingsim.evaluation.loads import Wanted, check_runs, mean_rate
+from routingsim.evaluation.loads import Wanted, check_runs, mean_rate, several
 from routingsim.evaluation.objective import default_objective
 from routingsim.evaluation.resampling import Resamples
 from routingsim.evaluation.study import Study
@@ -30,7 +30,6 @@ from routingsim.evaluation.study_record import Population, StudySettings
 from routingsim.evaluation.workers import check_where
 from routingsim.policies.fitted import in_sample
 from routingsim.policies.folds import prompts
-from routingsim.policies.kernel import Kernel
 from routingsim.policies.policy import Policy, make_policy
 from routingsim.policies.rules import cheapest, random
 from routingsim.progress import Progress, told
@@ -172,7 +171,7 @@ def compare(
     """
     corpus, pool = load_corpus(corpus), load_agents(pool)
     check_where(executor, n_jobs)
-    wanted = _several(policies, str | Policy | Kernel | Callable)
+    wanted = several(policies)
     _check(len(wanted), replications, population)
     check_runs(replications, objective, right, first_token_objective)
     met = conditions(
@@ -267,11 +266,6 @@ def _made(pool: AgentPool, wanted: Sequence[Wanted], corpus: Corpus) -> list[Pol
     return list(made.values())
 
 
-def _several(given: Any, single: Any) -> list[Any]:
-    """One value as a list of one, several as a list."""
-    return [given] if isinstance(given, single) or not isinstance(given, Iterable) else list(given)
-
-
 def _check(policies: int, replications: int, population: str) -> None:
     if not is_whole(replications) or replications < 1 or not policies:
         raise SimulationError(
@@ -297,7 +291,7 @@ def _shares(
     if loads is not None and rates is not None:
         raise SimulationError("loads and rates: give one of them")
     name, given = ("loads", loads) if rates is None else ("rates", rates)
-    numbers = _several(DEFAULT_LOADS if given is None else given, str)
+    numbers = several(DEFAULT_LOADS if given is None else given, str)
     if not numbers or not all(is_finite(each) and each > 0 for each in numbers):
         raise SimulationError(f"{name}={given!r}: one or more numbers above 0 are needed")
     if len(set(numbers)) < len(numbers):
@@ -324,7 +318,7 @@ def _controls(
         found = control_policies(corpus, pool, chosen_by(pilot), seed=seed)
     else:
         found = {"random": random(pool), "cheapest": cheapest(pool, corpus)}
-    wanted = list(found) if names is True else _several(names, str)
+    wanted = list(found) if names is True else several(names, str)
     if unknown := [name for name in wanted if name not in found]:
         raise SimulationError(
             f"controls={names!r}: no control {unknown[0]!r} for this corpus; there are "

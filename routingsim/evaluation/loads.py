@@ -1,7 +1,8 @@
 """What studies and sweeps share: what names a policy, and arrivals scaled to a load."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from routingsim.corpora.corpus import Corpus
 from routingsim.errors import SimulationError
@@ -11,6 +12,13 @@ from routingsim.simulation.arrivals import Arrivals, ClosedLoop, realised
 from routingsim.simulation.arrivals.checks import is_finite, is_whole
 
 Wanted = str | Policy | Kernel | Callable[..., int]
+
+
+def several(given: Any, single: Any = str | Policy | Kernel | Callable) -> list[Any]:
+    """One value, of the types ``single`` or none to go through, as a list; several as they are."""
+    return [given] if isinstance(given, single) or not isinstance(given, Iterable) else list(given)
+
+
 """What names or is a policy."""
 
 

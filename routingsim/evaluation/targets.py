@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from routingsim.errors import SimulationError, did_you_mean
+from routingsim.errors import SimulationError, did_you_mean, wrong_type
 from routingsim.simulation.arrivals.checks import is_finite
 from routingsim.simulation.statistics import Interval
 
@@ -94,6 +94,8 @@ def targets_of(
     SimulationError
         If there is none, a metric is unknown or a bound is not a number of 0 or more.
     """
+    if not isinstance(slo, Mapping | None):
+        raise SimulationError(wrong_type("slo", slo, "write {'latency_p95': 2.0}"))
     asked = {SHORT.get(name, name): bound for name, bound in (slo or {}).items()}
     if quality is not None:
         asked["quality_all"] = quality

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,12 +15,18 @@ from routingsim.agents import Agent, AgentPool
 from routingsim.corpora.corpus import Corpus
 from routingsim.corpora.logs.call_log import CallLog
 from routingsim.corpora.rows import counted
-from routingsim.errors import AgentError, SimulationError, UnlearnableError, did_you_mean
+from routingsim.errors import (
+    AgentError,
+    SimulationError,
+    UnlearnableError,
+    did_you_mean,
+    wrong_type,
+)
 from routingsim.evaluation.backtest import REPLICATIONS, backtest
+from routingsim.evaluation.loads import Wanted, several
 from routingsim.evaluation.log_fit import fitted, usable
 from routingsim.evaluation.whatif_result import WhatIf
 from routingsim.policies.assignment import assign
-from routingsim.policies.kernel import Kernel
 from routingsim.policies.policy import Policy, make_policy, sentence
 from routingsim.progress import Progress
 from routingsim.simulation.arrivals import CorpusTimes
@@ -37,10 +43,10 @@ Prices = Mapping[str, float | Mapping[str, float]]
 
 def whatif(
     log: CallLog,
-    policies: Sequence[str | Policy | Kernel | Callable[..., int]] = DEFAULT,
+    policies: Wanted | Sequence[Wanted] = DEFAULT,
     *,
     shift: float | str = 1.0,
-    without: Collection[str] = (),
+    without: str | Collection[str] = (),
     prices: Prices | None = None,
     at: float | str | pd.Timestamp = 0.7,
     replications: int = REPLICATIONS,
@@ -57,11 +63,11 @@ def whatif(
     ----------
     log : CallLog
         With the time, the agent and the latency of each call.
-    policies : sequence
-        Each anything that :func:`routingsim.replay` takes.
+    policies
+        One or several of what :func:`routingsim.replay` takes.
     shift : float or str
         How many times as fast tasks arrive: 2, or "2x".
-    without : collection of str
+    without : str or collection of str
         Agents that are no longer there; ``logged`` sends their tasks to the least loaded.
     prices : mapping, optional
         New prices: ``{"gpt-4": 0.02}`` or ``{"gpt-4": {"input": 2}}``. Recorded costs of such
@@ -76,13 +82,16 @@ def whatif(
     CorpusError, AgentError, PolicyError, SimulationError
         If the log lacks what a backtest needs, or a setting does not suit it.
     """
+    if not isinstance(prices, Mapping | None):
+        raise SimulationError(wrong_type("prices", prices, "write {'gpt-4': 0.02}"))
+    gone = several(without, str)
     calls, notes = usable(log)
     speed = _speed(shift)
     pool, said, _ = fitted(calls, **fields)
-    changed = priced(_left(pool, without), prices or {})
+    changed = priced(_left(pool, gone), prices or {})
     corpus, others = _tasks(calls, pool)
     asked = _repriced(corpus, pool, changed)
-    made, unlearnable = _policies(policies, changed, asked)
+    made, unlearnable = _policies(several(policies), changed, asked)
     notes += [*said, *others, *unlearnable]
     found = backtest(log, at=at, replications=replications, seed=seed, progress=progress, **fields)
 
@@ -95,7 +104,7 @@ def whatif(
         replay(asked, changed, each, arrivals=arrivals, seed=seed)
         for each in (_as_logged(asked, changed), *made)
     ]
-    question = _question(speed, without, prices or {})
+    question = _question(speed, gone, prices or {})
     return WhatIf(log.name, question, found, today, tuple(results), tuple(notes))
 
 
@@ -169,8 +178,6 @@ def _named(pool: AgentPool, name: str) -> Agent:
 
 
 def _left(pool: AgentPool, without: Collection[str]) -> AgentPool:
-    if isinstance(without, str):
-        without = [without]
     gone = {_named(pool, name).id for name in without}
     kept = tuple(agent for agent in pool if agent.id not in gone)
     if not kept:
@@ -255,7 +262,7 @@ def _question(speed: float, without: Collection[str], prices: Prices) -> str:
     """What is changed, in words; "" where nothing is."""
     said = [f"{speed:g} times the traffic"] if speed != 1 else []
     if without:
-        said.append(f"without {', '.join([without] if isinstance(without, str) else without)}")
+        said.append(f"without {', '.join(without)}")
     for name, price in prices.items():
         each = price if isinstance(price, Mapping) else {"cost": price}
         listed = ", ".join(f"{field} {value:g}" for field, value in each.items())

@@ -27,6 +27,7 @@ from routingsim.policies.kernel import OK
 from routingsim.policies.policy import Policy, make_policy
 from routingsim.report.palette import agent_colours, policy_styles
 from routingsim.report.plot_data import waiting
+from routingsim.report.replay_report import as_results
 from routingsim.simulation.arrivals import Arrivals, parse_arrivals
 from routingsim.simulation.replay import replay
 from routingsim.simulation.result import ReplayResult
@@ -117,7 +118,7 @@ def explore(results: Sequence[ReplayResult]) -> Any:
         raise SimulationError(
             'explore() needs the extra notebook: pip install "routingsim[notebook]"'
         ) from error
-    first = results[0]
+    first = as_results(results)[0]
     if first.closed:
         raise SimulationError("explore() changes the load, which a closed loop sets by itself")
     process = parse_arrivals(first.arrivals)

@@ -346,7 +346,7 @@ def of_study(study: Study, load: float | None = None) -> Comparison:
     """
     if load is not None and load not in study.loads:
         raise SimulationError(
-            f"no load {load:g} in this study: there are {', '.join(map(str, study.loads))}"
+            f"no load {load!r} in this study: there are {', '.join(map(str, study.loads))}"
         )
     at = study.loads[-1] if load is None else load
     controls = sum(kind == "control" for kind in study.kinds.values())

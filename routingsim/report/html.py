@@ -3,7 +3,7 @@
 import datetime
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -24,7 +24,7 @@ from routingsim.report.document import Document, Gallery
 from routingsim.report.explore import page
 from routingsim.report.markdown import render_json, render_markdown
 from routingsim.report.pdf import print_page
-from routingsim.report.replay_report import compose
+from routingsim.report.replay_report import as_results, compose
 from routingsim.report.study_report import compose_study
 from routingsim.report.svg import svg_plots
 from routingsim.report.whatif_report import compose_whatif
@@ -42,9 +42,16 @@ ENDINGS: Mapping[str, Form] = {
 }
 """What a path ends in, for each format."""
 
+_COMPOSE: Mapping[type, Callable[..., Document]] = {
+    Study: compose_study,
+    Backtest: compose_backtest,
+    WhatIf: compose_whatif,
+    Capacity: compose_capacity,
+}
+
 
 def write_report(
-    shown: Sequence[ReplayResult] | Study | Backtest | WhatIf | Capacity,
+    shown: ReplayResult | Sequence[ReplayResult] | Study | Backtest | WhatIf | Capacity,
     path: str | os.PathLike[str],
     *,
     command: str | None = None,
@@ -60,7 +67,7 @@ def write_report(
 
     Parameters
     ----------
-    shown : sequence of ReplayResult, Study, Backtest, WhatIf or Capacity
+    shown : ReplayResult or several, Study, Backtest, WhatIf or Capacity
         One result a policy, all on the same corpus, agents, arrivals and seed; the first
         is what the others are compared with. Or what :func:`routingsim.compare`,
         :func:`routingsim.capacity`, :meth:`.CallLog.backtest` or :meth:`.CallLog.whatif`
@@ -88,28 +95,19 @@ def write_report(
     Raises
     ------
     SimulationError
-        If the path ends in anything else and no ``form`` is given, results cannot be
-        compared or explored, or the file cannot be written.
+        If the path ends in anything else and no ``form`` is given, ``shown`` is something else,
+        results cannot be compared or explored, or the file cannot be written.
     """
     path = Path(path)
     form = form or ENDINGS.get(path.suffix.lower())
     if form is None:
         raise SimulationError(f"{path}: name a report with .html, .pdf, .md or .json at its end")
-    kinds = (Study, Backtest, WhatIf, Capacity)
-    if explore and (form != "html" or isinstance(shown, kinds)):
+    if explore and (form != "html" or type(shown) in _COMPOSE):
         raise SimulationError(f"{path}: the interactive view is of HTML reports on replays")
-    if isinstance(shown, Study):
-        document = compose_study(shown, command=command, date=date, **asked)
-    elif isinstance(shown, Backtest):
-        document = compose_backtest(shown, command=command, date=date)
-    elif isinstance(shown, Capacity):
-        document = compose_capacity(shown, command=command, date=date)
-    elif isinstance(shown, WhatIf):
-        document = compose_whatif(shown, command=command, date=date)
-    else:
-        document = compose(shown, command=command, date=date, **asked)
-    drawn = page(shown) if explore and not isinstance(shown, kinds) else ""
-    text = render(document, "html" if form == "pdf" else form, drawn)
+    make: Callable[..., Document] = _COMPOSE.get(type(shown), compose)
+    document = make(shown, command=command, date=date, **asked)
+    view = page(as_results(shown)) if explore else ""
+    text = render(document, "html" if form == "pdf" else form, view)
     with written(path, SimulationError) as file:
         if form == "pdf":
             print_page(text, file)

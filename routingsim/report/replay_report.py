@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from routingsim import display
-from routingsim.errors import SimulationError
+from routingsim.errors import SimulationError, wrong_type
 from routingsim.evaluation import decision
 from routingsim.evaluation.controls.simulated import controls_for_replays
 from routingsim.evaluation.replay_difference import different_tasks
@@ -53,7 +53,7 @@ _FEW = 30  # answers below which a p99 is little more than the largest value
 
 
 def compose(
-    results: Sequence[ReplayResult],
+    results: ReplayResult | Sequence[ReplayResult],
     *,
     command: str | None = None,
     date: str | datetime.date | None = None,
@@ -63,7 +63,7 @@ def compose(
 
     Parameters
     ----------
-    results : sequence of ReplayResult
+    results : ReplayResult, or sequence of them
         One a policy, all on the same corpus, agents, arrivals and seed.
     command : str, optional
         What to type to get the report again; the calls of ``replay`` by default.
@@ -76,10 +76,9 @@ def compose(
     Raises
     ------
     SimulationError
-        If there is no result, or two of them cannot be compared.
+        If there is no result, one is something else, or two of them cannot be compared.
     """
-    results = list(results)
-    _check(results)
+    results = as_results(results)
     first = results[0]
     recorded = any(not math.isnan(result.overall["quality"]) for result in results)
     controls, why, same = controls_for_replays(results) if recorded else ({}, "", [])
@@ -119,9 +118,22 @@ def compose(
     )
 
 
-def _check(results: Sequence[ReplayResult]) -> None:
+def as_results(given: Any) -> list[ReplayResult]:
+    """One result or several that can be compared, as a list.
+
+    Raises
+    ------
+    SimulationError
+        As for :func:`compose`.
+    """
+    single = isinstance(given, str) or not hasattr(given, "__iter__")
+    results: list[Any] = [given] if single else list(given)
     if not results:
         raise SimulationError("a report needs a result or more, and was given none")
+    for each in results:
+        if not isinstance(each, ReplayResult):
+            needed = "results of rs.replay are needed, or one of rs.compare, rs.capacity or a log"
+            raise SimulationError(wrong_type("a report", each, needed))
     first = results[0]
     for other in results[1:]:
         for what, one, two in (
@@ -136,6 +148,7 @@ def _check(results: Sequence[ReplayResult]) -> None:
                     f"{first.policy.name} and {other.policy.name} cannot be compared in one "
                     f"report: they differ in {what}; replay both on the same"
                 )
+    return results
 
 
 def _digest(result: ReplayResult) -> str | None:

@@ -18,7 +18,7 @@ from routingsim import display, rng
 from routingsim.agents import Agent, AgentPool, PoolLike, load_agents
 from routingsim.corpora.corpus import Corpus
 from routingsim.corpora.datasets import CorpusLike, load_corpus
-from routingsim.errors import PolicyError, RoutingSimError
+from routingsim.errors import PolicyError, RoutingSimError, wrong_type
 from routingsim.messages import (
     AgentStatus,
     ComplexityFactors,
@@ -116,6 +116,10 @@ class TaskRouter:
     ) -> None:
         if in_flight < 1:
             raise RoutingSimError(f"in_flight={in_flight!r}: at least 1 task is needed")
+        if not hasattr(seed, "__index__"):
+            raise RoutingSimError(f"seed={seed!r:.60}: a whole number is needed")
+        if publisher is not None and not hasattr(publisher, "publish_routing_decision"):
+            raise RoutingSimError(wrong_type("publisher", publisher, "a Publisher is needed"))
         number = isinstance(explore, Real) and not isinstance(explore, bool)
         if explore is not None and not (number and 0 <= explore <= 1):
             raise PolicyError(
@@ -255,13 +259,14 @@ class TaskRouter:
             If an id is in flight already, or the policy names an agent that does not
             exist; no task is routed then.
         """
-        if isinstance(tasks, str):
-            raise RoutingSimError("route_batch takes a corpus or a list of texts; route takes one")
         if isinstance(tasks, Corpus | pd.DataFrame):
             frame = load_corpus(tasks).tasks
             ids, texts, categories = (frame[name].tolist() for name in ("id", "text", "category"))
+        elif isinstance(tasks, str) or not isinstance(tasks, Iterable):
+            raise RoutingSimError("route_batch takes a corpus or a list of texts; route takes one")
         else:
-            texts, categories = list(tasks), [""] * len(tasks)
+            texts = list(tasks)
+            categories = [""] * len(texts)
             ids = new_ids(len(texts))
         table = score_column(texts)
         d_var, *counts = (table[name].tolist() for name in ("d_var", *_FACTORS))

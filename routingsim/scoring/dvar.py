@@ -210,7 +210,7 @@ def _large_strings(texts: Any) -> "pa.ChunkedArray":
     import pandas as pd
     import pyarrow as pa
 
-    if isinstance(texts, str | bytes | pd.DataFrame):
+    if isinstance(texts, str | bytes | pd.DataFrame) or not hasattr(texts, "__iter__"):
         raise TypeError(
             f"score_column() takes a column of texts, not a {type(texts).__name__}: "
             "for one text call score(), of a DataFrame pass one column"

@@ -4,7 +4,7 @@ take alike."""
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from routingsim.errors import SimulationError
+from routingsim.errors import SimulationError, wrong_type
 from routingsim.simulation.changes import Change
 from routingsim.simulation.faults import ONE_TRY, Hedge, Outage, Retries
 from routingsim.simulation.signals import Signals
@@ -45,7 +45,7 @@ def conditions(
         wanted += [(name, one, kind, hint) for one in found[name]]
     for name, value, kind, hint in wanted:
         if not isinstance(value, kind):
-            raise SimulationError(f"{name}: {value!r:.60} is a {type(value).__name__}; {hint}")
+            raise SimulationError(wrong_type(name, value, hint))
     return found | {
         "retries": retries,
         "signals": Signals(signal_delay, routers),
@@ -62,6 +62,4 @@ def _as_hedge(given: Any) -> Hedge | None:
         return Hedge.parse(given)
     if given is None or isinstance(given, Hedge):
         return given
-    raise SimulationError(
-        f"hedge: {given!r:.60} is a {type(given).__name__}; write rs.Hedge(after=2.0)"
-    )
+    raise SimulationError(wrong_type("hedge", given, "write rs.Hedge(after=2.0)"))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from routingsim import rng
 from routingsim.agents import AgentPool
 from routingsim.corpora.corpus import Corpus
-from routingsim.errors import SimulationError, did_you_mean
+from routingsim.errors import SimulationError, did_you_mean, wrong_type
 from routingsim.simulation.arrivals.checks import is_finite, is_whole
 from routingsim.simulation.state import Workload
 
@@ -104,13 +104,13 @@ def as_tenants(given: "str | Tenant | Iterable[str | Tenant]") -> tuple[Tenant, 
     SimulationError
         If one is neither, a name occurs twice, or the shares do not sum to 1.
     """
-    each = [given] if isinstance(given, str | Tenant) else list(given)
+    single = isinstance(given, str | Tenant) or not isinstance(given, Iterable)
+    each: Iterable[Any] = (given,) if single else given
     found = []
     for one in each:
         if not isinstance(one, str | Tenant):
-            raise SimulationError(
-                f"tenants: {one!r:.60} is a {type(one).__name__}; write rs.Tenant('acme', weight=2)"
-            )
+            hint = "write rs.Tenant('acme', weight=2)"
+            raise SimulationError(wrong_type("tenants", one, hint))
         found.append(Tenant.parse(one) if isinstance(one, str) else one)
     names = [tenant.name for tenant in found]
     if twice := sorted({name for name in names if names.count(name) > 1}):

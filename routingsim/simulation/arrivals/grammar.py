@@ -116,14 +116,7 @@ def as_arrivals(given: str | Arrivals) -> Arrivals:
     SimulationError
         If it is neither, or the text is not allowed.
     """
-    if isinstance(given, str):
-        return parse_arrivals(given)
-    if not isinstance(given, Arrivals):
-        raise SimulationError(
-            f"arrivals is a {type(given).__name__}: give a process such as rs.Poisson(4), a "
-            "text such as 'poisson:4', or times as rs.Trace(times)"
-        )
-    return given
+    return given if isinstance(given, Arrivals) else parse_arrivals(given)
 
 
 def parse_arrivals(text: str) -> Arrivals:
@@ -138,8 +131,13 @@ def parse_arrivals(text: str) -> Arrivals:
     Raises
     ------
     SimulationError
-        If it has none of these forms, or a value is not allowed.
+        If it is no text or has none of these forms, or a value is not allowed.
     """
+    if not isinstance(text, str):
+        raise SimulationError(
+            f"arrivals is a {type(text).__name__}: give a process such as rs.Poisson(4), a "
+            "text such as 'poisson:4', or times as rs.Trace(times)"
+        )
     processes = [_process(term.strip()) for term in _split(text, _PLUS)]
     if len(processes) == 1:
         return processes[0]

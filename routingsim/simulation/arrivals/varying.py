@@ -17,6 +17,7 @@ from routingsim.simulation.arrivals.checks import (
     number,
     numeral,
     positive,
+    refuse,
 )
 from routingsim.simulation.arrivals.process import Arrivals, Rated, Times, kernels
 
@@ -236,6 +237,8 @@ class Diurnal(Rated):
 def _each(owner: str, name: str, values: Sequence[float], *, above: bool) -> tuple[float, ...]:
     """The values, each checked: seconds above 0, or rates of at least 0."""
     needed = _SECONDS if above else _RATE
+    if not isinstance(values, Iterable):
+        refuse(owner, name, values, f"a list, each of them {needed}")
     return tuple(
         checked(owner, f"{name}[{k}]", value, lambda x: x > 0 if above else x >= 0, needed)
         for k, value in enumerate(values)
