@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from routingsim.cli.console import out, print_frame, remark, write_json
+from routingsim.cli.inputs import Inputs
 from routingsim.cli.options import (
-    Inputs,
     JsonOption,
     PageOption,
     QualityOption,

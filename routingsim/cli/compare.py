@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 from routingsim.cli.console import print_decision, print_study, remark, write_json
+from routingsim.cli.inputs import DecisionInputs
 from routingsim.cli.options import (
-    DecisionInputs,
     JsonOption,
     ReportOption,
     Workers,

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from routingsim.cli.console import out, remark, write_json
+from routingsim.cli.inputs import FaultyInputs
 from routingsim.cli.log_options import ConcurrencyOption, CostOption, LogArgument, by_agent
-from routingsim.cli.options import FaultyInputs, JsonOption, MapOption, load_option, option, spread
+from routingsim.cli.options import JsonOption, MapOption, load_option, option, spread
 from routingsim.cli.outputs import check_distinct, file_option
 from routingsim.errors import RoutingSimError
 

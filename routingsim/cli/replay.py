@@ -13,15 +13,9 @@ from routingsim.cli.console import (
     remark,
     write_json,
 )
+from routingsim.cli.inputs import ReplayInputs
 from routingsim.cli.live import play_live
-from routingsim.cli.options import (
-    JsonOption,
-    ReplayInputs,
-    ReportOption,
-    as_typed,
-    output_option,
-    spread,
-)
+from routingsim.cli.options import JsonOption, ReportOption, as_typed, output_option, spread
 from routingsim.cli.outputs import TABLE, file_option
 from routingsim.cli.replay_in_blocks import replay_in_blocks
 from routingsim.cli.report import notebook_of

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from routingsim.cli.console import print_intervals, print_streamed, progress, remark, write_json
-from routingsim.cli.options import FITTED, ReplayInputs
+from routingsim.cli.inputs import FITTED, ReplayInputs
 from routingsim.errors import SimulationError
 
 

@@ -11,15 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from routingsim.cli.console import remark, write_json
-from routingsim.cli.options import (
-    FITTED,
-    DecisionInputs,
-    JsonOption,
-    ReplayInputs,
-    as_typed,
-    output_option,
-    spread,
-)
+from routingsim.cli.inputs import FITTED, DecisionInputs, ReplayInputs
+from routingsim.cli.options import JsonOption, as_typed, output_option, spread
 from routingsim.cli.outputs import REPORT, check_output, file_option
 from routingsim.errors import SimulationError
 

@@ -105,7 +105,7 @@ def as_tenants(given: "str | Tenant | Iterable[str | Tenant]") -> tuple[Tenant, 
         If one is neither, a name occurs twice, or the shares do not sum to 1.
     """
     single = isinstance(given, str | Tenant) or not isinstance(given, Iterable)
-    each: Iterable[Any] = (given,) if single else given
+    each: Any = (given,) if single else given
     found = []
     for one in each:
         if not isinstance(one, str | Tenant):
