@@ -17,8 +17,8 @@ from routingsim.policies.folds import prompts
 from routingsim.simulation.arrivals import Arrivals, ClosedLoop
 from routingsim.simulation.faults import Retries
 from routingsim.simulation.recorded import basis
-from routingsim.simulation.scenario import Order
 from routingsim.simulation.statistics import Interval
+from routingsim.simulation.task_choice import Order
 
 HOURS = 3600.0
 """Seconds of an hour."""

@@ -23,8 +23,8 @@ from routingsim.simulation.remarks import (
     repeated_prompts,
     whose_agents,
 )
-from routingsim.simulation.scenario import Order, Scenario
-from routingsim.simulation.task_choice import drawn_note, window_note
+from routingsim.simulation.scenario import Scenario
+from routingsim.simulation.task_choice import Order, drawn_note, window_note
 
 
 def order_of(scenes: Sequence[Scenario], corpus: Corpus, shape: Arrivals) -> tuple[Order, str]:

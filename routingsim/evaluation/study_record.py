@@ -19,7 +19,7 @@ from routingsim.simulation.arrival_notes import asked_and_met
 from routingsim.simulation.arrivals.checks import is_finite
 from routingsim.simulation.recorded import Basis, basis
 from routingsim.simulation.replications import replication_seeds
-from routingsim.simulation.scenario import Order
+from routingsim.simulation.task_choice import Order
 
 Population = Literal["tasks like these", "these tasks"]
 """What the intervals and verdicts of a study are about."""

@@ -1,4 +1,4 @@
-"""Remarks on a corpus, a pool and a policy that do not suit each other."""
+"""Remarks on a corpus, a pool and a policy that do not suit each other or lack records."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -18,6 +18,7 @@ from routingsim.policies.folds import prompts
 from routingsim.policies.judged import ERRORS, expected_quality, turning
 from routingsim.policies.policy import Policy
 from routingsim.policies.reads import reads
+from routingsim.simulation.run_record import RunRecord
 
 NEARLY_ALL = 0.99
 """Share of the tasks from which one agent, or one band, is said to get nearly all."""
@@ -291,3 +292,30 @@ def judge_assumed(policy: Policy, pool: AgentPool, quality: NDArray[np.float64])
 def _times(mean: float) -> str:
     """How often, as people read it: ``1.4``, ``40``, ``1,000``."""
     return f"{mean:,.0f}" if mean >= 10 else f"{mean:.2g}"
+
+
+def unknown_failures(run: RunRecord) -> str:
+    """On how many of a run's calls nothing says whether they fail; "" if on none, or on all."""
+    table, row, agent = run.work.failed, run.work.row, run.log.agent
+    if not table.size:
+        return ""
+    never = run.pool.column("error_rate")[agent] == 0
+    share = float((np.isnan(table[row, agent]) & never).mean())
+    if not share:
+        return ""
+    return (
+        f"whether a call fails is not recorded for {share:.0%} of {run.policy.name}'s calls: "
+        "they are taken not to fail, so counts of failures are too low (give the agents an "
+        "error_rate, as fit_pool does)"
+    )
+
+
+def modelled(run: RunRecord) -> str:
+    """On how many of a run's calls the cost is not recorded; "" if on none."""
+    share = 1 - float(run.cost_recorded.mean())
+    if not share:
+        return ""
+    calls = "calls" if share == 1 else f"{run.policy.name}'s calls"
+    if run.cost_basis.kind == "log":
+        return f"costs are not recorded for {share:.0%} of {calls}: estimates stand in their place"
+    return f"costs are modelled (price x tokens) where none is recorded: {share:.0%} of {calls}"

@@ -3,13 +3,12 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, TypeVar, get_args
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from routingsim import rng
 from routingsim.agents import AgentPool, Discipline
 from routingsim.caching import cached_property
 from routingsim.corpora.corpus import Corpus
@@ -17,8 +16,7 @@ from routingsim.equality import ByValue
 from routingsim.errors import AgentError, SimulationError, did_you_mean
 from routingsim.policies.category import Category, categories
 from routingsim.policies.costs import expected_costs
-from routingsim.policies.kernel import STATUS_NAMES
-from routingsim.policies.policy import Judge, Policy
+from routingsim.policies.policy import Policy
 from routingsim.policies.reads import may_read
 from routingsim.simulation import engine
 from routingsim.simulation.arrival_notes import left_out, unlike_asked
@@ -29,7 +27,7 @@ from routingsim.simulation.arrivals import (
     parse_arrivals,
     realised,
 )
-from routingsim.simulation.arrivals.checks import check_seed, is_finite, is_whole
+from routingsim.simulation.arrivals.checks import check_seed, is_finite
 from routingsim.simulation.changes import Change
 from routingsim.simulation.contradictions import check_known, check_tasks, unused_accounts
 from routingsim.simulation.faults import ONE_TRY, Hedge, Outage, Retries
@@ -38,23 +36,23 @@ from routingsim.simulation.recorded import basis_notes
 from routingsim.simulation.remarks import (
     judge_assumed,
     met_before,
+    modelled,
     no_texts,
     of_record,
     one_for_all,
+    unknown_failures,
     whose_agents,
 )
 from routingsim.simulation.replications import Again
 from routingsim.simulation.result import ReplayResult
+from routingsim.simulation.rules import rules_of
 from routingsim.simulation.run_record import CONDITIONS
 from routingsim.simulation.service import system
 from routingsim.simulation.signals import AT_ONCE, Signals
 from routingsim.simulation.state import DAY, MINUTE, WINDOWS, Rules, System, Workload
-from routingsim.simulation.task_choice import drawn_note, drawn_rows, trace_note, window_note
+from routingsim.simulation.task_choice import Order, count_of, rows_of, trace_note
 from routingsim.simulation.tenants import Classes, Tenant, classes, without_effect
 from routingsim.simulation.workload import Records, records
-
-Order = Literal["file", "shuffled", "blocks"]
-"""How a run takes the tasks: see :meth:`Scenario.run`."""
 
 _Event = TypeVar("_Event", Outage, Change)
 
@@ -126,7 +124,7 @@ class Scenario(ByValue):
                 f"warm_up={warm_up!r}: a share of the horizon in [0, 1) is needed"
             )
         corpus = self.corpus
-        count = _count(tasks, corpus)
+        count = count_of(tasks, corpus)
         closed = arrivals if isinstance(arrivals, ClosedLoop) else None
         times = np.zeros(count) if closed else arrivals.times(count, seed, corpus)
         unlike = ""
@@ -144,7 +142,7 @@ class Scenario(ByValue):
                 f"{arrivals} has {times.size:,} arrivals: {count - times.size:,} tasks left out"
             )
             count = times.size
-        rows, chosen = _rows(count, corpus, arrivals, seed, order)
+        rows, chosen = rows_of(count, corpus, arrivals, seed, order)
         notes += chosen
         cautions = [*touching, *(chosen if own_times else [])]
         if order == "blocks":
@@ -176,10 +174,10 @@ class Scenario(ByValue):
         result = replace(result, again=partial(self._again, once_more, result))
         sent = np.bincount(result.log.agent, minlength=len(self.pool))
         d_var = result.work.d_var[result.work.row]
-        modelled = _modelled(result) if self.records.modelled else ""
+        costs = modelled(result) if self.records.modelled else ""
         said = [
-            modelled,
-            _unknown_failures(result),
+            costs,
+            unknown_failures(result),
             one_for_all(self.policy, self.pool, d_var, sent),
         ]
         return replace(result, notes=(*result.notes, *filter(None, said), *others))
@@ -334,41 +332,15 @@ class Scenario(ByValue):
 
     def rules(self, closed: ClosedLoop | None = None) -> Rules:
         """What happens after a failure, and who sends the tasks, as the engine takes it."""
-        judge, cooldown = self.policy.judge or Judge(levels=1), self.retries.cooldown
-        assert not isinstance(cooldown, str)  # Retries has parsed it
-        return Rules(
-            attempts=self.retries.attempts,
-            backoff=float(self.retries.backoff),
-            factor=float(self.retries.factor),
-            fallback=2 if self.retries.fallback == "all" else int(self.retries.fallback),
-            users=closed.users if closed else 0,
-            think=float(closed.think) if closed else 0.0,
-            think_cv=int(closed.think_cv) if closed else 0,
-            levels=judge.levels,
-            bar=float(judge.bar),
-            judge_error=float(judge.error),
-            judge_seconds=float(judge.seconds),
-            judge_cost=float(judge.cost),
-            on=_mask(self.retries.on),
-            jitter=float(self.retries.jitter),
-            budget=-1.0 if self.retries.budget is None else float(self.retries.budget),
-            reserve=float(self.retries.reserve),
-            cool_failures=0 if cooldown is None else cooldown.failures,
-            cool_within=0.0 if cooldown is None else float(cooldown.within),
-            cool_seconds=0.0 if cooldown is None else float(cooldown.seconds),
-            cool_on=0 if cooldown is None else _mask(cooldown.on),
-            shows_price=int(self._may_read["price"]),
-            retry_after=int(self.retries.retry_after),
-            signal_delay=float(self.signals.delay),
-            routers=self.signals.routers,
-            **_hedging(self.hedge),
-            shows_room=int(self.system.window.size > 0 and self._may_read["room"]),
-        )
+        price, room = self._may_read
+        said = self.policy.judge, self.retries, self.signals, self.hedge, closed
+        return rules_of(*said, shows_price=price, shows_room=room)
 
     @cached_property
-    def _may_read(self) -> dict[str, bool]:
-        """Whether the policy may read the fields that take time to bring up to date."""
-        return {field: may_read(self.policy, field) for field in ("price", "room")}
+    def _may_read(self) -> tuple[bool, bool]:
+        """Whether the policy may read prices and room, which take time to bring up to date."""
+        limited = self.system.window.size > 0
+        return may_read(self.policy, "price"), limited and may_read(self.policy, "room")
 
 
 def prepare(
@@ -443,20 +415,6 @@ def _of_agents(pool: AgentPool, events: Iterable[_Event]) -> tuple[_Event, ...]:
     return tuple(found)
 
 
-def _hedging(hedge: Hedge | None) -> dict[str, Any]:
-    """The rules of second copies."""
-    if hedge is None:
-        return {}
-    if hedge.after is not None:
-        return {"hedge": float(hedge.after)}
-    return {"hedge_quantile": float(hedge.quantile or 0.0), "hedge_least": hedge.least}
-
-
-def _mask(statuses: Iterable[str]) -> int:
-    """A bit for each status."""
-    return sum(1 << STATUS_NAMES.index(name) for name in set(statuses))
-
-
 def _with_service(pool: AgentPool, service: str) -> AgentPool:
     allowed = ("lognormal", "exponential", "deterministic", "tokens", "recorded")
     if service not in allowed:
@@ -477,70 +435,3 @@ def _with_discipline(pool: AgentPool, discipline: str) -> AgentPool:
         )
     replaced = (msgspec.structs.replace(agent, discipline=discipline) for agent in pool)
     return AgentPool(tuple(replaced), pool.comments)
-
-
-def _unknown_failures(result: ReplayResult) -> str:
-    """On how many of a run's calls nothing says whether they fail; "" if on none, or on all."""
-    table, row, agent = result.work.failed, result.work.row, result.log.agent
-    if not table.size:
-        return ""
-    never = result.pool.column("error_rate")[agent] == 0
-    share = float((np.isnan(table[row, agent]) & never).mean())
-    if not share:
-        return ""
-    return (
-        f"whether a call fails is not recorded for {share:.0%} of {result.policy.name}'s calls: "
-        "they are taken not to fail, so counts of failures are too low (give the agents an "
-        "error_rate, as fit_pool does)"
-    )
-
-
-def _modelled(result: ReplayResult) -> str:
-    """On how many of a run's calls the cost is not recorded; "" if on none."""
-    share = 1 - float(result.cost_recorded.mean())
-    if not share:
-        return ""
-    calls = "calls" if share == 1 else f"{result.policy.name}'s calls"
-    if result.cost_basis.kind == "log":
-        return f"costs are not recorded for {share:.0%} of {calls}: estimates stand in their place"
-    return f"costs are modelled (price x tokens) where none is recorded: {share:.0%} of {calls}"
-
-
-def _count(tasks: int | None, corpus: Corpus | None) -> int:
-    if tasks is None:
-        if corpus is None:
-            raise SimulationError("without a corpus, say how many tasks: tasks=100_000")
-        tasks = len(corpus)
-    if not is_whole(tasks) or tasks < 1:
-        raise SimulationError(f"tasks={tasks!r}: one task or more is needed, as a whole number")
-    return tasks
-
-
-def _rows(
-    count: int,
-    corpus: Corpus | None,
-    arrivals: Arrivals,
-    seed: int,
-    order: Order,
-) -> tuple[NDArray[np.int32], list[str]]:
-    """The corpus record of each task, and what is said of their choice."""
-    if corpus is None:
-        return np.zeros(count, np.int32), []
-    size = len(corpus)
-    said: list[str] = []
-    if count > size:
-        rows = rng.integers(np.uint64(rng.stream(seed, rng.ROW)), count, size)
-        return rows, [f"{count:,} tasks drawn with replacement from the {size:,} there are"]
-    if isinstance(arrivals, CorpusTimes):
-        first = arrivals.rows(corpus).start
-        rows = np.arange(first, first + count, dtype=np.int32)
-        said.append(window_note(corpus, slice(first, first + count)))
-    elif count < size:
-        rows = drawn_rows(corpus, count, seed)
-        said.append(drawn_note(corpus, count))
-    else:
-        rows = np.arange(count, dtype=np.int32)
-    if order == "shuffled":
-        generator = np.random.default_rng([seed & (2**63 - 1), rng.ROW])
-        rows = rows[generator.permutation(count)]
-    return rows, list(filter(None, said))

@@ -6,12 +6,19 @@ their categories, by the seed alone: every policy under one seed meets the same 
 """
 
 from functools import lru_cache
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from routingsim import rng
 from routingsim.corpora.corpus import Corpus
+from routingsim.errors import SimulationError
+from routingsim.simulation.arrivals import Arrivals, CorpusTimes
+from routingsim.simulation.arrivals.checks import is_whole
+
+Order = Literal["file", "shuffled", "blocks"]
+"""How a run takes the tasks: see :meth:`Scenario.run`."""
 
 _SAME = 0.01  # a mix of categories that differs by less is not spoken of
 
@@ -23,6 +30,53 @@ def category_numbers(corpus: Corpus) -> NDArray[np.int64]:
     found = np.array([codes.get(name, -1) for name in corpus.tasks["category"].tolist()], np.int64)
     found.flags.writeable = False
     return found
+
+
+def count_of(tasks: int | None, corpus: Corpus | None) -> int:
+    """How many tasks a run has: as many as asked for, or all of the corpus.
+
+    Raises
+    ------
+    SimulationError
+        If it is no whole number of 1 or more, or neither is given.
+    """
+    if tasks is None:
+        if corpus is None:
+            raise SimulationError("without a corpus, say how many tasks: tasks=100_000")
+        tasks = len(corpus)
+    if not is_whole(tasks) or tasks < 1:
+        raise SimulationError(f"tasks={tasks!r}: one task or more is needed, as a whole number")
+    return tasks
+
+
+def rows_of(
+    count: int,
+    corpus: Corpus | None,
+    arrivals: Arrivals,
+    seed: int,
+    order: Order,
+) -> tuple[NDArray[np.int32], list[str]]:
+    """The corpus's record of each task, shape (count,), and what is said of their choice."""
+    if corpus is None:
+        return np.zeros(count, np.int32), []
+    size = len(corpus)
+    said: list[str] = []
+    if count > size:
+        rows = rng.integers(np.uint64(rng.stream(seed, rng.ROW)), count, size)
+        return rows, [f"{count:,} tasks drawn with replacement from the {size:,} there are"]
+    if isinstance(arrivals, CorpusTimes):
+        first = arrivals.rows(corpus).start
+        rows = np.arange(first, first + count, dtype=np.int32)
+        said.append(window_note(corpus, slice(first, first + count)))
+    elif count < size:
+        rows = drawn_rows(corpus, count, seed)
+        said.append(drawn_note(corpus, count))
+    else:
+        rows = np.arange(count, dtype=np.int32)
+    if order == "shuffled":
+        generator = np.random.default_rng([seed & (2**63 - 1), rng.ROW])
+        rows = rows[generator.permutation(count)]
+    return rows, list(filter(None, said))
 
 
 def drawn_rows(corpus: Corpus, count: int, seed: int) -> NDArray[np.int32]:
