@@ -19,28 +19,20 @@ from numpy.typing import ArrayLike, NDArray
 
 from routingsim import display
 from routingsim.agents import AgentPool
-from routingsim.corpora.checkup.clocks import spread_rounded
+from routingsim.corpora.assembly import assemble
 from routingsim.corpora.checkup.finding import Columns, Finding
 from routingsim.corpora.checkup.result import Checkup, check_up
 from routingsim.corpora.corpus_text import SHOWN, category_counts, facts, no_such_category
 from routingsim.corpora.own_format import draft_own
 from routingsim.corpora.readers import TableLike, frame_of, rows_of_frame
-from routingsim.corpora.rows import Skipped, counted, shown
+from routingsim.corpora.rows import Skipped, shown
 from routingsim.corpora.selection import at_times, drawn, positions, whole
-from routingsim.corpora.validation import (
-    OUTCOMES,
-    Draft,
-    check,
-    outcome_arrays,
-    task_columns,
-)
+from routingsim.corpora.validation import OUTCOMES, Draft
 from routingsim.corpora.writers import csv_pieces, write_frame
 from routingsim.errors import CorpusError, wrong_type
 
 CHARACTERS_PER_TOKEN = 4.0
 """Characters of a prompt for each of its tokens, where the tokens are not recorded."""
-
-_LISTED = 10  # skipped records that the notes list
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -156,7 +148,7 @@ class Corpus:
     ) -> Self:
         """A corpus from the drafts of one or several files.
 
-        Parameters are those of :func:`routingsim.corpora.validation.check` and the
+        Parameters are those of :func:`routingsim.corpora.assembly.assemble` and the
         attributes of a corpus.
 
         Raises
@@ -164,44 +156,17 @@ class Corpus:
         CorpusError
             If a record is bad and ``on_error`` is "raise", or if none is left.
         """
-        table, skipped = check(drafts, on_error=on_error, agents=agents)
-        said = [*notes, *dict.fromkeys(note for draft in drafts for note in draft.notes)]
-        if skipped:
-            records = counted(len(skipped), "record was", "records were")
-            said.append(f"{records} skipped; the first: {skipped[0]}")
-            said += [f"also skipped: {each}" for each in skipped[1:_LISTED]]
-            if len(skipped) > _LISTED:
-                said.append(f"and {len(skipped) - _LISTED:,} more skipped, all in .skipped")
-        arrived = table["arrived_at"].to_numpy()
-        missing = int(np.isnan(arrived).sum())
-        late = int((arrived < np.maximum.accumulate(arrived)).sum())
-        if 0 < missing < len(arrived):
-            tasks = counted(missing, "task has", "tasks have")
-            said.append(f"{tasks} no arrived_at: the corpus's own times cannot be replayed")
-        elif late:
-            said.append(f"{counted(late, 'arrival was', 'arrivals were')} unsorted: sorted")
-            table = table.iloc[np.argsort(arrived, kind="stable")].reset_index(drop=True)
-        blank = int(table["text"].eq("").to_numpy().sum())
-        if 0 < blank < len(table):
-            said.append(f"{counted(blank, 'task has', 'tasks have')} an empty text")
-        recorded, outcomes = outcome_arrays(table)
-        tasks = table.loc[:, task_columns(table)]
-        found = [finding for draft in drafts for finding in draft.findings]
-        clock = drafts[0].columns.get("arrived_at")
-        if clock is not None:
-            spread, of_stamps = spread_rounded(tasks["arrived_at"].to_numpy(), clock.begins)
-            tasks["arrived_at"] = spread
-            found += of_stamps
+        checked = assemble(drafts, on_error=on_error, agents=agents)
         return cls(
             name,
-            tasks,
-            recorded,
-            outcomes,
+            checked.tasks,
+            checked.agents,
+            checked.outcomes,
             source,
             sha256,
-            tuple(said),
-            skipped,
-            findings=tuple(found),
+            (*notes, *checked.notes),
+            checked.skipped,
+            findings=checked.findings,
         )
 
     @property
