@@ -17,6 +17,7 @@ from numba.extending import register_jitable
 from numpy.typing import NDArray
 
 from routingsim import rng
+from routingsim.agents import AgentPool
 from routingsim.policies.kernel import (
     CHOOSE,
     POOL_VIEW,
@@ -71,6 +72,25 @@ def callables(policy: Policy) -> tuple[Any, Any]:
     kernels = (policy.choose, policy.probabilities)
     choose, probabilities = (k.python if policy.interpreted else k.entry for k in kernels)
     return choose, probabilities
+
+
+def idle(pool: AgentPool) -> PoolView:
+    """What a policy sees of a pool without a task."""
+    ttft, service = pool.column("ttft"), pool.column("mean_service")
+    agents = len(pool)
+    return PoolView(
+        busy=np.zeros(agents, np.int64),
+        queued=np.zeros(agents, np.int64),
+        slots=pool.column("concurrency").astype(np.int64),
+        cost=pool.column("cost"),
+        wait=np.zeros(agents),
+        service=service,
+        up=np.ones(agents, np.int64),
+        room=np.ones(agents),
+        first_token=np.where(np.isnan(ttft), service, ttft),
+        speed=np.ones(agents),
+        price=np.zeros(agents),
+    )
 
 
 @register_jitable

@@ -12,10 +12,9 @@ from typing import Any, Literal
 import msgspec
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from routingsim import display, rng
-from routingsim.agents import Agent, AgentPool, PoolLike, load_agents
+from routingsim.agents import Agent, PoolLike, load_agents
 from routingsim.corpora.corpus import Corpus
 from routingsim.corpora.datasets import CorpusLike, load_corpus
 from routingsim.errors import PolicyError, RoutingSimError, wrong_type
@@ -26,7 +25,7 @@ from routingsim.messages import (
     RoutingDecision,
 )
 from routingsim.policies.costs import expected_costs
-from routingsim.policies.kernel import STATUS_NAMES, Kernel, Outcome, PoolView, TaskView
+from routingsim.policies.kernel import STATUS_NAMES, Kernel, Outcome, TaskView
 from routingsim.policies.policy import Policy, make_policy
 from routingsim.policies.reads import may_read
 from routingsim.routing.choices import (
@@ -38,7 +37,9 @@ from routingsim.routing.choices import (
     choose_one,
     expect,
     exploration,
+    idle,
 )
+from routingsim.routing.in_flight import Flight, InFlight
 from routingsim.routing.publishing import PART, Publisher, milliseconds, publish, status_of
 from routingsim.routing.room import Room
 from routingsim.routing.task_ids import new_id, new_ids
@@ -46,14 +47,6 @@ from routingsim.routing.task_state import Row, State, category_reader, row_of, s
 from routingsim.scoring.dvar import score, score_column
 
 _FACTORS = ("length", "punctuation", "unique_tokens")
-
-
-class _InFlight(msgspec.Struct, frozen=True, gc=False):
-    """A task in flight."""
-
-    agent: int
-    routed_at: float
-    task: TaskView | None  # only for policies that learn
 
 
 class _Dropping(RoutingDecision, frozen=True, gc=False):
@@ -138,19 +131,7 @@ class TaskRouter:
         self.publisher = publisher
         self.memory = np.array(self.policy.memory, dtype=np.float64)
         agents = len(self.pool)
-        self._view = PoolView(
-            busy=np.zeros(agents, np.int64),
-            queued=np.zeros(agents, np.int64),
-            slots=self.pool.column("concurrency").astype(np.int64),
-            cost=self.pool.column("cost"),
-            wait=np.zeros(agents),
-            service=self.pool.column("mean_service"),
-            up=np.ones(agents, np.int64),
-            room=np.ones(agents),
-            first_token=_first_tokens(self.pool),
-            speed=np.ones(agents),
-            price=np.zeros(agents),
-        )
+        self._view = idle(self.pool)
         sharing = self.pool.column("sharing")
         self._sharing = sharing if sharing.any() else np.zeros(0)
         room = Room(self.pool)
@@ -174,8 +155,7 @@ class TaskRouter:
         self._used = [0] * agents
         self._nobody = False  # whether every agent is offline
         self._recent: deque[RoutingDecision] = deque(maxlen=recent)
-        self._in_flight: dict[str, _InFlight] = {}
-        self._most_in_flight, self._peak, self._abandoned = in_flight, 0, 0
+        self._in_flight = InFlight(in_flight)
         self._is_told = False  # whether the end of any task was reported
         self._stream = np.uint64(rng.stream(seed, rng.CHOICE))
         self._routed = 0
@@ -273,8 +253,7 @@ class TaskRouter:
         scores = map(ComplexityScore, d_var, map(ComplexityFactors, *counts))
         columns = state_of(self.policy, self._read_categories, texts, categories, d_var)
         with self._lock:
-            if not self._in_flight.keys().isdisjoint(ids):
-                raise self._in_flight_already(next(each for each in ids if each in self._in_flight))
+            self._in_flight.check_new(ids)
             choices = self._assign(ids, columns)
         stamp = milliseconds()
         agents = choices.agents
@@ -338,16 +317,12 @@ class TaskRouter:
         if status not in STATUS_NAMES:
             raise RoutingSimError(f"status={status!r}: choose one of {', '.join(STATUS_NAMES)}")
         with self._lock:
-            flight = self._in_flight.pop(task_id, None)
-            if flight is None:
-                raise RoutingSimError(f"task {task_id!r} is not in flight: routed here, and once?")
+            flight = self._in_flight.end(task_id)
             view, a = self._view, flight.agent
             self._free(a)
             if latency is None:
                 latency = time.monotonic() - flight.routed_at
             self._is_told = True
-            if len(self._in_flight) < self._peak // 4:  # a dict does not shrink by itself
-                self._in_flight, self._peak = dict(self._in_flight), len(self._in_flight)
             if flight.task is not None:
                 self._show_price(flight.task.prompt_tokens)
                 code = STATUS_NAMES.index(status)
@@ -381,7 +356,7 @@ class TaskRouter:
         with self._lock:
             recent = list(reversed(self._recent))
             usage = dict(zip(self.pool.ids, self._used, strict=True))
-            waiting, abandoned = len(self._in_flight), self._abandoned
+            waiting, abandoned = len(self._in_flight), self._in_flight.abandoned
             expected = self._expected
         told = getattr(self.publisher, "stats", None)
         return {
@@ -402,8 +377,8 @@ class TaskRouter:
 
     def _assign_one(self, task_id: str, row: Row, attempt: int) -> Choice:
         """Choose an agent for a task."""
-        if task_id in self._in_flight:
-            raise self._in_flight_already(task_id)
+        if task_id in self._in_flight.tasks:
+            self._in_flight.check_new([task_id])
         now = time.monotonic()
         task = TaskView(self._routed, attempt, now - self._began, self._stream, *row)
         if self._room is not None:
@@ -420,7 +395,7 @@ class TaskRouter:
         if self._room is not None:
             self._room.take(a, task.prompt_tokens, task.time)
         self._expected += self._call_cost[a] + self._token_cost[a] * row[1]
-        self._in_flight[task_id] = _InFlight(a, now, task if self.policy.learns else None)
+        self._in_flight.tasks[task_id] = Flight(a, now, task if self.policy.learns else None)
         self._give_up()
         return a, load, float(propensity), bool(at_random)
 
@@ -453,10 +428,10 @@ class TaskRouter:
         if policy.learns:
             for i, (task_id, *own) in enumerate(zip(ids, *columns, strict=True)):
                 task = TaskView(first + i, 0, at, self._stream, *own)
-                self._in_flight[task_id] = _InFlight(agents[i], now, task)
+                self._in_flight.tasks[task_id] = Flight(agents[i], now, task)
         else:  # all tasks of an agent share one record
-            kept = {a: _InFlight(a, now, None) for a in set(agents)}
-            self._in_flight.update(zip(ids, map(kept.__getitem__, agents), strict=True))
+            kept = {a: Flight(a, now, None) for a in set(agents)}
+            self._in_flight.tasks.update(zip(ids, map(kept.__getitem__, agents), strict=True))
         self._give_up()
         return choices
 
@@ -476,23 +451,15 @@ class TaskRouter:
         expect(view, self._sharing, a, int(view.busy[a]), int(view.queued[a]))
 
     def _give_up(self) -> None:
-        """Forget the oldest tasks where too many are in flight, and some more to do so rarely."""
-        self._peak = max(self._peak, len(self._in_flight))
-        excess = len(self._in_flight) - self._most_in_flight
-        if excess <= 0:
-            return
-        for task_id in list(islice(self._in_flight, excess + self._most_in_flight // 100)):
-            self._free(self._in_flight.pop(task_id).agent)
-            self._abandoned += 1
+        """Free the slots of the oldest tasks where too many are in flight."""
+        for agent in self._in_flight.give_up():
+            self._free(agent)
 
     def _no_such_agent(self, task_id: str) -> PolicyError:
         return PolicyError(
             f"policy {self.policy.name} named an agent that does not exist for task "
             f"{task_id!r}; allowed: 0 to {len(self.pool) - 1}"
         )
-
-    def _in_flight_already(self, task_id: str) -> RoutingSimError:
-        return RoutingSimError(f"task {task_id!r} is in flight already: ids must differ")
 
     def _status(self, a: int, latency: float | None = None) -> AgentStatus:
         view = self._view
@@ -527,9 +494,3 @@ class TaskRouter:
 
     def _drawn(self, agent: Agent) -> str:
         return f"Drawn at random (explore={self.explore:g}): Routed to {agent.name}"
-
-
-def _first_tokens(pool: AgentPool) -> NDArray[np.float64]:
-    """Mean seconds in service before the first token; those of the whole where it comes whole."""
-    ttft = pool.column("ttft")
-    return np.where(np.isnan(ttft), pool.column("mean_service"), ttft)

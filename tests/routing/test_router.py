@@ -132,11 +132,11 @@ def test_tasks_that_nobody_completes_are_given_up_and_memory_is_given_back() -> 
     assert router.stats()["inFlight"] == 198
     with pytest.raises(rs.RoutingSimError, match="not in flight"):
         router.complete("last")
-    full = sys.getsizeof(router._in_flight)
+    full = sys.getsizeof(router._in_flight.tasks)
     for task_id in ids[-198:]:
         router.complete(task_id)
     assert router.stats()["inFlight"] == 0
-    assert sys.getsizeof(router._in_flight) < full / 2
+    assert sys.getsizeof(router._in_flight.tasks) < full / 2
     assert loads(router) == {"dear": 0.0, "cheap": 0.0}
     with pytest.raises(rs.RoutingSimError, match="in_flight=0"):
         rs.TaskRouter(two(), "cheapest", in_flight=0)
