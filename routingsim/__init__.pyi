@@ -57,11 +57,11 @@ from .simulation.faults import Hedge as Hedge
 from .simulation.faults import Outage as Outage
 from .simulation.faults import Retries as Retries
 from .simulation.replay import replay as replay
-from .simulation.replay_stream import StreamedReplay as StreamedReplay
 from .simulation.replay_stream import replay_stream as replay_stream
 from .simulation.result import ReplayResult as ReplayResult
 from .simulation.service_fit import ServiceFit as ServiceFit
 from .simulation.service_fit import fit_service as fit_service
+from .simulation.stream_result import StreamedReplay as StreamedReplay
 from .simulation.tenants import Tenant as Tenant
 from .simulation.training import train as train
 

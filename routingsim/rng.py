@@ -140,11 +140,11 @@ def gamma(key, index, part, shape):
 
 
 @njit(cache=True, nogil=True)  # few runs need these two, so they are compiled when first called
-def uniforms(key, count):
-    """The uniform draws 0 to ``count`` - 1 of a stream, shape (count,)."""
+def uniforms(key, count, first=0):
+    """The uniform draws from the ``first`` on of a stream, shape (count,)."""
     drawn = np.empty(count)
     for i in range(count):
-        drawn[i] = uniform(key, i, 0)
+        drawn[i] = uniform(key, first + i, 0)
     return drawn
 
 

@@ -20,9 +20,9 @@ if TYPE_CHECKING:  # imported when used, so that help is shown without loading t
     from routingsim.evaluation.decision_record import Choice
     from routingsim.evaluation.estimate import Estimates
     from routingsim.evaluation.study import Study
-    from routingsim.simulation.replay_stream import StreamedReplay
     from routingsim.simulation.result import ReplayResult
     from routingsim.simulation.statistics import Interval
+    from routingsim.simulation.stream_result import StreamedReplay
 
 # Without emoji=False, rich replaces the ":100:" of "poisson:100:" by a picture.
 out, err = Console(emoji=False), Console(stderr=True, emoji=False)

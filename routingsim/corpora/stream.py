@@ -58,6 +58,11 @@ class Facts:
         The first and the last arrival (s); NaN where a task has none.
     unsorted : str
         The first task that arrives before the one before it; "" where none does.
+    tenants : tuple of str
+        All tenants in the order of their names, "" for tasks without one; that alone where there
+        are none.
+    last_priority : int
+        The highest priority number that a task has.
     notes : tuple of str
         What the reader should know: records skipped, columns left.
     """
@@ -69,6 +74,8 @@ class Facts:
     first: float
     last: float
     unsorted: str
+    tenants: tuple[str, ...]
+    last_priority: int
     notes: tuple[str, ...]
 
 
@@ -118,7 +125,8 @@ class CorpusStream(ByValue):
         agents: dict[str, None] = {}
         columns: dict[str, None] = {}
         notes: dict[str, None] = {}
-        tasks = skipped = 0
+        tenants: set[str] = set()
+        tasks = skipped = last_priority = 0
         first = last = np.nan
         unsorted = skipping = ""
         for block, left in self._read():
@@ -131,6 +139,10 @@ class CorpusStream(ByValue):
                 unsorted = f"{shown(row['id'])} at {row['arrived_at']:g} s"
             last = times[-1] if not np.isnan(times).any() else np.nan
             categories.update(block.categories or ())
+            tenants.update(block.tasks["tenant"].unique() if "tenant" in block.tasks else ("",))
+            if "priority" in block.tasks:
+                highest = np.nan_to_num(block.tasks["priority"].to_numpy(np.float64)).max()
+                last_priority = max(last_priority, int(highest))
             agents.update(dict.fromkeys(block.agents))
             columns.update(dict.fromkeys(block.tasks.columns))
             notes.update(dict.fromkeys(block.notes))
@@ -147,6 +159,8 @@ class CorpusStream(ByValue):
             float(first),
             float(last),
             unsorted,
+            tuple(sorted(tenants)),
+            last_priority,
             tuple(notes),
         )
 

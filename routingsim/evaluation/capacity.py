@@ -218,12 +218,12 @@ def _screen_nth(shared: tuple[Question, Sequence[Candidate]], k: int) -> Tried:
 
 def _screen(question: Question, candidate: Candidate) -> Tried:
     """Run a candidate until it is decided, or the budget of runs is used up."""
-    if (exact := _exact(question, candidate)) is not None:
-        return exact
     try:
         scene = _scene(question, candidate)
     except (AgentError, PolicyError) as error:  # such as of an agent that has no slots
         return Tried(replace(candidate, why=str(error)), {}, "cannot", 0)
+    if (exact := _exact(question, candidate, scene)) is not None:
+        return exact
     seeds = replication_seeds(question.seed, question.runs)
     rows, states, upto = [], [], 0
     while True:
@@ -281,7 +281,7 @@ def _verdict(targets: Sequence[Target], found: Mapping[str, Interval]) -> str:
     return "missed" if "missed" in said else "open" if "open" in said else "met"
 
 
-def _exact(question: Question, candidate: Candidate) -> Tried | None:
+def _exact(question: Question, candidate: Candidate, scene: Scenario) -> Tried | None:
     """The candidate by queueing theory, if it is one agent with an M/M/c queue."""
     metrics = {*question.metrics} - {"answered", "cost"}
     timed = all(name == "wait_mean" or name.startswith("latency_") for name in metrics)
@@ -293,6 +293,8 @@ def _exact(question: Question, candidate: Candidate) -> Tried | None:
         and agent.error_rate == 0
         and agent.queue_limit is None
         and agent.patience is None
+        and agent.sharing == 0
+        and scene.policy.judge is None
         and not any(getattr(agent, field) for field in (*LIMITS, *TIME_OUTS))
     )
     if not (plain and timed and question.corpus is None):

@@ -9,6 +9,7 @@ of the batches themselves and of parts of them.
 """
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,9 @@ BATCHES = 30
 LONG = 10_000
 """What the tasks of an agent, times (1 - load)², must come to."""
 
-_PARTS = 8  # of a batch, whose means must look independent too
+PARTS = 8
+"""Parts of a batch, whose means must look independent too."""
+
 _ERROR = 0.02  # probability with which independent batches are refused, in each of both tests
 
 
@@ -83,7 +86,7 @@ def batch_interval(
     quantile : float, optional
         The quantile; the mean if not given. Each batch must have 100 values beyond it.
     """
-    length = first.size // (BATCHES * _PARTS) * _PARTS
+    length = first.size // (BATCHES * PARTS) * PARTS
     beyond = 1.0 if quantile is None else min(quantile, 1 - quantile)
     if length * beyond < 100:
         return None
@@ -92,7 +95,7 @@ def batch_interval(
         if series is None:
             continue
         cut = series[series.size - BATCHES * length :].reshape(BATCHES, length)
-        parts = cut.reshape(BATCHES * _PARTS, -1).mean(axis=1)
+        parts = cut.reshape(BATCHES * PARTS, -1).mean(axis=1)
         if not (look_independent(cut.mean(axis=1)) and look_independent(parts)):
             return None
         if quantile is None:
@@ -104,20 +107,23 @@ def batch_interval(
     return _of_batches(statistics, centre)
 
 
-def interval_of_parts(sums: NDArray[np.float64], counts: NDArray[np.float64]) -> Interval | None:
-    """The same for a mean, where only sums and counts of equally long parts are known.
+def interval_of_batches(
+    parts: Sequence[NDArray[np.float64]], statistics: NDArray[np.float64], centre: float
+) -> Interval | None:
+    """The same, where only what was kept of each batch is known.
 
     Parameters
     ----------
-    sums, counts : ndarray, shape (8 * BATCHES,)
-        Of the values in each part, in order of time.
+    parts : sequence of ndarray, shape (PARTS * BATCHES,)
+        The means of equal parts of the batches, in order of time, of each series.
+    statistics : ndarray, shape (BATCHES,)
+        The statistic of each batch, or the difference of two.
+    centre : float
+        That of the whole.
     """
-    total, number = (each.reshape(BATCHES, _PARTS).sum(axis=1) for each in (sums, counts))
-    if counts.min() < 100 / _PARTS:
+    if not all(look_independent(each) for each in parts):
         return None
-    if not look_independent(sums / counts):
-        return None
-    return _of_batches(total / number, float(sums.sum() / counts.sum()))
+    return _of_batches(statistics, centre)
 
 
 def _of_batches(statistics: NDArray[np.float64], centre: float) -> Interval | None:

@@ -1,24 +1,21 @@
 """``replay_stream()``: one policy and one pool on a corpus that does not fit into memory."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import count as count_from
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from routingsim import display
-from routingsim.agents import AgentPool, PoolLike, load_agents
+from routingsim.agents import PoolLike, load_agents
 from routingsim.corpora.answer_tokens import output_token_table
 from routingsim.corpora.corpus import Corpus, prompt_tokens
 from routingsim.corpora.stream import CorpusStream
-from routingsim.equality import ByValue
-from routingsim.errors import PolicyError, SimulationError, did_you_mean
+from routingsim.errors import PolicyError, SimulationError
 from routingsim.policies.costs import costs_of_means
 from routingsim.policies.kernel import Kernel
 from routingsim.policies.policy import Policy, make_policy
@@ -29,135 +26,25 @@ from routingsim.simulation.arrivals.checks import check_seed, is_finite
 from routingsim.simulation.changes import Change
 from routingsim.simulation.conditions import conditions
 from routingsim.simulation.faults import ONE_TRY, Hedge, Outage, Retries
-from routingsim.simulation.quantile_sketch import ERROR
 from routingsim.simulation.recorded import basis_notes
 from routingsim.simulation.remarks import no_texts, whose_agents
 from routingsim.simulation.replay import DEFAULT_LOAD
 from routingsim.simulation.run_record import CONDITIONS
 from routingsim.simulation.run_tables import tasks as task_table
-from routingsim.simulation.run_text import verdict
 from routingsim.simulation.scenario import Scenario, prepare
 from routingsim.simulation.service import first_token_table, service_table, system
-from routingsim.simulation.stability import Stability
-from routingsim.simulation.statistics import Interval
+from routingsim.simulation.stream_result import StreamedReplay
 from routingsim.simulation.stream_totals import BlockRecord, Totals
 from routingsim.simulation.task_sink import TaskSink
+from routingsim.simulation.tenants import Classes, Tenant, classes, without_effect
 from routingsim.simulation.windowed import Block, played
 from routingsim.simulation.workload import records
 
 _MOST = 2**31 - 1  # tasks
 _DRAWN = 1 << 17  # arrivals that are looked at together
-_MEASURED = ("latency", "latency_mean", "wait", "wait_mean")
+_TENANTS = 1000  # of which the times are kept
 
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class StreamedReplay(ByValue):
-    """What is kept of a streamed replay. ``summary()`` is the table to read first.
-
-    Attributes
-    ----------
-    policy, pool, stream
-        What was run.
-    arrivals : str
-        The arrival process, as text that ``replay`` reads.
-    realised : tuple of float
-        Rate (tasks/s) of the arrivals, and coefficient of variation of their gaps.
-    seed : int
-        Seed of all random numbers.
-    notes, foremost : tuple of str
-        Remarks for the reader, and those without which no figure is to be read: that the pool is
-        not the corpus's, and that the arrivals are not those asked for.
-    stability : Stability
-        Whether waits and latencies mean anything, from the verdicts on the blocks; read it before
-        any percentile.
-    memory : ndarray
-        The policy's memory at the end.
-    tasks_to : Path or None
-        Where the row of each task is.
-    """
-
-    policy: Policy
-    pool: AgentPool
-    stream: CorpusStream
-    arrivals: str
-    realised: tuple[float, float]
-    seed: int
-    notes: tuple[str, ...]
-    stability: Stability
-    memory: Floats
-    tasks_to: Path | None
-    _totals: Totals = field(repr=False)
-    foremost: tuple[str, ...] = ()
-    _steady: bool = False
-
-    def __len__(self) -> int:
-        return self._totals.tasks
-
-    def summary(self) -> pd.DataFrame:
-        """The columns of :meth:`routingsim.ReplayResult.summary`, a row an agent and ``all``.
-
-        Counts are exact. Means and sums differ from those of a replay in memory by rounding.
-        Quantiles are within 0.1 % of the exact ones.
-        """
-        return self._totals.summary()
-
-    def interval(self, metric: str = "latency") -> Interval:
-        """95 % confidence interval of the mean ``latency`` or ``wait``, by batches of this run.
-
-        Its half-width is NaN where the run is not steady, not long enough, or of recorded arrivals.
-
-        Raises
-        ------
-        SimulationError
-            If the metric is another.
-        """
-        if metric not in _MEASURED:
-            raise SimulationError(
-                f"no interval of {metric!r}: of a streamed replay there are those of "
-                f"{', '.join(_MEASURED)}{did_you_mean(metric, _MEASURED)}"
-            )
-        name = metric.removesuffix("_mean")
-        mean = float(self.summary().loc["all", f"{name}_mean"])  # pyright: ignore[reportArgumentType]
-        return self._totals.interval(name, mean, cv=self.realised[1], steady=self._steady)
-
-    @property
-    def arrivals_in_words(self) -> str:
-        """The rate and variation of the arrivals, and the process."""
-        rate, cv = self.realised
-        return f"arrivals: {rate:.4g}/s (cv {cv:.2f}), {self.arrivals}; {len(self):,} tasks"
-
-    def to_dict(self) -> dict[str, Any]:
-        """The same for JSON, NaN as None."""
-        table = self.summary()
-        plain = table.astype(object).where(table.notna(), None).reset_index()
-        rows: list[Any] = plain.to_dict("records")
-        whole = rows.pop()
-        del whole["agent"]
-        rate, cv = self.realised
-        return {
-            "policy": self.policy.name,
-            "arrivals": {
-                "process": self.arrivals,
-                "rate": rate if math.isfinite(rate) else None,
-                "cv": cv if math.isfinite(cv) else None,
-            },
-            "stability": verdict(self.stability),
-            "overall": whole,
-            "agents": rows,
-            "quantiles_within": ERROR,
-            "tasks_to": None if self.tasks_to is None else str(self.tasks_to),
-            "notes": [*self.foremost, *self.notes],
-        }
-
-    def __repr__(self) -> str:
-        columns = ["tasks", "share", "utilisation", "wait_mean", "latency_p50", "latency_p95"]
-        table = self.summary()[[*columns, "cost", "quality"]]
-        said = [f"note: {each}" for each in self.foremost]
-        said += [f"{self.policy.name}  {self.stability}", *(f"note: {each}" for each in self.notes)]
-        shown = table.map("{:,.4g}".format).to_string()
-        return "\n".join([*map(display.wrapped, said), self.arrivals_in_words, shown])
 
 
 def replay_stream(
@@ -174,6 +61,7 @@ def replay_stream(
     signal_delay: float = 0.0,
     routers: int = 1,
     hedge: Hedge | str | None = None,
+    tenants: str | Tenant | Iterable[str | Tenant] = (),
     discipline: str | None = None,
     service: str | None = None,
     warm_up: float | None = None,
@@ -188,7 +76,7 @@ def replay_stream(
     ----------
     stream : CorpusStream
         Of :func:`routingsim.stream_corpus`. It is read two or three times.
-    pool, policy, arrivals, seed, retries, outages, changes, signal_delay, routers, hedge
+    pool, policy, arrivals, seed, retries, outages, changes, signal_delay, routers, hedge, tenants
         As for :func:`routingsim.replay`. A policy that is made from a corpus is made from the first
         block; one that is plain Python, a closed loop, and a window of the corpus's times are
         refused.
@@ -218,6 +106,7 @@ def replay_stream(
         signal_delay=signal_delay,
         routers=routers,
         hedge=hedge,
+        tenants=tenants,
         discipline=discipline,
         service=service,
     )
@@ -228,11 +117,6 @@ def replay_stream(
     _refuse_arrivals(process)
     sink = to if isinstance(to, TaskSink) or to is None else TaskSink(to)
     facts = stream.facts
-    if classes := sorted({"tenant", "priority"} & set(facts.columns)):
-        raise SimulationError(
-            f"{stream.source}: has the column {classes[0]}, and a streamed replay knows no tenants "
-            "or priorities; leave the column out, or replay a part that fits into memory"
-        )
     if facts.tasks > _MOST:
         raise SimulationError(
             f"{stream.source}: {facts.tasks:,} tasks, and the simulator counts up to {_MOST:,}; "
@@ -241,7 +125,10 @@ def replay_stream(
     first = next(stream.blocks())
     made = make_policy(pool, policy, first)
     _refuse_policy(made)
-    scenario = _with_means(prepare(first, pool, made, **met), stream)
+    given = met.pop("tenants")
+    known = _classes(stream, first, given)
+    scenario = replace(prepare(first, pool, made, **met), tenants=given, classes=known)
+    scenario = _with_means(scenario, stream)
     if process is None:
         own = stream.has_arrivals and not facts.unsorted
         process = CorpusTimes() if own else Poisson(DEFAULT_LOAD * scenario.capacity)
@@ -255,6 +142,7 @@ def replay_stream(
         no_texts(first, made),
         *basis_notes(first, scenario.pool),
         *made.notes,
+        *_in_vain(scenario, facts.last_priority),
         *facts.notes,
     ]
     if tasks < facts.tasks:
@@ -264,13 +152,8 @@ def replay_stream(
             f"{made.name}: what it takes from a corpus is of the first {len(first):,} tasks"
         )
     share = scenario.default_warm_up(process) if warm_up is None else float(warm_up)
-    totals = Totals(
-        scenario.pool,
-        tasks,
-        (share * last, last if process.synthetic else math.inf),
-        begin,
-        last,
-    )
+    window = share * last, last if process.synthetic else math.inf
+    totals = Totals(scenario.pool, tasks, window, begin, last, known.names, known.weight)
     memory = made.memory.copy()
     block: dict[str, Any] = {
         **{name: getattr(scenario, name) for name in ("pool", "policy", *CONDITIONS)},
@@ -278,18 +161,18 @@ def replay_stream(
         "asked": (process.rate, process.cv),
         "realised": realised,
         "seed": seed,
-        "tenants": (),
-        "tenant_names": (),
+        "tenant_names": known.names,
         "synthetic": process.synthetic,
         "closed": False,
         "warm_up": share,
         "notes": (),
         "memory": memory,
-        "measured": (totals.begin, totals.end),
+        "measured": window,
     }
     ended = played(
         _fed(scenario, stream, process, tasks, seed),
         *(tasks, made, scenario.system, scenario.rules(), memory, seed),
+        last_priority=max(facts.last_priority, int(known.own.max(initial=0))),
     )
     with nullcontext(sink) if sink is None or sink is to else sink as writer:
         if writer is not None:
@@ -299,19 +182,41 @@ def replay_stream(
             totals.add(record)
             if writer is not None:
                 writer.write(task_table(record), facts.categories)
-    notes += totals.remarks(made.name)
-    stability = totals.stability
-    steady = stability.verdict == "steady" and process.synthetic and not (outages or changes)
+    totals.finish()
     return StreamedReplay(
-        *(made, scenario.pool, stream, str(process), realised, seed),
-        tuple(filter(None, notes)),
-        stability,
-        memory,
-        None if sink is None else sink.path,
-        totals,
-        tuple(foremost),
-        steady and not made.learns,
+        stream=stream,
+        arrivals=str(process),
+        asked=(process.rate, process.cv),
+        realised=realised,
+        span=last - begin,
+        seed=seed,
+        **{name: getattr(scenario, name) for name in ("pool", "policy", *CONDITIONS)},
+        synthetic=process.synthetic,
+        warm_up=share,
+        notes=tuple(filter(None, [*notes, *totals.remarks(made.name)])),
+        foremost=tuple(foremost),
+        memory=memory,
+        tasks_to=None if sink is None else sink.path,
+        totals=totals,
     )
+
+
+def _classes(stream: CorpusStream, first: Corpus, tenants: Sequence[Tenant]) -> Classes:
+    """The tenants of all blocks, with the records of the first."""
+    found = classes(first, tenants, stream.facts.tenants)
+    if len(found.names) > _TENANTS:
+        raise SimulationError(
+            f"{stream.source}: {len(found.names):,} tenants, and a streamed replay keeps the times "
+            f"of up to {_TENANTS:,}; leave the column tenant out, or give several one name"
+        )
+    return found
+
+
+def _in_vain(scenario: Scenario, last_priority: int) -> list[str]:
+    """What is given of tenants and priorities without effect, by what all blocks record."""
+    own = scenario.classes.own
+    some = replace(scenario.classes, own=np.append(own, float(last_priority)))
+    return without_effect(scenario.pool, some)
 
 
 def _whole(block: Block) -> Any:
@@ -391,6 +296,8 @@ def _fed(
 ) -> Iterator[Block]:
     """The blocks with their arrivals, until there are no more."""
     take = None if isinstance(process, CorpusTimes) else process.in_blocks(tasks, seed)
+    first, known = 0, scenario.classes
+    urgent = stream.facts.last_priority > 0 or bool(known.own.any())
     for corpus in stream.blocks():
         if isinstance(process, CorpusTimes):
             times = _of_corpus(process, stream, corpus)
@@ -405,6 +312,10 @@ def _fed(
         )
         if stream.facts.agents and not work.failed.size:  # another block may have recorded failures
             work = work._replace(failed=np.full((len(corpus), len(scenario.pool)), np.nan))
+        work = known.of_block(corpus).of(work, seed, first)._replace(weight=known.weight)
+        if urgent and not work.priority.size:  # another block has tasks of other priorities
+            work = work._replace(priority=np.zeros(times.size, np.int16))
+        first += times.size
         yield Block(corpus, work)
 
 

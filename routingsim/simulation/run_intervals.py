@@ -13,7 +13,9 @@ from routingsim.simulation.run_record import RunRecord
 from routingsim.simulation.run_summary import QUANTILES
 from routingsim.simulation.statistics import Interval
 
-_MEANS = {"latency": "latency_mean", "wait": "wait_mean"}
+MEANS = {"latency": "latency_mean", "wait": "wait_mean"}
+"""Short names of figures."""
+
 _TIMES = ("mean", *QUANTILES)
 
 INTERVALS = (
@@ -38,7 +40,7 @@ def interval(
 
     ``whole`` has the figures of the run itself.
     """
-    name = _MEANS.get(metric, metric)
+    name = MEANS.get(metric, metric)
     if name not in INTERVALS:
         raise SimulationError(
             f"interval: no metric {metric!r}; there are latency, wait, {', '.join(INTERVALS)}"

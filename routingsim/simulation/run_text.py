@@ -57,9 +57,9 @@ def as_dict(run: RunRecord, summary: pd.DataFrame) -> dict[str, Any]:
         "checkup": None if run.corpus is None else run.corpus.check(run.pool).to_dict(),
         "overall": whole,
         "agents": rows,
-        "tenants": _records(by_tenant(run)) if len(run.tenant_names) > 1 else [],
+        "tenants": plain_rows(by_tenant(run)) if len(run.tenant_names) > 1 else [],
         "fairness": _none(fairness(run)),
-        "priorities": _records(by_priority(run)) if run.work.priority.size else [],
+        "priorities": plain_rows(by_priority(run)) if run.work.priority.size else [],
         "recovery": recovery.as_dicts(recovery.table(run, window=None, replications=0)),
         "notes": list(run.notes),
     }
@@ -80,8 +80,8 @@ def verdict(found: Stability) -> dict[str, Any]:
     }
 
 
-def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """The rows of a table as plain values, NaN as None."""
+def plain_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows of a table with an index as plain values, NaN as None."""
     plain = table.astype(object).where(table.notna(), None)
     return plain.reset_index().to_dict("records")
 
@@ -94,9 +94,16 @@ def title(run: RunRecord) -> str:
 
 def arrivals_in_words(run: RunRecord) -> str:
     """The rate asked for beside that met, with the span of the run."""
-    asked = f"{known} asked for, " if (known := _rate_cv(run.asked)) else ""
-    met = f"{_rate_cv(run.realised) or 'no rate'} met"
-    return f"arrivals: {asked}{met} over {seconds(run.span)}"
+    return arrivals_met(run.asked, run.realised, run.span)
+
+
+def arrivals_met(
+    asked: tuple[float | None, float | None], met: tuple[float, float], span: float
+) -> str:
+    """The same from rates and coefficients of variation."""
+    known = _rate_cv(asked)
+    before = f"{known} asked for, " if known else ""
+    return f"arrivals: {before}{_rate_cv(met) or 'no rate'} met over {seconds(span)}"
 
 
 def foremost(run: RunRecord) -> list[str]:
@@ -142,13 +149,22 @@ def _remarks(run: RunRecord, whole: Mapping[str, Any]) -> list[str]:
 
 def groups_in_words(run: RunRecord) -> list[str]:
     """Waits and latencies by priority and by tenant, a line for each kind."""
-    kinds = []
-    if run.work.priority.size:
-        kinds.append(by_priority(run))
-    if len(run.tenant_names) > 1:
-        kinds.append(by_tenant(run))
+    several = len(run.tenant_names) > 1
+    return groups_lines(
+        by_priority(run) if run.work.priority.size else None,
+        by_tenant(run) if several else None,
+        fairness(run) if several else math.nan,
+    )
+
+
+def groups_lines(
+    priorities: pd.DataFrame | None, tenants: pd.DataFrame | None, index: float
+) -> list[str]:
+    """The same from the tables there are, and Jain's index of tenants."""
     lines = []
-    for table in kinds:
+    for table in (priorities, tenants):
+        if table is None:
+            continue
         rows = table.head(_GROUPS).reset_index().to_dict("records")
         each = [
             f"{row[table.index.name]} {_as_text(row['service'], '{:.1%}')} of the service, mean "
@@ -158,8 +174,8 @@ def groups_in_words(run: RunRecord) -> list[str]:
         ]
         more = len(table) - len(rows)
         lines.append(f"by {table.index.name}: {'; '.join(each)}{f'; {more} more' * (more > 0)}")
-    if len(run.tenant_names) > 1:
-        lines[-1] += f"; Jain's index {fairness(run):.3f}"
+    if tenants is not None:
+        lines[-1] += f"; Jain's index {index:.3f}"
     return lines
 
 

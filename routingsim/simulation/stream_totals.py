@@ -1,11 +1,8 @@
-"""What a streamed replay keeps of its tasks: counts, sums, sketches, and the verdict of each block.
-
-Counts are exact; sums differ from those of a replay in memory by rounding alone; quantiles are
-those of a :mod:`~routingsim.simulation.quantile_sketch`.
-"""
+"""What a streamed replay keeps of its tasks: totals, batches for intervals, a verdict a block."""
 
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,16 +10,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from routingsim.agents import AgentPool
-from routingsim.policies.kernel import FAILED, OK, STATUS_NAMES
-from routingsim.simulation.batches import BATCHES, interval_of_parts, long_enough
-from routingsim.simulation.quantile_sketch import QuantileSketch
+from routingsim.caching import cached_property
+from routingsim.policies.kernel import FAILED
+from routingsim.simulation.batches import PARTS, long_enough
 from routingsim.simulation.run_record import RunRecord
-from routingsim.simulation.run_summary import QUANTILES, with_share
+from routingsim.simulation.run_summary import first_tokens, with_share
 from routingsim.simulation.stability import Stability, cells_of, over_parts, queue_steps
-from routingsim.simulation.statistics import Interval
-
-PARTS = 8 * BATCHES
-"""Equal parts of the time that is measured, whose mean wait and latency are kept for intervals."""
+from routingsim.simulation.stream_batches import Batches
+from routingsim.simulation.stream_groups import Groups, Tasks, over
+from routingsim.simulation.tenants import HIGHEST_PRIORITY, jain
 
 _WINDOWS = 240  # in which arrivals are counted
 
@@ -42,7 +38,7 @@ class BlockRecord(RunRecord):
 
 
 class Totals:
-    """The totals of a streamed replay, block by block.
+    """The totals of a streamed replay, block by block; read them once :meth:`finish` was called.
 
     Parameters
     ----------
@@ -53,112 +49,154 @@ class Totals:
         Begin and end (s) of what is measured; the end is infinite where it is the last completion.
     first, last : float
         The first and the last arrival (s).
+    tenants : sequence of str
+        Their names; empty if there are none.
+    weight : ndarray, shape (tenants,)
+        Their weights.
     """
 
     def __init__(
-        self, pool: AgentPool, tasks: int, window: tuple[float, float], first: float, last: float
+        self,
+        pool: AgentPool,
+        tasks: int,
+        window: tuple[float, float],
+        first: float,
+        last: float,
+        tenants: Sequence[str],
+        weight: Floats,
     ) -> None:
-        m = len(pool)
-        self.pool, self.tasks, self.begin, self.end = pool, tasks, *window
-        self._sums = {
-            name: np.zeros(m)
-            for name in (
-                *("busy", "cost", "cost_recorded", "quality", "known", "timed", "done", "served"),
-                *("took", "took_squared", "hedged", "spare", "seconds"),
-            )
-        }
-        self._status = np.zeros((m, len(STATUS_NAMES)), np.int64)
-        self._times: dict[str, tuple[Floats, list[QuantileSketch]]] = {}
-        self._parts = {name: np.zeros((2, PARTS)) for name in ("wait", "latency")}
-        self._last = max(last, np.nextafter(window[0], math.inf))
+        self.pool, self.tasks, self.begin, self.last_end = pool, tasks, window[0], window[1]
+        self._until = window[1]
+        self.tenants, self._weight = [name or "none" for name in tenants], weight
+        self._agents, self._tenants = Groups(len(pool)), Groups(len(self.tenants))
+        self._priorities = Groups(HIGHEST_PRIORITY + 1)
+        self.batches, self._batch, self._open = Batches(self.begin, last), 0, Groups(len(pool))
         self._edges = np.linspace(first, last, _WINDOWS + 1)
         self._arrivals = np.zeros(_WINDOWS)
         self._queued = np.zeros(cells_of(tasks), np.int64)
         self._verdicts: list[tuple[Stability, float]] = []
-        self._statuses: tuple[int, ...] = ()
-        self._kinds: set[tuple[str, str]] = set()
-        self._hedges = False
-        self.last_end = -math.inf
+        self.statuses: tuple[int, ...] = ()
+        self.kinds: set[tuple[str, str]] = set()
+        self._hedges, self._ended = False, -math.inf
 
     def add(self, block: BlockRecord) -> None:
         """Add a block of tasks."""
-        log, m = block.log, len(self.pool)
-        agent, ok, timed = log.agent, log.status == OK, block.timed
-        self._statuses, self._hedges = block.statuses, block.hedge is not None
-        self._kinds.add((block.basis.kind, block.cost_basis.kind))
-        self._status += np.bincount(
-            agent * np.int64(len(STATUS_NAMES)) + log.status, minlength=self._status.size
-        ).reshape(self._status.shape)
-        self.last_end = max(self.last_end, float(log.finished.max()))
-        inside = ok & (log.finished > self.begin) & (log.finished <= self.end)
-        known, took = ~np.isnan(block.compared_quality), log.finished - log.left
-        served = log.status <= FAILED
-        sums = {
-            "cost": (agent, log.cost),
-            "cost_recorded": (agent, block.cost_recorded),
-            "quality": (agent[known], block.compared_quality[known]),
-            "known": (agent[known], None),
-            "timed": (agent[timed], None),
-            "done": (agent[inside], None),
-            "served": (agent[served], None),
-            "took": (agent[served], took[served]),
-            "took_squared": (agent[served], took[served] ** 2),
-        }
-        if self._hedges:
-            lost = np.unique(log.lost)
-            spare = log.lost_ended - log.lost_left
-            sums["hedged"] = (agent[lost], None)
-            sums["spare"] = (agent[log.lost], spare)
-            sums["seconds"] = (agent, block.served_seconds)
-        for name, (where, weights) in sums.items():
-            self._sums[name] += np.bincount(where, weights, minlength=m)
-        self._sums["busy"] += block.busy_seconds
-        self._add_times(block, agent[timed], timed)
-        place = (block.work.arrived[timed] - self.begin) * (PARTS / (self._last - self.begin))
-        place = np.minimum(place, PARTS - 1).astype(np.int64)
-        for name, values in (("wait", log.wait[timed]), ("latency", block.latency[timed])):
-            self._parts[name][0] += np.bincount(place, values, minlength=PARTS)
-            self._parts[name][1] += np.bincount(place, minlength=PARTS)
+        log, agent, tasks = block.log, block.log.agent, Tasks(block, self.begin, self._until)
+        self.statuses, self._hedges = block.statuses, block.hedge is not None
+        self.kinds.add((block.basis.kind, block.cost_basis.kind))
+        self._ended = max(self._ended, float(log.finished.max()))
+        self._agents.add(tasks, agent, seconds=self._hedges)
+        self._agents.sums["busy"] += block.busy_seconds
+        served, took = log.status <= FAILED, log.finished - log.left
+        self._agents.count("served", agent[served])
+        self._agents.count("took", agent[served], took[served])
+        self._agents.count("took_squared", agent[served], took[served] ** 2)
+        if self.tenants:
+            code = block.work.tenant if block.work.tenant.size else np.zeros(len(block), np.int32)
+            self._tenants.add(tasks, code, seconds=True)
+            self._tenants.sketch(code[tasks.timed], tasks.times)
+        if block.work.priority.size:
+            self._priorities.add(tasks, block.work.priority, seconds=True)
+            self._priorities.sketch(block.work.priority[tasks.timed], tasks.times)
+        self._add_to_batches(tasks, agent[tasks.timed])
         self._arrivals += np.diff(np.searchsorted(block.work.arrived, self._edges))
         entered, edges = log.left - log.wait, self._edges
         self._queued += queue_steps(entered, log.left, self._queued.size, edges[0], edges[-1])
         self._verdicts.append((block.stability, block.span))
 
-    def _add_times(self, block: BlockRecord, agent: NDArray[Any], timed: NDArray[np.bool_]) -> None:
-        times = {"wait": block.log.wait[timed], "latency": block.latency[timed]}
-        if block.work.first.size:
-            times["first_token"] = block.first_token[timed]
-        for name, values in times.items():
-            if name not in self._times:
-                sketches = [QuantileSketch() for _ in self.pool]
-                self._times[name] = np.zeros(len(self.pool)), sketches
-            sums, sketches = self._times[name]
-            sums += np.bincount(agent, values, minlength=sums.size)
-            for a, sketch in enumerate(sketches):
-                sketch.add(values[agent == a])
+    def _add_to_batches(self, tasks: Tasks, agent: NDArray[np.integer]) -> None:
+        part, known = self.batches.parts(tasks.block.work.arrived), ~np.isnan(tasks.quality)
+        self.batches.add("cost", part, tasks.block.log.cost)
+        self.batches.add("answered", part, tasks.ok.astype(np.float64))
+        self.batches.add("quality", part[known], tasks.quality[known])
+        part = part[tasks.timed]
+        for name, values in tasks.times.items():
+            self.batches.add(name, part, values)
+        batch = part // PARTS
+        for k in np.unique(batch):
+            if k > self._batch:
+                self._close(int(k))
+            inside = batch == k
+            times = {name: values[inside] for name, values in tasks.times.items()}
+            self._open.sketch(agent[inside], times)
+
+    def _close(self, following: int = 0) -> None:
+        """Keep the quantiles of the batch that is open, and open the ``following``."""
+        for name in self._open.sketches:
+            self.batches.close(self._batch, name, self._open.merged(name, range(len(self.pool))))
+        self._agents.take_sketches(self._open)
+        self._batch, self._open = following, Groups(len(self.pool))
+
+    def finish(self) -> None:
+        """All blocks have been added."""
+        self._close()
+        self.last_end = self._ended if math.isinf(self._until) else self._until
 
     @property
+    def length(self) -> float:
+        """Seconds that are measured."""
+        return self.last_end - self.begin
+
+    @cached_property
     def stability(self) -> Stability:
         """The verdict on the whole, from those on its blocks."""
-        waiting = self._queued.cumsum()
+        waiting = self.waiting[1]
         return over_parts(self._verdicts, self.tasks, int(waiting.max()), int(waiting[-1]))
 
-    def summary(self) -> pd.DataFrame:
+    @property
+    def waiting(self) -> tuple[Floats, NDArray[np.int64]]:
+        """Times (s), equally far apart, and how many tasks waited then."""
+        cells = self._queued.size
+        return np.linspace(self._edges[0], self._edges[-1], cells + 1)[1:], self._queued.cumsum()
+
+    @property
+    def timed(self) -> list[int]:
+        """Answers of each agent after the warm-up."""
+        return self._agents.sums["timed"].astype(int).tolist()
+
+    def latencies(
+        self, shares: Sequence[float], agents: Sequence[int] | None = None
+    ) -> list[float]:
+        """Quantiles of the latencies (s) of some agents, by default of all."""
+        every = range(len(self.pool)) if agents is None else agents
+        return self._agents.merged("latency", every).quantiles(shares)
+
+    @cached_property
+    def whole(self) -> dict[str, Any]:
+        """The summary's last row without share; first tokens come with ends where none else."""
+        row = self._row(range(len(self.pool)))
+        return first_tokens(row) | row
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
         """A row for each agent and one for the whole, as of a replay in memory."""
-        counts = self._status.sum(axis=1)
+        counts = self._agents.status.sum(axis=1)
         rows = {
             name: with_share(self._row([a]), counts[a] / self.tasks)
             for a, name in enumerate(self.pool.ids)
         }
-        rows["all"] = with_share(self._row(list(range(len(self.pool)))), 1.0)
-        frame = pd.DataFrame.from_dict(rows, orient="index")
-        frame.index.name = "agent"
+        rows["all"] = with_share(self._row(range(len(self.pool))), 1.0)
+        return _frame(rows, "agent")
+
+    def by_tenant(self) -> pd.DataFrame:
+        """A row for each tenant, as of a replay in memory."""
+        frame = self._grouped(self._tenants, dict(enumerate(self.tenants)), "tenant")
+        if self.tenants:
+            frame.insert(3, "weight", self._weight)
         return frame
+
+    def by_priority(self) -> pd.DataFrame:
+        """A row for each priority that tasks have; none where they have none."""
+        return self._grouped(self._priorities, {k: k for k in self._priorities.met}, "priority")
+
+    @property
+    def fairness(self) -> float:
+        """Jain's index of the service that tenants had for their weights; NaN without any."""
+        return jain(self._tenants.sums["seconds"] / self._weight) if self.tenants else math.nan
 
     def remarks(self, policy: str) -> list[str]:
         """What stands beside the figures: that costs are modelled, or that quality is not known."""
-        whole = self._row(list(range(len(self.pool))))
-        said = []
+        whole, said = self.whole, []
         if (share := 1 - whole["cost_recorded"]) > 0:
             calls = "calls" if share == 1 else f"{policy}'s calls"
             said.append(
@@ -172,61 +210,44 @@ class Totals:
             )
         return said
 
-    def _row(self, agents: list[int]) -> dict[str, Any]:
-        total = {name: float(values[agents].sum()) for name, values in self._sums.items()}
-        status = self._status[agents].sum(axis=0)
-        tasks, answers = int(status.sum()), int(status[OK])
-        end = self.last_end if math.isinf(self.end) else self.end
-        length, slots = end - self.begin, self.pool.column("concurrency")[agents].sum()
-        row: dict[str, Any] = {"tasks": tasks}
-        row |= {STATUS_NAMES[s]: int(status[s]) for s in self._statuses}
-        row["utilisation"] = total["busy"] / (slots * length) if length > 0 else math.nan
-        for name, (sums, sketches) in self._times.items():
-            mine = sketches[agents[0]]
-            if len(agents) > 1:
-                mine = QuantileSketch()
-                for a in agents:
-                    mine.merge(sketches[a])
-            row[f"{name}_mean"] = _over(float(sums[agents].sum()), total["timed"])
-            found = mine.quantiles(list(QUANTILES.values()))
-            row |= {f"{name}_{q}": value for q, value in zip(QUANTILES, found, strict=True)}
-        if self._hedges:
-            row["hedged"] = _over(total["hedged"], tasks)
-            row["spare"] = _over(total["spare"], total["seconds"])
-        row["throughput"] = total["done"] / length if length > 0 else math.nan
-        row["cost_recorded"] = _over(total["cost_recorded"], tasks)
-        row["cost"] = total["cost"]
-        if row["cost_recorded"] < 1 and any(cost == "log" for _, cost in self._kinds):
-            row["cost"] = math.nan  # the records are of other tasks for each policy
-        row["cost_mean"] = _over(row["cost"], tasks)
-        row["quality"] = _over(total["quality"], total["known"])
-        row["quality_all"] = _over(row["quality"] * answers, tasks)
-        row["recorded"] = _over(total["known"], answers)
+    def _grouped(self, groups: Groups, names: Mapping[int, Any], index: str) -> pd.DataFrame:
+        whole, rows = float(groups.sums["seconds"].sum()), {}
+        for code, name in names.items():
+            row = self._figures(groups, [code])
+            served = over(groups.of("seconds", [code]), whole)
+            rows[name] = {"tasks": row["tasks"], "share": row["tasks"] / self.tasks}
+            rows[name] |= {"service": served} | row
+        return _frame(rows, index)
+
+    def _row(self, agents: Sequence[int]) -> dict[str, Any]:
+        codes = list(agents)
+        row = self._figures(self._agents, codes)
+        slots = float(self.pool.column("concurrency")[codes].sum())
+        used = over(self._agents.of("busy", codes), slots * max(self.length, 0.0))
+        items, place = list(row.items()), 1 + len(self.statuses)
+        return dict([*items[:place], ("utilisation", used), *items[place:]])
+
+    def _figures(self, groups: Groups, codes: Sequence[int]) -> dict[str, Any]:
+        row = groups.row(codes, self.statuses, hedges=self._hedges, length=self.length)
+        if row["cost_recorded"] < 1 and any(cost == "log" for _, cost in self.kinds):
+            row["cost"] = row["cost_mean"] = math.nan  # records are of other tasks for each policy
         return row
 
-    def interval(self, name: str, mean: float, *, cv: float, steady: bool) -> Interval:
-        """The 95 % interval of the mean ``wait`` or ``latency`` by batches of this one run.
+    def long(self, cv: float) -> bool:
+        """Whether the run is long against the time in which its queues forget.
 
-        ``cv`` is that of the gaps between arrivals, ``steady`` whether batches are alike at all.
+        ``cv`` is that of the gaps between arrivals.
         """
-        found = None
-        if steady and self._long(cv):
-            found = interval_of_parts(*self._parts[name])
-        if found is None:
-            why = "the run is not steady, or too short for batches of it to be as runs of their own"
-            return Interval(mean, math.nan, method=why)
-        return replace(found, mean=mean)
-
-    def _long(self, cv: float) -> bool:
-        """Whether the run is long against the time in which its queues forget."""
-        calls = self._sums["served"]
+        sums = self._agents.sums
         with np.errstate(divide="ignore", invalid="ignore"):
-            average, square = self._sums["took"] / calls, self._sums["took_squared"] / calls
+            mean, square = sums["took"] / sums["served"], sums["took_squared"] / sums["served"]
             clumps = float(self._arrivals.var() / self._arrivals.mean())
-            varied = (square / average**2 - 1 + max(cv**2, clumps)) / 2
+            varied = (square / mean**2 - 1 + max(cv**2, clumps)) / 2
         load = np.array([self.stability.offered[each] for each in self.pool.ids])
-        return long_enough(calls.astype(np.int64), load, np.nan_to_num(varied))
+        return long_enough(sums["served"].astype(np.int64), load, np.nan_to_num(varied))
 
 
-def _over(total: float, count: float) -> float:
-    return total / count if count else math.nan
+def _frame(rows: Mapping[Any, Mapping[str, Any]], index: str) -> pd.DataFrame:
+    frame = pd.DataFrame.from_dict(rows, orient="index")
+    frame.index.name = index
+    return frame

@@ -1,7 +1,7 @@
 """Tenants, which share the agents, and the priorities of their tasks."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
 
@@ -151,15 +151,15 @@ class Classes:
         none = not self.own.any() and not np.nan_to_num(self.priority).any()
         return none and len(self.names) < 2
 
-    def of(self, work: Workload, seed: int) -> Workload:
-        """The workload with the tenants and priorities of its tasks."""
+    def of(self, work: Workload, seed: int, first: int = 0) -> Workload:
+        """The workload with the tenants and priorities of its tasks, numbered from ``first`` on."""
         if self._plain:
             return work
         tenant = self.tenant[work.row]
         if self.drawn.any():
             key = np.uint64(rng.stream(seed, rng.TENANT))
             bounds = np.cumsum(self.drawn)[:-1]
-            by_draw = np.searchsorted(bounds, rng.uniforms(key, tenant.size), side="right")
+            by_draw = np.searchsorted(bounds, rng.uniforms(key, tenant.size, first), side="right")
             tenant = np.where(tenant < 0, by_draw, tenant)
         recorded = self.priority[work.row]
         priority = np.where(np.isnan(recorded), self.own[tenant], recorded)
@@ -169,9 +169,19 @@ class Classes:
             weight=self.weight,
         )
 
+    def of_block(self, corpus: Corpus) -> "Classes":
+        """The same tenants, with the records of a part of the corpus."""
+        code = {name: k for k, name in enumerate(self.names or ("",))}
+        tenant = _codes(corpus.tasks.get("tenant"), code, len(corpus))
+        return replace(self, tenant=tenant, priority=_priorities(corpus))
 
-def classes(corpus: Corpus | None, tenants: Sequence[Tenant]) -> Classes:
+
+def classes(
+    corpus: Corpus | None, tenants: Sequence[Tenant], known: Collection[str] | None = None
+) -> Classes:
     """What a corpus records of its tasks' tenants and priorities, and what is given of tenants.
+
+    Of a part of a corpus, ``known`` are the tenants of the whole, "" for tasks without one.
 
     Raises
     ------
@@ -182,7 +192,9 @@ def classes(corpus: Corpus | None, tenants: Sequence[Tenant]) -> Classes:
     tasks = None if corpus is None else corpus.tasks
     recorded: Any = tasks["tenant"] if tasks is not None and "tenant" in tasks else None
     shared = any(tenant.share is not None for tenant in tenants)
-    known = {""} if recorded is None else set(recorded.unique().tolist())
+    if known is None:
+        known = {""} if recorded is None else recorded.unique().tolist()
+    known = set(known)
     if shared and "" not in known:
         raise SimulationError(
             "tenants: every task of the corpus has a tenant, so shares would bind no task; leave "
@@ -200,17 +212,21 @@ def classes(corpus: Corpus | None, tenants: Sequence[Tenant]) -> Classes:
     code = {name: k for k, name in enumerate(names)}
     by_name = {tenant.name: tenant for tenant in tenants}
     given = [by_name.get(name, Tenant(name or "none")) for name in names]
-    priority = np.full(size, np.nan)
-    if tasks is not None and "priority" in tasks:
-        priority = tasks["priority"].to_numpy(np.float64)
     return Classes(
         names=tuple(names) if names != [""] else (),
         weight=np.array([float(tenant.weight) for tenant in given]),
         drawn=np.array([float(tenant.share or 0.0) for tenant in given]),
         tenant=_codes(recorded, code, size),
-        priority=priority,
+        priority=np.full(size, np.nan) if corpus is None else _priorities(corpus),
         own=np.array([float(tenant.priority or 0) for tenant in given]),
     )
+
+
+def _priorities(corpus: Corpus) -> NDArray[np.float64]:
+    """The priority of each record, NaN where none is recorded."""
+    if "priority" not in corpus.tasks:
+        return np.full(len(corpus), np.nan)
+    return corpus.tasks["priority"].to_numpy(np.float64)
 
 
 def _codes(recorded: pd.Series | None, code: Mapping[str, int], size: int) -> NDArray[np.int32]:

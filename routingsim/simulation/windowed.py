@@ -30,6 +30,7 @@ from routingsim.simulation.state import (
 )
 
 _BY_TASK = ("arrived", "row")
+_ALL = ("weight",)  # tables of the run, not of tasks
 _COUNTS: tuple[str, ...] = ("retries", "holds", "losses")
 
 
@@ -73,6 +74,7 @@ def played(
     rules: Rules,
     memory: NDArray[np.float64],
     seed: int,
+    last_priority: int = 0,
 ) -> Iterator[Block]:
     """Run the tasks of all blocks, ``tasks`` in all; yields each block once it has ended.
 
@@ -81,12 +83,14 @@ def played(
     Parameters
     ----------
     blocks : iterable of Block
-        Without a closed loop, and without tenants or priorities.
+        Without a closed loop. Where one has tenants or priorities, all have.
     tasks : int
     policy : Policy
         Not in plain Python.
     system, rules, memory, seed
         As for :func:`routingsim.simulation.engine.run`.
+    last_priority : int
+        The highest priority number, that of the least urgent tasks, of all blocks.
 
     Raises
     ------
@@ -97,7 +101,9 @@ def played(
     kernels = choose.compiled, learn.compiled
     run: _Run | None = None
     for block in blocks:
-        run = run or _Run(block.work, tasks, system, rules, choose.ranks, memory)
+        if run is None:
+            priorities = np.full(min(block.work.priority.size, 1), last_priority, np.int16)
+            run = _Run(block.work, priorities, tasks, system, rules, choose.ranks, memory)
         work = run.take(block)
         run.state, found = engine.advance(
             *(run.state, work, system, rules, run.log, run.pool, kernels, memory, seed),
@@ -114,6 +120,7 @@ class _Run:
     def __init__(
         self,
         work: Workload,
+        priorities: NDArray[np.int16],
         tasks: int,
         system: System,
         rules: Rules,
@@ -127,7 +134,7 @@ class _Run:
             | {
                 name: ((tasks, *table.shape[1:]), table.dtype)
                 for name, table in tables.items()
-                if len(table) == work.row.size and table.size
+                if len(table) == work.row.size and table.size and name not in _ALL
             }
         )
         self._same = {name: each for name, each in tables.items() if name not in self._work.pages}
@@ -143,7 +150,7 @@ class _Run:
         arrays |= {name: np.zeros(1, np.int64) for name in _COUNTS}
         self.log = Log(**arrays)
         whole = work._replace(row=np.zeros(tasks if system.window.size else 0, np.int32))
-        whole = whole._replace(tokens=np.zeros((0, 0)))
+        whole = whole._replace(tokens=np.zeros((0, 0)), priority=priorities)
         self.state = empty_state(system, rules, whole, ranks, memory)
         self.pool = engine.pool_view(self.state, system)
         self._waiting: deque[tuple[Corpus, int, int]] = deque()

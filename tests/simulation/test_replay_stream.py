@@ -1,6 +1,7 @@
 """A replay in blocks against the same replay in one piece, and what it refuses."""
 
 import errno
+import math
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -84,7 +85,26 @@ SCENARIOS: list[tuple[str, str | None, dict[str, Any]]] = [
     ),
     ("shortest-wait", "corpus:2x", {"signal_delay": 0.5, "routers": 3, "warm_up": 0.2}),
     ("cascade:agents=small/big,bar=0.5", "deterministic:4", {"retries": rs.Retries(2)}),
+    (
+        "random",
+        "poisson:6",
+        {
+            "tenants": ["x:weight=2,share=0.3,priority=1", "y:share=0.5", "z:share=0.2"],
+            "discipline": "fair",
+        },
+    ),
 ]
+
+
+def assert_alike(mine: pd.DataFrame, its: pd.DataFrame) -> None:
+    """Two summaries: counts the same, means by rounding, quantiles within their bound."""
+    assert list(mine) == list(its)
+    counts = [name for name in its if its[name].dtype.kind == "i"]
+    times = [name for name in its if "_p" in name]
+    others = [name for name in its if name not in (*counts, *times)]
+    assert_frame_equal(mine.loc[:, counts], its.loc[:, counts], check_exact=True)
+    assert_frame_equal(mine.loc[:, others], its.loc[:, others], rtol=1e-9)
+    assert_frame_equal(mine.loc[:, times], its.loc[:, times], rtol=ERROR, atol=1e-9)
 
 
 @pytest.mark.slow
@@ -102,19 +122,48 @@ def test_blocks_change_nothing(
     rows = pd.read_parquet(write_tasks([whole], tmp_path / "whole.parquet"))
     assert_frame_equal(pd.read_parquet(out), rows, check_exact=True, check_categorical=False)
     np.testing.assert_array_equal(found.memory, whole.memory)
-    mine, its = found.summary(), whole.summary()
-    assert list(mine) == list(its)
-    counts = ["tasks", *rs.replay(corpus, POOL, made, tasks=9).summary().columns[2:6]]
-    times = [name for name in its if "_p" in name]
-    others = [name for name in its if name not in (*counts, *times)]
-    assert_frame_equal(mine.loc[:, counts], its.loc[:, counts], check_exact=True)
-    assert_frame_equal(mine.loc[:, others], its.loc[:, others], rtol=1e-9)
-    assert_frame_equal(mine.loc[:, times], its.loc[:, times], rtol=ERROR, atol=1e-9)
+    assert_alike(found.summary(), whole.summary())
+    assert_alike(found.by_tenant(), whole.by_tenant())
     assert found.realised == pytest.approx(whole.realised, rel=1e-6)
     assert (found.stability.peak, found.stability.left) == (
         whole.stability.peak,
         whole.stability.left,
     )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("discipline", ["priority", "fair"])
+def test_tenants_and_priorities_are_the_same(folder: Path, tmp_path: Path, discipline: str) -> None:
+    """One block has no priority, another but one tenant, and some tasks have none."""
+    frame, drawn = tasks(), np.random.default_rng(2)
+    frame["tenant"] = drawn.choice(["acme", "b", ""], CUTS[-1])
+    frame["priority"] = drawn.choice([0, 3, np.nan], CUTS[-1])
+    frame.loc[301:1099, "priority"] = np.nan
+    frame.loc[1100:, "tenant"] = "b"
+    for k, (begin, end) in enumerate(pairwise(CUTS)):
+        frame.iloc[begin:end].to_parquet(folder / f"{k}.parquet")
+    given: dict[str, Any] = {"tenants": ["acme:weight=3,priority=1"], "discipline": discipline}
+    whole = rs.replay(rs.load_corpus(folder), POOL, "least-loaded", seed=1, **given)
+    out = tmp_path / "tasks.parquet"
+    found = rs.replay_stream(
+        rs.stream_corpus(folder), POOL, "least-loaded", seed=1, to=out, **given
+    )
+    rows = pd.read_parquet(write_tasks([whole], tmp_path / "whole.parquet"))
+    assert_frame_equal(pd.read_parquet(out), rows, check_exact=True, check_categorical=False)
+    assert_alike(found.by_tenant(), whole.by_tenant())
+    assert_alike(found.by_priority(), whole.by_priority())
+    assert found.by_priority().index.tolist() == [0, 1, 3]
+    assert found.fairness == pytest.approx(whole.fairness, rel=1e-9)
+    mine, its = found.to_dict(), whole.to_dict()
+    assert set(its) - set(mine) == {"checkup", "recovery"}
+    assert mine["recorded"] == its["recorded"]
+    assert mine["window"] == pytest.approx(its["window"])
+    assert mine["arrivals"]["process"] == its["arrivals"]["process"]
+    assert mine["arrivals"].keys() == its["arrivals"].keys()
+    for name in ("rate", "cv", "span"):
+        assert mine["arrivals"][name] == pytest.approx(its["arrivals"][name], rel=1e-6)
+    with pytest.raises(SimulationError, match=r"tenant 'acm': .*did you mean 'acme'"):
+        rs.replay_stream(rs.stream_corpus(folder), POOL, tenants="acm")
 
 
 @pytest.mark.slow
@@ -250,12 +299,33 @@ def test_an_interval_by_batches_covers_theory(tmp_path: Path) -> None:
     found = rs.replay_stream(
         rs.stream_corpus(path), pool, "static:a", arrivals="poisson:0.5", seed=4
     )
-    interval = found.interval()
     assert found.stability.verdict == "steady"
-    assert 0 < interval.half_width < 0.1
-    assert abs(interval.mean - 2.0) < 2 * interval.half_width
-    with pytest.raises(SimulationError, match="no interval of 'cost'"):
-        found.interval("cost")
+    # Latency is exponential with a mean of 2 s; half of the tasks wait, those as long.
+    exact = {"latency": 2.0, "wait": 1.0, "latency_p50": 2 * math.log(2)}
+    exact |= {"first_token_p95": 2 * math.log(20), "wait_p90": 2 * math.log(5)}
+    for metric, value in exact.items():
+        interval = found.interval(metric)
+        assert 0 < interval.half_width < 0.05 * value
+        assert abs(interval.mean - value) < 2 * interval.half_width
+        assert interval.method.startswith("30 batches of this one run")
+    few = found.interval("latency_p99")  # 60 answers of a batch are above it
+    assert math.isnan(few.half_width)
+    assert few.method == "none: batches of this run look dependent, or have too few values"
+    with pytest.raises(SimulationError, match="no interval of 'utilisation'"):
+        found.interval("utilisation")
+
+    def method(**given: Any) -> str:
+        asked = {"policy": "static:a", "arrivals": "poisson:0.5", "seed": 4} | given
+        interval = rs.replay_stream(rs.stream_corpus(path), pool, **asked).interval("latency_p95")
+        assert math.isnan(interval.half_width)
+        return interval.method
+
+    alike = "batches of it to be as runs of their own"
+    assert method(arrivals="poisson:0.98") == f"none: the run is too short for {alike}"
+    assert method(arrivals="poisson:1.1") == ("none: growing, so it says only how long the run was")
+    outage = rs.Outage("a", 100, 200)
+    assert method(outages=outage) == "none: the pool changes as the run goes on"
+    assert method(policy="ucb1") == "none: ucb1 learns, so the run does not stay as it is"
 
 
 @pytest.mark.parametrize("scale", [1e-6, 1.0, 1e2])
