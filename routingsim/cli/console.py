@@ -214,6 +214,8 @@ def print_streamed(results: "Sequence[StreamedReplay]") -> None:
         known = result.summary().loc["all", "recorded"] > 0
         more = [("quality", "quality", "{:.3f}"), ("recorded", "quality known", "{:.1%}")]
         _print_summary(result, more if known else ())
+        for line in result.groups_in_words:
+            out.print(line, highlight=False, markup=False)
     _notes(note for result in results for note in result.notes)
     from routingsim.simulation.quantile_sketch import ERROR
 

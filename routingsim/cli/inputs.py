@@ -328,11 +328,11 @@ class ReplayInputs(DecisionInputs):
         ),
     ] = None
 
-    def in_blocks(self) -> bool:
-        """Whether the corpus is a folder of tasks too large to be loaded whole."""
+    def streamed(self, asked: bool) -> bool:
+        """Whether the corpus is replayed in blocks: as ``asked``, or too large to be loaded."""
         from routingsim.corpora.stream import streamed_bytes
 
-        return self.map is None and streamed_bytes(Path(self.corpus)) is not None
+        return asked or (self.map is None and streamed_bytes(Path(self.corpus)) is not None)
 
     def run(self, policies: Sequence[str]) -> "list[ReplayResult]":
         """Replay with a progress bar under each ``--policy``, or by default under ``policies``."""

@@ -46,6 +46,15 @@ AgentsOption = Annotated[
         complete=complete_pool,
     ),
 ]
+BlocksOption = Annotated[
+    bool,
+    load_option(
+        None,
+        "Replay the files of a folder, or a file, in blocks: in little memory, however many tasks "
+        "there are. A folder of more than 512 MB is, by itself.",
+        "--in-blocks",
+    ),
+]
 JsonOption = Annotated[
     Path | None,
     file_option(

@@ -15,15 +15,20 @@ from routingsim.cli.console import (
 )
 from routingsim.cli.inputs import ReplayInputs
 from routingsim.cli.live import play_live
-from routingsim.cli.options import JsonOption, ReportOption, as_typed, output_option, spread
+from routingsim.cli.options import (
+    BlocksOption,
+    JsonOption,
+    ReportOption,
+    as_typed,
+    output_option,
+    spread,
+)
 from routingsim.cli.outputs import TABLE, file_option
-from routingsim.cli.replay_in_blocks import replay_in_blocks
+from routingsim.cli.replay_in_blocks import SHOWN, replay_in_blocks
 from routingsim.cli.report import notebook_of
 from routingsim.errors import SimulationError
 
 DEFAULT = ["threshold"]
-_SHOWN = ("wait_mean", "latency_mean", "latency_p50", "latency_p95", "latency_p99")
-
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -57,6 +62,7 @@ def replay(
         file_option("Write the schedule as Chrome-trace JSON, to open in Perfetto.", (".json",)),
     ] = None,
     json_to: JsonOption = None,
+    in_blocks: BlocksOption = False,
     intervals: Annotated[
         bool,
         output_option(
@@ -90,16 +96,20 @@ def replay(
         float, output_option("SECONDS", "With --live: start at this second of the replay.")
     ] = 0.0,
 ) -> None:
-    """Replay a corpus through the agents under one or more policies, in virtual time."""
+    """Replay a corpus through the agents under one or more policies, in virtual time.
+
+    A folder of more than 512 MB of Parquet, JSON lines or CSV files is replayed in blocks, in
+    under 2 GB of memory; --in-blocks does so with any folder or file.
+    """
     if (precision is not None or days) and not intervals:
         raise SimulationError("--precision and --days are of --intervals: add --intervals")
     if explore and (report is None or report.suffix.lower() not in (".html", ".htm")):
         raise SimulationError("--explore needs --report FILE.html, to which it adds a view")
     goal = inputs.asked()
-    if inputs.in_blocks():
-        others = {"--report": report, "--trace-to": trace_to, "--live": live or None}
+    if inputs.streamed(in_blocks):
+        others = {"--explore": explore or None, "--trace-to": trace_to, "--live": live or None}
         others |= {"--precision": precision, "--days": days or None}
-        replay_in_blocks(inputs, DEFAULT, tasks_to, json_to, intervals, others)
+        replay_in_blocks(inputs, DEFAULT, tasks_to, json_to, report, intervals, others)
         return
     if tasks_to is not None and tasks_to.is_dir():
         raise SimulationError(f"{tasks_to}: is a folder; name a file in it")
@@ -155,7 +165,7 @@ def replay(
 def _shown(result: "ReplayResult") -> list[str]:
     """The times that have intervals; first tokens where answers do not come whole."""
     first = ("first_token_mean", "first_token_p95") if result.work.first.size else ()
-    return [*_SHOWN, *first]
+    return [*SHOWN, *first]
 
 
 def _estimates(results: "list[ReplayResult]") -> "dict[str, Estimates]":

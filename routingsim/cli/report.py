@@ -12,12 +12,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from routingsim.cli.console import remark, write_json
 from routingsim.cli.inputs import FITTED, DecisionInputs, ReplayInputs
-from routingsim.cli.options import JsonOption, as_typed, output_option, spread
+from routingsim.cli.options import BlocksOption, JsonOption, as_typed, output_option, spread
 from routingsim.cli.outputs import REPORT, check_output, file_option
+from routingsim.cli.replay_in_blocks import run_in_blocks
 from routingsim.errors import SimulationError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from routingsim.evaluation.study import Study
+    from routingsim.report.document import Document
 
 POLICIES = ["threshold", "threshold:calibrated", "least-loaded"]
 _NAMED_FILE = re.compile(r'(?<=\btrace:")[^"]+|(?:(?<=\btrace:)|(?<=\bfile:))[^",]+?(?=,|\s\+\s|$)')
@@ -55,6 +59,7 @@ def report(
         ),
     ] = False,
     json_to: JsonOption = None,
+    in_blocks: BlocksOption = False,
 ) -> None:
     """Replay a corpus and write the report on it: HTML, Markdown, JSON or a notebook."""
     notebook = notebook or (output is not None and output.suffix.lower() == ".ipynb")
@@ -69,12 +74,17 @@ def report(
     if path != Path("-"):
         written_as = (".ipynb",) if notebook else () if form else REPORT
         check_output(path, "--output", written_as)
-    from routingsim.report import compose, render
+    from routingsim.report import compose, compose_streams, render
 
     asked = inputs.asked()
-    results = inputs.run(POLICIES)
+    made: Callable[..., Document] = compose
+    if inputs.streamed(in_blocks):
+        made = compose_streams
+        results = run_in_blocks(inputs, POLICIES, None, {"--notebook": notebook or None})
+    else:
+        results = inputs.run(POLICIES)
     if json_to is not None:
-        found = json.loads(render(compose(results, command=as_typed(), **asked), "json"))
+        found = json.loads(render(made(results, command=as_typed(), **asked), "json"))
         write_json("report", found, json_to)
         if output is None and not notebook:
             return
@@ -84,7 +94,7 @@ def report(
     from routingsim.report.html import write_report
 
     if output == Path("-"):
-        document = compose(results, command=as_typed(), **asked)
+        document = made(results, command=as_typed(), **asked)
         sys.stdout.write(render(document, (form or Form.HTML).value))
         return
     written = write_report(

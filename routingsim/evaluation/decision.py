@@ -30,6 +30,7 @@ from routingsim.policies.fitted import in_sample
 from routingsim.simulation.replications import REPLICATIONS
 from routingsim.simulation.result import ReplayResult
 from routingsim.simulation.statistics import Interval
+from routingsim.simulation.stream_result import StreamedReplay
 
 LOGGED = "logged"
 """The policy that repeats a log: the one in use, unless another is named."""
@@ -211,6 +212,76 @@ def of_replays(
             agreed=1,
             population="tasks like these",
             backtest=backtested.said_of(digest),
+        )
+
+    return _decision(
+        [alternative(name) for name in named],
+        pair,
+        grounds,
+        targets,
+        baseline,
+        math.nan,
+        first.realised[0],
+    )
+
+
+def of_streams(
+    results: Sequence[StreamedReplay],
+    *,
+    slo: Mapping[str, float] | None = None,
+    quality: float | None = None,
+    baseline: str | None = None,
+) -> Decision:
+    """The same between replays in blocks of one stream; intervals are by batches of each run.
+
+    Raises
+    ------
+    SimulationError
+        If a target or the baseline is unknown.
+    """
+    targets = _targets(slo, quality)
+    unknown = [target.metric for target in targets if target.metric == "goodput"]
+    if unknown:
+        raise SimulationError("target goodput: replays have none; compare() has (--slo)")
+    metrics = dict.fromkeys([*COMPARED, *(target.metric for target in targets)])
+    named = partial.named(results)
+    first = results[0]
+
+    def figure(result: StreamedReplay, metric: str) -> Interval:
+        if metric in ESTIMATED and result.recorded == "log":
+            return Interval(math.nan, math.nan)
+        return result.interval("cost_mean" if metric == "cost" else metric)
+
+    def alternative(name: str) -> Alternative:
+        result = named[name]
+        figures = {metric: _bounded(metric, figure(result, metric)) for metric in metrics}
+        state = result.stability
+        return Alternative(name, state.verdict, state.above, state.lasts, figures)
+
+    def pair(metric: str, one: str, other: str) -> Difference:
+        if metric in ESTIMATED and first.recorded == "log":
+            return not_comparable("rests on other tasks")
+        column = "cost_mean" if metric == "cost" else metric
+        apart = named[one].difference(named[other], column)
+        if apart is None:
+            means = [named[name].figure(column) for name in (one, other)]
+            return no_verdict("too little to tell by", means[0] - means[1])
+        better = verdict(apart, higher_is_better=metric in HIGHER_IS_BETTER)
+        return Difference(apart, math.nan, better, apart.method, apart.runs)
+
+    def grounds(chosen: str) -> Grounds:
+        result = named[chosen] if chosen else first
+        return Grounds(
+            tasks=len(first),
+            runs=1,
+            prompts=len(first),
+            records=first.recorded,
+            coverage=result.figure("recorded"),
+            estimate="",
+            fitted=0.0,
+            enough=result.stability.enough,
+            agreed=1,
+            population="tasks like these",
         )
 
     return _decision(

@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Literal, cast
+from typing import Literal, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,8 +26,11 @@ from routingsim.evaluation.support import MISSING, SupportVerdict, worst
 from routingsim.simulation.recorded import basis
 from routingsim.simulation.result import ReplayResult
 from routingsim.simulation.statistics import Interval
+from routingsim.simulation.stream_result import StreamedReplay
 
 Field = Literal["quality", "cost"]
+
+Run = TypeVar("Run", ReplayResult, StreamedReplay)
 
 EXPLORE = 0.1
 """Share of random choices in the advice on the next log."""
@@ -146,9 +149,9 @@ def replay_estimates(
     return named_estimates(named(several), field)
 
 
-def named(results: Sequence[ReplayResult]) -> dict[str, ReplayResult]:
+def named(results: Sequence[Run]) -> dict[str, Run]:
     """Replays by the name of their policy, each a name of its own."""
-    found: dict[str, ReplayResult] = {}
+    found: dict[str, Run] = {}
     for result in results:
         found[free_name(result.policy.name, found)] = result
     return found

@@ -5,13 +5,14 @@ from collections.abc import Sequence
 
 from routingsim.formatting import duration, joined, number, percent, usd
 from routingsim.report.figures import Comparison
-from routingsim.report.plot_data import time_unit, waiting
+from routingsim.report.plot_data import Shown, time_unit, waiting
 from routingsim.report.text import quality_in_words
 from routingsim.simulation.result import ReplayResult
 from routingsim.simulation.run_summary import QUANTILES
+from routingsim.simulation.stream_result import StreamedReplay
 
 
-def usage_in_words(result: ReplayResult) -> str:
+def usage_in_words(result: Shown) -> str:
     """What :func:`routingsim.report.plots.plot_usage` shows: most tasks, and who is busiest."""
     rows = dict(zip(result.pool.ids, result.summary().to_dict("records"), strict=False))
     most = max(rows, key=lambda agent: rows[agent]["share"])
@@ -22,20 +23,20 @@ def usage_in_words(result: ReplayResult) -> str:
     )
 
 
-def latency_in_words(result: ReplayResult) -> str:
+def latency_in_words(result: Shown) -> str:
     """The percentiles over all agents."""
-    if not result.timed.any():
+    if not any(result.timed_answers):
         return "No task was answered."
     overall = result.overall
     said = (f"{q} {duration(overall[f'latency_{q}'])}" for q in QUANTILES)
     return f"{', '.join(said)}."
 
 
-def latencies_in_words(results: Sequence[ReplayResult]) -> str:
+def latencies_in_words(results: Sequence[Shown]) -> str:
     """What :func:`routingsim.report.plots.plot_latencies` shows."""
     parts = []
     for result in results:
-        if result.timed.any():
+        if any(result.timed_answers):
             p50, p95 = (duration(result.overall[f"latency_{q}"]) for q in ("p50", "p95"))
             parts.append(f"{result.policy.name} p50 {p50}, p95 {p95}")
     return f"{'; '.join(parts)}." if parts else "No task was answered."
@@ -48,7 +49,7 @@ def queue_in_words(result: ReplayResult) -> str:
     peak = int((total >= (1 - 1e-9) * total.max()).argmax())  # the first, whatever is rounded
     if total[peak] == 0:
         return "No task ever waited."
-    seconds, unit = time_unit(result)
+    seconds, unit = time_unit(float(result.work.arrived[-1]))
     agent = result.pool.ids[int(means[:, peak].argmax())]
     said = (
         f"{number(float(total.mean()), 2)} tasks waited on average, "
@@ -57,6 +58,19 @@ def queue_in_words(result: ReplayResult) -> str:
     )
     down = [f"{o.agent} down from {o.down:g} to {o.up:g} s" for o in result.outages]
     return f"{said}; {joined(down)}." if down else f"{said}."
+
+
+def waiting_in_words(result: StreamedReplay) -> str:
+    """What :func:`routingsim.report.plots.plot_waiting` shows."""
+    times, tasks = result.totals.waiting
+    if not tasks.any():
+        return "No task ever waited."
+    peak = int(tasks.argmax())
+    seconds, unit = time_unit(float(times[-1]))
+    return (
+        f"{number(float(tasks.mean()), 2)} tasks waited on average, {tasks[peak]:,} at the worst, "
+        f"{number(times[peak] / seconds)} {unit} into the run."
+    )
 
 
 def frontier_in_words(at: Comparison, against: str) -> str:

@@ -134,6 +134,8 @@ class Entry:
         where no rate can be told.
     lost : mapping of str to int
         Tasks without an answer by how they ended, where there is one run.
+    count : int
+        Tasks of that run.
     estimated : mapping of str to PolicyEstimate
         By metric: what is estimated from a log with one answer a task, not measured.
     """
@@ -149,6 +151,7 @@ class Entry:
     tasks: TaskFigures
     busiest: str = ""
     lost: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    count: int = 0
     estimated: Mapping[str, PolicyEstimate] = field(default_factory=lambda: MappingProxyType({}))
 
     def mean(self, metric: str) -> float:
@@ -332,6 +335,7 @@ def _replayed(
         tasks=TaskFigures(log.agent, quality, cost, result.latency, timed, log.status),
         busiest=result.stability.busiest,
         lost={ending: int(overall[ending]) for ending in result.endings},
+        count=len(result),
         estimated=estimated,
     )
 

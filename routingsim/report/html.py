@@ -25,10 +25,12 @@ from routingsim.report.explore import page
 from routingsim.report.markdown import render_json, render_markdown
 from routingsim.report.pdf import print_page
 from routingsim.report.replay_report import as_results, compose
+from routingsim.report.stream_report import compose_streams
 from routingsim.report.study_report import compose_study
 from routingsim.report.svg import svg_plots
 from routingsim.report.whatif_report import compose_whatif
 from routingsim.simulation.result import ReplayResult
+from routingsim.simulation.stream_result import StreamedReplay
 
 Form = Literal["html", "pdf", "md", "json"]
 """The formats of a report."""
@@ -51,7 +53,14 @@ _COMPOSE: Mapping[type, Callable[..., Document]] = {
 
 
 def write_report(
-    shown: ReplayResult | Sequence[ReplayResult] | Study | Backtest | WhatIf | Capacity,
+    shown: ReplayResult
+    | StreamedReplay
+    | Sequence[ReplayResult]
+    | Sequence[StreamedReplay]
+    | Study
+    | Backtest
+    | WhatIf
+    | Capacity,
     path: str | os.PathLike[str],
     *,
     command: str | None = None,
@@ -67,7 +76,7 @@ def write_report(
 
     Parameters
     ----------
-    shown : ReplayResult or several, Study, Backtest, WhatIf or Capacity
+    shown : ReplayResult or StreamedReplay or several, Study, Backtest, WhatIf or Capacity
         One result a policy, all on the same corpus, agents, arrivals and seed; the first
         is what the others are compared with. Or what :func:`routingsim.compare`,
         :func:`routingsim.capacity`, :meth:`.CallLog.backtest` or :meth:`.CallLog.whatif`
@@ -104,7 +113,12 @@ def write_report(
         raise SimulationError(f"{path}: name a report with .html, .pdf, .md or .json at its end")
     if explore and (form != "html" or type(shown) in _COMPOSE):
         raise SimulationError(f"{path}: the interactive view is of HTML reports on replays")
+    several = isinstance(shown, Sequence)
+    blocks = isinstance(shown[0] if several and shown else shown, StreamedReplay)
+    if blocks and explore:
+        raise SimulationError(f"{path}: a replay in blocks keeps no tasks to explore")
     make: Callable[..., Document] = _COMPOSE.get(type(shown), compose)
+    make = compose_streams if blocks else make
     document = make(shown, command=command, date=date, **asked)
     view = page(as_results(shown)) if explore else ""
     text = render(document, "html" if form == "pdf" else form, view)

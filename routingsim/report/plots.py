@@ -13,22 +13,28 @@ from matplotlib import ticker
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from numpy.typing import NDArray
 
 from routingsim.evaluation.controls.simulated import controls_for_replays
 from routingsim.report.axes import Look, axes_or_new, drawable, finish, font, log_axis, with_legend
 from routingsim.report.frontier import plot_frontier
 from routingsim.report.palette import INK, OTHERS, agent_colours, agent_dashes, policy_styles
-from routingsim.report.plot_data import ecdf, leading_agents, time_unit, waiting
+from routingsim.report.plot_data import (
+    INTERVALS,
+    Shown,
+    latency_curve,
+    leading_agents,
+    time_unit,
+    waiting,
+)
 from routingsim.simulation.result import ReplayResult
-from routingsim.simulation.statistics import quantiles
+from routingsim.simulation.stream_result import StreamedReplay
 
 _NAMED = 8  # agents told apart in one plot; the rest are drawn as one
 _BARS = 20
 _MARKS = {"p50": "o", "p95": "s", "p99": "^"}
 
 
-def plot_usage(result: ReplayResult, ax: Axes | None = None, *, legend: str = "") -> Axes:
+def plot_usage(result: Shown, ax: Axes | None = None, *, legend: str = "") -> Axes:
     """Share of tasks (bar) and utilisation (diamond) of each agent, in percent.
 
     Parameters
@@ -47,17 +53,17 @@ def plot_usage(result: ReplayResult, ax: Axes | None = None, *, legend: str = ""
     """
     agents = len(result.pool)
     shown = leading_agents(result, _BARS)
-    tasks = np.bincount(result.log.agent, minlength=agents) / len(result)
+    tasks, used = result.summary()[["share", "utilisation"]].to_numpy()[:-1].T
     names = [drawable(result.pool.ids[a], 20) for a in shown]
     colours = [agent_colours(agents)[a] for a in shown]
-    shares, loads = [*tasks[shown]], [*result.utilisation[shown]]
+    shares, loads = [*tasks[shown]], [*used[shown]]
     rest = np.setdiff1d(np.arange(agents), shown)
     if rest.size:
         slots = result.pool.column("concurrency")[rest]
         names.append(f"{rest.size} others")
         colours.append(OTHERS)
         shares.append(tasks[rest].sum())
-        loads.append(result.utilisation[rest] @ slots / slots.sum())
+        loads.append(used[rest] @ slots / slots.sum())
 
     ax = axes_or_new(ax, height=1.2 + 0.2 * max(len(names), 4))
     rows = np.arange(len(names))
@@ -79,7 +85,7 @@ def plot_usage(result: ReplayResult, ax: Axes | None = None, *, legend: str = ""
     return ax
 
 
-def plot_latency(result: ReplayResult, ax: Axes | None = None, *, legend: str = "") -> Axes:
+def plot_latency(result: Shown, ax: Axes | None = None, *, legend: str = "") -> Axes:
     """Distribution of latency (s) of each agent and of all, percentiles marked.
 
     Empirical distribution functions of tasks answered after the warm-up, on a log axis.
@@ -108,21 +114,20 @@ def plot_latency(result: ReplayResult, ax: Axes | None = None, *, legend: str = 
         if a in named:
             look = {"color": colours[a], "linewidth": 1.2, "zorder": 3}
         name = drawable(result.pool.ids[a], 18)
-        values = result.latency[result.timed & (result.log.agent == a)]
-        curve = _distribution(ax, values, linestyle=dashes[a], label=name, **look)
+        curve = _distribution(ax, latency_curve(result, a), linestyle=dashes[a], label=name, **look)
         keys += curve if a in named else []
-    whole = result.latency[result.timed]
+    whole = latency_curve(result)
     keys = _distribution(ax, whole, color=INK, linewidth=2.4, zorder=2.5, label="all") + keys
-    if whole.size:
-        _mark_percentiles(ax, whole)
+    if whole is not None:
+        _mark_percentiles(ax, result)
         if agents > len(named):
             keys.append(Line2D([], [], color=OTHERS, linewidth=0.6, label="other agents"))
     return _finish_distributions(ax, result.policy.name, keys, legend)
 
 
-def _distribution(ax: Axes, values: NDArray[np.float64], **look: Any) -> list[Line2D]:
+def _distribution(ax: Axes, curve: Sequence[Any] | None, **look: Any) -> list[Line2D]:
     """Draw how latencies are distributed; nothing where there is none."""
-    return ax.plot(*ecdf(values), drawstyle="steps-post", **look) if values.size else []
+    return [] if curve is None else ax.plot(*curve, drawstyle="steps-post", **look)
 
 
 def _finish_distributions(ax: Axes, title: str, keys: Sequence[Line2D], legend: str) -> Axes:
@@ -134,10 +139,10 @@ def _finish_distributions(ax: Axes, title: str, keys: Sequence[Line2D], legend: 
     return finish(ax, *labels, keys, empty=empty, legend=legend)
 
 
-def _mark_percentiles(ax: Axes, values: NDArray[np.float64]) -> None:
+def _mark_percentiles(ax: Axes, result: Shown) -> None:
     """Mark p50, p95 and p99 on the curve, with their values in the upper left corner."""
     shares = [float(name[1:]) for name in _MARKS]
-    found = quantiles(values, [share / 100 for share in shares])
+    found = [result.overall[f"latency_{name}"] for name in _MARKS]
     look: Look = {"color": INK, "markersize": 4.5, "markeredgecolor": "white"}
     look |= {"markeredgewidth": 0.6, "zorder": 5}
     keys = []
@@ -176,7 +181,7 @@ def plot_queue(result: ReplayResult, ax: Axes | None = None, *, legend: str = ""
         If there is no such place for a legend.
     """
     ax = axes_or_new(ax)
-    seconds, unit = time_unit(result)
+    seconds, unit = time_unit(float(result.work.arrived[-1]))
     edges, means = waiting(result)
     of_agent, end = means.sum(axis=1), float(edges[-1])
     busiest = np.argsort(-of_agent, kind="stable")[:_NAMED]
@@ -213,9 +218,28 @@ def plot_queue(result: ReplayResult, ax: Axes | None = None, *, legend: str = ""
     return ax
 
 
-def plot_latencies(
-    results: Sequence[ReplayResult], ax: Axes | None = None, *, legend: str = ""
-) -> Axes:
+def plot_waiting(result: StreamedReplay, ax: Axes | None = None) -> Axes:
+    """Tasks waiting over time in a replay in blocks, at all agents together; returns the Axes.
+
+    Without ``ax`` a new pyplot figure is made.
+    """
+    ax = axes_or_new(ax)
+    times, waiting = result.totals.waiting
+    seconds, unit = time_unit(float(times[-1]))
+    parts = min(times.size, INTERVALS)
+    tasks = np.array([part.mean() for part in np.array_split(waiting, parts)])
+    edges = np.array([part[-1] for part in np.array_split(times, parts)]) / seconds
+    ax.fill_between(edges, tasks, step="pre", color=OTHERS, linewidth=0)
+    ax.set_xlim(0, max(float(times[-1]) / seconds, 1e-9))
+    ax.set_ylim(0, max(1.0, 1.08 * float(tasks.max())))
+    empty = "" if tasks.any() else "no task ever waited"
+    labels = result.policy.name, f"time ({unit})", "tasks waiting (mean)"
+    finish(ax, *labels, [], empty=empty)
+    ax.yaxis.set_major_locator(ticker.MaxNLocator(5, integer=True))
+    return ax
+
+
+def plot_latencies(results: Sequence[Shown], ax: Axes | None = None, *, legend: str = "") -> Axes:
     """Distributions of latency (s) under several policies, on a log axis.
 
     Parameters
@@ -240,7 +264,7 @@ def plot_latencies(
     for result, style, width in zip(results, styles, widths, strict=True):
         look = {"color": style.colour, "linestyle": style.dash, "linewidth": width}
         look["label"] = drawable(result.policy.name)
-        keys += _distribution(ax, result.latency[result.timed], **look)
+        keys += _distribution(ax, latency_curve(result), **look)
     return _finish_distributions(ax, "Latency by policy", keys, legend)
 
 

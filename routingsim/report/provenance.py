@@ -6,6 +6,7 @@ from importlib.metadata import version
 
 from routingsim.agents import AgentPool
 from routingsim.corpora.corpus import Corpus
+from routingsim.corpora.stream import CorpusStream
 from routingsim.formatting import count, isolated
 from routingsim.report.document import Column, Facts, Section, Table, table
 from routingsim.report.palette import agent_colours
@@ -50,10 +51,36 @@ def run_section(
 
     ``facts`` are settings by name; ``command`` is what to type to get the report again.
     """
+    return _section(_corpus_facts(corpus, pool), pool, facts, command, policies)
+
+
+def stream_section(
+    stream: CorpusStream,
+    pool: AgentPool,
+    facts: Sequence[tuple[str, str]],
+    command: str,
+    policies: Table,
+) -> Section:
+    """The same of a corpus that is read in blocks."""
+    known = [
+        ("Corpus", f"{isolated(stream.name)}, {count(len(stream), 'record')}, in blocks"),
+        ("Source", f"{stream.source}, {count(len(stream.files), 'file')}"),
+        *(("Note", note) for note in stream.facts.notes),
+    ]
+    return _section(known, pool, facts, command, policies)
+
+
+def _section(
+    corpus: Sequence[tuple[str, str]],
+    pool: AgentPool,
+    facts: Sequence[tuple[str, str]],
+    command: str,
+    policies: Table,
+) -> Section:
     used = [f"{name} {version(name)}" for name in ("routingsim", "numpy", "numba")]
     versions = ", ".join([f"Python {platform.python_version()}", *used])
     known = [
-        *_corpus_facts(corpus, pool),
+        *corpus,
         *_price_facts(pool),
         *facts,
         ("Versions", versions),

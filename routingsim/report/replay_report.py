@@ -2,14 +2,9 @@
 
 import datetime
 import math
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-import pandas as pd
-
-from routingsim import display
 from routingsim.errors import SimulationError, wrong_type
 from routingsim.evaluation import decision
 from routingsim.evaluation.controls.simulated import controls_for_replays
@@ -26,25 +21,26 @@ from routingsim.formatting import (
     upper_first,
 )
 from routingsim.policies.fitted import in_sample
-from routingsim.policies.kernel import FAILED, STATUS_NAMES
 from routingsim.report import captions, plots, sections
-from routingsim.report.axes import with_legend
 from routingsim.report.differences import interval_ends
 from routingsim.report.document import (
-    Block,
-    Cells,
-    Column,
     Document,
-    Gallery,
-    Picture,
     Section,
     table,
 )
 from routingsim.report.figures import METRICS, Comparison, Entry, Experiment, of_replays
-from routingsim.report.palette import agent_colours
 from routingsim.report.provenance import corpus_call, run_section
+from routingsim.report.replay_sections import (
+    comparison,
+    few_answers,
+    gallery,
+    groups,
+    latencies,
+    parameters_in_words,
+    settings,
+    usage,
+)
 from routingsim.report.text import IN_SAMPLE
-from routingsim.simulation.faults import ONE_TRY, Hedge
 from routingsim.simulation.replications import REPLICATIONS
 from routingsim.simulation.result import ReplayResult
 
@@ -82,14 +78,14 @@ def compose(
     first = results[0]
     recorded = any(not math.isnan(result.overall["quality"]) for result in results)
     controls, why, same = controls_for_replays(results) if recorded else ({}, "", [])
-    comparison = of_replays(results, controls)
+    compared = of_replays(results, controls)
     scored = first.corpus is not None and first.corpus.has_scores
     experiment = Experiment(
         corpus=first.corpus,
         pool=first.pool,
         rows=first.work.row,
         d_var=first.work.d_var if scored else None,
-        comparisons=(comparison,),
+        comparisons=(compared,),
         notes=tuple(note for result in results for note in result.notes),
         foremost=tuple(first.foremost),
     )
@@ -99,21 +95,21 @@ def compose(
         experiment,
         decision.of_replays(results, **asked),
         [
-            _run(results, comparison.policies, command),
-            _comparison(comparison.policies),
-            _usage(results),
-            _latency(results),
+            _run(results, compared.policies, command),
+            comparison(compared.policies),
+            usage(results),
+            latencies(results),
             _queue(results),
-            *_groups(results),
+            *groups(results),
             *_recovery(results),
-            _frontier(comparison, why, same),
+            _frontier(compared, why, same),
         ],
         title=f"Routing report: {first.corpus.name if first.corpus else 'queueing'}",
         subtitle=f"{count(len(first), 'task')} {corpus} over {_length(first)}, "
         f"{agents}, {policies}",
         date=date,
         caveats=[*filter(None, _caveats(results))],
-        cautions=_cautions(results),
+        cautions=few_answers(results),
         data={"policies": [result.to_dict() for result in results]},
     )
 
@@ -201,61 +197,12 @@ def _over_runs(result: ReplayResult) -> str:
     return f"Latency, 95 % CI: {joined(shown)} ({found[0].method})." if shown else ""
 
 
-def _cautions(results: Sequence[ReplayResult]) -> list[str]:
-    """Warnings that only replays need: percentiles of few answers."""
-    said = []
-    for result in results:
-        answers = zip(result.pool.ids, _timed(result), strict=True)
-        named = [f"{agent} ({n})" for agent, n in answers if 0 < n < _FEW]
-        if named:
-            said.append(
-                f"Under {result.policy.name} fewer than {_FEW} timed answers are behind the "
-                f"percentiles of {joined(named)}: their p95 and p99 are little more than the "
-                "largest values."
-            )
-    return said
-
-
-def _timed(result: ReplayResult) -> list[int]:
-    """Answers of each agent after the warm-up."""
-    return np.bincount(result.log.agent[result.timed], minlength=len(result.pool)).tolist()
-
-
 def _run(
     results: Sequence[ReplayResult], policies: Sequence[Entry], command: str | None
 ) -> Section:
     """What was run, and the call that repeats it, the agents being at hand as ``pool``."""
     first = results[0]
-    asked, met = _rate(*first.asked), _rate(*first.realised)
-    warm_up = f"first {percent(first.warm_up)} of the arrivals’ time left out of timing figures"
-    facts = [
-        ("Tasks", f"{len(first):,}"),
-        ("Arrivals asked for", f"{first.arrivals} ({asked})" if asked else first.arrivals),
-        ("Arrivals met", f"{met}, over {_length(first)}"),
-        ("Seed", str(first.seed)),
-        ("Warm-up", warm_up if first.warm_up else "none"),
-        *(("Outage", f"{o.agent} down from {o.down:g} s to {o.up:g} s") for o in first.outages),
-    ]
-    facts += [("Change", str(change)) for change in first.changes]
-    if first.signals.routers > 1:
-        late = f"{first.signals.delay:g} s late" if first.signals.delay else "at once"
-        facts.append(
-            ("Routers", f"{first.signals.routers:,}, which hear of each other’s calls {late}")
-        )
-    call = f"arrivals={first.arrivals!r}, tasks={len(first)}, seed={first.seed}"
-    if first.retries != ONE_TRY:
-        call += f", retries={first.retries!r}"
-    if first.outages:
-        call += f", outages={list(first.outages)}"
-    if first.changes:
-        call += f", changes={list(first.changes)}"
-    for name, value in first.signals.arguments().items():
-        call += f", {name}={value!r}"
-    if first.hedge is not None:
-        call += f", hedge={first.hedge!r}"
-        facts.append(("Second copies", _hedged(first.hedge)))
-    if first.tenants:
-        call += f", tenants={list(first.tenants)}"
+    facts, call = settings(first, _length(first), f"tasks={len(first)}, ")
     facts += [
         (f"Second copies under {result.policy.name}", _copies(result))
         for result in results
@@ -272,19 +219,12 @@ def _run(
         if (again := int(result.log.retries[0]))
     ]
     columns = [
-        ("parameters", [_parameters(result) for result in results]),
+        ("parameters", [parameters_in_words(result) for result in results]),
         ("learns", ["while it runs" if r.policy.learns else "no" for r in results]),
         ("fitted on", [_fitted_on(result) for result in results]),
     ]
     shown = sections.entry_table("Policies", policies, columns)
     return run_section(first.corpus, first.pool, facts, command or call, shown)
-
-
-def _hedged(hedge: Hedge) -> str:
-    """When second copies are sent, in words."""
-    if hedge.after is not None:
-        return f"sent {hedge.after:g} s after the first"
-    return f"sent after the {100 * (hedge.quantile or 0):g}th percentile of the agent’s own times"
 
 
 def _copies(result: ReplayResult) -> str:
@@ -294,38 +234,6 @@ def _copies(result: ReplayResult) -> str:
         f"of {percent(whole['hedged'])} of the tasks; copies that did not decide took "
         f"{percent(whole['spare'])} of the seconds of service"
     )
-
-
-def _groups(results: Sequence[ReplayResult]) -> list[Section]:
-    """Figures by tenant and by priority, where there are several."""
-    blocks: list[Block] = []
-    said = []
-    for result in results:
-        tables = (("Tenants", result.by_tenant()), ("Priorities", result.by_priority()))
-        for title, found in tables:
-            if len(found) < 2:
-                continue
-            columns = [
-                (str(found.index.name), found.index.astype(str)),
-                (Column("tasks", kind="count"), found["tasks"]),
-                (Column("share of tasks", "%", "percent"), found["share"]),
-                (Column("share of service", "%", "percent"), found["service"]),
-                *_lost(found),
-                *((METRICS[name], found[name]) for name in _OF_GROUPS),
-                (METRICS["cost_total"], found["cost"]),
-            ]
-            if "weight" in found:
-                columns.insert(1, (Column("weight"), found["weight"]))
-            blocks.append(table(f"{title} under {result.policy.name}", columns))
-        if len(result.tenant_names) > 1:
-            said.append(f"{result.fairness:.3f} under {result.policy.name}")
-    index = (
-        f"Jain’s index of the service that tenants had for their weights is {joined(said)}: 1 is "
-        "even; a tenant that asks for less than its share lowers it, too."
-    )
-    text = (index,) if said else ()
-    title = "Tenants and priorities"
-    return [Section("groups", title, text, tuple(blocks))] if blocks else []
 
 
 def _recovery(results: Sequence[ReplayResult]) -> list[Section]:
@@ -369,11 +277,6 @@ def _over_further(row: dict[str, Any]) -> str:
     return f"{duration(row['mean'])} ({duration(row['low'])} to {duration(row['high'])})"
 
 
-def _parameters(result: ReplayResult) -> str:
-    named = result.policy.parameters.items()
-    return "; ".join(f"{name} = {display.parameter(value)}" for name, value in named) or ABSENT
-
-
 def _fitted_on(result: ReplayResult) -> str:
     """The corpora that a policy was fitted on, with the share of them that is shown."""
     said = []
@@ -383,111 +286,12 @@ def _fitted_on(result: ReplayResult) -> str:
     return ", ".join(said) or ABSENT
 
 
-def _rate(rate: float | None, cv: float | None) -> str:
-    """Rate of arrivals and cv of the gaps between them, as far as they are known."""
-    known = [] if rate is None or math.isnan(rate) else [f"{number(rate)} tasks/s"]
-    if cv is not None and not math.isnan(cv):
-        known.append(f"cv of gaps {cv:.2f}")
-    return ", ".join(known)
-
-
-def _comparison(policies: Sequence[Entry]) -> Section:
-    columns = [
-        ("verdict", [entry.state for entry in policies]),
-        "answered",
-        *_lost(pd.DataFrame([entry.lost for entry in policies])),
-        *("wait_mean", "latency_p50", "latency_p95", "latency_p99"),
-        *("utilisation", "cost_total", "cost"),
-    ]
-    if any(e.estimated or not math.isnan(e.mean("quality")) for e in policies):
-        columns += sections.quality_columns(policies)
-    title = "Policies compared" if len(policies) > 1 else "The policy in figures"
-    text = ("Percentiles of a policy whose backlog outlasts the run say only how long that was.",)
-    unsure = any(entry.overloaded for entry in policies)
-    blocks = (sections.entry_table("All tasks", policies, columns),)
-    return Section("comparison", title, text if unsure else (), blocks)
-
-
-def _lost(tasks: pd.DataFrame) -> list[Cells]:
-    """Counts of tasks without an answer, a column for each ending that occurred."""
-    return [
-        (Column(ending.replace("_", " "), "tasks", "count"), tasks[ending])
-        for ending in STATUS_NAMES[FAILED:]
-        if ending in tasks and sum(tasks[ending])
-    ]
-
-
-def _usage(results: Sequence[ReplayResult]) -> Section:
-    height = 1.3 + 0.2 * min(max(len(results[0].pool), 5), 21)
-    gallery = _gallery("usage", results, plots.plot_usage, captions.usage_in_words, height)
-    blocks: list[Block] = [gallery]
-    for result in results:
-        found, offered = result.summary().iloc[:-1], result.stability.offered
-        columns = [
-            ("agent", result.pool.ids),
-            (Column("tasks", kind="count"), found["tasks"]),
-            (Column("share", "%", "percent"), found["share"]),
-            (Column("offered load", "%", "percent"), [offered[a] for a in result.pool.ids]),
-            (METRICS["utilisation"], found["utilisation"]),
-            *_lost(found),
-            (METRICS["cost_total"], found["cost"]),
-            (METRICS["cost"], 1000 * found["cost_mean"]),
-        ]
-        for key, *_ in result.quality_columns:
-            if found[key].notna().any():
-                columns.append((METRICS[key], found[key]))
-        colours = agent_colours(len(result.pool))
-        blocks.append(table(f"Agents under {result.policy.name}", columns, colours))
-    text = (
-        "Bars are shares of tasks, diamonds the share of an agent’s slots in use. An agent with "
-        "few tasks may still be busy, if its tasks take long or its slots are few.",
-    )
-    return Section("usage", "Usage", text, tuple(blocks))
-
-
-def _latency(results: Sequence[ReplayResult]) -> Section:
-    blocks: list[Block] = []
-    if len(results) > 1:
-        said = captions.latencies_in_words(results)
-        picture = Picture("All policies", said, said, partial(plots.plot_latencies, results))
-        size = 4.2, with_legend([result.policy.name for result in results])
-        blocks.append(Gallery("latencies", (picture,), size))
-    blocks.append(_gallery("latency", results, plots.plot_latency, captions.latency_in_words))
-    figures = [f"{m}_{q}" for m in ("wait", "latency") for q in ("mean", "p50", "p95", "p99")]
-    for result in results:
-        found, timed = result.summary(), _timed(result)
-        columns = [
-            ("agent", found.index),
-            (Column("timed answers", kind="count"), [*timed, sum(timed)]),
-            *((Column(name.replace("_", " "), "s", "seconds"), found[name]) for name in figures),
-        ]
-        colours = [*agent_colours(len(result.pool)), ""]
-        title = f"Waits and latencies under {result.policy.name}"
-        blocks.append(table(title, columns, colours))
-    text = (
-        "Latency is the time from a task’s intended arrival to the end of its answer, its wait "
-        "included. A curve shows which share of the answers took at most so long.",
-    )
-    return Section("latency", "Latency", text, tuple(blocks))
-
-
 def _queue(results: Sequence[ReplayResult]) -> Section:
     title = "Queues over time"
     if not any((result.calls()["left_at"] > result.calls()["sent_at"]).any() for result in results):
         return Section("queue", title, ("No task ever waited for a slot.",))
-    gallery = _gallery("queue", results, plots.plot_queue, captions.queue_in_words)
-    return Section("queue", title, ("Tasks waiting for a slot, the agents stacked.",), (gallery,))
-
-
-def _gallery(
-    name: str,
-    results: Sequence[ReplayResult],
-    plot: Callable[..., object],
-    words: Callable[[ReplayResult], str],
-    height: float = 2.8,
-) -> Gallery:
-    pictures = (Picture(r.policy.name, words(r), words(r), partial(plot, r)) for r in results)
-    return Gallery(name, tuple(pictures), (3.6, height))
+    shown = gallery("queue", results, plots.plot_queue, captions.queue_in_words)
+    return Section("queue", title, ("Tasks waiting for a slot, the agents stacked.",), (shown,))
 
 
 def _frontier(at: Comparison, why: str, same: Sequence[str]) -> Section:

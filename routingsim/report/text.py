@@ -175,7 +175,7 @@ def endings(entry: Entry) -> str:
     said = [f"{percent(entry.mean('answered'))} of the tasks were answered"]
     for ending, tasks in entry.lost.items():
         if tasks:
-            said.append(f"{percent(tasks / entry.tasks.agent.size)} {words[ending]}")
+            said.append(f"{percent(tasks / entry.count)} {words[ending]}")
     return joined(said)
 
 

@@ -159,7 +159,7 @@ class ReplayResult(RunRecord):
     @property
     def quality_columns(self) -> tuple[tuple[str, str, str], ...]:
         """Columns of the summary that say how good the answers are: key, title, format."""
-        return run_summary.quality_columns(self, self.overall)
+        return run_summary.quality_columns(self.overall, self.basis.kind)
 
     def interval(
         self,

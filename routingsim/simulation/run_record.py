@@ -148,6 +148,11 @@ class RunRecord(ByValue):
         """Tasks that count in waits and latencies: answered, and arrived after the warm-up."""
         return (self.log.status == OK) & (self.work.arrived >= self.window[0])
 
+    @property
+    def timed_answers(self) -> list[int]:
+        """How many of them each agent gave."""
+        return np.bincount(self.log.agent[self.timed], minlength=len(self.pool)).tolist()
+
     @cached_property
     def utilisation(self) -> NDArray[np.float64]:
         """Share of each agent's slots in use over the window, shape (agents,)."""

@@ -143,17 +143,17 @@ def _row(run: RunRecord, mine: NDArray[np.bool_], utilisation: float) -> dict[st
     return row
 
 
-def quality_columns(run: RunRecord, whole: Mapping[str, Any]) -> tuple[tuple[str, str, str], ...]:
+def quality_columns(whole: Mapping[str, Any], records: str) -> tuple[tuple[str, str, str], ...]:
     """Columns of the summary that say how good the answers are: key, title, format.
 
     The share recorded is among them where it is below 1, and the quality of all tasks
     where some have no answer. A log with one answer a task has no mean to show. ``whole`` is
-    the summary's last row.
+    the summary's last row, and ``records`` the kind of the run's basis.
     """
     found = [("quality", "quality", "{:.3f}")]
-    if whole["ok"] < len(run):
+    if whole["ok"] < whole["tasks"]:
         found.append(("quality_all", "of all tasks", "{:.3f}"))
-    if whole["recorded"] < 1 and run.basis.kind != "none":
-        found = [] if run.basis.kind == "log" else found
+    if whole["recorded"] < 1 and records != "none":
+        found = [] if records == "log" else found
         found.append(("recorded", "quality known", "{:.1%}"))
     return tuple(found)

@@ -185,7 +185,7 @@ def plain(run: RunRecord, summary: pd.DataFrame) -> str:
     short = {"utilisation": "used", "wait_mean": "wait s", "cost": "USD"}
     short |= {f"latency_{q}": f"{q} s" for q in QUANTILES}
     short |= {"quality_all": "of all", "recorded": "known"}
-    shown += [key for key, *_ in quality_columns(run, summary.loc["all"])]
+    shown += [key for key, *_ in quality_columns(summary.loc["all"], run.basis.kind)]
     table = pd.DataFrame(summary, columns=shown).rename(columns=short)
 
     def render(names: Sequence[str]) -> str:
@@ -236,7 +236,7 @@ def _as_texts(
     run: RunRecord, summary: pd.DataFrame, rows: Iterable[int]
 ) -> tuple[list[str], list[list[str]]]:
     """Heads and rows of the summary as people read them: the agent, then what is shown of it."""
-    columns = (*_SHOWN, *quality_columns(run, summary.loc["all"]))
+    columns = (*_SHOWN, *quality_columns(summary.loc["all"], run.basis.kind))
     records = summary.iloc[list(rows)].reset_index().to_dict("records")
     return ["agent", *(head for _, head, _ in columns)], [
         [str(row["agent"]), *(_as_text(row[key], form) for key, _, form in columns)]

@@ -20,6 +20,7 @@ from routingsim.simulation.changes import Change
 from routingsim.simulation.faults import Hedge, Outage, Retries
 from routingsim.simulation.quantile_sketch import ERROR
 from routingsim.simulation.run_intervals import INTERVALS, MEANS
+from routingsim.simulation.run_summary import quality_columns
 from routingsim.simulation.run_text import arrivals_met, groups_lines, plain_rows, verdict
 from routingsim.simulation.signals import Signals
 from routingsim.simulation.stability import Stability
@@ -204,6 +205,33 @@ class StreamedReplay:
         return self.totals.long(self.realised[1])
 
     @property
+    def timed_answers(self) -> list[int]:
+        """How many answers of each agent count in waits and latencies."""
+        return self.totals.timed
+
+    @property
+    def overall(self) -> dict[str, Any]:
+        """The summary's last row as a dict."""
+        return self.totals.overall
+
+    @property
+    def tenant_names(self) -> tuple[str, ...]:
+        """The tenants, "none" for tasks without one; empty if there are none."""
+        return tuple(self.totals.tenants)
+
+    @property
+    def quality_columns(self) -> tuple[tuple[str, str, str], ...]:
+        """Columns of the summary that say how good the answers are: key, title, format."""
+        return quality_columns(self.overall, self.recorded)
+
+    @property
+    def recorded(self) -> str:
+        """Which qualities the corpus records: "complete", "common", "log" or "none"; "log" where
+        that differs from block to block."""
+        kinds = {quality for quality, _ in self.totals.kinds}
+        return kinds.pop() if len(kinds) == 1 else "log"
+
+    @property
     def endings(self) -> tuple[str, ...]:
         """The names of the statuses without an answer."""
         return tuple(STATUS_NAMES[status] for status in self.totals.statuses[1:])
@@ -237,14 +265,13 @@ class StreamedReplay:
             for name, value in zip(names, pair, strict=True)
         }
         window = {"begin": totals.begin, "end": totals.last_end, "warm_up": self.warm_up}
-        kinds = {quality for quality, _ in totals.kinds}
         fairness = self.fairness
         return {
             "policy": self.policy.name,
             "arrivals": {"process": self.arrivals, **arrivals, "span": self.span},
             "window": window,
             "stability": verdict(self.stability),
-            "recorded": kinds.pop() if len(kinds) == 1 else "log",
+            "recorded": self.recorded,
             "overall": whole,
             "agents": rows,
             "tenants": plain_rows(self.by_tenant()) if len(totals.tenants) > 1 else [],

@@ -163,9 +163,13 @@ class Totals:
 
     @cached_property
     def whole(self) -> dict[str, Any]:
-        """The summary's last row without share; first tokens come with ends where none else."""
-        row = self._row(range(len(self.pool)))
-        return first_tokens(row) | row
+        """The same with times to first tokens, which come with ends where answers come whole."""
+        return first_tokens(self.overall) | self.overall
+
+    @cached_property
+    def overall(self) -> dict[str, Any]:
+        """The summary's last row."""
+        return with_share(self._row(range(len(self.pool))), 1.0)
 
     @cached_property
     def table(self) -> pd.DataFrame:
@@ -175,8 +179,7 @@ class Totals:
             name: with_share(self._row([a]), counts[a] / self.tasks)
             for a, name in enumerate(self.pool.ids)
         }
-        rows["all"] = with_share(self._row(range(len(self.pool))), 1.0)
-        return _frame(rows, "agent")
+        return _frame(rows | {"all": self.overall}, "agent")
 
     def by_tenant(self) -> pd.DataFrame:
         """A row for each tenant, as of a replay in memory."""

@@ -152,26 +152,32 @@ def test_a_large_folder_is_replayed_in_blocks(
     rs.load_corpus("tasks").write(folder / "0.parquet")
     command = ("replay", folder, "-p", "least-loaded", "--arrivals", "poisson:2")
     whole = json.loads(in_process(*command, "--json", "-").stdout)
+    shares = ("--tenant", "a:share=0.5", "--tenant", "b:share=0.5")
+    asked = in_process(*command, "--in-blocks", *shares, "--json", "-")
+    assert [row["tenant"] for row in json.loads(asked.stdout)["policies"][0]["tenants"]] == [
+        "a",
+        "b",
+    ]
     monkeypatch.setenv("ROUTINGSIM_STREAM_BYTES", "1000")
-    found = in_process(*command, "--json", "-", "--tasks-to", out)
+    found = in_process(*command, "--json", "-", "--tasks-to", out, "--intervals")
     assert f"{folder}: 542 tasks in 1 files, in blocks" in found.stderr.replace("\n", "")
     (mine,), (its,) = json.loads(found.stdout)["policies"], whole["policies"]
     assert mine["overall"]["tasks"] == its["overall"]["tasks"] == 542
     assert mine["overall"]["cost"] == pytest.approx(its["overall"]["cost"])
     assert len(pd.read_parquet(out)) == 542
-    shown = in_process(*command).stdout
+    assert mine["intervals"]["latency_p95"]["method"].startswith("none: the run is too short")
+    shown = in_process(*command, "--report", tmp_path / "r.md", "--slo", "p95=60").stdout
     assert "least-loaded  steady" in shown or "least-loaded  too short" in shown
+    assert "Answer: " in shown
+    assert "542 tasks of the files of “many”" in (tmp_path / "r.md").read_text(encoding="utf-8")
+    page = in_process("report", *command[1:], "-o", "-", "--format", "md").stdout
+    assert "The tasks were replayed in blocks: counts are exact" in page
     assert "percentiles are within 0.1% of the exact ones" in shown
-    for option in (
-        ["--report", tmp_path / "r.html"],
-        ["--tasks", 5],
-        ["--live"],
-        ["--slo", "p95=2"],
-    ):
+    for option in (["--trace-to", tmp_path / "r.json"], ["--tasks", 5], ["--live"]):
         refused = in_process(*command, *option)
         assert refused.returncode == 2
         said = " ".join(refused.stderr.split())
-        assert f"is too large to load whole, and {option[0]} needs that; leave it out" in said
+        assert f"is replayed in blocks, and {option[0]} needs it in memory; leave it out" in said
     monkeypatch.delenv("ROUTINGSIM_STREAM_BYTES")
     refused = in_process(*command, "--tasks-to", tmp_path / "folder")
     assert "a folder is for a corpus that is replayed in blocks" in " ".join(refused.stderr.split())

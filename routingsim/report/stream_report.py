@@ -1,0 +1,205 @@
+"""The report on replays in blocks, of which totals are kept, not tasks."""
+
+import datetime
+import math
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from routingsim.errors import SimulationError
+from routingsim.evaluation import decision, partial
+from routingsim.formatting import count, duration, isolated, joined
+from routingsim.report import captions, plots, sections
+from routingsim.report.differences import interval_ends
+from routingsim.report.document import Document, Section
+from routingsim.report.figures import Comparison, Entry, Experiment, TaskFigures
+from routingsim.report.palette import Style, policy_styles
+from routingsim.report.provenance import stream_section
+from routingsim.report.replay_sections import (
+    comparison,
+    few_answers,
+    gallery,
+    groups,
+    latencies,
+    parameters_in_words,
+    settings,
+    usage,
+)
+from routingsim.simulation.quantile_sketch import ERROR
+from routingsim.simulation.statistics import Interval
+from routingsim.simulation.stream_result import StreamedReplay
+
+_OF_STABILITY = ("above", "peak", "left", "enough")
+_COLUMNS = {"cost": "cost_mean"}
+
+
+def compose_streams(
+    results: Sequence[StreamedReplay],
+    *,
+    command: str | None = None,
+    date: str | datetime.date | None = None,
+    **asked: Any,
+) -> Document:
+    """Compute a report.
+
+    Parameters
+    ----------
+    results : sequence of StreamedReplay
+        One a policy, all of the same stream, agents, arrivals and seed.
+    command, date, **asked
+        As for :func:`routingsim.report.compose`.
+
+    Raises
+    ------
+    SimulationError
+        If two results cannot be compared.
+    """
+    results = list(results)
+    _check(results)
+    first = results[0]
+    at = _compared(results)
+    experiment = Experiment(
+        corpus=None,
+        pool=first.pool,
+        rows=np.zeros(0, np.int64),
+        d_var=None,
+        comparisons=(at,),
+        notes=tuple(note for result in results for note in result.notes),
+        foremost=first.foremost,
+    )
+    agents, policies = count(len(first.pool), "agent"), count(len(results), "policy", "policies")
+    name = first.stream.name
+    return sections.assemble(
+        experiment,
+        decision.of_streams(results, **asked),
+        [
+            _run(results, at.policies, command),
+            comparison(at.policies),
+            usage(results),
+            latencies(results),
+            _queue(results),
+            *groups(results),
+            sections.frontier("quality", [at]),
+        ],
+        title=f"Routing report: {name}",
+        subtitle=f"{count(len(first), 'task')} of the files of “{isolated(name)}” over "
+        f"{duration(first.span)}, {agents}, {policies}",
+        date=date,
+        caveats=_caveats(results),
+        cautions=few_answers(results),
+        data={"policies": [result.to_dict() for result in results]},
+    )
+
+
+def _check(results: Sequence[StreamedReplay]) -> None:
+    first = results[0]
+    for other in results[1:]:
+        for what, one, two in (
+            ("stream", first.stream.files, other.stream.files),
+            ("agents", first.pool.agents, other.pool.agents),
+            ("arrivals", first.arrivals, other.arrivals),
+            ("seed", first.seed, other.seed),
+            ("warm-up", first.warm_up, other.warm_up),
+        ):
+            if one != two:
+                raise SimulationError(
+                    f"{first.policy.name} and {other.policy.name} cannot be compared in one "
+                    f"report: they differ in {what}; replay both on the same"
+                )
+
+
+def _compared(results: Sequence[StreamedReplay]) -> Comparison:
+    named = partial.named(results)
+    styles = policy_styles(len(named))
+    entries = tuple(
+        _entry(name, result, style)
+        for (name, result), style in zip(named.items(), styles, strict=True)
+    )
+    first = results[0]
+
+    @cache
+    def difference(metric: str, entry: Entry) -> Interval | None:
+        return named[entry.name].difference(first, _COLUMNS.get(metric, metric))
+
+    return Comparison(None, entries, difference)
+
+
+def _entry(name: str, result: StreamedReplay, style: Style) -> Entry:
+    whole, offered = result.totals.whole, result.stability.offered
+    figures: dict[str, float] = whole | {
+        "cost": whole["cost_mean"],
+        "cost_total": whole["cost"],
+        "answered": whole["ok"] / len(result),
+        "fairness": result.fairness,
+        "offered_max": max(offered.values()),
+        "rate_met": result.realised[0],
+        "span": result.span,
+    }
+    figures |= {each: getattr(result.stability, each) for each in _OF_STABILITY}
+    none = np.zeros(0)
+    return Entry(
+        name=name,
+        control=False,
+        style=style,
+        in_sample=0.0,
+        verdict=result.stability.verdict,
+        agreed=1,
+        runs=1,
+        figure=lambda metric: Interval(float(figures[metric]), math.nan),
+        tasks=TaskFigures(none.astype(np.int64), np.array([whole["quality"]]), none),
+        busiest=result.stability.busiest,
+        lost={ending: int(whole[ending]) for ending in result.endings},
+        count=len(result),
+    )
+
+
+def _run(
+    results: Sequence[StreamedReplay], policies: Sequence[Entry], command: str | None
+) -> Section:
+    """What was run, and the call that repeats it."""
+    first = results[0]
+    facts, call = settings(first, duration(first.span))
+    rows = [f"{r.policy.name}: {r.tasks_to}" for r in results if r.tasks_to is not None]
+    if rows:
+        facts.append(("Rows of tasks", "; ".join(rows)))
+    names = [result.policy.name for result in results]
+    policy = repr(names[0]) if len(results) == 1 else "policy"
+    call = f"replay_stream(stream_corpus({first.stream.source!r}), pool, {policy}, {call})"
+    if len(results) > 1:
+        call = f"[{call} for policy in {names}]"
+    columns = [
+        ("parameters", [parameters_in_words(result) for result in results]),
+        ("learns", ["while it runs" if r.policy.learns else "no" for r in results]),
+    ]
+    shown = sections.entry_table("Policies", policies, columns)
+    return stream_section(first.stream, first.pool, facts, command or call, shown)
+
+
+def _queue(results: Sequence[StreamedReplay]) -> Section:
+    shown = gallery("queue", results, plots.plot_waiting, captions.waiting_in_words)
+    return Section("queue", "Queues over time", ("Tasks waiting for a slot, at all agents.",),
+                   (shown,))  # fmt: skip
+
+
+def _caveats(results: Sequence[StreamedReplay]) -> list[str]:
+    """How exact figures are, and the intervals there are."""
+    said = [
+        f"The tasks were replayed in blocks: counts are exact, percentiles within {ERROR:.1%} of "
+        "the exact ones, and there are no figures by category, by complexity or by task."
+    ]
+    for result in results:
+        found = {name: result.interval(f"latency_{name}") for name in ("mean", "p95")}
+        shown = [
+            f"{name} {interval_ends(each)} s"
+            for name, each in found.items()
+            if not math.isnan(each.half_width)
+        ]
+        under = f" under {result.policy.name}" * (len(results) > 1)
+        method = found["mean"].method.removeprefix("none: ")
+        which = f", 95 % CI: {joined(shown)}" if shown else " has no interval"
+        said.append(f"Latency{under}{which} ({method}).")
+    if len(results) > 1:
+        said.append("Differences and their intervals are by batches of the runs, pair by pair.")
+    return said
