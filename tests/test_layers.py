@@ -30,6 +30,7 @@ UPWARD = {
     ("routingsim.evaluation.capacity_answer", "routingsim.report.html"),
     ("routingsim.evaluation.sweeps.result", "routingsim.report.sweep_plots"),
     ("routingsim.simulation.result", "routingsim.report.explore"),
+    ("routingsim.simulation.stream_result", "routingsim.report.html"),
     ("routingsim.simulation.result", "routingsim.report.html"),
     ("routingsim.simulation.result", "routingsim.report.plots"),
 }

@@ -1,7 +1,7 @@
 """``replay_stream()``: one policy and one pool on a corpus that does not fit into memory."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from itertools import count as count_from
@@ -61,7 +61,7 @@ def replay_stream(
     signal_delay: float = 0.0,
     routers: int = 1,
     hedge: Hedge | str | None = None,
-    tenants: str | Tenant | Iterable[str | Tenant] = (),
+    tenants: str | Tenant | Sequence[str | Tenant] = (),
     discipline: str | None = None,
     service: str | None = None,
     warm_up: float | None = None,

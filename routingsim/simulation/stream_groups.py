@@ -39,7 +39,7 @@ class Tasks:
         inside = self.ok & (log.finished > begin) & (log.finished <= end)
         known = ~np.isnan(self.quality)
         every = slice(None)
-        self.sums: dict[str, tuple[Any, Floats | None]] = {
+        self.sums: dict[str, tuple[Any, Any]] = {
             "cost": (every, log.cost),
             "cost_recorded": (every, block.cost_recorded),
             "quality": (known, self.quality[known]),

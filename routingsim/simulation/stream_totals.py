@@ -250,7 +250,7 @@ class Totals:
         return long_enough(sums["served"].astype(np.int64), load, np.nan_to_num(varied))
 
 
-def _frame(rows: Mapping[Any, Mapping[str, Any]], index: str) -> pd.DataFrame:
+def _frame(rows: dict[Any, dict[str, Any]], index: str) -> pd.DataFrame:
     frame = pd.DataFrame.from_dict(rows, orient="index")
     frame.index.name = index
     return frame

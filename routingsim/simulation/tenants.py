@@ -192,9 +192,8 @@ def classes(
     tasks = None if corpus is None else corpus.tasks
     recorded: Any = tasks["tenant"] if tasks is not None and "tenant" in tasks else None
     shared = any(tenant.share is not None for tenant in tenants)
-    if known is None:
-        known = {""} if recorded is None else recorded.unique().tolist()
-    known = set(known)
+    its = {""} if recorded is None else set(recorded.unique().tolist())
+    known = its if known is None else set(known)
     if shared and "" not in known:
         raise SimulationError(
             "tenants: every task of the corpus has a tenant, so shares would bind no task; leave "

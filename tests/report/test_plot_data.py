@@ -57,4 +57,4 @@ def test_agents_with_the_most_tasks() -> None:
      (4 / 259_204, (86_400.0, "days")), (4 / 179, (1.0, "s"))],
 )  # fmt: skip
 def test_the_unit_of_time(rate: float, unit: tuple[float, str]) -> None:
-    assert time_unit(run(rate)) == unit
+    assert time_unit(float(run(rate).work.arrived[-1])) == unit

@@ -10,7 +10,7 @@ import pytest
 
 import routingsim as rs
 from routingsim.errors import SimulationError
-from routingsim.report import compose, compose_streams, render
+from routingsim.report import compose, compose_streams, render, write_report
 from routingsim.report.document import Document, Table
 from routingsim.report.stream_report import StreamedReplay
 
@@ -72,9 +72,10 @@ def test_it_shows_what_a_report_in_memory_shows(folder: Path, tmp_path: Path) ->
     assert "replay_stream(stream_corpus(" in page
     stored = json.loads(found[0].report(tmp_path / "r.json").read_text(encoding="utf-8"))
     assert stored["policies"][0]["overall"]["tasks"] == 30_000
-    other = rs.replay_stream(stream, POOL, "random", **(given | {"seed": 4}))
+    asked: dict[str, Any] = given | {"seed": 4}
+    other = rs.replay_stream(stream, POOL, "random", **asked)
     with pytest.raises(SimulationError, match=r"static:a and random cannot be .* differ in seed"):
         compose_streams([found[0], other])
     assert isinstance(other, StreamedReplay)
     with pytest.raises(SimulationError, match="keeps no tasks to explore"):
-        rs.report.write_report([other], tmp_path / "r.html", explore=True)
+        write_report([other], tmp_path / "r.html", explore=True)

@@ -59,7 +59,8 @@ def entry(name: str, verdict: str = "steady", **changed: Any) -> Entry:
     tasks = TaskFigures(
         np.zeros(200, int), np.full(200, 0.5 if known else np.nan), np.full(200, 0.002)
     )
-    fields = {"busiest": "big", "lost": {}, "agreed": 1, "runs": 1, "control": False} | changed
+    fields = {"busiest": "big", "lost": {}, "agreed": 1, "runs": 1, "control": False}
+    fields |= {"count": 200} | changed
     return Entry(
         name=name,
         style=policy_styles(1)[0],
