@@ -1,7 +1,7 @@
 """Tasks in files that are larger than memory: read in blocks, as often as they are asked for.
 
 A stream is a file, or a folder whose files are one corpus in the order of their names: Parquet
-(read through ``pyarrow.dataset``), JSON lines or CSV in our own format, gzipped or not. Its tasks
+(read through ``pyarrow``), JSON lines or CSV in our own format, gzipped or not. Its tasks
 stay in that order. An id is checked to be the only one of its kind within a block, not over all.
 """
 
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 
 from routingsim.corpora.corpus import Corpus
 from routingsim.corpora.logs.blocks import blocks as text_blocks
@@ -35,6 +35,8 @@ TASKS = 1 << 17
 
 BYTES = 16 << 20
 """Bytes of a block, before it is unpacked."""
+
+_BUFFER = 1 << 20  # bytes of a column of a Parquet file that are read at once
 
 SUFFIXES = (".parquet", ".jsonl", ".ndjson", ".json", ".csv")
 """Suffixes of the files of a folder that are read, each also with ``.gz``."""
@@ -343,30 +345,26 @@ def task_files(path: Path) -> tuple[Path, ...]:
 def _parquet_rows(path: Path, columns: dict[str, str], first: Path) -> Iterator[Rows]:
     """Blocks of a Parquet file, whose columns are to be those of the ``first``."""
     try:
-        dataset = ds.dataset(path, format="parquet")
-        _same_columns(path, dataset.schema, columns, first)
-        number = 0
-        for batch in dataset.to_batches(
-            batch_size=_batch(dataset), batch_readahead=1, fragment_readahead=1, use_threads=False
-        ):
-            if not batch.num_rows:
-                continue
-            places = range(number + 1, number + 1 + batch.num_rows)
-            number += batch.num_rows
-            values = {
-                name: column_values(pa.chunked_array([column]))
-                for name, column in zip(batch.schema.names, batch.columns, strict=True)
-            }
-            yield Rows(str(path), "parquet", values, places, places, "row")
+        with pq.ParquetFile(path, buffer_size=_BUFFER, pre_buffer=False) as file:
+            _same_columns(path, file.schema_arrow, columns, first)
+            number = 0
+            # Batches go on across row groups, of which none is in memory as a whole.
+            for batch in file.iter_batches(_batch(file.metadata), use_threads=False):
+                places = range(number + 1, number + 1 + batch.num_rows)
+                number += batch.num_rows
+                values = {
+                    name: column_values(pa.chunked_array([column]))
+                    for name, column in zip(batch.schema.names, batch.columns, strict=True)
+                }
+                if batch.num_rows:
+                    yield Rows(str(path), "parquet", values, places, places, "row")
     except (pa.ArrowException, OSError, ValueError) as error:
         why = " ".join(str(error).split())
         raise CorpusError(f"{path}: damaged or cut-off Parquet file ({why})") from error
 
 
-def _batch(dataset: ds.Dataset) -> int:
+def _batch(about: pq.FileMetaData) -> int:
     """Rows of a block: as many as take about 64 MB, by the mean row of the file."""
-    fragment: Any = next(iter(dataset.get_fragments()))
-    about = fragment.metadata
     size = sum(about.row_group(k).total_byte_size for k in range(about.num_row_groups))
     return min(max(4 * BYTES * about.num_rows // max(size, 1), 1000), TASKS)
 

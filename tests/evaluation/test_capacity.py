@@ -21,28 +21,37 @@ def agent(name: str = "a", **fields: Any) -> rs.Agent:
 
 
 def test_random_staffing_questions_are_answered_as_erlang_c_does(seed: int) -> None:
+    """Two targets, an agent that may not be rented, and a policy that would need it."""
     rng = np.random.default_rng(seed)
     for _ in range(50):
-        rate, service = rng.uniform(0.5, 20), rng.uniform(0.2, 5)
-        metric = rng.choice(["wait_mean", "latency_mean", "latency_p95"])
-        bound = service * rng.uniform(0.05, 2) + (0 if metric == "wait_mean" else 3 * service)
+        rate, service, price = rng.uniform([0.5, 0.2, 0.1], [10.0, 3.0, 5.0]).tolist()
+        one, other = rng.choice(["wait_mean", "latency_mean", "latency_p95"], 2, replace=False)
+        free = {"wait_mean": 0.0, "latency_mean": service, "latency_p95": 3 * service}
+        slo = {str(m): free[m] + service * rng.uniform(0.05, 2) for m in (one, other)}
         found = capacity(
-            *(None, [agent(latency=service)], "static:a"),
+            None,
+            [agent(latency=service, price_per_slot_hour=price), agent("b", latency=0.1)],
+            ["static:b", "static:a"],
             arrivals=rs.Poisson(rate),
-            slots={"a": range(120)},
-            slo={metric: bound},
+            slots={"a": range(60), "b": [0]},
+            slo=slo,
             tasks=20,
         )
         least = int(rate * service) + 1
         while True:
             queue = theory.mmc(rate, service, least)
             waits = {"wait_mean": queue.wait_mean, "latency_mean": queue.latency_mean}
-            if waits.get(metric, queue.latency_quantile(0.95)) <= bound:
+            waits["latency_p95"] = queue.latency_quantile(0.95)
+            if all(waits[metric] <= bound for metric, bound in slo.items()):
                 break
             least += 1
         assert found.best is not None
         assert found.status == "answered"
-        assert found.best.candidate.slots == (least,)
+        assert found.best.candidate.slots == (least, 0)
+        assert found.best.candidate.policy == "static:a"
+        assert found.runs == 0
+        # Calls: 100 tokens at 0.01 USD / 1,000.
+        assert found.best.found["usd_per_hour"].mean == pytest.approx(least * price + 3.6 * rate)
 
 
 def test_the_answer_of_theory_in_words() -> None:
