@@ -1,5 +1,6 @@
 """The rows of a streamed replay's tasks, written to Parquet as they end."""
 
+import os
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -103,7 +104,12 @@ class TaskSink:
     def _refused(self, error: OSError) -> str:
         """What is said of a disk that is full."""
         kept = "; the files that were ended before stay" if self._files > 1 else ""
-        return f"{self.path}: cannot be written ({error.strerror or error}){kept}; make room"
+        why = os.strerror(error.errno) if error.errno else str(error)
+        where = ", into a new folder" * self._folder
+        return (
+            f"{self.path}: cannot be written ({why}){kept}; make room and run it again{where}: it "
+            "is not taken up where it stopped"
+        )
 
 
 def _new_folder(path: Path) -> None:

@@ -232,7 +232,7 @@ def test_a_full_disk_keeps_what_is_whole(
         rs.replay_stream(rs.stream_corpus(folder), POOL, "least-loaded", to=out)
     assert str(caught.value) == (
         f"{out}: cannot be written (No space left on device); the files that were ended before "
-        "stay; make room"
+        "stay; make room and run it again, into a new folder: it is not taken up where it stopped"
     )
     whole = {each.name: pq.read_metadata(each).num_rows for each in out.iterdir()}
     assert whole == {"least-loaded-00000.parquet": 300, "least-loaded-00001.parquet": 401}
