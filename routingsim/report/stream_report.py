@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from routingsim.errors import SimulationError
+from routingsim.errors import SimulationError, wrong_type
 from routingsim.evaluation import decision, partial
 from routingsim.formatting import count, duration, isolated, joined
 from routingsim.report import captions, plots, sections
@@ -36,7 +36,7 @@ _COLUMNS = {"cost": "cost_mean"}
 
 
 def compose_streams(
-    results: Sequence[StreamedReplay],
+    results: StreamedReplay | Sequence[StreamedReplay],
     *,
     command: str | None = None,
     date: str | datetime.date | None = None,
@@ -46,7 +46,7 @@ def compose_streams(
 
     Parameters
     ----------
-    results : sequence of StreamedReplay
+    results : StreamedReplay or several
         One a policy, all of the same stream, agents, arrivals and seed.
     command, date, **asked
         As for :func:`routingsim.report.compose`.
@@ -54,9 +54,9 @@ def compose_streams(
     Raises
     ------
     SimulationError
-        If two results cannot be compared.
+        If one is of another kind, or two cannot be compared.
     """
-    results = list(results)
+    results = [results] if isinstance(results, StreamedReplay) else list(results)
     _check(results)
     first = results[0]
     at = _compared(results)
@@ -94,6 +94,10 @@ def compose_streams(
 
 
 def _check(results: Sequence[StreamedReplay]) -> None:
+    for each in results:
+        if not isinstance(each, StreamedReplay):
+            needed = "results of rs.replay_stream are needed beside another of it"
+            raise SimulationError(wrong_type("a report", each, needed))
     first = results[0]
     for other in results[1:]:
         for what, one, two in (

@@ -5,6 +5,7 @@ once, batches are equal in time, not in tasks, and the quantile of each is that 
 """
 
 from collections import defaultdict
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,10 +32,10 @@ class Batches:
 
     def __init__(self, begin: float, last: float) -> None:
         self._begin, self._last = begin, max(last, float(np.nextafter(begin, np.inf)))
-        self._sums: dict[str, Floats] = defaultdict(lambda: np.zeros(BATCHES * PARTS))
-        self._counts: dict[str, Floats] = defaultdict(lambda: np.zeros(BATCHES * PARTS))
+        self._sums: dict[str, Floats] = defaultdict(partial(np.zeros, BATCHES * PARTS))
+        self._counts: dict[str, Floats] = defaultdict(partial(np.zeros, BATCHES * PARTS))
         self._quantiles: dict[str, Floats] = defaultdict(
-            lambda: np.full((BATCHES, len(QUANTILES)), np.nan)
+            partial(np.full, (BATCHES, len(QUANTILES)), np.nan)
         )
 
     def __contains__(self, name: str) -> bool:

@@ -7,6 +7,7 @@ those of a :mod:`~routingsim.simulation.quantile_sketch`.
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -72,7 +73,7 @@ class Groups:
     def __init__(self, size: int) -> None:
         self.size = size
         self.status = np.zeros((size, len(STATUS_NAMES)), np.int64)
-        self.sums: dict[str, Floats] = defaultdict(lambda: np.zeros(size))
+        self.sums: dict[str, Floats] = defaultdict(partial(np.zeros, size))
         self.sketches: dict[str, dict[int, QuantileSketch]] = {}
 
     def add(self, tasks: Tasks, code: NDArray[np.integer], *, seconds: bool = False) -> None:

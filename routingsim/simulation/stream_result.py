@@ -13,6 +13,7 @@ from routingsim import display
 from routingsim.agents import AgentPool
 from routingsim.caching import cached_property
 from routingsim.corpora.stream import CorpusStream
+from routingsim.equality import ByValue
 from routingsim.errors import SimulationError, did_you_mean
 from routingsim.policies.kernel import STATUS_NAMES
 from routingsim.policies.policy import Policy
@@ -37,7 +38,7 @@ MEASURED = (
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class StreamedReplay:
+class StreamedReplay(ByValue):
     """What is kept of a streamed replay. ``summary()`` is the table to read first.
 
     Attributes

@@ -214,7 +214,7 @@ class Totals:
         return said
 
     def _grouped(self, groups: Groups, names: Mapping[int, Any], index: str) -> pd.DataFrame:
-        whole, rows = float(groups.sums["seconds"].sum()), {}
+        whole, rows = groups.of("seconds", list(names)) if names else 0.0, {}
         for code, name in names.items():
             row = self._figures(groups, [code])
             served = over(groups.of("seconds", [code]), whole)
