@@ -2,7 +2,7 @@
 
 import math
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 ABSENT = "–"
@@ -61,49 +61,71 @@ def joined(words: Sequence[str], most: int = 4) -> str:
     return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
 
 
-def upper_first(text: str) -> str:
-    """The text with a capital at its beginning."""
-    return text[:1].upper() + text[1:]
+def upper_first(text: str, names: Collection[str] = ()) -> str:
+    """The text with a capital at its beginning, unless it begins with one of the names."""
+    return text if text.partition(" ")[0] in names else text[:1].upper() + text[1:]
 
 
-def cells(values: Sequence[Any], kind: str) -> list[str]:
+def decimals(values: Sequence[Any], kind: str) -> int:
+    """How many decimals the values of columns of one kind are shown with, all of them alike.
+
+    Of "number" as many as show three digits of the largest and one of the smallest, two more
+    than the former at most. Of "seconds" two, three where all are below 1, none where all are
+    100 or more. Of "interval" as many as show two digits of the smallest half-width, two more than
+    show three digits of the largest mean at most; of means alone as of "number". Absent values
+    (None) and zeros do not count.
+    """
+    if kind == "interval":
+        widths = [width for mean, width in values if mean is not None and width]
+        means = [abs(mean) for mean, _ in values if mean]
+        if not widths:
+            return decimals(means, "number")
+        most = _decimals(max(means, default=0.0), 3) + 2
+        return min(_decimals(min(widths), 2), most)
+    found = [abs(value) for value in values if value]
+    if not found:
+        return 0
+    if kind == "seconds":
+        places = 3 if max(found) < 1 else 2 if min(found) < 100 else 0
+    else:
+        least = _decimals(max(found), 3)
+        places = min(max(_decimals(min(found), 1), least), least + 2)
+    while places and min(found) >= 10.0**-places and _ends_in_zero(found, places):
+        places -= 1
+    return places
+
+
+def cells(
+    values: Sequence[Any], kind: str, places: int | None = None, *, absent: str = ABSENT
+) -> list[str]:
     """The values of a table's column as texts, all numbers with as many decimals.
 
     ``kind`` is "text", "count", "percent" (of a share), "quality", "number", "seconds" (a
-    number shown to the millisecond at most), or "interval" (a pair of a mean and a
-    half-width).
+    wait or latency), or "interval" (a pair of a mean and a half-width). ``places`` are the
+    decimals of the last three, if the column shares them with others; ``absent`` stands for None.
     """
-    if kind == "interval":
-        return [_interval(*pair) for pair in values]
-    if kind in ("number", "seconds"):
-        # Three digits for the largest; one decimal more where that shows the smallest.
-        found = [abs(v) for v in values if v]
-        decimals = 0
-        if found:
-            least = _decimals(max(found), 3)
-            decimals = min(max(_decimals(min(found), 2), least), least + 1)
-        while decimals and all(f"{v:.{decimals}f}".endswith("0") for v in found):
-            decimals -= 1
-        if kind == "seconds":
-            decimals = min(decimals, 3)
-        return [ABSENT if v is None else f"{v:,.{decimals}f}" for v in values]
+    if kind in ("number", "seconds", "interval"):
+        places = decimals(values, kind) if places is None else places
+        if kind == "interval":
+            return [absent if m is None else _interval(m, width, places) for m, width in values]
+        return [absent if v is None else f"{v:z,.{places}f}" for v in values]
     form: Callable[[Any], str] = {
         "text": str,
         "count": "{:,}".format,
-        "percent": lambda share: f"{100 * share:.1f}",
+        "percent": lambda share: f"{100 * share:z,.1f}",
         "quality": "{:.3f}".format,
     }[kind]
-    return [ABSENT if v is None else form(v) for v in values]
+    return [absent if v is None else form(v) for v in values]
 
 
-def _interval(mean: float | None, width: float | None) -> str:
-    """A mean and its half-width, with two digits of the latter; three digits of a mean alone."""
-    if mean is None:
-        return ABSENT
-    if not width:
-        return number(mean)
-    decimals = _decimals(width, 2)
-    return f"{mean:,.{decimals}f} ± {width:,.{decimals}f}"
+def _ends_in_zero(values: Sequence[float], places: int) -> bool:
+    return all(f"{value:.{places}f}".endswith("0") for value in values)
+
+
+def _interval(mean: float, width: float | None, places: int) -> str:
+    """A mean and its half-width, one of the last digit at least; or a mean alone."""
+    shown = f"{mean:z,.{places}f}"
+    return f"{shown} ± {max(width, 10.0**-places):,.{places}f}" if width else shown
 
 
 def _decimals(value: float, digits: int) -> int:

@@ -61,6 +61,34 @@ def test_a_column_has_one_number_of_decimals() -> None:
     assert cells([None, None], "number") == ["–", "–"]
     assert cells([0.3124], "percent") == ["31.2"]
     assert cells([1240], "count") == ["1,240"]
+    assert cells([-0.0004], "percent") == ["0.0"]
+
+
+def test_decimals_show_the_largest_and_the_smallest() -> None:
+    assert cells([17.71, 0.029], "number") == ["17.71", "0.03"]
+    assert cells([1240.0, 0.000029], "number") == ["1,240.00", "0.00"]  # two more at most
+    assert cells([435.39, 0.0, 0.013], "seconds") == ["435.39", "0.00", "0.01"]
+    assert cells([0.0, 0.02], "seconds") == ["0.00", "0.02"]
+    assert cells([7200.4, 120.3], "seconds") == ["7,200", "120"]
+    assert cells([None, 1.0], "number", absent="-") == ["-", "1"]
+    assert cells([1.0], "seconds", 2) == ["1.00"]  # as another column has
+
+
+def test_means_and_half_widths_have_as_many_decimals() -> None:
+    assert cells([(0.8726, 0.0075), (0.79, 0.0101)], "interval") == [
+        "0.8726 ± 0.0075",
+        "0.7900 ± 0.0101",
+    ]
+    assert cells([(14.97, 0.44), (0.0292, 0.0011)], "interval") == [
+        "14.970 ± 0.440",
+        "0.029 ± 0.001",
+    ]
+    # A half-width below the last digit is not nothing.
+    assert cells([(1012.3, 17.0), (1.243, 0.0042)], "interval") == [
+        "1,012.30 ± 17.00",
+        "1.24 ± 0.01",
+    ]
+    assert cells([(None, None), (3.25, None)], "interval") == ["–", "3.25"]
 
 
 def test_names_from_right_to_left_are_isolated() -> None:

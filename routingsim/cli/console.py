@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from routingsim.files import written
+from routingsim.formatting import cells, decimals
 
 if TYPE_CHECKING:  # imported when used, so that help is shown without loading the compiler
     import pandas as pd
@@ -68,7 +69,7 @@ def write_json(command: str, document: Mapping[str, Any], path: Path) -> None:
         file.write_text(text + "\n", encoding="utf-8")
 
 
-_NAME = 18  # characters of a first column that may be folded
+_NAME = 21  # characters of a first column that may be folded
 
 
 def _width(cells: Iterable[str], words: bool) -> int:
@@ -141,7 +142,7 @@ _SHOWN = (
     ("latency_p50", "p50 s", "{:.2f}"),
     ("latency_p95", "p95 s", "{:.2f}"),
     ("latency_p99", "p99 s", "{:.2f}"),
-    ("cost", "USD", "{:,.4g}"),
+    ("cost", "USD", "number"),
 )
 
 
@@ -167,8 +168,9 @@ def print_results(results: "Sequence[ReplayResult]") -> None:
     """Print a table per policy, its stability verdict above it."""
     foremost = results[0].foremost
     _foremost(foremost)
+    costs = _places(result.summary() for result in results)
     for result in results:
-        _print_summary(result, result.quality_columns)
+        _print_summary(result, result.quality_columns, costs)
         unanswered = {k: result.overall[k] for k in result.endings}
         if any(unanswered.values()):
             said = ", ".join(f"{n:,.0f} {k.replace('_', ' ')}" for k, n in unanswered.items() if n)
@@ -187,9 +189,12 @@ def print_results(results: "Sequence[ReplayResult]") -> None:
 
 
 def _print_summary(
-    result: "ReplayResult | StreamedReplay", more: "Sequence[tuple[str, str, str]]"
+    result: "ReplayResult | StreamedReplay", more: "Sequence[tuple[str, str, str]]", costs: int
 ) -> None:
-    """Print a policy's verdict, its arrivals, and a row an agent; ``more`` are further columns."""
+    """Print a policy's verdict, its arrivals, and a row an agent.
+
+    ``more`` are further columns, and ``costs`` the decimals of costs.
+    """
     columns = [*_SHOWN, *more]
     records = result.summary().reset_index().to_dict("records")
     out.print()
@@ -198,7 +203,7 @@ def _print_summary(
     print_table(
         ["agent", *(_TITLES.get(title, title) for _, title, _ in columns)],
         [
-            [escape(row["agent"]), *(_cell(row[key], form) for key, _, form in columns)]
+            [escape(row["agent"]), *(_cell(row[key], form, costs) for key, _, form in columns)]
             for row in records
         ],
         words=["agent"],
@@ -210,10 +215,11 @@ def _print_summary(
 def print_streamed(results: "Sequence[StreamedReplay]") -> None:
     """Print a table per policy of streamed replays."""
     _foremost(dict.fromkeys(note for result in results for note in result.foremost))
+    costs = _places(result.summary() for result in results)
     for result in results:
         known = result.summary().loc["all", "recorded"] > 0
         more = [("quality", "quality", "{:.3f}"), ("recorded", "quality known", "{:.1%}")]
-        _print_summary(result, more if known else ())
+        _print_summary(result, more if known else (), costs)
         for line in result.groups_in_words:
             out.print(line, highlight=False, markup=False)
     _notes(note for result in results for note in result.notes)
@@ -280,41 +286,57 @@ def print_estimates(found: "Estimates", field: str) -> None:
 
 
 def print_frame(frame: "pd.DataFrame", spare: Sequence[str] = ()) -> None:
-    """Print a table of numbers to four digits, and of words as they are.
+    """Print a table, a column's numbers with as many decimals.
 
     ``spare`` columns are left out where it is too wide.
     """
-    cells = frame.astype(object).to_numpy().tolist()
-    rows = [[one_line(v) if isinstance(v, str) else f"{v:.4g}" for v in row] for row in cells]
-    words = [
-        name
-        for k, name in enumerate(frame.columns)
-        if any(isinstance(row[k], str) for row in cells)
-    ]
+    from pandas.api.types import is_numeric_dtype
+
+    from routingsim.evaluation.tabular import texts
+
+    heads, rows = texts(frame)
+    words = [head for head in heads if not is_numeric_dtype(frame[head])]
     out.print()
-    print_table(list(frame.columns), rows, words=words, spare=spare)
+    print_table(heads, [list(map(one_line, row)) for row in rows], words=words, spare=spare)
 
 
-def _cell(value: float | str, form: str) -> str:
-    unknown = not isinstance(value, str) and math.isnan(value)
-    return "-" if unknown else form.format(value)
+def _places(frames: "Iterable[pd.DataFrame]", scale: float = 1.0) -> int:
+    """The decimals that costs have in several tables."""
+    costs = [scale * cost for frame in frames for cost in frame["cost"].tolist()]
+    return decimals([cost for cost in costs if not math.isnan(cost)], "number")
+
+
+def _cell(value: float | str, form: str, places: int = 0) -> str:
+    if not isinstance(value, str) and math.isnan(value):
+        return "-"
+    return f"{value:,.{places}f}" if form == "number" else form.format(value)
+
+
+def _pairs(frame: "pd.DataFrame", metric: str) -> list[tuple[float | None, float | None]]:
+    """A metric and its half-width in each row."""
+    means, widths = frame[metric].tolist(), frame[f"{metric}_hw"].tolist()
+    return [
+        (None if math.isnan(mean) else mean, None if math.isnan(width) else width)
+        for mean, width in zip(means, widths, strict=True)
+    ]
 
 
 _STUDIED = (
-    ("goodput", "goodput/s", "{:.3g}"),
+    ("goodput", "goodput/s", "{:.2f}"),
     ("quality", "quality", "{:.4f}"),
     ("estimate", "est.", "{}"),
     ("quality_all", "of all", "{:.4f}"),
     ("recorded", "known", "{:.0%}"),
-    ("cost", "USD/task", "{:.3g}"),
+    ("cost", "USD/1k", "number"),
     ("latency_mean", "mean s", "{:.2f}"),
     ("latency_p95", "p95 s", "{:.2f}"),
 )
-_SPARE_STUDIED = ("mean s", "goodput/s", "of all", "stability", "known", "USD/task", "p95 s")
+_SPARE_STUDIED = ("mean s", "goodput/s", "of all", "stability", "known", "USD/1k", "p95 s")
 _SHORT = {
     "not distinguishable": "unclear",
     "not comparable": "-",
     "no verdict": "-",
+    "baseline": "base",
     "too short to say": "too short",
 }
 
@@ -322,8 +344,10 @@ _SHORT = {
 def print_study(study: "Study") -> None:
     """Print the ranking at each load."""
     _foremost(study.foremost)
-    for load in study.loads:
-        frame = study.table(load)
+    by, tables = study.ranked_by, {load: study.table(load) for load in study.loads}
+    costs = _places(tables.values(), 1000)
+    ranked = decimals([pair for frame in tables.values() for pair in _pairs(frame, by)], "interval")
+    for load, frame in tables.items():
         shown = [each for each in _STUDIED if each[0] in frame]
         if "estimate" in frame:  # of all tasks
             shown = [each for each in shown if each[0] != "quality_all"]
@@ -331,23 +355,20 @@ def print_study(study: "Study") -> None:
         titles = {
             key: "USD est." if key == "cost" and estimated else title for key, title, _ in shown
         }
+        pairs = _pairs(frame, by)
+        columns = [
+            [each.replace(" ± ", "±") for each in cells(pairs, "interval", ranked, absent="-")]
+            if key == by
+            else [_cell(v * 1000 if key == "cost" else v, form, costs) for v in frame[key].tolist()]
+            for key, _, form in shown
+        ]
         rows, styles = [], []
-        for row in frame.to_dict("records"):
-            cells = [
-                _cell(row[key], "{:.3f}" if key == "quality" and "estimate" in row else form)
-                + (
-                    f" ±{row[key + '_hw']:.2g}"
-                    if key == by and not math.isnan(row[key + "_hw"])
-                    else ""
-                )
-                for by in [study.ranked_by]
-                for key, _, form in shown
-            ]
+        for row, *figures in zip(frame.to_dict("records"), *columns, strict=True):
             styles.append("dim" if row["kind"] == "control" else "")
-            name = row["policy"] + (" *" if row["in_sample"] else "")
+            name = row["policy"] + "*" * bool(row["in_sample"])
             verdict = _SHORT.get(row["verdict"], row["verdict"])
             stability = _SHORT.get(row["stability"], row["stability"])
-            rows.append([escape(name), *cells, stability, verdict])
+            rows.append([escape(name), *figures, stability, verdict])
         out.print()
         if leading := study.leading(load):
             out.print(leading, highlight=False, markup=False)
@@ -366,6 +387,7 @@ def print_study(study: "Study") -> None:
         )
     out.print(
         "dim: controls; *: in-sample, fitted or chosen on these very tasks, which flatters it; "
+        "USD/1k: USD per 1,000 tasks; "
         f"verdicts compare with {study.baseline}, on {study.settings.population}, and hold "
         "together at 95 % (Holm); unclear: not distinguishable; latencies are simulated.",
         style="dim",

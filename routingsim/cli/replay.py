@@ -141,7 +141,8 @@ def replay(
             print_intervals(result.policy.name, each)
         for field, each in estimates.items():
             print_estimates(each, field)
-        if goal["slo"] or goal["quality"] is not None:
+        # A report leads with the decision, so it has been worked out.
+        if goal["slo"] or goal["quality"] is not None or (report is not None and results[1:]):
             print_decision(decision_on(results, **goal))
         if report is None:
             _suggest(inputs)

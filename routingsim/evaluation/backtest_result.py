@@ -16,6 +16,7 @@ from routingsim.agents import AgentPool
 from routingsim.corpora.rows import counted
 from routingsim.evaluation.backtest_figures import LEAST, Coverage, Prediction, believable
 from routingsim.evaluation.tabular import Tabular, records, texts
+from routingsim.formatting import cells
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -223,17 +224,13 @@ class Backtest(Tabular):
 
     def shown(self) -> tuple[list[str], list[list[str]]]:
         """Heads and rows of the figures as people read them."""
-        return _HEADS, [
-            [
-                each.agent,
-                each.figure,
-                f"{each.calls:,}",
-                *map(_number, (each.recorded, each.predicted, each.low, each.high)),
-                "-" if math.isnan(each.off) else f"{each.off:+.1%}",
-                each.verdict,
-            ]
-            for each in self.figures
-        ]
+        rows = []
+        for each in self.figures:
+            found = [each.recorded, each.predicted, each.low, each.high]
+            numbers = cells([None if math.isnan(v) else v for v in found], "number", absent="-")
+            off = "-" if math.isnan(each.off) else f"{each.off:+z.1%}"
+            rows.append([each.agent, each.figure, f"{each.calls:,}", *numbers, off, each.verdict])
+        return _HEADS, rows
 
     def below(self) -> list[str]:
         """What stands below the sentence: what was done, whether intervals held, why not."""
@@ -306,7 +303,3 @@ def _percent(share: float) -> str:
     if share < 0.001:
         return "less than 0.1 %"
     return f"{100 * share:.2g} %" if share < 0.995 else f"{100 * share:,.0f} %"
-
-
-def _number(value: float) -> str:
-    return "-" if math.isnan(value) else f"{value:.4g}"

@@ -8,9 +8,9 @@ import pandas as pd
 
 from routingsim.evaluation.cell import HIGHER_IS_BETTER, METRICS
 from routingsim.evaluation.intervals import together
-from routingsim.evaluation.study_intervals import difference_of, differences
+from routingsim.evaluation.study_intervals import difference_of, differences, interval
 from routingsim.evaluation.study_record import StudyRecord
-from routingsim.formatting import ABSENT, cells
+from routingsim.formatting import ABSENT, cells, decimals
 
 _HEADS = {
     "goodput": "right answers in time (1/s)",
@@ -71,15 +71,22 @@ def shown_metrics(study: StudyRecord, frame: pd.DataFrame) -> list[str]:
 def interval_cells(study: StudyRecord, frame: pd.DataFrame, load: float, metric: str) -> list[str]:
     """The values of a ranking's metric as ``a ± b``; costs per 1,000 tasks.
 
-    Nothing is shown of times that say only how long the run was.
+    They have as many decimals as at the study's other loads. Nothing is shown of times that say
+    only how long the run was.
     """
-    scale = 1000.0 if metric == "cost" else 1.0
-    pairs = []
-    for row in frame.to_dict("records"):
-        mean, width = scale * row[metric], scale * row[f"{metric}_hw"]
-        unknown = not math.isfinite(mean) or study.lasts(metric, load, row["policy"])
-        pairs.append((None if unknown else mean, None if math.isnan(width) else width))
-    return cells(pairs, "interval")
+    names = frame["policy"].tolist()
+    pairs = {at: [_pair(study, name, at, metric) for name in names] for at in study.loads}
+    places = decimals([pair for each in pairs.values() for pair in each], "interval")
+    return cells(pairs[load], "interval", places)
+
+
+def _pair(
+    study: StudyRecord, name: str, load: float, metric: str
+) -> tuple[float | None, float | None]:
+    found = interval(study, name, load, metric).scaled(1000.0 if metric == "cost" else 1.0)
+    unknown = not math.isfinite(found.mean) or study.lasts(metric, load, name)
+    width = found.half_width
+    return (None if unknown else found.mean, None if math.isnan(width) else width)
 
 
 def best_and_ties(study: StudyRecord, load: float, metric: str) -> tuple[str, tuple[str, ...]]:

@@ -1,6 +1,8 @@
 """What results with a table have in common: Markdown, HTML and JSON-ready values."""
 
+import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -8,6 +10,7 @@ import pandas as pd
 
 from routingsim import display
 from routingsim.equality import ByValue
+from routingsim.formatting import cells
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
@@ -44,9 +47,14 @@ class Tabular(ByValue, ABC):
 
 
 def texts(frame: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
-    """Heads and rows of a table as people read them."""
-    rows = [
-        ["" if value is None else display.parameter(value) for value in row.values()]
-        for row in records(frame)
-    ]
-    return [str(name) for name in frame.columns], rows
+    """Heads and rows of a table as people read them, a column's numbers with as many decimals."""
+    rows = [list(row.values()) for row in records(frame)]
+    columns = map(_texts, zip(*rows, strict=True))
+    return [str(name) for name in frame.columns], list(map(list, zip(*columns, strict=True)))
+
+
+def _texts(values: Sequence[Any]) -> list[str]:
+    known = [value for value in values if value is not None]
+    if known and all(isinstance(value, float) and math.isfinite(value) for value in known):
+        return cells(values, "number", absent="")
+    return ["" if value is None else display.parameter(value) for value in values]

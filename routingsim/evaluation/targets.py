@@ -42,7 +42,22 @@ SHORT = {
 ANSWERED = 0.99
 """Share of tasks to be answered, where no target says otherwise: lost tasks have no latency."""
 
+_IN_WORDS = {
+    "quality_all": "mean quality",
+    "answered": "share answered",
+    "wait_mean": "mean wait",
+    "latency_mean": "mean latency",
+    "first_token_mean": "mean first token",
+    "cost": "cost a task",
+    USD: "cost",
+}
+
 UNITS = dict.fromkeys(_TIMES, " s") | {"goodput": "/s", "cost": " USD", USD: " USD/h"}
+
+
+def in_words(metric: str) -> str:
+    """What a metric is called in sentences and on axes."""
+    return _IN_WORDS.get(metric, metric.replace("_", " "))
 
 
 @dataclass(frozen=True)
@@ -59,7 +74,7 @@ class Target:
 
     def __str__(self) -> str:
         sign = "≥" if self.at_least else "≤"
-        return f"{self.metric} {sign} {self.bound:g}{UNITS.get(self.metric, '')}"
+        return f"{in_words(self.metric)} {sign} {self.bound:g}{UNITS.get(self.metric, '')}"
 
     def margin(self, value: float) -> float:
         """By how much a value is on the right side of the bound, in the metric's unit."""

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,14 @@ from routingsim.evaluation.backtest_result import Backtest
 from routingsim.evaluation.estimate import Estimates
 from routingsim.evaluation.partial import replay_estimates, said
 from routingsim.evaluation.tabular import Tabular, records
+from routingsim.formatting import cells, decimals
 from routingsim.simulation.result import ReplayResult
 
 TODAY = "today"
 """The row of what the log did before anything was changed."""
 
-_METRICS = ("latency_mean", "latency_p50", "latency_p95", "latency_p99", "wait_mean")
+_TIMES = ("latency_p50", "latency_p95", "latency_p99", "wait_mean")
+_METRICS = ("latency_mean", *_TIMES)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -119,11 +122,13 @@ class WhatIf(Tabular):
     def shown(self) -> tuple[list[str], list[list[str]]]:
         """Heads and rows as people read them."""
         heads = ["policy", "answered", "p50 s", "p95 s", "p99 s", "wait s", "USD", "p95 change"]
-        rows = []
-        for row in records(self.to_frame()):
-            keys = ("latency_p50", "latency_p95", "latency_p99", "wait_mean", "cost")
-            shown = ["-" if row[key] is None else f"{row[key]:,.4g}" for key in keys]
-            change = "-" if row["p95_change"] is None else f"{row['p95_change']:+.1%}"
+        rows, found = [], records(self.to_frame())
+        times = [[row[key] for row in found] for key in _TIMES]
+        places = decimals(list(chain(*times)), "seconds")
+        columns = [cells(each, "seconds", places, absent="-") for each in times]
+        columns.append(cells([row["cost"] for row in found], "number", absent="-"))
+        for row, *shown in zip(found, *columns, strict=True):
+            change = "-" if row["p95_change"] is None else f"{row['p95_change']:+z.1%}"
             if row["believed"] is False:
                 change += " (within its error)"
             verdict = row["stability"]

@@ -102,6 +102,7 @@ def backtest_sections(found: Backtest) -> list[Section]:
             (Column("off", "%", "percent"), frame["off"]),
             ("verdict", frame["verdict"]),
         ],
+        of_row=True,
     )
     shares = [(Column(name, "%", "percent"), often[name]) for name in ("held", "low", "high")]
     calibration = table(
@@ -116,10 +117,11 @@ def backtest_sections(found: Backtest) -> list[Section]:
         ],
     )
     why = [Points(tuple(f"{upper_first(each)}." for each in found.causes))] if found.causes else []
+    unheld = [f"{upper_first(each)}." for each in found.calibration_said()]
     held = (
         Section("calibration", "Do its intervals hold?", (_OFTEN,), (calibration,))
         if len(often)
-        else Section("calibration", "Do its intervals hold?", tuple(found.calibration_said()))
+        else Section("calibration", "Do its intervals hold?", tuple(unheld))
     )
     return [
         Section(

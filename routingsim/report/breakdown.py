@@ -107,7 +107,7 @@ def _tables(
                 for group, enough in zip(groups, shown, strict=True)
             ]
             known = known or any(shown)
-            columns.append((Column(entry.name, kind=measure.kind), found))
+            columns.append((Column(entry.name, kind=measure.kind, of=measure.title), found))
         if known:
             blocks.append(table(f"{measure.title} by {by}", columns))
     counted = table(f"Tasks by {by}", [(by, names), (_TASKS, [int(m.sum()) for m in masks])])

@@ -5,7 +5,7 @@ from matplotlib.axes import Axes
 
 from routingsim.errors import SimulationError
 from routingsim.evaluation.capacity_answer import Capacity
-from routingsim.evaluation.targets import AT_LEAST, UNITS, USD
+from routingsim.evaluation.targets import AT_LEAST, UNITS, USD, in_words
 from routingsim.report.axes import axes_or_new, finish, legend_height, log_axis
 from routingsim.report.palette import INK, policy_styles
 
@@ -71,8 +71,9 @@ def plot_capacity(
         at = found[USD].mean, found[metric].mean
         marks += ax.plot(*at, "o", ms=9, mfc="none", mec=INK, label="answer")
     unit = UNITS.get(metric, "").strip().replace("USD/h", "USD an hour")
-    label = metric.replace("_", " ") + (f" ({unit})" if unit else "")
-    title = f"What {metric.replace('_', ' ')} costs"
+    name = in_words(metric)
+    label = f"{name} ({unit})" if unit else name
+    title = f"What {name} costs"
     return finish(ax, title, "USD an hour", label, keys, marks, legend=legend)
 
 

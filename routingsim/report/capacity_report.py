@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from routingsim.evaluation.capacity_answer import Capacity
 from routingsim.evaluation.capacity_question import MONTH
-from routingsim.evaluation.targets import USD
+from routingsim.evaluation.targets import USD, in_words
 from routingsim.formatting import count, isolated, joined, number, upper_first
 from routingsim.report.capacity_plot import frontier, plot_capacity
 from routingsim.report.document import (
@@ -54,10 +54,11 @@ def compose_capacity(
     """
     question, explained = found.question, Explained()
     name = isolated(question.corpus.name) if question.corpus else "queueing alone"
+    ids = question.pool.ids
     targets = joined([str(target) for target in found.targets], 9)
     parts = (
         ("How sure", tuple(f"{upper_first(each)}." for each in (*found.held, *_open(found)))),
-        ("What breaks first", tuple(f"{upper_first(each)}." for each in found.broken)),
+        ("What breaks first", tuple(f"{upper_first(each, ids)}." for each in found.broken)),
         ("What it rests on", (f"{upper_first(found.arrivals_in_words)}.", f"{found.searched}.")),
     )
     asked = f"Which pool and policy are the cheapest with {targets}?"
@@ -99,6 +100,7 @@ def _margins(found: Capacity) -> Section | None:
             *((Column(name.replace("_", " ")), frame[name]) for name in names),
             ("verdict", frame["verdict"]),
         ],
+        of_row=True,
     )
     ends = [cost.mean, cost.low, cost.high]
     costs = table(
@@ -125,7 +127,7 @@ def _pictures(found: Capacity) -> list[Picture]:
         ends = [
             f"{number(y)} for {number(x)} USD an hour" for x, y in zip(cost, figure, strict=True)
         ]
-        words = f"The frontier of {metric.replace('_', ' ')}: {joined(ends, 8) or 'none was run'}."
+        words = f"The frontier of {in_words(metric)}: {joined(ends, 8) or 'none was run'}."
         draw = partial(plot_capacity, found, metric=metric)
         pictures.append(Picture(METRICS[metric].name, "", words, draw))
     return pictures

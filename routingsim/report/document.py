@@ -1,14 +1,15 @@
 """What a report consists of: plain data, which HTML, Markdown and JSON show each in its way."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
 
-from routingsim.formatting import cells
+from routingsim.formatting import cells, decimals
 
 Kind = Literal["text", "count", "percent", "quality", "number", "seconds", "interval"]
 """How a column's values are shown: see :func:`routingsim.formatting.cells`."""
@@ -16,16 +17,26 @@ Kind = Literal["text", "count", "percent", "quality", "number", "seconds", "inte
 
 @dataclass(frozen=True)
 class Column:
-    """One column: its name, its unit ("" for none), and how its values are shown."""
+    """One column: its name, its unit ("" for none), and how its values are shown.
+
+    Columns ``of`` one thing have as many decimals throughout a report, by default those with
+    one title, and all seconds.
+    """
 
     name: str
     unit: str = ""
     kind: Kind = "number"
+    of: str = ""
 
     @property
     def title(self) -> str:
         """Its name and its unit."""
         return f"{self.name} ({self.unit})" if self.unit else self.name
+
+    @property
+    def like(self) -> tuple[str, str]:
+        """What columns with as many decimals have in common."""
+        return self.kind, self.of or ("" if self.kind == "seconds" else self.title)
 
 
 Cells = tuple[Column | str, Iterable[Any]]
@@ -36,19 +47,35 @@ Cells = tuple[Column | str, Iterable[Any]]
 class Table:
     """Rows of plain values, None where there is none; the first column names the row.
 
-    ``colours`` has the colour of each row's agent or policy, or is empty.
+    ``colours`` has the colour of each row's agent or policy, or is empty; ``places`` the decimals
+    of columns that share them with other tables. Where each row ``of_row`` is of another
+    figure, a row's numbers have as many decimals, not a column's.
     """
 
     caption: str
     columns: tuple[Column, ...]
     rows: tuple[tuple[Any, ...], ...]
     colours: tuple[str, ...] = ()
+    places: Mapping[tuple[str, str], int] = field(default_factory=lambda: MappingProxyType({}))
+    of_row: bool = False
 
     def texts(self) -> list[tuple[str, ...]]:
         """The rows as they are shown."""
-        by_column = zip(*self.rows, strict=True) if self.rows else ()
-        shown = [cells(v, c.kind) for v, c in zip(by_column, self.columns, strict=False)]
+        if self.of_row:
+            return [self._row(row) for row in self.rows]
+        shown = [cells(v, c.kind, self.places.get(c.like)) for c, v in self.by_column()]
         return list(zip(*shown, strict=True))
+
+    def _row(self, row: Sequence[Any]) -> tuple[str, ...]:
+        numbers = [v for v, c in zip(row, self.columns, strict=True) if c.kind == "number"]
+        places = decimals(numbers, "number")
+        found = (cells([v], c.kind, places) for v, c in zip(row, self.columns, strict=True))
+        return tuple(text for each in found for text in each)
+
+    def by_column(self) -> list[tuple[Column, tuple[Any, ...]]]:
+        """Each column and its values."""
+        values = zip(*self.rows, strict=True) if self.rows else ()
+        return list(zip(self.columns, values, strict=False))
 
 
 @dataclass(frozen=True)
@@ -181,14 +208,33 @@ class Document:
     data: dict[str, Any]
 
 
-def table(caption: str, columns: Sequence[Cells], colours: Sequence[str] = ()) -> Table:
+def table(
+    caption: str, columns: Sequence[Cells], colours: Sequence[str] = (), *, of_row: bool = False
+) -> Table:
     """A table from its columns, whose values may be numpy's or pandas's; NaN becomes None."""
     heads = [Column(c, kind="text") if isinstance(c, str) else c for c, _ in columns]
     values = (
         [_plain(value, head.kind) for value in each]
         for head, (_, each) in zip(heads, columns, strict=True)
     )
-    return Table(caption, tuple(heads), tuple(zip(*values, strict=True)), tuple(colours))
+    rows = tuple(zip(*values, strict=True))
+    return Table(caption, tuple(heads), rows, tuple(colours), of_row=of_row)
+
+
+def aligned(sections: Sequence[Section]) -> tuple[Section, ...]:
+    """The sections of a report, their columns of one thing with as many decimals in all tables."""
+    blocks = [block for each in sections for block in each.blocks]
+    tables = [block for block in blocks if isinstance(block, Table) and not block.of_row]
+    values: dict[tuple[str, str], list[Any]] = {}
+    for column, found in (pair for each in tables for pair in each.by_column()):
+        if column.kind in ("number", "seconds", "interval"):
+            values.setdefault(column.like, []).extend(found)
+    places = {like: decimals(found, like[0]) for like, found in values.items()}
+
+    def shown(block: Block) -> Block:
+        return replace(block, places=places) if isinstance(block, Table) else block
+
+    return tuple(replace(each, blocks=tuple(map(shown, each.blocks))) for each in sections)
 
 
 def _plain(value: Any, kind: Kind) -> Any:

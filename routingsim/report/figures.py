@@ -61,7 +61,7 @@ METRICS: Mapping[str, Column] = {
     "utilisation": Column("utilisation", "%", "percent"),
     "offered_max": Column("highest offered load", "%", "percent"),
     "rate_met": Column("arrivals met", "1/s"),
-    "span": Column("first arrival to last", "s", "seconds"),
+    "span": Column("first arrival to last", "s"),
     "above": Column("time above capacity", "%", "percent"),
     "peak": Column("most tasks waiting", kind="count"),
     "left": Column("tasks waiting at the end", kind="count"),
@@ -249,6 +249,11 @@ class Experiment:
     comparisons: tuple[Comparison, ...]
     notes: tuple[str, ...]
     foremost: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> set[str]:
+        """Of policies, controls and agents: a sentence may begin with one."""
+        return {entry.name for entry in self.last.entries} | set(self.pool.ids)
 
     @property
     def last(self) -> Comparison:

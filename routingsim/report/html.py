@@ -4,6 +4,7 @@ import datetime
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -20,7 +21,7 @@ from routingsim.files import written
 from routingsim.formatting import number
 from routingsim.report.backtest_report import compose_backtest
 from routingsim.report.capacity_report import compose_capacity
-from routingsim.report.document import Document, Gallery
+from routingsim.report.document import Document, Gallery, aligned
 from routingsim.report.explore import page
 from routingsim.report.markdown import render_json, render_markdown
 from routingsim.report.pdf import print_page
@@ -135,6 +136,7 @@ def render(document: Document, form: Literal["html", "md", "json"], view: str = 
 
     An HTML page has its plots inline, and the interactive ``view``, itself HTML.
     """
+    document = replace(document, sections=aligned(document.sections))
     if form == "html":
         template = _environment().get_template("report.html")
         return template.render(document=document, view=Markup(view))

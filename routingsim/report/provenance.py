@@ -15,7 +15,7 @@ _KNOWN = {
     "id": Column("agent", kind="text"),
     "name": Column("name", kind="text"),
     "cost": Column("price", "USD per 1,000 tokens"),
-    "latency": Column("mean service", "s", "seconds"),
+    "latency": Column("mean service", "s"),
     "latency_cv": Column("cv"),
     "service": Column("service model", kind="text"),
     "concurrency": Column("slots", kind="count"),
@@ -26,7 +26,7 @@ _LIMITS = {
     "price_cache_read": Column("cached input price", "USD per million tokens"),
     "price_cache_write": Column("cache write price", "USD per million tokens"),
     "queue_limit": Column("queue limit", "tasks", "count"),
-    "patience": Column("patience", "s", "seconds"),
+    "patience": Column("patience", "s"),
     "error_rate": Column("errors", "% of calls", "percent"),
     "requests_per_minute": Column("limit", "calls/min", "count"),
     "tokens_per_minute": Column("token limit", "tokens/min", "count"),
@@ -34,8 +34,8 @@ _LIMITS = {
     "account": Column("account", kind="text"),
     "sharing": Column("sharing"),
     "context_window": Column("context window", "tokens", "count"),
-    "timeout": Column("time-out", "s", "seconds"),
-    "first_token_timeout": Column("first-token time-out", "s", "seconds"),
+    "timeout": Column("time-out", "s"),
+    "first_token_timeout": Column("first-token time-out", "s"),
     "fallback": Column("falls back to", kind="text"),
 }
 

@@ -42,7 +42,7 @@ def summary(
         unknown = "Quality: not recorded, so nothing is said about how good the answers are."
         caveats = (unknown, *caveats)
     verdict = (
-        *(f"{upper_first(note)}." for note in experiment.foremost),
+        *(f"{upper_first(note, experiment.names)}." for note in experiment.foremost),
         _rests_on(experiment),
         _kept_up(experiment),
         _answered(experiment.last),
@@ -288,7 +288,11 @@ def warnings(experiment: Experiment, more: Sequence[str] = ()) -> tuple[str, ...
     return (
         *said,
         *more,
-        *(f"{upper_first(note)}." for note in dict.fromkeys(experiment.notes) if note),
+        *(
+            f"{upper_first(note, experiment.names)}."
+            for note in dict.fromkeys(experiment.notes)
+            if note
+        ),
         "Latencies are simulated from each agent’s service model and queue, not measured on "
         "the agents themselves.",
     )

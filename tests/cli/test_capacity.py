@@ -57,4 +57,4 @@ def test_the_answer_its_pool_and_every_candidate(tmp_path: Path) -> None:
 def test_what_cannot_be_met_is_said_and_exits_with_success() -> None:
     found = invoke(*ASKED, "--quality", "0.99")
     assert found.exit_code == 0
-    assert "No pool of these can meet quality_all ≥ 0.99" in found.stdout
+    assert "No pool of these can meet mean quality ≥ 0.99" in found.stdout

@@ -66,10 +66,10 @@ def test_the_answer_of_theory_in_words() -> None:
         # Six slots, and 4 tasks/s x 100 tokens x 0.01 USD / 1,000 tokens x 3,600 s.
         # An hour 730 times makes a month.
         "Use static:a with a × 6: 20.4 USD per hour, 14,892 a month, the cheapest shown to meet "
-        "latency_p95 ≤ 3.6 s, answered ≥ 0.99.",
+        "latency p95 ≤ 3.6 s, share answered ≥ 0.99.",
         "  arrivals: poisson:4, 4 tasks/s asked for; none were run",
-        "  latency_p95 ≤ 3.6 s: 3.238 (exact), met",
-        "  answered ≥ 0.99: 1 (exact), met",
+        "  latency p95 ≤ 3.6 s: 3.238 (exact), met",
+        "  share answered ≥ 0.99: 1 (exact), met",
         "  11 pools and policies were asked about, 0 run",
     ]
     assert found.margins.iloc[0][["metric", "bound", "verdict"]].tolist() == [
@@ -86,7 +86,7 @@ def test_the_answer_of_theory_in_words() -> None:
         "service times 20 % longer",
         "service times 20 % shorter",
     ]
-    late = "latency_p95 ≤ 3.6 s"
+    late = "latency p95 ≤ 3.6 s"
     assert found.stress["breaks"].tolist() == ["", late, late, "", "", late, ""]
     assert found.stress["busiest"].tolist() == ["a"] * 7
     usd, offered = found.stress[["usd_per_hour", "offered"]].to_numpy().T
@@ -94,7 +94,7 @@ def test_the_answer_of_theory_in_words() -> None:
     # 4 tasks/s of 1 s at 6 slots; twice as many; a fifth longer and shorter.
     assert offered[[0, 1, 5, 6]] == pytest.approx([2 / 3, 4 / 3, 0.8, 8 / 15], rel=0.03)
     assert repr(found).splitlines()[5] == (
-        "  twice the load: misses latency_p95 ≤ 3.6 s; a has an offered load of 133 %"
+        "  twice the load: misses latency p95 ≤ 3.6 s; a has an offered load of 133 %"
     )
     margins = found.margins.set_index("metric")
     assert margins.loc["latency_p95", "margin_low"] == pytest.approx(3.6 - 3.2376, abs=1e-4)
@@ -259,7 +259,7 @@ def test_what_no_pool_can_do_is_said_with_by_how_much_it_fails() -> None:
     note, first, arrivals, p95, *_ = repr(slow).splitlines()
     assert note.startswith("note: the runs deal the tasks to other times")  # every third is hard
     assert arrivals.startswith("  arrivals: poisson:3, 3 tasks/s asked for, ")
-    assert first.startswith("No pool of these meets latency_p95 ≤ 0.5 s, quality_all ≥ 0.75")
+    assert first.startswith("No pool of these meets latency p95 ≤ 0.5 s, mean quality ≥ 0.75")
     assert ", missed, misses by " in p95
     assert slow.stress.empty
     better = answer(slots={"small": [4], "big": [0]}, quality=0.9)
@@ -276,7 +276,7 @@ def test_a_pool_whose_interval_straddles_the_target_is_no_answer() -> None:
     p95 = near.best.found["latency_p95"].mean
     found = answer(slots=slots, slo={"p95": p95}, quality=None)
     assert found.status == "undecided"
-    assert "\nUndecided: no pool is shown to meet latency_p95 ≤ " in repr(found)
+    assert "\nUndecided: no pool is shown to meet latency p95 ≤ " in repr(found)
     assert ", open" in repr(found)
 
 

@@ -51,7 +51,7 @@ def test_the_report_leads_with_the_answer_and_has_its_margins(tmp_path: Path) ->
 
 def test_a_question_that_nobody_can_meet_has_no_margins_and_says_why() -> None:
     text = render(compose_capacity(question(slots={"a": [1, 2]})), "md")
-    assert "No pool of these can meet latency\\_p95 ≤ 3.6 s" in text
+    assert "No pool of these can meet latency p95 ≤ 3.6 s" in text
     assert "4 tasks/s, and it serves 1/s at most" in text
     assert "## Targets and margins" not in text
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pandas as pd
 
-from routingsim.report.document import Column, table
+from routingsim.report.document import Column, Section, Table, aligned, table
 
 
 def test_a_table_is_built_from_columns() -> None:
@@ -29,3 +29,20 @@ def test_a_table_is_built_from_columns() -> None:
 def test_the_title_of_a_column() -> None:
     assert Column("cost", "USD").title == "cost (USD)"
     assert Column("cost").title == "cost"
+
+
+def test_columns_of_one_thing_have_as_many_decimals_in_all_tables() -> None:
+    wait, cost = Column("mean wait", "s", "seconds"), Column("cost", "USD")
+    first = table("A", [("agent", ["x"]), (wait, [0.0]), (cost, [12.0])])
+    second = table("B", [("agent", ["x"]), (Column("p95", "s", "seconds"), [4.25]), (cost, [0.5])])
+    other = table("C", [("figure", ["s", "USD"]), (Column("mean"), [9.75, 0.04])], of_row=True)
+    shown = aligned(
+        [Section("one", "One", (), (first,)), Section("two", "Two", (), (second, other))]
+    )
+    texts = [block.texts() for each in shown for block in each.blocks if isinstance(block, Table)]
+    assert texts == [
+        [("x", "0.00", "12.0")],
+        [("x", "4.25", "0.5")],
+        [("s", "9.75"), ("USD", "0.04")],
+    ]
+    assert first.texts() == [("x", "0", "12")]
