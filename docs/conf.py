@@ -1,9 +1,13 @@
 """Sphinx: how docs/ becomes site/ (`make docs`)."""
 
 import re
+import sys
 from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))
+import notebook_pages
 
 project = "routingsim"
 author = "The routingsim authors"
@@ -14,10 +18,12 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 html_theme = "furo"
 html_title = "routingsim"
 html_copy_source = False
-exclude_patterns = ["paper"]  # a draft for a journal, with its own citations
+exclude_patterns = ["paper", "**/.ipynb_checkpoints"]  # a draft for a journal, with its citations
+source_suffix = {".md": "markdown", ".ipynb": "markdown"}  # a notebook becomes Markdown first
 html_static_path = ["static"]
 html_css_files = ["site.css"]
 
+myst_enable_extensions = ["attrs_inline"]  # classes of links
 myst_heading_anchors = 3  # pages link to each other's headings, and the build checks it
 
 autodoc_member_order = "bysource"
@@ -55,7 +61,15 @@ def _say_what_is_what(app: Any, failed: Exception | None) -> None:
             page.write_text(text, encoding="utf-8")
 
 
+def _page_of_notebook(app: Any, name: str, source: list[str]) -> None:
+    """Read a notebook as the page that is made of it."""
+    path = Path(app.env.doc2path(name))
+    if path.suffix == ".ipynb":
+        source[0] = notebook_pages.page(source[0], path.name, notebook_pages.here())
+
+
 def setup(app: Any) -> None:
     """Hook into Sphinx."""
+    app.connect("source-read", _page_of_notebook)
     app.connect("autodoc-process-docstring", _mean_bars)
     app.connect("build-finished", _say_what_is_what)
