@@ -32,20 +32,19 @@ def less_loaded(pool, a, best, work, slots, ties):
     It begins with -1, 1, 0 and 0. Loads are compared without dividing; work 1 on 0 slots
     stands for no agent yet.
     """
-    load = pool.busy[a] + pool.queued[a]
-    mine, least = load * slots, work * pool.slots[a]
-    if pool.up[a] and mine <= least:
-        if mine < least:
-            return a, load, pool.slots[a], 1
-        ties += 1
-    return best, work, slots, ties
+    load, own = pool.busy[a] + pool.queued[a], pool.slots[a]
+    mine, least, up = load * slots, work * own, pool.up[a] > 0
+    # Without branches, which would be mispredicted.
+    better, equal = up & (mine < least), up & (mine == least)
+    ties = 1 if better else ties + equal
+    return a if better else best, load if better else work, own if better else slots, ties
 
 
 @register_jitable
 def as_loaded(pool, a, b):
     """Whether agent ``a`` is up and its load is that of agent ``b``."""
     mine, its = pool.busy[a] + pool.queued[a], pool.busy[b] + pool.queued[b]
-    return pool.up[a] > 0 and mine * pool.slots[b] == its * pool.slots[a]
+    return (pool.up[a] > 0) & (mine * pool.slots[b] == its * pool.slots[a])
 
 
 @register_jitable
@@ -96,14 +95,14 @@ def least_loaded_of_all(task, pool):
         if tasks >= 0:
             return _with_tasks(task, pool, tasks)
     best, ties = _least_load(pool)
+    chosen = best
     if ties > 1:
         left = which(task, ties)
-        for a in range(best, pool.busy.size):
-            if as_loaded(pool, a, best):
-                if left == 0:
-                    return a
-                left -= 1
-    return best
+        for a in range(pool.busy.size):
+            equal = as_loaded(pool, a, best)
+            chosen = a if equal & (left == 0) else chosen
+            left -= equal
+    return chosen
 
 
 @ranked(BY_LOAD)

@@ -1,11 +1,15 @@
 """What the code of a policy reads of a task and of the pool."""
 
+from collections.abc import Callable
+from functools import lru_cache
 from types import CodeType
 from typing import Any
 
+from routingsim.policies.kernel import Kernel
 from routingsim.policies.policy import Policy
 
 _READ = frozenset(["d_var", "prompt_tokens", "features", "predicted", "category"])
+_LOAD = frozenset(["busy", "queued", "wait", "speed", "ranking"])
 _OURS = __name__.partition(".")[0]
 
 
@@ -14,7 +18,7 @@ def reads(policy: Policy) -> set[str]:
 
     It is found in the code of the function and of those that it calls.
     """
-    return _names(policy) & _READ
+    return _names(*_code_of(policy)) & _READ
 
 
 def may_read(policy: Policy, field: str) -> bool:
@@ -22,32 +26,52 @@ def may_read(policy: Policy, field: str) -> bool:
 
     Only of functions of this package all code is sure to be found.
     """
-    kernels = (policy.choose.python, policy.learn.python)
-    ours = all(getattr(f, "__module__", "").partition(".")[0] == _OURS for f in kernels)
-    return not ours or field in _names(policy)
+    return not _ours(*_code_of(policy)) or field in _names(*_code_of(policy))
 
 
-def _names(policy: Policy) -> set[str]:
-    """The names of attributes and globals in the code of a policy."""
+def may_read_load(choose: Kernel, learn: Kernel) -> bool:
+    """Whether a policy may read the load of an agent, or what follows from it."""
+    code = choose.python, learn.python
+    return not _ours(*code) or _reads_load(*code)
+
+
+@lru_cache(maxsize=64)  # asked for again by every run
+def _reads_load(*functions: Callable[..., Any]) -> bool:
+    return not _LOAD.isdisjoint(_names(*functions))
+
+
+def _code_of(policy: Policy) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    return policy.choose.python, policy.learn.python
+
+
+def _ours(*functions: Callable[..., Any]) -> bool:
+    return all(getattr(f, "__module__", "").partition(".")[0] == _OURS for f in functions)
+
+
+def _names(*functions: Callable[..., Any]) -> set[str]:
+    """The names of attributes and globals in the code of functions and of all that they call."""
     found: set[str] = set()
     seen: set[CodeType] = set()
-    todo: list[Any] = [policy.choose.python, policy.learn.python]
+    todo: list[Any] = list(functions)
     while todo:
         function = _plain(todo.pop())
         if function is None or function.__code__ in seen:
             continue
-        code = function.__code__
-        seen.add(code)
-        found |= set(code.co_names)
         known = function.__globals__
-        todo += [known[name] for name in code.co_names if name in known]
         todo += [cell.cell_contents for cell in function.__closure__ or () if _filled(cell)]
+        codes = [function.__code__]
+        while codes:
+            code = codes.pop()
+            seen.add(code)
+            found |= set(code.co_names)
+            todo += [known[name] for name in code.co_names if name in known]
+            codes += [inner for inner in code.co_consts if isinstance(inner, CodeType)]
     return found
 
 
 def _plain(value: Any) -> Any:
     """The Python function behind a function or a compiled one; None for anything else."""
-    value = getattr(value, "py_func", value)
+    value = value.python if isinstance(value, Kernel) else getattr(value, "py_func", value)
     if callable(value) and not isinstance(value, type) and not hasattr(value, "__code__"):
         value = getattr(type(value).__call__, "__func__", type(value).__call__)
     ours = str(getattr(value, "__module__", "")).partition(".")[0] not in ("numpy", "numba")

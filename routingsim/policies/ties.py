@@ -24,7 +24,7 @@ def which(task, ties):
     random integer generation in an interval", ACM Transactions on Modeling and Computer
     Simulation 29, 2019).
     """
-    return int(((np.uint64(task.key) >> _HALF) * np.uint64(ties)) >> _HALF)
+    return np.int64(((np.uint64(task.key) >> _HALF) * np.uint64(ties)) >> _HALF)
 
 
 @register_jitable

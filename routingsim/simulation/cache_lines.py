@@ -57,3 +57,37 @@ def prefetch(typingctx, record):  # pragma: no cover - compiled
         return context.get_dummy_value()
 
     return types.void(record), codegen
+
+
+_PAIR = ir.IntType(128)
+
+
+def _pair(builder, record):
+    """The first sixteen bytes of a record as one number."""
+    pair = builder.load(builder.bitcast(record, _PAIR.as_pointer()))
+    pair.align = 8
+    return pair
+
+
+@_compiled
+def less(typingctx, one, other):  # pragma: no cover - compiled
+    """1 if the first 16 bytes of one record are the lower number, else 0."""
+
+    def codegen(context, builder, signature, arguments):
+        found = builder.icmp_signed("<", *(_pair(builder, each) for each in arguments))
+        return builder.zext(found, ir.IntType(64))
+
+    return types.int64(one, other), codegen
+
+
+@_compiled
+def less_than(typingctx, record, low, high):  # pragma: no cover - compiled
+    """Whether they are a lower number than a word and a floating-point number make."""
+
+    def codegen(context, builder, signature, arguments):
+        record, low, high = arguments
+        high = builder.zext(builder.bitcast(high, ir.IntType(64)), _PAIR)
+        other = builder.or_(builder.shl(high, _PAIR(64)), builder.zext(low, _PAIR))
+        return builder.icmp_signed("<", _pair(builder, record), other)
+
+    return types.boolean(record, types.int64, types.float64), codegen

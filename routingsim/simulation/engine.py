@@ -86,6 +86,7 @@ from routingsim.simulation.events import (
     HEDGE,
     HOLE,
     LIMIT,
+    LOADS,
     LOOK,
     MORE,
     NEWS,
@@ -599,7 +600,8 @@ def _run(s, work, system, rules, log, pool, choose, learn, learns, memory, seed)
                     push_rare(s, now, code_of(LOOK, a, 0))
             if hedged and sent and not copy and ended == NONE:
                 set_hedge(s, rules, np.uint16(a), c, now)
-            _note(s, np.uint16(a))
+            if s.counters[LOADS]:
+                _note(s, np.uint16(a))
         if after >= 0:
             push(s, at, after)
 
@@ -684,7 +686,7 @@ def run(
         If the policy returns an agent that does not exist.
     """
     n, agents = work.row.size, system.slots.size
-    state = empty_state(system, rules, work, choose.ranks, memory)
+    state = empty_state(system, rules, work, choose, learn, memory)
     log = log_of(n, work, system, rules)
     learns, pool = learn is not no_learning, pool_view(state, system)
     if interpreted:

@@ -13,7 +13,7 @@ import math
 
 import numpy as np
 
-from routingsim.simulation.cache_lines import prefetch
+from routingsim.simulation.cache_lines import less, less_than, prefetch
 from routingsim.simulation.compiling import called, inlined
 
 # In the order in which they happen at one time.
@@ -25,16 +25,18 @@ MOST_CALLS = 1 << COPY_BIT  # at once
 _CALL, _NUMBER = MOST_CALLS - 1, (1 << 31) - 1
 
 EVENTS, HOLE, FRESH, FREE, USED, UPS, BEGUN, BOUNDED, NEWS_FIRST, NEWS = range(10)
-RANKS, LEAF, MORE, COUNTERS = range(10, 14)
+RANKS, LEAF, MORE, LOADS, COUNTERS = range(10, 15)
 """What the counters of the state count: events, whether there is a hole, tasks that have come,
 the first record in the list of free ones, records ever used, agents that are offered, whether
 the first events are there, agents with a context window, the oldest of the news that routers
 still have to hear, how many these are, by what the agents are ranked and where in the ranking the
-first is, and whether more tasks are handed over later."""
+first is, whether more tasks are handed over later, and whether policies look at the load."""
 
 _NEAR = 256  # a quarter of the events that are in the first cache
-EVENT = np.dtype([("time", np.float64), ("code", np.int64)])
-"""Record of an event. The four children of a node are side by side, in one line of the cache."""
+EVENT = np.dtype([("code", np.int64), ("time", np.float64)])
+"""Record of an event, which is compared as one number of 128 bits: no time is negative.
+
+The four children of a node are side by side, in one line of the cache."""
 
 
 @inlined
@@ -51,14 +53,6 @@ def parts(code):
 
 
 @inlined
-def _sooner(s, one, other):
-    """Whether an event comes before another, without a branch to mispredict."""
-    one, other = s.events[one], s.events[other]
-    same = (one.time == other.time) & (one.code < other.code)
-    return np.int64((one.time < other.time) | same)
-
-
-@inlined
 def _sink(s, size, time, code):
     """Put an event into the hole at the root of a heap of ``size`` events, the hole one of them."""
     k = 0
@@ -70,11 +64,11 @@ def _sink(s, size, time, code):
             for below in range(4 * child + 1, min(4 * child + 17, size), 4):
                 prefetch(s.events[np.uint32(below)])
         # Behind the last event are infinite times.
-        low = child + _sooner(s, child + 1, child)
-        high = child + 2 + _sooner(s, child + 3, child + 2)
-        child = high if _sooner(s, high, low) else low
+        low = child + less(s.events[child + 1], s.events[child])
+        high = child + 2 + less(s.events[child + 3], s.events[child + 2])
+        child = high if less(s.events[high], s.events[low]) else low
         first = s.events[child]
-        if time < first.time or (time == first.time and code < first.code):
+        if not less_than(first, code, time):
             break
         s.events[k].time, s.events[k].code = first.time, first.code
         k = child
@@ -105,7 +99,7 @@ def push(s, time, code):
     while k > 0:
         parent = (k - 1) >> 2
         above = s.events[parent]
-        if above.time < time or (above.time == time and above.code < code):
+        if less_than(above, code, time):
             break
         s.events[k].time, s.events[k].code = above.time, above.code
         k = parent

@@ -13,7 +13,7 @@ import numpy as np
 from numba import from_dtype, types
 from numpy.typing import NDArray
 
-from routingsim.policies.kernel import FAILED, STATUS_NAMES, TOO_LONG
+from routingsim.policies.kernel import FAILED, STATUS_NAMES, TOO_LONG, Kernel
 from routingsim.policies.ranking import (
     BY_LATENCY,
     BY_LOAD,
@@ -22,6 +22,7 @@ from routingsim.policies.ranking import (
     first_leaf,
     ranking_size,
 )
+from routingsim.policies.reads import may_read_load
 from routingsim.simulation.cache_lines import records, whole_lines
 from routingsim.simulation.calls import CALL, NONE, PAIR
 from routingsim.simulation.events import (
@@ -30,6 +31,7 @@ from routingsim.simulation.events import (
     EVENT,
     FREE,
     LEAF,
+    LOADS,
     MOST_CALLS,
     NEWS_FIRST,
     RANKS,
@@ -356,10 +358,15 @@ _DISTINCT = 1 << 25
 
 
 def empty_state(
-    system: System, rules: Rules, work: Workload, ranks: int, memory: NDArray[np.float64]
+    system: System,
+    rules: Rules,
+    work: Workload,
+    choose: Kernel,
+    learn: Kernel,
+    memory: NDArray[np.float64],
 ) -> State:
     """State of an idle pool, with the agents ranked as a policy with this memory asks for."""
-    m = system.slots.size
+    m, ranks = system.slots.size, choose.ranks
     stale = rules.routers > 1 and rules.signal_delay > 0
     if m < RANKED_FROM[ranks] or stale or (ranks == BY_LOAD and system.slots.max() > _DISTINCT):
         ranks = UNRANKED
@@ -406,6 +413,7 @@ def empty_state(
     counters[FREE], counters[UPS] = -1, system.listed.sum()
     counters[BOUNDED] = np.count_nonzero(system.context < math.inf)
     counters[RANKS], counters[LEAF] = ranks, first_leaf(m)
+    counters[LOADS] = may_read_load(choose, learn)
     seen = m if stale else 0
     state = State(
         busy=np.zeros(m, np.int64),

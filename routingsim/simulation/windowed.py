@@ -103,7 +103,7 @@ def played(
     for block in blocks:
         if run is None:
             priorities = np.full(min(block.work.priority.size, 1), last_priority, np.int16)
-            run = _Run(block.work, priorities, tasks, system, rules, choose.ranks, memory)
+            run = _Run(block.work, priorities, tasks, system, rules, policy, memory)
         work = run.take(block)
         run.state, found = engine.advance(
             *(run.state, work, system, rules, run.log, run.pool, kernels, memory, seed),
@@ -124,7 +124,7 @@ class _Run:
         tasks: int,
         system: System,
         rules: Rules,
-        ranks: int,
+        policy: Policy,
         memory: NDArray[np.float64],
     ) -> None:
         tables = {name: table for name, table in work._asdict().items() if name not in _BY_TASK}
@@ -151,7 +151,7 @@ class _Run:
         self.log = Log(**arrays)
         whole = work._replace(row=np.zeros(tasks if system.window.size else 0, np.int32))
         whole = whole._replace(tokens=np.zeros((0, 0)), priority=priorities)
-        self.state = empty_state(system, rules, whole, ranks, memory)
+        self.state = empty_state(system, rules, whole, policy.choose, policy.learn, memory)
         self.pool = engine.pool_view(self.state, system)
         self._waiting: deque[tuple[Corpus, int, int]] = deque()
         self._low: dict[str, int] = dict.fromkeys(

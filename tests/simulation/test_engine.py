@@ -531,7 +531,9 @@ def test_memory_grows_with_calls_at_once_not_with_slots() -> None:
         )
     )
     agents, policy = system(pool), make_policy(pool, "random")
-    held = state.empty_state(agents, ONE_TRY, workload(np.zeros(1), 1000), 0, policy.memory)
+    held = state.empty_state(
+        agents, ONE_TRY, workload(np.zeros(1), 1000), policy.choose, policy.learn, policy.memory
+    )
     assert sum(array.nbytes for array in held) < 2_000_000
     work = workload(np.arange(3_000) / 3_000, 1000)
     log = engine.run(work, agents, ONE_TRY, policy.choose, policy.learn, policy.memory, 1)
