@@ -106,7 +106,7 @@ def change(s, system, k):
     a = system.change_agent[k]
     agent, what, value = s.agents[a], system.change_what[k], system.change_value[k]
     if what == SPEED:
-        agent.pace = 1.0 / value
+        agent.pace, agent.paced = 1.0 / value, 1
     elif what == ERRORS:
         agent.error_rate, agent.drawn = value, 1
     elif what == LISTED:

@@ -79,6 +79,7 @@ from routingsim.simulation.events import (
     ENDED,
     EVENTS,
     EXPIRE,
+    FAR,
     FIRST,
     FREE,
     FREED,
@@ -99,7 +100,6 @@ from routingsim.simulation.events import (
     code_of,
     fill_hole,
     parts,
-    push,
     push_rare,
 )
 from routingsim.simulation.hedging import (
@@ -109,6 +109,7 @@ from routingsim.simulation.hedging import (
     pair,
     set_hedge,
 )
+from routingsim.simulation.ladder import UNTIL, draw_near, put
 from routingsim.simulation.limits import (
     lets_start,
     next_of,
@@ -226,15 +227,37 @@ def _outcome(work, log, call, i):
 
 
 @inlined
-def _end(s, work, system, rules, log, agent, a, c, now):
+def _note_sending(work, log, call, i, a):
+    """Write down what is known of a call when it is sent, and holds unless it ends unusually.
+
+    Tasks come in order, so that what the log has of them is in the cache then.
+    """
+    log.agent[i], log.attempts[i] = a, call.attempt + 1
+    if not call.attempt:
+        log.cost[i] = work.cost[row_of(work, i), np.uint16(a)]
+
+
+@inlined
+def _end(s, work, system, rules, log, agent, a, c, now, told, hedged):
     """Write down how a call has ended, and what it cost."""
     call = s.calls[c]
     i = np.uint32(call.task)
-    wait, cost, paid, first = 0.0, 0.0, 0.0, math.nan
+    status, served = call.status, call.state == SERVING
+    if log.quality.size:
+        log.quality[i] = math.nan
+        if status in (OK, ESCALATED):
+            factor = factor_at(system, QUALITY, a, call.sent)
+            log.quality[i] = worth(work.quality[row_of(work, i), np.uint16(a)], factor)
+    if log.first.size:
+        answered = served and status != TIMED_OUT and status != FAILED
+        log.first[i] = call.first if answered else math.nan
+    more = told | hedged | (call.attempt > 0) | (agent.repriced > 0) | (call.judged > 0)
+    if served & (status == OK) & (agent.shares == 0) & (not more):  # all is written down
+        return
+    wait, cost, paid = 0.0, 0.0, 0.0
     if call.attempt or (s.pairs.size and s.pairs[c].hedged):
         wait, cost = log.wait[i], log.cost[i]
-    status = call.status
-    if call.state == SERVING:
+    if served:
         wait += call.left - call.sent
         paid = work.cost[row_of(work, i), np.uint16(a)]
         if status == TIMED_OUT:
@@ -245,11 +268,8 @@ def _end(s, work, system, rules, log, agent, a, c, now):
                 if agent.sharing == 0.0:
                     share = (now - call.left) / (call.takes - call.left)
                 paid *= share if agent.billed == SERVED else 0.0
-        elif status == FAILED:
-            if work.failed_cost.size:
-                paid = work.failed_cost[row_of(work, i), np.uint16(a)]
-        else:
-            first = call.first
+        elif status == FAILED and work.failed_cost.size:
+            paid = work.failed_cost[row_of(work, i), np.uint16(a)]
         if agent.repriced:
             paid *= factor_at(system, PRICE, a, call.sent)
         cost += paid
@@ -264,17 +284,10 @@ def _end(s, work, system, rules, log, agent, a, c, now):
     log.agent[i], log.status[i], log.attempts[i] = a, status, call.attempt + 1
     log.left[i], log.finished[i] = call.left, now
     log.wait[i], log.cost[i] = wait, cost
-    if log.first.size:
-        log.first[i] = first
-    if log.quality.size:
-        log.quality[i] = math.nan
-        if status in (OK, ESCALATED):
-            factor = factor_at(system, QUALITY, a, call.sent)
-            log.quality[i] = worth(work.quality[row_of(work, i), np.uint16(a)], factor)
 
 
 @inlined
-def _begin_service(s, rules, agent, a, c, now):
+def _begin_service(s, rules, log, agent, a, c, now, hedged):
     """Start a call, and put its end on the calendar."""
     call = s.calls[c]
     call.state, call.left = SERVING, now
@@ -297,9 +310,13 @@ def _begin_service(s, rules, agent, a, c, now):
             due = max(limit, now)
     call.due = due
     agent.busy += 1
+    if not (hedged or call.attempt):
+        i = np.uint32(call.task)
+        log.left[i], log.wait[i] = now, now - call.sent
+        log.finished[i], log.status[i] = due, call.status
     if agent.breaks:
         enter_service(s, agent, c)
-    push(s, due, code_of(DEPART, call.task, c, copy_of(s, c)))
+    put(s, due, code_of(DEPART, call.task, c, copy_of(s, c)))
 
 
 @called
@@ -388,6 +405,10 @@ def _run(s, work, system, rules, log, pool, choose, learn, learns, memory, seed)
             s.counters[FRESH] = fresh
             return GROW
 
+        if s.counters[FAR]:
+            if not s.counters[EVENTS] or s.events[0].time >= s.bounds[UNTIL]:
+                draw_near(s)
+
         # The next event: ``a`` is the agent at which something changes, ``ended`` the call that
         # ends, ``i`` the task that is sent, with the record ``c`` if it is a retry, or of the first
         # copy if it is the second.
@@ -399,11 +420,12 @@ def _run(s, work, system, rules, log, pool, choose, learn, learns, memory, seed)
             now = s.events[0].time
             kind, number, record = parts(s.events[0].code)
             s.counters[HOLE] = 1
-            if s.calls.size > FIRST_CALLS:  # ask for the records of the events that may be next
+            if s.calls.size > FIRST_CALLS:  # ask for what the events that may be next begin
                 for k in range(1, 5):
                     call = s.calls[np.uint32(parts(s.events[k].code)[2])]
-                    prefetch(call)
-                    prefetch(s.agents[np.uint16(call.agent)])
+                    agent = s.agents[np.uint16(call.agent)]
+                    if agent.queued:
+                        prefetch(s.calls[np.uint32(agent.head)])
             c = np.uint32(record)
             call = s.calls[c]
             if kind == DEPART:
@@ -524,6 +546,8 @@ def _run(s, work, system, rules, log, pool, choose, learn, learns, memory, seed)
             if hedged:
                 pair(s, log, c, first, copy)
             settle(s, work, rules, keys, call, copy, drawn)
+            if not hedged:
+                _note_sending(work, log, call, i, a)
             if stale:
                 send_news(s, rules, keys, i, a, 1, now)
             if rules.cool_failures and s.agents[np.uint16(a)].cool == HALF_OPEN:
@@ -570,7 +594,7 @@ def _run(s, work, system, rules, log, pool, choose, learn, learns, memory, seed)
             if ended != NONE:
                 call = s.calls[ended]
                 waited = log.wait[np.uint32(call.task)] if hedged else 0.0
-                _end(s, work, system, rules, log, agent, a, ended, now)
+                _end(s, work, system, rules, log, agent, a, ended, now, told, hedged)
                 if stale:
                     send_news(s, rules, keys, np.int64(call.task), a, -1, now)
                 if rules.cool_failures:
@@ -591,7 +615,7 @@ def _run(s, work, system, rules, log, pool, choose, learn, learns, memory, seed)
                     free(s, ended)
 
             if begins != NONE:
-                _begin_service(s, rules, agent, a, begins, now)
+                _begin_service(s, rules, log, agent, a, begins, now, hedged)
                 if agent.order == FAIR:
                     advance_clock(s, work, agent, np.uint16(a), s.calls[begins].task)
                 if agent.waits:
@@ -603,7 +627,7 @@ def _run(s, work, system, rules, log, pool, choose, learn, learns, memory, seed)
             if s.counters[LOADS]:
                 _note(s, np.uint16(a))
         if after >= 0:
-            push(s, at, after)
+            put(s, at, after)
 
 
 def advance(

@@ -17,15 +17,8 @@ from routingsim.simulation.compiling import called, inlined
 
 DISCIPLINES = FIFO, PRIORITY, FAIR = range(3)
 
-LINE = np.dtype(
-    [
-        ("head", np.uint32),  # first and last call
-        ("tail", np.uint32),
-        ("clock", np.float64),  # of a tenant: seconds of service over its weight
-    ],
-    align=True,
-)
-"""Record of a line."""
+LINE = np.dtype([("head", np.uint32), ("tail", np.uint32)])
+"""Record of a line: the first call and the last. A single line is in the record of the agent."""
 
 
 @inlined
@@ -102,15 +95,15 @@ def _next_of_lines(s, agent, a):
         if waiting != NONE and s.calls[waiting].agent == a:
             return waiting
     found, tag, sent, task = np.uint32(NONE), 0.0, 0.0, np.int32(0)
-    for k in range(agent.line, agent.line + agent.lines):
-        line = s.lines[np.uint32(k)]
+    for k in range(agent.lines):
+        line = s.lines[np.uint32(agent.line + k)]
         if line.head == NONE:
             continue
         c = np.uint32(line.head)
         if agent.order == PRIORITY:
             return c
         call = s.calls[c]
-        mine = max(line.clock, agent.clock)
+        mine = max(s.clocks[np.uint32(agent.clocks + k)], agent.clock)
         first = call.sent < sent or (call.sent == sent and call.task < task)
         if found == NONE or mine < tag or (mine == tag and first):
             found, tag, sent, task = c, mine, call.sent, call.task
@@ -121,7 +114,7 @@ def _next_of_lines(s, agent, a):
 def advance_clock(s, work, agent, a, i):
     """Charge the tenant of task ``i``, which starts at agent ``a``, with its service."""
     tenant = tenant_of(work, i)
-    line = s.lines[np.uint32(agent.line + tenant)]
-    tag = max(line.clock, agent.clock)
-    agent.clock = tag
-    line.clock = tag + work.service[np.uint32(work.row[np.uint32(i)]), a] / work.weight[tenant]
+    k = np.uint32(agent.clocks + tenant)
+    agent.clock = max(s.clocks[k], agent.clock)
+    took = work.service[np.uint32(work.row[np.uint32(i)]), a] / work.weight[tenant]
+    s.clocks[k] = agent.clock + took

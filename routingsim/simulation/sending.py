@@ -110,7 +110,8 @@ def settle(s, work, rules, keys, call, copy, drawn):
         noise = math.exp(agent.sigma * (noise - 0.5 * agent.sigma))
     elif agent.noise == EXPONENTIAL:
         noise = -math.log(noise)
-    noise *= agent.pace
+    if agent.paced:
+        noise *= agent.pace
     call.first = call.takes = work.service[row, a] * noise
     if work.first.size:
         call.first = work.first[row, a] * noise
@@ -133,6 +134,8 @@ def settle(s, work, rules, keys, call, copy, drawn):
 @inlined
 def longest_wait(agent, keys, i, part):
     """Seconds that a call waits at most."""
+    if agent.patient:
+        return math.inf
     longest = agent.longest
     if agent.impatient:
         drawn = agent.patience * rng.exponential(keys.patience, i, part)

@@ -29,6 +29,7 @@ from routingsim.simulation.events import (
     BOUNDED,
     COUNTERS,
     EVENT,
+    EVENTS,
     FREE,
     LEAF,
     LOADS,
@@ -37,8 +38,9 @@ from routingsim.simulation.events import (
     RANKS,
     UPS,
 )
+from routingsim.simulation.ladder import BOUNDS, UNTIL, room_for
 from routingsim.simulation.latencies import BINS
-from routingsim.simulation.queues import FAIR, LINE, PRIORITY
+from routingsim.simulation.queues import FAIR, FIFO, LINE, PRIORITY
 from routingsim.simulation.sharing import NODE
 from routingsim.simulation.tables import Table
 
@@ -225,12 +227,12 @@ _AGENT = whole_lines(
         ("queued", np.int32),
         ("slots", np.int32),
         ("queue_limit", np.int32),
-        # the standard deviation of the lognormal's logarithm, a call's time as a multiple of that
-        # at the beginning,
+        # the standard deviation of the lognormal's logarithm,
         ("sigma", np.float64),
-        ("pace", np.float64),
         ("error_rate", np.float64),
         ("mean_service", np.float64),
+        ("head", np.uint32),  # its queue where that is first come, first served: a LINE,
+        ("tail", np.uint32),
         ("line", np.int32),  # the first line of its queue,
         ("noise", np.int8),
         ("works", np.int8),  # 1 if it is up,
@@ -241,10 +243,11 @@ _AGENT = whole_lines(
         ("shares", np.int8),  # 1 if its calls share its speed,
         ("cuts", np.int8),  # 1 if it has time-outs,
         ("breaks", np.int8),  # 1 if it has outages,
-        ("impatient", np.int8),
+        ("patient", np.int8),  # 1 if no call leaves its queue before it starts,
         ("repriced", np.int8),  # 1 once its price has changed,
-        ("cool", np.int8),  # the state of its cooldown.
+        ("paced", np.int8),  # 1 once its speed has changed.
         ("context", np.float64),
+        ("pace", np.float64),  # a call's time as a multiple of that at the beginning
         # patience, longest wait of a call with a constant patience, and what cuts a call off
         ("patience", np.float64),
         ("longest", np.float64),
@@ -255,6 +258,7 @@ _AGENT = whole_lines(
         # first call in service, of an agent that has outages, and the number of its lines
         ("first", np.uint32),
         ("lines", np.int32),
+        ("clocks", np.int32),  # where the clocks of these begin, for service by weights
         # index of the current or next outage, and one past the agent's last
         ("outage", np.int32),
         ("outages_end", np.int32),
@@ -279,11 +283,14 @@ _AGENT = whole_lines(
         ("ends", np.uint32),
         ("firsts", np.uint32),
         ("streams", np.int32),
-        ("billed", np.int16),
-        ("holds", np.int16),
+        ("billed", np.int8),
+        ("holds", np.int8),
+        ("impatient", np.int8),
+        ("cool", np.int8),  # the state of its cooldown
     ]
 )
 """Record of an agent, by lines of the cache of 64 bytes."""
+_OWN_LINE = (_AGENT.fields or {})["head"][1] // LINE.itemsize
 
 
 _ACCOUNT = np.dtype(
@@ -328,7 +335,8 @@ class State(NamedTuple):
     agents: NDArray[np.void]  # (m,) records
     calls: NDArray[np.void]  # records of calls, as many as there have been at once
     pairs: NDArray[np.void]  # one more for each, if a try may have two copies
-    lines: NDArray[np.void]  # records of the lines of queues
+    lines: NDArray[np.void]  # records of the lines of queues, of which some are in `agents`
+    clocks: NDArray[np.float64]  # of tenants at an agent: seconds of service over the weight
     nodes: NDArray[np.void]  # two for each call, if any agent's calls share its speed
     accounts: NDArray[np.void]  # records
     windows: NDArray[np.void]  # records of limits, WINDOWS for each account
@@ -346,10 +354,15 @@ class State(NamedTuple):
     news: NDArray[np.int64]
     histogram: NDArray[np.int64]  # times of first copies, BINS for each agent
     events: NDArray[np.void]  # the calendar: a heap of records ordered by (time, code)
+    # what of it is far off (:mod:`routingsim.simulation.ladder`): buckets, records, and bounds
+    buckets: NDArray[np.int32]
+    far: NDArray[np.void]
+    bounds: NDArray[np.float64]
     counters: NDArray[np.int64]  # named in :mod:`routingsim.simulation.events`
 
 
 FIRST_CALLS = 1 << 10  # records of calls to begin with
+FAR_FROM = 1 << 12  # records of calls from which on events that are far off are set aside
 RANKED_FROM = {UNRANKED: 0, BY_LOAD: 192, BY_LATENCY: 48, BY_MEMORY: 48}
 """Agents from which on a ranking is quicker than to look at all of them."""
 # Slots up to which unequal loads are unequal as floating-point numbers: they differ by a share of
@@ -373,7 +386,13 @@ def empty_state(
     figure = memory[:m] if ranks == BY_MEMORY else system.mean_service
     ranking = records(ranking_size(m) if ranks else 0, np.dtype(np.float64), 2)
     ranking[::2] = math.inf
-    agents = records(m, _AGENT)
+    lines_of = np.ones(m, np.int64)
+    lines_of[system.order == PRIORITY] += work.priority.max(initial=0)
+    lines_of[system.order == FAIR] = work.weight.size
+    more = np.where(system.order == FIFO, 0, lines_of)  # lines that are not in an agent's record
+    each = _AGENT.itemsize // LINE.itemsize
+    lines = records(m * each + int(more.sum()), LINE)
+    agents = lines[: m * each].view(_AGENT)
     for name in set(_AGENT.fields or ()) & (set(System._fields) - {"rejects", "queue_limit"}):
         agents[name] = getattr(system, name)
     agents["queue_limit"] = np.minimum(system.queue_limit, MOST_CALLS)
@@ -384,12 +403,12 @@ def empty_state(
     agents["cuts"] = cut_off < math.inf
     agents["longest"] = np.minimum(np.where(system.impatient, math.inf, system.patience), cut_off)
     agents["first"] = NONE
-    agents["lines"] = 1
-    agents["lines"][system.order == PRIORITY] += work.priority.max(initial=0)
-    agents["lines"][system.order == FAIR] = work.weight.size
-    agents["line"] = np.cumsum(agents["lines"]) - agents["lines"]
-    lines = np.zeros(int(agents["lines"].sum()), LINE)
-    lines["head"] = lines["tail"] = NONE
+    agents["patient"] = (system.impatient == 0) & (agents["longest"] == math.inf)
+    own = np.arange(m) * each + _OWN_LINE
+    agents["clocks"] = np.cumsum(more) - more
+    agents["line"] = np.where(more > 0, m * each + agents["clocks"], own)
+    agents["lines"] = lines_of
+    lines[m * each :] = agents["head"] = agents["tail"] = NONE
     agents["outage"], agents["outages_end"] = system.first_outage[:-1], system.first_outage[1:]
     agents["breaks"] = np.diff(system.first_outage) > 0
     agents["mean_service"] *= 1.0 + system.sharing * (system.slots - 1)  # with all slots in use
@@ -430,6 +449,7 @@ def empty_state(
         calls=np.zeros(0, CALL),
         pairs=np.zeros(0, PAIR),
         lines=lines,
+        clocks=np.zeros(int(more.sum())),
         nodes=np.zeros(0, NODE),
         accounts=accounts,
         windows=windows,
@@ -445,8 +465,12 @@ def empty_state(
         news=np.zeros(0, np.int64),
         histogram=np.zeros(m * BINS * (rules.hedge_quantile > 0.0), np.int64),
         events=np.zeros(0, EVENT),
+        buckets=np.zeros(0, np.int32),
+        far=np.zeros(0, EVENT),
+        bounds=np.zeros(BOUNDS),
         counters=counters,
     )
+    state.bounds[UNTIL] = math.inf
     return grown(state, rules)
 
 
@@ -489,7 +513,21 @@ def grown(state: State, rules: Rules) -> State:
     nodes = np.zeros(2 * calls * bool((state.agents["sharing"] > 0).any()), NODE)
     nodes[: state.nodes.size] = state.nodes
     lists = {"calls": more, "pairs": pairs, "nodes": nodes, "events": calendar}
-    return state._replace(**lists, **_more_news(state))
+    return state._replace(**lists, **_more_far(state, calls), **_more_news(state))
+
+
+def _more_far(state: State, calls: int) -> dict[str, Any]:
+    """Room for events that are far off, if the heap of so many calls would be large."""
+    if calls < FAR_FROM:
+        return {}
+    if state.bounds[UNTIL] == math.inf:  # from here on only what comes before this into the heap
+        there = state.events["time"][: state.counters[EVENTS]]
+        state.bounds[UNTIL] = there.mean() if there.size else 0.0
+    size, parts = room_for(calls)
+    buckets, far = np.zeros(size, np.int32), records(parts, EVENT)
+    for new, old in ((buckets, state.buckets), (far, state.far)):
+        new[: old.size] = old
+    return {"buckets": buckets, "far": far}
 
 
 def _more_news(state: State) -> dict[str, Any]:
@@ -566,7 +604,7 @@ def _side_by_side(size: int, *kinds: type) -> list[NDArray[Any]]:
 
 _RECORDS = {
     "agents": _AGENT, "calls": CALL, "pairs": PAIR, "lines": LINE, "nodes": NODE,
-    "accounts": _ACCOUNT, "windows": _WINDOW, "events": EVENT,
+    "accounts": _ACCOUNT, "windows": _WINDOW, "events": EVENT, "far": EVENT,
 }  # fmt: skip
 _TABLES = (
     *("features", "predicted", "service", "cost", "quality", "failed", "first", "tokens"),
