@@ -31,13 +31,13 @@ from routingsim.policies.ties import higher
 @learn_kernel
 def learn_by_agent(task, agent, outcome, pool, memory):
     """Learn from one of the agent's tries."""
-    base.note_outcome(agent, outcome, memory, pool.busy.size)
+    base.note_outcome(agent, outcome, memory, pool.up.size)
 
 
 @register_jitable
 def _worth(pool, memory, a, cover, cheapest):
     """Mean reward of an agent, less the price of its cost."""
-    agents = pool.busy.size
+    agents = pool.up.size
     worth, cost = base.mean_reward(memory, agents, a), base.mean_cost(memory, agents, a)
     return base.net(pool, memory, a, worth, cost, cover, cheapest)
 
@@ -47,7 +47,7 @@ def _greedy(task, pool, memory):
     """An agent of the highest mean reward that is up, and that; -1 where all tries are pending."""
     best, highest, ties = -1, -math.inf, 0
     cover, cheapest = base.covered(task, pool, memory)
-    for a in range(pool.busy.size):
+    for a in range(pool.up.size):
         worth = _worth(pool, memory, a, cover, cheapest)
         best, highest, ties = higher(task, a, worth, best, highest, ties)
     return best, highest
@@ -55,7 +55,7 @@ def _greedy(task, pool, memory):
 
 @choose_kernel
 def _by_epsilon(task, pool, memory):
-    agents = pool.busy.size
+    agents = pool.up.size
     best = -1
     if task.uniform >= base.epsilon(memory):
         best, _ = _greedy(task, pool, memory)
@@ -71,7 +71,7 @@ def _by_epsilon(task, pool, memory):
 def _epsilon_probabilities(task, pool, memory, out):
     best, highest = _greedy(task, pool, memory)
     cover, cheapest = base.covered(task, pool, memory)
-    for a in range(pool.busy.size):
+    for a in range(pool.up.size):
         out[a] = 1.0 if _worth(pool, memory, a, cover, cheapest) == highest else 0.0
     base.put_probabilities(task, pool, memory, best, base.epsilon(memory), out)
 
@@ -144,7 +144,7 @@ def _upper_bound(memory, agents, a, tries, done, total):
 
 @choose_kernel
 def _by_upper_bound(task, pool, memory):
-    agents = pool.busy.size
+    agents = pool.up.size
     tries, done, total = _seen(memory, agents)
     best, highest, ties = -1, -math.inf, 0
     cover, cheapest = base.covered(task, pool, memory)
@@ -161,7 +161,7 @@ def _by_upper_bound(task, pool, memory):
 
 @probability_kernel
 def _bound_probabilities(task, pool, memory, out):
-    agents = pool.busy.size
+    agents = pool.up.size
     tries, done, total = _seen(memory, agents)
     best, highest = -1, -math.inf
     cover, cheapest = base.covered(task, pool, memory)
@@ -215,7 +215,7 @@ def ucb1(
 
 @choose_kernel
 def _by_beta_draw(task, pool, memory):
-    agents = pool.busy.size
+    agents = pool.up.size
     best, highest, ties = -1, -math.inf, 0
     cover, cheapest = base.covered(task, pool, memory)
     for a in range(agents):
@@ -236,7 +236,7 @@ def _by_beta_draw(task, pool, memory):
 
 @choose_kernel
 def _by_normal_draw(task, pool, memory):
-    agents = pool.busy.size
+    agents = pool.up.size
     tries = total = squares = 0.0
     for a in range(agents):
         tries += memory[base.HEAD + base.DONE * agents + a]

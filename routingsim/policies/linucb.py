@@ -93,7 +93,7 @@ def _net_bound(pool, memory, a, cover, cheapest):
     The context is in the memory. Infinite for an agent not tried yet, -infinite for one that
     may not be chosen.
     """
-    agents = pool.busy.size
+    agents = pool.up.size
     d, x, weights = _places(memory, agents)
     pending = memory[base.HEAD + base.PENDING * agents + a]
     untried = pending <= 0.0 and memory[base.HEAD + base.DONE * agents + a] <= 0.0
@@ -115,7 +115,7 @@ def _net_bound(pool, memory, a, cover, cheapest):
 
 @choose_kernel
 def _by_linear_bound(task, pool, memory):
-    agents = pool.busy.size
+    agents = pool.up.size
     d, x, _ = _places(memory, agents)
     _set_context(task, memory, x, d)
     best, highest, ties = -1, -math.inf, 0
@@ -130,7 +130,7 @@ def _by_linear_bound(task, pool, memory):
 
 @probability_kernel
 def _bound_probabilities(task, pool, memory, out):
-    agents = pool.busy.size
+    agents = pool.up.size
     d, x, _ = _places(memory, agents)
     scratch = memory.copy()  # a probability changes no memory
     _set_context(task, scratch, x, d)
@@ -148,7 +148,7 @@ def _bound_probabilities(task, pool, memory, out):
 @learn_kernel
 def learn_linear(task, agent, outcome, pool, memory):
     """Learn the agent's reward as a function of the context (recursive least squares)."""
-    agents = pool.busy.size
+    agents = pool.up.size
     d, x, weights = _places(memory, agents)
     v = x + d
     worth = base.note_outcome(agent, outcome, memory, agents)

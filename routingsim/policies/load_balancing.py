@@ -50,7 +50,7 @@ def as_loaded(pool, a, b):
 @register_jitable
 def _least_load(pool):
     best, work, slots, ties = -1, 1, 0, 0
-    for a in range(pool.busy.size):
+    for a in range(pool.up.size):
         best, work, slots, ties = less_loaded(pool, a, best, work, slots, ties)
     return max(best, 0), ties
 
@@ -90,7 +90,7 @@ def least_loaded_of_all(task, pool):
     """The agent with the lowest load that is up; the first where none is."""
     if is_ranked(pool):
         return choose_ranked(task, pool)
-    if pool.busy.size >= _MANY:
+    if pool.up.size >= _MANY:
         tasks = _fewest_tasks(pool)
         if tasks >= 0:
             return _with_tasks(task, pool, tasks)
@@ -98,7 +98,7 @@ def least_loaded_of_all(task, pool):
     chosen = best
     if ties > 1:
         left = which(task, ties)
-        for a in range(pool.busy.size):
+        for a in range(pool.up.size):
             equal = as_loaded(pool, a, best)
             chosen = a if equal & (left == 0) else chosen
             left -= equal
@@ -115,7 +115,7 @@ def _by_load(task, pool, memory):
 def put_least_loaded(pool, out):
     """Put the probability with which each agent is :func:`least_loaded_of_all` into ``out``."""
     best, _ = _least_load(pool)
-    for a in range(pool.busy.size):
+    for a in range(pool.up.size):
         out[a] = 1.0 if as_loaded(pool, a, best) else 0.0
     even(out, best)
 
@@ -135,7 +135,7 @@ def least_loaded(pool: AgentPool, corpus: Corpus | None = None) -> Policy:
 @register_jitable
 def _of_two(pool, first, second):
     """The less loaded of two agents; -1 where both are down."""
-    agents = pool.busy.size
+    agents = pool.up.size
     if second >= agents or not pool.up[second]:
         second = first
     if not pool.up[first]:
@@ -149,7 +149,7 @@ def _of_two(pool, first, second):
 
 @choose_kernel
 def _two_choices(task, pool, memory):
-    agents = pool.busy.size
+    agents = pool.up.size
     first = int(task.uniform * agents)
     second = int(draw(task, 1) * (agents - 1))
     chosen = _of_two(pool, first, second + 1 if second >= first else second)
@@ -158,7 +158,7 @@ def _two_choices(task, pool, memory):
 
 @probability_kernel
 def _two_probabilities(task, pool, memory, out):
-    agents = pool.busy.size
+    agents = pool.up.size
     seconds = max(1, agents - 1)  # a single agent is its own second
     out[:] = 0.0
     for first in range(agents):

@@ -39,7 +39,7 @@ _OF_POLICY = frozenset(
 @register_jitable
 def _burden(task, pool, memory, a):
     """What agent ``a`` costs and takes, less its quality, each by its weight."""
-    agents = pool.busy.size
+    agents = pool.up.size
     quality = memory[3 + a]
     if task.predicted.size == agents:
         quality = task.predicted[a]

@@ -1,19 +1,20 @@
 """What the code of a policy reads of a task and of the pool."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from functools import lru_cache
 from types import CodeType
 from typing import Any
 
 from routingsim.policies.kernel import Kernel
 from routingsim.policies.policy import Policy
+from routingsim.policies.ranking import BY_LATENCY, BY_LOAD
 
 _READ = frozenset(["d_var", "prompt_tokens", "features", "predicted", "category"])
-_LOAD = frozenset(["busy", "queued", "wait", "speed", "ranking"])
+_LOAD = frozenset(["busy", "queued", "wait", "speed"])
 _OURS = __name__.partition(".")[0]
 
 
-def reads(policy: Policy) -> set[str]:
+def reads(policy: Policy) -> Set[str]:
     """What a policy reads of a task's text and category: names of fields of a TaskView.
 
     It is found in the code of the function and of those that it calls.
@@ -32,12 +33,8 @@ def may_read(policy: Policy, field: str) -> bool:
 def may_read_load(choose: Kernel, learn: Kernel) -> bool:
     """Whether a policy may read the load of an agent, or what follows from it."""
     code = choose.python, learn.python
-    return not _ours(*code) or _reads_load(*code)
-
-
-@lru_cache(maxsize=64)  # asked for again by every run
-def _reads_load(*functions: Callable[..., Any]) -> bool:
-    return not _LOAD.isdisjoint(_names(*functions))
+    ranked = choose.ranks in (BY_LOAD, BY_LATENCY)
+    return ranked or not _ours(*code) or not _LOAD.isdisjoint(_names(*code))
 
 
 def _code_of(policy: Policy) -> tuple[Callable[..., Any], Callable[..., Any]]:
@@ -48,8 +45,12 @@ def _ours(*functions: Callable[..., Any]) -> bool:
     return all(getattr(f, "__module__", "").partition(".")[0] == _OURS for f in functions)
 
 
-def _names(*functions: Callable[..., Any]) -> set[str]:
+def _names(*functions: Callable[..., Any]) -> Set[str]:
     """The names of attributes and globals in the code of functions and of all that they call."""
+    return _known(*functions) if _ours(*functions) else _found(*functions)
+
+
+def _found(*functions: Callable[..., Any]) -> Set[str]:
     found: set[str] = set()
     seen: set[CodeType] = set()
     todo: list[Any] = list(functions)
@@ -67,6 +68,9 @@ def _names(*functions: Callable[..., Any]) -> set[str]:
             todo += [known[name] for name in code.co_names if name in known]
             codes += [inner for inner in code.co_consts if isinstance(inner, CodeType)]
     return found
+
+
+_known = lru_cache(maxsize=64)(_found)  # asked for again by every run
 
 
 def _plain(value: Any) -> Any:

@@ -106,7 +106,7 @@ def static(pool: AgentPool, corpus: Corpus | None = None, *, agent: str = "") ->
 
 @choose_kernel
 def _in_turn(task, pool, memory):
-    agents = pool.busy.size
+    agents = pool.up.size
     for _ in range(agents):
         a = int(memory[0]) % agents
         memory[0] = a + 1

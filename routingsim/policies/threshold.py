@@ -32,7 +32,7 @@ _PURPOSE = {
 def _band(task, pool, memory):
     """Where the list of the task's band begins in the memory."""
     band = 0 if task.d_var < memory[0] else 1 if task.d_var < memory[1] else 2
-    return 3 + band * (pool.busy.size + 1)
+    return 3 + band * (pool.up.size + 1)
 
 
 @register_jitable
@@ -46,7 +46,7 @@ def _of_band(task, pool, memory):
     if best >= 0 and work / slots < memory[2]:
         return best, ties, False
     other, less, on, others = best, work, slots, 0
-    for a in range(pool.busy.size):
+    for a in range(pool.up.size):
         other, less, on, others = less_loaded(pool, a, other, less, on, others)
     if less * slots < work * on or best < 0:  # the band keeps a task where its agents are as good
         return other, others, True
@@ -60,7 +60,7 @@ def _by_threshold(task, pool, memory):
         return best
     left = which(task, ties)
     if spilled:
-        for a in range(best, pool.busy.size):
+        for a in range(best, pool.up.size):
             if as_loaded(pool, a, best):
                 if left == 0:
                     return a
@@ -81,7 +81,7 @@ def _threshold_probabilities(task, pool, memory, out):
     best, _, spilled = _of_band(task, pool, memory)
     out[:] = 0.0
     if spilled:
-        for a in range(pool.busy.size):
+        for a in range(pool.up.size):
             out[a] = 1.0 if as_loaded(pool, a, best) else 0.0
     else:
         k = _band(task, pool, memory)

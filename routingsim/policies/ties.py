@@ -78,7 +78,7 @@ def lowest(figure, task, pool, memory):
     ``figure(task, pool, memory, a)`` is that of agent ``a``; 0, infinity and 0 where none is up.
     """
     best, least, ties = 0, np.inf, 0
-    for a in range(pool.busy.size):
+    for a in range(pool.up.size):
         if pool.up[a]:
             best, least, ties = lower(a, figure(task, pool, memory, a), best, least, ties)
     return best, least, ties
@@ -105,7 +105,7 @@ def choose_lowest(figure, task, pool, memory):
     best, least, ties = lowest(figure, task, pool, memory)
     if ties > 1:
         left = which(task, ties)
-        for a in range(best, pool.busy.size):
+        for a in range(best, pool.up.size):
             if pool.up[a] and figure(task, pool, memory, a) == least:
                 if left == 0:
                     return a
@@ -117,7 +117,7 @@ def choose_lowest(figure, task, pool, memory):
 def put_lowest(figure, task, pool, memory, out):
     """Put the probability with which each agent is :func:`choose_lowest` into ``out``."""
     best, least, _ = lowest(figure, task, pool, memory)
-    for a in range(pool.busy.size):
+    for a in range(pool.up.size):
         out[a] = 1.0 if pool.up[a] and figure(task, pool, memory, a) == least else 0.0
     even(out, best)
 

@@ -228,9 +228,10 @@ def _outcome(work, log, call, i):
 
 @inlined
 def _note_sending(work, log, call, i, a):
-    """Write down what is known of a call when it is sent, and holds unless it ends unusually.
+    """Write down what is known of a call when it is sent.
 
-    Tasks come in order, so that what the log has of them is in the cache then.
+    Tasks come in order, so that what the log has of them is in the cache then. How a call is to
+    end is written down when it starts, too; only if it ends in another way is that changed.
     """
     log.agent[i], log.attempts[i] = a, call.attempt + 1
     if not call.attempt:
@@ -405,9 +406,8 @@ def _run(s, work, system, rules, log, pool, choose, learn, learns, memory, seed)
             s.counters[FRESH] = fresh
             return GROW
 
-        if s.counters[FAR]:
-            if not s.counters[EVENTS] or s.events[0].time >= s.bounds[UNTIL]:
-                draw_near(s)
+        if s.counters[FAR] and (not s.counters[EVENTS] or s.events[0].time >= s.bounds[UNTIL]):
+            draw_near(s)
 
         # The next event: ``a`` is the agent at which something changes, ``ended`` the call that
         # ends, ``i`` the task that is sent, with the record ``c`` if it is a retry, or of the first

@@ -1,9 +1,10 @@
 """Events that are far off, in buckets by their times, so that the heap of the next ones is small.
 
 With tens of thousands of calls at once the ends of all would make a heap larger than the
-processor's cache. So an event from a bound on is put into a bucket, in no order, and the next bucket
-is moved into the heap once all before the bound is done. What comes after the last bucket is put
-aside, and makes the next buckets when those are used up. Which event comes first is as in one heap.
+processor's cache. So an event from a bound on is put into a bucket, in no order, and the next
+bucket is moved into the heap once all before the bound is done. What comes after the last bucket
+is put aside, and makes the next buckets when those are used up. Which event comes first is as in
+one heap.
 
 It is a ladder queue of one rung (Tang, Goh & Thng, "Ladder queue: an O(1) priority queue structure
 for large-scale discrete event simulation", ACM Transactions on Modeling and Computer

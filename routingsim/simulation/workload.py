@@ -48,13 +48,19 @@ def records(corpus: Corpus | None, pool: AgentPool, policy: Policy) -> Records:
     if corpus is None:
         if policy.featurize or policy.predict:
             raise SimulationError(f"policy {policy.name} reads texts: give a corpus")
-        corpus = Corpus.from_frame(pd.DataFrame({"id": ["0"], "text": [""]}))
+        corpus = _one_record()
     known = _of_pool(corpus, pool)
     features, predicted = (
         _own(_table(policy.featurize, corpus)),
         _own(_table(policy.predict, corpus)),
     )
     return Records(known.work._replace(features=features, predicted=predicted), known.modelled)
+
+
+@lru_cache(maxsize=1)  # as long to make as all else of a short replay
+def _one_record() -> Corpus:
+    """A corpus that says nothing of its tasks."""
+    return Corpus.from_frame(pd.DataFrame({"id": ["0"], "text": [""]}))
 
 
 @lru_cache(maxsize=2)  # asked for again by every policy and every replay

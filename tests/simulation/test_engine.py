@@ -28,6 +28,7 @@ from routingsim.policies.kernel import (
     no_learning,
 )
 from routingsim.policies.policy import make_policy
+from routingsim.policies.reads import may_read_load
 from routingsim.simulation import engine, state
 from routingsim.simulation.faults import Outage
 from routingsim.simulation.service import system
@@ -521,6 +522,40 @@ def test_many_agents_are_ranked_as_by_looking_at_all_of_them(
     for name in ("agent", "status", "attempts", "finished", "cost"):
         np.testing.assert_array_equal(getattr(logs[0], name), getattr(logs[1], name), name)
     assert np.unique(logs[0].agent).size > 90
+
+
+LOOKING = {
+    "random": False, "round-robin": False, "static:a0": False, "weighted": False,
+    "cheapest": False, "fastest": False, "least-loaded": True, "shortest-wait": True,
+    "power-of-two": True, "threshold": True,
+}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LOOKING)
+def test_the_load_is_shown_only_to_policies_that_look(
+    name: str, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    pool = eight_agents()
+    policy, agents = make_policy(pool, name), system(pool, [Outage("a1", 2.0, 5.0)])
+    assert may_read_load(policy.choose, policy.learn) is LOOKING[name]
+    rng = np.random.default_rng(seed)
+    work = workload(np.cumsum(rng.exponential(0.1, 300)), 8)
+    logs = []
+    for ranked_from in (0, 10**9):
+        monkeypatch.setattr(state, "RANKED_FROM", dict.fromkeys(state.RANKED_FROM, ranked_from))
+        for _ in range(2):
+            run = policy.choose, policy.learn, policy.memory.copy(), seed
+            logs.append(engine.run(work, agents, Rules(2, 0.0, 1.0, 1, 0, 0.0, 0), *run))
+            monkeypatch.setattr(state, "may_read_load", lambda choose, learn: True)
+        monkeypatch.undo()
+    for other in logs[1:]:
+        np.testing.assert_array_equal(logs[0].agent, other.agent)
+        np.testing.assert_array_equal(logs[0].finished, other.finished)
+
+
+def test_a_policy_of_a_user_is_shown_the_load() -> None:
+    assert may_read_load(watching, no_learning)
 
 
 @pytest.mark.slow
