@@ -34,7 +34,7 @@ def may_read_load(choose: Kernel, learn: Kernel) -> bool:
     """Whether a policy may read the load of an agent, or what follows from it."""
     code = choose.python, learn.python
     ranked = choose.ranks in (BY_LOAD, BY_LATENCY)
-    return ranked or not _ours(*code) or not _LOAD.isdisjoint(_names(*code))
+    return ranked or not _ours(*code) or not _LOAD.isdisjoint(_known(*code))
 
 
 def _code_of(policy: Policy) -> tuple[Callable[..., Any], Callable[..., Any]]:

@@ -40,7 +40,7 @@ from routingsim.simulation.events import (
 )
 from routingsim.simulation.ladder import BOUNDS, UNTIL, room_for
 from routingsim.simulation.latencies import BINS
-from routingsim.simulation.queues import FAIR, FIFO, LINE, PRIORITY
+from routingsim.simulation.queues import FAIR, LINE, PRIORITY
 from routingsim.simulation.sharing import NODE
 from routingsim.simulation.tables import Table
 
@@ -291,6 +291,7 @@ _AGENT = whole_lines(
 )
 """Record of an agent, by lines of the cache of 64 bytes."""
 _OWN_LINE = (_AGENT.fields or {})["head"][1] // LINE.itemsize
+_GIVEN = set(_AGENT.fields or ()) & (set(System._fields) - {"rejects", "queue_limit"})
 
 
 _ACCOUNT = np.dtype(
@@ -362,7 +363,7 @@ class State(NamedTuple):
 
 
 FIRST_CALLS = 1 << 10  # records of calls to begin with
-FAR_FROM = 1 << 12  # records of calls from which on events that are far off are set aside
+FAR_FROM = 1 << 11  # events from which on those that are far off are set aside
 RANKED_FROM = {UNRANKED: 0, BY_LOAD: 192, BY_LATENCY: 48, BY_MEMORY: 48}
 """Agents from which on a ranking is quicker than to look at all of them."""
 # Slots up to which unequal loads are unequal as floating-point numbers: they differ by a share of
@@ -386,14 +387,15 @@ def empty_state(
     figure = memory[:m] if ranks == BY_MEMORY else system.mean_service
     ranking = records(ranking_size(m) if ranks else 0, np.dtype(np.float64), 2)
     ranking[::2] = math.inf
-    lines_of = np.ones(m, np.int64)
-    lines_of[system.order == PRIORITY] += work.priority.max(initial=0)
-    lines_of[system.order == FAIR] = work.weight.size
-    more = np.where(system.order == FIFO, 0, lines_of)  # lines that are not in an agent's record
-    each = _AGENT.itemsize // LINE.itemsize
-    lines = records(m * each + int(more.sum()), LINE)
+    each, lines_of = _AGENT.itemsize // LINE.itemsize, np.zeros(m, np.int64)
+    by_class = bool(system.order.any())  # lines that are not in an agent's record
+    if by_class:
+        lines_of[system.order == PRIORITY] = 1 + work.priority.max(initial=0)
+        lines_of[system.order == FAIR] = work.weight.size
+    more = int(lines_of.sum())
+    lines = records(m * each + more, LINE)
     agents = lines[: m * each].view(_AGENT)
-    for name in set(_AGENT.fields or ()) & (set(System._fields) - {"rejects", "queue_limit"}):
+    for name in _GIVEN:
         agents[name] = getattr(system, name)
     agents["queue_limit"] = np.minimum(system.queue_limit, MOST_CALLS)
     agents["works"] = 1
@@ -404,11 +406,12 @@ def empty_state(
     agents["longest"] = np.minimum(np.where(system.impatient, math.inf, system.patience), cut_off)
     agents["first"] = NONE
     agents["patient"] = (system.impatient == 0) & (agents["longest"] == math.inf)
-    own = np.arange(m) * each + _OWN_LINE
-    agents["clocks"] = np.cumsum(more) - more
-    agents["line"] = np.where(more > 0, m * each + agents["clocks"], own)
-    agents["lines"] = lines_of
-    lines[m * each :] = agents["head"] = agents["tail"] = NONE
+    agents["head"] = agents["tail"] = NONE
+    agents["line"] = np.arange(_OWN_LINE, m * each, each)
+    if by_class:
+        agents["lines"], agents["clocks"] = lines_of, np.cumsum(lines_of) - lines_of
+        agents["line"] = np.where(lines_of, m * each + agents["clocks"], agents["line"])
+        lines[m * each :] = NONE
     agents["outage"], agents["outages_end"] = system.first_outage[:-1], system.first_outage[1:]
     agents["breaks"] = np.diff(system.first_outage) > 0
     agents["mean_service"] *= 1.0 + system.sharing * (system.slots - 1)  # with all slots in use
@@ -449,7 +452,7 @@ def empty_state(
         calls=np.zeros(0, CALL),
         pairs=np.zeros(0, PAIR),
         lines=lines,
-        clocks=np.zeros(int(more.sum())),
+        clocks=np.zeros(more),
         nodes=np.zeros(0, NODE),
         accounts=accounts,
         windows=windows,
@@ -518,11 +521,11 @@ def grown(state: State, rules: Rules) -> State:
 
 def _more_far(state: State, calls: int) -> dict[str, Any]:
     """Room for events that are far off, if the heap of so many calls would be large."""
-    if calls < FAR_FROM:
-        return {}
-    if state.bounds[UNTIL] == math.inf:  # from here on only what comes before this into the heap
-        there = state.events["time"][: state.counters[EVENTS]]
-        state.bounds[UNTIL] = there.mean() if there.size else 0.0
+    there = state.events["time"][: state.counters[EVENTS]]
+    if state.bounds[UNTIL] == math.inf:  # the heap is all there is
+        if there.size < FAR_FROM:
+            return {}
+        state.bounds[UNTIL] = there.mean()  # only what comes before this into the heap from now on
     size, parts = room_for(calls)
     buckets, far = np.zeros(size, np.int32), records(parts, EVENT)
     for new, old in ((buckets, state.buckets), (far, state.far)):

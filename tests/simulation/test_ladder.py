@@ -64,7 +64,7 @@ def run_both(
 ) -> Log:
     """The log of a run, which is the same with all events in one heap."""
     policy, logs = make_policy(pool, name), []
-    for far_from in (1 << 10, 1 << 40):
+    for far_from in (state.FIRST_CALLS // 2, 1 << 40):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(state, "FAR_FROM", far_from)
             memory = policy.memory.copy()
