@@ -39,20 +39,14 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import (
-    FileResponse,
-    JSONResponse,
-    PlainTextResponse,
-    Response,
-    StreamingResponse,
-)
-from starlette.routing import Mount, Route
-from starlette.staticfiles import StaticFiles
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
 
 from routingsim.errors import RoutingSimError
 from routingsim.live.bridge.metrics import BridgeStats, Link
 from routingsim.live.bridge.protocol import CHANNELS, Subscribe, parse_id, subscribed
 from routingsim.live.http import asyncapi
+from routingsim.live.http.content import Content
 from routingsim.live.http.events import Events
 from routingsim.live.http.limits import HttpLimits
 from routingsim.live.http.middleware import AccessMiddleware, failure, json_answer
@@ -131,45 +125,50 @@ def create_app(
     events
         Receives what is published, for ``/api/routing/stream`` and the ids of decisions.
     limits
-        Time for a client to send its request's body, and requests of one client at once.
+        Time for a client to send its request's body, and requests of one client at once and a
+        second.
     trusted
-        Whether an address is that of a proxy, which may have any number.
+        Whether an address is that of a proxy, which may have any number at once.
     """
     limits = limits or HttpLimits()
     service = _Service(router, websocket, bridge, events, limits.body_seconds)
+    api = [
+        ApiRoute(
+            "/api/routing/test",
+            GET=Operation(service.routing_stats, {200: StatsAnswer} | failures(401)),
+            POST=Operation(
+                service.route_task,
+                {200: RouteAnswer} | failures(400, 401, 408, 413, 415, 422),
+                RouteRequest,
+            ),
+        ),
+        ApiRoute(
+            "/api/routing/stream",
+            GET=Operation(
+                service.stream,
+                {200: EventStream} | failures(400, 401, 503),
+                parameters=STREAM_PARAMETERS,
+            ),
+        ),
+        ApiRoute(
+            "/api/config",
+            GET=Operation(service.dashboard_config, {200: ConfigAnswer} | failures(401)),
+        ),
+        ApiRoute("/health", GET=Operation(service.health, {200: Health} | failures())),
+        ApiRoute("/ready", GET=Operation(service.ready, {200: Health, 503: Health} | failures())),
+        ApiRoute("/metrics", GET=Operation(service.metrics, {200: str} | failures(401))),
+    ]
+    fixed = {
+        "/openapi.json": Content.json(document(api)),
+        "/asyncapi.json": Content.json(asyncapi.document()),
+        "/stream.d.ts": Content(asyncapi.typescript().encode(), "text/plain"),
+        **{f"/static/{path.name}": Content.file(path) for path in STATIC.iterdir()},
+    }
     app = Starlette(
         routes=[
-            ApiRoute(
-                "/api/routing/test",
-                GET=Operation(service.routing_stats, {200: StatsAnswer} | failures(401)),
-                POST=Operation(
-                    service.route_task,
-                    {200: RouteAnswer} | failures(400, 401, 408, 413, 415, 422),
-                    RouteRequest,
-                ),
-            ),
-            ApiRoute(
-                "/api/routing/stream",
-                GET=Operation(
-                    service.stream,
-                    {200: EventStream} | failures(400, 401, 503),
-                    parameters=STREAM_PARAMETERS,
-                ),
-            ),
-            ApiRoute(
-                "/api/config",
-                GET=Operation(service.dashboard_config, {200: ConfigAnswer} | failures(401)),
-            ),
-            ApiRoute("/health", GET=Operation(service.health, {200: Health} | failures())),
-            ApiRoute(
-                "/ready", GET=Operation(service.ready, {200: Health, 503: Health} | failures())
-            ),
-            ApiRoute("/metrics", GET=Operation(service.metrics, {200: str} | failures(401))),
-            Route("/openapi.json", _openapi),
-            Route("/asyncapi.json", _asyncapi),
-            Route("/stream.d.ts", _types),
+            *api,
+            *(Route(path, content.get) for path, content in fixed.items()),
             Route("/", service.page),
-            Mount("/static", StaticFiles(directory=STATIC)),
         ],
         middleware=[
             Middleware(
@@ -179,7 +178,7 @@ def create_app(
                 token=token,
                 answers=service.answers,
                 seconds=service.seconds,
-                most=limits.connections_per_address,
+                limits=limits,
                 trusted=trusted,
             ),
         ],
@@ -211,6 +210,7 @@ class _Service:
         default_factory=lambda: histogram("route_seconds", "To score a task and choose an agent.")
     )
     working: dict[str, asyncio.TimerHandle] = field(default_factory=dict)
+    index: Content = field(default_factory=lambda: Content.file(STATIC / "index.html"))
 
     @contextlib.asynccontextmanager
     async def lifespan(self, app: Starlette) -> AsyncIterator[None]:
@@ -323,7 +323,9 @@ class _Service:
             f"connect-src 'self'{reach}; base-uri 'none'; form-action 'none'; "
             "frame-ancestors 'self'"
         )
-        return FileResponse(STATIC / "index.html", headers={"Content-Security-Policy": policy})
+        answer = await self.index.get(request)
+        answer.headers["Content-Security-Policy"] = policy
+        return answer
 
 
 _PUBLISHER = {
@@ -373,18 +375,6 @@ def _subscription(request: Request) -> Subscribe:
     except ValueError as problem:
         raise HTTPException(400, f"since or history: {problem}") from None
     return Subscribe(channel, place, count, subscribed(channel))
-
-
-async def _openapi(request: Request) -> Response:
-    return JSONResponse(document(request.app.routes))
-
-
-async def _asyncapi(request: Request) -> Response:
-    return JSONResponse(asyncapi.document())
-
-
-async def _types(request: Request) -> Response:
-    return PlainTextResponse(asyncapi.typescript())
 
 
 async def _http_error(request: Request, error: Exception) -> Response:

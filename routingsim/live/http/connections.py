@@ -20,6 +20,9 @@ from routingsim.live.http.limits import HttpLimits
 SWEEP_SECONDS = 0.5
 """Time between searches for connections that take too long."""
 
+WAITING = "routingsim.waiting"
+"""Key in a request's scope while it waits for its turn; its connection may then be cut."""
+
 log = logging.getLogger(__name__)
 
 
@@ -29,8 +32,9 @@ def _working(connection: Any) -> bool:
 
 
 def _idle(connection: Any) -> bool:
-    """Whether nothing is at work: no request is under way, or only part of one has come."""
-    return not _working(connection) or connection.cycle.more_body
+    """Whether nothing is at work: no request is under way, or it waits, or only part has come."""
+    cycle = connection.cycle
+    return not _working(connection) or cycle.more_body or WAITING in cycle.scope
 
 
 class Connections:

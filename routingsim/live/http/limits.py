@@ -11,6 +11,8 @@ class HttpLimits:
     ----------
     connections, connections_per_address
         Connections open at once, in all and from one address that is no trusted proxy's.
+    requests_per_second, request_burst
+        Requests of one client, and how many of them at once; those above wait for their turn.
     head_seconds, body_seconds
         Time to send the head of a request, from the connection or the answer before it on, and
         to send its body.
@@ -20,6 +22,8 @@ class HttpLimits:
 
     connections: int = 1_000
     connections_per_address: int = 500
+    requests_per_second: float = 500.0
+    request_burst: int = 2_000
     head_seconds: float = 5.0
     body_seconds: float = 10.0
     stall_seconds: float = 20.0

@@ -5,6 +5,7 @@ site is refused because of its Origin, or, on loopback, of its Host; a program w
 the token gets 401.
 """
 
+import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Collection
@@ -15,6 +16,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from routingsim.live.http.connections import WAITING
+from routingsim.live.http.limits import HttpLimits
 from routingsim.live.http.schemas import Failure
 from routingsim.live.security import bearer_matches, host_allowed, is_loopback, origin_allowed
 
@@ -31,6 +34,10 @@ _PREFLIGHT = {
     "Access-Control-Allow-Headers": "Authorization, Content-Type, Last-Event-ID",
     "Access-Control-Max-Age": "600",
 }
+
+
+LONGEST_WAIT = 2.0
+"""Seconds that a request waits at most since there are too many of its client's."""
 
 
 def json_answer(body: msgspec.Struct, status: int = 200) -> Response:
@@ -50,8 +57,10 @@ class AccessMiddleware:
 
     ``answers`` counts them by status, ``seconds`` is the time until each begins. ``host`` is the
     address that the server listens on; ``origins`` and ``token`` are as for the
-    bridge. Of one client, which may be behind a proxy, there may be ``most`` requests under way
-    at once, streams included; of an address for which ``trusted`` is true, any number.
+    bridge. Of one client, which may be behind a proxy, there may be as many requests under way at
+    once, streams included, as the ``limits`` allow it connections; of an address for which
+    ``trusted`` is true, any number. Requests that come faster than the limits allow one client
+    wait for their turn.
     """
 
     def __init__(
@@ -63,7 +72,7 @@ class AccessMiddleware:
         token: str | None,
         answers: Counter[int],
         seconds: Histogram,
-        most: int,
+        limits: HttpLimits,
         trusted: Callable[[str], bool],
     ) -> None:
         self._app = app
@@ -73,9 +82,11 @@ class AccessMiddleware:
         self._token = token
         self._answers = answers
         self._seconds = seconds
-        self._most = most
+        self._most = limits.connections_per_address
+        self._rate, self._burst = limits.requests_per_second, limits.request_burst
         self._trusted = trusted
         self._under_way: Counter[str] = Counter()
+        self._turns: dict[str, float] = {}  # when the last request of each client has its turn
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -114,11 +125,28 @@ class AccessMiddleware:
             refusal = failure(429, error, {"Retry-After": "1"})
         self._under_way[client] += 1
         try:
+            wait = self._wait(client, asyncio.get_running_loop().time())
+            if wait > 0.0:
+                scope[WAITING] = True
+                await asyncio.sleep(wait)
+                del scope[WAITING]
             await (refusal or self._app)(scope, receive, send_with_headers)
         finally:
             self._under_way[client] -= 1
             if not self._under_way[client]:
                 del self._under_way[client]
+
+    def _wait(self, client: str, now: float) -> float:
+        """Seconds until the turn of a client's request that has come at ``now`` (s).
+
+        The first ``burst`` have it at once, the others ``rate`` a second.
+        """
+        at_once = now - self._burst / self._rate
+        turn = max(self._turns.get(client, at_once), at_once) + 1.0 / self._rate
+        self._turns[client] = turn = min(turn, now + LONGEST_WAIT)
+        if len(self._turns) > 1_000 + 2 * len(self._under_way):  # forget those as good as new
+            self._turns = {c: turn for c, turn in self._turns.items() if turn > at_once}
+        return turn - now
 
     def _refusal(self, scope: Scope, headers: Headers, preflight: bool) -> Response | None:
         host = headers.get("host", "")

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from starlette.responses import PlainTextResponse
 
+from routingsim.live.http.connections import WAITING
+from routingsim.live.http.limits import HttpLimits
 from routingsim.live.http.middleware import AccessMiddleware, failure, json_answer
 from routingsim.live.http.schemas import Failure
 from routingsim.live.prometheus import histogram
@@ -16,9 +18,10 @@ BEARER = {"authorization": "Bearer sesame"}
 
 
 def access(app: Any, answers: Counter[int], **options: Any) -> AccessMiddleware:
+    plain = {"host": "127.0.0.1", "token": None, "limits": HttpLimits(), "trusted": lambda _: False}
     return AccessMiddleware(
         app,
-        **{"host": "127.0.0.1", "token": None, "most": 500, "trusted": lambda _: False} | options,
+        **plain | options,
         origins=["https://hub.example.org"],
         answers=answers,
         seconds=histogram("http_seconds", "Seconds."),
@@ -142,7 +145,8 @@ def test_requests_under_way_are_limited_by_client_and_not_for_a_proxy() -> None:
             await done.wait()
             await PlainTextResponse("inside")(scope, receive, send)
 
-        app = access(slow, answers, most=2, trusted=lambda address: address == "10.0.0.1")
+        limits = HttpLimits(connections_per_address=2)
+        app = access(slow, answers, limits=limits, trusted=lambda address: address == "10.0.0.1")
 
         async def request(address: str) -> list[Any]:
             sent: list[Any] = []
@@ -169,3 +173,42 @@ def test_requests_under_way_are_limited_by_client_and_not_for_a_proxy() -> None:
         assert again[0]["status"] == 200
 
     asyncio.run(main())
+
+
+def test_requests_above_the_rate_wait_for_their_turn() -> None:
+    """Three at once, then one each 0.1 s, a proxy's own too; a second client waits for none."""
+    limits = HttpLimits(requests_per_second=10, request_burst=3)
+    app = access(PlainTextResponse(""), Counter(), limits=limits, trusted=lambda _: True)
+    waits = [app._wait("192.0.2.1", 50.0) for _ in range(6)]
+    assert waits == pytest.approx([-0.2, -0.1, 0.0, 0.1, 0.2, 0.3])
+    assert app._wait("192.0.2.2", 50.0) == pytest.approx(-0.2)
+    assert app._wait("192.0.2.1", 50.25) == pytest.approx(0.15)
+    assert app._wait("192.0.2.1", 60.0) == pytest.approx(-0.2)  # as good as new
+    assert max(app._wait("192.0.2.1", 60.0) for _ in range(100)) == 2.0  # never longer
+    for number in range(1_500):
+        app._wait(f"2001:db8::{number:x}", 61.0 + number)
+    assert len(app._turns) < 1_001  # forgotten are those that could send a whole burst again
+
+
+def test_while_a_request_waits_its_connection_says_so() -> None:
+    seen: list[bool] = []
+
+    async def main() -> None:
+        limits = HttpLimits(requests_per_second=50, request_burst=1)
+        app = access(PlainTextResponse("inside"), Counter(), limits=limits)
+        scope: Any = {"type": "http", "method": "GET", "path": "/", "scheme": "http"}
+        scope |= {"headers": [(b"host", b"localhost")], "client": ("192.0.2.1", 5)}
+        second = dict(scope)
+
+        async def send(message: Any) -> None:
+            seen.append(WAITING in second)
+
+        receive: Any = asyncio.Event().wait
+        await app(scope, receive, send)
+        waiting = asyncio.create_task(app(second, receive, send))
+        await asyncio.sleep(0)
+        assert (WAITING in second, len(seen)) == (True, 2)
+        await waiting
+
+    asyncio.run(main())
+    assert seen == [False] * 4
