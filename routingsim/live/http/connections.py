@@ -50,7 +50,6 @@ class Connections:
         trusted: Callable[[str], bool] = lambda address: False,
         gate: Gate | None = None,
     ) -> None:
-        self.refused = self.timed_out = 0
         self._limits = limits
         self._trusted = trusted
         self._gate = gate
@@ -91,7 +90,6 @@ class Connections:
             return
         idle = (c for c in self._open if not (each and c.address != address) and _idle(c))
         cut = next(idle, connection)  # the oldest; if all are at work, the new one
-        self.refused += 1
         self._tell(cut, "too many connections")
         self.remove(cut)
         cut.transport.abort()
@@ -123,6 +121,5 @@ class Connections:
                 if working and not stalled:
                     self._open[connection] = now
                 elif now - since > (limits.stall_seconds if stalled else limits.head_seconds):
-                    self.timed_out += 1
                     self._tell(connection, "reads no answer" if stalled else "sends no request")
                     connection.transport.abort()

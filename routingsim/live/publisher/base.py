@@ -7,7 +7,7 @@ from typing import Self
 
 import msgspec
 
-from routingsim.messages import AgentStatus, Body, ReplayProgress, RoutingDecision, encode
+from routingsim.messages import AgentStatus, Body, RoutingDecision, encode
 
 log = logging.getLogger("routingsim.live")
 
@@ -64,10 +64,6 @@ class BasePublisher(ABC):
     def publish_agent_status(self, status: AgentStatus) -> int:
         """Publish an agent's status."""
         return self.publish(status)
-
-    def publish_replay_progress(self, progress: ReplayProgress) -> int:
-        """Publish the progress of a replay, so that pages can show that there is one."""
-        return self.publish(progress)
 
     @abstractmethod
     def publish(self, body: Body) -> int:
