@@ -271,10 +271,13 @@ def test_an_emptied_database_gets_all_back_by_the_rights_that_the_docs_name(
 class Wanderer(Reader):
     """A client that comes back all the time with its last id, to one bridge or another."""
 
+    settled = False
+    """Whether it stays where it comes next."""
+
     async def _read(self, ws: ClientConnection) -> None:
         self._last = self._last or "0"
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(random.uniform(0.05, 0.4)):
+            async with asyncio.timeout(None if self.settled else random.uniform(0.05, 0.4)):
                 await super()._read(ws)
 
 
@@ -313,6 +316,7 @@ async def storm(server: Server, faults: int, dice: random.Random, fault: Any) ->
                 await some(0.2)
                 assert await asyncio.to_thread(one.flush, 20)
                 assert await asyncio.to_thread(two.flush, 20)
+                wanderer.settled = True
                 clients = [*readers, wanderer]
                 with contextlib.suppress(TimeoutError):  # the counts below say more
                     await until(lambda: all(len(client.got) >= sent for client in clients), 30)
