@@ -148,6 +148,9 @@ def test_a_marked_time_holds_for_all_charts(tmp_path: Path, chromium: str) -> No
             "5.00",
             "too short to say",
         ]
+        # JupyterLab leaves the arrow keys to it.
+        kept = at.locator("figure.wide svg[tabindex]").get_attribute("data-lm-suppress-shortcuts")
+        assert kept == "true"
         at.locator("figure.wide svg").focus()
         at.keyboard.press("ArrowRight")  # the first tenth: the three that came early
         assert row.locator("td").first.inner_text() == "3"

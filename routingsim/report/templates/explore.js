@@ -4,6 +4,9 @@
 const NS = "http://www.w3.org/2000/svg";
 const [H, LEFT, RIGHT, TOP, BOTTOM, GAP, LEAST] = [230, 44, 10, 8, 34, 18, 360];
 
+/** Without it JupyterLab takes the arrow keys for commands of its own. */
+const OWN_KEYS = { "data-lm-suppress-shortcuts": "true" };
+
 function node(tag, attributes = {}, ...children) {
   const made = tag.startsWith("svg:") ? document.createElementNS(NS, tag.slice(4)) : document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
@@ -113,7 +116,7 @@ function show(root, first, ask) {
 
   function slider(name, { min, max, step, value }, told, changed) {
     const output = node("output", {}, told(value));
-    const input = node("input", { type: "range", min, max, step, value, "aria-label": name });
+    const input = node("input", { type: "range", min, max, step, value, "aria-label": name, ...OWN_KEYS });
     input.addEventListener("input", () => (output.textContent = told(Number(input.value))));
     input.addEventListener("change", () => {
       changed(Number(input.value));
@@ -180,6 +183,7 @@ function show(root, first, ask) {
       mark();
     });
     svg.setAttribute("tabindex", "0");
+    for (const [name, value] of Object.entries(OWN_KEYS)) svg.setAttribute(name, value);
     svg.addEventListener("keydown", (event) => {
       const move = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
       if (event.key === "Escape") range = [0, Infinity];
