@@ -58,22 +58,21 @@ def _by_threshold(task, pool, memory):
     best, ties, spilled = _of_band(task, pool, memory)
     if ties < 2:
         return best
-    left = which(task, ties)
+    left, chosen = which(task, ties), best
     if spilled:
-        for a in range(best, pool.up.size):
-            if as_loaded(pool, a, best):
-                if left == 0:
-                    return a
-                left -= 1
+        for a in range(pool.up.size):
+            equal = as_loaded(pool, a, best)
+            chosen = a if equal & (left == 0) else chosen
+            left -= equal
+        return chosen
     k = _band(task, pool, memory)
     while memory[k] >= 0:
         a = int(memory[k])
-        if as_loaded(pool, a, best):
-            if left == 0:
-                return a
-            left -= 1
+        equal = as_loaded(pool, a, best)
+        chosen = a if equal & (left == 0) else chosen
+        left -= equal
         k += 1
-    return best
+    return chosen
 
 
 @probability_kernel
