@@ -193,7 +193,8 @@ def _search(
         best = min(ran, key=lambda each: _shortfall(question.targets, each))
         best = best if best.verdict == "growing" else _confirm(question, best)
     frame = _frame(question, asked, found, varied)
-    return Capacity(question.targets, status, best, frame, cheaper, question)
+    nearest = min(asked, key=lambda each: each.lack) if best is None else None
+    return Capacity(question.targets, status, best, frame, cheaper, question, nearest)
 
 
 def _shortfall(targets: Sequence[Target], tried: Tried) -> tuple[bool, float]:

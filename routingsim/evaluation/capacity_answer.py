@@ -1,5 +1,6 @@
 """The answer to a question of capacity: which pool and policy, how sure, and what was tried."""
 
+import math
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -40,6 +41,8 @@ class Capacity(Tabular):
         rate_met (tasks/s) and span (s) of its runs, runs, verdict ("met", "missed", "growing",
         "open", "cannot", or "dearer" where it costs more than the answer and was not run) and
         why.
+    nearest : Candidate or None
+        Where theory rules out every pool, the one that lacks least.
     undecided : int
         Candidates that may be cheaper than the answer and were left open.
     """
@@ -50,6 +53,7 @@ class Capacity(Tabular):
     frame: pd.DataFrame
     undecided: int
     question: Question = field(repr=False)
+    nearest: Candidate | None = None
 
     def to_frame(self) -> pd.DataFrame:
         """A row for each candidate."""
@@ -228,7 +232,11 @@ class Capacity(Tabular):
         """The answer in a sentence."""
         asked = ", ".join(map(str, self.targets))
         if self.best is None:
-            return f"No pool of these can meet {asked}: {self.frame['why'].tolist()[0]}."
+            near = self.nearest
+            if near is None or math.isinf(near.lack):
+                return f"No pool of these can meet {asked}: {self.frame['why'].tolist()[0]}."
+            nearest = f"{self.name(near)} comes closest: {near.why}"
+            return f"No pool of these can meet {asked}; {nearest}."
         name, cost = self.name(self.best.candidate), self.best.found[USD]
         if self.status == "answered":
             per = f"{cost.mean:.4g} USD per hour, {number(MONTH * cost.mean)} a month"

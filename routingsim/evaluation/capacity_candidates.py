@@ -1,6 +1,7 @@
 """The candidates of a question of capacity: pools of certain slots, policies with parameters."""
 
 import itertools
+import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -120,10 +121,10 @@ def candidates(
         quality = np.nan
         if table is not None and len(table):
             quality = float(table[:, places].max(axis=1).mean())
-        why = _why(question, some, quality)
+        why, lack = _why(question, some, quality)
         for each in wanted:
             name = each if isinstance(each, str) else getattr(each, "name", str(each))
-            made.append(Candidate(counts, some, each, name, _floor(question, some), why))
+            made.append(Candidate(counts, some, each, name, _floor(question, some), why, lack))
     if not made:
         raise SimulationError("slots: no combination has a slot")
     return sorted(made, key=lambda each: each.floor)
@@ -141,11 +142,16 @@ def _floor(question: Question, pool: AgentPool) -> float:
     return rent
 
 
-def _why(question: Question, pool: AgentPool, quality: float) -> str:
-    """Why no policy can meet the targets with this pool; "" where theory cannot tell."""
+def _why(question: Question, pool: AgentPool, quality: float) -> tuple[str, float]:
+    """What no policy can meet with this pool, and by which share of what is asked it lacks; of
+    several the most; "" and infinity where theory cannot tell."""
+    lacking: list[tuple[float, str]] = []
     if question.rate >= pool.capacity and question.process.stationary:
-        return f"{question.rate:.3g} tasks/s, and it serves {pool.capacity:.3g}/s at most"
+        said = f"{question.rate:.3g} tasks/s, and it serves {pool.capacity:.3g}/s at most"
+        lacking.append((1 - pool.capacity / question.rate, said))
     for target in question.targets:
         if target.metric == "quality_all" and quality < target.bound:
-            return f"no choice of agents has a quality above {quality:.3f}"
-    return ""
+            said = f"no choice of agents has a quality above {quality:.3f}"
+            lacking.append((1 - quality / target.bound, said))
+    lack, why = max(lacking, default=(math.inf, ""))
+    return why, lack

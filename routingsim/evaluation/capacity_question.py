@@ -106,6 +106,8 @@ class Candidate:
         USD per hour that it costs at least: its slots, and each call at the cheapest agent.
     why : str
         Why it cannot meet a target, by theory; "" if it may.
+    lack : float
+        How far it is from that, as a share of what is asked; infinite where no figure says.
     """
 
     slots: tuple[int, ...]
@@ -114,6 +116,7 @@ class Candidate:
     policy: str
     floor: float
     why: str = ""
+    lack: float = math.inf
 
     @property
     def rent(self) -> float:

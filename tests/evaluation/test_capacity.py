@@ -103,6 +103,20 @@ def test_the_answer_of_theory_in_words() -> None:
     assert whole["runs"] == {"made": 0, "exhaustive": 12 * 20}
 
 
+def test_what_theory_rules_out_says_which_pool_comes_closest() -> None:
+    found = capacity(
+        *(None, [agent()], "static:a"),
+        arrivals="poisson:4",
+        slots={"a": range(4)},
+        slo={"p95": 3.6},
+        tasks=100,
+    )
+    assert (found.status, found.best, found.runs) == ("none", None, 0)
+    assert found.said.endswith(
+        "; static:a with a × 3 comes closest: 4 tasks/s, and it serves 3/s at most."
+    )
+
+
 @pytest.mark.slow
 def test_twice_the_load_is_met_in_as_many_periods() -> None:
     asked: dict[str, Any] = {"slots": {"a": [20]}, "slo": {"p95": 30.0}, "runs": 3}
@@ -264,7 +278,9 @@ def test_what_no_pool_can_do_is_said_with_by_how_much_it_fails() -> None:
     assert slow.stress.empty
     better = answer(slots={"small": [4], "big": [0]}, quality=0.9)
     assert (better.status, better.best) == ("none", None)
-    assert "no choice of agents has a quality above 0.667" in repr(better)
+    assert "with small × 4 comes closest: no choice of agents has a quality above 0.667" in repr(
+        better
+    )
 
 
 @pytest.mark.slow
