@@ -163,7 +163,7 @@ def _search(
     best: Tried | None = None
     able = [k for k, candidate in enumerate(asked) if not candidate.why]
     for begin in range(0, len(able), BATCH):
-        ceiling = np.inf if best is None else best.found[USD].mean
+        ceiling = np.inf if best is None else best.price
         batch = [k for k in able[begin : begin + BATCH] if asked[k].floor < ceiling]
         if not batch:
             break
@@ -175,8 +175,8 @@ def _search(
 
         each(batch, done)
         good = (k for k in batch if found[k].verdict == "met")
-        for k in sorted(good, key=lambda k: found[k].found[USD].mean):
-            if best is not None and found[k].found[USD].mean >= best.found[USD].mean:
+        for k in sorted(good, key=lambda k: found[k].price):
+            if best is not None and found[k].price >= best.price * (1 - 1e-9):  # rounding
                 break
             found[k] = _confirm(question, found[k])
             if found[k].verdict == "met":
@@ -184,9 +184,9 @@ def _search(
         tell(begin + len(batch), len(able))
     tell(len(able), len(able))
     found = dict(sorted(found.items()))  # in the order of candidates, not in that of their ends
-    ceiling = np.inf if best is None else best.found[USD].mean
+    ceiling = np.inf if best is None else best.price
     undecided = [each for each in found.values() if each.verdict == "open"]
-    cheaper = sum(each.found[USD].mean < ceiling for each in undecided)
+    cheaper = sum(each.price < ceiling for each in undecided)
     status = "answered" if best else "undecided" if undecided else "none"
     ran = [each for each in found.values() if each.found]
     if best is None and ran:
@@ -245,7 +245,9 @@ def _screen(question: Question, candidate: Candidate) -> Tried:
             said = "growing"
         if said != "open" or upto == question.runs:
             met, span = float(table["rate_met"].mean()), float(table["span"].mean())
-            return Tried(candidate, found, said, upto, met, span)
+            rate = question.rate or table["rate_met"]
+            price = float((candidate.rent + HOURS * rate * table["cost"])[:FIRST].mean())
+            return Tried(candidate, found, said, upto, met, span, price)
 
 
 def _confirm(question: Question, tried: Tried) -> Tried:
@@ -307,7 +309,8 @@ def _exact(question: Question, candidate: Candidate, scene: Scenario) -> Tried |
     for name in metrics - set(named):
         named[name] = queue.latency_quantile(int(name.removeprefix("latency_p")) / 100)
     found = {name: Interval(named[name], 0.0) for name in (*question.metrics, USD)}
-    return Tried(candidate, found, _verdict(question.targets, found), 0)
+    said = _verdict(question.targets, found)
+    return Tried(candidate, found, said, 0, price=named[USD])
 
 
 def _frame(

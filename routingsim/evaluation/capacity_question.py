@@ -130,7 +130,9 @@ class Tried:
 
     ``verdict`` is "met", "missed", "open", or "growing" where its runs end before their
     backlog; ``runs`` is 0 where an exact result took their place. ``rate_met`` (tasks/s) and
-    ``span`` (s) from the first arrival to the last are means over the runs, NaN for none.
+    ``span`` (s) from the first arrival to the last are means over the runs, NaN for none. ``price``
+    is the cost per hour that candidates are ranked by: at the rate asked for, if there is one, and
+    over the first runs, which are the same for all.
     """
 
     candidate: Candidate
@@ -139,3 +141,4 @@ class Tried:
     runs: int
     rate_met: float = math.nan
     span: float = math.nan
+    price: float = math.nan

@@ -242,6 +242,21 @@ def answer(**changed: Any) -> Capacity:
 
 
 @pytest.mark.slow
+def test_slots_without_a_price_are_not_rented_by_chance() -> None:
+    """All pools cost the same but for the chance of their runs: the first that does is taken."""
+    found = capacity(
+        *(graded(), [agent(price_per_slot_hour=0.0)], "static:a"),
+        arrivals="poisson:2",
+        slots={"a": range(14)},
+        slo={"p95": 3.6},
+        service="exponential",
+        tasks=4000,
+    )
+    assert found.best is not None
+    assert found.best.candidate.slots == (4,)  # p95 is 3.15 s by Erlang C, and 4.0 s with 3
+
+
+@pytest.mark.slow
 def test_every_cheaper_pool_fails_when_run_by_hand() -> None:
     found = answer()
     assert found.status == "answered"
