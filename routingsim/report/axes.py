@@ -33,6 +33,7 @@ _AT_MARK = 24  # of one that stands at its mark
 _TO_LEGEND, _LABELS, _LEFT = 11, 21, 34  # points to a legend: fixed, those of labels, left
 _WIDTH, _HEIGHT = 4.2, 3.0  # inches; everything stays legible down to 8 cm
 _NARROW = 3.15  # inches: 8 cm
+_SHIFTS = (0.0, -0.5, 0.5, -1.0, 1.0, -1.5, 1.5, -2.0, 2.0, -3.0, 3.0, -4.0, 4.0)  # lines
 _AROUND, _LEAST = 0.8, 1.0  # inches of title and labels, and of axes that are not too low
 
 
@@ -173,11 +174,13 @@ def _at_marks(ax: Axes, marks: Sequence[Mark]) -> None:
         for x, y in (ax.transData.transform((mark.x, mark.y)) for mark in marks)
     ]
     for mark, text in zip(ordered, texts, strict=True):
-        side = text.get_position()[0]
-        for shift in (0.0, -0.5, 0.5, -1.0, 1.0, -1.5, 1.5, -2.0, 2.0, -3.0, 3.0, -4.0, 4.0):
-            text.set_position((side, shift * step))
+        side, far = text.get_position()[0], mark.colour != OTHERS  # grey names stay at their marks
+        for shift, to in [(k, to) for k in _SHIFTS if far or abs(k) <= 1 for to in (side, -side)]:
+            text.set_position((to, shift * step))
+            text.set_horizontalalignment("left" if to > 0 else "right")
             box = text.get_window_extent()
             inside = ax.bbox.y0 - 2 <= box.y0 and box.y1 <= ax.bbox.y1 + 2
+            inside = inside and (to == side or (ax.bbox.x0 <= box.x0 and box.x1 <= ax.bbox.x1))
             if inside and not any(box.overlaps(other) for other in taken):
                 break
         else:
