@@ -39,7 +39,7 @@ demo: $(READY) ## Replay recorded answers live under five policies; leaves routi
 
 test: $(READY) ## Run every test, the notebooks too
 	$(BIN)/pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder $(ARGS) tests \
-		$(if $(NOTEBOOKS),--nbval --nbval-sanitize-with tests/notebooks/sanitize.cfg notebooks)
+		$(if $(NOTEBOOKS),--nbval notebooks)
 
 lint: $(READY) ## Check style, types, layers and notebooks
 	$(BIN)/ruff check

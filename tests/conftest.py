@@ -8,7 +8,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 import zlib
@@ -26,31 +25,12 @@ from tqdm.auto import tqdm
 ROOT = Path(__file__).resolve().parent.parent
 CI = "CI" in os.environ
 
-# Workers fill the cores already: threads of linear algebra would only wait for each other, which
-# took most of the processor time. The controller says it to its workers before they load any.
-for _library in ("OMP", "OPENBLAS", "MKL"):
-    os.environ.setdefault(f"{_library}_NUM_THREADS", "1")
-
-# Draw without a display (not by the environment, which the notebooks' kernels inherit: they
-# show their figures), and never talk to the developer's own servers.
-matplotlib.use("Agg")
-_KEPT = {"ROUTINGSIM_DATA", "ROUTINGSIM_SOAK_SECONDS", "ROUTINGSIM_TEST_SEED"}
-for _name in list(os.environ):
-    mine = _name.startswith(("REDIS_", "WEBSOCKET_", "HTTP_HOST", "HTTP_PORT", "ROUTINGSIM_"))
-    if mine and _name not in _KEPT:
-        del os.environ[_name]
-
-# Bars come with the time that work takes, which differs; stored outputs of notebooks have none.
-os.environ["TQDM_DISABLE"] = "1"
-
-# What backtests find is kept for later reports, here for those of this run.
-_BACKTESTS = tempfile.TemporaryDirectory(prefix="routingsim-backtests-")
-os.environ["ROUTINGSIM_BACKTESTS"] = _BACKTESTS.name
+matplotlib.use("Agg")  # not by the environment: notebooks' kernels show their figures
 
 # Properties are explored afresh on a developer's machine and repeated exactly in CI. Shared
 # machines stall, so no example has a deadline.
-settings.register_profile("explore", deadline=None, print_blob=True)
-settings.register_profile("ci", deadline=None, print_blob=True, derandomize=True)
+settings.register_profile("explore", deadline=None, print_blob=True, max_examples=40)
+settings.register_profile("ci", settings.get_profile("explore"), derandomize=True)
 settings.load_profile("ci" if CI else "explore")
 
 
