@@ -20,33 +20,36 @@ from routingsim.cli import main
 from ..evaluation.samples import same
 from .running import in_process, invoke
 
-COMMAND = ["compare", "tasks", "-p", "threshold", "-p", "thompson", "--replications", "40"]
+COMMAND = ["compare", "tasks", "-p", "threshold", "-p", "thompson"]
 COMMAND += ["--population", "these tasks"]
 
 
+KILLED = """
+import os, signal, sys
+import routingsim as rs
+
+def kill(done: int, of: int) -> None:
+    if done:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+rs.compare("tasks", policies=["threshold", "thompson"], replications=3, loads=[0.3, 0.6, 0.9],
+           population="these tasks", resume=sys.argv[1], progress=kill, n_jobs=1)
+"""
+
+
 @pytest.mark.slow
-def test_a_killed_command_goes_on_where_it_was(tmp_path: Path) -> None:
+def test_what_a_killed_process_kept_is_gone_on_from(tmp_path: Path) -> None:
     path = tmp_path / "study.jsonl"
-    start = [sys.executable, "-c", "from routingsim.cli import main; main()"]
-    running = subprocess.Popen(
-        [*start, *COMMAND, "--resume", str(path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-    try:
-        _until(lambda: running.poll() is not None or (path.exists() and path.stat().st_size > 0))
-        assert running.poll() is None, running.communicate()
-        running.send_signal(signal.SIGKILL)
-    finally:
-        running.communicate()
+    ran = subprocess.run([sys.executable, "-c", KILLED, path], capture_output=True, text=True)
+    assert (ran.returncode, ran.stderr) == (-signal.SIGKILL, "")
     kept = path.read_bytes().count(b"\n")
     assert 1 <= kept < 12
-    given: dict[str, Any] = {"policies": ["threshold", "thompson"], "replications": 40}
-    given["population"] = "these tasks"
+    given: dict[str, Any] = {"policies": ["threshold", "thompson"], "replications": 3}
+    given |= {"population": "these tasks", "loads": [0.3, 0.6, 0.9]}
     seen: list[tuple[int, int]] = []
-    resumed = rs.compare(
-        rs.load_corpus("tasks"), **given, resume=path, progress=lambda *at: seen.append(at)
-    )
+    resumed = rs.compare("tasks", **given, resume=path, progress=lambda *at: seen.append(at))
     assert seen[0] == (kept, 12)
-    assert same(resumed, rs.compare(rs.load_corpus("tasks"), **given))
+    assert same(resumed, rs.compare("tasks", **given))
 
 
 def _until(true: Callable[[], bool]) -> None:
@@ -143,7 +146,7 @@ def interruptible() -> Iterator[None]:
 @pytest.mark.parametrize("kept", [True, False])
 def test_ctrl_c_says_how_to_go_on(kept: bool, tmp_path: Path) -> None:
     path = tmp_path / "study.jsonl"
-    command = ["compare", "tasks", "-p", "threshold", "--replications", "100"]
+    command = ["compare", "tasks", "-p", "threshold", "--replications", "40"]
     ended = threading.Event()
 
     def interrupt() -> None:

@@ -15,15 +15,19 @@ from routingsim.simulation.faults import Retries
 from .samples import POLICIES, SMALL, corpus, pool, same, typed
 
 
+GIVEN: dict[str, Any] = {"policies": POLICIES, **SMALL, "population": "these tasks"}
+"""Without resampled corpora, which are most of a study's work."""
+
+
 @pytest.fixture(scope="module")
 def in_threads() -> Study:
-    return rs.compare(corpus(), pool(), POLICIES, **SMALL)
+    return rs.compare(corpus(), pool(), **GIVEN)
 
 
 def _again(path: Path, **changes: Any) -> tuple[Study, list[tuple[int, int]]]:
     seen: list[tuple[int, int]] = []
     study = rs.compare(
-        corpus(), pool(), **{"policies": POLICIES, **SMALL, **changes},
+        corpus(), pool(), **{**GIVEN, **changes},
         resume=path, progress=lambda *at: seen.append(at),
     )  # fmt: skip
     return study, seen
@@ -39,14 +43,6 @@ def finished(tmp_path_factory: pytest.TempPathFactory, in_threads: Study) -> byt
     return path.read_bytes()
 
 
-@pytest.fixture(scope="module")
-def unsampled(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """The same of a study about these tasks, which resamples nothing."""
-    path = tmp_path_factory.mktemp("unsampled") / "study.jsonl"
-    _again(path, population="these tasks")
-    return path.read_bytes()
-
-
 @pytest.mark.slow
 def test_a_finished_study_is_read_not_run(
     tmp_path: Path, in_threads: Study, finished: bytes
@@ -56,6 +52,16 @@ def test_a_finished_study_is_read_not_run(
     again, counted = _again(path)
     assert counted == [(24, 24)]
     assert same(again, in_threads)
+
+
+def test_what_resampled_corpora_gave_is_read_too(tmp_path: Path) -> None:
+    few = {"loads": [0.4], "policies": ["random"], "controls": False}
+    given = few | {"population": "tasks like these"}
+    made, counted = _again(tmp_path / "study.jsonl", **given)
+    read, again = _again(tmp_path / "study.jsonl", **given)
+    assert (counted[0], again) == ((0, 1), [(1, 1)])
+    assert read.cells["random", 0.4].resampled.size > 0
+    assert same(read, made)
 
 
 @pytest.mark.slow
@@ -125,7 +131,7 @@ def first(task, pool, memory):
     [
         ({"seed": 1}, 0),
         ({"replications": 2}, 0),
-        ({"population": "tasks like these"}, 0),
+        ({"population": "tasks like these", "policies": ["threshold"], "controls": False}, 0),
         ({"objective": 2.0}, 0),
         ({"right": 0.9}, 0),
         ({"service": "exponential"}, 0),
@@ -138,30 +144,11 @@ def first(task, pool, memory):
     ],
 )
 def test_cells_of_another_study_are_not_taken(
-    changes: dict[str, Any], known: int, tmp_path: Path, unsampled: bytes
+    changes: dict[str, Any], known: int, tmp_path: Path, finished: bytes
 ) -> None:
-    path, quick = tmp_path / "study.jsonl", {"population": "these tasks"}
-    path.write_bytes(unsampled)
-    study, counted = _again(path, **quick | changes)
-    assert counted[0] == (known, 24)
-    given = {"policies": POLICIES, **SMALL, **quick, **changes}
-    assert same(study, rs.compare(corpus(), pool(), **given))
-
-
-@pytest.mark.slow
-def test_traces_of_equal_length_are_told_apart(tmp_path: Path) -> None:
     path = tmp_path / "study.jsonl"
-    _again(path, arrivals=rs.Trace(np.arange(60.0)), population="these tasks")
-    other = rs.Trace(np.arange(60.0) ** 1.1)
-    assert _again(path, arrivals=other, population="these tasks")[1][0] == (0, 24)
-
-
-def test_a_corpus_with_other_outcomes_is_told_apart(tmp_path: Path) -> None:
-    path = tmp_path / "study.jsonl"
-    rs.compare(corpus(), pool(), ["random"], controls=False, resume=path, **SMALL)
-    seen: list[tuple[int, int]] = []
-    rs.compare(
-        corpus(seed=1), pool(), ["random"], controls=False, resume=path,
-        progress=lambda *at: seen.append(at), **SMALL,
-    )  # fmt: skip
-    assert seen[0] == (0, 2)
+    path.write_bytes(finished)
+    study, counted = _again(path, **changes)
+    total = counted[-1][0]
+    assert (counted[0], counted[-1]) == ((known, total), (total, total))
+    assert same(study, rs.compare(corpus(), pool(), **{**GIVEN, **changes}))

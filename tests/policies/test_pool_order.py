@@ -9,7 +9,7 @@ import routingsim as rs
 from routingsim.policies import make_policy, recipes
 from routingsim.simulation.scenario import prepare
 
-TASKS, SEEDS = 60, 120
+TASKS, SEEDS = 60, 60
 SPECS = {"static": "static:b", "weighted": "weighted:capacity"}
 # These go by the file's, ids' or log's order where agents are equal, and say so.
 BY_NAME = ("static", "cascade", "threshold", "logged", "round-robin")

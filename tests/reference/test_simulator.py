@@ -324,7 +324,7 @@ def cases(draw: st.DrawFn, names: Sequence[str] = NAMES) -> Case:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("interpreted", [False, True], ids=["compiled", "interpreted"])
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(case=cases())
 def test_engine_and_reference_agree_to_the_last_bit(case: Case, interpreted: bool) -> None:
     fast = outcome_of(partial(engine.run, interpreted=interpreted), case)
@@ -336,7 +336,7 @@ def test_engine_and_reference_agree_to_the_last_bit(case: Case, interpreted: boo
 
 
 @pytest.mark.slow
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(case=cases(RANKED))
 def test_rules_choose_from_a_ranking_as_by_looking_at_all_agents(case: Case) -> None:
     with pytest.MonkeyPatch.context() as patch:
@@ -348,7 +348,7 @@ def test_rules_choose_from_a_ranking_as_by_looking_at_all_agents(case: Case) -> 
 
 
 @pytest.mark.slow
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(case=cases(), what=st.sampled_from(["after", "quantile", "priority", "fair"]))
 def test_what_is_on_and_never_binds_changes_nothing(case: Case, what: str) -> None:
     size = case.work.row.size

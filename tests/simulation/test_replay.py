@@ -139,20 +139,20 @@ def test_a_stall_shows_in_every_task_it_delays(slots: int, p99: float, p999: flo
 
 @pytest.mark.slow
 def test_batch_means_intervals_cover_the_exact_mean() -> None:
-    """M/M/4 at load 0.6: 95 % intervals from 160 runs of 20,000 tasks hold the exact wait.
+    """M/M/4 at load 0.6: 95 % intervals from 80 runs of 10,000 tasks hold the exact wait.
 
-    Of 160, 152 are expected; outside .905 to .995 lies 1 in 100 samples of a true .95. Were the
+    Of 80, 76 are expected; below .885 lies 1 in 100 samples of a true .95. Were the
     waits taken as independent, every second interval would miss it.
     """
     exact = theory.mmc(rate=2.4, service=1.0, servers=4).wait_mean
     pool = one(service="exponential", concurrency=4)
     runs = (
-        rs.replay(None, pool, "static:a", arrivals=rs.Poisson(2.4), tasks=20_000, seed=seed)
-        for seed in range(160)
+        rs.replay(None, pool, "static:a", arrivals=rs.Poisson(2.4), tasks=10_000, seed=seed)
+        for seed in range(80)
     )
     intervals = [run.interval("wait") for run in runs]
     covered = np.mean([each.low <= exact <= each.high for each in intervals])
-    assert 0.905 <= covered <= 0.995, covered
+    assert covered >= 0.885, covered
 
 
 @pytest.mark.slow

@@ -195,8 +195,8 @@ from tests.evaluation.samples import corpus, pool
 
 if __name__ == "__main__":
     rs.sweep(
-        corpus(), pool(), "static:a1", vary={{"load": [k / 40 for k in range(1, 25)]}},
-        replications=3, results=sys.argv[1], executor="processes", n_jobs=2, progress=False,
+        corpus(), pool(), "static:a1", vary={{"load": [k / 40 for k in range(1, 13)]}},
+        replications=3, results=sys.argv[1], executor="processes", n_jobs=1, progress=False,
         on_cell=lambda row: print(row["load"], row["status"], flush=True),
     )
 """
@@ -227,9 +227,9 @@ def test_parent_and_workers_killed_at_any_moment_repeat_nothing(tmp_path: Path, 
         assert (process.returncode == 0) is not kill
     assert len(said) == len(set(said)), "no cell twice"
     kept = pd.read_parquet(tmp_path / "kept")
-    assert kept["status"].tolist() == ["done"] * 24
+    assert kept["status"].tolist() == ["done"] * 12
     wanted = rs.sweep(
-        corpus(), pool(), "static:a1", vary={"load": [k / 40 for k in range(1, 25)]},
+        corpus(), pool(), "static:a1", vary={"load": [k / 40 for k in range(1, 13)]},
         replications=3, n_jobs=1,
     )  # fmt: skip
     for name in METRICS:
