@@ -14,7 +14,6 @@ from routingsim.simulation.faults import Retries
 
 from .samples import POLICIES, SMALL, corpus, pool, same, typed
 
-
 GIVEN: dict[str, Any] = {"policies": POLICIES, **SMALL, "population": "these tasks"}
 """Without resampled corpora, which are most of a study's work."""
 
