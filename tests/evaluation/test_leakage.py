@@ -52,7 +52,7 @@ def test_planted_leaks_are_caught(questions: list[str]) -> None:
     assert found["rows"][0] == {"test": 5, "train": 17, "similarity": 1.0, "kind": "exact"}
     lines = report.to_markdown().splitlines()
     assert lines[0] == "| test | train | similarity | kind |"
-    assert lines[2] == "| 5 | 17 | 1 | exact |"
+    assert lines[2] == "| 5 | 17 | 1.00 | exact |"
     assert "3 of 419 test texts" in report.to_html()
 
 
