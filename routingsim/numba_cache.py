@@ -1,14 +1,19 @@
 """Where compiled code is kept: a folder where numba finds none, and what if it is full.
 
+And what else all have in common that have numba compile.
+
 Numba keeps compiled code beside the source, or else in the user's cache folder. It raises an
 error if it can write to neither, as when a service without a home directory uses a package that
 root installed. Such a user gets a private folder among the temporary files.
 """
 
+import gc
 import os
 import pickle
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -82,3 +87,15 @@ def _warn(folder: str, why: str) -> None:
         RuntimeWarning,
         stacklevel=2,
     )
+
+
+@contextmanager
+def without_collector() -> Iterator[None]:
+    """Stop the search for cyclic garbage while numba compiles, which takes a tenth of the time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

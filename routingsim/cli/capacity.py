@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from routingsim.cli.console import out, print_frame, remark, write_json
-from routingsim.cli.inputs import Inputs
+from routingsim.cli.inputs import FaultyInputs
 from routingsim.cli.options import (
     JsonOption,
     PageOption,
@@ -26,7 +26,7 @@ from routingsim.errors import SimulationError
 
 @spread
 def capacity(
-    inputs: Inputs,
+    inputs: FaultyInputs,
     workers: Workers,
     arrivals: Annotated[
         str,
@@ -76,6 +76,7 @@ def capacity(
     from routingsim.evaluation.capacity import capacity as run
     from routingsim.simulation.export import write_table
 
+    conditions = inputs.conditions()
     corpus, pool = inputs.read()
     with workers.hired() as where:
         found = run(
@@ -92,6 +93,7 @@ def capacity(
             tasks=inputs.tasks,
             seed=inputs.seed,
             service=inputs.service,
+            **conditions,
             **where,
         )
     if report is not None:

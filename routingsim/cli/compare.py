@@ -59,14 +59,6 @@ def compare(
             "sample (40 more runs of each policy and load), or 'these tasks' alone.",
         ),
     ] = "tasks like these",
-    objective: Annotated[
-        float | None,
-        option(
-            "SECONDS",
-            "Latency within which an answer counts for goodput. Default: 3 times the mean "
-            "service time of the slowest agent.",
-        ),
-    ] = None,
     right: Annotated[float, option("Q", "Lowest recorded quality of a right answer.")] = 0.5,
     controls: Annotated[
         bool, option(None, "Also run the controls: random, cheapest, best single agent, oracle, …")
@@ -89,7 +81,7 @@ def compare(
     """Compare policies at several loads, with intervals, verdicts and controls."""
     from routingsim.evaluation.compare import compare as run
 
-    conditions = inputs.conditions()
+    conditions, objectives = inputs.conditions(), inputs.objectives()
     asked = inputs.asked()
     corpus, pool = inputs.read()
     with _interruption(resume), workers.hired() as where:
@@ -104,10 +96,10 @@ def compare(
             tasks=inputs.tasks,
             seed=inputs.seed,
             population=cast("Population", population),
-            objective=objective,
             right=right,
             service=inputs.service,
             **conditions,
+            **objectives,
             controls=controls,
             resume=resume,
             **where,
@@ -122,11 +114,11 @@ def compare(
             "tasks": inputs.tasks,
             "seed": inputs.seed,
             "population": population,
-            "objective": objective,
             "right": right,
             "service": inputs.service,
             "controls": controls,
             **conditions,
+            **objectives,
         }
         remark(f"report: {notebook_of_study(inputs, study, again, report)}", style="")
     elif report is not None:

@@ -10,9 +10,6 @@ POLICIES = (
 )  # fmt: skip
 """The names of :func:`routingsim.policies.recipes`, which a test compares."""
 
-SHIPPED = ("tasks", "paretobandit")
-"""The names of :data:`routingsim.corpora.datasets.SHIPPED`, which a test compares."""
-
 
 def complete_policy(incomplete: str) -> list[str]:
     """Names of policies that begin like this."""
@@ -28,6 +25,6 @@ def complete_pool(incomplete: str) -> list[str]:
 
 def complete_corpus(incomplete: str) -> list[str]:
     """Names of corpora that begin like this; files are left to the shell."""
-    from routingsim.corpora.catalogue import DATASETS
+    from routingsim.corpora.catalogue import DATASETS, SHIPPED
 
     return [name for name in (*SHIPPED, *DATASETS) if name.startswith(incomplete)]

@@ -282,6 +282,32 @@ class DecisionInputs(FaultyInputs):
             complete=complete_policy,
         ),
     ] = None
+    objective: Annotated[
+        float | None,
+        option(
+            "SECONDS",
+            "Latency within which an answer counts for goodput. Default: 3 times the mean "
+            "service time of the slowest agent.",
+        ),
+    ] = None
+    first_token_objective: Annotated[
+        float | None,
+        option("SECONDS", "Seconds within which its first token has to come for that, too."),
+    ] = None
+
+    def objectives(self) -> dict[str, Any]:
+        """Within what an answer counts for goodput.
+
+        Raises
+        ------
+        SimulationError
+            If one is not above 0.
+        """
+        from routingsim.evaluation.loads import check_runs
+
+        check_runs(1, self.objective, 0.5, self.first_token_objective)
+        names = "objective", "first_token_objective"
+        return {name: getattr(self, name) for name in names}
 
     def asked(self) -> dict[str, Any]:
         """The targets and the policy in use, as ``Study.decision`` takes them.

@@ -90,7 +90,7 @@ SloOption = Annotated[
     option(
         "METRIC=BOUND",
         "Target: p95=2, p99=5, mean=1, ttft=1, wait=0.5 (s), answered=0.999, cost=0.01 (USD a "
-        "task). Can be repeated.",
+        "task), goodput=2 (right answers a second). Can be repeated.",
     ),
 ]
 QualityOption = Annotated[

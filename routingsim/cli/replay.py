@@ -105,7 +105,7 @@ def replay(
         raise SimulationError("--precision and --days are of --intervals: add --intervals")
     if explore and (report is None or report.suffix.lower() not in (".html", ".htm")):
         raise SimulationError("--explore needs --report FILE.html, to which it adds a view")
-    goal = inputs.asked()
+    goal = inputs.asked() | inputs.objectives()
     if inputs.streamed(in_blocks):
         others = {"--explore": explore or None, "--trace-to": trace_to, "--live": live or None}
         others |= {"--precision": precision, "--days": days or None}

@@ -82,6 +82,7 @@ def report(
         made = compose_streams
         results = run_in_blocks(inputs, POLICIES, None, {"--notebook": notebook or None})
     else:
+        asked |= inputs.objectives()
         results = inputs.run(POLICIES)
     if json_to is not None:
         found = json.loads(render(made(results, command=as_typed(), **asked), "json"))

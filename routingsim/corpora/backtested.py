@@ -9,8 +9,6 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-import pooch
-
 from routingsim.errors import RoutingSimError
 from routingsim.files import written
 
@@ -38,6 +36,8 @@ def said_of(sha256: str) -> str:
 
 
 def _file(sha256: str) -> Path:
+    import pooch  # takes long to import
+
     named = os.environ.get("ROUTINGSIM_BACKTESTS")
     folder = Path(named) if named else Path(pooch.os_cache("routingsim")) / "backtests"
     return folder / f"{sha256}.txt"

@@ -60,3 +60,14 @@ def _read() -> dict[str, Dataset]:
 
 DATASETS: Mapping[str, Dataset] = _read()
 """The public corpora by name."""
+
+
+SHIPPED = {
+    "tasks": ("tasks.jsonl", "comes with routingsim: texts of many kinds, no outcomes", "MIT"),
+    "paretobandit": (
+        "paretobandit.csv",
+        "comes with routingsim: quality and cost of four models in paretobandit-val, no texts",
+        "Apache-2.0",
+    ),
+}
+"""The corpora that come with routingsim, by name: file, what it is, licence."""

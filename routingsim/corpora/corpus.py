@@ -487,3 +487,7 @@ def prompt_tokens(corpus: Corpus) -> NDArray[np.float64]:
     recorded = corpus.tasks["prompt_tokens"].to_numpy(dtype=np.float64)
     characters = corpus.tasks["text"].str.len().to_numpy(dtype=np.float64)
     return np.where(np.isnan(recorded), np.ceil(characters / CHARACTERS_PER_TOKEN), recorded)
+
+
+CorpusLike = str | os.PathLike[str] | TableLike | Corpus
+"""What :func:`routingsim.load_corpus` makes a corpus of."""

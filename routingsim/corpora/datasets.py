@@ -16,8 +16,8 @@ from pathlib import Path
 import pandas as pd
 import pooch
 
-from routingsim.corpora.catalogue import DATASETS, Dataset
-from routingsim.corpora.corpus import Corpus
+from routingsim.corpora.catalogue import DATASETS, SHIPPED, Dataset
+from routingsim.corpora.corpus import Corpus, CorpusLike
 from routingsim.corpora.logs.blocks import sample
 from routingsim.corpora.logs.json_blocks import list_inside, unwrapped
 from routingsim.corpora.logs.log_files import stem
@@ -26,7 +26,6 @@ from routingsim.corpora.logs.registry import closest, recognised, shapes
 from routingsim.corpora.logs.wide import FORMATS, draft, format_of
 from routingsim.corpora.numbers import RawColumn
 from routingsim.corpora.readers import (
-    TableLike,
     frame_of,
     is_table,
     parse,
@@ -37,19 +36,6 @@ from routingsim.corpora.stream import is_tasks, load_folder, stream_corpus
 from routingsim.corpora.validation import Draft
 from routingsim.errors import CorpusError
 from routingsim.files import bundled
-
-CorpusLike = str | os.PathLike[str] | TableLike | Corpus
-"""What :func:`load_corpus` makes a corpus of."""
-
-SHIPPED = {
-    "tasks": ("tasks.jsonl", "comes with routingsim: texts of many kinds, no outcomes", "MIT"),
-    "paretobandit": (
-        "paretobandit.csv",
-        "comes with routingsim: quality and cost of four models in paretobandit-val, no texts",
-        "Apache-2.0",
-    ),
-}
-"""The corpora that come with routingsim, by name: file, what it is, licence."""
 
 MMLU_FILES = 57
 """Number of MMLU's subjects, one file each."""

@@ -17,7 +17,8 @@ import numpy as np
 import pandas as pd
 
 from routingsim.agents import LIMITS, TIME_OUTS, PoolLike, load_agents
-from routingsim.corpora.datasets import CorpusLike, load_corpus
+from routingsim.corpora.corpus import CorpusLike
+from routingsim.corpora.corpus_like import as_corpus
 from routingsim.errors import AgentError, PolicyError, SimulationError
 from routingsim.evaluation import cell as cells
 from routingsim.evaluation.capacity_answer import Capacity
@@ -40,12 +41,14 @@ from routingsim.simulation import theory
 from routingsim.simulation.arrival_notes import unlike_asked
 from routingsim.simulation.arrivals import Arrivals, ClosedLoop, Poisson, as_arrivals
 from routingsim.simulation.arrivals.checks import is_whole
+from routingsim.simulation.changes import Change
 from routingsim.simulation.conditions import conditions
-from routingsim.simulation.faults import ONE_TRY, Retries
+from routingsim.simulation.faults import ONE_TRY, Hedge, Outage, Retries
 from routingsim.simulation.replications import replication_seeds
 from routingsim.simulation.scenario import Scenario, prepare
 from routingsim.simulation.stability import lasts, of_most, over_runs
 from routingsim.simulation.statistics import Interval
+from routingsim.simulation.tenants import Tenant
 
 FIRST = 3
 """Runs of a candidate before it is first judged; they are doubled until it is decided."""
@@ -69,6 +72,13 @@ def capacity(
     tasks: int | None = None,
     seed: int = 0,
     retries: Retries = ONE_TRY,
+    outages: Outage | Sequence[Outage] = (),
+    changes: Change | Sequence[Change] = (),
+    signal_delay: float = 0.0,
+    routers: int = 1,
+    hedge: Hedge | str | None = None,
+    tenants: str | Tenant | Sequence[str | Tenant] = (),
+    discipline: str | None = None,
     service: str | None = None,
     executor: Any = None,
     n_jobs: int | None = None,
@@ -78,8 +88,10 @@ def capacity(
 
     Parameters
     ----------
-    corpus, pool, tasks, retries, service
-        As for :func:`routingsim.replay`. Slots cost what the agents' field
+    corpus, pool, tasks, retries, outages, changes, signal_delay, routers, hedge, tenants, \
+    discipline, service
+        As for :func:`routingsim.replay`; an outage or a change of an agent that a candidate
+        leaves out does not concern it. Slots cost what the agents' field
         ``price_per_slot_hour`` says, calls what they cost anywhere.
     policies : policy or sequence of policies
         Any that :func:`routingsim.policies.make_policy` takes, with their parameters.
@@ -116,9 +128,19 @@ def capacity(
         If a parameter is out of its range or of the wrong type, or the runs do not meet the
         arrivals asked for: shorter than a period, or at another rate than their error allows.
     """
-    corpus = None if corpus is None else load_corpus(corpus)
+    corpus = None if corpus is None else as_corpus(corpus)
     pool = load_agents(pool)
-    conditions(retries=retries)
+    met = conditions(
+        retries=retries,
+        outages=outages,
+        changes=changes,
+        signal_delay=signal_delay,
+        routers=routers,
+        hedge=hedge,
+        tenants=tenants,
+        discipline=discipline,
+        service=service,
+    )
     targets = targets_of(slo, quality, budget)
     tried = slots_of(slots, pool)
     if not is_whole(runs) or runs < FIRST:
@@ -130,12 +152,10 @@ def capacity(
     count = tasks if tasks is not None else len(corpus) if corpus is not None else None
     if count is None:
         raise SimulationError("tasks: without a corpus, a number of tasks is needed")
-    first = prepare(
-        corpus, pool, make_policy(pool, wanted[0], corpus), retries=retries, service=service
-    )
+    first = prepare(corpus, pool, make_policy(pool, wanted[0], corpus), **met)
     order, of_order = ("file", "") if corpus is None else order_of([first], corpus, process)
     question = Question(
-        *(corpus, targets, process, int(count), order, seed, int(runs), retries, service),
+        *(corpus, targets, process, int(count), order, seed, int(runs), met),
         first.pool,
         cautions_on(corpus, first.pool, process, int(count), of_order),
     )
@@ -205,11 +225,7 @@ def _shortfall(targets: Sequence[Target], tried: Tried) -> tuple[bool, float]:
 
 def _scene(question: Question, candidate: Candidate) -> Scenario:
     policy = make_policy(candidate.pool, candidate.wanted, question.corpus)
-    return prepare(
-        *(question.corpus, candidate.pool, policy),
-        retries=question.retries,
-        service=question.service,
-    )
+    return prepare(question.corpus, candidate.pool, policy, **question.met_by(candidate.pool))
 
 
 def _screen_nth(shared: tuple[Question, Sequence[Candidate]], k: int) -> Tried:
@@ -288,14 +304,16 @@ def _exact(question: Question, candidate: Candidate, scene: Scenario) -> Tried |
     """The candidate by queueing theory, if it is one agent with an M/M/c queue."""
     metrics = {*question.metrics} - {"answered", "cost"}
     timed = all(name == "wait_mean" or name.startswith("latency_") for name in metrics)
-    agent = candidate.pool[0]
+    agent, met = candidate.pool[0], question.conditions
     plain = (
         len(candidate.pool) == 1
         and isinstance(question.process, Poisson)
-        and (question.service or agent.service) == "exponential"
+        and (met["service"] or agent.service) == "exponential"
+        and not any(met[name] for name in ("outages", "changes", "hedge", "tenants", "discipline"))
         and agent.error_rate == 0
         and agent.queue_limit is None
         and agent.patience is None
+        and agent.discipline == "fifo"
         and agent.sharing == 0
         and scene.policy.judge is None
         and not any(getattr(agent, field) for field in (*LIMITS, *TIME_OUTS))

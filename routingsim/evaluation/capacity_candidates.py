@@ -135,6 +135,7 @@ def _floor(question: Question, pool: AgentPool) -> float:
     corpus = question.corpus
     rent = float(pool.column("price_per_slot_hour") @ pool.column("concurrency"))
     whole = all(agent.failed_cost == agent.cut_off_cost == "all" for agent in pool)
+    whole &= not question.conditions["changes"]
     if corpus is not None and whole:
         recorded = corpus.outcome("cost", [agent.recorded_as for agent in pool])
         if not np.isnan(recorded).any():
@@ -145,6 +146,8 @@ def _floor(question: Question, pool: AgentPool) -> float:
 def _why(question: Question, pool: AgentPool, quality: float) -> tuple[str, float]:
     """What no policy can meet with this pool, and by which share of what is asked it lacks; of
     several the most; "" and infinity where theory cannot tell."""
+    if question.conditions["changes"]:
+        return "", math.inf
     lacking: list[tuple[float, str]] = []
     if question.rate >= pool.capacity and question.process.stationary:
         said = f"{question.rate:.3g} tasks/s, and it serves {pool.capacity:.3g}/s at most"

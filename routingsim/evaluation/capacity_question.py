@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,6 @@ from routingsim.evaluation.resampling import LEAST, Resamples
 from routingsim.evaluation.targets import USD, Target
 from routingsim.policies.folds import prompts
 from routingsim.simulation.arrivals import Arrivals, ClosedLoop
-from routingsim.simulation.faults import Retries
 from routingsim.simulation.recorded import basis
 from routingsim.simulation.statistics import Interval
 from routingsim.simulation.task_choice import Order
@@ -34,6 +34,7 @@ SHOWN = ("latency_p95", "quality_all")
 class Question:
     """What is asked, the same for all candidates.
 
+    ``conditions`` are those of :mod:`routingsim.simulation.conditions`, under which all is run;
     ``pool`` are the agents as they were given; ``cautions`` are what the reader should know
     before the answer.
     """
@@ -45,10 +46,18 @@ class Question:
     order: Order
     seed: int
     runs: int
-    retries: Retries
-    service: str | None
+    conditions: Mapping[str, Any]
     pool: AgentPool
     cautions: tuple[str, ...]
+
+    def met_by(self, pool: AgentPool) -> dict[str, Any]:
+        """The conditions, of events those of agents and accounts that a candidate's pool has."""
+        there = {*pool.ids, *pool.accounts}
+        events = {
+            name: [event for event in self.conditions[name] if event.agent in there]
+            for name in ("outages", "changes")
+        }
+        return {**self.conditions, **events}
 
     @property
     def rate(self) -> float:

@@ -1,6 +1,7 @@
 """What breaks first: a pool that meets its targets, under other conditions than those asked."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -81,13 +82,12 @@ def _row(
     times: float = 1.0,
 ) -> dict[str, float | str]:
     policy = make_policy(pool, candidate.wanted, question.corpus)
-    scene = prepare(
-        *(question.corpus, pool, policy),
-        outages=outages,
-        changes=[Change(agent, 0.0, speed=1 / times) for agent in pool.ids if times != 1.0],
-        retries=question.retries,
-        service=question.service,
-    )
+    met = question.met_by(pool)
+    if outages:
+        met["outages"] = [*outages, *(own for own in met["outages"] if _apart(own, outages, pool))]
+    if times != 1.0:
+        met["changes"] = _slower(met["changes"], pool, times)
+    scene = prepare(question.corpus, pool, policy, **met)
     seeds = replication_seeds(question.seed + 2, RUNS)
     runs = [
         scene.run(process, seed=seed, tasks=question.tasks, order=question.order) for seed in seeds
@@ -108,3 +108,17 @@ def _row(
         "busiest": "" if first is None else pool.ids[first],
         "offered": math.nan if first is None else float(offered[first]),
     }
+
+
+def _apart(own: Outage, others: tuple[Outage, ...], pool: AgentPool) -> bool:
+    """Whether an outage that was asked about overlaps with none of these."""
+    members = pool.accounts.get(own.agent)
+    of = [own.agent] if members is None else [pool.ids[k] for k in members]
+    return all(o.agent not in of or own.up <= o.down or o.up <= own.down for o in others)
+
+
+def _slower(changes: Sequence[Change], pool: AgentPool, times: float) -> list[Change]:
+    """The changes that were asked about, with all service times this many times as long."""
+    own = [each if each.speed is None else replace(each, speed=each.speed / times)
+           for each in changes]  # fmt: skip
+    return [*(Change(agent, 0.0, speed=1 / times) for agent in pool.ids), *own]

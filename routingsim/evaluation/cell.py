@@ -112,8 +112,8 @@ class Cell:
     regret : ndarray, shape (POINTS,)
         Mean cumulative regret against the best agent of each task, at equal steps through
         the run; NaN without recorded quality.
-    tenants : ndarray, shape (tenants, OF_TENANTS)
-        Mean figures of each tenant over replications; no row where there are none.
+    tenants : ndarray, shape (replications, tenants, OF_TENANTS)
+        The figures of each tenant in each replication; empty where there are none.
     """
 
     figures: NDArray[np.float64]
@@ -130,7 +130,7 @@ class Cell:
     times: NDArray[np.int64]
     unseen: NDArray[np.int64]
     regret: NDArray[np.float64]
-    tenants: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, len(OF_TENANTS))))
+    tenants: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 0, len(OF_TENANTS))))
 
     @property
     def verdict(self) -> Verdict:
@@ -314,7 +314,7 @@ def gather(
         times=np.bincount(went, minlength=math.prod(shape)).reshape(shape),
         unseen=np.bincount(went[unseen], minlength=math.prod(shape)).reshape(shape),
         regret=np.mean(regrets, axis=0),
-        **({"tenants": np.mean(tenants, axis=0)} if tenants else {}),
+        **({"tenants": np.array(tenants)} if tenants else {}),
     )
 
 

@@ -13,8 +13,8 @@ from typing import Any, get_args
 import numpy as np
 
 from routingsim.agents import AgentPool, PoolLike, load_agents
-from routingsim.corpora.corpus import Corpus
-from routingsim.corpora.datasets import CorpusLike, load_corpus
+from routingsim.corpora.corpus import Corpus, CorpusLike
+from routingsim.corpora.corpus_like import as_corpus
 from routingsim.display import free_name
 from routingsim.errors import SimulationError
 from routingsim.evaluation.cell import Cell, means
@@ -169,7 +169,7 @@ def compare(
         If a parameter is out of its range or of the wrong type, the parameters do not go
         together, or ``resume`` is not a checkpoint file.
     """
-    corpus, pool = load_corpus(corpus), load_agents(pool)
+    corpus, pool = as_corpus(corpus), load_agents(pool)
     check_where(executor, n_jobs)
     wanted = several(policies)
     _check(len(wanted), replications, population)
@@ -248,6 +248,7 @@ def compare(
         cells={key: cell for key, cell in cells.items() if key[0] in shown},
         group=group,
         tenant_names=scenes[0].classes.names,
+        conditions=met,
         cautions=cautions_on(
             *(corpus, scenes[0].pool, shape, count, of_order),
             unlike(corpus, capacity, processes, settings),

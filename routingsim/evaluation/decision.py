@@ -18,7 +18,10 @@ from routingsim.evaluation.cell import HIGHER_IS_BETTER
 from routingsim.evaluation.decision_record import COMPARED, Alternative, Choice, Grounds
 from routingsim.evaluation.decision_rule import Pair, decide
 from routingsim.evaluation.intervals import Difference, no_verdict, not_comparable, verdict
+from routingsim.evaluation.loads import check_runs
+from routingsim.evaluation.objective import default_objective
 from routingsim.evaluation.replay_difference import (
+    Goodput,
     different_tasks,
     replay_difference,
     replay_figure,
@@ -151,21 +154,25 @@ def of_replays(
     slo: Mapping[str, float] | None = None,
     quality: float | None = None,
     baseline: str | None = None,
+    objective: float | None = None,
+    first_token_objective: float | None = None,
 ) -> Decision:
     """The decision between replays of the same tasks, as ``Study.decision`` has it of a study.
 
     Intervals are of further runs (:mod:`routingsim.simulation.replications`), which are made
-    when they are first asked for.
+    when they are first asked for. Goodput is that within ``objective`` (s), by default
+    :func:`routingsim.evaluation.objective.default_objective`, and ``first_token_objective`` (s).
 
     Raises
     ------
     SimulationError
-        If a target or the baseline is unknown.
+        If a target or the baseline is unknown, or an objective is not above 0.
     """
     targets = _targets(slo, quality)
-    for target in targets:
-        if target.metric == "goodput":
-            raise SimulationError("target goodput: replays have none; compare() has (--slo)")
+    check_runs(1, objective, 0.5, first_token_objective)
+    if objective is None:
+        objective = default_objective(results, results[0].work.service.mean(axis=0))
+    goodput = Goodput(objective, first_token_objective)
     metrics = dict.fromkeys([*COMPARED, *(target.metric for target in targets)])
     named = partial.named(results)
     logs = {field: partial.named_estimates(named, field) for field in ("quality", "cost")}
@@ -176,7 +183,11 @@ def of_replays(
         figures = {}
         for metric in metrics:
             found = logs.get(ESTIMATED.get(metric, ""))
-            made = replay_figure(metric, result) if found is None else found.policies[name].interval
+            made = (
+                replay_figure(metric, result, goodput)
+                if found is None
+                else found.policies[name].interval
+            )
             figures[metric] = _bounded(metric, made)
         state = result.stability
         return Alternative(name, state.verdict, state.above, state.lasts, figures)
@@ -186,9 +197,9 @@ def of_replays(
         found = logs.get(ESTIMATED.get(metric, ""))
         if found is not None:
             return partial.difference_of(found, one, other)
-        apart = replay_difference(metric, named[one], named[other])
+        apart = replay_difference(metric, named[one], named[other], goodput)
         if apart is None:
-            means = [_mean(metric, named[name]) for name in (one, other)]
+            means = [_mean(metric, named[name], goodput) for name in (one, other)]
             return no_verdict("too little to tell by", means[0] - means[1])
         if math.isnan(apart.mean):
             return not_comparable("rests on other tasks")
@@ -330,5 +341,7 @@ def _bounded(metric: str, found: Interval) -> Interval:
     return found.within(0.0, 1.0 if metric in ("quality_all", "answered") else math.inf)
 
 
-def _mean(metric: str, result: ReplayResult) -> float:
+def _mean(metric: str, result: ReplayResult, goodput: Goodput) -> float:
+    if metric == "goodput":
+        return goodput(result)
     return float(result.whole["cost_mean" if metric == "cost" else metric])

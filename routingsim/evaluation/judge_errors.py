@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from routingsim.agents import PoolLike, load_agents
-from routingsim.corpora.datasets import CorpusLike, load_corpus
+from routingsim.corpora.corpus import CorpusLike
+from routingsim.corpora.corpus_like import as_corpus
 from routingsim.errors import PolicyError, SimulationError
 from routingsim.evaluation.compare import Wanted, compare
 from routingsim.evaluation.tabular import Tabular
@@ -100,7 +101,7 @@ def judge_errors(
     SimulationError
         If errors do not rise, no quality is recorded, or another argument is not allowed.
     """
-    corpus, pool = load_corpus(corpus), load_agents(pool)
+    corpus, pool = as_corpus(corpus), load_agents(pool)
     made = make_policy(pool, policy, corpus)
     judge = made.judge
     if judge is None:

@@ -8,12 +8,14 @@ their own (:mod:`routingsim.simulation.batches`) need no further runs.
 """
 
 import math
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from routingsim.evaluation.cell import by_task
+from routingsim.evaluation.metrics.timed import timed_replay
 from routingsim.evaluation.resampling import LEAST, independent
 from routingsim.evaluation.study_record import MISSING
 from routingsim.evaluation.two_way import TwoWay
@@ -23,19 +25,50 @@ from routingsim.simulation.result import ReplayResult
 from routingsim.simulation.run_summary import QUANTILES
 from routingsim.simulation.statistics import Interval, hall_interval
 
+
+@dataclass(frozen=True)
+class Goodput:
+    """Right answers a second within objectives, of a run and of its further runs.
+
+    Attributes
+    ----------
+    objective : float
+        Latency (s) within which an answer counts.
+    first_token : float, optional
+        Seconds within which its first token has to come, too.
+    """
+
+    objective: float
+    first_token: float | None = None
+
+    def __call__(self, run: ReplayResult) -> float:
+        """That of a run; NaN where the run says only how long it was."""
+        if run.stability.lasts:
+            return math.nan
+        return timed_replay(run, self.objective, first_token_objective=self.first_token).goodput
+
+    def further(self, result: ReplayResult) -> list[float]:
+        """Those of its further runs."""
+        return [] if result.replications is None else result.replications.measured(self)
+
+
 _COLUMN = {"quality": 0, "quality_all": 1, "cost": 2}  # of what `by_task` returns
 
 
-def replay_difference(metric: str, first: ReplayResult, second: ReplayResult) -> Interval | None:
+def replay_difference(
+    metric: str, first: ReplayResult, second: ReplayResult, goodput: Goodput | None = None
+) -> Interval | None:
     """A figure of one replay less that of another, with a 95 % interval.
 
     Parameters
     ----------
     metric : str
-        "quality", "quality_all" or "cost" (USD per task), or a wait, latency or first_token
-        with ``_mean``, ``_p50``, ``_p90``, ``_p95`` or ``_p99``.
+        "quality", "quality_all" or "cost" (USD per task), "goodput", or a wait, latency or
+        first_token with ``_mean``, ``_p50``, ``_p90``, ``_p95`` or ``_p99``.
     first, second : ReplayResult
         Of the same corpus, agents, arrivals and seed.
+    goodput : Goodput, optional
+        What is meant by it; needed for that metric alone.
 
     Returns
     -------
@@ -48,6 +81,10 @@ def replay_difference(metric: str, first: ReplayResult, second: ReplayResult) ->
         return _of_tasks(_COLUMN[metric], first, second)
     if first.stability.lasts or second.stability.lasts:
         return None
+    if metric == "goodput" and goodput is not None:
+        pairs = zip(goodput.further(first), goodput.further(second), strict=True)
+        found = hall_interval([one - other for one, other in pairs])
+        return None if math.isnan(found.half_width) else found
     if first.long and second.long and np.array_equal(first.timed, second.timed):
         series = (run.times(metric)[run.timed] for run in (first, second))
         found = batch_interval(*series, quantile=QUANTILES.get(metric.rpartition("_")[2]))
@@ -60,7 +97,7 @@ def replay_difference(metric: str, first: ReplayResult, second: ReplayResult) ->
     return None if math.isnan(found.half_width) else found
 
 
-def replay_figure(metric: str, result: ReplayResult) -> Interval:
+def replay_figure(metric: str, result: ReplayResult, goodput: Goodput | None = None) -> Interval:
     """A figure of one replay, with an interval on the same grounds as those of differences.
 
     Parameters
@@ -68,6 +105,8 @@ def replay_figure(metric: str, result: ReplayResult) -> Interval:
     metric : str
         As for :func:`replay_difference`, or "answered", the share of the tasks.
     result : ReplayResult
+    goodput : Goodput, optional
+        What is meant by it; needed for that metric alone.
 
     Returns
     -------
@@ -78,6 +117,9 @@ def replay_figure(metric: str, result: ReplayResult) -> Interval:
         share = result.whole["ok"] / len(result)
         found = hall_interval([run.whole["ok"] / len(result) for run in _further(result)])
         return Interval(share, math.nan) if math.isnan(found.half_width) else found
+    if metric == "goodput" and goodput is not None:
+        found = hall_interval(goodput.further(result))
+        return Interval(goodput(result), math.nan) if math.isnan(found.half_width) else found
     if metric not in _COLUMN:
         return result.interval(metric)
     values = by_task(result)[_COLUMN[metric]]

@@ -27,7 +27,7 @@ from routingsim.evaluation import (
 )
 from routingsim.evaluation.cell import METRICS, OF_TENANTS
 from routingsim.evaluation.controls.permutation import TextUse
-from routingsim.evaluation.intervals import Difference
+from routingsim.evaluation.intervals import Difference, t_interval
 from routingsim.evaluation.ranking import Leader
 from routingsim.evaluation.study_record import StudyRecord
 from routingsim.evaluation.study_record import StudySettings as StudySettings  # for old pickles
@@ -61,6 +61,8 @@ class Study(StudyRecord, Tabular):
         The same number for records with the same or nearly the same prompt.
     tenant_names : tuple of str
         The tenants of the tasks, in the order of :attr:`Cell.tenants`; "" are tasks without one.
+    conditions : mapping of str to object
+        Retries, outages and all else of :mod:`routingsim.simulation.conditions`, by name.
     remarks : tuple of str
         What the reader should know of the policies; among the ``notes``.
     cautions : tuple of str
@@ -112,11 +114,26 @@ class Study(StudyRecord, Tabular):
         """
         rows = [
             {"policy": name, "load": load, "tenant": tenant or "none"}
-            | dict(zip(OF_TENANTS, figures, strict=True))
+            | dict(zip(OF_TENANTS, figures.tolist(), strict=True))
             for (name, load), cell in self.cells.items()
-            for tenant, figures in zip(self.tenant_names, cell.tenants.tolist(), strict=False)
+            if cell.tenants.size
+            for tenant, figures in zip(self.tenant_names, cell.tenants.mean(axis=0), strict=True)
         ]
         return pd.DataFrame(rows, columns=["policy", "load", "tenant", *OF_TENANTS])
+
+    def tenant_interval(self, name: str, load: float, tenant: str, metric: str) -> Interval:
+        """The 95 % interval of a tenant's figure over replications; its columns are `by_tenant`'s.
+
+        It is about these tasks alone, and has no half-width (NaN) of one run.
+        """
+        names = [each or "none" for each in self.tenant_names]
+        if tenant not in names or metric not in OF_TENANTS:
+            raise SimulationError(
+                f"no figure {metric!r} of a tenant {tenant!r}: there are {', '.join(OF_TENANTS)} "
+                f"of {', '.join(names) or 'no tenants'}"
+            )
+        at = names.index(tenant), OF_TENANTS.index(metric)
+        return t_interval(self.cell(name, load).tenants[:, *at])
 
     def interval(self, name: str, load: float, metric: str) -> Interval:
         """The 95 % interval of a metric, over replications and, by default, over corpora.

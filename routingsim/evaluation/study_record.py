@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -107,6 +107,7 @@ class StudyRecord:
     remarks: tuple[str, ...] = ()
     cautions: tuple[str, ...] = ()
     tenant_names: tuple[str, ...] = ()
+    conditions: Mapping[str, Any] = field(default_factory=dict)
     _found: dict[tuple[float, str], Estimates | None] = field(
         default_factory=dict, init=False, compare=False
     )

@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from routingsim.corpora.corpus import Corpus
-from routingsim.corpora.datasets import CorpusLike
+from routingsim.corpora.corpus import Corpus, CorpusLike
 from routingsim.errors import RoutingSimError, SimulationError
 from routingsim.evaluation.cell import HIGHER_IS_BETTER
 from routingsim.evaluation.loads import Wanted

@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 
 from routingsim import rng
 from routingsim.errors import PolicyError
+from routingsim.numba_cache import without_collector
 from routingsim.policies.category import refuse_text
 from routingsim.policies.numba_reference import ByReference
 
@@ -212,7 +213,8 @@ class Kernel:
         """The numba dispatcher for the one signature, compiled when first asked for."""
         try:
             refuse_text(self.python, self.signature)
-            return _compile(self.python, self.signature)
+            with without_collector():
+                return _compile(self.python, self.signature)
         except NumbaError as error:
             reason = str(error).strip().splitlines()[0]
             raise PolicyError(

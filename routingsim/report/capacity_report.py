@@ -27,6 +27,7 @@ from routingsim.report.document import (
 from routingsim.report.figures import METRICS
 from routingsim.report.glossary import Explained
 from routingsim.report.provenance import corpus_call, run_section
+from routingsim.simulation.conditions import as_arguments
 
 _MOST = 25  # rows of a table of candidates
 _ABOUT = (
@@ -222,5 +223,6 @@ def _run(found: Capacity, command: str | None) -> Section:
     for metric, name in (("quality_all", "quality"), (USD, "budget")):
         if metric in bounds:
             call += f", {name}={bounds[metric]:g}"
+    call += as_arguments(question.conditions)
     shown = table("Policies", [("policy", policies)])
     return run_section(question.corpus, pool, facts, command or f"{call})", shown)

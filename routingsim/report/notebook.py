@@ -12,7 +12,7 @@ from routingsim.errors import SimulationError
 from routingsim.evaluation.compare import compare
 from routingsim.files import bundled, written
 
-_OURS = re.compile(r"\b(?=(?:Retries|Cooldown|Outage)\()")
+_OURS = re.compile(r"\b(?=(?:Retries|Cooldown|Outage|Change|Hedge|Tenant)\()")
 
 
 def write_notebook(path: str | os.PathLike[str], parameters: Mapping[str, Any]) -> Path:

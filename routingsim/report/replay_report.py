@@ -67,7 +67,8 @@ def compose(
         To print on it; today by default.
     **asked
         ``slo``, ``quality`` and ``baseline`` of
-        :meth:`routingsim.evaluation.study.Study.decision`.
+        :meth:`routingsim.evaluation.study.Study.decision`, and the objectives of
+        :func:`routingsim.evaluation.decision.of_replays`.
 
     Raises
     ------

@@ -3,6 +3,7 @@
 import datetime
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -15,11 +16,13 @@ from routingsim.evaluation.study_intervals import not_compared
 from routingsim.formatting import count, duration, isolated, joined, number
 from routingsim.report import sections, study_plots
 from routingsim.report.captions import loads_in_words
-from routingsim.report.document import Column, Document, Gallery, Picture, Section
+from routingsim.report.document import Column, Document, Gallery, Picture, Section, table
 from routingsim.report.figures import METRICS, Comparison, Experiment, axis_label, of_study
 from routingsim.report.provenance import corpus_call, run_section
 from routingsim.report.text import IN_SAMPLE, loads_named
 from routingsim.scoring.corpora import corpus_scores
+from routingsim.simulation.conditions import as_arguments
+from routingsim.simulation.statistics import Interval
 
 _FEW = 10  # replications below which a half-width is itself a rough estimate
 _WIDE = 0.1  # half-width over mean above which an estimate is called imprecise
@@ -29,6 +32,9 @@ _ORDERS = {
     "blocks": "resampled in blocks of the log, each task with its own time",
     "file": "in the order of the file",
 }
+
+
+_OF_TENANTS = ("wait_mean", "latency_p50", "latency_p95", "first_token_p95", "quality_all")
 
 
 def compose_study(
@@ -63,6 +69,7 @@ def compose_study(
             sections.frontier("frontier", list(ends)),
             _loads(study, experiment),
             _regret(study, at),
+            _tenants(study, at),
             _text_use(study, at, uses_text),
         ],
         _run(study, at, command),
@@ -230,6 +237,44 @@ def _text_use(study: Study, at: Comparison, uses_text: Mapping[str, bool | None]
     return Section("text-use", title, text, blocks)
 
 
+def _tenants(study: Study, at: Comparison) -> Section | None:
+    """Figures of each tenant under each policy, and how evenly they were served."""
+    if len(study.tenant_names) < 2:
+        return None
+    frame, load = study.by_tenant(), study.loads[-1]
+    blocks, said = [], []
+    for entry in at.policies:
+        found = frame.query("policy == @entry.name and load == @load")
+        even = study.interval(entry.name, load, "fairness")
+        said.append(f"{_with_half(even)} under {entry.name}")
+        columns = [
+            ("tenant", found["tenant"]),
+            (Column("tasks of a run"), found["tasks"]),
+            (Column("share of tasks", "%", "percent"), found["share"]),
+            (Column("share of service", "%", "percent"), found["service"]),
+        ]
+        for metric in _OF_TENANTS:
+            each = [
+                study.tenant_interval(entry.name, load, tenant, metric)
+                for tenant in found["tenant"]
+            ]
+            if not all(math.isnan(one.mean) for one in each):
+                head = replace(METRICS[metric], kind="interval")
+                columns.append((head, [(one.mean, one.half_width) for one in each]))
+        blocks.append(table(f"Tenants under {entry.name}", columns))
+    text = (
+        f"Jain’s index of the service that tenants had for their weights is {joined(said, 9)}: 1 "
+        "is even; a tenant that asks for less than its share lowers it, too. Figures are means "
+        f"over runs at load {load:g}, with half-widths of 95 % intervals on these tasks.",
+    )
+    return Section("tenants", "Tenants", text, tuple(blocks))
+
+
+def _with_half(found: Interval) -> str:
+    half = "" if math.isnan(found.half_width) else f" ± {number(found.half_width, 2)}"
+    return f"{found.mean:.3f}{half}"
+
+
 def _run(study: Study, at: Comparison, command: str | None) -> Section:
     """What was run, and the call that repeats it, the agents being at hand as ``pool``."""
     settings = study.settings
@@ -247,12 +292,15 @@ def _run(study: Study, at: Comparison, command: str | None) -> Section:
     ]
     fitted = [sections.fitted_on(entry.in_sample) for entry in at.entries]
     policies = sections.entry_table("Policies and controls", at.entries, [("fitted on", fitted)])
+    first = settings.first_token_objective
+    first = "" if first is None else f", first_token_objective={first:g}"
     call = (
         f"compare({corpus_call(study.corpus)}, pool, {[entry.name for entry in at.policies]}, "
         f"loads={list(study.loads)}, arrivals={study.arrivals!r}, "
         f"replications={settings.replications}, tasks={settings.tasks}, seed={settings.seed}, "
         f"{'' if settings.sampled else f'population={settings.population!r}, '}"
-        f"objective={settings.objective:g}, right={settings.right:g}"
+        f"objective={settings.objective:g}, right={settings.right:g}{first}"
+        f"{as_arguments(study.conditions) if study.conditions else ''}"
         f"{'' if at.controls else ', controls=False'})"
     )
     return run_section(study.corpus, study.pool, facts, command or call, policies)

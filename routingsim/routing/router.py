@@ -15,8 +15,8 @@ import pandas as pd
 
 from routingsim import display, rng
 from routingsim.agents import Agent, PoolLike, load_agents
-from routingsim.corpora.corpus import Corpus
-from routingsim.corpora.datasets import CorpusLike, load_corpus
+from routingsim.corpora.corpus import Corpus, CorpusLike
+from routingsim.corpora.corpus_like import as_corpus
 from routingsim.errors import PolicyError, RoutingSimError, wrong_type
 from routingsim.messages import (
     AgentStatus,
@@ -120,7 +120,7 @@ class TaskRouter:
                 "propensities"
             )
         self.pool = load_agents(pool)
-        known = None if corpus is None else load_corpus(corpus)
+        known = None if corpus is None else as_corpus(corpus)
         self.policy = make_policy(self.pool, policy, known)
         if self.policy.replay_only:
             raise PolicyError(
@@ -240,7 +240,7 @@ class TaskRouter:
             exist; no task is routed then.
         """
         if isinstance(tasks, Corpus | pd.DataFrame):
-            frame = load_corpus(tasks).tasks
+            frame = as_corpus(tasks).tasks
             ids, texts, categories = (frame[name].tolist() for name in ("id", "text", "category"))
         elif isinstance(tasks, str) or not isinstance(tasks, Iterable):
             raise RoutingSimError("route_batch takes a corpus or a list of texts; route takes one")

@@ -14,9 +14,12 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+from llvmlite.binding import parse_assembly
 from numba import _dynfunc, njit, types  # pyright: ignore[reportAttributeAccessIssue]
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler, Flags
+
+from routingsim.numba_cache import without_collector
 
 
 class _Part(JITCodeLibrary):
@@ -44,6 +47,13 @@ class _Whole(JITCodeLibrary):
         found = [part for each in self._linking_libraries for part in _parts(each)]
         self._linking_libraries = list(dict.fromkeys(found))
         super().finalize()
+
+    def _get_module_for_linking(self) -> Any:
+        """What the cache keeps beside machine code: names alone, as nothing compiled calls it."""
+        found = [each.name for each in self.get_defined_functions()]
+        return parse_assembly(
+            "".join(f'define void @"{name}"() {{ ret void }}\n' for name in found)
+        )
 
 
 _NEEDLESS = {
@@ -120,7 +130,13 @@ def called(function: Callable[..., Any]) -> Any:
 
 def whole(signature: Any) -> Callable[[Callable[..., Any]], Any]:
     """Compile the event loop itself with all that it calls, and keep it on disk."""
-    return _compiler(signature, pipeline_class=_WholeCompiler, cache=True)
+    compiler = _compiler(signature, pipeline_class=_WholeCompiler, cache=True)
+
+    def compiled(function: Callable[..., Any]) -> Any:
+        with without_collector():
+            return compiler(function)
+
+    return compiled
 
 
 def _part(function: Callable[..., Any], **options: Any) -> Any:

@@ -1,7 +1,7 @@
-"""Under which conditions tasks are played: what ``replay``, ``compare``, ``sweep`` and ``train``
-take alike."""
+"""Under which conditions tasks are played: what ``replay``, ``compare``, ``capacity``, ``sweep``
+and ``train`` take alike."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from routingsim.errors import SimulationError, wrong_type
@@ -46,8 +46,9 @@ def conditions(
     for name, value, kind, hint in wanted:
         if not isinstance(value, kind):
             raise SimulationError(wrong_type(name, value, hint))
-    return found | {
+    return {
         "retries": retries,
+        **found,
         "signals": Signals(signal_delay, routers),
         "hedge": _as_hedge(hedge),
         "tenants": as_tenants(tenants),
@@ -63,3 +64,23 @@ def _as_hedge(given: Any) -> Hedge | None:
     if given is None or isinstance(given, Hedge):
         return given
     raise SimulationError(wrong_type("hedge", given, "write rs.Hedge(after=2.0)"))
+
+
+_PLAIN = (ONE_TRY, (), [], None)
+
+
+def as_arguments(met: Mapping[str, Any]) -> str:
+    """Conditions as they are written in a call, each after a comma; "" where all are the defaults.
+
+    Examples
+    --------
+    >>> as_arguments(conditions(routers=4, outages=Outage("a", 1, 2)))
+    ", outages=[Outage(agent='a', down=1, up=2)], routers=4"
+    """
+    given = {name: value for name, value in met.items() if name != "signals"}
+    given |= met["signals"].arguments()
+    return "".join(
+        f", {name}={list(value) if isinstance(value, tuple) else value!r}"
+        for name, value in given.items()
+        if value not in _PLAIN
+    )

@@ -9,10 +9,9 @@ from numpy.typing import NDArray
 
 from routingsim.agents import Agent, AgentPool, builtin_pools, load_agents
 from routingsim.corpora import backtested
-from routingsim.corpora.catalogue import DATASETS
+from routingsim.corpora.catalogue import DATASETS, SHIPPED
 from routingsim.corpora.checkup.finding import Subject
 from routingsim.corpora.corpus import Corpus
-from routingsim.corpora.datasets import SHIPPED
 from routingsim.policies.cascade import line_of
 from routingsim.policies.folds import prompts
 from routingsim.policies.judged import ERRORS, expected_quality, turning

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Sequence
 
 from routingsim.agents import PoolLike, load_agents
-from routingsim.corpora.datasets import CorpusLike, load_corpus
+from routingsim.corpora.corpus import CorpusLike
+from routingsim.corpora.corpus_like import as_corpus
 from routingsim.policies.kernel import Kernel
 from routingsim.policies.policy import Policy, make_policy
 from routingsim.simulation.arrivals import Arrivals, CorpusTimes, Poisson, as_arrivals
@@ -100,7 +101,7 @@ def replay(
         If an argument is of the wrong type, or two do not suit each other; the
         message says which and what to do.
     """
-    corpus = None if corpus is None else load_corpus(corpus)
+    corpus = None if corpus is None else as_corpus(corpus)
     pool = load_agents(pool)
     met = conditions(
         retries=retries,

@@ -7,7 +7,8 @@ import numpy as np
 
 from routingsim import rng
 from routingsim.agents import PoolLike, load_agents
-from routingsim.corpora.datasets import CorpusLike, load_corpus
+from routingsim.corpora.corpus import CorpusLike
+from routingsim.corpora.corpus_like import as_corpus
 from routingsim.errors import PolicyError, SimulationError
 from routingsim.policies.bandit_base import QUALITY
 from routingsim.policies.bandit_base import explore as exploring
@@ -101,7 +102,7 @@ def train(
     SimulationError
         If an argument is of the wrong type, or two do not suit each other.
     """
-    corpus, pool = load_corpus(corpus), load_agents(pool)
+    corpus, pool = as_corpus(corpus), load_agents(pool)
     met = conditions(
         retries=retries,
         outages=outages,

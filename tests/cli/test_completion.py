@@ -9,21 +9,18 @@ import pytest
 from routingsim.agents import builtin_pools
 from routingsim.cli.completion import (
     POLICIES,
-    SHIPPED,
     complete_corpus,
     complete_policy,
     complete_pool,
 )
-from routingsim.corpora import datasets
-from routingsim.corpora.catalogue import DATASETS
+from routingsim.corpora.catalogue import DATASETS, SHIPPED
 from routingsim.policies.policy import _RECIPES
 
 
 def test_the_names_are_all_that_there_are() -> None:
     own = [name for name, each in _RECIPES.items() if each.make.__module__.startswith("routingsim")]
     assert list(POLICIES) == sorted(own)
-    assert list(SHIPPED) == list(datasets.SHIPPED)
-    assert complete_corpus("") == [*datasets.SHIPPED, *DATASETS]
+    assert complete_corpus("") == [*SHIPPED, *DATASETS]
     assert complete_pool("") == list(builtin_pools())
 
 

@@ -11,6 +11,7 @@ from routingsim.errors import AgentError, SimulationError
 from routingsim.evaluation.capacity import capacity
 from routingsim.evaluation.capacity_answer import Capacity
 from routingsim.evaluation.capacity_candidates import with_varied
+from routingsim.report.capacity_report import compose_capacity
 from routingsim.simulation import theory
 
 
@@ -357,3 +358,33 @@ def test_arrivals_that_the_runs_do_not_meet_are_refused() -> None:
             slo={"p95": 9.0},
             tasks=1500,
         )
+
+
+def test_what_is_asked_under_conditions_is_run_under_them() -> None:
+    pool = [agent(concurrency=2), agent("b", concurrency=2)]
+    given: dict[str, Any] = {"arrivals": rs.Poisson(1.0), "slo": {"p95": 5.0}, "tasks": 300}
+    given |= {"slots": {"a": 2, "b": 0}, "runs": 3, "progress": False}
+    # Down for a third of the run, the agent is late; the outage of the other, which is left out,
+    # does not concern it.
+    down = [rs.Outage("a", 100, 200), rs.Outage("b", 0, 300)]
+    found = capacity(None, pool, "static:a", outages=down, **given)
+    assert found.status == "none"
+    assert found.best is not None
+    assert found.best.runs > 0
+    plain = capacity(None, pool, "static:a", **given)
+    assert plain.status == "answered"
+    assert plain.best is not None
+    assert plain.best.runs == 0  # by theory, which knows of no outage
+    faster = capacity(
+        *(None, pool, "static:a"), changes=rs.Change("a", 0, speed=4.0), arrivals=rs.Poisson(3.0),
+        slots={"a": 1, "b": 0}, slo={"p95": 50.0}, tasks=300, runs=3, progress=False,
+    )  # fmt: skip
+    assert faster.status == "answered"  # at its speed of before it could not keep up
+    assert "changes=[Change('a', 0, speed=4.0)]" in call_of(faster)
+
+
+def call_of(found: Capacity) -> str:
+    """The call that repeats it, as its report has it."""
+    [run] = [each for each in compose_capacity(found).sections if each.id == "run"]
+    facts: Any = run.blocks[0]
+    return dict(facts.items)["To repeat"]

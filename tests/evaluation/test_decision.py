@@ -1,6 +1,7 @@
 """Decisions between the policies of a real study, and between replays."""
 
 import json
+import math
 from pathlib import Path
 
 import pandas as pd
@@ -10,8 +11,10 @@ import routingsim as rs
 from routingsim.corpora import backtested
 from routingsim.errors import SimulationError
 from routingsim.evaluation.decision import of_replays
-from routingsim.evaluation.replay_difference import replay_difference, replay_figure
+from routingsim.evaluation.replay_difference import Goodput, replay_difference, replay_figure
 from routingsim.evaluation.study import Study
+from routingsim.simulation.replications import REPLICATIONS, replication_seeds
+from routingsim.simulation.statistics import hall_interval
 from tests.evaluation import samples
 
 POLICIES = ["static:a2", "static:a0", "least-loaded"]
@@ -95,8 +98,18 @@ def test_of_replays_it_has_intervals_of_further_runs() -> None:
         "quality_all", results[1]
     ).within(0, 1)
     assert made.alternative("static:a0").targets["answered"] == "met"
-    with pytest.raises(SimulationError, match="target goodput: replays have none"):
-        of_replays(results, slo={"goodput": 1})
+    found = of_replays(results, slo={"goodput": 0.01}, objective=20, first_token_objective=15)
+    goodput = Goodput(20.0, 15.0)
+    apart = hall_interval([goodput(run) for run in _further_runs(results[1])])
+    assert found.alternative("static:a0").figures["goodput"] == apart.within(0, math.inf)
+    with pytest.raises(SimulationError, match="objective=0: a number of seconds above 0"):
+        of_replays(results, slo={"goodput": 1}, objective=0)
+
+
+def _further_runs(result: rs.ReplayResult) -> list[rs.ReplayResult]:
+    """The further runs of a replay themselves."""
+    assert result.again is not None
+    return [result.again(seed=seed) for seed in replication_seeds(result.seed, REPLICATIONS)]
 
 
 @pytest.mark.slow

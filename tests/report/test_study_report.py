@@ -4,13 +4,16 @@ import json
 import re
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
+import routingsim as rs
+from routingsim.errors import SimulationError
 from routingsim.evaluation.study import Study
-from routingsim.formatting import percent
+from routingsim.formatting import number, percent
 from routingsim.report import compose_study, render, write_report
 from routingsim.report.document import Document, Table
 from routingsim.simulation.result import ReplayResult
@@ -138,3 +141,38 @@ def test_runs_are_written(study: Study, tmp_path: Path) -> None:
 def test_results_fit_a_terminal(results: list[ReplayResult], study: Study) -> None:
     for shown in (results[0], study):
         assert max(map(len, repr(shown).splitlines()[1:])) <= 80
+
+
+@pytest.mark.slow
+def test_tenants_have_a_table_and_conditions_stand_in_the_call() -> None:
+    pool = rs.AgentPool((rs.Agent(id="a", name="A", cost=1.0, latency=1.0, discipline="fair"),))
+    study = rs.compare(
+        rs.load_corpus("tasks"), pool, "static:a", loads=0.8, tasks=60, replications=3,
+        tenants=["gold:share=0.5,weight=2", "free:share=0.5"], retries=rs.Retries(2),
+        outages=[rs.Outage("a", 5.0, 6.0)], changes=[rs.Change("a", 9.0, speed=0.5)],
+        population="these tasks", controls=False, progress=False,
+    )  # fmt: skip
+    document = compose_study(study, date=DATE)
+    [section] = [each for each in document.sections if each.id == "tenants"]
+    shown: Any = section.blocks[0]
+    heads = [head.name for head in shown.columns]
+    wait = heads.index("mean wait")
+    each = [study.tenant_interval("static:a", 0.8, name, "wait_mean") for name in ("free", "gold")]
+    assert [row[0] for row in shown.rows] == ["free", "gold"]
+    assert [row[wait] for row in shown.rows] == [(one.mean, one.half_width) for one in each]
+    even = study.interval("static:a", 0.8, "fairness")
+    assert section.text[0].startswith(
+        "Jain’s index of the service that tenants had for their weights is "
+        f"{even.mean:.3f} ± {number(even.half_width, 2)} under static:a: 1 is even"
+    )
+    [run] = [each for each in document.sections if each.id == "run"]
+    facts: Any = run.blocks[0]
+    said = dict(facts.items)["To repeat"]
+    assert said.endswith(
+        ", retries=Retries(attempts=2, backoff=1.0, factor=2.0, fallback=True), "
+        "outages=[Outage(agent='a', down=5.0, up=6.0)], changes=[Change('a', 9.0, speed=0.5)], "
+        "tenants=[Tenant('gold', weight=2.0, share=0.5), Tenant('free', share=0.5)], "
+        "controls=False)"
+    )
+    with pytest.raises(SimulationError, match="no figure 'wait' of a tenant 'x'"):
+        study.tenant_interval("static:a", 0.8, "x", "wait")

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from routingsim.agents import PoolLike, load_agents
-from routingsim.corpora.datasets import CorpusLike, load_corpus
+from routingsim.corpora.corpus import CorpusLike
+from routingsim.corpora.corpus_like import as_corpus
 from routingsim.errors import CorpusError, SimulationError
 from routingsim.evaluation.controls.choices import (
     FOLDS,
@@ -52,7 +53,7 @@ def assigned(
     CorpusError
         If there is not one agent of the pool per task.
     """
-    corpus, pool = load_corpus(corpus), load_agents(pool)
+    corpus, pool = as_corpus(corpus), load_agents(pool)
     return assign(corpus, choices(chosen, len(corpus), len(pool)), name)
 
 
@@ -100,7 +101,7 @@ def control_policies(
     CorpusError
         If no task has a recorded quality of every agent of the pool.
     """
-    corpus, pool = load_corpus(corpus), load_agents(pool)
+    corpus, pool = as_corpus(corpus), load_agents(pool)
     good = corpus.outcome("quality", [agent.recorded_as for agent in pool])
     paid, _ = cost_table(corpus, pool)
     known = complete(good)

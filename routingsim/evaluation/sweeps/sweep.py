@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from routingsim.agents import PoolLike, load_agents
-from routingsim.corpora.datasets import CorpusLike, load_corpus
+from routingsim.corpora.corpus import CorpusLike
+from routingsim.corpora.corpus_like import as_corpus
 from routingsim.errors import SimulationError
 from routingsim.evaluation.loads import Wanted, check_runs, mean_rate
 from routingsim.evaluation.objective import default_objective
@@ -196,7 +197,7 @@ def planned(
     **given: Any,
 ) -> Plan:
     """The plan of a sweep, checked; parameters as of :func:`sweep`."""
-    corpus, agents = load_corpus(corpus), load_agents(pool)
+    corpus, agents = as_corpus(corpus), load_agents(pool)
     given = _PLAIN | given
     checked = conditions(**{name: given[name] for name in ("retries", *OF_CONDITIONS)})
     given |= {name: checked[name] for name in ("outages", "changes", "tenants")}
