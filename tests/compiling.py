@@ -1,4 +1,4 @@
-"""Compile the engine, the scorer and the kernels of all policies into numba's cache.
+"""Compile the engine, the scorer, sums and the kernels of all policies into numba's cache.
 
 A script; ``compiling.py 0`` does one half, ``compiling.py 1`` the other.
 """
@@ -7,7 +7,8 @@ import importlib
 import pkgutil
 import sys
 
-from routingsim import policies
+from routingsim import policies, replay
+from routingsim.evaluation.cell import measure
 from routingsim.policies.kernel import Kernel
 
 
@@ -22,6 +23,10 @@ def kernels() -> list[Kernel]:
 def main(half: int) -> None:
     """Compile the engine, which is so when imported, and a third of the kernels, or the rest."""
     importlib.import_module(("routingsim.simulation.engine", "routingsim.scoring.kernel")[half])
+    if half:
+        run = replay(None, tasks=30, arrivals="poisson:1")
+        measure(run, 1.0, 0.5)
+        run.summary()
     for number, each in enumerate(kernels()):
         if (number % 3 > 0) == (half > 0):
             each.compiled  # noqa: B018

@@ -8,13 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from routingsim.evaluation.cell_sums import cell_sums
 from routingsim.evaluation.intervals import t_interval
-from routingsim.evaluation.metrics.timed import timed_replay
+from routingsim.evaluation.metrics.timed import latest, of_sums
 from routingsim.policies.folds import prompts
 from routingsim.policies.kernel import OK
+from routingsim.simulation.recorded import recorded_costs
 from routingsim.simulation.result import ReplayResult
 from routingsim.simulation.stability import Verdict, lasts, load_and_queue, of_most, over_runs
-from routingsim.simulation.statistics import Interval, quantiles
+from routingsim.simulation.statistics import Interval
 
 METRICS: dict[str, str] = {
     "quality": "mean quality of answers, of those recorded",
@@ -169,14 +171,27 @@ def measure(
     resampled : bool
         Whether it is a run on a resampled corpus: those ``OF_RUNS_ONLY`` are left out.
     """
-    timed = timed_replay(result, objective, right=right, first_token_objective=first_token)
-    latency, wait = result.latency[result.timed], result.log.wait[result.timed]
-    answered = result.log.status == OK
-    answers = result.compared_quality[~np.isnan(result.compared_quality)]
-    paid = result.log.cost[result.cost_basis.rows[result.work.row]]
-    p50, p95, p99 = quantiles(latency, [0.5, 0.95, 0.99])
-    first = result.first_token[result.timed] if result.work.first.size else latency
-    first50, first95, first99 = quantiles(first, [0.5, 0.95, 0.99])
+    begin, end = result.window
+    of = cell_sums(
+        *(result.work, result.log, result.basis.rows, result.cost_basis.rows, _recorded(result)),
+        best_recorded(result) if best is None else best,
+        begin=begin,
+        latest=latest(objective, end - begin),
+        first_latest=_latest_first(first_token, end - begin),
+        right=float(right),
+    )
+    timed = of_sums(
+        objective,
+        end - begin,
+        tasks=int(of.counted),
+        prompt=int(of.prompt),
+        judged=int(of.judged),
+        right=int(of.correct),
+        known=int(of.known),
+        quality=of.good,
+        cost=of.spent,
+    )
+    answered = of.answered / len(result)
     slots = result.pool.column("concurrency")
     if resampled:
         offered, peak, left = load_and_queue(result.run, closed=result.closed)
@@ -186,42 +201,49 @@ def measure(
         offered, peak, left = max(stable.offered.values()), stable.peak, stable.left
         above, enough = stable.above, stable.enough
     found = {
-        "quality": _mean(answers),
-        "quality_all": _mean(answers) * float(answered.mean()) if answered.any() else 0.0,
-        "recorded": answers.size / answered.sum() if answered.any() else math.nan,
+        "quality": of.quality,
+        "quality_all": of.quality * answered if of.answered else 0.0,
+        "recorded": of.answers / of.answered if of.answered else math.nan,
         "quality_in_time": timed.quality.value,
         "goodput": timed.goodput,
-        "regret": _mean(_lost(result, best_recorded(result) if best is None else best)),
-        "cost": _mean(paid),
-        "cost_recorded": float(result.cost_recorded.mean()),
+        "regret": of.lost,
+        "cost": of.cost,
+        "cost_recorded": of.recorded / len(result),
         "cost_per_right": timed.cost_per_right,
-        "latency_mean": _mean(latency),
-        "latency_p50": p50,
-        "latency_p95": p95,
-        "latency_p99": p99,
-        "wait_mean": _mean(wait),
-        "answered": float(answered.mean()),
+        "latency_mean": of.latency,
+        "latency_p50": of.latencies[0],
+        "latency_p95": of.latencies[1],
+        "latency_p99": of.latencies[2],
+        "wait_mean": of.wait,
+        "answered": answered,
         "utilisation": float(result.utilisation @ slots / slots.sum()),
         "offered_max": offered,
         "rate_met": result.realised[0],
-        "span": float(np.ptp(result.work.arrived)),
+        "span": of.span,
         "above": above,
         "peak": peak,
         "left": left,
         "enough": enough,
-        "first_token_mean": _mean(first),
-        "first_token_p50": first50,
-        "first_token_p95": first95,
-        "first_token_p99": first99,
+        "first_token_mean": of.first,
+        "first_token_p50": of.firsts[0],
+        "first_token_p95": of.firsts[1],
+        "first_token_p99": of.firsts[2],
         "fairness": result.fairness if len(result.tenant_names) > 1 else math.nan,
     }
-    if result.basis.kind == "none" or (answered.any() and not answers.size):
+    if result.basis.kind == "none" or (of.answered and not of.answers):
         found |= dict.fromkeys(OF_RECORDS - {"regret"}, math.nan)
     return np.array([found[name] for name in METRICS])
 
 
-def _mean(values: NDArray[np.float64]) -> float:
-    return float(values.mean()) if values.size else math.nan
+def _recorded(result: ReplayResult) -> NDArray[np.bool_]:
+    """Where costs are recorded, shape (records, agents); (0, 0) without a corpus."""
+    if result.corpus is None:
+        return np.zeros((0, 0), bool)
+    return recorded_costs(result.corpus, result.pool)
+
+
+def _latest_first(objective: float | None, seconds: float) -> float:
+    return math.inf if objective is None else latest(objective, seconds)
 
 
 def means(figures: NDArray[np.float64]) -> dict[str, float]:

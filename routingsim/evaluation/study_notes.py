@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from routingsim.agents import AgentPool
 from routingsim.corpora.corpus import Corpus
 from routingsim.evaluation.cell import Cell
-from routingsim.evaluation.order import order_note, order_tests
+from routingsim.evaluation.order import OrderTest, order_note, order_tests
 from routingsim.evaluation.study_record import StudySettings
 from routingsim.simulation.arrival_notes import unlike_asked
 from routingsim.simulation.arrivals import Arrivals, CorpusTimes
@@ -25,6 +26,12 @@ from routingsim.simulation.remarks import (
 )
 from routingsim.simulation.scenario import Scenario
 from routingsim.simulation.task_choice import Order, drawn_note, window_note
+from routingsim.simulation.workload import records_of
+
+
+@lru_cache(maxsize=4)  # asked for again by every cell of a sweep
+def _order_tests(corpus: Corpus, pool: AgentPool) -> tuple[OrderTest, ...]:
+    return order_tests(corpus, pool, records_of(corpus, pool).work)
 
 
 def order_of(scenes: Sequence[Scenario], corpus: Corpus, shape: Arrivals) -> tuple[Order, str]:
@@ -38,7 +45,7 @@ def order_of(scenes: Sequence[Scenario], corpus: Corpus, shape: Arrivals) -> tup
             f"{', '.join(learns)} learn{'s' * (len(learns) == 1)}: intervals leave out how another "
             "log would differ"
         )
-    tests = order_tests(corpus, scenes[0].pool, scenes[0].records.work)
+    tests = _order_tests(corpus, scenes[0].pool)
     kept = bool(tests and learns)
     note = order_note(tests, kept=kept, has_arrivals=corpus.has_arrivals)
     return "file" if kept else "shuffled", note

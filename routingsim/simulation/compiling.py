@@ -139,6 +139,14 @@ def whole(signature: Any) -> Callable[[Callable[..., Any]], Any]:
     return compiled
 
 
+def kernel(function: Callable[..., Any]) -> Any:
+    """Compile a function when it is first called, with all that it calls, and keep it on disk.
+
+    It allocates nothing, and other threads run meanwhile.
+    """
+    return _compiler(pipeline_class=_WholeCompiler, cache=True)(function)
+
+
 def _part(function: Callable[..., Any], **options: Any) -> Any:
     made = _compiler(pipeline_class=_PartCompiler, no_cpython_wrapper=True, **options)(function)
     fold = made._compiler.fold_argument_types

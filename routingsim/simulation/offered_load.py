@@ -14,6 +14,14 @@ from routingsim.policies.policy import Judge
 from routingsim.simulation.changes import Change
 from routingsim.simulation.faults import Outage
 from routingsim.simulation.state import ESCALATED, Log, Workload
+from routingsim.simulation.sums import (
+    by_agent,
+    gap_moments,
+    gathered,
+    in_cells,
+    rising,
+    served_moments,
+)
 
 _CELLS = 4096  # most cells of time over which work is summed
 _FEWEST = 16
@@ -113,14 +121,16 @@ def sent_work(run: Run) -> SentWork:
         agent = np.concatenate([agent, log.retried_agent[:again]])
         row = np.concatenate([row, row[tried]])
         arrived = np.concatenate([arrived, arrived[tried]])
-    seconds = work.service[row, agent]
+    seconds = gathered(work.service, row, agent)
     _change_speeds(seconds, agent, arrived, pool, changes)
     if judge is not None:
         recorded = ~np.isnan(work.quality[work.row, log.agent])
         passed = (log.status == OK) & (log.attempts < judge.levels) & recorded
         judged = np.concatenate([passed, log.retried_status[:again] == ESCALATED])
         seconds = seconds + judge.seconds * judged
-    seconds *= pool.column("slowdown")[agent]
+    slowdown = pool.column("slowdown")
+    if (slowdown != 1).any():
+        seconds *= slowdown[agent]
     if lost := int(log.losses[0]):  # second copies, and first ones that they made needless
         task = log.lost[:lost]
         agent = np.concatenate([agent, log.lost_agent[:lost]])
@@ -128,8 +138,7 @@ def sent_work(run: Run) -> SentWork:
         decided = task[log.lost_attempt[:lost] + 1 == log.attempts[task]]
         seconds[decided] = (log.finished - log.left)[decided]  # the shorter of two
         seconds = np.concatenate([seconds, log.lost_ended[:lost] - log.lost_left[:lost]])
-    calls = np.bincount(agent, minlength=agents)
-    load = np.bincount(agent, weights=seconds, minlength=agents)
+    calls, load = by_agent(agent, seconds, agents)
     up = _up(work.arrived[[0, -1]], pool, outages)[:, -1]
     slots, limit = pool.column("concurrency"), _limits(pool, calls)
     with np.errstate(divide="ignore", invalid="ignore"):  # always down: inf, or 0 if nothing sent
@@ -193,18 +202,15 @@ def offered_load(run: Run) -> OfferedLoad:
     variation = (gaps + lengths) / 2
     error = mean * np.sqrt(2 * variation / np.maximum(calls, 1))
     above, last = np.zeros(agents), np.zeros(agents)
-    cell = np.minimum((arrived - begin) * (cells / (end - begin)), cells - 1)
-    place = agent * np.int64(cells) + cell.astype(np.int64)
-    came = np.bincount(place, weights=sent.seconds, minlength=agents * cells).reshape(agents, cells)
+    starts, came = in_cells(agent, arrived, sent.seconds, (begin, end), (agents, cells))
     if limited.any():
-        starts = np.bincount(place, minlength=agents * cells).reshape(agents, cells)
         came[limited] = (starts * 60.0 / limit[:, None])[limited]
     for a in np.flatnonzero(calls):
         unit = 60.0 / limit[a] if limited[a] else service[a]
         rate = 1.0 if limited[a] else float(slots[a])
         excess = np.concatenate([[0.0], came[a].cumsum()]) - rate * up[a]
         rise = _unlikely_rise(mean[a], error[a], variation[a], unit, rate * (end - begin))
-        above[a], last[a] = _rising(excess, max(rise, unit * max(10.0, rate)))
+        above[a], last[a] = rising(excess, max(rise, unit * max(10.0, rate)))
     return OfferedLoad(mean, error, variation, service, above, last)
 
 
@@ -219,18 +225,12 @@ def _up(edges: Floats, pool: AgentPool, outages: Sequence[Outage]) -> Floats:
 
 def _squared_variation(arrived: Floats, agent: NDArray[np.integer], agents: int) -> Floats:
     """The squared coefficient of variation of the gaps between each agent's calls."""
-    order = np.argsort(agent, kind="stable")  # few small numbers: a radix sort
-    ordered, times = agent[order], arrived[order]
-    if np.any(np.diff(times) < 0):  # retries are listed after the others
-        order = np.lexsort((times, ordered))
-        ordered, times = ordered[order], times[order]
-    found = np.ones(agents)
-    for a in range(agents):
-        begin, end = np.searchsorted(ordered, [a, a + 1])
-        gaps = np.diff(times[begin:end])
-        if gaps.size > 1 and (mean := gaps.mean()) > 0:
-            found[a] = gaps.var() / mean**2
-    return found
+    if (arrived[1:] < arrived[:-1]).any():  # retries are listed after the others
+        order = np.argsort(arrived, kind="stable")
+        arrived, agent = arrived[order], agent[order]
+    gaps, mean, variance = gap_moments(arrived, agent, agents).T
+    varied = (gaps > 1) & (mean > 0)
+    return np.divide(variance, mean**2, out=np.ones(agents), where=varied)
 
 
 def _squared_work(sent: SentWork, log: Log, pool: AgentPool) -> Floats:
@@ -251,14 +251,17 @@ def _squared_work(sent: SentWork, log: Log, pool: AgentPool) -> Floats:
 
 def _squared_service(log: Log, agents: int) -> Floats:
     """The squared coefficient of variation of each agent's service times, as they were."""
-    served = log.status <= FAILED
-    agent, took = log.agent[served], (log.finished - log.left)[served]
-    calls = np.maximum(np.bincount(agent, minlength=agents), 1)
-    mean = np.bincount(agent, weights=took, minlength=agents) / calls
-    square = np.bincount(agent, weights=took * took, minlength=agents) / calls
+    mean, square = mean_services(log, agents)[1:]
     return np.divide(
         np.maximum(square - mean**2, 0.0), mean**2, out=np.zeros(agents), where=mean > 0
     )
+
+
+def mean_services(log: Log, agents: int) -> tuple[Floats, Floats, Floats]:
+    """Of each agent: its calls, 1 at least, the mean of their seconds, and of the squares."""
+    calls, took, square = served_moments(log, FAILED, agents).T
+    calls = np.maximum(calls, 1)
+    return calls, took / calls, square / calls
 
 
 def _unlikely_rise(
@@ -272,25 +275,3 @@ def _unlikely_rise(
         return 0.0
     decay = (1 - load) / (load * unit * variation)
     return (math.log1p(length * decay) - math.log(RARE)) / decay
-
-
-def _rising(excess: Floats, least: float) -> tuple[float, float]:
-    """Shares of the steps in rises of ``least`` or more: in all, and in one still going on."""
-    steps = excess.size - 1
-    if (excess - np.minimum.accumulate(excess)).max() < least:
-        return 0.0, 0.0
-    values = excess.tolist()
-    up, low, high, rising = 0, 0, 0, False  # low, high: places of the last trough and peak
-    for k, value in enumerate(values):
-        if rising:
-            if value >= values[high]:
-                high = k
-            elif values[high] - value >= least:
-                up, low, rising = up + high - low, k, False
-        elif value <= values[low]:
-            low = k
-        elif value - values[low] >= least:
-            high, rising = k, True
-    if rising:
-        up += high - low
-    return up / steps, (steps - low) / steps if rising else 0.0

@@ -70,7 +70,8 @@ def basis(
 @lru_cache(maxsize=4)
 def recorded_costs(corpus: Corpus, pool: AgentPool) -> NDArray[np.bool_]:
     """Where the cost of a call is recorded, shape (records, agents)."""
-    return ~np.isnan(corpus.outcome("cost", [agent.recorded_as for agent in pool]))
+    known = ~np.isnan(corpus.outcome("cost", [agent.recorded_as for agent in pool]))
+    return np.ascontiguousarray(known)
 
 
 def basis_notes(corpus: Corpus | None, pool: AgentPool) -> list[str]:

@@ -139,7 +139,11 @@ def no_texts(corpus: Corpus | None, policy: Policy) -> str:
 
 
 def one_for_all(
-    policy: Policy, pool: AgentPool, d_var: NDArray[np.float64], sent: NDArray[np.integer]
+    policy: Policy,
+    pool: AgentPool,
+    d_var: NDArray[np.float64],
+    sent: NDArray[np.integer],
+    met: NDArray[np.integer] | None = None,
 ) -> str:
     """That a policy by D_var sends nearly all tasks the same way; "" if it does not.
 
@@ -147,17 +151,20 @@ def one_for_all(
     ----------
     policy, pool
         What was run.
-    d_var : ndarray, shape (tasks,)
-        D_var of each task.
+    d_var : ndarray, shape (records,)
+        D_var of each record of the corpus.
     sent : ndarray of int, shape (agents,)
         How many tasks went to each agent.
+    met : ndarray of int, shape (records,), optional
+        How many tasks each record was; by default all alike.
     """
     tasks = int(sent.sum())
-    if len(pool) < 2 or tasks < 2 or not d_var.any():
+    met = np.ones(d_var.size, int) if met is None else met
+    if len(pool) < 2 or tasks < 2 or not d_var[met > 0].any():
         return ""
     bounds, bands = _bounds(policy), policy.parameters.get("bands")
-    counts = np.bincount(np.searchsorted(bounds, d_var, side="right"))
-    alike = counts.max() / d_var.size
+    counts = np.bincount(np.searchsorted(bounds, d_var, side="right"), met)
+    alike = counts.max() / met.sum()
     if max(alike * bool(bounds), sent.max() / tasks) < NEARLY_ALL or "d_var" not in reads(policy):
         return ""
     if bounds and alike >= NEARLY_ALL:
@@ -168,7 +175,7 @@ def one_for_all(
             said = f"sends {_share(alike)} of the tasks to {to}"
     else:
         said = f"sends {_share(sent.max() / tasks)} of the tasks to {pool.ids[int(sent.argmax())]}"
-    low, median, high = np.quantile(d_var, [0.05, 0.5, 0.95])
+    low, median, high = np.quantile(np.repeat(d_var, met), [0.05, 0.5, 0.95])
     said = (
         f"{policy.name} {said}: D_var of these texts is {low:.3f} at its 5 %, {median:.3f} at its "
         f"50 % and {high:.3f} at its 95 % quantile"
@@ -311,7 +318,7 @@ def unknown_failures(run: RunRecord) -> str:
 
 def modelled(run: RunRecord) -> str:
     """On how many of a run's calls the cost is not recorded; "" if on none."""
-    share = 1 - float(run.cost_recorded.mean())
+    share = 1 - run.share_recorded
     if not share:
         return ""
     calls = "calls" if share == 1 else f"{run.policy.name}'s calls"

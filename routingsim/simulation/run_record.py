@@ -1,8 +1,9 @@
 """One replay: what was run, and what the engine recorded of every task."""
 
 import math
+from copy import copy
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,7 @@ from routingsim.simulation.replications import Again, Replications
 from routingsim.simulation.signals import Signals
 from routingsim.simulation.stability import Stability, stability
 from routingsim.simulation.state import Log, Workload
+from routingsim.simulation.sums import busy_in, true_cells
 from routingsim.simulation.tenants import Tenant
 
 CONDITIONS = ("retries", "outages", "changes", "signals", "hedge", "tenants")
@@ -62,6 +64,15 @@ class RunRecord(ByValue):
 
     def __len__(self) -> int:
         return self.log.agent.size
+
+    def with_(self, **others: Any) -> Self:
+        """The same run with other notes or another way to run it again.
+
+        What was worked out of its tasks is kept, which ``replace`` would not.
+        """
+        found = copy(self)
+        vars(found).update(others)
+        return found
 
     @property
     def conditions(self) -> dict[str, Any]:
@@ -127,6 +138,14 @@ class RunRecord(ByValue):
             return np.zeros(len(self), dtype=bool)
         return recorded_costs(self.corpus, self.pool)[self.work.row, self.log.agent]
 
+    @property
+    def share_recorded(self) -> float:
+        """The share of the tasks of whose last call the cost is recorded."""
+        if self.corpus is None:
+            return 0.0
+        known = recorded_costs(self.corpus, self.pool)
+        return true_cells(known, self.work.row, self.log.agent) / len(self)
+
     @cached_property
     def window(self) -> tuple[float, float]:
         """Begin and end (s) of the interval over which rates and utilisation are measured.
@@ -169,14 +188,8 @@ class RunRecord(ByValue):
         after = (log.held_agent[held], log.held_from[held], log.held_until[held])
         copies = (log.lost_agent[lost], log.lost_left[lost], log.lost_ended[lost])
         busy = np.zeros(len(self.pool))
-        for agent, begins, ends in (
-            last,
-            others,
-            after,
-            copies,
-        ):  # a call that never started takes 0 s
-            seconds = np.clip(ends, *self.window) - np.clip(begins, *self.window)
-            busy += np.bincount(agent, weights=seconds, minlength=busy.size)
+        for calls in (last, others, after, copies):  # a call that never started takes 0 s
+            busy += busy_in(*calls, self.window, busy.size)
         return busy
 
     @cached_property

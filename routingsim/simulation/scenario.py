@@ -50,6 +50,7 @@ from routingsim.simulation.run_record import CONDITIONS
 from routingsim.simulation.service import system
 from routingsim.simulation.signals import AT_ONCE, Signals
 from routingsim.simulation.state import DAY, MINUTE, WINDOWS, Rules, System, Workload
+from routingsim.simulation.sums import counted
 from routingsim.simulation.task_choice import Order, count_of, rows_of, trace_note
 from routingsim.simulation.tenants import Classes, Tenant, classes, without_effect
 from routingsim.simulation.workload import Records, records
@@ -171,16 +172,16 @@ class Scenario(ByValue):
                 result, notes=(*result.notes, *told), cautions=(*result.cautions, *told)
             )
         once_more = partial(self.run, arrivals, tasks=tasks, order=order, warm_up=warm_up)
-        result = replace(result, again=partial(self._again, once_more, result))
-        sent = np.bincount(result.log.agent, minlength=len(self.pool))
-        d_var = result.work.d_var[result.work.row]
+        result = result.with_(again=partial(self._again, once_more, result))
+        sent = counted(result.log.agent, len(self.pool))
+        met = counted(result.work.row, self.records.work.d_var.size)
         costs = modelled(result) if self.records.modelled else ""
         said = [
             costs,
             unknown_failures(result),
-            one_for_all(self.policy, self.pool, d_var, sent),
+            one_for_all(self.policy, self.pool, self.records.work.d_var, sent, met),
         ]
-        return replace(result, notes=(*result.notes, *filter(None, said), *others))
+        return result.with_(notes=(*result.notes, *filter(None, said), *others))
 
     @cached_property
     def _of_record(self) -> tuple[tuple[list[str], list[str]], ...]:

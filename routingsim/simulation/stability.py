@@ -12,9 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from routingsim.agents import TIME_OUTS, AgentPool
-from routingsim.policies.kernel import FAILED, OK
-from routingsim.simulation.offered_load import RARE, OfferedLoad, Run, offered_load, sent_work
-from routingsim.simulation.statistics import batch_means
+from routingsim.policies.kernel import OK
+from routingsim.simulation.compiling import called, kernel
+from routingsim.simulation.offered_load import (
+    RARE,
+    OfferedLoad,
+    Run,
+    mean_services,
+    offered_load,
+    sent_work,
+)
+from routingsim.simulation.statistics import of_means
+from routingsim.simulation.sums import answer_moments, stack, steps, together, total
 
 Verdict = Literal["steady", "too short to say", "no rate", "saturated", "overloaded", "growing"]
 """The words of verdicts, from the best to the worst."""
@@ -356,45 +365,63 @@ def of_most(verdicts: Sequence[Verdict]) -> Verdict:
 def _precision(run: Run, load: OfferedLoad, length: float, *, closed: bool) -> tuple[float, int]:
     """Half-width of the mean latency as a share of it, and how many tasks would do."""
     work, log, pool = run.work, run.log, run.pool
-    ok = log.status == OK
-    agent, wait = log.agent[ok], log.wait[ok]
-    latency = (log.finished - work.arrived)[ok]
-    wait = wait + _slowed(run, load)[agent] * (log.finished - log.left)[ok]
-    tasks, mean = agent.size, float(latency.mean()) if agent.size else 0.0
+    slowed = _slowed(run, load)
+    tasks, mean, apart, means, sums = answer_moments(log, work.arrived, slowed, OK, _BATCHES)
     if tasks < 2 or mean <= 0:
         return math.inf, 0
-    batches = batch_means(latency, _BATCHES).half_width / mean if tasks >= 10 * _BATCHES else 0.0
-    served = float((latency - wait).var()) / tasks
+    batches = of_means(means).half_width / mean if tasks >= 10 * _BATCHES else 0.0
+    served = apart / tasks
 
-    answers = np.maximum(np.bincount(agent, minlength=len(pool)), 1)
-    waits = np.bincount(agent, weights=wait, minlength=len(pool)) / answers
-    squares = np.bincount(agent, weights=wait * wait, minlength=len(pool)) / answers
+    answers = np.maximum(sums[:, 0], 1)
+    waits, squares = sums[:, 1] / answers, sums[:, 2] / answers
     spread = (answers / tasks) ** 2 * np.maximum(squares - waits**2, 0.0)
     alone = load.service / pool.column("slowdown")
     per_slot = load.service / pool.column("concurrency") * load.variation
-
-    def half_width_of(times: float) -> float:
-        """That of a run so many times as long."""
-        loads = load.mean + load.error / math.sqrt(times)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            forgets = np.where(loads < 1, per_slot * (1 + loads) / (1 - loads) ** 2, np.inf)
-            each = spread * np.fmax(2 * np.maximum(alone, forgets) / length, 1 / answers)
-        variance = served + float(np.where(spread > 0, each, 0.0).sum())
-        return max(_Z * math.sqrt(variance) / mean, batches) / math.sqrt(times)
 
     count = max(log.agent.size, _LEAST)
     if closed:
         half_width = max(_Z * math.sqrt(served) / mean, batches)
         return half_width, _round_up(count * max(half_width / TOLERANCE, 1.0) ** 2)
-    half_width, times = half_width_of(1.0), 1.0
-    if (load.mean[spread > 0] < 1).all():
-        while half_width_of(times) > TOLERANCE and times < _MOST:
-            times *= 1.1
-    else:  # until the load can be told from 1
+    half_width, times = _half_width_and_times(
+        np.array([load.mean, load.error, per_slot]),
+        *(alone, np.array([spread, answers]), length, served, mean, batches),
+        *(np.empty(len(pool)), stack()),
+    )
+    if not (load.mean[spread > 0] < 1).all():  # until the load can be told from 1
         known = np.isfinite(load.mean) & (load.mean >= 1)
         error = _CERTAIN * load.error[known] / np.maximum(load.mean[known] - 1, 0.01)
         times = max(float(error.max(initial=1.0)) ** 2, 1.1)
     return half_width, max(_round_up(log.agent.size * times), _LEAST) if times < _MOST else 0
+
+
+@called
+def _half_width(times, load, alone, spread, length, served, mean, batches, each, room):
+    """Half-width of the mean latency as a share of it, of a run ``times`` as long."""
+    for a in range(each.size):
+        each[a] = 0.0
+        if spread[0, a] > 0:
+            beyond = load[0, a] + load[1, a] / math.sqrt(times)
+            forgets = math.inf
+            if beyond < 1:
+                forgets = load[2, a] * (1 + beyond) / ((1 - beyond) * (1 - beyond))
+            observed = max(2 * max(alone[a], forgets) / length, 1 / spread[1, a])
+            each[a] = spread[0, a] * observed
+    variance = served + total(each, 0, each.size, room)
+    return max(_Z * math.sqrt(variance) / mean, batches) / math.sqrt(times)
+
+
+@kernel
+def _half_width_and_times(load, alone, spread, length, served, mean, batches, each, room):
+    """The half-width, and how many times as long a run is within the tolerance.
+
+    ``load`` has of each agent its load, the error of this, and what :func:`_precision` calls
+    ``per_slot``; ``spread`` the variance of its mean wait, and the number of its answers.
+    """
+    of = (load, alone, spread, length, served, mean, batches, each, room)
+    first, times = _half_width(1.0, *of), 1.0
+    while _half_width(times, *of) > TOLERANCE and times < _MOST:
+        times *= 1.1
+    return first, times
 
 
 def _slowed(run: Run, load: OfferedLoad) -> NDArray[np.float64]:
@@ -403,10 +430,7 @@ def _slowed(run: Run, load: OfferedLoad) -> NDArray[np.float64]:
     sharing = pool.column("sharing") > 0
     if not sharing.any():
         return np.zeros(len(pool))
-    served = log.status <= FAILED
-    agent, took = log.agent[served], (log.finished - log.left)[served]
-    calls = np.maximum(np.bincount(agent, minlength=len(pool)), 1)
-    mean = np.bincount(agent, took, len(pool)) / calls
+    mean = mean_services(log, len(pool))[1]
     alone = load.service / pool.column("slowdown")
     share = np.divide(alone, mean, out=np.ones(len(pool)), where=mean > 0)
     return np.where(sharing, np.maximum(1.0 - share, 0.0), 0.0)
@@ -442,8 +466,9 @@ def queue_steps(
     entered: NDArray[np.float64], left: NDArray[np.float64], cells: int, begin: float, end: float
 ) -> NDArray[np.int64]:
     """By how much the number of tasks that wait rises in each of equal cells of time."""
-    came = np.histogram(entered, cells, (begin, end))[0]
-    return came - np.histogram(left, cells, (begin, end))[0]
+    if begin == end:
+        begin, end = begin - 0.5, end + 0.5
+    return steps(entered, left, np.linspace(begin, end, cells + 1))
 
 
 def _no_rate(pool: AgentPool, reason: str) -> Stability:
@@ -458,10 +483,9 @@ def _batch(arrived: NDArray[np.float64]) -> str:
         return "there is one task"
     if arrived[0] == arrived[-1]:
         return f"all {tasks:,} tasks arrive at the same time"
-    later = np.flatnonzero(np.diff(arrived)) + 1
-    if later.size == 1:
+    most, later = together(arrived)
+    if later == 1:
         return f"the {tasks:,} tasks arrive at two times"
-    most = int(np.diff(later, prepend=0, append=tasks).max())
     if most > tasks / 2:
         return f"{most:,} of {tasks:,} tasks arrive at the same time"
     return ""

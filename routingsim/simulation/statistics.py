@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special  # scipy.stats takes a second to import
 
 from routingsim.equality import ByValue
+from routingsim.simulation.sums import quantiles_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,8 +148,13 @@ def batch_means(values: ArrayLike, batches: int = 30, level: float = 0.95) -> In
     if length < 2:
         return Interval(float(series.mean()) if series.size else math.nan, math.nan, level)
     means = series[series.size - length * batches :].reshape(batches, length).mean(axis=1)
-    t = special.stdtrit(batches - 1, 0.5 + level / 2)
-    half_width = t * means.std(ddof=1) / math.sqrt(batches)
+    return of_means(means, level)
+
+
+def of_means(means: NDArray[np.float64], level: float = 0.95) -> Interval:
+    """The interval of :func:`batch_means` from the means of the batches, two or more."""
+    t = special.stdtrit(means.size - 1, 0.5 + level / 2)
+    half_width = t * means.std(ddof=1) / math.sqrt(means.size)
     return Interval(float(means.mean()), float(half_width), level)
 
 
@@ -160,8 +166,6 @@ def quantiles(values: ArrayLike, at: ArrayLike) -> NDArray[np.float64]:
     """
     series = np.asarray(values, dtype=np.float64)
     series = series[~np.isnan(series)]
-    if series.size == 0:
-        return np.full(np.shape(at), math.nan)
     shares = np.asarray(at, dtype=np.float64)
     # The series is a copy of our own.
-    return np.quantile(series, shares, method="inverted_cdf", overwrite_input=True)
+    return quantiles_of(series, shares.ravel()).reshape(shares.shape)

@@ -49,7 +49,7 @@ def records(corpus: Corpus | None, pool: AgentPool, policy: Policy) -> Records:
         if policy.featurize or policy.predict:
             raise SimulationError(f"policy {policy.name} reads texts: give a corpus")
         corpus = _one_record()
-    known = _of_pool(corpus, pool)
+    known = records_of(corpus, pool)
     features, predicted = (
         _own(_table(policy.featurize, corpus)),
         _own(_table(policy.predict, corpus)),
@@ -64,7 +64,7 @@ def _one_record() -> Corpus:
 
 
 @lru_cache(maxsize=2)  # asked for again by every policy and every replay
-def _of_pool(corpus: Corpus, pool: AgentPool) -> Records:
+def records_of(corpus: Corpus, pool: AgentPool) -> Records:
     """The records as they are for any policy."""
     cost, modelled = cost_table(corpus, pool)
     prompt_cost = prompt_cost_table(corpus, pool, cost)

@@ -16,7 +16,6 @@ from routingsim.policies.kernel import FAILED, OK, SHED, TIMED_OUT
 from routingsim.simulation.faults import Outage
 from routingsim.simulation.offered_load import (
     Run,
-    _rising,
     _squared_service,
     _squared_variation,
     _unlikely_rise,
@@ -25,6 +24,7 @@ from routingsim.simulation.offered_load import (
     sent_work,
 )
 from routingsim.simulation.state import Log, Workload, empty_log
+from routingsim.simulation.sums import rising
 
 
 def two() -> AgentPool:
@@ -81,7 +81,7 @@ def run_of(arrived: Any, seconds: Any, slots: int, limit: int | None = None) -> 
     ],
 )
 def test_rises(excess: list[float], least: float, in_all: float, at_the_end: float) -> None:
-    assert _rising(np.array(excess, float), least) == (in_all, at_the_end)
+    assert rising(np.array(excess, float), least) == (in_all, at_the_end)
 
 
 @pytest.mark.parametrize(

@@ -93,28 +93,62 @@ def timed_quality(
     if done.shape != took.shape:
         raise CorpusError(f"answered: shape {done.shape} for {took.size:,} tasks")
     first = math.inf if first_token_objective is None else first_token_objective
-    if not (objective > 0 and seconds > 0 and first > 0):
-        raise CorpusError(
-            f"objective={objective} s over {seconds} s of arrivals: both must be above 0"
-        )
     known = ~(done & np.isnan(good))
     prompt = done & in_time(took, objective, seconds)
     if first_token is not None and first < math.inf:
         prompt &= in_time(column("first tokens", first_token, took.size), first, seconds)
     judged = prompt & known
+    return of_sums(
+        objective,
+        seconds,
+        tasks=took.size,
+        prompt=int(prompt.sum()),
+        judged=int(judged.sum()),
+        right=int((judged & (good >= right)).sum()),
+        known=int(known.sum()),
+        quality=float(good[judged].sum()),
+        cost=float(paid.sum()),
+    )
+
+
+def of_sums(
+    objective: float,
+    seconds: float,
+    *,
+    tasks: int,
+    prompt: int,
+    judged: int,
+    right: int,
+    known: int,
+    quality: float,
+    cost: float,
+) -> Timed:
+    """The metrics from counts and sums.
+
+    Parameters
+    ----------
+    objective, seconds : float
+        As for :func:`timed_quality`.
+    tasks, prompt : int
+        All tasks, and those answered in time.
+    judged, right : int
+        Of those in time: how many have a known quality, and how many of these are right.
+    known : int
+        Tasks of which the quality is known, or that have no answer.
+    quality : float
+        Sum over the judged ones.
+    cost : float
+        USD, of all tasks.
+    """
     # Known tasks in time stand for all tasks in time; where all are known they are all.
-    scale = _share(prompt.sum(), int(judged.sum())) if prompt.any() else 1.0
-    correct = scale * int((judged & (good >= right)).sum())
+    scale = _share(prompt, judged) if prompt else 1.0
+    correct = scale * right
     return Timed(
         objective=objective,
         goodput=correct / seconds,
-        within=Mean(_share(prompt.sum(), took.size), took.size),
-        quality=Mean(
-            scale * float(good[judged].sum()) / took.size if took.size else math.nan,
-            int(known.sum()),
-            int((~known).sum()),
-        ),
-        cost_per_right=_per_right(float(paid.sum()), correct),
+        within=Mean(_share(prompt, tasks), tasks),
+        quality=Mean(scale * quality / tasks if tasks else math.nan, known, tasks - known),
+        cost_per_right=_per_right(cost, correct),
     )
 
 
@@ -133,7 +167,22 @@ def in_time(latency: NDArray[np.float64], objective: float, seconds: float) -> N
     seconds : float
         Length of the run, by which times are rounded.
     """
-    return latency <= objective + max(1e-9 * objective, 4 * float(np.spacing(seconds)))
+    return latency <= latest(objective, seconds)
+
+
+def latest(objective: float, seconds: float) -> float:
+    """The latency (s) that is just in time, with what :func:`in_time` allows for rounding.
+
+    Raises
+    ------
+    CorpusError
+        If one of them is not above 0.
+    """
+    if not (objective > 0 and seconds > 0):
+        raise CorpusError(
+            f"objective={objective} s over {seconds} s of arrivals: both must be above 0"
+        )
+    return objective + max(1e-9 * objective, 4 * float(np.spacing(seconds)))
 
 
 def _per_right(spent: float, correct: float) -> float:

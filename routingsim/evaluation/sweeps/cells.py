@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from routingsim.evaluation.cell import METRICS, means, measure
+from routingsim.evaluation.cell import METRICS, best_recorded, means, measure
 from routingsim.evaluation.loads import mean_rate
 from routingsim.evaluation.study_notes import order_of
 from routingsim.evaluation.study_record import TIMED
@@ -45,8 +45,9 @@ def run_cell(fixed: Fixed, item: Item) -> dict[str, Any]:
         for seed in seeds_of(fixed, setting, key)
     ]
     first = fixed.first_token_objective
+    best = best_recorded(runs[0])
     figures = np.array(
-        [measure(run, fixed.objective, fixed.right, first_token=first) for run in runs]
+        [measure(run, fixed.objective, fixed.right, best, first_token=first) for run in runs]
     )
     names = list(METRICS)
     verdict = of_most(over_runs([run.stability for run in runs]))

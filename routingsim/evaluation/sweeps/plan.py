@@ -173,7 +173,8 @@ def setting_of(fixed: Fixed, setting: Mapping[str, Any]) -> dict[str, Any]:
             agent, _, field = name.removeprefix("pool.").rpartition(".")
             for each in list(agents) if agent == "*" else [agent]:
                 agents[each] = msgspec.structs.replace(agents[each], **{field: value})
-    pool = AgentPool(tuple(agents.values()))
+    varied = any(name.startswith("pool.") for name in setting)
+    pool = AgentPool(tuple(agents.values())) if varied else fixed.pool
     policy = with_parameters(found["policy"], parameters) if parameters else found["policy"]
     return {**found, "pool": pool, "policy": make_policy(pool, policy, fixed.corpus)}
 

@@ -53,7 +53,9 @@ def realised(times: ArrayLike) -> tuple[float, float]:
     if span == 0:
         return math.inf, math.nan
     rate = (stamps.size - 1) / span
-    return rate, float(np.diff(stamps).std() * rate)
+    from routingsim.simulation.sums import deviation_of_gaps
+
+    return rate, float(deviation_of_gaps(stamps) * rate)
 
 
 class Arrivals(ABC):
