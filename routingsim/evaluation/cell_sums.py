@@ -142,7 +142,7 @@ def _summed(
     found[7], found[8] = _mean(latency, timed, stack), _mean(waits, timed, stack)
     found[9] = _mean(firsts, timed, stack) if first_at.size else found[7]
     found[10], found[11], found[12], found[13] = counted, prompt, judged, correct
-    found[14], found[15], found[16] = known, total(goods, 0, judged, stack), 0.0
+    found[14], found[15] = known, total(goods, 0, judged, stack)
     found[16] = total(spendings, 0, counted, stack)
     for k in range(timed if first_at.size else 0):
         if not math.isnan(firsts[k]):
