@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from routingsim.policies.kernel import OK
 from routingsim.simulation.compiling import called, kernel
 from routingsim.simulation.state import Log, Workload
-from routingsim.simulation.sums import quantile, stack, total
+from routingsim.simulation.sums import quantile, scratch, stack, total
 
 _SHARES = np.array([0.5, 0.95, 0.99])
 
@@ -191,7 +191,7 @@ def cell_sums(
         *(work.arrived, work.row, work.quality),
         *(log.agent, log.status, log.finished, log.wait, log.cost, log.first, log.quality),
         *(compared, paid_for, recorded, best, begin, latest, first_latest, right, OK, _SHARES),
-        *(np.empty((9, log.agent.size)), stack(), found),
+        *(scratch(9, log.agent.size), stack(), found),
     )
     values = found.tolist()
     return CellSums._make([*values[:17], tuple(values[17:20]), tuple(values[20:])])

@@ -46,6 +46,16 @@ def t_interval(values: ArrayLike, level: float = 0.95) -> Interval:
     return Interval(mean, float(t * known.std(ddof=1) / math.sqrt(known.size)), level)
 
 
+def t_intervals(rows: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and half-width of :func:`t_interval` of each row of values, none of them NaN."""
+    runs = rows.shape[1]
+    mean = rows.mean(axis=1)
+    if runs < 2:
+        return mean, np.full(mean.size, math.nan)
+    t = special.stdtrit(runs - 1, 0.975)
+    return mean, t * rows.std(axis=1, ddof=1) / math.sqrt(runs)
+
+
 def _known(what: str, values: ArrayLike) -> NDArray[np.float64]:
     array = column(what, values)
     return array[~np.isnan(array)]

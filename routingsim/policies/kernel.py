@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
-from functools import cached_property, reduce
+from functools import cache, cached_property, reduce
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -214,7 +214,7 @@ class Kernel:
         try:
             refuse_text(self.python, self.signature)
             with without_collector():
-                return _compile(self.python, self.signature)
+                return _found_once(_compile(self.python, self.signature))
         except NumbaError as error:
             reason = str(error).strip().splitlines()[0]
             raise PolicyError(
@@ -288,6 +288,13 @@ def _kernel_named(module: str, name: str, role: str) -> Kernel:
 
 def _kernel(function: Callable[..., Any], role: str) -> Kernel:
     return Kernel(function, _SIGNATURES[role])
+
+
+def _found_once(compiled: Any) -> Any:
+    """The same, its machine code looked up once: of itself numba asks LLVM in every run."""
+    for each in compiled.overloads.values():
+        each.library.get_pointer_to_function = cache(each.library.get_pointer_to_function)
+    return compiled
 
 
 def _compile(function: Callable[..., Any], signature: Any) -> Any:

@@ -284,16 +284,18 @@ def over_runs(found: Sequence[Stability]) -> tuple[Verdict, ...]:
     """
     runs = min(len(found), _MOST_RUNS)
     rated = [each for each in found if each.verdict != "no rate"]
+    above = False
+    if rated:
+        load, error = (
+            np.array([[*getattr(each, name).values()] for each in rated]).T.copy().mean(axis=1)
+            for name in ("offered", "error")
+        )
+        above = bool((load - 1 > _CERTAIN * (error / math.sqrt(len(rated)))).any())
     verdicts = []
     for each in found:
         if each.verdict not in ("steady", "too short to say"):
             verdicts.append(each.verdict)
             continue
-        above = False
-        for agent in each.offered:
-            mean = np.mean([other.offered[agent] for other in rated])
-            error = np.mean([other.error[agent] for other in rated]) / math.sqrt(len(rated))
-            above |= bool(mean - 1 > _CERTAIN * error)
         if above and each.peak:
             verdicts.append("overloaded" if each.bounded else "growing")
         else:

@@ -7,6 +7,7 @@ functions that call them do.
 """
 
 import math
+import threading
 from typing import Any
 
 import numpy as np
@@ -21,11 +22,30 @@ Floats = NDArray[np.float64]
 
 _BLOCK = 128  # values that NumPy adds in eight columns before it pairs them
 _DEEP = 64  # halvings of any number of values
+_KEPT = 1 << 20  # numbers that a thread keeps room for, 8 MB
 
 
 def stack() -> Floats:
     """Room for :func:`total`."""
     return np.empty((_DEEP, 3))
+
+
+_kept = threading.local()
+
+
+def scratch(rows: int, columns: int) -> Floats:
+    """Numbers to be written over, which the next call of this thread writes over again.
+
+    Memory that is asked for and given back run by run costs threads more than the sums: the
+    system empties its pages each time, and stops all threads to take them back. Of long runs
+    nothing is kept.
+    """
+    size = rows * columns
+    if size > _KEPT:
+        return np.empty((rows, columns))
+    if getattr(_kept, "room", np.empty(0)).size < size:
+        _kept.room = np.empty(size)
+    return _kept.room[:size].reshape(rows, columns)
 
 
 @called
@@ -144,7 +164,7 @@ def _deviation(times, gaps, room):
 
 def deviation_of_gaps(times: Floats) -> float:
     """The standard deviation of the gaps between times in order, two or more."""
-    return _deviation(np.ascontiguousarray(times), np.empty(times.size - 1), stack())
+    return _deviation(np.ascontiguousarray(times), scratch(1, times.size - 1)[0], stack())
 
 
 @kernel
@@ -187,7 +207,7 @@ def gap_moments(arrived: Floats, agent: NDArray[np.integer], agents: int) -> Flo
     Calls are in order of arrival.
     """
     found, place = np.zeros((agents, 3)), np.zeros(agents + 1, np.int64)
-    _gap_moments(arrived, agent, np.empty(agent.size), place, stack(), found)
+    _gap_moments(arrived, agent, scratch(1, agent.size)[0], place, stack(), found)
     return found
 
 
@@ -392,7 +412,7 @@ def answer_moments(
         Of each agent: answers, and sums of their waits and of the squares of these. To a wait
         counts the share ``slowed`` of the seconds of service.
     """
-    room, means, found = np.empty((2, arrived.size)), np.zeros(batches), np.zeros((slowed.size, 3))
+    room, means, found = scratch(2, arrived.size), np.zeros(batches), np.zeros((slowed.size, 3))
     of = _answer_moments(
         *(log.agent, log.status, log.wait, log.left, log.finished, arrived, slowed, ok),
         *(stack(), room[0], room[1], means, found),

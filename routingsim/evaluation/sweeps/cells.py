@@ -40,17 +40,16 @@ def run_cell(fixed: Fixed, item: Item) -> dict[str, Any]:
     if rate is not None:
         shape = shape.scaled(rate / mean_rate(shape, corpus, count))
     order, _ = order_of([scene], corpus, shape)
-    runs = [
-        scene.run(shape, seed=seed, tasks=count, order=order)
-        for seed in seeds_of(fixed, setting, key)
-    ]
+    rows, stabilities, best = [], [], None
     first = fixed.first_token_objective
-    best = best_recorded(runs[0])
-    figures = np.array(
-        [measure(run, fixed.objective, fixed.right, best, first_token=first) for run in runs]
-    )
+    for each in seeds_of(fixed, setting, key):
+        run = scene.run(shape, seed=each, tasks=count, order=order)
+        best = best_recorded(run) if best is None else best
+        rows.append(measure(run, fixed.objective, fixed.right, best, first_token=first))
+        stabilities.append(run.stability)
+    figures = np.array(rows)
     names = list(METRICS)
-    verdict = of_most(over_runs([run.stability for run in runs]))
+    verdict = of_most(over_runs(stabilities))
     backlog = (float(figures[:, names.index(name)].mean()) for name in ("peak", "left"))
     if lasts(verdict, *backlog):
         figures[:, [name in TIMED for name in names]] = np.nan
