@@ -315,20 +315,37 @@ class _Pool:
         """Send an item; with what all share if a worker lacked it."""
         if self._packed is None:
             return self.pool.submit(self._here, item)
-        data = self._scattered if self._client else self._packed.data if lacking else None
-        return self.pool.submit(do, self._packed.digest, self._packed.path, data, pickled(item))
+        sent, packed = pickled(item), self._packed
+        if self._client is None:
+            data = packed.data if lacking else None
+            return self.pool.submit(do, packed.digest, packed.path, data, sent)
+        with _client_there():
+            return self.pool.submit(do, packed.digest, packed.path, self._scattered, sent)
 
     def renew(self, error: BaseException) -> None:
         """Go on after the death of a worker."""
         if self._client is not None:
-            self._scatter()  # the dead worker may have been the only one to hold it
+            with _client_there():
+                self._scatter()  # the dead worker may have been the only one to hold it
         elif isinstance(self.pool, _Renewed):
             self.pool.renew()
-        else:
+        elif isinstance(error, BrokenExecutor):  # one that has lost a call may take it again
             raise SimulationError(
                 f"the executor {type(self.pool).__name__} is broken ({error}): make it anew and "
                 "run this again; what is in a file of results is not repeated"
             ) from error
+
+
+@contextmanager
+def _client_there() -> Iterator[None]:
+    """Say in one line that a client of Dask is closed, or its cluster."""
+    try:
+        yield
+    except Exception as error:  # of many kinds
+        raise SimulationError(
+            f"the Dask cluster is gone ({type(error).__name__}): begin it anew and run this "
+            "again; what is in a file of results is not repeated"
+        ) from error
 
 
 class _Running:

@@ -86,6 +86,29 @@ def test_here_in_threads_and_by_an_executor_of_nobodys() -> None:
     assert results(squares(), items=0, n_jobs=2) == {}
 
 
+class Forgetful(Executor):
+    """Cancels the first try of each call, and does the others before it is asked for them."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> "Future[Any]":
+        future: Future[Any] = Future()
+        self.calls += 1
+        if self.calls <= 12:
+            future.cancel()
+            future.set_running_or_notify_cancel()
+        else:
+            future.set_result(fn(*args, **kwargs))
+        return future
+
+
+def test_a_call_that_an_executor_has_dropped_is_made_again() -> None:
+    pool = Forgetful()
+    assert results(squares(), executor=pool) == WANTED
+    assert pool.calls == 24
+
+
 def test_what_is_shared_travels_once_to_a_worker_that_cannot_read_the_file(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -126,6 +149,15 @@ def test_dask() -> None:
     ) as client:
         assert results(squares(), executor=client) == WANTED
         assert results(squares(), executor=client.get_executor()) == WANTED
+
+        def gone(k: int, result: Any) -> None:
+            client.close()
+
+        with (
+            hired(squares(), SHARED, executor=client) as each,
+            pytest.raises(SimulationError, match=r"^the Dask cluster is gone \(.*: begin it anew"),
+        ):
+            each(range(500), gone)
 
 
 def _one_dies_once_and_one_always(marker: str) -> Callable[[Any, Any], Any]:
