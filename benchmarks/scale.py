@@ -1,6 +1,6 @@
 """What more workers give, what a cell costs beside its runs, and memory by tasks.
 
-    python benchmarks/scale.py [--cells 200] [--tasks 20000] [--most 4000000]
+    python benchmarks/scale.py [--cells 200] [--tasks 40000] [--most 4000000]
     python benchmarks/scale.py --only memory --streamed 1000000 4000000 20000000
 
 Prints a table of engines: seconds, processor time, and efficiency at 2 workers, which is the time
@@ -225,7 +225,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--cells", type=int, default=100)
-    parser.add_argument("--tasks", type=int, default=20_000)
+    parser.add_argument("--tasks", type=int, default=40_000)
     parser.add_argument("--most", type=int, default=1_000_000)
     sizes = [1_000_000, 4_000_000, 20_000_000]
     parser.add_argument("--streamed", type=int, nargs="+", default=sizes)
