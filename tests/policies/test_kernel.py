@@ -131,7 +131,6 @@ def fitted(request: pytest.FixtureRequest, corpus: Corpus) -> list[tuple[AgentPo
 
 
 @pytest.mark.slow
-@settings(max_examples=30)
 @given(seed=st.integers(0, 2**32))
 def test_an_agent_that_is_up_is_chosen_compiled_as_interpreted(
     fitted: list[tuple[AgentPool, Policy]], seed: int
