@@ -114,7 +114,7 @@ def normal(key, index, part):
     return normal_quantile(uniform(key, index, part))
 
 
-@njit(cache=True, nogil=True)  # few runs need this and the next two, so each compiles when called
+@njit("f8(u8, i8, i8, f8)", cache=True, nogil=True)
 def gamma(key, index, part, shape):
     """A gamma draw of mean ``shape``, from the uniforms ``part``, ``part`` + 1, … of ``index``.
 
@@ -139,7 +139,7 @@ def gamma(key, index, part, shape):
     return d * v
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)  # few runs need this and the next, so each compiles when called
 def uniforms(key, count, first=0):
     """The uniform draws from the ``first`` on of a stream, shape (count,)."""
     drawn = np.empty(count)
