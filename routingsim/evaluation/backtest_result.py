@@ -4,7 +4,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from routingsim import display
 from routingsim.agents import AgentPool
 from routingsim.corpora.rows import counted
 from routingsim.evaluation.backtest_figures import LEAST, Coverage, Prediction, believable
-from routingsim.evaluation.tabular import Tabular, records, texts
+from routingsim.evaluation.tabular import Reported, records, texts
 from routingsim.formatting import cells
 
 if TYPE_CHECKING:
@@ -51,7 +50,7 @@ class Load:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Backtest(Tabular):
+class Backtest(Reported):
     """What :meth:`.CallLog.backtest` found.
 
     Attributes
@@ -263,14 +262,6 @@ class Backtest(Tabular):
         ]
         return "\n\n".join(["\n".join([said[0], "", *said[1:]]), *tables])
 
-    def to_html(self) -> str:
-        """What a notebook shows."""
-        heads, rows = self.shown()
-        more = len(rows) - display.MOST_ROWS
-        body = display.table(heads, rows[: display.MOST_ROWS])
-        below = [*self.below(), *([f"{more} more rows"] if more > 0 else [])]
-        return display.card(str(self), body, below)
-
     def plot_latency(self, ax: "Axes | None" = None, *, legend: str = "") -> "Axes":
         """How latencies are distributed: recorded, and predicted with its interval."""
         from routingsim.report.backtest_plots import plot_backtest_latency
@@ -282,18 +273,6 @@ class Backtest(Tabular):
         from routingsim.report.backtest_plots import plot_backtest_load
 
         return plot_backtest_load(self, ax, legend=legend)
-
-    def report(self, path: str | Path) -> Path:
-        """Write the report as one file: HTML, or by suffix ``.md`` or ``.json``.
-
-        Raises
-        ------
-        SimulationError
-            If the file cannot be written.
-        """
-        from routingsim.report.html import write_report
-
-        return write_report(self, path)
 
 
 _HEADS = ["agent", "figure", "calls", "recorded", "predicted", "low", "high", "off", "verdict"]

@@ -3,7 +3,6 @@
 import math
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +11,7 @@ import pandas as pd
 from routingsim import display
 from routingsim.evaluation.capacity_question import MONTH, Candidate, Question, Tried
 from routingsim.evaluation.capacity_stress import stress
-from routingsim.evaluation.tabular import Tabular, records, texts
+from routingsim.evaluation.tabular import Reported, records, texts
 from routingsim.evaluation.targets import AT_LEAST, USD, Target
 from routingsim.formatting import number, percent
 from routingsim.simulation.arrival_notes import asked_and_met
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Capacity(Tabular):
+class Capacity(Reported):
     """The answer to a question of capacity; made by :func:`routingsim.capacity`.
 
     Attributes
@@ -181,18 +180,6 @@ class Capacity(Tabular):
         from routingsim.report.capacity_plot import plot_capacity
 
         return plot_capacity(self, ax, metric=metric, legend=legend)
-
-    def report(self, path: str | Path) -> Path:
-        """Write the report as one file: HTML, or by suffix ``.pdf``, ``.md`` or ``.json``.
-
-        Raises
-        ------
-        SimulationError
-            If the file cannot be written.
-        """
-        from routingsim.report.html import write_report
-
-        return write_report(self, path)
 
     def __repr__(self) -> str:
         notes = (f"note: {note}" for note in self.foremost)

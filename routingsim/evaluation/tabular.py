@@ -4,6 +4,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -33,17 +34,42 @@ class Tabular(ByValue, ABC):
 
     def to_markdown(self) -> str:
         """The table in GitHub's Markdown."""
-        return display.markdown_table(*texts(self.to_frame()))
+        return display.markdown_table(*self.shown())
+
+    def shown(self) -> tuple[list[str], list[list[str]]]:
+        """Heads and rows of the table as people read them."""
+        return texts(self.to_frame())
+
+    def below(self) -> list[str]:
+        """Lines that stand below the table."""
+        return []
 
     def to_html(self) -> str:
-        """What a notebook shows: the summary and the first rows."""
-        frame = self.to_frame()
-        more = len(frame) - display.MOST_ROWS
-        table = display.table(*texts(frame.head(display.MOST_ROWS)))
-        return display.card(str(self), table, [f"{more:,} more rows"] if more > 0 else [])
+        """What a notebook shows: the summary, the first rows, and what stands below them."""
+        heads, rows = self.shown()
+        more = len(rows) - display.MOST_ROWS
+        table = display.table(heads, rows[: display.MOST_ROWS])
+        below = [*self.below(), *([f"{more:,} more rows"] if more > 0 else [])]
+        return display.card(str(self), table, below)
 
     def _repr_html_(self) -> str:
         return self.to_html()
+
+
+class Reported(Tabular):
+    """A result that has a report."""
+
+    def report(self, path: str | Path) -> Path:
+        """Write the report as one file: HTML, or by suffix ``.pdf``, ``.md`` or ``.json``.
+
+        Raises
+        ------
+        SimulationError
+            If the suffix is another, or the file cannot be written.
+        """
+        from routingsim.report.html import write_report  # a layer above, when it is called
+
+        return write_report(self, path)  # type: ignore[arg-type]
 
 
 def texts(frame: pd.DataFrame) -> tuple[list[str], list[list[str]]]:

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -14,7 +13,7 @@ from routingsim import display
 from routingsim.evaluation.backtest_result import Backtest
 from routingsim.evaluation.estimate import Estimates
 from routingsim.evaluation.partial import replay_estimates, said
-from routingsim.evaluation.tabular import Tabular, records
+from routingsim.evaluation.tabular import Reported, records
 from routingsim.formatting import cells, decimals
 from routingsim.simulation.result import ReplayResult
 
@@ -26,7 +25,7 @@ _METRICS = ("latency_mean", *_TIMES)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class WhatIf(Tabular):
+class WhatIf(Reported):
     """What :meth:`.CallLog.whatif` found.
 
     Attributes
@@ -153,22 +152,6 @@ class WhatIf(Tabular):
         below = [f"- {display.markdown_text(each)}" for each in self.below()]
         table = display.markdown_table(*self.shown())
         return "\n\n".join([display.markdown_text(str(self)), table, "\n".join(below)])
-
-    def to_html(self) -> str:
-        """What a notebook shows."""
-        return display.card(str(self), display.table(*self.shown()), self.below())
-
-    def report(self, path: str | Path) -> Path:
-        """Write the report as one file: HTML, or by suffix ``.md`` or ``.json``.
-
-        Raises
-        ------
-        SimulationError
-            If the file cannot be written.
-        """
-        from routingsim.report.html import write_report
-
-        return write_report(self, path)
 
 
 def _p95(result: ReplayResult) -> float:
