@@ -21,6 +21,7 @@ from routingsim.report.document import (
     table,
 )
 from routingsim.report.provenance import agents_table
+from routingsim.report.sections import explained_document
 
 _ABOUT = (
     "Predicted are latency, cost and failures of the held-out calls: arrival times, agents and "
@@ -54,19 +55,18 @@ def compose_backtest(
     run = Section("run", "What was run", blocks=(Facts(tuple(facts)), agents_table(found.pool)))
     held_out = count(found.held_out, "call")
     why = tuple(f"{upper_first(each)}." for each in (*found.causes, *found.calibration_said()))
-    return Document(
-        title=f"Backtest: {found.log}",
-        subtitle=f"{count(found.fitted, 'call')} fitted, the {held_out} after them held out",
-        date=str(date or datetime.date.today()),
-        answer=Answer(
+    return explained_document(
+        Answer(
             "Would the simulator have predicted the rest of this log?",
             str(found),
             (("Why", why),),
             title="Answer",
         ),
-        summary=Summary(_ABOUT, (), ()),
-        cards=(),
-        sections=(*backtest_sections(found), run),
+        Summary(_ABOUT, (), ()),
+        [*backtest_sections(found), run],
+        title=f"Backtest: {found.log}",
+        subtitle=f"{count(found.fitted, 'call')} fitted, the {held_out} after them held out",
+        date=date,
         data={"backtest": found.to_dict()},
     )
 

@@ -25,8 +25,8 @@ from routingsim.report.document import (
     table,
 )
 from routingsim.report.figures import METRICS
-from routingsim.report.glossary import Explained
 from routingsim.report.provenance import corpus_call, run_section
+from routingsim.report.sections import explained_document
 from routingsim.simulation.conditions import as_arguments
 
 _MOST = 25  # rows of a table of candidates
@@ -53,40 +53,31 @@ def compose_capacity(
     date : str or date, optional
         To print on it; today by default.
     """
-    question, explained = found.question, Explained()
+    question = found.question
     name = isolated(question.corpus.name) if question.corpus else "queueing alone"
     ids = question.pool.ids
     targets = joined([str(target) for target in found.targets], 9)
+    open_ = [found.left_open] if found.undecided else []
     parts = (
-        ("How sure", tuple(f"{upper_first(each)}." for each in (*found.held, *_open(found)))),
+        ("How sure", tuple(f"{upper_first(each)}." for each in (*found.held, *open_))),
         ("What breaks first", tuple(f"{upper_first(each, ids)}." for each in found.broken)),
         ("What it rests on", (f"{upper_first(found.arrivals_in_words)}.", f"{found.searched}.")),
     )
     asked = f"Which pool and policy are the cheapest with {targets}?"
-    answer = explained.answer(Answer(asked, found.said, parts, title="Answer"))
     notes = tuple(f"{upper_first(each)}." for each in found.foremost)
-    summary = explained.summary(Summary(_ABOUT, notes, (_CHEAPEST,)), ())
-    shown = [
-        section
-        for section in (_margins(found), _frontier(found), _stress(found), _tried(found))
-        if section is not None
-    ]
-    sections = [explained.section(section) for section in (*shown, _run(found, command))]
-    return Document(
+    return explained_document(
+        Answer(asked, found.said, parts, title="Answer"),
+        Summary(_ABOUT, notes, (_CHEAPEST,)),
+        [
+            *(_margins(found), _frontier(found), _stress(found), _tried(found)),
+            _run(found, command),
+        ],
         title=f"Capacity: {name}",
         subtitle=f"{count(len(found.frame), 'pool and policy', 'pools and policies')} at "
         f"{question.process}, {count(question.tasks, 'task')} a run",
-        date=str(date or datetime.date.today()),
-        answer=answer,
-        summary=summary,
-        cards=(),
-        sections=(*sections, explained.glossary()),
+        date=date,
         data={"capacity": found.to_dict()},
     )
-
-
-def _open(found: Capacity) -> list[str]:
-    return [found.left_open] if found.undecided else []
 
 
 def _margins(found: Capacity) -> Section | None:

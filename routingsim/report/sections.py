@@ -21,6 +21,7 @@ from routingsim.report.document import (
     Picture,
     Points,
     Section,
+    Summary,
     Table,
     table,
 )
@@ -79,14 +80,38 @@ def assemble(
         *last,
         advice_section(experiment.last),
     ]
-    at, explained = experiment.last, Explained()
     said = sentences(decision)
     _, *parts = said.parts()
-    answer = explained.answer(Answer(said.asked, said.answer, tuple(parts)))
-    cards = tuple(card(at, entry) for entry in at.policies)
-    short = summary(experiment, leader=leader, findings=findings, caveats=caveats)
-    short = explained.summary(short, cards)
-    shown = [explained.section(section) for section in found if section is not None]
+    return explained_document(
+        Answer(said.asked, said.answer, tuple(parts)),
+        summary(experiment, leader=leader, findings=findings, caveats=caveats),
+        found,
+        title=title,
+        subtitle=subtitle,
+        date=date,
+        cards=tuple(card(experiment.last, entry) for entry in experiment.last.policies),
+        data={"decision": decision.to_dict(), **data},
+    )
+
+
+def explained_document(
+    answer: Answer,
+    short: Summary,
+    sections: Sequence[Section | None],
+    *,
+    title: str,
+    subtitle: str,
+    date: str | datetime.date | None,
+    cards: tuple[Card, ...] = (),
+    data: dict[str, Any],
+) -> Document:
+    """A report whose words are explained where they are used first, and in a glossary at the end.
+
+    ``date`` is today by default; of the ``sections`` those that are None are left out.
+    """
+    explained = Explained()
+    answer, short = explained.answer(answer), explained.summary(short, cards)
+    shown = [explained.section(section) for section in sections if section is not None]
     return Document(
         title=title,
         subtitle=subtitle,
@@ -95,7 +120,7 @@ def assemble(
         summary=short,
         cards=cards,
         sections=(*shown, explained.glossary()),
-        data={"decision": decision.to_dict(), **data},
+        data=data,
     )
 
 

@@ -7,6 +7,7 @@ from routingsim.evaluation.whatif_result import WhatIf
 from routingsim.formatting import upper_first
 from routingsim.report.backtest_report import backtest_sections
 from routingsim.report.document import Column, Document, Section, table
+from routingsim.report.figures import METRICS
 from routingsim.report.replay_report import compose
 
 
@@ -19,18 +20,14 @@ def compose_whatif(
     """The report on a what-if, computed from its result."""
     document = compose(found.results, command=command, date=date)
     frame = found.to_frame()
-    seconds = [
-        (Column(name.replace("_", " "), "s", "seconds"), frame[name])
-        for name in ("latency_p50", "latency_p95", "latency_p99", "wait_mean")
-    ]
+    times = ("latency_p50", "latency_p95", "latency_p99", "wait_mean")
     words = {None: "", True: "yes", False: "within its error"}
     rows = table(
         "Against the log",
         [
             ("policy", frame["policy"]),
-            (Column("answered", "%", "percent"), frame["answered"]),
-            *seconds,
-            (Column("cost", "USD"), frame["cost"]),
+            *((METRICS[name], frame[name]) for name in ("answered", *times)),
+            (METRICS["cost_total"], frame["cost"]),
             (Column("p95 change", "%", "percent"), frame["p95_change"]),
             ("believe", [words[each] for each in frame["believed"].tolist()]),
             ("verdict", frame["stability"]),
@@ -39,9 +36,10 @@ def compose_whatif(
     asked = upper_first(found.question or "other policies on the traffic of the log")
     notes = tuple(f"{upper_first(each)}." for each in found.below())
     section = Section("whatif", "What if?", (f"{asked}. {found.backtest}", *notes), (rows,))
+    *shown, glossary = document.sections
     return replace(
         document,
         title=f"What if: {found.log}",
-        sections=(section, *document.sections, *backtest_sections(found.backtest)),
+        sections=(section, *shown, *backtest_sections(found.backtest), glossary),
         data={"whatif": found.to_dict(), **document.data},
     )
