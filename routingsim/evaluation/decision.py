@@ -253,7 +253,9 @@ def of_streams(
     targets = _targets(slo, quality)
     unknown = [target.metric for target in targets if target.metric == "goodput"]
     if unknown:
-        raise SimulationError("target goodput: replays have none; compare() has (--slo)")
+        raise SimulationError(
+            "target goodput: replays in blocks have none; rs.replay and compare() have (--slo)"
+        )
     metrics = dict.fromkeys([*COMPARED, *(target.metric for target in targets)])
     named = partial.named(results)
     first = results[0]

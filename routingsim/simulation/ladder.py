@@ -86,16 +86,16 @@ def _add(s, bucket, time, code):
 
 
 @inlined
-def _ask(s, k):
-    """Ask for the part of a bucket that ends at ``k``."""
+def _prefetch_part(s, k):
+    """Prefetch the part of a bucket that ends at ``k``."""
     first = k - k % PART
     for line in range(first, first + PART, 4):
         prefetch(s.far[line])
 
 
 @inlined
-def _give_back(s, k):
-    """Strike the part that ends at ``k``, and ask for the one before, which is returned."""
+def _free_part(s, k):
+    """Free the part that ends at ``k``, and return where the one before it ends."""
     first = k - k % PART
     before = s.far[first].code
     s.far[first].code = s.counters[PART_FREE]
@@ -125,7 +125,7 @@ def draw_near(s):
             bound *= 1.0 - 2.0**-52
         s.bounds[UNTIL] = bound
         if rung < last:
-            _look_ahead(s, rung + 1)
+            _prefetch_calls(s, rung + 1)
 
 
 @called
@@ -135,22 +135,22 @@ def _draw(s, bucket):
     s.buckets[bucket] = 0
     while k > 0:
         first = k - k % PART
-        _ask(s, s.far[first].code)
+        _prefetch_part(s, s.far[first].code)
         for at in range(first + 1, k + 1):
             code = s.far[at].code
             call = s.calls[np.uint32(parts(code)[2])]
             prefetch(s.agents[np.uint16(call.agent)])
             push_rare(s, s.far[at].time, code)
-        k = _give_back(s, k)
+        k = _free_part(s, k)
 
 
 @called
-def _look_ahead(s, bucket):
-    """Ask for the calls whose events are in a bucket."""
+def _prefetch_calls(s, bucket):
+    """Prefetch the calls whose events are in a bucket."""
     k = np.int64(s.buckets[bucket])
     while k > 0:
         first = k - k % PART
-        _ask(s, s.far[first].code)
+        _prefetch_part(s, s.far[first].code)
         for at in range(first + 1, k + 1):
             prefetch(s.calls[np.uint32(parts(s.far[at].code)[2])])
         k = s.far[first].code
@@ -163,7 +163,7 @@ def _next_rungs(s):
     low = high = s.far[k].time
     while k > 0:
         first = k - k % PART
-        _ask(s, s.far[first].code)
+        _prefetch_part(s, s.far[first].code)
         for at in range(first + 1, k + 1):
             time = s.far[at].time
             low, high, total, count = min(low, time), max(high, time), total + time, count + 1
@@ -183,7 +183,7 @@ def _next_rungs(s):
     s.buckets[ASIDE] = 0
     while k > 0:
         first = k - k % PART
-        _ask(s, s.far[first].code)
+        _prefetch_part(s, s.far[first].code)
         for at in range(first + 1, k + 1):
             _put_off(s, s.far[at].time, s.far[at].code)
-        k = _give_back(s, k)
+        k = _free_part(s, k)

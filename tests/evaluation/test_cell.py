@@ -9,9 +9,12 @@ import pandas as pd
 import pytest
 
 import routingsim as rs
-from routingsim.evaluation.cell import METRICS, POINTS, gather, measure
+from routingsim.evaluation.cell import METRICS, POINTS, best_recorded, gather, measure
+from routingsim.evaluation.metrics.timed import timed_replay
+from routingsim.policies.kernel import OK
 from routingsim.simulation.faults import Retries
 from routingsim.simulation.result import ReplayResult
+from routingsim.simulation.statistics import quantiles
 
 RIGHT = [1.0, 0.0, 1.0, 1.0]
 
@@ -113,6 +116,66 @@ def test_a_resampled_run_is_measured_without_its_assessment(given: dict[str, Any
     assert math.isnan(found.pop("enough"))
     np.testing.assert_array_equal([*found.values()], [whole[name] for name in found])
     assert whole["offered_max"] > 0 or result.stability.verdict == "no rate"
+
+
+def one_by_one(result: ReplayResult, first_token: float | None) -> dict[str, float]:
+    """The metrics that :func:`measure` sums up in one loop, each from its own arrays."""
+    timed = timed_replay(result, 5.0, first_token_objective=first_token)
+    answered, known = result.log.status == OK, ~np.isnan(result.compared_quality)
+    latency = result.latency[result.timed]
+    first = result.first_token[result.timed] if result.work.first.size else latency
+    best = best_recorded(result)[result.work.row]
+    lost = (best - np.nan_to_num(result.quality))[~np.isnan(best)]
+    found = {
+        "quality": result.compared_quality[known].mean() if known.any() else math.nan,
+        "recorded": known.sum() / answered.sum(),
+        "quality_in_time": timed.quality.value if known.any() else math.nan,
+        "goodput": timed.goodput if known.any() else math.nan,
+        "cost_per_right": timed.cost_per_right if known.any() else math.nan,
+        "regret": lost.mean() if lost.size else math.nan,
+        "cost": result.log.cost[result.cost_basis.rows[result.work.row]].mean(),
+        "cost_recorded": result.cost_recorded.mean(),
+        "latency_mean": latency.mean(),
+        "wait_mean": result.log.wait[result.timed].mean(),
+        "first_token_mean": first.mean(),
+        "answered": answered.mean(),
+        "span": np.ptp(result.work.arrived),
+    }
+    for metric, values in (("latency", latency), ("first_token", first)):
+        for share, value in zip((50, 95, 99), quantiles(values, [0.5, 0.95, 0.99]), strict=True):
+            found[f"{metric}_p{share}"] = value
+    return found
+
+
+@pytest.mark.parametrize("missing", [0.0, 0.3, 1.0], ids=["all", "a part", "nothing"])
+@pytest.mark.parametrize("first_token", [None, 0.4])
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"warm_up": 0.2, "retries": Retries(3)},
+        {"changes": [rs.Change("a", 20.0, quality=0.5, price=2.0)], "hedge": rs.Hedge(1.0)},
+    ],
+    ids=["plain", "retries", "changes"],
+)
+def test_the_sums_of_a_run_are_those_of_its_arrays(
+    missing: float, first_token: float | None, given: dict[str, Any]
+) -> None:
+    random = np.random.default_rng(7)
+    quality = random.uniform(size=(300, 2))
+    quality[random.uniform(size=quality.shape) < missing] = np.nan
+    costs = np.where(random.uniform(size=300) < missing, np.nan, random.uniform(size=300))
+    columns = {"outcomes.a.quality": quality[:, 0], "outcomes.b.quality": quality[:, 1]}
+    frame = pd.DataFrame({"id": range(300), "text": "x", "outcomes.a.cost": costs, **columns})
+    agents = [
+        {"id": "a", "name": "a", "cost": 1, "latency": 1.0, "error_rate": 0.1, "ttft": 0.3},
+        {"id": "b", "name": "b", "cost": 2, "latency": 2.0, "queue_limit": 4, "ttft": 0.2},
+    ]
+    result = rs.replay(frame, agents, "random", arrivals="poisson:2", seed=3, **given)
+    measured = measure(result, 5.0, 0.5, first_token=first_token)
+    found = dict(zip(METRICS, measured, strict=True))
+    for name, expected in one_by_one(result, first_token).items():
+        np.testing.assert_equal(found[name], float(expected), name)
 
 
 def test_a_cell_joins_runs_by_their_records() -> None:
