@@ -166,11 +166,12 @@ def streamed(counts: Sequence[int]) -> None:
             f"{'#' * round(peak_mb / 25)}",
             flush=True,
         )
-    slope, least = np.polyfit(sizes, found, 1)
-    print(
-        f"trend: {least:,.0f} MB and {1e6 * slope:,.1f} bytes a task, so "
-        f"{least + 1e8 * slope:,.0f} MB at 100,000,000"
-    )
+    if len(sizes) > 1:
+        slope, least = np.polyfit(sizes, found, 1)
+        print(
+            f"trend: {least:,.0f} MB and {1e6 * slope:,.1f} bytes a task, so "
+            f"{least + 1e8 * slope:,.0f} MB at 100,000,000"
+        )
 
 
 def _alone(call: str) -> tuple[float, float]:
