@@ -375,10 +375,7 @@ class _Running:
             raise
 
     def _send(self) -> None:
-        suspect = self.lost[self.waiting[0]] if self.waiting else 0
-        suspect = max([suspect, *(self.lost[k] for k in self.under_way.values())])
-        most = 1 if suspect == TRIES - 1 else self.pool.most
-        while self.waiting and len(self.under_way) < most:
+        while self.waiting and not self._full():
             k = self.waiting[0]
             try:
                 future = self.pool.submit(self.items[k], k in self.lacking)
@@ -393,6 +390,12 @@ class _Running:
                 ) from error
             self.waiting.popleft()
             self.under_way[future] = k
+
+    def _full(self) -> bool:
+        """Whether the next item has to wait; one on its last try shares the workers with none."""
+        near = (self.waiting[0], *self.under_way.values())
+        alone = any(self.lost[k] == TRIES - 1 for k in near)
+        return len(self.under_way) >= (1 if alone else self.pool.most)
 
     def _take(self) -> None:
         broken = None

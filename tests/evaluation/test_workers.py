@@ -3,13 +3,15 @@
 ``routingsim.evaluation.travel`` is tested here too.
 """
 
+import functools
 import os
 import pickle
 import queue
+import random
 import signal
 import threading
 from collections.abc import Callable
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -17,9 +19,9 @@ from typing import Any
 import pytest
 
 from routingsim.errors import SimulationError
-from routingsim.evaluation import travel
+from routingsim.evaluation import travel, workers
 from routingsim.evaluation.travel import Failed
-from routingsim.evaluation.workers import check_where, hired, workers_of
+from routingsim.evaluation.workers import _Pool, check_where, hired, workers_of
 
 SHARED = {"offset": 100}
 WANTED = {k: 100 + k**2 for k in range(12)}
@@ -180,6 +182,54 @@ def test_what_a_killed_worker_was_at_is_done_again(tmp_path: Path) -> None:
     assert isinstance(found[7], Failed)
     assert str(found[7].error).startswith("its worker died 3 times (")
     assert found == {**WANTED, 7: found[7]}
+
+
+class KilledWorker(Exception):
+    """As an executor names the death of a worker."""
+
+
+class Mortal(Executor):
+    """Does a call at a time, in random order; one that kills takes all under way with it."""
+
+    def __init__(self, seed: int) -> None:
+        self._max_workers = 1
+        self.random = random.Random(seed)
+        self.calls: list[tuple[Future[Any], Any]] = []
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> "Future[Any]":
+        future: Future[Any] = Future()
+        self.calls.append((future, functools.partial(fn, *args, **kwargs)))
+        return future
+
+    def run(self) -> None:
+        """Do one of the calls."""
+        future, call = self.calls.pop(self.random.randrange(len(self.calls)))
+        try:
+            future.set_result(call())
+        except KilledWorker as error:
+            for lost, _ in [*self.calls, (future, call)]:
+                lost.set_exception(error)
+            self.calls.clear()
+
+
+def test_only_what_kills_its_worker_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    def work(packed: Any, item: int) -> Any:
+        if item == 7:
+            raise KilledWorker
+        return item
+
+    for seed in range(200):
+        pool = Mortal(seed)
+
+        def one_more(futures: Any, return_when: str, pool: Mortal = pool) -> Any:
+            pool.run()
+            return wait(futures, return_when=return_when)
+
+        monkeypatch.setattr(workers, "wait", one_more)
+        found: dict[int, Any] = {}
+        _Pool(pool, functools.partial(work, None), None)(range(12), found.__setitem__)
+        assert str(found.pop(7).error) == "its worker died 3 times (KilledWorker)"
+        assert found == {k: k for k in range(12) if k != 7}
 
 
 @pytest.mark.slow
