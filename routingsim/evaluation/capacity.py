@@ -11,7 +11,7 @@ by flatter it. Where the model is an M/M/c queue, exact results take the place o
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import pandas as pd
@@ -41,14 +41,11 @@ from routingsim.simulation import theory
 from routingsim.simulation.arrival_notes import unlike_asked
 from routingsim.simulation.arrivals import Arrivals, ClosedLoop, Poisson, as_arrivals
 from routingsim.simulation.arrivals.checks import is_whole
-from routingsim.simulation.changes import Change
-from routingsim.simulation.conditions import conditions
-from routingsim.simulation.faults import ONE_TRY, Hedge, Outage, Retries
+from routingsim.simulation.conditions import Conditions, conditions, takes_conditions
 from routingsim.simulation.replications import replication_seeds
 from routingsim.simulation.scenario import Scenario, prepare
 from routingsim.simulation.stability import lasts, of_most, over_runs
 from routingsim.simulation.statistics import Interval
-from routingsim.simulation.tenants import Tenant
 
 FIRST = 3
 """Runs of a candidate before it is first judged; they are doubled until it is decided."""
@@ -57,6 +54,7 @@ BATCH = 8
 """Candidates that are run side by side, however many workers there are: the answer is the same."""
 
 
+@takes_conditions
 def capacity(
     corpus: CorpusLike | None,
     pool: PoolLike | None = None,
@@ -71,18 +69,10 @@ def capacity(
     runs: int = 20,
     tasks: int | None = None,
     seed: int = 0,
-    retries: Retries = ONE_TRY,
-    outages: Outage | Sequence[Outage] = (),
-    changes: Change | Sequence[Change] = (),
-    signal_delay: float = 0.0,
-    routers: int = 1,
-    hedge: Hedge | str | None = None,
-    tenants: str | Tenant | Sequence[str | Tenant] = (),
-    discipline: str | None = None,
-    service: str | None = None,
     executor: Any = None,
     n_jobs: int | None = None,
     progress: Progress = True,
+    **given: Unpack[Conditions],
 ) -> Capacity:
     """Find the cheapest pool and policy that meet targets of latency, quality and cost.
 
@@ -130,17 +120,7 @@ def capacity(
     """
     corpus = None if corpus is None else as_corpus(corpus)
     pool = load_agents(pool)
-    met = conditions(
-        retries=retries,
-        outages=outages,
-        changes=changes,
-        signal_delay=signal_delay,
-        routers=routers,
-        hedge=hedge,
-        tenants=tenants,
-        discipline=discipline,
-        service=service,
-    )
+    met = conditions(**given)
     targets = targets_of(slo, quality, budget)
     tried = slots_of(slots, pool)
     if not is_whole(runs) or runs < FIRST:

@@ -8,7 +8,7 @@ controls run beside the policies.
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Unpack, get_args
 
 import numpy as np
 
@@ -40,18 +40,16 @@ from routingsim.simulation.arrivals import (
     as_arrivals,
 )
 from routingsim.simulation.arrivals.checks import is_finite, is_whole
-from routingsim.simulation.changes import Change
-from routingsim.simulation.conditions import conditions
-from routingsim.simulation.faults import ONE_TRY, Hedge, Outage, Retries
+from routingsim.simulation.conditions import Conditions, conditions, takes_conditions
 from routingsim.simulation.recorded import basis
 from routingsim.simulation.remarks import of_record
 from routingsim.simulation.scenario import Scenario, prepare
-from routingsim.simulation.tenants import Tenant
 
 DEFAULT_LOADS = (0.3, 0.6, 0.9)
 """Loads, as shares of the pool's capacity."""
 
 
+@takes_conditions
 def compare(
     corpus: CorpusLike,
     pool: PoolLike | None = None,
@@ -67,21 +65,13 @@ def compare(
     objective: float | None = None,
     first_token_objective: float | None = None,
     right: float = 0.5,
-    retries: Retries = ONE_TRY,
-    outages: Outage | Sequence[Outage] = (),
-    changes: Change | Sequence[Change] = (),
-    signal_delay: float = 0.0,
-    routers: int = 1,
-    hedge: Hedge | str | None = None,
-    tenants: str | Tenant | Sequence[str | Tenant] = (),
-    discipline: str | None = None,
-    service: str | None = None,
     controls: bool | Sequence[str] = True,
     executor: Any = None,
     n_jobs: int | None = None,
     progress: Progress = True,
     resume: str | Path | None = None,
     on_cell: Callable[[dict[str, Any]], object] | None = None,
+    **given: Unpack[Conditions],
 ) -> Study:
     """Compare policies on quality, cost and latency at several loads.
 
@@ -174,17 +164,7 @@ def compare(
     wanted = several(policies)
     _check(len(wanted), replications, population)
     check_runs(replications, objective, right, first_token_objective)
-    met = conditions(
-        retries=retries,
-        outages=outages,
-        changes=changes,
-        signal_delay=signal_delay,
-        routers=routers,
-        hedge=hedge,
-        tenants=tenants,
-        discipline=discipline,
-        service=service,
-    )
+    met = conditions(**given)
     made = _made(pool, wanted, corpus)
     scenes = [prepare(corpus, pool, policy, **met) for policy in made]
     capacity = scenes[0].capacity

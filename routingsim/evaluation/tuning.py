@@ -21,7 +21,6 @@ from routingsim.evaluation.sweeps.sweep import planned
 from routingsim.evaluation.tabular import Tabular
 from routingsim.policies.folds import prompts
 from routingsim.simulation.arrivals.checks import is_finite, is_whole
-from routingsim.simulation.faults import ONE_TRY
 
 Objective = str | Callable[[Mapping[str, Any]], float]
 """A metric, or a function of a cell's row."""
@@ -141,8 +140,8 @@ def tune(
     for metric in (*bounds, *([objective] if isinstance(objective, str) else [])):
         check_metric(metric)
     latency = given.pop("latency_objective", None)
-    known = dict.fromkeys(("arrivals", "load", "rate", "tasks", "service"))
-    known |= {"right": 0.5, "retries": ONE_TRY, "outages": (), "common": True}
+    known = dict.fromkeys(("arrivals", "load", "rate", "tasks"))
+    known |= {"right": 0.5, "common": True}
     plan = planned(
         *(corpus, pool, policy, space, "latin-hypercube", 1),
         **{**known, **given, "seed": seed, "replications": replications, "objective": latency},

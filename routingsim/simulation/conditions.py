@@ -1,14 +1,31 @@
 """Under which conditions tasks are played: what ``replay``, ``compare``, ``capacity``, ``sweep``
 and ``train`` take alike."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypedDict, TypeVar
 
 from routingsim.errors import SimulationError, wrong_type
 from routingsim.simulation.changes import Change
 from routingsim.simulation.faults import ONE_TRY, Hedge, Outage, Retries
 from routingsim.simulation.signals import Signals
 from routingsim.simulation.tenants import Tenant, as_tenants
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+class Conditions(TypedDict, total=False):
+    """Conditions by name, as a function takes them: ``**given: Unpack[Conditions]``."""
+
+    retries: Retries
+    outages: Outage | Sequence[Outage]
+    changes: Change | Sequence[Change]
+    signal_delay: float
+    routers: int
+    hedge: Hedge | str | None
+    tenants: str | Tenant | Sequence[str | Tenant]
+    discipline: str | None
+    service: str | None
 
 
 def conditions(
@@ -55,6 +72,20 @@ def conditions(
         "discipline": discipline,
         "service": service,
     }
+
+
+_PARAMETERS = inspect.signature(conditions).parameters
+DEFAULTS: Mapping[str, Any] = {name: each.default for name, each in _PARAMETERS.items()}
+"""Every condition where nothing is given."""
+
+
+def takes_conditions(function: _F) -> _F:
+    """Name each condition, with its default, in the signature of a function that takes them."""
+    own = inspect.signature(function)
+    *first, _ = own.parameters.values()
+    shown = own.replace(parameters=[*first, *_PARAMETERS.values()])
+    function.__signature__ = shown  # pyright: ignore[reportFunctionMemberAccess]
+    return function
 
 
 def _as_hedge(given: Any) -> Hedge | None:

@@ -1,6 +1,7 @@
 """``replay()``: one policy, one corpus, one pool, one seed."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from typing import Unpack
 
 from routingsim.agents import PoolLike, load_agents
 from routingsim.corpora.corpus import CorpusLike
@@ -8,17 +9,15 @@ from routingsim.corpora.corpus_like import as_corpus
 from routingsim.policies.kernel import Kernel
 from routingsim.policies.policy import Policy, make_policy
 from routingsim.simulation.arrivals import Arrivals, CorpusTimes, Poisson, as_arrivals
-from routingsim.simulation.changes import Change
-from routingsim.simulation.conditions import conditions
-from routingsim.simulation.faults import ONE_TRY, Hedge, Outage, Retries
+from routingsim.simulation.conditions import Conditions, conditions, takes_conditions
 from routingsim.simulation.result import ReplayResult
 from routingsim.simulation.scenario import prepare
-from routingsim.simulation.tenants import Tenant
 
 DEFAULT_LOAD = 0.7
 """Load, as a share of the pool's capacity, if no arrivals are given and the corpus has no times."""
 
 
+@takes_conditions
 def replay(
     corpus: CorpusLike | None = None,
     pool: PoolLike | None = None,
@@ -27,16 +26,8 @@ def replay(
     arrivals: str | Arrivals | None = None,
     tasks: int | None = None,
     seed: int = 0,
-    retries: Retries = ONE_TRY,
-    outages: Outage | Sequence[Outage] = (),
-    changes: Change | Sequence[Change] = (),
-    signal_delay: float = 0.0,
-    routers: int = 1,
-    hedge: Hedge | str | None = None,
-    tenants: str | Tenant | Sequence[str | Tenant] = (),
-    discipline: str | None = None,
-    service: str | None = None,
     warm_up: float | None = None,
+    **given: Unpack[Conditions],
 ) -> ReplayResult:
     """Simulate a pool of agents under a policy and a stream of tasks.
 
@@ -103,17 +94,7 @@ def replay(
     """
     corpus = None if corpus is None else as_corpus(corpus)
     pool = load_agents(pool)
-    met = conditions(
-        retries=retries,
-        outages=outages,
-        changes=changes,
-        signal_delay=signal_delay,
-        routers=routers,
-        hedge=hedge,
-        tenants=tenants,
-        discipline=discipline,
-        service=service,
-    )
+    met = conditions(**given)
     scenario = prepare(corpus, pool, make_policy(pool, policy, corpus), **met)
     if arrivals is None:
         own = corpus is not None and corpus.has_arrivals

@@ -6,7 +6,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 from itertools import count as count_from
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,9 +23,7 @@ from routingsim.policies.reads import may_read
 from routingsim.simulation.arrival_notes import unlike_asked
 from routingsim.simulation.arrivals import Arrivals, ClosedLoop, CorpusTimes, Poisson, as_arrivals
 from routingsim.simulation.arrivals.checks import check_seed, is_finite
-from routingsim.simulation.changes import Change
-from routingsim.simulation.conditions import conditions
-from routingsim.simulation.faults import ONE_TRY, Hedge, Outage, Retries
+from routingsim.simulation.conditions import Conditions, conditions, takes_conditions
 from routingsim.simulation.recorded import basis_notes
 from routingsim.simulation.remarks import no_texts, whose_agents
 from routingsim.simulation.replay import DEFAULT_LOAD
@@ -47,6 +45,7 @@ _TENANTS = 1000  # of which the times are kept
 Floats = NDArray[np.float64]
 
 
+@takes_conditions
 def replay_stream(
     stream: CorpusStream,
     pool: PoolLike | None = None,
@@ -55,16 +54,8 @@ def replay_stream(
     to: str | Path | TaskSink | None = None,
     arrivals: str | Arrivals | None = None,
     seed: int = 0,
-    retries: Retries = ONE_TRY,
-    outages: Outage | Sequence[Outage] = (),
-    changes: Change | Sequence[Change] = (),
-    signal_delay: float = 0.0,
-    routers: int = 1,
-    hedge: Hedge | str | None = None,
-    tenants: str | Tenant | Sequence[str | Tenant] = (),
-    discipline: str | None = None,
-    service: str | None = None,
     warm_up: float | None = None,
+    **given: Unpack[Conditions],
 ) -> StreamedReplay:
     """Simulate all tasks of a stream, of which a block at a time is in memory.
 
@@ -99,17 +90,7 @@ def replay_stream(
             "rs.stream_corpus(path), or replay a corpus in memory with rs.replay"
         )
     pool = load_agents(pool)
-    met = conditions(
-        retries=retries,
-        outages=outages,
-        changes=changes,
-        signal_delay=signal_delay,
-        routers=routers,
-        hedge=hedge,
-        tenants=tenants,
-        discipline=discipline,
-        service=service,
-    )
+    met = conditions(**given)
     check_seed(seed)
     if warm_up is not None and not (is_finite(warm_up) and 0 <= warm_up < 1):
         raise SimulationError(f"warm_up={warm_up!r}: a share of the horizon in [0, 1) is needed")
@@ -125,9 +106,9 @@ def replay_stream(
     first = next(stream.blocks())
     made = make_policy(pool, policy, first)
     _refuse_policy(made)
-    given = met.pop("tenants")
-    known = _classes(stream, first, given)
-    scenario = replace(prepare(first, pool, made, **met), tenants=given, classes=known)
+    tenants = met.pop("tenants")
+    known = _classes(stream, first, tenants)
+    scenario = replace(prepare(first, pool, made, **met), tenants=tenants, classes=known)
     scenario = _with_means(scenario, stream)
     if process is None:
         own = stream.has_arrivals and not facts.unsorted

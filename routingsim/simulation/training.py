@@ -1,7 +1,8 @@
 """Training: a learning policy is replayed again and again and keeps its memory."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Unpack
 
 import numpy as np
 
@@ -22,16 +23,14 @@ from routingsim.policies.qtable import learn_table
 from routingsim.progress import progress_bar
 from routingsim.simulation.arrivals import Arrivals, Poisson, as_arrivals
 from routingsim.simulation.arrivals.checks import check_seed, is_finite, is_whole
-from routingsim.simulation.changes import Change
-from routingsim.simulation.conditions import conditions
-from routingsim.simulation.faults import ONE_TRY, Hedge, Outage, Retries
+from routingsim.simulation.conditions import Conditions, conditions, takes_conditions
 from routingsim.simulation.result import ReplayResult
 from routingsim.simulation.scenario import Scenario, prepare
-from routingsim.simulation.tenants import Tenant
 
 _BUILTIN = (learn_by_agent, learn_linear, learn_table)
 
 
+@takes_conditions
 def train(
     corpus: CorpusLike,
     pool: PoolLike | None,
@@ -41,18 +40,10 @@ def train(
     arrivals: str | Arrivals | None = None,
     load: float = 0.9,
     seed: int = 0,
-    retries: Retries = ONE_TRY,
-    outages: Outage | Sequence[Outage] = (),
-    changes: Change | Sequence[Change] = (),
-    signal_delay: float = 0.0,
-    routers: int = 1,
-    hedge: Hedge | str | None = None,
-    tenants: str | Tenant | Sequence[str | Tenant] = (),
-    discipline: str | None = None,
-    service: str | None = None,
     explore: float = 0.0,
     progress: bool = True,
     on_episode: Callable[[ReplayResult], None] | None = None,
+    **given: Unpack[Conditions],
 ) -> Policy:
     """Let a policy learn from a corpus in the simulator.
 
@@ -103,17 +94,7 @@ def train(
         If an argument is of the wrong type, or two do not suit each other.
     """
     corpus, pool = as_corpus(corpus), load_agents(pool)
-    met = conditions(
-        retries=retries,
-        outages=outages,
-        changes=changes,
-        signal_delay=signal_delay,
-        routers=routers,
-        hedge=hedge,
-        tenants=tenants,
-        discipline=discipline,
-        service=service,
-    )
+    met = conditions(**given)
     check_seed(seed)
     made = make_policy(pool, policy, corpus)
     if not made.learns:

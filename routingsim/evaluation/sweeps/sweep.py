@@ -1,9 +1,9 @@
 """``sweep()``: a grid or a sample of policy parameters, pool fields, arrivals and seeds."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from routingsim.agents import PoolLike, load_agents
 from routingsim.corpora.corpus import CorpusLike
@@ -12,7 +12,6 @@ from routingsim.errors import SimulationError
 from routingsim.evaluation.loads import Wanted, check_runs, mean_rate
 from routingsim.evaluation.objective import default_objective
 from routingsim.evaluation.sweeps.cells import Item, row_of, run_nth
-from routingsim.evaluation.sweeps.conditions import OF_CONDITIONS
 from routingsim.evaluation.sweeps.design import axis
 from routingsim.evaluation.sweeps.design import points as points_of
 from routingsim.evaluation.sweeps.plan import Fixed, Plan, check_axes
@@ -23,14 +22,12 @@ from routingsim.policies.policy import make_policy
 from routingsim.progress import Progress, told
 from routingsim.simulation.arrivals import Arrivals, Poisson, as_arrivals
 from routingsim.simulation.arrivals.checks import check_seed, is_finite
-from routingsim.simulation.changes import Change
-from routingsim.simulation.conditions import conditions
-from routingsim.simulation.faults import ONE_TRY, Hedge, Outage, Retries
+from routingsim.simulation.conditions import DEFAULTS, Conditions, conditions, takes_conditions
 from routingsim.simulation.replay import DEFAULT_LOAD
 from routingsim.simulation.scenario import prepare
-from routingsim.simulation.tenants import Tenant
 
 
+@takes_conditions
 def sweep(
     corpus: CorpusLike,
     pool: PoolLike | None = None,
@@ -49,20 +46,12 @@ def sweep(
     objective: float | None = None,
     first_token_objective: float | None = None,
     right: float = 0.5,
-    retries: Retries = ONE_TRY,
-    outages: Outage | Sequence[Outage] = (),
-    changes: Change | Sequence[Change] = (),
-    signal_delay: float = 0.0,
-    routers: int = 1,
-    hedge: Hedge | str | None = None,
-    tenants: str | Tenant | Sequence[str | Tenant] = (),
-    discipline: str | None = None,
-    service: str | None = None,
     results: str | Path | None = None,
     executor: Any = None,
     n_jobs: int | None = None,
     progress: Progress = True,
     on_cell: Callable[[dict[str, Any]], object] | None = None,
+    **given: Unpack[Conditions],
 ) -> Sweep:
     """Run many settings of a policy, its pool and its load; each is a cell.
 
@@ -134,16 +123,8 @@ def sweep(
         objective=objective,
         first_token_objective=first_token_objective,
         right=right,
-        retries=retries,
-        outages=outages,
-        changes=changes,
-        signal_delay=signal_delay,
-        routers=routers,
-        hedge=hedge,
-        tenants=tenants,
-        discipline=discipline,
-        service=service,
         common=common,
+        **given,
     )
     store = None if results is None else Store(Path(results), plan)
     rows = {} if store is None else dict(store.rows)
@@ -175,18 +156,6 @@ def sweep(
     return Sweep(plan, rows)
 
 
-_PLAIN: dict[str, Any] = {
-    "changes": (),
-    "tenants": (),
-    "signal_delay": 0.0,
-    "routers": 1,
-    "hedge": None,
-    "discipline": None,
-    "first_token_objective": None,
-}
-"""What a plan has where nothing else is given."""
-
-
 def planned(
     corpus: CorpusLike,
     pool: PoolLike | None,
@@ -198,8 +167,8 @@ def planned(
 ) -> Plan:
     """The plan of a sweep, checked; parameters as of :func:`sweep`."""
     corpus, agents = as_corpus(corpus), load_agents(pool)
-    given = _PLAIN | given
-    checked = conditions(**{name: given[name] for name in ("retries", *OF_CONDITIONS)})
+    given = {"first_token_objective": None, **DEFAULTS, **given}
+    checked = conditions(**{name: given[name] for name in DEFAULTS})
     given |= {name: checked[name] for name in ("outages", "changes", "tenants")}
     first = given["first_token_objective"]
     check_runs(given["replications"], given["objective"], given["right"], first)
