@@ -18,7 +18,8 @@ from routingsim.errors import SimulationError
 from routingsim.evaluation.replay_difference import replay_difference, replay_figure
 from routingsim.report import compose, html, render, write_report
 from routingsim.simulation.arrivals import ClosedLoop
-from routingsim.simulation.replay import Retries, replay
+from routingsim.simulation.faults import Retries
+from routingsim.simulation.replay import replay
 from routingsim.simulation.result import ReplayResult
 from routingsim.simulation.stability import VERDICTS
 
