@@ -24,7 +24,7 @@ def agent(name: str = "a", **fields: Any) -> rs.Agent:
 def test_random_staffing_questions_are_answered_as_erlang_c_does(seed: int) -> None:
     """Two targets, an agent that may not be rented, and a policy that would need it."""
     rng = np.random.default_rng(seed)
-    for _ in range(50):
+    for _ in range(20):
         rate, service, price = rng.uniform([0.5, 0.2, 0.1], [10.0, 3.0, 5.0]).tolist()
         one, other = rng.choice(["wait_mean", "latency_mean", "latency_p95"], 2, replace=False)
         free = {"wait_mean": 0.0, "latency_mean": service, "latency_p95": 3 * service}

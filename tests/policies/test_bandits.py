@@ -97,7 +97,7 @@ def test_regret_against_the_best_agent_grows_more_slowly_than_the_run(name: str)
 @pytest.mark.parametrize("name", BANDITS)
 def test_compiled_and_interpreted_runs_are_the_same(name: str) -> None:
     pool = pool_of(3, latency=[1.0, 2.0, 9.0], concurrency=2, error_rate=0.1, patience=20.0)
-    corpus = planted([0.2, 0.5, 0.9], cost=[0.001, 0.01, 0.1], tasks=600)
+    corpus = planted([0.2, 0.5, 0.9], cost=[0.001, 0.01, 0.1], tasks=200)
     wanted = f"{name}{',' if ':' in name else ':'}gamma=0.99,budget=0.02,w_latency=0.01,w_cost=1"
     policy = make_policy(pool, wanted)
     options = {"seed": 5, "retries": rs.Retries(3), "outages": [rs.Outage("a1", 50.0, 90.0)]}

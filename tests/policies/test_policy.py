@@ -1,10 +1,10 @@
 """Policies and recipes: from what a user wrote, in another process, and from other packages."""
 
 import copy
-import os
 import pickle
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,9 @@ from routingsim.corpora.corpus import Corpus
 from routingsim.errors import AgentError, PolicyError
 from routingsim.policies import cascade, make_policy, recipes, ridge, threshold, ucb1
 from routingsim.policies.kernel import Kernel, choose_kernel
-from routingsim.policies.policy import Judge, Policy, recipe, sentence
+from routingsim.policies.policy import Judge, Policy, _plugged_in, recipe, sentence
+
+from ..cli.running import in_process
 
 POOL = load_agents()
 
@@ -239,7 +241,7 @@ def test_a_spawned_process_is_handed_policies(tmp_path: Path) -> None:
     assert done.stdout == "alike\n", done.stderr
 
 
-# -- of other packages, by entry point: a real installed package, a real process ------
+# -- of other packages, by entry point: two packages as they are installed --------------
 
 
 MODULE = '''
@@ -257,57 +259,40 @@ def make(pool, corpus=None):
 '''
 
 
-COMMANDS = """
-import shlex, sys
-from routingsim.cli import main
-for command in sys.argv[1:]:
-    sys.argv = ["routingsim", *shlex.split(command)]
-    try:
-        main()
-    except SystemExit as end:
-        print("exit code", end.code)
-"""
-
-
-def run(site: Path, *commands: str) -> subprocess.CompletedProcess[str]:
-    """Commands typed one after the other in a process for which ``site`` is installed, too."""
-    return subprocess.run(
-        [sys.executable, "-c", COMMANDS, *commands],
-        env=os.environ | {"PYTHONPATH": str(site), "COLUMNS": "200"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+def install(site: Path, module: str, policy: str, code: str) -> None:
+    """Lay a package that names a policy where a package manager would."""
+    (site / f"{module}.py").write_text(code)
+    installed = site / f"{module}-1.0.dist-info"
+    installed.mkdir()
+    (installed / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {module}\nVersion: 1.0\n")
+    named = f"[routingsim.policies]\n{policy} = {module}:make\n"
+    (installed / "entry_points.txt").write_text(named)
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Path:
-    """A folder with an installed package that names a policy."""
-    (tmp_path / "lastly.py").write_text(MODULE)
-    installed = tmp_path / "lastly-1.0.dist-info"
-    installed.mkdir()
-    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: lastly\nVersion: 1.0\n")
-    (installed / "entry_points.txt").write_text(
-        "[routingsim.policies]\nalways-last = lastly:make\n"
-    )
-    return tmp_path
+def plugged_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A plug-in with a policy, and one that cannot be imported."""
+    install(tmp_path, "lastly", "always-last", MODULE)
+    install(tmp_path, "broken", "never", "import a_module_that_is_not_there\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    _plugged_in.cache_clear()
+    yield
+    _plugged_in.cache_clear()
+    sys.modules.pop("lastly", None)
 
 
 @pytest.mark.slow
-def test_a_plug_in_adds_a_policy(site: Path) -> None:
-    ran = run(site, "policies", "route Hi --policy always-last")
-    listed, routed, _ = ran.stdout.split("exit code 0\n")
+@pytest.mark.usefixtures("plugged_in")
+def test_a_plug_in_adds_a_policy_and_a_broken_one_is_named_and_harms_no_other() -> None:
+    listed = in_process("policies").stdout
     assert "Always the last agent." in listed
-    assert routed.startswith("Routed to Mistral"), ran.stderr
-
-
-@pytest.mark.slow
-def test_a_broken_plug_in_is_named_and_harms_no_other(site: Path) -> None:
-    (site / "lastly.py").write_text("import a_module_that_is_not_there\n")
-    ran = run(site, "policies", "route Hi --policy always-last", "route Hi --policy cheapest")
-    listed, asked = ran.stdout.split("exit code 0\n", 1)
-    assert "cannot be loaded from lastly" in listed
-    assert asked.startswith("exit code 2\nLowest expected cost: Routed to ")
-    assert asked.endswith("exit code 0\n")
-    assert ran.stderr.startswith("error: policy 'always-last' cannot be loaded from lastly")
-    assert "Traceback" not in ran.stderr
+    assert "cannot be loaded from broken" in listed
+    assert in_process("route", "Hi", "--policy", "always-last").stdout.startswith(
+        "Routed to Mistral"
+    )
+    assert in_process("route", "Hi", "--policy", "cheapest").returncode == 0
+    refused = in_process("route", "Hi", "--policy", "never")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr.startswith("error: policy 'never' cannot be loaded from broken")
+    assert "Traceback" not in refused.stderr

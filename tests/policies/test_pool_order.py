@@ -1,5 +1,7 @@
 """The order in which a pool names its agents decides nothing, whatever the policy."""
 
+from functools import cache
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,7 +11,7 @@ import routingsim as rs
 from routingsim.policies import make_policy, recipes
 from routingsim.simulation.scenario import prepare
 
-TASKS, SEEDS = 60, 60
+TASKS, SEEDS = 40, 24
 SPECS = {"static": "static:b", "weighted": "weighted:capacity"}
 # These go by the file's, ids' or log's order where agents are equal, and say so.
 BY_NAME = ("static", "cascade", "threshold", "logged", "round-robin")
@@ -29,6 +31,7 @@ def agents(alike: bool) -> list[rs.Agent]:
     ]
 
 
+@cache
 def corpus_of(alike: bool, logged: bool) -> rs.Corpus:
     dice = np.random.default_rng(3)
     rows = pd.DataFrame({"id": [str(k) for k in range(TASKS)]})

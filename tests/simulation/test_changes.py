@@ -77,7 +77,8 @@ def test_a_price_and_a_quality_hold_for_calls_that_are_sent_from_then_on() -> No
 
 def test_what_policies_see_of_prices_and_are_told_of_qualities() -> None:
     def choose(task, pool, memory):
-        memory[3 * task.index : 3 * task.index + 2] = pool.cost[0], pool.price[0]
+        memory[3 * task.index] = pool.cost[0]
+        memory[3 * task.index + 1] = pool.price[0]
         return 0
 
     def learn(task, agent, outcome, pool, memory):

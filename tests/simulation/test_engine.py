@@ -2,11 +2,8 @@
 
 import hashlib
 import math
-import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -253,13 +250,15 @@ def test_a_call_that_waited_starts_at_the_first_moment_it_can(run: Run) -> None:
 def test_policies_see_what_the_log_says_was_there(run: Run) -> None:
     seen = run.seen
     known = seen.merge(run.tries, on=["task", "attempt"])  # in the order of the decisions
-    for k in range(0, len(seen), 7):
-        now, earlier = seen.time[k], known.iloc[:k]
-        for a in range(len(run.pool)):
-            mine = earlier[(earlier.agent == a) & (earlier.status != SHED)]
-            served = mine.status.isin([OK, FAILED])
-            assert seen[f"queued{a}"][k] == (mine.left > now).sum()
-            assert seen[f"busy{a}"][k] == (served & (mine.left <= now) & (mine.ended > now)).sum()
+    agent, status = known["agent"].to_numpy(), known["status"].to_numpy()
+    left, ended, now = (known[name].to_numpy() for name in ("left", "ended", "time"))
+    earlier = np.tri(len(seen), k=-1, dtype=bool)  # a row a decision, a column a try before it
+    queued = earlier & (status != SHED) & (left > now[:, np.newaxis])
+    served = earlier & np.isin(status, [OK, FAILED])
+    busy = served & (left <= now[:, np.newaxis]) & (ended > now[:, np.newaxis])
+    for a in range(len(run.pool)):
+        np.testing.assert_array_equal(seen[f"queued{a}"], queued[:, agent == a].sum(axis=1))
+        np.testing.assert_array_equal(seen[f"busy{a}"], busy[:, agent == a].sum(axis=1))
 
 
 def test_littles_law_is_an_identity(run: Run) -> None:
@@ -385,18 +384,12 @@ def digest(seed: int) -> str:
 
 
 @pytest.mark.slow
-def test_the_same_seed_gives_the_same_run_wherever_it_runs() -> None:
+def test_the_same_seed_gives_the_same_run_in_any_thread() -> None:
     alone = [digest(seed) for seed in SYSTEMS]
     assert [digest(seed) for seed in SYSTEMS] == alone
     assert len(set(alone)) == len(SYSTEMS)
     with ThreadPoolExecutor(4) as threads:
         assert list(threads.map(digest, SYSTEMS)) == alone
-    program = f"import runpy; print(runpy.run_path({__file__!r})['digest'](3))"
-    root = Path(__file__).resolve().parents[2]  # where Python finds `tests`
-    other = subprocess.run(
-        [sys.executable, "-c", program], cwd=root, capture_output=True, text=True
-    )
-    assert other.stdout.strip() == alone[3], other.stderr
 
 
 def eight_agents() -> AgentPool:
@@ -452,9 +445,9 @@ def test_common_seeds_make_differences_between_policies_sharper() -> None:
         work, log = open_run(policy, seed, load=0.9)
         return float((log.finished - work.arrived).mean())
 
-    one = np.array([mean_latency("shortest-wait", seed) for seed in range(200)])
-    other = np.array([mean_latency("least-loaded", seed) for seed in range(400)])
-    assert np.var(one - other[200:]) > 5 * np.var(one - other[:200])
+    one = np.array([mean_latency("shortest-wait", seed) for seed in range(100)])
+    other = np.array([mean_latency("least-loaded", seed) for seed in range(200)])
+    assert np.var(one - other[100:]) > 5 * np.var(one - other[:100])
 
 
 # -- what is not allowed ------------------------------------------------------------

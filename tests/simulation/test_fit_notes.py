@@ -42,8 +42,9 @@ def test_a_pile_that_is_not_exact_is_one_too() -> None:
     assert found(pd.DataFrame({"latency": latency}))[0] >= late.sum()
 
 
-@pytest.mark.parametrize("seed", range(5))
-@pytest.mark.parametrize("count", [20, 1_000, 20_000])
+@pytest.mark.parametrize(
+    ("count", "seed"), [*((20, k) for k in range(5)), *((1_000, k) for k in range(5)), (20_000, 0)]
+)
 def test_times_without_a_ceiling_have_none(count: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     smooth = latencies(count, seed=seed)

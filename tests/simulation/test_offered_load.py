@@ -118,7 +118,8 @@ def test_the_time_that_agents_were_up_until_each_edge() -> None:
 
 def test_how_gaps_vary() -> None:
     """Calls to a at 0, 2 and 6 s; two to b, whose single gap tells nothing; three at once to c."""
-    arrived, agent = np.array([0.0, 1, 2, 4, 6, 8, 8, 8]), np.array([0, 1, 0, 1, 0, 2, 2, 2])
+    arrived = np.array([0.0, 1, 2, 4, 6, 8, 8, 8])
+    agent = np.array([0, 1, 0, 1, 0, 2, 2, 2], np.int16)
     assert _squared_variation(arrived, agent, 4).tolist() == pytest.approx([1 / 9, 1, 1, 1])
     last_first = _squared_variation(arrived[::-1], agent[::-1], 4)
     assert last_first.tolist() == pytest.approx([1 / 9, 1, 1, 1])

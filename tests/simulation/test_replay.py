@@ -139,20 +139,20 @@ def test_a_stall_shows_in_every_task_it_delays(slots: int, p99: float, p999: flo
 
 @pytest.mark.slow
 def test_batch_means_intervals_cover_the_exact_mean() -> None:
-    """M/M/4 at load 0.6: 95 % intervals from 80 runs of 10,000 tasks hold the exact wait.
+    """M/M/4 at load 0.6: 95 % intervals from 40 runs of 10,000 tasks hold the exact wait.
 
-    Of 80, 76 are expected; below .885 lies 1 in 100 samples of a true .95. Were the
+    Of 40, 38 are expected; below .85 lies 1 in 300 samples of a true .95. Were the
     waits taken as independent, every second interval would miss it.
     """
     exact = theory.mmc(rate=2.4, service=1.0, servers=4).wait_mean
     pool = one(service="exponential", concurrency=4)
     runs = (
         rs.replay(None, pool, "static:a", arrivals=rs.Poisson(2.4), tasks=10_000, seed=seed)
-        for seed in range(80)
+        for seed in range(40)
     )
     intervals = [run.interval("wait") for run in runs]
     covered = np.mean([each.low <= exact <= each.high for each in intervals])
-    assert covered >= 0.885, covered
+    assert covered >= 0.85, covered
 
 
 @pytest.mark.slow
@@ -172,28 +172,31 @@ def test_two_policies_meet_the_same_tasks(tasks: Corpus) -> None:
     assert apart / together > 5, (apart, together)
 
 
-def resident(tasks: int) -> int:
-    """Bytes at their most of a process that replays this many tasks and sums them up."""
+def resident(*tasks: int) -> list[int]:
+    """Bytes at their most of a process that replays so many tasks, then so many, each summed up."""
     script = (
         "import resource, routingsim as rs\n"
-        f"result = rs.replay(None, rs.load_agents(), 'least-loaded', tasks={tasks}, seed=1)\n"
-        f"assert result.overall['tasks'] == {tasks}\n"
-        "result.stability, result.long and result.interval()  # not the memory of further runs\n"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
+        f"for tasks in {tasks}:\n"
+        "    result = rs.replay(None, rs.load_agents(), 'least-loaded', tasks=tasks, seed=1)\n"
+        "    assert result.overall['tasks'] == tasks\n"
+        "    result.stability, result.long and result.interval()  # not that of further runs\n"
+        "    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
+        "    del result\n"
     )
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    return int(ran.stdout) * (1 if sys.platform == "darwin" else 1024)
+    return [int(line) * (1 if sys.platform == "darwin" else 1024) for line in ran.stdout.split()]
 
 
 @pytest.mark.slow
 def test_a_million_tasks_take_no_more_than_their_share_of_memory() -> None:
     """Ten million in 1.5 GB: 0.3 GB for the process, then 120 bytes a task."""
-    assert resident(1_000_000) - resident(1_000) < 120e6
+    few, many = resident(1_000, 1_000_000)
+    assert many - few < 120e6
 
 
 @pytest.mark.soak
 def test_ten_million_tasks_fit_in_a_gigabyte_and_a_half() -> None:
-    assert resident(10_000_000) < 1.5e9
+    assert resident(10_000_000)[0] < 1.5e9
 
 
 @pytest.mark.parametrize(

@@ -325,12 +325,12 @@ def same(found: ReplayResult, result: ReplayResult) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("policy", ["threshold:calibrated", "fs-qmix"])
-def test_results_pickle_and_copy(policy: str, tmp_path: Path) -> None:
+def test_results_pickle_and_copy(tmp_path: Path) -> None:
     corpus = rs.load_corpus("tasks")
-    result = rs.replay(corpus, None, policy, arrivals="poisson:3", seed=4)
-    for copied in (pickle.loads(pickle.dumps(result)), copy.copy(result), copy.deepcopy(result)):
-        same(copied, result)
+    for policy in ("threshold:calibrated", "fs-qmix"):
+        result = rs.replay(corpus, None, policy, arrivals="poisson:3", seed=4)
+        same(pickle.loads(pickle.dumps(result)), result)
+        same(copy.deepcopy(result), result)
     result.report(tmp_path / "report.html")
     for plot in (result.plot_usage, result.plot_latency, result.plot_queue, result.plot_frontier):
         plot()
