@@ -90,7 +90,11 @@ def decimals(values: Sequence[Any], kind: str) -> int:
     else:
         least = _decimals(max(found), 3)
         places = min(max(_decimals(min(found), 1), least), least + 2)
-    while places and min(found) >= 10.0**-places and _ends_in_zero(found, places):
+    while (
+        places
+        and min(found) >= 10.0**-places
+        and all(f"{value:.{places}f}".endswith("0") for value in found)
+    ):
         places -= 1
     return places
 
@@ -116,10 +120,6 @@ def cells(
         "quality": "{:.3f}".format,
     }[kind]
     return [absent if v is None else form(v) for v in values]
-
-
-def _ends_in_zero(values: Sequence[float], places: int) -> bool:
-    return all(f"{value:.{places}f}".endswith("0") for value in values)
 
 
 def _interval(mean: float, width: float | None, places: int) -> str:

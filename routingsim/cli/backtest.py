@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from routingsim.cli.console import print_said, print_table, remark, write_json
+from routingsim.cli.console import print_said, print_table, write_json
 from routingsim.cli.log_options import LogInputs
-from routingsim.cli.options import JsonOption, PageOption, as_typed, spread
+from routingsim.cli.options import JsonOption, PageOption, spread, write_page
 
 _SPARE = ("calls", "low", "high")
 
@@ -28,7 +28,4 @@ def backtest(inputs: LogInputs, report: PageOption = None, json_to: JsonOption =
     if json_to != Path("-"):
         print_said(str(found), *found.below())
         print_table(*found.shown(), words=("agent", "figure", "verdict"), spare=_SPARE)
-    if report is not None:
-        from routingsim.report.html import write_report
-
-        remark(f"report: {write_report(found, report, command=as_typed())}", style="")
+    write_page(found, report)

@@ -14,11 +14,11 @@ from routingsim.cli.options import (
     QualityOption,
     SloOption,
     Workers,
-    as_typed,
     bounds,
     load_option,
     option,
     spread,
+    write_page,
 )
 from routingsim.cli.outputs import TABLE, file_option
 from routingsim.errors import SimulationError
@@ -96,10 +96,7 @@ def capacity(
             **conditions,
             **where,
         )
-    if report is not None:
-        from routingsim.report.html import write_report
-
-        remark(f"report: {write_report(found, report, command=as_typed())}", style="")
+    write_page(found, report)
     if json_to is not None:
         write_json("capacity", found.to_dict(), json_to)
     if json_to != Path("-"):

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 from routingsim.cli.console import print_decision, print_study, remark, write_json
 from routingsim.cli.inputs import DecisionInputs
@@ -11,10 +11,10 @@ from routingsim.cli.options import (
     JsonOption,
     ReportOption,
     Workers,
-    as_typed,
     load_option,
     option,
     spread,
+    write_page,
 )
 from routingsim.cli.outputs import TABLE, file_option
 from routingsim.cli.report import notebook_of_study
@@ -22,7 +22,6 @@ from routingsim.errors import SimulationError
 
 if TYPE_CHECKING:
     from routingsim.evaluation.study import Study
-    from routingsim.evaluation.study_record import Population
 
 
 @spread
@@ -84,48 +83,29 @@ def compare(
     conditions, objectives = inputs.conditions(), inputs.objectives()
     asked = inputs.asked()
     corpus, pool = inputs.read()
+    given: dict[str, Any] = {
+        "loads": _numbers(loads, "--loads"),
+        "rates": _numbers(rates, "--rates"),
+        "arrivals": arrivals,
+        "replications": replications,
+        "tasks": inputs.tasks,
+        "seed": inputs.seed,
+        "population": population,
+        "right": right,
+        "service": inputs.service,
+        "controls": controls,
+        **conditions,
+        **objectives,
+    }
+    default = ["threshold", "threshold:calibrated", "least-loaded"]
     with _interruption(resume), workers.hired() as where:
-        study = run(
-            corpus,
-            pool,
-            inputs.policies(corpus, pool, ["threshold", "threshold:calibrated", "least-loaded"]),
-            loads=_numbers(loads, "--loads"),
-            rates=_numbers(rates, "--rates"),
-            arrivals=arrivals,
-            replications=replications,
-            tasks=inputs.tasks,
-            seed=inputs.seed,
-            population=cast("Population", population),
-            right=right,
-            service=inputs.service,
-            **conditions,
-            **objectives,
-            controls=controls,
-            resume=resume,
-            **where,
-        )
+        policies = inputs.policies(corpus, pool, default)
+        study = run(corpus, pool, policies, **given, resume=resume, **where)
     _write(study, asked, json_to, runs_to)
     if report is not None and report.suffix.lower() == ".ipynb":
-        again = {
-            "loads": _numbers(loads, "--loads"),
-            "rates": _numbers(rates, "--rates"),
-            "arrivals": arrivals,
-            "replications": replications,
-            "tasks": inputs.tasks,
-            "seed": inputs.seed,
-            "population": population,
-            "right": right,
-            "service": inputs.service,
-            "controls": controls,
-            **conditions,
-            **objectives,
-        }
-        remark(f"report: {notebook_of_study(inputs, study, again, report)}", style="")
-    elif report is not None:
-        from routingsim.report.html import write_report
-
-        written = write_report(study, report, command=as_typed(), **asked)
-        remark(f"report: {written}", style="")
+        remark(f"report: {notebook_of_study(inputs, study, given, report)}", style="")
+    else:
+        write_page(study, report, **asked)
 
 
 def _write(

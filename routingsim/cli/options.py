@@ -14,6 +14,7 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 from routingsim.cli.completion import complete_pool
+from routingsim.cli.console import remark
 from routingsim.cli.outputs import PAGE, REPORT, check_distinct, file_option
 from routingsim.errors import SimulationError
 
@@ -211,3 +212,11 @@ def spread(command: Callable[..., None]) -> Callable[..., None]:
 def as_typed() -> str:
     """The command line as typed, to repeat the run."""
     return shlex.join(["routingsim", *sys.argv[1:]])
+
+
+def write_page(result: Any, path: Path | None, **asked: Any) -> None:
+    """Write the report on a result, where a file is named for it, and say so."""
+    if path is not None:
+        from routingsim.report.html import write_report  # loads matplotlib
+
+        remark(f"report: {write_report(result, path, command=as_typed(), **asked)}", style="")

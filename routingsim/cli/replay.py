@@ -19,9 +19,9 @@ from routingsim.cli.options import (
     BlocksOption,
     JsonOption,
     ReportOption,
-    as_typed,
     output_option,
     spread,
+    write_page,
 )
 from routingsim.cli.outputs import TABLE, file_option
 from routingsim.cli.replay_in_blocks import SHOWN, replay_in_blocks
@@ -156,11 +156,8 @@ def replay(
         remark(f"trace: {write_trace(results, trace_to)}", style="")
     if report is not None and report.suffix.lower() == ".ipynb":
         remark(f"report: {notebook_of(inputs, DEFAULT, report)}", style="")
-    elif report is not None:
-        from routingsim.report.html import write_report
-
-        written = write_report(results, report, command=as_typed(), explore=explore, **goal)
-        remark(f"report: {written}", style="")
+    else:
+        write_page(results, report, explore=explore, **goal)
 
 
 def _shown(result: "ReplayResult") -> list[str]:

@@ -14,7 +14,7 @@ from routingsim.cli.console import (
     write_json,
 )
 from routingsim.cli.inputs import FITTED, ReplayInputs
-from routingsim.cli.options import as_typed
+from routingsim.cli.options import write_page
 from routingsim.errors import SimulationError
 
 if TYPE_CHECKING:
@@ -75,11 +75,7 @@ def replay_in_blocks(
             print_decision(of_streams(results, **goal))
     if tasks_to is not None:
         remark(f"tasks: {tasks_to}", style="")
-    if report is not None:
-        from routingsim.report.html import write_report
-
-        written = write_report(results, report, command=as_typed(), **goal)
-        remark(f"report: {written}", style="")
+    write_page(results, report, **goal)
 
 
 def interval_names(result: "StreamedReplay") -> list[str]:

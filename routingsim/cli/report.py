@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from routingsim.cli.console import remark, write_json
 from routingsim.cli.inputs import FITTED, DecisionInputs, ReplayInputs
-from routingsim.cli.options import BlocksOption, JsonOption, as_typed, output_option, spread
+from routingsim.cli.options import (
+    BlocksOption,
+    JsonOption,
+    as_typed,
+    output_option,
+    spread,
+    write_page,
+)
 from routingsim.cli.outputs import REPORT, check_output, file_option
 from routingsim.cli.replay_in_blocks import run_in_blocks
 from routingsim.errors import SimulationError
@@ -92,16 +99,11 @@ def report(
     if notebook:  # after its replays, which find errors
         remark(f"notebook: {notebook_of(inputs, POLICIES, path)}", style="")
         return
-    from routingsim.report.html import write_report
-
     if output == Path("-"):
         document = made(results, command=as_typed(), **asked)
         sys.stdout.write(render(document, (form or Form.HTML).value))
         return
-    written = write_report(
-        results, path, command=as_typed(), form=form.value if form else None, **asked
-    )
-    remark(f"report: {written}", style="")
+    write_page(results, path, form=form.value if form else None, **asked)
 
 
 def notebook_of(inputs: ReplayInputs, policies: list[str], path: Path) -> Path:

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Annotated
 
 from routingsim.cli.completion import complete_policy
-from routingsim.cli.console import print_said, print_table, remark, write_json
+from routingsim.cli.console import print_said, print_table, write_json
 from routingsim.cli.log_options import LogInputs
-from routingsim.cli.options import JsonOption, PageOption, as_typed, load_option, option, spread
+from routingsim.cli.options import JsonOption, PageOption, load_option, option, spread, write_page
 from routingsim.errors import RoutingSimError
 
 
@@ -69,10 +69,7 @@ def whatif(
         words = ("policy", "p95 change", "stability")
         print_table(*found.shown(), words=words, spare=("p99 s", "answered", "wait s"))
         print_said(*found.below())
-    if report is not None:
-        from routingsim.report.html import write_report
-
-        remark(f"report: {write_report(found, report, command=as_typed())}", style="")
+    write_page(found, report)
 
 
 def _prices(texts: Sequence[str]) -> dict[str, dict[str, float]]:

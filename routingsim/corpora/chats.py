@@ -8,7 +8,6 @@ from contextlib import suppress
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from routingsim.corpora.rows import TextColumn, any_match, counted
 
@@ -39,7 +38,7 @@ def last_user_messages(values: Sequence[Any], label: str) -> tuple[Sequence[Any]
     note : str
         How many values do, and of how many messages and tools; "" where none does.
     """
-    if isinstance(values, TextColumn) and not _may_hold_chats(values.arrow):
+    if isinstance(values, TextColumn) and not any_match(values.arrow, r"^\s*[\[{]"):
         return values, ""
     result = list(values)
     chats = messages = tools = others = 0
@@ -65,10 +64,6 @@ def last_user_messages(values: Sequence[Any], label: str) -> tuple[Sequence[Any]
     if others:
         note += f", or the last message in {counted(others, 'row')} without one"
     return result, note
-
-
-def _may_hold_chats(texts: pa.ChunkedArray) -> bool:
-    return any_match(texts, r"^\s*[\[{]")
 
 
 def _chat(value: Any) -> tuple[list[dict[str, Any]], int]:

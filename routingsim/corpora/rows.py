@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
@@ -119,6 +119,10 @@ class Rows:
 
     def __len__(self) -> int:
         return len(self.lines)
+
+    def also(self, **columns: Sequence[Any]) -> "Rows":
+        """The records with further columns, or others of these names."""
+        return replace(self, columns={**self.columns, **columns})
 
 
 def counted(number: int, one: str, many: str = "") -> str:

@@ -177,7 +177,7 @@ def measure(
         best_recorded(result) if best is None else best,
         begin=begin,
         latest=latest(objective, end - begin),
-        first_latest=_latest_first(first_token, end - begin),
+        first_latest=math.inf if first_token is None else latest(first_token, end - begin),
         right=float(right),
     )
     timed = of_sums(
@@ -240,10 +240,6 @@ def _recorded(result: ReplayResult) -> NDArray[np.bool_]:
     if result.corpus is None:
         return np.zeros((0, 0), bool)
     return recorded_costs(result.corpus, result.pool)
-
-
-def _latest_first(objective: float | None, seconds: float) -> float:
-    return math.inf if objective is None else latest(objective, seconds)
 
 
 def means(figures: NDArray[np.float64]) -> dict[str, float]:

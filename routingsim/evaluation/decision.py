@@ -173,24 +173,15 @@ def of_replays(
     if objective is None:
         objective = default_objective(results, results[0].work.service.mean(axis=0))
     goodput = Goodput(objective, first_token_objective)
-    metrics = dict.fromkeys([*COMPARED, *(target.metric for target in targets)])
     named = partial.named(results)
     logs = {field: partial.named_estimates(named, field) for field in ("quality", "cost")}
     first = results[0]
 
-    def alternative(name: str) -> Alternative:
-        result = named[name]
-        figures = {}
-        for metric in metrics:
-            found = logs.get(ESTIMATED.get(metric, ""))
-            made = (
-                replay_figure(metric, result, goodput)
-                if found is None
-                else found.policies[name].interval
-            )
-            figures[metric] = _bounded(metric, made)
-        state = result.stability
-        return Alternative(name, state.verdict, state.above, state.lasts, figures)
+    def figure(name: str, metric: str) -> Interval:
+        found = logs.get(ESTIMATED.get(metric, ""))
+        if found is not None:
+            return found.policies[name].interval
+        return replay_figure(metric, named[name], goodput)
 
     @cache
     def pair(metric: str, one: str, other: str) -> Difference:
@@ -198,13 +189,9 @@ def of_replays(
         if found is not None:
             return partial.difference_of(found, one, other)
         apart = replay_difference(metric, named[one], named[other], goodput)
-        if apart is None:
-            means = [_mean(metric, named[name], goodput) for name in (one, other)]
-            return no_verdict("too little to tell by", means[0] - means[1])
-        if math.isnan(apart.mean):
-            return not_comparable("rests on other tasks")
-        better = verdict(apart, higher_is_better=metric in HIGHER_IS_BETTER)
-        return Difference(apart, math.nan, better, apart.method, apart.runs)
+        return _difference(
+            metric, apart, *(_mean(metric, named[name], goodput) for name in (one, other))
+        )
 
     def grounds(chosen: str) -> Grounds:
         result = named[chosen] if chosen else first
@@ -225,15 +212,7 @@ def of_replays(
             backtest=backtested.said_of(digest),
         )
 
-    return _decision(
-        [alternative(name) for name in named],
-        pair,
-        grounds,
-        targets,
-        baseline,
-        math.nan,
-        first.realised[0],
-    )
+    return _of_runs(named, figure, pair, grounds, targets, baseline)
 
 
 def of_streams(
@@ -256,31 +235,20 @@ def of_streams(
         raise SimulationError(
             "target goodput: replays in blocks have none; rs.replay and compare() have (--slo)"
         )
-    metrics = dict.fromkeys([*COMPARED, *(target.metric for target in targets)])
     named = partial.named(results)
     first = results[0]
 
-    def figure(result: StreamedReplay, metric: str) -> Interval:
-        if metric in ESTIMATED and result.recorded == "log":
+    def figure(name: str, metric: str) -> Interval:
+        if metric in ESTIMATED and first.recorded == "log":
             return Interval(math.nan, math.nan)
-        return result.interval("cost_mean" if metric == "cost" else metric)
-
-    def alternative(name: str) -> Alternative:
-        result = named[name]
-        figures = {metric: _bounded(metric, figure(result, metric)) for metric in metrics}
-        state = result.stability
-        return Alternative(name, state.verdict, state.above, state.lasts, figures)
+        return named[name].interval("cost_mean" if metric == "cost" else metric)
 
     def pair(metric: str, one: str, other: str) -> Difference:
         if metric in ESTIMATED and first.recorded == "log":
             return not_comparable("rests on other tasks")
         column = "cost_mean" if metric == "cost" else metric
         apart = named[one].difference(named[other], column)
-        if apart is None:
-            means = [named[name].figure(column) for name in (one, other)]
-            return no_verdict("too little to tell by", means[0] - means[1])
-        better = verdict(apart, higher_is_better=metric in HIGHER_IS_BETTER)
-        return Difference(apart, math.nan, better, apart.method, apart.runs)
+        return _difference(metric, apart, *(named[name].figure(column) for name in (one, other)))
 
     def grounds(chosen: str) -> Grounds:
         result = named[chosen] if chosen else first
@@ -297,15 +265,38 @@ def of_streams(
             population="tasks like these",
         )
 
-    return _decision(
-        [alternative(name) for name in named],
-        pair,
-        grounds,
-        targets,
-        baseline,
-        math.nan,
-        first.realised[0],
-    )
+    return _of_runs(named, figure, pair, grounds, targets, baseline)
+
+
+def _difference(metric: str, apart: Interval | None, ours: float, theirs: float) -> Difference:
+    """The verdict on an interval, or why there is none, of two runs with these means."""
+    if apart is None:
+        return no_verdict("too little to tell by", ours - theirs)
+    if math.isnan(apart.mean):
+        return not_comparable("rests on other tasks")
+    better = verdict(apart, higher_is_better=metric in HIGHER_IS_BETTER)
+    return Difference(apart, math.nan, better, apart.method, apart.runs)
+
+
+def _of_runs(
+    named: Mapping[str, ReplayResult] | Mapping[str, StreamedReplay],
+    figure: Callable[[str, str], Interval],
+    pair: Pair,
+    grounds: Callable[[str], Grounds],
+    targets: tuple[Target, ...],
+    baseline: str | None,
+) -> Decision:
+    """The decision between runs, with a ``figure`` of each by policy and metric."""
+    metrics = dict.fromkeys([*COMPARED, *(target.metric for target in targets)])
+    found = [
+        Alternative(
+            *(name, run.stability.verdict, run.stability.above, run.stability.lasts),
+            {metric: _bounded(metric, figure(name, metric)) for metric in metrics},
+        )
+        for name, run in named.items()
+    ]
+    rate = next(iter(named.values())).realised[0]
+    return _decision(found, pair, grounds, targets, baseline, math.nan, rate)
 
 
 def _decision(

@@ -83,17 +83,16 @@ def evidence(
         Whether the question is about other tasks like these.
     """
     at = list(METRICS).index(metric)
-    runs = _finite(cell.figures[:, at])
+    runs, resampled = (
+        np.where(np.isinf(values), np.nan, values)
+        for values in (cell.figures[:, at], cell.resampled[..., at])
+    )
     if not sampled:
         return Runs(runs)
     if metric in PER_TASK:
         halves = cell.halves[:, PER_TASK.index(metric)]
         return TwoWay(getattr(cell, metric), halves, cell.met, runs, group)
-    return Sampled(runs, _finite(cell.resampled[..., at]), cell.scale, prompts)
-
-
-def _finite(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.where(np.isinf(values), np.nan, values)
+    return Sampled(runs, resampled, cell.scale, prompts)
 
 
 def difference(one: Evidence, other: Evidence, *, higher_is_better: bool) -> Difference:

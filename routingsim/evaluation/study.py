@@ -85,24 +85,24 @@ class Study(StudyRecord, Tabular):
 
     @property
     def foremost(self) -> list[str]:
-        """Notes without which no figure is to be read, and which stand before all: the
-        ``cautions``."""
+        """The ``cautions``: notes that stand before all figures."""
         return list(self.cautions)
 
     @cached_property
     def runs(self) -> pd.DataFrame:
         """A row per run: policy, kind, load, rate, replication, verdict and every metric."""
-        frames = []
-        for (name, load), cell in self.cells.items():
-            about = {
+        frames = [
+            pd.DataFrame({
                 "policy": name,
                 "kind": self.kinds[name],
                 "load": load,
                 "rate": load * self.capacity,
                 "replication": np.arange(len(cell.figures)),
                 "verdict": list(cell.verdicts),
-            }
-            frames.append(pd.DataFrame(about | dict(zip(METRICS, cell.figures.T, strict=True))))
+                **dict(zip(METRICS, cell.figures.T, strict=True)),
+            })
+            for (name, load), cell in self.cells.items()
+        ]  # fmt: skip
         return pd.concat(frames, ignore_index=True)
 
     def by_tenant(self) -> pd.DataFrame:
@@ -364,13 +364,9 @@ class Study(StudyRecord, Tabular):
         """
         frames = []
         for load, rate in zip(self.loads, self.rates, strict=True):
-            met, span = self.met(load)
-            frame = self.table(load)
-            for at, (name, value) in enumerate(
-                {"load": load, "rate": rate, "rate_met": met, "span": span}.items()
-            ):
-                frame.insert(at, name, value)
-            frames.append(frame)
+            frame, (met, span) = self.table(load), self.met(load)
+            first = {"load": load, "rate": rate, "rate_met": met, "span": span}
+            frames.append(pd.DataFrame(first, index=frame.index).join(frame))
         return pd.concat(frames)
 
     def to_dict(self) -> dict[str, Any]:

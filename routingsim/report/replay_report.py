@@ -21,31 +21,15 @@ from routingsim.formatting import (
     upper_first,
 )
 from routingsim.policies.fitted import in_sample
-from routingsim.report import captions, plots, sections
+from routingsim.report import captions, plots, replay_sections, sections
 from routingsim.report.differences import interval_ends
-from routingsim.report.document import (
-    Document,
-    Section,
-    table,
-)
+from routingsim.report.document import Document, Section, table
 from routingsim.report.figures import METRICS, Comparison, Entry, Experiment, of_replays
 from routingsim.report.provenance import corpus_call, run_section
-from routingsim.report.replay_sections import (
-    comparison,
-    few_answers,
-    gallery,
-    groups,
-    latencies,
-    parameters_in_words,
-    settings,
-    usage,
-)
+from routingsim.report.replay_sections import call_of, check_alike, gallery, policy_table, settings
 from routingsim.report.text import IN_SAMPLE
 from routingsim.simulation.replications import REPLICATIONS
 from routingsim.simulation.result import ReplayResult
-
-_OF_GROUPS = ("wait_mean", "latency_p50", "latency_p95", "latency_p99")
-_FEW = 30  # answers below which a p99 is little more than the largest value
 
 
 def compose(
@@ -91,27 +75,18 @@ def compose(
         foremost=tuple(first.foremost),
     )
     corpus = f"of the corpus “{isolated(first.corpus.name)}”" if first.corpus else "without text"
-    agents, policies = count(len(first.pool), "agent"), count(len(results), "policy", "policies")
-    return sections.assemble(
+    return replay_sections.assemble(
+        results,
         experiment,
         decision.of_replays(results, **asked),
-        [
-            _run(results, compared.policies, command),
-            comparison(compared.policies),
-            usage(results),
-            latencies(results),
-            _queue(results),
-            *groups(results),
-            *_recovery(results),
-            _frontier(compared, why, same),
-        ],
-        title=f"Routing report: {first.corpus.name if first.corpus else 'queueing'}",
-        subtitle=f"{count(len(first), 'task')} {corpus} over {_length(first)}, "
-        f"{agents}, {policies}",
+        _run(results, compared.policies, command),
+        _queue(results),
+        *_recovery(results),
+        _frontier(compared, why, same),
+        name=first.corpus.name if first.corpus else "queueing",
+        of=f"{corpus} over {_length(first)}",
         date=date,
         caveats=[*filter(None, _caveats(results))],
-        cautions=few_answers(results),
-        data={"policies": [result.to_dict() for result in results]},
     )
 
 
@@ -131,25 +106,18 @@ def as_results(given: Any) -> list[ReplayResult]:
         if not isinstance(each, ReplayResult):
             needed = "results of rs.replay are needed, or one of rs.compare, rs.capacity or a log"
             raise SimulationError(wrong_type("a report", each, needed))
-    first = results[0]
-    for other in results[1:]:
-        for what, one, two in (
-            ("corpus", _digest(first), _digest(other)),
-            ("agents", first.pool.agents, other.pool.agents),
-            ("arrivals", first.arrivals, other.arrivals),
-            ("seed", first.seed, other.seed),
-            ("number of tasks", len(first), len(other)),
-        ):
-            if one != two:
-                raise SimulationError(
-                    f"{first.policy.name} and {other.policy.name} cannot be compared in one "
-                    f"report: they differ in {what}; replay both on the same"
-                )
+    check_alike(results, _facts)
     return results
 
 
-def _digest(result: ReplayResult) -> str | None:
-    return result.corpus.sha256 if result.corpus else None
+def _facts(result: ReplayResult) -> dict[str, Any]:
+    return {
+        "corpus": result.corpus.sha256 if result.corpus else None,
+        "agents": result.pool.agents,
+        "arrivals": result.arrivals,
+        "seed": result.seed,
+        "number of tasks": len(result),
+    }
 
 
 def _length(result: ReplayResult) -> str:
@@ -209,23 +177,15 @@ def _run(
         for result in results
         if result.hedge is not None
     ]
-    names = [result.policy.name for result in results]
-    policy = repr(names[0]) if len(results) == 1 else "policy"
-    call = f"replay({corpus_call(first.corpus)}, pool, {policy}, {call})"
-    if len(results) > 1:
-        call = f"[{call} for policy in {names}]"
     facts += [
         (f"Retries under {result.policy.name}", f"{count(again, 'try', 'tries')} more")
         for result in results
         if (again := int(result.log.retries[0]))
     ]
-    columns = [
-        ("parameters", [parameters_in_words(result) for result in results]),
-        ("learns", ["while it runs" if r.policy.learns else "no" for r in results]),
-        ("fitted on", [_fitted_on(result) for result in results]),
-    ]
-    shown = sections.entry_table("Policies", policies, columns)
-    return run_section(first.corpus, first.pool, facts, command or call, shown)
+    fitted = [_fitted_on(result) for result in results]
+    shown = policy_table(results, policies, ("fitted on", fitted))
+    call = command or call_of(results, "replay", corpus_call(first.corpus), call)
+    return run_section(first.corpus, first.pool, facts, call, shown)
 
 
 def _copies(result: ReplayResult) -> str:

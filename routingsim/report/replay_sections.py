@@ -1,5 +1,6 @@
 """The sections of a report on replays, whether in memory or in blocks."""
 
+import datetime
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -8,18 +9,92 @@ from typing import Any
 import pandas as pd
 
 from routingsim import display
-from routingsim.formatting import ABSENT, joined, number, percent
+from routingsim.errors import SimulationError
+from routingsim.evaluation.decision import Decision
+from routingsim.formatting import ABSENT, count, joined, number, percent
 from routingsim.policies.kernel import FAILED, STATUS_NAMES
 from routingsim.report import captions, plots, sections
 from routingsim.report.axes import with_legend
-from routingsim.report.document import Block, Cells, Column, Gallery, Picture, Section, table
-from routingsim.report.figures import METRICS, Entry
+from routingsim.report.document import (
+    Block,
+    Cells,
+    Column,
+    Document,
+    Gallery,
+    Picture,
+    Section,
+    Table,
+    table,
+)
+from routingsim.report.figures import METRICS, Entry, Experiment
 from routingsim.report.palette import agent_colours
 from routingsim.report.plot_data import Shown
 from routingsim.simulation.faults import ONE_TRY, Hedge
 
 _OF_GROUPS = ("wait_mean", "latency_p50", "latency_p95", "latency_p99")
 _FEW = 30  # answers below which a p99 is little more than the largest value
+
+
+def check_alike(results: Sequence[Any], facts: Callable[[Any], dict[str, Any]]) -> None:
+    """Refuse results of which two differ in one of the facts, which have names."""
+    first = results[0]
+    known = facts(first)
+    for other in results[1:]:
+        for what, fact in facts(other).items():
+            if fact != known[what]:
+                raise SimulationError(
+                    f"{first.policy.name} and {other.policy.name} cannot be compared in one "
+                    f"report: they differ in {what}; replay both on the same"
+                )
+
+
+def assemble(
+    results: Sequence[Shown],
+    experiment: Experiment,
+    decision: Decision,
+    run: Section,
+    queue: Section,
+    *last: Section,
+    name: str,
+    of: str,
+    date: str | datetime.date | None,
+    caveats: Sequence[str],
+) -> Document:
+    """A report on replays of what has this ``name``; ``of`` what the tasks are, in words."""
+    policies, first = experiment.last.policies, results[0]
+    return sections.assemble(
+        experiment,
+        decision,
+        [
+            *(run, comparison(policies), usage(results), latencies(results)),
+            *(queue, *groups(results), *last),
+        ],
+        title=f"Routing report: {name}",
+        subtitle=f"{count(len(first), 'task')} {of}, {count(len(first.pool), 'agent')}, "
+        f"{count(len(results), 'policy', 'policies')}",
+        date=date,
+        caveats=caveats,
+        cautions=few_answers(results),
+        data={"policies": [result.to_dict() for result in results]},
+    )
+
+
+def call_of(results: Sequence[Shown], function: str, corpus: str, settings: str) -> str:
+    """The Python call that repeats the runs, the agents being at hand as ``pool``."""
+    names = [result.policy.name for result in results]
+    policy = repr(names[0]) if len(results) == 1 else "policy"
+    call = f"{function}({corpus}, pool, {policy}, {settings})"
+    return f"[{call} for policy in {names}]" if len(results) > 1 else call
+
+
+def policy_table(results: Sequence[Shown], policies: Sequence[Entry], *more: Cells) -> Table:
+    """The parameters of each policy and whether it learns; ``more`` columns follow."""
+    columns = [
+        ("parameters", [parameters_in_words(result) for result in results]),
+        ("learns", ["while it runs" if r.policy.learns else "no" for r in results]),
+        *more,
+    ]
+    return sections.entry_table("Policies", policies, columns)
 
 
 def settings(first: Shown, length: str, tasks: str = "") -> tuple[list[tuple[str, str]], str]:

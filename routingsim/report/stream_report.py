@@ -10,23 +10,14 @@ import numpy as np
 
 from routingsim.errors import SimulationError, wrong_type
 from routingsim.evaluation import decision, partial
-from routingsim.formatting import count, duration, isolated, joined
-from routingsim.report import captions, plots, sections
+from routingsim.formatting import duration, isolated, joined
+from routingsim.report import captions, plots, replay_sections, sections
 from routingsim.report.differences import interval_ends
 from routingsim.report.document import Document, Section
 from routingsim.report.figures import Comparison, Entry, Experiment, TaskFigures
 from routingsim.report.palette import Style, policy_styles
 from routingsim.report.provenance import stream_section
-from routingsim.report.replay_sections import (
-    comparison,
-    few_answers,
-    gallery,
-    groups,
-    latencies,
-    parameters_in_words,
-    settings,
-    usage,
-)
+from routingsim.report.replay_sections import call_of, check_alike, gallery, policy_table, settings
 from routingsim.simulation.quantile_sketch import ERROR
 from routingsim.simulation.statistics import Interval
 from routingsim.simulation.stream_result import StreamedReplay
@@ -69,27 +60,18 @@ def compose_streams(
         notes=tuple(note for result in results for note in result.notes),
         foremost=first.foremost,
     )
-    agents, policies = count(len(first.pool), "agent"), count(len(results), "policy", "policies")
     name = first.stream.name
-    return sections.assemble(
+    return replay_sections.assemble(
+        results,
         experiment,
         decision.of_streams(results, **asked),
-        [
-            _run(results, at.policies, command),
-            comparison(at.policies),
-            usage(results),
-            latencies(results),
-            _queue(results),
-            *groups(results),
-            sections.frontier("quality", [at]),
-        ],
-        title=f"Routing report: {name}",
-        subtitle=f"{count(len(first), 'task')} of the files of “{isolated(name)}” over "
-        f"{duration(first.span)}, {agents}, {policies}",
+        _run(results, at.policies, command),
+        _queue(results),
+        sections.frontier("quality", [at]),
+        name=name,
+        of=f"of the files of “{isolated(name)}” over {duration(first.span)}",
         date=date,
         caveats=_caveats(results),
-        cautions=few_answers(results),
-        data={"policies": [result.to_dict() for result in results]},
     )
 
 
@@ -98,20 +80,17 @@ def _check(results: Sequence[StreamedReplay]) -> None:
         if not isinstance(each, StreamedReplay):
             needed = "results of rs.replay_stream are needed beside another of it"
             raise SimulationError(wrong_type("a report", each, needed))
-    first = results[0]
-    for other in results[1:]:
-        for what, one, two in (
-            ("stream", first.stream.files, other.stream.files),
-            ("agents", first.pool.agents, other.pool.agents),
-            ("arrivals", first.arrivals, other.arrivals),
-            ("seed", first.seed, other.seed),
-            ("warm-up", first.warm_up, other.warm_up),
-        ):
-            if one != two:
-                raise SimulationError(
-                    f"{first.policy.name} and {other.policy.name} cannot be compared in one "
-                    f"report: they differ in {what}; replay both on the same"
-                )
+    check_alike(results, _facts)
+
+
+def _facts(result: StreamedReplay) -> dict[str, Any]:
+    return {
+        "stream": result.stream.files,
+        "agents": result.pool.agents,
+        "arrivals": result.arrivals,
+        "seed": result.seed,
+        "warm-up": result.warm_up,
+    }
 
 
 def _compared(results: Sequence[StreamedReplay]) -> Comparison:
@@ -168,17 +147,9 @@ def _run(
     rows = [f"{r.policy.name}: {r.tasks_to}" for r in results if r.tasks_to is not None]
     if rows:
         facts.append(("Rows of tasks", "; ".join(rows)))
-    names = [result.policy.name for result in results]
-    policy = repr(names[0]) if len(results) == 1 else "policy"
-    call = f"replay_stream(stream_corpus({first.stream.source!r}), pool, {policy}, {call})"
-    if len(results) > 1:
-        call = f"[{call} for policy in {names}]"
-    columns = [
-        ("parameters", [parameters_in_words(result) for result in results]),
-        ("learns", ["while it runs" if r.policy.learns else "no" for r in results]),
-    ]
-    shown = sections.entry_table("Policies", policies, columns)
-    return stream_section(first.stream, first.pool, facts, command or call, shown)
+    stream = f"stream_corpus({first.stream.source!r})"
+    call = command or call_of(results, "replay_stream", stream, call)
+    return stream_section(first.stream, first.pool, facts, call, policy_table(results, policies))
 
 
 def _queue(results: Sequence[StreamedReplay]) -> Section:

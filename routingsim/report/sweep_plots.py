@@ -61,13 +61,14 @@ def plot_sweep(
     names = [] if groups is None else sorted(set(groups), key=_natural)
     ax = axes_or_new(ax, with_legend(names))
     numbers = is_numeric_dtype(frame[over]) and not is_bool_dtype(frame[over])
+    in_grid = all(axis.values for axis in sweep.plan.axes)
     places = {value: k for k, value in enumerate(dict.fromkeys(frame[over]))}
     keys = []
     for k, style in enumerate(policy_styles(max(1, len(names)))):
         part = frame if groups is None else frame[groups == names[k]]
         x = part[over] if numbers else part[over].map(places)
         drawn = part.assign(x=x).sort_values("x", kind="stable")
-        joined = numbers and drawn["x"].is_unique and not _is_sample(sweep)
+        joined = numbers and drawn["x"].is_unique and in_grid
         line = ax.errorbar(
             drawn["x"],
             drawn[metric],
@@ -156,11 +157,6 @@ def _most_varied(frame: Any, varied: list[str]) -> str:
         return is_numeric_dtype(frame[name]) and name != "seed", frame[name].nunique()
 
     return max(varied, key=rank)
-
-
-def _is_sample(sweep: Sweep) -> bool:
-    """Whether the cells are points of a range, not of a grid."""
-    return any(not axis.values for axis in sweep.plan.axes)
 
 
 def _grouped(frame: Any, others: list[str]) -> Any:

@@ -156,7 +156,7 @@ class Replications:
         if precision is not None:
             met = "to" if _met(interval, precision) else "not to"
             said += f"; {met} {precision:.3g} of the mean"
-        return _with(interval, said)
+        return replace(interval, method=said)
 
 
 def of_days(same: Sequence[float], other: Sequence[float]) -> Interval:
@@ -186,10 +186,6 @@ def of_days(same: Sequence[float], other: Sequence[float]) -> Interval:
     variance = BLOCKS / (BLOCKS - 1) * days.var(ddof=1) + within
     t = float(special.stdtrit(least - 1, 0.975))
     return Interval(mean, t * math.sqrt(variance), runs=runs)
-
-
-def _with(interval: Interval, method: str) -> Interval:
-    return replace(interval, method=method)
 
 
 def _met(interval: Interval, precision: float) -> bool:

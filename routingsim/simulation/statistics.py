@@ -128,31 +128,13 @@ def _unskewed(x: float, skew: float, n: int) -> float:
     return 3 * math.sqrt(n) / skew * (float(np.cbrt(shifted)) - 1)
 
 
-def batch_means(values: ArrayLike, batches: int = 30, level: float = 0.95) -> Interval:
-    """Confidence interval of the mean of one long, correlated series.
-
-    The series is divided into ``batches`` of equal length. Their means are nearly
-    independent if a batch is much longer than the autocorrelation, and give a
-    t-interval (Law, *Simulation Modeling and Analysis*, 5th ed., sec. 9.5.3). NaNs are
-    left out first; the first few values are dropped if the length is not a multiple of
-    ``batches``.
-
-    Returns
-    -------
-    Interval
-        Half-width NaN if there are fewer than two values per batch.
-    """
-    series = np.asarray(values, dtype=np.float64)
-    series = series[~np.isnan(series)]
-    length = series.size // batches
-    if length < 2:
-        return Interval(float(series.mean()) if series.size else math.nan, math.nan, level)
-    means = series[series.size - length * batches :].reshape(batches, length).mean(axis=1)
-    return of_means(means, level)
-
-
 def of_means(means: NDArray[np.float64], level: float = 0.95) -> Interval:
-    """The interval of :func:`batch_means` from the means of the batches, two or more."""
+    """Student's interval of the mean of a long, correlated series, by its batches' means.
+
+    Two or more batches of equal length are needed. Their means are nearly independent if a
+    batch is much longer than the autocorrelation (Law, *Simulation Modeling and Analysis*, 5th
+    ed., sec. 9.5.3).
+    """
     t = special.stdtrit(means.size - 1, 0.5 + level / 2)
     half_width = t * means.std(ddof=1) / math.sqrt(means.size)
     return Interval(float(means.mean()), float(half_width), level)

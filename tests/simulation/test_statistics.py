@@ -8,8 +8,8 @@ from scipy import stats
 
 from routingsim.simulation.statistics import (
     Interval,
-    batch_means,
     hall_interval,
+    of_means,
     quantiles,
 )
 
@@ -29,9 +29,9 @@ def test_quantiles_leave_their_input_alone() -> None:
     np.testing.assert_array_equal(values, [3, 1, 2])
 
 
-def test_batch_means_by_hand() -> None:
-    """Three batches of two after the first value: means 1, 2, 6, whose mean is 3."""
-    found = batch_means([100, 0, 2, 1, 3, 5, 7], batches=3)
+def test_an_interval_of_batches_by_hand() -> None:
+    """Means 1, 2 and 6, whose mean is 3."""
+    found = of_means(np.array([1.0, 2.0, 6.0]))
     assert found.mean == 3
     assert found.half_width == pytest.approx(4.302653 * math.sqrt(7) / math.sqrt(3), rel=1e-6)
     assert (found.low, found.high) == (3 - found.half_width, 3 + found.half_width)
@@ -39,15 +39,8 @@ def test_batch_means_by_hand() -> None:
 
 
 def test_a_wider_level_is_a_wider_interval() -> None:
-    values = np.random.default_rng(0).normal(size=3_000)
-    assert batch_means(values, level=0.99).half_width > batch_means(values).half_width
-
-
-def test_too_few_values_have_no_interval() -> None:
-    assert math.isnan(batch_means(np.arange(59), 30).half_width)
-    assert batch_means([1, 3], 30).mean == 2
-    assert math.isnan(batch_means([], 30).mean)
-    assert batch_means([math.nan, 1, 3, math.nan, 1, 3], 2).mean == 2
+    means = np.random.default_rng(0).normal(size=30)
+    assert of_means(means, level=0.99).half_width > of_means(means).half_width
 
 
 def test_an_interval_may_be_skewed() -> None:

@@ -1,7 +1,6 @@
 """AIPerf: the records of a benchmark's requests."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from routingsim.corpora.logs.fields import dig
@@ -27,7 +26,7 @@ def _prepare(rows: Rows) -> Rows:
             late = dig(error, ["code"]) in (408, 499, 504) or ends_late(said)
             status = "timed_out" if late else "failed"
         statuses.append(status)
-    return replace(rows, columns={**rows.columns, **extra, "status": statuses})
+    return rows.also(**extra, status=statuses)
 
 
 def _seconds(metrics: Any, name: str) -> float | None:

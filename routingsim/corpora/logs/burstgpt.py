@@ -1,7 +1,5 @@
 """BurstGPT: traces of a campus's use of ChatGPT and GPT-4."""
 
-from dataclasses import replace
-
 from routingsim.corpora.logs.shape import Shape, column
 from routingsim.corpora.rows import Rows
 
@@ -10,7 +8,7 @@ def _prepare(rows: Rows) -> Rows:
     """The status: an answer of no tokens is a failure, says the trace's README."""
     tokens = column(rows, "Response tokens")
     statuses = ["failed" if str(each) in ("0", "0.0") else "ok" for each in tokens]
-    return replace(rows, columns={**rows.columns, "status": statuses})
+    return rows.also(status=statuses)
 
 
 SHAPES = (

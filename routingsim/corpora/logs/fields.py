@@ -217,6 +217,15 @@ def dig(value: Any, path: Sequence[str]) -> Any:
     return None
 
 
+def first_of(found: Any, *names: str) -> Any:
+    """The first of these values that an object has; None where it has none or is no object."""
+    if isinstance(found, dict):
+        for name in names:
+            if (value := found.get(name)) is not None:
+                return value
+    return None
+
+
 def decoded(text: str) -> Any:
     """An object or a list written as JSON, or as Python prints it; None if it is neither."""
     if text[:1] not in "{[" or not text:

@@ -1,11 +1,8 @@
 """Helicone: requests, exported or from its API."""
 
-from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
-from typing import Any
 
-from routingsim.corpora.logs.scores import score_fields
+from routingsim.corpora.logs.scores import scores_in
 from routingsim.corpora.logs.shape import Shape, column, is_true
 from routingsim.corpora.rows import Rows
 
@@ -26,12 +23,7 @@ def _prepare(rows: Rows) -> Rows:
         with suppress(TypeError, ValueError):
             status = _PENDING.get(int(float(status)), status)
         found.append(status)
-    return replace(rows, columns={**rows.columns, "status": found})
-
-
-def _more(rows: Rows) -> tuple[Mapping[str, str], Sequence[str]]:
-    values: Sequence[Any] = column(rows, "scores")
-    return score_fields(values, "scores")
+    return rows.also(status=found)
 
 
 SHAPES = (
@@ -56,7 +48,7 @@ SHAPES = (
         },
         always=("request_created_at", "response_status", "completion_tokens|delay_ms|latency"),
         prepare=_prepare,
-        more=_more,
+        more=scores_in("scores"),
         reads=("response_status", "cache_hit", "cache_reference_id", "scores"),
         said={
             "latency": "milliseconds; else `response_created_at` − `request_created_at`",

@@ -1,7 +1,6 @@
 """HELM: statistics of each instance, a folder a run; with its instances, their texts."""
 
 import re
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +50,7 @@ def _prepare(rows: Rows) -> Rows:
         extra[column_name] = [
             next((each[name] for name in candidates if name in each), None) for each in stats
         ]
-    return replace(rows, columns={**rows.columns, **extra})
+    return rows.also(**extra)
 
 
 def _run(file: str) -> tuple[str, str]:
@@ -83,20 +82,21 @@ def _left_out(rows: Rows) -> LeftOut:
 
 
 _READS = ("stats", "instance_id", "id", "train_trial_index", "perturbation", "predicted_text")
+_TABLE = {
+    "task_id": "task",
+    "agent": "model",
+    "prompt_tokens": "num_prompt_tokens",
+    "output_tokens": "num_output_tokens",
+    "latency": "inference_runtime",
+    "quality": "measure",
+    "tags": "set",
+}
 
 SHAPES = (
     Shape(
         "helm",
         "HELM's statistics of each instance",
-        {
-            "task_id": "task",
-            "agent": "model",
-            "prompt_tokens": "num_prompt_tokens",
-            "output_tokens": "num_output_tokens",
-            "latency": "inference_runtime",
-            "quality": "measure",
-            "tags": "set",
-        },
+        _TABLE,
         always=("instance_id", "stats"),
         never=("predicted_text",),
         kind="answers",
@@ -135,15 +135,7 @@ SHAPES = (
     Shape(
         "helm-predictions",
         "HELM's displayed predictions",
-        {
-            "task_id": "task",
-            "agent": "model",
-            "quality": "measure",
-            "latency": "inference_runtime",
-            "output_tokens": "num_output_tokens",
-            "prompt_tokens": "num_prompt_tokens",
-            "tags": "set",
-        },
+        _TABLE,
         always=("instance_id", "predicted_text", "stats"),
         kind="answers",
         prepare=_prepare,

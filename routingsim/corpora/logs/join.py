@@ -10,7 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from routingsim.corpora.logs.fields import CLOCKS, NAMES, NUMBERS, Reading
-from routingsim.corpora.logs.opentelemetry import PER_RECORD
+from routingsim.corpora.logs.shape import PER_RECORD
 from routingsim.corpora.logs.statuses import OK, STATUSES
 from routingsim.corpora.logs.table import COLUMNS
 from routingsim.corpora.logs.tries import codes_of, tasks_of

@@ -1,11 +1,10 @@
 """Langfuse: observations, exported or from its public API."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from typing import Any
 
 from routingsim.corpora.logs.fields import decoded
-from routingsim.corpora.logs.scores import score_fields
+from routingsim.corpora.logs.scores import scores_in
 from routingsim.corpora.logs.shape import LeftOut, Shape, column, mask
 from routingsim.corpora.logs.statuses import ends_late
 from routingsim.corpora.rows import Rows
@@ -25,7 +24,7 @@ def _prepare(rows: Rows) -> Rows:
         "timed_out" if level == "ERROR" and ends_late(str(message or "")) else level
         for level, message in zip(column(rows, "level"), messages, strict=True)
     ]
-    return replace(rows, columns={**rows.columns, **extra})
+    return rows.also(**extra)
 
 
 def _object(value: Any) -> dict[str, Any]:
@@ -55,10 +54,6 @@ def _left_out(rows: Rows) -> LeftOut:
     return {"observations that are no generations": others}
 
 
-def _more(rows: Rows) -> tuple[Mapping[str, str], Sequence[str]]:
-    return score_fields(column(rows, "scores"), "scores")
-
-
 SHAPES = (
     Shape(
         "langfuse",
@@ -86,7 +81,7 @@ SHAPES = (
         never=("run_type",),
         prepare=_prepare,
         left_out=_left_out,
-        more=_more,
+        more=scores_in("scores"),
         reads=("usageDetails", "level", "statusMessage", "type", "scores"),
         said={
             "prompt_tokens": "`usageDetails.input`, and what of it came from a cache",

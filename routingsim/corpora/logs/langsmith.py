@@ -1,11 +1,10 @@
 """LangSmith: runs, exported in bulk or from its API."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from typing import Any
 
 from routingsim.corpora.logs.fields import decoded
-from routingsim.corpora.logs.scores import score_fields
+from routingsim.corpora.logs.scores import scores_in
 from routingsim.corpora.logs.shape import LeftOut, Shape, column, mask
 from routingsim.corpora.logs.statuses import ends_late
 from routingsim.corpora.rows import Rows
@@ -20,11 +19,11 @@ def _prepare(rows: Rows) -> Rows:
         if error:
             status = "timed_out" if ends_late(str(error)) else "failed"
         statuses.append(status or "success")
-    columns = {**rows.columns, "status of run": statuses}
+    extra: dict[str, Sequence[Any]] = {"status of run": statuses}
     inputs = column(rows, "inputs")
     if any(inputs):
-        columns["messages"] = [_messages(value) for value in inputs]
-    return replace(rows, columns=columns)
+        extra["messages"] = [_messages(value) for value in inputs]
+    return rows.also(**extra)
 
 
 def _messages(value: Any) -> Any:
@@ -54,10 +53,6 @@ def _left_out(rows: Rows) -> LeftOut:
         "runs that are no calls of a model": others,
         "runs that have not ended": open_ones & ~others,
     }
-
-
-def _more(rows: Rows) -> tuple[Mapping[str, str], Sequence[str]]:
-    return score_fields(column(rows, "feedback_stats"), "feedback_stats")
 
 
 SHAPES = (
@@ -91,7 +86,7 @@ SHAPES = (
         always=("id", "run_type", "start_time", "trace_id|dotted_order|parent_run_id"),
         prepare=_prepare,
         left_out=_left_out,
-        more=_more,
+        more=scores_in("feedback_stats"),
         text_reads=("inputs",),
         reads=("run_type", "status", "error", "feedback_stats"),
         said={

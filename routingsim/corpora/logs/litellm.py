@@ -1,7 +1,5 @@
 """LiteLLM: the proxy's spend logs, and the StandardLoggingPayload of its callbacks."""
 
-from dataclasses import replace
-
 from routingsim.corpora.logs.fields import dig
 from routingsim.corpora.logs.shape import LeftOut, Shape, column, is_true, mask
 from routingsim.corpora.rows import Rows
@@ -26,7 +24,7 @@ def _prepare(rows: Rows) -> Rows:
             late = codes[0] in ("408", "504") or "timeout" in codes[1].casefold()
             status = "timed_out" if late else status
         found.append(status)
-    return replace(rows, columns={**rows.columns, "status": found})
+    return rows.also(status=found)
 
 
 def _left_out(rows: Rows) -> LeftOut:

@@ -1,6 +1,5 @@
 """LLMRouter: its long form, with a row an answer."""
 
-from dataclasses import replace
 from hashlib import blake2b
 
 from routingsim.corpora.logs.shape import Shape, column
@@ -13,7 +12,7 @@ def _prepare(rows: Rows) -> Rows:
         f"{name or 'task'}-{blake2b(str(query).encode(), digest_size=6).hexdigest()}"
         for name, query in zip(column(rows, "task_name"), column(rows, "query"), strict=True)
     ]
-    return replace(rows, columns={**rows.columns, "task": tasks})
+    return rows.also(task=tasks)
 
 
 SHAPES = (

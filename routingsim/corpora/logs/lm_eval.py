@@ -1,7 +1,6 @@
 """EleutherAI's evaluation harness: the samples that it logs, a file a task and model."""
 
 import re
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +59,7 @@ def _prepare(rows: Rows) -> Rows:
             dig(each, ["question"]) or dig(each, ["query"]) or dig(each, ["text"])
             for each in documents
         ]
-    return replace(rows, columns={**rows.columns, **extra})
+    return rows.also(**extra)
 
 
 def _is_number(value: Any) -> bool:

@@ -1,7 +1,5 @@
 """OpenAI: the output of a batch, and the requests that belong to it."""
 
-from dataclasses import replace
-
 from routingsim.corpora.logs.fields import dig
 from routingsim.corpora.logs.shape import Shape, column
 from routingsim.corpora.rows import Rows
@@ -16,7 +14,7 @@ def _prepare(rows: Rows) -> Rows:
             status = dig(error, ["code"]) or "failed"
             status = "failed" if str(status) not in ("batch_expired", "timeout") else "timed_out"
         found.append(status)
-    return replace(rows, columns={**rows.columns, "status": found})
+    return rows.also(status=found)
 
 
 SHAPES = (

@@ -1,7 +1,5 @@
 """OpenRouter: the export of an account's activity."""
 
-from dataclasses import replace
-
 from routingsim.corpora.logs.shape import Shape, column, is_true
 from routingsim.corpora.rows import Rows
 
@@ -15,7 +13,7 @@ def _prepare(rows: Rows) -> Rows:
         "cancelled" if is_true(flag) else reason
         for flag, reason in zip(column(rows, "cancelled"), finished, strict=True)
     ]
-    return replace(rows, columns={**rows.columns, "status": statuses})
+    return rows.also(status=statuses)
 
 
 SHAPES = (

@@ -5,13 +5,10 @@ from typing import Any
 
 import msgspec
 
-from routingsim.corpora.logs.fields import decoded
-from routingsim.corpora.logs.shape import LeftOut, Shape, has, mask
+from routingsim.corpora.logs.fields import decoded, first_of
+from routingsim.corpora.logs.shape import LeftOut, Shape, has, mask, unfolded
 from routingsim.corpora.logs.statuses import ends_late
 from routingsim.corpora.rows import Rows
-
-PER_RECORD = 1 << 20
-"""A call that was unfolded from a record has the record's number times this, plus its place."""
 
 _MODELS = ("gen_ai.request.model", "gen_ai.response.model", "llm.model_name", "llm.request.model")
 _INPUT = (
@@ -97,17 +94,7 @@ class _Resource(msgspec.Struct, gc=False):
 
 def _prepare(rows: Rows) -> Rows:
     """A row a span, whichever way spans are written."""
-    found: list[tuple[Any, ...]] = []
-    lines: list[int] = []
-    numbers: list[int] = []
-    for k, spans in enumerate(_spans_of(rows)):
-        line, number = rows.lines[k], rows.numbers[k] * PER_RECORD
-        found += map(_fields, spans)
-        lines += [line] * len(spans)
-        numbers += range(number, number + len(spans))
-    columns = dict(zip(_COLUMNS, zip(*found, strict=True), strict=True)) if found else {}
-    columns = {name: list(columns.get(name, ())) for name in _COLUMNS}
-    return Rows(rows.file, rows.kind, columns, lines, numbers, rows.unit, rows.lost)
+    return unfolded(rows, _COLUMNS, (list(map(_fields, spans)) for spans in _spans_of(rows)))
 
 
 _COLUMNS = (
@@ -171,14 +158,14 @@ def _fields(span: Any) -> tuple[Any, ...]:
     else:
         span = span if isinstance(span, dict) else {}
         context = span.get("context") or span.get("SpanContext") or {}
-        trace = _first(span, *_TRACES) or _first(context, "trace_id", "TraceID")
-        own = _first(span, "spanId", "span_id", "SpanId", "context.span_id") or _first(
+        trace = first_of(span, *_TRACES) or first_of(context, "trace_id", "TraceID")
+        own = first_of(span, "spanId", "span_id", "SpanId", "context.span_id") or first_of(
             context, "span_id", "SpanID"
         )
-        parent = _first(span, "parentSpanId", "parent_span_id", "parent_id", "ParentSpanId")
-        start = _first(span, *_STARTS)
-        end = _first(span, *_ENDS)
-        status = _first(span, "status", "Status", "StatusCode", "status_code", "status.code")
+        parent = first_of(span, "parentSpanId", "parent_span_id", "parent_id", "ParentSpanId")
+        start = first_of(span, *_STARTS)
+        end = first_of(span, *_ENDS)
+        status = first_of(span, "status", "Status", "StatusCode", "status_code", "status.code")
         duration = span.get("Duration")
         events = span.get("events") or span.get("Events")
         attributes = _attributes(span)
@@ -190,19 +177,19 @@ def _fields(span: Any) -> tuple[Any, ...]:
         f"{trace}-{parent}" if parent.strip("0") else "",
         start,
         end,
-        _first(attributes, *_MODELS),
+        first_of(attributes, *_MODELS),
         _operation(attributes),
-        _first(attributes, *_INPUT),
-        _first(attributes, *_CACHED),
-        _first(attributes, *_CACHE_WRITE),
-        _first(attributes, *_OUTPUT),
-        _first(attributes, *_COST),
-        _first(attributes, *_TTFT),
+        first_of(attributes, *_INPUT),
+        first_of(attributes, *_CACHED),
+        first_of(attributes, *_CACHE_WRITE),
+        first_of(attributes, *_OUTPUT),
+        first_of(attributes, *_COST),
+        first_of(attributes, *_TTFT),
         duration,
         _first_token(events) if events else None,
         _status(status, attributes),
         trace,
-        _first(attributes, "gen_ai.conversation.id", "session.id"),
+        first_of(attributes, "gen_ai.conversation.id", "session.id"),
         _text(attributes, events),
     )
 
@@ -222,21 +209,12 @@ def _status(status: Any, attributes: dict[str, Any]) -> str:
     if isinstance(status, str):
         status = decoded(status) or status
     if isinstance(status, dict):
-        message = _first(status, "message", "description")
-        status = _first(status, "code", "status_code")
+        message = first_of(status, "message", "description")
+        status = first_of(status, "code", "status_code")
     error = attributes.get("error.type")
     if status in _FAILED or error:
         return "timed_out" if ends_late(str(error or message or "")) else "failed"
     return "ok"
-
-
-def _first(found: Any, *names: str) -> Any:
-    if isinstance(found, dict):
-        for name in names:
-            value = found.get(name)
-            if value is not None:
-                return value
-    return None
 
 
 def _attributes(span: dict[str, Any]) -> dict[str, Any]:
@@ -262,7 +240,7 @@ def _value(value: Any) -> Any:
 
 
 def _operation(attributes: dict[str, Any]) -> str:
-    kind = _first(attributes, "openinference.span.kind", "traceloop.span.kind")
+    kind = first_of(attributes, "openinference.span.kind", "traceloop.span.kind")
     if kind and str(kind).upper() != "LLM":
         return str(kind).casefold()
     return str(attributes.get("gen_ai.operation.name") or "")
@@ -271,12 +249,12 @@ def _operation(attributes: dict[str, Any]) -> str:
 def _first_token(events: Any) -> Any:
     for event in events if isinstance(events, list) else []:
         if isinstance(event, dict) and str(event.get("name", "")).casefold() in _FIRST_TOKEN:
-            return _first(event, "timeUnixNano", "time_unix_nano", "timestamp", "time")
+            return first_of(event, "timeUnixNano", "time_unix_nano", "timestamp", "time")
     return None
 
 
 def _text(attributes: dict[str, Any], events: Any) -> Any:
-    if found := _first(attributes, *_TEXTS):
+    if found := first_of(attributes, *_TEXTS):
         return found
     messages = []
     while f"gen_ai.prompt.{len(messages)}.content" in attributes:
@@ -294,7 +272,7 @@ def _text(attributes: dict[str, Any], events: Any) -> Any:
         if name.startswith("gen_ai.") and name.endswith(".message"):
             role = name.split(".")[1]
             messages.append(
-                {"role": role, "content": _first(inner, "content", "gen_ai.event.content")}
+                {"role": role, "content": first_of(inner, "content", "gen_ai.event.content")}
             )
     return messages or None
 
@@ -311,13 +289,9 @@ def _left_out(rows: Rows) -> LeftOut:
 def _fits(rows: Rows) -> bool:
     if "resourceSpans" in rows.columns or "scopeSpans" in rows.columns:
         return True
-    held = any(has(rows, path) for path in _HELD) or _flat(rows)
+    flat = any(name.startswith(_FLAT) for name in rows.columns)  # attributes as columns
+    held = flat or any(has(rows, path) for path in _HELD)
     return held and all(any(has(rows, path) for path in paths) for paths in (_TRACES, _STARTS))
-
-
-def _flat(rows: Rows) -> bool:
-    """Whether attributes are columns of their own."""
-    return any(name.startswith(_FLAT) for name in rows.columns)
 
 
 SHAPES = (

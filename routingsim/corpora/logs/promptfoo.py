@@ -1,7 +1,6 @@
 """promptfoo: the results of an evaluation."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from routingsim.corpora.logs.fields import dig, values_at
@@ -43,7 +42,7 @@ def _prepare(rows: Rows) -> Rows:
         "milliseconds": times,
         "graded": scores,
     }
-    return replace(rows, columns={**rows.columns, **extra})
+    return rows.also(**extra)
 
 
 def _task(test: Any, prompt: Any, variables: Any) -> str:

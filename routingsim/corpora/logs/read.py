@@ -208,7 +208,7 @@ def _calls_of(rows: Rows, file: LogFile) -> tuple[Rows, dict[str, int]]:
         if path in paths:
             extra[path] = [value] * len(rows)
     if extra:
-        rows = replace(rows, columns={**rows.columns, **extra})
+        rows = rows.also(**extra)
     if file.shape.left_out is None:
         return rows, {}
     masks = file.shape.left_out(rows)

@@ -1,9 +1,16 @@
 """Scores that people or judges gave to calls: which of them is the quality, on which scale."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from routingsim.corpora.logs.fields import decoded
+from routingsim.corpora.logs.shape import column
+from routingsim.corpora.rows import Rows
+
+
+def scores_in(name: str) -> Callable[[Rows], tuple[Mapping[str, str], Sequence[str]]]:
+    """What :func:`score_fields` finds in the column of this name, as a shape asks for it."""
+    return lambda rows: score_fields(column(rows, name), name)
 
 
 def score_fields(values: Sequence[Any], column: str) -> tuple[Mapping[str, str], Sequence[str]]:

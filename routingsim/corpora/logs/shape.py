@@ -1,6 +1,6 @@
 """What a tool's export looks like: its field table, how it is recognised, what is left out."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
@@ -12,6 +12,9 @@ from routingsim.corpora.logs.fields import Source, heads, lookup, parse_source
 from routingsim.corpora.rows import Rows
 
 Kind = Literal["calls", "requests", "answers"]
+
+PER_RECORD = 1 << 20
+"""A call that was unfolded from a record has the record's number times this, plus its place."""
 
 LeftOut = Mapping[str, NDArray[np.bool_]]
 """Why records are left out, and which."""
@@ -132,6 +135,20 @@ def column(rows: Rows, name: str) -> Sequence[Any]:
     if found is None or found[1]:
         return [None] * len(rows)
     return rows.columns[found[0]]
+
+
+def unfolded(rows: Rows, names: Sequence[str], parts: Iterable[Sequence[Sequence[Any]]]) -> Rows:
+    """A row for each part of a record, with a value for each of ``names``."""
+    found: list[Sequence[Any]] = []
+    lines: list[int] = []
+    numbers: list[int] = []
+    for line, number, inner in zip(rows.lines, rows.numbers, parts, strict=True):
+        found += inner
+        lines += [line] * len(inner)
+        numbers += range(number * PER_RECORD, number * PER_RECORD + len(inner))
+    values = map(list, zip(*found, strict=True)) if found else ([] for _ in names)
+    columns = dict(zip(names, values, strict=True))
+    return Rows(rows.file, rows.kind, columns, lines, numbers, rows.unit, rows.lost)
 
 
 def mask(values: Sequence[Any], test: Callable[[Any], bool]) -> NDArray[np.bool_]:

@@ -1,6 +1,5 @@
 """Vidur: traces that it replays, and the request metrics that it writes."""
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ def _prepare(rows: Rows) -> Rows:
     if not any(each not in (None, "") for each in delays):
         return rows
     gaps = np.array([_number(each) for each in delays])
-    return replace(rows, columns={**rows.columns, "arrived at": np.nancumsum(gaps).tolist()})
+    return rows.also(**{"arrived at": np.nancumsum(gaps).tolist()})
 
 
 def _number(value: Any) -> float:

@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from routingsim.corpora.logs.opentelemetry import PER_RECORD
-from routingsim.corpora.logs.shape import LeftOut, Shape, column, mask
+from routingsim.corpora.logs.shape import LeftOut, Shape, column, mask, unfolded
 from routingsim.corpora.logs.statuses import ends_late
 from routingsim.corpora.rows import Rows
 
@@ -22,9 +21,7 @@ def _prepare(rows: Rows) -> Rows:
         "errors",
         "prompts",
     )
-    columns: dict[str, list[Any]] = {name: [] for name in names}
-    lines: list[int] = []
-    numbers: list[int] = []
+    found: list[list[tuple[Any, ...]]] = []
     models = column(rows, "model_id")
     texts = column(rows, "prompts")
     lists = {name: column(rows, name) for name in _LISTS}
@@ -32,6 +29,7 @@ def _prepare(rows: Rows) -> Rows:
         size = len(lists["input_lens"][k] or [])
         own = {name: _filled(lists[name][k], size) for name in _LISTS}
         prompts = _filled(texts[k], size)
+        found.append([])
         for place in range(size):
             error, gaps = own["errors"][place], own["itls"][place]
             first = own["ttfts"][place]
@@ -47,11 +45,8 @@ def _prepare(rows: Rows) -> Rows:
                 failed if error else "ok",
                 prompts[place],
             )
-            for name, value in zip(names, row, strict=True):
-                columns[name].append(value)
-            lines.append(rows.lines[k])
-            numbers.append(rows.numbers[k] * PER_RECORD + place)
-    return Rows(rows.file, rows.kind, columns, lines, numbers, rows.unit, rows.lost)
+            found[-1].append(row)
+    return unfolded(rows, names, found)
 
 
 def _filled(values: Any, size: int) -> list[Any]:

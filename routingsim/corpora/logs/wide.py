@@ -208,7 +208,12 @@ class Format:
 
 FORMATS: Mapping[str, Format] = {
     "paretobandit": Format(("json",), draft_paretobandit, ("prompt", "source", "arms"), _has_arms),
-    "dcrouter": Format(("json",), draft_dcrouter, ("scores", "cluster_id"), _has_question),
+    "dcrouter": Format(
+        ("json",),
+        draft_dcrouter,
+        ("scores", "cluster_id"),
+        lambda rows: bool({"question", "query"} & rows.columns.keys()),
+    ),
     "routellm": Format(("csv",), draft_routellm, ("prompt",), _is_routellm),
     "routerbench": Format(
         ("csv", "parquet"), draft_routerbench, ("sample_id", "prompt"), _has_costs

@@ -148,7 +148,7 @@ def of_sums(
         goodput=correct / seconds,
         within=Mean(_share(prompt, tasks), tasks),
         quality=Mean(scale * quality / tasks if tasks else math.nan, known, tasks - known),
-        cost_per_right=_per_right(cost, correct),
+        cost_per_right=cost / correct if correct else math.inf,
     )
 
 
@@ -183,10 +183,6 @@ def latest(objective: float, seconds: float) -> float:
             f"objective={objective} s over {seconds} s of arrivals: both must be above 0"
         )
     return objective + max(1e-9 * objective, 4 * float(np.spacing(seconds)))
-
-
-def _per_right(spent: float, correct: float) -> float:
-    return math.inf if correct == 0 else spent / correct
 
 
 def timed_replay(

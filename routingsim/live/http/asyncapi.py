@@ -165,7 +165,8 @@ def _type(schema: dict[str, Any]) -> str:
         return _literal(schema["const"])
     match schema["type"]:
         case "array":
-            return f"{_bracketed(_type(schema['items']))}[]"
+            kind = _type(schema["items"])
+            return f"({kind})[]" if " | " in kind else f"{kind}[]"
         case "object":
             return f"Record<string, {_type(schema['additionalProperties'])}>"
         case "integer" | "number":
@@ -176,7 +177,3 @@ def _type(schema: dict[str, Any]) -> str:
 
 def _literal(value: object) -> str:
     return msgspec.json.encode(value).decode()
-
-
-def _bracketed(kind: str) -> str:
-    return f"({kind})" if " | " in kind else kind
