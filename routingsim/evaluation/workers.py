@@ -416,8 +416,7 @@ class _Running:
             if self.lost[k] < TRIES:
                 self.waiting.appendleft(k)
             else:
-                said = f"its worker died {TRIES} times ({type(error).__name__})"
-                self.done(k, Failed(SimulationError(said), ""))
+                self.done(k, _given_up(error))
             return error
         if isinstance(result, Lacking):
             self.lacking.add(k)
@@ -439,24 +438,45 @@ def _is_loss(error: BaseException) -> bool:
     return named or isinstance(error, BrokenExecutor | CancelledError)
 
 
+def _given_up(error: BaseException) -> Failed:
+    """The result of an item whose workers died."""
+    return Failed(SimulationError(f"its worker died {TRIES} times ({type(error).__name__})"), "")
+
+
 def _in_joblib(packed: Packed, given: Any, items: Sequence[Any], done: Done) -> None:
-    """Items through a ``joblib.Parallel``, with its number of workers and its backend."""
+    """Items through a ``joblib.Parallel``, with its number of workers and its backend.
+
+    It does not say which of the items that it has begun have killed a worker: all of them count as
+    lost, and on its last try an item runs alone.
+    """
     from joblib import delayed
 
     parallel = copy(given)
     parallel.return_generator, parallel.return_ordered = True, False
-    left, lost, data = dict(enumerate(items)), 0, None
-    call = delayed(do_numbered)
-    while left:
-        calls = [call(k, packed.digest, packed.path, data, pickled(x)) for k, x in left.items()]
+    call, data = delayed(do_numbered), None
+    lost, begun = dict.fromkeys(range(len(items)), 0), set[int]()
+
+    def calls(numbers: Sequence[int]) -> Iterator[Any]:
+        for k in numbers:
+            begun.add(k)
+            yield call(k, packed.digest, packed.path, data, pickled(items[k]))
+
+    while lost:
+        last = [k for k, times in lost.items() if times == TRIES - 1]
+        begun.clear()
         try:
-            for k, result in parallel(calls):
+            for k, result in parallel(calls(last[:1] or list(lost))):
+                begun.discard(k)
                 if isinstance(result, Lacking):
                     data = packed.data
                 else:
-                    del left[k]
+                    del lost[k]
                     done(k, result)
         except Exception as error:
-            lost += 1
-            if not _is_loss(error) or lost == TRIES**2:
+            if not _is_loss(error):
                 raise
+            for k in begun:
+                lost[k] += 1
+                if lost[k] == TRIES:
+                    del lost[k]
+                    done(k, _given_up(error))

@@ -4,6 +4,7 @@
 """
 
 import functools
+import itertools
 import os
 import pickle
 import queue
@@ -20,8 +21,8 @@ import pytest
 
 from routingsim.errors import SimulationError
 from routingsim.evaluation import travel, workers
-from routingsim.evaluation.travel import Failed
-from routingsim.evaluation.workers import _Pool, check_where, hired, workers_of
+from routingsim.evaluation.travel import Failed, packed_once
+from routingsim.evaluation.workers import _in_joblib, _Pool, check_where, hired, workers_of
 
 SHARED = {"offset": 100}
 WANTED = {k: 100 + k**2 for k in range(12)}
@@ -133,6 +134,40 @@ def test_through_joblib() -> None:
 
     assert results(squares(), executor=Parallel(n_jobs=2, backend="threading")) == WANTED
     assert results(squares(), executor=Parallel(n_jobs=1)) == WANTED
+
+
+class Batch:
+    """As ``joblib.Parallel``: one that kills takes along what was begun, and what had ended."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = random.Random(seed)
+
+    def __call__(self, calls: Any) -> Any:
+        while ahead := list(itertools.islice(calls, 4)):
+            self.random.shuffle(ahead)
+            ended = []
+            for function, args, kwargs in ahead:
+                try:
+                    ended.append(function(*args, **kwargs))
+                except SystemExit:
+                    yield from ended[: self.random.randrange(4)]
+                    raise KilledWorker from None
+            yield from ended
+
+
+def test_joblib_gives_up_only_what_kills_its_worker() -> None:
+    def work(shared: Any, item: int) -> int:
+        if item in (3, 7):
+            raise SystemExit
+        return shared["offset"] + item**2
+
+    for seed in range(20):
+        found: dict[int, Any] = {}
+        with packed_once(work, SHARED) as packed:
+            _in_joblib(packed, Batch(seed), range(12), found.__setitem__)
+        for k in (3, 7):
+            assert str(found.pop(k).error) == "its worker died 3 times (KilledWorker)"
+        assert found == {k: v for k, v in WANTED.items() if k not in (3, 7)}
 
 
 @pytest.mark.slow
