@@ -1,12 +1,15 @@
-"""Properties that are worked out once, without a lock.
+"""What is worked out once: properties without a lock, and what threads would work out twice.
 
 Before Python 3.12, ``functools.cached_property`` holds one lock for all instances of a class while
-it works a value out, so that threads with a run each wait for each other.
+it works a value out, so that threads with a run each wait for each other; from then on it holds
+none, and threads that ask at once each work it out.
 """
 
 import functools
 import sys
-from typing import TYPE_CHECKING, Any
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 if TYPE_CHECKING or sys.version_info >= (3, 12):
     cached_property = functools.cached_property
@@ -27,3 +30,47 @@ else:
             found = self.func(instance)
             vars(instance)[self.attrname] = found  # found before this by the next access
             return found
+
+
+_Found = TypeVar("_Found")
+
+
+class Once:
+    """One value: a thread that asks for it while another works it out waits."""
+
+    def __init__(self, *found: Any) -> None:
+        self._lock, self._found = threading.RLock(), [*found]
+
+    def __reduce__(self) -> tuple[type, tuple[Any, ...]]:  # a lock cannot be pickled
+        return Once, tuple(self._found)
+
+    def get(self, function: Callable[[], _Found]) -> _Found:
+        """The value, worked out by ``function`` the first time."""
+        with self._lock:
+            if not self._found:
+                self._found.append(function())
+            return self._found[0]
+
+
+def once(
+    most: int,
+) -> "Callable[[Callable[..., _Found]], functools._lru_cache_wrapper[_Found]]":
+    """As ``functools.lru_cache(most)``; threads never work the same value out side by side."""
+
+    def of(function: Callable[..., _Found]) -> "functools._lru_cache_wrapper[_Found]":
+        lock = threading.Lock()
+
+        @functools.lru_cache(most)
+        def place(*given: Any) -> Once:
+            return Once()
+
+        @functools.wraps(function)
+        def found(*given: Any) -> _Found:
+            with lock:
+                mine = place(*given)
+            return mine.get(lambda: function(*given))
+
+        vars(found).update(cache_clear=place.cache_clear, cache_info=place.cache_info)
+        return cast("functools._lru_cache_wrapper[_Found]", found)
+
+    return of

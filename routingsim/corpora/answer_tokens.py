@@ -1,5 +1,7 @@
 """How many tokens an agent's answer to a task has: recorded, or told from what is."""
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,17 +15,24 @@ Floats = NDArray[np.float64]
 
 
 def output_token_table(corpus: Corpus, pool: AgentPool) -> Floats:
-    """Tokens of each agent's answer, shape (tasks, agents).
+    """Tokens of each agent's answer, shape (tasks, agents); read-only.
 
     The agent's recorded count; without it the task's; without both the agent's mean. In a log
     with one answer a task the task's count is that of the agent that answered; another's answer
     is taken to be as many times as long as its mean length is times that agent's.
     """
-    names = [agent.recorded_as for agent in pool]
+    names = tuple(agent.recorded_as for agent in pool)
+    table = _table(corpus, names, tuple(pool.column("output_tokens").tolist()))
+    table.flags.writeable = False
+    return table
+
+
+@lru_cache(maxsize=2)  # asked for several times by each replay
+def _table(corpus: Corpus, names: tuple[str, ...], means: tuple[float, ...]) -> Floats:
     own = corpus.outcome("output_tokens", names)
     task = corpus.tasks["output_tokens"].to_numpy(dtype=np.float64)
-    mean = pool.column("output_tokens")
-    table = np.where(np.isnan(own), np.where(np.isnan(task), mean[:, np.newaxis], task).T, own)
+    mean = np.array(means)[:, np.newaxis]
+    table = np.where(np.isnan(own), np.where(np.isnan(task), mean, task).T, own)
     found = _answers(corpus)
     if found is None:
         return table

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from copy import copy
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from routingsim.caching import Once, once
 from routingsim.corpora.corpus import Corpus
 from routingsim.policies.builtin_predictors import PREDICTORS
 from routingsim.policies.folds import plain, prompts
@@ -26,18 +27,23 @@ class Fits:
     corpus: Corpus
     agents: tuple[str, ...]  # outcome names, a column each
     seed: int  # of the folds
+    _whole: Once = field(default_factory=Once, repr=False)
+    _crossed: Once = field(default_factory=Once, repr=False)
 
-    @cached_property
+    @property
     def whole(self) -> QualityPredictor:
         """Fitted on the whole corpus."""
-        return copy(self.predictor).fit(self.corpus, self.agents)
+        return self._whole.get(lambda: copy(self.predictor).fit(self.corpus, self.agents))
 
-    @cached_property
+    @property
     def crossed(self) -> NDArray[np.float64]:
         """Predictions for the corpus by cross-validation, shape (tasks, agents).
 
         Of a log in which too few texts differ for that, by the fit on the whole corpus.
         """
+        return self._crossed.get(self._cross)
+
+    def _cross(self) -> NDArray[np.float64]:
         if self.uncrossed:
             tasks = self.corpus.tasks
             return self.in_sample(tasks["text"].tolist(), tasks["category"].tolist())
@@ -119,7 +125,7 @@ class Fits:
         return self.whole.predict(texts, labels)
 
 
-@lru_cache(maxsize=8)  # a sweep makes the same policies many times
+@once(8)  # a sweep makes the same policies many times
 def builtin_fits(
     kind: str,
     options: tuple[tuple[str, Any], ...],

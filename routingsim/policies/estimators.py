@@ -9,7 +9,6 @@ shape (tasks, agents). Importing this module imports scikit-learn;
 
 import re
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any, Self
 
 import numpy as np
@@ -24,6 +23,8 @@ from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
 from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler, normalize
 from sklearn.utils.extmath import safe_sparse_dot
+
+from routingsim.caching import once
 
 _NUMBER = re.compile(r"\d[\d.,]*")
 _SENTENCE = re.compile(r"[.!?。！？]+(?:\s|$)|\n")
@@ -68,7 +69,7 @@ def text_counts(inputs: pd.DataFrame) -> sparse.csr_array:
     return _counted(tuple(inputs["text"]), tuple(inputs["category"]))
 
 
-@lru_cache(maxsize=2)  # predictors of one corpus need the same counts
+@once(2)  # predictors of one corpus need the same counts
 def _counted(texts: tuple[str, ...], categories: tuple[str, ...]) -> sparse.csr_array:
     plain: dict[str, Any] = {"n_features": _HASHED, "norm": None, "alternate_sign": False}
     words = HashingVectorizer(ngram_range=(1, 2), **plain)

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from routingsim.caching import once
 from routingsim.corpora.corpus import Corpus
 from routingsim.errors import CorpusError, SimulationError
 
@@ -96,7 +97,7 @@ def prompts(corpus: Corpus) -> NDArray[np.intp]:
     return groups(tuple(map(plain, corpus.tasks["text"].tolist())))
 
 
-@lru_cache(maxsize=2)  # the predictors of a corpus share them, whatever the folds' seed
+@once(2)  # the predictors of a corpus share them, whatever the folds' seed
 def groups(texts: tuple[str, ...], threshold: float = ALIKE) -> NDArray[np.intp]:
     """A number from 0 for each :func:`plain` text, the same for those that are alike.
 

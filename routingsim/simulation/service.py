@@ -40,7 +40,7 @@ def service_table(corpus: Corpus, pool: AgentPool) -> NDArray[np.float64]:
     table = np.broadcast_to(pool.column("latency"), (len(corpus), len(pool))).copy()
     for a, agent in enumerate(pool):
         if agent.service == "tokens" and agent.tokens_per_second is not None:
-            tokens = output_token_table(corpus, AgentPool((agent,)))[:, 0]
+            tokens = output_token_table(corpus, pool)[:, a]
             first = np.nan_to_num(_first_token(corpus, AgentPool((agent,)))[:, 0])
             table[:, a] = first + tokens / agent.tokens_per_second
         elif agent.service == "recorded":

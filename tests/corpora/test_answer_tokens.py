@@ -44,3 +44,13 @@ def test_tasks_that_nobody_or_few_answered() -> None:
     assert found[:2].tolist() == [[60.0] * 3, [600.0] * 3]  # 18 answers each are too few
     found = table(np.full(40, 100.0), terse=np.ones(40), verbose=np.ones(40))
     assert (found == 100.0).all()  # no log
+
+
+def test_the_table_is_worked_out_once_for_agents_with_the_same_lengths() -> None:
+    corpus = rs.load_corpus(pd.DataFrame({"id": range(3), "text": "x", "output_tokens": NAN}))
+    found = output_token_table(corpus, POOL)
+    assert output_token_table(corpus, rs.AgentPool(tuple(POOL))) is found
+    assert not found.flags.writeable
+    longer = rs.Agent(id="new", name="new", cost=0.01, latency=1.0, output_tokens=400.0)
+    assert output_token_table(corpus, rs.AgentPool((longer,))).tolist() == [[400.0]] * 3
+    assert output_token_table(corpus, POOL[:1]).tolist() == [[300.0]] * 3
