@@ -15,6 +15,7 @@ from .corpora.logs.read import read_log as read_log
 from .corpora.stream import CorpusStream as CorpusStream
 from .corpora.stream import stream_corpus as stream_corpus
 from .errors import AgentError as AgentError
+from .errors import ArgumentError as ArgumentError
 from .errors import BrokerError as BrokerError
 from .errors import CorpusError as CorpusError
 from .errors import PolicyError as PolicyError

@@ -8,6 +8,7 @@
     ├── PolicyError       an unknown policy, or one that does not fit the pool
     │   └── UnlearnableError  a policy that learns from what a corpus does not record
     ├── SimulationError   arrivals, loads or settings that no replay can be run with
+    ├── ArgumentError     an argument that a function or class does not have, or that is missing
     ├── BrokerError       no Redis server can be reached
     └── ProtocolError     a frame or message that breaks the protocol
 
@@ -52,6 +53,10 @@ class UnlearnableError(PolicyError):
 
 class SimulationError(RoutingSimError):
     """Arrivals, loads or settings that no replay can be run with."""
+
+
+class ArgumentError(RoutingSimError, TypeError):
+    """An argument that a function or class does not have, or one that is missing."""
 
 
 class BrokerError(RoutingSimError):

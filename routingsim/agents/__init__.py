@@ -4,7 +4,6 @@ from routingsim.agents.agent import LIMITS, PRICES, TIME_OUTS, Agent, Billed, Di
 from routingsim.agents.loading import ArrowStream, PoolLike, builtin_pools, load_agents
 from routingsim.agents.pool import AgentPool
 from routingsim.agents.prices import usd
-from routingsim.agents.words import meant
 
 __all__ = [
     "LIMITS",
@@ -18,6 +17,5 @@ __all__ = [
     "PoolLike",
     "builtin_pools",
     "load_agents",
-    "meant",
     "usd",
 ]

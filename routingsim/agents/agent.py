@@ -16,9 +16,9 @@ import msgspec
 
 from routingsim import display
 from routingsim.agents.price_list import blended, looked_up
-from routingsim.agents.words import unknown_field
 from routingsim.errors import AgentError
 from routingsim.messages import AgentInfo
+from routingsim.words import unknown_field
 
 PLAIN = {
     "price_per_slot_hour": 0.0,
@@ -38,6 +38,8 @@ PRICES = ("price_input", "price_output", "price_cache_read", "price_cache_write"
 """The fields of an agent that are prices, in USD per million tokens."""
 TIME_OUTS = ("timeout", "first_token_timeout")
 """The fields of an agent that cut calls off."""
+NEEDED = ("id", "name", "latency")
+"""The fields that every agent gives."""
 HEADS = ("agent", "id", "USD / 1,000 tokens", "service (s)", "slots", "strengths")
 """The columns of :attr:`Agent.row`."""
 
@@ -105,10 +107,14 @@ else:
         """Names the field that a word of others stands for, where one is written in Python."""
 
         def __call__(cls, *args, **fields):
-            known = cls.__struct_fields__
-            for word in fields.keys() - set(known):
-                raise AgentError(f"agent {fields.get('id', '?')}: {unknown_field(word, known)}")
-            return super().__call__(*args, **fields)
+            known, agent = cls.__struct_fields__, f"agent {fields.get('id', '?')}"
+            for word in sorted(fields.keys() - set(known)):
+                raise AgentError(f"{agent}: {unknown_field(word, known)}")
+            missing = [name for name in NEEDED if name not in fields]
+            if args or missing:
+                wrong = f"field {missing[0]} is missing" if missing else "give its fields by name"
+                raise AgentError(f"{agent}: {wrong}, as id='a', name='A', cost=0.01, latency=2.5")
+            return super().__call__(**fields)
 
 
 class Agent(

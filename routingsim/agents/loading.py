@@ -12,6 +12,7 @@ from routingsim.agents.agent import Agent, explain
 from routingsim.agents.pool import AgentPool
 from routingsim.errors import AgentError, did_you_mean
 from routingsim.files import bundled, read_toml
+from routingsim.words import argument_hints
 
 
 class _AgentsFile(msgspec.Struct, forbid_unknown_fields=True):
@@ -31,6 +32,7 @@ PoolLike = (
 """What :func:`load_agents` makes a pool of."""
 
 
+@argument_hints
 def load_agents(source: PoolLike | None = "default") -> AgentPool:
     """A pool of agents, by name, from a TOML file, or from Python values.
 

@@ -19,10 +19,12 @@ from routingsim.agents.agent import HEADS, LIMITS, PLAIN, Agent
 from routingsim.caching import cached_property
 from routingsim.errors import AgentError, did_you_mean, wrong_type
 from routingsim.files import written
+from routingsim.words import argument_hints
 
 _NAMED = 40  # agents that a pool's representation names
 
 
+@argument_hints
 @dataclass(frozen=True)
 class AgentPool(Sequence[Agent]):
     """A fixed, ordered set of agents with different ids.

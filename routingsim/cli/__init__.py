@@ -23,6 +23,7 @@ from routingsim.cli.route import route
 from routingsim.cli.sweep import sweep
 from routingsim.cli.whatif import whatif
 from routingsim.errors import AgentError, RoutingSimError
+from routingsim.words import of_agents
 
 __all__ = ["EXAMPLES", "app", "main"]
 
@@ -136,8 +137,6 @@ class _Command(TyperCommand):
         known = {name for each in self.params for name in (*each.opts, *each.secondary_opts)}
         given = {arg.partition("=")[0] for arg in args if arg.startswith("--")}
         for word in sorted(given - known - {"--", "--help"}):
-            from routingsim.agents.words import of_agents  # takes a second to load
-
             if where := of_agents(word[2:]):
                 raise AgentError(f"{ctx.info_name}: no option {word}; {where}")
         return super().parse_args(ctx, args)

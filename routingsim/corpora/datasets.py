@@ -36,6 +36,7 @@ from routingsim.corpora.stream import is_tasks, load_folder, stream_corpus
 from routingsim.corpora.validation import Draft
 from routingsim.errors import CorpusError
 from routingsim.files import bundled
+from routingsim.words import argument_hints
 
 MMLU_FILES = 57
 """Number of MMLU's subjects, one file each."""
@@ -46,6 +47,7 @@ def data_folder() -> Path:
     return Path(os.environ.get("ROUTINGSIM_DATA") or pooch.os_cache("routingsim"))
 
 
+@argument_hints
 def load_corpus(
     source: CorpusLike,
     *,
@@ -183,6 +185,7 @@ def _only(corpus: Corpus, agents: Collection[str] | None) -> Corpus:
     return corpus
 
 
+@argument_hints
 def list_corpora() -> pd.DataFrame:
     """A row for each corpus with a name, with whether its file is on this machine.
 

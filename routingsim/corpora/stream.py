@@ -29,6 +29,7 @@ from routingsim.corpora.validation import OUTCOMES, check, outcome_arrays, task_
 from routingsim.equality import ByValue
 from routingsim.errors import CorpusError
 from routingsim.files import limit
+from routingsim.words import argument_hints
 
 TASKS = 1 << 17
 """Most tasks of a block of a Parquet file."""
@@ -246,6 +247,7 @@ def _joined(blocks: list[Corpus]) -> Corpus:
     return replace(blocks[0], _tasks=tasks, agents=agents, outcomes=outcomes, categories=None)
 
 
+@argument_hints
 def stream_corpus(
     source: str | os.PathLike[str],
     *,

@@ -42,6 +42,7 @@ from routingsim.simulation.log_blocks import another_log
 from routingsim.simulation.replications import replication_seeds
 from routingsim.simulation.result import ReplayResult
 from routingsim.simulation.scenario import prepare
+from routingsim.words import argument_hints
 
 REPLICATIONS = 20
 """Replays, each with a fit of its own."""
@@ -54,6 +55,7 @@ Floats = NDArray[np.float64]
 _made: WeakKeyDictionary[CallLog, dict[str, Backtest]] = WeakKeyDictionary()  # by what was asked
 
 
+@argument_hints
 def backtest(
     log: CallLog,
     *,

@@ -46,6 +46,7 @@ from routingsim.simulation.replications import replication_seeds
 from routingsim.simulation.scenario import Scenario, prepare
 from routingsim.simulation.stability import lasts, of_most, over_runs
 from routingsim.simulation.statistics import Interval
+from routingsim.words import argument_hints
 
 FIRST = 3
 """Runs of a candidate before it is first judged; they are doubled until it is decided."""
@@ -54,6 +55,7 @@ BATCH = 8
 """Candidates that are run side by side, however many workers there are: the answer is the same."""
 
 
+@argument_hints
 @takes_conditions
 def capacity(
     corpus: CorpusLike | None,

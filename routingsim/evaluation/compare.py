@@ -44,11 +44,13 @@ from routingsim.simulation.conditions import Conditions, conditions, takes_condi
 from routingsim.simulation.recorded import basis
 from routingsim.simulation.remarks import of_record
 from routingsim.simulation.scenario import Scenario, prepare
+from routingsim.words import argument_hints
 
 DEFAULT_LOADS = (0.3, 0.6, 0.9)
 """Loads, as shares of the pool's capacity."""
 
 
+@argument_hints
 @takes_conditions
 def compare(
     corpus: CorpusLike,

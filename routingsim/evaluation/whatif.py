@@ -33,6 +33,7 @@ from routingsim.simulation.arrivals import CorpusTimes
 from routingsim.simulation.arrivals.checks import is_finite
 from routingsim.simulation.billing import cost_table
 from routingsim.simulation.replay import replay
+from routingsim.words import argument_hints
 
 DEFAULT = ("cheapest", "least-loaded")
 """Policies to try where none is named."""
@@ -41,6 +42,7 @@ Prices = Mapping[str, float | Mapping[str, float]]
 """By agent: USD per 1,000 tokens, or fields of its price by name, such as ``{"input": 2}``."""
 
 
+@argument_hints
 def whatif(
     log: CallLog,
     policies: Wanted | Sequence[Wanted] = DEFAULT,

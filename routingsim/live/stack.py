@@ -24,6 +24,7 @@ from routingsim.live.serve import Plan
 from routingsim.live.settings import Settings, load_settings
 from routingsim.live.worker import Worker
 from routingsim.messages import DECISIONS, STATUSES, Message, channel_of, decode
+from routingsim.words import argument_hints
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,6 +49,7 @@ _running: "weakref.WeakValueDictionary[bytes, _Parts]" = weakref.WeakValueDictio
 _starting = threading.Lock()
 
 
+@argument_hints
 class LiveStack:
     """Broker, bridge, HTTP API and a publisher, for as long as the ``with`` block lasts.
 

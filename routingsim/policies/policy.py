@@ -25,6 +25,7 @@ from routingsim.errors import PolicyError, did_you_mean
 from routingsim.policies import grammar
 from routingsim.policies.fitted import FittedTexts
 from routingsim.policies.kernel import Kernel, choose_kernel, no_learning, unknown
+from routingsim.words import argument_hints
 
 _ROWS = 40  # parameters that a notebook shows
 _KERNELS = {
@@ -89,6 +90,7 @@ class Judge:
             )
 
 
+@argument_hints
 @dataclass(frozen=True, eq=False)
 class Policy(ByValue):
     """Decides which agent gets a task: two kernels, and the memory they start with.
@@ -286,6 +288,7 @@ def _loaded(point: EntryPoint) -> Callable[..., Policy]:
     return broken
 
 
+@argument_hints
 def make_policy(
     pool: AgentPool,
     policy: "str | Policy | Kernel | Callable[..., int]",

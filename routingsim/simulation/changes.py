@@ -9,11 +9,13 @@ import numpy as np
 from routingsim.agents import AgentPool
 from routingsim.errors import SimulationError, did_you_mean
 from routingsim.simulation.arrivals.checks import is_finite
+from routingsim.words import argument_hints
 
 # In the order of ``state.CHANGES``.
 _FIELDS = ("speed", "error_rate", "offered", "price", "quality")
 
 
+@argument_hints
 @dataclass(frozen=True)
 class Change:
     """What changes at an agent, for calls that are sent from then on.

@@ -9,12 +9,14 @@ from typing import Any, Literal
 from routingsim.errors import SimulationError
 from routingsim.policies.kernel import FAILED, STATUS_NAMES
 from routingsim.simulation.arrivals.checks import is_finite, is_whole
+from routingsim.words import argument_hints
 
 _LONGEST = 15  # power of ten of a back-off in seconds; beyond it, times lose their seconds
 _HIGHEST_QUANTILE = 0.9999
 _MOST_FAILURES = 1000  # of each agent so many times are kept
 
 
+@argument_hints
 @dataclass(frozen=True)
 class Outage:
     """A time in which an agent is down.
@@ -61,6 +63,7 @@ class Outage:
         return cls(agent, down, up)
 
 
+@argument_hints
 @dataclass(frozen=True)
 class Cooldown:
     """A time in which an agent that keeps failing is not offered to the policy.
@@ -114,6 +117,7 @@ class Cooldown:
             ) from None
 
 
+@argument_hints
 @dataclass(frozen=True)
 class Retries:
     """What happens after a call has ended without an answer.
@@ -230,6 +234,7 @@ ONE_TRY = Retries(attempts=1)
 """No retries."""
 
 
+@argument_hints
 @dataclass(frozen=True)
 class Hedge:
     """When a second copy of a call that takes long is sent.

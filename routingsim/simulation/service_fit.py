@@ -33,6 +33,7 @@ from routingsim.simulation.gamma_fit import fit_gamma
 from routingsim.simulation.limit_fit import LimitFit
 from routingsim.simulation.lognormal_fit import FAR, FittedValue, LognormalFit, Z, fit_lognormal
 from routingsim.simulation.price_fit import PriceFit
+from routingsim.words import argument_hints
 
 FEWEST = 5  # fewest answered calls for a fit
 FEW = 30  # fewest answered calls without a note
@@ -231,6 +232,7 @@ class ServiceFit(ByValue):
         return {"": f"service fitted: {self._headline}"} | said
 
 
+@argument_hints
 def fit_service(log: CallLog | pd.DataFrame) -> ServiceFit:
     """Fit an agent's service to a log of its calls.
 

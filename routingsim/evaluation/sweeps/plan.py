@@ -11,7 +11,7 @@ import msgspec
 from pandas.core.util.hashing import hash_pandas_object
 
 from routingsim import rng
-from routingsim.agents import Agent, AgentPool, meant
+from routingsim.agents import Agent, AgentPool
 from routingsim.corpora.corpus import Corpus
 from routingsim.errors import SimulationError, did_you_mean
 from routingsim.evaluation.cell import METRICS
@@ -26,6 +26,7 @@ from routingsim.simulation.changes import Change
 from routingsim.simulation.faults import Hedge, Outage, Retries
 from routingsim.simulation.replications import replication_seeds
 from routingsim.simulation.tenants import Tenant
+from routingsim.words import meant
 
 PLAIN = ("policy", "arrivals", "load", "rate", "seed", "tasks", *OF_CONDITIONS)
 """What can be varied beside ``policy.PARAMETER``, ``pool.AGENT.FIELD`` and ``retries.FIELD``."""

@@ -10,11 +10,13 @@ import numpy as np
 from routingsim.errors import SimulationError
 from routingsim.simulation.arrivals.checks import checked, is_whole, number, options, refuse
 from routingsim.simulation.arrivals.process import Arrivals, Times
+from routingsim.words import argument_hints
 
 if TYPE_CHECKING:
     from routingsim.corpora.corpus import Corpus
 
 
+@argument_hints
 @dataclass(frozen=True)
 class ClosedLoop(Arrivals):
     """A fixed number of users; each thinks after an answer, then sends its next task.

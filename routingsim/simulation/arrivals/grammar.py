@@ -16,6 +16,7 @@ from routingsim.simulation.arrivals.process import Arrivals, Superposition
 from routingsim.simulation.arrivals.recorded import CorpusTimes, Trace
 from routingsim.simulation.arrivals.renewal import Deterministic, Gamma, Poisson, Weibull
 from routingsim.simulation.arrivals.varying import MMPP, Diurnal, Piecewise, burst
+from routingsim.words import argument_hints
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,7 @@ def as_arrivals(given: str | Arrivals) -> Arrivals:
     return given if isinstance(given, Arrivals) else parse_arrivals(given)
 
 
+@argument_hints
 def parse_arrivals(text: str) -> Arrivals:
     """Read an arrival process from text.
 

@@ -21,6 +21,7 @@ from routingsim.simulation.arrivals.checks import (
     options,
     positive,
 )
+from routingsim.words import argument_hints
 
 if TYPE_CHECKING:
     from routingsim.corpora.corpus import Corpus
@@ -194,6 +195,7 @@ class Rated(Arrivals):
         return ",".join([f"{type(self).__name__.lower()}:{numeral(self.rate)}", *others])
 
 
+@argument_hints
 @dataclass(frozen=True)
 class Superposition(Arrivals):
     """The arrivals of several independent processes, merged.

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from routingsim.errors import SimulationError
 from routingsim.simulation.arrivals.checks import number, numeral, options, positive, refuse
 from routingsim.simulation.arrivals.process import Arrivals, Times, kernels, realised
+from routingsim.words import argument_hints
 
 if TYPE_CHECKING:
     from routingsim.corpora.corpus import Corpus
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 _WINDOW = ("start", "stop")
 
 
+@argument_hints
 @dataclass(frozen=True, eq=False)
 class Trace(Arrivals):
     """The arrivals of a recorded trace.
@@ -162,6 +164,7 @@ class Trace(Arrivals):
         return ",".join([f"trace:{said}", *options(self, "speed", *_WINDOW, "loop", "jitter")])
 
 
+@argument_hints
 @dataclass(frozen=True)
 class CorpusTimes(Arrivals):
     """The recorded times of the corpus that is replayed.

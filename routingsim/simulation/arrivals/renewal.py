@@ -15,6 +15,7 @@ import numpy as np
 
 from routingsim.simulation.arrivals.checks import number
 from routingsim.simulation.arrivals.process import Rated, Times, kernels
+from routingsim.words import argument_hints
 
 if TYPE_CHECKING:
     from routingsim.corpora.corpus import Corpus
@@ -43,6 +44,7 @@ class _Renewal(Rated):
         return take
 
 
+@argument_hints
 @dataclass(frozen=True)
 class Poisson(_Renewal):
     """Exponential gaps of mean 1/rate, by inversion; ``rate`` in arrivals a second."""
@@ -54,6 +56,7 @@ class Poisson(_Renewal):
         return kernels().weibull(key, first, n, self.rate, 1.0, clock)
 
 
+@argument_hints
 @dataclass(frozen=True)
 class Deterministic(_Renewal):
     """Equal gaps: arrival i, counted from 1, is at i/rate; ``rate`` in arrivals a second."""
@@ -81,6 +84,7 @@ class _Varied(_Renewal):
         return self.cv**2
 
 
+@argument_hints
 @dataclass(frozen=True)
 class Gamma(_Varied):
     """Gamma gaps of shape 1/cv² and mean 1/rate.
@@ -101,6 +105,7 @@ class Gamma(_Varied):
         return kernels().gamma(key, first, n, self.rate, self.cv**-2, clock)
 
 
+@argument_hints
 @dataclass(frozen=True)
 class Weibull(_Varied):
     """Weibull gaps of mean 1/rate, by inversion.

@@ -20,6 +20,7 @@ from routingsim.simulation.arrivals.checks import (
     refuse,
 )
 from routingsim.simulation.arrivals.process import Arrivals, Rated, Times, kernels
+from routingsim.words import argument_hints
 
 if TYPE_CHECKING:
     from routingsim.corpora.corpus import Corpus
@@ -29,6 +30,7 @@ _SECONDS = "a number above 0 (seconds)"
 _MOST_CHANGES = 1e10  # changes of state in one draw; these take some minutes
 
 
+@argument_hints
 @dataclass(frozen=True)
 class MMPP(Arrivals):
     """Markov-modulated Poisson process with cyclic states.
@@ -109,6 +111,7 @@ class MMPP(Arrivals):
         return f"mmpp:{_steps(zip(self.sojourns, self.rates, strict=True))}"
 
 
+@argument_hints
 def burst(rate: float, peak: float, on: float, off: float) -> MMPP:
     """Quiet periods and bursts of random length, alternating.
 
@@ -140,6 +143,7 @@ def burst(rate: float, peak: float, on: float, off: float) -> MMPP:
     return MMPP(rates=(quiet, peak), sojourns=(off, on))
 
 
+@argument_hints
 @dataclass(frozen=True)
 class Piecewise(Arrivals):
     """Poisson arrivals at piecewise constant rates, repeated from the start after the end.
@@ -196,6 +200,7 @@ class Piecewise(Arrivals):
         return f"piecewise:{_steps(self.steps)}"
 
 
+@argument_hints
 @dataclass(frozen=True)
 class Diurnal(Rated):
     """Poisson arrivals at the rate rate·(1 + amplitude·cos(2π(t − peak_at)/period)).
