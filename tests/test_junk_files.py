@@ -30,7 +30,7 @@ from routingsim.files import LIMITS, limit, read_file
 from routingsim.policies.policy import make_policy
 from routingsim.policies.storage import load_policy, save_policy
 
-SEED, DAMAGES = 20260705, 120
+SEED, DAMAGES = 20260705, 60
 POOL = load_agents("default")
 
 

@@ -153,6 +153,8 @@ def _is_log(path: Path, format: str | None, columns: object) -> bool:
         return True
     if format is not None:
         return format not in FORMATS
+    if path.is_char_device():
+        return False  # it may have no end
     try:
         rows = sample(path)
     except CorpusError:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from routingsim.corpora.corpus import Corpus
@@ -226,6 +226,7 @@ def test_parquet_errors_name_the_row(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@settings(max_examples=20)
 @given(data=st.data())
 @pytest.mark.parametrize("suffix", ["jsonl", "json", "csv", "parquet", "jsonl.gz"])
 def test_damaged_files_never_crash(

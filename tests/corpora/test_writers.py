@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from routingsim.corpora.corpus import Corpus
@@ -47,6 +47,7 @@ def test_written_and_read_back(tmp_path: Path, name: str, arrivals: bool) -> Non
 
 
 @pytest.mark.slow
+@settings(max_examples=15)
 @given(
     st.lists(
         st.tuples(

@@ -171,14 +171,6 @@ def test_joblib_gives_up_only_what_kills_its_worker() -> None:
 
 
 @pytest.mark.slow
-def test_loky() -> None:
-    from joblib.externals.loky import get_reusable_executor
-
-    with get_reusable_executor(1) as pool:
-        assert results(squares(), executor=pool) == WANTED
-
-
-@pytest.mark.slow
 def test_dask() -> None:
     distributed = pytest.importorskip("distributed", reason="needs the extra dask")
     with distributed.Client(
@@ -197,12 +189,13 @@ def test_dask() -> None:
             each(range(500), gone)
 
 
-def _one_dies_once_and_one_always(marker: str) -> Callable[[Any, Any], Any]:
+def _kills(victim: int, marker: str = "") -> Callable[[Any, Any], Any]:
+    """Work at which a worker dies: always, or but once, which the file ``marker`` tells."""
+
     def work(shared: dict[str, int], item: int) -> int:
-        first = item == 3 and not os.path.exists(marker)
-        if first:
-            open(marker, "w").close()
-        if first or item == 7:
+        if item == victim and not os.path.exists(marker):
+            if marker:
+                open(marker, "w").close()
             os.kill(os.getpid(), signal.SIGKILL)
         return shared["offset"] + item**2
 
@@ -210,13 +203,11 @@ def _one_dies_once_and_one_always(marker: str) -> Callable[[Any, Any], Any]:
 
 
 @pytest.mark.slow
-def test_what_a_killed_worker_was_at_is_done_again(tmp_path: Path) -> None:
-    work = _one_dies_once_and_one_always(str(tmp_path / "marker"))
-    found = results(work, executor="processes", n_jobs=1)
-    assert (tmp_path / "marker").exists()
+def test_what_always_kills_its_worker_is_given_up() -> None:
+    found = results(_kills(7), items=8, executor="processes", n_jobs=1)
     assert isinstance(found[7], Failed)
     assert str(found[7].error).startswith("its worker died 3 times (")
-    assert found == {**WANTED, 7: found[7]}
+    assert found == {**{k: WANTED[k] for k in range(7)}, 7: found[7]}
 
 
 class KilledWorker(Exception):
@@ -268,10 +259,14 @@ def test_only_what_kills_its_worker_is_given_up(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.slow
-def test_a_pool_of_the_users_own_is_made_anew_as_well(tmp_path: Path) -> None:
-    work = _one_dies_once_and_one_always(str(tmp_path / "marker"))
+def test_a_pool_of_the_users_own_is_made_anew_and_what_was_under_way_done_again(
+    tmp_path: Path,
+) -> None:
+    marker = tmp_path / "marker"
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        assert results(work, items=5, executor=pool) == {k: WANTED[k] for k in range(5)}
+        found = results(_kills(3, str(marker)), items=5, executor=pool)
+    assert marker.exists()
+    assert found == {k: WANTED[k] for k in range(5)}
 
 
 def test_an_error_of_the_work_is_a_result_and_an_error_of_its_taker_ends_the_run() -> None:

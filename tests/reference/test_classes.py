@@ -67,7 +67,7 @@ def test_tenants_with_impatience_share_by_weight() -> None:
 @pytest.mark.parametrize(("servers", "load"), [(2, 0.7), (10, 0.5), (10, 0.8)])
 def test_redundancy_two_with_cancelling(servers: int, load: float) -> None:
     rate = load * servers
-    result = rs.replay(None, pool(servers), "random", arrivals=f"poisson:{rate}", tasks=1_000_000,
+    result = rs.replay(None, pool(servers), "random", arrivals=f"poisson:{rate}", tasks=400_000,
                        seed=4, hedge=rs.Hedge(after=0))  # fmt: skip
     exact = theory.redundancy(rate, 1.0, servers, 2)
     assert z(result.latency, exact.latency_mean) <= 4.5
