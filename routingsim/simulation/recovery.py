@@ -5,8 +5,11 @@ mean and the 95th percentile of the latencies of the answers that end in a windo
 *backlog*, the mean number of tasks that have come and have not ended. The band of a figure is that
 of a control chart (Shewhart, *Economic Control of Quality of Manufactured Product*, 1931): up to
 three standard deviations above the mean of its windows before the first outage or change of the
-run. A figure is out of its band from the first of two windows in a row above it, and back with the
-first of two in a row within it. A window without an answer is above it if tasks were in the pool.
+run or, in a window in which that is more, above the figure in the *control*: the same run, with the
+same draws, without outages and changes (an agent that joins is not there). So a burst of tasks
+that would have come anyway is not taken for a lack of recovery. A figure is out of its band from
+the first of two windows in a row above it, and back with the first of two in a row within it. A
+window without an answer is above it if tasks were in the pool.
 
 The *recovery time* runs from the end of the outage, or from the change, to the beginning of the
 window with which the figure is back: 0 if it is never out, infinite if it is not back by the last
@@ -176,22 +179,25 @@ def _rows(run: RunRecord, window: float, found: Sequence[Event]) -> list[list[di
     before = figures(run, edges) if count >= _LEAST else {}
     rows = []
     for event in found:
-        values, since = {}, int((event.end - event.begin) / window) if event.end < last else 0
+        values, calm = {}, {}
+        since = int((event.end - event.begin) / window) if event.end < last else 0
         if event.end < last:
             after = int((last - event.end) / window)
             windows = np.arange(-since, after + 1, dtype=np.float64)
             values = figures(run, event.end + window * windows)
+            calm = figures(run.undisturbed, event.end + window * windows)
         mine = []
         for name in FIGURES:
             row = {"event": event.what, "begin": event.begin, "end": event.end, "figure": name}
             row |= {"window": window, "before": math.nan, "bound": math.nan, "seconds": math.nan}
             known = before[name][np.isfinite(before[name])] if before else np.zeros(0)
             if known.size >= _LEAST:
-                mean = float(known.mean())
-                row["before"], row["bound"] = mean, mean + _SIGMAS * float(known.std(ddof=1))
+                mean, band = float(known.mean()), _SIGMAS * float(known.std(ddof=1))
+                row["before"], row["bound"] = mean, mean + band
                 row["seconds"] = math.inf
                 if values:
-                    above = values[name] > row["bound"] * (1 + _ROUNDING)
+                    bound = np.fmax(mean, calm[name]) + band
+                    above = values[name] > bound * (1 + _ROUNDING)
                     row["seconds"] = window * _back(above, since)
             mine.append(row)
         rows.append(mine)

@@ -73,6 +73,8 @@ class ReplayResult(RunRecord):
         The policy's memory at the end: what it has learned.
     again : callable or None
         Runs the replay again under another seed (:mod:`routingsim.simulation.replications`).
+    control : callable or None
+        Runs it with the same draws, but without its outages and changes; None if it has none.
     unlike : str
         That the arrivals met are not those asked for, and how many tasks would do; "" if they
         are. Among the ``notes``.
@@ -229,8 +231,9 @@ class ReplayResult(RunRecord):
         A row for each event and figure (the mean and the 95th percentile of the latencies of the
         answers that end in a window, and the backlog, the mean number of tasks in the pool).
         Columns: event, begin, end (s), figure, window (s); before, bound (its mean before the
-        first event, and the upper end of its band); seconds (recovery time from ``end`` on: 0
-        where the figure was never out of its band, infinite where it was not back by the last
+        first event, and the upper end of its band; where the same run without outages and changes
+        is higher than that mean, the band is above this run); seconds (recovery time from ``end``
+        on: 0 where the figure was never out of its band, infinite where it was not back by the last
         arrival, NaN where too little came before the first event for a band); of further runs,
         as those of :meth:`interval`: mean, low and high (95 % interval of the mean), runs, and
         not_back, how many of them were not back by their last arrival: if any, the mean is

@@ -1,6 +1,7 @@
 """One replay: what was run, and what the engine recorded of every task."""
 
 import math
+from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
@@ -59,6 +60,7 @@ class RunRecord(ByValue):
     log: Log
     memory: NDArray[np.float64]
     again: Again | None = field(default=None, compare=False)
+    control: Callable[[], Any] | None = field(default=None, compare=False)
     unlike: str = ""
     cautions: tuple[str, ...] = ()
 
@@ -221,6 +223,11 @@ class RunRecord(ByValue):
     def replications(self) -> Replications | None:
         """The further runs; None where the replay cannot be run again by itself."""
         return None if self.again is None else Replications(self.again, self.seed, len(self))
+
+    @cached_property
+    def undisturbed(self) -> Any:
+        """The same run, with the same draws, without its outages and changes."""
+        return self if self.control is None else self.control()
 
     @cached_property
     def long(self) -> bool:

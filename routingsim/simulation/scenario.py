@@ -47,7 +47,7 @@ from routingsim.simulation.replications import Again
 from routingsim.simulation.result import ReplayResult
 from routingsim.simulation.rules import rules_of
 from routingsim.simulation.run_record import CONDITIONS
-from routingsim.simulation.service import system
+from routingsim.simulation.service import system, undisturbed
 from routingsim.simulation.signals import AT_ONCE, Signals
 from routingsim.simulation.state import DAY, MINUTE, WINDOWS, Rules, System, Workload
 from routingsim.simulation.sums import counted
@@ -288,12 +288,19 @@ class Scenario(ByValue):
             unlike=result.unlike,
         )
 
+    @cached_property
+    def _undisturbed(self) -> "Scenario":
+        return replace(self, outages=(), changes=(), system=undisturbed(self.system))
+
     def _rerun_again(self, other: Again, seed: int, *, day: int | None = None) -> ReplayResult:
         return self.rerun(other(seed=seed, day=day))
 
     def _play(
         self, work: Workload, closed: ClosedLoop | None, *, seed: int, **said: Any
     ) -> ReplayResult:
+        control = None
+        if self.outages or self.changes:
+            control = partial(self._undisturbed._play, work, closed, seed=seed, **said)
         memory = np.array(self.policy.memory, dtype=np.float64)
         work = self.classes.of(work, seed)
         try:
@@ -321,6 +328,7 @@ class Scenario(ByValue):
             work=work,
             log=log,
             memory=memory,
+            control=control,
             **said,
         )
 

@@ -161,6 +161,13 @@ def system(
     )
 
 
+def undisturbed(agents: System) -> System:
+    """The same agents without outages and changes; one that joins later never does."""
+    names = ("down", "up", "change_at", "change_agent", "change_what", "change_value")
+    none = {name: getattr(agents, name)[:0] for name in names}
+    return agents._replace(first_outage=np.zeros_like(agents.first_outage), **none)
+
+
 def _accounts(pool: AgentPool) -> dict[str, Any]:
     """The accounts that have limits; an agent that names none has one of its own."""
     named = [[pool.index(agent)] for agent in pool if agent.account is None]

@@ -56,6 +56,44 @@ def test_what_changes_nothing_is_recovered_from_at_once() -> None:
     assert found["window"].tolist() == [2.0] * 3  # a fiftieth of the time before
 
 
+def test_a_burst_that_comes_anyway_is_no_lack_of_recovery() -> None:
+    def timed(at: float, **event) -> list[float]:
+        times = np.sort(np.concatenate([np.arange(400.0), np.full(10, at)]))
+        given = {"arrivals": rs.Trace(times), "tasks": 410} | event
+        result = rs.replay(None, pool(), "static:a", **given)
+        return result.recovery(window=1.0, replications=0)["seconds"].tolist()
+
+    # Ten tasks at 200 s take 10 s to drain, in the control, too.
+    assert timed(200.0, changes=rs.Change("a", 100.0, price=2.0)) == [0.0] * 3
+    assert timed(200.0, outages=rs.Outage("a", 100.0, 120.0)) == [21.0, 21.0, 20.0]
+    # At 130 s ten still wait from the outage: 20 drain until 150 s, ten more than in the control
+    # before 140 s, and all of them after.
+    assert timed(130.0, outages=rs.Outage("a", 100.0, 120.0)) == [31.0, 31.0, 30.0]
+
+
+def test_chance_is_no_lack_of_recovery() -> None:
+    busy = pool(latency=1.0, service="exponential")
+    for seed in range(5):
+        result = rs.replay(
+            None, busy, "static:a", arrivals="poisson:0.7", tasks=2000, seed=seed,
+            changes=rs.Change("a", 1000.0, price=2.0),
+        )  # fmt: skip
+        assert result.recovery(window=20.0, replications=0)["seconds"].tolist() == [0.0] * 3
+
+
+def test_an_agent_that_joins_is_not_in_the_control() -> None:
+    one = {"name": "n", "cost": 1.0, "latency": 1.0}
+    two = rs.AgentPool((rs.Agent(id="a", **one), rs.Agent(id="b", **one)))
+    result = rs.replay(
+        None, two, "round-robin", arrivals="poisson:1", tasks=50,
+        changes=[rs.Change("b", 20.0, offered=True), rs.Change("a", 20.0, offered=False)],
+    )  # fmt: skip
+    late = result.work.arrived >= 20.0
+    assert result.log.agent.tolist() == late.astype(int).tolist()
+    assert set(result.undisturbed.log.agent) == {0}
+    assert result.undisturbed.work.arrived.tolist() == result.work.arrived.tolist()
+
+
 def test_too_little_before_gives_no_band_and_no_end_no_recovery() -> None:
     early = played(outages=rs.Outage("a", 3.0, 9.0)).recovery(window=1.0, replications=0)
     assert np.isnan(early["seconds"].to_numpy()).all()
