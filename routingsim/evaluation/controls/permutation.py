@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from routingsim.errors import CorpusError, SimulationError
 from routingsim.evaluation.outcomes import choices, complete, matrix
@@ -107,19 +107,24 @@ def text_use(
     reached = float((good * share).sum(axis=1).mean())
     # A group is one row: the sum of its qualities, and its mean share of choices.
     _, group, sizes = np.unique(group, return_inverse=True, return_counts=True)
-    good, share = (np.array([np.bincount(group, c) for c in each.T]).T for each in (good, share))
-    share /= sizes[:, np.newaxis]
-    own = np.vdot(good, share) / tasks
-    rng = np.random.default_rng(seed)
-    reshuffled = (
-        np.array([np.vdot(good, share[rng.permutation(sizes.size)]) for _ in range(permutations)])
-        / tasks
+    # Rows are together in memory: permutations of them then take a twentieth of the time.
+    good, share = (
+        np.stack([np.bincount(group, c) for c in each.T], axis=1) for each in (good, share)
     )
+    share /= sizes[:, np.newaxis]
+    rng = np.random.default_rng(seed)
+
+    def reached_by(row: slice | NDArray[np.intp]) -> float:
+        # Not a product of vectors, which linear algebra shares among threads that wait busily.
+        return np.einsum("ta,ta->", good, share[row]) / tasks
+
+    own = reached_by(slice(None))
+    reshuffled = [reached_by(rng.permutation(sizes.size)) for _ in range(permutations)]
     # Sums in another order differ in the last bits, which must not count as a difference.
-    p = (1 + int((reshuffled >= own - 1e-12).sum())) / (1 + permutations)
+    p = (1 + sum(each >= own - 1e-12 for each in reshuffled)) / (1 + permutations)
     return TextUse(
         quality=reached,
-        shuffled=float(reshuffled.mean()),
+        shuffled=float(np.mean(reshuffled)),
         p_value=p,
         uses_text=p <= 1 - level,
         tasks=tasks,
