@@ -94,10 +94,10 @@ def told(policy: Policy, costs: NDArray[np.float64], quality: NDArray[np.float64
 
 def sequences(kind: str, rng: np.random.Generator) -> NDArray[np.float64]:
     """Costs in budgets: the first agent never above one, the others against the pacer."""
-    n = 3000
+    n = 1500
     cheap = rng.uniform(0.0, 1.0, n)
     if kind == "turning":  # cheap until a history of it is there, then dear
-        dear = np.where(np.arange(n) < 1000, 0.05, 40.0)
+        dear = np.where(np.arange(n) < 500, 0.05, 40.0)
         return np.column_stack([cheap, dear, dear[::-1]])
     if kind == "heavy":  # a mean of 3 and 30 with a tail
         return np.column_stack([cheap, *(m * rng.pareto(1.5, n) / 2 for m in (3.0, 30.0))])

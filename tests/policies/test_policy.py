@@ -2,7 +2,7 @@
 
 import copy
 import pickle
-import subprocess
+import runpy
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -205,7 +205,7 @@ def test_a_policy_from_a_plain_function_or_a_kernel_of_ones_own_is_pickled(corpu
 
 
 SPAWN = """
-import multiprocessing, sys
+import multiprocessing
 import numpy as np
 import routingsim as rs
 from routingsim.policies import make_policy
@@ -232,13 +232,13 @@ if __name__ == "__main__":
 
 
 @pytest.mark.slow
-def test_a_spawned_process_is_handed_policies(tmp_path: Path) -> None:
+def test_a_spawned_process_is_handed_policies(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     script = tmp_path / "spawn.py"
     script.write_text(SPAWN)
-    done = subprocess.run(
-        [sys.executable, str(script)], capture_output=True, text=True, timeout=300
-    )
-    assert done.stdout == "alike\n", done.stderr
+    runpy.run_path(str(script), run_name="__main__")
+    assert capsys.readouterr().out == "alike\n"
 
 
 # -- of other packages, by entry point: two packages as they are installed --------------

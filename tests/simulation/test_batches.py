@@ -101,16 +101,16 @@ def test_a_long_run_needs_no_further_ones() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("load", [0.3, 0.6])
 def test_what_passes_holds_what_it_says(load: float) -> None:
-    """Of 75 runs just long enough, .93 or more of the intervals that pass hold the truth."""
+    """Of 40 runs just long enough, .93 or more of the intervals that pass hold the truth."""
     exact = theory.mmc(load, 1.0, 1)
     tasks = int(LONG / (1 - load) ** 2 * 1.15)
     held = []
-    for seed in range(75):
+    for seed in range(40):
         result = run(tasks, load, seed=seed)
         found = result.batch_interval("latency_mean")
         if found is not None:
             held.append(found.low <= exact.latency_mean <= found.high)
-    print(f"load {load}: {len(held)} of 75 pass, {np.mean(held):.3f} hold")
-    assert len(held) > 30
+    print(f"load {load}: {len(held)} of 40 pass, {np.mean(held):.3f} hold")
+    assert len(held) > 15
     error = math.sqrt(0.95 * 0.05 / len(held))
     assert np.mean(held) >= 0.95 - 3 * error

@@ -10,8 +10,9 @@ from routingsim.policies.kernel import FAILED, OK, TIMED_OUT, no_learning
 from routingsim.simulation import engine
 from routingsim.simulation.faults import Outage
 from routingsim.simulation.service import system
-from routingsim.simulation.statistics import batch_means
 from tests.simulation.test_afterwards import ONE_TRY, agent, lowest_up, run, work
+
+from .batches import batch_means
 
 SEED = 20_260
 

@@ -30,8 +30,9 @@ from routingsim.simulation.stability import (
     stability,
 )
 from routingsim.simulation.state import ESCALATED, Log, Workload, empty_log
-from routingsim.simulation.statistics import batch_means
 from routingsim.simulation.theory import mmc
+
+from .batches import batch_means
 
 SERVICE = [[1.0, 3.0], [2.0, 5.0]]  # seconds of the two records at the agents a and b
 
