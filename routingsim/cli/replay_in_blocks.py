@@ -92,7 +92,9 @@ def run_in_blocks(
 ) -> "list[StreamedReplay]":
     """Replay the files of a folder in blocks under each policy; see :func:`replay_in_blocks`."""
     given = {"--tasks": inputs.tasks, **others}
-    given["--map"] = inputs.map
+    given |= {"--map": inputs.map, "--objective": inputs.objective}
+    given["--first-token-objective"] = inputs.first_token_objective
+    given["--slo goodput"] = (inputs.asked()["slo"] or {}).get("goodput")
     given["--agents log"] = True if inputs.agents == FITTED else None
     if refused := next((name for name, value in given.items() if value is not None), None):
         raise SimulationError(

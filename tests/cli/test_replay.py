@@ -173,7 +173,12 @@ def test_a_large_folder_is_replayed_in_blocks(
     page = in_process("report", *command[1:], "-o", "-", "--format", "md").stdout
     assert "The tasks were replayed in blocks: counts are exact" in page
     assert "percentiles are within 0.1% of the exact ones" in shown
-    for option in (["--trace-to", tmp_path / "r.json"], ["--tasks", 5], ["--live"]):
+    for option in (
+        ["--trace-to", tmp_path / "r.json"],
+        ["--tasks", 5],
+        ["--live"],
+        ["--objective", 5],
+    ):
         refused = in_process(*command, *option)
         assert refused.returncode == 2
         said = " ".join(refused.stderr.split())
