@@ -6,7 +6,9 @@ machine, is sent the bytes. Each worker keeps what it has unpacked.
 """
 
 import hashlib
+import os
 import pickle
+import shutil
 import tempfile
 import threading
 import traceback
@@ -21,6 +23,7 @@ from numba import cloudpickle
 from routingsim.errors import SimulationError
 from routingsim.policies.kernel import pickled_by_value
 
+_NAME = "routingsim-shared"
 _HELD = 2  # shared values that a worker keeps
 
 
@@ -47,14 +50,31 @@ class Packed:
 
 @contextmanager
 def packed_once(work: Callable[[Any, Any], Any], shared: Any) -> Iterator[Packed]:
-    """What all items share, in a file that is removed afterwards."""
+    """What all items share, in a file that is removed afterwards; so are those of killed runs."""
     data = pickled((work, shared))
     digest = hashlib.sha256(data).hexdigest()
-    with tempfile.TemporaryDirectory(prefix="routingsim-", ignore_cleanup_errors=True) as folder:
+    for old in Path(tempfile.gettempdir()).glob(f"{_NAME}-*"):
+        if _abandoned(old):
+            shutil.rmtree(old, ignore_errors=True)
+    name = f"{_NAME}-{os.getpid()}-"
+    with tempfile.TemporaryDirectory(prefix=name, ignore_cleanup_errors=True) as folder:
         path = Path(folder) / "shared.pickle"
         with suppress(OSError):  # a full disk: the digest tells, and workers are sent the bytes
             path.write_bytes(data)
         yield Packed(data, digest, str(path))
+
+
+def _abandoned(folder: Path) -> bool:
+    """Whether the process that made the folder has ended. If it is wrong, bytes are sent."""
+    if os.name != "posix":  # signal 0 is none there
+        return False
+    try:
+        os.kill(int(folder.name.split("-")[2]), 0)
+    except ProcessLookupError:
+        return True
+    except (ValueError, OSError, OverflowError):
+        return False
+    return False
 
 
 def pickled(value: Any) -> bytes:

@@ -10,6 +10,8 @@ import pickle
 import queue
 import random
 import signal
+import subprocess
+import tempfile
 import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
@@ -127,6 +129,19 @@ def test_what_is_shared_travels_once_to_a_worker_that_cannot_read_the_file(
     assert sum(sent[:2]) == 0, "not at first"
     assert 1 <= sum(sent) <= 2
     assert not any(sent[-3:])
+
+
+def test_what_a_killed_run_left_is_removed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    for pid in (ended.pid, os.getpid(), "x"):
+        (tmp_path / f"routingsim-shared-{pid}-abc").mkdir()
+        (tmp_path / f"routingsim-shared-{pid}-abc" / "shared.pickle").touch()
+    with packed_once(squares(), SHARED) as packed:
+        assert Path(packed.path).exists()
+    left = {each.name for each in tmp_path.iterdir()}
+    assert left == {f"routingsim-shared-{pid}-abc" for pid in (os.getpid(), "x")}
 
 
 def test_through_joblib() -> None:
