@@ -168,39 +168,39 @@ def specs() -> list[str]:
     return [*names, "static:gpt-4", "threshold:calibrated"]
 
 
-def alike(one: Policy, other: Policy, corpus: Corpus) -> None:
-    """Hold two policies to the same choices and the same words."""
-    assert (other.choose, other.learn) == (one.choose, one.learn)
-    assert other.choose.python is one.choose.python
-    assert (other.name, other.judge, other.learns, other.fitted_on) == (
-        one.name, one.judge, one.learns, one.fitted_on,
-    )  # fmt: skip
-    np.testing.assert_array_equal(other.memory, one.memory)
-    for agent in POOL:
-        assert other.reason(agent, 0.4, 0.5) == one.reason(agent, 0.4, 0.5)
+def alike(one: Policy, others: list[Policy], corpus: Corpus) -> None:
+    """Hold policies to the choices and the words of one."""
     texts = corpus.tasks["text"].tolist()[:5]
-    for ask, again in ((one.predict, other.predict), (one.featurize, other.featurize)):
-        assert (ask is None) == (again is None)
-        if ask is not None and again is not None:
-            np.testing.assert_array_equal(again(texts, [""] * 5), ask(texts, [""] * 5))
+    asked = [None if ask is None else ask(texts, [""] * 5) for ask in (one.predict, one.featurize)]
+    for other in others:
+        assert (other.choose, other.learn) == (one.choose, one.learn)
+        assert other.choose.python is one.choose.python
+        assert (other.name, other.judge, other.learns, other.fitted_on) == (
+            one.name, one.judge, one.learns, one.fitted_on,
+        )  # fmt: skip
+        np.testing.assert_array_equal(other.memory, one.memory)
+        for agent in POOL:
+            assert other.reason(agent, 0.4, 0.5) == one.reason(agent, 0.4, 0.5)
+        for again, told in zip((other.predict, other.featurize), asked, strict=True):
+            assert (again is None) == (told is None)
+            if again is not None:
+                np.testing.assert_array_equal(again(texts, [""] * 5), told)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("spec", specs())
 def test_a_policy_is_copied_and_pickled(spec: str, corpus: Corpus) -> None:
     policy = make_policy(POOL, spec, corpus)
-    for other in (
-        copy.copy(policy), copy.deepcopy(policy), pickle.loads(pickle.dumps(policy)),
-    ):  # fmt: skip
-        alike(policy, other, corpus)
-    assert copy.deepcopy(policy).memory is not policy.memory
+    deep = copy.deepcopy(policy)
+    alike(policy, [copy.copy(policy), deep, pickle.loads(pickle.dumps(policy))], corpus)
+    assert deep.memory is not policy.memory
 
 
 def test_a_policy_from_a_plain_function_or_a_kernel_of_ones_own_is_pickled(corpus: Corpus) -> None:
     for mine in (last, plain_last):
         policy = make_policy(POOL, mine)
         again = pickle.loads(pickle.dumps(policy))
-        alike(policy, again, corpus)
+        alike(policy, [again], corpus)
         assert again.interpreted is policy.interpreted
 
 

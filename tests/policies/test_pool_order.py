@@ -13,6 +13,8 @@ from routingsim.simulation.scenario import prepare
 
 TASKS, SEEDS = 40, 24
 SPECS = {"static": "static:b", "weighted": "weighted:capacity"}
+# One fit each, where ridge is fitted to the others of five folds.
+SPECS |= {k: f"{k}:cross_fitted=false" for k in ("blend", "kmeans", "knn", "logistic", "utility")}
 # These go by the file's, ids' or log's order where agents are equal, and say so.
 BY_NAME = ("static", "cascade", "threshold", "logged", "round-robin")
 POLICIES = sorted({*recipes()} - {"file"})

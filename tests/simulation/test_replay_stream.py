@@ -251,15 +251,17 @@ def test_what_cannot_be_streamed_is_refused_in_a_line(folder: Path, tmp_path: Pa
     def plain(task: Any, pool: Any, memory: Any) -> int:
         return 0
 
-    for given, kind, said in (
+    refused: list[tuple[dict[str, Any], type[Exception], str]] = [
         ({"arrivals": "closed:users=3,think=1"}, SimulationError, "in a closed loop tasks come as"),
         ({"arrivals": "corpus:start=5"}, SimulationError, "a stream is replayed whole"),
         ({"policy": plain}, PolicyError, "policy plain is plain Python"),
         ({"to": tmp_path / "x.csv"}, SimulationError, "x.csv: a replay in blocks writes Parquet"),
         ({"warm_up": 1.0}, SimulationError, "warm_up=1.0: a share"),
-    ):
+    ]
+    for given, kind, said in refused:
+        asked: dict[str, Any] = {"policy": "least-loaded", **given}
         with pytest.raises(kind) as caught:
-            rs.replay_stream(stream, POOL, **{"policy": "least-loaded", **given})
+            rs.replay_stream(stream, POOL, **asked)
         assert said in str(caught.value)
         assert "\n" not in str(caught.value)
     with pytest.raises(SimulationError, match=r"is a Corpus; open the files with rs.stream_corpus"):
