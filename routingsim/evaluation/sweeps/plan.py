@@ -22,6 +22,7 @@ from routingsim.policies import grammar
 from routingsim.policies.kernel import Kernel
 from routingsim.policies.policy import Policy, make_policy, recipes
 from routingsim.simulation.arrivals import Arrivals, as_arrivals
+from routingsim.simulation.arrivals.checks import is_finite, is_whole
 from routingsim.simulation.changes import Change
 from routingsim.simulation.faults import Hedge, Outage, Retries
 from routingsim.simulation.replications import replication_seeds
@@ -236,6 +237,8 @@ def check_axes(fixed: Fixed, axes: Sequence[Axis]) -> None:
                 f"vary {name}: there is no such thing; there are {', '.join(allowed)}"
                 f"{did_you_mean(name, PLAIN)}"
             )
+    for each in axes:
+        _check_numbers(each)
     for value in names["arrivals"].values if "arrivals" in names else ():
         as_arrivals(value)
     for name in (each for each in names if each in OF_CONDITIONS or each.startswith("retries.")):
@@ -244,6 +247,19 @@ def check_axes(fixed: Fixed, axes: Sequence[Axis]) -> None:
     for value in policies:
         if isinstance(value, str) and value.partition(":")[0] not in recipes():
             make_policy(fixed.pool, value, fixed.corpus)  # raises what names those there are
+
+
+def _check_numbers(each: Axis) -> None:
+    """Refuse a load, a rate or a number of tasks that no cell could have, and what is no seed."""
+    if each.name not in ("load", "rate", "tasks", "seed"):
+        return
+    whole = each.name in ("tasks", "seed")
+    for value in each.values or (int(each.low) if each.whole else each.low,):
+        number = is_whole(value) if whole else is_finite(value)
+        if not number or (each.name != "seed" and value <= 0):
+            needed = "a whole number" if whole else "a number"
+            needed += " above 0" * (each.name != "seed")
+            raise SimulationError(f"vary {each.name}: found {value!r:.60}, {needed} is needed")
 
 
 def _check_parameter(policy: Any, parameter: str) -> None:

@@ -257,6 +257,14 @@ def test_parent_and_workers_killed_at_any_moment_repeat_nothing(tmp_path: Path, 
          "vary policy.low: first is no name of a policy, whose parameters could be varied"),
         ({"vary": {"load": [1], "rate": [1]}}, SimulationError, "vary: load and rate; leave one of "
          "them out"),
+        ({"vary": {"load": [0.3, "a"]}}, SimulationError, "vary load: found 'a', a number above 0 "
+         "is needed"),
+        ({"vary": {"rate": {"from": -1, "to": 2, "steps": 3}}}, SimulationError, "vary rate: found "
+         "-1, a number above 0 is needed"),
+        ({"vary": {"tasks": {"from": 0.5, "to": 9}}}, SimulationError, "vary tasks: found 0.5, a "
+         "whole number above 0 is needed"),
+        ({"vary": {"seed": [-1, 1.5]}}, SimulationError, "vary seed: found 1.5, a whole number is "
+         "needed"),
         ({"load": 0.3, "rate": 2.0}, SimulationError, "load and rate: give one of them"),
         ({"load": -1}, SimulationError, "load=-1: a number above 0 is needed"),
         ({"replications": 0}, SimulationError, "replications=0: a whole number, 1 or more, is"),
