@@ -8,6 +8,8 @@ import re
 import textwrap
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
+from routingsim.formatting import short
+
 MOST_ROWS = 40
 """The most rows of a table that a notebook shows."""
 
@@ -117,7 +119,7 @@ def middle(text: str, most: int) -> str:
 def parameter(value: object) -> str:
     """A parameter's value as text: four digits at most, no brackets."""
     if isinstance(value, float):
-        return f"{value:.4g}"
+        return short(value)
     if isinstance(value, Mapping):
         return ", ".join(f"{key}: {parameter(part)}" for key, part in value.items())
     if isinstance(value, tuple | list):

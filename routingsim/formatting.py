@@ -16,6 +16,17 @@ def number(value: float, digits: int = 3) -> str:
     return ABSENT if not math.isfinite(value) else f"{value:,.{_decimals(value, digits)}f}"
 
 
+def short(value: float, digits: int = 4) -> str:
+    """So many significant digits at most, no zeros at the end: ``12,346``, ``2``, ``0.000078``.
+
+    With an exponent only below a millionth and from 10^15 on.
+    """
+    if not math.isfinite(value) or (value and not 1e-6 <= abs(value) < 1e15):
+        return f"{value:.{digits}g}"
+    shown = number(value, digits)
+    return shown.rstrip("0").rstrip(".") if "." in shown else shown
+
+
 def percent(share: float) -> str:
     """A share as ``31 %``, ``3.1 %`` or ``0.3 %``; rounded to neither 0 nor 100 % unless it is."""
     if not math.isfinite(share):

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from routingsim.formatting import cells, duration, isolated, joined, number, percent, usd
+from routingsim.formatting import cells, duration, isolated, joined, number, percent, short, usd
 
 
 @pytest.mark.parametrize(
@@ -46,6 +46,15 @@ def test_duration(seconds: float, text: str) -> None:
 )
 def test_usd(value: float, text: str) -> None:
     assert usd(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(7.8e-5, "0.000078"), (12_345.678, "12,346"), (2.0, "2"), (100.0, "100"), (0.0, "0"),
+     (-1 / 3, "-0.3333"), (1e-12, "1e-12"), (float("inf"), "inf")],
+)  # fmt: skip
+def test_a_short_number_has_no_exponent_and_no_zeros_at_its_end(value: float, text: str) -> None:
+    assert short(value) == text
 
 
 def test_joined() -> None:

@@ -17,6 +17,7 @@ import msgspec
 from routingsim import display
 from routingsim.agents.price_list import blended, looked_up
 from routingsim.errors import AgentError
+from routingsim.formatting import short
 from routingsim.messages import AgentInfo
 from routingsim.words import unknown_field
 
@@ -356,11 +357,11 @@ class Agent(
     def _priced(self) -> str:
         """The prices for people: ``0.03``, or ``0.00438: 2.5 in, 10 out a million``."""
         if not self.priced:
-            return f"{self.cost:g}"
+            return short(self.cost)
         into, out, read, write = self.rates
-        cached = "" if read == into else f", {read:g} cached"
-        cached += "" if write == into else f", {write:g} cache writes"
-        return f"{self.cost:.3g} ({into:g} in{cached}, {out:g} out a million)"
+        cached = "" if read == into else f", {short(read)} cached"
+        cached += "" if write == into else f", {short(write)} cache writes"
+        return f"{short(self.cost, 3)} ({short(into)} in{cached}, {short(out)} out a million)"
 
     @property
     def row(self) -> tuple[str, ...]:
@@ -369,7 +370,7 @@ class Agent(
             self.name,
             self.id,
             self._priced,
-            f"{self.latency:g} ± {self.latency * self.latency_cv:.2g}",
+            f"{short(self.latency)} ± {short(self.latency * self.latency_cv, 2)}",
             str(self.concurrency),
             ", ".join(self.strengths),
         )

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from routingsim.files import written
-from routingsim.formatting import cells, decimals
+from routingsim.formatting import cells, decimals, short
 
 if TYPE_CHECKING:  # imported when used, so that help is shown without loading the compiler
     import pandas as pd
@@ -232,9 +232,9 @@ def print_intervals(name: str, intervals: "Mapping[str, Interval]") -> None:
     """Print the intervals of a replay's times, those that are made alike on one line."""
     made: dict[str, list[str]] = {}
     for metric, found in intervals.items():
-        shown = f"{metric.replace('_', ' ')} {found.mean:.4g}"
+        shown = f"{metric.replace('_', ' ')} {short(found.mean)}"
         if not math.isnan(found.half_width):
-            shown += f" ({found.low:.4g} to {found.high:.4g})"
+            shown += f" ({short(found.low)} to {short(found.high)})"
         made.setdefault(found.method, []).append(shown)
     for method, shown in made.items():
         out.print(

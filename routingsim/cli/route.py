@@ -10,6 +10,7 @@ import typer
 from routingsim.cli.completion import complete_policy
 from routingsim.cli.console import one_line, out, print_table, write_json
 from routingsim.cli.options import AgentsOption, JsonOption, MapOption, option
+from routingsim.formatting import short
 
 if TYPE_CHECKING:
     from routingsim.routing import TaskRouter
@@ -70,7 +71,7 @@ def route(
         highlight=False,
     )
     if (cost := decision.expected_cost) is not None:
-        out.print(f"Expected cost: {cost:.4g} USD", style="dim", highlight=False)
+        out.print(f"Expected cost: {short(cost)} USD", style="dim", highlight=False)
 
 
 def _route_file(router: "TaskRouter", path: str, map: str | None, json_to: Path | None) -> None:

@@ -233,14 +233,31 @@ class Backtest(Reported):
 
     def below(self) -> list[str]:
         """What stands below the sentence: what was done, whether intervals held, why not."""
-        done = (
+        return [self.done, *self.calibration_said(), *(f"why: {each}" for each in self.causes)] + [
+            f"note: {each}" for each in self.notes
+        ]
+
+    @property
+    def done(self) -> str:
+        """What was fitted and what replayed, how often."""
+        return (
             f"{self.fitted:,} calls fitted, the {self.held_out:,} after them replayed "
             f"{self.replications} times at their own times, to their own agents, with their own "
             "lengths"
         )
-        return [done, *self.calibration_said(), *(f"why: {each}" for each in self.causes)] + [
-            f"note: {each}" for each in self.notes
+
+    @property
+    def then(self) -> list[str]:
+        """What to do next."""
+        if math.isnan(self.off):
+            return ["Bring a longer log, or hold out more of it (`--at 0.5`)."]
+        said = [
+            "Ask what another policy, load or price would have done: `routingsim whatif`. "
+            f"Differences of its p95 below {_percent(self.believe)} may be errors of the simulator."
         ]
+        if not self.coverage:
+            said.append("Bring a longer log, so that the intervals can be checked, too.")
+        return said
 
     def calibration_said(self) -> list[str]:
         """Whether intervals held as often as they promise, in a sentence."""

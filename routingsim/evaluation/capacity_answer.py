@@ -13,7 +13,7 @@ from routingsim.evaluation.capacity_question import MONTH, Candidate, Question, 
 from routingsim.evaluation.capacity_stress import stress
 from routingsim.evaluation.tabular import Reported, records, texts
 from routingsim.evaluation.targets import AT_LEAST, USD, Target
-from routingsim.formatting import number, percent
+from routingsim.formatting import number, percent, usd
 from routingsim.simulation.arrival_notes import asked_and_met
 from routingsim.simulation.statistics import Interval
 
@@ -186,13 +186,18 @@ class Capacity(Reported):
         return "\n".join([*notes, self.said, *(f"  {line}" for line in self._below())])
 
     def to_html(self) -> str:
-        """What a notebook shows: the answer, and the cheapest candidates."""
+        """What a notebook shows: the answer, and the candidates that no other beats."""
         return display.card(
             self.said,
-            display.table(*texts(self.frame.head(display.MOST_ROWS))),
+            display.table(*texts(self._foremost_rows())),
             self._below(),
             first=[f"note: {note}" for note in self.foremost],
         )
+
+    def _foremost_rows(self) -> pd.DataFrame:
+        """Candidates that no other beats; the cheapest where none was run."""
+        best = self.frontier()
+        return (self.frame if best.empty else best).head(display.MOST_ROWS)
 
     def _below(self) -> list[str]:
         """What stands below the answer: arrivals, targets, what was tried, what breaks first."""
@@ -215,6 +220,23 @@ class Capacity(Reported):
         )
 
     @property
+    def then(self) -> list[str]:
+        """What to do next."""
+        if self.status == "none":
+            return [
+                "Ask about more slots (`--slots`), other agents or policies, or a looser target."
+            ]
+        if self.status == "undecided":
+            return ["Give more runs (`--runs`) or tasks (`--tasks`)."]
+        said = ["Keep the pool (`--agents-to pool.toml`), and replay the tasks with it."]
+        if any(self.stress["breaks"].tolist()):
+            said.append(
+                "Decide which of the conditions that break it has to be borne, and ask again under "
+                "it (`--arrivals`, `--outage`, `--change`)."
+            )
+        return said
+
+    @property
     def said(self) -> str:
         """The answer in a sentence."""
         asked = ", ".join(map(str, self.targets))
@@ -226,7 +248,7 @@ class Capacity(Reported):
             return f"No pool of these can meet {asked}; {nearest}."
         name, cost = self.name(self.best.candidate), self.best.found[USD]
         if self.status == "answered":
-            per = f"{cost.mean:.4g} USD per hour, {number(MONTH * cost.mean)} a month"
+            per = f"{usd(cost.mean)} an hour, {number(MONTH * cost.mean)} a month"
             return f"Use {name}: {per}, the cheapest shown to meet {asked}."
         if self.status == "undecided":
             return f"Undecided: no pool is shown to meet {asked}; {name} comes closest."
@@ -252,9 +274,12 @@ class Capacity(Reported):
         said = []
         for target, got in self._got():
             margin = target.margin(got.mean)
-            by = "" if margin >= 0 else f", misses by {-margin:.3g}"
-            width = f"{got.low:.4g} to {got.high:.4g}" if self.best and self.best.runs else "exact"
-            said.append(f"{target}: {got.mean:.4g} ({width}), {target.verdict(got)}{by}")
+            by = "" if margin >= 0 else f", misses by {target.shown(-margin)}"
+            mean, low, high = map(target.shown, (got.mean, got.low, got.high))
+            width = f" ({low} to {high})" if low != high else ""
+            if self.best and not self.best.runs:
+                width = " (exact)"
+            said.append(f"{target}: {mean}{width}, {target.verdict(got)}{by}")
         return said
 
     @staticmethod

@@ -11,6 +11,7 @@ from routingsim.agents import AgentPool
 from routingsim.evaluation import cell as cells
 from routingsim.evaluation.capacity_question import HOURS, Candidate, Question
 from routingsim.evaluation.targets import USD
+from routingsim.formatting import duration
 from routingsim.policies.costs import cost_order
 from routingsim.policies.policy import make_policy
 from routingsim.simulation.arrivals import Arrivals, ClosedLoop
@@ -59,7 +60,7 @@ def stress(question: Question, candidate: Candidate) -> pd.DataFrame:
         times = 2 if twice.period and twice.period == process.period else 1
         more = replace(question, tasks=times * question.tasks)  # as many periods as asked
         table.append(_row(more, candidate, "twice the load", pool, twice))
-    down = f"{dearest} down for {length / 60:.3g} minutes"
+    down = f"{dearest} down for {duration(length)}"
     table += [
         _row(question, candidate, down, pool, process, outages=(outage,)),
         _row(question, candidate, "prices 20 % higher", pool, process, price=MORE),

@@ -7,7 +7,7 @@ from routingsim import display
 from routingsim.evaluation.decision_record import COMPARED, Alternative, Choice, Compared
 from routingsim.evaluation.study_intervals import ONE_RUN, TOO_FEW
 from routingsim.evaluation.targets import Target
-from routingsim.formatting import count, duration, joined, number, percent, usd
+from routingsim.formatting import count, duration, joined, number, percent, upper_first, usd
 from routingsim.simulation.stability import CONSEQUENCES
 from routingsim.simulation.statistics import Interval
 
@@ -361,7 +361,9 @@ def _rests_on(made: Choice) -> list[str]:
         said.append(
             f"{name} was fitted on {percent(on.fitted)} of these tasks, which flatters its quality."
         )
-    said.append(on.backtest or "No backtest: how far the simulator is off here is not measured.")
+    backtest = on.backtest.removesuffix(".")
+    backtest = backtest or "no backtest: how far the simulator is off here is not measured"
+    said.append(f"{upper_first(backtest)}.")
     return said
 
 
@@ -391,13 +393,21 @@ def _next(made: Choice) -> list[str]:
     best = made.alternative(made.chosen)
     if best.verdict == "too short to say":
         many = f"about {on.enough:,} tasks" if on.enough else "more tasks"
-        said.append(f"Run {many}: this run is too short to say what a longer one would.")
+        said.append(
+            f"Run {many} (`--tasks`): this run is too short to say what a longer one would."
+        )
     if on.records == "none":
         said.append(
             "Record how good the answers are (`outcomes.AGENT.quality`), so that they count."
         )
-    elif on.records == "log" and on.estimate != "answered":
-        said.append("Let the router explore (`TaskRouter(explore=0.05)`) for a log that can tell.")
+    elif on.records == "log" and (
+        on.estimate != "answered"
+        or any(math.isnan(each.figures["quality_all"].mean) for each in made.alternatives)
+    ):
+        said.append(
+            "Let the router explore (`TaskRouter(explore=0.05)`) for a log that can tell of all "
+            "policies; `routingsim log-size` says how long a one."
+        )
     if not made.targets:
         said.append(
             "Say what is good enough, as `--slo p95=2 --quality 0.85`, for an answer to that."

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from routingsim.errors import SimulationError
 from routingsim.evaluation.policy_value import degrees_of, quantile
 from routingsim.evaluation.support import ENOUGH, RARE
+from routingsim.formatting import short
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,8 @@ class LogSize:
         return (
             f"{said}: with {self.agents} agents and {self.explore:.3g} of choices at random, "
             f"worth {self.worth:.0f} tasks of a policy that never chooses as the router; its "
-            f"estimate ± {self.half_width:.2g}, its difference from another ± "
-            f"{self.difference:.2g} ({self.level:.0%} confidence)"
+            f"estimate ± {short(self.half_width, 2)}, its difference from another ± "
+            f"{short(self.difference, 2)} ({self.level:.0%} confidence)"
         )
 
 

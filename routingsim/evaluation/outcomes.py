@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from routingsim.errors import CorpusError
+from routingsim.formatting import short
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Mean:
 
     def __str__(self) -> str:
         missing = f", {self.left_out:,} left out" if self.left_out else ""
-        return f"{self.value:.4g} ({self.tasks:,} tasks{missing})"
+        return f"{short(self.value)} ({self.tasks:,} tasks{missing})"
 
 
 def mean_of(values: NDArray[np.float64]) -> Mean:

@@ -169,12 +169,15 @@ def named_estimates(results: Mapping[str, ReplayResult], field: Field) -> Estima
     return log_estimates(first.corpus, first.pool, times, field)
 
 
-def said(estimates: Estimates, name: str) -> str:
-    """A policy's estimate in words: ``0.5478 ± 0.058 (estimated, weak)``."""
+def said(estimates: Estimates, name: str, field: Field = "quality") -> str:
+    """A policy's estimate in words: ``0.548 ± 0.058 (estimated, weak)``; costs of 1,000 tasks."""
     found = estimates.policies[name]
     if found.verdict == "cannot":
         return "not known: the log cannot answer this"
-    return f"{found.interval} (estimated, {found.verdict})"
+    how = f"estimated, {found.verdict}"
+    if field == "cost":
+        return f"USD {found.interval.scaled(1000.0)} per 1,000 tasks ({how})"
+    return f"{found.interval} ({how})"
 
 
 def reasons(estimates: Estimates) -> list[str]:

@@ -10,6 +10,7 @@ from routingsim.evaluation import resampling
 from routingsim.evaluation.study_intervals import leading
 from routingsim.evaluation.study_paper import interval_cells
 from routingsim.evaluation.study_record import StudyRecord
+from routingsim.formatting import short
 from routingsim.simulation.recorded import basis_notes
 
 _UNITS = {
@@ -108,7 +109,7 @@ def plain(study: StudyRecord, rankings: Rankings, answer: str) -> str:
 
 
 def _plain_table(study: StudyRecord, load: float, ranking: pd.DataFrame) -> str:
-    short = {
+    heads = {
         "latency_mean": "mean s",
         "latency_p95": "p95 s",
         "cost": "USD/1000",
@@ -122,11 +123,11 @@ def _plain_table(study: StudyRecord, load: float, ranking: pd.DataFrame) -> str:
             continue  # so that the line fits a terminal
         if f"{name}_hw" in ranking:
             cells = interval_cells(study, ranking, load, name)
-            columns[short.get(name, name)] = [each.replace(" ± ", "±") for each in cells]
+            columns[heads.get(name, name)] = [each.replace(" ± ", "±") for each in cells]
         else:
             values = ranking[name].tolist()
-            columns[short.get(name, name)] = [
-                each if isinstance(each, str) else f"{each:.3g}" for each in values
+            columns[heads.get(name, name)] = [
+                each if isinstance(each, str) else short(each, 3) for each in values
             ]
     if "cost_estimate" in ranking:
         columns = {"USD est." if n == "USD/1000" else n: each for n, each in columns.items()}
@@ -148,7 +149,7 @@ def html(study: StudyRecord, rankings: Rankings, answer: str) -> str:
         columns = [
             interval_cells(study, frame, load, name)
             if f"{name}_hw" in frame
-            else [each if isinstance(each, str) else f"{each:.3g}" for each in frame[name]]
+            else [each if isinstance(each, str) else short(each, 3) for each in frame[name]]
             for name in shown
         ]
         marks = {"quality": "estimate", "quality_all": "estimate", "cost": "cost_estimate"}

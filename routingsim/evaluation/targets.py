@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from routingsim.errors import SimulationError, did_you_mean, wrong_type
+from routingsim.formatting import number, percent
 from routingsim.simulation.arrivals.checks import is_finite
 from routingsim.simulation.statistics import Interval
 
@@ -75,6 +76,12 @@ class Target:
     def __str__(self) -> str:
         sign = "≥" if self.at_least else "≤"
         return f"{in_words(self.metric)} {sign} {self.bound:g}{UNITS.get(self.metric, '')}"
+
+    def shown(self, value: float) -> str:
+        """A value of the metric, with three digits and no unit but that of a share."""
+        if self.metric == "answered":
+            return percent(value)
+        return f"{value:.3f}" if self.metric == "quality_all" else number(value)
 
     def margin(self, value: float) -> float:
         """By how much a value is on the right side of the bound, in the metric's unit."""

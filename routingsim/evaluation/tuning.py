@@ -19,6 +19,7 @@ from routingsim.evaluation.sweeps.plan import Fixed
 from routingsim.evaluation.sweeps.result import check_metric
 from routingsim.evaluation.sweeps.sweep import planned
 from routingsim.evaluation.tabular import Tabular
+from routingsim.formatting import short
 from routingsim.policies.folds import prompts
 from routingsim.simulation.arrivals.checks import is_finite, is_whole
 
@@ -73,8 +74,8 @@ class Tuned(Tabular):
         for row in self.to_frame().to_dict("records"):
             bound = f", {row['sign']} {row['bound']:g}: {row['met']}" if row["sign"] else ""
             lines.append(
-                f"  {row['metric']} on tasks and seeds {row['tasks']}: {row['mean']:.4g} "
-                f"({row['low']:.4g} to {row['high']:.4g}){bound}"
+                f"  {row['metric']} on tasks and seeds {row['tasks']}: {short(row['mean'])} "
+                f"({short(row['low'])} to {short(row['high'])}){bound}"
             )
         return "\n".join(lines)
 

@@ -12,7 +12,7 @@ import pandas as pd
 from routingsim import display
 from routingsim.evaluation.backtest_result import Backtest
 from routingsim.evaluation.estimate import Estimates
-from routingsim.evaluation.partial import replay_estimates, said
+from routingsim.evaluation.partial import Field, replay_estimates, said
 from routingsim.evaluation.tabular import Reported, records
 from routingsim.formatting import cells, decimals
 from routingsim.simulation.result import ReplayResult
@@ -52,10 +52,13 @@ class WhatIf(Reported):
     notes: tuple[str, ...]
 
     @cached_property
-    def estimates(self) -> Mapping[str, Estimates]:
+    def estimates(self) -> Mapping[Field, Estimates]:
         """Estimates of "quality" and "cost", as far as the log records one answer a task."""
-        found = {field: replay_estimates(self.results, field) for field in ("quality", "cost")}
-        return {field: each for field, each in found.items() if each is not None}
+        estimates: dict[Field, Estimates] = {}
+        for field in ("quality", "cost"):
+            if (found := replay_estimates(self.results, field)) is not None:
+                estimates[field] = found
+        return estimates
 
     def to_frame(self) -> pd.DataFrame:
         """A row for each policy, ``today`` first where something is changed.
@@ -96,7 +99,7 @@ class WhatIf(Reported):
     def estimated(self) -> list[str]:
         """The estimates in words, a line a policy and outcome."""
         return [
-            f"{field} under {name}: {said(each, name)}"
+            f"{field} under {name}: {said(each, name, field)}"
             for field, each in self.estimates.items()
             for name in each.policies
         ]

@@ -48,22 +48,26 @@ def compose_backtest(
         ("Cut at", found.at),
         ("Replications", str(found.replications)),
         ("Seed", str(found.seed)),
-        *(("Note", note) for note in found.notes),
         ("Versions", f"Python {platform.python_version()}, routingsim {version('routingsim')}"),
         ("To repeat", command or f"log.backtest(at={found.at!r}, seed={found.seed})"),
     ]
     run = Section("run", "What was run", blocks=(Facts(tuple(facts)), agents_table(found.pool)))
     held_out = count(found.held_out, "call")
-    why = tuple(f"{upper_first(each)}." for each in (*found.causes, *found.calibration_said()))
+    parts = (
+        ("How sure", found.calibration_said()),
+        ("Why it is off", found.causes),
+        ("What it rests on", [found.done, *found.notes]),
+    )
+    said = tuple((name, tuple(f"{upper_first(x)}." for x in each)) for name, each in parts)
     return explained_document(
         Answer(
             "Would the simulator have predicted the rest of this log?",
             str(found),
-            (("Why", why),),
+            (*said, ("What to do next", tuple(found.then))),
             title="Answer",
         ),
         Summary(_ABOUT, (), ()),
-        [*backtest_sections(found), run],
+        [*backtest_sections(found, alone=True), run],
         title=f"Backtest: {found.log}",
         subtitle=f"{count(found.fitted, 'call')} fitted, the {held_out} after them held out",
         date=date,
@@ -71,8 +75,8 @@ def compose_backtest(
     )
 
 
-def backtest_sections(found: Backtest) -> list[Section]:
-    """Figures, curves and calibration of a backtest."""
+def backtest_sections(found: Backtest, *, alone: bool = False) -> list[Section]:
+    """Figures, curves and calibration of a backtest; ``alone``, its report has said the rest."""
     frame, often = found.to_frame(), found.calibration()
     words = (
         f"{found.figure('latency p50').recorded:.3g} s recorded at the median of latency, "
@@ -127,7 +131,7 @@ def backtest_sections(found: Backtest) -> list[Section]:
         Section(
             "backtest",
             "Would the simulator have predicted this log?",
-            (str(found), _ABOUT),
+            () if alone else (str(found), _ABOUT),
             (*why, curves, figures),
         ),
         held,

@@ -51,10 +51,9 @@ def plot_capacity(
                 part[metric],
                 style.marker,
                 color=style.colour,
-                markersize=4 if verdict == "met" else 3,
+                markersize=4.5,
                 fillstyle=fill,
-                markeredgewidth=0.5,
-                alpha=1.0 if verdict == "met" else 0.6,
+                markeredgewidth=1.0,
                 label=name,
             )
             if verdict == "met":

@@ -58,10 +58,17 @@ def compose_capacity(
     ids = question.pool.ids
     targets = joined([str(target) for target in found.targets], 9)
     open_ = [found.left_open] if found.undecided else []
+    how = "simulated" if found.runs else "those of queueing theory (Erlang C)"
+    rests_on = (
+        f"{upper_first(found.arrivals_in_words)}.",
+        f"{found.searched}.",
+        f"Waits and latencies are {how}.",
+    )
     parts = (
         ("How sure", tuple(f"{upper_first(each)}." for each in (*found.held, *open_))),
         ("What breaks first", tuple(f"{upper_first(each, ids)}." for each in found.broken)),
-        ("What it rests on", (f"{upper_first(found.arrivals_in_words)}.", f"{found.searched}.")),
+        ("What it rests on", rests_on),
+        ("What to do next", tuple(found.then)),
     )
     asked = f"Which pool and policy are the cheapest with {targets}?"
     notes = tuple(f"{upper_first(each)}." for each in found.foremost)

@@ -56,7 +56,9 @@ def estimates_section(at: Comparison) -> Section | None:
         ("the first is", ["not known" if p.verdict == "cannot" else p.comparison for p in pairs]),
         ("estimate", [pair.verdict for pair in pairs]),
     ]
-    text = [_ABOUT, _VERDICTS, *(f"{upper_first(reason)}." for reason in logs.reasons(found))]
+    names = [f"{name}{mark}" for name in found.policies for mark in ",:"]
+    text = [_ABOUT, _VERDICTS]
+    text += [f"{upper_first(reason, names)}." for reason in logs.reasons(found)]
     if found.unserved:
         text.append(f"{found.unserved:,} tasks that no one agent served are left out.")
     blocks: list[Block] = [table(f"Estimates over {found.tasks:,} tasks", columns)]

@@ -137,15 +137,14 @@ def settings(first: Shown, length: str, tasks: str = "") -> tuple[list[tuple[str
 
 def comparison(policies: Sequence[Entry]) -> Section:
     """The policies in figures, over all tasks."""
+    known = any(e.estimated or not math.isnan(e.mean("quality")) for e in policies)
     columns = [
         ("verdict", [entry.state for entry in policies]),
-        "answered",
+        *(sections.quality_columns(policies) if known else []),
+        *("cost", "latency_p50", "latency_p95", "latency_p99", "wait_mean", "answered"),
         *_lost(pd.DataFrame([entry.lost for entry in policies])),
-        *("wait_mean", "latency_p50", "latency_p95", "latency_p99"),
-        *("utilisation", "cost_total", "cost"),
+        *("utilisation", "cost_total"),
     ]
-    if any(e.estimated or not math.isnan(e.mean("quality")) for e in policies):
-        columns += sections.quality_columns(policies)
     title = "Policies compared" if len(policies) > 1 else "The policy in figures"
     text = ("Percentiles of a policy whose backlog outlasts the run say only how long that was.",)
     unsure = any(entry.overloaded for entry in policies)

@@ -166,9 +166,9 @@ def _ranking(study: Study, experiment: Experiment) -> Section:
             *(sections.interval_column(ranked, metric) for metric in first),
             *(sections.quality_columns(ranked) if study.recorded else []),
             *(sections.interval_column(ranked, metric) for metric in metrics),
-            "answered",
-            ("stability", [entry.state for entry in ranked]),
             (f"against {study.baseline}", frame["verdict"]),
+            ("stability", [entry.state for entry in ranked]),
+            "answered",
             *sections.in_sample(ranked),
         ]
         title = f"At load {at.load or 0.0:g}: {study.arrivals_at(at.load or 0.0)}"

@@ -101,26 +101,51 @@ def quality_in_words(entry: Entry) -> str:
 
 def _kept_up(experiment: Experiment) -> str:
     """Which policies were not steady at which load, or that all were."""
-    said = []
-    for at in experiment.comparisons:
-        for verdict, consequence in CONSEQUENCES.items():
-            alike: dict[str, list[str]] = {}
-            for entry in at.policies:
-                if entry.verdict == verdict:
-                    alike.setdefault(entry.state, []).append(f"{entry.name}{_highest(entry)}")
-            said += [
-                f"{_found(_at(at, _OPENING), joined(named, 6), len(named), state)}: {consequence}."
-                for state, named in alike.items()
-            ]
-        steady = sum(entry.verdict == "steady" for entry in at.policies)
-        if 0 < steady < len(at.policies):
-            others = "policy" if steady == 1 else f"{steady} policies"
-            said.append(upper_first(f"{_at(at, _OPENING)}the other {others} kept up."))
-    if said:
-        return " ".join(said)
-    who = "The policy" if len(experiment.last.policies) == 1 else "Every policy"
-    load = "the load" if len(experiment.comparisons) == 1 else "every load"
-    return f"{who} kept up with {load}: queues were steady, so waits and latencies hold."
+    every = [entry for at in experiment.comparisons for entry in at.policies]
+    if all(entry.verdict not in CONSEQUENCES for entry in every):
+        who = "The policy" if len(experiment.last.policies) == 1 else "Every policy"
+        load = "the load" if len(experiment.comparisons) == 1 else "every load"
+        return f"{who} kept up with {load}: queues were steady, so waits and latencies hold."
+    if len(experiment.comparisons) > 1:
+        return " ".join(map(_at_a_glance, experiment.comparisons))
+    at, said = experiment.last, []
+    for verdict, alike in _not_steady(at):
+        named = [f"{entry.name}{_highest(entry)}" for entry in alike]
+        opening = _at(at, _OPENING)
+        found = _found(opening, joined(named, 6), len(named), alike[0].state)
+        said.append(f"{found}: {CONSEQUENCES[verdict]}.")
+    steady = sum(entry.verdict == "steady" for entry in at.policies)
+    if 0 < steady < len(at.policies):
+        others = "policy" if steady == 1 else f"{steady} policies"
+        said.append(upper_first(f"{_at(at, _OPENING)}the other {others} kept up."))
+    return " ".join(said)
+
+
+def _not_steady(at: Comparison) -> list[tuple[str, list[Entry]]]:
+    """The policies that were not steady, those in one state together, the gravest first."""
+    found: list[tuple[str, list[Entry]]] = []
+    for verdict in CONSEQUENCES:
+        alike: dict[str, list[Entry]] = {}
+        for entry in at.policies:
+            if entry.verdict == verdict:
+                alike.setdefault(entry.state, []).append(entry)
+        found += [(verdict, entries) for entries in alike.values()]
+    return found
+
+
+def _at_a_glance(at: Comparison) -> str:
+    """How the policies stood at one load of several, in a sentence without figures."""
+    steady = [entry.name for entry in at.policies if entry.verdict == "steady"]
+    said = [f"{joined(steady, 6)} kept up"] if steady else []
+    for verdict, alike in _not_steady(at):
+        names = [entry.name for entry in alike]
+        who = joined(names, 6)
+        said.append(
+            f"of {who} the run is too short to tell"
+            if verdict == "too short to say"
+            else _found("", who, len(names), alike[0].state)
+        )
+    return f"{_at(at, _OPENING)}{'; '.join(said)}."
 
 
 def _highest(entry: Entry) -> str:

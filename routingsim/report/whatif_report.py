@@ -6,7 +6,7 @@ from dataclasses import replace
 from routingsim.evaluation.whatif_result import WhatIf
 from routingsim.formatting import upper_first
 from routingsim.report.backtest_report import backtest_sections
-from routingsim.report.document import Column, Document, Section, table
+from routingsim.report.document import Column, Document, Points, Section, table
 from routingsim.report.figures import METRICS
 from routingsim.report.replay_report import compose
 
@@ -34,12 +34,17 @@ def compose_whatif(
         ],
     )
     asked = upper_first(found.question or "other policies on the traffic of the log")
-    notes = tuple(f"{upper_first(each)}." for each in found.below())
-    section = Section("whatif", "What if?", (f"{asked}. {found.backtest}", *notes), (rows,))
+    below = Points(tuple(f"{upper_first(each, ['p95'])}." for each in found.below()))
+    section = Section("whatif", "What if?", (f"{asked}. {found.backtest}",), (rows, below))
     *shown, glossary = document.sections
+    answer = document.answer
+    if found.question:
+        which = f"{answer.asked[:1].lower()}{answer.asked[1:]}"
+        answer = replace(answer, asked=f"With {found.question}: {which}")
     return replace(
         document,
         title=f"What if: {found.log}",
+        answer=answer,
         sections=(section, *shown, *backtest_sections(found.backtest), glossary),
         data={"whatif": found.to_dict(), **document.data},
     )

@@ -18,6 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize, special
 
+from routingsim.formatting import cells, short
+
 FAR = 6.0
 """Robust standard deviations beyond which a value is an outlier; chance gives 2 in 10⁹."""
 
@@ -42,7 +44,8 @@ class FittedValue(NamedTuple):
         return max(self.value - half, 0.0) if half >= 0 else math.nan, self.value + half
 
     def __str__(self) -> str:
-        return f"{self.value:.4g} ± {self.error:.2g}" if self.error >= 0 else f"{self.value:.4g}"
+        known = self.error >= 0
+        return cells([(self.value, self.error)], "interval")[0] if known else short(self.value)
 
 
 @dataclass(frozen=True)

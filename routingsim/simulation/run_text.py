@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from routingsim import display
+from routingsim.formatting import short
 from routingsim.simulation import recovery
 from routingsim.simulation.arrival_notes import seconds
 from routingsim.simulation.remarks import whose_agents
@@ -247,8 +248,8 @@ def _as_texts(
 def _rate_cv(pair: tuple[float | None, float | None]) -> str:
     """Rate and cv of arrivals in words, as far as they are known."""
     rate, cv = (_none(value) for value in pair)
-    said = [] if rate is None else [f"{rate:.3g}/s"]
-    return " ".join([*said, *([] if cv is None else [f"(cv {cv:.3g})"])])
+    said = [] if rate is None else [f"{short(rate, 3)}/s"]
+    return " ".join([*said, *([] if cv is None else [f"(cv {short(cv, 3)})"])])
 
 
 def _as_text(value: float, form: str) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from routingsim.agents import TIME_OUTS, AgentPool
+from routingsim.formatting import short
 from routingsim.policies.kernel import OK
 from routingsim.simulation.compiling import called, kernel
 from routingsim.simulation.offered_load import (
@@ -126,7 +127,7 @@ class Stability:
                 "percentiles with care"
             )
         load, error = self.offered[self.busiest], self.error[self.busiest]
-        shown = f"{load:.2f}" if load < 1000 else f"{load:.3g}"
+        shown = f"{load:.2f}" if load < 1000 else short(load, 3)
         shown += f" ± {_Z * error:.2f}" if 0 < error < 100 else ""
         said = (
             f"{in_words(self.verdict, self.above)}: highest offered load {shown} ({self.busiest})"

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special  # scipy.stats takes a second to import
 
 from routingsim.equality import ByValue
+from routingsim.formatting import cells, short
 from routingsim.simulation.sums import quantiles_of
 
 
@@ -71,10 +72,10 @@ class Interval(ByValue):
 
     def __str__(self) -> str:
         if math.isnan(self.half_width):
-            return f"{self.mean:.4g}"
-        if not self.shift:
-            return f"{self.mean:.4g} ± {self.half_width:.2g}"
-        return f"{self.mean:.4g} ({self.low:.4g} to {self.high:.4g})"
+            return short(self.mean)
+        if not self.shift and math.isfinite(self.mean):
+            return cells([(self.mean, self.half_width)], "interval")[0]
+        return f"{short(self.mean)} ({short(self.low)} to {short(self.high)})"
 
 
 def hall_interval(values: ArrayLike, level: float = 0.95) -> Interval:

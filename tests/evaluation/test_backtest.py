@@ -15,6 +15,7 @@ from routingsim.corpora import backtested
 from routingsim.errors import CorpusError, SimulationError
 from routingsim.evaluation.backtest import calls_as_tasks
 from routingsim.evaluation.backtest_result import Backtest
+from routingsim.report.backtest_report import compose_backtest
 
 from .logs_with_agents import log, table
 
@@ -47,6 +48,7 @@ def test_the_sentence_has_the_figures_of_the_table(right: Backtest) -> None:
     for shown in (repr(right), right.to_markdown(), right.to_html()):
         assert "believe differences above" in " ".join(shown.split())
     assert right.to_dict()["sentence"] == right.sentence
+    assert f"p95 below {100 * right.believe:.2g} % may be errors of the simulator" in right.then[0]
     with pytest.raises(KeyError, match="there are latency mean"):
         right.figure("wait p95")
 
@@ -113,6 +115,13 @@ def test_few_calls_are_said_to_be_too_few() -> None:
     assert found.sentence.endswith("and 100 or more are needed for a p95")
     assert found.to_dict()["off"] is None
     assert "too few calls for rolling windows" in repr(found)
+    answer = compose_backtest(found).answer
+    assert [title for title, lines in answer.parts if lines] == [
+        *("How sure", "What it rests on", "What to do next")
+    ]
+    assert dict(answer.parts)["What to do next"] == (
+        "Bring a longer log, or hold out more of it (`--at 0.5`).",
+    )
 
 
 @pytest.mark.slow

@@ -66,11 +66,11 @@ def test_the_answer_of_theory_in_words() -> None:
     assert repr(found).splitlines()[:5] == [
         # Six slots, and 4 tasks/s x 100 tokens x 0.01 USD / 1,000 tokens x 3,600 s.
         # An hour 730 times makes a month.
-        "Use static:a with a × 6: 20.4 USD per hour, 14,892 a month, the cheapest shown to meet "
+        "Use static:a with a × 6: USD 20.40 an hour, 14,892 a month, the cheapest shown to meet "
         "latency p95 ≤ 3.6 s, share answered ≥ 0.99.",
         "  arrivals: poisson:4, 4 tasks/s asked for; none were run",
-        "  latency p95 ≤ 3.6 s: 3.238 (exact), met",
-        "  share answered ≥ 0.99: 1 (exact), met",
+        "  latency p95 ≤ 3.6 s: 3.24 (exact), met",
+        "  share answered ≥ 0.99: 100 % (exact), met",
         "  11 pools and policies were asked about, 0 run",
     ]
     assert found.margins.iloc[0][["metric", "bound", "verdict"]].tolist() == [
@@ -81,7 +81,7 @@ def test_the_answer_of_theory_in_words() -> None:
     assert found.stress["condition"].tolist() == [
         "as asked",
         "twice the load",
-        "a down for 10 minutes",
+        "a down for 10 min",
         "prices 20 % higher",
         "prices 20 % lower",
         "service times 20 % longer",
@@ -130,7 +130,7 @@ def test_twice_the_load_is_met_in_as_many_periods() -> None:
     loop = capacity(None, [agent()], "static:a", arrivals="closed:users=4,think=1", tasks=300,
                     **asked)  # fmt: skip
     assert repr(loop).splitlines()[-1] == (
-        "  it also holds under: a down for 5 minutes, prices 20 % higher, prices 20 % lower, "
+        "  it also holds under: a down for 5.0 min, prices 20 % higher, prices 20 % lower, "
         "service times 20 % longer, service times 20 % shorter"
     )
 

@@ -274,6 +274,7 @@ def test_one_policy_is_compared_with_none() -> None:
     [
         ({}, "No backtest: how far the simulator is off here is not measured."),
         ({"backtest": "It was off by 4 %."}, "It was off by 4 %."),
+        ({"backtest": "the simulator is off by 4 %"}, "The simulator is off by 4 %."),
         ({"coverage": 0.6}, "Quality is known for 60 % of the answers of used."),
         (
             {"records": "log", "estimate": "weak"},

@@ -195,6 +195,10 @@ def test_a_recorded_cost_of_the_served_agent_alone_is_estimated(tmp_path: Path) 
     verdicts = [costs.policies[name].verdict for name in table["policy"]]
     assert table["cost_estimate"].tolist() == verdicts
     assert "USD est." in repr(study)
+    found = costs.policies["static:big"]
+    assert partial.said(costs, "static:big", "cost") == (
+        f"USD {found.interval.scaled(1000.0)} per 1,000 tasks (estimated, {found.verdict})"
+    )
     assert "estimated cost" in study.to_html()
     assert "estimated quality" in study.to_html()
     apart = study.differences("cost", 0.3)["static:big"]

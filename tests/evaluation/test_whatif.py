@@ -13,6 +13,7 @@ import routingsim as rs
 from routingsim.errors import AgentError, PolicyError, RoutingSimError, SimulationError
 from routingsim.evaluation.whatif import priced
 from routingsim.evaluation.whatif_result import WhatIf
+from routingsim.report.whatif_report import compose_whatif
 
 from .logs_with_agents import log, table
 
@@ -73,6 +74,8 @@ def test_every_form_has_the_sentence_of_the_backtest(changed: WhatIf) -> None:
     found = changed.to_dict()
     assert found["sentence"] == changed.backtest.sentence
     assert [row["policy"] for row in found["rows"]] == ["today", "logged", "cheapest"]
+    asked = compose_whatif(changed).answer.asked
+    assert asked.startswith(f"With {changed.question}: which policy is the best compromise")
     assert changed.believed(changed.backtest.believe * 1.01) is True
     assert changed.believed(-changed.backtest.believe * 0.99) is False
 

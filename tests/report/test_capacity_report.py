@@ -34,13 +34,16 @@ def test_the_report_leads_with_the_answer_and_has_its_margins(tmp_path: Path) ->
         "",
         "11 pools and policies at poisson:4, 500 tasks a run. 2026-01-01",
     ]
-    assert "**Use static:a with a × 6: 20.4 USD per hour, 14,892 a month, the cheapest" in text
+    assert "**Use static:a with a × 6: USD 20.40 an hour, 14,892 a month, the cheapest" in text
     titles = re.findall(r"^## (.*)$", text, re.MULTILINE)
     assert titles == [
         *("Answer", "Summary", "Targets and margins", "What latency and quality cost"),
         *("What breaks first", "Pools and policies", "What was run", "Glossary"),
     ]
     assert "| mean | 20.4 | 14,892 |" in text
+    assert "**How sure.** Latency p95 ≤ 3.6 s: 3.24 (exact), met. " in text
+    assert "Waits and latencies are those of queueing theory (Erlang C)." in text
+    assert "**What to do next.** Keep the pool (`--agents-to pool.toml`), and replay" in text
     # Erlang C: the p95 of 5 slots is 4.20 s, of 6 3.24 s.
     assert "4.20 for 19.4 USD an hour, 3.24 for 20.4 USD an hour, " in text
     call = r"capacity(None, pool, \['static:a'\], arrivals='poisson:4', slots=\{'a': \[1, 2, "

@@ -60,7 +60,7 @@ def test_where_the_log_cannot_answer_no_quality_stands() -> None:
     said = render(compose(replays(0.0, "static:small", "static:big")), "md")
     assert "for static:small and static:big the log cannot answer" in said
     assert "their qualities cannot be compared: the log cannot answer" in said
-    assert "Static:small: the log is worth 8." in said
+    assert "static:small: the log is worth 8." in said
     assert not re.search(r"0\.\d\d\d ± 0\.\d\d\d", said.replace("weights average 0", ""))
 
 

@@ -27,7 +27,7 @@ from ..cli.running import in_process
 
 DATE = "2026-01-02"
 COMMAND = "do <it> & again"
-VOID = {"meta", "br", "hr", "img", "input", "link"}
+VOID = {"meta", "br", "hr", "img", "input", "link", "wbr"}
 
 
 class Page(HTMLParser):

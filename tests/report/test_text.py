@@ -156,9 +156,16 @@ def test_each_load_is_named() -> None:
     assert verdict(calm, busy) == f"{every} At load 0.8 every task was answered."
     busy = at(entry("a"), entry("b", "growing", busiest=""), load=0.8)
     assert verdict(calm, busy, leader="At load 0.8 a is first.") == (
+        "At load 0.2 a and b kept up. At load 0.8 a kept up; b is growing. At load 0.8 every task "
+        "was answered. At load 0.8 a is first."
+    )
+    short = at(entry("a", "too short to say"), entry("b", "too short to say"), load=0.5)
+    assert verdict(short, busy).startswith(
+        "At load 0.5 of a and b the run is too short to tell. At load 0.8 a kept up; b is growing. "
+    )
+    assert verdict(busy).startswith(
         "At load 0.8 b (highest offered load 60 %; 30 tasks waiting at the end) is growing: "
-        f"{GROWING}. At load 0.8 the other policy kept up. At load 0.8 every task was answered. At "
-        "load 0.8 a is first."
+        f"{GROWING}. At load 0.8 the other policy kept up. At load 0.8 every task was answered."
     )
 
 

@@ -36,6 +36,7 @@ def test_an_interval_of_batches_by_hand() -> None:
     assert found.half_width == pytest.approx(4.302653 * math.sqrt(7) / math.sqrt(3), rel=1e-6)
     assert (found.low, found.high) == (3 - found.half_width, 3 + found.half_width)
     assert str(Interval(1.2345678, 0.0123)) == "1.235 ± 0.012"
+    assert str(Interval(0.000231, 8.2e-6)) == "0.0002310 ± 0.0000082"
 
 
 def test_a_wider_level_is_a_wider_interval() -> None:
@@ -47,7 +48,7 @@ def test_an_interval_may_be_skewed() -> None:
     found = Interval(10.0, 3.0, shift=1.0)
     assert (found.low, found.high) == (8.0, 14.0)
     assert str(found) == "10 (8 to 14)"
-    assert str(Interval(10.0, 3.0)) == "10 ± 3"
+    assert str(Interval(10.0, 3.0)) == "10.0 ± 3.0"
     assert str(Interval(10.0, math.nan)) == "10"
     other = found.scaled(-2.0)
     assert (other.mean, other.low, other.high) == (-20.0, -28.0, -16.0)

@@ -15,6 +15,8 @@ from routingsim.evaluation.cell import HIGHER_IS_BETTER, METRICS
 from routingsim.evaluation.intervals import versus
 from routingsim.evaluation.sweeps.plan import Plan, shown
 from routingsim.evaluation.tabular import Tabular, records, texts
+from routingsim.formatting import short
+from routingsim.simulation.statistics import Interval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -225,14 +227,14 @@ class Sweep(Tabular):
         fixed = self.plan.fixed
         lines = [
             f"each {fixed.replications:,} replications of {fixed.corpus.name}, root seed "
-            f"{fixed.seed}; goodput counts answers within {fixed.objective:.3g} s"
+            f"{fixed.seed}; goodput counts answers within {short(fixed.objective, 3)} s"
         ]
         if self.has_figures:
             row = self.best(n=1).iloc[0]
             at = ", ".join(f"{name} {display.parameter(row[name])}" for name in self.varied)
             lines.append(
-                f"best by {self.ranked_by}: {row[self.ranked_by]:.4g} ± "
-                f"{row[f'{self.ranked_by}_hw']:.2g} at {at}"
+                f"best by {self.ranked_by}: "
+                f"{Interval(row[self.ranked_by], row[f'{self.ranked_by}_hw'])} at {at}"
             )
         growing = int((self._frame["stability"] == "growing").sum())
         if growing:
