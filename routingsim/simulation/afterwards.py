@@ -4,7 +4,7 @@ import numpy as np
 
 from routingsim import rng
 from routingsim.policies.kernel import LIMITED
-from routingsim.simulation.compiling import called
+from routingsim.simulation.compiling import called, greater
 from routingsim.simulation.state import ESCALATED
 
 
@@ -29,7 +29,7 @@ def sent_again(s, rules, log, keys, call, now):
             pause *= 1.0 - rules.jitter * rng.uniform(keys.jitter, i, tried - 1)
     at = now + pause
     if status == LIMITED and rules.retry_after:
-        at = max(at, call.due)
+        at = greater(at, call.due)
     i, k = np.uint32(call.task), log.retries[0]
     log.retries[0] = k + 1
     log.retried[k] = call.task

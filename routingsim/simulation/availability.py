@@ -59,7 +59,7 @@ def rank_agent(s, a):
 def offer(s, a):
     """Offer agent ``a`` to policies, or not, as it is now."""
     agent = s.agents[a]
-    offered = int(agent.works and agent.listed and agent.cool in (CLOSED, HALF_OPEN))
+    offered = np.int64(agent.works and agent.listed and agent.cool in (CLOSED, HALF_OPEN))
     s.counters[UPS] += offered - agent.offered
     agent.offered = s.up[a] = offered
     if s.counters[RANKS]:
@@ -110,7 +110,7 @@ def change(s, system, k):
     elif what == ERRORS:
         agent.error_rate, agent.drawn = value, 1
     elif what == LISTED:
-        agent.listed = int(value)
+        agent.listed = np.int64(value)
         offer(s, a)
     elif what == PRICE:
         agent.price_factor, agent.repriced = value, 1

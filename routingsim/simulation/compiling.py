@@ -25,6 +25,10 @@ from routingsim.numba_cache import without_collector
 class _Part(JITCodeLibrary):
     """The code of one function, to be optimised with that of its callers."""
 
+    def _optimize_functions(self, ll_module: Any) -> None:
+        """Leave that to the whole; only say for what processor the code is."""
+        ll_module.data_layout = self._codegen._data_layout
+
     def finalize(self) -> None:
         """Say that nothing more comes."""
         self._finalized = True
@@ -47,6 +51,11 @@ class _Whole(JITCodeLibrary):
         found = [part for each in self._linking_libraries for part in _parts(each)]
         self._linking_libraries = list(dict.fromkeys(found))
         super().finalize()
+
+    def _optimize_final_module(self) -> None:
+        """Optimise once: numba does it a first time to find needless counts of references."""
+        passes, builder = self._codegen._module_pass_manager()
+        passes.run(self._final_module, builder)
 
     def _get_module_for_linking(self) -> Any:
         """What the cache keeps beside machine code: names alone, as nothing compiled calls it."""
@@ -169,3 +178,18 @@ def _wide(kind: Any) -> Any:
 def _compiler(*signature: Any, **options: Any) -> Any:
     compiler: Any = njit  # its stubs lack some of these options
     return compiler(*signature, nogil=True, _nrt=False, no_cfunc_wrapper=True, **options)
+
+
+# Numba's ``min`` and ``max`` are compiled for each pair of types, and by themselves.
+
+
+@inlined
+def lesser(one, other):
+    """The lesser of two numbers of one kind, as ``min`` finds it."""
+    return other if other < one else one
+
+
+@inlined
+def greater(one, other):
+    """The greater of two numbers of one kind, as ``max`` finds it."""
+    return other if other > one else one

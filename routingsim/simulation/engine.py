@@ -68,7 +68,7 @@ from routingsim.simulation.calls import (
     leave_service,
     take,
 )
-from routingsim.simulation.compiling import called, inlined, whole
+from routingsim.simulation.compiling import called, greater, inlined, lesser, whole
 from routingsim.simulation.events import (
     BEGUN,
     BOUNDED,
@@ -170,7 +170,7 @@ def _note(s, a):
     if busy + queued >= agent.slots:
         s.wait[a] = (queued + 1) * agent.mean_service / agent.slots
     if agent.shares:
-        s.speed[a] = 1.0 / (1.0 + agent.sharing * min(busy, agent.slots - 1))
+        s.speed[a] = 1.0 / (1.0 + agent.sharing * lesser(busy, agent.slots - 1))
     if s.counters[RANKS]:
         rank_agent(s, a)
 
@@ -305,10 +305,10 @@ def _begin_service(s, rules, log, agent, a, c, now, hedged):
         limit = math.inf
         if call.first > call.sent + agent.first_token_timeout:
             limit = call.sent + agent.first_token_timeout
-        limit = min(limit, call.sent + agent.timeout)
+        limit = lesser(limit, call.sent + agent.timeout)
         if limit < due:
             call.takes, call.status, call.judged = due, TIMED_OUT, 0
-            due = max(limit, now)
+            due = greater(limit, now)
     call.due = due
     agent.busy += 1
     if not (hedged or call.attempt):
@@ -515,7 +515,7 @@ def _run(s, work, system, rules, log, pool, choose, learn, learns, memory, seed)
             work.arrived[i] = now
             c = np.uint32(NONE)
             if rules.budget >= 0.0:
-                s.level[0] = min(rules.reserve, s.level[0] + rules.budget)
+                s.level[0] = lesser(rules.reserve, s.level[0] + rules.budget)
 
         sent = i >= 0
         if sent:

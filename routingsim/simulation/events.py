@@ -14,7 +14,7 @@ import math
 import numpy as np
 
 from routingsim.simulation.cache_lines import less, less_than, prefetch
-from routingsim.simulation.compiling import called, inlined
+from routingsim.simulation.compiling import called, inlined, lesser
 
 # In the order in which they happen at one time.
 UP, DOWN, COOLED, LOOK, FREED, CHANGE, FIRST, SHARED, DEPART = range(9)
@@ -63,7 +63,7 @@ def _sink(s, size, time, code):
         if not 0 <= child < size:
             break
         if child > _NEAR:  # ask for what is below
-            for below in range(4 * child + 1, min(4 * child + 17, size), 4):
+            for below in range(4 * child + 1, lesser(4 * child + 17, size), 4):
                 prefetch(s.events[np.uint32(below)])
         # Behind the last event are infinite times.
         low = child + less(s.events[child + 1], s.events[child])

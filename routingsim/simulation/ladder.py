@@ -14,7 +14,7 @@ Simulation 15, 2005).
 import numpy as np
 
 from routingsim.simulation.cache_lines import prefetch
-from routingsim.simulation.compiling import called, inlined
+from routingsim.simulation.compiling import called, greater, inlined, lesser
 from routingsim.simulation.events import (
     EVENTS,
     FAR,
@@ -166,10 +166,11 @@ def _next_rungs(s):
         _prefetch_part(s, s.far[first].code)
         for at in range(first + 1, k + 1):
             time = s.far[at].time
-            low, high, total, count = min(low, time), max(high, time), total + time, count + 1
+            low, high = lesser(low, time), greater(high, time)
+            total, count = total + time, count + 1
         k = s.far[first].code
     # Few events are later than six times the mean, even if their law is exponential.
-    span = min(2.0 * (high - low), 6.0 * (total / count - low))
+    span = lesser(2.0 * (high - low), 6.0 * (total / count - low))
     rungs = s.buckets.size - 1
     s.counters[RUNG] = s.counters[RUNGS] = 0
     s.bounds[UNTIL] = high

@@ -6,7 +6,7 @@ A part of the histogram is 1/32 of the power of two below it, so a quantile is r
 
 import numpy as np
 
-from routingsim.simulation.compiling import called
+from routingsim.simulation.compiling import called, greater, lesser
 
 _SHORTEST, _LONGEST = 2.0**-20, 2.0**20  # seconds
 _DROPPED = 47  # bits of a float's word below those that number the parts
@@ -18,7 +18,7 @@ BINS = (40 << 5) + 1
 @called
 def note_time(s, a, seconds):
     """Count a call to agent ``a`` that took so long."""
-    within = min(max(seconds, _SHORTEST), _LONGEST)
+    within = lesser(greater(seconds, _SHORTEST), _LONGEST)
     k = (np.float64(within).view(np.int64) >> _DROPPED) - _FIRST
     s.histogram[np.uint64(a * BINS + k)] += 1
     agent = s.agents[a]

@@ -14,7 +14,7 @@ import math
 import numpy as np
 
 from routingsim.simulation.calls import NONE
-from routingsim.simulation.compiling import called
+from routingsim.simulation.compiling import called, greater, lesser
 from routingsim.simulation.events import LIMIT, code_of, push_rare
 from routingsim.simulation.queues import PRIORITY, next_call, priority_of
 from routingsim.simulation.state import BUCKET, SLIDING, TOKENS, WINDOWS
@@ -27,7 +27,7 @@ def opens_at(s, work, acc, a, call, now):
     for k in range(WINDOWS):
         w = s.windows[WINDOWS * acc + k]
         if w.limit > 0.0:
-            latest = max(latest, _opens(s, w, _need(work, k, w.limit, a, call), now))
+            latest = greater(latest, _opens(s, w, _need(work, k, w.limit, a, call), now))
     return latest
 
 
@@ -44,7 +44,7 @@ def take_of(s, work, acc, a, call, now):
 def _need(work, k, limit, a, call):
     """What a call takes of a limit: one request, or its tokens, but never more than there are."""
     if k == TOKENS:
-        return min(work.tokens[np.uint32(work.row[np.uint32(call.task)]), a], limit)
+        return lesser(work.tokens[np.uint32(work.row[np.uint32(call.task)]), a], limit)
     return 1.0
 
 
@@ -76,7 +76,7 @@ def _take(s, w, need, now):
             w.count += 1
             w.used += need
     elif w.law == BUCKET:
-        w.used = min(w.limit, w.used + (now - w.last) * (w.limit / w.span)) - need
+        w.used = lesser(w.limit, w.used + (now - w.last) * (w.limit / w.span)) - need
         w.last = now
     else:
         number = math.floor(now / w.span)
@@ -93,7 +93,7 @@ def show_room(s, now):
         for k in range(WINDOWS):
             w = s.windows[WINDOWS * acc + k]
             if w.limit > 0.0:
-                least = min(least, _left(s, w, now) / w.limit)
+                least = lesser(least, _left(s, w, now) / w.limit)
         account = s.accounts[acc]
         for k in range(account.first, account.end):
             s.room[s.members[k]] = least
@@ -105,7 +105,7 @@ def _left(s, w, now):
         _forget(s, w, now)
         return w.limit - w.used
     if w.law == BUCKET:
-        return min(w.limit, w.used + (now - w.last) * (w.limit / w.span))
+        return lesser(w.limit, w.used + (now - w.last) * (w.limit / w.span))
     return w.limit - (w.used if w.last == math.floor(now / w.span) else 0.0)
 
 

@@ -13,7 +13,7 @@ not when one joins the queue, as calls may leave before they start.
 import numpy as np
 
 from routingsim.simulation.calls import NONE
-from routingsim.simulation.compiling import called, inlined
+from routingsim.simulation.compiling import called, greater, inlined
 
 DISCIPLINES = FIFO, PRIORITY, FAIR = range(3)
 
@@ -103,7 +103,7 @@ def _next_of_lines(s, agent, a):
         if agent.order == PRIORITY:
             return c
         call = s.calls[c]
-        mine = max(s.clocks[np.uint32(agent.clocks + k)], agent.clock)
+        mine = greater(s.clocks[np.uint32(agent.clocks + k)], agent.clock)
         first = call.sent < sent or (call.sent == sent and call.task < task)
         if found == NONE or mine < tag or (mine == tag and first):
             found, tag, sent, task = c, mine, call.sent, call.task
@@ -115,6 +115,6 @@ def advance_clock(s, work, agent, a, i):
     """Charge the tenant of task ``i``, which starts at agent ``a``, with its service."""
     tenant = tenant_of(work, i)
     k = np.uint32(agent.clocks + tenant)
-    agent.clock = max(s.clocks[k], agent.clock)
+    agent.clock = greater(s.clocks[k], agent.clock)
     took = work.service[np.uint32(work.row[np.uint32(i)]), a] / work.weight[tenant]
     s.clocks[k] = agent.clock + took

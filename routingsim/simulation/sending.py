@@ -11,7 +11,7 @@ import numpy as np
 
 from routingsim import rng
 from routingsim.policies.kernel import COPY, FAILED, OK, TaskView
-from routingsim.simulation.compiling import inlined
+from routingsim.simulation.compiling import inlined, lesser
 from routingsim.simulation.queues import priority_of, tenant_of
 from routingsim.simulation.state import ESCALATED, EXPONENTIAL, LOGNORMAL
 
@@ -139,5 +139,5 @@ def longest_wait(agent, keys, i, part):
     longest = agent.longest
     if agent.impatient:
         drawn = agent.patience * rng.exponential(keys.patience, i, part)
-        longest = min(longest, drawn)
+        longest = lesser(longest, drawn)
     return longest

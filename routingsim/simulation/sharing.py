@@ -17,7 +17,7 @@ import numpy as np
 
 from routingsim.policies.kernel import OK, TIMED_OUT
 from routingsim.simulation.calls import HELD, NONE, copy_of, free, take
-from routingsim.simulation.compiling import called
+from routingsim.simulation.compiling import called, greater, lesser
 from routingsim.simulation.events import DEPART, FIRST, SHARED, code_of, push_rare
 
 NODE = np.dtype(
@@ -49,9 +49,9 @@ def begin_shared(s, rules, agent, a, c, now):
     agent.ends = _added(s, agent.ends, np.uint32(2 * c))
     if agent.streams:
         agent.firsts = _added(s, agent.firsts, np.uint32(2 * c + 1))
-        call.due = min(call.due, call.sent + agent.first_token_timeout)
+        call.due = lesser(call.due, call.sent + agent.first_token_timeout)
     if call.due < math.inf:
-        call.due = max(call.due, now)
+        call.due = greater(call.due, now)
         push_rare(s, call.due, code_of(DEPART, call.task, c, copy_of(s, c)))
     _plan(s, agent, a)
 
@@ -69,7 +69,7 @@ def first_token(s, agent, a, now):
     if free_to_go_on and agent.first_token_timeout < math.inf:
         call.due = call.sent + agent.timeout
         if call.due < math.inf:
-            call.due = max(call.due, now)
+            call.due = greater(call.due, now)
             push_rare(s, call.due, code_of(DEPART, call.task, c, copy_of(s, c)))
     _plan_first(s, agent, a)
 
@@ -86,7 +86,7 @@ def end_shared(s, log, agent, a, now):
         log.held_until[call.tried] = now
         free(s, c)
         return np.uint32(NONE)
-    call.first = min(call.first, now)
+    call.first = lesser(call.first, now)
     return c
 
 
@@ -192,7 +192,7 @@ def _when(s, agent, node):
     """The time of an event in virtual time, if the number of calls stays as it is."""
     ahead = s.nodes[np.uint32(node)].key - agent.virtual
     slower = 1.0 + agent.sharing * (agent.busy - 1)
-    return max(agent.moved, agent.moved + ahead * slower)
+    return greater(agent.moved, agent.moved + ahead * slower)
 
 
 @called

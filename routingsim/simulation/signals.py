@@ -14,7 +14,7 @@ import numpy as np
 from routingsim import rng
 from routingsim.errors import SimulationError
 from routingsim.simulation.arrivals.checks import is_finite, is_whole
-from routingsim.simulation.compiling import called, inlined
+from routingsim.simulation.compiling import called, inlined, lesser
 from routingsim.simulation.events import NEWS, NEWS_FIRST
 
 _MOST_ROUTERS = 10_000
@@ -99,10 +99,10 @@ def show_signals(s, rules, keys, i, now):
     for a in range(m):
         agent = s.agents[a]
         known = s.own[mine + a] + s.late[a] - s.late_own[mine + a]
-        s.busy[a] = min(known, agent.slots)
+        s.busy[a] = lesser(known, agent.slots)
         s.queued[a] = known - s.busy[a]
         s.wait[a] = 0.0
         if known >= agent.slots:
             s.wait[a] = (s.queued[a] + 1) * agent.mean_service / agent.slots
         if agent.sharing > 0.0:
-            s.speed[a] = 1.0 / (1.0 + agent.sharing * min(s.busy[a], agent.slots - 1))
+            s.speed[a] = 1.0 / (1.0 + agent.sharing * lesser(s.busy[a], agent.slots - 1))

@@ -23,6 +23,7 @@ Floats = NDArray[np.float64]
 _BLOCK = 128  # values that NumPy adds in eight columns before it pairs them
 _DEEP = 64  # halvings of any number of values
 _KEPT = 1 << 20  # numbers that a thread keeps room for, 8 MB
+_FEW = 1 << 14  # values up to which NumPy keeps the lock so shortly that nothing need be compiled
 
 
 def stack() -> Floats:
@@ -164,6 +165,8 @@ def _deviation(times, gaps, room):
 
 def deviation_of_gaps(times: Floats) -> float:
     """The standard deviation of the gaps between times in order, two or more."""
+    if times.size <= _FEW:
+        return float(np.diff(times).std())
     return _deviation(np.ascontiguousarray(times), scratch(1, times.size - 1)[0], stack())
 
 
@@ -259,6 +262,8 @@ def _counted(codes, found):
 
 def counted(codes: NDArray[np.integer], most: int) -> NDArray[np.int64]:
     """How often each of the numbers below ``most`` is there."""
+    if codes.size <= _FEW:
+        return np.bincount(codes, minlength=most)
     found = np.zeros(most, np.int64)
     _counted(codes, found)
     return found

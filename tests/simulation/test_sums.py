@@ -60,6 +60,7 @@ def test_gaps_are_told_apart_by_agent() -> None:
 def test_counts_and_sums_by_agent_and_cell() -> None:
     agent, values = np.array([1, 0, 1], np.int16), np.array([2.0, 3.0, 5.0])
     assert sums.counted(agent, 3).tolist() == [1, 2, 0]
+    assert sums.counted(np.tile(agent, 6_000), 3).tolist() == [6_000, 12_000, 0]
     assert [each.tolist() for each in sums.by_agent(agent, values, 2)] == [[1, 2], [3, 7]]
     arrived = np.array([10.0, 11.0, 12.0])
     counts, summed = sums.in_cells(agent, arrived, values, (10.0, 12.0), (2, 2))

@@ -13,26 +13,31 @@ from numba import njit
 
 from routingsim.rng import exponential, uniform
 from routingsim.rng import gamma as gamma_variate
+from routingsim.simulation.compiling import kernel
 
 # Parts of a draw: what belongs to arrival i, and what belongs to a change of state i.
 _GAP, _SWITCH, _FIRST = range(3)
 
 
-@njit(cache=True, nogil=True)
+@kernel
+def _weibull(key, first, times, rate, shape, clock):
+    t = clock[0]
+    power = 1.0 / shape
+    mean = math.gamma(1.0 + power)
+    for i in range(times.size):
+        gap = exponential(key, first + i, _GAP)
+        t += gap if shape == 1.0 else gap**power / mean
+        times[i] = t / rate
+    clock[0] = t
+
+
 def weibull(key, first, n, rate, shape, clock):
     """``n`` arrivals with Weibull gaps, by inversion; those of shape 1 are exponential.
 
     They are those from number ``first`` on; ``clock`` holds the time before, in mean gaps.
     """
     times = np.empty(n)
-    t = clock[0]
-    power = 1.0 / shape
-    mean = math.gamma(1.0 + power)
-    for i in range(n):
-        gap = exponential(key, first + i, _GAP)
-        t += gap if shape == 1.0 else gap**power / mean
-        times[i] = t / rate
-    clock[0] = t
+    _weibull(key, first, times, rate, shape, clock)
     return times
 
 
