@@ -46,6 +46,36 @@ def test_a_folder_is_one_corpus_in_the_order_of_its_files(
     np.testing.assert_array_equal(known, whole.outcomes["quality"])
 
 
+def test_blocks_of_parquet_go_on_across_row_groups_and_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, "TASKS", 4)
+    whole = tasks(0, 16, category=[*"abbcddaaccbbdade"])
+    whole["prompt_tokens"] = [*range(15), None]
+    for k, (part, rows) in enumerate(((whole[:11], 3), (whole[11:], 2))):
+        part.to_parquet(tmp_path / f"{k}.parquet", row_group_size=rows, index=False)
+    found = rs.stream_corpus(tmp_path)
+    blocks = [block.tasks for block in found.blocks()]
+    assert [block["id"].tolist() for block in blocks] == [
+        ["0", "1", "2", "3"],
+        ["4", "5", "6", "7"],
+        ["8", "9", "10"],
+        ["11", "12", "13", "14"],
+        ["15"],
+    ]
+    pd.testing.assert_frame_equal(
+        pd.concat(blocks, ignore_index=True), rs.load_corpus(tmp_path).tasks
+    )
+    assert found.facts.categories == (*"abcde",)
+    whole.loc[[7, 12], "arrived_at"] = -1.0
+    for k, (part, rows) in enumerate(((whole[:11], 3), (whole[11:], 2))):
+        part.to_parquet(tmp_path / f"{k}.parquet", row_group_size=rows, index=False)
+    skipped = rs.stream_corpus(tmp_path, on_error="skip").facts
+    assert skipped.tasks == 14
+    assert skipped.notes[0].startswith("2 records were skipped; the first: ")
+    assert "0.parquet, row 8: arrived_at: " in skipped.notes[0]
+
+
 def test_dates_count_from_the_first_of_all_files(tmp_path: Path) -> None:
     for k, day in enumerate(("2026-03-01", "2026-03-02")):
         stamps = pd.Series(pd.date_range(day, periods=3, freq="90min", tz="UTC"))
