@@ -1,5 +1,6 @@
 """Sphinx: how docs/ becomes site/ (`make docs`)."""
 
+import gc
 import re
 import sys
 from importlib.metadata import version as installed
@@ -8,6 +9,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 import notebook_pages
+
+gc.disable()  # a third of a build went into looking for cycles in trees that stay
 
 project = "routingsim"
 author = "The routingsim authors"

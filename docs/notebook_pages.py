@@ -6,14 +6,13 @@ that builds the site, else that of the remote ``origin``; where neither is known
 such links.
 """
 
+import json
 import os
 import re
 import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
-
-import nbformat
 
 __all__ = ["FOLDER", "Repository", "links", "page", "repository"]
 
@@ -73,8 +72,7 @@ def links(of: Repository, notebook: str) -> dict[str, str]:
 
 def page(text: str, notebook: str, of: Repository | None) -> str:
     """A notebook's text as a page in MyST Markdown, its outputs below their cells."""
-    cells = nbformat.reads(text, as_version=4).cells
-    parts = [part for cell in cells for part in _cell(cell)]
+    parts = [part for cell in json.loads(text)["cells"] for part in _cell(cell)]
     if not parts[0].startswith("# "):
         parts.insert(0, f"# {notebook.removesuffix('.ipynb')}")
     title, _, rest = parts[0].partition("\n")
@@ -93,30 +91,36 @@ def _launch(notebook: str, of: Repository | None) -> str:
     return f"{badges}\n\n{stored} In Colab run this first:\n\n```text\n{install}\n```"
 
 
-def _cell(cell: Any) -> Iterator[str]:
-    if cell.cell_type == "markdown":
-        yield _LINK.sub(rf"{{doc}}`\1 </{FOLDER}/\2>`", cell.source)
-    elif cell.cell_type == "code" and cell.source.strip():
-        yield f"```python\n{cell.source}\n```"
-        for output in cell.outputs:
+def _cell(cell: Mapping[str, Any]) -> Iterator[str]:
+    source = _joined(cell["source"])
+    if cell["cell_type"] == "markdown":
+        yield _LINK.sub(rf"{{doc}}`\1 </{FOLDER}/\2>`", source)
+    elif cell["cell_type"] == "code" and source.strip():
+        yield f"```python\n{source}\n```"
+        for output in cell["outputs"]:
             yield from _output(output)
 
 
-def _output(output: Any) -> Iterator[str]:
-    if output.output_type == "stream":
-        if output.name == "stdout":
-            yield _fenced("text", output.text)
+def _output(output: Mapping[str, Any]) -> Iterator[str]:
+    if output["output_type"] == "stream":
+        if output["name"] == "stdout":
+            yield _fenced("text", _joined(output["text"]))
         return
     data = output.get("data", {})
     if "image/png" in data:
-        image = "".join(data["image/png"].split())
+        image = "".join(_joined(data["image/png"]).split())
         yield f"![What the cell above draws](data:image/png;base64,{image})"
     elif "text/markdown" in data:
-        yield re.sub("^#+ (.*)$", r"**\1**", data["text/markdown"], flags=re.MULTILINE)
+        yield re.sub("^#+ (.*)$", r"**\1**", _joined(data["text/markdown"]), flags=re.MULTILINE)
     elif "text/html" in data:
-        yield _fenced("{raw} html", f'<div class="output">{data["text/html"]}</div>')
+        yield _fenced("{raw} html", f'<div class="output">{_joined(data["text/html"])}</div>')
     elif "text/plain" in data and "application/vnd.jupyter.widget-view+json" not in data:
-        yield _fenced("text", data["text/plain"])
+        yield _fenced("text", _joined(data["text/plain"]))
+
+
+def _joined(text: str | list[str]) -> str:
+    """A text, which a notebook's file holds as one or as its lines."""
+    return "".join(text)
 
 
 def _fenced(kind: str, text: str) -> str:
