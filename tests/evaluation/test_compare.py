@@ -16,6 +16,7 @@ import routingsim as rs
 from routingsim.errors import AgentError, CorpusError, PolicyError, SimulationError
 from routingsim.evaluation import paired_t
 from routingsim.evaluation.cell import METRICS
+from routingsim.evaluation.fingerprint import fingerprint
 from routingsim.evaluation.study import Study
 from routingsim.policies import Policy, choose_kernel, draw, make_policy, static
 from routingsim.simulation.scenario import prepare
@@ -276,10 +277,13 @@ def test_threads_of_ones_own_give_the_same(in_threads: Study) -> None:
 
 
 @pytest.mark.slow
-def test_processes_give_the_same(in_threads: Study) -> None:
+def test_processes_give_the_same_figures_and_digests(in_threads: Study) -> None:
     context = multiprocessing.get_context("spawn")
+    learner = make_policy(pool(), "linucb")
     with ProcessPoolExecutor(1, mp_context=context) as executor:
         assert same(rs.compare(corpus(), pool(), POLICIES, executor=executor, **FEW), in_threads)
+        digest = executor.submit(fingerprint, learner.choose, learner.learn)
+        assert digest.result() == fingerprint(learner.choose, learner.learn)
 
 
 @pytest.fixture(scope="module")
