@@ -27,8 +27,8 @@ class Fits:
     corpus: Corpus
     agents: tuple[str, ...]  # outcome names, a column each
     seed: int  # of the folds
-    _whole: Once = field(default_factory=Once, repr=False)
-    _crossed: Once = field(default_factory=Once, repr=False)
+    _whole: Once = field(default_factory=Once, repr=False, compare=False)
+    _crossed: Once = field(default_factory=Once, repr=False, compare=False)
 
     @property
     def whole(self) -> QualityPredictor:
