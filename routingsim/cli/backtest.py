@@ -7,6 +7,7 @@ from routingsim.cli.log_options import LogInputs
 from routingsim.cli.options import JsonOption, PageOption, spread, write_page
 
 _SPARE = ("calls", "low", "high")
+_SHORT = {"as predicted": "held", "too few calls to say": "too few"}
 
 
 @spread
@@ -27,5 +28,11 @@ def backtest(inputs: LogInputs, report: PageOption = None, json_to: JsonOption =
         write_json("backtest", found.to_dict(), json_to)
     if json_to != Path("-"):
         print_said(str(found), *found.below())
-        print_table(*found.shown(), words=("agent", "figure", "verdict"), spare=_SPARE)
+        heads, rows = found.shown()
+        rows = [[*row, _SHORT.get(verdict, verdict)] for *row, verdict in rows]
+        print_table(heads, rows, words=("agent", "figure", "verdict"), spare=_SPARE)
+        print_said(
+            "held: the predicted 95 % interval (low to high) holds what was recorded; "
+            "too few: too few calls to say"
+        )
     write_page(found, report)

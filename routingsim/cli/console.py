@@ -356,6 +356,10 @@ def print_study(study: "Study") -> None:
             key: "USD est." if key == "cost" and estimated else title for key, title, _ in shown
         }
         pairs = _pairs(frame, by)
+        # Times of a backlog that outlasts the run say only how long the run was.
+        lasts = [study.cell(name, load).lasts for name in frame["policy"]]
+        timed = {k for k, _, _ in shown if k.startswith("latency") and k != by}
+        frame = frame.assign(**{key: frame[key].mask(lasts) for key in timed})
         columns = [
             [each.replace(" ± ", "±") for each in cells(pairs, "interval", ranked, absent="-")]
             if key == by

@@ -16,6 +16,7 @@ from routingsim.cli.console import (
 from routingsim.cli.inputs import FITTED, ReplayInputs
 from routingsim.cli.options import write_page
 from routingsim.errors import SimulationError
+from routingsim.formatting import count
 
 if TYPE_CHECKING:
     from routingsim.simulation.stream_result import StreamedReplay
@@ -109,7 +110,8 @@ def run_in_blocks(
     sink = nullcontext() if tasks_to is None else TaskSink(tasks_to)
     dates = None if inputs.dates is None else str(inputs.dates)
     stream = stream_corpus(inputs.corpus, on_error=str(inputs.on_error), dates=dates)
-    remark(f"{inputs.corpus}: {len(stream):,} tasks in {len(stream.files):,} files, in blocks")
+    files = count(len(stream.files), "file")
+    remark(f"{inputs.corpus}: {len(stream):,} tasks in {files}, in blocks")
     pool, conditions = load_agents(inputs.agents), inputs.conditions()
     conditions |= {"service": inputs.service, "warm_up": inputs.warm_up}
     with sink as to:

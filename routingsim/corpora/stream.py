@@ -276,7 +276,7 @@ def stream_corpus(
     """
     path = Path(source)
     if not path.exists():
-        raise CorpusError(f"{path}: no such file or folder")
+        raise CorpusError(f"{path}: no such file or folder; in blocks, files are read, not names")
     files = task_files(path)
     if not files:
         raise CorpusError(f"{path}: holds no file of tasks ({', '.join(SUFFIXES)})")

@@ -26,7 +26,7 @@ from routingsim.evaluation.replay_difference import (
     replay_difference,
     replay_figure,
 )
-from routingsim.evaluation.study_intervals import difference_of, interval
+from routingsim.evaluation.study_intervals import DEPENDENT, difference_of, interval
 from routingsim.evaluation.study_record import ESTIMATED, StudyRecord
 from routingsim.evaluation.targets import USD, Target, targets_of
 from routingsim.policies.fitted import in_sample
@@ -271,7 +271,7 @@ def of_streams(
 def _difference(metric: str, apart: Interval | None, ours: float, theirs: float) -> Difference:
     """The verdict on an interval, or why there is none, of two runs with these means."""
     if apart is None:
-        return no_verdict("too little to tell by", ours - theirs)
+        return no_verdict(DEPENDENT, ours - theirs)
     if math.isnan(apart.mean):
         return not_comparable("rests on other tasks")
     better = verdict(apart, higher_is_better=metric in HIGHER_IS_BETTER)

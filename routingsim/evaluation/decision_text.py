@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from routingsim import display
 from routingsim.evaluation.decision_record import COMPARED, Alternative, Choice, Compared
-from routingsim.evaluation.study_intervals import ONE_RUN, TOO_FEW
+from routingsim.evaluation.study_intervals import DEPENDENT, ONE_RUN, TOO_FEW
 from routingsim.evaluation.targets import Target
 from routingsim.formatting import count, duration, joined, number, percent, upper_first, usd
 from routingsim.simulation.stability import CONSEQUENCES
@@ -388,6 +388,8 @@ def _next(made: Choice) -> list[str]:
         said.append("Run it again with more replications (`--replications 20`).")
     elif made.why == TOO_FEW:
         said.append("Bring 50 different tasks or more, or ask about these tasks alone.")
+    elif made.why == DEPENDENT:
+        said.append("Replay more tasks, or without `--in-blocks`: further runs tell more.")
     elif made.kind == "undecided" and made.targets and not _unknown(made):
         said.append("More replications or tasks narrow the intervals.")
     best = made.alternative(made.chosen)

@@ -14,6 +14,7 @@ from routingsim.simulation.stability import ABOVE
 from routingsim.simulation.statistics import Interval
 
 ONE_RUN, TOO_FEW = "one run", "too few tasks"
+DEPENDENT = "batches of the runs look dependent, or have too few values"
 """Why there is no verdict."""
 
 _RATES = ("goodput", "cost_per_right")  # not known where a run ends before its backlog

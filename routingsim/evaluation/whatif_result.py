@@ -132,7 +132,7 @@ class WhatIf(Reported):
         for row, *shown in zip(found, *columns, strict=True):
             change = "-" if row["p95_change"] is None else f"{row['p95_change']:+z.1%}"
             if row["believed"] is False:
-                change += " (within its error)"
+                change = f"({change})"
             verdict = row["stability"]
             rows.append([row["policy"], f"{row['answered']:.1%}", *shown, change, verdict])
         return [*heads, "stability"], rows
@@ -141,7 +141,7 @@ class WhatIf(Reported):
         """What stands below the table."""
         kept = "USD: recorded where the log's agent answered, else its price x tokens"
         bound = "p95 change: against today's, " if self.today else "p95 change: against logged, "
-        bound += "believed where it is more than the simulator is off"
+        bound += "in brackets where it is not more than the simulator is off"
         return [bound, kept, *self.estimated(), *(f"note: {note}" for note in self.notes)]
 
     def __repr__(self) -> str:

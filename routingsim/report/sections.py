@@ -130,9 +130,13 @@ def mean_column(entries: Sequence[Entry], metric: str) -> Cells:
 
 
 def interval_column(entries: Sequence[Entry], metric: str) -> Cells:
-    """A metric of each entry with the half-width of its interval."""
-    found = [entry.shown(metric) for entry in entries]
-    pairs = [(each.mean, each.half_width) for each in found]
+    """A metric of each entry with the half-width of its interval.
+
+    Of times that say only how long the run was there is none.
+    """
+    timed = metric.startswith(("latency", "wait", "first_token"))
+    shown = (None if timed and entry.overloaded else entry.shown(metric) for entry in entries)
+    pairs = [(None, None) if each is None else (each.mean, each.half_width) for each in shown]
     return replace(column_of(entries, metric), kind="interval"), pairs
 
 

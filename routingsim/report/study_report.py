@@ -152,6 +152,8 @@ def _ranking(study: Study, experiment: Experiment) -> Section:
         "Controls show what simple rules and chance reach, and the most "
         "that any choice of agents could (the oracle)."
     ]
+    if any(entry.overloaded for at in experiment.comparisons for entry in at.entries):
+        text.append("There are no times of a policy whose backlog outlasts the run.")
     if sections.in_sample(experiment.last.entries):
         text.append(IN_SAMPLE)
     first = ["goodput"] if study.recorded and not at_log else []

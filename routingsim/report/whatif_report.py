@@ -21,7 +21,7 @@ def compose_whatif(
     document = compose(found.results, command=command, date=date)
     frame = found.to_frame()
     times = ("latency_p50", "latency_p95", "latency_p99", "wait_mean")
-    words = {None: "", True: "yes", False: "within its error"}
+    words = {None: "", True: "yes", False: "no: within the simulator’s error"}
     rows = table(
         "Against the log",
         [

@@ -160,7 +160,7 @@ def test_a_large_folder_is_replayed_in_blocks(
     ]
     monkeypatch.setenv("ROUTINGSIM_STREAM_BYTES", "1000")
     found = in_process(*command, "--json", "-", "--tasks-to", out, "--intervals")
-    assert f"{folder}: 542 tasks in 1 files, in blocks" in found.stderr.replace("\n", "")
+    assert f"{folder}: 542 tasks in 1 file, in blocks" in found.stderr.replace("\n", "")
     (mine,), (its,) = json.loads(found.stdout)["policies"], whole["policies"]
     assert mine["overall"]["tasks"] == its["overall"]["tasks"] == 542
     assert mine["overall"]["cost"] == pytest.approx(its["overall"]["cost"])

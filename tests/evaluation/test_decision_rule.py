@@ -14,6 +14,7 @@ from routingsim.evaluation.decision_record import Alternative, Choice, Compared,
 from routingsim.evaluation.decision_rule import decide
 from routingsim.evaluation.decision_text import plain, sentences
 from routingsim.evaluation.intervals import Difference, no_verdict, not_comparable, verdict
+from routingsim.evaluation.study_intervals import DEPENDENT, ONE_RUN, TOO_FEW
 from routingsim.evaluation.targets import Target, targets_of
 from routingsim.simulation.statistics import Interval
 
@@ -240,16 +241,18 @@ def test_an_unknown_quality_is_open_and_never_met() -> None:
 
 
 @pytest.mark.parametrize(
-    ("why", "answer"),
+    ("why", "answer", "then"),
     [
-        ("one run", "Undecided: one run cannot tell the policies apart."),
-        ("too few tasks", "Undecided: 12 different tasks cannot tell the policies apart."),
+        (ONE_RUN, "one run cannot tell the policies apart.", "Run it again with more"),
+        (TOO_FEW, "12 different tasks cannot tell the policies apart.", "Bring 50 different"),
+        (DEPENDENT, f"the policies cannot be told apart ({DEPENDENT}).", "Replay more tasks, or"),
     ],
 )
-def test_why_nothing_can_be_told_is_the_answer(why: str, answer: str) -> None:
+def test_why_nothing_can_be_told_is_the_answer(why: str, answer: str, then: str) -> None:
     made = decided(USED, QUICK, why=why, prompts=12)
     assert made.kind == "undecided"
-    assert sentences(made).answer == answer
+    assert sentences(made).answer == f"Undecided: {answer}"
+    assert sentences(made).then[0].startswith(then)
 
 
 def test_one_policy_is_compared_with_none() -> None:
