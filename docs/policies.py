@@ -22,7 +22,7 @@ WHEN = {
     ),
     "cascade": (
         "Where a wrong answer can be recognised cheaply, and the latency of a second try can be "
-        "borne. What it gains stands and falls with the judge, which is assumed: see "
+        "acceptable. What it gains depends on the judge, which is assumed: see "
         "`evaluation.judge_errors`.",
         "FrugalGPT, Chen, Zaharia & Zou (arXiv:2305.05176)",
     ),
@@ -78,8 +78,8 @@ WHEN = {
     ),
     "logistic": ("Where recorded qualities are right or wrong, 1 or 0.", ""),
     "power-of-two": (
-        "Where asking every agent for its load is dear: nearly as good as least-loaded with two "
-        "questions a task.",
+        "Where asking every agent for its load is expensive: nearly as good as least-loaded with "
+        "two questions a task.",
         "Mitzenmacher, IEEE Trans. Parallel Distrib. Syst. 12 (2001)",
     ),
     "random": ("As a control: the floor of any comparison.", ""),
@@ -95,8 +95,8 @@ WHEN = {
     ),
     "static": ("To see what one agent alone would do, load and all.", ""),
     "threshold": (
-        "Where you have texts but no recorded quality: harder texts to dearer agents. Any text "
-        "of a few sentences scores high, so calibrate it first.",
+        "Where you have texts but no recorded quality: harder texts to more expensive agents. Any "
+        "text of a few sentences scores high, so calibrate it first.",
         "",
     ),
     "utility": (

@@ -26,9 +26,16 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
+def type_of(value: object) -> str:
+    """The type of a value with its article: ``an int``."""
+    name = type(value).__name__
+    return f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
+
+
 def wrong_type(name: str, given: object, needed: str) -> str:
     """The message on an argument of another type than the ones ``needed``."""
-    return f"{name}: {given!r:.60} is a {type(given).__name__}; {needed}"
+    shown = " ".join(repr(given).split())
+    return f"{name}: {shown:.60} is {type_of(given)}; {needed}"
 
 
 class RoutingSimError(Exception):

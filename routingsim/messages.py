@@ -57,7 +57,7 @@ class ComplexityScore(msgspec.Struct, frozen=True, gc=False):
 
 
 class Try(msgspec.Struct, frozen=True, gc=False, rename="camel"):
-    """One call of a task, in a replay: to whom, how long it waited and was served, how it ended.
+    """One call of a task in a replay: its agent, how long it waited and was served, how it ended.
 
     ``sent`` is in seconds after the task's arrival; ``waited`` (in the agent's queue) and
     ``served`` are in seconds; ``status`` is ok, failed, timed_out, shed, rejected, too_long or

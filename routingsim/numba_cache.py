@@ -58,25 +58,25 @@ def _can_be_made(folder: Path) -> bool:
 
 @cache
 def bear_a_full_disk() -> None:
-    """Have numba go on where a cached kernel cannot be read or written, with one warning.
+    """Let numba continue, with one warning, where a cached kernel cannot be read or written.
 
-    Of itself it ends what asked for the kernel. To be called before a kernel is made.
+    By default numba raises the error. To be called before a kernel is made.
     """
     from numba.core.caching import FunctionCache
 
     for name in ("load_overload", "save_overload"):
-        setattr(FunctionCache, name, _borne(getattr(FunctionCache, name)))
+        setattr(FunctionCache, name, _tolerant(getattr(FunctionCache, name)))
 
 
-def _borne(method: Any) -> Any:
-    def borne(self: Any, *given: Any) -> Any:
+def _tolerant(method: Any) -> Any:
+    def tolerant(self: Any, *given: Any) -> Any:
         try:
             return method(self, *given)
         except (OSError, EOFError, pickle.UnpicklingError) as error:
             _warn(self.cache_path, getattr(error, "strerror", None) or str(error))
             return None
 
-    return borne
+    return tolerant
 
 
 @cache

@@ -53,7 +53,7 @@ def _wrong_call(wrong: str, given: Collection[str], known: Sequence[str]) -> str
 
 
 def unknown_field(word: str, fields: Sequence[str]) -> str:
-    """That agents have no such field, which there are, and which may be meant."""
+    """The error that agents have no such field: which there are, and which may be meant."""
     return f"no field {word!r}: there are {', '.join(fields)}{meant(word, fields)}"
 
 

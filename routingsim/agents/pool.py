@@ -178,7 +178,7 @@ class AgentPool(Sequence[Agent]):
         Returns
         -------
         Path
-            Of the file, which :func:`load_agents` and ``--agents`` read: an equal pool.
+            The file, which :func:`load_agents` and ``--agents`` read: an equal pool.
 
         Raises
         ------

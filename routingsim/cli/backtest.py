@@ -16,10 +16,10 @@ def backtest(inputs: LogInputs, report: PageOption = None, json_to: JsonOption =
 
     The calls after --at are replayed at their own times, to their own agents, with
     their own lengths. Predicted latency, time to the first token, cost and failures
-    are held against what was recorded, with 95 % intervals; rolling windows show how
+    are compared with what was recorded, with 95 % intervals; rolling windows show how
     often these hold. The result is one sentence: how far the simulator is off at
-    p95, and from where on to believe a difference. It stands in every later report on
-    the same log.
+    p95, and from where on to believe a difference. Every later report on the same
+    log shows it.
     """
     settings = inputs.settings()
     log = inputs.read()

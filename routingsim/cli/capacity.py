@@ -69,9 +69,9 @@ def capacity(
     """Find the cheapest pool and policy that meet targets of latency, quality and cost.
 
     Slots cost what price_per_slot_hour says in the agents' file, calls what they
-    cost anywhere. Every combination of slots under every policy is held against
+    cost anywhere. Every combination of slots under every policy is compared with
     every target by intervals, not by means; the answer is run again under other
-    seeds. If none can be told, the closest is named, with what it lacks.
+    seeds. If there is no answer, the closest is named, with what it lacks.
     """
     from routingsim.evaluation.capacity import capacity as run
     from routingsim.simulation.export import write_table

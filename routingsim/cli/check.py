@@ -30,7 +30,7 @@ def check(
         ),
     ] = None,
     on_error: Annotated[
-        OnError, option(None, "On an invalid record: skip it and go on, or stop with an error.")
+        OnError, option(None, "On an invalid record: skip it, or stop with an error.")
     ] = OnError.SKIP,
     dates: Annotated[
         Dates | None, option(None, "The order in dates such as 10/6/2023 in the corpus.")

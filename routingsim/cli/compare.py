@@ -129,9 +129,10 @@ def _interruption(resume: Path | None) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         if resume is None:
-            remark("interrupted: nothing is kept; add --resume FILE to go on where you stopped")
+            said = "nothing was saved; with --resume FILE an interrupted study can be resumed"
+            remark(f"interrupted: {said}")
         else:
-            remark(f"interrupted: what was finished is kept in {resume}; repeat to go on from it")
+            remark(f"interrupted: finished cells are saved in {resume}; run it again to resume")
         raise
 
 

@@ -390,7 +390,7 @@ def print_study(study: "Study") -> None:
             styles=styles,
         )
     out.print(
-        "dim: controls; *: in-sample, fitted or chosen on these very tasks, which flatters it; "
+        "dim: controls; *: in-sample, fitted or chosen on these very tasks, so too favourable; "
         "USD/1k: USD per 1,000 tasks; "
         f"verdicts compare with {study.baseline}, on {study.settings.population}, and hold "
         "together at 95 % (Holm); unclear: not distinguishable; latencies are simulated.",

@@ -92,9 +92,7 @@ def train(
         load_option("PROCESS", "Arrivals of every episode. Default: Poisson at --load."),
     ] = None,
     load: Annotated[float, load_option("SHARE", "Share of the pool's capacity.")] = 0.9,
-    explore: Annotated[
-        float, option("P", "How much the policy goes on to explore once it is trained.")
-    ] = 0.0,
+    explore: Annotated[float, option("P", "How much the trained policy still explores.")] = 0.0,
     json_to: JsonOption = None,
 ) -> None:
     """Let a policy learn from a corpus in the simulator, and write what it has learned."""

@@ -1,4 +1,4 @@
-"""What commands that simulate are given: tasks, agents and policies, what fails, what is asked."""
+"""Options of commands that simulate: tasks, agents, policies, failures and targets."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -154,10 +154,12 @@ class FaultyInputs(Inputs):
     ] = None
     retry_budget: Annotated[
         float | None,
-        load_option("SHARE", "Retries that each task pays for, such as 0.1. Default: no limit."),
+        load_option(
+            "SHARE", "Retries allowed for each task on average, such as 0.1. Default: no limit."
+        ),
     ] = None
     retry_reserve: Annotated[
-        float, load_option("N", "Retries that are paid for at the start, and saved up at most.")
+        float, load_option("N", "Retries in the budget at the start, and at most.")
     ] = 10.0
     retry_after: Annotated[
         bool, load_option(None, "Wait after a 429 for as long as its Retry-After says.")
@@ -196,7 +198,7 @@ class FaultyInputs(Inputs):
     ] = None
     signal_delay: Annotated[
         float,
-        load_option("SECONDS", "How late the routers of --routers hear of each other's calls."),
+        load_option("SECONDS", "Delay with which the routers of --routers see each other's calls."),
     ] = 0.0
     routers: Annotated[int, load_option("N", "Routers that share the agents.")] = 1
     hedge: Annotated[
@@ -248,7 +250,7 @@ class FaultyInputs(Inputs):
         return [Change.parse(text) for text in self.change or []]
 
     def conditions(self) -> dict[str, Any]:
-        """What ``replay`` and ``compare`` are told of failures and signals."""
+        """The conditions that ``replay`` and ``compare`` take."""
         return {
             "retries": self.retries(),
             "outages": self.outages(),
@@ -269,7 +271,7 @@ class FaultyInputs(Inputs):
 
 @dataclass(frozen=True, kw_only=True)
 class DecisionInputs(FaultyInputs):
-    """The inputs of policies that are compared, and what is asked of them."""
+    """The inputs of a comparison of policies, and its targets."""
 
     slo: SloOption = None
     quality: QualityOption = None

@@ -37,7 +37,11 @@ def serve(
     ] = "threshold",
     wait: Annotated[
         bool,
-        option(None, "Wait for a Redis server that is named but not there.", "--wait/--no-wait"),
+        option(
+            None,
+            "Wait for a configured Redis server that does not run yet.",
+            "--wait/--no-wait",
+        ),
     ] = True,
     insecure: Annotated[
         bool, option(None, "Listen for other machines even without a token.", "--insecure")
@@ -53,7 +57,7 @@ def serve(
     """Start broker, WebSocket bridge, HTTP API and dashboard; ctrl-C stops them.
 
     With --json, the addresses are written as one JSON document as soon as all parts
-    have started: to a file, for whom waits for it, or with - as a line.
+    have started: to a file, for which a script can wait, or with - as a line on standard output.
     """
     from msgspec.structs import replace
 

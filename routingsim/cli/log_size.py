@@ -1,4 +1,4 @@
-"""``routingsim log-size``: how many tasks a log needs before it can be asked."""
+"""``routingsim log-size``: how many tasks a log needs to estimate other policies from it."""
 
 import dataclasses
 from typing import Annotated
@@ -35,10 +35,10 @@ def log_size(
     level: Annotated[float, option("C", "Confidence level.")] = 0.95,
     json_to: JsonOption = None,
 ) -> None:
-    """Say how many tasks a log needs to answer for policies that did not make it.
+    """Say how many tasks a log needs, so that other policies can be estimated from it.
 
-    A log holds the answer of the agent that served a task, and no other. It can
-    be asked about another policy if every agent had a chance: let the router
+    A log holds the answer of the agent that served a task, and no other. Another
+    policy can be estimated from it if every agent had a chance: let the router
     draw one at random now and then, and log the propensities. This says how many
     tasks that takes, and how wide the answer will be, for the policy that is
     hardest to estimate: one that never chooses as the router does. Policies that

@@ -51,8 +51,8 @@ BlocksOption = Annotated[
     bool,
     load_option(
         None,
-        "Replay the files of a folder, or a file, in blocks: in little memory, however many tasks "
-        "there are. A folder of more than 512 MB is, by itself.",
+        "Replay the files of a folder, or a file, in blocks: with little memory, however many "
+        "tasks there are. The default for a folder of more than 512 MB.",
         "--in-blocks",
     ),
 ]

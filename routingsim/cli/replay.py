@@ -45,7 +45,7 @@ def replay(
     explore: Annotated[
         bool,
         output_option(
-            None, "With --report FILE.html: add a view to play with, the only script in it."
+            None, "With --report FILE.html: add an interactive view, the only script in the page."
         ),
     ] = False,
     tasks_to: Annotated[
@@ -80,7 +80,9 @@ def replay(
     days: Annotated[
         bool,
         output_option(
-            None, "With --intervals and recorded arrivals: of other days like this.", "--days"
+            None,
+            "With --intervals and recorded arrivals: intervals for other days like this one.",
+            "--days",
         ),
     ] = False,
     live: Annotated[

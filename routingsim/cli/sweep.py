@@ -25,7 +25,7 @@ def sweep(
         Path | None,
         typer.Option(
             metavar="FOLDER",
-            help="Where each cell is kept as it ends, and read if the sweep is begun again. "
+            help="Folder in which each cell is saved as it ends, and from which a sweep resumes. "
             "Default: PLAN.results beside the plan.",
             rich_help_panel="Output",
         ),
@@ -36,9 +36,9 @@ def sweep(
     ] = None,
     json_to: JsonOption = None,
 ) -> None:
-    """Run many settings of policies, agents, arrivals and seeds; go on where it was stopped.
+    """Run many settings of policies, agents, arrivals and seeds; resume an interrupted sweep.
 
-    Begun again with the same plan, cells that have finished are not run again. Cells
+    With the same plan and folder, finished cells are not run again. Cells
     that fail are listed and do not stop the rest; the exit code is then 1.
     """
     from routingsim.evaluation.sweeps.plan_file import read_plan
@@ -52,7 +52,7 @@ def sweep(
         try:
             found = run(**given, results=folder, **where)
         except KeyboardInterrupt:
-            remark(f"interrupted: finished cells are kept in {folder}; repeat to go on from there")
+            remark(f"interrupted: finished cells are saved in {folder}; run it again to resume")
             raise
     failed = found.failed
     if json_to is not None:

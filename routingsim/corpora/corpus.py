@@ -223,7 +223,7 @@ class Corpus:
         Parameters
         ----------
         pool : AgentPool, optional
-            The agents: with their slots and prices more can be told.
+            The agents: their slots and prices allow further checks.
         """
         if pool not in self._checkups:
             tasks = self._tasks

@@ -64,7 +64,7 @@ def facts(
 
 
 def no_such_category(name: str, known: Collection[str]) -> str:
-    """That there is no category of this name, which there are, and which may be meant."""
+    """The error that there is no category of this name, which there are, and which may be meant."""
     if not known:
         return f"no category {shown(name)}: the corpus has none"
     near = get_close_matches(str(name), known, n=1)

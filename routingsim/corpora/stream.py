@@ -27,7 +27,7 @@ from routingsim.corpora.readers import column_values
 from routingsim.corpora.rows import Rows, counted, shown
 from routingsim.corpora.validation import OUTCOMES, check, outcome_arrays, task_columns
 from routingsim.equality import ByValue
-from routingsim.errors import CorpusError
+from routingsim.errors import CorpusError, wrong_type
 from routingsim.files import limit
 from routingsim.words import argument_hints
 
@@ -117,7 +117,7 @@ class CorpusStream(ByValue):
 
     @cached_property
     def facts(self) -> Facts:
-        """What one reading of all files tells. It checks every record.
+        """The facts from reading all files once, which checks every record.
 
         Raises
         ------
@@ -220,7 +220,7 @@ class CorpusStream(ByValue):
 
 
 def _together(blocks: Iterator[Corpus]) -> Iterator[Corpus]:
-    """The same tasks in blocks that are not small, as those of many small files are."""
+    """The same tasks in larger blocks, in which many small files are joined."""
     held: list[Corpus] = []
     tasks = size = 0
     for block in blocks:
@@ -274,6 +274,10 @@ def stream_corpus(
     CorpusError
         If there is no such file, or the folder holds none that can be read.
     """
+    if not isinstance(source, str | os.PathLike):
+        raise CorpusError(
+            wrong_type("stream_corpus", source, "the path of a file or folder is needed")
+        )
     path = Path(source)
     if not path.exists():
         raise CorpusError(f"{path}: no such file or folder; in blocks, files are read, not names")
@@ -295,7 +299,7 @@ def is_tasks(path: Path) -> bool:
 
 
 def streamed_bytes(path: Path) -> int | None:
-    """The bytes of files of tasks that are too many to be loaded whole; None where they are not."""
+    """The bytes of files of tasks, where they are too many to be loaded whole; else None."""
     if not is_tasks(path):
         return None
     size = sum(each.stat().st_size for each in task_files(path))
@@ -350,7 +354,7 @@ def _parquet_rows(path: Path, columns: dict[str, str], first: Path) -> Iterator[
         with pq.ParquetFile(path, buffer_size=_BUFFER, pre_buffer=False) as file:
             _same_columns(path, file.schema_arrow, columns, first)
             number = 0
-            # Batches go on across row groups, of which none is in memory as a whole.
+            # Batches continue across row groups, of which none is in memory as a whole.
             for batch in file.iter_batches(_batch(file.metadata), use_threads=False):
                 places = range(number + 1, number + 1 + batch.num_rows)
                 number += batch.num_rows

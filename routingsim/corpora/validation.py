@@ -100,7 +100,7 @@ def _remedy(rows: Rows, missing: Sequence[str]) -> str:
 
 
 def _is_no_name(cell: str) -> bool:
-    """Whether a cell of the first line is rather a value: a number, a date or a sentence."""
+    """Whether a cell of the first line looks like a value: a number, a date or a sentence."""
     return cell[:1].isdigit() or len(cell) > 40 or cell[-1:] in ".?!"
 
 

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from scipy import special
 
 LEVEL = 0.95
-"""Of prediction intervals."""
+"""The level of prediction intervals."""
 
 QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 LEAST = {"mean": 30, "p50": 20, "p95": 100, "p99": 500, "cost": 30, "error rate": 30}
-"""Calls without which nothing is said of a figure."""
+"""Calls below which a figure has no verdict."""
 
 IN_WINDOW = 200
 """Calls of a window, about."""
@@ -76,7 +76,7 @@ class Prediction:
 
     @property
     def off(self) -> float:
-        """Predicted over recorded, less 1; NaN where nothing is said."""
+        """Predicted over recorded, less 1; NaN where there is no verdict."""
         return self.predicted / self.recorded - 1 if self.recorded else math.nan
 
     @property

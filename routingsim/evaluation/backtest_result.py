@@ -14,7 +14,7 @@ from routingsim import display
 from routingsim.agents import AgentPool
 from routingsim.corpora.rows import counted
 from routingsim.evaluation.backtest_figures import LEAST, Coverage, Prediction, believable
-from routingsim.evaluation.tabular import Reported, records, texts
+from routingsim.evaluation.tabular import Reported, records, table_of, texts
 from routingsim.formatting import cells
 
 if TYPE_CHECKING:
@@ -156,20 +156,7 @@ class Backtest(Reported):
         95 % prediction interval), off (predicted over recorded, less 1) and verdict ("as
         predicted", "off", "too few calls to say").
         """
-        return pd.DataFrame(
-            {
-                "agent": each.agent,
-                "figure": each.figure,
-                "calls": each.calls,
-                "recorded": each.recorded,
-                "predicted": each.predicted,
-                "low": each.low,
-                "high": each.high,
-                "off": each.off,
-                "verdict": each.verdict,
-            }
-            for each in self.figures
-        )
+        return table_of(self.figures, _HEADS)
 
     def calibration(self) -> pd.DataFrame:
         """How often predicted intervals held what rolling windows recorded, a row a figure.
@@ -178,28 +165,15 @@ class Backtest(Reported):
         one), held (share of the windows), low and high (95 % interval of it), promised (0.95)
         and verdict ("as promised", "not contradicted", "too narrow").
         """
-        return pd.DataFrame(
-            [
-                [c.agent, c.figure, c.windows, c.calls, c.held, c.low, c.high, 0.95, c.verdict]
-                for c in self.coverage
-            ],
-            columns=[
-                *("agent", "figure", "windows", "calls", "held", "low", "high"),
-                *("promised", "verdict"),
-            ],
-        )
+        names = ("agent", "figure", "windows", "calls", "held", "low", "high", "verdict")
+        frame = table_of(self.coverage, names)
+        frame.insert(frame.shape[1] - 1, "promised", 0.95)
+        return frame
 
     def to_dict(self) -> dict[str, Any]:
         """Plain Python values, ready for JSON."""
         return {
-            "log": self.log,
-            "sha256": self.sha256,
-            "at": self.at,
-            "fitted": self.fitted,
-            "held_out": self.held_out,
-            "replications": self.replications,
-            "seed": self.seed,
-            "sentence": self.sentence,
+            **{name: getattr(self, name) for name in _IN_JSON},
             "off": None if math.isnan(self.off) else self.off,
             "believe": None if math.isnan(self.believe) else self.believe,
             "figures": records(self.to_frame()),
@@ -292,6 +266,7 @@ class Backtest(Reported):
         return plot_backtest_load(self, ax, legend=legend)
 
 
+_IN_JSON = ("log", "sha256", "at", "fitted", "held_out", "replications", "seed", "sentence")
 _HEADS = ["agent", "figure", "calls", "recorded", "predicted", "low", "high", "off", "verdict"]
 
 

@@ -5,8 +5,8 @@ order of the least that they can cost; one that cannot keep up, or cannot reach 
 however it routes, is not run. The others are run under the same seeds until their 95 %
 intervals lie on one side of every target, or the budget of runs is used up. The cheapest that
 meets them all is run again, under seeds of its own and on resampled corpora, and is the answer
-only if the intervals of these runs meet the targets too: figures that a candidate was chosen
-by flatter it. Where the model is an M/M/c queue, exact results take the place of runs.
+only if the intervals of these runs meet the targets too: the figures by which a candidate was
+chosen are too favourable. Where the model is an M/M/c queue, exact results take the place of runs.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence

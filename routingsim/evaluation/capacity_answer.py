@@ -29,7 +29,7 @@ class Capacity(Reported):
     ----------
     targets : tuple of Target
     status : {"answered", "none", "undecided"}
-        Whether a pool meets the targets, none of those asked about does, or some of them
+        Whether a pool meets the targets, none of the candidates does, or some of them
         could not be decided within the budget of runs and no other meets the targets.
     best : Tried or None
         The cheapest pool and policy that meet the targets, with intervals of runs that had no
@@ -158,7 +158,7 @@ class Capacity(Reported):
         return stress(self.question, self.best.candidate)
 
     def frontier(self) -> pd.DataFrame:
-        """Of the candidates that keep up, those that no other beats on all they are asked for.
+        """The candidates that keep up and that no other beats on all targets.
 
         Compared are the means of cost per hour, p95 latency and quality, as far as it is
         recorded, and of each target's metric.

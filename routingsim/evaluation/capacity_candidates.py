@@ -144,7 +144,7 @@ def _floor(question: Question, pool: AgentPool) -> float:
 
 
 def _why(question: Question, pool: AgentPool, quality: float) -> tuple[str, float]:
-    """What no policy can meet with this pool, and by which share of what is asked it lacks; of
+    """The target that no policy can meet with this pool, and by which share of it; of
     several the most; "" and infinity where theory cannot tell."""
     if question.conditions["changes"]:
         return "", math.inf

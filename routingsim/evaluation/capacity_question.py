@@ -72,7 +72,7 @@ class Question:
 
     @cached_property
     def metrics(self) -> tuple[str, ...]:
-        """Those aimed at, USD per hour apart, and those of ``SHOWN`` that can be told."""
+        """Those of the targets but USD per hour, and those of ``SHOWN`` that are known."""
         shown = SHOWN if self.graded else SHOWN[:1]
         aimed = [target.metric for target in self.targets if target.metric != USD]
         return tuple(dict.fromkeys((*aimed, *shown)))
@@ -95,7 +95,7 @@ class Question:
 
     @property
     def sampled(self) -> bool:
-        """Whether there are tasks enough to tell of others like these."""
+        """Whether there are enough tasks for intervals on other tasks like these."""
         return self.resamples.independent >= LEAST
 
 

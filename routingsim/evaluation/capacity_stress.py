@@ -47,7 +47,7 @@ def stress(question: Question, candidate: Candidate) -> pd.DataFrame:
         rate met (tasks/s), of the span (s) and of USD per hour; ``breaks``, the targets that the
         means miss, the one missed by the largest share of its bound first ("" for none);
         ``busiest``, the agent with the highest offered load ("" where that is not known), and
-        ``offered``, that load. Policies go by the prices and times that were asked about.
+        ``offered``, that load. Policies use the prices and times of the question.
     """
     pool, process = candidate.pool, question.process
     dearest = cost_order(pool, question.corpus)[-1]
@@ -112,14 +112,14 @@ def _row(
 
 
 def _apart(own: Outage, others: tuple[Outage, ...], pool: AgentPool) -> bool:
-    """Whether an outage that was asked about overlaps with none of these."""
+    """Whether an outage of the question overlaps with none of these."""
     members = pool.accounts.get(own.agent)
     of = [own.agent] if members is None else [pool.ids[k] for k in members]
     return all(o.agent not in of or own.up <= o.down or o.up <= own.down for o in others)
 
 
 def _slower(changes: Sequence[Change], pool: AgentPool, times: float) -> list[Change]:
-    """The changes that were asked about, with all service times this many times as long."""
+    """The changes of the question, with all service times this many times as long."""
     own = [each if each.speed is None else replace(each, speed=each.speed / times)
            for each in changes]  # fmt: skip
     return [*(Change(agent, 0.0, speed=1 / times) for agent in pool.ids), *own]

@@ -100,5 +100,5 @@ def append_cell(path: Path, key: str, cell: Cell) -> None:
     except OSError as error:
         raise SimulationError(
             f"{path}: cannot be written ({error.strerror or error}); the cells finished so far are "
-            "kept in it: mend that and run it again"
+            "kept in it: correct that and run it again"
         ) from None

@@ -16,18 +16,18 @@ Kind = Literal["use", "keep", "undecided", "none meets", "none keeps up", "alone
 """What the decision is; "alone" where there is one policy, and no target."""
 
 Standing = Literal["chosen", "behind", "in doubt", "trade-off", "overloaded", "misses", "open"]
-"""How a policy stands to the chosen one; "misses" and "open" are of its targets."""
+"""How a policy compares with the chosen one; "misses" and "open" are about its targets."""
 
 COMPARED = ("quality_all", "cost", "latency_p95")
 """What policies are compared in: quality of all tasks, USD per task, seconds."""
 
 ABOUT = {"quality_all": 0.01, "cost": 0.05, "latency_p95": 0.1}
-"""How far two figures that are about the same may be apart: of quality a hundredth, of cost and
-p95 a share of the other's."""
+"""The largest difference of two figures that are about the same: of quality a hundredth, of cost
+and p95 a share of the other's figure."""
 
 Told = Literal["better", "worse", "about the same", "no worse", "in doubt", "not known"]
-"""What is told of a pair in a metric; "about the same" where its whole interval is so near, "no
-worse" where its worse end is."""
+"""The verdict on a pair of policies in a metric: "about the same" where both ends of the interval
+are that near, "no worse" where the worse end is."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Compared:
 
     @property
     def told(self) -> Told:
-        """What is told of the pair."""
+        """The verdict on the pair."""
         found = self.difference
         if found.verdict in ("better", "worse"):
             return found.verdict
@@ -93,7 +93,7 @@ class Alternative:
 
     @property
     def busy(self) -> bool:
-        """Whether more came than could be done, for all or a part of the time."""
+        """Whether the load exceeded the capacity for all or part of the time."""
         return self.verdict in ABOVE
 
 
@@ -158,7 +158,7 @@ class Choice(ByValue):
     load, rate : float
         Share of the pool's capacity and tasks/s; NaN where there is none.
     targets : tuple of Target
-        None where the answer is the frontier's knee.
+        Empty where the answer is the knee of the frontier.
     alternatives : tuple of Alternative
         All policies, in the order given.
     apart : mapping of str to Compared
@@ -166,7 +166,7 @@ class Choice(ByValue):
     doubts : mapping of str to tuple of str
         By policy that is in doubt: the metrics in which it is.
     why : str
-        Why nothing can be told, where it cannot be for lack of runs or tasks.
+        Why there is no decision, where there are too few runs or tasks.
     grounds : Grounds
     """
 

@@ -136,7 +136,7 @@ class _Pairs:
 
     @property
     def untold(self) -> str:
-        """Why no pair can be told apart for lack of runs or tasks; "" where one can be."""
+        """Why no pair can be compared, for lack of runs or tasks; "" where one can."""
         said = [each.method for each in self._found.values() if each.verdict == "no verdict"]
         without = ("no verdict", "not comparable")
         tested = any(each.verdict not in without for each in self._found.values())
@@ -154,7 +154,7 @@ class _Pairs:
         return Compared(metric, turned_round, theirs)
 
     def told(self, one: str, other: str) -> set[str]:
-        """What is told of one policy against another in all metrics."""
+        """The verdicts on one policy against another in all metrics."""
         return {self.of(metric, one, other).told for metric in COMPARED}
 
     def beats(self, one: str, other: str) -> bool:
@@ -202,7 +202,7 @@ def _by_targets(
 
 
 def _cheapest(left: Sequence[str], pairs: _Pairs, baseline: str) -> str:
-    """Of policies that meet the targets the one to use."""
+    """The policy to use, of those that meet the targets."""
     for metric in ("cost", "latency_p95", "quality_all"):
         sign = -1.0 if metric in HIGHER_IS_BETTER else 1.0
         means = {name: sign * pairs.figures[name][metric].mean for name in left}

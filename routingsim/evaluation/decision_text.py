@@ -28,7 +28,7 @@ _MOST = 6  # policies that are named before "and 3 more"
 
 
 class Sentences(NamedTuple):
-    """What is said of a decision; ``then`` is what to do next."""
+    """The sentences on a decision; ``then`` is what to do next."""
 
     asked: str
     answer: str
@@ -267,7 +267,7 @@ def _instead(metric: str, ours: float, theirs: float) -> str:
 
 
 def _sure(made: Choice) -> list[str]:
-    """Intervals, and how the others stand."""
+    """Intervals, and how the other policies compare."""
     said = []
     if made.against:
         ends = [
@@ -359,7 +359,8 @@ def _rests_on(made: Choice) -> list[str]:
     said.append(f"{verdict}. Waits and latencies are simulated.")
     if on.fitted:
         said.append(
-            f"{name} was fitted on {percent(on.fitted)} of these tasks, which flatters its quality."
+            f"{name} was fitted on {percent(on.fitted)} of these tasks, so its quality is too "
+            "favourable."
         )
     backtest = on.backtest.removesuffix(".")
     backtest = backtest or "no backtest: how far the simulator is off here is not measured"
@@ -368,7 +369,7 @@ def _rests_on(made: Choice) -> list[str]:
 
 
 def _unknown(made: Choice) -> bool:
-    """Whether a target of the nearest policy is open for want of a record, not of runs."""
+    """Whether the open targets of the nearest policy are open because nothing is recorded."""
     best = made.alternative(made.chosen)
     open_ones = [metric for metric, held in best.targets.items() if held == "open"]
     return all(math.isnan(best.figures[metric].mean) for metric in open_ones)

@@ -36,8 +36,9 @@ from routingsim.evaluation.policy_value import (
 from routingsim.evaluation.propensities import balance
 from routingsim.evaluation.sensitivity import GAMMAS, Arm, Sensitivity, sensitivity
 from routingsim.evaluation.support import ENOUGH, ENOUGH_SKEWED, Weights, judge
-from routingsim.evaluation.tabular import records
+from routingsim.evaluation.tabular import records, table_of
 
+_DIAGNOSTICS = ("planned", "realised", "rare", "mean_weight")
 _SKEWED = 1.0  # skewness of residuals above which outcomes without bounds count as skewed
 
 
@@ -76,23 +77,16 @@ class Estimates:
 
     def to_frame(self) -> pd.DataFrame:
         """A row a policy: value, low, high, error, degrees, verdict, diagnostics, reasons."""
-        rows = {
-            name: {
-                "value": each.value,
-                "low": each.interval.low,
-                "high": each.interval.high,
-                "error": each.error,
-                "degrees": each.degrees,
-                "verdict": each.verdict,
-                "planned": each.support.planned,
-                "realised": each.support.realised,
-                "rare": each.support.rare,
-                "mean_weight": each.support.mean_weight,
-                "reasons": "; ".join(each.support.reasons),
-            }
-            for name, each in self.policies.items()
-        }
-        return pd.DataFrame.from_dict(rows, orient="index")
+        found = list(self.policies.values())
+        parts = (
+            table_of(found, ["value"]),
+            table_of([each.interval for each in found], ["low", "high"]),
+            table_of(found, ["error", "degrees", "verdict"]),
+            table_of([each.support for each in found], _DIAGNOSTICS),
+        )
+        frame = pd.concat(parts, axis=1).set_axis(list(self.policies))
+        frame["reasons"] = ["; ".join(each.support.reasons) for each in found]
+        return frame
 
     def to_dict(self) -> dict[str, Any]:
         """Policies and differences as plain Python values, NaN as None: what ``--json`` prints."""
@@ -259,7 +253,7 @@ def estimate(
 
 
 def _span(outcomes: NDArray[np.float64], bounds: tuple[float, float] | None) -> float:
-    """How far outcomes may be apart, 0 where nothing is said of it."""
+    """How far outcomes may be apart; 0 without bounds."""
     if np.isnan(outcomes).all():
         raise CorpusError("outcomes: none is known; there is nothing to estimate from")
     if bounds is None:

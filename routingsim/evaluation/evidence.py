@@ -1,4 +1,4 @@
-"""What a study has seen of a metric, and which differences it shows.
+"""The evidence of a study on a metric: intervals and differences.
 
 Three kinds: a metric of each run, where the question is about these tasks alone; one of each
 run and of resampled corpora; and one of each task and run.
@@ -41,7 +41,7 @@ class Runs:
         return ~np.isnan(self.runs)
 
     def interval(self, level: float = 0.95) -> tuple[Interval, float]:
-        """Of the mean over runs of these tasks, and the p-value of a mean of 0.
+        """The interval of the mean over runs of these tasks, and the p-value of a mean of 0.
 
         Hall's transformed t (:func:`routingsim.simulation.statistics.hall_interval`), for
         runs are skewed: long waits are rare, and a p95 is one of the latencies of its run,
@@ -68,7 +68,7 @@ Evidence = Runs | Sampled | TwoWay
 def evidence(
     cell: Cell, metric: str, group: NDArray[np.intp], prompts: int, *, sampled: bool
 ) -> Evidence:
-    """What a cell has seen of a metric.
+    """The evidence of a cell on a metric.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def evidence(
     group : ndarray of int, shape (records,)
         The same number for records with the same prompt.
     prompts : int
-        How many there are.
+        The number of different prompts.
     sampled : bool
         Whether the question is about other tasks like these.
     """

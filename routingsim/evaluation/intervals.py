@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special  # scipy.stats takes half a second to import
 
+from routingsim.equality import ByValue
 from routingsim.errors import CorpusError, SimulationError
 from routingsim.evaluation.outcomes import column
 from routingsim.simulation.statistics import Interval
@@ -185,8 +186,8 @@ def _half_width(deviations: NDArray[np.float64], level: float) -> float:
     return float(known[rank - 1]) if 1 <= rank <= known.size else math.nan
 
 
-@dataclass(frozen=True)
-class Difference:
+@dataclass(frozen=True, eq=False)
+class Difference(ByValue):
     """The mean difference between two policies, and whether chance can explain it.
 
     Attributes

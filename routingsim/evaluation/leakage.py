@@ -1,6 +1,6 @@
 """Leaks: test texts that also occur in the training texts, exactly or nearly.
 
-Metrics on texts that a policy was fitted on flatter the policy. Two texts are *exactly*
+Metrics on texts that a policy was fitted on are too favourable. Two texts are *exactly*
 the same when they differ only in case, white space or Unicode form, and *nearly* the same
 when the sets of their runs of three words (shingles) have a Jaccard similarity at or above
 a threshold (Broder, "On the resemblance and containment of documents", 1997). Similarities
@@ -64,7 +64,7 @@ class LeakReport(Tabular):
         return (
             f"leak: {len(self):,} of {self.test:,} test texts are among {self.train:,} training "
             f"texts ({exact:,} exactly, {len(self) - exact:,} nearly, similarity >= "
-            f"{self.threshold:g}); metrics on them flatter what was fitted: leave them out "
+            f"{self.threshold:g}); metrics on them are too favourable: leave them out "
             "(LeakReport.clean) or split with folds()"
         )
 

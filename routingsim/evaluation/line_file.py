@@ -1,4 +1,4 @@
-"""Files of JSON lines to which finished work is added, and which a crash does not harm."""
+"""Files of JSON lines to which finished work is appended, and which survive a crash."""
 
 import errno
 import json

@@ -33,7 +33,7 @@ def usable(log: CallLog) -> tuple[CallLog, list[str]]:
     if lacking:
         said = " and ".join(f"no {column} ({_NEEDED[column]})" for column in lacking)
         raise CorpusError(
-            f"{log.name}: has {said}, and cannot be held against a replay; name what has it: "
+            f"{log.name}: has {said}, and cannot be compared with a replay; name what has it: "
             f"--map {','.join(f'{column}=COLUMN' for column in lacking)}"
         )
     notes, kept = [], np.ones(len(log), bool)

@@ -1,4 +1,4 @@
-"""How many tasks a log needs before it answers for policies that did not make it.
+"""How many tasks a log needs, so that policies that did not make it can be estimated.
 
 A router that mixes in random choices with probability ``explore`` gives every agent a
 propensity of at least explore / agents. The policy that is hardest to estimate never
@@ -18,7 +18,7 @@ from routingsim.formatting import short
 
 @dataclass(frozen=True)
 class LogSize:
-    """What a log of a number of tasks can tell of the policy that is hardest to estimate.
+    """What a log of so many tasks shows of the policy that is hardest to estimate.
 
     Attributes
     ----------
@@ -65,7 +65,7 @@ def log_size(
     spread: float = 0.5,
     level: float = 0.95,
 ) -> LogSize:
-    """Plan a log that can be asked of other policies.
+    """Plan a log from which other policies can be estimated.
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
-"""Whether a corpus's tasks go with their order: what is lost where they are dealt out at random.
+"""Whether the tasks of a corpus depend on their order, which a random order would lose.
 
-A log has hard hours and easy ones, and a file may be sorted by subject. Each of the length of
-the prompt, the category, and each agent's mean service time and recorded quality is tested
-twice against the hypothesis that every order is as likely:
+A log has hours with hard tasks and hours with easy ones, and a file may be sorted by subject. Each
+of the length of the prompt, the category, and each agent's mean service time and recorded quality
+is tested twice against the hypothesis that every order is as likely:
 
 - *neighbours*: the correlation of successive ranks, which is normal with mean -1/n and variance
   1/n (Wald & Wolfowitz, Ann. Math. Stat. 14, 1943); of categories the number of runs, normal
@@ -10,9 +10,9 @@ twice against the hypothesis that every order is as likely:
 - *tenths* of the file: the test of Kruskal and Wallis (JASA 47, 1952), of categories Pearson's
   chi-squared.
 
-A quantity goes with the order where the smaller p-value, times the number of tests, is below
+A quantity depends on the order where the smaller p-value, times the number of tests, is below
 ``LEVEL``. Where tasks with the same prompt all have the same value, only the first of each counts:
-a few prompts asked in turn say the same of their order each time round.
+a few prompts that are asked in turn would otherwise count again in each round.
 """
 
 import math
@@ -30,7 +30,7 @@ from routingsim.policies.folds import prompts
 from routingsim.simulation.state import Workload
 
 LEVEL = 0.01
-"""Chance that anything is said of a corpus whose order means nothing."""
+"""Chance of a note on a corpus whose order means nothing."""
 
 LEAST = 50
 """Tasks below which nothing is tested."""

@@ -33,7 +33,7 @@ Field = Literal["quality", "cost"]
 Run = TypeVar("Run", ReplayResult, StreamedReplay)
 
 EXPLORE = 0.1
-"""Share of random choices in the advice on the next log."""
+"""Share of random choices that is advised for the next log."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -202,7 +202,7 @@ def verdict_of(estimates: Estimates) -> SupportVerdict:
 def ranks(estimates: Estimates) -> dict[str, int | None]:
     """1 more than the number of policies that are better, by the simultaneous intervals.
 
-    Policies that cannot be told apart may share a rank; one that the log cannot answer for
+    Policies that cannot be distinguished may share a rank; one that the log cannot answer for
     has none.
     """
     behind = dict.fromkeys(estimates.policies, 0)

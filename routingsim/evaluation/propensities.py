@@ -107,7 +107,8 @@ def read_propensities(propensity: ArrayLike, chosen: NDArray[np.intp], agents: i
 def _completed(
     mine: NDArray[np.float64], chosen: NDArray[np.intp], agents: int
 ) -> NDArray[np.float64] | None:
-    """Of every agent, where those chosen leave no doubt: two agents, or certain choices."""
+    """The propensities of all agents, where those of the chosen ones determine them: with two
+    agents, or certain choices."""
     if agents > 2 and (mine[chosen >= 0] < 1).any():
         return None
     others = (1 - mine[:, np.newaxis]) / max(agents - 1, 1)

@@ -1,7 +1,7 @@
-"""Who is first, and who cannot be told apart from the first.
+"""Which policy is first, and which cannot be distinguished from it.
 
-The data choose the leader, so a test of the leader against the others that allows for these
-comparisons alone calls differences that are chance. Two rules hold:
+The data choose the leader, so a test of the leader against the others that corrects for these
+comparisons alone finds differences that are due to chance. Two rules hold:
 
 - A policy is *first* if each comparison with it is significant by itself. For it to be first
   by chance it must be ahead of the truly best by chance, which is one comparison.
@@ -29,7 +29,7 @@ class Leader:
         The one that is first; or else the one with the best mean and those that are not
         behind it, best first. Empty where no policy has the metric.
     why : str
-        Why nothing can be told, where it cannot be for lack of runs or tasks.
+        Why there is no leader, where there are too few runs or tasks.
     """
 
     names: tuple[str, ...]
@@ -37,7 +37,7 @@ class Leader:
 
     @property
     def first(self) -> str:
-        """The name of the best policy; "" where it cannot be told."""
+        """The name of the best policy; "" where it is not known."""
         return self.names[0] if len(self.names) == 1 and not self.why else ""
 
     def __bool__(self) -> bool:
@@ -62,7 +62,7 @@ def find_leader(ordered: Sequence[str], pair: Pair) -> Leader:
 def ranks(ordered: Sequence[str], beside: Sequence[str], pair: Pair) -> dict[str, int]:
     """1 more than the number of policies and controls that are shown to be better.
 
-    Those that cannot be told apart may share a rank. Pairs of policies and those with a
+    Those that cannot be distinguished may share a rank. Pairs of policies and those with a
     control allow each for their own number (Holm over all of them); a policy that is first
     is ahead of all others.
 

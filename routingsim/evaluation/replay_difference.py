@@ -73,7 +73,7 @@ def replay_difference(
     Returns
     -------
     Interval or None
-        None where no honest interval can be had: of quality and cost with too few different
+        None where no valid interval can be made: of quality and cost with too few different
         tasks, of times where a replay is overloaded, and of replays that cannot be run again
         by themselves. NaN where the two rest on different tasks.
     """
@@ -111,7 +111,7 @@ def replay_figure(metric: str, result: ReplayResult, goodput: Goodput | None = N
     Returns
     -------
     Interval
-        Without a half-width (NaN) where no honest one can be had.
+        Without a half-width (NaN) where no valid one can be made.
     """
     if metric == "answered":
         share = result.whole["ok"] / len(result)

@@ -58,7 +58,7 @@ def stand_ins(group: NDArray[np.intp], seed: int, *, in_order: bool = False) -> 
 
     With ``in_order`` the copies take the places in the order of the file, so that each comes
     near its own place, by the square root of the number of records or so: tasks that go with
-    the order or their times go on doing so.
+    the order or their times still do so.
     """
     members = np.argsort(group, kind="stable")
     prompt = np.unique(group, return_inverse=True)[1]
@@ -81,7 +81,7 @@ def stand_ins(group: NDArray[np.intp], seed: int, *, in_order: bool = False) -> 
 def scale(
     group: NDArray[np.intp], drawn: NDArray[np.int32], rows: Sequence[NDArray[np.int32]]
 ) -> float:
-    """By what the variance between resamples is multiplied to be that between corpora.
+    """The factor from the variance between resamples to that between corpora.
 
     It is such that the variance of a mean over tasks has the right expectation: N / (N - 1)
     where each run takes each of N different tasks once, and less where a run takes only a
@@ -177,7 +177,7 @@ class Sampled:
         )
 
     def interval(self, level: float = 0.95) -> tuple[Interval, float]:
-        """Of the mean on tasks like these, and the p-value of a mean of 0.
+        """The interval of the mean on tasks like these, and the p-value of a mean of 0.
 
         Student's t, with Satterthwaite's degrees of freedom: of the corpus's part from
         1 / (1 / (CORPORA - 1) + 1 / (N - 1)) for N prompts, of the runs' part one less than

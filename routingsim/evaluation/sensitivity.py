@@ -1,6 +1,6 @@
-"""How much hidden confounding an estimate from a log can bear.
+"""How sensitive an estimate from a log is to hidden confounding.
 
-Propensities that were estimated from texts miss what else the router knew. The marginal
+Propensities that were estimated from texts miss what the router knew besides the text. The marginal
 sensitivity model (Tan, J. Am. Stat. Assoc. 101, 2006) supposes that the odds of each
 choice are off by a factor of at most Γ, in either direction and for each task apart.
 The bounds on the estimate for a Γ are those of Zhao, Small & Bhattacharya (J. R. Stat.

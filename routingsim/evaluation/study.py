@@ -50,7 +50,8 @@ class Study(StudyRecord, Tabular):
         the baseline: verdicts compare with it, and the controls zero router, shuffle and
         length have its mix of agents or its cost.
     in_sample : mapping of str to float
-        Share of the tasks whose texts a policy was fitted or chosen on, which flatters it.
+        Share of the tasks whose texts a policy was fitted or chosen on, so its figures are too
+        favourable.
     loads : tuple of float
         Shares of ``capacity`` (tasks/s).
     arrivals : str
@@ -197,7 +198,7 @@ class Study(StudyRecord, Tabular):
         return study_intervals.leader(self, load, by=by)
 
     def leading(self, load: float | None = None, *, by: str | None = None) -> str:
-        """The same in a sentence; "" where there is one policy, or none to tell of."""
+        """The leader in a sentence; "" where there is only one policy, or no leader is known."""
         return study_intervals.leading(self, load, by=by)
 
     def decision(
@@ -295,8 +296,8 @@ class Study(StudyRecord, Tabular):
         """The ranking at a load (by default the last), best first.
 
         A rank is 1 more than the number of policies and controls that are shown to be
-        better (:func:`routingsim.evaluation.ranking.ranks`), so those that cannot be told
-        apart may share it. Rows are in the order of the means.
+        better (:func:`routingsim.evaluation.ranking.ranks`), so those that cannot be
+        distinguished may share it. Rows are in the order of the means.
 
         Columns: rank, policy, kind; each of the main metrics with its half-width; the
         share of answers whose quality is ``recorded`` where it is below 1 for any; the

@@ -1,4 +1,4 @@
-"""Intervals, differences and the leader of a study, and why there are none where there are not."""
+"""Intervals, differences and the leader of a study, with the reason where there is none."""
 
 import math
 from collections.abc import Sequence
@@ -117,7 +117,7 @@ def leader(
 
 
 def not_compared(study: StudyRecord, load: float | None = None, *, by: str | None = None) -> str:
-    """Which policies the leader is not held against, to be added to what is said of it."""
+    """Which policies the leader cannot be compared with, as the end of a sentence about it."""
     at, metric = study.load_and_metric(load, by)
     if study.estimates(at, metric) is not None:
         return ""
@@ -127,7 +127,7 @@ def not_compared(study: StudyRecord, load: float | None = None, *, by: str | Non
 
 
 def leading(study: StudyRecord, load: float | None = None, *, by: str | None = None) -> str:
-    """The leader in a sentence; "" where there is one policy, or none to tell of."""
+    """The leader in a sentence; "" where there is only one policy, or no leader is known."""
     at, metric = study.load_and_metric(load, by)
     found, where = leader(study, at, by=metric), f"At load {at:g}"
     called = {"latency_mean": "mean latency"}.get(metric, metric.replace("_", " "))

@@ -1,4 +1,4 @@
-"""What is said of the runs of a study: their order, tasks and arrivals, and each policy."""
+"""Notes on the runs of a study: their order, tasks and arrivals, and each policy."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -35,7 +35,7 @@ def _order_tests(corpus: Corpus, pool: AgentPool) -> tuple[OrderTest, ...]:
 
 
 def order_of(scenes: Sequence[Scenario], corpus: Corpus, shape: Arrivals) -> tuple[Order, str]:
-    """In which order the runs of a study take the tasks, and what is said of it."""
+    """The order in which the runs of a study take the tasks, and a note on it."""
     learns = [scene.policy.name for scene in scenes if scene.policy.learns]
     if isinstance(shape, CorpusTimes):
         if not learns:
@@ -89,7 +89,7 @@ def of_choice(corpus: Corpus, shape: Arrivals, count: int) -> str:
 def unlike(
     corpus: Corpus, capacity: float, processes: Mapping[float, Arrivals], settings: StudySettings
 ) -> tuple[str, ...]:
-    """At which load the arrivals met are not those asked for, each in a sentence."""
+    """The loads at which the actual arrivals are not those asked for, a sentence each."""
     said = []
     for load, process in processes.items():
         times = [process.times(settings.tasks, seed, corpus) for seed in settings.seeds]

@@ -38,7 +38,7 @@ def _noted(notes: Iterable[str]) -> list[str]:
 
 
 def _on_whom(study: StudyRecord) -> list[str]:
-    """Of which tasks the intervals and verdicts are, where it is not of others like these."""
+    """Which tasks the intervals and verdicts are about, unless about other tasks like these."""
     if not study.settings.sampled:
         return [
             f"intervals and verdicts are of these {len(study.corpus):,} tasks alone, and say "
@@ -54,11 +54,11 @@ def _on_whom(study: StudyRecord) -> list[str]:
 
 
 def _in_sample(study: StudyRecord) -> list[str]:
-    """Of which policies the tasks' texts are those fitted on, in per cent."""
+    """Which policies are in-sample, with the share of texts that they were fitted on (%)."""
     shares = {name: study.in_sample.get(name, 0.0) for name in study.policies}
     return [
         f"{name} is in-sample: fitted or chosen on {100 * share:.3g} % of these tasks' texts, "
-        "which flatters it"
+        "so its figures are too favourable"
         for name, share in shares.items()
         if share
     ]

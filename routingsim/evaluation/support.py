@@ -1,7 +1,6 @@
 """What a log can say of a policy: how many of its choices the log saw, and a verdict.
 
-Nothing here looks at outcomes but for whether they are skewed, so that a verdict does not
-depend on the answer.
+Of the outcomes only their skewness is used, so a verdict does not depend on the answer.
 """
 
 import math
@@ -34,7 +33,7 @@ large costs looks the less skewed, and its estimate is too low.
 """
 
 MISSING = "outcomes are missing"
-"""How the reasons begin that better propensities do not mend."""
+"""The beginning of the reasons that better propensities do not remove."""
 
 RARE = 0.01
 """Propensity below which a choice is rare."""
@@ -49,7 +48,7 @@ _ROUNDING = 1e-9
 
 @dataclass(frozen=True)
 class Support:
-    """The verdict on one policy, and what it stands on.
+    """The verdict on one policy, and what it rests on.
 
     Attributes
     ----------
@@ -90,7 +89,7 @@ class Support:
 
 @dataclass(frozen=True, eq=False)
 class Weights:
-    """The served tasks of a log, seen from where weights are made.
+    """The served tasks of a log, with what their importance weights are made from.
 
     Attributes
     ----------
@@ -257,7 +256,7 @@ def _hard_reasons(found: Support, deterministic: bool) -> list[str]:
     reasons = []
     if deterministic and found.unsupported > 0:
         reasons.append(
-            "the log left nothing to chance: it tells of no policy but its own, which this "
+            "the log left nothing to chance: it shows no policy but its own, which this "
             f"one leaves on {found.unsupported:.1%} of tasks"
         )
     if found.planned < _LEAST - _ROUNDING:

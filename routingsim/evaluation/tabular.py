@@ -2,7 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,12 @@ from routingsim.formatting import cells
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """The rows as dicts of plain Python values, NaN as None."""
     return frame.astype(object).where(frame.notna(), None).to_dict("records")
+
+
+def table_of(found: Iterable[object], names: Sequence[str]) -> pd.DataFrame:
+    """A row for each object, with a column for each of its attributes of these names."""
+    rows = [[getattr(each, name) for name in names] for each in found]
+    return pd.DataFrame(rows, columns=list(names))
 
 
 class Tabular(ByValue, ABC):

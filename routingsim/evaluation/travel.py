@@ -1,4 +1,4 @@
-"""How work travels to a worker: what all items share once, each item by itself.
+"""How work is sent to a worker: what all items share once, each item on its own.
 
 What is shared, such as a corpus, is pickled to a temporary file, whose path and digest go with
 every item; Dask gets it scattered. A worker that cannot read the file, such as one on another

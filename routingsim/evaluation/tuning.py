@@ -120,8 +120,8 @@ def tune(
     held_out : float
         Share of the prompts that the search does not see, with other seeds for their runs.
     storage, name : str
-        A database of Optuna (``"sqlite:///tune.db"``) and the study in it, for a search that goes
-        on later and for optuna-dashboard.
+        A database of Optuna (``"sqlite:///tune.db"``) and the study in it, so that a search can be
+        resumed, and for optuna-dashboard.
     sampler : optuna.samplers.BaseSampler, optional
         TPE under the seed by default.
 

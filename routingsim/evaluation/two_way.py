@@ -63,7 +63,7 @@ class TwoWay:
         )
 
     def interval(self, level: float = 0.95) -> tuple[Interval, float]:
-        """Of the mean over tasks like these, and the p-value of a mean of 0.
+        """The interval of the mean over tasks like these, and the p-value of a mean of 0.
 
         Student's t with Satterthwaite's degrees of freedom; none with fewer than two tasks
         or runs.

@@ -50,18 +50,18 @@ Done = Callable[[int, Any], object]
 def hired(
     work: Work, shared: Any, *, executor: Any = None, n_jobs: int | None = None
 ) -> Iterator[Callable[[Sequence[Any], Done], None]]:
-    """A function that does ``work(shared, item)`` for all items, and tells of each as it ends.
+    """A function that does ``work(shared, item)`` for all items, and reports each as it ends.
 
     Parameters
     ----------
     work : callable
         A function at the top level of a module.
     shared : object
-        The same for all items; it travels to each worker once
+        The same for all items; it is sent to each worker once
         (:mod:`routingsim.evaluation.travel`).
     executor, n_jobs
-        As :func:`check_where` allows them. A process pool whose worker dies is made anew,
-        and the items that were lost are begun again, up to ``TRIES`` times each.
+        As :func:`check_where` allows them. A process pool whose worker dies is replaced,
+        and the items that were lost are run again, up to ``TRIES`` times each.
 
     Yields
     ------
@@ -69,7 +69,7 @@ def hired(
         ``each(items, done)``, which calls ``done(k, result)`` in this thread; ``result`` is
         :class:`~routingsim.evaluation.travel.Failed` where the work raised an error. What
         ``done`` raises ends the run: items that are under way end, others are not begun.
-        It raises a SimulationError if an executor that cannot be made anew is broken.
+        It raises a SimulationError if an executor is broken that cannot be replaced.
 
     Raises
     ------
@@ -251,7 +251,7 @@ def _end_with(parent: int) -> None:
 
 
 class _Renewed:
-    """A process pool that is made anew when it is broken."""
+    """A process pool that is replaced when it is broken."""
 
     def __init__(self, given: Any, workers: int) -> None:
         # With a limit of tasks for a process, Python 3.11's pool may stand still (python/cpython

@@ -1,6 +1,6 @@
 """Open files: how many connections fit below this process's limit, and errors of accepting.
 
-A process that has used up its files can neither reach Redis nor answer anybody. So bridge and API
+A process that has used up its files can neither reach Redis nor answer clients. So bridge and API
 together may have fewer connections than there are files, with some kept back, those included whose
 TLS handshake is not done.
 """
@@ -81,10 +81,9 @@ def _raised() -> int:
 class Gate(socket.socket):
     """A listening socket that counts what it accepts, for TLS.
 
-    asyncio tells nobody of a connection before its TLS handshake is done. Where ``most`` are open,
-    the one whose handshake has taken longest is cut, or else the new one. ``MOST_CUT`` more are
-    open for a moment.
-    """
+    asyncio does not report a connection before its TLS handshake is complete. Where ``most`` are
+    open, the one whose handshake has taken longest is cut, or else the new one. ``MOST_CUT`` more
+    are open for a moment."""
 
     MOST_CUT: int = 16
 
@@ -109,7 +108,7 @@ class Gate(socket.socket):
         return accepted, address
 
     def shook_hands(self, transport: asyncio.BaseTransport) -> None:
-        """Take that a connection's handshake is done."""
+        """Note that the handshake of a connection is complete."""
         self._waiting.pop(transport.get_extra_info("socket").fileno(), None)
 
     def cut_before(self, seconds: float) -> None:
@@ -118,7 +117,7 @@ class Gate(socket.socket):
             pass
 
     def closed(self, accepted: "_Accepted") -> None:
-        """Take that a connection is closed."""
+        """Note that a connection is closed."""
         self._open.discard(accepted)
         self._cutting.discard(accepted)
         self._waiting.pop(accepted.fileno(), None)
@@ -156,7 +155,7 @@ class AcceptErrors:
         self._left_out = 0
 
     def __call__(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """Take what went wrong in the event loop."""
+        """Handle an error of the event loop."""
         if "accept" not in context.get("message", ""):
             loop.default_exception_handler(context)
             return

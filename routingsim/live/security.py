@@ -100,7 +100,7 @@ def _own_names() -> tuple[str, str]:
 
 
 class Proxies:
-    """The proxies whose ``X-Forwarded-For`` is believed.
+    """The proxies whose ``X-Forwarded-For`` is trusted.
 
     Parameters
     ----------

@@ -110,9 +110,9 @@ async def running(plan: Plan) -> AsyncIterator[Addresses]:
 
 
 async def _watch(broker: Broker, bridge: Bridge | None) -> None:
-    """Start the embedded server again whenever it died; publishers give it its data back.
+    """Restart the embedded server whenever it has died; publishers then restore its data.
 
-    Other users of the machine are cut where they leave no connection to it.
+    Connections of other users of the machine are closed where they leave none free.
     """
     while True:
         await asyncio.sleep(WATCH_SECONDS)

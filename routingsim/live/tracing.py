@@ -60,5 +60,5 @@ class TracedRouter(TaskRouter):
 
     def _span(self, name: str) -> Any:
         told = {"gen_ai.operation.name": name, "routingsim.policy": self.policy.name}
-        # A tracer is made anew: the SDK may be set up after the router.
+        # A new tracer each time: the SDK may be set up after the router.
         return trace.get_tracer("routingsim").start_as_current_span(name, attributes=told)

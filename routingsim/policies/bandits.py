@@ -1,4 +1,4 @@
-"""Bandits that look at no text: they learn from late feedback which agent earns most.
+"""Bandits that do not read the text: they learn from late feedback which agent earns most.
 
 Rewards, feedback, forgetting, the budget pacer and the layout of their memory (a head, and
 blocks of one value for each agent) are those of :mod:`routingsim.policies.bandit_base`. An
@@ -91,7 +91,7 @@ def epsilon_greedy(
     budget: float = math.inf,
     pace: float = 0.01,
 ) -> Policy:
-    """The agent with the highest mean reward, but now and then any (epsilon-greedy).
+    """The agent with the highest mean reward, but sometimes any agent (epsilon-greedy).
 
     The chance of exploring falls as 1/t: ``max(floor, epsilon / (1 + t / decay))`` at
     choice t from 0 (Auer, Cesa-Bianchi & Fischer, "Finite-time analysis of the multiarmed
@@ -110,7 +110,7 @@ def epsilon_greedy(
     budget : float
         Ceiling of the mean cost of a task, USD (:mod:`routingsim.policies.pacer`).
     pace : float
-        What is not spent is kept for dearer tasks, up to ``1 / pace`` tasks' budgets.
+        What is not spent is kept for more expensive tasks, up to ``1 / pace`` tasks' budgets.
 
     Raises
     ------

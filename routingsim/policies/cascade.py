@@ -40,12 +40,11 @@ def cascade(
 ) -> Policy:
     """Cheapest agent first; a judge sends answers that are not good enough on to the next.
 
-    Every try's latency and cost count, and so do the judge's. In the simulator the
-    judge goes by the recorded quality; an answer without one is accepted. As in
-    FrugalGPT (Chen, Zaharia & Zou 2023, sec. 3), with the judge's accuracy as a
-    parameter: it is assumed, and a note beside every figure says so.
-    :func:`routingsim.evaluation.judge_errors` says at which error the answer turns. Live,
-    route the task again with ``attempt=1`` after your own judge.
+    Every try's latency and cost count, and so do the judge's. In the simulator the judge goes by
+    the recorded quality; an answer without one is accepted. As in FrugalGPT (Chen, Zaharia & Zou
+    2023, sec. 3), with the judge's accuracy as a parameter: it is assumed, and a note beside every
+    figure says so. :func:`routingsim.evaluation.judge_errors` says at which error of the judge the
+    decision changes. Live, route the task again with ``attempt=1`` after your own judge.
 
     Parameters
     ----------

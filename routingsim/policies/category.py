@@ -121,7 +121,7 @@ def _is_text(kind: Any) -> bool:
 
 
 def holds_text(function: Callable[..., Any]) -> bool:
-    """Whether a function has text at hand other than its docstring."""
+    """Whether a function uses text other than its docstring."""
     code: CodeType | None = getattr(function, "__code__", None)
     if code is None:  # an object that is called
         return False

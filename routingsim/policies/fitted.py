@@ -52,7 +52,7 @@ class FittedTexts(msgspec.Struct, frozen=True):
 def text_hashes(corpus: Corpus) -> NDArray[np.uint64]:
     """A hash of each task's text, shape (tasks,).
 
-    A task without a text, as in a trace, is told by its id, its time and its lengths.
+    A task without a text, as in a trace, is identified by its id, its time and its lengths.
     """
     columns = ["id", "arrived_at", "prompt_tokens", "output_tokens"]
     table = corpus.tasks

@@ -21,7 +21,7 @@ from scipy import sparse
 
 from routingsim.caching import once
 from routingsim.corpora.corpus import Corpus
-from routingsim.errors import CorpusError, SimulationError
+from routingsim.errors import CorpusError, SimulationError, wrong_type
 
 NEAR = 0.8
 """Jaccard similarity of shingles from which two texts count as nearly the same."""
@@ -49,10 +49,7 @@ def texts_of(what: str, given: Corpus | Sequence[str]) -> list[str]:
     texts = None if isinstance(given, str | bytes) or not isinstance(given, Iterable) else [*given]
     if texts is None or not all(isinstance(text, str) for text in texts):
         wrong = next((each for each in texts or () if not isinstance(each, str)), given)
-        raise SimulationError(
-            f"{what}: {wrong!r:.60} is a {type(wrong).__name__}; a corpus or a list of texts is "
-            "needed"
-        )
+        raise SimulationError(wrong_type(what, wrong, "a corpus or a list of texts is needed"))
     return texts
 
 

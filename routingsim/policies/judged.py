@@ -1,7 +1,7 @@
 """What a cascade gains on recorded outcomes in expectation, by how often its judge errs.
 
-In the simulator the judge of a cascade knows the recorded quality, and errs as often as it is
-told to. So what a cascade is said to gain is as good as that assumption.
+In the simulator the judge of a cascade knows the recorded quality, and errs with the
+given probability. The gain of a cascade is only as reliable as that assumption.
 """
 
 import math
@@ -30,7 +30,7 @@ def expected_quality(
         Share of its verdicts that are wrong, either way.
     """
     accepted = np.where(quality >= judge.bar, 1.0 - error, error)
-    accepted[:, judge.levels - 1 :] = 1.0  # nobody is left to ask
+    accepted[:, judge.levels - 1 :] = 1.0  # there is no further agent
     reached = np.cumprod(1.0 - accepted[:, :-1], axis=1)
     return accepted[:, 0] * quality[:, 0] + (reached * accepted[:, 1:] * quality[:, 1:]).sum(axis=1)
 

@@ -2,7 +2,7 @@
 
 A policy is two small functions over numbers. ``choose(task, pool, memory)``
 returns the index of the agent that gets the task; ``learn(task, agent,
-outcome, pool, memory)`` is told how it went, when it is known. Both see the
+outcome, pool, memory)`` gets the outcome, when it is known. Both see the
 task as a :class:`TaskView` and the agents as a :class:`PoolView`, and share
 ``memory``, a float64 array that only they write. A third says, before the choice,
 how likely each agent is: ``probabilities(task, pool, memory, out)``.
@@ -132,7 +132,7 @@ class PoolView(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """How a try ended, as the learn kernel is told."""
+    """How a try ended, as the learn kernel gets it."""
 
     status: int
     """``OK``, ``FAILED``, ``TIMED_OUT``, ``SHED``, ``LIMITED`` (over a limit, HTTP 429) or
@@ -234,6 +234,9 @@ class Kernel:
 
     def __call__(self, *args: Any) -> Any:
         return self.compiled(*args)
+
+    def __repr__(self) -> str:
+        return f"<kernel {self.name}>"
 
     def __copy__(self) -> Self:
         return self

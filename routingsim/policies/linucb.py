@@ -75,7 +75,7 @@ def _spread(memory, x, v, inverse, d):
 
 @register_jitable
 def _expected_cost(memory, agents, a, x, d):
-    """Of a task with the context at ``x``, in budgets."""
+    """The expected cost of a task with the context at ``x``, in budgets."""
     mean = base.mean_cost(memory, agents, a)
     if 0.0 < mean < math.inf:
         more = weights_end(memory, agents) + 2 + a * d
@@ -266,7 +266,7 @@ def linucb(
     Cappé, "Weighted linear bandits for non-stationary environments", NeurIPS 2019).
 
     With a budget, a task's cost by an agent is estimated as its reward is, within a factor of
-    5 of the agent's mean, so that dear agents are kept for tasks that are cheap for them.
+    5 of the agent's mean, so that expensive agents are kept for tasks that cost little on them.
 
     Parameters
     ----------

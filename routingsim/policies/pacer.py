@@ -2,32 +2,31 @@
 
 It has two parts, so that one costly call neither breaks the ceiling nor distorts the price.
 
-**The account** is a hard stop. Every task pays 99.5 % of ``budget`` in when it is sent, and
-every try takes out what it cost when it completes; a pending one is reckoned at its agent's
-mean, over the last ``1 / pace`` tries or so, that a rise in price may be noticed. (The rest
-is kept back so that a part of a run, which begins with something saved, stays below the
-ceiling too.) The account holds ``1 / pace`` budgets, or the dearest agent's
-mean cost if that is more: what is saved beyond is lost. An agent may be chosen where its
-mean cost is covered by what is in the account and the task's own budget, and so may the
-cheapest that is up. After a call that cost more than that, the task's own budget is enough,
-as long as the debt is below ``1 / pace`` budgets. A first try of an agent is let through, for
-nothing is known of its cost; while it is pending, the agent is chosen again only where no
-other can be. So T tasks cost at most about ``budget * (T + 1 / pace)``, one call more, those
-under way and the agents' first, where the cheapest agent costs no more than the budget. This
-holds for choices made to explore too.
+**The account** is a hard stop. Every task pays 99.5 % of ``budget`` in when it is sent, and every
+try takes out what it cost when it completes; a pending one counts with its agent's mean cost over
+about the last ``1 / pace`` tries, so that a rise in price is noticed. (The rest is kept back, so
+that a part of a run, which begins with savings, stays below the ceiling too.) The account holds ``1
+/ pace`` budgets, or the mean cost of the most expensive agent if that is more; savings beyond that
+are lost. An agent may be chosen where its mean cost is covered by what is in the account and the
+task's own budget, and so may the cheapest that is up. After a call that cost more than that, the
+task's own budget is enough, as long as the debt is below ``1 / pace`` budgets. A first try of an
+agent is allowed, as its cost is unknown; while it is pending, the agent is chosen again only where
+no other can be. So T tasks cost at most about ``budget * (T + 1 / pace)``, one call more, those
+under way and the agents' first, where the cheapest agent costs no more than the budget. This holds
+for choices made to explore too.
 
 **The price** decides which tasks are worth a costly agent: a choice is charged ``price *
 expected cost / budget``, in units of reward. It is the lowest price, looked for anew at each
 eighth choice, at which the last 64 tasks would have cost no more, each by its own expected
 rewards and costs, than the target: from half the budget where the account is empty to one
 and a half where it is full. From half full on it is lowered in step, down to 0 where the
-account is full and saving more would be of no use. This is the dual price of the tasks seen
+account is full and further savings would be lost. This is the dual price of the tasks seen
 so far (Agrawal, Wang & Ye, "A dynamic near-optimal algorithm for online linear programming",
 Operations Research 62, 2014). One call moves it by its part in its agent's mean cost and by
 the target, never by cost / budget as a step of dual ascent does (Agrawal & Devanur, "Bandits
 with concave rewards and convex knapsacks", EC 2014; ParetoBandit, arXiv:2604.00136).
 
-The account and the last tasks stand at the end of the memory of a policy with a budget.
+The account and the last tasks are kept at the end of the memory of a policy with a budget.
 """
 
 import math
@@ -77,7 +76,7 @@ def take_out(memory, agents, cost):
 
 @register_jitable
 def offer(memory, agents, a, worth, cost):
-    """Note what the agent is worth for the task at hand, and its expected cost in budgets."""
+    """Note what the agent is worth for the current task, and its expected cost in budgets."""
     begin = _begin(memory, agents)
     row = begin + _RECENT + 2 * agents * (int(memory[begin + _NOTED]) % RECENT)
     memory[row + a] = worth
@@ -121,8 +120,8 @@ def _mean_cost(memory, agents, price):
 def price_of(memory, agents, target):
     """The lowest price at which the recent tasks cost no more than the target, in budgets.
 
-    The price is returned just short of that, so that at a tie the dearer agent is wanted
-    and the account decides how often it is had.
+    The price is returned just below that, so that at a tie the more expensive agent is preferred
+    and the account decides how often it is chosen.
     """
     if _mean_cost(memory, agents, 0.0) <= target:
         return 0.0

@@ -21,7 +21,7 @@ from routingsim import display
 from routingsim.agents import Agent, AgentPool
 from routingsim.corpora.corpus import Corpus
 from routingsim.equality import ByValue
-from routingsim.errors import PolicyError, did_you_mean
+from routingsim.errors import PolicyError, did_you_mean, type_of
 from routingsim.policies import grammar
 from routingsim.policies.fitted import FittedTexts
 from routingsim.policies.kernel import Kernel, choose_kernel, no_learning, unknown
@@ -227,7 +227,7 @@ def _checked(name: str, make: Callable[Parameters, Policy]) -> Callable[Paramete
         given = {**dict(zip(("pool", "corpus"), args, strict=False)), **kwargs}
         check_pool(name, "a pool and, optionally, a corpus", given.pop("pool", None))
         if not isinstance(corpus := given.pop("corpus", None), Corpus | None):
-            raise PolicyError(f"{name}: corpus is a {type(corpus).__name__}, not a Corpus")
+            raise PolicyError(f"{name}: corpus is {type_of(corpus)}, not a Corpus")
         grammar.check_parameters(name, given, defaults)
         return make(*args, **kwargs)
 
@@ -238,7 +238,7 @@ def check_pool(function: str, takes: str, pool: object) -> None:
     """Refuse arguments in another order than a function ``takes`` them, the pool first."""
     if not isinstance(pool, AgentPool):
         raise PolicyError(
-            f"{function} takes {takes}, in this order; its pool is a {type(pool).__name__}, not "
+            f"{function} takes {takes}, in this order; its pool is {type_of(pool)}, not "
             "an AgentPool"
         )
 
@@ -277,12 +277,12 @@ def _loaded(point: EntryPoint) -> Callable[..., Policy]:
     """A plug-in's recipe; if it cannot be loaded, one that says so when it is used or listed."""
     try:
         return _checked(point.name, point.load())
-    except Exception as error:  # any, since the other policies must go on working
+    except Exception as error:  # any, since the other policies must keep working
         package = point.dist.name if point.dist else "a plug-in"
         said = f"cannot be loaded from {package} ({point.value}): {error}"
 
     def broken(pool: AgentPool, corpus: Corpus | None = None) -> Policy:
-        raise PolicyError(f"policy {point.name!r} {said}; mend or uninstall that package")
+        raise PolicyError(f"policy {point.name!r} {said}; fix or uninstall that package")
 
     broken.__doc__ = f"({said})"
     return broken
@@ -326,7 +326,7 @@ def make_policy(
         return Policy(getattr(policy, "__name__", "policy"), kernel, interpreted=True)
     if not isinstance(policy, str):
         raise PolicyError(
-            f"{policy!r:.80} is a {type(policy).__name__}, not a policy: give a name such as "
+            f"{policy!r:.80} is {type_of(policy)}, not a policy: give a name such as "
             "'threshold' or 'static:gpt-4', a Policy, a kernel, or a function of task, pool and "
             "memory"
         )

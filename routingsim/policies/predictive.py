@@ -282,7 +282,7 @@ def _weight_to_pay(
     """The lowest weight of cost with which the choices keep to a share of the cost.
 
     The share is of what the best single agent costs, by its mean ``quality``. Choices go by
-    expected costs and pay what was recorded: longer texts may go to the dearer agents, so
+    expected costs and pay what was recorded: longer texts may go to the more expensive agents, so
     the two means differ. Found by bisection.
     """
     call, token = costs

@@ -174,7 +174,7 @@ def fs_qmix(
     ------
     PolicyError
         If a parameter is out of its range, or bounds are to be calibrated and no corpus
-        with texts is at hand.
+        with texts is given.
     """
     given = base.checked("fs-qmix", locals())
     edges, calibrated = _bounds(bounds, corpus)

@@ -67,8 +67,8 @@ def cheapest(pool: AgentPool, corpus: Corpus | None = None) -> Policy:
     call, token = expected_costs(pool, corpus)
     reason = sentence("Lowest expected cost: Routed to {agent.name}")
     order = np.lexsort((token, call))
-    dearer, steeper = np.diff(call[order]) > 0, np.diff(token[order])
-    if (steeper >= 0).all() and dearer[steeper > 0].all():
+    costlier, steeper = np.diff(call[order]) > 0, np.diff(token[order])
+    if (steeper >= 0).all() and costlier[steeper > 0].all():
         # The order is the same for prompts of any length, and none is read.
         choose, memory, chances = _by_figure, call, _figure_probabilities
     else:

@@ -74,7 +74,7 @@ def complexity(experiment: Experiment) -> Section | None:
 
 
 def _few(codes: NDArray[np.intp]) -> list[str]:
-    """That figures of groups of few tasks are left out, if there are any."""
+    """A note that figures of groups of few tasks are left out, if there are any."""
     small = int((np.bincount(codes[codes >= 0]) < LEAST).sum())
     if not small:
         return []

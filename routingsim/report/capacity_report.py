@@ -31,7 +31,7 @@ from routingsim.simulation.conditions import as_arguments
 
 _MOST = 25  # rows of a table of candidates
 _ABOUT = (
-    "Intervals are of 95 % confidence. Whole intervals, not means, are held against each target, "
+    "Intervals are of 95 % confidence. Whole intervals, not means, are compared with each target, "
     "and those of the answer come from runs that had no part in choosing it."
 )
 _CHEAPEST = "Cost is that of calls and of slots; a month has 730 hours like these."

@@ -19,8 +19,8 @@ Kind = Literal["text", "count", "percent", "quality", "number", "seconds", "inte
 class Column:
     """One column: its name, its unit ("" for none), and how its values are shown.
 
-    Columns ``of`` one thing have as many decimals throughout a report, by default those with
-    one title, and all seconds.
+    Columns with the same ``of`` show the same number of decimals throughout a report. By default
+    these are the columns with the same title, and all columns of seconds.
     """
 
     name: str
@@ -35,7 +35,7 @@ class Column:
 
     @property
     def like(self) -> tuple[str, str]:
-        """What columns with as many decimals have in common."""
+        """A key that columns with the same number of decimals share."""
         return self.kind, self.of or ("" if self.kind == "seconds" else self.title)
 
 
@@ -47,10 +47,9 @@ Cells = tuple[Column | str, Iterable[Any]]
 class Table:
     """Rows of plain values, None where there is none; the first column names the row.
 
-    ``colours`` has the colour of each row's agent or policy, or is empty; ``places`` the decimals
-    of columns that share them with other tables. Where each row ``of_row`` is of another
-    figure, a row's numbers have as many decimals, not a column's.
-    """
+    ``colours`` has the colour of each row's agent or policy, or is empty. ``places`` has the
+    decimals of columns, by :attr:`Column.like`. With ``of_row`` each row shows another figure, so
+    the numbers of a row, not those of a column, share their decimals."""
 
     caption: str
     columns: tuple[Column, ...]

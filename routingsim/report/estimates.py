@@ -78,7 +78,7 @@ def advice_section(at: Comparison) -> Section | None:
     found = at.estimates.get("quality")
     if found is None or logs.verdict_of(found) == "answered":
         return None
-    return Section("advice", "A log that can be asked", (logs.advice(found),))
+    return Section("advice", "A log that can answer", (logs.advice(found),))
 
 
 def _curves(at: Comparison) -> dict[str, Sensitivity]:

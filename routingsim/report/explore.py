@@ -199,8 +199,8 @@ def what_if(
 
 def _changed(agent: Agent, slots: int, factor: float) -> Agent:
     prices = {name: getattr(agent, name) for name in ("cost", *PRICES)}
-    dearer = {name: price * factor for name, price in prices.items() if price is not None}
-    return msgspec.structs.replace(agent, concurrency=slots, **dearer)
+    prices = {name: price * factor for name, price in prices.items() if price is not None}
+    return msgspec.structs.replace(agent, concurrency=slots, **prices)
 
 
 def _at_prices(corpus: Corpus | None, pool: AgentPool, factors: list[float]) -> Corpus | None:

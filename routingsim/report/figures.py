@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,7 @@ from routingsim.formatting import percent
 from routingsim.policies.fitted import in_sample
 from routingsim.report.document import Column
 from routingsim.report.palette import Style, control_styles, policy_styles
+from routingsim.report.plot_data import Shown
 from routingsim.simulation.result import ReplayResult
 from routingsim.simulation.stability import ABOVE, in_words, lasts
 from routingsim.simulation.statistics import Interval
@@ -131,7 +133,7 @@ class Entry:
         that need no latency objective.
     busiest : str
         The agent with the highest offered load; "" for a study, whose runs may differ, and
-        where no rate can be told.
+        where no rate is known.
     lost : mapping of str to int
         Tasks without an answer by how they ended, where there is one run.
     count : int
@@ -186,7 +188,7 @@ class Comparison:
         Policies, the baseline first, then controls.
     difference : callable
         From a metric ("cost", "quality_all" or "latency_p95") and an entry to the interval
-        of that entry less the baseline; None where no honest one can be had, NaN where the
+        of that entry less the baseline; None where no valid one can be made, NaN where the
         two rest on different tasks or the log cannot answer.
     estimates : mapping of str to Estimates
         By metric; empty unless the corpus is a log with one answer a task.
@@ -252,7 +254,7 @@ class Experiment:
 
     @property
     def names(self) -> set[str]:
-        """Of policies, controls and agents: a sentence may begin with one."""
+        """Names of policies, controls and agents, with which a sentence may begin."""
         return {entry.name for entry in self.last.entries} | set(self.pool.ids)
 
     @property
@@ -303,45 +305,48 @@ def _estimated(estimates: Mapping[str, Estimates], name: str) -> dict[str, Polic
 def _replayed(
     name: str, result: ReplayResult, style: Style, control: bool, found: Mapping[str, Estimates]
 ) -> Entry:
-    overall, offered = result.overall, result.stability.offered
-    busiest = max(offered, key=lambda agent: offered[agent])
-    figures = (
-        result.whole
-        | overall
-        | {
-            "cost": overall["cost_mean"],
-            "cost_total": overall["cost"],
-            "answered": overall["ok"] / len(result),
-            "fairness": result.fairness,
-            "offered_max": offered[busiest],
-            "rate_met": result.realised[0],
-            "span": result.span,
-        }
-    )
-    figures |= {name: getattr(result.stability, name) for name in _OF_STABILITY}
     timed = np.where(result.timed, result.latency, np.nan)
-    log, estimated = result.log, _estimated(found, name)
+    log = result.log
     quality, _, cost, _ = by_task(result)
+    tasks = TaskFigures(log.agent, quality, cost, result.latency, timed, log.status)
+    made = run_entry(name, result, style, result.whole | result.overall, tasks)
+    share = in_sample(result.corpus, result.policy.fitted_on, result.work.row)
+    estimated = _estimated(found, name)
 
     def figure(metric: str) -> Interval:
-        if metric in estimated:
-            return estimated[metric].interval
-        return Interval(float(figures[metric]), math.nan)
+        return estimated[metric].interval if metric in estimated else made.figure(metric)
 
+    return replace(made, control=control, in_sample=share, figure=figure, estimated=estimated)
+
+
+def run_entry(
+    name: str, result: Shown, style: Style, overall: Mapping[str, Any], tasks: TaskFigures
+) -> Entry:
+    """A policy's run; ``overall`` has the figures of all its tasks."""
+    state = result.stability
+    figures = dict(overall) | {
+        "cost": overall["cost_mean"],
+        "cost_total": overall["cost"],
+        "answered": overall["ok"] / len(result),
+        "fairness": result.fairness,
+        "offered_max": max(state.offered.values()),
+        "rate_met": result.realised[0],
+        "span": result.span,
+        **{name: getattr(state, name) for name in _OF_STABILITY},
+    }
     return Entry(
         name=name,
-        control=control,
+        control=False,
         style=style,
-        in_sample=in_sample(result.corpus, result.policy.fitted_on, result.work.row),
-        verdict=result.stability.verdict,
+        in_sample=0.0,
+        verdict=state.verdict,
         agreed=1,
         runs=1,
-        figure=figure,
-        tasks=TaskFigures(log.agent, quality, cost, result.latency, timed, log.status),
-        busiest=result.stability.busiest,
+        figure=lambda metric: Interval(float(figures[metric]), math.nan),
+        tasks=tasks,
+        busiest=state.busiest,
         lost={ending: int(overall[ending]) for ending in result.endings},
         count=len(result),
-        estimated=estimated,
     )
 
 

@@ -47,7 +47,7 @@ GLOSSARY: Mapping[str, tuple[str, str]] = {
         "overloaded",
         "an agent was sent more work than it can do, for a part of the time or all of it",
     ),
-    "growing": ("growing", "a queue grew until the end of the run, and would go on to"),
+    "growing": ("growing", "a queue grew until the end of the run, and would grow further"),
     "trade-off": ("trade-offs?", "better in one figure and worse in another: a matter of taste"),
     "in doubt": ("in doubt", "the difference may be chance"),
     "run": (
@@ -56,7 +56,7 @@ GLOSSARY: Mapping[str, tuple[str, str]] = {
     ),
     "backtest": (
         "backtest",
-        "the simulation of traffic that was really served, held against what was measured",
+        "the simulation of traffic that was really served, compared with what was measured",
     ),
     "policy": ("policy|policies", "the rule that sends each task to an agent"),
     "agent": ("agents?", "a model or service that answers tasks, with a number of slots"),
@@ -73,7 +73,7 @@ GLOSSARY: Mapping[str, tuple[str, str]] = {
     ),
     "oracle": ("oracle", "the control that knows each answer’s quality beforehand"),
     "zero-router": ("zero-router", "the control that mixes agents by chance at a policy’s cost"),
-    "shuffle": ("shuffles?", "the same choices of agents dealt out to the tasks by chance"),
+    "shuffle": ("shuffles?", "the same choices of agents, assigned to the tasks at random"),
     "hull": ("hull", "what mixing two of the policies by chance reaches"),
     "frontier": ("frontier", "the policies that no other beats in all figures"),
     "right answers in time": (
@@ -88,7 +88,7 @@ GLOSSARY: Mapping[str, tuple[str, str]] = {
     "D_var": ("D_var", "a score of how complex a text is, from its words, from 0 to 1"),
     "in-sample": (
         "in-sample",
-        "fitted or chosen on the very tasks it is scored on, which flatters it",
+        "fitted or chosen on the very tasks it is scored on, so its figures are too favourable",
     ),
     "estimated": (
         "estimated|estimates?",

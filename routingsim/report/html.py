@@ -102,7 +102,7 @@ def write_report(
     Returns
     -------
     Path
-        Of the file.
+        The file.
 
     Raises
     ------

@@ -30,7 +30,7 @@ def write_notebook(path: str | os.PathLike[str], parameters: Mapping[str, Any]) 
     Returns
     -------
     Path
-        Of the notebook.
+        The notebook.
 
     Raises
     ------
@@ -71,7 +71,7 @@ def write_study_notebook(
     Returns
     -------
     Path
-        Of the notebook.
+        The notebook.
 
     Raises
     ------

@@ -11,7 +11,7 @@ Shown = ReplayResult | StreamedReplay
 
 _CURVE = 200  # points of a distribution, besides those in its tails
 INTERVALS = 240
-"""Of a run, in which waiting is averaged."""
+"""Equal intervals of a run over which waiting is averaged."""
 
 
 def ecdf(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -1,4 +1,4 @@
-"""The sections that all reports share, each written once, and the report made of them."""
+"""The sections that all reports share, and the report made of them."""
 
 import datetime
 import math
@@ -64,9 +64,9 @@ def assemble(
     cautions: Sequence[str],
     data: dict[str, Any],
 ) -> Document:
-    """A report: the sections that all have, those of one kind of experiment among them.
+    """A report: the sections that all reports have, and those of its own kind of experiment.
 
-    The ``decision`` leads it. ``own`` follow the section on stability; ``last`` come at the end.
+    The ``decision`` comes first. ``own`` follow the section on stability; ``last`` come at the end.
     ``leader``, ``findings`` and ``caveats`` go into the summary, ``cautions`` among the warnings.
     """
     found = [

@@ -14,15 +14,14 @@ from routingsim.formatting import duration, isolated, joined
 from routingsim.report import captions, plots, replay_sections, sections
 from routingsim.report.differences import interval_ends
 from routingsim.report.document import Document, Section
-from routingsim.report.figures import Comparison, Entry, Experiment, TaskFigures
-from routingsim.report.palette import Style, policy_styles
+from routingsim.report.figures import Comparison, Entry, Experiment, TaskFigures, run_entry
+from routingsim.report.palette import policy_styles
 from routingsim.report.provenance import stream_section
 from routingsim.report.replay_sections import call_of, check_alike, gallery, policy_table, settings
 from routingsim.simulation.quantile_sketch import ERROR
 from routingsim.simulation.statistics import Interval
 from routingsim.simulation.stream_result import StreamedReplay
 
-_OF_STABILITY = ("above", "peak", "left", "enough")
 _COLUMNS = {"cost": "cost_mean"}
 
 
@@ -96,46 +95,19 @@ def _facts(result: StreamedReplay) -> dict[str, Any]:
 def _compared(results: Sequence[StreamedReplay]) -> Comparison:
     named = partial.named(results)
     styles = policy_styles(len(named))
-    entries = tuple(
-        _entry(name, result, style)
-        for (name, result), style in zip(named.items(), styles, strict=True)
-    )
+    none = np.zeros(0)
+    entries = []
+    for (name, result), style in zip(named.items(), styles, strict=True):
+        whole = result.totals.whole
+        tasks = TaskFigures(none.astype(np.int64), np.array([whole["quality"]]), none)
+        entries.append(run_entry(name, result, style, whole, tasks))
     first = results[0]
 
     @cache
     def difference(metric: str, entry: Entry) -> Interval | None:
         return named[entry.name].difference(first, _COLUMNS.get(metric, metric))
 
-    return Comparison(None, entries, difference)
-
-
-def _entry(name: str, result: StreamedReplay, style: Style) -> Entry:
-    whole, offered = result.totals.whole, result.stability.offered
-    figures: dict[str, float] = whole | {
-        "cost": whole["cost_mean"],
-        "cost_total": whole["cost"],
-        "answered": whole["ok"] / len(result),
-        "fairness": result.fairness,
-        "offered_max": max(offered.values()),
-        "rate_met": result.realised[0],
-        "span": result.span,
-    }
-    figures |= {each: getattr(result.stability, each) for each in _OF_STABILITY}
-    none = np.zeros(0)
-    return Entry(
-        name=name,
-        control=False,
-        style=style,
-        in_sample=0.0,
-        verdict=result.stability.verdict,
-        agreed=1,
-        runs=1,
-        figure=lambda metric: Interval(float(figures[metric]), math.nan),
-        tasks=TaskFigures(none.astype(np.int64), np.array([whole["quality"]]), none),
-        busiest=result.stability.busiest,
-        lost={ending: int(whole[ending]) for ending in result.endings},
-        count=len(result),
-    )
+    return Comparison(None, tuple(entries), difference)
 
 
 def _run(

@@ -117,7 +117,7 @@ def _leader(study: Study, at: Comparison) -> str:
 def _blind(names: Sequence[str]) -> list[str]:
     """The policies that do no better than their shuffle, in a sentence."""
     said = f"{joined(names, 6)} {'does' if len(names) == 1 else 'do'} not use the text"
-    return [f"{said}: no better than the same agents dealt out at random."] if names else []
+    return [f"{said}: no better than the same agents assigned at random."] if names else []
 
 
 def _cautions(study: Study, at: Comparison) -> list[str]:
@@ -222,7 +222,7 @@ def _text_use(study: Study, at: Comparison, uses_text: Mapping[str, bool | None]
     except CorpusError as error:
         return Section("text-use", title, (f"Not known: {error}.",))
     text = (
-        "Each policy’s choices against the same choices dealt out to the tasks at random: a "
+        "Each policy’s choices against the same choices assigned to the tasks at random: a "
         "policy that is no better than its shuffle has the quality of its mix of agents, and "
         f"does not use the text. By the choices of all runs at load {at.load:g}; p is of the one "
         "policy, findings allow for the number of policies (Holm).",

@@ -58,7 +58,7 @@ def summary(
 
 
 def _rests_on(experiment: Experiment) -> str:
-    """What the qualities stand on, where it is less than a record of every answer."""
+    """What the qualities rest on, where not every answer has a recorded quality."""
     at = experiment.last
     if found := at.estimates.get("quality"):
         weak, cannot = (
@@ -149,7 +149,7 @@ def _at_a_glance(at: Comparison) -> str:
 
 
 def _highest(entry: Entry) -> str:
-    """In brackets the highest offered load, as far as one can be told, and the backlog."""
+    """The highest offered load, where it is known, and the backlog, in brackets."""
     load = entry.mean("offered_max")
     if math.isnan(load):
         return ""
@@ -205,17 +205,17 @@ def endings(entry: Entry) -> str:
 
 
 def compared(experiment: Experiment, position: int) -> str:
-    """One policy, by its position, against the baseline at the highest load that both bear.
+    """One policy, by its position, against the baseline at the highest load that both keep up with.
 
-    A difference in quality is in points, hundredths on its scale from 0 to 1. Where there is
-    no interval, nothing is said of what would need one.
+    A difference in quality is in points, hundredths on its scale from 0 to 1. Figures that need
+    an interval are left out where there is none.
     """
-    borne = [
+    kept_up = [
         at
         for at in experiment.comparisons
         if not (at.entries[position].overloaded or at.baseline.overloaded)
     ]
-    at = borne[-1] if borne else experiment.comparisons[0]
+    at = kept_up[-1] if kept_up else experiment.comparisons[0]
     one, base = at.entries[position], at.baseline
     ours, theirs = one.figure("cost").mean, base.figure("cost").mean
     cost = at.difference("cost", one)
@@ -235,7 +235,7 @@ def compared(experiment: Experiment, position: int) -> str:
         lost = one.mean("answered") < 1 or base.mean("answered") < 1
         said += quality_difference(quality, " of all tasks" if lost else "", _how(one, base))
     where = _at(at, "; at load {:g}")
-    if not borne:
+    if not kept_up:
         over = [entry.name for entry in (one, base) if entry.overloaded]
         return (
             f"{said}{where}; latency is not compared, as the backlog of {joined(over)} outlasts "
@@ -244,11 +244,13 @@ def compared(experiment: Experiment, position: int) -> str:
     p95 = at.difference("latency_p95", one)
     if p95 is not None and not math.isnan(p95.mean):
         said += f"; p95 {latency_difference(p95)}"
-    return f"{said}{where}{'' if at is experiment.last else ', the highest that both bear'}."
+    return (
+        f"{said}{where}{'' if at is experiment.last else ', the highest that both keep up with'}."
+    )
 
 
 def _how(one: Entry, base: Entry, metric: str = "quality") -> str:
-    """That a difference is an estimate, and how good a one; "" where it is not."""
+    """A note that a difference is an estimate, and how good a one; "" where it is not."""
     if metric not in one.estimated:
         return ""
     verdict = worst(one.estimated[metric].verdict, base.estimated[metric].verdict)

@@ -7,7 +7,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from numbers import Real
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 import msgspec
 import numpy as np
@@ -86,7 +86,7 @@ class TaskRouter:
     explore : float, optional
         Probability with which an agent is drawn at random, all alike, among those that are
         up; else the policy chooses. Each decision then carries its ``propensity``, so that
-        the log can be asked about other policies
+        other policies can be estimated from the log
         (:mod:`routingsim.routing.choices`). 0 draws none, and logs the propensities of the
         policy alone; None, the default, leaves decisions without.
 
@@ -163,6 +163,12 @@ class TaskRouter:
         self._routed = 0
         self._began = time.monotonic()
         self._lock = threading.Lock()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "a TaskRouter cannot be pickled or copied, as it holds tasks in flight: make another "
+            "with TaskRouter(pool, policy)"
+        )
 
     def __repr__(self) -> str:
         publisher = "no publisher" if self.publisher is None else type(self.publisher).__name__

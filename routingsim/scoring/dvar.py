@@ -21,7 +21,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeVar
 from unicodedata import category
 
-from routingsim.errors import CorpusError, PolicyError
+from routingsim.errors import CorpusError, PolicyError, type_of
 from routingsim.messages import ComplexityFactors, ComplexityScore
 
 if TYPE_CHECKING:
@@ -212,7 +212,7 @@ def _large_strings(texts: Any) -> "pa.ChunkedArray":
 
     if isinstance(texts, str | bytes | pd.DataFrame) or not hasattr(texts, "__iter__"):
         raise TypeError(
-            f"score_column() takes a column of texts, not a {type(texts).__name__}: "
+            f"score_column() takes a column of texts, not {type_of(texts)}: "
             "for one text call score(), of a DataFrame pass one column"
         )
     if isinstance(texts, pd.Series) and isinstance(texts.dtype, pd.StringDtype | pd.ArrowDtype):
@@ -254,5 +254,5 @@ def _from_list(texts: list[Any]) -> "pa.Array":
         raise CorpusError(
             f"row {row} (from 0) of the column to score holds a lone surrogate, "
             f"{error.object[error.start]!r} at character {error.start}, which no UTF-8 text "
-            "can: mend it with text.encode('utf-8', 'replace').decode()"
+            "can: repair it with text.encode('utf-8', 'replace').decode()"
         ) from error

@@ -14,7 +14,8 @@ _PARTS = 100  # of a run, in which a peak is looked for
 
 
 def unlike_asked(process: Arrivals, asked: float | None, tasks: int, spans: Sequence[float]) -> str:
-    """That a run did not meet the arrivals asked for, and how many tasks would; "" if it did.
+    """A note that a run did not meet the arrivals asked for, and how many tasks would; "" if it
+    did.
 
     It did not if it is shorter than a period of its arrivals, or if its rate is more than
     three standard errors from the one asked for and its tasks do not make whole periods. The

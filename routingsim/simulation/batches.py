@@ -1,7 +1,7 @@
 """Whether one run is long enough to be cut into batches that are as good as runs of their own.
 
 Two tests must be passed, for either alone is fooled by a run that is too short. The run must
-be long against the time in which its queues forget: an M/M/c queue at load ρ forgets within
+be long against the relaxation time of its queues: an M/M/c queue at load ρ relaxes within
 about 4/(1 - ρ)² tasks. And the means of its batches must look independent: von Neumann's ratio
 of the mean squared successive difference to the variance (Ann. Math. Stat. 12, 1941; for
 batches: Fishman, "Grouping observations in digital simulation", Management Science 24, 1978),

@@ -1,4 +1,5 @@
-"""A world that changes: agents become slower, dearer or worse, fail more often, join or leave."""
+"""Changes during a run: agents become slower, more expensive or worse, fail more often, join
+or leave."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields

@@ -1,5 +1,5 @@
-"""Under which conditions tasks are played: what ``replay``, ``compare``, ``capacity``, ``sweep``
-and ``train`` take alike."""
+"""The conditions of a run, which ``replay``, ``compare``, ``capacity``, ``sweep`` and ``train``
+all take."""
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -58,7 +58,8 @@ def conditions(
     ]
     found: dict[str, Any] = {}
     for name, given, kind, hint in several:
-        found[name] = tuple(given) if isinstance(given, Iterable) else (given,)
+        several_given = isinstance(given, Iterable) and not isinstance(given, str)
+        found[name] = tuple(given) if several_given else (given,)
         wanted += [(name, one, kind, hint) for one in found[name]]
     for name, value, kind, hint in wanted:
         if not isinstance(value, kind):
@@ -84,7 +85,7 @@ def takes_conditions(function: _F) -> _F:
     own = inspect.signature(function)
     *first, _ = own.parameters.values()
     shown = own.replace(parameters=[*first, *_PARAMETERS.values()])
-    function.__signature__ = shown  # pyright: ignore[reportFunctionMemberAccess]
+    vars(function)["__signature__"] = shown
     return function
 
 

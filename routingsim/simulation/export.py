@@ -53,7 +53,7 @@ def write_table(frame: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
     Returns
     -------
     Path
-        Of the file.
+        The file.
 
     Raises
     ------
@@ -113,7 +113,7 @@ def write_trace(results: Sequence[Replayed], path: str | os.PathLike[str]) -> Pa
     Returns
     -------
     Path
-        Of the file.
+        The file.
 
     Raises
     ------

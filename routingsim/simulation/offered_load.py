@@ -258,7 +258,7 @@ def _squared_service(log: Log, agents: int) -> Floats:
 
 
 def mean_services(log: Log, agents: int) -> tuple[Floats, Floats, Floats]:
-    """Of each agent: its calls, 1 at least, the mean of their seconds, and of the squares."""
+    """For each agent its calls, 1 at least, the mean of their seconds, and of the squares."""
     calls, took, square = served_moments(log, FAILED, agents).T
     calls = np.maximum(calls, 1)
     return calls, took / calls, square / calls

@@ -38,7 +38,7 @@ def other_agents(corpus: Corpus | None, pool: AgentPool) -> str:
 
 
 def assumed_pool(corpus: Corpus | None, pool: AgentPool) -> str:
-    """That the agents come with routingsim and the tasks do not; "" otherwise."""
+    """A note that the agents come with routingsim and the tasks do not; "" otherwise."""
     if corpus is None or _published(corpus):
         return ""
     for name, agents in _shipped().items():
@@ -110,7 +110,7 @@ def _named(names: Sequence[str]) -> str:
 
 
 def no_texts(corpus: Corpus | None, policy: Policy) -> str:
-    """What a policy makes of texts that are not there; "" if it reads none, or there are some."""
+    """What a policy does where there are no texts; "" if it reads none, or there are some."""
     if corpus is not None and corpus.has_texts:
         return ""
     read = reads(policy)
@@ -145,7 +145,7 @@ def one_for_all(
     sent: NDArray[np.integer],
     met: NDArray[np.integer] | None = None,
 ) -> str:
-    """That a policy by D_var sends nearly all tasks the same way; "" if it does not.
+    """A note that a policy by D_var sends nearly all tasks the same way; "" if it does not.
 
     Parameters
     ----------
@@ -206,7 +206,7 @@ def _share(share: float) -> str:
 
 
 def repeated_prompts(corpus: Corpus | None) -> str:
-    """That a corpus asks few prompts often; "" where nine tasks in ten differ.
+    """A note that a corpus asks few prompts often; "" where nine tasks in ten differ.
 
     Intervals and tests count prompts then, and not tasks.
     """
@@ -223,7 +223,7 @@ def repeated_prompts(corpus: Corpus | None) -> str:
 
 
 def met_before(policy: Policy, corpus: Corpus | None, tasks: int, fresh: float = math.nan) -> str:
-    """That a policy which learns from texts while it runs meets them again; "" if not.
+    """A note that a policy which learns from texts while it runs meets them again; "" if not.
 
     Parameters
     ----------

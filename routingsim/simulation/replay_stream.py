@@ -15,7 +15,7 @@ from routingsim.agents import PoolLike, load_agents
 from routingsim.corpora.answer_tokens import output_token_table
 from routingsim.corpora.corpus import Corpus, prompt_tokens
 from routingsim.corpora.stream import CorpusStream
-from routingsim.errors import PolicyError, SimulationError
+from routingsim.errors import PolicyError, SimulationError, wrong_type
 from routingsim.policies.costs import costs_of_means
 from routingsim.policies.kernel import Kernel
 from routingsim.policies.policy import Policy, make_policy
@@ -88,8 +88,12 @@ def replay_stream(
     """
     if not isinstance(stream, CorpusStream):
         raise SimulationError(
-            f"replay_stream: {stream!r:.60} is a {type(stream).__name__}; open the files with "
-            "rs.stream_corpus(path), or replay a corpus in memory with rs.replay"
+            wrong_type(
+                "replay_stream",
+                stream,
+                "open the files with rs.stream_corpus(path), or replay a corpus in memory with "
+                "rs.replay",
+            )
         )
     pool = load_agents(pool)
     met = conditions(**given)

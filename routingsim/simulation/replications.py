@@ -1,6 +1,6 @@
 """Further runs of one replay, and the intervals they give.
 
-One run cannot tell how far its mean wait is from that of another day: waits hang together for
+One run does not show how far its mean wait is from that of another day: waits are correlated for
 longer than most runs last. So an interval comes from further runs of the same call, each under a
 seed of its own, by Hall's transformed t (:func:`~routingsim.simulation.statistics.hall_interval`).
 They are made when an interval is asked for.
@@ -64,7 +64,7 @@ def replication_seeds(seed: int, count: int) -> tuple[int, ...]:
 
 
 class Replications:
-    """The further runs of one replay, each reduced to what is asked of it and made once.
+    """The further runs of one replay, each run once, and reduced to the figures that are asked for.
 
     Parameters
     ----------

@@ -55,9 +55,9 @@ class ReplayResult(RunRecord):
     retries, outages, changes
         What happened after failed calls, when which agent was down, and what changed at agents.
     signals : Signals
-        How many routers there were, and how late they heard of each other's calls.
+        How many routers there were, and how late they saw each other's calls.
     hedge, tenants
-        When second copies were sent, and what was said of tenants.
+        When second copies were sent, and the tenants that were given.
     tenant_names : tuple of str
         The tenants by their codes (``work.tenant``); "" are tasks without one.
     synthetic, closed : bool
@@ -65,7 +65,7 @@ class ReplayResult(RunRecord):
     warm_up : float
         Share of the horizon left out of timing figures.
     notes : tuple of str
-        Remarks for the reader. That the pool is not the corpus's comes first, and stands
+        Remarks for the reader. The note that the pool is not the corpus's comes first,
         before the figures wherever they are shown.
     work, log
         Input and output of the engine (see :mod:`routingsim.simulation.state`).
@@ -79,7 +79,7 @@ class ReplayResult(RunRecord):
         That the arrivals met are not those asked for, and how many tasks would do; "" if they
         are. Among the ``notes``.
     cautions : tuple of str
-        What else stands before the figures: what the corpus's check-up
+        Further notes that come before the figures: what the corpus's check-up
         (:meth:`routingsim.Corpus.check`) found that touches them, which window of recorded
         arrivals was played, and what a warm-up leaves out. Among the ``notes``.
     """
@@ -192,7 +192,7 @@ class ReplayResult(RunRecord):
         replications : int
             Further runs.
         precision : float, optional
-            Half-width wished for, as a share of the mean: 0.05 makes further runs until the
+            Half-width asked for, as a share of the mean: 0.05 makes further runs until the
             interval is so narrow. ``method`` says whether it was.
         most : int
             Further runs at most, with ``precision``.

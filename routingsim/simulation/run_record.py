@@ -35,7 +35,7 @@ _WINDOWS = 240  # in which arrivals are counted
 
 @dataclass(frozen=True, repr=False, eq=False)
 class RunRecord(ByValue):
-    """What was run, and what came of it; :class:`~routingsim.simulation.result.ReplayResult`
+    """What was run, and its results; :class:`~routingsim.simulation.result.ReplayResult`
     describes its attributes."""
 
     policy: Policy

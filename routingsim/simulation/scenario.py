@@ -190,7 +190,7 @@ class Scenario(ByValue):
 
     @cached_property
     def _always_said(self) -> tuple[str, tuple[str, ...], tuple[str, ...], str]:
-        """What is said of every run: of the agents, the records, the judge and the lengths."""
+        """Notes on every run: on the agents, the records, the judge and the lengths."""
         one_length = np.ptp(self.records.work.service, axis=0) == 0
         alike = [
             agent.id
@@ -217,7 +217,7 @@ class Scenario(ByValue):
 
     @property
     def _no_other(self) -> list[str]:
-        """That second copies have no agent to go to, if so."""
+        """A note that second copies have no agent to go to, if so."""
         if self.hedge is None or len(self.pool) > 1:
             return []
         return ["hedge: the pool has one agent, so no second copy is ever sent"]

@@ -191,7 +191,7 @@ def _accounts(pool: AgentPool) -> dict[str, Any]:
 
 
 def _fallback(pool: AgentPool) -> NDArray[np.int64]:
-    """The agent that each names for tasks that fail there, -1 for none; no chain is a ring."""
+    """The agent that each names for tasks that fail there, -1 for none; chains have no cycle."""
     named = []
     for agent in pool:
         try:

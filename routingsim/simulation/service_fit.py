@@ -27,7 +27,7 @@ from routingsim.corpora.logs.read import read_log
 from routingsim.corpora.logs.statuses import CACHED, FAILED, OK, TIMED_OUT
 from routingsim.corpora.rows import counted
 from routingsim.equality import ByValue
-from routingsim.errors import AgentError, CorpusError
+from routingsim.errors import AgentError, CorpusError, type_of
 from routingsim.simulation.fit_notes import about_times, ceiling
 from routingsim.simulation.gamma_fit import fit_gamma
 from routingsim.simulation.limit_fit import LimitFit
@@ -263,7 +263,7 @@ def fit_service(log: CallLog | pd.DataFrame) -> ServiceFit:
 def calls_of(log: CallLog | pd.DataFrame) -> tuple[CallLog, tuple[str, ...]]:
     """The log, with what the fit is to say of it: all notes where it was read here."""
     if not isinstance(log, CallLog | pd.DataFrame):
-        raise CorpusError(f"a log is a CallLog or a DataFrame, not a {type(log).__name__}")
+        raise CorpusError(f"a log is a CallLog or a DataFrame, not {type_of(log)}")
     calls = log if isinstance(log, CallLog) else read_log(log, "calls")
     notes = () if isinstance(log, CallLog) else calls.notes
     if "latency" not in calls.columns:
@@ -275,7 +275,7 @@ def calls_of(log: CallLog | pd.DataFrame) -> tuple[CallLog, tuple[str, ...]]:
 
 
 def fit_calls(calls: CallLog, said_of_log: Sequence[str], whose: str) -> ServiceFit:
-    """:func:`fit_service` of calls of one agent, with what is to be said of the log and ``whose``.
+    """:func:`fit_service` of calls of one agent, with notes on the log and ``whose``.
 
     The calls are as :func:`calls_of` has them.
     """

@@ -73,13 +73,13 @@ class Stability:
     offered : dict of str to float
         Offered load of each agent after routing: the work sent to it over what its slots
         can do while it is up, or the calls over what its limit per minute allows,
-        whichever is higher. NaN where no rate can be told.
+        whichever is higher. NaN where no rate is known.
     error : dict of str to float
         Standard error of each offered load.
     half_width : float
         Half-width of the 95 % interval of the mean latency as a share of it, by the length
         of the run in relaxation times of its queues (:func:`stability`); infinite where a
-        load cannot be told from 1, NaN where no rate can be told.
+        load cannot be distinguished from 1, NaN where no rate is known.
     enough : int
         Tasks with which ``half_width`` would be 20 %, 30 at least; 0 where that is not known.
     above : float
@@ -93,7 +93,7 @@ class Stability:
     tasks : int
         Tasks of the run.
     reason : str
-        Why no rate can be told; "" where one can.
+        Why no rate is known; "" where one is.
     """
 
     verdict: Verdict
@@ -110,7 +110,7 @@ class Stability:
 
     @property
     def busiest(self) -> str:
-        """The agent with the highest offered load; "" where no rate can be told."""
+        """The agent with the highest offered load; "" where no rate is known."""
         if self.verdict == "no rate":
             return ""
         return max(self.offered, key=lambda agent: self.offered[agent])
@@ -188,7 +188,7 @@ def stability(run: Run, *, closed: bool = False) -> Stability:
 
     The variance of the mean latency is that of the service times over the number of tasks,
     and for each agent that of its waits over T / 2τ, the number of independent observations
-    in T seconds. τ is the time in which a queue forgets: for c slots, mean service time s
+    in T seconds. τ is the relaxation time of a queue: for c slots, mean service time s
     and load ρ
 
         τ = max(s, s (1 + ρ) / (c (1 − ρ)²) · (c_a² + c_s²) / 2),
@@ -197,7 +197,7 @@ def stability(run: Run, *, closed: bool = False) -> Stability:
     "Planning queueing simulations", Management Science 35 (1989), sec. 4). ρ is taken one
     standard error above its estimate. Batch means are taken where they are wider.
 
-    No rate can be told if fewer than three different times of arrival are there, if more
+    No rate is known if fewer than three different times of arrival are there, if more
     than half of the tasks arrive at one time, or if all arrive within the mean service time
     of a call and the load is not above capacity: the work of a batch over the time in which
     it came is no load.
@@ -254,7 +254,7 @@ def stability(run: Run, *, closed: bool = False) -> Stability:
 def load_and_queue(run: Run, *, closed: bool = False) -> tuple[float, int, int]:
     """The highest offered load, and the most and the last that waited, as :func:`stability` says.
 
-    In a third of the time, without the verdict; parameters are the same.
+    It takes a third of the time, without the verdict. Parameters are the same.
     """
     work = run.work
     begin, end = float(work.arrived[0]), float(work.arrived[-1])
@@ -280,7 +280,7 @@ def _by_precision(found: Stability, runs: int = 1) -> Stability:
 def over_runs(found: Sequence[Stability]) -> tuple[Verdict, ...]:
     """The verdict on each of several runs that differ in their seeds alone.
 
-    What one run leaves open several may tell: the half-width of their mean is 1/√R of one's.
+    Several runs may settle what one leaves open: the half-width of their mean is 1/√R of one's.
     More than 20 runs count as 20, as each begins with empty queues.
     """
     runs = min(len(found), _MOST_RUNS)
@@ -390,7 +390,7 @@ def _precision(run: Run, load: OfferedLoad, length: float, *, closed: bool) -> t
         *(alone, np.array([spread, answers]), length, served, mean, batches),
         *(np.empty(len(pool)), stack()),
     )
-    if not (load.mean[spread > 0] < 1).all():  # until the load can be told from 1
+    if not (load.mean[spread > 0] < 1).all():  # until the load can be distinguished from 1
         known = np.isfinite(load.mean) & (load.mean >= 1)
         error = _CERTAIN * load.error[known] / np.maximum(load.mean[known] - 1, 0.01)
         times = max(float(error.max(initial=1.0)) ** 2, 1.1)
@@ -480,7 +480,7 @@ def _no_rate(pool: AgentPool, reason: str) -> Stability:
 
 
 def _batch(arrived: NDArray[np.float64]) -> str:
-    """Why no rate can be told from these times of arrival, in order; "" if one can."""
+    """Why these times of arrival, in order, give no rate; "" if they do."""
     tasks = arrived.size
     if tasks == 1:
         return "there is one task"

@@ -196,7 +196,7 @@ class StreamedReplay(ByValue):
         if not self.synthetic:
             return "recorded arrivals come once, and their hours are not alike"
         if self.outages or self.changes:
-            return "the pool changes as the run goes on"
+            return "the pool changes during the run"
         if found.verdict != "steady" or not self._long:
             return "the run is too short for batches of it to be as runs of their own"
         return ""

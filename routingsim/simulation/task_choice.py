@@ -96,7 +96,7 @@ def drawn_rows(corpus: Corpus, count: int, seed: int) -> NDArray[np.int32]:
 
 
 def drawn_note(corpus: Corpus, count: int) -> str:
-    """That the tasks are a sample; "" where they are all, or more than all."""
+    """A note that the tasks are a sample; "" where they are all, or more than all."""
     if count >= len(corpus):
         return ""
     by = ", in proportion to their categories" if corpus.category_codes else ""

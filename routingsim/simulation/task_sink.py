@@ -102,7 +102,7 @@ class TaskSink:
         self._file.close()
 
     def _refused(self, error: OSError) -> str:
-        """What is said of a disk that is full."""
+        """The error on a full disk."""
         kept = "; the files that were ended before stay" if self._files > 1 else ""
         why = os.strerror(error.errno) if error.errno else str(error)
         where = ", into a new folder" * self._folder

@@ -24,7 +24,7 @@ _WRITTEN = "NAME or NAME:weight=2,priority=1,share=0.3"
 @argument_hints
 @dataclass(frozen=True)
 class Tenant:
-    """A tenant, where more is to be said of it than the corpus does.
+    """A tenant, where the corpus does not say all of it.
 
     Parameters
     ----------
@@ -207,7 +207,7 @@ def classes(
             there = f"there are {', '.join(names[:12])}" if names else "it records no tenant"
             raise SimulationError(
                 f"tenant {tenant.name!r}: no task of the corpus is of it ({there}); give its share "
-                f"of the tasks, or mend the name{did_you_mean(tenant.name, names)}"
+                f"of the tasks, or correct the name{did_you_mean(tenant.name, names)}"
             )
     names = sorted((known - {""} if shared else known) | {tenant.name for tenant in tenants})
     code = {name: k for k, name in enumerate(names)}
@@ -239,7 +239,7 @@ def _codes(recorded: pd.Series | None, code: Mapping[str, int], size: int) -> ND
 
 
 def without_effect(pool: AgentPool, known: Classes) -> list[str]:
-    """What is given of tenants and priorities and changes nothing, or is asked for in vain."""
+    """Tenants, priorities and disciplines that are given and have no effect."""
     orders = {agent.discipline for agent in pool}
     some = bool(known.own.any() or np.nan_to_num(known.priority).any())
     said = []

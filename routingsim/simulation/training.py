@@ -86,7 +86,7 @@ def train(
     -------
     Policy
         The policy with its new memory, and the corpus's texts in ``fitted_on``. It continues to
-        learn wherever it is told how tasks went.
+        learn wherever it gets outcomes.
 
     Raises
     ------

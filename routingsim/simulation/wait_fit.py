@@ -4,7 +4,7 @@ If an agent serves c calls at once, first come, first served, call k begins when
 fewer than c of the calls before it are left. All ends are recorded, so that for each c the starts
 follow, and with them the service times; and since a service time does not depend on what came
 before, the likelihood of the log under c is the product of their densities: lognormal, about a
-mean for each length of answers. The likeliest c is claimed where it is likelier by far than no
+mean for each length of answers. The likeliest c is claimed where it is much likelier than no
 queue, with speeds that may drift; hardly a call ends before it could have begun; and service times
 no longer grow with the calls under way.
 """

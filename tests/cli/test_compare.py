@@ -167,11 +167,11 @@ def test_ctrl_c_says_how_to_go_on(kept: bool, tmp_path: Path) -> None:
     assert "Traceback" not in ran.stderr
     said = ran.stderr.splitlines()[-1]
     if kept:
-        assert said == f"interrupted: what was finished is kept in {path}; repeat to go on from it"
+        assert said == f"interrupted: finished cells are saved in {path}; run it again to resume"
         assert path.read_text().count("\n") >= 1
     else:
         assert said == (
-            "interrupted: nothing is kept; add --resume FILE to go on where you stopped"
+            "interrupted: nothing was saved; with --resume FILE an interrupted study can be resumed"
         )
 
 

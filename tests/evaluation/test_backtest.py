@@ -157,7 +157,7 @@ def test_a_trace_without_service_is_refused_in_whole() -> None:
         rs.read_log(trace).backtest()
     assert str(refused.value) == (
         "frame: has no agent (which model it was of; agent==NAME where all are of one) and no "
-        "latency (how long it took), and cannot be held against a replay; name what "
+        "latency (how long it took), and cannot be compared with a replay; name what "
         "has it: --map agent=COLUMN,latency=COLUMN"
     )
 

@@ -113,7 +113,7 @@ def test_a_full_disk_is_one_line_and_the_cells_before_it_are_kept(tmp_path: Path
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert str(caught.value) == (
         f"{path}: cannot be written (File too large); the cells finished so far are kept in it: "
-        "mend that and run it again"
+        "correct that and run it again"
     )
     assert 1 <= len(seen) < 4
     study = rs.compare(corpus(), pool(), ["random"], on_cell=seen.append, **given)

@@ -413,9 +413,9 @@ def test_what_makes_no_study_is_refused(wrong: dict[str, Any], said: str) -> Non
         ({"corpus": 3}, CorpusError, "corpus: expected a name, a path, a DataFrame or a Corpus"),
         ({"pool": 3}, AgentError, "agents: expected a name, a path, a dict, or a list of agents"),
         ({"policies": [["random"]]}, PolicyError, "is a list, not a policy"),
-        ({"policies": 3}, PolicyError, "3 is a int, not a policy"),
+        ({"policies": 3}, PolicyError, "3 is an int, not a policy"),
         ({"arrivals": 4.0}, SimulationError, "arrivals is a float: give a process"),
-        ({"retries": 3}, SimulationError, r"retries: 3 is a int; write rs.Retries\(attempts=3\)"),
+        ({"retries": 3}, SimulationError, r"retries: 3 is an int; write rs.Retries\(attempts=3\)"),
         ({"outages": ["a1:1:2"]}, SimulationError, "outages: 'a1:1:2' is a str"),
     ],
 )

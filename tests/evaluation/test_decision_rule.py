@@ -285,7 +285,7 @@ def test_one_policy_is_compared_with_none() -> None:
         ),
         (
             {"fitted": 1.0},
-            "used was fitted on 100 % of these tasks, which flatters its quality.",
+            "used was fitted on 100 % of these tasks, so its quality is too favourable.",
         ),
     ],
 )

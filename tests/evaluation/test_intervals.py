@@ -1,6 +1,7 @@
 """Intervals cover the truth as often as they say, and verdicts follow from them."""
 
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from routingsim.evaluation import (
     verdict,
     versus,
 )
+from routingsim.evaluation.intervals import not_comparable
 from routingsim.simulation.statistics import Interval
 
 NAN = math.nan
@@ -258,3 +260,9 @@ def test_equals_on_few_prompts_are_seldom_called_different(seed: int) -> None:
     print(f"false, of 200: by prompts {by_prompt}, by tasks {by_task}; seed {seed}")
     assert by_prompt <= 24
     assert by_task > 100
+
+
+def test_a_difference_without_an_interval_is_equal_once_pickled() -> None:
+    found = not_comparable("rests on other tasks")
+    assert pickle.loads(pickle.dumps(found)) == found
+    assert found != not_comparable("no quality")

@@ -151,10 +151,10 @@ def test_corpora_are_taken_and_what_is_no_text_is_refused() -> None:
     assert sorted(folds(train, 3).tolist()) == [0, 1, 2]
     for wrong, said in (
         ("one text", "train: 'one text' is a str; a corpus or a list of texts is needed"),
-        (3, "train: 3 is a int;"),
+        (3, "train: 3 is an int;"),
         (["one", None], "train: None is a NoneType;"),
     ):
         with pytest.raises(SimulationError, match=said):
             find_leaks(wrong, test)  # type: ignore[arg-type]
-    with pytest.raises(SimulationError, match="texts: 7 is a int"):
+    with pytest.raises(SimulationError, match="texts: 7 is an int"):
         folds([7])  # type: ignore[list-item]

@@ -15,7 +15,7 @@ import pytest
 import routingsim as rs
 from routingsim.agents import AgentPool, load_agents
 from routingsim.corpora.corpus import Corpus
-from routingsim.errors import AgentError, PolicyError
+from routingsim.errors import AgentError, PolicyError, type_of
 from routingsim.policies import cascade, make_policy, recipes, ridge, threshold, ucb1
 from routingsim.policies.kernel import Kernel, choose_kernel
 from routingsim.policies.policy import Judge, Policy, _plugged_in, recipe, sentence
@@ -97,7 +97,7 @@ def test_policies_kernels_and_plain_functions_are_taken_as_they_are() -> None:
 
 @pytest.mark.parametrize("wanted", [["threshold"], ("a", "b"), None, 3, b"threshold", {}])
 def test_what_is_no_policy_is_said_to_be_none(wanted: Any, corpus: Corpus) -> None:
-    said = f"is a {type(wanted).__name__}, not a policy: give a name such as 'threshold'"
+    said = f"is {type_of(wanted)}, not a policy: give a name such as 'threshold'"
     with pytest.raises(PolicyError, match=said):
         make_policy(POOL, wanted)
     with pytest.raises(PolicyError, match=said):

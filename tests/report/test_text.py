@@ -270,7 +270,7 @@ def test_what_is_unknown_is_not_compared() -> None:
     [
         (("steady", "steady"), "; at load 0.8."),
         (("steady", "too short to say"), "; at load 0.8."),
-        (("steady", "growing"), "; at load 0.2, the highest that both bear."),
+        (("steady", "growing"), "; at load 0.2, the highest that both keep up with."),
     ],
 )
 def test_the_highest_load_that_both_bear(verdicts: tuple[str, str], where: str) -> None:

@@ -169,7 +169,7 @@ def test_bad_words_for_hedges_are_refused() -> None:
     with pytest.raises(SimulationError) as caught:
         Hedge.parse("soon")
     assert str(caught.value) == "hedge 'soon': write seconds, as 2s, or a percentile, as p95"
-    with pytest.raises(SimulationError, match=r"^hedge: 2 is a int; write rs.Hedge\(after=2.0\)$"):
+    with pytest.raises(SimulationError, match=r"^hedge: 2 is an int; write rs.Hedge\(after=2.0\)$"):
         rs.replay(None, rs.AgentPool((agent(),)), "static:a", tasks=1, hedge=2)  # type: ignore[arg-type]
 
 

@@ -329,7 +329,7 @@ def test_an_interval_by_batches_covers_theory(tmp_path: Path) -> None:
     assert method(arrivals="poisson:0.98") == f"none: the run is too short for {alike}"
     assert method(arrivals="poisson:1.1") == ("none: growing, so it says only how long the run was")
     outage = rs.Outage("a", 100, 200)
-    assert method(outages=outage) == "none: the pool changes as the run goes on"
+    assert method(outages=outage) == "none: the pool changes during the run"
     assert method(policy="ucb1") == "none: ucb1 learns, so the run does not stay as it is"
 
 

@@ -107,7 +107,7 @@ def test_a_run_without_tenants_is_as_it_was() -> None:
         ("x:share=2", "tenant x: share=2.0; a share in (0, 1] is needed"),
         (["x", "x"], "tenants: 'x' occurs twice; give each tenant once"),
         (["x:share=0.5", "y:share=0.4"], "tenants: their shares sum to 0.9; 1 is needed"),
-        ([3], "tenants: 3 is a int; write rs.Tenant('acme', weight=2)"),
+        ([3], "tenants: 3 is an int; write rs.Tenant('acme', weight=2)"),
     ],
 )  # fmt: skip
 def test_bad_tenants_are_refused(given: object, said: str) -> None:

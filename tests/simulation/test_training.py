@@ -182,7 +182,7 @@ def test_what_is_of_another_kind_is_named(corpus: Corpus) -> None:
         ({"corpus": "fs-qmix", "pool": corpus, "policy": POOL}, "fs-qmix: no such file"),
         ({"corpus": None}, "found nothing"),
         ({"pool": 5}, "agents: expected .*, found int"),
-        ({"retries": 3}, "retries: 3 is a int; write rs.Retries"),
+        ({"retries": 3}, "retries: 3 is an int; write rs.Retries"),
         ({"seed": 1.5}, "seed is 1.5, needs a whole number"),
         ({"arrivals": 4.0}, r"arrivals is a float: give .* rs\.Poisson\(4\)"),
     ]

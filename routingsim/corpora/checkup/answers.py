@@ -10,7 +10,7 @@ _CERTAIN = 4.0  # standard errors between them
 
 
 def shared_tokens(columns: Columns) -> list[Finding]:
-    """That one column of tokens stands for agents whose answers differ in length."""
+    """A note that one column of tokens stands for agents whose answers differ in length."""
     own = columns.outcomes["output_tokens"]
     served = columns.answered.sum(axis=1) == 1
     found = {}

@@ -80,7 +80,7 @@ def _on(times: Floats, step: int) -> NDArray[np.bool_]:
 
 
 def clock_changes(local: NDArray[np.datetime64], label: str) -> list[Finding]:
-    """Hours of a Sunday night that a change of clocks laid over each other, or left out.
+    """Hours of a Sunday night that a change of clocks repeated or skipped.
 
     Parameters
     ----------

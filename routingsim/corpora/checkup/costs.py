@@ -91,7 +91,7 @@ def _price(columns: Columns, name: str) -> float:
 
 
 def _mixed(each: Floats) -> str:
-    """That a column has two units: values a hundred times others, and none between."""
+    """A note that a column has two units: values a hundred times others, and none between."""
     powers = np.sort(np.log10(each))
     steps = np.diff(powers)
     fewest = max(3, math.ceil(_FEW * powers.size))
@@ -111,7 +111,7 @@ def _mixed(each: Floats) -> str:
 
 
 def _unlike_price(each: Floats, price: float, counted: bool) -> str:
-    """That costs a token are far from the price, or above what any model costs.
+    """A note that costs a token are far from the price, or above what any model costs.
 
     Parameters
     ----------

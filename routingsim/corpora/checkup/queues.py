@@ -1,4 +1,4 @@
-"""What times and latencies of a log say of each other: stamps of completion, waits in latencies.
+"""What the times and latencies of a log show together: stamps of completion, waits in latencies.
 
 Calls that do not wait for each other are as likely to be followed by a longer one as by a
 shorter one. Calls that do leave a trace in the order of time. Where stamps are of arrivals, the
@@ -7,7 +7,7 @@ same work; it can be longer by any amount. Where stamps are of completions it is
 round: time runs backwards (the departures of a queue are its arrivals in reversed time: Kelly,
 *Reversibility and Stochastic Networks*, 1979, sec. 2.2). So falls and rises of more than the gap
 are counted, and a sign test compares them. And where slots limit the calls in flight, so many
-are often in flight and never more, if times are read for what they are.
+are often in flight and never more, if times are read correctly.
 
 A call's time in service does not depend on how many others are in flight when it comes. So the
 rank correlation of both, within parts of the log so that times of day do not count, and after
@@ -39,7 +39,7 @@ _APART = 0.02  # of those whose stamps coincide
 
 
 def completion_stamps(columns: Columns) -> list[Finding]:
-    """That the times of a log are rather those of its answers."""
+    """A note that the times of a log seem to be those of its answers."""
     reason = _why_completions(columns) if columns.is_log else ""
     if not reason:
         return []
@@ -55,7 +55,8 @@ def completion_stamps(columns: Columns) -> list[Finding]:
 
 
 def waits_in_latencies(columns: Columns) -> list[Finding]:
-    """That recorded latencies contain waits: they rise with calls in flight, or exceed slots."""
+    """A note that recorded latencies contain waits: they rise with calls in flight, or exceed
+    slots."""
     if not columns.is_log:
         return []
     found = []
@@ -100,7 +101,7 @@ def in_flight(time: Floats, latency: Floats) -> NDArray[np.intp]:
 
 
 def _why_completions(columns: Columns) -> str:
-    """Why times are rather those of completions; "" if they are not."""
+    """Why times seem to be those of completions; "" if they do not."""
     rises = falls = 0
     for column, name in enumerate(columns.agents):
         time, latency, _ = columns.calls(column)
@@ -150,7 +151,8 @@ def _ceiling(time: Floats, latency: Floats) -> tuple[int, float, float]:
 
 
 def _beyond_slots(columns: Columns, name: str, time: Floats, latency: Floats) -> str:
-    """That an agent of the pool has fewer slots than calls in flight on average; "" if not."""
+    """A note that an agent of the pool has fewer slots than calls in flight on average; "" if
+    not."""
     agent = columns.agent(name)
     mean = float(latency.sum() / (time[-1] - time[0]))
     if agent is None or mean <= _FULL * agent.concurrency:
@@ -164,7 +166,7 @@ def _beyond_slots(columns: Columns, name: str, time: Floats, latency: Floats) ->
 def _rising(
     columns: Columns, column: int, latency: Floats, met: NDArray[np.intp], rows: NDArray[np.intp]
 ) -> str:
-    """That latencies rise with the calls in flight; "" if they do not."""
+    """A note that latencies rise with the calls in flight; "" if they do not."""
     own = _unexplained(latency, columns.prompt_tokens[rows], columns.answer_tokens(column)[rows])
     parts = np.array_split(np.arange(own.size), min(_PARTS, own.size // (LEAST // 2)))
     a, b = (np.concatenate([_centred_ranks(v[part]) for part in parts]) for v in (own, met))

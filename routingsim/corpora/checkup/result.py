@@ -104,7 +104,7 @@ def _read(columns: Columns, skipped: int) -> str:
 
 
 def _known(outcomes: Mapping[str, Any], answers: int) -> list[str]:
-    """Of how many of the answers each outcome is recorded."""
+    """How many of the answers have each outcome recorded."""
     shares = {name: (~np.isnan(values)).sum() / answers for name, values in outcomes.items()}
     return [
         f"{name.replace('_', ' ')} of {'all' if share == 1 else f'{100 * share:.0f} %'}"

@@ -16,7 +16,7 @@ _LABELS = 50  # most different values of a column of labels
 
 
 def skipped_records(columns: Mapping[str, Sequence[Any]], bad: NDArray[np.bool_]) -> list[Finding]:
-    """That skipped records differ from those that were read, and in what they differ most.
+    """A note that skipped records differ from those that were read, and in what they differ most.
 
     Compared are the shares of the values of columns with few of them (categories, agents), what
     is filled in, numbers, the length of texts, and places in the file. The smallest p-value
@@ -45,13 +45,13 @@ def skipped_records(columns: Mapping[str, Sequence[Any]], bad: NDArray[np.bool_]
             "wrong" if count >= _MUCH * every else "suspicious",
             f"{count:,} of {every:,} records are skipped, and not at random: {said}",
             "every figure, as the tasks that are left are not those of the file",
-            "mend the records; skipped lists each with its reason",
+            "correct the records; skipped lists each with its reason",
         )
     ]
 
 
 def unreadable_records(numbers: Sequence[int], lost: int) -> list[Finding]:
-    """That records cannot be read at all, so that only their places can be compared.
+    """A note that records cannot be read at all, so that only their places can be compared.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def unreadable_records(numbers: Sequence[int], lost: int) -> list[Finding]:
             f"{lost:,} of {every:,} records cannot be read at all, so whether their tasks are like "
             f"the rest is not known{said}",
             "every figure, if they are not",
-            "mend the records; skipped lists each with its reason",
+            "correct the records; skipped lists each with its reason",
         )
     ]
 

@@ -1,8 +1,7 @@
 """A file as tables of raw values, a few megabytes at a time, only the columns asked for.
 
-JSON lines, JSON arrays, objects one after another, CSV and Parquet are told apart by their content,
-gzipped or not. A record that cannot be read is listed in ``Rows.lost`` of its block.
-"""
+JSON lines, JSON arrays, objects one after another, CSV and Parquet are distinguished by their
+content, gzipped or not. A record that cannot be read is listed in ``Rows.lost`` of its block."""
 
 import codecs
 import gzip
@@ -32,7 +31,7 @@ BLOCK = 16 << 20
 """Bytes of a file that are looked at together."""
 
 SAMPLE = 1 << 20
-"""Bytes, at the least, from which the shape of a file is told."""
+"""The least number of bytes from which the shape of a file is recognised."""
 
 _PACKED = 100  # times by which a gzip file may grow, above ``ROUTINGSIM_MAX_BYTES``
 _RECORDS = 200  # records of a sample that are looked at

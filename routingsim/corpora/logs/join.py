@@ -38,7 +38,7 @@ class Part:
 
 @dataclass
 class Joined:
-    """A log's table, and what is said of it."""
+    """A log's table, and notes on it."""
 
     calls: pd.DataFrame
     origin: tuple[NDArray[np.int32], NDArray[np.int64]]
@@ -158,7 +158,7 @@ def _set_spans(
     clocks: Mapping[str, NDArray[np.int64]],
     labels: Mapping[str, str],
 ) -> None:
-    """Latency and time to the first token; those that cannot be are not recorded, and counted."""
+    """Latency and time to the first token; impossible ones count as not recorded."""
     start = clocks["arrived_at"]
     whole = _between(start, clocks["ended_at"])
     latency, ttft = values["latency"], values["ttft"]
@@ -324,7 +324,7 @@ def _set_turns(frame: pd.DataFrame) -> None:
 def _add_cached(result: Joined, frame: pd.DataFrame) -> None:
     """Count tokens read from a cache or written to it among those of the prompt.
 
-    Providers that count them apart do so in all calls; it shows in those where they are more.
+    Providers that count them separately do so in all calls; it shows where they exceed the prompt.
     """
     prompt = frame["prompt_tokens"].to_numpy()
     parts = [np.nan_to_num(frame[name].to_numpy()) for name in ("cached_tokens", _WRITTEN)]

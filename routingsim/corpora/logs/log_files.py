@@ -1,4 +1,4 @@
-"""The files of a log: which hold calls, of which shape, and what lies beside them."""
+"""The files of a log: which hold calls, of which shape, and which other files there are."""
 
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -243,7 +243,7 @@ def _file(
 def _without_others(
     files: list[LogFile], strange: Mapping[Path, str], others: Sequence[Path]
 ) -> tuple[list[LogFile], list[str]]:
-    """The files that hold calls, and notes on those that lie beside them."""
+    """The files that hold calls, and notes on the others of the folder."""
     patterns = {pattern for each in files for pattern in each.shape.beside}
 
     def beside(path: Path | None) -> bool:

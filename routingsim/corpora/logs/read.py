@@ -59,7 +59,7 @@ def read_log(
         A file, a folder or several files, which are one log then. Files may be gzipped.
     source : str
         The tool, one of :func:`routingsim.corpora.logs.registry.shapes`, such as "litellm";
-        "auto" tells it from the columns.
+        "auto" recognises it by the columns.
     columns : mapping of str to str, or str, optional
         Which column holds which field, ``{"latency": "latency_ms:ms"}`` or
         ``"latency=latency_ms:ms,agent=model"``; of a known tool, instead of its own. The

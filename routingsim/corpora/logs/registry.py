@@ -78,7 +78,7 @@ def _loaded(point: EntryPoint) -> Shape:
         found = point.load()
     except Exception as error:  # any, since it is not ours
         raise CorpusError(
-            f"source {point.name!r} cannot be loaded from {package} ({point.value}): {error}; mend "
+            f"source {point.name!r} cannot be loaded from {package} ({point.value}): {error}; fix "
             "or uninstall that package"
         ) from error
     if not isinstance(found, Shape):

@@ -52,7 +52,7 @@ class Shape:
     reads : tuple of str
         Columns that these functions read, beside those of the table; "*" for all.
     types : mapping of str to type
-        The types that msgspec decodes JSON columns to, where that is worth its while.
+        The types that msgspec decodes JSON columns to, where that is faster.
     text_reads : tuple of str
         Columns that ``prepare`` reads for the texts alone.
     beside : tuple of str

@@ -108,7 +108,7 @@ def _names_errors(label: str) -> bool:
 
 
 def _key(value: Any) -> Any:
-    """Something that can be told apart: an object as its text; an empty one as nothing."""
+    """A hashable value: of an object its text, of an empty one nothing."""
     if isinstance(value, dict | list | tuple | set):
         return str(value) if value else None
     return value

@@ -11,7 +11,7 @@ category       the best agent of each category, learned on other folds
 oracle         the best agent of each task, the cheapest among equals (in-sample)
 =============  ===================================================================
 
-In-sample: fitted or chosen on the very tasks it is scored on, which flatters it.
+In-sample: fitted or chosen on the very tasks it is scored on, so its figures are too favourable.
 
 :func:`~routingsim.evaluation.recorded_controls` computes them on recorded outcomes, the
 random ones in expectation; :func:`~routingsim.evaluation.control_policies` makes them

@@ -61,13 +61,13 @@ class Fixed:
     common: bool
 
     def conditions(self, setting: Mapping[str, Any]) -> dict[str, Any]:
-        """Under which tasks are played, with those that a setting varies."""
+        """The conditions of a run, with those that a setting varies."""
         as_given = {name: getattr(self, name) for name in OF_CONDITIONS}
         return conditions_of(self.retries, {**as_given, **setting})
 
     @cached_property
     def digest(self) -> str:
-        """Of all of it, and of the version and the metrics."""
+        """A digest of all fields, of the version and of the metrics."""
         parts = []
         for each in fields(self):
             value = getattr(self, each.name)
@@ -113,7 +113,7 @@ class Plan:
 
     @cached_property
     def digest(self) -> str:
-        """Of the whole plan."""
+        """A digest of the whole plan."""
         return _sha256((self.fixed.digest, [each.name for each in self.axes], sorted(self.keys)))
 
 
@@ -122,7 +122,7 @@ def _sha256(value: Any) -> str:
 
 
 def corpus_digest(corpus: Corpus) -> str:
-    """Of every value of a corpus, whatever file it came from."""
+    """A digest of every value of a corpus, whatever file it came from."""
     frame = corpus.to_frame()
     digest = hashlib.sha256(repr((corpus.agents, corpus.categories, list(frame))).encode())
     digest.update(hash_pandas_object(frame).to_numpy().tobytes())

@@ -125,9 +125,9 @@ class Sweep(Tabular):
         -------
         DataFrame
             Rows as of :meth:`to_frame`, the best first; ``verdict`` says whether a cell is worse
-            than the first, or not distinguishable from it (paired t over replications,
-            adjusted by Holm). The first was chosen by these very runs, which flatters it:
-            run it again under another seed before you rely on its figure.
+            than the first, or not distinguishable from it (paired t over replications, adjusted by
+            Holm). The first was chosen by these very runs, so its figures are too favourable: run
+            it again under another seed before you rely on its figure.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""The results of a sweep on disk: a folder of Parquet files that a crash does not harm.
+"""The results of a sweep on disk: a folder of Parquet files that survives a crash.
 
 ``_plan.json`` says whose results they are. A finished cell is a line of ``_journal.jsonl`` at once.
 After some seconds the lines become a Parquet file, ``part-….parquet``, and at the end all parts
@@ -143,8 +143,8 @@ class Store:
 
 def _refused(folder: Path, error: OSError) -> SimulationError:
     return SimulationError(
-        f"{folder}: cannot be written ({error.strerror or error}); what has finished is kept: mend "
-        "that and run it again, or name another folder"
+        f"{folder}: cannot be written ({error.strerror or error}); what has finished is kept: "
+        "correct that and run it again, or name another folder"
     )
 
 

@@ -91,8 +91,8 @@ def sweep(
         As for :func:`routingsim.compare`; the objective by default by a run of ``policy`` as
         it stands.
     results : path, optional
-        A folder of Parquet files to which each cell is added as it ends. Begun again with the
-        same plan, cells that are there are not run again, except those that failed.
+        A folder of Parquet files to which each cell is added as it ends. With the same plan,
+        cells that are there already are not run again, except those that failed.
     executor, n_jobs
         Where to run, as for :func:`routingsim.compare`; figures are the same bit for bit.
         Cells whose worker dies are run again.

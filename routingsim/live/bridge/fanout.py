@@ -80,7 +80,7 @@ class Fanout:
         queue.close()
 
     def subscribe(self, queue: SendQueue, request: Subscribe) -> None:
-        """Confirm, send the replay, then live messages. A second subscription starts anew."""
+        """Confirm, send the replay, then live messages. A second subscription starts over."""
         self.flush()  # earlier messages are not for this subscription
         channel = self.channels[request.channel]
         self.unsubscribe(queue, channel.name)
@@ -148,7 +148,7 @@ class Fanout:
             self._resync(name)
 
     def status(self, up: bool, reason: str) -> None:
-        """Take whether Redis is connected; ``reason`` is a text for people."""
+        """Note whether Redis is connected; ``reason`` is a text for people."""
         self.reason = reason
         self.reported.set()
         if up == self.up:

@@ -85,11 +85,12 @@ class Limits:
     close_seconds: float = 1.0
 
     SPARE: ClassVar[int] = 128
-    """Connections above the limit that are told so; those above these are cut."""
+    """Connections above the limit that still get an answer saying so; any further ones are
+    closed."""
 
     @property
     def flood(self) -> int:
-        """TCP connections in all, of which those above ``connections`` are refused in words."""
+        """TCP connections in all; those above ``connections`` get an answer that refuses them."""
         return self.connections + min(self.connections, self.SPARE)
 
     def __post_init__(self) -> None:

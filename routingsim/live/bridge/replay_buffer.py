@@ -12,7 +12,7 @@ was lost. :meth:`Channel.end_sync` merges both by id. No I/O, no clock.
 
 Where the stream lacks that message, Redis has lost data, or trimmed the stream. The bridge
 hands in what the stream lacks (:meth:`Channel.lost`), under the ids that clients have seen.
-Where the stream has gone on meanwhile, that is too late: the bridge keeps what it has, and
+Where the stream has newer messages by then, it is too late: the bridge keeps what it has, and
 tells a gap: to clients that are there, and, by a notice kept among the messages, to those who
 come with an id from before it.
 """

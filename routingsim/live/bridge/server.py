@@ -252,7 +252,7 @@ class Bridge:
     def opened(self, connection: Connection) -> None:
         """Take a new TCP connection, before its handshake.
 
-        Where it is one too many, the one that has taken longest for its handshake is cut.
+        If there are too many, the one whose handshake has taken longest is closed.
         """
         self._connections.add(connection)
         self._shaking_hands[connection] = None

@@ -167,7 +167,8 @@ class _Node:
                 await connection.call(subscribe, restored_channel(channel))
 
     async def _identify(self, connection: RedisConnection) -> bytes:
-        """What changes where the server starts anew, or follows another: it may lack data then."""
+        """A value that changes when the server restarts or follows another, and so may lack
+        data."""
         try:
             told = [await connection.call("INFO", part) for part in ("server", "replication")]
         except hiredis.ReplyError:  # the user may lack the right

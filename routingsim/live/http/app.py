@@ -334,8 +334,8 @@ _PUBLISHER = {
     "dropped": ("dropped_total", "Messages dropped because the buffer was full."),
     "undelivered": ("undelivered_total", "Messages left over at the end."),
     "restored": ("restored_total", "Messages stored again that Redis had lost."),
-    "lost": ("lost_total", "Messages that Redis lost for good, told as a gap."),
-    "reconnects": ("reconnects_total", "Times the connection to Redis was lost and made anew."),
+    "lost": ("lost_total", "Messages that Redis lost for good, reported as a gap."),
+    "reconnects": ("reconnects_total", "Times the connection to Redis was lost and opened again."),
 }
 """Name and help of the metric of each of the publisher's figures."""
 

@@ -37,7 +37,7 @@ _PREFLIGHT = {
 
 
 LONGEST_WAIT = 2.0
-"""Seconds that a request waits at most since there are too many of its client's."""
+"""The most seconds that a request waits because its client sends too many."""
 
 
 def json_answer(body: msgspec.Struct, status: int = 200) -> Response:

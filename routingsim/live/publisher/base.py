@@ -26,12 +26,12 @@ class PublisherStats(msgspec.Struct, frozen=True):
     undelivered
         Messages left over at ``disconnect``, or handed over after it.
     reconnects
-        Times the connection was lost and made anew.
+        Times the connection was lost and opened again.
     restored
         Published messages that the server had lost, and has got again.
     lost
         Published messages that the server has lost, and that the publisher no longer held.
-        Clients are told a gap.
+        Clients get a notice of a gap.
     """
 
     published: int

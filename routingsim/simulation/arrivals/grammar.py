@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from routingsim.errors import SimulationError, did_you_mean
+from routingsim.errors import SimulationError, did_you_mean, type_of
 from routingsim.simulation.arrivals.closed import ClosedLoop
 from routingsim.simulation.arrivals.process import Arrivals, Superposition
 from routingsim.simulation.arrivals.recorded import CorpusTimes, Trace
@@ -137,7 +137,7 @@ def parse_arrivals(text: str) -> Arrivals:
     """
     if not isinstance(text, str):
         raise SimulationError(
-            f"arrivals is a {type(text).__name__}: give a process such as rs.Poisson(4), a "
+            f"arrivals is {type_of(text)}: give a process such as rs.Poisson(4), a "
             "text such as 'poisson:4', or times as rs.Trace(times)"
         )
     processes = [_process(term.strip()) for term in _split(text, _PLUS)]

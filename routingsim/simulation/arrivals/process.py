@@ -201,7 +201,7 @@ class Superposition(Arrivals):
     """The arrivals of several independent processes, merged.
 
     Each part draws from a stream of its own. A trace that is not looped ends,
-    and the others go on.
+    and the others continue.
 
     Parameters
     ----------

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from routingsim.errors import SimulationError
+from routingsim.errors import SimulationError, type_of
 from routingsim.simulation.arrivals.checks import number, numeral, options, positive, refuse
 from routingsim.simulation.arrivals.process import Arrivals, Times, kernels, realised
 from routingsim.words import argument_hints
@@ -257,7 +257,7 @@ def _sorted_times(values: ArrayLike) -> Times:
         times = np.array(values, dtype=np.float64)
     except (TypeError, ValueError):
         raise SimulationError(
-            f"Trace: source is a {type(values).__name__}; needs a file, the name of a public "
+            f"Trace: source is {type_of(values)}; needs a file, the name of a public "
             "corpus, a Corpus or an array of times"
         ) from None
     if times.ndim != 1 or not times.size or not np.isfinite(times).all():

@@ -81,7 +81,7 @@ def _fields(agent: rs.Agent) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("setting", "said"),
     [
-        ({"outages": 3}, r"outages: 3 is a int; write \[rs.Outage\('gpt-4', 600, 900\)\]"),
+        ({"outages": 3}, r"outages: 3 is an int; write \[rs.Outage\('gpt-4', 600, 900\)\]"),
         ({"routers": 0}, "routers=0: "),
         ({"hedge": "x"}, "hedge 'x': write seconds, as 2s, or a percentile, as p95"),
         ({"outages": ["a:1"]}, "outage 'a:1': write AGENT:DOWN:UP in seconds"),

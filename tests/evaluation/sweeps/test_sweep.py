@@ -145,8 +145,8 @@ def test_a_full_disk_is_one_line_and_what_has_finished_is_kept(tmp_path: Path) -
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert str(caught.value) == (
-        f"{folder}: cannot be written (File too large); what has finished is kept: mend that and "
-        "run it again, or name another folder"
+        f"{folder}: cannot be written (File too large); what has finished is kept: correct that "
+        "and run it again, or name another folder"
     )
     assert 1 <= len(rows) < 6
     whole = swept(**given, results=folder, on_cell=rows.append)

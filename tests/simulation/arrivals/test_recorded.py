@@ -122,7 +122,7 @@ def test_jitter_takes_the_steps_out_of_a_coarse_trace(shared_data: Path) -> None
         ([[1.0]], "needs a row of finite times"),
         ([1.0, math.nan], "needs a row of finite times"),
         ([1.0, 3.0, 2.0], r"source\[2\] is 2, after 3; sort the times"),
-        (object(), "source is a object; needs a file"),
+        (object(), "source is an object; needs a file"),
     ],
 )
 def test_what_is_no_trace(source: object, said: str) -> None:
