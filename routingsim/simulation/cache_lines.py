@@ -15,6 +15,9 @@ from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 _BYTES = 64  # of a line
+_PAGE = 1 << 21  # bytes of a large page of memory
+_LARGE = 1 << 20  # bytes from which on they pay
+_ASKED = 1 << 22  # bytes from which on NumPy asks the system for large pages
 
 
 def whole_lines(fields: list[tuple[str, type]], **others: str) -> np.dtype[np.void]:
@@ -34,10 +37,21 @@ def whole_lines(fields: list[tuple[str, type]], **others: str) -> np.dtype[np.vo
 
 def records(size: int, dtype: np.dtype[Any], first: int = 0) -> NDArray[Any]:
     """Records of zeros, of which number ``first`` begins a line."""
-    block = np.empty(size * dtype.itemsize + _BYTES, np.uint8)
-    block[:] = 0
-    begin = -(block.ctypes.data + first * dtype.itemsize) % _BYTES
-    return block[begin : begin + size * dtype.itemsize].view(dtype)
+    found = memory(size * dtype.itemsize, first * dtype.itemsize)
+    found[:] = 0
+    return found.view(dtype)
+
+
+def memory(size: int, at: int = 0) -> NDArray[np.uint8]:
+    """So many bytes of any content, of which byte ``at`` begins a line.
+
+    Many begin a large page. The system hands those over, and the processor finds what is in
+    them, several times as quickly; that of it which is not used takes no memory.
+    """
+    unit = _PAGE if size >= _LARGE else _BYTES
+    block = np.empty(max(size + unit, _ASKED * (size >= _LARGE)), np.uint8)
+    begin = -(block.ctypes.data + at) % unit
+    return block[begin : begin + size]
 
 
 _compiled: Any = intrinsic  # typed to take any arguments

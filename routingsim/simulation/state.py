@@ -23,7 +23,7 @@ from routingsim.policies.ranking import (
     ranking_size,
 )
 from routingsim.policies.reads import may_read_load
-from routingsim.simulation.cache_lines import records, whole_lines
+from routingsim.simulation.cache_lines import memory, records, whole_lines
 from routingsim.simulation.calls import CALL, NONE, PAIR
 from routingsim.simulation.events import (
     BOUNDED,
@@ -35,10 +35,12 @@ from routingsim.simulation.events import (
     LOADS,
     MOST_CALLS,
     NEWS_FIRST,
+    PARTS_USED,
     RANKS,
     UPS,
+    USED,
 )
-from routingsim.simulation.ladder import BOUNDS, UNTIL, room_for
+from routingsim.simulation.ladder import BOUNDS, PART, UNTIL, room_for
 from routingsim.simulation.latencies import BINS
 from routingsim.simulation.queues import FAIR, LINE, PRIORITY
 from routingsim.simulation.sharing import NODE
@@ -363,6 +365,7 @@ class State(NamedTuple):
 
 
 FIRST_CALLS = 1 << 10  # records of calls to begin with
+_SOME_CALLS = 1 << 16  # whose room is four times that before, as each step costs
 FAR_FROM = 1 << 11  # events from which on those that are far off are set aside
 RANKED_FROM = {UNRANKED: 0, BY_LOAD: 192, BY_LATENCY: 48, BY_MEMORY: 48}
 """Agents from which on a ranking is quicker than to look at all of them."""
@@ -498,19 +501,22 @@ def _windows(system: System, work: Workload, calls: int) -> NDArray[np.void]:
 
 
 def grown(state: State, rules: Rules) -> State:
-    """The same state with room for twice as many calls at once.
+    """The same state with room for more calls at once, twice as many or, of some, four times.
 
     An event is of a call, an agent or a user; before the calendar is full of events that no
     longer hold, these are dropped.
     """
-    calls, m = max(FIRST_CALLS, 2 * state.calls.size), state.agents.size
+    calls, m = state.calls.size, state.agents.size
+    calls = max(FIRST_CALLS, calls * (4 if 2 * FAR_FROM <= calls < _SOME_CALLS else 2))
     events = (3 + hedges(rules)) * calls + 4 * m + rules.users + 64
-    more = records(calls, CALL)
-    more["task"] = -1
-    more[: state.calls.size] = state.calls
-    calendar = records(events, EVENT, 1)
-    calendar["time"] = math.inf
-    calendar[: state.events.size] = state.events
+    # What is not in use yet is not written: that of it which never is takes no time or memory.
+    used, here = state.counters[USED], state.counters[EVENTS]
+    more = memory(calls * CALL.itemsize).view(CALL)
+    more[:FIRST_CALLS] = 0
+    more[:used] = state.calls[:used]
+    calendar = memory(events * EVENT.itemsize, EVENT.itemsize).view(EVENT)
+    calendar.view(np.float64)[:] = math.inf
+    calendar[:here] = state.events[:here]
     pairs = np.zeros(calls * hedges(rules), PAIR)
     pairs[: state.pairs.size] = state.pairs
     nodes = np.zeros(2 * calls * bool((state.agents["sharing"] > 0).any()), NODE)
@@ -527,9 +533,10 @@ def _more_far(state: State, calls: int) -> dict[str, Any]:
             return {}
         state.bounds[UNTIL] = there.mean()  # only what comes before this into the heap from now on
     size, parts = room_for(calls)
-    buckets, far = np.zeros(size, np.int32), records(parts, EVENT)
-    for new, old in ((buckets, state.buckets), (far, state.far)):
-        new[: old.size] = old
+    buckets, far = np.zeros(size, np.int32), memory(parts * EVENT.itemsize).view(EVENT)
+    buckets[: state.buckets.size] = state.buckets
+    used = PART * (state.counters[PARTS_USED] + 1)
+    far[:used] = state.far[:used] if state.far.size else 0
     return {"buckets": buckets, "far": far}
 
 
@@ -599,7 +606,7 @@ def _side_by_side(size: int, *kinds: type) -> list[NDArray[Any]]:
     these; the page faults of small pages would then take a fifth of a run.
     """
     room = [-(-size * np.dtype(kind).itemsize // 64) * 64 for kind in kinds]
-    block = np.empty(sum(room), np.uint8)
+    block = memory(sum(room))
     ends = itertools.accumulate(room)
     columns = zip(ends, room, kinds, strict=True)
     return [block[end - each : end].view(kind)[:size] for end, each, kind in columns]

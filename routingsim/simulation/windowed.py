@@ -18,7 +18,7 @@ from routingsim.policies.kernel import no_learning
 from routingsim.policies.policy import Policy
 from routingsim.simulation import engine
 from routingsim.simulation.calls import HELD
-from routingsim.simulation.events import MORE
+from routingsim.simulation.events import MORE, USED
 from routingsim.simulation.pages import Pages
 from routingsim.simulation.state import (
     Log,
@@ -173,7 +173,7 @@ class _Run:
 
     def ended(self) -> Iterator[Block]:
         """The blocks of which every task has ended; their memory is given back."""
-        calls = self.state.calls
+        calls = self.state.calls[: self.state.counters[USED]]
         under_way = calls["task"][calls["task"] >= 0]
         oldest = int(under_way.min(initial=self._end))
         while self._waiting and self._waiting[0][2] <= oldest:
@@ -215,7 +215,7 @@ class _Run:
 
     def _ended_holds(self) -> int:
         """How many calls that held their slots have ended, none before them still under way."""
-        calls = self.state.calls
+        calls = self.state.calls[: self.state.counters[USED]]
         return int(calls["tried"][calls["state"] == HELD].min(initial=int(self.log.holds[0])))
 
     def _forget(self, end: int) -> None:
