@@ -9,7 +9,7 @@ import functools
 import sys
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 if TYPE_CHECKING or sys.version_info >= (3, 12):
     cached_property = functools.cached_property
@@ -33,6 +33,22 @@ else:
 
 
 _Found = TypeVar("_Found")
+_Held = TypeVar("_Held")
+
+
+class Itself(Generic[_Held]):
+    """A value as the key of a cache, which equals itself alone: to compare corpora takes long."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: _Held) -> None:
+        self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Itself) and self.value is other.value
+
+    def __hash__(self) -> int:
+        return id(self.value)
 
 
 class Once:

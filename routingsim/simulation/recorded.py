@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from routingsim.agents import Agent, AgentPool
+from routingsim.caching import Itself
 from routingsim.corpora.corpus import Corpus
 from routingsim.errors import SimulationError
 
@@ -43,13 +44,18 @@ class Basis:
     rows: NDArray[np.bool_]
 
 
-@lru_cache(maxsize=4)  # asked for again by every run of a study
 def basis(
     corpus: Corpus | None, pool: AgentPool, field: Literal["quality", "cost"] = "quality"
 ) -> Basis:
     """What kind of record a corpus has of a pool, and the tasks that figures of it rest on."""
     if corpus is None:
         return Basis("none", np.ones(1, dtype=bool))
+    return _basis(Itself(corpus), pool, field)
+
+
+@lru_cache(maxsize=4)  # asked for again by every run of a study
+def _basis(of: Itself[Corpus], pool: AgentPool, field: Literal["quality", "cost"]) -> Basis:
+    corpus = of.value
     every = np.ones(len(corpus), dtype=bool)
     if np.isnan(corpus.outcomes[field]).all():  # failures alone say nothing of quality
         return Basis("none", every)
@@ -67,9 +73,14 @@ def basis(
     return Basis("common", whole)
 
 
-@lru_cache(maxsize=4)
 def recorded_costs(corpus: Corpus, pool: AgentPool) -> NDArray[np.bool_]:
     """Where the cost of a call is recorded, shape (records, agents)."""
+    return _recorded_costs(Itself(corpus), pool)
+
+
+@lru_cache(maxsize=4)
+def _recorded_costs(of: Itself[Corpus], pool: AgentPool) -> NDArray[np.bool_]:
+    corpus = of.value
     known = ~np.isnan(corpus.outcome("cost", [agent.recorded_as for agent in pool]))
     return np.ascontiguousarray(known)
 

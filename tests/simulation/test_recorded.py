@@ -9,7 +9,7 @@ import pytest
 
 import routingsim as rs
 from routingsim.errors import SimulationError
-from routingsim.simulation.recorded import basis, basis_notes
+from routingsim.simulation.recorded import basis, basis_notes, recorded_costs
 
 NAN = math.nan
 
@@ -33,6 +33,18 @@ def test_a_complete_record_counts_whole_and_says_nothing() -> None:
     found = basis(corpus, pool_of("a", "b"))
     assert (found.kind, found.rows.tolist()) == ("complete", [True, True, True])
     assert basis_notes(corpus, pool_of("a", "b")) == []
+
+
+def test_runs_do_not_compare_corpora_that_were_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each run of a study asks: to compare two corpora took a third of a small one."""
+    pool = pool_of("a", "b")
+    first, again = (corpus_of(a_quality=[1, 0], b_cost=[0.5, NAN]) for _ in range(2))
+    known = recorded_costs(first, pool)
+    assert basis(first, pool, "cost").kind == "common"
+    monkeypatch.setattr(rs.Corpus, "__eq__", lambda one, other: pytest.fail("compared"))
+    assert recorded_costs(first, pool) is known
+    assert recorded_costs(again, pool).tolist() == [[False, True], [False, False]]
+    assert basis(again, pool, "cost").kind == "common"
 
 
 def test_tasks_recorded_for_all_are_compared() -> None:

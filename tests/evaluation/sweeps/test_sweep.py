@@ -190,7 +190,7 @@ from tests.evaluation.samples import corpus, pool
 if __name__ == "__main__":
     rs.sweep(
         corpus(), pool(), "static:a1", vary={LOADS}, replications=3, results=sys.argv[1],
-        executor="processes", n_jobs=1, progress=False,
+        n_jobs=1, progress=False,
         on_cell=lambda row: print(row["load"], flush=True),
     )
 """
