@@ -1,4 +1,4 @@
-"""What a run met of the arrivals that were asked for, and what its warm-up leaves out."""
+"""What a run met of the arrivals asked for, and what its warm-up and its end leave out."""
 
 import math
 from collections.abc import Sequence
@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from routingsim.simulation.arrivals import Arrivals
+from routingsim.simulation.changes import Change
 from routingsim.simulation.faults import Outage
 
 _CERTAIN = 3.0  # standard errors from which two rates are said to differ
@@ -130,3 +131,18 @@ def left_out(
 def seconds(span: float) -> str:
     """Seconds as text: three digits at least, and no fraction from 100 on."""
     return f"{span:,.0f} s" if span >= 100 else f"{span:.3g} s"
+
+
+def too_late(
+    arrived: NDArray[np.float64], outages: Sequence[Outage], changes: Sequence[Change]
+) -> list[str]:
+    """The outages and changes that begin after the last arrival (s)."""
+    end = float(arrived[-1])
+    events = [(f"the outage of {each.agent}", each.down) for each in outages]
+    events += [(f"the change of {each.agent} ({each.what})", each.at) for each in changes]
+    return [
+        f"{event} begins at {at:g} s, after the last task has come, so that it changes little or "
+        "nothing"
+        for event, at in events
+        if at > end
+    ]

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from routingsim.agents import AgentPool
-from routingsim.errors import SimulationError, did_you_mean
+from routingsim.errors import SimulationError
 from routingsim.simulation.arrivals.checks import is_finite
-from routingsim.words import argument_hints
+from routingsim.words import argument_hints, meant
 
 # In the order of ``state.CHANGES``.
+_MOST = 1e9  # times as fast, dear or good
 _FIELDS = ("speed", "error_rate", "offered", "price", "quality")
 
 
@@ -71,9 +72,10 @@ class Change:
                 f"change of {self.agent}: nothing changes; give one of {', '.join(_FIELDS)}"
             )
         speed, rate = self.speed, self.error_rate
-        if speed is not None and not (is_finite(speed) and speed > 0):
+        if speed is not None and not (is_finite(speed) and 1 / _MOST <= speed <= _MOST):
             raise SimulationError(
-                f"change of {self.agent}: speed={speed!r}; a number above 0 is needed, 0.5 for half"
+                f"change of {self.agent}: speed={speed!r}; a number above 0 is needed, 0.5 for "
+                f"half, from {1 / _MOST:g} to {_MOST:g}"
             )
         if rate is not None and not (is_finite(rate) and 0 <= rate < 1):
             raise SimulationError(
@@ -81,10 +83,10 @@ class Change:
             )
         for name in ("price", "quality"):
             value = getattr(self, name)
-            if value is not None and not (is_finite(value) and value >= 0):
+            if value is not None and not (is_finite(value) and 0 <= value <= _MOST):
                 raise SimulationError(
                     f"change of {self.agent}: {name}={value!r}; a number of 0 or more is needed, "
-                    "2 for twice as much"
+                    f"2 for twice as much, and {_MOST:g} at most"
                 )
         if self.offered not in (None, True, False):
             raise SimulationError(
@@ -125,7 +127,7 @@ class Change:
         if name not in _FIELDS:
             raise SimulationError(
                 f"change {text!r}: no field {name!r}; choose one of {', '.join(_FIELDS)}"
-                f"{did_you_mean(name, _FIELDS)}"
+                f"{meant(name, _FIELDS)}"
             )
         truth = name == "offered" and number in (0, 1)
         given: Any = {name: bool(number) if truth else number}

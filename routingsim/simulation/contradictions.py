@@ -9,11 +9,13 @@ from routingsim.agents import LIMITS, AgentPool
 from routingsim.errors import AgentError, SimulationError, did_you_mean
 from routingsim.simulation.state import DETERMINISTIC, LOGNORMAL, SPEED, System, Workload
 
+_LONGEST = 1e12  # seconds of a call; with far longer ones times lose their seconds, or are infinite
 _NEVER = 4.0  # standard deviations of the logarithm: fewer than one call in 30,000
 
 
 def check_tasks(pool: AgentPool, work: Workload, system: System) -> None:
-    """Check that some task fits each agent's context window, and may answer in time.
+    """Check that some task fits each agent's context window and may answer in time, and that
+    no call is too long for the clock.
 
     Parameters
     ----------
@@ -29,9 +31,15 @@ def check_tasks(pool: AgentPool, work: Workload, system: System) -> None:
         If none does; the message names agent and field.
     """
     shortest = float(work.prompt_tokens.min())
+    most = work.service.max(axis=0)
     soonest = work.first.min(axis=0) if work.first.size else np.zeros(len(pool))
-    faster = set(system.change_agent[system.change_what == SPEED].tolist())
+    faster = _sped_up(system)
     for a, agent in enumerate(pool):
+        if not most[a] <= _LONGEST:
+            raise SimulationError(
+                f"agent {agent.id}: a call takes {most[a]:g} s; the simulator takes up to "
+                f"{_LONGEST:g} s: correct latency, tokens_per_second or what is recorded of it"
+            )
         if agent.context_window is not None and agent.context_window < shortest:
             raise SimulationError(
                 f"agent {agent.id}, field context_window: {agent.context_window:,} tokens, and the "
@@ -47,6 +55,28 @@ def check_tasks(pool: AgentPool, work: Workload, system: System) -> None:
                 f"call ({soonest[a]:.3g} s with the shortest prompt), so that all are cut off; "
                 "give it a longer one, or leave it out"
             )
+
+
+def always_cut_off(pool: AgentPool, work: Workload, system: System) -> list[str]:
+    """That a time-out cuts every call off at an agent whose answers come whole, if so."""
+    shortest, faster, said = work.service.min(axis=0), _sped_up(system), []
+    for a, agent in enumerate(pool):
+        for name in ("first_token_timeout", "timeout"):
+            limit = getattr(agent, name)
+            if limit is None or agent.ttft is not None or a in faster:
+                continue
+            if _too_late(float(shortest[a]), limit, system, a):
+                said.append(
+                    f"agent {agent.id}, field {name}: {limit:g} s is below every call "
+                    f"({shortest[a]:.3g} s at least, and its answers come whole), so that all are "
+                    "cut off"
+                )
+    return said
+
+
+def _sped_up(system: System) -> set[int]:
+    """The agents whose speed changes in the run."""
+    return set(system.change_agent[system.change_what == SPEED].tolist())
 
 
 def _too_late(soonest: float, limit: float, system: System, a: int) -> bool:
@@ -92,3 +122,14 @@ def unused_accounts(pool: AgentPool, named: Iterable[str] = ()) -> list[str]:
                 f"and it has no limit, so that it changes nothing{near}"
             )
     return said
+
+
+def unused_fallbacks(pool: AgentPool, attempts: int) -> list[str]:
+    """That no task goes to the agents that others name as their fallback, if so."""
+    named = [agent.id for agent in pool if agent.fallback is not None]
+    if not named or attempts > 1:
+        return []
+    return [
+        f"agent {', '.join(named)}, field fallback: it is for retries, and there are none, so that "
+        "it changes nothing; allow 2 attempts or more"
+    ]

@@ -99,7 +99,9 @@ def table(run: RunRecord, *, window: float | None, replications: int) -> pd.Data
     found = events(run)
     if not found:
         return pd.DataFrame(columns=[*_COLUMNS])
-    span = default_window(run, found) if window is None else window
+    span = window
+    if span is None:
+        span = max(default_window(run, found), run.span / _MOST * (1 + _ROUNDING))
     if window is not None and not (is_finite(window) and window > 0):
         raise SimulationError(f"recovery: window={window!r}; seconds above 0 are needed")
     if run.span > _MOST * span:

@@ -19,7 +19,7 @@ from routingsim.policies.costs import expected_costs
 from routingsim.policies.policy import Policy
 from routingsim.policies.reads import may_read
 from routingsim.simulation import engine
-from routingsim.simulation.arrival_notes import left_out, unlike_asked
+from routingsim.simulation.arrival_notes import left_out, too_late, unlike_asked
 from routingsim.simulation.arrivals import (
     Arrivals,
     ClosedLoop,
@@ -29,7 +29,13 @@ from routingsim.simulation.arrivals import (
 )
 from routingsim.simulation.arrivals.checks import check_seed, is_finite
 from routingsim.simulation.changes import Change
-from routingsim.simulation.contradictions import check_known, check_tasks, unused_accounts
+from routingsim.simulation.contradictions import (
+    always_cut_off,
+    check_known,
+    check_tasks,
+    unused_accounts,
+    unused_fallbacks,
+)
 from routingsim.simulation.faults import ONE_TRY, Hedge, Outage, Retries
 from routingsim.simulation.log_blocks import another_day, another_log
 from routingsim.simulation.recorded import basis_notes
@@ -180,6 +186,7 @@ class Scenario(ByValue):
             costs,
             unknown_failures(result),
             one_for_all(self.policy, self.pool, self.records.work.d_var, sent, met),
+            *too_late(result.work.arrived, self.outages, self.changes),
         ]
         return result.with_(notes=(*result.notes, *filter(None, said), *others))
 
@@ -408,7 +415,11 @@ def prepare(
         hedge=hedge,
         tenants=tuple(tenants),
         classes=classes(corpus, tenants),
-        in_vain=tuple(unused_accounts(pool, named)),
+        in_vain=(
+            *unused_accounts(pool, named),
+            *unused_fallbacks(pool, retries.attempts),
+            *always_cut_off(pool, known.work, agents),
+        ),
         records=known,
         system=agents,
     )

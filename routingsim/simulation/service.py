@@ -13,7 +13,7 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from routingsim.agents import LIMITS, Agent, AgentPool, Billed, Discipline
+from routingsim.agents import LIMITS, PRICES, Agent, AgentPool, Billed, Discipline
 from routingsim.corpora.answer_tokens import output_token_table
 from routingsim.corpora.corpus import Corpus, prompt_tokens
 from routingsim.errors import AgentError, SimulationError
@@ -23,6 +23,11 @@ from routingsim.simulation.faults import Outage
 from routingsim.simulation.state import DETERMINISTIC, EXPONENTIAL, LOGNORMAL, System
 
 NO_LIMIT = np.iinfo(np.int64).max
+_RANGES = (
+    ("latency", 1e-9, 1e12),
+    ("latency_cv", 0.0, 1e6),
+    *((name, 0.0, 1e12) for name in ("cost", "price_per_slot_hour", *PRICES)),
+)  # beyond them, sums and squares of them are infinite
 _MOST_AGENTS = np.iinfo(np.int16).max
 _MOST_SLOTS = 10**9
 _MOST_CALLS = 10**7
@@ -220,6 +225,13 @@ def _check_size(pool: AgentPool) -> None:
             "simulate a part of it, or merge equal agents into one with more slots"
         )
     for agent in pool:
+        for name, least, most in _RANGES:
+            value = getattr(agent, name)
+            if value is not None and not least <= value <= most:
+                raise SimulationError(
+                    f"agent {agent.id}, field {name}: {value:g}; the simulator takes {least:g} to "
+                    f"{most:g}"
+                )
         if agent.concurrency > _MOST_SLOTS:
             raise SimulationError(
                 f"agent {agent.id}: concurrency is {agent.concurrency}; the simulator takes up to "

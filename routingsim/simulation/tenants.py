@@ -54,9 +54,10 @@ class Tenant:
     def __post_init__(self) -> None:
         if not (isinstance(self.name, str) and self.name):
             raise SimulationError(f"Tenant: name={self.name!r}; a name is needed")
-        if not (is_finite(self.weight) and self.weight > 0):
+        if not (is_finite(self.weight) and 1e-9 <= self.weight <= 1e9):
             raise SimulationError(
-                f"tenant {self.name}: weight={self.weight!r}; a finite number above 0 is needed"
+                f"tenant {self.name}: weight={self.weight!r}; a number above 0 is needed, from "
+                "1e-9 to 1e9"
             )
         if self.priority is not None and not (
             is_whole(self.priority) and 0 <= self.priority <= HIGHEST_PRIORITY

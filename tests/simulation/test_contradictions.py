@@ -39,12 +39,63 @@ def test_a_time_out_below_the_first_token_of_every_call(field: str) -> None:
     played(pool(SOON | {field: 1.5}), corpus(100), changes=rs.Change("a", 0.0, speed=2.0))
 
 
+def test_a_time_out_below_every_call_whose_answer_comes_whole() -> None:
+    said = (
+        "agent a, field timeout: 4.9 s is below every call (5 s at least, and its answers come "
+        "whole), so that all are cut off"
+    )
+    assert said in played(pool({"id": "a", "timeout": 4.9})).notes
+    for given in ({"timeout": 5.0}, {"timeout": 4.9, "service": "lognormal"}):
+        assert "is below every call" not in str(played(pool({"id": "a"} | given)).notes)
+
+
 def test_chance_may_make_a_call_short() -> None:
     noisy = SOON | {"service": "lognormal", "timeout": 0.5}
     played(pool(noisy | {"latency_cv": 0.5}), corpus(100))
     with pytest.raises(SimulationError, match=r"agent a, field timeout: 0\.5 s is below the first"):
         played(pool(noisy | {"latency_cv": 0.1}), corpus(100))
     played(pool(noisy | {"service": "exponential"}), corpus(100))
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"latency": 1e-10}, "agent a, field latency: 1e-10; the simulator takes 1e-09 to"),
+        ({"latency": 1e13}, "agent a, field latency: 1e\\+13; the simulator takes"),
+        ({"latency_cv": 1e7, "service": "lognormal"}, "agent a, field latency_cv: 1e\\+07; the"),
+        ({"cost": 1e13}, "agent a, field cost: 1e\\+13; the simulator takes 0 to 1e\\+12"),
+        ({"price_input": 1e13}, "agent a, field price_input: 1e\\+13; the simulator takes"),
+        (
+            {"service": "tokens", "tokens_per_second": 1e-12},
+            "agent a: a call takes 3e\\+14 s; the simulator takes up to 1e\\+12 s: correct latency",
+        ),
+    ],
+)
+def test_numbers_that_the_clock_or_the_sums_cannot_hold(given: dict[str, Any], said: str) -> None:
+    with pytest.raises(SimulationError, match=f"^{said}"):
+        played(pool({"id": "a"} | given))
+
+
+def test_a_recorded_latency_that_the_clock_cannot_hold() -> None:
+    frame = {"id": range(2), "text": "x", "outcomes.a.latency": [1.0, 1e300]}
+    tasks = rs.Corpus.from_frame(pd.DataFrame(frame))
+    with pytest.raises(SimulationError, match=r"^agent a: a call takes 1e\+300 s; the simulator"):
+        played(pool({"id": "a", "service": "recorded"}), tasks)
+
+
+def test_what_takes_no_effect_is_said() -> None:
+    two = pool({"id": "a", "fallback": "b"}, {"id": "b"})
+    assert played(two).notes[0] == (
+        "agent a, field fallback: it is for retries, and there are none, so that it changes "
+        "nothing; allow 2 attempts or more"
+    )
+    assert not [n for n in played(two, retries=rs.Retries(2)).notes if "fallback" in n]
+    late = {"changes": rs.Change("a", 1e6, speed=2.0), "outages": rs.Outage("b", 1e6, 2e6)}
+    assert [note for note in played(two, **late).notes if "begins" in note] == [
+        f"the {what} begins at 1e+06 s, after the last task has come, so that it changes little "
+        "or nothing"
+        for what in ("outage of b", "change of a (speed 2)")
+    ]
 
 
 def test_a_window_that_no_task_fits() -> None:

@@ -120,6 +120,13 @@ def test_the_words_and_the_json() -> None:
     assert played().to_dict()["recovery"] == []
 
 
+def test_a_default_window_is_long_enough_for_the_run() -> None:
+    result = played(3000, changes=rs.Change("a", 1.0, price=2.0))
+    assert (
+        result.recovery(replications=0)["window"].tolist() == [pytest.approx(result.span / 1e5)] * 3
+    )
+
+
 def test_events_at_one_time_are_one() -> None:
     plain = {"cost": 1.0, "latency": 1.0, "account": "x"}
     two = rs.AgentPool(tuple(rs.Agent(id=k, name=k, **plain) for k in "ab"))

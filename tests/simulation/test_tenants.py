@@ -101,7 +101,7 @@ def test_a_run_without_tenants_is_as_it_was() -> None:
                        "mean 'weight'?; write NAME or NAME:weight=2,priority=1,share=0.3"),
         ("x:weight=heavy", "tenant 'x:weight=heavy': weight='heavy' is no number; write NAME or "
                            "NAME:weight=2,priority=1,share=0.3"),
-        ("x:weight=0", "tenant x: weight=0.0; a finite number above 0 is needed"),
+        ("x:weight=0", "tenant x: weight=0.0; a number above 0 is needed, from 1e-9 to 1e9"),
         ("x:priority=256", "tenant x: priority=256; a whole number from 0 (most urgent) to 255 is "
                            "needed"),
         ("x:share=2", "tenant x: share=2.0; a share in (0, 1] is needed"),
