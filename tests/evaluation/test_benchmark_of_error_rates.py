@@ -49,9 +49,9 @@ def test_verdicts_find_what_there_is(battery: ModuleType) -> None:
 
 
 def test_the_first_of_equals_is_not_named(battery: ModuleType) -> None:
-    """Of 18 statements 2 are false; 11 without the variance between corpora."""
-    found = [said for seed in range(6) for said in battery.first(seed, battery.World(200))]
-    assert counted(found)[0] == 18
+    """Of 12 statements 2 are false; 6 without the variance between corpora."""
+    found = [said for seed in range(4) for said in battery.first(seed, battery.World(200))]
+    assert counted(found)[0] == 12
     assert counted(found)[2] <= 3
 
 

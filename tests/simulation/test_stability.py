@@ -664,7 +664,7 @@ def test_a_run_without_a_rate_says_nothing_of_the_load_of_the_others() -> None:
         ),
         (
             Stability("growing", {"a": 1000.0}, {"a": 0.0}, left=1234),
-            "growing: highest offered load 1e+03 (a); 1,234 tasks wait at the end and more would "
+            "growing: highest offered load 1,000 (a); 1,234 tasks wait at the end and more would "
             "in a longer run, so percentiles say how long the run was",
         ),
         (
