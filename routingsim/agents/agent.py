@@ -13,6 +13,7 @@ from typing import (
 )
 
 import msgspec
+import numpy as np
 
 from routingsim import display
 from routingsim.agents.price_list import blended, looked_up
@@ -233,6 +234,10 @@ class Agent(
     """
 
     def __post_init__(self) -> None:
+        for field in self.__struct_fields__:
+            value = getattr(self, field)
+            if isinstance(value, np.generic):  # a number of an array or a table
+                msgspec.structs.force_setattr(self, field, value.item())
         self._find_prices()
         try:
             msgspec.convert(msgspec.structs.asdict(self), _Fields)

@@ -346,3 +346,14 @@ def test_a_pool_is_saved_whole_or_not_at_all(tmp_path: Path) -> None:
         AgentPool((agent("b", strengths=("\ud800",)),)).save(tmp_path / "mine.toml")
     assert [path.name for path in tmp_path.iterdir()] == ["mine.toml"]
     assert (tmp_path / "mine.toml").read_text() == kept
+
+
+def test_numbers_of_arrays_are_taken_as_numbers() -> None:
+    plain = Agent(id="a", name="A", cost=0.5, latency=2.0, concurrency=3)
+    given: Any = {"cost": np.float32(0.5), "latency": np.float64(2), "concurrency": np.int64(3)}
+    found = Agent(id="a", name="A", **given)
+    assert found == plain
+    assert type(found.concurrency) is int
+    assert msgspec.structs.replace(plain, latency=np.float64(2)) == plain
+    with pytest.raises(AgentError, match=r"field concurrency: Expected `int` >= 1, found 0$"):
+        Agent(id="a", name="A", **given | {"concurrency": np.int64(0)})
