@@ -32,6 +32,7 @@ from routingsim.evaluation.travel import (
     tried,
 )
 from routingsim.simulation.arrivals.checks import is_whole
+from routingsim.threads import workers_of
 
 NAMED = ("serial", "threads", "processes", "dask")
 """Executors that are made where only a name is given."""
@@ -95,18 +96,6 @@ def hired(
 def _serial(work: Work, shared: Any, items: Sequence[Any], done: Done) -> None:
     for k, item in enumerate(items):
         done(k, tried(work, shared, item))
-
-
-def workers_of(n_jobs: int | None) -> int:
-    """How many workers ``n_jobs`` asks for: None and -1 mean one a core, -2 one less, ….
-
-    >>> workers_of(3)
-    3
-    """
-    if n_jobs is not None and n_jobs > 0:
-        return n_jobs
-    can = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return max(1, (can or 1) + 1 + (n_jobs or -1))
 
 
 def check_where(executor: Any, n_jobs: int | None) -> None:

@@ -27,6 +27,7 @@ class Fits:
     corpus: Corpus
     agents: tuple[str, ...]  # outcome names, a column each
     seed: int  # of the folds
+    n_jobs: int | None = 1  # folds that are fitted side by side
     _whole: Once = field(default_factory=Once, repr=False, compare=False)
     _crossed: Once = field(default_factory=Once, repr=False, compare=False)
 
@@ -47,7 +48,9 @@ class Fits:
         if self.uncrossed:
             tasks = self.corpus.tasks
             return self.in_sample(tasks["text"].tolist(), tasks["category"].tolist())
-        return self.predictor.cross_predict(self.corpus, self.agents, folds=FOLDS, seed=self.seed)
+        return self.predictor.cross_predict(
+            self.corpus, self.agents, folds=FOLDS, seed=self.seed, n_jobs=self.n_jobs
+        )
 
     @cached_property
     def known(self) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
@@ -134,4 +137,4 @@ def builtin_fits(
     seed: int,
 ) -> Fits:
     """The fits of a built-in predictor, by its name and its maker's keyword arguments."""
-    return Fits(PREDICTORS[kind](**dict(options)), corpus, agents, seed)
+    return Fits(PREDICTORS[kind](**dict(options)), corpus, agents, seed, n_jobs=None)

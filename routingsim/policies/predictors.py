@@ -22,6 +22,7 @@ from routingsim.errors import PolicyError, UnlearnableError
 from routingsim.files import written
 from routingsim.policies.fitted import FittedTexts
 from routingsim.policies.folds import folds as grouped_folds
+from routingsim.threads import mapped
 
 RIGHT = 0.5
 """Quality from which an answer counts as right, for classifiers."""
@@ -145,6 +146,7 @@ class QualityPredictor:
         *,
         folds: int = 5,
         seed: int = 0,
+        n_jobs: int | None = 1,
     ) -> NDArray[np.float64]:
         """Predict every task of a corpus from the folds it is not in.
 
@@ -161,6 +163,9 @@ class QualityPredictor:
             2 or more.
         seed : int
             Seed of the folds.
+        n_jobs : int, optional
+            Folds that are fitted side by side, in threads; None for one a core. The estimator
+            must bear that, as those of the built-in policies do.
 
         Returns
         -------
@@ -178,11 +183,16 @@ class QualityPredictor:
         fold = grouped_folds(corpus.tasks["text"].tolist(), folds, seed=seed)
         ready, model = _run_first_steps(self._shape(corpus.tasks), self.estimator)
         predicted = np.empty_like(quality)
-        for held in range(folds):
+
+        def predict(held: int) -> None:
             train = known & (fold != held)[:, np.newaxis]
             test = np.flatnonzero(fold == held)
             fitted = self._fit_known(model, ready, quality, train, names, corpus.name)
             predicted[test] = _apply(fitted, _rows(ready, test), test.size, len(names))
+
+        # The limit is one of the process: set here, too, none of the threads takes it away.
+        with threadpool_limits(1):
+            list(mapped(predict, range(folds), n_jobs))
         return predicted
 
     def check(

@@ -15,7 +15,6 @@ import math
 import re
 import string
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -23,6 +22,7 @@ from unicodedata import category
 
 from routingsim.errors import CorpusError, PolicyError, type_of
 from routingsim.messages import ComplexityFactors, ComplexityScore
+from routingsim.threads import mapped
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -154,8 +154,8 @@ def score_column(
     """D_var of every text of a column: the same numbers as :func:`score`, faster.
 
     A compiled kernel reads Arrow's buffers in place (``benchmarks/scoring.py`` compares it
-    with the plain definition). Columns of more than 4 MB are shared among threads, as many as
-    :class:`concurrent.futures.ThreadPoolExecutor` takes by itself; the kernel releases the GIL.
+    with the plain definition). Columns of more than 4 MB are shared among threads, one a
+    core; the kernel releases the GIL.
     The first call in a process loads the compiler, and the first ever compiles the kernel.
 
     Parameters
@@ -192,11 +192,7 @@ def score_column(
             edges = [0, *split.tolist(), len(chunk)]
             bytes_ = np.frombuffer(data or b"", np.uint8)
             parts += [(bytes_, ends[a : b + 1]) for a, b in pairwise(edges) if a < b]
-    if len(parts) > 1:
-        with ThreadPoolExecutor() as threads:
-            found = list(threads.map(count_texts, *zip(*parts, strict=True)))
-    else:
-        found = [count_texts(*part) for part in parts]
+    found = mapped(lambda part: count_texts(*part), parts)
     counts = np.concatenate([np.empty((3, 0), np.int64), *found], axis=1)
     columns = dict(zip(ComplexityFactors.__struct_fields__, counts, strict=True))
     return pd.DataFrame(

@@ -18,9 +18,7 @@ Which question an interval answers depends on what the runs draw anew:
 
 import math
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from os import cpu_count
 from typing import Any, Protocol
 
 import numpy as np
@@ -32,6 +30,7 @@ from routingsim.progress import progress_bar
 from routingsim.simulation.arrivals.checks import is_finite, is_whole
 from routingsim.simulation.log_blocks import BLOCKS
 from routingsim.simulation.statistics import Interval, hall_interval
+from routingsim.threads import mapped, workers_of
 
 REPLICATIONS = 10
 """Further runs behind an interval."""
@@ -103,11 +102,10 @@ class Replications:
             day = seeds[run // RUNS_OF_A_DAY] if days else None
             return measure(self._again(seed=seeds[run], day=day))
 
-        workers = min(cpu_count() or 1, max(1, _AT_A_TIME // self._tasks))
-        with ThreadPoolExecutor(workers) as pool:
-            for value in pool.map(one, range(len(known), count)):
-                known.append(value)
-                done()
+        workers = min(workers_of(None), max(1, _AT_A_TIME // self._tasks))
+        for value in mapped(one, range(len(known), count), workers):
+            known.append(value)
+            done()
         return known[:count]
 
     def interval(

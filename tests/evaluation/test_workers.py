@@ -24,7 +24,7 @@ import pytest
 from routingsim.errors import SimulationError
 from routingsim.evaluation import travel, workers
 from routingsim.evaluation.travel import Failed, packed_once
-from routingsim.evaluation.workers import _in_joblib, _Pool, check_where, hired, workers_of
+from routingsim.evaluation.workers import _in_joblib, _Pool, check_where, hired
 
 SHARED = {"offset": 100}
 WANTED = {k: 100 + k**2 for k in range(12)}
@@ -318,10 +318,6 @@ def test_an_error_of_the_work_is_a_result_and_an_error_of_its_taker_ends_the_run
 
 
 def test_numbers_of_workers_and_executors_are_checked() -> None:
-    cores = workers_of(None)
-    assert workers_of(-1) == cores
-    assert workers_of(-2) == max(1, cores - 1)
-    assert workers_of(-99) == 1
     for wrong in (0, 1.5, "2"):
         with pytest.raises(SimulationError) as caught:
             check_where(None, wrong)  # type: ignore[arg-type]

@@ -50,7 +50,7 @@ class Store:
         self.rows: dict[str, dict[str, Any]] = {}
         for part in self._parts():
             self.rows |= {row["cell"]: row for row in self._read(part)}
-        lines = read_lines(self._journal, _row, what="results", beginning=b'{"cell": "')
+        lines = read_lines(self._journal, _row, what="file of results", beginning=b'{"cell": "')
         self._open = {row["cell"]: row for row in lines}
         self.rows |= self._open
         self._since = time.monotonic()
