@@ -35,7 +35,7 @@ import pandas as pd
 import routingsim as rs
 from routingsim.evaluation.sweeps.cells import run_cell
 from routingsim.evaluation.sweeps.sweep import planned
-from routingsim.evaluation.workers import hired
+from routingsim.evaluation.workers import execution
 from routingsim.simulation.faults import ONE_TRY
 
 Item = tuple[str, dict[str, Any]]
@@ -89,7 +89,7 @@ def engines(tasks: int, cells: int) -> None:
         for workers in (1, 2):
             found: list[Any] = []
             executor = "serial" if workers == 1 and name == "threads" else name
-            with hired(watched, plan.fixed, executor=executor, n_jobs=workers) as each:
+            with execution(watched, plan.fixed, executor=executor, n_jobs=workers) as each:
                 each(items[: 2 * workers], lambda k, result: None)  # starts the workers
                 began = time.perf_counter()
                 each(items, lambda k, result, found=found: found.append(result))
@@ -107,7 +107,7 @@ def overhead(cells: int) -> None:
     """Print what a cell costs beside its runs."""
     print(f"\noverhead of {cells:,} cells without work\n{'engine':<10} {'ms a cell':>9}")
     for name in ("serial", "threads", "processes", "dask"):
-        with hired(nothing, None, executor=name, n_jobs=2) as each:
+        with execution(nothing, None, executor=name, n_jobs=2) as each:
             each(range(8), lambda k, result: None)
             began = time.perf_counter()
             each(range(cells), lambda k, result: None)

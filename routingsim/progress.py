@@ -25,7 +25,9 @@ def progress_bar(*, shown: bool = True, **given: Any) -> tqdm:
 
 
 @contextmanager
-def told(progress: Progress, unit: str, desc: str | None = None) -> Iterator[Callable[..., object]]:
+def reporting(
+    progress: Progress, unit: str, desc: str | None = None
+) -> Iterator[Callable[..., object]]:
     """What to call as ``tell(done, all)``: it moves a bar, or is the caller's own function."""
     if callable(progress):
         yield progress

@@ -7,11 +7,11 @@ import time
 import pytest
 
 from routingsim import progress
-from routingsim.progress import told
+from routingsim.progress import reporting
 
 
 def test_a_bar_moves_at_a_terminal_and_is_gone_afterwards(terminal: io.StringIO) -> None:
-    with told(True, "cell", "study") as tell:
+    with reporting(True, "cell", "study") as tell:
         for done in range(4):
             time.sleep(0.11)  # a bar is drawn ten times a second at most
             tell(done, 3)
@@ -22,7 +22,7 @@ def test_a_bar_moves_at_a_terminal_and_is_gone_afterwards(terminal: io.StringIO)
 
 def test_short_work_shows_no_bar(terminal: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "DELAY", 1.0)
-    with told(True, "cell") as tell:
+    with reporting(True, "cell") as tell:
         tell(1, 1)
     assert terminal.getvalue().strip() == ""
 
@@ -33,14 +33,14 @@ def test_no_bar(hidden: str, terminal: io.StringIO, monkeypatch: pytest.MonkeyPa
         monkeypatch.setenv("TQDM_DISABLE", "1")
     if hidden == "file":
         monkeypatch.setattr(terminal, "isatty", lambda: False)
-    with told(hidden != "asked", "cell") as tell:
+    with reporting(hidden != "asked", "cell") as tell:
         tell(1, 1)
     assert terminal.getvalue() == ""
 
 
 def test_a_function_is_called_in_place_of_a_bar(terminal: io.StringIO) -> None:
     seen: list[tuple[int, int]] = []
-    with told(lambda done, whole: seen.append((done, whole)), "cell") as tell:
+    with reporting(lambda done, whole: seen.append((done, whole)), "cell") as tell:
         tell(1, 2)
     assert seen == [(1, 2)]
     assert terminal.getvalue() == ""

@@ -78,7 +78,7 @@ def capacity(
 
     conditions = inputs.conditions()
     corpus, pool = inputs.read()
-    with workers.hired() as where:
+    with workers.execution() as where:
         found = run(
             corpus,
             pool,

@@ -98,7 +98,7 @@ def compare(
         **objectives,
     }
     default = ["threshold", "threshold:calibrated", "least-loaded"]
-    with _interruption(resume), workers.hired() as where:
+    with _interruption(resume), workers.execution() as where:
         policies = inputs.policies(corpus, pool, default)
         study = run(corpus, pool, policies, **given, resume=resume, **where)
     _write(study, asked, json_to, runs_to)

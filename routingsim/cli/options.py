@@ -145,7 +145,7 @@ class Workers:
     ] = None
 
     @contextmanager
-    def hired(self) -> Iterator[dict[str, Any]]:
+    def execution(self) -> Iterator[dict[str, Any]]:
         """What says where to run: ``executor`` and ``n_jobs``."""
         from routingsim.evaluation import workers
 

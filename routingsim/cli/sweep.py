@@ -48,7 +48,7 @@ def sweep(
     given = read_plan(plan)
     beside = given.pop("results")
     folder = beside if results is None else results
-    with workers.hired() as where:
+    with workers.execution() as where:
         try:
             found = run(**given, results=folder, **where)
         except KeyboardInterrupt:

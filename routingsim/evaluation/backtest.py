@@ -35,7 +35,7 @@ from routingsim.evaluation.log_fit import FEWEST, fitted, usable
 from routingsim.policies.assignment import assign
 from routingsim.policies.kernel import OK as ANSWERED
 from routingsim.policies.policy import sentence
-from routingsim.progress import Progress, told
+from routingsim.progress import Progress, reporting
 from routingsim.simulation.arrivals import CorpusTimes
 from routingsim.simulation.arrivals.checks import check_seed, is_whole
 from routingsim.simulation.log_blocks import another_log
@@ -138,7 +138,7 @@ def _backtest(
     timeless = replace(served, _calls=served.calls.assign(arrived_at=np.nan))
     played: list[dict[str, Floats]] = []
     # With small products, more threads are slower.
-    with threadpool_limits(1), told(progress, "replay", "backtest") as tell:
+    with threadpool_limits(1), reporting(progress, "replay", "backtest") as tell:
         for one in seeds:
             drawn, _ = another_log(arrived, one)
             refitted = _with_fit(pool, timeless.take(drawn), one, fields)

@@ -33,10 +33,10 @@ from routingsim.evaluation.study_notes import cautions_on, order_of
 from routingsim.evaluation.study_record import StudySettings
 from routingsim.evaluation.targets import USD, Target, targets_of
 from routingsim.evaluation.travel import Failed
-from routingsim.evaluation.workers import Done, hired
+from routingsim.evaluation.workers import Done, execution
 from routingsim.policies.costs import expected_costs
 from routingsim.policies.policy import make_policy
-from routingsim.progress import Progress, told
+from routingsim.progress import Progress, reporting
 from routingsim.simulation import theory
 from routingsim.simulation.arrival_notes import unlike_asked
 from routingsim.simulation.arrivals import Arrivals, ClosedLoop, Poisson, as_arrivals
@@ -150,7 +150,7 @@ def capacity(
     _check_met(question)
     asked = candidates(question, pool, tried, with_varied(wanted, vary))
     shared, where = (question, asked), {"executor": executor, "n_jobs": n_jobs}
-    with hired(_screen_nth, shared, **where) as each, told(progress, "pool") as tell:
+    with execution(_screen_nth, shared, **where) as each, reporting(progress, "pool") as tell:
         return _search(question, asked, list(tried), each, tell)
 
 

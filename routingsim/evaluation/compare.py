@@ -32,7 +32,7 @@ from routingsim.policies.fitted import in_sample
 from routingsim.policies.folds import prompts
 from routingsim.policies.policy import Policy, make_policy
 from routingsim.policies.rules import cheapest, random
-from routingsim.progress import Progress, told
+from routingsim.progress import Progress, reporting
 from routingsim.simulation.arrivals import (
     Arrivals,
     CorpusTimes,
@@ -205,7 +205,7 @@ def compare(
         if on_cell is not None:
             on_cell(row | means(cell.figures))
 
-    with told(progress, "cell") as bar:
+    with reporting(progress, "cell") as bar:
         done = run(
             jobs, executor=executor, n_jobs=n_jobs, progress=bar, checkpoint=kept, on_cell=tell
         )

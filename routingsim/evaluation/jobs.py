@@ -10,7 +10,7 @@ from routingsim.evaluation.checkpoint import append_cell, cell_key, read_cells
 from routingsim.evaluation.resampling import LEAST, RUNS, Resamples
 from routingsim.evaluation.study_record import StudySettings
 from routingsim.evaluation.travel import Failed
-from routingsim.evaluation.workers import hired
+from routingsim.evaluation.workers import execution
 from routingsim.simulation.arrivals import Arrivals
 from routingsim.simulation.result import ReplayResult
 from routingsim.simulation.scenario import Scenario
@@ -54,7 +54,7 @@ def run(
     """Run all jobs but those in the checkpoint; cells in the order of the jobs.
 
     ``on_cell(k, cell)`` is called as job k ends; ``executor`` and ``n_jobs`` are those of
-    :func:`routingsim.evaluation.workers.hired`.
+    :func:`routingsim.evaluation.workers.execution`.
     """
     keys = [_key(*job) for job in jobs] if checkpoint else [""] * len(jobs)
     known = read_cells(checkpoint) if checkpoint else {}
@@ -76,7 +76,7 @@ def run(
     # be large, stay here.
     lean = {id(job[0]): _lean(job[0]) for job in jobs}
     light = [(lean[id(scene)], *rest) for scene, *rest in jobs]
-    with hired(_nth, light, executor=executor, n_jobs=n_jobs) as each:
+    with execution(_nth, light, executor=executor, n_jobs=n_jobs) as each:
         each(todo, done)
     return [cells[k] for k in range(len(jobs))]
 

@@ -48,7 +48,7 @@ Done = Callable[[int, Any], object]
 
 
 @contextmanager
-def hired(
+def execution(
     work: Work, shared: Any, *, executor: Any = None, n_jobs: int | None = None
 ) -> Iterator[Callable[[Sequence[Any], Done], None]]:
     """A function that does ``work(shared, item)`` for all items, and reports each as it ends.

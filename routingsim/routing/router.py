@@ -165,10 +165,7 @@ class TaskRouter:
         self._lock = threading.Lock()
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError(
-            "a TaskRouter cannot be pickled or copied, as it holds tasks in flight: make another "
-            "with TaskRouter(pool, policy)"
-        )
+        raise TypeError("a TaskRouter cannot be pickled or copied: make another")
 
     def __repr__(self) -> str:
         publisher = "no publisher" if self.publisher is None else type(self.publisher).__name__

@@ -19,7 +19,8 @@ from routingsim.agents import AgentPool
 from routingsim.errors import SimulationError
 from routingsim.evaluation import aiq, paired_bootstrap, resampling, text_use
 from routingsim.evaluation.cell import METRICS, POINTS, Cell
-from routingsim.evaluation.study import Study, StudySettings
+from routingsim.evaluation.study import Study
+from routingsim.evaluation.study_record import StudySettings
 
 TASKS, RUNS = 100, 20
 POOL = AgentPool(tuple(rs.Agent(id=f"a{k}", name=f"A{k}", cost=1, latency=1) for k in range(2)))

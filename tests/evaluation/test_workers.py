@@ -24,7 +24,7 @@ import pytest
 from routingsim.errors import SimulationError
 from routingsim.evaluation import travel, workers
 from routingsim.evaluation.travel import Failed, packed_once
-from routingsim.evaluation.workers import _in_joblib, _Pool, check_where, hired
+from routingsim.evaluation.workers import _in_joblib, _Pool, check_where, execution
 
 SHARED = {"offset": 100}
 WANTED = {k: 100 + k**2 for k in range(12)}
@@ -46,7 +46,7 @@ def results(work: Callable[[Any, Any], Any], items: int = 12, **where: Any) -> d
         assert k not in found, "told once"
         found[k] = result
 
-    with hired(work, SHARED, **where) as each:
+    with execution(work, SHARED, **where) as each:
         each(range(items), done)
     return found
 
@@ -121,7 +121,7 @@ def test_what_is_shared_travels_once_to_a_worker_that_cannot_read_the_file(
     monkeypatch.setattr(travel.Path, "read_bytes", lambda path: (_ for _ in ()).throw(OSError()))
     big = {"offset": 100, "corpus": os.urandom(100_000)}
     found: dict[int, Any] = {}
-    with Post() as post, hired(squares(), big, executor=post) as each:
+    with Post() as post, execution(squares(), big, executor=post) as each:
         each([0, 1], found.__setitem__)
         each([2, 3, 4], lambda k, result: found.__setitem__(2 + k, result))
     assert found == {k: WANTED[k] for k in range(5)}
@@ -198,7 +198,7 @@ def test_dask() -> None:
             client.close()
 
         with (
-            hired(squares(), SHARED, executor=client) as each,
+            execution(squares(), SHARED, executor=client) as each,
             pytest.raises(SimulationError, match=r"^the Dask cluster is gone \(.*: begin it anew"),
         ):
             each(range(500), gone)
@@ -309,7 +309,7 @@ def test_an_error_of_the_work_is_a_result_and_an_error_of_its_taker_ends_the_run
 
         with (
             pytest.raises(OSError, match="full"),
-            hired(count, SHARED, executor=executor) as each,
+            execution(count, SHARED, executor=executor) as each,
         ):
             each(range(100), refuse)
         assert len(begun) < 100

@@ -17,9 +17,9 @@ from routingsim.evaluation.sweeps.design import points as points_of
 from routingsim.evaluation.sweeps.plan import Fixed, Plan, check_axes
 from routingsim.evaluation.sweeps.result import Sweep
 from routingsim.evaluation.sweeps.store import Store
-from routingsim.evaluation.workers import check_where, hired
+from routingsim.evaluation.workers import check_where, execution
 from routingsim.policies.policy import make_policy
-from routingsim.progress import Progress, told
+from routingsim.progress import Progress, reporting
 from routingsim.simulation.arrivals import Arrivals, Poisson, as_arrivals
 from routingsim.simulation.arrivals.checks import check_seed, is_finite
 from routingsim.simulation.conditions import DEFAULTS, Conditions, conditions, takes_conditions
@@ -138,7 +138,10 @@ def sweep(
     known = len(plan.settings) - len(todo)
     ended = known
     where = {"executor": executor, "n_jobs": n_jobs}
-    with told(progress, "cell") as tell, hired(run_nth, (plan.fixed, todo), **where) as each:
+    with (
+        reporting(progress, "cell") as tell,
+        execution(run_nth, (plan.fixed, todo), **where) as each,
+    ):
 
         def done(place: int, result: Any) -> None:
             nonlocal ended
