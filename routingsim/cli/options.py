@@ -149,6 +149,10 @@ class Workers:
         """What says where to run: ``executor`` and ``n_jobs``."""
         from routingsim.evaluation import workers
 
+        if self.workers == 0:
+            raise SimulationError(
+                "--workers 0: 1 or more are needed, or -1 for one a core, -2 for one less"
+            )
         if self.dask is None:
             name = "processes" if self.processes else None
             workers.check_where(name, self.workers)

@@ -51,7 +51,7 @@ def test_a_plan_is_run_once_and_its_cells_are_kept(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--workers", "0"], "n_jobs=0: a whole number of workers"),
+        (["--workers", "0"], "--workers 0: 1 or more are needed"),
         (["--dask", "tcp://127.0.0.1:1", "--workers", "2"], "a cluster has the workers it has"),
         (["--dask", "local", "--processes"], "--dask and --processes: give one of them"),
     ],
