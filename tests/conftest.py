@@ -4,6 +4,7 @@ import contextlib
 import io
 import os
 import random
+import re
 import shutil
 import socket
 import subprocess
@@ -42,12 +43,16 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def compile_once(config: pytest.Config) -> None:
-    """Leave engine and kernels in numba's cache, on two cores, if the package has changed.
+    """Leave engine and kernels in numba's cache, on two cores, if one that has such code changed.
 
     On an empty cache each worker, and each process that a test starts, would compile them.
     """
     package, cache = ROOT / "routingsim", config.cache
-    state = [[str(each), each.stat().st_mtime] for each in sorted(package.rglob("*.py"))]
+    state = [
+        [str(each), each.stat().st_mtime]
+        for each in sorted(package.rglob("*.py"))
+        if re.search(b"numba|kernel", each.read_bytes())
+    ]
     if cache is None or (any(package.rglob("*.nbi")) and cache.get("compiled", None) == state):
         return
     command = [sys.executable, str(ROOT / "tests" / "compiling.py")]

@@ -1,9 +1,11 @@
 """A report as PDF, printed by the system's browser; without one it is refused before any work."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Browser, sync_playwright
 
 from routingsim.errors import SimulationError
 from routingsim.report import write_report
@@ -29,17 +31,23 @@ def test_without_a_browser_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) 
         find_browser()
 
 
-@pytest.mark.slow
-@pytest.mark.browser
-def test_anybody_can_read_it_on_any_screen(
-    chromium: str, results: list[ReplayResult], tmp_path: Path
-) -> None:
-    path = write_report(results, tmp_path / "report.html", explore=True)
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator[Browser]:
+    """One for all tests, as it takes a second to start."""
     with (
         sync_playwright() as playwright,
         playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"]) as browser,
     ):
-        page = browser.new_page()
+        yield browser
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+def test_anybody_can_read_it_on_any_screen(
+    browser: Browser, results: list[ReplayResult], tmp_path: Path
+) -> None:
+    path = write_report(results, tmp_path / "report.html", explore=True)
+    with contextlib.closing(browser.new_page()) as page:
         page.goto(path.as_uri())
         page.evaluate("document.querySelectorAll('details').forEach(it => { it.open = true })")
         for screen in screens(page):
@@ -49,14 +57,10 @@ def test_anybody_can_read_it_on_any_screen(
 @pytest.mark.slow
 @pytest.mark.browser
 def test_on_a_phone_it_is_short_and_links_open_their_sections(
-    chromium: str, results: list[ReplayResult], tmp_path: Path
+    browser: Browser, results: list[ReplayResult], tmp_path: Path
 ) -> None:
     path = write_report(results, tmp_path / "report.html")
-    with (
-        sync_playwright() as playwright,
-        playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"]) as browser,
-    ):
-        page = browser.new_page(viewport={"width": 390, "height": 844})
+    with contextlib.closing(browser.new_page(viewport={"width": 390, "height": 844})) as page:
         page.goto(path.as_uri())
         height, width = page.evaluate(
             "[document.documentElement.scrollHeight, document.documentElement.scrollWidth]"
