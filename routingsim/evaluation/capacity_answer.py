@@ -150,7 +150,7 @@ class Capacity(Reported):
     def stress(self) -> pd.DataFrame:
         """The targets under worse conditions (:mod:`routingsim.evaluation.capacity_stress`).
 
-        A row each for what was asked, twice the load, an outage of the dearest agent, and
+        A row each for what was asked, twice the load, an outage of the most expensive agent, and
         prices and service times 20 % up and down; none where no pool meets the targets.
         """
         if self.status != "answered" or self.best is None:

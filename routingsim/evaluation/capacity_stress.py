@@ -24,7 +24,7 @@ RUNS = 5
 """Runs under each condition."""
 
 DOWN = 600.0
-"""Seconds for which the dearest agent is down."""
+"""Seconds for which the most expensive agent is down."""
 
 MORE, LESS = 1.2, 0.8
 """Factors of prices and of service times."""
@@ -41,7 +41,7 @@ def stress(question: Question, candidate: Candidate) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        A row for each condition (as asked, twice the load, the dearest agent down for ten
+        A row for each condition (as asked, twice the load, the most expensive agent down for ten
         minutes or half of a shorter run, prices of calls and slots 20 % up and down, service
         times 20 % up and down): condition, the means over 5 runs of each target's metric, of the
         rate met (tasks/s), of the span (s) and of USD per hour; ``breaks``, the targets that the
@@ -50,17 +50,17 @@ def stress(question: Question, candidate: Candidate) -> pd.DataFrame:
         ``offered``, that load. Policies use the prices and times of the question.
     """
     pool, process = candidate.pool, question.process
-    dearest = cost_order(pool, question.corpus)[-1]
+    costliest = cost_order(pool, question.corpus)[-1]
     span = question.tasks / question.rate if question.rate else DOWN
     length = min(DOWN, span / 2)
-    outage = Outage(dearest, span / 4, span / 4 + length)
+    outage = Outage(costliest, span / 4, span / 4 + length)
     table = [_row(question, candidate, "as asked", pool, process)]
     if not isinstance(process, ClosedLoop):
         twice = process.scaled(2.0)
         times = 2 if twice.period and twice.period == process.period else 1
         more = replace(question, tasks=times * question.tasks)  # as many periods as asked
         table.append(_row(more, candidate, "twice the load", pool, twice))
-    down = f"{dearest} down for {duration(length)}"
+    down = f"{costliest} down for {duration(length)}"
     table += [
         _row(question, candidate, down, pool, process, outages=(outage,)),
         _row(question, candidate, "prices 20 % higher", pool, process, price=MORE),

@@ -101,7 +101,7 @@ def compare(
         replication the same arrivals, with the tasks in another order. With the corpus's own
         times each task keeps its own: a replication resamples the log in blocks of tasks and
         times together (:mod:`routingsim.simulation.log_blocks`), or, if a policy of the study
-        learns, plays it as it is. Other times are dealt to the tasks at random, and a note
+        learns, plays it as it is. Other times are assigned to the tasks at random, and a note
         says if these go with their order (:mod:`routingsim.evaluation.order`); the order of
         the file is then kept if a policy learns.
     replications : int

@@ -1,6 +1,6 @@
 """What a log can say of a policy: how many of its choices the log saw, and a verdict.
 
-Of the outcomes only their skewness is used, so a verdict does not depend on the answer.
+Only the skewness of the outcomes is used, so a verdict does not depend on the answer.
 """
 
 import math

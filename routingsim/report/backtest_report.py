@@ -24,14 +24,14 @@ from routingsim.report.provenance import agents_table
 from routingsim.report.sections import explained_document
 
 _ABOUT = (
-    "Predicted are latency, cost and failures of the held-out calls: arrival times, agents and "
+    "Latency, cost and failures of the held-out calls are predicted; arrival times, agents and "
     "lengths are as recorded. An interval holds 95 % of what the fitted agents would do again; "
     "“off” means that what was recorded lies outside."
 )
 _OFTEN = (
     "Rolling windows of consecutive held-out calls: how often the interval predicted for one held "
-    "what it recorded. Promised is 95 %. Neighbours overlap and hang together, for which the "
-    "interval of the share allows."
+    "what it recorded. 95 % are promised. Neighbours overlap and are correlated; the interval "
+    "of the share allows for that."
 )
 
 

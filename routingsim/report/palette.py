@@ -14,7 +14,7 @@ INK, MUTED, GRID = "#1c2128", "#59636e", "#d1d9e0"
 """Colours of text and lines, of lesser text, and of rules; a page replaces them by its own."""
 
 OTHERS = "#8c959f"
-"""The colour of controls, and of agents too many to be told apart."""
+"""The colour of controls, and of agents that are too many for colours of their own."""
 
 _DASHES = ("-", "--", "-.", ":")
 _MARKERS = "osD^vPX*"

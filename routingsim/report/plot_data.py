@@ -18,7 +18,7 @@ def ecdf(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.f
     """Empirical distribution function in percent, exact at every point shown.
 
     Of a sample, shape (n,) with n ≥ 1, its values, rising, and the percentage of the sample
-    at or below each, from 0. Of a large sample about 300 points, closer together towards both
+    at or below each, from 0. A large sample has about 300 points, closer together towards both
     ends.
     """
     ordered = np.sort(values)

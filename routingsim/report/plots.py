@@ -29,7 +29,7 @@ from routingsim.report.plot_data import (
 from routingsim.simulation.result import ReplayResult
 from routingsim.simulation.stream_result import StreamedReplay
 
-_NAMED = 8  # agents told apart in one plot; the rest are drawn as one
+_NAMED = 8  # agents with a colour of their own in a plot; the rest are drawn as one
 _BARS = 20
 _MARKS = {"p50": "o", "p95": "s", "p99": "^"}
 

@@ -169,7 +169,7 @@ def _over_runs(result: ReplayResult) -> str:
 def _run(
     results: Sequence[ReplayResult], policies: Sequence[Entry], command: str | None
 ) -> Section:
-    """What was run, and the call that repeats it, the agents being at hand as ``pool``."""
+    """What was run, and the call that repeats it, with the agents as ``pool``."""
     first = results[0]
     facts, call = settings(first, _length(first), f"tasks={len(first)}, ")
     facts += [

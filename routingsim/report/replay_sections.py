@@ -80,7 +80,7 @@ def assemble(
 
 
 def call_of(results: Sequence[Shown], function: str, corpus: str, settings: str) -> str:
-    """The Python call that repeats the runs, the agents being at hand as ``pool``."""
+    """The Python call that repeats the runs, with the agents as ``pool``."""
     names = [result.policy.name for result in results]
     policy = repr(names[0]) if len(results) == 1 else "policy"
     call = f"{function}({corpus}, pool, {policy}, {settings})"

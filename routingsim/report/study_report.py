@@ -278,7 +278,7 @@ def _with_half(found: Interval) -> str:
 
 
 def _run(study: Study, at: Comparison, command: str | None) -> Section:
-    """What was run, and the call that repeats it, the agents being at hand as ``pool``."""
+    """What was run, and the call that repeats it, with the agents as ``pool``."""
     settings = study.settings
     loads = [f"{load:g} ({study.arrivals_at(load)})" for load in study.loads]
     facts = [

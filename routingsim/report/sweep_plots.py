@@ -15,7 +15,7 @@ from routingsim.evaluation.sweeps.result import Sweep, check_metric
 from routingsim.report.axes import axes_or_new, drawable, finish, log_axis, with_legend
 from routingsim.report.palette import policy_styles
 
-_LINES = 6  # values of another axis that are told apart
+_LINES = 6  # values of another axis that get a colour each
 
 
 def plot_sweep(

@@ -84,7 +84,7 @@ def replay_stream(
     ------
     CorpusError, AgentError, PolicyError, SimulationError
         If the arguments do not suit each other or a stream, before anything is run; or if a file
-        cannot be read or written. Of a folder what was written before stays.
+        cannot be read or written. What was written to a folder before that stays.
     """
     if not isinstance(stream, CorpusStream):
         raise SimulationError(
