@@ -13,7 +13,8 @@ from routingsim.formatting import short
 MOST_ROWS = 40
 """The most rows of a table that a notebook shows."""
 
-_NOTE = 600  # characters of a note
+_NOTE = 600  # characters of a note, or a title
+_TEXT = 200  # characters of a task's text
 _COLUMNS = 79  # of a terminal, less one
 
 _QUIET = "color:inherit;background:transparent"
@@ -38,13 +39,19 @@ def card(title: str, body: str, notes: Iterable[str] = (), *, first: Iterable[st
     said = "".join(f"<li>{html.escape(shorten(note, _NOTE))}</li>" for note in notes)
     above = "".join(f"<p><b>{html.escape(shorten(note, _NOTE))}</b></p>" for note in first)
     return (
-        f"<div style='{_QUIET}'><b>{html.escape(shorten(title))}</b>{above}{body}"
+        f"<div style='{_QUIET}'><b>{html.escape(shorten(title, _NOTE))}</b>{above}{body}"
         + (f"<ul style='opacity:.75'>{said}</ul>" if said else "")
         + "</div>"
     )
 
 
-def table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, strong: int | None = None) -> str:
+def table(
+    heads: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    strong: int | None = None,
+    most: int = _TEXT,
+) -> str:
     """An HTML table of plain texts whose first column names the rows.
 
     Parameters
@@ -54,6 +61,8 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, strong: int | 
     rows : sequence of sequence of str
     strong : int, optional
         The row to set in bold.
+    most : int
+        Characters of a cell, which is cut where it is longer.
     """
     side = "text-align:right" if heads else _LEFT
     top = "".join(
@@ -62,8 +71,8 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, strong: int | 
     )
     body = "".join(
         f"<tr style='font-weight:{600 if k == strong else 400}'>"
-        f"<th style='{_LEFT};font-weight:inherit'>{html.escape(shorten(name))}</th>"
-        + "".join(f"<td style='{side}'>{html.escape(shorten(text))}</td>" for text in rest)
+        f"<th style='{_LEFT};font-weight:inherit'>{html.escape(shorten(name, most))}</th>"
+        + "".join(f"<td style='{side}'>{html.escape(shorten(text, most))}</td>" for text in rest)
         + "</tr>"
         for k, (name, *rest) in enumerate(rows)
     )
@@ -105,7 +114,7 @@ def markdown_table(
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def shorten(text: str, most: int = 200) -> str:
+def shorten(text: str, most: int = _TEXT) -> str:
     """A text cut to at most ``most`` characters."""
     return text if len(text) <= most else f"{text[: most - 1]}…"
 

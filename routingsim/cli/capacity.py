@@ -33,7 +33,7 @@ def capacity(
         load_option(
             "PROCESS",
             "The traffic to be served, peaks included: poisson:4 (tasks/s), "
-            "diurnal:4,amplitude=0.8, corpus, corpus:2x, trace:FILE, …",
+            "gamma:4,cv=2, corpus, corpus:2x, trace:FILE, …",
         ),
     ],
     slots: Annotated[

@@ -33,7 +33,8 @@ def check(
         OnError, option(None, "On an invalid record: skip it, or stop with an error.")
     ] = OnError.SKIP,
     dates: Annotated[
-        Dates | None, option(None, "The order in dates such as 10/6/2023 in the corpus.")
+        Dates | None,
+        option("ORDER", "Of dates such as 10/6/2023: 'month first' or 'day first'."),
     ] = None,
     map: MapOption = None,
     json_to: JsonOption = None,

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,6 +23,8 @@ from routingsim.errors import SimulationError
 
 if TYPE_CHECKING:
     from routingsim.evaluation.study import Study
+
+study_option = partial(option, panel="Runs and controls")
 
 
 @spread
@@ -48,19 +51,20 @@ def compare(
         ),
     ] = None,
     replications: Annotated[
-        int, option("N", "Runs of each policy at each load, with seeds of their own.")
+        int, study_option("N", "Runs of each policy at each load, with seeds of their own.")
     ] = 20,
     population: Annotated[
         str,
-        option(
+        study_option(
             "WHICH",
             "What intervals and verdicts are about: 'tasks like these', of which the corpus is a "
             "sample (40 more runs of each policy and load), or 'these tasks' alone.",
         ),
     ] = "tasks like these",
-    right: Annotated[float, option("Q", "Lowest recorded quality of a right answer.")] = 0.5,
+    right: Annotated[float, study_option("Q", "Lowest recorded quality of a right answer.")] = 0.5,
     controls: Annotated[
-        bool, option(None, "Also run the controls: random, cheapest, best single agent, oracle, …")
+        bool,
+        study_option(None, "Also run the controls: random, cheapest, best single agent, oracle, …"),
     ] = True,
     resume: Annotated[
         Path | None,

@@ -91,7 +91,8 @@ class Inputs:
         OnError, option(None, "On an invalid record: stop with an error, or skip it.")
     ] = OnError.RAISE
     dates: Annotated[
-        Dates | None, option(None, "The order in dates such as 10/6/2023 in the corpus.")
+        Dates | None,
+        option("ORDER", "Of dates such as 10/6/2023: 'month first' or 'day first'."),
     ] = None
     map: MapOption = None
 
@@ -173,25 +174,25 @@ class FaultyInputs(Inputs):
     cooldown: Annotated[
         str | None,
         load_option(
-            "FAILURES:WITHIN:SECONDS",
-            "Do not offer an agent for SECONDS after so many failures within WITHIN seconds, "
-            "as 3:60:30.",
+            "N:WITHIN:S",
+            "Do not offer an agent for S seconds after N failures within WITHIN seconds, as "
+            "3:60:30.",
         ),
     ] = None
     outage: Annotated[
         list[str] | None,
         load_option(
-            "AGENT:DOWN:UP",
-            "Take an agent, or all of an account, down from second DOWN to second UP. Can be "
-            "repeated.",
+            "A:DOWN:UP",
+            "Take agent A, or all of an account, down from second DOWN to second UP, as "
+            "gpt-4:60:90. Can be repeated.",
         ),
     ] = None
 
     change: Annotated[
         list[str] | None,
         load_option(
-            "AGENT:AT:FIELD=VALUE",
-            "Change an agent, or all of an account, from second AT on: its speed, price or quality "
+            "A:AT:F=V",
+            "Change agent A, or all of an account, from second AT on: its speed, price or quality "
             "as a multiple, its error_rate, or whether it is offered, as gpt-4:600:speed=0.5. "
             "Can be repeated.",
         ),
@@ -220,9 +221,9 @@ class FaultyInputs(Inputs):
     tenant: Annotated[
         list[str] | None,
         load_option(
-            "NAME:weight=W,priority=P,share=S",
-            "A tenant's weight, the priority of its tasks, or its share of the tasks. Can be "
-            "repeated.",
+            "TENANT",
+            "A tenant's weight, the priority of its tasks, or its share of the tasks, as "
+            "a:weight=2,share=0.3 or b:priority=1. Can be repeated.",
         ),
     ] = None
 
@@ -343,7 +344,7 @@ class ReplayInputs(DecisionInputs):
         load_option(
             "PROCESS",
             "Arrival process: poisson:4 (tasks/s), gamma:4,cv=2, corpus, corpus:2x, "
-            "trace:FILE, closed:users=20,think=10, … Default: the corpus's own times, or Poisson "
+            "trace:FILE, closed:users=9,think=5, … Default: the corpus's own times, or Poisson "
             "at 70 % of the pool's capacity.",
         ),
     ] = None

@@ -62,7 +62,8 @@ class LogInputs:
         OnError, option(None, "On a damaged record: stop with an error, or skip and count it.")
     ] = OnError.RAISE
     dates: Annotated[
-        Dates | None, option(None, "The order in dates such as 10/6/2023 in the log.")
+        Dates | None,
+        option("ORDER", "Of dates such as 10/6/2023: 'month first' or 'day first'."),
     ] = None
     map: MapOption = None
 

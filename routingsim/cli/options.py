@@ -68,9 +68,9 @@ JsonOption = Annotated[
 MapOption = Annotated[
     str | None,
     option(
-        "OURS=THEIRS,…",
-        "Which column of a log holds which field, as in id=request_id,agent=model,"
-        "arrived_at=created:epoch_ms,latency=latency_ms:ms.",
+        "MAP",
+        "Which column of a log holds which field, as OURS=THEIRS or OURS=THEIRS:UNIT, joined by "
+        "commas: id=request_id or latency=took:ms.",
         "--map",
     ),
 ]

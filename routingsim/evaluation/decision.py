@@ -35,6 +35,8 @@ from routingsim.simulation.result import ReplayResult
 from routingsim.simulation.statistics import Interval
 from routingsim.simulation.stream_result import StreamedReplay
 
+_WHOLE = 10_000  # characters: more than any sentence has
+
 LOGGED = "logged"
 """The policy that repeats a log: the one in use, unless another is named."""
 
@@ -87,7 +89,7 @@ class Decision(Choice):
         """What a notebook shows: the answer, and below it what it rests on."""
         said = decision_text.sentences(self)
         rows = [[title, " ".join(lines)] for title, lines in said.parts()]
-        return display.card(said.answer, display.table((), rows))
+        return display.card(said.answer, display.table((), rows, most=_WHOLE))
 
     _repr_html_ = to_html
 

@@ -1,6 +1,7 @@
 """The commands help, end cleanly, and say an error in one line."""
 
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -29,6 +30,8 @@ def test_every_command_helps(command: str) -> None:
     assert result.exit_code == 0
     assert "Usage:" in result.stdout
     assert f" {command} " in result.stdout
+    cut = [line for line in result.stdout.splitlines() if re.search(r"[a-z]…", line)]
+    assert not cut, "a name or an example is cut"
 
 
 @pytest.mark.parametrize("example", [each for some in EXAMPLES.values() for each in some])

@@ -294,7 +294,7 @@ def test_an_overload_looks_like_one(page: Page, live: Live) -> None:
     tell(1.0, 40, latency=16.5)
     strip = page.locator("#saturation")
     expect(strip).to_have_text(
-        "Saturated. GPT-4: 40 wait, the last to start for 14.2 s, a call takes 2.5 s"
+        "Saturated. GPT-4: 40 wait; the last to start had waited 14.2 s; a call takes 2.5 s"
     )
     agent = page.locator("#agents li", has_text="GPT-4")
     expect(agent).to_contain_text("40 waiting · 14.2 s")

@@ -255,8 +255,8 @@ function drawQueues(data) {
   });
   $("waiting-chart").setAttribute("aria-label", `Waiting, by agent. Tasks and last wait: ${texts.flat().join(", ")}`);
   const full = agents.known.filter(isSaturated).map(({ name, status, wait, latency: served }) => {
-    const beside = served === undefined ? "" : `, a call takes ${span(served)}`;
-    return `${name}: ${status.queued} wait, the last to start for ${span(wait)}${beside}`;
+    const beside = served === undefined ? "" : `; a call takes ${span(served)}`;
+    return `${name}: ${status.queued} wait; the last to start had waited ${span(wait)}${beside}`;
   });
   $("saturation").hidden = !full.length;
   setText("saturation", full.length ? `Saturated. ${full.join(" · ")}` : "");
