@@ -173,7 +173,7 @@ def test_the_whole_sentence() -> None:
     found = ips([0, 1] * 100, [0.5] * 200, [1.0, 0.0] * 100, [[0.5, 0.5]] * 200)
     assert found.notes == ()
     half_width = Z95 * math.sqrt(200 * 0.25 / 199) / math.sqrt(200)
-    assert str(found) == f"IPS: 0.5 ± {half_width:.2g}, worth 200 of 200 decisions"
+    assert str(found) == f"IPS: 0.500 ± {half_width:.2g}, worth 200 of 200 decisions"
     with pytest.raises(FrozenInstanceError):
         found.tasks = 1  # pyright: ignore[reportAttributeAccessIssue]
     noted = replace(found, notes=("first", "second"))
