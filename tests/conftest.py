@@ -67,7 +67,8 @@ def pytest_report_header() -> str:
     return f"random tests: ROUTINGSIM_TEST_SEED={os.environ['ROUTINGSIM_TEST_SEED']} repeats them"
 
 
-LONG = ("test_compare.py", "test_docs.py", "test_html.py", "test_kernel.py", "system")
+LONG = ("test_compare.py", "test_docs.py", "test_html.py", "test_kernel.py", "test_pdf.py")
+LONG += ("system",)
 """Files, and folders of files, that take ten seconds or more, as every notebook does."""
 
 

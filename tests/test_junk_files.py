@@ -286,6 +286,7 @@ def packed(members: dict[str, bytes], path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_policy_bombs(tmp_path: Path, saved: dict[str, bytes]) -> None:
     before = peak()
     path = packed(saved | {"policy.json": b" " * (2**26 + 1)}, tmp_path / "a.npz")

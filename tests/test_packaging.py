@@ -112,6 +112,7 @@ def test_citation_tells_this_version_and_licence() -> None:
     assert citation["license"] == PROJECT["license"]
 
 
+@pytest.mark.slow
 def test_binder_compiles_with_commands_that_there_are() -> None:
     script = ROOT / "postBuild"
     assert os.access(script, os.X_OK)

@@ -117,7 +117,8 @@ def judge_errors(
     ]
     if "rates" not in settings:
         settings.setdefault("loads", 0.3)
-    study = compare(corpus, pool, [baseline, *cascades], **{"controls": False, **settings})
+    settings.setdefault("controls", False)
+    study = compare(corpus, pool, [baseline, *cascades], **settings)
     [load] = study.loads if len(study.loads) == 1 else [math.nan]
     if math.isnan(load):
         raise SimulationError(f"judge_errors takes one load, and got {len(study.loads)}")

@@ -97,6 +97,7 @@ def test_words_of_others(word: str, ours: str) -> None:
 # -- genai-prices -------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_prices_are_looked_up() -> None:
     genai_prices = pytest.importorskip("genai_prices", reason="the extra prices is not installed")
     usage = genai_prices.Usage(input_tokens=1_000_000, output_tokens=1_000_000)

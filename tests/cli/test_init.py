@@ -34,6 +34,7 @@ def test_every_command_helps(command: str) -> None:
     assert not cut, "a name or an example is cut"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("example", [each for some in EXAMPLES.values() for each in some])
 def test_examples_in_the_help_can_be_typed(example: str) -> None:
     words = shlex.split(example.partition(" < ")[0].partition(" | ")[0])

@@ -172,6 +172,7 @@ def test_an_agent_that_is_better_is_still_found() -> None:
     assert found >= 4  # the power of a test that knows the variance is .99
 
 
+@pytest.mark.slow
 def test_with_fewer_than_fifty_prompts_there_is_no_verdict() -> None:
     given: dict[str, Any] = {"loads": 0.15, "replications": 3, "controls": False}
     policies = ["static:a", "static:b"]

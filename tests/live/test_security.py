@@ -106,6 +106,7 @@ def test_the_name_in_a_host_header(host: str, name: str | None) -> None:
     assert host_name(host) == name
 
 
+@pytest.mark.slow
 @given(st.text(), st.text())
 def test_no_origin_breaks_the_check(origin: str, host: str) -> None:
     assert origin_allowed(origin, host, allowed=(), local=True) in (True, False)

@@ -238,6 +238,7 @@ def test_an_ipv6_address_is_bracketed() -> None:
     assert Settings(redis_host="::1").url == "redis://[::1]:6379/0"
 
 
+@pytest.mark.slow
 @given(password=st.text(st.characters(codec="utf-8"), min_size=1))
 def test_any_password_reaches_the_client_and_is_never_shown(password: str) -> None:
     settings = Settings(redis_host="db", redis_username="ada", redis_password=password)

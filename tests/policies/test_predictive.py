@@ -211,6 +211,7 @@ def log_of(size: int = 80) -> Corpus:
     return Corpus.from_frame(frame, "log")
 
 
+@pytest.mark.slow
 def test_a_log_with_one_answer_a_task_is_learned_from_with_a_note() -> None:
     log = log_of()
     policy = ridge(POOL, log)

@@ -291,6 +291,7 @@ def test_what_is_loaded_predicts_what_was_saved(kind: str, tmp_path: Path) -> No
     assert [path.name for path in tmp_path.iterdir()] == ["model.skops"]
 
 
+@pytest.mark.slow
 def test_a_file_that_would_run_code_is_refused_unread(tmp_path: Path) -> None:
     import skops.io  # a second, which collecting need not take
 

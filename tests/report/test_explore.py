@@ -163,6 +163,7 @@ def test_a_marked_time_holds_for_all_charts(tmp_path: Path, chromium: str) -> No
         browser.close()
 
 
+@pytest.mark.slow
 def test_a_report_with_the_view(tmp_path: Path) -> None:
     path = write_report([played()], tmp_path / "r.html", explore=True)
     assert path.read_text(encoding="utf-8").count("<script") == 2

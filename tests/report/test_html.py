@@ -90,6 +90,7 @@ def test_says_what_the_results_say(page: Page, results: list[ReplayResult]) -> N
     assert f"threshold:calibrated costs {100 * cheaper:.0f} % less than threshold" in page.text
 
 
+@pytest.mark.slow
 def test_stability_comes_before_any_percentile(page: Page) -> None:
     assert results_order(page, "growing", "Latency p50") == ["growing", "Latency p50"]
     titles = [attrs["id"] for _, attrs in page.tags("section")]
@@ -103,6 +104,7 @@ def results_order(page: Page, *words: str) -> list[str]:
     return sorted(words, key=page.text.index)
 
 
+@pytest.mark.slow
 def test_an_overloaded_policy_has_no_latency_to_boast_of(page: Page) -> None:
     assert "latency is not compared, as the backlog of static:gpt-4 outlasts the run" in page.text
     warnings = page.text[page.text.rindex("Warnings") :]
@@ -125,6 +127,7 @@ def test_texts_are_escaped_and_shortened(wild: list[ReplayResult], tmp_path: Pat
     assert "\x07" not in page.source
 
 
+@pytest.mark.slow
 def test_needs_nothing_else(page: Page) -> None:
     assert "//" not in page.source
     assert not page.tags("link", "img", "base")
@@ -136,6 +139,7 @@ def test_needs_nothing_else(page: Page) -> None:
     assert re.findall(r"url\((?!#)", page.source) == []
 
 
+@pytest.mark.slow
 def test_is_accessible(page: Page) -> None:
     levels = [int(tag[1]) for tag, _ in page.tags("h1", "h2", "h3", "h4")]
     assert levels.count(1) == 1

@@ -304,6 +304,7 @@ def test_a_few_tasks_that_never_wait_are_no_overload() -> None:
 OFFICE = "piecewise:32400@0.2/28800@6/25200@0.2"  # 1.5 of the capacity of four slots for 8 h
 
 
+@pytest.mark.slow
 def test_office_hours_above_capacity_are_told_by_their_share() -> None:
     """8 of 24 h, on each of three days; the nights work the backlog off."""
     found = run(OFFICE, 552_960, slots=4)  # 3 x (57,600 x 0.2 + 28,800 x 6)
