@@ -24,9 +24,11 @@ def benchmark(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 @pytest.mark.parametrize(
     ("world", "seed", "off", "cause"),
     [
-        ("right", 3, False, ""),
+        pytest.param("right", 3, False, "", marks=pytest.mark.soak),  # as "queue"
         ("bimodal", 3, True, "times do not follow the fitted law"),
-        ("slow hours", 3, True, "calls are slower at some times"),
+        pytest.param(  # as test_slow_times_are_said_to_be_off
+            *("slow hours", 3, True, "calls are slower at some times"), marks=pytest.mark.soak
+        ),
         ("queue", 3, False, ""),  # its slots are inferred
         ("shared queue", 2, True, "calls take longer while more are under w"),
     ],

@@ -33,6 +33,7 @@ def counted(found: list[Any]) -> tuple[int, int, int]:
     return len(found), sum(each.said for each in found), sum(each.false for each in found)
 
 
+@pytest.mark.soak  # test_compare.py has a shorter one of the same
 def test_verdicts_allow_for_the_sample_of_tasks(battery: ModuleType) -> None:
     """Of equal agents 3 are false; 39 without the variance between corpora and between tasks."""
     world = battery.World(200, 0.9)
@@ -41,6 +42,7 @@ def test_verdicts_allow_for_the_sample_of_tasks(battery: ModuleType) -> None:
     assert counted(found)[2] <= 7
 
 
+@pytest.mark.soak  # test_compare.py has a shorter one of the same
 def test_verdicts_find_what_there_is(battery: ModuleType) -> None:
     world = battery.World(1_000, apart=0.1)
     found = [said for seed in range(4) for said in battery.verdicts(seed, world)]
@@ -64,6 +66,7 @@ def test_few_prompts_asked_often_are_few(battery: ModuleType) -> None:
     assert counted(list(battery.order(1, battery.World(1_200, prompts=60)))) == (1, 0, 0)
 
 
+@pytest.mark.soak  # test_replications.py has one against an exact mean
 def test_intervals_are_of_further_runs(battery: ModuleType) -> None:
     """Four miss; of the run's own 30 batches 42 would."""
     found = [said for seed in range(30) for said in battery.one_run(seed, 540, 0.9)]

@@ -217,7 +217,7 @@ def _kills(victim: int, marker: str = "") -> Callable[[Any, Any], Any]:
     return work
 
 
-@pytest.mark.slow
+@pytest.mark.soak  # three processes die; test_only_what_kills_its_worker_is_given_up is the same
 def test_what_always_kills_its_worker_is_given_up() -> None:
     found = results(_kills(7), items=8, executor="processes", n_jobs=1)
     assert isinstance(found[7], Failed)
