@@ -130,8 +130,28 @@ EXAMPLES = {
 }
 
 
+_TASKS = "; fewer --tasks take less time"
+_LESS: dict[str | None, str] = {
+    **dict.fromkeys(("replay", "report", "train"), _TASKS),
+    "capacity": "; fewer --slots or --runs take less time",
+    **dict.fromkeys(("backtest", "fit", "whatif"), ""),
+}
+"""What takes less time, by each command that keeps nothing of an interrupted run."""
+
+
 class _Command(TyperCommand):
-    """A command that says where an option belongs which is a field of agents."""
+    """A command that says where an option belongs which is a field of agents.
+
+    After ctrl-C it says that there is no result, unless the command itself says what is kept.
+    """
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            if (less := _LESS.get(self.name)) is not None:
+                remark(f"interrupted: no result was written; run it again{less}")
+            raise
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         known = {name for each in self.params for name in (*each.opts, *each.secondary_opts)}

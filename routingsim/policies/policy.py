@@ -322,8 +322,13 @@ def make_policy(
     if isinstance(policy, Kernel):
         return Policy(policy.name, policy)
     if callable(policy) and not isinstance(policy, type):
-        kernel = choose_kernel(policy)
-        return Policy(getattr(policy, "__name__", "policy"), kernel, interpreted=True)
+        name = getattr(policy, "__name__", "policy")
+        if not _takes_three(policy):
+            raise PolicyError(
+                f"policy {name} is called with (task, pool, memory), and takes "
+                f"{inspect.signature(policy)}: give it all three, whether it uses them or not"
+            )
+        return Policy(name, choose_kernel(policy), interpreted=True)
     if not isinstance(policy, str):
         raise PolicyError(
             f"{policy!r:.80} is {type_of(policy)}, not a policy: give a name such as "
@@ -336,3 +341,14 @@ def make_policy(
         raise PolicyError(f"no policy {name!r}: there are {', '.join(sorted(known))}{hint}")
     chosen = known[name]
     return chosen.make(pool, corpus, **grammar.parse(rest, chosen.parameters))
+
+
+def _takes_three(function: Callable[..., Any]) -> bool:
+    """Whether it can be called with task, pool and memory; so if it does not say."""
+    try:
+        inspect.signature(function).bind(None, None, None)
+    except ValueError:  # of some builtins there is no signature
+        return True
+    except TypeError:
+        return False
+    return True

@@ -122,6 +122,33 @@ def test_it_is_a_module_to_run_as_well() -> None:
     assert said.stdout == f"routingsim {version('routingsim')}\n"
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        (
+            "replay",
+            "interrupted: no result was written; run it again; fewer --tasks take less time",
+        ),
+        ("whatif", "interrupted: no result was written; run it again"),
+        ("agents", ""),
+    ],
+)
+def test_who_interrupts_a_command_is_told_that_there_is_no_result(
+    name: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(**_: object) -> None:
+        raise KeyboardInterrupt
+
+    group = get_command(app)
+    assert isinstance(group, TyperGroup)
+    command = group.commands[name]
+    command.callback = interrupted
+    context = command.make_context(name, [] if name == "agents" else ["tasks"])
+    with pytest.raises(KeyboardInterrupt):
+        command.invoke(context)
+    assert " ".join(capsys.readouterr().err.split()) == said
+
+
 @pytest.mark.slow
 def test_who_interrupts_it_while_it_is_loading_sees_no_traceback(tmp_path: Path) -> None:
     (tmp_path / "typer.py").write_text("raise KeyboardInterrupt")

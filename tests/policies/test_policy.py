@@ -146,6 +146,13 @@ def test_a_recipe_of_ones_own_is_one_of_the_recipes() -> None:
     assert make_policy(POOL, "always-first:k=1").name == f"static:{POOL.ids[1]}"
 
 
+def test_a_function_of_other_arguments_is_refused_before_it_is_run() -> None:
+    said = r"policy <lambda> is called with \(task, pool, memory\), and takes \(task, pool\)"
+    with pytest.raises(PolicyError, match=said):
+        make_policy(load_agents(), lambda task, pool: 0)
+    assert make_policy(load_agents(), lambda task, pool, *rest: 0).interpreted
+
+
 def test_a_sentence_names_agent_complexity_and_load() -> None:
     said = sentence("{agent.id} at {d_var:.2f}, {load:.1f}")
     assert said(POOL.agents[0], 0.456, 0.25) == f"{POOL.ids[0]} at 0.46, 0.2"
