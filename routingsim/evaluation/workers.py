@@ -18,6 +18,7 @@ from concurrent.futures import (
 )
 from contextlib import contextmanager, suppress
 from copy import copy
+from queue import Queue
 from typing import Any
 
 from routingsim.errors import SimulationError, did_you_mean
@@ -440,21 +441,26 @@ def _in_joblib(packed: Packed, given: Any, items: Sequence[Any], done: Done) -> 
     """
     from joblib import delayed
 
-    parallel = copy(given)
-    parallel.return_generator, parallel.return_ordered = True, False
     call, data = delayed(do_numbered), None
-    lost, begun = dict.fromkeys(range(len(items)), 0), set[int]()
-
-    def calls(numbers: Sequence[int]) -> Iterator[Any]:
-        for k in numbers:
-            begun.add(k)
-            yield call(k, packed.digest, packed.path, data, pickled(items[k]))
-
+    lost = dict.fromkeys(range(len(items)), 0)
     while lost:
         last = [k for k, times in lost.items() if times == TRIES - 1]
-        begun.clear()
+        numbers, begun = last[:1] or list(lost), set[int]()
+
+        def calls(
+            numbers: Sequence[int] = numbers, begun: set[int] = begun, data: bytes | None = data
+        ) -> Iterator[Any]:
+            for k in numbers:
+                begun.add(k)
+                yield call(k, packed.digest, packed.path, data, pickled(items[k]))
+
+        parallel = copy(given)
+        parallel.return_generator, parallel.return_ordered = True, False
+        # A copy has the same lists, in which an interrupted run leaves calls and late results.
+        parallel._jobs, parallel._jobs_set = deque(), set()
+        parallel._ready_batches = Queue()
         try:
-            for k, result in parallel(calls(last[:1] or list(lost))):
+            for k, result in parallel(calls()):
                 begun.discard(k)
                 if isinstance(result, Lacking):
                     data = packed.data

@@ -152,12 +152,17 @@ def test_through_joblib() -> None:
 
 
 class Batch:
-    """As ``joblib.Parallel``: one that kills takes along what was begun, and what had ended."""
+    """As ``joblib.Parallel``: one that kills takes along what was begun, and what had ended.
+
+    Some of the latter comes late: where the same object is called again.
+    """
 
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
+        self.late: list[Any] = []
 
     def __call__(self, calls: Any) -> Any:
+        yield from self.late
         while ahead := list(itertools.islice(calls, 4)):
             self.random.shuffle(ahead)
             ended = []
@@ -165,7 +170,9 @@ class Batch:
                 try:
                     ended.append(function(*args, **kwargs))
                 except SystemExit:
-                    yield from ended[: self.random.randrange(4)]
+                    in_time = self.random.randrange(4)
+                    self.late = ended[in_time:]
+                    yield from ended[:in_time]
                     raise KilledWorker from None
             yield from ended
 
