@@ -140,7 +140,7 @@ def copy_to(folder: Path) -> None:
     kept = (path.relative_to(ROOT) for path in ROOT.glob("routingsim/**/__pycache__/*.nb?"))
     for name in (*listed.stdout.splitlines(), *kept):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(ROOT / name, folder / name)
+        shutil.copy2(ROOT / name, folder / name, follow_symlinks=False)
 
 
 def forget_compiled(checkout: Path, module: str) -> None:
