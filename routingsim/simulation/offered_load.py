@@ -200,7 +200,8 @@ def offered_load(run: Run) -> OfferedLoad:
     gaps = _squared_variation(arrived, agent, agents)
     lengths = np.where(limited, 0.0, _squared_work(sent, log, pool))
     variation = (gaps + lengths) / 2
-    error = mean * np.sqrt(2 * variation / np.maximum(calls, 1))
+    relative = np.sqrt(2 * variation / np.maximum(calls, 1))
+    error = np.multiply(mean, relative, out=np.zeros(agents), where=relative > 0)  # inf times 0
     above, last = np.zeros(agents), np.zeros(agents)
     starts, came = in_cells(agent, arrived, sent.seconds, (begin, end), (agents, cells))
     if limited.any():

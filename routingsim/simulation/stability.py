@@ -234,8 +234,8 @@ def stability(run: Run, *, closed: bool = False) -> Stability:
     if closed:
         full = load.mean[worst] >= _FULL and peak > 0
         return replace(found, verdict="saturated") if full else _by_precision(found)
-    waited = peak > 0 or bool((log.status != OK).any() or (log.wait > 0).any())
-    beyond = (load.mean - 1 > _CERTAIN * np.nan_to_num(load.error, posinf=0.0)) & waited
+    waited = bool(peak or (log.status != OK).any() or log.wait.any())
+    beyond = (np.isinf(load.mean) | (load.mean - 1 > _CERTAIN * load.error)) & waited
     unbounded = ~np.array(bounds)
     if (unbounded & (beyond | (load.last_spell >= 0.5))).any() and left:
         return replace(found, verdict="growing")
@@ -285,13 +285,13 @@ def over_runs(found: Sequence[Stability]) -> tuple[Verdict, ...]:
     """
     runs = min(len(found), _MOST_RUNS)
     rated = [each for each in found if each.verdict != "no rate"]
-    above = False
-    if rated:
-        load, error = (
-            np.array([[*getattr(each, name).values()] for each in rated]).T.copy().mean(axis=1)
-            for name in ("offered", "error")
-        )
-        above = bool((load - 1 > _CERTAIN * (error / math.sqrt(len(rated)))).any())
+    if not rated:
+        return tuple(each.verdict for each in found)
+    load, error = (
+        np.array([[*getattr(each, name).values()] for each in rated]).T.copy().mean(axis=1)
+        for name in ("offered", "error")
+    )
+    above = (load - 1 > _CERTAIN * (error / math.sqrt(len(rated)))).any()
     verdicts = []
     for each in found:
         if each.verdict not in ("steady", "too short to say"):
@@ -393,7 +393,7 @@ def _precision(run: Run, load: OfferedLoad, length: float, *, closed: bool) -> t
     if not (load.mean[spread > 0] < 1).all():  # until the load can be distinguished from 1
         known = np.isfinite(load.mean) & (load.mean >= 1)
         error = _CERTAIN * load.error[known] / np.maximum(load.mean[known] - 1, 0.01)
-        times = max(float(error.max(initial=1.0)) ** 2, 1.1)
+        times = max([1.1, *(error**2).tolist()])
     return half_width, max(_round_up(log.agent.size * times), _LEAST) if times < _MOST else 0
 
 

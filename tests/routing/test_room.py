@@ -1,4 +1,4 @@
-"""What a live router counts of its accounts' limits."""
+"""What a live router (``router``) counts of its accounts' limits."""
 
 import numpy as np
 import pytest
