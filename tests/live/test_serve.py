@@ -93,9 +93,10 @@ def test_what_has_started_is_not_looked_through_for_garbage_again() -> None:
         stop.set()
 
     plan = Plan(Settings(redis_port=0, websocket_port=0, http_port=0), "bridge")
+    gc.unfreeze()  # what the run of the tests has frozen
     try:
         assert gc.get_freeze_count() == 0
         _run_until_stopped(plan, [], started)
     finally:
-        gc.unfreeze()
+        gc.freeze()
     assert frozen[0] > 50_000
