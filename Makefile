@@ -52,7 +52,7 @@ check: $(READY) ## In a minute: lint, and the quick tests, which start and compi
 	@$(MAKE) --no-print-directory -j 2 lint quick
 
 quick: $(READY)
-	$(BIN)/pytest -q -n 2 --dist loadscope -p no:nbval \
+	$(BIN)/pytest -q -p no:nbval \
 		-m "not (soak or slow or system or browser or reference)" $(ARGS) tests
 
 mutants: $(READY) ## Do the tests notice faults: make mutants MODULES="routing/router report/text"
