@@ -141,7 +141,7 @@ class TaskRouter:
         self._costs = expected_costs(self.pool, known)
         self._call_cost, self._token_cost = (each.tolist() for each in self._costs)
         self._priced = [agent.priced for agent in self.pool]
-        nothing = np.zeros(0), np.zeros(0)
+        nothing = (np.zeros(0),) * 2
         self._shown_costs = self._costs if may_read(self.policy, "price") else nothing
         self._expected = 0.0
         codes = None if known is None else known.category_codes
@@ -409,8 +409,7 @@ class TaskRouter:
         policy, first, now = self.policy, self._routed, time.monotonic()
         at = now - self._began
         view = self._view
-        load = (view.busy, view.queued, view.wait, view.speed)
-        before = [each.copy() for each in load]
+        before = [(each, each.copy()) for each in (view.busy, view.queued, view.wait, view.speed)]
         if self._room is not None:  # as it is before the batch
             self._room.show(view.room, at)
         told = (self._stream, first, at, self._nobody, *self._shown_costs)
@@ -419,7 +418,7 @@ class TaskRouter:
         )
         agents = choices.agents
         if len(agents) < len(ids):
-            for each, was in zip(load, before, strict=True):
+            for each, was in before:
                 each[:] = was
             raise self._no_such_agent(ids[len(agents)])
         self._routed += len(ids)

@@ -441,7 +441,7 @@ def _slowed(run: Run, load: OfferedLoad) -> NDArray[np.float64]:
 
 def _round_up(tasks: float) -> int:
     """The number, rounded up to two digits."""
-    unit = 10 ** max(math.floor(math.log10(max(tasks, 1))) - 1, 0)
+    unit = 10 ** max(len(str(int(tasks))) - 2, 0)
     return math.ceil(tasks / unit) * unit
 
 

@@ -141,6 +141,8 @@ def test_what_a_router_refuses() -> None:
     with pytest.raises(RoutingSimError) as caught:
         router.route_batch(batch)
     assert str(caught.value) == ("route_batch takes a corpus or a list of texts; route takes one")
+    with pytest.raises(TypeError, match="positional"):
+        router.route_batch(["x"], print)  # pyright: ignore[reportCallIssue]
     with pytest.raises(TypeError, match=r"^a TaskRouter cannot be pickled or copied: make another"):
         pickle.dumps(router)
     assert inspect.signature(rs.TaskRouter).parameters["in_flight"].default == 1_000_000

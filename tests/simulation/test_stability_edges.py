@@ -192,6 +192,15 @@ def test_a_closed_loop_is_saturated_from_a_load_of_exactly_95_percent_on(
     assert (found.verdict, found.peak, found.offered["a"]) == (expected, int(wait > 0), tasks / 20)
 
 
+def test_what_a_verdict_is_found_by_is_named_and_stays_as_it_was_found() -> None:
+    run = sent(one(), [0, 10, 20], [0] * 3, [1.0] * 3)
+    for judge in (stability, load_and_queue):
+        with pytest.raises(TypeError, match="positional"):
+            judge(run, True)  # pyright: ignore[reportCallIssue]
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        stability(run).verdict = "growing"  # pyright: ignore[reportAttributeAccessIssue]
+
+
 def test_a_closed_loop_has_no_rate_only_if_all_tasks_come_at_one_time() -> None:
     batch = sent(one(), [3, 3, 3], [0] * 3, [1.0] * 3)
     found = stability(batch, closed=True)
