@@ -450,3 +450,12 @@ def test_thirty_answers_in_all_are_needed() -> None:
     parts = [(part(), 10.0), (part(), 10.0)]
     assert over_parts(parts, 30, 9, 3).verdict == "steady"
     assert over_parts(parts, 29, 9, 3).verdict == "too short to say"
+
+
+def test_a_mean_load_of_1_without_error_is_not_above_capacity() -> None:
+    full = dataclasses.replace(part(b=1.0), error={"a": 0.0, "b": 0.0})
+    assert over(full, full).verdict == "steady"
+    assert over_runs([full, full]) == ("steady", "steady")
+    above = dataclasses.replace(full, offered={"a": 0.5, "b": 1.125})
+    assert over(above, above).verdict == "growing"
+    assert over_runs([above, above]) == ("growing", "growing")
