@@ -20,7 +20,7 @@ from routingsim.agents.price_list import blended, looked_up
 from routingsim.errors import AgentError
 from routingsim.formatting import short
 from routingsim.messages import AgentInfo
-from routingsim.words import unknown_field
+from routingsim.synonyms import unknown_field
 
 PLAIN = {
     "price_per_slot_hour": 0.0,

@@ -12,7 +12,7 @@ from routingsim.agents.agent import Agent, explain
 from routingsim.agents.pool import AgentPool
 from routingsim.errors import AgentError, did_you_mean
 from routingsim.files import bundled, read_toml
-from routingsim.words import argument_hints
+from routingsim.synonyms import argument_hints
 
 
 class _AgentsFile(msgspec.Struct, forbid_unknown_fields=True):

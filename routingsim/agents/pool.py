@@ -19,7 +19,7 @@ from routingsim.agents.agent import HEADS, LIMITS, PLAIN, Agent
 from routingsim.caching import cached_property
 from routingsim.errors import AgentError, did_you_mean, wrong_type
 from routingsim.files import written
-from routingsim.words import argument_hints
+from routingsim.synonyms import argument_hints
 
 _NAMED = 40  # agents that a pool's representation names
 

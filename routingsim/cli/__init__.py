@@ -23,7 +23,7 @@ from routingsim.cli.route import route
 from routingsim.cli.sweep import sweep
 from routingsim.cli.whatif import whatif
 from routingsim.errors import AgentError, RoutingSimError
-from routingsim.words import of_agents
+from routingsim.synonyms import of_agents
 
 __all__ = ["EXAMPLES", "app", "main"]
 

@@ -36,7 +36,7 @@ from routingsim.corpora.stream import is_tasks, load_folder, stream_corpus
 from routingsim.corpora.validation import Draft
 from routingsim.errors import CorpusError
 from routingsim.files import bundled
-from routingsim.words import argument_hints
+from routingsim.synonyms import argument_hints
 
 MMLU_FILES = 57
 """Number of MMLU's subjects, one file each."""

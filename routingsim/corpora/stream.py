@@ -29,7 +29,7 @@ from routingsim.corpora.validation import OUTCOMES, check, outcome_arrays, task_
 from routingsim.equality import ByValue
 from routingsim.errors import CorpusError, wrong_type
 from routingsim.files import limit
-from routingsim.words import argument_hints
+from routingsim.synonyms import argument_hints
 
 TASKS = 1 << 17
 """Most tasks of a block of a Parquet file."""

@@ -42,7 +42,7 @@ from routingsim.simulation.log_blocks import another_log
 from routingsim.simulation.replications import replication_seeds
 from routingsim.simulation.result import ReplayResult
 from routingsim.simulation.scenario import prepare
-from routingsim.words import argument_hints
+from routingsim.synonyms import argument_hints
 
 REPLICATIONS = 20
 """Replays, each with a fit of its own."""

@@ -46,7 +46,7 @@ from routingsim.simulation.replications import replication_seeds
 from routingsim.simulation.scenario import Scenario, prepare
 from routingsim.simulation.stability import lasts, of_most, over_runs
 from routingsim.simulation.statistics import Interval
-from routingsim.words import argument_hints
+from routingsim.synonyms import argument_hints
 
 FIRST = 3
 """Runs of a candidate before it is first judged; they are doubled until it is decided."""

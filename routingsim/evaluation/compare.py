@@ -44,7 +44,7 @@ from routingsim.simulation.conditions import Conditions, conditions, takes_condi
 from routingsim.simulation.recorded import basis
 from routingsim.simulation.remarks import of_record
 from routingsim.simulation.scenario import Scenario, prepare
-from routingsim.words import argument_hints
+from routingsim.synonyms import argument_hints
 
 DEFAULT_LOADS = (0.3, 0.6, 0.9)
 """Loads, as shares of the pool's capacity."""

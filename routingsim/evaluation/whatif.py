@@ -33,7 +33,7 @@ from routingsim.simulation.arrivals import CorpusTimes
 from routingsim.simulation.arrivals.checks import is_finite
 from routingsim.simulation.billing import cost_table
 from routingsim.simulation.replay import replay
-from routingsim.words import argument_hints
+from routingsim.synonyms import argument_hints
 
 DEFAULT = ("cheapest", "least-loaded")
 """Policies to try where none is named."""

@@ -24,7 +24,7 @@ from routingsim.live.serve import Plan
 from routingsim.live.settings import Settings, load_settings
 from routingsim.live.worker import Worker
 from routingsim.messages import DECISIONS, STATUSES, Message, channel_of, decode
-from routingsim.words import argument_hints
+from routingsim.synonyms import argument_hints
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -25,7 +25,7 @@ from routingsim.errors import PolicyError, did_you_mean, type_of
 from routingsim.policies import grammar
 from routingsim.policies.fitted import FittedTexts
 from routingsim.policies.kernel import Kernel, choose_kernel, no_learning, unknown
-from routingsim.words import argument_hints
+from routingsim.synonyms import argument_hints
 
 _ROWS = 40  # parameters that a notebook shows
 _KERNELS = {

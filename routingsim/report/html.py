@@ -32,7 +32,7 @@ from routingsim.report.svg import svg_plots
 from routingsim.report.whatif_report import compose_whatif
 from routingsim.simulation.result import ReplayResult
 from routingsim.simulation.stream_result import StreamedReplay
-from routingsim.words import argument_hints
+from routingsim.synonyms import argument_hints
 
 Form = Literal["html", "pdf", "md", "json"]
 """The formats of a report."""

@@ -45,7 +45,7 @@ from routingsim.routing.room import Room
 from routingsim.routing.task_ids import new_id, new_ids
 from routingsim.routing.task_state import Row, State, category_reader, row_of, state_of
 from routingsim.scoring.dvar import score, score_column
-from routingsim.words import argument_hints
+from routingsim.synonyms import argument_hints
 
 _FACTORS = ("length", "punctuation", "unique_tokens")
 

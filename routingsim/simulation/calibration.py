@@ -19,7 +19,7 @@ from routingsim.simulation.limit_fit import fit_limits
 from routingsim.simulation.price_fit import failed_cost, fit_prices
 from routingsim.simulation.service_fit import ServiceFit, calls_of, fit_calls
 from routingsim.simulation.wait_fit import without_waits
-from routingsim.words import argument_hints
+from routingsim.synonyms import argument_hints
 
 
 @dataclass(frozen=True, repr=False)

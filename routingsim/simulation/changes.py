@@ -10,7 +10,7 @@ import numpy as np
 from routingsim.agents import AgentPool
 from routingsim.errors import SimulationError
 from routingsim.simulation.arrivals.checks import is_finite
-from routingsim.words import argument_hints, meant
+from routingsim.synonyms import argument_hints, meant
 
 # In the order of ``state.CHANGES``.
 _MOST = 1e9  # times as fast, dear or good

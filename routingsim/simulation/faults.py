@@ -9,7 +9,7 @@ from typing import Any, Literal
 from routingsim.errors import SimulationError
 from routingsim.policies.kernel import FAILED, STATUS_NAMES
 from routingsim.simulation.arrivals.checks import is_finite, is_whole
-from routingsim.words import argument_hints
+from routingsim.synonyms import argument_hints
 
 _LONGEST = 15  # power of ten of a back-off in seconds; beyond it, times lose their seconds
 _HIGHEST_QUANTILE = 0.9999

@@ -12,7 +12,7 @@ from routingsim.simulation.arrivals import Arrivals, CorpusTimes, Poisson, as_ar
 from routingsim.simulation.conditions import Conditions, conditions, takes_conditions
 from routingsim.simulation.result import ReplayResult
 from routingsim.simulation.scenario import prepare
-from routingsim.words import argument_hints
+from routingsim.synonyms import argument_hints
 
 DEFAULT_LOAD = 0.7
 """Load, as a share of the pool's capacity, if no arrivals are given and the corpus has no times."""

@@ -37,7 +37,7 @@ from routingsim.simulation.task_sink import TaskSink
 from routingsim.simulation.tenants import Classes, Tenant, classes, without_effect
 from routingsim.simulation.windowed import Block, played
 from routingsim.simulation.workload import records
-from routingsim.words import argument_hints
+from routingsim.synonyms import argument_hints
 
 _MOST = 2**31 - 1  # tasks
 _DRAWN = 1 << 17  # arrivals that are looked at together

@@ -33,7 +33,7 @@ from routingsim.simulation.gamma_fit import fit_gamma
 from routingsim.simulation.limit_fit import LimitFit
 from routingsim.simulation.lognormal_fit import FAR, FittedValue, LognormalFit, Z, fit_lognormal
 from routingsim.simulation.price_fit import PriceFit
-from routingsim.words import argument_hints
+from routingsim.synonyms import argument_hints
 
 FEWEST = 5  # fewest answered calls for a fit
 FEW = 30  # fewest answered calls without a note

@@ -15,7 +15,7 @@ from routingsim.corpora.corpus import Corpus
 from routingsim.errors import SimulationError, did_you_mean, wrong_type
 from routingsim.simulation.arrivals.checks import is_finite, is_whole
 from routingsim.simulation.state import Workload
-from routingsim.words import argument_hints
+from routingsim.synonyms import argument_hints
 
 HIGHEST_PRIORITY = 255
 _WRITTEN = "NAME or NAME:weight=2,priority=1,share=0.3"

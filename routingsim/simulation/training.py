@@ -26,7 +26,7 @@ from routingsim.simulation.arrivals.checks import check_seed, is_finite, is_whol
 from routingsim.simulation.conditions import Conditions, conditions, takes_conditions
 from routingsim.simulation.result import ReplayResult
 from routingsim.simulation.scenario import Scenario, prepare
-from routingsim.words import argument_hints
+from routingsim.synonyms import argument_hints
 
 _BUILTIN = (learn_by_agent, learn_linear, learn_table)
 

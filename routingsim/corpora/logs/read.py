@@ -32,7 +32,7 @@ from routingsim.corpora.rows import Rows, Skipped, TextColumn, counted, progress
 from routingsim.corpora.times import DATE_ORDERS
 from routingsim.corpora.writers import csv_bytes
 from routingsim.errors import CorpusError
-from routingsim.words import argument_hints
+from routingsim.synonyms import argument_hints
 
 LogLike = str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | TableLike | CallLog
 """What :func:`read_log` makes a log of."""

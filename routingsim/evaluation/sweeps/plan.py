@@ -27,7 +27,7 @@ from routingsim.simulation.changes import Change
 from routingsim.simulation.faults import Hedge, Outage, Retries
 from routingsim.simulation.replications import replication_seeds
 from routingsim.simulation.tenants import Tenant
-from routingsim.words import meant
+from routingsim.synonyms import meant
 
 PLAIN = ("policy", "arrivals", "load", "rate", "seed", "tasks", *OF_CONDITIONS)
 """What can be varied beside ``policy.PARAMETER``, ``pool.AGENT.FIELD`` and ``retries.FIELD``."""

@@ -25,7 +25,7 @@ from routingsim.simulation.arrivals.checks import check_seed, is_finite
 from routingsim.simulation.conditions import DEFAULTS, Conditions, conditions, takes_conditions
 from routingsim.simulation.replay import DEFAULT_LOAD
 from routingsim.simulation.scenario import prepare
-from routingsim.words import argument_hints
+from routingsim.synonyms import argument_hints
 
 
 @argument_hints

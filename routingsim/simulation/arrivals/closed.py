@@ -10,7 +10,7 @@ import numpy as np
 from routingsim.errors import SimulationError
 from routingsim.simulation.arrivals.checks import checked, is_whole, number, options, refuse
 from routingsim.simulation.arrivals.process import Arrivals, Times
-from routingsim.words import argument_hints
+from routingsim.synonyms import argument_hints
 
 if TYPE_CHECKING:
     from routingsim.corpora.corpus import Corpus

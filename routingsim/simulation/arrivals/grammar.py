@@ -16,7 +16,7 @@ from routingsim.simulation.arrivals.process import Arrivals, Superposition
 from routingsim.simulation.arrivals.recorded import CorpusTimes, Trace
 from routingsim.simulation.arrivals.renewal import Deterministic, Gamma, Poisson, Weibull
 from routingsim.simulation.arrivals.varying import MMPP, Diurnal, Piecewise, burst
-from routingsim.words import argument_hints
+from routingsim.synonyms import argument_hints
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from routingsim.simulation.arrivals.checks import (
     options,
     positive,
 )
-from routingsim.words import argument_hints
+from routingsim.synonyms import argument_hints
 
 if TYPE_CHECKING:
     from routingsim.corpora.corpus import Corpus

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from routingsim.errors import SimulationError, type_of
 from routingsim.simulation.arrivals.checks import number, numeral, options, positive, refuse
 from routingsim.simulation.arrivals.process import Arrivals, Times, kernels, realised
-from routingsim.words import argument_hints
+from routingsim.synonyms import argument_hints
 
 if TYPE_CHECKING:
     from routingsim.corpora.corpus import Corpus

@@ -15,7 +15,7 @@ import numpy as np
 
 from routingsim.simulation.arrivals.checks import number
 from routingsim.simulation.arrivals.process import Rated, Times, kernels
-from routingsim.words import argument_hints
+from routingsim.synonyms import argument_hints
 
 if TYPE_CHECKING:
     from routingsim.corpora.corpus import Corpus

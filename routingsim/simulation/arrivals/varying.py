@@ -20,7 +20,7 @@ from routingsim.simulation.arrivals.checks import (
     refuse,
 )
 from routingsim.simulation.arrivals.process import Arrivals, Rated, Times, kernels
-from routingsim.words import argument_hints
+from routingsim.synonyms import argument_hints
 
 if TYPE_CHECKING:
     from routingsim.corpora.corpus import Corpus

@@ -1,4 +1,4 @@
-"""Arguments that there are not: an error of ours, which says what is meant."""
+"""Arguments that do not exist: the error names the one that may be meant."""
 
 import functools
 import inspect
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import routingsim as rs
-from routingsim.words import SYNONYMS, WITHOUT, argument_hints
+from routingsim.synonyms import SYNONYMS, WITHOUT, argument_hints
 
 POOL = rs.load_agents()
 EXEMPT = (
@@ -67,9 +67,9 @@ def test_every_front_door_says_so() -> None:
 
 
 def test_every_field_of_agents_is_known_as_one() -> None:
-    known = {field for named in SYNONYMS.values() for field in named.split("/")} | set(WITHOUT)
+    named = {field for each in SYNONYMS.values() for field in each.split("/")}
     argued = {"name", "prices", "price_source", "service", "discipline", "outcome", "failures"}
-    assert known == set(rs.Agent.__struct_fields__) - argued
+    assert sorted([*named, *WITHOUT]) == sorted(set(rs.Agent.__struct_fields__) - argued)
 
 
 def test_an_agent_says_which_field_is_missing() -> None:

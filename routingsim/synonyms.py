@@ -1,4 +1,4 @@
-"""Words that people write for ours, and the errors that say which of ours is meant."""
+"""Synonyms of arguments and of agents' fields, and the errors that name the one meant."""
 
 import functools
 import inspect
@@ -11,11 +11,10 @@ Called = TypeVar("Called", bound=Callable[..., Any])
 
 
 def argument_hints(called: Called) -> Called:
-    """Let a function or class say which argument may be meant by one that it does not have.
+    """Decorate a function or class so that errors about its arguments name the one meant.
 
-    A decorator. A call that Python would refuse raises :class:`routingsim.ArgumentError`,
-    which is a ``TypeError``, too. Signature, type and pickling stay as they are; a call that is
-    right takes 0.1 µs more.
+    A call that does not fit the signature raises :class:`routingsim.ArgumentError`, which is also a
+    ``TypeError``. Signature, type and pickling stay as they are; a correct call takes 0.1 µs more.
     """
     made = inspect.isclass(called)
     plain = called.__init__ if made else called
@@ -41,7 +40,7 @@ def argument_hints(called: Called) -> Called:
 
 
 def _wrong_call(wrong: str, given: Collection[str], known: Sequence[str]) -> str:
-    """What is wrong about a call, by the arguments ``given`` by name, and what may be meant."""
+    """The error of a call with the keyword arguments ``given``, and which argument may be meant."""
     listed = f": there are {', '.join(known)}" if known else ""
     for word in given:
         if word not in known:
@@ -53,12 +52,12 @@ def _wrong_call(wrong: str, given: Collection[str], known: Sequence[str]) -> str
 
 
 def unknown_field(word: str, fields: Sequence[str]) -> str:
-    """The error that agents have no such field: which there are, and which may be meant."""
+    """The error that agents have no field of this name: all fields, and which may be meant."""
     return f"no field {word!r}: there are {', '.join(fields)}{meant(word, fields)}"
 
 
 def meant(word: str, fields: Sequence[str]) -> str:
-    """The end of a message that names the field of an agent which a word may stand for."""
+    """The end of a message: the field of an agent that may be meant by a word."""
     plain = word.lower().replace("-", "_")
     if plain in ELSEWHERE:
         return f"; {ELSEWHERE[plain]}"
@@ -67,7 +66,7 @@ def meant(word: str, fields: Sequence[str]) -> str:
 
 
 def of_agents(word: str, there: str = "give it in their file, --agents FILE.toml") -> str:
-    """Where something belongs that is a field of agents and is given elsewhere; "" if not."""
+    """Where to give a field of agents that was given elsewhere; "" if the word is none."""
     plain = word.lower().replace("-", "_")
     if plain in ELSEWHERE:
         return ELSEWHERE[plain]
@@ -81,7 +80,7 @@ def of_agents(word: str, there: str = "give it in their file, --agents FILE.toml
 
 
 def _ours(word: str, known: Collection[str]) -> str:
-    """Which of the words ``known`` another stands for, as a question; "" if none."""
+    """A question that names those of ``known`` that may be meant by a word; "" if none."""
     ours = f"{SYNONYMS.get(word, '')}/{ARGUMENTS.get(word, '')}".split("/")
     meant = [repr(each) for each in dict.fromkeys(ours) if each in known]
     return f"did you mean {' or '.join(meant)}?" if meant else ""
@@ -104,7 +103,7 @@ ELSEWHERE = {
         "priorities and weights are of tasks and tenants, as tenants='gold:weight=2,priority=0'",
     ),
 }
-"""Words for what is no agent's, and where it belongs."""
+"""Words for what is not a field of agents, and where it belongs."""
 
 SYNONYMS = {
     **dict.fromkeys(
@@ -151,13 +150,13 @@ SYNONYMS = {
     **dict.fromkeys(("model", "agent"), "id"),
     **dict.fromkeys(("skills", "tags", "categories"), "strengths"),
 }
-"""Words that others use for the fields of an agent, for the hint of an error; / parts two."""
+"""Fields of agents by their synonyms in other tools; / separates two fields."""
 
 WITHOUT = (
-    *("over_limit", "limit_window", "patience_law", "prefill_tokens_per_second", "strengths"),
+    *("over_limit", "limit_window", "patience_law", "prefill_tokens_per_second"),
     *("cut_off", "cut_off_cost", "failed_cost", "sharing", "fallback", "price_per_slot_hour"),
 )
-"""Fields of agents without a synonym."""
+"""Fields of agents without a synonym, except those that are also arguments of functions."""
 
 ARGUMENTS = {
     **dict.fromkeys(("max_retries", "num_retries", "max_attempts", "tries"), "attempts/retries"),
@@ -198,4 +197,4 @@ ARGUMENTS = {
     **dict.fromkeys(("available", "enabled", "join", "leave"), "offered"),
     "cv": "think_cv",
 }
-"""Words that others use for arguments, for the same hint; / parts those of several functions."""
+"""Arguments by their synonyms in other tools; / separates those of several functions."""
