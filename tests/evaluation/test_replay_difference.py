@@ -16,6 +16,7 @@ from routingsim.evaluation.replay_difference import (
     different_tasks,
     replay_difference,
 )
+from routingsim.simulation.batches import BATCHES, PARTS
 from routingsim.simulation.result import ReplayResult
 from routingsim.simulation.stability import ABOVE
 from routingsim.simulation.statistics import Interval, hall_interval
@@ -107,13 +108,21 @@ def test_the_overloaded_have_no_difference_in_latency() -> None:
 
 
 def test_long_runs_need_no_further_ones() -> None:
-    first, second = both(None, tasks=60_000, arrivals="poisson:0.8", seed=3)
+    first, second = both(None, tasks=70_000, arrivals="poisson:0.8", seed=3)
     assert first.long
     assert second.long
-    for metric in ("cost", "latency_mean"):
-        found = replay_difference(metric, first, second)
-        assert found is not None
+    assert apart("cost", first, second).runs == 0
+    for share, metric in ((None, "latency_mean"), (0.5, "latency_p50"), (0.95, "latency_p95")):
+        found = apart(metric, first, second)
         assert found.runs == 0
+        kept = first.timed.sum() // (BATCHES * PARTS) * BATCHES * PARTS
+        one, other = (np.sort(run.latency[run.timed][-kept:]) for run in (first, second))
+        if share is None:
+            expected = one.mean() - other.mean()
+        else:
+            at = math.ceil(share * kept) - 1
+            expected = one[at] - other[at]
+        assert found.mean == pytest.approx(expected)
     assert not vars(first).get("replications")  # none was made
 
 

@@ -267,7 +267,8 @@ def test_a_password_is_asked_for_and_never_shown() -> None:
             assert not configured.embedded
             assert configured.pid is None
             assert "***" in configured.describe()
-        assert client.ping()  # a configured server is not stopped
+        with connect(broker.url) as again:
+            assert again.ping()  # a configured server is not stopped
 
 
 def test_a_configured_server_that_is_not_there_is_an_error_that_helps() -> None:
