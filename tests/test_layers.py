@@ -100,9 +100,9 @@ def imports_by_name(tree: ast.AST) -> list[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and node.args:
             function = getattr(node.func, "attr", getattr(node.func, "id", ""))
-            name = getattr(node.args[0], "value", None)
-            if function in ("import_module", "__import__") and isinstance(name, str):
-                found.append(name)
+            if function in ("import_module", "__import__"):
+                values = (getattr(each, "value", None) for each in ast.walk(node.args[0]))
+                found += [value for value in values if isinstance(value, str)][:1]
     return found
 
 
@@ -112,10 +112,12 @@ def test_no_module_imports_its_own_package_by_name() -> None:
 importlib.import_module("routingsim.report")
 import_module("routingsim")
 __import__("routingsim.live")
+import_module(f"routingsim.{name}")
+import_module("routingsim." + name)
 import_module(name)
 found("routingsim")
 """
-    names = ["routingsim.report", "routingsim", "routingsim.live"]
+    names = ["routingsim.report", "routingsim", "routingsim.live", "routingsim.", "routingsim."]
     assert imports_by_name(ast.parse(said)) == names
     for path in sorted(PACKAGE.rglob("*.py")):
         text = path.read_text(encoding="utf-8")

@@ -41,8 +41,8 @@ def load_agents(source: PoolLike | None = "default") -> AgentPool:
     source : str, path, AgentPool, dict, list of Agent or dict, or table
         The path of a TOML file with an ``[[agents]]`` table for each agent; the name of a
         pool that comes with routingsim, one of :func:`builtin_pools`; a dict with the
-        content of such a file; or a list of agents, each an :class:`Agent` or a dict of its
-        fields; or a DataFrame of pandas or polars or an Arrow table with a row for each
+        content of such a file, or of Agents; a list of agents, each an :class:`Agent` or a dict
+        of its fields; or a DataFrame of pandas or polars or an Arrow table with a row for each
         agent, as :meth:`AgentPool.to_frame` makes. A pool is returned as it is; None stands
         for the five default agents.
 
@@ -59,6 +59,9 @@ def load_agents(source: PoolLike | None = "default") -> AgentPool:
         path = builtin_pools().get(str(source), Path(source))
         return _pool(_toml(path), f"{path}: ")
     if isinstance(source, Mapping):
+        agents = list(source.values())
+        if agents and all(isinstance(each, Agent) for each in agents):
+            source = {"agents": agents}
         return _pool(source, "agents: ")
     if isinstance(source, ArrowStream):  # pandas has it, too
         return _pool({"agents": _records(source)}, "agents: ")

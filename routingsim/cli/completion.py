@@ -25,6 +25,6 @@ def complete_pool(incomplete: str) -> list[str]:
 
 def complete_corpus(incomplete: str) -> list[str]:
     """Names of corpora that begin like this; files are left to the shell."""
-    from routingsim.corpora.catalogue import DATASETS, SHIPPED
+    from routingsim.corpora.catalogue import BUNDLED, DATASETS
 
-    return [name for name in (*SHIPPED, *DATASETS) if name.startswith(incomplete)]
+    return [name for name in (*BUNDLED, *DATASETS) if name.startswith(incomplete)]

@@ -62,7 +62,7 @@ DATASETS: Mapping[str, Dataset] = _read()
 """The public corpora by name."""
 
 
-SHIPPED = {
+BUNDLED = {
     "tasks": ("tasks.jsonl", "comes with routingsim: texts of many kinds, no outcomes", "MIT"),
     "paretobandit": (
         "paretobandit.csv",

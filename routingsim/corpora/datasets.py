@@ -16,7 +16,7 @@ from pathlib import Path
 import pandas as pd
 import pooch
 
-from routingsim.corpora.catalogue import DATASETS, SHIPPED, Dataset
+from routingsim.corpora.catalogue import BUNDLED, DATASETS, Dataset
 from routingsim.corpora.corpus import Corpus, CorpusLike
 from routingsim.corpora.logs.blocks import sample
 from routingsim.corpora.logs.json_blocks import list_inside, unwrapped
@@ -112,8 +112,8 @@ def load_corpus(
     dataset = DATASETS.get(name)
     if dataset:
         path, source, format = _fetched(dataset), dataset.url, format or dataset.format
-    elif name in SHIPPED:
-        file = SHIPPED[name][0]
+    elif name in BUNDLED:
+        file = BUNDLED[name][0]
         path, source = bundled("data") / file, f"data/{file}"
     else:
         path, source = Path(name), name
@@ -197,7 +197,7 @@ def list_corpora() -> pd.DataFrame:
         Columns name, records (NA where not known), what, licence, present, file.
     """
     rows: list[tuple[str, int | None, str, str, Path]] = []
-    for name, (file, what, licence) in SHIPPED.items():
+    for name, (file, what, licence) in BUNDLED.items():
         path = bundled("data") / file
         lines = len(path.read_bytes().splitlines())
         rows.append((name, lines - file.endswith(".csv"), what, licence, path))
@@ -213,7 +213,7 @@ def list_corpora() -> pd.DataFrame:
 
 
 def _not_found(path: str) -> str:
-    names = [*SHIPPED, *DATASETS]
+    names = [*BUNDLED, *DATASETS]
     near = get_close_matches(path, names, n=1)
     hint = f"; did you mean {shown(near[0])}?" if near else ""
     return f"{path}: no such file, nor a corpus of that name; names are {', '.join(names)}{hint}"

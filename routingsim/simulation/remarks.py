@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from routingsim.agents import Agent, AgentPool, builtin_pools, load_agents
 from routingsim.corpora import backtested
-from routingsim.corpora.catalogue import DATASETS, SHIPPED
+from routingsim.corpora.catalogue import BUNDLED, DATASETS
 from routingsim.corpora.checkup.finding import Subject
 from routingsim.corpora.corpus import Corpus
 from routingsim.policies.cascade import line_of
@@ -41,7 +41,7 @@ def assumed_pool(corpus: Corpus | None, pool: AgentPool) -> str:
     """A note that the agents come with routingsim and the tasks do not; "" otherwise."""
     if corpus is None or _published(corpus):
         return ""
-    for name, agents in _shipped().items():
+    for name, agents in _bundled_pools().items():
         if {_figures(agent) for agent in pool} <= agents:
             return (
                 f"the agents are of the pool {name!r} that comes with routingsim, and the tasks "
@@ -88,7 +88,7 @@ def whose_agents(corpus: Corpus | None, pool: AgentPool) -> str:
 
 
 @cache
-def _shipped() -> dict[str, frozenset[tuple[str, float, float]]]:
+def _bundled_pools() -> dict[str, frozenset[tuple[str, float, float]]]:
     return {name: frozenset(map(_figures, load_agents(name))) for name in builtin_pools()}
 
 
@@ -98,8 +98,8 @@ def _figures(agent: Agent) -> tuple[str, float, float]:
 
 def _published(corpus: Corpus) -> bool:
     """Whether the tasks come with routingsim or are a public corpus."""
-    shipped = (f"data/{file}" for file, _, _ in SHIPPED.values())
-    known = (*shipped, *(each.url for each in DATASETS.values()))
+    bundled = (f"data/{file}" for file, _, _ in BUNDLED.values())
+    known = (*bundled, *(each.url for each in DATASETS.values()))
     mmlu = f"https://github.com/{DATASETS['mmlu'].repository}/"
     return all(part in known or part.startswith(mmlu) for part in corpus.source.split(" + "))
 

@@ -206,19 +206,23 @@ def plain(run: RunRecord, summary: pd.DataFrame) -> str:
 
 def html(run: RunRecord, summary: pd.DataFrame) -> str:
     """The summary as a notebook shows it: at most 40 agents, those with most tasks."""
+    below = [*_preface(run), *_remarks(run, summary.loc["all"])]
+    return summary_html(title(run), summary, run.basis.kind, foremost(run), below)
+
+
+def summary_html(
+    heading: str, summary: pd.DataFrame, recorded: str, notes: Sequence[str], below: Sequence[str]
+) -> str:
+    """The same from a summary, the qualities recorded, and what stands before and below it."""
     agents = summary.iloc[:-1]
     most = np.sort(np.argsort(-agents["tasks"], kind="stable")[: display.MOST_ROWS])
-    heads, rows = _as_texts(run, summary, [*most, len(agents)])
+    heads, rows = _as_texts(summary, recorded, [*most, len(agents)])
     more = len(agents) - len(most)
     return display.card(
-        title(run),
+        heading,
         display.table(heads, rows, strong=len(rows) - 1),
-        [
-            *([f"{more:,} agents with fewer tasks"] if more else []),
-            *_preface(run),
-            *_remarks(run, summary.loc["all"]),
-        ],
-        first=[f"note: {said}" for said in foremost(run)],
+        [*([f"{more:,} agents with fewer tasks"] if more else []), *below],
+        first=[f"note: {said}" for said in notes],
     )
 
 
@@ -227,17 +231,26 @@ def markdown(run: RunRecord, summary: pd.DataFrame) -> str:
 
     What is to be known first, the arrivals met and the verdict stand before it.
     """
-    said = [*(f"note: {each}" for each in foremost(run)), *_preface(run)]
-    lines = [f"- {display.markdown_text(each)}" for each in said]
-    table = display.markdown_table(*_as_texts(run, summary, range(len(summary))))
+    return summary_markdown(summary, run.basis.kind, foremost(run), _preface(run))
+
+
+def summary_markdown(
+    summary: pd.DataFrame, recorded: str, notes: Sequence[str], preface: Sequence[str]
+) -> str:
+    """The same from a summary, the qualities recorded, and what stands before it."""
+    lines = [
+        f"- {display.markdown_text(each)}"
+        for each in (*(f"note: {said}" for said in notes), *preface)
+    ]
+    table = display.markdown_table(*_as_texts(summary, recorded, range(len(summary))))
     return "\n".join([*lines, "", table])
 
 
 def _as_texts(
-    run: RunRecord, summary: pd.DataFrame, rows: Iterable[int]
+    summary: pd.DataFrame, recorded: str, rows: Iterable[int]
 ) -> tuple[list[str], list[list[str]]]:
     """Heads and rows of the summary as people read them: the agent, then what is shown of it."""
-    columns = (*_SHOWN, *quality_columns(summary.loc["all"], run.basis.kind))
+    columns = (*_SHOWN, *quality_columns(summary.loc["all"], recorded))
     records = summary.iloc[list(rows)].reset_index().to_dict("records")
     return ["agent", *(head for _, head, _ in columns)], [
         [str(row["agent"]), *(_as_text(row[key], form) for key, _, form in columns)]

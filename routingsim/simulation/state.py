@@ -44,7 +44,7 @@ from routingsim.simulation.ladder import BOUNDS, PART, UNTIL, room_for
 from routingsim.simulation.latencies import BINS
 from routingsim.simulation.queues import FAIR, LINE, PRIORITY
 from routingsim.simulation.sharing import NODE
-from routingsim.simulation.tables import Table
+from routingsim.simulation.tables import TableType
 
 DETERMINISTIC, EXPONENTIAL, LOGNORMAL = range(3)
 WINDOW_LAWS = SLIDING, FIXED, BUCKET = range(3)
@@ -633,7 +633,7 @@ def _numba_type(of: Any, tables: Sequence[str] = ()) -> Any:
         dtypes.append(dtype)
         array = dtype and types.Array(from_dtype(dtype), 2 if name in tables else 1, "C")
         found.append(array or scalars[kind])
-    return Table(types.NamedTuple(found, of), dtypes)
+    return TableType(types.NamedTuple(found, of), dtypes)
 
 
 WORKLOAD = _numba_type(Workload, _TABLES)

@@ -22,7 +22,14 @@ from routingsim.simulation.faults import Hedge, Outage, Retries
 from routingsim.simulation.quantile_sketch import ERROR
 from routingsim.simulation.run_intervals import INTERVALS, MEANS
 from routingsim.simulation.run_summary import quality_columns
-from routingsim.simulation.run_text import arrivals_met, groups_lines, plain_rows, verdict
+from routingsim.simulation.run_text import (
+    arrivals_met,
+    groups_lines,
+    plain_rows,
+    summary_html,
+    summary_markdown,
+    verdict,
+)
 from routingsim.simulation.signals import Signals
 from routingsim.simulation.stability import Stability
 from routingsim.simulation.statistics import Interval
@@ -252,8 +259,27 @@ class StreamedReplay(ByValue):
             self.fairness,
         )
 
+    def to_frame(self) -> pd.DataFrame:
+        """The summary, its agents as a column."""
+        return self.summary().reset_index()
+
+    def to_markdown(self) -> str:
+        """The summary in GitHub's Markdown: notes, arrivals, verdict, and a row an agent."""
+        preface = [self.arrivals_in_words, str(self.stability)]
+        return summary_markdown(self.summary(), self.recorded, self.foremost, preface)
+
+    def to_html(self) -> str:
+        """The summary as a notebook shows it: at most 40 agents, those with most tasks."""
+        heading = f"{len(self):,} tasks under {self.policy.name}, {self.arrivals}, seed {self.seed}"
+        below = [self.arrivals_in_words, str(self.stability), *self.groups_in_words]
+        below += [f"note: {each}" for each in self.notes]
+        return summary_html(heading, self.summary(), self.recorded, self.foremost, below)
+
+    def _repr_html_(self) -> str:
+        return self.to_html()
+
     def to_dict(self) -> dict[str, Any]:
-        """The same for JSON, NaN as None, with the keys that a replay in memory has."""
+        """The summary for JSON, NaN as None, with the keys that a replay in memory has."""
         rows = plain_rows(self.summary())
         whole = rows.pop()
         del whole["agent"]

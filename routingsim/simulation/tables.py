@@ -47,7 +47,7 @@ _WORDS = _WORD.as_pointer()
 DATA, SIZE, ROW, WORDS = range(4)
 
 
-class Table(types.Type):
+class TableType(types.Type):
     """The numba type of a table of a named tuple, ``held``."""
 
     def __init__(self, held: types.NamedTuple, dtypes: Sequence[Any]) -> None:
@@ -69,7 +69,7 @@ class Table(types.Type):
         return Conversion.safe if other == types.int64 else None
 
 
-class Column(types.Type):
+class ColumnType(types.Type):
     """The numba type of an array in a table."""
 
     def __init__(self, array: types.Array) -> None:
@@ -77,14 +77,14 @@ class Column(types.Type):
         super().__init__(name=f"column of {array}")
 
 
-@register_model(Table)
-@register_model(Column)
+@register_model(TableType)
+@register_model(ColumnType)
 class _Pointer(models.PrimitiveModel):
     def __init__(self, dmm, kind):
         super().__init__(dmm, kind, _WORDS)
 
 
-def table(view: Any, kind: Table) -> NDArray[np.int64]:
+def table(view: Any, kind: TableType) -> NDArray[np.int64]:
     """The table of a named tuple, which has to be kept as long as the table is used.
 
     Raises
@@ -119,7 +119,7 @@ def _address(array: NDArray[Any]) -> int:
     return ctypes.c_void_p.from_address(id(array) + object.__basicsize__).value or 0
 
 
-@unbox(Table)
+@unbox(TableType)
 def _unbox(kind, address, c):
     pointer = c.pyapi.long_as_longlong(address)
     failed = cgutils.is_not_null(c.builder, c.pyapi.err_occurred())
@@ -136,16 +136,16 @@ def _word(builder, slot, k, kind=_WORD):
 
 @infer_getattr
 class _Fields(AttributeTemplate):
-    key = Table
+    key = TableType
 
     def generic_resolve(self, of, name):  # pyright: ignore[reportIncompatibleMethodOverride]
         if name not in of.held.fields:
             return None
         kind = of.held.types[of.held.fields.index(name)]
-        return Column(kind) if isinstance(kind, types.Array) else kind
+        return ColumnType(kind) if isinstance(kind, types.Array) else kind
 
 
-@lower_getattr_generic(Table)
+@lower_getattr_generic(TableType)
 def _read(context, builder, of, address, name):
     k = of.held.fields.index(name)
     kind = of.held.types[k]
@@ -156,13 +156,13 @@ def _read(context, builder, of, address, name):
 
 @infer_getattr
 class _Attributes(AttributeTemplate):
-    key = Column
+    key = ColumnType
 
     def resolve_size(self, column):
         return types.intp
 
 
-@lower_getattr(Column, "size")
+@lower_getattr(ColumnType, "size")
 def _size(context, builder, column, slot):
     return _word(builder, slot, SIZE)
 
@@ -189,7 +189,7 @@ _operator: Any = infer_global  # its stubs lack what it returns
 class _Get(AbstractTemplate):
     def generic(self, args, kws):
         column, index = args
-        if not isinstance(column, Column):
+        if not isinstance(column, ColumnType):
             return None
         if _are_indices(column, index):
             return signature(column.array.dtype, column, index)
@@ -202,7 +202,7 @@ class _Get(AbstractTemplate):
 class _Set(AbstractTemplate):
     def generic(self, args, kws):
         column, index, _ = args
-        if isinstance(column, Column) and _are_indices(column, index):
+        if isinstance(column, ColumnType) and _are_indices(column, index):
             return signature(types.none, column, index, column.array.dtype)
         return None
 
@@ -218,7 +218,7 @@ def _element(context, builder, column, slot, kind, index):
     return builder.gep(_data(context, builder, column, slot), [place], inbounds=True)
 
 
-@lower_builtin(operator.getitem, Column, types.Any)
+@lower_builtin(operator.getitem, ColumnType, types.Any)
 def _get(context, builder, sig, args):
     (column, kind), (slot, index) = sig.args, args
     element = _element(context, builder, column, slot, kind, index)
@@ -231,7 +231,7 @@ def _get(context, builder, sig, args):
     return impl_ret_borrowed(context, builder, sig.return_type, value)
 
 
-@lower_builtin(operator.setitem, Column, types.Any, types.Any)
+@lower_builtin(operator.setitem, ColumnType, types.Any, types.Any)
 def _set(context, builder, sig, args):
     (column, kind, _), (slot, index, value) = sig.args, args
     element = _element(context, builder, column, slot, kind, index)

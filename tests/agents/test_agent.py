@@ -152,6 +152,7 @@ def test_a_pool_is_made_of_what_describes_one() -> None:
     assert load_agents(pool) is pool
     assert load_agents(pool.to_dict()) == pool
     assert load_agents([pool.agents[0], fields]) == pool
+    assert load_agents({agent.id: agent for agent in pool}) == pool
     assert load_agents(iter(pool)) == pool
     assert pool.to_dict()["agents"][1] == fields | {
         "strengths": (),

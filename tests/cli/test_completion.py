@@ -13,14 +13,14 @@ from routingsim.cli.completion import (
     complete_policy,
     complete_pool,
 )
-from routingsim.corpora.catalogue import DATASETS, SHIPPED
+from routingsim.corpora.catalogue import BUNDLED, DATASETS
 from routingsim.policies.policy import _RECIPES
 
 
 def test_the_names_are_all_that_there_are() -> None:
     own = [name for name, each in _RECIPES.items() if each.make.__module__.startswith("routingsim")]
     assert list(POLICIES) == sorted(own)
-    assert complete_corpus("") == [*SHIPPED, *DATASETS]
+    assert complete_corpus("") == [*BUNDLED, *DATASETS]
     assert complete_pool("") == list(builtin_pools())
 
 

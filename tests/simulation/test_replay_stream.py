@@ -2,6 +2,7 @@
 
 import errno
 import math
+import re
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -162,6 +163,16 @@ def test_tenants_and_priorities_are_the_same(folder: Path, tmp_path: Path, disci
     assert mine["arrivals"].keys() == its["arrivals"].keys()
     for name in ("rate", "cv", "span"):
         assert mine["arrivals"][name] == pytest.approx(its["arrivals"][name], rel=1e-6)
+    assert found.to_frame()["agent"].tolist() == [*POOL.ids, "all"]
+    said, table = found.to_markdown().splitlines(), whole.to_markdown().splitlines()
+    assert said[:3] == ["- arrivals: 5.19/s (cv 1.02) met over 289 s", f"- {found.stability}", ""]
+    exact = [[row.split(" | ")[:5] for row in each[-len(POOL) - 3 :]] for each in (said, table)]
+    assert exact[0] == exact[1]
+    assert len(said) == 3 + 2 + len(POOL) + 1
+    shown = found._repr_html_()
+    assert "1,500 tasks under least-loaded, corpus, seed 1" in shown
+    assert re.findall("<th.*?th>", shown) == re.findall("<th.*?th>", whole.to_html())
+    assert "arrivals: 5.19/s (cv 1.02) met over 289 s" in shown
     with pytest.raises(SimulationError, match=r"tenant 'acm': .*did you mean 'acme'"):
         rs.replay_stream(rs.stream_corpus(folder), POOL, tenants="acm")
 

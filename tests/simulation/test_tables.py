@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numba import from_dtype, njit, types
 
-from routingsim.simulation.tables import Table, table
+from routingsim.simulation.tables import TableType, table
 
 PAIR = np.dtype([("count", np.int32), ("share", np.float64)])
 
@@ -26,7 +26,7 @@ _arrays = (
     types.Array(types.int16, 2, "C"),
 )
 _dtypes = (None, None, np.dtype(float), PAIR, np.dtype(np.int16))
-ROWS = Table(types.NamedTuple((types.int64, types.float64, *_arrays), Rows), _dtypes)
+ROWS = TableType(types.NamedTuple((types.int64, types.float64, *_arrays), Rows), _dtypes)
 
 
 def rows() -> Rows:
@@ -81,6 +81,6 @@ def test_an_array_of_another_kind_is_refused(field: str, value: Any) -> None:
 
 
 def test_types_of_equal_tables_are_equal() -> None:
-    same = Table(types.NamedTuple((types.int64, types.float64, *_arrays), Rows), _dtypes)
+    same = TableType(types.NamedTuple((types.int64, types.float64, *_arrays), Rows), _dtypes)
     assert (same, hash(same)) == (ROWS, hash(ROWS))
     assert ROWS.name == "table of Rows"
