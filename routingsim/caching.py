@@ -1,8 +1,8 @@
-"""What is worked out once: properties without a lock, and what threads would work out twice.
+"""Values computed once: properties without a lock, and caches that threads share.
 
 Before Python 3.12, ``functools.cached_property`` holds one lock for all instances of a class while
-it works a value out, so that threads with a run each wait for each other; from then on it holds
-none, and threads that ask at once each work it out.
+it computes a value, so that threads with a run each wait for each other. From 3.12 on it holds
+none, and threads that ask at the same time each compute the value.
 """
 
 import functools
@@ -37,7 +37,7 @@ _Held = TypeVar("_Held")
 
 
 class Itself(Generic[_Held]):
-    """A value as the key of a cache, which equals itself alone: to compare corpora takes long."""
+    """A cache key that compares its value by identity, since comparing corpora takes long."""
 
     __slots__ = ("value",)
 
@@ -52,7 +52,7 @@ class Itself(Generic[_Held]):
 
 
 class Once:
-    """One value: a thread that asks for it while another works it out waits."""
+    """A value computed once: a thread that asks while another computes it waits."""
 
     def __init__(self, *found: Any) -> None:
         self._lock, self._found = threading.RLock(), [*found]
@@ -61,7 +61,7 @@ class Once:
         return Once, tuple(self._found)
 
     def get(self, function: Callable[[], _Found]) -> _Found:
-        """The value, worked out by ``function`` the first time."""
+        """The value, computed by ``function`` the first time."""
         with self._lock:
             if not self._found:
                 self._found.append(function())
@@ -71,7 +71,7 @@ class Once:
 def once(
     most: int,
 ) -> "Callable[[Callable[..., _Found]], functools._lru_cache_wrapper[_Found]]":
-    """As ``functools.lru_cache(most)``; threads never work the same value out side by side."""
+    """As ``functools.lru_cache(most)``; threads never compute the same value twice."""
 
     def of(function: Callable[..., _Found]) -> "functools._lru_cache_wrapper[_Found]":
         lock = threading.Lock()

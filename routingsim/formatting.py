@@ -17,7 +17,7 @@ def number(value: float, digits: int = 3) -> str:
 
 
 def short(value: float, digits: int = 4) -> str:
-    """So many significant digits at most, no zeros at the end: ``12,346``, ``2``, ``0.000078``.
+    """At most so many significant digits, no zeros at the end: ``12,346``, ``2``, ``0.000078``.
 
     With an exponent only below a millionth and from 10^15 on.
     """

@@ -103,7 +103,7 @@ def normal_quantile(p):
     word = np.float64(min(p, 1.0 - p)).view(np.int64)
     piece = _TABLE[(word >> 47) - _FIRST]
     t = np.float64(word & _BELOW) * 2.0**-46 - 1.0
-    s = t * t  # summed in pairs, which the processor works out side by side
+    s = t * t  # summed in pairs, which the processor computes in parallel
     z = (piece[0] + piece[1] * t) + s * ((piece[2] + piece[3] * t) + s * (piece[4] + piece[5] * t))
     return z if p < 0.5 else -z
 

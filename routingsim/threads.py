@@ -1,4 +1,4 @@
-"""Work of one process on all its cores, for code that lets other threads run meanwhile."""
+"""Work in threads on all cores, for code that releases the GIL."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -24,7 +24,7 @@ def workers_of(n_jobs: int | None) -> int:
 def mapped(
     function: Callable[[_Item], _Found], items: Iterable[_Item], n_jobs: int | None = None
 ) -> Iterator[_Found]:
-    """``map(function, items)`` in threads, in the order of the items; here if one is enough.
+    """``map(function, items)`` in threads, in the items' order; in this thread if one is enough.
 
     Parameters
     ----------

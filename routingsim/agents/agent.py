@@ -106,7 +106,7 @@ if TYPE_CHECKING:
 else:
 
     class _Meta(msgspec.StructMeta):
-        """Names the field that a word of others stands for, where one is written in Python."""
+        """An unknown field of an agent written in Python gets the name of the one meant."""
 
         def __call__(cls, *args, **fields):
             known, agent = cls.__struct_fields__, f"agent {fields.get('id', '?')}"

@@ -136,11 +136,11 @@ _LESS: dict[str | None, str] = {
     "capacity": "; fewer --slots or --runs take less time",
     **dict.fromkeys(("backtest", "fit", "whatif"), ""),
 }
-"""What takes less time, by each command that keeps nothing of an interrupted run."""
+"""How to make a run shorter, for each command that saves nothing when it is interrupted."""
 
 
 class _Command(TyperCommand):
-    """A command that says where an option belongs which is a field of agents.
+    """A command whose errors say where to give an option that is a field of agents.
 
     After ctrl-C it says that there is no result, unless the command itself says what is kept.
     """

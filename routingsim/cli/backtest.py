@@ -18,8 +18,8 @@ def backtest(inputs: LogInputs, report: PageOption = None, json_to: JsonOption =
     their own lengths. Predicted latency, time to the first token, cost and failures
     are compared with what was recorded, with 95 % intervals; rolling windows show how
     often these hold. The result is one sentence: how far the simulator is off at
-    p95, and from where on to believe a difference. Every later report on the same
-    log shows it.
+    p95, and how large a difference must be to be believed. Every later report on
+    the same log shows it.
     """
     settings = inputs.settings()
     log = inputs.read()

@@ -129,7 +129,7 @@ class Workers:
 
     workers: Annotated[
         int | None,
-        worker_option("N", "How many run side by side. Default: one for each core, as -1."),
+        worker_option("N", "How many run at the same time. Default: one for each core, as -1."),
     ] = None
     processes: Annotated[
         bool,
@@ -219,7 +219,7 @@ def as_typed() -> str:
 
 
 def write_page(result: Any, path: Path | None, **asked: Any) -> None:
-    """Write the report on a result, where a file is named for it, and say so."""
+    """Write the report on a result to ``path``, if there is one, and say where it is."""
     if path is not None:
         from routingsim.report.html import write_report  # loads matplotlib
 

@@ -121,7 +121,7 @@ class Rows:
         return len(self.lines)
 
     def also(self, **columns: Sequence[Any]) -> "Rows":
-        """The records with further columns, or others of these names."""
+        """The records with these columns added or replaced."""
         return replace(self, columns={**self.columns, **columns})
 
 

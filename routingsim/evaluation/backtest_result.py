@@ -213,7 +213,7 @@ class Backtest(Reported):
 
     @property
     def done(self) -> str:
-        """What was fitted and what replayed, how often."""
+        """What was fitted, what was replayed, and how often."""
         return (
             f"{self.fitted:,} calls fitted, the {self.held_out:,} after them replayed "
             f"{self.replications} times at their own times, to their own agents, with their own "
@@ -224,13 +224,13 @@ class Backtest(Reported):
     def then(self) -> list[str]:
         """What to do next."""
         if math.isnan(self.off):
-            return ["Bring a longer log, or hold out more of it (`--at 0.5`)."]
+            return ["Use a longer log, or hold out more of it (`--at 0.5`)."]
         said = [
             "Ask what another policy, load or price would have done: `routingsim whatif`. "
             f"Differences of its p95 below {_percent(self.believe)} may be errors of the simulator."
         ]
         if not self.coverage:
-            said.append("Bring a longer log, so that the intervals can be checked, too.")
+            said.append("Use a longer log, so that the intervals can be checked, too.")
         return said
 
     def calibration_said(self) -> list[str]:

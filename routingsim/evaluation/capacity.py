@@ -52,7 +52,7 @@ FIRST = 3
 """Runs of a candidate before it is first judged; they are doubled until it is decided."""
 
 BATCH = 8
-"""Candidates that are run side by side, however many workers there are: the answer is the same."""
+"""Candidates that are run at the same time, whatever the workers: the answer is the same."""
 
 
 @argument_hints
@@ -145,7 +145,7 @@ def capacity(
     if asks_quality and not question.graded:
         raise SimulationError(
             "quality: the corpus does not record the quality of every agent on the same tasks, so "
-            "that of another pool cannot be told; compare estimates it from a log"
+            "that of another pool is not known; compare estimates it from a log"
         )
     _check_met(question)
     asked = candidates(question, pool, tried, with_varied(wanted, vary))
@@ -347,4 +347,4 @@ def _check_met(question: Question) -> None:
     times = [process.times(question.tasks, seed, question.corpus) for seed in seeds]
     spans = [float(each[-1]) for each in times if each.size]
     if spans and (said := unlike_asked(process, process.rate, times[0].size, spans)):
-        raise SimulationError(f"{process}: no capacity can be told, as {said}")
+        raise SimulationError(f"{process}: no capacity is known, as {said}")

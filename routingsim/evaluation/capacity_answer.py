@@ -231,8 +231,8 @@ class Capacity(Reported):
         said = ["Keep the pool (`--agents-to pool.toml`), and replay the tasks with it."]
         if any(self.stress["breaks"].tolist()):
             said.append(
-                "Decide which of the conditions that break it has to be borne, and ask again under "
-                "it (`--arrivals`, `--outage`, `--change`)."
+                "Decide which of the conditions that break it the pool must withstand, and ask "
+                "again under it (`--arrivals`, `--outage`, `--change`)."
             )
         return said
 

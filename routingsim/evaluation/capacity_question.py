@@ -72,7 +72,7 @@ class Question:
 
     @cached_property
     def metrics(self) -> tuple[str, ...]:
-        """Those of the targets but USD per hour, and those of ``SHOWN`` that are known."""
+        """Those of the targets, except USD per hour, and those of ``SHOWN`` that are known."""
         shown = SHOWN if self.graded else SHOWN[:1]
         aimed = [target.metric for target in self.targets if target.metric != USD]
         return tuple(dict.fromkeys((*aimed, *shown)))

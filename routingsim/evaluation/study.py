@@ -1,8 +1,8 @@
 """The result of ``compare()``: metrics of every run, ranked tables, verdicts and plots.
 
-:class:`Study` is what a user has in hand, and how it is shown. What its runs gave is its record
-(:mod:`routingsim.evaluation.study_record`); :mod:`routingsim.evaluation.study_figures` has the
-figures, ``study_text`` the texts.
+:class:`Study` has the plots and reports. The results of the runs are in
+:mod:`routingsim.evaluation.study_record`, the figures computed from them in
+:mod:`routingsim.evaluation.study_figures`, and the texts in ``study_text``.
 """
 
 from collections.abc import Mapping

@@ -42,13 +42,13 @@ class StudyFigures(StudyRecord, Tabular):
     def notes(self) -> tuple[str, ...]:
         """What the reader of the figures should know of agents, records, policies and corpus.
 
-        Those that stand before all figures come first.
+        Those shown before the figures come first.
         """
         return (*self.foremost, *study_text.below(self), *self.corpus.notes)
 
     @property
     def foremost(self) -> list[str]:
-        """The ``cautions``: notes that stand before all figures."""
+        """The ``cautions``: notes shown before the figures."""
         return list(self.cautions)
 
     @cached_property
@@ -101,12 +101,12 @@ class StudyFigures(StudyRecord, Tabular):
     def interval(self, name: str, load: float, metric: str) -> Interval:
         """The 95 % interval of a metric, over replications and, by default, over corpora.
 
-        Without a half-width (NaN) where there is too little to tell by, as for one run or
-        too few tasks. Infinite if a replication is (cost per right answer). NaN for goodput
-        and cost per right answer of runs that end before their backlog. For a log with one
+        Without a half-width (NaN) where there are too few runs or tasks. Infinite if a replication
+        is (cost per right answer). NaN for goodput and cost per right answer of runs that end
+        before their backlog. For a log with one
         answer a task quality and cost are estimates (:meth:`estimates`), and NaN where
-        the log cannot answer, as are the other metrics that rest on qualities. What only the
-        assessment of a run tells, ``above`` and ``enough``, has none over corpora.
+        the log cannot answer, as are the other metrics that rest on qualities. ``above`` and
+        ``enough``, which only the assessment of a run gives, have no interval over corpora.
         """
         return study_intervals.interval(self, name, load, metric)
 

@@ -65,7 +65,7 @@ def packed_once(work: Callable[[Any, Any], Any], shared: Any) -> Iterator[Packed
 
 
 def _abandoned(folder: Path) -> bool:
-    """Whether the process that made the folder has ended. If it is wrong, bytes are sent."""
+    """Whether the process that made the folder has ended. If not known, False."""
     if os.name != "posix":  # signal 0 is none there
         return False
     try:

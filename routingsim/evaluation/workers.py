@@ -382,7 +382,7 @@ class _Running:
             self.under_way[future] = k
 
     def _full(self) -> bool:
-        """Whether the next item has to wait; one on its last try shares the workers with none."""
+        """Whether the next item has to wait: an item on its last try runs alone."""
         near = (self.waiting[0], *self.under_way.values())
         alone = any(self.lost[k] == TRIES - 1 for k in near)
         return len(self.under_way) >= (1 if alone else self.pool.most)
@@ -456,7 +456,7 @@ def _in_joblib(packed: Packed, given: Any, items: Sequence[Any], done: Done) -> 
 
         parallel = copy(given)
         parallel.return_generator, parallel.return_ordered = True, False
-        # A copy has the same lists, in which an interrupted run leaves calls and late results.
+        # A copy shares these lists, and an interrupted run leaves calls and late results in them.
         parallel._jobs, parallel._jobs_set = deque(), set()
         parallel._ready_batches = Queue()
         try:

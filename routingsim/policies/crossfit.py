@@ -27,7 +27,7 @@ class Fits:
     corpus: Corpus
     agents: tuple[str, ...]  # outcome names, a column each
     seed: int  # of the folds
-    n_jobs: int | None = 1  # folds that are fitted side by side
+    n_jobs: int | None = 1  # folds fitted at the same time
     _whole: Once = field(default_factory=Once, repr=False, compare=False)
     _crossed: Once = field(default_factory=Once, repr=False, compare=False)
 

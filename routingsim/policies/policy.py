@@ -344,7 +344,7 @@ def make_policy(
 
 
 def _takes_three(function: Callable[..., Any]) -> bool:
-    """Whether it can be called with task, pool and memory; so if it does not say."""
+    """Whether it can be called with task, pool and memory; True if its signature is not known."""
     try:
         inspect.signature(function).bind(None, None, None)
     except ValueError:  # of some builtins there is no signature

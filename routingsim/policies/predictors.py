@@ -164,8 +164,8 @@ class QualityPredictor:
         seed : int
             Seed of the folds.
         n_jobs : int, optional
-            Folds that are fitted side by side, in threads; None for one a core. The estimator
-            must bear that, as those of the built-in policies do.
+            Folds fitted at the same time, in threads; None for one a core. The estimator must
+            allow that, as those of the built-in policies do.
 
         Returns
         -------
@@ -190,7 +190,7 @@ class QualityPredictor:
             fitted = self._fit_known(model, ready, quality, train, names, corpus.name)
             predicted[test] = _apply(fitted, _rows(ready, test), test.size, len(names))
 
-        # The limit is one of the process: set here, too, none of the threads takes it away.
+        # The limit is the process's: set here, too, it stays when a thread ends its own.
         with threadpool_limits(1):
             list(mapped(predict, range(folds), n_jobs))
         return predicted

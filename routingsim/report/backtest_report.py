@@ -30,7 +30,7 @@ _ABOUT = (
 )
 _OFTEN = (
     "Rolling windows of consecutive held-out calls: how often the interval predicted for one held "
-    "what it recorded. 95 % are promised. Neighbours overlap and are correlated; the interval "
+    "what it recorded. 95 % are promised. Windows overlap and are correlated; the interval "
     "of the share allows for that."
 )
 
@@ -76,7 +76,7 @@ def compose_backtest(
 
 
 def backtest_sections(found: Backtest, *, alone: bool = False) -> list[Section]:
-    """Figures, curves and calibration of a backtest; ``alone``, its report has said the rest."""
+    """Figures, curves and calibration of a backtest; ``alone``, as the parts of its own report."""
     frame, often = found.to_frame(), found.calibration()
     words = (
         f"{found.figure('latency p50').recorded:.3g} s recorded at the median of latency, "

@@ -217,9 +217,9 @@ def _recovery(results: Sequence[ReplayResult]) -> list[Section]:
     text = (
         "Time from the end of an outage, or from a change, until a figure is within its band "
         f"again, the mean before the first event and three standard deviations of windows of "
-        f"{duration(rows['window'].iloc[0])}; where the same run without outages and changes is "
-        "above that mean, these are added to that run. Latencies are those of the answers of a "
-        "window, and the backlog is the mean number of tasks in the pool.",
+        f"{duration(rows['window'].iloc[0])}; in windows in which the same run without outages and "
+        "changes is above that mean, its figure takes the place of the mean. Latencies are those "
+        "of the answers of a window, and the backlog is the mean number of tasks in the pool.",
     )
     return [Section("recovery", "Recovery", text, tuple(blocks))]
 

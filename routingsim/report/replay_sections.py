@@ -60,7 +60,7 @@ def assemble(
     date: str | datetime.date | None,
     caveats: Sequence[str],
 ) -> Document:
-    """A report on replays of what has this ``name``; ``of`` what the tasks are, in words."""
+    """A report on replays of the corpus ``name``; ``of`` says which tasks these are."""
     policies, first = experiment.last.policies, results[0]
     return sections.assemble(
         experiment,
@@ -115,9 +115,7 @@ def settings(first: Shown, length: str, tasks: str = "") -> tuple[list[tuple[str
     facts += [("Change", str(change)) for change in first.changes]
     if first.signals.routers > 1:
         late = f"{first.signals.delay:g} s late" if first.signals.delay else "at once"
-        facts.append(
-            ("Routers", f"{first.signals.routers:,}, which hear of each other’s calls {late}")
-        )
+        facts.append(("Routers", f"{first.signals.routers:,}, which see each other’s calls {late}"))
     call = f"arrivals={first.arrivals!r}, {tasks}seed={first.seed}"
     if first.retries != ONE_TRY:
         call += f", retries={first.retries!r}"

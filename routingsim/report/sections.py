@@ -132,7 +132,7 @@ def mean_column(entries: Sequence[Entry], metric: str) -> Cells:
 def interval_column(entries: Sequence[Entry], metric: str) -> Cells:
     """A metric of each entry with the half-width of its interval.
 
-    Of times that say only how long the run was there is none.
+    Times of an overloaded run are left out: they say only how long the run was.
     """
     timed = metric.startswith(("latency", "wait", "first_token"))
     shown = (None if timed and entry.overloaded else entry.shown(metric) for entry in entries)

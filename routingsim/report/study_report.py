@@ -153,7 +153,7 @@ def _ranking(study: Study, experiment: Experiment) -> Section:
         "that any choice of agents could (the oracle)."
     ]
     if any(entry.overloaded for at in experiment.comparisons for entry in at.entries):
-        text.append("There are no times of a policy whose backlog outlasts the run.")
+        text.append("Times of a policy whose backlog outlasts the run are left out.")
     if sections.in_sample(experiment.last.entries):
         text.append(IN_SAMPLE)
     first = ["goodput"] if study.recorded and not at_log else []

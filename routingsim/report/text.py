@@ -122,7 +122,7 @@ def _kept_up(experiment: Experiment) -> str:
 
 
 def _not_steady(at: Comparison) -> list[tuple[str, list[Entry]]]:
-    """The policies that were not steady, those in one state together, the gravest first."""
+    """The policies that were not steady, those in one state together, the worst first."""
     found: list[tuple[str, list[Entry]]] = []
     for verdict in CONSEQUENCES:
         alike: dict[str, list[Entry]] = {}
@@ -134,14 +134,14 @@ def _not_steady(at: Comparison) -> list[tuple[str, list[Entry]]]:
 
 
 def _at_a_glance(at: Comparison) -> str:
-    """How the policies stood at one load of several, in a sentence without figures."""
+    """Which policies kept up at one load of several, in a sentence without figures."""
     steady = [entry.name for entry in at.policies if entry.verdict == "steady"]
     said = [f"{joined(steady, 6)} kept up"] if steady else []
     for verdict, alike in _not_steady(at):
         names = [entry.name for entry in alike]
         who = joined(names, 6)
         said.append(
-            f"of {who} the run is too short to tell"
+            f"the run is too short to judge {who}"
             if verdict == "too short to say"
             else _found("", who, len(names), alike[0].state)
         )
@@ -250,7 +250,7 @@ def compared(experiment: Experiment, position: int) -> str:
 
 
 def _how(one: Entry, base: Entry, metric: str = "quality") -> str:
-    """A note that a difference is an estimate, and how good a one; "" where it is not."""
+    """A note that a difference is an estimate, and how good it is; "" where it is none."""
     if metric not in one.estimated:
         return ""
     verdict = worst(one.estimated[metric].verdict, base.estimated[metric].verdict)

@@ -1,4 +1,4 @@
-"""What a run met of the arrivals asked for, and what its warm-up and its end leave out."""
+"""Whether a run met the arrivals asked for, and what its warm-up and its end leave out."""
 
 import math
 from collections.abc import Sequence

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 _BYTES = 64  # of a line
 _PAGE = 1 << 21  # bytes of a large page of memory
-_LARGE = 1 << 20  # bytes from which on they pay
-_ASKED = 1 << 22  # bytes from which on NumPy asks the system for large pages
+_LARGE = 1 << 20  # bytes from which large pages are worth it
+_ASKED = 1 << 22  # bytes from which NumPy asks the system for large pages
 
 
 def whole_lines(fields: list[tuple[str, type]], **others: str) -> np.dtype[np.void]:
@@ -43,10 +43,10 @@ def records(size: int, dtype: np.dtype[Any], first: int = 0) -> NDArray[Any]:
 
 
 def memory(size: int, at: int = 0) -> NDArray[np.uint8]:
-    """So many bytes of any content, of which byte ``at`` begins a line.
+    """``size`` bytes of undefined content, of which byte ``at`` begins a cache line.
 
-    Many begin a large page. The system hands those over, and the processor finds what is in
-    them, several times as quickly; that of it which is not used takes no memory.
+    A large array begins a large page: the system provides such pages, and the processor finds
+    addresses in them, several times as fast. Pages that are never used take no memory.
     """
     unit = _PAGE if size >= _LARGE else _BYTES
     block = np.empty(max(size + unit, _ASKED * (size >= _LARGE)), np.uint8)

@@ -13,7 +13,7 @@ from routingsim.simulation.events import FREE, USED
 
 NONE = 0xFFFFFFFF  # no record
 IDLE, WAITING, SERVING, HELD = range(4)
-"""States of a record; HELD is a call that was cut off and goes on where calls share speed."""
+"""States of a record; HELD is a call that was cut off and continues where calls share speed."""
 
 CALL = whole_lines(
     [

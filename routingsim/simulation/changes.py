@@ -13,7 +13,7 @@ from routingsim.simulation.arrivals.checks import is_finite
 from routingsim.synonyms import argument_hints, meant
 
 # In the order of ``state.CHANGES``.
-_MOST = 1e9  # times as fast, dear or good
+_MOST = 1e9  # the largest factor of speed, price or quality
 _FIELDS = ("speed", "error_rate", "offered", "price", "quality")
 
 

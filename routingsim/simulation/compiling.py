@@ -26,7 +26,7 @@ class _Part(JITCodeLibrary):
     """The code of one function, to be optimised with that of its callers."""
 
     def _optimize_functions(self, ll_module: Any) -> None:
-        """Leave that to the whole; only say for what processor the code is."""
+        """Only name the processor: the final module is optimised as a whole."""
         ll_module.data_layout = self._codegen._data_layout
 
     def finalize(self) -> None:
@@ -53,7 +53,7 @@ class _Whole(JITCodeLibrary):
         super().finalize()
 
     def _optimize_final_module(self) -> None:
-        """Optimise once: numba does it a first time to find needless counts of references."""
+        """Optimise once: an earlier pass of numba only removes needless reference counts."""
         passes, builder = self._codegen._module_pass_manager()
         passes.run(self._final_module, builder)
 
@@ -180,7 +180,7 @@ def _compiler(*signature: Any, **options: Any) -> Any:
     return compiler(*signature, nogil=True, _nrt=False, no_cfunc_wrapper=True, **options)
 
 
-# Numba's ``min`` and ``max`` are compiled for each pair of types, and by themselves.
+# Numba compiles its ``min`` and ``max`` as functions of their own, one for each pair of types.
 
 
 @inlined

@@ -77,7 +77,7 @@ def conditions(
 
 _PARAMETERS = inspect.signature(conditions).parameters
 DEFAULTS: Mapping[str, Any] = {name: each.default for name, each in _PARAMETERS.items()}
-"""Every condition where nothing is given."""
+"""The default of each condition."""
 
 
 def takes_conditions(function: _F) -> _F:

@@ -9,7 +9,7 @@ from routingsim.agents import LIMITS, AgentPool
 from routingsim.errors import AgentError, SimulationError, did_you_mean
 from routingsim.simulation.state import DETERMINISTIC, LOGNORMAL, SPEED, System, Workload
 
-_LONGEST = 1e12  # seconds of a call; with far longer ones times lose their seconds, or are infinite
+_LONGEST = 1e12  # seconds of a call: sums of far longer ones are imprecise or infinite
 _NEVER = 4.0  # standard deviations of the logarithm: fewer than one call in 30,000
 
 
@@ -58,7 +58,7 @@ def check_tasks(pool: AgentPool, work: Workload, system: System) -> None:
 
 
 def always_cut_off(pool: AgentPool, work: Workload, system: System) -> list[str]:
-    """That a time-out cuts every call off at an agent whose answers come whole, if so."""
+    """Notes on time-outs that are shorter than every call of an agent that does not stream."""
     shortest, faster, said = work.service.min(axis=0), _sped_up(system), []
     for a, agent in enumerate(pool):
         for name in ("first_token_timeout", "timeout"):
@@ -125,7 +125,7 @@ def unused_accounts(pool: AgentPool, named: Iterable[str] = ()) -> list[str]:
 
 
 def unused_fallbacks(pool: AgentPool, attempts: int) -> list[str]:
-    """That no task goes to the agents that others name as their fallback, if so."""
+    """A note that fallbacks have no effect without retries, if there are any."""
     named = [agent.id for agent in pool if agent.fallback is not None]
     if not named or attempts > 1:
         return []

@@ -209,7 +209,7 @@ def _compact(s):
 
 @inlined
 def _outcome(work, log, call, i):
-    """What a learning policy is told about the try of task ``i`` that has just ended."""
+    """The outcome, for a learning policy, of the try of task ``i`` that has just ended."""
     row, a, status = row_of(work, i), log.agent[i], log.status[i]
     first = (log.first[i] if log.first.size else log.finished[i]) - work.arrived[i]
     quality = log.quality[i] if log.quality.size else work.quality[row, a]
@@ -378,7 +378,7 @@ def _begin(s, system, rules, think_key):
 def _run(s, work, system, rules, log, pool, choose, learn, learns, memory, seed):
     """The loop, from where it was left.
 
-    Returns ``DONE``, ``GROW`` (it goes on with a larger state, or with more tasks), or the task
+    Returns ``DONE``, ``GROW`` (to be continued with a larger state or more tasks), or the task
     for which the policy returned no valid agent.
     """
     n = work.row.size
@@ -648,7 +648,7 @@ def advance(
     Returns
     -------
     state : State
-        To go on from.
+        From which to continue.
     found : int
         ``GROW`` where more tasks are to come, ``DONE``, or the task for which the policy returned
         no valid agent.

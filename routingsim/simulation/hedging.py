@@ -132,7 +132,7 @@ def cancel(s, work, system, rules, log, keys, c, now):
 
 @called
 def copy_ends(s, work, system, rules, log, keys, a, c, waited, now):
-    """Settle what the end of call ``c`` means for its try; true where the other copy goes on.
+    """Settle what the end of call ``c`` means for its try; true where the other copy continues.
 
     ``waited`` is what the task had waited before this call.
     """

@@ -6,7 +6,7 @@ for each tenant.
 
 Between tenants the service that is given is shared in proportion to their weights, by start-time
 fair queueing (Goyal, Vin & Cheng, "Start-time fair queueing", IEEE/ACM Transactions on
-Networking 5, 1997), with one difference: a tenant's clock goes on when a call of it starts, and
+Networking 5, 1997), with one difference: a tenant's clock advances when a call of it starts, and
 not when one joins the queue, as calls may leave before they start.
 """
 

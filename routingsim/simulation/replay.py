@@ -64,7 +64,7 @@ def replay(
     changes : Change or sequence of Change
         What changes at agents in the run.
     signal_delay : float
-        Seconds until a router hears of the calls that the others have sent, and of their ends.
+        Seconds until a router sees the calls that the others have sent, and their ends.
     routers : int
         How many routers share the agents, each with the same chance for a task. A router sees
         its own calls at once (:mod:`routingsim.simulation.signals`); the policy's memory is one

@@ -42,7 +42,7 @@ RUNS_OF_A_DAY = 4
 """Runs of each day that is drawn from a record."""
 
 _SHORT = np.uint64(16)  # bits dropped from a seed, so that it has 48
-_AT_A_TIME = 1_000_000  # tasks that are run side by side: about 120 MB
+_AT_A_TIME = 1_000_000  # tasks that are run at the same time: about 120 MB
 
 
 class Again(Protocol):

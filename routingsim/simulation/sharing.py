@@ -8,7 +8,7 @@ changes; when the next end is due it is that end's, and with no call left it beg
 The ends in virtual time form a heap for each agent, and so do the first tokens, where they come
 before the ends or may come too late. Both are pairing heaps through nodes of the calls' records
 (Fredman, Sedgewick, Sleator & Tarjan, "The pairing heap", Algorithmica 1, 1986), so that a call
-leaves from anywhere. A call that was cut off and keeps its slot goes on under a record of its own.
+leaves from anywhere. A call that was cut off and keeps its slot continues as another record.
 """
 
 import math

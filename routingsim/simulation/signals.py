@@ -1,8 +1,8 @@
-"""What several routers of one pool know of its load: their own calls, and old news of the others'.
+"""What several routers of one pool know of its load: their own calls, and late those of others.
 
 Each task comes to one of the routers, drawn with the same chance for each, and all its tries
-are sent by that one. A router counts its own calls that it has sent and that have not ended; of
-those of the others it hears ``signal_delay`` seconds late. It cannot tell which calls wait, so
+are sent by that one. A router counts its own calls that it has sent and that have not ended; it
+sees those of the others ``signal_delay`` seconds late. It cannot tell which calls wait, so
 of all that it knows of at an agent as many are in service as there are slots.
 """
 
@@ -22,12 +22,12 @@ _MOST_ROUTERS = 10_000
 
 @dataclass(frozen=True)
 class Signals:
-    """How many routers share a pool, and how late they hear of each other's calls.
+    """How many routers share a pool, and how late they see each other's calls.
 
     Parameters
     ----------
     delay : float
-        Seconds until a router hears of a call of another, and of its end.
+        Seconds until a router sees a call of another, and its end.
     routers : int
         Routers, 1 to 10,000.
 
@@ -59,12 +59,12 @@ class Signals:
 _PLAIN = {"signal_delay": 0.0, "routers": 1}
 
 AT_ONCE = Signals()
-"""One router, which hears of everything at once."""
+"""One router, which sees every call at once."""
 
 
 @inlined
 def are_stale(rules):
-    """Whether routers hear late of anything."""
+    """Whether routers see any call late."""
     return rules.routers > 1 and rules.signal_delay > 0.0
 
 
@@ -76,7 +76,7 @@ def router_of(rules, keys, i):
 
 @called
 def send_news(s, rules, keys, i, a, change, now):
-    """Count one call of task ``i`` at agent ``a`` more or less; others hear of it later."""
+    """Count one call of task ``i`` at agent ``a`` more or less; other routers see it later."""
     who = router_of(rules, keys, i) * s.late.size + a
     s.own[who] += change
     k = (s.counters[NEWS_FIRST] + s.counters[NEWS]) % s.news_at.size

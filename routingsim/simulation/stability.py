@@ -123,7 +123,7 @@ class Stability:
     def __str__(self) -> str:
         if self.verdict == "no rate":
             return (
-                f"no rate can be told: {self.reason}; waits depend on how many come together, read "
+                f"no rate is known: {self.reason}; waits depend on how many come together, read "
                 "percentiles with care"
             )
         load, error = self.offered[self.busiest], self.error[self.busiest]
@@ -197,7 +197,7 @@ def stability(run: Run, *, closed: bool = False) -> Stability:
     "Planning queueing simulations", Management Science 35 (1989), sec. 4). ρ is taken one
     standard error above its estimate. Batch means are taken where they are wider.
 
-    No rate is known if fewer than three different times of arrival are there, if more
+    No rate is known if there are fewer than three different times of arrival, if more
     than half of the tasks arrive at one time, or if all arrive within the mean service time
     of a call and the load is not above capacity: the work of a batch over the time in which
     it came is no load.
@@ -280,7 +280,7 @@ def _by_precision(found: Stability, runs: int = 1) -> Stability:
 def over_runs(found: Sequence[Stability]) -> tuple[Verdict, ...]:
     """The verdict on each of several runs that differ in their seeds alone.
 
-    Several runs may settle what one leaves open: the half-width of their mean is 1/√R of one's.
+    Several runs may decide what one leaves open: the half-width of their mean is 1/√R of one's.
     More than 20 runs count as 20, as each begins with empty queues.
     """
     runs = min(len(found), _MOST_RUNS)

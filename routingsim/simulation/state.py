@@ -154,7 +154,7 @@ class Rules(NamedTuple):
     cool_within: float = 0.0
     cool_seconds: float = 0.0
     cool_on: int = 0
-    signal_delay: float = 0.0  # seconds until a router hears of the calls of the others
+    signal_delay: float = 0.0  # seconds until a router sees the calls of the others
     routers: int = 1
     shows_room: int = 0  # 1: the policy may read how much of each limit is left
     shows_price: int = 0  # 1: the policy may read what this task is expected to cost
@@ -365,7 +365,7 @@ class State(NamedTuple):
 
 
 FIRST_CALLS = 1 << 10  # records of calls to begin with
-_SOME_CALLS = 1 << 16  # whose room is four times that before, as each step costs
+_SOME_CALLS = 1 << 16  # calls up to which room grows fourfold, as each growth takes time
 FAR_FROM = 1 << 11  # events from which on those that are far off are set aside
 RANKED_FROM = {UNRANKED: 0, BY_LOAD: 192, BY_LATENCY: 48, BY_MEMORY: 48}
 """Agents from which on a ranking is quicker than to look at all of them."""
@@ -501,7 +501,7 @@ def _windows(system: System, work: Workload, calls: int) -> NDArray[np.void]:
 
 
 def grown(state: State, rules: Rules) -> State:
-    """The same state with room for more calls at once, twice as many or, of some, four times.
+    """The same state with room for twice as many calls at once, or four times as many of few.
 
     An event is of a call, an agent or a user; before the calendar is full of events that no
     longer hold, these are dropped.
@@ -509,7 +509,7 @@ def grown(state: State, rules: Rules) -> State:
     calls, m = state.calls.size, state.agents.size
     calls = max(FIRST_CALLS, calls * (4 if 2 * FAR_FROM <= calls < _SOME_CALLS else 2))
     events = (3 + hedges(rules)) * calls + 4 * m + rules.users + 64
-    # What is not in use yet is not written: that of it which never is takes no time or memory.
+    # Room that is not in use yet is not written: if it never is, it takes no time or memory.
     used, here = state.counters[USED], state.counters[EVENTS]
     more = memory(calls * CALL.itemsize).view(CALL)
     more[:FIRST_CALLS] = 0

@@ -23,7 +23,7 @@ Floats = NDArray[np.float64]
 _BLOCK = 128  # values that NumPy adds in eight columns before it pairs them
 _DEEP = 64  # halvings of any number of values
 _KEPT = 1 << 20  # numbers that a thread keeps room for, 8 MB
-_FEW = 1 << 14  # values up to which NumPy keeps the lock so shortly that nothing need be compiled
+_FEW = 1 << 14  # values up to which NumPy holds the GIL too briefly to need compiled code
 
 
 def stack() -> Floats:

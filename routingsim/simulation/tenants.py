@@ -24,7 +24,7 @@ _WRITTEN = "NAME or NAME:weight=2,priority=1,share=0.3"
 @argument_hints
 @dataclass(frozen=True)
 class Tenant:
-    """A tenant, where the corpus does not say all of it.
+    """What the corpus does not say of a tenant: weight, priority or share of the tasks.
 
     Parameters
     ----------

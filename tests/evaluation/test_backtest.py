@@ -120,7 +120,7 @@ def test_few_calls_are_said_to_be_too_few() -> None:
         *("How sure", "What it rests on", "What to do next")
     ]
     assert dict(answer.parts)["What to do next"] == (
-        "Bring a longer log, or hold out more of it (`--at 0.5`).",
+        "Use a longer log, or hold out more of it (`--at 0.5`).",
     )
 
 

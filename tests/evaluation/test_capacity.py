@@ -350,7 +350,7 @@ def test_wrong_questions_are_refused_in_words() -> None:
 
 @pytest.mark.slow
 def test_arrivals_that_the_runs_do_not_meet_are_refused() -> None:
-    with pytest.raises(SimulationError, match="no capacity can be told"):
+    with pytest.raises(SimulationError, match="no capacity is known"):
         capacity(
             *(None, [agent()], "static:a"),
             arrivals="diurnal:1,amplitude=0.8",

@@ -96,7 +96,7 @@ def test_every_try_costs() -> None:
     [
         {"arrivals": "poisson:1.5"},
         {"arrivals": "poisson:9"},
-        {"arrivals": "poisson:1e6"},  # no rate can be told
+        {"arrivals": "poisson:1e6"},  # no rate is known
         {"arrivals": rs.Trace([0.0] * 150 + [5.0] * 150)},  # as of a batch
         {"arrivals": "closed:users=20,think=1"},
         {"arrivals": "poisson:4", "outages": [rs.Outage("a", 10, 30)], "retries": Retries(3)},

@@ -161,7 +161,7 @@ def test_each_load_is_named() -> None:
     )
     short = at(entry("a", "too short to say"), entry("b", "too short to say"), load=0.5)
     assert verdict(short, busy).startswith(
-        "At load 0.5 of a and b the run is too short to tell. At load 0.8 a kept up; b is growing. "
+        "At load 0.5 the run is too short to judge a and b. At load 0.8 a kept up; b is growing. "
     )
     assert verdict(busy).startswith(
         "At load 0.8 b (highest offered load 60 %; 30 tasks waiting at the end) is growing: "

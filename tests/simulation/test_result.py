@@ -253,7 +253,7 @@ def test_a_dict_is_json_whatever_happened(times: list[float]) -> None:
         "half_width": None, "enough": 0, "above": 0.0, "peak": 0, "left": 0,
     }  # fmt: skip
     shown = " ".join(repr(result).split())
-    assert f"arrivals: no rate met over 0 s no rate can be told: {reason}; waits depend on" in shown
+    assert f"arrivals: no rate met over 0 s no rate is known: {reason}; waits depend on" in shown
 
 
 def test_a_dict_keeps_counts_whole() -> None:
@@ -298,7 +298,7 @@ def test_shows_itself_as_markdown() -> None:
     assert run(one(), [0, 0]).to_markdown().splitlines() == [
         r"- note: a window: the first 2 arrivals of trace:\<2 times\>, 00:00:00 long",
         "- arrivals: no rate met over 0 s",
-        "- no rate can be told: all 2 tasks arrive at the same time; waits depend on how many come "
+        "- no rate is known: all 2 tasks arrive at the same time; waits depend on how many come "
         "together, read percentiles with care",
         "",
         r"| agent | tasks | share | utilisation | mean wait (s) | p50 (s) | p95 (s) | "

@@ -263,7 +263,7 @@ def test_a_batch_has_no_rate(arrived: list[float], seconds: float, reason: str) 
     assert (found.verdict, found.reason, found.busiest) == ("no rate", reason, "")
     assert math.isnan(found.offered["a"])
     assert str(found) == (
-        f"no rate can be told: {reason}; waits depend on how many come together, read percentiles "
+        f"no rate is known: {reason}; waits depend on how many come together, read percentiles "
         "with care"
     )
 

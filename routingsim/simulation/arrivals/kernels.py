@@ -32,9 +32,9 @@ def _weibull(key, first, times, rate, shape, clock):
 
 
 def weibull(key, first, n, rate, shape, clock):
-    """``n`` arrivals with Weibull gaps, by inversion; those of shape 1 are exponential.
+    """``n`` arrivals with Weibull gaps, by inversion; gaps of shape 1 are exponential.
 
-    They are those from number ``first`` on; ``clock`` holds the time before, in mean gaps.
+    The first has the number ``first``; ``clock`` holds the time before it, in mean gaps.
     """
     times = np.empty(n)
     _weibull(key, first, times, rate, shape, clock)
