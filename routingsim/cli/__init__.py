@@ -6,7 +6,7 @@ from importlib.metadata import version as version_of
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
 from routingsim.cli.backtest import backtest
 from routingsim.cli.capacity import capacity
@@ -14,6 +14,7 @@ from routingsim.cli.check import check
 from routingsim.cli.compare import compare
 from routingsim.cli.console import remark
 from routingsim.cli.fit import fit, train
+from routingsim.cli.help import NarrowHelp
 from routingsim.cli.lists import agents, corpora, policies
 from routingsim.cli.live import serve
 from routingsim.cli.log_size import log_size
@@ -27,13 +28,19 @@ from routingsim.synonyms import of_agents
 
 __all__ = ["EXAMPLES", "app", "main"]
 
+
+class _Group(NarrowHelp, TyperGroup):
+    pass
+
+
 app = typer.Typer(
+    cls=_Group,
     help="What would this routing policy do to my traffic, before I turn it on?",
     epilog="\n\n".join(
         [
-            "Start with [bold]routingsim report tasks[/], then use a file of your own: CSV, "
-            "JSON lines or Parquet with columns [bold]id[/] and [bold]text[/].",
-            "The help of every command has examples: [bold]routingsim replay --help[/].",
+            "Start with routingsim report tasks, then use a file of your own: CSV, JSON lines or "
+            "Parquet with columns id and text.",
+            "The help of every command has examples: routingsim replay --help.",
         ]
     ),
     no_args_is_help=True,
@@ -139,7 +146,7 @@ _LESS: dict[str | None, str] = {
 """How to make a run shorter, for each command that saves nothing when it is interrupted."""
 
 
-class _Command(TyperCommand):
+class _Command(NarrowHelp, TyperCommand):
     """A command whose errors say where to give an option that is a field of agents.
 
     After ctrl-C it says that there is no result, unless the command itself says what is kept.
@@ -163,7 +170,7 @@ class _Command(TyperCommand):
 
 
 for command, examples in EXAMPLES.items():
-    epilog = "\n\n".join(["[bold]Examples[/]", *examples])
+    epilog = "\n\n".join(["Examples:", *examples])
     app.command(epilog=epilog, cls=_Command)(command)
 
 

@@ -43,7 +43,7 @@ class Inputs:
             metavar="CORPUS",
             help="File of tasks (CSV, JSON lines or Parquet, with columns id and text), the log of "
             "a tool (a file or a folder: LiteLLM, OpenTelemetry, Langfuse, …), or the name of a "
-            "public corpus: see [bold]routingsim corpora[/].",
+            "public corpus: see routingsim corpora.",
             autocompletion=complete_corpus,
         ),
     ]
@@ -51,7 +51,7 @@ class Inputs:
         list[str] | None,
         option(
             "NAME",
-            "Routing policy: see [bold]routingsim policies[/]. Repeat it to compare "
+            "Routing policy: see routingsim policies. Repeat it to compare "
             "policies; the first is the baseline.",
             "--policy",
             "-p",
@@ -62,8 +62,8 @@ class Inputs:
         str,
         option(
             "POOL",
-            "TOML file of agents, the name of a built-in pool (see [bold]routingsim agents[/]), or "
-            "[bold]log[/]: the agents of CORPUS, which is a log, fitted to it.",
+            "TOML file of agents, the name of a built-in pool (see routingsim agents), or "
+            "log: the agents of CORPUS, which is a log, fitted to it.",
             complete=complete_pool,
         ),
     ] = "default"

@@ -30,7 +30,7 @@ def serve(
         str,
         option(
             "SPEC",
-            "Routing policy of the API: see [bold]routingsim policies[/].",
+            "Routing policy of the API: see routingsim policies.",
             "--policy",
             "-p",
         ),

@@ -43,7 +43,7 @@ AgentsOption = Annotated[
     str,
     option(
         "POOL",
-        "TOML file of agents, or the name of a built-in pool: see [bold]routingsim agents[/].",
+        "TOML file of agents, or the name of a built-in pool: see routingsim agents.",
         complete=complete_pool,
     ),
 ]

@@ -29,7 +29,7 @@ def route(
         str,
         option(
             "NAME",
-            "Routing policy: see [bold]routingsim policies[/].",
+            "Routing policy: see routingsim policies.",
             "--policy",
             "-p",
             complete=complete_policy,

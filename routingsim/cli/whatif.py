@@ -18,7 +18,7 @@ def whatif(
         list[str] | None,
         option(
             "NAME",
-            "Routing policy to try: see [bold]routingsim policies[/]. Default: cheapest and "
+            "Routing policy to try: see routingsim policies. Default: cheapest and "
             "least-loaded. Can be repeated; the baseline is always logged, what the log did.",
             "--policy",
             "-p",
