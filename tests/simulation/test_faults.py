@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+import routingsim as rs
 from routingsim.errors import SimulationError
 from routingsim.simulation.faults import Cooldown, Outage, Retries
 
@@ -60,3 +61,31 @@ def test_a_cooldown_as_text() -> None:
     for text in ("3:60", "3.5:60:30", "a:b:c"):
         with pytest.raises(SimulationError, match="write FAILURES:WITHIN:SECONDS, as 3:60:30"):
             Retries(cooldown=text)
+
+
+@pytest.mark.parametrize(("budget", "late"), [(None, 0), (0.1, 400)])
+def test_a_retry_storm_outlives_its_cause_and_a_budget_ends_it(
+    budget: float | None, late: int
+) -> None:
+    agent = rs.Agent(
+        id="a",
+        name="A",
+        cost=0.01,
+        latency=1.0,
+        service="deterministic",
+        concurrency=1,
+        timeout=1.5,
+        cut_off="holds",
+    )
+    result = rs.replay(
+        None,
+        rs.AgentPool((agent,)),
+        "static:a",
+        arrivals=rs.Deterministic(0.8),
+        tasks=800,
+        changes=[rs.Change("a", 100.0, speed=0.25), rs.Change("a", 160.0, speed=1.0)],
+        retries=Retries(3, backoff=1.0, on="timed_out", budget=budget),
+    )
+    answered = result.log.status == 0
+    assert answered[:79].all()  # arrive before the slow minute
+    assert answered[400:].sum() == late  # arrive 340 s after it or later
