@@ -1,8 +1,8 @@
 """How work is sent to a worker: what all items share once, each item on its own.
 
 What is shared, such as a corpus, is pickled to a temporary file, whose path and digest go with
-every item; Dask gets it scattered. A worker that cannot read the file, such as one on another
-machine, is sent the bytes. Each worker keeps what it has unpacked.
+every item. A worker that cannot read the file, such as one on another machine, is sent the bytes;
+a Dask cluster gets them once. Each worker keeps what it has unpacked.
 """
 
 import hashlib

@@ -4,6 +4,7 @@ import functools
 import os
 import threading
 import time
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import (
@@ -285,6 +286,7 @@ class _Pool:
     def __init__(self, pool: Any, here: Callable[[Any], Any] | None, packed: Packed | None) -> None:
         self.pool, self._here, self._packed = pool, here, packed
         self._client: Any = None
+        self._sent: Any = None
         known = getattr(pool, "_max_workers", None)
         self.most = _AHEAD * (known if isinstance(known, int) else _MANY)
         if _kind(pool) == "dask":
@@ -292,11 +294,6 @@ class _Pool:
             given = {**getattr(pool, "_kwargs", {}), "pure": False}
             self.pool = self._client.get_executor(**given)
             self.most = _AHEAD * max(_MANY, sum(self._client.nthreads().values()))
-            self._scatter()
-
-    def _scatter(self) -> None:
-        data = self._packed.data if self._packed else b""
-        self._scattered = self._client.scatter(data, broadcast=True, hash=False)
 
     def __call__(self, items: Sequence[Any], done: Done) -> None:
         _Running(self, items, done).go()
@@ -310,13 +307,26 @@ class _Pool:
             data = packed.data if lacking else None
             return self.pool.submit(do, packed.digest, packed.path, data, sent)
         with _client_there():
-            return self.pool.submit(do, packed.digest, packed.path, self._scattered, sent)
+            data = self._on_cluster(packed.data) if lacking else None
+            return self.pool.submit(do, packed.digest, packed.path, data, sent)
+
+    def _on_cluster(self, data: bytes) -> Any:
+        """The bytes on a Dask cluster, where they are sent once.
+
+        As a task, which is run again where the workers that held its result have died. Scattered
+        data would be gone with them; Dask then cancels all that needs it, and a result that it
+        was about to fetch never comes.
+        """
+        if self._sent is None:
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "Sending large graph", UserWarning)
+                self._sent = self._client.submit(bytes, data, pure=False)
+        return self._sent
 
     def renew(self, error: BaseException) -> None:
         """Go on after the death of a worker."""
         if self._client is not None:
-            with _client_there():
-                self._scatter()  # the dead worker may have been the only one to hold it
+            self._sent = None  # the bytes may have failed with the workers that were to hold them
         elif isinstance(self.pool, _Renewed):
             self.pool.renew()
         elif isinstance(error, BrokenExecutor):  # one that has lost a call may take it again

@@ -13,8 +13,9 @@ import signal
 import subprocess
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -278,6 +279,38 @@ def test_only_what_kills_its_worker_is_given_up(monkeypatch: pytest.MonkeyPatch)
         _Pool(pool, functools.partial(work, None), None)(range(12), found.__setitem__)
         assert str(found.pop(7).error) == "its worker died 3 times (KilledWorker)"
         assert found == {k: k for k in range(12) if k != 7}
+
+
+def _each_kills_once(most: int, folder: str) -> Callable[[Any, Any], Any]:
+    """Work at which a worker dies ``most`` times, at another item each time."""
+
+    def work(shared: dict[str, int], item: int) -> int:
+        marker = os.path.join(folder, str(item))
+        if item < most and not os.path.exists(marker):
+            open(marker, "w").close()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return shared["offset"] + item**2
+
+    return work
+
+
+@pytest.mark.slow
+def test_what_a_dask_cluster_was_sent_outlives_the_workers_that_hold_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    distributed = pytest.importorskip("distributed", reason="needs the extra dask")
+
+    @contextmanager
+    def nowhere(work: Any, shared: Any) -> Iterator[travel.Packed]:
+        with packed_once(work, shared) as packed:
+            os.remove(packed.path)  # as for workers on another machine
+            yield packed
+
+    monkeypatch.setattr(workers, "packed_once", nowhere)
+    cluster = distributed.LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=":0")
+    with cluster, distributed.Client(cluster) as client:
+        found = results(_each_kills_once(2, str(tmp_path)), items=6, executor=client)
+    assert found == {k: WANTED[k] for k in range(6)}
 
 
 @pytest.mark.slow
