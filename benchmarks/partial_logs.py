@@ -177,7 +177,7 @@ def _told(found: Estimates, truth: dict[str, float]) -> Iterator[dict[str, objec
         yield {
             "what": name,
             "verdict": each.verdict,
-            "held": abs(each.value - truth[name]) <= each.interval.half_width,
+            "held": each.interval.low <= truth[name] <= each.interval.high,
             "half-width": each.interval.half_width,
             "worth": each.support.planned / found.tasks,
             "repeats": each.support.repeats,
@@ -188,12 +188,15 @@ def _told_of_differences(found: Estimates, truth: dict[str, float]) -> list[dict
     shown = [each for each in found.differences.values() if each.verdict == "answered"]
     if not shown:
         return []
-    apart = [each.value - truth[each.first] + truth[each.second] for each in shown]
+    apart = [truth[each.first] - truth[each.second] for each in shown]
     wrong = [
         each.comparison == ("worse" if truth[each.first] >= truth[each.second] else "better")
         for each in shown
     ]
-    held = [abs(a) <= each.interval.half_width + 1e-9 for a, each in zip(apart, shown, strict=True)]
+    held = [
+        each.interval.low - 1e-9 <= true <= each.interval.high + 1e-9
+        for true, each in zip(apart, shown, strict=True)
+    ]
     return [{"what": ALL, "verdict": "answered", "held": all(held), "false": any(wrong)}]
 
 

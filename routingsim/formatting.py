@@ -87,8 +87,8 @@ def decimals(values: Sequence[Any], kind: str) -> int:
     (None) and zeros do not count.
     """
     if kind == "interval":
-        widths = [width for mean, width in values if mean is not None and width]
-        means = [abs(mean) for mean, _ in values if mean]
+        widths = [width for mean, width, *_ in values if mean is not None and width]
+        means = [abs(mean) for mean, *_ in values if mean]
         if not widths:
             return decimals(means, "number")
         most = _decimals(max(means, default=0.0), 3) + 2
@@ -116,13 +116,14 @@ def cells(
     """The values of a table's column as texts, all numbers with as many decimals.
 
     ``kind`` is "text", "count", "percent" (of a share), "quality", "number", "seconds" (a
-    wait or latency), or "interval" (a pair of a mean and a half-width). ``places`` are the
-    decimals of the last three, if the column shares them with others; ``absent`` stands for None.
+    wait or latency), or "interval" (a mean and a half-width, and how far the interval's middle is
+    from the mean where it is). ``places`` are the decimals of the last three, if the column shares
+    them with others; ``absent`` stands for None.
     """
     if kind in ("number", "seconds", "interval"):
         places = decimals(values, kind) if places is None else places
         if kind == "interval":
-            return [absent if m is None else _interval(m, width, places) for m, width in values]
+            return [absent if m is None else _interval(places, m, *rest) for m, *rest in values]
         return [absent if v is None else f"{v:z,.{places}f}" for v in values]
     form: Callable[[Any], str] = {
         "text": str,
@@ -133,9 +134,17 @@ def cells(
     return [absent if v is None else form(v) for v in values]
 
 
-def _interval(mean: float, width: float | None, places: int) -> str:
-    """A mean and its half-width, one of the last digit at least; or a mean alone."""
+def tight(cell: str) -> str:
+    """An interval as a terminal has room for: ``0.548±0.058``, ``0.97(0.89–1.00)``."""
+    return cell.replace(" ± ", "±").replace(" (", "(").replace(" to ", "–")
+
+
+def _interval(places: int, mean: float, width: float | None, shift: float | None = None) -> str:
+    """A mean and its half-width, one of the last digit at least; with its ends; or alone."""
     shown = f"{mean:z,.{places}f}"
+    if width and shift:
+        low, high = (f"{mean + shift + sign * width:z,.{places}f}" for sign in (-1, 1))
+        return f"{shown} ({low} to {high})"
     return f"{shown} ± {max(width, 10.0**-places):,.{places}f}" if width else shown
 
 

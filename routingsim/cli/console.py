@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from routingsim.files import written
-from routingsim.formatting import cells, decimals, short
+from routingsim.formatting import cells, decimals, short, tight
 
 if TYPE_CHECKING:  # imported when used, so that help is shown without loading the compiler
     import pandas as pd
@@ -312,13 +312,15 @@ def _cell(value: float | str, form: str, places: int = 0) -> str:
     return f"{value:,.{places}f}" if form == "number" else form.format(value)
 
 
-def _pairs(frame: "pd.DataFrame", metric: str) -> list[tuple[float | None, float | None]]:
+def _pairs(frame: "pd.DataFrame", metric: str) -> list[tuple[float | None, ...]]:
     """A metric and its half-width in each row."""
+    from routingsim.simulation.statistics import Interval
+
     means, widths = frame[metric].tolist(), frame[f"{metric}_hw"].tolist()
-    return [
-        (None if math.isnan(mean) else mean, None if math.isnan(width) else width)
-        for mean, width in zip(means, widths, strict=True)
-    ]
+    found = [Interval(*each) for each in zip(means, widths, strict=True)]
+    if metric.startswith("quality"):
+        found = [each.within(0.0, 1.0) for each in found]
+    return [tuple(None if math.isnan(part) else part for part in each.parts) for each in found]
 
 
 _STUDIED = (
@@ -361,7 +363,7 @@ def print_study(study: "Study") -> None:
         timed = {k for k, _, _ in shown if k.startswith("latency") and k != by}
         frame = frame.assign(**{key: frame[key].mask(lasts) for key in timed})
         columns = [
-            [each.replace(" ± ", "±") for each in cells(pairs, "interval", ranked, absent="-")]
+            list(map(tight, cells(pairs, "interval", ranked, absent="-")))
             if key == by
             else [_cell(v * 1000 if key == "cost" else v, form, costs) for v in frame[key].tolist()]
             for key, _, form in shown

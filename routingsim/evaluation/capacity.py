@@ -28,7 +28,6 @@ from routingsim.evaluation.evidence import evidence
 from routingsim.evaluation.intervals import t_interval
 from routingsim.evaluation.jobs import simulate
 from routingsim.evaluation.loads import Wanted, several
-from routingsim.evaluation.study_intervals import either_side
 from routingsim.evaluation.study_notes import cautions_on, order_of
 from routingsim.evaluation.study_record import StudySettings
 from routingsim.evaluation.targets import USD, Target, targets_of
@@ -45,7 +44,7 @@ from routingsim.simulation.conditions import Conditions, conditions, takes_condi
 from routingsim.simulation.replications import replication_seeds
 from routingsim.simulation.scenario import Scenario, prepare
 from routingsim.simulation.stability import lasts, of_most, over_runs
-from routingsim.simulation.statistics import Interval
+from routingsim.simulation.statistics import Interval, either_side
 from routingsim.synonyms import argument_hints
 
 FIRST = 3

@@ -14,7 +14,7 @@ answer there is no figure.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -27,16 +27,19 @@ from routingsim.evaluation.outcome_model import Features, cross_predict
 from routingsim.evaluation.outcomes import column, taken
 from routingsim.evaluation.policy_difference import PolicyDifference, policy_differences
 from routingsim.evaluation.policy_value import (
+    Bounds,
     PolicyEstimate,
     Side,
     policy_estimate,
     residuals_of,
     side_of,
+    span_of,
 )
 from routingsim.evaluation.propensities import balance
 from routingsim.evaluation.sensitivity import GAMMAS, Arm, Sensitivity, sensitivity
 from routingsim.evaluation.support import ENOUGH, ENOUGH_SKEWED, Weights, judge
 from routingsim.evaluation.tabular import records, table_of
+from routingsim.simulation.statistics import either_side
 
 _DIAGNOSTICS = ("planned", "realised", "rare", "mean_weight")
 _SKEWED = 1.0  # skewness of residuals above which outcomes without bounds count as skewed
@@ -71,6 +74,7 @@ class Estimates:
     _weights: Weights
     _sides: dict[str, Side]
     _rest: NDArray[np.float64]
+    _bounds: Bounds | None
 
     def __str__(self) -> str:
         return "\n".join(map(str, [*self.policies.values(), *self.differences.values()]))
@@ -139,7 +143,7 @@ class Estimates:
                 raise SimulationError(f"no estimate of {first!r}; there are {list(self.policies)}")
             one = self.policies[first]
             arm = self._arm(self._sides[first])
-            return sensitivity(one.value, one.interval.half_width, arm, gammas=gammas)
+            return sensitivity(one.value, one.half_width, arm, gammas=gammas, bounds=self._bounds)
         if (first, second) in self.differences:
             difference = self.differences[first, second]
             value = difference.value
@@ -149,8 +153,15 @@ class Estimates:
         else:
             raise SimulationError(f"no difference of {first!r} and {second!r}")
         plus, minus = self._arms(self._sides[first], self._sides[second])
+        span = span_of(self._bounds)
         return sensitivity(
-            value, difference.interval.half_width, plus, minus, gammas=gammas, against=0.0
+            value,
+            either_side(difference.interval).half_width,
+            plus,
+            minus,
+            gammas=gammas,
+            against=0.0,
+            bounds=(-span, span) if span else None,
         )
 
     def _arm(self, side: Side) -> Arm:
@@ -182,7 +193,7 @@ def estimate(
     *,
     level: float = 0.95,
     higher_is_better: bool = True,
-    bounds: tuple[float, float] | None = None,
+    bounds: Bounds | None = None,
 ) -> Estimates:
     """Estimate the mean outcome of policies from what the log recorded.
 
@@ -201,7 +212,8 @@ def estimate(
         False for costs and latencies.
     bounds : tuple of float, optional
         The least and the largest possible outcome, (0, 1) for a quality: intervals then
-        allow for failures too rare to have been seen. Without bounds, as for costs, skewed
+        allow for failures too rare to have been seen, and hold what is possible alone; one
+        that holds more than half of that is not shown. Without bounds, as for costs, skewed
         outcomes need a log twenty times as large before it answers.
 
     Raises
@@ -216,7 +228,7 @@ def estimate(
     tasks, agents = log.chosen.size, len(log.agents)
     served = log.chosen >= 0
     outcomes = np.where(served, column("outcomes", outcome, tasks), np.nan)
-    span = _span(outcomes, bounds)
+    _check(outcomes, bounds)
     targets = {
         name: choice_probabilities(each, tasks, agents)[served] for name, each in policies.items()
     }
@@ -238,10 +250,14 @@ def estimate(
         )
         for name, target in targets.items()
     }
+    found = {name: policy_estimate(name, side, level, bounds) for name, side in sides.items()}
+    sides = {name: replace(side, support=found[name].support) for name, side in sides.items()}
     return Estimates(
         agents=log.agents,
-        policies={name: policy_estimate(name, side, level, span) for name, side in sides.items()},
-        differences=policy_differences(sides, weights, rest, level, higher_is_better, span, enough),
+        policies=found,
+        differences=policy_differences(
+            sides, weights, rest, level, higher_is_better, bounds, enough
+        ),
         tasks=chosen.size,
         unserved=tasks - chosen.size,
         missing=int((~weights.known).sum()),
@@ -249,22 +265,22 @@ def estimate(
         _weights=weights,
         _sides=sides,
         _rest=rest.values,
+        _bounds=bounds,
     )
 
 
-def _span(outcomes: NDArray[np.float64], bounds: tuple[float, float] | None) -> float:
-    """How far outcomes may be apart; 0 without bounds."""
+def _check(outcomes: NDArray[np.float64], bounds: Bounds | None) -> None:
+    """Refuse outcomes of which none is known, or one is not possible."""
     if np.isnan(outcomes).all():
         raise CorpusError("outcomes: none is known; there is nothing to estimate from")
     if bounds is None:
-        return 0.0
+        return
     low, high = bounds
     least, most = np.nanmin(outcomes), np.nanmax(outcomes)
     if not low <= least <= most <= high:
         raise CorpusError(
             f"outcomes: from {least:g} to {most:g}; from {low:g} to {high:g} is needed"
         )
-    return high - low
 
 
 def _weights(log: ChoiceLog, outcomes: NDArray[np.float64]) -> Weights:

@@ -25,7 +25,6 @@ from routingsim.evaluation.log_size import log_size
 from routingsim.evaluation.support import MISSING, SupportVerdict, worst
 from routingsim.simulation.recorded import basis
 from routingsim.simulation.result import ReplayResult
-from routingsim.simulation.statistics import Interval
 from routingsim.simulation.stream_result import StreamedReplay
 
 Field = Literal["quality", "cost"]
@@ -237,7 +236,7 @@ def difference_of(estimates: Estimates, name: str, baseline: str) -> Difference:
         return not_comparable("the log cannot answer this", found.interval.level)
     turned = {"better": "worse", "worse": "better"}
     return Difference(
-        Interval(sign * found.value, found.interval.half_width, found.interval.level),
+        found.interval.scaled(sign),
         found.p_value,
         cast(
             Verdict,

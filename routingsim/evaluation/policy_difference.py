@@ -16,14 +16,17 @@ from scipy import special
 from routingsim.evaluation import intervals
 from routingsim.evaluation.outcomes import taken
 from routingsim.evaluation.policy_value import (
+    Bounds,
     Residuals,
     Side,
     degrees_of,
     least_half_width,
     mean_square,
     p_value,
+    possible,
     quantile,
     skewness_of,
+    span_of,
 )
 from routingsim.evaluation.support import ENOUGH, SupportVerdict, Weights, worst
 from routingsim.simulation.statistics import Interval
@@ -94,7 +97,7 @@ def policy_differences(
     rest: Residuals,
     level: float,
     higher_is_better: bool,
-    span: float = 0.0,
+    bounds: Bounds | None = None,
     enough: float = ENOUGH,
 ) -> dict[tuple[str, str], PolicyDifference]:
     """All differences of pairs of policies, with intervals that hold together.
@@ -106,8 +109,8 @@ def policy_differences(
     rest : Residuals
     level : float
     higher_is_better : bool
-    span : float
-        As :func:`routingsim.evaluation.policy_value.policy_estimate` takes it.
+    bounds : tuple of float, optional
+        The least and the largest possible outcome.
     enough : float
         Planned effective sample from which a difference may be answered.
     """
@@ -119,7 +122,8 @@ def policy_differences(
     }
     least = _least_p_values([gap for gap in gaps.values() if gap.error > 0])
     alpha = float(np.quantile(least, 1 - level)) if least.size else 1 - level
-    bounded = span > 0
+    bounded, span = bounds is not None, span_of(bounds)
+    between = (-span, span) if bounded else None
     found = {}
     for pair in pairs:
         one, other = sides[pair[0]].support, sides[pair[1]].support
@@ -141,11 +145,11 @@ def policy_differences(
                     "where the two policies differ the log is worth "
                     f"{gap.planned:,.0f} tasks; an answer needs {enough:,.0f}",
                 )
-        interval = Interval(value, half_width, level)
+        interval = possible(value, half_width, level, between)
         found[pair] = PolicyDifference(
             first=pair[0],
             second=pair[1],
-            value=value,
+            value=interval.mean,
             error=error,
             degrees=degrees,
             interval=interval,

@@ -22,10 +22,14 @@ is as wide as its worse side. The skewness of the estimate is that of the residu
 sum |w|³ / (sum w²)^1.5 with the weights w. Residuals are standardised agent by agent, and
 the larger counts of the skewness of all records, since what one policy shares with the log
 is too little to see a tail, and of those where log and policy agree.
+
+Weights can take an estimate beyond what is possible. Where outcomes have bounds it is moved to
+the bound, which takes it nearer to every possible truth, and its interval is what is possible of
+it. There is no figure where that is more than half of all that is possible, or nothing of it.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -34,7 +38,13 @@ from scipy import optimize, special
 
 from routingsim.evaluation.outcomes import taken
 from routingsim.evaluation.support import Support, SupportVerdict, Weights
+from routingsim.formatting import short
 from routingsim.simulation.statistics import Interval
+
+Bounds = tuple[float, float]
+"""The least and the largest possible outcome."""
+
+_MOST = 0.5  # of what is possible: an estimate whose interval holds more is none
 
 
 @dataclass(frozen=True)
@@ -48,6 +58,9 @@ class PolicyEstimate:
         Estimate, standard error and degrees of freedom; NaN where the verdict is
         "cannot".
     interval : Interval
+        Without what is not possible.
+    half_width : float
+        Of the interval before that.
     support : Support
         Verdict, reasons and diagnostics.
     """
@@ -58,6 +71,7 @@ class PolicyEstimate:
     degrees: float
     interval: Interval
     support: Support
+    half_width: float = math.nan
 
     @property
     def verdict(self) -> SupportVerdict:
@@ -203,7 +217,9 @@ def skewness_of(weight: NDArray[np.float64], share: NDArray[np.float64], rest: R
     return max(abs(rest.skewness), abs(own)) * float(size**2 @ size) / squares**1.5
 
 
-def policy_estimate(name: str, side: Side, level: float, span: float = 0.0) -> PolicyEstimate:
+def policy_estimate(
+    name: str, side: Side, level: float, bounds: Bounds | None = None
+) -> PolicyEstimate:
     """The estimate, or none where the log cannot answer.
 
     Parameters
@@ -211,24 +227,58 @@ def policy_estimate(name: str, side: Side, level: float, span: float = 0.0) -> P
     name : str
     side : Side
     level : float
-    span : float
-        Between the least and the largest possible outcome; 0 if unknown. See
-        :func:`least_half_width`.
+    bounds : tuple of float, optional
     """
-    nothing = math.nan
     if side.support.verdict == "cannot":
-        empty = Interval(nothing, nothing, level)
-        return PolicyEstimate(name, nothing, nothing, nothing, empty, side.support)
+        return _none(name, side.support, level)
     tasks, planned = side.terms.size, side.support.planned
     variance, degrees = float(side.terms.var(ddof=1)), planned - 1
     if not side.support.repeats:
         by_model = float(side.expected.var(ddof=1)) + side.residual * tasks / planned
         variance, degrees = max(variance, by_model), degrees_of(planned)
     value, error = float(side.terms.mean()), math.sqrt(variance / tasks)
-    half_width = quantile(degrees, level, side.skewness, bounded=span > 0) * error
-    half_width = max(half_width, least_half_width(span, planned, level))
-    interval = Interval(value, half_width, level)
-    return PolicyEstimate(name, value, error, degrees, interval, side.support)
+    half_width = quantile(degrees, level, side.skewness, bounded=bounds is not None) * error
+    half_width = max(half_width, least_half_width(span_of(bounds), planned, level))
+    interval = possible(value, half_width, level, bounds)
+    if bounds and not side.support.repeats and (why := _nothing_said(interval, bounds)):
+        reasons = (why, *side.support.reasons)
+        return _none(name, replace(side.support, verdict="cannot", reasons=reasons), level)
+    return PolicyEstimate(name, interval.mean, error, degrees, interval, side.support, half_width)
+
+
+def _none(name: str, support: Support, level: float) -> PolicyEstimate:
+    nothing = math.nan
+    empty = Interval(nothing, nothing, level)
+    return PolicyEstimate(name, nothing, nothing, nothing, empty, support)
+
+
+def span_of(bounds: Bounds | None) -> float:
+    """How far outcomes may be apart; 0 without bounds."""
+    return bounds[1] - bounds[0] if bounds else 0.0
+
+
+def possible(value: float, half_width: float, level: float, bounds: Bounds | None) -> Interval:
+    """An estimate and its interval, as far as they are possible.
+
+    Where nothing of the interval is, it is the bound beyond which it lies.
+    """
+    found = Interval(value, half_width, level)
+    if bounds is None or math.isnan(value) or bounds[0] <= found.low <= found.high <= bounds[1]:
+        return found
+    least, most = bounds
+    low, mean, high = (min(max(each, least), most) for each in (found.low, value, found.high))
+    return Interval(mean, (high - low) / 2, level, (high + low) / 2 - mean)
+
+
+def _nothing_said(interval: Interval, bounds: Bounds) -> str:
+    """Why what is left of an interval says nothing; "" where it does say something."""
+    of = f"what is possible ({short(bounds[0])} to {short(bounds[1])})"
+    if interval.high <= interval.low:
+        return f"what the log's choices add up to is beyond {of}"
+    if interval.half_width > _MOST * span_of(bounds) / 2:
+        ends = " to ".join(short(end, 2) for end in (interval.low, interval.high))
+        return f"its interval, {ends}, is more than half of {of}"
+    return ""
 
 
 def least_half_width(span: float, planned: float, level: float) -> float:

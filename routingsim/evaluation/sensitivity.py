@@ -109,6 +109,7 @@ def sensitivity(
     *,
     gammas: tuple[float, ...] = GAMMAS,
     against: float = math.nan,
+    bounds: tuple[float, float] | None = None,
 ) -> Sensitivity:
     """The curve of an estimate, or of a difference whose sides share no record.
 
@@ -122,6 +123,8 @@ def sensitivity(
         From 1 upward.
     against : float
         The value whose inclusion turns the answer; for a difference 0.
+    bounds : tuple of float, optional
+        What is possible: the curve does not leave it.
     """
 
     def at(gamma: float, sign: int) -> tuple[float, float]:
@@ -133,21 +136,22 @@ def sensitivity(
 
     centre, unit = at(1.0, 1)
 
-    def bounds(gamma: float, sign: int) -> tuple[float, float]:
+    def ends(gamma: float, sign: int) -> tuple[float, float]:
         shift, error = at(gamma, sign)
         wider = max(error / unit, 1.0) if unit > 0 else 1.0
         edge = estimate + shift - centre
         return edge, edge + sign * half_width * wider
 
-    lows = np.array([bounds(gamma, -1) for gamma in gammas])
-    highs = np.array([bounds(gamma, 1) for gamma in gammas])
+    least, most = bounds or (-math.inf, math.inf)
+    lows = np.clip([ends(gamma, -1) for gamma in gammas], least, most)
+    highs = np.clip([ends(gamma, 1) for gamma in gammas], least, most)
     return Sensitivity(
         gamma=np.array(gammas),
         low=lows[:, 0],
         high=highs[:, 0],
         interval_low=lows[:, 1],
         interval_high=highs[:, 1],
-        turns=_turns(bounds, estimate, against),
+        turns=_turns(ends, estimate, against),
         against=against,
     )
 

@@ -12,9 +12,9 @@ from routingsim.evaluation.cell import METRICS
 from routingsim.evaluation.evidence import Runs
 from routingsim.evaluation.intervals import bootstrap_mean
 from routingsim.evaluation.metrics import routerbench
-from routingsim.evaluation.study_intervals import either_side, withheld
+from routingsim.evaluation.study_intervals import withheld
 from routingsim.evaluation.study_record import StudyRecord
-from routingsim.simulation.statistics import Interval
+from routingsim.simulation.statistics import Interval, either_side
 
 
 def aiq(study: StudyRecord, load: float, names: Sequence[str] | None, metric: str) -> Interval:

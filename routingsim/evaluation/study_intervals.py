@@ -11,18 +11,14 @@ from routingsim.evaluation.evidence import Evidence, difference, evidence
 from routingsim.evaluation.intervals import Difference, no_verdict, not_comparable, together
 from routingsim.evaluation.study_record import StudyRecord
 from routingsim.simulation.stability import ABOVE
-from routingsim.simulation.statistics import Interval
+from routingsim.simulation.statistics import Interval, either_side
 
 ONE_RUN, TOO_FEW = "one run", "too few tasks"
 DEPENDENT = "batches of the runs look dependent, or have too few values"
 """Why there is no verdict."""
 
+_SHARES = ("quality", "quality_all", "answered", "recorded")
 _RATES = ("goodput", "cost_per_right")  # not known where a run ends before its backlog
-
-
-def either_side(interval: Interval) -> Interval:
-    """The interval as a mean and a half-width: that of the wider side, where it is skewed."""
-    return Interval(interval.mean, interval.half_width + abs(interval.shift), interval.level)
 
 
 def interval(study: StudyRecord, name: str, load: float, metric: str) -> Interval:
@@ -39,7 +35,8 @@ def interval(study: StudyRecord, name: str, load: float, metric: str) -> Interva
     found, _ = evidence_of(study, name, load, metric).interval()
     if withheld(study, metric, load, name):
         return Interval(found.mean, math.nan)
-    return either_side(found)
+    found = either_side(found)
+    return found.within(0.0, 1.0) if metric in _SHARES else found
 
 
 def evidence_of(study: StudyRecord, name: str, load: float, metric: str) -> Evidence:

@@ -80,13 +80,11 @@ def interval_cells(study: StudyRecord, frame: pd.DataFrame, load: float, metric:
     return cells(pairs[load], "interval", places)
 
 
-def _pair(
-    study: StudyRecord, name: str, load: float, metric: str
-) -> tuple[float | None, float | None]:
+def _pair(study: StudyRecord, name: str, load: float, metric: str) -> tuple[float | None, ...]:
     found = interval(study, name, load, metric).scaled(1000.0 if metric == "cost" else 1.0)
     unknown = not math.isfinite(found.mean) or study.lasts(metric, load, name)
-    width = found.half_width
-    return (None if unknown else found.mean, None if math.isnan(width) else width)
+    mean, width, *shift = found.parts
+    return (None if unknown else mean, None if math.isnan(width) else width, *shift)
 
 
 def best_and_ties(study: StudyRecord, load: float, metric: str) -> tuple[str, tuple[str, ...]]:
@@ -150,6 +148,7 @@ def latex(
         mean, _, width = cell.partition(" ± ")
         text = escaped(mean) + (rf" \pm {width}" if width else "")
         text = text.replace(",", "{,}")
+        text = text.replace(" (", r"\ [").replace(" to ", r",\ ").replace(")", "]")
         if name == best:
             return rf"$\mathbf{{{text}}}$"
         return f"${text}^{{\\dagger}}$" if name in ties else f"${text}$"

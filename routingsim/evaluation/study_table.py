@@ -11,6 +11,7 @@ from routingsim.evaluation.controls.permutation import TextUse, text_use
 from routingsim.evaluation.intervals import holm
 from routingsim.evaluation.study_intervals import by_mean, difference_of, differences, interval
 from routingsim.evaluation.study_record import StudyRecord
+from routingsim.simulation.statistics import either_side
 
 
 def uses_text(study: StudyRecord, name: str, load: float) -> TextUse:
@@ -46,7 +47,7 @@ def _columns(study: StudyRecord, load: float, metric: str) -> pd.DataFrame:
     for name in study.names:
         row: dict[str, Any] = {"policy": name, "kind": study.kinds[name]}
         for shown in dict.fromkeys([metric, *study.main_metrics]):
-            figure = interval(study, name, load, shown)
+            figure = either_side(interval(study, name, load, shown))
             row[shown], row[f"{shown}_hw"] = figure.mean, figure.half_width
         if found is not None:
             row["estimate"] = found.policies[name].verdict

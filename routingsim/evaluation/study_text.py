@@ -10,7 +10,7 @@ from routingsim.evaluation import resampling
 from routingsim.evaluation.study_intervals import leading
 from routingsim.evaluation.study_paper import interval_cells
 from routingsim.evaluation.study_record import StudyRecord
-from routingsim.formatting import short
+from routingsim.formatting import short, tight
 from routingsim.simulation.recorded import basis_notes
 
 _UNITS = {
@@ -123,7 +123,7 @@ def _plain_table(study: StudyRecord, load: float, ranking: pd.DataFrame) -> str:
             continue  # so that the line fits a terminal
         if f"{name}_hw" in ranking:
             cells = interval_cells(study, ranking, load, name)
-            columns[heads.get(name, name)] = [each.replace(" ± ", "±") for each in cells]
+            columns[heads.get(name, name)] = list(map(tight, cells))
         else:
             values = ranking[name].tolist()
             columns[heads.get(name, name)] = [

@@ -43,7 +43,7 @@ def estimates_section(at: Comparison) -> Section | None:
     each = [found.policies[entry.name] for entry in at.entries]
     columns = [
         ("policy", [entry.name for entry in at.entries]),
-        (_ESTIMATE, [(one.value, one.interval.half_width) for one in each]),
+        (_ESTIMATE, [one.interval.parts for one in each]),
         ("estimate", [one.verdict for one in each]),
         (_WORTH, [round(one.support.planned) for one in each]),
         (_RECORDED, [entry.mean("recorded") for entry in at.entries]),
@@ -52,7 +52,7 @@ def estimates_section(at: Comparison) -> Section | None:
     pairs = [p for p in found.differences.values() if {p.first, p.second} <= policies]
     differences = [
         ("policies", [f"{pair.first} less {pair.second}" for pair in pairs]),
-        (_DIFFERENCE, [(pair.value, pair.interval.half_width) for pair in pairs]),
+        (_DIFFERENCE, [pair.interval.parts for pair in pairs]),
         ("the first is", ["not known" if p.verdict == "cannot" else p.comparison for p in pairs]),
         ("estimate", [pair.verdict for pair in pairs]),
     ]

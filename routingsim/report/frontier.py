@@ -25,6 +25,7 @@ from routingsim.report.axes import (
 from routingsim.report.figures import METRICS, Comparison, Entry, axis_label, of_replays, of_study
 from routingsim.report.palette import MUTED
 from routingsim.simulation.result import ReplayResult
+from routingsim.simulation.statistics import Interval
 
 _AGAINST = ("cost", "latency_mean", "latency_p50", "latency_p95", "latency_p99")
 
@@ -149,14 +150,15 @@ def _mark(ax: Axes, entry: Entry, against: str, intervals: str) -> tuple[float, 
     x, y = entry.shown(against), entry.shown("quality")
     bars = 1.0 if intervals == "bars" else 0.0
     if intervals == "bands":
-        wide, high = (np.nan_to_num(each.half_width) for each in (x, y))
-        corner, look = (x.mean - wide, y.mean - high), {"alpha": 0.18, "linewidth": 0, "zorder": 1}
-        ax.add_patch(Rectangle(corner, 2 * wide, 2 * high, color=entry.style.colour, **look))
+        (left, right), (down, up) = (_sides(each) for each in (x, y))
+        corner, look = (x.mean - left, y.mean - down), {"alpha": 0.18, "linewidth": 0, "zorder": 1}
+        area = Rectangle(corner, left + right, down + up, color=entry.style.colour, **look)
+        ax.add_patch(area)
     ax.errorbar(
         x.mean,
         y.mean,
-        xerr=bars * np.nan_to_num(x.half_width),
-        yerr=bars * np.nan_to_num(y.half_width),
+        xerr=bars * _sides(x)[:, None],
+        yerr=bars * _sides(y)[:, None],
         linestyle="",
         markeredgecolor=entry.style.colour if entry.control else "white",
         markeredgewidth=1.0 if entry.control else 0.6,
@@ -165,6 +167,11 @@ def _mark(ax: Axes, entry: Entry, against: str, intervals: str) -> tuple[float, 
         **_look(entry, 5 if entry.control else 7),
     )
     return x.mean, y.mean
+
+
+def _sides(found: Interval) -> NDArray[np.float64]:
+    """How far an interval reaches below and above its mean; 0 where there is none."""
+    return np.maximum(np.nan_to_num([found.mean - found.low, found.high - found.mean]), 0.0)
 
 
 def _set_range(ax: Axes, xs: Sequence[float], ys: Sequence[float]) -> None:

@@ -136,7 +136,7 @@ def interval_column(entries: Sequence[Entry], metric: str) -> Cells:
     """
     timed = metric.startswith(("latency", "wait", "first_token"))
     shown = (None if timed and entry.overloaded else entry.shown(metric) for entry in entries)
-    pairs = [(None, None) if each is None else (each.mean, each.half_width) for each in shown]
+    pairs = [(None, None) if each is None else each.parts for each in shown]
     return replace(column_of(entries, metric), kind="interval"), pairs
 
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from routingsim.evaluation.support import worst
-from routingsim.formatting import count, duration, joined, percent, upper_first, usd
+from routingsim.formatting import cells, count, duration, joined, percent, upper_first, usd
 from routingsim.report.differences import (
     compare_costs,
     cost_difference,
@@ -86,7 +86,7 @@ def quality_of(entry: Entry) -> tuple[str, str]:
     if known := entry.estimated.get("quality"):
         if known.verdict == "cannot":
             return "not known", "the log cannot answer"
-        return f"{found.mean:.3f} ± {found.half_width:.3f}", f"estimated, {known.verdict}"
+        return cells([found.parts], "interval", 3)[0], f"estimated, {known.verdict}"
     if math.isnan(found.mean):
         return "not recorded", ""
     share = entry.mean("recorded")

@@ -50,6 +50,11 @@ class Interval(ByValue):
         """Upper end."""
         return self.mean + self.shift + self.half_width
 
+    @property
+    def parts(self) -> tuple[float, ...]:
+        """Mean and half-width, and the shift where there is one: what a table's cell shows."""
+        return (self.mean, self.half_width, self.shift)[: 3 if self.shift else 2]
+
     def scaled(self, factor: float) -> Self:
         """The interval in another unit; with a factor of -1, of the difference the other way."""
         mean, half_width, shift = (
@@ -76,6 +81,11 @@ class Interval(ByValue):
         if not self.shift and math.isfinite(self.mean):
             return cells([(self.mean, self.half_width)], "interval")[0]
         return f"{short(self.mean)} ({short(self.low)} to {short(self.high)})"
+
+
+def either_side(interval: Interval) -> Interval:
+    """The interval as a mean and a half-width: that of the wider side, where it is skewed."""
+    return Interval(interval.mean, interval.half_width + abs(interval.shift), interval.level)
 
 
 def hall_interval(values: ArrayLike, level: float = 0.95) -> Interval:

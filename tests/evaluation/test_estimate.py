@@ -99,7 +99,7 @@ def coverage(count: int, tasks: int, figure: str) -> tuple[float, float]:
         )
         for each, true in zip(found.policies.values(), truth, strict=False):
             answered.append(each.verdict == "answered")
-            held.append(abs(each.value - true) <= each.interval.half_width)
+            held.append(each.interval.low <= true <= each.interval.high)
     return float(np.mean(answered)), float(np.mean(held))
 
 

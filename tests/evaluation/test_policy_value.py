@@ -6,15 +6,19 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-from routingsim.evaluation.choice_log import ChoiceLog
+from routingsim.evaluation.choice_log import ChoiceLog, choice_log
 from routingsim.evaluation.estimate import estimate
+from routingsim.evaluation.outcome_model import Features
 from routingsim.evaluation.policy_value import (
+    Side,
     degrees_of,
     p_value,
+    policy_estimate,
     quantile,
     residuals_of,
     skewness_of,
 )
+from routingsim.evaluation.support import Support
 
 DrawLog = Callable[..., tuple[ChoiceLog, NDArray, NDArray]]
 
@@ -117,4 +121,59 @@ def test_outcomes_all_alike_are_not_certain(drawn_log: DrawLog) -> None:
     one = estimate(log, right, {"c": static(2, 2000)}, bounds=(0, 1)).policies["c"]
     assert one.value == 1
     # The rule of three, as -log(.05) is 2.996.
-    assert one.interval.half_width == pytest.approx(-math.log(0.05) / one.support.planned)
+    assert one.half_width == pytest.approx(-math.log(0.05) / one.support.planned)
+    assert (one.interval.low, one.interval.high) == (pytest.approx(1 - one.half_width), 1)
+
+
+def side(terms: list[float], planned: float = 2000.0) -> Side:
+    """A policy whose estimate has these terms, of a log worth so many tasks."""
+    support = Support(
+        "weak", ("heavy",), len(terms), 0, planned, planned, 0.0, 0.0, 1.0, 0.1, False, None
+    )
+    none = np.zeros(len(terms))
+    return Side(none[:, None], support, none, none, np.array(terms), 0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("terms", "bounds", "shown"),
+    [
+        # Errors .1 and .2; t of 500 degrees of freedom is 1.965.
+        ([0.9, 1.1], (0, 1), "p: 1 (0.8035 to 1) (estimated, weak; heavy)"),
+        ([-0.3, 0.1], (0, 1), "p: 0 (0 to 0.2929) (estimated, weak; heavy)"),
+        ([0.7, 0.9], (0, 1), "p: 0.80 ± 0.20 (estimated, weak; heavy)"),
+        ([1.9, 2.1], (0, 3), "p: 2.00 ± 0.20 (estimated, weak; heavy)"),
+        ([0.3, 0.9], (0, 1), "p: the log cannot answer this; its interval, 0.011 to 1, is more "
+         "than half of what is possible (0 to 1); heavy"),
+        ([1.2, 1.4], (0, 1), "p: the log cannot answer this; what the log's choices add up to is "
+         "beyond what is possible (0 to 1); heavy"),
+        ([1.2, 1.4], None, "p: 1.30 ± 0.20 (estimated, weak; heavy)"),
+    ],
+)  # fmt: skip
+def test_an_estimate_is_possible_or_not_shown(
+    terms: list[float], bounds: tuple[float, float] | None, shown: str
+) -> None:
+    found = policy_estimate("p", side(terms), 0.95, bounds)
+    assert str(found).startswith(shown)
+    if found.verdict == "cannot":
+        assert math.isnan(found.value)
+        assert found.support.verdict == "cannot"
+
+
+def test_a_side_without_a_figure_has_no_difference() -> None:
+    # 40 tasks, one agent each; the few that b served were all right, by heavy weights.
+    chosen = np.repeat([0, 1], [160, 40])
+    log = choice_log(
+        chosen,
+        ["a", "b"],
+        propensity=np.tile([0.9, 0.1], (200, 1)),
+        features=Features(np.zeros((200, 0)), ()),
+        fold=np.arange(200) % 5,
+    )
+    outcome = (np.arange(200) % 2).astype(float)
+    found = estimate(log, outcome, {"a": static(0, 200), "b": static(1, 200)}, bounds=(0, 1))
+    assert found.policies["a"].verdict != "cannot"
+    assert found.policies["b"].support.planned == pytest.approx(20)
+    assert found.policies["b"].verdict == found.differences["a", "b"].verdict == "cannot"
+    assert "is more than half of what is possible (0 to 1)" in str(found.policies["b"])
+    free = estimate(log, outcome, {"b": static(1, 200)}).policies["b"]
+    assert free.verdict == "weak"
