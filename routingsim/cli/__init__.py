@@ -3,6 +3,7 @@
 import os
 import sys
 from importlib.metadata import version as version_of
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -137,27 +138,36 @@ EXAMPLES = {
 }
 
 
-_TASKS = "; fewer --tasks take less time"
-_LESS: dict[str | None, str] = {
+_TASKS = "; run it again; fewer --tasks take less time"
+_AGAIN: dict[str | None, str] = {
     **dict.fromkeys(("replay", "report", "train"), _TASKS),
-    "capacity": "; fewer --slots or --runs take less time",
-    **dict.fromkeys(("backtest", "fit", "whatif"), ""),
+    "capacity": "; run it again; fewer --slots or --runs take less time",
+    "compare": "; run it again with --resume FILE, which keeps finished cells",
 }
-"""How to make a run shorter, for each command that saves nothing when it is interrupted."""
+"""What to do after ctrl-C, for each command that has more to say than to run it again."""
+
+
+def _changed(path: Path) -> int:
+    """When a file was last changed; 0 where there is none."""
+    return path.stat().st_mtime_ns if path.exists() else 0
 
 
 class _Command(NarrowHelp, TyperCommand):
     """A command whose errors say where to give an option that is a field of agents.
 
-    After ctrl-C it says that there is no result, unless the command itself says what is kept.
+    After ctrl-C it says which results there are, unless what the command raises says it.
     """
 
     def invoke(self, ctx: Any) -> Any:
+        paths = [each for each in ctx.params.values() if isinstance(each, Path)]
+        before = [_changed(path) for path in paths]
         try:
             return super().invoke(ctx)
-        except KeyboardInterrupt:
-            if (less := _LESS.get(self.name)) is not None:
-                remark(f"interrupted: no result was written; run it again{less}")
+        except KeyboardInterrupt as stop:
+            made = [str(p) for p, at in zip(paths, before, strict=True) if _changed(p) != at]
+            results = f"only {', '.join(made)} was written" if made else "no result was written"
+            again = _AGAIN.get(self.name, "; run it again")
+            remark(f"interrupted: {str(stop) or results + again}")
             raise
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:

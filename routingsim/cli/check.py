@@ -7,7 +7,7 @@ import typer
 
 from routingsim.cli.completion import complete_corpus, complete_pool
 from routingsim.cli.console import out, remark, write_json
-from routingsim.cli.options import Dates, JsonOption, MapOption, OnError, option
+from routingsim.cli.options import DatesOption, JsonOption, MapOption, OnError, option
 from routingsim.cli.outputs import check_distinct
 
 
@@ -32,10 +32,7 @@ def check(
     on_error: Annotated[
         OnError, option(None, "On an invalid record: skip it, or stop with an error.")
     ] = OnError.SKIP,
-    dates: Annotated[
-        Dates | None,
-        option("ORDER", "Of dates such as 10/6/2023: 'month first' or 'day first'."),
-    ] = None,
+    dates: DatesOption = None,
     map: MapOption = None,
     json_to: JsonOption = None,
 ) -> None:

@@ -1,11 +1,10 @@
 """``routingsim compare``: policies at several loads, with replications and controls."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+from routingsim.cli.completion import among
 from routingsim.cli.console import print_decision, print_study, remark, write_json
 from routingsim.cli.inputs import DecisionInputs
 from routingsim.cli.options import (
@@ -59,6 +58,7 @@ def compare(
             "WHICH",
             "What intervals and verdicts are about: 'tasks like these', of which the corpus is a "
             "sample (40 more runs of each policy and load), or 'these tasks' alone.",
+            complete=among("tasks like these", "these tasks"),
         ),
     ] = "tasks like these",
     right: Annotated[float, study_option("Q", "Lowest recorded quality of a right answer.")] = 0.5,
@@ -102,9 +102,16 @@ def compare(
         **objectives,
     }
     default = ["threshold", "threshold:calibrated", "least-loaded"]
-    with _interruption(resume), workers.execution() as where:
-        policies = inputs.policies(corpus, pool, default)
-        study = run(corpus, pool, policies, **given, resume=resume, **where)
+    try:
+        with workers.execution() as where:
+            policies = inputs.policies(corpus, pool, default)
+            study = run(corpus, pool, policies, **given, resume=resume, **where)
+    except KeyboardInterrupt:
+        if resume is None or not resume.exists():
+            raise
+        raise KeyboardInterrupt(
+            f"finished cells are saved in {resume}; run it again to resume"
+        ) from None
     _write(study, asked, json_to, runs_to)
     if report is not None and report.suffix.lower() == ".ipynb":
         remark(f"report: {notebook_of_study(inputs, study, given, report)}", style="")
@@ -124,20 +131,6 @@ def _write(
         print_decision(study.decision(**asked))
     if runs_to is not None:
         remark(f"runs: {study.write(runs_to)}", style="")
-
-
-@contextmanager
-def _interruption(resume: Path | None) -> Iterator[None]:
-    """Say after ctrl-C what is kept, or how to keep it."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        if resume is None:
-            said = "nothing was saved; with --resume FILE an interrupted study can be resumed"
-            remark(f"interrupted: {said}")
-        else:
-            remark(f"interrupted: finished cells are saved in {resume}; run it again to resume")
-        raise
 
 
 def _numbers(text: str | None, option: str) -> list[float] | None:

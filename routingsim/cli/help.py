@@ -15,7 +15,7 @@ class NarrowHelp:
     def format_help(self: Any, ctx: Any, formatter: Any) -> None:
         """Write the help into ``formatter``, or print it as Typer does."""
         if out.width >= _WIDE:
-            super().format_help(ctx, formatter)
+            super().format_help(ctx, formatter)  # pyright: ignore[reportAttributeAccessIssue]
             return
         self.format_usage(ctx, formatter)
         self.format_help_text(ctx, formatter)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from routingsim.cli.completion import complete_corpus, complete_policy, complete_pool
+from routingsim.cli.completion import among, complete_corpus, complete_policy, complete_pool
 from routingsim.cli.console import progress, remark
 from routingsim.cli.options import (
-    Dates,
+    DatesOption,
     MapOption,
     OnError,
     QualityOption,
@@ -85,15 +85,13 @@ class Inputs:
             "MODEL",
             "Service-time model of all agents: lognormal, exponential, deterministic, tokens "
             "or recorded. Default: each agent's own model.",
+            complete=among("lognormal", "exponential", "deterministic", "tokens", "recorded"),
         ),
     ] = None
     on_error: Annotated[
         OnError, option(None, "On an invalid record: stop with an error, or skip it.")
     ] = OnError.RAISE
-    dates: Annotated[
-        Dates | None,
-        option("ORDER", "Of dates such as 10/6/2023: 'month first' or 'day first'."),
-    ] = None
+    dates: DatesOption = None
     map: MapOption = None
 
     def policies(self, corpus: "Corpus", pool: "AgentPool", default: Sequence[str]) -> list[str]:
@@ -151,6 +149,7 @@ class FaultyInputs(Inputs):
             "STATUS",
             "What is tried again: failed, rejected, timed_out, shed or too_long. Can be repeated. "
             "Default: failed.",
+            complete=among("failed", "rejected", "timed_out", "shed", "too_long"),
         ),
     ] = None
     retry_budget: Annotated[
@@ -216,6 +215,7 @@ class FaultyInputs(Inputs):
             "ORDER",
             "Which of the tasks that wait is next: fifo, priority or fair (between tenants). "
             "Default: each agent's own.",
+            complete=among("fifo", "priority", "fair"),
         ),
     ] = None
     tenant: Annotated[

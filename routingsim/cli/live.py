@@ -6,6 +6,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+from routingsim.cli.completion import complete_policy
 from routingsim.cli.console import remark, write_json
 from routingsim.cli.options import AgentsOption, JsonOption, option
 from routingsim.errors import BrokerError, RoutingSimError
@@ -33,6 +34,7 @@ def serve(
             "Routing policy of the API: see routingsim policies.",
             "--policy",
             "-p",
+            complete=complete_policy,
         ),
     ] = "threshold",
     wait: Annotated[

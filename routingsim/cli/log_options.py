@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from routingsim.cli.console import remark
-from routingsim.cli.options import Dates, MapOption, OnError, option
+from routingsim.cli.options import DatesOption, MapOption, OnError, option
 from routingsim.errors import RoutingSimError
 
 if TYPE_CHECKING:
@@ -61,10 +61,7 @@ class LogInputs:
     on_error: Annotated[
         OnError, option(None, "On a damaged record: stop with an error, or skip and count it.")
     ] = OnError.RAISE
-    dates: Annotated[
-        Dates | None,
-        option("ORDER", "Of dates such as 10/6/2023: 'month first' or 'day first'."),
-    ] = None
+    dates: DatesOption = None
     map: MapOption = None
 
     def read(self) -> "CallLog":

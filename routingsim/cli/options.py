@@ -13,7 +13,7 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
-from routingsim.cli.completion import complete_pool
+from routingsim.cli.completion import among, complete_pool
 from routingsim.cli.console import remark
 from routingsim.cli.outputs import PAGE, REPORT, check_distinct, file_option
 from routingsim.errors import SimulationError
@@ -121,6 +121,14 @@ def bounds(texts: Sequence[str] | None) -> dict[str, float]:
 
 OnError = StrEnum("OnError", ["RAISE", "SKIP"])
 Dates = StrEnum("Dates", {"MONTH_FIRST": "month first", "DAY_FIRST": "day first"})
+DatesOption = Annotated[
+    Dates | None,
+    option(
+        "ORDER",
+        "Of dates such as 10/6/2023: 'month first' or 'day first'.",
+        complete=among(*Dates),
+    ),
+]
 
 
 @dataclass(frozen=True, kw_only=True)

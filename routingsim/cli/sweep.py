@@ -52,8 +52,9 @@ def sweep(
         try:
             found = run(**given, results=folder, **where)
         except KeyboardInterrupt:
-            remark(f"interrupted: finished cells are saved in {folder}; run it again to resume")
-            raise
+            raise KeyboardInterrupt(
+                f"finished cells are saved in {folder}; run it again to resume"
+            ) from None
     failed = found.failed
     if json_to is not None:
         write_json("sweep", found.to_dict(), json_to)

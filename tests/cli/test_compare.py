@@ -171,7 +171,8 @@ def test_ctrl_c_says_how_to_go_on(kept: bool, tmp_path: Path) -> None:
         assert path.read_text().count("\n") >= 1
     else:
         assert said == (
-            "interrupted: nothing was saved; with --resume FILE an interrupted study can be resumed"
+            "interrupted: no result was written; run it again with --resume FILE, which keeps "
+            "finished cells"
         )
 
 
