@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # imported when used, so that help is shown without loading t
     from routingsim.evaluation.decision_record import Choice
     from routingsim.evaluation.estimate import Estimates
     from routingsim.evaluation.study import Study
+    from routingsim.simulation.in_time import Objective
     from routingsim.simulation.result import ReplayResult
     from routingsim.simulation.statistics import Interval
     from routingsim.simulation.stream_result import StreamedReplay
@@ -164,9 +165,14 @@ def print_decision(made: "Choice") -> None:
             out.print(text, highlight=False)
 
 
-def print_results(results: "Sequence[ReplayResult]") -> None:
-    """Print a table per policy, its stability verdict above it."""
-    foremost = results[0].foremost
+def print_results(
+    results: "Sequence[ReplayResult] | Sequence[StreamedReplay]", goal: "Objective | None" = None
+) -> None:
+    """Print a table per policy, its stability verdict above it, and goodput where asked for."""
+    from routingsim.evaluation.metrics.timed import counted
+    from routingsim.simulation.in_time import in_words
+
+    foremost = dict.fromkeys(note for result in results for note in result.foremost)
     _foremost(foremost)
     costs = _places(result.summary() for result in results)
     for result in results:
@@ -175,6 +181,9 @@ def print_results(results: "Sequence[ReplayResult]") -> None:
         if any(unanswered.values()):
             said = ", ".join(f"{n:,.0f} {k.replace('_', ' ')}" for k, n in unanswered.items() if n)
             out.print(f"not answered: {said}", highlight=False)
+        if goal is not None:
+            said = in_words(goal, counted(result, goal), result.stability.lasts)
+            out.print(said, highlight=False, markup=False)
         for said in result.groups_in_words:
             out.print(said, highlight=False, markup=False)
         if result.hedge is not None:
@@ -183,7 +192,7 @@ def print_results(results: "Sequence[ReplayResult]") -> None:
                 f"second copies of {hedged:.1%} of the tasks, {spare:.1%} of the service unused",
                 highlight=False,
             )
-        if result.basis.kind == "none":
+        if result.recorded == "none":
             out.print("quality: not recorded in this corpus", style="dim")
     _notes(note for result in results for note in result.notes if note not in foremost)
 
@@ -214,17 +223,9 @@ def _print_summary(
 
 def print_streamed(results: "Sequence[StreamedReplay]") -> None:
     """Print a table per policy of streamed replays."""
-    _foremost(dict.fromkeys(note for result in results for note in result.foremost))
-    costs = _places(result.summary() for result in results)
-    for result in results:
-        known = result.summary().loc["all", "recorded"] > 0
-        more = [("quality", "quality", "{:.3f}"), ("recorded", "quality known", "{:.1%}")]
-        _print_summary(result, more if known else (), costs)
-        for line in result.groups_in_words:
-            out.print(line, highlight=False, markup=False)
-    _notes(note for result in results for note in result.notes)
     from routingsim.simulation.quantile_sketch import ERROR
 
+    print_results(results, results[0].objective)
     out.print(f"percentiles are within {ERROR:.1%} of the exact ones", style="dim", highlight=False)
 
 

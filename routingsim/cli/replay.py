@@ -126,6 +126,7 @@ def replay(
         check_pace(speed, start)
     results = inputs.run(DEFAULT)
     from routingsim.evaluation.decision import of_replays as decision_on
+    from routingsim.evaluation.objective import asked_objective
 
     if live:
         play_live(results, speed, start)
@@ -138,7 +139,7 @@ def replay(
     if json_to is not None:
         write_json("replay", _document(results, inputs.seed, estimates, found), json_to)
     if json_to != Path("-"):
-        print_results(results)
+        print_results(results, asked_objective(results, **goal))
         for result, each in zip(results, found, strict=False):
             print_intervals(result.policy.name, each)
         for field, each in estimates.items():

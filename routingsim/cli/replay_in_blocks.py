@@ -53,7 +53,7 @@ def replay_in_blocks(
     SimulationError
         If an option is given that needs one.
     """
-    goal = inputs.asked()
+    goal = inputs.asked() | inputs.objectives()
     results = run_in_blocks(inputs, default, tasks_to, others)
     found = [
         {name: each.interval(name) for name in interval_names(each)}
@@ -93,14 +93,16 @@ def run_in_blocks(
 ) -> "list[StreamedReplay]":
     """Replay the files of a folder in blocks under each policy; see :func:`replay_in_blocks`."""
     given = {"--tasks": inputs.tasks, **others}
-    given |= {"--map": inputs.map, "--objective": inputs.objective}
-    given["--first-token-objective"] = inputs.first_token_objective
-    given["--slo goodput"] = (inputs.asked()["slo"] or {}).get("goodput")
-    given["--agents log"] = True if inputs.agents == FITTED else None
+    given |= {"--map": inputs.map, "--agents log": True if inputs.agents == FITTED else None}
     if refused := next((name for name, value in given.items() if value is not None), None):
         raise SimulationError(
             f"{inputs.corpus}: is replayed in blocks, and {refused} needs it in memory; leave it "
             "out, give a part of the files, or set ROUTINGSIM_STREAM_BYTES above their size"
+        )
+    if inputs.objective is None and "goodput" in inputs.asked()["slo"]:
+        raise SimulationError(
+            "--slo goodput: a replay in blocks needs --objective SECONDS, within which an answer "
+            "counts"
         )
     from routingsim.agents import load_agents
     from routingsim.corpora.stream import stream_corpus
@@ -113,7 +115,7 @@ def run_in_blocks(
     files = count(len(stream.files), "file")
     remark(f"{inputs.corpus}: {len(stream):,} tasks in {files}, in blocks")
     pool, conditions = load_agents(inputs.agents), inputs.conditions()
-    conditions |= {"service": inputs.service, "warm_up": inputs.warm_up}
+    conditions |= {"service": inputs.service, "warm_up": inputs.warm_up} | inputs.objectives()
     with sink as to:
         return [
             replay_stream(

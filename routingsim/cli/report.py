@@ -83,13 +83,12 @@ def report(
         check_output(path, "--output", written_as)
     from routingsim.report import compose, compose_streams, render
 
-    asked = inputs.asked()
+    asked = inputs.asked() | inputs.objectives()
     made: Callable[..., Document] = compose
     if inputs.streamed(in_blocks):
         made = compose_streams
         results = run_in_blocks(inputs, POLICIES, None, {"--notebook": notebook or None})
     else:
-        asked |= inputs.objectives()
         results = inputs.run(POLICIES)
     if json_to is not None:
         found = json.loads(render(made(results, command=as_typed(), **asked), "json"))

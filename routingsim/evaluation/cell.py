@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from routingsim.evaluation.cell_sums import cell_sums
 from routingsim.evaluation.intervals import t_interval, t_intervals
-from routingsim.evaluation.metrics.timed import latest, of_sums
+from routingsim.evaluation.metrics.timed import timed
 from routingsim.policies.folds import prompts
 from routingsim.policies.kernel import OK
+from routingsim.simulation.in_time import InTime, latest
 from routingsim.simulation.recorded import recorded_costs
 from routingsim.simulation.result import ReplayResult
 from routingsim.simulation.stability import Verdict, lasts, load_and_queue, of_most, over_runs
@@ -180,8 +181,7 @@ def measure(
         first_latest=math.inf if first_token is None else latest(first_token, end - begin),
         right=float(right),
     )
-    timed = of_sums(
-        objective,
+    counted = InTime(
         end - begin,
         tasks=int(of.counted),
         prompt=int(of.prompt),
@@ -191,6 +191,7 @@ def measure(
         quality=of.good,
         cost=of.spent,
     )
+    good = timed(objective, counted)
     answered = of.answered / len(result)
     slots = result.pool.column("concurrency")
     if resampled:
@@ -204,12 +205,12 @@ def measure(
         "quality": of.quality,
         "quality_all": of.quality * answered if of.answered else 0.0,
         "recorded": of.answers / of.answered if of.answered else math.nan,
-        "quality_in_time": timed.quality.value,
-        "goodput": timed.goodput,
+        "quality_in_time": good.quality.value,
+        "goodput": good.goodput,
         "regret": of.lost,
         "cost": of.cost,
         "cost_recorded": of.recorded / len(result),
-        "cost_per_right": timed.cost_per_right,
+        "cost_per_right": good.cost_per_right,
         "latency_mean": of.latency,
         "latency_p50": of.latencies[0],
         "latency_p95": of.latencies[1],

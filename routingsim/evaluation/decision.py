@@ -18,8 +18,7 @@ from routingsim.evaluation.cell import HIGHER_IS_BETTER
 from routingsim.evaluation.decision_record import COMPARED, Alternative, Choice, Grounds
 from routingsim.evaluation.decision_rule import Pair, decide
 from routingsim.evaluation.intervals import Difference, no_verdict, not_comparable, verdict
-from routingsim.evaluation.loads import check_runs
-from routingsim.evaluation.objective import default_objective
+from routingsim.evaluation.objective import objective_of
 from routingsim.evaluation.replay_difference import (
     Goodput,
     different_tasks,
@@ -30,6 +29,7 @@ from routingsim.evaluation.study_intervals import DEPENDENT, difference_of, inte
 from routingsim.evaluation.study_record import ESTIMATED, StudyRecord
 from routingsim.evaluation.targets import USD, Target, targets_of
 from routingsim.policies.fitted import in_sample
+from routingsim.simulation.in_time import Objective
 from routingsim.simulation.replications import REPLICATIONS
 from routingsim.simulation.result import ReplayResult
 from routingsim.simulation.statistics import Interval
@@ -171,10 +171,7 @@ def of_replays(
         If a target or the baseline is unknown, or an objective is not above 0.
     """
     targets = _targets(slo, quality)
-    check_runs(1, objective, 0.5, first_token_objective)
-    if objective is None:
-        objective = default_objective(results, results[0].work.service.mean(axis=0))
-    goodput = Goodput(objective, first_token_objective)
+    goodput = Goodput(objective_of(results, objective, first_token_objective))
     named = partial.named(results)
     logs = {field: partial.named_estimates(named, field) for field in ("quality", "cost")}
     first = results[0]
@@ -223,20 +220,20 @@ def of_streams(
     slo: Mapping[str, float] | None = None,
     quality: float | None = None,
     baseline: str | None = None,
+    objective: float | None = None,
+    first_token_objective: float | None = None,
 ) -> Decision:
     """The same between replays in blocks of one stream; intervals are by batches of each run.
 
     Raises
     ------
     SimulationError
-        If a target or the baseline is unknown.
+        If a target or the baseline is unknown, or the objective is not that of the replays.
     """
     targets = _targets(slo, quality)
-    unknown = [target.metric for target in targets if target.metric == "goodput"]
-    if unknown:
-        raise SimulationError(
-            "target goodput: replays in blocks have none; rs.replay and compare() have (--slo)"
-        )
+    if objective is not None:
+        for result in results:
+            result.in_time(Objective(objective, first_token_objective))
     named = partial.named(results)
     first = results[0]
 

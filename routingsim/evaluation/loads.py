@@ -10,6 +10,7 @@ from routingsim.policies.kernel import Kernel
 from routingsim.policies.policy import Policy
 from routingsim.simulation.arrivals import Arrivals, ClosedLoop, realised
 from routingsim.simulation.arrivals.checks import is_finite, is_whole
+from routingsim.simulation.in_time import check_objectives
 
 Wanted = str | Policy | Kernel | Callable[..., int]
 
@@ -55,8 +56,6 @@ def check_runs(
         raise SimulationError(
             f"replications={replications!r}: a whole number, 1 or more, is needed"
         )
-    for name, seconds in (("objective", objective), ("first_token_objective", first_token)):
-        if seconds is not None and not (is_finite(seconds) and seconds > 0):
-            raise SimulationError(f"{name}={seconds!r}: a number of seconds above 0 is needed")
+    check_objectives(objective, first_token)
     if not is_finite(right):
         raise SimulationError(f"right={right!r}: a number is needed, the lowest right quality")

@@ -15,12 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from routingsim.evaluation.cell import by_task
-from routingsim.evaluation.metrics.timed import timed_replay
+from routingsim.evaluation.metrics.timed import counted
 from routingsim.evaluation.resampling import LEAST, independent
 from routingsim.evaluation.study_record import MISSING
 from routingsim.evaluation.two_way import TwoWay
 from routingsim.policies.folds import prompts
 from routingsim.simulation.batches import batch_interval
+from routingsim.simulation.in_time import Objective
 from routingsim.simulation.result import ReplayResult
 from routingsim.simulation.run_summary import QUANTILES
 from routingsim.simulation.statistics import Interval, hall_interval
@@ -28,24 +29,20 @@ from routingsim.simulation.statistics import Interval, hall_interval
 
 @dataclass(frozen=True)
 class Goodput:
-    """Right answers a second within objectives, of a run and of its further runs.
+    """Right answers a second within an objective, of a run and of its further runs.
 
     Attributes
     ----------
-    objective : float
-        Latency (s) within which an answer counts.
-    first_token : float, optional
-        Seconds within which its first token has to come, too.
+    goal : Objective
     """
 
-    objective: float
-    first_token: float | None = None
+    goal: Objective
 
     def __call__(self, run: ReplayResult) -> float:
         """That of a run; NaN where the run says only how long it was."""
         if run.stability.lasts:
             return math.nan
-        return timed_replay(run, self.objective, first_token_objective=self.first_token).goodput
+        return counted(run, self.goal).goodput
 
     def further(self, result: ReplayResult) -> list[float]:
         """Those of its further runs."""

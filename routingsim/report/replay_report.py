@@ -8,6 +8,7 @@ from typing import Any
 from routingsim.errors import SimulationError, wrong_type
 from routingsim.evaluation import decision
 from routingsim.evaluation.controls.simulated import controls_for_replays
+from routingsim.evaluation.objective import asked_objective
 from routingsim.evaluation.replay_difference import different_tasks
 from routingsim.evaluation.resampling import LEAST
 from routingsim.formatting import (
@@ -79,6 +80,7 @@ def compose(
         results,
         experiment,
         decision.of_replays(results, **asked),
+        asked_objective(results, **asked),
         _run(results, compared.policies, command),
         _queue(results),
         *_recovery(results),

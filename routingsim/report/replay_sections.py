@@ -11,6 +11,7 @@ import pandas as pd
 from routingsim import display
 from routingsim.errors import SimulationError
 from routingsim.evaluation.decision import Decision
+from routingsim.evaluation.metrics.timed import counted
 from routingsim.formatting import ABSENT, count, joined, number, percent
 from routingsim.policies.kernel import FAILED, STATUS_NAMES
 from routingsim.report import captions, plots, sections
@@ -30,6 +31,7 @@ from routingsim.report.figures import METRICS, Entry, Experiment
 from routingsim.report.palette import agent_colours
 from routingsim.report.plot_data import Shown
 from routingsim.simulation.faults import ONE_TRY, Hedge
+from routingsim.simulation.in_time import Objective
 
 _OF_GROUPS = ("wait_mean", "latency_p50", "latency_p95", "latency_p99")
 _FEW = 30  # answers below which a p99 is little more than the largest value
@@ -52,6 +54,7 @@ def assemble(
     results: Sequence[Shown],
     experiment: Experiment,
     decision: Decision,
+    goal: Objective | None,
     run: Section,
     queue: Section,
     *last: Section,
@@ -60,13 +63,16 @@ def assemble(
     date: str | datetime.date | None,
     caveats: Sequence[str],
 ) -> Document:
-    """A report on replays of the corpus ``name``; ``of`` says which tasks these are."""
+    """A report on replays of the corpus ``name``, with answers counted within ``goal``.
+
+    ``of`` says which tasks these are.
+    """
     policies, first = experiment.last.policies, results[0]
     return sections.assemble(
         experiment,
         decision,
         [
-            *(run, comparison(policies), usage(results), latencies(results)),
+            *(run, comparison(policies, results, goal), usage(results), latencies(results)),
             *(queue, *groups(results), *last),
         ],
         title=f"Routing report: {name}",
@@ -133,8 +139,15 @@ def settings(first: Shown, length: str, tasks: str = "") -> tuple[list[tuple[str
     return facts, call
 
 
-def comparison(policies: Sequence[Entry]) -> Section:
-    """The policies in figures, over all tasks."""
+def comparison(
+    policies: Sequence[Entry], results: Sequence[Shown], goal: Objective | None
+) -> Section:
+    """The policies in figures, over all tasks, with those that were answered within ``goal``."""
+    timed = [] if goal is None else [counted(result, goal) for result in results]
+    goodput = [
+        math.nan if result.stability.lasts else found.goodput
+        for result, found in zip(results, timed, strict=False)
+    ]
     known = any(e.estimated or not math.isnan(e.mean("quality")) for e in policies)
     columns = [
         ("verdict", [entry.state for entry in policies]),
@@ -143,11 +156,17 @@ def comparison(policies: Sequence[Entry]) -> Section:
         *_lost(pd.DataFrame([entry.lost for entry in policies])),
         *("utilisation", "cost_total"),
     ]
+    if timed:
+        columns.append((Column("in time", "%", "percent"), [found.within for found in timed]))
+        columns.append((METRICS["goodput"], goodput))
     title = "Policies compared" if len(policies) > 1 else "The policy in figures"
-    text = ("Percentiles of a policy whose backlog outlasts the run say only how long that was.",)
-    unsure = any(entry.overloaded for entry in policies)
+    text = [
+        "Percentiles of a policy whose backlog outlasts the run say only how long that was."
+    ] * any(entry.overloaded for entry in policies)
+    if timed:
+        text.append(f"In time: answered {goal}, of the tasks after the warm-up.")
     blocks = (sections.entry_table("All tasks", policies, columns),)
-    return Section("comparison", title, text if unsure else (), blocks)
+    return Section("comparison", title, tuple(text), blocks)
 
 
 def usage(results: Sequence[Shown]) -> Section:

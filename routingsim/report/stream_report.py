@@ -64,6 +64,7 @@ def compose_streams(
         results,
         experiment,
         decision.of_streams(results, **asked),
+        first.objective,
         _run(results, at.policies, command),
         _queue(results),
         sections.frontier("quality", [at]),
@@ -89,6 +90,7 @@ def _facts(result: StreamedReplay) -> dict[str, Any]:
         "arrivals": result.arrivals,
         "seed": result.seed,
         "warm-up": result.warm_up,
+        "objective": result.objective,
     }
 
 
@@ -119,6 +121,10 @@ def _run(
     rows = [f"{r.policy.name}: {r.tasks_to}" for r in results if r.tasks_to is not None]
     if rows:
         facts.append(("Rows of tasks", "; ".join(rows)))
+    if first.objective is not None:
+        call += f", objective={first.objective.latency:g}"
+        if first.objective.first_token is not None:
+            call += f", first_token_objective={first.objective.first_token:g}"
     stream = f"stream_corpus({first.stream.source!r})"
     call = command or call_of(results, "replay_stream", stream, call)
     return stream_section(first.stream, first.pool, facts, call, policy_table(results, policies))

@@ -24,6 +24,7 @@ from routingsim.simulation.arrival_notes import unlike_asked
 from routingsim.simulation.arrivals import Arrivals, ClosedLoop, CorpusTimes, Poisson, as_arrivals
 from routingsim.simulation.arrivals.checks import check_seed, is_finite
 from routingsim.simulation.conditions import Conditions, conditions, takes_conditions
+from routingsim.simulation.in_time import Objective, Tally, check_objectives
 from routingsim.simulation.recorded import basis_notes
 from routingsim.simulation.remarks import no_texts, whose_agents
 from routingsim.simulation.replay import DEFAULT_LOAD
@@ -57,6 +58,8 @@ def replay_stream(
     arrivals: str | Arrivals | None = None,
     seed: int = 0,
     warm_up: float | None = None,
+    objective: float | None = None,
+    first_token_objective: float | None = None,
     **given: Unpack[Conditions],
 ) -> StreamedReplay:
     """Simulate all tasks of a stream, of which a block at a time is in memory.
@@ -79,6 +82,9 @@ def replay_stream(
         for every million tasks as they end. A sink takes the tasks of one policy after another.
     discipline, service, warm_up
         As for :func:`routingsim.replay`.
+    objective, first_token_objective : float, optional
+        Latency (s) within which an answer counts for goodput, and seconds within which its first
+        token has to come, too. They are needed beforehand, since no task is kept.
 
     Raises
     ------
@@ -100,6 +106,13 @@ def replay_stream(
     check_seed(seed)
     if warm_up is not None and not (is_finite(warm_up) and 0 <= warm_up < 1):
         raise SimulationError(f"warm_up={warm_up!r}: a share of the horizon in [0, 1) is needed")
+    check_objectives(objective, first_token_objective)
+    if objective is None and first_token_objective is not None:
+        raise SimulationError(
+            "first_token_objective: goodput needs an objective for the whole answer, too; add "
+            "objective, in seconds"
+        )
+    goal = None if objective is None else Objective(objective, first_token_objective)
     process = None if arrivals is None else as_arrivals(arrivals)
     _refuse_arrivals(process)
     sink = to if isinstance(to, TaskSink) or to is None else TaskSink(to)
@@ -140,7 +153,8 @@ def replay_stream(
         )
     share = scenario.default_warm_up(process) if warm_up is None else float(warm_up)
     window = share * last, last if process.synthetic else math.inf
-    totals = Totals(scenario.pool, tasks, window, begin, last, known.names, known.weight)
+    tally = None if goal is None else Tally(goal)
+    totals = Totals(scenario.pool, tasks, window, begin, last, known.names, known.weight, tally)
     memory = made.memory.copy()
     block: dict[str, Any] = {
         **{name: getattr(scenario, name) for name in ("pool", "policy", *CONDITIONS)},

@@ -112,6 +112,11 @@ class RunRecord(ByValue):
         """The records of the corpus on which figures of quality rest."""
         return basis(self.corpus, self.pool)
 
+    @property
+    def recorded(self) -> str:
+        """Which qualities the corpus records: "complete", "common", "log" or "none"."""
+        return self.basis.kind
+
     @cached_property
     def cost_basis(self) -> Basis:
         """The records of the corpus on which comparisons of cost rest."""

@@ -67,8 +67,8 @@ class Batches:
         Parameters
         ----------
         metric : str
-            Of times with their statistic, as ``wait_p95``; or cost_mean, quality, quality_all
-            and answered.
+            Of times with their statistic, as ``wait_p95``; or cost_mean, quality, quality_all,
+            answered and goodput.
         centre : float
             The figure of the whole run.
         less : Batches, optional
@@ -83,6 +83,10 @@ class Batches:
 
     def _series(self, metric: str) -> tuple[Floats, Floats, bool]:
         """The means of the parts, the statistic of the batches, and whether they are enough."""
+        if metric == "goodput":
+            share, shares, enough = self._series("right")
+            rate = self._sums["prompt"] * (BATCHES * PARTS / (self._last - self._begin))
+            return rate * share, rate.reshape(BATCHES, PARTS).mean(axis=1) * shares, enough
         if metric == "quality_all":
             (one, first, enough), (two, second, also) = map(self._series, ("quality", "answered"))
             return one * two, first * second, enough and also

@@ -19,6 +19,7 @@ from routingsim.policies.kernel import STATUS_NAMES
 from routingsim.policies.policy import Policy
 from routingsim.simulation.changes import Change
 from routingsim.simulation.faults import Hedge, Outage, Retries
+from routingsim.simulation.in_time import InTime, Objective, as_dict, in_words
 from routingsim.simulation.quantile_sketch import ERROR
 from routingsim.simulation.run_intervals import INTERVALS, MEANS
 from routingsim.simulation.run_summary import quality_columns
@@ -39,9 +40,10 @@ from routingsim.simulation.tenants import Tenant
 _TIMES = ("latency", "wait", "first_token")
 MEASURED = (
     *(name for name in INTERVALS if name.startswith(_TIMES)),
-    *("cost_mean", "quality", "quality_all", "answered"),
+    *("cost_mean", "quality", "quality_all", "answered", "goodput"),
 )
-"""Figures of which a streamed replay has intervals, beside latency and wait."""
+"""Figures of which a streamed replay has intervals, beside latency and wait; goodput where it was
+given an objective."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -148,7 +150,7 @@ class StreamedReplay(ByValue):
         Raises
         ------
         SimulationError
-            If the metric is another.
+            If the metric is another, or goodput without an objective.
         """
         name = self._known(metric)
         found, why = self._interval(name)
@@ -166,12 +168,43 @@ class StreamedReplay(ByValue):
         return self.totals.batches.interval(self._kept(name), apart, other.totals.batches)
 
     def figure(self, metric: str) -> float:
-        """A figure of the summary's last row, or ``answered``, the share of the tasks."""
-        whole = self.totals.whole
+        """A figure of the summary's last row, ``answered``, the share of the tasks, or
+        ``goodput``, NaN where the run says only how long it was."""
+        whole, counted = self.totals.whole, self.totals.in_time
+        if metric == "goodput":
+            return math.nan if counted is None or self.stability.lasts else counted.goodput
         return whole["ok"] / len(self) if metric == "answered" else float(whole[metric])
+
+    @property
+    def objective(self) -> Objective | None:
+        """Within what an answer counts for goodput; None where nothing was asked for."""
+        return None if self.totals.tally is None else self.totals.tally.goal
+
+    def in_time(self, objective: Objective) -> InTime:
+        """What was answered within the objective that the replay was given.
+
+        Raises
+        ------
+        SimulationError
+            If it was given another, or none: its tasks are no longer there.
+        CorpusError
+            If the run has no length.
+        """
+        if self.totals.tally is None or objective != self.objective:
+            raise SimulationError(
+                f"goodput {objective}: a streamed replay counts it while it runs, and this one "
+                f"{self.objective or 'had no objective'}; replay it again with "
+                f"objective={objective.latency:g}"
+            )
+        return self.totals.tally.over(self.totals.length)
 
     def _known(self, metric: str) -> str:
         name = MEANS.get(metric, metric)
+        if name == "goodput" and self.totals.tally is None:
+            raise SimulationError(
+                "goodput: a streamed replay counts it while it runs; replay it with objective=, "
+                "the seconds within which an answer counts (--objective)"
+            )
         if name not in MEASURED:
             raise SimulationError(
                 f"no interval of {metric!r}: of a streamed replay there are those of latency, "
@@ -195,7 +228,7 @@ class StreamedReplay(ByValue):
         """Why batches of the run are not alike; "" where they may be."""
         if self.policy.learns:
             return f"{self.policy.name} learns, so the run does not stay as it is"
-        if not name.startswith(_TIMES):
+        if not name.startswith((*_TIMES, "goodput")):
             return ""
         found = self.stability
         if found.lasts:
@@ -259,6 +292,14 @@ class StreamedReplay(ByValue):
             self.fairness,
         )
 
+    @property
+    def goodput_in_words(self) -> str:
+        """The answers within the objective, in a line; "" without one."""
+        goal, counted = self.objective, self.totals.in_time
+        if goal is None or counted is None:
+            return ""
+        return in_words(goal, counted, self.stability.lasts)
+
     def to_frame(self) -> pd.DataFrame:
         """The summary, its agents as a column."""
         return self.summary().reset_index()
@@ -266,12 +307,14 @@ class StreamedReplay(ByValue):
     def to_markdown(self) -> str:
         """The summary in GitHub's Markdown: notes, arrivals, verdict, and a row an agent."""
         preface = [self.arrivals_in_words, str(self.stability)]
+        preface += filter(None, [self.goodput_in_words])
         return summary_markdown(self.summary(), self.recorded, self.foremost, preface)
 
     def to_html(self) -> str:
         """The summary as a notebook shows it: at most 40 agents, those with most tasks."""
         heading = f"{len(self):,} tasks under {self.policy.name}, {self.arrivals}, seed {self.seed}"
-        below = [self.arrivals_in_words, str(self.stability), *self.groups_in_words]
+        below = [self.arrivals_in_words, str(self.stability)]
+        below += filter(None, [self.goodput_in_words, *self.groups_in_words])
         below += [f"note: {each}" for each in self.notes]
         return summary_html(heading, self.summary(), self.recorded, self.foremost, below)
 
@@ -283,7 +326,7 @@ class StreamedReplay(ByValue):
         rows = plain_rows(self.summary())
         whole = rows.pop()
         del whole["agent"]
-        totals = self.totals
+        totals, goal, counted = self.totals, self.objective, self.totals.in_time
         keys = ("rate", "cv"), ("rate_asked", "cv_asked")
         values = self.realised, self.asked
         arrivals = {
@@ -301,6 +344,7 @@ class StreamedReplay(ByValue):
             "recorded": self.recorded,
             "overall": whole,
             "agents": rows,
+            "in_time": None if goal is None or counted is None else as_dict(goal, counted),
             "tenants": plain_rows(self.by_tenant()) if len(totals.tenants) > 1 else [],
             "fairness": None if math.isnan(fairness) else fairness,
             "priorities": plain_rows(self.by_priority()),
@@ -327,5 +371,5 @@ class StreamedReplay(ByValue):
         said = [f"note: {each}" for each in self.foremost]
         said += [f"{self.policy.name}  {self.stability}", *(f"note: {each}" for each in self.notes)]
         shown = table.map("{:,.4g}".format).to_string()
-        below = map(display.wrapped, self.groups_in_words)
+        below = map(display.wrapped, filter(None, [self.goodput_in_words, *self.groups_in_words]))
         return "\n".join([*map(display.wrapped, said), self.arrivals_in_words, shown, *below])

@@ -13,6 +13,7 @@ from routingsim.agents import AgentPool
 from routingsim.caching import cached_property
 from routingsim.policies.kernel import FAILED
 from routingsim.simulation.batches import PARTS, long_enough
+from routingsim.simulation.in_time import InTime, Tally, answers
 from routingsim.simulation.run_record import RunRecord
 from routingsim.simulation.run_summary import first_tokens, with_share
 from routingsim.simulation.stability import Stability, cells_of, over_parts, queue_steps
@@ -53,6 +54,8 @@ class Totals:
         Their names; empty if there are none.
     weight : ndarray, shape (tenants,)
         Their weights.
+    tally : Tally, optional
+        Counts the answers within objectives.
     """
 
     def __init__(
@@ -64,9 +67,10 @@ class Totals:
         last: float,
         tenants: Sequence[str],
         weight: Floats,
+        tally: Tally | None = None,
     ) -> None:
         self.pool, self.tasks, self.begin, self.last_end = pool, tasks, window[0], window[1]
-        self._until = window[1]
+        self._until, self.tally = window[1], tally
         self.tenants, self._weight = [name or "none" for name in tenants], weight
         self._agents, self._tenants = Groups(len(pool)), Groups(len(self.tenants))
         self._priorities = Groups(HIGHEST_PRIORITY + 1)
@@ -98,11 +102,24 @@ class Totals:
         if block.work.priority.size:
             self._priorities.add(tasks, block.work.priority, seconds=True)
             self._priorities.sketch(block.work.priority[tasks.timed], tasks.times)
+        if self.tally is not None:
+            self._count_in_time(self.tally, block)
         self._add_to_batches(tasks, agent[tasks.timed])
         self._arrivals += np.diff(np.searchsorted(block.work.arrived, self._edges))
         entered, edges = log.left - log.wait, self._edges
         self._queued += queue_steps(entered, log.left, self._queued.size, edges[0], edges[-1])
         self._verdicts.append((block.stability, block.span))
+
+    def _count_in_time(self, tally: Tally, block: BlockRecord) -> None:
+        found = answers(block)
+        tally.add(found)
+        if 0 < self.length < math.inf:  # else there is no interval, either
+            part = self.batches.parts(block.work.arrived[block.work.arrived >= self.begin])
+            prompt = found.prompt(tally.goal, self.length)
+            known = prompt & found.judged
+            right = found.quality[known] >= tally.goal.right
+            self.batches.add("prompt", part, prompt.astype(np.float64))
+            self.batches.add("right", part[known], right.astype(np.float64))
 
     def _add_to_batches(self, tasks: Tasks, agent: NDArray[np.integer]) -> None:
         part, known = self.batches.parts(tasks.block.work.arrived), ~np.isnan(tasks.quality)
@@ -196,6 +213,13 @@ class Totals:
     def fairness(self) -> float:
         """Jain's index of the service that tenants had for their weights; NaN without any."""
         return jain(self._tenants.sums["seconds"] / self._weight) if self.tenants else math.nan
+
+    @cached_property
+    def in_time(self) -> InTime | None:
+        """What was answered within the objectives; None without any, or in no time."""
+        if self.tally is None or self.length <= 0:
+            return None
+        return self.tally.over(self.length)
 
     def remarks(self, policy: str) -> list[str]:
         """What stands beside the figures: that costs are modelled, or that quality is not known."""

@@ -1,6 +1,7 @@
 """What an answer has to meet to count: ``--objective``, ``--first-token-objective``, ``--slo``."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,11 @@ def test_a_target_of_goodput_goes_by_the_objectives(command: tuple[Any, ...]) ->
     said = " ".join(in_process("replay", *command, *asked, "2").stdout.split())
     assert "Answer: Keep static:soon" in said
     assert "static:late misses a target" in said
+    line = r"goodput: \S+ right answers/s, \S+ of the tasks answered within 2 s, first token within 1 s"
+    blocks = " ".join(in_process("replay", *command, "--in-blocks", *asked, "2").stdout.split())
+    shown = re.findall(line, said)
+    assert re.findall(line, blocks) == shown
+    assert [each.split()[4] for each in shown] == ["100.0%", "0.0%"]
     missed = " ".join(in_process("replay", *command, *asked, "1").stdout.split())
     assert "Answer: No policy meets the targets" in missed
 

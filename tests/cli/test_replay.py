@@ -166,7 +166,12 @@ def test_a_large_folder_is_replayed_in_blocks(
     assert mine["overall"]["cost"] == pytest.approx(its["overall"]["cost"])
     assert len(pd.read_parquet(out)) == 542
     assert mine["intervals"]["latency_p95"]["method"].startswith("none: the run is too short")
-    shown = in_process(*command, "--report", tmp_path / "r.md", "--slo", "p95=60").stdout
+    timed = ("--objective", "60", "--slo", "goodput=1")
+    shown = in_process(*command, "--report", tmp_path / "r.md", *timed).stdout
+    answered = "% of the tasks answered within 60 s; goodput is not known, as no quality"
+    assert answered in " ".join(shown.split())
+    refused = in_process(*command, *timed[2:])
+    assert "--slo goodput: a replay in blocks needs --objective SECONDS" in refused.stderr
     assert "least-loaded  steady" in shown or "least-loaded  too short" in shown
     assert "Answer: " in shown
     assert "542 tasks of the files of “many”" in (tmp_path / "r.md").read_text(encoding="utf-8")
@@ -177,7 +182,6 @@ def test_a_large_folder_is_replayed_in_blocks(
         ["--trace-to", tmp_path / "r.json"],
         ["--tasks", 5],
         ["--live"],
-        ["--objective", 5],
     ):
         refused = in_process(*command, *option)
         assert refused.returncode == 2

@@ -14,6 +14,7 @@ from routingsim.errors import SimulationError
 from routingsim.evaluation.decision import of_replays
 from routingsim.evaluation.replay_difference import Goodput, replay_difference, replay_figure
 from routingsim.evaluation.study import Study
+from routingsim.simulation.in_time import Objective
 from routingsim.simulation.replications import REPLICATIONS, replication_seeds
 from routingsim.simulation.statistics import hall_interval
 from tests.evaluation import samples
@@ -101,7 +102,7 @@ def test_of_replays_it_has_intervals_of_further_runs() -> None:
     ).within(0, 1)
     assert made.alternative("static:a0").targets["answered"] == "met"
     found = of_replays(results, slo={"goodput": 0.01}, objective=20, first_token_objective=15)
-    goodput = Goodput(20.0, 15.0)
+    goodput = Goodput(Objective(20.0, 15.0))
     apart = hall_interval([goodput(run) for run in _further_runs(results[1])])
     assert found.alternative("static:a0").figures["goodput"] == apart.within(0, math.inf)
     with pytest.raises(SimulationError, match="objective=0: a number of seconds above 0"):

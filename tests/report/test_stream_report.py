@@ -10,6 +10,7 @@ import pytest
 
 import routingsim as rs
 from routingsim.errors import SimulationError
+from routingsim.evaluation.decision import of_streams
 from routingsim.report import compose, compose_streams, render, write_report
 from routingsim.report.document import Document, Table
 from routingsim.report.stream_report import StreamedReplay
@@ -48,11 +49,21 @@ def tables(document: Document) -> dict[str, Table]:
 def test_it_shows_what_a_report_in_memory_shows(folder: Path, tmp_path: Path) -> None:
     given: dict[str, Any] = {"arrivals": "poisson:1", "seed": 3, "discipline": "fair"}
     corpus, stream = rs.load_corpus(folder), rs.stream_corpus(folder)
-    found = [rs.replay_stream(stream, POOL, policy, **given) for policy in POLICIES]
+    found = [rs.replay_stream(stream, POOL, each, objective=3.0, **given) for each in POLICIES]
     whole = [rs.replay(corpus, POOL, policy, **given) for policy in POLICIES]
-    mine = compose_streams(found, date="2026-01-02", slo={"mean": 2.0}, quality=0.4)
-    its = tables(compose(whole, date="2026-01-02"))
+    slo = {"mean": 2.0, "goodput": 0.4}
+    mine = compose_streams(found, date="2026-01-02", slo=slo, quality=0.4)
+    its = tables(compose(whole, date="2026-01-02", objective=3.0))
     ours = tables(mine)
+    assert [column.name for column in ours["All tasks"].columns[-2:]] == [
+        "in time",
+        "right answers in time",
+    ]
+    for row, other in zip(ours["All tasks"].rows, its["All tasks"].rows, strict=True):
+        assert row[-2:] == other[-2:]
+        assert 0.3 < row[-1] < 0.6 < row[-2] < 1
+    asked = of_streams(found, slo=slo).alternatives[0].figures["goodput"]
+    assert asked.low < asked.mean == ours["All tasks"].rows[0][-1] < asked.high
     for caption in (
         "All tasks",
         "Agents under random",
@@ -70,10 +81,12 @@ def test_it_shows_what_a_report_in_memory_shows(folder: Path, tmp_path: Path) ->
     assert page.count("<svg") == 9
     assert "percentiles within 0.1% of the exact ones" in page
     assert "replay_stream(stream_corpus(" in page
+    assert "seed=3, objective=3) for policy" in page
+    assert "In time: answered within 3 s, of the tasks after the warm-up." in page
     stored = json.loads(found[0].report(tmp_path / "r.json").read_text(encoding="utf-8"))
     assert stored["policies"][0]["overall"]["tasks"] == 30_000
-    asked: dict[str, Any] = given | {"seed": 4}
-    other = rs.replay_stream(stream, POOL, "random", **asked)
+    again: dict[str, Any] = given | {"seed": 4, "objective": 3.0}
+    other = rs.replay_stream(stream, POOL, "random", **again)
     with pytest.raises(SimulationError, match=r"static:a and random cannot be .* differ in seed"):
         compose_streams([found[0], other])
     assert isinstance(other, StreamedReplay)

@@ -17,6 +17,7 @@ from pandas.testing import assert_frame_equal
 import routingsim as rs
 from routingsim.corpora import stream as corpus_stream
 from routingsim.errors import CorpusError, PolicyError, SimulationError
+from routingsim.evaluation.metrics.timed import timed_replay
 from routingsim.policies.policy import make_policy
 from routingsim.simulation import task_sink
 from routingsim.simulation.export import write_tasks
@@ -157,6 +158,7 @@ def test_tenants_and_priorities_are_the_same(folder: Path, tmp_path: Path, disci
     assert found.fairness == pytest.approx(whole.fairness, rel=1e-9)
     mine, its = found.to_dict(), whole.to_dict()
     assert set(its) - set(mine) == {"checkup", "recovery"}
+    assert mine["in_time"] is None
     assert mine["recorded"] == its["recorded"]
     assert mine["window"] == pytest.approx(its["window"])
     assert mine["arrivals"]["process"] == its["arrivals"]["process"]
@@ -175,6 +177,54 @@ def test_tenants_and_priorities_are_the_same(folder: Path, tmp_path: Path, disci
     assert "arrivals: 5.19/s (cv 1.02) met over 289 s" in shown
     with pytest.raises(SimulationError, match=r"tenant 'acm': .*did you mean 'acme'"):
         rs.replay_stream(rs.stream_corpus(folder), POOL, tenants="acm")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arrivals", ["poisson:3.5", "corpus:0.5x"])
+def test_goodput_is_that_of_a_replay_in_memory(folder: Path, arrivals: str) -> None:
+    """Bit for bit, where many answers have no quality, and the end may be known last."""
+    corpus, stream = rs.load_corpus(folder), rs.stream_corpus(folder)
+    given: dict[str, Any] = {"arrivals": arrivals, "seed": 5, "warm_up": 0.1}
+    whole = rs.replay(corpus, POOL, "random", **given)
+    found = rs.replay_stream(
+        stream, POOL, "random", objective=4.0, first_token_objective=3.5, **given
+    )
+    its = timed_replay(whole, 4.0, first_token_objective=3.5)
+    mine = timed_replay(found, 4.0, first_token_objective=3.5)
+    assert (mine.goodput, mine.within) == (its.goodput, its.within)
+    assert mine.quality.value == pytest.approx(its.quality.value, rel=1e-12)
+    assert (mine.quality.tasks, mine.quality.left_out) == (its.quality.tasks, its.quality.left_out)
+    assert mine.cost_per_right == pytest.approx(its.cost_per_right, rel=1e-12)
+    assert 0.2 < its.within.value < 0.9
+    assert its.quality.left_out > 100
+    assert found.figure("goodput") == its.goodput > 0
+    assert found.to_dict()["in_time"] == {
+        "objective": 4.0,
+        "first_token_objective": 3.5,
+        "goodput": its.goodput,
+        "within": its.within.value,
+        "quality_in_time": mine.quality.value,
+        "cost_per_right": mine.cost_per_right,
+    }
+    said = f"{its.within.value:.1%} of the tasks answered within 4 s, first token within 3.5 s"
+    assert said in " ".join(repr(found).split())
+    with pytest.raises(SimulationError, match=r"goodput within 5 s: .* this one within 4 s, first"):
+        timed_replay(found, 5.0)
+
+
+@pytest.mark.slow
+def test_goodput_needs_an_objective_before_the_run(folder: Path) -> None:
+    stream = rs.stream_corpus(folder)
+    found = rs.replay_stream(stream, POOL, "static:mid")
+    assert found.to_dict()["in_time"] is None
+    with pytest.raises(SimulationError, match="replay it with objective=, the seconds"):
+        found.interval("goodput")
+    with pytest.raises(SimulationError, match="this one had no objective"):
+        timed_replay(found, 5.0)
+    with pytest.raises(SimulationError, match="first_token_objective: goodput needs an objective"):
+        rs.replay_stream(stream, POOL, "static:mid", first_token_objective=1.0)
+    with pytest.raises(SimulationError, match="objective=0: a number of seconds above 0"):
+        rs.replay_stream(stream, POOL, "static:mid", objective=0)
 
 
 @pytest.mark.slow
@@ -308,15 +358,19 @@ def test_an_interval_by_batches_covers_theory(tmp_path: Path) -> None:
         path = tmp_path / str(n)
         path.mkdir()
         table = pa.table({"id": pa.array(np.arange(n)).cast(pa.string()), "text": ["x"] * n})
+        table = table.append_column("outcomes.a.quality", pa.array(np.ones(n)))
         pq.write_table(table, path / "0.parquet")
         return rs.stream_corpus(path)
 
     pool = rs.AgentPool((agent("a", latency=1.0, concurrency=1, service="exponential"),))
-    found = rs.replay_stream(stream(200_000), pool, "static:a", arrivals="poisson:0.5", seed=4)
+    found = rs.replay_stream(
+        stream(200_000), pool, "static:a", arrivals="poisson:0.5", seed=4, objective=3.0
+    )
     assert found.stability.verdict == "steady"
     # Latency is exponential with a mean of 2 s; half of the tasks wait, those as long.
     exact = {"latency": 2.0, "wait": 1.0, "latency_p50": 2 * math.log(2)}
     exact |= {"first_token_p95": 2 * math.log(20), "wait_p90": 2 * math.log(5)}
+    exact |= {"goodput": 0.5 * -math.expm1(-3 / 2)}
     for metric, value in exact.items():
         interval = found.interval(metric)
         assert 0 < interval.half_width < 0.05 * value

@@ -3,16 +3,16 @@
 The latencies of a replay are simulated, and so are these metrics of it.
 """
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from routingsim.errors import CorpusError
 from routingsim.evaluation.outcomes import Mean, column
-from routingsim.policies.kernel import OK
+from routingsim.simulation.in_time import Answers, InTime, Objective, answers
 from routingsim.simulation.result import ReplayResult
+from routingsim.simulation.stream_result import StreamedReplay
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def timed_quality(
     quality : array_like, shape (tasks,)
         From 0 to 1; NaN where an answer's is unknown.
     cost : array_like, shape (tasks,)
-        USD, over all attempts.
+        USD, over all attempts; NaN where it is to be that of the others.
     answered : array_like of bool, shape (tasks,)
         False for tasks that failed, timed out or were shed; these are never right.
     objective : float
@@ -92,101 +92,24 @@ def timed_quality(
     done = np.asarray(answered, dtype=bool)
     if done.shape != took.shape:
         raise CorpusError(f"answered: shape {done.shape} for {took.size:,} tasks")
-    first = math.inf if first_token_objective is None else first_token_objective
-    known = ~(done & np.isnan(good))
-    prompt = done & in_time(took, objective, seconds)
-    if first_token is not None and first < math.inf:
-        prompt &= in_time(column("first tokens", first_token, took.size), first, seconds)
-    judged = prompt & known
-    return of_sums(
-        objective,
-        seconds,
-        tasks=took.size,
-        prompt=int(prompt.sum()),
-        judged=int(judged.sum()),
-        right=int((judged & (good >= right)).sum()),
-        known=int(known.sum()),
-        quality=float(good[judged].sum()),
-        cost=float(paid.sum()),
-    )
+    goal = Objective(objective, None if first_token is None else first_token_objective, right)
+    first = took if first_token is None else column("first tokens", first_token, took.size)
+    return timed(objective, Answers(took, first, good, paid, done).counted(goal, seconds))
 
 
-def of_sums(
-    objective: float,
-    seconds: float,
-    *,
-    tasks: int,
-    prompt: int,
-    judged: int,
-    right: int,
-    known: int,
-    quality: float,
-    cost: float,
-) -> Timed:
-    """The metrics from counts and sums.
-
-    Parameters
-    ----------
-    objective, seconds : float
-        As for :func:`timed_quality`.
-    tasks, prompt : int
-        All tasks, and those answered in time.
-    judged, right : int
-        Of those in time: how many have a known quality, and how many of these are right.
-    known : int
-        Tasks of which the quality is known, or that have no answer.
-    quality : float
-        Sum over the judged ones.
-    cost : float
-        USD, of all tasks.
-    """
-    # Known tasks in time stand for all tasks in time; where all are known they are all.
-    scale = _share(prompt, judged) if prompt else 1.0
-    correct = scale * right
+def timed(objective: float, found: InTime) -> Timed:
+    """The metrics from what was counted within an objective (s)."""
     return Timed(
         objective=objective,
-        goodput=correct / seconds,
-        within=Mean(_share(prompt, tasks), tasks),
-        quality=Mean(scale * quality / tasks if tasks else math.nan, known, tasks - known),
-        cost_per_right=cost / correct if correct else math.inf,
+        goodput=found.goodput,
+        within=Mean(found.within, found.tasks),
+        quality=Mean(found.mean_quality, found.known, found.tasks - found.known),
+        cost_per_right=found.cost_per_right,
     )
-
-
-def in_time(latency: NDArray[np.float64], objective: float, seconds: float) -> NDArray[np.bool_]:
-    """Which latencies are within an objective, up to the rounding of the clock.
-
-    A latency is the difference of two times of a run, which are rounded in their last bits:
-    of many tasks that take exactly the objective a share would be late.
-
-    Parameters
-    ----------
-    latency : ndarray
-        In seconds.
-    objective : float
-        In seconds; one that equals the latency holds.
-    seconds : float
-        Length of the run, by which times are rounded.
-    """
-    return latency <= latest(objective, seconds)
-
-
-def latest(objective: float, seconds: float) -> float:
-    """The latency (s) that is just in time, with what :func:`in_time` allows for rounding.
-
-    Raises
-    ------
-    CorpusError
-        If one of them is not above 0.
-    """
-    if not (objective > 0 and seconds > 0):
-        raise CorpusError(
-            f"objective={objective} s over {seconds} s of arrivals: both must be above 0"
-        )
-    return objective + max(1e-9 * objective, 4 * float(np.spacing(seconds)))
 
 
 def timed_replay(
-    result: ReplayResult,
+    result: ReplayResult | StreamedReplay,
     objective: float,
     *,
     right: float = 0.5,
@@ -199,7 +122,8 @@ def timed_replay(
 
     Parameters
     ----------
-    result : ReplayResult
+    result : ReplayResult or StreamedReplay
+        A streamed replay has counted within the objectives that it was given.
     objective : float
         Latency in seconds.
     right : float
@@ -211,24 +135,16 @@ def timed_replay(
     ------
     CorpusError
         If an objective is not above 0, or the run has no length.
+    SimulationError
+        If a streamed replay was given other objectives, or none.
     """
+    goal = Objective(objective, first_token_objective, right)
+    return timed(objective, counted(result, goal))
+
+
+def counted(result: ReplayResult | StreamedReplay, goal: Objective) -> InTime:
+    """The tasks of a replay within an objective, counted as :func:`timed_replay` does."""
+    if isinstance(result, StreamedReplay):
+        return result.in_time(goal)
     begin, end = result.window
-    counted = result.work.arrived >= begin
-    paid, known = result.log.cost[counted], result.cost_basis.rows[result.work.row[counted]]
-    if not known.all():
-        paid = np.full(paid.size, paid[known].mean() if known.any() else math.nan)
-    return timed_quality(
-        result.latency[counted],
-        result.compared_quality[counted],
-        paid,
-        result.log.status[counted] == OK,
-        objective=objective,
-        seconds=end - begin,
-        right=right,
-        first_token=result.first_token[counted],
-        first_token_objective=first_token_objective,
-    )
-
-
-def _share(part: float, whole: int) -> float:
-    return float(part) / whole if whole else math.nan
+    return answers(result).counted(goal, end - begin)

@@ -13,9 +13,9 @@ from routingsim.evaluation import (
     timed_quality,
     timed_replay,
 )
-from routingsim.evaluation.metrics.timed import in_time
 from routingsim.evaluation.outcomes import complete
 from routingsim.policies.kernel import OK
+from routingsim.simulation.in_time import in_time
 from routingsim.simulation.replay import replay
 
 
