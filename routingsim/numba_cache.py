@@ -1,22 +1,19 @@
-"""Where compiled code is kept: a folder where numba finds none, and what if it is full.
-
-And what else all have in common that have numba compile.
+"""Where compiled code is kept, a folder where numba finds none, and when it is out of date.
 
 Numba keeps compiled code beside the source, or else in the user's cache folder. It raises an
 error if it can write to neither, as when a service without a home directory uses a package that
 root installed. Such a user gets a private folder among the temporary files.
 """
 
-import gc
 import os
-import pickle
+import re
 import sys
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any
+
+PACKAGE = Path(__file__).parent
+_ABOVE = {"cli", "evaluation", "live", "report"}
+"""Packages that lie above all compiled code, so that it uses none of them."""
 
 
 def keep_somewhere() -> None:
@@ -57,45 +54,18 @@ def _can_be_made(folder: Path) -> bool:
 
 
 @cache
-def bear_a_full_disk() -> None:
-    """Let numba continue, with one warning, where a cached kernel cannot be read or written.
-
-    By default numba raises the error. To be called before a kernel is made.
-    """
-    from numba.core.caching import FunctionCache
-
-    for name in ("load_overload", "save_overload"):
-        setattr(FunctionCache, name, _tolerant(getattr(FunctionCache, name)))
+def package_state() -> str:
+    """The sizes and times of this package's modules that have compiled code or types of it."""
+    folders = [each for each in PACKAGE.iterdir() if each.is_dir() and each.name not in _ABOVE]
+    found = [*PACKAGE.glob("*.py"), *(file for each in folders for file in each.rglob("*.py"))]
+    words = re.compile(rb"compil|kernel|numba|NamedTuple")
+    return "".join(file_state(each) for each in sorted(found) if words.search(each.read_bytes()))
 
 
-def _tolerant(method: Any) -> Any:
-    def tolerant(self: Any, *given: Any) -> Any:
-        try:
-            return method(self, *given)
-        except (OSError, EOFError, pickle.UnpicklingError) as error:
-            _warn(self.cache_path, getattr(error, "strerror", None) or str(error))
-            return None
-
-    return tolerant
-
-
-@cache
-def _warn(folder: str, why: str) -> None:
-    warnings.warn(
-        f"compiled kernels cannot be kept in {folder} ({why}), and every process compiles its own: "
-        "make room there, or set NUMBA_CACHE_DIR to another folder",
-        RuntimeWarning,
-        stacklevel=2,
-    )
-
-
-@contextmanager
-def without_collector() -> Iterator[None]:
-    """Stop the search for cyclic garbage while numba compiles, which takes a tenth of the time."""
-    enabled = gc.isenabled()
-    gc.disable()
+def file_state(path: Path) -> str:
+    """The name, size and time of change of a file; empty if there is none."""
     try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
+        found = path.stat()
+    except OSError:  # of a module that was typed, or is in an archive
+        return ""
+    return f"{path.name} {found.st_size} {found.st_mtime_ns}\n"

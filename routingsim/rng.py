@@ -14,13 +14,10 @@ pseudorandom number generators", OOPSLA 2014; constants of Stafford's variant
 import math
 
 import numpy as np
-from numba import njit
 from numpy.polynomial.chebyshev import cheb2poly
 from scipy.special import ndtri
 
-from routingsim.numba_cache import bear_a_full_disk
-
-bear_a_full_disk()
+from routingsim.compiled import cached_njit
 
 ARRIVAL, SERVICE, ERROR, CHOICE, ROW, THINK, JUDGE, EXPLORE, REPLICATION, RESAMPLE = range(10)
 PATIENCE, JITTER, ROUTER, TENANT = range(10, 14)
@@ -33,38 +30,38 @@ _S30, _S27, _S31, _S12 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(
 _ONE = np.uint64(1)
 
 
-@njit("u8(u8)", cache=True, nogil=True)
+@cached_njit("u8(u8)", nogil=True)
 def _mix(z):
     z = (z ^ (z >> _S30)) * _M1
     z = (z ^ (z >> _S27)) * _M2
     return z ^ (z >> _S31)
 
 
-@njit("u8(i8, i8)", cache=True, nogil=True)
+@cached_njit("u8(i8, i8)", nogil=True)
 def stream(seed, purpose):
     """Key of the stream of draws for one ``purpose`` under one ``seed`` (uint64)."""
     return _mix(_mix(np.uint64(seed) + _GOLDEN) + _ODD * np.uint64(purpose + 1))
 
 
-@njit("u8(u8, i8, i8)", cache=True, nogil=True)
+@cached_njit("u8(u8, i8, i8)", nogil=True)
 def bits(key, index, part):
     """64 random bits of draw ``index``, ``part`` in the stream ``key``."""
     return _mix(_mix(key + _GOLDEN * np.uint64(index)) + _ODD * (np.uint64(part) + _ONE))
 
 
-@njit("f8(u8, i8, i8)", cache=True, nogil=True)
+@cached_njit("f8(u8, i8, i8)", nogil=True)
 def uniform(key, index, part):
     """A uniform draw in the open interval (0, 1), a multiple of 2**-53."""
     return (np.float64(bits(key, index, part) >> _S12) + 0.5) * 2.0**-52
 
 
-@njit("f8(u8, i8, i8, i8)", cache=True, nogil=True)
+@cached_njit("f8(u8, i8, i8, i8)", nogil=True)
 def of_try(key, index, attempt, part):
     """Uniform draw ``part`` of those that belong to one try of task ``index``."""
     return uniform(bits(key, index, attempt), 0, part)
 
 
-@njit("f8(u8, i8, i8)", cache=True, nogil=True)
+@cached_njit("f8(u8, i8, i8)", nogil=True)
 def exponential(key, index, part):
     """An exponential draw of mean 1, by inversion."""
     return -math.log(uniform(key, index, part))
@@ -97,7 +94,7 @@ def _tabulate():
 _TABLE = _tabulate()
 
 
-@njit("f8(f8)", cache=True, nogil=True)
+@cached_njit("f8(f8)", nogil=True)
 def normal_quantile(p):
     """Quantile of the standard normal law at 2**-54 <= p < 1, to within 1e-13."""
     word = np.float64(min(p, 1.0 - p)).view(np.int64)
@@ -108,13 +105,13 @@ def normal_quantile(p):
     return z if p < 0.5 else -z
 
 
-@njit("f8(u8, i8, i8)", cache=True, nogil=True)
+@cached_njit("f8(u8, i8, i8)", nogil=True)
 def normal(key, index, part):
     """A standard normal draw, by inversion."""
     return normal_quantile(uniform(key, index, part))
 
 
-@njit("f8(u8, i8, i8, f8)", cache=True, nogil=True)
+@cached_njit("f8(u8, i8, i8, f8)", nogil=True)
 def gamma(key, index, part, shape):
     """A gamma draw of mean ``shape``, from the uniforms ``part``, ``part`` + 1, … of ``index``.
 
@@ -139,7 +136,7 @@ def gamma(key, index, part, shape):
     return d * v
 
 
-@njit(cache=True, nogil=True)  # few runs need this and the next, so each compiles when called
+@cached_njit(nogil=True)  # few runs need this and the next, so each compiles when called
 def uniforms(key, count, first=0):
     """The uniform draws from the ``first`` on of a stream, shape (count,)."""
     drawn = np.empty(count)
@@ -148,7 +145,7 @@ def uniforms(key, count, first=0):
     return drawn
 
 
-@njit(cache=True, nogil=True)
+@cached_njit(nogil=True)
 def integers(key, count, below):
     """``count`` uniform draws from 0, …, ``below`` - 1, shape (count,), int32."""
     drawn = np.empty(count, np.int32)

@@ -4,7 +4,6 @@ import contextlib
 import io
 import os
 import random
-import re
 import shutil
 import socket
 import subprocess
@@ -22,6 +21,8 @@ import psutil
 import pytest
 from hypothesis import settings
 from tqdm.auto import tqdm
+
+from routingsim.numba_cache import PACKAGE, package_state
 
 ROOT = Path(__file__).resolve().parent.parent
 CI = "CI" in os.environ
@@ -43,17 +44,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def compile_once(config: pytest.Config) -> None:
-    """Leave engine and kernels in numba's cache, on two cores, if one that has such code changed.
+    """Leave engine and kernels in numba's cache, on two cores, if what they are made of changed.
 
     On an empty cache each worker, and each process that a test starts, would compile them.
     """
-    package, cache = ROOT / "routingsim", config.cache
-    state = [
-        [str(each), each.stat().st_mtime]
-        for each in sorted(package.rglob("*.py"))
-        if re.search(b"numba|kernel", each.read_bytes())
-    ]
-    if cache is None or (any(package.rglob("*.nbi")) and cache.get("compiled", None) == state):
+    cache, state = config.cache, package_state()
+    if cache is None or (any(PACKAGE.rglob("*.nbi")) and cache.get("compiled", None) == state):
         return
     command = [sys.executable, str(ROOT / "tests" / "compiling.py")]
     halves = [subprocess.Popen([*command, half]) for half in "01"]

@@ -2,14 +2,17 @@
 
 import importlib.util
 import os
+import pickle
 import resource
 import stat
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from routingsim.numba_cache import place
+from routingsim import numba_cache
+from routingsim.numba_cache import package_state, place
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "getuid"), reason="every user has a home there")
 
@@ -46,6 +49,71 @@ def test_numba_finds_the_usual_places_by_itself(
     assert place(tmp_path) is None
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     assert place(nowhere) is None
+
+
+HELPER = """
+from numba import njit
+
+FACTOR = {factor}
+
+@njit
+def helper(x):
+    return x + {term}
+"""
+USER = """
+import helpers
+from helpers import FACTOR
+from routingsim.compiled import cached_njit
+
+@cached_njit("i8(i8)")
+def function(x):
+    return helpers.helper(x) * FACTOR
+
+print(function(1), sum(function.stats.cache_hits.values()))
+"""
+
+
+@pytest.mark.slow
+def test_a_function_is_compiled_again_if_what_it_calls_or_a_constant_has_changed(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "user.py").write_text(USER)
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+
+    def run(term: int, factor: int) -> str:
+        text = HELPER.format(term=term, factor=factor)
+        if not helpers.exists() or helpers.read_text() != text:
+            helpers.write_text(text)
+        command = [sys.executable, "-c", "import user"]
+        return subprocess.check_output(command, text=True, cwd=tmp_path, env=environment)
+
+    helpers = tmp_path / "helpers.py"
+    assert run(1, 10) == "20 0\n"
+    assert run(1, 10) == "20 1\n"
+    assert run(2, 10) == "30 0\n"
+    assert run(2, 50) == "150 0\n"
+    [index] = tmp_path.rglob("*.nbi")  # as if written by a version with a class that is gone
+    index.write_bytes(pickle.dumps("1.0") + b"cno_such_module\nclass\n.")
+    assert run(2, 50) == "150 0\n"
+    assert len(list(tmp_path.rglob("*.nbc"))) == 1
+
+
+def test_the_state_of_the_package_shows_changes_of_what_compiled_code_holds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("rng.py", "simulation/inner/limits.py", "agents/agent.py", "report/html.py"):
+        file = tmp_path / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("agents" if name.startswith("agents") else "import numba")
+    monkeypatch.setattr(numba_cache, "PACKAGE", tmp_path)
+    state = package_state.__wrapped__
+    before = state()
+    assert before.count("\n") == 2
+    (tmp_path / "report" / "html.py").write_text("from numba import njit")
+    (tmp_path / "agents" / "agent.py").write_text("more")
+    assert state() == before
+    (tmp_path / "simulation" / "inner" / "limits.py").write_text("from numba import njit")
+    assert state() != before
 
 
 KERNELS = """

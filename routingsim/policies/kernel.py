@@ -28,8 +28,8 @@ from numba.extending import overload_attribute, register_jitable
 from numpy.typing import NDArray
 
 from routingsim import rng
+from routingsim.compiled import cached_njit, without_collector
 from routingsim.errors import PolicyError
-from routingsim.numba_cache import without_collector
 from routingsim.policies.category import refuse_text
 from routingsim.policies.numba_reference import ByReference
 
@@ -169,7 +169,7 @@ PROBABILITIES = types.void(_any_task, _any_pool, _floats, _floats)
 _SIGNATURES = {"choose": CHOOSE, "learn": LEARN, "probabilities": PROBABILITIES}
 
 
-@njit(cache=True)
+@cached_njit()
 def draw(task, part):
     """A uniform number in (0, 1) that depends on the run's seed, the task and ``part``."""
     return rng.of_try(task.stream, task.index, task.attempt + (task.copy << COPY), part)
@@ -302,9 +302,8 @@ def _found_once(compiled: Any) -> Any:
 
 def _compile(function: Callable[..., Any], signature: Any) -> Any:
     try:
-        return njit(signature, cache=True, nogil=True)(function)
-    # No file to keep a cache beside (typed at a prompt), or a cache of another version.
-    except (RuntimeError, ImportError, AttributeError):
+        return cached_njit(signature, nogil=True)(function)
+    except RuntimeError:  # no file to keep a cache beside, as of one typed at a prompt
         return njit(signature, nogil=True)(function)
 
 

@@ -12,12 +12,13 @@ probabilities are not known (:mod:`routingsim.policies.kernel`), unless ``explor
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit, types
+from numba import types
 from numba.extending import register_jitable
 from numpy.typing import NDArray
 
 from routingsim import rng
 from routingsim.agents import AgentPool
+from routingsim.compiled import cached_njit
 from routingsim.policies.kernel import (
     CHOOSE,
     POOL_VIEW,
@@ -201,13 +202,12 @@ _table = types.Array(types.float64, 2, "C")
 _plan = types.NamedTuple([types.float64, types.uint64, types.int64, types.boolean], Exploration)
 
 
-@njit(
+@cached_njit(
     types.Tuple((_i8, _f8, _f8, _b1))(
         *(types.FunctionType(CHOOSE), types.FunctionType(PROBABILITIES), _plan),
         *(POOL_VIEW, _f8, _f8, types.uint64, types.int64, types.float64, types.boolean, _f8, _f8),
         *(_f8, _f8, _i8, _table, _table),
     ),
-    cache=True,
     nogil=True,
 )
 def _in_turn(

@@ -20,10 +20,8 @@ import numpy as np
 from numba import njit, types
 from numpy.typing import NDArray
 
-from routingsim.numba_cache import bear_a_full_disk
+from routingsim.compiled import cached_njit
 from routingsim.scoring import simd
-
-bear_a_full_disk()
 
 # CharacterTables: the flag in `kinds`, and the bits from which a place and a length begin.
 _PUNCTUATION, _FOLD_SHIFT, _LENGTH_SHIFT = 1, 1, 56
@@ -242,7 +240,7 @@ _SIGNATURE = types.void(
 )  # fmt: skip
 
 
-@njit(_SIGNATURE, nogil=True, cache=True)
+@cached_njit(_SIGNATURE, nogil=True)
 def _count(data, offsets, kinds, folds, most, buffer, borders, starts, digests, counts):
     origin = _ZERO
     for row in range(offsets.size - 1):

@@ -19,7 +19,9 @@ from numba import _dynfunc, njit, types  # pyright: ignore[reportAttributeAccess
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler, Flags
 
-from routingsim.numba_cache import without_collector
+from routingsim.compiled import cached_njit, without_collector
+
+_OPTIONS: dict[str, Any] = {"nogil": True, "_nrt": False, "no_cfunc_wrapper": True}
 
 
 class _Part(JITCodeLibrary):
@@ -139,7 +141,7 @@ def called(function: Callable[..., Any]) -> Any:
 
 def whole(signature: Any) -> Callable[[Callable[..., Any]], Any]:
     """Compile the event loop itself with all that it calls, and keep it on disk."""
-    compiler = _compiler(signature, pipeline_class=_WholeCompiler, cache=True)
+    compiler = cached_njit(signature, pipeline_class=_WholeCompiler, **_OPTIONS)
 
     def compiled(function: Callable[..., Any]) -> Any:
         with without_collector():
@@ -153,11 +155,12 @@ def kernel(function: Callable[..., Any]) -> Any:
 
     It allocates nothing, and other threads run meanwhile.
     """
-    return _compiler(pipeline_class=_WholeCompiler, cache=True)(function)
+    return cached_njit(pipeline_class=_WholeCompiler, **_OPTIONS)(function)
 
 
 def _part(function: Callable[..., Any], **options: Any) -> Any:
-    made = _compiler(pipeline_class=_PartCompiler, no_cpython_wrapper=True, **options)(function)
+    given = {**_OPTIONS, "pipeline_class": _PartCompiler, "no_cpython_wrapper": True, **options}
+    made: Any = njit(**given)(function)
     fold = made._compiler.fold_argument_types
 
     def fold_wide(args, kws):
@@ -173,11 +176,6 @@ def _wide(kind: Any) -> Any:
     number = plain.value if isinstance(plain, types.Omitted) else None
     whole = isinstance(plain, types.Integer) and plain != types.uint64
     return types.int64 if whole or isinstance(number, int) else plain
-
-
-def _compiler(*signature: Any, **options: Any) -> Any:
-    compiler: Any = njit  # its stubs lack some of these options
-    return compiler(*signature, nogil=True, _nrt=False, no_cfunc_wrapper=True, **options)
 
 
 # Numba compiles its ``min`` and ``max`` as functions of their own, one for each pair of types.

@@ -13,10 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from routingsim.numba_cache import bear_a_full_disk
 from routingsim.simulation.compiling import called, kernel
-
-bear_a_full_disk()
 
 Floats = NDArray[np.float64]
 

@@ -4,12 +4,9 @@ Imported only where a file is damaged or too large to be decoded at once: it com
 """
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from routingsim.numba_cache import bear_a_full_disk
-
-bear_a_full_disk()
+from routingsim.compiled import cached_njit
 
 DEPTH, IN_STRING, ESCAPED, STRAY = range(4)
 """What the state holds: brackets open, two flags, and values that are no objects or arrays."""
@@ -19,7 +16,7 @@ _OPEN, _CLOSE = (ord("{"), ord("[")), (ord("}"), ord("]"))
 _BETWEEN = (ord(","), ord(" "), ord("\n"), ord("\r"), ord("\t"))
 
 
-@njit(cache=True)
+@cached_njit()
 def scan(
     data: NDArray[np.uint8],
     base: int,

@@ -9,8 +9,8 @@ renewal processes count in mean gaps and divide by the rate last.
 import math
 
 import numpy as np
-from numba import njit
 
+from routingsim.compiled import cached_njit
 from routingsim.rng import exponential, uniform
 from routingsim.rng import gamma as gamma_variate
 from routingsim.simulation.compiling import kernel
@@ -41,7 +41,7 @@ def weibull(key, first, n, rate, shape, clock):
     return times
 
 
-@njit(cache=True, nogil=True)
+@cached_njit(nogil=True)
 def gamma(key, first, n, rate, shape, clock):
     """``n`` arrivals with Gamma gaps, from number ``first`` on."""
     times = np.empty(n)
@@ -53,7 +53,7 @@ def gamma(key, first, n, rate, shape, clock):
     return times
 
 
-@njit(cache=True, nogil=True)
+@cached_njit(nogil=True)
 def switching(key, n, rates, seconds, by_chance):
     """``n`` Poisson arrivals at cyclic rates, each held for its ``seconds``.
 
@@ -83,7 +83,7 @@ def switching(key, n, rates, seconds, by_chance):
     return times
 
 
-@njit(cache=True, nogil=True)
+@cached_njit(nogil=True)
 def diurnal(key, n, rate, amplitude, period, peak_at):
     """``n`` arrivals at rate ``rate * (1 + amplitude * cos(2π(t − peak_at) / period))``.
 
@@ -103,7 +103,7 @@ def diurnal(key, n, rate, amplitude, period, peak_at):
     return times
 
 
-@njit(cache=True, nogil=True)
+@cached_njit(nogil=True)
 def jitter(key, times, width):
     """Add to each time a uniform draw from [0, ``width``)."""
     for i in range(times.size):
