@@ -157,7 +157,7 @@ class Agent(
         tokens_per_second`` times a lognormal noise of mean 1; ``recorded`` is the
         latency the corpus records for this agent on this task.
     ttft : float, optional
-        Seconds to the first token (``tokens`` only).
+        Seconds in service before the first token. By default an answer comes whole, at its end.
     tokens_per_second : float, optional
         Tokens per second after the first (``tokens`` only).
     output_tokens : float

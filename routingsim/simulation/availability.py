@@ -170,13 +170,24 @@ def count_failure(s, rules, a, call, now):
 
 
 @called
+def hide_lost(s, work, log, i):
+    """Hide the agents of the copies of task ``i`` that did not decide how their tries ended."""
+    k = log.losses[0] - 1
+    while k >= 0 and log.lost_ended[k] >= work.arrived[i]:
+        if log.lost[k] == i:
+            s.up[np.int64(log.lost_agent[k])] = 0
+        k -= 1
+
+
+@called
 def choose_with_care(s, pool, system, work, log, rules, choose, memory, task, c):
     """The agent of a task where not every agent may be offered, or that is sent again or twice.
 
     Hidden are agents that are not offered, whose context window is too small, and, on a retry
-    with fallback, the agent that had the task last, or all that have had it. If none is left,
-    those with a small window are hidden; if none is left then, none. Before the policy goes
-    the agent that a failed agent names, or the first along that chain that is not hidden.
+    with fallback, the agent that had the task last, or all that have had it or a copy of it. If
+    none is left, those with a small window are hidden; if none is left then, none. Before the
+    policy goes the agent that a failed agent names, or the first along that chain that is not
+    hidden.
 
     For a second copy the agent of the first, ``c``, is hidden too; if no other is left, or the
     policy names that agent still, it is ``NOBODY``.
@@ -200,6 +211,8 @@ def choose_with_care(s, pool, system, work, log, rules, choose, memory, task, c)
         while k >= 0 and rules.fallback:
             s.up[np.int64(log.retried_agent[k])] = 0
             k = np.int64(log.retried_before[k]) if rules.fallback == 2 else -1
+        if rules.fallback == 2 and log.lost.size:
+            hide_lost(s, work, log, np.int64(task.index))
     if a < 0:
         left = 0
         for b in range(m):

@@ -132,7 +132,8 @@ class Retries:
         Each further back-off is this many times as long as the one before.
     fallback : bool or "all"
         Whether the agent that failed counts as down when the policy chooses for the retry;
-        ``"all"``: all agents that have had the task. An agent's own ``fallback`` takes precedence.
+        ``"all"``: all agents that have had the task or a copy of it. An agent's own ``fallback``
+        takes precedence.
     on : collection of str
         What is tried again: ``failed``, ``rejected``, ``timed_out``, ``shed``, ``too_long``.
     jitter : float

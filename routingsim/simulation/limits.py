@@ -13,7 +13,7 @@ import math
 
 import numpy as np
 
-from routingsim.simulation.calls import NONE
+from routingsim.simulation.calls import NONE, copy_of
 from routingsim.simulation.compiling import called, greater, lesser
 from routingsim.simulation.events import LIMIT, code_of, push_rare
 from routingsim.simulation.queues import PRIORITY, next_call, priority_of
@@ -160,9 +160,12 @@ def next_of(s, work, acc):
         a = s.members[k]
         agent = s.agents[a]
         if agent.works and agent.busy < agent.slots and agent.queued:
-            call = s.calls[next_call(s, agent, a)]
+            c = next_call(s, agent, a)
+            call = s.calls[c]
             mine = priority_of(work, call.task) if agent.order == PRIORITY else 0
-            first = call.sent < sent or (call.sent == sent and call.task < task)
+            first = call.sent < sent
+            if call.sent == sent:  # of the copies of one task the first
+                first = call.task < task or (call.task == task and copy_of(s, c) == 0)
             if found < 0 or mine < level or (mine == level and first):
                 found, level, sent, task = a, mine, call.sent, call.task
     return found

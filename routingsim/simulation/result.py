@@ -97,7 +97,8 @@ class ReplayResult(RunRecord):
 
         Columns: task and attempt (from 0); agent (index); sent_at; left_at, when the try
         left the queue (its start, unless it timed out or was shed); ended_at; status, a
-        code of :data:`routingsim.simulation.state.CALL_STATUS`. Times in seconds.
+        code of :data:`routingsim.simulation.state.CALL_STATUS`. Times in seconds. With hedging a
+        row for each copy, and its number, ``copy``; of two the one that decided comes last.
         """
         return run_tables.calls(self)
 

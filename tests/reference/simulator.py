@@ -89,7 +89,8 @@ class _Task:
     attempt: int = 0
     hedged: bool = False  # whether a second copy of its try was sent
     hedged_at: float = 0.0
-    tried: list[int] = field(default_factory=list)
+    tried: list[int] = field(default_factory=list)  # of the copies that decided
+    lost: list[int] = field(default_factory=list)  # of the others
     agent: int = -1
     status: int = -1
     left: float = 0.0
@@ -712,7 +713,7 @@ class _Simulation:
         if copy:
             up[self.calls[k - 1].agent] = 0
         if task.attempt and self.rules.fallback:
-            up[task.tried[-1] if self.rules.fallback == 1 else task.tried] = 0
+            up[task.tried[-1] if self.rules.fallback == 1 else task.tried + task.lost] = 0
         if copy and not up.any():
             return None
         if not up.any():
@@ -930,6 +931,7 @@ class _Simulation:
         call, task = self.calls[k], self.tasks[i]
         what = (i, task.attempt, copy, call.agent, call.status, call.left, call.ends)
         self.losses.append((*what, task.hedged_at, call.paid))
+        task.lost.append(call.agent)
 
     def count_failure(self, now: float, call: _Call, bad: bool) -> None:
         """A cooldown begins with enough failures in a time, or with a probe that fails."""

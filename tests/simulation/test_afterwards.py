@@ -58,9 +58,18 @@ def lowest_up(task, pool, memory):
     return -1
 
 
-def run(tasks: Workload, agents: System, rules: Rules = ONE_TRY) -> Log:
+@choose_kernel
+def highest_up(task, pool, memory):
+    """The last agent that is offered."""
+    for a in range(pool.up.size - 1, -1, -1):
+        if pool.up[a]:
+            return a
+    return -1
+
+
+def run(tasks: Workload, agents: System, rules: Rules = ONE_TRY, choose: Any = lowest_up) -> Log:
     """A run, by the engine and by the reference, which must agree."""
-    given = (agents, rules, lowest_up, no_learning, np.zeros(1), 7)
+    given = (agents, rules, choose, no_learning, np.zeros(1), 7)
     log, slow = engine.run(tasks, *given), simulator.run(tasks, *given)
     for name in Log._fields:
         counts = {"retried": log.retries[0], "held": log.holds[0], "lost": log.losses[0]}

@@ -12,7 +12,7 @@ from routingsim.policies.kernel import FAILED, OK, SHED, TIMED_OUT
 from routingsim.simulation.faults import Hedge
 from routingsim.simulation.service import system
 from routingsim.simulation.state import CALL_STATUS, CANCELLED, Rules, System
-from tests.simulation.test_afterwards import ONE_TRY, agent, run, work
+from tests.simulation.test_afterwards import ONE_TRY, agent, highest_up, run, work
 
 TWO_SECONDS = ONE_TRY._replace(hedge=2.0)
 
@@ -100,6 +100,32 @@ def test_each_try_is_hedged_once() -> None:
     log = run(work([0.0], 4.0, 4.0), both, rules)
     assert [log.attempts[0], log.finished[0], log.cost[0]] == [2, 13.0, 4.0]
     assert lost(log, "attempt", "ended") == [[0, 1], [4.0, 11.0]]
+
+
+def test_of_two_copies_that_wait_for_an_account_the_first_is_next() -> None:
+    """Three calls a minute. First copies go to b, second ones to a, at the same moment.
+
+    At 60 s the third task's copies take what the first one's took; what the second one's took
+    is free at 70 s, for the first copy of the fourth.
+    """
+    limited = {"account": "x", "requests_per_minute": 3}
+    rules = ONE_TRY._replace(hedge=0.0)
+    log = run(work([0.0, 10.0, 12.0, 13.0], 1.0, 1.0), two(**limited), rules, highest_up)
+    assert log.left.tolist() == [0.0, 10.0, 60.0, 70.0]
+    assert log.agent.tolist() == [1, 1, 1, 1]
+
+
+@pytest.mark.parametrize(("fallback", "failed"), [(1, [0, 1, 0, 1]), (2, [0, 0])])
+def test_all_that_have_had_a_task_are_hidden_whichever_copy_they_had(
+    fallback: int, failed: list[int]
+) -> None:
+    """Agent a takes 4 s, b 1 s, and both fail: b's copy does not decide, and has had the task."""
+    three = system(rs.AgentPool((agent("a"), agent("b"), agent("c"))))
+    fails = three._replace(error_rate=np.array([1.0, 1.0, 0.0]))
+    rules = TWO_SECONDS._replace(attempts=3, fallback=fallback)
+    log = run(work([0.0, 20.0], 4.0, 1.0, 1.0), fails, rules)
+    assert log.retried_agent[: log.retries[0]].tolist() == failed
+    assert log.agent.tolist() == [2, 2]
 
 
 @pytest.mark.parametrize(
